@@ -1,0 +1,41 @@
+import * as v from 'valibot'
+import { InvalidInputError } from './errors.js'
+
+/**
+ * Decodes untrusted input by schema.
+ *
+ * Raises `invalid_input` naming the first offending field; the input is never changed.
+ */
+export function decode<Schema extends v.GenericSchema>(
+  schema: Schema,
+  input: unknown,
+  subject: string,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, input, { abortEarly: true })
+  if (result.success) return result.output
+  const [issue] = result.issues
+  throw new InvalidInputError({ subject, field: v.getDotPath(issue) ?? '$', reason: issue.message })
+}
+
+/**
+ * Parses JSON text of at most `maxBytes` bytes (UTF-8) and decodes it by schema.
+ *
+ * Raises `invalid_input` for text that is too long, not JSON, or does not fit.
+ */
+export function decodeJson<Schema extends v.GenericSchema>(
+  schema: Schema,
+  text: string,
+  { subject, maxBytes }: { readonly subject: string; readonly maxBytes: number },
+): v.InferOutput<Schema> {
+  const bytes = Buffer.byteLength(text)
+  if (bytes > maxBytes) {
+    throw new InvalidInputError({ subject, field: '$', reason: `${bytes} bytes exceed the limit of ${maxBytes}` })
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new InvalidInputError({ subject, field: '$', reason: `not JSON: ${(cause as Error).message}` }, { cause })
+  }
+  return decode(schema, value, subject)
+}

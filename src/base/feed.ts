@@ -1,0 +1,286 @@
+import { Observable } from 'rxjs'
+import { StatewardError } from './errors.js'
+import { createDeferred, type Deferred } from './promises.js'
+
+/** What a feed holds: rows numbered from 1 upwards; numbers may be sparse. */
+export interface Sequenced {
+  readonly seq: number
+}
+
+/** Rows after a cursor and the watermark seen at the same instant. */
+export interface FeedBatch<Row extends Sequenced> {
+  readonly entries: readonly Row[]
+  /** Sequence of the last published row, 0 when none was. */
+  readonly watermark: number
+  /** Highest sequence that retention has dropped, 0 when none was. */
+  readonly droppedThrough: number
+}
+
+/** Says that rows between a cursor and the retained part are gone (spec operations 5.2). */
+export interface FeedGap {
+  readonly requestedAfterSeq: number
+  readonly droppedThrough: number
+  readonly watermark: number
+}
+
+/** Raised with code `feed_gap` where a consumer would otherwise skip rows it never saw. */
+export class FeedGapError extends StatewardError<'feed_gap', FeedGap> {
+  override readonly name = 'FeedGapError'
+
+  constructor(gap: FeedGap) {
+    super(
+      'feed_gap',
+      `rows after ${gap.requestedAfterSeq} through ${gap.droppedThrough} are no longer retained: resume from a state you trust`,
+      gap,
+    )
+  }
+}
+
+/** Where a consumer wants to start, and how it stops. */
+export interface FeedReadOptions {
+  /** Last sequence already seen; 0 starts at the first row ever published. */
+  readonly after?: number
+  readonly signal?: AbortSignal
+}
+
+/** The read side of a feed; it stays usable after the writer has gone. */
+export interface Feed<Row extends Sequenced> {
+  /** Sequence of the last published row, 0 when none was. */
+  watermark(): number
+  /** Rows with `seq > cursor`, ascending. */
+  since(cursor: number): FeedBatch<Row>
+  /** The gap a consumer at `cursor` faces, if any. */
+  gapAfter(cursor: number): FeedGap | undefined
+  /**
+   * Resolves with the watermark once it exceeds `cursor`, at once if it already does.
+   * Rejects only with the signal's reason.
+   */
+  waitForAdvance(cursor: number, options?: { readonly signal?: AbortSignal }): Promise<number>
+  /** Every row after `after`, then every new one. Throws `feed_gap` instead of skipping; ends when the feed closes. */
+  entries(options?: FeedReadOptions): AsyncIterableIterator<Row>
+  /** The same as an RxJS stream: rows after `after`, then live ones; errors with `feed_gap`; completes when the feed closes. */
+  observe(options?: FeedReadOptions): Observable<Row>
+}
+
+interface Waiter {
+  readonly cursor: number
+  readonly deferred: Deferred<number>
+}
+
+/**
+ * A bounded, numbered log that many consumers read at their own pace.
+ *
+ * The oldest row leaves when the capacity is exceeded, and `droppedThrough` says so: loss is
+ * announced, never silent. Reading the tail costs O(log rows + rows returned).
+ */
+export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
+  readonly capacity: number
+  #rows: Row[] = []
+  /** Rows before this index have been dropped; the array is compacted once they are the larger half. */
+  #first = 0
+  #watermark = 0
+  #droppedThrough = 0
+  #droppedCount = 0
+  #closed = false
+  readonly #waiters = new Set<Waiter>()
+  readonly #listeners = new Set<() => void>()
+
+  constructor(capacity: number) {
+    this.capacity = capacity
+  }
+
+  /** How many rows are retained. */
+  get size(): number {
+    return this.#rows.length - this.#first
+  }
+
+  /** Highest sequence dropped by retention, 0 when none was. */
+  get droppedThrough(): number {
+    return this.#droppedThrough
+  }
+
+  /** How many rows retention has dropped. */
+  get droppedCount(): number {
+    return this.#droppedCount
+  }
+
+  /** Retained rows, oldest first. */
+  rows(): readonly Row[] {
+    return this.#rows.slice(this.#first)
+  }
+
+  /**
+   * Appends a row, drops the oldest beyond the capacity, then wakes the waiters. Returns the row that
+   * was dropped, so that the owner can forget what it knew about it.
+   *
+   * Raises `feed_sequence` unless `row.seq` exceeds the watermark.
+   */
+  push(row: Row): Row | undefined {
+    if (!(row.seq > this.#watermark)) {
+      throw new StatewardError('feed_sequence', `sequence ${row.seq} does not follow ${this.#watermark}`, {
+        seq: row.seq,
+        watermark: this.#watermark,
+      })
+    }
+    this.#rows.push(row)
+    this.#watermark = row.seq
+    const dropped = this.size > this.capacity ? this.#dropFirst() : undefined
+    this.#wake()
+    return dropped
+  }
+
+  /** Takes over a recovered retention carrier; only meaningful before the first push. */
+  restoreRetention(droppedThrough: number, droppedCount: number): void {
+    this.#droppedThrough = droppedThrough
+    this.#droppedCount = droppedCount
+    this.#watermark = Math.max(this.#watermark, droppedThrough)
+  }
+
+  watermark(): number {
+    return this.#watermark
+  }
+
+  since(cursor: number): FeedBatch<Row> {
+    return {
+      entries: cursor >= this.#watermark ? [] : this.#rows.slice(this.#indexAfter(cursor)),
+      watermark: this.#watermark,
+      droppedThrough: this.#droppedThrough,
+    }
+  }
+
+  /** The retained row with exactly this sequence. */
+  find(seq: number): Row | undefined {
+    const row = this.#rows[this.#indexAfter(seq - 1)]
+    return row?.seq === seq ? row : undefined
+  }
+
+  gapAfter(cursor: number): FeedGap | undefined {
+    if (cursor >= this.#droppedThrough) return undefined
+    return { requestedAfterSeq: cursor, droppedThrough: this.#droppedThrough, watermark: this.#watermark }
+  }
+
+  waitForAdvance(cursor: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
+    if (this.#watermark > cursor) return Promise.resolve(this.#watermark)
+    const waiter: Waiter = { cursor, deferred: createDeferred<number>() }
+    this.#waiters.add(waiter)
+    if (signal === undefined) return waiter.deferred.promise
+    const onAbort = (): void => {
+      this.#waiters.delete(waiter)
+      waiter.deferred.reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    return waiter.deferred.promise.finally(() => signal.removeEventListener('abort', onAbort))
+  }
+
+  async *entries({ after = 0, signal }: FeedReadOptions = {}): AsyncIterableIterator<Row> {
+    let cursor = after
+    // Registered for the whole iteration, so that a row pushed while the consumer works is not missed.
+    let notify: () => void = () => {}
+    const listener = (): void => notify()
+    this.#listeners.add(listener)
+    signal?.addEventListener('abort', listener, { once: true })
+    try {
+      for (;;) {
+        signal?.throwIfAborted()
+        const gap = this.gapAfter(cursor)
+        if (gap !== undefined) throw new FeedGapError(gap)
+        const { entries } = this.since(cursor)
+        for (const row of entries) {
+          cursor = row.seq
+          yield row
+          signal?.throwIfAborted()
+        }
+        if (entries.length > 0) continue
+        if (this.#closed) return
+        await new Promise<void>((resolve) => {
+          notify = resolve
+        })
+      }
+    } finally {
+      this.#listeners.delete(listener)
+      signal?.removeEventListener('abort', listener)
+    }
+  }
+
+  observe({ after = 0, signal }: FeedReadOptions = {}): Observable<Row> {
+    return new Observable<Row>((subscriber) => {
+      let cursor = after
+      const drain = (): void => {
+        while (!subscriber.closed) {
+          const gap = this.gapAfter(cursor)
+          if (gap !== undefined) return subscriber.error(new FeedGapError(gap))
+          const row = this.#rows[this.#indexAfter(cursor)]
+          if (row === undefined) break
+          cursor = row.seq
+          subscriber.next(row)
+        }
+        if (this.#closed) subscriber.complete()
+      }
+      // Subscribers run in their own microtask, never inside the transition that published the row.
+      let scheduled = false
+      const scheduleDrain = (): void => {
+        if (scheduled) return
+        scheduled = true
+        queueMicrotask(() => {
+          scheduled = false
+          drain()
+        })
+      }
+      const onAbort = (): void => subscriber.error(signal?.reason)
+      if (signal?.aborted === true) return onAbort()
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#listeners.add(scheduleDrain)
+      subscriber.add(() => {
+        this.#listeners.delete(scheduleDrain)
+        signal?.removeEventListener('abort', onAbort)
+      })
+      drain()
+    })
+  }
+
+  /** Ends iterations and streams once they have read what is there; pending advance waits stay pending. */
+  close(): void {
+    this.#closed = true
+    this.#notify()
+  }
+
+  #dropFirst(): Row {
+    const dropped = this.#rows[this.#first] as Row
+    this.#first += 1
+    this.#droppedThrough = dropped.seq
+    this.#droppedCount += 1
+    if (this.#first > this.capacity) {
+      this.#rows = this.#rows.slice(this.#first)
+      this.#first = 0
+    }
+    return dropped
+  }
+
+  /** Index of the first retained row with `seq > cursor`. */
+  #indexAfter(cursor: number): number {
+    let low = this.#first
+    let high = this.#rows.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((this.#rows[middle] as Row).seq > cursor) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+
+  #wake(): void {
+    if (this.#waiters.size > 0) {
+      for (const waiter of this.#waiters) {
+        if (this.#watermark <= waiter.cursor) continue
+        this.#waiters.delete(waiter)
+        waiter.deferred.resolve(this.#watermark)
+      }
+    }
+    if (this.#listeners.size > 0) this.#notify()
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener()
+  }
+}

@@ -1,0 +1,46 @@
+/** A promise together with the two functions that settle it. */
+export interface Deferred<Value> {
+  readonly promise: Promise<Value>
+  readonly resolve: (value: Value | PromiseLike<Value>) => void
+  readonly reject: (reason: unknown) => void
+}
+
+/** Makes a {@link Deferred}; an ignored rejection of it never becomes an unhandled one. */
+export function createDeferred<Value>(): Deferred<Value> {
+  let resolve!: Deferred<Value>['resolve']
+  let reject!: Deferred<Value>['reject']
+  const promise = new Promise<Value>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  silence(promise)
+  return { promise, resolve, reject }
+}
+
+/** Gives a promise that nobody may be watching a rejection handler, and returns it. */
+export function silence<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(ignore)
+  return promise
+}
+
+function ignore(): void {}
+
+/**
+ * The promise, or the abort reason if `signal` aborts first. The listener leaves with whichever
+ * comes first; the work behind the promise is not touched.
+ */
+export async function abortable<Value>(promise: Promise<Value>, signal?: AbortSignal): Promise<Value> {
+  if (signal === undefined) return promise
+  silence(promise)
+  signal.throwIfAborted()
+  let onAbort: () => void = ignore
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,80 @@
+import type { JsonValue } from '../base/json.js'
+
+/** A fact as the journal stores it: any JSON value. The journal never looks inside. */
+export type JournalRecord = JsonValue
+
+/** One record read back at opening. */
+export interface ReplayedRecord {
+  /** Position in the journal, from 1, without gaps. */
+  readonly sequence: number
+  readonly record: JournalRecord
+}
+
+/** A consistent picture of everything that records up to `through` produced. */
+export interface JournalSnapshot {
+  /** Every record with a sequence up to this one is contained in the rows. */
+  readonly through: number
+  /** Records after `through` that the rows contain all the same; replay skips them. */
+  readonly ahead: readonly number[]
+  /** State rows, written one by one so that no single value has to hold everything. */
+  readonly rows: Iterable<JournalRecord>
+}
+
+/** What opening a journal found. */
+export interface JournalRecovery {
+  /** The newest whole snapshot, if any. */
+  readonly snapshot?: JournalSnapshot
+  /** Records that are not in the snapshot, in order. Consumed once, while opening. */
+  readonly records: Iterable<ReplayedRecord>
+}
+
+/**
+ * The durable log under the lane.
+ *
+ * Records are numbered from 1 in the order of `append` calls. What one call appends is atomic across a
+ * crash: all of it is read back, or none. Everything queued while a sync runs shares the next sync, and
+ * promises settle in the order of the calls.
+ */
+export interface Journal {
+  /** Sequence the next appended record will get, everything already queued counted. */
+  readonly nextSequence: number
+  /**
+   * Appends records as one atomic group; resolves once they are on stable storage.
+   *
+   * The records are encoded during the call. Rejects with a {@link JournalError}:
+   * `journal_record_too_large` and `journal_not_appended` leave no trace and may be tried again,
+   * `journal_durability_unknown` and `journal_poisoned` end the use of this journal until `reopen()`.
+   * After `journal_not_appended` every group queued behind the failed one is rejected with it too.
+   */
+  append(records: readonly JournalRecord[]): Promise<void>
+  /** Resolves once everything appended so far has settled, whatever the outcome. */
+  settled(): Promise<void>
+  /**
+   * Writes a snapshot and forgets records it contains. The rows are read lazily while writing and must not change.
+   * A failure leaves the previous snapshot and every record in place.
+   */
+  compact(snapshot: JournalSnapshot): Promise<void>
+  /** Records after the newest snapshot: what opening would have to replay. */
+  readonly tailLength: number
+  /**
+   * The way out of a poisoned journal: starts over on fresh file descriptors. Groups whose durability was unknown are
+   * removed for good. Rejects when the storage still refuses, and may then be tried again.
+   */
+  reopen(): Promise<void>
+  /** Writes what is queued, then releases the storage and its lock. */
+  close(): Promise<void>
+}
+
+/** A journal together with what was in it. */
+export interface OpenedJournal {
+  readonly journal: Journal
+  readonly recovery: JournalRecovery
+}
+
+/**
+ * Where journals come from: the port that stores implement. `open` fails with `journal_locked` while
+ * another owner is alive and with `journal_corrupt` when records may be missing.
+ */
+export interface JournalStore {
+  open(): Promise<OpenedJournal>
+}
