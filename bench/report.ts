@@ -24,11 +24,15 @@ export function formatReport({ name, configuration, rows, ratios, aims = {} }: B
 export function formatTable(rows: readonly Readonly<Record<string, Cell>>[]): string {
   const titles = [...new Set(rows.flatMap((row) => Object.keys(row)))]
   const body = rows.map((row) => titles.map((title) => formatCell(row[title])))
-  const widths = titles.map((title, column) => Math.max(title.length, ...body.map((cells) => cells[column]?.length ?? 0)))
+  const widths = titles.map((title, column) =>
+    Math.max(title.length, ...body.map((cells) => cells[column]?.length ?? 0)),
+  )
   const isNumeric = titles.map((title) => rows.some((row) => typeof row[title] === 'number'))
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, column) => (isNumeric[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .map((cell, column) =>
+        isNumeric[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
       .join('  ')
       .trimEnd()
   return [line(titles), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n')

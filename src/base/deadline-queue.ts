@@ -27,7 +27,7 @@ export class DeadlineQueue implements Disposable {
   readonly #clock: Clock
   readonly #heap: Entry[] = []
   #nextOrder = 0
-  #timer: TimeoutHandle | undefined
+  #timer: TimeoutHandle
   #armedFor = Number.POSITIVE_INFINITY
   #firing = false
   #disposed = false

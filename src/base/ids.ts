@@ -22,7 +22,7 @@ export interface UuidIngredients {
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const nilUuid = '00000000-0000-0000-0000-000000000000'
-const hex = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const hex = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'))
 const randomBlockSize = 4096
 
 /**
@@ -54,6 +54,7 @@ export function createUuidSource({ now, random = randomFillSync }: UuidIngredien
       }
       const high = Math.floor(lastMillisecond / 0x1_0000_0000)
       const low = lastMillisecond >>> 0
+      // biome-ignore format: one group of the UUID per line
       return (
         byte(high >>> 8) + byte(high) + byte(low >>> 24) + byte(low >>> 16) + '-' +
         byte(low >>> 8) + byte(low) + '-' +
