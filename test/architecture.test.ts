@@ -1,0 +1,98 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize, relative } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+
+/** The floors of docs/architecture.md, lowest first; folders of one floor must not import one another. */
+const floors: readonly (readonly string[])[] = [
+  ['src/base'],
+  ['machines'],
+  ['src/journal'],
+  ['src/lane'],
+  ['actors'],
+  ['src/operations', 'src/tasks', 'src/processes', 'src/node'],
+  ['src'],
+  ['src/index.ts', 'src/cli', 'src/inspect', 'src/testing'],
+  ['examples'],
+]
+
+interface Import {
+  readonly from: string
+  /** Path inside the repository for a relative import, otherwise the name of the package. */
+  readonly to: string
+  readonly isRelative: boolean
+}
+
+interface Place {
+  readonly floor: number
+  readonly folder: string
+}
+
+/** The most specific folder that holds the file. */
+function placeOf(file: string): Place | undefined {
+  return floors
+    .flatMap((folders, floor) => folders.map((folder) => ({ floor, folder })))
+    .filter(({ folder }) => file === folder || file.startsWith(`${folder}/`))
+    .sort((one, other) => other.folder.length - one.folder.length)[0]
+}
+
+function isAllowed({ from, to }: Pick<Import, 'from' | 'to'>): boolean {
+  const importer = placeOf(from)
+  const imported = placeOf(to)
+  if (importer === undefined || imported === undefined) return false
+  return imported.floor < importer.floor || imported.folder === importer.folder
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  const specifiers = text.matchAll(/(?:^|[\s;}])(?:from|import)\s*\(?\s*'([^']+)'/g)
+  return Array.from(specifiers, ([, specifier = '']) => {
+    const isRelative = specifier.startsWith('.')
+    return {
+      from: file,
+      to: isRelative ? normalize(join(dirname(file), specifier)).replace(/\.js$/, '.ts') : specifier,
+      isRelative,
+    }
+  })
+}
+
+function sourceFiles(...folders: readonly string[]): string[] {
+  return folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+      .map((entry) => relative(root, join(entry.parentPath, entry.name))),
+  )
+}
+
+const show = ({ from, to }: Import): string => `${from} -> ${to}`
+
+describe('the floors', () => {
+  it('are only ever imported downwards, and no room imports another', () => {
+    const imports = sourceFiles('src', 'machines', 'actors').flatMap(importsOf)
+    expect(imports.length).toBeGreaterThan(10)
+    const forbidden = imports.filter((edge) => edge.isRelative && !isAllowed(edge))
+    expect(forbidden.map(show)).toEqual([])
+  })
+
+  it.each([
+    ['src/operations/registry.ts', 'src/lane/lane.ts', true],
+    ['src/operations/registry.ts', 'src/operations/types.ts', true],
+    ['src/runtime.ts', 'src/operations/index.ts', true],
+    ['src/operations/registry.ts', 'src/tasks/types.ts', false],
+    ['src/operations/registry.ts', 'src/runtime.ts', false],
+    ['src/base/feed.ts', 'machines/index.ts', false],
+    ['src/runtime.ts', 'src/cli/main.ts', false],
+    ['src/journal/journal.ts', 'src/lane/types.ts', false],
+    ['src/lane/lane.ts', 'test/helper.ts', false],
+  ])('%s -> %s is allowed: %s', (from, to, allowed) => {
+    expect(isAllowed({ from, to })).toBe(allowed)
+  })
+})
+
+describe('machines', () => {
+  it('do no I/O: they import no module of Node', () => {
+    const machines = sourceFiles('machines').flatMap(importsOf)
+    expect(machines.filter(({ to }) => to.startsWith('node:')).map(show)).toEqual([])
+  })
+})
