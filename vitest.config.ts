@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
+const reports = process.env['STATEWARD_TEST_REPORTS']
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
@@ -8,6 +10,9 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 20_000,
     provide: { xstateBuild: 'development' },
+    // A folder for machine-readable results, one file per run; .ci/run adds them up.
+    reporters: reports === undefined ? ['default'] : ['default', 'json'],
+    ...(reports !== undefined && { outputFile: { json: `${reports}/${process.pid}.json` } }),
     coverage: { provider: 'v8', include: ['machines/**', 'actors/**', 'src/**'], reporter: ['text-summary', 'html'] },
   },
 })
