@@ -41,6 +41,11 @@ export class DeadlineQueue implements Disposable {
     return this.#heap.length
   }
 
+  /** When the earliest deadline is due, in monotonic milliseconds. */
+  get nextDueAt(): number | undefined {
+    return this.#heap[0]?.dueAt
+  }
+
   /** Calls `callback` once `delay` milliseconds from now; deadlines due together fire in the order they were set. */
   after(delay: number, callback: () => void): Deadline {
     return this.at(this.#clock.monotonicNow() + delay, callback)

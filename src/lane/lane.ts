@@ -1,0 +1,327 @@
+import { messageOf, StatewardError, toError } from '../base/errors.js'
+import type { JsonObject } from '../base/json.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { createDeferred, silence, type Deferred } from '../base/promises.js'
+import type { Journal, JournalRecord, JournalStore } from '../journal/journal.js'
+import { LaneError } from './errors.js'
+import { replayInto } from './replay.js'
+import type { LaneStream, Staged } from './types.js'
+
+/** How many records may follow a snapshot before the lane writes the next one. */
+const defaultCompactAfter = 100_000
+
+/** What a lane is built on. */
+export interface LaneOptions {
+  /** Where facts become durable; without one the append and sync stages vanish and the rest is unchanged. */
+  readonly store?: JournalStore
+  /** The stream that owns records of this name, made on first use; `undefined` refuses the journal. */
+  readonly streamFor: (name: string) => LaneStream | undefined
+  /** Records after which a snapshot is written and the journal shortened. Default 100,000. */
+  readonly compactAfter?: number
+  readonly logger?: Logger
+}
+
+/** Whether a lane takes work. */
+export type LaneHealth =
+  | { readonly status: 'open' }
+  | { readonly status: 'poisoned'; readonly cause: string }
+  | { readonly status: 'closed' }
+
+/** A group handed to the journal that has not settled. */
+interface Pending {
+  readonly sequence: number
+  readonly records: readonly JournalRecord[]
+  /** Absent for noted facts, which are visible already. */
+  readonly submit?: { readonly staged: Staged<unknown>; readonly deferred: Deferred<unknown> }
+  /** Set once an earlier failure has settled this group too. */
+  failure?: LaneError
+}
+
+/**
+ * The one way a durable change is made: validate, append, sync, apply, publish.
+ *
+ * Decisions are validated one after another against the committed state plus the overlay of what is
+ * under way, share syncs, and become visible strictly in order. No observer learns of a change that a
+ * crash can take back. After a failed sync the lane refuses work until {@link Lane.reopen}.
+ */
+export class Lane {
+  readonly #journal: Journal | undefined
+  readonly #streams: Map<string, LaneStream>
+  readonly #compactAfter: number
+  readonly #logger: Logger
+  /** Groups the journal has not settled, oldest first. */
+  readonly #pending = new Set<Pending>()
+  /** Noted facts that a refused write took back; they go first with the next append. */
+  #notesToRepeat: JournalRecord[] = []
+  #lastSettled: Promise<unknown> = Promise.resolve()
+  #health: LaneHealth = { status: 'open' }
+  #compaction: Promise<void> | undefined
+
+  private constructor(journal: Journal | undefined, streams: Map<string, LaneStream>, options: LaneOptions) {
+    this.#journal = journal
+    this.#streams = streams
+    this.#compactAfter = options.compactAfter ?? defaultCompactAfter
+    this.#logger = options.logger ?? silentLogger
+  }
+
+  /**
+   * Opens the journal and brings every stream found in it up to date.
+   *
+   * Raises the errors of {@link JournalStore.open}, `lane_unknown_stream`, and whatever a stream raises on a
+   * record it cannot take; the journal is then released unchanged.
+   */
+  static async open(options: LaneOptions): Promise<Lane> {
+    const streams = new Map<string, LaneStream>()
+    if (options.store === undefined) return new Lane(undefined, streams, options)
+    const { journal, recovery } = await options.store.open()
+    try {
+      replayInto(streams, recovery, options.streamFor)
+    } catch (cause) {
+      await journal.close()
+      throw cause
+    }
+    return new Lane(journal, streams, options)
+  }
+
+  /** True when facts reach stable storage before they become visible. */
+  get isDurable(): boolean {
+    return this.#journal !== undefined
+  }
+
+  /** Whether the lane takes work; a poisoned one names the first failure. */
+  get health(): LaneHealth {
+    return this.#health
+  }
+
+  /** Adds a stream that was not in the journal. Raises `lane_stream_exists` for a name in use. */
+  attach(stream: LaneStream): void {
+    if (this.#streams.has(stream.name)) {
+      throw new LaneError('lane_stream_exists', `stream already attached: ${stream.name}`, { stream: stream.name })
+    }
+    this.#streams.set(stream.name, stream)
+  }
+
+  /** Leaves a stream out of later snapshots; its records disappear with the next one. */
+  detach(stream: LaneStream): void {
+    this.#streams.delete(stream.name)
+  }
+
+  /**
+   * Runs one decision through the lane.
+   *
+   * `decide` runs during the call and sees every decision made before it, durable or not; what it throws
+   * is the refusal. Rejects with the refusal, `lane_not_appended`, `lane_durability_unknown`, `lane_poisoned` or
+   * `lane_closed`. A promise nobody awaits is never an unhandled rejection.
+   */
+  submit<Result>(stream: LaneStream, decide: () => Staged<Result>): Promise<Result> {
+    const unusable = this.#unusable()
+    if (unusable !== undefined) return rejected(unusable)
+    let staged: Staged<Result>
+    try {
+      staged = decide()
+    } catch (refusal) {
+      return this.refuse(toError(refusal))
+    }
+    if (this.#journal === undefined) return this.#commitInMemory(staged)
+    const deferred = createDeferred<Result>()
+    const records = staged.facts.map((fact) => [stream.name, fact])
+    try {
+      this.#append(this.#journal, records, { staged, deferred: deferred as Deferred<unknown> })
+    } catch (cause) {
+      staged.discard()
+      return rejected(notAppended(cause))
+    }
+    return deferred.promise
+  }
+
+  /**
+   * Journals a fact that is visible already and that nobody has to wait for; a crash may lose it.
+   * It keeps its place among later submits, and is appended again if the journal takes a write back.
+   */
+  note(stream: LaneStream, fact: JsonObject): void {
+    if (this.#journal === undefined || this.#health.status === 'closed') return
+    const records: JournalRecord[] = [[stream.name, fact]]
+    if (this.#health.status === 'poisoned') {
+      this.#notesToRepeat.push(...records)
+      return
+    }
+    this.#append(this.#journal, records)
+  }
+
+  /**
+   * Rejects with `refusal`, but not before everything the refusal may have leaned on has become
+   * durable; if that fails, rejects with the lane's failure instead.
+   */
+  refuse(refusal: Error): Promise<never> {
+    if (this.#pending.size === 0) return rejected(refusal)
+    return silence(
+      this.#lastSettled.then(() => {
+        throw refusal
+      }),
+    )
+  }
+
+  /** Resolves once everything submitted or noted so far has settled, whatever the outcome. */
+  async settled(): Promise<void> {
+    while (this.#pending.size > 0) await this.#lastSettled.catch(() => {})
+  }
+
+  /**
+   * Leaves the poisoned state: changes whose durability was unknown are removed from the journal for good, and
+   * noted facts are appended again. Rejects with the journal's error, and may then be tried again.
+   */
+  async reopen(): Promise<void> {
+    if (this.#health.status !== 'poisoned' || this.#journal === undefined) return
+    await this.#journal.reopen()
+    this.#health = { status: 'open' }
+    this.#repeatNotes(this.#journal)
+  }
+
+  /** Writes a snapshot of every stream and shortens the journal. Calls while one is running share it. */
+  compact(): Promise<void> {
+    const journal = this.#journal
+    if (journal === undefined || this.#health.status !== 'open') return Promise.resolve()
+    this.#compaction ??= silence(
+      journal.compact({ through: this.#appliedThrough(journal), rows: this.#captureStreams() }).finally(() => {
+        this.#compaction = undefined
+      }),
+    )
+    return this.#compaction
+  }
+
+  /** Refuses new work, lets what is under way settle, and releases the journal. */
+  async close(): Promise<void> {
+    if (this.#health.status === 'closed') return
+    const { status } = this.#health
+    this.#health = { status: 'closed' }
+    await this.settled()
+    await this.#compaction?.catch(() => {})
+    if (this.#journal === undefined) return
+    if (status === 'open') this.#repeatNotes(this.#journal)
+    await this.#journal.close()
+  }
+
+  #unusable(): LaneError | undefined {
+    const health = this.#health
+    switch (health.status) {
+      case 'open':
+        return undefined
+      case 'poisoned':
+        return new LaneError('lane_poisoned', `reopen the lane first, it failed earlier: ${health.cause}`, {
+          cause: health.cause,
+        })
+      case 'closed':
+        return new LaneError('lane_closed', 'the lane is closed', {})
+    }
+  }
+
+  #commitInMemory<Result>(staged: Staged<Result>): Promise<Result> {
+    try {
+      const result = staged.commit()
+      staged.publish?.()
+      return Promise.resolve(result)
+    } catch (fault) {
+      return rejected(this.#poison(toError(fault)))
+    }
+  }
+
+  #append(journal: Journal, records: readonly JournalRecord[], submit?: Pending['submit']): void {
+    if (this.#notesToRepeat.length > 0) this.#repeatNotes(journal)
+    const sequence = journal.nextSequence
+    const appended = journal.append(records)
+    const pending: Pending = submit === undefined ? { sequence, records } : { sequence, records, submit }
+    this.#pending.add(pending)
+    this.#lastSettled = silence(
+      appended.then(
+        () => this.#onDurable(pending),
+        (cause: unknown) => this.#onFailure(pending, toError(cause)),
+      ),
+    )
+  }
+
+  #repeatNotes(journal: Journal): void {
+    const notes = this.#notesToRepeat
+    this.#notesToRepeat = []
+    for (const note of notes) this.#append(journal, [note])
+  }
+
+  #onDurable(pending: Pending): void {
+    this.#pending.delete(pending)
+    const { submit } = pending
+    if (submit !== undefined) {
+      try {
+        submit.deferred.resolve(submit.staged.commit())
+        submit.staged.publish?.()
+      } catch (fault) {
+        submit.deferred.reject(this.#poison(toError(fault)))
+      }
+    }
+    if ((this.#journal?.tailLength ?? 0) >= this.#compactAfter && this.#compaction === undefined) {
+      this.compact().catch((cause: unknown) => {
+        this.#logger.error({ cause: messageOf(cause) }, 'the snapshot failed; the journal keeps every record')
+      })
+    }
+  }
+
+  /** The first failure settles everything under way at once, so that no retry is validated against doomed decisions. */
+  #onFailure(failed: Pending, cause: Error): never {
+    if (failed.failure !== undefined) throw failed.failure
+    const isTakenBack = StatewardError.is(cause, 'journal_not_appended')
+    const first = isTakenBack ? notAppended(cause) : this.#durabilityUnknown(cause)
+    const behind = isTakenBack ? first : (this.#unusable() ?? first)
+    const doomed = [...this.#pending]
+    this.#pending.clear()
+    for (const pending of doomed) pending.failure = pending === failed ? first : behind
+    for (const { submit } of doomed.toReversed()) submit?.staged.discard()
+    this.#notesToRepeat = [
+      ...doomed.filter(({ submit }) => submit === undefined).flatMap(({ records }) => records),
+      ...this.#notesToRepeat,
+    ]
+    for (const { submit, failure } of doomed) submit?.deferred.reject(failure)
+    throw first
+  }
+
+  #durabilityUnknown(cause: Error): LaneError {
+    this.#poison(cause)
+    return new LaneError(
+      'lane_durability_unknown',
+      `durability unknown: ${cause.message}`,
+      { cause: cause.message },
+      { cause },
+    )
+  }
+
+  #poison(cause: Error): Error {
+    if (this.#health.status === 'open') {
+      this.#health = { status: 'poisoned', cause: cause.message }
+      this.#logger.error({ cause: cause.message }, 'the lane is poisoned until it is reopened')
+    }
+    return cause
+  }
+
+  /** Everything up to here is committed; noted facts behind it may be too, which replay tolerates. */
+  #appliedThrough(journal: Journal): number {
+    const [oldest] = this.#pending
+    return (oldest?.sequence ?? journal.nextSequence) - 1
+  }
+
+  /** Every stream is captured at this instant; only the writing is lazy. */
+  #captureStreams(): Iterable<JournalRecord> {
+    return envelopes([...this.#streams.values()].map((stream) => [stream.name, stream.capture()]))
+  }
+}
+
+function* envelopes(captured: readonly (readonly [string, Iterable<JsonObject>])[]): Iterable<JournalRecord> {
+  for (const [name, rows] of captured) {
+    for (const row of rows) yield [name, row]
+  }
+}
+
+function notAppended(cause: unknown): LaneError {
+  const text = messageOf(cause)
+  return new LaneError('lane_not_appended', `not appended: ${text}`, { cause: text }, { cause })
+}
+
+function rejected(reason: Error): Promise<never> {
+  return silence(Promise.reject(reason))
+}

@@ -3,17 +3,17 @@ import type { JsonObject } from '../base/json.js'
 /**
  * A decision that has been validated but is not visible yet.
  *
- * The stream keeps it in an overlay that later decisions see; the lane then calls exactly one of
- * `commit` (the facts are durable) or `discard` (they are not, and never will be).
+ * Its stream keeps it in an overlay that later decisions see; the lane then calls exactly one of
+ * `commit` (the facts are durable) or `discard` (they are not).
  */
 export interface Staged<Result> {
-  /** Facts to journal as one atomic group; empty when the decision needs no record. */
+  /** Facts to journal as one atomic group. */
   readonly facts: readonly JsonObject[]
   /** Makes the decision visible. Must not throw: a durable fact never fails to apply. */
   commit(): Result
   /** Takes the decision out of the overlay. */
   discard(): void
-  /** Tells watchers, feeds and barriers; runs after every commit that shared the sync. */
+  /** Tells watchers, feeds and barriers; runs right after `commit`. */
   publish?(): void
 }
 
@@ -26,7 +26,10 @@ export interface LaneStream {
   readonly name: string
   /** Takes one snapshot row written by {@link LaneStream.capture}. */
   restore(row: JsonObject): void
-  /** Applies one durable fact at opening. */
+  /**
+   * Applies one durable fact at opening. Noted facts may be replayed onto a state that already holds
+   * them and must then change nothing.
+   */
   replay(fact: JsonObject): void
   /** Rows that describe the committed state now; they must not change afterwards. */
   capture(): Iterable<JsonObject>

@@ -1,0 +1,248 @@
+import { setup, type ActorRefFrom, type AnyActorRef } from 'xstate'
+import {
+  terminalStatusOf,
+  type CursorConsumer,
+  type OperationAction,
+  type OperationId,
+  type OperationOutcome,
+  type OperationPeerHandle,
+  type OperationSpec,
+  type RunId,
+  type TerminalAction,
+  type TerminalStatus,
+  type WaitRequestId,
+} from './operation-vocabulary.js'
+
+/** Why the registry refuses an event; the meta of the transition that was selected. */
+export type OperationRefusal =
+  | 'already_registered'
+  | 'source_malformed'
+  | 'max_concurrent_exceeded'
+  | 'not_found'
+  | 'peer_not_expected'
+  | 'already_peer_ready'
+  | 'invalid_transition'
+  | 'payload_contradicts'
+  | 'duplicate_wait_operation'
+  | 'wait_already_active'
+  | 'wait_member_not_found'
+  | 'wait_not_active'
+  | 'owner_retired'
+  | 'poisoned'
+
+/** Asks for an operation to be added. */
+export interface RegisterEvent {
+  readonly type: 'register'
+  readonly spec: OperationSpec
+  /** Overrides the registry's own limit when present, even with a larger one. */
+  readonly limit?: number
+}
+
+/** Asks for one of the actions that leave an operation live. */
+export interface AdvanceEvent {
+  readonly type: `operation.${Exclude<OperationAction, TerminalAction>}`
+  readonly id: OperationId
+  /** Comes with `operation.peer_ready`. */
+  readonly peer?: OperationPeerHandle
+}
+
+/** Asks for an operation to end. */
+export interface SettleEvent {
+  readonly type: `operation.${TerminalAction}`
+  readonly id: OperationId
+  readonly outcome: OperationOutcome
+  /** Minted when the decision was staged; absent while it is only being asked about. */
+  readonly settlement?: Settlement
+}
+
+/** What the registry adds to an outcome. */
+export interface Settlement {
+  /** Place in the completion order, from 1. */
+  readonly sequence: number
+  /** Epoch milliseconds. */
+  readonly completedAtMs: number
+  readonly elapsedMs: number
+}
+
+/** Asks for the one wait-all barrier of the registry. */
+export interface BeginWaitEvent {
+  readonly type: 'wait_all.begin'
+  readonly requestId: WaitRequestId
+  readonly runId: RunId
+  readonly operationIds: readonly OperationId[]
+}
+
+/** Everything that can be asked of a registry. */
+export type OperationRegistryEvent =
+  | RegisterEvent
+  | AdvanceEvent
+  | SettleEvent
+  | BeginWaitEvent
+  | { readonly type: 'wait_all.cancel'; readonly requestId: WaitRequestId }
+  | { readonly type: 'records.drop'; readonly ids: readonly OperationId[] }
+  | { readonly type: 'cursor.advance'; readonly consumer: CursorConsumer; readonly cursor: number }
+  | { readonly type: 'owner.drain' }
+  | { readonly type: 'owner.retire' }
+  | { readonly type: 'fault'; readonly cause: string }
+
+/**
+ * The registry-wide facts the chart asks about, and the changes it orders. The book is mutable and
+ * shared by reference on purpose: a record that is copied per operation makes every spawn and every
+ * completion cost O(live operations).
+ */
+export interface OperationBook {
+  /** True for a retained operation. */
+  has(id: OperationId): boolean
+  /** True for an id that a retained record, a feed row or a claim of this epoch still refers to. */
+  isUsed(id: OperationId): boolean
+  hasWellFormedSource(spec: OperationSpec): boolean
+  /** True when one more operation would exceed the limit, the event's own or else the registry's. */
+  isFull(limit: number | undefined): boolean
+  expectsPeer(id: OperationId): boolean
+  isPeerReady(id: OperationId): boolean
+  /** Whether the operation's status lets the action happen; an end that is under way counts. */
+  allows(id: OperationId, action: OperationAction): boolean
+  hasActiveWait(requestId?: WaitRequestId): boolean
+  register(event: RegisterEvent, registry: AnyActorRef): void
+  advance(event: AdvanceEvent): void
+  settle(event: SettleEvent): void
+  beginWait(event: BeginWaitEvent): void
+  cancelWait(requestId: WaitRequestId): void
+  drop(ids: readonly OperationId[]): void
+  advanceCursor(consumer: CursorConsumer, cursor: number): void
+}
+
+/** The registry's context: one reference that never changes. */
+export interface OperationRegistryContext {
+  readonly book: OperationBook
+}
+
+/** The id of the operation an `operation.*` event is about, and the action it asks for. */
+function target(event: OperationRegistryEvent): { id: OperationId; action: OperationAction } {
+  const { id } = event as AdvanceEvent | SettleEvent
+  return { id, action: event.type.slice('operation.'.length) as OperationAction }
+}
+
+/** The terminal status that the action of a settle event leads to. */
+function endOf(event: SettleEvent): TerminalStatus {
+  return terminalStatusOf[event.type.slice('operation.'.length) as TerminalAction]
+}
+
+function waitIds(event: OperationRegistryEvent): readonly OperationId[] {
+  return (event as BeginWaitEvent).operationIds
+}
+
+/**
+ * The parent of all operations of one owner. Its guards decide, in the order of spec operations 2.5,
+ * 3 and 6.2, whether an event is legal; the first candidate that applies is the answer, and a refusal
+ * is a transition that does nothing and says why in its meta.
+ */
+export const operationRegistryMachine = setup({
+  types: {
+    context: {} as OperationRegistryContext,
+    input: {} as OperationRegistryContext,
+    events: {} as OperationRegistryEvent,
+    meta: {} as { readonly refusal: OperationRefusal },
+  },
+  guards: {
+    idIsUsed: ({ context, event }) => context.book.isUsed((event as RegisterEvent).spec.id),
+    sourceIsMalformed: ({ context, event }) => !context.book.hasWellFormedSource((event as RegisterEvent).spec),
+    registryIsFull: ({ context, event }) => context.book.isFull((event as RegisterEvent).limit),
+    operationIsUnknown: ({ context, event }) => !context.book.has(target(event).id),
+    peerIsNotExpected: ({ context, event }) =>
+      event.type === 'operation.peer_ready' && !context.book.expectsPeer(event.id),
+    peerIsReadyAlready: ({ context, event }) =>
+      event.type === 'operation.peer_ready' && context.book.isPeerReady(event.id),
+    statusForbids: ({ context, event }) => {
+      const { id, action } = target(event)
+      return !context.book.allows(id, action)
+    },
+    outcomeContradicts: ({ event }) => 'outcome' in event && event.outcome.type !== endOf(event),
+    operationEnds: ({ event }) => 'outcome' in event,
+    waitNamesAnIdTwice: ({ event }) => new Set(waitIds(event)).size < waitIds(event).length,
+    waitIsActive: ({ context }) => context.book.hasActiveWait(),
+    waitNamesAnUnknownId: ({ context, event }) => waitIds(event).some((id) => !context.book.has(id)),
+    waitIsTheActiveOne: ({ context, event }) =>
+      event.type === 'wait_all.cancel' && context.book.hasActiveWait(event.requestId),
+  },
+  actions: {
+    registerOperation: ({ context, event, self }) => context.book.register(event as RegisterEvent, self),
+    advanceOperation: ({ context, event }) => context.book.advance(event as AdvanceEvent),
+    settleOperation: ({ context, event }) => context.book.settle(event as SettleEvent),
+    beginWait: ({ context, event }) => context.book.beginWait(event as BeginWaitEvent),
+    cancelWait: ({ context, event }) => {
+      if (event.type === 'wait_all.cancel') context.book.cancelWait(event.requestId)
+    },
+    dropRecords: ({ context, event }) => {
+      if (event.type === 'records.drop') context.book.drop(event.ids)
+    },
+    advanceCursor: ({ context, event }) => {
+      if (event.type === 'cursor.advance') context.book.advanceCursor(event.consumer, event.cursor)
+    },
+  },
+}).createMachine({
+  id: 'operation-registry',
+  context: ({ input }) => input,
+  initial: 'open',
+  on: {
+    'operation.*': [
+      { guard: 'operationIsUnknown', meta: { refusal: 'not_found' } },
+      { guard: 'peerIsNotExpected', meta: { refusal: 'peer_not_expected' } },
+      { guard: 'peerIsReadyAlready', meta: { refusal: 'already_peer_ready' } },
+      { guard: 'statusForbids', meta: { refusal: 'invalid_transition' } },
+      { guard: 'outcomeContradicts', meta: { refusal: 'payload_contradicts' } },
+      { guard: 'operationEnds', actions: 'settleOperation' },
+      { actions: 'advanceOperation' },
+    ],
+    'wait_all.begin': [
+      { guard: 'waitNamesAnIdTwice', meta: { refusal: 'duplicate_wait_operation' } },
+      { guard: 'waitIsActive', meta: { refusal: 'wait_already_active' } },
+      { guard: 'waitNamesAnUnknownId', meta: { refusal: 'wait_member_not_found' } },
+      { actions: 'beginWait' },
+    ],
+    'wait_all.cancel': [
+      { guard: 'waitIsTheActiveOne', actions: 'cancelWait' },
+      { meta: { refusal: 'wait_not_active' } },
+    ],
+    'records.drop': { actions: 'dropRecords' },
+    'cursor.advance': { actions: 'advanceCursor' },
+    fault: '.poisoned',
+    'xstate.error.actor.operation': '.poisoned',
+  },
+  states: {
+    open: {
+      on: {
+        register: [
+          { guard: 'idIsUsed', meta: { refusal: 'already_registered' } },
+          { guard: 'sourceIsMalformed', meta: { refusal: 'source_malformed' } },
+          { guard: 'registryIsFull', meta: { refusal: 'max_concurrent_exceeded' } },
+          { actions: 'registerOperation' },
+        ],
+        'owner.drain': 'draining',
+        'owner.retire': 'retired',
+      },
+    },
+    draining: {
+      description: 'The owner is leaving: what runs may end, nothing new may start.',
+      on: {
+        register: { meta: { refusal: 'owner_retired' } },
+        'owner.retire': 'retired',
+      },
+    },
+    retired: {
+      description: 'The owner has gone: reads and watches still work, everything else is refused.',
+      on: {
+        '*': { meta: { refusal: 'owner_retired' } },
+      },
+    },
+    poisoned: {
+      description: 'A change broke off half-way: nothing is answered rather than guessed.',
+      on: {
+        '*': { meta: { refusal: 'poisoned' } },
+      },
+    },
+  },
+})
+
+/** A running registry. */
+export type OperationRegistryActor = ActorRefFrom<typeof operationRegistryMachine>

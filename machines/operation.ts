@@ -1,0 +1,146 @@
+import { assign, setup, type ActorRefFrom, type SnapshotFrom } from 'xstate'
+import {
+  expectsPeer,
+  liveStatuses,
+  operationActions,
+  terminalStatusOf,
+  type OperationAction,
+  type OperationId,
+  type OperationKind,
+  type OperationOutcome,
+  type OperationStatus,
+  type TerminalAction,
+  type TerminalStatus,
+} from './operation-vocabulary.js'
+
+/** What the chart of one operation remembers. */
+export interface OperationContext {
+  readonly id: OperationId
+  readonly kind: OperationKind
+  readonly displayName: string
+  readonly peerReady: boolean
+  readonly progressCount: number
+  /** Present exactly in the terminal states, naming the same state. */
+  readonly outcome: OperationOutcome | undefined
+}
+
+/** What one operation starts from. */
+export type OperationInput = Pick<OperationContext, 'id' | 'kind' | 'displayName'>
+
+/** What happens to one operation. Terminal events carry the outcome they lead to. */
+export type OperationEvent =
+  | { readonly type: Exclude<OperationAction, TerminalAction> }
+  | { readonly type: TerminalAction; readonly outcome: OperationOutcome }
+
+/** A terminal transition: legal only with an outcome of the status it leads to (spec operations 2.2). */
+function settle<Status extends TerminalStatus>(status: Status) {
+  return { target: status, guard: { type: 'outcomeIs', params: { status } }, actions: 'keepOutcome' } as const
+}
+
+/**
+ * The life of one operation. This chart is the legality table of spec operations 2.1 and the only
+ * place where it stands.
+ */
+export const operationMachine = setup({
+  types: {
+    context: {} as OperationContext,
+    input: {} as OperationInput,
+    events: {} as OperationEvent,
+    output: {} as OperationOutcome | undefined,
+  },
+  guards: {
+    outcomeIs: ({ event }, params: { readonly status: TerminalStatus }) =>
+      'outcome' in event && event.outcome.type === params.status,
+    peerIsAwaited: ({ context }) => expectsPeer(context.kind) && !context.peerReady,
+  },
+  actions: {
+    keepOutcome: assign({ outcome: ({ event }) => ('outcome' in event ? event.outcome : undefined) }),
+    countProgress: assign({ progressCount: ({ context }) => context.progressCount + 1 }),
+    markPeerReady: assign({ peerReady: true }),
+  },
+}).createMachine({
+  id: 'operation',
+  context: ({ input }) => ({
+    id: input.id,
+    kind: input.kind,
+    displayName: input.displayName,
+    peerReady: false,
+    progressCount: 0,
+    outcome: undefined,
+  }),
+  output: ({ context }) => context.outcome,
+  initial: 'provisioning',
+  states: {
+    provisioning: {
+      description: 'Registered; what it needs is being set up.',
+      on: {
+        start: 'running',
+        fail: settle('failed'),
+        abort: settle('aborted'),
+        cancel: settle('cancelled'),
+        terminate: settle('terminated'),
+      },
+    },
+    running: {
+      on: {
+        progress_reported: { actions: 'countProgress' },
+        peer_ready: { guard: 'peerIsAwaited', actions: 'markPeerReady' },
+        retire_requested: 'retiring',
+        complete: settle('completed'),
+        fail: settle('failed'),
+        cancel: settle('cancelled'),
+        retire_completed: settle('retired'),
+        terminate: settle('terminated'),
+      },
+    },
+    retiring: {
+      description: 'Asked to wind down; may still report, complete or fail.',
+      on: {
+        progress_reported: { actions: 'countProgress' },
+        peer_ready: { guard: 'peerIsAwaited', actions: 'markPeerReady' },
+        complete: settle('completed'),
+        fail: settle('failed'),
+        cancel: settle('cancelled'),
+        retire_completed: settle('retired'),
+        terminate: settle('terminated'),
+      },
+    },
+    completed: { type: 'final' },
+    failed: { type: 'final' },
+    aborted: { type: 'final' },
+    cancelled: { type: 'final' },
+    retired: { type: 'final' },
+    terminated: { type: 'final' },
+  },
+})
+
+/** A running operation. */
+export type OperationActor = ActorRefFrom<typeof operationMachine>
+
+/** What a running operation shows. */
+export type OperationActorSnapshot = SnapshotFrom<typeof operationMachine>
+
+const legalActions = new Map<OperationStatus, ReadonlySet<OperationAction>>(
+  liveStatuses.map((status) => [status, new Set(operationActions.filter((action) => chartAllows(status, action)))]),
+)
+
+/** Whether the status alone lets the action happen, payload and peer flags aside; asked of the chart once. */
+export function statusAllows(status: OperationStatus, action: OperationAction): boolean {
+  return legalActions.get(status)?.has(action) ?? false
+}
+
+function chartAllows(status: OperationStatus, action: OperationAction): boolean {
+  const context: OperationContext = {
+    id: '' as OperationId,
+    kind: 'mob_member_child',
+    displayName: '',
+    peerReady: false,
+    progressCount: 0,
+    outcome: undefined,
+  }
+  const event =
+    action in terminalStatusOf
+      ? { type: action, outcome: { type: terminalStatusOf[action as TerminalAction] } }
+      : { type: action }
+  return operationMachine.resolveState({ value: status, context }).can(event as OperationEvent)
+}

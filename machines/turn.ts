@@ -1,0 +1,108 @@
+import { assign, setup, type ActorRefFrom } from 'xstate'
+import type { OperationId, RunId } from './operation-vocabulary.js'
+
+/** Whether a turn waits for an operation or only keeps its name. */
+export type WaitPolicy = 'barrier' | 'detached'
+
+/** An operation that a tool call started. */
+export interface AsyncOperationRef {
+  readonly operationId: OperationId
+  readonly waitPolicy: WaitPolicy
+}
+
+/** What a turn remembers. */
+export interface TurnContext {
+  readonly runId: RunId
+  readonly pendingOperations: readonly AsyncOperationRef[]
+  /** Members of the barrier the turn waits for; empty when it waits for nothing. */
+  readonly barrierIds: readonly OperationId[]
+  readonly failure: string | undefined
+}
+
+/** What happens to a turn; every event names the run it means. */
+export type TurnEvent =
+  | { readonly type: 'register_pending_operations'; readonly runId: RunId; readonly refs: readonly AsyncOperationRef[] }
+  | {
+      readonly type: 'operations_barrier_satisfied'
+      readonly runId: RunId
+      readonly operationIds: readonly OperationId[]
+    }
+  | { readonly type: 'tool_calls_resolved'; readonly runId: RunId }
+  | { readonly type: 'boundary_drained'; readonly runId: RunId }
+  | { readonly type: 'finish'; readonly runId: RunId }
+  | { readonly type: 'fail'; readonly runId: RunId; readonly reason: string }
+
+function barrierIdsOf(refs: readonly AsyncOperationRef[]): readonly OperationId[] {
+  return refs.filter(({ waitPolicy }) => waitPolicy === 'barrier').map(({ operationId }) => operationId)
+}
+
+/**
+ * One turn of an agent as far as background operations matter to it (spec operations 6.7). A turn with
+ * barrier operations cannot resolve its tool calls before the obligation of the barrier has come back
+ * unchanged; detached operations are recorded and never awaited.
+ */
+export const turnMachine = setup({
+  types: {
+    context: {} as TurnContext,
+    input: {} as { readonly runId: RunId },
+    events: {} as TurnEvent,
+  },
+  guards: {
+    isCurrentRun: ({ context, event }) => event.runId === context.runId,
+    answersTheBarrier: ({ context, event }) => {
+      if (event.type !== 'operations_barrier_satisfied' || event.runId !== context.runId) return false
+      const answered = new Set(event.operationIds)
+      return answered.size === context.barrierIds.length && context.barrierIds.every((id) => answered.has(id))
+    },
+    owesNothing: ({ context, event }) => event.runId === context.runId && context.barrierIds.length === 0,
+  },
+  actions: {
+    keepPendingOperations: assign(({ event }) =>
+      event.type === 'register_pending_operations'
+        ? { pendingOperations: event.refs, barrierIds: barrierIdsOf(event.refs) }
+        : {},
+    ),
+    clearBarrier: assign({ pendingOperations: [], barrierIds: [] }),
+    keepFailure: assign({ failure: ({ event }) => (event.type === 'fail' ? event.reason : undefined) }),
+  },
+}).createMachine({
+  id: 'turn',
+  context: ({ input }) => ({ runId: input.runId, pendingOperations: [], barrierIds: [], failure: undefined }),
+  initial: 'calling_llm',
+  states: {
+    calling_llm: {
+      on: {
+        register_pending_operations: {
+          guard: 'isCurrentRun',
+          actions: 'keepPendingOperations',
+          target: 'waiting_for_operations',
+        },
+        finish: { guard: 'isCurrentRun', target: 'finished' },
+        fail: { guard: 'isCurrentRun', actions: 'keepFailure', target: 'failed' },
+      },
+    },
+    waiting_for_operations: {
+      on: {
+        register_pending_operations: { guard: 'isCurrentRun', actions: 'keepPendingOperations' },
+        operations_barrier_satisfied: { guard: 'answersTheBarrier', actions: 'clearBarrier' },
+        tool_calls_resolved: {
+          guard: 'owesNothing',
+          target: 'draining_boundary',
+          description: 'Refused while barrier members are outstanding, so that the boundary is never skipped.',
+        },
+        fail: { guard: 'isCurrentRun', actions: 'keepFailure', target: 'failed' },
+      },
+    },
+    draining_boundary: {
+      on: {
+        boundary_drained: { guard: 'isCurrentRun', target: 'calling_llm' },
+        fail: { guard: 'isCurrentRun', actions: 'keepFailure', target: 'failed' },
+      },
+    },
+    finished: { type: 'final' },
+    failed: { type: 'final' },
+  },
+})
+
+/** A running turn. */
+export type TurnActor = ActorRefFrom<typeof turnMachine>

@@ -1,0 +1,83 @@
+import { assign, emit, setup, type ActorRefFrom } from 'xstate'
+import type { OperationId, RunId, WaitAllSatisfied, WaitRequestId } from './operation-vocabulary.js'
+
+/** What one barrier remembers; the member list never changes and is shared, not copied. */
+export interface WaitAllBarrierContext {
+  readonly requestId: WaitRequestId
+  readonly runId: RunId
+  readonly operationIds: readonly OperationId[]
+  /** Members that have not ended. */
+  readonly remaining: number
+  readonly fault: string | undefined
+}
+
+/** What one barrier starts from; `remaining` counts the members that are still live at that moment. */
+export type WaitAllBarrierInput = Omit<WaitAllBarrierContext, 'fault'>
+
+/** What happens to a barrier. */
+export type WaitAllBarrierEvent =
+  | { readonly type: 'member_ended' }
+  | { readonly type: 'cancel' }
+  | { readonly type: 'fault'; readonly cause: string }
+  | { readonly type: 'acknowledge' }
+
+/** What a barrier tells the turn, exactly once. */
+export type WaitAllBarrierEmitted = { readonly type: 'satisfied'; readonly obligation: WaitAllSatisfied }
+
+/**
+ * One wait for a set of operations. It counts members down instead of testing them all, so that one
+ * ending costs the same however many members there are, and it is done only when the obligation it
+ * emitted has been acknowledged (spec operations 6.4, 6.7).
+ */
+export const waitAllBarrierMachine = setup({
+  types: {
+    context: {} as WaitAllBarrierContext,
+    input: {} as WaitAllBarrierInput,
+    events: {} as WaitAllBarrierEvent,
+    emitted: {} as WaitAllBarrierEmitted,
+  },
+  guards: {
+    noMemberIsLeft: ({ context }) => context.remaining === 0,
+    isLastMember: ({ context }) => context.remaining === 1,
+  },
+  actions: {
+    countMember: assign({ remaining: ({ context }) => context.remaining - 1 }),
+    keepFault: assign({ fault: ({ event }) => (event.type === 'fault' ? event.cause : undefined) }),
+    emitObligation: emit(({ context }) => ({
+      type: 'satisfied' as const,
+      obligation: {
+        waitRequestId: context.requestId,
+        runId: context.runId,
+        operationIds: context.operationIds,
+      },
+    })),
+  },
+}).createMachine({
+  id: 'wait-all-barrier',
+  context: ({ input }) => ({ ...input, fault: undefined }),
+  initial: 'waiting',
+  states: {
+    waiting: {
+      always: { guard: 'noMemberIsLeft', target: 'satisfied' },
+      on: {
+        member_ended: [
+          { guard: 'isLastMember', actions: 'countMember', target: 'satisfied' },
+          { actions: 'countMember' },
+        ],
+        cancel: 'cancelled',
+        fault: { actions: 'keepFault', target: 'faulted' },
+      },
+    },
+    satisfied: {
+      description: 'The turn owes an acknowledgement.',
+      entry: 'emitObligation',
+      on: { acknowledge: 'acknowledged' },
+    },
+    acknowledged: { type: 'final' },
+    cancelled: { type: 'final' },
+    faulted: { type: 'final' },
+  },
+})
+
+/** A running barrier. */
+export type WaitAllBarrierActor = ActorRefFrom<typeof waitAllBarrierMachine>

@@ -1,0 +1,25 @@
+import { StatewardError } from '../base/errors.js'
+
+/** Data of every lane error, by code; the code names the stage that failed. */
+export interface LaneErrorData {
+  /** The journal refused the write and took it back: nothing changed, the same call may be tried again. */
+  lane_not_appended: { readonly cause: string }
+  /** The sync failed: whether the change survives a crash is unknown, and nobody was told of it. The lane is poisoned. */
+  lane_durability_unknown: { readonly cause: string }
+  /** An earlier failure poisoned the lane; `reopen()` is the way out. */
+  lane_poisoned: { readonly cause: string }
+  /** The lane was closed. */
+  lane_closed: Record<string, never>
+  /** A record or snapshot row belongs to no stream this program knows. */
+  lane_unknown_stream: { readonly stream: string }
+  /** A stream of this name is attached already. */
+  lane_stream_exists: { readonly stream: string }
+}
+
+/** Stable code of a {@link LaneError}. */
+export type LaneErrorCode = keyof LaneErrorData
+
+/** Raised by the lane after a decision was valid but could not be made durable. A refusal is never a `LaneError`. */
+export class LaneError<Code extends LaneErrorCode = LaneErrorCode> extends StatewardError<Code, LaneErrorData[Code]> {
+  override readonly name = 'LaneError'
+}

@@ -1,0 +1,41 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import type { JsonObject } from '../base/json.js'
+import type { JournalRecovery, JournalRecord } from '../journal/journal.js'
+import { LaneError } from './errors.js'
+import type { LaneStream } from './types.js'
+
+/** Every record of the lane is a stream's name and its fact or snapshot row. */
+const envelope = v.strictTuple([v.string(), v.looseObject({})])
+
+/**
+ * Brings streams up to date with what a journal held, making each on first sight.
+ *
+ * Raises `lane_unknown_stream`, `invalid_input` for a record that is no envelope, and whatever a stream raises.
+ */
+export function replayInto(
+  streams: Map<string, LaneStream>,
+  recovery: JournalRecovery,
+  streamFor: (name: string) => LaneStream | undefined,
+): void {
+  const open = (record: JournalRecord, subject: string): { stream: LaneStream; content: JsonObject } => {
+    const [name, content] = decode(envelope, record, subject)
+    let stream = streams.get(name)
+    if (stream === undefined) {
+      stream = streamFor(name)
+      if (stream === undefined) {
+        throw new LaneError('lane_unknown_stream', `${subject} belongs to an unknown stream: ${name}`, { stream: name })
+      }
+      streams.set(name, stream)
+    }
+    return { stream, content: content as JsonObject }
+  }
+  for (const row of recovery.snapshot?.rows ?? []) {
+    const { stream, content } = open(row, 'snapshot row')
+    stream.restore(content)
+  }
+  for (const { sequence, record } of recovery.records) {
+    const { stream, content } = open(record, `journal record ${sequence}`)
+    stream.replay(content)
+  }
+}

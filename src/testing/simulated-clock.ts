@@ -1,0 +1,72 @@
+import type { Clock, TimeoutHandle } from '../base/clock.js'
+import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
+
+/**
+ * A clock that only moves when told to. Timeouts fire synchronously, in order of their due time,
+ * while {@link SimulatedClock.advance} passes them.
+ */
+export class SimulatedClock implements Clock {
+  #wall: number
+  #monotonic = 0
+  #target = 0
+  #wake: (() => void) | undefined
+  readonly #timeouts: DeadlineQueue
+
+  /** Starts at `wall` epoch milliseconds. */
+  constructor(wall = Date.UTC(2026, 0, 1)) {
+    this.#wall = wall
+    this.#timeouts = new DeadlineQueue({
+      wallNow: () => this.#wall,
+      monotonicNow: () => this.#target,
+      setTimeout: (callback) => {
+        this.#wake = callback
+        return callback
+      },
+      clearTimeout: () => {
+        this.#wake = undefined
+      },
+    })
+  }
+
+  /** How many timeouts are pending; 0 proves that nothing was left behind. */
+  get pendingTimeouts(): number {
+    return this.#timeouts.size
+  }
+
+  wallNow(): number {
+    return this.#wall
+  }
+
+  monotonicNow(): number {
+    return this.#monotonic
+  }
+
+  setTimeout(callback: () => void, delay: number): TimeoutHandle {
+    return this.#timeouts.at(this.#monotonic + Math.max(0, delay), callback)
+  }
+
+  clearTimeout(handle: TimeoutHandle): void {
+    ;(handle as Deadline)[Symbol.dispose]()
+  }
+
+  /** Moves both readings forward by `milliseconds`, firing what becomes due on the way. */
+  advance(milliseconds: number): void {
+    const end = this.#monotonic + milliseconds
+    for (let due = this.#timeouts.nextDueAt; due !== undefined && due <= end; due = this.#timeouts.nextDueAt) {
+      this.#moveTo(Math.max(due, this.#monotonic))
+      this.#wake?.()
+    }
+    this.#moveTo(end)
+  }
+
+  /** Sets the wall clock, forwards or backwards, without moving monotonic time. */
+  setWall(epochMilliseconds: number): void {
+    this.#wall = epochMilliseconds
+  }
+
+  #moveTo(instant: number): void {
+    this.#wall += instant - this.#monotonic
+    this.#monotonic = instant
+    this.#target = instant
+  }
+}
