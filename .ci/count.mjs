@@ -17,6 +17,6 @@ for (const name of readdirSync(reports)) {
     (file) => file.status === 'failed' && file.assertionResults.every((test) => test.status !== 'failed'),
   ).length
 }
-console.log(`${passed} passed, ${failed} failed`)
+process.stdout.write(`${passed} passed, ${failed} failed\n`)
 const isProven = passed > 0 && failed === 0
 process.exitCode = Number(status) === 0 && !isProven ? 1 : Number(status)
