@@ -1,0 +1,135 @@
+import { crc32 } from './crc32.js'
+import type { CorruptionReason } from './errors.js'
+
+/*
+ * Offset  Size  Frame, all integers little-endian
+ *      0     4  version, 1
+ *      4     4  payload length in bytes
+ *      8     8  sequence of the first record
+ *     16     4  number of records
+ *     20     4  CRC-32 of the 20 bytes before it and of the payload
+ *     24     N  the records as JSON texts (UTF-8), joined by commas
+ *
+ * `JSON.stringify` escapes every control character, so a payload holds no byte below 0x20: zeros are never
+ * part of a frame's payload, and the version is never found inside one.
+ */
+
+/** Bytes before the payload of a frame. */
+export const frameHeaderBytes = 24
+
+/** The longest payload that is written, and the longest that is believed when read (spec mutation authority 6.1). */
+export const maxPayloadBytes = 32 * 2 ** 20
+
+const frameVersion = 1
+const checksumOffset = 20
+const versionBytes = Buffer.from([frameVersion, 0, 0, 0])
+const emptyHeader = Buffer.alloc(frameHeaderBytes)
+
+/** What a frame's header says. */
+export interface FrameHeader {
+  /** Where the frame begins in the bytes it was read from. */
+  readonly offset: number
+  readonly payloadBytes: number
+  readonly firstSequence: number
+  readonly count: number
+}
+
+/** What stands at a place where a frame may begin. */
+export type FrameReading =
+  | { readonly status: 'frame'; readonly header: FrameHeader; readonly end: number }
+  | { readonly status: 'end' }
+  | { readonly status: 'bad'; readonly reason: CorruptionReason }
+
+/** Bytes that surely hold a frame of `text`, whatever characters are in it. */
+export function frameCapacity(text: string): number {
+  return frameHeaderBytes + 3 * text.length
+}
+
+/** Writes one frame at the beginning of `target`, which must hold {@link frameCapacity}; returns its length. */
+export function encodeFrame(
+  target: Buffer,
+  { text, firstSequence, count }: { readonly text: string; readonly firstSequence: number; readonly count: number },
+): number {
+  const payloadBytes = target.write(text, frameHeaderBytes)
+  target.writeUInt32LE(frameVersion, 0)
+  target.writeUInt32LE(payloadBytes, 4)
+  writeSequence(target, firstSequence, 8)
+  target.writeUInt32LE(count, 16)
+  target.writeUInt32LE(checksumOf(target, 0, frameHeaderBytes + payloadBytes), checksumOffset)
+  return frameHeaderBytes + payloadBytes
+}
+
+/** Reads what stands at `offset`; the bytes are taken to end where the file ends. Nothing is thrown. */
+export function readFrame(bytes: Buffer, offset: number): FrameReading {
+  const left = bytes.length - offset
+  if (left < frameHeaderBytes) return isZero(bytes, offset, bytes.length) ? { status: 'end' } : bad('incomplete_header')
+  if (bytes.compare(emptyHeader, 0, frameHeaderBytes, offset, offset + frameHeaderBytes) === 0) return { status: 'end' }
+  const version = bytes.readUInt32LE(offset)
+  // A write that tore inside the version leaves the zeros that stood there before, never another number.
+  if (version === 0) return bad('incomplete_header')
+  if (version !== frameVersion) return bad('unsupported_version')
+  const header: FrameHeader = {
+    offset,
+    payloadBytes: bytes.readUInt32LE(offset + 4),
+    firstSequence: readSequence(bytes, offset + 8),
+    count: bytes.readUInt32LE(offset + 16),
+  }
+  if (header.payloadBytes > maxPayloadBytes) return bad('decode_failure')
+  const end = offset + frameHeaderBytes + header.payloadBytes
+  if (end > bytes.length) return bad('incomplete_payload')
+  if (checksumOf(bytes, offset, end) !== bytes.readUInt32LE(offset + checksumOffset)) {
+    // No payload ends in a zero, so this one stopped short of its preallocated place.
+    return bad(bytes[end - 1] === 0 ? 'incomplete_payload' : 'crc_mismatch')
+  }
+  return { status: 'frame', header, end }
+}
+
+/** Where the next whole frame begins at or after `offset`, if there is one: frames start at any byte. */
+export function findFrame(bytes: Buffer, offset: number): number | undefined {
+  for (let at = bytes.indexOf(versionBytes, offset); at !== -1; at = bytes.indexOf(versionBytes, at + 1)) {
+    if (readFrame(bytes, at).status === 'frame') return at
+  }
+  return undefined
+}
+
+/** The payload of a frame as text. */
+export function payloadText(bytes: Buffer, { offset, payloadBytes }: FrameHeader): string {
+  return bytes.toString('utf8', offset + frameHeaderBytes, offset + frameHeaderBytes + payloadBytes)
+}
+
+/** Writes a sequence as an unsigned 64-bit number. */
+export function writeSequence(target: Buffer, sequence: number, offset: number): void {
+  target.writeUInt32LE(sequence % 2 ** 32, offset)
+  target.writeUInt32LE(Math.floor(sequence / 2 ** 32), offset + 4)
+}
+
+/** Reads an unsigned 64-bit number; beyond 2^53 it loses precision, which no sequence reaches. */
+export function readSequence(bytes: Buffer, offset: number): number {
+  return bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 2 ** 32
+}
+
+/** True when every byte from `start` to before `end` is zero. */
+export function isZero(bytes: Buffer, start: number, end: number): boolean {
+  return endOfData(bytes, start, end) === start
+}
+
+/** The offset behind the last byte that is not zero, `start` when there is none. */
+export function endOfData(bytes: Buffer, start: number, end = bytes.length): number {
+  let last = end
+  for (; last - start >= zeros.length; last -= zeros.length) {
+    if (bytes.compare(zeros, 0, zeros.length, last - zeros.length, last) !== 0) break
+  }
+  while (last > start && bytes[last - 1] === 0) last -= 1
+  return last
+}
+
+const zeros = Buffer.alloc(64 * 1024)
+
+function checksumOf(bytes: Buffer, start: number, end: number): number {
+  const header = crc32(bytes.subarray(start, start + checksumOffset))
+  return crc32(bytes.subarray(start + frameHeaderBytes, end), header)
+}
+
+function bad(reason: CorruptionReason): FrameReading {
+  return { status: 'bad', reason }
+}

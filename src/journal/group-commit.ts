@@ -1,0 +1,199 @@
+import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
+import { createDeferred, type Deferred } from '../base/promises.js'
+import { encodeGroup } from './encode-group.js'
+import { JournalError } from './errors.js'
+import type { Journal, JournalRecord, JournalSnapshot } from './journal.js'
+
+/** Groups that will share one write and one sync. */
+export interface PendingFrame {
+  /** One text per group, each its records joined by commas. */
+  readonly texts: string[]
+  readonly firstSequence: number
+  /** Records in all groups. */
+  count: number
+}
+
+/** Where frames go: what a kind of storage has to bring to make a {@link GroupCommitJournal}. */
+export interface JournalBackend {
+  /**
+   * Resolves once the frame is on stable storage. Rejects with `journal_not_appended` when no trace of it is left;
+   * anything else means that it may or may not survive. Never called again before it has settled.
+   */
+  write(frame: PendingFrame): Promise<void>
+  /** Takes away whatever stands behind the last resolved write, for good, and gets ready to write again. */
+  reopen(nextSequence: number): Promise<void>
+  /** Replaces the records through `snapshot.through` by the snapshot. */
+  compact(snapshot: JournalSnapshot): Promise<void>
+  /** Lets go of the storage. */
+  close(): Promise<void>
+}
+
+/** Where a journal stands when it begins. */
+export interface JournalPosition {
+  readonly nextSequence: number
+  /** Last sequence contained in the newest snapshot, 0 when there is none. */
+  readonly snapshotThrough: number
+}
+
+interface Batch extends PendingFrame {
+  units: number
+  /** One for all groups: they settle together, and reactions run in the order of the `append` calls. */
+  readonly deferred: Deferred<void>
+}
+
+/** Length in UTF-16 units beyond which a frame takes no further group; measured, larger frames gain nothing. */
+const frameTarget = 2 ** 20
+
+/**
+ * The rules every journal shares: numbering, one write for everything queued while the last one ran, outcomes in the
+ * order of the calls, and what may still be done after a failure.
+ */
+export class GroupCommitJournal implements Journal {
+  readonly #backend: JournalBackend
+  readonly #queue: Batch[] = []
+  #nextSequence: number
+  #durableThrough: number
+  #snapshotThrough: number
+  #last: Promise<void> = Promise.resolve()
+  #draining = false
+  #poison: string | undefined
+  #reopening: Promise<void> | undefined
+  #compacting: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | undefined
+
+  constructor(backend: JournalBackend, { nextSequence, snapshotThrough }: JournalPosition) {
+    this.#backend = backend
+    this.#nextSequence = nextSequence
+    this.#durableThrough = nextSequence - 1
+    this.#snapshotThrough = snapshotThrough
+  }
+
+  get nextSequence(): number {
+    return this.#nextSequence
+  }
+
+  get tailLength(): number {
+    return this.#durableThrough - this.#snapshotThrough
+  }
+
+  append(records: readonly JournalRecord[]): Promise<void> {
+    this.#refuseUnlessUsable()
+    if (records.length === 0) return this.#last
+    const text = encodeGroup(records)
+    const batch = this.#batchFor(text.length)
+    batch.texts.push(text)
+    batch.units += text.length
+    batch.count += records.length
+    this.#nextSequence += records.length
+    return batch.deferred.promise
+  }
+
+  settled(): Promise<void> {
+    return this.#last.catch(() => {})
+  }
+
+  compact(snapshot: JournalSnapshot): Promise<void> {
+    const run = async (): Promise<void> => {
+      this.#refuseUnlessUsable()
+      this.#checkThrough(snapshot.through)
+      await this.#backend.compact(snapshot)
+      this.#snapshotThrough = snapshot.through
+    }
+    const compaction = this.#compacting.then(run)
+    this.#compacting = compaction.catch(() => {})
+    return compaction
+  }
+
+  reopen(): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(closedError())
+    if (this.#poison === undefined) return Promise.resolve()
+    this.#reopening ??= this.#reopen().finally(() => {
+      this.#reopening = undefined
+    })
+    return this.#reopening
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  #refuseUnlessUsable(): void {
+    if (this.#closing !== undefined) throw closedError()
+    if (this.#poison !== undefined) throw poisonedError(this.#poison)
+  }
+
+  #checkThrough(through: number): void {
+    if (Number.isSafeInteger(through) && through >= this.#snapshotThrough && through <= this.#durableThrough) return
+    const reason = `${through} is not between ${this.#snapshotThrough} (last snapshot) and ${this.#durableThrough} (durable)`
+    throw new InvalidInputError({ subject: 'journal snapshot', field: 'through', reason })
+  }
+
+  /** The batch that a group of this length joins: the last one that is not being written, or a new one. */
+  #batchFor(units: number): Batch {
+    const last = this.#queue.at(-1)
+    if (last !== undefined && last.units + units <= frameTarget) return last
+    const batch: Batch = {
+      texts: [],
+      firstSequence: this.#nextSequence,
+      count: 0,
+      units: 0,
+      deferred: createDeferred(),
+    }
+    this.#queue.push(batch)
+    this.#last = batch.deferred.promise
+    if (!this.#draining) {
+      this.#draining = true
+      // Later in this turn, so that everybody woken together shares the first write too.
+      setImmediate(() => void this.#drain())
+    }
+    return batch
+  }
+
+  async #drain(): Promise<void> {
+    for (let batch = this.#queue.shift(); batch !== undefined; batch = this.#queue.shift()) {
+      try {
+        await this.#backend.write(batch)
+      } catch (error) {
+        this.#fail(batch, error)
+        continue
+      }
+      this.#durableThrough = batch.firstSequence + batch.count - 1
+      batch.deferred.resolve()
+    }
+    this.#draining = false
+  }
+
+  #fail(batch: Batch, error: unknown): void {
+    this.#nextSequence = batch.firstSequence
+    const queued = this.#queue.splice(0)
+    batch.deferred.reject(error)
+    let consequence = error
+    if (!StatewardError.is(error, 'journal_not_appended')) {
+      this.#poison = messageOf(error)
+      consequence = poisonedError(this.#poison)
+    }
+    for (const { deferred } of queued) deferred.reject(consequence)
+  }
+
+  async #reopen(): Promise<void> {
+    await this.settled()
+    await this.#backend.reopen(this.#nextSequence)
+    this.#poison = undefined
+  }
+
+  async #close(): Promise<void> {
+    await this.settled()
+    await this.#compacting
+    await this.#reopening?.catch(() => {})
+    await this.#backend.close()
+  }
+}
+
+function closedError(): JournalError<'journal_closed'> {
+  return new JournalError('journal_closed', 'the journal is closed', {})
+}
+
+function poisonedError(cause: string): JournalError<'journal_poisoned'> {
+  return new JournalError('journal_poisoned', `the journal must be reopened first: ${cause}`, { cause })
+}

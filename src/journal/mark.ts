@@ -1,0 +1,52 @@
+import { crc32 } from './crc32.js'
+import type { CorruptionReason } from './errors.js'
+import { readSequence, writeSequence } from './frame.js'
+
+/*
+ * Offset  Size  Mark, all integers little-endian
+ *      0     8  magic, says what the mark is for
+ *      8     4  format version, 1
+ *     12     8  a number: first sequence, last contained sequence, or count of rows
+ *     20     4  CRC-32 of the 20 bytes before it
+ */
+
+/** Length of every mark. */
+export const markBytes = 24
+
+const magics = {
+  /** First in a segment; the number is the sequence of its first record. */
+  segment: 'STWJSEGM',
+  /** First in a snapshot; the number is the last sequence that it contains. */
+  snapshot: 'STWJSNAP',
+  /** Last in a snapshot; the number counts its rows. Without it the snapshot is not whole. */
+  snapshotEnd: 'STWJSEND',
+} as const
+
+const formatVersion = 1
+const checksumOffset = 20
+
+/** What a mark stands for. */
+export type MarkKind = keyof typeof magics
+
+/** A mark that was read, or why it was refused. */
+export type MarkReading = { readonly number: number } | { readonly reason: CorruptionReason }
+
+/** The bytes of a mark. */
+export function encodeMark(kind: MarkKind, number: number): Buffer {
+  const bytes = Buffer.alloc(markBytes)
+  bytes.write(magics[kind], 'latin1')
+  bytes.writeUInt32LE(formatVersion, 8)
+  writeSequence(bytes, number, 12)
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, checksumOffset)), checksumOffset)
+  return bytes
+}
+
+/** Reads the mark at `offset`. A foreign magic is `decode_failure`; the version is looked at before the checksum. */
+export function readMark(bytes: Buffer, kind: MarkKind, offset = 0): MarkReading {
+  if (bytes.length - offset < markBytes) return { reason: 'incomplete_header' }
+  if (bytes.toString('latin1', offset, offset + 8) !== magics[kind]) return { reason: 'decode_failure' }
+  if (bytes.readUInt32LE(offset + 8) !== formatVersion) return { reason: 'unsupported_version' }
+  const sum = crc32(bytes.subarray(offset, offset + checksumOffset))
+  if (sum !== bytes.readUInt32LE(offset + checksumOffset)) return { reason: 'crc_mismatch' }
+  return { number: readSequence(bytes, offset + 12) }
+}
