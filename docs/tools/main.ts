@@ -11,7 +11,8 @@ import { pageOf } from './page.js'
 const folder = 'docs/charts'
 
 function pages(): Map<string, string> {
-  const machines = Object.values(exported).filter((value): value is AnyStateMachine => value instanceof StateMachine)
+  const values: readonly unknown[] = Object.values(exported)
+  const machines = values.filter((value): value is AnyStateMachine => value instanceof StateMachine)
   machines.sort((one, other) => (one.id < other.id ? -1 : 1))
   const index = machines.map(
     ({ id, config }) => `- [${id}](${id}.md)${config.description ? `: ${config.description}` : ''}`,
