@@ -4,7 +4,9 @@ import { childrenOf, type Edge, edgesOf } from './edges.js'
 /** The chart as a Mermaid `stateDiagram-v2`; the same machine always gives the same text. */
 export function diagramOf(machine: AnyStateMachine): string {
   const edges = edgesOf(machine)
-  return ['stateDiagram-v2', ...indent(regionOf(machine.root, edges)), ...indent(arrowsOf(machine, edges))].join('\n')
+  // Mermaid separates regions only inside a state, so a parallel chart is drawn as one.
+  const states = machine.root.type === 'parallel' ? compound(machine.root, edges) : regionOf(machine.root, edges)
+  return ['stateDiagram-v2', ...indent([...states, ...arrowsOf(machine, edges)])].join('\n')
 }
 
 /** The states directly inside `parent`, each with what happens in it. */
@@ -52,7 +54,8 @@ function labelOf({ event, guard }: Edge): string {
 
 /** A name Mermaid takes: letters, digits and underscores, unique within the chart. */
 function nameOf(node: AnyStateNode): string {
-  return node.path.map((key) => key.replaceAll(/[^A-Za-z0-9]/g, '_')).join('__')
+  const path = node.path.length === 0 ? [node.id] : node.path
+  return path.map((key) => key.replaceAll(/[^A-Za-z0-9]/g, '_')).join('__')
 }
 
 function indent(lines: readonly string[]): string[] {
