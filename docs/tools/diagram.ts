@@ -33,11 +33,11 @@ function atomic(node: AnyStateNode, edges: readonly Edge[]): string[] {
 /** One arrow per pair of states; the events that share it stand on lines of their own. */
 function arrowsOf(machine: AnyStateMachine, edges: readonly Edge[]): string[] {
   const labels = new Map<string, string[]>()
-  // A transition of the root can happen in every state; it is drawn from each child of the root.
-  const sourcesOf = ({ source }: Edge): AnyStateNode[] => (source === machine.root ? childrenOf(source) : [source])
+  // A transition of the root can happen in every state that does not take the event itself.
+  const sourcesOf = ({ source, event }: Edge): AnyStateNode[] =>
+    source === machine.root ? childrenOf(source).filter((child) => !takes(child, event, edges)) : [source]
   for (const edge of edges) {
     for (const source of sourcesOf(edge)) {
-      if (source.type === 'final' || source.type === 'history') continue
       for (const target of edge.targets) {
         const arrow = `${nameOf(source)} --> ${nameOf(target)}`
         labels.set(arrow, [...(labels.get(arrow) ?? []), labelOf(edge)])
@@ -45,6 +45,14 @@ function arrowsOf(machine: AnyStateMachine, edges: readonly Edge[]): string[] {
     }
   }
   return Array.from(labels, ([arrow, events]) => `${arrow} : ${events.join('<br/>')}`)
+}
+
+/** Whether the event never gets past this state. */
+function takes(state: AnyStateNode, event: string, edges: readonly Edge[]): boolean {
+  if (state.type === 'final' || state.type === 'history') return true
+  return edges.some(
+    (edge) => edge.source === state && edge.guard === undefined && (edge.event === event || edge.event === '*'),
+  )
 }
 
 /** `event [guard]`, without the characters that end a Mermaid label. */

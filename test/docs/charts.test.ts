@@ -62,6 +62,25 @@ describe('diagramOf', () => {
     ])
   })
 
+  it('draws a transition of the root from every state that does not take the event itself', () => {
+    const till = setup({ guards: { isRaining: () => true } }).createMachine({
+      id: 'till',
+      initial: 'open',
+      on: { close: '.shut' },
+      states: {
+        open: {},
+        lent: { on: { close: { guard: 'isRaining' } } },
+        busy: { on: { '*': {} } },
+        shut: { type: 'final' },
+      },
+    })
+    expect(
+      diagramOf(till)
+        .split('\n')
+        .filter((line) => line.includes('--> shut')),
+    ).toEqual(['  open --> shut : close', '  lent --> shut : close'])
+  })
+
   it('separates the regions of a parallel chart', () => {
     const parallel = setup({}).createMachine({
       id: 'lamp',
