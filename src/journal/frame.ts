@@ -68,12 +68,7 @@ export function readFrame(bytes: Buffer, offset: number): FrameReading {
   // A write that tore inside the version leaves the zeros that stood there before, never another number.
   if (version === 0) return bad('incomplete_header')
   if (version !== frameVersion) return bad('unsupported_version')
-  const header: FrameHeader = {
-    offset,
-    payloadBytes: bytes.readUInt32LE(offset + 4),
-    firstSequence: readSequence(bytes, offset + 8),
-    count: bytes.readUInt32LE(offset + 16),
-  }
+  const header = readHeader(bytes, offset)
   if (header.payloadBytes > maxPayloadBytes) return bad('decode_failure')
   const end = offset + frameHeaderBytes + header.payloadBytes
   if (end > bytes.length) return bad('incomplete_payload')
@@ -82,6 +77,17 @@ export function readFrame(bytes: Buffer, offset: number): FrameReading {
     return bad(bytes[end - 1] === 0 ? 'incomplete_payload' : 'crc_mismatch')
   }
   return { status: 'frame', header, end }
+}
+
+/** The headers of frames that follow each other up to the end of the bytes and were verified before. */
+export function listFrames(bytes: Buffer, offset: number): FrameHeader[] {
+  const frames: FrameHeader[] = []
+  for (let at = offset; at + frameHeaderBytes <= bytes.length; ) {
+    const header = readHeader(bytes, at)
+    frames.push(header)
+    at += frameHeaderBytes + header.payloadBytes
+  }
+  return frames
 }
 
 /** Where the next whole frame begins at or after `offset`, if there is one: frames start at any byte. */
@@ -124,6 +130,15 @@ export function endOfData(bytes: Buffer, start: number, end = bytes.length): num
 }
 
 const zeros = Buffer.alloc(64 * 1024)
+
+function readHeader(bytes: Buffer, offset: number): FrameHeader {
+  return {
+    offset,
+    payloadBytes: bytes.readUInt32LE(offset + 4),
+    firstSequence: readSequence(bytes, offset + 8),
+    count: bytes.readUInt32LE(offset + 16),
+  }
+}
 
 function checksumOf(bytes: Buffer, start: number, end: number): number {
   const header = crc32(bytes.subarray(start, start + checksumOffset))

@@ -1,9 +1,45 @@
 import { JournalError } from './errors.js'
-import { payloadText, type FrameHeader } from './frame.js'
-import type { JournalRecord } from './journal.js'
+import type { ReplayPart } from './examine.js'
+import { ioError } from './failures.js'
+import type { FileSystem } from './file-system.js'
+import { listFrames, payloadText, type FrameHeader } from './frame.js'
+import type { JournalRecord, ReplayedRecord } from './journal.js'
+import { segmentHeaderBytes } from './segment.js'
 
 /** Bytes of JSON parsed in one go: one call for thousands of records is far cheaper than one call each. */
 const parseTarget = 2 ** 20
+
+/**
+ * The records after `through` in parts of a log that were examined before, read again a segment at a time: so no more
+ * than one segment is in memory, however long the log is.
+ *
+ * Raises `journal_corrupt` like {@link decodeFrames}, and `journal_io`.
+ */
+export function* replayParts(
+  fileSystem: FileSystem,
+  parts: readonly ReplayPart[],
+  through: number,
+): Iterable<ReplayedRecord> {
+  for (const { path, end, firstSequence } of parts) {
+    const bytes = readPart(fileSystem, path, end)
+    const frames = listFrames(bytes, segmentHeaderBytes).filter(
+      (frame) => frame.firstSequence + frame.count > through + 1,
+    )
+    let sequence = frames[0]?.firstSequence ?? firstSequence
+    for (const record of decodeFrames(bytes, frames, path)) {
+      if (sequence > through) yield { sequence, record }
+      sequence += 1
+    }
+  }
+}
+
+function readPart(fileSystem: FileSystem, path: string, end: number): Buffer {
+  try {
+    return fileSystem.readSync(path, 0, end)
+  } catch (error) {
+    throw ioError(error)
+  }
+}
 
 /**
  * The records of whole frames that follow each other, in order. Parsing happens while iterating.

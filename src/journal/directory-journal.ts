@@ -1,0 +1,144 @@
+import { join } from 'node:path'
+import { InvalidInputError, messageOf } from '../base/errors.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { acquireDirectoryLock, type DirectoryLock } from './directory-lock.js'
+import { examineDirectory, type Findings } from './examine.js'
+import { withIoErrors } from './failures.js'
+import type { FileSystem } from './file-system.js'
+import { encodeFrame, frameCapacity } from './frame.js'
+import { GroupCommitJournal, type JournalBackend, type PendingFrame } from './group-commit.js'
+import type { Journal, JournalRecovery, JournalSnapshot, JournalStore, OpenedJournal } from './journal.js'
+import { nodeFileSystem } from './node-file-system.js'
+import { repairDirectory } from './repair.js'
+import { replayParts } from './replay.js'
+import { corruptError } from './segment.js'
+import { SegmentLog, type SegmentLogOptions } from './segment-log.js'
+import { snapshotRows, snapshotSequence, writeSnapshot } from './snapshot-file.js'
+
+/** How a journal in a directory behaves. */
+export interface DirectoryJournalOptions {
+  /** Made when it is missing; the directory above it must exist. */
+  readonly directory: string
+  /** Size that segment files grow to, in bytes: 64 KiB to 256 MiB, 16 MiB unless told. */
+  readonly segmentBytes?: number
+  /**
+   * What opening does with a write that a crash cut short: `cut` keeps its bytes in a file of their own and goes on
+   * before them, `refuse` fails with `journal_corrupt`. Default `cut`.
+   */
+  readonly tornTail?: 'cut' | 'refuse'
+  /** Hears of everything that was repaired or put off. */
+  readonly logger?: Logger
+  /** For tests; the one of the process unless told. */
+  readonly fileSystem?: FileSystem
+}
+
+const minimumSegmentBytes = 64 * 1024
+const maximumSegmentBytes = 256 * 2 ** 20
+const defaultSegmentBytes = 16 * 2 ** 20
+
+/** Bytes of write buffer kept between writes. */
+const keptBufferBytes = 4 * 2 ** 20
+
+/**
+ * A store that keeps its journal in a directory of its own, owned by one process at a time.
+ *
+ * Raises `invalid_input` for a segment size out of range. `open()` raises `journal_locked`, `journal_corrupt` (nothing
+ * was changed then) and `journal_io`; iterating over what was recovered may raise `journal_corrupt` with reason
+ * `decode_failure`, and `journal_io`.
+ */
+export function createDirectoryJournal(options: DirectoryJournalOptions): JournalStore {
+  const { segmentBytes = defaultSegmentBytes } = options
+  if (!Number.isInteger(segmentBytes) || segmentBytes < minimumSegmentBytes || segmentBytes > maximumSegmentBytes) {
+    const reason = `${segmentBytes} is not a whole number from ${minimumSegmentBytes} to ${maximumSegmentBytes}`
+    throw new InvalidInputError({ subject: 'journal options', field: 'segmentBytes', reason })
+  }
+  const { directory, fileSystem = nodeFileSystem, logger = silentLogger, tornTail = 'cut' } = options
+  return { open: () => withIoErrors(() => openDirectory({ directory, fileSystem, segmentBytes, logger }, tornTail)) }
+}
+
+async function openDirectory(options: SegmentLogOptions, tornTail: 'cut' | 'refuse'): Promise<OpenedJournal> {
+  const { fileSystem, directory, logger } = options
+  await fileSystem.makeDirectory(directory)
+  const lock = await acquireDirectoryLock(fileSystem, directory)
+  try {
+    const findings = await examineDirectory(fileSystem, directory)
+    if (findings.tornTail !== undefined && tornTail === 'refuse') {
+      throw corruptError(findings.tornTail.path, findings.tornTail.damage)
+    }
+    await repairDirectory(fileSystem, directory, findings, logger)
+    const log = await SegmentLog.open(options, findings.segments, findings.position)
+    return {
+      journal: journalOver(new DirectoryBackend(options, log, lock), findings),
+      recovery: recover(options, findings),
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+function journalOver(backend: JournalBackend, { nextSequence, snapshot }: Findings): Journal {
+  return new GroupCommitJournal(backend, { nextSequence, snapshotThrough: snapshot?.through ?? 0 })
+}
+
+function recover({ fileSystem }: SegmentLogOptions, { replay, snapshot }: Findings): JournalRecovery {
+  const records = replayParts(fileSystem, replay, snapshot?.through ?? 0)
+  if (snapshot === undefined) return { records }
+  return { records, snapshot: { through: snapshot.through, rows: snapshotRows(fileSystem, snapshot) } }
+}
+
+class DirectoryBackend implements JournalBackend {
+  readonly #options: SegmentLogOptions
+  readonly #log: SegmentLog
+  readonly #lock: DirectoryLock
+  #buffer = Buffer.allocUnsafe(0)
+
+  constructor(options: SegmentLogOptions, log: SegmentLog, lock: DirectoryLock) {
+    this.#options = options
+    this.#log = log
+    this.#lock = lock
+  }
+
+  async write({ texts, firstSequence, count }: PendingFrame): Promise<void> {
+    const text = texts.join(',')
+    const buffer = this.#bufferFor(frameCapacity(text))
+    const length = encodeFrame(buffer, { text, firstSequence, count })
+    await this.#log.append(buffer.subarray(0, length), firstSequence)
+  }
+
+  reopen(nextSequence: number): Promise<void> {
+    return withIoErrors(() => this.#log.startOver(nextSequence))
+  }
+
+  async compact(snapshot: JournalSnapshot): Promise<void> {
+    const { fileSystem, directory, logger } = this.#options
+    await withIoErrors(() => writeSnapshot(fileSystem, directory, snapshot))
+    try {
+      await this.#log.forget(snapshot.through)
+      await removeOlderSnapshots(fileSystem, directory, snapshot.through)
+    } catch (error) {
+      // The snapshot counts already: what stays behind it is skipped and removed at the next opening.
+      logger.warn({ directory, cause: messageOf(error) }, 'files that a snapshot has replaced could not be removed')
+    }
+  }
+
+  close(): Promise<void> {
+    return withIoErrors(async () => {
+      await this.#log.close()
+      await this.#lock.release()
+    })
+  }
+
+  /** One buffer serves write after write; an unusually large frame gets one of its own. */
+  #bufferFor(bytes: number): Buffer {
+    if (bytes > keptBufferBytes) return Buffer.allocUnsafe(bytes)
+    if (bytes > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(Math.min(keptBufferBytes, 2 * bytes))
+    return this.#buffer
+  }
+}
+
+async function removeOlderSnapshots(fileSystem: FileSystem, directory: string, through: number): Promise<void> {
+  const older = (await fileSystem.list(directory)).filter((name) => (snapshotSequence(name) ?? through) < through)
+  for (const name of older) await fileSystem.unlink(join(directory, name))
+  if (older.length > 0) await fileSystem.syncDirectory(directory)
+}

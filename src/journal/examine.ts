@@ -1,0 +1,166 @@
+import { join } from 'node:path'
+import { readWhole, type FileSystem } from './file-system.js'
+import { corruptError, readSegment, segmentSequence, type Damage } from './segment.js'
+import type { SegmentFile, SegmentPosition } from './segment-log.js'
+import { readSnapshot, snapshotSequence, type SnapshotFile } from './snapshot-file.js'
+import { temporarySuffix } from './spare-segment.js'
+
+/** Records of one segment that have to be replayed. */
+export interface ReplayPart extends SegmentFile {
+  /** Bytes up to which the segment holds whole frames. */
+  readonly end: number
+}
+
+/** A write that a crash cut short: bytes behind the last whole frame of the log, and nothing whole after them. */
+export interface TornTail {
+  readonly path: string
+  readonly damage: Damage
+  /** The sequence its first record would have had. */
+  readonly sequence: number
+}
+
+/** What a journal directory holds; finding it out changes nothing. */
+export interface Findings {
+  readonly nextSequence: number
+  readonly snapshot?: SnapshotFile
+  /** Segments that stay, oldest first. */
+  readonly segments: readonly SegmentFile[]
+  /** Where the last of them goes on. */
+  readonly position?: SegmentPosition
+  readonly replay: readonly ReplayPart[]
+  readonly tornTail?: TornTail
+  /** Files without a use: unfinished ones, and those a snapshot has replaced. */
+  readonly leftovers: readonly string[]
+}
+
+/**
+ * Examines a journal directory in one pass over the records that the newest whole snapshot does not contain.
+ *
+ * Raises `journal_corrupt` for damage that is no torn tail: damage before a whole frame, another format version, a gap
+ * between sequences, a damaged snapshot whose records are gone (spec mutation authority 6.4, 6.5).
+ */
+export async function examineDirectory(fileSystem: FileSystem, directory: string): Promise<Findings> {
+  const names = (await fileSystem.list(directory)).sort()
+  const { snapshot, damaged, replaced } = await findSnapshot(fileSystem, directory, names)
+  const base = snapshot?.through ?? 0
+  const log = await new LogExamination(fileSystem, base).run(segmentFiles(directory, names), damaged)
+  const temporary = names.filter((name) => name.endsWith(temporarySuffix)).map((name) => join(directory, name))
+  const leftovers = [...temporary, ...replaced, ...log.leftovers]
+  return snapshot === undefined ? { ...log, leftovers } : { ...log, leftovers, snapshot }
+}
+
+function segmentFiles(directory: string, names: readonly string[]): SegmentFile[] {
+  return names.flatMap((name) => {
+    const firstSequence = segmentSequence(name)
+    return firstSequence === undefined ? [] : [{ firstSequence, path: join(directory, name) }]
+  })
+}
+
+interface DamagedSnapshot {
+  readonly through: number
+  readonly path: string
+  readonly damage: Damage
+}
+
+interface FoundSnapshots {
+  readonly snapshot?: SnapshotFile
+  /** The newest one, if it is damaged: the records it replaced must all be there. */
+  readonly damaged?: DamagedSnapshot
+  /** Snapshots older than the one that is used. */
+  readonly replaced: readonly string[]
+}
+
+async function findSnapshot(
+  fileSystem: FileSystem,
+  directory: string,
+  names: readonly string[],
+): Promise<FoundSnapshots> {
+  const candidates = names.flatMap((name) => {
+    const through = snapshotSequence(name)
+    return through === undefined ? [] : [{ through, path: join(directory, name) }]
+  })
+  let damaged: DamagedSnapshot | undefined
+  for (let candidate = candidates.pop(); candidate !== undefined; candidate = candidates.pop()) {
+    const { through, path } = candidate
+    const reading = await readSnapshot(fileSystem, path, through)
+    if ('whole' in reading) {
+      const found = { snapshot: reading.whole, replaced: candidates.map((older) => older.path) }
+      return damaged === undefined ? found : { ...found, damaged }
+    }
+    if (reading.damage.reason === 'unsupported_version') throw corruptError(path, reading.damage)
+    damaged ??= { through, path, damage: reading.damage }
+  }
+  return damaged === undefined ? { replaced: [] } : { replaced: [], damaged }
+}
+
+type LogFindings = Omit<Findings, 'snapshot'>
+
+/** One pass over the segments, in order. */
+class LogExamination {
+  readonly #fileSystem: FileSystem
+  /** Records up to here are in the snapshot. */
+  readonly #base: number
+  readonly #segments: SegmentFile[] = []
+  readonly #replay: ReplayPart[] = []
+  readonly #leftovers: string[] = []
+  #nextSequence: number | undefined
+  #position: SegmentPosition | undefined
+  #tornTail: TornTail | undefined
+
+  constructor(fileSystem: FileSystem, base: number) {
+    this.#fileSystem = fileSystem
+    this.#base = base
+  }
+
+  async run(segments: readonly SegmentFile[], damagedSnapshot: DamagedSnapshot | undefined): Promise<LogFindings> {
+    for (const [index, segment] of segments.entries()) {
+      const next = segments[index + 1]
+      // The snapshot holds everything in it: an interrupted compaction has left it behind.
+      if (next !== undefined && next.firstSequence <= this.#base + 1) this.#leftovers.push(segment.path)
+      else await this.#examine(segment, damagedSnapshot)
+    }
+    const nextSequence = this.#nextSequence ?? this.#base + 1
+    if (damagedSnapshot !== undefined && nextSequence <= damagedSnapshot.through) throw snapshotError(damagedSnapshot)
+    const last = this.#replay.at(-1)
+    if (nextSequence <= this.#base && last !== undefined) {
+      throw corruptError(last.path, this.#tornTail?.damage ?? { offset: last.end, reason: 'sequence_gap' })
+    }
+    return {
+      nextSequence,
+      segments: this.#segments,
+      replay: this.#replay,
+      leftovers: this.#leftovers,
+      ...(this.#position && { position: this.#position }),
+      ...(this.#tornTail && { tornTail: this.#tornTail }),
+    }
+  }
+
+  async #examine(segment: SegmentFile, damagedSnapshot: DamagedSnapshot | undefined): Promise<void> {
+    const { path, firstSequence } = segment
+    const bytes = await readWhole(this.#fileSystem, path)
+    const { frames, end, nextSequence, damage, refused } = readSegment(bytes, firstSequence)
+    if (damage !== undefined && refused) throw corruptError(path, damage)
+    const expected = this.#nextSequence ?? this.#base + 1
+    if (frames.length === 0 && damage === undefined && firstSequence < expected) {
+      // Made for records that were then written elsewhere.
+      this.#leftovers.push(path)
+      return
+    }
+    // Only the first segment may begin inside the snapshot.
+    const follows = this.#nextSequence === undefined ? firstSequence <= expected : firstSequence === expected
+    if (!follows && damagedSnapshot !== undefined) throw snapshotError(damagedSnapshot)
+    if (!follows) throw corruptError(path, { offset: 0, reason: 'sequence_gap' })
+    if (this.#tornTail !== undefined && (frames.length > 0 || damage !== undefined)) {
+      throw corruptError(this.#tornTail.path, this.#tornTail.damage)
+    }
+    if (damage !== undefined) this.#tornTail = { path, damage, sequence: nextSequence }
+    this.#segments.push(segment)
+    this.#replay.push({ ...segment, end })
+    this.#nextSequence = nextSequence
+    this.#position = { position: end, capacity: damage === undefined ? bytes.length : end }
+  }
+}
+
+function snapshotError({ path, damage }: DamagedSnapshot): Error {
+  return corruptError(path, damage)
+}

@@ -1,0 +1,140 @@
+import * as fs from 'node:fs'
+import { mkdir, readdir, rename, link, unlink } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { FileSystemError, type FileOperation, type FileSystem, type OpenFile, type OpenMode } from './file-system.js'
+
+const { O_CREAT, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR } = fs.constants
+
+/**
+ * One system call less per write, and the fastest way there is to make bytes durable in Node. Only trusted on Linux:
+ * elsewhere the flag is missing or stops short of the drive's own cache.
+ */
+const syncsOnWrite = process.platform === 'linux' && O_DSYNC !== undefined
+
+const flags: Readonly<Record<OpenMode, number>> = {
+  read: O_RDONLY,
+  create: O_RDWR | O_CREAT | O_EXCL,
+  update: O_RDWR,
+  durable: syncsOnWrite ? O_RDWR | O_DSYNC : O_RDWR,
+}
+
+const openDescriptor = promisify(fs.open)
+const closeDescriptor = promisify(fs.close)
+const statDescriptor = promisify(fs.fstat)
+const truncateDescriptor = promisify(fs.ftruncate)
+const syncDescriptor = promisify(fs.fdatasync)
+
+/** The file system of the process. */
+export const nodeFileSystem: FileSystem = {
+  async open(path, mode) {
+    const descriptor = await attempt('open', path, openDescriptor(path, flags[mode], 0o600))
+    return new NodeFile(descriptor, path, mode === 'durable')
+  },
+  readSync(path, position, length) {
+    try {
+      const descriptor = fs.openSync(path, O_RDONLY)
+      try {
+        const bytes = Buffer.allocUnsafe(length)
+        return bytes.subarray(0, fs.readSync(descriptor, bytes, 0, length, position))
+      } finally {
+        fs.closeSync(descriptor)
+      }
+    } catch (error) {
+      throw failure('read', path, error)
+    }
+  },
+  list: (directory) => attempt('list', directory, readdir(directory)),
+  rename: (from, to) => attempt('rename', to, rename(from, to)),
+  link: (existing, path) => attempt('link', path, link(existing, path)),
+  unlink: (path) => attempt('unlink', path, unlink(path)),
+  async makeDirectory(path) {
+    try {
+      await attempt('make_directory', path, mkdir(path))
+    } catch (error) {
+      if (!FileSystemError.has(error, 'EEXIST')) throw error
+    }
+  },
+  async syncDirectory(path) {
+    // Windows cannot open a directory, and keeps names durable by itself.
+    if (process.platform === 'win32') return
+    const descriptor = await attempt('sync_directory', path, openDescriptor(path, O_RDONLY))
+    try {
+      await attempt('sync_directory', path, promisify(fs.fsync)(descriptor))
+    } finally {
+      await attempt('close', path, closeDescriptor(descriptor))
+    }
+  },
+}
+
+/** Callbacks instead of `FileHandle`: at one record per write the difference shows. */
+class NodeFile implements OpenFile {
+  readonly #descriptor: number
+  readonly #path: string
+  readonly #durable: boolean
+
+  constructor(descriptor: number, path: string, durable: boolean) {
+    this.#descriptor = descriptor
+    this.#path = path
+    this.#durable = durable
+  }
+
+  async size(): Promise<number> {
+    const { size } = await attempt('read', this.#path, statDescriptor(this.#descriptor))
+    return size
+  }
+
+  read(into: Uint8Array, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.read(this.#descriptor, into, 0, into.length, position, (error, taken) => {
+        if (error === null) resolve(taken)
+        else reject(failure('read', this.#path, error))
+      })
+    })
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<number> {
+    const taken = await this.#write(bytes, position)
+    if (this.#durable && !syncsOnWrite) await this.sync()
+    return taken
+  }
+
+  sync(): Promise<void> {
+    return attempt('sync', this.#path, syncDescriptor(this.#descriptor))
+  }
+
+  truncate(length: number): Promise<void> {
+    return attempt('truncate', this.#path, truncateDescriptor(this.#descriptor, length))
+  }
+
+  close(): Promise<void> {
+    return attempt('close', this.#path, closeDescriptor(this.#descriptor))
+  }
+
+  #write(bytes: Uint8Array, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.write(this.#descriptor, bytes, 0, bytes.length, position, (error, taken) => {
+        if (error !== null) reject(failure(this.#stageOf(error), this.#path, error))
+        else if (taken === 0 && bytes.length > 0) reject(failure('write', this.#path, { code: 'ENOSPC' }))
+        else resolve(taken)
+      })
+    })
+  }
+
+  /** A write that syncs reports both in one result; `EIO` then comes from the sync, or might. */
+  #stageOf(error: NodeJS.ErrnoException): FileOperation {
+    return this.#durable && syncsOnWrite && error.code === 'EIO' ? 'sync' : 'write'
+  }
+}
+
+async function attempt<Value>(operation: FileOperation, path: string, work: Promise<Value>): Promise<Value> {
+  try {
+    return await work
+  } catch (error) {
+    throw failure(operation, path, error)
+  }
+}
+
+function failure(operation: FileOperation, path: string, cause: unknown): FileSystemError {
+  const errno = (cause as NodeJS.ErrnoException).code ?? 'UNKNOWN'
+  return new FileSystemError({ operation, path, errno }, { cause })
+}

@@ -1,0 +1,101 @@
+import { JournalError, type CorruptionReason } from './errors.js'
+import { endOfData, findFrame, readFrame, type FrameHeader } from './frame.js'
+import { markBytes, readMark } from './mark.js'
+
+/** Where the first frame of a segment begins. */
+export const segmentHeaderBytes = markBytes
+
+const digits = 16
+const namePattern = /^journal-(\d{16})\.log$/
+
+/** Name of the segment that begins with this sequence; names sort like sequences. */
+export function segmentName(firstSequence: number): string {
+  return `journal-${paddedSequence(firstSequence)}.log`
+}
+
+/** The first sequence a segment's name promises, `undefined` for another file. */
+export function segmentSequence(name: string): number | undefined {
+  const match = namePattern.exec(name)
+  return match === null ? undefined : Number(match[1])
+}
+
+/** A sequence as it stands in file names. */
+export function paddedSequence(sequence: number): string {
+  return String(sequence).padStart(digits, '0')
+}
+
+/** Bad bytes and where their record would have begun. */
+export interface Damage {
+  readonly offset: number
+  readonly reason: CorruptionReason
+}
+
+/** What is in the bytes of a segment. */
+export interface SegmentContent {
+  /** Whole frames in order. */
+  readonly frames: readonly FrameHeader[]
+  /** Where the next frame would begin. */
+  readonly end: number
+  readonly nextSequence: number
+  /** Set when the bytes from `end` on are neither a frame nor unused. */
+  readonly damage?: Damage
+  /** The damage stands before a whole frame, or is no trace of a write that was cut short: it must not be cut. */
+  readonly refused: boolean
+}
+
+/**
+ * Reads a segment whose first record must be `firstSequence`: one pass over the bytes, every checksum verified.
+ *
+ * A sequence that does not follow is `sequence_gap`. A mark of another segment or version is damage at offset 0.
+ */
+export function readSegment(bytes: Buffer, firstSequence: number): SegmentContent {
+  const mark = readMark(bytes, 'segment')
+  if ('reason' in mark) return refuse([], 0, firstSequence, mark.reason)
+  if (mark.number !== firstSequence) return refuse([], 0, firstSequence, 'sequence_gap')
+  const frames: FrameHeader[] = []
+  let nextSequence = firstSequence
+  let end = segmentHeaderBytes
+  for (;;) {
+    const reading = readFrame(bytes, end)
+    if (reading.status === 'end') {
+      const unused = endOfData(bytes, end) === end
+      return unused
+        ? { frames, end, nextSequence, refused: false }
+        : judge(bytes, frames, end, nextSequence, 'incomplete_header')
+    }
+    if (reading.status === 'bad') return judge(bytes, frames, end, nextSequence, reading.reason)
+    const { header } = reading
+    if (header.firstSequence !== nextSequence) return refuse(frames, end, nextSequence, 'sequence_gap')
+    frames.push(header)
+    nextSequence += header.count
+    end = reading.end
+  }
+}
+
+/**
+ * The error for damage that must stay as it is (spec mutation authority 6.4).
+ */
+export function corruptError(file: string, { offset, reason }: Damage): JournalError<'journal_corrupt'> {
+  const text = `${file} is damaged at ${offset} (${reason}); nothing was changed: restore it from a copy`
+  return new JournalError('journal_corrupt', text, { file, offset, reason })
+}
+
+function judge(
+  bytes: Buffer,
+  frames: readonly FrameHeader[],
+  end: number,
+  nextSequence: number,
+  reason: CorruptionReason,
+): SegmentContent {
+  const refused = reason === 'unsupported_version' || findFrame(bytes, end + 1) !== undefined
+  return { frames, end, nextSequence, damage: { offset: end, reason }, refused }
+}
+
+function refuse(
+  frames: readonly FrameHeader[],
+  end: number,
+  nextSequence: number,
+  reason: CorruptionReason,
+): SegmentContent {
+  return { frames, end, nextSequence, damage: { offset: end, reason }, refused: true }
+}

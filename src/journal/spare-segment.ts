@@ -1,0 +1,88 @@
+import { join } from 'node:path'
+import { messageOf } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import { FileSystemError, writeWhole, type FileSystem } from './file-system.js'
+
+const zeros = Buffer.alloc(2 ** 20)
+
+/** Ending of files that are not finished; whatever is left of them is removed at opening. */
+export const temporarySuffix = '.tmp'
+
+/** A file of zeros that waits to become a segment. */
+export interface SpareSegment {
+  readonly path: string
+  readonly bytes: number
+}
+
+/**
+ * Prepares the next segment while the current one is in use: overwriting blocks that exist already is what makes a
+ * durable write cheap, and Node has no other way to preallocate than to write.
+ */
+export class SpareSegments {
+  readonly #fileSystem: FileSystem
+  readonly #directory: string
+  readonly #logger: Logger
+  #pending: Promise<SpareSegment | undefined> | undefined
+  #made = 0
+  #closed = false
+
+  constructor(fileSystem: FileSystem, directory: string, logger: Logger) {
+    this.#fileSystem = fileSystem
+    this.#directory = directory
+    this.#logger = logger
+  }
+
+  /** Begins to prepare a spare in the background unless there is one; a failure is logged, and met again by `take`. */
+  prepare(bytes: number): void {
+    this.#pending ??= this.#make(bytes).catch((error: unknown) => {
+      this.#logger.warn({ directory: this.#directory, cause: messageOf(error) }, 'no segment could be prepared')
+      return undefined
+    })
+  }
+
+  /** The spare if it has at least `minimum` bytes, otherwise a new one of `bytes`. The caller owns it from then on. */
+  async take(minimum: number, bytes: number): Promise<SpareSegment> {
+    const spare = await this.#pending
+    this.#pending = undefined
+    if (spare !== undefined && spare.bytes >= minimum) return spare
+    if (spare !== undefined) await this.discard(spare)
+    return this.#make(Math.max(minimum, bytes))
+  }
+
+  /** Stops preparing and removes the spare. */
+  async close(): Promise<void> {
+    this.#closed = true
+    const spare = await this.#pending
+    this.#pending = undefined
+    if (spare !== undefined) await this.discard(spare)
+  }
+
+  /** Removes a spare that could not be used; what cannot be removed now is removed at the next opening. */
+  async discard({ path }: SpareSegment): Promise<void> {
+    try {
+      await this.#fileSystem.unlink(path)
+    } catch (error) {
+      if (FileSystemError.has(error, 'ENOENT')) return
+      this.#logger.warn({ path, cause: messageOf(error) }, 'a temporary file stays until the journal is opened again')
+    }
+  }
+
+  async #make(bytes: number): Promise<SpareSegment> {
+    this.#made += 1
+    const spare = { path: join(this.#directory, `spare-${this.#made}${temporarySuffix}`), bytes }
+    const file = await this.#fileSystem.open(spare.path, 'create')
+    try {
+      // Synced slice by slice: one large flush would hold up the records that are written meanwhile.
+      for (let position = 0; position < bytes && !this.#closed; position += zeros.length) {
+        await writeWhole(file, zeros.subarray(0, bytes - position), position)
+        await file.sync()
+      }
+    } catch (error) {
+      await file.close()
+      await this.discard(spare)
+      throw error
+    }
+    await file.close()
+    return spare
+  }
+}
