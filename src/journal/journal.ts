@@ -14,17 +14,18 @@ export interface ReplayedRecord {
 export interface JournalSnapshot {
   /** Every record with a sequence up to this one is contained in the rows. */
   readonly through: number
-  /** Records after `through` that the rows contain all the same; replay skips them. */
-  readonly ahead: readonly number[]
   /** State rows, written one by one so that no single value has to hold everything. */
   readonly rows: Iterable<JournalRecord>
 }
 
-/** What opening a journal found. */
+/**
+ * What opening a journal found. Both parts are decoded while iterating, once, before the next compaction: a store on
+ * disk may then still raise `journal_corrupt` with reason `decode_failure`, and `journal_io`.
+ */
 export interface JournalRecovery {
   /** The newest whole snapshot, if any. */
   readonly snapshot?: JournalSnapshot
-  /** Records that are not in the snapshot, in order. Consumed once, while opening. */
+  /** Records that are not in the snapshot, in order. */
   readonly records: Iterable<ReplayedRecord>
 }
 
@@ -41,24 +42,28 @@ export interface Journal {
   /**
    * Appends records as one atomic group; resolves once they are on stable storage.
    *
-   * The records are encoded during the call. Rejects with a {@link JournalError}:
-   * `journal_record_too_large` and `journal_not_appended` leave no trace and may be tried again,
-   * `journal_durability_unknown` and `journal_poisoned` end the use of this journal until `reopen()`.
-   * After `journal_not_appended` every group queued behind the failed one is rejected with it too.
+   * The records are encoded during the call, which throws at once, leaving no trace, with
+   * `journal_record_too_large`, `journal_poisoned` or `journal_closed`. The promise rejects with
+   * `journal_not_appended` when the write was refused and taken back: every group queued behind it is
+   * rejected too, and all of them may be appended again. It rejects with `journal_durability_unknown` when the
+   * sync failed; groups queued behind it get `journal_poisoned`, and the journal is of no use until `reopen()`.
+   * An empty group settles with whatever was appended last.
    */
   append(records: readonly JournalRecord[]): Promise<void>
   /** Resolves once everything appended so far has settled, whatever the outcome. */
   settled(): Promise<void>
   /**
    * Writes a snapshot and forgets records it contains. The rows are read lazily while writing and must not change.
-   * A failure leaves the previous snapshot and every record in place.
+   * A failure leaves the previous snapshot and every record in place. Rejects with `invalid_input` unless `through`
+   * is durable and not behind the previous snapshot. Calls run one after another.
    */
   compact(snapshot: JournalSnapshot): Promise<void>
   /** Records after the newest snapshot: what opening would have to replay. */
   readonly tailLength: number
   /**
    * The way out of a poisoned journal: starts over on fresh file descriptors. Groups whose durability was unknown are
-   * removed for good. Rejects when the storage still refuses, and may then be tried again.
+   * removed for good. Rejects when the storage still refuses, and may then be tried again. Does nothing for a healthy
+   * journal.
    */
   reopen(): Promise<void>
   /** Writes what is queued, then releases the storage and its lock. */
