@@ -14,7 +14,7 @@ export interface AsyncOperationRef {
 export interface TurnContext {
   readonly runId: RunId
   readonly pendingOperations: readonly AsyncOperationRef[]
-  /** Members of the barrier the turn waits for; empty when it waits for nothing. */
+  /** Members of the barrier the turn waits for, each once; empty when it waits for nothing. */
   readonly barrierIds: readonly OperationId[]
   readonly failure: string | undefined
 }
@@ -33,7 +33,8 @@ export type TurnEvent =
   | { readonly type: 'fail'; readonly runId: RunId; readonly reason: string }
 
 function barrierIdsOf(refs: readonly AsyncOperationRef[]): readonly OperationId[] {
-  return refs.filter(({ waitPolicy }) => waitPolicy === 'barrier').map(({ operationId }) => operationId)
+  const awaited = refs.filter(({ waitPolicy }) => waitPolicy === 'barrier')
+  return [...new Set(awaited.map(({ operationId }) => operationId))]
 }
 
 /**
