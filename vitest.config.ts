@@ -2,7 +2,17 @@ import { defineConfig } from 'vitest/config'
 
 const reports = process.env['STATEWARD_TEST_REPORTS']
 
+const source = (path: string): string => new URL(path, import.meta.url).pathname
+
 export default defineConfig({
+  // Examples import the package by name; here that means the sources, so that no build is needed.
+  resolve: {
+    alias: [
+      { find: /^stateward$/, replacement: source('src/index.ts') },
+      { find: /^stateward\/machines$/, replacement: source('machines/index.ts') },
+      { find: /^stateward\/(inspect|testing)$/, replacement: source('src/$1/index.ts') },
+    ],
+  },
   test: {
     include: ['test/**/*.test.ts'],
     // Tests start child processes and sync real files: forks give each file its own process to do so.

@@ -1,50 +1,59 @@
 /**
- * `npm run docs` writes one page per exported machine to docs/charts; `npm run docs:check` writes
- * nothing and ends with 1 when a page differs from its machine, is missing, or has lost its machine.
+ * `npm run docs` writes one page per exported machine to docs/charts and refreshes the code that other
+ * pages take from files; `npm run docs:check` writes nothing and ends with 1 when a page is out of date,
+ * missing, or has lost its machine.
  */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StateMachine, type AnyStateMachine } from 'xstate'
 import * as exported from '../../machines/index.js'
 import { pageOf } from './page.js'
+import { embedSnippets } from './snippets.js'
 
-const folder = 'docs/charts'
+const charts = 'docs/charts'
 
-function pages(): Map<string, string> {
+/** Text of every generated chart page by path. */
+function chartPages(): [path: string, text: string][] {
   const values: readonly unknown[] = Object.values(exported)
   const machines = values.filter((value): value is AnyStateMachine => value instanceof StateMachine)
   machines.sort((one, other) => (one.id < other.id ? -1 : 1))
-  const index = machines.map(
-    ({ id, config }) => `- [${id}](${id}.md)${config.description ? `: ${config.description}` : ''}`,
-  )
-  return new Map([
-    [
-      'README.md',
-      `# Charts\n\nEvery lifecycle of stateward is a statechart, exported from \`stateward/machines\`.\n\n${index.join('\n')}\n`,
-    ],
-    ...machines.map((machine): [string, string] => [`${machine.id}.md`, pageOf(machine)]),
-  ])
+  const entries = machines.map(({ id, config: { description } }) => {
+    return `- [${id}](${id}.md)${description === undefined ? '' : `: ${description}`}`
+  })
+  const index = [
+    '# Charts',
+    'Every life cycle of stateward, as exported from `stateward/machines`.',
+    entries.join('\n'),
+  ]
+  return [
+    [join(charts, 'README.md'), `${index.join('\n\n')}\n`],
+    ...machines.map((machine): [string, string] => [join(charts, `${machine.id}.md`), pageOf(machine)]),
+  ]
 }
 
-async function readPages(): Promise<Map<string, string>> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.md'))
-  return new Map(
-    await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name), 'utf8')] as const)),
-  )
+/** Text of every page written by hand, with its embedded code as the files now have it. */
+function handwrittenPages(): [path: string, text: string][] {
+  const guides = pagesIn('docs').filter((path) => !path.startsWith(charts))
+  const read = (path: string): string => readFileSync(path, 'utf8')
+  return ['README.md', ...guides].map((path) => [path, embedSnippets(read(path), read)])
 }
 
-async function check(wanted: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): Promise<void> {
-  const stale = [...new Set([...wanted.keys(), ...found.keys()])].filter((name) => wanted.get(name) !== found.get(name))
-  if (stale.length === 0) return
-  process.stderr.write(`out of date, run npm run docs: ${stale.map((name) => join(folder, name)).join(', ')}\n`)
-  process.exitCode = 1
+function pagesIn(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  return names.filter((name) => name.endsWith('.md')).map((name) => join(folder, name))
 }
 
-async function write(wanted: ReadonlyMap<string, string>, found: ReadonlyMap<string, string>): Promise<void> {
-  for (const [name, text] of wanted) await writeFile(join(folder, name), text)
-  for (const name of found.keys()) if (!wanted.has(name)) await rm(join(folder, name))
-}
+const pages = new Map([...chartPages(), ...handwrittenPages()])
+const outdated = [...pages].filter(([path, text]) => !existsSync(path) || readFileSync(path, 'utf8') !== text)
+const orphans = pagesIn(charts).filter((path) => !pages.has(path))
 
-await mkdir(folder, { recursive: true })
-const act = process.argv.includes('--check') ? check : write
-await act(pages(), await readPages())
+if (process.argv.includes('--check')) {
+  const stale = [...outdated.map(([path]) => path), ...orphans]
+  if (stale.length > 0) {
+    process.stderr.write(`out of date, run npm run docs: ${stale.join(', ')}\n`)
+    process.exitCode = 1
+  }
+} else {
+  for (const [path, text] of outdated) writeFileSync(path, text)
+  for (const path of orphans) rmSync(path)
+}
