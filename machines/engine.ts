@@ -1,0 +1,30 @@
+import { assign, setup } from 'xstate'
+
+/** What the engine chart remembers: epoch seconds of the last pause and resume. */
+export interface EngineContext {
+  readonly pausedAt: number | undefined
+  readonly resumedAt: number | undefined
+}
+
+/** What happens to the engine; time arrives as data. */
+export type EngineEvent = { readonly type: 'pause' | 'resume'; readonly timestamp: number }
+
+/** Whether runs are promoted and dispatched (spec mutation authority 3.3, 5.2). A resume never predates its pause. */
+export const engineMachine = setup({
+  types: { context: {} as EngineContext, events: {} as EngineEvent },
+  guards: {
+    followsPause: ({ context, event }) => event.timestamp >= (context.pausedAt ?? 0),
+  },
+  actions: {
+    notePause: assign({ pausedAt: ({ event }) => event.timestamp, resumedAt: undefined }),
+    noteResume: assign({ resumedAt: ({ event }) => event.timestamp }),
+  },
+}).createMachine({
+  id: 'engine',
+  context: { pausedAt: undefined, resumedAt: undefined },
+  initial: 'running',
+  states: {
+    running: { on: { pause: { actions: 'notePause', target: 'paused' } } },
+    paused: { on: { resume: { guard: 'followsPause', actions: 'noteResume', target: 'running' } } },
+  },
+})

@@ -1,0 +1,186 @@
+import { and, assign, not, or, setup, stateIn } from 'xstate'
+import type { AttemptId, Lease, RunState } from './run-vocabulary.js'
+
+/** What the chart of one run remembers beside its three regions. */
+export interface RunContext {
+  readonly activeAttemptId: AttemptId | undefined
+  /** Attempts ever started. */
+  readonly attemptCount: number
+  /** Their ids, oldest first. */
+  readonly attemptIds: readonly AttemptId[]
+  readonly lease: Lease | undefined
+}
+
+/** Moves that name nothing but the state they lead to. */
+export type PlainRunMove = { readonly type: `to_${Exclude<RunState, 'scheduled'>}` | 'suspend' | 'resume' }
+
+/** What happens to a run. */
+export type RunMove =
+  | PlainRunMove
+  | { readonly type: 'start_attempt' | 'finish_attempt'; readonly attemptId: AttemptId }
+  | { readonly type: 'acquire_lease'; readonly lease: Lease }
+  | { readonly type: 'extend_lease' | 'close_lease'; readonly owner: string; readonly expiry: number }
+
+/** The highest number of attempts a run can count: an unsigned 32-bit integer (spec mutation authority 1.1). */
+export const attemptCountLimit = 0xffff_ffff
+
+/**
+ * The conditions that compare data instead of states. The chart uses them as guards; the rows of the
+ * projection are checked with the same functions.
+ */
+export const runConditions = {
+  isFreshAttempt: ({ attemptIds }: RunContext, move: RunMove): boolean =>
+    move.type === 'start_attempt' && !attemptIds.includes(move.attemptId),
+  canCountAttempt: ({ attemptCount }: RunContext): boolean => attemptCount < attemptCountLimit,
+  isActiveAttempt: ({ activeAttemptId }: RunContext, move: RunMove): boolean =>
+    move.type === 'finish_attempt' && move.attemptId === activeAttemptId,
+  isHeldByOwner: ({ lease }: RunContext, move: RunMove): boolean => 'owner' in move && move.owner === lease?.owner,
+  isHeldExpiry: ({ lease }: RunContext, move: RunMove): boolean => 'expiry' in move && move.expiry === lease?.expiry,
+  isLaterExpiry: ({ lease }: RunContext, move: RunMove): boolean =>
+    'expiry' in move && lease !== undefined && move.expiry >= lease.expiry,
+} as const
+
+/** Name of a {@link runConditions} entry. */
+export type RunCondition = keyof typeof runConditions
+
+const isTerminal = or([
+  stateIn({ lifecycle: 'completed' }),
+  stateIn({ lifecycle: 'failed' }),
+  stateIn({ lifecycle: 'canceled' }),
+])
+const isReady = stateIn({ lifecycle: 'ready' })
+const isLeased = stateIn({ lifecycle: 'leased' })
+const isRunning = stateIn({ lifecycle: 'running' })
+
+/**
+ * The life of one run: the 17 legal edges, its attempt and its lease (spec mutation authority 2).
+ *
+ * The regions are independent except where a guard says so. This chart is the only place where the
+ * legality of a run stands; `run-moves.ts` derives the tables that the tasks room decides with from it.
+ */
+export const runMachine = setup({
+  types: { context: {} as RunContext, events: {} as RunMove },
+  guards: {
+    isFreshAttempt: ({ context, event }) => runConditions.isFreshAttempt(context, event),
+    canCountAttempt: ({ context }) => runConditions.canCountAttempt(context),
+    isActiveAttempt: ({ context, event }) => runConditions.isActiveAttempt(context, event),
+    isHeldByOwner: ({ context, event }) => runConditions.isHeldByOwner(context, event),
+    isHeldExpiry: ({ context, event }) => runConditions.isHeldExpiry(context, event),
+    isLaterExpiry: ({ context, event }) => runConditions.isLaterExpiry(context, event),
+    isAttemptIdle: stateIn({ attempt: 'idle' }),
+    isLeaseFree: stateIn({ lease: 'free' }),
+    isLeaseHeld: stateIn({ lease: 'held' }),
+    isRunning,
+    isTerminal,
+    isLeasable: or([isReady, isLeased]),
+    isHeartbeating: or([isLeased, isRunning]),
+    isLeaseClosable: or([isReady, isLeased, isRunning]),
+  },
+  actions: {
+    openAttempt: assign(({ context, event }) =>
+      event.type === 'start_attempt'
+        ? {
+            activeAttemptId: event.attemptId,
+            attemptCount: context.attemptCount + 1,
+            attemptIds: [...context.attemptIds, event.attemptId],
+          }
+        : {},
+    ),
+    closeAttempt: assign({ activeAttemptId: undefined }),
+    holdLease: assign(({ event }) => (event.type === 'acquire_lease' ? { lease: event.lease } : {})),
+    extendLease: assign(({ context: { lease }, event }) =>
+      event.type === 'extend_lease' && lease !== undefined ? { lease: { ...lease, expiry: event.expiry } } : {},
+    ),
+    freeLease: assign({ lease: undefined }),
+  },
+}).createMachine({
+  id: 'run',
+  type: 'parallel',
+  context: { activeAttemptId: undefined, attemptCount: 0, attemptIds: [], lease: undefined },
+  states: {
+    lifecycle: {
+      initial: 'scheduled',
+      states: {
+        scheduled: {
+          description: 'Waits for its time, its dependencies or a trigger.',
+          on: { to_ready: 'ready', to_canceled: 'canceled' },
+        },
+        ready: {
+          description: 'Eligible for dispatch.',
+          on: { to_leased: 'leased', to_canceled: 'canceled' },
+        },
+        leased: {
+          description: 'Claimed by an owner, not started. Losing the lease makes it ready again.',
+          on: {
+            to_running: { guard: 'isAttemptIdle', target: 'running' },
+            to_ready: { guard: 'isLeaseFree', target: 'ready' },
+            close_lease: { guard: and(['isLeaseHeld', 'isHeldByOwner', 'isHeldExpiry']), target: 'ready' },
+            to_canceled: 'canceled',
+          },
+        },
+        running: {
+          description: 'Left only between attempts, except by cancelation; the lease goes first, except at the end.',
+          on: {
+            to_retry_wait: { guard: and(['isAttemptIdle', 'isLeaseFree']), target: 'retry_wait' },
+            suspend: { guard: and(['isAttemptIdle', 'isLeaseFree']), target: 'suspended' },
+            to_suspended: { guard: and(['isAttemptIdle', 'isLeaseFree']), target: 'suspended' },
+            to_completed: { guard: 'isAttemptIdle', target: 'completed' },
+            to_failed: { guard: 'isAttemptIdle', target: 'failed' },
+            to_canceled: 'canceled',
+          },
+        },
+        retry_wait: {
+          description: 'Backs off before the next attempt.',
+          on: { to_ready: 'ready', to_failed: 'failed', to_canceled: 'canceled' },
+        },
+        suspended: {
+          description: 'Preempted and resumable; the attempt does not count.',
+          on: { resume: 'ready', to_ready: 'ready', to_canceled: 'canceled' },
+        },
+        completed: { type: 'final' },
+        failed: { type: 'final' },
+        canceled: { type: 'final' },
+      },
+    },
+    attempt: {
+      initial: 'idle',
+      states: {
+        idle: {
+          on: {
+            start_attempt: {
+              guard: and(['isRunning', 'isFreshAttempt', 'canCountAttempt']),
+              actions: 'openAttempt',
+              target: 'active',
+            },
+          },
+        },
+        active: {
+          always: { guard: not('isRunning'), actions: 'closeAttempt', target: 'idle' },
+          on: {
+            finish_attempt: { guard: and(['isRunning', 'isActiveAttempt']), actions: 'closeAttempt', target: 'idle' },
+          },
+        },
+      },
+    },
+    lease: {
+      initial: 'free',
+      states: {
+        free: { on: { acquire_lease: { guard: 'isLeasable', actions: 'holdLease', target: 'held' } } },
+        held: {
+          always: { guard: 'isTerminal', actions: 'freeLease', target: 'free' },
+          on: {
+            extend_lease: {
+              guard: and(['isHeartbeating', 'isHeldByOwner', 'isLaterExpiry']),
+              actions: 'extendLease',
+            },
+            close_lease: {
+              guard: and(['isLeaseClosable', 'isHeldByOwner', 'isHeldExpiry']),
+              actions: 'freeLease',
+              target: 'free',
+            },
+          },
+        },
+      },
+    },
+  },
+})

@@ -1,0 +1,70 @@
+import * as v from 'valibot'
+import { checkCapabilityNames } from './constraints.js'
+import { TaskError } from './errors.js'
+import { departmentId, type ActorId, type DepartmentId, type TenantId } from './ids.js'
+import { countSchema, idSchema, labelSchema, naturalSchema, type Seconds, type Timestamp } from './scalars.js'
+
+/** A remote worker as it introduces itself (spec mutation authority 1.12). */
+export interface ActorRegistration {
+  readonly actorId: ActorId
+  /** Lease owner string of the actor; not empty. */
+  readonly identity: string
+  /** At least one, none empty. */
+  readonly capabilities: readonly string[]
+  readonly department?: DepartmentId
+  /** At least 1. */
+  readonly heartbeatIntervalSecs: Seconds
+  readonly tenantId?: TenantId
+}
+
+/** An actor as the projection holds it. */
+export interface Actor extends ActorRegistration {
+  readonly registeredAt: Timestamp
+  readonly lastHeartbeatAt?: Timestamp
+  readonly deregisteredAt?: Timestamp
+}
+
+/** After how much silence an actor counts as gone. */
+export interface HeartbeatPolicy {
+  /** At least 1. */
+  readonly intervalSecs: Seconds
+  /** At least 1. */
+  readonly timeoutMultiplier: number
+}
+
+/** Thirty seconds, three times. */
+export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalSecs: 30, timeoutMultiplier: 3 }
+
+/** The silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
+export function heartbeatTimeout({ intervalSecs, timeoutMultiplier }: HeartbeatPolicy): Seconds {
+  if (intervalSecs === 0) throw new TaskError('zero_heartbeat_interval', {})
+  if (timeoutMultiplier === 0) throw new TaskError('zero_timeout_multiplier', {})
+  return Math.min(intervalSecs * timeoutMultiplier, Number.MAX_SAFE_INTEGER)
+}
+
+/** The fields of an {@link ActorRegistration}; its rules are {@link checkRegistration}'s. */
+export const registrationEntries = {
+  actorId: idSchema<ActorId>(),
+  identity: labelSchema,
+  capabilities: v.array(labelSchema),
+  department: v.exactOptional(v.custom<DepartmentId>((input) => typeof input === 'string', 'expected text')),
+  heartbeatIntervalSecs: naturalSchema,
+  tenantId: v.exactOptional(idSchema<TenantId>()),
+}
+
+/** Accepts a {@link HeartbeatPolicy}. */
+export const heartbeatPolicySchema: v.GenericSchema<unknown, HeartbeatPolicy> = v.strictObject({
+  intervalSecs: naturalSchema,
+  timeoutMultiplier: countSchema,
+})
+
+/**
+ * Raises `empty_identity`, `empty_capabilities`, `empty_capability_entry`, `department_id_empty`,
+ * `department_id_too_long` or `zero_heartbeat_interval`, in this order.
+ */
+export function checkRegistration(registration: ActorRegistration): void {
+  if (registration.identity === '') throw new TaskError('empty_identity', {})
+  checkCapabilityNames(registration.capabilities)
+  if (registration.department !== undefined) departmentId(registration.department)
+  if (registration.heartbeatIntervalSecs === 0) throw new TaskError('zero_heartbeat_interval', {})
+}

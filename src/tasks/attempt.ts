@@ -1,0 +1,83 @@
+import * as v from 'valibot'
+import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
+import { TaskError } from './errors.js'
+import type { AttemptId } from './ids.js'
+import type { Seconds, Timestamp } from './scalars.js'
+
+/** How an attempt ended (spec mutation authority 1.8). */
+export const attemptResults = ['success', 'failure', 'timeout', 'suspended'] as const
+export type AttemptResult = (typeof attemptResults)[number]
+
+/** Whether another attempt may help. Durable, so that replay can take the retry decision again (ruling D-25). */
+export const failureClasses = ['retryable', 'terminal'] as const
+export type FailureClass = (typeof failureClasses)[number]
+
+/** The result of an attempt with what belongs to it. */
+export type AttemptOutcome =
+  | { readonly result: 'success'; readonly output?: Base64 }
+  | { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass }
+  | { readonly result: 'timeout'; readonly error: string }
+  | { readonly result: 'suspended'; readonly output?: Base64 }
+
+/** One attempt as the projection remembers it; unfinished while `finishedAt` is absent. */
+export interface AttemptRecord {
+  readonly attemptId: AttemptId
+  readonly startedAt: Timestamp
+  readonly finishedAt?: Timestamp
+  readonly outcome?: AttemptOutcome
+}
+
+/** An outcome in its parts, as it comes from outside. */
+export interface RawOutcome {
+  readonly result: AttemptResult
+  readonly error?: string
+  readonly output?: Base64
+  readonly failureClass?: FailureClass
+}
+
+/** The shape of a {@link RawOutcome}; {@link outcomeFromParts} has its rules. */
+export const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = v.strictObject({
+  result: v.picklist(attemptResults),
+  error: v.exactOptional(v.string()),
+  output: v.exactOptional(base64Schema),
+  failureClass: v.exactOptional(v.picklist(failureClasses)),
+})
+
+/** A success; empty output counts as none. */
+export function succeeded(output?: BytesInput): AttemptOutcome {
+  return withOutput('success', output)
+}
+
+/** A preemption with the partial state to resume from; empty output counts as none. */
+export function suspended(output?: BytesInput): AttemptOutcome {
+  return withOutput('suspended', output)
+}
+
+/** A failure; an empty text is allowed. */
+export function failed(error: string, failureClass: FailureClass): AttemptOutcome {
+  return { result: 'failure', error, failureClass }
+}
+
+/** A timeout whose text states the limit. */
+export function timedOut(limitSecs: Seconds): AttemptOutcome {
+  return { result: 'timeout', error: `attempt exceeded its limit of ${limitSecs} seconds` }
+}
+
+/**
+ * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `success_with_error`,
+ * `non_success_without_error`, `non_success_with_output`, `failure_without_class` or `class_without_failure`.
+ */
+export function outcomeFromParts({ result, error, output, failureClass }: RawOutcome): AttemptOutcome {
+  const isError = result === 'failure' || result === 'timeout'
+  if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })
+  if (isError && error === undefined) throw new TaskError('non_success_without_error', { result })
+  if (isError && output !== undefined) throw new TaskError('non_success_with_output', { result })
+  if (result === 'failure' && failureClass === undefined) throw new TaskError('failure_without_class', {})
+  if (result !== 'failure' && failureClass !== undefined) throw new TaskError('class_without_failure', { result })
+  return { result, error, output, failureClass } as AttemptOutcome
+}
+
+function withOutput(result: 'success' | 'suspended', bytes: BytesInput = new Uint8Array()): AttemptOutcome {
+  const output = encodeBytes(bytes)
+  return output === '' ? { result } : { result, output }
+}

@@ -1,0 +1,77 @@
+import * as v from 'valibot'
+import type { Brand } from '../base/ids.js'
+import { TaskError } from './errors.js'
+import type { ReservationId, RunId, TaskId } from './ids.js'
+import type { Timestamp } from './scalars.js'
+
+/**
+ * What a budget counts: `token`, `time_secs`, `cost:usd` and the like, or a name of the service's own.
+ * Money is counted in integer micro-units of the currency the name states (ruling D-21).
+ */
+export type BudgetDimension = Brand<string, 'BudgetDimension'>
+
+const pattern = /^[a-z][a-z0-9_]{0,31}(?::[a-z0-9_]{1,32})?$/
+
+/** Names that ancestors of this ledger used; only the name changes, never an amount. */
+const aliases: ReadonlyMap<string, string> = new Map([
+  ['Token', 'token'],
+  ['TimeSecs', 'time_secs'],
+  ['CostCents', 'cost:usd'],
+  ['cost_cents', 'cost:usd'],
+])
+
+/** The dimension of this name or alias; raises `invalid_budget_dimension`. */
+export function budgetDimension(name: string): BudgetDimension {
+  const dimension = aliases.get(name) ?? name
+  if (!pattern.test(dimension)) throw new TaskError('invalid_budget_dimension', { name: name.slice(0, 64) })
+  return dimension as BudgetDimension
+}
+
+/** Accepts a dimension in its canonical spelling. */
+export const dimensionSchema = v.custom<BudgetDimension>(
+  (input) => typeof input === 'string' && pattern.test(input) && !aliases.has(input),
+  'expected a budget dimension such as token, cost:usd or time_secs',
+)
+
+/** The ledger of one task and dimension; it also bears what the task's descendants spend. */
+export interface Budget {
+  readonly taskId: TaskId
+  readonly dimension: BudgetDimension
+  readonly limit: number
+  /** Spent, by this task and its descendants. */
+  readonly consumed: number
+  /** Promised to open reservations; consumed + reserved never exceeds the limit at the moment of reserving. */
+  readonly reserved: number
+  readonly allocatedAt: Timestamp
+  /** consumed >= limit; no task below is dispatched. */
+  readonly exhausted: boolean
+}
+
+/** An amount set aside before it is spent. */
+export interface Reservation {
+  readonly reservationId: ReservationId
+  /** Who spends. */
+  readonly taskId: TaskId
+  readonly runId?: RunId
+  readonly dimension: BudgetDimension
+  readonly amount: number
+  /** The task and its ancestors whose ledgers bear the reservation. */
+  readonly chargedTaskIds: readonly TaskId[]
+  readonly reservedAt: Timestamp
+}
+
+/** Raises `zero_limit`. */
+export function checkLimit(dimension: BudgetDimension, limit: number): void {
+  if (limit === 0) throw new TaskError('zero_limit', { dimension })
+}
+
+/** Raises `zero_amount`. */
+export function checkAmount(dimension: BudgetDimension, amount: number): void {
+  if (amount === 0) throw new TaskError('zero_amount', { dimension })
+}
+
+/** How much of the limit is spent, in whole percent from 0 to 100 (spec mutation authority 7.7). */
+export function consumedPercent({ consumed, limit }: Budget): number {
+  if (consumed >= limit) return 100
+  return Number((BigInt(consumed) * 100n) / BigInt(limit))
+}

@@ -1,0 +1,35 @@
+import { StatewardError } from '../base/errors.js'
+import { constructionMessages, type ConstructionErrorData } from './errors/construction.js'
+import { refusalMessages, type RefusalData } from './errors/refusals.js'
+import { replayMessages, type ReplayErrorData } from './errors/replay.js'
+import { snapshotMessages, type SnapshotErrorData } from './errors/snapshot.js'
+
+/** Data of every error of the task authority, by code. */
+export interface TaskErrorData extends ConstructionErrorData, RefusalData, ReplayErrorData, SnapshotErrorData {}
+
+/** Stable code of a {@link TaskError}: the snake_case of the tag in spec mutation authority. */
+export type TaskErrorCode = keyof TaskErrorData
+
+/** Code of a command that was valid in form and refused by the state it met. */
+export type RefusalCode = keyof RefusalData
+
+const messages: { readonly [Code in TaskErrorCode]: (data: TaskErrorData[Code]) => string } = {
+  ...constructionMessages,
+  ...refusalMessages,
+  ...replayMessages,
+  ...snapshotMessages,
+}
+
+/** Raised by the tasks room. The message is derived from `data`. */
+export class TaskError<Code extends TaskErrorCode = TaskErrorCode> extends StatewardError<Code, TaskErrorData[Code]> {
+  override readonly name = 'TaskError'
+
+  constructor(code: Code, data: TaskErrorData[Code], options?: ErrorOptions) {
+    super(code, messages[code](data), data, options)
+  }
+}
+
+/** True for a refusal: the log and the projection are unchanged. */
+export function isRefusal(error: unknown): error is { [Code in RefusalCode]: TaskError<Code> }[RefusalCode] {
+  return StatewardError.is(error) && error.code in refusalMessages
+}

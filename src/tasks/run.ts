@@ -1,0 +1,103 @@
+import * as v from 'valibot'
+import { runStates, type Lease, type RunState } from '../../machines/run-vocabulary.js'
+import { isNilUuid } from '../base/ids.js'
+import type { AttemptRecord } from './attempt.js'
+import { TaskError } from './errors.js'
+import type { AttemptId, RunId, TaskId } from './ids.js'
+import { countSchema, idSchema, naturalSchema, prioritySchema, type Timestamp } from './scalars.js'
+
+export {
+  isTerminalRunState,
+  openRunStates,
+  runStates,
+  terminalRunStates,
+  type Lease,
+  type RunState,
+  type TerminalRunState,
+} from '../../machines/run-vocabulary.js'
+
+/** One run of a task (spec mutation authority 1.6). */
+export interface RunInstance {
+  /** Never nil. */
+  readonly id: RunId
+  readonly taskId: TaskId
+  readonly state: RunState
+  /** Present only while `running`. */
+  readonly currentAttemptId?: AttemptId
+  /** Attempts started, suspended ones included. */
+  readonly attemptCount: number
+  readonly createdAt: Timestamp
+  readonly scheduledAt: Timestamp
+  /** Higher is more urgent; the task's priority at creation. */
+  readonly effectivePriority: number
+  readonly lastStateChangeAt: Timestamp
+}
+
+/** A lease as the projection holds it. */
+export interface RunLease extends Lease {
+  readonly acquiredAt: Timestamp
+  /** Last acquire or heartbeat. */
+  readonly updatedAt: Timestamp
+}
+
+/** One step of a run's life; the first has no `from`. */
+export interface RunHistoryEntry {
+  readonly from?: RunState
+  readonly to: RunState
+  readonly timestamp: Timestamp
+  /** Why it was suspended, if somebody said so. */
+  readonly reason?: string
+}
+
+/** A run with all the projection knows about it. An immutable row: every change makes a new one. */
+export interface Run extends RunInstance {
+  /** When a waiting retry is due; only in `retry_wait`, and only if the transition named it. */
+  readonly retryAt?: Timestamp
+  readonly lease?: RunLease
+  readonly history: readonly RunHistoryEntry[]
+  readonly attempts: readonly AttemptRecord[]
+}
+
+/** What {@link createRun} needs. */
+export interface RunInput {
+  readonly id: RunId
+  readonly taskId: TaskId
+  readonly createdAt: Timestamp
+  readonly scheduledAt: Timestamp
+  /** Default 0; pass the task's `metadata.priority`. */
+  readonly priority?: number
+}
+
+/** The shape of a {@link RunInstance}. */
+export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = v.strictObject({
+  id: idSchema<RunId>(),
+  taskId: idSchema<TaskId>(),
+  state: v.picklist(runStates),
+  currentAttemptId: v.exactOptional(idSchema<AttemptId>()),
+  attemptCount: countSchema,
+  createdAt: naturalSchema,
+  scheduledAt: naturalSchema,
+  effectivePriority: prioritySchema,
+  lastStateChangeAt: naturalSchema,
+})
+
+/** A fresh run in `scheduled`. Raises `invalid_run_id` or `invalid_task_id` for a nil id. */
+export function createRun({ id, taskId, createdAt, scheduledAt, priority = 0 }: RunInput): RunInstance {
+  checkRunIds(id, taskId)
+  return {
+    id,
+    taskId,
+    state: 'scheduled',
+    attemptCount: 0,
+    createdAt,
+    scheduledAt,
+    effectivePriority: priority,
+    lastStateChangeAt: createdAt,
+  }
+}
+
+/** Raises `invalid_run_id` or `invalid_task_id` for a nil id. */
+export function checkRunIds(runId: RunId, taskId: TaskId): void {
+  if (isNilUuid(runId)) throw new TaskError('invalid_run_id', { runId })
+  if (isNilUuid(taskId)) throw new TaskError('invalid_task_id', { taskId })
+}

@@ -1,0 +1,37 @@
+import * as v from 'valibot'
+import { isUuid } from '../base/ids.js'
+
+/** A point in time: epoch seconds, a non-negative safe integer (spec mutation authority 1.1). */
+export type Timestamp = number
+
+/** A length of time in whole seconds. */
+export type Seconds = number
+
+/** Accepts what `Timestamp` and `Seconds` allow; also sequences, amounts and limits. */
+export const naturalSchema = v.custom<number>(
+  (input) => Number.isSafeInteger(input) && (input as number) >= 0,
+  'expected a non-negative safe integer',
+)
+
+/** Accepts an unsigned 32-bit integer. */
+export const countSchema = v.custom<number>(
+  (input) => Number.isInteger(input) && (input as number) >= 0 && (input as number) <= 0xffff_ffff,
+  'expected an integer from 0 to 4294967295',
+)
+
+/** Accepts a signed 32-bit integer. */
+export const prioritySchema = v.custom<number>(
+  (input) => Number.isInteger(input) && ((input as number) | 0) === input,
+  'expected a signed 32-bit integer',
+)
+
+/** The longest name, key or label, in UTF-16 units. */
+export const labelMaxLength = 4096
+
+/** Accepts a name, key or label; that it is not empty is a rule of its own. */
+export const labelSchema = v.pipe(v.string(), v.maxLength(labelMaxLength))
+
+/** Accepts a lower-case UUID. */
+export function idSchema<Id extends string>(): v.GenericSchema<unknown, Id> {
+  return v.custom<Id>(isUuid, 'expected a lower-case UUID')
+}

@@ -1,0 +1,103 @@
+import * as v from 'valibot'
+import { runStates, type RunState } from '../../machines/run-vocabulary.js'
+import { dimensionSchema, type BudgetDimension } from './budget.js'
+import { TaskError } from './errors.js'
+import type { ActorId, LedgerEntryId, SubscriptionId, TaskId, TenantId } from './ids.js'
+import { idSchema, labelSchema, naturalSchema, type Timestamp } from './scalars.js'
+
+/** What a subscription waits for (spec mutation authority 1.11). */
+export type EventFilter =
+  | { readonly type: 'task_completed'; readonly taskId: TaskId }
+  | { readonly type: 'run_state_changed'; readonly taskId: TaskId; readonly state: RunState }
+  | {
+      readonly type: 'budget_threshold'
+      readonly taskId: TaskId
+      readonly dimension: BudgetDimension
+      /** 0 to 100. */
+      readonly thresholdPct: number
+    }
+  | { readonly type: 'custom'; readonly key: string }
+
+/** Something that happened and may release waiting runs. The last four match no filter. */
+export type SystemEvent =
+  | { readonly type: 'task_reached_terminal_success'; readonly taskId: TaskId }
+  | { readonly type: 'run_changed_state'; readonly taskId: TaskId; readonly newState: RunState }
+  | {
+      readonly type: 'budget_threshold_crossed'
+      readonly taskId: TaskId
+      readonly dimension: BudgetDimension
+      readonly pct: number
+    }
+  | { readonly type: 'custom_event'; readonly key: string }
+  | { readonly type: 'actor_registered'; readonly actorId: ActorId }
+  | { readonly type: 'actor_deregistered'; readonly actorId: ActorId }
+  | { readonly type: 'actor_heartbeat_timeout'; readonly actorId: ActorId }
+  | {
+      readonly type: 'ledger_entry_appended'
+      readonly tenantId: TenantId
+      readonly ledgerKey: string
+      readonly entryId: LedgerEntryId
+    }
+
+/** A subscription: when its filter matches, the earliest eligible run of its task is released (ruling D-16). */
+export interface Subscription {
+  readonly subscriptionId: SubscriptionId
+  /** The task whose runs are released. */
+  readonly taskId: TaskId
+  readonly filter: EventFilter
+  /** False: spent after one release. True: armed again. */
+  readonly rearm: boolean
+  readonly createdAt: Timestamp
+  /** Last trigger. */
+  readonly triggeredAt?: Timestamp
+  /** Triggers that have not released a run yet. */
+  readonly pendingTriggers: number
+  /** Last release. */
+  readonly consumedAt?: Timestamp
+  readonly canceledAt?: Timestamp
+}
+
+/** The shape of an {@link EventFilter}; its rules are {@link checkFilter}'s. */
+export const eventFilterSchema: v.GenericSchema<unknown, EventFilter> = v.variant('type', [
+  v.strictObject({ type: v.literal('task_completed'), taskId: idSchema<TaskId>() }),
+  v.strictObject({ type: v.literal('run_state_changed'), taskId: idSchema<TaskId>(), state: v.picklist(runStates) }),
+  v.strictObject({
+    type: v.literal('budget_threshold'),
+    taskId: idSchema<TaskId>(),
+    dimension: dimensionSchema,
+    thresholdPct: naturalSchema,
+  }),
+  v.strictObject({ type: v.literal('custom'), key: labelSchema }),
+])
+
+/** Raises `invalid_threshold_pct` or `empty_custom_key`. */
+export function checkFilter(filter: EventFilter): void {
+  if (filter.type === 'budget_threshold' && filter.thresholdPct > 100) {
+    throw new TaskError('invalid_threshold_pct', { thresholdPct: filter.thresholdPct })
+  }
+  if (filter.type === 'custom' && filter.key === '') throw new TaskError('empty_custom_key', {})
+}
+
+/** True while an event can trigger it: not canceled, and not a one-shot that was triggered already. */
+export function isArmed({ rearm, triggeredAt, canceledAt }: Subscription): boolean {
+  return canceledAt === undefined && (rearm || triggeredAt === undefined)
+}
+
+/** Whether an event fires a filter (spec mutation authority 1.11). */
+export function matches(filter: EventFilter, event: SystemEvent): boolean {
+  switch (filter.type) {
+    case 'task_completed':
+      return event.type === 'task_reached_terminal_success' && event.taskId === filter.taskId
+    case 'run_state_changed':
+      return event.type === 'run_changed_state' && event.taskId === filter.taskId && event.newState === filter.state
+    case 'budget_threshold':
+      return (
+        event.type === 'budget_threshold_crossed' &&
+        event.taskId === filter.taskId &&
+        event.dimension === filter.dimension &&
+        event.pct >= filter.thresholdPct
+      )
+    case 'custom':
+      return event.type === 'custom_event' && event.key === filter.key
+  }
+}

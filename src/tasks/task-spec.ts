@@ -1,0 +1,96 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { isNilUuid } from '../base/ids.js'
+import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
+import { checkConstraints, constraintsSchema, defaultConstraints, type TaskConstraints } from './constraints.js'
+import { TaskError } from './errors.js'
+import type { TaskId, TenantId } from './ids.js'
+import { checkRunPolicy, runPolicySchema, type RunPolicy } from './run-policy.js'
+import { idSchema, labelSchema, prioritySchema } from './scalars.js'
+
+/** What a handler works on. */
+export interface TaskPayload {
+  readonly bytes: Base64
+  /** Free text hint. */
+  readonly contentType?: string
+}
+
+/** What people and selection know about a task (spec mutation authority 1.5). */
+export interface TaskMetadata {
+  readonly tags: readonly string[]
+  /** Copied to every run; higher is more urgent. */
+  readonly priority: number
+  readonly description?: string
+}
+
+/** What must run (spec mutation authority 1.2). Immutable once accepted. */
+export interface TaskSpec {
+  /** Never nil. */
+  readonly id: TaskId
+  /** Names the handler that runs it; not empty. */
+  readonly kind: string
+  readonly runPolicy: RunPolicy
+  readonly constraints: TaskConstraints
+  readonly payload: TaskPayload
+  readonly metadata: TaskMetadata
+  readonly parentTaskId?: TaskId
+  readonly tenantId?: TenantId
+}
+
+/** What {@link createTaskSpec} needs; everything else has a default. */
+export interface TaskSpecInput {
+  readonly id: TaskId
+  readonly kind: string
+  /** Default: once. */
+  readonly runPolicy?: RunPolicy
+  readonly constraints?: Partial<TaskConstraints>
+  /** Default: no bytes. */
+  readonly payload?: { readonly bytes?: BytesInput; readonly contentType?: string }
+  readonly metadata?: Partial<TaskMetadata>
+  readonly parentTaskId?: TaskId
+  readonly tenantId?: TenantId
+}
+
+/** The shape of a {@link TaskSpec}; its rules are {@link checkTaskSpec}'s. */
+export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = v.strictObject({
+  id: idSchema<TaskId>(),
+  kind: labelSchema,
+  runPolicy: runPolicySchema,
+  constraints: constraintsSchema,
+  payload: v.strictObject({ bytes: base64Schema, contentType: v.exactOptional(labelSchema) }),
+  metadata: v.strictObject({
+    tags: v.array(labelSchema),
+    priority: prioritySchema,
+    description: v.exactOptional(v.string()),
+  }),
+  parentTaskId: v.exactOptional(idSchema<TaskId>()),
+  tenantId: v.exactOptional(idSchema<TenantId>()),
+})
+
+/**
+ * Builds a task spec. Raises `invalid_input` for a wrong shape, then the errors of {@link checkTaskSpec}.
+ */
+export function createTaskSpec(input: TaskSpecInput): TaskSpec {
+  const { payload, constraints, metadata, runPolicy, ...rest } = input
+  const candidate = {
+    ...rest,
+    runPolicy: runPolicy ?? { type: 'once' },
+    constraints: { ...defaultConstraints, ...constraints },
+    payload: { ...payload, bytes: encodeBytes(payload?.bytes ?? new Uint8Array()) },
+    metadata: { tags: [], priority: 0, ...metadata },
+  }
+  const spec = decode(taskSpecSchema, candidate, 'task spec')
+  checkTaskSpec(spec)
+  return spec
+}
+
+/**
+ * Raises `invalid_task_id`, then what {@link checkRunPolicy} and {@link checkConstraints} raise, then
+ * `empty_kind`: the order of spec mutation authority 1.2.
+ */
+export function checkTaskSpec(spec: TaskSpec): void {
+  if (isNilUuid(spec.id)) throw new TaskError('invalid_task_id', { taskId: spec.id })
+  checkRunPolicy(spec.runPolicy)
+  checkConstraints(spec.constraints)
+  if (spec.kind === '') throw new TaskError('empty_kind', {})
+}
