@@ -78,7 +78,7 @@ export class GroupCommitJournal implements Journal {
 
   append(records: readonly JournalRecord[]): Promise<void> {
     this.#refuseUnlessUsable()
-    if (records.length === 0) return this.#last
+    if (records.length === 0) return this.settled()
     const text = encodeGroup(records)
     const batch = this.#batchFor(text.length)
     batch.texts.push(text)

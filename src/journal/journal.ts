@@ -47,7 +47,7 @@ export interface Journal {
    * `journal_not_appended` when the write was refused and taken back: every group queued behind it is
    * rejected too, and all of them may be appended again. It rejects with `journal_durability_unknown` when the
    * sync failed; groups queued behind it get `journal_poisoned`, and the journal is of no use until `reopen()`.
-   * An empty group settles with whatever was appended last.
+   * An empty group resolves once everything before it has settled.
    */
   append(records: readonly JournalRecord[]): Promise<void>
   /** Resolves once everything appended so far has settled, whatever the outcome. */
