@@ -148,11 +148,11 @@ class LogExamination {
     }
     // Only the first segment may begin inside the snapshot.
     const follows = this.#nextSequence === undefined ? firstSequence <= expected : firstSequence === expected
-    if (!follows && damagedSnapshot !== undefined) throw snapshotError(damagedSnapshot)
-    if (!follows) throw corruptError(path, { offset: 0, reason: 'sequence_gap' })
-    if (this.#tornTail !== undefined && (frames.length > 0 || damage !== undefined)) {
+    if (this.#tornTail !== undefined && (!follows || frames.length > 0 || damage !== undefined)) {
       throw corruptError(this.#tornTail.path, this.#tornTail.damage)
     }
+    if (!follows && damagedSnapshot !== undefined) throw snapshotError(damagedSnapshot)
+    if (!follows) throw corruptError(path, { offset: 0, reason: 'sequence_gap' })
     if (damage !== undefined) this.#tornTail = { path, damage, sequence: nextSequence }
     this.#segments.push(segment)
     this.#replay.push({ ...segment, end })
