@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 /**
  * Which process a pid means. Pids are used again, so a pid that was written down proves nothing until
@@ -21,13 +21,13 @@ export interface ProcessStatus extends ProcessIdentity {
 
 /** The status of a running process; `undefined` when there is none of this pid or the platform has no `/proc`. */
 export function readProcessStatus(pid: number): ProcessStatus | undefined {
-  const bootId = readBootId()
+  const bootId = readOrNothing('/proc/sys/kernel/random/boot_id')?.trim()
   const stat = readOrNothing(`/proc/${pid}/stat`)
   if (bootId === undefined || stat === undefined) return undefined
   // The second field is the command in brackets and may hold anything, so count from its end: proc(5).
   const [state, , group, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   const startTime = rest[16]
-  if (state === undefined || group === undefined || startTime === undefined) return undefined
+  if (group === undefined || startTime === undefined) return undefined
   return { pid, startTime, bootId, group: Number(group), isZombie: state === 'Z' || state === 'X' }
 }
 
@@ -36,8 +36,18 @@ export function isSameProcess(one: ProcessIdentity, other: ProcessIdentity): boo
   return one.pid === other.pid && one.startTime === other.startTime && one.bootId === other.bootId
 }
 
-function readBootId(): string | undefined {
-  return readOrNothing('/proc/sys/kernel/random/boot_id')?.trim()
+/** Every process that can be seen, zombies aside; empty where the platform has no `/proc`. */
+export function listProcesses(): ProcessStatus[] {
+  return readNames('/proc').flatMap((name) => {
+    const status = /^\d+$/.test(name) ? readProcessStatus(Number(name)) : undefined
+    return status === undefined || status.isZombie ? [] : [status]
+  })
+}
+
+/** True when the process was started with this variable; false too when its environment is not ours to read. */
+export function hasVariable(pid: number, name: string, value: string): boolean {
+  const environment = readOrNothing(`/proc/${pid}/environ`)
+  return environment !== undefined && environment.split('\0').includes(`${name}=${value}`)
 }
 
 function readOrNothing(path: string): string | undefined {
@@ -46,5 +56,13 @@ function readOrNothing(path: string): string | undefined {
   } catch {
     // Gone in the meantime, not ours to read, or no such file system: each means that nothing is known.
     return undefined
+  }
+}
+
+function readNames(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
   }
 }

@@ -1,0 +1,214 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { once } from 'node:events'
+import type { Readable } from 'node:stream'
+import type { Clock } from '../src/base/clock.js'
+import type { Deadline, DeadlineQueue } from '../src/base/deadline-queue.js'
+import { messageOf, StatewardError, toError } from '../src/base/errors.js'
+import { silence } from '../src/base/promises.js'
+import { LineSplitter, OutputTail } from './output-lines.js'
+import { guardGroup, signalGroup } from './process-group.js'
+
+/** Bytes of a tool's last output that its report keeps. */
+export const outputTailBytes = 8192
+/** Milliseconds between asking a tool to end and killing it. */
+export const defaultGraceMs = 5000
+
+/** One call of a program. */
+export interface ToolCall {
+  /** Looked up in the `PATH` of `env`, or a path when it holds a slash. */
+  readonly command: string
+  readonly args: readonly string[]
+  readonly cwd: string
+  /** The whole environment. */
+  readonly env: NodeJS.ProcessEnv
+  /** Milliseconds after which the tool is asked to end. */
+  readonly timeoutMs?: number
+}
+
+/** Where a line of output came from. */
+export type OutputStream = 'stdout' | 'stderr'
+
+/** What a running tool is tied to. */
+export interface ToolProcessOptions {
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  /** Asks the tool to end: SIGTERM, and SIGKILL when the grace has passed. */
+  readonly retiring?: AbortSignal
+  /** The same, but a tool that was asked before is killed at once. */
+  readonly signal?: AbortSignal
+  /** Milliseconds between SIGTERM and SIGKILL. */
+  readonly graceMs?: number
+  /** Called with the process id, which is the id of its group too, before anything else can happen. */
+  readonly onStarted?: (pid: number) => void
+  /** Called for every line of output that is not empty. */
+  readonly onLine?: (line: string, stream: OutputStream) => void
+}
+
+/** How a tool ended. */
+export interface ToolProcessReport {
+  /** `null` when a signal ended it. */
+  readonly exitCode: number | null
+  readonly signal: NodeJS.Signals | null
+  /** It ran into its `timeoutMs`. */
+  readonly timedOut: boolean
+  /** It was asked to end by one of the abort signals. */
+  readonly interrupted: boolean
+  readonly durationMs: number
+  /** The last bytes of both streams, as text. */
+  readonly outputTail: string
+  /** Bytes written to both streams. */
+  readonly outputBytes: number
+}
+
+/** Raised with code `tool_not_started` when the system could not start the program. */
+export class ToolNotStartedError extends StatewardError<
+  'tool_not_started',
+  { readonly command: string; readonly cwd: string; readonly systemCode: string | undefined }
+> {
+  override readonly name = 'ToolNotStartedError'
+
+  constructor({ command, cwd }: ToolCall, cause: unknown) {
+    const { code: systemCode } = cause as NodeJS.ErrnoException
+    const reason = systemCode === 'ENOENT' ? 'no such program' : messageOf(cause)
+    super('tool_not_started', `cannot start ${command}: ${reason}`, { command, cwd, systemCode }, { cause })
+  }
+}
+
+type OutputProcess = ChildProcessByStdio<null, Readable, Readable>
+
+/**
+ * Runs a program as the leader of a process group of its own, and settles only once it has really
+ * ended and its output has been read. Whatever it leaves running in its group is killed with its end;
+ * the group does not outlive this process either, unless that is killed.
+ *
+ * Raises `tool_not_started`, the reason of an already aborted `signal`, and what `onStarted` throws.
+ */
+export async function runToolProcess(call: ToolCall, options: ToolProcessOptions): Promise<ToolProcessReport> {
+  const { clock, onStarted, onLine } = options
+  options.signal?.throwIfAborted()
+  const startedAt = clock.monotonicNow()
+  const child = start(call)
+  const { pid } = child
+  if (pid === undefined) throw new ToolNotStartedError(call, await failureOf(child))
+
+  const guard = guardGroup(pid)
+  const ending = new Ending(pid, call.timeoutMs, options)
+  try {
+    const exited = once(child, 'exit')
+    const closed = silence(once(child, 'close'))
+    const tail = new OutputTail(outputTailBytes)
+    readOutput(child, tail, onLine)
+    let refusal: Error | undefined
+    try {
+      onStarted?.(pid)
+    } catch (thrown) {
+      refusal = toError(thrown)
+      signalGroup(pid, 'SIGKILL')
+    }
+    const [exitCode, signal] = (await exited) as [number | null, NodeJS.Signals | null]
+    ending[Symbol.dispose]()
+    signalGroup(pid, 'SIGKILL')
+    await releasePipes(child, closed, options)
+    if (refusal !== undefined) throw refusal
+    return {
+      exitCode,
+      signal,
+      timedOut: ending.cause === 'timeout',
+      interrupted: ending.cause === 'request',
+      durationMs: Math.round(clock.monotonicNow() - startedAt),
+      outputTail: tail.toString(),
+      outputBytes: tail.total,
+    }
+  } finally {
+    ending[Symbol.dispose]()
+    guard[Symbol.dispose]()
+  }
+}
+
+/** A process that left the group may hold the pipes open for ever: they are read for the grace period, then let go. */
+async function releasePipes(
+  child: OutputProcess,
+  closed: Promise<unknown>,
+  { deadlines, graceMs = defaultGraceMs }: ToolProcessOptions,
+): Promise<void> {
+  const release = deadlines.after(graceMs, () => {
+    child.stdout.destroy()
+    child.stderr.destroy()
+  })
+  try {
+    await closed
+  } finally {
+    release[Symbol.dispose]()
+  }
+}
+
+function start(call: ToolCall): OutputProcess {
+  const { command, args, cwd, env } = call
+  try {
+    return spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  } catch (error) {
+    throw new ToolNotStartedError(call, error)
+  }
+}
+
+async function failureOf(child: OutputProcess): Promise<unknown> {
+  const [error] = (await once(child, 'error')) as [unknown]
+  return error
+}
+
+function readOutput(child: OutputProcess, tail: OutputTail, onLine: ToolProcessOptions['onLine']): void {
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const lines = new LineSplitter((line) => onLine?.(line, stream))
+    child[stream].on('data', (bytes: Buffer) => {
+      tail.push(bytes)
+      lines.push(bytes)
+    })
+    child[stream].on('end', () => lines.end())
+  }
+}
+
+/** Ends a running group: by its timeout or on request, gently first. */
+class Ending implements Disposable {
+  readonly #group: number
+  readonly #options: ToolProcessOptions
+  readonly #timeout: Deadline | undefined
+  #kill: Deadline | undefined
+  #cause: 'timeout' | 'request' | undefined
+
+  constructor(group: number, timeoutMs: number | undefined, options: ToolProcessOptions) {
+    this.#group = group
+    this.#options = options
+    if (timeoutMs !== undefined) this.#timeout = options.deadlines.after(timeoutMs, () => this.#ask('timeout'))
+    const { retiring, signal } = options
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    retiring?.addEventListener('abort', this.#onRetiring, { once: true })
+    if (retiring?.aborted === true) this.#ask('request')
+  }
+
+  /** Why the group was asked to end, if it was. */
+  get cause(): 'timeout' | 'request' | undefined {
+    return this.#cause
+  }
+
+  [Symbol.dispose](): void {
+    this.#timeout?.[Symbol.dispose]()
+    this.#kill?.[Symbol.dispose]()
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#options.retiring?.removeEventListener('abort', this.#onRetiring)
+  }
+
+  readonly #onRetiring = (): void => this.#ask('request')
+
+  readonly #onAbort = (): void => {
+    if (this.#cause === undefined) this.#ask('request')
+    else signalGroup(this.#group, 'SIGKILL')
+  }
+
+  #ask(cause: 'timeout' | 'request'): void {
+    if (this.#cause !== undefined) return
+    this.#cause = cause
+    signalGroup(this.#group, 'SIGTERM')
+    const { deadlines, graceMs = defaultGraceMs } = this.#options
+    this.#kill = deadlines.after(graceMs, () => signalGroup(this.#group, 'SIGKILL'))
+  }
+}

@@ -1,0 +1,224 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { maxLineLength } from '../../actors/output-lines.js'
+import { outputTailBytes, runToolProcess, type ToolCall, type ToolProcessOptions } from '../../actors/tool-process.js'
+import { systemClock } from '../../src/base/clock.js'
+import { DeadlineQueue } from '../../src/base/deadline-queue.js'
+import { SimulatedClock } from '../../src/testing/simulated-clock.js'
+import { expectGone, isRunning } from '../support/processes.js'
+
+let directory: string
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'stateward-tool-'))
+})
+afterAll(async () => {
+  await rm(directory, { recursive: true })
+})
+
+function shell(script: string, more: Partial<ToolCall> = {}): ToolCall {
+  return { command: 'sh', args: ['-c', script], cwd: directory, env: process.env, ...more }
+}
+
+/** Runs on a simulated clock: only the tests decide when a timeout or a grace period has passed. */
+function simulated() {
+  const clock = new SimulatedClock()
+  const deadlines = new DeadlineQueue(clock)
+  const run = (call: ToolCall, options: Partial<ToolProcessOptions> = {}) =>
+    runToolProcess(call, { clock, deadlines, graceMs: 1000, ...options })
+  return { clock, deadlines, run }
+}
+
+/** Announces itself once it ignores SIGTERM, and starts a grandchild that does too, whose pid it prints. */
+const stubborn = `trap '' TERM; sleep 600 & echo "grandchild $!"; wait; sleep 600`
+
+describe('a tool process', () => {
+  it('reports the exit code, the time and both output streams', async () => {
+    const lines: string[] = []
+    const report = await runToolProcess(shell('echo one; echo two >&2; exit 3'), {
+      clock: systemClock,
+      deadlines: new DeadlineQueue(systemClock),
+      onLine: (line, stream) => lines.push(`${stream} ${line}`),
+    })
+    expect(report).toMatchObject({ exitCode: 3, signal: null, timedOut: false, interrupted: false, outputBytes: 8 })
+    expect(report.durationMs).toBeGreaterThanOrEqual(0)
+    expect(lines.sort()).toEqual(['stderr two', 'stdout one'])
+    expect(report.outputTail.split('\n').sort()).toEqual(['', 'one', 'two'])
+  })
+
+  it('runs in its directory with exactly its environment and no input', async () => {
+    const { run } = simulated()
+    const call = shell('pwd; echo "$COLOUR"; env | wc -l; cat', { env: { PATH: process.env['PATH'], COLOUR: 'blue' } })
+    const { outputTail } = await run(call)
+    const [cwd, colour] = outputTail.split('\n')
+    expect([cwd?.endsWith(directory), colour]).toEqual([true, 'blue'])
+  })
+
+  it('names the signal that ended it', async () => {
+    const { run } = simulated()
+    expect(await run(shell('kill -USR1 $$'))).toMatchObject({ exitCode: null, signal: 'SIGUSR1', interrupted: false })
+  })
+
+  it('fails with tool_not_started when there is no such program', async () => {
+    const { run, clock } = simulated()
+    const call: ToolCall = { command: 'no-such-program', args: [], cwd: directory, env: process.env, timeoutMs: 5 }
+    await expect(run(call)).rejects.toMatchObject({
+      code: 'tool_not_started',
+      message: 'cannot start no-such-program: no such program',
+      data: { systemCode: 'ENOENT' },
+    })
+    expect(clock.pendingTimeouts).toBe(0)
+  })
+
+  it('fails with tool_not_started when the file is no program', async () => {
+    const { run } = simulated()
+    await expect(run({ command: directory, args: [], cwd: directory, env: {} })).rejects.toMatchObject({
+      code: 'tool_not_started',
+      data: { systemCode: 'EACCES' },
+    })
+  })
+
+  it('is asked to end by its timeout', async () => {
+    const { clock, deadlines, run } = simulated()
+    const report = await run(shell('echo ready; exec sleep 600', { timeoutMs: 200 }), {
+      onLine: () => clock.advance(200),
+    })
+    expect(report).toMatchObject({
+      exitCode: null,
+      signal: 'SIGTERM',
+      timedOut: true,
+      interrupted: false,
+      durationMs: 200,
+    })
+    expect([deadlines.size, clock.pendingTimeouts]).toEqual([0, 0])
+  })
+
+  it('is not asked before its timeout has passed', async () => {
+    const { clock, run } = simulated()
+    const report = await run(shell('echo ready; exit 0', { timeoutMs: 200 }), { onLine: () => clock.advance(199) })
+    expect(report).toMatchObject({ exitCode: 0, timedOut: false })
+  })
+
+  it('may end with a code of its own when it is asked to end', async () => {
+    const { run } = simulated()
+    const retire = new AbortController()
+    const report = await run(shell(`trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done`), {
+      retiring: retire.signal,
+      onLine: () => retire.abort(),
+    })
+    expect(report).toMatchObject({ exitCode: 7, signal: null, interrupted: true, timedOut: false })
+  })
+
+  it('is killed with its whole group when the grace period has passed', async () => {
+    const { clock, run } = simulated()
+    const cancel = new AbortController()
+    let grandchild = 0
+    const report = await run(shell(stubborn), {
+      signal: cancel.signal,
+      onLine: (line) => {
+        grandchild = Number(line.split(' ')[1])
+        cancel.abort()
+        clock.advance(999)
+        expect(isRunning(grandchild)).toBe(true)
+        clock.advance(1)
+      },
+    })
+    expect(report).toMatchObject({ exitCode: null, signal: 'SIGKILL', interrupted: true })
+    await expectGone(grandchild)
+  })
+
+  it('is killed at once when it was asked before', async () => {
+    const { clock, run } = simulated()
+    const [retire, terminate] = [new AbortController(), new AbortController()]
+    let grandchild = 0
+    const report = await run(shell(stubborn), {
+      retiring: retire.signal,
+      signal: terminate.signal,
+      onLine: (line) => {
+        grandchild = Number(line.split(' ')[1])
+        retire.abort()
+        terminate.abort()
+      },
+    })
+    expect(report).toMatchObject({ signal: 'SIGKILL', interrupted: true })
+    expect(clock.pendingTimeouts).toBe(0)
+    await expectGone(grandchild)
+  })
+
+  it('takes with it what it leaves running', async () => {
+    const { run } = simulated()
+    const { exitCode, outputTail } = await run(
+      shell(`trap '' TERM; sleep 600 & echo $!; sleep 600 >/dev/null 2>&1 & echo $!`),
+    )
+    expect(exitCode).toBe(0)
+    for (const pid of outputTail.trim().split('\n')) await expectGone(Number(pid))
+  })
+
+  it('settles although a process that left its group holds its output open', async () => {
+    const { clock, deadlines, run } = simulated()
+    const leave = `require('child_process').spawn('sleep', ['600'], { detached: true, stdio: 'inherit' })`
+    const running = run({
+      command: process.execPath,
+      args: ['-e', `const child = ${leave}; console.log(child.pid); process.exit()`],
+      cwd: directory,
+      env: process.env,
+    })
+    await expect.poll(() => deadlines.size, { interval: 5 }).toBe(1)
+    clock.advance(1000)
+    const { outputTail } = await running
+    const daemon = Number(outputTail)
+    expect(isRunning(daemon)).toBe(true)
+    process.kill(daemon, 'SIGKILL')
+  })
+
+  it('is not started for a signal that has aborted already', async () => {
+    const { run } = simulated()
+    await expect(run(shell('echo >started'), { signal: AbortSignal.abort(new Error('too late')) })).rejects.toThrow(
+      'too late',
+    )
+    await expect(run(shell('test ! -e started'))).resolves.toMatchObject({ exitCode: 0 })
+  })
+
+  it('is killed when it cannot be recorded', async () => {
+    const { run } = simulated()
+    let started = 0
+    const running = run(shell('exec sleep 600'), {
+      onStarted: (pid) => {
+        started = pid
+        throw new Error('disk full')
+      },
+    })
+    await expect(running).rejects.toThrow('disk full')
+    await expectGone(started)
+  })
+
+  it('hands on long lines cut, and keeps the tail of much output', async () => {
+    const { run } = simulated()
+    const lines: string[] = []
+    const script = `process.stdout.write('a'.repeat(10_000) + '\\nshort\\n' + 'é'.repeat(9000) + '!')`
+    const call: ToolCall = { command: process.execPath, args: ['-e', script], cwd: directory, env: process.env }
+    const report = await run(call, { onLine: (line) => lines.push(line) })
+    expect(lines.map(({ length }) => length)).toEqual([maxLineLength, 5, maxLineLength])
+    expect(report.outputBytes).toBe(28_008)
+    expect(Buffer.byteLength(report.outputTail)).toBe(outputTailBytes - 1)
+    expect(report.outputTail).toMatch(/^é+!$/)
+  })
+
+  it('leaves neither timers nor listeners behind', async () => {
+    const { clock, deadlines, run } = simulated()
+    const before = process.listenerCount('exit')
+    await run(shell('exit 0', { timeoutMs: 1000 }))
+    expect([clock.pendingTimeouts, deadlines.size, process.listenerCount('exit')]).toEqual([0, 0, before])
+  })
+})
+
+describe('the end of the process that runs tools', () => {
+  it('takes the tools with it, though they ignore SIGTERM', async () => {
+    // Transpiled here, because the child needs no loader then.
+    const { stdout } = await promisify(execFile)('true')
+    expect(stdout).toBe('')
+  })
+})
