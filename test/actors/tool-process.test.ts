@@ -1,14 +1,16 @@
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { text } from 'node:stream/consumers'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { maxLineLength } from '../../actors/output-lines.js'
 import { outputTailBytes, runToolProcess, type ToolCall, type ToolProcessOptions } from '../../actors/tool-process.js'
 import { systemClock } from '../../src/base/clock.js'
 import { DeadlineQueue } from '../../src/base/deadline-queue.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
+import { buildLibrary } from '../support/build.js'
 import { expectGone, isRunning } from '../support/processes.js'
 
 let directory: string
@@ -216,9 +218,21 @@ describe('a tool process', () => {
 })
 
 describe('the end of the process that runs tools', () => {
-  it('takes the tools with it, though they ignore SIGTERM', async () => {
-    // Transpiled here, because the child needs no loader then.
-    const { stdout } = await promisify(execFile)('true')
-    expect(stdout).toBe('')
+  it.each(['process.exit(3)', 'throw new Error("a fault")'])('takes the tools with it: %s', async (end) => {
+    const dist = pathToFileURL(await buildLibrary()).href
+    const script = `
+      import { runToolProcess } from '${dist}/actors/tool-process.js'
+      import { systemClock as clock } from '${dist}/src/base/clock.js'
+      import { DeadlineQueue } from '${dist}/src/base/deadline-queue.js'
+      const call = ${JSON.stringify(shell(stubborn, { env: {} }))}
+      const onLine = (line) => { process.stdout.write(line + '\\n', () => { ${end} }) }
+      await runToolProcess(call, { clock, deadlines: new DeadlineQueue(clock), onLine })
+    `
+    const runner = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const output = await text(runner.stdout)
+    expect(output).toMatch(/^grandchild \d+\n$/)
+    await expectGone(Number(output.split(' ')[1]))
   })
 })

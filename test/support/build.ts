@@ -44,7 +44,11 @@ async function hashOfSources(): Promise<string> {
     const names = await readdir(join(root, folder), { recursive: true })
     files.push(...names.filter((name) => name.endsWith('.ts')).map((name) => join(folder, name)))
   }
-  for (const file of files.sort()) hash.update(`${file}\0`).update(await readFile(join(root, file))).update('\0')
+  for (const file of files.sort())
+    hash
+      .update(`${file}\0`)
+      .update(await readFile(join(root, file)))
+      .update('\0')
   return hash.digest('hex').slice(0, 32)
 }
 
