@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import {
   FileSystemError,
   type FileOperation,
@@ -10,7 +11,7 @@ import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
 export interface Fault {
   readonly operation: FileOperation
   readonly errno: string
-  /** Text in the path of the file; any file unless told. For `rename` and `link` the new name counts. */
+  /** Text in the name of the file; any file unless told. For `rename` and `link` the new name counts. */
   readonly path?: string
   /** How many fitting operations succeed before. */
   readonly after?: number
@@ -27,6 +28,7 @@ export class FaultyFileSystem implements FileSystem {
   readonly #faults: { fault: Fault; skip: number; left: number }[] = []
   /** Every operation so far as `operation name`, the name without its directory. */
   readonly log: string[] = []
+  readonly #open = new Set<FaultyFile>()
 
   /** Adds a fault; faults for the same operation apply in the order they were added. */
   fail(fault: Fault): void {
@@ -40,7 +42,9 @@ export class FaultyFileSystem implements FileSystem {
 
   async open(...[path, mode]: Parameters<FileSystem['open']>): Promise<OpenFile> {
     this.#check('open', path)
-    return new FaultyFile(await nodeFileSystem.open(path, mode), path, mode === 'durable', this)
+    const file = new FaultyFile(await nodeFileSystem.open(path, mode), path, mode === 'durable', this)
+    this.#open.add(file)
+    return file
   }
 
   readSync(path: string, position: number, length: number): Buffer {
@@ -55,7 +59,8 @@ export class FaultyFileSystem implements FileSystem {
 
   async rename(from: string, to: string): Promise<void> {
     this.#check('rename', to)
-    return nodeFileSystem.rename(from, to)
+    await nodeFileSystem.rename(from, to)
+    for (const file of this.#open) if (file.path === from) file.path = to
   }
 
   async link(existing: string, path: string): Promise<void> {
@@ -80,9 +85,10 @@ export class FaultyFileSystem implements FileSystem {
 
   /** The fault that strikes now, if any. */
   strike(operation: FileOperation, path: string): Fault | undefined {
-    this.log.push(`${operation} ${path.slice(path.lastIndexOf('/') + 1)}`)
+    const name = basename(path)
+    this.log.push(`${operation} ${name}`)
     const index = this.#faults.findIndex(
-      ({ fault }) => fault.operation === operation && path.includes(fault.path ?? ''),
+      ({ fault }) => fault.operation === operation && name.includes(fault.path ?? ''),
     )
     const armed = this.#faults[index]
     if (armed === undefined) return undefined
@@ -95,6 +101,11 @@ export class FaultyFileSystem implements FileSystem {
     return armed.fault
   }
 
+  /** Stops following a file. */
+  forget(file: FaultyFile): void {
+    this.#open.delete(file)
+  }
+
   #check(operation: FileOperation, path: string): void {
     const fault = this.strike(operation, path)
     if (fault !== undefined) throw new FileSystemError({ operation, path, errno: fault.errno })
@@ -102,14 +113,15 @@ export class FaultyFileSystem implements FileSystem {
 }
 
 class FaultyFile implements OpenFile {
+  /** Follows the file when it is renamed. */
+  path: string
   readonly #file: OpenFile
-  readonly #path: string
   readonly #durable: boolean
   readonly #faults: FaultyFileSystem
 
   constructor(file: OpenFile, path: string, durable: boolean, faults: FaultyFileSystem) {
     this.#file = file
-    this.#path = path
+    this.path = path
     this.#durable = durable
     this.#faults = faults
   }
@@ -124,12 +136,12 @@ class FaultyFile implements OpenFile {
   }
 
   async write(bytes: Uint8Array, position: number): Promise<number> {
-    const fault = this.#faults.strike('write', this.#path)
+    const fault = this.#faults.strike('write', this.path)
     if (fault !== undefined) {
       const taken = fault.written ?? 0
       if (taken > 0) await this.#file.write(bytes.subarray(0, taken), position)
       if (fault.short === true) return taken
-      throw new FileSystemError({ operation: 'write', path: this.#path, errno: fault.errno })
+      throw new FileSystemError({ operation: 'write', path: this.path, errno: fault.errno })
     }
     const taken = await this.#file.write(bytes, position)
     // A durable write is a write and a sync in one.
@@ -149,11 +161,12 @@ class FaultyFile implements OpenFile {
 
   async close(): Promise<void> {
     await this.#file.close()
+    this.#faults.forget(this)
     this.#check('close')
   }
 
   #check(operation: FileOperation): void {
-    const fault = this.#faults.strike(operation, this.#path)
-    if (fault !== undefined) throw new FileSystemError({ operation, path: this.#path, errno: fault.errno })
+    const fault = this.#faults.strike(operation, this.path)
+    if (fault !== undefined) throw new FileSystemError({ operation, path: this.path, errno: fault.errno })
   }
 }
