@@ -279,8 +279,8 @@ describe('the life of the registry', () => {
     ['poisoned', 'poisoned'],
   ] as const)('refuses everything once it is %s, whatever the book says', (state, refusal) => {
     for (const [event] of [...legalEvents, [{ type: 'owner.drain' }], [{ type: 'owner.retire' }]] as const) {
-      expect(ask(event as OperationRegistryEvent, {}, state)).toMatchObject({ refusal, orders: [], state })
-      expect(ask(event as OperationRegistryEvent, { has: false, isUsed: true }, state).refusal).toBe(refusal)
+      expect(ask(event, {}, state)).toMatchObject({ refusal, orders: [], state })
+      expect(ask(event, { has: false, isUsed: true }, state).refusal).toBe(refusal)
     }
   })
 
