@@ -86,11 +86,13 @@ export function journalConformance(
     test('settled waits for everything appended before', async (store) => {
       await inJournal(store, async (journal) => {
         let isDurable = false
-        void journal.append(['a']).then(() => {
+        const appended = journal.append(['a']).then(() => {
           isDurable = true
+          return isDurable
         })
         await journal.settled()
         assert.equal(isDurable, true)
+        await appended
       })
     })
 
@@ -249,9 +251,7 @@ function* failingRows(): Iterable<JournalRecord> {
 }
 
 async function inJournal(store: JournalStore, use: (journal: Journal) => Promise<void>): Promise<void> {
-  const { journal, recovery } = await store.open()
-  // Recovery is read before anything is appended, as every owner does.
-  for (const _ of recovery.records);
+  const { journal } = await store.open()
   try {
     await use(journal)
   } finally {

@@ -33,8 +33,7 @@ export async function namesIn(directory: string): Promise<string[]> {
 
 /** Appends each group by a call of its own, one after another, in a journal that is opened for it. */
 export async function appendTo(store: JournalStore, ...groups: readonly JournalRecord[][]): Promise<void> {
-  const { journal, recovery } = await store.open()
-  for (const _ of recovery.records);
+  const { journal } = await store.open()
   for (const group of groups) await journal.append(group)
   await journal.close()
 }
