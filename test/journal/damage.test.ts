@@ -178,9 +178,9 @@ describe('damage', () => {
   it('[T-54] is not what a refusal of the reader is taken for', async () => {
     const { journal, recovery } = await cutting.open()
     const refuse = (record: unknown): void => {
-      throw new Error(`the reducer refuses ${record}`)
+      throw new Error(`the reducer refuses ${JSON.stringify(record)}`)
     }
-    expect(() => Array.from(recovery.records, ({ record }) => refuse(record))).toThrow('the reducer refuses one')
+    expect(() => Array.from(recovery.records, ({ record }) => refuse(record))).toThrow('the reducer refuses "one"')
     await journal.close()
   })
 

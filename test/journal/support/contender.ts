@@ -1,0 +1,56 @@
+/**
+ * Contends for the lock of a directory, again and again, until it has held it often enough: `contender.js DIRECTORY
+ * HOLDS`. While it holds the lock it leaves a file with its process number; finding the file of a running process
+ * there means that two owners overlapped. Every other hold ends in SIGKILL instead of a release.
+ */
+import { readFileSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { StatewardError } from '../../../src/base/errors.js'
+import { acquireDirectoryLock, type DirectoryLock } from '../../../src/journal/directory-lock.js'
+import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
+
+const [directory = '', dies = ''] = process.argv.slice(2)
+const mark = join(directory, 'inside')
+const say = (line: string): void => void writeSync(1, `${line}\n`)
+
+async function acquire(): Promise<DirectoryLock> {
+  for (;;) {
+    try {
+      return await acquireDirectoryLock(nodeFileSystem, directory)
+    } catch (error) {
+      if (!StatewardError.is(error, 'journal_locked')) throw error
+      await nextTurn()
+    }
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function enter(): void {
+  try {
+    writeFileSync(mark, String(process.pid), { flag: 'wx' })
+  } catch {
+    const other = Number(readFileSync(mark, 'utf8'))
+    if (isRunning(other)) say(`overlap with ${other}`)
+    writeFileSync(mark, String(process.pid))
+  }
+}
+
+for (let hold = 0; hold < 5; hold += 1) {
+  const lock = await acquire()
+  enter()
+  for (let turn = 0; turn < 20; turn += 1) await nextTurn()
+  if (readFileSync(mark, 'utf8') !== String(process.pid)) say('somebody else came in')
+  say('held')
+  if (dies === 'dies' && hold === 4) process.kill(process.pid, 'SIGKILL')
+  unlinkSync(mark)
+  await lock.release()
+}
