@@ -1,4 +1,4 @@
-import { assign, setup } from 'xstate'
+import { assign, setup, transition } from 'xstate'
 
 /** What the engine chart remembers: epoch seconds of the last pause and resume. */
 export interface EngineContext {
@@ -28,3 +28,16 @@ export const engineMachine = setup({
     paused: { on: { resume: { guard: 'followsPause', actions: 'noteResume', target: 'running' } } },
   },
 })
+
+/** The engine as a row: where the chart stands and what it remembers. */
+export interface EngineState extends EngineContext {
+  readonly state: 'running' | 'paused'
+}
+
+/** Where an event leads, `undefined` where the chart refuses it. */
+export function moveEngine({ state, ...context }: EngineState, event: EngineEvent): EngineState | undefined {
+  const snapshot = engineMachine.resolveState({ value: state, context })
+  if (!snapshot.can(event)) return undefined
+  const [next] = transition(engineMachine, snapshot, event)
+  return { state: next.value, ...next.context }
+}

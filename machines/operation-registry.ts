@@ -1,4 +1,4 @@
-import { setup, type ActorRefFrom, type AnyActorRef } from 'xstate'
+import { enqueueActions, setup, type ActorRefFrom, type AnyActorRef } from 'xstate'
 import {
   terminalStatusOf,
   type CursorConsumer,
@@ -55,13 +55,13 @@ export interface SettleEvent {
   readonly settlement?: Settlement
 }
 
-/** What the registry adds to an outcome. */
+/** What the registry adds to an outcome; a recovered operation keeps only its sequence. */
 export interface Settlement {
   /** Place in the completion order, from 1. */
   readonly sequence: number
   /** Epoch milliseconds. */
-  readonly completedAtMs: number
-  readonly elapsedMs: number
+  readonly completedAtMs?: number
+  readonly elapsedMs?: number
 }
 
 /** Asks for the one wait-all barrier of the registry. */
@@ -78,10 +78,11 @@ export type OperationRegistryEvent =
   | AdvanceEvent
   | SettleEvent
   | BeginWaitEvent
-  | { readonly type: 'wait_all.cancel'; readonly requestId: WaitRequestId }
+  | { readonly type: 'wait_all.cancel'; readonly requestId: WaitRequestId; readonly reason: unknown }
   | { readonly type: 'records.drop'; readonly ids: readonly OperationId[] }
   | { readonly type: 'cursor.advance'; readonly consumer: CursorConsumer; readonly cursor: number }
   | { readonly type: 'owner.drain' }
+  | { readonly type: 'operations.stop' }
   | { readonly type: 'owner.retire' }
   | { readonly type: 'fault'; readonly cause: string }
 
@@ -106,10 +107,12 @@ export interface OperationBook {
   register(event: RegisterEvent, registry: AnyActorRef): void
   advance(event: AdvanceEvent): void
   settle(event: SettleEvent): void
-  beginWait(event: BeginWaitEvent): void
-  cancelWait(requestId: WaitRequestId): void
+  beginWait(event: BeginWaitEvent, registry: AnyActorRef): void
+  cancelWait(requestId: WaitRequestId, reason: unknown): void
   drop(ids: readonly OperationId[]): void
   advanceCursor(consumer: CursorConsumer, cursor: number): void
+  /** Actors of operations that have not ended. */
+  liveOperations(): Iterable<AnyActorRef>
 }
 
 /** The registry's context: one reference that never changes. */
@@ -169,9 +172,9 @@ export const operationRegistryMachine = setup({
     registerOperation: ({ context, event, self }) => context.book.register(event as RegisterEvent, self),
     advanceOperation: ({ context, event }) => context.book.advance(event as AdvanceEvent),
     settleOperation: ({ context, event }) => context.book.settle(event as SettleEvent),
-    beginWait: ({ context, event }) => context.book.beginWait(event as BeginWaitEvent),
+    beginWait: ({ context, event, self }) => context.book.beginWait(event as BeginWaitEvent, self),
     cancelWait: ({ context, event }) => {
-      if (event.type === 'wait_all.cancel') context.book.cancelWait(event.requestId)
+      if (event.type === 'wait_all.cancel') context.book.cancelWait(event.requestId, event.reason)
     },
     dropRecords: ({ context, event }) => {
       if (event.type === 'records.drop') context.book.drop(event.ids)
@@ -179,6 +182,9 @@ export const operationRegistryMachine = setup({
     advanceCursor: ({ context, event }) => {
       if (event.type === 'cursor.advance') context.book.advanceCursor(event.consumer, event.cursor)
     },
+    stopOperations: enqueueActions(({ context, enqueue }) => {
+      for (const operation of context.book.liveOperations()) enqueue.stopChild(operation)
+    }),
   },
 }).createMachine({
   id: 'operation-registry',
@@ -206,6 +212,10 @@ export const operationRegistryMachine = setup({
     ],
     'records.drop': { actions: 'dropRecords' },
     'cursor.advance': { actions: 'advanceCursor' },
+    'operations.stop': {
+      actions: 'stopOperations',
+      description: 'Operations are not in the snapshot of their parent, so stopping it does not stop them.',
+    },
     fault: '.poisoned',
     'xstate.error.actor.operation': '.poisoned',
   },
@@ -232,12 +242,14 @@ export const operationRegistryMachine = setup({
     retired: {
       description: 'The owner has gone: reads and watches still work, everything else is refused.',
       on: {
+        'operations.stop': { actions: 'stopOperations' },
         '*': { meta: { refusal: 'owner_retired' } },
       },
     },
     poisoned: {
       description: 'A change broke off half-way: nothing is answered rather than guessed.',
       on: {
+        'operations.stop': { actions: 'stopOperations' },
         '*': { meta: { refusal: 'poisoned' } },
       },
     },

@@ -16,6 +16,8 @@ export type WaitAllBarrierInput = Omit<WaitAllBarrierContext, 'fault'>
 
 /** What happens to a barrier. */
 export type WaitAllBarrierEvent =
+  /** Comes once, after the listener is in place: a wait for what has ended already is satisfied at once. */
+  | { readonly type: 'begin' }
   | { readonly type: 'member_ended' }
   | { readonly type: 'cancel' }
   | { readonly type: 'fault'; readonly cause: string }
@@ -58,10 +60,10 @@ export const waitAllBarrierMachine = setup({
   initial: 'waiting',
   states: {
     waiting: {
-      always: { guard: 'noMemberIsLeft', target: 'satisfied' },
       on: {
+        begin: { guard: 'noMemberIsLeft', actions: 'emitObligation', target: 'satisfied' },
         member_ended: [
-          { guard: 'isLastMember', actions: 'countMember', target: 'satisfied' },
+          { guard: 'isLastMember', actions: ['countMember', 'emitObligation'], target: 'satisfied' },
           { actions: 'countMember' },
         ],
         cancel: 'cancelled',
@@ -70,7 +72,6 @@ export const waitAllBarrierMachine = setup({
     },
     satisfied: {
       description: 'The turn owes an acknowledgement.',
-      entry: 'emitObligation',
       on: { acknowledge: 'acknowledged' },
     },
     acknowledged: { type: 'final' },

@@ -93,6 +93,12 @@ export class Lane {
     return this.#health
   }
 
+  /** Raises `lane_poisoned` or `lane_closed` when the lane takes no work. */
+  check(): void {
+    const unusable = this.#unusable()
+    if (unusable !== undefined) throw unusable
+  }
+
   /** Adds a stream that was not in the journal. Raises `lane_stream_exists` for a name in use. */
   attach(stream: LaneStream): void {
     if (this.#streams.has(stream.name)) {

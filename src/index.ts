@@ -1,0 +1,26 @@
+/** The truth about long-running work in a Node agent service. Start with {@link createRuntime}. */
+export { systemClock, type Clock } from './base/clock.js'
+export { InvalidInputError, StatewardError, type InvalidInput } from './base/errors.js'
+export {
+  FeedGapError,
+  type Feed,
+  type FeedBatch,
+  type FeedGap,
+  type FeedReadOptions,
+  type Sequenced,
+} from './base/feed.js'
+export { createUuidSource, isUuid, parseUuid, type Brand, type IdSource, type UuidIngredients } from './base/ids.js'
+export type { JsonObject, JsonValue } from './base/json.js'
+export { silentLogger, type Logger } from './base/logger.js'
+export { OperationEndedError, type Task, type TaskContext } from './execution.js'
+export { createDirectoryJournal } from './journal/directory-journal.js'
+export { JournalError, type JournalErrorCode, type JournalErrorData } from './journal/errors.js'
+export type * from './journal/journal.js'
+export { createMemoryJournal } from './journal/memory-journal.js'
+export { LaneError, type LaneErrorCode, type LaneErrorData } from './lane/errors.js'
+export type { LaneHealth } from './lane/lane.js'
+export * from './operations/public.js'
+export { createRuntime, type CloseOptions, type Runtime, type RuntimeOptions } from './runtime.js'
+export type { OperationHandle, RunOptions, RunRequest, Session } from './session.js'
+export { sessionSelectors, type OperationView, type SessionView, type SessionViewContext } from './session-view.js'
+export * from '../machines/operation-vocabulary.js'

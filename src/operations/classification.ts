@@ -1,0 +1,66 @@
+import {
+  isTerminal,
+  type OperationAction,
+  type OperationKind,
+  type OperationStatus,
+} from '../../machines/operation-vocabulary.js'
+
+/** A status as classifiers take it: `absent` stands for an id nobody knows. */
+export type ObservedStatus = OperationStatus | 'absent'
+
+/** What the public learns of an operation (spec operations 2.7). */
+export type PublicResultClass = 'missing_authority' | 'running' | 'completed' | 'failed' | 'cancelled'
+
+/** Whether a completion is worth waking an idle runtime for. */
+export type CompletionWakeClass = 'wake' | 'ignore'
+
+/** How the registry treats the completions of one kind (spec operations 2.7). */
+interface KindClasses {
+  /** Whether the completion appears in the feed. */
+  readonly feed: 'emit' | 'suppress'
+  readonly wake: CompletionWakeClass
+  /** Whether the record outlives its end. */
+  readonly durability: 'retain' | 'discard'
+}
+
+/** Everything that depends on the kind alone. */
+export const kindClasses: Readonly<Record<OperationKind, KindClasses>> = {
+  mob_member_child: { feed: 'emit', wake: 'ignore', durability: 'retain' },
+  background_tool_op: { feed: 'emit', wake: 'wake', durability: 'retain' },
+  background_tool_capacity_slot: { feed: 'suppress', wake: 'ignore', durability: 'discard' },
+}
+
+/** The public result of each status (spec operations 2.7). */
+export const publicResultOf: Readonly<Record<ObservedStatus, PublicResultClass>> = {
+  absent: 'missing_authority',
+  provisioning: 'running',
+  running: 'running',
+  retiring: 'running',
+  completed: 'completed',
+  failed: 'failed',
+  terminated: 'failed',
+  aborted: 'cancelled',
+  cancelled: 'cancelled',
+  retired: 'cancelled',
+}
+
+/** The statuses besides the terminal ones in which repeating an action is a success (spec operations 2.6). */
+const repeats: Readonly<Record<OperationAction, { readonly live?: OperationStatus; readonly terminal: boolean }>> = {
+  start: { live: 'running', terminal: false },
+  retire_requested: { live: 'retiring', terminal: true },
+  retire_completed: { terminal: true },
+  peer_ready: { terminal: true },
+  progress_reported: { terminal: true },
+  abort: { terminal: true },
+  complete: { terminal: false },
+  fail: { terminal: false },
+  cancel: { terminal: false },
+  terminate: { terminal: false },
+}
+
+/** Whether an action that was refused as an invalid transition counts as done already (spec operations 2.6). */
+export function isIdempotentRepeat(status: ObservedStatus, action: OperationAction): boolean {
+  if (status === 'absent') return false
+  const { live, terminal } = repeats[action]
+  return status === live || (terminal && isTerminal(status))
+}

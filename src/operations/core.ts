@@ -1,0 +1,91 @@
+import { createActor, type InspectionEvent, type Observer } from 'xstate'
+import type { Clock } from '../base/clock.js'
+import { messageOf } from '../base/errors.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import {
+  operationRegistryMachine,
+  type OperationRegistryActor,
+  type OperationRegistryEvent,
+  type SettleEvent,
+} from '../../machines/operation-registry.js'
+import { precompiled } from '../../machines/precompiled.js'
+import { OperationRecords, type RegistryLimits } from './records.js'
+import { poisonedError, refusalError } from './refusal.js'
+
+/** Where inspection events of the actors go. */
+export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+
+/** What a registry is built on, besides its history. */
+export interface CoreOptions extends RegistryLimits {
+  readonly clock: Clock
+  /** Receives the inspection events of the registry, its operations and barriers. */
+  readonly inspect?: Inspect
+  readonly logger?: Logger
+}
+
+const registryMachine = precompiled(operationRegistryMachine)
+
+/**
+ * The registry actor with its records: decides and applies, without I/O. Live calls and tests go
+ * through the same two steps.
+ */
+export class OperationsCore {
+  readonly records: OperationRecords
+  readonly actor: OperationRegistryActor
+
+  constructor({ clock, inspect, logger = silentLogger, ...limits }: CoreOptions) {
+    this.records = new OperationRecords({ ...limits, clock })
+    this.actor = createActor(registryMachine, {
+      id: 'operation-registry',
+      input: { book: this.records },
+      clock,
+      ...(inspect !== undefined && { inspect }),
+    })
+    // Without an observer XState would rethrow a fault from a timer and take the process down.
+    this.actor.subscribe({
+      error: (cause) => logger.error({ cause: messageOf(cause) }, 'the operations registry broke'),
+    })
+    this.actor.start()
+  }
+
+  /** True once a change broke off half-way; nothing is answered any more. */
+  get isPoisoned(): boolean {
+    const { status, value } = this.actor.getSnapshot()
+    return status === 'error' || value === 'poisoned'
+  }
+
+  /** Asks the chart whether the event is legal now; throws the refusal if not. */
+  decide(event: OperationRegistryEvent): void {
+    if (this.isPoisoned) throw poisonedError()
+    const [selected] = registryMachine.getTransitionData(this.actor.getSnapshot(), event)
+    const refusal = selected?.meta?.refusal
+    if (refusal !== undefined) throw refusalError(refusal, event, this.records)
+  }
+
+  /** Carries out an event that was decided. A failure half-way poisons the registry and is thrown. */
+  apply(event: OperationRegistryEvent): void {
+    this.actor.send(event)
+    if (this.isPoisoned) throw poisonedError()
+  }
+
+  /** Carries out an end that was staged and is durable now. */
+  settle(event: SettleEvent): void {
+    this.records.surface(event.id)
+    this.apply(event)
+    if (this.records.lastSettled !== event.id) {
+      this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
+      throw poisonedError()
+    }
+  }
+
+  /** Raises `internal` once the registry is poisoned. */
+  check(): void {
+    if (this.isPoisoned) throw poisonedError()
+  }
+
+  /** Stops the actors; operations that still ran are stopped with their registry. */
+  stop(): void {
+    this.actor.send({ type: 'operations.stop' })
+    this.actor.stop()
+  }
+}

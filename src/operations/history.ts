@@ -1,0 +1,200 @@
+import { unreachable } from '../base/errors.js'
+import type { JsonObject } from '../base/json.js'
+import type { LaneStream } from '../lane/types.js'
+import type { OperationId, SessionId } from '../../machines/operation-vocabulary.js'
+import { capturePersisted } from './capture.js'
+import { kindClasses } from './classification.js'
+import { OperationsCore, type CoreOptions } from './core.js'
+import { internalError } from './errors.js'
+import { decodeFact, type OperationsFact } from './facts.js'
+import type { RegistryLimits } from './records.js'
+import { recover, type LiveRemnant } from './recovery.js'
+import type { EpochId, LostOperation } from './types.js'
+import { joinRows, splitRows } from './snapshot-rows.js'
+import { decodeSnapshot, encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
+
+const namePrefix = 'operations/'
+
+/** Name of the stream that holds the operations of a session. */
+export function streamNameOf(sessionId: SessionId): string {
+  return namePrefix + sessionId
+}
+
+/** The session a stream belongs to, if it is one of operations. */
+export function sessionOfStream(name: string): SessionId | undefined {
+  return name.startsWith(namePrefix) ? (name.slice(namePrefix.length) as SessionId) : undefined
+}
+
+/**
+ * The durable side of one session: turns journalled facts back into a registry at opening and hands
+ * the lane its rows for snapshots.
+ */
+export class OperationsHistory implements LaneStream {
+  readonly name: string
+  readonly #options: CoreOptions
+  #opened: { readonly core: OperationsCore; readonly epochId: EpochId } | undefined
+  #snapshotRows: JsonObject[] = []
+  /** Registered but not ended: while replaying what may still end, afterwards what was lost. */
+  readonly #unfinished = new Map<OperationId, LiveRemnant>()
+
+  constructor(sessionId: SessionId, options: CoreOptions) {
+    this.name = streamNameOf(sessionId)
+    this.#options = options
+  }
+
+  /** False for a session that was deleted, or never opened. */
+  get isOpened(): boolean {
+    return this.#opened !== undefined
+  }
+
+  /** The registry's charts and records. Raises `internal` before the session is opened. */
+  get core(): OperationsCore {
+    return this.#state.core
+  }
+
+  /** Identity of the completion order. Raises `internal` before the session is opened. */
+  get epochId(): EpochId {
+    return this.#state.epochId
+  }
+
+  /** Operations without an end when replay was over. */
+  get lost(): readonly LostOperation[] {
+    return [...this.#unfinished.values()].map(({ spec, status }) => ({
+      id: spec.id,
+      kind: spec.kind,
+      displayName: spec.displayName,
+      sourceLabel: spec.sourceLabel,
+      status: status === 'provisioning' ? 'provisioning' : 'running',
+    }))
+  }
+
+  /** Starts an epoch, empty or from an exported snapshot. */
+  open(epochId: EpochId, limits: RegistryLimits): void {
+    this.#opened?.core.stop()
+    this.#unfinished.clear()
+    this.#opened = { core: new OperationsCore({ ...this.#options, ...limits }), epochId }
+  }
+
+  /** Starts from a snapshot in the wire shape of spec operations 7.1. Raises `invalid_input` or `internal`; then nothing has changed. */
+  import(snapshot: unknown): void {
+    const persisted = decodeSnapshot(snapshot)
+    const { maxCompleted, maxConcurrent } = persisted
+    const limits = { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) }
+    const core = new OperationsCore({ ...this.#options, ...limits })
+    let live: LiveRemnant[]
+    try {
+      live = recover(persisted, core.records, core.actor)
+    } catch (fault) {
+      core.stop()
+      throw fault
+    }
+    this.#opened?.core.stop()
+    this.#unfinished.clear()
+    for (const remnant of live) this.#unfinished.set(remnant.spec.id, remnant)
+    this.#opened = { core, epochId: persisted.epochId }
+  }
+
+  /** Forgets operations that were reported as lost. */
+  forgetLost(ids: readonly OperationId[]): void {
+    for (const id of ids) this.#unfinished.delete(id)
+  }
+
+  restore(row: JsonObject): void {
+    this.#snapshotRows.push(row)
+  }
+
+  replay(fact: JsonObject): void {
+    this.finishRestore()
+    this.#apply(decodeFact(fact))
+  }
+
+  /** Takes over the snapshot rows restored so far. Raises `invalid_input` or `internal` for rows that contradict each other. */
+  finishRestore(): void {
+    if (this.#snapshotRows.length === 0) return
+    this.import(joinRows(this.#snapshotRows))
+    this.#snapshotRows = []
+  }
+
+  capture(): Iterable<JsonObject> {
+    return this.#opened === undefined ? [] : splitRows(this.#encode())
+  }
+
+  /** The session in the wire shape, unfinished operations included. */
+  exported(): JsonObject {
+    return this.#encode() as unknown as JsonObject
+  }
+
+  #encode(): WireOperationsSnapshot {
+    const { core, epochId } = this.#state
+    const persisted = capturePersisted(epochId, core.records)
+    const operations = new Map(persisted.operations)
+    const specs = new Map(persisted.specs)
+    for (const [id, { spec, status }] of this.#unfinished) {
+      if (operations.has(id)) continue
+      const source = spec.operationSource ?? null
+      operations.set(id, { status, kind: spec.kind, source, peerReady: false, progressCount: 0, outcome: null })
+      specs.set(id, spec)
+    }
+    return encodeSnapshot({ ...persisted, operations, specs })
+  }
+
+  get #state() {
+    if (this.#opened === undefined) throw internalError(`${this.name} is not opened`)
+    return this.#opened
+  }
+
+  #apply(fact: OperationsFact): void {
+    switch (fact.type) {
+      case 'session_opened': {
+        const { epoch_id: epochId, max_completed: maxCompleted, max_concurrent: maxConcurrent } = fact
+        if (this.#opened?.epochId === epochId) return
+        return this.open(epochId as EpochId, { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) })
+      }
+      case 'session_imported':
+        return this.import(fact.snapshot)
+      case 'session_deleted':
+        this.#opened?.core.stop()
+        this.#opened = undefined
+        return this.#unfinished.clear()
+      case 'operation_registered':
+        this.#unfinished.set(fact.spec.id, { spec: fact.spec, status: 'provisioning' })
+        return
+      case 'operation_started': {
+        const unfinished = this.#unfinished.get(fact.id)
+        if (unfinished !== undefined) this.#unfinished.set(fact.id, { ...unfinished, status: 'running' })
+        return
+      }
+      case 'operation_settled':
+        return this.#settle(fact)
+      case 'records_collected':
+        return this.core.records.drop(fact.ids)
+      case 'lost_forgotten':
+        return this.forgetLost(fact.ids)
+      case 'cursor_advanced':
+        return this.core.records.advanceCursor(fact.consumer, fact.cursor)
+      default:
+        return unreachable(fact, 'operations fact')
+    }
+  }
+
+  #settle(fact: Extract<OperationsFact, { type: 'operation_settled' }>): void {
+    const { records, actor } = this.core
+    const {
+      id,
+      seq,
+      outcome,
+      peer_ready: peerReady,
+      progress_count: progressCount,
+      completed_at_ms: completedAtMs,
+    } = fact
+    const unfinished = this.#unfinished.get(id)
+    if (unfinished === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
+    if (seq <= records.lastSequence) throw internalError(`sequence ${seq} of operation ${id} is claimed already`)
+    this.#unfinished.delete(id)
+    const { spec } = unfinished
+    const source = spec.operationSource
+    records.retain(records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq }, actor))
+    if (kindClasses[spec.kind].feed === 'suppress') return
+    records.publish({ seq, operationId: id, kind: spec.kind, displayName: spec.displayName, outcome, completedAtMs })
+  }
+}

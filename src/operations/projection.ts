@@ -1,0 +1,150 @@
+import { isUuid } from '../base/ids.js'
+import type { ClockAnchor } from '../base/clock.js'
+import type { Deferred } from '../base/promises.js'
+import type { OperationActor } from '../../machines/operation.js'
+import type { Settlement } from '../../machines/operation-registry.js'
+import {
+  isTerminal,
+  liveStatuses,
+  operationKinds,
+  terminalStatuses,
+  type OperationId,
+  type OperationKind,
+  type OperationOutcome,
+  type OperationPeerHandle,
+  type OperationSource,
+  type OperationSpec,
+  type OperationStatus,
+  type SessionId,
+} from '../../machines/operation-vocabulary.js'
+import { publicResultOf } from './classification.js'
+import { internalError } from './errors.js'
+import { sourceProblem } from './source.js'
+import type { OperationSnapshot } from './types.js'
+
+/** One operation as the registry keeps it: the actor holds the facts, the rest is what surrounds them. */
+export interface OperationRow {
+  readonly actor: OperationActor
+  readonly spec: OperationSpec
+  readonly source: OperationSource | undefined
+  /** When it was registered here. */
+  readonly anchor: ClockAnchor
+  startedAtMs: number | undefined
+  settlement: Settlement | undefined
+  peer: OperationPeerHandle | undefined
+  watchers: Deferred<OperationOutcome>[] | undefined
+}
+
+/** The facts of one operation, read fail-closed. */
+export interface OperationFacts {
+  readonly kind: OperationKind
+  readonly status: OperationStatus
+  readonly peerReady: boolean
+  readonly progressCount: number
+  readonly source: OperationSource | undefined
+  readonly outcome: OperationOutcome | undefined
+}
+
+const kinds: ReadonlySet<unknown> = new Set(operationKinds)
+const statuses: ReadonlySet<unknown> = new Set([...liveStatuses, ...terminalStatuses])
+const progressCountLimit = 2 ** 32 - 1
+
+/** Status of a row without any further check; the hot path. */
+export function statusOf(row: OperationRow): OperationStatus {
+  return row.actor.getSnapshot().value as OperationStatus
+}
+
+/** Reads the status, raising `internal` when there is none (spec operations 8, F3). */
+export function readStatus(id: OperationId, row: OperationRow): OperationStatus {
+  const status: unknown = row.actor.getSnapshot().value
+  if (!statuses.has(status)) throw internalError(`missing status for operation ${id}`)
+  return status as OperationStatus
+}
+
+/** Reads the outcome against the status, raising `internal` for any contradiction (F7 to F10). */
+export function readOutcome(id: OperationId, row: OperationRow): OperationOutcome | undefined {
+  const status = readStatus(id, row)
+  const { outcome } = row.actor.getSnapshot().context
+  if (!isTerminal(status)) {
+    if (outcome !== undefined) throw internalError(`terminal outcome for non-terminal operation ${id}`)
+    return undefined
+  }
+  if (outcome === undefined) throw internalError(`missing terminal outcome for operation ${id}`)
+  if (!hasPayload(outcome)) throw internalError(`missing terminal payload for operation ${id}`)
+  if (outcome.type !== status) {
+    throw internalError(
+      `payload variant ${outcome.type} of operation ${id} does not match terminal outcome discriminant ${status}`,
+    )
+  }
+  return outcome
+}
+
+/** Reads every fact of a row in the order of spec operations 8, raising `internal` at the first that is missing or wrong. */
+export function readFacts(id: OperationId, row: OperationRow): OperationFacts {
+  if ((row.spec as OperationSpec | undefined) === undefined) {
+    throw internalError(`operation ${id} has authority facts without shell projection record`)
+  }
+  const { kind, peerReady, progressCount } = row.actor.getSnapshot().context
+  if (!kinds.has(kind)) throw internalError(`missing kind for operation ${id}`)
+  const status = readStatus(id, row)
+  if (typeof peerReady !== 'boolean') throw internalError(`missing peer-ready for operation ${id}`)
+  if (typeof progressCount !== 'number') throw internalError(`missing progress count for operation ${id}`)
+  const problem = row.source === undefined ? undefined : sourceProblem(row.source)
+  if (problem !== undefined)
+    throw internalError(`operation source authority has invalid source for ${id}: ${problem.reason}`)
+  return { kind, status, peerReady, progressCount, source: row.source, outcome: readOutcome(id, row) }
+}
+
+/** Raises `internal` for a key that is no operation id (F11). */
+export function checkKey(key: string): OperationId {
+  if (!isUuid(key)) throw internalError(`invalid operation id key: ${JSON.stringify(key)}`)
+  return key as OperationId
+}
+
+/** The public picture of one operation; raises `internal` rather than leaving something out. */
+export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapshot {
+  const { kind, status, peerReady, progressCount, source, outcome } = readFacts(id, row)
+  const { spec, peer, startedAtMs, settlement } = row
+  return {
+    id,
+    kind,
+    displayName: spec.displayName,
+    ownerSessionId: spec.ownerSessionId,
+    sourceLabel: spec.sourceLabel,
+    expectPeerChannel: spec.expectPeerChannel,
+    ...(source !== undefined && { operationSource: source }),
+    childSessionId: childSessionOf(source),
+    status,
+    terminal: isTerminal(status),
+    publicResultClass: publicResultOf[status],
+    outcome: outcome ?? null,
+    peerReady,
+    ...(peer !== undefined && { peerHandle: peer }),
+    progressCount: Math.min(progressCount, progressCountLimit),
+    watcherCount: row.watchers?.length ?? 0,
+    createdAtMs: row.anchor.wall,
+    ...(startedAtMs !== undefined && { startedAtMs }),
+    ...(settlement?.completedAtMs !== undefined && { completedAtMs: settlement.completedAtMs }),
+    ...(settlement?.elapsedMs !== undefined && { elapsedMs: settlement.elapsedMs }),
+  }
+}
+
+/** The child session of a source, if it names one. */
+export function childSessionOf(source: OperationSource | undefined): SessionId | null {
+  return source?.kind === 'session_child' ? source.sessionId : null
+}
+
+function hasPayload(outcome: OperationOutcome): boolean {
+  switch (outcome.type) {
+    case 'completed':
+      return (outcome.result as unknown) !== undefined
+    case 'failed':
+      return (outcome.error as unknown) !== undefined
+    case 'terminated':
+      return (outcome.reason as unknown) !== undefined
+    case 'aborted':
+    case 'cancelled':
+    case 'retired':
+      return true
+  }
+}

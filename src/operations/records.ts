@@ -1,0 +1,365 @@
+import { createActor, type AnyActorRef } from 'xstate'
+import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
+import { SequencedFeed } from '../base/feed.js'
+import { operationMachine, statusAllows, type OperationActor, type OperationEvent } from '../../machines/operation.js'
+import type {
+  AdvanceEvent,
+  BeginWaitEvent,
+  OperationBook,
+  RegisterEvent,
+  SettleEvent,
+  Settlement,
+} from '../../machines/operation-registry.js'
+import { precompiled } from '../../machines/precompiled.js'
+import {
+  expectsPeer,
+  isTerminal,
+  terminalStatusOf,
+  type CursorConsumer,
+  type OperationAction,
+  type OperationId,
+  type OperationOutcome,
+  type OperationSource,
+  type OperationSpec,
+  type OperationStatus,
+  type TerminalAction,
+  type WaitRequestId,
+} from '../../machines/operation-vocabulary.js'
+import { kindClasses } from './classification.js'
+import { internalError } from './errors.js'
+import { statusOf, type OperationRow } from './projection.js'
+import { sourceProblem } from './source.js'
+import { defaultMaxCompleted, feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
+import { ActiveWait } from './wait.js'
+
+/** How many operations may run and how many ended ones are kept. */
+export interface RegistryLimits {
+  /** Live operations of all kinds; absent means unlimited. */
+  readonly maxConcurrent?: number
+  /** Terminal records kept; values below 1 count as 1. Default 256. */
+  readonly maxCompleted?: number
+}
+
+/** What the records need from outside. */
+export interface RecordsOptions extends RegistryLimits {
+  readonly clock: Clock
+}
+
+const machine = precompiled(operationMachine)
+
+/** Facts of an ended operation that comes back from storage. */
+export interface RestoredOperation {
+  readonly spec: OperationSpec
+  readonly source: OperationSource | undefined
+  readonly peerReady: boolean
+  readonly progressCount: number
+  readonly outcome: OperationOutcome
+  readonly sequence: number
+}
+
+/**
+ * Every operation of one owner with the facts that span them: counters, completion order, retention,
+ * feed, cursors and the wait-all barrier. Decides nothing; the registry's chart asks it and orders the
+ * changes. All costs are flat in the number of operations.
+ */
+export class OperationRecords implements OperationBook {
+  readonly rows = new Map<OperationId, OperationRow>()
+  readonly feed: SequencedFeed<CompletionEntry>
+  readonly maxConcurrent: number | undefined
+  readonly maxCompleted: number
+  readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
+  readonly #clock: Clock
+  /** Ended operations that retention may evict, oldest first. */
+  readonly #retained = new Set<OperationId>()
+  /** Ids that feed rows refer to. */
+  readonly #published = new Set<OperationId>()
+  /** Ends that are decided but not durable yet. */
+  readonly #ending = new Map<OperationId, OperationStatus>()
+  #activeCount = 0
+  #lastSequence = 0
+  #lastSettled: OperationId | undefined
+  #wait: ActiveWait | undefined
+
+  constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted }: RecordsOptions) {
+    this.#clock = clock
+    this.maxConcurrent = maxConcurrent
+    this.maxCompleted = Math.max(1, maxCompleted)
+    this.feed = new SequencedFeed(feedCapacity(this.maxCompleted))
+  }
+
+  /** Operations that have not ended. */
+  get activeCount(): number {
+    return this.#activeCount
+  }
+
+  /** The completion sequence minted last, 0 before the first. */
+  get lastSequence(): number {
+    return this.#lastSequence
+  }
+
+  /** The operation that ended last. */
+  get lastSettled(): OperationId | undefined {
+    return this.#lastSettled
+  }
+
+  /** The wait-all barrier, while there is one. */
+  get wait(): ActiveWait | undefined {
+    return this.#wait
+  }
+
+  /** Waits by request: the active one, and satisfied ones whose obligation nobody has acknowledged. */
+  readonly waits = new Map<WaitRequestId, ActiveWait>()
+
+  /** Ended operations in completion order, members of an active wait left out. */
+  collectable(): OperationId[] {
+    return [...this.#retained]
+  }
+
+  has(id: OperationId): boolean {
+    return this.rows.has(id)
+  }
+
+  isUsed(id: OperationId): boolean {
+    return this.rows.has(id) || this.#published.has(id)
+  }
+
+  hasWellFormedSource({ operationSource }: OperationSpec): boolean {
+    return operationSource === undefined || sourceProblem(operationSource) === undefined
+  }
+
+  isFull(limit = this.maxConcurrent): boolean {
+    return limit !== undefined && this.#activeCount >= limit
+  }
+
+  expectsPeer(id: OperationId): boolean {
+    const kind = this.rows.get(id)?.actor.getSnapshot().context.kind
+    return kind !== undefined && expectsPeer(kind)
+  }
+
+  isPeerReady(id: OperationId): boolean {
+    return this.rows.get(id)?.actor.getSnapshot().context.peerReady === true
+  }
+
+  allows(id: OperationId, action: OperationAction): boolean {
+    const status = this.effectiveStatus(id)
+    return status !== undefined && statusAllows(status, action)
+  }
+
+  hasActiveWait(requestId?: WaitRequestId): boolean {
+    return this.#wait !== undefined && (requestId === undefined || this.#wait.requestId === requestId)
+  }
+
+  /** The status an operation has or, when its end is under way, will have. */
+  effectiveStatus(id: OperationId): OperationStatus | undefined {
+    const ending = this.#ending.get(id)
+    if (ending !== undefined) return ending
+    const row = this.rows.get(id)
+    return row === undefined ? undefined : statusOf(row)
+  }
+
+  /** Mints the sequence of an end and keeps it in sight of later decisions until {@link settle} or {@link unstage}. */
+  stage(event: SettleEvent): SettleEvent {
+    const { anchor } = this.#row(event.id)
+    this.#lastSequence += 1
+    this.#ending.set(event.id, event.outcome.type)
+    const elapsedMs = elapsedSince(anchor, this.#clock)
+    const settlement: Settlement = { sequence: this.#lastSequence, completedAtMs: anchor.wall + elapsedMs, elapsedMs }
+    return { ...event, settlement }
+  }
+
+  /** The end is durable: from here on the operation's own chart answers for it. */
+  surface(id: OperationId): void {
+    this.#ending.delete(id)
+  }
+
+  /** Takes back an end that did not become durable; later ones must have been taken back before. */
+  unstage({ id, settlement }: SettleEvent): void {
+    this.#ending.delete(id)
+    if (settlement !== undefined) this.#lastSequence = settlement.sequence - 1
+  }
+
+  register({ spec }: RegisterEvent, registry: AnyActorRef): void {
+    const { id, kind, displayName } = spec
+    // Made with a parent but not spawned: XState would copy the parent's record of children each time.
+    const actor = createActor(machine, { parent: registry, id: 'operation', input: { id, kind, displayName } })
+    actor.start()
+    this.#add(actor, spec, spec.operationSource)
+    this.#activeCount += 1
+  }
+
+  advance({ type, id, peer }: AdvanceEvent): void {
+    const row = this.#row(id)
+    row.actor.send({ type: actionOf(type) } as OperationEvent)
+    if (type === 'operation.start') row.startedAtMs = row.anchor.wall + elapsedSince(row.anchor, this.#clock)
+    if (peer !== undefined) row.peer = peer
+  }
+
+  /** Ends an operation: facts first, then the watchers, the barrier, and the feed last. */
+  settle({ type, id, outcome, settlement }: SettleEvent): void {
+    const row = this.#row(id)
+    if (settlement === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
+    row.actor.send({ type: actionOf(type) as TerminalAction, outcome })
+    if (statusOf(row) !== terminalStatusOf[actionOf(type) as TerminalAction]) {
+      throw internalError(`terminal status of operation ${id} drifted to ${statusOf(row)}`)
+    }
+    this.#activeCount -= 1
+    this.#lastSettled = id
+    row.settlement = settlement
+    for (const watcher of row.watchers ?? []) watcher.resolve(outcome)
+    row.watchers = undefined
+    this.#keep(row, settlement, outcome)
+  }
+
+  beginWait({ requestId, runId, operationIds }: BeginWaitEvent, registry: AnyActorRef): void {
+    const outcomeOf = (id: OperationId): OperationOutcome | undefined =>
+      this.rows.get(id)?.actor.getSnapshot().context.outcome
+    this.#wait = new ActiveWait({ requestId, runId, operationIds }, outcomeOf, registry)
+    this.waits.set(requestId, this.#wait)
+    for (const id of operationIds) this.#retained.delete(id)
+    if (this.#wait.isSatisfied) this.#endWait()
+  }
+
+  cancelWait(requestId: WaitRequestId, reason: unknown): void {
+    this.waits.get(requestId)?.cancel(reason)
+    this.waits.delete(requestId)
+    this.#endWait()
+  }
+
+  /** Ends the barrier after a fault: the waiter rejects, and the registry can wait again. */
+  faultWait(wait: ActiveWait, cause: Error): void {
+    wait.fail(cause)
+    this.waits.delete(wait.requestId)
+    this.#endWait()
+  }
+
+  /** Closes the obligation of a satisfied wait; false when no such obligation is open. */
+  acknowledgeWait(requestId: WaitRequestId): boolean {
+    const wait = this.waits.get(requestId)
+    if (wait === undefined || !wait.isSatisfied) return false
+    wait.acknowledge()
+    return this.waits.delete(requestId)
+  }
+
+  drop(ids: readonly OperationId[]): void {
+    for (const id of ids) {
+      this.#retained.delete(id)
+      this.rows.delete(id)
+    }
+  }
+
+  advanceCursor(consumer: CursorConsumer, cursor: number): void {
+    this.cursors[consumer] = Math.max(this.cursors[consumer], cursor)
+  }
+
+  *liveOperations(): Iterable<OperationActor> {
+    for (const row of this.rows.values()) if (!isTerminal(statusOf(row))) yield row.actor
+  }
+
+  /** Adds an operation that ended in an earlier life, in completion order. */
+  restore(restored: RestoredOperation, registry: AnyActorRef): OperationRow {
+    const { spec, source, peerReady, progressCount, outcome, sequence } = restored
+    const { id, kind, displayName } = spec
+    const snapshot = machine.resolveState({
+      value: outcome.type,
+      context: { id, kind, displayName, peerReady, progressCount, outcome },
+    })
+    const actor = createActor(machine, {
+      parent: registry,
+      id: 'operation',
+      snapshot,
+      // Not read when a snapshot is given, but the types ask for it.
+      input: { id, kind, displayName },
+    })
+    const row = this.#add(actor, spec, source)
+    row.settlement = { sequence }
+    this.raiseSequence(sequence)
+    return row
+  }
+
+  /** Counts a restored operation among those that retention may evict. */
+  retain(row: OperationRow): void {
+    this.#retained.add(row.spec.id)
+    this.#evict()
+  }
+
+  /** Publishes a completion, live or recovered. */
+  publish(entry: CompletionEntry): void {
+    this.#published.add(entry.operationId)
+    const dropped = this.feed.push(entry)
+    if (dropped !== undefined) this.#published.delete(dropped.operationId)
+  }
+
+  /** Takes over what retention had dropped in an earlier life. */
+  restoreRetention({ droppedThrough, droppedCount }: FeedRetention): void {
+    this.feed.restoreRetention(droppedThrough, droppedCount)
+  }
+
+  /** Never lowers the completion counter. */
+  raiseSequence(sequence: number): void {
+    this.#lastSequence = Math.max(this.#lastSequence, sequence)
+  }
+
+  #row(id: OperationId): OperationRow {
+    const row = this.rows.get(id)
+    if (row === undefined) throw internalError(`no record for operation ${id}`)
+    return row
+  }
+
+  #add(actor: OperationActor, spec: OperationSpec, source: OperationSource | undefined): OperationRow {
+    const row: OperationRow = {
+      actor,
+      spec,
+      source,
+      anchor: anchorNow(this.#clock),
+      startedAtMs: undefined,
+      settlement: undefined,
+      peer: undefined,
+      watchers: undefined,
+    }
+    this.rows.set(spec.id, row)
+    return row
+  }
+
+  #keep(row: OperationRow, { sequence, completedAtMs }: Settlement, outcome: OperationOutcome): void {
+    const { id, kind, displayName } = row.spec
+    const isMember = this.#wait?.memberEnded(id, outcome) ?? false
+    const { feed, durability } = kindClasses[kind]
+    if (durability === 'discard') this.rows.delete(id)
+    else if (!isMember) this.retain(row)
+    if (this.#wait?.isSatisfied === true) this.#endWait()
+    if (feed === 'emit')
+      this.publish({ seq: sequence, operationId: id, kind, displayName, outcome, completedAtMs: completedAtMs ?? null })
+  }
+
+  /** Members were held back from eviction; now they take their place in completion order again. */
+  #endWait(): void {
+    const wait = this.#wait
+    if (wait === undefined) return
+    this.#wait = undefined
+    const ended = [...this.#retained, ...wait.operationIds].filter((id) => this.#hasEnded(id))
+    ended.sort((one, other) => this.#sequenceOf(one) - this.#sequenceOf(other))
+    this.#retained.clear()
+    for (const id of ended) this.#retained.add(id)
+    this.#evict()
+  }
+
+  #hasEnded(id: OperationId): boolean {
+    const row = this.rows.get(id)
+    return row !== undefined && isTerminal(statusOf(row))
+  }
+
+  #sequenceOf(id: OperationId): number {
+    return this.rows.get(id)?.settlement?.sequence ?? 0
+  }
+
+  #evict(): void {
+    for (const id of this.#retained) {
+      if (this.#retained.size <= this.maxCompleted) return
+      this.drop([id])
+    }
+  }
+}
+
+function actionOf(type: string): OperationAction {
+  return type.slice('operation.'.length) as OperationAction
+}

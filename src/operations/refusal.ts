@@ -1,0 +1,99 @@
+import { unreachable } from '../base/errors.js'
+import type {
+  AdvanceEvent,
+  BeginWaitEvent,
+  OperationRefusal,
+  OperationRegistryEvent,
+  RegisterEvent,
+  SettleEvent,
+} from '../../machines/operation-registry.js'
+import type { OperationAction, OperationId } from '../../machines/operation-vocabulary.js'
+import { actionLabels, internalError, notFound, OperationError } from './errors.js'
+import type { OperationRecords } from './records.js'
+
+/** The public error for a refusal of the chart, with the data of spec operations 1.4. */
+export function refusalError(
+  refusal: OperationRefusal,
+  event: OperationRegistryEvent,
+  records: OperationRecords,
+): OperationError {
+  switch (refusal) {
+    case 'already_registered': {
+      const { id } = (event as RegisterEvent).spec
+      return new OperationError('already_registered', `operation already registered: ${id}`, { id })
+    }
+    case 'source_malformed':
+      return internalError('registration carries a malformed operation source')
+    case 'max_concurrent_exceeded': {
+      const limit = (event as RegisterEvent).limit ?? records.maxConcurrent ?? 0
+      const active = records.activeCount
+      const text = `max concurrent operations exceeded (limit: ${limit}, active: ${active})`
+      return new OperationError('max_concurrent_exceeded', text, { limit, active })
+    }
+    case 'not_found':
+      return notFound(targetOf(event))
+    case 'peer_not_expected': {
+      const id = targetOf(event)
+      return new OperationError('peer_not_expected', `operation does not expect a peer handoff: ${id}`, { id })
+    }
+    case 'already_peer_ready': {
+      const id = targetOf(event)
+      return new OperationError('already_peer_ready', `operation is already peer-ready: ${id}`, { id })
+    }
+    case 'invalid_transition':
+      return invalidTransition(event, records)
+    case 'payload_contradicts':
+      return internalError(`the outcome contradicts the action ${event.type}`)
+    case 'duplicate_wait_operation': {
+      const id = firstRepeated((event as BeginWaitEvent).operationIds)
+      return new OperationError('duplicate_wait_operation', `wait_all contains duplicate operation id: ${id}`, { id })
+    }
+    case 'wait_already_active':
+      return new OperationError('wait_already_active', 'wait_all already active', {})
+    case 'wait_member_not_found':
+      return notFound((event as BeginWaitEvent).operationIds.find((id) => !records.has(id)) as OperationId)
+    case 'wait_not_active': {
+      const { requestId } = event as BeginWaitEvent
+      return waitNotActive(requestId)
+    }
+    case 'owner_retired':
+      return new OperationError('owner_retired', 'operation owner is retired', {})
+    case 'poisoned':
+      return poisonedError()
+    default:
+      return unreachable(refusal, 'refusal')
+  }
+}
+
+/** Nothing waits under this request. */
+export function waitNotActive(waitRequestId: BeginWaitEvent['requestId']): OperationError<'wait_not_active'> {
+  return new OperationError('wait_not_active', `wait_all not active for request: ${waitRequestId}`, { waitRequestId })
+}
+
+/** The registry broke half-way through a change (spec operations 8, F23). */
+export function poisonedError(): OperationError<'internal'> {
+  return internalError('ops lifecycle registry poisoned')
+}
+
+function invalidTransition(event: OperationRegistryEvent, records: OperationRecords): OperationError {
+  const id = targetOf(event)
+  const status = records.effectiveStatus(id)
+  if (status === undefined) return notFound(id)
+  const action = actionLabels[event.type.slice('operation.'.length) as OperationAction]
+  const shown = status.charAt(0).toUpperCase() + status.slice(1)
+  const text = `invalid lifecycle transition for ${id}: ${shown} -> ${action}`
+  return new OperationError('invalid_transition', text, { id, status, action })
+}
+
+function targetOf(event: OperationRegistryEvent): OperationId {
+  return (event as AdvanceEvent | SettleEvent).id
+}
+
+function firstRepeated(ids: readonly OperationId[]): OperationId {
+  const seen = new Set<OperationId>()
+  for (const id of ids) {
+    if (seen.has(id)) return id
+    seen.add(id)
+  }
+  throw internalError('no id is repeated')
+}

@@ -1,0 +1,513 @@
+import { InvalidInputError } from '../base/errors.js'
+import type { Feed } from '../base/feed.js'
+import type { IdSource } from '../base/ids.js'
+import { silence, createDeferred } from '../base/promises.js'
+import type { Lane } from '../lane/lane.js'
+import type { Staged } from '../lane/types.js'
+import type { AdvanceEvent, OperationRegistryEvent, SettleEvent } from '../../machines/operation-registry.js'
+import type {
+  CursorConsumer,
+  OperationAction,
+  OperationId,
+  OperationKind,
+  OperationOutcome,
+  OperationPeerHandle,
+  OperationResult,
+  OperationSpec,
+  OperationStatus,
+  RunId,
+  WaitAllSatisfied,
+  WaitRequestId,
+} from '../../machines/operation-vocabulary.js'
+import { isTerminal } from '../../machines/operation-vocabulary.js'
+import { capturePersisted } from './capture.js'
+import {
+  isIdempotentRepeat,
+  kindClasses,
+  publicResultOf,
+  type CompletionWakeClass,
+  type ObservedStatus,
+  type PublicResultClass,
+} from './classification.js'
+import { checkSpec } from './admission.js'
+import { internalError, notFound, WatchError } from './errors.js'
+import { facts } from './facts.js'
+import type { OperationsHistory } from './history.js'
+import { checkKey, readOutcome, readStatus, snapshotOf } from './projection.js'
+import { waitNotActive } from './refusal.js'
+import type {
+  CompletionCursors,
+  CompletionEntry,
+  EpochId,
+  LostOperation,
+  OperationProgress,
+  OperationSnapshot,
+  RegistryDiagnostics,
+  WaitedOutcome,
+} from './types.js'
+import { WaitAll } from './wait-all.js'
+import { encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
+
+/** Who is told what happens in a registry, after it has become visible. */
+export interface RegistryObserver {
+  /** An operation was registered, moved on or ended. */
+  onChange?(id: OperationId): void
+  /** A report that was counted; the registry keeps nothing of its content. */
+  onProgress?(id: OperationId, progress: OperationProgress): void
+  /** An operation was asked to wind down. */
+  onRetireRequested?(id: OperationId): void
+  /** An operation ended, and the end is durable. */
+  onEnded?(id: OperationId, outcome: OperationOutcome): void
+}
+
+/** What a registry is made of. */
+export interface OperationRegistryOptions {
+  readonly lane: Lane
+  readonly history: OperationsHistory
+  readonly ids: IdSource
+  readonly observer?: RegistryObserver
+}
+
+const done = Promise.resolve()
+
+/**
+ * All long-running operations of one owner: what runs, how each ended, who waits for it
+ * (spec operations 1.6).
+ *
+ * Every mutator decides during the call and returns a promise: ends resolve once they are durable,
+ * everything else at once. Rejections carry an {@link OperationError}, or a `LaneError` when a legal
+ * end could not be made durable.
+ */
+export class OperationRegistry {
+  readonly #lane: Lane
+  readonly #history: OperationsHistory
+  readonly #ids: IdSource
+  readonly #observer: RegistryObserver
+
+  constructor({ lane, history, ids, observer = {} }: OperationRegistryOptions) {
+    this.#lane = lane
+    this.#history = history
+    this.#ids = ids
+    this.#observer = observer
+  }
+
+  /** Identity of the completion order; survives restarts. */
+  get epochId(): EpochId {
+    return this.#history.epochId
+  }
+
+  /** Operations that were live when the previous process ended. */
+  get lost(): readonly LostOperation[] {
+    return this.#history.lost
+  }
+
+  /** Operations that have not ended. */
+  get activeCount(): number {
+    return this.#records.activeCount
+  }
+
+  /** Stops reporting these operations as lost. */
+  forgetLost(ids: readonly OperationId[]): void {
+    if (ids.length === 0) return
+    this.#history.forgetLost(ids)
+    this.#lane.note(this.#history, facts.lostForgotten(ids))
+  }
+
+  /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
+  registerOperation(spec: OperationSpec): Promise<void> {
+    return this.registerOperationWithAdmissionLimit(spec)
+  }
+
+  /**
+   * Adds an operation in status `provisioning`; a `limit` given here wins over the registry's own (spec operations 3).
+   *
+   * Rejects with `invalid_input` for a spec that contradicts itself, `already_registered` for an id that this epoch still
+   * refers to, `max_concurrent_exceeded`, or `owner_retired`.
+   */
+  registerOperationWithAdmissionLimit(spec: OperationSpec, limit?: number): Promise<void> {
+    try {
+      this.#lane.check()
+      const checked = checkSpec(spec)
+      const event = { type: 'register', spec: checked, ...(limit !== undefined && { limit }) } as const
+      this.#now(event)
+      if (this.#isKept(checked.kind)) this.#lane.note(this.#history, facts.registered(checked))
+    } catch (refusal) {
+      return this.#lane.refuse(refusal as Error)
+    }
+    this.#observer.onChange?.(spec.id)
+    return done
+  }
+
+  /** `provisioning` to `running`. */
+  provisioningSucceeded(id: OperationId): Promise<void> {
+    return this.#advance({ type: 'operation.start', id }, () => {
+      if (this.#isKept(this.#kindOf(id))) this.#lane.note(this.#history, facts.started(id))
+    })
+  }
+
+  /** Counts one report; its content goes to observers only. */
+  reportProgress(id: OperationId, progress: OperationProgress): Promise<void> {
+    return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, progress))
+  }
+
+  /** Takes the peer handle of a member child. */
+  peerReady(id: OperationId, peer: OperationPeerHandle): Promise<void> {
+    return this.#advance({ type: 'operation.peer_ready', id, peer })
+  }
+
+  /** `running` to `retiring`: the operation is asked to wind down. */
+  requestRetire(id: OperationId): Promise<void> {
+    return this.#advance({ type: 'operation.retire_requested', id }, () => this.#observer.onRetireRequested?.(id))
+  }
+
+  /** Ends an operation that could not be set up. */
+  provisioningFailed(id: OperationId, error: string): Promise<void> {
+    return this.#settle({ type: 'operation.fail', id, outcome: { type: 'failed', error } })
+  }
+
+  /** Ends an operation with its result. Rejects with `invalid_input` when the result names another operation. */
+  completeOperation(id: OperationId, result: OperationResult): Promise<void> {
+    if (result.id !== id) {
+      const reason = `names ${result.id} instead of ${id}`
+      return this.#lane.refuse(new InvalidInputError({ subject: 'operation result', field: 'id', reason }))
+    }
+    return this.#settle({ type: 'operation.complete', id, outcome: { type: 'completed', result } })
+  }
+
+  /** Ends an operation that failed. */
+  failOperation(id: OperationId, error: string): Promise<void> {
+    return this.#settle({ type: 'operation.fail', id, outcome: { type: 'failed', error } })
+  }
+
+  /** Ends an operation that is still being set up. */
+  abortProvisioning(id: OperationId, reason: string | null = null): Promise<void> {
+    return this.#settle({ type: 'operation.abort', id, outcome: { type: 'aborted', reason } })
+  }
+
+  /** Ends an operation on request. */
+  cancelOperation(id: OperationId, reason: string | null = null): Promise<void> {
+    return this.#settle({ type: 'operation.cancel', id, outcome: { type: 'cancelled', reason } })
+  }
+
+  /** Ends an operation that has wound down. */
+  markRetired(id: OperationId): Promise<void> {
+    return this.#settle({ type: 'operation.retire_completed', id, outcome: { type: 'retired' } })
+  }
+
+  /** Ends every live operation, in creation order, in one durable step (spec operations 4.5). */
+  terminateOwner(reason: string): Promise<void> {
+    const outcome: OperationOutcome = { type: 'terminated', reason }
+    let events: SettleEvent[]
+    try {
+      this.#core.check()
+      events = this.#liveIds().map((id) => ({ type: 'operation.terminate', id, outcome }))
+    } catch (fault) {
+      return this.#lane.refuse(fault as Error)
+    }
+    return events.length === 0 ? done : this.#settleAll(events)
+  }
+
+  /** Lets what runs end but refuses new operations with `owner_retired`. */
+  drain(): void {
+    this.#now({ type: 'owner.drain' })
+  }
+
+  /** Refuses every later change with `owner_retired`; reads and watches still work. */
+  retireOwner(): void {
+    this.#now({ type: 'owner.retire' })
+  }
+
+  /** Removes every ended operation and returns their outcomes, oldest completion first; members of an active wait stay. */
+  collectCompleted(): Promise<readonly WaitedOutcome[]> {
+    try {
+      this.#core.check()
+      const ids = this.#records.collectable()
+      const collected = ids.map((operationId) => ({ operationId, outcome: this.#outcomeOf(operationId) }))
+      if (ids.length === 0) return Promise.resolve(collected)
+      this.#now({ type: 'records.drop', ids })
+      this.#lane.note(this.#history, facts.collected(ids))
+      return Promise.resolve(collected)
+    } catch (refusal) {
+      return this.#lane.refuse(refusal as Error)
+    }
+  }
+
+  /**
+   * Resolves with the outcome of an operation, at once if it has ended. Throws `not_found` for an unknown id.
+   * The promise rejects with the signal's reason, or with `channel_closed` when the registry goes away first.
+   */
+  registerWatcher(id: OperationId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
+    this.#core.check()
+    const row = this.#records.rows.get(id)
+    if (row === undefined) throw notFound(id)
+    const outcome = readOutcome(id, row)
+    if (outcome !== undefined) return Promise.resolve(outcome)
+    if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
+    const watcher = createDeferred<OperationOutcome>()
+    row.watchers ??= []
+    row.watchers.push(watcher)
+    if (signal === undefined) return watcher.promise
+    const onAbort = (): void => {
+      row.watchers = row.watchers?.filter((other) => other !== watcher)
+      watcher.reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    return silence(watcher.promise.finally(() => signal.removeEventListener('abort', onAbort)))
+  }
+
+  /** One operation as it is now; nothing for an id that is wholly unknown. Raises `internal` for corrupt facts. */
+  snapshot(id: OperationId): OperationSnapshot | undefined {
+    this.#core.check()
+    const row = this.#records.rows.get(id)
+    return row === undefined ? undefined : snapshotOf(id, row)
+  }
+
+  /** Every tracked operation by display name, ties in creation order. Raises `internal` for corrupt facts. */
+  listOperations(): readonly OperationSnapshot[] {
+    this.#core.check()
+    const snapshots = [...this.#records.rows].map(([key, row]) => snapshotOf(checkKey(key), row))
+    return snapshots.toSorted(byDisplayName)
+  }
+
+  /** Whether a status is final; the id need not exist. */
+  classifyTerminality(_id: OperationId, status: ObservedStatus): 'terminal' | 'non_terminal' {
+    return status !== 'absent' && isTerminal(status) ? 'terminal' : 'non_terminal'
+  }
+
+  /** Whether completions of this kind wake an idle runtime; the id need not exist. */
+  classifyCompletionWake(_id: OperationId, kind: OperationKind): CompletionWakeClass {
+    return kindClasses[kind].wake
+  }
+
+  /** What the public learns of an operation; `missing_authority` for an unknown id. */
+  classifyPublicResult(id: OperationId): PublicResultClass {
+    return publicResultOf[this.#observedStatus(id)]
+  }
+
+  /** Whether an action refused with `invalid_transition` counts as done already (spec operations 2.6). */
+  classifyTransitionIdempotence(id: OperationId, action: OperationAction): 'idempotent' | 'not_idempotent' {
+    return isIdempotentRepeat(this.#observedStatus(id), action) ? 'idempotent' : 'not_idempotent'
+  }
+
+  /** Completions in order; the handle outlives the registry. */
+  completionFeed(): Feed<CompletionEntry> {
+    this.#core.check()
+    return this.#records.feed
+  }
+
+  /** Where a consumer stands. */
+  completionCursor(consumer: CursorConsumer): number {
+    this.#core.check()
+    return this.#records.cursors[consumer]
+  }
+
+  /** Moves a consumer forwards and returns where it stands; a lower request changes nothing. */
+  advanceCompletionCursor(consumer: CursorConsumer, cursor: number): number {
+    if (!Number.isSafeInteger(cursor) || cursor < 0) {
+      throw new InvalidInputError({ subject: 'completion cursor', field: '$', reason: `not a sequence: ${cursor}` })
+    }
+    const before = this.completionCursor(consumer)
+    this.#now({ type: 'cursor.advance', consumer, cursor })
+    const after = this.#records.cursors[consumer]
+    if (after > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, after))
+    return after
+  }
+
+  /**
+   * Waits until every named operation has ended (spec operations 6). The barrier is active when this returns;
+   * dispose the handle or abort the signal to give up. Rejects with `duplicate_wait_operation`,
+   * `wait_already_active`, `not_found`, or the signal's reason.
+   */
+  waitAll(
+    runId: RunId,
+    operationIds: readonly OperationId[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): WaitAll {
+    const requestId = this.#ids.uuid() as WaitRequestId
+    if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
+    try {
+      this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: [...operationIds] })
+    } catch (refusal) {
+      return WaitAll.rejected(requestId, refusal)
+    }
+    const wait = this.#records.waits.get(requestId)
+    if (wait === undefined) return WaitAll.rejected(requestId, internalError('accepted wait without a barrier'))
+    return new WaitAll(requestId, wait.result, signal, (reason) => this.#cancelWait(requestId, reason))
+  }
+
+  /** Obligations of satisfied waits that nobody has acknowledged. */
+  outstandingObligations(): readonly WaitAllSatisfied[] {
+    return [...this.#records.waits.values()]
+      .filter((wait) => wait.isSatisfied)
+      .map(({ requestId, runId, operationIds }) => ({ waitRequestId: requestId, runId, operationIds }))
+  }
+
+  /** Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open. */
+  acknowledgeObligation({ waitRequestId }: WaitAllSatisfied): void {
+    if (!this.#records.acknowledgeWait(waitRequestId)) throw waitNotActive(waitRequestId)
+  }
+
+  /** The registry for people who look into it. Raises `internal` for corrupt facts. */
+  diagnostics(): RegistryDiagnostics {
+    const { wait, rows, activeCount, feed } = this.#records
+    return {
+      operations: this.listOperations(),
+      operationCount: rows.size,
+      activeCount,
+      pendingWait:
+        wait === undefined ? null : { requestId: wait.requestId, runId: wait.runId, operationIds: wait.operationIds },
+      cursors: this.#cursors(),
+      watermark: feed.watermark(),
+    }
+  }
+
+  /** The durable part of the registry in the wire shape of spec operations 7.1. Raises `internal` for corrupt facts. */
+  capturePersistenceSnapshot(): WireOperationsSnapshot {
+    this.#core.check()
+    return encodeSnapshot(capturePersisted(this.epochId, this.#records))
+  }
+
+  /** Ends watches and waits with an error and stops the actors; outcomes that were published stay readable in the feed. */
+  dispose(): void {
+    for (const [id, row] of this.#records.rows) {
+      for (const watcher of row.watchers ?? []) watcher.reject(new WatchError(id))
+      row.watchers = undefined
+    }
+    this.#records.wait?.fail(internalError('wait_all completion channel dropped'))
+    this.#records.feed.close()
+    this.#core.stop()
+  }
+
+  get #core() {
+    return this.#history.core
+  }
+
+  get #records() {
+    return this.#history.core.records
+  }
+
+  #isKept(kind: OperationKind): boolean {
+    return kindClasses[kind].durability === 'retain'
+  }
+
+  #kindOf(id: OperationId): OperationKind {
+    return this.#records.rows.get(id)?.spec.kind ?? 'background_tool_capacity_slot'
+  }
+
+  /** Decides and applies a change that needs no durable step of its own. */
+  #now(event: OperationRegistryEvent): void {
+    this.#core.decide(event)
+    this.#core.apply(event)
+  }
+
+  #advance(event: AdvanceEvent, followUp?: () => void): Promise<void> {
+    try {
+      this.#now(event)
+    } catch (refusal) {
+      return this.#lane.refuse(refusal as Error)
+    }
+    followUp?.()
+    this.#observer.onChange?.(event.id)
+    return done
+  }
+
+  #settle(event: SettleEvent): Promise<void> {
+    const row = this.#records.rows.get(event.id)
+    if (row !== undefined && !this.#isKept(row.spec.kind)) return this.#settleUnrecorded(event)
+    return this.#settleAll([event])
+  }
+
+  /** Capacity slots leave no trace, so their end waits for nothing. */
+  #settleUnrecorded(event: SettleEvent): Promise<void> {
+    try {
+      this.#core.decide(event)
+      this.#checkBarrier([event])
+      this.#core.settle(this.#records.stage(event))
+    } catch (refusal) {
+      return this.#lane.refuse(refusal as Error)
+    }
+    this.#publish([event])
+    return done
+  }
+
+  #settleAll(events: readonly SettleEvent[]): Promise<void> {
+    return this.#lane.submit(this.#history, () => this.#stage(events))
+  }
+
+  #stage(events: readonly SettleEvent[]): Staged<void> {
+    for (const event of events) this.#core.decide(event)
+    this.#checkBarrier(events)
+    const staged = events.map((event) => this.#records.stage(event))
+    return {
+      facts: staged
+        .filter(({ id }) => this.#isKept(this.#kindOf(id)))
+        .map((event) => facts.settled(event, this.#records)),
+      commit: () => {
+        for (const event of staged) this.#core.settle(event)
+      },
+      discard: () => {
+        for (const event of staged.toReversed()) this.#records.unstage(event)
+      },
+      publish: () => this.#publish(events),
+    }
+  }
+
+  #publish(events: readonly SettleEvent[]): void {
+    for (const { id, outcome } of events) {
+      this.#observer.onEnded?.(id, outcome)
+      this.#observer.onChange?.(id)
+    }
+  }
+
+  /** A broken barrier fails the call before anything becomes durable, and is cleared (spec operations 6.6, D3). */
+  #checkBarrier(events: readonly SettleEvent[]): void {
+    const { wait } = this.#records
+    if (wait === undefined || !events.some(({ id }) => wait.hasMember(id))) return
+    const problem = wait.problem()
+    if (problem === undefined) return
+    const fault = internalError(problem)
+    this.#records.faultWait(wait, internalError(`wait_all completion channel dropped: ${problem}`))
+    throw fault
+  }
+
+  #cancelWait(requestId: WaitRequestId, reason: unknown): void {
+    if (!this.#records.hasActiveWait(requestId)) return
+    if (this.#core.isPoisoned) return this.#records.wait?.cancel(reason)
+    this.#now({ type: 'wait_all.cancel', requestId, reason })
+  }
+
+  #liveIds(): OperationId[] {
+    const ids: OperationId[] = []
+    for (const [key, row] of this.#records.rows) {
+      const id = checkKey(key)
+      if (!isTerminal(readStatus(id, row)) && !isTerminal(this.#records.effectiveStatus(id) as OperationStatus))
+        ids.push(id)
+    }
+    return ids.toSorted()
+  }
+
+  #outcomeOf(id: OperationId): OperationOutcome {
+    const row = this.#records.rows.get(id)
+    const outcome = row === undefined ? undefined : readOutcome(id, row)
+    if (outcome === undefined) throw internalError(`missing terminal outcome for operation ${id}`)
+    return outcome
+  }
+
+  #observedStatus(id: OperationId): ObservedStatus {
+    this.#core.check()
+    const row = this.#records.rows.get(id)
+    return row === undefined ? 'absent' : readStatus(id, row)
+  }
+
+  #cursors(): CompletionCursors {
+    return { ...this.#records.cursors }
+  }
+}
+
+function byDisplayName(one: OperationSnapshot, other: OperationSnapshot): number {
+  return compare(one.displayName, other.displayName) || compare(one.id, other.id)
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0
+}

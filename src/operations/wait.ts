@@ -1,0 +1,122 @@
+import { createActor, type AnyActorRef } from 'xstate'
+import { createDeferred } from '../base/promises.js'
+import type {
+  OperationId,
+  OperationOutcome,
+  RunId,
+  WaitAllSatisfied,
+  WaitRequestId,
+} from '../../machines/operation-vocabulary.js'
+import { precompiled } from '../../machines/precompiled.js'
+import { waitAllBarrierMachine, type WaitAllBarrierActor } from '../../machines/wait-all-barrier.js'
+import { internalError } from './errors.js'
+import type { WaitAllResult, WaitedOutcome } from './types.js'
+
+const machine = precompiled(waitAllBarrierMachine)
+
+/** What a wait-all asks for; members are distinct and known. */
+export interface WaitRequest {
+  readonly requestId: WaitRequestId
+  readonly runId: RunId
+  readonly operationIds: readonly OperationId[]
+}
+
+/**
+ * The wait-all barrier while it is active: the barrier actor counts, this keeps each member's outcome
+ * from the moment it ends, so that nothing can be evicted or collected away before the waiter has it.
+ */
+export class ActiveWait {
+  readonly barrier: WaitAllBarrierActor
+  /** Outcome of each member, in request order; `undefined` while it runs. */
+  readonly #outcomes: Map<OperationId, OperationOutcome | undefined>
+  readonly #deferred = createDeferred<WaitAllResult>()
+
+  /** `outcomeOf` answers for members that have ended already. */
+  constructor(
+    { requestId, runId, operationIds }: WaitRequest,
+    outcomeOf: (id: OperationId) => OperationOutcome | undefined,
+    parent: AnyActorRef,
+  ) {
+    this.#outcomes = new Map(operationIds.map((id) => [id, outcomeOf(id)]))
+    const remaining = [...this.#outcomes.values()].filter((outcome) => outcome === undefined).length
+    this.barrier = createActor(machine, {
+      parent,
+      id: 'wait-all-barrier',
+      input: { requestId, runId, operationIds, remaining },
+    })
+    this.barrier.on('satisfied', ({ obligation }) => this.#deliver(obligation))
+    this.barrier.start()
+    this.barrier.send({ type: 'begin' })
+  }
+
+  /** Resolves when every member has ended; rejects when the wait is cancelled or breaks. */
+  get result(): Promise<WaitAllResult> {
+    return this.#deferred.promise
+  }
+
+  get requestId(): WaitRequestId {
+    return this.barrier.getSnapshot().context.requestId
+  }
+
+  get runId(): RunId {
+    return this.barrier.getSnapshot().context.runId
+  }
+
+  get operationIds(): readonly OperationId[] {
+    return this.barrier.getSnapshot().context.operationIds
+  }
+
+  get isSatisfied(): boolean {
+    return this.barrier.getSnapshot().value === 'satisfied'
+  }
+
+  hasMember(id: OperationId): boolean {
+    return this.#outcomes.has(id)
+  }
+
+  /** Takes a member's outcome; false when the operation is no member. */
+  memberEnded(id: OperationId, outcome: OperationOutcome): boolean {
+    if (!this.#outcomes.has(id)) return false
+    this.#outcomes.set(id, outcome)
+    this.barrier.send({ type: 'member_ended' })
+    return true
+  }
+
+  /** What is wrong with the barrier, if anything: then no end may pass through it. */
+  problem(): string | undefined {
+    const { value, context } = this.barrier.getSnapshot()
+    if ((context.requestId as unknown) === undefined) return 'active wait without request id'
+    if ((context.runId as unknown) === undefined) return 'active wait without run id'
+    if (value !== 'waiting') return `active wait is ${String(value)}`
+    return undefined
+  }
+
+  /** Ends the wait without an obligation; the waiter rejects with `reason`. */
+  cancel(reason: unknown): void {
+    this.barrier.send({ type: 'cancel' })
+    this.#deferred.reject(reason)
+  }
+
+  /** Closes the obligation: the turn has taken it. */
+  acknowledge(): void {
+    this.barrier.send({ type: 'acknowledge' })
+  }
+
+  /** Ends the wait because something is broken: the waiter rejects instead of hanging. */
+  fail(cause: Error): void {
+    this.barrier.send({ type: 'fault', cause: cause.message })
+    this.#deferred.reject(cause)
+  }
+
+  #deliver(satisfied: WaitAllSatisfied): void {
+    const outcomes: WaitedOutcome[] = []
+    for (const [operationId, outcome] of this.#outcomes) {
+      if (outcome === undefined) {
+        this.#deferred.reject(internalError(`operation ${operationId} completed without terminal outcome`))
+        return
+      }
+      outcomes.push({ operationId, outcome })
+    }
+    this.#deferred.resolve({ outcomes, satisfied })
+  }
+}

@@ -1,0 +1,250 @@
+import { DeadlineQueue } from './base/deadline-queue.js'
+import { systemClock, type Clock } from './base/clock.js'
+import { InvalidInputError, StatewardError } from './base/errors.js'
+import { createUuidSource, type IdSource } from './base/ids.js'
+import { silentLogger, type Logger } from './base/logger.js'
+import { createDirectoryJournal } from './journal/directory-journal.js'
+import type { JournalStore } from './journal/journal.js'
+import { Lane } from './lane/lane.js'
+import {
+  OperationsHistory,
+  sessionOfStream,
+  type CoreOptions,
+  type EpochId,
+  type Inspect,
+  type RegistryLimits,
+} from './operations/index.js'
+import { facts } from './operations/facts.js'
+import { isPlainName } from './operations/source.js'
+import { Session } from './session.js'
+import type { Tracer } from './tracing.js'
+import type { SessionId } from '../machines/operation-vocabulary.js'
+
+/** What a runtime is built on; everything has a default. */
+export interface RuntimeOptions {
+  /** Directory of the durable journal, made if missing. Without it, and without `store`, everything stays in memory. */
+  readonly dataDir?: string
+  /** Another durable log than a directory; excludes `dataDir`. */
+  readonly store?: JournalStore
+  readonly clock?: Clock
+  readonly ids?: IdSource
+  /** Receives the inspection events of every actor, for instance of {@link statelyInspector}. */
+  readonly inspect?: Inspect
+  readonly logger?: Logger
+  /** Opens one OpenTelemetry span per operation. */
+  readonly tracer?: Tracer
+  /** Journal records after which a snapshot is written. Default 100,000. */
+  readonly compactAfter?: number
+}
+
+/** How a runtime is shut down. */
+export interface CloseOptions {
+  /** `retire` asks what runs to wind down and terminates the rest after the grace period; `terminate` does so at once. Default `retire`. */
+  readonly policy?: 'retire' | 'terminate'
+  /** Milliseconds that `retire` waits. Default 5,000. */
+  readonly graceMs?: number
+  /** Written into the outcome of what is terminated. */
+  readonly reason?: string
+}
+
+const defaultGraceMs = 5000
+
+/**
+ * Opens a runtime: reads back what the journal holds, then takes work. Rejects with the errors of the
+ * journal (`journal_locked`, `journal_corrupt`, ...) and with those of records that contradict each other.
+ */
+export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  return Runtime.open(options)
+}
+
+/** Many sessions over one journal, one clock and one deadline queue. */
+export class Runtime implements AsyncDisposable {
+  readonly #lane: Lane
+  readonly #sessions: Map<SessionId, Session>
+  readonly #makeSession: (history: OperationsHistory, id: SessionId) => Session
+  readonly #ids: IdSource
+  readonly #deadlines: DeadlineQueue
+  readonly #core: CoreOptions
+  #closing: Promise<void> | undefined
+
+  private constructor(
+    lane: Lane,
+    histories: ReadonlyMap<SessionId, OperationsHistory>,
+    ids: IdSource,
+    core: CoreOptions,
+    tracer: Tracer | undefined,
+  ) {
+    this.#lane = lane
+    this.#ids = ids
+    this.#core = core
+    this.#deadlines = new DeadlineQueue(core.clock)
+    this.#makeSession = (history, id) =>
+      new Session({
+        id,
+        history,
+        lane,
+        ids,
+        clock: core.clock,
+        deadlines: this.#deadlines,
+        logger: core.logger ?? silentLogger,
+        ...(tracer !== undefined && { tracer }),
+      })
+    this.#sessions = new Map()
+    for (const [id, history] of histories) {
+      if (history.isOpened) this.#sessions.set(id, this.#makeSession(history, id))
+      else lane.detach(history)
+    }
+  }
+
+  static async open(options: RuntimeOptions): Promise<Runtime> {
+    const { clock = systemClock, logger = silentLogger, inspect, dataDir, tracer, compactAfter } = options
+    const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
+    const core: CoreOptions = { clock, logger, ...(inspect !== undefined && { inspect }) }
+    const store = options.store ?? (dataDir === undefined ? undefined : createDirectoryJournal({ directory: dataDir }))
+    const histories = new Map<SessionId, OperationsHistory>()
+    const lane = await Lane.open({
+      logger,
+      ...(store !== undefined && { store }),
+      ...(compactAfter !== undefined && { compactAfter }),
+      streamFor: (name) => {
+        const id = sessionOfStream(name)
+        if (id === undefined) return undefined
+        const history = new OperationsHistory(id, core)
+        histories.set(id, history)
+        return history
+      },
+    })
+    try {
+      for (const history of histories.values()) history.finishRestore()
+    } catch (cause) {
+      await lane.close()
+      throw cause
+    }
+    return new Runtime(lane, histories, ids, core, tracer)
+  }
+
+  /** Whether durable changes are possible; a poisoned runtime needs {@link Runtime.reopen}. */
+  get health(): Lane['health'] {
+    return this.#lane.health
+  }
+
+  /**
+   * The session of this name, recovered or new; the same instance every time. Limits count when it is made.
+   * Raises `invalid_input` for a name that is blank or too long, `runtime_closed` after {@link Runtime.close}.
+   */
+  session(name: string, limits: RegistryLimits = {}): Session {
+    this.#checkOpen()
+    const id = checkSessionName(name)
+    const existing = this.#sessions.get(id)
+    if (existing !== undefined) return existing
+    const history = new OperationsHistory(id, this.#core)
+    history.open(this.#ids.uuid() as EpochId, limits)
+    this.#lane.attach(history)
+    this.#lane.note(history, facts.opened(history.epochId, history.core.records))
+    return this.#adopt(history, id)
+  }
+
+  /** Every session, recovered ones included. */
+  sessions(): Iterable<Session> {
+    return this.#sessions.values()
+  }
+
+  /**
+   * Makes a session from a snapshot that another registry exported (spec operations 7.1), keeping its epoch.
+   * Rejects with `invalid_input` or `internal` for a bad snapshot and `session_exists` for a name in use.
+   */
+  async importSession(name: string, snapshot: unknown): Promise<Session> {
+    this.#checkOpen()
+    const id = checkSessionName(name)
+    if (this.#sessions.has(id)) throw new StatewardError('session_exists', `session already exists: ${id}`, { id })
+    const history = new OperationsHistory(id, this.#core)
+    history.import(snapshot)
+    this.#lane.attach(history)
+    return this.#lane.submit(history, () => ({
+      facts: [facts.imported(history.exported())],
+      commit: () => this.#adopt(history, id),
+      discard: () => {
+        this.#lane.detach(history)
+        history.core.stop()
+      },
+    }))
+  }
+
+  /** Ends what runs in a session and removes its history for good; the next session of this name is a new epoch. */
+  async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
+    this.#checkOpen()
+    const session = this.#sessions.get(checkSessionName(name))
+    if (session === undefined) return
+    await session.operations.terminateOwner(reason)
+    const { history } = session
+    await this.#lane.submit(history, () => ({
+      facts: [facts.deleted()],
+      commit: () => this.#forget(session, history),
+      discard: () => {},
+    }))
+  }
+
+  /** The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on. */
+  reopen(): Promise<void> {
+    return this.#lane.reopen()
+  }
+
+  /** Resolves once everything noted so far has reached the journal. */
+  flush(): Promise<void> {
+    return this.#lane.settled()
+  }
+
+  /** Writes a snapshot and shortens the journal now instead of when it has grown. */
+  compact(): Promise<void> {
+    return this.#lane.compact()
+  }
+
+  /** Refuses new work, winds down or terminates what runs, flushes and releases the journal. Later calls share the first one. */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close({
+    policy = 'retire',
+    graceMs = defaultGraceMs,
+    reason = 'runtime closed',
+  }: CloseOptions): Promise<void> {
+    const sessions = [...this.#sessions.values()]
+    try {
+      await Promise.all(sessions.map((session) => session.close({ policy, graceMs, reason })))
+    } finally {
+      this.#deadlines[Symbol.dispose]()
+      await this.#lane.close()
+    }
+  }
+
+  #adopt(history: OperationsHistory, id: SessionId): Session {
+    const session = this.#makeSession(history, id)
+    this.#sessions.set(id, session)
+    return session
+  }
+
+  #forget(session: Session, history: OperationsHistory): void {
+    this.#sessions.delete(session.id)
+    this.#lane.detach(history)
+    session.dispose()
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
+  }
+}
+
+function checkSessionName(name: string): SessionId {
+  if (isPlainName(name)) return name as SessionId
+  throw new InvalidInputError({
+    subject: 'session name',
+    field: '$',
+    reason: 'blank, too long, or with control characters',
+  })
+}

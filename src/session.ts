@@ -1,0 +1,221 @@
+import type { Clock } from './base/clock.js'
+import type { DeadlineQueue } from './base/deadline-queue.js'
+import { StatewardError } from './base/errors.js'
+import type { Feed } from './base/feed.js'
+import { parseUuid, type IdSource } from './base/ids.js'
+import type { Logger } from './base/logger.js'
+import { createDeferred } from './base/promises.js'
+import { Execution, type Task } from './execution.js'
+import type { Lane } from './lane/lane.js'
+import {
+  OperationRegistry,
+  type CompletionEntry,
+  type EpochId,
+  type LostOperation,
+  type OperationsHistory,
+  type WaitAllResult,
+} from './operations/index.js'
+import { SessionView } from './session-view.js'
+import { startOperationSpan, type Tracer } from './tracing.js'
+import {
+  expectsPeer,
+  type OperationId,
+  type OperationKind,
+  type OperationOutcome,
+  type OperationSource,
+  type OperationSpec,
+  type RunId,
+  type SessionId,
+} from '../machines/operation-vocabulary.js'
+
+/** What is said of an operation when it is started. */
+export interface RunRequest {
+  readonly kind: OperationKind
+  readonly displayName: string
+  /** Minted when absent. */
+  readonly id?: OperationId
+  /** Free text such as `shell_job`; the kind when absent. */
+  readonly sourceLabel?: string
+  readonly operationSource?: OperationSource
+}
+
+/** How an operation is run. */
+export interface RunOptions {
+  /** Milliseconds after which the operation fails and its signal aborts. */
+  readonly deadlineMs?: number
+}
+
+/** An operation that was started. */
+export interface OperationHandle {
+  readonly id: OperationId
+  /**
+   * How it ended, once that is durable. Rejects with the refusal when the registry did not accept the
+   * operation, and with `channel_closed` when the runtime closed first. Ignoring it is harmless.
+   */
+  readonly outcome: Promise<OperationOutcome>
+  /** Ends the operation as cancelled and aborts its signal; refused with `invalid_transition` once it has ended. */
+  cancel(reason?: string): Promise<void>
+}
+
+/** What a session is made of. */
+export interface SessionOptions {
+  readonly id: SessionId
+  readonly history: OperationsHistory
+  readonly lane: Lane
+  readonly ids: IdSource
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly logger: Logger
+  readonly tracer?: Tracer
+}
+
+/** The work of one owner: starts operations, waits for them, and shows what each is doing. */
+export class Session {
+  readonly id: SessionId
+  /** The full registry, for hosts that drive life cycles themselves. */
+  readonly operations: OperationRegistry
+  /** The live read side. */
+  readonly view: SessionView
+  /** The durable side; of use to the runtime only. */
+  readonly history: OperationsHistory
+  readonly #options: SessionOptions
+  readonly #executions = new Map<OperationId, Execution>()
+
+  constructor(options: SessionOptions) {
+    const { id, history, lane, ids } = options
+    this.id = id
+    this.history = history
+    this.#options = options
+    this.operations = new OperationRegistry({
+      lane,
+      history,
+      ids,
+      observer: {
+        onChange: () => this.view.changed(),
+        onProgress: (operationId, progress) => this.view.reported(operationId, progress),
+        onRetireRequested: (operationId) => this.#executions.get(operationId)?.windDown(),
+        onEnded: (operationId, outcome) => this.#ended(operationId, outcome),
+      },
+    })
+    this.view = new SessionView(this.operations)
+  }
+
+  /** Identity of the completion order; survives restarts. */
+  get epochId(): EpochId {
+    return this.operations.epochId
+  }
+
+  /** Completions in order, under cursors. */
+  get feed(): Feed<CompletionEntry> {
+    return this.operations.completionFeed()
+  }
+
+  /** Operations that were live when the previous process ended; they have no outcome. See {@link Session.forgetLost}. */
+  get lost(): readonly LostOperation[] {
+    return this.operations.lost
+  }
+
+  /** Stops reporting operations as lost, once they have been dealt with. */
+  forgetLost(ids: readonly OperationId[] = this.lost.map(({ id }) => id)): void {
+    this.operations.forgetLost(ids)
+  }
+
+  /** Starts an operation around an async function. */
+  run(request: RunRequest, task: Task, { deadlineMs }: RunOptions = {}): OperationHandle {
+    const { ids, clock, deadlines, logger, tracer } = this.#options
+    const id = request.id ?? (ids.uuid() as OperationId)
+    const spec = this.#specOf(id, request)
+    const execution = new Execution({
+      id,
+      operations: this.operations,
+      clock,
+      deadlines,
+      logger,
+      ...(tracer !== undefined && { span: startOperationSpan(tracer, spec) }),
+    })
+    const isFree = !this.#executions.has(id)
+    if (isFree) this.#executions.set(id, execution)
+    this.operations
+      .registerOperation(spec)
+      .then(() => execution.run(task, deadlineMs))
+      .catch((refusal: unknown) => {
+        if (isFree) this.#executions.delete(id)
+        execution.abandon(refusal)
+      })
+    return { id, outcome: execution.outcome, cancel: (reason) => this.operations.cancelOperation(id, reason ?? null) }
+  }
+
+  /**
+   * Waits until all named operations have ended; the outcomes come in request order. Abort the signal to give up.
+   * Rejects with `duplicate_wait_operation`, `wait_already_active`, `not_found`, or the signal's reason. The obligation counts
+   * as acknowledged once this resolves; use `operations.waitAll` to acknowledge it yourself.
+   */
+  async waitAll(
+    runId: RunId | string,
+    operationIds: readonly OperationId[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<WaitAllResult> {
+    const result = await this.operations.waitAll(parseUuid<RunId>(runId, 'run id'), operationIds, options)
+    this.operations.acknowledgeObligation(result.satisfied)
+    return result
+  }
+
+  /** Refuses new operations and ends what runs: at once, or after asking it to wind down. */
+  async close({
+    policy,
+    graceMs,
+    reason,
+  }: {
+    policy: 'retire' | 'terminate'
+    graceMs: number
+    reason: string
+  }): Promise<void> {
+    try {
+      this.operations.drain()
+      if (policy === 'retire') await this.#windDown(graceMs)
+      await this.operations.terminateOwner(reason)
+      this.operations.retireOwner()
+    } finally {
+      this.dispose()
+    }
+  }
+
+  /** Lets go of everything without a durable trace: watches and handles reject, actors stop. */
+  dispose(): void {
+    this.operations.dispose()
+    for (const execution of this.#executions.values()) {
+      execution.abandon(new StatewardError('channel_closed', 'the session was closed before the operation ended', {}))
+    }
+    this.#executions.clear()
+  }
+
+  async #windDown(graceMs: number): Promise<void> {
+    const live = this.operations.listOperations().filter(({ terminal }) => !terminal)
+    if (live.length === 0) return
+    const watches = live.map(({ id }) => this.operations.registerWatcher(id))
+    for (const { id, status } of live) if (status === 'running') await this.operations.requestRetire(id)
+    const grace = createDeferred<void>()
+    const deadline = this.#options.deadlines.after(graceMs, () => grace.resolve())
+    await Promise.race([Promise.allSettled(watches), grace.promise])
+    deadline[Symbol.dispose]()
+  }
+
+  #ended(id: OperationId, outcome: OperationOutcome): void {
+    this.view.ended(id)
+    this.#executions.get(id)?.end(outcome)
+    this.#executions.delete(id)
+  }
+
+  #specOf(id: OperationId, { kind, displayName, sourceLabel, operationSource }: RunRequest): OperationSpec {
+    return {
+      id,
+      kind,
+      ownerSessionId: this.id,
+      displayName,
+      sourceLabel: sourceLabel ?? kind,
+      ...(operationSource !== undefined && { operationSource }),
+      childSessionId: null,
+      expectPeerChannel: expectsPeer(kind),
+    }
+  }
+}

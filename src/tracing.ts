@@ -1,0 +1,26 @@
+import type { Span, Tracer } from '@opentelemetry/api'
+import type { OperationOutcome, OperationSpec } from '../machines/operation-vocabulary.js'
+
+export type { Tracer } from '@opentelemetry/api'
+
+/** `SpanStatusCode.ERROR` of the OpenTelemetry API, spelled out so that the API stays an optional type-only peer. */
+const errorStatus = 2
+
+/** Opens the span of one operation. */
+export function startOperationSpan(tracer: Tracer, spec: OperationSpec): Span {
+  return tracer.startSpan(`operation ${spec.displayName}`, {
+    attributes: {
+      'stateward.operation.id': spec.id,
+      'stateward.operation.kind': spec.kind,
+      'stateward.session.id': spec.ownerSessionId,
+    },
+  })
+}
+
+/** Ends the span with the outcome; a failure or termination marks it as an error. */
+export function endOperationSpan(span: Span, outcome: OperationOutcome): void {
+  span.setAttribute('stateward.operation.outcome', outcome.type)
+  if (outcome.type === 'failed') span.setStatus({ code: errorStatus, message: outcome.error })
+  if (outcome.type === 'terminated') span.setStatus({ code: errorStatus, message: outcome.reason })
+  span.end()
+}
