@@ -87,7 +87,8 @@ async function findSnapshot(
       const found = { snapshot: reading.whole, replaced: candidates.map((older) => older.path) }
       return damaged === undefined ? found : { ...found, damaged }
     }
-    if (reading.damage.reason === 'unsupported_version') throw corruptError(path, reading.damage)
+    const isForeign = reading.damage.offset === 0 && reading.damage.reason === 'unsupported_version'
+    if (isForeign) throw corruptError(path, reading.damage)
     damaged ??= { through, path, damage: reading.damage }
   }
   return damaged === undefined ? { replaced: [] } : { replaced: [], damaged }
