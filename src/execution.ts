@@ -16,9 +16,9 @@ export interface TaskContext {
   /** Aborts when the operation is asked to wind down; the task may still finish in its own way. */
   readonly retiring: AbortSignal
   /** Reports progress; `percent` is a fraction from 0 to 1. */
-  progress(message: string, percent?: number): void
+  readonly progress: (message: string, percent?: number) => void
   /** Adds to the tokens that the result will account for. */
-  useTokens(count: number): void
+  readonly useTokens: (count: number) => void
 }
 
 /** The work of an operation. A string result becomes the content as it is, anything else as JSON. */
