@@ -56,6 +56,7 @@ export class Lane {
   #lastSettled: Promise<unknown> = Promise.resolve()
   #health: LaneHealth = { status: 'open' }
   #compaction: Promise<void> | undefined
+  #closing: Promise<void> | undefined
 
   private constructor(journal: Journal | undefined, streams: Map<string, LaneStream>, options: LaneOptions) {
     this.#journal = journal
@@ -135,7 +136,7 @@ export class Lane {
       this.#append(this.#journal, records, { staged, deferred: deferred as Deferred<unknown> })
     } catch (cause) {
       staged.discard()
-      return rejected(notAppended(cause))
+      return rejected(this.#noticePoison(cause) ? (this.#unusable() ?? notAppended(cause)) : notAppended(cause))
     }
     return deferred.promise
   }
@@ -143,15 +144,17 @@ export class Lane {
   /**
    * Journals a fact that is visible already and that nobody has to wait for; a crash may lose it.
    * It keeps its place among later submits, and is appended again if the journal takes a write back.
+   * Raises `journal_record_too_large`.
    */
   note(stream: LaneStream, fact: JsonObject): void {
     if (this.#journal === undefined || this.#health.status === 'closed') return
-    const records: JournalRecord[] = [[stream.name, fact]]
-    if (this.#health.status === 'poisoned') {
-      this.#notesToRepeat.push(...records)
-      return
+    const record: JournalRecord = [stream.name, fact]
+    try {
+      if (this.#health.status === 'open') return this.#append(this.#journal, [record])
+    } catch (cause) {
+      if (!this.#noticePoison(cause)) throw cause
     }
-    this.#append(this.#journal, records)
+    this.#notesToRepeat.push(record)
   }
 
   /**
@@ -179,6 +182,7 @@ export class Lane {
   async reopen(): Promise<void> {
     if (this.#health.status !== 'poisoned' || this.#journal === undefined) return
     await this.#journal.reopen()
+    if (this.health.status === 'closed') return
     this.#health = { status: 'open' }
     this.#repeatNotes(this.#journal)
   }
@@ -188,16 +192,20 @@ export class Lane {
     const journal = this.#journal
     if (journal === undefined || this.#health.status !== 'open') return Promise.resolve()
     this.#compaction ??= silence(
-      journal.compact({ through: this.#appliedThrough(journal), rows: this.#captureStreams() }).finally(() => {
+      this.#writeSnapshot(journal).finally(() => {
         this.#compaction = undefined
       }),
     )
     return this.#compaction
   }
 
-  /** Refuses new work, lets what is under way settle, and releases the journal. */
-  async close(): Promise<void> {
-    if (this.#health.status === 'closed') return
+  /** Refuses new work, lets what is under way settle, and releases the journal. Every caller waits for that. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     const { status } = this.#health
     this.#health = { status: 'closed' }
     await this.settled()
@@ -232,7 +240,11 @@ export class Lane {
   }
 
   #append(journal: Journal, records: readonly JournalRecord[], submit?: Pending['submit']): void {
-    if (this.#notesToRepeat.length > 0) this.#repeatNotes(journal)
+    this.#repeatNotes(journal)
+    this.#appendGroup(journal, records, submit)
+  }
+
+  #appendGroup(journal: Journal, records: readonly JournalRecord[], submit?: Pending['submit']): void {
     const sequence = journal.nextSequence
     const appended = journal.append(records)
     const pending: Pending = submit === undefined ? { sequence, records } : { sequence, records, submit }
@@ -246,12 +258,15 @@ export class Lane {
   }
 
   #repeatNotes(journal: Journal): void {
-    const notes = this.#notesToRepeat
-    this.#notesToRepeat = []
-    for (const note of notes) this.#append(journal, [note])
+    while (this.#notesToRepeat.length > 0) {
+      this.#appendGroup(journal, this.#notesToRepeat.slice(0, 1))
+      this.#notesToRepeat.shift()
+    }
   }
 
   #onDurable(pending: Pending): void {
+    // An empty group has nothing that could fail in the journal, but what is ahead of it may have taken it along.
+    if (pending.failure !== undefined) throw pending.failure
     this.#pending.delete(pending)
     const { submit } = pending
     if (submit !== undefined) {
@@ -297,6 +312,13 @@ export class Lane {
     )
   }
 
+  /** True when the journal says that it broke; its other answers are on their way. */
+  #noticePoison(cause: unknown): boolean {
+    if (!StatewardError.is(cause, 'journal_poisoned')) return false
+    this.#poison(cause)
+    return true
+  }
+
   #poison(cause: Error): Error {
     if (this.#health.status === 'open') {
       this.#health = { status: 'poisoned', cause: cause.message }
@@ -309,6 +331,10 @@ export class Lane {
   #appliedThrough(journal: Journal): number {
     const [oldest] = this.#pending
     return (oldest?.sequence ?? journal.nextSequence) - 1
+  }
+
+  async #writeSnapshot(journal: Journal): Promise<void> {
+    await journal.compact({ through: this.#appliedThrough(journal), rows: this.#captureStreams() })
   }
 
   /** Every stream is captured at this instant; only the writing is lazy. */
