@@ -35,13 +35,15 @@ export interface RawOutcome {
   readonly failureClass?: FailureClass
 }
 
-/** The shape of a {@link RawOutcome}; {@link outcomeFromParts} has its rules. */
-export const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = v.strictObject({
+const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = v.strictObject({
   result: v.picklist(attemptResults),
   error: v.exactOptional(v.string()),
   output: v.exactOptional(base64Schema),
   failureClass: v.exactOptional(v.picklist(failureClasses)),
 })
+
+/** The shape of an {@link AttemptOutcome}; that its parts fit together is for {@link outcomeFromParts} to say. */
+export const outcomeSchema = rawOutcomeSchema as v.GenericSchema<unknown, AttemptOutcome>
 
 /** A success; empty output counts as none. */
 export function succeeded(output?: BytesInput): AttemptOutcome {
@@ -67,14 +69,15 @@ export function timedOut(limitSecs: Seconds): AttemptOutcome {
  * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `success_with_error`,
  * `non_success_without_error`, `non_success_with_output`, `failure_without_class` or `class_without_failure`.
  */
-export function outcomeFromParts({ result, error, output, failureClass }: RawOutcome): AttemptOutcome {
+export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
+  const { result, error, output, failureClass } = parts
   const isError = result === 'failure' || result === 'timeout'
   if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })
   if (isError && error === undefined) throw new TaskError('non_success_without_error', { result })
   if (isError && output !== undefined) throw new TaskError('non_success_with_output', { result })
   if (result === 'failure' && failureClass === undefined) throw new TaskError('failure_without_class', {})
   if (result !== 'failure' && failureClass !== undefined) throw new TaskError('class_without_failure', { result })
-  return { result, error, output, failureClass } as AttemptOutcome
+  return parts as AttemptOutcome
 }
 
 function withOutput(result: 'success' | 'suspended', bytes: BytesInput = new Uint8Array()): AttemptOutcome {

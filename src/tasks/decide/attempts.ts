@@ -1,0 +1,63 @@
+import { moveFrom } from '../../../machines/run-moves.js'
+import type { CommandOf } from '../commands.js'
+import { TaskError } from '../errors.js'
+import { configurationOf, refusedBy } from '../run-step.js'
+import type { TaskView } from '../view.js'
+import { fact, type Decision } from './decision.js'
+import { checkToken } from './fencing.js'
+import { checkNotCanceled } from './runs.js'
+
+/** Checks: known; running; none open; task not canceled; token; id never used; count. */
+export function attemptStart(
+  view: TaskView,
+  command: CommandOf<'attempt_start'>,
+  sequence: number,
+): Decision<'attempt_start'> {
+  const { runId, attemptId, timestamp } = command
+  const run = view.run(runId)
+  if (run === undefined) throw new TaskError('attempt_start_unknown_run', { runId })
+  const from = configurationOf(run)
+  if (moveFrom({ ...from, attempt: 'idle' }, 'start_attempt') === undefined) {
+    throw new TaskError('attempt_start_requires_running', { runId, state: run.state })
+  }
+  if (run.currentAttemptId !== undefined) {
+    throw new TaskError('attempt_start_already_active', { runId, activeAttemptId: run.currentAttemptId })
+  }
+  checkNotCanceled(view, run)
+  checkToken(run, command.fencingToken, { isRequired: true })
+  const refusal = refusedBy(run, { type: 'start_attempt', attemptId })
+  if (refusal === 'isFreshAttempt') throw new TaskError('attempt_id_reused', { runId, attemptId })
+  if (refusal === 'canCountAttempt') throw new TaskError('attempt_count_overflow', { runId })
+  return {
+    event: fact(sequence, 'attempt_started', { runId, attemptId, timestamp }),
+    applied: { type: 'attempt_start', runId, attemptId },
+  }
+}
+
+/** Checks: known; running; one open; the same; token. */
+export function attemptFinish(
+  view: TaskView,
+  command: CommandOf<'attempt_finish'>,
+  sequence: number,
+): Decision<'attempt_finish'> {
+  const { runId, attemptId, outcome, timestamp } = command
+  const run = view.run(runId)
+  if (run === undefined) throw new TaskError('attempt_finish_unknown_run', { runId })
+  const from = configurationOf(run)
+  if (moveFrom({ ...from, attempt: 'active' }, 'finish_attempt') === undefined) {
+    throw new TaskError('attempt_finish_requires_running', { runId, state: run.state })
+  }
+  if (run.currentAttemptId === undefined) throw new TaskError('attempt_finish_missing_active', { runId })
+  if (refusedBy(run, { type: 'finish_attempt', attemptId }) !== undefined) {
+    throw new TaskError('attempt_finish_attempt_mismatch', {
+      runId,
+      expectedAttemptId: run.currentAttemptId,
+      providedAttemptId: attemptId,
+    })
+  }
+  checkToken(run, command.fencingToken, { isRequired: true })
+  return {
+    event: fact(sequence, 'attempt_finished', { runId, attemptId, ...outcome, timestamp }),
+    applied: { type: 'attempt_finish', runId, attemptId, outcome },
+  }
+}

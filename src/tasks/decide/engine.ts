@@ -1,0 +1,28 @@
+import type { CommandOf } from '../commands.js'
+import { stepEngine } from '../engine-step.js'
+import { TaskError } from '../errors.js'
+import type { TaskView } from '../view.js'
+import { fact, type Decision } from './decision.js'
+
+/** Checks: not paused. */
+export function enginePause(
+  { engine }: TaskView,
+  { timestamp }: CommandOf<'engine_pause'>,
+  sequence: number,
+): Decision<'engine_pause'> {
+  if (stepEngine(engine, { type: 'pause', timestamp }) === undefined) throw new TaskError('engine_already_paused', {})
+  return { event: fact(sequence, 'engine_paused', { timestamp }), applied: { type: 'engine_pause' } }
+}
+
+/** Checks: paused; not before the pause. */
+export function engineResume(
+  { engine }: TaskView,
+  { timestamp }: CommandOf<'engine_resume'>,
+  sequence: number,
+): Decision<'engine_resume'> {
+  if (stepEngine(engine, { type: 'resume', timestamp }) === undefined) {
+    if (!engine.paused) throw new TaskError('engine_not_paused', {})
+    throw new TaskError('resume_before_pause', { pausedAt: engine.pausedAt ?? 0, resumedAt: timestamp })
+  }
+  return { event: fact(sequence, 'engine_resumed', { timestamp }), applied: { type: 'engine_resume' } }
+}

@@ -1,0 +1,101 @@
+import { moveFrom } from '../../../machines/run-moves.js'
+import type { RunMove } from '../../../machines/run.js'
+import type { CommandOf } from '../commands.js'
+import { TaskError } from '../errors.js'
+import type { LeaseAction } from '../errors/refusals.js'
+import type { RunId } from '../ids.js'
+import type { Run } from '../run.js'
+import { configurationOf, refusedBy } from '../run-step.js'
+import type { TaskView } from '../view.js'
+import { fact, type Decision } from './decision.js'
+import { checkToken } from './fencing.js'
+import { checkNotCanceled } from './runs.js'
+
+/** Checks: known; ready or leased; none held; task not canceled. The sequence becomes the fencing token. */
+export function leaseAcquire(
+  view: TaskView,
+  { runId, owner, expiry, timestamp }: CommandOf<'lease_acquire'>,
+  sequence: number,
+): Decision<'lease_acquire'> {
+  const run = leaseRun(view, runId, 'acquire')
+  const from = configurationOf(run)
+  if (moveFrom({ ...from, lease: 'free' }, 'acquire_lease') === undefined) {
+    throw new TaskError('lease_invalid_run_state', { runId, event: 'acquire', state: run.state })
+  }
+  if (run.lease !== undefined) throw new TaskError('lease_already_active', { runId })
+  checkNotCanceled(view, run)
+  return {
+    event: fact(sequence, 'lease_acquired', { runId, owner, expiry, timestamp }),
+    applied: { type: 'lease_acquire', runId, owner, expiry, fencingToken: sequence },
+  }
+}
+
+/** Checks: known; leased or running; held; same owner; expiry not lower; token if given. */
+export function leaseHeartbeat(
+  view: TaskView,
+  { runId, owner, expiry, timestamp, fencingToken }: CommandOf<'lease_heartbeat'>,
+  sequence: number,
+): Decision<'lease_heartbeat'> {
+  checkHeld(view, runId, 'heartbeat', { type: 'extend_lease', owner, expiry }, fencingToken)
+  return {
+    event: fact(sequence, 'lease_heartbeat', { runId, owner, expiry, timestamp }),
+    applied: { type: 'lease_heartbeat', runId, owner, expiry },
+  }
+}
+
+/** Checks: known; ready, leased or running; held; same owner; same expiry. */
+export function leaseExpire(
+  view: TaskView,
+  { runId, owner, expiry, timestamp }: CommandOf<'lease_expire'>,
+  sequence: number,
+): Decision<'lease_expire'> {
+  checkHeld(view, runId, 'expire', { type: 'close_lease', owner, expiry })
+  return {
+    event: fact(sequence, 'lease_expired', { runId, owner, expiry, timestamp }),
+    applied: { type: 'lease_expire', runId, owner, expiry },
+  }
+}
+
+/** Checks: as for expiry; token if given. */
+export function leaseRelease(
+  view: TaskView,
+  { runId, owner, expiry, timestamp, fencingToken }: CommandOf<'lease_release'>,
+  sequence: number,
+): Decision<'lease_release'> {
+  checkHeld(view, runId, 'release', { type: 'close_lease', owner, expiry }, fencingToken)
+  return {
+    event: fact(sequence, 'lease_released', { runId, owner, expiry, timestamp }),
+    applied: { type: 'lease_release', runId, owner, expiry },
+  }
+}
+
+type HeldLeaseMove = Extract<RunMove, { readonly type: 'extend_lease' | 'close_lease' }>
+
+function checkHeld(view: TaskView, runId: RunId, event: LeaseAction, move: HeldLeaseMove, token?: number): void {
+  const run = leaseRun(view, runId, event)
+  if (moveFrom({ ...configurationOf(run), lease: 'held' }, move.type) === undefined) {
+    throw new TaskError('lease_invalid_run_state', { runId, event, state: run.state })
+  }
+  if (run.lease === undefined) throw new TaskError('lease_missing_active', { runId, event })
+  const { expiry: held } = run.lease
+  switch (refusedBy(run, move)) {
+    case 'isHeldByOwner':
+      throw new TaskError('lease_owner_mismatch', { runId, event })
+    case 'isHeldExpiry':
+      throw new TaskError('lease_expiry_mismatch', { runId, event, expectedExpiry: held, providedExpiry: move.expiry })
+    case 'isLaterExpiry':
+      throw new TaskError('lease_heartbeat_expiry_regression', {
+        runId,
+        previousExpiry: held,
+        proposedExpiry: move.expiry,
+      })
+    default:
+      checkToken(run, token, { isRequired: false })
+  }
+}
+
+function leaseRun(view: TaskView, runId: RunId, event: LeaseAction): Run {
+  const run = view.run(runId)
+  if (run === undefined) throw new TaskError('lease_unknown_run', { runId, event })
+  return run
+}

@@ -1,0 +1,82 @@
+import type { CommandOf } from '../commands.js'
+import { TaskError } from '../errors.js'
+import type { TaskId } from '../ids.js'
+import type { Task, TaskView } from '../view.js'
+import { fact, type Decision } from './decision.js'
+
+/** The deepest place below a task without a parent (spec mutation authority 7.9). */
+export const depthLimit = 8
+
+/** Checks: not known; parent known and not finished; depth. */
+export function taskCreate(
+  view: TaskView,
+  command: CommandOf<'task_create'>,
+  sequence: number,
+): Decision<'task_create'> {
+  const { taskSpec, timestamp } = command
+  const { id: taskId, parentTaskId } = taskSpec
+  if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
+  if (parentTaskId !== undefined) {
+    const parent = view.task(parentTaskId)
+    if (parent === undefined || isFinished(parent)) throw new TaskError('orphan_prevention', { taskId, parentTaskId })
+    const depth = parent.depth + 1
+    if (depth > depthLimit) throw new TaskError('depth_limit_exceeded', { depth, limit: depthLimit })
+  }
+  return {
+    event: fact(sequence, 'task_created', { taskSpec, timestamp }),
+    applied: { type: 'task_create', taskId },
+  }
+}
+
+/** Checks: known; not canceled. */
+export function taskCancel(
+  view: TaskView,
+  command: CommandOf<'task_cancel'>,
+  sequence: number,
+): Decision<'task_cancel'> {
+  const { taskId, timestamp } = command
+  const task = knownTask(view, taskId)
+  if (task.canceledAt !== undefined) throw new TaskError('task_already_canceled', { taskId })
+  return {
+    event: fact(sequence, 'task_canceled', { taskId, timestamp }),
+    applied: { type: 'task_cancel', taskId },
+  }
+}
+
+/** Checks: list not empty; task known; each prerequisite known, in order; no cycle. */
+export function dependencyDeclare(
+  view: TaskView,
+  { taskId, dependsOn, timestamp }: CommandOf<'dependency_declare'>,
+  sequence: number,
+): Decision<'dependency_declare'> {
+  if (dependsOn.length === 0) throw new TaskError('empty_dependency_list', { taskId })
+  knownTask(view, taskId)
+  for (const prerequisite of dependsOn) knownTask(view, prerequisite)
+  const cycleThrough = dependsOn.find((prerequisite) => leadsTo(view, prerequisite, taskId))
+  if (cycleThrough !== undefined) throw new TaskError('dependency_cycle', { taskId, cycleThrough })
+  return {
+    event: fact(sequence, 'dependency_declared', { taskId, dependsOn, timestamp }),
+    applied: { type: 'dependency_declare', taskId, dependsOn },
+  }
+}
+
+/** The task; raises `unknown_task`. */
+export function knownTask(view: TaskView, taskId: TaskId): Task {
+  const task = view.task(taskId)
+  if (task === undefined) throw new TaskError('unknown_task', { taskId })
+  return task
+}
+
+function isFinished({ canceledAt, progress }: Task): boolean {
+  return canceledAt !== undefined || (progress.runs > 0 && progress.open === 0)
+}
+
+/** Whether following prerequisites from `start`, breadth first, reaches `goal`. */
+function leadsTo(view: TaskView, start: TaskId, goal: TaskId): boolean {
+  const reached = new Set([start])
+  for (const taskId of reached) {
+    if (taskId === goal) return true
+    for (const prerequisite of view.prerequisites(taskId)) reached.add(prerequisite)
+  }
+  return false
+}

@@ -1,0 +1,144 @@
+import type { RunMove } from '../../../machines/run.js'
+import { outcomeFromParts } from '../attempt.js'
+import { TaskError } from '../errors.js'
+import type { LeaseCausality } from '../errors/replay.js'
+import type { LeaseAction } from '../errors/refusals.js'
+import type { EventOf } from '../events.js'
+import type { RunId } from '../ids.js'
+import type { Draft } from '../projection/draft.js'
+import { isTerminalRunState, type Run } from '../run.js'
+import { moveTo, refusedBy, step, type MoveFacts } from '../run-step.js'
+import { known } from './tasks.js'
+
+/** Inserts a scheduled run and counts it for its task. */
+export function runCreated(draft: Draft, { runInstance, sequence }: EventOf<'run_created'>): void {
+  const { id, taskId, state, createdAt } = runInstance
+  if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
+  if (state !== 'scheduled') illegal(sequence, id, `created ${state}`)
+  const task = known(draft, taskId, sequence)
+  draft.put(draft.tables.runs, id, {
+    ...runInstance,
+    history: [{ to: state, timestamp: createdAt }],
+    attempts: [],
+  })
+  const { runs, open, completed } = task.progress
+  draft.put(draft.tables.tasks, taskId, { ...task, progress: { runs: runs + 1, open: open + 1, completed } })
+}
+
+/** Moves the run along one of the 17 edges. */
+export function runStateChanged(draft: Draft, event: EventOf<'run_state_changed'>): void {
+  const run = existing(draft, event)
+  if (run.state !== event.previousState) {
+    illegal(event.sequence, run.id, `it is ${run.state}, not ${event.previousState}`)
+  }
+  const move = moveTo(event.newState)
+  if (move === undefined) illegal(event.sequence, run.id, `${run.state} to ${event.newState}`)
+  advance(draft, event, run, move, event)
+}
+
+/** The run gave way and can be resumed. */
+export function runSuspended(draft: Draft, event: EventOf<'run_suspended'>): void {
+  advance(draft, event, existing(draft, event), { type: 'suspend' }, event)
+}
+
+/** A suspended run is ready again. */
+export function runResumed(draft: Draft, event: EventOf<'run_resumed'>): void {
+  advance(draft, event, existing(draft, event), { type: 'resume' }, event)
+}
+
+/** Accepted though no command writes it. */
+export function runCanceled(draft: Draft, event: EventOf<'run_canceled'>): void {
+  advance(draft, event, existing(draft, event), { type: 'to_canceled' }, event)
+}
+
+/** Opens an attempt. */
+export function attemptStarted(draft: Draft, event: EventOf<'attempt_started'>): void {
+  advance(draft, event, existing(draft, event), { type: 'start_attempt', attemptId: event.attemptId }, event)
+}
+
+/** Closes the open attempt with its outcome. */
+export function attemptFinished(draft: Draft, event: EventOf<'attempt_finished'>): void {
+  const { runId: _r, attemptId, timestamp, type: _t, version: _v, sequence: _s, ...parts } = event
+  const outcome = outcomeFromParts(parts)
+  advance(draft, event, existing(draft, event), { type: 'finish_attempt', attemptId }, { timestamp, outcome })
+}
+
+/** Mints a fencing token: the event's sequence. */
+export function leaseAcquired(draft: Draft, event: EventOf<'lease_acquired'>): void {
+  const { owner, expiry, sequence } = event
+  moveLease(draft, event, 'acquire', { type: 'acquire_lease', lease: { owner, expiry, fencingToken: sequence } })
+}
+
+/** Keeps or raises the expiry. */
+export function leaseHeartbeat(draft: Draft, event: EventOf<'lease_heartbeat'>): void {
+  moveLease(draft, event, 'heartbeat', { type: 'extend_lease', owner: event.owner, expiry: event.expiry })
+}
+
+/** Frees the lease; a leased run becomes ready. */
+export function leaseExpired(draft: Draft, event: EventOf<'lease_expired'>): void {
+  moveLease(draft, event, 'expire', { type: 'close_lease', owner: event.owner, expiry: event.expiry })
+}
+
+/** Frees the lease; a leased run becomes ready. */
+export function leaseReleased(draft: Draft, event: EventOf<'lease_released'>): void {
+  moveLease(draft, event, 'release', { type: 'close_lease', owner: event.owner, expiry: event.expiry })
+}
+
+interface OfRun {
+  readonly sequence: number
+  readonly runId: RunId
+  readonly timestamp: number
+}
+
+function existing(draft: Draft, { runId, sequence }: OfRun): Run {
+  return draft.view.run(runId) ?? illegal(sequence, runId, 'no such run')
+}
+
+function advance(draft: Draft, { sequence }: OfRun, run: Run, move: RunMove, facts: MoveFacts): void {
+  const next = step(run, move, facts)
+  if (next === undefined) illegal(sequence, run.id, `${move.type} from ${run.state}`)
+  draft.put(draft.tables.runs, run.id, next)
+  if (!isTerminalRunState(next.state)) return
+  const task = known(draft, run.taskId, sequence)
+  const { runs, open, completed } = task.progress
+  const progress = { runs, open: open - 1, completed: completed + (next.state === 'completed' ? 1 : 0) }
+  draft.put(draft.tables.tasks, run.taskId, { ...task, progress })
+}
+
+function moveLease(draft: Draft, event: OfRun, action: LeaseAction, move: RunMove): void {
+  const run = draft.view.run(event.runId)
+  const cause = run === undefined ? 'unknown_run' : leaseCausality(run, move)
+  if (run === undefined || cause !== undefined) {
+    throw new TaskError('replay_lease_causality', {
+      sequence: event.sequence,
+      runId: event.runId,
+      event: action,
+      cause: cause ?? 'unknown_run',
+    })
+  }
+  advance(draft, event, run, move, event)
+}
+
+function leaseCausality(run: Run, move: RunMove): LeaseCausality | undefined {
+  switch (refusedBy(run, move)) {
+    case undefined:
+      return undefined
+    case 'isHeldByOwner':
+      return 'owner_mismatch'
+    case 'isHeldExpiry':
+      return 'expiry_mismatch'
+    case 'isLaterExpiry':
+      return 'non_monotonic_heartbeat_expiry'
+    default:
+      return leaseStateCausality(run, move)
+  }
+}
+
+function leaseStateCausality(run: Run, move: RunMove): LeaseCausality {
+  if (move.type === 'acquire_lease') return run.lease === undefined ? 'invalid_run_state' : 'lease_already_active'
+  return run.lease === undefined ? 'missing_active_lease' : 'invalid_run_state'
+}
+
+function illegal(sequence: number, runId: RunId, reason: string): never {
+  throw new TaskError('replay_invalid_transition', { sequence, runId, reason })
+}

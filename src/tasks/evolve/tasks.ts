@@ -1,0 +1,47 @@
+import { TaskError } from '../errors.js'
+import type { EventOf } from '../events.js'
+import type { Draft } from '../projection/draft.js'
+import type { TaskId } from '../ids.js'
+import type { Task } from '../view.js'
+
+/** Inserts the task below its parent. */
+export function taskCreated(draft: Draft, { taskSpec, timestamp, sequence }: EventOf<'task_created'>): void {
+  if (draft.view.task(taskSpec.id) !== undefined) {
+    throw new TaskError('replay_duplicate_event', { sequence, id: taskSpec.id })
+  }
+  const parent = taskSpec.parentTaskId === undefined ? undefined : known(draft, taskSpec.parentTaskId, sequence)
+  draft.put(draft.tables.tasks, taskSpec.id, {
+    spec: taskSpec,
+    createdAt: timestamp,
+    depth: parent === undefined ? 0 : parent.depth + 1,
+    progress: { runs: 0, open: 0, completed: 0 },
+  })
+}
+
+/** Marks the task; its runs are canceled by events of their own. */
+export function taskCanceled(draft: Draft, { taskId, timestamp, sequence }: EventOf<'task_canceled'>): void {
+  const task = known(draft, taskId, sequence)
+  if (task.canceledAt !== undefined) {
+    throw new TaskError('replay_task_already_canceled', {
+      sequence,
+      taskId,
+      firstCanceledAt: task.canceledAt,
+      duplicateCanceledAt: timestamp,
+    })
+  }
+  draft.put(draft.tables.tasks, taskId, { ...task, canceledAt: timestamp })
+}
+
+/** Adds prerequisites to the task's set. */
+export function dependencyDeclared(draft: Draft, { taskId, dependsOn }: EventOf<'dependency_declared'>): void {
+  const declared = draft.view.prerequisites(taskId)
+  const union = [...new Set([...declared, ...dependsOn])]
+  if (union.length > declared.length) draft.put(draft.tables.prerequisites, taskId, union)
+}
+
+/** The task of an event; raises `replay_task_unknown`. */
+export function known(draft: Draft, taskId: TaskId, sequence: number): Task {
+  const task = draft.view.task(taskId)
+  if (task === undefined) throw new TaskError('replay_task_unknown', { sequence, taskId })
+  return task
+}

@@ -1,0 +1,75 @@
+import type { BudgetDimension } from '../budget.js'
+import type { ReservationId, RunId, TaskId, TenantId, LedgerEntryId } from '../ids.js'
+import type { Run } from '../run.js'
+import type { Task } from '../view.js'
+import { GateIndex } from './gate-index.js'
+import { MultiMap } from './multi-map.js'
+import { RunIndex } from './run-index.js'
+import { SubscriptionIndex } from './subscription-index.js'
+import type { TaskTables } from './tables.js'
+
+/** Everything derived from the committed tables, kept up to date within each commit. */
+export class TaskIndexes {
+  readonly runs: RunIndex
+  readonly gates: GateIndex
+  readonly subscriptions = new SubscriptionIndex()
+  readonly children = new MultiMap<TaskId, TaskId>()
+  readonly cronTasks = new Set<TaskId>()
+  readonly budgets = new MultiMap<TaskId, BudgetDimension>()
+  readonly reservations = new MultiMap<RunId, ReservationId>()
+  readonly ledgerByTenant = new MultiMap<TenantId, LedgerEntryId>()
+  readonly ledgerByKey = new MultiMap<string, LedgerEntryId>()
+  readonly #tables: TaskTables
+
+  constructor(tables: TaskTables) {
+    this.#tables = tables
+    this.runs = new RunIndex((taskId) => this.#mayRun(taskId))
+    this.gates = new GateIndex(
+      (taskId) => tables.tasks.get(taskId),
+      (taskId) => this.#rehold(taskId),
+    )
+    tables.runs.listen((_, before, after) => this.runs.update(before, after))
+    tables.tasks.listen((taskId, before, after) => this.#onTask(taskId, before, after))
+    tables.prerequisites.listen((taskId, before, after) => this.gates.declare(taskId, before, after))
+    tables.subscriptions.listen((id, before, after) => this.subscriptions.update(id, before, after))
+    tables.budgets.listen((_, before, after) => {
+      if (before === undefined && after !== undefined) this.budgets.add(after.taskId, after.dimension)
+    })
+    tables.reservations.listen((id, before, after) => {
+      if (after?.runId !== undefined) this.reservations.add(after.runId, id)
+      else if (before?.runId !== undefined) this.reservations.delete(before.runId, id)
+    })
+    tables.ledger.listen((entryId, _, after) => {
+      if (after === undefined) return
+      this.ledgerByTenant.add(after.tenantId, entryId)
+      this.ledgerByKey.add(after.ledgerKey, entryId)
+    })
+  }
+
+  #onTask(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {
+    if (before === undefined && after !== undefined) {
+      if (after.spec.parentTaskId !== undefined) this.children.add(after.spec.parentTaskId, taskId)
+      if (after.spec.runPolicy.type === 'cron') this.cronTasks.add(taskId)
+    }
+    if (after?.canceledAt !== undefined && before?.canceledAt === undefined) {
+      this.cronTasks.delete(taskId)
+      this.#rehold(taskId)
+    }
+    this.gates.update(taskId, before, after)
+  }
+
+  #mayRun(taskId: TaskId): boolean {
+    return this.#tables.tasks.get(taskId)?.canceledAt === undefined && this.gates.gate(taskId) === 'open'
+  }
+
+  #rehold(taskId: TaskId): void {
+    this.runs.rehold(this.#scheduledRunsOf(taskId), this.#mayRun(taskId))
+  }
+
+  *#scheduledRunsOf(taskId: TaskId): Iterable<Run> {
+    for (const id of this.runs.idsByTask.get(taskId) ?? []) {
+      const run = this.#tables.runs.get(id)
+      if (run?.state === 'scheduled') yield run
+    }
+  }
+}

@@ -1,0 +1,22 @@
+/** Sets by key; an empty set is forgotten. */
+export class MultiMap<Key, Value> {
+  readonly #sets = new Map<Key, Set<Value>>()
+
+  /** The values of a key in the order they were added; live. */
+  get(key: Key): Iterable<Value> {
+    return this.#sets.get(key) ?? []
+  }
+
+  /** Adds a value. */
+  add(key: Key, value: Value): void {
+    const set = this.#sets.get(key)
+    if (set === undefined) this.#sets.set(key, new Set([value]))
+    else set.add(value)
+  }
+
+  /** Removes a value. */
+  delete(key: Key, value: Value): void {
+    const set = this.#sets.get(key)
+    if (set?.delete(value) === true && set.size === 0) this.#sets.delete(key)
+  }
+}

@@ -1,0 +1,104 @@
+/** Items per block at which it is split in two. */
+const blockLimit = 512
+
+/**
+ * A set kept in order, with cheap insertion and removal anywhere and iteration from the start.
+ *
+ * Two sorted levels instead of a balanced tree: finding costs O(log n), and the shifting within a block of at most
+ * 512 references is one memory move. `compare` must be a total order, so that equal means the same item.
+ */
+export class OrderedSet<Item> implements Iterable<Item> {
+  readonly #compare: (one: Item, other: Item) => number
+  readonly #blocks: Item[][] = []
+  #size = 0
+
+  constructor(compare: (one: Item, other: Item) => number) {
+    this.#compare = compare
+  }
+
+  /** How many items it holds. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** The least item. */
+  get first(): Item | undefined {
+    return this.#blocks[0]?.[0]
+  }
+
+  /** Adds an item; one that compares equal is replaced. */
+  add(item: Item): void {
+    const place = this.#blockFor(item)
+    const block = this.#blocks[place] ?? this.#blocks[place - 1]
+    if (block === undefined) {
+      this.#blocks.push([item])
+      this.#size += 1
+      return
+    }
+    const index = this.#indexIn(block, item)
+    const found = block[index]
+    if (found !== undefined && this.#compare(found, item) === 0) {
+      block[index] = item
+      return
+    }
+    block.splice(index, 0, item)
+    this.#size += 1
+    if (block.length > blockLimit) this.#split(block === this.#blocks[place] ? place : place - 1)
+  }
+
+  /** Removes the item that compares equal; returns whether there was one. */
+  delete(item: Item): boolean {
+    const place = this.#blockFor(item)
+    const block = this.#blocks[place]
+    if (block === undefined) return false
+    const index = this.#indexIn(block, item)
+    const found = block[index]
+    if (found === undefined || this.#compare(found, item) !== 0) return false
+    block.splice(index, 1)
+    if (block.length === 0) this.#blocks.splice(place, 1)
+    this.#size -= 1
+    return true
+  }
+
+  /** Items in order; the set must not change while iterating. */
+  *[Symbol.iterator](): Iterator<Item> {
+    for (const block of this.#blocks) yield* block
+  }
+
+  /** Items in order up to the first that fails the test. */
+  *while(test: (item: Item) => boolean): Iterable<Item> {
+    for (const item of this) {
+      if (!test(item)) return
+      yield item
+    }
+  }
+
+  /** Index of the first block whose last item is not before `item`. */
+  #blockFor(item: Item): number {
+    let low = 0
+    let high = this.#blocks.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const block = this.#blocks[middle] as Item[]
+      if (this.#compare(block[block.length - 1] as Item, item) < 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #indexIn(block: readonly Item[], item: Item): number {
+    let low = 0
+    let high = block.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#compare(block[middle] as Item, item) < 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #split(place: number): void {
+    const block = this.#blocks[place] as Item[]
+    this.#blocks.splice(place + 1, 0, block.splice(block.length >> 1))
+  }
+}

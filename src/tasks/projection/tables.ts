@@ -1,0 +1,41 @@
+import type { Actor } from '../actor.js'
+import type { Budget, BudgetDimension, Reservation } from '../budget.js'
+import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from '../ids.js'
+import { capabilityKey, type Capability, type CapabilityGrant, type LedgerEntry } from '../platform.js'
+import type { RoleAssignment, Tenant } from '../platform.js'
+import type { Run } from '../run.js'
+import type { Subscription } from '../subscription.js'
+import type { Engine, Task } from '../view.js'
+import { LayeredTable } from './layered-table.js'
+
+/** Everything the tasks room remembers (spec mutation authority 5.1); histories and leases stand in the run's row. */
+export class TaskTables {
+  readonly sequence = new LayeredTable<'latest', number>()
+  readonly engine = new LayeredTable<'engine', Engine>()
+  readonly tasks = new LayeredTable<TaskId, Task>()
+  readonly runs = new LayeredTable<RunId, Run>()
+  readonly prerequisites = new LayeredTable<TaskId, readonly TaskId[]>()
+  readonly budgets = new LayeredTable<string, Budget>()
+  readonly reservations = new LayeredTable<ReservationId, Reservation>()
+  readonly subscriptions = new LayeredTable<SubscriptionId, Subscription>()
+  readonly actors = new LayeredTable<ActorId, Actor>()
+  readonly tenants = new LayeredTable<TenantId, Tenant>()
+  readonly roles = new LayeredTable<string, RoleAssignment>()
+  readonly grants = new LayeredTable<string, CapabilityGrant>()
+  readonly ledger = new LayeredTable<LedgerEntryId, LedgerEntry>()
+}
+
+/** Key of a ledger. */
+export function budgetKey(taskId: TaskId, dimension: BudgetDimension): string {
+  return `${taskId}/${dimension}`
+}
+
+/** Key of a role assignment. */
+export function roleKey(actorId: ActorId, tenantId: TenantId): string {
+  return `${actorId}/${tenantId}`
+}
+
+/** Key of a capability grant. */
+export function grantKey(actorId: ActorId, capability: Capability, tenantId: TenantId): string {
+  return `${actorId}/${tenantId}/${capabilityKey(capability)}`
+}
