@@ -13,7 +13,13 @@ async function costPerEnding(members: number, isWaiting: boolean): Promise<numbe
   const batch = Array.from({ length: members }, () => ids.uuid() as OperationId)
   for (const id of batch) {
     const common = { sourceLabel: 'bench', childSessionId: null, expectPeerChannel: false }
-    await operations.registerOperation({ id, kind: 'background_tool_op', ownerSessionId, displayName: 'bench', ...common })
+    await operations.registerOperation({
+      id,
+      kind: 'background_tool_op',
+      ownerSessionId,
+      displayName: 'bench',
+      ...common,
+    })
     await operations.provisioningSucceeded(id)
   }
   const wait = isWaiting ? operations.waitAll(ids.uuid() as RunId, batch) : undefined
@@ -33,7 +39,7 @@ async function costOfTestingAll(members: number): Promise<number> {
   let satisfied = false
   const milliseconds = await elapsed(() => {
     for (let index = 0; index < members; index += 1) {
-      ended[members - 1 - index] = true
+      ended[index] = true
       satisfied = ended.every(Boolean)
     }
   })

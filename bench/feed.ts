@@ -55,7 +55,8 @@ const bench: Bench = {
       })
     }
     const [smallest, largest] = [capacities[0] as number, capacities.at(-1) as number]
-    const at = (capacity: number): { feed: number; filter: number } => cost.get(capacity) ?? { feed: Number.NaN, filter: Number.NaN }
+    const at = (capacity: number): { feed: number; filter: number } =>
+      cost.get(capacity) ?? { feed: Number.NaN, filter: Number.NaN }
     return {
       name: 'feed',
       configuration: { 'rows read': tail, reads },

@@ -80,7 +80,10 @@ const bench: Bench = {
     for (const { live, rounds } of wanted) {
       progress(`${live} live operations, ${rounds} rounds`)
       const samples = await interleave(
-        Object.fromEntries(names.map((name) => [name, () => unitCost(arrangements[name], live)])) as Record<Name, () => Promise<number>>,
+        Object.fromEntries(names.map((name) => [name, () => unitCost(arrangements[name], live)])) as Record<
+          Name,
+          () => Promise<number>
+        >,
         { rounds, warmups: live > 100_000 ? 0 : 1 },
       )
       const row: Record<string, Cell> = { live }

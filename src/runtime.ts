@@ -7,6 +7,8 @@ import { createDirectoryJournal } from './journal/directory-journal.js'
 import type { JournalStore } from './journal/journal.js'
 import { Lane } from './lane/lane.js'
 import {
+  facts,
+  isPlainName,
   OperationsHistory,
   sessionOfStream,
   type CoreOptions,
@@ -14,8 +16,7 @@ import {
   type Inspect,
   type RegistryLimits,
 } from './operations/index.js'
-import { facts } from './operations/facts.js'
-import { isPlainName } from './operations/source.js'
+
 import { Session } from './session.js'
 import type { Tracer } from './tracing.js'
 import type { SessionId } from '../machines/operation-vocabulary.js'

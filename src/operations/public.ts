@@ -1,4 +1,4 @@
-/** What is running now, for one owner: the operations room. */
+/** What users of the package see of the operations room. */
 export { longestLabel } from './admission.js'
 export {
   isIdempotentRepeat,

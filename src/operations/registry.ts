@@ -1,52 +1,33 @@
 import { InvalidInputError } from '../base/errors.js'
-import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
-import { silence, createDeferred } from '../base/promises.js'
+import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
 import type { AdvanceEvent, OperationRegistryEvent, SettleEvent } from '../../machines/operation-registry.js'
-import type {
-  CursorConsumer,
-  OperationAction,
-  OperationId,
-  OperationKind,
-  OperationOutcome,
-  OperationPeerHandle,
-  OperationResult,
-  OperationSpec,
-  OperationStatus,
-  RunId,
-  WaitAllSatisfied,
-  WaitRequestId,
-} from '../../machines/operation-vocabulary.js'
-import { isTerminal } from '../../machines/operation-vocabulary.js'
-import { capturePersisted } from './capture.js'
 import {
-  isIdempotentRepeat,
-  kindClasses,
-  publicResultOf,
-  type CompletionWakeClass,
-  type ObservedStatus,
-  type PublicResultClass,
-} from './classification.js'
+  isTerminal,
+  type CursorConsumer,
+  type OperationId,
+  type OperationKind,
+  type OperationOutcome,
+  type OperationPeerHandle,
+  type OperationResult,
+  type OperationSpec,
+  type OperationStatus,
+  type RunId,
+  type WaitAllSatisfied,
+  type WaitRequestId,
+} from '../../machines/operation-vocabulary.js'
 import { checkSpec } from './admission.js'
+import { kindClasses } from './classification.js'
 import { internalError, notFound, WatchError } from './errors.js'
 import { facts } from './facts.js'
 import type { OperationsHistory } from './history.js'
-import { checkKey, readOutcome, readStatus, snapshotOf } from './projection.js'
+import { checkKey, readOutcome, readStatus } from './projection.js'
+import { OperationReader } from './reader.js'
 import { waitNotActive } from './refusal.js'
-import type {
-  CompletionCursors,
-  CompletionEntry,
-  EpochId,
-  LostOperation,
-  OperationProgress,
-  OperationSnapshot,
-  RegistryDiagnostics,
-  WaitedOutcome,
-} from './types.js'
+import type { OperationProgress, WaitedOutcome } from './types.js'
 import { WaitAll } from './wait-all.js'
-import { encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
 
 /** Who is told what happens in a registry, after it has become visible. */
 export interface RegistryObserver {
@@ -78,32 +59,18 @@ const done = Promise.resolve()
  * everything else at once. Rejections carry an {@link OperationError}, or a `LaneError` when a legal
  * end could not be made durable.
  */
-export class OperationRegistry {
+export class OperationRegistry extends OperationReader {
   readonly #lane: Lane
   readonly #history: OperationsHistory
   readonly #ids: IdSource
   readonly #observer: RegistryObserver
 
   constructor({ lane, history, ids, observer = {} }: OperationRegistryOptions) {
+    super(history)
     this.#lane = lane
     this.#history = history
     this.#ids = ids
     this.#observer = observer
-  }
-
-  /** Identity of the completion order; survives restarts. */
-  get epochId(): EpochId {
-    return this.#history.epochId
-  }
-
-  /** Operations that were live when the previous process ended. */
-  get lost(): readonly LostOperation[] {
-    return this.#history.lost
-  }
-
-  /** Operations that have not ended. */
-  get activeCount(): number {
-    return this.#records.activeCount
   }
 
   /** Stops reporting these operations as lost. */
@@ -255,52 +222,6 @@ export class OperationRegistry {
     return silence(watcher.promise.finally(() => signal.removeEventListener('abort', onAbort)))
   }
 
-  /** One operation as it is now; nothing for an id that is wholly unknown. Raises `internal` for corrupt facts. */
-  snapshot(id: OperationId): OperationSnapshot | undefined {
-    this.#core.check()
-    const row = this.#records.rows.get(id)
-    return row === undefined ? undefined : snapshotOf(id, row)
-  }
-
-  /** Every tracked operation by display name, ties in creation order. Raises `internal` for corrupt facts. */
-  listOperations(): readonly OperationSnapshot[] {
-    this.#core.check()
-    const snapshots = [...this.#records.rows].map(([key, row]) => snapshotOf(checkKey(key), row))
-    return snapshots.toSorted(byDisplayName)
-  }
-
-  /** Whether a status is final; the id need not exist. */
-  classifyTerminality(_id: OperationId, status: ObservedStatus): 'terminal' | 'non_terminal' {
-    return status !== 'absent' && isTerminal(status) ? 'terminal' : 'non_terminal'
-  }
-
-  /** Whether completions of this kind wake an idle runtime; the id need not exist. */
-  classifyCompletionWake(_id: OperationId, kind: OperationKind): CompletionWakeClass {
-    return kindClasses[kind].wake
-  }
-
-  /** What the public learns of an operation; `missing_authority` for an unknown id. */
-  classifyPublicResult(id: OperationId): PublicResultClass {
-    return publicResultOf[this.#observedStatus(id)]
-  }
-
-  /** Whether an action refused with `invalid_transition` counts as done already (spec operations 2.6). */
-  classifyTransitionIdempotence(id: OperationId, action: OperationAction): 'idempotent' | 'not_idempotent' {
-    return isIdempotentRepeat(this.#observedStatus(id), action) ? 'idempotent' : 'not_idempotent'
-  }
-
-  /** Completions in order; the handle outlives the registry. */
-  completionFeed(): Feed<CompletionEntry> {
-    this.#core.check()
-    return this.#records.feed
-  }
-
-  /** Where a consumer stands. */
-  completionCursor(consumer: CursorConsumer): number {
-    this.#core.check()
-    return this.#records.cursors[consumer]
-  }
-
   /** Moves a consumer forwards and returns where it stands; a lower request changes nothing. */
   advanceCompletionCursor(consumer: CursorConsumer, cursor: number): number {
     if (!Number.isSafeInteger(cursor) || cursor < 0) {
@@ -345,26 +266,6 @@ export class OperationRegistry {
   /** Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open. */
   acknowledgeObligation({ waitRequestId }: WaitAllSatisfied): void {
     if (!this.#records.acknowledgeWait(waitRequestId)) throw waitNotActive(waitRequestId)
-  }
-
-  /** The registry for people who look into it. Raises `internal` for corrupt facts. */
-  diagnostics(): RegistryDiagnostics {
-    const { wait, rows, activeCount, feed } = this.#records
-    return {
-      operations: this.listOperations(),
-      operationCount: rows.size,
-      activeCount,
-      pendingWait:
-        wait === undefined ? null : { requestId: wait.requestId, runId: wait.runId, operationIds: wait.operationIds },
-      cursors: this.#cursors(),
-      watermark: feed.watermark(),
-    }
-  }
-
-  /** The durable part of the registry in the wire shape of spec operations 7.1. Raises `internal` for corrupt facts. */
-  capturePersistenceSnapshot(): WireOperationsSnapshot {
-    this.#core.check()
-    return encodeSnapshot(capturePersisted(this.epochId, this.#records))
   }
 
   /** Ends watches and waits with an error and stops the actors; outcomes that were published stay readable in the feed. */
@@ -492,22 +393,4 @@ export class OperationRegistry {
     if (outcome === undefined) throw internalError(`missing terminal outcome for operation ${id}`)
     return outcome
   }
-
-  #observedStatus(id: OperationId): ObservedStatus {
-    this.#core.check()
-    const row = this.#records.rows.get(id)
-    return row === undefined ? 'absent' : readStatus(id, row)
-  }
-
-  #cursors(): CompletionCursors {
-    return { ...this.#records.cursors }
-  }
-}
-
-function byDisplayName(one: OperationSnapshot, other: OperationSnapshot): number {
-  return compare(one.displayName, other.displayName) || compare(one.id, other.id)
-}
-
-function compare(one: string, other: string): number {
-  return one < other ? -1 : one > other ? 1 : 0
 }

@@ -1,0 +1,136 @@
+import type { Feed } from '../base/feed.js'
+import {
+  isTerminal,
+  type CursorConsumer,
+  type OperationAction,
+  type OperationId,
+  type OperationKind,
+} from '../../machines/operation-vocabulary.js'
+import { capturePersisted } from './capture.js'
+import {
+  isIdempotentRepeat,
+  kindClasses,
+  publicResultOf,
+  type CompletionWakeClass,
+  type ObservedStatus,
+  type PublicResultClass,
+} from './classification.js'
+import type { OperationsHistory } from './history.js'
+import { checkKey, readStatus, snapshotOf } from './projection.js'
+import type { CompletionEntry, EpochId, LostOperation, OperationSnapshot, RegistryDiagnostics } from './types.js'
+import { encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
+
+/**
+ * What can be read of the operations of one owner, without changing anything. Every answer is read
+ * fail-closed: corrupt facts and a poisoned registry raise `internal` instead of passing for nothing.
+ */
+export class OperationReader {
+  readonly #history: OperationsHistory
+
+  constructor(history: OperationsHistory) {
+    this.#history = history
+  }
+
+  /** Identity of the completion order; survives restarts. */
+  get epochId(): EpochId {
+    return this.#history.epochId
+  }
+
+  /** Operations that were live when the previous process ended. */
+  get lost(): readonly LostOperation[] {
+    return this.#history.lost
+  }
+
+  /** Operations that have not ended. */
+  get activeCount(): number {
+    return this.#records.activeCount
+  }
+
+  /** One operation as it is now; nothing for an id that is wholly unknown. Raises `internal` for corrupt facts. */
+  snapshot(id: OperationId): OperationSnapshot | undefined {
+    this.#core.check()
+    const row = this.#records.rows.get(id)
+    return row === undefined ? undefined : snapshotOf(id, row)
+  }
+
+  /** Every tracked operation by display name, ties in creation order. Raises `internal` for corrupt facts. */
+  listOperations(): readonly OperationSnapshot[] {
+    this.#core.check()
+    const snapshots = [...this.#records.rows].map(([key, row]) => snapshotOf(checkKey(key), row))
+    return snapshots.toSorted(byDisplayName)
+  }
+
+  /** Whether a status is final; the id need not exist. */
+  classifyTerminality(_id: OperationId, status: ObservedStatus): 'terminal' | 'non_terminal' {
+    return status !== 'absent' && isTerminal(status) ? 'terminal' : 'non_terminal'
+  }
+
+  /** Whether completions of this kind wake an idle runtime; the id need not exist. */
+  classifyCompletionWake(_id: OperationId, kind: OperationKind): CompletionWakeClass {
+    return kindClasses[kind].wake
+  }
+
+  /** What the public learns of an operation; `missing_authority` for an unknown id. */
+  classifyPublicResult(id: OperationId): PublicResultClass {
+    return publicResultOf[this.#observedStatus(id)]
+  }
+
+  /** Whether an action refused with `invalid_transition` counts as done already (spec operations 2.6). */
+  classifyTransitionIdempotence(id: OperationId, action: OperationAction): 'idempotent' | 'not_idempotent' {
+    return isIdempotentRepeat(this.#observedStatus(id), action) ? 'idempotent' : 'not_idempotent'
+  }
+
+  /** Completions in order; the handle outlives the registry. */
+  completionFeed(): Feed<CompletionEntry> {
+    this.#core.check()
+    return this.#records.feed
+  }
+
+  /** Where a consumer stands. */
+  completionCursor(consumer: CursorConsumer): number {
+    this.#core.check()
+    return this.#records.cursors[consumer]
+  }
+
+  /** The registry for people who look into it. Raises `internal` for corrupt facts. */
+  diagnostics(): RegistryDiagnostics {
+    const { wait, rows, activeCount, feed } = this.#records
+    return {
+      operations: this.listOperations(),
+      operationCount: rows.size,
+      activeCount,
+      pendingWait:
+        wait === undefined ? null : { requestId: wait.requestId, runId: wait.runId, operationIds: wait.operationIds },
+      cursors: { ...this.#records.cursors },
+      watermark: feed.watermark(),
+    }
+  }
+
+  /** The durable part of the registry in the wire shape of spec operations 7.1. Raises `internal` for corrupt facts. */
+  capturePersistenceSnapshot(): WireOperationsSnapshot {
+    this.#core.check()
+    return encodeSnapshot(capturePersisted(this.epochId, this.#records))
+  }
+
+  get #core() {
+    return this.#history.core
+  }
+
+  get #records() {
+    return this.#history.core.records
+  }
+
+  #observedStatus(id: OperationId): ObservedStatus {
+    this.#core.check()
+    const row = this.#records.rows.get(id)
+    return row === undefined ? 'absent' : readStatus(id, row)
+  }
+}
+
+function byDisplayName(one: OperationSnapshot, other: OperationSnapshot): number {
+  return compare(one.displayName, other.displayName) || compare(one.id, other.id)
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0
+}
