@@ -1,6 +1,6 @@
 import { Observable } from 'rxjs'
 import { StatewardError } from './errors.js'
-import { createDeferred, type Deferred } from './promises.js'
+import { createDeferred, silence, type Deferred } from './promises.js'
 
 /** What a feed holds: rows numbered from 1 upwards; numbers may be sparse. */
 export interface Sequenced {
@@ -160,7 +160,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   waitForAdvance(cursor: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<number> {
-    if (signal?.aborted === true) return Promise.reject(signal.reason)
+    if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#watermark > cursor) return Promise.resolve(this.#watermark)
     const waiter: Waiter = { cursor, deferred: createDeferred<number>() }
     this.#waiters.add(waiter)
@@ -170,7 +170,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
       waiter.deferred.reject(signal.reason)
     }
     signal.addEventListener('abort', onAbort, { once: true })
-    return waiter.deferred.promise.finally(() => signal.removeEventListener('abort', onAbort))
+    return silence(waiter.deferred.promise.finally(() => signal.removeEventListener('abort', onAbort)))
   }
 
   async *entries({ after = 0, signal }: FeedReadOptions = {}): AsyncIterableIterator<Row> {
