@@ -4,8 +4,26 @@ import { refusalMessages, type RefusalData } from './errors/refusals.js'
 import { replayMessages, type ReplayErrorData } from './errors/replay.js'
 import { snapshotMessages, type SnapshotErrorData } from './errors/snapshot.js'
 
+/** Data of the errors of using the authority wrongly, by code. */
+export interface UsageErrorData {
+  /** It has no lane yet. */
+  authority_not_started: Record<string, never>
+  /** The builder of the batch has returned. */
+  batch_closed: Record<string, never>
+}
+
+const usageMessages: { readonly [Code in keyof UsageErrorData]: () => string } = {
+  authority_not_started: () => 'start the task authority on a lane first',
+  batch_closed: () => 'a batch takes commands only until its builder returns; do not await in it',
+}
+
 /** Data of every error of the task authority, by code. */
-export interface TaskErrorData extends ConstructionErrorData, RefusalData, ReplayErrorData, SnapshotErrorData {}
+export interface TaskErrorData
+  extends ConstructionErrorData,
+    RefusalData,
+    ReplayErrorData,
+    SnapshotErrorData,
+    UsageErrorData {}
 
 /** Stable code of a {@link TaskError}: the snake_case of the tag in spec mutation authority. */
 export type TaskErrorCode = keyof TaskErrorData
@@ -18,6 +36,7 @@ const messages: { readonly [Code in TaskErrorCode]: (data: TaskErrorData[Code]) 
   ...refusalMessages,
   ...replayMessages,
   ...snapshotMessages,
+  ...usageMessages,
 }
 
 /** Raised by the tasks room. The message is derived from `data`. */

@@ -45,6 +45,11 @@ export class LayeredTable<Key, Row> {
     return this.#committed.values()
   }
 
+  /** The same with their keys. */
+  entries(): Iterable<readonly [Key, Row]> {
+    return this.#committed.entries()
+  }
+
   /** Rows under way, newest version each. */
   *pendingRows(): Iterable<Row> {
     for (const { row } of this.#pending.values()) if (row !== undefined) yield row

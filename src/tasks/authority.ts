@@ -1,0 +1,257 @@
+import { messageOf } from '../base/errors.js'
+import type { JsonObject } from '../base/json.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { silence } from '../base/promises.js'
+import type { Lane } from '../lane/lane.js'
+import type { LaneStream, Staged } from '../lane/types.js'
+import type { CommandOf, CommandType, MutationOutcome, TaskCommand } from './commands.js'
+import { decide, nextSequence } from './decide/decide.js'
+import { TaskError } from './errors.js'
+import type { TaskEvent } from './events.js'
+import { evolve } from './evolve/evolve.js'
+import type { CommitListener, SubmitOptions, TaskBatch, TaskMutations } from './mutations.js'
+import { Draft } from './projection/draft.js'
+import { TaskIndexes } from './projection/indexes.js'
+import { KeyedView } from './projection/keyed-view.js'
+import { CommittedProjection } from './projection/projection.js'
+import { TaskTables } from './projection/tables.js'
+import { captureTasks } from './snapshot/capture.js'
+import { SnapshotLoader } from './snapshot/restore.js'
+import type { TaskProjection, TaskView } from './view.js'
+import { decodeEvent } from './wire/decode-event.js'
+import { parseCommand } from './wire/parse-command.js'
+
+/** What an authority is built with. */
+export interface TaskAuthorityOptions {
+  readonly logger?: Logger
+}
+
+/**
+ * The only way to change what must run: a command is validated, made durable, applied and told, in this order, through
+ * the lane (spec mutation authority 4).
+ *
+ * Give it to the lane as the stream `tasks`, then {@link TaskAuthority.start} it. Commands are numbered without gaps;
+ * a refused command takes no number and leaves log and projection unchanged.
+ */
+export class TaskAuthority implements LaneStream, TaskMutations {
+  /** Name of its stream in the journal. */
+  static readonly streamName = 'tasks'
+  readonly name = TaskAuthority.streamName
+  readonly #logger: Logger
+  readonly #tables = new TaskTables()
+  readonly #projection: CommittedProjection
+  readonly #latest: TaskView
+  readonly #listeners = new Set<CommitListener>()
+  #loader: SnapshotLoader | undefined = new SnapshotLoader()
+  #lane: Lane | undefined
+  #isReplayed = false
+
+  constructor({ logger = silentLogger }: TaskAuthorityOptions = {}) {
+    this.#logger = logger
+    const indexes = new TaskIndexes(this.#tables)
+    this.#projection = new CommittedProjection(this.#tables, indexes)
+    this.#latest = new KeyedView(this.#tables, indexes.runs.idsByTask, 'latest')
+  }
+
+  /** What is committed, read-only: nothing shows here that a crash could take back. */
+  get projection(): TaskProjection {
+    return this.#projection
+  }
+
+  /**
+   * Takes commands from now on; attaches itself to the lane unless its journal knew the stream already.
+   * Raises `snapshot_incomplete` when the journal's snapshot ended early.
+   */
+  start(lane: Lane): void {
+    this.#finishRestore()
+    if (!this.#isReplayed) lane.attach(this)
+    this.#lane = lane
+  }
+
+  /**
+   * Submits one command. Rejects with `invalid_input` or the construction error of a value, with its refusal, or with
+   * the lane's error; see {@link TaskMutations}.
+   */
+  submit<Type extends CommandType>(
+    command: CommandOf<Type>,
+    options: SubmitOptions = {},
+  ): Promise<MutationOutcome<Type>> {
+    try {
+      const parsed = parseCommand(command)
+      return this.#run((batch) => batch.take(parsed), options)
+    } catch (invalid) {
+      return rejected(invalid)
+    }
+  }
+
+  /** Submits commands as one atomic batch: each is validated after those before it; one refusal refuses all. */
+  submitBatch(commands: readonly TaskCommand[], options: SubmitOptions = {}): Promise<readonly MutationOutcome[]> {
+    try {
+      const parsed = commands.map((command) => parseCommand(command))
+      return this.#run((batch) => parsed.map((command) => batch.take(command)), options)
+    } catch (invalid) {
+      return rejected(invalid)
+    }
+  }
+
+  /** Builds an atomic batch in code, for commands that depend on the outcome of those before them. */
+  transact<Result>(build: (batch: TaskBatch) => Result, options: SubmitOptions = {}): Promise<Result> {
+    return this.#run(build, options)
+  }
+
+  /** Tells `listener` of every commit until the handle is disposed; what it throws is logged, not passed on. */
+  onCommit(listener: CommitListener): Disposable {
+    this.#listeners.add(listener)
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+  }
+
+  /** @internal Part of {@link LaneStream}. */
+  restore(row: JsonObject): void {
+    this.#isReplayed = true
+    this.#directly((draft) => this.#loader?.take(draft, row))
+  }
+
+  /** @internal Part of {@link LaneStream}. Raises `invalid_input` or `replay_*`; nothing is changed then. */
+  replay(stored: JsonObject): void {
+    this.#isReplayed = true
+    this.#finishRestore()
+    const event = decodeEvent(stored)
+    const expected = this.#projection.latestSequence + 1
+    if (event.sequence > expected) {
+      throw new TaskError('replay_sequence_gap', { sequence: event.sequence, expected })
+    }
+    this.#directly((draft) => evolve(draft, event))
+  }
+
+  /** @internal Part of {@link LaneStream}. */
+  capture(): Iterable<JsonObject> {
+    return captureTasks(this.#tables, this.#projection)
+  }
+
+  #finishRestore(): void {
+    this.#loader?.finish()
+    this.#loader = undefined
+  }
+
+  #directly(change: (draft: Draft) => void): void {
+    const draft = new Draft(this.#tables, this.#latest)
+    try {
+      change(draft)
+    } catch (refusal) {
+      draft.discard()
+      throw refusal
+    }
+    draft.commit()
+  }
+
+  #run<Result>(build: (batch: OpenBatch) => Result, { expectedSequence, durability }: SubmitOptions): Promise<Result> {
+    const lane = this.#lane
+    if (lane === undefined) return rejected(new TaskError('authority_not_started', {}))
+    // What the caller of a deferred submit is told at once; empty again if the decision was dropped during the call.
+    const early: Result[] = []
+    const settled = lane.submit(this, () => {
+      const { result, ...staged } = this.#stage(build, expectedSequence)
+      early.push(result)
+      return {
+        ...staged,
+        discard: () => {
+          early.pop()
+          staged.discard()
+        },
+      }
+    })
+    const outcome = silence(settled.catch(orNothingToDo<Result>))
+    return durability === 'deferred' && early.length > 0 ? Promise.resolve(early[0] as Result) : outcome
+  }
+
+  #stage<Result>(
+    build: (batch: OpenBatch) => Result,
+    expectedSequence: number | undefined,
+  ): Staged<Result> & { readonly result: Result } {
+    nextSequence(this.#latest, expectedSequence)
+    const draft = new Draft(this.#tables, this.#latest)
+    const batch = new OpenBatch(draft)
+    let result: Result
+    try {
+      result = build(batch)
+      if (batch.events.length === 0) throw new NothingToDo(result)
+    } catch (refusal) {
+      draft.discard()
+      throw refusal
+    } finally {
+      batch.close()
+    }
+    const { events } = batch
+    return {
+      result,
+      facts: events as unknown as readonly JsonObject[],
+      commit: () => {
+        draft.commit()
+        return result
+      },
+      discard: () => draft.discard(),
+      publish: () => this.#publish(events),
+    }
+  }
+
+  #publish(events: readonly TaskEvent[]): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(events)
+      } catch (fault) {
+        this.#logger.error({ cause: messageOf(fault) }, 'a commit listener of the tasks room failed')
+      }
+    }
+  }
+}
+
+/** A batch while its commands are being validated. */
+class OpenBatch implements TaskBatch {
+  readonly events: TaskEvent[] = []
+  readonly #draft: Draft
+  #isClosed = false
+
+  constructor(draft: Draft) {
+    this.#draft = draft
+  }
+
+  get view(): TaskView {
+    return this.#draft.view
+  }
+
+  submit<Type extends CommandType>(command: CommandOf<Type>): MutationOutcome<Type> {
+    return this.take(parseCommand(command))
+  }
+
+  take<Type extends CommandType>(command: CommandOf<Type>): MutationOutcome<Type> {
+    if (this.#isClosed) throw new TaskError('batch_closed', {})
+    const sequence = nextSequence(this.view)
+    const { event, applied } = decide(this.view, command, sequence)
+    evolve(this.#draft, event)
+    this.events.push(event)
+    return { sequence, applied }
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+}
+
+/** Carries the result of a batch without commands past the lane, which still waits for what the result leaned on. */
+class NothingToDo extends Error {
+  readonly result: unknown
+
+  constructor(result: unknown) {
+    super('nothing to do')
+    this.result = result
+  }
+}
+
+function orNothingToDo<Result>(reason: unknown): Result {
+  if (reason instanceof NothingToDo) return reason.result as Result
+  throw reason
+}
+
+function rejected(reason: unknown): Promise<never> {
+  return silence(Promise.reject(reason))
+}

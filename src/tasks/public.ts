@@ -1,0 +1,85 @@
+/** What users of the tasks room see. */
+export {
+  defaultHeartbeatPolicy,
+  heartbeatTimeout,
+  type Actor,
+  type ActorRegistration,
+  type HeartbeatPolicy,
+} from './actor.js'
+export {
+  attemptResults,
+  failed,
+  failureClasses,
+  outcomeFromParts,
+  succeeded,
+  suspended,
+  timedOut,
+  type AttemptOutcome,
+  type AttemptRecord,
+  type AttemptResult,
+  type FailureClass,
+  type RawOutcome,
+} from './attempt.js'
+export { budgetDimension, consumedPercent, type Budget, type BudgetDimension, type Reservation } from './budget.js'
+export { decodeBytes, decodeText, encodeBytes, encodeText, type Base64, type BytesInput } from './bytes.js'
+export type {
+  AppliedOf,
+  AppliedPayloads,
+  CommandOf,
+  CommandPayloads,
+  CommandType,
+  MutationOutcome,
+  TaskCommand,
+} from './commands.js'
+export {
+  defaultConstraints,
+  holdPolicies,
+  safetyLevels,
+  type ConcurrencyKeyHoldPolicy,
+  type SafetyLevel,
+  type TaskConstraints,
+} from './constraints.js'
+export { nextOccurrence } from './cron.js'
+export { isRefusal, TaskError, type RefusalCode, type TaskErrorCode, type TaskErrorData } from './errors.js'
+export { eventTypes, type EventOf, type EventPayloads, type EventType, type TaskEvent } from './events.js'
+export {
+  departmentId,
+  parseId,
+  type ActorId,
+  type AttemptId,
+  type DepartmentId,
+  type LedgerEntryId,
+  type ReservationId,
+  type RunId,
+  type SubscriptionId,
+  type TaskId,
+  type TenantId,
+} from './ids.js'
+export type { CommitListener, Durability, SubmitOptions, TaskBatch, TaskMutations } from './mutations.js'
+export type { Capability, CapabilityGrant, LedgerEntry, Role, RoleAssignment, Tenant } from './platform.js'
+export type { TenantRegistration } from './platform.js'
+export type { RunPolicy } from './run-policy.js'
+export {
+  createRun,
+  isTerminalRunState,
+  runStates,
+  terminalRunStates,
+  type Lease,
+  type Run,
+  type RunHistoryEntry,
+  type RunInput,
+  type RunInstance,
+  type RunLease,
+  type RunState,
+  type TerminalRunState,
+} from './run.js'
+export type { Seconds, Timestamp } from './scalars.js'
+export { isArmed, matches, type EventFilter, type Subscription, type SystemEvent } from './subscription.js'
+export {
+  createTaskSpec,
+  type TaskMetadata,
+  type TaskPayload,
+  type TaskSpec,
+  type TaskSpecInput,
+} from './task-spec.js'
+export type { DependencyGate, Engine, Task, TaskProgress, TaskProjection, TaskView } from './view.js'

@@ -1,0 +1,150 @@
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
+import type { JsonObject } from '../../base/json.js'
+import { registrationEntries } from '../actor.js'
+import { outcomeSchema, type AttemptRecord } from '../attempt.js'
+import { dimensionSchema } from '../budget.js'
+import type { ActorId, AttemptId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from '../ids.js'
+import { capabilitySchema, ledgerEntryEntries, roleSchema } from '../platform.js'
+import { runStates, type RunHistoryEntry } from '../run.js'
+import { countSchema, idSchema, labelSchema, naturalSchema, prioritySchema } from '../scalars.js'
+import { eventFilterSchema } from '../subscription.js'
+import { taskSpecSchema } from '../task-spec.js'
+
+/** Version of the rows below; a program reads exactly its own. */
+export const snapshotSchema = 1
+
+const optionalTime = v.exactOptional(naturalSchema)
+
+const historyEntry: v.GenericSchema<unknown, RunHistoryEntry> = v.strictObject({
+  from: v.exactOptional(v.picklist(runStates)),
+  to: v.picklist(runStates),
+  timestamp: naturalSchema,
+  reason: v.exactOptional(v.string()),
+})
+
+const attemptRecord: v.GenericSchema<unknown, AttemptRecord> = v.strictObject({
+  attemptId: idSchema<AttemptId>(),
+  startedAt: naturalSchema,
+  finishedAt: optionalTime,
+  outcome: v.exactOptional(outcomeSchema),
+})
+
+const rows = {
+  header: v.strictObject({
+    row: v.literal('header'),
+    schema: naturalSchema,
+    sequence: naturalSchema,
+    taskCount: naturalSchema,
+    runCount: naturalSchema,
+    engine: v.strictObject({ paused: v.boolean(), pausedAt: optionalTime, resumedAt: optionalTime }),
+  }),
+  task: v.strictObject({
+    row: v.literal('task'),
+    spec: taskSpecSchema,
+    createdAt: naturalSchema,
+    canceledAt: optionalTime,
+  }),
+  prerequisites: v.strictObject({
+    row: v.literal('prerequisites'),
+    taskId: idSchema<TaskId>(),
+    dependsOn: v.array(idSchema<TaskId>()),
+  }),
+  run: v.strictObject({
+    row: v.literal('run'),
+    id: idSchema<RunId>(),
+    taskId: idSchema<TaskId>(),
+    state: v.picklist(runStates),
+    currentAttemptId: v.exactOptional(idSchema<AttemptId>()),
+    attemptCount: countSchema,
+    createdAt: naturalSchema,
+    scheduledAt: naturalSchema,
+    effectivePriority: prioritySchema,
+    lastStateChangeAt: naturalSchema,
+    retryAt: optionalTime,
+    lease: v.exactOptional(
+      v.strictObject({
+        owner: labelSchema,
+        expiry: naturalSchema,
+        fencingToken: naturalSchema,
+        acquiredAt: naturalSchema,
+        updatedAt: naturalSchema,
+      }),
+    ),
+    history: v.array(historyEntry),
+    attempts: v.array(attemptRecord),
+  }),
+  budget: v.strictObject({
+    row: v.literal('budget'),
+    taskId: idSchema<TaskId>(),
+    dimension: dimensionSchema,
+    limit: naturalSchema,
+    consumed: naturalSchema,
+    reserved: naturalSchema,
+    allocatedAt: naturalSchema,
+    exhausted: v.boolean(),
+  }),
+  reservation: v.strictObject({
+    row: v.literal('reservation'),
+    reservationId: idSchema<ReservationId>(),
+    taskId: idSchema<TaskId>(),
+    runId: v.exactOptional(idSchema<RunId>()),
+    dimension: dimensionSchema,
+    amount: naturalSchema,
+    chargedTaskIds: v.array(idSchema<TaskId>()),
+    reservedAt: naturalSchema,
+  }),
+  subscription: v.strictObject({
+    row: v.literal('subscription'),
+    subscriptionId: idSchema<SubscriptionId>(),
+    taskId: idSchema<TaskId>(),
+    filter: eventFilterSchema,
+    rearm: v.boolean(),
+    createdAt: naturalSchema,
+    triggeredAt: optionalTime,
+    pendingTriggers: naturalSchema,
+    consumedAt: optionalTime,
+    canceledAt: optionalTime,
+  }),
+  actor: v.strictObject({
+    row: v.literal('actor'),
+    ...registrationEntries,
+    registeredAt: naturalSchema,
+    lastHeartbeatAt: optionalTime,
+    deregisteredAt: optionalTime,
+  }),
+  tenant: v.strictObject({
+    row: v.literal('tenant'),
+    tenantId: idSchema<TenantId>(),
+    name: labelSchema,
+    createdAt: naturalSchema,
+  }),
+  role: v.strictObject({
+    row: v.literal('role'),
+    actorId: idSchema<ActorId>(),
+    tenantId: idSchema<TenantId>(),
+    role: roleSchema,
+    assignedAt: naturalSchema,
+  }),
+  grant: v.strictObject({
+    row: v.literal('grant'),
+    actorId: idSchema<ActorId>(),
+    tenantId: idSchema<TenantId>(),
+    capability: capabilitySchema,
+    grantedAt: naturalSchema,
+    revokedAt: optionalTime,
+  }),
+  ledger: v.strictObject({ row: v.literal('ledger'), ...ledgerEntryEntries }),
+  end: v.strictObject({ row: v.literal('end') }),
+} as const
+
+const kinds = v.picklist(Object.keys(rows) as [keyof typeof rows])
+
+/** One row of a snapshot. */
+export type SnapshotRow = { [Kind in keyof typeof rows]: v.InferOutput<(typeof rows)[Kind]> }[keyof typeof rows]
+
+/** Reads a snapshot row; raises `invalid_input` naming the field. */
+export function decodeRow(stored: JsonObject): SnapshotRow {
+  const { row: kind } = decode(v.looseObject({ row: kinds }), stored, 'task snapshot row')
+  return decode(rows[kind], stored, `task snapshot row ${kind}`)
+}
