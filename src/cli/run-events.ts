@@ -1,0 +1,25 @@
+import type { OperationId } from '../../machines/operation-vocabulary.js'
+import type { ToolResult } from './run-report.js'
+
+/** What a run tells while it goes on. */
+export type RunEvent =
+  | {
+      readonly type: 'opened'
+      readonly plan: string
+      readonly dataDir: string
+      /** How many tools this run will start. */
+      readonly toRun: number
+      readonly concurrency: number
+      /** What earlier runs left, for tools that this run does not start. */
+      readonly before: readonly ToolResult[]
+    }
+  /** Processes of a killed run were found running. */
+  | { readonly type: 'reaped'; readonly tool: string; readonly killed: number; readonly leftPids: readonly number[] }
+  | { readonly type: 'started'; readonly tool: string; readonly operationId: OperationId }
+  /** `percent` is a fraction from 0 to 1. */
+  | { readonly type: 'progress'; readonly tool: string; readonly message?: string; readonly percent?: number }
+  | { readonly type: 'ended'; readonly result: ToolResult }
+  | { readonly type: 'stopping'; readonly how: 'retire' | 'terminate' }
+
+/** Takes what a run tells; must not throw. */
+export type RunListener = (event: RunEvent) => void

@@ -1,0 +1,108 @@
+import * as v from 'valibot'
+import type { OperationId, OperationOutcome, WaitAllSatisfied } from '../../machines/operation-vocabulary.js'
+import { decodeJson } from '../base/decode.js'
+import { unreachable } from '../base/errors.js'
+import { count } from './text.js'
+
+/** What became of a tool. */
+export type ToolStatus = 'as_expected' | 'unexpected' | 'interrupted' | 'lost' | 'not_started'
+
+/** How a tool's process ended. */
+export interface ToolProcessSummary {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly timedOut: boolean
+  readonly durationMs: number
+  readonly outputBytes: number
+  /** The last output of both streams. */
+  readonly outputTail: string
+}
+
+/** What a run knows of one tool in the end. */
+export interface ToolResult {
+  readonly name: string
+  readonly status: ToolStatus
+  /** Which run it began in; `null` for a tool that no run has begun. */
+  readonly begun: 'now' | 'before' | null
+  readonly operationId: OperationId | null
+  /** Why the status is not `as_expected`. */
+  readonly reason: string | null
+  /** Absent (`null`) when it is not known: only ends that the plan expects are kept in full for later runs. */
+  readonly process: ToolProcessSummary | null
+}
+
+/** The outcome of a run, as `--json` prints it. */
+export interface RunReport {
+  readonly plan: string
+  readonly session: string
+  readonly dataDir: string
+  readonly exitCode: 0 | 1
+  /** In the order of the plan. */
+  readonly tools: readonly ToolResult[]
+  /** What the satisfied wait hands over; `null` when the run did not get to wait. */
+  readonly obligation: WaitAllSatisfied | null
+  /** What to do next, when something is to be done. */
+  readonly hints: readonly string[]
+}
+
+const maxContentBytes = 1024 * 1024
+
+const summarySchema = v.object({
+  exitCode: v.nullable(v.number()),
+  signal: v.nullable(v.string()),
+  timedOut: v.boolean(),
+  durationMs: v.number(),
+  outputBytes: v.number(),
+  outputTail: v.string(),
+})
+
+/** The part of a process report that is kept. */
+export function summaryOf(report: ToolProcessSummary): ToolProcessSummary {
+  const { exitCode, signal, timedOut, durationMs, outputBytes, outputTail } = report
+  return { exitCode, signal, timedOut, durationMs, outputBytes, outputTail }
+}
+
+/** What the end of a tool's operation says. Raises `invalid_input` for a result that no tool has written. */
+export function resultOf(
+  name: string,
+  begun: 'now' | 'before',
+  operationId: OperationId,
+  outcome: OperationOutcome,
+  known?: ToolProcessSummary,
+): ToolResult {
+  const result = { name, begun, operationId, reason: null, process: known ?? null }
+  switch (outcome.type) {
+    case 'completed': {
+      const subject = `result of tool ${name}`
+      const process = decodeJson(summarySchema, outcome.result.content, { subject, maxBytes: maxContentBytes })
+      return { ...result, status: 'as_expected', process }
+    }
+    case 'failed':
+      return { ...result, status: 'unexpected', reason: outcome.error }
+    case 'retired':
+      return { ...result, status: 'interrupted', reason: 'was asked to end' }
+    case 'terminated':
+    case 'cancelled':
+    case 'aborted':
+      return { ...result, status: 'interrupted', reason: outcome.reason ?? outcome.type }
+    default:
+      return unreachable(outcome, 'outcome')
+  }
+}
+
+/** The report of a run, with its exit code and what to do next. */
+export function reportOf(run: Omit<RunReport, 'exitCode' | 'hints'>): RunReport {
+  const countOf = (matches: (tool: ToolResult) => boolean): number => run.tools.filter(matches).length
+  const unfinished = countOf(({ status }) => status === 'lost' || status === 'interrupted')
+  const failedBefore = countOf(({ status, begun }) => status === 'unexpected' && begun === 'before')
+  const hints: string[] = []
+  if (unfinished > 0) {
+    hints.push(
+      `${count(unfinished, 'tool')} did not finish: --resume runs what is left, --fresh forgets all and starts over`,
+    )
+  }
+  if (failedBefore > 0)
+    hints.push(`${count(failedBefore, 'tool')} had failed in an earlier run: --retry-failed runs what has failed again`)
+  const exitCode = run.tools.every(({ status }) => status === 'as_expected') ? 0 : 1
+  return { ...run, exitCode, hints }
+}

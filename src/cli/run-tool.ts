@@ -1,0 +1,91 @@
+import { resolve } from 'node:path'
+import { operationVariable, type ProcessRecords } from '../../actors/process-records.js'
+import { runToolProcess } from '../../actors/tool-process.js'
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { StatewardError } from '../base/errors.js'
+import type { TaskContext } from '../execution.js'
+import type { PlannedTool } from './plan.js'
+import { summaryOf, type ToolProcessSummary } from './run-report.js'
+import { disappointment } from './verdict.js'
+
+/** What every tool of a run is run with. */
+export interface ToolSurroundings {
+  /** Folder that the directories of the plan are relative to. */
+  readonly home: string
+  readonly env: NodeJS.ProcessEnv
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly graceMs: number
+  readonly records: ProcessRecords
+  /** Resolves once the start of the operation is durable. */
+  readonly flush: () => Promise<void>
+  /** Hears how the process ended, as expected or not. */
+  readonly onEnd: (tool: PlannedTool, summary: ToolProcessSummary) => void
+}
+
+/** Raised with code `tool_disappointed` when a tool ends differently from what the plan expects. */
+export class ToolDisappointedError extends StatewardError<
+  'tool_disappointed',
+  { readonly summary: ToolProcessSummary }
+> {
+  override readonly name = 'ToolDisappointedError'
+}
+
+/** Raised with code `tool_interrupted` when a tool was asked to end before it had. */
+export class ToolInterruptedError extends StatewardError<'tool_interrupted', Record<string, never>> {
+  override readonly name = 'ToolInterruptedError'
+}
+
+/**
+ * The task of one operation: runs the tool's process and returns its summary when it ended as expected.
+ *
+ * Raises `tool_disappointed`, `tool_interrupted` and `tool_not_started`.
+ */
+export async function runTool(
+  tool: PlannedTool,
+  context: TaskContext,
+  surroundings: ToolSurroundings,
+): Promise<ToolProcessSummary> {
+  const { home, env, records, flush, onEnd, ...timing } = surroundings
+  const { id, signal, retiring } = context
+  // Otherwise a crash could forget that the tool was begun, and a later run would begin it again unasked.
+  await flush()
+  if (retiring.aborted || signal.aborted) throw interrupted()
+  using record = records.open(id)
+  const { command, args, timeoutMs } = tool
+  const report = await runToolProcess(
+    {
+      command,
+      args,
+      cwd: resolve(home, tool.cwd),
+      env: { ...env, ...tool.env, [operationVariable]: id },
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    },
+    {
+      ...timing,
+      signal,
+      retiring,
+      onStarted: (pid) => record.started(pid),
+      onLine: (line) => reportProgress(tool, line, context),
+    },
+  )
+  const summary = summaryOf(report)
+  onEnd(tool, summary)
+  if (report.interrupted) throw interrupted()
+  const reason = disappointment(tool, report)
+  if (reason !== undefined) throw new ToolDisappointedError('tool_disappointed', reason, { summary })
+  return summary
+}
+
+function interrupted(): ToolInterruptedError {
+  return new ToolInterruptedError('tool_interrupted', 'was asked to end', {})
+}
+
+function reportProgress({ progress }: PlannedTool, line: string, context: TaskContext): void {
+  const groups = progress?.pattern.exec(line)?.groups
+  if (groups === undefined) return
+  const percent = Number.parseFloat(groups['percent'] ?? '')
+  const fraction = Number.isFinite(percent) ? Math.min(1, Math.max(0, percent / 100)) : undefined
+  context.progress(groups['message'] ?? '', fraction)
+}
