@@ -9,6 +9,7 @@ import {
   precompiled,
   terminalStatusOf,
   turnMachine,
+  waitAllBarrierMachine,
   type OperationAction,
   type OperationBook,
   type OperationId,
@@ -115,6 +116,18 @@ const subjects: Record<string, Subject[]> = {
       isPersistable: false,
     },
   ],
+  waitAllBarrierMachine: [0, 1, 3].map((remaining) => ({
+    machine: waitAllBarrierMachine,
+    input: () => ({ requestId: 'request', runId, operationIds: [id, otherId], remaining }),
+    events: [
+      { type: 'begin' },
+      { type: 'member_ended' },
+      { type: 'member_ended' },
+      { type: 'acknowledge' },
+      { type: 'cancel' },
+      { type: 'fault', cause: 'corrupt' },
+    ],
+  })),
   turnMachine: [
     {
       machine: turnMachine,

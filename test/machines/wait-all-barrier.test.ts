@@ -13,6 +13,7 @@ const requestId = 'request' as WaitRequestId
 const runId = 'run' as RunId
 
 const events: readonly WaitAllBarrierEvent[] = [
+  { type: 'begin' },
   { type: 'member_ended' },
   { type: 'cancel' },
   { type: 'fault', cause: 'corrupt' },
@@ -24,6 +25,7 @@ function start(remaining: number) {
   const actor = createActor(waitAllBarrierMachine, { input: { requestId, runId, operationIds, remaining } })
   actor.on('satisfied', ({ obligation }) => obligations.push(obligation))
   actor.start()
+  actor.send({ type: 'begin' })
   return { actor, obligations }
 }
 
@@ -46,18 +48,22 @@ describe('the wait-all barrier', () => {
     const ends = (state: string) => events.map(({ type }) => `${state} | ${type} | ${state}`)
     expect(rows.toSorted()).toEqual(
       [
+        'waiting 3 | begin | waiting 3',
         'waiting 3 | member_ended | waiting 2',
         'waiting 3 | cancel | cancelled 3',
         'waiting 3 | fault | faulted 3',
         'waiting 3 | acknowledge | waiting 3',
+        'waiting 2 | begin | waiting 2',
         'waiting 2 | member_ended | waiting 1',
         'waiting 2 | cancel | cancelled 2',
         'waiting 2 | fault | faulted 2',
         'waiting 2 | acknowledge | waiting 2',
+        'waiting 1 | begin | waiting 1',
         'waiting 1 | member_ended | satisfied 0',
         'waiting 1 | cancel | cancelled 1',
         'waiting 1 | fault | faulted 1',
         'waiting 1 | acknowledge | waiting 1',
+        'satisfied 0 | begin | satisfied 0',
         'satisfied 0 | member_ended | satisfied 0',
         'satisfied 0 | cancel | satisfied 0',
         'satisfied 0 | fault | satisfied 0',

@@ -1,0 +1,260 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createActor, getNextSnapshot, type SnapshotFrom } from 'xstate'
+import { adjacencyMapToArray, getAdjacencyMap } from 'xstate/graph'
+import { moveFrom, runMoveTypes, type RunConfiguration, type RunMoveType } from '../../machines/run-moves.js'
+import { attemptCountLimit, runConditions, runMachine, type RunMove } from '../../machines/run.js'
+import { isTerminalRunState, runStates, type AttemptId, type RunState } from '../../machines/run-vocabulary.js'
+
+/** Spec mutation authority 2.1, edge by edge; a missing pair is illegal. */
+const edges: Record<RunState, readonly RunState[]> = {
+  scheduled: ['ready', 'canceled'],
+  ready: ['leased', 'canceled'],
+  leased: ['running', 'ready', 'canceled'],
+  running: ['retry_wait', 'suspended', 'completed', 'failed', 'canceled'],
+  retry_wait: ['ready', 'failed', 'canceled'],
+  suspended: ['ready', 'canceled'],
+  completed: [],
+  failed: [],
+  canceled: [],
+}
+
+const attempts = ['idle', 'active'] as const
+const leases = ['free', 'held'] as const
+
+/** Every combination the regions can be in together; an attempt is active only while running, a lease never at the end. */
+const reachable: readonly RunConfiguration[] = runStates.flatMap((lifecycle) =>
+  attempts.flatMap((attempt) =>
+    leases.flatMap((lease) => {
+      const canBeActive = attempt === 'idle' || lifecycle === 'running'
+      const canBeHeld = lease === 'free' || lifecycle === 'ready' || lifecycle === 'leased' || lifecycle === 'running'
+      return canBeActive && canBeHeld ? [{ lifecycle, attempt, lease }] : []
+    }),
+  ),
+)
+
+/**
+ * Spec mutation authority 2.1 to 2.3 read as a table: where a move leads, written down independently of the chart.
+ */
+function expected({ lifecycle, attempt, lease }: RunConfiguration, type: RunMoveType): RunConfiguration | undefined {
+  const to = (state: RunState): RunConfiguration => ({
+    lifecycle: state,
+    attempt: 'idle',
+    lease: ['completed', 'failed', 'canceled'].includes(state) ? 'free' : lease,
+  })
+  const isOpen = attempt === 'active'
+  const isHeld = lease === 'held'
+  switch (type) {
+    case 'to_ready':
+      if (lifecycle === 'leased' && isHeld) return undefined
+      return edges[lifecycle].includes('ready') ? to('ready') : undefined
+    case 'to_retry_wait':
+    case 'to_suspended':
+    case 'suspend':
+      if (lifecycle !== 'running' || isOpen || isHeld) return undefined
+      return to(type === 'to_retry_wait' ? 'retry_wait' : 'suspended')
+    case 'resume':
+      return lifecycle === 'suspended' ? to('ready') : undefined
+    case 'to_leased':
+      return lifecycle === 'ready' ? to('leased') : undefined
+    case 'to_running':
+      return lifecycle === 'leased' ? to('running') : undefined
+    case 'to_completed':
+      return lifecycle === 'running' && !isOpen ? to('completed') : undefined
+    case 'to_failed':
+      return (lifecycle === 'running' && !isOpen) || lifecycle === 'retry_wait' ? to('failed') : undefined
+    case 'to_canceled':
+      return edges[lifecycle].includes('canceled') ? to('canceled') : undefined
+    case 'start_attempt':
+      return lifecycle === 'running' && !isOpen ? { lifecycle, attempt: 'active', lease } : undefined
+    case 'finish_attempt':
+      return lifecycle === 'running' && isOpen ? { lifecycle, attempt: 'idle', lease } : undefined
+    case 'acquire_lease':
+      return ['ready', 'leased'].includes(lifecycle) && !isHeld ? { lifecycle, attempt, lease: 'held' } : undefined
+    case 'extend_lease':
+      return ['leased', 'running'].includes(lifecycle) && isHeld ? { lifecycle, attempt, lease } : undefined
+    case 'close_lease':
+      if (!isHeld) return undefined
+      return { lifecycle: lifecycle === 'leased' ? 'ready' : lifecycle, attempt, lease: 'free' }
+  }
+}
+
+function start(): SnapshotFrom<typeof runMachine> {
+  return createActor(runMachine).getSnapshot()
+}
+
+const a1 = 'a1' as AttemptId
+const a2 = 'a2' as AttemptId
+
+describe('the run chart', () => {
+  it('[T-30] allows exactly the 17 edges', () => {
+    const found = runStates.flatMap((from) =>
+      runStates
+        .filter((to) => to !== 'scheduled')
+        .filter((to) => moveFrom({ lifecycle: from, attempt: 'idle', lease: 'free' }, `to_${to}`) !== undefined)
+        .map((to) => [from, to]),
+    )
+    expect(found).toEqual(
+      runStates
+        .flatMap((from) => edges[from].map((to) => [from, to]))
+        .map(String)
+        .map((pair) => pair.split(','))
+        .sort(byChart),
+    )
+    expect(found).toHaveLength(17)
+  })
+
+  it('[T-30] allows no self-edge and nothing out of a terminal state', () => {
+    for (const state of runStates) {
+      if (state !== 'scheduled') {
+        expect(moveFrom({ lifecycle: state, attempt: 'idle', lease: 'free' }, `to_${state}`)).toBeUndefined()
+      }
+      if (!isTerminalRunState(state)) continue
+      for (const type of runMoveTypes) {
+        expect(moveFrom({ lifecycle: state, attempt: 'idle', lease: 'free' }, type)).toBeUndefined()
+      }
+    }
+  })
+
+  it('[T-32] does not count suspended as terminal', () => {
+    expect(runStates.filter(isTerminalRunState)).toEqual(['completed', 'failed', 'canceled'])
+  })
+
+  it('leads every reachable configuration by every move where the sheet says', () => {
+    for (const from of reachable) {
+      for (const type of runMoveTypes) {
+        expect({ from, type, to: moveFrom(from, type) }).toEqual({ from, type, to: expected(from, type) })
+      }
+    }
+  })
+
+  it('reaches exactly the configurations that its guards leave possible, whatever path is taken', () => {
+    const moves: RunMove[] = [
+      ...runMoveTypes.flatMap((type) => (isPlain(type) ? [{ type } as RunMove] : [])),
+      { type: 'start_attempt', attemptId: a1 },
+      { type: 'start_attempt', attemptId: a2 },
+      { type: 'finish_attempt', attemptId: a1 },
+      { type: 'finish_attempt', attemptId: a2 },
+      { type: 'acquire_lease', lease: { owner: 'one', expiry: 5, fencingToken: 1 } },
+      { type: 'extend_lease', owner: 'one', expiry: 6 },
+      { type: 'close_lease', owner: 'one', expiry: 5 },
+      { type: 'close_lease', owner: 'one', expiry: 6 },
+    ]
+    const seen = adjacencyMapToArray(getAdjacencyMap(runMachine, { events: moves }))
+    const values = new Set(seen.map(({ state }) => JSON.stringify(state.value)))
+    expect([...values].sort()).toEqual(reachable.map((value) => JSON.stringify(value)).sort())
+    for (const { state, event, nextState } of seen) {
+      const isRefused = !state.can(event)
+      if (isRefused) expect(nextState.value).toEqual(state.value)
+      else expect(nextState.value).toEqual(expected(state.value, event.type))
+      if (isRefused && expected(state.value, event.type) !== undefined) {
+        expect(disagrees(state, event)).toBe(true)
+      }
+    }
+  })
+
+  it('remembers the attempt and the lease of a whole life', () => {
+    const actor = createActor(runMachine).start()
+    const lease = { owner: 'one', expiry: 50, fencingToken: 9 }
+    const moves: RunMove[] = [
+      { type: 'to_ready' },
+      { type: 'to_leased' },
+      { type: 'acquire_lease', lease },
+      { type: 'to_running' },
+      { type: 'start_attempt', attemptId: a1 },
+      { type: 'extend_lease', owner: 'one', expiry: 60 },
+    ]
+    for (const move of moves) actor.send(move)
+    expect(actor.getSnapshot().context).toEqual({
+      activeAttemptId: 'a1',
+      attemptCount: 1,
+      attemptIds: ['a1'],
+      lease: { owner: 'one', expiry: 60, fencingToken: 9 },
+    })
+    actor.send({ type: 'to_canceled' })
+    expect(actor.getSnapshot().value).toEqual({ lifecycle: 'canceled', attempt: 'idle', lease: 'free' })
+    expect(actor.getSnapshot().context).toEqual({
+      activeAttemptId: undefined,
+      attemptCount: 1,
+      attemptIds: ['a1'],
+      lease: undefined,
+    })
+  })
+
+  it('refuses an attempt id that was used before', () => {
+    let snapshot = start()
+    for (const type of ['to_ready', 'to_leased', 'to_running'] as const)
+      snapshot = getNextSnapshot(runMachine, snapshot, { type })
+    snapshot = getNextSnapshot(runMachine, snapshot, { type: 'start_attempt', attemptId: a1 })
+    snapshot = getNextSnapshot(runMachine, snapshot, { type: 'finish_attempt', attemptId: a1 })
+    expect(snapshot.can({ type: 'start_attempt', attemptId: a1 })).toBe(false)
+    expect(snapshot.can({ type: 'start_attempt', attemptId: a2 })).toBe(true)
+  })
+
+  it('[T-33] stops counting attempts at the limit instead of wrapping', () => {
+    const context = { activeAttemptId: undefined, attemptCount: attemptCountLimit, attemptIds: [], lease: undefined }
+    expect(attemptCountLimit).toBe(4_294_967_295)
+    expect(runConditions.canCountAttempt(context)).toBe(false)
+    expect(runConditions.canCountAttempt({ ...context, attemptCount: attemptCountLimit - 1 })).toBe(true)
+    const snapshot = runMachine.resolveState({
+      value: { lifecycle: 'running', attempt: 'idle', lease: 'free' },
+      context,
+    })
+    expect(snapshot.can({ type: 'start_attempt', attemptId: a1 })).toBe(false)
+  })
+
+  it('stays equal to its table over random walks', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...runMoveTypes), { maxLength: 40 }), (types) => {
+        let snapshot = start()
+        let attempt = 0
+        for (const type of types) {
+          const { lease, activeAttemptId } = snapshot.context
+          const move = agreeingMove(type, { attempt: attempt++, active: activeAttemptId, expiry: lease?.expiry ?? 1 })
+          const next = moveFrom(snapshot.value, type)
+          expect(snapshot.can(move)).toBe(next !== undefined)
+          snapshot = getNextSnapshot(runMachine, snapshot, move)
+          if (next !== undefined) expect(snapshot.value).toEqual(next)
+        }
+      }),
+      { numRuns: 100 },
+    )
+  })
+})
+
+function byChart(one: readonly string[], other: readonly string[]): number {
+  const place = ([from, to]: readonly string[]): number =>
+    runStates.indexOf(from as RunState) * 10 + runStates.indexOf(to as RunState)
+  return place(one) - place(other)
+}
+
+function isPlain(type: RunMoveType): boolean {
+  return type.startsWith('to_') || type === 'suspend' || type === 'resume'
+}
+
+function disagrees({ context }: SnapshotFrom<typeof runMachine>, move: RunMove): boolean {
+  if (move.type === 'start_attempt') return context.attemptIds.includes(move.attemptId)
+  if (move.type === 'finish_attempt') return context.activeAttemptId !== move.attemptId
+  if (move.type === 'extend_lease') return move.expiry < (context.lease?.expiry ?? 0)
+  return move.type === 'close_lease' && move.expiry !== context.lease?.expiry
+}
+
+function agreeingMove(
+  type: RunMoveType,
+  { attempt, active, expiry }: { attempt: number; active: AttemptId | undefined; expiry: number },
+): RunMove {
+  switch (type) {
+    case 'start_attempt':
+      return { type, attemptId: `fresh-${attempt}` as AttemptId }
+    case 'finish_attempt':
+      return { type, attemptId: active ?? a1 }
+    case 'acquire_lease':
+      return { type, lease: { owner: 'one', expiry: 1, fencingToken: attempt } }
+    case 'extend_lease':
+      return { type, owner: 'one', expiry: expiry + 1 }
+    case 'close_lease':
+      return { type, owner: 'one', expiry }
+    default:
+      return { type }
+  }
+}
