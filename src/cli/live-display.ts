@@ -17,7 +17,7 @@ interface Row {
 
 /**
  * Tells a run on a terminal: what has happened scrolls by, and a block below it shows what is running,
- * drawn anew in place. No line is ever wider than the terminal, for a wrapped one could not be taken back.
+ * drawn anew in place. No line of the block is wider than the terminal: a wrapped one could not be taken back.
  */
 export class LiveDisplay implements Disposable {
   readonly #target: OutputTarget
@@ -101,7 +101,7 @@ export class LiveDisplay implements Disposable {
     const now = this.#clock.monotonicNow()
     const lines = [...this.#rows].slice(0, room).map(([name, { startedAt, text }]) => {
       const time = duration(Math.floor((now - startedAt) / pauseMs) * pauseMs)
-      return fit(`${pad(name, width)}  ${pad(time, 8)}  ${text}`, columns - 1)
+      return fit(`${pad(name, width)}  ${pad(time, 8)}  ${text}`.trimEnd(), columns - 1)
     })
     const rest = `${count(names.length, 'tool')} running, ${this.#waiting} waiting`
     return [...lines, this.#paint('dim', fit(rest, columns - 1))]

@@ -5,7 +5,8 @@ export type Paint = (colour: 'green' | 'red' | 'yellow' | 'dim', text: string) =
 
 /** Terminal colours, or none. */
 export function createPaint(isColoured: boolean): Paint {
-  return isColoured ? (colour, text) => styleText(colour, text) : (_, text) => text
+  // Whether the stream shows colours was the caller's to find out: newer versions of Node ask it again.
+  return isColoured ? (colour, text) => styleText(colour, text, { validateStream: false }) : (_, text) => text
 }
 
 /** What of an output stream matters for how it is written to; `process.stdout` is one. */

@@ -91,14 +91,18 @@ const pattern = v.pipe(
   }),
 )
 
+/** Lists are objects to the schema library. */
+const anObject = v.custom<object>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  (issue) => `expected an object but got ${issue.received}`,
+)
+
 /** `strictObject` whose refusals say what is wrong in the words of a plan's author. */
 function object<const Entries extends v.ObjectEntries>(entries: Entries) {
-  return v.strictObject(entries, (issue) => {
-    const key = String(issue.path?.at(-1)?.key)
-    if (issue.expected === 'never') return `unknown key; known are ${Object.keys(entries).join(', ')}`
-    if (issue.expected === `"${key}"`) return 'is missing'
-    return `expected an object but got ${issue.received}`
-  })
+  const strict = v.strictObject(entries, ({ expected }) =>
+    expected === 'never' ? `unknown key; known are ${Object.keys(entries).join(', ')}` : 'is missing',
+  )
+  return v.pipe(anObject, strict)
 }
 
 const list = <const Item extends v.GenericSchema>(item: Item, most: number) =>
@@ -122,16 +126,20 @@ const expectationSchema = v.pipe(
   ),
 )
 
+const environment = v.pipe(
+  anObject,
+  // A record would leave it out without a word.
+  v.check((value) => !Object.hasOwn(value, '__proto__'), 'a variable cannot be named __proto__'),
+  v.record(variableName, text('a value', 32_768)),
+)
+
 const toolSchema = object({
   name: nameText,
   description: v.exactOptional(text('a description', 1000)),
   command: nonEmptyText('a command', 4096),
   args: v.optional(list(text('an argument', 32_768), 1000), []),
   cwd: v.optional(nonEmptyText('a directory', 4096), '.'),
-  env: v.optional(
-    v.record(variableName, text('a value', 32_768), (issue) => `expected an object but got ${issue.received}`),
-    {},
-  ),
+  env: v.optional(environment, {}),
   timeoutMs: v.exactOptional(wholeNumber('a timeout', 1, 2 ** 31 - 1)),
   expect: v.optional(expectationSchema, {}),
   progress: v.exactOptional(object({ pattern })),
