@@ -16,7 +16,10 @@ export interface LaneOptions {
   readonly store?: JournalStore
   /** The stream that owns records of this name, made on first use; `undefined` refuses the journal. */
   readonly streamFor: (name: string) => LaneStream | undefined
-  /** Records after which a snapshot is written and the journal shortened. Default 100,000. */
+  /**
+   * Records after which a snapshot is written and the journal shortened; never fewer than the last snapshot had rows,
+   * so that a large state is not written over and over. Default 100,000.
+   */
   readonly compactAfter?: number
   readonly logger?: Logger
 }
@@ -56,12 +59,15 @@ export class Lane {
   #lastSettled: Promise<unknown> = Promise.resolve()
   #health: LaneHealth = { status: 'open' }
   #compaction: Promise<void> | undefined
+  /** Length of the tail at which the next snapshot is due. */
+  #compactAt: number
   #closing: Promise<void> | undefined
 
   private constructor(journal: Journal | undefined, streams: Map<string, LaneStream>, options: LaneOptions) {
     this.#journal = journal
     this.#streams = streams
     this.#compactAfter = options.compactAfter ?? defaultCompactAfter
+    this.#compactAt = this.#compactAfter
     this.#logger = options.logger ?? silentLogger
   }
 
@@ -180,11 +186,11 @@ export class Lane {
    * noted facts are appended again. Rejects with the journal's error, and may then be tried again.
    */
   async reopen(): Promise<void> {
-    if (this.#health.status !== 'poisoned' || this.#journal === undefined) return
-    await this.#journal.reopen()
+    if (this.#health.status !== 'poisoned') return
+    await this.#journal?.reopen()
     if (this.health.status === 'closed') return
     this.#health = { status: 'open' }
-    this.#repeatNotes(this.#journal)
+    if (this.#journal !== undefined) this.#repeatNotes(this.#journal)
   }
 
   /** Writes a snapshot of every stream and shortens the journal. Calls while one is running share it. */
@@ -206,12 +212,16 @@ export class Lane {
   }
 
   async #close(): Promise<void> {
-    const { status } = this.#health
     this.#health = { status: 'closed' }
     await this.settled()
     await this.#compaction?.catch(() => {})
     if (this.#journal === undefined) return
-    if (status === 'open') this.#repeatNotes(this.#journal)
+    try {
+      this.#repeatNotes(this.#journal)
+    } catch (cause) {
+      const lost = this.#notesToRepeat.length
+      this.#logger.warn({ lost, cause: messageOf(cause) }, 'facts that nobody awaited did not reach the broken journal')
+    }
     await this.#journal.close()
   }
 
@@ -230,12 +240,22 @@ export class Lane {
   }
 
   #commitInMemory<Result>(staged: Staged<Result>): Promise<Result> {
+    let result: Result
     try {
-      const result = staged.commit()
-      staged.publish?.()
-      return Promise.resolve(result)
+      result = staged.commit()
     } catch (fault) {
       return rejected(this.#poison(toError(fault)))
+    }
+    this.#publish(staged)
+    return Promise.resolve(result)
+  }
+
+  /** The change stands whatever its observers do: one that throws is reported and harms nobody else. */
+  #publish(staged: Staged<unknown>): void {
+    try {
+      staged.publish?.()
+    } catch (cause) {
+      this.#logger.error({ cause: messageOf(cause) }, 'an observer of the lane threw')
     }
   }
 
@@ -269,19 +289,21 @@ export class Lane {
     if (pending.failure !== undefined) throw pending.failure
     this.#pending.delete(pending)
     const { submit } = pending
-    if (submit !== undefined) {
-      try {
-        submit.deferred.resolve(submit.staged.commit())
-        submit.staged.publish?.()
-      } catch (fault) {
-        submit.deferred.reject(this.#poison(toError(fault)))
-      }
-    }
-    if ((this.#journal?.tailLength ?? 0) >= this.#compactAfter && this.#compaction === undefined) {
+    if (submit !== undefined) this.#commit(submit)
+    if ((this.#journal?.tailLength ?? 0) >= this.#compactAt && this.#compaction === undefined) {
       this.compact().catch((cause: unknown) => {
         this.#logger.error({ cause: messageOf(cause) }, 'the snapshot failed; the journal keeps every record')
       })
     }
+  }
+
+  #commit({ staged, deferred }: NonNullable<Pending['submit']>): void {
+    try {
+      deferred.resolve(staged.commit())
+    } catch (fault) {
+      return deferred.reject(this.#poison(toError(fault)))
+    }
+    this.#publish(staged)
   }
 
   /** The first failure settles everything under way at once, so that no retry is validated against doomed decisions. */
@@ -334,18 +356,26 @@ export class Lane {
   }
 
   async #writeSnapshot(journal: Journal): Promise<void> {
-    await journal.compact({ through: this.#appliedThrough(journal), rows: this.#captureStreams() })
-  }
-
-  /** Every stream is captured at this instant; only the writing is lazy. */
-  #captureStreams(): Iterable<JournalRecord> {
-    return envelopes([...this.#streams.values()].map((stream) => [stream.name, stream.capture()]))
+    // A snapshot that fails is not tried again with the very next record.
+    this.#compactAt = journal.tailLength + this.#compactAfter
+    // Every stream is captured at this instant; only the writing is lazy.
+    const captured = [...this.#streams.values()].map((stream) => [stream.name, stream.capture()] as const)
+    let written = 0
+    const rows = envelopes(captured, () => (written += 1))
+    await journal.compact({ through: this.#appliedThrough(journal), rows })
+    this.#compactAt = Math.max(this.#compactAfter, written)
   }
 }
 
-function* envelopes(captured: readonly (readonly [string, Iterable<JsonObject>])[]): Iterable<JournalRecord> {
+function* envelopes(
+  captured: readonly (readonly [string, Iterable<JsonObject>])[],
+  onRow: () => void,
+): Iterable<JournalRecord> {
   for (const [name, rows] of captured) {
-    for (const row of rows) yield [name, row]
+    for (const row of rows) {
+      onRow()
+      yield [name, row]
+    }
   }
 }
 
