@@ -1,10 +1,8 @@
 import { randomFillSync } from 'node:crypto'
 import { InvalidInputError } from './errors.js'
 
-declare const name: unique symbol
-
 /** A `Base` that only its own constructor can make, so that ids of different things do not mix. */
-export type Brand<Base, Name extends string> = Base & { readonly [name]: Name }
+export type Brand<Base, Name extends string> = Base & { readonly '~brand': Name }
 
 /** Makes fresh identifiers; injected so that a test can predict them. */
 export interface IdSource {
