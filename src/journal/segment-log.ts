@@ -141,26 +141,26 @@ export class SegmentLog {
   }
 
   /**
-   * Makes a new segment with room for `bytes` the current one. A failure leaves the current one as it was; an empty
-   * segment may remain, which opening ignores.
+   * Makes a new segment with room for `bytes` the current one. When it cannot be prepared, the current one stays in
+   * use. When its name is in doubt nothing is written until another rotation has ended well: a segment without records
+   * is replaced by one of the same name, and its descriptor would then lead to a file that nobody finds.
    */
   async #rotate(bytes: number, firstSequence: number): Promise<{ current: Current; file: OpenFile }> {
-    const { directory } = this.#options
     const spare = await this.#spares.take(segmentHeaderBytes + bytes, this.#nextSegmentBytes())
-    const path = join(directory, segmentName(firstSequence))
+    const path = join(this.#options.directory, segmentName(firstSequence))
     let file: OpenFile | undefined
     try {
       file = await this.#fileSystem.open(spare.path, 'durable')
       // The mark comes before the name: a segment that can be found is never without one.
       await writeWhole(file, encodeMark('segment', firstSequence), 0)
+      await this.#closeFile()
       await this.#fileSystem.rename(spare.path, path)
-      await this.#fileSystem.syncDirectory(directory)
+      await this.#fileSystem.syncDirectory(this.#options.directory)
     } catch (error) {
       await this.#closeQuietly(file)
       await this.#spares.discard(spare)
       throw error
     }
-    await this.#closeFile()
     if (this.#segments.at(-1)?.firstSequence === firstSequence) this.#segments.pop()
     this.#segments.push({ firstSequence, path })
     const current = { firstSequence, path, capacity: spare.bytes, position: segmentHeaderBytes }

@@ -204,6 +204,27 @@ describe('a segment that cannot be made', () => {
   })
 })
 
+describe('a segment without records that is to be replaced by a larger one of the same name', () => {
+  // Fills a segment to the last bytes: one more record beside it does not fit.
+  const large = 'x'.repeat(65_480)
+
+  beforeEach(async () => {
+    disk.fail({ operation: 'write', path: 'journal-0000000000000002', errno: 'ENOSPC' })
+    expect(await outcomes(journal.append([large]))).toEqual(['journal_not_appended'])
+  })
+
+  it.each([
+    ['renaming fails', { operation: 'rename', errno: 'EIO' }],
+    ['the directory cannot be synced', { operation: 'sync_directory', errno: 'EIO' }],
+  ] as const)('takes no record before it has been replaced when %s', async (_, fault) => {
+    disk.fail(fault)
+    expect(await outcomes(journal.append([large, 'larger']))).toEqual(['journal_not_appended'])
+    await journal.append(['kept'])
+    await journal.append(['too'])
+    expect(await valuesAfterClose()).toEqual(['before', 'kept', 'too'])
+  })
+})
+
 describe('opening on a failing disk', () => {
   beforeEach(() => journal.close())
 

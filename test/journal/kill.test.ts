@@ -4,9 +4,10 @@ import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
 import type { JournalRecord } from '../../src/journal/journal.js'
 import { compileChild, type CompiledChild } from './support/compiled-child.js'
 import { namesIn, temporaryDirectory } from './support/directory.js'
+import { isLong, timeout } from './support/long.js'
 
 /** Kills per directory and directories at once; each kill finds the leftovers of those before it. */
-const kills = process.env['STATEWARD_LONG'] === undefined ? 104 : 2_000
+const kills = isLong ? 2_000 : 104
 const lanes = 2
 
 let writer: CompiledChild
@@ -87,8 +88,6 @@ async function killRepeatedly(lane: number): Promise<{ opened: number; torn: num
 }
 
 describe('kill -9', () => {
-  const timeout = process.env['STATEWARD_LONG'] === undefined ? 60_000 : 3_600_000
-
   it('loses no acknowledged record, keeps groups whole and leaves no gap', { timeout }, async () => {
     const results = await Promise.all(Array.from({ length: lanes }, (_, lane) => killRepeatedly(lane)))
     for (const { opened, torn } of results) {
