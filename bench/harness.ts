@@ -16,7 +16,7 @@ export interface BenchOptions {
   /** Sizes and rounds cut down until the run takes seconds: shows that a bench works, not how fast anything is. */
   readonly quick: boolean
   /** Says on stderr what is being measured now. */
-  progress(line: string): void
+  readonly progress: (line: string) => void
 }
 
 /** One value of a table. */
