@@ -1,5 +1,6 @@
 /** The statecharts of stateward: pure, without I/O or clock reads; open any of them in Stately. */
 export * from './engine.js'
+export * from './idle-wake.js'
 export * from './operation-registry.js'
 export * from './operation-vocabulary.js'
 export * from './operation.js'

@@ -88,6 +88,7 @@ export class Runtime implements AsyncDisposable {
         clock: core.clock,
         deadlines: this.#deadlines,
         logger: core.logger ?? silentLogger,
+        ...(core.inspect !== undefined && { inspect: core.inspect }),
         ...(tracer !== undefined && { tracer }),
       })
     this.#sessions = new Map()

@@ -8,9 +8,13 @@ import { createDeferred } from './base/promises.js'
 import { Execution, type Task } from './execution.js'
 import type { Lane } from './lane/lane.js'
 import {
+  IdleWake,
   OperationRegistry,
+  Turn,
   type CompletionEntry,
   type EpochId,
+  type IdleWakeHost,
+  type Inspect,
   type LostOperation,
   type OperationsHistory,
   type WaitAllResult,
@@ -66,6 +70,7 @@ export interface SessionOptions {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
+  readonly inspect?: Inspect
   readonly tracer?: Tracer
 }
 
@@ -80,6 +85,7 @@ export class Session {
   readonly history: OperationsHistory
   readonly #options: SessionOptions
   readonly #executions = new Map<OperationId, Execution>()
+  readonly #idleWakes = new Set<IdleWake>()
 
   constructor(options: SessionOptions) {
     const { id, history, lane, ids } = options
@@ -160,6 +166,26 @@ export class Session {
     return result
   }
 
+  /** A turn of an agent whose tool calls start operations here. Raises `invalid_input` unless the run id is a UUID. */
+  turn(runId: RunId | string): Turn {
+    const { inspect } = this.#options
+    return new Turn({
+      runId: parseUuid<RunId>(runId, 'run id'),
+      operations: this.operations,
+      ...(inspect !== undefined && { inspect }),
+    })
+  }
+
+  /** Starts a loop that wakes the host when background work has ended; dispose it to stop, closing the session does so too. */
+  wakeWhenIdle(host: IdleWakeHost): IdleWake {
+    const { clock, logger, inspect } = this.#options
+    const { operations } = this
+    const wake = new IdleWake({ operations, host, clock, logger, ...(inspect !== undefined && { inspect }) })
+    this.#idleWakes.add(wake)
+    void wake.stopped.then(() => this.#idleWakes.delete(wake))
+    return wake
+  }
+
   /** Refuses new operations and ends what runs: at once, or after asking it to wind down. */
   async close({
     policy,
@@ -171,6 +197,7 @@ export class Session {
     reason: string
   }): Promise<void> {
     try {
+      this.#stopWaking()
       this.operations.drain()
       if (policy === 'retire') await this.#windDown(graceMs)
       await this.operations.terminateOwner(reason)
@@ -182,11 +209,17 @@ export class Session {
 
   /** Lets go of everything without a durable trace: watches and handles reject, actors stop. */
   dispose(): void {
+    this.#stopWaking()
     this.operations.dispose()
     for (const execution of this.#executions.values()) {
       execution.abandon(new StatewardError('channel_closed', 'the session was closed before the operation ended', {}))
     }
     this.#executions.clear()
+  }
+
+  /** What the closing itself ends must wake nobody. */
+  #stopWaking(): void {
+    for (const wake of this.#idleWakes) wake[Symbol.dispose]()
   }
 
   async #windDown(graceMs: number): Promise<void> {

@@ -3,6 +3,7 @@ import type {
   OperationAction,
   OperationId,
   OperationStatus,
+  RunId,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 
@@ -40,6 +41,25 @@ export class WatchError extends StatewardError<'channel_closed', { readonly id: 
 
   constructor(id: OperationId) {
     super('channel_closed', 'operation completion channel closed without an authorized terminal outcome', { id })
+  }
+}
+
+/** What a turn was asked, and where it stood. */
+export interface TurnRefusal {
+  readonly runId: RunId
+  /** Event of the turn chart. */
+  readonly event: string
+  /** State of the turn chart. */
+  readonly state: string
+}
+
+/** Raised with code `turn_refused` when a turn does not take an event where it stands; the turn stays as it is. */
+export class TurnRefusedError extends StatewardError<'turn_refused', TurnRefusal> {
+  override readonly name = 'TurnRefusedError'
+
+  constructor(refusal: TurnRefusal) {
+    const { runId, event, state } = refusal
+    super('turn_refused', `turn ${runId} is ${state} and does not take ${event}`, refusal)
   }
 }
 

@@ -8,10 +8,27 @@ export {
   type ObservedStatus,
   type PublicResultClass,
 } from './classification.js'
+export type { CompletionAuthority } from './completions.js'
 export type { CoreOptions, Inspect } from './core.js'
-export { OperationError, WatchError, type OperationErrorCode, type OperationErrorData } from './errors.js'
+export {
+  OperationError,
+  TurnRefusedError,
+  WatchError,
+  type OperationErrorCode,
+  type OperationErrorData,
+  type TurnRefusal,
+} from './errors.js'
+export { IdleWake, type ContinuationInput, type IdleWakeHost, type IdleWakeOptions } from './idle-wake.js'
 export type { RegistryLimits } from './records.js'
 export { OperationRegistry, type RegistryObserver } from './registry.js'
+export {
+  TurnBoundary,
+  type BackgroundNotice,
+  type BoundaryDelivery,
+  type Enrichment,
+  type TurnBoundaryOptions,
+} from './turn-boundary.js'
+export { Turn, type TurnOptions, type TurnState } from './turn.js'
 export * from './types.js'
 export { WaitAll } from './wait-all.js'
 export type { WireOperationsSnapshot } from './wire.js'

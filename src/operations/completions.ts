@@ -1,0 +1,26 @@
+import { FeedGapError, type FeedBatch } from '../base/feed.js'
+import type { OperationRegistry } from './registry.js'
+import type { CompletionEntry } from './types.js'
+
+/** What a consumer of completions needs of a registry: the rows, their classes and the cursors. */
+export type CompletionAuthority = Pick<
+  OperationRegistry,
+  'completionFeed' | 'completionCursor' | 'advanceCompletionCursor' | 'classifyCompletionWake'
+>
+
+/** Rows after a cursor, and those of them that are worth waking for. */
+export interface CompletionBatch extends FeedBatch<CompletionEntry> {
+  readonly wakes: readonly CompletionEntry[]
+}
+
+/** Reads the feed once. Throws `feed_gap` instead of skipping rows nobody saw (spec operations 5.2). */
+export function completionsAfter(operations: CompletionAuthority, cursor: number): CompletionBatch {
+  const feed = operations.completionFeed()
+  const gap = feed.gapAfter(cursor)
+  if (gap !== undefined) throw new FeedGapError(gap)
+  const batch = feed.since(cursor)
+  const wakes = batch.entries.filter(
+    ({ operationId, kind }) => operations.classifyCompletionWake(operationId, kind) === 'wake',
+  )
+  return { ...batch, wakes }
+}

@@ -1,0 +1,147 @@
+import { createActor, fromPromise } from 'xstate'
+import { feedAdvance } from '../../actors/feed-advance.js'
+import { systemClock, type Clock } from '../base/clock.js'
+import { messageOf } from '../base/errors.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { createDeferred } from '../base/promises.js'
+import {
+  idleWakeMachine,
+  type FeedSurvey,
+  type IdleWakeActor,
+  type IdleWakeCursors,
+  type IdleWakeStop,
+} from '../../machines/idle-wake.js'
+import { completionsAfter, type CompletionAuthority } from './completions.js'
+import type { Inspect } from './core.js'
+
+/** The one input that an idle runtime is woken with (spec operations 5.5). */
+export interface ContinuationInput {
+  readonly origin: 'system'
+  readonly durability: 'derived'
+  readonly visibleInTranscript: false
+  readonly visibleToOperator: false
+  readonly handling: 'steer'
+  readonly reason: 'detached_background_op_completed'
+  /** The completion it reaches up to. A continuation that a crash repeats carries the same number or a higher one. */
+  readonly throughSeq: number
+}
+
+/** What the loop asks of the runtime it wakes. */
+export interface IdleWakeHost {
+  /** Whether a run may start now and nothing unfinished is queued. */
+  isQuiescent(): boolean
+  /** Queues the continuation; false, or an error, refuses it, and it is offered again later. */
+  inject(input: ContinuationInput): boolean | Promise<boolean>
+  /** Called once the cursors have moved; resolves when the queue is empty. For hosts that do not do so by themselves. */
+  processQueue?(): void | Promise<void>
+  /** Whether the runtime is still this loop's; when it is not, the loop ends and moves no cursor. Always, when absent. */
+  ownsRuntime?(): boolean
+}
+
+/** What an idle-wake loop is made of. */
+export interface IdleWakeOptions {
+  readonly operations: CompletionAuthority
+  readonly host: IdleWakeHost
+  readonly clock?: Clock
+  readonly logger?: Logger
+  readonly inspect?: Inspect
+}
+
+/**
+ * Wakes an idle runtime when background work has ended: one continuation for all completions since the
+ * last one. Rows that the turn has shown already wake nobody (spec operations 5.5, 5.6, B D13).
+ *
+ * Delivery is at least once, because cursors become durable in the background: a host that must not run
+ * twice for the same completions remembers `throughSeq`.
+ */
+export class IdleWake implements Disposable {
+  /** The loop itself, to look at. */
+  readonly actor: IdleWakeActor
+  readonly #stopped = createDeferred<IdleWakeStop>()
+
+  /** Starts the loop. Raises `internal` when the registry cannot say where the loop stood. */
+  constructor({ operations, host, clock = systemClock, logger = silentLogger, inspect }: IdleWakeOptions) {
+    const machine = idleWakeMachine.provide({
+      actors: {
+        advance: feedAdvance(operations.completionFeed()),
+        survey: fromPromise(async ({ input: { after } }) => survey(operations, after)),
+        inject: fromPromise(async ({ input: { watermark } }) => host.inject(continuationThrough(watermark))),
+        moveCursors: fromPromise(async ({ input }) => moveCursors(operations, input)),
+        processQueue: fromPromise(async () => host.processQueue?.()),
+      },
+      guards: {
+        ownershipIsLost: () => host.ownsRuntime?.() === false,
+        isQuiescent: () => host.isQuiescent(),
+      },
+      actions: {
+        reportHold: ({ context: { hold } }, reason) => {
+          if (hold?.warned.includes(reason) === true) return
+          logger.warn({ reason }, 'a completion waits until the runtime can be woken')
+        },
+        reportFailure: (_, { cause }) => logger.error({ cause: messageOf(cause) }, 'the runtime could not be woken'),
+      },
+    })
+    const input = {
+      observed: operations.completionCursor('runtime_observed'),
+      injected: operations.completionCursor('runtime_injected'),
+    }
+    this.actor = createActor(machine, { id: 'idle-wake', input, clock, ...(inspect !== undefined && { inspect }) })
+    const end = (stop: IdleWakeStop): void => {
+      if (stop.reason !== 'asked') logger.error(fieldsOf(stop), 'idle wake has stopped')
+      this.#stopped.resolve(stop)
+    }
+    this.actor.subscribe({
+      complete: () => end(this.actor.getSnapshot().output ?? { reason: 'asked' }),
+      error: (cause) => end({ reason: 'fault', cause }),
+    })
+    this.actor.start()
+  }
+
+  /** Resolves with why the loop has ended. */
+  get stopped(): Promise<IdleWakeStop> {
+    return this.#stopped.promise
+  }
+
+  /** Tells the loop that the executor did something: what it holds is looked at again now. */
+  queueDrained(): void {
+    this.actor.send({ type: 'queue_drained' })
+  }
+
+  /** Ends the loop; no timer and no waiter stay behind. What it has not delivered stays visible to the next loop. */
+  [Symbol.dispose](): void {
+    this.actor.send({ type: 'stop' })
+  }
+}
+
+function survey(operations: CompletionAuthority, after: number): FeedSurvey {
+  // What the turn has shown needs no wake (B D13), not even when retention has dropped it since.
+  const seen = Math.max(after, operations.completionCursor('agent_applied'))
+  const { wakes, watermark } = completionsAfter(operations, seen)
+  return { watermark, candidates: wakes.map(({ seq }) => seq) }
+}
+
+function moveCursors(
+  operations: CompletionAuthority,
+  { injected, observed }: Partial<IdleWakeCursors>,
+): IdleWakeCursors {
+  const move = (consumer: 'runtime_injected' | 'runtime_observed', cursor: number | undefined): number =>
+    cursor === undefined ? operations.completionCursor(consumer) : operations.advanceCompletionCursor(consumer, cursor)
+  // Injected first: what was injected is never offered again, what was only observed may be.
+  return { injected: move('runtime_injected', injected), observed: move('runtime_observed', observed) }
+}
+
+function continuationThrough(throughSeq: number): ContinuationInput {
+  return {
+    origin: 'system',
+    durability: 'derived',
+    visibleInTranscript: false,
+    visibleToOperator: false,
+    handling: 'steer',
+    reason: 'detached_background_op_completed',
+    throughSeq,
+  }
+}
+
+function fieldsOf(stop: IdleWakeStop): object {
+  return 'cause' in stop ? { reason: stop.reason, cause: messageOf(stop.cause) } : stop
+}

@@ -1,0 +1,95 @@
+import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
+import { completionsAfter, type CompletionAuthority } from './completions.js'
+import type { CompletionEntry } from './types.js'
+
+/** What the model is told of one completion. */
+export interface BackgroundNotice {
+  /** Place in the completion order; a notice delivered twice carries the same. */
+  readonly seq: number
+  readonly operationId: OperationId
+  readonly displayName: string
+  /** How it ended. */
+  readonly status: OperationOutcome['type']
+  /** The operation's own id unless the enrichment knew better. */
+  readonly jobId: string
+  readonly detail: string
+}
+
+/** What a host knows of a completion besides its row; `busy` means: ask again later. */
+export type Enrichment =
+  | { readonly answer: 'found'; readonly jobId: string; readonly detail: string }
+  | { readonly answer: 'missing' }
+  | { readonly answer: 'busy' }
+
+/** What came of one delivery. */
+export type BoundaryDelivery =
+  | { readonly type: 'delivered'; readonly notices: readonly BackgroundNotice[] }
+  /** Nothing was shown and no cursor moved: this operation's enrichment is busy. */
+  | { readonly type: 'deferred'; readonly operationId: OperationId }
+
+/** What a turn boundary is made of. */
+export interface TurnBoundaryOptions {
+  readonly operations: CompletionAuthority
+  /** Puts these notices in place of the earlier background notices, in one edit. */
+  readonly edit: (notices: readonly BackgroundNotice[]) => void | Promise<void>
+  readonly enrich?: (entry: CompletionEntry) => Enrichment | Promise<Enrichment>
+  /** Called once per notice, after the cursor has moved. */
+  readonly onDelivered?: (notice: BackgroundNotice) => void
+}
+
+/**
+ * Shows a turn what has completed in the background since the last time (spec operations 5.4).
+ *
+ * Delivery is at least once: after a failed edit, or a crash before the cursor was durable, the same
+ * notices come again, and since an edit replaces the notices before it, repeating one does no harm.
+ */
+export class TurnBoundary {
+  readonly #options: TurnBoundaryOptions
+  #cursor: number
+  #delivery: Promise<BoundaryDelivery> | undefined
+
+  /** Raises `internal` when the registry cannot say where the turn stands. */
+  constructor(options: TurnBoundaryOptions) {
+    this.#options = options
+    this.#cursor = options.operations.completionCursor('agent_applied')
+  }
+
+  /**
+   * Delivers what is new: edit, then cursor, then events. Calls while one is under way share it.
+   *
+   * Rejects with what `edit` or `enrich` threw, with `feed_gap` when completions were dropped that nobody saw, and with
+   * `internal`; the cursor has not moved then. To go on after a gap, look at the operations themselves and advance
+   * `agent_applied` to its `droppedThrough`.
+   */
+  deliver(): Promise<BoundaryDelivery> {
+    this.#delivery ??= this.#deliver().finally(() => {
+      this.#delivery = undefined
+    })
+    return this.#delivery
+  }
+
+  async #deliver(): Promise<BoundaryDelivery> {
+    const { operations, edit, onDelivered } = this.#options
+    this.#cursor = Math.max(this.#cursor, operations.completionCursor('agent_applied'))
+    const { wakes, watermark } = completionsAfter(operations, this.#cursor)
+    const notices: BackgroundNotice[] = []
+    for (const entry of wakes) {
+      const notice = await this.#noticeOf(entry)
+      if (notice === undefined) return { type: 'deferred', operationId: entry.operationId }
+      notices.push(notice)
+    }
+    if (notices.length > 0) await edit(notices)
+    if (watermark > this.#cursor) this.#cursor = operations.advanceCompletionCursor('agent_applied', watermark)
+    for (const notice of notices) onDelivered?.(notice)
+    return { type: 'delivered', notices }
+  }
+
+  /** Nothing while the enrichment is busy. */
+  async #noticeOf(entry: CompletionEntry): Promise<BackgroundNotice | undefined> {
+    const { seq, operationId, displayName, outcome } = entry
+    const enrichment = (await this.#options.enrich?.(entry)) ?? { answer: 'missing' }
+    if (enrichment.answer === 'busy') return undefined
+    const { jobId, detail } = enrichment.answer === 'found' ? enrichment : { jobId: operationId, detail: '' }
+    return { seq, operationId, displayName, status: outcome.type, jobId, detail }
+  }
+}

@@ -1,0 +1,153 @@
+import { createActor } from 'xstate'
+import { messageOf } from '../base/errors.js'
+import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
+import { precompiled } from '../../machines/precompiled.js'
+import { turnMachine, type AsyncOperationRef, type TurnActor, type TurnEvent } from '../../machines/turn.js'
+import type { Inspect } from './core.js'
+import { OperationError, TurnRefusedError } from './errors.js'
+import type { OperationRegistry } from './registry.js'
+import type { BoundaryDelivery, TurnBoundary } from './turn-boundary.js'
+import type { WaitedOutcome } from './types.js'
+import type { WaitAll } from './wait-all.js'
+
+const machine = precompiled(turnMachine)
+
+/** What a turn is made of. */
+export interface TurnOptions {
+  readonly runId: RunId
+  /** Absent in a host without background operations; waiting for one then fails the turn. */
+  readonly operations?: Pick<OperationRegistry, 'waitAll' | 'acknowledgeObligation'>
+  readonly inspect?: Inspect
+}
+
+/** Where a turn stands. */
+export type TurnState = ReturnType<TurnActor['getSnapshot']>['value']
+
+/**
+ * One turn of an agent as far as background operations matter to it (spec operations 6.7): it waits for
+ * what its tool calls started, takes the obligation of that wait, and comes to the boundary before the
+ * next call of the model. A fault on the way fails the turn, once, before the caller learns of it.
+ */
+export class Turn implements Disposable {
+  readonly runId: RunId
+  /** The turn's chart, to look at. */
+  readonly actor: TurnActor
+  readonly #operations: TurnOptions['operations']
+  #wait: WaitAll | undefined
+
+  constructor({ runId, operations, inspect }: TurnOptions) {
+    this.runId = runId
+    this.#operations = operations
+    this.actor = createActor(machine, { id: 'turn', input: { runId }, ...(inspect !== undefined && { inspect }) })
+    this.actor.start()
+  }
+
+  get state(): TurnState {
+    return this.actor.getSnapshot().value
+  }
+
+  /** Operations that the present tool calls started, detached ones included. */
+  get pendingOperations(): readonly AsyncOperationRef[] {
+    return this.actor.getSnapshot().context.pendingOperations
+  }
+
+  /** Operations the turn waits for, each once. */
+  get barrierIds(): readonly OperationId[] {
+    return this.actor.getSnapshot().context.barrierIds
+  }
+
+  /** Why the turn failed, if it did. */
+  get failure(): string | undefined {
+    return this.actor.getSnapshot().context.failure
+  }
+
+  /**
+   * Registers what the tool calls started, waits for those under the `barrier` policy and resolves with their outcomes in
+   * the order of the refs; the turn then stands at its boundary. Detached ones are recorded, never awaited.
+   *
+   * Rejects with `turn_refused` when it is not the moment, and the turn stays as it is. Any other rejection has failed the
+   * turn: the errors of `waitAll`, the signal's reason, `unsupported` without a registry.
+   */
+  async awaitOperations(
+    refs: readonly AsyncOperationRef[],
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<readonly WaitedOutcome[]> {
+    const { runId } = this
+    const register: TurnEvent = { type: 'register_pending_operations', runId, refs }
+    if (this.#wait !== undefined) throw this.#refusal(register)
+    this.#send(register)
+    try {
+      const outcomes = this.barrierIds.length === 0 ? [] : await this.#waitForBarrier(signal)
+      this.#send({ type: 'tool_calls_resolved', runId })
+      return outcomes
+    } catch (fault) {
+      this.fail(messageOf(fault))
+      throw fault
+    }
+  }
+
+  /**
+   * Shows what completed in the background, if a boundary is given, and lets the turn go on to the model. A delivery that
+   * was deferred, or that failed, leaves the turn at its boundary: call again, or fail the turn.
+   *
+   * Rejects with `turn_refused` when the turn is not at its boundary, and with the errors of {@link TurnBoundary.deliver}.
+   */
+  async drainBoundary(boundary?: Pick<TurnBoundary, 'deliver'>): Promise<BoundaryDelivery> {
+    const drained: TurnEvent = { type: 'boundary_drained', runId: this.runId }
+    this.#check(drained)
+    const delivery = (await boundary?.deliver()) ?? { type: 'delivered', notices: [] }
+    if (delivery.type === 'delivered') this.#send(drained)
+    return delivery
+  }
+
+  /** The model has answered without further tool calls. Raises `turn_refused` unless it was its turn to. */
+  finish(): void {
+    this.#send({ type: 'finish', runId: this.runId })
+  }
+
+  /** Ends the turn as failed and gives up its wait; changes nothing once it has ended. */
+  fail(reason: string): void {
+    this.actor.send({ type: 'fail', runId: this.runId, reason })
+    this.#wait?.[Symbol.dispose]()
+  }
+
+  /** Fails a turn that has not ended. */
+  [Symbol.dispose](): void {
+    this.fail('the turn was abandoned')
+  }
+
+  async #waitForBarrier(signal: AbortSignal | undefined): Promise<readonly WaitedOutcome[]> {
+    const operations = this.#operations
+    if (operations === undefined) {
+      throw new OperationError('unsupported', 'operation not supported: wait_all', { method: 'wait_all' })
+    }
+    const wait = operations.waitAll(this.runId, this.barrierIds, { ...(signal !== undefined && { signal }) })
+    this.#wait = wait
+    try {
+      const { outcomes, satisfied } = await wait
+      try {
+        const { runId, operationIds } = satisfied
+        this.#send({ type: 'operations_barrier_satisfied', runId, operationIds })
+      } finally {
+        // Taken, or failed over: either way nothing is owed any more.
+        operations.acknowledgeObligation(satisfied)
+      }
+      return outcomes
+    } finally {
+      this.#wait = undefined
+    }
+  }
+
+  #send(event: TurnEvent): void {
+    this.#check(event)
+    this.actor.send(event)
+  }
+
+  #check(event: TurnEvent): void {
+    if (!this.actor.getSnapshot().can(event)) throw this.#refusal(event)
+  }
+
+  #refusal({ type }: TurnEvent): TurnRefusedError {
+    return new TurnRefusedError({ runId: this.runId, event: type, state: this.state })
+  }
+}
