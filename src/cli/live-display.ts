@@ -94,7 +94,9 @@ export class LiveDisplay implements Disposable {
 
   #block(): string[] {
     if (this.#rows.size === 0) return []
-    const { columns = 80, rows = 24 } = this.#target
+    // A terminal that does not know its size says 0.
+    const columns = this.#target.columns || 80
+    const rows = this.#target.rows || 24
     const room = Math.max(1, rows - 2)
     const names = [...this.#rows.keys()]
     const width = Math.max(...names.map((name) => name.length))

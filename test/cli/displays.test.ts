@@ -104,6 +104,13 @@ describe('the live display', () => {
     expect(terminal.widest).toBe(39)
   })
 
+  it('takes a terminal that does not know its size for an ordinary one', () => {
+    const { clock, terminal, display } = live(0, 0)
+    display.show(started('one'))
+    clock.advance(100)
+    expect(terminal.screen[0]).toBe('one  100 ms')
+  })
+
   it('never draws more than the terminal is high', () => {
     const { clock, terminal, display } = live(60, 5)
     for (let index = 0; index < 20; index += 1) display.show(started(`tool-${index}`))

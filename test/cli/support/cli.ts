@@ -72,9 +72,24 @@ export class Workspace implements AsyncDisposable {
     await writeFile(this.path('plan.json'), JSON.stringify({ name: 'demo', ...more, tools }))
   }
 
+  async write(name: string, text = ''): Promise<void> {
+    await writeFile(this.path(name), text)
+  }
+
   start(...args: readonly string[]): CliRun {
-    const options = { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] }
-    const run = new CliRun(spawn(process.execPath, [this.#main, ...args], options))
+    return this.#spawn(process.execPath, [this.#main, ...args])
+  }
+
+  /** Runs the command line on a terminal of its own; what the terminal gets is the run's `stdout`. */
+  startOnTerminal(...args: readonly string[]): CliRun {
+    const command = [process.execPath, this.#main, ...args].map((word) => `'${word}'`).join(' ')
+    return this.#spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { TERM: 'xterm-256color' })
+  }
+
+  #spawn(command: string, args: readonly string[], variables: NodeJS.ProcessEnv = {}): CliRun {
+    const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
+    const { NO_COLOR: _, FORCE_COLOR: __, ...env } = { ...process.env, ...variables }
+    const run = new CliRun(spawn(command, args, { cwd: this.folder, env, stdio }))
     this.#runs.push(run)
     return run
   }

@@ -1,0 +1,132 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { loadPlan } from '../../src/cli/plan-file.js'
+import type { RunEvent } from '../../src/cli/run-events.js'
+import { runPlan } from '../../src/cli/run-plan.js'
+import { SimulatedClock } from '../../src/testing/simulated-clock.js'
+import { expectGone } from '../support/processes.js'
+import { statuses, tool, Workspace } from './support/cli.js'
+
+const root = join(import.meta.dirname, '..', '..')
+
+let work: Workspace
+beforeEach(async () => {
+  work = await Workspace.create()
+})
+afterEach(() => work[Symbol.asyncDispose]())
+
+describe('running a plan', () => {
+  it('kills what has not ended when the grace period is over', async () => {
+    await work.plan([
+      tool('stubborn', `trap '' TERM; sleep 600 & echo "pid $!"; wait; sleep 600`, {
+        progress: { pattern: '^(?<message>pid.*)$' },
+      }),
+    ])
+    const clock = new SimulatedClock()
+    const retire = new AbortController()
+    const events: RunEvent[] = []
+    const report = await runPlan(await loadPlan(work.path('plan.json')), {
+      dataDir: work.path('data'),
+      clock,
+      graceMs: 2000,
+      retire: retire.signal,
+      onEvent: (event) => {
+        events.push(event)
+        if (event.type !== 'progress') return
+        retire.abort()
+        clock.advance(1999)
+        expect(events.at(-1)).toEqual({ type: 'stopping', how: 'retire' })
+        clock.advance(1)
+      },
+    })
+    expect(events.map(({ type }) => type)).toEqual(['opened', 'started', 'progress', 'stopping', 'stopping', 'ended'])
+    expect(report.exitCode).toBe(1)
+    expect(report.tools).toMatchObject([
+      { status: 'interrupted', reason: 'interrupted', process: { signal: 'SIGKILL' } },
+    ])
+    const progress = events.find(({ type }) => type === 'progress') as Extract<RunEvent, { type: 'progress' }>
+    await expectGone(Number(progress.message?.split(' ')[1]))
+    expect(clock.pendingTimeouts).toBe(0)
+  })
+
+  it('tells progress as a message and a fraction', async () => {
+    const script = 'echo "at 5% begun"; echo nothing; echo "at 250% more"; echo "at x% odd"'
+    await work.plan([tool('copy', script, { progress: { pattern: '^at (?<percent>.*)% (?<message>.*)$' } })])
+    const told: RunEvent[] = []
+    await runPlan(await loadPlan(work.path('plan.json')), {
+      dataDir: work.path('data'),
+      onEvent: (event) => event.type === 'progress' && told.push(event),
+    })
+    expect(told).toEqual([
+      { type: 'progress', tool: 'copy', message: 'begun', percent: 0.05 },
+      { type: 'progress', tool: 'copy', message: 'more', percent: 1 },
+      { type: 'progress', tool: 'copy', message: 'odd' },
+    ])
+  })
+
+  it('has the start of an operation on disk before its process exists', async () => {
+    const isOnDisk = 'grep -aq "operation_started[^}]*$STATEWARD_OPERATION_ID" data/journal/journal-*'
+    await work.plan(Array.from({ length: 12 }, (_, index) => tool(`t${index}`, isOnDisk)))
+    const report = await runPlan(await loadPlan(work.path('plan.json')), { dataDir: work.path('data') })
+    expect(report.tools.filter(({ status }) => status !== 'as_expected')).toEqual([])
+  })
+
+  it('starts nothing when it is stopped before it begins', async () => {
+    await work.plan([tool('a', 'echo ran >> log')])
+    const file = await loadPlan(work.path('plan.json'))
+    const report = await runPlan(file, { dataDir: work.path('data'), retire: AbortSignal.abort() })
+    expect([report.exitCode, statuses(report)]).toEqual([1, { a: 'not_started' }])
+    expect(await work.log()).toEqual([])
+  })
+
+  it('leaves neither timers nor listeners behind', async () => {
+    await work.plan([tool('a', 'exit 0', { timeoutMs: 5000 })])
+    const clock = new SimulatedClock()
+    const before = process.listenerCount('exit')
+    await runPlan(await loadPlan(work.path('plan.json')), { dataDir: work.path('data'), clock })
+    expect([clock.pendingTimeouts, process.listenerCount('exit')]).toEqual([0, before])
+  })
+})
+
+describe('the plan of this repository', () => {
+  it('ends with 0 in a bare copy of the sources', async () => {
+    const copy = await mkdtemp(join(tmpdir(), 'stateward-copy-'))
+    try {
+      for (const name of ['machines', 'actors', 'src', 'examples', 'CHANGELOG.md', 'package-lock.json']) {
+        await cp(join(root, name), join(copy, name), { recursive: true })
+      }
+      const { exitCode, stdout, stderr } = await work.start('run', join(copy, 'examples/plans/repository.json')).ended
+      expect([exitCode, stderr]).toEqual([0, expect.stringContaining('6 tools to run')])
+      expect(stdout).toMatch(/\n6 of 6 tools ended as the plan expects\n$/)
+      const sums = await readFile(join(copy, '.stateward/output/sha256.txt'), 'utf8')
+      expect(sums.split('\n').length).toBeGreaterThan(50)
+      execFileSync('sha256sum', ['--check', '--quiet', '.stateward/output/sha256.txt'], { cwd: copy })
+      expect(existsSync(join(copy, '.stateward/output/sources.tar.gz'))).toBe(true)
+    } finally {
+      await rm(copy, { recursive: true })
+    }
+  })
+})
+
+describe('on a terminal', () => {
+  it.runIf(process.platform === 'linux' && existsSync('/usr/bin/script'))(
+    'redraws what is running, in colour',
+    async () => {
+      await work.plan([
+        tool('copy', 'echo "100% done" >&2; while [ ! -e go ]; do sleep 0.01; done', {
+          progress: { pattern: '(?<message>done)' },
+        }),
+      ])
+      const run = work.startOnTerminal('run', 'plan.json')
+      const screen = (): string => run.stdout.replaceAll('\u001B[', '<')
+      await expect.poll(screen, { interval: 5, timeout: 5000 }).toMatch(/<2F<0Jcopy {2}.* done\r\n/)
+      await work.write('go')
+      expect((await run.ended).exitCode).toBe(0)
+      expect(screen()).toContain('<32m1 of 1 tool ended as the plan expects<39m\r\n')
+    },
+  )
+})
