@@ -9,6 +9,7 @@ import {
   type FeedSurvey,
   type IdleWakeActor,
   type IdleWakeCursors,
+  type IdleWakeEvent,
   type IdleWakeStop,
 } from '../../machines/idle-wake.js'
 import { completionsAfter, type CompletionAuthority } from './completions.js'
@@ -104,12 +105,16 @@ export class IdleWake implements Disposable {
 
   /** Tells the loop that the executor did something: what it holds is looked at again now. */
   queueDrained(): void {
-    this.actor.send({ type: 'queue_drained' })
+    this.#send({ type: 'queue_drained' })
   }
 
   /** Ends the loop; no timer and no waiter stay behind. What it has not delivered stays visible to the next loop. */
   [Symbol.dispose](): void {
-    this.actor.send({ type: 'stop' })
+    this.#send({ type: 'stop' })
+  }
+
+  #send(event: IdleWakeEvent): void {
+    if (this.actor.getSnapshot().status === 'active') this.actor.send(event)
   }
 }
 

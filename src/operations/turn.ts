@@ -107,7 +107,8 @@ export class Turn implements Disposable {
 
   /** Ends the turn as failed and gives up its wait; changes nothing once it has ended. */
   fail(reason: string): void {
-    this.actor.send({ type: 'fail', runId: this.runId, reason })
+    const fail: TurnEvent = { type: 'fail', runId: this.runId, reason }
+    if (this.actor.getSnapshot().can(fail)) this.actor.send(fail)
     this.#wait?.[Symbol.dispose]()
   }
 
