@@ -1,11 +1,11 @@
 import type { Span } from '@opentelemetry/api'
 import type { Clock } from './base/clock.js'
 import type { Deadline, DeadlineQueue } from './base/deadline-queue.js'
-import { messageOf, StatewardError } from './base/errors.js'
+import { InvalidInputError, messageOf, StatewardError } from './base/errors.js'
 import type { Logger } from './base/logger.js'
 import { createDeferred } from './base/promises.js'
 import type { OperationRegistry } from './operations/index.js'
-import { endOperationSpan } from './tracing.js'
+import { abandonOperationSpan, endOperationSpan } from './tracing.js'
 import type { OperationId, OperationOutcome } from '../machines/operation-vocabulary.js'
 
 /** What a task is given. */
@@ -17,7 +17,7 @@ export interface TaskContext {
   readonly retiring: AbortSignal
   /** Reports progress; `percent` is a fraction from 0 to 1. */
   readonly progress: (message: string, percent?: number) => void
-  /** Adds to the tokens that the result will account for. */
+  /** Adds to the tokens that the result will account for. Throws `invalid_input` unless it is a whole number from 0. */
   readonly useTokens: (count: number) => void
 }
 
@@ -49,9 +49,12 @@ export interface ExecutionOptions {
 const firstRetryDelay = 100
 const longestRetryDelay = 5000
 
+/** How the task, or its deadline, ends the operation. */
+type End = Extract<OperationOutcome, { type: 'completed' | 'failed' }>
+
 /**
- * One task behind one operation. The task's result ends the operation once; when the journal cannot
- * take the end, it is offered again until it can, so that no completion is lost to a full disk.
+ * One task behind one operation. The first of its result and its deadline ends the operation; when the
+ * journal cannot take the end, it is offered again until it can, so that no completion is lost to a full disk.
  */
 export class Execution {
   readonly #options: ExecutionOptions
@@ -61,6 +64,8 @@ export class Execution {
   #deadline: Deadline | undefined
   #retry: Deadline | undefined
   #isTaskRunning = false
+  #isOver = false
+  #isOffered = false
   #tokensUsed = 0
 
   constructor(options: ExecutionOptions) {
@@ -72,30 +77,20 @@ export class Execution {
     return this.#ended.promise
   }
 
-  /** Starts the task of a registered operation. */
+  /** Starts the task of a registered operation, in a later microtask. */
   async run(task: Task, deadlineMs: number | undefined): Promise<void> {
-    const { id, operations, clock, deadlines } = this.#options
+    const { id, operations, deadlines } = this.#options
     try {
       await operations.provisioningSucceeded(id)
-    } catch {
-      // It was ended before it could start; whoever ended it has settled the outcome.
-      return
+    } catch (refusal) {
+      return this.#onRefused(refusal)
     }
+    if (this.#isOver) return
     if (deadlineMs !== undefined) {
-      this.#deadline = deadlines.after(deadlineMs, () => this.#offer(`deadline of ${deadlineMs} ms exceeded`))
+      const error = `deadline of ${deadlineMs} ms exceeded`
+      this.#deadline = deadlines.after(deadlineMs, () => this.#offer({ type: 'failed', error }))
     }
-    const startedAt = clock.monotonicNow()
-    this.#isTaskRunning = true
-    let end: OperationOutcome
-    try {
-      const content = contentOf(await task(this.#context()))
-      const durationMs = Math.max(0, Math.trunc(clock.monotonicNow() - startedAt))
-      end = { type: 'completed', result: { id, content, isError: false, durationMs, tokensUsed: this.#tokensUsed } }
-    } catch (thrown) {
-      end = { type: 'failed', error: messageOf(thrown) }
-    }
-    this.#isTaskRunning = false
-    this.#offer(end)
+    this.#offer(await this.#endOf(task))
   }
 
   /** The operation is asked to wind down. */
@@ -107,16 +102,32 @@ export class Execution {
   end(outcome: OperationOutcome): void {
     this.#release()
     this.#ended.resolve(outcome)
-    if (this.#options.span !== undefined) endOperationSpan(this.#options.span, outcome)
     if (this.#isTaskRunning) this.#abort.abort(new OperationEndedError(this.#options.id, outcome))
+    if (this.#options.span !== undefined) endOperationSpan(this.#options.span, outcome)
   }
 
   /** The operation will have no outcome here. */
   abandon(reason: unknown): void {
+    if (this.#isOver) return
     this.#release()
     this.#ended.reject(reason)
-    this.#options.span?.end()
     this.#abort.abort(reason)
+    if (this.#options.span !== undefined) abandonOperationSpan(this.#options.span, messageOf(reason))
+  }
+
+  async #endOf(task: Task): Promise<End> {
+    const { id, clock } = this.#options
+    const startedAt = clock.monotonicNow()
+    this.#isTaskRunning = true
+    try {
+      const content = contentOf(await task(this.#context()))
+      const durationMs = Math.max(0, Math.trunc(clock.monotonicNow() - startedAt))
+      return { type: 'completed', result: { id, content, isError: false, durationMs, tokensUsed: this.#tokensUsed } }
+    } catch (thrown) {
+      return { type: 'failed', error: messageOf(thrown) }
+    } finally {
+      this.#isTaskRunning = false
+    }
   }
 
   #context(): TaskContext {
@@ -130,27 +141,50 @@ export class Execution {
         operations.reportProgress(id, { message, ...(percent !== undefined && { percent }) }).catch(() => {})
       },
       useTokens: (count) => {
-        this.#tokensUsed += count
+        const total = this.#tokensUsed + count
+        if (!(count >= 0) || !Number.isSafeInteger(total)) {
+          throw new InvalidInputError({
+            subject: 'token count',
+            field: '$',
+            reason: `not a whole number from 0: ${count}`,
+          })
+        }
+        this.#tokensUsed = total
       },
     }
   }
 
-  #offer(end: OperationOutcome | string, delay = firstRetryDelay): void {
+  #offer(end: End): void {
+    if (this.#isOffered) return
+    this.#isOffered = true
+    this.#submit(end, firstRetryDelay)
+  }
+
+  #submit(end: End, delay: number): void {
+    if (this.#isOver) return
     const { id, operations, deadlines, logger } = this.#options
-    const outcome: OperationOutcome = typeof end === 'string' ? { type: 'failed', error: end } : end
-    const offered =
-      outcome.type === 'completed'
-        ? operations.completeOperation(id, outcome.result)
-        : operations.failOperation(id, outcome.type === 'failed' ? outcome.error : outcome.type)
-    offered.catch((cause: unknown) => {
-      if (isTooLarge(cause)) return this.#offer(`the result does not fit the journal: ${messageOf(cause)}`)
-      if (!isLaneFailure(cause)) return
+    const submitted =
+      end.type === 'completed' ? operations.completeOperation(id, end.result) : operations.failOperation(id, end.error)
+    submitted.catch((cause: unknown) => {
+      if (this.#isOver) return
+      if (isTooLarge(cause)) {
+        return this.#submit({ type: 'failed', error: `the end does not fit the journal: ${messageOf(cause)}` }, delay)
+      }
+      if (!isLaneFailure(cause)) return this.#onRefused(cause)
       logger.warn({ id, cause: messageOf(cause) }, 'the end of an operation is not durable yet, trying again')
-      this.#retry = deadlines.after(delay, () => this.#offer(outcome, Math.min(2 * delay, longestRetryDelay)))
+      this.#retry = deadlines.after(delay, () => this.#submit(end, Math.min(2 * delay, longestRetryDelay)))
     })
   }
 
+  /** Whoever has ended the operation otherwise settles the outcome; after any other refusal nobody would. */
+  #onRefused(refusal: unknown): void {
+    if (StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found')) return
+    this.#options.logger.error({ id: this.#options.id, cause: messageOf(refusal) }, 'an operation was abandoned')
+    this.abandon(refusal)
+  }
+
   #release(): void {
+    this.#isOver = true
     this.#deadline?.[Symbol.dispose]()
     this.#retry?.[Symbol.dispose]()
   }
@@ -169,7 +203,9 @@ function isTooLarge(cause: unknown): boolean {
   return StatewardError.is(cause) && StatewardError.is(cause.cause, 'journal_record_too_large')
 }
 
+/** What JSON leaves out, such as `undefined` or a function, is an empty content. */
 function contentOf(value: unknown): string {
   if (typeof value === 'string') return value
-  return value === undefined ? '' : JSON.stringify(value)
+  const json: string | undefined = JSON.stringify(value)
+  return json ?? ''
 }

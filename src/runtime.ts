@@ -66,6 +66,10 @@ export class Runtime implements AsyncDisposable {
   readonly #ids: IdSource
   readonly #deadlines: DeadlineQueue
   readonly #core: CoreOptions
+  /** Names of sessions whose import is not durable yet. */
+  readonly #imports = new Set<SessionId>()
+  /** Deletions under way. */
+  readonly #deletions = new Map<Session, Promise<void>>()
   #closing: Promise<void> | undefined
 
   private constructor(
@@ -102,6 +106,9 @@ export class Runtime implements AsyncDisposable {
     const { clock = systemClock, logger = silentLogger, inspect, dataDir, tracer, compactAfter } = options
     const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
     const core: CoreOptions = { clock, logger, ...(inspect !== undefined && { inspect }) }
+    if (options.store !== undefined && dataDir !== undefined) {
+      throw new InvalidInputError({ subject: 'runtime options', field: 'store', reason: 'excludes dataDir' })
+    }
     const store = options.store ?? (dataDir === undefined ? undefined : createDirectoryJournal({ directory: dataDir }))
     const histories = new Map<SessionId, OperationsHistory>()
     const lane = await Lane.open({
@@ -132,13 +139,16 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * The session of this name, recovered or new; the same instance every time. Limits count when it is made.
-   * Raises `invalid_input` for a name that is blank or too long, `runtime_closed` after {@link Runtime.close}.
+   * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters
+   * or holds control characters, `session_exists` while one is being imported under the name, and `runtime_closed`
+   * after {@link Runtime.close}.
    */
   session(name: string, limits: RegistryLimits = {}): Session {
     this.#checkOpen()
     const id = checkSessionName(name)
     const existing = this.#sessions.get(id)
     if (existing !== undefined) return existing
+    if (this.#imports.has(id)) throw sessionExists(id)
     const history = new OperationsHistory(id, this.#core)
     history.open(this.#ids.uuid() as EpochId, limits)
     this.#lane.attach(history)
@@ -153,37 +163,44 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * Makes a session from a snapshot that another registry exported (spec operations 7.1), keeping its epoch.
-   * Rejects with `invalid_input` or `internal` for a bad snapshot and `session_exists` for a name in use.
+   * Rejects with `invalid_input` or `internal` for a bad snapshot, `session_exists` for a name in use, and
+   * `lane_not_appended` for a snapshot larger than one journal append may be.
    */
   async importSession(name: string, snapshot: unknown): Promise<Session> {
     this.#checkOpen()
     const id = checkSessionName(name)
-    if (this.#sessions.has(id)) throw new StatewardError('session_exists', `session already exists: ${id}`, { id })
+    if (this.#sessions.has(id) || this.#imports.has(id)) throw sessionExists(id)
     const history = new OperationsHistory(id, this.#core)
     history.import(snapshot)
-    this.#lane.attach(history)
-    return this.#lane.submit(history, () => ({
-      facts: [facts.imported(history.exported())],
-      commit: () => this.#adopt(history, id),
-      discard: () => {
-        this.#lane.detach(history)
-        history.core.stop()
-      },
-    }))
+    this.#imports.add(id)
+    try {
+      return await this.#lane.submit(history, () => {
+        this.#lane.attach(history)
+        return {
+          facts: [facts.imported(history.exported())],
+          commit: () => this.#adopt(history, id),
+          discard: () => this.#lane.detach(history),
+        }
+      })
+    } catch (cause) {
+      history.core.stop()
+      throw cause
+    } finally {
+      this.#imports.delete(id)
+    }
   }
 
-  /** Ends what runs in a session and removes its history for good; the next session of this name is a new epoch. */
+  /**
+   * Ends what runs in a session and removes its history for good; the next session of this name is a new epoch.
+   * When the journal refuses, the session stays, without its work and without taking new one: call again.
+   */
   async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
     this.#checkOpen()
     const session = this.#sessions.get(checkSessionName(name))
     if (session === undefined) return
-    await session.operations.terminateOwner(reason)
-    const { history } = session
-    await this.#lane.submit(history, () => ({
-      facts: [facts.deleted()],
-      commit: () => this.#forget(session, history),
-      discard: () => {},
-    }))
+    const deletion = this.#deletions.get(session) ?? this.#delete(session, reason)
+    this.#deletions.set(session, deletion)
+    await deletion
   }
 
   /** The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on. */
@@ -191,7 +208,7 @@ export class Runtime implements AsyncDisposable {
     return this.#lane.reopen()
   }
 
-  /** Resolves once everything noted so far has reached the journal. */
+  /** Resolves once the journal has answered for everything so far; see {@link Runtime.health} for what it said. */
   flush(): Promise<void> {
     return this.#lane.settled()
   }
@@ -201,8 +218,12 @@ export class Runtime implements AsyncDisposable {
     return this.#lane.compact()
   }
 
-  /** Refuses new work, winds down or terminates what runs, flushes and releases the journal. Later calls share the first one. */
+  /**
+   * Refuses new work, winds down or terminates what runs, flushes and releases the journal. Later calls share the first
+   * one. Rejects with the lane's error when ends could not be made durable; everything is released all the same.
+   */
   close(options: CloseOptions = {}): Promise<void> {
+    checkGrace(options)
     this.#closing ??= this.#close(options)
     return this.#closing
   }
@@ -217,11 +238,24 @@ export class Runtime implements AsyncDisposable {
     reason = 'runtime closed',
   }: CloseOptions): Promise<void> {
     const sessions = [...this.#sessions.values()]
+    // Each is closed whatever becomes of the others, and the journal is released whatever becomes of them all.
+    const closings = await Promise.allSettled(sessions.map((session) => session.close({ policy, graceMs, reason })))
+    this.#deadlines[Symbol.dispose]()
+    await this.#lane.close()
+    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
+  }
+
+  async #delete(session: Session, reason: string): Promise<void> {
+    const { history, operations } = session
     try {
-      await Promise.all(sessions.map((session) => session.close({ policy, graceMs, reason })))
+      await operations.retireOwner(reason)
+      await this.#lane.submit(history, () => ({
+        facts: [facts.deleted()],
+        commit: () => this.#forget(session, history),
+        discard: () => {},
+      }))
     } finally {
-      this.#deadlines[Symbol.dispose]()
-      await this.#lane.close()
+      this.#deletions.delete(session)
     }
   }
 
@@ -240,6 +274,15 @@ export class Runtime implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
   }
+}
+
+function checkGrace({ graceMs = defaultGraceMs }: CloseOptions): void {
+  if (graceMs >= 0) return
+  throw new InvalidInputError({ subject: 'close options', field: 'graceMs', reason: `not a duration: ${graceMs}` })
+}
+
+function sessionExists(id: SessionId): StatewardError {
+  return new StatewardError('session_exists', `session already exists: ${id}`, { id })
 }
 
 function checkSessionName(name: string): SessionId {

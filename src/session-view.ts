@@ -29,7 +29,7 @@ export interface SessionViewContext {
 export class SessionView {
   /** An `@xstate/store` store: subscribe to it, or use {@link SessionView.select}. */
   readonly store = createStore({
-    context: { version: 0, activeCount: 0 } as SessionViewContext,
+    context: { version: 0, activeCount: 0 },
     on: {
       changed: ({ version }, { activeCount }: { activeCount: number }) => ({ version: version + 1, activeCount }),
     },

@@ -1,10 +1,10 @@
 import type { Clock } from './base/clock.js'
 import type { DeadlineQueue } from './base/deadline-queue.js'
-import { StatewardError } from './base/errors.js'
+import { InvalidInputError, StatewardError, toError } from './base/errors.js'
 import type { Feed } from './base/feed.js'
 import { parseUuid, type IdSource } from './base/ids.js'
 import type { Logger } from './base/logger.js'
-import { createDeferred } from './base/promises.js'
+import { createDeferred, silence } from './base/promises.js'
 import { Execution, type Task } from './execution.js'
 import type { Lane } from './lane/lane.js'
 import {
@@ -54,7 +54,7 @@ export interface OperationHandle {
   readonly id: OperationId
   /**
    * How it ended, once that is durable. Rejects with the refusal when the registry did not accept the
-   * operation, and with `channel_closed` when the runtime closed first. Ignoring it is harmless.
+   * operation or the options, and with `channel_closed` when the runtime closed first. Ignoring it is harmless.
    */
   readonly outcome: Promise<OperationOutcome>
   /** Ends the operation as cancelled and aborts its signal; refused with `invalid_transition` once it has ended. */
@@ -126,9 +126,9 @@ export class Session {
     this.operations.forgetLost(ids)
   }
 
-  /** Starts an operation around an async function. */
+  /** Starts an operation around an async function, which is called in a later microtask. */
   run(request: RunRequest, task: Task, { deadlineMs }: RunOptions = {}): OperationHandle {
-    const { ids, clock, deadlines, logger, tracer } = this.#options
+    const { ids, lane, clock, deadlines, logger, tracer } = this.#options
     const id = request.id ?? (ids.uuid() as OperationId)
     const spec = this.#specOf(id, request)
     const execution = new Execution({
@@ -139,16 +139,18 @@ export class Session {
       logger,
       ...(tracer !== undefined && { span: startOperationSpan(tracer, spec) }),
     })
-    const isFree = !this.#executions.has(id)
-    if (isFree) this.#executions.set(id, execution)
-    this.operations
-      .registerOperation(spec)
-      .then(() => execution.run(task, deadlineMs))
-      .catch((refusal: unknown) => {
-        if (isFree) this.#executions.delete(id)
-        execution.abandon(refusal)
-      })
-    return { id, outcome: execution.outcome, cancel: (reason) => this.operations.cancelOperation(id, reason ?? null) }
+    const { outcome } = execution
+    try {
+      checkDeadline(deadlineMs)
+      this.operations.admit(spec)
+    } catch (refusal) {
+      lane.refuse(toError(refusal)).catch((reason: unknown) => execution.abandon(reason))
+      // Not by id: that may be the id of somebody else's operation.
+      return { id, outcome, cancel: async () => void (await outcome) }
+    }
+    this.#executions.set(id, execution)
+    execution.run(task, deadlineMs).catch((fault: unknown) => execution.abandon(fault))
+    return { id, outcome, cancel: (reason) => this.operations.cancelOperation(id, reason ?? null) }
   }
 
   /**
@@ -200,9 +202,10 @@ export class Session {
       this.#stopWaking()
       this.operations.drain()
       if (policy === 'retire') await this.#windDown(graceMs)
-      await this.operations.terminateOwner(reason)
-      this.operations.retireOwner()
+      await this.operations.retireOwner(reason)
     } finally {
+      // Whatever is under way is applied before the actors stop.
+      await this.#options.lane.settled()
       this.dispose()
     }
   }
@@ -223,10 +226,15 @@ export class Session {
   }
 
   async #windDown(graceMs: number): Promise<void> {
+    // Without a lane that takes ends nobody could wind down in time.
+    if (this.#options.lane.health.status !== 'open') return
     const live = this.operations.listOperations().filter(({ terminal }) => !terminal)
     if (live.length === 0) return
     const watches = live.map(({ id }) => this.operations.registerWatcher(id))
-    for (const { id, status } of live) if (status === 'running') await this.operations.requestRetire(id)
+    for (const { id, status } of live) {
+      // Refused when it is ending anyway.
+      if (status === 'running') silence(this.operations.requestRetire(id))
+    }
     const grace = createDeferred<void>()
     const deadline = this.#options.deadlines.after(graceMs, () => grace.resolve())
     await Promise.race([Promise.allSettled(watches), grace.promise])
@@ -251,4 +259,9 @@ export class Session {
       expectPeerChannel: expectsPeer(kind),
     }
   }
+}
+
+function checkDeadline(deadlineMs: number | undefined): void {
+  if (deadlineMs === undefined || deadlineMs >= 0) return
+  throw new InvalidInputError({ subject: 'run options', field: 'deadlineMs', reason: `not a duration: ${deadlineMs}` })
 }

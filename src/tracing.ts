@@ -24,3 +24,9 @@ export function endOperationSpan(span: Span, outcome: OperationOutcome): void {
   if (outcome.type === 'terminated') span.setStatus({ code: errorStatus, message: outcome.reason })
   span.end()
 }
+
+/** Ends the span of an operation that has no outcome, because it was refused or its session closed first. */
+export function abandonOperationSpan(span: Span, reason: string): void {
+  span.setStatus({ code: errorStatus, message: reason })
+  span.end()
+}

@@ -1,6 +1,13 @@
 import { InvalidInputError } from '../base/errors.js'
 import { isUuid } from '../base/ids.js'
-import { expectsPeer, operationKinds, type OperationSpec } from '../../machines/operation-vocabulary.js'
+import {
+  expectsPeer,
+  operationKinds,
+  type OperationPeerHandle,
+  type OperationSource,
+  type OperationSpec,
+  type PeerAddress,
+} from '../../machines/operation-vocabulary.js'
 import { childSessionOf } from './projection.js'
 import { isPlainName, sourceProblem } from './source.js'
 
@@ -8,8 +15,8 @@ import { isPlainName, sourceProblem } from './source.js'
 export const longestLabel = 1024
 
 /**
- * The spec as the registry keeps it: checked, frozen, its child session taken from the source.
- * Raises `invalid_input` naming the field (spec operations 3, B D10, D15).
+ * The spec as the registry keeps it: checked, copied and frozen, its child session taken from the source. The source
+ * itself is judged by {@link checkSource}. Raises `invalid_input` naming the field (spec operations B D10, D15).
  */
 export function checkSpec(spec: OperationSpec): OperationSpec {
   const { id, kind, ownerSessionId, displayName, sourceLabel, operationSource, expectPeerChannel } = spec
@@ -18,24 +25,54 @@ export function checkSpec(spec: OperationSpec): OperationSpec {
   if (!isPlainName(ownerSessionId)) refuse('ownerSessionId', 'not a plain name')
   checkLabel('displayName', displayName)
   checkLabel('sourceLabel', sourceLabel)
-  if (expectPeerChannel !== expectsPeer(kind)) {
-    refuse(
-      'expectPeerChannel',
-      `contradicts the kind ${kind}, which ${expectsPeer(kind) ? 'expects' : 'has'} ${expectsPeer(kind) ? 'a' : 'no'} peer channel`,
-    )
+  const peer = expectsPeer(kind)
+  if (expectPeerChannel !== peer) {
+    refuse('expectPeerChannel', `contradicts the kind ${kind}, which ${peer ? 'expects a' : 'has no'} peer channel`)
   }
-  const problem = operationSource === undefined ? undefined : sourceProblem(operationSource)
-  if (problem !== undefined) refuse(`operationSource.${problem.field}`, problem.reason)
   return Object.freeze({
     id,
     kind,
     ownerSessionId,
     displayName,
     sourceLabel,
-    ...(operationSource !== undefined && { operationSource }),
+    ...(operationSource !== undefined && { operationSource: copyOfSource(operationSource) }),
     childSessionId: childSessionOf(operationSource),
     expectPeerChannel,
   })
+}
+
+/** Raises `invalid_input` for a source that is none of the exact shapes of spec operations 1.3. */
+export function checkSource({ operationSource }: OperationSpec): void {
+  const problem = operationSource === undefined ? undefined : sourceProblem(operationSource)
+  if (problem !== undefined) refuse(`operationSource.${problem.field}`, problem.reason)
+}
+
+/** The handle of a peer, checked, copied and frozen (spec operations 1.1, 1.3). Raises `invalid_input` naming the field. */
+export function checkPeer({ peerName, trustedPeer }: OperationPeerHandle): OperationPeerHandle {
+  const { peerId, name, address, pubkey } = trustedPeer
+  if (!isPlainName(peerName)) refuse('peerName', 'not a plain name', 'peer handle')
+  if (!isPlainName(name)) refuse('trustedPeer.name', 'not a plain name', 'peer handle')
+  const problem = sourceProblem({ kind: 'backend_peer', peerId, address })
+  if (problem !== undefined) refuse(`trustedPeer.${problem.field}`, problem.reason, 'peer handle')
+  if (!(pubkey instanceof Uint8Array) || pubkey.length !== 32)
+    refuse('trustedPeer.pubkey', 'not 32 bytes', 'peer handle')
+  const trusted = { peerId, name, address: copyOfAddress(address), pubkey: pubkey.slice() }
+  return Object.freeze({ peerName, trustedPeer: Object.freeze(trusted) })
+}
+
+/** A limit of a registry or of one admission. Raises `invalid_input` unless it is absent or a whole number from 0. */
+export function checkLimit(field: string, limit: number | undefined): void {
+  if (limit === undefined || (Number.isSafeInteger(limit) && limit >= 0)) return
+  refuse(field, `not a whole number from 0: ${limit}`, 'registry limits')
+}
+
+function copyOfSource(source: OperationSource): OperationSource {
+  const address = source.kind === 'backend_peer' ? (source.address as PeerAddress | undefined) : undefined
+  return Object.freeze({ ...source, ...(address !== undefined && { address: copyOfAddress(address) }) })
+}
+
+function copyOfAddress(address: PeerAddress): PeerAddress {
+  return Object.freeze({ ...address })
 }
 
 function checkLabel(field: string, label: unknown): void {
@@ -43,6 +80,6 @@ function checkLabel(field: string, label: unknown): void {
   else if (label.length > longestLabel) refuse(field, `longer than ${longestLabel} characters`)
 }
 
-function refuse(field: string, reason: string): never {
-  throw new InvalidInputError({ subject: 'operation spec', field, reason })
+function refuse(field: string, reason: string, subject = 'operation spec'): never {
+  throw new InvalidInputError({ subject, field, reason })
 }

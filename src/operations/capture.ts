@@ -31,7 +31,8 @@ export function capturePersisted(epochId: EpochId, records: OperationRecords): P
     ),
     completionEntries,
     cursors: { ...records.cursors },
-    nextCompletionSeq: records.lastSequence,
+    // Not the last one minted: the end that has it may be under way, and is then journalled behind this snapshot.
+    nextCompletionSeq: records.durableSequence,
     maxCompleted: records.maxCompleted,
     maxConcurrent: records.maxConcurrent ?? null,
     retention: { droppedThrough, droppedCount },

@@ -54,6 +54,11 @@ export class OperationsCore {
     return status === 'error' || value === 'poisoned'
   }
 
+  /** True once the owner has gone: nothing changes any more. */
+  get isRetired(): boolean {
+    return this.actor.getSnapshot().value === 'retired'
+  }
+
   /** Asks the chart whether the event is legal now; throws the refusal if not. */
   decide(event: OperationRegistryEvent): void {
     if (this.isPoisoned) throw poisonedError()
@@ -65,7 +70,7 @@ export class OperationsCore {
   /** Carries out an event that was decided. A failure half-way poisons the registry and is thrown. */
   apply(event: OperationRegistryEvent): void {
     this.actor.send(event)
-    if (this.isPoisoned) throw poisonedError()
+    if (this.isPoisoned) this.#giveUp()
   }
 
   /** Carries out an end that was staged and is durable now. */
@@ -74,7 +79,7 @@ export class OperationsCore {
     this.apply(event)
     if (this.records.lastSettled !== event.id) {
       this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
-      throw poisonedError()
+      this.#giveUp()
     }
   }
 
@@ -85,7 +90,12 @@ export class OperationsCore {
 
   /** Stops the actors; operations that still ran are stopped with their registry. */
   stop(): void {
-    this.actor.send({ type: 'operations.stop' })
+    if (this.actor.getSnapshot().status === 'active') this.actor.send({ type: 'operations.stop' })
     this.actor.stop()
+  }
+
+  #giveUp(): never {
+    this.records.abandonWaiters()
+    throw poisonedError()
   }
 }

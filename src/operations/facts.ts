@@ -63,7 +63,7 @@ export const facts = {
   deleted: () => ({ type: 'session_deleted' }),
   registered: (spec: OperationSpec) => ({
     type: 'operation_registered',
-    spec: encodeSpec(spec) as unknown as JsonObject,
+    spec: encodeSpec(spec),
   }),
   started: (id: OperationId) => ({ type: 'operation_started', id }),
   settled: ({ id, outcome, settlement }: SettleEvent, records: OperationRecords) => {
@@ -75,7 +75,7 @@ export const facts = {
       type: 'operation_settled',
       id,
       seq: settlement.sequence,
-      outcome: encodeOutcome(outcome) as unknown as JsonObject,
+      outcome: encodeOutcome(outcome),
       peer_ready: context.peerReady,
       progress_count: context.progressCount,
       completed_at_ms: settlement.completedAtMs,

@@ -94,9 +94,9 @@ export class OperationsHistory implements LaneStream {
     this.#opened = { core, epochId: persisted.epochId }
   }
 
-  /** Forgets operations that were reported as lost. */
-  forgetLost(ids: readonly OperationId[]): void {
-    for (const id of ids) this.#unfinished.delete(id)
+  /** Forgets operations that were reported as lost; returns those that were. */
+  forgetLost(ids: readonly OperationId[]): OperationId[] {
+    return ids.filter((id) => this.#unfinished.delete(id))
   }
 
   restore(row: JsonObject): void {
@@ -115,17 +115,20 @@ export class OperationsHistory implements LaneStream {
     this.#snapshotRows = []
   }
 
+  /** Raises `internal` for corrupt facts and for a poisoned registry. */
   capture(): Iterable<JsonObject> {
     return this.#opened === undefined ? [] : splitRows(this.#encode())
   }
 
   /** The session in the wire shape, unfinished operations included. */
   exported(): JsonObject {
-    return this.#encode() as unknown as JsonObject
+    return this.#encode()
   }
 
   #encode(): WireOperationsSnapshot {
     const { core, epochId } = this.#state
+    // A registry that broke half-way differs from its journal: better no snapshot than one that loses what is there.
+    core.check()
     const persisted = capturePersisted(epochId, core.records)
     const operations = new Map(persisted.operations)
     const specs = new Map(persisted.specs)
@@ -169,7 +172,8 @@ export class OperationsHistory implements LaneStream {
       case 'records_collected':
         return this.core.records.drop(fact.ids)
       case 'lost_forgotten':
-        return this.forgetLost(fact.ids)
+        this.forgetLost(fact.ids)
+        return
       case 'cursor_advanced':
         return this.core.records.advanceCursor(fact.consumer, fact.cursor)
       default:
@@ -193,7 +197,7 @@ export class OperationsHistory implements LaneStream {
     this.#unfinished.delete(id)
     const { spec } = unfinished
     const source = spec.operationSource
-    records.retain(records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq }, actor))
+    records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq }, actor)
     if (kindClasses[spec.kind].feed === 'suppress') return
     records.publish({ seq, operationId: id, kind: spec.kind, displayName: spec.displayName, outcome, completedAtMs })
   }

@@ -51,7 +51,7 @@ const progressCountLimit = 2 ** 32 - 1
 
 /** Status of a row without any further check; the hot path. */
 export function statusOf(row: OperationRow): OperationStatus {
-  return row.actor.getSnapshot().value as OperationStatus
+  return row.actor.getSnapshot().value
 }
 
 /** Reads the status, raising `internal` when there is none (spec operations 8, F3). */

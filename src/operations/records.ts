@@ -25,8 +25,9 @@ import {
   type TerminalAction,
   type WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
+import { checkLimit } from './admission.js'
 import { kindClasses } from './classification.js'
-import { internalError } from './errors.js'
+import { internalError, WatchError } from './errors.js'
 import { statusOf, type OperationRow } from './projection.js'
 import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
@@ -69,18 +70,25 @@ export class OperationRecords implements OperationBook {
   readonly maxCompleted: number
   readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   readonly #clock: Clock
-  /** Ended operations that retention may evict, oldest first. */
+  /** Ended operations in completion order; members of the active wait are pinned: neither evicted nor collected. */
   readonly #retained = new Set<OperationId>()
+  /** How many of them are pinned. */
+  #pinnedCount = 0
+  /** Where eviction goes on: it passes each pinned operation once, not once per ending. */
+  #evictionOrder = this.#retained.values()
   /** Ids that feed rows refer to. */
   readonly #published = new Set<OperationId>()
   /** Ends that are decided but not durable yet. */
   readonly #ending = new Map<OperationId, OperationStatus>()
   #activeCount = 0
   #lastSequence = 0
+  #durableSequence = 0
   #lastSettled: OperationId | undefined
   #wait: ActiveWait | undefined
 
   constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted }: RecordsOptions) {
+    checkLimit('maxConcurrent', maxConcurrent)
+    checkLimit('maxCompleted', maxCompleted)
     this.#clock = clock
     this.maxConcurrent = maxConcurrent
     this.maxCompleted = Math.max(1, maxCompleted)
@@ -92,9 +100,19 @@ export class OperationRecords implements OperationBook {
     return this.#activeCount
   }
 
-  /** The completion sequence minted last, 0 before the first. */
+  /** The completion sequence minted last, 0 before the first; it may belong to an end that is not durable yet. */
   get lastSequence(): number {
     return this.#lastSequence
+  }
+
+  /** The last sequence of an end that leaves a trace and is durable, 0 before the first. */
+  get durableSequence(): number {
+    return this.#durableSequence
+  }
+
+  /** True while an end is decided but not durable. */
+  get isEnding(): boolean {
+    return this.#ending.size > 0
   }
 
   /** The operation that ended last. */
@@ -112,7 +130,7 @@ export class OperationRecords implements OperationBook {
 
   /** Ended operations in completion order, members of an active wait left out. */
   collectable(): OperationId[] {
-    return [...this.#retained]
+    return this.#pinnedCount === 0 ? [...this.#retained] : [...this.#retained].filter((id) => !this.#isPinned(id))
   }
 
   has(id: OperationId): boolean {
@@ -215,7 +233,7 @@ export class OperationRecords implements OperationBook {
       this.rows.get(id)?.actor.getSnapshot().context.outcome
     this.#wait = new ActiveWait({ requestId, runId, operationIds }, outcomeOf, registry)
     this.waits.set(requestId, this.#wait)
-    for (const id of operationIds) this.#retained.delete(id)
+    for (const id of operationIds) if (this.#retained.has(id)) this.#pinnedCount += 1
     if (this.#wait.isSatisfied) this.#endWait()
   }
 
@@ -230,6 +248,15 @@ export class OperationRecords implements OperationBook {
     wait.fail(cause)
     this.waits.delete(wait.requestId)
     this.#endWait()
+  }
+
+  /** Nothing will end any more: watches and the wait reject instead of hanging. */
+  abandonWaiters(): void {
+    for (const [id, row] of this.rows) {
+      for (const watcher of row.watchers ?? []) watcher.reject(new WatchError(id))
+      row.watchers = undefined
+    }
+    if (this.#wait !== undefined) this.faultWait(this.#wait, internalError('wait_all completion channel dropped'))
   }
 
   /** Closes the obligation of a satisfied wait; false when no such obligation is open. */
@@ -273,13 +300,8 @@ export class OperationRecords implements OperationBook {
     const row = this.#add(actor, spec, source)
     row.settlement = { sequence }
     this.raiseSequence(sequence)
+    this.#retain(id)
     return row
-  }
-
-  /** Counts a restored operation among those that retention may evict. */
-  retain(row: OperationRow): void {
-    this.#retained.add(row.spec.id)
-    this.#evict()
   }
 
   /** Publishes a completion, live or recovered. */
@@ -297,6 +319,7 @@ export class OperationRecords implements OperationBook {
   /** Never lowers the completion counter. */
   raiseSequence(sequence: number): void {
     this.#lastSequence = Math.max(this.#lastSequence, sequence)
+    this.#durableSequence = Math.max(this.#durableSequence, sequence)
   }
 
   #row(id: OperationId): OperationRow {
@@ -322,40 +345,40 @@ export class OperationRecords implements OperationBook {
 
   #keep(row: OperationRow, { sequence, completedAtMs }: Settlement, outcome: OperationOutcome): void {
     const { id, kind, displayName } = row.spec
-    const isMember = this.#wait?.memberEnded(id, outcome) ?? false
     const { feed, durability } = kindClasses[kind]
+    const isMember = this.#wait?.memberEnded(id, outcome) ?? false
     if (durability === 'discard') this.rows.delete(id)
-    else if (!isMember) this.retain(row)
+    else {
+      this.#durableSequence = sequence
+      if (isMember) this.#pinnedCount += 1
+      this.#retain(id)
+    }
     if (this.#wait?.isSatisfied === true) this.#endWait()
     if (feed === 'emit')
       this.publish({ seq: sequence, operationId: id, kind, displayName, outcome, completedAtMs: completedAtMs ?? null })
   }
 
-  /** Members were held back from eviction; now they take their place in completion order again. */
-  #endWait(): void {
-    const wait = this.#wait
-    if (wait === undefined) return
-    this.#wait = undefined
-    const ended = [...this.#retained, ...wait.operationIds].filter((id) => this.#hasEnded(id))
-    ended.sort((one, other) => this.#sequenceOf(one) - this.#sequenceOf(other))
-    this.#retained.clear()
-    for (const id of ended) this.#retained.add(id)
+  #retain(id: OperationId): void {
+    this.#retained.add(id)
     this.#evict()
   }
 
-  #hasEnded(id: OperationId): boolean {
-    const row = this.rows.get(id)
-    return row !== undefined && isTerminal(statusOf(row))
+  #endWait(): void {
+    this.#wait = undefined
+    this.#pinnedCount = 0
+    this.#evictionOrder = this.#retained.values()
+    this.#evict()
   }
 
-  #sequenceOf(id: OperationId): number {
-    return this.rows.get(id)?.settlement?.sequence ?? 0
+  #isPinned(id: OperationId): boolean {
+    return this.#wait?.hasMember(id) ?? false
   }
 
   #evict(): void {
-    for (const id of this.#retained) {
-      if (this.#retained.size <= this.maxCompleted) return
-      this.drop([id])
+    while (this.#retained.size - this.#pinnedCount > this.maxCompleted) {
+      const { value: id } = this.#evictionOrder.next()
+      if (id === undefined) throw internalError('retention counts more ended operations than it holds')
+      if (!this.#isPinned(id)) this.drop([id])
     }
   }
 }

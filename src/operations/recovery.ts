@@ -43,20 +43,20 @@ export function recover(
   for (const { id, sequence } of ended) claim(claimed, sequence, id, persisted.nextCompletionSeq)
   const retainedIds = new Set(ended.map(({ id }) => id))
   checkFeedFacts(persisted, retainedIds, claimed)
-  const entries = entriesBySequence(persisted, ended)
-  checkRetention(persisted.retention, entries)
+  checkRetention(persisted.retention, persisted.completionEntries)
+  const { entries, retention } = retained(entriesBySequence(persisted, ended), persisted.retention)
 
   for (const { id, record, outcome, sequence } of ended) {
     const spec = specOf(persisted, id, record)
     const { peerReady, progressCount, source } = record
     const restored = { spec, source: source ?? undefined, peerReady, progressCount, outcome, sequence }
-    records.retain(records.restore(restored, registry))
+    records.restore(restored, registry)
   }
   records.raiseSequence(persisted.nextCompletionSeq)
   for (const [consumer, cursor] of Object.entries(persisted.cursors)) {
     records.advanceCursor(consumer as keyof PersistedOperations['cursors'], cursor)
   }
-  if (persisted.retention !== undefined) records.restoreRetention(persisted.retention)
+  if (retention !== undefined) records.restoreRetention(retention)
   for (const entry of entries) records.publish(entry)
   return live.map(({ id, record }) => ({ spec: specOf(persisted, id, record), status: record.status }))
 }
@@ -83,7 +83,7 @@ function sort({ operations }: PersistedOperations): {
     } else {
       if (outcome !== null) throw internalError(`terminal outcome for non-terminal operation ${id}`)
       if (sequence !== undefined) throw internalError(`completion sequence for non-terminal operation ${id}`)
-      live.push({ id, record })
+      if (status !== 'absent') live.push({ id, record })
     }
   }
   return { ended: ended.toSorted((one, other) => one.sequence - other.sequence), live }
@@ -171,13 +171,29 @@ function entriesBySequence(
     .toSorted((one, other) => one.seq - other.seq)
 }
 
+/** The carrier must agree with itself and with the rows that were in the feed. */
 function checkRetention(retention: FeedRetention | undefined, entries: readonly CompletionEntry[]): void {
   if (retention === undefined) return
   const { droppedThrough, droppedCount } = retention
-  const [first] = entries
   if (droppedCount > 0 !== droppedThrough > 0) throw internalError('feed retention counters contradict each other')
   if (droppedCount > droppedThrough) throw internalError('feed retention dropped more rows than sequences')
   if (droppedCount === 0) return
-  if (first === undefined) throw internalError('feed retention names dropped rows but no row is retained')
-  if (first.seq <= droppedThrough) throw internalError('feed retention names a dropped sequence that is retained')
+  if (entries.length === 0) throw internalError('feed retention names dropped rows but no row is retained')
+  if (entries.some(({ seq }) => seq <= droppedThrough)) {
+    throw internalError('feed retention names a dropped sequence that is retained')
+  }
+}
+
+/**
+ * Rows that had left the feed come back where records still know all of them, and the gap closes; otherwise the gap
+ * stays as it was (spec operations 5.2).
+ */
+function retained(
+  entries: readonly CompletionEntry[],
+  retention: FeedRetention | undefined,
+): { entries: readonly CompletionEntry[]; retention?: FeedRetention } {
+  if (retention === undefined) return { entries }
+  const suffix = entries.filter(({ seq }) => seq > retention.droppedThrough)
+  if (entries.length - suffix.length === retention.droppedCount) return { entries }
+  return { entries: suffix, retention }
 }

@@ -57,7 +57,7 @@ export function refusalError(
       return waitNotActive(requestId)
     }
     case 'owner_retired':
-      return new OperationError('owner_retired', 'operation owner is retired', {})
+      return ownerRetired()
     case 'poisoned':
       return poisonedError()
     default:
@@ -68,6 +68,11 @@ export function refusalError(
 /** Nothing waits under this request. */
 export function waitNotActive(waitRequestId: BeginWaitEvent['requestId']): OperationError<'wait_not_active'> {
   return new OperationError('wait_not_active', `wait_all not active for request: ${waitRequestId}`, { waitRequestId })
+}
+
+/** The owner has gone; nothing is changed any more. */
+export function ownerRetired(): OperationError<'owner_retired'> {
+  return new OperationError('owner_retired', 'operation owner is retired', {})
 }
 
 /** The registry broke half-way through a change (spec operations 8, F23). */

@@ -1,31 +1,32 @@
 import { InvalidInputError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
+import type { JsonObject } from '../base/json.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
 import type { AdvanceEvent, OperationRegistryEvent, SettleEvent } from '../../machines/operation-registry.js'
-import {
-  isTerminal,
-  type CursorConsumer,
-  type OperationId,
-  type OperationKind,
-  type OperationOutcome,
-  type OperationPeerHandle,
-  type OperationResult,
-  type OperationSpec,
-  type OperationStatus,
-  type RunId,
-  type WaitAllSatisfied,
-  type WaitRequestId,
+import type {
+  CursorConsumer,
+  OperationId,
+  OperationKind,
+  OperationOutcome,
+  OperationPeerHandle,
+  OperationResult,
+  OperationSpec,
+  RunId,
+  WaitAllSatisfied,
+  WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
-import { checkSpec } from './admission.js'
+import { checkLimit, checkPeer, checkSource, checkSpec } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, notFound, WatchError } from './errors.js'
 import { facts } from './facts.js'
 import type { OperationsHistory } from './history.js'
-import { checkKey, readOutcome, readStatus } from './projection.js'
+import { readOutcome } from './projection.js'
+import { outcomes } from './outcomes.js'
 import { OperationReader } from './reader.js'
-import { waitNotActive } from './refusal.js'
+import { ownerRetired, waitNotActive } from './refusal.js'
+import { terminations } from './termination.js'
 import type { OperationProgress, WaitedOutcome } from './types.js'
 import { WaitAll } from './wait-all.js'
 
@@ -49,6 +50,9 @@ export interface OperationRegistryOptions {
   readonly observer?: RegistryObserver
 }
 
+/** How many ids one journalled fact names at most. */
+const idsPerFact = 100_000
+
 const done = Promise.resolve()
 
 /**
@@ -64,6 +68,7 @@ export class OperationRegistry extends OperationReader {
   readonly #history: OperationsHistory
   readonly #ids: IdSource
   readonly #observer: RegistryObserver
+  #isDisposed = false
 
   constructor({ lane, history, ids, observer = {} }: OperationRegistryOptions) {
     super(history)
@@ -73,11 +78,10 @@ export class OperationRegistry extends OperationReader {
     this.#observer = observer
   }
 
-  /** Stops reporting these operations as lost. */
+  /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
   forgetLost(ids: readonly OperationId[]): void {
-    if (ids.length === 0) return
-    this.#history.forgetLost(ids)
-    this.#lane.note(this.#history, facts.lostForgotten(ids))
+    if (this.#core.isRetired) throw ownerRetired()
+    this.#note(this.#history.forgetLost(ids), facts.lostForgotten)
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -89,20 +93,31 @@ export class OperationRegistry extends OperationReader {
    * Adds an operation in status `provisioning`; a `limit` given here wins over the registry's own (spec operations 3).
    *
    * Rejects with `invalid_input` for a spec that contradicts itself, `already_registered` for an id that this epoch still
-   * refers to, `max_concurrent_exceeded`, or `owner_retired`.
+   * refers to, `max_concurrent_exceeded`, or `owner_retired`. A lost operation is started anew under its id: it is not
+   * reported as lost any more.
    */
   registerOperationWithAdmissionLimit(spec: OperationSpec, limit?: number): Promise<void> {
     try {
-      this.#lane.check()
-      const checked = checkSpec(spec)
-      const event = { type: 'register', spec: checked, ...(limit !== undefined && { limit }) } as const
-      this.#now(event)
-      if (this.#isKept(checked.kind)) this.#lane.note(this.#history, facts.registered(checked))
+      this.admit(spec, limit)
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
     }
-    this.#observer.onChange?.(spec.id)
     return done
+  }
+
+  /** The same, but throws a refusal at once, even one that leans on an end that is not durable yet. */
+  admit(spec: OperationSpec, limit?: number): void {
+    this.#lane.check()
+    checkLimit('limit', limit)
+    const checked = checkSpec(spec)
+    const { id, kind } = checked
+    // An id in use is refused as such, whatever else is wrong.
+    if (!this.#records.isUsed(id)) checkSource(checked)
+    this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
+    const taken = this.#history.forgetLost([id])
+    if (this.#isKept(kind)) this.#lane.note(this.#history, facts.registered(checked))
+    else this.#note(taken, facts.lostForgotten)
+    this.#observer.onChange?.(id)
   }
 
   /** `provisioning` to `running`. */
@@ -117,9 +132,15 @@ export class OperationRegistry extends OperationReader {
     return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, progress))
   }
 
-  /** Takes the peer handle of a member child. */
+  /** Takes the peer handle of a member child. Rejects with `invalid_input` for a handle that names no peer. */
   peerReady(id: OperationId, peer: OperationPeerHandle): Promise<void> {
-    return this.#advance({ type: 'operation.peer_ready', id, peer })
+    let checked: OperationPeerHandle
+    try {
+      checked = checkPeer(peer)
+    } catch (refusal) {
+      return this.#lane.refuse(refusal as Error)
+    }
+    return this.#advance({ type: 'operation.peer_ready', id, peer: checked })
   }
 
   /** `running` to `retiring`: the operation is asked to wind down. */
@@ -129,70 +150,73 @@ export class OperationRegistry extends OperationReader {
 
   /** Ends an operation that could not be set up. */
   provisioningFailed(id: OperationId, error: string): Promise<void> {
-    return this.#settle({ type: 'operation.fail', id, outcome: { type: 'failed', error } })
+    return this.#end('operation.fail', id, () => outcomes.failed(error))
   }
 
   /** Ends an operation with its result. Rejects with `invalid_input` when the result names another operation. */
   completeOperation(id: OperationId, result: OperationResult): Promise<void> {
-    if (result.id !== id) {
-      const reason = `names ${result.id} instead of ${id}`
-      return this.#lane.refuse(new InvalidInputError({ subject: 'operation result', field: 'id', reason }))
-    }
-    return this.#settle({ type: 'operation.complete', id, outcome: { type: 'completed', result } })
+    return this.#end('operation.complete', id, () => outcomes.completed(id, result))
   }
 
   /** Ends an operation that failed. */
   failOperation(id: OperationId, error: string): Promise<void> {
-    return this.#settle({ type: 'operation.fail', id, outcome: { type: 'failed', error } })
+    return this.#end('operation.fail', id, () => outcomes.failed(error))
   }
 
   /** Ends an operation that is still being set up. */
   abortProvisioning(id: OperationId, reason: string | null = null): Promise<void> {
-    return this.#settle({ type: 'operation.abort', id, outcome: { type: 'aborted', reason } })
+    return this.#end('operation.abort', id, () => outcomes.aborted(reason))
   }
 
   /** Ends an operation on request. */
   cancelOperation(id: OperationId, reason: string | null = null): Promise<void> {
-    return this.#settle({ type: 'operation.cancel', id, outcome: { type: 'cancelled', reason } })
+    return this.#end('operation.cancel', id, () => outcomes.cancelled(reason))
   }
 
   /** Ends an operation that has wound down. */
   markRetired(id: OperationId): Promise<void> {
-    return this.#settle({ type: 'operation.retire_completed', id, outcome: { type: 'retired' } })
+    return this.#end('operation.retire_completed', id, outcomes.retired)
   }
 
-  /** Ends every live operation, in creation order, in one durable step (spec operations 4.5). */
+  /**
+   * Ends every live operation, in creation order, and waits for ends under way (spec operations 4.5). Thousands of
+   * operations end in one durable step, more of them in as many steps as the journal needs.
+   */
   terminateOwner(reason: string): Promise<void> {
-    const outcome: OperationOutcome = { type: 'terminated', reason }
-    let events: SettleEvent[]
+    let groups: SettleEvent[][]
     try {
       this.#core.check()
-      events = this.#liveIds().map((id) => ({ type: 'operation.terminate', id, outcome }))
+      if (this.#core.isRetired) return done
+      groups = terminations(this.#records, reason)
     } catch (fault) {
       return this.#lane.refuse(fault as Error)
     }
-    return events.length === 0 ? done : this.#settleAll(events)
+    if (groups.length === 0) return this.#records.isEnding ? this.#settleAll([]) : done
+    return silence(inTurn(groups.map((events) => this.#settleAll(events))))
   }
 
   /** Lets what runs end but refuses new operations with `owner_retired`. */
   drain(): void {
-    this.#now({ type: 'owner.drain' })
+    if (!this.#core.isRetired) this.#now({ type: 'owner.drain' })
   }
 
-  /** Refuses every later change with `owner_retired`; reads and watches still work. */
-  retireOwner(): void {
-    this.#now({ type: 'owner.retire' })
+  /** Terminates what runs, then refuses every later change with `owner_retired`; reads and watches still work. */
+  async retireOwner(reason = 'owner retired'): Promise<void> {
+    this.drain()
+    await this.terminateOwner(reason)
+    this.#fence()
   }
 
   /** Removes every ended operation and returns their outcomes, oldest completion first; members of an active wait stay. */
   collectCompleted(): Promise<readonly WaitedOutcome[]> {
     try {
       this.#core.check()
+      if (this.#core.isRetired) throw ownerRetired()
       const ids = this.#records.collectable()
       const collected = ids.map((operationId) => ({ operationId, outcome: this.#outcomeOf(operationId) }))
       if (ids.length === 0) return Promise.resolve(collected)
       this.#now({ type: 'records.drop', ids })
-      this.#lane.note(this.#history, facts.collected(ids))
+      this.#note(ids, facts.collected)
       return Promise.resolve(collected)
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
@@ -210,6 +234,7 @@ export class OperationRegistry extends OperationReader {
     const outcome = readOutcome(id, row)
     if (outcome !== undefined) return Promise.resolve(outcome)
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
+    if (this.#isDisposed) return silence(Promise.reject(new WatchError(id)))
     const watcher = createDeferred<OperationOutcome>()
     row.watchers ??= []
     row.watchers.push(watcher)
@@ -245,9 +270,10 @@ export class OperationRegistry extends OperationReader {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): WaitAll {
     const requestId = this.#ids.uuid() as WaitRequestId
+    const members = Object.freeze([...operationIds])
     if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
     try {
-      this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: [...operationIds] })
+      this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: members })
     } catch (refusal) {
       return WaitAll.rejected(requestId, refusal)
     }
@@ -268,13 +294,12 @@ export class OperationRegistry extends OperationReader {
     if (!this.#records.acknowledgeWait(waitRequestId)) throw waitNotActive(waitRequestId)
   }
 
-  /** Ends watches and waits with an error and stops the actors; outcomes that were published stay readable in the feed. */
+  /** Ends watches and waits with an error and stops the actors; later changes are refused with `owner_retired`, reads still work. */
   dispose(): void {
-    for (const [id, row] of this.#records.rows) {
-      for (const watcher of row.watchers ?? []) watcher.reject(new WatchError(id))
-      row.watchers = undefined
-    }
-    this.#records.wait?.fail(internalError('wait_all completion channel dropped'))
+    if (this.#isDisposed) return
+    this.#isDisposed = true
+    this.#fence()
+    this.#records.abandonWaiters()
     this.#records.feed.close()
     this.#core.stop()
   }
@@ -285,6 +310,17 @@ export class OperationRegistry extends OperationReader {
 
   get #records() {
     return this.#history.core.records
+  }
+
+  #fence(): void {
+    if (!this.#core.isPoisoned && !this.#core.isRetired) this.#now({ type: 'owner.retire' })
+  }
+
+  /** Notes something about many operations, in facts small enough for the journal. */
+  #note(ids: readonly OperationId[], factOf: (ids: readonly OperationId[]) => JsonObject): void {
+    for (let next = 0; next < ids.length; next += idsPerFact) {
+      this.#lane.note(this.#history, factOf(ids.slice(next, next + idsPerFact)))
+    }
   }
 
   #isKept(kind: OperationKind): boolean {
@@ -312,8 +348,14 @@ export class OperationRegistry extends OperationReader {
     return done
   }
 
-  #settle(event: SettleEvent): Promise<void> {
-    const row = this.#records.rows.get(event.id)
+  #end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
+    let event: SettleEvent
+    try {
+      event = { type, id, outcome: outcomeOf() }
+    } catch (refusal) {
+      return this.#lane.refuse(refusal as Error)
+    }
+    const row = this.#records.rows.get(id)
     if (row !== undefined && !this.#isKept(row.spec.kind)) return this.#settleUnrecorded(event)
     return this.#settleAll([event])
   }
@@ -339,18 +381,23 @@ export class OperationRegistry extends OperationReader {
     for (const event of events) this.#core.decide(event)
     this.#checkBarrier(events)
     const staged = events.map((event) => this.#records.stage(event))
-    return {
-      facts: staged
-        .filter(({ id }) => this.#isKept(this.#kindOf(id)))
-        .map((event) => facts.settled(event, this.#records)),
-      commit: () => {
-        for (const event of staged) this.#core.settle(event)
-      },
-      discard: () => {
-        for (const event of staged.toReversed()) this.#records.unstage(event)
-      },
-      publish: () => this.#publish(events),
+    const discard = (): void => {
+      for (const event of staged.toReversed()) this.#records.unstage(event)
     }
+    const commit = (): void => {
+      for (const event of staged) this.#core.settle(event)
+    }
+    try {
+      return { facts: this.#factsOf(staged), commit, discard, publish: () => this.#publish(events) }
+    } catch (fault) {
+      discard()
+      throw fault
+    }
+  }
+
+  #factsOf(staged: readonly SettleEvent[]): JsonObject[] {
+    const kept = staged.filter(({ id }) => this.#isKept(this.#kindOf(id)))
+    return kept.map((event) => facts.settled(event, this.#records))
   }
 
   #publish(events: readonly SettleEvent[]): void {
@@ -373,18 +420,9 @@ export class OperationRegistry extends OperationReader {
 
   #cancelWait(requestId: WaitRequestId, reason: unknown): void {
     if (!this.#records.hasActiveWait(requestId)) return
-    if (this.#core.isPoisoned) return this.#records.wait?.cancel(reason)
+    // Giving up is possible even where nothing else is: the waiter is told, and nobody has to know better.
+    if (this.#core.isPoisoned || this.#core.isRetired) return this.#records.cancelWait(requestId, reason)
     this.#now({ type: 'wait_all.cancel', requestId, reason })
-  }
-
-  #liveIds(): OperationId[] {
-    const ids: OperationId[] = []
-    for (const [key, row] of this.#records.rows) {
-      const id = checkKey(key)
-      if (!isTerminal(readStatus(id, row)) && !isTerminal(this.#records.effectiveStatus(id) as OperationStatus))
-        ids.push(id)
-    }
-    return ids.toSorted()
   }
 
   #outcomeOf(id: OperationId): OperationOutcome {
@@ -393,4 +431,9 @@ export class OperationRegistry extends OperationReader {
     if (outcome === undefined) throw internalError(`missing terminal outcome for operation ${id}`)
     return outcome
   }
+}
+
+/** Resolves once all have; a rejection that nobody awaits is no unhandled one. */
+async function inTurn(steps: readonly Promise<void>[]): Promise<void> {
+  for (const step of steps) await step
 }

@@ -18,9 +18,9 @@ export function* splitRows(snapshot: WireOperationsSnapshot): Iterable<JsonObjec
   const { operations, completion_feed_entries: feedFacts, ...counters } = authority
   // Derived from the operations when they are joined again; ignored by recovery.
   const session = { ...rest, authority_state: { ...counters, completed_order: [] } }
-  yield { row: 'session', session } as unknown as JsonObject
+  yield { row: 'session', session }
   for (const [id, record] of Object.entries(operations)) {
-    yield { row: 'operation', id, record, spec: specs[id] } as unknown as JsonObject
+    yield { row: 'operation', id, record, spec: specs[id] }
   }
   for (const entry of entries) {
     yield {
@@ -28,7 +28,7 @@ export function* splitRows(snapshot: WireOperationsSnapshot): Iterable<JsonObjec
       id: entry.operation_id,
       fact: feedFacts[entry.operation_id],
       entry,
-    } as unknown as JsonObject
+    }
   }
 }
 

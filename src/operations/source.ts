@@ -1,4 +1,4 @@
-import type { OperationSource } from '../../machines/operation-vocabulary.js'
+import type { OperationSource, PeerAddress } from '../../machines/operation-vocabulary.js'
 
 /** The longest session, peer or endpoint name that is accepted, in UTF-16 units. */
 export const longestName = 256
@@ -14,20 +14,31 @@ export function isPlainName(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '' && value.length <= longestName && !/\p{Cc}/u.test(value)
 }
 
+/** The parts of each shape; one that carries a part of another is a mixture. */
+const partsOf: Readonly<Record<OperationSource['kind'], readonly string[]>> = {
+  session_child: ['kind', 'sessionId'],
+  backend_peer: ['kind', 'peerId', 'address'],
+}
+
 /** What keeps a source from being one of the exact shapes of spec operations 1.3; nothing when it is. */
 export function sourceProblem(source: OperationSource): SourceProblem | undefined {
   switch (source.kind) {
     case 'session_child':
-      return isPlainName(source.sessionId) ? undefined : problem('sessionId')
+      return isPlainName(source.sessionId) ? foreignPart(source) : problem('sessionId')
     case 'backend_peer': {
       if (!isPlainName(source.peerId)) return problem('peerId')
-      const { transport, endpoint } = (source.address as typeof source.address | undefined) ?? {}
+      const { transport, endpoint }: Partial<PeerAddress> = (source as Partial<typeof source>).address ?? {}
       if (transport !== 'inproc' && transport !== 'uds' && transport !== 'tcp') return problem('address.transport')
-      return isPlainName(endpoint) ? undefined : problem('address.endpoint')
+      return isPlainName(endpoint) ? foreignPart(source) : problem('address.endpoint')
     }
     default:
-      return problem('kind')
+      return { field: 'kind', reason: 'not a kind of source' }
   }
+}
+
+function foreignPart(source: OperationSource): SourceProblem | undefined {
+  const field = Object.keys(source).find((part) => !partsOf[source.kind].includes(part))
+  return field === undefined ? undefined : { field, reason: `not a part of ${source.kind}` }
 }
 
 function problem(field: string): SourceProblem {

@@ -87,7 +87,7 @@ export class ActiveWait {
     const { value, context } = this.barrier.getSnapshot()
     if ((context.requestId as unknown) === undefined) return 'active wait without request id'
     if ((context.runId as unknown) === undefined) return 'active wait without run id'
-    if (value !== 'waiting') return `active wait is ${String(value)}`
+    if (value !== 'waiting') return `active wait is ${value}`
     return undefined
   }
 

@@ -1,0 +1,53 @@
+import { InvalidInputError } from '../base/errors.js'
+import type { OperationId, OperationOutcome, OperationResult } from '../../machines/operation-vocabulary.js'
+
+/**
+ * Outcomes as the registry keeps them: checked here, because what is wrong in the journal would be refused when it is
+ * read back, and frozen, because every watcher is given the same one. All raise `invalid_input` naming the field.
+ */
+export const outcomes = {
+  completed(id: OperationId, result: OperationResult): OperationOutcome {
+    const { content, isError, durationMs, tokensUsed } = result
+    if (result.id !== id) refuse('result.id', `names ${result.id} instead of ${id}`)
+    checkText('result.content', content)
+    if (typeof isError !== 'boolean') refuse('result.isError', 'not a boolean')
+    checkCount('result.durationMs', durationMs)
+    checkCount('result.tokensUsed', tokensUsed)
+    return frozen({ type: 'completed', result: frozen({ id, content, isError, durationMs, tokensUsed }) })
+  },
+  failed(error: string): OperationOutcome {
+    checkText('error', error)
+    return frozen({ type: 'failed', error })
+  },
+  aborted(reason: string | null): OperationOutcome {
+    checkReason(reason)
+    return frozen({ type: 'aborted', reason })
+  },
+  cancelled(reason: string | null): OperationOutcome {
+    checkReason(reason)
+    return frozen({ type: 'cancelled', reason })
+  },
+  retired: (): OperationOutcome => frozen({ type: 'retired' }),
+  terminated(reason: string): OperationOutcome {
+    checkText('reason', reason)
+    return frozen({ type: 'terminated', reason })
+  },
+} as const
+
+const frozen: <Value>(value: Value) => Value = Object.freeze
+
+function checkText(field: string, value: unknown): void {
+  if (typeof value !== 'string') refuse(field, 'not a string')
+}
+
+function checkReason(reason: unknown): void {
+  if (reason !== null) checkText('reason', reason)
+}
+
+function checkCount(field: string, value: unknown): void {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) refuse(field, 'not a whole number from 0')
+}
+
+function refuse(field: string, reason: string): never {
+  throw new InvalidInputError({ subject: 'operation outcome', field, reason })
+}

@@ -1,0 +1,36 @@
+import type { SettleEvent } from '../../machines/operation-registry.js'
+import { isTerminal, type OperationId, type OperationStatus } from '../../machines/operation-vocabulary.js'
+import { outcomes } from './outcomes.js'
+import { checkKey, readStatus } from './projection.js'
+import type { OperationRecords } from './records.js'
+
+/** What one journal append may take of an owner's termination, in bytes, with room to spare. */
+const groupBytes = 4 * 2 ** 20
+
+/** An end in the journal without its reason takes less than this. */
+const bytesPerEnd = 512
+
+/**
+ * The ends of all live operations, in creation order (spec operations 4.5), in groups that fit one journal append
+ * each. Ends under way count as ends. Raises `invalid_input` for a bad reason and `internal` for corrupt facts.
+ */
+export function terminations(records: OperationRecords, reason: string): SettleEvent[][] {
+  const outcome = outcomes.terminated(reason)
+  const ids = liveIds(records)
+  const perGroup = Math.max(1, Math.floor(groupBytes / (bytesPerEnd + 3 * reason.length)))
+  const groups: SettleEvent[][] = []
+  for (let next = 0; next < ids.length; next += perGroup) {
+    groups.push(ids.slice(next, next + perGroup).map((id) => ({ type: 'operation.terminate', id, outcome })))
+  }
+  return groups
+}
+
+function liveIds(records: OperationRecords): OperationId[] {
+  const ids: OperationId[] = []
+  for (const [key, row] of records.rows) {
+    const id = checkKey(key)
+    if (isTerminal(readStatus(id, row)) || isTerminal(records.effectiveStatus(id) as OperationStatus)) continue
+    ids.push(id)
+  }
+  return ids.toSorted()
+}
