@@ -1,0 +1,511 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { StatewardError } from '../../src/base/errors.js'
+import { createDeferred } from '../../src/base/promises.js'
+import { silentLogger } from '../../src/base/logger.js'
+import { IdleWake, type ContinuationInput, type IdleWakeHost } from '../../src/operations/index.js'
+import { createRuntime, type Runtime } from '../../src/runtime.js'
+import type { Session } from '../../src/session.js'
+import { SimulatedClock } from '../../src/testing/simulated-clock.js'
+import { AgentLoop } from './support/agent-loop.js'
+import { complete, run, settled, start } from './support/background.js'
+
+let clock: SimulatedClock
+let warnings: string[]
+let errors: object[]
+let runtime: Runtime
+let session: Session
+
+beforeEach(async () => {
+  clock = new SimulatedClock()
+  warnings = []
+  errors = []
+  const logger = {
+    ...silentLogger,
+    warn: (fields: object) => warnings.push(JSON.stringify(fields)),
+    error: (fields: object) => errors.push(fields),
+  }
+  runtime = await createRuntime({ clock, logger })
+  session = runtime.session('agent')
+})
+afterEach(async () => {
+  await runtime.close({ policy: 'terminate' })
+  expect(clock.pendingTimeouts).toBe(0)
+})
+
+const observed = (): number => session.operations.completionCursor('runtime_observed')
+const injected = (): number => session.operations.completionCursor('runtime_injected')
+
+/** Moves the clock in steps of 5 ms, letting the loop react to each. */
+async function pass(milliseconds: number): Promise<void> {
+  for (let elapsed = 0; elapsed < milliseconds; elapsed += 5) {
+    clock.advance(5)
+    await settled()
+  }
+}
+
+const continuation = expect.objectContaining({ reason: 'detached_background_op_completed' })
+
+describe('an agent loop that is woken', () => {
+  it('[79] runs exactly one continuation after a background completion, with no other trigger', async () => {
+    using loop = new AgentLoop(session)
+    await run(session)
+    await settled()
+    await pass(3000)
+    expect(loop.runs).toMatchObject([{ input: continuation }])
+  })
+
+  it('[80] runs an ordinary input and one continuation when both a completion and an input arrive', async () => {
+    using loop = new AgentLoop(session)
+    const id = await start(session)
+    const completed = complete(session, id)
+    const submitted = loop.submit('hello')
+    await Promise.all([completed, submitted])
+    await settled()
+    expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: continuation }])
+  })
+
+  it('[81] runs one continuation for five completions before an ordinary input', async () => {
+    using loop = new AgentLoop(session)
+    const ids = [await start(session), await start(session), await start(session), await start(session)]
+    ids.push(await start(session))
+    const completed = ids.map((id) => complete(session, id))
+    const submitted = loop.submit('hello')
+    await Promise.all([...completed, submitted])
+    await settled()
+    await pass(3000)
+    expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: { throughSeq: 5 } }])
+  })
+
+  it('[82] learns of a completion during a run when the run has ended, without waiting for a timer', async () => {
+    using loop = new AgentLoop(session)
+    const release = loop.holdRuns()
+    const submitted = loop.submit('hello')
+    await run(session)
+    await settled()
+    expect(loop.runs).toMatchObject([{ input: 'hello' }])
+    release()
+    await submitted
+    await settled()
+    expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: continuation }])
+  })
+
+  it('[82] learns of a completion during a continuation when that has ended', async () => {
+    using loop = new AgentLoop(session)
+    const release = loop.holdRuns()
+    await run(session)
+    await settled()
+    await run(session)
+    await settled()
+    expect(loop.runs).toMatchObject([{ input: { throughSeq: 1 } }])
+    release()
+    await settled()
+    expect(loop.runs).toMatchObject([{ input: { throughSeq: 1 } }, { input: { throughSeq: 2 } }])
+  })
+
+  it('[83] never continues for a member child', async () => {
+    using loop = new AgentLoop(session)
+    await run(session, 'child', 'mob_member_child')
+    await settled()
+    await pass(3000)
+    expect(loop.runs).toEqual([])
+    expect(observed()).toBe(1)
+  })
+
+  it('[85] [83] wakes for the background row between rows that wake nobody', async () => {
+    using loop = new AgentLoop(session, { showsCompletions: true })
+    await Promise.all([
+      run(session, 'child', 'mob_member_child'),
+      run(session, 'job'),
+      run(session, 'other child', 'mob_member_child'),
+    ])
+    await settled()
+    expect(session.feed.since(0).entries.map(({ kind }) => kind)).toEqual([
+      'mob_member_child',
+      'background_tool_op',
+      'mob_member_child',
+    ])
+    expect(loop.runs).toMatchObject([{ input: { throughSeq: 3 }, shown: ['job'] }])
+  })
+
+  it('[D13] is not woken for what a run has shown already', async () => {
+    using loop = new AgentLoop(session, { showsCompletions: true })
+    const release = loop.holdRuns()
+    const submitted = loop.submit('hello')
+    await run(session, 'job')
+    await settled()
+    release()
+    await submitted
+    await settled()
+    await pass(3000)
+    expect(loop.runs).toEqual([{ input: 'hello', shown: ['job'] }])
+    expect(observed()).toBe(1)
+    expect(injected()).toBe(0)
+  })
+
+  it('loses nothing and repeats nothing over many completions at random moments of many runs', async () => {
+    using loop = new AgentLoop(session, { showsCompletions: true })
+    for (let round = 0; round < 60; round += 1) {
+      const release = round % 3 === 0 ? loop.holdRuns() : () => {}
+      const submitted = round % 4 === 0 ? loop.submit(`prompt ${round}`) : undefined
+      await run(session, `job ${round}`)
+      if (round % 5 === 0) await settled()
+      release()
+      await submitted
+    }
+    await settled()
+    await pass(2000)
+    const shown = loop.runs.flatMap((each) => each.shown)
+    expect(shown).toEqual(Array.from({ length: 60 }, (_, round) => `job ${round}`))
+  })
+})
+
+/** A host that takes everything, unless told otherwise, and keeps what it took. */
+function openWake(over: Partial<IdleWakeHost> = {}) {
+  const inputs: ContinuationInput[] = []
+  const inject = (input: ContinuationInput): boolean => {
+    inputs.push(input)
+    return true
+  }
+  const wake = session.wakeWhenIdle({ isQuiescent: () => true, inject, ...over })
+  return { wake, inputs }
+}
+
+describe('the idle-wake loop', () => {
+  it('[84] injects one derived, invisible, steering input of system origin with the fixed reason and no request id', async () => {
+    const { inputs } = openWake()
+    await run(session)
+    await settled()
+    expect(inputs).toEqual([
+      {
+        origin: 'system',
+        durability: 'derived',
+        visibleInTranscript: false,
+        visibleToOperator: false,
+        handling: 'steer',
+        reason: 'detached_background_op_completed',
+        throughSeq: 1,
+      },
+    ])
+  })
+
+  it('[86] advances both cursors to the watermark once the input is queued, before the queue is worked off', async () => {
+    await run(session)
+    await run(session, 'child', 'mob_member_child')
+    const cursors: number[][] = []
+    const { inputs } = openWake({ processQueue: () => void cursors.push([injected(), observed()]) })
+    await settled()
+    expect(inputs).toMatchObject([{ throughSeq: 2 }])
+    expect(cursors).toEqual([[2, 2]])
+  })
+
+  it('[87] queues nothing and moves no cursor when the registry can no longer answer', async () => {
+    const { wake, inputs } = openWake()
+    const fault = new StatewardError('internal', 'ops lifecycle registry poisoned', {})
+    vi.spyOn(session.operations, 'completionCursor').mockImplementation(() => {
+      throw fault
+    })
+    await run(session)
+    expect(await wake.stopped).toEqual({ reason: 'fault', cause: fault })
+    vi.restoreAllMocks()
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([0, 0])
+    expect(errors).toEqual([{ reason: 'fault', cause: 'ops lifecycle registry poisoned' }])
+  })
+
+  it('[87] does not start when the registry cannot say where it stood', () => {
+    vi.spyOn(session.operations, 'completionCursor').mockImplementation(() => {
+      throw new Error('poisoned')
+    })
+    expect(() => openWake()).toThrow('poisoned')
+    vi.restoreAllMocks()
+  })
+
+  it('[88] does nothing on an empty feed', async () => {
+    const { wake, inputs } = openWake()
+    await settled()
+    expect(wake.actor.getSnapshot().value).toBe('waiting')
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([0, 0])
+  })
+
+  it('[88] advances only the observed cursor over rows that wake nobody', async () => {
+    const { inputs } = openWake()
+    await run(session, 'child', 'mob_member_child')
+    await settled()
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([1, 0])
+  })
+
+  it.each([
+    ['a completion', 'background_tool_op'],
+    ['a row that wakes nobody', 'mob_member_child'],
+  ] as const)('[89] that lost its runtime advances nothing for %s, and ends', async (_, kind) => {
+    const { wake, inputs } = openWake({ ownsRuntime: () => false })
+    await run(session, 'job', kind)
+    expect(await wake.stopped).toEqual({ reason: 'lost_ownership' })
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([0, 0])
+  })
+
+  it('[89] that loses its runtime while injecting advances nothing', async () => {
+    let isOwner = true
+    const { wake } = openWake({
+      ownsRuntime: () => isOwner,
+      inject: () => {
+        isOwner = false
+        return true
+      },
+    })
+    await run(session)
+    expect(await wake.stopped).toEqual({ reason: 'lost_ownership' })
+    expect([observed(), injected()]).toEqual([0, 0])
+  })
+
+  it.each([
+    ['refused', () => false],
+    ['broken', () => Promise.reject(new Error('the queue is gone'))],
+  ])('[90] moves no cursor after a %s injection and offers it again', async (_, refuse) => {
+    const offers: ContinuationInput[] = []
+    const answer: { inject: () => boolean | Promise<boolean> } = { inject: refuse }
+    openWake({
+      inject: (input) => {
+        offers.push(input)
+        return answer.inject()
+      },
+    })
+    await run(session)
+    await settled()
+    expect([observed(), injected()]).toEqual([0, 0])
+    expect(offers).toHaveLength(1)
+    answer.inject = () => true
+    await pass(25)
+    expect(offers).toHaveLength(2)
+    expect([observed(), injected()]).toEqual([1, 1])
+  })
+
+  it('starts where the stored cursors stand, so that what completed before it began is not skipped', async () => {
+    await run(session)
+    await run(session)
+    session.operations.advanceCompletionCursor('runtime_injected', 1)
+    const { inputs } = openWake()
+    await settled()
+    expect(inputs).toMatchObject([{ throughSeq: 2 }])
+  })
+
+  it('a second loop after the first wakes nobody for what the first has injected', async () => {
+    const first = openWake()
+    await run(session)
+    await settled()
+    first.wake[Symbol.dispose]()
+    const second = openWake()
+    await settled()
+    expect(second.inputs).toEqual([])
+  })
+
+  it('ends when its host breaks while it is asked', async () => {
+    const fault = new Error('no such runtime')
+    const { wake } = openWake({
+      isQuiescent: () => {
+        throw fault
+      },
+    })
+    await run(session)
+    const stop = await wake.stopped
+    expect(stop).toMatchObject({ reason: 'fault' })
+    expect([observed(), injected()]).toEqual([0, 0])
+  })
+
+  it('goes on when working off the queue fails', async () => {
+    const { inputs } = openWake({ processQueue: () => Promise.reject(new Error('the run broke')) })
+    await run(session)
+    await settled()
+    await run(session)
+    await settled()
+    expect(inputs).toMatchObject([{ throughSeq: 1 }, { throughSeq: 2 }])
+    expect(errors).toEqual([{ cause: 'the run broke' }, { cause: 'the run broke' }])
+  })
+})
+
+describe('a completion that has to wait', () => {
+  it('[110] stays visible while the runtime is not quiescent, and is injected once when it is', async () => {
+    let isQuiescent = false
+    const { inputs } = openWake({ isQuiescent: () => isQuiescent })
+    await run(session)
+    await pass(3000)
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([0, 0])
+    expect(session.feed.since(observed()).entries).toHaveLength(1)
+    isQuiescent = true
+    await pass(1000)
+    expect(inputs).toHaveLength(1)
+    expect([observed(), injected()]).toEqual([1, 1])
+    await pass(5000)
+    expect(inputs).toHaveLength(1)
+  })
+
+  it('[110] is injected as soon as the executor says that it did something', async () => {
+    let isQuiescent = false
+    const { wake, inputs } = openWake({ isQuiescent: () => isQuiescent })
+    await run(session)
+    await pass(3000)
+    isQuiescent = true
+    wake.queueDrained()
+    await settled()
+    expect(inputs).toHaveLength(1)
+  })
+
+  it('[119] costs a bounded number of feed reads: 6 in the first second, then 1 per second', async () => {
+    const reads = vi.spyOn(session.feed, 'since')
+    openWake({ isQuiescent: () => false })
+    await run(session)
+    await settled()
+    const perSecond: number[] = []
+    for (let second = 0; second < 6; second += 1) {
+      await pass(1000)
+      perSecond.push(reads.mock.calls.length)
+      reads.mockClear()
+    }
+    expect(perSecond).toEqual([6, 1, 1, 1, 1, 1])
+  })
+
+  it('[119] costs no more when injections keep failing', async () => {
+    const reads = vi.spyOn(session.feed, 'since')
+    openWake({ inject: () => false })
+    await run(session)
+    await settled()
+    await pass(5000)
+    expect(reads.mock.calls.length).toBe(10)
+  })
+
+  it('[119] costs nothing while nothing is held', async () => {
+    openWake()
+    await run(session)
+    await settled()
+    const reads = vi.spyOn(session.feed, 'since')
+    await pass(5000)
+    expect(reads).not.toHaveBeenCalled()
+    expect(clock.pendingTimeouts).toBe(0)
+  })
+
+  it('looks again at once when more completes, and injects one continuation for all of it', async () => {
+    let isQuiescent = false
+    const { inputs } = openWake({ isQuiescent: () => isQuiescent })
+    await run(session)
+    await pass(3000)
+    isQuiescent = true
+    await run(session)
+    await settled()
+    expect(inputs).toMatchObject([{ throughSeq: 2 }])
+  })
+
+  it('warns once per reason', async () => {
+    let isQuiescent = false
+    let accepts = false
+    openWake({ isQuiescent: () => isQuiescent, inject: () => accepts })
+    await run(session)
+    await pass(2000)
+    expect(warnings).toEqual(['{"reason":"not_quiescent"}'])
+    isQuiescent = true
+    await pass(2000)
+    isQuiescent = false
+    await pass(2000)
+    expect(warnings).toEqual(['{"reason":"not_quiescent"}', '{"reason":"injection_failed"}'])
+    isQuiescent = true
+    accepts = true
+    await pass(2000)
+    expect([observed(), injected()]).toEqual([1, 1])
+  })
+
+  it('is released without a continuation when the turn shows it meanwhile', async () => {
+    const { wake, inputs } = openWake({ isQuiescent: () => false })
+    await run(session)
+    await settled()
+    session.operations.advanceCompletionCursor('agent_applied', 1)
+    await pass(25)
+    expect(wake.actor.getSnapshot()).toMatchObject({ value: 'waiting', context: { hold: undefined } })
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([1, 0])
+  })
+})
+
+describe('a gap in the feed', () => {
+  async function overflow(): Promise<void> {
+    for (let index = 0; index < 1025; index += 1) await run(session)
+  }
+
+  it('[111] stops the loop instead of moving a cursor across it', async () => {
+    await overflow()
+    const { wake, inputs } = openWake()
+    expect(await wake.stopped).toMatchObject({
+      reason: 'gap',
+      cause: { code: 'feed_gap', data: { requestedAfterSeq: 0, droppedThrough: 1, watermark: 1025 } },
+    })
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([0, 0])
+    expect(errors).toMatchObject([{ reason: 'gap' }])
+  })
+
+  it('[D13] is none for the loop when the turn has shown what was dropped', async () => {
+    await run(session)
+    session.operations.advanceCompletionCursor('agent_applied', 1)
+    await overflow()
+    session.operations.advanceCompletionCursor('agent_applied', 2)
+    const { inputs } = openWake()
+    await settled()
+    expect(inputs).toMatchObject([{ throughSeq: 1026 }])
+  })
+})
+
+describe('stopping', () => {
+  it.each([
+    ['waits', {}],
+    ['holds', { isQuiescent: () => false }],
+    ['injects', { inject: () => createDeferred<boolean>().promise }],
+    ['drains', { processQueue: () => createDeferred<void>().promise }],
+  ] as [string, Partial<IdleWakeHost>][])('leaves no timer and no waiter behind while the loop %s', async (_, over) => {
+    const { wake } = openWake(over)
+    await run(session)
+    await settled()
+    wake[Symbol.dispose]()
+    wake[Symbol.dispose]()
+    wake.queueDrained()
+    expect(await wake.stopped).toEqual({ reason: 'asked' })
+    expect(clock.pendingTimeouts).toBe(0)
+    const reads = vi.spyOn(session.feed, 'since')
+    await run(session)
+    await pass(2000)
+    expect(reads).not.toHaveBeenCalled()
+    expect(errors).toEqual([])
+  })
+
+  it('comes with closing the session, whose own terminations wake nobody', async () => {
+    const { wake, inputs } = openWake()
+    await start(session)
+    await runtime.close({ policy: 'terminate' })
+    expect(await wake.stopped).toEqual({ reason: 'asked' })
+    expect(session.feed.watermark()).toBe(1)
+    expect(inputs).toEqual([])
+  })
+
+  it('leaves what was accepted but not recorded to the next loop', async () => {
+    const answer = createDeferred<boolean>()
+    const { wake } = openWake({ inject: () => answer.promise })
+    await run(session)
+    await settled()
+    wake[Symbol.dispose]()
+    answer.resolve(true)
+    await settled()
+    expect([observed(), injected()]).toEqual([0, 0])
+    const { inputs } = openWake()
+    await settled()
+    expect(inputs).toMatchObject([{ throughSeq: 1 }])
+  })
+
+  it('can be done without a session', async () => {
+    using wake = new IdleWake({
+      operations: session.operations,
+      host: { isQuiescent: () => false, inject: () => true },
+    })
+    expect(wake.actor.getSnapshot().value).toBe('waiting')
+  })
+})
