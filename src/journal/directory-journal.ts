@@ -1,4 +1,4 @@
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { InvalidInputError, messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { acquireDirectoryLock, type DirectoryLock } from './directory-lock.js'
@@ -43,7 +43,7 @@ const keptBufferBytes = 4 * 2 ** 20
  * A store that keeps its journal in a directory of its own, owned by one process at a time.
  *
  * Raises `invalid_input` for a segment size out of range. `open()` raises `journal_locked`, `journal_corrupt` (nothing
- * was changed then) and `journal_io`; iterating over what was recovered may raise `journal_corrupt` with reason
+ * was changed then), `journal_io`, and `invalid_input` for a lock file that cannot be understood; iterating over what was recovered may raise `journal_corrupt` with reason
  * `decode_failure`, and `journal_io`.
  */
 export function createDirectoryJournal(options: DirectoryJournalOptions): JournalStore {
@@ -58,7 +58,7 @@ export function createDirectoryJournal(options: DirectoryJournalOptions): Journa
 
 async function openDirectory(options: SegmentLogOptions, tornTail: 'cut' | 'refuse'): Promise<OpenedJournal> {
   const { fileSystem, directory, logger } = options
-  await fileSystem.makeDirectory(directory)
+  if (await fileSystem.makeDirectory(directory)) await fileSystem.syncDirectory(dirname(directory))
   const lock = await acquireDirectoryLock(fileSystem, directory)
   try {
     const findings = await examineDirectory(fileSystem, directory)
@@ -72,8 +72,17 @@ async function openDirectory(options: SegmentLogOptions, tornTail: 'cut' | 'refu
       recovery: recover(options, findings),
     }
   } catch (error) {
-    await lock.release()
+    await releaseAfterFailure(lock, options)
     throw error
+  }
+}
+
+/** The failure that led here is the one to report. */
+async function releaseAfterFailure(lock: DirectoryLock, { logger, directory }: SegmentLogOptions): Promise<void> {
+  try {
+    await lock.release()
+  } catch (error) {
+    logger.error({ directory, cause: messageOf(error) }, 'the lock stays until this process ends')
   }
 }
 

@@ -71,8 +71,8 @@ export interface FileSystem {
   /** Gives a file a second name; `EEXIST` when that is taken. */
   link(existing: string, path: string): Promise<void>
   unlink(path: string): Promise<void>
-  /** Makes a directory in an existing one; content when it is there already. */
-  makeDirectory(path: string): Promise<void>
+  /** Makes a directory in an existing one; false when it is there already. */
+  makeDirectory(path: string): Promise<boolean>
   /** Makes created, renamed and removed names durable. */
   syncDirectory(path: string): Promise<void>
 }

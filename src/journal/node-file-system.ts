@@ -50,8 +50,10 @@ export const nodeFileSystem: FileSystem = {
   async makeDirectory(path) {
     try {
       await attempt('make_directory', path, mkdir(path))
+      return true
     } catch (error) {
-      if (!FileSystemError.has(error, 'EEXIST')) throw error
+      if (FileSystemError.has(error, 'EEXIST')) return false
+      throw error
     }
   },
   async syncDirectory(path) {

@@ -73,7 +73,7 @@ export class FaultyFileSystem implements FileSystem {
     return nodeFileSystem.unlink(path)
   }
 
-  async makeDirectory(path: string): Promise<void> {
+  async makeDirectory(path: string): Promise<boolean> {
     this.#check('make_directory', path)
     return nodeFileSystem.makeDirectory(path)
   }
