@@ -39,7 +39,8 @@ function referenceName(reference: string | { readonly type: string; readonly par
   const { type, params } = reference
   if (params === undefined) return type
   if (typeof params === 'function') return `${type}(...)`
-  const listed = Object.entries(params as object).map(([name, value]) => `${name}: ${text(value)}`)
+  if (typeof params !== 'object' || params === null) return `${type}(${text(params)})`
+  const listed = Object.entries(params).map(([name, value]) => `${name}: ${text(value)}`)
   return `${type}(${listed.join(', ')})`
 }
 

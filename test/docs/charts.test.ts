@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { and, assign, fromPromise, not, setup } from 'xstate'
 import { diagramOf } from '../../docs/tools/diagram.js'
-import { eventName, guardName } from '../../docs/tools/names.js'
+import { actionName, eventName, guardName } from '../../docs/tools/names.js'
 import { pageOf } from '../../docs/tools/page.js'
 
 const door = setup({
@@ -142,6 +142,12 @@ describe('names', () => {
     expect(guardName(and(['isOpen', not('isEmpty')]))).toBe('and(isOpen, not(isEmpty))')
     expect(guardName({ type: 'isOver', params: () => 1 })).toBe('isOver(...)')
     expect(guardName(() => true)).toBe('inline')
+  })
+
+  it('show parameters of every shape', () => {
+    expect(actionName('ring')).toBe('ring')
+    expect(actionName({ type: 'hold', params: 'not_quiescent' })).toBe('hold(not_quiescent)')
+    expect(actionName({ type: 'wait', params: { ms: 5, until: 'noon' } })).toBe('wait(ms: 5, until: noon)')
   })
 
   it('show the events of XState as a reader knows them', () => {
