@@ -29,7 +29,7 @@ export interface RuntimeOptions {
   readonly store?: JournalStore
   readonly clock?: Clock
   readonly ids?: IdSource
-  /** Receives the inspection events of every actor, for instance of {@link statelyInspector}. */
+  /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
   readonly inspect?: Inspect
   readonly logger?: Logger
   /** Opens one OpenTelemetry span per operation. */

@@ -59,7 +59,7 @@ export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): Js
   }
 
   const convertRecord = (part: Readonly<Record<string, unknown>>, depth: number): JsonValue => {
-    const shown: Record<string, JsonValue | undefined> = Object.create(null)
+    const shown: Record<string, JsonValue | undefined> = {}
     let entriesLeft = limits.entries
     for (const key in part) {
       if (entriesLeft === 0) {
@@ -67,7 +67,9 @@ export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): Js
         break
       }
       entriesLeft -= 1
-      shown[key] = convert(part[key], depth + 1)
+      const value = convert(part[key], depth + 1)
+      if (key === '__proto__') Object.defineProperty(shown, key, { value, enumerable: true })
+      else shown[key] = value
     }
     return shown
   }
