@@ -1,0 +1,460 @@
+import type {
+  CursorConsumer,
+  OperationAction,
+  OperationId,
+  OperationKind,
+  OperationOutcome,
+  OperationSource,
+  OperationSpec,
+  OperationStatus,
+  RunId,
+} from '../../machines/operation-vocabulary.js'
+
+/** What the oracle expects of one call: that it is taken, or refused with this code and data. */
+export type Verdict = { readonly refused?: undefined } | { readonly refused: string; readonly data?: object }
+
+/** One operation as the oracle keeps it. */
+export interface OracleOperation {
+  readonly id: OperationId
+  readonly kind: OperationKind
+  readonly displayName: string
+  readonly sourceLabel: string
+  readonly source: OperationSource | undefined
+  status: OperationStatus
+  peerReady: boolean
+  progressCount: number
+  outcome: OperationOutcome | undefined
+  sequence: number | undefined
+}
+
+/** One row of the completion feed as the oracle keeps it. */
+export interface OracleFeedRow {
+  readonly seq: number
+  readonly operationId: OperationId
+  readonly kind: OperationKind
+  readonly displayName: string
+  readonly outcome: OperationOutcome
+}
+
+/** A watch and how it should stand. */
+export interface OracleWatch {
+  readonly operationId: OperationId
+  state: 'pending' | 'resolved' | 'abandoned' | 'closed'
+  outcome: OperationOutcome | undefined
+}
+
+/** A wait-all and how it should stand. */
+export interface OracleWait {
+  readonly runId: RunId
+  readonly members: readonly OperationId[]
+  readonly outcomes: Map<OperationId, OperationOutcome>
+  state: 'pending' | 'satisfied' | 'acknowledged' | 'cancelled' | 'closed'
+}
+
+/** An operation that was live when its process died. */
+export interface OracleLost {
+  readonly id: OperationId
+  readonly status: 'provisioning' | 'running'
+}
+
+/** How many operations may run and how many ended ones are kept. */
+export interface OracleLimits {
+  readonly maxConcurrent?: number
+  readonly maxCompleted: number
+}
+
+/** The part of a registry that survives its process. */
+interface Durable {
+  readonly operations: readonly OracleOperation[]
+  readonly feed: readonly OracleFeedRow[]
+  readonly cursors: Readonly<Record<CursorConsumer, number>>
+  readonly lost: readonly OracleLost[]
+  readonly tracedSequence: number
+}
+
+/** An end that is decided and not durable. */
+interface StagedEnd {
+  readonly id: OperationId
+  readonly outcome: OperationOutcome
+  readonly sequence: number
+}
+
+type TransitionTable = Readonly<Record<OperationStatus, Partial<Record<OperationAction, OperationStatus>>>>
+
+/** Spec operations 2.1; a missing cell is a refusal. */
+const transitions: TransitionTable = {
+  provisioning: {
+    start: 'running',
+    fail: 'failed',
+    abort: 'aborted',
+    cancel: 'cancelled',
+    terminate: 'terminated',
+  },
+  running: {
+    progress_reported: 'running',
+    peer_ready: 'running',
+    complete: 'completed',
+    fail: 'failed',
+    cancel: 'cancelled',
+    retire_requested: 'retiring',
+    retire_completed: 'retired',
+    terminate: 'terminated',
+  },
+  retiring: {
+    progress_reported: 'retiring',
+    peer_ready: 'retiring',
+    complete: 'completed',
+    fail: 'failed',
+    cancel: 'cancelled',
+    retire_completed: 'retired',
+    terminate: 'terminated',
+  },
+  completed: {},
+  failed: {},
+  aborted: {},
+  cancelled: {},
+  retired: {},
+  terminated: {},
+}
+
+/** Spec operations 1.2: how a refused action is called. */
+const labels: Readonly<Record<OperationAction, string>> = {
+  start: 'provisioning_succeeded',
+  fail: 'fail_operation',
+  peer_ready: 'peer_ready',
+  progress_reported: 'report_progress',
+  complete: 'complete_operation',
+  abort: 'abort_provisioning',
+  cancel: 'cancel_operation',
+  retire_requested: 'request_retire',
+  retire_completed: 'mark_retired',
+  terminate: 'terminate_owner',
+}
+
+const live: readonly string[] = ['provisioning', 'running', 'retiring']
+const accepted: Verdict = {}
+const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
+
+/** Capacity slots leave no trace (spec operations 2.7). */
+const isTraceless = (kind: OperationKind): boolean => kind === 'background_tool_capacity_slot'
+
+/**
+ * An independent model of one operations registry, written from the tables of spec operations: plain
+ * arrays, everything recomputed, nothing shared with the product but the names of types. Slow on
+ * purpose; whatever it says that the registry does not do is a bug of one of the two.
+ */
+export class OperationsOracle {
+  readonly limits: OracleLimits
+  operations: OracleOperation[] = []
+  feed: OracleFeedRow[] = []
+  cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
+  lost: OracleLost[] = []
+  watches: OracleWatch[] = []
+  /** Every wait of this life, the active one among them. */
+  waits: OracleWait[] = []
+  owner: 'open' | 'draining' | 'retired' = 'open'
+  /** Ends that are decided and not durable, oldest first. */
+  staged: StagedEnd[] = []
+  /** The completion sequence minted last. */
+  lastSequence = 0
+  /** The last sequence of an end that leaves a trace. */
+  tracedSequence = 0
+  /** True while a fact has been handed to the journal and has not settled. */
+  isWriting = false
+  /** True while something that shows has not reached the journal; it goes with the next write. */
+  #hasNotes = false
+  #durable: Durable
+
+  constructor(limits: OracleLimits) {
+    this.limits = limits
+    this.#durable = this.#copy()
+  }
+
+  /** The active wait, if any. */
+  get wait(): OracleWait | undefined {
+    return this.waits.find(({ state }) => state === 'pending')
+  }
+
+  find(id: OperationId): OracleOperation | undefined {
+    return this.operations.find((operation) => operation.id === id)
+  }
+
+  /** The status a decision is made against: an end that is under way counts. */
+  statusFor(id: OperationId): OperationStatus | undefined {
+    return this.staged.find((end) => end.id === id)?.outcome.type ?? this.find(id)?.status
+  }
+
+  liveOperations(): OracleOperation[] {
+    return this.operations.filter(({ status }) => live.includes(status))
+  }
+
+  /** Spec operations 3, with the argument errors of rulings D10 and D15 first. */
+  register(spec: OperationSpec, limit: number | undefined): Verdict {
+    const { id, kind, displayName, sourceLabel, operationSource: source, expectPeerChannel } = spec
+    if (expectPeerChannel !== (kind === 'mob_member_child')) return { refused: 'invalid_input' }
+    if (this.owner !== 'open') return ownerRetired
+    const isUsed = this.find(id) !== undefined || this.feed.some(({ operationId }) => operationId === id)
+    if (isUsed) return { refused: 'already_registered', data: { id } }
+    const effectiveLimit = limit ?? this.limits.maxConcurrent
+    const active = this.liveOperations().length
+    if (effectiveLimit !== undefined && active >= effectiveLimit) {
+      return { refused: 'max_concurrent_exceeded', data: { limit: effectiveLimit, active } }
+    }
+    this.operations.push({
+      id,
+      kind,
+      displayName,
+      sourceLabel,
+      source,
+      status: 'provisioning',
+      peerReady: false,
+      progressCount: 0,
+      outcome: undefined,
+      sequence: undefined,
+    })
+    const isResumed = this.lost.some((lost) => lost.id === id)
+    this.lost = this.lost.filter((lost) => lost.id !== id)
+    this.#note(!isTraceless(kind) || isResumed)
+    return accepted
+  }
+
+  /** One of the actions that leave an operation live. */
+  advance(action: OperationAction, id: OperationId): Verdict {
+    const refusal = this.#refusal(action, id)
+    if (refusal !== undefined) return refusal
+    const operation = this.#get(id)
+    operation.status = transitions[operation.status][action] ?? operation.status
+    if (action === 'progress_reported') operation.progressCount += 1
+    if (action === 'peer_ready') operation.peerReady = true
+    this.#note(action === 'start' && !isTraceless(operation.kind))
+    return accepted
+  }
+
+  /** One of the actions that end an operation; the end shows with {@link commit}, that of a capacity slot at once. */
+  settle(action: OperationAction, id: OperationId, outcome: OperationOutcome): Verdict {
+    const refusal = this.#refusal(action, id)
+    if (refusal !== undefined) return refusal
+    const end = this.#mint(id, outcome)
+    if (isTraceless(this.#get(id).kind)) this.#end(end)
+    else this.#submit([end])
+    return accepted
+  }
+
+  /** Every live operation ends, in id order (spec operations 4.5). */
+  terminateOwner(reason: string): Verdict {
+    const targets = this.liveOperations().filter(({ id }) => live.includes(this.statusFor(id) ?? ''))
+    const ids = targets.map(({ id }) => id).toSorted()
+    this.#submit(ids.map((id) => this.#mint(id, { type: 'terminated', reason })))
+    return accepted
+  }
+
+  /** Everything that has ended and is not pinned, oldest completion first. */
+  collect(): Verdict & { readonly collected?: readonly OracleOperation[] } {
+    if (this.owner === 'retired') return ownerRetired
+    const collected = this.#unpinnedEnded()
+    this.#drop(collected)
+    this.#note(collected.length > 0)
+    return { collected }
+  }
+
+  watch(id: OperationId): Verdict & { readonly watch?: OracleWatch } {
+    const operation = this.find(id)
+    if (operation === undefined) return { refused: 'not_found', data: { id } }
+    const { outcome } = operation
+    const watch: OracleWatch = { operationId: id, state: outcome === undefined ? 'pending' : 'resolved', outcome }
+    this.watches.push(watch)
+    return { watch }
+  }
+
+  /** Spec operations 6.2. */
+  waitAll(runId: RunId, members: readonly OperationId[]): Verdict & { readonly wait?: OracleWait } {
+    if (this.owner === 'retired') return ownerRetired
+    const repeated = members.find((id, index) => members.indexOf(id) < index)
+    if (repeated !== undefined) return { refused: 'duplicate_wait_operation', data: { id: repeated } }
+    if (this.wait !== undefined) return { refused: 'wait_already_active', data: {} }
+    const unknown = members.find((id) => this.find(id) === undefined)
+    if (unknown !== undefined) return { refused: 'not_found', data: { id: unknown } }
+    const wait: OracleWait = { runId, members, outcomes: new Map(), state: 'pending' }
+    for (const id of members) {
+      const outcome = this.find(id)?.outcome
+      if (outcome !== undefined) wait.outcomes.set(id, outcome)
+    }
+    this.waits.push(wait)
+    this.#closeWaitIfSatisfied()
+    return { wait }
+  }
+
+  cancelWait(wait: OracleWait): void {
+    if (wait.state !== 'pending') return
+    wait.state = 'cancelled'
+    this.#evict()
+  }
+
+  /** Never lowers; returns where the consumer stands. */
+  advanceCursor(consumer: CursorConsumer, cursor: number): Verdict & { readonly cursor?: number } {
+    if (this.owner === 'retired') return ownerRetired
+    this.#note(cursor > this.cursors[consumer])
+    this.cursors[consumer] = Math.max(this.cursors[consumer], cursor)
+    return { cursor: this.cursors[consumer] }
+  }
+
+  forgetLost(ids: readonly OperationId[]): Verdict {
+    if (this.owner === 'retired') return ownerRetired
+    this.#note(this.lost.some(({ id }) => ids.includes(id)))
+    this.lost = this.lost.filter(({ id }) => !ids.includes(id))
+    return accepted
+  }
+
+  /** What is under way has become durable: it shows, in order, and everything visible survives from here on. */
+  commit(): void {
+    for (const end of this.staged.splice(0)) this.#end(end)
+    if (!this.isWriting) return
+    this.persist()
+    this.isWriting = false
+    this.#hasNotes = false
+  }
+
+  /** What is under way survives, but its process will never know: no watch or wait learns of it. */
+  commitUnseen(): void {
+    const { watches, waits } = this
+    this.watches = []
+    this.waits = []
+    this.commit()
+    this.watches = watches
+    this.waits = waits
+  }
+
+  /** What is under way was lost: no end shows, what showed already stays. */
+  discard(): void {
+    this.lastSequence = (this.staged[0]?.sequence ?? this.lastSequence + 1) - 1
+    this.staged = []
+    this.isWriting = false
+  }
+
+  /** The journal took everything that showed and had been taken back: it was reopened, or closed as it should be. */
+  caughtUp(): void {
+    this.persist()
+    this.#hasNotes = false
+  }
+
+  /** Everything visible now survives a crash. */
+  persist(): void {
+    this.#durable = this.#copy()
+  }
+
+  /** The process died and came back (spec operations 7.4, 7.5). */
+  recover({ keepsLost = true }: { readonly keepsLost?: boolean } = {}): void {
+    const { operations, feed, cursors, lost, tracedSequence } = structuredClone(this.#durable)
+    const kept = operations.filter(({ kind }) => !isTraceless(kind))
+    this.operations = kept.filter(({ status }) => !live.includes(status))
+    this.feed = [...feed]
+    this.cursors = { ...cursors }
+    this.lost = [
+      ...(keepsLost ? lost : []),
+      ...kept
+        .filter(({ status }) => live.includes(status))
+        .map(({ id, status }) => ({ id, status: status === 'provisioning' ? status : 'running' }) as const),
+    ]
+    this.lastSequence = tracedSequence
+    this.tracedSequence = tracedSequence
+    for (const watch of this.watches) if (watch.state === 'pending') watch.state = 'closed'
+    for (const wait of this.waits) if (wait.state === 'pending') wait.state = 'closed'
+    this.watches = []
+    this.waits = []
+    this.staged = []
+    this.isWriting = false
+    this.#hasNotes = false
+    this.owner = 'open'
+    this.#evict()
+    this.persist()
+  }
+
+  #copy(): Durable {
+    const { operations, feed, cursors, lost, tracedSequence } = this
+    return structuredClone({ operations, feed, cursors, lost, tracedSequence })
+  }
+
+  /** A change that shows already is handed to the journal. */
+  #note(isWritten: boolean): void {
+    this.isWriting ||= isWritten
+    this.#hasNotes ||= isWritten
+  }
+
+  /** Ends are handed to the journal as one group; only traceless ones behind nothing else need not wait for it. */
+  #submit(ends: readonly StagedEnd[]): void {
+    this.staged.push(...ends)
+    this.isWriting ||= ends.length > 0 && (this.#hasNotes || ends.some(({ id }) => !isTraceless(this.#get(id).kind)))
+    if (!this.isWriting) this.commit()
+  }
+
+  #get(id: OperationId): OracleOperation {
+    const operation = this.find(id)
+    if (operation === undefined) throw new Error(`the oracle lost operation ${id}`)
+    return operation
+  }
+
+  /** Spec operations 2.5, first match wins. */
+  #refusal(action: OperationAction, id: OperationId): Verdict | undefined {
+    if (this.owner === 'retired') return ownerRetired
+    const operation = this.find(id)
+    const status = this.statusFor(id)
+    if (operation === undefined || status === undefined) return { refused: 'not_found', data: { id } }
+    if (action === 'peer_ready') {
+      if (operation.kind !== 'mob_member_child') return { refused: 'peer_not_expected', data: { id } }
+      if (operation.peerReady) return { refused: 'already_peer_ready', data: { id } }
+    }
+    if (transitions[status][action] !== undefined) return undefined
+    return { refused: 'invalid_transition', data: { id, status, action: labels[action] } }
+  }
+
+  #mint(id: OperationId, outcome: OperationOutcome): StagedEnd {
+    this.lastSequence += 1
+    return { id, outcome, sequence: this.lastSequence }
+  }
+
+  /** Spec operations 2.4 and 4.1. */
+  #end({ id, outcome, sequence }: StagedEnd): void {
+    const operation = this.#get(id)
+    const { kind, displayName } = operation
+    operation.status = outcome.type
+    operation.outcome = outcome
+    operation.sequence = sequence
+    for (const watch of this.watches) {
+      if (watch.operationId !== id || watch.state !== 'pending') continue
+      watch.state = 'resolved'
+      watch.outcome = outcome
+    }
+    const { wait } = this
+    if (wait?.members.includes(id) === true) wait.outcomes.set(id, outcome)
+    if (isTraceless(kind)) this.#drop([operation])
+    else {
+      this.tracedSequence = sequence
+      this.feed.push({ seq: sequence, operationId: id, kind, displayName, outcome })
+    }
+    this.#closeWaitIfSatisfied()
+    this.#evict()
+  }
+
+  #closeWaitIfSatisfied(): void {
+    const { wait } = this
+    if (wait === undefined || wait.outcomes.size < wait.members.length) return
+    wait.state = 'satisfied'
+    this.#evict()
+  }
+
+  #unpinnedEnded(): OracleOperation[] {
+    const pinned = this.wait?.members ?? []
+    return this.operations
+      .filter(({ id, status }) => !live.includes(status) && !pinned.includes(id))
+      .toSorted((one, other) => (one.sequence ?? 0) - (other.sequence ?? 0))
+  }
+
+  #evict(): void {
+    const ended = this.#unpinnedEnded()
+    this.#drop(ended.slice(0, Math.max(0, ended.length - this.limits.maxCompleted)))
+  }
+
+  #drop(operations: readonly OracleOperation[]): void {
+    this.operations = this.operations.filter((operation) => !operations.includes(operation))
+  }
+}
