@@ -137,10 +137,13 @@ export function refusalOf(call: () => unknown): unknown {
   }
 }
 
-/** What a promise has come to after everything queued so far has run: its value, `pending` or `rejected`. */
+/** What a promise has come to once no microtask is left: its value, `pending` or `rejected`; the journal gets no turn. */
 export async function stateOf(promise: PromiseLike<unknown>): Promise<unknown> {
-  const pending = Symbol('pending')
-  for (let turn = 0; turn < 5; turn += 1) await Promise.resolve()
-  const state = await Promise.race([Promise.resolve(promise).catch(() => 'rejected'), Promise.resolve(pending)])
-  return state === pending ? 'pending' : state
+  let state: unknown = 'pending'
+  promise.then(
+    (value) => (state = value),
+    () => (state = 'rejected'),
+  )
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve()
+  return state
 }

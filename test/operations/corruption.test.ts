@@ -1,0 +1,289 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { createMemoryJournal } from '../../src/journal/memory-journal.js'
+import {
+  idOf,
+  openFixture,
+  openRuntime,
+  refusal,
+  resultOf,
+  runId,
+  specOf,
+  stateOf,
+  type Fixture,
+} from './support/registry.js'
+import { tamper, tamperWithWait, type Forgery } from './support/tamper.js'
+
+// The development build of XState warns of events to actors that have stopped, which forged facts lead to.
+beforeEach(() => {
+  vi.spyOn(console, 'warn').mockImplementation(() => {})
+})
+
+/** The reads of section 8 by their letters there. */
+const surfaces: Record<string, (fixture: Fixture) => unknown> = {
+  snapshot: ({ operations }) => operations.snapshot(idOf(1)),
+  list: ({ operations }) => operations.listOperations(),
+  diagnostics: ({ operations }) => operations.diagnostics(),
+  capture: ({ operations }) => operations.capturePersistenceSnapshot(),
+  watch: ({ operations }) => operations.registerWatcher(idOf(1)),
+  collect: ({ operations }) => operations.collectCompleted(),
+  'public result': ({ operations }) => operations.classifyPublicResult(idOf(1)),
+  idempotence: ({ operations }) => operations.classifyTransitionIdempotence(idOf(1), 'complete'),
+  terminate: ({ operations }) => operations.terminateOwner('leaving'),
+}
+
+async function failure(read: () => unknown): Promise<{ code: unknown; message: string } | undefined> {
+  try {
+    await read()
+    return undefined
+  } catch (error) {
+    return error as { code: unknown; message: string }
+  }
+}
+
+const view = ['snapshot', 'list', 'diagnostics']
+const outcomeReaders = [...view, 'capture', 'watch', 'collect']
+
+/** The fault, what upstream tests look for in the message, where it must surface, and how it comes about. */
+const faults: [string, string, readonly string[], 'ended' | 'running', Forgery][] = [
+  ['F1 [41]: no record', 'without shell projection record', view, 'ended', { row: { spec: undefined } }],
+  ['F2 [35]: no kind', 'missing kind', [...view, 'capture'], 'ended', { context: { kind: undefined } }],
+  [
+    'F3 [36]: no status',
+    'missing status',
+    [...view, 'capture', 'public result', 'idempotence', 'terminate'],
+    'running',
+    { status: undefined },
+  ],
+  [
+    'F4 [38]: no peer-ready',
+    'missing peer-ready',
+    [...view, 'capture'],
+    'running',
+    { context: { peerReady: undefined } },
+  ],
+  [
+    'F5 [39]: no progress',
+    'missing progress count',
+    [...view, 'capture'],
+    'running',
+    { context: { progressCount: undefined } },
+  ],
+  [
+    'F6 [33]: a source without its owner',
+    'operation source authority has invalid source',
+    [...view, 'capture'],
+    'running',
+    { row: { source: { kind: 'session_child' } } },
+  ],
+  ['F7 [32]: no outcome', 'missing terminal outcome', outcomeReaders, 'ended', { context: { outcome: undefined } }],
+  ['F8: an outcome while live', 'terminal outcome for non-terminal', outcomeReaders, 'ended', { status: 'running' }],
+  [
+    'F9 [31]: an outcome without payload',
+    'missing terminal payload',
+    outcomeReaders,
+    'ended',
+    { context: { outcome: { type: 'completed' } } },
+  ],
+  [
+    'F10 [30]: the outcome of another status',
+    'does not match terminal outcome discriminant',
+    outcomeReaders,
+    'ended',
+    { context: { outcome: { type: 'retired' } } },
+  ],
+  ['F12 [40]: no sequence', 'missing completion sequence', ['capture'], 'ended', { row: { settlement: undefined } }],
+  [
+    'F13: a sequence while live',
+    'completion sequence for non-terminal',
+    ['capture'],
+    'running',
+    { row: { settlement: { sequence: 1 } } },
+  ],
+]
+
+describe('corrupt facts surface as internal errors wherever they are read', () => {
+  const cases = faults.flatMap(([name, message, where, status, forgery]) =>
+    where.map((surface) => ({ name, surface, message, status, forgery })),
+  )
+
+  it.each(cases)('$name: $surface', async ({ surface, message, status, forgery }) => {
+    const fixture = await openFixture()
+    if (status === 'ended') await fixture.finish(1)
+    else await fixture.run([1])
+    tamper(fixture, 1, forgery)
+    expect(await failure(() => surfaces[surface]?.(fixture))).toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining(message),
+    })
+  })
+
+  it.each(['list', 'diagnostics', 'capture', 'terminate'])('F11 [34]: a key that is no id: %s', async (surface) => {
+    const fixture = await openFixture()
+    await fixture.run([1])
+    const { rows } = fixture.session.history.core.records
+    const row = rows.get(idOf(1))
+    if (row === undefined) throw new Error('not tracked')
+    rows.set('"quoted"' as never, row)
+    expect(await failure(() => surfaces[surface]?.(fixture))).toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining('invalid operation id key'),
+    })
+  })
+
+  it('are checked in the order of section 8: record, kind, status, peer-ready, progress, source, outcome', async () => {
+    const fixture = await openFixture()
+    await fixture.finish(1)
+    const broken = { kind: undefined, peerReady: undefined, progressCount: undefined, outcome: undefined }
+    const messageWith = async (forgery: Forgery): Promise<string | undefined> => {
+      tamper(fixture, 1, forgery)
+      return (await failure(() => fixture.operations.snapshot(idOf(1))))?.message
+    }
+    const { kind: _, ...afterKind } = broken
+    const source = { row: { source: { kind: 'session_child' } } }
+    expect(await messageWith({ status: undefined, context: broken, row: { spec: undefined } })).toMatch(
+      'projection record',
+    )
+    tamper(fixture, 1, { row: { spec: specOf(1) } })
+    expect(await messageWith({ status: undefined, context: broken })).toMatch('missing kind')
+    tamper(fixture, 1, { context: { kind: 'background_tool_op' } })
+    expect(await messageWith({ status: undefined, context: { ...afterKind, kind: 'background_tool_op' } })).toMatch(
+      'missing status',
+    )
+    expect(await messageWith({ status: 'completed', context: { peerReady: undefined } })).toMatch('missing peer-ready')
+    expect(await messageWith({ context: { peerReady: false, progressCount: undefined } })).toMatch('missing progress')
+    expect(await messageWith({ context: { progressCount: 0, outcome: undefined }, ...source })).toMatch(
+      'invalid source',
+    )
+  })
+
+  it('[117] a collect that fails loses nothing (D8)', async () => {
+    const fixture = await openFixture()
+    const { operations, finish } = fixture
+    for (const number of [1, 2, 3]) await finish(number)
+    tamper(fixture, 2, { context: { outcome: undefined } })
+    expect(await refusal(operations.collectCompleted())).toMatchObject({ code: 'internal' })
+    tamper(fixture, 2, { context: { outcome: { type: 'retired' } }, status: 'retired' })
+    const collected = await operations.collectCompleted()
+    expect(collected.map(({ operationId }) => operationId)).toEqual([idOf(1), idOf(2), idOf(3)])
+  })
+})
+
+describe('a corrupt barrier', () => {
+  it('F20 [17] without a run id fails the terminal call before anything happens, and the waiter rejects', async () => {
+    const fixture = await openFixture({}, { store: createMemoryJournal() })
+    const { operations, run, complete } = fixture
+    await run([1])
+    const wait = operations.waitAll(runId, [idOf(1)])
+    tamperWithWait(fixture, { runId: undefined })
+    const completion = await failure(() => complete(1))
+    expect(completion).toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining('active wait without run id'),
+    })
+    await expect(wait.result).rejects.toThrow('wait_all completion channel dropped')
+    // D3: the barrier is cleared, the call can be made again, and the registry can wait again.
+    expect(operations.snapshot(idOf(1))?.status).toBe('running')
+    const next = operations.waitAll(runId, [idOf(1)])
+    await complete(1)
+    expect((await next).outcomes).toHaveLength(1)
+  })
+
+  it('does not touch ends of operations that are no members', async () => {
+    const fixture = await openFixture()
+    const { operations, run, complete } = fixture
+    await run([1, 2])
+    using _wait = operations.waitAll(runId, [idOf(1)])
+    tamperWithWait(fixture, { runId: undefined })
+    expect(await refusal(complete(2))).toBe('resolved')
+  })
+
+  it('F22 that is satisfied too early rejects the waiter and fails the next member, once', async () => {
+    const fixture = await openFixture()
+    const { operations, session, run, complete } = fixture
+    await run([1])
+    const wait = operations.waitAll(runId, [idOf(1)])
+    session.history.core.records.wait?.barrier.send({ type: 'member_ended' })
+    await expect(wait.result).rejects.toThrow('completed without terminal outcome')
+    expect(await refusal(complete(1))).toMatchObject({ code: 'internal' })
+    expect(await refusal(complete(1))).toBe('resolved')
+  })
+})
+
+describe('a registry that broke half-way', () => {
+  async function poisoned(): Promise<Fixture> {
+    const fixture = await openFixture({}, { store: createMemoryJournal() })
+    await fixture.finish(1)
+    await fixture.run([2])
+    fixture.session.history.core.actor.send({ type: 'fault', cause: 'for the test' })
+    return fixture
+  }
+
+  const calls: Record<string, (fixture: Fixture) => unknown> = {
+    ...surfaces,
+    register: ({ operations }) => operations.registerOperation(specOf(9)),
+    start: ({ operations }) => operations.provisioningSucceeded(idOf(2)),
+    progress: ({ operations }) => operations.reportProgress(idOf(2), { message: '' }),
+    retire: ({ operations }) => operations.requestRetire(idOf(2)),
+    complete: ({ operations }) => operations.completeOperation(idOf(2), resultOf(2)),
+    fail: ({ operations }) => operations.failOperation(idOf(2), ''),
+    cancel: ({ operations }) => operations.cancelOperation(idOf(2)),
+    'mark retired': ({ operations }) => operations.markRetired(idOf(2)),
+    'wait for all': ({ operations }) => operations.waitAll(runId, []),
+    cursor: ({ operations }) => operations.completionCursor('agent_applied'),
+    'advance cursor': ({ operations }) => operations.advanceCompletionCursor('agent_applied', 1),
+    feed: ({ session }) => session.feed,
+  }
+
+  it.each(Object.keys(calls))('F23 [18] answers nothing any more: %s', async (name) => {
+    const fixture = await poisoned()
+    expect(await failure(() => calls[name]?.(fixture))).toMatchObject({
+      code: 'internal',
+      message: expect.stringContaining('ops lifecycle registry poisoned'),
+    })
+  })
+
+  it('F17 because a durable end did not take effect: watch and wait reject, the lane stops', async () => {
+    const fixture = await openFixture({}, { store: createMemoryJournal() })
+    const { runtime, operations, session, run, complete } = fixture
+    await run([1, 2])
+    const watch = operations.registerWatcher(idOf(2))
+    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    tamper(fixture, 1, { status: 'running' })
+    expect(await refusal(complete(1))).toMatchObject({ code: 'internal' })
+    expect(await refusal(watch)).toEqual({ code: 'channel_closed', id: idOf(2) })
+    await expect(wait.result).rejects.toThrow('wait_all completion channel dropped')
+    expect(runtime.health.status).toBe('poisoned')
+    expect(await refusal(runtime.session('another').operations.registerOperation(specOf(3)))).toMatchObject({
+      code: 'lane_poisoned',
+    })
+    await runtime.reopen()
+    expect(await refusal(runtime.session('another').operations.registerOperation(specOf(3)))).toBe('resolved')
+    expect(() => session.feed).toThrow('poisoned')
+  })
+
+  it('is not written into a snapshot: the journal keeps what it lost', async () => {
+    const store = createMemoryJournal()
+    const fixture = await openFixture({}, { store })
+    const { runtime, run, complete } = fixture
+    await run([1])
+    tamper(fixture, 1, { status: 'running' })
+    await refusal(complete(1))
+    await runtime.reopen()
+    expect(await refusal(runtime.compact())).toMatchObject({ code: 'internal' })
+    expect(await refusal(runtime.close())).toMatchObject({ code: 'internal' })
+    const recovered = (await openRuntime({ store })).session('owner')
+    expect(recovered.feed.since(0).entries.map(({ operationId }) => operationId)).toEqual([idOf(1)])
+  })
+
+  it('is released with its runtime all the same, and giving up its wait is harmless', async () => {
+    const fixture = await openFixture({}, { store: createMemoryJournal() })
+    const { runtime, operations, session, run } = fixture
+    await run([1])
+    const wait = operations.waitAll(runId, [idOf(1)])
+    session.history.core.actor.send({ type: 'fault', cause: 'for the test' })
+    expect(() => wait[Symbol.dispose]()).not.toThrow()
+    await expect(wait.result).rejects.toThrow('disposed')
+    expect(await refusal(runtime.close())).toMatchObject({ code: 'internal' })
+    expect(await stateOf(runtime.flush())).toBeUndefined()
+  })
+})

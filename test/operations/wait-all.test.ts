@@ -1,0 +1,306 @@
+import { getEventListeners } from 'node:events'
+import { describe, expect, it } from 'vitest'
+import type { OperationId } from '../../machines/operation-vocabulary.js'
+import {
+  completed,
+  idOf,
+  openFixture,
+  refusal,
+  refusalOf,
+  runId,
+  specOf,
+  stateOf,
+  type Fixture,
+} from './support/registry.js'
+
+const noWait = { pendingWait: null }
+
+function pendingWait({ operations }: Fixture) {
+  return operations.diagnostics().pendingWait
+}
+
+describe('waiting for all', () => {
+  it('[10] of what has ended resolves with outcomes in order and an obligation that names them', async () => {
+    const { operations, finish, run } = await openFixture()
+    await finish(1)
+    await run([2])
+    await operations.failOperation(idOf(2), 'broken')
+    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    expect(wait.requestId).toMatch(/^[0-9a-f-]{36}$/)
+    expect(await wait).toEqual({
+      outcomes: [
+        { operationId: idOf(1), outcome: completed(1) },
+        { operationId: idOf(2), outcome: { type: 'failed', error: 'broken' } },
+      ],
+      satisfied: { waitRequestId: wait.requestId, runId, operationIds: [idOf(1), idOf(2)] },
+    })
+    expect(operations.diagnostics()).toMatchObject(noWait)
+  })
+
+  it('[11] leaves no barrier behind once it is satisfied', async () => {
+    const { operations, finish } = await openFixture()
+    await finish(1)
+    const { outcomes, satisfied } = await operations.waitAll(runId, [idOf(1)])
+    expect(outcomes).toHaveLength(1)
+    expect(satisfied.operationIds).toEqual([idOf(1)])
+    expect(operations.diagnostics()).toMatchObject(noWait)
+  })
+
+  it('[55] gives completed, failed and cancelled outcomes in the order of the request (D14)', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2, 3])
+    const wait = operations.waitAll(runId, [idOf(3), idOf(1), idOf(2)])
+    await complete(1)
+    await operations.cancelOperation(idOf(2), 'stop')
+    await operations.failOperation(idOf(3), 'broken')
+    const { outcomes, satisfied } = await wait
+    expect(outcomes.map(({ operationId, outcome }) => [operationId, outcome.type])).toEqual([
+      [idOf(3), 'failed'],
+      [idOf(1), 'completed'],
+      [idOf(2), 'cancelled'],
+    ])
+    expect(satisfied.operationIds).toHaveLength(3)
+  })
+
+  it('[12] for an id twice is refused with the first repeated one, even while another wait is active', async () => {
+    const { operations, run } = await openFixture()
+    await run([1, 2])
+    const twice = [idOf(8), idOf(2), idOf(1), idOf(2), idOf(1)]
+    const refused = { code: 'duplicate_wait_operation', id: idOf(2) }
+    expect(await refusal(operations.waitAll(runId, twice))).toEqual(refused)
+    expect(operations.diagnostics()).toMatchObject(noWait)
+    using wait = operations.waitAll(runId, [idOf(1)])
+    expect(await refusal(operations.waitAll(runId, twice))).toEqual(refused)
+    expect(await stateOf(wait)).toBe('pending')
+  })
+
+  it('[13] a second time is refused while the first is pending, even for unknown ids; giving up the first clears the way', async () => {
+    const fixture = await openFixture()
+    const { operations, run } = fixture
+    await run([1])
+    const first = operations.waitAll(runId, [idOf(1)])
+    expect(await refusal(operations.waitAll(runId, [idOf(9)]))).toEqual({ code: 'wait_already_active' })
+    expect(await refusal(operations.waitAll(runId, []))).toEqual({ code: 'wait_already_active' })
+    expect(pendingWait(fixture)?.requestId).toBe(first.requestId)
+    first[Symbol.dispose]()
+    expect(pendingWait(fixture)).toBeNull()
+    await expect(first.result).rejects.toThrow('the wait was disposed')
+  })
+
+  it('[14] [56] for an unknown id is refused with the first such id, and leaves no barrier', async () => {
+    const { operations, run } = await openFixture()
+    await run([1])
+    const wait = operations.waitAll(runId, [idOf(1), idOf(8), idOf(9)])
+    expect(await refusal(wait)).toEqual({ code: 'not_found', id: idOf(8) })
+    expect(operations.diagnostics()).toMatchObject(noWait)
+  })
+
+  it('[15] stays pending, shows its request and members, and resolves with the same request id', async () => {
+    const fixture = await openFixture()
+    const { operations, run, complete } = fixture
+    await run([1, 2])
+    const wait = operations.waitAll(runId, [idOf(2), idOf(1)])
+    expect(pendingWait(fixture)).toEqual({ requestId: wait.requestId, runId, operationIds: [idOf(2), idOf(1)] })
+    await complete(2)
+    expect(await stateOf(wait)).toBe('pending')
+    await complete(1)
+    expect((await wait).satisfied.waitRequestId).toBe(wait.requestId)
+    expect(pendingWait(fixture)).toBeNull()
+  })
+
+  it('for nothing is satisfied at once', async () => {
+    const { operations } = await openFixture()
+    expect((await operations.waitAll(runId, [])).outcomes).toEqual([])
+  })
+
+  it('does not depend on the list it was given staying as it was', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2])
+    const ids = [idOf(1)]
+    const wait = operations.waitAll(runId, ids)
+    ids.push(idOf(2))
+    await complete(1)
+    const { satisfied } = await wait
+    expect(satisfied.operationIds).toEqual([idOf(1)])
+    expect(() => (satisfied.operationIds as OperationId[]).push(idOf(2))).toThrow(TypeError)
+  })
+
+  it('[94] is untouched by draining; it settles when its operations do', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1])
+    const wait = operations.waitAll(runId, [idOf(1)])
+    operations.drain()
+    expect(await stateOf(wait)).toBe('pending')
+    await complete(1)
+    expect((await wait).outcomes).toEqual([{ operationId: idOf(1), outcome: completed(1) }])
+  })
+})
+
+describe('giving up a wait', () => {
+  it('[16] by disposing it clears the barrier without an obligation', async () => {
+    const fixture = await openFixture()
+    const { operations, run, complete } = fixture
+    await run([1])
+    {
+      using wait = operations.waitAll(runId, [idOf(1)])
+      expect(pendingWait(fixture)?.requestId).toBe(wait.requestId)
+    }
+    expect(pendingWait(fixture)).toBeNull()
+    await complete(1)
+    expect(operations.outstandingObligations()).toEqual([])
+  })
+
+  it('by its signal rejects with the reason and leaves no listener', async () => {
+    const fixture = await openFixture()
+    const { operations, run } = fixture
+    await run([1])
+    const controller = new AbortController()
+    const wait = operations.waitAll(runId, [idOf(1)], { signal: controller.signal })
+    controller.abort(new Error('enough'))
+    await expect(wait.result).rejects.toThrow('enough')
+    expect(pendingWait(fixture)).toBeNull()
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+  })
+
+  it('[115] after it is satisfied is harmless', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2])
+    const controller = new AbortController()
+    const wait = operations.waitAll(runId, [idOf(1)], { signal: controller.signal })
+    await complete(1)
+    wait[Symbol.dispose]()
+    controller.abort()
+    expect((await wait).outcomes).toHaveLength(1)
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+    using next = operations.waitAll(runId, [idOf(2)])
+    wait[Symbol.dispose]()
+    expect(await stateOf(next)).toBe('pending')
+  })
+
+  it('[115] before it begins leaves the barrier idle', async () => {
+    const { operations, run } = await openFixture()
+    await run([1])
+    const signal = AbortSignal.abort(new Error('too late'))
+    await expect(operations.waitAll(runId, [idOf(1)], { signal }).result).rejects.toThrow('too late')
+    expect(operations.diagnostics()).toMatchObject(noWait)
+  })
+
+  it('by losing a race does not happen: the barrier stays until it is disposed', async () => {
+    const fixture = await openFixture()
+    const { operations, run } = fixture
+    await run([1])
+    using wait = operations.waitAll(runId, [idOf(1)])
+    await Promise.race([wait, Promise.resolve()])
+    expect(pendingWait(fixture)).not.toBeNull()
+  })
+
+  it('is possible after the session was disposed, and does nothing', async () => {
+    const { operations, session, run } = await openFixture()
+    await run([1])
+    const controller = new AbortController()
+    const wait = operations.waitAll(runId, [idOf(1)], { signal: controller.signal })
+    session.dispose()
+    await expect(wait.result).rejects.toThrow('wait_all completion channel dropped')
+    expect(() => wait[Symbol.dispose]()).not.toThrow()
+    expect(() => controller.abort()).not.toThrow()
+  })
+})
+
+describe('members of a wait', () => {
+  it('[113] that ended early are not evicted before the barrier settles (D3)', async () => {
+    const { operations, run, complete } = await openFixture({ maxCompleted: 1 })
+    await run([1, 2, 3])
+    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    await complete(1)
+    await complete(3)
+    expect(operations.snapshot(idOf(1))?.status).toBe('completed')
+    await complete(2)
+    expect((await wait).outcomes.map(({ outcome }) => outcome)).toEqual([completed(1), completed(2)])
+    // Afterwards they count again: only the last to end is kept.
+    expect(operations.listOperations().map(({ id }) => id)).toEqual([idOf(2)])
+  })
+
+  it('[113] are not collected before the barrier settles; the others are', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2, 3])
+    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    await complete(1)
+    await complete(3)
+    const collectedIds = async () => (await operations.collectCompleted()).map(({ operationId }) => operationId)
+    expect(await collectedIds()).toEqual([idOf(3)])
+    expect(await collectedIds()).toEqual([])
+    await complete(2)
+    await wait
+    expect(await collectedIds()).toEqual([idOf(1), idOf(2)])
+  })
+
+  it('[113] that had ended before the wait began are held too, and take their place in order again', async () => {
+    const { operations, run, complete, finish } = await openFixture({ maxCompleted: 3 })
+    for (const number of [1, 2, 3]) await finish(number)
+    await run([4])
+    using wait = operations.waitAll(runId, [idOf(2), idOf(4)])
+    for (const number of [5, 6, 7]) await finish(number)
+    const kept = () => operations.listOperations().map(({ id }) => Number(id.slice(-2)))
+    expect(kept()).toEqual([2, 4, 5, 6, 7])
+    await complete(4)
+    await wait
+    expect(kept()).toEqual([4, 6, 7])
+  })
+
+  it('[113] are released when the wait is given up', async () => {
+    const { operations, run, complete, finish } = await openFixture({ maxCompleted: 1 })
+    await run([1, 2])
+    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    await complete(1)
+    await finish(3)
+    expect(operations.snapshot(idOf(1))?.status).toBe('completed')
+    wait[Symbol.dispose]()
+    expect(operations.snapshot(idOf(1))).toBeUndefined()
+  })
+
+  it('[114] may be capacity slots: the barrier settles with their outcome although their record is gone', async () => {
+    const { operations, run } = await openFixture()
+    await operations.registerOperation(specOf(1, 'background_tool_capacity_slot'))
+    await operations.provisioningSucceeded(idOf(1))
+    await run([2])
+    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    await operations.markRetired(idOf(1))
+    await operations.cancelOperation(idOf(2))
+    expect((await wait).outcomes.map(({ outcome }) => outcome.type)).toEqual(['retired', 'cancelled'])
+  })
+
+  it('cost the same however many there are: twenty thousand end in a moment', async () => {
+    const many = 20_000
+    const { operations } = await openFixture({ maxCompleted: 10 })
+    const ids = Array.from({ length: many }, (_, index) => idOf(index + 1))
+    for (let number = 1; number <= many; number += 1) void operations.registerOperation(specOf(number))
+    const wait = operations.waitAll(runId, ids)
+    for (const id of ids) void operations.abortProvisioning(id)
+    const { outcomes } = await wait
+    expect(outcomes).toHaveLength(many)
+    expect(operations.listOperations()).toHaveLength(10)
+  })
+})
+
+describe('an obligation', () => {
+  it('is outstanding until it is acknowledged, once', async () => {
+    const { operations, finish } = await openFixture()
+    await finish(1)
+    const { satisfied } = await operations.waitAll(runId, [idOf(1)])
+    expect(operations.outstandingObligations()).toEqual([satisfied])
+    operations.acknowledgeObligation(satisfied)
+    expect(operations.outstandingObligations()).toEqual([])
+    expect(refusalOf(() => operations.acknowledgeObligation(satisfied))).toEqual({
+      code: 'wait_not_active',
+      waitRequestId: satisfied.waitRequestId,
+    })
+  })
+
+  it('cannot be acknowledged while its wait is pending', async () => {
+    const { operations, run } = await openFixture()
+    await run([1])
+    using wait = operations.waitAll(runId, [idOf(1)])
+    const satisfied = { waitRequestId: wait.requestId, runId, operationIds: [idOf(1)] }
+    expect(refusalOf(() => operations.acknowledgeObligation(satisfied))).toMatchObject({ code: 'wait_not_active' })
+  })
+})
