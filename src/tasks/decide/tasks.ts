@@ -28,7 +28,7 @@ export function taskCreate(
   }
 }
 
-/** Checks: known; not canceled. */
+/** Checks: known; not canceled; not before it was created. */
 export function taskCancel(
   view: TaskView,
   command: CommandOf<'task_cancel'>,
@@ -37,6 +37,9 @@ export function taskCancel(
   const { taskId, timestamp } = command
   const task = knownTask(view, taskId)
   if (task.canceledAt !== undefined) throw new TaskError('task_already_canceled', { taskId })
+  if (timestamp < task.createdAt) {
+    throw new TaskError('cancel_before_create', { taskId, createdAt: task.createdAt, canceledAt: timestamp })
+  }
   return {
     event: fact(sequence, 'task_canceled', { taskId, timestamp }),
     applied: { type: 'task_cancel', taskId },

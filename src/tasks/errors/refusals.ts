@@ -70,6 +70,8 @@ export interface SheetRefusalData {
 export interface AddedRefusalData {
   /** G1, G2. */
   attempt_still_active: { readonly runId: RunId; readonly activeAttemptId: AttemptId }
+  /** 6.6 would refuse the snapshot. */
+  cancel_before_create: { readonly taskId: TaskId; readonly createdAt: number; readonly canceledAt: number }
   /** G3. */
   resume_before_pause: { readonly pausedAt: number; readonly resumedAt: number }
   /** G4. */
@@ -159,6 +161,7 @@ export const refusalMessages: { readonly [Code in keyof RefusalData]: (data: Ref
   unknown_subscription: ({ subscriptionId }) => `no subscription ${subscriptionId}`,
   subscription_already_canceled: ({ subscriptionId }) => `subscription ${subscriptionId} is canceled`,
   attempt_still_active: ({ activeAttemptId }) => `finish attempt ${activeAttemptId} first`,
+  cancel_before_create: ({ createdAt, canceledAt }) => `cannot cancel at ${canceledAt}, created at ${createdAt}`,
   resume_before_pause: ({ pausedAt, resumedAt }) => `cannot resume at ${resumedAt}, paused at ${pausedAt}`,
   attempt_id_reused: ({ runId, attemptId }) => `run ${runId} has had an attempt ${attemptId}`,
   attempt_count_overflow: ({ runId }) => `run ${runId} can count no further attempt`,

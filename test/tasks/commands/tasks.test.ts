@@ -141,6 +141,11 @@ describe('task_cancel', () => {
     await given(taskCreate(), cancel()).when(cancel()).refuses('task_already_canceled', { taskId: T1 })
   })
 
+  it('refuses to cancel before the task was created, which no snapshot could hold', () =>
+    given(taskCreate())
+      .when(cancel(T1, 99))
+      .refuses('cancel_before_create', { taskId: T1, createdAt: 100, canceledAt: 99 }))
+
   it('[D-8, T-100] leaves nothing of the task startable, and everything cancelable', async () => {
     const refused = { runId: R1, taskId: T1 }
     const canceled = { type: 'run_resume', runId: R1, timestamp: 150 } as const

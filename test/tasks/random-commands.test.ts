@@ -1,0 +1,96 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import type { JsonObject } from '../../src/base/json.js'
+import { budgetDimension, runStates, TaskAuthority, type CommandType, type TaskEvent } from '../../src/tasks/index.js'
+import { Lane } from '../../src/lane/lane.js'
+import { expectConsistentIndexes } from './support/indexes.js'
+import { taskId } from './support/ids.js'
+import { commandOf, intents } from './support/intents.js'
+import { Oracle } from './support/oracle.js'
+
+const isLong = process.env['STATEWARD_LONG'] !== undefined
+
+it('[T-29] random commands: the oracle agrees, and live equals replay at every prefix', async () => {
+  const refused = new Set<string>()
+  const reached = new Set<string>()
+  await fc.assert(
+    fc.asyncProperty(intents, fc.nat({ max: 60 }), async (stream, snapshotAt) => {
+      const oracle = new Oracle()
+      const authority = new TaskAuthority()
+      authority.start(await Lane.open({ streamFor: () => authority }))
+      const replica = new TaskAuthority()
+      let fromSnapshot: TaskAuthority | undefined
+      authority.onCommit((events: readonly TaskEvent[]) => {
+        for (const event of events) {
+          const stored = JSON.parse(JSON.stringify(event)) as JsonObject
+          replica.replay(stored)
+          fromSnapshot?.replay(stored)
+        }
+      })
+      for (const [index, intent] of stream.entries()) {
+        const command = commandOf(intent, oracle)
+        const expected = oracle.submit(command)
+        const actual = await authority.submit<CommandType>(command).then(
+          () => undefined,
+          (error: unknown) => (error as { readonly code: string }).code,
+        )
+        expect({ command, refusal: actual }).toEqual({ command, refusal: expected })
+        if (actual !== undefined) refused.add(actual)
+        expectSameState(authority, oracle)
+        expect([...replica.capture()]).toEqual([...authority.capture()])
+        if (index === snapshotAt) fromSnapshot = restored(authority)
+      }
+      for (const { history } of oracle.runs.values()) for (const state of history) reached.add(state)
+      expectConsistentIndexes(authority.projection)
+      expectConsistentIndexes(replica.projection)
+      if (fromSnapshot !== undefined) {
+        expect([...fromSnapshot.capture()]).toEqual([...authority.capture()])
+        expectConsistentIndexes(fromSnapshot.projection)
+      }
+    }),
+    { numRuns: isLong ? 3000 : 50 },
+  )
+  expect([...reached].sort()).toEqual([...runStates].sort())
+  expect(refused.size).toBeGreaterThan(25)
+}, isLong ? 600_000 : 20_000)
+
+function restored(authority: TaskAuthority): TaskAuthority {
+  const copy = new TaskAuthority()
+  for (const row of authority.capture()) copy.restore(JSON.parse(JSON.stringify(row)) as JsonObject)
+  return copy
+}
+
+function expectSameState({ projection }: TaskAuthority, oracle: Oracle): void {
+  expect(projection.latestSequence).toBe(oracle.sequence)
+  expect(projection.engine.paused).toBe(oracle.paused !== undefined)
+  for (const [id, model] of oracle.runs) {
+    const run = projection.run(id as never)
+    expect({
+      state: run?.state,
+      attempt: run?.currentAttemptId,
+      attempts: run?.attempts.map(({ attemptId }) => attemptId as string),
+      lease: run?.lease && { owner: run.lease.owner, expiry: run.lease.expiry, token: run.lease.fencingToken },
+      history: run?.history.map(({ to }) => to),
+    }).toEqual({
+      state: model.state,
+      attempt: model.attempt,
+      attempts: model.attempts,
+      lease: model.lease,
+      history: model.history,
+    })
+  }
+  for (const number of [1, 2, 3, 4]) {
+    const id = taskId(number)
+    expect(projection.dependencyGate(id)).toBe(oracle.gate(id))
+    for (const dimension of ['token', 'time_secs'].map(budgetDimension)) {
+      const model = oracle.budgets.get(id)?.get(dimension)
+      const budget = projection.budget(id, dimension)
+      expect(budget && { limit: budget.limit, consumed: budget.consumed, reserved: budget.reserved }).toEqual(model)
+      if (model !== undefined) expect(budget?.exhausted).toBe(model.consumed >= model.limit)
+    }
+  }
+  expect([...projection.reservations()].map(({ reservationId }) => reservationId as string)).toEqual([
+    ...oracle.reservations.keys(),
+  ])
+  expect([...projection.ledger()].map(({ entryId }) => entryId as string)).toEqual(oracle.entries)
+}

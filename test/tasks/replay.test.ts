@@ -1,0 +1,396 @@
+import { describe, expect, it } from 'vitest'
+import type { JsonObject } from '../../src/base/json.js'
+import {
+  createRun,
+  createTaskSpec,
+  TaskAuthority,
+  type EventPayloads,
+  type EventType,
+  type RunState,
+  type TaskCommand,
+  type TaskErrorCode,
+} from '../../src/tasks/index.js'
+import { TaskTables } from '../../src/tasks/projection/tables.js'
+import { Draft } from '../../src/tasks/projection/draft.js'
+import { KeyedView } from '../../src/tasks/projection/keyed-view.js'
+import { evolve } from '../../src/tasks/evolve/evolve.js'
+import { openTasks, reopenTasks, stateOf, submitAll } from './support/authority.js'
+import {
+  allocate,
+  consume,
+  depend,
+  finish,
+  held,
+  lease,
+  move,
+  reach,
+  runCreate,
+  start,
+  subscribe,
+  taskCreate,
+} from './support/commands.js'
+import { A1, A2, R1, R2, S1, S2, T1, T2 } from './support/ids.js'
+
+/** Feeds stored events to an authority the way the lane does, numbering them from 1. */
+function replay(): {
+  readonly authority: TaskAuthority
+  take<Type extends EventType>(type: Type, payload: EventPayloads[Type], sequence?: number): void
+  refuses<Type extends EventType>(type: Type, payload: EventPayloads[Type], code: TaskErrorCode, data: object): void
+} {
+  const authority = new TaskAuthority()
+  const take = (type: EventType, payload: object, sequence = authority.projection.latestSequence + 1): void =>
+    authority.replay({ sequence, type, version: 1, ...payload } as JsonObject)
+  return {
+    authority,
+    take,
+    refuses(type, payload, code, data) {
+      const sequence = authority.projection.latestSequence + 1
+      const before = [...authority.capture()]
+      const error = errorOf(() => take(type, payload))
+      expect(error).toMatchObject({ code, data: { sequence, ...data } })
+      expect([...authority.capture()]).toEqual(before)
+      expect(authority.projection.latestSequence).toBe(sequence - 1)
+    },
+  }
+}
+
+function errorOf(run: () => void): unknown {
+  try {
+    run()
+  } catch (error) {
+    return error
+  }
+  return 'accepted'
+}
+
+const spec = createTaskSpec({ id: T1, kind: 'work' })
+const run = createRun({ id: R1, taskId: T1, createdAt: 100, scheduledAt: 100 })
+
+/** A log with one task and one run in a state, leases and attempts aside. */
+function withRun(state: RunState): ReturnType<typeof replay> {
+  const log = replay()
+  log.take('task_created', { taskSpec: spec, timestamp: 100 })
+  log.take('run_created', { runInstance: run })
+  const paths: Record<RunState, readonly RunState[]> = {
+    scheduled: ['scheduled'],
+    ready: ['scheduled', 'ready'],
+    leased: ['scheduled', 'ready', 'leased'],
+    running: ['scheduled', 'ready', 'leased', 'running'],
+    retry_wait: ['scheduled', 'ready', 'leased', 'running', 'retry_wait'],
+    suspended: ['scheduled', 'ready', 'leased', 'running', 'suspended'],
+    completed: ['scheduled', 'ready', 'leased', 'running', 'completed'],
+    failed: ['scheduled', 'ready', 'leased', 'running', 'failed'],
+    canceled: ['scheduled', 'canceled'],
+  }
+  const path = paths[state]
+  for (const [index, newState] of path.entries()) {
+    const previousState = path[index - 1]
+    if (previousState === undefined) continue
+    log.take('run_state_changed', { runId: R1, previousState, newState, timestamp: 110 })
+  }
+  return log
+}
+
+const leaseFields = { runId: R1, owner: 'worker', expiry: 5000, timestamp: 115 }
+
+describe('sequences', () => {
+  it('[T-34] an empty log gives sequence 0 and nothing else', () => {
+    const { authority } = replay()
+    expect(authority.projection.latestSequence).toBe(0)
+    expect(authority.projection.taskCount).toBe(0)
+    expect([...authority.capture()]).toEqual([])
+  })
+
+  it('[T-35] a refused event leaves its number to the next', () => {
+    const log = replay()
+    log.take('task_created', { taskSpec: spec, timestamp: 100 })
+    log.refuses('task_created', { taskSpec: spec, timestamp: 100 }, 'replay_duplicate_event', { id: T1 })
+    log.take('run_created', { runInstance: run }, 2)
+    expect(log.authority.projection.latestSequence).toBe(2)
+  })
+
+  it('[T-36] the reducer takes gaps, and no number twice', () => {
+    const tables = new TaskTables()
+    const view = new KeyedView(tables, new Map(), 'latest')
+    const draft = new Draft(tables, view)
+    evolve(draft, { type: 'engine_paused', version: 1, sequence: 5, timestamp: 1 })
+    evolve(draft, { type: 'engine_resumed', version: 1, sequence: 9, timestamp: 1 })
+    for (const sequence of [9, 8, 0]) {
+      const error = errorOf(() => evolve(draft, { type: 'engine_paused', version: 1, sequence, timestamp: 1 }))
+      expect(error).toMatchObject({ code: 'replay_sequence', data: { sequence, latest: 9 } })
+    }
+  })
+
+  it('[D-15] the log of an authority has no gaps', () => {
+    const log = replay()
+    log.take('engine_paused', { timestamp: 1 })
+    expect(errorOf(() => log.take('engine_resumed', { timestamp: 1 }, 3))).toMatchObject({
+      code: 'replay_sequence_gap',
+      data: { sequence: 3, expected: 2 },
+    })
+  })
+})
+
+describe('malformed events', () => {
+  it.each([
+    ['an unknown type', { type: 'task_lost', version: 1, sequence: 1 }, 'type'],
+    ['another version', { type: 'engine_paused', version: 2, sequence: 1, timestamp: 1 }, 'version'],
+    ['a missing field', { type: 'engine_paused', version: 1, sequence: 1 }, 'timestamp'],
+    ['a foreign field', { type: 'engine_paused', version: 1, sequence: 1, timestamp: 1, extra: 1 }, 'extra'],
+    ['a broken id', { type: 'task_canceled', version: 1, sequence: 1, timestamp: 1, taskId: 'x' }, 'taskId'],
+  ])('%s is refused by the name of its field', (_, stored, field) => {
+    const authority = new TaskAuthority()
+    expect(errorOf(() => authority.replay(stored))).toMatchObject({ code: 'invalid_input', data: { field } })
+    expect(authority.projection.latestSequence).toBe(0)
+  })
+})
+
+describe('tasks and runs', () => {
+  it('[T-37] a run is created scheduled, once, and for a known task', () => {
+    const log = replay()
+    log.refuses('run_created', { runInstance: run }, 'replay_task_unknown', { taskId: T1 })
+    log.take('task_created', { taskSpec: spec, timestamp: 100 })
+    log.refuses('run_created', { runInstance: { ...run, state: 'ready' } }, 'replay_invalid_transition', { runId: R1 })
+    log.take('run_created', { runInstance: run })
+    log.refuses('run_created', { runInstance: run }, 'replay_duplicate_event', { id: R1 })
+  })
+
+  it('[T-38] a run may be canceled by an event that no command writes, unless it has ended', () => {
+    for (const state of ['scheduled', 'ready', 'leased', 'running', 'retry_wait', 'suspended'] as const) {
+      const log = withRun(state)
+      log.take('run_canceled', { runId: R1, timestamp: 130 })
+      expect(log.authority.projection.run(R1)?.history.at(-1)).toEqual({ from: state, to: 'canceled', timestamp: 130 })
+    }
+    for (const state of ['completed', 'failed', 'canceled'] as const) {
+      withRun(state).refuses('run_canceled', { runId: R1, timestamp: 130 }, 'replay_invalid_transition', { runId: R1 })
+    }
+    replay().refuses('run_canceled', { runId: R1, timestamp: 130 }, 'replay_invalid_transition', { runId: R1 })
+  })
+
+  it('[T-39] a second cancel of a task names both times', () => {
+    const log = withRun('ready')
+    log.refuses('task_canceled', { taskId: T2, timestamp: 1 }, 'replay_task_unknown', { taskId: T2 })
+    log.take('task_canceled', { taskId: T1, timestamp: 200 })
+    log.refuses('task_canceled', { taskId: T1, timestamp: 300 }, 'replay_task_already_canceled', {
+      taskId: T1,
+      firstCanceledAt: 200,
+      duplicateCanceledAt: 300,
+    })
+  })
+
+  it('an edge that is no edge, or starts elsewhere, is refused', () => {
+    const change = { runId: R1, timestamp: 1 }
+    const log = withRun('ready')
+    log.refuses(
+      'run_state_changed',
+      { ...change, previousState: 'ready', newState: 'running' },
+      'replay_invalid_transition',
+      { runId: R1 },
+    )
+    log.refuses(
+      'run_state_changed',
+      { ...change, previousState: 'leased', newState: 'running' },
+      'replay_invalid_transition',
+      { runId: R1 },
+    )
+    log.refuses(
+      'run_state_changed',
+      { ...change, previousState: 'ready', newState: 'scheduled' },
+      'replay_invalid_transition',
+      { runId: R1 },
+    )
+    log.refuses('run_suspended', change, 'replay_invalid_transition', { runId: R1 })
+    log.refuses('run_resumed', change, 'replay_invalid_transition', { runId: R1 })
+  })
+})
+
+describe('attempts', () => {
+  const attempt = { runId: R1, attemptId: A1, timestamp: 120 }
+
+  it('[T-40] count on start, clear on finish, and refuse what does not pair', () => {
+    const log = withRun('running')
+    log.refuses('attempt_finished', { ...attempt, result: 'success' }, 'replay_invalid_transition', { runId: R1 })
+    log.take('attempt_started', attempt)
+    expect(log.authority.projection.run(R1)).toMatchObject({ attemptCount: 1, currentAttemptId: A1 })
+    log.refuses('attempt_started', { ...attempt, attemptId: A2 }, 'replay_invalid_transition', { runId: R1 })
+    log.refuses('attempt_finished', { ...attempt, attemptId: A2, result: 'success' }, 'replay_invalid_transition', {
+      runId: R1,
+    })
+    log.refuses(
+      'run_state_changed',
+      { runId: R1, previousState: 'running', newState: 'completed', timestamp: 1 },
+      'replay_invalid_transition',
+      { runId: R1 },
+    )
+    log.take('attempt_finished', { ...attempt, result: 'success' })
+    expect(log.authority.projection.run(R1)).not.toHaveProperty('currentAttemptId')
+    log.refuses('attempt_started', attempt, 'replay_invalid_transition', { runId: R1 })
+  })
+
+  it('an outcome whose parts contradict each other is refused, not repaired', () => {
+    const log = withRun('running')
+    log.take('attempt_started', attempt)
+    expect(errorOf(() => log.take('attempt_finished', { ...attempt, result: 'failure' }))).toMatchObject({
+      code: 'non_success_without_error',
+    })
+    expect(log.authority.projection.run(R1)?.currentAttemptId).toBe(A1)
+  })
+
+  it('[T-44] an attempt under way is under way again', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, [...reach.running, start()])
+    tasks.store.crash()
+    const { authority } = await openTasks(tasks.store)
+    expect(authority.projection.run(R1)).toMatchObject({ state: 'running', currentAttemptId: A1, attemptCount: 1 })
+  })
+})
+
+describe('leases', () => {
+  it('[T-41] are taken in ready and leased only', () => {
+    for (const state of ['ready', 'leased'] as const) withRun(state).take('lease_acquired', leaseFields)
+    for (const state of ['scheduled', 'running', 'retry_wait', 'suspended', 'completed'] as const) {
+      withRun(state).refuses('lease_acquired', leaseFields, 'replay_lease_causality', {
+        runId: R1,
+        event: 'acquire',
+        cause: 'invalid_run_state',
+      })
+    }
+  })
+
+  it('say why they are refused', () => {
+    const log = withRun('leased')
+    const because = (event: string, cause: string) => ({ runId: R1, event, cause })
+    log.refuses('lease_heartbeat', leaseFields, 'replay_lease_causality', because('heartbeat', 'missing_active_lease'))
+    log.refuses('lease_acquired', { ...leaseFields, runId: R2 }, 'replay_lease_causality', {
+      runId: R2,
+      event: 'acquire',
+      cause: 'unknown_run',
+    })
+    log.take('lease_acquired', leaseFields)
+    log.refuses('lease_acquired', leaseFields, 'replay_lease_causality', because('acquire', 'lease_already_active'))
+    log.refuses(
+      'lease_heartbeat',
+      { ...leaseFields, owner: 'other' },
+      'replay_lease_causality',
+      because('heartbeat', 'owner_mismatch'),
+    )
+    log.refuses(
+      'lease_heartbeat',
+      { ...leaseFields, expiry: 4999 },
+      'replay_lease_causality',
+      because('heartbeat', 'non_monotonic_heartbeat_expiry'),
+    )
+    log.refuses(
+      'lease_released',
+      { ...leaseFields, expiry: 4999 },
+      'replay_lease_causality',
+      because('release', 'expiry_mismatch'),
+    )
+    log.refuses(
+      'lease_expired',
+      { ...leaseFields, owner: 'other' },
+      'replay_lease_causality',
+      because('expire', 'owner_mismatch'),
+    )
+  })
+
+  it('[T-42] after an expiry a second owner leases and starts, as attempt number one', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, [
+      ...held,
+      lease('lease_expire'),
+      move('ready', 'leased'),
+      lease('lease_acquire', { owner: 'second', expiry: 9000 }),
+      move('leased', 'running', { fencingToken: 8 }),
+      start(A2, { fencingToken: 8 }),
+    ])
+    const { authority } = await reopenTasks(tasks)
+    expect(authority.projection.run(R1)).toMatchObject({
+      state: 'running',
+      attemptCount: 1,
+      lease: { owner: 'second', expiry: 9000, fencingToken: 8 },
+    })
+  })
+})
+
+describe('the engine', () => {
+  it('[T-46] refuses duplicates in replay and remembers its times', () => {
+    const log = replay()
+    log.refuses('engine_resumed', { timestamp: 5 }, 'replay_not_paused', { attemptedResumedAt: 5 })
+    log.take('engine_paused', { timestamp: 10 })
+    log.refuses('engine_paused', { timestamp: 11 }, 'replay_already_paused', {
+      firstPausedAt: 10,
+      duplicatePausedAt: 11,
+    })
+    log.refuses('engine_resumed', { timestamp: 9 }, 'replay_resume_before_pause', { pausedAt: 10, resumedAt: 9 })
+    log.take('engine_resumed', { timestamp: 12 })
+    expect(log.authority.projection.engine).toEqual({ paused: false, pausedAt: 10, resumedAt: 12 })
+  })
+})
+
+describe('a whole log', () => {
+  const commands: readonly TaskCommand[] = [
+    ...reach.running,
+    start(),
+    finish(A1, { result: 'failure', error: 'once more', failureClass: 'retryable' }),
+    move('running', 'retry_wait', { retryAt: 400 }),
+    move('retry_wait', 'ready'),
+    taskCreate(T2),
+    runCreate(R2, T2, { scheduledAt: 10_000 }),
+    depend(T2, T1),
+    allocate(100),
+    consume(60),
+    subscribe(S1, { type: 'custom', key: 'go' }),
+    { type: 'subscription_trigger', subscriptionId: S1, timestamp: 1 },
+    subscribe(S2, { type: 'task_completed', taskId: T1 }, { rearm: true }),
+    { type: 'subscription_cancel', subscriptionId: S2, timestamp: 1 },
+    { type: 'engine_pause', timestamp: 700 },
+  ]
+
+  it('[T-24, T-47, T-48] replays to the live state, twice', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, commands)
+    const live = stateOf(tasks)
+    const once = await reopenTasks(tasks)
+    expect(stateOf(once)).toEqual(live)
+    const twice = await reopenTasks(once)
+    expect(stateOf(twice)).toEqual(live)
+    expect(twice.authority.projection.latestSequence).toBe(commands.length)
+    expect(twice.authority.projection.dependencyGate(T2)).toBe('waiting')
+  })
+
+  it('[T-95] keeps the lineage of a run: its attempts, their errors and their output', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, [
+      ...commands.slice(0, 9),
+      move('ready', 'leased'),
+      move('leased', 'running'),
+      start(A2),
+      finish(A2, { result: 'success', output: 'b2s=' as never }),
+    ])
+    const { authority } = await reopenTasks(tasks)
+    expect(authority.projection.run(R1)?.attempts).toEqual([
+      {
+        attemptId: A1,
+        startedAt: 120,
+        finishedAt: 130,
+        outcome: { result: 'failure', error: 'once more', failureClass: 'retryable' },
+      },
+      { attemptId: A2, startedAt: 120, finishedAt: 130, outcome: { result: 'success', output: 'b2s=' } },
+    ])
+  })
+
+  it('[T-49] a completed run stays completed, and nothing is added', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, reach.completed)
+    const { authority } = await reopenTasks(tasks)
+    expect(authority.projection.runsOf(T1).map(({ id, state }) => [id, state])).toEqual([[R1, 'completed']])
+  })
+
+  it('events of the two names that no command writes are taken', () => {
+    const log = withRun('ready')
+    log.take('budget_allocated', { taskId: T1, dimension: 'token' as never, limit: 5, timestamp: 1 })
+    log.take('budget_exhausted', { taskId: T1, dimension: 'token' as never, timestamp: 1 })
+    expect(log.authority.projection.isBudgetExhausted(T1)).toBe(true)
+  })
+})

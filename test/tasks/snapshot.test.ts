@@ -1,0 +1,298 @@
+import { describe, expect, it } from 'vitest'
+import type { JsonObject } from '../../src/base/json.js'
+import { budgetDimension, TaskAuthority, type TaskCommand, type TaskErrorCode } from '../../src/tasks/index.js'
+import { openTasks, reopenTasks, stateOf, submitAll } from './support/authority.js'
+import {
+  allocate,
+  consume,
+  depend,
+  finish,
+  held,
+  lease,
+  move,
+  reach,
+  runCreate,
+  start,
+  subscribe,
+  taskCreate,
+  working,
+} from './support/commands.js'
+import { A1, A2, actorId, entryId, nil, R1, R2, R3, reservationId, S1, T1, T2, T3, tenantId } from './support/ids.js'
+
+const [actor, tenant] = [actorId(1), tenantId(1)]
+
+/** One of everything. */
+const commands: readonly TaskCommand[] = [
+  ...working,
+  taskCreate(T2, { parentTaskId: T1, metadata: { tags: ['x'], priority: 3, description: 'd' } }),
+  runCreate(R2, T2, { scheduledAt: 9000, priority: 3 }),
+  move('scheduled', 'ready', { runId: R2 }),
+  taskCreate(T3, { runPolicy: { type: 'cron', expression: '0 0 12 * * * *' } }),
+  runCreate(R3, T3),
+  depend(T3, T1, T2),
+  allocate(100),
+  consume(30, T2),
+  {
+    type: 'budget_reserve',
+    reservationId: reservationId(1),
+    taskId: T2,
+    dimension: budgetDimension('token'),
+    amount: 20,
+    runId: R2,
+    timestamp: 1,
+  },
+  subscribe(S1, { type: 'custom', key: 'go' }, { rearm: true }),
+  { type: 'subscription_trigger', subscriptionId: S1, timestamp: 1 },
+  {
+    type: 'actor_register',
+    registration: { actorId: actor, identity: 'alpha', capabilities: ['gpu'], heartbeatIntervalSecs: 30 },
+    timestamp: 1,
+  },
+  { type: 'actor_heartbeat', actorId: actor, timestamp: 77 },
+  { type: 'tenant_create', registration: { tenantId: tenant, name: 'north' }, timestamp: 1 },
+  { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'operator' }, timestamp: 1 },
+  { type: 'capability_grant', actorId: actor, tenantId: tenant, capability: { type: 'can_cancel' }, timestamp: 1 },
+  { type: 'capability_revoke', actorId: actor, tenantId: tenant, capability: { type: 'can_cancel' }, timestamp: 2 },
+  {
+    type: 'ledger_append',
+    entry: { entryId: entryId(1), tenantId: tenant, ledgerKey: 'k', payload: 'AP8=' as never, timestamp: 5 },
+    timestamp: 9,
+  },
+  { type: 'engine_pause', timestamp: 50 },
+]
+
+async function rowsAfter(before: readonly TaskCommand[]): Promise<JsonObject[]> {
+  const tasks = await openTasks()
+  await submitAll(tasks, before)
+  return structuredClone(stateOf(tasks)) as JsonObject[]
+}
+
+function restore(rows: readonly JsonObject[]): TaskAuthority {
+  const authority = new TaskAuthority()
+  for (const row of rows) authority.restore(row)
+  return authority
+}
+
+describe('a snapshot', () => {
+  it('[T-50, T-67] plus the tail gives what the whole log gives', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, commands.slice(0, 20))
+    await tasks.lane.compact()
+    await submitAll(tasks, commands.slice(20))
+    const live = stateOf(tasks)
+    const restored = await reopenTasks(tasks)
+    expect(stateOf(restored)).toEqual(live)
+    expect(restored.authority.projection.latestSequence).toBe(commands.length)
+    expect(await restored.authority.submit({ type: 'engine_resume', timestamp: 60 })).toMatchObject({
+      sequence: commands.length + 1,
+    })
+  })
+
+  it('restores every index with the rows', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, commands)
+    await tasks.lane.compact()
+    const { projection } = (await reopenTasks(tasks)).authority
+    expect([...projection.ready()].map(({ id }) => id)).toEqual([R2])
+    expect([...projection.leased()].map(({ id }) => id)).toEqual([R1])
+    expect(projection.countIn('scheduled')).toBe(1)
+    expect([...projection.dueScheduled(100_000)]).toEqual([])
+    expect(projection.dependencyGate(T3)).toBe('waiting')
+    expect([...projection.children(T1)]).toEqual([T2])
+    expect([...projection.cronTasks()].map(({ spec }) => spec.id)).toEqual([T3])
+    expect([...projection.triggeredSubscriptions()]).toHaveLength(1)
+    expect([...projection.reservationsOf(R2)]).toMatchObject([{ amount: 20, chargedTaskIds: [T1] }])
+    expect(projection.task(T2)).toMatchObject({ depth: 1, progress: { runs: 1, open: 1, completed: 0 } })
+    expect([...projection.ledgerByKey('k')]).toHaveLength(1)
+  })
+
+  it('[T-70] brings back pause, lease and active attempt, and a heartbeat extends that lease', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, commands)
+    await tasks.lane.compact()
+    await tasks.authority.submit(lease('lease_heartbeat', { expiry: 6000, timestamp: 118 }))
+    const { projection } = (await reopenTasks(tasks)).authority
+    expect(projection.engine).toEqual({ paused: true, pausedAt: 50 })
+    expect(projection.run(R1)).toMatchObject({
+      currentAttemptId: A1,
+      lease: { owner: 'worker', expiry: 6000, fencingToken: 5, acquiredAt: 115, updatedAt: 118 },
+    })
+  })
+
+  it('[T-71, D-3, D-4] taken right after a lease expiry, or with a promoted future run, loads', async () => {
+    for (const before of [
+      [...held, lease('lease_expire')],
+      [taskCreate(), runCreate(R1, T1, { scheduledAt: 99_999 }), move('scheduled', 'ready')],
+    ]) {
+      const tasks = await openTasks()
+      await submitAll(tasks, before)
+      await tasks.lane.compact()
+      expect((await reopenTasks(tasks)).authority.projection.run(R1)?.state).toBe('ready')
+    }
+  })
+
+  it('[T-72, D-11] keeps the last heartbeat of an actor', async () => {
+    const authority = restore(await rowsAfter(commands))
+    expect(authority.projection.actor(actor)?.lastHeartbeatAt).toBe(77)
+  })
+
+  it('does not change while it is being written', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, reach.scheduled)
+    const rows = tasks.authority.capture()
+    await submitAll(tasks, [move('scheduled', 'ready'), taskCreate(T2), allocate(5)])
+    expect(restore([...rows]).projection).toMatchObject({ latestSequence: 2, taskCount: 1, runCount: 1 })
+  })
+
+  it('is taken from what is committed, not from what is under way', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, reach.scheduled)
+    const underWay = tasks.authority.submit(move('scheduled', 'ready'))
+    expect(restore(stateOf(tasks) as JsonObject[]).projection.run(R1)?.state).toBe('scheduled')
+    await underWay
+  })
+})
+
+type Edit = (row: JsonObject) => JsonObject | readonly JsonObject[]
+const same = (row: JsonObject): readonly JsonObject[] => [row, row]
+const put =
+  (change: object): Edit =>
+  (row) => ({ ...row, ...change })
+const without =
+  (key: string): Edit =>
+  (row) =>
+    Object.fromEntries(Object.entries(row).filter(([name]) => name !== key))
+
+/** [T-69] Each rule of spec mutation authority 6.6: the row to change, how, and the tag of its own. */
+const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
+  ['another schema', 'header', put({ schema: 2 }), 'snapshot_schema_version'],
+  ['a second header', 'header', same, 'snapshot_incomplete'],
+  ['no header', 'header', () => [], 'snapshot_incomplete'],
+  ['a wrong task count', 'header', put({ taskCount: 9 }), 'snapshot_task_count'],
+  ['a wrong run count', 'header', put({ runCount: 9 }), 'snapshot_run_count'],
+  ['paused without a time', 'header', put({ engine: { paused: true } }), 'snapshot_engine'],
+  ['paused and resumed', 'header', put({ engine: { paused: true, pausedAt: 1, resumedAt: 2 } }), 'snapshot_engine'],
+  ['paused once, never resumed', 'header', put({ engine: { paused: false, pausedAt: 1 } }), 'snapshot_engine'],
+  ['resumed too early', 'header', put({ engine: { paused: false, pausedAt: 2, resumedAt: 1 } }), 'snapshot_engine'],
+  ['a task twice', 'task', same, 'snapshot_duplicate_task'],
+  ['a task canceled before it was created', 'task', put({ canceledAt: 1 }), 'snapshot_canceled_before_created'],
+  [
+    'a nil task id',
+    'task',
+    (row) => ({ ...row, spec: { ...(row['spec'] as JsonObject), id: nil } }),
+    'snapshot_nil_id',
+  ],
+  [
+    'a parent that is not there',
+    'task',
+    (row) => ({ ...row, spec: { ...(row['spec'] as JsonObject), parentTaskId: T3 } }),
+    'snapshot_unknown_parent',
+  ],
+  ['a run twice', 'run', same, 'snapshot_duplicate_run'],
+  ['a nil run id', 'run', put({ id: nil }), 'snapshot_nil_id'],
+  ['a run of an unknown task', 'run', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
+  ['an attempt in a run that is not running', 'run', put({ state: 'ready' }), 'snapshot_attempt_outside_running'],
+  ['an attempt that was not counted', 'run', put({ attemptCount: 0 }), 'snapshot_attempt_without_count'],
+  ['more attempts than counted', 'run', put({ attemptCount: 2 }), 'snapshot_attempt_count'],
+  ['an active attempt it does not hold', 'run', put({ currentAttemptId: A2 }), 'snapshot_active_attempt'],
+  [
+    'an active attempt that is finished',
+    'run',
+    put({ attempts: [{ attemptId: A1, startedAt: 1, finishedAt: 2 }] }),
+    'snapshot_active_attempt',
+  ],
+  [
+    'a history without its start',
+    'run',
+    put({ history: [{ from: 'scheduled', to: 'running', timestamp: 1 }] }),
+    'snapshot_history_start',
+  ],
+  ['no history', 'run', put({ history: [] }), 'snapshot_history_start'],
+  [
+    'an illegal edge in the history',
+    'run',
+    put({
+      history: [
+        { to: 'scheduled', timestamp: 100 },
+        { from: 'scheduled', to: 'running', timestamp: 1 },
+      ],
+    }),
+    'snapshot_history_chain',
+  ],
+  [
+    'a history that ends elsewhere',
+    'run',
+    put({
+      history: [
+        { to: 'scheduled', timestamp: 100 },
+        { from: 'scheduled', to: 'ready', timestamp: 1 },
+      ],
+    }),
+    'snapshot_history_end',
+  ],
+  [
+    'a lease in a state that holds none',
+    'run',
+    (row) => ({
+      ...(without('currentAttemptId')(row) as JsonObject),
+      state: 'retry_wait',
+      history: [...(row['history'] as unknown as JsonObject[]), { from: 'running', to: 'retry_wait', timestamp: 1 }],
+    }),
+    'snapshot_lease_state',
+  ],
+  ['dependencies twice', 'prerequisites', same, 'snapshot_duplicate_dependency'],
+  ['a prerequisite twice', 'prerequisites', put({ dependsOn: [T1, T1] }), 'snapshot_duplicate_dependency'],
+  ['dependencies of an unknown task', 'prerequisites', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
+  ['an unknown prerequisite', 'prerequisites', put({ dependsOn: [entryId(9)] }), 'snapshot_unknown_prerequisite'],
+  ['a budget twice', 'budget', same, 'snapshot_duplicate_budget'],
+  ['a budget of an unknown task', 'budget', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
+  ['a budget without a limit', 'budget', put({ limit: 0 }), 'snapshot_budget'],
+  ['a spent budget that is not exhausted', 'budget', put({ consumed: 100 }), 'snapshot_budget'],
+  ['a reservation twice', 'reservation', same, 'snapshot_duplicate_row'],
+  ['a reservation of an unknown task', 'reservation', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
+  ['a subscription twice', 'subscription', same, 'snapshot_duplicate_subscription'],
+  ['a subscription of an unknown task', 'subscription', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
+  ['an actor twice', 'actor', same, 'snapshot_duplicate_row'],
+  ['a tenant twice', 'tenant', same, 'snapshot_duplicate_row'],
+  ['a role twice', 'role', same, 'snapshot_duplicate_row'],
+  ['a grant twice', 'grant', same, 'snapshot_duplicate_row'],
+  ['a ledger entry twice', 'ledger', same, 'snapshot_duplicate_row'],
+  ['a row after the end', 'end', same, 'snapshot_incomplete'],
+]
+
+describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
+  it.each(rules)('%s', async (_, kind, edit, code) => {
+    const rows = await rowsAfter(commands)
+    let isEdited = false
+    const edited = rows.flatMap((row) => {
+      if (isEdited || row['row'] !== kind) return [row]
+      isEdited = true
+      return edit(row)
+    })
+    expect(isEdited).toBe(true)
+    expect(() => restore(edited)).toThrow(expect.objectContaining({ name: 'TaskError', code }))
+  })
+
+  it('an end that is missing, at the first event and at the start', async () => {
+    const rows = (await rowsAfter(commands)).slice(0, -1)
+    const incomplete = expect.objectContaining({ code: 'snapshot_incomplete' })
+    const event = { type: 'engine_resumed', version: 1, sequence: commands.length + 1, timestamp: 99 }
+    expect(() => restore(rows).replay(event)).toThrow(incomplete)
+    const tasks = await openTasks()
+    expect(() => restore(rows).start(tasks.lane)).toThrow(incomplete)
+  })
+
+  it('a field of the wrong shape, by its name', async () => {
+    const rows = await rowsAfter(commands)
+    const broken = rows.map((row) => (row['row'] === 'run' ? { ...row, attemptCount: -1 } : row))
+    expect(() => restore(broken)).toThrow(
+      expect.objectContaining({ code: 'invalid_input', data: expect.objectContaining({ field: 'attemptCount' }) }),
+    )
+    expect(() => restore([{ row: 'nonsense' }])).toThrow(expect.objectContaining({ code: 'invalid_input' }))
+  })
+})
+
+it('a finished attempt of a canceled run, dropped or not, loads', async () => {
+  const rows = await rowsAfter([...reach.running, start(), finish(), start(A2), move('running', 'canceled')])
+  expect(restore(rows).projection.run(R1)?.attempts).toHaveLength(2)
+})
