@@ -126,6 +126,16 @@ export class Session {
     this.operations.forgetLost(ids)
   }
 
+  /**
+   * Resolves once everything that has happened in this session so far is durable, starts and other facts included that
+   * nobody awaits. Rejects with the lane's failure when it is not.
+   */
+  flush(): Promise<void> {
+    // A decision without facts: it settles in its turn, with what is ahead of it.
+    const nothing = (): void => {}
+    return this.#options.lane.submit(this.history, () => ({ facts: [], commit: nothing, discard: nothing }))
+  }
+
   /** Starts an operation around an async function, which is called in a later microtask. */
   run(request: RunRequest, task: Task, { deadlineMs }: RunOptions = {}): OperationHandle {
     const { ids, lane, clock, deadlines, logger, tracer } = this.#options

@@ -19,6 +19,8 @@ export function eventLines(event: Exclude<RunEvent, { type: 'progress' }>, paint
       return [`${pad('start', 11)}  ${event.tool}`]
     case 'ended':
       return [resultLine(event.result, event.result.name.length, paint)]
+    case 'warning':
+      return [paint('yellow', plain(event.message))]
     case 'stopping':
       return [
         event.how === 'retire'

@@ -69,6 +69,7 @@ export class LiveDisplay implements Disposable {
         this.#rows.delete(event.result.name)
         break
       case 'reaped':
+      case 'warning':
       case 'stopping':
         break
     }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { systemClock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
+import { silentLogger, type Logger } from '../base/logger.js'
 import { helpText, parseCommand, type RunCommand } from './command.js'
 import { listenForInterrupts } from './interrupts.js'
 import { LineDisplay } from './line-display.js'
@@ -48,7 +49,7 @@ async function run(file: PlanFile, { dataDir, json, resume, retryFailed, fresh }
     retire,
     terminate,
     onEvent: (event) => display.show(event),
-    logger: { debug: ignore, info: ignore, warn: complain, error: complain },
+    logger: warningsTo(display),
   })
   display[Symbol.dispose]()
   stdout.write(json ? `${JSON.stringify(report)}\n` : reportText(report, createPaint(wantsColour(stdout))))
@@ -66,11 +67,13 @@ function packageVersion(): string {
   return (JSON.parse(text) as { version: string }).version
 }
 
-function complain(fields: object, message: string): void {
-  stderr.write(`stateward: ${plain(message)} ${plain(JSON.stringify(fields))}\n`)
+/** What the runtime reports goes where the run is told. */
+function warningsTo(display: LineDisplay | LiveDisplay): Logger {
+  const warn: Logger['warn'] = (fields, message) => {
+    display.show({ type: 'warning', message: `${message}: ${JSON.stringify(fields)}` })
+  }
+  return { ...silentLogger, warn, error: warn }
 }
-
-function ignore(): void {}
 
 function fail(error: unknown): void {
   stderr.write(`stateward: ${plain(messageOf(error))}\n`)

@@ -19,6 +19,8 @@ export type RunEvent =
   /** `percent` is a fraction from 0 to 1. */
   | { readonly type: 'progress'; readonly tool: string; readonly message?: string; readonly percent?: number }
   | { readonly type: 'ended'; readonly result: ToolResult }
+  /** Something is wrong that the run may get over, such as a disk that is full. */
+  | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'stopping'; readonly how: 'retire' | 'terminate' }
 
 /** Takes what a run tells; must not throw. */

@@ -95,7 +95,7 @@ class PlanRun {
       deadlines: this.#deadlines,
       graceMs,
       records: new ProcessRecords(join(dataDir, 'processes')),
-      flush: () => runtime.flush(),
+      flush: () => this.#session.flush(),
       onEnd: ({ name }, summary) => this.#summaries.set(name, summary),
     }
   }

@@ -103,6 +103,8 @@ export function reportOf(run: Omit<RunReport, 'exitCode' | 'hints'>): RunReport 
   }
   if (failedBefore > 0)
     hints.push(`${count(failedBefore, 'tool')} had failed in an earlier run: --retry-failed runs what has failed again`)
+  const notStarted = countOf(({ status }) => status === 'not_started')
+  if (unfinished === 0 && notStarted > 0) hints.push(`${count(notStarted, 'tool')} not started: run again to go on`)
   const exitCode = run.tools.every(({ status }) => status === 'as_expected') ? 0 : 1
   return { ...run, exitCode, hints }
 }

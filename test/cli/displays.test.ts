@@ -132,6 +132,7 @@ describe('the line display', () => {
     display.show({ type: 'progress', tool: 'one', message: '', percent: 0.7 })
     display.show(ended('one'))
     display.show({ type: 'reaped', tool: 'two', killed: 2, leftPids: [17] })
+    display.show({ type: 'warning', message: 'disk\nfull' })
     display.show({ type: 'stopping', how: 'retire' })
     expect(output.split('\n')).toEqual([
       'plan demo: 3 tools to run, 2 at once, data in /data',
@@ -141,6 +142,7 @@ describe('the line display', () => {
       'ok           one  ended with exit code 0 after 1.2 s',
       'killed 2 processes that an earlier run had left of two',
       'an earlier run may have left processes of two that cannot be told or killed: 17',
+      'disk full',
       'stopping: running tools are asked to end, press Ctrl-C again to kill them',
       '',
     ])

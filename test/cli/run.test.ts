@@ -183,4 +183,16 @@ describe('stateward run', () => {
     expect(await run.ended).toMatchObject({ exitCode: 0 })
     expect(existsSync(work.path('gone'))).toBe(true)
   })
+
+  it('starts no tool whose start cannot be recorded', async () => {
+    await work.plan([tool('a', 'echo ran >> log')])
+    const run = work.startOnFullDisk(16_384, 'run', 'plan.json', '--data-dir', 'data')
+    await expect.poll(() => run.stderr, { interval: 5, timeout: 5000 }).toContain('not durable yet')
+    run.process.kill('SIGINT')
+    await expect.poll(() => run.stderr, { interval: 5 }).toContain('asked to end')
+    run.process.kill('SIGINT')
+    const { exitCode, stderr } = await run.ended
+    expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/\nstateward: not appended: .*EFBIG\n$/)])
+    expect(await work.log()).toEqual([])
+  })
 })

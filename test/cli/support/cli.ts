@@ -86,6 +86,12 @@ export class Workspace implements AsyncDisposable {
     return this.#spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { TERM: 'xterm-256color' })
   }
 
+  /** Runs the command line where no file may grow beyond so many bytes, as on a disk that is full. */
+  startOnFullDisk(limitBytes: number, ...args: readonly string[]): CliRun {
+    const script = `ulimit -f ${limitBytes / 512}; exec "$0" "$@"`
+    return this.#spawn('sh', ['-c', script, process.execPath, this.#main, ...args])
+  }
+
   #spawn(command: string, args: readonly string[], variables: NodeJS.ProcessEnv = {}): CliRun {
     const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
     const { NO_COLOR: _, FORCE_COLOR: __, ...env } = { ...process.env, ...variables }
