@@ -10,49 +10,53 @@ import { Oracle } from './support/oracle.js'
 
 const isLong = process.env['STATEWARD_LONG'] !== undefined
 
-it('[T-29] random commands: the oracle agrees, and live equals replay at every prefix', async () => {
-  const refused = new Set<string>()
-  const reached = new Set<string>()
-  await fc.assert(
-    fc.asyncProperty(intents, fc.nat({ max: 60 }), async (stream, snapshotAt) => {
-      const oracle = new Oracle()
-      const authority = new TaskAuthority()
-      authority.start(await Lane.open({ streamFor: () => authority }))
-      const replica = new TaskAuthority()
-      let fromSnapshot: TaskAuthority | undefined
-      authority.onCommit((events: readonly TaskEvent[]) => {
-        for (const event of events) {
-          const stored = JSON.parse(JSON.stringify(event)) as JsonObject
-          replica.replay(stored)
-          fromSnapshot?.replay(stored)
+it(
+  '[T-29] random commands: the oracle agrees, and live equals replay at every prefix',
+  async () => {
+    const refused = new Set<string>()
+    const reached = new Set<string>()
+    await fc.assert(
+      fc.asyncProperty(intents, fc.nat({ max: 60 }), async (stream, snapshotAt) => {
+        const oracle = new Oracle()
+        const authority = new TaskAuthority()
+        authority.start(await Lane.open({ streamFor: () => authority }))
+        const replica = new TaskAuthority()
+        let fromSnapshot: TaskAuthority | undefined
+        authority.onCommit((events: readonly TaskEvent[]) => {
+          for (const event of events) {
+            const stored = JSON.parse(JSON.stringify(event)) as JsonObject
+            replica.replay(stored)
+            fromSnapshot?.replay(stored)
+          }
+        })
+        for (const [index, intent] of stream.entries()) {
+          const command = commandOf(intent, oracle)
+          const expected = oracle.submit(command)
+          const actual = await authority.submit<CommandType>(command).then(
+            () => undefined,
+            (error: unknown) => (error as { readonly code: string }).code,
+          )
+          expect({ command, refusal: actual }).toEqual({ command, refusal: expected })
+          if (actual !== undefined) refused.add(actual)
+          expectSameState(authority, oracle)
+          expect([...replica.capture()]).toEqual([...authority.capture()])
+          if (index === snapshotAt) fromSnapshot = restored(authority)
         }
-      })
-      for (const [index, intent] of stream.entries()) {
-        const command = commandOf(intent, oracle)
-        const expected = oracle.submit(command)
-        const actual = await authority.submit<CommandType>(command).then(
-          () => undefined,
-          (error: unknown) => (error as { readonly code: string }).code,
-        )
-        expect({ command, refusal: actual }).toEqual({ command, refusal: expected })
-        if (actual !== undefined) refused.add(actual)
-        expectSameState(authority, oracle)
-        expect([...replica.capture()]).toEqual([...authority.capture()])
-        if (index === snapshotAt) fromSnapshot = restored(authority)
-      }
-      for (const { history } of oracle.runs.values()) for (const state of history) reached.add(state)
-      expectConsistentIndexes(authority.projection)
-      expectConsistentIndexes(replica.projection)
-      if (fromSnapshot !== undefined) {
-        expect([...fromSnapshot.capture()]).toEqual([...authority.capture()])
-        expectConsistentIndexes(fromSnapshot.projection)
-      }
-    }),
-    { numRuns: isLong ? 3000 : 50 },
-  )
-  expect([...reached].sort()).toEqual([...runStates].sort())
-  expect(refused.size).toBeGreaterThan(25)
-}, isLong ? 600_000 : 20_000)
+        for (const { history } of oracle.runs.values()) for (const state of history) reached.add(state)
+        expectConsistentIndexes(authority.projection)
+        expectConsistentIndexes(replica.projection)
+        if (fromSnapshot !== undefined) {
+          expect([...fromSnapshot.capture()]).toEqual([...authority.capture()])
+          expectConsistentIndexes(fromSnapshot.projection)
+        }
+      }),
+      { numRuns: isLong ? 3000 : 50 },
+    )
+    expect([...reached].sort()).toEqual([...runStates].sort())
+    expect(refused.size).toBeGreaterThan(25)
+  },
+  isLong ? 600_000 : 20_000,
+)
 
 function restored(authority: TaskAuthority): TaskAuthority {
   const copy = new TaskAuthority()

@@ -1,0 +1,87 @@
+import fc from 'fast-check'
+import { expect, it, vi } from 'vitest'
+import { LayeredTable, type PendingWrite } from '../../../src/tasks/projection/layered-table.js'
+
+it('shows a write to decisions at once and to readers once committed', () => {
+  const table = new LayeredTable<string, number>()
+  const write = table.write('a', 1)
+  expect([table.get('a'), table.latest('a')]).toEqual([undefined, 1])
+  expect([...table.pendingRows()]).toEqual([1])
+  write.commit()
+  expect([table.get('a'), table.latest('a')]).toEqual([1, 1])
+  expect([...table.pendingRows()]).toEqual([])
+  expect([...table.rows()]).toEqual([1])
+})
+
+it('takes writes back newest first, down to what is committed by then', () => {
+  const table = new LayeredTable<string, number>()
+  table.write('a', 1).commit()
+  const [two, three] = [table.write('a', 2), table.write('a', 3)]
+  two.commit()
+  expect([table.get('a'), table.latest('a')]).toEqual([2, 3])
+  three.undo()
+  expect([table.get('a'), table.latest('a')]).toEqual([2, 2])
+  expect([...table.pendingRows()]).toEqual([])
+})
+
+it('removes a row', () => {
+  const table = new LayeredTable<string, number>()
+  table.write('a', 1).commit()
+  const removal = table.write('a', undefined)
+  expect([table.get('a'), table.latest('a')]).toEqual([1, undefined])
+  expect([...table.pendingRows()]).toEqual([])
+  removal.commit()
+  expect(table.size).toBe(0)
+})
+
+it('tells its listener of commits only, with the row before and after', () => {
+  const listener = vi.fn()
+  const table = new LayeredTable<string, number>()
+  table.listen(listener)
+  table.write('a', 1).undo()
+  table.write('a', 2).commit()
+  table.write('a', 3).commit()
+  table.write('a', undefined).commit()
+  expect(listener.mock.calls).toEqual([
+    ['a', undefined, 2],
+    ['a', 2, 3],
+    ['a', 3, undefined],
+  ])
+})
+
+it('agrees with replaying the surviving writes, for any mix of commits in order and undos in reverse', () => {
+  const step = fc.record({
+    key: fc.constantFrom('a', 'b'),
+    row: fc.option(fc.nat(9), { nil: undefined }),
+    settle: fc.nat(4),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const table = new LayeredTable<string, number>()
+      const committed = new Map<string, number | undefined>()
+      let open: { key: string; row: number | undefined; write: PendingWrite }[] = []
+      const check = (): void => {
+        for (const key of ['a', 'b']) {
+          expect(table.get(key)).toBe(committed.get(key))
+          const newest = open.filter((entry) => entry.key === key).at(-1)
+          expect(table.latest(key)).toBe(newest === undefined ? committed.get(key) : newest.row)
+        }
+      }
+      for (const { key, row, settle } of steps) {
+        open.push({ key, row, write: table.write(key, row) })
+        check()
+        if (settle === 1) {
+          const oldest = open.shift()
+          oldest?.write.commit()
+          if (oldest !== undefined) committed.set(oldest.key, oldest.row)
+        }
+        if (settle === 2) {
+          for (const entry of open.toReversed()) entry.write.undo()
+          open = []
+        }
+        check()
+      }
+    }),
+    { numRuns: 200 },
+  )
+})
