@@ -163,6 +163,7 @@ describe('a snapshot', () => {
 
   it.each([
     ['cut short', (bytes: Buffer) => bytes.subarray(0, -1)],
+    ['without its rows', (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 24), bytes.subarray(-24)])],
     ['without its end', (bytes: Buffer) => bytes.subarray(0, -24)],
     ['with a flipped bit in a row', (bytes: Buffer) => flip(bytes, 50)],
     ['with a flipped bit in its mark', (bytes: Buffer) => flip(bytes, 12)],
