@@ -1,0 +1,41 @@
+/** `node main.js [--port 8787] [--data-dir .stateward/agent-service]` */
+import { parseArgs } from 'node:util'
+import { createRuntime, type Logger } from 'stateward'
+import { detailsOf } from './errors.js'
+import { startAgentService } from './server.js'
+
+const log =
+  (level: string) =>
+  (fields: object, message: string): void => {
+    process.stderr.write(`${JSON.stringify({ level, message, ...fields })}\n`)
+  }
+
+const logger: Logger = { debug: () => {}, info: log('info'), warn: log('warn'), error: log('error') }
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', default: '8787' },
+      'data-dir': { type: 'string', default: '.stateward/agent-service' },
+    },
+  })
+  const runtime = await createRuntime({ dataDir: values['data-dir'], logger })
+  const service = await startAgentService({ runtime, port: Number(values.port), logger }).catch(async (error) => {
+    await runtime.close()
+    throw error
+  })
+  process.stdout.write(`listening on ${service.url}\n`)
+  // Nothing ends the process: it ends by itself once nothing is left to do. A second signal is not caught.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => service.close().catch(fail('the service did not stop in order')))
+  }
+}
+
+function fail(message: string) {
+  return (error: unknown): void => {
+    logger.error({ error: detailsOf(error) }, message)
+    process.exitCode = 1
+  }
+}
+
+await main().catch(fail('the service did not start'))

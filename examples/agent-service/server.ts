@@ -1,0 +1,148 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import {
+  InvalidInputError,
+  silentLogger,
+  StatewardError,
+  systemClock,
+  type Clock,
+  type Logger,
+  type Runtime,
+} from 'stateward'
+import { detailsOf, replyToError } from './errors.js'
+import { routes, type Reply, type Route, type RouteContext } from './routes.js'
+
+export interface AgentServiceOptions {
+  /** Closed together with the service. */
+  readonly runtime: Runtime
+  /** 0 lets the system choose. */
+  readonly port?: number
+  readonly clock?: Clock
+  readonly logger?: Logger
+  readonly maxBodyBytes?: number
+  readonly heartbeatMs?: number
+  /** Milliseconds that running work, and then open streams, are given to end. */
+  readonly graceMs?: number
+}
+
+export interface AgentService {
+  readonly url: string
+  /** Takes no more requests, ends what runs, lets the streams deliver it, and lets go of everything. */
+  close(): Promise<void>
+}
+
+/** Nobody but this machine: the service asks nobody who they are. */
+const host = '127.0.0.1'
+
+/** Starts to serve a runtime over HTTP. */
+export async function startAgentService({
+  runtime,
+  port = 0,
+  clock = systemClock,
+  logger = silentLogger,
+  maxBodyBytes = 256 * 1024,
+  heartbeatMs = 15_000,
+  graceMs = 5000,
+}: AgentServiceOptions): Promise<AgentService> {
+  let closing: Promise<void> | undefined
+  const context: RouteContext = { runtime, clock, maxBodyBytes, heartbeatMs, isClosing: () => closing !== undefined }
+  const server = createServer((request, response) => void answer(request, response, context, logger))
+  server.listen(port, host)
+  await once(server, 'listening')
+
+  const close = async (): Promise<void> => {
+    const closed = once(server, 'close')
+    server.close()
+    await runtime.close({ policy: 'retire', graceMs, reason: 'the service was stopped' })
+    // The streams have their last completions to deliver; a client that does not read is not waited for.
+    const grace = clock.setTimeout(() => server.closeAllConnections(), graceMs)
+    await closed
+    clock.clearTimeout(grace)
+  }
+  return {
+    url: `http://${host}:${(server.address() as AddressInfo).port}`,
+    close: () => (closing ??= close()),
+  }
+}
+
+/** Answers one request; never rejects. */
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  context: RouteContext,
+  logger: Logger,
+): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort(new StatewardError('client_gone', 'the client has gone', {})))
+  try {
+    checkHost(request)
+    const { pathname, searchParams } = new URL(request.url ?? '/', `http://${host}`)
+    const { route, params } = findRoute(request.method ?? '', pathname)
+    const call = { request, response, params, query: searchParams, signal: gone.signal }
+    const reply = await route.handle(call, context)
+    if (reply !== undefined) send(response, reply, context)
+  } catch (error) {
+    if (gone.signal.aborted) return
+    const reply = replyToError(error)
+    if (reply.status === 500) logger.error({ error: detailsOf(error), url: request.url }, 'a request failed')
+    if (response.headersSent) response.destroy()
+    else send(response, reply, context)
+  }
+}
+
+function send(response: ServerResponse, { status, body, headers = {} }: Reply, { isClosing }: RouteContext): void {
+  // A body that was not read to its end leaves the connection unusable.
+  const isLast = isClosing() || !response.req.complete
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+    ...(isLast && { connection: 'close' }),
+    ...headers,
+  })
+  response.end(`${JSON.stringify(body)}\n`)
+}
+
+/** A web page can have its own name point to this machine; then the browser names that name. Throws `host_refused`. */
+function checkHost({ headers }: IncomingMessage): void {
+  if (/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(headers.host ?? '')) return
+  throw new StatewardError('host_refused', 'this service answers to 127.0.0.1 and localhost only', {})
+}
+
+/** Throws `route_not_found`, `method_not_allowed`, or `invalid_input` for a path that is not well-formed. */
+function findRoute(
+  method: string,
+  pathname: string,
+): { readonly route: Route; readonly params: Record<string, string> } {
+  const parts = pathname.split('/').map(decodePart)
+  const matches = routes.flatMap((route) => {
+    const params = matchPath(route.path, parts)
+    return params === undefined ? [] : { route, params }
+  })
+  if (matches.length === 0)
+    throw new StatewardError('route_not_found', `no such route: ${pathname}`, { path: pathname })
+  const found = matches.find(({ route }) => route.method === method)
+  if (found !== undefined) return found
+  const allowed = matches.map(({ route }) => route.method)
+  throw new StatewardError('method_not_allowed', `${method} is not possible here`, { method, allowed })
+}
+
+function matchPath(path: string, parts: readonly string[]): Record<string, string> | undefined {
+  const pattern = path.split('/')
+  if (pattern.length !== parts.length) return undefined
+  const params: Record<string, string> = {}
+  for (const [index, expected] of pattern.entries()) {
+    const part = parts[index] ?? ''
+    if (expected.startsWith(':')) params[expected.slice(1)] = part
+    else if (expected !== part) return undefined
+  }
+  return params
+}
+
+function decodePart(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch (cause) {
+    throw new InvalidInputError({ subject: 'path', field: '$', reason: 'not well-formed' }, { cause })
+  }
+}
