@@ -10,6 +10,7 @@ import { ownIdentity } from '../../src/journal/process-identity.js'
 import { compileChild, type CompiledChild } from './support/compiled-child.js'
 import { temporaryDirectory } from './support/directory.js'
 import { FaultyFileSystem } from './support/faulty-file-system.js'
+import { timeout } from './support/long.js'
 
 let directory: string
 beforeEach(async () => {
@@ -147,7 +148,7 @@ describe('the lock among real processes', () => {
   })
   afterAll(() => contender.remove())
 
-  it('has one owner at a time, although owners are killed while they hold it', async () => {
+  it('has one owner at a time, although owners are killed while they hold it', { timeout }, async () => {
     const outputs = Array.from({ length: 8 }, async (_, index) => {
       const child = contender.start(directory, index % 2 === 0 ? 'dies' : 'lives')
       return child.stdout === null ? '' : text(child.stdout)
