@@ -41,7 +41,7 @@ interface Batch extends PendingFrame {
   readonly deferred: Deferred<void>
 }
 
-/** Length in UTF-16 units beyond which a frame takes no further group; measured, larger frames gain nothing. */
+/** Length in UTF-16 units beyond which a frame takes no further group. */
 const frameTarget = 2 ** 20
 
 /**

@@ -6,7 +6,7 @@ import { listFrames, payloadText, type FrameHeader } from './frame.js'
 import type { JournalRecord, ReplayedRecord } from './journal.js'
 import { segmentHeaderBytes } from './segment.js'
 
-/** Bytes of JSON parsed in one go: one call for thousands of records is far cheaper than one call each. */
+/** Bytes of JSON parsed in one go: small frames share a call, and no call holds much more than this. */
 const parseTarget = 2 ** 20
 
 /**
