@@ -1,5 +1,5 @@
 import { readdir, rm } from 'node:fs/promises'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { expectGone, isRunning } from '../support/processes.js'
 import { statuses, tool, Workspace, type CliRun } from './support/cli.js'
 
@@ -105,6 +105,40 @@ describe('a run that was killed', () => {
     expect(new Set(Object.values(statuses(report)))).toEqual(new Set(['as_expected now']))
     await expectAllGone(pids)
     expect(await work.log()).toEqual(['first', 'first', 'later', 'stubborn', 'stubborn'])
+  })
+})
+
+describe('a run that is killed at any moment', () => {
+  const names = ['a', 'b', 'c', 'd']
+  const scripts = names.map((name) => tool(name, `echo "begin ${name}" >> log; sleep 0.02; echo "end ${name}" >> log`))
+
+  it.each([0, 1, 3, 5, 8])('knows afterwards what was begun and what has ended: after %i lines', async (moment) => {
+    await work.plan(scripts, { concurrency: 2 })
+    const run = work.start('run', 'plan.json', '--data-dir', 'data')
+    if (moment === 0) await vi.waitFor(() => readdir(work.path('data/processes')), { interval: 1, timeout: 10_000 })
+    await vi.waitFor(async () => expect((await work.log()).length).toBeGreaterThanOrEqual(moment), {
+      interval: 1,
+      timeout: 10_000,
+    })
+    run.process.kill('SIGKILL')
+    await run.ended
+
+    const { report } = await work.run()
+    const log = await work.log()
+    for (const { name, status } of report.tools) {
+      const [begun, ended] = [log.includes(`begin ${name}`), log.includes(`end ${name}`)]
+      if (status === 'as_expected') expect([name, ended]).toEqual([name, true])
+      else if (status === 'not_started') expect([name, begun]).toEqual([name, false])
+      else expect([name, status]).toEqual([name, 'lost'])
+    }
+
+    expect((await work.run('--resume')).exitCode).toBe(0)
+    const finalLog = await work.log()
+    for (const { name, status } of report.tools) {
+      const begun = finalLog.filter((line) => line === `begin ${name}`).length
+      if (status === 'lost') expect(finalLog).toContain(`end ${name}`)
+      else expect([name, begun]).toEqual([name, 1])
+    }
   })
 })
 
