@@ -478,12 +478,21 @@ describe('stopping', () => {
     expect(errors).toEqual([])
   })
 
-  it('comes with closing the session, whose own terminations wake nobody', async () => {
+  it('comes with closing the session, whose own endings wake nobody', async () => {
     const { wake, inputs } = openWake()
-    await start(session)
-    await runtime.close({ policy: 'terminate' })
+    const untilAborted = (signal: AbortSignal): Promise<void> =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
+    const background = { kind: 'background_tool_op', displayName: 'job' } as const
+    session.run(background, ({ retiring }) => untilAborted(retiring))
+    session.run(background, ({ signal }) => untilAborted(signal))
+    await settled()
+    const closed = runtime.close({ policy: 'retire', graceMs: 100 })
+    await settled()
+    expect(session.feed.since(0).entries).toMatchObject([{ outcome: { type: 'completed' } }])
+    await pass(100)
+    await closed
     expect(await wake.stopped).toEqual({ reason: 'asked' })
-    expect(session.feed.watermark()).toBe(1)
+    expect(session.feed.watermark()).toBe(2)
     expect(inputs).toEqual([])
   })
 
