@@ -192,9 +192,10 @@ describe('a corrupt barrier', () => {
     const fixture = await openFixture()
     const { operations, run, complete } = fixture
     await run([1, 2])
-    using _wait = operations.waitAll(runId, [idOf(1)])
+    using wait = operations.waitAll(runId, [idOf(1)])
     tamperWithWait(fixture, { runId: undefined })
     expect(await refusal(complete(2))).toBe('resolved')
+    expect(await stateOf(wait)).toBe('pending')
   })
 
   it('F22 that is satisfied too early rejects the waiter and fails the next member, once', async () => {

@@ -99,10 +99,26 @@ export function fixtureOf(
 }
 
 const opened: Runtime[] = []
+const journals: { sync(): Promise<void> }[] = []
 
 afterEach(async () => {
-  for (const runtime of opened.splice(0)) await runtime.close({ policy: 'terminate' }).catch(() => {})
+  for (const runtime of opened.splice(0)) {
+    let isClosed = false
+    const closing = runtime
+      .close({ policy: 'terminate' })
+      .catch(() => {})
+      .finally(() => (isClosed = true))
+    while (!isClosed && journals.length > 0) for (const journal of journals) await journal.sync()
+    await closing
+  }
+  journals.length = 0
 })
+
+/** Syncs a journal that does nothing by itself when its runtime is closed at the end of the test. */
+export function syncWhenClosing<Scripted extends { sync(): Promise<void> }>(journal: Scripted): Scripted {
+  journals.push(journal)
+  return journal
+}
 
 /** A runtime that is closed when its test ends; in memory unless told. */
 export async function openRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
