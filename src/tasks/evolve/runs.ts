@@ -18,6 +18,8 @@ export function runCreated(draft: Draft, { runInstance, sequence }: EventOf<'run
   const task = known(draft, taskId, sequence)
   draft.put(draft.tables.runs, id, {
     ...runInstance,
+    // The task's own copy of the text, so that this event's can go.
+    taskId: task.spec.id,
     history: [{ to: state, timestamp: createdAt }],
     attempts: [],
   })

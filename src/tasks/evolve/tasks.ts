@@ -2,6 +2,7 @@ import { TaskError } from '../errors.js'
 import type { EventOf } from '../events.js'
 import type { Draft } from '../projection/draft.js'
 import type { TaskId } from '../ids.js'
+import { shareDefaults } from '../task-spec.js'
 import type { Task } from '../view.js'
 
 /** Inserts the task below its parent. */
@@ -11,7 +12,7 @@ export function taskCreated(draft: Draft, { taskSpec, timestamp, sequence }: Eve
   }
   const parent = taskSpec.parentTaskId === undefined ? undefined : known(draft, taskSpec.parentTaskId, sequence)
   draft.put(draft.tables.tasks, taskSpec.id, {
-    spec: taskSpec,
+    spec: shareDefaults(taskSpec),
     createdAt: timestamp,
     depth: parent === undefined ? 0 : parent.depth + 1,
     progress: { runs: 0, open: 0, completed: 0 },

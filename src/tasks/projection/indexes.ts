@@ -23,7 +23,10 @@ export class TaskIndexes {
 
   constructor(tables: TaskTables) {
     this.#tables = tables
-    this.runs = new RunIndex((taskId) => this.#mayRun(taskId))
+    this.runs = new RunIndex(
+      (taskId) => this.#mayRun(taskId),
+      (runId) => tables.runs.get(runId),
+    )
     this.gates = new GateIndex(
       (taskId) => tables.tasks.get(taskId),
       (taskId) => this.#rehold(taskId),

@@ -8,7 +8,6 @@ import { matches, type Subscription, type SystemEvent } from '../subscription.js
 import type { DependencyGate, Task, TaskProjection } from '../view.js'
 import type { TaskIndexes } from './indexes.js'
 import { KeyedView } from './keyed-view.js'
-import { retryDueAt } from './run-index.js'
 import { budgetKey, type TaskTables } from './tables.js'
 
 /** The committed state with its indexes, as readers see it. */
@@ -41,36 +40,35 @@ export class CommittedProjection extends KeyedView implements TaskProjection {
   }
 
   dueScheduled(now: Timestamp): Iterable<Run> {
-    return this.#indexes.runs.due.while(({ scheduledAt }) => scheduledAt <= now)
+    return this.#indexes.runs.dueScheduled(now)
   }
 
   nextScheduledAt(): Timestamp | undefined {
-    return this.#indexes.runs.due.first?.scheduledAt
+    return this.#indexes.runs.nextScheduledAt()
   }
 
   dueRetries(now: Timestamp): Iterable<Run> {
-    return this.#indexes.runs.ordered('retry_wait').while((run) => retryDueAt(run) <= now)
+    return this.#indexes.runs.dueRetries(now)
   }
 
   nextRetryAt(): Timestamp | undefined {
-    const { first } = this.#indexes.runs.ordered('retry_wait')
-    return first && retryDueAt(first)
+    return this.#indexes.runs.nextRetryAt()
   }
 
   ready(): Iterable<Run> {
-    return this.#indexes.runs.ordered('ready')
+    return this.#indexes.runs.inState('ready')
   }
 
   expiredLeases(now: Timestamp): Iterable<Run> {
-    return this.#indexes.runs.leases.while(({ lease }) => now >= lease.expiry)
+    return this.#indexes.runs.expiredLeases(now)
   }
 
   leased(): Iterable<Run> {
-    return this.#indexes.runs.leases
+    return this.#indexes.runs.leased()
   }
 
   nextLeaseExpiry(): Timestamp | undefined {
-    return this.#indexes.runs.leases.first?.lease.expiry
+    return this.#indexes.runs.nextLeaseExpiry()
   }
 
   dependents(taskId: TaskId): Iterable<TaskId> {

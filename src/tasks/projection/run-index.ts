@@ -6,69 +6,119 @@ import { OrderedSet } from './ordered-set.js'
 /** A run that holds a lease. */
 export type LeasedRun = Run & { readonly lease: RunLease }
 
-/** Committed runs by state and due time, by lease expiry and by task; every change costs O(log n). */
+/**
+ * Committed runs by state and due time, by lease expiry and by task; every change costs O(log n).
+ *
+ * An entry is the row with which a run came to its place. It is left there while nothing the order depends on
+ * changes, so what leaves the index is looked up again.
+ */
 export class RunIndex {
   /** Per state, in the order in which that state is worked off. Scheduled runs stand in `due` or `held` instead. */
   readonly #byState = new Map<RunState, OrderedSet<Run>>(
     runStates.map((state) => [state, new OrderedSet(orderOf[state])]),
   )
   /** Scheduled runs that only wait for their time. */
-  readonly due = new OrderedSet<Run>(byScheduledAt)
+  readonly #due = new OrderedSet<Run>(byScheduledAt)
   /** Scheduled runs of tasks that must not run now. */
-  readonly held = new OrderedSet<Run>(byScheduledAt)
-  readonly leases = new OrderedSet<LeasedRun>(byExpiry)
+  readonly #held = new OrderedSet<Run>(byScheduledAt)
+  readonly #leases = new OrderedSet<LeasedRun>(byExpiry)
   readonly idsByTask = new Map<TaskId, RunId[]>()
   readonly #mayRun: (taskId: TaskId) => boolean
+  readonly #rowOf: (runId: RunId) => Run | undefined
 
-  /** `mayRun` says whether scheduled runs of a task wait for nothing but their time. */
-  constructor(mayRun: (taskId: TaskId) => boolean) {
+  /** `mayRun` says whether scheduled runs of a task wait for nothing but their time; `rowOf` reads the committed run. */
+  constructor(mayRun: (taskId: TaskId) => boolean, rowOf: (runId: RunId) => Run | undefined) {
     this.#mayRun = mayRun
+    this.#rowOf = rowOf
   }
 
   /** Takes a committed change of a run. */
   update(before: Run | undefined, after: Run | undefined): void {
     if (before === undefined && after !== undefined) this.#registerWithTask(after)
-    if (before !== undefined) this.#remove(before)
-    if (after !== undefined) this.#add(after)
+    if (before?.state !== after?.state) {
+      if (before !== undefined) this.#leave(before)
+      if (after !== undefined) this.#enter(after)
+    }
+    if (before?.lease?.expiry !== after?.lease?.expiry) {
+      if (before !== undefined && isLeased(before)) this.#leases.delete(before)
+      if (after !== undefined && isLeased(after)) this.#leases.add(after)
+    }
   }
 
   /** Runs in a state, in its order; scheduled ones whether due or held. */
-  inState(state: RunState): Iterable<Run> {
-    return state === 'scheduled' ? this.#scheduled() : this.ordered(state)
-  }
-
-  /** Runs in a state other than `scheduled`. */
-  ordered(state: RunState): OrderedSet<Run> {
-    return this.#byState.get(state) as OrderedSet<Run>
+  *inState(state: RunState): Iterable<Run> {
+    if (state !== 'scheduled') return yield* this.#rows(this.#ordered(state))
+    yield* this.#rows(this.#due)
+    yield* this.#rows(this.#held)
   }
 
   /** How many runs are in a state. */
   count(state: RunState): number {
-    return state === 'scheduled' ? this.due.size + this.held.size : this.ordered(state).size
+    return state === 'scheduled' ? this.#due.size + this.#held.size : this.#ordered(state).size
+  }
+
+  /** Scheduled runs whose time has come, earliest first. */
+  dueScheduled(now: Timestamp): Iterable<Run> {
+    return this.#rows(this.#due.while(({ scheduledAt }) => scheduledAt <= now))
+  }
+
+  /** When the next of them is due. */
+  nextScheduledAt(): Timestamp | undefined {
+    return this.#due.first?.scheduledAt
+  }
+
+  /** Waiting retries whose time has come, earliest first. */
+  dueRetries(now: Timestamp): Iterable<Run> {
+    return this.#rows(this.#ordered('retry_wait').while((run) => retryDueAt(run) <= now))
+  }
+
+  /** When the next of them is due. */
+  nextRetryAt(): Timestamp | undefined {
+    const { first } = this.#ordered('retry_wait')
+    return first && retryDueAt(first)
+  }
+
+  /** Leased runs whose lease has expired, earliest first. */
+  expiredLeases(now: Timestamp): Iterable<Run> {
+    return this.#rows(this.#leases.while(({ lease }) => now >= lease.expiry))
+  }
+
+  /** Runs that hold a lease, earliest expiry first. */
+  leased(): Iterable<Run> {
+    return this.#rows(this.#leases)
+  }
+
+  /** When the next lease expires. */
+  nextLeaseExpiry(): Timestamp | undefined {
+    return this.#leases.first?.lease.expiry
   }
 
   /** Moves the scheduled runs of a task to where `mayRun` now puts them. */
   rehold(scheduledRuns: Iterable<Run>, mayRun: boolean): void {
-    const [from, to] = mayRun ? [this.held, this.due] : [this.due, this.held]
+    const [from, to] = mayRun ? [this.#held, this.#due] : [this.#due, this.#held]
     for (const run of scheduledRuns) if (from.delete(run)) to.add(run)
   }
 
-  *#scheduled(): Iterable<Run> {
-    yield* this.due
-    yield* this.held
+  #ordered(state: RunState): OrderedSet<Run> {
+    return this.#byState.get(state) as OrderedSet<Run>
   }
 
-  #add(run: Run): void {
-    if (run.state !== 'scheduled') this.ordered(run.state).add(run)
-    else if (this.#mayRun(run.taskId)) this.due.add(run)
-    else this.held.add(run)
-    if (isLeased(run)) this.leases.add(run)
+  *#rows(entries: Iterable<Run>): Iterable<Run> {
+    for (const { id } of entries) {
+      const run = this.#rowOf(id)
+      if (run !== undefined) yield run
+    }
   }
 
-  #remove(run: Run): void {
-    if (run.state !== 'scheduled') this.ordered(run.state).delete(run)
-    else if (!this.due.delete(run)) this.held.delete(run)
-    if (isLeased(run)) this.leases.delete(run)
+  #enter(run: Run): void {
+    if (run.state !== 'scheduled') this.#ordered(run.state).add(run)
+    else if (this.#mayRun(run.taskId)) this.#due.add(run)
+    else this.#held.add(run)
+  }
+
+  #leave(run: Run): void {
+    if (run.state !== 'scheduled') this.#ordered(run.state).delete(run)
+    else if (!this.#due.delete(run)) this.#held.delete(run)
   }
 
   #registerWithTask({ id, taskId }: Run): void {
@@ -79,7 +129,7 @@ export class RunIndex {
 }
 
 /** When a waiting retry is due. */
-export function retryDueAt({ retryAt, lastStateChangeAt }: Run): Timestamp {
+function retryDueAt({ retryAt, lastStateChangeAt }: Run): Timestamp {
   return retryAt ?? lastStateChangeAt
 }
 

@@ -6,6 +6,7 @@ import type { TaskId } from '../ids.js'
 import type { Draft } from '../projection/draft.js'
 import { budgetKey, grantKey, roleKey } from '../projection/tables.js'
 import { isTerminalRunState } from '../run.js'
+import { shareDefaults } from '../task-spec.js'
 import type { Engine, Task } from '../view.js'
 import { checkRun } from './check-run.js'
 import { decodeRow, snapshotSchema, type SnapshotRow } from './rows.js'
@@ -140,7 +141,12 @@ function seedTask(draft: Draft, { row: _, ...stored }: RowOf<'task'>): void {
   if (spec.parentTaskId !== undefined && parent === undefined)
     throw new TaskError('snapshot_unknown_parent', { taskId })
   const progress = { runs: 0, open: 0, completed: 0 }
-  draft.put(draft.tables.tasks, taskId, { ...stored, depth: parent === undefined ? 0 : parent.depth + 1, progress })
+  draft.put(draft.tables.tasks, taskId, {
+    ...stored,
+    spec: shareDefaults(spec),
+    depth: parent === undefined ? 0 : parent.depth + 1,
+    progress,
+  })
 }
 
 function seedPrerequisites(draft: Draft, { taskId, dependsOn, row }: RowOf<'prerequisites'>): void {
@@ -160,7 +166,7 @@ function seedRun(draft: Draft, { row, ...run }: RowOf<'run'>): void {
   checkRun(run)
   if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
   const task = checkTaskKnown(draft, run.taskId, row)
-  draft.put(draft.tables.runs, run.id, run)
+  draft.put(draft.tables.runs, run.id, { ...run, taskId: task.spec.id })
   const { runs, open, completed } = task.progress
   const progress = {
     runs: runs + 1,

@@ -1,0 +1,39 @@
+import { InvalidInputError } from '../../base/errors.js'
+import type { Seconds } from '../scalars.js'
+
+/** How long a failed run waits before its next attempt (spec mutation authority 7.1, 7.4). */
+export type Backoff =
+  | { readonly type: 'fixed'; readonly delayMs: number; readonly jitter?: number }
+  | { readonly type: 'exponential'; readonly baseMs: number; readonly maxMs: number; readonly jitter?: number }
+
+/** Five seconds, always. */
+export const defaultBackoff: Backoff = { type: 'fixed', delayMs: 5000 }
+
+/** A number from 0 up to, not including, 1. Injected, so that a test can predict delays. */
+export type Random = () => number
+
+/** Raises `invalid_input` for a negative delay, a base beyond the maximum, or a jitter outside 0 to 1. */
+export function checkBackoff(backoff: Backoff): void {
+  const { jitter = 0 } = backoff
+  if (!(jitter >= 0 && jitter <= 1)) refuse('jitter', 'must be from 0 to 1')
+  if (backoff.type === 'fixed') {
+    if (!(backoff.delayMs >= 0)) refuse('delayMs', 'must not be negative')
+    return
+  }
+  if (!(backoff.baseMs >= 0)) refuse('baseMs', 'must not be negative')
+  if (!(backoff.baseMs <= backoff.maxMs)) refuse('baseMs', `exceeds maxMs ${backoff.maxMs}`)
+}
+
+/**
+ * The delay after attempt `attempt` (from 1) in whole seconds, rounded up. Jitter takes away up to its share at random,
+ * so that runs which failed together do not come back together.
+ */
+export function retryDelay(backoff: Backoff, attempt: number, random: Random): Seconds {
+  const full = backoff.type === 'fixed' ? backoff.delayMs : Math.min(backoff.baseMs * 2 ** (attempt - 1), backoff.maxMs)
+  const spread = full * (backoff.jitter ?? 0) * random()
+  return Math.min(Math.ceil((full - spread) / 1000), Number.MAX_SAFE_INTEGER)
+}
+
+function refuse(field: string, reason: string): never {
+  throw new InvalidInputError({ subject: 'backoff', field, reason })
+}

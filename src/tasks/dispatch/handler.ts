@@ -1,0 +1,107 @@
+import { StatewardError } from '../../base/errors.js'
+import type { JsonValue } from '../../base/json.js'
+import type { BudgetDimension } from '../budget.js'
+import type { AttemptId, RunId, TaskId } from '../ids.js'
+import type { RunState } from '../run.js'
+import type { TaskSpec } from '../task-spec.js'
+import type { SubmitInput } from './submission.js'
+
+/**
+ * The work of a kind of task. What it returns becomes the output of the run: bytes as they are, text as
+ * UTF-8, anything else as JSON text. It may run again after a crash, with the same `runId` and a higher
+ * `fencingToken`, so effects outside need one of them.
+ *
+ * Throwing means failure: {@link TerminalFailure} ends the run, anything else is retried as far as the
+ * task's `maxAttempts` allow. Returning {@link suspend} puts the run aside without counting the attempt.
+ */
+export type Handler = (context: HandlerContext) => unknown
+
+/** What a handler is given. */
+export interface HandlerContext {
+  readonly task: TaskSpec
+  readonly taskId: TaskId
+  /** Stays the same over all attempts: the key to make an effect happen once. */
+  readonly runId: RunId
+  readonly attemptId: AttemptId
+  /** From 1; suspended attempts do not count. */
+  readonly attemptNumber: number
+  /** Grows with every lease; a store that remembers the highest one can refuse a superseded worker (ruling D-28). */
+  readonly fencingToken: number
+  readonly payload: Uint8Array
+  /** The payload read as JSON; throws `SyntaxError` when it is not. */
+  readonly json: () => JsonValue
+  /** What the last suspended attempt left behind. */
+  readonly resumeFrom: Uint8Array | undefined
+  /** Aborts when the attempt has lost its right to go on: canceled, timed out, out of budget, superseded, shut down. */
+  readonly signal: AbortSignal
+  readonly progress: (message: string, percent?: number) => void
+  readonly budget: BudgetAccess
+  /** Submits a child of this task. */
+  readonly submit: (child: Omit<SubmitInput, 'parentTaskId'>) => Promise<TaskId>
+  /** The children of this task as they are now. */
+  readonly children: () => readonly ChildView[]
+}
+
+/** One child of a task. */
+export interface ChildView {
+  readonly taskId: TaskId
+  /** Empty for a child without runs, which counts as unfinished. */
+  readonly runs: readonly RunState[]
+  readonly isFinished: boolean
+}
+
+/** How a handler spends: nothing is spent that was not reserved, so a call that would exceed a budget never starts. */
+export interface BudgetAccess {
+  /**
+   * Sets an amount aside before a call. Rejects with `budget_exceeded` when a ledger of the task or of an ancestor
+   * has not that much left. A task without a ledger of this dimension is not limited.
+   */
+  readonly reserve: (dimension: BudgetDimension | string, amount: number) => Promise<Spending>
+}
+
+/** An amount that was set aside. Open ones are given back when the attempt fails. */
+export interface Spending {
+  /** Records what was really spent; the rest is given back. */
+  readonly settle: (amount: number) => Promise<void>
+  /** Gives everything back. */
+  readonly release: () => Promise<void>
+}
+
+/** Thrown by a handler with code `terminal_failure`: no further attempt can help. */
+export class TerminalFailure extends StatewardError<'terminal_failure', Record<string, never>> {
+  override readonly name = 'TerminalFailure'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('terminal_failure', message, {}, options)
+  }
+}
+
+/** The reason of an aborted handler signal, with code `attempt_aborted`. */
+export class AttemptAborted extends StatewardError<'attempt_aborted', { readonly cause: AbortCause }> {
+  override readonly name = 'AttemptAborted'
+
+  constructor(cause: AbortCause) {
+    super('attempt_aborted', `the attempt has to stop: ${cause}`, { cause })
+  }
+}
+
+/** Why an attempt lost its right to go on. */
+export type AbortCause = 'canceled' | 'timeout' | 'budget_exhausted' | 'superseded' | 'shutdown' | 'suspend_requested'
+
+const suspension = Symbol('stateward.suspension')
+
+/** What {@link suspend} returns. */
+export interface Suspension {
+  readonly [suspension]: true
+  readonly output: unknown
+}
+
+/** Returned by a handler that wants to go on later; `output` comes back as `resumeFrom`. */
+export function suspend(output?: unknown): Suspension {
+  return { [suspension]: true, output }
+}
+
+/** True for what {@link suspend} made. */
+export function isSuspension(value: unknown): value is Suspension {
+  return typeof value === 'object' && value !== null && suspension in value
+}
