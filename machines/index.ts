@@ -1,4 +1,5 @@
 /** The statecharts of stateward: pure, without I/O or clock reads; open any of them in Stately. */
+export * from './dispatcher.js'
 export * from './engine.js'
 export * from './idle-wake.js'
 export * from './operation-registry.js'
