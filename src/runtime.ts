@@ -109,7 +109,8 @@ export class Runtime implements AsyncDisposable {
     if (options.store !== undefined && dataDir !== undefined) {
       throw new InvalidInputError({ subject: 'runtime options', field: 'store', reason: 'excludes dataDir' })
     }
-    const store = options.store ?? (dataDir === undefined ? undefined : createDirectoryJournal({ directory: dataDir }))
+    const store =
+      options.store ?? (dataDir === undefined ? undefined : createDirectoryJournal({ directory: dataDir, logger }))
     const histories = new Map<SessionId, OperationsHistory>()
     const lane = await Lane.open({
       logger,
