@@ -21,6 +21,7 @@ export const engineMachine = setup({
   },
 }).createMachine({
   id: 'engine',
+  description: 'Whether runs of tasks are promoted and dispatched.',
   context: { pausedAt: undefined, resumedAt: undefined },
   initial: 'running',
   states: {

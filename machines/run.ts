@@ -95,6 +95,7 @@ export const runMachine = setup({
   },
 }).createMachine({
   id: 'run',
+  description: 'The life of one run of a task: its state, the attempt under way, the lease it is held by.',
   type: 'parallel',
   context: { activeAttemptId: undefined, attemptCount: 0, attemptIds: [], lease: undefined },
   states: {

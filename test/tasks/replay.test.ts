@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import type { JsonObject } from '../../src/base/json.js'
 import {
   createRun,
   createTaskSpec,
@@ -39,7 +38,7 @@ function replay(): {
 } {
   const authority = new TaskAuthority()
   const take = (type: EventType, payload: object, sequence = authority.projection.latestSequence + 1): void =>
-    authority.replay({ sequence, type, version: 1, ...payload } as JsonObject)
+    authority.replay({ sequence, type, version: 1, ...payload })
   return {
     authority,
     take,

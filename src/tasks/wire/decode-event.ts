@@ -86,7 +86,11 @@ const schemas: PayloadSchemas = {
 export function decodeEvent(stored: JsonObject): TaskEvent {
   const { type } = stored
   if (typeof type !== 'string' || !Object.hasOwn(schemas, type)) {
-    throw new InvalidInputError({ subject: 'task event', field: 'type', reason: `unknown event: ${String(type)}` })
+    throw new InvalidInputError({
+      subject: 'task event',
+      field: 'type',
+      reason: `unknown event: ${JSON.stringify(type)}`,
+    })
   }
   return decode(schemas[type as EventType], stored, `task event ${type}`) as unknown as TaskEvent
 }

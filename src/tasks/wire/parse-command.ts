@@ -129,7 +129,11 @@ const checks: Checks = {
 export function parseCommand<Type extends CommandType>(input: CommandOf<Type>): CommandOf<Type> {
   const type: unknown = (input as { readonly type?: unknown } | null)?.type
   if (typeof type !== 'string' || !Object.hasOwn(schemas, type)) {
-    throw new InvalidInputError({ subject: 'command', field: 'type', reason: `unknown command: ${String(type)}` })
+    throw new InvalidInputError({
+      subject: 'command',
+      field: 'type',
+      reason: `unknown command: ${JSON.stringify(type)}`,
+    })
   }
   const parsed = decode(schemas[input.type], input, `command ${type}`) as unknown as CommandOf<Type>
   checks[input.type]?.(parsed)

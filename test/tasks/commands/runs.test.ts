@@ -200,7 +200,7 @@ describe('[D-28] fencing', () => {
       .when(move('leased', 'running', { fencingToken: 8 }))
       .accepts()
     await given(takenOver)
-      .when(lease('lease_heartbeat', { owner: 'other', expiry: 6000, fencingToken: 5 } as object))
+      .when(lease('lease_heartbeat', { owner: 'other', expiry: 6000, fencingToken: 5 }))
       .refuses('fencing_token_superseded', superseded)
   })
 

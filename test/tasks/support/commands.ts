@@ -57,7 +57,14 @@ export function finish(
 type LeaseType = 'lease_acquire' | 'lease_heartbeat' | 'lease_expire' | 'lease_release'
 
 export function lease<Type extends LeaseType>(type: Type, rest: Partial<CommandOf<LeaseType>> = {}): CommandOf<Type> {
-  return { runId: R1, owner: 'worker', expiry: 5000, timestamp: 115, ...rest, type } as unknown as CommandOf<Type>
+  return {
+    runId: R1,
+    owner: 'worker',
+    expiry: 5000,
+    timestamp: 115,
+    ...rest,
+    type,
+  } as CommandOf<LeaseType> as CommandOf<Type>
 }
 
 export function depend(taskId: TaskId, ...dependsOn: readonly TaskId[]): CommandOf<'dependency_declare'> {
