@@ -6,12 +6,12 @@ import { decodeJson } from '../src/base/decode.js'
 import { isUuid } from '../src/base/ids.js'
 import {
   hasVariable,
-  isSameProcess,
+  isPidInUse,
   listProcesses,
+  readBootId,
   readProcessStatus,
-  type ProcessIdentity,
   type ProcessStatus,
-} from '../src/base/process-identity.js'
+} from '../src/base/process-status.js'
 
 /**
  * Name of the variable by which every process of an operation is known. It is inherited, so it also
@@ -67,9 +67,7 @@ export class ProcessRecords {
     writeFileSync(file, '')
     return {
       started(pid) {
-        const status = readProcessStatus(pid)
-        const identity = status === undefined ? null : { startTime: status.startTime, bootId: status.bootId }
-        writeFileSync(`${file}.new`, JSON.stringify({ pid, identity } satisfies ProcessRecord))
+        writeFileSync(`${file}.new`, JSON.stringify({ pid, identity: identityOf(pid) } satisfies ProcessRecord))
         renameSync(`${file}.new`, file)
       },
       [Symbol.dispose]() {
@@ -108,11 +106,10 @@ async function reapOperation(
   record: ProcessRecord | undefined,
   clock: Clock,
 ): Promise<Omit<ReapedOperation, 'operationId'>> {
-  if (record?.identity === null) return { killed: 0, leftPids: isRunning(record.pid) ? [record.pid] : [] }
-  const leader = record === undefined ? undefined : { pid: record.pid, ...record.identity }
+  if (record?.identity === null) return { killed: 0, leftPids: isPidInUse(record.pid) ? [record.pid] : [] }
   const killed = new Set<number>()
   for (let poll = 0; poll < reapPolls; poll += 1) {
-    const running = processesOf(operationId, leader)
+    const running = processesOf(operationId, record)
     if (running.length === 0) break
     for (const { pid } of running) {
       kill(pid)
@@ -120,21 +117,27 @@ async function reapOperation(
     }
     await new Promise<void>((resolve) => clock.setTimeout(resolve, reapPollMs))
   }
-  const leftPids = processesOf(operationId, leader).map(({ pid }) => pid)
+  const leftPids = processesOf(operationId, record).map(({ pid }) => pid)
   return { killed: killed.size - leftPids.length, leftPids }
 }
 
 /** The operation's processes, and whatever shares a group with one of them. */
-function processesOf(operationId: string, leader: ProcessIdentity | undefined): ProcessStatus[] {
+function processesOf(operationId: string, record: ProcessRecord | undefined): ProcessStatus[] {
   const processes = listProcesses()
+  const isRecordedBoot = record?.identity?.bootId === readBootId()
+  const isRecorded = ({ pid, startTime }: ProcessStatus): boolean =>
+    isRecordedBoot && pid === record?.pid && startTime === record.identity?.startTime
   const own = processes.filter(
-    (process) =>
-      (leader !== undefined && isSameProcess(process, leader)) ||
-      hasVariable(process.pid, operationVariable, operationId),
+    (status) => isRecorded(status) || hasVariable(status.pid, operationVariable, operationId),
   )
   const groups = new Set(own.map(({ group }) => group))
   groups.delete(readProcessStatus(process.pid)?.group ?? 0)
   return processes.filter(({ group }) => groups.has(group))
+}
+
+function identityOf(pid: number): ProcessRecord['identity'] {
+  const [status, bootId] = [readProcessStatus(pid), readBootId()]
+  return status === undefined || bootId === undefined ? null : { startTime: status.startTime, bootId }
 }
 
 function kill(pid: number): void {
@@ -144,13 +147,5 @@ function kill(pid: number): void {
     // It ended by itself, or is not ours to kill; the next look tells which.
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'ESRCH' && code !== 'EPERM') throw error
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { isPidInUse, readBootId, readProcessStatus } from '../base/process-status.js'
 
 /** What tells a process from a later one with the same number. */
 export interface ProcessIdentity {
@@ -9,15 +9,9 @@ export interface ProcessIdentity {
   readonly bootId?: string | undefined
 }
 
-interface ProcessStatus {
-  readonly state: string
-  readonly threads: number
-  readonly startTime: string
-}
-
 /** The identity of this process. */
 export function ownIdentity(): ProcessIdentity {
-  return { pid: process.pid, startTime: readStatus(process.pid)?.startTime, bootId: readBootId() }
+  return { pid: process.pid, startTime: readProcessStatus(process.pid)?.startTime, bootId: readBootId() }
 }
 
 /**
@@ -26,45 +20,13 @@ export function ownIdentity(): ProcessIdentity {
  */
 export function isRunning({ pid, startTime, bootId }: ProcessIdentity): boolean {
   if (bootId !== undefined && differs(readBootId(), bootId)) return false
-  if (!hasNumber(pid)) return false
-  const status = readStatus(pid)
+  if (!isPidInUse(pid)) return false
+  const status = readProcessStatus(pid)
   if (status === undefined) return true
   if (startTime !== undefined && differs(status.startTime, startTime)) return false
-  return !(status.state === 'Z' && status.threads <= 1)
+  return !status.hasEnded
 }
 
 function differs(known: string | undefined, expected: string): boolean {
   return known !== undefined && known !== expected
-}
-
-function hasNumber(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // Not allowed to signal it means that it is there.
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
-  }
-}
-
-/** From /proc/<pid>/stat: the name in parentheses may hold anything, so fields count from the last parenthesis. */
-function readStatus(pid: number): ProcessStatus | undefined {
-  const text = readText(`/proc/${pid}/stat`)
-  const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ')
-  const [state, threads, startTime] = [fields?.[0], fields?.[17], fields?.[19]]
-  if (state === undefined || threads === undefined || startTime === undefined) return undefined
-  return { state, threads: Number(threads), startTime }
-}
-
-function readBootId(): string | undefined {
-  return readText('/proc/sys/kernel/random/boot_id')?.trim()
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    // Only Linux has these files; without them the number of the process has to do.
-    return undefined
-  }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { operationVariable, ProcessRecords } from '../../actors/process-records.js'
 import { systemClock } from '../../src/base/clock.js'
-import { readProcessStatus } from '../../src/base/process-identity.js'
+import { readBootId, readProcessStatus } from '../../src/base/process-status.js'
 import { expectGone, isRunning } from '../support/processes.js'
 
 const operationId = '019a0000-0000-7000-8000-000000000001'
@@ -83,7 +83,8 @@ describe('process records', () => {
   it('never make it kill a stranger who got the pid later, or runs for another operation', async () => {
     const { pid, child } = startLeader('echo ready; exec sleep 600', otherId)
     await firstLine(child)
-    const { bootId, startTime } = readProcessStatus(pid) ?? { bootId: '', startTime: '' }
+    const [startTime, bootId] = [readProcessStatus(pid)?.startTime ?? '', readBootId() ?? '']
+    expect([startTime, bootId]).toEqual([expect.stringMatching(/^\d+$/), expect.stringMatching(/^[0-9a-f-]{36}$/)])
     const earlier = String(Number(startTime) - 1)
     await writeFile(join(directory, operationId), JSON.stringify({ pid, identity: { startTime: earlier, bootId } }))
     const records = new ProcessRecords(directory)

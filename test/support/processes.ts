@@ -1,10 +1,10 @@
 import { expect } from 'vitest'
-import { readProcessStatus } from '../../src/base/process-identity.js'
+import { readProcessStatus } from '../../src/base/process-status.js'
 
 /** True while the process runs; one that only waits to be collected has ended. */
 export function isRunning(pid: number): boolean {
   const status = readProcessStatus(pid)
-  return status !== undefined && !status.isZombie
+  return status !== undefined && !status.hasEnded
 }
 
 /** Waits for the end of a process that is not a child of ours, of which nothing else tells. */
