@@ -101,14 +101,15 @@ export function fixtureOf(
 const opened: Runtime[] = []
 const journals: { sync(): Promise<void> }[] = []
 
+async function closeAll(runtime: Runtime): Promise<void> {
+  await runtime.close({ policy: 'terminate' }).catch(() => {})
+}
+
 afterEach(async () => {
   for (const runtime of opened.splice(0)) {
-    let isClosed = false
-    const closing = runtime
-      .close({ policy: 'terminate' })
-      .catch(() => {})
-      .finally(() => (isClosed = true))
-    while (!isClosed && journals.length > 0) for (const journal of journals) await journal.sync()
+    const state = { isClosed: false }
+    const closing = closeAll(runtime).finally(() => (state.isClosed = true))
+    while (!state.isClosed && journals.length > 0) for (const journal of journals) await journal.sync()
     await closing
   }
   journals.length = 0
