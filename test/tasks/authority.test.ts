@@ -279,6 +279,8 @@ describe('an atomic batch', () => {
 
   it('without commands waits for what it saw, and takes no sequence', async () => {
     const { authority } = await openTasks()
+    const heard = vi.fn()
+    using _ = authority.onCommit(heard)
     const created = authority.submit(taskCreate())
     let isCreated = false
     const seen = authority.transact((batch) => batch.view.task(T1)?.createdAt)
@@ -287,6 +289,7 @@ describe('an atomic batch', () => {
     expect(isCreated).toBe(true)
     expect(authority.projection.latestSequence).toBe(1)
     expect(await authority.submitBatch([])).toEqual([])
+    expect(heard).toHaveBeenCalledTimes(1)
   })
 
   it('takes no command once its builder has returned', async () => {

@@ -28,7 +28,7 @@ import {
   subscribe,
   taskCreate,
 } from './support/commands.js'
-import { A1, A2, R1, R2, S1, S2, T1, T2 } from './support/ids.js'
+import { A1, A2, actorId, R1, R2, reservationId, S1, S2, T1, T2, tenantId } from './support/ids.js'
 
 /** Feeds stored events to an authority the way the lane does, numbering them from 1. */
 function replay(): {
@@ -198,6 +198,12 @@ describe('tasks and runs', () => {
       'replay_invalid_transition',
       { runId: R1 },
     )
+    withRun('leased').refuses(
+      'run_state_changed',
+      { ...change, previousState: 'ready', newState: 'running' },
+      'replay_invalid_transition',
+      { runId: R1 },
+    )
     log.refuses('run_suspended', change, 'replay_invalid_transition', { runId: R1 })
     log.refuses('run_resumed', change, 'replay_invalid_transition', { runId: R1 })
   })
@@ -324,6 +330,28 @@ describe('the engine', () => {
     log.refuses('engine_resumed', { timestamp: 9 }, 'replay_resume_before_pause', { pausedAt: 10, resumedAt: 9 })
     log.take('engine_resumed', { timestamp: 12 })
     expect(log.authority.projection.engine).toEqual({ paused: false, pausedAt: 10, resumedAt: 12 })
+  })
+})
+
+describe('events about something that is not there', () => {
+  it.each<[EventType, object]>([
+    ['budget_consumed', { taskId: T1, dimension: 'token', amount: 5 }],
+    ['budget_exhausted', { taskId: T1, dimension: 'token' }],
+    ['budget_replenished', { taskId: T1, dimension: 'token', newLimit: 5 }],
+    ['budget_settled', { reservationId: reservationId(1), amount: 5 }],
+    ['budget_released', { reservationId: reservationId(1) }],
+    ['subscription_triggered', { subscriptionId: S1 }],
+    ['subscription_consumed', { subscriptionId: S1 }],
+    ['subscription_canceled', { subscriptionId: S1 }],
+    ['actor_deregistered', { actorId: actorId(1) }],
+    ['actor_heartbeat', { actorId: actorId(1) }],
+    ['capability_revoked', { actorId: actorId(1), tenantId: tenantId(1), capability: { type: 'can_submit' } }],
+  ])('%s changes nothing but the sequence', (type, payload) => {
+    const log = withRun('ready')
+    const before = [...log.authority.capture()].slice(1)
+    log.take(type, { timestamp: 1, ...payload } as never)
+    expect([...log.authority.capture()].slice(1)).toEqual(before)
+    expect(log.authority.projection.latestSequence).toBe(4)
   })
 })
 
