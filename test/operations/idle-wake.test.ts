@@ -6,8 +6,7 @@ import { IdleWake, type ContinuationInput, type IdleWakeHost } from '../../src/o
 import { createRuntime, type Runtime } from '../../src/runtime.js'
 import type { Session } from '../../src/session.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { AgentLoop } from './support/agent-loop.js'
-import { complete, run, settled, start } from './support/background.js'
+import { passTime, run, settled } from './support/background.js'
 
 let clock: SimulatedClock
 let warnings: string[]
@@ -35,129 +34,7 @@ afterEach(async () => {
 const observed = (): number => session.operations.completionCursor('runtime_observed')
 const injected = (): number => session.operations.completionCursor('runtime_injected')
 
-/** Moves the clock in steps of 5 ms, letting the loop react to each. */
-async function pass(milliseconds: number): Promise<void> {
-  for (let elapsed = 0; elapsed < milliseconds; elapsed += 5) {
-    clock.advance(5)
-    await settled()
-  }
-}
-
-const continuation = expect.objectContaining({ reason: 'detached_background_op_completed' })
-
-describe('an agent loop that is woken', () => {
-  it('[79] runs exactly one continuation after a background completion, with no other trigger', async () => {
-    using loop = new AgentLoop(session)
-    await run(session)
-    await settled()
-    await pass(3000)
-    expect(loop.runs).toMatchObject([{ input: continuation }])
-  })
-
-  it('[80] runs an ordinary input and one continuation when both a completion and an input arrive', async () => {
-    using loop = new AgentLoop(session)
-    const id = await start(session)
-    const completed = complete(session, id)
-    const submitted = loop.submit('hello')
-    await Promise.all([completed, submitted])
-    await settled()
-    expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: continuation }])
-  })
-
-  it('[81] runs one continuation for five completions before an ordinary input', async () => {
-    using loop = new AgentLoop(session)
-    const ids = [await start(session), await start(session), await start(session), await start(session)]
-    ids.push(await start(session))
-    const completed = ids.map((id) => complete(session, id))
-    const submitted = loop.submit('hello')
-    await Promise.all([...completed, submitted])
-    await settled()
-    await pass(3000)
-    expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: { throughSeq: 5 } }])
-  })
-
-  it('[82] learns of a completion during a run when the run has ended, without waiting for a timer', async () => {
-    using loop = new AgentLoop(session)
-    const release = loop.holdRuns()
-    const submitted = loop.submit('hello')
-    await run(session)
-    await settled()
-    expect(loop.runs).toMatchObject([{ input: 'hello' }])
-    release()
-    await submitted
-    await settled()
-    expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: continuation }])
-  })
-
-  it('[82] learns of a completion during a continuation when that has ended', async () => {
-    using loop = new AgentLoop(session)
-    const release = loop.holdRuns()
-    await run(session)
-    await settled()
-    await run(session)
-    await settled()
-    expect(loop.runs).toMatchObject([{ input: { throughSeq: 1 } }])
-    release()
-    await settled()
-    expect(loop.runs).toMatchObject([{ input: { throughSeq: 1 } }, { input: { throughSeq: 2 } }])
-  })
-
-  it('[83] never continues for a member child', async () => {
-    using loop = new AgentLoop(session)
-    await run(session, 'child', 'mob_member_child')
-    await settled()
-    await pass(3000)
-    expect(loop.runs).toEqual([])
-    expect(observed()).toBe(1)
-  })
-
-  it('[85] [83] wakes for the background row between rows that wake nobody', async () => {
-    using loop = new AgentLoop(session, { showsCompletions: true })
-    await Promise.all([
-      run(session, 'child', 'mob_member_child'),
-      run(session, 'job'),
-      run(session, 'other child', 'mob_member_child'),
-    ])
-    await settled()
-    expect(session.feed.since(0).entries.map(({ kind }) => kind)).toEqual([
-      'mob_member_child',
-      'background_tool_op',
-      'mob_member_child',
-    ])
-    expect(loop.runs).toMatchObject([{ input: { throughSeq: 3 }, shown: ['job'] }])
-  })
-
-  it('[D13] is not woken for what a run has shown already', async () => {
-    using loop = new AgentLoop(session, { showsCompletions: true })
-    const release = loop.holdRuns()
-    const submitted = loop.submit('hello')
-    await run(session, 'job')
-    await settled()
-    release()
-    await submitted
-    await settled()
-    await pass(3000)
-    expect(loop.runs).toEqual([{ input: 'hello', shown: ['job'] }])
-    expect(observed()).toBe(1)
-    expect(injected()).toBe(0)
-  })
-
-  it('loses nothing and repeats nothing over many completions at random moments of many runs', async () => {
-    using loop = new AgentLoop(session, { showsCompletions: true })
-    for (let round = 0; round < 60; round += 1) {
-      const release = round % 3 === 0 ? loop.holdRuns() : () => {}
-      const submitted = round % 4 === 0 ? loop.submit(`prompt ${round}`) : undefined
-      await run(session, `job ${round}`)
-      if (round % 5 === 0) await settled()
-      release()
-      await submitted
-    }
-    await settled()
-    await pass(2000)
-    const shown = loop.runs.flatMap((each) => each.shown)
-    expect(shown).toEqual(Array.from({ length: 60 }, (_, round) => `job ${round}`))
-  })
-})
+const pass = (milliseconds: number): Promise<void> => passTime(clock, milliseconds)
 
 /** A host that takes everything, unless told otherwise, and keeps what it took. */
 function openWake(over: Partial<IdleWakeHost> = {}) {

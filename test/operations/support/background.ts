@@ -1,6 +1,7 @@
 import type { OperationId, OperationKind } from '../../../machines/operation-vocabulary.js'
 import { expectsPeer } from '../../../machines/operation-vocabulary.js'
 import type { Session } from '../../../src/session.js'
+import type { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 
 let count = 0
 
@@ -47,4 +48,12 @@ export function settled(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve)
   })
+}
+
+/** Moves a clock in steps of 5 ms, letting everything react to each. */
+export async function passTime(clock: SimulatedClock, milliseconds: number): Promise<void> {
+  for (let elapsed = 0; elapsed < milliseconds; elapsed += 5) {
+    clock.advance(5)
+    await settled()
+  }
 }
