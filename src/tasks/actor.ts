@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { checkCapabilityNames } from './constraints.js'
 import { TaskError } from './errors.js'
 import { departmentId, type ActorId, type DepartmentId, type TenantId } from './ids.js'
-import { countSchema, idSchema, labelSchema, naturalSchema, type Seconds, type Timestamp } from './scalars.js'
+import { idSchema, labelSchema, naturalSchema, type Seconds, type Timestamp } from './scalars.js'
 
 /** A remote worker as it introduces itself (spec mutation authority 1.12). */
 export interface ActorRegistration {
@@ -51,12 +51,6 @@ export const registrationEntries = {
   heartbeatIntervalSecs: naturalSchema,
   tenantId: v.exactOptional(idSchema<TenantId>()),
 }
-
-/** Accepts a {@link HeartbeatPolicy}. */
-export const heartbeatPolicySchema: v.GenericSchema<unknown, HeartbeatPolicy> = v.strictObject({
-  intervalSecs: naturalSchema,
-  timeoutMultiplier: countSchema,
-})
 
 /**
  * Raises `empty_identity`, `empty_capabilities`, `empty_capability_entry`, `department_id_empty`,

@@ -3,7 +3,7 @@ import { JournalError } from '../../src/journal/errors.js'
 import type { JournalStore } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { Lane } from '../../src/lane/lane.js'
-import { TaskAuthority, type CommandType, type TaskCommand, type TaskEvent } from '../../src/tasks/index.js'
+import { isRefusal, TaskAuthority, type CommandType, type TaskCommand, type TaskEvent } from '../../src/tasks/index.js'
 import { expectRefusal, factsIn, openTasks, reopenTasks, stateOf, submitAll } from './support/authority.js'
 import {
   allocate,
@@ -95,6 +95,14 @@ describe('a submitted command', () => {
 
   it('is refused when the authority was never started', async () => {
     await expectRefusal(new TaskAuthority().submit(taskCreate()), 'authority_not_started', {})
+  })
+
+  it('tells refusals from other errors', async () => {
+    const { authority, store } = await openTasks()
+    const refusal: unknown = await authority.submit(runCreate()).catch((error: unknown) => error)
+    store.failNext('write')
+    const failure: unknown = await authority.submit(taskCreate()).catch((error: unknown) => error)
+    expect([refusal, failure, new Error('other')].map(isRefusal)).toEqual([true, false, false])
   })
 
   it('works without a journal', async () => {

@@ -16,7 +16,7 @@ export interface PendingWrite {
  */
 export class LayeredTable<Key, Row> {
   readonly #committed = new Map<Key, Row>()
-  readonly #pending = new Map<Key, Version<Key, Row>>()
+  readonly #pending = new Map<Key, Version<Row>>()
   #listener: RowListener<Key, Row> | undefined
 
   /** Committed rows. */
@@ -57,47 +57,32 @@ export class LayeredTable<Key, Row> {
 
   /** Stages a row, or its removal. */
   write(key: Key, row: Row | undefined): PendingWrite {
-    const version = new Version(this, key, row, this.#pending.get(key))
+    const version: Version<Row> = { row, under: this.#pending.get(key), isCommitted: false }
     this.#pending.set(key, version)
-    return version
+    return { commit: () => this.#commit(key, version), undo: () => this.#undo(key, version) }
   }
 
-  /** @internal For {@link Version} only. */
-  settle(version: Version<Key, Row>, isCommitted: boolean): void {
-    const { key, row, under } = version
-    const isNewest = this.#pending.get(key) === version
-    if (!isCommitted && under?.isCommitted === false) this.#pending.set(key, under)
-    else if (isNewest) this.#pending.delete(key)
-    if (!isCommitted) return
+  #commit(key: Key, version: Version<Row>): void {
+    const { row } = version
+    version.isCommitted = true
+    version.under = undefined
+    if (this.#pending.get(key) === version) this.#pending.delete(key)
     const before = this.#committed.get(key)
     if (row === undefined) this.#committed.delete(key)
     else this.#committed.set(key, row)
     this.#listener?.(key, before, row)
   }
+
+  #undo(key: Key, { under }: Version<Row>): void {
+    if (under === undefined || under.isCommitted) this.#pending.delete(key)
+    else this.#pending.set(key, under)
+  }
 }
 
-class Version<Key, Row> implements PendingWrite {
-  readonly key: Key
+/** What one pending write would make of a row. */
+interface Version<Row> {
   readonly row: Row | undefined
-  /** The version this one hides, forgotten once committed. */
-  under: Version<Key, Row> | undefined
-  isCommitted = false
-  readonly #table: LayeredTable<Key, Row>
-
-  constructor(table: LayeredTable<Key, Row>, key: Key, row: Row | undefined, under: Version<Key, Row> | undefined) {
-    this.#table = table
-    this.key = key
-    this.row = row
-    this.under = under
-  }
-
-  commit(): void {
-    this.isCommitted = true
-    this.under = undefined
-    this.#table.settle(this, true)
-  }
-
-  undo(): void {
-    this.#table.settle(this, false)
-  }
+  /** The version it hides; forgotten once committed. */
+  under: Version<Row> | undefined
+  isCommitted: boolean
 }
