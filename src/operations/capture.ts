@@ -16,7 +16,7 @@ export function capturePersisted(epochId: EpochId, records: OperationRecords): P
   for (const [key, row] of records.rows) {
     const id = checkKey(key)
     const persisted = persistedOperation(id, row)
-    if (persisted === undefined) continue
+    if (persisted === undefined || records.isPassedBy(id)) continue
     operations.set(id, persisted)
     specs.set(id, { ...row.spec, childSessionId: childSessionOf(row.source) })
   }

@@ -70,12 +70,13 @@ export class OperationRecords implements OperationBook {
   readonly maxCompleted: number
   readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   readonly #clock: Clock
-  /** Ended operations in completion order; members of the active wait are pinned: neither evicted nor collected. */
+  /** Ended operations in completion order, up to the bound. */
   readonly #retained = new Set<OperationId>()
-  /** How many of them are pinned. */
-  #pinnedCount = 0
-  /** Where eviction goes on: it passes each pinned operation once, not once per ending. */
-  #evictionOrder = this.#retained.values()
+  /**
+   * Members of the active wait that retention has passed by: kept until the wait is over, but gone for a
+   * snapshot. Retention must not depend on waits, which leave no trace, or replay would retain other operations.
+   */
+  readonly #passedBy = new Set<OperationId>()
   /** Ids that feed rows refer to. */
   readonly #published = new Set<OperationId>()
   /** Ends that are decided but not durable yet. */
@@ -130,7 +131,13 @@ export class OperationRecords implements OperationBook {
 
   /** Ended operations in completion order, members of an active wait left out. */
   collectable(): OperationId[] {
-    return this.#pinnedCount === 0 ? [...this.#retained] : [...this.#retained].filter((id) => !this.#isPinned(id))
+    const retained = [...this.#retained]
+    return this.#wait === undefined ? retained : retained.filter((id) => !this.#isPinned(id))
+  }
+
+  /** True for an ended operation that is only kept for the active wait. */
+  isPassedBy(id: OperationId): boolean {
+    return this.#passedBy.has(id)
   }
 
   has(id: OperationId): boolean {
@@ -138,7 +145,8 @@ export class OperationRecords implements OperationBook {
   }
 
   isUsed(id: OperationId): boolean {
-    return this.rows.has(id) || this.#published.has(id)
+    // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
+    return this.rows.has(id) || this.#published.has(id) || this.#isPinned(id)
   }
 
   hasWellFormedSource({ operationSource }: OperationSpec): boolean {
@@ -233,7 +241,6 @@ export class OperationRecords implements OperationBook {
       this.rows.get(id)?.actor.getSnapshot().context.outcome
     this.#wait = new ActiveWait({ requestId, runId, operationIds }, outcomeOf, registry)
     this.waits.set(requestId, this.#wait)
-    for (const id of operationIds) if (this.#retained.has(id)) this.#pinnedCount += 1
     if (this.#wait.isSatisfied) this.#endWait()
   }
 
@@ -346,11 +353,10 @@ export class OperationRecords implements OperationBook {
   #keep(row: OperationRow, { sequence, completedAtMs }: Settlement, outcome: OperationOutcome): void {
     const { id, kind, displayName } = row.spec
     const { feed, durability } = kindClasses[kind]
-    const isMember = this.#wait?.memberEnded(id, outcome) ?? false
+    this.#wait?.memberEnded(id, outcome)
     if (durability === 'discard') this.rows.delete(id)
     else {
       this.#durableSequence = sequence
-      if (isMember) this.#pinnedCount += 1
       this.#retain(id)
     }
     if (this.#wait?.isSatisfied === true) this.#endWait()
@@ -360,26 +366,22 @@ export class OperationRecords implements OperationBook {
 
   #retain(id: OperationId): void {
     this.#retained.add(id)
-    this.#evict()
+    for (const oldest of this.#retained) {
+      if (this.#retained.size <= this.maxCompleted) return
+      this.#retained.delete(oldest)
+      if (this.#isPinned(oldest)) this.#passedBy.add(oldest)
+      else this.rows.delete(oldest)
+    }
   }
 
   #endWait(): void {
     this.#wait = undefined
-    this.#pinnedCount = 0
-    this.#evictionOrder = this.#retained.values()
-    this.#evict()
+    for (const id of this.#passedBy) this.rows.delete(id)
+    this.#passedBy.clear()
   }
 
   #isPinned(id: OperationId): boolean {
     return this.#wait?.hasMember(id) ?? false
-  }
-
-  #evict(): void {
-    while (this.#retained.size - this.#pinnedCount > this.maxCompleted) {
-      const { value: id } = this.#evictionOrder.next()
-      if (id === undefined) throw internalError('retention counts more ended operations than it holds')
-      if (!this.#isPinned(id)) this.drop([id])
-    }
   }
 }
 

@@ -1,8 +1,8 @@
 import type fastCheck from 'fast-check'
-import { cursorConsumers, operationKinds } from '../../machines/operation-vocabulary.js'
 import { assertAgreement, assertInvariants } from './operations-agreement.js'
+import { weightedSteps } from './operations-arbitraries.js'
 import { OperationsOracle, type OracleLimits } from './operations-oracle.js'
-import * as steps from './operations-steps.js'
+import { flushStep, type Step } from './operations-steps.js'
 import { OperationsSystem } from './operations-system.js'
 
 /** How long to search, and where. */
@@ -17,17 +17,14 @@ export interface OperationsModelOptions {
   readonly path?: string
 }
 
-/** How many different operations a history names; few, so that they meet. */
-const operationCount = 6
-
 interface Model {
   readonly oracle: OperationsOracle
 }
 
 class StepCommand implements fastCheck.AsyncCommand<Model, OperationsSystem> {
-  readonly #step: steps.Step
+  readonly #step: Step
 
-  constructor(step: steps.Step) {
+  constructor(step: Step) {
     this.#step = step
   }
 
@@ -58,7 +55,12 @@ class StepCommand implements fastCheck.AsyncCommand<Model, OperationsSystem> {
  */
 export async function checkOperationsModel(fc: typeof fastCheck, options: OperationsModelOptions = {}): Promise<void> {
   const { numRuns = 100, maxSteps = 60, seed, path } = options
-  const commands = fc.commands(arbitrariesOf(fc), { maxCommands: maxSteps, size: 'max' })
+  // Commands are drawn evenly from a list, so weight means standing in it several times.
+  const drawn = weightedSteps(fc).flatMap(([weight, step]) => {
+    const command = step.map((drawnStep) => new StepCommand(drawnStep))
+    return Array.from({ length: weight }, () => command)
+  })
+  const commands = fc.commands(drawn, { maxCommands: maxSteps, size: 'max' })
   const limits: fastCheck.Arbitrary<OracleLimits> = fc.record(
     { maxConcurrent: fc.integer({ min: 1, max: 4 }), maxCompleted: fc.integer({ min: 1, max: 3 }) },
     { requiredKeys: ['maxCompleted'] },
@@ -79,65 +81,11 @@ function runHistory(fc: typeof fastCheck) {
     const model = { oracle: new OperationsOracle(limits) }
     try {
       await fc.asyncModelRun(() => ({ model, real: system }), commands)
-      await new StepCommand(steps.flushStep()).run(model, system)
+      await new StepCommand(flushStep()).run(model, system)
     } finally {
       await system.close()
     }
   }
-}
-
-function arbitrariesOf(fc: typeof fastCheck): fastCheck.Arbitrary<StepCommand>[] {
-  const operation = fc.nat(operationCount - 1)
-  const registration = fc.record({
-    operation,
-    kind: fc.constantFrom(...operationKinds),
-    source: fc.constantFrom(...steps.sourceNames),
-    limit: fc.option(fc.nat(4), { nil: undefined, freq: 4 }),
-    isContradictory: fc.nat(15).map((dice) => dice === 15),
-  })
-  const register = registration.map(steps.registerStep)
-  const start = operation.map((number) => steps.advanceStep('start', number))
-  const advance = fc
-    .tuple(fc.constantFrom(...steps.advanceActions), operation)
-    .map(([action, number]) => steps.advanceStep(action, number))
-  const settle = fc
-    .tuple(fc.constantFrom(...steps.settleActions), operation, fc.constantFrom('', 'done'))
-    .map(([action, number, text]) => steps.settleStep(action, number, text))
-  const one = (...made: steps.Step[]): fastCheck.Arbitrary<steps.Step> => fc.constantFrom(...made)
-  const flush = one(steps.flushStep())
-  // Each entry is as likely as any other: what moves operations on stands several times.
-  const arbitraries = [
-    register,
-    register,
-    register,
-    start,
-    start,
-    advance,
-    advance,
-    settle,
-    settle,
-    settle,
-    flush,
-    flush,
-    flush,
-    operation.map(steps.foreignResultStep),
-    operation.map(steps.watchStep),
-    one(steps.abandonWatchStep(), steps.disposeWaitStep()),
-    fc.array(operation, { maxLength: 4 }).map(steps.waitAllStep),
-    fc.uniqueArray(operation, { maxLength: 3 }).map(steps.waitAllStep),
-    fc.oneof(one(steps.acknowledgeStep()), operation.map(steps.abortedWaitStep)),
-    one(steps.collectStep()),
-    fc
-      .tuple(fc.constantFrom(...cursorConsumers), fc.nat(9))
-      .map(([consumer, cursor]) => steps.cursorStep(consumer, cursor)),
-    fc.oneof(operation.map(steps.forgetLostStep), one(steps.terminateOwnerStep())),
-    fc.tuple(fc.nat(5000), fc.integer({ min: -10_000, max: 10_000 })).map(([ms, wall]) => steps.tickStep(ms, wall)),
-    one(steps.compactStep()),
-    one(steps.refusedWriteStep(), steps.failedSyncStep()),
-    one(steps.powerCutStep(), steps.lateSurvivorStep(), steps.restartStep()),
-    one(steps.transferStep(), steps.drainStep(), steps.retireOwnerStep()),
-  ]
-  return arbitraries.map((arbitrary) => arbitrary.map((step) => new StepCommand(step)))
 }
 
 /** Lets everything run that needs no turn of the event loop, so that nothing reaches the journal meanwhile. */

@@ -25,6 +25,8 @@ export interface OracleOperation {
   progressCount: number
   outcome: OperationOutcome | undefined
   sequence: number | undefined
+  /** True once retention has passed it by; the active wait may keep it a while longer. */
+  isEvicted: boolean
 }
 
 /** One row of the completion feed as the oracle keeps it. */
@@ -184,6 +186,16 @@ export class OperationsOracle {
     return this.staged.find((end) => end.id === id)?.outcome.type ?? this.find(id)?.status
   }
 
+  /** Whether a record, a feed row or the active wait refers to the id (ruling D5). */
+  isUsed(id: OperationId): boolean {
+    return this.find(id) !== undefined || this.#isPinned(id) || this.feed.some((row) => row.operationId === id)
+  }
+
+  /** Whether the action would be taken now. */
+  allows(action: OperationAction, id: OperationId): boolean {
+    return this.#refusal(action, id) === undefined
+  }
+
   liveOperations(): OracleOperation[] {
     return this.operations.filter(({ status }) => live.includes(status))
   }
@@ -193,8 +205,7 @@ export class OperationsOracle {
     const { id, kind, displayName, sourceLabel, operationSource: source, expectPeerChannel } = spec
     if (expectPeerChannel !== (kind === 'mob_member_child')) return { refused: 'invalid_input' }
     if (this.owner !== 'open') return ownerRetired
-    const isUsed = this.find(id) !== undefined || this.feed.some(({ operationId }) => operationId === id)
-    if (isUsed) return { refused: 'already_registered', data: { id } }
+    if (this.isUsed(id)) return { refused: 'already_registered', data: { id } }
     const effectiveLimit = limit ?? this.limits.maxConcurrent
     const active = this.liveOperations().length
     if (effectiveLimit !== undefined && active >= effectiveLimit) {
@@ -211,6 +222,7 @@ export class OperationsOracle {
       progressCount: 0,
       outcome: undefined,
       sequence: undefined,
+      isEvicted: false,
     })
     const isResumed = this.lost.some((lost) => lost.id === id)
     this.lost = this.lost.filter((lost) => lost.id !== id)
@@ -251,7 +263,7 @@ export class OperationsOracle {
   /** Everything that has ended and is not pinned, oldest completion first. */
   collect(): Verdict & { readonly collected?: readonly OracleOperation[] } {
     if (this.owner === 'retired') return ownerRetired
-    const collected = this.#unpinnedEnded()
+    const collected = this.#ended().filter(({ id }) => !this.#isPinned(id))
     this.#drop(collected)
     this.#note(collected.length > 0)
     return { collected }
@@ -345,7 +357,7 @@ export class OperationsOracle {
   /** The process died and came back (spec operations 7.4, 7.5). */
   recover({ keepsLost = true }: { readonly keepsLost?: boolean } = {}): void {
     const { operations, feed, cursors, lost, tracedSequence } = structuredClone(this.#durable)
-    const kept = operations.filter(({ kind }) => !isTraceless(kind))
+    const kept = operations.filter(({ kind, isEvicted }) => !isTraceless(kind) && !isEvicted)
     this.operations = kept.filter(({ status }) => !live.includes(status))
     this.feed = [...feed]
     this.cursors = { ...cursors }
@@ -442,16 +454,23 @@ export class OperationsOracle {
     this.#evict()
   }
 
-  #unpinnedEnded(): OracleOperation[] {
-    const pinned = this.wait?.members ?? []
+  #ended(): OracleOperation[] {
     return this.operations
-      .filter(({ id, status }) => !live.includes(status) && !pinned.includes(id))
+      .filter(({ status, isEvicted }) => !live.includes(status) && !isEvicted)
       .toSorted((one, other) => (one.sequence ?? 0) - (other.sequence ?? 0))
   }
 
+  #isPinned(id: OperationId): boolean {
+    return this.wait?.members.includes(id) === true
+  }
+
+  /** Spec operations 4.4 and ruling D3: the oldest go, members of the active wait when it is over. */
   #evict(): void {
-    const ended = this.#unpinnedEnded()
-    this.#drop(ended.slice(0, Math.max(0, ended.length - this.limits.maxCompleted)))
+    const ended = this.#ended()
+    for (const operation of ended.slice(0, Math.max(0, ended.length - this.limits.maxCompleted))) {
+      operation.isEvicted = true
+    }
+    this.#drop(this.operations.filter(({ id, isEvicted }) => isEvicted && !this.#isPinned(id)))
   }
 
   #drop(operations: readonly OracleOperation[]): void {

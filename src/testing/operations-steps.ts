@@ -39,7 +39,7 @@ type SourceName = (typeof sourceNames)[number]
 
 /** What a registration step registers. */
 export interface RegisterOptions {
-  readonly operation: number
+  readonly operation: Choice
   readonly kind: OperationKind
   readonly source: SourceName
   readonly limit: number | undefined
@@ -50,8 +50,49 @@ export interface RegisterOptions {
 const uuidOf = (group: number, number: number): string =>
   `01890000-0000-7000-${group}000-${String(number).padStart(12, '0')}`
 
-/** One of a few operations; ids are text-ordered by their number. */
-export const operationIdOf = (number: number): OperationId => uuidOf(8, number) as OperationId
+/** One of the operations that histories name; ids are text-ordered by their number. */
+const operationIdOf = (number: number): OperationId => uuidOf(8, number) as OperationId
+
+/** Which operation a step is about, found out when it runs. */
+export interface Choice {
+  readonly name: string
+  readonly pick: (oracle: OperationsOracle) => OperationId
+}
+
+/** The operation of this number, registered or not. */
+export function exactly(number: number): Choice {
+  return { name: `operation ${number}`, pick: () => operationIdOf(number) }
+}
+
+/** One of those that are tracked; operation 0 when there is none. */
+export function tracked(nth: number): Choice {
+  return { name: `tracked operation ${nth}`, pick: ({ operations }) => nthOf(operations, nth) }
+}
+
+/** One of those that may do this now; any that is tracked when there is none. */
+export function able(action: AdvanceAction | SettleAction, nth: number): Choice {
+  return {
+    name: `able operation ${nth}`,
+    pick: (oracle) => {
+      const candidates = oracle.operations.filter(({ id }) => oracle.allows(action, id))
+      return nthOf(candidates.length > 0 ? candidates : oracle.operations, nth)
+    },
+  }
+}
+
+/** The first that the epoch does not know. */
+export const unused: Choice = {
+  name: 'an unused operation',
+  pick: (oracle) => {
+    let number = 0
+    while (oracle.isUsed(operationIdOf(number))) number += 1
+    return operationIdOf(number)
+  },
+}
+
+function nthOf(operations: readonly { readonly id: OperationId }[], nth: number): OperationId {
+  return operations[nth % Math.max(1, operations.length)]?.id ?? operationIdOf(0)
+}
 
 const peerId = uuidOf(9, 1) as PeerId
 
@@ -72,33 +113,33 @@ const peer: OperationPeerHandle = {
 }
 
 export function registerStep({ operation, kind, source, limit, isContradictory }: RegisterOptions): Step {
-  const id = operationIdOf(operation)
   const operationSource = sources[source]
-  const spec: OperationSpec = {
+  const specOf = (id: OperationId): OperationSpec => ({
     id,
     kind,
     ownerSessionId: uuidOf(9, 3) as SessionId,
     // Two operations share each name, so that lists have ties.
-    displayName: `operation ${operation >> 1}`,
-    sourceLabel: `label ${operation}`,
+    displayName: `operation ${Number(id.slice(-12)) >> 1}`,
+    sourceLabel: `label of ${id}`,
     ...(operationSource !== undefined && { operationSource }),
     // Stale on purpose: the source decides.
     childSessionId: uuidOf(9, 4) as SessionId,
     expectPeerChannel: expectsPeer(kind) !== isContradictory,
-  }
+  })
   return callStep(
-    `register ${operation} as ${kind} from ${source}${isContradictory ? ', contradictory' : ''}, limit ${limit}`,
-    (oracle) => oracle.register(spec, limit),
-    (registry) => registry.registerOperationWithAdmissionLimit(spec, limit),
+    `register ${operation.name} as ${kind} from ${source}${isContradictory ? ', contradictory' : ''}, limit ${limit}`,
+    operation,
+    (oracle, id) => oracle.register(specOf(id), limit),
+    (registry, id) => registry.registerOperationWithAdmissionLimit(specOf(id), limit),
   )
 }
 
-export function advanceStep(action: AdvanceAction, operation: number): Step {
-  const id = operationIdOf(operation)
+export function advanceStep(action: AdvanceAction, operation: Choice): Step {
   return callStep(
-    `${action} ${operation}`,
-    (oracle) => oracle.advance(action, id),
-    (registry) => {
+    `${action} ${operation.name}`,
+    operation,
+    (oracle, id) => oracle.advance(action, id),
+    (registry, id) => {
       switch (action) {
         case 'start':
           return registry.provisioningSucceeded(id)
@@ -113,24 +154,37 @@ export function advanceStep(action: AdvanceAction, operation: number): Step {
   )
 }
 
-export function settleStep(action: SettleAction, operation: number, text: string): Step {
-  const id = operationIdOf(operation)
-  const result: OperationResult = { id, content: text, isError: text === '', durationMs: 5, tokensUsed: 7 }
+export function settleStep(action: SettleAction, operation: Choice, text: string): Step {
   const reason = text === '' ? null : text
-  const outcomes: Readonly<Record<SettleAction, OperationOutcome>> = {
-    complete: { type: 'completed', result },
-    fail: { type: 'failed', error: text },
-    abort: { type: 'aborted', reason },
-    cancel: { type: 'cancelled', reason },
-    retire_completed: { type: 'retired' },
+  const resultOf = (id: OperationId): OperationResult => ({
+    id,
+    content: text,
+    isError: text === '',
+    durationMs: 5,
+    tokensUsed: 7,
+  })
+  const outcomeOf = (id: OperationId): OperationOutcome => {
+    switch (action) {
+      case 'complete':
+        return { type: 'completed', result: resultOf(id) }
+      case 'fail':
+        return { type: 'failed', error: text }
+      case 'abort':
+        return { type: 'aborted', reason }
+      case 'cancel':
+        return { type: 'cancelled', reason }
+      case 'retire_completed':
+        return { type: 'retired' }
+    }
   }
   return callStep(
-    `${action} ${operation}`,
-    (oracle) => oracle.settle(action, id, outcomes[action]),
-    (registry) => {
+    `${action} ${operation.name}`,
+    operation,
+    (oracle, id) => oracle.settle(action, id, outcomeOf(id)),
+    (registry, id) => {
       switch (action) {
         case 'complete':
-          return registry.completeOperation(id, result)
+          return registry.completeOperation(id, resultOf(id))
         case 'fail':
           return text === '' ? registry.provisioningFailed(id, text) : registry.failOperation(id, text)
         case 'abort':
@@ -145,12 +199,13 @@ export function settleStep(action: SettleAction, operation: number, text: string
 }
 
 /** A result that names another operation (ruling D11). */
-export function foreignResultStep(operation: number): Step {
-  const result = { id: operationIdOf(operation + 1), content: '', isError: false, durationMs: 0, tokensUsed: 0 }
+export function foreignResultStep(operation: Choice): Step {
+  const result = { id: operationIdOf(999), content: '', isError: false, durationMs: 0, tokensUsed: 0 }
   return callStep(
-    `complete ${operation} with the result of another`,
+    `complete ${operation.name} with the result of another`,
+    operation,
     () => ({ refused: 'invalid_input' }),
-    (registry) => registry.completeOperation(operationIdOf(operation), result),
+    (registry, id) => registry.completeOperation(id, result),
   )
 }
 
@@ -171,6 +226,7 @@ export function terminateOwnerStep(): Step {
 export function collectStep(): Step {
   return callStep(
     'collect',
+    unused,
     (oracle) => {
       const { collected, ...verdict } = oracle.collect()
       return { ...verdict, value: collected?.map(({ id, outcome }) => ({ operationId: id, outcome })) }
@@ -191,12 +247,12 @@ export function cursorStep(consumer: CursorConsumer, cursor: number): Step {
   }
 }
 
-export function forgetLostStep(operation: number): Step {
-  const ids = [operationIdOf(operation)]
-  const name = `forget lost ${operation}`
+export function forgetLostStep(nth: number): Step {
+  const name = `forget lost operation ${nth}`
   return {
     name,
     run: (oracle, system) => {
+      const ids = [nthOf(oracle.lost, nth)]
       const verdict = oracle.forgetLost(ids)
       const call = attempt(() => system.registry.forgetLost(ids))
       system.expect(name, call, { verdict })
@@ -204,12 +260,12 @@ export function forgetLostStep(operation: number): Step {
   }
 }
 
-export function watchStep(operation: number): Step {
-  const id = operationIdOf(operation)
-  const name = `watch ${operation}`
+export function watchStep(operation: Choice): Step {
+  const name = `watch ${operation.name}`
   return {
     name,
     run: (oracle, system) => {
+      const id = operation.pick(oracle)
       const { watch, ...verdict } = oracle.watch(id)
       const controller = new AbortController()
       if (watch === undefined) {
@@ -233,13 +289,13 @@ export function abandonWatchStep(): Step {
   }
 }
 
-export function waitAllStep(operations: readonly number[]): Step {
-  const ids = operations.map(operationIdOf)
+export function waitAllStep(operations: readonly Choice[]): Step {
   const runId = uuidOf(9, 5) as RunId
-  const name = `wait for [${operations.join(' ')}]`
+  const name = `wait for [${operations.map((operation) => operation.name).join(', ')}]`
   return {
     name,
     run: (oracle, system) => {
+      const ids = operations.map(({ pick }) => pick(oracle))
       const { wait, ...verdict } = oracle.waitAll(runId, ids)
       const handle = system.registry.waitAll(runId, ids)
       if (wait === undefined) system.expect(name, handle, { verdict })
@@ -249,13 +305,13 @@ export function waitAllStep(operations: readonly number[]): Step {
 }
 
 /** A signal that has aborted already must not activate the barrier. */
-export function abortedWaitStep(operation: number): Step {
-  const name = `wait for ${operation} with an aborted signal`
+export function abortedWaitStep(operation: Choice): Step {
+  const name = `wait for ${operation.name} with an aborted signal`
   return {
     name,
-    run: (_, system) => {
+    run: (oracle, system) => {
       const signal = AbortSignal.abort('enough')
-      const handle = system.registry.waitAll(uuidOf(9, 5) as RunId, [operationIdOf(operation)], { signal })
+      const handle = system.registry.waitAll(uuidOf(9, 5) as RunId, [operation.pick(oracle)], { signal })
       system.expect(name, handle, { verdict: { refused: 'enough' } })
     },
   }
@@ -443,17 +499,19 @@ export function transferStep(): Step {
 /** A call that both sides answer at once, at least with a promise. */
 function callStep(
   name: string,
-  ask: (oracle: OperationsOracle) => Verdict & { readonly value?: unknown },
-  call: (registry: OperationRegistry) => PromiseLike<unknown>,
+  operation: Choice,
+  ask: (oracle: OperationsOracle, id: OperationId) => Verdict & { readonly value?: unknown },
+  call: (registry: OperationRegistry, id: OperationId) => PromiseLike<unknown>,
 ): Step {
   return {
     name,
     run: (oracle, system) => {
+      const id = operation.pick(oracle)
       const { isWriting: leans, staged } = oracle
       const before = staged.length
-      const { value, ...verdict } = ask(oracle)
+      const { value, ...verdict } = ask(oracle, id)
       const isStaged = oracle.staged.length > before
-      system.expect(name, call(system.registry), { verdict, leans, isStaged, value })
+      system.expect(name, call(system.registry, id), { verdict, leans, isStaged, value })
     },
   }
 }
