@@ -1,0 +1,61 @@
+import { SpanStatusCode } from '@opentelemetry/api'
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import { describe, expect, it } from 'vitest'
+import { openFixture, refusal } from '../operations/support/registry.js'
+import { job, startTask } from './support/task.js'
+
+async function traced(limits = {}) {
+  const exporter = new InMemorySpanExporter()
+  const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
+  const fixture = await openFixture(limits, { tracer: provider.getTracer('stateward') })
+  const spans = () => exporter.getFinishedSpans().map(({ name, attributes, status }) => ({ name, attributes, status }))
+  return { ...fixture, spans }
+}
+
+describe('a span', () => {
+  it('stands for each operation, from its start to its end', async () => {
+    const { session, spans } = await traced()
+    const { id, outcome, result } = await startTask(session)
+    expect(spans()).toEqual([])
+    result.resolve('done')
+    await outcome
+    expect(spans()).toEqual([
+      {
+        name: 'operation job',
+        attributes: {
+          'stateward.operation.id': id,
+          'stateward.operation.kind': 'background_tool_op',
+          'stateward.session.id': 'owner',
+          'stateward.operation.outcome': 'completed',
+        },
+        status: { code: SpanStatusCode.UNSET },
+      },
+    ])
+  })
+
+  it('of a failure or termination is an error with its reason; of a cancellation it is not', async () => {
+    const { session, operations, spans } = await traced()
+    await session.run(job, () => Promise.reject(new Error('broken'))).outcome
+    const cancelled = await startTask(session)
+    await cancelled.cancel()
+    await startTask(session)
+    await operations.terminateOwner('leaving')
+    expect(spans().map(({ attributes, status }) => [attributes['stateward.operation.outcome'], status])).toEqual([
+      ['failed', { code: SpanStatusCode.ERROR, message: 'broken' }],
+      ['cancelled', { code: SpanStatusCode.UNSET }],
+      ['terminated', { code: SpanStatusCode.ERROR, message: 'leaving' }],
+    ])
+  })
+
+  it('of an operation that was refused, or whose session went away, ends as an error too: none stays open', async () => {
+    const { session, spans } = await traced({ maxConcurrent: 1 })
+    const running = await startTask(session)
+    await refusal(session.run(job, () => {}).outcome)
+    session.dispose()
+    await refusal(running.outcome)
+    expect(spans().map(({ status }) => status.message)).toEqual([
+      'max concurrent operations exceeded (limit: 1, active: 1)',
+      'the session was closed before the operation ended',
+    ])
+  })
+})

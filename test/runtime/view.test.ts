@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import { sessionSelectors } from '../../src/session-view.js'
+import { completed, idOf, openFixture, start } from '../operations/support/registry.js'
+import { settleReactions } from '../lane/support/scripted-journal.js'
+
+describe('the view of a session', () => {
+  it('shows each operation as it is now', async () => {
+    const { session, operations, run, complete } = await openFixture()
+    await run([1, 2])
+    await operations.reportProgress(idOf(1), { message: 'half', percent: 0.5 })
+    await complete(2)
+    expect(session.view.rows()).toEqual([
+      {
+        id: idOf(1),
+        displayName: 'operation 1',
+        kind: 'background_tool_op',
+        status: 'running',
+        progress: { message: 'half', percent: 0.5 },
+        outcome: null,
+        createdAtMs: start,
+      },
+      {
+        id: idOf(2),
+        displayName: 'operation 2',
+        kind: 'background_tool_op',
+        status: 'completed',
+        outcome: completed(2),
+        createdAtMs: start,
+      },
+    ])
+    expect(session.view.row(idOf(9))).toBeUndefined()
+  })
+
+  it('publishes the changes of one turn together', async () => {
+    const { session, operations, run } = await openFixture()
+    await run([1])
+    await settleReactions()
+    const versions: number[] = []
+    const before = session.view.store.getSnapshot().context.version
+    session.view.store.subscribe(({ context }) => versions.push(context.version - before))
+    for (let report = 0; report < 10; report += 1) void operations.reportProgress(idOf(1), { message: `${report}` })
+    expect(versions).toEqual([])
+    await settleReactions()
+    expect(versions).toEqual([1])
+  })
+
+  it('tells a selection only of changes of its value', async () => {
+    const { session, operations, run, complete } = await openFixture()
+    const seen: number[] = []
+    session.view.select(sessionSelectors.activeCount).subscribe((count) => seen.push(count))
+    await run([1, 2])
+    await settleReactions()
+    await operations.reportProgress(idOf(1), { message: '' })
+    await settleReactions()
+    await complete(1)
+    await settleReactions()
+    // Each `await` ends a turn: the first operation is seen before the second.
+    expect(seen).toEqual([1, 2, 1])
+  })
+
+  it('follows one operation, and what is live and ended', async () => {
+    const { session, run, complete } = await openFixture()
+    const statuses: (string | undefined)[] = []
+    session.view.select(sessionSelectors.operation(idOf(1))).subscribe((row) => statuses.push(row?.status))
+    await run([1, 2])
+    await settleReactions()
+    await complete(1)
+    await settleReactions()
+    expect(statuses).toEqual(['provisioning', 'running', 'completed'])
+    expect(sessionSelectors.live(session.view).map(({ id }) => id)).toEqual([idOf(2)])
+    expect(sessionSelectors.ended(session.view).map(({ id }) => id)).toEqual([idOf(1)])
+  })
+
+  it('keeps no progress of what has ended', async () => {
+    const { session, operations, run } = await openFixture()
+    await run([1])
+    await operations.reportProgress(idOf(1), { message: 'half' })
+    await operations.cancelOperation(idOf(1))
+    expect(session.view.row(idOf(1))).not.toHaveProperty('progress')
+  })
+})
