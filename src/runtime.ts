@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { DeadlineQueue } from './base/deadline-queue.js'
 import { systemClock, type Clock } from './base/clock.js'
 import { InvalidInputError, StatewardError } from './base/errors.js'
@@ -109,6 +111,8 @@ export class Runtime implements AsyncDisposable {
     if (options.store !== undefined && dataDir !== undefined) {
       throw new InvalidInputError({ subject: 'runtime options', field: 'store', reason: 'excludes dataDir' })
     }
+    // The journal makes its own directory and insists on the one above it.
+    if (dataDir !== undefined) await mkdir(dirname(resolve(dataDir)), { recursive: true })
     const store =
       options.store ?? (dataDir === undefined ? undefined : createDirectoryJournal({ directory: dataDir, logger }))
     const histories = new Map<SessionId, OperationsHistory>()

@@ -96,6 +96,7 @@ export class Session {
       lane,
       history,
       ids,
+      logger: options.logger,
       observer: {
         onChange: () => this.view.changed(),
         onProgress: (operationId, progress) => this.view.reported(operationId, progress),

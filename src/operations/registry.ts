@@ -1,6 +1,7 @@
 import { InvalidInputError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonObject } from '../base/json.js'
+import { silentLogger, type Logger } from '../base/logger.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
@@ -48,6 +49,7 @@ export interface OperationRegistryOptions {
   readonly history: OperationsHistory
   readonly ids: IdSource
   readonly observer?: RegistryObserver
+  readonly logger?: Logger
 }
 
 /** How many ids one journalled fact names at most. */
@@ -68,14 +70,16 @@ export class OperationRegistry extends OperationReader {
   readonly #history: OperationsHistory
   readonly #ids: IdSource
   readonly #observer: RegistryObserver
+  readonly #logger: Logger
   #isDisposed = false
 
-  constructor({ lane, history, ids, observer = {} }: OperationRegistryOptions) {
+  constructor({ lane, history, ids, observer = {}, logger = silentLogger }: OperationRegistryOptions) {
     super(history)
     this.#lane = lane
     this.#history = history
     this.#ids = ids
     this.#observer = observer
+    this.#logger = logger
   }
 
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
@@ -255,6 +259,10 @@ export class OperationRegistry extends OperationReader {
     const before = this.completionCursor(consumer)
     this.#now({ type: 'cursor.advance', consumer, cursor })
     const after = this.#records.cursors[consumer]
+    if (after > this.#records.lastSequence) {
+      const minted = this.#records.lastSequence
+      this.#logger.warn({ consumer, cursor: after, minted }, 'a cursor is ahead of every completion')
+    }
     if (after > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, after))
     return after
   }
