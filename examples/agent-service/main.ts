@@ -20,14 +20,16 @@ async function main(): Promise<void> {
     },
   })
   const runtime = await createRuntime({ dataDir: values['data-dir'], logger })
-  const service = await startAgentService({ runtime, port: Number(values.port), logger }).catch(async (error) => {
-    await runtime.close()
-    throw error
-  })
+  const service = await startAgentService({ runtime, port: Number(values.port), logger }).catch(
+    async (error: unknown) => {
+      await runtime.close()
+      throw error
+    },
+  )
   process.stdout.write(`listening on ${service.url}\n`)
   // Nothing ends the process: it ends by itself once nothing is left to do. A second signal is not caught.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => service.close().catch(fail('the service did not stop in order')))
+    process.once(signal, () => void service.close().catch(fail('the service did not stop in order')))
   }
 }
 

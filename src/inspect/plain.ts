@@ -67,9 +67,9 @@ export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): Js
         break
       }
       entriesLeft -= 1
-      const value = convert(part[key], depth + 1)
-      if (key === '__proto__') Object.defineProperty(shown, key, { value, enumerable: true })
-      else shown[key] = value
+      const plain = convert(part[key], depth + 1)
+      if (key === '__proto__') Object.defineProperty(shown, key, { value: plain, enumerable: true })
+      else shown[key] = plain
     }
     return shown
   }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { request, type IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { ask } from './support/client.js'
 import { startService } from './support/service.js'
@@ -213,6 +215,21 @@ describe('bad input', () => {
       body: { code: 'body_too_large', data: { limit: 1000 } },
       headers: { connection: 'close' },
     })
+  })
+
+  it('a body that is too large is refused before the rest of it has come', async () => {
+    const { at } = await startService({ maxBodyBytes: 1000 })
+    const asked = request(at('/sessions/one/operations'), {
+      method: 'POST',
+      agent: false,
+      headers: { 'content-type': 'application/json', 'content-length': 1_000_000 },
+    })
+    asked.on('error', () => {})
+    asked.write('x'.repeat(2000))
+    const [response] = (await once(asked, 'response')) as [IncomingMessage]
+    expect([response.statusCode, response.headers.connection]).toEqual([413, 'close'])
+    response.resume()
+    await once(response, 'close')
   })
 
   it.each([
