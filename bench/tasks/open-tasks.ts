@@ -1,0 +1,21 @@
+import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
+import { Lane } from '../../src/lane/lane.js'
+import { TaskAuthority } from '../../src/tasks/authority.js'
+
+/** An authority over a journal, with the lane that has to be closed behind it. */
+export interface OpenedTasks extends AsyncDisposable {
+  readonly authority: TaskAuthority
+  readonly lane: Lane
+}
+
+/** Opens the tasks room on a directory journal as a runtime does, or in memory without a directory. */
+export async function openTasks(directory?: string, compactAfter = Number.POSITIVE_INFINITY): Promise<OpenedTasks> {
+  const authority = new TaskAuthority()
+  const lane = await Lane.open({
+    ...(directory !== undefined && { store: createDirectoryJournal({ directory }) }),
+    compactAfter,
+    streamFor: (name) => (name === TaskAuthority.streamName ? authority : undefined),
+  })
+  authority.start(lane)
+  return { authority, lane, [Symbol.asyncDispose]: () => lane.close() }
+}
