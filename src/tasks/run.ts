@@ -101,3 +101,8 @@ export function checkRunIds(runId: RunId, taskId: TaskId): void {
   if (isNilUuid(runId)) throw new TaskError('invalid_run_id', { runId })
   if (isNilUuid(taskId)) throw new TaskError('invalid_task_id', { taskId })
 }
+
+/** Raises `empty_lease_owner`. */
+export function checkOwner({ owner }: Pick<Lease, 'owner'>): void {
+  if (owner === '') throw new TaskError('empty_lease_owner', {})
+}

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { JsonObject } from '../../src/base/json.js'
 import {
   createRun,
   createTaskSpec,
@@ -28,7 +29,7 @@ import {
   subscribe,
   taskCreate,
 } from './support/commands.js'
-import { A1, A2, actorId, R1, R2, reservationId, S1, S2, T1, T2, tenantId } from './support/ids.js'
+import { A1, A2, actorId, nil, R1, R2, reservationId, S1, S2, T1, T2, tenantId } from './support/ids.js'
 
 /** Feeds stored events to an authority the way the lane does, numbering them from 1. */
 function replay(): {
@@ -140,6 +141,50 @@ describe('malformed events', () => {
   ])('%s is refused by the name of its field', (_, stored, field) => {
     const authority = new TaskAuthority()
     expect(errorOf(() => authority.replay(stored))).toMatchObject({ code: 'invalid_input', data: { field } })
+    expect(authority.projection.latestSequence).toBe(0)
+  })
+})
+
+describe('[T-31] values that no constructor would build', () => {
+  const stored = (type: string, fields: object): JsonObject => ({
+    type,
+    version: 1,
+    sequence: 1,
+    timestamp: 1,
+    ...fields,
+  })
+  const policy = (runPolicy: object): JsonObject => stored('task_created', { taskSpec: { ...spec, runPolicy } })
+  const constraints = (change: object): JsonObject =>
+    stored('task_created', { taskSpec: { ...spec, constraints: { ...spec.constraints, ...change } } })
+  const actor = { actorId: actorId(1), identity: 'a', capabilities: ['x'], heartbeatIntervalSecs: 30 }
+
+  it.each<[TaskErrorCode, JsonObject]>([
+    ['invalid_task_id', stored('task_created', { taskSpec: { ...spec, id: nil } })],
+    ['invalid_repeat_count', policy({ type: 'repeat', count: 0, intervalSecs: 1 })],
+    ['invalid_repeat_interval_secs', policy({ type: 'repeat', count: 1, intervalSecs: 0 })],
+    ['cron_policy_error', policy({ type: 'cron', expression: '* * * * *' })],
+    ['invalid_max_attempts', constraints({ maxAttempts: 0 })],
+    ['zero_timeout', constraints({ timeoutSecs: 0 })],
+    ['empty_concurrency_key', constraints({ concurrencyKey: '' })],
+    ['empty_capabilities', constraints({ requiredCapabilities: [] })],
+    ['empty_capability_entry', constraints({ requiredCapabilities: [''] })],
+    ['invalid_run_id', { type: 'run_created', version: 1, sequence: 1, runInstance: { ...run, id: nil } }],
+    ['empty_lease_owner', stored('lease_acquired', { runId: R1, owner: '', expiry: 1 })],
+    ['zero_limit', stored('budget_allocated', { taskId: T1, dimension: 'token', limit: 0 })],
+    [
+      'empty_custom_key',
+      stored('subscription_created', {
+        subscriptionId: S1,
+        taskId: T1,
+        filter: { type: 'custom', key: '' },
+        rearm: false,
+      }),
+    ],
+    ['empty_identity', stored('actor_registered', { ...actor, identity: '' })],
+    ['empty_tenant_name', stored('tenant_created', { tenantId: tenantId(1), name: '' })],
+  ])('are refused when read: %s', (code, event) => {
+    const authority = new TaskAuthority()
+    expect(errorOf(() => authority.replay(event))).toMatchObject({ code })
     expect(authority.projection.latestSequence).toBe(0)
   })
 })

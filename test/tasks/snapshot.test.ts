@@ -257,6 +257,25 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
   ['a role twice', 'role', same, 'snapshot_duplicate_row'],
   ['a grant twice', 'grant', same, 'snapshot_duplicate_row'],
   ['a ledger entry twice', 'ledger', same, 'snapshot_duplicate_row'],
+  [
+    'a task that no constructor would build',
+    'task',
+    (row) => ({ ...row, spec: { ...(row['spec'] as JsonObject), kind: '' } }),
+    'empty_kind',
+  ],
+  [
+    'an outcome whose parts contradict each other',
+    'run',
+    put({ attempts: [{ attemptId: A1, startedAt: 1, finishedAt: 2, outcome: { result: 'timeout' } }] }),
+    'non_success_without_error',
+  ],
+  [
+    'a filter that no constructor would build',
+    'subscription',
+    put({ filter: { type: 'custom', key: '' } }),
+    'empty_custom_key',
+  ],
+  ['an actor that no constructor would build', 'actor', put({ identity: '' }), 'empty_identity'],
   ['a row after the end', 'end', same, 'snapshot_incomplete'],
 ]
 

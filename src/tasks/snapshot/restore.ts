@@ -1,12 +1,14 @@
 import type { JsonObject } from '../../base/json.js'
 import { isNilUuid } from '../../base/ids.js'
 import { unreachable } from '../../base/errors.js'
+import { checkRegistration } from '../actor.js'
 import { TaskError } from '../errors.js'
 import type { TaskId } from '../ids.js'
+import { withRun } from '../evolve/tasks.js'
 import type { Draft } from '../projection/draft.js'
 import { budgetKey, grantKey, roleKey } from '../projection/tables.js'
-import { isTerminalRunState } from '../run.js'
-import { shareDefaults } from '../task-spec.js'
+import { checkFilter } from '../subscription.js'
+import { checkTaskSpec, shareDefaults } from '../task-spec.js'
 import type { Engine, Task } from '../view.js'
 import { checkRun } from './check-run.js'
 import { decodeRow, snapshotSchema, type SnapshotRow } from './rows.js'
@@ -95,11 +97,13 @@ function seed(draft: Draft, content: Exclude<SnapshotRow, { readonly row: 'heade
         throw new TaskError('snapshot_duplicate_subscription', { subscriptionId })
       }
       checkTaskKnown(draft, taskId, row)
+      checkFilter(subscription.filter)
       return draft.put(draft.tables.subscriptions, subscriptionId, subscription)
     }
     case 'actor': {
       const { row, ...actor } = content
       checkNew(draft.view.actor(actor.actorId), row, actor.actorId)
+      checkRegistration(actor)
       return draft.put(draft.tables.actors, actor.actorId, actor)
     }
     case 'tenant': {
@@ -133,6 +137,7 @@ function seedTask(draft: Draft, { row: _, ...stored }: RowOf<'task'>): void {
   const { spec, createdAt, canceledAt } = stored
   const taskId = spec.id
   if (isNilUuid(taskId)) throw new TaskError('snapshot_nil_id', { id: taskId })
+  checkTaskSpec(spec)
   if (draft.view.task(taskId) !== undefined) throw new TaskError('snapshot_duplicate_task', { taskId })
   if (canceledAt !== undefined && canceledAt < createdAt) {
     throw new TaskError('snapshot_canceled_before_created', { taskId })
@@ -167,13 +172,7 @@ function seedRun(draft: Draft, { row, ...run }: RowOf<'run'>): void {
   if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
   const task = checkTaskKnown(draft, run.taskId, row)
   draft.put(draft.tables.runs, run.id, { ...run, taskId: task.spec.id })
-  const { runs, open, completed } = task.progress
-  const progress = {
-    runs: runs + 1,
-    open: open + (isTerminalRunState(run.state) ? 0 : 1),
-    completed: completed + (run.state === 'completed' ? 1 : 0),
-  }
-  draft.put(draft.tables.tasks, run.taskId, { ...task, progress })
+  draft.put(draft.tables.tasks, run.taskId, { ...task, progress: withRun(task, run) })
 }
 
 function seedBudget(draft: Draft, { row, ...budget }: RowOf<'budget'>): void {

@@ -1,16 +1,25 @@
 import * as v from 'valibot'
-import { registrationEntries } from '../actor.js'
+import { checkRegistration, registrationEntries } from '../actor.js'
 import { attemptResults, failureClasses } from '../attempt.js'
 import { decode } from '../../base/decode.js'
 import { InvalidInputError } from '../../base/errors.js'
 import type { JsonObject } from '../../base/json.js'
+import { checkLimit } from '../budget.js'
 import { base64Schema } from '../bytes.js'
 import type { EventPayloads, EventType, TaskEvent } from '../events.js'
-import { capabilitySchema, ledgerEntryEntries, roleSchema } from '../platform.js'
-import { runInstanceSchema, runStates } from '../run.js'
+import {
+  capabilitySchema,
+  checkCapability,
+  checkLedgerEntry,
+  checkRole,
+  checkTenant,
+  ledgerEntryEntries,
+  roleSchema,
+} from '../platform.js'
+import { checkOwner, checkRunIds, runInstanceSchema, runStates } from '../run.js'
 import { naturalSchema } from '../scalars.js'
-import { eventFilterSchema } from '../subscription.js'
-import { taskSpecSchema } from '../task-spec.js'
+import { checkFilter, eventFilterSchema } from '../subscription.js'
+import { checkTaskSpec, taskSpecSchema } from '../task-spec.js'
 import {
   ofActor,
   ofActorInTenant,
@@ -82,7 +91,24 @@ const schemas: PayloadSchemas = {
   subscription_consumed: event({ ...ofSubscription, runId: optionalRunId }),
 }
 
-/** Reads a stored event; raises `invalid_input` naming the field. */
+type Checks = { readonly [Type in EventType]?: (event: EventPayloads[Type]) => void }
+
+/** The rules of construction hold for what is read as for what is built (spec mutation authority 1). */
+const checks: Checks = {
+  task_created: ({ taskSpec }) => checkTaskSpec(taskSpec),
+  run_created: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
+  lease_acquired: checkOwner,
+  budget_allocated: ({ dimension, limit }) => checkLimit(dimension, limit),
+  budget_replenished: ({ dimension, newLimit }) => checkLimit(dimension, newLimit),
+  subscription_created: ({ filter }) => checkFilter(filter),
+  actor_registered: checkRegistration,
+  tenant_created: checkTenant,
+  role_assigned: ({ role }) => checkRole(role),
+  capability_granted: ({ capability }) => checkCapability(capability),
+  ledger_entry_appended: checkLedgerEntry,
+}
+
+/** Reads a stored event; raises `invalid_input` naming the field, or the construction error of a value. */
 export function decodeEvent(stored: JsonObject): TaskEvent {
   const { type } = stored
   if (typeof type !== 'string' || !Object.hasOwn(schemas, type)) {
@@ -92,5 +118,8 @@ export function decodeEvent(stored: JsonObject): TaskEvent {
       reason: `unknown event: ${JSON.stringify(type)}`,
     })
   }
-  return decode(schemas[type as EventType], stored, `task event ${type}`) as unknown as TaskEvent
+  const event = decode(schemas[type as EventType], stored, `task event ${type}`)
+  const check = checks[type as EventType] as ((event: unknown) => void) | undefined
+  check?.(event)
+  return event as unknown as TaskEvent
 }

@@ -5,7 +5,6 @@ import { checkRegistration, registrationEntries } from '../actor.js'
 import { outcomeFromParts, outcomeSchema } from '../attempt.js'
 import { checkAmount, checkLimit } from '../budget.js'
 import type { CommandOf, CommandPayloads, CommandType } from '../commands.js'
-import { TaskError } from '../errors.js'
 import {
   capabilitySchema,
   checkCapability,
@@ -15,7 +14,7 @@ import {
   ledgerEntryEntries,
   roleSchema,
 } from '../platform.js'
-import { checkRunIds, runInstanceSchema, runStates } from '../run.js'
+import { checkOwner, checkRunIds, runInstanceSchema, runStates } from '../run.js'
 import { naturalSchema } from '../scalars.js'
 import { checkFilter, eventFilterSchema } from '../subscription.js'
 import { checkTaskSpec, taskSpecSchema } from '../task-spec.js'
@@ -91,10 +90,6 @@ const schemas: PayloadSchemas = {
 }
 
 type Checks = { readonly [Type in CommandType]?: (command: CommandOf<Type>) => void }
-
-const checkOwner = ({ owner }: { readonly owner: string }): void => {
-  if (owner === '') throw new TaskError('empty_lease_owner', {})
-}
 
 /** The rules of construction that a value can break although its shape is right (spec mutation authority 1). */
 const checks: Checks = {

@@ -7,7 +7,7 @@ import {
   type TaskId,
 } from '../../../src/tasks/index.js'
 import { allocate, consume, runCreate, taskCreate, token } from '../support/commands.js'
-import { R1, reservationId, T1, T2, T3 } from '../support/ids.js'
+import { R1, R2, reservationId, T1, T2, T3 } from '../support/ids.js'
 import { given } from '../support/specification.js'
 
 const [V1, V2] = [reservationId(1), reservationId(2)]
@@ -259,6 +259,16 @@ describe('budget_settle and budget_release', () => {
         then: (projection) => {
           expect(projection.budget(T1, token)).toMatchObject({ reserved: 0, consumed: 0 })
           expect(projection.budget(T2, token)).toMatchObject({ reserved: 0, consumed: 0 })
+        },
+      }))
+
+  it('forgets whose a closed reservation was', () =>
+    given(tree, runCreate(R1, T1), runCreate(R2, T1), { ...reserve(1), runId: R1 }, release())
+      .when({ ...reserve(1), runId: R2 })
+      .accepts({
+        then: (projection) => {
+          expect([...projection.reservationsOf(R1)]).toEqual([])
+          expect([...projection.reservationsOf(R2)]).toHaveLength(1)
         },
       }))
 
