@@ -4,9 +4,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const root = join(import.meta.dirname, '..', '..', '..')
-const folder = 'test/journal/support'
 
-/** A program of this folder as plain JavaScript: a child that is to be killed hundreds of times starts no compiler. */
+/** A program as plain JavaScript: a child that is to be killed hundreds of times starts no compiler. */
 export interface CompiledChild {
   /** Starts the program; its standard output is piped, its complaints are inherited. */
   start(...argumentsOfChild: readonly string[]): ChildProcess
@@ -14,8 +13,8 @@ export interface CompiledChild {
   remove(): Promise<void>
 }
 
-/** Compiles a program of this folder and what it imports; `name` without its ending. */
-export async function compileChild(name: string): Promise<CompiledChild> {
+/** Compiles a program of a folder and what it imports; `name` without its ending. */
+export async function compileChild(name: string, folder = 'test/journal/support'): Promise<CompiledChild> {
   // Inside node_modules, so that packages are found from there.
   const cache = join(root, 'node_modules', '.cache')
   await mkdir(cache, { recursive: true })

@@ -1,0 +1,114 @@
+/**
+ * A service that runs operations in two sessions until it is killed: `service.js DIRECTORY SEED`. It says, one line
+ * each, `epoch SESSION EPOCH`, `lost SESSION ID`, `started SESSION ID`, `ended SESSION ID TYPE` for every handle that
+ * settled, `row SESSION SEQUENCE ID` for every row of a feed, and `broken MESSAGE` for what must not happen. The seed
+ * decides what the operations do, when snapshots are written, and whether the service kills itself within a file
+ * operation.
+ */
+import { writeSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { createUuidSource } from '../../../src/base/ids.js'
+import type { TaskContext } from '../../../src/execution.js'
+import { createDirectoryJournal } from '../../../src/journal/directory-journal.js'
+import type { FileSystem } from '../../../src/journal/file-system.js'
+import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
+import { createRuntime } from '../../../src/runtime.js'
+import type { Session } from '../../../src/session.js'
+
+const [directory = '', seed = '0'] = process.argv.slice(2)
+const say = (...words: readonly unknown[]): void => void writeSync(1, `${words.join(' ')}\n`)
+
+/** Small, seeded, and good enough to spread kills (xorshift). */
+let state = Number(seed) * 2_654_435_761 + 1
+function upTo(limit: number): number {
+  state ^= state << 13
+  state ^= state >>> 17
+  state ^= state << 5
+  return (state >>> 0) % limit
+}
+
+let writesLeft = upTo(2) === 0 ? 3 + upTo(60) : Number.POSITIVE_INFINITY
+
+function die(): never {
+  process.kill(process.pid, 'SIGKILL')
+  throw new Error('still alive')
+}
+
+/** Real files; the process ends before, within or after one of the writes. */
+const mortal: FileSystem = {
+  ...nodeFileSystem,
+  async open(path, mode) {
+    const file = await nodeFileSystem.open(path, mode)
+    return {
+      size: () => file.size(),
+      read: (into, position) => file.read(into, position),
+      write: async (bytes, position) => {
+        writesLeft -= 1
+        if (writesLeft > 0) return file.write(bytes, position)
+        const length = upTo(bytes.length + 1)
+        if (length > 0) await file.write(bytes.subarray(0, length), position)
+        return die()
+      },
+      sync: () => file.sync(),
+      truncate: (length) => file.truncate(length),
+      close: () => file.close(),
+    }
+  },
+}
+
+async function task({ signal, progress }: TaskContext): Promise<unknown> {
+  const kind = upTo(6)
+  progress('working', 0.5)
+  for (let turn = upTo(3); turn > 0; turn -= 1) await nextTurn()
+  if (kind === 0) throw new Error('broken')
+  if (kind === 1)
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  return 'x'.repeat(upTo(200))
+}
+
+async function work(session: Session): Promise<void> {
+  for (;;) {
+    const kind = upTo(10) === 0 ? 'background_tool_capacity_slot' : 'background_tool_op'
+    const { id, outcome, cancel } = session.run({ kind, displayName: 'work' }, task)
+    if (kind === 'background_tool_op') say('started', session.id, id)
+    // A task that waits for it is cancelled; for the others this is refused or comes first, by chance.
+    await nextTurn()
+    if (upTo(3) > 0) cancel('enough').catch(() => {})
+    else await nextTurn()
+    const late = setTimeout(() => void cancel('late').catch(() => {}), 2)
+    const { type } = await outcome
+    clearTimeout(late)
+    if (kind === 'background_tool_op') say('ended', session.id, id, type)
+    if (upTo(20) === 0) await session.operations.collectCompleted()
+  }
+}
+
+async function follow(session: Session): Promise<void> {
+  for await (const { seq, operationId } of session.feed.entries({ after: session.feed.watermark() })) {
+    say('row', session.id, seq, operationId)
+    session.operations.advanceCompletionCursor('runtime_observed', seq)
+  }
+}
+
+async function barriers(session: Session): Promise<void> {
+  const ids = createUuidSource({ now: () => Date.now() })
+  for (;;) {
+    const live = session.operations.listOperations().filter(({ terminal }) => !terminal)
+    await session.waitAll(
+      ids.uuid(),
+      live.slice(0, 3).map(({ id }) => id),
+    )
+    await nextTurn()
+  }
+}
+
+const store = createDirectoryJournal({ directory, fileSystem: mortal, segmentBytes: 64 * 1024 })
+const runtime = await createRuntime({ store, compactAfter: 40 + upTo(200) })
+for (const name of ['one', 'two']) {
+  const session = runtime.session(name, { maxCompleted: 4096 })
+  say('epoch', name, session.epochId)
+  for (const { id } of session.lost) say('lost', name, id)
+  if (upTo(3) === 0) session.forgetLost()
+  const running = [follow(session), barriers(session), ...Array.from({ length: 1 + upTo(4) }, () => work(session))]
+  Promise.all(running).catch((error: unknown) => say('broken', String(error)))
+}
