@@ -108,7 +108,9 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   /** @internal Part of {@link LaneStream}. */
   restore(row: JsonObject): void {
     this.#isReplayed = true
-    this.#directly((draft) => this.#loader?.take(draft, row))
+    const loader = this.#loader
+    if (loader === undefined) throw new TaskError('snapshot_incomplete', { reason: 'a row follows the events' })
+    this.#directly((draft) => loader.take(draft, row))
   }
 
   /** @internal Part of {@link LaneStream}. Raises `invalid_input` or `replay_*`; nothing is changed then. */

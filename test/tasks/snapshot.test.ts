@@ -301,6 +301,15 @@ describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
     expect(() => restore(rows).start(tasks.lane)).toThrow(incomplete)
   })
 
+  it('rows that come after events', async () => {
+    const rows = await rowsAfter(reach.scheduled)
+    const authority = restore(rows)
+    authority.replay({ type: 'engine_paused', version: 1, sequence: 3, timestamp: 1 })
+    expect(() => authority.restore(rows[0] as JsonObject)).toThrow(
+      expect.objectContaining({ code: 'snapshot_incomplete' }),
+    )
+  })
+
   it('a field of the wrong shape, by its name', async () => {
     const rows = await rowsAfter(commands)
     const broken = rows.map((row) => (row['row'] === 'run' ? { ...row, attemptCount: -1 } : row))

@@ -118,8 +118,8 @@ export function decodeEvent(stored: JsonObject): TaskEvent {
       reason: `unknown event: ${JSON.stringify(type)}`,
     })
   }
-  const event = decode(schemas[type as EventType], stored, `task event ${type}`)
+  const decoded = decode(schemas[type as EventType], stored, `task event ${type}`)
   const check = checks[type as EventType] as ((event: unknown) => void) | undefined
-  check?.(event)
-  return event as unknown as TaskEvent
+  check?.(decoded)
+  return decoded as unknown as TaskEvent
 }
