@@ -4,18 +4,19 @@
  */
 import type { Bench } from './harness.js'
 import { inTemporaryDirectory } from './journal/contenders.js'
+import { measureBootstrap } from './tasks/bootstrap.js'
 import { measureCommands } from './tasks/commands.js'
 
 const bench: Bench = {
   name: 'tasks',
   async run(options) {
     return inTemporaryDirectory(async (directory) => {
-      const commands = await measureCommands(directory, options)
+      const parts = [await measureCommands(directory, options), await measureBootstrap(directory, options)]
       return {
         name: 'tasks',
         configuration: {},
-        rows: commands.rows,
-        ratios: commands.ratios,
+        rows: parts.flatMap(({ rows }) => rows),
+        ratios: Object.assign({}, ...parts.map(({ ratios }) => ratios)),
         aims: { groupCommit256: { atLeast: 20 } },
       }
     })

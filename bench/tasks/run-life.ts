@@ -3,6 +3,7 @@ import { succeeded } from '../../src/tasks/attempt.js'
 import { encodeBytes } from '../../src/tasks/bytes.js'
 import type { TaskCommand } from '../../src/tasks/commands.js'
 import type { AttemptId, RunId, TaskId } from '../../src/tasks/ids.js'
+import type { TaskBatch } from '../../src/tasks/mutations.js'
 import { createRun } from '../../src/tasks/run.js'
 import { createTaskSpec } from '../../src/tasks/task-spec.js'
 
@@ -14,32 +15,58 @@ export const ids = createUuidSource({ now: () => Date.now() })
 /** Commands of one whole life. */
 export const commandsPerLife = 10
 
-/**
- * One task that runs once, from its creation to its completion: the ten commands of spec mutation authority 2.4, each
- * made when the one before it was answered. `submit` returns the sequence it was given.
- */
-export async function liveOnce(submit: (command: TaskCommand) => Promise<number>): Promise<void> {
-  const taskId = ids.uuid() as TaskId
-  const runId = ids.uuid() as RunId
-  const attemptId = ids.uuid() as AttemptId
-  const timestamp = epoch
-  const move = { type: 'run_state_transition', runId, timestamp } as const
-  const lease = { runId, owner: 'worker-1', expiry: epoch + 300, timestamp } as const
-  await submit({ type: 'task_create', timestamp, taskSpec: createTaskSpec({ id: taskId, kind: 'mail', payload }) })
-  await submit({
-    type: 'run_create',
-    runInstance: createRun({ id: runId, taskId, createdAt: epoch, scheduledAt: epoch }),
-  })
-  await submit({ ...move, previousState: 'scheduled', newState: 'ready' })
-  await submit({ ...move, previousState: 'ready', newState: 'leased' })
-  const fencingToken = await submit({ type: 'lease_acquire', ...lease })
-  await submit({ ...move, previousState: 'leased', newState: 'running', fencingToken })
-  await submit({ type: 'attempt_start', runId, attemptId, timestamp, fencingToken })
-  await submit({ type: 'attempt_finish', runId, attemptId, timestamp, fencingToken, outcome: succeeded() })
-  await submit({ type: 'lease_release', ...lease, fencingToken })
-  await submit({ ...move, previousState: 'running', newState: 'completed' })
+/** The ten commands of a task that runs once, from its creation to its completion (spec mutation authority 2.4). */
+interface Life {
+  readonly taskId: TaskId
+  readonly runId: RunId
+  readonly attemptId: AttemptId
 }
 
+function newLife(): Life {
+  return { taskId: ids.uuid() as TaskId, runId: ids.uuid() as RunId, attemptId: ids.uuid() as AttemptId }
+}
+
+/** Up to the lease, whose sequence becomes the fencing token of what follows. */
+function beginning({ taskId, runId }: Life): TaskCommand[] {
+  const move = { type: 'run_state_transition', runId, timestamp } as const
+  return [
+    { type: 'task_create', timestamp, taskSpec: createTaskSpec({ id: taskId, kind: 'mail', payload }) },
+    { type: 'run_create', runInstance: createRun({ id: runId, taskId, createdAt: epoch, scheduledAt: epoch }) },
+    { ...move, previousState: 'scheduled', newState: 'ready' },
+    { ...move, previousState: 'ready', newState: 'leased' },
+    { type: 'lease_acquire', runId, ...lease },
+  ]
+}
+
+function ending({ runId, attemptId }: Life, fencingToken: number): TaskCommand[] {
+  const move = { type: 'run_state_transition', runId, timestamp } as const
+  return [
+    { ...move, previousState: 'leased', newState: 'running', fencingToken },
+    { type: 'attempt_start', runId, attemptId, timestamp, fencingToken },
+    { type: 'attempt_finish', runId, attemptId, timestamp, fencingToken, outcome: succeeded() },
+    { type: 'lease_release', runId, ...lease, fencingToken },
+    { ...move, previousState: 'running', newState: 'completed' },
+  ]
+}
+
+/** One whole life, each command made durable before the next. `submit` returns the sequence of its command. */
+export async function liveOnce(submit: (command: TaskCommand) => Promise<number>): Promise<void> {
+  const life = newLife()
+  let sequence = 0
+  for (const command of beginning(life)) sequence = await submit(command)
+  for (const command of ending(life, sequence)) await submit(command)
+}
+
+/** One whole life in one atomic batch. */
+export function liveInBatch(batch: TaskBatch): void {
+  const life = newLife()
+  let sequence = 0
+  for (const command of beginning(life)) sequence = batch.submit(command).sequence
+  for (const command of ending(life, sequence)) batch.submit(command)
+}
+
+const timestamp = epoch
+const lease = { owner: 'worker-1', expiry: epoch + 300, timestamp } as const
 const payload = {
   bytes: encodeBytes(Buffer.from('{"to":"someone","subject":"hello"}')),
   contentType: 'application/json',
