@@ -66,32 +66,35 @@ const sessionName = 'model'
 
 /** The real side of the model: a session over a journal in memory that can be crashed, and every promise it gave. */
 export class OperationsSystem {
-  readonly clock = new SimulatedClock()
-  readonly limits: OracleLimits
-  store: MemoryJournalStore = createMemoryJournal()
+  readonly clock: SimulatedClock
+  store: MemoryJournalStore
   watches: Watched[] = []
   waits: Waited[] = []
   #calls: Call[] = []
   #runtime: Runtime
   #session: Session
 
-  private constructor(limits: OracleLimits, store: MemoryJournalStore, runtime: Runtime) {
-    this.limits = limits
+  private constructor(limits: OracleLimits, store: MemoryJournalStore, clock: SimulatedClock, runtime: Runtime) {
     this.store = store
+    this.clock = clock
     this.#runtime = runtime
     this.#session = runtime.session(sessionName, limits)
   }
 
-  static async open(limits: OracleLimits): Promise<OperationsSystem> {
-    const store = createMemoryJournal()
+  /** A session with these limits over an empty journal. */
+  static async open(limits: OracleLimits, store = createMemoryJournal()): Promise<OperationsSystem> {
     const clock = new SimulatedClock()
-    const system = new OperationsSystem(limits, store, await createRuntime({ store, clock }))
+    const system = new OperationsSystem(limits, store, clock, await createRuntime({ store, clock }))
     await system.#runtime.flush()
     return system
   }
 
   get runtime(): Runtime {
     return this.#runtime
+  }
+
+  get session(): Session {
+    return this.#session
   }
 
   get registry(): OperationRegistry {
