@@ -7,6 +7,7 @@ import type { JournalStore } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import type { Runtime, RuntimeOptions } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
+import { ScriptedJournal, storeOf } from '../lane/support/scripted-journal.js'
 import {
   childSource,
   completed,
@@ -17,6 +18,7 @@ import {
   resultOf,
   specOf,
   start,
+  syncWhenClosing,
   type Fixture,
 } from './support/registry.js'
 
@@ -440,6 +442,21 @@ describe('a deleted session', () => {
     expect(runtime.session('owner')).toBe(next)
     expect(await refusal(next.operations.registerOperation(specOf(2)))).toBe('resolved')
     expect(runtime.health).toEqual({ status: 'open' })
+  })
+
+  it('is deleted once, however often that is asked for: its successor stays', async () => {
+    const journal = syncWhenClosing(new ScriptedJournal())
+    const { runtime, run } = await open(storeOf(journal))
+    await run([1])
+    await journal.sync()
+    const deletions = [runtime.deleteSession('owner'), runtime.deleteSession('owner')]
+    await journal.sync()
+    await journal.sync(1)
+    await deletions[0]
+    const next = runtime.session('owner')
+    await journal.sync()
+    await deletions[1]
+    expect(runtime.session('owner')).toBe(next)
   })
 
   it('that never existed is deleted without a word', async () => {

@@ -184,6 +184,22 @@ describe('closing a runtime that cannot write', () => {
     expect(recovered.lost).toHaveLength(1)
   })
 
+  it('applies what became durable meanwhile before the actors stop', async () => {
+    const journal = syncWhenClosing(new ScriptedJournal())
+    const { runtime, operations, run, complete } = await openFixture({}, { store: storeOf(journal) })
+    await run([1])
+    await journal.sync()
+    const completion = operations.terminateOwner('refused').catch(() => complete(1))
+    const closing = refusal(runtime.close({ policy: 'terminate' }))
+    await journal.fail('journal_not_appended')
+    await journal.sync()
+    await completion
+    await journal.sync()
+    expect(await closing).toMatchObject({ code: 'lane_not_appended' })
+    expect(operations.snapshot(idOf(1))?.status).toBe('completed')
+    expect(runtime.health).toEqual({ status: 'closed' })
+  })
+
   it('because it was poisoned with nothing left to end is no failure', async () => {
     const store = createMemoryJournal()
     const { runtime, run, complete } = await openFixture({}, { store })

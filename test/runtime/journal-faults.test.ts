@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
+import { settleReactions } from '../lane/support/scripted-journal.js'
 import { openFixture, refusal, stateOf } from '../operations/support/registry.js'
 import { createRecordingLogger } from './support/log.js'
 import { job, startTask } from './support/task.js'
@@ -73,6 +74,7 @@ describe('an end that the journal refuses', () => {
     clock.advance(10)
     await logger.written(1)
     result.resolve('too late')
+    await settleReactions()
     clock.advance(100)
     expect(await outcome).toEqual({ type: 'failed', error: 'deadline of 10 ms exceeded' })
     expect(clock.pendingTimeouts).toBe(0)
