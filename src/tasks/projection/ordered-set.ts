@@ -28,13 +28,13 @@ export class OrderedSet<Item> implements Iterable<Item> {
 
   /** Adds an item; one that compares equal is replaced. */
   add(item: Item): void {
-    const place = this.#blockFor(item)
-    const block = this.#blocks[place] ?? this.#blocks[place - 1]
-    if (block === undefined) {
+    if (this.#size === 0) {
       this.#blocks.push([item])
-      this.#size += 1
+      this.#size = 1
       return
     }
+    const place = Math.min(this.#blockFor(item), this.#blocks.length - 1)
+    const block = this.#blocks[place] as Item[]
     const index = this.#indexIn(block, item)
     const found = block[index]
     if (found !== undefined && this.#compare(found, item) === 0) {
@@ -43,7 +43,7 @@ export class OrderedSet<Item> implements Iterable<Item> {
     }
     block.splice(index, 0, item)
     this.#size += 1
-    if (block.length > blockLimit) this.#split(block === this.#blocks[place] ? place : place - 1)
+    if (block.length > blockLimit) this.#split(place)
   }
 
   /** Removes the item that compares equal; returns whether there was one. */
