@@ -72,6 +72,8 @@ export class OperationRecords implements OperationBook {
   readonly #clock: Clock
   /** Ended operations in completion order, up to the bound. */
   readonly #retained = new Set<OperationId>()
+  /** The oldest of them comes next. Kept, because a new iterator passes every place that a deletion has left. */
+  readonly #oldestFirst = this.#retained.values()
   /**
    * Members of the active wait that retention has passed by: kept until the wait is over, but gone for a
    * snapshot. Retention must not depend on waits, which leave no trace, or replay would retain other operations.
@@ -366,8 +368,9 @@ export class OperationRecords implements OperationBook {
 
   #retain(id: OperationId): void {
     this.#retained.add(id)
-    for (const oldest of this.#retained) {
-      if (this.#retained.size <= this.maxCompleted) return
+    while (this.#retained.size > this.maxCompleted) {
+      const { value: oldest } = this.#oldestFirst.next()
+      if (oldest === undefined) throw internalError('retention counts more ended operations than it holds')
       this.#retained.delete(oldest)
       if (this.#isPinned(oldest)) this.#passedBy.add(oldest)
       else this.rows.delete(oldest)
