@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
 import { elapsed, heapBytesOf, interleave, type BenchOptions, type Cell } from '../harness.js'
 import { median } from '../statistics.js'
+import type { Part } from '../tasks.js'
 import { openTasks } from './open-tasks.js'
 import { commandsPerLife, liveInBatch } from './run-life.js'
 
@@ -43,10 +44,7 @@ async function measureReading(directory: string): Promise<number> {
 }
 
 /** How long it takes to read a million events back, from the log and from a snapshot, and what they keep in memory. */
-export async function measureBootstrap(
-  directory: string,
-  { quick, progress }: BenchOptions,
-): Promise<{ readonly rows: Record<string, Cell>[]; readonly ratios: Record<string, number> }> {
+export async function measureBootstrap(directory: string, { quick, progress }: BenchOptions): Promise<Part> {
   const events = quick ? 100_000 : 1_000_000
   const lives = events / commandsPerLife
   const fromLog = join(directory, 'bootstrap-log')

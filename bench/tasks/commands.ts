@@ -4,6 +4,7 @@ import type { TaskCommand } from '../../src/tasks/commands.js'
 import { elapsed, interleave, type BenchOptions, type Cell } from '../harness.js'
 import { RawFloor } from '../journal/contenders.js'
 import { median, percentile } from '../statistics.js'
+import type { Part } from '../tasks.js'
 import { openTasks } from './open-tasks.js'
 import { commandsPerLife, liveOnce } from './run-life.js'
 
@@ -105,10 +106,7 @@ function summarize(milliseconds: number, latencies: readonly number[]): Sample {
 }
 
 /** What a command costs: alone, with others to share a sync with, and without sharing. */
-export async function measureCommands(
-  directory: string,
-  { quick, progress }: BenchOptions,
-): Promise<{ readonly rows: Record<string, Cell>[]; readonly ratios: Record<string, number> }> {
+export async function measureCommands(directory: string, { quick, progress }: BenchOptions): Promise<Part> {
   const rows: Record<string, Cell>[] = []
   const ratios: Record<string, number> = {}
   const folder = (): Promise<string> => mkdtemp(join(directory, 'commands-'))
