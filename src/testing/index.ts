@@ -1,14 +1,6 @@
 /** Parts for testing what is built on stateward; no test runner is needed, and fast-check only where it is handed in. */
 export { journalConformance, type JournalFixture, type SuiteFunctions } from './journal-conformance.js'
 export { checkOperationsModel, type OperationsModelOptions } from './operations-model.js'
-export {
-  OperationsOracle,
-  type OracleFeedRow,
-  type OracleLimits,
-  type OracleLost,
-  type OracleOperation,
-  type OracleWait,
-  type OracleWatch,
-  type Verdict,
-} from './operations-oracle.js'
+export { OperationsOracle } from './operations-oracle.js'
+export type * from './operations-oracle-types.js'
 export { SimulatedClock } from './simulated-clock.js'

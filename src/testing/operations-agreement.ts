@@ -1,37 +1,9 @@
 import assert from 'node:assert/strict'
-import {
-  cursorConsumers,
-  operationActions,
-  type OperationAction,
-  type OperationStatus,
-} from '../../machines/operation-vocabulary.js'
+import { cursorConsumers, operationActions, type OperationStatus } from '../../machines/operation-vocabulary.js'
 import type { OperationRegistry, OperationSnapshot } from '../operations/index.js'
-import type { OperationsOracle, OracleOperation } from './operations-oracle.js'
-
-const terminal: readonly string[] = ['completed', 'failed', 'aborted', 'cancelled', 'retired', 'terminated']
-
-/** Spec operations 2.7. */
-const publicResults: Readonly<Record<OperationStatus, string>> = {
-  provisioning: 'running',
-  running: 'running',
-  retiring: 'running',
-  completed: 'completed',
-  failed: 'failed',
-  terminated: 'failed',
-  aborted: 'cancelled',
-  cancelled: 'cancelled',
-  retired: 'cancelled',
-}
-
-/** Spec operations 2.6: statuses in which repeating the action is a success. */
-const repeats: Readonly<Partial<Record<OperationAction, readonly string[]>>> = {
-  start: ['running'],
-  retire_requested: ['retiring', ...terminal],
-  retire_completed: terminal,
-  peer_ready: terminal,
-  progress_reported: terminal,
-  abort: terminal,
-}
+import type { OperationsOracle } from './operations-oracle.js'
+import type { OracleOperation } from './operations-oracle-types.js'
+import { publicResults, repeats, terminal } from './operations-tables.js'
 
 /** Raises an `AssertionError` unless everything that can be read of the registry is what the oracle says. */
 export function assertAgreement(registry: OperationRegistry, oracle: OperationsOracle): void {

@@ -19,6 +19,7 @@ export function weightedSteps(fc: typeof fastCheck): readonly (readonly [weight:
     .chain((action) => mostly(fc, able(action), someone).map((chosen) => steps.advanceStep(action, chosen)))
   const cursor = fc.tuple(fc.constantFrom(...cursorConsumers), fc.nat(9))
   const time = fc.tuple(fc.nat(5000), fc.integer({ min: -10_000, max: 10_000 }))
+  // Waits that start over live operations are the ones that pin something later.
   const neighbours = fc.tuple(nth, fc.nat(3)).map(([first, count]) => successive(first, count))
 
   function able(action: Parameters<typeof steps.able>[0]): fastCheck.Arbitrary<steps.Choice> {
@@ -37,18 +38,18 @@ export function weightedSteps(fc: typeof fastCheck): readonly (readonly [weight:
     [1, someone.map(steps.foreignResultStep)],
     [14, one(steps.flushStep())],
     [4, someone.map(steps.watchStep)],
-    [3, one(steps.abandonWatchStep(), steps.disposeWaitStep())],
+    [2, one(steps.abandonWatchStep(), steps.disposeWaitStep())],
     [2, fc.array(someone, { maxLength: 4 }).map(steps.waitAllStep)],
-    [5, neighbours.map(steps.waitAllStep)],
+    [8, neighbours.map(steps.waitAllStep)],
     [3, one(steps.acknowledgeStep())],
     [1, someone.map(steps.abortedWaitStep)],
     [4, one(steps.collectStep())],
     [3, cursor.map(([consumer, sequence]) => steps.cursorStep(consumer, sequence))],
-    [2, nth.map(steps.forgetLostStep)],
+    [4, nth.map(steps.forgetLostStep)],
     [3, time.map(([milliseconds, wallStep]) => steps.tickStep(milliseconds, wallStep))],
     [3, one(steps.compactStep())],
     [5, one(steps.refusedWriteStep(), steps.failedSyncStep())],
-    [3, one(steps.powerCutStep(), steps.lateSurvivorStep())],
+    [4, one(steps.powerCutStep(), steps.lateSurvivorStep())],
     [2, one(steps.restartStep(), steps.transferStep())],
     [1, one(steps.terminateOwnerStep(), steps.drainStep(), steps.retireOwnerStep())],
   ]
@@ -75,7 +76,7 @@ function mostly<Value>(
   return fc.oneof({ weight: 5, arbitrary: usual }, { weight: 1, arbitrary: odd })
 }
 
-/** Operations that were registered one after another. */
+/** Live operations that were registered one after another. */
 function successive(first: number, count: number): steps.Choice[] {
-  return Array.from({ length: count }, (_, index) => steps.tracked(first + index))
+  return Array.from({ length: count }, (_, index) => steps.able('cancel', first + index))
 }

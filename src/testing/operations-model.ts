@@ -1,7 +1,8 @@
 import type fastCheck from 'fast-check'
 import { assertAgreement, assertInvariants } from './operations-agreement.js'
 import { weightedSteps } from './operations-arbitraries.js'
-import { OperationsOracle, type OracleLimits } from './operations-oracle.js'
+import { OperationsOracle } from './operations-oracle.js'
+import type { OracleLimits } from './operations-oracle-types.js'
 import { flushStep, type Step } from './operations-steps.js'
 import { OperationsSystem } from './operations-system.js'
 

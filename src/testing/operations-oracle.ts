@@ -2,68 +2,21 @@ import type {
   CursorConsumer,
   OperationAction,
   OperationId,
-  OperationKind,
   OperationOutcome,
-  OperationSource,
   OperationSpec,
   OperationStatus,
   RunId,
 } from '../../machines/operation-vocabulary.js'
-
-/** What the oracle expects of one call: that it is taken, or refused with this code and data. */
-export type Verdict = { readonly refused?: undefined } | { readonly refused: string; readonly data?: object }
-
-/** One operation as the oracle keeps it. */
-export interface OracleOperation {
-  readonly id: OperationId
-  readonly kind: OperationKind
-  readonly displayName: string
-  readonly sourceLabel: string
-  readonly source: OperationSource | undefined
-  status: OperationStatus
-  peerReady: boolean
-  progressCount: number
-  outcome: OperationOutcome | undefined
-  sequence: number | undefined
-  /** True once retention has passed it by; the active wait may keep it a while longer. */
-  isEvicted: boolean
-}
-
-/** One row of the completion feed as the oracle keeps it. */
-export interface OracleFeedRow {
-  readonly seq: number
-  readonly operationId: OperationId
-  readonly kind: OperationKind
-  readonly displayName: string
-  readonly outcome: OperationOutcome
-}
-
-/** A watch and how it should stand. */
-export interface OracleWatch {
-  readonly operationId: OperationId
-  state: 'pending' | 'resolved' | 'abandoned' | 'closed'
-  outcome: OperationOutcome | undefined
-}
-
-/** A wait-all and how it should stand. */
-export interface OracleWait {
-  readonly runId: RunId
-  readonly members: readonly OperationId[]
-  readonly outcomes: Map<OperationId, OperationOutcome>
-  state: 'pending' | 'satisfied' | 'acknowledged' | 'cancelled' | 'closed'
-}
-
-/** An operation that was live when its process died. */
-export interface OracleLost {
-  readonly id: OperationId
-  readonly status: 'provisioning' | 'running'
-}
-
-/** How many operations may run and how many ended ones are kept. */
-export interface OracleLimits {
-  readonly maxConcurrent?: number
-  readonly maxCompleted: number
-}
+import type {
+  OracleFeedRow,
+  OracleLimits,
+  OracleLost,
+  OracleOperation,
+  OracleWait,
+  OracleWatch,
+  Verdict,
+} from './operations-oracle-types.js'
+import { isTraceless, labels, live, transitions } from './operations-tables.js'
 
 /** The part of a registry that survives its process. */
 interface Durable {
@@ -81,64 +34,8 @@ interface StagedEnd {
   readonly sequence: number
 }
 
-type TransitionTable = Readonly<Record<OperationStatus, Partial<Record<OperationAction, OperationStatus>>>>
-
-/** Spec operations 2.1; a missing cell is a refusal. */
-const transitions: TransitionTable = {
-  provisioning: {
-    start: 'running',
-    fail: 'failed',
-    abort: 'aborted',
-    cancel: 'cancelled',
-    terminate: 'terminated',
-  },
-  running: {
-    progress_reported: 'running',
-    peer_ready: 'running',
-    complete: 'completed',
-    fail: 'failed',
-    cancel: 'cancelled',
-    retire_requested: 'retiring',
-    retire_completed: 'retired',
-    terminate: 'terminated',
-  },
-  retiring: {
-    progress_reported: 'retiring',
-    peer_ready: 'retiring',
-    complete: 'completed',
-    fail: 'failed',
-    cancel: 'cancelled',
-    retire_completed: 'retired',
-    terminate: 'terminated',
-  },
-  completed: {},
-  failed: {},
-  aborted: {},
-  cancelled: {},
-  retired: {},
-  terminated: {},
-}
-
-/** Spec operations 1.2: how a refused action is called. */
-const labels: Readonly<Record<OperationAction, string>> = {
-  start: 'provisioning_succeeded',
-  fail: 'fail_operation',
-  peer_ready: 'peer_ready',
-  progress_reported: 'report_progress',
-  complete: 'complete_operation',
-  abort: 'abort_provisioning',
-  cancel: 'cancel_operation',
-  retire_requested: 'request_retire',
-  retire_completed: 'mark_retired',
-  terminate: 'terminate_owner',
-}
-
-const live: readonly string[] = ['provisioning', 'running', 'retiring']
 const accepted: Verdict = {}
 const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
-
-/** Capacity slots leave no trace (spec operations 2.7). */
-const isTraceless = (kind: OperationKind): boolean => kind === 'background_tool_capacity_slot'
 
 /**
  * An independent model of one operations registry, written from the tables of spec operations: plain

@@ -4,7 +4,7 @@ import { createMemoryJournal, type MemoryJournalStore } from '../journal/memory-
 import type { OperationRegistry } from '../operations/index.js'
 import { createRuntime, type Runtime } from '../runtime.js'
 import type { Session } from '../session.js'
-import type { OracleLimits, OracleWait, OracleWatch, Verdict } from './operations-oracle.js'
+import type { OracleLimits, OracleWait, OracleWatch, Verdict } from './operations-oracle-types.js'
 import { SimulatedClock } from './simulated-clock.js'
 
 /** How the last group of writes ended. */

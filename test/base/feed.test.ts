@@ -65,6 +65,8 @@ describe('a retention gap (spec operations 5.2)', () => {
   it('[101] of a restored carrier is the same', () => {
     const feed = new SequencedFeed<Sequenced>(10)
     feed.restoreRetention(4, 4)
+    expect(feed.since(0)).toEqual({ entries: [], watermark: 4, droppedThrough: 4 })
+    expect(() => feed.push(row(4))).toThrow(expect.objectContaining({ code: 'feed_sequence' }))
     feed.push(row(9))
     expect(feed.gapAfter(3)).toEqual({ requestedAfterSeq: 3, droppedThrough: 4, watermark: 9 })
     expect([feed.gapAfter(4), feed.gapAfter(8)]).toEqual([undefined, undefined])
