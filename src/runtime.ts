@@ -179,14 +179,15 @@ export class Runtime implements AsyncDisposable {
     history.import(snapshot)
     this.#imports.add(id)
     try {
-      return await this.#lane.submit(history, () => {
-        this.#lane.attach(history)
-        return {
-          facts: [facts.imported(history.exported())],
-          commit: () => this.#adopt(history, id),
-          discard: () => this.#lane.detach(history),
-        }
-      })
+      return await this.#lane.submit(history, () => ({
+        facts: [facts.imported(history.exported())],
+        commit: () => {
+          // Not before it is durable, or a snapshot would hold a session that may yet be refused.
+          this.#lane.attach(history)
+          return this.#adopt(history, id)
+        },
+        discard: () => {},
+      }))
     } catch (cause) {
       history.core.stop()
       throw cause

@@ -178,7 +178,7 @@ export class Lane {
 
   /** Resolves once everything submitted or noted so far has settled, whatever the outcome. */
   async settled(): Promise<void> {
-    while (this.#pending.size > 0) await this.#lastSettled.catch(() => {})
+    if (this.#pending.size > 0) await this.#lastSettled.catch(() => {})
   }
 
   /**

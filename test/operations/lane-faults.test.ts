@@ -430,6 +430,21 @@ describe('a snapshot of the journal', () => {
     expect(recovered.lost.map(({ id }) => id)).toEqual([idOf(1)])
   })
 
+  it('taken while an import is under way holds nothing of a session that may yet be refused', async () => {
+    const source = await openFixture()
+    await source.finish(1)
+    const fixture = await scripted([])
+    const { runtime, journal } = fixture
+    const importing = refusal(runtime.importSession('imported', source.operations.capturePersistenceSnapshot()))
+    await runtime.compact()
+    await journal.fail('journal_not_appended')
+    expect(await importing).toMatchObject(notAppended)
+    expect(journal.snapshots.at(-1)?.rows.filter((row) => JSON.stringify(row).includes('imported'))).toEqual([])
+    const again = runtime.importSession('imported', source.operations.capturePersistenceSnapshot())
+    await journal.sync()
+    expect((await again).feed.watermark()).toBe(1)
+  })
+
   it('taken while members of a wait hold more rows than the feed keeps is read back with its gap', async () => {
     const many = 1100
     const numbers = Array.from({ length: many }, (_, index) => index + 1)
