@@ -103,6 +103,18 @@ describe('a member child', () => {
   })
 })
 
+describe('reporting, retiring and cancelling', () => {
+  it('[54] allocate nobody who waits', async () => {
+    const { operations, session, run } = await openFixture()
+    await run([1])
+    await operations.reportProgress(idOf(1), { message: 'half' })
+    await operations.requestRetire(idOf(1))
+    expect(session.history.core.records.rows.get(idOf(1))?.watchers).toBeUndefined()
+    await operations.cancelOperation(idOf(1))
+    expect(operations.snapshot(idOf(1))?.watcherCount).toBe(0)
+  })
+})
+
 describe('a refusal', () => {
   it('[4] peer-ready of a background operation is peer_not_expected, before it runs too: kind beats status', async () => {
     const { operations, run } = await openFixture()

@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest'
+import { Lane } from '../../src/lane/lane.js'
+import { createRecordingLogger } from '../runtime/support/log.js'
+import { ScriptedJournal, storeOf } from './support/scripted-journal.js'
+import { Tally } from './support/tally.js'
+
+/** A tally whose snapshot has this many rows. */
+class LargeTally extends Tally {
+  rows = 1
+
+  override *capture() {
+    for (let row = 0; row < this.rows; row += 1) yield { sum: this.sum }
+  }
+}
+
+async function openLane(compactAfter: number) {
+  const journal = new ScriptedJournal()
+  const logger = createRecordingLogger()
+  const lane = await Lane.open({ store: storeOf(journal), streamFor: () => undefined, compactAfter, logger })
+  const tally = new LargeTally('tally', 1000)
+  lane.attach(tally)
+  const add = async (count: number): Promise<void> => {
+    for (let left = count; left > 0; left -= 1) {
+      const added = tally.add(lane, 1)
+      await journal.sync()
+      await added
+    }
+  }
+  return { journal, logger, lane, tally, add }
+}
+
+describe('a snapshot of a lane', () => {
+  it('is not written again before the journal has grown by as many records as it had rows', async () => {
+    const { journal, tally, add } = await openLane(2)
+    tally.rows = 7
+    await add(2)
+    expect(journal.snapshots).toHaveLength(1)
+    await add(6)
+    expect(journal.snapshots).toHaveLength(1)
+    await add(1)
+    expect(journal.snapshots).toHaveLength(2)
+  })
+
+  it('that fails is not tried again with every record, but once the journal has grown as much again', async () => {
+    const { journal, logger, add } = await openLane(3)
+    journal.failCompaction = new Error('no space')
+    await add(3)
+    expect(logger.lines).toHaveLength(1)
+    await add(2)
+    expect(logger.lines).toHaveLength(1)
+    journal.failCompaction = undefined
+    await add(1)
+    expect(journal.snapshots).toHaveLength(1)
+  })
+})
+
+describe('a lane', () => {
+  it('whose journal is broken is closed all the same, and says what did not reach it', async () => {
+    const { journal, logger, lane, tally } = await openLane(100)
+    const added = tally.add(lane, 1)
+    await journal.fail('journal_durability_unknown')
+    await expect(added).rejects.toMatchObject({ code: 'lane_durability_unknown' })
+    tally.note(lane, 2)
+    await lane.close()
+    expect(journal.isClosed).toBe(true)
+    expect(logger.lines.at(-1)).toMatchObject({ level: 'warn', fields: { lost: 1 } })
+  })
+
+  it('in memory may be opened again after a change broke', async () => {
+    const lane = await Lane.open({ streamFor: () => undefined })
+    const tally = new Tally()
+    tally.breaksAt = 3
+    await expect(tally.add(lane, 3)).rejects.toThrow('the commit of 3 broke')
+    await expect(tally.add(lane, 1)).rejects.toMatchObject({ code: 'lane_poisoned' })
+    await lane.reopen()
+    await expect(tally.add(lane, 1)).resolves.toBe(1)
+  })
+
+  it('has settled once what was under way has, whatever has come since', async () => {
+    const { journal, lane, tally } = await openLane(100)
+    const first = tally.add(lane, 1)
+    const settled = lane.settled()
+    const second = tally.add(lane, 1)
+    await journal.sync(1)
+    await first
+    await settled
+    expect(tally.sum).toBe(1)
+    await journal.sync()
+    await second
+  })
+})
