@@ -220,6 +220,17 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
     'snapshot_history_chain',
   ],
   [
+    'a history with a step missing',
+    'run',
+    put({
+      history: [
+        { to: 'scheduled', timestamp: 100 },
+        { from: 'ready', to: 'leased', timestamp: 1 },
+      ],
+    }),
+    'snapshot_history_chain',
+  ],
+  [
     'a history that ends elsewhere',
     'run',
     put({
@@ -246,7 +257,7 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
   ['an unknown prerequisite', 'prerequisites', put({ dependsOn: [entryId(9)] }), 'snapshot_unknown_prerequisite'],
   ['a budget twice', 'budget', same, 'snapshot_duplicate_budget'],
   ['a budget of an unknown task', 'budget', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
-  ['a budget without a limit', 'budget', put({ limit: 0 }), 'snapshot_budget'],
+  ['a budget without a limit', 'budget', put({ limit: 0, exhausted: true }), 'snapshot_budget'],
   ['a spent budget that is not exhausted', 'budget', put({ consumed: 100 }), 'snapshot_budget'],
   ['a reservation twice', 'reservation', same, 'snapshot_duplicate_row'],
   ['a reservation of an unknown task', 'reservation', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
