@@ -18,6 +18,8 @@ export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => v
 /** What a registry is built on, besides its history. */
 export interface CoreOptions extends RegistryLimits {
   readonly clock: Clock
+  /** Whose registry it is; tells the registries of many sessions apart in an inspector. */
+  readonly owner?: string
   /** Receives the inspection events of the registry, its operations and barriers. */
   readonly inspect?: Inspect
   readonly logger?: Logger
@@ -33,10 +35,10 @@ export class OperationsCore {
   readonly records: OperationRecords
   readonly actor: OperationRegistryActor
 
-  constructor({ clock, inspect, logger = silentLogger, ...limits }: CoreOptions) {
+  constructor({ clock, owner, inspect, logger = silentLogger, ...limits }: CoreOptions) {
     this.records = new OperationRecords({ ...limits, clock })
     this.actor = createActor(registryMachine, {
-      id: 'operation-registry',
+      id: owner === undefined ? 'operation-registry' : `operation-registry ${owner}`,
       input: { book: this.records },
       clock,
       ...(inspect !== undefined && { inspect }),

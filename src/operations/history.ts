@@ -39,7 +39,7 @@ export class OperationsHistory implements LaneStream {
 
   constructor(sessionId: SessionId, options: CoreOptions) {
     this.name = streamNameOf(sessionId)
-    this.#options = options
+    this.#options = { ...options, owner: sessionId }
   }
 
   /** False for a session that was deleted, or never opened. */

@@ -70,7 +70,7 @@ function storyOf(name: string): string[] {
 describe('the official receiver', () => {
   it('is told of every actor once, under the name that people gave it', () => {
     expect(registrations().map(({ name }) => name)).toEqual([
-      'operation-registry',
+      'operation-registry agent',
       'compile',
       'fetch docs',
       'wait-all-barrier',
@@ -89,7 +89,7 @@ describe('the official receiver', () => {
   })
 
   it.each([
-    ['operation-registry', 'operation-registry', ['open', 'draining', 'retired', 'poisoned']],
+    ['operation-registry agent', 'operation-registry', ['open', 'draining', 'retired', 'poisoned']],
     ['wait-all-barrier', 'wait-all-barrier', ['waiting', 'satisfied', 'acknowledged', 'cancelled', 'faulted']],
     [
       'compile',
@@ -148,7 +148,7 @@ describe('the official receiver', () => {
   })
 
   it('learns which actor sent an event', () => {
-    const { sessionId: registry } = registrationOf('operation-registry')
+    const { sessionId: registry } = registrationOf('operation-registry agent')
     const { sessionId: operation } = registrationOf('compile')
     const relayed = server.received.filter((event) => event.type === '@xstate.event' && event.sourceId === operation)
     expect(relayed).toHaveLength(1)

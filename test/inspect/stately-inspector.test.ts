@@ -41,7 +41,7 @@ describe('whoever connects', () => {
 
     adapter.become('ready')
     await settle(inspector)
-    expect(received.names).toEqual(['operation-registry', 'still running'])
+    expect(received.names).toEqual(['operation-registry agent', 'still running'])
     expect(received.events[1]).toMatchObject({ snapshot: { status: 'active', value: 'running' } })
     expect(received.steps).toEqual([])
   })
@@ -56,7 +56,7 @@ describe('whoever connects', () => {
     await begin(session, 'begun in between')
     adapter.become('ready')
     await settle(inspector)
-    expect(received.names).toEqual(['operation-registry', 'long work', 'begun in between'])
+    expect(received.names).toEqual(['operation-registry agent', 'long work', 'begun in between'])
   })
 
   it('can be shown everything again on request', async () => {
@@ -67,7 +67,7 @@ describe('whoever connects', () => {
     received.events.length = 0
     inspector.refresh()
     await settle(inspector)
-    expect(received.names).toEqual(['operation-registry', 'long work'])
+    expect(received.names).toEqual(['operation-registry agent', 'long work'])
   })
 
   it('is not shown actors that were made but never started', async () => {
@@ -76,7 +76,7 @@ describe('whoever connects', () => {
     createActor(createMachine({ id: 'idle' }), { inspect: inspector.inspect })
     inspector.refresh()
     await settle(inspector)
-    expect(received.names).toEqual(['operation-registry'])
+    expect(received.names).toEqual(['operation-registry agent'])
   })
 })
 
@@ -124,14 +124,14 @@ describe('a flood', () => {
     adapter.become('ready')
     await settle(inspector)
     expect(received.steps.slice(-8)).toEqual([
-      'operation-registry register',
+      'operation-registry agent register',
       'work 199 xstate.init',
       'work 199 xstate.init',
-      'operation-registry register',
-      'operation-registry operation.start',
+      'operation-registry agent register',
+      'operation-registry agent operation.start',
       'work 199 start',
       'work 199 start',
-      'operation-registry operation.start',
+      'operation-registry agent operation.start',
     ])
   })
 
@@ -145,7 +145,7 @@ describe('a flood', () => {
     await settle(inspector)
     await session.operations.collectCompleted()
     await settle(inspector)
-    expect(received.names).toContain('operation-registry')
+    expect(received.names).toContain('operation-registry agent')
     const known = new Set<string>()
     for (const event of received.events) {
       if (event.type === '@xstate.actor') known.add(event.sessionId)
@@ -178,9 +178,9 @@ describe('filter', () => {
     await inspector.start()
     await (await begin(session, 'hidden')).cancel()
     await settle(inspector)
-    expect(received.names).toEqual(['operation-registry'])
-    expect(new Set(received.steps.map((step) => step.split(' ')[0]))).toEqual(new Set(['operation-registry']))
-    expect(received.steps).not.toContain('operation-registry xstate.done.actor.operation')
+    expect(received.names).toEqual(['operation-registry agent'])
+    expect(received.steps.filter((step) => !step.startsWith('operation-registry agent '))).toEqual([])
+    expect(received.steps).not.toContain('operation-registry agent xstate.done.actor.operation')
   })
 
   it('holds back single events', async () => {
@@ -220,13 +220,13 @@ describe('sample', () => {
       ])
     }
     for (const told of ['register', 'operation.start', 'operation.cancel', 'xstate.done.actor.operation']) {
-      expect([told, occurrences(`operation-registry ${told}`)]).toEqual([told, 2 * shown.length])
+      expect([told, occurrences(`operation-registry agent ${told}`)]).toEqual([told, 2 * shown.length])
     }
   })
 
   it.each([
-    [0, ['operation-registry']],
-    [1, ['operation-registry', 'one', 'two']],
+    [0, ['operation-registry agent']],
+    [1, ['operation-registry agent', 'one', 'two']],
   ])('of %d shows %j', async (sample, names) => {
     const { inspector, received, session } = await openSession({ sample })
     await inspector.start()
@@ -285,7 +285,7 @@ describe('actors that are not those of stateward', () => {
     createActor(createMachine({ id: 'door' }), { inspect, id: 'front door' }).start()
     createActor(counter, { inspect, id: 'counter' }).start().send({ type: 'tick' })
     await settle(inspector)
-    expect(received.names).toEqual(['operation-registry', 'door', 'front door', 'counter'])
+    expect(received.names).toEqual(['operation-registry agent', 'door', 'front door', 'counter'])
     expect(received.events.filter(({ type }) => type === '@xstate.actor')[3]).toMatchObject({
       definition: '{"id":"counter"}',
       snapshot: { status: 'active', context: 0 },
@@ -302,7 +302,7 @@ describe('stop', () => {
     const stopped = [inspector.stop(), inspector.stop()]
     expect(adapter.stops).toBe(0)
     await Promise.all(stopped)
-    expect(received.names).toEqual(['operation-registry', 'last words'])
+    expect(received.names).toEqual(['operation-registry agent', 'last words'])
     expect([adapter.stops, inspector.isConnected, inspector.dropped]).toEqual([1, false, 0])
     await begin(session, 'unseen')
     expect(received.names).toHaveLength(2)

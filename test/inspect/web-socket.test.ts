@@ -31,7 +31,7 @@ it('connects again after the other end hung up, and introduces what runs', async
   expect(clock.pendingTimeouts).toBe(1)
   clock.advance(1)
   await listener.received.until((event) => event.type === '@xstate.actor' && event.name === 'long work')
-  expect(listener.received.names).toEqual(['operation-registry', 'long work'])
+  expect(listener.received.names).toEqual(['operation-registry agent', 'long work'])
   await inspector.stop()
   expect(clock.pendingTimeouts).toBe(0)
 })
