@@ -112,6 +112,7 @@ export const idleWakeMachine = setup({
   delays: { rePoll: ({ context }) => context.hold?.delay ?? firstRePollMs },
 }).createMachine({
   id: 'idle-wake',
+  description: 'Wakes an idle runtime for completions, once each, and holds back while it is busy.',
   context: ({ input: { observed, injected } }) => {
     // Not from the watermark, so that what completed before the loop began is not skipped.
     const start = Math.max(observed, injected)

@@ -188,6 +188,7 @@ export const operationRegistryMachine = setup({
   },
 }).createMachine({
   id: 'operation-registry',
+  description: 'All operations of one owner: decides what is legal and orders the changes.',
   context: ({ input }) => input,
   initial: 'open',
   on: {
@@ -243,6 +244,8 @@ export const operationRegistryMachine = setup({
       description: 'The owner has gone: reads and watches still work, everything else is refused.',
       on: {
         'operations.stop': { actions: 'stopOperations' },
+        fault: 'poisoned',
+        'xstate.error.actor.operation': 'poisoned',
         '*': { meta: { refusal: 'owner_retired' } },
       },
     },

@@ -60,6 +60,7 @@ export const operationMachine = setup({
   },
 }).createMachine({
   id: 'operation',
+  description: 'The life of one operation.',
   context: ({ input }) => ({
     id: input.id,
     kind: input.kind,

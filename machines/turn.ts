@@ -68,6 +68,7 @@ export const turnMachine = setup({
   },
 }).createMachine({
   id: 'turn',
+  description: 'One turn of an agent, as far as background operations matter to it.',
   context: ({ input }) => ({ runId: input.runId, pendingOperations: [], barrierIds: [], failure: undefined }),
   initial: 'calling_llm',
   states: {

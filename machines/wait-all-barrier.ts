@@ -56,6 +56,7 @@ export const waitAllBarrierMachine = setup({
   },
 }).createMachine({
   id: 'wait-all-barrier',
+  description: 'One wait for a set of operations, until its obligation is acknowledged.',
   context: ({ input }) => ({ ...input, fault: undefined }),
   initial: 'waiting',
   states: {

@@ -1,11 +1,11 @@
-import type { Span } from '@opentelemetry/api'
 import type { Clock } from './base/clock.js'
 import type { Deadline, DeadlineQueue } from './base/deadline-queue.js'
 import { InvalidInputError, messageOf, StatewardError } from './base/errors.js'
 import type { Logger } from './base/logger.js'
 import { createDeferred } from './base/promises.js'
+import { isLaneFailure, isTooLargeForJournal } from './lane/errors.js'
 import type { OperationRegistry } from './operations/index.js'
-import { abandonOperationSpan, endOperationSpan } from './tracing.js'
+import { abandonOperationSpan, endOperationSpan, type Span } from './tracing.js'
 import type { OperationId, OperationOutcome } from '../machines/operation-vocabulary.js'
 
 /** What a task is given. */
@@ -167,7 +167,7 @@ export class Execution {
       end.type === 'completed' ? operations.completeOperation(id, end.result) : operations.failOperation(id, end.error)
     submitted.catch((cause: unknown) => {
       if (this.#isOver) return
-      if (isTooLarge(cause)) {
+      if (isTooLargeForJournal(cause)) {
         return this.#submit({ type: 'failed', error: `the end does not fit the journal: ${messageOf(cause)}` }, delay)
       }
       if (!isLaneFailure(cause)) return this.#onRefused(cause)
@@ -188,19 +188,6 @@ export class Execution {
     this.#deadline?.[Symbol.dispose]()
     this.#retry?.[Symbol.dispose]()
   }
-}
-
-/** Only failures of the lane are worth another try; a refusal means that the operation has ended otherwise. */
-function isLaneFailure(cause: unknown): boolean {
-  return (
-    StatewardError.is(cause, 'lane_not_appended') ||
-    StatewardError.is(cause, 'lane_durability_unknown') ||
-    StatewardError.is(cause, 'lane_poisoned')
-  )
-}
-
-function isTooLarge(cause: unknown): boolean {
-  return StatewardError.is(cause) && StatewardError.is(cause.cause, 'journal_record_too_large')
 }
 
 /** What JSON leaves out, such as `undefined` or a function, is an empty content. */

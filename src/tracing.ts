@@ -1,9 +1,18 @@
-import type { Span, Tracer } from '@opentelemetry/api'
 import type { OperationOutcome, OperationSpec } from '../machines/operation-vocabulary.js'
 
-export type { Tracer } from '@opentelemetry/api'
+/** What stateward uses of a tracer; the one of `@opentelemetry/api` fits. */
+export interface Tracer {
+  startSpan(name: string, options: { readonly attributes: Readonly<Record<string, string>> }): Span
+}
 
-/** `SpanStatusCode.ERROR` of the OpenTelemetry API, spelled out so that the API stays an optional type-only peer. */
+/** What stateward uses of a span. */
+export interface Span {
+  setAttribute(key: string, value: string): unknown
+  setStatus(status: { readonly code: number; readonly message: string }): unknown
+  end(): void
+}
+
+/** `SpanStatusCode.ERROR` of the OpenTelemetry API. */
 const errorStatus = 2
 
 /** Opens the span of one operation. */

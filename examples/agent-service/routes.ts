@@ -141,6 +141,7 @@ function operationId(params: Call['params']): OperationId {
 
 /** To read must not create. Throws `session_not_found`. */
 function existingSession(runtime: Runtime, { session: name }: Call['params']): Session {
-  for (const session of runtime.sessions()) if (session.id === name) return session
+  const session = runtime.findSession(name)
+  if (session !== undefined) return session
   throw new StatewardError('session_not_found', `session not found: ${name}`, { session: name })
 }

@@ -70,14 +70,9 @@ export class OperationRecords implements OperationBook {
   readonly maxCompleted: number
   readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   readonly #clock: Clock
-  /** Ended operations in completion order, up to the bound. */
+  /** Ended operations that are neither evicted nor collected, in completion order. */
   readonly #retained = new Set<OperationId>()
-  /** The oldest of them comes next. Kept, because a new iterator passes every place that a deletion has left. */
-  readonly #oldestFirst = this.#retained.values()
-  /**
-   * Members of the active wait that retention has passed by: kept until the wait is over, but gone for a
-   * snapshot. Retention must not depend on waits, which leave no trace, or replay would retain other operations.
-   */
+  /** Members of the active wait that would be evicted: kept until the wait is over, but gone for a snapshot. */
   readonly #passedBy = new Set<OperationId>()
   /** Ids that feed rows refer to. */
   readonly #published = new Set<OperationId>()
@@ -121,6 +116,11 @@ export class OperationRecords implements OperationBook {
   /** The operation that ended last. */
   get lastSettled(): OperationId | undefined {
     return this.#lastSettled
+  }
+
+  /** What an inspector shows of the book: numbers, because the records themselves may be many. */
+  toJSON(): { readonly operations: number; readonly active: number; readonly lastSequence: number } {
+    return { operations: this.rows.size, active: this.activeCount, lastSequence: this.lastSequence }
   }
 
   /** The wait-all barrier, while there is one. */
@@ -309,7 +309,7 @@ export class OperationRecords implements OperationBook {
     const row = this.#add(actor, spec, source)
     row.settlement = { sequence }
     this.raiseSequence(sequence)
-    this.#retain(id)
+    this.#retained.add(id)
     return row
   }
 
@@ -318,6 +318,7 @@ export class OperationRecords implements OperationBook {
     this.#published.add(entry.operationId)
     const dropped = this.feed.push(entry)
     if (dropped !== undefined) this.#published.delete(dropped.operationId)
+    this.#evict()
   }
 
   /** Takes over what retention had dropped in an earlier life. */
@@ -359,22 +360,23 @@ export class OperationRecords implements OperationBook {
     if (durability === 'discard') this.rows.delete(id)
     else {
       this.#durableSequence = sequence
-      this.#retain(id)
+      this.#retained.add(id)
     }
-    if (this.#wait?.isSatisfied === true) this.#endWait()
     if (feed === 'emit')
       this.publish({ seq: sequence, operationId: id, kind, displayName, outcome, completedAtMs: completedAtMs ?? null })
+    if (this.#wait?.isSatisfied === true) this.#endWait()
   }
 
-  #retain(id: OperationId): void {
-    this.#retained.add(id)
-    while (this.#retained.size > this.maxCompleted) {
-      const { value: oldest } = this.#oldestFirst.next()
-      if (oldest === undefined) throw internalError('retention counts more ended operations than it holds')
-      this.#retained.delete(oldest)
-      if (this.#isPinned(oldest)) this.#passedBy.add(oldest)
-      else this.rows.delete(oldest)
-    }
+  /**
+   * An ended operation is kept until `maxCompleted` others have ended after it, collected or not. That depends on
+   * the completion order alone: were it to depend on waits, which leave no trace, or on when something was
+   * collected while an end was under way, replay would keep other operations than the live registry did.
+   */
+  #evict(): void {
+    const id = this.feed.fromEnd(this.maxCompleted + 1)?.operationId
+    if (id === undefined || !this.#retained.delete(id)) return
+    if (this.#isPinned(id)) this.#passedBy.add(id)
+    else this.rows.delete(id)
   }
 
   #endWait(): void {

@@ -24,7 +24,8 @@ describe('the data directory of a runtime', () => {
   })
 
   it('has one owner at a time', async () => {
-    await using _owner = await createRuntime({ dataDir: folder })
+    await using owner = await createRuntime({ dataDir: folder })
+    expect(owner.health).toEqual({ status: 'open' })
     await expect(createRuntime({ dataDir: folder })).rejects.toMatchObject({
       code: 'journal_locked',
       data: { pid: process.pid },
@@ -48,5 +49,15 @@ describe('a completion cursor', () => {
     expect(warnings).toEqual([
       [{ consumer: 'agent_applied', cursor: 7, minted: 0 }, 'a cursor is ahead of every completion'],
     ])
+  })
+})
+
+describe('finding a session', () => {
+  it('makes none', async () => {
+    await using runtime = await createRuntime()
+    expect(runtime.findSession('chat')).toBeUndefined()
+    const session = runtime.session('chat')
+    expect(runtime.findSession('chat')).toBe(session)
+    expect([...runtime.sessions()]).toEqual([session])
   })
 })
