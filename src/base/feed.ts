@@ -148,6 +148,12 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     }
   }
 
+  /** The nth retained row counted from the newest, which is the first. */
+  fromEnd(nth: number): Row | undefined {
+    const index = this.#rows.length - nth
+    return index >= this.#first ? this.#rows[index] : undefined
+  }
+
   /** The retained row with exactly this sequence. */
   find(seq: number): Row | undefined {
     const row = this.#rows[this.#indexAfter(seq - 1)]

@@ -361,12 +361,10 @@ export class OperationsOracle {
     return this.wait?.members.includes(id) === true
   }
 
-  /** Spec operations 4.4 and ruling D3: the oldest go, members of the active wait when it is over. */
+  /** Spec operations 4.4 and ruling D3: all but the newest ends go, members of the active wait when it is over. */
   #evict(): void {
-    const ended = this.#ended()
-    for (const operation of ended.slice(0, Math.max(0, ended.length - this.limits.maxCompleted))) {
-      operation.isEvicted = true
-    }
+    const newest = this.feed.slice(-this.limits.maxCompleted).map(({ operationId }) => operationId)
+    for (const operation of this.#ended()) operation.isEvicted = !newest.includes(operation.id)
     this.#drop(this.operations.filter(({ id, isEvicted }) => isEvicted && !this.#isPinned(id)))
   }
 

@@ -46,6 +46,12 @@ describe('reading a feed', () => {
     ])
   })
 
+  it('counts retained rows from the newest', () => {
+    const feed = feedOf(2, 1, 3, 4)
+    expect([1, 2, 3].map((nth) => feed.fromEnd(nth))).toEqual([row(4), row(3), undefined])
+    expect(feedOf(2).fromEnd(1)).toBeUndefined()
+  })
+
   it.each([0, 3, 2])('refuses to take sequence %i after 3', (seq) => {
     const feed = feedOf(5, 3)
     expect(() => feed.push(row(seq))).toThrow(

@@ -57,6 +57,18 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       steps.powerCutStep(),
     ],
   },
+  'what retention keeps does not depend on an end that was under way while something was collected': {
+    maxCompleted: 2,
+    steps: [
+      ...started(0, 1, 2),
+      ...ended(0, 1),
+      steps.settleStep('complete', steps.exactly(2), 'done'),
+      waitFor(0, 2),
+      steps.collectStep(),
+      steps.flushStep(),
+      steps.powerCutStep(),
+    ],
+  },
   '[113] a pinned member stays readable until the wait is over, whatever is collected meanwhile': {
     maxCompleted: 1,
     steps: [...started(0, 1, 2, 3), waitFor(0, 1), ...ended(0, 2, 3), steps.collectStep(), ...ended(1)],
