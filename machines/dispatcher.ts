@@ -4,30 +4,45 @@ import { setup, type ActorRefFrom } from 'xstate'
 export type DispatcherEvent =
   | { readonly type: 'start' }
   /** What an earlier process left behind has been taken back. */
-  | { readonly type: 'recovered' }
-  | { readonly type: 'drain' }
-  | { readonly type: 'drained' }
+  | { readonly type: 'recovered'; readonly paused: boolean }
+  | { readonly type: 'pause' }
+  | { readonly type: 'resume' }
+  /** `attempts`: how many are being started, at work or being finished. */
+  | { readonly type: 'drain'; readonly attempts: number }
+  | { readonly type: 'attempt_ended'; readonly attempts: number }
 
 /**
- * The life of a dispatcher. Whether runs are promoted while it is dispatching is up to the engine, which
- * is durable; the dispatcher itself starts anew with every process.
+ * The life of a dispatcher. It starts anew with every process; whether the engine is paused is durable and merely
+ * followed here.
  */
-export const dispatcherMachine = setup({ types: { events: {} as DispatcherEvent } }).createMachine({
+export const dispatcherMachine = setup({
+  types: { events: {} as DispatcherEvent },
+  guards: {
+    isEnginePaused: ({ event }) => event.type === 'recovered' && event.paused,
+    isIdle: ({ event }) => 'attempts' in event && event.attempts === 0,
+  },
+}).createMachine({
   id: 'dispatcher',
+  description: 'Whether runs are promoted and started by this process.',
   initial: 'stopped',
   states: {
-    stopped: { on: { start: 'recovering' } },
+    stopped: { on: { start: 'recovering', drain: 'ended' } },
     recovering: {
       description: 'Takes back what a process that died held, and derives what the projection does not keep.',
-      on: { recovered: 'dispatching', drain: 'draining' },
+      on: { recovered: [{ guard: 'isEnginePaused', target: 'paused' }, { target: 'running' }] },
     },
-    dispatching: { on: { drain: 'draining' } },
+    running: { description: 'Promotes and starts runs.', on: { pause: 'paused' } },
+    paused: {
+      description: 'Promotes and starts nothing; running attempts, leases and cancelations go on.',
+      on: { resume: 'running' },
+    },
     draining: {
       description: 'Starts nothing any more; lets running attempts end.',
-      on: { drained: 'ended' },
+      on: { attempt_ended: { guard: 'isIdle', target: 'ended' } },
     },
     ended: { type: 'final' },
   },
+  on: { drain: [{ guard: 'isIdle', target: '.ended' }, { target: '.draining' }] },
 })
 
 /** A running dispatcher. */

@@ -20,6 +20,8 @@ import {
 } from './operations/index.js'
 
 import { Session } from './session.js'
+import { attemptsSessionName, createSessionRunner } from './task-operations.js'
+import { TaskAuthority, Tasks, type DispatchOptions } from './tasks/index.js'
 import type { Tracer } from './tracing.js'
 import type { SessionId } from '../machines/operation-vocabulary.js'
 
@@ -38,13 +40,20 @@ export interface RuntimeOptions {
   readonly tracer?: Tracer
   /** Journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number
+  /** How tasks are dispatched. */
+  readonly tasks?: DispatchOptions
+  /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
+  readonly random?: () => number
 }
 
 /** How a runtime is shut down. */
 export interface CloseOptions {
-  /** `retire` asks what runs to wind down and terminates the rest after the grace period; `terminate` does so at once. Default `retire`. */
+  /**
+   * `retire` lets attempts of tasks end and asks operations to wind down, and stops the rest after the grace period;
+   * `terminate` does so at once. Attempts that are stopped are resumed by the next process. Default `retire`.
+   */
   readonly policy?: 'retire' | 'terminate'
-  /** Milliseconds that `retire` waits. Default 5,000. */
+  /** Milliseconds that `retire` waits, for attempts first and then for operations. Default 5,000. */
   readonly graceMs?: number
   /** Written into the outcome of what is terminated. */
   readonly reason?: string
@@ -60,11 +69,14 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   return Runtime.open(options)
 }
 
-/** Many sessions over one journal, one clock and one deadline queue. */
+/** Many sessions and the tasks over one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
+  /** What must run. Attempts show as operations of the session `tasks`, which stays in memory: their truth is kept here. */
+  readonly tasks: Tasks
   readonly #lane: Lane
   readonly #sessions: Map<SessionId, Session>
-  readonly #makeSession: (history: OperationsHistory, id: SessionId) => Session
+  readonly #makeSession: (history: OperationsHistory, id: SessionId, lane?: Lane) => Session
+  readonly #memoryLane: Lane
   readonly #ids: IdSource
   readonly #deadlines: DeadlineQueue
   readonly #core: CoreOptions
@@ -72,24 +84,28 @@ export class Runtime implements AsyncDisposable {
   readonly #imports = new Set<SessionId>()
   /** Deletions under way. */
   readonly #deletions = new Map<Session, Promise<void>>()
+  #attemptsInMemory: Session | undefined
   #closing: Promise<void> | undefined
 
   private constructor(
     lane: Lane,
+    memoryLane: Lane,
     histories: ReadonlyMap<SessionId, OperationsHistory>,
+    authority: TaskAuthority,
     ids: IdSource,
     core: CoreOptions,
-    tracer: Tracer | undefined,
+    { tracer, tasks, random = Math.random }: RuntimeOptions,
   ) {
     this.#lane = lane
+    this.#memoryLane = memoryLane
     this.#ids = ids
     this.#core = core
     this.#deadlines = new DeadlineQueue(core.clock)
-    this.#makeSession = (history, id) =>
+    this.#makeSession = (history, id, itsLane = lane) =>
       new Session({
         id,
         history,
-        lane,
+        lane: itsLane,
         ids,
         clock: core.clock,
         deadlines: this.#deadlines,
@@ -102,10 +118,21 @@ export class Runtime implements AsyncDisposable {
       if (history.isOpened) this.#sessions.set(id, this.#makeSession(history, id))
       else lane.detach(history)
     }
+    this.tasks = new Tasks({
+      authority,
+      ids,
+      random,
+      clock: core.clock,
+      deadlines: this.#deadlines,
+      logger: core.logger ?? silentLogger,
+      runner: createSessionRunner(() => this.#attempts()),
+      ...(core.inspect !== undefined && { inspect: core.inspect }),
+      ...(tasks !== undefined && { dispatch: tasks }),
+    })
   }
 
   static async open(options: RuntimeOptions): Promise<Runtime> {
-    const { clock = systemClock, logger = silentLogger, inspect, dataDir, tracer, compactAfter } = options
+    const { clock = systemClock, logger = silentLogger, inspect, dataDir, compactAfter } = options
     const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
     const core: CoreOptions = { clock, logger, ...(inspect !== undefined && { inspect }) }
     if (options.store !== undefined && dataDir !== undefined) {
@@ -116,11 +143,13 @@ export class Runtime implements AsyncDisposable {
     const store =
       options.store ?? (dataDir === undefined ? undefined : createDirectoryJournal({ directory: dataDir, logger }))
     const histories = new Map<SessionId, OperationsHistory>()
+    const authority = new TaskAuthority({ logger })
     const lane = await Lane.open({
       logger,
       ...(store !== undefined && { store }),
       ...(compactAfter !== undefined && { compactAfter }),
       streamFor: (name) => {
+        if (name === TaskAuthority.streamName) return authority
         const id = sessionOfStream(name)
         if (id === undefined) return undefined
         const history = new OperationsHistory(id, core)
@@ -130,11 +159,12 @@ export class Runtime implements AsyncDisposable {
     })
     try {
       for (const history of histories.values()) history.finishRestore()
+      authority.start(lane)
+      return new Runtime(lane, await openMemoryLane(logger), histories, authority, ids, core, options)
     } catch (cause) {
       await lane.close()
       throw cause
     }
-    return new Runtime(lane, histories, ids, core, tracer)
   }
 
   /** Whether durable changes are possible; a poisoned runtime needs {@link Runtime.reopen}. */
@@ -154,11 +184,17 @@ export class Runtime implements AsyncDisposable {
     const existing = this.#sessions.get(id)
     if (existing !== undefined) return existing
     if (this.#imports.has(id)) throw sessionExists(id)
+    if (id === attemptsSessionName) return this.#attempts()
     const history = new OperationsHistory(id, this.#core)
     history.open(this.#ids.uuid() as EpochId, limits)
     this.#lane.attach(history)
     this.#lane.note(history, facts.opened(history.epochId, history.core.records))
     return this.#adopt(history, id)
+  }
+
+  /** The session of this name if there is one; unlike {@link Runtime.session} it makes none. */
+  findSession(name: string): Session | undefined {
+    return this.#sessions.get(name as SessionId)
   }
 
   /** Every session, recovered ones included. */
@@ -199,11 +235,15 @@ export class Runtime implements AsyncDisposable {
   /**
    * Ends what runs in a session and removes its history for good; the next session of this name is a new epoch.
    * When the journal refuses, the session stays, without its work and without taking new one: call again.
+   * Rejects with `session_in_use` for the session that shows attempts of tasks.
    */
   async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
     this.#checkOpen()
     const session = this.#sessions.get(checkSessionName(name))
     if (session === undefined) return
+    if (session === this.#attemptsInMemory) {
+      throw new StatewardError('session_in_use', `the runtime itself uses the session ${name}`, { id: session.id })
+    }
     const deletion = this.#deletions.get(session) ?? this.#delete(session, reason)
     this.#deletions.set(session, deletion)
     await deletion
@@ -243,11 +283,15 @@ export class Runtime implements AsyncDisposable {
     graceMs = defaultGraceMs,
     reason = 'runtime closed',
   }: CloseOptions): Promise<void> {
+    // First, because attempts are operations too.
+    const draining = this.tasks.close(policy === 'retire' ? graceMs : 0)
+    if (this.tasks.isDispatching) await draining
     const sessions = [...this.#sessions.values()]
     // Each is closed whatever becomes of the others, and the journal is released whatever becomes of them all.
     const closings = await Promise.allSettled(sessions.map((session) => session.close({ policy, graceMs, reason })))
     this.#deadlines[Symbol.dispose]()
     await this.#lane.close()
+    await this.#memoryLane.close()
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
   }
 
@@ -265,6 +309,20 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
+  /** The session of attempts: in memory, because the tasks room keeps their history already. */
+  #attempts(): Session {
+    const id = attemptsSessionName as SessionId
+    const existing = this.#sessions.get(id)
+    if (existing !== undefined) return existing
+    const history = new OperationsHistory(id, this.#core)
+    history.open(this.#ids.uuid() as EpochId, {})
+    this.#memoryLane.attach(history)
+    const session = this.#makeSession(history, id, this.#memoryLane)
+    this.#attemptsInMemory = session
+    this.#sessions.set(id, session)
+    return session
+  }
+
   #adopt(history: OperationsHistory, id: SessionId): Session {
     const session = this.#makeSession(history, id)
     this.#sessions.set(id, session)
@@ -280,6 +338,11 @@ export class Runtime implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
   }
+}
+
+/** A lane without a journal, on which nothing is to be read back. */
+function openMemoryLane(logger: Logger): Promise<Lane> {
+  return Lane.open({ logger, streamFor: () => undefined })
 }
 
 function checkGrace({ graceMs = defaultGraceMs }: CloseOptions): void {

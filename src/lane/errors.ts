@@ -23,3 +23,17 @@ export type LaneErrorCode = keyof LaneErrorData
 export class LaneError<Code extends LaneErrorCode = LaneErrorCode> extends StatewardError<Code, LaneErrorData[Code]> {
   override readonly name = 'LaneError'
 }
+
+/** True for a failure of the lane that a later try may not meet; anything else is a refusal, or the end of the lane. */
+export function isLaneFailure(cause: unknown): boolean {
+  return (
+    StatewardError.is(cause, 'lane_not_appended') ||
+    StatewardError.is(cause, 'lane_durability_unknown') ||
+    StatewardError.is(cause, 'lane_poisoned')
+  )
+}
+
+/** True when no try will help: the change is larger than one append of the journal may be. */
+export function isTooLargeForJournal(cause: unknown): boolean {
+  return StatewardError.is(cause) && StatewardError.is(cause.cause, 'journal_record_too_large')
+}

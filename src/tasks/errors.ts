@@ -1,5 +1,6 @@
 import { StatewardError } from '../base/errors.js'
 import { constructionMessages, type ConstructionErrorData } from './errors/construction.js'
+import { dispatchMessages, type DispatchErrorData } from './errors/dispatch.js'
 import { refusalMessages, type RefusalData } from './errors/refusals.js'
 import { replayMessages, type ReplayErrorData } from './errors/replay.js'
 import { snapshotMessages, type SnapshotErrorData } from './errors/snapshot.js'
@@ -21,6 +22,7 @@ const usageMessages: { readonly [Code in keyof UsageErrorData]: () => string } =
 export interface TaskErrorData
   extends ConstructionErrorData,
     RefusalData,
+    DispatchErrorData,
     ReplayErrorData,
     SnapshotErrorData,
     UsageErrorData {}
@@ -34,6 +36,7 @@ export type RefusalCode = keyof RefusalData
 const messages: { readonly [Code in TaskErrorCode]: (data: TaskErrorData[Code]) => string } = {
   ...constructionMessages,
   ...refusalMessages,
+  ...dispatchMessages,
   ...replayMessages,
   ...snapshotMessages,
   ...usageMessages,

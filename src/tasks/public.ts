@@ -83,3 +83,24 @@ export {
   type TaskSpecInput,
 } from './task-spec.js'
 export type { DependencyGate, Engine, Task, TaskProgress, TaskProjection, TaskView } from './view.js'
+export { defaultBackoff, type Backoff } from './dispatch/backoff.js'
+export type { GraphNode, TaskGraph } from './dispatch/graph.js'
+export {
+  AttemptAborted,
+  isSuspension,
+  suspend,
+  TerminalFailure,
+  type AbortCause,
+  type BudgetAccess,
+  type ChildView,
+  type Handler,
+  type HandlerContext,
+  type HandlerOptions,
+  type Spending,
+  type Suspension,
+} from './dispatch/handler.js'
+export type { DispatchOptions } from './dispatch/options.js'
+export type { SubmitInput } from './dispatch/submission.js'
+export type { RunOutcome, TaskOutcome } from './outcome.js'
+export { canRun, checkPermission } from './permissions.js'
+export { Tasks, type CancelAnswer, type TasksOptions } from './tasks.js'

@@ -1,7 +1,7 @@
 import { failedCondition, moveFrom, type RunConfiguration } from '../../machines/run-moves.js'
 import type { RunCondition, RunContext, RunMove } from '../../machines/run.js'
 import type { AttemptOutcome, AttemptRecord } from './attempt.js'
-import type { Run, RunState } from './run.js'
+import type { Run, RunHistoryEntry, RunLease, RunState } from './run.js'
 import type { Timestamp } from './scalars.js'
 
 /** What the log says about a move beside the move itself. */
@@ -39,8 +39,28 @@ export function refusedBy(run: Run, move: RunMove): 'states' | RunCondition | un
 export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined {
   const next = moveFrom(configurationOf(run), move.type)
   if (next === undefined || failedCondition(contextOf(run, move), move) !== undefined) return undefined
-  const moved = next.lifecycle === run.state ? run : withState(run, next.lifecycle, facts)
-  return withLease(withAttempt(moved, next, move, facts), next, move, facts)
+  const { id, taskId, attemptCount, createdAt, scheduledAt, effectivePriority, lastStateChangeAt, history } = run
+  const isMoved = next.lifecycle !== run.state
+  // Made in one piece: a copy per changed part would be the dearest step of a command.
+  const after: { -readonly [Field in keyof Run]: Run[Field] } = {
+    id,
+    taskId,
+    state: next.lifecycle,
+    attemptCount: move.type === 'start_attempt' ? attemptCount + 1 : attemptCount,
+    createdAt,
+    scheduledAt,
+    effectivePriority,
+    lastStateChangeAt: isMoved ? facts.timestamp : lastStateChangeAt,
+    history: isMoved ? [...history, entryOf(run, next.lifecycle, facts)] : history,
+    attempts: attemptsAfter(run, move, facts),
+  }
+  const currentAttemptId = move.type === 'start_attempt' ? move.attemptId : run.currentAttemptId
+  const lease = leaseAfter(run, move, facts)
+  const retryAt = isMoved ? facts.retryAt : run.retryAt
+  if (next.attempt === 'active' && currentAttemptId !== undefined) after.currentAttemptId = currentAttemptId
+  if (next.lease === 'held' && lease !== undefined) after.lease = lease
+  if (retryAt !== undefined) after.retryAt = retryAt
+  return after
 }
 
 function contextOf(run: Run, move: RunMove): RunContext {
@@ -52,44 +72,20 @@ function contextOf(run: Run, move: RunMove): RunContext {
   }
 }
 
-function withState(run: Run, to: RunState, { timestamp, reason, retryAt }: MoveFacts): Run {
-  const { retryAt: _, ...rest } = run
-  const entry = { from: run.state, to, timestamp, ...(reason !== undefined && { reason }) }
-  return {
-    ...rest,
-    state: to,
-    lastStateChangeAt: timestamp,
-    history: [...run.history, entry],
-    ...(retryAt !== undefined && { retryAt }),
-  }
+function entryOf(run: Run, to: RunState, { timestamp, reason }: MoveFacts): RunHistoryEntry {
+  return { from: run.state, to, timestamp, ...(reason !== undefined && { reason }) }
 }
 
-function withAttempt(run: Run, next: RunConfiguration, move: RunMove, { timestamp, outcome }: MoveFacts): Run {
-  if (move.type === 'start_attempt') {
-    return {
-      ...run,
-      currentAttemptId: move.attemptId,
-      attemptCount: run.attemptCount + 1,
-      attempts: [...run.attempts, { attemptId: move.attemptId, startedAt: timestamp }],
-    }
-  }
-  if (next.attempt === 'active' || run.currentAttemptId === undefined) return run
-  const { currentAttemptId: _, ...idle } = run
-  if (move.type !== 'finish_attempt') return idle
-  const open = run.attempts.at(-1) as AttemptRecord
-  const finished = { ...open, finishedAt: timestamp, ...(outcome !== undefined && { outcome }) }
-  return { ...idle, attempts: run.attempts.with(-1, finished) }
+/** An attempt that is dropped by cancelation stays unfinished. */
+function attemptsAfter({ attempts }: Run, move: RunMove, { timestamp, outcome }: MoveFacts): readonly AttemptRecord[] {
+  if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAt: timestamp }]
+  if (move.type !== 'finish_attempt') return attempts
+  const open = attempts.at(-1) as AttemptRecord
+  return attempts.with(-1, { ...open, finishedAt: timestamp, ...(outcome !== undefined && { outcome }) })
 }
 
-function withLease(run: Run, next: RunConfiguration, move: RunMove, { timestamp }: MoveFacts): Run {
-  if (move.type === 'acquire_lease') {
-    return { ...run, lease: { ...move.lease, acquiredAt: timestamp, updatedAt: timestamp } }
-  }
-  if (run.lease === undefined) return run
-  if (move.type === 'extend_lease') {
-    return { ...run, lease: { ...run.lease, expiry: move.expiry, updatedAt: timestamp } }
-  }
-  if (next.lease === 'held') return run
-  const { lease: _, ...free } = run
-  return free
+function leaseAfter({ lease }: Run, move: RunMove, { timestamp }: MoveFacts): RunLease | undefined {
+  if (move.type === 'acquire_lease') return { ...move.lease, acquiredAt: timestamp, updatedAt: timestamp }
+  if (move.type !== 'extend_lease') return lease
+  return lease && { ...lease, expiry: move.expiry, updatedAt: timestamp }
 }

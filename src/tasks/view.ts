@@ -23,6 +23,8 @@ export interface TaskProgress {
   /** Runs in a state that can still change. */
   readonly open: number
   readonly completed: number
+  /** Latest time a run was created for; only for cron tasks, whose next run comes after it. */
+  readonly lastScheduledAt?: Timestamp
 }
 
 /** Whether runs are promoted and dispatched. */

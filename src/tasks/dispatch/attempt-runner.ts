@@ -1,5 +1,5 @@
 import type { TaskSpec } from '../task-spec.js'
-import type { AttemptIdentity } from './running-attempt.js'
+import type { AttemptIdentity } from './attempt.js'
 
 /** What is said of an attempt to whoever shows it. */
 export interface AttemptDescription extends AttemptIdentity {

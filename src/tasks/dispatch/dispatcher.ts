@@ -1,32 +1,33 @@
-import { createActor } from 'xstate'
+import { createActor, waitFor, type Observer, type InspectionEvent } from 'xstate'
+import { dispatcherMachine } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
-import { messageOf, StatewardError } from '../../base/errors.js'
+import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
-import { createDeferred, silence } from '../../base/promises.js'
-import { dispatcherMachine } from '../../../machines/dispatcher.js'
-import { isRefusal } from '../errors.js'
+import { isRefusal, TaskError } from '../errors.js'
+import { budgetDimension, checkAmount } from '../budget.js'
 import type { TaskEvent } from '../events.js'
-import type { ActorId, AttemptId, RunId } from '../ids.js'
-import type { TaskMutations } from '../mutations.js'
-import { heartbeatTimeout } from '../actor.js'
+import type { RunId } from '../ids.js'
+import type { CommitListener, TaskMutations } from '../mutations.js'
 import type { Run } from '../run.js'
+import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
+import { ActorWatch } from './actor-watch.js'
+import { recoverRun } from './attempt-batches.js'
+import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
 import type { AttemptRunner } from './attempt-runner.js'
 import { retryDelay, type Random } from './backoff.js'
-import { finishAttempt, moveAll, recoverRun, startAttempt } from './batches.js'
 import { FollowUps } from './follow-ups.js'
-import { createHandlerContext } from './handler-context.js'
-import type { Handler } from './handler.js'
-import { ConcurrencyKeyGate } from './key-gate.js'
+import type { Handler, HandlerOptions } from './handler.js'
 import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
-import { createSecondsClock, RunningAttempt, type AttemptReport } from './running-attempt.js'
-import { fireForRun } from './system-events.js'
+import { Promotion } from './promotion.js'
+import { createSecondsClock } from './seconds-clock.js'
+import { Selection } from './selection.js'
 
 /** What a dispatcher is built on. */
 export interface DispatcherOptions {
-  readonly mutations: TaskMutations & { onCommit(listener: (events: readonly TaskEvent[]) => void): Disposable }
+  readonly mutations: TaskMutations & { onCommit(listener: CommitListener): Disposable }
   readonly projection: TaskProjection
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
@@ -34,13 +35,14 @@ export interface DispatcherOptions {
   readonly random: Random
   readonly runner: AttemptRunner
   readonly logger: Logger
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
   readonly options?: DispatchOptions
 }
 
-/** Runs promoted in one batch, so that a long downtime does not make one giant record. */
-const promotionChunk = 256
 /** Milliseconds before what the journal refused is tried again. */
-const retryAfterFailure = 1000
+const retryDelayMs = 1000
+/** The longest time to the next look at the wall clock, which may have been set forward meanwhile. */
+const longestSleepMs = 60_000
 
 /**
  * Starts what must run, when it may, and records how it ended.
@@ -49,108 +51,146 @@ const retryAfterFailure = 1000
  * deadline, the next thing that is due; nothing is polled and no list of runs is scanned.
  */
 export class Dispatcher {
-  readonly now: () => number
+  readonly now: () => Timestamp
   readonly #use: DispatcherOptions
   readonly #options: ResolvedDispatchOptions
-  readonly #actor = createActor(dispatcherMachine)
-  readonly #handlers = new Map<string, Handler>()
+  readonly #actor: ReturnType<typeof createActor<typeof dispatcherMachine>>
+  readonly #handlers = new Map<string, RegisteredHandler>()
   readonly #followUps: FollowUps
-  readonly #attempts = new Map<RunId, RunningAttempt>()
-  /** Runs with a batch of ours under way; the projection does not show it yet. */
-  readonly #claimed = new Set<RunId>()
-  readonly #actorDeadlines = new Map<ActorId, Deadline>()
-  #keys: ConcurrencyKeyGate
+  readonly #promotion: Promotion
+  readonly #pool: AttemptPool
+  readonly #actors: ActorWatch
+  readonly #recovering = new Set<RunId>()
+  #selection: Selection | undefined
   #commits: Disposable | undefined
   #wake: Deadline | undefined
+  #wakeAt: number | undefined
   #isPumpScheduled = false
-  #isPaying = false
-  #drained = createDeferred<void>()
+  #isHoldingOff = false
 
   constructor(use: DispatcherOptions) {
+    const { mutations, projection, clock, deadlines, ids, logger, inspect } = use
     this.#use = use
     this.#options = resolveDispatchOptions(use.options)
-    this.now = createSecondsClock(use.clock)
-    const { mutations, projection, ids } = use
-    this.#followUps = new FollowUps({ mutations, projection, ids, now: this.now })
-    this.#keys = new ConcurrencyKeyGate(projection)
+    this.#actor = createActor(dispatcherMachine, inspect === undefined ? {} : { inspect })
+    const now = createSecondsClock(clock)
+    this.now = now
+    const onDelay = (): void => this.#holdOff()
+    this.#followUps = new FollowUps({ mutations, projection, ids, now, logger, onDelay })
+    this.#promotion = new Promotion({
+      mutations,
+      projection,
+      now,
+      onFailure: (failure) => this.#onFailure(failure),
+      onSettled: () => this.#schedulePump(),
+    })
+    this.#pool = new AttemptPool({
+      ...use,
+      options: this.#options,
+      now,
+      delayOf: this.#delayOf,
+      onEnded: (runId) => this.#onEnded(runId),
+    })
+    this.#actors = new ActorWatch({
+      projection,
+      clock,
+      deadlines,
+      now,
+      onSilent: (actorId) => {
+        void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, timestamp: now() }))
+      },
+    })
     this.#actor.start()
   }
 
-  /** Attempts at work. */
-  get runningCount(): number {
-    return this.#attempts.size
+  /** Attempts being started, at work or being finished. */
+  get attemptCount(): number {
+    return this.#pool.size
   }
 
-  /** Registers the handler of a kind; runs of that kind that were waiting for it start. Replaces an earlier one. */
-  handle(kind: string, handler: Handler): void {
-    this.#handlers.set(kind, handler)
+  /**
+   * Registers the handler of a kind until the handle is disposed; runs of that kind that were waiting for it start.
+   * Raises `handler_exists`, and `invalid_budget_dimension` for an amount to reserve.
+   */
+  handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
+    if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
+    for (const [name, amount] of Object.entries(options.reserve ?? {})) checkAmount(budgetDimension(name), amount)
+    this.#handlers.set(kind, { handler, options })
+    this.#selection?.unblock(`kind:${kind}`)
     this.#schedulePump()
+    return { [Symbol.dispose]: () => void this.#handlers.delete(kind) }
   }
 
-  /** Takes back what an earlier process held, then dispatches until drained. */
+  /**
+   * Takes back what an earlier process held, then dispatches until drained. The directory has one owner: whoever held
+   * a lease under our name is gone. Leases of others are taken back when they expire.
+   */
   async start(): Promise<void> {
     const { mutations, projection } = this.#use
     this.#actor.send({ type: 'start' })
     this.#commits = mutations.onCommit((events) => this.#observe(events))
-    this.#followUps.recover()
-    for (const { actorId } of projection.actors()) this.#watchActor(actorId)
-    // The directory has one owner: whoever held a lease under our name in an earlier life is gone.
+    this.#actors.start()
+    this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#options.owner)
-    await Promise.all(abandoned.map((run) => this.#recover(run)))
-    this.#actor.send({ type: 'recovered' })
+    await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#settle(this.#followUps.recover())])
+    this.#selection = new Selection({ projection, handlers: this.#handlers, capabilities: this.#options.capabilities })
+    this.#actor.send({ type: 'recovered', paused: projection.engine.paused })
     this.#schedulePump()
   }
 
   /** Starts nothing any more and waits for running attempts; after `graceMs` they are told to stop and are put aside. */
   async drain(graceMs: number): Promise<void> {
-    this.#actor.send({ type: 'drain' })
-    const grace = this.#use.deadlines.after(graceMs, () => {
-      for (const attempt of this.#attempts.values()) attempt.stop('shutdown')
-    })
-    this.#checkDrained()
-    await this.#drained.promise
+    const grace = this.#use.deadlines.after(graceMs, () => this.#pool.shutDown())
+    this.#actor.send({ type: 'drain', attempts: this.#pool.size })
+    await waitFor(this.#actor, ({ status }) => status === 'done')
     grace[Symbol.dispose]()
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
-    for (const deadline of this.#actorDeadlines.values()) deadline[Symbol.dispose]()
-    this.#actor.send({ type: 'drained' })
+    this.#actors[Symbol.dispose]()
   }
 
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
   requestSuspend(runId: RunId): boolean {
-    const attempt = this.#attempts.get(runId)
-    attempt?.stop('suspend_requested')
-    return attempt !== undefined
-  }
-
-  get #isDispatching(): boolean {
-    return this.#actor.getSnapshot().value === 'dispatching'
+    return this.#pool.stop(runId, 'suspend_requested')
   }
 
   #observe(events: readonly TaskEvent[]): void {
     const { projection } = this.#use
     for (const event of events) {
       this.#followUps.observe(event)
-      if ('runId' in event && event.runId !== undefined) this.#onRunChanged(event.runId)
-      if (event.type === 'actor_registered' || event.type === 'actor_heartbeat') this.#watchActor(event.actorId)
-      if (event.type === 'actor_deregistered') this.#unwatchActor(event.actorId)
-      if (event.type !== 'budget_consumed' && event.type !== 'budget_settled') continue
-      for (const attempt of this.#attempts.values()) {
-        if (projection.isBudgetExhausted(attempt.identity.taskId)) attempt.stop('budget_exhausted')
+      this.#actors.observe(event)
+      this.#promotion.observe(event)
+      this.#selection?.observe(event)
+      switch (event.type) {
+        case 'engine_paused':
+          this.#actor.send({ type: 'pause' })
+          break
+        case 'engine_resumed':
+          this.#actor.send({ type: 'resume' })
+          break
+        case 'budget_consumed':
+        case 'budget_settled':
+          this.#pool.stopExhausted()
+          break
+        default: {
+          const run = 'runId' in event && event.runId !== undefined ? projection.run(event.runId) : undefined
+          if (run !== undefined) this.#onRunChanged(run)
+        }
       }
     }
     this.#schedulePump()
   }
 
-  #onRunChanged(runId: RunId): void {
+  #onRunChanged(run: Run): void {
+    this.#pool.onRunChanged(run)
+    if (!this.#pool.has(run.id)) this.#selection?.onRunChanged(run)
+  }
+
+  #onEnded(runId: RunId): void {
     const run = this.#use.projection.run(runId)
-    if (run === undefined) return
-    this.#keys.update(run)
-    const attempt = this.#attempts.get(runId)
-    if (attempt === undefined || attempt.isFinishing) return
-    if (run.state === 'running' && run.lease?.fencingToken === attempt.identity.fencingToken) return
-    attempt.stop(run.state === 'canceled' ? 'canceled' : 'superseded')
-    this.#dropAttempt(attempt)
+    if (run !== undefined) this.#selection?.onRunChanged(run)
+    this.#actor.send({ type: 'attempt_ended', attempts: this.#pool.size })
+    this.#schedulePump()
   }
 
   #schedulePump(): void {
@@ -163,278 +203,93 @@ export class Dispatcher {
   }
 
   #pump(): void {
-    if (!this.#isDispatching) return
-    const { projection } = this.#use
-    this.#payFollowUps()
-    for (const run of [...projection.expiredLeases(this.now())]) {
-      if (!this.#attempts.has(run.id)) void this.#recover(run)
+    const { value: state, status } = this.#actor.getSnapshot()
+    if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
+    this.#followUps.pay()
+    if (state === 'draining') return
+    const expired = Array.from(this.#use.projection.expiredLeases(this.now()))
+    for (const run of expired) {
+      if (!this.#pool.has(run.id)) void this.#recover(run)
     }
-    if (!projection.engine.paused) {
-      this.#promote(projection.dueScheduled(this.now()), 'scheduled')
-      this.#promote(projection.dueRetries(this.now()), 'retry_wait')
-      this.#releaseTriggered()
+    if (state === 'running') {
+      this.#promotion.run()
       this.#startReady()
     }
-    this.#armWake()
-  }
-
-  #payFollowUps(): void {
-    if (this.#isPaying) return
-    this.#isPaying = true
-    this.#attemptTo('follow-ups', this.#followUps.pay()).finally(() => {
-      this.#isPaying = false
-    })
-  }
-
-  #promote(due: Iterable<Run>, from: 'scheduled' | 'retry_wait'): void {
-    const runIds = this.#claim(due)
-    for (let index = 0; index < runIds.length; index += promotionChunk) {
-      const chunk = runIds.slice(index, index + promotionChunk)
-      this.#submit(chunk, () =>
-        this.#use.mutations.transact((batch) => moveAll(batch, chunk, from, 'ready', this.now())),
-      )
-    }
-  }
-
-  /** One trigger releases the earliest run that its dependencies let go, whatever time it was scheduled for (ruling D-16). */
-  #releaseTriggered(): void {
-    const { projection, mutations } = this.#use
-    for (const { subscriptionId, taskId } of [...projection.triggeredSubscriptions()]) {
-      if (projection.dependencyGate(taskId) !== 'open') continue
-      const waiting = projection
-        .runsOf(taskId)
-        .filter(({ id, state }) => state === 'scheduled' && !this.#claimed.has(id))
-      const [earliest] = waiting.toSorted((one, other) => one.scheduledAt - other.scheduledAt)
-      if (earliest === undefined) continue
-      const runIds = this.#claim([earliest])
-      this.#submit(runIds, () =>
-        mutations.transact((batch) => {
-          if ((batch.view.subscription(subscriptionId)?.pendingTriggers ?? 0) === 0) return
-          moveAll(batch, runIds, 'scheduled', 'ready', this.now())
-          batch.submit({ type: 'subscription_consume', subscriptionId, runId: earliest.id, timestamp: this.now() })
-        }),
-      )
-    }
+    this.#armWake(state === 'running')
   }
 
   #startReady(): void {
-    let free = this.#options.concurrency - this.#attempts.size - this.#startingCount
-    if (free <= 0) return
-    const chosen: Run[] = []
-    for (const run of this.#use.projection.ready()) {
-      if (!this.#mayStart(run)) continue
-      chosen.push(run)
-      free -= 1
-      if (free === 0) break
+    while (this.#pool.size < this.#options.concurrency) {
+      const chosen = this.#selection?.takeNext()
+      if (chosen === undefined) return
+      void this.#start(chosen.run, chosen.registered)
     }
-    for (const run of chosen) void this.#start(run)
   }
 
-  #startingCount = 0
-
-  #mayStart(run: Run): boolean {
-    const { projection } = this.#use
-    if (this.#claimed.has(run.id) || run.lease !== undefined) return false
-    const task = projection.task(run.taskId)
-    if (task === undefined || task.canceledAt !== undefined || !this.#handlers.has(task.spec.kind)) return false
-    const required = task.spec.constraints.requiredCapabilities ?? []
-    if (!required.every((capability) => this.#options.capabilities.includes(capability))) return false
-    if (projection.dependencyGate(run.taskId) !== 'open' || projection.isBudgetExhausted(run.taskId)) return false
-    return this.#keys.tryAcquire(run)
-  }
-
-  async #start(run: Run): Promise<void> {
-    const { mutations, ids } = this.#use
-    const { owner, leaseSecs } = this.#options
-    const [runId] = this.#claim([run])
-    if (runId === undefined) return
-    this.#startingCount += 1
-    const timestamp = this.now()
-    const claim = { owner, expiry: timestamp + leaseSecs, attemptId: ids.uuid() as AttemptId, timestamp }
-    const started = await this.#submit([runId], () => mutations.transact((batch) => startAttempt(batch, runId, claim)))
-    this.#startingCount -= 1
-    if (started === undefined) {
-      this.#keys.update(this.#use.projection.run(runId) ?? run)
-      return this.#schedulePump()
-    }
-    const attempt = new RunningAttempt(started, this.#use.deadlines)
-    this.#attempts.set(runId, attempt)
-    // Whatever happened to the run since the batch became durable counts at once.
-    this.#onRunChanged(runId)
-    if (this.#attempts.has(runId)) await this.#work(attempt)
-  }
-
-  async #work(attempt: RunningAttempt): Promise<void> {
-    const { projection, runner, mutations, ids } = this.#use
-    const { runId, taskId } = attempt.identity
-    const run = projection.run(runId)
-    const task = projection.task(taskId)
-    const handler = this.#handlers.get(task?.spec.kind ?? '')
-    if (run === undefined || task === undefined || handler === undefined) return this.#dropAttempt(attempt)
-    this.#keepLease(attempt)
-    const report = await attempt.execute(
-      () =>
-        runner.run({ ...attempt.identity, task: task.spec, signal: attempt.signal }, async ({ signal, progress }) =>
-          handler(
-            createHandlerContext({
-              attempt: attempt.identity,
-              run,
-              task: task.spec,
-              signal,
-              progress,
-              mutations,
-              projection,
-              ids,
-              now: this.now,
-            }),
-          ),
-        ),
-      task.spec.constraints.timeoutSecs,
-    )
-    if (this.#attempts.get(runId) !== attempt) return
-    attempt.isFinishing = true
-    await this.#finish(attempt, report)
-  }
-
-  /** Offers the end again until the journal takes it or somebody else holds the run: a completion is never lost. */
-  async #finish(attempt: RunningAttempt, report: AttemptReport): Promise<void> {
-    const { mutations, projection, deadlines, logger } = this.#use
-    const { runId, taskId } = attempt.identity
+  async #start(run: Run, registered: RegisteredHandler): Promise<void> {
     try {
-      await mutations.transact((batch) => {
-        const timestamp = this.now()
-        const state = finishAttempt(batch, projection, attempt.identity, report, this.#delayOf, timestamp)
-        fireForRun(batch, projection, taskId, state, timestamp)
-      })
+      await this.#pool.start(run, registered)
     } catch (failure) {
-      if (!isRefusal(failure) && !StatewardError.is(failure, 'lane_closed')) {
-        logger.warn({ runId, cause: messageOf(failure) }, 'the end of an attempt is not durable yet, trying again')
-        deadlines.after(retryAfterFailure, () => void silence(this.#finish(attempt, report)))
-        return
+      const current = this.#use.projection.run(run.id)
+      if (isRefusal(failure) && current?.state === 'ready') {
+        this.#selection?.block(current, failure.code === 'budget_exceeded' ? 'reservation' : 'refusal')
       }
-      logger.info(
-        { runId, cause: messageOf(failure) },
-        'the end of an attempt was refused: the run is no longer its own',
-      )
+      this.#onFailure(failure)
     }
-    this.#dropAttempt(attempt)
   }
 
-  #dropAttempt(attempt: RunningAttempt): void {
-    attempt.release()
-    const { runId } = attempt.identity
-    if (this.#attempts.get(runId) === attempt) this.#attempts.delete(runId)
-    const run = this.#use.projection.run(runId)
-    if (run !== undefined) this.#keys.update(run)
-    this.#checkDrained()
-    this.#schedulePump()
-  }
-
-  #keepLease(attempt: RunningAttempt): void {
-    const { owner, leaseSecs } = this.#options
-    const { runId, fencingToken } = attempt.identity
-    attempt.heartbeatAfter(Math.floor((leaseSecs * 1000 * 2) / 3), () => {
-      const timestamp = this.now()
-      const command = {
-        type: 'lease_heartbeat',
-        runId,
-        owner,
-        expiry: timestamp + leaseSecs,
-        fencingToken,
-        timestamp,
-      } as const
-      this.#attemptTo('heartbeat', this.#use.mutations.submit(command)).finally(() => {
-        if (this.#attempts.get(runId) === attempt) this.#keepLease(attempt)
-      })
-    })
-  }
-
-  async #recover(run: Run): Promise<void> {
-    const { mutations, projection } = this.#use
-    const [runId] = this.#claim([run])
-    if (runId === undefined) return
-    await this.#submit([runId], () =>
-      mutations.transact((batch) => {
-        const timestamp = this.now()
-        recoverRun(batch, projection, runId, this.#delayOf, timestamp)
-        const state = batch.view.run(runId)?.state
-        if (state === 'failed') fireForRun(batch, projection, run.taskId, state, timestamp)
-      }),
-    )
+  async #recover({ id: runId }: Run): Promise<void> {
+    if (this.#recovering.has(runId)) return
+    this.#recovering.add(runId)
+    const { mutations, projection, ids } = this.#use
+    const options = { projection, ids, delayOf: this.#delayOf, timestamp: this.now() }
+    await this.#settle(mutations.transact((batch) => recoverRun(batch, runId, options)))
+    this.#recovering.delete(runId)
   }
 
   readonly #delayOf = (attempt: number): number => retryDelay(this.#options.backoff, attempt, this.#use.random)
 
-  #claim(runs: Iterable<Run>): RunId[] {
-    const claimed: RunId[] = []
-    for (const { id } of runs) {
-      if (this.#claimed.has(id)) continue
-      this.#claimed.add(id)
-      claimed.push(id)
-    }
-    return claimed
-  }
-
-  async #submit<Result>(runIds: readonly RunId[], submit: () => Promise<Result>): Promise<Result | undefined> {
-    const result = await this.#attemptTo('dispatch', submit())
-    for (const runId of runIds) this.#claimed.delete(runId)
-    this.#schedulePump()
-    return result
-  }
-
-  /** A lost race is nothing to worry about; what the journal refused is tried again with the next wake-up. */
-  async #attemptTo<Result>(what: string, change: Promise<Result>): Promise<Result | undefined> {
+  async #settle(change: Promise<unknown>): Promise<void> {
     try {
-      return await change
+      await change
     } catch (failure) {
-      const { logger, deadlines } = this.#use
-      if (isRefusal(failure)) {
-        logger.debug({ what, cause: messageOf(failure) }, 'a race was lost')
-      } else if (this.#isDispatching) {
-        logger.warn({ what, cause: messageOf(failure) }, 'a change is not durable, trying again')
-        deadlines.after(retryAfterFailure, () => this.#schedulePump())
-      }
-      return undefined
+      this.#onFailure(failure)
     }
   }
 
-  #armWake(): void {
-    const { projection, deadlines, clock } = this.#use
-    this.#wake?.[Symbol.dispose]()
-    this.#wake = undefined
-    const isPaused = projection.engine.paused
-    const times = [
-      isPaused ? undefined : projection.nextScheduledAt(),
-      isPaused ? undefined : projection.nextRetryAt(),
-      projection.nextLeaseExpiry(),
-    ].filter((time) => time !== undefined && time > this.now()) as number[]
-    if (times.length === 0) return
-    const delay = Math.min(...times) * 1000 - clock.wallNow()
-    this.#wake = deadlines.after(Math.max(0, delay), () => this.#schedulePump())
+  /** A lost race is nothing to worry about; what the journal refused is tried again a little later. */
+  #onFailure(failure: unknown): void {
+    const { logger } = this.#use
+    const cause = messageOf(failure)
+    if (isRefusal(failure)) return logger.debug({ cause }, 'a change came too late')
+    logger.warn({ cause }, 'a change is not durable, trying again')
+    this.#holdOff()
   }
 
-  #watchActor(actorId: ActorId): void {
-    this.#unwatchActor(actorId)
-    const { projection, deadlines, clock, mutations } = this.#use
-    const actor = projection.actor(actorId)
-    if (actor === undefined || !projection.isActorActive(actorId)) return
-    const seenAt = actor.lastHeartbeatAt ?? actor.registeredAt
-    const deadAt = seenAt + heartbeatTimeout({ intervalSecs: actor.heartbeatIntervalSecs, timeoutMultiplier: 3 })
-    const deadline = deadlines.after(Math.max(0, deadAt * 1000 - clock.wallNow()), () => {
-      void this.#attemptTo(
-        'actor timeout',
-        mutations.submit({ type: 'actor_deregister', actorId, timestamp: this.now() }),
-      )
+  /** Lets a lane that takes nothing rest for a moment instead of asking it again with every run there is. */
+  #holdOff(): void {
+    if (this.#isHoldingOff) return
+    this.#isHoldingOff = true
+    this.#use.deadlines.after(retryDelayMs, () => {
+      this.#isHoldingOff = false
+      this.#schedulePump()
     })
-    this.#actorDeadlines.set(actorId, deadline)
   }
 
-  #unwatchActor(actorId: ActorId): void {
-    this.#actorDeadlines.get(actorId)?.[Symbol.dispose]()
-    this.#actorDeadlines.delete(actorId)
-  }
-
-  #checkDrained(): void {
-    if (this.#actor.getSnapshot().value === 'draining' && this.#attempts.size === 0) this.#drained.resolve()
+  #armWake(isPromoting: boolean): void {
+    const { projection, deadlines, clock } = this.#use
+    const now = this.now()
+    const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
+    const times = [promotionAt, projection.nextLeaseExpiry()].filter((time) => time !== undefined && time > now)
+    const wakeAt = times.length === 0 ? undefined : Math.min(...(times as number[]))
+    if (wakeAt === this.#wakeAt) return
+    this.#wake?.[Symbol.dispose]()
+    this.#wakeAt = wakeAt
+    if (wakeAt === undefined) return
+    const delay = Math.min(Math.max(0, wakeAt * 1000 - clock.wallNow()), longestSleepMs)
+    this.#wake = deadlines.after(delay, () => {
+      this.#wakeAt = undefined
+      this.#schedulePump()
+    })
   }
 }

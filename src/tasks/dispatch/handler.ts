@@ -54,17 +54,37 @@ export interface ChildView {
 export interface BudgetAccess {
   /**
    * Sets an amount aside before a call. Rejects with `budget_exceeded` when a ledger of the task or of an ancestor
-   * has not that much left. A task without a ledger of this dimension is not limited.
+   * has not that much left; a handler that lets this pass is suspended until the budget is replenished. A task without
+   * a ledger of this dimension is not limited.
    */
   readonly reserve: (dimension: BudgetDimension | string, amount: number) => Promise<Spending>
+  /**
+   * Says what the attempt has used; adds up, and becomes durable together with the end of the attempt. Settles what
+   * was reserved for the attempt at its start; beyond that it is recorded even if it exceeds the limit.
+   */
+  readonly report: (dimension: BudgetDimension | string, amount: number) => void
+  /** What the tightest ledger has left; `undefined` without one. */
+  readonly remaining: (dimension: BudgetDimension | string) => number | undefined
 }
 
-/** An amount that was set aside. Open ones are given back when the attempt fails. */
+/**
+ * An amount that was set aside. One that is still open when the attempt ends is spent in full, unless the handler
+ * failed or suspended: then it is given back.
+ */
 export interface Spending {
-  /** Records what was really spent; the rest is given back. */
+  /** Records what was really spent, even if it is more; the rest is given back. */
   readonly settle: (amount: number) => Promise<void>
   /** Gives everything back. */
   readonly release: () => Promise<void>
+}
+
+/** How the runs of a kind are started. */
+export interface HandlerOptions {
+  /**
+   * Amounts by dimension that every attempt sets aside before it starts; it waits for the budget when they cannot be
+   * had. Settled at the end with what was reported, or in full.
+   */
+  readonly reserve?: Readonly<Record<string, number>>
 }
 
 /** Thrown by a handler with code `terminal_failure`: no further attempt can help. */

@@ -7,19 +7,32 @@ import type { TaskProjection } from '../view.js'
  * restart (spec mutation authority 7.4, D-10); afterwards kept up by what happens to runs.
  */
 export class ConcurrencyKeyGate {
-  readonly #projection: TaskProjection
+  readonly #projection: Pick<TaskProjection, 'task' | 'runsIn'>
+  readonly #onFree: (key: string) => void
   readonly #holders = new Map<string, RunId>()
 
-  constructor(projection: TaskProjection) {
+  /** `onFree` hears of every key that became free. */
+  constructor(projection: Pick<TaskProjection, 'task' | 'runsIn'>, onFree: (key: string) => void = () => {}) {
     this.#projection = projection
+    this.#onFree = onFree
     for (const state of ['leased', 'running', 'retry_wait', 'suspended', 'ready'] as const) {
       for (const run of projection.runsIn(state)) if (this.#holds(run)) this.tryAcquire(run)
     }
   }
 
+  /** The key of a run, if it has one. */
+  keyOf({ taskId }: Run): string | undefined {
+    return this.#projection.task(taskId)?.spec.constraints.concurrencyKey
+  }
+
+  /** True when nobody holds the key. */
+  isFree(key: string): boolean {
+    return !this.#holders.has(key)
+  }
+
   /** True when the run has no key, holds its key, or takes it now. */
   tryAcquire(run: Run): boolean {
-    const key = this.#keyOf(run)
+    const key = this.keyOf(run)
     if (key === undefined) return true
     const holder = this.#holders.get(key)
     if (holder === undefined) this.#holders.set(key, run.id)
@@ -28,8 +41,10 @@ export class ConcurrencyKeyGate {
 
   /** Frees the key if this run holds it; a foreign release has no effect. */
   release(run: Run): void {
-    const key = this.#keyOf(run)
-    if (key !== undefined && this.#holders.get(key) === run.id) this.#holders.delete(key)
+    const key = this.keyOf(run)
+    if (key === undefined || this.#holders.get(key) !== run.id) return
+    this.#holders.delete(key)
+    this.#onFree(key)
   }
 
   /** Frees the key unless the run, in the state it has now, still holds it. */
@@ -56,9 +71,5 @@ export class ConcurrencyKeyGate {
       case 'canceled':
         return false
     }
-  }
-
-  #keyOf({ taskId }: Run): string | undefined {
-    return this.#projection.task(taskId)?.spec.constraints.concurrencyKey
   }
 }

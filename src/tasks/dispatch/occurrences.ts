@@ -1,46 +1,59 @@
 import type { IdSource } from '../../base/ids.js'
 import { nextOccurrence } from '../cron.js'
-import type { RunId } from '../ids.js'
+import { TaskError } from '../errors.js'
+import type { RunId, TaskId } from '../ids.js'
+import type { TaskBatch } from '../mutations.js'
 import { createRun, type RunInstance } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskSpec } from '../task-spec.js'
+import type { TaskProgress } from '../view.js'
 
 /** How many runs of a cron task wait or run at a time (spec mutation authority 7.3). */
 export const cronWindow = 5
 
-/** The runs a task starts with: all of them, or for cron the first window, which includes the second of `now`. */
-export function firstRuns(spec: TaskSpec, now: Timestamp, ids: IdSource): RunInstance[] {
+/** When the runs of a task are created and due for the first time. */
+export interface Origin {
+  readonly origin: Timestamp
+  readonly createdAt: Timestamp
+}
+
+/**
+ * The runs a task starts with: all of them, or for cron the first window, which includes the second of the origin.
+ * Raises `arithmetic_overflow` instead of deriving only some (spec mutation authority 7.3).
+ */
+export function firstRuns(spec: TaskSpec, { origin, createdAt }: Origin, ids: IdSource): RunInstance[] {
   const { runPolicy } = spec
   switch (runPolicy.type) {
     case 'once':
-      return [runAt(spec, now, now, ids)]
-    case 'repeat':
-      return Array.from({ length: runPolicy.count }, (_, index) =>
-        runAt(spec, safeSum(now, index * runPolicy.intervalSecs), now, ids),
-      )
+      return [runAt(spec, origin, createdAt, ids)]
+    case 'repeat': {
+      const { count, intervalSecs } = runPolicy
+      const last = origin + (count - 1) * intervalSecs
+      if (!Number.isSafeInteger(last)) {
+        throw new TaskError('arithmetic_overflow', { policy: 'repeat', operation: 'origin + index * interval' })
+      }
+      return Array.from({ length: count }, (_, index) => runAt(spec, origin + index * intervalSecs, createdAt, ids))
+    }
     case 'cron':
-      return cronRuns(spec, { after: now - 1, created: 0, open: 0 }, now, ids)
+      return cronRuns(spec, { runs: 0, open: 0, completed: 0, lastScheduledAt: origin - 1 }, createdAt, ids)
   }
 }
 
-/** How far the runs of a cron task have been derived. */
-export interface CronProgress {
-  /** The latest time a run was scheduled for. */
-  readonly after: Timestamp
-  /** Runs ever created. */
-  readonly created: number
-  /** Runs that have not ended. */
-  readonly open: number
+/** Derives the runs that a cron task is short of; nothing for other tasks and canceled ones. */
+export function fillCronWindow(batch: TaskBatch, taskId: TaskId, now: Timestamp, ids: IdSource): void {
+  const task = batch.view.task(taskId)
+  if (task === undefined || task.spec.runPolicy.type !== 'cron' || task.canceledAt !== undefined) return
+  const progress = { lastScheduledAt: now - 1, ...task.progress }
+  for (const runInstance of cronRuns(task.spec, progress, now, ids)) batch.submit({ type: 'run_create', runInstance })
 }
 
-/** The runs that fill the window of a cron task again. */
-export function cronRuns(spec: TaskSpec, progress: CronProgress, now: Timestamp, ids: IdSource): RunInstance[] {
+function cronRuns(spec: TaskSpec, progress: TaskProgress, now: Timestamp, ids: IdSource): RunInstance[] {
   const { runPolicy } = spec
   if (runPolicy.type !== 'cron') return []
-  const left = (runPolicy.maxOccurrences ?? Number.POSITIVE_INFINITY) - progress.created
+  const left = (runPolicy.maxOccurrences ?? Number.POSITIVE_INFINITY) - progress.runs
   const wanted = Math.min(cronWindow - progress.open, left)
   const runs: RunInstance[] = []
-  for (let after = progress.after; runs.length < wanted; ) {
+  for (let after = progress.lastScheduledAt ?? now - 1; runs.length < wanted; ) {
     const next = nextOccurrence(runPolicy.expression, after)
     if (next === undefined) break
     runs.push(runAt(spec, next, now, ids))
@@ -52,11 +65,4 @@ export function cronRuns(spec: TaskSpec, progress: CronProgress, now: Timestamp,
 function runAt(spec: TaskSpec, scheduledAt: Timestamp, createdAt: Timestamp, ids: IdSource): RunInstance {
   const { priority } = spec.metadata
   return createRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAt, scheduledAt, priority })
-}
-
-/** Raises `RangeError` instead of losing whole seconds: all runs are derived, or none. */
-function safeSum(origin: Timestamp, offset: number): Timestamp {
-  const sum = origin + offset
-  if (!Number.isSafeInteger(sum)) throw new RangeError(`occurrence beyond the last countable second: ${sum}`)
-  return sum
 }

@@ -1,33 +1,14 @@
-import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
-import { messageOf, StatewardError } from '../../base/errors.js'
+import { messageOf, StatewardError, unreachable } from '../../base/errors.js'
 import { createDeferred } from '../../base/promises.js'
 import { failed, succeeded, suspended, timedOut, type AttemptOutcome } from '../attempt.js'
-import type { AttemptId, RunId, TaskId } from '../ids.js'
 import type { Seconds } from '../scalars.js'
+import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
 import { AttemptAborted, isSuspension, type AbortCause } from './handler.js'
 import { bytesOf } from './submission.js'
 
 /** Milliseconds that an aborted handler has to answer before the attempt ends without it (spec mutation authority 7.5). */
-const cooperationMs = 250
-
-/** Who runs what, under which lease. */
-export interface AttemptIdentity {
-  readonly runId: RunId
-  readonly taskId: TaskId
-  readonly attemptId: AttemptId
-  readonly fencingToken: number
-}
-
-/** Why a run is put aside; stands in its history. */
-export type SuspendReason = 'handler' | 'requested' | 'budget_exhausted' | 'shutdown'
-
-/** How an attempt ended, for the batch that finishes it. */
-export interface AttemptReport {
-  readonly outcome: AttemptOutcome
-  /** Comes with a suspended outcome. */
-  readonly suspendReason?: SuspendReason
-}
+export const cooperationMs = 250
 
 /**
  * One handler at work. It ends when the handler answers, or a short while after it was told to stop and
@@ -35,17 +16,18 @@ export interface AttemptReport {
  */
 export class RunningAttempt {
   readonly identity: AttemptIdentity
-  /** Set once its end is on the way to the journal. */
-  isFinishing = false
+  readonly #timeoutSecs: Seconds | undefined
   readonly #deadlines: DeadlineQueue
   readonly #abort = new AbortController()
   readonly #forced = createDeferred<never>()
   readonly #timers: Deadline[] = []
   #cause: AbortCause | undefined
+  #isForced = false
   #heartbeat: Deadline | undefined
 
-  constructor(identity: AttemptIdentity, deadlines: DeadlineQueue) {
+  constructor(identity: AttemptIdentity, timeoutSecs: Seconds | undefined, deadlines: DeadlineQueue) {
     this.identity = identity
+    this.#timeoutSecs = timeoutSecs
     this.#deadlines = deadlines
   }
 
@@ -54,16 +36,21 @@ export class RunningAttempt {
     return this.#abort.signal
   }
 
-  /** Runs the handler to an answer or a forced end; never rejects. */
-  async execute(work: () => Promise<unknown>, timeoutSecs: Seconds | undefined): Promise<AttemptReport> {
+  /** Runs the work to an answer or a forced end; never rejects. */
+  async execute(
+    run: (work: () => Promise<unknown>) => Promise<unknown>,
+    handler: () => unknown,
+  ): Promise<AttemptReport> {
+    const timeoutSecs = this.#timeoutSecs
     if (timeoutSecs !== undefined) {
       this.#timers.push(this.#deadlines.after(timeoutSecs * 1000, () => this.stop('timeout')))
     }
     try {
-      const answer = await Promise.race([work(), this.#forced.promise])
-      return this.#reportAnswer(answer, timeoutSecs)
+      const work = async (): Promise<unknown> => handler()
+      const answer = await run(() => Promise.race([work(), this.#forced.promise]))
+      return this.#report(this.#outcomeOf(answer), isSuspension(answer) ? 'handler' : undefined)
     } catch (thrown) {
-      return this.#reportFailure(thrown, timeoutSecs)
+      return this.#reportFailure(thrown)
     }
   }
 
@@ -72,7 +59,11 @@ export class RunningAttempt {
     if (this.#cause !== undefined) return
     this.#cause = cause
     const reason = new AttemptAborted(cause)
-    this.#timers.push(this.#deadlines.after(cooperationMs, () => this.#forced.reject(reason)))
+    const force = (): void => {
+      this.#isForced = true
+      this.#forced.reject(reason)
+    }
+    this.#timers.push(this.#deadlines.after(cooperationMs, force))
     this.#abort.abort(reason)
   }
 
@@ -88,45 +79,47 @@ export class RunningAttempt {
     for (const timer of this.#timers) timer[Symbol.dispose]()
   }
 
-  #reportAnswer(answer: unknown, timeoutSecs: Seconds | undefined): AttemptReport {
-    if (isSuspension(answer)) {
-      return { outcome: suspended(bytesOf(answer.output)), suspendReason: this.#suspendReason() ?? 'handler' }
-    }
-    if (this.#cause === 'timeout' && timeoutSecs !== undefined) return { outcome: timedOut(timeoutSecs) }
-    return { outcome: succeeded(bytesOf(answer)) }
+  #outcomeOf(answer: unknown): AttemptOutcome {
+    if (isSuspension(answer)) return suspended(bytesOf(answer.output))
+    return this.#timeout() ?? succeeded(bytesOf(answer))
   }
 
-  #reportFailure(thrown: unknown, timeoutSecs: Seconds | undefined): AttemptReport {
-    if (this.#cause === 'timeout' && timeoutSecs !== undefined) return { outcome: timedOut(timeoutSecs) }
-    const suspendReason = this.#suspendReason()
-    if (suspendReason !== undefined) return { outcome: suspended(), suspendReason }
-    if (StatewardError.is(thrown, 'budget_exceeded')) return { outcome: suspended(), suspendReason: 'budget_exhausted' }
+  #reportFailure(thrown: unknown): AttemptReport {
+    const timeout = this.#timeout()
+    if (timeout !== undefined) return this.#report(timeout)
+    if (suspensionFor(this.#cause) !== undefined) return this.#report(suspended())
+    if (StatewardError.is(thrown, 'budget_exceeded')) return this.#report(suspended(), 'budget_exhausted')
     const failureClass = StatewardError.is(thrown, 'terminal_failure') ? 'terminal' : 'retryable'
-    return { outcome: failed(messageOf(thrown), failureClass) }
+    return this.#report(failed(messageOf(thrown), failureClass))
   }
 
-  #suspendReason(): SuspendReason | undefined {
-    switch (this.#cause) {
-      case 'budget_exhausted':
-        return 'budget_exhausted'
-      case 'suspend_requested':
-        return 'requested'
-      case 'shutdown':
-        return 'shutdown'
-      case 'canceled':
-      case 'superseded':
-      case 'timeout':
-      case undefined:
-        return undefined
-    }
+  #report(outcome: AttemptOutcome, reason?: SuspendReason): AttemptReport {
+    const isAnswered = !this.#isForced
+    if (outcome.result !== 'suspended') return { outcome, isAnswered }
+    return { outcome, isAnswered, suspendReason: suspensionFor(this.#cause) ?? reason ?? 'handler' }
+  }
+
+  #timeout(): AttemptOutcome | undefined {
+    const isTimeout = this.#cause === 'timeout' && this.#timeoutSecs !== undefined
+    return isTimeout ? timedOut(this.#timeoutSecs) : undefined
   }
 }
 
-/** Epoch seconds that never run backwards: commands of one authority must not predate one another. */
-export function createSecondsClock(clock: Clock): () => number {
-  let latest = 0
-  return () => {
-    latest = Math.max(latest, Math.floor(clock.wallNow() / 1000))
-    return latest
+/** The causes after which the run is to go on later. */
+function suspensionFor(cause: AbortCause | undefined): SuspendReason | undefined {
+  switch (cause) {
+    case 'budget_exhausted':
+      return 'budget_exhausted'
+    case 'suspend_requested':
+      return 'requested'
+    case 'shutdown':
+      return 'shutdown'
+    case 'canceled':
+    case 'superseded':
+    case 'timeout':
+    case undefined:
+      return undefined
+    default:
+      return unreachable(cause, 'abort cause')
   }
 }

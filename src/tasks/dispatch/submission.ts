@@ -2,38 +2,83 @@ import type { IdSource } from '../../base/ids.js'
 import { budgetDimension } from '../budget.js'
 import type { BytesInput } from '../bytes.js'
 import type { TaskConstraints } from '../constraints.js'
-import type { TaskId } from '../ids.js'
+import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import type { RunPolicy } from '../run-policy.js'
 import type { Timestamp } from '../scalars.js'
-import { createTaskSpec, type TaskMetadata } from '../task-spec.js'
+import type { EventFilter } from '../subscription.js'
+import { createTaskSpec, type TaskMetadata, type TaskSpec } from '../task-spec.js'
 import { firstRuns } from './occurrences.js'
 
 /** What must run, as a service says it. */
 export interface SubmitInput {
   /** Names the handler. */
   readonly kind: string
-  /** Minted when absent. */
+  /** Minted when absent. Submitting an id again is refused with `task_already_exists`: a way to submit once. */
   readonly id?: TaskId
   /** Bytes as they are; text as UTF-8; anything else as JSON text. */
   readonly payload?: unknown
   readonly contentType?: string
-  /** Default: once, now. */
+  /** Default: once. */
   readonly runPolicy?: RunPolicy
+  /** Epoch seconds of the first run, and where a cron or repeat policy begins. Default: now. */
+  readonly at?: Timestamp
   readonly constraints?: Partial<TaskConstraints>
   readonly metadata?: Partial<TaskMetadata>
   readonly parentTaskId?: TaskId
+  readonly tenantId?: TenantId
   /** Tasks that must have completed before this one may start. */
   readonly dependsOn?: readonly TaskId[]
   /** Limits by dimension, for this task and everything below it; money in micro-units, `cost:usd`. */
   readonly budgets?: Readonly<Record<string, number>>
+  /** Events that release the earliest run before its time; each once. */
+  readonly releasedBy?: readonly EventFilter[]
 }
 
-/** Adds a task with its runs, prerequisites and budgets to a batch: all of it becomes durable, or none. */
+/**
+ * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none.
+ * Raises the construction errors of a task spec and the refusals of its commands.
+ */
 export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
-  const { id = ids.uuid() as TaskId, kind, payload, contentType, dependsOn = [], budgets = {} } = input
-  const { runPolicy, constraints, metadata, parentTaskId } = input
-  const taskSpec = createTaskSpec({
+  const taskId = createInto(batch, input, timestamp, ids)
+  connectInto(batch, taskId, input, timestamp, ids)
+  return taskId
+}
+
+/** The first half: the task, its runs and its budgets. */
+export function createInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
+  const { at = timestamp, budgets = {} } = input
+  const taskSpec = specOf(input, ids)
+  const taskId = taskSpec.id
+  batch.submit({ type: 'task_create', taskSpec, timestamp })
+  for (const runInstance of firstRuns(taskSpec, { origin: at, createdAt: timestamp }, ids)) {
+    batch.submit({ type: 'run_create', runInstance })
+  }
+  for (const [name, limit] of Object.entries(budgets)) {
+    batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, timestamp })
+  }
+  return taskId
+}
+
+/** The second half: what it waits for and what releases it, once the other tasks of a batch are there. */
+export function connectInto(
+  batch: TaskBatch,
+  taskId: TaskId,
+  { dependsOn = [], releasedBy = [] }: SubmitInput,
+  timestamp: Timestamp,
+  ids: IdSource,
+): void {
+  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId, dependsOn, timestamp })
+  for (const filter of releasedBy) {
+    const subscriptionId = ids.uuid() as SubscriptionId
+    batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, timestamp })
+  }
+}
+
+function specOf(input: SubmitInput, ids: IdSource): TaskSpec {
+  const { id = ids.uuid() as TaskId, kind, payload, contentType } = input
+  const { runPolicy, constraints, metadata, parentTaskId, tenantId } = input
+  return createTaskSpec({
     id,
     kind,
     payload: { bytes: bytesOf(payload), ...(contentType !== undefined && { contentType }) },
@@ -41,19 +86,13 @@ export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Time
     ...(constraints !== undefined && { constraints }),
     ...(metadata !== undefined && { metadata }),
     ...(parentTaskId !== undefined && { parentTaskId }),
+    ...(tenantId !== undefined && { tenantId }),
   })
-  batch.submit({ type: 'task_create', taskSpec, timestamp })
-  for (const runInstance of firstRuns(taskSpec, timestamp, ids)) batch.submit({ type: 'run_create', runInstance })
-  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId: id, dependsOn, timestamp })
-  for (const [name, limit] of Object.entries(budgets)) {
-    batch.submit({ type: 'budget_allocate', taskId: id, dimension: budgetDimension(name), limit, timestamp })
-  }
-  return id
 }
 
-/** Bytes as they are, text as UTF-8, nothing as nothing, anything else as JSON text. */
+/** Bytes as they are, text as UTF-8, anything else as JSON text; what JSON leaves out as nothing. */
 export function bytesOf(value: unknown): BytesInput {
-  if (value === undefined) return new Uint8Array()
   if (value instanceof Uint8Array) return value
-  return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
+  const text: string | undefined = typeof value === 'string' ? value : JSON.stringify(value)
+  return Buffer.from(text ?? '')
 }

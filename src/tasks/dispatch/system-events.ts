@@ -1,5 +1,4 @@
-import { consumedPercent } from '../budget.js'
-import type { BudgetDimension } from '../budget.js'
+import { consumedPercent, type BudgetDimension } from '../budget.js'
 import type { TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import type { RunState } from '../run.js'
@@ -7,13 +6,19 @@ import type { Timestamp } from '../scalars.js'
 import { isArmed, type SystemEvent } from '../subscription.js'
 import type { TaskProjection } from '../view.js'
 
-/** Triggers the subscriptions an event fires, in the batch that caused it: a crash loses both or neither. */
-export function fire(batch: TaskBatch, projection: TaskProjection, event: SystemEvent, timestamp: Timestamp): void {
-  for (const { subscriptionId } of [...projection.subscriptionsFor(event)]) {
+/**
+ * Triggers the subscriptions an event fires, in the batch that caused it: a crash loses both or neither.
+ * Returns how many there were.
+ */
+export function fire(batch: TaskBatch, projection: TaskProjection, event: SystemEvent, timestamp: Timestamp): number {
+  let count = 0
+  for (const { subscriptionId } of projection.subscriptionsFor(event)) {
     const subscription = batch.view.subscription(subscriptionId)
     if (subscription === undefined || !isArmed(subscription)) continue
     batch.submit({ type: 'subscription_trigger', subscriptionId, timestamp })
+    count += 1
   }
+  return count
 }
 
 /** The events of a run that left `running` (spec mutation authority 7.8). */
@@ -21,15 +26,13 @@ export function fireForRun(
   batch: TaskBatch,
   projection: TaskProjection,
   taskId: TaskId,
-  newState: RunState | undefined,
+  newState: RunState,
   timestamp: Timestamp,
 ): void {
-  if (newState === undefined) return
   fire(batch, projection, { type: 'run_changed_state', taskId, newState }, timestamp)
   const progress = batch.view.task(taskId)?.progress
-  if (newState === 'completed' && progress?.open === 0) {
-    fire(batch, projection, { type: 'task_reached_terminal_success', taskId }, timestamp)
-  }
+  if (progress === undefined || progress.open > 0 || progress.completed === 0) return
+  fire(batch, projection, { type: 'task_reached_terminal_success', taskId }, timestamp)
 }
 
 /** The level of every ledger that bore a spending, as an event each (spec mutation authority 7.7). */
@@ -37,11 +40,13 @@ export function fireForSpending(
   batch: TaskBatch,
   projection: TaskProjection,
   taskId: TaskId,
-  dimension: BudgetDimension,
+  dimensions: readonly BudgetDimension[],
   timestamp: Timestamp,
 ): void {
-  for (const ledger of batch.view.ledgersFor(taskId, dimension)) {
-    const pct = consumedPercent(ledger)
-    fire(batch, projection, { type: 'budget_threshold_crossed', taskId: ledger.taskId, dimension, pct }, timestamp)
+  for (const dimension of dimensions) {
+    for (const ledger of batch.view.ledgersFor(taskId, dimension)) {
+      const pct = consumedPercent(ledger)
+      fire(batch, projection, { type: 'budget_threshold_crossed', taskId: ledger.taskId, dimension, pct }, timestamp)
+    }
   }
 }

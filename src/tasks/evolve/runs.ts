@@ -8,7 +8,7 @@ import type { RunId } from '../ids.js'
 import type { Draft } from '../projection/draft.js'
 import { isTerminalRunState, type Run } from '../run.js'
 import { moveTo, refusedBy, step, type MoveFacts } from '../run-step.js'
-import { known } from './tasks.js'
+import { known, withRun } from './tasks.js'
 
 /** Inserts a scheduled run and counts it for its task. */
 export function runCreated(draft: Draft, { runInstance, sequence }: EventOf<'run_created'>): void {
@@ -23,8 +23,7 @@ export function runCreated(draft: Draft, { runInstance, sequence }: EventOf<'run
     history: [{ to: state, timestamp: createdAt }],
     attempts: [],
   })
-  const { runs, open, completed } = task.progress
-  draft.put(draft.tables.tasks, taskId, { ...task, progress: { runs: runs + 1, open: open + 1, completed } })
+  draft.put(draft.tables.tasks, taskId, { ...task, progress: withRun(task, runInstance) })
 }
 
 /** Moves the run along one of the 17 edges. */
@@ -102,8 +101,12 @@ function advance(draft: Draft, { sequence }: OfRun, run: Run, move: RunMove, fac
   draft.put(draft.tables.runs, run.id, next)
   if (!isTerminalRunState(next.state)) return
   const task = known(draft, run.taskId, sequence)
-  const { runs, open, completed } = task.progress
-  const progress = { runs, open: open - 1, completed: completed + (next.state === 'completed' ? 1 : 0) }
+  const { open, completed } = task.progress
+  const progress = {
+    ...task.progress,
+    open: open - 1,
+    completed: completed + (next.state === 'completed' ? 1 : 0),
+  }
   draft.put(draft.tables.tasks, run.taskId, { ...task, progress })
 }
 

@@ -3,7 +3,8 @@ import type { EventOf } from '../events.js'
 import type { Draft } from '../projection/draft.js'
 import type { TaskId } from '../ids.js'
 import { shareDefaults } from '../task-spec.js'
-import type { Task } from '../view.js'
+import { isTerminalRunState, type RunInstance } from '../run.js'
+import type { Task, TaskProgress } from '../view.js'
 
 /** Inserts the task below its parent. */
 export function taskCreated(draft: Draft, { taskSpec, timestamp, sequence }: EventOf<'task_created'>): void {
@@ -38,6 +39,17 @@ export function dependencyDeclared(draft: Draft, { taskId, dependsOn }: EventOf<
   const declared = draft.view.prerequisites(taskId)
   const union = [...new Set([...declared, ...dependsOn])]
   if (union.length > declared.length) draft.put(draft.tables.prerequisites, taskId, union)
+}
+
+/** The progress of a task with one more run. */
+export function withRun({ spec, progress }: Task, { state, scheduledAt }: RunInstance): TaskProgress {
+  const { runs, open, completed, lastScheduledAt = 0 } = progress
+  return {
+    runs: runs + 1,
+    open: open + (isTerminalRunState(state) ? 0 : 1),
+    completed: completed + (state === 'completed' ? 1 : 0),
+    ...(spec.runPolicy.type === 'cron' && { lastScheduledAt: Math.max(lastScheduledAt, scheduledAt) }),
+  }
 }
 
 /** The task of an event; raises `replay_task_unknown`. */

@@ -16,7 +16,11 @@ export interface PendingWrite {
  */
 export class LayeredTable<Key, Row> {
   readonly #committed = new Map<Key, Row>()
-  readonly #pending = new Map<Key, Version<Row>>()
+  readonly #pending = new Map<Key, Pending<Row>>()
+  readonly #settle: Settle<Key, Row> = {
+    commit: (key, row) => this.#commit(key, row),
+    undo: (key, hidden) => this.#undo(key, hidden),
+  }
   #listener: RowListener<Key, Row> | undefined
 
   /** Committed rows. */
@@ -36,8 +40,8 @@ export class LayeredTable<Key, Row> {
 
   /** The row as the decisions under way would leave it. */
   latest(key: Key): Row | undefined {
-    const version = this.#pending.get(key)
-    return version === undefined ? this.#committed.get(key) : version.row
+    const pending = this.#pending.get(key)
+    return pending === undefined ? this.#committed.get(key) : pending.row
   }
 
   /** Committed rows in the order in which their keys were first committed. */
@@ -57,32 +61,72 @@ export class LayeredTable<Key, Row> {
 
   /** Stages a row, or its removal. */
   write(key: Key, row: Row | undefined): PendingWrite {
-    const version: Version<Row> = { row, under: this.#pending.get(key), isCommitted: false }
-    this.#pending.set(key, version)
-    return { commit: () => this.#commit(key, version), undo: () => this.#undo(key, version) }
+    const pending = this.#pending.get(key)
+    const write = new Write(this.#settle, key, row, pending?.row)
+    if (pending === undefined) {
+      this.#pending.set(key, { row, writes: 1 })
+    } else {
+      pending.row = row
+      pending.writes += 1
+    }
+    return write
   }
 
-  #commit(key: Key, version: Version<Row>): void {
-    const { row } = version
-    version.isCommitted = true
-    version.under = undefined
-    if (this.#pending.get(key) === version) this.#pending.delete(key)
+  #commit(key: Key, row: Row | undefined): void {
+    this.#forgetWrite(key)
     const before = this.#committed.get(key)
     if (row === undefined) this.#committed.delete(key)
     else this.#committed.set(key, row)
     this.#listener?.(key, before, row)
   }
 
-  #undo(key: Key, { under }: Version<Row>): void {
-    if (under === undefined || under.isCommitted) this.#pending.delete(key)
-    else this.#pending.set(key, under)
+  #undo(key: Key, hidden: Row | undefined): void {
+    const pending = this.#forgetWrite(key)
+    if (pending !== undefined) pending.row = hidden
+  }
+
+  /** Returns what other writes of the row still wait for. */
+  #forgetWrite(key: Key): Pending<Row> | undefined {
+    const pending = this.#pending.get(key)
+    if (pending === undefined) return undefined
+    pending.writes -= 1
+    if (pending.writes > 0) return pending
+    this.#pending.delete(key)
+    return undefined
   }
 }
 
-/** What one pending write would make of a row. */
-interface Version<Row> {
-  readonly row: Row | undefined
-  /** The version it hides; forgotten once committed. */
-  under: Version<Row> | undefined
-  isCommitted: boolean
+/** What the writes under way would make of a row. Oldest ones commit and newest ones are undone, so a count is enough. */
+interface Pending<Row> {
+  row: Row | undefined
+  writes: number
+}
+
+/** The table's end of its writes: one for all of them, because a pair of closures per write would add up. */
+interface Settle<Key, Row> {
+  commit(key: Key, row: Row | undefined): void
+  undo(key: Key, hidden: Row | undefined): void
+}
+
+class Write<Key, Row> implements PendingWrite {
+  readonly #settle: Settle<Key, Row>
+  readonly #key: Key
+  readonly #row: Row | undefined
+  /** What was pending before it. */
+  readonly #hidden: Row | undefined
+
+  constructor(settle: Settle<Key, Row>, key: Key, row: Row | undefined, hidden: Row | undefined) {
+    this.#settle = settle
+    this.#key = key
+    this.#row = row
+    this.#hidden = hidden
+  }
+
+  commit(): void {
+    this.#settle.commit(this.#key, this.#row)
+  }
+
+  undo(): void {
+    this.#settle.undo(this.#key, this.#hidden)
+  }
 }

@@ -143,8 +143,8 @@ const byId: Order = (one, other) => (one.id < other.id ? -1 : one.id > other.id 
 const byScheduledAt: Order = (one, other) => one.scheduledAt - other.scheduledAt || byId(one, other)
 const byRetry: Order = (one, other) => retryDueAt(one) - retryDueAt(other) || byId(one, other)
 const byExpiry = (one: LeasedRun, other: LeasedRun): number => one.lease.expiry - other.lease.expiry || byId(one, other)
-/** Spec mutation authority 7.4. */
-const bySelection: Order = (one, other) =>
+/** The order of selection: priority, age, id (spec mutation authority 7.4). */
+export const bySelection: Order = (one, other) =>
   other.effectivePriority - one.effectivePriority || one.createdAt - other.createdAt || byId(one, other)
 
 const orderOf: Readonly<Record<RunState, Order>> = {

@@ -1,0 +1,92 @@
+import type { IdSource } from '../../base/ids.js'
+import { checkAmount, budgetDimension, type BudgetDimension } from '../budget.js'
+import { TaskError } from '../errors.js'
+import type { ReservationId } from '../ids.js'
+import type { TaskBatch, TaskMutations } from '../mutations.js'
+import type { Timestamp } from '../scalars.js'
+import type { TaskProjection } from '../view.js'
+import type { AttemptIdentity } from './attempt.js'
+import { checkHeld } from './attempt-batches.js'
+import type { BudgetAccess, Spending } from './handler.js'
+import type { AttemptSpending } from './spending.js'
+import { fireForSpending } from './system-events.js'
+
+/** What an account is made from. */
+export interface AccountOptions {
+  readonly attempt: AttemptIdentity
+  readonly signal: AbortSignal
+  /** What was set aside when the attempt started. */
+  readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
+  readonly mutations: TaskMutations
+  readonly projection: TaskProjection
+  readonly ids: IdSource
+  readonly now: () => Timestamp
+}
+
+/** What one attempt sets aside, gives back and reports. Knows of reservations before the journal does. */
+export class Account implements BudgetAccess, AttemptSpending {
+  readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
+  readonly reservationIds: Set<ReservationId>
+  readonly settled = new Map<ReservationId, number>()
+  readonly reported = new Map<BudgetDimension, number>()
+  readonly #options: AccountOptions
+
+  constructor(options: AccountOptions) {
+    this.#options = options
+    this.reservedAtStart = options.reservedAtStart
+    this.reservationIds = new Set(options.reservedAtStart.values())
+  }
+
+  readonly reserve = async (name: string, amount: number): Promise<Spending> => {
+    const { attempt, signal, mutations, projection, ids, now } = this.#options
+    const dimension = budgetDimension(name)
+    checkAmount(dimension, amount)
+    signal.throwIfAborted()
+    if (projection.ledgersFor(attempt.taskId, dimension).length === 0) return unlimited
+    const { taskId, runId } = attempt
+    const reservationId = ids.uuid() as ReservationId
+    this.reservationIds.add(reservationId)
+    await mutations.transact((batch) => {
+      checkHeld(batch, attempt)
+      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp: now() })
+    })
+    return {
+      settle: (spent) => {
+        this.settled.set(reservationId, spent)
+        return this.#close(reservationId, dimension, (batch) =>
+          batch.submit({ type: 'budget_settle', reservationId, amount: spent, timestamp: now() }),
+        )
+      },
+      release: () =>
+        this.#close(reservationId, dimension, (batch) =>
+          batch.submit({ type: 'budget_release', reservationId, timestamp: now() }),
+        ),
+    }
+  }
+
+  readonly report = (name: string, amount: number): void => {
+    const dimension = budgetDimension(name)
+    const total = (this.reported.get(dimension) ?? 0) + amount
+    if (!(amount >= 0) || !Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
+    this.reported.set(dimension, total)
+  }
+
+  readonly remaining = (name: string): number | undefined => {
+    const { attempt, projection } = this.#options
+    const ledgers = projection.ledgersFor(attempt.taskId, budgetDimension(name))
+    if (ledgers.length === 0) return undefined
+    return Math.max(0, Math.min(...ledgers.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
+  }
+
+  async #close(id: ReservationId, dimension: BudgetDimension, close: (batch: TaskBatch) => unknown): Promise<void> {
+    const { attempt, mutations, projection, now } = this.#options
+    await mutations.transact((batch) => {
+      close(batch)
+      fireForSpending(batch, projection, attempt.taskId, [dimension], now())
+    })
+    this.reservationIds.delete(id)
+  }
+}
+
+/** What is spent where no ledger counts. */
+const unlimited: Spending = { settle: () => Promise.resolve(), release: () => Promise.resolve() }

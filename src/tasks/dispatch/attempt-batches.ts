@@ -1,0 +1,143 @@
+import type { IdSource } from '../../base/ids.js'
+import { failed, type AttemptOutcome } from '../attempt.js'
+import type { BudgetDimension } from '../budget.js'
+import { TaskError } from '../errors.js'
+import type { AttemptId, ReservationId, RunId } from '../ids.js'
+import type { TaskBatch } from '../mutations.js'
+import { isTerminalRunState, type Run, type RunState } from '../run.js'
+import type { Seconds, Timestamp } from '../scalars.js'
+import type { TaskProjection } from '../view.js'
+import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
+import { fillCronWindow } from './occurrences.js'
+import { moveRun } from './run-batches.js'
+import { closeSpending, unreported, type AttemptSpending } from './spending.js'
+import { fireForRun, fireForSpending } from './system-events.js'
+
+/** What the end of an attempt is decided with. */
+export interface EndingOptions {
+  /** Decides after a failed attempt, counted from 1, how long to wait before the next. */
+  readonly delayOf: (effectiveAttempt: number) => Seconds
+  readonly projection: TaskProjection
+  readonly ids: IdSource
+  readonly timestamp: Timestamp
+}
+
+/** What a run is claimed with. */
+export interface Claim {
+  readonly owner: string
+  readonly expiry: Timestamp
+  readonly attemptId: AttemptId
+  /** Set aside before the attempt starts. */
+  readonly reserve: ReadonlyMap<BudgetDimension, { readonly reservationId: ReservationId; readonly amount: number }>
+  readonly timestamp: Timestamp
+}
+
+/** Attempts that count towards the cap: suspended ones do not (spec mutation authority 7.5). */
+export function effectiveAttempts({ attempts }: Run): number {
+  return attempts.filter(({ outcome }) => outcome?.result !== 'suspended').length
+}
+
+/** Raises `fencing_token_superseded` unless the attempt still holds its run (ruling D-28). */
+export function checkHeld(batch: TaskBatch, { runId, fencingToken: provided }: AttemptIdentity): void {
+  const current = batch.view.run(runId)?.lease?.fencingToken
+  if (current !== provided) throw new TaskError('fencing_token_superseded', { runId, provided, current })
+}
+
+/**
+ * Claims a ready run and starts an attempt, all in one batch. `undefined` when the run is not ready any more.
+ * Raises `budget_exceeded` when what the attempt needs cannot be set aside.
+ */
+export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): AttemptIdentity | undefined {
+  const run = batch.view.run(runId)
+  if (run === undefined || run.state !== 'ready' || run.lease !== undefined) return undefined
+  const { taskId } = run
+  const { owner, expiry, attemptId, reserve, timestamp } = claim
+  for (const [dimension, { reservationId, amount }] of reserve) {
+    if (batch.view.ledgersFor(taskId, dimension).length === 0) continue
+    batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp })
+  }
+  moveRun(batch, runId, 'ready', 'leased', timestamp)
+  const { fencingToken } = batch.submit({ type: 'lease_acquire', runId, owner, expiry, timestamp }).applied
+  moveRun(batch, runId, 'leased', 'running', timestamp, { fencingToken })
+  batch.submit({ type: 'attempt_start', runId, attemptId, fencingToken, timestamp })
+  return { runId, taskId, attemptId, fencingToken }
+}
+
+/** Ends an attempt with all that follows: result, lease, next state, spending and events are one change (ruling D-25). */
+export function finishAttempt(
+  batch: TaskBatch,
+  { runId, taskId, attemptId, fencingToken }: AttemptIdentity,
+  { outcome, suspendReason, isAnswered }: AttemptReport,
+  spending: AttemptSpending,
+  options: EndingOptions,
+): void {
+  const { projection, timestamp } = options
+  const lease = batch.view.run(runId)?.lease
+  batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, fencingToken, timestamp })
+  if (lease !== undefined) {
+    const { owner, expiry } = lease
+    batch.submit({ type: 'lease_release', runId, owner, expiry, fencingToken, timestamp })
+  }
+  const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
+  const touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
+  leaveRunning(batch, runId, outcome, suspendReason, options)
+  fireForSpending(batch, projection, taskId, touched, timestamp)
+}
+
+/**
+ * Takes a run back from an owner that is gone (spec mutation authority 2.4). What it may have spent counts as spent: a
+ * budget must not be exceeded because a worker died between its call and its receipt.
+ */
+export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOptions): void {
+  const { projection, timestamp } = options
+  const run = batch.view.run(runId)
+  if (run?.lease === undefined) return
+  const { owner, expiry } = run.lease
+  batch.submit({ type: 'lease_expire', runId, owner, expiry, timestamp })
+  if (run.state !== 'running') return
+  const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
+  const touched = closeSpending(batch, run.taskId, unreported(open), 'spent', timestamp)
+  const outcome = failed(`the owner ${owner} was lost`, 'retryable')
+  if (run.currentAttemptId !== undefined) {
+    batch.submit({ type: 'attempt_finish', runId, attemptId: run.currentAttemptId, outcome, timestamp })
+  }
+  leaveRunning(batch, runId, outcome, undefined, options)
+  fireForSpending(batch, projection, run.taskId, touched, timestamp)
+}
+
+function leaveRunning(
+  batch: TaskBatch,
+  runId: RunId,
+  outcome: AttemptOutcome,
+  suspendReason: SuspendReason | undefined,
+  { delayOf, projection, ids, timestamp }: EndingOptions,
+): void {
+  const run = batch.view.run(runId)
+  if (run === undefined) return
+  const { taskId } = run
+  const state = stateAfter(run, outcome, batch.view.task(taskId)?.spec.constraints.maxAttempts ?? 1)
+  if (state === 'suspended') {
+    batch.submit({ type: 'run_suspend', runId, reason: suspendReason ?? 'handler', timestamp })
+  } else {
+    const retryAt = state === 'retry_wait' ? timestamp + delayOf(effectiveAttempts(run)) : undefined
+    moveRun(batch, runId, 'running', state, timestamp, retryAt === undefined ? {} : { retryAt })
+  }
+  // In this batch, so that a cron task never looks finished between two of its runs.
+  if (isTerminalRunState(state)) fillCronWindow(batch, taskId, timestamp, ids)
+  fireForRun(batch, projection, taskId, state, timestamp)
+}
+
+/** Where a run goes after an attempt (spec mutation authority 7.5); at the cap or beyond it there is no other attempt. */
+export function stateAfter(run: Run, outcome: AttemptOutcome, maxAttempts: number): RunState {
+  switch (outcome.result) {
+    case 'success':
+      return 'completed'
+    case 'suspended':
+      return 'suspended'
+    case 'failure':
+    case 'timeout': {
+      const isTerminal = outcome.result === 'failure' && outcome.failureClass === 'terminal'
+      return isTerminal || effectiveAttempts(run) >= maxAttempts ? 'failed' : 'retry_wait'
+    }
+  }
+}

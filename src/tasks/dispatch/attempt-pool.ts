@@ -1,0 +1,224 @@
+import type { DeadlineQueue } from '../../base/deadline-queue.js'
+import { messageOf } from '../../base/errors.js'
+import type { IdSource } from '../../base/ids.js'
+import type { Logger } from '../../base/logger.js'
+import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
+import { failed } from '../attempt.js'
+import { budgetDimension } from '../budget.js'
+import type { AttemptId, ReservationId, RunId } from '../ids.js'
+import type { TaskMutations } from '../mutations.js'
+import { isTerminalRunState, type Run } from '../run.js'
+import type { Seconds, Timestamp } from '../scalars.js'
+import type { TaskProjection } from '../view.js'
+import { Account } from './account.js'
+import type { AttemptIdentity, AttemptReport } from './attempt.js'
+import { finishAttempt, startAttempt, type Claim, type EndingOptions } from './attempt-batches.js'
+import type { AttemptRunner } from './attempt-runner.js'
+import type { AbortCause, Handler, HandlerOptions } from './handler.js'
+import { createHandlerContext } from './handler-context.js'
+import type { ResolvedDispatchOptions } from './options.js'
+import { RunningAttempt } from './running-attempt.js'
+import { closeSpending } from './spending.js'
+
+/** A handler with how its runs are started. */
+export interface RegisteredHandler {
+  readonly handler: Handler
+  readonly options: HandlerOptions
+}
+
+/** What a pool is built on. */
+export interface AttemptPoolOptions {
+  readonly mutations: TaskMutations
+  readonly projection: TaskProjection
+  readonly deadlines: DeadlineQueue
+  readonly ids: IdSource
+  readonly runner: AttemptRunner
+  readonly logger: Logger
+  readonly options: ResolvedDispatchOptions
+  readonly now: () => Timestamp
+  readonly delayOf: (effectiveAttempt: number) => Seconds
+  /** Called when a run has left the pool. */
+  readonly onEnded: (runId: RunId) => void
+}
+
+/** Milliseconds before an end that the journal did not take is offered again. */
+const retryDelayMs = 1000
+
+/** The attempts of this process: claims runs, lets their handlers work, keeps their leases and records how they ended. */
+export class AttemptPool {
+  readonly #use: AttemptPoolOptions
+  /** Runs with an attempt; `undefined` until the claim is durable. */
+  readonly #attempts = new Map<RunId, RunningAttempt | undefined>()
+  /** Attempts whose end is on the way to the journal. */
+  readonly #finishing = new Set<RunningAttempt>()
+  #isClosing = false
+
+  constructor(use: AttemptPoolOptions) {
+    this.#use = use
+  }
+
+  /** Attempts being started, at work or being finished. */
+  get size(): number {
+    return this.#attempts.size
+  }
+
+  /** True while a run is in the pool. */
+  has(runId: RunId): boolean {
+    return this.#attempts.has(runId)
+  }
+
+  /** Claims a ready run and sets its handler to work. Rejects with what kept the run from being claimed. */
+  async start(run: Run, registered: RegisteredHandler): Promise<void> {
+    const { mutations } = this.#use
+    this.#attempts.set(run.id, undefined)
+    const claim = this.#claimFor(registered.options)
+    let identity: AttemptIdentity | undefined
+    try {
+      identity = await mutations.transact((batch) => startAttempt(batch, run.id, claim))
+    } finally {
+      if (identity === undefined) this.#leave(run.id)
+    }
+    if (identity !== undefined) void this.#work(identity, claim, registered.handler)
+  }
+
+  /** Tells an attempt to stop; false when the run has none here. */
+  stop(runId: RunId, cause: AbortCause): boolean {
+    const attempt = this.#attempts.get(runId)
+    attempt?.stop(cause)
+    return attempt !== undefined
+  }
+
+  /** Tells every attempt to stop whose task has spent its budget. */
+  stopExhausted(): void {
+    for (const attempt of this.#attempts.values()) {
+      if (attempt !== undefined && this.#use.projection.isBudgetExhausted(attempt.identity.taskId)) {
+        attempt.stop('budget_exhausted')
+      }
+    }
+  }
+
+  /** Tells every attempt to stop because the process ends; from now on an end that the lane refuses is let go. */
+  shutDown(): void {
+    this.#isClosing = true
+    for (const attempt of this.#attempts.values()) attempt?.stop('shutdown')
+  }
+
+  /** Takes a durable change of a run: an attempt that has lost it has to stop. */
+  onRunChanged(run: Run): void {
+    const attempt = this.#attempts.get(run.id)
+    if (attempt === undefined || this.#finishing.has(attempt) || isHolder(attempt, run)) return
+    attempt.stop(run.state === 'canceled' ? 'canceled' : 'superseded')
+  }
+
+  #claimFor({ reserve = {} }: HandlerOptions): Claim {
+    const { ids, now, options } = this.#use
+    const timestamp = now()
+    const wanted = Object.entries(reserve).map(
+      ([name, amount]) => [budgetDimension(name), { reservationId: ids.uuid() as ReservationId, amount }] as const,
+    )
+    return {
+      owner: options.owner,
+      expiry: timestamp + options.leaseSecs,
+      attemptId: ids.uuid() as AttemptId,
+      reserve: new Map(wanted),
+      timestamp,
+    }
+  }
+
+  async #work(identity: AttemptIdentity, { reserve }: Claim, handler: Handler): Promise<void> {
+    const { projection, runner, deadlines } = this.#use
+    const { runId, taskId } = identity
+    const run = projection.run(runId)
+    const task = projection.task(taskId)?.spec
+    if (run === undefined || task === undefined) return this.#leave(runId)
+    const attempt = new RunningAttempt(identity, task.constraints.timeoutSecs, deadlines)
+    this.#attempts.set(runId, attempt)
+    const reservedAtStart = new Map(Array.from(reserve, ([dimension, { reservationId }]) => [dimension, reservationId]))
+    const { signal } = attempt
+    const account = new Account({ ...this.#use, attempt: identity, signal, reservedAtStart })
+    this.#keepLease(attempt)
+    // Whatever happened to the run since the claim became durable counts at once.
+    this.onRunChanged(run)
+    if (this.#isClosing) attempt.stop('shutdown')
+    let scope = { signal, progress: (): void => {} } as Parameters<Parameters<AttemptRunner['run']>[1]>[0]
+    const report = await attempt.execute(
+      (work) =>
+        runner.run({ ...identity, task, signal }, (given) => {
+          scope = given
+          return work()
+        }),
+      () => handler(createHandlerContext({ ...this.#use, attempt: identity, run, task, scope, account })),
+    )
+    this.#finishing.add(attempt)
+    await this.#finish(attempt, report, account)
+  }
+
+  /** Offers the end until the journal takes it or somebody else has the run: a completion is never lost. */
+  async #finish(attempt: RunningAttempt, report: AttemptReport, account: Account): Promise<void> {
+    const { deadlines, logger } = this.#use
+    const { runId } = attempt.identity
+    try {
+      await this.#recordEnd(attempt, report, account)
+    } catch (failure) {
+      const cause = messageOf(failure)
+      if (isTooLargeForJournal(failure)) {
+        const outcome = failed(`the output does not fit the journal: ${cause}`, 'terminal')
+        return this.#finish(attempt, { outcome, isAnswered: report.isAnswered }, account)
+      }
+      if (isLaneFailure(failure) && !this.#isClosing) {
+        logger.warn({ runId, cause }, 'the end of an attempt is not durable yet, trying again')
+        deadlines.after(retryDelayMs, () => void this.#finish(attempt, report, account))
+        return
+      }
+      logger.warn({ runId, cause }, 'the end of an attempt was not taken')
+    }
+    this.#finishing.delete(attempt)
+    attempt.release()
+    this.#leave(runId)
+  }
+
+  async #recordEnd({ identity }: RunningAttempt, report: AttemptReport, account: Account): Promise<void> {
+    const { mutations, now } = this.#use
+    await mutations.transact((batch) => {
+      const timestamp = now()
+      const run = batch.view.run(identity.runId)
+      if (run?.lease?.fencingToken === identity.fencingToken) {
+        return finishAttempt(batch, identity, report, account, this.#endingAt(timestamp))
+      }
+      // Canceled meanwhile: the end does not count any more, what was spent does.
+      if (run === undefined || !isTerminalRunState(run.state)) return
+      const unsettled = report.isAnswered ? 'given_back' : 'spent'
+      closeSpending(batch, identity.taskId, account, unsettled, timestamp)
+    })
+  }
+
+  #endingAt(timestamp: Timestamp): EndingOptions {
+    const { projection, ids, delayOf } = this.#use
+    return { projection, ids, delayOf, timestamp }
+  }
+
+  #keepLease(attempt: RunningAttempt): void {
+    const { options, mutations, logger, now } = this.#use
+    const { owner, leaseSecs } = options
+    const { runId, fencingToken } = attempt.identity
+    attempt.heartbeatAfter(Math.floor((leaseSecs * 1000 * 2) / 3), () => {
+      const timestamp = now()
+      const expiry = timestamp + leaseSecs
+      mutations
+        .submit({ type: 'lease_heartbeat', runId, owner, expiry, fencingToken, timestamp })
+        .catch((failure: unknown) => logger.warn({ runId, cause: messageOf(failure) }, 'a heartbeat was not taken'))
+        .finally(() => {
+          if (this.#attempts.get(runId) === attempt) this.#keepLease(attempt)
+        })
+    })
+  }
+
+  #leave(runId: RunId): void {
+    this.#attempts.delete(runId)
+    this.#use.onEnded(runId)
+  }
+}
+
+function isHolder({ identity }: RunningAttempt, { state, lease }: Run): boolean {
+  return state === 'running' && lease?.fencingToken === identity.fencingToken
+}

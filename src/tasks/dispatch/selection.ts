@@ -1,0 +1,123 @@
+import { canRun } from '../permissions.js'
+import type { TaskEvent } from '../events.js'
+import type { TaskId } from '../ids.js'
+import { isTerminalRunState, type Run } from '../run.js'
+import type { TaskProjection } from '../view.js'
+import type { RegisteredHandler } from './attempt-pool.js'
+import { Candidates, type Blocker } from './candidates.js'
+import { ConcurrencyKeyGate } from './key-gate.js'
+
+/** What selection is built on. */
+export interface SelectionOptions {
+  readonly projection: TaskProjection
+  readonly handlers: ReadonlyMap<string, RegisteredHandler>
+  readonly capabilities: readonly string[]
+}
+
+/** A run that may start, holding its concurrency key, and who handles it. */
+export interface Selected {
+  readonly run: Run
+  readonly registered: RegisteredHandler
+}
+
+/** Which ready run starts next: the first in the order of selection that nothing blocks (spec mutation authority 7.4). */
+export class Selection {
+  readonly #options: SelectionOptions
+  readonly #candidates = new Candidates()
+  readonly #keys: ConcurrencyKeyGate
+
+  /** Reads what is ready off the projection, once. */
+  constructor(options: SelectionOptions) {
+    this.#options = options
+    this.#keys = new ConcurrencyKeyGate(options.projection, (key) => this.#candidates.unblock(`key:${key}`, 'first'))
+    for (const run of options.projection.ready()) this.#candidates.add(run)
+  }
+
+  /** Takes the next run that may start out of the line. */
+  takeNext(): Selected | undefined {
+    for (let run = this.#candidates.first; run !== undefined; run = this.#candidates.first) {
+      const chosen = this.#judge(run)
+      if (typeof chosen === 'string') {
+        this.block(run, chosen)
+      } else {
+        this.#candidates.remove(run.id)
+        return chosen
+      }
+    }
+    return undefined
+  }
+
+  /** Puts a run aside until what blocks it is gone, and lets others have its key. */
+  block(run: Run, blocker: Blocker): void {
+    this.#candidates.block(run, blocker)
+    this.#keys.update(run)
+    const key = this.#keys.keyOf(run)
+    // It may have been let in front as the first to have this key; now it is another's turn.
+    if (key !== undefined && blocker !== `key:${key}` && this.#keys.isFree(key)) {
+      this.#candidates.unblock(`key:${key}`, 'first')
+    }
+  }
+
+  /** Lets runs that waited for this stand in line again. */
+  unblock(blocker: Blocker): void {
+    this.#candidates.unblock(blocker)
+  }
+
+  /** Takes a durable change of a run that is not in the pool. */
+  onRunChanged(run: Run): void {
+    this.#keys.update(run)
+    if (run.state !== 'ready') return this.#candidates.remove(run.id)
+    this.#candidates.add(run)
+    if (run.lease === undefined) this.#candidates.unblockRun(run.id, 'lease')
+  }
+
+  /** Takes a durable event that may open what blocks runs. */
+  observe(event: TaskEvent): void {
+    switch (event.type) {
+      case 'budget_replenished':
+        this.#candidates.unblock(`budget:${event.taskId}`)
+        return this.#candidates.unblock('reservation')
+      case 'budget_settled':
+      case 'budget_released':
+        return this.#candidates.unblock('reservation')
+      case 'run_state_changed':
+      case 'run_canceled': {
+        const run = this.#options.projection.run(event.runId)
+        if (run !== undefined && isTerminalRunState(run.state)) this.#unblockDependents(run.taskId)
+        return
+      }
+      default:
+        return
+    }
+  }
+
+  #unblockDependents(taskId: TaskId): void {
+    for (const dependent of this.#options.projection.dependents(taskId)) this.#candidates.unblock(`gate:${dependent}`)
+  }
+
+  #judge(run: Run): Selected | Blocker {
+    const { projection, handlers, capabilities } = this.#options
+    const { taskId } = run
+    const task = projection.task(taskId)
+    if (task === undefined || task.canceledAt !== undefined) return 'cancelation'
+    if (projection.run(run.id)?.lease !== undefined) return 'lease'
+    const { kind, constraints } = task.spec
+    const registered = handlers.get(kind)
+    if (registered === undefined) return `kind:${kind}`
+    if (!canRun({ capabilities }, constraints)) return 'capabilities'
+    if (projection.dependencyGate(taskId) !== 'open') return `gate:${taskId}`
+    const exhausted = exhaustedAt(projection, taskId)
+    if (exhausted !== undefined) return `budget:${exhausted}`
+    const key = constraints.concurrencyKey
+    if (key !== undefined && !this.#keys.tryAcquire(run)) return `key:${key}`
+    return { run, registered }
+  }
+}
+
+/** The nearest task, this one or an ancestor, whose budget is exhausted. */
+function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undefined {
+  for (let next: TaskId | undefined = taskId; next !== undefined; next = projection.task(next)?.spec.parentTaskId) {
+    for (const { exhausted } of projection.budgetsOf(next)) if (exhausted) return next
+  }
+  return undefined
+}

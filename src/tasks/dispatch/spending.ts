@@ -1,0 +1,54 @@
+import type { BudgetDimension } from '../budget.js'
+import type { ReservationId, TaskId } from '../ids.js'
+import type { TaskBatch } from '../mutations.js'
+import type { Timestamp } from '../scalars.js'
+
+/** What an attempt may have spent. */
+export interface AttemptSpending {
+  /** Reservations it may have open. */
+  readonly reservationIds: Iterable<ReservationId>
+  /** Those of them that were made when it started. */
+  readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
+  /** What its handler settled; still open only where the journal did not take it. */
+  readonly settled: ReadonlyMap<ReservationId, number>
+  /** What its handler said it used. */
+  readonly reported: ReadonlyMap<BudgetDimension, number>
+}
+
+/** What becomes of a reservation that nobody has settled. */
+export type Unsettled = 'spent' | 'given_back'
+
+/** The spending of an attempt of which only its open reservations are known. */
+export function unreported(reservationIds: Iterable<ReservationId>): AttemptSpending {
+  return { reservationIds, reservedAtStart: new Map(), settled: new Map(), reported: new Map() }
+}
+
+/** Closes what an attempt left open and records what it reported. Returns the dimensions that bore something. */
+export function closeSpending(
+  batch: TaskBatch,
+  taskId: TaskId,
+  spending: AttemptSpending,
+  unsettled: Unsettled,
+  timestamp: Timestamp,
+): readonly BudgetDimension[] {
+  const touched = new Set<BudgetDimension>()
+  const unreserved = new Map(spending.reported)
+  for (const reservationId of spending.reservationIds) {
+    const reservation = batch.view.reservation(reservationId)
+    if (reservation === undefined) continue
+    const { dimension, amount: reserved } = reservation
+    const isOfStart = spending.reservedAtStart.get(dimension) === reservationId
+    const reported = isOfStart ? unreserved.get(dimension) : undefined
+    if (reported !== undefined) unreserved.delete(dimension)
+    const amount = spending.settled.get(reservationId) ?? reported ?? (unsettled === 'spent' ? reserved : 0)
+    if (amount > 0) batch.submit({ type: 'budget_settle', reservationId, amount, timestamp })
+    else batch.submit({ type: 'budget_release', reservationId, timestamp })
+    touched.add(dimension)
+  }
+  for (const [dimension, amount] of unreserved) {
+    if (amount === 0 || batch.view.ledgersFor(taskId, dimension).length === 0) continue
+    batch.submit({ type: 'budget_consume', taskId, dimension, amount, timestamp })
+    touched.add(dimension)
+  }
+  return [...touched]
+}

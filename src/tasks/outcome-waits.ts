@@ -1,0 +1,62 @@
+import { abortable, createDeferred, type Deferred } from '../base/promises.js'
+import { TaskError } from './errors.js'
+import type { TaskEvent } from './events.js'
+import type { TaskId } from './ids.js'
+import { outcomeOf, type TaskOutcome } from './outcome.js'
+import type { TaskProjection } from './view.js'
+
+/** Those who wait for the end of a task. */
+export class OutcomeWaits {
+  readonly #projection: TaskProjection
+  readonly #waits = new Map<TaskId, Set<Deferred<TaskOutcome>>>()
+
+  constructor(projection: TaskProjection) {
+    this.#projection = projection
+  }
+
+  /** Resolves with the outcome, at once if there is one. Rejects with `unknown_task` or the signal's reason. */
+  async wait(taskId: TaskId, signal?: AbortSignal): Promise<TaskOutcome> {
+    signal?.throwIfAborted()
+    if (this.#projection.task(taskId) === undefined) throw new TaskError('unknown_task', { taskId })
+    const outcome = outcomeOf(this.#projection, taskId)
+    if (outcome !== undefined) return outcome
+    const deferred = createDeferred<TaskOutcome>()
+    const waits = this.#waits.get(taskId) ?? new Set()
+    this.#waits.set(taskId, waits.add(deferred))
+    try {
+      return await abortable(deferred.promise, signal)
+    } finally {
+      waits.delete(deferred)
+      if (waits.size === 0) this.#waits.delete(taskId)
+    }
+  }
+
+  /** Takes what became durable. */
+  observe(events: readonly TaskEvent[]): void {
+    if (this.#waits.size === 0) return
+    for (const event of events) {
+      const taskId = this.#taskOf(event)
+      if (taskId === undefined || !this.#waits.has(taskId)) continue
+      const outcome = outcomeOf(this.#projection, taskId)
+      if (outcome === undefined) continue
+      for (const deferred of this.#waits.get(taskId) ?? []) deferred.resolve(outcome)
+    }
+  }
+
+  /** Nothing will end here any more. */
+  close(reason: Error): void {
+    for (const waits of this.#waits.values()) for (const deferred of waits) deferred.reject(reason)
+  }
+
+  #taskOf(event: TaskEvent): TaskId | undefined {
+    switch (event.type) {
+      case 'task_canceled':
+        return event.taskId
+      case 'run_state_changed':
+      case 'run_canceled':
+        return this.#projection.run(event.runId)?.taskId
+      default:
+        return undefined
+    }
+  }
+}

@@ -1,0 +1,242 @@
+import type { InspectionEvent, Observer } from 'xstate'
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { StatewardError } from '../base/errors.js'
+import type { IdSource } from '../base/ids.js'
+import type { Logger } from '../base/logger.js'
+import { silence } from '../base/promises.js'
+import type { TaskAuthority } from './authority.js'
+import { budgetDimension, type BudgetDimension } from './budget.js'
+import type { AttemptRunner } from './dispatch/attempt-runner.js'
+import type { Random } from './dispatch/backoff.js'
+import { Dispatcher } from './dispatch/dispatcher.js'
+import { cancelTask } from './dispatch/follow-ups.js'
+import { submitGraphInto, type TaskGraph } from './dispatch/graph.js'
+import type { Handler, HandlerOptions } from './dispatch/handler.js'
+import { fillCronWindow } from './dispatch/occurrences.js'
+import type { DispatchOptions } from './dispatch/options.js'
+import { cancelRuns, resumeRuns, suspendReasonOf } from './dispatch/run-batches.js'
+import { submitInto, type SubmitInput } from './dispatch/submission.js'
+import { fire } from './dispatch/system-events.js'
+import { TaskError } from './errors.js'
+import type { RunId, SubscriptionId, TaskId } from './ids.js'
+import { OutcomeWaits } from './outcome-waits.js'
+import type { TaskOutcome } from './outcome.js'
+import { isTerminalRunState } from './run.js'
+import type { EventFilter } from './subscription.js'
+import type { TaskProjection } from './view.js'
+
+/** What the door of the tasks room is built on. */
+export interface TasksOptions {
+  readonly authority: TaskAuthority
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly ids: IdSource
+  readonly random: Random
+  readonly logger: Logger
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly dispatch?: DispatchOptions
+  /** Where attempts run. */
+  readonly runner: AttemptRunner
+}
+
+/** What canceling met. */
+export type CancelAnswer = 'canceled' | 'already_canceled' | 'already_terminal'
+
+/**
+ * What must run: submits tasks, runs them with the registered handlers, and says how they ended.
+ *
+ * Dispatch begins with the first handler, or with {@link Tasks.start}. All that a call changes is one atomic batch and
+ * durable once the call resolves. Calls reject with refusals of the state they meet, by `code`, and with the lane's errors.
+ */
+export class Tasks {
+  /** The full set of commands, for hosts that drive runs themselves. */
+  readonly authority: TaskAuthority
+  readonly #use: TasksOptions
+  readonly #waits: OutcomeWaits
+  readonly #dispatcher: Dispatcher
+  readonly #commits: Disposable
+  #starting: Promise<void> | undefined
+  #isClosed = false
+
+  constructor(use: TasksOptions) {
+    this.#use = use
+    this.authority = use.authority
+    this.#waits = new OutcomeWaits(use.authority.projection)
+    const { authority, dispatch, ...rest } = use
+    this.#dispatcher = new Dispatcher({
+      ...rest,
+      mutations: authority,
+      projection: authority.projection,
+      ...(dispatch !== undefined && { options: dispatch }),
+    })
+    this.#commits = use.authority.onCommit((events) => this.#waits.observe(events))
+  }
+
+  /** True once dispatch has begun. */
+  get isDispatching(): boolean {
+    return this.#starting !== undefined
+  }
+
+  /** What is durable, with its indexes. */
+  get projection(): TaskProjection {
+    return this.authority.projection
+  }
+
+  /** Submits a task with its runs, prerequisites, budgets and subscriptions. Rejects with construction errors and refusals. */
+  submit(input: SubmitInput): Promise<TaskId> {
+    return this.authority.transact((batch) => submitInto(batch, input, this.#now(), this.#use.ids))
+  }
+
+  /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
+  submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
+    return this.authority.transact((batch) => submitGraphInto(batch, graph, this.#now(), this.#use.ids))
+  }
+
+  /**
+   * Registers the handler of a kind and begins to dispatch. Dispose the handle to take it back; its runs then wait.
+   * Raises `handler_exists`, `invalid_budget_dimension`, and `runtime_closed`.
+   */
+  handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
+    this.#checkOpen()
+    const registration = this.#dispatcher.handle(kind, handler, options)
+    void silence(this.start())
+    return registration
+  }
+
+  /**
+   * Begins to dispatch: takes back what a process that died held, then promotes and starts what is due. Resolves once the
+   * former is done; later calls share the first. Raises `runtime_closed`.
+   */
+  async start(): Promise<void> {
+    this.#checkOpen()
+    this.#starting ??= this.#dispatcher.start()
+    await this.#starting
+  }
+
+  /** Resolves with the outcome of a task that has ended or when it does. Rejects with `unknown_task`, the signal's reason, or `channel_closed`. */
+  outcome(taskId: TaskId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
+    return silence(this.#waits.wait(taskId, signal))
+  }
+
+  /**
+   * Cancels a task; running handlers are told to stop, and what is below it follows. Canceling what is canceled or has
+   * ended changes nothing. Rejects with `unknown_task`.
+   */
+  cancel(taskId: TaskId): Promise<CancelAnswer> {
+    return this.authority.transact((batch) => {
+      const task = batch.view.task(taskId)
+      if (task === undefined) throw new TaskError('unknown_task', { taskId })
+      if (task.canceledAt !== undefined) return 'already_canceled'
+      if (task.progress.runs > 0 && task.progress.open === 0) return 'already_terminal'
+      cancelTask(batch, taskId, this.#now())
+      return 'canceled'
+    })
+  }
+
+  /** Cancels one run. Rejects with `unknown_run`. */
+  cancelRun(runId: RunId): Promise<CancelAnswer> {
+    return this.authority.transact((batch) => {
+      const run = batch.view.run(runId)
+      if (run === undefined) throw new TaskError('unknown_run', { runId })
+      if (run.state === 'canceled') return 'already_canceled'
+      if (isTerminalRunState(run.state)) return 'already_terminal'
+      cancelRuns(batch, [run], this.#now())
+      fillCronWindow(batch, run.taskId, this.#now(), this.#use.ids)
+      return 'canceled'
+    })
+  }
+
+  /** Asks the handler of a running run to stop, so that it is suspended. Raises `run_suspend_requires_running` for any other. */
+  suspend(runId: RunId): void {
+    const run = this.projection.run(runId)
+    if (run === undefined) throw new TaskError('unknown_run', { runId })
+    if (this.#dispatcher.requestSuspend(runId)) return
+    throw new TaskError('run_suspend_requires_running', { runId, state: run.state })
+  }
+
+  /** Lets a suspended run go on. Rejects with `run_resume_requires_suspended`. */
+  async resume(runId: RunId): Promise<void> {
+    await this.authority.submit({ type: 'run_resume', runId, timestamp: this.#now() })
+  }
+
+  /** Stops promotion and dispatch, durably; what runs goes on. */
+  pauseEngine(): Promise<'paused' | 'already_paused'> {
+    return this.authority.transact((batch) => {
+      if (batch.view.engine.paused) return 'already_paused'
+      batch.submit({ type: 'engine_pause', timestamp: this.#now() })
+      return 'paused'
+    })
+  }
+
+  /** Lets promotion and dispatch go on. */
+  resumeEngine(): Promise<'resumed' | 'already_resumed'> {
+    return this.authority.transact((batch) => {
+      const { paused, pausedAt = 0 } = batch.view.engine
+      if (!paused) return 'already_resumed'
+      batch.submit({ type: 'engine_resume', timestamp: Math.max(this.#now(), pausedAt) })
+      return 'resumed'
+    })
+  }
+
+  /** Tells of an event of the service's own. Resolves with how many subscriptions it has triggered. */
+  publish(key: string): Promise<number> {
+    return this.authority.transact((batch) => fire(batch, this.projection, { type: 'custom_event', key }, this.#now()))
+  }
+
+  /** Releases the earliest waiting run of a task when the event happens; once, or with `rearm` every time. */
+  async subscribe(
+    taskId: TaskId,
+    filter: EventFilter,
+    { rearm = false }: { readonly rearm?: boolean } = {},
+  ): Promise<SubscriptionId> {
+    const subscriptionId = this.#use.ids.uuid() as SubscriptionId
+    const timestamp = this.#now()
+    await this.authority.submit({ type: 'subscription_create', subscriptionId, taskId, filter, rearm, timestamp })
+    return subscriptionId
+  }
+
+  /** Releases nothing any more. Rejects with `unknown_subscription` or `subscription_already_canceled`. */
+  async unsubscribe(subscriptionId: SubscriptionId): Promise<void> {
+    await this.authority.submit({ type: 'subscription_cancel', subscriptionId, timestamp: this.#now() })
+  }
+
+  /**
+   * Raises the limit of a task's budget; what was spent stays spent. Runs that the budget had suspended, here and below,
+   * are ready again with the same change. Rejects with `budget_not_allocated` or `budget_not_raised`.
+   */
+  replenish(taskId: TaskId, dimension: BudgetDimension | string, newLimit: number): Promise<void> {
+    return this.authority.transact((batch) => {
+      const timestamp = this.#now()
+      batch.submit({ type: 'budget_replenish', taskId, dimension: budgetDimension(dimension), newLimit, timestamp })
+      resumeRuns(batch, this.#suspendedForBudget(taskId), timestamp)
+    })
+  }
+
+  /** Starts nothing any more, waits `graceMs` for running attempts, and puts aside what is left. Waits for outcomes reject. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosed = true
+    await this.#starting
+    await this.#dispatcher.drain(graceMs)
+    this.#commits[Symbol.dispose]()
+    this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
+  }
+
+  *#suspendedForBudget(taskId: TaskId): Iterable<RunId> {
+    const tree = new Set([taskId])
+    for (const id of tree) {
+      for (const run of this.projection.runsOf(id)) {
+        if (run.state === 'suspended' && suspendReasonOf(run) === 'budget_exhausted') yield run.id
+      }
+      for (const child of this.projection.children(id)) tree.add(child)
+    }
+  }
+
+  #now(): number {
+    return this.#dispatcher.now()
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
+  }
+}
