@@ -115,6 +115,32 @@ describe('a snapshot', () => {
   })
 })
 
+describe('settled', () => {
+  it('waits for what was submitted and noted so far, not for what goes on behind it', async () => {
+    const { journal, tally, lane } = await open()
+    void tally.add(lane, 1)
+    tally.note(lane, 1)
+    const ends = watch(lane.settled())
+    void tally.add(lane, 1)
+    await journal.sync(1)
+    expect(ends).toEqual([undefined])
+    await journal.sync(1)
+    expect(ends).toEqual(['resolved undefined'])
+    await journal.sync()
+  })
+
+  it('resolves whatever the outcome', async () => {
+    const { journal, tally, lane } = await open()
+    const ends = watch(lane.settled())
+    await settleReactions()
+    expect(ends).toEqual(['resolved undefined'])
+    void tally.add(lane, 1)
+    const failed = watch(lane.settled())
+    await journal.fail('journal_durability_unknown')
+    expect(failed).toEqual(['resolved undefined'])
+  })
+})
+
 describe('closing', () => {
   it('refuses new work, lets what is under way settle, and releases the journal', async () => {
     const { journal, tally, lane } = await open()
