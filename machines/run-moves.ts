@@ -1,6 +1,6 @@
 import { transition } from 'xstate'
 import { runConditions, runMachine, type RunCondition, type RunContext, type RunMove } from './run.js'
-import type { AttemptId, RunState } from './run-vocabulary.js'
+import { runStates, type AttemptId, type RunState } from './run-vocabulary.js'
 
 /** Where the three regions of a run stand, data aside. */
 export interface RunConfiguration {
@@ -39,7 +39,10 @@ const conditionsOf: Partial<Record<RunMoveType, readonly RunCondition[]>> = {
   close_lease: ['isHeldByOwner', 'isHeldExpiry'],
 }
 
-const memo = new Map<string, RunConfiguration | undefined>()
+/** What the chart answered, by move and state, then by {@link placeOf}; absent until it is asked. */
+const answers = Object.fromEntries(
+  runMoveTypes.map((type) => [type, Object.fromEntries(runStates.map((state) => [state, []]))]),
+) as unknown as Readonly<Record<RunMoveType, Readonly<Record<RunState, (RunConfiguration | 'refused')[]>>>>
 
 /**
  * Where a move leads when its data agrees, `undefined` where the chart refuses it.
@@ -47,13 +50,15 @@ const memo = new Map<string, RunConfiguration | undefined>()
  * Each cell is asked of the chart once: a macrostep per command would cost more than the rest of the command.
  */
 export function moveFrom(from: RunConfiguration, type: RunMoveType): RunConfiguration | undefined {
-  const cell = `${from.lifecycle}/${from.attempt}/${from.lease}/${type}`
-  let next = memo.get(cell)
-  if (next === undefined && !memo.has(cell)) {
-    next = askChart(from, type)
-    memo.set(cell, next)
-  }
-  return next
+  const cells = answers[type][from.lifecycle]
+  const place = placeOf(from)
+  const answer = (cells[place] ??= askChart(from, type) ?? 'refused')
+  return answer === 'refused' ? undefined : answer
+}
+
+/** A number for each combination of the two small regions. */
+function placeOf({ attempt, lease }: RunConfiguration): number {
+  return (attempt === 'active' ? 2 : 0) + (lease === 'held' ? 1 : 0)
 }
 
 /** The first condition on which the data of a move fails, if any. */
