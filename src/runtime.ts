@@ -284,15 +284,16 @@ export class Runtime implements AsyncDisposable {
     reason = 'runtime closed',
   }: CloseOptions): Promise<void> {
     // First, because attempts are operations too.
-    const draining = this.tasks.close(policy === 'retire' ? graceMs : 0)
+    const draining = Promise.allSettled([this.tasks.close(policy === 'retire' ? graceMs : 0)])
     if (this.tasks.isDispatching) await draining
     const sessions = [...this.#sessions.values()]
     // Each is closed whatever becomes of the others, and the journal is released whatever becomes of them all.
     const closings = await Promise.allSettled(sessions.map((session) => session.close({ policy, graceMs, reason })))
+    const drained = await draining
     this.#deadlines[Symbol.dispose]()
     await this.#lane.close()
     await this.#memoryLane.close()
-    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
+    for (const closing of [...drained, ...closings]) if (closing.status === 'rejected') throw closing.reason
   }
 
   async #delete(session: Session, reason: string): Promise<void> {

@@ -191,6 +191,7 @@ describe('closing a runtime that cannot write', () => {
     await journal.sync()
     const completion = operations.terminateOwner('refused').catch(() => complete(1))
     const closing = refusal(runtime.close({ policy: 'terminate' }))
+    await settleReactions()
     await journal.fail('journal_not_appended')
     await journal.sync()
     await completion
