@@ -98,6 +98,7 @@ export function failedSyncStep(): Step {
 export function powerCutStep(): Step {
   return {
     name: 'the power fails',
+    isPossible: ({ isDurable }) => isDurable,
     run: async (oracle, system) => {
       await system.crash()
       oracle.recover()
@@ -128,6 +129,7 @@ export function lateSurvivorStep(): Step {
 export function restartStep(): Step {
   return {
     name: 'restart',
+    isPossible: ({ isDurable }) => isDurable,
     run: async (oracle, system) => {
       oracle.terminateOwner('restart')
       oracle.commit()

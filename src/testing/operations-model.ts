@@ -1,4 +1,5 @@
 import type fastCheck from 'fast-check'
+import { createMemoryJournal } from '../journal/memory-journal.js'
 import { assertAgreement, assertInvariants } from './operations-agreement.js'
 import { weightedSteps } from './operations-arbitraries.js'
 import { OperationsOracle } from './operations-oracle.js'
@@ -12,6 +13,8 @@ export interface OperationsModelOptions {
   readonly numRuns?: number
   /** The longest history. Default 60. */
   readonly maxSteps?: number
+  /** False searches the histories of a registry without a journal. Default true. */
+  readonly isDurable?: boolean
   /** Repeats a run that failed. */
   readonly seed?: number
   /** Repeats the last history of a run that failed. */
@@ -55,7 +58,7 @@ class StepCommand implements fastCheck.AsyncCommand<Model, OperationsSystem> {
  * which names the seed and the shortest history found.
  */
 export async function checkOperationsModel(fc: typeof fastCheck, options: OperationsModelOptions = {}): Promise<void> {
-  const { numRuns = 100, maxSteps = 60, seed, path } = options
+  const { numRuns = 100, maxSteps = 60, isDurable = true, seed, path } = options
   // Commands are drawn evenly from a list, so weight means standing in it several times.
   const drawn = weightedSteps(fc).flatMap(([weight, step]) => {
     const command = step.map((drawnStep) => new StepCommand(drawnStep))
@@ -66,20 +69,20 @@ export async function checkOperationsModel(fc: typeof fastCheck, options: Operat
     { maxConcurrent: fc.integer({ min: 1, max: 4 }), maxCompleted: fc.integer({ min: 1, max: 3 }) },
     { requiredKeys: ['maxCompleted'] },
   )
-  await fc.assert(fc.asyncProperty(limits, commands, runHistory(fc)), {
+  await fc.assert(fc.asyncProperty(limits, commands, runHistory(fc, isDurable)), {
     numRuns,
     ...(seed !== undefined && { seed }),
     ...(path !== undefined && { path }),
   })
 }
 
-function runHistory(fc: typeof fastCheck) {
+function runHistory(fc: typeof fastCheck, isDurable: boolean) {
   return async (
     limits: OracleLimits,
     commands: Iterable<fastCheck.AsyncCommand<Model, OperationsSystem>>,
   ): Promise<void> => {
-    const system = await OperationsSystem.open(limits)
-    const model = { oracle: new OperationsOracle(limits) }
+    const system = await OperationsSystem.open(limits, isDurable ? createMemoryJournal() : null)
+    const model = { oracle: new OperationsOracle(limits, { isDurable }) }
     try {
       await fc.asyncModelRun(() => ({ model, real: system }), commands)
       await new StepCommand(flushStep()).run(model, system)

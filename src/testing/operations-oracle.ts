@@ -44,6 +44,8 @@ const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
  */
 export class OperationsOracle {
   readonly limits: OracleLimits
+  /** False for a registry without a journal: then everything shows at once and nothing survives. */
+  readonly isDurable: boolean
   operations: OracleOperation[] = []
   feed: OracleFeedRow[] = []
   cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
@@ -64,8 +66,9 @@ export class OperationsOracle {
   #hasNotes = false
   #durable: Durable
 
-  constructor(limits: OracleLimits) {
+  constructor(limits: OracleLimits, { isDurable = true }: { readonly isDurable?: boolean } = {}) {
     this.limits = limits
+    this.isDurable = isDurable
     this.#durable = this.#copy()
   }
 
@@ -285,6 +288,7 @@ export class OperationsOracle {
 
   /** A change that shows already is handed to the journal. */
   #note(isWritten: boolean): void {
+    if (!this.isDurable) return
     this.isWriting ||= isWritten
     this.#hasNotes ||= isWritten
   }
@@ -292,7 +296,8 @@ export class OperationsOracle {
   /** Ends are handed to the journal as one group; only traceless ones behind nothing else need not wait for it. */
   #submit(ends: readonly StagedEnd[]): void {
     this.staged.push(...ends)
-    this.isWriting ||= ends.length > 0 && (this.#hasNotes || ends.some(({ id }) => !isTraceless(this.#get(id).kind)))
+    const isTraced = ends.some(({ id }) => !isTraceless(this.#get(id).kind))
+    this.isWriting ||= this.isDurable && (isTraced || (this.#hasNotes && ends.length > 0))
     if (!this.isWriting) this.commit()
   }
 

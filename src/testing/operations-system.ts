@@ -64,27 +64,31 @@ interface Waited {
 
 const sessionName = 'model'
 
-/** The real side of the model: a session over a journal in memory that can be crashed, and every promise it gave. */
+/** The real side of the model: a session, by default over a journal that can be crashed, and every promise it gave. */
 export class OperationsSystem {
   readonly clock: SimulatedClock
-  store: MemoryJournalStore
+  /** Absent for a session that is not durable. */
+  #store: MemoryJournalStore | null
   watches: Watched[] = []
   waits: Waited[] = []
   #calls: Call[] = []
   #runtime: Runtime
   #session: Session
 
-  private constructor(limits: OracleLimits, store: MemoryJournalStore, clock: SimulatedClock, runtime: Runtime) {
-    this.store = store
+  private constructor(limits: OracleLimits, store: MemoryJournalStore | null, clock: SimulatedClock, runtime: Runtime) {
+    this.#store = store
     this.clock = clock
     this.#runtime = runtime
     this.#session = runtime.session(sessionName, limits)
   }
 
-  /** A session with these limits over an empty journal. */
-  static async open(limits: OracleLimits, store = createMemoryJournal()): Promise<OperationsSystem> {
+  /** A session with these limits over an empty journal, or over none. */
+  static async open(
+    limits: OracleLimits,
+    store: MemoryJournalStore | null = createMemoryJournal(),
+  ): Promise<OperationsSystem> {
     const clock = new SimulatedClock()
-    const system = new OperationsSystem(limits, store, clock, await createRuntime({ store, clock }))
+    const system = new OperationsSystem(limits, store, clock, await runtimeOver(store, clock))
     await system.#runtime.flush()
     return system
   }
@@ -139,13 +143,13 @@ export class OperationsSystem {
 
   /** Lets what is under way reach the journal, which refuses it or breaks on request. */
   async write(failure?: 'write' | 'sync'): Promise<void> {
-    if (failure !== undefined) this.store.failNext(failure)
+    if (failure !== undefined) this.#store?.failNext(failure)
     await this.#runtime.flush()
   }
 
   /** The power goes and comes back: the process is gone, the journal keeps what was on stable storage. */
   async crash(): Promise<void> {
-    this.store.crash()
+    this.#store?.crash()
     await turn()
     await this.#abandon()
     await this.#reopen()
@@ -162,10 +166,10 @@ export class OperationsSystem {
   async transfer(): Promise<void> {
     const { epochId } = this.registry
     const text = JSON.stringify(this.registry.capturePersistenceSnapshot())
-    this.store.crash()
+    this.#store?.crash()
     await this.#abandon()
-    this.store = createMemoryJournal()
-    this.#runtime = await createRuntime({ store: this.store, clock: this.clock })
+    this.#store = this.#store === null ? null : createMemoryJournal()
+    this.#runtime = await runtimeOver(this.#store, this.clock)
     this.#session = await this.#runtime.importSession(sessionName, JSON.parse(text))
     assert.equal(this.registry.epochId, epochId, 'a transfer must keep the epoch')
   }
@@ -181,7 +185,7 @@ export class OperationsSystem {
   }
 
   async #reopen(): Promise<void> {
-    this.#runtime = await createRuntime({ store: this.store, clock: this.clock })
+    this.#runtime = await runtimeOver(this.#store, this.clock)
     this.#session = this.#runtime.session(sessionName)
   }
 
@@ -190,6 +194,10 @@ export class OperationsSystem {
     this.#session.dispose()
     await this.#runtime.close({ policy: 'terminate' }).catch(() => {})
   }
+}
+
+async function runtimeOver(store: MemoryJournalStore | null, clock: SimulatedClock): Promise<Runtime> {
+  return createRuntime({ clock, ...(store !== null && { store }) })
 }
 
 /** One turn of the event loop: every reaction to what has happened has run. */
