@@ -5,8 +5,8 @@ import type { JournalRecovery, JournalRecord } from '../journal/journal.js'
 import { LaneError } from './errors.js'
 import type { LaneStream } from './types.js'
 
-/** Every record of the lane is a stream's name and its fact or snapshot row. */
-const envelope = v.strictTuple([v.string(), v.looseObject({})])
+/** Every record of the lane is a stream's name and its fact or snapshot row, whose fields are the stream's to check. */
+const envelope = v.strictTuple([v.string(), v.custom<JsonObject>(isJsonObject, 'expected an object')])
 
 /**
  * Brings streams up to date with what a journal held, making each on first sight.
@@ -28,7 +28,7 @@ export function replayInto(
       }
       streams.set(name, stream)
     }
-    return { stream, content: content as JsonObject }
+    return { stream, content }
   }
   for (const row of recovery.snapshot?.rows ?? []) {
     const { stream, content } = open(row, 'snapshot row')
@@ -38,4 +38,8 @@ export function replayInto(
     const { stream, content } = open(record, `journal record ${sequence}`)
     stream.replay(content)
   }
+}
+
+function isJsonObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

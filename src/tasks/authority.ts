@@ -149,54 +149,30 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   #run<Result>(build: (batch: OpenBatch) => Result, { expectedSequence, durability }: SubmitOptions): Promise<Result> {
     const lane = this.#lane
     if (lane === undefined) return rejected(new TaskError('authority_not_started', {}))
-    // What the caller of a deferred submit is told at once; empty again if the decision was dropped during the call.
-    const early: Result[] = []
-    const settled = lane.submit(this, () => {
-      const { result, ...staged } = this.#stage(build, expectedSequence)
-      early.push(result)
-      return {
-        ...staged,
-        discard: () => {
-          early.pop()
-          staged.discard()
-        },
-      }
-    })
-    const outcome = silence(settled.catch(orNothingToDo<Result>))
-    return durability === 'deferred' && early.length > 0 ? Promise.resolve(early[0] as Result) : outcome
+    const staging: { batch?: StagedBatch<Result> } = {}
+    const settled = lane.submit(this, () => (staging.batch = this.#stage(build, expectedSequence)))
+    const { batch } = staging
+    if (batch === undefined) return silence(settled.catch(orNothingToDo<Result>))
+    return durability === 'deferred' && !batch.isDiscarded ? Promise.resolve(batch.result) : settled
   }
 
-  #stage<Result>(
-    build: (batch: OpenBatch) => Result,
-    expectedSequence: number | undefined,
-  ): Staged<Result> & { readonly result: Result } {
+  #stage<Result>(build: (batch: OpenBatch) => Result, expectedSequence: number | undefined): StagedBatch<Result> {
     nextSequence(this.#latest, expectedSequence)
     const draft = new Draft(this.#tables, this.#latest)
     const batch = new OpenBatch(draft)
-    let result: Result
     try {
-      result = build(batch)
+      const result = build(batch)
       if (batch.events.length === 0) throw new NothingToDo(result)
+      return new StagedBatch(draft, batch.events, result, this.#publish)
     } catch (refusal) {
       draft.discard()
       throw refusal
     } finally {
       batch.close()
     }
-    const { events } = batch
-    return {
-      result,
-      facts: events as unknown as readonly JsonObject[],
-      commit: () => {
-        draft.commit()
-        return result
-      },
-      discard: () => draft.discard(),
-      publish: () => this.#publish(events),
-    }
   }
 
-  #publish(events: readonly TaskEvent[]): void {
+  readonly #publish: CommitListener = (events) => {
     for (const listener of this.#listeners) {
       try {
         listener(events)
@@ -204,6 +180,38 @@ export class TaskAuthority implements LaneStream, TaskMutations {
         this.#logger.error({ cause: messageOf(fault) }, 'a commit listener of the tasks room failed')
       }
     }
+  }
+}
+
+/** A valid batch on its way through the lane. */
+class StagedBatch<Result> implements Staged<Result> {
+  readonly result: Result
+  readonly facts: readonly JsonObject[]
+  isDiscarded = false
+  readonly #draft: Draft
+  readonly #events: readonly TaskEvent[]
+  readonly #tell: CommitListener
+
+  constructor(draft: Draft, events: readonly TaskEvent[], result: Result, tell: CommitListener) {
+    this.#draft = draft
+    this.#events = events
+    this.#tell = tell
+    this.result = result
+    this.facts = events as unknown as readonly JsonObject[]
+  }
+
+  commit(): Result {
+    this.#draft.commit()
+    return this.result
+  }
+
+  discard(): void {
+    this.isDiscarded = true
+    this.#draft.discard()
+  }
+
+  publish(): void {
+    this.#tell(this.#events)
   }
 }
 
