@@ -94,7 +94,7 @@ export type OperationRegistryEvent =
 export interface OperationBook {
   /** True for a retained operation. */
   has(id: OperationId): boolean
-  /** True for an id that a retained record, a feed row or a claim of this epoch still refers to. */
+  /** True for an id that a retained record, a feed row or the active wait still refers to. */
   isUsed(id: OperationId): boolean
   hasWellFormedSource(spec: OperationSpec): boolean
   /** True when one more operation would exceed the limit, the event's own or else the registry's. */
