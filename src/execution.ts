@@ -5,7 +5,7 @@ import type { Logger } from './base/logger.js'
 import { createDeferred } from './base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from './lane/errors.js'
 import type { OperationRegistry } from './operations/index.js'
-import { abandonOperationSpan, endOperationSpan, type Span } from './tracing.js'
+import type { OperationSpan } from './tracing.js'
 import type { OperationId, OperationOutcome } from '../machines/operation-vocabulary.js'
 
 /** What a task is given. */
@@ -43,7 +43,7 @@ export interface ExecutionOptions {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  readonly span?: Span
+  readonly span?: OperationSpan
 }
 
 const firstRetryDelay = 100
@@ -103,7 +103,7 @@ export class Execution {
     this.#release()
     this.#ended.resolve(outcome)
     if (this.#isTaskRunning) this.#abort.abort(new OperationEndedError(this.#options.id, outcome))
-    if (this.#options.span !== undefined) endOperationSpan(this.#options.span, outcome)
+    this.#options.span?.end(outcome)
   }
 
   /** The operation will have no outcome here. */
@@ -112,7 +112,7 @@ export class Execution {
     this.#release()
     this.#ended.reject(reason)
     this.#abort.abort(reason)
-    if (this.#options.span !== undefined) abandonOperationSpan(this.#options.span, messageOf(reason))
+    this.#options.span?.abandon(messageOf(reason))
   }
 
   async #endOf(task: Task): Promise<End> {

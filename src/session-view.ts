@@ -85,6 +85,8 @@ export class SessionView {
     this.#isScheduled = true
     queueMicrotask(() => {
       this.#isScheduled = false
+      // Selectors would be asked for what nobody can answer, and nobody would catch that here.
+      if (this.#operations.isPoisoned) return
       this.store.trigger.changed({ activeCount: this.#operations.activeCount })
     })
   }

@@ -20,7 +20,7 @@ import {
   type WaitAllResult,
 } from './operations/index.js'
 import { SessionView } from './session-view.js'
-import { startOperationSpan, type Tracer } from './tracing.js'
+import { OperationSpan, type Tracer } from './tracing.js'
 import {
   expectsPeer,
   type OperationId,
@@ -148,7 +148,7 @@ export class Session {
       clock,
       deadlines,
       logger,
-      ...(tracer !== undefined && { span: startOperationSpan(tracer, spec) }),
+      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, logger) }),
     })
     const { outcome } = execution
     try {

@@ -1,3 +1,5 @@
+import { messageOf } from './base/errors.js'
+import type { Logger } from './base/logger.js'
 import type { OperationOutcome, OperationSpec } from '../machines/operation-vocabulary.js'
 
 /** What stateward uses of a tracer; the one of `@opentelemetry/api` fits. */
@@ -12,30 +14,50 @@ export interface Span {
   end(): void
 }
 
-/** `SpanStatusCode.ERROR` of the OpenTelemetry API. */
+/** `SpanStatusCode.ERROR` of the OpenTelemetry API, spelled out so that the API is not needed. */
 const errorStatus = 2
 
-/** Opens the span of one operation. */
-export function startOperationSpan(tracer: Tracer, spec: OperationSpec): Span {
-  return tracer.startSpan(`operation ${spec.displayName}`, {
-    attributes: {
-      'stateward.operation.id': spec.id,
-      'stateward.operation.kind': spec.kind,
-      'stateward.session.id': spec.ownerSessionId,
-    },
-  })
-}
+/** The span of one operation. Tracing is worth no operation: what the tracer throws is logged. */
+export class OperationSpan {
+  readonly #logger: Logger
+  #span: Span | undefined
 
-/** Ends the span with the outcome; a failure or termination marks it as an error. */
-export function endOperationSpan(span: Span, outcome: OperationOutcome): void {
-  span.setAttribute('stateward.operation.outcome', outcome.type)
-  if (outcome.type === 'failed') span.setStatus({ code: errorStatus, message: outcome.error })
-  if (outcome.type === 'terminated') span.setStatus({ code: errorStatus, message: outcome.reason })
-  span.end()
-}
+  constructor(tracer: Tracer, spec: OperationSpec, logger: Logger) {
+    this.#logger = logger
+    this.#guard(() => {
+      this.#span = tracer.startSpan(`operation ${spec.displayName}`, {
+        attributes: {
+          'stateward.operation.id': spec.id,
+          'stateward.operation.kind': spec.kind,
+          'stateward.session.id': spec.ownerSessionId,
+        },
+      })
+    })
+  }
 
-/** Ends the span of an operation that has no outcome, because it was refused or its session closed first. */
-export function abandonOperationSpan(span: Span, reason: string): void {
-  span.setStatus({ code: errorStatus, message: reason })
-  span.end()
+  /** Ends with the outcome; a failure or termination is an error. */
+  end(outcome: OperationOutcome): void {
+    this.#guard(() => {
+      this.#span?.setAttribute('stateward.operation.outcome', outcome.type)
+      if (outcome.type === 'failed') this.#span?.setStatus({ code: errorStatus, message: outcome.error })
+      if (outcome.type === 'terminated') this.#span?.setStatus({ code: errorStatus, message: outcome.reason })
+      this.#span?.end()
+    })
+  }
+
+  /** Ends without an outcome, because the operation was refused or its session closed first. */
+  abandon(reason: string): void {
+    this.#guard(() => {
+      this.#span?.setStatus({ code: errorStatus, message: reason })
+      this.#span?.end()
+    })
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step()
+    } catch (cause) {
+      this.#logger.warn({ cause: messageOf(cause) }, 'the tracer threw')
+    }
+  }
 }

@@ -41,6 +41,11 @@ export class OperationReader {
     return this.#history.lost
   }
 
+  /** True once a change broke off half-way; every other answer is an `internal` error then. */
+  get isPoisoned(): boolean {
+    return this.#core.isPoisoned
+  }
+
   /** Operations that have not ended. */
   get activeCount(): number {
     return this.#records.activeCount

@@ -66,6 +66,22 @@ describe('a lane', () => {
     expect(logger.lines.at(-1)).toMatchObject({ level: 'warn', fields: { lost: 1 } })
   })
 
+  it('is not harmed by an observer that throws: the change stands, the failure is reported', async () => {
+    const { journal, logger, lane, tally } = await openLane(100)
+    const submit = (amount: number) =>
+      lane.submit(tally, () => ({
+        ...tally.stage(amount),
+        publish: () => {
+          throw new Error('nobody listens')
+        },
+      }))
+    const added = submit(1)
+    await journal.sync()
+    expect(await added).toBe(1)
+    expect(lane.health).toEqual({ status: 'open' })
+    expect(logger.lines).toMatchObject([{ level: 'error', fields: { cause: 'nobody listens' } }])
+  })
+
   it('in memory may be opened again after a change broke', async () => {
     const lane = await Lane.open({ streamFor: () => undefined })
     const tally = new Tally()

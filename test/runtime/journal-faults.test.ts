@@ -127,25 +127,3 @@ describe('a task behind a registry that broke', () => {
     )
   })
 })
-
-describe('an observer that throws', () => {
-  it('harms nobody: the end stands and the runtime goes on', async () => {
-    const logger = createRecordingLogger()
-    const span = {
-      setAttribute: () => span,
-      setStatus: () => span,
-      end: () => {
-        throw new Error('exporter is gone')
-      },
-    }
-    const tracer = { startSpan: () => span }
-    const { session, runtime } = await openFixture(
-      {},
-      { logger, tracer: tracer as never, store: createMemoryJournal() },
-    )
-    expect(await session.run(job, () => 'one').outcome).toMatchObject({ type: 'completed' })
-    expect(await session.run(job, () => 'two').outcome).toMatchObject({ type: 'completed' })
-    expect(runtime.health).toEqual({ status: 'open' })
-    expect(logger.lines).toContainEqual(expect.objectContaining({ message: 'an observer of the lane threw' }))
-  })
-})

@@ -1,6 +1,8 @@
 import { SpanStatusCode } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { describe, expect, it } from 'vitest'
+import type { Span, Tracer } from '../../src/tracing.js'
+import { createRecordingLogger } from './support/log.js'
 import { openFixture, refusal } from '../operations/support/registry.js'
 import { job, startTask } from './support/task.js'
 
@@ -57,5 +59,32 @@ describe('a span', () => {
       'max concurrent operations exceeded (limit: 1, active: 1)',
       'the session was closed before the operation ended',
     ])
+  })
+})
+
+describe('a tracer that throws', () => {
+  const broken = (): never => {
+    throw new Error('the exporter is gone')
+  }
+  const span: Span = { setAttribute: () => span, setStatus: () => span, end: broken }
+  const tracers: [string, Tracer][] = [
+    ['when a span starts', { startSpan: broken }],
+    ['when a span ends', { startSpan: () => span }],
+  ]
+
+  it.each(tracers)('harms no operation: %s', async (_, tracer) => {
+    const logger = createRecordingLogger()
+    const { session, operations, runtime } = await openFixture({}, { tracer, logger })
+    expect(await session.run(job, () => 'done').outcome).toMatchObject({ type: 'completed' })
+    const running = [await startTask(session), await startTask(session)]
+    await operations.terminateOwner('leaving')
+    const outcomes = await Promise.all(running.map(({ outcome }) => outcome))
+    expect(outcomes.map(({ type }) => type)).toEqual(['terminated', 'terminated'])
+    expect(logger.lines.map(({ message }) => message)).toEqual([
+      'the tracer threw',
+      'the tracer threw',
+      'the tracer threw',
+    ])
+    expect(runtime.health).toEqual({ status: 'open' })
   })
 })

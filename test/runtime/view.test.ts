@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { sessionSelectors } from '../../src/session-view.js'
-import { completed, idOf, openFixture, start } from '../operations/support/registry.js'
+import { completed, idOf, openFixture, specOf, start } from '../operations/support/registry.js'
 import { settleReactions } from '../lane/support/scripted-journal.js'
 
 describe('the view of a session', () => {
@@ -69,6 +69,20 @@ describe('the view of a session', () => {
     expect(statuses).toEqual(['provisioning', 'running', 'completed'])
     expect(sessionSelectors.live(session.view).map(({ id }) => id)).toEqual([idOf(2)])
     expect(sessionSelectors.ended(session.view).map(({ id }) => id)).toEqual([idOf(1)])
+  })
+
+  it('says nothing more once its registry broke: a selection is not asked for what nobody can answer', async () => {
+    const { session, operations, run } = await openFixture()
+    await run([1])
+    await settleReactions()
+    const seen: number[] = []
+    session.view.select(sessionSelectors.live).subscribe((rows) => seen.push(rows.length))
+    await operations.registerOperation(specOf(2))
+    void operations.reportProgress(idOf(1), { message: 'last words' })
+    session.history.core.actor.send({ type: 'fault', cause: 'for the test' })
+    await settleReactions()
+    await settleReactions()
+    expect(seen).toEqual([2])
   })
 
   it('keeps no progress of what has ended', async () => {
