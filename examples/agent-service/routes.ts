@@ -141,7 +141,7 @@ function operationId(params: Call['params']): OperationId {
 
 /** To read must not create. Throws `session_not_found`. */
 function existingSession(runtime: Runtime, { session: name }: Call['params']): Session {
-  const session = runtime.findSession(name)
+  const session = name === undefined ? undefined : runtime.findSession(name)
   if (session !== undefined) return session
   throw new StatewardError('session_not_found', `session not found: ${name}`, { session: name })
 }
