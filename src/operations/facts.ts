@@ -9,6 +9,7 @@ import {
   type OperationSpec,
 } from '../../machines/operation-vocabulary.js'
 import { internalError } from './errors.js'
+import { readFacts } from './projection.js'
 import type { OperationRecords } from './records.js'
 import type { EpochId } from './types.js'
 import {
@@ -67,17 +68,19 @@ export const facts = {
   }),
   started: (id: OperationId) => ({ type: 'operation_started', id }),
   settled: ({ id, outcome, settlement }: SettleEvent, records: OperationRecords) => {
-    const context = records.rows.get(id)?.actor.getSnapshot().context
-    if (context === undefined || settlement?.completedAtMs === undefined) {
+    const row = records.rows.get(id)
+    if (row === undefined || settlement?.completedAtMs === undefined) {
       throw internalError(`operation ${id} did not mint a completion sequence`)
     }
+    // Read fail-closed: what is corrupt must not become durable.
+    const { peerReady, progressCount } = readFacts(id, row)
     return {
       type: 'operation_settled',
       id,
       seq: settlement.sequence,
       outcome: encodeOutcome(outcome),
-      peer_ready: context.peerReady,
-      progress_count: context.progressCount,
+      peer_ready: peerReady,
+      progress_count: progressCount,
       completed_at_ms: settlement.completedAtMs,
     }
   },

@@ -130,6 +130,25 @@ describe('corrupt facts surface as internal errors wherever they are read', () =
     })
   })
 
+  // A sequence while live (F13) is looked at by a capture only.
+  it.each(faults.filter(([name, , , status]) => status === 'running' && !name.startsWith('F13')))(
+    'never become durable with the end of the operation, which can end once they are mended: %s',
+    async (_, __, ___, ____, forgery) => {
+      const fixture = await openFixture({}, { store: createMemoryJournal() })
+      const { operations, session, run, complete } = fixture
+      await run([1, 2])
+      const { rows } = session.history.core.records
+      const sound = rows.get(idOf(2))
+      tamper(fixture, 2, forgery)
+      expect(await refusal(operations.terminateOwner('leaving'))).toMatchObject({ code: 'internal' })
+      expect(operations.activeCount).toBe(2)
+      if (sound !== undefined) rows.set(idOf(2), sound)
+      await complete(1)
+      await operations.terminateOwner('leaving')
+      expect(session.feed.since(0).entries.map(({ seq }) => seq)).toEqual([1, 2])
+    },
+  )
+
   it('are checked in the order of section 8: record, kind, status, peer-ready, progress, source, outcome', async () => {
     const fixture = await openFixture()
     await fixture.finish(1)
