@@ -119,7 +119,10 @@ function leaveRunning(
   if (state === 'suspended') {
     batch.submit({ type: 'run_suspend', runId, reason: suspendReason ?? 'handler', timestamp })
   } else {
-    const retryAt = state === 'retry_wait' ? timestamp + delayOf(effectiveAttempts(run)) : undefined
+    const retryAt =
+      state === 'retry_wait'
+        ? Math.min(timestamp + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
+        : undefined
     moveRun(batch, runId, 'running', state, timestamp, retryAt === undefined ? {} : { retryAt })
   }
   // In this batch, so that a cron task never looks finished between two of its runs.

@@ -25,13 +25,15 @@ export function checkBackoff(backoff: Backoff): void {
 }
 
 /**
- * The delay after attempt `attempt` (from 1) in whole seconds, rounded up. Jitter takes away up to its share at random,
+ * The delay after attempt `attempt` (from 1) in whole seconds, rounded up, at most `Number.MAX_SAFE_INTEGER` milliseconds. Jitter takes away up to its share at random,
  * so that runs which failed together do not come back together.
  */
 export function retryDelay(backoff: Backoff, attempt: number, random: Random): Seconds {
-  const full = backoff.type === 'fixed' ? backoff.delayMs : Math.min(backoff.baseMs * 2 ** (attempt - 1), backoff.maxMs)
+  const wanted =
+    backoff.type === 'fixed' ? backoff.delayMs : Math.min(backoff.baseMs * 2 ** (attempt - 1), backoff.maxMs)
+  const full = Math.min(wanted, Number.MAX_SAFE_INTEGER)
   const spread = full * (backoff.jitter ?? 0) * random()
-  return Math.min(Math.ceil((full - spread) / 1000), Number.MAX_SAFE_INTEGER)
+  return Math.ceil((full - spread) / 1000)
 }
 
 function refuse(field: string, reason: string): never {

@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest'
+import { createDeferred, type Deferred } from '../../../src/base/promises.js'
+import { ConcurrencyKeyGate } from '../../../src/tasks/dispatch/key-gate.js'
+import { createRun, suspend, type Run, type TaskId } from '../../../src/tasks/index.js'
+import { runId, taskId } from '../support/ids.js'
+import { openRoom, type Room } from './support/room.js'
+
+const keyed = (
+  key: string,
+  policy: 'hold_during_retry' | 'release_on_retry' = 'hold_during_retry',
+  maxAttempts = 2,
+) => ({
+  kind: 'work',
+  constraints: { concurrencyKey: key, concurrencyKeyHoldPolicy: policy, maxAttempts },
+})
+
+describe('the gate', () => {
+  const run = (number: number): Run => ({
+    ...createRun({ id: runId(number), taskId: taskId(1), createdAt: 0, scheduledAt: 0 }),
+    history: [],
+    attempts: [],
+  })
+  const projection = {
+    task: () =>
+      ({ spec: { constraints: { concurrencyKey: 'k', concurrencyKeyHoldPolicy: 'hold_during_retry' } } }) as never,
+    runsIn: () => [],
+  }
+
+  it('[T-79] is re-entrant for the holder, exclusive otherwise, and a foreign release has no effect', () => {
+    const freed: string[] = []
+    const gate = new ConcurrencyKeyGate(projection, (key) => freed.push(key))
+    expect([gate.tryAcquire(run(1)), gate.tryAcquire(run(1)), gate.tryAcquire(run(2))]).toEqual([true, true, false])
+    gate.release(run(2))
+    expect([freed, gate.tryAcquire(run(2))]).toEqual([[], false])
+    gate.release(run(1))
+    expect([freed, gate.isFree('k'), gate.tryAcquire(run(2))]).toEqual([['k'], true, true])
+  })
+})
+
+/** A handler that answers when told, and who is in it. */
+function controlled(room: Room): { readonly inside: TaskId[]; answer(taskId: TaskId, value: unknown): Promise<void> } {
+  const open = new Map<TaskId, Deferred<unknown>>()
+  const inside: TaskId[] = []
+  room.tasks.handle('work', ({ taskId: id }) => {
+    const deferred = createDeferred<unknown>()
+    open.set(id, deferred)
+    inside.push(id)
+    return deferred.promise
+  })
+  return {
+    inside,
+    async answer(id, value) {
+      inside.splice(inside.indexOf(id), 1)
+      const deferred = open.get(id)
+      if (value instanceof Error) deferred?.reject(value)
+      else deferred?.resolve(value)
+      await room.settle()
+    },
+  }
+}
+
+describe('concurrency keys', () => {
+  it('[T-84] two runs with one key never overlap, with different keys they may; failure releases the key', async () => {
+    const room = await openRoom()
+    const { inside, answer } = controlled(room)
+    const one = await room.tasks.submit(keyed('a', 'hold_during_retry', 1))
+    const two = await room.tasks.submit(keyed('a', 'hold_during_retry', 1))
+    const other = await room.tasks.submit(keyed('b'))
+    await room.settle()
+    expect(inside).toEqual([one, other])
+    await answer(one, new Error('no'))
+    expect(inside).toEqual([other, two])
+    await answer(two, 'ok')
+    await answer(other, 'ok')
+    expect([one, two, other].flatMap((id) => room.statesOf(id))).toEqual(['failed', 'completed', 'completed'])
+  })
+
+  it('[T-84] a hundred runs behind one key run one after another, in order', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 8 } })
+    const order: TaskId[] = []
+    let inside = 0
+    let most = 0
+    room.tasks.handle('work', async ({ taskId: id }) => {
+      inside += 1
+      most = Math.max(most, inside)
+      order.push(id)
+      await Promise.resolve()
+      inside -= 1
+    })
+    const ids = await Promise.all(Array.from({ length: 100 }, () => room.tasks.submit(keyed('a'))))
+    await Promise.all(ids.map((id) => room.tasks.outcome(id)))
+    expect(most).toBe(1)
+    expect(order).toEqual(ids)
+  })
+
+  it.each([
+    ['hold_during_retry', false],
+    ['release_on_retry', true],
+  ] as const)('[T-85] a suspended run under %s lets another with its key run: %s', async (policy, lets) => {
+    const room = await openRoom()
+    const { inside, answer } = controlled(room)
+    const one = await room.tasks.submit(keyed('a', policy))
+    const two = await room.tasks.submit(keyed('a', policy))
+    await room.settle()
+    await answer(one, suspend())
+    expect(inside).toEqual(lets ? [two] : [])
+    await room.tasks.resume(room.runsOf(one)[0]?.id as never)
+    await room.settle()
+    expect(inside).toEqual(lets ? [two] : [one])
+  })
+
+  it.each([
+    ['hold_during_retry', false],
+    ['release_on_retry', true],
+  ] as const)('[T-85] a run that waits to be retried under %s lets another run: %s', async (policy, lets) => {
+    const room = await openRoom()
+    const { inside, answer } = controlled(room)
+    const one = await room.tasks.submit(keyed('a', policy))
+    const two = await room.tasks.submit(keyed('a', policy))
+    await room.settle()
+    await answer(one, new Error('later'))
+    expect(inside).toEqual(lets ? [two] : [])
+    await room.pass(5)
+    expect(inside).toEqual(lets ? [two] : [one])
+  })
+
+  it.each([
+    ['hold_during_retry', 'suspended', false],
+    ['release_on_retry', 'suspended', true],
+    ['hold_during_retry', 'retry_wait', false],
+    ['release_on_retry', 'retry_wait', true],
+  ] as const)('[T-86] after a restart a run under %s in %s lets another run: %s', async (policy, state, lets) => {
+    const room = await openRoom()
+    const { answer } = controlled(room)
+    const one = await room.tasks.submit(keyed('a', policy))
+    await room.settle()
+    await answer(one, state === 'suspended' ? suspend() : new Error('later'))
+    expect(room.statesOf(one)).toEqual([state])
+    const later = await room.crash()
+    const { inside } = controlled(later)
+    const two = await later.tasks.submit(keyed('a', policy))
+    await later.settle()
+    expect(inside).toEqual(lets ? [two] : [])
+  })
+
+  it('a run that its budget keeps out does not keep its key from the next', async () => {
+    const room = await openRoom()
+    const { inside, answer } = controlled(room)
+    const holder = await room.tasks.submit(keyed('a'))
+    await room.settle()
+    const broke = await room.tasks.submit({ ...keyed('a'), metadata: { priority: 5 }, budgets: { token: 10 } })
+    const next = await room.tasks.submit(keyed('a'))
+    const timestamp = Math.floor(room.clock.wallNow() / 1000)
+    await room.authority.submit({
+      type: 'budget_consume',
+      taskId: broke,
+      dimension: 'token' as never,
+      amount: 10,
+      timestamp,
+    })
+    await room.settle()
+    await answer(holder, 'ok')
+    expect(inside).toEqual([next])
+    await answer(next, 'ok')
+    await room.tasks.replenish(broke, 'token', 20)
+    await room.settle()
+    expect(inside).toEqual([broke])
+  })
+})

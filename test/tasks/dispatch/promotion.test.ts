@@ -1,0 +1,320 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { firstRuns } from '../../../src/tasks/dispatch/occurrences.js'
+import { createTaskSpec, createRun, type Run, type RunId, type TaskId } from '../../../src/tasks/index.js'
+import { bySelection } from '../../../src/tasks/projection/run-index.js'
+import { runId, taskId } from '../support/ids.js'
+import { openRoom, start } from './support/room.js'
+
+const never = (): Promise<never> => new Promise(() => {})
+
+describe('promotion by time', () => {
+  it('[T-74] a run is promoted at its second, not one earlier', async () => {
+    const room = await openRoom()
+    await room.tasks.start()
+    const id = await room.tasks.submit({ kind: 'work', at: start + 10 })
+    await room.pass(9)
+    expect(room.statesOf(id)).toEqual(['scheduled'])
+    await room.pass(1)
+    expect(room.statesOf(id)).toEqual(['ready'])
+  })
+
+  it('[T-75] repeated runs are an interval apart from the origin, whatever the clock does later', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count: 3, intervalSecs: 60 } })
+    room.clock.setWall((start + 5000) * 1000)
+    expect(room.runsOf(id).map(({ scheduledAt }) => scheduledAt)).toEqual([start, start + 60, start + 120])
+  })
+
+  it('[T-75] runs beyond the last countable second are refused and none is created', async () => {
+    const room = await openRoom()
+    const at = Number.MAX_SAFE_INTEGER - 10
+    const submitted = room.tasks.submit({
+      kind: 'work',
+      at,
+      runPolicy: { type: 'repeat', count: 3, intervalSecs: 6 },
+    })
+    await expect(submitted).rejects.toMatchObject({ code: 'arithmetic_overflow', data: { policy: 'repeat' } })
+    expect(room.authority.projection.taskCount).toBe(0)
+  })
+
+  it('[T-82] after a long downtime every overdue run is promoted at once, and only those', async () => {
+    const room = await openRoom()
+    const ids: TaskId[] = []
+    for (let index = 0; index < 600; index += 1) {
+      ids.push(await room.tasks.submit({ kind: 'work', at: start + 1 + index }))
+    }
+    const later = await room.crash(599)
+    await later.tasks.start()
+    await later.settle()
+    expect(later.authority.projection.countIn('ready')).toBe(599)
+    expect(later.statesOf(ids[598] as TaskId)).toEqual(['ready'])
+    expect(later.statesOf(ids[599] as TaskId)).toEqual(['scheduled'])
+  })
+
+  it('[T-83] promoted runs are ready after a crash, under the same ids', async () => {
+    const room = await openRoom()
+    await room.tasks.start()
+    const id = await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    const before = room.runsOf(id)
+    const later = await room.crash(5)
+    expect(later.runsOf(id)).toEqual(before)
+    expect(later.statesOf(id)).toEqual(['ready'])
+  })
+
+  it('nothing is promoted or started while the engine is paused, and everything when it goes on', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', () => {})
+    expect(await room.tasks.pauseEngine()).toBe('paused')
+    expect(await room.tasks.pauseEngine()).toBe('already_paused')
+    const id = await room.tasks.submit({ kind: 'work' })
+    await room.pass(100)
+    expect(room.statesOf(id)).toEqual(['scheduled'])
+    expect(await room.tasks.resumeEngine()).toBe('resumed')
+    expect(await room.tasks.resumeEngine()).toBe('already_resumed')
+    await room.settle()
+    expect(room.statesOf(id)).toEqual(['completed'])
+  })
+
+  it('an idle dispatcher has one timer for the next thing due, and none when nothing is', async () => {
+    const room = await openRoom()
+    await room.tasks.start()
+    expect(room.clock.pendingTimeouts).toBe(0)
+    for (let index = 0; index < 50; index += 1) await room.tasks.submit({ kind: 'work', at: start + 30 + index })
+    await room.settle()
+    expect(room.clock.pendingTimeouts).toBe(1)
+  })
+
+  it('a wall clock that is set forward is noticed within a minute', async () => {
+    const room = await openRoom()
+    await room.tasks.start()
+    const id = await room.tasks.submit({ kind: 'work', at: start + 86_400 })
+    room.clock.setWall((start + 86_400) * 1000)
+    await room.pass(60)
+    expect(room.statesOf(id)).toEqual(['ready'])
+  })
+})
+
+describe('cron', () => {
+  it('keeps five runs open, the first at the second it was submitted, and never repeats one', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 1 } })
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'cron', expression: '*/10 * * * * * *' } })
+    const times = (): number[] => room.runsOf(id).map(({ scheduledAt }) => scheduledAt - start)
+    expect(times()).toEqual([0, 10, 20, 30, 40])
+    room.tasks.handle('work', () => {})
+    await room.settle()
+    expect(times()).toEqual([0, 10, 20, 30, 40, 50])
+    await room.pass(25)
+    expect(times()).toEqual([0, 10, 20, 30, 40, 50, 60, 70])
+    expect(room.authority.projection.task(id)?.progress).toMatchObject({ runs: 8, open: 5, completed: 3 })
+  })
+
+  it('ends after maxOccurrences, also across a restart', async () => {
+    const room = await openRoom()
+    const policy = { type: 'cron', expression: '* * * * * * *', maxOccurrences: 7 } as const
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: policy })
+    room.tasks.handle('work', () => {})
+    await room.pass(3)
+    const later = await room.crash()
+    later.tasks.handle('work', () => {})
+    const outcome = later.tasks.outcome(id)
+    await later.pass(10)
+    expect((await outcome).runs).toHaveLength(7)
+    expect(later.authority.projection.task(id)?.progress).toMatchObject({ runs: 7, open: 0, completed: 7 })
+  })
+
+  it('derives runs for a cron task that was created without any, and none for a canceled one', async () => {
+    const room = await openRoom()
+    await room.tasks.start()
+    const runPolicy = { type: 'cron', expression: '0 * * * * * *' } as const
+    const [one, other] = [taskId(1), taskId(2)]
+    for (const id of [one, other]) {
+      const taskSpec = createTaskSpec({ id, kind: 'work', runPolicy })
+      await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+    }
+    await room.tasks.cancel(other)
+    await room.settle()
+    expect(room.statesOf(one)).toEqual(Array.from({ length: 5 }, () => 'scheduled'))
+    expect(room.statesOf(other)).toEqual([])
+  })
+
+  it('[T-75] first runs of a once task are due at the origin', () => {
+    const spec = createTaskSpec({ id: taskId(1), kind: 'work', metadata: { priority: 7 } })
+    const [run] = firstRuns(spec, { origin: 90, createdAt: 70 }, { uuid: () => runId(1) })
+    expect(run).toMatchObject({ id: runId(1), scheduledAt: 90, createdAt: 70, effectivePriority: 7 })
+  })
+})
+
+describe('selection', () => {
+  it('[T-76] goes by priority, then age, then run id, whatever the order of arrival', () => {
+    const run = (number: number, priority: number, createdAt: number): Run => ({
+      ...createRun({ id: runId(number), taskId: taskId(1), createdAt, scheduledAt: createdAt, priority }),
+      history: [],
+      attempts: [],
+    })
+    const expected = [run(9, 5, 100), run(2, 1, 50), run(3, 1, 60), run(4, 1, 60), run(1, 0, 10)]
+    fc.assert(
+      fc.property(fc.shuffledSubarray(expected, { minLength: 5 }), (shuffled) => {
+        expect(shuffled.toSorted(bySelection)).toEqual(expected)
+      }),
+    )
+  })
+
+  it('[T-76] starts the more urgent of two waiting runs first', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 1 } })
+    const started: unknown[] = []
+    for (const [payload, priority] of [
+      ['low', 0],
+      ['high', 9],
+      ['middle', 5],
+    ] as const) {
+      await room.tasks.submit({ kind: 'work', payload, metadata: { priority } })
+    }
+    await room.tasks.start()
+    await room.settle()
+    room.tasks.handle('work', ({ payload }) => void started.push(Buffer.from(payload).toString()))
+    await room.settle()
+    expect(started).toEqual(['high', 'middle', 'low'])
+  })
+
+  it('never starts more attempts than it has slots', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 3 } })
+    let [running, most] = [0, 0]
+    room.tasks.handle('work', async () => {
+      running += 1
+      most = Math.max(most, running)
+      await Promise.resolve()
+      running -= 1
+    })
+    const ids = await Promise.all(Array.from({ length: 20 }, () => room.tasks.submit({ kind: 'work' })))
+    await Promise.all(ids.map((id) => room.tasks.outcome(id)))
+    expect(most).toBe(3)
+  })
+
+  it('leaves runs without a handler or with foreign requirements in line, and nobody waits behind them', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 1, capabilities: ['cpu'] } })
+    room.tasks.handle('work', () => {})
+    const unknown = await room.tasks.submit({ kind: 'other' })
+    const foreign = await room.tasks.submit({ kind: 'work', constraints: { requiredCapabilities: ['cpu', 'gpu'] } })
+    const own = await room.tasks.submit({ kind: 'work', constraints: { requiredCapabilities: ['cpu'] } })
+    await room.tasks.outcome(own)
+    expect([unknown, foreign].flatMap((id) => room.statesOf(id))).toEqual(['ready', 'ready'])
+    room.tasks.handle('other', () => {})
+    await room.tasks.outcome(unknown)
+  })
+
+  it('a kind has one handler, which can be taken back', async () => {
+    const room = await openRoom()
+    const registration = room.tasks.handle('work', never)
+    expect(() => room.tasks.handle('work', never)).toThrow(expect.objectContaining({ code: 'handler_exists' }))
+    registration[Symbol.dispose]()
+    room.tasks.handle('work', () => {})[Symbol.dispose]()
+    const id = await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    expect(room.statesOf(id)).toEqual(['ready'])
+  })
+})
+
+describe('events', () => {
+  const ahead = start + 10_000
+
+  it('[T-90] a completed task releases a run scheduled far ahead', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', () => {})
+    const first = await room.tasks.submit({ kind: 'work', at: start + 5 })
+    const second = await room.tasks.submit({
+      kind: 'work',
+      at: ahead,
+      releasedBy: [{ type: 'task_completed', taskId: first }],
+    })
+    await room.pass(4)
+    expect(room.statesOf(second)).toEqual(['scheduled'])
+    await room.pass(1)
+    expect(room.statesOf(second)).toEqual(['completed'])
+  })
+
+  it('[T-90] a budget that reaches its threshold releases a run', async () => {
+    const room = await openRoom()
+    const spender = await room.tasks.submit({
+      kind: 'spend',
+      budgets: { token: 500 },
+      runPolicy: { type: 'repeat', count: 2, intervalSecs: 10 },
+    })
+    const filter = { type: 'budget_threshold', taskId: spender, dimension: 'token', thresholdPct: 80 } as never
+    const alarm = await room.tasks.submit({ kind: 'alarm', at: ahead, releasedBy: [filter] })
+    let amount = 399
+    room.tasks.handle('alarm', () => {})
+    room.tasks.handle('spend', ({ budget }) => {
+      budget.report('token', amount)
+      amount = 1
+    })
+    await room.settle()
+    expect(room.statesOf(alarm)).toEqual(['scheduled'])
+    await room.pass(10)
+    expect(room.statesOf(alarm)).toEqual(['completed'])
+  })
+
+  it('[T-90] an event of the service releases the earliest run; one-shot by default, again with rearm', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', () => {})
+    const policy = { type: 'repeat', count: 3, intervalSecs: 100 } as const
+    const once = await room.tasks.submit({ kind: 'work', at: ahead, runPolicy: policy })
+    const again = await room.tasks.submit({ kind: 'work', at: ahead, runPolicy: policy })
+    await room.tasks.subscribe(once, { type: 'custom', key: 'push' })
+    await room.tasks.subscribe(again, { type: 'custom', key: 'push' }, { rearm: true })
+    expect(await room.tasks.publish('other')).toBe(0)
+    expect(await room.tasks.publish('push')).toBe(2)
+    await room.settle()
+    expect(await room.tasks.publish('push')).toBe(1)
+    await room.settle()
+    const done = (id: TaskId): RunId[] =>
+      room
+        .runsOf(id)
+        .filter(({ state }) => state === 'completed')
+        .map(({ id: run }) => run)
+    expect(done(once)).toEqual([room.runsOf(once)[0]?.id])
+    expect(done(again)).toEqual(
+      room
+        .runsOf(again)
+        .slice(0, 2)
+        .map(({ id }) => id),
+    )
+  })
+
+  it('[T-90] a trigger that met a crash releases exactly one run afterwards', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({
+      kind: 'work',
+      at: ahead,
+      runPolicy: { type: 'repeat', count: 2, intervalSecs: 1 },
+      releasedBy: [{ type: 'custom', key: 'push' }],
+    })
+    await room.tasks.publish('push')
+    const later = await room.crash()
+    await later.tasks.start()
+    await later.settle()
+    expect(later.statesOf(id)).toEqual(['ready', 'scheduled'])
+    const latest = await later.crash()
+    await latest.tasks.start()
+    await latest.settle()
+    expect(latest.statesOf(id)).toEqual(['ready', 'scheduled'])
+  })
+
+  it('a trigger waits for the dependencies of its task', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', () => {})
+    const first = await room.tasks.submit({ kind: 'work', at: start + 20 })
+    const second = await room.tasks.submit({
+      kind: 'work',
+      at: ahead,
+      dependsOn: [first],
+      releasedBy: [{ type: 'custom', key: 'push' }],
+    })
+    await room.tasks.publish('push')
+    await room.pass(19)
+    expect(room.statesOf(second)).toEqual(['scheduled'])
+    await room.pass(1)
+    expect(room.statesOf(second)).toEqual(['completed'])
+  })
+})
