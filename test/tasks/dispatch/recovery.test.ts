@@ -1,0 +1,195 @@
+import { describe, expect, it } from 'vitest'
+import { failed, type RunState, type TaskId } from '../../../src/tasks/index.js'
+import { openRoom, start, type Room } from './support/room.js'
+
+const never = (): Promise<never> => new Promise(() => {})
+
+/** Leaves a run with a lease of another worker, as that worker would have. */
+async function leaseByOther(room: Room, taskId: TaskId, state: 'leased' | 'running', expiry: number): Promise<void> {
+  const runId = room.runsOf(taskId)[0]?.id as never
+  const timestamp = start
+  await room.authority.transact((batch) => {
+    const move = (previousState: RunState, newState: RunState, fencingToken?: number): void => {
+      const token = fencingToken === undefined ? {} : { fencingToken }
+      batch.submit({ type: 'run_state_transition', runId, previousState, newState, timestamp, ...token })
+    }
+    move('scheduled', 'ready')
+    move('ready', 'leased')
+    const { applied } = batch.submit({ type: 'lease_acquire', runId, owner: 'worker-9', expiry, timestamp })
+    if (state === 'leased') return
+    move('leased', 'running', applied.fencingToken)
+    const attemptId = '00000009-0000-4000-8000-000000000001' as never
+    batch.submit({ type: 'attempt_start', runId, attemptId, fencingToken: applied.fencingToken, timestamp })
+  })
+}
+
+describe('lost owners', () => {
+  it.each(['leased', 'running'] as const)(
+    '[T-73] [T-99] a run left %s by another owner is taken back at exactly its expiry, with a new attempt id',
+    async (state) => {
+      const room = await openRoom()
+      const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
+      await leaseByOther(room, id, state, start + 50)
+      const before = room.runsOf(id)[0]
+      const later = await room.crash()
+      const contexts: unknown[] = []
+      later.tasks.handle('work', ({ runId, attemptId }) => void contexts.push([runId, attemptId]))
+      await later.pass(49)
+      expect([later.statesOf(id), contexts]).toEqual([[state], []])
+      await later.pass(1)
+      // A lost attempt counts and waits for its backoff; a claim that never started does neither.
+      await later.pass(state === 'running' ? 5 : 0)
+      expect(later.statesOf(id)).toEqual(['completed'])
+      expect(contexts).toEqual([[before?.id, expect.not.stringContaining('00000009')]])
+      expect(later.runsOf(id)[0]?.attemptCount).toBe(state === 'running' ? 2 : 1)
+    },
+  )
+
+  it('[T-99] the cap still holds: an attempt that was lost may have been the last', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 1 } })
+    await leaseByOther(room, id, 'running', start + 50)
+    await room.tasks.start()
+    await room.pass(50)
+    expect(await room.tasks.outcome(id)).toMatchObject({ status: 'failed', error: 'the owner worker-9 was lost' })
+  })
+
+  it('[T-99] runs of our own are taken back at once after a crash: the directory proves that nobody works on them', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', never)
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
+    await room.settle()
+    const [first] = room.runsOf(id)
+    expect(first?.state).toBe('running')
+    const later = await room.crash(1)
+    later.tasks.handle('work', () => 'ok')
+    const outcome = later.tasks.outcome(id)
+    await later.pass(5)
+    expect(await outcome).toMatchObject({ status: 'completed' })
+    const [run] = later.runsOf(id)
+    expect([run?.id, run?.attemptCount]).toEqual([first?.id, 2])
+    expect(run?.attempts.map(({ outcome: ended }) => ended)).toEqual([
+      failed('the owner local was lost', 'retryable'),
+      { result: 'success', output: 'b2s=' },
+    ])
+  })
+
+  it('a lease is kept by heartbeats as long as its handler works', async () => {
+    const room = await openRoom({ dispatch: { leaseSecs: 30 } })
+    room.tasks.handle('work', never)
+    const id = await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    expect(room.runsOf(id)[0]?.lease?.expiry).toBe(start + 30)
+    await room.pass(19)
+    expect(room.runsOf(id)[0]?.lease?.expiry).toBe(start + 30)
+    await room.pass(1)
+    expect(room.runsOf(id)[0]?.lease?.expiry).toBe(start + 50)
+    await room.pass(100)
+    expect([room.statesOf(id), room.runsOf(id)[0]?.attemptCount]).toEqual([['running'], 1])
+  })
+})
+
+describe('crashes', () => {
+  it('[T-101] a mix of every state recovers exactly, three crashes in a row', async () => {
+    let room = await openRoom({ dispatch: { concurrency: 8, backoff: { type: 'fixed', delayMs: 60_000 } } })
+    const submit = (kind: string, more = {}): Promise<TaskId> => room.tasks.submit({ kind, ...more })
+    room.tasks.handle('good', () => 'ok')
+    room.tasks.handle('bad', () => {
+      throw new Error('no')
+    })
+    room.tasks.handle('stuck', never)
+    const good = await submit('good')
+    const bad = await submit('bad')
+    const waiting = await submit('bad', { constraints: { maxAttempts: 2 } })
+    const future = await submit('good', { at: start + 500 })
+    const unhandled = await submit('unknown')
+    const stuck = await submit('stuck', { constraints: { maxAttempts: 9 } })
+    const many = await Promise.all(Array.from({ length: 50 }, () => submit('unknown')))
+    await room.settle()
+    const ids = [good, bad, waiting, future, unhandled, stuck, ...many]
+    const expected = ['completed', 'failed', 'retry_wait', 'scheduled', 'ready', 'running', ...many.map(() => 'ready')]
+    for (let crash = 0; crash < 3; crash += 1) {
+      const before = ids.flatMap((id) => room.runsOf(id))
+      expect(before.map(({ state }) => state)).toEqual(expected)
+      const { latestSequence } = room.authority.projection
+      room = await room.crash()
+      expect(ids.flatMap((id) => room.runsOf(id))).toEqual(before)
+      const created = await room.authority.submit({ type: 'engine_pause', timestamp: start })
+      expect(created.sequence).toBe(latestSequence + 1)
+      await room.authority.submit({ type: 'engine_resume', timestamp: start })
+    }
+  })
+
+  it('[T-101] a task without runs is recovered as it was', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({ kind: 'work' })
+    const other = await room.authority.projection.task(id)
+    const later = await room.crash()
+    expect(later.authority.projection.task(id)).toEqual(other)
+  })
+
+  it('[T-81] dispatches never exceed tasks times runs times attempts, however often the process dies', async () => {
+    let room = await openRoom({ dispatch: { backoff: { type: 'fixed', delayMs: 0 } } })
+    let calls = 0
+    const handler = (): Promise<never> => {
+      calls += 1
+      return never()
+    }
+    room.tasks.handle('work', handler)
+    const policy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const ids = await Promise.all(
+      Array.from({ length: 2 }, () =>
+        room.tasks.submit({ kind: 'work', runPolicy: policy, constraints: { maxAttempts: 3 } }),
+      ),
+    )
+    await room.pass(2)
+    for (let crash = 0; crash < 6; crash += 1) {
+      room = await room.crash(1)
+      room.tasks.handle('work', handler)
+      await room.settle()
+    }
+    expect(calls).toBe(12)
+    expect(ids.flatMap((id) => room.statesOf(id))).toEqual(['failed', 'failed', 'failed', 'failed'])
+  })
+})
+
+describe('draining', () => {
+  it('starts nothing any more, lets what runs end in time, and leaves no timer', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 1 } })
+    let finish: () => void = () => {}
+    room.tasks.handle('work', () => new Promise<void>((resolve) => (finish = resolve)))
+    const running = await room.tasks.submit({ kind: 'work' })
+    const waiting = await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    const closing = room.tasks.close(5000)
+    finish()
+    await closing
+    expect([room.statesOf(running), room.statesOf(waiting)]).toEqual([['completed'], ['ready']])
+    expect(room.clock.pendingTimeouts).toBe(0)
+    await expect(room.tasks.start()).rejects.toMatchObject({ code: 'runtime_closed' })
+  })
+
+  it('puts aside what does not end in time; the next process resumes it, and the attempt does not count', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', never)
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 1 } })
+    await room.settle()
+    const outcome = room.tasks.outcome(id)
+    const closing = room.tasks.close(2000)
+    await room.pass(3)
+    await closing
+    await expect(outcome).rejects.toMatchObject({ code: 'channel_closed' })
+    expect(room.statesOf(id)).toEqual(['suspended'])
+    const later = await room.crash()
+    later.tasks.handle('work', ({ attemptNumber }) => attemptNumber)
+    expect(await later.tasks.outcome(id)).toMatchObject({
+      status: 'completed',
+      output: new Uint8Array(Buffer.from('1')),
+    })
+  })
+
+  it('ends at once when nothing was ever dispatched', async () => {
+    const room = await openRoom()
+    await room.tasks.close(5000)
+  })
+})
