@@ -50,7 +50,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     this.#logger = logger
     const indexes = new TaskIndexes(this.#tables)
     this.#projection = new CommittedProjection(this.#tables, indexes)
-    this.#latest = new KeyedView(this.#tables, indexes.runs.idsByTask, 'latest')
+    this.#latest = new KeyedView(this.#tables, 'latest')
   }
 
   /** What is committed, read-only: nothing shows here that a crash could take back. */

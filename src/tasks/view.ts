@@ -48,6 +48,8 @@ export interface TaskView {
   runsOf(taskId: TaskId): readonly Run[]
   /** Prerequisites in the order of their declaration. */
   prerequisites(taskId: TaskId): readonly TaskId[]
+  /** True when another task waits for this one. */
+  hasDependents(taskId: TaskId): boolean
   /** Exactly this task's own ledger. */
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined
   /** The ledgers a task spends from: its own and its ancestors', nearest first; O(depth). */

@@ -111,7 +111,7 @@ describe('sequences', () => {
 
   it('[T-36] the reducer takes gaps, and no number twice', () => {
     const tables = new TaskTables()
-    const view = new KeyedView(tables, new Map(), 'latest')
+    const view = new KeyedView(tables, 'latest')
     const draft = new Draft(tables, view)
     evolve(draft, { type: 'engine_paused', version: 1, sequence: 5, timestamp: 1 })
     evolve(draft, { type: 'engine_resumed', version: 1, sequence: 9, timestamp: 1 })

@@ -55,7 +55,7 @@ export function dependencyDeclare(
   if (dependsOn.length === 0) throw new TaskError('empty_dependency_list', { taskId })
   knownTask(view, taskId)
   for (const prerequisite of dependsOn) knownTask(view, prerequisite)
-  const cycleThrough = dependsOn.find((prerequisite) => leadsTo(view, prerequisite, taskId))
+  const cycleThrough = findCycle(view, taskId, dependsOn)
   if (cycleThrough !== undefined) throw new TaskError('dependency_cycle', { taskId, cycleThrough })
   return {
     event: fact(sequence, 'dependency_declared', { taskId, dependsOn, timestamp }),
@@ -74,12 +74,22 @@ function isFinished({ canceledAt, progress }: Task): boolean {
   return canceledAt !== undefined || (progress.runs > 0 && progress.open === 0)
 }
 
-/** Whether following prerequisites from `start`, breadth first, reaches `goal`. */
-function leadsTo(view: TaskView, start: TaskId, goal: TaskId): boolean {
-  const reached = new Set([start])
-  for (const taskId of reached) {
+/** The first prerequisite that waits for the task itself, over however many others. */
+function findCycle(view: TaskView, taskId: TaskId, dependsOn: readonly TaskId[]): TaskId | undefined {
+  // A task that nobody waits for closes no cycle but with itself: a graph is built without searching it again and again.
+  if (!view.hasDependents(taskId)) return dependsOn.find((prerequisite) => prerequisite === taskId)
+  const reached = new Set<TaskId>()
+  return dependsOn.find((prerequisite) => leadsTo(view, prerequisite, taskId, reached))
+}
+
+/** Whether following prerequisites from `start`, breadth first, reaches `goal`; what was `reached` before did not. */
+function leadsTo(view: TaskView, start: TaskId, goal: TaskId, reached: Set<TaskId>): boolean {
+  const next = new Set([start])
+  for (const taskId of next) {
     if (taskId === goal) return true
-    for (const prerequisite of view.prerequisites(taskId)) reached.add(prerequisite)
+    if (reached.has(taskId)) continue
+    reached.add(taskId)
+    for (const prerequisite of view.prerequisites(taskId)) next.add(prerequisite)
   }
   return false
 }

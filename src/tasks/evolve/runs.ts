@@ -16,7 +16,7 @@ export function runCreated(draft: Draft, { runInstance, sequence }: EventOf<'run
   if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
   if (state !== 'scheduled') illegal(sequence, id, `created ${state}`)
   const task = known(draft, taskId, sequence)
-  draft.put(draft.tables.runs, id, {
+  draft.addRun({
     ...runInstance,
     // The task's own copy of the text, so that this event's can go.
     taskId: task.spec.id,

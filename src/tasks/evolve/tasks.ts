@@ -38,7 +38,16 @@ export function taskCanceled(draft: Draft, { taskId, timestamp, sequence }: Even
 export function dependencyDeclared(draft: Draft, { taskId, dependsOn }: EventOf<'dependency_declared'>): void {
   const declared = draft.view.prerequisites(taskId)
   const union = [...new Set([...declared, ...dependsOn])]
-  if (union.length > declared.length) draft.put(draft.tables.prerequisites, taskId, union)
+  if (union.length > declared.length) putPrerequisites(draft, taskId, union)
+}
+
+/** Stages the prerequisites of a task, which begin with those it has. */
+export function putPrerequisites(draft: Draft, taskId: TaskId, prerequisites: readonly TaskId[]): void {
+  const { tables, view } = draft
+  for (const added of prerequisites.slice(view.prerequisites(taskId).length)) {
+    draft.put(tables.dependentCounts, added, (tables.dependentCounts.latest(added) ?? 0) + 1)
+  }
+  draft.put(tables.prerequisites, taskId, prerequisites)
 }
 
 /** The progress of a task with one more run. */

@@ -1,3 +1,4 @@
+import type { Run } from '../run.js'
 import type { TaskView } from '../view.js'
 import type { LayeredTable, PendingWrite } from './layered-table.js'
 import type { TaskTables } from './tables.js'
@@ -17,6 +18,12 @@ export class Draft {
   /** Stages a row, or its removal. */
   put<Key, Row>(table: LayeredTable<Key, Row>, key: Key, row: Row | undefined): void {
     this.#writes.push(table.write(key, row))
+  }
+
+  /** Stages a run that is not known yet. */
+  addRun(run: Run): void {
+    this.put(this.tables.runs, run.id, run)
+    this.#writes.push(this.tables.runsByTask.add(run.taskId, run.id))
   }
 
   /** Shows every write to readers, in the order they were made. */

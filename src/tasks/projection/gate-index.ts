@@ -1,5 +1,6 @@
 import type { TaskId } from '../ids.js'
 import type { DependencyGate, Task } from '../view.js'
+import { MultiMap } from './multi-map.js'
 
 /** What a task means to those that wait for it (spec mutation authority 7.9). */
 type PrerequisiteState = 'pending' | 'satisfied' | 'failed'
@@ -16,11 +17,11 @@ interface Gate {
  */
 export class GateIndex {
   readonly #gates = new Map<TaskId, Gate>()
-  readonly #dependents = new Map<TaskId, Set<TaskId>>()
+  readonly #dependents = new MultiMap<TaskId, TaskId>()
   readonly #taskOf: (taskId: TaskId) => Task | undefined
   readonly #onChange: (taskId: TaskId) => void
 
-  /** `onChange` hears of every task whose gate may have opened or closed. */
+  /** `onChange` hears of every task whose gate has opened or closed. */
   constructor(taskOf: (taskId: TaskId) => Task | undefined, onChange: (taskId: TaskId) => void) {
     this.#taskOf = taskOf
     this.#onChange = onChange
@@ -36,20 +37,19 @@ export class GateIndex {
 
   /** Tasks that wait for this one. */
   dependents(taskId: TaskId): Iterable<TaskId> {
-    return this.#dependents.get(taskId) ?? []
+    return this.#dependents.get(taskId)
   }
 
   /** Takes a committed change of a task's prerequisites; they only ever grow. */
   declare(taskId: TaskId, before: readonly TaskId[] = [], after: readonly TaskId[] = []): void {
     const gate = this.#gates.get(taskId) ?? { pending: 0, failed: 0 }
     this.#gates.set(taskId, gate)
+    const wasOpen = isOpen(gate)
     for (const prerequisite of after.slice(before.length)) {
-      const dependents = this.#dependents.get(prerequisite)
-      if (dependents === undefined) this.#dependents.set(prerequisite, new Set([taskId]))
-      else dependents.add(taskId)
+      this.#dependents.add(prerequisite, taskId)
       count(gate, stateOf(this.#taskOf(prerequisite)), 1)
     }
-    this.#onChange(taskId)
+    if (isOpen(gate) !== wasOpen) this.#onChange(taskId)
   }
 
   /** Takes a committed change of a task. */
@@ -59,11 +59,16 @@ export class GateIndex {
     for (const dependent of this.dependents(taskId)) {
       const gate = this.#gates.get(dependent)
       if (gate === undefined) continue
+      const wasOpen = isOpen(gate)
       count(gate, was, -1)
       count(gate, is, 1)
-      this.#onChange(dependent)
+      if (isOpen(gate) !== wasOpen) this.#onChange(dependent)
     }
   }
+}
+
+function isOpen({ pending, failed }: Gate): boolean {
+  return pending === 0 && failed === 0
 }
 
 function count(gate: Gate, state: PrerequisiteState, by: 1 | -1): void {

@@ -70,7 +70,7 @@ export class TaskIndexes {
   }
 
   *#scheduledRunsOf(taskId: TaskId): Iterable<Run> {
-    for (const id of this.runs.idsByTask.get(taskId) ?? []) {
+    for (const id of this.#tables.runsByTask.of(taskId)) {
       const run = this.#tables.runs.get(id)
       if (run?.state === 'scheduled') yield run
     }

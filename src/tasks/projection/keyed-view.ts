@@ -16,13 +16,10 @@ export type Layer = 'committed' | 'latest'
 /** Reads by key from one layer of the tables. */
 export class KeyedView implements TaskView {
   protected readonly tables: TaskTables
-  readonly #runIdsByTask: ReadonlyMap<TaskId, readonly RunId[]>
   readonly #isLatest: boolean
 
-  /** `runIdsByTask` indexes the committed runs. */
-  constructor(tables: TaskTables, runIdsByTask: ReadonlyMap<TaskId, readonly RunId[]>, layer: Layer) {
+  constructor(tables: TaskTables, layer: Layer) {
     this.tables = tables
-    this.#runIdsByTask = runIdsByTask
     this.#isLatest = layer === 'latest'
   }
 
@@ -43,15 +40,18 @@ export class KeyedView implements TaskView {
   }
 
   runsOf(taskId: TaskId): readonly Run[] {
-    const ids = new Set(this.#runIdsByTask.get(taskId))
-    if (this.#isLatest) {
-      for (const run of this.tables.runs.pendingRows()) if (run.taskId === taskId) ids.add(run.id)
-    }
-    return [...ids].sort().flatMap((id) => this.run(id) ?? [])
+    return this.tables.runsByTask
+      .of(taskId)
+      .toSorted()
+      .flatMap((id) => this.run(id) ?? [])
   }
 
   prerequisites(taskId: TaskId): readonly TaskId[] {
     return this.#read(this.tables.prerequisites, taskId) ?? []
+  }
+
+  hasDependents(taskId: TaskId): boolean {
+    return this.#read(this.tables.dependentCounts, taskId) !== undefined
   }
 
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {

@@ -54,11 +54,6 @@ export class LayeredTable<Key, Row> {
     return this.#committed.entries()
   }
 
-  /** Rows under way, newest version each. */
-  *pendingRows(): Iterable<Row> {
-    for (const { row } of this.#pending.values()) if (row !== undefined) yield row
-  }
-
   /** Stages a row, or its removal. */
   write(key: Key, row: Row | undefined): PendingWrite {
     const pending = this.#pending.get(key)

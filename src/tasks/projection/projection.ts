@@ -15,7 +15,7 @@ export class CommittedProjection extends KeyedView implements TaskProjection {
   readonly #indexes: TaskIndexes
 
   constructor(tables: TaskTables, indexes: TaskIndexes) {
-    super(tables, indexes.runs.idsByTask, 'committed')
+    super(tables, 'committed')
     this.#indexes = indexes
   }
 

@@ -7,7 +7,7 @@ import { OrderedSet } from './ordered-set.js'
 export type LeasedRun = Run & { readonly lease: RunLease }
 
 /**
- * Committed runs by state and due time, by lease expiry and by task; every change costs O(log n).
+ * Committed runs by state and due time and by lease expiry; every change costs O(log n).
  *
  * An entry is the row with which a run came to its place. It is left there while nothing the order depends on
  * changes, so what leaves the index is looked up again.
@@ -22,7 +22,6 @@ export class RunIndex {
   /** Scheduled runs of tasks that must not run now. */
   readonly #held = new OrderedSet<Run>(byScheduledAt)
   readonly #leases = new OrderedSet<LeasedRun>(byExpiry)
-  readonly idsByTask = new Map<TaskId, RunId[]>()
   readonly #mayRun: (taskId: TaskId) => boolean
   readonly #rowOf: (runId: RunId) => Run | undefined
 
@@ -34,7 +33,6 @@ export class RunIndex {
 
   /** Takes a committed change of a run. */
   update(before: Run | undefined, after: Run | undefined): void {
-    if (before === undefined && after !== undefined) this.#registerWithTask(after)
     if (before?.state !== after?.state) {
       if (before !== undefined) this.#leave(before)
       if (after !== undefined) this.#enter(after)
@@ -119,12 +117,6 @@ export class RunIndex {
   #leave(run: Run): void {
     if (run.state !== 'scheduled') this.#ordered(run.state).delete(run)
     else if (!this.#due.delete(run)) this.#held.delete(run)
-  }
-
-  #registerWithTask({ id, taskId }: Run): void {
-    const ids = this.idsByTask.get(taskId)
-    if (ids === undefined) this.idsByTask.set(taskId, [id])
-    else ids.push(id)
   }
 }
 

@@ -7,6 +7,7 @@ import type { Run } from '../run.js'
 import type { Subscription } from '../subscription.js'
 import type { Engine, Task } from '../view.js'
 import { LayeredTable } from './layered-table.js'
+import { RunsByTask } from './runs-by-task.js'
 
 /** Everything the tasks room remembers (spec mutation authority 5.1); histories and leases stand in the run's row. */
 export class TaskTables {
@@ -14,7 +15,10 @@ export class TaskTables {
   readonly engine = new LayeredTable<'engine', Engine>()
   readonly tasks = new LayeredTable<TaskId, Task>()
   readonly runs = new LayeredTable<RunId, Run>()
+  readonly runsByTask = new RunsByTask()
   readonly prerequisites = new LayeredTable<TaskId, readonly TaskId[]>()
+  /** How many tasks wait for a task; absent when none does. */
+  readonly dependentCounts = new LayeredTable<TaskId, number>()
   readonly budgets = new LayeredTable<string, Budget>()
   readonly reservations = new LayeredTable<ReservationId, Reservation>()
   readonly subscriptions = new LayeredTable<SubscriptionId, Subscription>()

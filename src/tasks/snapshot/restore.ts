@@ -4,7 +4,7 @@ import { unreachable } from '../../base/errors.js'
 import { checkRegistration } from '../actor.js'
 import { TaskError } from '../errors.js'
 import type { TaskId } from '../ids.js'
-import { withRun } from '../evolve/tasks.js'
+import { putPrerequisites, withRun } from '../evolve/tasks.js'
 import type { Draft } from '../projection/draft.js'
 import { budgetKey, grantKey, roleKey } from '../projection/tables.js'
 import { checkFilter } from '../subscription.js'
@@ -164,14 +164,14 @@ function seedPrerequisites(draft: Draft, { taskId, dependsOn, row }: RowOf<'prer
       throw new TaskError('snapshot_unknown_prerequisite', { taskId, prerequisite })
     }
   }
-  draft.put(draft.tables.prerequisites, taskId, dependsOn)
+  putPrerequisites(draft, taskId, dependsOn)
 }
 
 function seedRun(draft: Draft, { row, ...run }: RowOf<'run'>): void {
   checkRun(run)
   if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
   const task = checkTaskKnown(draft, run.taskId, row)
-  draft.put(draft.tables.runs, run.id, { ...run, taskId: task.spec.id })
+  draft.addRun({ ...run, taskId: task.spec.id })
   draft.put(draft.tables.tasks, run.taskId, { ...task, progress: withRun(task, run) })
 }
 
