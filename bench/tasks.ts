@@ -7,6 +7,7 @@ import { inTemporaryDirectory } from './journal/contenders.js'
 import { measureBootstrap } from './tasks/bootstrap.js'
 import { measureCommands } from './tasks/commands.js'
 import { measureRuns } from './tasks/runs.js'
+import { measureScaling } from './tasks/scaling.js'
 import { measureWakeUps } from './tasks/wake-ups.js'
 
 /** What one part of the bench found out. */
@@ -23,6 +24,7 @@ const bench: Bench = {
         await measureCommands(directory, options),
         await measureRuns(directory, options),
         await measureWakeUps(options),
+        await measureScaling(options),
         await measureBootstrap(directory, options),
       ]
       return {
@@ -37,6 +39,7 @@ const bench: Bench = {
           groupCommit256: { atLeast: 20 },
           growth: { atMost: 1.3 },
           idleGrowth: { atMost: 1.3 },
+          worstScaling: { atMost: 3 },
         },
       }
     })

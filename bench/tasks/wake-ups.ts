@@ -1,12 +1,9 @@
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { createRun } from '../../src/tasks/run.js'
-import { createTaskSpec } from '../../src/tasks/task-spec.js'
-import type { RunId, TaskId } from '../../src/tasks/ids.js'
+import type { TaskId } from '../../src/tasks/ids.js'
 import { heapBytesOf, type BenchOptions } from '../harness.js'
 import { median } from '../statistics.js'
 import type { Part } from '../tasks.js'
 import { emptyKind, openDispatcher, type OpenedDispatcher } from './open-dispatcher.js'
-import { ids } from './run-life.js'
 
 const day = 86_400
 
@@ -22,43 +19,35 @@ async function load(waiting: number): Promise<Loaded> {
   const { bytes } = await heapBytesOf(async () => {
     for (let number = 0; number < waiting; number += 1) {
       // Neighbours in creation are far apart in time.
-      await schedule(opened, day + ((number * 7919) % waiting))
+      await schedule(opened, clock, day + ((number * 7919) % waiting))
     }
   })
   return { ...opened, clock, bytes }
 }
 
-/** Creates a task whose only run is due in so many seconds; made directly, because a task submitted is due at once. */
-async function schedule({ tasks, dispatcher }: OpenedDispatcher, inSeconds: number): Promise<RunId> {
-  const timestamp = dispatcher.now()
-  const taskId = ids.uuid() as TaskId
-  const runId = ids.uuid() as RunId
-  const times = { createdAt: timestamp, scheduledAt: timestamp + inSeconds }
-  await tasks.authority.submitBatch([
-    { type: 'task_create', timestamp, taskSpec: createTaskSpec({ id: taskId, kind: emptyKind }) },
-    { type: 'run_create', runInstance: createRun({ id: runId, taskId, ...times }) },
-  ])
-  return runId
+/** Submits a task whose only run is due in so many seconds. */
+function schedule({ tasks }: OpenedDispatcher, clock: SimulatedClock, inSeconds: number): Promise<TaskId> {
+  return tasks.submit({ kind: emptyKind, at: Math.floor(clock.wallNow() / 1000) + inSeconds })
 }
 
 /** Microseconds from the moment a run is due until its end is committed. */
 async function measureDue(loaded: Loaded): Promise<number> {
-  const runId = await schedule(loaded, 1)
+  const { tasks, clock } = loaded
+  const end = tasks.outcome(await schedule(loaded, clock, 1))
   // The wake-up is armed by the pump that follows the commit.
   await nextTurn()
-  const end = loaded.ended(runId)
   const start = performance.now()
-  loaded.clock.advance(1000)
+  clock.advance(1000)
   await end
   return (performance.now() - start) * 1000
 }
 
 /** Microseconds of a wake-up that finds nothing to do. */
-async function measureIdle({ dispatcher }: Loaded, wakeUps: number): Promise<number> {
+async function measureIdle({ tasks }: Loaded, wakeUps: number): Promise<number> {
   const start = performance.now()
   for (let number = 0; number < wakeUps; number += 1) {
     // Another handler is a reason to look at everything again.
-    dispatcher.handle('other', () => undefined)
+    tasks.handle('other', () => undefined)[Symbol.dispose]()
     await Promise.resolve()
   }
   return ((performance.now() - start) * 1000) / wakeUps
@@ -68,7 +57,10 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** What a wake-up of the dispatcher costs while many runs wait for their time; all in memory, so that no disk counts. */
+/**
+ * What a wake-up of the dispatcher costs while many runs wait for their time; all in memory, so that no disk counts. The
+ * dispatchers of every size live side by side and are woken in turns.
+ */
 export async function measureWakeUps({ quick, progress }: BenchOptions): Promise<Part> {
   const sizes = quick ? [1_000, 100_000] : [1_000, 100_000, 1_000_000]
   const rounds = quick ? 200 : 1_000
