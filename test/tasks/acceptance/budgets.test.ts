@@ -1,9 +1,438 @@
-import { it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { suspend, type TaskId } from '../../../src/tasks/index.js'
+import { Bench, codeOf, createRandom, leftovers, nothingLeft, openService, type Service } from './support.js'
 
-it.todo('[T-88] an exhausted budget leaves the run ready, replenish lets it finish, numbers survive a restart')
-it.todo('[T-89] a resumed run with an exhausted budget waits in ready')
-it.todo('[T-90] completion, threshold and custom events release a run that is scheduled far ahead')
-it.todo('[budgets] reserve before, settle after, release on failure')
-it.todo('[budgets] a tree of tasks shares a budget')
-it.todo('[budgets] exhaustion suspends and replenish resumes')
-it.todo('[budgets] concurrent attempts never spend past the budget')
+/** The numbers of a task's one ledger. */
+function ledgerOf({ projection }: Service, taskId: TaskId): object {
+  const [ledger, ...others] = [...projection.budgetsOf(taskId)]
+  if (ledger === undefined || others.length > 0) throw new Error(`task ${taskId} has not exactly one ledger`)
+  const { limit, consumed, reserved, exhausted } = ledger
+  return { limit, consumed, reserved, exhausted }
+}
+
+/** A service whose one kind of task a test answers. */
+async function openWithBench(): Promise<{ readonly service: Service; readonly bench: Bench }> {
+  const service = await openService()
+  const bench = new Bench()
+  service.tasks.handle('work', bench.handler)
+  return { service, bench }
+}
+
+describe('an exhausted budget', () => {
+  it('[T-88] leaves the next run ready until it is replenished; the numbers survive a restart', async () => {
+    const before = await openService()
+    before.tasks.handle('work', ({ budget }) => budget.report('token', 60))
+    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 10 } as const
+    const taskId = await before.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 100 } })
+    await before.pass(60)
+    // What was used is recorded even where it exceeds the limit.
+    expect(ledgerOf(before, taskId)).toEqual({ limit: 100, consumed: 120, reserved: 0, exhausted: true })
+    expect(before.statesOf(taskId).toSorted()).toEqual(['completed', 'completed', 'ready'])
+
+    const service = await before.crash({ seconds: 60 })
+    service.tasks.handle('work', ({ budget }) => budget.report('token', 60))
+    await service.pass(60)
+    expect(ledgerOf(service, taskId)).toEqual({ limit: 100, consumed: 120, reserved: 0, exhausted: true })
+    expect(service.statesOf(taskId).toSorted()).toEqual(['completed', 'completed', 'ready'])
+
+    await service.tasks.replenish(taskId, 'token', 200)
+    expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
+    expect(ledgerOf(service, taskId)).toEqual({ limit: 200, consumed: 180, reserved: 0, exhausted: false })
+  })
+
+  it('[T-88] is not opened by a limit that is still spent, nor by none', async () => {
+    const { service, bench } = await openWithBench()
+    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const taskId = await service.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 10 } })
+    await service.settle()
+    bench.last.context.budget.report('token', 30)
+    bench.last.answer()
+    await service.pass(1)
+    expect(await codeOf(service.tasks.replenish(taskId, 'token', 10))).toBe('budget_not_raised')
+    expect(await codeOf(service.tasks.replenish(taskId, 'cost:usd', 10))).toBe('budget_not_allocated')
+    await service.tasks.replenish(taskId, 'token', 30)
+    await service.pass(5)
+    expect(bench.calls).toHaveLength(1)
+    await service.tasks.replenish(taskId, 'token', 31)
+    await service.settle()
+    expect(bench.calls).toHaveLength(2)
+  })
+
+  it('[T-88] of any one dimension is enough', async () => {
+    const { service, bench } = await openWithBench()
+    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    await service.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 100, 'cost:usd': 5, pages: 3 } })
+    await service.settle()
+    bench.last.context.budget.report('pages', 3)
+    bench.last.answer()
+    await service.pass(10)
+    expect(bench.calls).toHaveLength(1)
+  })
+
+  it('[T-88] does not hold up others', async () => {
+    const { service, bench } = await openWithBench()
+    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    await service.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 10 }, metadata: { priority: 9 } })
+    await service.settle()
+    bench.last.context.budget.report('token', 10)
+    bench.last.answer()
+    await service.pass(1)
+    const other = await service.tasks.submit({ kind: 'work', budgets: { token: 10 } })
+    await service.settle()
+    expect(bench.last.context.taskId).toBe(other)
+  })
+
+  it('[T-89] lets a resumed run wait in ready', async () => {
+    const { service, bench } = await openWithBench()
+    const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 10 } })
+    await service.settle()
+    bench.last.context.budget.report('token', 10)
+    bench.last.answer(suspend())
+    await service.settle()
+    expect(service.statesOf(taskId)).toEqual(['suspended'])
+    await service.tasks.resume(service.run(taskId).id)
+    await service.pass(10)
+    expect(service.statesOf(taskId)).toEqual(['ready'])
+    expect(bench.calls).toHaveLength(1)
+    await service.tasks.replenish(taskId, 'token', 20)
+    await service.settle()
+    bench.last.answer()
+    expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed', runs: [{ attempts: 2 }] })
+  })
+
+  it('stops attempts that are running, suspends them, and goes on with them once it is replenished', async () => {
+    const { service, bench } = await openWithBench()
+    const parent = await service.tasks.submit({ kind: 'nobody handles this', budgets: { token: 100 } })
+    const [one, other] = [
+      await service.tasks.submit({ kind: 'work', parentTaskId: parent }),
+      await service.tasks.submit({ kind: 'work', parentTaskId: parent }),
+    ]
+    await service.settle()
+    const [first, second] = [bench.call(0), bench.call(1)]
+    second.context.signal.addEventListener('abort', () => second.answer(suspend('half')))
+    const spending = await first.context.budget.reserve('token', 100)
+    await spending.settle(100)
+    first.answer()
+    await service.settle()
+    expect(await service.tasks.outcome(one)).toMatchObject({ status: 'completed' })
+    expect(second.context.signal.reason).toMatchObject({ data: { cause: 'budget_exhausted' } })
+    expect(service.run(other)).toMatchObject({ state: 'suspended' })
+    expect(service.run(other).history.at(-1)?.reason).toBe('budget_exhausted')
+
+    await service.tasks.replenish(parent, 'token', 150)
+    await service.settle()
+    expect(bench.calls).toHaveLength(3)
+    expect(Buffer.from(bench.last.context.resumeFrom ?? []).toString()).toBe('half')
+    bench.last.answer()
+    expect(await service.tasks.outcome(other)).toMatchObject({ status: 'completed' })
+  })
+
+  it('stops a handler that does not listen, after a quarter of a second', async () => {
+    const { service, bench } = await openWithBench()
+    const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await service.settle()
+    const spending = await bench.last.context.budget.reserve('token', 100)
+    await spending.settle(100)
+    await service.settle()
+    service.clock.advance(249)
+    await service.settle()
+    expect(service.statesOf(taskId)).toEqual(['running'])
+    service.clock.advance(1)
+    await service.settle()
+    expect(service.statesOf(taskId)).toEqual(['suspended'])
+  })
+})
+
+describe('a reservation', () => {
+  it('is made before, settled after, and the rest is given back', async () => {
+    const { service, bench } = await openWithBench()
+    const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await service.settle()
+    const { budget } = bench.last.context
+    expect(budget.remaining('token')).toBe(100)
+    const spending = await budget.reserve('token', 60)
+    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 60 })
+    expect(budget.remaining('token')).toBe(40)
+    await spending.settle(25)
+    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 25, reserved: 0 })
+    const unused = await budget.reserve('token', 75)
+    expect(budget.remaining('token')).toBe(0)
+    await unused.release()
+    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 25, reserved: 0 })
+    bench.last.answer()
+    await service.tasks.outcome(taskId)
+    expect(ledgerOf(service, taskId)).toEqual({ limit: 100, consumed: 25, reserved: 0, exhausted: false })
+  })
+
+  it('that would exceed is refused before the call starts, with the numbers', async () => {
+    const { service, bench } = await openWithBench()
+    const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await service.settle()
+    const { budget } = bench.last.context
+    await budget.reserve('token', 60)
+    await expect(budget.reserve('token', 41)).rejects.toMatchObject({
+      code: 'budget_exceeded',
+      data: { taskId, dimension: 'token', limit: 100, consumed: 0, reserved: 60, amount: 41 },
+    })
+    await budget.reserve('token', 40)
+    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 100 })
+  })
+
+  it('records the truth even if more was spent than reserved', async () => {
+    const { service, bench } = await openWithBench()
+    const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await service.settle()
+    const spending = await bench.last.context.budget.reserve('token', 60)
+    await spending.settle(130)
+    expect(ledgerOf(service, taskId)).toEqual({ limit: 100, consumed: 130, reserved: 0, exhausted: true })
+  })
+
+  it('is spent in full when a handler ends well without settling it', async () => {
+    const { service, bench } = await openWithBench()
+    const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await service.settle()
+    await bench.last.context.budget.reserve('token', 60)
+    bench.last.answer()
+    await service.tasks.outcome(taskId)
+    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 60, reserved: 0 })
+  })
+
+  it.each([
+    ['fails', (bench: Bench) => bench.last.fail(new Error('broken'))],
+    ['is suspended', (bench: Bench) => bench.last.answer(suspend())],
+  ])('is given back when the attempt %s', async (_, end) => {
+    const { service, bench } = await openWithBench()
+    const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await service.settle()
+    await bench.last.context.budget.reserve('token', 60)
+    end(bench)
+    await service.settle()
+    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 0 })
+  })
+
+  it('of an attempt that a crash cut off counts as spent: the call may have been made', async () => {
+    const { service: before, bench } = await openWithBench()
+    const taskId = await before.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 }, budgets: { token: 100 } })
+    await before.settle()
+    await bench.last.context.budget.reserve('token', 60)
+    const service = await before.crash()
+    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 60 })
+    await service.tasks.start()
+    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 60, reserved: 0 })
+  })
+
+  it('that is refused and not caught suspends the run until the budget is replenished', async () => {
+    const service = await openService()
+    let calls = 0
+    service.tasks.handle('work', async ({ budget }) => {
+      calls += 1
+      const spending = await budget.reserve('token', 150)
+      await spending.settle(120)
+    })
+    const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await service.pass(10)
+    expect(service.run(taskId)).toMatchObject({ state: 'suspended', attemptCount: 1 })
+    const reopened = await service.crash({ seconds: 10 })
+    expect(reopened.statesOf(taskId)).toEqual(['suspended'])
+    reopened.tasks.handle('work', async ({ budget }) => {
+      calls += 1
+      const spending = await budget.reserve('token', 150)
+      await spending.settle(120)
+    })
+    await reopened.pass(5)
+    expect(calls).toBe(1)
+    await reopened.tasks.replenish(taskId, 'token', 150)
+    expect(await reopened.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
+    expect(ledgerOf(reopened, taskId)).toEqual({ limit: 150, consumed: 120, reserved: 0, exhausted: false })
+    expect(calls).toBe(2)
+  })
+
+  it('made with every attempt lets runs wait until they can have it', async () => {
+    const service = await openService({ dispatch: { concurrency: 8 } })
+    const bench = new Bench()
+    service.tasks.handle('work', bench.handler, { reserve: { token: 40 } })
+    const parent = await service.tasks.submit({ kind: 'nobody handles this', budgets: { token: 100 } })
+    const submit = () => service.tasks.submit({ kind: 'work', parentTaskId: parent })
+    const taskIds = [await submit(), await submit(), await submit()]
+    await service.settle()
+    expect(bench.calls).toHaveLength(2)
+    expect(ledgerOf(service, parent)).toMatchObject({ consumed: 0, reserved: 80 })
+    bench.call(0).context.budget.report('token', 5)
+    bench.call(0).answer()
+    await service.settle()
+    expect(bench.calls).toHaveLength(3)
+    expect(ledgerOf(service, parent)).toMatchObject({ consumed: 5, reserved: 80 })
+    for (const call of bench.calls) call.answer()
+    await Promise.all(taskIds.map((id) => service.tasks.outcome(id)))
+    expect(ledgerOf(service, parent)).toMatchObject({ consumed: 85, reserved: 0 })
+  })
+})
+
+describe('a tree of tasks', () => {
+  it('shares the budget of its root, and each ledger on the way up counts', async () => {
+    const { service, bench } = await openWithBench()
+    const { root, branch, leaf } = await service.tasks.submitGraph({
+      root: { kind: 'nobody handles this', budgets: { token: 100 } },
+      branch: { kind: 'nobody handles this', parent: 'root', budgets: { token: 60 } },
+      leaf: { kind: 'work', parent: 'branch' },
+      other: { kind: 'work', parent: 'root' },
+    })
+    await service.settle()
+    const [inLeaf, inOther] =
+      bench.calls[0]?.context.taskId === leaf ? [bench.call(0), bench.call(1)] : [bench.call(1), bench.call(0)]
+    const spending = await inLeaf.context.budget.reserve('token', 50)
+    expect(ledgerOf(service, branch)).toMatchObject({ reserved: 50 })
+    expect(ledgerOf(service, root)).toMatchObject({ reserved: 50 })
+    await expect(inLeaf.context.budget.reserve('token', 11)).rejects.toMatchObject({ data: { taskId: branch } })
+    await expect(inOther.context.budget.reserve('token', 51)).rejects.toMatchObject({ data: { taskId: root } })
+    await inOther.context.budget.reserve('token', 50)
+    await spending.settle(30)
+    expect(ledgerOf(service, branch)).toMatchObject({ consumed: 30, reserved: 0 })
+    expect(ledgerOf(service, root)).toMatchObject({ consumed: 30, reserved: 50 })
+    inLeaf.answer()
+    inOther.answer()
+    await service.settle()
+    expect(ledgerOf(service, branch)).toMatchObject({ consumed: 30, reserved: 0 })
+    expect(ledgerOf(service, root)).toMatchObject({ consumed: 80, reserved: 0 })
+  })
+
+  it.each([1, 2, 3, 4])('never spends past its budget, however many spend at once (seed %i)', async (seed) => {
+    const random = createRandom(seed)
+    const upTo = (limit: number): number => Math.floor(random() * limit)
+    const service = await openService({ dispatch: { concurrency: 8 } })
+    let spent = 0
+    let refused = 0
+    service.tasks.handle('work', async ({ budget, signal }) => {
+      for (let round = 1 + upTo(4); round > 0 && !signal.aborted; round -= 1) {
+        const amount = 1 + upTo(40)
+        const spending = await budget.reserve('token', amount).catch((reason: unknown) => {
+          refused += 1
+          throw reason
+        })
+        await service.runtime.flush()
+        if (upTo(5) === 0) {
+          await spending.release()
+        } else {
+          const used = upTo(amount + 1)
+          spent += used
+          await spending.settle(used)
+        }
+      }
+      if (upTo(4) === 0) throw new Error('by chance')
+    })
+    const parent = await service.tasks.submit({ kind: 'nobody handles this', budgets: { token: 400 } })
+    const overdrafts: object[] = []
+    service.tasks.authority.onCommit(() => {
+      for (const ledger of service.projection.budgetsOf(parent)) {
+        if (ledger.consumed + ledger.reserved > ledger.limit) overdrafts.push(ledger)
+      }
+    })
+    const submit = () => service.tasks.submit({ kind: 'work', parentTaskId: parent, constraints: { maxAttempts: 3 } })
+    const children = await Promise.all(Array.from({ length: 40 }, submit))
+    await service.pass(30)
+    expect(refused).toBeGreaterThan(0)
+    expect(ledgerOf(service, parent)).toMatchObject({ consumed: spent, reserved: 0 })
+    expect(spent).toBeGreaterThan(200)
+
+    await service.tasks.replenish(parent, 'token', 100_000)
+    await service.pass(30)
+    const outcomes = await Promise.all(children.map((id) => service.tasks.outcome(id)))
+    expect(outcomes).toHaveLength(40)
+    expect(ledgerOf(service, parent)).toMatchObject({ consumed: spent, reserved: 0 })
+    expect(overdrafts).toEqual([])
+    await service.tasks.cancel(parent)
+    expect(leftovers(service)).toEqual(nothingLeft)
+  })
+})
+
+describe('a subscription', () => {
+  const farAhead = { kind: 'work', at: 1_010_000 }
+
+  it('[T-90] to a completion promotes a run that is scheduled 10 000 seconds ahead', async () => {
+    const { service, bench } = await openWithBench()
+    const first = await service.tasks.submit({ kind: 'work' })
+    const releasedBy = [{ type: 'task_completed', taskId: first } as const]
+    const second = await service.tasks.submit({ ...farAhead, releasedBy })
+    await service.pass(5)
+    expect(service.statesOf(second)).toEqual(['scheduled'])
+    bench.last.answer()
+    await service.settle()
+    expect(bench.last.context.taskId).toBe(second)
+  })
+
+  it('[T-90] to a completion does not hear of a failure', async () => {
+    const { service, bench } = await openWithBench()
+    const first = await service.tasks.submit({ kind: 'work' })
+    const second = await service.tasks.submit({ ...farAhead, releasedBy: [{ type: 'task_completed', taskId: first }] })
+    await service.settle()
+    bench.last.fail(new Error('broken'))
+    await service.pass(5)
+    expect(service.statesOf(first)).toEqual(['failed'])
+    expect(service.statesOf(second)).toEqual(['scheduled'])
+  })
+
+  it('[T-90] to a threshold of 80 percent fires at 400 of 500, not at 399', async () => {
+    const { service, bench } = await openWithBench()
+    const spender = await service.tasks.submit({ kind: 'work', budgets: { token: 500 } })
+    const subscribed = await service.tasks.submit(farAhead)
+    const dimension = [...service.projection.budgetsOf(spender)][0]?.dimension
+    if (dimension === undefined) throw new Error('no ledger')
+    const filter = { type: 'budget_threshold', taskId: spender, dimension, thresholdPct: 80 } as const
+    await service.tasks.subscribe(subscribed, filter)
+    await service.settle()
+    const { budget } = bench.last.context
+    await (await budget.reserve('token', 399)).settle(399)
+    await service.settle()
+    expect(service.statesOf(subscribed)).toEqual(['scheduled'])
+    await (await budget.reserve('token', 1)).settle(1)
+    await service.settle()
+    expect(bench.last.context.taskId).toBe(subscribed)
+  })
+
+  it('[T-90] to an event of the service releases one run, the earliest, and once', async () => {
+    const { service, bench } = await openWithBench()
+    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 100 } as const
+    const taskId = await service.tasks.submit({ ...farAhead, runPolicy, releasedBy: [{ type: 'custom', key: 'go' }] })
+    expect(await service.tasks.publish('stay')).toBe(0)
+    expect(await service.tasks.publish('go')).toBe(1)
+    expect(await service.tasks.publish('go')).toBe(0)
+    await service.pass(5)
+    expect(bench.calls).toHaveLength(1)
+    expect(service.projection.run(bench.last.context.runId)?.scheduledAt).toBe(1_010_000)
+    expect(service.statesOf(taskId).filter((state) => state === 'scheduled')).toHaveLength(2)
+  })
+
+  it('[T-90] that re-arms releases a run with every event, and stops when it is canceled', async () => {
+    const { service, bench } = await openWithBench()
+    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 100 } as const
+    const taskId = await service.tasks.submit({ ...farAhead, runPolicy })
+    const subscriptionId = await service.tasks.subscribe(taskId, { type: 'custom', key: 'go' }, { rearm: true })
+    expect(await service.tasks.publish('go')).toBe(1)
+    await service.settle()
+    expect(await service.tasks.publish('go')).toBe(1)
+    await service.settle()
+    expect(bench.calls).toHaveLength(2)
+    await service.tasks.unsubscribe(subscriptionId)
+    expect(await service.tasks.publish('go')).toBe(0)
+  })
+
+  it('[T-90] that was triggered before a crash releases its run after it, and then never again', async () => {
+    const before = await openService()
+    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 100 } as const
+    const taskId = await before.tasks.submit({ ...farAhead, runPolicy, releasedBy: [{ type: 'custom', key: 'go' }] })
+    await before.tasks.publish('go')
+    const service = await before.crash()
+    const bench = new Bench()
+    service.tasks.handle('work', bench.handler)
+    await service.settle()
+    expect(bench.calls).toHaveLength(1)
+    bench.last.answer()
+    await service.settle()
+    const again = await service.crash()
+    const later = new Bench()
+    again.tasks.handle('work', later.handler)
+    await again.pass(5)
+    expect(later.calls).toEqual([])
+    expect(again.statesOf(taskId).toSorted()).toEqual(['completed', 'scheduled'])
+  })
+})
