@@ -1,0 +1,83 @@
+import { expect, it } from 'vitest'
+import { maxPayloadBytes } from '../../../src/journal/frame.js'
+import { openRoom } from './support/room.js'
+
+it('an end that the journal refuses is offered again until it is durable, and the handler is not run twice', async () => {
+  const room = await openRoom()
+  let calls = 0
+  room.tasks.handle('work', () => {
+    calls += 1
+    room.store.failNext('write')
+    return 'kept'
+  })
+  const id = await room.tasks.submit({ kind: 'work' })
+  await room.settle()
+  expect(room.statesOf(id)).toEqual(['running'])
+  await room.pass(1)
+  expect([room.statesOf(id), calls, room.runsOf(id)[0]?.attemptCount]).toEqual([['completed'], 1, 1])
+})
+
+it('an end whose durability is unknown is recorded after the lane was reopened', async () => {
+  const room = await openRoom()
+  room.tasks.handle('work', () => {
+    room.store.failNext('sync')
+    return 'kept'
+  })
+  const id = await room.tasks.submit({ kind: 'work' })
+  await room.pass(3)
+  expect([room.lane.health.status, room.statesOf(id)]).toEqual(['poisoned', ['running']])
+  await room.lane.reopen()
+  await room.pass(1)
+  expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed', runs: [{ attempts: 1 }] })
+})
+
+it('a claim that the journal refuses is made again a second later', async () => {
+  const room = await openRoom()
+  let calls = 0
+  room.tasks.handle('work', () => {
+    calls += 1
+  })
+  await room.settle()
+  const id = await room.tasks.submit({ kind: 'work' })
+  room.store.failNext('write')
+  await room.settle()
+  expect(calls).toBe(0)
+  await room.pass(1)
+  expect([room.statesOf(id), calls]).toEqual([['completed'], 1])
+})
+
+it('while the lane is poisoned it is asked once a second, not with every run', async () => {
+  const room = await openRoom()
+  room.tasks.handle('work', () => {})
+  await room.tasks.pauseEngine()
+  const ids = await Promise.all(Array.from({ length: 50 }, () => room.tasks.submit({ kind: 'work' })))
+  await room.tasks.resumeEngine()
+  room.store.failNext('sync')
+  await room.pass(5)
+  expect(room.lane.health.status).toBe('poisoned')
+  await room.lane.reopen()
+  await room.pass(2)
+  expect(ids.flatMap((id) => room.statesOf(id))).toEqual(ids.map(() => 'completed'))
+})
+
+it('an output that does not fit the journal fails the run for good', async () => {
+  const room = await openRoom()
+  room.tasks.handle('work', () => 'x'.repeat(maxPayloadBytes))
+  const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 3 } })
+  const { status, error, runs } = await room.tasks.outcome(id)
+  expect([status, runs[0]?.attempts]).toEqual(['failed', 1])
+  expect(error).toContain('does not fit the journal')
+})
+
+it('closing with a poisoned lane does not wait for ends that cannot be recorded', async () => {
+  const room = await openRoom()
+  room.tasks.handle('work', () => {
+    room.store.failNext('sync')
+  })
+  await room.tasks.submit({ kind: 'work' })
+  await room.settle()
+  const closing = room.tasks.close(1000)
+  await room.pass(4)
+  await closing
+  expect(room.clock.pendingTimeouts).toBe(0)
+})
