@@ -1,42 +1,34 @@
-import type {
-  ActorScope,
-  AnyEventObject,
-  AnyMachineSnapshot,
-  AnyStateMachine,
-  AnyStateNode,
-  MachineContext,
-} from 'xstate'
+import type { AnyEventObject, AnyMachineSnapshot, AnyStateMachine, AnyStateNode, MachineContext } from 'xstate'
+import { createSelection, type AnyActorScope, type CustomAction, type Selected, type Step } from './selection.js'
 
-type AnyActorScope = ActorScope<AnyMachineSnapshot, AnyEventObject>
+type Assigner = (args: AssignArguments, params: unknown) => unknown
 type ActionArguments = { context: MachineContext; event: AnyEventObject; self: unknown; system: unknown }
 type AssignArguments = ActionArguments & { spawn: () => never }
-type CustomAction = (args: ActionArguments, params: unknown) => void
-type Assigner = (args: AssignArguments, params: unknown) => unknown
 type AssignAction = CustomAction & { type: 'xstate.assign'; assignment: Assigner | Record<string, unknown> }
-type ReferencedAction = string | { type: string; params?: unknown } | CustomAction
 
 /**
  * The same machine with a shorter way through its transitions, for charts that are flat.
  *
- * The guards still decide through `getTransitionData`; what is skipped is the general SCXML macrostep,
- * which costs several times the guards and allocates most of the garbage of a busy registry. Only
- * states without children, entry, exit, `always`, `after` and `invoke` qualify, and only transitions
- * whose actions are functions or `assign`; everything else goes to the machine itself. A machine that
- * does not qualify is returned unchanged. Held equal to the machine by a differential test, but for two
- * things: an inspector is not shown single microsteps, and an assigner that spawns breaks the actor.
+ * Its own guards and actions run, in the order of its own candidates; what is skipped is the general
+ * SCXML macrostep, which costs several times the guards and allocates most of the garbage of a busy
+ * registry. Only states without children, entry, exit, `always`, `after` and `invoke` qualify, and only
+ * transitions whose guards are functions and whose actions are functions or `assign`; everything else goes
+ * to the machine itself. A machine that does not qualify is returned unchanged. Held equal to the machine
+ * by a differential test, but for two things: an inspector is not shown single microsteps, and an assigner
+ * that spawns breaks the actor.
  */
 export function precompiled<Machine extends AnyStateMachine>(machine: Machine): Machine {
   if (!isFlat(machine)) return machine
-  const templates = new Map<string, AnyMachineSnapshot>()
+  const fast = Object.create(machine) as Machine
+  const templates = new Map<AnyStateNode, AnyMachineSnapshot>()
   const templateOf = (node: AnyStateNode): AnyMachineSnapshot => {
-    let template = templates.get(node.key)
+    let template = templates.get(node)
     if (template === undefined) {
-      template = machine.resolveState({ value: node.key, context: {} }) as AnyMachineSnapshot
-      templates.set(node.key, template)
+      template = { ...machine.resolveState({ value: node.key, context: {} }), machine: fast } as AnyMachineSnapshot
+      templates.set(node, template)
     }
     return template
   }
-  const fast = Object.create(machine) as Machine
   const { context: makeContext } = machine.config as { context?: unknown }
   const [initialNode] = machine.root.initial.target
   if (
@@ -44,7 +36,7 @@ export function precompiled<Machine extends AnyStateMachine>(machine: Machine): 
     initialNode?.type === 'atomic' &&
     machine.root.initial.actions.length === 0
   ) {
-    const initial = enter(fast, templateOf(initialNode), { children: {}, historyValue: {} } as AnyMachineSnapshot)
+    const initial = { ...templateOf(initialNode), children: {}, historyValue: {} }
     fast.getInitialSnapshot = (scope: AnyActorScope, input: unknown) => {
       try {
         return { ...initial, context: { ...makeContext({ input, self: scope.self, spawn: noSpawn }) } }
@@ -54,24 +46,31 @@ export function precompiled<Machine extends AnyStateMachine>(machine: Machine): 
       }
     }
   }
+  const select = createSelection(machine)
+  fast.getTransitionData = ((snapshot: AnyMachineSnapshot, event: AnyEventObject) => {
+    const selected = select(snapshot, event)
+    if (selected === 'unknown') return machine.getTransitionData(snapshot as never, event)
+    return selected === 'none' ? [] : [selected.transition]
+  }) as Machine['getTransitionData']
   fast.transition = ((snapshot: AnyMachineSnapshot, event: AnyEventObject, scope: AnyActorScope) => {
-    if (snapshot.status !== 'active' || isReserved(event)) return machine.transition(snapshot, event, scope as never)
-    const [transition, ...others] = machine.getTransitionData(snapshot as never, event)
-    if (transition === undefined) return snapshot
-    const actions = resolveActions(machine, transition.actions as readonly ReferencedAction[])
-    const target = transition.target?.[0]
-    const isFinal = target?.type === 'final'
-    const leavesChildren = isFinal && Object.keys(snapshot.children).length > 0
-    if (actions === undefined || others.length > 0 || transition.reenter || target === machine.root || leavesChildren) {
+    const selected: Selected = snapshot.status !== 'active' || isReserved(event) ? 'unknown' : select(snapshot, event)
+    if (selected === 'none') return snapshot
+    if (selected === 'unknown' || !isShort(selected, snapshot)) {
       return machine.transition(snapshot, event, scope as never)
     }
-    const moved = target === undefined ? snapshot : enter(fast, templateOf(target), snapshot)
-    const context = runActions(actions, snapshot.context, event, scope)
-    if (moved === snapshot && context === snapshot.context) return snapshot
-    const next = { ...moved, context }
+    const { actions, target, isFinal } = selected
+    const context = actions.length === 0 ? snapshot.context : runActions(actions, snapshot.context, event, scope)
+    if (target === undefined) return context === snapshot.context ? snapshot : { ...snapshot, context }
+    const { children, historyValue } = snapshot
+    const next = { ...templateOf(target), children, historyValue, context }
     return isFinal ? { ...next, status: 'done', output: resolveOutput(machine, context, target, scope) } : next
   }) as unknown as Machine['transition']
   return fast
+}
+
+/** Whether nothing but the actions and the target matters: the machine has to stop children that a final state leaves. */
+function isShort({ isPlain, isFinal }: Step, { children }: AnyMachineSnapshot): boolean {
+  return isPlain && !(isFinal && Object.keys(children).length > 0)
 }
 
 function noSpawn(): never {
@@ -99,34 +98,8 @@ function isFlat({ root }: AnyStateMachine): boolean {
   )
 }
 
-interface ResolvedAction {
-  readonly type: string
-  readonly run: CustomAction | AssignAction
-  readonly params: unknown
-}
-
-function resolveActions(machine: AnyStateMachine, actions: readonly ReferencedAction[]): ResolvedAction[] | undefined {
-  const resolved: ResolvedAction[] = []
-  for (const action of actions) {
-    const type =
-      typeof action === 'function' ? action.name || '(anonymous)' : typeof action === 'string' ? action : action.type
-    const run = (typeof action === 'function' ? action : machine.implementations.actions[type]) as
-      | CustomAction
-      | undefined
-    const params = typeof action === 'object' ? action.params : undefined
-    const isBuiltIn = run !== undefined && 'resolve' in run
-    if (run === undefined || typeof params === 'function' || (isBuiltIn && !isAssign(run))) return undefined
-    resolved.push({ type, run, params })
-  }
-  return resolved
-}
-
-function isAssign(action: CustomAction): action is AssignAction {
-  return (action as Partial<AssignAction>).type === 'xstate.assign'
-}
-
 function runActions(
-  actions: readonly ResolvedAction[],
+  actions: Step['actions'],
   initial: MachineContext,
   event: AnyEventObject,
   scope: AnyActorScope,
@@ -135,9 +108,13 @@ function runActions(
   for (const { type, run, params } of actions) {
     const info = { context, event, self: scope.self, system: scope.system }
     if (isAssign(run)) context = assigned(run, { ...info, spawn: noSpawn }, params)
-    else scope.actionExecutor({ type, info, params, exec: run })
+    else scope.actionExecutor({ type, info, params, exec: run as never })
   }
   return context
+}
+
+function isAssign(action: CustomAction): action is AssignAction {
+  return (action as Partial<AssignAction>).type === 'xstate.assign'
 }
 
 function assigned({ assignment }: AssignAction, info: AssignArguments, params: unknown): MachineContext {
@@ -148,10 +125,6 @@ function assigned({ assignment }: AssignAction, info: AssignArguments, params: u
     context[key] = typeof value === 'function' ? (value as Assigner)(info, params) : value
   }
   return context
-}
-
-function enter(machine: AnyStateMachine, template: AnyMachineSnapshot, from: AnyMachineSnapshot): AnyMachineSnapshot {
-  return { ...template, machine, children: from.children, historyValue: from.historyValue } as AnyMachineSnapshot
 }
 
 function resolveOutput(
