@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
 import type { JournalStore } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
-import type { Runtime, RuntimeOptions } from '../../src/runtime.js'
+import { open, restart, rows } from './support/restart.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { ScriptedJournal, storeOf } from '../lane/support/scripted-journal.js'
 import {
@@ -19,7 +19,6 @@ import {
   specOf,
   start,
   syncWhenClosing,
-  type Fixture,
 } from './support/registry.js'
 
 const directories: string[] = []
@@ -39,25 +38,6 @@ const stores: [string, () => Promise<JournalStore>][] = [
     },
   ],
 ]
-
-/** A session over the store; closing its runtime and calling this again is a restart. */
-async function open(store: JournalStore, options: RuntimeOptions = {}, name = 'owner'): Promise<Fixture> {
-  const clock = new SimulatedClock(start)
-  return fixtureOf(await openRuntime({ clock, store, ...options }), clock, name)
-}
-
-/** Ends the process without closing anything: live operations stay without an end. */
-async function restart(runtime: Runtime, store: JournalStore, options: RuntimeOptions = {}): Promise<Fixture> {
-  await runtime.flush()
-  // What closing would add are only the ends of live operations; retired sessions have none to add.
-  for (const session of runtime.sessions()) session.dispose()
-  await runtime.close().catch(() => {})
-  return open(store, options)
-}
-
-function rows({ session }: Fixture) {
-  return session.feed.since(0).entries.map(({ seq, operationId, outcome }) => [seq, operationId, outcome.type])
-}
 
 describe.each(stores)('a session over a journal %s', (_, createStore) => {
   it('[61] [62] [63] [72] [77] comes back with its epoch, its outcomes and its feed; what ran is lost', async () => {
@@ -228,76 +208,6 @@ describe.each(stores)('a session over a journal %s', (_, createStore) => {
     expect(after.session.epochId).toBe(source.session.epochId)
     expect(rows(after)).toEqual([[1, idOf(1), 'completed']])
     expect(after.session.lost.map(({ id }) => id)).toEqual([idOf(2)])
-  })
-})
-
-describe('lost operations', () => {
-  async function withLost(): Promise<{ store: JournalStore; fixture: Fixture }> {
-    const store = createMemoryJournal()
-    const before = await open(store)
-    await before.operations.registerOperation(specOf(1))
-    await before.run([2, 3])
-    await before.operations.requestRetire(idOf(3))
-    await before.operations.registerOperation(specOf(4, 'background_tool_capacity_slot'))
-    return { store, fixture: await restart(before.runtime, store) }
-  }
-
-  function lost({ session }: Fixture) {
-    return session.lost.map(({ id, status }) => [id, status])
-  }
-
-  it('are those that were live, with the status they had; capacity slots leave no trace', async () => {
-    const { fixture } = await withLost()
-    expect(lost(fixture)).toEqual([
-      [idOf(1), 'provisioning'],
-      [idOf(2), 'running'],
-      [idOf(3), 'running'],
-    ])
-    expect(fixture.operations.snapshot(idOf(2))).toBeUndefined()
-  })
-
-  it('stay lost over restarts and snapshots until they are forgotten', async () => {
-    const { store, fixture } = await withLost()
-    const second = await restart(fixture.runtime, store)
-    expect(lost(second)).toHaveLength(3)
-    await second.runtime.compact()
-    const third = await restart(second.runtime, store)
-    expect(lost(third)).toHaveLength(3)
-    third.session.forgetLost([idOf(2), idOf(77)])
-    expect(lost(third).map(([id]) => id)).toEqual([idOf(1), idOf(3)])
-    const fourth = await restart(third.runtime, store)
-    expect(lost(fourth).map(([id]) => id)).toEqual([idOf(1), idOf(3)])
-    fourth.session.forgetLost()
-    await fourth.runtime.compact()
-    expect(lost(await restart(fourth.runtime, store))).toEqual([])
-  })
-
-  it('are started anew by registering their id, and are not lost any more, after a snapshot either', async () => {
-    const { store, fixture } = await withLost()
-    await fixture.run([2])
-    expect(lost(fixture).map(([id]) => id)).toEqual([idOf(1), idOf(3)])
-    await fixture.complete(2)
-    await fixture.operations.collectCompleted()
-    await fixture.runtime.compact()
-    const after = await restart(fixture.runtime, store)
-    expect(lost(after).map(([id]) => id)).toEqual([idOf(1), idOf(3)])
-    expect(rows(after)).toEqual([[1, idOf(2), 'completed']])
-  })
-
-  it('that were started anew and are lost once more are reported once', async () => {
-    const { store, fixture } = await withLost()
-    await fixture.operations.registerOperation(specOf(2))
-    const after = await restart(fixture.runtime, store)
-    expect(lost(after)).toEqual([
-      [idOf(1), 'provisioning'],
-      [idOf(2), 'provisioning'],
-      [idOf(3), 'running'],
-    ])
-  })
-
-  it('of which an end arrives are unknown: nobody may end what runs nowhere', async () => {
-    const { fixture } = await withLost()
-    expect(await refusal(fixture.complete(2))).toEqual({ code: 'not_found', id: idOf(2) })
   })
 })
 

@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { RegistryLimits, WireOperationsSnapshot } from '../../src/operations/index.js'
 import type { SessionId } from '../../machines/operation-vocabulary.js'
 import {
   childSource,
@@ -11,47 +10,8 @@ import {
   refusal,
   specOf,
   start,
-  type Fixture,
 } from './support/registry.js'
-
-/** A snapshot that may be written to, as JSON gives it. */
-type Snapshot = {
-  -readonly [Key in keyof WireOperationsSnapshot]: WireOperationsSnapshot[Key]
-} & Record<string, unknown>
-
-function captured({ operations }: Fixture): Snapshot {
-  return JSON.parse(JSON.stringify(operations.capturePersistenceSnapshot())) as Snapshot
-}
-
-/** A session made from the snapshot in a runtime of its own. */
-async function recovered(snapshot: unknown) {
-  const runtime = await openRuntime()
-  return runtime.importSession('recovered', snapshot)
-}
-
-/** What a recovery fails with. */
-async function failureOf(snapshot: unknown): Promise<{ code: string; text: string }> {
-  const runtime = await openRuntime()
-  try {
-    await runtime.importSession('recovered', snapshot)
-  } catch (error) {
-    expect([...runtime.sessions()]).toEqual([])
-    return { code: (error as { code: string }).code, text: (error as Error).message }
-  }
-  throw new Error('the snapshot was accepted')
-}
-
-/** Completes operation 1, with a source, and 2; runs 3. */
-async function busy(limits?: RegistryLimits): Promise<Fixture> {
-  const fixture = await openFixture(limits)
-  const { operations, finish, run, complete } = fixture
-  await operations.registerOperation(specOf(1, 'mob_member_child', { operationSource: childSource }))
-  await operations.provisioningSucceeded(idOf(1))
-  await complete(1)
-  await finish(2)
-  await run([3])
-  return fixture
-}
+import { busy, captured, recovered, type Snapshot } from './support/wire.js'
 
 let snapshot: Snapshot
 let epochId: string
@@ -390,147 +350,6 @@ describe('a recovered registry', () => {
     freeze(snapshot)
     await recovered(snapshot)
     expect(JSON.stringify(snapshot)).toBe(before)
-  })
-})
-
-describe('recovery fails closed', () => {
-  const outcome = { outcome_type: 'cancelled', reason: null }
-  const cases: [string, string, () => void][] = [
-    [
-      '[118] a retained record without a spec (D7)',
-      'has no spec',
-      () => delete (snapshot.operation_specs as object as Record<string, unknown>)[idOf(1)],
-    ],
-    ['D7: a spec under the key of another', 'names', () => (spec(1)['id'] = idOf(2))],
-    ['D7: a spec of another kind', 'names kind', () => (spec(2)['kind'] = 'mob_member_child')],
-    ['D7: sequence 0', 'carries sequence 0', () => (record(1)['completion_sequence'] = 0)],
-    ['D7: a record beyond the counter', 'beyond the counter', () => (record(2)['completion_sequence'] = 3)],
-    ['[45] F27: a feed fact beyond the counter', 'RecoverCompletionFeedEntry', () => (fact(2)['seq'] = 99)],
-    [
-      'F25 [25]: a source that the spec contradicts',
-      'operation source mirror',
-      () => (spec(1)['operation_source'] = { kind: 'session_child', session_id: 'other' }),
-    ],
-    [
-      'F25: a source that the facts do not have',
-      'operation source mirror',
-      () => (record(1)['operation_source'] = null),
-    ],
-    [
-      'F6: a source that names nobody',
-      'operation source authority has invalid source',
-      () => {
-        record(1)['operation_source'] = { kind: 'session_child', session_id: ' ' }
-        delete spec(1)['operation_source']
-      },
-    ],
-    ['a terminal record without outcome', 'missing terminal outcome', () => (record(1)['terminal_outcome'] = null)],
-    [
-      'a terminal record without sequence',
-      'missing completion sequence',
-      () => delete record(1)['completion_sequence'],
-    ],
-    [
-      'the outcome of another status',
-      'does not match terminal outcome discriminant',
-      () => (record(1)['terminal_outcome'] = outcome),
-    ],
-    ['an outcome while live', 'terminal outcome for non-terminal', () => (record(3)['terminal_outcome'] = outcome)],
-    ['a sequence while live', 'completion sequence for non-terminal', () => (record(3)['completion_sequence'] = 1)],
-    ['an absent operation with a witness', 'non-terminal', () => Object.assign(record(1), { status: 'absent' })],
-    ['one sequence for two', 'is claimed by', () => (record(2)['completion_sequence'] = 1)],
-    ['a feed fact that differs from its record', 'drifted', () => (fact(1)['terminal_outcome'] = outcome)],
-    ['a feed fact of another kind than its record', 'drifted', () => (fact(1)['kind'] = 'background_tool_op')],
-    ['a feed fact of a hidden kind', 'hidden kind', () => (fact(1)['kind'] = 'background_tool_capacity_slot')],
-    [
-      '[44] F26: an entry without a feed fact',
-      'no generated feed authority',
-      () => delete (snapshot.authority_state.completion_feed_entries as object as Record<string, unknown>)[idOf(1)],
-    ],
-    ['an entry that differs from its fact', 'drifted', () => (entry(0)['seq'] = 2)],
-    [
-      '[106] an entry twice',
-      'appears twice',
-      () => snapshot.completion_entries.push(structuredClone(snapshot.completion_entries[0]) as never),
-    ],
-    [
-      '[105] a retention without the rows behind it',
-      'no row is retained',
-      () => {
-        snapshot.completion_entries = []
-        snapshot.completion_feed_retention = { dropped_through: 2, dropped_count: 2 }
-      },
-    ],
-    [
-      'a retention that counts nothing dropped',
-      'contradict each other',
-      () => (snapshot.completion_feed_retention = { dropped_through: 1, dropped_count: 0 }),
-    ],
-    [
-      'a retention that counts more rows than sequences',
-      'more rows than sequences',
-      () => (snapshot.completion_feed_retention = { dropped_through: 1, dropped_count: 2 }),
-    ],
-    [
-      'a retention that names a retained row',
-      'is retained',
-      () => (snapshot.completion_feed_retention = { dropped_through: 1, dropped_count: 1 }),
-    ],
-  ]
-
-  it.each(cases)('%s', async (_, message, damage) => {
-    damage()
-    expect(await failureOf(snapshot)).toEqual({ code: 'internal', text: expect.stringContaining(message) })
-  })
-
-  const fields: [string, () => void][] = [
-    [
-      'authority_state.completion_feed_entries',
-      () => delete (snapshot.authority_state as Record<string, unknown>)['completion_feed_entries'],
-    ],
-    [`authority_state.operations.${idOf(1)}.operation_source`, () => delete record(1)['operation_source']],
-    [`authority_state.operations.${idOf(1)}.peer_ready`, () => delete record(1)['peer_ready']],
-    [`authority_state.operations.${idOf(1)}.status`, () => (record(1)['status'] = 'sleeping')],
-    [`authority_state.operations.${idOf(1)}.kind`, () => (record(1)['kind'] = 'detached_job_wait')],
-    [
-      `authority_state.operations.${idOf(1)}.terminal_outcome.reason`,
-      () => (record(1)['terminal_outcome'] = { outcome_type: 'terminated' }),
-    ],
-    [`authority_state.operations.${idOf(1)}.progress_count`, () => (record(1)['progress_count'] = 2 ** 53)],
-    ['authority_state.next_completion_seq', () => (snapshot.authority_state.next_completion_seq = 1.5)],
-    [
-      'authority_state.max_completed',
-      () => delete (snapshot.authority_state as Record<string, unknown>)['max_completed'],
-    ],
-    ['epoch_id', () => (snapshot.epoch_id = 'not-an-id')],
-    [
-      'cursors.runtime_observed_seq',
-      () => delete (snapshot.cursors as Record<string, unknown>)['runtime_observed_seq'],
-    ],
-    ['operation_specs', () => delete (snapshot as Record<string, unknown>)['operation_specs']],
-    ['completion_entries', () => delete (snapshot as Record<string, unknown>)['completion_entries']],
-    ['completion_entries.0.seq', () => (entry(0)['seq'] = '1')],
-    [
-      'authority_state.operations."quoted"',
-      () => (snapshot.authority_state.operations['"quoted"'] = record(1) as never),
-    ],
-  ]
-
-  it.each(fields)('[27] [28] F28 on what does not decode, naming the field: %s', async (field, damage) => {
-    damage()
-    expect(await failureOf(snapshot)).toEqual({ code: 'invalid_input', text: expect.stringContaining(`: ${field}: `) })
-  })
-
-  it.each([null, 7, 'text', [], {}])('on what is no snapshot at all: %j', async (input) => {
-    expect((await failureOf(input)).code).toBe('invalid_input')
-  })
-
-  it('takes optional fields that are missing for none', async () => {
-    delete (snapshot.authority_state as Record<string, unknown>)['max_concurrent']
-    delete (snapshot.authority_state as Record<string, unknown>)['wait_request_id']
-    delete entry(0)['completed_at_ms']
-    const session = await recovered(snapshot)
-    expect(session.feed.since(0).entries[0]?.completedAtMs).toBeNull()
   })
 })
 
