@@ -1,12 +1,14 @@
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TaskCommand } from '../../src/tasks/commands.js'
+import type { FileSystem } from '../../src/journal/file-system.js'
 import { elapsed, interleave, type BenchOptions, type Cell } from '../harness.js'
 import { RawFloor } from '../journal/contenders.js'
 import { median, percentile } from '../statistics.js'
 import type { Part } from '../tasks.js'
 import { openTasks } from './open-tasks.js'
 import { commandsPerLife, liveOnce } from './run-life.js'
+import { slowDisk } from './slow-disk.js'
 
 interface Sample {
   readonly perSecond: number
@@ -17,6 +19,8 @@ interface Sample {
 /** Commands per round at each number of submitters: rounds of comparable length. */
 const commandsPerRound: Readonly<Record<number, number>> = { 1: 4_000, 16: 16_000, 256: 102_400 }
 const quickCommandsPerRound: Readonly<Record<number, number>> = { 1: 1_000, 16: 4_000, 256: 25_600 }
+/** Milliseconds that a durable write takes longer on the slow disk. */
+const slowSync = 1
 /** One command after another needs no more to be measured. */
 const serialCommands = 8_000
 
@@ -61,14 +65,23 @@ async function measureLives(take: Take, submitters: number, commands: number): P
   return summarize(await elapsed(() => Promise.all(Array.from({ length: submitters }, submitter))), latencies)
 }
 
-async function measureAuthority(directory: string | undefined, submitters: number, commands: number): Promise<Sample> {
-  await using tasks = await openTasks(directory)
+/** What is submitted, by how many, and to what. */
+interface Load {
+  readonly submitters: number
+  readonly commands: number
+  /** In memory without one. */
+  readonly directory?: string
+  readonly fileSystem?: FileSystem
+}
+
+async function measureGrouped({ directory, fileSystem, submitters, commands }: Load): Promise<Sample> {
+  await using tasks = await openTasks(directory, fileSystem)
   return await measureLives(async (command) => (await tasks.authority.submit(command)).sequence, submitters, commands)
 }
 
 /** The same authority, but a command begins only when the one before it is on the disk: one sync per command. */
-async function measureSerial(directory: string, submitters: number, commands: number): Promise<Sample> {
-  await using tasks = await openTasks(directory)
+async function measureSerial({ directory, fileSystem, submitters, commands }: Load): Promise<Sample> {
+  await using tasks = await openTasks(directory, fileSystem)
   let last: Promise<unknown> = Promise.resolve()
   const take = async (command: TaskCommand): Promise<number> => {
     const before = last
@@ -105,6 +118,15 @@ function summarize(milliseconds: number, latencies: readonly number[]): Sample {
   }
 }
 
+function middleOf(samples: readonly Sample[]): Sample {
+  const middle = (value: keyof Sample): number => median(samples.map((sample) => sample[value]))
+  return { perSecond: middle('perSecond'), p50: middle('p50'), p99: middle('p99') }
+}
+
+function rowOf(name: string, submitters: number, { perSecond, p50, p99 }: Sample): Record<string, Cell> {
+  return { what: `command, ${name}`, 'at a time': submitters, 'per second': perSecond, 'p50 ms': p50, 'p99 ms': p99 }
+}
+
 /** What a command costs: alone, with others to share a sync with, and without sharing. */
 export async function measureCommands(directory: string, { quick, progress }: BenchOptions): Promise<Part> {
   const rows: Record<string, Cell>[] = []
@@ -116,27 +138,31 @@ export async function measureCommands(directory: string, { quick, progress }: Be
     const fewer = Math.min(commands, serialCommands)
     const samples = await interleave<Name, Sample>(
       {
-        grouped: async () => measureAuthority(await folder(), submitters, commands),
-        inMemory: () => measureAuthority(undefined, submitters, commands),
-        serial: async () => measureSerial(await folder(), submitters, fewer),
+        grouped: async () => measureGrouped({ directory: await folder(), submitters, commands }),
+        inMemory: () => measureGrouped({ submitters, commands }),
+        serial: async () => measureSerial({ directory: await folder(), submitters, commands: fewer }),
         syncPerRecord: async () => measureFloor(await folder(), fewer),
       },
       { rounds: quick ? 1 : 5 },
     )
-    const middle = (name: Name, value: keyof Sample): number => median(samples[name].map((sample) => sample[value]))
-    for (const name of names) {
-      rows.push({
-        what: `command, ${name}`,
-        'at a time': submitters,
-        'per second': middle(name, 'perSecond'),
-        'p50 ms': middle(name, 'p50'),
-        'p99 ms': middle(name, 'p99'),
-      })
-    }
-    const perSecond = middle('grouped', 'perSecond')
-    ratios[`groupCommit${submitters}`] = perSecond / middle('serial', 'perSecond')
-    ratios[`vsSyncPerRecord${submitters}`] = perSecond / middle('syncPerRecord', 'perSecond')
-    ratios[`ofMemory${submitters}`] = perSecond / middle('inMemory', 'perSecond')
+    for (const name of names) rows.push(rowOf(name, submitters, middleOf(samples[name])))
+    const { perSecond } = middleOf(samples.grouped)
+    ratios[`groupCommit${submitters}`] = perSecond / middleOf(samples.serial).perSecond
+    ratios[`vsSyncPerRecord${submitters}`] = perSecond / middleOf(samples.syncPerRecord).perSecond
+    ratios[`ofMemory${submitters}`] = perSecond / middleOf(samples.inMemory).perSecond
   }
+  progress(`commands, 256 submitters, a disk that needs ${slowSync} ms more`)
+  const commands = quick ? 10_240 : 51_200
+  const fileSystem = slowDisk(slowSync)
+  const slow = await interleave(
+    {
+      grouped: async () => measureGrouped({ directory: await folder(), fileSystem, submitters: 256, commands }),
+      serial: async () => measureSerial({ directory: await folder(), fileSystem, submitters: 256, commands: 1_000 }),
+    },
+    { rounds: quick ? 1 : 3 },
+  )
+  const [grouped, serial] = [middleOf(slow.grouped), middleOf(slow.serial)]
+  rows.push(rowOf('grouped, slow disk', 256, grouped), rowOf('serial, slow disk', 256, serial))
+  ratios['groupCommit256SlowDisk'] = grouped.perSecond / serial.perSecond
   return { rows, ratios }
 }

@@ -1,4 +1,5 @@
 import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
+import type { FileSystem } from '../../src/journal/file-system.js'
 import { Lane } from '../../src/lane/lane.js'
 import { TaskAuthority } from '../../src/tasks/authority.js'
 
@@ -9,11 +10,14 @@ export interface OpenedTasks extends AsyncDisposable {
 }
 
 /** Opens the tasks room on a directory journal as a runtime does, or in memory without a directory. */
-export async function openTasks(directory?: string, compactAfter = Number.POSITIVE_INFINITY): Promise<OpenedTasks> {
+export async function openTasks(directory?: string, fileSystem?: FileSystem): Promise<OpenedTasks> {
   const authority = new TaskAuthority()
   const lane = await Lane.open({
-    ...(directory !== undefined && { store: createDirectoryJournal({ directory }) }),
-    compactAfter,
+    ...(directory !== undefined && {
+      store: createDirectoryJournal({ directory, ...(fileSystem !== undefined && { fileSystem }) }),
+    }),
+    // Snapshots are written when a bench says so.
+    compactAfter: Number.POSITIVE_INFINITY,
     streamFor: (name) => (name === TaskAuthority.streamName ? authority : undefined),
   })
   authority.start(lane)
