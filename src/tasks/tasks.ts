@@ -24,7 +24,7 @@ import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
 import { isTerminalRunState } from './run.js'
 import type { EventFilter } from './subscription.js'
-import type { TaskProjection } from './view.js'
+import type { TaskProjection, TaskView } from './view.js'
 
 /** What the door of the tasks room is built on. */
 export interface TasksOptions {
@@ -209,7 +209,7 @@ export class Tasks {
     return this.authority.transact((batch) => {
       const timestamp = this.#now()
       batch.submit({ type: 'budget_replenish', taskId, dimension: budgetDimension(dimension), newLimit, timestamp })
-      resumeRuns(batch, this.#suspendedForBudget(taskId), timestamp)
+      resumeRuns(batch, this.#suspendedForBudget(batch.view, taskId), timestamp)
     })
   }
 
@@ -222,10 +222,10 @@ export class Tasks {
     this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
   }
 
-  *#suspendedForBudget(taskId: TaskId): Iterable<RunId> {
+  *#suspendedForBudget(view: TaskView, taskId: TaskId): Iterable<RunId> {
     const tree = new Set([taskId])
     for (const id of tree) {
-      for (const run of this.projection.runsOf(id)) {
+      for (const run of view.runsOf(id)) {
         if (run.state === 'suspended' && suspendReasonOf(run) === 'budget_exhausted') yield run.id
       }
       for (const child of this.projection.children(id)) tree.add(child)

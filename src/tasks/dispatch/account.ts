@@ -1,3 +1,4 @@
+import { StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { checkAmount, budgetDimension, type BudgetDimension } from '../budget.js'
 import { TaskError } from '../errors.js'
@@ -8,7 +9,7 @@ import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity } from './attempt.js'
 import { checkHeld } from './attempt-batches.js'
 import type { BudgetAccess, Spending } from './handler.js'
-import type { AttemptSpending } from './spending.js'
+import type { AttemptSpending, RefusedAmount } from './spending.js'
 import { fireForSpending } from './system-events.js'
 
 /** What an account is made from. */
@@ -28,6 +29,7 @@ export class Account implements BudgetAccess, AttemptSpending {
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
   readonly reservationIds: Set<ReservationId>
   readonly settled = new Map<ReservationId, number>()
+  refused: RefusedAmount | undefined
   readonly reported = new Map<BudgetDimension, number>()
   readonly #options: AccountOptions
 
@@ -46,10 +48,15 @@ export class Account implements BudgetAccess, AttemptSpending {
     const { taskId, runId } = attempt
     const reservationId = ids.uuid() as ReservationId
     this.reservationIds.add(reservationId)
-    await mutations.transact((batch) => {
-      checkHeld(batch, attempt)
-      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp: now() })
-    })
+    try {
+      await mutations.transact((batch) => {
+        checkHeld(batch, attempt)
+        batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp: now() })
+      })
+    } catch (refusal) {
+      if (StatewardError.is(refusal, 'budget_exceeded')) this.refused = { dimension, amount }
+      throw refusal
+    }
     return {
       settle: (spent) => {
         this.settled.set(reservationId, spent)

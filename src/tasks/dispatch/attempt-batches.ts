@@ -10,7 +10,7 @@ import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
 import { fillCronWindow } from './occurrences.js'
 import { moveRun } from './run-batches.js'
-import { closeSpending, unreported, type AttemptSpending } from './spending.js'
+import { canSpendAgain, closeSpending, unreported, type AttemptSpending } from './spending.js'
 import { fireForRun, fireForSpending } from './system-events.js'
 
 /** What the end of an attempt is decided with. */
@@ -81,6 +81,9 @@ export function finishAttempt(
   const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
   const touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
   leaveRunning(batch, runId, outcome, suspendReason, options)
+  if (suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, spending.refused)) {
+    batch.submit({ type: 'run_resume', runId, timestamp })
+  }
   fireForSpending(batch, projection, taskId, touched, timestamp)
 }
 

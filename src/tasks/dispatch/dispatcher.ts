@@ -1,5 +1,5 @@
 import { createActor, waitFor, type Observer, type InspectionEvent } from 'xstate'
-import { dispatcherMachine } from '../../../machines/dispatcher.js'
+import { dispatcherMachine, type DispatcherActor } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
@@ -54,7 +54,8 @@ export class Dispatcher {
   readonly now: () => Timestamp
   readonly #use: DispatcherOptions
   readonly #options: ResolvedDispatchOptions
-  readonly #actor: ReturnType<typeof createActor<typeof dispatcherMachine>>
+  /** Made by `start`: a service without tasks has no dispatcher to look at. */
+  #actor: DispatcherActor | undefined
   readonly #handlers = new Map<string, RegisteredHandler>()
   readonly #followUps: FollowUps
   readonly #promotion: Promotion
@@ -69,10 +70,9 @@ export class Dispatcher {
   #isHoldingOff = false
 
   constructor(use: DispatcherOptions) {
-    const { mutations, projection, clock, deadlines, ids, logger, inspect } = use
+    const { mutations, projection, clock, deadlines, ids, logger } = use
     this.#use = use
     this.#options = resolveDispatchOptions(use.options)
-    this.#actor = createActor(dispatcherMachine, inspect === undefined ? {} : { inspect })
     const now = createSecondsClock(clock)
     this.now = now
     const onDelay = (): void => this.#holdOff()
@@ -100,7 +100,6 @@ export class Dispatcher {
         void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, timestamp: now() }))
       },
     })
-    this.#actor.start()
   }
 
   /** Attempts being started, at work or being finished. */
@@ -126,23 +125,26 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection } = this.#use
-    this.#actor.send({ type: 'start' })
+    const { mutations, projection, inspect } = this.#use
+    const actor = createActor(dispatcherMachine, inspect === undefined ? {} : { inspect })
+    this.#actor = actor
+    actor.start()
+    actor.send({ type: 'start' })
     this.#commits = mutations.onCommit((events) => this.#observe(events))
     this.#actors.start()
     this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#options.owner)
     await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#settle(this.#followUps.recover())])
     this.#selection = new Selection({ projection, handlers: this.#handlers, capabilities: this.#options.capabilities })
-    this.#actor.send({ type: 'recovered', paused: projection.engine.paused })
+    actor.send({ type: 'recovered', paused: projection.engine.paused })
     this.#schedulePump()
   }
 
   /** Starts nothing any more and waits for running attempts; after `graceMs` they are told to stop and are put aside. */
   async drain(graceMs: number): Promise<void> {
     const grace = this.#use.deadlines.after(graceMs, () => this.#pool.shutDown())
-    this.#actor.send({ type: 'drain', attempts: this.#pool.size })
-    await waitFor(this.#actor, ({ status }) => status === 'done')
+    this.#actor?.send({ type: 'drain', attempts: this.#pool.size })
+    if (this.#actor !== undefined) await waitFor(this.#actor, ({ status }) => status === 'done')
     grace[Symbol.dispose]()
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
@@ -163,10 +165,10 @@ export class Dispatcher {
       this.#selection?.observe(event)
       switch (event.type) {
         case 'engine_paused':
-          this.#actor.send({ type: 'pause' })
+          this.#actor?.send({ type: 'pause' })
           break
         case 'engine_resumed':
-          this.#actor.send({ type: 'resume' })
+          this.#actor?.send({ type: 'resume' })
           break
         case 'budget_consumed':
         case 'budget_settled':
@@ -189,7 +191,7 @@ export class Dispatcher {
   #onEnded(runId: RunId): void {
     const run = this.#use.projection.run(runId)
     if (run !== undefined) this.#selection?.onRunChanged(run)
-    this.#actor.send({ type: 'attempt_ended', attempts: this.#pool.size })
+    this.#actor?.send({ type: 'attempt_ended', attempts: this.#pool.size })
     this.#schedulePump()
   }
 
@@ -203,7 +205,7 @@ export class Dispatcher {
   }
 
   #pump(): void {
-    const { value: state, status } = this.#actor.getSnapshot()
+    const { value: state, status } = this.#actor?.getSnapshot() ?? { value: 'stopped', status: 'active' }
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
     this.#followUps.pay()
     if (state === 'draining') return

@@ -2,6 +2,7 @@ import type { BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import type { Timestamp } from '../scalars.js'
+import type { TaskProjection, TaskView } from '../view.js'
 
 /** What an attempt may have spent. */
 export interface AttemptSpending {
@@ -11,8 +12,16 @@ export interface AttemptSpending {
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
   /** What its handler settled; still open only where the journal did not take it. */
   readonly settled: ReadonlyMap<ReservationId, number>
+  /** The last amount that it could not set aside. */
+  readonly refused: RefusedAmount | undefined
   /** What its handler said it used. */
   readonly reported: ReadonlyMap<BudgetDimension, number>
+}
+
+/** An amount that a ledger refused. */
+export interface RefusedAmount {
+  readonly dimension: BudgetDimension
+  readonly amount: number
 }
 
 /** What becomes of a reservation that nobody has settled. */
@@ -20,7 +29,7 @@ export type Unsettled = 'spent' | 'given_back'
 
 /** The spending of an attempt of which only its open reservations are known. */
 export function unreported(reservationIds: Iterable<ReservationId>): AttemptSpending {
-  return { reservationIds, reservedAtStart: new Map(), settled: new Map(), reported: new Map() }
+  return { reservationIds, reservedAtStart: new Map(), settled: new Map(), refused: undefined, reported: new Map() }
 }
 
 /** Closes what an attempt left open and records what it reported. Returns the dimensions that bore something. */
@@ -51,4 +60,26 @@ export function closeSpending(
     touched.add(dimension)
   }
   return [...touched]
+}
+
+/**
+ * Whether a task that gave way to its budget could go on: what it was refused fits now, or nothing is exhausted any more.
+ * Otherwise a replenishment that came between the refusal and the suspension would be waited for in vain.
+ */
+export function canSpendAgain(
+  view: TaskView,
+  projection: Pick<TaskProjection, 'budgetsOf'>,
+  taskId: TaskId,
+  refused: RefusedAmount | undefined,
+): boolean {
+  if (refused !== undefined) {
+    const ledgers = view.ledgersFor(taskId, refused.dimension)
+    if (ledgers.some(({ limit, consumed, reserved }) => consumed + reserved + refused.amount > limit)) return false
+  }
+  for (let next: TaskId | undefined = taskId; next !== undefined; next = view.task(next)?.spec.parentTaskId) {
+    for (const { dimension } of projection.budgetsOf(next)) {
+      if (view.budget(next, dimension)?.exhausted === true) return false
+    }
+  }
+  return true
 }

@@ -243,7 +243,7 @@ describe('an attempt that has lost its run', () => {
     const { owner, expiry } = run?.lease as { owner: string; expiry: number }
     const runId = run?.id as never
     // Somebody decides that the owner is lost and gives the run to another.
-    await room.authority.transact((batch) => {
+    const taken = room.authority.transact((batch) => {
       const attemptId = run?.currentAttemptId as never
       batch.submit({ type: 'lease_expire', runId, owner, expiry, timestamp: start })
       const outcome = { result: 'failure', error: 'lost', failureClass: 'retryable' } as const
@@ -257,8 +257,12 @@ describe('an attempt that has lost its run', () => {
         timestamp: start,
       })
     })
-    await room.settle()
     const [context] = contexts
+    // Nothing shows yet, but the decision has been made.
+    expect(context?.signal.aborted).toBe(false)
+    await expect(context?.budget.reserve('token', 5)).rejects.toMatchObject({ code: 'fencing_token_superseded' })
+    await taken
+    await room.settle()
     expect(context?.signal.reason).toMatchObject({ data: { cause: 'superseded' } })
     await expect(context?.budget.reserve('token', 5)).rejects.toMatchObject({ code: 'attempt_aborted' })
     await expect(context?.submit({ kind: 'work' })).rejects.toMatchObject({ code: 'fencing_token_superseded' })

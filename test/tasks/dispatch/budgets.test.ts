@@ -211,6 +211,63 @@ describe('budgets', () => {
     expect([room.statesOf(id), ledger(room, id)]).toEqual([['canceled'], [15, 0, 100]])
   })
 
+  it('what an attempt had set aside counts as spent when its process was lost', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', async ({ budget }) => {
+      await budget.reserve('token', 40)
+      await new Promise(() => {})
+    })
+    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await room.settle()
+    const later = await room.crash()
+    await later.tasks.start()
+    await later.settle()
+    expect([later.statesOf(id), ledger(later, id)]).toEqual([['failed'], [40, 0, 100]])
+  })
+
+  it('a replenishment between the refusal and the suspension is not waited for in vain', async () => {
+    const room = await openRoom()
+    const gate = createDeferred<void>()
+    let calls = 0
+    room.tasks.handle('work', async ({ budget }) => {
+      calls += 1
+      try {
+        await (await budget.reserve('token', 150)).settle(150)
+      } catch (refusal) {
+        await gate.promise
+        throw refusal
+      }
+    })
+    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await room.settle()
+    await room.tasks.replenish(id, 'token', 200)
+    expect([calls, room.statesOf(id)]).toEqual([1, ['running']])
+    gate.resolve()
+    await room.settle()
+    expect([calls, room.statesOf(id), ledger(room, id)]).toEqual([2, ['completed'], [150, 0, 200]])
+  })
+
+  it('a replenishment right behind a suspension that is not durable yet finds the run', async () => {
+    const room = await openRoom()
+    let suspending: Promise<void> | undefined
+    room.tasks.handle('work', async ({ budget, taskId }) => {
+      try {
+        await (await budget.reserve('token', 150)).settle(150)
+      } catch (refusal) {
+        // Two steps later: the end of the attempt is on its way to the journal, and nobody has seen it.
+        suspending = Promise.resolve()
+          .then(() => new Promise<void>((resolve) => queueMicrotask(resolve)))
+          .then(() => room.tasks.replenish(taskId, 'token', 200))
+        throw refusal
+      }
+    })
+    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    await room.settle()
+    await suspending
+    await room.settle()
+    expect(room.statesOf(id)).toEqual(['completed'])
+  })
+
   it('reservations of a run canceled just before a crash are settled in full at the next start', async () => {
     const room = await openRoom()
     room.tasks.handle('work', async ({ budget }) => {

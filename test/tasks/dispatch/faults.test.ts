@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { maxPayloadBytes } from '../../../src/journal/frame.js'
+import { budgetDimension } from '../../../src/tasks/index.js'
 import { openRoom } from './support/room.js'
 
 it('an end that the journal refuses is offered again until it is durable, and the handler is not run twice', async () => {
@@ -55,9 +56,24 @@ it('while the lane is poisoned it is asked once a second, not with every run', a
   room.store.failNext('sync')
   await room.pass(5)
   expect(room.lane.health.status).toBe('poisoned')
+  // One for the promotion that failed, and one for each second since.
+  expect(room.warnings).toHaveLength(6)
   await room.lane.reopen()
   await room.pass(2)
   expect(ids.flatMap((id) => room.statesOf(id))).toEqual(ids.map(() => 'completed'))
+})
+
+it('what a handler settled counts although the journal refused it at first', async () => {
+  const room = await openRoom()
+  room.tasks.handle('work', async ({ budget }) => {
+    const spending = await budget.reserve('token', 40)
+    room.store.failNext('write')
+    await spending.settle(15)
+  })
+  const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+  await room.pass(2)
+  expect(room.statesOf(id)).toEqual(['failed'])
+  expect(room.authority.projection.budget(id, budgetDimension('token'))).toMatchObject({ consumed: 15, reserved: 0 })
 })
 
 it('an output that does not fit the journal fails the run for good', async () => {

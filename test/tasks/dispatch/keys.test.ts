@@ -143,6 +143,27 @@ describe('concurrency keys', () => {
     expect(inside).toEqual(lets ? [two] : [])
   })
 
+  it('[T-86] a retried run that was ready at a crash still holds its key before more urgent ones', async () => {
+    const room = await openRoom()
+    const registration = room.tasks.handle('work', () => {
+      throw new Error('later')
+    })
+    const one = await room.tasks.submit(keyed('a'))
+    await room.settle()
+    registration[Symbol.dispose]()
+    await room.pass(5)
+    expect(room.statesOf(one)).toEqual(['ready'])
+    const later = await room.crash()
+    const urgent = await later.tasks.submit({ ...keyed('a'), metadata: { priority: 9 } })
+    await later.tasks.start()
+    await later.settle()
+    const { inside, answer } = controlled(later)
+    await later.settle()
+    expect(inside).toEqual([one])
+    await answer(one, 'ok')
+    expect(inside).toEqual([urgent])
+  })
+
   it('a run that its budget keeps out does not keep its key from the next', async () => {
     const room = await openRoom()
     const { inside, answer } = controlled(room)

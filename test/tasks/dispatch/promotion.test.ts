@@ -90,6 +90,7 @@ describe('promotion by time', () => {
     const room = await openRoom()
     await room.tasks.start()
     const id = await room.tasks.submit({ kind: 'work', at: start + 86_400 })
+    await room.settle()
     room.clock.setWall((start + 86_400) * 1000)
     await room.pass(60)
     expect(room.statesOf(id)).toEqual(['ready'])
@@ -122,6 +123,20 @@ describe('cron', () => {
     await later.pass(10)
     expect((await outcome).runs).toHaveLength(7)
     expect(later.authority.projection.task(id)?.progress).toMatchObject({ runs: 7, open: 0, completed: 7 })
+  })
+
+  it('does not look finished while all its open runs end at once', async () => {
+    const room = await openRoom()
+    const runPolicy = { type: 'cron', expression: '* * * * * * *', maxOccurrences: 12 } as const
+    const id = await room.tasks.submit({ kind: 'work', runPolicy })
+    const behind = await room.tasks.submit({ kind: 'behind', dependsOn: [id] })
+    const later = await room.crash(60, { concurrency: 5 })
+    let ended = 0
+    later.tasks.handle('behind', () => ended)
+    later.tasks.handle('work', () => void (ended += 1))
+    await later.settle()
+    const { output } = await later.tasks.outcome(behind)
+    expect(Buffer.from(output ?? []).toString()).toBe('12')
   })
 
   it('derives runs for a cron task that was created without any, and none for a canceled one', async () => {

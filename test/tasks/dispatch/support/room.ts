@@ -24,6 +24,8 @@ export interface Room {
   readonly lane: Lane
   readonly clock: SimulatedClock
   readonly store: MemoryJournalStore
+  /** What the dispatcher has warned of. */
+  readonly warnings: readonly string[]
   /** Lets everything happen that needs no time to pass. */
   settle(): Promise<void>
   /** Lets seconds pass, one by one, and everything happen in each. */
@@ -44,6 +46,7 @@ export interface RoomOptions {
 /** The tasks room on a journal in memory and simulated time. Nothing is dispatched before a handler is registered. */
 export async function openRoom(options: RoomOptions = {}): Promise<Room> {
   const { store = createMemoryJournal(), clock = new SimulatedClock(start * 1000), random = () => 0 } = options
+  const warnings: string[] = []
   const authority = new TaskAuthority()
   const lane = await Lane.open({ store, streamFor: () => authority })
   authority.start(lane)
@@ -55,7 +58,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
     deadlines,
     ids,
     random,
-    logger: silentLogger,
+    logger: { ...silentLogger, warn: (_, message) => warnings.push(message) },
     runner: plainRunner,
     ...(options.dispatch !== undefined && { dispatch: options.dispatch }),
   })
@@ -83,6 +86,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
     lane,
     clock,
     store,
+    warnings,
     settle,
     async pass(seconds) {
       await settle()

@@ -1,0 +1,86 @@
+/**
+ * A report written by tasks that share one budget. Kill it whenever you like and start it again: it goes on where it was,
+ * until the report is done, and never spends more than it may.
+ *
+ *     npm run example:tasks
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { createRuntime } from 'stateward'
+import { budgetDimension, parseId, type HandlerContext, type RunId, type TaskId } from 'stateward/tasks'
+
+const [dataDir = '.stateward/report'] = process.argv.slice(2)
+const token = budgetDimension('token')
+/** A name of our own, so that a second start finds the report of the first. */
+const report = parseId<TaskId>('5ce7ab1e-0000-4000-8000-000000000001')
+
+const runtime = await createRuntime({ dataDir, tasks: { backoff: { type: 'fixed', delayMs: 0 } } })
+const { tasks } = runtime
+
+/** Stands for calls of a model: each sets its price aside before it starts, and says afterwards what it cost. */
+async function think(calls: number, { budget, signal }: HandlerContext): Promise<void> {
+  for (let call = 0; call < calls; call += 1) {
+    const spending = await budget.reserve(token, 200)
+    await delay(20, undefined, { signal })
+    await spending.settle(150)
+  }
+}
+
+tasks.handle('outline', async (context) => {
+  await think(2, context)
+  console.log('outlined')
+})
+
+tasks.handle('section', async (context) => {
+  await think(4, context)
+  console.log(`written: ${context.json()}`)
+  return `text about ${context.json()}`
+})
+
+tasks.handle('report', async (context) => {
+  await think(1, context)
+  console.log(`put together from ${context.children().length} parts`)
+})
+
+const constraints = { maxAttempts: 50 }
+
+if (tasks.projection.task(report) === undefined) {
+  const section = { kind: 'section', parent: 'report', dependsOn: ['outline'], constraints } as const
+  await tasks.submitGraph({
+    history: { ...section, payload: '"history"' },
+    method: { ...section, payload: '"method"' },
+    results: { ...section, payload: '"results"' },
+    outline: { kind: 'outline', parent: 'report', constraints },
+    report: {
+      kind: 'report',
+      id: report,
+      dependsOn: ['history', 'method', 'results'],
+      budgets: { token: 1200 },
+      constraints,
+    },
+  })
+  console.log('submitted')
+}
+
+let isAsking = false
+
+/** Whoever minds the budget decides here; this one always allows a little more. */
+async function allowMore(runId: RunId): Promise<void> {
+  const { state, history } = tasks.projection.run(runId) ?? {}
+  if (isAsking || state !== 'suspended' || history?.at(-1)?.reason !== 'budget_exhausted') return
+  isAsking = true
+  const { limit = 0, consumed = 0 } = tasks.projection.budget(report, token) ?? {}
+  console.log(`the budget of ${limit} is used up: ${consumed} spent`)
+  // Resumes every run that the budget had suspended.
+  await tasks.replenish(report, token, limit + 600)
+  isAsking = false
+}
+
+tasks.authority.onCommit((events) => {
+  for (const event of events) if (event.type === 'run_suspended') void allowMore(event.runId)
+})
+for (const { id } of [...tasks.projection.runsIn('suspended')]) await allowMore(id)
+
+const { status } = await tasks.outcome(report)
+const { limit = 0, consumed = 0 } = tasks.projection.budget(report, token) ?? {}
+console.log(`report ${status}: ${consumed} of ${limit} tokens`)
+await runtime.close()
