@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createDeferred } from '../../../src/base/promises.js'
-import { budgetDimension, type Spending, type TaskId } from '../../../src/tasks/index.js'
+import { budgetDimension, type RunId, type RunState, type Spending, type TaskId } from '../../../src/tasks/index.js'
 import { openRoom, start, type Room } from './support/room.js'
 
 const token = budgetDimension('token')
@@ -249,23 +249,24 @@ describe('budgets', () => {
 
   it('a replenishment right behind a suspension that is not durable yet finds the run', async () => {
     const room = await openRoom()
-    let suspending: Promise<void> | undefined
-    room.tasks.handle('work', async ({ budget, taskId }) => {
-      try {
-        await (await budget.reserve('token', 150)).settle(150)
-      } catch (refusal) {
-        // Two steps later: the end of the attempt is on its way to the journal, and nobody has seen it.
-        suspending = Promise.resolve()
-          .then(() => new Promise<void>((resolve) => queueMicrotask(resolve)))
-          .then(() => room.tasks.replenish(taskId, 'token', 200))
-        throw refusal
-      }
-    })
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
-    await room.settle()
-    await suspending
-    await room.settle()
-    expect(room.statesOf(id)).toEqual(['completed'])
+    const runId = room.runsOf(id)[0]?.id as RunId
+    await room.authority.transact((batch) => {
+      const states = ['scheduled', 'ready', 'leased', 'running'] as const
+      states.slice(1).forEach((newState, index) => {
+        const previousState = states[index] as RunState
+        batch.submit({ type: 'run_state_transition', runId, previousState, newState, timestamp: start })
+      })
+    })
+    const suspending = room.authority.submit({
+      type: 'run_suspend',
+      runId,
+      reason: 'budget_exhausted',
+      timestamp: start,
+    })
+    expect(room.statesOf(id)).toEqual(['running'])
+    await Promise.all([suspending, room.tasks.replenish(id, 'token', 200)])
+    expect(room.statesOf(id)).toEqual(['ready'])
   })
 
   it('reservations of a run canceled just before a crash are settled in full at the next start', async () => {

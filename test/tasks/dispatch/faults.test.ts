@@ -63,6 +63,25 @@ it('while the lane is poisoned it is asked once a second, not with every run', a
   expect(ids.flatMap((id) => room.statesOf(id))).toEqual(ids.map(() => 'completed'))
 })
 
+it('ready runs do not storm a lane that takes nothing', async () => {
+  const room = await openRoom()
+  await room.tasks.start()
+  const ids = await Promise.all(Array.from({ length: 20 }, () => room.tasks.submit({ kind: 'work' })))
+  await room.settle()
+  room.store.failNext('sync')
+  room.tasks.handle('work', () => {})
+  await room.pass(3)
+  expect([room.lane.health.status, ids.flatMap((id) => room.statesOf(id))]).toEqual([
+    'poisoned',
+    ids.map(() => 'ready'),
+  ])
+  // Four slots, each tried at most twice at first and then with every second.
+  expect(room.warnings.length).toBeLessThanOrEqual(4 * 2 * 4)
+  await room.lane.reopen()
+  await room.pass(1)
+  expect(ids.flatMap((id) => room.statesOf(id))).toEqual(ids.map(() => 'completed'))
+})
+
 it('what a handler settled counts although the journal refused it at first', async () => {
   const room = await openRoom()
   room.tasks.handle('work', async ({ budget }) => {
