@@ -6,11 +6,11 @@ import { TerminalFailure } from 'stateward/tasks'
 await using runtime = await createRuntime({ tasks: { concurrency: 4, backoff: { type: 'fixed', delayMs: 0 } } })
 const { tasks } = runtime
 
-tasks.handle('fetch', async ({ json, attemptNumber }) => {
-  if (json() === 'nowhere') throw new TerminalFailure('no such page')
+tasks.handle('fetch', async ({ text, attemptNumber }) => {
+  if (text() === 'nowhere') throw new TerminalFailure('no such page')
   // Anything else that is thrown is tried again, as often as the task allows.
   if (attemptNumber === 1) throw new Error('connection reset')
-  return `text of ${json()}`
+  return `text of ${text()}`
 })
 
 tasks.handle('summarize', async ({ budget, resumeFrom }) => {
@@ -21,14 +21,14 @@ tasks.handle('summarize', async ({ budget, resumeFrom }) => {
 })
 
 const { page, summary } = await tasks.submitGraph({
-  page: { kind: 'fetch', payload: '"example.org"', constraints: { maxAttempts: 3 } },
+  page: { kind: 'fetch', payload: 'example.org', constraints: { maxAttempts: 3 } },
   summary: { kind: 'summarize', dependsOn: ['page'], budgets: { token: 1000 } },
 })
 const { status, output } = await tasks.outcome(summary)
 console.log(status, new TextDecoder().decode(output))
 console.log(tasks.projection.runsOf(page)[0]?.attemptCount, 'attempts')
 
-const broken = await tasks.submit({ kind: 'fetch', payload: '"nowhere"', constraints: { maxAttempts: 3 } })
+const broken = await tasks.submit({ kind: 'fetch', payload: 'nowhere', constraints: { maxAttempts: 3 } })
 const { status: end, error } = await tasks.outcome(broken)
 console.log(end, error)
 // #endregion

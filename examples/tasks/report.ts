@@ -32,8 +32,8 @@ tasks.handle('outline', async (context) => {
 
 tasks.handle('section', async (context) => {
   await think(4, context)
-  console.log(`written: ${context.json()}`)
-  return `text about ${context.json()}`
+  console.log(`written: ${context.text()}`)
+  return `text about ${context.text()}`
 })
 
 tasks.handle('report', async (context) => {
@@ -46,9 +46,9 @@ const constraints = { maxAttempts: 50 }
 if (tasks.projection.task(report) === undefined) {
   const section = { kind: 'section', parent: 'report', dependsOn: ['outline'], constraints } as const
   await tasks.submitGraph({
-    history: { ...section, payload: '"history"' },
-    method: { ...section, payload: '"method"' },
-    results: { ...section, payload: '"results"' },
+    history: { ...section, payload: 'history' },
+    method: { ...section, payload: 'method' },
+    results: { ...section, payload: 'results' },
     outline: { kind: 'outline', parent: 'report', constraints },
     report: {
       kind: 'report',

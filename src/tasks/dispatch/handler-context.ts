@@ -32,7 +32,8 @@ export function createHandlerContext(options: HandlerContextOptions): HandlerCon
     attemptNumber: effectiveAttempts(run),
     fencingToken,
     payload,
-    json: () => JSON.parse(Buffer.from(payload).toString()) as JsonValue,
+    text: () => textOf(payload),
+    json: () => JSON.parse(textOf(payload)) as JsonValue,
     resumeFrom: lastSuspendedOutput(run),
     signal: scope.signal,
     progress: scope.progress,
@@ -44,6 +45,10 @@ export function createHandlerContext(options: HandlerContextOptions): HandlerCon
       }),
     children: () => Array.from(projection.children(taskId), (child) => childView(projection, child)),
   }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString()
 }
 
 function lastSuspendedOutput({ attempts }: Run): Uint8Array | undefined {

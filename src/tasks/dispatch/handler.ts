@@ -28,6 +28,8 @@ export interface HandlerContext {
   /** Grows with every lease; a store that remembers the highest one can refuse a superseded worker (ruling D-28). */
   readonly fencingToken: number
   readonly payload: Uint8Array
+  /** The payload read as UTF-8. */
+  readonly text: () => string
   /** The payload read as JSON; throws `SyntaxError` when it is not. */
   readonly json: () => JsonValue
   /** What the last suspended attempt left behind. */
