@@ -31,7 +31,6 @@ const bench: Bench = {
         name: 'tasks',
         configuration: {
           command: 'one of the ten of a once run, mixed',
-          heap: 'bench flags: --max-old-space-size=8192',
         },
         rows: parts.flatMap(({ rows }) => rows),
         ratios: Object.assign({}, ...parts.map(({ ratios }) => ratios)) as Record<string, number>,

@@ -67,7 +67,7 @@ export async function measureRuns(directory: string, { quick, progress }: BenchO
         poolSyncPerStep: async () => measureSyncPerStep(await folder(), width, Math.min(runs, 4_000)),
         poolNotDurable: () => measurePool(width, runs, () => Promise.resolve()),
       },
-      { rounds: quick ? 1 : 5 },
+      { rounds: quick ? 1 : 3 },
     )
     const runsOf = (name: Name): number => (name === 'poolSyncPerStep' ? Math.min(runs, 4_000) : runs)
     const perSecond = (name: Name): number => (runsOf(name) / median(samples[name])) * 1000

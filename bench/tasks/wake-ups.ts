@@ -53,6 +53,13 @@ async function measureIdle({ tasks }: Loaded, wakeUps: number): Promise<number> 
   return ((performance.now() - start) * 1000) / wakeUps
 }
 
+/** Milliseconds for which a snapshot holds everything else up: what is written is captured at once and encoded later. */
+function measureCapture({ tasks }: Loaded): number {
+  const start = performance.now()
+  tasks.authority.capture()
+  return performance.now() - start
+}
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
@@ -83,6 +90,7 @@ export async function measureWakeUps({ quick, progress }: BenchOptions): Promise
     'scheduled runs': size,
     'due run us': median(due),
     'idle us': median(idle),
+    'capture ms': median([1, 2, 3].map(() => measureCapture(loaded))),
     'bytes per task and run': Math.round(loaded.bytes / size),
   }))
   for (const { loaded } of all) await loaded[Symbol.asyncDispose]()
