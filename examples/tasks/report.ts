@@ -78,7 +78,8 @@ async function allowMore(runId: RunId): Promise<void> {
 tasks.authority.onCommit((events) => {
   for (const event of events) if (event.type === 'run_suspended') void allowMore(event.runId)
 })
-for (const { id } of [...tasks.projection.runsIn('suspended')]) await allowMore(id)
+const suspended = Array.from(tasks.projection.runsIn('suspended'))
+for (const { id } of suspended) await allowMore(id)
 
 const { status } = await tasks.outcome(report)
 const { limit = 0, consumed = 0 } = tasks.projection.budget(report, token) ?? {}

@@ -8,7 +8,6 @@ import { countSchema, idSchema, naturalSchema, prioritySchema, type Timestamp } 
 
 export {
   isTerminalRunState,
-  openRunStates,
   runStates,
   terminalRunStates,
   type Lease,

@@ -240,7 +240,7 @@ describe('an attempt that has lost its run', () => {
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await room.settle()
     const [run] = room.runsOf(id)
-    const { owner, expiry } = run?.lease as { owner: string; expiry: number }
+    const { owner = '', expiry = 0 } = run?.lease ?? {}
     const runId = run?.id as never
     // Somebody decides that the owner is lost and gives the run to another.
     const taken = room.authority.transact((batch) => {

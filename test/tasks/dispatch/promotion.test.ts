@@ -249,6 +249,25 @@ describe('events', () => {
     expect(room.statesOf(second)).toEqual(['completed'])
   })
 
+  it('[T-90] a task with several runs has completed when the last of them has ended', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', ({ runId }) => {
+      if (runId === last) throw new Error('no')
+    })
+    const policy = { type: 'repeat', count: 2, intervalSecs: 10 } as const
+    const first = await room.tasks.submit({ kind: 'work', at: start + 10, runPolicy: policy })
+    const last = room.runsOf(first).find(({ scheduledAt }) => scheduledAt === start + 20)?.id
+    const second = await room.tasks.submit({
+      kind: 'work',
+      at: ahead,
+      releasedBy: [{ type: 'task_completed', taskId: first }],
+    })
+    await room.pass(19)
+    expect(room.statesOf(second)).toEqual(['scheduled'])
+    await room.pass(1)
+    expect(room.statesOf(second)).toEqual(['completed'])
+  })
+
   it('[T-90] a budget that reaches its threshold releases a run', async () => {
     const room = await openRoom()
     const spender = await room.tasks.submit({

@@ -117,7 +117,8 @@ function check(room: Room, planned: readonly PlannedTask[], ids: readonly TaskId
 /** Lets everything go on that waits for somebody. */
 async function release(room: Room): Promise<void> {
   await room.tasks.resumeEngine()
-  for (const run of [...room.authority.projection.runsIn('suspended')]) {
+  const suspended = Array.from(room.authority.projection.runsIn('suspended'))
+  for (const run of suspended) {
     const isOutOfBudget = run.history.at(-1)?.reason === 'budget_exhausted'
     if (!isOutOfBudget) await room.tasks.resume(run.id).catch(() => {})
     else {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { failed, type RunState, type TaskId } from '../../../src/tasks/index.js'
+import { createTaskSpec, failed, type RunState, type TaskId } from '../../../src/tasks/index.js'
+import { taskId } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -122,10 +123,18 @@ describe('crashes', () => {
 
   it('[T-101] a task without runs is recovered as it was', async () => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'work' })
-    const other = await room.authority.projection.task(id)
+    const id = taskId(1)
+    const taskSpec = createTaskSpec({ id, kind: 'work' })
+    await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
     const later = await room.crash()
-    expect(later.authority.projection.task(id)).toEqual(other)
+    later.tasks.handle('work', () => {})
+    await later.pass(5)
+    expect(later.authority.projection.task(id)).toEqual({
+      spec: taskSpec,
+      createdAt: start,
+      depth: 0,
+      progress: { runs: 0, open: 0, completed: 0 },
+    })
   })
 
   it('[T-81] dispatches never exceed tasks times runs times attempts, however often the process dies', async () => {
@@ -191,5 +200,6 @@ describe('draining', () => {
   it('ends at once when nothing was ever dispatched', async () => {
     const room = await openRoom()
     await room.tasks.close(5000)
+    expect(room.clock.pendingTimeouts).toBe(0)
   })
 })

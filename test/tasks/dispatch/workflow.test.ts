@@ -194,7 +194,9 @@ describe('parents and children', () => {
     const room = await openRoom()
     const refusals: unknown[] = []
     room.tasks.handle('parent', async (context) => {
-      await context.submit({ kind: 'child', dependsOn: [taskId(77)] }).catch((refusal) => refusals.push(refusal))
+      await context
+        .submit({ kind: 'child', dependsOn: [taskId(77)] })
+        .catch((refusal: unknown) => refusals.push(refusal))
     })
     await room.tasks.outcome(await room.tasks.submit({ kind: 'parent' }))
     expect(refusals).toMatchObject([{ code: 'unknown_task', data: { taskId: taskId(77) } }])

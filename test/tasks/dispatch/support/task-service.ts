@@ -8,7 +8,7 @@ import { writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createDirectoryJournal } from '../../../../src/journal/directory-journal.js'
 import { createRuntime } from '../../../../src/runtime.js'
-import { suspend, TerminalFailure, type HandlerContext, type RunId, type TaskId } from '../../../../src/tasks/index.js'
+import { suspend, TerminalFailure, type HandlerContext, type RunId } from '../../../../src/tasks/index.js'
 
 const [directory = '', mode = 'work'] = process.argv.slice(2)
 const say = (...words: readonly unknown[]): void => void writeSync(1, `${words.join(' ')}\n`)
@@ -60,7 +60,7 @@ async function goOn(runId: RunId): Promise<void> {
   const run = tasks.projection.run(runId)
   if (run?.state !== 'suspended') return
   if (run.history.at(-1)?.reason !== 'budget_exhausted') return tasks.resume(runId)
-  const { id, parentTaskId = id } = tasks.projection.task(run.taskId)?.spec as { id: TaskId; parentTaskId?: TaskId }
+  const parentTaskId = tasks.projection.task(run.taskId)?.spec.parentTaskId ?? run.taskId
   const { limit = 0 } = tasks.projection.budget(parentTaskId, 'token' as never) ?? {}
   await tasks.replenish(parentTaskId, 'token', limit + 50)
 }
@@ -76,7 +76,8 @@ tasks.authority.onCommit((events) => {
 })
 tasks.handle('work', work)
 await tasks.start()
-for (const run of [...tasks.projection.runsIn('suspended')]) await goOn(run.id).catch(() => {})
+const suspended = Array.from(tasks.projection.runsIn('suspended'))
+for (const run of suspended) await goOn(run.id).catch(() => {})
 for (;;) {
   if (isOver() && mode === 'finish') break
   if (isOver()) await submitGraph()
