@@ -252,6 +252,37 @@ describe('attempts', () => {
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
   })
 
+  it('is not taken for abandoned by its own process when the clock is set forward beyond its lease', async () => {
+    const service = await openService({ dispatch: { leaseSecs: 30 } })
+    const bench = new Bench()
+    service.tasks.handle('work', bench.handler)
+    const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 3 } })
+    await service.settle()
+    service.clock.setWall((start + 5000) * 1000)
+    await service.pass(90)
+    expect(bench.calls).toHaveLength(1)
+    expect(bench.last.context.signal.aborted).toBe(false)
+    bench.last.answer()
+    expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed', runs: [{ attempts: 1 }] })
+  })
+
+  it('whose answer cannot be written down has failed, and says why', async () => {
+    const service = await openService()
+    service.tasks.handle('work', () => ({ count: 1n }))
+    const taskId = await service.tasks.submit({ kind: 'work' })
+    const outcome = await service.tasks.outcome(taskId)
+    expect(outcome).toMatchObject({ status: 'failed' })
+    expect(outcome.error).toContain('BigInt')
+  })
+
+  it('cannot be suspended unless it is running', async () => {
+    const service = await openService()
+    const taskId = await service.tasks.submit({ kind: 'work' })
+    const { id } = service.run(taskId)
+    expect(() => service.tasks.suspend(id)).toThrow(expect.objectContaining({ code: 'run_suspend_requires_running' }))
+    expect(await codeOf(service.tasks.resume(id))).toBe('run_resume_requires_suspended')
+  })
+
   describe('fencing', () => {
     /** A run whose lease somebody has taken away while its handler works. */
     async function openSuperseded() {

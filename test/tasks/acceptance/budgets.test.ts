@@ -82,6 +82,24 @@ describe('an exhausted budget', () => {
     expect(bench.last.context.taskId).toBe(other)
   })
 
+  it.fails('[T-88] counts from the moment of the spending, also for a start that is under way', async () => {
+    const { service, bench } = await openWithBench()
+    const parent = await service.tasks.submit({ kind: 'nobody handles this', budgets: { token: 100 } })
+    await service.tasks.submit({ kind: 'work', parentTaskId: parent })
+    const other = await service.tasks.submit({ kind: 'other', parentTaskId: parent })
+    await service.settle()
+    const spending = await bench.last.context.budget.reserve('token', 100)
+    // Neither is durable before the other is decided.
+    const settled = spending.settle(100)
+    const others = new Bench()
+    service.tasks.handle('other', others.handler)
+    await settled
+    bench.last.answer()
+    await service.pass(2)
+    expect(service.statesOf(other)).toEqual(['ready'])
+    expect(others.calls).toEqual([])
+  })
+
   it('[T-89] lets a resumed run wait in ready', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 10 } })

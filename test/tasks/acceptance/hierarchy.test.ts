@@ -234,4 +234,22 @@ describe('a canceled task', () => {
     expect(taskIds.flatMap((id) => service.statesOf(id))).toEqual(['canceled', 'canceled', 'canceled'])
     expect(leftovers(service)).toEqual(nothingLeft)
   })
+
+  it('[7.10] is not the same as a canceled run: the others go on', async () => {
+    const { service, bench } = await openWithBench()
+    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 10 } as const
+    const taskId = await service.tasks.submit({ kind: 'work', runPolicy })
+    await service.settle()
+    const { runId } = bench.last.context
+    expect(await service.tasks.cancelRun(runId)).toBe('canceled')
+    expect(await service.tasks.cancelRun(runId)).toBe('already_canceled')
+    expect(bench.last.context.signal.reason).toMatchObject({ data: { cause: 'canceled' } })
+    await service.pass(20)
+    expect(bench.calls).toHaveLength(3)
+    for (const call of bench.calls) call.answer()
+    const outcome = await service.tasks.outcome(taskId)
+    expect(outcome.status).toBe('completed')
+    expect(outcome.runs.map(({ state }) => state).toSorted()).toEqual(['canceled', 'completed', 'completed'])
+    expect(await service.tasks.cancelRun(bench.last.context.runId)).toBe('already_terminal')
+  })
 })

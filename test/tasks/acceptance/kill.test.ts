@@ -11,7 +11,7 @@ import { isLong, timeout } from '../../journal/support/long.js'
 import { TaskLogOracle } from './task-log-oracle.js'
 
 /** Kills per directory, each of which finds what the ones before it left; two directories at once. */
-const kills = isLong ? 300 : 14
+const kills = isLong ? 300 : 15
 
 const directories: string[] = []
 let service: CompiledChild

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { RunId } from '../../../src/tasks/index.js'
+import { taskId as idOf } from '../support/ids.js'
 import { Bench, createRandom, leftovers, nothingLeft, openService, start } from './support.js'
 
 describe('workers', () => {
@@ -122,5 +123,57 @@ describe('workers', () => {
     service.tasks.handle('work', ({ payload }) => void started.push(Buffer.from(payload).toString()))
     await service.settle()
     expect(started).toEqual(['most urgent', 'urgent', 'urgent but later', 'plain', 'low'])
+  })
+
+  it('submit once what carries its own id, however often they are told', async () => {
+    const before = await openService()
+    await before.tasks.submit({ kind: 'work', id: idOf(1) })
+    const again = { code: 'task_already_exists', data: { taskId: idOf(1) } }
+    await expect(before.tasks.submit({ kind: 'work', id: idOf(1) })).rejects.toMatchObject(again)
+    const service = await before.crash()
+    await expect(service.tasks.submit({ kind: 'work', id: idOf(1) })).rejects.toMatchObject(again)
+    expect([service.projection.taskCount, service.projection.runCount]).toEqual([1, 1])
+  })
+
+  it('leave runs of a kind alone that nobody handles, or nobody any more', async () => {
+    const service = await openService()
+    const bench = new Bench()
+    const registration = service.tasks.handle('work', bench.handler)
+    const thrown = expect.objectContaining({ code: 'handler_exists', data: { kind: 'work' } })
+    expect(() => service.tasks.handle('work', bench.handler)).toThrow(thrown)
+    registration[Symbol.dispose]()
+    const taskId = await service.tasks.submit({ kind: 'work' })
+    await service.pass(5)
+    expect(service.statesOf(taskId)).toEqual(['ready'])
+    service.tasks.handle('work', bench.handler)
+    await service.settle()
+    expect(bench.calls).toHaveLength(1)
+  })
+
+  it('answer whoever waits for an outcome, until that one has had enough', async () => {
+    const service = await openService()
+    const taskId = await service.tasks.submit({ kind: 'work' })
+    const patience = new AbortController()
+    const waiting = service.tasks.outcome(taskId, { signal: patience.signal })
+    const other = service.tasks.outcome(taskId)
+    patience.abort(new Error('enough'))
+    await expect(waiting).rejects.toThrow('enough')
+    await expect(service.tasks.outcome(idOf(9))).rejects.toMatchObject({ code: 'unknown_task' })
+    service.tasks.handle('work', ({ json }) => json(), {})
+    expect(await other).toMatchObject({ taskId, status: 'failed' })
+  })
+
+  it('are refused options that make no sense, by name', async () => {
+    const refused = [
+      [{ concurrency: 0 }, 'concurrency'],
+      [{ leaseSecs: 2 }, 'leaseSecs'],
+      [{ leaseSecs: 86_401 }, 'leaseSecs'],
+      [{ owner: '' }, 'owner'],
+      [{ backoff: { type: 'exponential', baseMs: 2, maxMs: 1 } }, 'baseMs'],
+      [{ backoff: { type: 'fixed', delayMs: -1 } }, 'delayMs'],
+    ] as const
+    for (const [dispatch, field] of refused) {
+      await expect(openService({ dispatch })).rejects.toMatchObject({ code: 'invalid_input', data: { field } })
+    }
   })
 })
