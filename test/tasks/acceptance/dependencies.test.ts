@@ -209,6 +209,26 @@ describe('a prerequisite', () => {
     expect(bench.last.context.taskId).toBe(eligible)
   })
 
+  it.fails('[T-92] that is declared before a start is decided blocks it, also while neither is durable', async () => {
+    const service = await openService()
+    await service.tasks.start()
+    const late = await service.tasks.submit({ kind: 'nobody handles this' })
+    const eligible = await service.tasks.submit(work())
+    await service.settle()
+    const declaration = {
+      type: 'dependency_declare',
+      taskId: eligible,
+      dependsOn: [late],
+      timestamp: 1_000_000,
+    } as const
+    const declared = service.tasks.authority.submit(declaration)
+    const bench = new Bench()
+    service.tasks.handle('work', bench.handler)
+    await declared
+    await service.pass(5)
+    expect(bench.calls).toEqual([])
+  })
+
   it('[T-92] that is eligible but has not completed still blocks', async () => {
     const service = await openService()
     const bench = new Bench()

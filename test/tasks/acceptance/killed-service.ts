@@ -219,5 +219,5 @@ await tasks.start()
 for (let wave = 1; wave <= Number(waves); wave += 1) await submitWave(wave)
 isSubmitted = true
 for (const { spec } of projection.tasks()) replenish(spec.id, false)
-for (const { id } of [...projection.runsIn('suspended')]) lookAfter(id)
+for (const { id } of projection.runsIn('suspended')) lookAfter(id)
 endIfDone()

@@ -188,6 +188,29 @@ describe('whatever the policy, closing', () => {
 })
 
 describe('while a runtime is open', () => {
+  it.fails('[7.2] a paused engine starts nothing, not even what is decided right after the pause', async () => {
+    const service = await openService()
+    await service.tasks.start()
+    const taskId = await service.tasks.submit({ kind: 'work' })
+    const running = await service.tasks.submit({ kind: 'other' })
+    const others = new Bench()
+    service.tasks.handle('other', others.handler)
+    await service.settle()
+    const paused = service.tasks.pauseEngine()
+    const bench = new Bench()
+    service.tasks.handle('work', bench.handler)
+    await paused
+    await service.pass(5)
+    expect(bench.calls).toEqual([])
+    // What runs goes on.
+    others.last.answer()
+    expect(await service.tasks.outcome(running)).toMatchObject({ status: 'completed' })
+    await service.tasks.resumeEngine()
+    await service.settle()
+    bench.last.answer()
+    expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
+  })
+
   it('every attempt shows as an operation of one session, with its progress, until it ends', async () => {
     const { service, bench } = await openWithBench()
     await service.tasks.submit({ kind: 'work', metadata: { description: 'Read the news' } })
