@@ -259,6 +259,10 @@ describe('attempts', () => {
     const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 3 } })
     await service.settle()
     service.clock.setWall((start + 5000) * 1000)
+    // Makes the dispatcher look around before the next heartbeat.
+    await service.tasks.submit({ kind: 'nobody handles this' })
+    await service.settle()
+    expect(service.projection.run(bench.last.context.runId)?.lease?.expiry).toBe(start + 30)
     await service.pass(90)
     expect(bench.calls).toHaveLength(1)
     expect(bench.last.context.signal.aborted).toBe(false)
