@@ -65,6 +65,15 @@ async function goOn(runId: RunId): Promise<void> {
   await tasks.replenish(parentTaskId, 'token', limit + 50)
 }
 
+/** A run whose budget is used up before it starts stays ready: only more money lets it go. */
+async function topUp(): Promise<void> {
+  for (const { spec } of Array.from(tasks.projection.tasks())) {
+    const budget = tasks.projection.budget(spec.id, 'token' as never)
+    if (budget?.exhausted === true)
+      await tasks.replenish(spec.id, 'token', Math.max(budget.limit, budget.consumed) + 50)
+  }
+}
+
 function isOver(): boolean {
   return (['scheduled', 'ready', 'leased', 'running', 'retry_wait', 'suspended'] as const).every(
     (state) => tasks.projection.countIn(state) === 0,
@@ -72,10 +81,14 @@ function isOver(): boolean {
 }
 
 tasks.authority.onCommit((events) => {
-  for (const event of events) if (event.type === 'run_suspended') void goOn(event.runId).catch(() => {})
+  for (const event of events) {
+    if (event.type === 'run_suspended') void goOn(event.runId).catch(() => {})
+    if (event.type === 'budget_settled' || event.type === 'budget_consumed') void topUp().catch(() => {})
+  }
 })
 tasks.handle('work', work)
 await tasks.start()
+await topUp()
 const suspended = Array.from(tasks.projection.runsIn('suspended'))
 for (const run of suspended) await goOn(run.id).catch(() => {})
 for (;;) {
