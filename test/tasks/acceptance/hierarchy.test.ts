@@ -1,13 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { suspend, type ChildView, type TaskId } from '../../../src/tasks/index.js'
-import { Bench, codeOf, leftovers, nothingLeft, openService, start, type Service } from './support.js'
-
-async function openWithBench(): Promise<{ readonly service: Service; readonly bench: Bench }> {
-  const service = await openService()
-  const bench = new Bench()
-  service.tasks.handle('work', bench.handler)
-  return { service, bench }
-}
+import { Bench, codeOf, leftovers, nothingLeft, openService, openWithBench, start } from './support.js'
 
 describe('canceling a parent', () => {
   it('[T-93] cancels its unfinished children and theirs, and leaves alone what has ended', async () => {

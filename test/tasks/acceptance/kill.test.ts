@@ -8,7 +8,7 @@ import { createRuntime } from '../../../src/runtime.js'
 import { isTerminalRunState, type TaskEvent, type TaskId, type TaskProjection } from '../../../src/tasks/index.js'
 import { compileChild, type CompiledChild } from '../../journal/support/compiled-child.js'
 import { isLong, timeout } from '../../journal/support/long.js'
-import { TaskLogOracle } from './task-log-oracle.js'
+import { TaskLogOracle } from './support/task-log-oracle.js'
 
 /** Kills per directory, each of which finds what the ones before it left; two directories at once. */
 const kills = isLong ? 300 : 15
@@ -17,7 +17,7 @@ const directories: string[] = []
 let service: CompiledChild
 
 beforeAll(async () => {
-  service = await compileChild('killed-service', 'test/tasks/acceptance')
+  service = await compileChild('killed-service', 'test/tasks/acceptance/support')
 }, 60_000)
 
 afterAll(async () => {

@@ -138,6 +138,16 @@ export class Bench {
   }
 }
 
+/** A service whose tasks of the kind `work` a test answers. */
+export async function openWithBench(
+  options?: ServiceOptions,
+): Promise<{ readonly service: Service; readonly bench: Bench }> {
+  const service = await openService(options)
+  const bench = new Bench()
+  service.tasks.handle('work', bench.handler)
+  return { service, bench }
+}
+
 /** Text of an output; empty without one. */
 export function textOf(output: Uint8Array | undefined): string {
   return Buffer.from(output ?? []).toString()

@@ -1,4 +1,4 @@
-import { isTerminalRunState, type TaskEvent } from '../../../src/tasks/index.js'
+import { isTerminalRunState, type TaskEvent } from '../../../../src/tasks/index.js'
 
 interface OracleRun {
   readonly taskId: string

@@ -7,11 +7,11 @@
  */
 import { appendFileSync, writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { StatewardError } from '../../../src/base/errors.js'
-import { createDirectoryJournal } from '../../../src/journal/directory-journal.js'
-import type { FileSystem } from '../../../src/journal/file-system.js'
-import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
-import { createRuntime } from '../../../src/runtime.js'
+import { StatewardError } from '../../../../src/base/errors.js'
+import { createDirectoryJournal } from '../../../../src/journal/directory-journal.js'
+import type { FileSystem } from '../../../../src/journal/file-system.js'
+import { nodeFileSystem } from '../../../../src/journal/node-file-system.js'
+import { createRuntime } from '../../../../src/runtime.js'
 import {
   failed,
   isTerminalRunState,
@@ -21,7 +21,7 @@ import {
   type HandlerContext,
   type RunId,
   type TaskId,
-} from '../../../src/tasks/index.js'
+} from '../../../../src/tasks/index.js'
 
 const [directory = '', notes = '', seed = '0', waves = '1', mortal = '0', compactAfter = '0'] = process.argv.slice(2)
 const say = (...words: readonly unknown[]): void => void writeSync(1, `${words.join(' ')}\n`)
