@@ -49,7 +49,7 @@ export function checkHeld(batch: TaskBatch, { runId, fencingToken: provided }: A
  */
 export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): AttemptIdentity | undefined {
   const run = batch.view.run(runId)
-  if (run === undefined || run.state !== 'ready' || run.lease !== undefined) return undefined
+  if (run?.state !== 'ready' || run.lease !== undefined) return undefined
   const { taskId } = run
   const { owner, expiry, attemptId, reserve, timestamp } = claim
   for (const [dimension, { reservationId, amount }] of reserve) {

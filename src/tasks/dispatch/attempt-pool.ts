@@ -19,6 +19,7 @@ import { createHandlerContext } from './handler-context.js'
 import type { ResolvedDispatchOptions } from './options.js'
 import { RunningAttempt } from './running-attempt.js'
 import { closeSpending } from './spending.js'
+import { mayStart } from './start-conditions.js'
 
 /** A handler with how its runs are started. */
 export interface RegisteredHandler {
@@ -37,8 +38,10 @@ export interface AttemptPoolOptions {
   readonly options: ResolvedDispatchOptions
   readonly now: () => Timestamp
   readonly delayOf: (effectiveAttempt: number) => Seconds
-  /** Called when a run has left the pool. */
+  /** Called when an attempt has ended and its run has left the pool. */
   readonly onEnded: (runId: RunId) => void
+  /** Called when a run has left the pool because it could not be claimed: by a failure, or by what is under way. */
+  readonly onNotStarted: (runId: RunId, failure: unknown) => void
 }
 
 /** Milliseconds before an end that the journal did not take is offered again. */
@@ -67,18 +70,23 @@ export class AttemptPool {
     return this.#attempts.has(runId)
   }
 
-  /** Claims a ready run and sets its handler to work. Rejects with what kept the run from being claimed. */
+  /** Claims a ready run and sets its handler to work; never rejects. */
   async start(run: Run, registered: RegisteredHandler): Promise<void> {
-    const { mutations } = this.#use
+    const { mutations, projection } = this.#use
     this.#attempts.set(run.id, undefined)
     const claim = this.#claimFor(registered.options)
     let identity: AttemptIdentity | undefined
+    let failure: unknown
     try {
-      identity = await mutations.transact((batch) => startAttempt(batch, run.id, claim))
-    } finally {
-      if (identity === undefined) this.#leave(run.id)
+      identity = await mutations.transact((batch) =>
+        mayStart(batch.view, projection, run.taskId) ? startAttempt(batch, run.id, claim) : undefined,
+      )
+    } catch (cause) {
+      failure = cause
     }
-    if (identity !== undefined) void this.#work(identity, claim, registered.handler)
+    if (identity !== undefined) return this.#work(identity, claim, registered.handler)
+    this.#attempts.delete(run.id)
+    this.#use.onNotStarted(run.id, failure)
   }
 
   /** Tells an attempt to stop; false when the run has none here. */

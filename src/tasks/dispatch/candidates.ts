@@ -14,6 +14,8 @@ export type Blocker =
   | 'cancelation'
   | 'lease'
   | 'refusal'
+  /** What is under way and not durable yet. */
+  | 'commit'
 
 interface Place {
   readonly run: Run

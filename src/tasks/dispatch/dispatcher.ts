@@ -81,6 +81,7 @@ export class Dispatcher {
       mutations,
       projection,
       now,
+      onPromoting: (run) => this.#selection?.onPromoting(run),
       onFailure: (failure) => this.#onFailure(failure),
       onSettled: () => this.#schedulePump(),
     })
@@ -90,6 +91,7 @@ export class Dispatcher {
       now,
       delayOf: this.#delayOf,
       onEnded: (runId) => this.#onEnded(runId),
+      onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
     })
     this.#actors = new ActorWatch({
       projection,
@@ -158,6 +160,7 @@ export class Dispatcher {
 
   #observe(events: readonly TaskEvent[]): void {
     const { projection } = this.#use
+    this.#selection?.unblock('commit')
     for (const event of events) {
       this.#followUps.observe(event)
       this.#actors.observe(event)
@@ -195,6 +198,17 @@ export class Dispatcher {
     this.#schedulePump()
   }
 
+  #onNotStarted(runId: RunId, failure: unknown): void {
+    if (failure !== undefined) this.#onFailure(failure)
+    this.#onEnded(runId)
+    const run = this.#use.projection.run(runId)
+    if (run?.state !== 'ready') return
+    if (failure === undefined) this.#selection?.block(run, 'commit')
+    else if (isRefusal(failure)) {
+      this.#selection?.block(run, failure.code === 'budget_exceeded' ? 'reservation' : 'refusal')
+    }
+  }
+
   #schedulePump(): void {
     if (this.#isPumpScheduled) return
     this.#isPumpScheduled = true
@@ -224,19 +238,7 @@ export class Dispatcher {
     while (this.#pool.size < this.#options.concurrency) {
       const chosen = this.#selection?.takeNext()
       if (chosen === undefined) return
-      void this.#start(chosen.run, chosen.registered)
-    }
-  }
-
-  async #start(run: Run, registered: RegisteredHandler): Promise<void> {
-    try {
-      await this.#pool.start(run, registered)
-    } catch (failure) {
-      const current = this.#use.projection.run(run.id)
-      if (isRefusal(failure) && current?.state === 'ready') {
-        this.#selection?.block(current, failure.code === 'budget_exceeded' ? 'reservation' : 'refusal')
-      }
-      this.#onFailure(failure)
+      void this.#pool.start(chosen.run, chosen.registered)
     }
   }
 
@@ -274,6 +276,7 @@ export class Dispatcher {
     this.#isHoldingOff = true
     this.#use.deadlines.after(retryDelayMs, () => {
       this.#isHoldingOff = false
+      this.#selection?.unblock('commit')
       this.#schedulePump()
     })
   }

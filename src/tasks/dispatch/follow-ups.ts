@@ -127,14 +127,14 @@ export class FollowUps {
     }
   }
 
-  /** The task's own runs and its children, which then owe the same (spec mutation authority 7.9). */
+  /** The task's own runs and the nearest tasks below that are not over; those then owe the same (spec mutation authority 7.9). */
   #cancelBelow(taskId: TaskId): Promise<void> | undefined {
     const { projection, mutations, now } = this.#options
-    const children = [...projection.children(taskId)]
-    if (projection.task(taskId)?.progress.open === 0 && children.every((id) => isOver(projection, id))) return undefined
+    const below = [...openBelow(projection, taskId)]
+    if (projection.task(taskId)?.progress.open === 0 && below.length === 0) return undefined
     return mutations.transact((batch) => {
       cancelRuns(batch, batch.view.runsOf(taskId), now())
-      for (const child of children) if (!isOver(batch.view, child)) cancelTask(batch, child, now())
+      for (const id of below) if (!isOver(batch.view, id)) cancelTask(batch, id, now())
     })
   }
 
@@ -180,4 +180,12 @@ function isOver(view: Pick<TaskProjection, 'task'>, taskId: TaskId): boolean {
   if (task === undefined) return true
   const { runs, open } = task.progress
   return open === 0 && (task.canceledAt !== undefined || runs > 0)
+}
+
+/** The nearest tasks below this one that are not over; what has ended may still have children that have not. */
+function* openBelow(projection: Pick<TaskProjection, 'task' | 'children'>, taskId: TaskId): Iterable<TaskId> {
+  for (const child of projection.children(taskId)) {
+    if (isOver(projection, child)) yield* openBelow(projection, child)
+    else yield child
+  }
 }

@@ -1,5 +1,4 @@
 import type { TaskEvent } from '../events.js'
-import type { RunId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
 import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
@@ -12,6 +11,8 @@ export interface PromotionOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly now: () => Timestamp
+  /** Hears of every run whose promotion is on its way to the journal: what follows from it may share the sync. */
+  readonly onPromoting: (run: Run) => void
   /** Takes the failure of a batch. */
   readonly onFailure: (failure: unknown) => void
   /** Called when a batch has settled and the next may begin. */
@@ -64,14 +65,14 @@ export class Promotion {
 
   #promote(from: 'scheduled' | 'retry_wait', due: Iterable<Run>): void {
     if (this.#busy.has(from)) return
-    const runIds: RunId[] = []
-    for (const { id } of due) if (runIds.push(id) === chunk) break
-    if (runIds.length === 0) return
-    const { mutations, now } = this.#options
-    void this.#settle(
-      from,
-      mutations.transact((batch) => promoteRuns(batch, runIds, from, now())),
-    )
+    const runs: Run[] = []
+    for (const run of due) if (runs.push(run) === chunk) break
+    if (runs.length === 0) return
+    const { mutations, now, onPromoting } = this.#options
+    const runIds = runs.map(({ id }) => id)
+    const change = mutations.transact((batch) => promoteRuns(batch, runIds, from, now()))
+    runs.forEach(onPromoting)
+    void this.#settle(from, change)
   }
 
   #releaseTriggered(): void {
@@ -82,10 +83,11 @@ export class Promotion {
     void this.#settle('triggered', change, () => this.#triggers.putBack(taken))
   }
 
-  async #settle(source: Source, change: Promise<unknown>, undo: () => void = () => {}): Promise<void> {
+  async #settle(source: Source, change: Promise<number>, undo: () => void = () => {}): Promise<void> {
     this.#busy.add(source)
+    let count = 0
     try {
-      await change
+      count = await change
     } catch (failure) {
       undo()
       this.#options.onFailure(failure)
@@ -93,6 +95,7 @@ export class Promotion {
     } finally {
       this.#busy.delete(source)
     }
-    this.#options.onSettled()
+    // One that changed nothing met what is under way; the commit of that calls again.
+    if (count > 0) this.#options.onSettled()
   }
 }

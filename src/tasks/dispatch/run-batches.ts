@@ -2,6 +2,7 @@ import type { RunId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState, type Run, type RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
+import { isCanceled } from './lineage.js'
 
 /** Moves one run along an edge. */
 export function moveRun(
@@ -15,18 +16,22 @@ export function moveRun(
   batch.submit({ type: 'run_state_transition', runId, previousState, newState, timestamp, ...more })
 }
 
-/** Makes runs ready that are still in `from`; the others, and those of canceled tasks, are left alone. */
+/** Makes runs ready that are still in `from`; the others, those of canceled tasks, and all while paused, are left alone. Returns how many moved. */
 export function promoteRuns(
   batch: TaskBatch,
   runIds: readonly RunId[],
   from: 'scheduled' | 'retry_wait',
   timestamp: Timestamp,
-): void {
+): number {
+  if (batch.view.engine.paused) return 0
+  let count = 0
   for (const runId of runIds) {
     const run = batch.view.run(runId)
-    if (run?.state !== from || batch.view.task(run.taskId)?.canceledAt !== undefined) continue
+    if (run?.state !== from || isCanceled(batch.view, run.taskId)) continue
     moveRun(batch, runId, from, 'ready', timestamp)
+    count += 1
   }
+  return count
 }
 
 /** Cancels every run of the listed ones that has not ended; an open attempt is dropped. */
@@ -38,7 +43,7 @@ export function cancelRuns(batch: TaskBatch, runs: readonly Run[], timestamp: Ti
 export function resumeRuns(batch: TaskBatch, runIds: Iterable<RunId>, timestamp: Timestamp): void {
   for (const runId of runIds) {
     const run = batch.view.run(runId)
-    if (run?.state !== 'suspended' || batch.view.task(run.taskId)?.canceledAt !== undefined) continue
+    if (run?.state !== 'suspended' || isCanceled(batch.view, run.taskId)) continue
     batch.submit({ type: 'run_resume', runId, timestamp })
   }
 }

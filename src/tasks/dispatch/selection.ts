@@ -6,6 +6,7 @@ import type { TaskProjection } from '../view.js'
 import type { RegisteredHandler } from './attempt-pool.js'
 import { Candidates, type Blocker } from './candidates.js'
 import { ConcurrencyKeyGate } from './key-gate.js'
+import { isCanceled, lineage } from './lineage.js'
 
 /** What selection is built on. */
 export interface SelectionOptions {
@@ -51,11 +52,7 @@ export class Selection {
   block(run: Run, blocker: Blocker): void {
     this.#candidates.block(run, blocker)
     this.#keys.update(run)
-    const key = this.#keys.keyOf(run)
-    // It may have been let in front as the first to have this key; now it is another's turn.
-    if (key !== undefined && blocker !== `key:${key}` && this.#keys.isFree(key)) {
-      this.#candidates.unblock(`key:${key}`, 'first')
-    }
+    this.#passKeyOn(run)
   }
 
   /** Lets runs that waited for this stand in line again. */
@@ -63,10 +60,21 @@ export class Selection {
     this.#candidates.unblock(blocker)
   }
 
+  /**
+   * Lets a run stand in line whose promotion is on its way to the journal. Its claim then follows in the same sync; should
+   * the promotion fail, the claim finds the run as it was and lets go.
+   */
+  onPromoting(run: Run): void {
+    this.#candidates.add(run)
+  }
+
   /** Takes a durable change of a run that is not in the pool. */
   onRunChanged(run: Run): void {
     this.#keys.update(run)
-    if (run.state !== 'ready') return this.#candidates.remove(run.id)
+    if (run.state !== 'ready') {
+      this.#candidates.remove(run.id)
+      return this.#passKeyOn(run)
+    }
     this.#candidates.add(run)
     if (run.lease === undefined) this.#candidates.unblockRun(run.id, 'lease')
   }
@@ -91,6 +99,12 @@ export class Selection {
     }
   }
 
+  /** A run that does not start may have been let in front as the first to have its key; now it is another's turn. */
+  #passKeyOn(run: Run): void {
+    const key = this.#keys.keyOf(run)
+    if (key !== undefined && this.#keys.isFree(key)) this.#candidates.unblock(`key:${key}`, 'first')
+  }
+
   #unblockDependents(taskId: TaskId): void {
     for (const dependent of this.#options.projection.dependents(taskId)) this.#candidates.unblock(`gate:${dependent}`)
   }
@@ -99,7 +113,7 @@ export class Selection {
     const { projection, handlers, capabilities } = this.#options
     const { taskId } = run
     const task = projection.task(taskId)
-    if (task === undefined || task.canceledAt !== undefined) return 'cancelation'
+    if (task === undefined || isCanceled(projection, taskId)) return 'cancelation'
     if (projection.run(run.id)?.lease !== undefined) return 'lease'
     const { kind, constraints } = task.spec
     const registered = handlers.get(kind)
@@ -116,8 +130,8 @@ export class Selection {
 
 /** The nearest task, this one or an ancestor, whose budget is exhausted. */
 function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undefined {
-  for (let next: TaskId | undefined = taskId; next !== undefined; next = projection.task(next)?.spec.parentTaskId) {
-    for (const { exhausted } of projection.budgetsOf(next)) if (exhausted) return next
+  for (const { spec } of lineage(projection, taskId)) {
+    for (const { exhausted } of projection.budgetsOf(spec.id)) if (exhausted) return spec.id
   }
   return undefined
 }

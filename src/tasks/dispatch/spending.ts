@@ -3,6 +3,7 @@ import type { ReservationId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
+import { lineage } from './lineage.js'
 
 /** What an attempt may have spent. */
 export interface AttemptSpending {
@@ -76,9 +77,9 @@ export function canSpendAgain(
     const ledgers = view.ledgersFor(taskId, refused.dimension)
     if (ledgers.some(({ limit, consumed, reserved }) => consumed + reserved + refused.amount > limit)) return false
   }
-  for (let next: TaskId | undefined = taskId; next !== undefined; next = view.task(next)?.spec.parentTaskId) {
-    for (const { dimension } of projection.budgetsOf(next)) {
-      if (view.budget(next, dimension)?.exhausted === true) return false
+  for (const { spec } of lineage(view, taskId)) {
+    for (const { dimension } of projection.budgetsOf(spec.id)) {
+      if (view.budget(spec.id, dimension)?.exhausted === true) return false
     }
   }
   return true

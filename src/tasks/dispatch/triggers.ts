@@ -4,6 +4,7 @@ import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState, type Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
+import { isCanceled } from './lineage.js'
 import { promoteRuns } from './run-batches.js'
 
 /** Triggers taken into one batch. */
@@ -64,19 +65,31 @@ export class Triggers {
     for (const id of ids) this.#pending.add(id)
   }
 
-  /** Releases what the triggers allow. One that can release nothing any more is spent. */
-  release(batch: TaskBatch, ids: readonly SubscriptionId[], timestamp: Timestamp): void {
+  /** Releases what the triggers allow; one that can release nothing any more is spent. Returns how many were. */
+  release(batch: TaskBatch, ids: readonly SubscriptionId[], timestamp: Timestamp): number {
+    if (batch.view.engine.paused) {
+      this.putBack(ids)
+      return 0
+    }
+    let count = 0
     for (const subscriptionId of ids) {
       const subscription = batch.view.subscription(subscriptionId)
       if (subscription === undefined || subscription.pendingTriggers === 0) continue
       const { taskId, canceledAt } = subscription
-      if (canceledAt !== undefined || this.#projection.dependencyGate(taskId) === 'waiting') continue
+      if (
+        canceledAt !== undefined ||
+        isCanceled(batch.view, taskId) ||
+        this.#projection.dependencyGate(taskId) === 'waiting'
+      )
+        continue
       const run = earliestScheduled(batch.view.runsOf(taskId))
       if (run !== undefined) promoteRuns(batch, [run.id], 'scheduled', timestamp)
       else if (batch.view.task(taskId)?.spec.runPolicy.type === 'cron') continue
       const released = run === undefined ? {} : { runId: run.id }
       batch.submit({ type: 'subscription_consume', subscriptionId, ...released, timestamp })
+      count += 1
     }
+    return count
   }
 
   #lookAgain(taskId: TaskId): void {

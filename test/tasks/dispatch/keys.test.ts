@@ -164,6 +164,20 @@ describe('concurrency keys', () => {
     expect(inside).toEqual([urgent])
   })
 
+  it('a run that is canceled together with the holder of its key lets the next one in', async () => {
+    const room = await openRoom()
+    const { inside, answer } = controlled(room)
+    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const both = await room.tasks.submit({ ...keyed('a'), runPolicy })
+    await room.pass(1)
+    await answer(both, suspend())
+    const next = await room.tasks.submit(keyed('a'))
+    await room.settle()
+    await room.tasks.cancel(both)
+    await room.settle()
+    expect(inside).toEqual([next])
+  })
+
   it('a run that its budget keeps out does not keep its key from the next', async () => {
     const room = await openRoom()
     const { inside, answer } = controlled(room)

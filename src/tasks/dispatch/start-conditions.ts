@@ -1,0 +1,21 @@
+import type { TaskId } from '../ids.js'
+import type { TaskProjection, TaskView } from '../view.js'
+import { isCanceled } from './lineage.js'
+import { canSpendAgain } from './spending.js'
+
+/**
+ * Whether what was decided before a start still lets it be. Selection looked at what is durable; a prerequisite may have
+ * been declared, a budget spent, a task canceled or the engine paused since, and stand before the start in the log.
+ * `view` shows what is under way.
+ */
+export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budgetsOf'>, taskId: TaskId): boolean {
+  if (view.engine.paused || isCanceled(view, taskId)) return false
+  const isGateOpen = view.prerequisites(taskId).every((prerequisite) => hasCompleted(view, prerequisite))
+  return isGateOpen && canSpendAgain(view, projection, taskId, undefined)
+}
+
+/** As dependents see it: every run has ended, and one of them well (spec mutation authority 7.9). */
+function hasCompleted(view: TaskView, taskId: TaskId): boolean {
+  const progress = view.task(taskId)?.progress
+  return progress !== undefined && progress.open === 0 && progress.completed > 0
+}
