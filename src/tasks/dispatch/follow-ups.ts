@@ -127,7 +127,7 @@ export class FollowUps {
     }
   }
 
-  /** The task's own runs and the nearest tasks below that are not over; those then owe the same (spec mutation authority 7.9). */
+  /** The task's own runs and the nearest open tasks below, which then owe the same (spec mutation authority 7.9). */
   #cancelBelow(taskId: TaskId): Promise<void> | undefined {
     const { projection, mutations, now } = this.#options
     const below = [...openBelow(projection, taskId)]

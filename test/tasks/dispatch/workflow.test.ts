@@ -145,6 +145,20 @@ describe('parents and children', () => {
     expect(await room.tasks.cancel(done)).toBe('already_terminal')
   })
 
+  it('[T-93] cancelation comes through a child that has ended to its own children', async () => {
+    const room = await openRoom()
+    room.tasks.handle('quick', () => {})
+    const { root, middle, leaf } = await room.tasks.submitGraph({
+      root: { kind: 'never' },
+      middle: { kind: 'quick', parent: 'root' },
+      leaf: { kind: 'quick', parent: 'middle', at: start + 100 },
+    })
+    await room.settle()
+    await room.tasks.cancel(root)
+    await room.pass(101)
+    expect(flat(room, [root, middle, leaf])).toEqual(['canceled', 'completed', 'canceled'])
+  })
+
   it('[T-93] a child of a finished parent is refused, and so is one nine levels down', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
