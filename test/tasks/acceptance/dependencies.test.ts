@@ -209,7 +209,7 @@ describe('a prerequisite', () => {
     expect(bench.last.context.taskId).toBe(eligible)
   })
 
-  it.fails('[T-92] that is declared before a start is decided blocks it, also while neither is durable', async () => {
+  it('[T-92] that is declared before a start is decided blocks it, also while neither is durable', async () => {
     const service = await openService()
     await service.tasks.start()
     const late = await service.tasks.submit({ kind: 'nobody handles this' })
