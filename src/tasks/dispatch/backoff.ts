@@ -12,6 +12,9 @@ export const defaultBackoff: Backoff = { type: 'fixed', delayMs: 5000 }
 /** A number from 0 up to, not including, 1. Injected, so that a test can predict delays. */
 export type Random = () => number
 
+/** Beyond it a power of two is infinite, and nothing times infinity is not a number. */
+const largestExponent = 1023
+
 /** Raises `invalid_input` for a negative delay, a base beyond the maximum, or a jitter outside 0 to 1. */
 export function checkBackoff(backoff: Backoff): void {
   const { jitter = 0 } = backoff
@@ -30,7 +33,9 @@ export function checkBackoff(backoff: Backoff): void {
  */
 export function retryDelay(backoff: Backoff, attempt: number, random: Random): Seconds {
   const wanted =
-    backoff.type === 'fixed' ? backoff.delayMs : Math.min(backoff.baseMs * 2 ** (attempt - 1), backoff.maxMs)
+    backoff.type === 'fixed'
+      ? backoff.delayMs
+      : Math.min(backoff.baseMs * 2 ** Math.min(attempt - 1, largestExponent), backoff.maxMs)
   const full = Math.min(wanted, Number.MAX_SAFE_INTEGER)
   const spread = full * (backoff.jitter ?? 0) * random()
   return Math.ceil((full - spread) / 1000)

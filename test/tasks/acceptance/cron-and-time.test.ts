@@ -125,6 +125,11 @@ describe('backoff', () => {
     expect(await delaysOf({ type: 'fixed', delayMs: 0 }, 3)).toEqual([0, 0])
   })
 
+  it('[T-78] of nothing stays nothing when doubled more often than a number can', async () => {
+    const delays = await delaysOf({ type: 'exponential', baseMs: 0, maxMs: 10_000 }, 1030)
+    expect([delays.length, new Set(delays)]).toEqual([1029, new Set([0])])
+  })
+
   it('[T-78] takes its jitter from the injected randomness', async () => {
     const backoff = { type: 'exponential', baseMs: 8000, maxMs: 64_000, jitter: 0.5 } as const
     expect(await delaysOf(backoff, 4, () => 0)).toEqual([8, 16, 32])
