@@ -94,7 +94,8 @@ export class Workspace implements AsyncDisposable {
 
   #spawn(command: string, args: readonly string[], variables: NodeJS.ProcessEnv = {}): CliRun {
     const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
-    const { NO_COLOR: _, FORCE_COLOR: __, ...env } = { ...process.env, ...variables }
+    // What the surroundings think of colours must not matter; a CI has opinions of its own.
+    const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...env } = { ...process.env, ...variables }
     const run = new CliRun(spawn(command, args, { cwd: this.folder, env, stdio }))
     this.#runs.push(run)
     return run
