@@ -1,6 +1,6 @@
 import type { RunId } from '../ids.js'
 import { bySelection } from '../projection/run-index.js'
-import { OrderedSet } from '../projection/ordered-set.js'
+import { OrderedSet } from '../../base/ordered-set.js'
 import type { Run } from '../run.js'
 
 /** What a ready run waits for, and of what. */

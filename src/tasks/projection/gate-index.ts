@@ -1,6 +1,6 @@
 import type { TaskId } from '../ids.js'
 import type { DependencyGate, Task } from '../view.js'
-import { MultiMap } from './multi-map.js'
+import { MultiMap } from '../../base/multi-map.js'
 
 /** What a task means to those that wait for it (spec mutation authority 7.9). */
 type PrerequisiteState = 'pending' | 'satisfied' | 'failed'

@@ -3,7 +3,7 @@ import type { ReservationId, RunId, TaskId, TenantId, LedgerEntryId } from '../i
 import type { Run } from '../run.js'
 import type { Task } from '../view.js'
 import { GateIndex } from './gate-index.js'
-import { MultiMap } from './multi-map.js'
+import { MultiMap } from '../../base/multi-map.js'
 import { RunIndex } from './run-index.js'
 import { SubscriptionIndex } from './subscription-index.js'
 import type { TaskTables } from './tables.js'

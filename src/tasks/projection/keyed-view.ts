@@ -5,7 +5,7 @@ import type { Capability, CapabilityGrant, LedgerEntry, RoleAssignment, Tenant }
 import type { Run } from '../run.js'
 import type { Subscription } from '../subscription.js'
 import type { Engine, Task, TaskView } from '../view.js'
-import type { LayeredTable } from './layered-table.js'
+import type { Table } from '../../state/table.js'
 import { budgetKey, grantKey, roleKey, type TaskTables } from './tables.js'
 
 const runningEngine: Engine = { paused: false }
@@ -95,7 +95,7 @@ export class KeyedView implements TaskView {
     return this.#read(this.tables.ledger, entryId)
   }
 
-  #read<Key, Row>(table: LayeredTable<Key, Row>, key: Key): Row | undefined {
+  #read<Key, Row>(table: Table<Key, Row>, key: Key): Row | undefined {
     return this.#isLatest ? table.latest(key) : table.get(key)
   }
 }

@@ -1,7 +1,7 @@
 import type { RunId, TaskId } from '../ids.js'
 import { runStates, type Run, type RunLease, type RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
-import { OrderedSet } from './ordered-set.js'
+import { OrderedSet } from '../../base/ordered-set.js'
 
 /** A run that holds a lease. */
 export type LeasedRun = Run & { readonly lease: RunLease }

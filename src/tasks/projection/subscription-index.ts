@@ -1,6 +1,6 @@
 import type { SubscriptionId, TaskId } from '../ids.js'
 import { isArmed, type EventFilter, type Subscription, type SystemEvent } from '../subscription.js'
-import { MultiMap } from './multi-map.js'
+import { MultiMap } from '../../base/multi-map.js'
 
 /** Committed subscriptions by what fires them, by task, and those with pending triggers. */
 export class SubscriptionIndex {

@@ -6,27 +6,27 @@ import type { RoleAssignment, Tenant } from '../platform.js'
 import type { Run } from '../run.js'
 import type { Subscription } from '../subscription.js'
 import type { Engine, Task } from '../view.js'
-import { LayeredTable } from './layered-table.js'
+import { Table } from '../../state/table.js'
 import { RunsByTask } from './runs-by-task.js'
 
 /** Everything the tasks room remembers (spec mutation authority 5.1); histories and leases stand in the run's row. */
 export class TaskTables {
-  readonly sequence = new LayeredTable<'latest', number>()
-  readonly engine = new LayeredTable<'engine', Engine>()
-  readonly tasks = new LayeredTable<TaskId, Task>()
-  readonly runs = new LayeredTable<RunId, Run>()
+  readonly sequence = new Table<'latest', number>()
+  readonly engine = new Table<'engine', Engine>()
+  readonly tasks = new Table<TaskId, Task>()
+  readonly runs = new Table<RunId, Run>()
   readonly runsByTask = new RunsByTask()
-  readonly prerequisites = new LayeredTable<TaskId, readonly TaskId[]>()
+  readonly prerequisites = new Table<TaskId, readonly TaskId[]>()
   /** How many tasks wait for a task; absent when none does. */
-  readonly dependentCounts = new LayeredTable<TaskId, number>()
-  readonly budgets = new LayeredTable<string, Budget>()
-  readonly reservations = new LayeredTable<ReservationId, Reservation>()
-  readonly subscriptions = new LayeredTable<SubscriptionId, Subscription>()
-  readonly actors = new LayeredTable<ActorId, Actor>()
-  readonly tenants = new LayeredTable<TenantId, Tenant>()
-  readonly roles = new LayeredTable<string, RoleAssignment>()
-  readonly grants = new LayeredTable<string, CapabilityGrant>()
-  readonly ledger = new LayeredTable<LedgerEntryId, LedgerEntry>()
+  readonly dependentCounts = new Table<TaskId, number>()
+  readonly budgets = new Table<string, Budget>()
+  readonly reservations = new Table<ReservationId, Reservation>()
+  readonly subscriptions = new Table<SubscriptionId, Subscription>()
+  readonly actors = new Table<ActorId, Actor>()
+  readonly tenants = new Table<TenantId, Tenant>()
+  readonly roles = new Table<string, RoleAssignment>()
+  readonly grants = new Table<string, CapabilityGrant>()
+  readonly ledger = new Table<LedgerEntryId, LedgerEntry>()
 }
 
 /** Key of a ledger. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { BoundedQueue } from '../../src/inspect/bounded-queue.js'
+import { BoundedQueue } from '../../src/base/bounded-queue.js'
 
 it('behaves like a list that loses its first entry when it grows too long', () => {
   const step = fc.oneof(

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { expect, it, vi } from 'vitest'
-import { LayeredTable, type PendingWrite } from '../../../src/tasks/projection/layered-table.js'
+import { Table, type PendingWrite } from '../../src/state/table.js'
 
 it('shows a write to decisions at once and to readers once committed', () => {
-  const table = new LayeredTable<string, number>()
+  const table = new Table<string, number>()
   const write = table.write('a', 1)
   expect([table.get('a'), table.latest('a')]).toEqual([undefined, 1])
   write.commit()
@@ -12,7 +12,7 @@ it('shows a write to decisions at once and to readers once committed', () => {
 })
 
 it('takes writes back newest first, down to what is committed by then', () => {
-  const table = new LayeredTable<string, number>()
+  const table = new Table<string, number>()
   table.write('a', 1).commit()
   const [two, three] = [table.write('a', 2), table.write('a', 3)]
   two.commit()
@@ -22,7 +22,7 @@ it('takes writes back newest first, down to what is committed by then', () => {
 })
 
 it('removes a row', () => {
-  const table = new LayeredTable<string, number>()
+  const table = new Table<string, number>()
   table.write('a', 1).commit()
   const removal = table.write('a', undefined)
   expect([table.get('a'), table.latest('a')]).toEqual([1, undefined])
@@ -32,7 +32,7 @@ it('removes a row', () => {
 
 it('tells its listener of commits only, with the row before and after', () => {
   const listener = vi.fn()
-  const table = new LayeredTable<string, number>()
+  const table = new Table<string, number>()
   table.listen(listener)
   table.write('a', 1).undo()
   table.write('a', 2).commit()
@@ -53,7 +53,7 @@ it('agrees with replaying the surviving writes, for any mix of commits in order 
   })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const table = new LayeredTable<string, number>()
+      const table = new Table<string, number>()
       const committed = new Map<string, number | undefined>()
       let open: { key: string; row: number | undefined; write: PendingWrite }[] = []
       const check = (): void => {

@@ -14,7 +14,7 @@ export interface PendingWrite {
  *
  * Reading either layer costs O(1), and so does committing or undoing a write.
  */
-export class LayeredTable<Key, Row> {
+export class Table<Key, Row> {
   readonly #committed = new Map<Key, Row>()
   readonly #pending = new Map<Key, Pending<Row>>()
   readonly #settle: Settle<Key, Row> = {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { OrderedSet } from '../../../src/tasks/projection/ordered-set.js'
+import { OrderedSet } from '../../src/base/ordered-set.js'
 
 const numbers = (): OrderedSet<number> => new OrderedSet((one, other) => one - other)
 

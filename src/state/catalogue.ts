@@ -1,0 +1,105 @@
+import { InvalidInputError } from '../base/errors.js'
+import type { JsonObject } from '../base/json.js'
+import type { Decision } from './command.js'
+import type { Draft } from './draft.js'
+import type { StateEvent } from './event.js'
+import type { RowDefinition } from './row.js'
+
+/** An event definition of any kind. */
+export interface AnyEventDefinition<Tables, View> {
+  readonly type: string
+  encode(event: never): JsonObject
+  decode(stored: JsonObject): StateEvent
+  evolve(draft: Draft<Tables, View>, event: never): void
+}
+
+/** A command definition of any kind. */
+export interface AnyCommandDefinition<View> {
+  readonly type: string
+  parse(input: unknown): { readonly type: string }
+  decide(view: View, command: never, sequence: number): Decision<StateEvent, unknown>
+}
+
+/** The events of a definition, or of a union of definitions. */
+export type EventOf<Definition> = Definition extends { decode(stored: JsonObject): infer Event } ? Event : never
+
+/** The commands of a definition, or of a union of definitions. */
+export type CommandOf<Definition> = Definition extends { parse(input: unknown): infer Command } ? Command : never
+
+/** What the callers of a definition's commands are told. */
+export type AppliedOf<Definition> = Definition extends {
+  decide(view: never, command: never, sequence: number): Decision<StateEvent, infer Applied>
+}
+  ? Applied
+  : never
+
+/** Everything a room can be asked, everything that can happen in it, and everything it remembers. */
+export interface CatalogueOptions<Tables, View> {
+  /** Names the room in errors, for instance `task`. */
+  readonly subject: string
+  readonly events: readonly AnyEventDefinition<Tables, View>[]
+  readonly commands?: readonly AnyCommandDefinition<View>[]
+  /** In the order in which a snapshot holds them: what a row refers to comes before it. */
+  readonly rows: readonly RowDefinition<Tables, View>[]
+}
+
+/** Finds the definition for what comes in by its type. A definition is listed once, where the room puts its nouns together. */
+export class Catalogue<Tables, View, Event extends StateEvent, Command extends { readonly type: string }> {
+  readonly rows: readonly RowDefinition<Tables, View>[]
+  readonly #subject: string
+  readonly #events: ReadonlyMap<string, AnyEventDefinition<Tables, View>>
+  readonly #commands: ReadonlyMap<string, AnyCommandDefinition<View>>
+  readonly #rowsByKind: ReadonlyMap<string, RowDefinition<Tables, View>>
+
+  constructor({ subject, events, commands = [], rows }: CatalogueOptions<Tables, View>) {
+    this.#subject = subject
+    this.#events = new Map(events.map((definition) => [definition.type, definition]))
+    this.#commands = new Map(commands.map((definition) => [definition.type, definition]))
+    this.#rowsByKind = new Map(rows.map((definition) => [definition.kind, definition]))
+    this.rows = rows
+  }
+
+  /** Takes a frozen-in copy of a command from outside. Raises `invalid_input`, or what the command's own check raises. */
+  parse(input: unknown): Command {
+    const type = typeof input === 'object' && input !== null ? (input as { readonly type?: unknown }).type : undefined
+    return this.#find(this.#commands, type, 'command').parse(input) as Command
+  }
+
+  /** Answers a command with its event, or raises its refusal. */
+  decide(view: View, command: Command, sequence: number): Decision<Event, unknown> {
+    const definition = this.#find(this.#commands, command.type, 'command')
+    return definition.decide(view, command as never, sequence) as Decision<Event, unknown>
+  }
+
+  /** The event as the journal keeps it. */
+  encode(event: Event): JsonObject {
+    return this.#find(this.#events, event.type, 'event').encode(event as never)
+  }
+
+  /** Reads a stored event. Raises `invalid_input` naming the field. */
+  decode(stored: JsonObject): Event {
+    return this.#find(this.#events, stored['type'], 'event').decode(stored) as Event
+  }
+
+  /** Applies an event to the rows. */
+  evolve(draft: Draft<Tables, View>, event: Event): void {
+    this.#find(this.#events, event.type, 'event').evolve(draft, event as never)
+  }
+
+  /** The definition of a stored row. Raises `invalid_input` for an unknown one. */
+  rowOf(stored: JsonObject): RowDefinition<Tables, View> {
+    return this.#find(this.#rowsByKind, stored['row'], 'snapshot row', 'row')
+  }
+
+  #find<Definition>(
+    definitions: ReadonlyMap<string, Definition>,
+    type: unknown,
+    what: string,
+    field = 'type',
+  ): Definition {
+    const found = typeof type === 'string' ? definitions.get(type) : undefined
+    if (found !== undefined) return found
+    const shown = typeof type === 'string' ? JSON.stringify(type) : typeof type
+    throw new InvalidInputError({ subject: `${this.#subject} ${what}`, field, reason: `unknown ${what}: ${shown}` })
+  }
+}

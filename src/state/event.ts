@@ -1,0 +1,88 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { InvalidInputError } from '../base/errors.js'
+import type { JsonObject } from '../base/json.js'
+import type { Draft } from './draft.js'
+import { wireCodec } from './wire.js'
+
+/** What every event carries: its type, the version of its shape, and its place in its stream, from 1. */
+export interface StateEvent {
+  readonly type: string
+  readonly version: number
+  readonly sequence: number
+}
+
+/** The fields of an event, as schemas of valibot by name. */
+export type Entries = v.ObjectEntries
+
+/** The values that such fields hold. */
+export type Payload<Fields extends Entries> = Readonly<v.InferOutput<v.StrictObjectSchema<Fields, undefined>>>
+
+/** An event with these fields. */
+export type EventWith<Type extends string, Fields extends Entries> = {
+  readonly type: Type
+  readonly version: number
+  readonly sequence: number
+} & Payload<Fields>
+
+/** What has to be said about an event to define it. */
+export interface EventOptions<Fields extends Entries, Event, Tables, View> {
+  /** What it carries besides type, version and sequence. */
+  readonly fields: Fields
+  /** Version of the shape. Default 1; a directory that holds another one is refused. */
+  readonly version?: number
+  /** Rules of a value that its schema cannot say; they hold for what is read as for what is built. */
+  readonly check?: (event: Event) => void
+  /** Applies it to the rows. Live and in replay alike, so it decides nothing and asks for no time. */
+  readonly evolve: (draft: Draft<Tables, View>, event: Event) => void
+}
+
+/** One kind of event: how it is built, written, read and applied. */
+export interface EventDefinition<Type extends string, Fields extends Entries, Tables, View> {
+  readonly type: Type
+  readonly version: number
+  /** Builds the event that gets this sequence. */
+  create(sequence: number, payload: Payload<Fields>): EventWith<Type, Fields>
+  /** The event as the journal keeps it. */
+  encode(event: EventWith<Type, Fields>): JsonObject
+  /** Reads a stored event; raises `invalid_input` naming the field, or what its `check` raises. */
+  decode(stored: JsonObject): EventWith<Type, Fields>
+  evolve(draft: Draft<Tables, View>, event: EventWith<Type, Fields>): void
+}
+
+/** Accepts the sequence of an event. */
+const sequenceSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
+
+/** Defines an event of the room whose tables and view these are. */
+export function eventDefiner<Tables, View>() {
+  return function defineEvent<const Type extends string, const Fields extends Entries>(
+    type: Type,
+    options: EventOptions<Fields, EventWith<Type, Fields>, Tables, View>,
+  ): EventDefinition<Type, Fields, Tables, View> {
+    const { fields, version = 1, check, evolve } = options
+    const schema = v.strictObject({
+      type: v.literal(type),
+      version: v.literal(version),
+      sequence: sequenceSchema,
+      ...fields,
+    }) as unknown as v.GenericSchema<unknown, EventWith<Type, Fields>>
+    const wire = wireCodec(schema)
+    const subject = `event ${type}`
+    return {
+      type,
+      version,
+      create: (sequence, payload) => ({ type, version, sequence, ...payload }),
+      encode: (event) => wire.encode(event) as JsonObject,
+      decode: (stored) => {
+        if (stored['version'] !== version) {
+          const reason = `version ${JSON.stringify(stored['version'])}, this program reads ${version}`
+          throw new InvalidInputError({ subject, field: 'version', reason })
+        }
+        const event = decode(schema, wire.decode(stored, subject), subject)
+        check?.(event)
+        return event
+      },
+      evolve,
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import type { JsonObject } from '../base/json.js'
+import type { Draft } from './draft.js'
+import type { Entries, Payload } from './event.js'
+import { wireCodec } from './wire.js'
+
+/** What has to be said about a kind of snapshot row to define it. */
+export interface RowOptions<Fields extends Entries, Tables, View> {
+  /** What is stored; what follows from other rows is left out. */
+  readonly fields: Fields
+  /** Version of the shape. Default 1. */
+  readonly version?: number
+  /** The committed rows, taken during the call; they must not change afterwards. */
+  readonly capture: (tables: Tables) => Iterable<Payload<Fields>>
+  /** Seeds the row, and raises the error of the first rule it breaks. Rows it refers to come before it. */
+  readonly restore: (draft: Draft<Tables, View>, row: Payload<Fields>) => void
+}
+
+/** One kind of snapshot row: how it is taken, written, read and put back. */
+export interface RowDefinition<Tables, View> {
+  readonly kind: string
+  /** Everything of this kind now, ready to be encoded at leisure. */
+  capture(tables: Tables): CapturedRows
+  /** Reads a stored row and seeds it. Raises `invalid_input` naming the field, or the error of the rule it breaks. */
+  restore(draft: Draft<Tables, View>, stored: JsonObject): void
+}
+
+/** Rows taken at one instant; encoding them costs nothing before they are asked for. */
+export interface CapturedRows {
+  readonly count: number
+  encoded(): Iterable<JsonObject>
+}
+
+/** Defines a kind of snapshot row of the room whose tables and view these are. */
+export function rowDefiner<Tables, View>() {
+  return function defineRow<const Fields extends Entries>(
+    kind: string,
+    options: RowOptions<Fields, Tables, View>,
+  ): RowDefinition<Tables, View> {
+    const { fields, version = 1, capture, restore } = options
+    const schema = v.strictObject({ row: v.literal(kind), version: v.literal(version), ...fields })
+    const wire = wireCodec(schema)
+    const subject = `snapshot row ${kind}`
+    return {
+      kind,
+      capture: (tables) => {
+        const rows = Array.from(capture(tables))
+        const encoded = function* (): Iterable<JsonObject> {
+          for (const row of rows) yield wire.encode({ row: kind, version, ...row }) as JsonObject
+        }
+        return { count: rows.length, encoded }
+      },
+      restore: (draft, stored) => {
+        const {
+          row: _,
+          version: __,
+          ...row
+        } = decode(schema as v.GenericSchema, wire.decode(stored, subject), subject) as Record<string, unknown>
+        restore(draft, row as Payload<Fields>)
+      },
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import type { JsonObject } from '../base/json.js'
+import type { Draft } from './draft.js'
+import { StateError } from './errors.js'
+import type { RowDefinition } from './row.js'
+
+/** Version of header and end; rows have versions of their own. */
+const snapshotVersion = 1
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+
+const headerSchema = v.strictObject({
+  row: v.literal('header'),
+  version: v.number(),
+  sequence: count,
+  counts: v.record(v.string(), count),
+})
+
+/**
+ * The committed state as rows: a header that says how many of each kind there are, the rows, and an end. References are
+ * taken during the call; rows are immutable, so encoding and writing them may take its time.
+ */
+export function captureRows<Tables, View>(
+  tables: Tables,
+  definitions: readonly RowDefinition<Tables, View>[],
+  sequence: number,
+): Iterable<JsonObject> {
+  const captured = definitions.map((definition) => [definition.kind, definition.capture(tables)] as const)
+  return (function* () {
+    const counts = Object.fromEntries(captured.map(([kind, rows]) => [kind, rows.count]))
+    yield { row: 'header', version: snapshotVersion, sequence, counts }
+    for (const [, rows] of captured) yield* rows.encoded()
+    yield { row: 'end' }
+  })()
+}
+
+/** What a stream's snapshot is read with. */
+export interface SnapshotReaderOptions<Tables, View> {
+  /** Name of the stream, for errors. */
+  readonly stream: string
+  readonly rowOf: (stored: JsonObject) => RowDefinition<Tables, View>
+  /** Told the sequence up to which the snapshot holds. */
+  readonly onHeader: (sequence: number) => void
+}
+
+/** Puts the rows of one snapshot back, one after another, and refuses what is missing, repeated or out of place. */
+export class SnapshotReader<Tables, View> {
+  readonly #options: SnapshotReaderOptions<Tables, View>
+  readonly #found = new Map<string, number>()
+  #counts: Readonly<Record<string, number>> | undefined
+  #isComplete = false
+
+  constructor(options: SnapshotReaderOptions<Tables, View>) {
+    this.#options = options
+  }
+
+  /** Takes one row. Raises `snapshot_incomplete`, `snapshot_version`, `snapshot_row_count`, or what the row breaks. */
+  take(draft: Draft<Tables, View>, stored: JsonObject): void {
+    if (this.#isComplete) throw this.#incomplete('a row follows the end')
+    if (stored['row'] === 'header') return this.#begin(stored)
+    if (this.#counts === undefined) throw this.#incomplete('a row precedes the header')
+    if (stored['row'] === 'end') return this.#end(this.#counts)
+    const definition = this.#options.rowOf(stored)
+    definition.restore(draft, stored)
+    this.#found.set(definition.kind, (this.#found.get(definition.kind) ?? 0) + 1)
+  }
+
+  /** Raises `snapshot_incomplete` if rows were taken and the end is missing. */
+  finish(): void {
+    if (this.#counts !== undefined && !this.#isComplete) throw this.#incomplete('the end is missing')
+  }
+
+  #begin(stored: JsonObject): void {
+    const { stream, onHeader } = this.#options
+    if (this.#counts !== undefined) throw this.#incomplete('a second header')
+    const { version, sequence, counts } = decode(headerSchema, stored, `snapshot header of ${stream}`)
+    if (version !== snapshotVersion) {
+      throw new StateError('snapshot_version', { stream, expected: snapshotVersion, found: version })
+    }
+    this.#counts = counts
+    onHeader(sequence)
+  }
+
+  #end(counts: Readonly<Record<string, number>>): void {
+    for (const row of new Set([...Object.keys(counts), ...this.#found.keys()])) {
+      const [expected, found] = [counts[row] ?? 0, this.#found.get(row) ?? 0]
+      if (expected !== found) {
+        throw new StateError('snapshot_row_count', { stream: this.#options.stream, row, expected, found })
+      }
+    }
+    this.#isComplete = true
+  }
+
+  #incomplete(reason: string): StateError {
+    return new StateError('snapshot_incomplete', { stream: this.#options.stream, reason })
+  }
+}

@@ -1,0 +1,314 @@
+import { messageOf, toError } from '../base/errors.js'
+import type { JsonObject } from '../base/json.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { silence } from '../base/promises.js'
+import type { Lane } from '../lane/lane.js'
+import type { LaneStream, Staged } from '../lane/types.js'
+import type { Catalogue } from './catalogue.js'
+import { Draft } from './draft.js'
+import { StateError } from './errors.js'
+import type { StateEvent } from './event.js'
+import type { SequenceCounter } from './sequence.js'
+import { captureRows, SnapshotReader } from './snapshot.js'
+
+/**
+ * When a command counts as taken. `immediate`: once it is on stable storage. `deferred`: once it is valid and has its
+ * place in the log; a crash within the running sync may take it back.
+ */
+export type Durability = 'immediate' | 'deferred'
+
+/** How to submit. */
+export interface SubmitOptions {
+  /** Compare-and-set: the sequence the (first) command must get, else `non_monotonic_sequence`. */
+  readonly expectedSequence?: number
+  /** Default `immediate`. */
+  readonly durability?: Durability
+}
+
+/** An atomic batch under construction: commands are decided one after another, each seeing those before it. */
+export interface Batch<View, Command> {
+  /** The state with everything under way, this batch included. */
+  readonly view: View
+  /** Decides a command and takes its event into the batch; raises its refusal. Returns its sequence and what it did. */
+  take(command: Command): { readonly sequence: number; readonly applied: unknown }
+}
+
+/** Told after events became durable and visible, in order, one call per batch. */
+export type CommitListener<Event> = (events: readonly Event[]) => void
+
+/** What a stream is made of. */
+export interface EventStreamOptions<Tables, View, Event extends StateEvent, Command extends { readonly type: string }> {
+  /** Unique and durable: replay finds the stream by it. */
+  readonly name: string
+  readonly catalogue: Catalogue<Tables, View, Event, Command>
+  readonly tables: Tables & { readonly sequence: SequenceCounter }
+  /** Reads the tables with everything under way; decisions are made on it. */
+  readonly latest: View
+  readonly logger?: Logger
+}
+
+/**
+ * One durable history made of events: the only way in which the rows of a room change.
+ *
+ * A command is decided on the latest state, its event evolves the rows in a draft, the draft is committed when the
+ * event is durable, and listeners are told last. Replay evolves the same rows by the same events, so that it ends where
+ * the live run stood; snapshots hold the rows one by one. Events are numbered without gaps; a refused command takes no
+ * number and changes nothing.
+ *
+ *     const stream = new EventStream({ name: 'tasks', catalogue, tables, latest })
+ *     const lane = await Lane.open({ store, streamFor: (name) => (name === stream.name ? stream : undefined) })
+ *     stream.start(lane)
+ *     await stream.transact((batch) => batch.take({ type: 'engine_pause', at: 0 }))
+ */
+export class EventStream<Tables, View, Event extends StateEvent, Command extends { readonly type: string }>
+  implements LaneStream
+{
+  readonly name: string
+  readonly #options: EventStreamOptions<Tables, View, Event, Command>
+  readonly #logger: Logger
+  readonly #listeners = new Set<CommitListener<Event>>()
+  #snapshot: SnapshotReader<Tables, View> | undefined
+  #lane: Lane | undefined
+  #isReplayed = false
+
+  constructor(options: EventStreamOptions<Tables, View, Event, Command>) {
+    this.name = options.name
+    this.#options = options
+    this.#logger = options.logger ?? silentLogger
+    this.#snapshot = new SnapshotReader({
+      stream: options.name,
+      rowOf: (stored) => options.catalogue.rowOf(stored),
+      onHeader: (sequence) => options.tables.sequence.restore(sequence),
+    })
+  }
+
+  /**
+   * Takes commands from now on; attaches itself to the lane unless its journal knew the stream already.
+   * Raises `snapshot_incomplete` when the journal's snapshot ended early.
+   */
+  start(lane: Lane): void {
+    this.#finishRestore()
+    if (!this.#isReplayed) lane.attach(this)
+    this.#lane = lane
+  }
+
+  /**
+   * Builds an atomic batch; `build` runs during the call and what it throws refuses the whole batch. Rejects with that,
+   * with `stream_not_started`, or with the lane's error. Commands are taken as they are: a door decodes before.
+   */
+  transact<Result>(
+    build: (batch: Batch<View, Command>) => Result,
+    { expectedSequence, durability }: SubmitOptions = {},
+  ): Promise<Result> {
+    const lane = this.#lane
+    if (lane === undefined) return rejected(new StateError('stream_not_started', { stream: this.name }))
+    const staging: { batch?: StagedBatch<Tables, View, Event, Command, Result> } = {}
+    const settled = lane.submit(this, () => (staging.batch = this.#stage(build, expectedSequence)))
+    const { batch } = staging
+    if (batch === undefined) return silence(settled.catch(orNothingToDo<Result>))
+    return durability === 'deferred' && !batch.isDiscarded ? Promise.resolve(batch.result) : settled
+  }
+
+  /** Tells `listener` of every commit until the handle is disposed; what it throws is logged, not passed on. */
+  onCommit(listener: CommitListener<Event>): Disposable {
+    this.#listeners.add(listener)
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+  }
+
+  /** @internal Part of {@link LaneStream}. */
+  restore(row: JsonObject): void {
+    this.#isReplayed = true
+    const snapshot = this.#snapshot
+    if (snapshot === undefined) {
+      throw new StateError('snapshot_incomplete', { stream: this.name, reason: 'a row follows the events' })
+    }
+    this.#directly((draft) => snapshot.take(draft, row))
+  }
+
+  /** @internal Part of {@link LaneStream}. Raises `invalid_input`, `replay_sequence`, or what the event breaks. */
+  replay(stored: JsonObject): void {
+    this.#isReplayed = true
+    this.#finishRestore()
+    const { catalogue, tables } = this.#options
+    const event = catalogue.decode(stored)
+    const expected = tables.sequence.committed + 1
+    if (event.sequence !== expected) {
+      throw new StateError('replay_sequence', { stream: this.name, expected, found: event.sequence })
+    }
+    this.#directly((draft) => catalogue.evolve(draft, event))
+    tables.sequence.restore(event.sequence)
+  }
+
+  /** @internal Part of {@link LaneStream}. */
+  capture(): Iterable<JsonObject> {
+    const { catalogue, tables } = this.#options
+    const { committed } = tables.sequence
+    return committed === 0 ? [] : captureRows<Tables, View>(tables, catalogue.rows, committed)
+  }
+
+  #finishRestore(): void {
+    this.#snapshot?.finish()
+    this.#snapshot = undefined
+  }
+
+  #directly(change: (draft: Draft<Tables, View>) => void): void {
+    const { tables, latest } = this.#options
+    const draft = new Draft<Tables, View>(tables, latest)
+    try {
+      change(draft)
+    } catch (refusal) {
+      draft.discard()
+      throw refusal
+    }
+    draft.commit()
+  }
+
+  #stage<Result>(
+    build: (batch: Batch<View, Command>) => Result,
+    expectedSequence: number | undefined,
+  ): StagedBatch<Tables, View, Event, Command, Result> {
+    const { tables } = this.#options
+    tables.sequence.next(expectedSequence)
+    const batch = new OpenBatch(this.#options)
+    let result: Result
+    try {
+      result = build(batch)
+      batch.check()
+      if (batch.events.length === 0) throw new NothingToDo(result)
+    } catch (refusal) {
+      batch.discard()
+      throw refusal
+    } finally {
+      batch.close()
+    }
+    return new StagedBatch(this.#options, batch, result, this.#publish)
+  }
+
+  readonly #publish = (events: readonly Event[]): void => {
+    for (const listener of this.#listeners) {
+      try {
+        listener(events)
+      } catch (fault) {
+        this.#logger.error({ stream: this.name, cause: messageOf(fault) }, 'a commit listener failed')
+      }
+    }
+  }
+}
+
+/** A batch while its commands are being decided. */
+class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readonly type: string }>
+  implements Batch<View, Command>
+{
+  readonly events: Event[] = []
+  readonly #options: EventStreamOptions<Tables, View, Event, Command>
+  readonly #draft: Draft<Tables, View>
+  #isClosed = false
+  #fault: Error | undefined
+
+  constructor(options: EventStreamOptions<Tables, View, Event, Command>) {
+    this.#options = options
+    this.#draft = new Draft<Tables, View>(options.tables, options.latest)
+  }
+
+  get view(): View {
+    return this.#draft.view
+  }
+
+  take(command: Command): { readonly sequence: number; readonly applied: unknown } {
+    if (this.#isClosed) throw new StateError('batch_closed', {})
+    const { catalogue, tables } = this.#options
+    const sequence = tables.sequence.next()
+    const { event, applied } = catalogue.decide(this.view, command, sequence)
+    try {
+      catalogue.evolve(this.#draft, event)
+    } catch (fault) {
+      // Half of its writes may be staged: whatever the builder makes of the error, the batch is lost.
+      this.#fault = toError(fault)
+      throw fault
+    }
+    tables.sequence.take(sequence)
+    this.events.push(event)
+    return { sequence, applied }
+  }
+
+  /** Raises what an event that could not be applied broke with. */
+  check(): void {
+    if (this.#fault !== undefined) throw this.#fault
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+
+  commit(): void {
+    this.#draft.commit()
+    const last = this.events.at(-1)
+    if (last !== undefined) this.#options.tables.sequence.commit(last.sequence)
+  }
+
+  discard(): void {
+    this.#draft.discard()
+    this.#options.tables.sequence.giveBack(this.events.length)
+  }
+}
+
+/** A decided batch on its way through the lane. */
+class StagedBatch<Tables, View, Event extends StateEvent, Command extends { readonly type: string }, Result>
+  implements Staged<Result>
+{
+  readonly result: Result
+  isDiscarded = false
+  readonly #options: EventStreamOptions<Tables, View, Event, Command>
+  readonly #batch: OpenBatch<Tables, View, Event, Command>
+  readonly #tell: CommitListener<Event>
+
+  constructor(
+    options: EventStreamOptions<Tables, View, Event, Command>,
+    batch: OpenBatch<Tables, View, Event, Command>,
+    result: Result,
+    tell: CommitListener<Event>,
+  ) {
+    this.#options = options
+    this.#batch = batch
+    this.#tell = tell
+    this.result = result
+  }
+
+  /** Encoded when the journal asks: a lane without one never does. */
+  get facts(): readonly JsonObject[] {
+    return this.#batch.events.map((event) => this.#options.catalogue.encode(event))
+  }
+
+  commit(): Result {
+    this.#batch.commit()
+    return this.result
+  }
+
+  discard(): void {
+    this.isDiscarded = true
+    this.#batch.discard()
+  }
+
+  publish(): void {
+    this.#tell(this.#batch.events)
+  }
+}
+
+/** Carries the result of a batch without commands past the lane, which still waits for what the result leaned on. */
+class NothingToDo extends Error {
+  readonly result: unknown
+
+  constructor(result: unknown) {
+    super('nothing to do')
+    this.result = result
+  }
+}
+
+function orNothingToDo<Result>(reason: unknown): Result {
+  if (reason instanceof NothingToDo) return reason.result as Result
+  throw reason
+}
+
+function rejected(reason: unknown): Promise<never> {
+  return silence(Promise.reject(reason))
+}

@@ -1,0 +1,183 @@
+import type * as v from 'valibot'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
+import type { JsonValue } from '../base/json.js'
+
+/** Writes values with the names of the wire, and reads them back. */
+export interface WireCodec {
+  /** The value as JSON: declared fields in snake_case, absent ones left out; keys and values of users stay as they are. */
+  encode(value: unknown): JsonValue
+  /**
+   * The value with the names of the code, for its schema to check. Raises `invalid_input` naming the field, as it is
+   * spelt on the wire, for one that is not declared.
+   */
+  decode(stored: unknown, subject: string): unknown
+}
+
+/**
+ * Derives from a valibot schema how its values are named on the wire: camelCase in code, snake_case in journal,
+ * snapshots and exports. Only fields that an object schema declares are renamed; keys of records and whatever stands
+ * below `v.unknown()` or `v.custom()` belong to users.
+ *
+ * Raises `wire_schema` for a schema whose names would depend on guessing, such as a union of objects.
+ */
+export function wireCodec(schema: v.GenericSchema): WireCodec {
+  const naming = namingOf(schema)
+  return {
+    encode: (value) => (naming === undefined ? value : naming.encode(value)) as JsonValue,
+    decode: (stored, subject) => (naming === undefined ? stored : naming.decode(stored, { subject, path: [] })),
+  }
+}
+
+/** The name of a field on the wire. */
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
+
+/** How the values of one schema are renamed; absent where nothing is. */
+interface Naming {
+  encode(value: unknown): unknown
+  decode(stored: unknown, place: Place): unknown
+}
+
+interface Place {
+  readonly subject: string
+  readonly path: readonly string[]
+}
+
+/** What is read of a schema of valibot, which has one shape per `type`. */
+interface SchemaParts {
+  readonly type: string
+  readonly entries?: Readonly<Record<string, SchemaParts>>
+  readonly wrapped?: SchemaParts
+  readonly item?: SchemaParts
+  readonly items?: readonly SchemaParts[]
+  readonly value?: SchemaParts
+  readonly key?: unknown
+  readonly options?: readonly unknown[]
+  readonly literal?: unknown
+}
+
+function namingOf(schema: object): Naming | undefined {
+  const parts = schema as SchemaParts
+  if (parts.wrapped !== undefined) return namingOf(parts.wrapped)
+  switch (parts.type) {
+    case 'object':
+    case 'strict_object':
+      return objectNaming(parts.entries ?? {})
+    case 'array':
+      return parts.item && listNaming(namingOf(parts.item))
+    case 'record':
+      return parts.value && recordNaming(namingOf(parts.value))
+    case 'variant':
+      return variantNaming(parts)
+    case 'union':
+    case 'tuple':
+    case 'strict_tuple':
+    case 'intersect':
+    case 'lazy': {
+      const within = [...(parts.options ?? []), ...(parts.items ?? [])] as SchemaParts[]
+      if (parts.type !== 'lazy' && within.every((option) => namingOf(option) === undefined)) return undefined
+      throw new StatewardError('wire_schema', `a ${parts.type} of objects has no names on the wire: use a variant`, {
+        type: parts.type,
+      })
+    }
+    default:
+      return undefined
+  }
+}
+
+interface Field {
+  readonly name: string
+  readonly wireName: string
+  readonly naming: Naming | undefined
+}
+
+function objectNaming(entries: Readonly<Record<string, SchemaParts>>): Naming {
+  const fields: Field[] = Object.entries(entries).map(([name, schema]) => ({
+    name,
+    wireName: snakeCase(name),
+    naming: namingOf(schema),
+  }))
+  const byWireName = new Map(fields.map((field) => [field.wireName, field]))
+  return {
+    encode(value) {
+      const source = value as Record<string, unknown>
+      const stored: Record<string, unknown> = {}
+      for (const { name, wireName, naming } of fields) {
+        const content = source[name]
+        if (content === undefined) continue
+        stored[wireName] = naming === undefined || content === null ? content : naming.encode(content)
+      }
+      return stored
+    },
+    decode(stored, { subject, path }) {
+      if (!isRecord(stored)) return stored
+      const value: Record<string, unknown> = {}
+      for (const wireName of Object.keys(stored)) {
+        const field = byWireName.get(wireName)
+        const place = { subject, path: [...path, wireName] }
+        if (field === undefined) {
+          throw new InvalidInputError({ subject, field: place.path.join('.'), reason: 'unknown field' })
+        }
+        const content = stored[wireName]
+        value[field.name] = field.naming === undefined ? content : field.naming.decode(content, place)
+      }
+      return value
+    },
+  }
+}
+
+function listNaming(naming: Naming | undefined): Naming | undefined {
+  if (naming === undefined) return undefined
+  return {
+    encode: (value) => (value as readonly unknown[]).map((item) => naming.encode(item)),
+    decode: (stored, { subject, path }) =>
+      Array.isArray(stored)
+        ? stored.map((item: unknown, index) => naming.decode(item, { subject, path: [...path, String(index)] }))
+        : stored,
+  }
+}
+
+function recordNaming(naming: Naming | undefined): Naming | undefined {
+  if (naming === undefined) return undefined
+  const map = (value: object, change: (content: unknown, key: string) => unknown): object =>
+    Object.fromEntries(Object.entries(value).map(([key, content]) => [key, change(content, key)]))
+  return {
+    encode: (value) => map(value as object, (content) => naming.encode(content)),
+    decode: (stored, { subject, path }) =>
+      isRecord(stored)
+        ? map(stored, (content, key) => naming.decode(content, { subject, path: [...path, key] }))
+        : stored,
+  }
+}
+
+/** The discriminator says which option's names hold; it is spelt alike on both sides, as are its values. */
+function variantNaming({ key, options = [] }: SchemaParts): Naming {
+  const discriminator = String(key)
+  const wireDiscriminator = snakeCase(discriminator)
+  const byValue = new Map<unknown, Naming | undefined>()
+  for (const option of options as SchemaParts[]) {
+    const naming = namingOf(option)
+    for (const value of valuesOf(option.entries?.[discriminator])) byValue.set(value, naming)
+  }
+  return {
+    encode: (value) => byValue.get((value as Record<string, unknown>)[discriminator])?.encode(value) ?? value,
+    decode: (stored, place) => {
+      if (!isRecord(stored)) return stored
+      // An unknown option is left for the schema to refuse, which knows the known ones.
+      return byValue.get(stored[wireDiscriminator])?.decode(stored, place) ?? stored
+    },
+  }
+}
+
+function valuesOf(schema: SchemaParts | undefined): readonly unknown[] {
+  if (schema?.type === 'literal') return [schema.literal]
+  if (schema?.type === 'picklist') return schema.options ?? []
+  throw new StatewardError('wire_schema', 'the discriminator of a variant must be a literal or a picklist', {
+    type: schema?.type ?? 'none',
+  })
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
