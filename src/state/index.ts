@@ -3,6 +3,7 @@ export { commandDefiner, type CommandDefinition, type CommandWith, type Decision
 export { Draft } from './draft.js'
 export { StateError, type StateErrorCode, type StateErrorData } from './errors.js'
 export { eventDefiner, type EventDefinition, type EventWith, type Payload, type StateEvent } from './event.js'
+export { checkFencing, type Fencing, type LeaseRow } from './lease.js'
 export { rowDefiner, type RowDefinition } from './row.js'
 export { SequenceCounter } from './sequence.js'
 export { EventStream, type Batch, type CommitListener, type Durability, type SubmitOptions } from './stream.js'

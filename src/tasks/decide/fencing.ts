@@ -1,3 +1,4 @@
+import { checkFencing } from '../../state/lease.js'
 import { TaskError } from '../errors.js'
 import type { Run } from '../run.js'
 
@@ -8,12 +9,18 @@ import type { Run } from '../run.js'
 export function checkToken(
   { id: runId, lease }: Run,
   provided: number | undefined,
-  { isRequired }: { readonly isRequired: boolean },
+  options: { readonly isRequired: boolean },
 ): void {
-  const current = lease?.fencingToken
-  if (provided === undefined) {
-    if (isRequired && current !== undefined) throw new TaskError('fencing_token_required', { runId })
-    return
+  switch (checkFencing(lease, provided, options)) {
+    case 'permitted':
+      return
+    case 'token_required':
+      throw new TaskError('fencing_token_required', { runId })
+    case 'token_superseded':
+      throw new TaskError('fencing_token_superseded', {
+        runId,
+        provided: provided as number,
+        current: lease?.fencingToken,
+      })
   }
-  if (provided !== current) throw new TaskError('fencing_token_superseded', { runId, provided, current })
 }
