@@ -1,0 +1,164 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { InvalidInputError, messageOf } from '../base/errors.js'
+import type { JsonValue } from '../base/json.js'
+
+/** A schema of any library that speaks Standard Schema: valibot, zod, arktype and others. */
+export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>
+
+/** What a value of a schema is before and after it was checked. */
+export type InputOf<Checked extends Schema> = StandardSchemaV1.InferInput<Checked>
+export type OutputOf<Checked extends Schema> = StandardSchemaV1.InferOutput<Checked>
+
+/** How deep a value may be nested. */
+export const deepestValue = 128
+
+/** Stands for bytes; a user's object that looks alike is wrapped, so that nothing is ever taken for what it is not. */
+const bytesKey = '$bytes'
+const plainKey = '$plain'
+
+/**
+ * The value as JSON that {@link decodeValue} turns into the same value again: null, booleans, finite numbers, text,
+ * arrays, plain objects, and bytes (`Uint8Array`, `Buffer`). Properties that are `undefined` are left out, and
+ * `undefined` as a whole stays `undefined`.
+ *
+ * Raises `invalid_input` naming the path of the first part that JSON would change on the way: NaN and infinities, BigInt,
+ * symbols, functions, dates, maps, sets, other typed arrays, instances of classes, holes, cycles, and what is nested
+ * deeper than {@link deepestValue}. It throws nothing else, whatever getters and proxies do.
+ */
+export function encodeValue(value: unknown, subject: string): JsonValue | undefined {
+  if (value === undefined) return undefined
+  return new ValueEncoder(subject).encode(value, undefined)
+}
+
+/** The value that was encoded. Trusts its input: it comes from a journal that was checked. */
+export function decodeValue(stored: JsonValue | undefined): unknown {
+  if (typeof stored !== 'object' || stored === null) return stored
+  if (isList(stored)) return stored.map(decodeValue)
+  const [only, ...others] = Object.keys(stored)
+  if (others.length === 0) {
+    if (only === bytesKey) return new Uint8Array(Buffer.from(stored[bytesKey] as string, 'base64'))
+    if (only === plainKey) return decodeFields(stored[plainKey] as JsonValue & object)
+  }
+  return decodeFields(stored)
+}
+
+/**
+ * The value as its schema gives it back. Raises `invalid_input` naming the path of the first issue; a schema that throws
+ * or rejects counts as an issue of the whole.
+ */
+export async function checkValue<Checked extends Schema>(
+  schema: Checked,
+  value: unknown,
+  subject: string,
+): Promise<OutputOf<Checked>> {
+  let result: StandardSchemaV1.Result<unknown>
+  try {
+    result = await schema['~standard'].validate(value)
+  } catch (cause) {
+    throw new InvalidInputError({ subject, field: '$', reason: `its schema threw: ${messageOf(cause)}` }, { cause })
+  }
+  if (result.issues === undefined) return result.value
+  const [issue] = result.issues
+  throw new InvalidInputError({ subject, field: pathOf(issue), reason: issue?.message ?? 'refused by its schema' })
+}
+
+function pathOf(issue: StandardSchemaV1.Issue | undefined): string {
+  const keys = (issue?.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part))
+  return keys.length === 0 ? '$' : keys.join('.')
+}
+
+function decodeFields(stored: object): Record<string, unknown> {
+  // Object.fromEntries makes own properties, `__proto__` included.
+  return Object.fromEntries(Object.entries(stored).map(([key, part]) => [key, decodeValue(part as JsonValue)]))
+}
+
+/** Where a part of a value stands; linked, so that a path is only written out when something is wrong. */
+interface Place {
+  readonly key: string
+  readonly above: Place | undefined
+  readonly depth: number
+}
+
+class ValueEncoder {
+  readonly #subject: string
+  /** Objects on the way from the root to the part at hand. */
+  readonly #above = new Set<object>()
+
+  constructor(subject: string) {
+    this.#subject = subject
+  }
+
+  encode(value: unknown, place: Place | undefined): JsonValue {
+    switch (typeof value) {
+      case 'string':
+      case 'boolean':
+        return value
+      case 'number':
+        if (Number.isFinite(value)) return value
+        return this.#refuse(place, `${value} has no form in JSON`)
+      case 'object':
+        return value === null ? null : this.#encodeObject(value, place)
+      default:
+        return this.#refuse(place, `a ${typeof value} has no form in JSON`)
+    }
+  }
+
+  #encodeObject(value: object, place: Place | undefined): JsonValue {
+    if (this.#above.has(value)) return this.#refuse(place, 'it contains itself')
+    if ((place?.depth ?? 0) >= deepestValue) return this.#refuse(place, `nested deeper than ${deepestValue}`)
+    this.#above.add(value)
+    try {
+      if (value instanceof Uint8Array) return { [bytesKey]: Buffer.from(value).toString('base64') }
+      if (Array.isArray(value)) return this.#encodeList(value, place)
+      const prototype: unknown = Object.getPrototypeOf(value)
+      if (prototype === null || prototype === Object.prototype) return this.#encodeFields(value, place)
+      return this.#refuse(place, `${nameOf(prototype)} has no form in JSON: pass a plain object, text or bytes`)
+    } catch (cause) {
+      if (cause instanceof InvalidInputError) throw cause
+      return this.#refuse(place, `it cannot be read: ${messageOf(cause)}`)
+    } finally {
+      this.#above.delete(value)
+    }
+  }
+
+  #encodeList(list: readonly unknown[], place: Place | undefined): JsonValue {
+    const encoded: JsonValue[] = []
+    for (let index = 0; index < list.length; index++) {
+      const at = below(place, String(index))
+      const item = list[index]
+      if (item === undefined) return this.#refuse(at, 'undefined has no form in a JSON array')
+      encoded.push(this.encode(item, at))
+    }
+    return encoded
+  }
+
+  #encodeFields(value: object, place: Place | undefined): JsonValue {
+    if (Object.getOwnPropertySymbols(value).length > 0) return this.#refuse(place, 'a symbol is no key in JSON')
+    const fields: [string, JsonValue][] = []
+    for (const [key, part] of Object.entries(value) as [string, unknown][]) {
+      if (part !== undefined) fields.push([key, this.encode(part, below(place, key))])
+    }
+    const encoded = Object.fromEntries(fields)
+    const looksLikeOurs = fields.length === 1 && (fields[0]?.[0] === bytesKey || fields[0]?.[0] === plainKey)
+    return looksLikeOurs ? { [plainKey]: encoded } : encoded
+  }
+
+  #refuse(place: Place | undefined, reason: string): never {
+    const keys: string[] = []
+    for (let next = place; next !== undefined; next = next.above) keys.unshift(next.key)
+    throw new InvalidInputError({ subject: this.#subject, field: keys.length === 0 ? '$' : keys.join('.'), reason })
+  }
+}
+
+function below(above: Place | undefined, key: string): Place {
+  return { key, above, depth: (above?.depth ?? 0) + 1 }
+}
+
+function nameOf(prototype: unknown): string {
+  const name: unknown = (prototype as { readonly constructor?: { readonly name?: unknown } }).constructor?.name
+  return typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'an instance of a class'
+}
+
+function isList(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value)
+}
