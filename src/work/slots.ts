@@ -1,0 +1,430 @@
+import { onAbort } from '../base/abort.js'
+import type { Clock } from '../base/clock.js'
+import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
+import { StatewardError } from '../base/errors.js'
+import { OrderedSet } from '../base/ordered-set.js'
+import { createDeferred, silence, type Deferred } from '../base/promises.js'
+
+/** How often something may start: at most this many starts within any span of this many milliseconds. */
+export interface Rate {
+  readonly starts: number
+  readonly perMs: number
+}
+
+/** What holds for one kind of work. */
+export interface KindLimits {
+  /** How many may run at a time. Default: as many as there are slots. */
+  readonly limit?: number
+  /** How many of one key may run at a time. Default 1. */
+  readonly limitPerKey?: number
+  readonly rate?: Rate
+}
+
+/** What slots are built on. */
+export interface SlotsOptions {
+  /** How many may run at a time, of all kinds. Default: no limit. */
+  readonly limit?: number
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  /** Told that something may fit now that did not before; whoever asks with {@link Slots.tryTake} asks again. */
+  readonly onRoom?: () => void
+}
+
+/** Who asks for a slot. */
+export interface SlotClaim {
+  readonly kind: string
+  /** Work of one key shares a limit of its own, whatever its kind. */
+  readonly key?: string
+}
+
+/** What stands in the way of a claim. */
+export type SlotBlock =
+  | { readonly by: 'all' }
+  | { readonly by: 'kind'; readonly kind: string }
+  | { readonly by: 'key'; readonly key: string }
+  /** Monotonic milliseconds at which the next start is allowed. */
+  | { readonly by: 'rate'; readonly kind: string; readonly untilMs: number }
+
+/**
+ * Who may run now: a limit over all, limits per kind and per key, and rates, with one line for those who have to wait.
+ *
+ * The line is first come, first served, except that nobody waits for a limit that is not his: work whose kind is full is
+ * passed by work of other kinds. Whoever waits for something else meanwhile gives the slot back and takes it again before
+ * going on; having come earlier, he then stands before those who have not started. However long the line, taking and
+ * releasing cost O(log n).
+ *
+ *     const slot = await slots.take({ kind: 'report', key: 'customer-7' }, { signal })
+ *     try {
+ *       await slot.during(() => answerFromSomebody)   // others run meanwhile
+ *     } finally {
+ *       slot.release()
+ *     }
+ */
+export class Slots implements Disposable {
+  readonly #options: SlotsOptions
+  readonly #kinds = new Map<string, KindLimits>()
+  readonly #takenByKind = new Map<string, number>()
+  readonly #takenByKey = new Map<string, number>()
+  readonly #starts = new Map<string, number[]>()
+  readonly #wakeUps = new Map<string, Deadline>()
+  readonly #groups = new Map<string, Group>()
+  /** Groups that nothing but the limit over all is known to hold back, in the order of their first. */
+  readonly #open = new OrderedSet<Group>((one, other) => one.first - other.first)
+  /** The others, by what holds them back. */
+  readonly #blocked = new Map<string, Set<Group>>()
+  #limit: number
+  #taken = 0
+  #arrivals = 0
+  #waiting = 0
+
+  constructor(options: SlotsOptions) {
+    this.#options = options
+    this.#limit = options.limit ?? Number.POSITIVE_INFINITY
+  }
+
+  /** Slots that are taken. */
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** Claims in line. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /** Changes the limit over all; whoever runs goes on. */
+  setLimit(limit: number): void {
+    this.#limit = limit
+    this.#pump()
+  }
+
+  /** Sets what holds for a kind, from now on. */
+  configure(kind: string, limits: KindLimits): void {
+    this.#kinds.set(kind, limits)
+    this.#unblock(`kind:${kind}`)
+    this.#unblock(`rate:${kind}`)
+    for (const reason of this.#blocked.keys()) if (reason.startsWith('key:')) this.#unblock(reason)
+    this.#pump()
+  }
+
+  /** What would hold a claim back now, apart from those in line before it. */
+  blockOf(claim: SlotClaim): SlotBlock | undefined {
+    return this.#taken >= this.#limit ? { by: 'all' } : this.#ownBlockOf(claim, true)
+  }
+
+  /** Takes a slot at once, past the line, or not at all. For owners who choose in an order of their own. */
+  tryTake(claim: SlotClaim): Slot | undefined {
+    if (this.blockOf(claim) !== undefined) return undefined
+    return this.#admit(claim, this.#arrivals++, true)
+  }
+
+  /** Takes a slot, in line if need be. Rejects with the signal's reason, or `slots_closed` once there are none any more. */
+  take(claim: SlotClaim, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Slot> {
+    if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
+    const arrival = this.#arrivals++
+    // Whoever fits does not stand in line, so that nobody is passed here.
+    if (this.blockOf(claim) === undefined) return Promise.resolve(this.#admit(claim, arrival, true))
+    return this.#wait({ claim, arrival, isStart: true }, signal, (waiter) =>
+      this.#admit(waiter.claim, waiter.arrival, true),
+    )
+  }
+
+  /** Ends the line: everybody in it is rejected with `slots_closed`. Slots that are taken stay so. */
+  [Symbol.dispose](): void {
+    for (const deadline of this.#wakeUps.values()) deadline[Symbol.dispose]()
+    this.#wakeUps.clear()
+    const waiters = [...this.#groups.values()].flatMap((group) => [...group.waiters])
+    for (const waiter of waiters) {
+      this.#leaveLine(waiter)
+      waiter.deferred.reject(new StatewardError('slots_closed', 'nothing starts here any more', {}))
+    }
+  }
+
+  /** @internal For {@link Slot}. */
+  giveBack({ kind, key }: SlotClaim, isKeyKept: boolean): void {
+    this.#taken -= 1
+    this.#count(this.#takenByKind, kind, -1)
+    this.#unblock(`kind:${kind}`)
+    if (key !== undefined && !isKeyKept) this.#freeKey(key)
+    this.#pump()
+    this.#options.onRoom?.()
+  }
+
+  /** @internal For {@link Slot}. */
+  freeKey({ key }: SlotClaim): void {
+    if (key === undefined) return
+    this.#freeKey(key)
+    this.#pump()
+    this.#options.onRoom?.()
+  }
+
+  /** @internal For {@link Slot}: in again, before all who came later; a rate counts starts only. */
+  takeAgain(claim: SlotClaim, arrival: number, isKeyKept: boolean, signal: AbortSignal | undefined): Promise<void> {
+    const asked = isKeyKept ? { kind: claim.kind } : claim
+    const settle = (): void => this.#occupy(claim, isKeyKept)
+    if (this.#taken < this.#limit && this.#ownBlockOf(asked, false) === undefined) {
+      settle()
+      return Promise.resolve()
+    }
+    if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
+    return this.#wait({ claim: asked, arrival, isStart: false }, signal, settle)
+  }
+
+  #admit(claim: SlotClaim, arrival: number, isStart: boolean): Slot {
+    this.#occupy(claim, false)
+    if (isStart) this.#noteStart(claim.kind)
+    return new Slot(this, claim, arrival)
+  }
+
+  #occupy({ kind, key }: SlotClaim, isKeyKept: boolean): void {
+    this.#taken += 1
+    this.#count(this.#takenByKind, kind, 1)
+    if (key !== undefined && !isKeyKept) this.#count(this.#takenByKey, key, 1)
+  }
+
+  #freeKey(key: string): void {
+    this.#count(this.#takenByKey, key, -1)
+    this.#unblock(`key:${key}`)
+  }
+
+  #noteStart(kind: string): void {
+    const rate = this.#kinds.get(kind)?.rate
+    if (rate === undefined) return
+    const starts = this.#starts.get(kind) ?? []
+    starts.push(this.#options.clock.monotonicNow())
+    while (starts.length > rate.starts) starts.shift()
+    this.#starts.set(kind, starts)
+  }
+
+  #ownBlockOf({ kind, key }: SlotClaim, isStart: boolean): SlotBlock | undefined {
+    const { limit, limitPerKey = 1, rate } = this.#kinds.get(kind) ?? {}
+    if (limit !== undefined && (this.#takenByKind.get(kind) ?? 0) >= limit) return { by: 'kind', kind }
+    if (key !== undefined && (this.#takenByKey.get(key) ?? 0) >= limitPerKey) return { by: 'key', key }
+    if (rate === undefined || !isStart) return undefined
+    const starts = this.#starts.get(kind) ?? []
+    const oldest = starts[starts.length - rate.starts]
+    if (oldest === undefined) return undefined
+    const untilMs = oldest + rate.perMs
+    return untilMs > this.#options.clock.monotonicNow() ? { by: 'rate', kind, untilMs } : undefined
+  }
+
+  #wait<Result>(
+    request: Pick<Waiter, 'claim' | 'arrival' | 'isStart'>,
+    signal: AbortSignal | undefined,
+    admit: (waiter: Waiter) => Result,
+  ): Promise<Result> {
+    const deferred = createDeferred<Result>()
+    const waiter: Waiter = {
+      ...request,
+      deferred: deferred as Deferred<unknown>,
+      admit: (self) => deferred.resolve(admit(self)),
+      forgetSignal: onAbort(signal, () => {
+        this.#leaveLine(waiter)
+        deferred.reject(signal?.reason)
+        this.#pump()
+      }),
+    }
+    this.#enterLine(waiter)
+    this.#pump()
+    return deferred.promise
+  }
+
+  #enterLine(waiter: Waiter): void {
+    const key = groupKeyOf(waiter.claim, waiter.isStart)
+    let group = this.#groups.get(key)
+    if (group === undefined) this.#groups.set(key, (group = new Group(key, waiter.claim, waiter.isStart)))
+    this.#open.delete(group)
+    group.waiters.add(waiter)
+    if (group.blockedBy === undefined) this.#open.add(group)
+    this.#waiting += 1
+  }
+
+  #leaveLine(waiter: Waiter): void {
+    const group = this.#groups.get(groupKeyOf(waiter.claim, waiter.isStart))
+    if (group === undefined) return
+    this.#open.delete(group)
+    if (!group.waiters.delete(waiter)) return
+    waiter.forgetSignal()
+    this.#waiting -= 1
+    if (group.waiters.size > 0) {
+      if (group.blockedBy === undefined) this.#open.add(group)
+      return
+    }
+    this.#groups.delete(group.key)
+    if (group.blockedBy !== undefined) this.#blocked.get(group.blockedBy)?.delete(group)
+  }
+
+  /** Lets in whoever fits, in order. */
+  #pump(): void {
+    while (this.#taken < this.#limit) {
+      const group = this.#open.first
+      if (group === undefined) return
+      const block = this.#ownBlockOf(group.claim, group.isStart)
+      if (block !== undefined) {
+        this.#setAside(group, block)
+        continue
+      }
+      const waiter = group.waiters.first
+      if (waiter === undefined) return
+      this.#leaveLine(waiter)
+      waiter.admit(waiter)
+    }
+  }
+
+  #setAside(group: Group, block: SlotBlock): void {
+    this.#open.delete(group)
+    const reason = reasonOf(block)
+    group.blockedBy = reason
+    const groups = this.#blocked.get(reason)
+    if (groups === undefined) this.#blocked.set(reason, new Set([group]))
+    else groups.add(group)
+    if (block.by === 'rate') this.#wakeAt(block)
+  }
+
+  #wakeAt({ kind, untilMs }: Extract<SlotBlock, { by: 'rate' }>): void {
+    if (this.#wakeUps.has(kind)) return
+    const wake = (): void => {
+      this.#wakeUps.delete(kind)
+      this.#unblock(`rate:${kind}`)
+      this.#pump()
+    }
+    this.#wakeUps.set(kind, this.#options.deadlines.at(untilMs, wake))
+  }
+
+  #unblock(reason: string): void {
+    const groups = this.#blocked.get(reason)
+    if (groups === undefined) return
+    this.#blocked.delete(reason)
+    for (const group of groups) {
+      group.blockedBy = undefined
+      this.#open.add(group)
+    }
+  }
+
+  #count(counts: Map<string, number>, name: string, by: 1 | -1): void {
+    const count = (counts.get(name) ?? 0) + by
+    if (count === 0) counts.delete(name)
+    else counts.set(name, count)
+  }
+}
+
+/** The right to run, taken from {@link Slots}. */
+export class Slot implements Disposable {
+  readonly #slots: Slots
+  readonly #claim: SlotClaim
+  readonly #arrival: number
+  #state: 'taken' | 'given_back' | 'released' = 'taken'
+  #isKeyKept = false
+
+  /** @internal */
+  constructor(slots: Slots, claim: SlotClaim, arrival: number) {
+    this.#slots = slots
+    this.#claim = claim
+    this.#arrival = arrival
+  }
+
+  /** True while it may be run under. */
+  get isTaken(): boolean {
+    return this.#state === 'taken'
+  }
+
+  /** Lets others run while its owner waits for something; `keepKey` lets none of the same key overtake. */
+  giveBack({ keepKey = false }: { readonly keepKey?: boolean } = {}): void {
+    if (this.#state !== 'taken') return
+    this.#state = 'given_back'
+    this.#isKeyKept = keepKey
+    this.#slots.giveBack(this.#claim, keepKey)
+  }
+
+  /** Resolves once the owner may go on. Rejects with the signal's reason, or `slots_closed`. */
+  async takeAgain({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    if (this.#state !== 'given_back') return
+    await this.#slots.takeAgain(this.#claim, this.#arrival, this.#isKeyKept, signal)
+    // Released while it stood in line.
+    if (this.#state !== 'given_back') return this.#slots.giveBack(this.#claim, this.#isKeyKept)
+    this.#isKeyKept = false
+    this.#state = 'taken'
+  }
+
+  /** Runs `wait` while others run, and takes the slot again before its answer is handed on. */
+  async during<Result>(
+    wait: () => Result | PromiseLike<Result>,
+    { keepKey = false, signal }: { readonly keepKey?: boolean; readonly signal?: AbortSignal } = {},
+  ): Promise<Result> {
+    this.giveBack({ keepKey })
+    try {
+      return await wait()
+    } finally {
+      await this.takeAgain(signal === undefined ? {} : { signal })
+    }
+  }
+
+  /** Gives the slot back for good; `keepKey` leaves the key taken until {@link Slot.freeKey}. Repeating it changes nothing. */
+  release({ keepKey = false }: { readonly keepKey?: boolean } = {}): void {
+    const before = this.#state
+    if (before === 'released') return
+    this.#state = 'released'
+    if (before === 'taken') {
+      this.#isKeyKept = keepKey
+      this.#slots.giveBack(this.#claim, keepKey)
+    } else if (!keepKey) this.freeKey()
+  }
+
+  /** Gives back a key that was kept. */
+  freeKey(): void {
+    if (!this.#isKeyKept) return
+    this.#isKeyKept = false
+    this.#slots.freeKey(this.#claim)
+  }
+
+  [Symbol.dispose](): void {
+    this.release()
+  }
+}
+
+/** One claim in line. */
+interface Waiter {
+  readonly claim: SlotClaim
+  readonly arrival: number
+  readonly isStart: boolean
+  readonly deferred: Deferred<unknown>
+  readonly admit: (waiter: Waiter) => void
+  readonly forgetSignal: () => void
+}
+
+/** Claims that the same limits hold for: when the first does not fit, none of them does. */
+class Group {
+  readonly key: string
+  readonly claim: SlotClaim
+  readonly isStart: boolean
+  readonly waiters = new OrderedSet<Waiter>((one, other) => one.arrival - other.arrival)
+  blockedBy: string | undefined
+
+  constructor(key: string, claim: SlotClaim, isStart: boolean) {
+    this.key = key
+    this.claim = claim
+    this.isStart = isStart
+  }
+
+  /** Arrival of its first. */
+  get first(): number {
+    return this.waiters.first?.arrival ?? Number.POSITIVE_INFINITY
+  }
+}
+
+function groupKeyOf({ kind, key }: SlotClaim, isStart = true): string {
+  return JSON.stringify([isStart, kind, key])
+}
+
+function reasonOf(block: SlotBlock): string {
+  switch (block.by) {
+    case 'all':
+      return 'all'
+    case 'kind':
+      return `kind:${block.kind}`
+    case 'key':
+      return `key:${block.key}`
+    case 'rate':
+      return `rate:${block.kind}`
+  }
+}
