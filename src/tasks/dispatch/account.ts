@@ -1,7 +1,9 @@
 import { StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
-import { checkAmount, budgetDimension, type BudgetDimension } from '../budget.js'
-import { TaskError } from '../errors.js'
+import { silence } from '../../base/promises.js'
+import { budgetDimension, checkAmount, checkSpent, type BudgetDimension } from '../budget.js'
+import { checkCountable } from '../decide/budgets.js'
+import { isRefusal, TaskError } from '../errors.js'
 import type { ReservationId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../mutations.js'
 import type { Timestamp } from '../scalars.js'
@@ -44,7 +46,7 @@ export class Account implements BudgetAccess, AttemptSpending {
     const dimension = budgetDimension(name)
     checkAmount(dimension, amount)
     signal.throwIfAborted()
-    if (projection.ledgersFor(attempt.taskId, dimension).length === 0) return unlimited
+    if (projection.ledgersFor(attempt.taskId, dimension).length === 0) return unlimited(dimension)
     const { taskId, runId } = attempt
     const reservationId = ids.uuid() as ReservationId
     this.reservationIds.add(reservationId)
@@ -58,23 +60,23 @@ export class Account implements BudgetAccess, AttemptSpending {
       throw refusal
     }
     return {
-      settle: (spent) => {
-        this.settled.set(reservationId, spent)
-        return this.#close(reservationId, dimension, (batch) =>
-          batch.submit({ type: 'budget_settle', reservationId, amount: spent, timestamp: now() }),
-        )
-      },
+      settle: (spent) => silence(this.#settle(reservationId, dimension, spent)),
       release: () =>
-        this.#close(reservationId, dimension, (batch) =>
-          batch.submit({ type: 'budget_release', reservationId, timestamp: now() }),
+        silence(
+          this.#close(reservationId, dimension, (batch) =>
+            batch.submit({ type: 'budget_release', reservationId, timestamp: now() }),
+          ),
         ),
     }
   }
 
   readonly report = (name: string, amount: number): void => {
+    const { attempt, projection } = this.#options
     const dimension = budgetDimension(name)
+    checkSpent(dimension, amount)
     const total = (this.reported.get(dimension) ?? 0) + amount
-    if (!(amount >= 0) || !Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
+    if (!Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
+    checkCountable(projection.ledgersFor(attempt.taskId, dimension), total)
     this.reported.set(dimension, total)
   }
 
@@ -83,6 +85,24 @@ export class Account implements BudgetAccess, AttemptSpending {
     const ledgers = projection.ledgersFor(attempt.taskId, budgetDimension(name))
     if (ledgers.length === 0) return undefined
     return Math.max(0, Math.min(...ledgers.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
+  }
+
+  /** Keeps the amount for the end of the attempt, should the journal not take it now. A refused amount is as if it had not been said. */
+  async #settle(id: ReservationId, dimension: BudgetDimension, spent: number): Promise<void> {
+    checkSpent(dimension, spent)
+    const before = this.settled.get(id)
+    this.settled.set(id, spent)
+    try {
+      await this.#close(id, dimension, (batch) =>
+        batch.submit({ type: 'budget_settle', reservationId: id, amount: spent, timestamp: this.#options.now() }),
+      )
+    } catch (failure) {
+      if (isRefusal(failure)) {
+        if (before === undefined) this.settled.delete(id)
+        else this.settled.set(id, before)
+      }
+      throw failure
+    }
   }
 
   async #close(id: ReservationId, dimension: BudgetDimension, close: (batch: TaskBatch) => unknown): Promise<void> {
@@ -96,4 +116,10 @@ export class Account implements BudgetAccess, AttemptSpending {
 }
 
 /** What is spent where no ledger counts. */
-const unlimited: Spending = { settle: () => Promise.resolve(), release: () => Promise.resolve() }
+function unlimited(dimension: BudgetDimension): Spending {
+  return { settle: (spent) => silence(noLedger(dimension, spent)), release: () => Promise.resolve() }
+}
+
+async function noLedger(dimension: BudgetDimension, spent: number): Promise<void> {
+  checkSpent(dimension, spent)
+}

@@ -20,7 +20,14 @@ export interface EndingOptions {
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly timestamp: Timestamp
+  /** Takes a step that follows from the end; without it a refused step refuses the end. */
+  readonly follow?: FollowUp
 }
+
+/** Carries out a step that follows from an end, or leaves it out. */
+export type FollowUp = (step: () => void) => void
+
+const orRefuse: FollowUp = (step) => step()
 
 /** What a run is claimed with. */
 export interface Claim {
@@ -71,7 +78,7 @@ export function finishAttempt(
   spending: AttemptSpending,
   options: EndingOptions,
 ): void {
-  const { projection, timestamp } = options
+  const { projection, timestamp, follow = orRefuse } = options
   const lease = batch.view.run(runId)?.lease
   batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, fencingToken, timestamp })
   if (lease !== undefined) {
@@ -79,12 +86,15 @@ export function finishAttempt(
     batch.submit({ type: 'lease_release', runId, owner, expiry, fencingToken, timestamp })
   }
   const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
-  const touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
+  let touched: readonly BudgetDimension[] = []
+  follow(() => {
+    touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
+  })
   leaveRunning(batch, runId, outcome, suspendReason, options)
   if (suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, spending.refused)) {
     batch.submit({ type: 'run_resume', runId, timestamp })
   }
-  fireForSpending(batch, projection, taskId, touched, timestamp)
+  follow(() => fireForSpending(batch, projection, taskId, touched, timestamp))
 }
 
 /**
@@ -113,7 +123,7 @@ function leaveRunning(
   runId: RunId,
   outcome: AttemptOutcome,
   suspendReason: SuspendReason | undefined,
-  { delayOf, projection, ids, timestamp }: EndingOptions,
+  { delayOf, projection, ids, timestamp, follow = orRefuse }: EndingOptions,
 ): void {
   const run = batch.view.run(runId)
   if (run === undefined) return
@@ -129,8 +139,8 @@ function leaveRunning(
     moveRun(batch, runId, 'running', state, timestamp, retryAt === undefined ? {} : { retryAt })
   }
   // In this batch, so that a cron task never looks finished between two of its runs.
-  if (isTerminalRunState(state)) fillCronWindow(batch, taskId, timestamp, ids)
-  fireForRun(batch, projection, taskId, state, timestamp)
+  if (isTerminalRunState(state)) follow(() => fillCronWindow(batch, taskId, timestamp, ids))
+  follow(() => fireForRun(batch, projection, taskId, state, timestamp))
 }
 
 /** Where a run goes after an attempt (spec mutation authority 7.5); at the cap or beyond it there is no other attempt. */

@@ -1,5 +1,5 @@
 import type { DeadlineQueue } from '../../base/deadline-queue.js'
-import { messageOf } from '../../base/errors.js'
+import { messageOf, StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
@@ -12,7 +12,7 @@ import type { Seconds, Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { Account } from './account.js'
 import type { AttemptIdentity, AttemptReport } from './attempt.js'
-import { finishAttempt, startAttempt, type Claim, type EndingOptions } from './attempt-batches.js'
+import { finishAttempt, startAttempt, type Claim, type EndingOptions, type FollowUp } from './attempt-batches.js'
 import type { AttemptRunner } from './attempt-runner.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
 import { createHandlerContext } from './handler-context.js'
@@ -54,6 +54,18 @@ export class AttemptPool {
   readonly #attempts = new Map<RunId, RunningAttempt | undefined>()
   /** Attempts whose end is on the way to the journal. */
   readonly #finishing = new Set<RunningAttempt>()
+  /** How the consequences of an end are taken: of the end itself, and of what comes in its place after one refusal and two. */
+  readonly #followUps: readonly FollowUp[] = [
+    (step) => step(),
+    (step) => {
+      try {
+        step()
+      } catch (refusal) {
+        this.#use.logger.error({ cause: messageOf(refusal) }, 'what follows from the end of an attempt was refused')
+      }
+    },
+    () => this.#use.logger.error({}, 'what follows from the end of an attempt was left out'),
+  ]
   #isClosing = false
 
   constructor(use: AttemptPoolOptions) {
@@ -74,17 +86,16 @@ export class AttemptPool {
   async start(run: Run, registered: RegisteredHandler): Promise<void> {
     const { mutations, projection } = this.#use
     this.#attempts.set(run.id, undefined)
-    const claim = this.#claimFor(registered.options)
-    let identity: AttemptIdentity | undefined
     let failure: unknown
     try {
-      identity = await mutations.transact((batch) =>
+      const claim = this.#claimFor(registered.options)
+      const identity = await mutations.transact((batch) =>
         mayStart(batch.view, projection, run.taskId) ? startAttempt(batch, run.id, claim) : undefined,
       )
+      if (identity !== undefined) return await this.#work(identity, claim, registered.handler)
     } catch (cause) {
       failure = cause
     }
-    if (identity !== undefined) return this.#work(identity, claim, registered.handler)
     this.#attempts.delete(run.id)
     this.#use.onNotStarted(run.id, failure)
   }
@@ -161,22 +172,29 @@ export class AttemptPool {
     await this.#finish(attempt, report, account)
   }
 
-  /** Offers the end until the journal takes it or somebody else has the run: a completion is never lost. */
-  async #finish(attempt: RunningAttempt, report: AttemptReport, account: Account): Promise<void> {
+  /**
+   * Offers the end until the journal takes it or somebody else has the run: a completion is never lost. In place of an
+   * end that is refused comes a failure that says why, first without what of its consequences is refused, then without any.
+   */
+  async #finish(attempt: RunningAttempt, report: AttemptReport, account: Account, refusals = 0): Promise<void> {
     const { deadlines, logger } = this.#use
     const { runId } = attempt.identity
     try {
-      await this.#recordEnd(attempt, report, account)
+      await this.#recordEnd(attempt, report, account, this.#followUps[refusals])
     } catch (failure) {
       const cause = messageOf(failure)
-      if (isTooLargeForJournal(failure)) {
-        const outcome = failed(`the output does not fit the journal: ${cause}`, 'terminal')
-        return this.#finish(attempt, { outcome, isAnswered: report.isAnswered }, account)
-      }
-      if (isLaneFailure(failure) && !this.#isClosing) {
-        logger.warn({ runId, cause }, 'the end of an attempt is not durable yet, trying again')
-        deadlines.after(retryDelayMs, () => void this.#finish(attempt, report, account))
-        return
+      const isTooLarge = isTooLargeForJournal(failure)
+      if (isLaneFailure(failure) && !isTooLarge) {
+        if (!this.#isClosing) {
+          logger.warn({ runId, cause }, 'the end of an attempt is not durable yet, trying again')
+          deadlines.after(retryDelayMs, () => void this.#finish(attempt, report, account, refusals))
+          return
+        }
+      } else if (refusals + 1 < this.#followUps.length && !StatewardError.is(failure, 'lane_closed')) {
+        logger.error({ runId, cause }, 'the end of an attempt was refused')
+        const reason = isTooLarge ? 'the end does not fit the journal' : 'the end was refused'
+        const outcome = failed(`${reason}: ${cause}`, 'terminal')
+        return this.#finish(attempt, { outcome, isAnswered: report.isAnswered }, account, refusals + 1)
       }
       logger.warn({ runId, cause }, 'the end of an attempt was not taken')
     }
@@ -185,18 +203,23 @@ export class AttemptPool {
     this.#leave(runId)
   }
 
-  async #recordEnd({ identity }: RunningAttempt, report: AttemptReport, account: Account): Promise<void> {
+  async #recordEnd(
+    { identity }: RunningAttempt,
+    report: AttemptReport,
+    account: Account,
+    follow: FollowUp = (step) => step(),
+  ): Promise<void> {
     const { mutations, now } = this.#use
     await mutations.transact((batch) => {
       const timestamp = now()
       const run = batch.view.run(identity.runId)
       if (run?.lease?.fencingToken === identity.fencingToken) {
-        return finishAttempt(batch, identity, report, account, this.#endingAt(timestamp))
+        return finishAttempt(batch, identity, report, account, { ...this.#endingAt(timestamp), follow })
       }
       // Canceled meanwhile: the end does not count any more, what was spent does.
       if (run === undefined || !isTerminalRunState(run.state)) return
       const unsettled = report.isAnswered ? 'given_back' : 'spent'
-      closeSpending(batch, identity.taskId, account, unsettled, timestamp)
+      follow(() => void closeSpending(batch, identity.taskId, account, unsettled, timestamp))
     })
   }
 
