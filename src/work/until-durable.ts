@@ -1,0 +1,84 @@
+import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
+import { messageOf, StatewardError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import { isLaneFailure, isTooLargeForJournal } from '../lane/errors.js'
+
+/** How an end is brought into the journal. */
+export interface DurableEndOptions<End> {
+  readonly deadlines: DeadlineQueue
+  readonly logger: Logger
+  /** Names whose end it is, in the log. */
+  readonly subject: Readonly<Record<string, unknown>>
+  /**
+   * Offers an end. `refusals` says how many ends have been refused before, so that what merely follows from an end can be
+   * left out of a later offer.
+   */
+  readonly offer: (end: End, refusals: number) => Promise<unknown>
+  /** What is offered in place of an end that was refused for what it is: a failure that carries the refusal. */
+  readonly insteadOf: (end: End, refusal: unknown, refusals: number) => End
+  /** True for a refusal after which no other end would be taken either: there is one already, or nothing changes any more. */
+  readonly isFinal: (refusal: unknown) => boolean
+}
+
+/** Milliseconds before an end that the journal could not take is offered again, at first and at most. */
+export const firstRetryMs = 100
+export const longestRetryMs = 5000
+/** How often something else is offered in place of a refused end. */
+const mostRefusals = 2
+
+/**
+ * One end on its way into the journal: it is offered until the journal takes it, somebody else has ended the work, or it
+ * is dropped by its owner. A journal that cannot take it now is asked again, later and later; an end that is refused for
+ * what it is, because it is too large or breaks a rule, is replaced by a failure that says so. So no end is lost,
+ * whatever it is made of.
+ */
+export class DurableEnd<End> implements Disposable {
+  readonly #options: DurableEndOptions<End>
+  #retry: Deadline | undefined
+  #isDisposed = false
+  #settle: (result: 'durable' | 'given_up', refusal?: unknown) => void = () => {}
+  /** Resolves when nothing more is offered: the end is durable, or a refusal was final, or the owner has dropped it. */
+  readonly settled = new Promise<{ readonly result: 'durable' | 'given_up'; readonly refusal?: unknown }>((resolve) => {
+    this.#settle = (result, refusal) => resolve(refusal === undefined ? { result } : { result, refusal })
+  })
+
+  constructor(end: End, options: DurableEndOptions<End>) {
+    this.#options = options
+    this.#offer(end, firstRetryMs, 0)
+  }
+
+  /** Offers nothing any more; the next process will find the work without an end. */
+  [Symbol.dispose](): void {
+    this.#isDisposed = true
+    this.#retry?.[Symbol.dispose]()
+    this.#settle('given_up')
+  }
+
+  #offer(end: End, delay: number, refusals: number): void {
+    this.#attempt(end, refusals).then(
+      () => this.#settle('durable'),
+      (failure: unknown) => this.#onFailure(end, failure, delay, refusals),
+    )
+  }
+
+  /** What throws at once counts like what rejects. */
+  async #attempt(end: End, refusals: number): Promise<void> {
+    await this.#options.offer(end, refusals)
+  }
+
+  #onFailure(end: End, failure: unknown, delay: number, refusals: number): void {
+    if (this.#isDisposed) return
+    const { subject, logger, deadlines, insteadOf, isFinal } = this.#options
+    const cause = messageOf(failure)
+    if (isFinal(failure) || StatewardError.is(failure, 'lane_closed')) return this.#settle('given_up', failure)
+    if (isLaneFailure(failure) && !isTooLargeForJournal(failure)) {
+      logger.warn({ ...subject, cause }, 'an end is not durable yet, trying again')
+      const next = Math.min(2 * delay, longestRetryMs)
+      this.#retry = deadlines.after(delay, () => this.#offer(end, next, refusals))
+      return
+    }
+    logger.error({ ...subject, cause }, 'an end was refused')
+    if (refusals === mostRefusals) return this.#settle('given_up', failure)
+    this.#offer(insteadOf(end, failure, refusals), firstRetryMs, refusals + 1)
+  }
+}
