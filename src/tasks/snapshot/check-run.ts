@@ -1,24 +1,25 @@
-import { moveFrom } from '../../../machines/run-moves.js'
+import { runChart } from '../../../machines/run.js'
 import { isNilUuid } from '../../base/ids.js'
 import { outcomeFromParts } from '../attempt.js'
 import { TaskError } from '../errors.js'
-import type { Run, RunHistoryEntry, RunState } from '../run.js'
-import { moveTo } from '../run-step.js'
+import type { Run, RunHistoryEntry } from '../run.js'
+import { moveTo, statesOf } from '../run-step.js'
 
-/** States in which a run can hold a lease. */
-const leasableStates: ReadonlySet<RunState> = new Set(['ready', 'leased', 'running'])
-
-/** The rules a stored run must keep (spec mutation authority 6.6); raises the `snapshot_*` code of the first it breaks. */
+/**
+ * The rules a stored run must keep (spec mutation authority 6.6); raises the `snapshot_*` code of the first it breaks.
+ * Which states go together, and which follows which, the chart says.
+ */
 export function checkRun(run: Run): void {
-  const { id: runId, taskId, state, lease } = run
+  const { id: runId, taskId } = run
   for (const id of [runId, taskId]) if (isNilUuid(id)) throw new TaskError('snapshot_nil_id', { id })
   checkAttempts(run)
   checkHistory(run)
-  if (lease !== undefined && !leasableStates.has(state)) throw new TaskError('snapshot_lease_state', { runId })
+  if (!runChart.isReachable(statesOf(run))) throw new TaskError('snapshot_lease_state', { runId })
 }
 
-function checkAttempts({ id: runId, state, currentAttemptId, attemptCount, attempts }: Run): void {
-  if (currentAttemptId !== undefined && state !== 'running') {
+function checkAttempts(run: Run): void {
+  const { id: runId, currentAttemptId, attemptCount, attempts } = run
+  if (!runChart.isReachable({ ...statesOf(run), lease: 'free' })) {
     throw new TaskError('snapshot_attempt_outside_running', { runId })
   }
   if (currentAttemptId !== undefined && attemptCount === 0) {
@@ -46,5 +47,5 @@ function checkHistory({ id: runId, state, createdAt, history }: Run): void {
 function follows(before: RunHistoryEntry | undefined, { from, to }: RunHistoryEntry): boolean {
   const move = moveTo(to)
   if (from === undefined || from !== before?.to || move === undefined) return false
-  return moveFrom({ lifecycle: from, attempt: 'idle', lease: 'free' }, move.type) !== undefined
+  return runChart.isPossible({ lifecycle: from, attempt: 'idle', lease: 'free' }, move.type)
 }

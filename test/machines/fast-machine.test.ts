@@ -2,15 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { createActor, StateMachine, type AnyActorRef, type AnyStateMachine } from 'xstate'
 import * as machines from '../../machines/index.js'
 import {
+  fastMachine,
   operationActions,
   operationKinds,
   operationMachine,
   operationRegistryMachine,
-  precompiled,
   terminalStatusOf,
   turnMachine,
   waitAllBarrierMachine,
-  type OperationAction,
   type OperationBook,
   type OperationId,
   type OperationOutcome,
@@ -48,9 +47,8 @@ class TinyBook {
   isUsed = (operation: string): boolean => this.#statuses.has(operation)
   hasWellFormedSource = (): boolean => true
   isFull = (limit = 2): boolean => this.#statuses.size >= limit
-  expectsPeer = (operation: string): boolean => operation === otherId
-  isPeerReady = (operation: string): boolean => this.#statuses.get(operation) === 'peer_ready'
-  allows = (operation: string, action: OperationAction): boolean => this.#statuses.get(operation) !== action
+  allows = ({ id: operation, type }: { id: string; type: string }): boolean =>
+    operation === otherId || `operation.${this.#statuses.get(operation)}` !== type
   hasActiveWait = (request?: string): boolean =>
     request === undefined ? this.#wait !== undefined : this.#wait === request
   register = ({ spec }: { spec: { id: string } }, registry: AnyActorRef): void =>
@@ -157,27 +155,27 @@ const subjectOf = (machine: AnyStateMachine): Subject => ({
 const exported = Object.entries(machines as Record<string, unknown>).filter(
   (entry): entry is [string, AnyStateMachine] => entry[1] instanceof StateMachine,
 )
-const flat = exported.filter(([, machine]) => precompiled(machine) !== machine)
+const flat = exported.filter(([, machine]) => fastMachine(machine).machine !== machine)
 
-describe('a precompiled chart of the product', () => {
+describe('a fast machine of the product', () => {
   it('exists for the charts that carry the load', () => {
     expect(flat.map(([name]) => name)).toEqual(expect.arrayContaining(Object.keys(subjects)))
   })
 
   it.each(flat)('%s cannot be told from the chart itself', (name, machine) => {
     for (const subject of subjects[name] ?? [subjectOf(machine)]) {
-      expect(findDifference(precompiled(machine), subject)).toBeUndefined()
+      expect(findDifference(fastMachine(machine).machine, subject)).toBeUndefined()
     }
   })
 
   it('leaves the chart itself as it was', () => {
     const before = Object.values(operationMachine)
-    precompiled(operationMachine)
+    fastMachine(operationMachine).machine
     expect(Object.values(operationMachine).every((value, index) => value === before[index])).toBe(true)
   })
 
   it('keeps inputs and contexts of actors apart', () => {
-    const machine = precompiled(operationMachine)
+    const machine = fastMachine(operationMachine).machine
     const [first, second] = ['first', 'second'].map((displayName) =>
       createActor(machine, { input: { id, kind: 'background_tool_op', displayName } }).start(),
     )
