@@ -1,0 +1,31 @@
+import type { JobInfo } from './job.js'
+
+/** What a list needs of a job. */
+interface Listed {
+  readonly info: JobInfo
+}
+
+/** Every job of a runtime whose code is running, whatever its room: those that were left behind, too. */
+export class JobList {
+  readonly #jobs = new Set<Listed>()
+
+  /** How many there are. */
+  get size(): number {
+    return this.#jobs.size
+  }
+
+  /** The jobs as they are now, in the order in which they started. */
+  list(): readonly JobInfo[] {
+    return Array.from(this.#jobs, ({ info }) => info)
+  }
+
+  /** @internal For jobs. */
+  add(job: Listed): void {
+    this.#jobs.add(job)
+  }
+
+  /** @internal For jobs. */
+  delete(job: Listed): void {
+    this.#jobs.delete(job)
+  }
+}

@@ -1,0 +1,264 @@
+import { createActor, type InspectionEvent, type Observer } from 'xstate'
+import { ChartTable, type Place } from '../../machines/chart-table.js'
+import { jobMachine, type JobActor, type JobEvent, type JobState } from '../../machines/job.js'
+import type { Clock } from '../base/clock.js'
+import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
+import { abortable, createDeferred } from '../base/promises.js'
+import type { JobList } from './job-list.js'
+import type { Slot } from './slots.js'
+
+/** What a job is run for and with. `Cause` names why it may be told to stop. */
+export interface JobOptions<Cause extends string> {
+  /** Unique within its room: of an operation, an attempt, a run of a process. */
+  readonly id: string
+  /** Whose job it is. */
+  readonly room: string
+  /** What kind of work; a low-cardinality name. */
+  readonly kind: string
+  readonly displayName: string
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  /** Where running jobs are listed. */
+  readonly jobs: JobList
+  /** Told why it stops, makes the reason that its signal aborts with. Asked only when somebody reads the signal. */
+  readonly reasonOf: (cause: Cause) => unknown
+  /** Milliseconds of work, waits not counted, after which it is told to stop with `timeoutCause`. */
+  readonly timeoutMs?: number
+  readonly timeoutCause?: Cause
+  /** Milliseconds that a job told to stop has to answer. Absent: it is waited for however long it takes. */
+  readonly graceMs?: number
+  /** Given back while the job waits. */
+  readonly slot?: Slot
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+}
+
+/** How a job came to its end. */
+export interface JobEnd<Cause extends string> {
+  /** What its function did; `none` when it was told to stop and did not answer in time. */
+  readonly answer:
+    | { readonly type: 'returned'; readonly value: unknown }
+    | { readonly type: 'threw'; readonly thrown: unknown }
+    | { readonly type: 'none' }
+  /** Why it had been told to stop, if it had. */
+  readonly stopCause: Cause | undefined
+}
+
+/** A running job as a list shows it. */
+export interface JobInfo {
+  readonly id: string
+  readonly room: string
+  readonly kind: string
+  readonly displayName: string
+  readonly state: JobState
+  /** Epoch milliseconds. */
+  readonly startedAtMs: number
+}
+
+const chart = new ChartTable(jobMachine)
+
+/**
+ * One function running for one owner: an operation, an attempt of a task, a run of a process, a daemon.
+ *
+ * It has a signal that aborts when it is told to stop and another that asks it to wind down; neither is made before
+ * somebody reads it. It may have a time limit, which stands still while it waits, and a slot, which it gives back
+ * meanwhile. Told to stop, it has a grace period to answer; after that nobody waits for it, and it is listed as left
+ * behind until its code has really ended. What it returned or threw is handed to its owner as it is: what that means, and
+ * how it becomes durable, is the owner's (see `until-durable.ts`).
+ *
+ *     const job = new Job({ id, room: 'tasks', kind: 'report', timeoutMs: 60_000, timeoutCause: 'timeout', graceMs: 250, ... })
+ *     const { answer, stopCause } = await job.run(() => handler(context))
+ */
+export class Job<Cause extends string = string> {
+  readonly #options: JobOptions<Cause>
+  readonly #startedAtMs: number
+  readonly #actor: JobActor | undefined
+  readonly #forced = createDeferred<JobEnd<Cause>['answer']>()
+  readonly #finished = createDeferred<void>()
+  #place: Place<typeof jobMachine>
+  #abort: AbortController | undefined
+  #retire: AbortController | undefined
+  #isRetiring = false
+  #stopCause: Cause | undefined
+  #timeout: Deadline | undefined
+  #grace: Deadline | undefined
+  /** Milliseconds of work it has left. */
+  #left: number | undefined
+  /** Waits under way, and steps during which a wait does not count. */
+  #waits = 0
+  #steps = 0
+  #returning: Promise<void> | undefined
+
+  constructor(options: JobOptions<Cause>) {
+    const { id, kind, displayName, clock, inspect, timeoutMs } = options
+    this.#options = options
+    this.#startedAtMs = Math.trunc(clock.wallNow())
+    this.#left = timeoutMs
+    const context = { id, kind, displayName }
+    this.#place = { value: 'working', context }
+    if (inspect === undefined) return
+    this.#actor = createActor(jobMachine, { id: `job ${id}`, input: context, clock, inspect })
+    this.#actor.start()
+  }
+
+  get id(): string {
+    return this.#options.id
+  }
+
+  get state(): JobState {
+    return this.#place.value
+  }
+
+  get info(): JobInfo {
+    const { id, room, kind, displayName } = this.#options
+    return { id, room, kind, displayName, state: this.state, startedAtMs: this.#startedAtMs }
+  }
+
+  /** Aborts when the job is told to stop. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#stopCause !== undefined) this.#abort.abort(this.#options.reasonOf(this.#stopCause))
+    }
+    return this.#abort.signal
+  }
+
+  /** Aborts when the job is asked to wind down; it may still end in its own way. */
+  get retiring(): AbortSignal {
+    if (this.#retire === undefined) {
+      this.#retire = new AbortController()
+      if (this.#isRetiring) this.#retire.abort()
+    }
+    return this.#retire.signal
+  }
+
+  /** Resolves when its code has really ended, which may be long after it was left behind. */
+  get finished(): Promise<void> {
+    return this.#finished.promise
+  }
+
+  /** Calls the function at once. Resolves when it has ended, or was left behind; never rejects. To be called once. */
+  async run(work: () => unknown): Promise<JobEnd<Cause>> {
+    this.#options.jobs.add(this)
+    this.#startTime()
+    const answer = await Promise.race([this.#work(work), this.#forced.promise])
+    this.#stopTime()
+    this.#grace?.[Symbol.dispose]()
+    return { answer, stopCause: this.#stopCause }
+  }
+
+  /** Asks it to wind down. */
+  windDown(): void {
+    this.#isRetiring = true
+    this.#retire?.abort()
+  }
+
+  /** Tells it to stop; the first cause counts, and a job that has ended is not told any more. */
+  stop(cause: Cause): void {
+    if (!this.#send({ type: 'stop', cause })) return
+    this.#stopCause = cause
+    this.#stopTime()
+    const { graceMs, deadlines, reasonOf } = this.#options
+    if (graceMs !== undefined) this.#grace = deadlines.after(graceMs, () => this.#leaveBehind())
+    this.#abort?.abort(reasonOf(cause))
+  }
+
+  /**
+   * Waits for something outside: meanwhile its time stands still and its slot is given back. The answer is handed on once
+   * the slot is taken again. Several waits may be under way at once; the job waits while all it does is wait. Rejects with
+   * what `outside` rejects with, and with the reason of its signal when it is told to stop.
+   */
+  async wait<Result>(outside: () => Promise<Result>): Promise<Result> {
+    this.#waits += 1
+    void this.#update()
+    try {
+      return await abortable(outside(), this.signal)
+    } finally {
+      this.#waits -= 1
+      await this.#update()
+    }
+  }
+
+  /** Work within the job during which its waits do not count: it holds its slot. */
+  async step<Result>(work: () => Result | PromiseLike<Result>): Promise<Result> {
+    this.#steps += 1
+    await this.#update()
+    try {
+      return await work()
+    } finally {
+      this.#steps -= 1
+      void this.#update()
+    }
+  }
+
+  async #work(work: () => unknown): Promise<JobEnd<Cause>['answer']> {
+    try {
+      return { type: 'returned', value: await work() }
+    } catch (thrown) {
+      return { type: 'threw', thrown }
+    } finally {
+      this.#send({ type: 'end' })
+      this.#options.jobs.delete(this)
+      this.#finished.resolve()
+    }
+  }
+
+  #leaveBehind(): void {
+    if (this.#send({ type: 'leave_behind' })) this.#forced.resolve({ type: 'none' })
+  }
+
+  /** Goes to wait when all it does is wait, and back to work when there is something to do again. */
+  #update(): Promise<void> | undefined {
+    const { slot } = this.#options
+    if (this.#waits > 0 && this.#steps === 0) {
+      if (this.#returning === undefined && this.#send({ type: 'wait' })) {
+        this.#stopTime()
+        slot?.giveBack()
+      }
+      return undefined
+    }
+    if (this.state !== 'waiting') return this.#returning
+    this.#returning ??= this.#goOn(slot)
+    return this.#returning
+  }
+
+  async #goOn(slot: Slot | undefined): Promise<void> {
+    try {
+      await slot?.takeAgain({ signal: this.signal })
+    } catch {
+      // Told to stop, or nothing starts here any more: the function is told by its signal, and needs no slot to end.
+    }
+    this.#returning = undefined
+    if (this.#send({ type: 'go_on' })) this.#startTime()
+    // All it does may be to wait again.
+    void this.#update()
+  }
+
+  #startTime(): void {
+    const { clock, deadlines, timeoutCause } = this.#options
+    const left = this.#left
+    if (left === undefined || timeoutCause === undefined) return
+    const startedAt = clock.monotonicNow()
+    const deadline = deadlines.after(left, () => this.stop(timeoutCause))
+    this.#timeout = {
+      dueAt: deadline.dueAt,
+      [Symbol.dispose]: () => {
+        deadline[Symbol.dispose]()
+        this.#left = left - (clock.monotonicNow() - startedAt)
+      },
+    }
+  }
+
+  #stopTime(): void {
+    this.#timeout?.[Symbol.dispose]()
+    this.#timeout = undefined
+  }
+
+  /** False when the chart refuses: the job has gone another way already. */
+  #send(event: JobEvent): boolean {
+    const next = chart.move(this.#place, event)
+    if (next === undefined) return false
+    this.#place = next
+    this.#actor?.send(event)
+    return true
+  }
+}
