@@ -1,0 +1,232 @@
+import { createHash } from 'node:crypto'
+import type { Clock } from '../base/clock.js'
+import { describeValue, InvalidInputError, StatewardError } from '../base/errors.js'
+import type { JsonValue } from '../base/json.js'
+import type { DurableAnswer, DurableLog, DurableWait, StepReceipt } from './durable-log.js'
+import type { Job } from './job.js'
+import { checkValue, decodeValue, encodeValue, type OutputOf, type Schema } from './values.js'
+
+/** Data of the errors of durable work, by code. */
+export interface DurableErrorData {
+  /** A step or question of this name is under way already: give it a name of its own. */
+  name_in_flight: { readonly name: string }
+  /** Nobody answered in time. */
+  wait_timed_out: { readonly name: string }
+  /** Work that was called ended without a result. */
+  call_failed: { readonly kind: string; readonly reason: string }
+}
+
+/** Raised by a {@link DurableContext}. */
+export class DurableError<Code extends keyof DurableErrorData = keyof DurableErrorData> extends StatewardError<
+  Code,
+  DurableErrorData[Code]
+> {
+  override readonly name = 'DurableError'
+}
+
+/** What the function of a step is given. */
+export interface StepScope {
+  /** Aborts when the execution is told to stop. */
+  readonly signal: AbortSignal
+}
+
+/** How a step is done. */
+export interface StepOptions<Output> {
+  /** Says what the step was done with; recorded with its result. */
+  readonly receipt?: (output: Output) => StepReceipt
+}
+
+/** How an answer is waited for. */
+export interface WaitForOptions {
+  /** Milliseconds, from when the question was first asked, after which the wait rejects with `wait_timed_out`. */
+  readonly timeoutMs?: number
+}
+
+/** Work that can be called by what defines it. */
+export interface Callable<Input, Output> {
+  readonly kind: string
+  readonly input?: Schema<Input, unknown>
+  readonly output?: Schema<unknown, Output>
+}
+
+/** What a {@link DurableContext} is built on. */
+export interface DurableContextOptions {
+  readonly job: Pick<Job, 'signal' | 'wait' | 'step'>
+  readonly log: DurableLog
+  readonly clock: Clock
+}
+
+/** The longest name of a step or question, in UTF-16 units. */
+export const longestDurableName = 200
+
+/**
+ * What a handler does so that it is done once: steps, waits and calls whose results survive the process.
+ *
+ * An execution that starts again, after a crash, a failure or a suspension, runs the same code from the top; what an
+ * earlier one has recorded is handed out instead of being done again. So the code between must ask for the same things in
+ * the same order. Things are known by name: the first `draft` is `step:draft`, the next one after it `step:draft#2`; two of one
+ * name at a time are refused, because their order would be left to chance. A call is known by the kind it calls and its
+ * input. While all that an execution does is wait, its slot is free for others and its time stands still.
+ *
+ *     const plan = await context.step('plan', ({ signal }) => model.plan(topic, { signal }))
+ *     const { approved } = await context.waitFor('approval', Approval, { timeoutMs: 86_400_000 })
+ *     const parts = await Promise.all(plan.map((topic) => context.call(section, { topic })))
+ */
+export class DurableContext {
+  readonly #options: DurableContextOptions
+  /** How often each name has been asked for. */
+  readonly #asked = new Map<string, number>()
+  readonly #inFlight = new Set<string>()
+  readonly #used = new Set<string>()
+
+  constructor(options: DurableContextOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Does something once. Resolves with its result when that is durable, and with the same value in every later execution;
+   * what it throws is not recorded. Rejects with `name_in_flight`, `invalid_input` for a name or a
+   * result that has no form in JSON, and with what the room refuses.
+   */
+  async step<Output>(
+    name: string,
+    work: (scope: StepScope) => Output | PromiseLike<Output>,
+    { receipt }: StepOptions<Output> = {},
+  ): Promise<Output> {
+    return this.#named('step', name, async (key) => {
+      const { job, log } = this.#options
+      const recorded = log.stepOf(key)
+      if (recorded !== undefined) return decodeValue(recorded.output) as Output
+      return job.step(async () => {
+        const output = await work({ signal: job.signal })
+        const encoded = encodeValue(output, `result of step ${name}`)
+        await log.recordStep(key, encoded, receipt?.(output))
+        // As every later execution will have it.
+        return decodeValue(encoded) as Output
+      })
+    })
+  }
+
+  /**
+   * Asks a question and waits for its answer, which may have been given before. Rejects with `wait_timed_out`, with
+   * `invalid_input` for an answer that its schema refuses, and with what {@link DurableContext.step} rejects with.
+   */
+  waitFor(name: string, schema?: undefined, options?: WaitForOptions): Promise<unknown>
+  waitFor<Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
+  async waitFor(name: string, schema?: Schema, { timeoutMs }: WaitForOptions = {}): Promise<unknown> {
+    if (timeoutMs !== undefined) checkDuration('timeoutMs', timeoutMs)
+    return this.#named('wait', name, async (key) => {
+      const untilMs = timeoutMs === undefined ? undefined : this.#wallNow() + timeoutMs
+      const wait: DurableWait = { type: 'answer', name, ...(untilMs !== undefined && { untilMs }) }
+      const answer = await this.#answerTo(key, wait)
+      if (answer.type !== 'answered') throw new DurableError('wait_timed_out', `nobody answered ${name}`, { name })
+      const value = decodeValue(answer.value)
+      return schema === undefined ? value : checkValue(schema, value, `answer to ${name}`)
+    })
+  }
+
+  /** Waits until an instant, a `Date` or epoch milliseconds: the one that the first execution named. */
+  async sleepUntil(instant: Date | number): Promise<void> {
+    const untilMs = instant instanceof Date ? instant.getTime() : instant
+    checkDuration('instant', untilMs)
+    await this.#answerTo(this.#numbered('sleep'), { type: 'time', untilMs: Math.trunc(untilMs) })
+  }
+
+  /** Waits for a number of milliseconds, counted from the first execution that comes here. */
+  async sleep(durationMs: number): Promise<void> {
+    checkDuration('durationMs', durationMs)
+    await this.sleepUntil(this.#wallNow() + durationMs)
+  }
+
+  /**
+   * Starts other work and resolves with its result. It is started once, whatever becomes of this execution. Rejects with
+   * `call_failed` when it ends without a result, and with `invalid_input` for an input or result that its schema refuses.
+   */
+  async call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output> {
+    const { kind } = callable
+    checkName('kind', kind)
+    const checked = callable.input === undefined ? input : await checkValue(callable.input, input, `input of ${kind}`)
+    const encoded = encodeValue(checked, `input of ${kind}`)
+    const key = this.#numbered(`call:${kind}:${digestOf(encoded)}`)
+    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded })
+    if (answer.type !== 'answered') {
+      const { reason, message } = answer.type === 'failed' ? answer : { reason: 'timed_out', message: 'timed out' }
+      throw new DurableError('call_failed', `${kind} ended without a result: ${message}`, { kind, reason })
+    }
+    const value = decodeValue(answer.value)
+    if (callable.output === undefined) return value as Output
+    return (await checkValue(callable.output, value, `result of ${kind}`)) as Output
+  }
+
+  /** Keys that earlier executions recorded and this one has not asked for: what the code no longer does. */
+  unused(): readonly string[] {
+    return Array.from(this.#options.log.keys()).filter((key) => !this.#used.has(key))
+  }
+
+  async #answerTo(key: string, wait: DurableWait): Promise<DurableAnswer> {
+    const { job, log } = this.#options
+    const recorded = log.waitOf(key)
+    if (recorded?.answer !== undefined) return recorded.answer
+    if (recorded === undefined) await job.step(() => log.recordWait(key, wait))
+    return job.wait(() => log.answerTo(key, { signal: job.signal }))
+  }
+
+  async #named<Result>(prefix: string, name: string, run: (key: string) => Promise<Result>): Promise<Result> {
+    checkName('name', name)
+    const base = `${prefix}:${name}`
+    if (this.#inFlight.has(base)) {
+      throw new DurableError('name_in_flight', `${name} is under way already: give each its own name`, { name })
+    }
+    this.#inFlight.add(base)
+    try {
+      return await run(this.#numbered(base))
+    } finally {
+      this.#inFlight.delete(base)
+    }
+  }
+
+  #numbered(base: string): string {
+    const count = (this.#asked.get(base) ?? 0) + 1
+    this.#asked.set(base, count)
+    const key = count === 1 ? base : `${base}#${count}`
+    this.#used.add(key)
+    return key
+  }
+
+  #wallNow(): number {
+    return Math.trunc(this.#options.clock.wallNow())
+  }
+}
+
+const control = /\p{Cc}/u
+
+function checkName(field: string, name: unknown): void {
+  const isGood =
+    typeof name === 'string' &&
+    name !== '' &&
+    name.length <= longestDurableName &&
+    !control.test(name) &&
+    !name.includes('#')
+  if (isGood) return
+  const reason = `expected 1 to ${longestDurableName} characters without control characters and "#", got ${describeValue(name)}`
+  throw new InvalidInputError({ subject: 'durable context', field, reason })
+}
+
+function checkDuration(field: string, value: unknown): void {
+  if (Number.isFinite(value) && (value as number) >= 0) return
+  const reason = `expected milliseconds from 0, got ${describeValue(value)}`
+  throw new InvalidInputError({ subject: 'durable context', field, reason })
+}
+
+/** The same for equal inputs, whatever the order of their keys. */
+function digestOf(input: JsonValue | undefined): string {
+  return createHash('sha256').update(canonical(input)).digest('hex').slice(0, 32)
+}
+
+function canonical(value: JsonValue | undefined): string {
+  if (value === undefined) return ''
+  return JSON.stringify(value, (_, part: unknown) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part
+    return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
+  })
+}

@@ -1,0 +1,50 @@
+import type { JsonValue } from '../base/json.js'
+
+/** What an execution asks of the world and waits for. Instants are epoch milliseconds. */
+export type DurableWait =
+  /** An answer that somebody gives under this name, up to an instant if there is one. */
+  | { readonly type: 'answer'; readonly name: string; readonly untilMs?: number }
+  /** A time. */
+  | { readonly type: 'time'; readonly untilMs: number }
+  /** The end of other work, started with the wait and once only. */
+  | { readonly type: 'call'; readonly kind: string; readonly input: JsonValue | undefined }
+
+/** How a wait came to its end. */
+export type DurableAnswer =
+  | { readonly type: 'answered'; readonly value: JsonValue | undefined }
+  | { readonly type: 'timed_out' }
+  /** Other work that was called has ended without a result. */
+  | { readonly type: 'failed'; readonly reason: string; readonly message: string }
+
+/** A step that was done. */
+export interface RecordedStep {
+  readonly output: JsonValue | undefined
+}
+
+/** A wait that was begun, by an execution of the same work, this one or an earlier one. */
+export interface RecordedWait {
+  readonly wait: DurableWait
+  readonly answer?: DurableAnswer
+}
+
+/** What a step was done with, beside its result; a room makes of it what it can, spending for instance. */
+export type StepReceipt = Readonly<Record<string, number>>
+
+/**
+ * Where the results of durable work live: a port that each room with durable handlers implements in its own rows. A write
+ * carries the lease of its execution: one that has lost it rejects, and changes nothing.
+ */
+export interface DurableLog {
+  /** The step recorded under a key. What executions of the same work recorded before this one began is there. */
+  stepOf(key: string): RecordedStep | undefined
+  /** The wait recorded under a key. */
+  waitOf(key: string): RecordedWait | undefined
+  /** Every key that is recorded. */
+  keys(): Iterable<string>
+  /** Makes the result of a step durable, with its receipt in the same change. Resolves once it is. */
+  recordStep(key: string, output: JsonValue | undefined, receipt: StepReceipt | undefined): Promise<void>
+  /** Makes a wait durable, and starts what it calls. Resolves once it is. */
+  recordWait(key: string, wait: DurableWait): Promise<void>
+  /** Resolves with the answer to a recorded wait once that is durable, at once if it is. Rejects with the signal's reason. */
+  answerTo(key: string, options: { readonly signal: AbortSignal }): Promise<DurableAnswer>
+}

@@ -1,0 +1,73 @@
+import * as v from 'valibot'
+import { describe, expect, it } from 'vitest'
+import { durableConformance } from '../../src/testing/durable-conformance.js'
+import { createMemoryDurable } from './support/memory-durable.js'
+
+durableConformance({ describe, it }, 'memory', async () => createMemoryDurable())
+
+describe('a durable context', () => {
+  it('checks answers, inputs and results by their schemas', async () => {
+    const { run, answer, endCall, waiting } = createMemoryDurable()
+    const Count = v.pipe(v.string(), v.transform(Number))
+    await answer('count', '5')
+    expect(await run((context) => context.waitFor('count', Count))).toBe(5)
+    await answer('other', {})
+    await expect(run((context) => context.waitFor('other', Count))).rejects.toMatchObject({
+      code: 'invalid_input',
+      data: { subject: 'answer to other' },
+    })
+    const callable = { kind: 'double', input: v.number(), output: Count }
+    await expect(run((context) => context.call(callable, 'x' as never))).rejects.toMatchObject({
+      data: { subject: 'input of double' },
+    })
+    const called = run((context) => context.call(callable, 2))
+    await waiting()
+    await endCall({ value: '4' })
+    expect(await called).toBe(4)
+  })
+
+  it('keeps steps and questions of one name apart', async () => {
+    const { run, crash, waiting, answer } = createMemoryDurable()
+    void run((context) => context.waitFor('same'))
+    await waiting()
+    await crash()
+    await answer('same', 'answer')
+    const both = run(async (context) => [await context.step('same', () => 1), await context.waitFor('same')])
+    expect(await both).toEqual([1, 'answer'])
+  })
+
+  it.each([
+    ['', 'name'],
+    ['a#2', 'name'],
+    ['a\u0000', 'name'],
+    ['x'.repeat(201), 'name'],
+    [5, 'name'],
+  ])('refuses the name %j', async (name, field) => {
+    const { run } = createMemoryDurable()
+    await expect(run((context) => context.step(name as string, () => 1))).rejects.toMatchObject({
+      code: 'invalid_input',
+      data: { field },
+    })
+  })
+
+  it.each([Number.NaN, -1, Number.POSITIVE_INFINITY, '5'])('refuses the duration %s', async (duration) => {
+    const { run } = createMemoryDurable()
+    const bad = duration as number
+    const refused = { code: 'invalid_input' }
+    await expect(run((context) => context.sleep(bad))).rejects.toMatchObject(refused)
+    await expect(run((context) => context.sleepUntil(bad))).rejects.toMatchObject(refused)
+    await expect(run((context) => context.waitFor('a', undefined, { timeoutMs: bad }))).rejects.toMatchObject(refused)
+  })
+
+  it('knows a call by its input whatever the order of its keys', async () => {
+    const { run, crash, endCall, waiting } = createMemoryDurable()
+    void run((context) => context.call({ kind: 'a' }, { x: 1, y: 2 }))
+    await waiting()
+    await crash()
+    const again = run((context) => context.call({ kind: 'a' }, { y: 2, x: 1 }))
+    await waiting()
+    await endCall({ value: 'once' })
+    expect(await again).toBe('once')
+    await expect(endCall({ value: 'twice' })).rejects.toThrow('nothing is called')
+  })
+})
