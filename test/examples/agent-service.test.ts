@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { silentLogger } from 'stateward'
 import { describe, expect, it } from 'vitest'
 import { ask, askRaw } from './support/client.js'
@@ -356,6 +357,8 @@ describe('what is hardly a request', () => {
     socket.write('{"displayName":')
     socket.resetAndDestroy()
     await service.close()
+    // The connection is gone; what waited for the rest of the body learns of it in this turn of the loop.
+    await setImmediate()
     expect(errors).toEqual([])
     expect([...runtime.sessions()]).toEqual([])
   })
