@@ -357,7 +357,8 @@ describe('what is hardly a request', () => {
     socket.write('{"displayName":')
     socket.resetAndDestroy()
     await service.close()
-    // The connection is gone; what waited for the rest of the body learns of it in this turn of the loop.
+    // The connection is gone; what waited for the rest of the body learns of it at the end of this turn of the loop.
+    await setImmediate()
     await setImmediate()
     expect(errors).toEqual([])
     expect([...runtime.sessions()]).toEqual([])
