@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import {
   InvalidInputError,
   silentLogger,
@@ -10,7 +11,7 @@ import {
   type Logger,
   type Runtime,
 } from 'stateward'
-import { detailsOf, replyToError } from './errors.js'
+import { detailsOf, replyToError, toRequestError } from './errors.js'
 import { routes, type Reply, type Route, type RouteContext } from './routes.js'
 
 export interface AgentServiceOptions {
@@ -47,7 +48,29 @@ export async function startAgentService({
 }: AgentServiceOptions): Promise<AgentService> {
   let closing: Promise<void> | undefined
   const context: RouteContext = { runtime, clock, maxBodyBytes, heartbeatMs, isClosing: () => closing !== undefined }
-  const server = createServer((request, response) => void answer(request, response, context, logger))
+  /** The answer under way on each connection. */
+  const answers = new WeakMap<Duplex, ServerResponse>()
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    answers.set(request.socket, response)
+    void answer(request, response, context, logger)
+  }
+  // A request without a host is refused with the others, and with a body.
+  const server = createServer({ requireHostHeader: false }, serve)
+  // An expectation that nobody knows may be ignored; Node would answer without a body.
+  server.on('checkExpectation', serve)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const { headersSent = false, writableFinished = true } = answers.get(socket) ?? {}
+    // Nothing can be said to a client that has gone, nor in the middle of an answer.
+    const canAnswer = socket.writable && error.code !== 'ECONNRESET' && (writableFinished || !headersSent)
+    if (canAnswer) refuse(socket, toRequestError(error))
+    else socket.destroy()
+  })
+  server.on('connect', (_, socket: Duplex) => {
+    refuse(
+      socket,
+      new StatewardError('method_not_allowed', 'CONNECT is not possible here', { method: 'CONNECT', allowed: [] }),
+    )
+  })
   server.listen(port, host)
   await once(server, 'listening')
 
@@ -77,7 +100,7 @@ async function answer(
   response.once('close', () => gone.abort(new StatewardError('client_gone', 'the client has gone', {})))
   try {
     checkHost(request)
-    const { pathname, searchParams } = new URL(request.url ?? '/', `http://${host}`)
+    const { pathname, searchParams } = readTarget(request.url ?? '')
     const { route, params } = findRoute(request.method ?? '', pathname)
     const call = { request, response, params, query: searchParams, signal: gone.signal }
     const reply = await route.handle(call, context)
@@ -101,6 +124,27 @@ function send(response: ServerResponse, { status, body, headers = {} }: Reply, {
     ...headers,
   })
   response.end(`${JSON.stringify(body)}\n`)
+}
+
+/** Answers what did not even become a request, and hangs up. */
+function refuse(socket: Duplex, error: StatewardError): void {
+  const { status, body, headers = {} } = replyToError(error)
+  const text = `${JSON.stringify(body)}\n`
+  const lines = Object.entries({
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(text)),
+    connection: 'close',
+    ...headers,
+  }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${text}`, () => socket.destroy())
+}
+
+/** Reads what is asked for: a path, or a whole address as proxies send it. Throws `invalid_input`. */
+function readTarget(target: string): URL {
+  // To a URL parser a path that begins with two slashes would name a host.
+  const address = target.startsWith('/') ? `http://${host}${target}` : target
+  if (/^https?:\/\//i.test(address) && URL.canParse(address)) return new URL(address)
+  throw new InvalidInputError({ subject: 'request target', field: '$', reason: 'neither a path nor an address' })
 }
 
 /** A web page can have its own name point to this machine; then the browser names that name. Throws `host_refused`. */

@@ -2,14 +2,14 @@ import { unreachable } from '../base/errors.js'
 import type { Paint } from './paint.js'
 import { resultLine } from './report-text.js'
 import type { RunEvent } from './run-events.js'
-import { count, pad, plain } from './text.js'
+import { count, pad, plain, widthOf } from './text.js'
 
 /** The lines that tell of an event, for people; none for progress that is shown in another way. */
 export function eventLines(event: Exclude<RunEvent, { type: 'progress' }>, paint: Paint): string[] {
   switch (event.type) {
     case 'opened': {
       const { plan, toRun, concurrency, dataDir, before } = event
-      const width = Math.max(0, ...before.map(({ name }) => name.length))
+      const width = Math.max(0, ...before.map(({ name }) => widthOf(name)))
       const head = `plan ${plan}: ${count(toRun, 'tool')} to run, ${concurrency} at once, data in ${plain(dataDir)}`
       return [head, ...before.map((tool) => resultLine(tool, width, paint))]
     }
@@ -18,7 +18,7 @@ export function eventLines(event: Exclude<RunEvent, { type: 'progress' }>, paint
     case 'started':
       return [`${pad('start', 11)}  ${event.tool}`]
     case 'ended':
-      return [resultLine(event.result, event.result.name.length, paint)]
+      return [resultLine(event.result, 0, paint)]
     case 'warning':
       return [paint('yellow', plain(event.message))]
     case 'stopping':

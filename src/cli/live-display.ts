@@ -3,7 +3,7 @@ import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
 import { eventLines, progressText } from './event-text.js'
 import type { OutputTarget, Paint } from './paint.js'
 import type { RunEvent } from './run-events.js'
-import { count, duration, fit, pad } from './text.js'
+import { count, duration, fit, pad, widthOf } from './text.js'
 
 /** Milliseconds between two pictures. */
 const pauseMs = 100
@@ -100,7 +100,7 @@ export class LiveDisplay implements Disposable {
     const rows = this.#target.rows || 24
     const room = Math.max(1, rows - 2)
     const names = [...this.#rows.keys()]
-    const width = Math.max(...names.map((name) => name.length))
+    const width = Math.max(...names.map(widthOf))
     const now = this.#clock.monotonicNow()
     const lines = [...this.#rows].slice(0, room).map(([name, { startedAt, text }]) => {
       const time = duration(Math.floor((now - startedAt) / pauseMs) * pauseMs)

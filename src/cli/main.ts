@@ -12,7 +12,7 @@ import { createPaint, wantsColour } from './paint.js'
 import { loadPlan, type PlanFile } from './plan-file.js'
 import { reportText } from './report-text.js'
 import { runPlan } from './run-plan.js'
-import { plain } from './text.js'
+import { jsonLine, plain } from './text.js'
 
 const { stdout, stderr } = process
 
@@ -52,7 +52,7 @@ async function run(file: PlanFile, { dataDir, json, resume, retryFailed, fresh }
     logger: warningsTo(display),
   })
   display[Symbol.dispose]()
-  stdout.write(json ? `${JSON.stringify(report)}\n` : reportText(report, createPaint(wantsColour(stdout))))
+  stdout.write(json ? `${jsonLine(report)}\n` : reportText(report, createPaint(wantsColour(stdout))))
   return report.exitCode
 }
 
@@ -70,7 +70,7 @@ function packageVersion(): string {
 /** What the runtime reports goes where the run is told. */
 function warningsTo(display: LineDisplay | LiveDisplay): Logger {
   const warn: Logger['warn'] = (fields, message) => {
-    display.show({ type: 'warning', message: `${message}: ${JSON.stringify(fields)}` })
+    display.show({ type: 'warning', message: `${message}: ${jsonLine(fields)}` })
   }
   return { ...silentLogger, warn, error: warn }
 }

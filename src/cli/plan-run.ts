@@ -1,6 +1,6 @@
 import type { OperationId, WaitAllSatisfied } from '../../machines/operation-vocabulary.js'
-import type { ProcessRecords } from '../../actors/process-records.js'
-import { defaultGraceMs } from '../../actors/tool-process.js'
+import type { ProcessRecords } from '../work/children/process-records.js'
+import { defaultGraceMs } from '../work/children/child-process.js'
 import { systemClock } from '../base/clock.js'
 import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
 import { StatewardError, toError } from '../base/errors.js'

@@ -1,7 +1,7 @@
 import { unreachable } from '../base/errors.js'
 import type { Paint } from './paint.js'
 import type { RunReport, ToolResult } from './run-report.js'
-import { count, duration, pad, plain } from './text.js'
+import { count, duration, pad, plain, widthOf } from './text.js'
 import { endOf } from './verdict.js'
 
 /** Lines of output shown of a tool that ended differently from what the plan expects. */
@@ -9,7 +9,7 @@ const shownLines = 20
 
 /** The outcomes and the obligation of a run, for people. */
 export function reportText(report: RunReport, paint: Paint): string {
-  const width = Math.max(...report.tools.map(({ name }) => name.length))
+  const width = Math.max(...report.tools.map(({ name }) => widthOf(name)))
   const lines = report.tools.flatMap((tool) => [
     `${resultLine(tool, width, paint)}${tool.operationId === null ? '' : paint('dim', `  ${tool.operationId}`)}`,
     ...lastOutput(tool, paint),

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ProcessRecords } from '../../actors/process-records.js'
+import { ProcessRecords } from '../work/children/process-records.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
 import { createRuntime } from '../runtime.js'

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
-import { operationVariable, type ProcessRecords } from '../../actors/process-records.js'
-import { runToolProcess } from '../../actors/tool-process.js'
+import { operationVariable, type ProcessRecords } from '../work/children/process-records.js'
+import { runChildProcess } from '../work/children/child-process.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { StatewardError } from '../base/errors.js'
@@ -40,7 +40,7 @@ export class ToolInterruptedError extends StatewardError<'tool_interrupted', Rec
 /**
  * The task of one operation: runs the tool's process and returns its summary when it ended as expected.
  *
- * Raises `tool_disappointed`, `tool_interrupted` and `tool_not_started`.
+ * Raises `tool_disappointed`, `tool_interrupted` and `child_not_started`.
  */
 export async function runTool(
   tool: PlannedTool,
@@ -54,7 +54,7 @@ export async function runTool(
   if (retiring.aborted || signal.aborted) throw interrupted()
   using record = records.open(id)
   const { command, args, timeoutMs } = tool
-  const report = await runToolProcess(
+  const report = await runChildProcess(
     {
       command,
       args,

@@ -1,15 +1,26 @@
 import { stripVTControlCharacters } from 'node:util'
+import { eastAsianWidth } from 'get-east-asian-width'
 
-const invisible = /^[\p{Mn}\p{Me}\p{Cf}]$/u
-/** Blocks whose characters take two columns; Unicode East Asian Width, classes W and F, in broad strokes. */
-const wide =
-  /^[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u
+/** What a terminal obeys: control characters, line separators, and what turns the direction of writing around. */
+const obeyed = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu
+
+const clusters = new Intl.Segmenter(undefined, { granularity: 'grapheme' })
+const emoji = /\p{Emoji_Presentation}|\p{Emoji}\uFE0F/u
+/** Marks that join the character before them, what is never shown, and the later parts of a Hangul syllable. */
+const takesNoColumn = /^[\p{M}\p{Default_Ignorable_Code_Point}\u1160-\u11FF\uD7B0-\uD7FF]$/u
 
 /** Text of a stranger on one line, without anything that a terminal would obey. */
 export function plain(text: string): string {
   return stripVTControlCharacters(text)
-    .replaceAll(/\p{Cc}+/gu, ' ')
+    .replaceAll(/\p{Bidi_Control}+/gu, '')
+    .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ')
     .trim()
+}
+
+/** A value as one line of JSON that says everything and holds nothing that a terminal would obey. */
+export function jsonLine(value: unknown): string {
+  const escape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return JSON.stringify(value).replaceAll(obeyed, escape)
 }
 
 /** As much of the text as fits into so many columns; what is left out is announced by an ellipsis. */
@@ -17,10 +28,10 @@ export function fit(text: string, columns: number): string {
   let used = 0
   let kept = ''
   let roomForEllipsis = ''
-  for (const character of text) {
-    used += widthOf(character)
+  for (const { segment } of clusters.segment(text)) {
+    used += widthOfCluster(segment)
     if (used > columns) return columns < 1 ? '' : `${roomForEllipsis}…`
-    kept += character
+    kept += segment
     if (used < columns) roomForEllipsis = kept
   }
   return kept
@@ -28,14 +39,24 @@ export function fit(text: string, columns: number): string {
 
 /** The text followed by spaces up to so many columns. */
 export function pad(text: string, columns: number): string {
-  let width = 0
-  for (const character of text) width += widthOf(character)
-  return text + ' '.repeat(Math.max(0, columns - width))
+  return text + ' '.repeat(Math.max(0, columns - widthOf(text)))
 }
 
-function widthOf(character: string): number {
-  if (invisible.test(character)) return 0
-  return wide.test(character) ? 2 : 1
+/** Columns of a terminal that the text takes. */
+export function widthOf(text: string): number {
+  let width = 0
+  for (const { segment } of clusters.segment(text)) width += widthOfCluster(segment)
+  return width
+}
+
+/** What people take for one character may be many code points; as an emoji they share two columns. */
+function widthOfCluster(cluster: string): number {
+  if (emoji.test(cluster)) return 2
+  let width = 0
+  for (const character of cluster) {
+    if (!takesNoColumn.test(character)) width += eastAsianWidth(character.codePointAt(0) ?? 0)
+  }
+  return width
 }
 
 /** Milliseconds as people say them: `850 ms`, `1.2 s`, `3 min 5 s`. */

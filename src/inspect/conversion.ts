@@ -1,6 +1,7 @@
 import type { ActorRefLike, AnyEventObject, InspectedEventEvent, InspectedSnapshotEvent, Snapshot } from 'xstate'
-import { toPlain, type PlainLimits } from './plain.js'
+import { isObject, read, toPlain, unreadable, type PlainLimits } from './plain.js'
 import {
+  inspectionGapType,
   protocolVersion,
   type StatelyActorEvent,
   type StatelyEventBase,
@@ -23,7 +24,7 @@ export function parentOf({ _parent: parent }: InspectedActor): InspectedActor | 
 /** What is known of an event besides its content. */
 export interface Stamp {
   /** Running number. */
-  readonly number: number
+  readonly id: number
   /** Epoch milliseconds. */
   readonly at: number
 }
@@ -77,14 +78,23 @@ export function toSnapshotEvent(
   }
 }
 
-function baseOf({ sessionId }: ActorRefLike, rootId: string, { number, at }: Stamp): StatelyEventBase {
-  return { sessionId, rootId, createdAt: String(Math.trunc(at)), id: String(number), _version: protocolVersion }
+/** Tells of events that the viewer will not get; only an event of an actor is sure to be shown by every viewer. */
+export function toGapEvent(root: InspectedActor, rootId: string, dropped: number, stamp: Stamp): StatelyEventEvent {
+  return {
+    type: '@xstate.event',
+    ...baseOf(root, rootId, stamp),
+    event: { type: inspectionGapType, dropped },
+    sourceId: undefined,
+  }
+}
+
+function baseOf({ sessionId }: ActorRefLike, rootId: string, { id, at }: Stamp): StatelyEventBase {
+  return { sessionId, rootId, createdAt: String(Math.trunc(at)), id: String(id), _version: protocolVersion }
 }
 
 /** What people call the actor: an operation's display name, otherwise the id it was given, otherwise that of its chart. */
 function nameOf(actor: InspectedActor, snapshot: Snapshot<unknown>): string {
-  const { context } = snapshot as { readonly context?: { readonly displayName?: unknown } }
-  const displayName = context?.displayName
+  const displayName = read(read(snapshot, 'context'), 'displayName')
   if (typeof displayName === 'string' && displayName !== '') return displayName
   if (actor.id !== actor.sessionId) return actor.id
   const config = actor.logic?.config as { readonly id?: unknown } | undefined
@@ -102,12 +112,22 @@ function definitionOf({ logic }: InspectedActor): string | undefined {
   return definition
 }
 
+/** An event has its type whatever else it is: an instance of a class, or cut at the limits. */
 function plainEvent(event: AnyEventObject): AnyEventObject {
-  return toPlain(event) as unknown as AnyEventObject
+  const plain = toPlain(event)
+  const type = read(event, 'type')
+  return { ...(isRecord(plain) ? plain : { value: plain }), type: typeof type === 'string' ? type : unreadable }
 }
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return isObject(value) && !Array.isArray(value)
+}
+
+const shownOfSnapshot = ['status', 'value', 'context', 'output', 'error', 'children']
 
 /** The parts of a snapshot that an inspector shows; the rest, such as the machine itself, is left out. */
 function plainSnapshot(snapshot: Snapshot<unknown>): Snapshot<unknown> {
-  const { status, value, context, output, error, children } = snapshot as Readonly<Record<string, unknown>>
-  return toPlain({ status, value, context, output, error, children }) as unknown as Snapshot<unknown>
+  const shown: Record<string, unknown> = {}
+  for (const key of shownOfSnapshot) shown[key] = read(snapshot, key, unreadable)
+  return toPlain(shown) as unknown as Snapshot<unknown>
 }

@@ -5,7 +5,15 @@ import type { Logger } from '../base/logger.js'
 import { createDeferred, type Deferred } from '../base/promises.js'
 import type { InspectorAdapter } from './adapter.js'
 import { BoundedQueue } from '../base/bounded-queue.js'
-import { parentOf, toActorEvent, toEventEvent, toSnapshotEvent, type InspectedActor, type Stamp } from './conversion.js'
+import {
+  parentOf,
+  toActorEvent,
+  toEventEvent,
+  toGapEvent,
+  toSnapshotEvent,
+  type InspectedActor,
+  type Stamp,
+} from './conversion.js'
 import { InspectorError } from './errors.js'
 import type { StatelyInspectionEvent } from './protocol.js'
 
@@ -30,6 +38,13 @@ export interface Outgoing {
   readonly initial?: Snapshot<unknown>
 }
 
+interface Queued extends Outgoing {
+  /** Place among all events that were to be shown, from 1. */
+  readonly number: number
+  /** Epoch milliseconds. */
+  readonly at: number
+}
+
 /** Events sent before the service gets its turn again. */
 const sliceSize = 100
 
@@ -40,10 +55,13 @@ const stopGraceMs = 1000
  * The way from the service to an adapter. Events are converted only when they are sent, in small slices
  * between the turns of the service; what the adapter cannot take in time is dropped and counted. An actor
  * is introduced before the first event about it, so that a dropped introduction repairs itself.
+ *
+ * Events are numbered when they are queued. The ids of those that are lost are left out, and the next event
+ * is preceded by a notice that says so.
  */
 export class Outbox {
   readonly #options: OutboxOptions
-  readonly #queue: BoundedQueue<Outgoing & { readonly at: number }>
+  readonly #queue: BoundedQueue<Queued>
   readonly #connected = createDeferred<void>()
   /** Actors that the present connection knows. */
   #announced = new WeakSet<ActorRefLike>()
@@ -53,8 +71,15 @@ export class Outbox {
   #isConnected = false
   #scheduled: NodeJS.Immediate | undefined
   #drained: Deferred<void> | undefined
-  #sent = 0
   #dropped = 0
+  /** Number of the last event that was to be shown. */
+  #lastNumber = 0
+  /** Number of the last event of which it is settled whether the viewer gets it. */
+  #settledNumber = 0
+  /** Id of the last event that was sent or is known to be lost. */
+  #lastId = 0
+  /** How many ids up to the last one are lost and not announced yet. */
+  #unannouncedLoss = 0
 
   constructor(options: OutboxOptions) {
     this.#options = options
@@ -89,7 +114,9 @@ export class Outbox {
   /** Takes an event to be sent soon; nothing happens while nobody is connected. */
   push(outgoing: Outgoing): void {
     if (!this.#isConnected) return
-    if (!this.#queue.push({ ...outgoing, at: this.#options.clock.wallNow() })) this.#dropped += 1
+    this.#lastNumber += 1
+    const queued = { ...outgoing, number: this.#lastNumber, at: this.#options.clock.wallNow() }
+    if (!this.#queue.push(queued)) this.#dropped += 1
     this.#schedule()
   }
 
@@ -102,10 +129,10 @@ export class Outbox {
     this.#schedule()
   }
 
-  /** Counts an event that could not be shown. */
+  /** Counts an event that cannot even be queued. */
   lose(fault: unknown): void {
-    this.#dropped += 1
-    this.#options.logger.warn({ cause: messageOf(fault) }, 'an event could not be shown to the inspector')
+    if (this.#isConnected) this.#lastNumber += 1
+    this.#countLost(fault)
   }
 
   /** Sends what waits as far as it goes in a second, then lets go of the adapter. */
@@ -179,34 +206,67 @@ export class Outbox {
       this.#unannounced = undefined
       const queued = this.#queue.shift()
       if (queued === undefined) return false
-      const { event, initial, at } = queued
-      this.#announce(event.actorRef as InspectedActor, event.rootId, at, initial)
+      const { event, initial, number, at } = queued
+      const actor = event.actorRef as InspectedActor
+      this.#leaveOut(number - 1 - this.#settledNumber)
+      this.#settledNumber = number - 1
+      if (this.#unannouncedLoss > 0) this.#announceLoss(actor, event.rootId, at)
+      this.#announce(actor, event.rootId, at, initial)
       const stamp = this.#stamp(at)
       this.#send(event.type === '@xstate.event' ? toEventEvent(event, stamp) : toSnapshotEvent(event, stamp))
+      this.#settledNumber = number
     } catch (fault) {
-      this.lose(fault)
+      this.#countLost(fault)
     }
     return true
+  }
+
+  /** Passes over the ids of events that nobody will get. */
+  #leaveOut(count: number): void {
+    this.#lastId += count
+    this.#unannouncedLoss += count
+  }
+
+  /** Tells the viewer what it has missed, as an event sent to the root of an actor. Never throws. */
+  #announceLoss(actor: InspectedActor, rootId: string, at: number): void {
+    try {
+      const root = this.#shownRootOf(actor)
+      this.#announce(root, rootId, at)
+      this.#send(toGapEvent(root, rootId, this.#unannouncedLoss, this.#stamp(at)))
+      this.#unannouncedLoss = 0
+    } catch (fault) {
+      this.#options.logger.warn({ cause: messageOf(fault) }, 'the inspector could not be told what it has missed')
+    }
+  }
+
+  #shownRootOf(actor: InspectedActor): InspectedActor {
+    const parent = parentOf(actor)
+    return parent === undefined || this.#options.isHidden(parent) ? actor : this.#shownRootOf(parent)
+  }
+
+  #countLost(fault: unknown): void {
+    this.#dropped += 1
+    this.#options.logger.warn({ cause: messageOf(fault) }, 'an event could not be shown to the inspector')
   }
 
   /** Introduces an actor, its ancestors first, unless this connection knows it. */
   #announce(actor: InspectedActor, rootId: string, at: number, initial?: Snapshot<unknown>): void {
     if (this.#announced.has(actor)) return
-    this.#announced.add(actor)
     const parent = parentOf(actor)
     if (parent !== undefined && !this.#options.isHidden(parent)) this.#announce(parent, rootId, at)
     const snapshot = initial ?? (actor.getSnapshot() as Snapshot<unknown>)
     this.#send(toActorEvent(actor, rootId, snapshot, this.#stamp(at)))
+    this.#announced.add(actor)
   }
 
   #stamp(at: number): Stamp {
-    return { number: this.#sent + 1, at }
+    return { id: this.#lastId + 1, at }
   }
 
   #send(event: StatelyInspectionEvent): void {
     const shown = this.#options.serialize(event)
     if (shown === undefined) return
-    this.#sent += 1
     this.#options.adapter.send(shown)
+    this.#lastId += 1
   }
 }

@@ -14,15 +14,21 @@ export interface PlainLimits {
 
 const defaultLimits: PlainLimits = { depth: 10, entries: 100, characters: 2000, values: 2000 }
 
+/** Stands in place of a value that throws when it is looked at. */
+export const unreadable = '[unreadable]'
+
 /**
  * The JSON form of any value, cut at the limits, so that showing a value costs no more than the limits
  * allow. Cuts are marked by an ellipsis; functions become `{ type: name }` as the protocol has it, and
- * instances of classes their name unless they have a `toJSON`.
+ * instances of classes their name unless they have a `toJSON`. Never throws: what cannot be looked at, and
+ * what contains itself, is shown by a marker in its place, and the rest as it is.
  */
 export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): JsonValue | undefined {
   let valuesLeft = limits.values
+  /** The objects that the present value is part of, outermost first. */
+  const path: object[] = []
 
-  const convert = (part: unknown, depth: number): JsonValue | undefined => {
+  const convert = (part: unknown): JsonValue | undefined => {
     if (part === undefined) return undefined
     valuesLeft -= 1
     if (valuesLeft < 0) return '…'
@@ -34,31 +40,51 @@ export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): Js
       case 'boolean':
         return part
       case 'function':
-        return { type: part.name }
+        return { type: nameOf(part) }
       case 'bigint':
       case 'symbol':
         return part.toString()
       default:
-        return part === null ? null : convertObject(part, depth)
+        return part === null ? null : convertObject(part)
     }
   }
 
-  const convertObject = (part: object, depth: number): JsonValue | undefined => {
-    if (depth >= limits.depth) return '…'
-    if (Array.isArray(part)) return convertArray(part, depth)
-    if ('toJSON' in part && typeof part.toJSON === 'function') return convert(part.toJSON(), depth + 1)
-    if (part instanceof Error) return { name: part.name, message: shorten(part.message, limits.characters) }
-    const prototype: unknown = Object.getPrototypeOf(part)
-    if (prototype !== Object.prototype && prototype !== null) return `[${part.constructor.name}]`
-    return convertRecord(part as Readonly<Record<string, unknown>>, depth)
+  const convertObject = (part: object): JsonValue | undefined => {
+    if (path.includes(part)) return '[circular]'
+    if (path.length >= limits.depth) return '…'
+    path.push(part)
+    try {
+      return convertParts(part)
+    } catch {
+      // Getters, proxies and `toJSON` are code of somebody else.
+      return unreadable
+    } finally {
+      path.pop()
+    }
   }
 
-  const convertArray = (part: readonly unknown[], depth: number): JsonValue => {
-    const shown = part.slice(0, limits.entries).map((entry) => convert(entry, depth + 1) ?? null)
+  const convertParts = (part: object): JsonValue | undefined => {
+    if (Array.isArray(part)) return convertArray(part)
+    if ('toJSON' in part && typeof part.toJSON === 'function') return convert(part.toJSON())
+    if (part instanceof Error) {
+      return { name: convertMember(part, 'name') ?? null, message: convertMember(part, 'message') ?? null }
+    }
+    const prototype: unknown = Object.getPrototypeOf(part)
+    if (prototype !== Object.prototype && prototype !== null) return `[${nameOf(part.constructor)}]`
+    return convertRecord(part)
+  }
+
+  const convertMember = (part: object, key: PropertyKey): JsonValue | undefined => convert(read(part, key, unreadable))
+
+  const convertArray = (part: readonly unknown[]): JsonValue => {
+    const shown: JsonValue[] = []
+    for (let index = 0; index < Math.min(part.length, limits.entries); index += 1) {
+      shown.push(convertMember(part, index) ?? null)
+    }
     return part.length > limits.entries ? [...shown, `… ${part.length - limits.entries} more`] : shown
   }
 
-  const convertRecord = (part: Readonly<Record<string, unknown>>, depth: number): JsonValue => {
+  const convertRecord = (part: object): JsonValue => {
     const shown: Record<string, JsonValue | undefined> = {}
     let entriesLeft = limits.entries
     for (const key in part) {
@@ -67,14 +93,33 @@ export function toPlain(value: unknown, limits: PlainLimits = defaultLimits): Js
         break
       }
       entriesLeft -= 1
-      const plain = convert(part[key], depth + 1)
+      const plain = convertMember(part, key)
       if (key === '__proto__') Object.defineProperty(shown, key, { value: plain, enumerable: true })
       else shown[key] = plain
     }
     return shown
   }
 
-  return convert(value, 0)
+  return convert(value)
+}
+
+/** A property of anything; `otherwise` when there is none to be had, or reading it throws. */
+export function read(value: unknown, key: PropertyKey, otherwise?: unknown): unknown {
+  try {
+    return isObject(value) || typeof value === 'function' ? Reflect.get(value, key, value) : undefined
+  } catch {
+    return otherwise
+  }
+}
+
+/** Whether the value is an object, lists included. */
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function nameOf(value: unknown): string {
+  const name = read(value, 'name')
+  return typeof name === 'string' ? name : 'Object'
 }
 
 function shorten(text: string, limit: number): string {

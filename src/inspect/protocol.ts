@@ -9,7 +9,7 @@ export interface StatelyEventBase {
   readonly rootId: string
   /** Epoch milliseconds, as text. */
   readonly createdAt: string
-  /** Running number of the event, as text. */
+  /** Running number of the event, as text; numbers are left out for events that were to be shown and were not. */
   readonly id: string
   readonly _version: string
 }
@@ -38,6 +38,12 @@ export interface StatelySnapshotEvent extends StatelyEventBase {
   readonly event: AnyEventObject
   readonly snapshot: Snapshot<unknown>
 }
+
+/**
+ * Type of the event that tells a viewer of loss: `dropped` events, whose ids are missing, were to be shown since
+ * the last such notice and were not. It is shown as an event sent to the root of an actor, but no actor gets it.
+ */
+export const inspectionGapType = 'stateward.inspection_gap'
 
 /** What travels to a Stately inspector; fits the type of the same name in `@statelyai/inspect`. */
 export type StatelyInspectionEvent = StatelyActorEvent | StatelyEventEvent | StatelySnapshotEvent

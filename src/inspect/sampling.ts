@@ -1,4 +1,5 @@
 import type { AnyEventObject, Snapshot } from 'xstate'
+import { read } from './plain.js'
 
 /**
  * Whether something of this id belongs to the shown fraction. The answer depends on the id alone, so an
@@ -9,15 +10,15 @@ export function isSampled(id: string, fraction: number): boolean {
 }
 
 /** The operation that an event of a registry is about. */
-export function operationOfEvent({ id, spec }: AnyEventObject): string | undefined {
-  const named: unknown = id ?? (spec as { readonly id?: unknown } | undefined)?.id
+export function operationOfEvent(event: AnyEventObject): string | undefined {
+  const named = read(event, 'id') ?? read(read(event, 'spec'), 'id')
   return typeof named === 'string' ? named : undefined
 }
 
 /** The operation whose life a snapshot shows. */
 export function operationOfSnapshot(snapshot: Snapshot<unknown>): string | undefined {
-  const { context } = snapshot as { readonly context?: { readonly id?: unknown } }
-  return typeof context?.id === 'string' ? context.id : undefined
+  const id = read(read(snapshot, 'context'), 'id')
+  return typeof id === 'string' ? id : undefined
 }
 
 /** FNV-1a, 32 bits. */

@@ -104,6 +104,18 @@ describe('the live display', () => {
     expect(terminal.widest).toBe(39)
   })
 
+  it('counts what symbols take, so that no line wraps', () => {
+    const { clock, terminal, display } = live(20)
+    display.show(started('one'))
+    display.show({ type: 'progress', tool: 'one', message: '✅⚡👍🏽\u202edone' })
+    clock.advance(100)
+    // "one  100 ms    " takes 15 of the 19 columns: of the symbols one fits beside the ellipsis.
+    expect(terminal.screen[0]).toBe('one  100 ms    ✅…')
+    display.show({ type: 'progress', tool: 'one', message: '✅\u202e⚡' })
+    clock.advance(100)
+    expect(terminal.screen[0]).toBe('one  200 ms    ✅⚡')
+  })
+
   it('takes a terminal that does not know its size for an ordinary one', () => {
     const { clock, terminal, display } = live(0, 0)
     display.show(started('one'))

@@ -64,6 +64,17 @@ describe('stateward run', () => {
     expect(existsSync(work.path('.stateward/demo/journal'))).toBe(true)
   })
 
+  it('prints nothing that a terminal would obey, and loses none of it in JSON', async () => {
+    // U+202E turns the writing around, U+009B is the C1 form of "escape [".
+    await work.plan([tool('sly', String.raw`printf 'ok \342\200\256gpj.exe\302\2332J\n'; exit 9`)])
+    const people = await work.start('run', 'plan.json').ended
+    expect(people.stdout + people.stderr).not.toMatch(/[\p{Bidi_Control}\u0080-\u009f]/u)
+    expect(people.stdout).toContain('    | ok gpj.exe\n')
+    const json = await work.start('run', 'plan.json', '--fresh', '--json').ended
+    expect(json.stdout).not.toMatch(/[\p{Bidi_Control}\u0080-\u009f]/u)
+    expect(JSON.parse(json.stdout).tools[0].process.outputTail).toBe('ok \u202egpj.exe\u009b2J\n')
+  })
+
   it('ends with 1 when a tool ends differently', async () => {
     await work.plan([
       tool('fails', 'exit 1'),

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
+import { silentLogger } from 'stateward'
 import { describe, expect, it } from 'vitest'
-import { ask } from './support/client.js'
+import { ask, askRaw } from './support/client.js'
 import { startService } from './support/service.js'
 
 const sleep = { type: 'sleep', ms: 60_000 }
@@ -258,6 +261,107 @@ describe('bad input', () => {
     const asked = JSON.parse(JSON.stringify(question).replaceAll('"ID"', JSON.stringify(id)))
     const answer = await ask(method, at(path), asked)
     expect(answer).toMatchObject({ status, body: { code, message: expect.any(String), data: expect.anything() } })
+  })
+})
+
+describe('what is hardly a request', () => {
+  const host = 'Host: localhost\r\n'
+  const json = 'Content-Type: application/json\r\n'
+  const close = 'Connection: close\r\n\r\n'
+
+  it.each([
+    ['an address without an end', `GET http://[ HTTP/1.1\r\n${host}${close}`, 400, 'invalid_input'],
+    ['neither a path nor an address', `GET foo:bar HTTP/1.1\r\n${host}${close}`, 400, 'malformed_request'],
+    ['no path', `OPTIONS * HTTP/1.1\r\n${host}${close}`, 400, 'invalid_input'],
+    ['a path like a host', `GET //localhost/healthz HTTP/1.1\r\n${host}${close}`, 404, 'route_not_found'],
+    ['bad percent-encoding', `GET /sessions/%zz/operations HTTP/1.1\r\n${host}${close}`, 400, 'invalid_input'],
+    ['no host', `GET /healthz HTTP/1.1\r\n${close}`, 403, 'host_refused'],
+    ['an unknown method', `MAKE /healthz HTTP/1.1\r\n${host}${close}`, 400, 'malformed_request'],
+    ['no HTTP', 'hello\r\n\r\n', 400, 'malformed_request'],
+    ['a tunnel', `CONNECT localhost:80 HTTP/1.1\r\n${host}\r\n`, 405, 'method_not_allowed'],
+    ['headers without end', `GET / HTTP/1.1\r\n${host}X: ${'x'.repeat(20_000)}\r\n${close}`, 431, 'headers_too_large'],
+    [
+      'a body in broken chunks',
+      `POST /sessions/one/operations HTTP/1.1\r\n${host}${json}Transfer-Encoding: chunked\r\n${close}zz\r\n`,
+      400,
+      'malformed_request',
+    ],
+    [
+      'two lengths',
+      `POST /sessions/one/operations HTTP/1.1\r\n${host}${json}Content-Length: 1\r\nContent-Length: 2\r\n${close}x`,
+      400,
+      'malformed_request',
+    ],
+    [
+      'a body that unfolds',
+      `POST /sessions/one/operations HTTP/1.1\r\n${host}${json}Content-Encoding: gzip\r\nContent-Length: 1\r\n${close}x`,
+      400,
+      'invalid_input',
+    ],
+    [
+      'a strange expectation',
+      `GET /sessions/none/operations HTTP/1.1\r\n${host}Expect: a miracle\r\n${close}`,
+      404,
+      'session_not_found',
+    ],
+  ])('%s is answered in the form of all errors', async (_, text, status, code) => {
+    const { at } = await startService()
+    const answer = await askRaw(at('/'), text)
+    const [head = ''] = answer.split('\r\n\r\n')
+    // The body may come in chunks.
+    const [body = ''] = /^\{.*\}$/m.exec(answer) ?? []
+    expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
+    expect(head.toLowerCase()).toContain('\r\ncontent-type: application/json; charset=utf-8')
+    expect(JSON.parse(body)).toMatchObject({ code, message: expect.any(String), data: expect.anything() })
+    // The service takes the next request as ever.
+    expect(await ask('GET', at('/healthz'))).toMatchObject({ status: 200 })
+  })
+
+  it('is told which methods there are', async () => {
+    const { at } = await startService()
+    const answer = await ask('DELETE', at('/sessions/one/operations'))
+    expect(answer.headers.allow).toBe('POST, GET')
+  })
+
+  it('takes a whole address for the path in it', async () => {
+    const { at } = await startService()
+    const answer = await askRaw(at('/'), `GET http://localhost/healthz HTTP/1.1\r\n${host}${close}`)
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+  })
+
+  it('never ends up in the middle of a stream', async () => {
+    const { at, start } = await startService()
+    await start({ type: 'hash', text: 'x' })
+    const text = `GET /sessions/one/completions HTTP/1.1\r\n${host}\r\n`
+    const socket = connect(Number(new URL(at('/')).port), '127.0.0.1')
+    socket.write(text)
+    let received = ''
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      received += chunk
+      if (received.includes('event: completion')) socket.write('nonsense\r\n\r\n')
+    })
+    socket.on('error', () => {})
+    await once(socket, 'close')
+    expect(received).not.toContain('malformed_request')
+  })
+
+  it('is no fault of the service when its client goes in the middle of the body', async () => {
+    const errors: string[] = []
+    const logger = { ...silentLogger, error: (_: object, message: string) => errors.push(message) }
+    const { at, service, runtime } = await startService({ logger })
+    const socket = connect(Number(new URL(at('/')).port), '127.0.0.1')
+    const head = `POST /sessions/one/operations HTTP/1.1\r\n${host}${json}Content-Length: 100\r\n`
+    socket.write(`${head}Expect: 100-continue\r\n\r\n`)
+    const [asked] = (await once(socket.setEncoding('utf8'), 'data')) as [string]
+    expect(asked).toMatch(/^HTTP\/1\.1 100 /)
+    socket.write('{"displayName":')
+    socket.resetAndDestroy()
+    await service.close()
+    // The connection is gone; what waited for the rest of the body learns of it at the end of this turn of the loop.
+    await setImmediate()
+    await setImmediate()
+    expect(errors).toEqual([])
+    expect([...runtime.sessions()]).toEqual([])
   })
 })
 

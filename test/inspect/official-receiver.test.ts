@@ -4,6 +4,7 @@ import type { StatelyInspectionEvent as OfficialEvent } from '@statelyai/inspect
 import { createRuntime } from 'stateward'
 import { createStatelyInspector, protocolVersion, type StatelyInspectionEvent } from 'stateward/inspect'
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
+import { lossIn, sumOf } from './support/loss.js'
 import { startOfficialServer, type OfficialServer } from './support/official-server.js'
 
 const runId = '0199d2a0-0000-7000-8000-000000000001'
@@ -164,6 +165,39 @@ describe('the official receiver', () => {
     }
   })
 })
+
+it('tells the official receiver what it has missed', async () => {
+  await using receiver = await startOfficialServer()
+  await using inspector = createStatelyInspector({ url: receiver.url, maxQueued: 10 })
+  await inspector.start()
+  await using runtime = await createRuntime({ inspect: inspector.inspect })
+  const session = runtime.session('agent')
+  // One turn of the loop makes far more events than may wait.
+  const runs = Array.from({ length: 20 }, (_, number) => session.run({ kind: tool, displayName: `${number}` }, () => 1))
+  await Promise.all(runs.map(({ outcome }) => outcome))
+  await inspector.stop()
+  const { dropped } = inspector
+  expect(dropped).toBeGreaterThan(0)
+  await receiver.until((events) => sumOf(lossIn(events).announced) === dropped)
+  const { announced, missing } = lossIn(receiver.received)
+  expect(announced).toEqual(missing)
+  const [registry] = receiver.received
+  expect(registry).toMatchObject({ type: '@xstate.actor', name: 'operation-registry agent' })
+  const notices = receiver.received.filter(isGapNotice)
+  expect(notices).toHaveLength(announced.length)
+  for (const notice of notices) {
+    expect(notice).toMatchObject({
+      sessionId: registry?.sessionId,
+      rootId: registry?.rootId,
+      _version: protocolVersion,
+    })
+    expect(notice).not.toHaveProperty('sourceId')
+  }
+})
+
+function isGapNotice(event: OfficialEvent): boolean {
+  return event.type === '@xstate.event' && event.event.type === 'stateward.inspection_gap'
+}
 
 describe('the protocol', () => {
   it('is that of the installed release', () => {

@@ -48,10 +48,75 @@ describe('the plain form', () => {
     expect(JSON.stringify(toPlain(JSON.parse('{"__proto__":{"a":1}}')))).toBe('{"__proto__":{"a":1}}')
   })
 
-  it('of a cycle ends at the depth', () => {
-    expect(JSON.stringify(toPlain(cyclic, { depth: 2, entries: 9, characters: 9, values: 99 }))).toBe(
-      '{"self":{"self":"…"}}',
-    )
+  it('of a value that contains itself has a marker where it does, and only there', () => {
+    const parent: { children: object[]; also?: object } = { children: [] }
+    const twice = { of: 'both' }
+    parent.children.push({ parent, twice }, { twice })
+    expect(toPlain({ cyclic, parent })).toEqual({
+      cyclic: { self: '[circular]' },
+      parent: { children: [{ parent: '[circular]', twice: { of: 'both' } }, { twice: { of: 'both' } }] },
+    })
+  })
+
+  it('of a value that goes on for ever ends at the depth', () => {
+    const endless = (): object => ({ toJSON: () => ({ next: endless() }) })
+    const limits = { depth: 4, entries: 9, characters: 9, values: 99 }
+    expect(toPlain(endless(), limits)).toEqual({ next: { next: '…' } })
+  })
+
+  it('of what cannot be looked at is a marker in its place', () => {
+    const fail = (): never => {
+      throw Object.create(null)
+    }
+    const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+    revoke()
+    const shyClass = Object.defineProperty({}, 'constructor', { get: fail })
+    const list = Object.defineProperty([1, 2, 3], 1, { get: fail })
+    const error = Object.defineProperty(new Error('seen'), 'message', { get: fail })
+    expect(
+      toPlain({
+        before: 1,
+        getter: Object.defineProperty({ kept: 2 }, 'broken', { get: fail, enumerable: true }),
+        list,
+        error,
+        json: { toJSON: fail },
+        revoked,
+        noKeys: new Proxy({}, { ownKeys: fail }),
+        noPrototype: new Proxy({}, { getPrototypeOf: fail }),
+        noneRead: new Proxy({ a: 1, b: 2 }, { get: fail }),
+        instance: Object.create(shyClass) as object,
+        big: { amount: 12n },
+        after: 3,
+      }),
+    ).toEqual({
+      before: 1,
+      getter: { kept: 2, broken: '[unreadable]' },
+      list: [1, '[unreadable]', 3],
+      error: { name: 'Error', message: '[unreadable]' },
+      json: '[unreadable]',
+      revoked: '[unreadable]',
+      noKeys: '[unreadable]',
+      noPrototype: '[unreadable]',
+      noneRead: { a: '[unreadable]', b: '[unreadable]' },
+      instance: '[unreadable]',
+      big: { amount: '12' },
+      after: 3,
+    })
+  })
+
+  it('of what is not what its type says is JSON all the same', () => {
+    class Named {
+      static readonly name = (): void => {}
+      readonly kept = 1
+    }
+    const error = Object.assign(new Error('x'), { name: 7, message: { code: 5 } })
+    const orphan: unknown = Object.create(Object.create(null))
+    expect(toPlain({ error, named: new Named(), construct: Named, orphan })).toEqual({
+      error: { name: 7, message: { code: 5 } },
+      named: '[Object]',
+      construct: { type: 'Object' },
+      orphan: '[Object]',
+    })
   })
 
   it('is cut at each limit, and says so', () => {

@@ -5,6 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createActor, createMachine, fromTransition } from 'xstate'
 import { silentLogger } from '../../src/base/logger.js'
 import { KeepingAdapter } from './support/keeping-adapter.js'
+import { lossIn } from './support/loss.js'
 
 const tool = 'background_tool_op'
 const forever = (): Promise<never> => new Promise(() => {})
@@ -93,7 +94,7 @@ describe('while nobody is connected', () => {
   })
 
   it('what waited when the connection broke off counts as dropped', async () => {
-    const { inspector, adapter, session } = await openSession()
+    const { inspector, adapter, runtime, session, received } = await openSession()
     await inspector.start()
     await settle(inspector)
     adapter.become('busy')
@@ -101,6 +102,10 @@ describe('while nobody is connected', () => {
     expect(inspector.queued).toBe(2)
     adapter.become('disconnected')
     expect([inspector.queued, inspector.dropped]).toEqual([0, 2])
+    adapter.become('ready')
+    runtime.session('other')
+    await settle(inspector)
+    expect(lossIn(received.events)).toEqual({ announced: [2], missing: [2] })
   })
 })
 
@@ -123,6 +128,7 @@ describe('a flood', () => {
 
     adapter.become('ready')
     await settle(inspector)
+    expect(lossIn(received.events)).toEqual({ announced: [1590], missing: [1590] })
     expect(received.steps.slice(-8)).toEqual([
       'operation-registry agent register',
       'work 199 xstate.init',
@@ -270,9 +276,110 @@ describe('a fault in what the user hands over', () => {
       await settle(inspector)
       expect(received.events).toEqual([])
       expect(inspector.dropped).toBeGreaterThan(0)
-      expect(new Set(warnings)).toEqual(new Set(['an event could not be shown to the inspector']))
+      const lost = 'an event could not be shown to the inspector'
+      const untold = 'the inspector could not be told what it has missed'
+      expect(new Set(warnings)).toEqual(new Set(part === 'filter' ? [lost] : [lost, untold]))
     },
   )
+
+  it('is announced with the next event that can be shown', async () => {
+    let faults = 3
+    const serialize: StatelyInspectorOptions['serialize'] = (event) => {
+      if (event.type !== '@xstate.event' || event.event.type !== 'tick' || faults === 0) return event
+      faults -= 1
+      return fail()
+    }
+    const { inspector, received } = await openSession({ serialize })
+    await inspector.start()
+    const counter = fromTransition((count: number) => count + 1, 0)
+    const actor = createActor(counter, { inspect: inspector.inspect, id: 'counter' }).start()
+    for (let tick = 0; tick < 4; tick += 1) actor.send({ type: 'tick' })
+    await settle(inspector)
+    expect(inspector.dropped).toBe(3)
+    expect(received.steps.filter((step) => step.startsWith('counter'))).toEqual([
+      'counter xstate.init',
+      'counter xstate.init',
+      ...Array.from({ length: 3 }, () => ['counter stateward.inspection_gap', 'counter tick']).flat(),
+      'counter tick',
+      'counter tick',
+    ])
+    expect(lossIn(received.events)).toEqual({ announced: [1, 1, 1], missing: [1, 1, 1] })
+  })
+
+  it('of the filter is announced too', async () => {
+    let faults = 2
+    const filter: StatelyInspectorOptions['filter'] = (event) => {
+      if (event.type === '@xstate.event' && event.event.type === 'tick' && faults-- > 0) return fail()
+      return true
+    }
+    const { inspector, received } = await openSession({ filter })
+    await inspector.start()
+    const counter = fromTransition((count: number) => count + 1, 0)
+    const actor = createActor(counter, { inspect: inspector.inspect, id: 'counter' }).start()
+    for (let tick = 0; tick < 2; tick += 1) actor.send({ type: 'tick' })
+    await settle(inspector)
+    expect(lossIn(received.events)).toEqual({ announced: [1, 1], missing: [1, 1] })
+  })
+
+  it('of an adapter that fails to send an introduction is made good by the next event', async () => {
+    const adapter = new KeepingAdapter()
+    const { send } = adapter
+    let faults = 1
+    adapter.send = function (event) {
+      if (event.type === '@xstate.actor' && event.name === 'counter' && faults-- > 0) return fail()
+      send.call(this, event)
+    }
+    const { inspector, received } = await openSession({}, adapter)
+    await inspector.start()
+    const counter = fromTransition((count: number) => count + 1, 0)
+    createActor(counter, { inspect: inspector.inspect, id: 'counter' }).start().send({ type: 'tick' })
+    await settle(inspector)
+    expect(received.names).toEqual(['operation-registry agent', 'counter'])
+    expect(lossIn(received.events)).toEqual({ announced: [1], missing: [1] })
+  })
+})
+
+describe('a value that cannot be looked at', () => {
+  it('is left out of snapshot, event and introduction, which are sent all the same', async () => {
+    const { inspector, received } = await openSession()
+    await inspector.start()
+    const shy = (): object =>
+      Object.defineProperties(
+        { kept: 1 },
+        {
+          displayName: {
+            enumerable: true,
+            get: () => {
+              throw new Error('shy')
+            },
+          },
+          id: {
+            enumerable: true,
+            get: () => {
+              throw new Error('shy')
+            },
+          },
+        },
+      )
+    const logic = fromTransition(() => shy(), shy())
+    const actor = createActor(logic, { inspect: inspector.inspect, id: 'shy' }).start()
+    actor.send(Object.assign(shy(), { type: 'look' }))
+    class Knock {
+      readonly type = 'knock'
+    }
+    actor.send(new Knock())
+    await settle(inspector)
+    const shown = { kept: 1, displayName: '[unreadable]', id: '[unreadable]' }
+    expect(inspector.dropped).toBe(0)
+    expect(received.steps.filter((step) => step.startsWith('shy'))).toEqual(
+      ['xstate.init', 'look', 'knock'].flatMap((type) => [`shy ${type}`, `shy ${type}`]),
+    )
+    expect(received.events.find((event) => event.type === '@xstate.actor' && event.name === 'shy')).toMatchObject({
+      snapshot: { status: 'active', context: shown },
+    })
+    expect(received.events.at(-3)).toMatchObject({ event: { ...shown, type: 'look' }, snapshot: { context: shown } })
+    expect(received.events.at(-2)).toMatchObject({ event: { type: 'knock', value: '[Knock]' } })
+  })
 })
 
 describe('actors that are not those of stateward', () => {

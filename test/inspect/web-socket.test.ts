@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { loadWebSocket } from '../../src/inspect/web-socket.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { startListener } from './support/listener.js'
+import { lossIn, sumOf } from './support/loss.js'
 
 const tool = 'background_tool_op'
 const forever = (): Promise<never> => new Promise(() => {})
@@ -76,13 +77,14 @@ it('stops sending to a listener that does not read, drops the oldest, and goes o
   await last.outcome
   await listener.received.until((event) => event.type === '@xstate.actor' && event.name === 'the last one')
   const known = new Set<string>()
-  const numbers = listener.received.events.map((event) => {
+  for (const event of listener.received.events) {
     if (event.type === '@xstate.actor') known.add(event.sessionId)
     expect(known).toContain(event.sessionId)
-    return Number(event.id)
-  })
-  // What was sent arrived whole and in order: only what was never sent is missing.
-  expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+  }
+  // What was sent arrived whole and in order: only what was never sent is missing, and the viewer knows how much that is.
+  const { announced, missing } = lossIn(listener.received.events)
+  expect(announced).toEqual(missing)
+  expect(sumOf(announced)).toBe(inspector.dropped)
   await inspector.stop()
 })
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { request, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { onTestFinished } from 'vitest'
 
 /** An answer as the client got it. */
@@ -36,6 +37,16 @@ export async function ask(
   let received = ''
   for await (const chunk of response.setEncoding('utf8')) received += chunk
   return { status: response.statusCode ?? 0, body: JSON.parse(received), headers: response.headers }
+}
+
+/** Sends bytes as they are on a connection of its own and returns all that comes back until the service hangs up. */
+export async function askRaw(url: string, text: string): Promise<string> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  socket.write(text)
+  let received = ''
+  for await (const chunk of socket.setEncoding('utf8')) received += chunk
+  return received
 }
 
 /** One Server-Sent Event. */

@@ -5,13 +5,18 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { maxLineLength } from '../../actors/output-lines.js'
-import { outputTailBytes, runToolProcess, type ToolCall, type ToolProcessOptions } from '../../actors/tool-process.js'
-import { systemClock } from '../../src/base/clock.js'
-import { DeadlineQueue } from '../../src/base/deadline-queue.js'
-import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { buildLibrary } from '../support/build.js'
-import { expectGone, isRunning } from '../support/processes.js'
+import { maxLineLength } from '../../../src/work/children/output-lines.js'
+import {
+  outputTailBytes,
+  runChildProcess,
+  type ChildCommand,
+  type ChildProcessOptions,
+} from '../../../src/work/children/child-process.js'
+import { systemClock } from '../../../src/base/clock.js'
+import { DeadlineQueue } from '../../../src/base/deadline-queue.js'
+import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
+import { buildLibrary } from '../../support/build.js'
+import { expectGone, isRunning } from '../../support/processes.js'
 
 let directory: string
 beforeAll(async () => {
@@ -21,7 +26,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true })
 })
 
-function shell(script: string, more: Partial<ToolCall> = {}): ToolCall {
+function shell(script: string, more: Partial<ChildCommand> = {}): ChildCommand {
   return { command: 'sh', args: ['-c', script], cwd: directory, env: process.env, ...more }
 }
 
@@ -29,8 +34,8 @@ function shell(script: string, more: Partial<ToolCall> = {}): ToolCall {
 function simulated() {
   const clock = new SimulatedClock()
   const deadlines = new DeadlineQueue(clock)
-  const run = (call: ToolCall, options: Partial<ToolProcessOptions> = {}) =>
-    runToolProcess(call, { clock, deadlines, graceMs: 1000, ...options })
+  const run = (call: ChildCommand, options: Partial<ChildProcessOptions> = {}) =>
+    runChildProcess(call, { clock, deadlines, graceMs: 1000, ...options })
   return { clock, deadlines, run }
 }
 
@@ -40,7 +45,7 @@ const stubborn = `trap '' TERM; sleep 600 & echo "grandchild $!"; wait; sleep 60
 describe('a tool process', () => {
   it('reports the exit code, the time and both output streams', async () => {
     const lines: string[] = []
-    const report = await runToolProcess(shell('echo one; echo two >&2; exit 3'), {
+    const report = await runChildProcess(shell('echo one; echo two >&2; exit 3'), {
       clock: systemClock,
       deadlines: new DeadlineQueue(systemClock),
       onLine: (line, stream) => lines.push(`${stream} ${line}`),
@@ -64,21 +69,21 @@ describe('a tool process', () => {
     expect(await run(shell('kill -USR1 $$'))).toMatchObject({ exitCode: null, signal: 'SIGUSR1', interrupted: false })
   })
 
-  it('fails with tool_not_started when there is no such program', async () => {
+  it('fails with child_not_started when there is no such program', async () => {
     const { run, clock } = simulated()
-    const call: ToolCall = { command: 'no-such-program', args: [], cwd: directory, env: process.env, timeoutMs: 5 }
+    const call: ChildCommand = { command: 'no-such-program', args: [], cwd: directory, env: process.env, timeoutMs: 5 }
     await expect(run(call)).rejects.toMatchObject({
-      code: 'tool_not_started',
+      code: 'child_not_started',
       message: 'cannot start no-such-program: no such program',
       data: { systemCode: 'ENOENT' },
     })
     expect(clock.pendingTimeouts).toBe(0)
   })
 
-  it('fails with tool_not_started when the file is no program', async () => {
+  it('fails with child_not_started when the file is no program', async () => {
     const { run } = simulated()
     await expect(run({ command: directory, args: [], cwd: directory, env: {} })).rejects.toMatchObject({
-      code: 'tool_not_started',
+      code: 'child_not_started',
       data: { systemCode: 'EACCES' },
     })
   })
@@ -201,7 +206,7 @@ describe('a tool process', () => {
     const { run } = simulated()
     const lines: string[] = []
     const script = `process.stdout.write('a'.repeat(10_000) + '\\nshort\\n' + 'é'.repeat(9000) + '!')`
-    const call: ToolCall = { command: process.execPath, args: ['-e', script], cwd: directory, env: process.env }
+    const call: ChildCommand = { command: process.execPath, args: ['-e', script], cwd: directory, env: process.env }
     const report = await run(call, { onLine: (line) => lines.push(line) })
     expect(lines.map(({ length }) => length)).toEqual([maxLineLength, 5, maxLineLength])
     expect(report.outputBytes).toBe(28_008)
@@ -217,16 +222,16 @@ describe('a tool process', () => {
   })
 })
 
-describe('the end of the process that runs tools', () => {
-  it.each(['process.exit(3)', 'throw new Error("a fault")'])('takes the tools with it: %s', async (end) => {
+describe('the end of the process that runs children', () => {
+  it.each(['process.exit(3)', 'throw new Error("a fault")'])('takes the children with it: %s', async (end) => {
     const dist = pathToFileURL(await buildLibrary()).href
     const script = `
-      import { runToolProcess } from '${dist}/actors/tool-process.js'
+      import { runChildProcess } from '${dist}/src/work/children/child-process.js'
       import { systemClock as clock } from '${dist}/src/base/clock.js'
       import { DeadlineQueue } from '${dist}/src/base/deadline-queue.js'
       const call = ${JSON.stringify(shell(stubborn, { env: {} }))}
       const onLine = (line) => { process.stdout.write(line + '\\n', () => { ${end} }) }
-      await runToolProcess(call, { clock, deadlines: new DeadlineQueue(clock), onLine })
+      await runChildProcess(call, { clock, deadlines: new DeadlineQueue(clock), onLine })
     `
     const runner = spawn(process.execPath, ['--input-type=module', '--eval', script], {
       stdio: ['ignore', 'pipe', 'ignore'],

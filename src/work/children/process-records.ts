@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import type { Clock } from '../src/base/clock.js'
-import { decodeJson } from '../src/base/decode.js'
-import { isUuid } from '../src/base/ids.js'
+import type { Clock } from '../../base/clock.js'
+import { decodeJson } from '../../base/decode.js'
+import { isUuid } from '../../base/ids.js'
 import {
   hasVariable,
   isPidInUse,
@@ -11,7 +11,7 @@ import {
   readBootId,
   readProcessStatus,
   type ProcessStatus,
-} from '../src/base/process-status.js'
+} from '../../base/process-status.js'
 
 /**
  * Name of the variable by which every process of an operation is known. It is inherited, so it also

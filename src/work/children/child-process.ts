@@ -1,40 +1,40 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
-import type { Clock } from '../src/base/clock.js'
-import type { Deadline, DeadlineQueue } from '../src/base/deadline-queue.js'
-import { messageOf, StatewardError, toError } from '../src/base/errors.js'
-import { silence } from '../src/base/promises.js'
+import type { Clock } from '../../base/clock.js'
+import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
+import { messageOf, StatewardError, toError } from '../../base/errors.js'
+import { silence } from '../../base/promises.js'
 import { LineSplitter, OutputTail } from './output-lines.js'
 import { guardGroup, signalGroup } from './process-group.js'
 
-/** Bytes of a tool's last output that its report keeps. */
+/** Bytes of a child's last output that its report keeps. */
 export const outputTailBytes = 8192
-/** Milliseconds between asking a tool to end and killing it. */
+/** Milliseconds between asking a child to end and killing it. */
 export const defaultGraceMs = 5000
 
 /** One call of a program. */
-export interface ToolCall {
+export interface ChildCommand {
   /** Looked up in the `PATH` of `env`, or a path when it holds a slash. */
   readonly command: string
   readonly args: readonly string[]
   readonly cwd: string
   /** The whole environment. */
   readonly env: NodeJS.ProcessEnv
-  /** Milliseconds after which the tool is asked to end. */
+  /** Milliseconds after which the child is asked to end. */
   readonly timeoutMs?: number
 }
 
 /** Where a line of output came from. */
 export type OutputStream = 'stdout' | 'stderr'
 
-/** What a running tool is tied to. */
-export interface ToolProcessOptions {
+/** What a running child is tied to. */
+export interface ChildProcessOptions {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  /** Asks the tool to end: SIGTERM, and SIGKILL when the grace has passed. */
+  /** Asks the child to end: SIGTERM, and SIGKILL when the grace has passed. */
   readonly retiring?: AbortSignal
-  /** The same, but a tool that was asked before is killed at once. */
+  /** The same, but a child that was asked before is killed at once. */
   readonly signal?: AbortSignal
   /** Milliseconds between SIGTERM and SIGKILL. */
   readonly graceMs?: number
@@ -44,8 +44,8 @@ export interface ToolProcessOptions {
   readonly onLine?: (line: string, stream: OutputStream) => void
 }
 
-/** How a tool ended. */
-export interface ToolProcessReport {
+/** How a child ended. */
+export interface ChildProcessReport {
   /** `null` when a signal ended it. */
   readonly exitCode: number | null
   readonly signal: NodeJS.Signals | null
@@ -60,17 +60,17 @@ export interface ToolProcessReport {
   readonly outputBytes: number
 }
 
-/** Raised with code `tool_not_started` when the system could not start the program. */
-export class ToolNotStartedError extends StatewardError<
-  'tool_not_started',
+/** Raised with code `child_not_started` when the system could not start the program. */
+export class ChildNotStartedError extends StatewardError<
+  'child_not_started',
   { readonly command: string; readonly cwd: string; readonly systemCode: string | undefined }
 > {
-  override readonly name = 'ToolNotStartedError'
+  override readonly name = 'ChildNotStartedError'
 
-  constructor({ command, cwd }: ToolCall, cause: unknown) {
+  constructor({ command, cwd }: ChildCommand, cause: unknown) {
     const { code: systemCode } = cause as NodeJS.ErrnoException
     const reason = systemCode === 'ENOENT' ? 'no such program' : messageOf(cause)
-    super('tool_not_started', `cannot start ${command}: ${reason}`, { command, cwd, systemCode }, { cause })
+    super('child_not_started', `cannot start ${command}: ${reason}`, { command, cwd, systemCode }, { cause })
   }
 }
 
@@ -81,15 +81,15 @@ type OutputProcess = ChildProcessByStdio<null, Readable, Readable>
  * ended and its output has been read. Whatever it leaves running in its group is killed with its end;
  * the group does not outlive this process either, unless that is killed.
  *
- * Raises `tool_not_started`, the reason of an already aborted `signal`, and what `onStarted` throws.
+ * Raises `child_not_started`, the reason of an already aborted `signal`, and what `onStarted` throws.
  */
-export async function runToolProcess(call: ToolCall, options: ToolProcessOptions): Promise<ToolProcessReport> {
+export async function runChildProcess(call: ChildCommand, options: ChildProcessOptions): Promise<ChildProcessReport> {
   const { clock, onStarted, onLine } = options
   options.signal?.throwIfAborted()
   const startedAt = clock.monotonicNow()
   const child = start(call)
   const { pid } = child
-  if (pid === undefined) throw new ToolNotStartedError(call, await failureOf(child))
+  if (pid === undefined) throw new ChildNotStartedError(call, await failureOf(child))
 
   const guard = guardGroup(pid)
   const ending = new Ending(pid, call.timeoutMs, options)
@@ -129,7 +129,7 @@ export async function runToolProcess(call: ToolCall, options: ToolProcessOptions
 async function releasePipes(
   child: OutputProcess,
   closed: Promise<unknown>,
-  { deadlines, graceMs = defaultGraceMs }: ToolProcessOptions,
+  { deadlines, graceMs = defaultGraceMs }: ChildProcessOptions,
 ): Promise<void> {
   const release = deadlines.after(graceMs, () => {
     child.stdout.destroy()
@@ -142,12 +142,12 @@ async function releasePipes(
   }
 }
 
-function start(call: ToolCall): OutputProcess {
+function start(call: ChildCommand): OutputProcess {
   const { command, args, cwd, env } = call
   try {
     return spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   } catch (error) {
-    throw new ToolNotStartedError(call, error)
+    throw new ChildNotStartedError(call, error)
   }
 }
 
@@ -156,7 +156,7 @@ async function failureOf(child: OutputProcess): Promise<unknown> {
   return error
 }
 
-function readOutput(child: OutputProcess, tail: OutputTail, onLine: ToolProcessOptions['onLine']): void {
+function readOutput(child: OutputProcess, tail: OutputTail, onLine: ChildProcessOptions['onLine']): void {
   for (const stream of ['stdout', 'stderr'] as const) {
     const lines = new LineSplitter((line) => onLine?.(line, stream))
     child[stream].on('data', (bytes: Buffer) => {
@@ -170,12 +170,12 @@ function readOutput(child: OutputProcess, tail: OutputTail, onLine: ToolProcessO
 /** Ends a running group: by its timeout or on request, gently first. */
 class Ending implements Disposable {
   readonly #group: number
-  readonly #options: ToolProcessOptions
+  readonly #options: ChildProcessOptions
   readonly #timeout: Deadline | undefined
   #kill: Deadline | undefined
   #cause: 'timeout' | 'request' | undefined
 
-  constructor(group: number, timeoutMs: number | undefined, options: ToolProcessOptions) {
+  constructor(group: number, timeoutMs: number | undefined, options: ChildProcessOptions) {
     this.#group = group
     this.#options = options
     if (timeoutMs !== undefined) this.#timeout = options.deadlines.after(timeoutMs, () => this.#ask('timeout'))

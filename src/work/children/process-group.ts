@@ -1,4 +1,4 @@
-/** Groups of processes led by a child of ours; a whole tool is ended through its group. */
+/** Groups of processes led by a child of ours; a whole child is ended through its group. */
 
 const guarded = new Set<number>()
 
