@@ -5,6 +5,7 @@ import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
+import { LoopShare } from '../../base/loop-share.js'
 import { isRefusal, TaskError } from '../errors.js'
 import { budgetDimension, checkAmount } from '../budget.js'
 import type { TaskEvent } from '../events.js'
@@ -62,6 +63,7 @@ export class Dispatcher {
   readonly #pool: AttemptPool
   readonly #actors: ActorWatch
   readonly #recovering = new Set<RunId>()
+  readonly #share: LoopShare
   #selection: Selection | undefined
   #commits: Disposable | undefined
   #wake: Deadline | undefined
@@ -75,6 +77,7 @@ export class Dispatcher {
     this.#options = resolveDispatchOptions(use.options)
     const now = createSecondsClock(clock)
     this.now = now
+    this.#share = new LoopShare(clock)
     const onDelay = (): void => this.#holdOff()
     this.#followUps = new FollowUps({ mutations, projection, ids, now, logger, onDelay })
     this.#promotion = new Promotion({
@@ -116,10 +119,16 @@ export class Dispatcher {
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
     if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
     for (const [name, amount] of Object.entries(options.reserve ?? {})) checkAmount(budgetDimension(name), amount)
-    this.#handlers.set(kind, { handler, options })
+    const registered = { handler, options }
+    this.#handlers.set(kind, registered)
     this.#selection?.unblock(`kind:${kind}`)
     this.#schedulePump()
-    return { [Symbol.dispose]: () => void this.#handlers.delete(kind) }
+    return {
+      [Symbol.dispose]: () => {
+        // Disposed a second time, it must not take away what was registered since.
+        if (this.#handlers.get(kind) === registered) this.#handlers.delete(kind)
+      },
+    }
   }
 
   /**
@@ -209,13 +218,16 @@ export class Dispatcher {
     }
   }
 
+  /** Soon; in a later turn of the event loop when there is so much to do that timers and input would have to wait. */
   #schedulePump(): void {
     if (this.#isPumpScheduled) return
     this.#isPumpScheduled = true
-    queueMicrotask(() => {
+    const pump = (): void => {
       this.#isPumpScheduled = false
       this.#pump()
-    })
+    }
+    if (this.#share.isUsedUp) this.#share.nextTurn(pump)
+    else queueMicrotask(pump)
   }
 
   #pump(): void {
@@ -236,6 +248,7 @@ export class Dispatcher {
 
   #startReady(): void {
     while (this.#pool.size < this.#options.concurrency) {
+      if (this.#share.isUsedUp) return this.#schedulePump()
       const chosen = this.#selection?.takeNext()
       if (chosen === undefined) return
       void this.#pool.start(chosen.run, chosen.registered)
