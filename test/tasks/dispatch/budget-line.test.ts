@@ -226,10 +226,14 @@ describe('a wait in line', () => {
     const controller = new AbortController()
     const large = shop.worker(1).reserve(600, { signal: controller.signal })
     const small = shop.worker(2).reserve(300)
+    shop.room.tasks.handle('reserving', () => {}, { reserve: { token: 100 } })
+    const ready = await shop.submit({ kind: 'reserving' })
     await shop.room.settle()
+    expect(shop.room.statesOf(ready)).toEqual(['ready'])
     controller.abort('enough')
     await shop.room.settle()
     expect([large, small.state]).toMatchObject([{ state: 'refused', reason: 'enough' }, 'granted'])
+    expect(shop.room.statesOf(ready)).toEqual(['completed'])
     await expect(
       shop.worker(2).context.budget.reserve('token', 1, { signal: AbortSignal.abort('before') }),
     ).rejects.toBe('before')
@@ -243,13 +247,14 @@ describe('a wait in line', () => {
     const shop = await Workshop.open(3)
     const holder = shop.worker(0).reserve(600)
     await shop.room.settle()
-    const [forgotten, behind] = [shop.worker(1).reserve(600), shop.worker(2).reserve(300)]
-    shop.worker(1).answer('done without it')
+    const [inFront, forgotten] = [shop.worker(1).reserve(600), shop.worker(2).reserve(300)]
+    await shop.room.settle()
+    shop.worker(2).answer('done without it')
     await shop.room.settle()
     expect(forgotten).toMatchObject({ state: 'refused', reason: { code: 'fencing_token_superseded' } })
-    expect([behind.state, shop.stateOf(1), shop.ledger]).toEqual(['granted', 'completed', [0, 900]])
+    expect([inFront.state, shop.stateOf(2), shop.ledger]).toEqual(['waits', 'completed', [0, 600]])
     await holder.spending?.release()
-    const late = shop.worker(1).reserve(1)
+    const late = shop.worker(2).reserve(1)
     await shop.room.settle()
     expect(late).toMatchObject({ state: 'refused', reason: { code: 'fencing_token_superseded' } })
   })
