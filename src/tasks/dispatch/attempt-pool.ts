@@ -83,17 +83,19 @@ export class AttemptPool {
   async start(run: Run, registered: RegisteredHandler): Promise<void> {
     const { mutations, projection } = this.#use
     this.#attempts.set(run.id, undefined)
-    const claim = this.#claimFor(registered.options)
+    let claim: Claim | undefined
     let identity: AttemptIdentity | undefined
     let failure: unknown
     try {
+      const wanted = this.#claimFor(registered.options)
+      claim = wanted
       identity = await mutations.transact((batch) =>
-        mayStart(batch.view, projection, run.taskId) ? startAttempt(batch, run.id, claim) : undefined,
+        mayStart(batch.view, projection, run.taskId) ? startAttempt(batch, run.id, wanted) : undefined,
       )
     } catch (cause) {
       failure = cause
     }
-    if (identity !== undefined) return this.#work(identity, claim, registered.handler)
+    if (identity !== undefined && claim !== undefined) return this.#work(identity, claim, registered.handler)
     this.#attempts.delete(run.id)
     this.#use.onNotStarted(run.id, failure)
   }

@@ -72,23 +72,6 @@ describe('retries', () => {
     expect(at).toEqual([0, 4, 12, 28])
   })
 
-  it('a run that is tried again at once takes one slot, not one more than there are', async () => {
-    const room = await openRoom({ dispatch: { concurrency: 1, backoff: { type: 'fixed', delayMs: 0 } } })
-    let inside = 0
-    let most = 0
-    room.tasks.handle('work', async ({ attemptNumber }) => {
-      inside += 1
-      most = Math.max(most, inside)
-      if (attemptNumber === 2) await new Promise(() => {})
-      inside -= 1
-      throw new Error('once')
-    })
-    await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-    await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-    await room.settle()
-    expect([inside, most]).toEqual([1, 1])
-  })
-
   it('[T-78] jitter comes from the injected randomness', async () => {
     const random = [0, 0.5]
     const room = await openRoom({
