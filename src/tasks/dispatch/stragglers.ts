@@ -31,16 +31,17 @@ export class Stragglers implements Disposable {
     }
     const limit = deadlines.after(limitMs, () => {
       leave()
+      release()
       logger.warn(
         { runId, taskId, concurrencyKey, limitMs },
         'a handler that ignores its signal was left behind: it may overlap with the next run of its concurrency key',
       )
-      release()
     })
     this.#waiting.add(limit)
-    void ended.then(() => {
+    const onEnded = (): void => {
       if (leave()) release()
-    })
+    }
+    void ended.then(onEnded)
   }
 
   /** Waits for nobody any more and leaves no timer behind; nothing is released. */

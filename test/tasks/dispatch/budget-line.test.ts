@@ -104,9 +104,10 @@ class Workshop {
 describe('an amount that others have set aside', () => {
   it('is waited for: those who want it are served one after another, as they came', async () => {
     const shop = await Workshop.open(4)
-    const [first, second, third, fourth] = [0, 1, 2, 3].map((index) => shop.worker(index).reserve(600)) as Wish[]
+    const wishes = [0, 1, 2, 3].map((index) => shop.worker(index).reserve(600))
+    const [first, second] = wishes
     await shop.room.settle()
-    const states = () => [first, second, third, fourth].map((wish) => wish?.state)
+    const states = () => wishes.map(({ state }) => state)
     expect([states(), shop.ledger]).toEqual([
       ['granted', 'waits', 'waits', 'waits'],
       [0, 600],
