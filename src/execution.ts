@@ -2,6 +2,7 @@ import type { Clock } from './base/clock.js'
 import type { Deadline, DeadlineQueue } from './base/deadline-queue.js'
 import { InvalidInputError, messageOf, StatewardError } from './base/errors.js'
 import type { Logger } from './base/logger.js'
+import type { LoopShare } from './base/loop-share.js'
 import { createDeferred } from './base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from './lane/errors.js'
 import type { OperationRegistry } from './operations/index.js'
@@ -42,6 +43,8 @@ export interface ExecutionOptions {
   readonly operations: OperationRegistry
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
+  /** What the session may take of a turn of the event loop. */
+  readonly share: LoopShare
   readonly logger: Logger
   readonly span?: OperationSpan
 }
@@ -77,14 +80,15 @@ export class Execution {
     return this.#ended.promise
   }
 
-  /** Starts the task of a registered operation, in a later microtask. */
+  /** Starts the task of a registered operation, in a later microtask; in a later turn when there are a great many. */
   async run(task: Task, deadlineMs: number | undefined): Promise<void> {
-    const { id, operations, deadlines } = this.#options
+    const { id, operations, deadlines, share } = this.#options
     try {
       await operations.provisioningSucceeded(id)
     } catch (refusal) {
       return this.#onRefused(refusal)
     }
+    if (share.isUsedUp) await new Promise<void>((goOn) => share.nextTurn(goOn))
     if (this.#isOver) return
     if (deadlineMs !== undefined) {
       const error = `deadline of ${deadlineMs} ms exceeded`

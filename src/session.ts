@@ -4,6 +4,7 @@ import { InvalidInputError, StatewardError, toError } from './base/errors.js'
 import type { Feed } from './base/feed.js'
 import { parseUuid, type IdSource } from './base/ids.js'
 import type { Logger } from './base/logger.js'
+import { LoopShare } from './base/loop-share.js'
 import { createDeferred, silence } from './base/promises.js'
 import { Execution, type Task } from './execution.js'
 import type { Lane } from './lane/lane.js'
@@ -85,6 +86,7 @@ export class Session {
   readonly history: OperationsHistory
   readonly #options: SessionOptions
   readonly #executions = new Map<OperationId, Execution>()
+  readonly #share: LoopShare
   readonly #idleWakes = new Set<IdleWake>()
 
   constructor(options: SessionOptions) {
@@ -92,6 +94,7 @@ export class Session {
     this.id = id
     this.history = history
     this.#options = options
+    this.#share = new LoopShare(options.clock)
     this.operations = new OperationRegistry({
       lane,
       history,
@@ -147,6 +150,7 @@ export class Session {
       operations: this.operations,
       clock,
       deadlines,
+      share: this.#share,
       logger,
       ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, logger) }),
     })

@@ -92,6 +92,7 @@ export {
   TerminalFailure,
   type AbortCause,
   type BudgetAccess,
+  type ReserveOptions,
   type ChildView,
   type Handler,
   type HandlerContext,

@@ -207,6 +207,17 @@ describe('a corrupt barrier', () => {
     expect((await next).outcomes).toHaveLength(1)
   })
 
+  it('F20 fails the end of a capacity slot too, before anything happens', async () => {
+    const { operations, ...fixture } = await openFixture()
+    await operations.registerOperation(specOf(1, 'background_tool_capacity_slot'))
+    const wait = operations.waitAll(runId, [idOf(1)])
+    tamperWithWait({ operations, ...fixture }, { runId: undefined })
+    expect(await refusal(operations.abortProvisioning(idOf(1)))).toMatchObject({ code: 'internal' })
+    await expect(wait.result).rejects.toThrow('active wait without run id')
+    expect(operations.snapshot(idOf(1))?.status).toBe('provisioning')
+    expect(await refusal(operations.abortProvisioning(idOf(1)))).toBe('resolved')
+  })
+
   it('does not touch ends of operations that are no members', async () => {
     const fixture = await openFixture()
     const { operations, run, complete } = fixture

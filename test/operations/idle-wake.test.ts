@@ -75,6 +75,24 @@ describe('the idle-wake loop', () => {
     expect(cursors).toEqual([[2, 2]])
   })
 
+  it('[86] moves the injected cursor first: what was injected is never offered again, what was only observed may be', async () => {
+    const moves: string[] = []
+    const operations = new Proxy(session.operations, {
+      get(target, name) {
+        const member: unknown = Reflect.get(target, name, target)
+        if (typeof member !== 'function') return member
+        return (...args: unknown[]): unknown => {
+          if (name === 'advanceCompletionCursor') moves.push(args.join(' '))
+          return Reflect.apply(member, target, args)
+        }
+      },
+    })
+    using _ = new IdleWake({ operations, clock, host: { isQuiescent: () => true, inject: () => true } })
+    await run(session)
+    await settled()
+    expect(moves).toEqual(['runtime_injected 1', 'runtime_observed 1'])
+  })
+
   it('[87] queues nothing and moves no cursor when the registry can no longer answer', async () => {
     const { wake, inputs } = openWake()
     const fault = new StatewardError('internal', 'ops lifecycle registry poisoned', {})

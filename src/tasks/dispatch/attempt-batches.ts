@@ -80,10 +80,10 @@ export function finishAttempt(
   }
   const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
   const touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
-  leaveRunning(batch, runId, outcome, suspendReason, options)
-  if (suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, spending.refused)) {
-    batch.submit({ type: 'run_resume', runId, timestamp })
-  }
+  const { refused } = spending
+  const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, refused)
+  leaveRunning(batch, runId, outcome, canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason, options)
+  if (canGoOn) batch.submit({ type: 'run_resume', runId, timestamp })
   fireForSpending(batch, projection, taskId, touched, timestamp)
 }
 

@@ -14,11 +14,12 @@ import { Account } from './account.js'
 import type { AttemptIdentity, AttemptReport } from './attempt.js'
 import { finishAttempt, startAttempt, type Claim, type EndingOptions } from './attempt-batches.js'
 import type { AttemptRunner } from './attempt-runner.js'
+import type { BudgetLine } from './budget-line.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
 import { createHandlerContext } from './handler-context.js'
 import type { ResolvedDispatchOptions } from './options.js'
 import { RunningAttempt } from './running-attempt.js'
-import { closeSpending } from './spending.js'
+import { closeSpending, type RefusedAmount } from './spending.js'
 import { mayStart } from './start-conditions.js'
 
 /** A handler with how its runs are started. */
@@ -38,8 +39,11 @@ export interface AttemptPoolOptions {
   readonly options: ResolvedDispatchOptions
   readonly now: () => Timestamp
   readonly delayOf: (effectiveAttempt: number) => Seconds
-  /** Called when an attempt has ended and its run has left the pool. */
-  readonly onEnded: (runId: RunId) => void
+  readonly line: BudgetLine
+  /** Called when an attempt ends without its handler, if its run has a concurrency key; `ended` settles when the handler ends. */
+  readonly onStraggler: (run: Run, ended: Promise<void>) => void
+  /** Called when an attempt has ended and its run has left the pool, with what it was last refused. */
+  readonly onEnded: (runId: RunId, refused: RefusedAmount | undefined) => void
   /** Called when a run has left the pool because it could not be claimed: by a failure, or by what is under way. */
   readonly onNotStarted: (runId: RunId, failure: unknown) => void
 }
@@ -65,6 +69,11 @@ export class AttemptPool {
     return this.#attempts.size
   }
 
+  /** Runs with an attempt being started, at work or being finished. */
+  get runIds(): Iterable<RunId> {
+    return this.#attempts.keys()
+  }
+
   /** True while a run is in the pool. */
   has(runId: RunId): boolean {
     return this.#attempts.has(runId)
@@ -74,17 +83,19 @@ export class AttemptPool {
   async start(run: Run, registered: RegisteredHandler): Promise<void> {
     const { mutations, projection } = this.#use
     this.#attempts.set(run.id, undefined)
-    const claim = this.#claimFor(registered.options)
+    let claim: Claim | undefined
     let identity: AttemptIdentity | undefined
     let failure: unknown
     try {
+      const wanted = this.#claimFor(registered.options)
+      claim = wanted
       identity = await mutations.transact((batch) =>
-        mayStart(batch.view, projection, run.taskId) ? startAttempt(batch, run.id, claim) : undefined,
+        mayStart(batch.view, projection, run.taskId) ? startAttempt(batch, run.id, wanted) : undefined,
       )
     } catch (cause) {
       failure = cause
     }
-    if (identity !== undefined) return this.#work(identity, claim, registered.handler)
+    if (identity !== undefined && claim !== undefined) return this.#work(identity, claim, registered.handler)
     this.#attempts.delete(run.id)
     this.#use.onNotStarted(run.id, failure)
   }
@@ -149,14 +160,27 @@ export class AttemptPool {
     this.onRunChanged(run)
     if (this.#isClosing) attempt.stop('shutdown')
     let scope = { signal, progress: (): void => {} } as Parameters<Parameters<AttemptRunner['run']>[1]>[0]
+    let handlerEnded: Promise<void> | undefined
     const report = await attempt.execute(
       (work) =>
         runner.run({ ...identity, task, signal }, (given) => {
           scope = given
           return work()
         }),
-      () => handler(createHandlerContext({ ...this.#use, attempt: identity, run, task, scope, account })),
+      () => {
+        const answer = handler(createHandlerContext({ ...this.#use, attempt: identity, run, task, scope, account }))
+        if (task.constraints.concurrencyKey === undefined) return answer
+        const onEnd = (): void => {
+          handlerEnded = undefined
+        }
+        const promised = Promise.resolve(answer)
+        handlerEnded = promised.then(onEnd, onEnd)
+        return promised
+      },
     )
+    account[Symbol.dispose]()
+    // Before the end is recorded: nobody may have the key in between.
+    if (handlerEnded !== undefined) this.#use.onStraggler(run, handlerEnded)
     this.#finishing.add(attempt)
     await this.#finish(attempt, report, account)
   }
@@ -182,7 +206,7 @@ export class AttemptPool {
     }
     this.#finishing.delete(attempt)
     attempt.release()
-    this.#leave(runId)
+    this.#leave(runId, account.refused)
   }
 
   async #recordEnd({ identity }: RunningAttempt, report: AttemptReport, account: Account): Promise<void> {
@@ -221,9 +245,9 @@ export class AttemptPool {
     })
   }
 
-  #leave(runId: RunId): void {
+  #leave(runId: RunId, refused?: RefusedAmount): void {
     this.#attempts.delete(runId)
-    this.#use.onEnded(runId)
+    this.#use.onEnded(runId, refused)
   }
 }
 

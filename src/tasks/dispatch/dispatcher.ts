@@ -5,6 +5,8 @@ import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
+import { LoopShare } from '../../base/loop-share.js'
+import { isLaneFailure } from '../../lane/errors.js'
 import { isRefusal, TaskError } from '../errors.js'
 import { budgetDimension, checkAmount } from '../budget.js'
 import type { TaskEvent } from '../events.js'
@@ -18,12 +20,15 @@ import { recoverRun } from './attempt-batches.js'
 import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
 import type { AttemptRunner } from './attempt-runner.js'
 import { retryDelay, type Random } from './backoff.js'
+import { BudgetLine } from './budget-line.js'
 import { FollowUps } from './follow-ups.js'
 import type { Handler, HandlerOptions } from './handler.js'
 import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
 import { Promotion } from './promotion.js'
 import { createSecondsClock } from './seconds-clock.js'
 import { Selection } from './selection.js'
+import type { RefusedAmount } from './spending.js'
+import { Stragglers } from './stragglers.js'
 
 /** What a dispatcher is built on. */
 export interface DispatcherOptions {
@@ -59,9 +64,12 @@ export class Dispatcher {
   readonly #handlers = new Map<string, RegisteredHandler>()
   readonly #followUps: FollowUps
   readonly #promotion: Promotion
+  readonly #line: BudgetLine
   readonly #pool: AttemptPool
+  readonly #stragglers: Stragglers
   readonly #actors: ActorWatch
   readonly #recovering = new Set<RunId>()
+  readonly #share: LoopShare
   #selection: Selection | undefined
   #commits: Disposable | undefined
   #wake: Deadline | undefined
@@ -75,6 +83,7 @@ export class Dispatcher {
     this.#options = resolveDispatchOptions(use.options)
     const now = createSecondsClock(clock)
     this.now = now
+    this.#share = new LoopShare(clock)
     const onDelay = (): void => this.#holdOff()
     this.#followUps = new FollowUps({ mutations, projection, ids, now, logger, onDelay })
     this.#promotion = new Promotion({
@@ -85,12 +94,25 @@ export class Dispatcher {
       onFailure: (failure) => this.#onFailure(failure),
       onSettled: () => this.#schedulePump(),
     })
+    this.#line = new BudgetLine({
+      mutations,
+      projection,
+      now,
+      attempts: () => this.#pool.runIds,
+      onMoved: () => {
+        this.#selection?.unblock('reservation')
+        this.#schedulePump()
+      },
+    })
+    this.#stragglers = new Stragglers({ deadlines, logger, limitMs: this.#options.stragglerLimitMs })
     this.#pool = new AttemptPool({
       ...use,
       options: this.#options,
+      line: this.#line,
       now,
       delayOf: this.#delayOf,
-      onEnded: (runId) => this.#onEnded(runId),
+      onStraggler: (run, ended) => this.#onStraggler(run, ended),
+      onEnded: (runId, refused) => this.#onEnded(runId, refused),
       onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
     })
     this.#actors = new ActorWatch({
@@ -116,10 +138,16 @@ export class Dispatcher {
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
     if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
     for (const [name, amount] of Object.entries(options.reserve ?? {})) checkAmount(budgetDimension(name), amount)
-    this.#handlers.set(kind, { handler, options })
+    const registered = { handler, options }
+    this.#handlers.set(kind, registered)
     this.#selection?.unblock(`kind:${kind}`)
     this.#schedulePump()
-    return { [Symbol.dispose]: () => void this.#handlers.delete(kind) }
+    return {
+      [Symbol.dispose]: () => {
+        // Disposed a second time, it must not take away what was registered since.
+        if (this.#handlers.get(kind) === registered) this.#handlers.delete(kind)
+      },
+    }
   }
 
   /**
@@ -127,7 +155,7 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection, inspect } = this.#use
+    const { mutations, projection, inspect, logger } = this.#use
     const actor = createActor(dispatcherMachine, inspect === undefined ? {} : { inspect })
     this.#actor = actor
     actor.start()
@@ -137,7 +165,15 @@ export class Dispatcher {
     this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#options.owner)
     await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#settle(this.#followUps.recover())])
-    this.#selection = new Selection({ projection, handlers: this.#handlers, capabilities: this.#options.capabilities })
+    const { capabilities } = this.#options
+    this.#selection = new Selection({
+      projection,
+      handlers: this.#handlers,
+      capabilities,
+      line: this.#line,
+      isAtWork: (runId) => this.#pool.has(runId),
+      logger,
+    })
     actor.send({ type: 'recovered', paused: projection.engine.paused })
     this.#schedulePump()
   }
@@ -151,6 +187,7 @@ export class Dispatcher {
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
+    this.#stragglers[Symbol.dispose]()
   }
 
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
@@ -183,6 +220,7 @@ export class Dispatcher {
         }
       }
     }
+    this.#line.look()
     this.#schedulePump()
   }
 
@@ -191,31 +229,51 @@ export class Dispatcher {
     if (!this.#pool.has(run.id)) this.#selection?.onRunChanged(run)
   }
 
-  #onEnded(runId: RunId): void {
+  #onEnded(runId: RunId, refused?: RefusedAmount): void {
     const run = this.#use.projection.run(runId)
-    if (run !== undefined) this.#selection?.onRunChanged(run)
+    if (run !== undefined) {
+      if (refused !== undefined && run.state === 'ready') this.#selection?.waitFor(runId, refused)
+      this.#selection?.onRunChanged(run)
+    }
+    this.#line.look()
     this.#actor?.send({ type: 'attempt_ended', attempts: this.#pool.size })
     this.#schedulePump()
   }
 
+  /** Runs with one key never overlap, even where one goes on after its attempt has ended. */
+  #onStraggler(run: Run, ended: Promise<void>): void {
+    const occupied = this.#selection?.occupyKey(run)
+    if (occupied === undefined) return
+    this.#stragglers.follow(run, occupied.key, ended, () => {
+      occupied[Symbol.dispose]()
+      this.#schedulePump()
+    })
+  }
+
   #onNotStarted(runId: RunId, failure: unknown): void {
-    if (failure !== undefined) this.#onFailure(failure)
+    // What no later try can mend stays with its run; it must not hold off the others.
+    const isFault = failure !== undefined && !isRefusal(failure) && !isLaneFailure(failure)
+    if (isFault) this.#use.logger.error({ runId, cause: messageOf(failure) }, 'an attempt cannot be started')
+    else if (failure !== undefined) this.#onFailure(failure)
     this.#onEnded(runId)
     const run = this.#use.projection.run(runId)
     if (run?.state !== 'ready') return
     if (failure === undefined) this.#selection?.block(run, 'commit')
-    else if (isRefusal(failure)) {
-      this.#selection?.block(run, failure.code === 'budget_exceeded' ? 'reservation' : 'refusal')
-    }
+    // By now that is durable which its budget could not bear: whether it can be had, selection sees for itself.
+    else if (isFault || (isRefusal(failure) && failure.code !== 'budget_exceeded'))
+      this.#selection?.block(run, 'refusal')
   }
 
+  /** Soon; in a later turn of the event loop when there is so much to do that timers and input would have to wait. */
   #schedulePump(): void {
     if (this.#isPumpScheduled) return
     this.#isPumpScheduled = true
-    queueMicrotask(() => {
+    const pump = (): void => {
       this.#isPumpScheduled = false
       this.#pump()
-    })
+    }
+    if (this.#share.isUsedUp) this.#share.nextTurn(pump)
+    else queueMicrotask(pump)
   }
 
   #pump(): void {
@@ -236,6 +294,7 @@ export class Dispatcher {
 
   #startReady(): void {
     while (this.#pool.size < this.#options.concurrency) {
+      if (this.#share.isUsedUp) return this.#schedulePump()
       const chosen = this.#selection?.takeNext()
       if (chosen === undefined) return
       void this.#pool.start(chosen.run, chosen.registered)
@@ -277,6 +336,7 @@ export class Dispatcher {
     this.#use.deadlines.after(retryDelayMs, () => {
       this.#isHoldingOff = false
       this.#selection?.unblock('commit')
+      this.#line.look()
       this.#schedulePump()
     })
   }

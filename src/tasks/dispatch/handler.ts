@@ -52,14 +52,25 @@ export interface ChildView {
   readonly isFinished: boolean
 }
 
+/** How to set an amount aside. */
+export interface ReserveOptions {
+  /** Gives up waiting in line when it aborts. */
+  readonly signal?: AbortSignal
+}
+
 /** How a handler spends: nothing is spent that was not reserved, so a call that would exceed a budget never starts. */
 export interface BudgetAccess {
   /**
-   * Sets an amount aside before a call. Rejects with `budget_exceeded` when a ledger of the task or of an ancestor
-   * has not that much left; a handler that lets this pass is suspended until the budget is replenished. A task without
-   * a ledger of this dimension is not limited.
+   * Sets an amount aside before a call. What others have set aside is waited for in line, first come, first served, as
+   * long as one of them works; the signals of the attempt and of the options end the wait with their reasons. A task
+   * without a ledger of this dimension is not limited.
+   *
+   * Rejects with `budget_exceeded` when so much is spent that a ledger of the task or of an ancestor cannot bear the
+   * amount, and when nobody who works could give it back: a handler never waits for what it holds itself. One that lets
+   * this pass is suspended until the budget is replenished, or, where only reservations stood in the way, tried again
+   * when they have gone. Rejects with `invalid_amount` and `invalid_input` for what is no amount or no option.
    */
-  readonly reserve: (dimension: BudgetDimension | string, amount: number) => Promise<Spending>
+  readonly reserve: (dimension: BudgetDimension | string, amount: number, options?: ReserveOptions) => Promise<Spending>
   /**
    * Says what the attempt has used; adds up, and becomes durable together with the end of the attempt. Settles what
    * was reserved for the attempt at its start; beyond that it is recorded even if it exceeds the limit.

@@ -169,6 +169,8 @@ describe('workers', () => {
       [{ leaseSecs: 2 }, 'leaseSecs'],
       [{ leaseSecs: 86_401 }, 'leaseSecs'],
       [{ owner: '' }, 'owner'],
+      [{ stragglerLimitMs: -1 }, 'stragglerLimitMs'],
+      [{ stragglerLimitMs: '5' as never }, 'stragglerLimitMs'],
       [{ backoff: { type: 'exponential', baseMs: 2, maxMs: 1 } }, 'baseMs'],
       [{ backoff: { type: 'fixed', delayMs: -1 } }, 'delayMs'],
     ] as const

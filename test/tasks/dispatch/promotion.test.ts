@@ -229,6 +229,17 @@ describe('selection', () => {
     await room.settle()
     expect(room.statesOf(id)).toEqual(['ready'])
   })
+
+  it('an old registration disposed once more leaves the new handler of its kind alone', async () => {
+    const room = await openRoom()
+    const old = room.tasks.handle('work', never)
+    old[Symbol.dispose]()
+    room.tasks.handle('work', () => 'new')
+    old[Symbol.dispose]()
+    const id = await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    expect(room.statesOf(id)).toEqual(['completed'])
+  })
 })
 
 describe('events', () => {
