@@ -105,11 +105,12 @@ function put(draft: Draft, { sequence }: OfRun, run: Run, next: Run): void {
   draft.put(draft.tables.runs, run.id, next)
   if (!isTerminalRunState(next.state)) return
   const task = known(draft, run.taskId, sequence)
-  const { open, completed } = task.progress
+  const { open, completed, failed } = task.progress
   const progress = {
     ...task.progress,
     open: open - 1,
     completed: completed + (next.state === 'completed' ? 1 : 0),
+    failed: failed + (next.state === 'failed' ? 1 : 0),
   }
   draft.put(draft.tables.tasks, run.taskId, { ...task, progress })
 }

@@ -3,6 +3,7 @@ import { isNilUuid } from '../../base/ids.js'
 import { unreachable } from '../../base/errors.js'
 import { checkRegistration } from '../actor.js'
 import { TaskError } from '../errors.js'
+import { noProgress } from '../phase.js'
 import type { TaskId } from '../ids.js'
 import { putPrerequisites, withRun } from '../evolve/tasks.js'
 import type { Draft } from '../projection/draft.js'
@@ -145,12 +146,11 @@ function seedTask(draft: Draft, { row: _, ...stored }: RowOf<'task'>): void {
   const parent = spec.parentTaskId === undefined ? undefined : draft.view.task(spec.parentTaskId)
   if (spec.parentTaskId !== undefined && parent === undefined)
     throw new TaskError('snapshot_unknown_parent', { taskId })
-  const progress = { runs: 0, open: 0, completed: 0 }
   draft.put(draft.tables.tasks, taskId, {
     ...stored,
     spec: shareDefaults(spec),
     depth: parent === undefined ? 0 : parent.depth + 1,
-    progress,
+    progress: noProgress,
   })
 }
 
