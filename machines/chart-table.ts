@@ -83,8 +83,9 @@ const maxGuardsTried = 12
  *     selection.isTaken // false
  *     selection.guard   // 'isHeldExpiry'
  *
- * What a table cannot hold is left to the machine: entry and exit actions, invoked actors, delays, history, actions other
- * than functions and `assign`. The answers are the same, they only take longer; a differential test holds them equal.
+ * What a table cannot hold is left to the machine: entry and exit actions, invoked actors, delays, several targets at
+ * once, actions other than functions and `assign`. The answers are the same, they only take longer; a differential test
+ * holds them equal. A place remembers no history, so a chart with history states is no chart for rows.
  */
 export class ChartTable<Machine extends AnyStateMachine> {
   readonly machine: Machine
