@@ -134,11 +134,9 @@ const product: Record<string, Subject> = {
     events: [
       ...runMachine.events.filter((type) => /^to_|suspend|resume/.test(type)).map((type) => ({ type })),
       // The way to work, more often: most of what there is to see lies beyond it.
-      ...['to_ready', 'to_leased', 'to_running'].flatMap((type) => [{ type }, { type }]),
-      ...['a1', 'a2', 'a3'].flatMap((attemptId) => [
-        { type: 'start_attempt', attemptId },
-        { type: 'finish_attempt', attemptId },
-      ]),
+      ...['to_ready', 'to_leased', 'to_running'].flatMap((type) => Array.from({ length: 12 }, () => ({ type }))),
+      ...['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'a8'].map((attemptId) => ({ type: 'start_attempt', attemptId })),
+      ...['a1', 'a2'].map((attemptId) => ({ type: 'finish_attempt', attemptId })),
       ...['one', 'two'].map((owner) => ({ type: 'acquire_lease', lease: { owner, expiry: 5, fencingToken: 1 } })),
       ...['one', 'two'].flatMap((owner) =>
         [4, 5, 6].flatMap((expiry) => [
@@ -289,6 +287,36 @@ const madeUp: Record<string, Subject> = {
       },
     }),
     events: events('go', 'leave', 'cross', 'end'),
+  },
+  'regions of which one leaves the other, or both at once': {
+    machine: kit.createMachine({
+      context: { count: 0 },
+      initial: 'work',
+      states: {
+        work: {
+          type: 'parallel',
+          on: { leave: 'rest' },
+          states: {
+            left: {
+              initial: 'a',
+              states: {
+                a: { on: { go: 'b', leave: { actions: 'add' }, cross: { target: 'b', actions: 'add' } } },
+                b: { on: { go: 'a', cross: '#other', shift: { target: '#other', actions: 'add' } } },
+              },
+            },
+            right: {
+              initial: 'a',
+              states: {
+                a: { on: { go: 'b', cross: { target: '#rest', actions: 'add' } } },
+                b: { id: 'other', on: { shift: { target: 'a', actions: 'add' }, cross: 'a' } },
+              },
+            },
+          },
+        },
+        rest: { id: 'rest', on: { go: 'work' } },
+      },
+    }),
+    events: events('go', 'leave', 'cross', 'shift'),
   },
   'guards that break, names that stand for others, wildcards': {
     machine: kit.createMachine({
