@@ -48,6 +48,8 @@ export interface RecordsOptions extends RegistryLimits {
 
 const { machine, table, decide } = fastMachine(operationMachine)
 
+const terminalActions = Object.keys(terminalStatusOf) as readonly TerminalAction[]
+
 /** Facts of an ended operation that comes back from storage. */
 export interface RestoredOperation {
   readonly spec: OperationSpec
@@ -173,6 +175,14 @@ export class OperationRecords implements OperationBook {
   refusingGuard(event: AdvanceEvent | SettleEvent): string | undefined {
     const place = this.#placeOf(event.id)
     return place && table.select(place, ownEvent(event)).guard
+  }
+
+  /** Whether the chart lets an operation that stands so end so: what a journal says is held to the rules of live calls. */
+  canEnd(spec: OperationSpec, status: OperationStatus | 'absent', outcome: OperationOutcome): boolean {
+    const { id, kind, displayName } = spec
+    const context = { id, kind, displayName, peerReady: false, progressCount: 0, outcome: undefined }
+    if (status === 'absent') return false
+    return terminalActions.some((type) => table.select({ value: status, context }, { type, outcome }).isTaken)
   }
 
   hasActiveWait(requestId?: WaitRequestId): boolean {
