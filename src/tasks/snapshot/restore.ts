@@ -2,6 +2,7 @@ import type { JsonObject } from '../../base/json.js'
 import { isNilUuid } from '../../base/ids.js'
 import { unreachable } from '../../base/errors.js'
 import { checkRegistration } from '../actor.js'
+import { engineSelection } from '../engine-step.js'
 import { TaskError } from '../errors.js'
 import { noProgress } from '../phase.js'
 import type { TaskId } from '../ids.js'
@@ -71,7 +72,9 @@ function checkEngine({ paused, pausedAt, resumedAt }: Engine): void {
   if (paused && pausedAt === undefined) fail('paused without a time')
   if (paused && resumedAt !== undefined) fail('paused and resumed')
   if (!paused && (pausedAt === undefined) !== (resumedAt === undefined)) fail('a pause and its resume go together')
-  if (pausedAt !== undefined && resumedAt !== undefined && resumedAt < pausedAt) fail('resumed before it was paused')
+  if (pausedAt === undefined || resumedAt === undefined) return
+  const resume = engineSelection({ paused: true, pausedAt }, { type: 'resume', timestamp: resumedAt })
+  if (!resume.isTaken) fail('resumed before it was paused')
 }
 
 function seed(draft: Draft, content: Exclude<SnapshotRow, { readonly row: 'header' | 'end' }>): void {
