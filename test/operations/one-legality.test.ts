@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type * as operationModule from '../../machines/operation.js'
+import type * as registryModule from '../../machines/operation-registry.js'
 import { operationMachine } from '../../machines/operation.js'
 import { operationRegistryMachine, type OperationRegistryEvent } from '../../machines/operation-registry.js'
 import type { OperationId, WaitRequestId } from '../../machines/operation-vocabulary.js'
@@ -67,11 +69,11 @@ const positive = ['waitIsTheActiveOne']
 async function coreWithout(chart: Chart | undefined, guard = ''): Promise<OperationsCore> {
   const guards = { [guard]: () => chart === 'operation' || positive.includes(guard) } as never
   vi.doMock('../../machines/operation.js', async (original) => {
-    const stock = await original<typeof import('../../machines/operation.js')>()
+    const stock = await original<typeof operationModule>()
     return chart === 'operation' ? { ...stock, operationMachine: stock.operationMachine.provide({ guards }) } : stock
   })
   vi.doMock('../../machines/operation-registry.js', async (original) => {
-    const stock = await original<typeof import('../../machines/operation-registry.js')>()
+    const stock = await original<typeof registryModule>()
     if (chart !== 'registry') return stock
     return { ...stock, operationRegistryMachine: stock.operationRegistryMachine.provide({ guards }) }
   })

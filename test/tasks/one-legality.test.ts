@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type * as engineModule from '../../machines/engine.js'
+import type * as runModule from '../../machines/run.js'
 import { attemptCountLimit, runMachine } from '../../machines/run.js'
 import type { TaskCommand, TaskView } from '../../src/tasks/index.js'
+import type * as authority from './support/authority.js'
 import { finish, held, lease, move, reach, start, working } from './support/commands.js'
 import { A1, A2, R1, T1 } from './support/ids.js'
 
@@ -42,17 +45,17 @@ const engineScenarios: readonly Scenario[] = [
 const others = ['canCountAttempt', 'isTerminal', 'isLeaseClosable']
 
 /** The room anew, with a chart in which one guard lets everything pass. */
-async function roomWithout(chart: Chart | undefined, guard = ''): Promise<typeof import('./support/authority.js')> {
+async function roomWithout(chart: Chart | undefined, guard = ''): Promise<typeof authority> {
   const { ChartTable } = await import('../../machines/chart-table.js')
   const guards = { [guard]: () => true }
   vi.doMock('../../machines/run.js', async (original) => {
-    const stock = await original<typeof import('../../machines/run.js')>()
+    const stock = await original<typeof runModule>()
     if (chart !== 'run') return stock
     const machine = stock.runMachine.provide({ guards })
     return { ...stock, runMachine: machine, runChart: new ChartTable(machine) }
   })
   vi.doMock('../../machines/engine.js', async (original) => {
-    const stock = await original<typeof import('../../machines/engine.js')>()
+    const stock = await original<typeof engineModule>()
     if (chart !== 'engine') return stock
     const machine = stock.engineMachine.provide({ guards })
     return { ...stock, engineMachine: machine, engineChart: new ChartTable(machine) }
