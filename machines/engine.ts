@@ -1,4 +1,5 @@
-import { assign, setup, transition } from 'xstate'
+import { assign, setup } from 'xstate'
+import { ChartTable } from './chart-table.js'
 
 /** What the engine chart remembers: epoch seconds of the last pause and resume. */
 export interface EngineContext {
@@ -30,15 +31,5 @@ export const engineMachine = setup({
   },
 })
 
-/** The engine as a row: where the chart stands and what it remembers. */
-export interface EngineState extends EngineContext {
-  readonly state: 'running' | 'paused'
-}
-
-/** Where an event leads, `undefined` where the chart refuses it. */
-export function moveEngine({ state, ...context }: EngineState, event: EngineEvent): EngineState | undefined {
-  const snapshot = engineMachine.resolveState({ value: state, context })
-  if (!snapshot.can(event)) return undefined
-  const [next] = transition(engineMachine, snapshot, event)
-  return { state: next.value, ...next.context }
-}
+/** The chart for the engine as a row. */
+export const engineChart = new ChartTable(engineMachine)

@@ -1,16 +1,14 @@
 import { enqueueActions, setup, type ActorRefFrom, type AnyActorRef } from 'xstate'
-import {
-  terminalStatusOf,
-  type CursorConsumer,
-  type OperationAction,
-  type OperationId,
-  type OperationOutcome,
-  type OperationPeerHandle,
-  type OperationSpec,
-  type RunId,
-  type TerminalAction,
-  type TerminalStatus,
-  type WaitRequestId,
+import type {
+  CursorConsumer,
+  OperationAction,
+  OperationId,
+  OperationOutcome,
+  OperationPeerHandle,
+  OperationSpec,
+  RunId,
+  TerminalAction,
+  WaitRequestId,
 } from './operation-vocabulary.js'
 
 /** Why the registry refuses an event; the meta of the transition that was selected. */
@@ -19,10 +17,8 @@ export type OperationRefusal =
   | 'source_malformed'
   | 'max_concurrent_exceeded'
   | 'not_found'
-  | 'peer_not_expected'
-  | 'already_peer_ready'
-  | 'invalid_transition'
-  | 'payload_contradicts'
+  /** The chart of the operation does; the guard that failed there says why. */
+  | 'operation_refuses'
   | 'duplicate_wait_operation'
   | 'wait_already_active'
   | 'wait_member_not_found'
@@ -51,8 +47,8 @@ export interface SettleEvent {
   readonly type: `operation.${TerminalAction}`
   readonly id: OperationId
   readonly outcome: OperationOutcome
-  /** Minted when the decision was staged; absent while it is only being asked about. */
-  readonly settlement?: Settlement
+  /** Minted when the decision is staged; absent while it is only being asked about. */
+  settlement?: Settlement
 }
 
 /** What the registry adds to an outcome; a recovered operation keeps only its sequence. */
@@ -99,10 +95,8 @@ export interface OperationBook {
   hasWellFormedSource(spec: OperationSpec): boolean
   /** True when one more operation would exceed the limit, the event's own or else the registry's. */
   isFull(limit: number | undefined): boolean
-  expectsPeer(id: OperationId): boolean
-  isPeerReady(id: OperationId): boolean
-  /** Whether the operation's status lets the action happen; an end that is under way counts. */
-  allows(id: OperationId, action: OperationAction): boolean
+  /** Whether the operation's own chart lets the event happen; an end that is under way counts. */
+  allows(event: AdvanceEvent | SettleEvent): boolean
   hasActiveWait(requestId?: WaitRequestId): boolean
   register(event: RegisterEvent, registry: AnyActorRef): void
   advance(event: AdvanceEvent): void
@@ -120,17 +114,6 @@ export interface OperationRegistryContext {
   readonly book: OperationBook
 }
 
-/** The id of the operation an `operation.*` event is about, and the action it asks for. */
-function target(event: OperationRegistryEvent): { id: OperationId; action: OperationAction } {
-  const { id } = event as AdvanceEvent | SettleEvent
-  return { id, action: event.type.slice('operation.'.length) as OperationAction }
-}
-
-/** The terminal status that the action of a settle event leads to. */
-function endOf(event: SettleEvent): TerminalStatus {
-  return terminalStatusOf[event.type.slice('operation.'.length) as TerminalAction]
-}
-
 function waitIds(event: OperationRegistryEvent): readonly OperationId[] {
   return (event as BeginWaitEvent).operationIds
 }
@@ -138,7 +121,7 @@ function waitIds(event: OperationRegistryEvent): readonly OperationId[] {
 /**
  * The parent of all operations of one owner. Its guards decide, in the order of spec operations 2.5,
  * 3 and 6.2, whether an event is legal; the first candidate that applies is the answer, and a refusal
- * is a transition that does nothing and says why in its meta.
+ * is a transition that does nothing and says why in its meta. What one operation can do, its own chart says.
  */
 export const operationRegistryMachine = setup({
   types: {
@@ -151,16 +134,8 @@ export const operationRegistryMachine = setup({
     idIsUsed: ({ context, event }) => context.book.isUsed((event as RegisterEvent).spec.id),
     sourceIsMalformed: ({ context, event }) => !context.book.hasWellFormedSource((event as RegisterEvent).spec),
     registryIsFull: ({ context, event }) => context.book.isFull((event as RegisterEvent).limit),
-    operationIsUnknown: ({ context, event }) => !context.book.has(target(event).id),
-    peerIsNotExpected: ({ context, event }) =>
-      event.type === 'operation.peer_ready' && !context.book.expectsPeer(event.id),
-    peerIsReadyAlready: ({ context, event }) =>
-      event.type === 'operation.peer_ready' && context.book.isPeerReady(event.id),
-    statusForbids: ({ context, event }) => {
-      const { id, action } = target(event)
-      return !context.book.allows(id, action)
-    },
-    outcomeContradicts: ({ event }) => 'outcome' in event && event.outcome.type !== endOf(event),
+    operationIsUnknown: ({ context, event }) => !context.book.has((event as AdvanceEvent).id),
+    operationRefuses: ({ context, event }) => !context.book.allows(event as AdvanceEvent | SettleEvent),
     operationEnds: ({ event }) => 'outcome' in event,
     waitNamesAnIdTwice: ({ event }) => new Set(waitIds(event)).size < waitIds(event).length,
     waitIsActive: ({ context }) => context.book.hasActiveWait(),
@@ -194,10 +169,7 @@ export const operationRegistryMachine = setup({
   on: {
     'operation.*': [
       { guard: 'operationIsUnknown', meta: { refusal: 'not_found' } },
-      { guard: 'peerIsNotExpected', meta: { refusal: 'peer_not_expected' } },
-      { guard: 'peerIsReadyAlready', meta: { refusal: 'already_peer_ready' } },
-      { guard: 'statusForbids', meta: { refusal: 'invalid_transition' } },
-      { guard: 'outcomeContradicts', meta: { refusal: 'payload_contradicts' } },
+      { guard: 'operationRefuses', meta: { refusal: 'operation_refuses' } },
       { guard: 'operationEnds', actions: 'settleOperation' },
       { actions: 'advanceOperation' },
     ],

@@ -1,14 +1,10 @@
-import { assign, setup, type ActorRefFrom, type SnapshotFrom } from 'xstate'
+import { and, assign, or, setup, stateIn, type ActorRefFrom, type SnapshotFrom } from 'xstate'
 import {
   expectsPeer,
-  liveStatuses,
-  operationActions,
-  terminalStatusOf,
   type OperationAction,
   type OperationId,
   type OperationKind,
   type OperationOutcome,
-  type OperationStatus,
   type TerminalAction,
   type TerminalStatus,
 } from './operation-vocabulary.js'
@@ -38,8 +34,8 @@ function settle<Status extends TerminalStatus>(status: Status) {
 }
 
 /**
- * The life of one operation. This chart is the legality table of spec operations 2.1 and the only
- * place where it stands.
+ * The life of one operation. This chart is the legality table of spec operations 2.1 and 2.2 and the only
+ * place where it stands: the registry asks it, and names a refusal by the guard that failed.
  */
 export const operationMachine = setup({
   types: {
@@ -51,7 +47,9 @@ export const operationMachine = setup({
   guards: {
     outcomeIs: ({ event }, params: { readonly status: TerminalStatus }) =>
       'outcome' in event && event.outcome.type === params.status,
-    peerIsAwaited: ({ context }) => expectsPeer(context.kind) && !context.peerReady,
+    expectsPeer: ({ context }) => expectsPeer(context.kind),
+    hasNoPeer: ({ context }) => !context.peerReady,
+    isAtWork: or([stateIn('running'), stateIn('retiring')]),
   },
   actions: {
     keepOutcome: assign({ outcome: ({ event }) => ('outcome' in event ? event.outcome : undefined) }),
@@ -71,6 +69,13 @@ export const operationMachine = setup({
   }),
   output: ({ context }) => context.outcome,
   initial: 'provisioning',
+  on: {
+    peer_ready: {
+      description: 'The guards stand in the order in which a refusal is named.',
+      guard: and(['expectsPeer', 'hasNoPeer', 'isAtWork']),
+      actions: 'markPeerReady',
+    },
+  },
   states: {
     provisioning: {
       description: 'Registered; what it needs is being set up.',
@@ -85,7 +90,6 @@ export const operationMachine = setup({
     running: {
       on: {
         progress_reported: { actions: 'countProgress' },
-        peer_ready: { guard: 'peerIsAwaited', actions: 'markPeerReady' },
         retire_requested: 'retiring',
         complete: settle('completed'),
         fail: settle('failed'),
@@ -98,7 +102,6 @@ export const operationMachine = setup({
       description: 'Asked to wind down; may still report, complete or fail.',
       on: {
         progress_reported: { actions: 'countProgress' },
-        peer_ready: { guard: 'peerIsAwaited', actions: 'markPeerReady' },
         complete: settle('completed'),
         fail: settle('failed'),
         cancel: settle('cancelled'),
@@ -120,28 +123,3 @@ export type OperationActor = ActorRefFrom<typeof operationMachine>
 
 /** What a running operation shows. */
 export type OperationActorSnapshot = SnapshotFrom<typeof operationMachine>
-
-const legalActions = new Map<OperationStatus, ReadonlySet<OperationAction>>(
-  liveStatuses.map((status) => [status, new Set(operationActions.filter((action) => chartAllows(status, action)))]),
-)
-
-/** Whether the status alone lets the action happen, payload and peer flags aside; asked of the chart once. */
-export function statusAllows(status: OperationStatus, action: OperationAction): boolean {
-  return legalActions.get(status)?.has(action) ?? false
-}
-
-function chartAllows(status: OperationStatus, action: OperationAction): boolean {
-  const context: OperationContext = {
-    id: '' as OperationId,
-    kind: 'mob_member_child',
-    displayName: '',
-    peerReady: false,
-    progressCount: 0,
-    outcome: undefined,
-  }
-  const event =
-    action in terminalStatusOf
-      ? { type: action, outcome: { type: terminalStatusOf[action as TerminalAction] } }
-      : { type: action }
-  return operationMachine.resolveState({ value: status, context }).can(event as OperationEvent)
-}

@@ -1,4 +1,5 @@
 import { and, assign, not, or, setup, stateIn } from 'xstate'
+import { ChartTable, type Place } from './chart-table.js'
 import type { AttemptId, Lease, RunState } from './run-vocabulary.js'
 
 /** What the chart of one run remembers beside its three regions. */
@@ -24,25 +25,6 @@ export type RunMove =
 /** The highest number of attempts a run can count: an unsigned 32-bit integer (spec mutation authority 1.1). */
 export const attemptCountLimit = 0xffff_ffff
 
-/**
- * The conditions that compare data instead of states. The chart uses them as guards; the rows of the
- * projection are checked with the same functions.
- */
-export const runConditions = {
-  isFreshAttempt: ({ attemptIds }: RunContext, move: RunMove): boolean =>
-    move.type === 'start_attempt' && !attemptIds.includes(move.attemptId),
-  canCountAttempt: ({ attemptCount }: RunContext): boolean => attemptCount < attemptCountLimit,
-  isActiveAttempt: ({ activeAttemptId }: RunContext, move: RunMove): boolean =>
-    move.type === 'finish_attempt' && move.attemptId === activeAttemptId,
-  isHeldByOwner: ({ lease }: RunContext, move: RunMove): boolean => 'owner' in move && move.owner === lease?.owner,
-  isHeldExpiry: ({ lease }: RunContext, move: RunMove): boolean => 'expiry' in move && move.expiry === lease?.expiry,
-  isLaterExpiry: ({ lease }: RunContext, move: RunMove): boolean =>
-    'expiry' in move && lease !== undefined && move.expiry >= lease.expiry,
-} as const
-
-/** Name of a {@link runConditions} entry. */
-export type RunCondition = keyof typeof runConditions
-
 const isTerminal = or([
   stateIn({ lifecycle: 'completed' }),
   stateIn({ lifecycle: 'failed' }),
@@ -55,21 +37,24 @@ const isRunning = stateIn({ lifecycle: 'running' })
 /**
  * The life of one run: the 17 legal edges, its attempt and its lease (spec mutation authority 2).
  *
- * The regions are independent except where a guard says so. This chart is the only place where the
- * legality of a run stands; `run-moves.ts` derives the tables that the tasks room decides with from it.
+ * The regions are independent except where a guard says so. This chart is the only place where the legality of a run
+ * stands: decisions, replay and the check of stored rows ask it through {@link runChart}, and name a refusal by the guard
+ * that failed. States with the tag `work` are those in which a run may be worked on.
  */
 export const runMachine = setup({
   types: { context: {} as RunContext, events: {} as RunMove },
   guards: {
-    isFreshAttempt: ({ context, event }) => runConditions.isFreshAttempt(context, event),
-    canCountAttempt: ({ context }) => runConditions.canCountAttempt(context),
-    isActiveAttempt: ({ context, event }) => runConditions.isActiveAttempt(context, event),
-    isHeldByOwner: ({ context, event }) => runConditions.isHeldByOwner(context, event),
-    isHeldExpiry: ({ context, event }) => runConditions.isHeldExpiry(context, event),
-    isLaterExpiry: ({ context, event }) => runConditions.isLaterExpiry(context, event),
+    isFreshAttempt: ({ context, event }) =>
+      event.type === 'start_attempt' && !context.attemptIds.includes(event.attemptId),
+    canCountAttempt: ({ context }) => context.attemptCount < attemptCountLimit,
+    isActiveAttempt: ({ context, event }) =>
+      event.type === 'finish_attempt' && event.attemptId === context.activeAttemptId,
+    isHeldByOwner: ({ context, event }) => 'owner' in event && event.owner === context.lease?.owner,
+    isHeldExpiry: ({ context, event }) => 'expiry' in event && event.expiry === context.lease?.expiry,
+    isLaterExpiry: ({ context: { lease }, event }) =>
+      'expiry' in event && lease !== undefined && event.expiry >= lease.expiry,
     isAttemptIdle: stateIn({ attempt: 'idle' }),
     isLeaseFree: stateIn({ lease: 'free' }),
-    isLeaseHeld: stateIn({ lease: 'held' }),
     isRunning,
     isTerminal,
     isLeasable: or([isReady, isLeased]),
@@ -108,19 +93,22 @@ export const runMachine = setup({
         },
         ready: {
           description: 'Eligible for dispatch.',
+          tags: 'work',
           on: { to_leased: 'leased', to_canceled: 'canceled' },
         },
         leased: {
           description: 'Claimed by an owner, not started. Losing the lease makes it ready again.',
+          tags: 'work',
           on: {
             to_running: { guard: 'isAttemptIdle', target: 'running' },
             to_ready: { guard: 'isLeaseFree', target: 'ready' },
-            close_lease: { guard: and(['isLeaseHeld', 'isHeldByOwner', 'isHeldExpiry']), target: 'ready' },
+            close_lease: { guard: and(['isHeldByOwner', 'isHeldExpiry']), target: 'ready' },
             to_canceled: 'canceled',
           },
         },
         running: {
           description: 'Left only between attempts, except by cancelation; the lease goes first, except at the end.',
+          tags: 'work',
           on: {
             to_retry_wait: { guard: and(['isAttemptIdle', 'isLeaseFree']), target: 'retry_wait' },
             suspend: { guard: and(['isAttemptIdle', 'isLeaseFree']), target: 'suspended' },
@@ -185,3 +173,9 @@ export const runMachine = setup({
     },
   },
 })
+
+/** The chart for runs that are rows. */
+export const runChart = new ChartTable(runMachine)
+
+/** Where the three regions of a run stand, and what its chart remembers. */
+export type RunPlace = Place<typeof runMachine>

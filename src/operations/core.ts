@@ -2,13 +2,14 @@ import { createActor, type InspectionEvent, type Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
+import { fastMachine } from '../../machines/fast-machine.js'
 import {
   operationRegistryMachine,
+  type OperationRefusal,
   type OperationRegistryActor,
   type OperationRegistryEvent,
   type SettleEvent,
 } from '../../machines/operation-registry.js'
-import { precompiled } from '../../machines/precompiled.js'
 import { OperationRecords, type RegistryLimits } from './records.js'
 import { poisonedError, refusalError } from './refusal.js'
 
@@ -25,7 +26,7 @@ export interface CoreOptions extends RegistryLimits {
   readonly logger?: Logger
 }
 
-const registryMachine = precompiled(operationRegistryMachine)
+const registry = fastMachine(operationRegistryMachine)
 
 /**
  * The registry actor with its records: decides and applies, without I/O. Live calls and tests go
@@ -37,7 +38,7 @@ export class OperationsCore {
 
   constructor({ clock, owner, inspect, logger = silentLogger, ...limits }: CoreOptions) {
     this.records = new OperationRecords({ ...limits, clock })
-    this.actor = createActor(registryMachine, {
+    this.actor = createActor(registry.machine, {
       id: owner === undefined ? 'operation-registry' : `operation-registry ${owner}`,
       input: { book: this.records },
       clock,
@@ -61,16 +62,17 @@ export class OperationsCore {
     return this.actor.getSnapshot().value === 'retired'
   }
 
-  /** Asks the chart whether the event is legal now; throws the refusal if not. */
+  /** Asks the chart whether the event is legal now; throws the refusal if not. What was decided is kept with the event. */
   decide(event: OperationRegistryEvent): void {
-    if (this.isPoisoned) throw poisonedError()
-    const [selected] = registryMachine.getTransitionData(this.actor.getSnapshot(), event)
-    const refusal = selected?.meta?.refusal
-    if (refusal !== undefined) throw refusalError(refusal, event, this.records)
+    this.check()
+    const meta = registry.decide(this.actor.getSnapshot(), event).meta as { refusal: OperationRefusal } | undefined
+    if (meta !== undefined) throw refusalError(meta.refusal, event, this.records)
   }
 
   /** Carries out an event that was decided. A failure half-way poisons the registry and is thrown. */
   apply(event: OperationRegistryEvent): void {
+    // A decision would be followed whatever has become of the registry since.
+    if (this.isPoisoned) this.#giveUp()
     this.actor.send(event)
     if (this.isPoisoned) this.#giveUp()
   }

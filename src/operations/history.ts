@@ -194,6 +194,9 @@ export class OperationsHistory implements LaneStream {
     const unfinished = this.#unfinished.get(id)
     if (unfinished === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
     if (seq <= records.lastSequence) throw internalError(`sequence ${seq} of operation ${id} is claimed already`)
+    if (!records.canEnd(unfinished.spec, unfinished.status, outcome)) {
+      throw internalError(`the journal ends operation ${id} as ${outcome.type} while it is ${unfinished.status}`)
+    }
     this.#unfinished.delete(id)
     const { spec } = unfinished
     const source = spec.operationSource

@@ -1,7 +1,9 @@
 import { createActor, type AnyActorRef } from 'xstate'
 import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
 import { SequencedFeed } from '../base/feed.js'
-import { operationMachine, statusAllows, type OperationActor, type OperationEvent } from '../../machines/operation.js'
+import type { Place } from '../../machines/chart-table.js'
+import { fastMachine } from '../../machines/fast-machine.js'
+import { operationMachine, type OperationActor, type OperationEvent } from '../../machines/operation.js'
 import type {
   AdvanceEvent,
   BeginWaitEvent,
@@ -10,9 +12,7 @@ import type {
   SettleEvent,
   Settlement,
 } from '../../machines/operation-registry.js'
-import { precompiled } from '../../machines/precompiled.js'
 import {
-  expectsPeer,
   isTerminal,
   terminalStatusOf,
   type CursorConsumer,
@@ -46,7 +46,9 @@ export interface RecordsOptions extends RegistryLimits {
   readonly clock: Clock
 }
 
-const machine = precompiled(operationMachine)
+const { machine, table, decide } = fastMachine(operationMachine)
+
+const terminalActions = Object.keys(terminalStatusOf) as readonly TerminalAction[]
 
 /** Facts of an ended operation that comes back from storage. */
 export interface RestoredOperation {
@@ -76,6 +78,8 @@ export class OperationRecords implements OperationBook {
   readonly #passedBy = new Set<OperationId>()
   /** Ids that feed rows refer to. */
   readonly #published = new Set<OperationId>()
+  /** What the charts of operations were asked about and allowed, by what the registry was asked. */
+  readonly #allowed = new WeakMap<AdvanceEvent | SettleEvent, OperationEvent>()
   /** Ends that are decided but not durable yet. */
   readonly #ending = new Map<OperationId, OperationStatus>()
   #activeCount = 0
@@ -159,18 +163,26 @@ export class OperationRecords implements OperationBook {
     return limit !== undefined && this.#activeCount >= limit
   }
 
-  expectsPeer(id: OperationId): boolean {
-    const kind = this.rows.get(id)?.actor.getSnapshot().context.kind
-    return kind !== undefined && expectsPeer(kind)
+  allows(event: AdvanceEvent | SettleEvent): boolean {
+    const place = this.#placeOf(event.id)
+    const own = ownEvent(event)
+    if (place === undefined || !decide(place, own).isTaken) return false
+    this.#allowed.set(event, own)
+    return true
   }
 
-  isPeerReady(id: OperationId): boolean {
-    return this.rows.get(id)?.actor.getSnapshot().context.peerReady === true
+  /** The guard in the operation's chart because of which the event is refused; `undefined` when its status is the reason. */
+  refusingGuard(event: AdvanceEvent | SettleEvent): string | undefined {
+    const place = this.#placeOf(event.id)
+    return place && table.select(place, ownEvent(event)).guard
   }
 
-  allows(id: OperationId, action: OperationAction): boolean {
-    const status = this.effectiveStatus(id)
-    return status !== undefined && statusAllows(status, action)
+  /** Whether the chart lets an operation that stands so end so: what a journal says is held to the rules of live calls. */
+  canEnd(spec: OperationSpec, status: OperationStatus | 'absent', outcome: OperationOutcome): boolean {
+    const { id, kind, displayName } = spec
+    const context = { id, kind, displayName, peerReady: false, progressCount: 0, outcome: undefined }
+    if (status === 'absent') return false
+    return terminalActions.some((type) => table.select({ value: status, context }, { type, outcome }).isTaken)
   }
 
   hasActiveWait(requestId?: WaitRequestId): boolean {
@@ -191,8 +203,9 @@ export class OperationRecords implements OperationBook {
     this.#lastSequence += 1
     this.#ending.set(event.id, event.outcome.type)
     const elapsedMs = elapsedSince(anchor, this.#clock)
-    const settlement: Settlement = { sequence: this.#lastSequence, completedAtMs: anchor.wall + elapsedMs, elapsedMs }
-    return { ...event, settlement }
+    // Into the event itself: what was decided about it is kept with that very object.
+    event.settlement = { sequence: this.#lastSequence, completedAtMs: anchor.wall + elapsedMs, elapsedMs }
+    return event
   }
 
   /** The end is durable: from here on the operation's own chart answers for it. */
@@ -215,18 +228,20 @@ export class OperationRecords implements OperationBook {
     this.#activeCount += 1
   }
 
-  advance({ type, id, peer }: AdvanceEvent): void {
+  advance(event: AdvanceEvent): void {
+    const { type, id, peer } = event
     const row = this.#row(id)
-    row.actor.send({ type: actionOf(type) } as OperationEvent)
+    row.actor.send(this.#decidedEvent(event))
     if (type === 'operation.start') row.startedAtMs = row.anchor.wall + elapsedSince(row.anchor, this.#clock)
     if (peer !== undefined) row.peer = peer
   }
 
   /** Ends an operation: facts first, then the watchers, the barrier, and the feed last. */
-  settle({ type, id, outcome, settlement }: SettleEvent): void {
+  settle(event: SettleEvent): void {
+    const { type, id, outcome, settlement } = event
     const row = this.#row(id)
     if (settlement === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
-    row.actor.send({ type: actionOf(type) as TerminalAction, outcome })
+    row.actor.send(this.#decidedEvent(event))
     if (statusOf(row) !== terminalStatusOf[actionOf(type) as TerminalAction]) {
       throw internalError(`terminal status of operation ${id} drifted to ${statusOf(row)}`)
     }
@@ -332,6 +347,21 @@ export class OperationRecords implements OperationBook {
     this.#durableSequence = Math.max(this.#durableSequence, sequence)
   }
 
+  /** Where an operation stands for a decision: an end that is under way counts. */
+  #placeOf(id: OperationId): Place<typeof operationMachine> | undefined {
+    const snapshot = this.rows.get(id)?.actor.getSnapshot()
+    const ending = this.#ending.get(id)
+    if (snapshot === undefined || ending === undefined) return snapshot
+    return { value: ending, context: snapshot.context }
+  }
+
+  /** The event that the operation's chart has allowed, so that it is not asked again. */
+  #decidedEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
+    const decided = this.#allowed.get(event)
+    this.#allowed.delete(event)
+    return decided ?? ownEvent(event)
+  }
+
   #row(id: OperationId): OperationRow {
     const row = this.rows.get(id)
     if (row === undefined) throw internalError(`no record for operation ${id}`)
@@ -388,6 +418,12 @@ export class OperationRecords implements OperationBook {
   #isPinned(id: OperationId): boolean {
     return this.#wait?.hasMember(id) ?? false
   }
+}
+
+/** What an event of the registry is to the operation it names. */
+function ownEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
+  const type = actionOf(event.type)
+  return ('outcome' in event ? { type, outcome: event.outcome } : { type }) as OperationEvent
 }
 
 function actionOf(type: string): OperationAction {

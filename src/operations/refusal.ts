@@ -31,19 +31,9 @@ export function refusalError(
       return new OperationError('max_concurrent_exceeded', text, { limit, active })
     }
     case 'not_found':
-      return notFound(targetOf(event))
-    case 'peer_not_expected': {
-      const id = targetOf(event)
-      return new OperationError('peer_not_expected', `operation does not expect a peer handoff: ${id}`, { id })
-    }
-    case 'already_peer_ready': {
-      const id = targetOf(event)
-      return new OperationError('already_peer_ready', `operation is already peer-ready: ${id}`, { id })
-    }
-    case 'invalid_transition':
-      return invalidTransition(event, records)
-    case 'payload_contradicts':
-      return internalError(`the outcome contradicts the action ${event.type}`)
+      return notFound((event as AdvanceEvent | SettleEvent).id)
+    case 'operation_refuses':
+      return refusedByOperation(event as AdvanceEvent | SettleEvent, records)
     case 'duplicate_wait_operation': {
       const id = firstRepeated((event as BeginWaitEvent).operationIds)
       return new OperationError('duplicate_wait_operation', `wait_all contains duplicate operation id: ${id}`, { id })
@@ -80,18 +70,29 @@ export function poisonedError(): OperationError<'internal'> {
   return internalError('ops lifecycle registry poisoned')
 }
 
-function invalidTransition(event: OperationRegistryEvent, records: OperationRecords): OperationError {
-  const id = targetOf(event)
+/** Named by the guard that failed in the operation's own chart (spec operations 2.5). */
+function refusedByOperation(event: AdvanceEvent | SettleEvent, records: OperationRecords): OperationError {
+  const { id, type } = event
+  switch (records.refusingGuard(event)) {
+    case 'expectsPeer':
+      return new OperationError('peer_not_expected', `operation does not expect a peer handoff: ${id}`, { id })
+    case 'hasNoPeer':
+      return new OperationError('already_peer_ready', `operation is already peer-ready: ${id}`, { id })
+    case 'outcomeIs':
+      return internalError(`the outcome contradicts the action ${type}`)
+    default:
+      return invalidTransition(event, records)
+  }
+}
+
+function invalidTransition(event: AdvanceEvent | SettleEvent, records: OperationRecords): OperationError {
+  const { id } = event
   const status = records.effectiveStatus(id)
   if (status === undefined) return notFound(id)
   const action = actionLabels[event.type.slice('operation.'.length) as OperationAction]
   const shown = status.charAt(0).toUpperCase() + status.slice(1)
   const text = `invalid lifecycle transition for ${id}: ${shown} -> ${action}`
   return new OperationError('invalid_transition', text, { id, status, action })
-}
-
-function targetOf(event: OperationRegistryEvent): OperationId {
-  return (event as AdvanceEvent | SettleEvent).id
 }
 
 function firstRepeated(ids: readonly OperationId[]): OperationId {

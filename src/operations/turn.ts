@@ -1,7 +1,7 @@
 import { createActor } from 'xstate'
 import { messageOf } from '../base/errors.js'
+import { fastMachine } from '../../machines/fast-machine.js'
 import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
-import { precompiled } from '../../machines/precompiled.js'
 import { turnMachine, type AsyncOperationRef, type TurnActor, type TurnEvent } from '../../machines/turn.js'
 import type { Inspect } from './core.js'
 import { OperationError, TurnRefusedError } from './errors.js'
@@ -10,7 +10,7 @@ import type { BoundaryDelivery, TurnBoundary } from './turn-boundary.js'
 import type { WaitedOutcome } from './types.js'
 import type { WaitAll } from './wait-all.js'
 
-const machine = precompiled(turnMachine)
+const { machine, decide } = fastMachine(turnMachine)
 
 /** What a turn is made of. */
 export interface TurnOptions {
@@ -108,7 +108,7 @@ export class Turn implements Disposable {
   /** Ends the turn as failed and gives up its wait; changes nothing once it has ended. */
   fail(reason: string): void {
     const fail: TurnEvent = { type: 'fail', runId: this.runId, reason }
-    if (this.actor.getSnapshot().can(fail)) this.actor.send(fail)
+    if (decide(this.actor.getSnapshot(), fail).isTaken) this.actor.send(fail)
     this.#wait?.[Symbol.dispose]()
   }
 
@@ -145,7 +145,7 @@ export class Turn implements Disposable {
   }
 
   #check(event: TurnEvent): void {
-    if (!this.actor.getSnapshot().can(event)) throw this.#refusal(event)
+    if (!decide(this.actor.getSnapshot(), event).isTaken) throw this.#refusal(event)
   }
 
   #refusal({ type }: TurnEvent): TurnRefusedError {

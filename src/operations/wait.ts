@@ -7,12 +7,12 @@ import type {
   WaitAllSatisfied,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
-import { precompiled } from '../../machines/precompiled.js'
+import { fastMachine } from '../../machines/fast-machine.js'
 import { waitAllBarrierMachine, type WaitAllBarrierActor } from '../../machines/wait-all-barrier.js'
 import { internalError } from './errors.js'
 import type { WaitAllResult, WaitedOutcome } from './types.js'
 
-const machine = precompiled(waitAllBarrierMachine)
+const { machine } = fastMachine(waitAllBarrierMachine)
 
 /** What a wait-all asks for; members are distinct and known. */
 export interface WaitRequest {

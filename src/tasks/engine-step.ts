@@ -1,16 +1,24 @@
-import { moveEngine, type EngineEvent, type EngineState } from '../../machines/engine.js'
+import type { Place, Selection } from '../../machines/chart-table.js'
+import { engineChart, type EngineEvent, type engineMachine } from '../../machines/engine.js'
 import type { Engine } from './view.js'
 
-/** The engine after an event, `undefined` where the chart refuses it. */
-export function stepEngine({ paused, pausedAt, resumedAt }: Engine, event: EngineEvent): Engine | undefined {
-  const next = moveEngine({ state: paused ? 'paused' : 'running', pausedAt, resumedAt }, event)
-  return next && engineOf(next)
+/** What the engine chart says about an event. */
+export function engineSelection(engine: Engine, event: EngineEvent): Selection {
+  return engineChart.select(placeOf(engine), event)
 }
 
-function engineOf({ state, pausedAt, resumedAt }: EngineState): Engine {
+/** The engine after an event, `undefined` where the chart refuses it. */
+export function stepEngine(engine: Engine, event: EngineEvent): Engine | undefined {
+  const next = engineChart.move(placeOf(engine), event)
+  if (next === undefined) return undefined
+  const { pausedAt, resumedAt } = next.context
   return {
-    paused: state === 'paused',
+    paused: next.value === 'paused',
     ...(pausedAt !== undefined && { pausedAt }),
     ...(resumedAt !== undefined && { resumedAt }),
   }
+}
+
+function placeOf({ paused, pausedAt, resumedAt }: Engine): Place<typeof engineMachine> {
+  return { value: paused ? 'paused' : 'running', context: { pausedAt, resumedAt } }
 }

@@ -1,5 +1,5 @@
-import { failedCondition, moveFrom, type RunConfiguration } from '../../machines/run-moves.js'
-import type { RunCondition, RunContext, RunMove } from '../../machines/run.js'
+import type { Selection } from '../../machines/chart-table.js'
+import { runChart, type RunMove, type RunPlace } from '../../machines/run.js'
 import type { AttemptOutcome, AttemptRecord } from './attempt.js'
 import type { Run, RunHistoryEntry, RunLease, RunState } from './run.js'
 import type { Timestamp } from './scalars.js'
@@ -15,8 +15,8 @@ export interface MoveFacts {
   readonly retryAt?: Timestamp
 }
 
-/** Where the chart sees a run. */
-export function configurationOf({ state, currentAttemptId, lease }: Run): RunConfiguration {
+/** The states in which the chart sees a run. */
+export function statesOf({ state, currentAttemptId, lease }: Run): RunPlace['value'] {
   return {
     lifecycle: state,
     attempt: currentAttemptId === undefined ? 'idle' : 'active',
@@ -29,46 +29,50 @@ export function moveTo(state: RunState): RunMove | undefined {
   return state === 'scheduled' ? undefined : { type: `to_${state}` }
 }
 
-/** Why a move is illegal for a run: its states, or the data that disagrees. */
-export function refusedBy(run: Run, move: RunMove): 'states' | RunCondition | undefined {
-  if (moveFrom(configurationOf(run), move.type) === undefined) return 'states'
-  return failedCondition(contextOf(run, move), move)
+/** What the chart says about a move of a run. */
+export function selectMove(run: Run, move: RunMove): Selection {
+  return runChart.select(placeOf(run, move), move)
 }
 
 /** The run after a legal move; `undefined` for an illegal one. */
 export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined {
-  const next = moveFrom(configurationOf(run), move.type)
-  if (next === undefined || failedCondition(contextOf(run, move), move) !== undefined) return undefined
-  const { id, taskId, attemptCount, createdAt, scheduledAt, effectivePriority, lastStateChangeAt, history } = run
-  const isMoved = next.lifecycle !== run.state
+  const next = runChart.move(placeOf(run, move), move)
+  if (next === undefined) return undefined
+  const { value, context } = next
+  const { id, taskId, createdAt, scheduledAt, effectivePriority, lastStateChangeAt, history } = run
+  const isMoved = value.lifecycle !== run.state
   // Made in one piece: a copy per changed part would be the dearest step of a command.
   const after: { -readonly [Field in keyof Run]: Run[Field] } = {
     id,
     taskId,
-    state: next.lifecycle,
-    attemptCount: move.type === 'start_attempt' ? attemptCount + 1 : attemptCount,
+    state: value.lifecycle,
+    attemptCount: context.attemptCount,
     createdAt,
     scheduledAt,
     effectivePriority,
     lastStateChangeAt: isMoved ? facts.timestamp : lastStateChangeAt,
-    history: isMoved ? [...history, entryOf(run, next.lifecycle, facts)] : history,
+    history: isMoved ? [...history, entryOf(run, value.lifecycle, facts)] : history,
     attempts: attemptsAfter(run, move, facts),
   }
-  const currentAttemptId = move.type === 'start_attempt' ? move.attemptId : run.currentAttemptId
-  const lease = leaseAfter(run, move, facts)
+  const lease = leaseAfter(run.lease, context.lease, facts)
   const retryAt = isMoved ? facts.retryAt : run.retryAt
-  if (next.attempt === 'active' && currentAttemptId !== undefined) after.currentAttemptId = currentAttemptId
-  if (next.lease === 'held' && lease !== undefined) after.lease = lease
+  if (context.activeAttemptId !== undefined) after.currentAttemptId = context.activeAttemptId
+  if (lease !== undefined) after.lease = lease
   if (retryAt !== undefined) after.retryAt = retryAt
   return after
 }
 
-function contextOf(run: Run, move: RunMove): RunContext {
+function placeOf(run: Run, move: RunMove): RunPlace {
+  const { currentAttemptId, attemptCount, attempts, lease } = run
   return {
-    activeAttemptId: run.currentAttemptId,
-    attemptCount: run.attemptCount,
-    attemptIds: move.type === 'start_attempt' ? run.attempts.map(({ attemptId }) => attemptId) : [],
-    lease: run.lease,
+    value: statesOf(run),
+    context: {
+      activeAttemptId: currentAttemptId,
+      attemptCount,
+      // Only a start compares itself with every attempt there was.
+      attemptIds: move.type === 'start_attempt' ? attempts.map(({ attemptId }) => attemptId) : [],
+      lease,
+    },
   }
 }
 
@@ -84,8 +88,12 @@ function attemptsAfter({ attempts }: Run, move: RunMove, { timestamp, outcome }:
   return attempts.with(-1, { ...open, finishedAt: timestamp, ...(outcome !== undefined && { outcome }) })
 }
 
-function leaseAfter({ lease }: Run, move: RunMove, { timestamp }: MoveFacts): RunLease | undefined {
-  if (move.type === 'acquire_lease') return { ...move.lease, acquiredAt: timestamp, updatedAt: timestamp }
-  if (move.type !== 'extend_lease') return lease
-  return lease && { ...lease, expiry: move.expiry, updatedAt: timestamp }
+function leaseAfter(
+  before: RunLease | undefined,
+  held: RunPlace['context']['lease'],
+  { timestamp }: MoveFacts,
+): RunLease | undefined {
+  if (held === before) return before
+  if (held === undefined) return undefined
+  return { ...held, acquiredAt: before?.acquiredAt ?? timestamp, updatedAt: timestamp }
 }

@@ -22,6 +22,7 @@ import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
+import { hasEnded } from './phase.js'
 import { isTerminalRunState } from './run.js'
 import type { EventFilter } from './subscription.js'
 import type { TaskProjection, TaskView } from './view.js'
@@ -128,7 +129,7 @@ export class Tasks {
       const task = batch.view.task(taskId)
       if (task === undefined) throw new TaskError('unknown_task', { taskId })
       if (task.canceledAt !== undefined) return 'already_canceled'
-      if (task.progress.runs > 0 && task.progress.open === 0) return 'already_terminal'
+      if (hasEnded(task)) return 'already_terminal'
       cancelTask(batch, taskId, this.#now())
       return 'canceled'
     })

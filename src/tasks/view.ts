@@ -23,6 +23,7 @@ export interface TaskProgress {
   /** Runs in a state that can still change. */
   readonly open: number
   readonly completed: number
+  readonly failed: number
   /** Latest time a run was created for; only for cron tasks, whose next run comes after it. */
   readonly lastScheduledAt?: Timestamp
 }

@@ -1,8 +1,12 @@
 import { expect, it } from 'vitest'
-import { engineMachine, moveEngine, type EngineState } from '../../machines/engine.js'
+import type { Place } from '../../machines/chart-table.js'
+import { engineChart, engineMachine } from '../../machines/engine.js'
 import { createActor } from 'xstate'
 
-const running: EngineState = { state: 'running', pausedAt: undefined, resumedAt: undefined }
+type EnginePlace = Place<typeof engineMachine>
+
+const running: EnginePlace = { value: 'running', context: { pausedAt: undefined, resumedAt: undefined } }
+const paused: EnginePlace = { value: 'paused', context: { pausedAt: 10, resumedAt: undefined } }
 
 it('starts running and remembers when it was paused and resumed', () => {
   const actor = createActor(engineMachine).start()
@@ -16,18 +20,22 @@ it('starts running and remembers when it was paused and resumed', () => {
 })
 
 it('[T-18] refuses a second pause and a resume that no pause precedes', () => {
-  const paused = moveEngine(running, { type: 'pause', timestamp: 10 })
-  expect(paused).toEqual({ state: 'paused', pausedAt: 10, resumedAt: undefined })
-  expect(moveEngine(paused as EngineState, { type: 'pause', timestamp: 11 })).toBeUndefined()
-  expect(moveEngine(running, { type: 'resume', timestamp: 11 })).toBeUndefined()
+  expect(engineChart.move(running, { type: 'pause', timestamp: 10 })).toEqual(paused)
+  expect(engineChart.select(paused, { type: 'pause', timestamp: 11 })).toMatchObject({
+    isTaken: false,
+    guard: undefined,
+  })
+  expect(engineChart.select(running, { type: 'resume', timestamp: 11 })).toMatchObject({
+    isTaken: false,
+    guard: undefined,
+  })
 })
 
 it('[T-27, G3] refuses a resume that predates its pause, and takes one in the same second', () => {
-  const paused: EngineState = { state: 'paused', pausedAt: 10, resumedAt: undefined }
-  expect(moveEngine(paused, { type: 'resume', timestamp: 9 })).toBeUndefined()
-  expect(moveEngine(paused, { type: 'resume', timestamp: 10 })).toEqual({
-    state: 'running',
-    pausedAt: 10,
-    resumedAt: 10,
+  expect(engineChart.select(paused, { type: 'resume', timestamp: 9 })).toMatchObject({ guard: 'followsPause' })
+  expect(engineChart.move(paused, { type: 'resume', timestamp: 9 })).toBeUndefined()
+  expect(engineChart.move(paused, { type: 'resume', timestamp: 10 })).toEqual({
+    value: 'running',
+    context: { pausedAt: 10, resumedAt: 10 },
   })
 })

@@ -39,8 +39,6 @@ interface Answers {
   readonly isUsed: boolean
   readonly hasWellFormedSource: boolean
   readonly isFull: boolean
-  readonly expectsPeer: boolean
-  readonly isPeerReady: boolean
   readonly allows: boolean
   readonly hasActiveWait: boolean
 }
@@ -50,8 +48,6 @@ const permissive: Answers = {
   isUsed: false,
   hasWellFormedSource: true,
   isFull: false,
-  expectsPeer: true,
-  isPeerReady: false,
   allows: true,
   hasActiveWait: false,
 }
@@ -68,10 +64,8 @@ function fakeBook(answers: Answers, live: readonly AnyActorRef[] = []) {
       asked.push(['isFull', limit])
       return answers.isFull
     },
-    expectsPeer: () => answers.expectsPeer,
-    isPeerReady: () => answers.isPeerReady,
-    allows: (operationId, action) => {
-      asked.push(['allows', operationId, action])
+    allows: (event) => {
+      asked.push(['allows', event])
       return answers.allows
     },
     hasActiveWait: (wanted) => answers.hasActiveWait && (wanted === undefined || wanted === requestId),
@@ -148,7 +142,7 @@ function eventOf(action: OperationAction, outcome?: OperationOutcome): Operation
 }
 
 const registrationFacts = combinations('idIsUsed', 'sourceIsMalformed', 'registryIsFull')
-const actionFacts = combinations('unknown', 'peerNotExpected', 'peerReady', 'statusForbids', 'wrongOutcome')
+const actionFacts = combinations('unknown', 'operationRefuses')
 const waitFacts = combinations('namedTwice', 'waitActive', 'unknownMember')
 
 const register = (limit?: number): OperationRegistryEvent =>
@@ -180,25 +174,17 @@ describe('registration (spec operations 3)', () => {
 
 describe.each([...liveActions, ...terminalActions])('the order of refusals for %s (spec operations 2.5)', (action) => {
   const isTerminal = action in terminalStatusOf
-  const isPeerReady = action === 'peer_ready'
+  const own = isTerminal ? ownOutcome[action as TerminalAction] : undefined
 
-  it.each(actionFacts)('first refusal wins: %o', (facts) => {
-    const wrongOutcome = isTerminal && facts.wrongOutcome
+  it.each(actionFacts)('first refusal wins: %o', ({ unknown, operationRefuses }) => {
     const steps: readonly (readonly [boolean, OperationRefusal])[] = [
-      [facts.unknown, 'not_found'],
-      [isPeerReady && facts.peerNotExpected, 'peer_not_expected'],
-      [isPeerReady && facts.peerReady, 'already_peer_ready'],
-      [facts.statusForbids, 'invalid_transition'],
-      [wrongOutcome, 'payload_contradicts'],
+      [unknown, 'not_found'],
+      [operationRefuses, 'operation_refuses'],
     ]
     const expected = steps.find(([applies]) => applies)?.[1]
-    const own = isTerminal ? ownOutcome[action as TerminalAction] : undefined
-    const other = own?.type === 'failed' ? outcomes.retired : outcomes.failed
-    const { refusal, orders, contextIsTheSame } = ask(eventOf(action, wrongOutcome ? other : own), {
-      has: !facts.unknown,
-      expectsPeer: !facts.peerNotExpected,
-      isPeerReady: facts.peerReady,
-      allows: !facts.statusForbids,
+    const { refusal, orders, contextIsTheSame } = ask(eventOf(action, own), {
+      has: !unknown,
+      allows: !operationRefuses,
     })
     expect(refusal).toBe(expected)
     const order = isTerminal ? ['settle', `operation.${action}`, own?.type] : ['advance', `operation.${action}`]
@@ -206,16 +192,9 @@ describe.each([...liveActions, ...terminalActions])('the order of refusals for %
     expect(contextIsTheSame).toBe(true)
   })
 
-  it('asks the legality of exactly this action', () => {
-    const own = isTerminal ? ownOutcome[action as TerminalAction] : undefined
-    expect(ask(eventOf(action, own)).asked).toContainEqual(['allows', id, action])
-  })
-})
-
-describe.each(terminalActions)('the outcome of %s', (action) => {
-  it.each(Object.values(outcomes))('of type $type is taken only if it is its own', (outcome) => {
-    const accepted = outcome.type === ownOutcome[action].type
-    expect(ask(eventOf(action, outcome)).refusal).toBe(accepted ? undefined : 'payload_contradicts')
+  it('asks the operation about exactly this event', () => {
+    const event = eventOf(action, own)
+    expect(ask(event).asked).toContainEqual(['allows', event])
   })
 })
 

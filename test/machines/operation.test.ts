@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createActor } from 'xstate'
 import { adjacencyMapToArray, getAdjacencyMap, getShortestPaths } from 'xstate/graph'
-import { operationMachine, statusAllows, type OperationEvent } from '../../machines/operation.js'
+import { ChartTable } from '../../machines/chart-table.js'
+import { operationMachine, type OperationEvent } from '../../machines/operation.js'
 import {
   isTerminal,
   liveStatuses,
@@ -152,14 +153,48 @@ describe.each(operationKinds)('the chart of a %s', (kind) => {
   })
 })
 
-describe('statusAllows', () => {
-  it.each(statuses)('equals the row of %s', (status) => {
-    const allowed = operationActions.filter((action) => statusAllows(status, action))
+describe('the table of the chart', () => {
+  const chart = new ChartTable(operationMachine)
+
+  it.each(statuses)('allows in %s what the row of the sheet allows', (status) => {
+    const allowed = operationActions.filter((action) => chart.isPossible(status, action))
     expect(new Set(allowed)).toEqual(new Set(Object.keys(table[status])))
   })
 
-  it('refuses what is no status', () => {
-    expect(operationActions.filter((action) => statusAllows('absent' as OperationStatus, action))).toEqual([])
+  it('refuses everything in what is no status', () => {
+    const absent = 'absent' as OperationStatus
+    expect(operationActions.filter((action) => chart.isPossible(absent, action))).toEqual([])
+    const context = { id, kind: 'mob_member_child', displayName: '', peerReady: false, progressCount: 0 } as const
+    const place = { value: absent, context: { ...context, outcome: undefined } }
+    expect(chart.select(place, { type: 'start' })).toMatchObject({ isTaken: false, guard: undefined })
+  })
+
+  const peerFacts = operationKinds.flatMap((kind) => [false, true].map((peerReady) => ({ kind, peerReady })))
+
+  it.each(peerFacts)('names a refusal in the order of spec operations 2.5: $kind, peer $peerReady', (facts) => {
+    for (const value of statuses) {
+      const context = { id, displayName: '', progressCount: 0, outcome: undefined, ...facts }
+      for (const event of everyEvent) {
+        const { type } = event
+        const isInTable = type in table[value]
+        const isOwn = !(type in terminalStatusOf) || outcomeOf(event)?.type === table[value][type]
+        const peerRefusal =
+          facts.kind === 'mob_member_child' ? (facts.peerReady ? 'hasNoPeer' : undefined) : 'expectsPeer'
+        const expected =
+          type === 'peer_ready'
+            ? (peerRefusal ?? (isInTable ? undefined : 'isAtWork'))
+            : isInTable && !isOwn
+              ? 'outcomeIs'
+              : undefined
+        const { isTaken, guard } = chart.select({ value, context }, event)
+        expect({ value, event, guard, isTaken }).toEqual({
+          value,
+          event,
+          guard: expected,
+          isTaken: isInTable && expected === undefined,
+        })
+      }
+    }
   })
 })
 

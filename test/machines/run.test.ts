@@ -2,9 +2,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createActor, getNextSnapshot, type SnapshotFrom } from 'xstate'
 import { adjacencyMapToArray, getAdjacencyMap } from 'xstate/graph'
-import { moveFrom, runMoveTypes, type RunConfiguration, type RunMoveType } from '../../machines/run-moves.js'
-import { attemptCountLimit, runConditions, runMachine, type RunMove } from '../../machines/run.js'
+import { attemptCountLimit, runChart, runMachine, type RunMove, type RunPlace } from '../../machines/run.js'
 import { isTerminalRunState, runStates, type AttemptId, type RunState } from '../../machines/run-vocabulary.js'
+
+type RunStates = RunPlace['value']
+type RunMoveType = RunMove['type']
+
+const runMoveTypes = runMachine.events as readonly RunMoveType[]
 
 /** Spec mutation authority 2.1, edge by edge; a missing pair is illegal. */
 const edges: Record<RunState, readonly RunState[]> = {
@@ -23,7 +27,7 @@ const attempts = ['idle', 'active'] as const
 const leases = ['free', 'held'] as const
 
 /** Every combination the regions can be in together; an attempt is active only while running, a lease never at the end. */
-const reachable: readonly RunConfiguration[] = runStates.flatMap((lifecycle) =>
+const reachable: readonly RunStates[] = runStates.flatMap((lifecycle) =>
   attempts.flatMap((attempt) =>
     leases.flatMap((lease) => {
       const canBeActive = attempt === 'idle' || lifecycle === 'running'
@@ -36,8 +40,8 @@ const reachable: readonly RunConfiguration[] = runStates.flatMap((lifecycle) =>
 /**
  * Spec mutation authority 2.1 to 2.3 read as a table: where a move leads, written down independently of the chart.
  */
-function expected({ lifecycle, attempt, lease }: RunConfiguration, type: RunMoveType): RunConfiguration | undefined {
-  const to = (state: RunState): RunConfiguration => ({
+function expected({ lifecycle, attempt, lease }: RunStates, type: RunMoveType): RunStates | undefined {
+  const to = (state: RunState): RunStates => ({
     lifecycle: state,
     attempt: 'idle',
     lease: ['completed', 'failed', 'canceled'].includes(state) ? 'free' : lease,
@@ -91,7 +95,7 @@ describe('the run chart', () => {
     const found = runStates.flatMap((from) =>
       runStates
         .filter((to) => to !== 'scheduled')
-        .filter((to) => moveFrom({ lifecycle: from, attempt: 'idle', lease: 'free' }, `to_${to}`) !== undefined)
+        .filter((to) => runChart.isPossible({ lifecycle: from, attempt: 'idle', lease: 'free' }, `to_${to}`))
         .map((to) => `${from} ${to}`),
     )
     expect(found.sort()).toEqual(runStates.flatMap((from) => edges[from].map((to) => `${from} ${to}`)).sort())
@@ -101,11 +105,11 @@ describe('the run chart', () => {
   it('[T-30] allows no self-edge and nothing out of a terminal state', () => {
     for (const state of runStates) {
       if (state !== 'scheduled') {
-        expect(moveFrom({ lifecycle: state, attempt: 'idle', lease: 'free' }, `to_${state}`)).toBeUndefined()
+        expect(runChart.isPossible({ lifecycle: state, attempt: 'idle', lease: 'free' }, `to_${state}`)).toBe(false)
       }
       if (!isTerminalRunState(state)) continue
       for (const type of runMoveTypes) {
-        expect(moveFrom({ lifecycle: state, attempt: 'idle', lease: 'free' }, type)).toBeUndefined()
+        expect(runChart.isPossible({ lifecycle: state, attempt: 'idle', lease: 'free' }, type)).toBe(false)
       }
     }
   })
@@ -117,9 +121,16 @@ describe('the run chart', () => {
   it('leads every reachable configuration by every move where the sheet says', () => {
     for (const from of reachable) {
       for (const type of runMoveTypes) {
-        expect({ from, type, to: moveFrom(from, type) }).toEqual({ from, type, to: expected(from, type) })
+        expect({ from, type, to: agreeingMoveFrom(from, type) }).toEqual({ from, type, to: expected(from, type) })
       }
     }
+  })
+
+  it('finds in its table exactly the configurations that can be reached', () => {
+    const all = runStates.flatMap((lifecycle) =>
+      attempts.flatMap((attempt) => leases.map((lease) => ({ lifecycle, attempt, lease }))),
+    )
+    expect(all.filter((states) => runChart.isReachable(states))).toEqual(reachable)
   })
 
   it('reaches exactly the configurations that its guards leave possible, whatever path is taken', () => {
@@ -188,13 +199,12 @@ describe('the run chart', () => {
   it('[T-33] stops counting attempts at the limit instead of wrapping', () => {
     const context = { activeAttemptId: undefined, attemptCount: attemptCountLimit, attemptIds: [], lease: undefined }
     expect(attemptCountLimit).toBe(4_294_967_295)
-    expect(runConditions.canCountAttempt(context)).toBe(false)
-    expect(runConditions.canCountAttempt({ ...context, attemptCount: attemptCountLimit - 1 })).toBe(true)
-    const snapshot = runMachine.resolveState({
-      value: { lifecycle: 'running', attempt: 'idle', lease: 'free' },
-      context,
-    })
-    expect(snapshot.can({ type: 'start_attempt', attemptId: a1 })).toBe(false)
+    const value: RunStates = { lifecycle: 'running', attempt: 'idle', lease: 'free' }
+    const start: RunMove = { type: 'start_attempt', attemptId: a1 }
+    expect(runChart.select({ value, context }, start)).toMatchObject({ isTaken: false, guard: 'canCountAttempt' })
+    const before = { ...context, attemptCount: attemptCountLimit - 1 }
+    expect(runChart.move({ value, context: before }, start)?.context.attemptCount).toBe(attemptCountLimit)
+    expect(runMachine.resolveState({ value, context }).can(start)).toBe(false)
   })
 
   it('stays equal to its table over random walks', () => {
@@ -205,16 +215,30 @@ describe('the run chart', () => {
         for (const type of types) {
           const { lease, activeAttemptId } = snapshot.context
           const move = agreeingMove(type, { attempt: attempt++, active: activeAttemptId, expiry: lease?.expiry ?? 1 })
-          const next = moveFrom(snapshot.value, type)
+          const next = runChart.move(snapshot, move)
           expect(snapshot.can(move)).toBe(next !== undefined)
           snapshot = getNextSnapshot(runMachine, snapshot, move)
-          if (next !== undefined) expect(snapshot.value).toEqual(next)
+          if (next === undefined) continue
+          expect(snapshot.value).toEqual(next.value)
+          expect(snapshot.context).toEqual(next.context)
         }
       }),
       { numRuns: 100 },
     )
   })
 })
+
+/** Where a move leads when its data agrees. */
+function agreeingMoveFrom(value: RunStates, type: RunMoveType): RunStates | undefined {
+  const isHeld = value.lease === 'held'
+  const context = {
+    activeAttemptId: value.attempt === 'active' ? a1 : undefined,
+    attemptCount: 1,
+    attemptIds: [a1],
+    lease: isHeld ? { owner: 'one', expiry: 1, fencingToken: 1 } : undefined,
+  }
+  return runChart.move({ value, context }, agreeingMove(type, { attempt: 2, active: a1, expiry: 1 }))?.value
+}
 
 function isPlain(type: RunMoveType): boolean {
   return type.startsWith('to_') || type === 'suspend' || type === 'resume'

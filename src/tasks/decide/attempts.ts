@@ -1,7 +1,9 @@
-import { moveFrom } from '../../../machines/run-moves.js'
+import { runChart } from '../../../machines/run.js'
 import type { CommandOf } from '../commands.js'
 import { TaskError } from '../errors.js'
-import { configurationOf, refusedBy } from '../run-step.js'
+import type { AttemptId } from '../ids.js'
+import type { Run } from '../run.js'
+import { selectMove, statesOf } from '../run-step.js'
 import type { TaskView } from '../view.js'
 import { fact, type Decision } from './decision.js'
 import { checkToken } from './fencing.js'
@@ -16,18 +18,15 @@ export function attemptStart(
   const { runId, attemptId, timestamp } = command
   const run = view.run(runId)
   if (run === undefined) throw new TaskError('attempt_start_unknown_run', { runId })
-  const from = configurationOf(run)
-  if (moveFrom({ ...from, attempt: 'idle' }, 'start_attempt') === undefined) {
-    throw new TaskError('attempt_start_requires_running', { runId, state: run.state })
-  }
-  if (run.currentAttemptId !== undefined) {
+  const { isTaken, guard } = selectMove(run, { type: 'start_attempt', attemptId })
+  if (guard === 'isRunning') throw new TaskError('attempt_start_requires_running', { runId, state: run.state })
+  if (!isTaken && guard === undefined && run.currentAttemptId !== undefined) {
     throw new TaskError('attempt_start_already_active', { runId, activeAttemptId: run.currentAttemptId })
   }
   checkNotCanceled(view, run)
   checkToken(run, command.fencingToken, { isRequired: true })
-  const refusal = refusedBy(run, { type: 'start_attempt', attemptId })
-  if (refusal === 'isFreshAttempt') throw new TaskError('attempt_id_reused', { runId, attemptId })
-  if (refusal === 'canCountAttempt') throw new TaskError('attempt_count_overflow', { runId })
+  if (guard === 'isFreshAttempt') throw new TaskError('attempt_id_reused', { runId, attemptId })
+  if (!isTaken) throw new TaskError('attempt_count_overflow', { runId })
   return {
     event: fact(sequence, 'attempt_started', { runId, attemptId, timestamp }),
     applied: { type: 'attempt_start', runId, attemptId },
@@ -43,21 +42,20 @@ export function attemptFinish(
   const { runId, attemptId, outcome, timestamp } = command
   const run = view.run(runId)
   if (run === undefined) throw new TaskError('attempt_finish_unknown_run', { runId })
-  const from = configurationOf(run)
-  if (moveFrom({ ...from, attempt: 'active' }, 'finish_attempt') === undefined) {
-    throw new TaskError('attempt_finish_requires_running', { runId, state: run.state })
-  }
-  if (run.currentAttemptId === undefined) throw new TaskError('attempt_finish_missing_active', { runId })
-  if (refusedBy(run, { type: 'finish_attempt', attemptId }) !== undefined) {
-    throw new TaskError('attempt_finish_attempt_mismatch', {
-      runId,
-      expectedAttemptId: run.currentAttemptId,
-      providedAttemptId: attemptId,
-    })
-  }
+  const { isTaken } = selectMove(run, { type: 'finish_attempt', attemptId })
+  if (!isTaken) throw finishRefusal(run, attemptId)
   checkToken(run, command.fencingToken, { isRequired: true })
   return {
     event: fact(sequence, 'attempt_finished', { runId, attemptId, ...outcome, timestamp }),
     applied: { type: 'attempt_finish', runId, attemptId, outcome },
   }
+}
+
+function finishRefusal(run: Run, providedAttemptId: AttemptId): TaskError {
+  const { id: runId, state, currentAttemptId: expectedAttemptId } = run
+  if (!runChart.isPossible({ ...statesOf(run), attempt: 'active' }, 'finish_attempt')) {
+    return new TaskError('attempt_finish_requires_running', { runId, state })
+  }
+  if (expectedAttemptId === undefined) return new TaskError('attempt_finish_missing_active', { runId })
+  return new TaskError('attempt_finish_attempt_mismatch', { runId, expectedAttemptId, providedAttemptId })
 }

@@ -1,5 +1,5 @@
 import type { CommandOf } from '../commands.js'
-import { stepEngine } from '../engine-step.js'
+import { engineSelection } from '../engine-step.js'
 import { TaskError } from '../errors.js'
 import type { TaskView } from '../view.js'
 import { fact, type Decision } from './decision.js'
@@ -10,7 +10,7 @@ export function enginePause(
   { timestamp }: CommandOf<'engine_pause'>,
   sequence: number,
 ): Decision<'engine_pause'> {
-  if (stepEngine(engine, { type: 'pause', timestamp }) === undefined) throw new TaskError('engine_already_paused', {})
+  if (!engineSelection(engine, { type: 'pause', timestamp }).isTaken) throw new TaskError('engine_already_paused', {})
   return { event: fact(sequence, 'engine_paused', { timestamp }), applied: { type: 'engine_pause' } }
 }
 
@@ -20,9 +20,10 @@ export function engineResume(
   { timestamp }: CommandOf<'engine_resume'>,
   sequence: number,
 ): Decision<'engine_resume'> {
-  if (stepEngine(engine, { type: 'resume', timestamp }) === undefined) {
-    if (!engine.paused) throw new TaskError('engine_not_paused', {})
+  const { isTaken, guard } = engineSelection(engine, { type: 'resume', timestamp })
+  if (guard === 'followsPause') {
     throw new TaskError('resume_before_pause', { pausedAt: engine.pausedAt ?? 0, resumedAt: timestamp })
   }
+  if (!isTaken) throw new TaskError('engine_not_paused', {})
   return { event: fact(sequence, 'engine_resumed', { timestamp }), applied: { type: 'engine_resume' } }
 }

@@ -1,11 +1,10 @@
-import { moveFrom } from '../../../machines/run-moves.js'
-import type { RunMove } from '../../../machines/run.js'
+import { runChart, type RunMove } from '../../../machines/run.js'
 import type { CommandOf } from '../commands.js'
 import { TaskError } from '../errors.js'
 import type { LeaseAction } from '../errors/refusals.js'
 import type { RunId } from '../ids.js'
 import type { Run } from '../run.js'
-import { configurationOf, refusedBy } from '../run-step.js'
+import { selectMove, statesOf } from '../run-step.js'
 import type { TaskView } from '../view.js'
 import { fact, type Decision } from './decision.js'
 import { checkToken } from './fencing.js'
@@ -18,11 +17,13 @@ export function leaseAcquire(
   sequence: number,
 ): Decision<'lease_acquire'> {
   const run = leaseRun(view, runId, 'acquire')
-  const from = configurationOf(run)
-  if (moveFrom({ ...from, lease: 'free' }, 'acquire_lease') === undefined) {
+  const move: RunMove = { type: 'acquire_lease', lease: { owner, expiry, fencingToken: sequence } }
+  if (!selectMove(run, move).isTaken) {
+    if (runChart.isPossible({ ...statesOf(run), lease: 'free' }, 'acquire_lease')) {
+      throw new TaskError('lease_already_active', { runId })
+    }
     throw new TaskError('lease_invalid_run_state', { runId, event: 'acquire', state: run.state })
   }
-  if (run.lease !== undefined) throw new TaskError('lease_already_active', { runId })
   checkNotCanceled(view, run)
   return {
     event: fact(sequence, 'lease_acquired', { runId, owner, expiry, timestamp }),
@@ -73,24 +74,29 @@ type HeldLeaseMove = Extract<RunMove, { readonly type: 'extend_lease' | 'close_l
 
 function checkHeld(view: TaskView, runId: RunId, event: LeaseAction, move: HeldLeaseMove, token?: number): void {
   const run = leaseRun(view, runId, event)
-  if (moveFrom({ ...configurationOf(run), lease: 'held' }, move.type) === undefined) {
-    throw new TaskError('lease_invalid_run_state', { runId, event, state: run.state })
+  const { isTaken, guard } = selectMove(run, move)
+  if (!isTaken) throw heldRefusal(run, event, move, guard)
+  checkToken(run, token, { isRequired: false })
+}
+
+function heldRefusal(run: Run, event: LeaseAction, move: HeldLeaseMove, guard: string | undefined): TaskError {
+  const { id: runId, state, lease } = run
+  if (!runChart.isPossible({ ...statesOf(run), lease: 'held' }, move.type)) {
+    return new TaskError('lease_invalid_run_state', { runId, event, state })
   }
-  if (run.lease === undefined) throw new TaskError('lease_missing_active', { runId, event })
-  const { expiry: held } = run.lease
-  switch (refusedBy(run, move)) {
+  if (lease === undefined) return new TaskError('lease_missing_active', { runId, event })
+  const { expiry: held } = lease
+  switch (guard) {
     case 'isHeldByOwner':
-      throw new TaskError('lease_owner_mismatch', { runId, event })
+      return new TaskError('lease_owner_mismatch', { runId, event })
     case 'isHeldExpiry':
-      throw new TaskError('lease_expiry_mismatch', { runId, event, expectedExpiry: held, providedExpiry: move.expiry })
-    case 'isLaterExpiry':
-      throw new TaskError('lease_heartbeat_expiry_regression', {
+      return new TaskError('lease_expiry_mismatch', { runId, event, expectedExpiry: held, providedExpiry: move.expiry })
+    default:
+      return new TaskError('lease_heartbeat_expiry_regression', {
         runId,
         previousExpiry: held,
         proposedExpiry: move.expiry,
       })
-    default:
-      checkToken(run, token, { isRequired: false })
   }
 }
 

@@ -1,10 +1,10 @@
-import { moveFrom } from '../../../machines/run-moves.js'
-import type { RunMove } from '../../../machines/run.js'
+import { runChart } from '../../../machines/run.js'
+import type { Selection } from '../../../machines/chart-table.js'
 import type { CommandOf } from '../commands.js'
 import { TaskError } from '../errors.js'
 import type { RunId } from '../ids.js'
-import type { Run, RunState } from '../run.js'
-import { configurationOf, moveTo } from '../run-step.js'
+import type { Run } from '../run.js'
+import { moveTo, selectMove, statesOf } from '../run-step.js'
 import type { TaskView } from '../view.js'
 import { fact, type Decision } from './decision.js'
 import { checkToken } from './fencing.js'
@@ -39,15 +39,13 @@ export function runStateTransition(
     throw new TaskError('previous_state_mismatch', { runId, expected: previousState, actual: run.state })
   }
   const move = moveTo(newState)
-  if (
-    move === undefined ||
-    moveFrom({ lifecycle: run.state, attempt: 'idle', lease: 'free' }, move.type) === undefined
-  ) {
+  const selection = move && selectMove(run, move)
+  if (selection === undefined || isUnheard(selection)) {
     throw new TaskError('invalid_transition', { runId, from: run.state, to: newState })
   }
-  if (startsWork(newState)) checkNotCanceled(view, run)
+  if (runChart.hasTag({ ...statesOf(run), lifecycle: newState }, 'work')) checkNotCanceled(view, run)
   checkToken(run, command.fencingToken, { isRequired: newState !== 'canceled' })
-  checkRegions(run, move)
+  checkRegions(run, selection)
   return {
     event: fact(sequence, 'run_state_changed', {
       runId,
@@ -68,11 +66,12 @@ export function runSuspend(
 ): Decision<'run_suspend'> {
   const { runId, reason, timestamp } = command
   const run = knownRun(view, runId)
-  if (moveFrom({ lifecycle: run.state, attempt: 'idle', lease: 'free' }, 'suspend') === undefined) {
+  const selection = selectMove(run, { type: 'suspend' })
+  if (isUnheard(selection)) {
     throw new TaskError('run_suspend_requires_running', { runId, state: run.state })
   }
   checkToken(run, command.fencingToken, { isRequired: true })
-  checkRegions(run, { type: 'suspend' })
+  checkRegions(run, selection)
   return {
     event: fact(sequence, 'run_suspended', { runId, ...(reason !== undefined && { reason }), timestamp }),
     applied: { type: 'run_suspend', runId },
@@ -83,7 +82,7 @@ export function runSuspend(
 export function runResume(view: TaskView, command: CommandOf<'run_resume'>, sequence: number): Decision<'run_resume'> {
   const { runId, timestamp } = command
   const run = knownRun(view, runId)
-  if (moveFrom(configurationOf(run), 'resume') === undefined) {
+  if (!selectMove(run, { type: 'resume' }).isTaken) {
     throw new TaskError('run_resume_requires_suspended', { runId, state: run.state })
   }
   checkNotCanceled(view, run)
@@ -105,16 +104,16 @@ export function checkNotCanceled(view: TaskView, { id: runId, taskId }: Run): vo
   if (view.task(taskId)?.canceledAt !== undefined) throw new TaskError('run_of_canceled_task', { runId, taskId })
 }
 
-function startsWork(state: RunState): boolean {
-  return state === 'ready' || state === 'leased' || state === 'running'
+/** True when no state of the run listens to the move, whatever the data. */
+function isUnheard({ isTaken, guard }: Selection): boolean {
+  return !isTaken && guard === undefined
 }
 
-/** Names the region that keeps a legal edge closed, by asking the chart what the others would allow. */
-function checkRegions(run: Run, move: RunMove): void {
-  const from = configurationOf(run)
-  if (moveFrom(from, move.type) !== undefined) return
-  if (run.currentAttemptId !== undefined && moveFrom({ ...from, lease: 'free' }, move.type) === undefined) {
-    throw new TaskError('attempt_still_active', { runId: run.id, activeAttemptId: run.currentAttemptId })
+/** Raises the refusal of an edge that exists but is kept closed, by the guard that keeps it so. */
+function checkRegions({ id: runId, currentAttemptId, lease }: Run, { isTaken, guard }: Selection): void {
+  if (isTaken) return
+  if (guard === 'isAttemptIdle' && currentAttemptId !== undefined) {
+    throw new TaskError('attempt_still_active', { runId, activeAttemptId: currentAttemptId })
   }
-  throw new TaskError('lease_still_held', { runId: run.id, owner: run.lease?.owner ?? '' })
+  throw new TaskError('lease_still_held', { runId, owner: lease?.owner ?? '' })
 }

@@ -5,6 +5,7 @@ import { isRefusal } from '../errors.js'
 import type { TaskEvent } from '../events.js'
 import type { ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../mutations.js'
+import { hasEnded } from '../phase.js'
 import { isTerminalRunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
@@ -174,12 +175,10 @@ export function cancelTask(batch: TaskBatch, taskId: TaskId, now: Timestamp): vo
   cancelRuns(batch, batch.view.runsOf(taskId), timestamp)
 }
 
-/** True when nothing of the task itself is left to cancel. A task without runs is over once it is canceled. */
+/** True when nothing of the task itself is left to cancel. */
 function isOver(view: Pick<TaskProjection, 'task'>, taskId: TaskId): boolean {
   const task = view.task(taskId)
-  if (task === undefined) return true
-  const { runs, open } = task.progress
-  return open === 0 && (task.canceledAt !== undefined || runs > 0)
+  return task === undefined || hasEnded(task)
 }
 
 /** The nearest tasks below this one that are not over; what has ended may still have children that have not. */

@@ -1,7 +1,8 @@
 import type { JsonValue } from '../../base/json.js'
 import { decodeBytes } from '../bytes.js'
 import type { TaskId } from '../ids.js'
-import { isTerminalRunState, type Run } from '../run.js'
+import { hasEnded } from '../phase.js'
+import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import type { TaskProjection } from '../view.js'
 import type { Account, AccountOptions } from './account.js'
@@ -58,5 +59,5 @@ function lastSuspendedOutput({ attempts }: Run): Uint8Array | undefined {
 
 function childView(projection: TaskProjection, taskId: TaskId): ChildView {
   const runs = projection.runsOf(taskId).map(({ state }) => state)
-  return { taskId, runs, isFinished: runs.length > 0 && runs.every((state) => isTerminalRunState(state)) }
+  return { taskId, runs, isFinished: hasEnded(projection.task(taskId)) }
 }

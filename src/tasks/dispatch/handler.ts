@@ -47,8 +47,9 @@ export interface HandlerContext {
 /** One child of a task. */
 export interface ChildView {
   readonly taskId: TaskId
-  /** Empty for a child without runs, which counts as unfinished. */
+  /** Empty for a child without runs. */
   readonly runs: readonly RunState[]
+  /** True once the child can change no more; one without runs only once it is canceled. */
   readonly isFinished: boolean
 }
 

@@ -3,6 +3,7 @@ import { nextOccurrence } from '../cron.js'
 import { TaskError } from '../errors.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
+import { noProgress } from '../phase.js'
 import { createRun, type RunInstance } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskSpec } from '../task-spec.js'
@@ -35,7 +36,7 @@ export function firstRuns(spec: TaskSpec, { origin, createdAt }: Origin, ids: Id
       return Array.from({ length: count }, (_, index) => runAt(spec, origin + index * intervalSecs, createdAt, ids))
     }
     case 'cron':
-      return cronRuns(spec, { runs: 0, open: 0, completed: 0, lastScheduledAt: origin - 1 }, createdAt, ids)
+      return cronRuns(spec, { ...noProgress, lastScheduledAt: origin - 1 }, createdAt, ids)
   }
 }
 

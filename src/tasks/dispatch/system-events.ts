@@ -1,6 +1,7 @@
 import { consumedPercent, type BudgetDimension } from '../budget.js'
 import type { TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
+import { phaseOf } from '../phase.js'
 import type { RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import { isArmed, type SystemEvent } from '../subscription.js'
@@ -30,8 +31,8 @@ export function fireForRun(
   timestamp: Timestamp,
 ): void {
   fire(batch, projection, { type: 'run_changed_state', taskId, newState }, timestamp)
-  const progress = batch.view.task(taskId)?.progress
-  if (progress === undefined || progress.open > 0 || progress.completed === 0) return
+  const task = batch.view.task(taskId)
+  if (task === undefined || phaseOf(task) !== 'completed') return
   fire(batch, projection, { type: 'task_reached_terminal_success', taskId }, timestamp)
 }
 

@@ -7,7 +7,7 @@ import type { EventOf } from '../events.js'
 import type { RunId } from '../ids.js'
 import type { Draft } from '../projection/draft.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import { moveTo, refusedBy, step, type MoveFacts } from '../run-step.js'
+import { moveTo, selectMove, step, type MoveFacts } from '../run-step.js'
 import { known, withRun } from './tasks.js'
 
 /** Inserts a scheduled run and counts it for its task. */
@@ -95,39 +95,42 @@ function existing(draft: Draft, { runId, sequence }: OfRun): Run {
   return draft.view.run(runId) ?? illegal(sequence, runId, 'no such run')
 }
 
-function advance(draft: Draft, { sequence }: OfRun, run: Run, move: RunMove, facts: MoveFacts): void {
+function advance(draft: Draft, event: OfRun, run: Run, move: RunMove, facts: MoveFacts): void {
   const next = step(run, move, facts)
-  if (next === undefined) illegal(sequence, run.id, `${move.type} from ${run.state}`)
+  if (next === undefined) illegal(event.sequence, run.id, `${move.type} from ${run.state}`)
+  put(draft, event, run, next)
+}
+
+function put(draft: Draft, { sequence }: OfRun, run: Run, next: Run): void {
   draft.put(draft.tables.runs, run.id, next)
   if (!isTerminalRunState(next.state)) return
   const task = known(draft, run.taskId, sequence)
-  const { open, completed } = task.progress
+  const { open, completed, failed } = task.progress
   const progress = {
     ...task.progress,
     open: open - 1,
     completed: completed + (next.state === 'completed' ? 1 : 0),
+    failed: failed + (next.state === 'failed' ? 1 : 0),
   }
   draft.put(draft.tables.tasks, run.taskId, { ...task, progress })
 }
 
 function moveLease(draft: Draft, event: OfRun, action: LeaseAction, move: RunMove): void {
   const run = draft.view.run(event.runId)
-  const cause = run === undefined ? 'unknown_run' : leaseCausality(run, move)
-  if (run === undefined || cause !== undefined) {
+  const next = run && step(run, move, event)
+  if (run === undefined || next === undefined) {
     throw new TaskError('replay_lease_causality', {
       sequence: event.sequence,
       runId: event.runId,
       event: action,
-      cause: cause ?? 'unknown_run',
+      cause: run === undefined ? 'unknown_run' : leaseCausality(run, move),
     })
   }
-  advance(draft, event, run, move, event)
+  put(draft, event, run, next)
 }
 
-function leaseCausality(run: Run, move: RunMove): LeaseCausality | undefined {
-  switch (refusedBy(run, move)) {
-    case undefined:
-      return undefined
+function leaseCausality(run: Run, move: RunMove): LeaseCausality {
+  switch (selectMove(run, move).guard) {
     case 'isHeldByOwner':
       return 'owner_mismatch'
     case 'isHeldExpiry':

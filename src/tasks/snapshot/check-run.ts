@@ -1,24 +1,26 @@
-import { moveFrom } from '../../../machines/run-moves.js'
+import { runChart } from '../../../machines/run.js'
 import { isNilUuid } from '../../base/ids.js'
 import { outcomeFromParts } from '../attempt.js'
 import { TaskError } from '../errors.js'
-import type { Run, RunHistoryEntry, RunState } from '../run.js'
-import { moveTo } from '../run-step.js'
+import type { AttemptId } from '../ids.js'
+import type { Run, RunHistoryEntry } from '../run.js'
+import { moveTo, selectMove, statesOf } from '../run-step.js'
 
-/** States in which a run can hold a lease. */
-const leasableStates: ReadonlySet<RunState> = new Set(['ready', 'leased', 'running'])
-
-/** The rules a stored run must keep (spec mutation authority 6.6); raises the `snapshot_*` code of the first it breaks. */
+/**
+ * The rules a stored run must keep (spec mutation authority 6.6); raises the `snapshot_*` code of the first it breaks.
+ * Which states go together, and which follows which, the chart says.
+ */
 export function checkRun(run: Run): void {
-  const { id: runId, taskId, state, lease } = run
+  const { id: runId, taskId } = run
   for (const id of [runId, taskId]) if (isNilUuid(id)) throw new TaskError('snapshot_nil_id', { id })
   checkAttempts(run)
   checkHistory(run)
-  if (lease !== undefined && !leasableStates.has(state)) throw new TaskError('snapshot_lease_state', { runId })
+  if (!runChart.isReachable(statesOf(run))) throw new TaskError('snapshot_lease_state', { runId })
 }
 
-function checkAttempts({ id: runId, state, currentAttemptId, attemptCount, attempts }: Run): void {
-  if (currentAttemptId !== undefined && state !== 'running') {
+function checkAttempts(run: Run): void {
+  const { id: runId, currentAttemptId, attemptCount, attempts } = run
+  if (!runChart.isReachable({ ...statesOf(run), lease: 'free' })) {
     throw new TaskError('snapshot_attempt_outside_running', { runId })
   }
   if (currentAttemptId !== undefined && attemptCount === 0) {
@@ -28,9 +30,17 @@ function checkAttempts({ id: runId, state, currentAttemptId, attemptCount, attem
     throw new TaskError('snapshot_attempt_count', { runId, expected: attemptCount, found: attempts.length })
   }
   for (const { outcome } of attempts) if (outcome !== undefined) outcomeFromParts(outcome)
-  if (currentAttemptId === undefined) return
-  const own = attempts.filter(({ attemptId }) => attemptId === currentAttemptId)
-  if (own.length !== 1 || own[0]?.finishedAt !== undefined) throw new TaskError('snapshot_active_attempt', { runId })
+  if (currentAttemptId !== undefined && !isOpenAttempt(run, currentAttemptId)) {
+    throw new TaskError('snapshot_active_attempt', { runId })
+  }
+}
+
+/** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */
+function isOpenAttempt({ currentAttemptId: _, ...run }: Run, attemptId: AttemptId): boolean {
+  const open = run.attempts.at(-1)
+  if (open?.attemptId !== attemptId || open.finishedAt !== undefined) return false
+  const before = { ...run, attemptCount: run.attemptCount - 1, attempts: run.attempts.slice(0, -1) }
+  return selectMove(before, { type: 'start_attempt', attemptId }).isTaken
 }
 
 function checkHistory({ id: runId, state, createdAt, history }: Run): void {
@@ -46,5 +56,5 @@ function checkHistory({ id: runId, state, createdAt, history }: Run): void {
 function follows(before: RunHistoryEntry | undefined, { from, to }: RunHistoryEntry): boolean {
   const move = moveTo(to)
   if (from === undefined || from !== before?.to || move === undefined) return false
-  return moveFrom({ lifecycle: from, attempt: 'idle', lease: 'free' }, move.type) !== undefined
+  return runChart.isPossible({ lifecycle: from, attempt: 'idle', lease: 'free' }, move.type)
 }

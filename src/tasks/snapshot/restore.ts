@@ -2,7 +2,9 @@ import type { JsonObject } from '../../base/json.js'
 import { isNilUuid } from '../../base/ids.js'
 import { unreachable } from '../../base/errors.js'
 import { checkRegistration } from '../actor.js'
+import { engineSelection } from '../engine-step.js'
 import { TaskError } from '../errors.js'
+import { noProgress } from '../phase.js'
 import type { TaskId } from '../ids.js'
 import { putPrerequisites, withRun } from '../evolve/tasks.js'
 import type { Draft } from '../projection/draft.js'
@@ -70,7 +72,9 @@ function checkEngine({ paused, pausedAt, resumedAt }: Engine): void {
   if (paused && pausedAt === undefined) fail('paused without a time')
   if (paused && resumedAt !== undefined) fail('paused and resumed')
   if (!paused && (pausedAt === undefined) !== (resumedAt === undefined)) fail('a pause and its resume go together')
-  if (pausedAt !== undefined && resumedAt !== undefined && resumedAt < pausedAt) fail('resumed before it was paused')
+  if (pausedAt === undefined || resumedAt === undefined) return
+  const resume = engineSelection({ paused: true, pausedAt }, { type: 'resume', timestamp: resumedAt })
+  if (!resume.isTaken) fail('resumed before it was paused')
 }
 
 function seed(draft: Draft, content: Exclude<SnapshotRow, { readonly row: 'header' | 'end' }>): void {
@@ -145,12 +149,11 @@ function seedTask(draft: Draft, { row: _, ...stored }: RowOf<'task'>): void {
   const parent = spec.parentTaskId === undefined ? undefined : draft.view.task(spec.parentTaskId)
   if (spec.parentTaskId !== undefined && parent === undefined)
     throw new TaskError('snapshot_unknown_parent', { taskId })
-  const progress = { runs: 0, open: 0, completed: 0 }
   draft.put(draft.tables.tasks, taskId, {
     ...stored,
     spec: shareDefaults(spec),
     depth: parent === undefined ? 0 : parent.depth + 1,
-    progress,
+    progress: noProgress,
   })
 }
 

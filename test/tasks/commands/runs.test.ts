@@ -98,7 +98,7 @@ describe('run_state_transition', () => {
         then: (projection) => {
           expect(projection.run(R1)?.lease).toBeUndefined()
           expect([...projection.leased()]).toEqual([])
-          expect(projection.task(T1)?.progress).toEqual({ runs: 1, open: 0, completed: 1 })
+          expect(projection.task(T1)?.progress).toEqual({ runs: 1, open: 0, completed: 1, failed: 0 })
         },
       }))
 

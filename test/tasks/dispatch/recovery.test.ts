@@ -133,7 +133,7 @@ describe('crashes', () => {
       spec: taskSpec,
       createdAt: start,
       depth: 0,
-      progress: { runs: 0, open: 0, completed: 0 },
+      progress: { runs: 0, open: 0, completed: 0, failed: 0 },
     })
   })
 

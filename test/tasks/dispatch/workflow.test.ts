@@ -204,6 +204,25 @@ describe('parents and children', () => {
     expect(children.map((id) => room.authority.projection.task(id)?.spec.parentTaskId)).toEqual([parent, parent])
   })
 
+  it('[T-94] a child without runs has ended for its parent when it has for those who wait: once it is canceled', async () => {
+    const room = await openRoom()
+    const child = taskId(5)
+    const views: unknown[] = []
+    room.tasks.handle('parent', async (context: HandlerContext) => {
+      const taskSpec = createTaskSpec({ id: child, kind: 'child', parentTaskId: context.taskId })
+      await room.authority.submit({ type: 'task_create', taskSpec, timestamp: 1 })
+      views.push(context.children())
+      await room.tasks.cancel(child)
+      views.push((await room.tasks.outcome(child)).status, context.children())
+    })
+    await room.tasks.outcome(await room.tasks.submit({ kind: 'parent' }))
+    expect(views).toEqual([
+      [{ taskId: child, runs: [], isFinished: false }],
+      'canceled',
+      [{ taskId: child, runs: [], isFinished: true }],
+    ])
+  })
+
   it('[T-94] a refused submission of a handler leaves nothing behind', async () => {
     const room = await openRoom()
     const refusals: unknown[] = []

@@ -11,7 +11,7 @@ import {
   spawnChild,
   type AnyStateMachine,
 } from 'xstate'
-import { precompiled } from '../../machines/precompiled.js'
+import { fastMachine } from '../../machines/fast-machine.js'
 import { findDifference, type Subject } from './support/differential.js'
 
 interface Context {
@@ -377,9 +377,9 @@ const subjects: Record<string, Subject> = {
   },
 }
 
-describe('a precompiled chart cannot be told from the chart itself, given', () => {
+describe('a fast machine cannot be told from the chart itself, given', () => {
   it.each(Object.entries(subjects))('%s', (_, subject) => {
-    const machine = precompiled(subject.machine)
+    const machine = fastMachine(subject.machine).machine
     expect(machine).not.toBe(subject.machine)
     expect(findDifference(machine, subject, 60)).toBeUndefined()
   })
@@ -402,7 +402,7 @@ describe('a chart is returned unchanged when it has', () => {
     }),
   )('%s', (_, config) => {
     const machine = machineOf(config)
-    expect(precompiled(machine)).toBe(machine)
+    expect(fastMachine(machine).machine).toBe(machine)
   })
 })
 
@@ -411,7 +411,7 @@ it('refuses to spawn from an assigner, saying so, instead of losing the child', 
     initial: 'a',
     states: { a: { on: { go: { actions: assign(({ spawn }) => ({ child: spawn(fromCallback(() => {})) })) } } } },
   })
-  const actor = createActor(precompiled(machine))
+  const actor = createActor(fastMachine(machine).machine)
   actor.subscribe({ error: () => {} })
   actor.start()
   actor.send({ type: 'go' })

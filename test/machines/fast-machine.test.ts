@@ -1,16 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { createActor, StateMachine, type AnyActorRef, type AnyStateMachine } from 'xstate'
+import { createActor, setup, StateMachine, type AnyActorRef, type AnyStateMachine } from 'xstate'
 import * as machines from '../../machines/index.js'
 import {
+  fastMachine,
   operationActions,
   operationKinds,
   operationMachine,
   operationRegistryMachine,
-  precompiled,
   terminalStatusOf,
   turnMachine,
   waitAllBarrierMachine,
-  type OperationAction,
   type OperationBook,
   type OperationId,
   type OperationOutcome,
@@ -48,9 +47,8 @@ class TinyBook {
   isUsed = (operation: string): boolean => this.#statuses.has(operation)
   hasWellFormedSource = (): boolean => true
   isFull = (limit = 2): boolean => this.#statuses.size >= limit
-  expectsPeer = (operation: string): boolean => operation === otherId
-  isPeerReady = (operation: string): boolean => this.#statuses.get(operation) === 'peer_ready'
-  allows = (operation: string, action: OperationAction): boolean => this.#statuses.get(operation) !== action
+  allows = ({ id: operation, type }: { id: string; type: string }): boolean =>
+    operation === otherId || `operation.${this.#statuses.get(operation)}` !== type
   hasActiveWait = (request?: string): boolean =>
     request === undefined ? this.#wait !== undefined : this.#wait === request
   register = ({ spec }: { spec: { id: string } }, registry: AnyActorRef): void =>
@@ -157,27 +155,27 @@ const subjectOf = (machine: AnyStateMachine): Subject => ({
 const exported = Object.entries(machines as Record<string, unknown>).filter(
   (entry): entry is [string, AnyStateMachine] => entry[1] instanceof StateMachine,
 )
-const flat = exported.filter(([, machine]) => precompiled(machine) !== machine)
+const flat = exported.filter(([, machine]) => fastMachine(machine).machine !== machine)
 
-describe('a precompiled chart of the product', () => {
+describe('a fast machine of the product', () => {
   it('exists for the charts that carry the load', () => {
     expect(flat.map(([name]) => name)).toEqual(expect.arrayContaining(Object.keys(subjects)))
   })
 
   it.each(flat)('%s cannot be told from the chart itself', (name, machine) => {
     for (const subject of subjects[name] ?? [subjectOf(machine)]) {
-      expect(findDifference(precompiled(machine), subject)).toBeUndefined()
+      expect(findDifference(fastMachine(machine).machine, subject)).toBeUndefined()
     }
   })
 
   it('leaves the chart itself as it was', () => {
     const before = Object.values(operationMachine)
-    precompiled(operationMachine)
+    fastMachine(operationMachine)
     expect(Object.values(operationMachine).every((value, index) => value === before[index])).toBe(true)
   })
 
   it('keeps inputs and contexts of actors apart', () => {
-    const machine = precompiled(operationMachine)
+    const machine = fastMachine(operationMachine).machine
     const [first, second] = ['first', 'second'].map((displayName) =>
       createActor(machine, { input: { id, kind: 'background_tool_op', displayName } }).start(),
     )
@@ -188,5 +186,53 @@ describe('a precompiled chart of the product', () => {
       value: 'provisioning',
       context: { displayName: 'second', progressCount: 0 },
     })
+  })
+})
+
+describe('what was decided', () => {
+  /** A chart whose guard counts how often it is asked, and answers as the test says. */
+  function counting() {
+    const asked = { count: 0, answer: true }
+    const chart = setup({ types: { events: {} as { readonly type: 'go' } } }).createMachine({
+      initial: 'a',
+      states: {
+        a: {
+          on: {
+            go: {
+              guard: () => {
+                asked.count += 1
+                return asked.answer
+              },
+              target: 'b',
+            },
+          },
+        },
+        b: {},
+      },
+    })
+    const { machine, decide } = fastMachine(chart)
+    return { asked, decide, actor: createActor(machine).start() }
+  }
+
+  it('is followed without asking a guard again, whatever the guard would say by then', () => {
+    const { asked, decide, actor } = counting()
+    const event = { type: 'go' } as const
+    expect(decide(actor.getSnapshot(), event).isTaken).toBe(true)
+    asked.answer = false
+    actor.send(event)
+    expect(actor.getSnapshot().value).toBe('b')
+    expect(asked.count).toBe(1)
+  })
+
+  it('holds for that very event object and for one time', () => {
+    const { asked, decide, actor } = counting()
+    const event = { type: 'go' } as const
+    asked.answer = false
+    expect(decide(actor.getSnapshot(), event).isTaken).toBe(false)
+    asked.answer = true
+    actor.send(event)
+    expect([actor.getSnapshot().value, asked.count]).toEqual(['a', 1])
+    actor.send(event)
+    expect([actor.getSnapshot().value, asked.count]).toEqual(['b', 2])
   })
 })

@@ -1,0 +1,137 @@
+import { and, not, or, stateIn, type AnyEventObject, type AnyMachineSnapshot, type AnyStateMachine } from 'xstate'
+
+/** What a guard is asked about. */
+export interface GuardArguments {
+  readonly context: unknown
+  readonly event: AnyEventObject
+}
+
+/** A function of the machine that looks at context and event, under the name the chart gives it. */
+export interface DataGuard {
+  readonly type: 'data'
+  readonly name: string
+  readonly run: (args: GuardArguments, params: unknown) => boolean
+  /** As written in the chart: a value, or a function that computes one. */
+  readonly params: unknown
+}
+
+/** A guard that asks for nothing but states. */
+interface StateGuard {
+  readonly type: 'states'
+  readonly name: string
+  readonly holds: (snapshot: AnyMachineSnapshot) => boolean
+}
+
+/** A guard that combines others. */
+interface Combination<Part> {
+  readonly type: 'and' | 'or' | 'not'
+  readonly name: string
+  readonly parts: readonly Part[]
+}
+
+/** A guard as the chart states it, with its names looked up. */
+export type GuardTree = DataGuard | StateGuard | Combination<GuardTree>
+
+/** The same guard while certain states are active: what depends on states alone is answered. */
+export type Condition =
+  | DataGuard
+  | { readonly type: 'answer'; readonly name: string; readonly passes: boolean }
+  | Combination<Condition>
+
+/** How a data guard is answered: by the machine's own function, or by somebody who tries all answers. */
+export type AskGuard = (guard: DataGuard, args: GuardArguments) => boolean
+
+type HeldGuard = CallableFunction & {
+  readonly check?: (snapshot: AnyMachineSnapshot, args: unknown, guard: unknown) => boolean
+  readonly guards?: readonly unknown[]
+}
+
+/** XState marks its combinators by the function that checks them; names would not survive a bundler. */
+const combinators = new Map<unknown, Combination<never>['type']>([
+  [checkOf(and([])), 'and'],
+  [checkOf(or([])), 'or'],
+  [checkOf(not(() => true)), 'not'],
+])
+const stateCheck = checkOf(stateIn('#none'))
+
+/** The guard of a transition; `undefined` when a name is missing or only the machine can evaluate it. */
+export function readGuard(machine: AnyStateMachine, held: unknown, name?: string): GuardTree | undefined {
+  if (typeof held === 'function') return readFunction(machine, held as HeldGuard, name)
+  const { type, params } = referenceOf(held)
+  const implementation: unknown = machine.implementations.guards[type]
+  if (implementation === undefined) return undefined
+  // XState evaluates a guard that stands for another with the other's parameters.
+  if (typeof implementation !== 'function') return readGuard(machine, implementation, name ?? type)
+  if ('check' in implementation) return readFunction(machine, implementation as HeldGuard, name ?? type)
+  return { type: 'data', name: name ?? type, run: implementation as DataGuard['run'], params }
+}
+
+/** What is left to ask of a guard while the states of the snapshot are active. */
+export function conditionIn(guard: GuardTree, snapshot: AnyMachineSnapshot): Condition {
+  const { name } = guard
+  switch (guard.type) {
+    case 'data':
+      return guard
+    case 'states':
+      return { type: 'answer', name, passes: guard.holds(snapshot) }
+    default:
+      return { type: guard.type, name, parts: guard.parts.map((part) => conditionIn(part, snapshot)) }
+  }
+}
+
+/** Name of the guard that refuses, `undefined` when the condition holds. Of an `and` it is the first part that fails. */
+export function refusedBy(condition: Condition, args: GuardArguments, ask: AskGuard): string | undefined {
+  switch (condition.type) {
+    case 'answer':
+      return condition.passes ? undefined : condition.name
+    case 'data':
+      return ask(condition, args) ? undefined : condition.name
+    case 'not': {
+      const [part] = condition.parts
+      return part === undefined || refusedBy(part, args, ask) === undefined ? condition.name : undefined
+    }
+    case 'and': {
+      for (const part of condition.parts) {
+        const refusal = refusedBy(part, args, ask)
+        if (refusal !== undefined) return refusal
+      }
+      return undefined
+    }
+    case 'or':
+      return condition.parts.some((part) => refusedBy(part, args, ask) === undefined) ? undefined : condition.name
+  }
+}
+
+/** Asks the machine's own function. */
+export function askMachine({ run, params }: DataGuard, args: GuardArguments): boolean {
+  return run(args, typeof params === 'function' ? params(args) : params)
+}
+
+/** Every data guard of a condition, in the order in which they are asked. */
+export function dataGuardsOf(condition: Condition): readonly DataGuard[] {
+  if (condition.type === 'data') return [condition]
+  return condition.type === 'answer' ? [] : condition.parts.flatMap(dataGuardsOf)
+}
+
+function readFunction(machine: AnyStateMachine, held: HeldGuard, given: string | undefined): GuardTree | undefined {
+  const { check, guards } = held
+  if (check === undefined) {
+    return { type: 'data', name: given ?? held.name, run: held as unknown as DataGuard['run'], params: undefined }
+  }
+  if (check === stateCheck) {
+    return { type: 'states', name: given ?? 'stateIn', holds: (snapshot) => check(snapshot, undefined, held) }
+  }
+  const type = combinators.get(check)
+  if (type === undefined || guards === undefined) return undefined
+  const parts = guards.map((guard) => readGuard(machine, guard))
+  if (!parts.every((part) => part !== undefined)) return undefined
+  return { type, name: given ?? `${type}(${parts.map((part) => part.name).join(', ')})`, parts }
+}
+
+function referenceOf(held: unknown): { readonly type: string; readonly params?: unknown } {
+  return typeof held === 'string' ? { type: held } : (held as { type: string; params?: unknown })
+}
+
+function checkOf(guard: unknown): unknown {
+  return (guard as HeldGuard).check
+}
