@@ -135,7 +135,7 @@ export class Execution {
     this.#isTaskRunning = true
     try {
       const content = contentOf(await task(this.#context()))
-      const durationMs = Math.max(0, Math.trunc(clock.monotonicNow() - startedAt))
+      const durationMs = Math.max(0, Math.trunc(clock.monotonicNow() - startedAt)) || 0
       return { type: 'completed', result: { id, content, isError: false, durationMs, tokensUsed: this.#tokensUsed } }
     } catch (thrown) {
       return { type: 'failed', error: messageOf(thrown) }

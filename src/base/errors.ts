@@ -79,6 +79,7 @@ export function messageOf(thrown: unknown): string {
     if (!text.startsWith('[object ')) return shorten(text)
   } catch {
     // It has no text of its own.
+    if (isError(thrown)) return 'an error whose message cannot be read'
   }
   return describeValue(thrown)
 }

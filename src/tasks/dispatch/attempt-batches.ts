@@ -20,14 +20,15 @@ export interface EndingOptions {
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly timestamp: Timestamp
-  /** Takes a step that follows from the end; without it a refused step refuses the end. */
+  /** Takes the steps that follow from the end. Default: {@link orRefuse}. */
   readonly follow?: FollowUp
 }
 
 /** Carries out a step that follows from an end, or leaves it out. */
 export type FollowUp = (step: () => void) => void
 
-const orRefuse: FollowUp = (step) => step()
+/** A refused step refuses the end. */
+export const orRefuse: FollowUp = (step) => step()
 
 /** What a run is claimed with. */
 export interface Claim {
