@@ -192,16 +192,17 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   entries(options: FeedReadOptions = {}): AsyncIterableIterator<Row> {
     const reading: Reading = { isWaiting: false, notify: () => {} }
     const rows = this.#read(options, reading)
-    const { return: end, throw: fail } = rows
+    const end = rows.return.bind(rows)
+    const fail = rows.throw.bind(rows)
     // A generator would answer these only after the row that it waits for, which may never come.
     return Object.assign(rows, {
       return: (value?: unknown) => {
-        const ended = end.call(rows, value)
+        const ended = end(value)
         return reading.isWaiting ? Promise.resolve({ done: true as const, value }) : ended
       },
       throw: (reason: unknown) => {
-        if (!reading.isWaiting) return fail.call(rows, reason)
-        silence(end.call(rows, undefined))
+        if (!reading.isWaiting) return fail(reason)
+        silence(end(undefined))
         return Promise.reject(reason)
       },
     })

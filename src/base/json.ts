@@ -15,7 +15,8 @@ export interface JsonObject {
  */
 export function toJsonText(value: unknown, subject: string): string | undefined {
   try {
-    return JSON.stringify(value) as string | undefined
+    const text: string | undefined = JSON.stringify(value)
+    return text
   } catch (cause) {
     throw new InvalidInputError({ subject, field: '$', reason: `JSON cannot say it: ${messageOf(cause)}` }, { cause })
   }

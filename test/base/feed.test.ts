@@ -301,14 +301,14 @@ describe('entries', () => {
     expect(await between.next()).toEqual({ done: true, value: undefined })
   })
 
-  it.each([undefined, new Error('enough')])('lets a stream made of it close while it waits', async (error) => {
+  it.each([undefined, new Error('enough')])('lets a stream made of it close while it waits', async (fault) => {
     const feed = feedOf(5, 1)
     const stream = Readable.from(feed.entries())
     await once(stream, 'data')
     await turn()
     const closed = once(stream, 'close').catch((reason: unknown) => reason)
-    stream.destroy(error)
-    expect(await closed).toEqual(error ?? [])
+    stream.destroy(fault)
+    expect(await closed).toEqual(fault ?? [])
   })
 
   it('leaves no listener when the consumer breaks off', async () => {
