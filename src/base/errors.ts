@@ -75,7 +75,7 @@ export function messageOf(thrown: unknown): string {
     if (typeof message === 'string') return message
     // Clients of HTTP interfaces put the body of an answer there.
     if (message !== undefined && message !== null) return describeValue(message)
-    const text = String(thrown as unknown)
+    const text = String(thrown as { toString(): string })
     if (!text.startsWith('[object ')) return shorten(text)
   } catch {
     // It has no text of its own.
