@@ -138,6 +138,10 @@ export const idleWakeMachine = setup({
         src: 'advance',
         input: ({ context }) => ({ cursor: context.observed }),
         onDone: 'deciding',
+        onError: {
+          target: 'stopped',
+          actions: { type: 'keepStop', params: ({ event }) => ({ reason: 'fault', cause: event.error }) },
+        },
       },
     },
     deciding: {
@@ -264,6 +268,10 @@ export const idleWakeMachine = setup({
         src: 'advance',
         input: ({ context: { survey, hold } }) => ({ cursor: hold?.watermark ?? survey.watermark }),
         onDone: 'deciding',
+        onError: {
+          target: 'stopped',
+          actions: { type: 'keepStop', params: ({ event }) => ({ reason: 'fault', cause: event.error }) },
+        },
       },
       after: { rePoll: 'deciding' },
       on: { queue_drained: { target: 'deciding', actions: 'restartLadder' } },

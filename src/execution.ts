@@ -1,6 +1,7 @@
 import type { Clock } from './base/clock.js'
 import type { Deadline, DeadlineQueue } from './base/deadline-queue.js'
-import { InvalidInputError, messageOf, StatewardError } from './base/errors.js'
+import { describeValue, InvalidInputError, messageOf, StatewardError } from './base/errors.js'
+import { toJsonText } from './base/json.js'
 import type { Logger } from './base/logger.js'
 import type { LoopShare } from './base/loop-share.js'
 import { createDeferred } from './base/promises.js'
@@ -22,7 +23,10 @@ export interface TaskContext {
   readonly useTokens: (count: number) => void
 }
 
-/** The work of an operation. A string result becomes the content as it is, anything else as JSON. */
+/**
+ * The work of an operation. A string result becomes the content as it is, anything else as JSON; the operation fails when
+ * JSON cannot say it, as it does with whatever the task throws.
+ */
 export type Task = (context: TaskContext) => unknown
 
 /** Raised with code `operation_ended` as the reason of an aborted task signal. */
@@ -51,13 +55,23 @@ export interface ExecutionOptions {
 
 const firstRetryDelay = 100
 const longestRetryDelay = 5000
+/** How often something else is offered in place of a refused end. */
+const mostRefusals = 2
 
 /** How the task, or its deadline, ends the operation. */
 type End = Extract<OperationOutcome, { type: 'completed' | 'failed' }>
 
+/** How an end has fared so far. */
+interface Offer {
+  /** Milliseconds before it is offered again, should the journal not take it. */
+  readonly delay: number
+  readonly refusals: number
+}
+
 /**
  * One task behind one operation. The first of its result and its deadline ends the operation; when the
- * journal cannot take the end, it is offered again until it can, so that no completion is lost to a full disk.
+ * journal cannot take the end, it is offered again until it can, so that no completion is lost to a full disk. An end that
+ * is refused for what it is becomes a failure that says so.
  */
 export class Execution {
   readonly #options: ExecutionOptions
@@ -125,7 +139,7 @@ export class Execution {
     this.#isTaskRunning = true
     try {
       const content = contentOf(await task(this.#context()))
-      const durationMs = Math.max(0, Math.trunc(clock.monotonicNow() - startedAt))
+      const durationMs = Math.max(0, Math.trunc(clock.monotonicNow() - startedAt)) || 0
       return { type: 'completed', result: { id, content, isError: false, durationMs, tokensUsed: this.#tokensUsed } }
     } catch (thrown) {
       return { type: 'failed', error: messageOf(thrown) }
@@ -145,15 +159,14 @@ export class Execution {
         operations.reportProgress(id, { message, ...(percent !== undefined && { percent }) }).catch(() => {})
       },
       useTokens: (count) => {
-        const total = this.#tokensUsed + count
-        if (!(count >= 0) || !Number.isSafeInteger(total)) {
+        if (!Number.isSafeInteger(count) || count < 0 || !Number.isSafeInteger(this.#tokensUsed + count)) {
           throw new InvalidInputError({
             subject: 'token count',
             field: '$',
-            reason: `not a whole number from 0: ${count}`,
+            reason: `not a whole number from 0: ${describeValue(count)}`,
           })
         }
-        this.#tokensUsed = total
+        this.#tokensUsed += count
       },
     }
   }
@@ -161,10 +174,11 @@ export class Execution {
   #offer(end: End): void {
     if (this.#isOffered) return
     this.#isOffered = true
-    this.#submit(end, firstRetryDelay)
+    this.#submit(end, { delay: firstRetryDelay, refusals: 0 })
   }
 
-  #submit(end: End, delay: number): void {
+  /** Offers an end until it is taken, by the journal and by the registry: what refuses it takes its place. */
+  #submit(end: End, { delay, refusals }: Offer): void {
     if (this.#isOver) return
     const { id, operations, deadlines, logger } = this.#options
     const submitted =
@@ -172,12 +186,33 @@ export class Execution {
     submitted.catch((cause: unknown) => {
       if (this.#isOver) return
       if (isTooLargeForJournal(cause)) {
-        return this.#submit({ type: 'failed', error: `the end does not fit the journal: ${messageOf(cause)}` }, delay)
+        const error = `the end does not fit the journal: ${messageOf(cause)}`
+        return this.#submitInstead({ type: 'failed', error }, cause, refusals)
       }
-      if (!isLaneFailure(cause)) return this.#onRefused(cause)
-      logger.warn({ id, cause: messageOf(cause) }, 'the end of an operation is not durable yet, trying again')
-      this.#retry = deadlines.after(delay, () => this.#submit(end, Math.min(2 * delay, longestRetryDelay)))
+      if (isLaneFailure(cause)) {
+        logger.warn({ id, cause: messageOf(cause) }, 'the end of an operation is not durable yet, trying again')
+        const next = { delay: Math.min(2 * delay, longestRetryDelay), refusals }
+        this.#retry = deadlines.after(delay, () => this.#submit(end, next))
+        return
+      }
+      if (this.#isUnheard(cause)) return this.#onRefused(cause)
+      logger.error({ id, cause: messageOf(cause) }, 'the end of an operation was refused')
+      // A fault of something else, such as a broken barrier, is gone with the refusal: the end itself counts.
+      const isOfTheEnd = !StatewardError.is(cause, 'internal') || refusals > 0
+      const error = `the end was refused: ${messageOf(cause)}`
+      this.#submitInstead(isOfTheEnd ? { type: 'failed', error } : end, cause, refusals)
     })
+  }
+
+  #submitInstead(end: End, cause: unknown, refusals: number): void {
+    if (refusals < mostRefusals) this.#submit(end, { delay: firstRetryDelay, refusals: refusals + 1 })
+    else this.#onRefused(cause)
+  }
+
+  /** True when another end would not be taken either: there is one already, or nothing changes here any more. */
+  #isUnheard(refusal: unknown): boolean {
+    const codes = ['invalid_transition', 'not_found', 'owner_retired', 'lane_closed']
+    return codes.some((code) => StatewardError.is(refusal, code)) || this.#options.operations.isPoisoned
   }
 
   /** Whoever has ended the operation otherwise settles the outcome; after any other refusal nobody would. */
@@ -194,9 +229,7 @@ export class Execution {
   }
 }
 
-/** What JSON leaves out, such as `undefined` or a function, is an empty content. */
+/** What JSON leaves out, such as `undefined` or a function, is an empty content. Raises `invalid_input` for what it cannot say. */
 function contentOf(value: unknown): string {
-  if (typeof value === 'string') return value
-  const json: string | undefined = JSON.stringify(value)
-  return json ?? ''
+  return typeof value === 'string' ? value : (toJsonText(value, 'result') ?? '')
 }

@@ -24,10 +24,17 @@ export class StatewardError<Code extends string = string, Data = unknown> extend
     this.data = data
   }
 
-  /** True for an error of any installed copy of stateward, optionally with this `code`. */
+  /** True for an error of any installed copy of stateward, optionally with this `code`. Never throws. */
   static is<Code extends string>(value: unknown, code?: Code): value is StatewardError<Code> {
-    if (typeof value !== 'object' || value === null || !(brand in value)) return false
-    return code === undefined || (value as StatewardError).code === code
+    if (typeof value !== 'object' || value === null) return false
+    try {
+      // A proxy may throw at any of these.
+      if (!(brand in value)) return false
+      const { code: found } = value as StatewardError
+      return typeof found === 'string' && (code === undefined || found === code)
+    } catch {
+      return false
+    }
   }
 }
 
@@ -50,17 +57,97 @@ export class InvalidInputError extends StatewardError<'invalid_input', InvalidIn
   }
 }
 
-/** Text of anything that was thrown. */
+/** The longest text of a value that brings none of its own, in UTF-16 units. */
+const longestDescription = 1000
+/** How many properties of an object such a text names, and how deep it looks. */
+const describedProperties = 20
+const deepestDescription = 2
+
+/**
+ * Text of anything that was thrown: the message of an error or of what looks like one, else the value described.
+ * Always a string, and never throws itself, whatever the value is made of: an end must not be lost because of what it says.
+ */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown)
+  if (typeof thrown === 'string') return thrown
+  if (typeof thrown !== 'object' || thrown === null) return describeValue(thrown)
+  try {
+    const { message } = thrown as { readonly message?: unknown }
+    if (typeof message === 'string') return message
+    // Clients of HTTP interfaces put the body of an answer there.
+    if (message !== undefined && message !== null) return describeValue(message)
+    const text = String(thrown as { toString(): string })
+    if (!text.startsWith('[object ')) return shorten(text)
+  } catch {
+    // It has no text of its own.
+    if (isError(thrown)) return 'an error whose message cannot be read'
+  }
+  return describeValue(thrown)
 }
 
-/** The value itself when it is an `Error`, otherwise an `Error` that carries it as `cause`. */
+/**
+ * Any value as one short line for people: text in quotes, of an object its first properties. Never throws. For texts that
+ * name a refused value: a template would throw for one that has no text.
+ */
+export function describeValue(value: unknown, depth = 0): string {
+  try {
+    switch (typeof value) {
+      case 'string':
+        return JSON.stringify(shorten(value))
+      case 'bigint':
+        return `${value}n`
+      case 'function':
+        return 'a function'
+      case 'object':
+        return value === null ? 'null' : shorten(describeObject(value, depth))
+      default:
+        return String(value)
+    }
+  } catch {
+    return 'a value that has no text'
+  }
+}
+
+function describeObject(value: object, depth: number): string {
+  const isList = Array.isArray(value)
+  if (depth === deepestDescription) return isList ? '[…]' : '{…}'
+  const keys = Object.keys(value)
+  const parts = keys.slice(0, describedProperties).map((key) => {
+    const text = describeProperty(value, key, depth + 1)
+    return isList ? text : `${key}: ${text}`
+  })
+  if (keys.length > parts.length) parts.push('…')
+  if (isList) return `[${parts.join(', ')}]`
+  return parts.length === 0 ? '{}' : `{ ${parts.join(', ')} }`
+}
+
+function describeProperty(value: object, key: string, depth: number): string {
+  let property: unknown
+  try {
+    property = (value as Readonly<Record<string, unknown>>)[key]
+  } catch {
+    return '…'
+  }
+  return describeValue(property, depth)
+}
+
+/** The value itself when it is an `Error`, otherwise an `Error` that carries it as `cause`. Never throws. */
 export function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown })
+  return isError(thrown) ? thrown : new Error(messageOf(thrown), { cause: thrown })
+}
+
+function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error
+  } catch {
+    return false
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > longestDescription ? `${text.slice(0, longestDescription)}…` : text
 }
 
 /** Proves to the compiler that a switch is exhaustive; reaching it at run time is a programming fault. */
 export function unreachable(value: never, what = 'case'): never {
-  throw new StatewardError('unreachable', `unhandled ${what}: ${String(value)}`, { value })
+  throw new StatewardError('unreachable', `unhandled ${what}: ${messageOf(value)}`, { value })
 }

@@ -53,10 +53,13 @@ export interface Feed<Row extends Sequenced> {
   gapAfter(cursor: number): FeedGap | undefined
   /**
    * Resolves with the watermark once it exceeds `cursor`, at once if it already does.
-   * Rejects only with the signal's reason.
+   * Rejects with the signal's reason, and with `channel_closed` once the feed is closed and nothing will follow.
    */
   waitForAdvance(cursor: number, options?: { readonly signal?: AbortSignal }): Promise<number>
-  /** Every row after `after`, then every new one. Throws `feed_gap` instead of skipping; ends when the feed closes. */
+  /**
+   * Every row after `after`, then every new one. Throws `feed_gap` instead of skipping; ends when the feed closes. Leaving it
+   * with `return()` or `throw()` settles at once; a `next()` that waits meanwhile is still answered, by a row or the end.
+   */
   entries(options?: FeedReadOptions): AsyncIterableIterator<Row>
   /** The same as an RxJS stream: rows after `after`, then live ones; errors with `feed_gap`; completes when the feed closes. */
   observe(options?: FeedReadOptions): Observable<Row>
@@ -65,6 +68,12 @@ export interface Feed<Row extends Sequenced> {
 interface Waiter {
   readonly cursor: number
   readonly deferred: Deferred<number>
+}
+
+/** An iteration: whether it waits for a row, and what wakes it. */
+interface Reading {
+  isWaiting: boolean
+  notify: () => void
 }
 
 /**
@@ -168,6 +177,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   waitForAdvance(cursor: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<number> {
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#watermark > cursor) return Promise.resolve(this.#watermark)
+    if (this.#closed) return silence(Promise.reject(this.#endOfFeed(cursor)))
     const waiter: Waiter = { cursor, deferred: createDeferred<number>() }
     this.#waiters.add(waiter)
     if (signal === undefined) return waiter.deferred.promise
@@ -179,11 +189,29 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     return silence(waiter.deferred.promise.finally(() => signal.removeEventListener('abort', onAbort)))
   }
 
-  async *entries({ after = 0, signal }: FeedReadOptions = {}): AsyncIterableIterator<Row> {
+  entries(options: FeedReadOptions = {}): AsyncIterableIterator<Row> {
+    const reading: Reading = { isWaiting: false, notify: () => {} }
+    const rows = this.#read(options, reading)
+    const end = rows.return.bind(rows)
+    const fail = rows.throw.bind(rows)
+    // A generator would answer these only after the row that it waits for, which may never come.
+    return Object.assign(rows, {
+      return: (value?: unknown) => {
+        const ended = end(value)
+        return reading.isWaiting ? Promise.resolve({ done: true as const, value }) : ended
+      },
+      throw: (reason: unknown) => {
+        if (!reading.isWaiting) return fail(reason)
+        silence(end(undefined))
+        return Promise.reject(reason)
+      },
+    })
+  }
+
+  async *#read({ after = 0, signal }: FeedReadOptions, reading: Reading): AsyncGenerator<Row, unknown> {
     let cursor = after
     // Registered for the whole iteration, so that a row pushed while the consumer works is not missed.
-    let notify: () => void = () => {}
-    const listener = (): void => notify()
+    const listener = (): void => reading.notify()
     this.#listeners.add(listener)
     signal?.addEventListener('abort', listener, { once: true })
     try {
@@ -199,9 +227,11 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
         }
         if (entries.length > 0) continue
         if (this.#closed) return
+        reading.isWaiting = true
         await new Promise<void>((resolve) => {
-          notify = resolve
+          reading.notify = resolve
         })
+        reading.isWaiting = false
       }
     } finally {
       this.#listeners.delete(listener)
@@ -245,10 +275,20 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     })
   }
 
-  /** Ends iterations and streams once they have read what is there; pending advance waits stay pending. */
+  /** Ends iterations and streams once they have read what is there; waits for an advance reject with `channel_closed`. */
   close(): void {
     this.#closed = true
+    for (const { cursor, deferred } of this.#waiters) deferred.reject(this.#endOfFeed(cursor))
+    this.#waiters.clear()
     this.#notify()
+  }
+
+  #endOfFeed(cursor: number): StatewardError {
+    const watermark = this.#watermark
+    return new StatewardError('channel_closed', `the feed was closed at ${watermark}: nothing will follow`, {
+      cursor,
+      watermark,
+    })
   }
 
   #dropFirst(): Row {

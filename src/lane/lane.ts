@@ -326,12 +326,8 @@ export class Lane {
 
   #durabilityUnknown(cause: Error): LaneError {
     this.#poison(cause)
-    return new LaneError(
-      'lane_durability_unknown',
-      `durability unknown: ${cause.message}`,
-      { cause: cause.message },
-      { cause },
-    )
+    const text = messageOf(cause)
+    return new LaneError('lane_durability_unknown', `durability unknown: ${text}`, { cause: text }, { cause })
   }
 
   /** True when the journal says that it broke; its other answers are on their way. */
@@ -343,8 +339,9 @@ export class Lane {
 
   #poison(cause: Error): Error {
     if (this.#health.status === 'open') {
-      this.#health = { status: 'poisoned', cause: cause.message }
-      this.#logger.error({ cause: cause.message }, 'the lane is poisoned until it is reopened')
+      const text = messageOf(cause)
+      this.#health = { status: 'poisoned', cause: text }
+      this.#logger.error({ cause: text }, 'the lane is poisoned until it is reopened')
     }
     return cause
   }

@@ -1,4 +1,5 @@
 import { createActor, type AnyActorRef } from 'xstate'
+import { messageOf } from '../base/errors.js'
 import { createDeferred } from '../base/promises.js'
 import type {
   OperationId,
@@ -104,7 +105,7 @@ export class ActiveWait {
 
   /** Ends the wait because something is broken: the waiter rejects instead of hanging. */
   fail(cause: Error): void {
-    this.barrier.send({ type: 'fault', cause: cause.message })
+    this.barrier.send({ type: 'fault', cause: messageOf(cause) })
     this.#deferred.reject(cause)
   }
 

@@ -70,6 +70,11 @@ export function checkAmount(dimension: BudgetDimension, amount: number): void {
   if (amount === 0) throw new TaskError('zero_amount', { dimension })
 }
 
+/** What was spent may be nothing. Raises `invalid_amount` unless it is a whole number from 0. */
+export function checkSpent(dimension: BudgetDimension, amount: number): void {
+  if (!Number.isSafeInteger(amount) || amount < 0) throw new TaskError('invalid_amount', { dimension, amount })
+}
+
 /** How much of the limit is spent, in whole percent from 0 to 100 (spec mutation authority 7.7). */
 export function consumedPercent({ consumed, limit }: Budget): number {
   if (consumed >= limit) return 100

@@ -9,17 +9,19 @@ import type { TaskProjection } from './view.js'
 export class OutcomeWaits {
   readonly #projection: TaskProjection
   readonly #waits = new Map<TaskId, Set<Deferred<TaskOutcome>>>()
+  #closed: Error | undefined
 
   constructor(projection: TaskProjection) {
     this.#projection = projection
   }
 
-  /** Resolves with the outcome, at once if there is one. Rejects with `unknown_task` or the signal's reason. */
+  /** Resolves with the outcome, at once if there is one. Rejects with `unknown_task`, the signal's reason, or that of closing. */
   async wait(taskId: TaskId, signal?: AbortSignal): Promise<TaskOutcome> {
     signal?.throwIfAborted()
     if (this.#projection.task(taskId) === undefined) throw new TaskError('unknown_task', { taskId })
     const outcome = outcomeOf(this.#projection, taskId)
     if (outcome !== undefined) return outcome
+    if (this.#closed !== undefined) throw this.#closed
     const deferred = createDeferred<TaskOutcome>()
     const waits = this.#waits.get(taskId) ?? new Set()
     this.#waits.set(taskId, waits.add(deferred))
@@ -43,8 +45,9 @@ export class OutcomeWaits {
     }
   }
 
-  /** Nothing will end here any more. */
+  /** Nothing will end here any more: whoever waits, or comes later to wait, is told so. */
   close(reason: Error): void {
+    this.#closed = reason
     for (const waits of this.#waits.values()) for (const deferred of waits) deferred.reject(reason)
   }
 

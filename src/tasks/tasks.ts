@@ -217,10 +217,16 @@ export class Tasks {
   /** Starts nothing any more, waits `graceMs` for running attempts, and puts aside what is left. Waits for outcomes reject. */
   async close(graceMs: number): Promise<void> {
     this.#isClosed = true
-    await this.#starting
-    await this.#dispatcher.drain(graceMs)
-    this.#commits[Symbol.dispose]()
-    this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
+    try {
+      await this.#starting
+    } finally {
+      try {
+        await this.#dispatcher.drain(graceMs)
+      } finally {
+        this.#commits[Symbol.dispose]()
+        this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
+      }
+    }
   }
 
   *#suspendedForBudget(view: TaskView, taskId: TaskId): Iterable<RunId> {

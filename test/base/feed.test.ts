@@ -1,4 +1,5 @@
-import { getEventListeners } from 'node:events'
+import { getEventListeners, once } from 'node:events'
+import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SequencedFeed, type Sequenced } from '../../src/base/feed.js'
@@ -198,6 +199,30 @@ describe('waitForAdvance', () => {
   })
 })
 
+describe('closing a feed', () => {
+  it('rejects whoever waits for an advance, and whoever comes to wait later', async () => {
+    const feed = feedOf(5, 1)
+    const controller = new AbortController()
+    const waiting = feed.waitForAdvance(1, controller)
+    feed.close()
+    await expect(waiting).rejects.toMatchObject({ code: 'channel_closed', data: { cursor: 1, watermark: 1 } })
+    await expect(feed.waitForAdvance(7)).rejects.toMatchObject({ code: 'channel_closed' })
+    // What is there already is still told.
+    await expect(feed.waitForAdvance(0)).resolves.toBe(1)
+    expect(listenersOf(controller)).toBe(0)
+  })
+
+  it('rejects nobody who does not listen', async () => {
+    const feed = feedOf(5, 1)
+    const unhandled = await unhandledDuring(() => {
+      void feed.waitForAdvance(1)
+      feed.close()
+      void feed.waitForAdvance(1)
+    })
+    expect(unhandled).toEqual([])
+  })
+})
+
 describe('entries', () => {
   it('gives what is there, then what comes, and ends when the feed closes', async () => {
     const feed = feedOf(10, 1, 2)
@@ -246,6 +271,44 @@ describe('entries', () => {
     await expect(between.next()).rejects.toThrow('enough')
     await expect(feed.entries({ signal: controller.signal }).next()).rejects.toThrow('enough')
     expect(listenersOf(controller)).toBe(0)
+  })
+
+  it('is left at once while it waits for a row; what was asked for is still answered', async () => {
+    const feed = feedOf(5)
+    const controller = new AbortController()
+    const iterator = feed.entries({ signal: controller.signal })
+    const asked = iterator.next()
+    await turn()
+    expect(await iterator.return?.('left')).toEqual({ done: true, value: 'left' })
+    feed.push(row(1))
+    feed.push(row(2))
+    expect(await asked).toEqual({ done: false, value: row(1) })
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+    expect(listenersOf(controller)).toBe(0)
+  })
+
+  it('is left at once with an error, too', async () => {
+    const feed = feedOf(5, 1)
+    const waiting = feed.entries({ after: 1 })
+    const asked = waiting.next()
+    await turn()
+    await expect(waiting.throw?.(new Error('enough'))).rejects.toThrow('enough')
+    feed.close()
+    expect(await asked).toEqual({ done: true, value: undefined })
+    const between = feed.entries()
+    await between.next()
+    await expect(between.throw?.(new Error('enough'))).rejects.toThrow('enough')
+    expect(await between.next()).toEqual({ done: true, value: undefined })
+  })
+
+  it.each([undefined, new Error('enough')])('lets a stream made of it close while it waits', async (fault) => {
+    const feed = feedOf(5, 1)
+    const stream = Readable.from(feed.entries())
+    await once(stream, 'data')
+    await turn()
+    const closed = once(stream, 'close').catch((reason: unknown) => reason)
+    stream.destroy(fault)
+    expect(await closed).toEqual(fault ?? [])
   })
 
   it('leaves no listener when the consumer breaks off', async () => {

@@ -391,6 +391,23 @@ describe('stopping', () => {
     expect(inputs).toEqual([])
   })
 
+  it.each([
+    ['waits', true],
+    ['holds', false],
+  ])(
+    'comes with the end of the registry for a loop that the session does not know, while it %s',
+    async (_, isQuiet) => {
+      const { operations } = session
+      const host = { isQuiescent: () => isQuiet, inject: () => true }
+      const wake = new IdleWake({ operations, host, clock })
+      await run(session)
+      await settled()
+      operations.dispose()
+      expect(await wake.stopped).toMatchObject({ reason: 'fault', cause: { code: 'channel_closed' } })
+      expect(clock.pendingTimeouts).toBe(0)
+    },
+  )
+
   it('leaves what was accepted but not recorded to the next loop', async () => {
     const answer = createDeferred<boolean>()
     const { wake } = openWake({ inject: () => answer.promise })

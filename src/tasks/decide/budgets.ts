@@ -116,8 +116,9 @@ function ledgersOf(view: TaskView, taskId: TaskId, dimension: BudgetDimension): 
   return ledgers
 }
 
-function checkCountable(ledgers: readonly Budget[], amount: number): void {
-  const full = ledgers.find(({ consumed }) => consumed + amount > Number.MAX_SAFE_INTEGER)
+/** Raises `budget_overflow` when a ledger cannot count this much more. */
+export function checkCountable(ledgers: readonly Budget[], amount: number): void {
+  const full = ledgers.find(({ consumed }) => amount > Number.MAX_SAFE_INTEGER - consumed)
   if (full !== undefined) throw new TaskError('budget_overflow', { taskId: full.taskId, dimension: full.dimension })
 }
 

@@ -2,8 +2,10 @@ import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
-import { checkAmount, budgetDimension, type BudgetDimension } from '../budget.js'
-import { TaskError } from '../errors.js'
+import { silence } from '../../base/promises.js'
+import { budgetDimension, checkAmount, checkSpent, type BudgetDimension } from '../budget.js'
+import { checkCountable } from '../decide/budgets.js'
+import { isRefusal, TaskError } from '../errors.js'
 import type { ReservationId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../mutations.js'
 import type { Timestamp } from '../scalars.js'
@@ -56,7 +58,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     signal.throwIfAborted()
     given?.throwIfAborted()
     if (this.#isOver) throw this.#superseded()
-    if (projection.ledgersFor(attempt.taskId, dimension).length === 0) return unlimited
+    if (projection.ledgersFor(attempt.taskId, dimension).length === 0) return unlimited(dimension)
     const reservationId = ids.uuid() as ReservationId
     this.reservationIds.add(reservationId)
     const signals = given === undefined ? [signal] : [signal, given]
@@ -69,23 +71,23 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
       throw refusal
     }
     return {
-      settle: (spent) => {
-        this.settled.set(reservationId, spent)
-        return this.#close(reservationId, dimension, (batch) =>
-          batch.submit({ type: 'budget_settle', reservationId, amount: spent, timestamp: now() }),
-        )
-      },
+      settle: (spent) => silence(this.#settle(reservationId, dimension, spent)),
       release: () =>
-        this.#close(reservationId, dimension, (batch) =>
-          batch.submit({ type: 'budget_release', reservationId, timestamp: now() }),
+        silence(
+          this.#close(reservationId, dimension, (batch) =>
+            batch.submit({ type: 'budget_release', reservationId, timestamp: now() }),
+          ),
         ),
     }
   }
 
   readonly report = (name: string, amount: number): void => {
+    const { attempt, projection } = this.#options
     const dimension = budgetDimension(name)
+    checkSpent(dimension, amount)
     const total = (this.reported.get(dimension) ?? 0) + amount
-    if (!(amount >= 0) || !Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
+    if (!Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
+    checkCountable(projection.ledgersFor(attempt.taskId, dimension), total)
     this.reported.set(dimension, total)
   }
 
@@ -114,6 +116,24 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     return new TaskError('fencing_token_superseded', { runId, provided, current: undefined })
   }
 
+  /** Keeps the amount for the end of the attempt, should the journal not take it now. A refused amount is as if it had not been said. */
+  async #settle(id: ReservationId, dimension: BudgetDimension, spent: number): Promise<void> {
+    checkSpent(dimension, spent)
+    const before = this.settled.get(id)
+    this.settled.set(id, spent)
+    try {
+      await this.#close(id, dimension, (batch) =>
+        batch.submit({ type: 'budget_settle', reservationId: id, amount: spent, timestamp: this.#options.now() }),
+      )
+    } catch (failure) {
+      if (isRefusal(failure)) {
+        if (before === undefined) this.settled.delete(id)
+        else this.settled.set(id, before)
+      }
+      throw failure
+    }
+  }
+
   async #close(id: ReservationId, dimension: BudgetDimension, close: (batch: TaskBatch) => unknown): Promise<void> {
     const { attempt, mutations, projection, now } = this.#options
     await mutations.transact((batch) => {
@@ -129,4 +149,10 @@ const reserveOptions = v.strictObject({
 })
 
 /** What is spent where no ledger counts. */
-const unlimited: Spending = { settle: () => Promise.resolve(), release: () => Promise.resolve() }
+function unlimited(dimension: BudgetDimension): Spending {
+  return { settle: (spent) => silence(noLedger(dimension, spent)), release: () => Promise.resolve() }
+}
+
+async function noLedger(dimension: BudgetDimension, spent: number): Promise<void> {
+  checkSpent(dimension, spent)
+}

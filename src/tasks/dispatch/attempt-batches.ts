@@ -20,7 +20,15 @@ export interface EndingOptions {
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly timestamp: Timestamp
+  /** Takes the steps that follow from the end. Default: {@link orRefuse}. */
+  readonly follow?: FollowUp
 }
+
+/** Carries out a step that follows from an end, or leaves it out. */
+export type FollowUp = (step: () => void) => void
+
+/** A refused step refuses the end. */
+export const orRefuse: FollowUp = (step) => step()
 
 /** What a run is claimed with. */
 export interface Claim {
@@ -71,7 +79,7 @@ export function finishAttempt(
   spending: AttemptSpending,
   options: EndingOptions,
 ): void {
-  const { projection, timestamp } = options
+  const { projection, timestamp, follow = orRefuse } = options
   const lease = batch.view.run(runId)?.lease
   batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, fencingToken, timestamp })
   if (lease !== undefined) {
@@ -79,12 +87,15 @@ export function finishAttempt(
     batch.submit({ type: 'lease_release', runId, owner, expiry, fencingToken, timestamp })
   }
   const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
-  const touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
+  let touched: readonly BudgetDimension[] = []
+  follow(() => {
+    touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
+  })
   const { refused } = spending
   const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, refused)
   leaveRunning(batch, runId, outcome, canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason, options)
   if (canGoOn) batch.submit({ type: 'run_resume', runId, timestamp })
-  fireForSpending(batch, projection, taskId, touched, timestamp)
+  follow(() => fireForSpending(batch, projection, taskId, touched, timestamp))
 }
 
 /**
@@ -113,7 +124,7 @@ function leaveRunning(
   runId: RunId,
   outcome: AttemptOutcome,
   suspendReason: SuspendReason | undefined,
-  { delayOf, projection, ids, timestamp }: EndingOptions,
+  { delayOf, projection, ids, timestamp, follow = orRefuse }: EndingOptions,
 ): void {
   const run = batch.view.run(runId)
   if (run === undefined) return
@@ -129,8 +140,8 @@ function leaveRunning(
     moveRun(batch, runId, 'running', state, timestamp, retryAt === undefined ? {} : { retryAt })
   }
   // In this batch, so that a cron task never looks finished between two of its runs.
-  if (isTerminalRunState(state)) fillCronWindow(batch, taskId, timestamp, ids)
-  fireForRun(batch, projection, taskId, state, timestamp)
+  if (isTerminalRunState(state)) follow(() => fillCronWindow(batch, taskId, timestamp, ids))
+  follow(() => fireForRun(batch, projection, taskId, state, timestamp))
 }
 
 /** Where a run goes after an attempt (spec mutation authority 7.5); at the cap or beyond it there is no other attempt. */

@@ -1,9 +1,8 @@
 import type { DeadlineQueue } from '../../base/deadline-queue.js'
-import { messageOf } from '../../base/errors.js'
+import { messageOf, StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
-import { failed } from '../attempt.js'
 import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
@@ -11,10 +10,11 @@ import { isTerminalRunState, type Run } from '../run.js'
 import type { Seconds, Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { Account } from './account.js'
-import type { AttemptIdentity, AttemptReport } from './attempt.js'
+import type { AttemptIdentity } from './attempt.js'
 import { finishAttempt, startAttempt, type Claim, type EndingOptions } from './attempt-batches.js'
 import type { AttemptRunner } from './attempt-runner.js'
 import type { BudgetLine } from './budget-line.js'
+import { firstOffer, nextOffer, type EndOffer } from './end-offer.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
 import { createHandlerContext } from './handler-context.js'
 import type { ResolvedDispatchOptions } from './options.js'
@@ -83,19 +83,18 @@ export class AttemptPool {
   async start(run: Run, registered: RegisteredHandler): Promise<void> {
     const { mutations, projection } = this.#use
     this.#attempts.set(run.id, undefined)
-    let claim: Claim | undefined
-    let identity: AttemptIdentity | undefined
     let failure: unknown
     try {
-      const wanted = this.#claimFor(registered.options)
-      claim = wanted
-      identity = await mutations.transact((batch) =>
-        mayStart(batch.view, projection, run.taskId) ? startAttempt(batch, run.id, wanted) : undefined,
-      )
+      const started = await mutations.transact((batch) => {
+        if (!mayStart(batch.view, projection, run.taskId)) return undefined
+        const claim = this.#claimFor(registered.options)
+        const identity = startAttempt(batch, run.id, claim)
+        return identity === undefined ? undefined : { identity, claim }
+      })
+      if (started !== undefined) return await this.#work(started.identity, started.claim, registered.handler)
     } catch (cause) {
       failure = cause
     }
-    if (identity !== undefined && claim !== undefined) return this.#work(identity, claim, registered.handler)
     this.#attempts.delete(run.id)
     this.#use.onNotStarted(run.id, failure)
   }
@@ -182,24 +181,29 @@ export class AttemptPool {
     // Before the end is recorded: nobody may have the key in between.
     if (handlerEnded !== undefined) this.#use.onStraggler(run, handlerEnded)
     this.#finishing.add(attempt)
-    await this.#finish(attempt, report, account)
+    await this.#finish(attempt, firstOffer(report), account)
   }
 
-  /** Offers the end until the journal takes it or somebody else has the run: a completion is never lost. */
-  async #finish(attempt: RunningAttempt, report: AttemptReport, account: Account): Promise<void> {
+  /**
+   * Offers the end until the journal takes it or somebody else has the run: a completion is never lost. An end that is
+   * refused gives way to one that is not.
+   */
+  async #finish(attempt: RunningAttempt, offer: EndOffer, account: Account): Promise<void> {
     const { deadlines, logger } = this.#use
     const { runId } = attempt.identity
     try {
-      await this.#recordEnd(attempt, report, account)
+      await this.#recordEnd(attempt, offer, account)
     } catch (failure) {
       const cause = messageOf(failure)
-      if (isTooLargeForJournal(failure)) {
-        const outcome = failed(`the output does not fit the journal: ${cause}`, 'terminal')
-        return this.#finish(attempt, { outcome, isAnswered: report.isAnswered }, account)
-      }
-      if (isLaneFailure(failure) && !this.#isClosing) {
+      if (!isLaneFailure(failure) || isTooLargeForJournal(failure)) {
+        const next = StatewardError.is(failure, 'lane_closed') ? undefined : nextOffer(offer, failure, logger)
+        if (next !== undefined) {
+          logger.error({ runId, cause }, 'the end of an attempt was refused')
+          return this.#finish(attempt, next, account)
+        }
+      } else if (!this.#isClosing) {
         logger.warn({ runId, cause }, 'the end of an attempt is not durable yet, trying again')
-        deadlines.after(retryDelayMs, () => void this.#finish(attempt, report, account))
+        deadlines.after(retryDelayMs, () => void this.#finish(attempt, offer, account))
         return
       }
       logger.warn({ runId, cause }, 'the end of an attempt was not taken')
@@ -209,18 +213,18 @@ export class AttemptPool {
     this.#leave(runId, account.refused)
   }
 
-  async #recordEnd({ identity }: RunningAttempt, report: AttemptReport, account: Account): Promise<void> {
+  async #recordEnd({ identity }: RunningAttempt, { report, follow }: EndOffer, account: Account): Promise<void> {
     const { mutations, now } = this.#use
     await mutations.transact((batch) => {
       const timestamp = now()
       const run = batch.view.run(identity.runId)
       if (run?.lease?.fencingToken === identity.fencingToken) {
-        return finishAttempt(batch, identity, report, account, this.#endingAt(timestamp))
+        return finishAttempt(batch, identity, report, account, { ...this.#endingAt(timestamp), follow })
       }
       // Canceled meanwhile: the end does not count any more, what was spent does.
       if (run === undefined || !isTerminalRunState(run.state)) return
       const unsettled = report.isAnswered ? 'given_back' : 'spent'
-      closeSpending(batch, identity.taskId, account, unsettled, timestamp)
+      follow(() => void closeSpending(batch, identity.taskId, account, unsettled, timestamp))
     })
   }
 

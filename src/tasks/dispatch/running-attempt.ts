@@ -48,7 +48,7 @@ export class RunningAttempt {
     try {
       const work = async (): Promise<unknown> => handler()
       const answer = await run(() => Promise.race([work(), this.#forced.promise]))
-      return this.#report(this.#outcomeOf(answer), isSuspension(answer) ? 'handler' : undefined)
+      return this.#reportAnswer(answer)
     } catch (thrown) {
       return this.#reportFailure(thrown)
     }
@@ -79,9 +79,15 @@ export class RunningAttempt {
     for (const timer of this.#timers) timer[Symbol.dispose]()
   }
 
-  #outcomeOf(answer: unknown): AttemptOutcome {
-    if (isSuspension(answer)) return suspended(bytesOf(answer.output))
-    return this.#timeout() ?? succeeded(bytesOf(answer))
+  /** An answer that cannot be written down is a failure for good: the work is done, and doing it again says the same. */
+  #reportAnswer(answer: unknown): AttemptReport {
+    const timeout = this.#timeout()
+    try {
+      if (isSuspension(answer)) return this.#report(suspended(bytesOf(answer.output, 'output')), 'handler')
+      return this.#report(timeout ?? succeeded(bytesOf(answer, 'output')))
+    } catch (refusal) {
+      return this.#report(timeout ?? failed(`the output cannot be recorded: ${messageOf(refusal)}`, 'terminal'))
+    }
   }
 
   #reportFailure(thrown: unknown): AttemptReport {

@@ -52,17 +52,26 @@ export function closeSpending(
     const isOfStart = spending.reservedAtStart.get(dimension) === reservationId
     const reported = isOfStart ? unreserved.get(dimension) : undefined
     if (reported !== undefined) unreserved.delete(dimension)
-    const amount = spending.settled.get(reservationId) ?? reported ?? (unsettled === 'spent' ? reserved : 0)
+    const spent = spending.settled.get(reservationId) ?? reported ?? (unsettled === 'spent' ? reserved : 0)
+    const amount = countable(batch.view, reservation.taskId, dimension, spent)
     if (amount > 0) batch.submit({ type: 'budget_settle', reservationId, amount, timestamp })
     else batch.submit({ type: 'budget_release', reservationId, timestamp })
     touched.add(dimension)
   }
-  for (const [dimension, amount] of unreserved) {
-    if (amount === 0 || batch.view.ledgersFor(taskId, dimension).length === 0) continue
+  for (const [dimension, reported] of unreserved) {
+    if (batch.view.ledgersFor(taskId, dimension).length === 0) continue
+    const amount = countable(batch.view, taskId, dimension, reported)
+    if (amount === 0) continue
     batch.submit({ type: 'budget_consume', taskId, dimension, amount, timestamp })
     touched.add(dimension)
   }
   return [...touched]
+}
+
+/** As much of an amount as every ledger can count: one that is full to the last number keeps no attempt from ending. */
+function countable(view: TaskView, taskId: TaskId, dimension: BudgetDimension, amount: number): number {
+  const room = view.ledgersFor(taskId, dimension).map(({ consumed }) => Number.MAX_SAFE_INTEGER - consumed)
+  return Math.min(amount, ...room)
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { IdSource } from '../../base/ids.js'
+import { toJsonText } from '../../base/json.js'
 import { budgetDimension } from '../budget.js'
 import type { BytesInput } from '../bytes.js'
 import type { TaskConstraints } from '../constraints.js'
@@ -81,7 +82,7 @@ function specOf(input: SubmitInput, ids: IdSource): TaskSpec {
   return createTaskSpec({
     id,
     kind,
-    payload: { bytes: bytesOf(payload), ...(contentType !== undefined && { contentType }) },
+    payload: { bytes: bytesOf(payload, 'payload'), ...(contentType !== undefined && { contentType }) },
     ...(runPolicy !== undefined && { runPolicy }),
     ...(constraints !== undefined && { constraints }),
     ...(metadata !== undefined && { metadata }),
@@ -90,9 +91,8 @@ function specOf(input: SubmitInput, ids: IdSource): TaskSpec {
   })
 }
 
-/** Bytes as they are, text as UTF-8, anything else as JSON text; what JSON leaves out as nothing. */
-export function bytesOf(value: unknown): BytesInput {
+/** Bytes as they are, text as UTF-8, anything else as JSON text; what JSON leaves out as nothing. Raises `invalid_input` for what it cannot say. */
+export function bytesOf(value: unknown, subject: string): BytesInput {
   if (value instanceof Uint8Array) return value
-  const text: string | undefined = typeof value === 'string' ? value : JSON.stringify(value)
-  return Buffer.from(text ?? '')
+  return Buffer.from(typeof value === 'string' ? value : (toJsonText(value, subject) ?? ''))
 }
