@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import { InvalidInputError, messageOf } from '../base/errors.js'
+import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { acquireDirectoryLock, type DirectoryLock, type DirectoryLockOptions } from './directory-lock.js'
@@ -142,7 +142,7 @@ class DirectoryBackend implements JournalBackend {
   readonly #clock: Clock
   /** Monotonic milliseconds at which the lock was last found in place. */
   #checkedAt: number
-  #loss: unknown
+  #loss: StatewardError | undefined
   #buffer = Buffer.allocUnsafe(0)
 
   constructor(options: SegmentLogOptions, log: SegmentLog, lock: DirectoryLock, clock: Clock) {
@@ -204,7 +204,7 @@ class DirectoryBackend implements JournalBackend {
     try {
       await this.#lock.check()
     } catch (error) {
-      if (!(error instanceof FileSystemError)) this.#loss = error
+      if (StatewardError.is(error, 'journal_lock_lost')) this.#loss = error
       throw error
     }
     this.#checkedAt = this.#clock.monotonicNow()

@@ -197,7 +197,7 @@ export class Lane {
    * for good.
    */
   async reopen(): Promise<void> {
-    if (this.#health.status === 'lost') throw lost(this.#health.cause)
+    if (this.#health.status === 'lost') throw lostError(this.#health.cause)
     if (this.#health.status !== 'poisoned') return
     try {
       await this.#journal?.reopen()
@@ -252,7 +252,7 @@ export class Lane {
           cause: health.cause,
         })
       case 'lost':
-        return lost(health.cause)
+        return lostError(health.cause)
       case 'closed':
         return new LaneError('lane_closed', 'the lane is closed', {})
     }
@@ -345,7 +345,7 @@ export class Lane {
 
   #durabilityUnknown(cause: Error): LaneError {
     this.#poison(cause)
-    if (StatewardError.is(cause, 'journal_lock_lost')) return lost(cause.message, { cause })
+    if (StatewardError.is(cause, 'journal_lock_lost')) return lostError(cause.message, { cause })
     return new LaneError(
       'lane_durability_unknown',
       `durability unknown: ${cause.message}`,
@@ -413,7 +413,7 @@ function notAppended(cause: unknown): LaneError {
   return new LaneError('lane_not_appended', `not appended: ${text}`, { cause: text }, { cause })
 }
 
-function lost(cause: string, options?: ErrorOptions): LaneError<'lane_lost'> {
+function lostError(cause: string, options?: ErrorOptions): LaneError<'lane_lost'> {
   return new LaneError('lane_lost', `the journal is lost to this process: ${cause}`, { cause }, options)
 }
 

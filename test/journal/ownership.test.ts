@@ -27,7 +27,7 @@ beforeEach(async () => {
 })
 
 async function filesOf(path: string): Promise<Record<string, string>> {
-  const names = (await readdir(path).catch(() => [])).sort()
+  const names = await readdir(path).catch(() => [])
   const contents = await Promise.all(names.map((name) => readFile(join(path, name), 'latin1')))
   return Object.fromEntries(names.map((name, index) => [name, contents[index] ?? '']))
 }

@@ -121,23 +121,22 @@ describe('reading a directory without owning it', () => {
 
   it('gives a whole prefix at any moment of an owner that writes and compacts', { timeout }, async () => {
     const { journal } = await store.open()
-    let isWriting = true
-    const acknowledged = { through: 3 }
+    const work = { through: 3, isWriting: true }
     const write = async (): Promise<void> => {
-      while (isWriting) {
+      while (work.isWriting) {
         const first = journal.nextSequence
         const group = Array.from(
           { length: 3 },
           (_, place): JournalRecord => ({ sequence: first + place, fill: 'y'.repeat(4000) }),
         )
         await journal.append(group)
-        acknowledged.through = Math.max(acknowledged.through, first + 2)
+        work.through = Math.max(work.through, first + 2)
         if (first % 5 === 0) await journal.compact({ through: first + 2, rows: [{ through: first + 2 }] })
       }
     }
     const writing = Promise.all([write(), write()])
     for (let look = 0; look < 150; look += 1) {
-      const { through } = acknowledged
+      const { through } = work
       await using reading = await readDirectoryJournal({ directory })
       const covered = reading.recovery.snapshot?.through ?? 0
       const rows = [...(reading.recovery.snapshot?.rows ?? [])]
@@ -150,7 +149,7 @@ describe('reading a directory without owning it', () => {
       expect(own.every(({ sequence, record }) => (record as { sequence: number }).sequence === sequence)).toBe(true)
       expect(reading.nextSequence).toBeGreaterThan(through)
     }
-    isWriting = false
+    work.isWriting = false
     await writing
     await journal.close()
   })
