@@ -229,11 +229,10 @@ async function giveName(
     if (FileSystemError.has(error, 'EEXIST', 'ENOENT')) return false
     throw error
   }
-  const isHighest = highestGeneration(await fileSystem.list(directory)) === generation
-  const isItself = await file.isAt(path)
+  if (highestGeneration(await fileSystem.list(directory)) === generation) return true
   // The file of an earlier owner of this generation had been removed: its successors are beyond it.
-  if (!isHighest && isItself) await remove(fileSystem, path)
-  return isHighest && isItself
+  if (await file.isAt(path)) await remove(fileSystem, path)
+  return false
 }
 
 /** The highest file stays, whoever it belongs to. When the others cannot be removed the lock is given back. */

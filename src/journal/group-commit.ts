@@ -114,7 +114,6 @@ export class GroupCommitJournal implements Journal {
   reopen(): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(closedError())
     if (this.#broken === undefined) return Promise.resolve()
-    if (isLoss(this.#broken)) return Promise.reject(this.#broken)
     this.#reopening ??= this.#reopen().finally(() => {
       this.#reopening = undefined
     })

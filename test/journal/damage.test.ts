@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -96,6 +96,15 @@ const damaged: readonly BrokenEnd[] = [
   ['a flipped bit in the last version', (bytes) => flip(bytes, startOf(2)), 2, 'incomplete_header'],
   ['a length that was a little less', (bytes) => flip(bytes, startOf(2) + 4), 2, 'crc_mismatch'],
   ['a length that was a sector less', (bytes) => flip(bytes, startOf(2) + 5), 2, 'incomplete_payload'],
+  [
+    'a length beyond the file and a flipped bit',
+    (bytes) => {
+      flip(bytes, startOf(2) + 7)
+      flip(bytes, startOf(2) + 25)
+    },
+    2,
+    'incomplete_payload',
+  ],
   ['a length beyond the file', (bytes) => flip(bytes, startOf(2) + 7), 2, 'incomplete_payload'],
 ]
 
@@ -114,6 +123,14 @@ function withLongFrame(bytes: Buffer, from: number, to: number): void {
   const frame = bytes.subarray(startOf(3))
   encodeFrame(frame, { text: JSON.stringify('x'.repeat(1908)), firstSequence: 4, count: 1 })
   bytes.fill(0, Math.max(from, startOf(3)), to)
+}
+
+/** Makes the lock file one of an owner that was killed. */
+async function leaveKilled(): Promise<void> {
+  const lock = join(directory, (await readdir(directory)).find((name) => name.startsWith('lock.')) ?? '')
+  const held = JSON.parse(await readFile(lock, 'utf8')) as object
+  // Nobody has this number.
+  await writeFile(lock, JSON.stringify({ ...held, kernel: false, released: false, pid: 2 ** 22 + 1 }))
 }
 
 /** After a crash: nothing says where the log had ended. */
@@ -236,6 +253,19 @@ describe('a log that was closed', () => {
     ])
   })
 
+  it('goes on without what was given up also when the next owner crashes', async () => {
+    await change(file, (bytes) => bytes.subarray(0, startOf(1)))
+    const { journal: giving } = await createDirectoryJournal({ directory, onDamage: 'cut' }).open()
+    await leaveKilled()
+    const killed = createDirectoryJournal({ directory, kernelLock: () => Promise.resolve('unavailable') })
+    const { journal } = await killed.open()
+    await journal.append(['new'])
+    await leaveKilled()
+    expect(await valuesOf(store)).toEqual(['one', 'new'])
+    await expect(giving.close()).rejects.toMatchObject({ code: 'journal_lock_lost' })
+    await expect(journal.close()).rejects.toMatchObject({ code: 'journal_lock_lost' })
+  })
+
   it('is refused without its only segment, and the message says what is gone', async () => {
     await unlink(file)
     await expect(store.open()).rejects.toMatchObject({
@@ -246,11 +276,7 @@ describe('a log that was closed', () => {
   })
 
   it('is refused also after an owner that was killed before it wrote anything', async () => {
-    const lock = join(directory, 'lock.1')
-    const closed = JSON.parse(await readFile(lock, 'utf8')) as object
-    // Nobody has this number.
-    const killed = { ...closed, kernel: false, released: false, pid: 2 ** 22 + 1 }
-    await writeFile(lock, JSON.stringify(killed))
+    await leaveKilled()
     await change(file, (bytes) => void bytes.fill(0, startOf(2)))
     expect(await refusalOf(store)).toEqual(refusal(startOf(2), 'missing_records'))
   })
