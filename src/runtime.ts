@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { DeadlineQueue } from './base/deadline-queue.js'
 import { systemClock, type Clock } from './base/clock.js'
@@ -6,7 +5,8 @@ import { InvalidInputError, StatewardError } from './base/errors.js'
 import { createUuidSource, type IdSource } from './base/ids.js'
 import { silentLogger, type Logger } from './base/logger.js'
 import { createDirectoryJournal } from './journal/directory-journal.js'
-import type { JournalStore } from './journal/journal.js'
+import type { JournalCut, JournalStore } from './journal/journal.js'
+import { makeDirectories } from './journal/node-file-system.js'
 import { Lane } from './lane/lane.js'
 import {
   facts,
@@ -31,6 +31,17 @@ export interface RuntimeOptions {
   readonly dataDir?: string
   /** Another durable log than a directory; excludes `dataDir`. */
   readonly store?: JournalStore
+  /**
+   * How long opening waits for another owner of `dataDir` to leave, in milliseconds, as in a rolling update; then it
+   * rejects with `journal_locked`. Default 0.
+   */
+  readonly lockWaitMs?: number
+  /**
+   * What opening does when records at the end of the journal in `dataDir` are damaged or missing that may have been
+   * acknowledged: `refuse` rejects with `journal_corrupt`, `cut` keeps the bytes in a file of their own, goes on without
+   * these records and says so in {@link Runtime.recovery}. Default `refuse`.
+   */
+  readonly onDamage?: 'refuse' | 'cut'
   readonly clock?: Clock
   readonly ids?: IdSource
   /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
@@ -44,6 +55,12 @@ export interface RuntimeOptions {
   readonly tasks?: DispatchOptions
   /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
   readonly random?: () => number
+}
+
+/** What opening a runtime found in its journal. */
+export interface RuntimeRecovery {
+  /** What was cut from the end of the journal, from where and into which file; absent when nothing was. */
+  readonly cut?: JournalCut
 }
 
 /** How a runtime is shut down. */
@@ -73,6 +90,8 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 export class Runtime implements AsyncDisposable {
   /** What must run. Attempts show as operations of the session `tasks`, which stays in memory: their truth is kept here. */
   readonly tasks: Tasks
+  /** What opening found: whoever minds a loss looks here. */
+  readonly recovery: RuntimeRecovery
   readonly #lane: Lane
   readonly #sessions: Map<SessionId, Session>
   readonly #makeSession: (history: OperationsHistory, id: SessionId, lane?: Lane) => Session
@@ -96,6 +115,7 @@ export class Runtime implements AsyncDisposable {
     core: CoreOptions,
     { tracer, tasks, random = Math.random }: RuntimeOptions,
   ) {
+    this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.#lane = lane
     this.#memoryLane = memoryLane
     this.#ids = ids
@@ -132,16 +152,10 @@ export class Runtime implements AsyncDisposable {
   }
 
   static async open(options: RuntimeOptions): Promise<Runtime> {
-    const { clock = systemClock, logger = silentLogger, inspect, dataDir, compactAfter } = options
+    const { clock = systemClock, logger = silentLogger, inspect, compactAfter } = options
     const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
     const core: CoreOptions = { clock, logger, ...(inspect !== undefined && { inspect }) }
-    if (options.store !== undefined && dataDir !== undefined) {
-      throw new InvalidInputError({ subject: 'runtime options', field: 'store', reason: 'excludes dataDir' })
-    }
-    // The journal makes its own directory and insists on the one above it.
-    if (dataDir !== undefined) await mkdir(dirname(resolve(dataDir)), { recursive: true })
-    const store =
-      options.store ?? (dataDir === undefined ? undefined : createDirectoryJournal({ directory: dataDir, logger }))
+    const store = await storeOf(options, clock, logger)
     const histories = new Map<SessionId, OperationsHistory>()
     const authority = new TaskAuthority({ logger })
     const lane = await Lane.open({
@@ -339,6 +353,29 @@ export class Runtime implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
   }
+}
+
+/** The durable log of a runtime; none for one in memory. */
+async function storeOf(
+  { store, dataDir, lockWaitMs, onDamage }: RuntimeOptions,
+  clock: Clock,
+  logger: Logger,
+): Promise<JournalStore | undefined> {
+  if (dataDir === undefined) {
+    const field = lockWaitMs !== undefined ? 'lockWaitMs' : 'onDamage'
+    if (lockWaitMs !== undefined || onDamage !== undefined) refuseOption(field, 'says something about dataDir only')
+    return store
+  }
+  if (store !== undefined) refuseOption('store', 'excludes dataDir')
+  const policies = { ...(lockWaitMs !== undefined && { lockWaitMs }), ...(onDamage !== undefined && { onDamage }) }
+  const journal = createDirectoryJournal({ directory: dataDir, logger, clock, ...policies })
+  // The journal makes its own directory and insists on the one above it.
+  await makeDirectories(dirname(resolve(dataDir)))
+  return journal
+}
+
+function refuseOption(field: string, reason: string): never {
+  throw new InvalidInputError({ subject: 'runtime options', field, reason })
 }
 
 /** A lane without a journal, on which nothing is to be read back. */

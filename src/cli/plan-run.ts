@@ -221,7 +221,9 @@ export class PlanRun {
 
   #report(tools: readonly ToolResult[], obligation: WaitAllSatisfied | null): RunReport {
     const { plan } = this.#file
-    return reportOf({ plan: plan.name, session: this.#session.id, dataDir: this.#options.dataDir, tools, obligation })
+    const { dataDir } = this.#options
+    const cut = this.#runtime.recovery.cut ?? null
+    return reportOf({ plan: plan.name, session: this.#session.id, dataDir, cut, tools, obligation })
   }
 
   #emit(event: RunEvent): void {

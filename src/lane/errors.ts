@@ -8,6 +8,8 @@ export interface LaneErrorData {
   lane_durability_unknown: { readonly cause: string }
   /** An earlier failure poisoned the lane; `reopen()` is the way out. */
   lane_poisoned: { readonly cause: string }
+  /** The journal belongs to somebody else now: this lane takes nothing any more, and what it had under way is not there. */
+  lane_lost: { readonly cause: string }
   /** The lane was closed. */
   lane_closed: Record<string, never>
   /** A record or snapshot row belongs to no stream this program knows. */

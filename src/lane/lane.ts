@@ -2,7 +2,7 @@ import { messageOf, StatewardError, toError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
-import type { Journal, JournalRecord, JournalStore } from '../journal/journal.js'
+import type { Journal, JournalCut, JournalRecord, JournalStore } from '../journal/journal.js'
 import { LaneError } from './errors.js'
 import { replayInto } from './replay.js'
 import type { LaneStream, Staged } from './types.js'
@@ -28,6 +28,8 @@ export interface LaneOptions {
 export type LaneHealth =
   | { readonly status: 'open' }
   | { readonly status: 'poisoned'; readonly cause: string }
+  /** The directory has another owner, or is gone: only closing is left. */
+  | { readonly status: 'lost'; readonly cause: string }
   | { readonly status: 'closed' }
 
 /** A group handed to the journal that has not settled. */
@@ -62,9 +64,17 @@ export class Lane {
   /** Length of the tail at which the next snapshot is due. */
   #compactAt: number
   #closing: Promise<void> | undefined
+  /** What opening cut from the end of the journal, if anything. */
+  readonly cut: JournalCut | undefined
 
-  private constructor(journal: Journal | undefined, streams: Map<string, LaneStream>, options: LaneOptions) {
+  private constructor(
+    journal: Journal | undefined,
+    streams: Map<string, LaneStream>,
+    options: LaneOptions,
+    cut?: JournalCut,
+  ) {
     this.#journal = journal
+    this.cut = cut
     this.#streams = streams
     this.#compactAfter = options.compactAfter ?? defaultCompactAfter
     this.#compactAt = this.#compactAfter
@@ -87,7 +97,7 @@ export class Lane {
       await journal.close()
       throw cause
     }
-    return new Lane(journal, streams, options)
+    return new Lane(journal, streams, options, recovery.cut)
   }
 
   /** True when facts reach stable storage before they become visible. */
@@ -100,7 +110,7 @@ export class Lane {
     return this.#health
   }
 
-  /** Raises `lane_poisoned` or `lane_closed` when the lane takes no work. */
+  /** Raises `lane_poisoned`, `lane_lost` or `lane_closed` when the lane takes no work. */
   check(): void {
     const unusable = this.#unusable()
     if (unusable !== undefined) throw unusable
@@ -123,8 +133,8 @@ export class Lane {
    * Runs one decision through the lane.
    *
    * `decide` runs during the call and sees every decision made before it, durable or not; what it throws
-   * is the refusal. Rejects with the refusal, `lane_not_appended`, `lane_durability_unknown`, `lane_poisoned` or
-   * `lane_closed`. A promise nobody awaits is never an unhandled rejection.
+   * is the refusal. Rejects with the refusal, `lane_not_appended`, `lane_durability_unknown`, `lane_poisoned`,
+   * `lane_lost` or `lane_closed`. A promise nobody awaits is never an unhandled rejection.
    */
   submit<Result>(stream: LaneStream, decide: () => Staged<Result>): Promise<Result> {
     const unusable = this.#unusable()
@@ -183,11 +193,18 @@ export class Lane {
 
   /**
    * Leaves the poisoned state: changes whose durability was unknown are removed from the journal for good, and
-   * noted facts are appended again. Rejects with the journal's error, and may then be tried again.
+   * noted facts are appended again. Rejects with the journal's error, and may then be tried again; with `lane_lost`
+   * for good.
    */
   async reopen(): Promise<void> {
+    if (this.#health.status === 'lost') throw lostError(this.#health.cause)
     if (this.#health.status !== 'poisoned') return
-    await this.#journal?.reopen()
+    try {
+      await this.#journal?.reopen()
+    } catch (cause) {
+      this.#noticePoison(cause)
+      throw cause
+    }
     if (this.health.status === 'closed') return
     this.#health = { status: 'open' }
     if (this.#journal !== undefined) this.#repeatNotes(this.#journal)
@@ -234,6 +251,8 @@ export class Lane {
         return new LaneError('lane_poisoned', `reopen the lane first, it failed earlier: ${health.cause}`, {
           cause: health.cause,
         })
+      case 'lost':
+        return lostError(health.cause)
       case 'closed':
         return new LaneError('lane_closed', 'the lane is closed', {})
     }
@@ -327,19 +346,24 @@ export class Lane {
   #durabilityUnknown(cause: Error): LaneError {
     this.#poison(cause)
     const text = messageOf(cause)
+    if (StatewardError.is(cause, 'journal_lock_lost')) return lostError(text, { cause })
     return new LaneError('lane_durability_unknown', `durability unknown: ${text}`, { cause: text }, { cause })
   }
 
   /** True when the journal says that it broke; its other answers are on their way. */
   #noticePoison(cause: unknown): boolean {
-    if (!StatewardError.is(cause, 'journal_poisoned')) return false
+    if (!StatewardError.is(cause, 'journal_poisoned') && !StatewardError.is(cause, 'journal_lock_lost')) return false
     this.#poison(cause)
     return true
   }
 
   #poison(cause: Error): Error {
-    if (this.#health.status === 'open') {
-      const text = messageOf(cause)
+    const text = messageOf(cause)
+    if (StatewardError.is(cause, 'journal_lock_lost')) {
+      if (this.#health.status === 'closed' || this.#health.status === 'lost') return cause
+      this.#health = { status: 'lost', cause: text }
+      this.#logger.error({ cause: text }, 'the lane has lost its journal for good')
+    } else if (this.#health.status === 'open') {
       this.#health = { status: 'poisoned', cause: text }
       this.#logger.error({ cause: text }, 'the lane is poisoned until it is reopened')
     }
@@ -359,7 +383,12 @@ export class Lane {
     const captured = [...this.#streams.values()].map((stream) => [stream.name, stream.capture()] as const)
     let written = 0
     const rows = envelopes(captured, () => (written += 1))
-    await journal.compact({ through: this.#appliedThrough(journal), rows })
+    try {
+      await journal.compact({ through: this.#appliedThrough(journal), rows })
+    } catch (cause) {
+      this.#noticePoison(cause)
+      throw cause
+    }
     this.#compactAt = Math.max(this.#compactAfter, written)
   }
 }
@@ -379,6 +408,10 @@ function* envelopes(
 function notAppended(cause: unknown): LaneError {
   const text = messageOf(cause)
   return new LaneError('lane_not_appended', `not appended: ${text}`, { cause: text }, { cause })
+}
+
+function lostError(cause: string, options?: ErrorOptions): LaneError<'lane_lost'> {
+  return new LaneError('lane_lost', `the journal is lost to this process: ${cause}`, { cause }, options)
 }
 
 function rejected(reason: Error): Promise<never> {
