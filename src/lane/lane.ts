@@ -1,6 +1,7 @@
 import { messageOf, StatewardError, toError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import type { Journal, JournalRecord, JournalStore } from '../journal/journal.js'
 import { LaneError } from './errors.js'
@@ -30,6 +31,8 @@ export type LaneHealth =
   | { readonly status: 'poisoned'; readonly cause: string }
   | { readonly status: 'closed' }
 
+const open: LaneHealth = Object.freeze({ status: 'open' })
+
 /** A group handed to the journal that has not settled. */
 interface Pending {
   readonly sequence: number
@@ -57,7 +60,9 @@ export class Lane {
   /** Noted facts that a refused write took back; they go first with the next append. */
   #notesToRepeat: JournalRecord[] = []
   #lastSettled: Promise<unknown> = Promise.resolve()
-  #health: LaneHealth = { status: 'open' }
+  #health: LaneHealth = open
+  /** Set for good once a durable change could not be applied. */
+  #applyFault: LaneError | undefined
   #compaction: Promise<void> | undefined
   /** Length of the tail at which the next snapshot is due. */
   #compactAt: number
@@ -68,7 +73,7 @@ export class Lane {
     this.#streams = streams
     this.#compactAfter = options.compactAfter ?? defaultCompactAfter
     this.#compactAt = this.#compactAfter
-    this.#logger = options.logger ?? silentLogger
+    this.#logger = guardedLogger(options.logger)
   }
 
   /**
@@ -183,13 +188,17 @@ export class Lane {
 
   /**
    * Leaves the poisoned state: changes whose durability was unknown are removed from the journal for good, and
-   * noted facts are appended again. Rejects with the journal's error, and may then be tried again.
+   * noted facts are appended again. Rejects with the journal's error, and may then be tried again; and with
+   * `lane_apply_failed` for good, because only reading the journal back tells what a change that broke off was to do.
    */
   async reopen(): Promise<void> {
     if (this.#health.status !== 'poisoned') return
+    if (this.#applyFault !== undefined) throw this.#applyFault
     await this.#journal?.reopen()
     if (this.health.status === 'closed') return
-    this.#health = { status: 'open' }
+    // A change whose sync was under way may have failed to apply meanwhile.
+    if (this.#applyFault !== undefined) throw this.#applyFault
+    this.#health = open
     if (this.#journal !== undefined) this.#repeatNotes(this.#journal)
   }
 
@@ -212,7 +221,7 @@ export class Lane {
   }
 
   async #close(): Promise<void> {
-    this.#health = { status: 'closed' }
+    this.#health = Object.freeze({ status: 'closed' })
     await this.settled()
     await this.#compaction?.catch(() => {})
     if (this.#journal === undefined) return
@@ -231,7 +240,7 @@ export class Lane {
       case 'open':
         return undefined
       case 'poisoned':
-        return new LaneError('lane_poisoned', `reopen the lane first, it failed earlier: ${health.cause}`, {
+        return new LaneError('lane_poisoned', `the lane takes nothing, it failed earlier: ${health.cause}`, {
           cause: health.cause,
         })
       case 'closed':
@@ -244,7 +253,7 @@ export class Lane {
     try {
       result = staged.commit()
     } catch (fault) {
-      return rejected(this.#poison(toError(fault)))
+      return rejected(this.#applyFailed(toError(fault)))
     }
     this.#publish(staged)
     return Promise.resolve(result)
@@ -301,7 +310,7 @@ export class Lane {
     try {
       deferred.resolve(staged.commit())
     } catch (fault) {
-      return deferred.reject(this.#poison(toError(fault)))
+      return deferred.reject(this.#applyFailed(toError(fault)))
     }
     this.#publish(staged)
   }
@@ -341,12 +350,20 @@ export class Lane {
     return true
   }
 
-  #poison(cause: Error): Error {
+  /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
+  #applyFailed(cause: Error): LaneError {
+    const text = `a durable change could not be applied, close the runtime and open it anew: ${cause.message}`
+    const failure = new LaneError('lane_apply_failed', text, { cause: cause.message }, { cause })
+    this.#applyFault ??= failure
+    this.#poison(failure)
+    return failure
+  }
+
+  #poison(cause: Error): void {
     if (this.#health.status === 'open') {
-      this.#health = { status: 'poisoned', cause: cause.message }
-      this.#logger.error({ cause: cause.message }, 'the lane is poisoned until it is reopened')
+      this.#health = Object.freeze({ status: 'poisoned', cause: cause.message })
+      this.#logger.error({ cause: cause.message }, 'the lane is poisoned')
     }
-    return cause
   }
 
   /** Everything up to here is committed; noted facts behind it may be too, which replay tolerates. */

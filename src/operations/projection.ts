@@ -32,7 +32,7 @@ export interface OperationRow {
   startedAtMs: number | undefined
   settlement: Settlement | undefined
   peer: OperationPeerHandle | undefined
-  watchers: Deferred<OperationOutcome>[] | undefined
+  watchers: Set<Deferred<OperationOutcome>> | undefined
 }
 
 /** The facts of one operation, read fail-closed. */
@@ -121,7 +121,7 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
     peerReady,
     ...(peer !== undefined && { peerHandle: peer }),
     progressCount: Math.min(progressCount, progressCountLimit),
-    watcherCount: row.watchers?.length ?? 0,
+    watcherCount: row.watchers?.size ?? 0,
     createdAtMs: row.anchor.wall,
     ...(startedAtMs !== undefined && { startedAtMs }),
     ...(settlement?.completedAtMs !== undefined && { completedAtMs: settlement.completedAtMs }),

@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort.js'
 import { InvalidInputError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonObject } from '../base/json.js'
@@ -240,15 +241,14 @@ export class OperationRegistry extends OperationReader {
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#isDisposed) return silence(Promise.reject(new WatchError(id)))
     const watcher = createDeferred<OperationOutcome>()
-    row.watchers ??= []
-    row.watchers.push(watcher)
+    row.watchers ??= new Set()
+    row.watchers.add(watcher)
     if (signal === undefined) return watcher.promise
-    const onAbort = (): void => {
-      row.watchers = row.watchers?.filter((other) => other !== watcher)
+    const forget = onAbort(signal, () => {
+      row.watchers?.delete(watcher)
       watcher.reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    return silence(watcher.promise.finally(() => signal.removeEventListener('abort', onAbort)))
+    })
+    return silence(watcher.promise.finally(forget))
   }
 
   /** Moves a consumer forwards and returns where it stands; a lower request changes nothing. */
