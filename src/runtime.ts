@@ -4,7 +4,9 @@ import { DeadlineQueue } from './base/deadline-queue.js'
 import { systemClock, type Clock } from './base/clock.js'
 import { InvalidInputError, StatewardError } from './base/errors.js'
 import { createUuidSource, type IdSource } from './base/ids.js'
+import { inspectOption } from './base/inspection.js'
 import { silentLogger, type Logger } from './base/logger.js'
+import { guardedLogger } from './base/observers.js'
 import { createDirectoryJournal } from './journal/directory-journal.js'
 import type { JournalStore } from './journal/journal.js'
 import { Lane } from './lane/lane.js'
@@ -132,9 +134,10 @@ export class Runtime implements AsyncDisposable {
   }
 
   static async open(options: RuntimeOptions): Promise<Runtime> {
-    const { clock = systemClock, logger = silentLogger, inspect, dataDir, compactAfter } = options
+    const { clock = systemClock, inspect, dataDir, compactAfter } = options
+    const logger = guardedLogger(options.logger)
     const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
-    const core: CoreOptions = { clock, logger, ...(inspect !== undefined && { inspect }) }
+    const core: CoreOptions = { clock, logger, ...inspectOption(inspect, logger) }
     if (options.store !== undefined && dataDir !== undefined) {
       throw new InvalidInputError({ subject: 'runtime options', field: 'store', reason: 'excludes dataDir' })
     }
@@ -249,7 +252,10 @@ export class Runtime implements AsyncDisposable {
     await deletion
   }
 
-  /** The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on. */
+  /**
+   * The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on.
+   * Rejects with `lane_apply_failed` when memory is behind the journal: then close the runtime and open it anew.
+   */
   reopen(): Promise<void> {
     return this.#lane.reopen()
   }

@@ -4,6 +4,7 @@ import { InvalidInputError, StatewardError, toError } from './base/errors.js'
 import type { Feed } from './base/feed.js'
 import { parseUuid, type IdSource } from './base/ids.js'
 import type { Logger } from './base/logger.js'
+import { createObserverGuard, type ObserverGuard } from './base/observers.js'
 import { createDeferred, silence } from './base/promises.js'
 import { Execution, type Task } from './execution.js'
 import type { Lane } from './lane/lane.js'
@@ -86,12 +87,14 @@ export class Session {
   readonly #options: SessionOptions
   readonly #executions = new Map<OperationId, Execution>()
   readonly #idleWakes = new Set<IdleWake>()
+  readonly #tracing: ObserverGuard
 
   constructor(options: SessionOptions) {
     const { id, history, lane, ids } = options
     this.id = id
     this.history = history
     this.#options = options
+    this.#tracing = createObserverGuard(options.logger, 'the tracer threw')
     this.operations = new OperationRegistry({
       lane,
       history,
@@ -104,7 +107,7 @@ export class Session {
         onEnded: (operationId, outcome) => this.#ended(operationId, outcome),
       },
     })
-    this.view = new SessionView(this.operations)
+    this.view = new SessionView(this.operations, options.logger)
   }
 
   /** Identity of the completion order; survives restarts. */
@@ -148,7 +151,7 @@ export class Session {
       clock,
       deadlines,
       logger,
-      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, logger) }),
+      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, this.#tracing) }),
     })
     const { outcome } = execution
     try {
@@ -185,6 +188,7 @@ export class Session {
     return new Turn({
       runId: parseUuid<RunId>(runId, 'run id'),
       operations: this.operations,
+      logger: this.#options.logger,
       ...(inspect !== undefined && { inspect }),
     })
   }

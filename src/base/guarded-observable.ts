@@ -32,7 +32,11 @@ export class GuardedObservable<Value> extends Observable<Value> {
     if (observerOrNext instanceof Subscriber) return super.subscribe(observerOrNext)
     const observer: Partial<Observer<Value>> =
       typeof observerOrNext === 'function' || observerOrNext == null
-        ? { ...(observerOrNext != null && { next: observerOrNext }), ...(error != null && { error }), ...(complete != null && { complete }) }
+        ? {
+            ...(observerOrNext != null && { next: observerOrNext }),
+            ...(error != null && { error }),
+            ...(complete != null && { complete }),
+          }
         : observerOrNext
     const guard = createObserverGuard(this.#logger, 'a consumer of a stream threw')
     const unhandled = createObserverGuard(this.#logger, 'a stream ended with an error that no consumer handles')

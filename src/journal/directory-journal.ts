@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path'
 import { InvalidInputError, messageOf } from '../base/errors.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
 import { acquireDirectoryLock, type DirectoryLock } from './directory-lock.js'
 import { examineDirectory, type Findings } from './examine.js'
 import { withIoErrors } from './failures.js'
@@ -52,7 +53,8 @@ export function createDirectoryJournal(options: DirectoryJournalOptions): Journa
     const reason = `${segmentBytes} is not a whole number from ${minimumSegmentBytes} to ${maximumSegmentBytes}`
     throw new InvalidInputError({ subject: 'journal options', field: 'segmentBytes', reason })
   }
-  const { directory, fileSystem = nodeFileSystem, logger = silentLogger, tornTail = 'cut' } = options
+  const { directory, fileSystem = nodeFileSystem, tornTail = 'cut' } = options
+  const logger = guardedLogger(options.logger)
   return { open: () => withIoErrors(() => openDirectory({ directory, fileSystem, segmentBytes, logger }, tornTail)) }
 }
 

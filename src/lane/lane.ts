@@ -38,7 +38,11 @@ interface Pending {
   readonly sequence: number
   readonly records: readonly JournalRecord[]
   /** Absent for noted facts, which are visible already. */
-  readonly submit?: { readonly staged: Staged<unknown>; readonly deferred: Deferred<unknown> }
+  readonly submit?: {
+    readonly stream: LaneStream
+    readonly staged: Staged<unknown>
+    readonly deferred: Deferred<unknown>
+  }
   /** Set once an earlier failure has settled this group too. */
   failure?: LaneError
 }
@@ -63,6 +67,8 @@ export class Lane {
   #health: LaneHealth = open
   /** Set for good once a durable change could not be applied. */
   #applyFault: LaneError | undefined
+  /** Streams whose memory is behind the journal. */
+  readonly #behind = new Set<LaneStream>()
   #compaction: Promise<void> | undefined
   /** Length of the tail at which the next snapshot is due. */
   #compactAt: number
@@ -140,11 +146,11 @@ export class Lane {
     } catch (refusal) {
       return this.refuse(toError(refusal))
     }
-    if (this.#journal === undefined) return this.#commitInMemory(staged)
+    if (this.#journal === undefined) return this.#commitInMemory(stream, staged)
     const deferred = createDeferred<Result>()
     const records = staged.facts.map((fact) => [stream.name, fact])
     try {
-      this.#append(this.#journal, records, { staged, deferred: deferred as Deferred<unknown> })
+      this.#append(this.#journal, records, { stream, staged, deferred: deferred as Deferred<unknown> })
     } catch (cause) {
       staged.discard()
       return rejected(this.#noticePoison(cause) ? (this.#unusable() ?? notAppended(cause)) : notAppended(cause))
@@ -248,12 +254,12 @@ export class Lane {
     }
   }
 
-  #commitInMemory<Result>(staged: Staged<Result>): Promise<Result> {
+  #commitInMemory<Result>(stream: LaneStream, staged: Staged<Result>): Promise<Result> {
     let result: Result
     try {
       result = staged.commit()
     } catch (fault) {
-      return rejected(this.#applyFailed(toError(fault)))
+      return rejected(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
     return Promise.resolve(result)
@@ -306,11 +312,13 @@ export class Lane {
     }
   }
 
-  #commit({ staged, deferred }: NonNullable<Pending['submit']>): void {
+  #commit({ stream, staged, deferred }: NonNullable<Pending['submit']>): void {
+    // Decided on what the change that broke off was to leave behind.
+    if (this.#behind.has(stream)) return deferred.reject(this.#applyFault)
     try {
       deferred.resolve(staged.commit())
     } catch (fault) {
-      return deferred.reject(this.#applyFailed(toError(fault)))
+      return deferred.reject(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
   }
@@ -351,7 +359,8 @@ export class Lane {
   }
 
   /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
-  #applyFailed(cause: Error): LaneError {
+  #applyFailed(stream: LaneStream, cause: Error): LaneError {
+    this.#behind.add(stream)
     const text = `a durable change could not be applied, close the runtime and open it anew: ${cause.message}`
     const failure = new LaneError('lane_apply_failed', text, { cause: cause.message }, { cause })
     this.#applyFault ??= failure

@@ -1,7 +1,9 @@
-import { createActor, type InspectionEvent, type Observer } from 'xstate'
+import { createActor } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import { HeldInspection, type Inspect } from '../base/inspection.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
 import {
   operationRegistryMachine,
   type OperationRegistryActor,
@@ -10,10 +12,7 @@ import {
 } from '../../machines/operation-registry.js'
 import { precompiled } from '../../machines/precompiled.js'
 import { OperationRecords, type RegistryLimits } from './records.js'
-import { poisonedError, refusalError } from './refusal.js'
-
-/** Where inspection events of the actors go. */
-export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+import { poisonedError, reentrantChange, refusalError } from './refusal.js'
 
 /** What a registry is built on, besides its history. */
 export interface CoreOptions extends RegistryLimits {
@@ -34,14 +33,18 @@ const registryMachine = precompiled(operationRegistryMachine)
 export class OperationsCore {
   readonly records: OperationRecords
   readonly actor: OperationRegistryActor
+  readonly #inspection: HeldInspection
+  #isApplying = false
 
-  constructor({ clock, owner, inspect, logger = silentLogger, ...limits }: CoreOptions) {
-    this.records = new OperationRecords({ ...limits, clock })
+  constructor({ clock, owner, inspect, logger: unguarded, ...limits }: CoreOptions) {
+    const logger = guardedLogger(unguarded)
+    this.#inspection = new HeldInspection(inspect, logger)
+    this.records = new OperationRecords({ ...limits, clock, logger })
     this.actor = createActor(registryMachine, {
       id: owner === undefined ? 'operation-registry' : `operation-registry ${owner}`,
       input: { book: this.records },
       clock,
-      ...(inspect !== undefined && { inspect }),
+      ...this.#inspection.option,
     })
     // Without an observer XState would rethrow a fault from a timer and take the process down.
     this.actor.subscribe({
@@ -61,9 +64,23 @@ export class OperationsCore {
     return this.actor.getSnapshot().value === 'retired'
   }
 
-  /** Asks the chart whether the event is legal now; throws the refusal if not. */
+  /**
+   * Until {@link OperationsCore.endChange} inspectors are told nothing: the change is more than the one event, such as a
+   * fact that has to be noted before anybody adds to it.
+   */
+  beginChange(): void {
+    this.#inspection.hold()
+  }
+
+  /** Everything that belongs to the change is done. */
+  endChange(): void {
+    this.#inspection.release()
+  }
+
+  /** Asks the chart whether the event is legal now; throws the refusal if not, `reentrant_change` in the middle of another. */
   decide(event: OperationRegistryEvent): void {
     if (this.isPoisoned) throw poisonedError()
+    if (this.#isApplying) throw reentrantChange()
     const [selected] = registryMachine.getTransitionData(this.actor.getSnapshot(), event)
     const refusal = selected?.meta?.refusal
     if (refusal !== undefined) throw refusalError(refusal, event, this.records)
@@ -71,17 +88,29 @@ export class OperationsCore {
 
   /** Carries out an event that was decided. A failure half-way poisons the registry and is thrown. */
   apply(event: OperationRegistryEvent): void {
-    this.actor.send(event)
-    if (this.isPoisoned) this.#giveUp()
+    this.#isApplying = true
+    this.beginChange()
+    try {
+      this.actor.send(event)
+      if (this.isPoisoned) this.#giveUp()
+    } finally {
+      this.#isApplying = false
+      this.endChange()
+    }
   }
 
   /** Carries out an end that was staged and is durable now. */
   settle(event: SettleEvent): void {
-    this.records.surface(event.id)
-    this.apply(event)
-    if (this.records.lastSettled !== event.id) {
-      this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
-      this.#giveUp()
+    this.beginChange()
+    try {
+      this.records.surface(event.id)
+      this.apply(event)
+      if (this.records.lastSettled !== event.id) {
+        this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
+        this.#giveUp()
+      }
+    } finally {
+      this.endChange()
     }
   }
 

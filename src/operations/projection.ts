@@ -119,7 +119,7 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
     publicResultClass: publicResultOf[status],
     outcome: outcome ?? null,
     peerReady,
-    ...(peer !== undefined && { peerHandle: peer }),
+    ...(peer !== undefined && { peerHandle: copyOfPeer(peer) }),
     progressCount: Math.min(progressCount, progressCountLimit),
     watcherCount: row.watchers?.size ?? 0,
     createdAtMs: row.anchor.wall,
@@ -127,6 +127,11 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
     ...(settlement?.completedAtMs !== undefined && { completedAtMs: settlement.completedAtMs }),
     ...(settlement?.elapsedMs !== undefined && { elapsedMs: settlement.elapsedMs }),
   }
+}
+
+/** Bytes cannot be frozen, so that everybody gets their own. */
+function copyOfPeer({ peerName, trustedPeer }: OperationPeerHandle): OperationPeerHandle {
+  return { peerName, trustedPeer: { ...trustedPeer, pubkey: trustedPeer.pubkey.slice() } }
 }
 
 /** The child session of a source, if it names one. */

@@ -1,4 +1,5 @@
 import { createActor, type AnyActorRef } from 'xstate'
+import { deepFreeze } from '../base/freeze.js'
 import { createDeferred } from '../base/promises.js'
 import type {
   OperationId,
@@ -117,6 +118,6 @@ export class ActiveWait {
       }
       outcomes.push({ operationId, outcome })
     }
-    this.#deferred.resolve({ outcomes, satisfied })
+    this.#deferred.resolve(deepFreeze({ outcomes, satisfied }))
   }
 }
