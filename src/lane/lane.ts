@@ -359,13 +359,14 @@ export class Lane {
   }
 
   /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
-  #applyFailed(stream: LaneStream, cause: Error): LaneError {
+  #applyFailed(stream: LaneStream, cause: Error): StatewardError {
     this.#behind.add(stream)
     const text = `a durable change could not be applied, close the runtime and open it anew: ${cause.message}`
     const failure = new LaneError('lane_apply_failed', text, { cause: cause.message }, { cause })
     this.#applyFault ??= failure
     this.#poison(failure)
-    return failure
+    // The stream may have said it in its own words.
+    return StatewardError.is(cause) ? (cause as StatewardError) : failure
   }
 
   #poison(cause: Error): void {
