@@ -43,8 +43,10 @@ export class GuardedObservable<Value> extends Observable<Value> {
     return super.subscribe({
       next: (value) => guard(() => observer.next?.(value)),
       error: (cause: unknown) => {
-        if (observer.error === undefined) unhandled(() => Promise.reject(cause))
-        else guard(() => observer.error?.(cause))
+        if (observer.error !== undefined) return guard(() => observer.error?.(cause))
+        unhandled(() => {
+          throw cause
+        })
       },
       complete: () => guard(() => observer.complete?.()),
     })

@@ -35,6 +35,9 @@ export class OperationsCore {
   readonly actor: OperationRegistryActor
   readonly #inspection: HeldInspection
   #isApplying = false
+  #isBroken = false
+  /** Events handed to the actor. */
+  #applied = 0
 
   constructor({ clock, owner, inspect, logger: unguarded, ...limits }: CoreOptions) {
     const logger = guardedLogger(unguarded)
@@ -56,7 +59,7 @@ export class OperationsCore {
   /** True once a change broke off half-way; nothing is answered any more. */
   get isPoisoned(): boolean {
     const { status, value } = this.actor.getSnapshot()
-    return status === 'error' || value === 'poisoned'
+    return this.#isBroken || status === 'error' || value === 'poisoned'
   }
 
   /** True once the owner has gone: nothing changes any more. */
@@ -65,16 +68,20 @@ export class OperationsCore {
   }
 
   /**
-   * Until {@link OperationsCore.endChange} inspectors are told nothing: the change is more than the one event, such as a
-   * fact that has to be noted before anybody adds to it.
+   * Makes a change that is more than one event, such as a fact that has to be noted before anybody adds to it. Inspectors are
+   * told when all of it is done. A failure poisons the registry unless nothing had been applied yet.
    */
-  beginChange(): void {
+  change<Result>(make: () => Result): Result {
+    const before = this.#applied
     this.#inspection.hold()
-  }
-
-  /** Everything that belongs to the change is done. */
-  endChange(): void {
-    this.#inspection.release()
+    try {
+      return make()
+    } catch (fault) {
+      if (this.#applied !== before) this.#break()
+      throw fault
+    } finally {
+      this.#inspection.release()
+    }
   }
 
   /** Asks the chart whether the event is legal now; throws the refusal if not, `reentrant_change` in the middle of another. */
@@ -88,30 +95,27 @@ export class OperationsCore {
 
   /** Carries out an event that was decided. A failure half-way poisons the registry and is thrown. */
   apply(event: OperationRegistryEvent): void {
-    this.#isApplying = true
-    this.beginChange()
-    try {
-      this.actor.send(event)
-      if (this.isPoisoned) this.#giveUp()
-    } finally {
-      this.#isApplying = false
-      this.endChange()
-    }
+    this.change(() => {
+      this.#applied += 1
+      this.#isApplying = true
+      try {
+        this.actor.send(event)
+      } finally {
+        this.#isApplying = false
+      }
+      if (this.isPoisoned) throw poisonedError()
+    })
   }
 
   /** Carries out an end that was staged and is durable now. */
   settle(event: SettleEvent): void {
-    this.beginChange()
-    try {
+    this.change(() => {
       this.records.surface(event.id)
       this.apply(event)
-      if (this.records.lastSettled !== event.id) {
-        this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
-        this.#giveUp()
-      }
-    } finally {
-      this.endChange()
-    }
+      if (this.records.lastSettled === event.id) return
+      this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
+      throw poisonedError()
+    })
   }
 
   /** Raises `internal` once the registry is poisoned. */
@@ -125,8 +129,9 @@ export class OperationsCore {
     this.actor.stop()
   }
 
-  #giveUp(): never {
+  #break(): void {
+    if (this.#isBroken) return
+    this.#isBroken = true
     this.records.abandonWaiters()
-    throw poisonedError()
   }
 }

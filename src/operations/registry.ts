@@ -121,7 +121,7 @@ export class OperationRegistry extends OperationReader {
     const { id, kind } = checked
     // An id in use is refused as such, whatever else is wrong.
     if (!this.#records.isUsed(id)) checkSource(checked)
-    this.#whole(() => {
+    this.#core.change(() => {
       this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
       const taken = this.#history.forgetLost([id])
       if (this.#isKept(kind)) this.#lane.note(this.#history, facts.registered(checked))
@@ -226,7 +226,7 @@ export class OperationRegistry extends OperationReader {
       const ids = this.#records.collectable()
       const collected = ids.map((operationId) => ({ operationId, outcome: this.#outcomeOf(operationId) }))
       if (ids.length === 0) return Promise.resolve(collected)
-      this.#whole(() => {
+      this.#core.change(() => {
         this.#now({ type: 'records.drop', ids })
         this.#note(ids, facts.collected)
       })
@@ -265,7 +265,7 @@ export class OperationRegistry extends OperationReader {
       throw new InvalidInputError({ subject: 'completion cursor', field: '$', reason: `not a sequence: ${cursor}` })
     }
     const before = this.completionCursor(consumer)
-    const after = this.#whole(() => {
+    const after = this.#core.change(() => {
       this.#now({ type: 'cursor.advance', consumer, cursor })
       const reached = this.#records.cursors[consumer]
       if (reached > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, reached))
@@ -293,7 +293,7 @@ export class OperationRegistry extends OperationReader {
     if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
     let wait: ActiveWait | undefined
     try {
-      wait = this.#whole(() => {
+      wait = this.#core.change(() => {
         this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: members })
         return this.#records.waits.get(requestId)
       })
@@ -359,19 +359,9 @@ export class OperationRegistry extends OperationReader {
     this.#core.apply(event)
   }
 
-  /** Makes a change that inspectors are told of when all of it is done. */
-  #whole<Result>(change: () => Result): Result {
-    this.#core.beginChange()
-    try {
-      return change()
-    } finally {
-      this.#core.endChange()
-    }
-  }
-
   #advance(event: AdvanceEvent, followUp?: () => void, note?: () => void): Promise<void> {
     try {
-      this.#whole(() => {
+      this.#core.change(() => {
         this.#now(event)
         note?.()
       })
@@ -421,7 +411,7 @@ export class OperationRegistry extends OperationReader {
     }
     // All of the group, or an inspector's own end would come before those that were decided earlier.
     const commit = (): void =>
-      this.#whole(() => {
+      this.#core.change(() => {
         for (const event of staged) this.#core.settle(event)
       })
     try {

@@ -30,20 +30,24 @@ class Saboteur {
   }
 
   visit({ session }: Fixture): void {
-    const { records } = session.history.core
-    for (const name of applied) {
-      const apply = records[name].bind(records) as (...values: unknown[]) => unknown
-      Object.assign(records, {
-        [name]: (...values: unknown[]) => {
-          this.calls += 1
-          const isDue = this.calls === this.#at
-          if (isDue && this.#when === 'before') throw new Error('memory broke')
-          const result = apply(...values)
-          if (isDue) throw new Error('memory broke')
-          return result
-        },
-      })
-    }
+    const { core } = session.history
+    for (const name of applied) this.#wrap(core.records, name)
+    // As when the stack is at its end: XState never comes to the chart, or not back from it.
+    this.#wrap(core.actor, 'send')
+  }
+
+  #wrap(target: object, name: string): void {
+    const apply = (Reflect.get(target, name) as (...values: unknown[]) => unknown).bind(target)
+    Object.assign(target, {
+      [name]: (...values: unknown[]) => {
+        this.calls += 1
+        const isDue = this.calls === this.#at
+        if (isDue && this.#when === 'before') throw new Error('memory broke')
+        const result = apply(...values)
+        if (isDue) throw new Error('memory broke')
+        return result
+      },
+    })
   }
 }
 
