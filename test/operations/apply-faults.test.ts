@@ -92,7 +92,7 @@ async function endsIn(store: MemoryJournalStore): Promise<string[]> {
   return facts.filter(({ type }) => type === 'operation_settled').map(({ id }) => id)
 }
 
-async function scenario(saboteur: Saboteur, leave: 'close' | 'crash') {
+async function scenario(saboteur: Saboteur, leave: 'close' | 'crash' | 'compact') {
   const store = createMemoryJournal()
   const clock = new SimulatedClock(start)
   const runtime = await createRuntime({ store, clock })
@@ -108,10 +108,11 @@ async function scenario(saboteur: Saboteur, leave: 'close' | 'crash') {
   await live(fixture, acknowledged)
   await runtime.reopen().catch(() => {})
   await live(fixture, acknowledged)
-  await runtime.compact().catch(() => {})
+  // A snapshot would hide what the journal lacks.
+  if (leave === 'compact') await runtime.compact().catch(() => {})
   if (leave === 'crash') store.crash()
   await runtime.close({ policy: 'terminate' }).catch(() => {})
-  const ends = leave === 'crash' ? [] : await endsIn(store)
+  const ends = await endsIn(store)
   // Opens: no record contradicts another.
   const next = await createRuntime({ store, clock })
   const outcomes = next.session('owner').feed.since(0).entries
@@ -133,7 +134,7 @@ describe('a change that breaks off while it is applied', () => {
   })
 
   describe.each(['before', 'after'] as const)('%s it has happened', (when) => {
-    it.each(['close', 'crash'] as const)(
+    it.each(['close', 'crash', 'compact'] as const)(
       'is read back by the next process, which finds every end that was acknowledged, each once (%s)',
       async (leave) => {
         let refused = 0
