@@ -21,7 +21,8 @@ export function guardStore<Context extends StoreContext, Events extends EventPay
   store: Store<Context, Events, Emitted>,
   logger: Logger,
 ): Store<Context, Events, Emitted> {
-  const { select, inspect } = store
+  const select = store.select.bind(store)
+  const inspect = store.inspect.bind(store)
   store.subscribe = guardedSubscribe(store, logger)
   store.inspect = (observer) => inspect(guardedNext(observer, logger))
   store.select = (selector, isEqual = Object.is) => guardedSelection(select, selector, isEqual, logger)

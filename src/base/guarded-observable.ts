@@ -2,7 +2,12 @@ import { Observable, Subscriber, type Observer, type Operator, type Subscription
 import type { Logger } from './logger.js'
 import { createObserverGuard } from './observers.js'
 
-type NextOrObserver<Value> = Partial<Observer<Value>> | ((value: Value) => void) | null
+/** An observer in the making: RxJS takes `null` for what is missing. */
+interface Consumer<Value> {
+  next?: ((value: Value) => void) | null | undefined
+  error?: ((error: unknown) => void) | null | undefined
+  complete?: (() => void) | null | undefined
+}
 
 /**
  * An RxJS stream whose consumers cannot end the process: RxJS throws what a consumer throws, and an error that none of its
@@ -24,26 +29,22 @@ export class GuardedObservable<Value> extends Observable<Value> {
   }
 
   override subscribe(
-    observerOrNext?: NextOrObserver<Value>,
+    observerOrNext?: Partial<Observer<Value>> | ((value: Value) => void) | null,
     error?: ((error: unknown) => void) | null,
     complete?: (() => void) | null,
   ): Subscription {
     // An operator's own end: what it is given reaches a consumer that is guarded.
     if (observerOrNext instanceof Subscriber) return super.subscribe(observerOrNext)
-    const observer: Partial<Observer<Value>> =
-      typeof observerOrNext === 'function' || observerOrNext == null
-        ? {
-            ...(observerOrNext != null && { next: observerOrNext }),
-            ...(error != null && { error }),
-            ...(complete != null && { complete }),
-          }
-        : observerOrNext
+    const observer: Consumer<Value> =
+      typeof observerOrNext === 'object' && observerOrNext !== null
+        ? observerOrNext
+        : { next: observerOrNext, error, complete }
     const guard = createObserverGuard(this.#logger, 'a consumer of a stream threw')
     const unhandled = createObserverGuard(this.#logger, 'a stream ended with an error that no consumer handles')
     return super.subscribe({
       next: (value) => guard(() => observer.next?.(value)),
       error: (cause: unknown) => {
-        if (observer.error !== undefined) return guard(() => observer.error?.(cause))
+        if (typeof observer.error === 'function') return guard(() => observer.error?.(cause))
         unhandled(() => {
           throw cause
         })

@@ -199,11 +199,11 @@ export class Lane {
    */
   async reopen(): Promise<void> {
     if (this.#health.status !== 'poisoned') return
-    if (this.#applyFault !== undefined) throw this.#applyFault
+    this.#refuseWhenBehind()
     await this.#journal?.reopen()
     if (this.health.status === 'closed') return
     // A change whose sync was under way may have failed to apply meanwhile.
-    if (this.#applyFault !== undefined) throw this.#applyFault
+    this.#refuseWhenBehind()
     this.#health = open
     if (this.#journal !== undefined) this.#repeatNotes(this.#journal)
   }
@@ -358,6 +358,10 @@ export class Lane {
     return true
   }
 
+  #refuseWhenBehind(): void {
+    if (this.#applyFault !== undefined) throw this.#applyFault
+  }
+
   /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
   #applyFailed(stream: LaneStream, cause: Error): StatewardError {
     this.#behind.add(stream)
@@ -366,7 +370,7 @@ export class Lane {
     this.#applyFault ??= failure
     this.#poison(failure)
     // The stream may have said it in its own words.
-    return StatewardError.is(cause) ? (cause as StatewardError) : failure
+    return StatewardError.is(cause) ? cause : failure
   }
 
   #poison(cause: Error): void {

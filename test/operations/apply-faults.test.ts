@@ -102,7 +102,7 @@ async function scenario(saboteur: Saboteur, leave: 'close' | 'crash' | 'compact'
   await live(fixture, acknowledged)
   const reopened = await runtime.reopen().then(
     () => 'reopened',
-    (refusal: { code: string }) => refusal.code,
+    (refused: unknown) => (refused as { code: string }).code,
   )
   // Whoever was refused tries again, as a host does.
   await live(fixture, acknowledged)

@@ -58,8 +58,9 @@ describe.each(stores)('an inspector %s', (_, storage) => {
   })
 
   it('that is asynchronous and rejects is no unhandled rejection', async () => {
+    const inspect = (): unknown => Promise.reject(new Error('later'))
     const unhandled = await unhandledDuring(async () => {
-      const { session } = await openFixture({}, { ...storage(), inspect: async () => breaks() })
+      const { session } = await openFixture({}, { ...storage(), inspect })
       await session.run(job, () => 'done').outcome
     })
     expect(unhandled).toEqual([])
@@ -74,7 +75,7 @@ describe.each(stores)('an inspector %s', (_, storage) => {
       ends.push(
         operations.failOperation(id, 'at once').then(
           () => 'ended',
-          (error: Error) => error.message,
+          (refused: unknown) => (refused as Error).message,
         ),
       )
     }

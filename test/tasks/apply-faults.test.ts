@@ -50,7 +50,7 @@ async function submitUnderFault(at: number) {
   const { calls } = counter
   const reopened = await tasks.lane.reopen().then(
     () => 'reopened',
-    (refusal: { code: string }) => refusal.code,
+    (refused: unknown) => (refused as { code: string }).code,
   )
   for (const command of script) await tasks.authority.submit(command).catch(() => {})
   vi.restoreAllMocks()
