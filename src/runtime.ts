@@ -3,7 +3,9 @@ import { DeadlineQueue } from './base/deadline-queue.js'
 import { systemClock, type Clock } from './base/clock.js'
 import { InvalidInputError, StatewardError } from './base/errors.js'
 import { createUuidSource, type IdSource } from './base/ids.js'
+import { inspectOption } from './base/inspection.js'
 import { silentLogger, type Logger } from './base/logger.js'
+import { guardedLogger } from './base/observers.js'
 import { createDirectoryJournal } from './journal/directory-journal.js'
 import type { JournalCut, JournalStore } from './journal/journal.js'
 import { makeDirectories } from './journal/node-file-system.js'
@@ -152,9 +154,10 @@ export class Runtime implements AsyncDisposable {
   }
 
   static async open(options: RuntimeOptions): Promise<Runtime> {
-    const { clock = systemClock, logger = silentLogger, inspect, compactAfter } = options
+    const { clock = systemClock, inspect, compactAfter } = options
+    const logger = guardedLogger(options.logger)
     const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
-    const core: CoreOptions = { clock, logger, ...(inspect !== undefined && { inspect }) }
+    const core: CoreOptions = { clock, logger, ...inspectOption(inspect, logger) }
     const store = await storeOf(options, clock, logger)
     const histories = new Map<SessionId, OperationsHistory>()
     const authority = new TaskAuthority({ logger })
@@ -263,7 +266,10 @@ export class Runtime implements AsyncDisposable {
     await deletion
   }
 
-  /** The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on. */
+  /**
+   * The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on.
+   * Rejects with `lane_apply_failed` when memory is behind the journal: then close the runtime and open it anew.
+   */
   reopen(): Promise<void> {
     return this.#lane.reopen()
   }

@@ -5,6 +5,7 @@ import type { Feed } from './base/feed.js'
 import { parseUuid, type IdSource } from './base/ids.js'
 import type { Logger } from './base/logger.js'
 import { LoopShare } from './base/loop-share.js'
+import { createObserverGuard, type ObserverGuard } from './base/observers.js'
 import { createDeferred, silence } from './base/promises.js'
 import { Execution, type Task } from './execution.js'
 import type { Lane } from './lane/lane.js'
@@ -88,6 +89,7 @@ export class Session {
   readonly #executions = new Map<OperationId, Execution>()
   readonly #share: LoopShare
   readonly #idleWakes = new Set<IdleWake>()
+  readonly #tracing: ObserverGuard
 
   constructor(options: SessionOptions) {
     const { id, history, lane, ids } = options
@@ -95,6 +97,7 @@ export class Session {
     this.history = history
     this.#options = options
     this.#share = new LoopShare(options.clock)
+    this.#tracing = createObserverGuard(options.logger, 'the tracer threw')
     this.operations = new OperationRegistry({
       lane,
       history,
@@ -107,7 +110,7 @@ export class Session {
         onEnded: (operationId, outcome) => this.#ended(operationId, outcome),
       },
     })
-    this.view = new SessionView(this.operations)
+    this.view = new SessionView(this.operations, options.logger)
   }
 
   /** Identity of the completion order; survives restarts. */
@@ -152,7 +155,7 @@ export class Session {
       deadlines,
       share: this.#share,
       logger,
-      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, logger) }),
+      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, this.#tracing) }),
     })
     const { outcome } = execution
     try {
@@ -189,6 +192,7 @@ export class Session {
     return new Turn({
       runId: parseUuid<RunId>(runId, 'run id'),
       operations: this.operations,
+      logger: this.#options.logger,
       ...(inspect !== undefined && { inspect }),
     })
   }

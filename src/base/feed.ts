@@ -1,5 +1,9 @@
-import { Observable } from 'rxjs'
+import type { Observable } from 'rxjs'
+import { onAbort } from './abort.js'
 import { StatewardError } from './errors.js'
+import { deepFreeze } from './freeze.js'
+import { GuardedObservable } from './guarded-observable.js'
+import { silentLogger, type Logger } from './logger.js'
 import { createDeferred, silence, type Deferred } from './promises.js'
 
 /** What a feed holds: rows numbered from 1 upwards; numbers may be sparse. */
@@ -61,7 +65,10 @@ export interface Feed<Row extends Sequenced> {
    * with `return()` or `throw()` settles at once; a `next()` that waits meanwhile is still answered, by a row or the end.
    */
   entries(options?: FeedReadOptions): AsyncIterableIterator<Row>
-  /** The same as an RxJS stream: rows after `after`, then live ones; errors with `feed_gap`; completes when the feed closes. */
+  /**
+   * The same as an RxJS stream: rows after `after`, then live ones; errors with `feed_gap`; completes when the feed closes.
+   * What a consumer throws, and an error that it does not handle, goes to the logger and ends nobody else's stream.
+   */
   observe(options?: FeedReadOptions): Observable<Row>
 }
 
@@ -84,6 +91,7 @@ interface Reading {
  */
 export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   readonly capacity: number
+  readonly #logger: Logger
   #rows: Row[] = []
   /** Rows before this index have been dropped; the array is compacted once they are the larger half. */
   #first = 0
@@ -94,8 +102,10 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   readonly #waiters = new Set<Waiter>()
   readonly #listeners = new Set<() => void>()
 
-  constructor(capacity: number) {
+  /** `logger` hears of consumers that throw. */
+  constructor(capacity: number, logger: Logger = silentLogger) {
     this.capacity = capacity
+    this.#logger = logger
   }
 
   /** How many rows are retained. */
@@ -119,7 +129,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   /**
-   * Appends a row, drops the oldest beyond the capacity, then wakes the waiters. Returns the row that
+   * Appends a row, which every reader is given and is frozen for that, drops the oldest beyond the capacity, then wakes the waiters. Returns the row that
    * was dropped, so that the owner can forget what it knew about it.
    *
    * Raises `feed_sequence` unless `row.seq` exceeds the watermark.
@@ -131,7 +141,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
         watermark: this.#watermark,
       })
     }
-    this.#rows.push(row)
+    this.#rows.push(deepFreeze(row))
     this.#watermark = row.seq
     const dropped = this.size > this.capacity ? this.#dropFirst() : undefined
     this.#wake()
@@ -181,12 +191,11 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     const waiter: Waiter = { cursor, deferred: createDeferred<number>() }
     this.#waiters.add(waiter)
     if (signal === undefined) return waiter.deferred.promise
-    const onAbort = (): void => {
+    const forget = onAbort(signal, () => {
       this.#waiters.delete(waiter)
       waiter.deferred.reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    return silence(waiter.deferred.promise.finally(() => signal.removeEventListener('abort', onAbort)))
+    })
+    return silence(waiter.deferred.promise.finally(forget))
   }
 
   entries(options: FeedReadOptions = {}): AsyncIterableIterator<Row> {
@@ -213,7 +222,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     // Registered for the whole iteration, so that a row pushed while the consumer works is not missed.
     const listener = (): void => reading.notify()
     this.#listeners.add(listener)
-    signal?.addEventListener('abort', listener, { once: true })
+    const forget = onAbort(signal, listener)
     try {
       for (;;) {
         signal?.throwIfAborted()
@@ -235,12 +244,12 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
       }
     } finally {
       this.#listeners.delete(listener)
-      signal?.removeEventListener('abort', listener)
+      forget()
     }
   }
 
   observe({ after = 0, signal }: FeedReadOptions = {}): Observable<Row> {
-    return new Observable<Row>((subscriber) => {
+    return new GuardedObservable<Row>(this.#logger, (subscriber) => {
       let cursor = after
       const drain = (): void => {
         while (!subscriber.closed) {
@@ -263,13 +272,12 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
           drain()
         })
       }
-      const onAbort = (): void => subscriber.error(signal?.reason)
-      if (signal?.aborted === true) return onAbort()
-      signal?.addEventListener('abort', onAbort, { once: true })
+      if (signal?.aborted === true) return subscriber.error(signal.reason)
+      const forget = onAbort(signal, () => subscriber.error(signal?.reason))
       this.#listeners.add(scheduleDrain)
       subscriber.add(() => {
         this.#listeners.delete(scheduleDrain)
-        signal?.removeEventListener('abort', onAbort)
+        forget()
       })
       drain()
     })

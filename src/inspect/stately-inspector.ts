@@ -9,7 +9,8 @@ import type {
 } from 'xstate'
 import { systemClock, type Clock } from '../base/clock.js'
 import { InvalidInputError } from '../base/errors.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
 import type { InspectorAdapter } from './adapter.js'
 import type { InspectedActor } from './conversion.js'
 import { Outbox } from './outbox.js'
@@ -77,7 +78,8 @@ export class StatelyInspector implements AsyncDisposable {
 
   constructor(options: StatelyInspectorOptions) {
     const { filter = () => true, serialize = (event) => event, sample = 1, maxQueued = defaultMaxQueued } = options
-    const { clock = systemClock, logger = silentLogger } = options
+    const { clock = systemClock } = options
+    const logger = guardedLogger(options.logger)
     if (!(sample >= 0 && sample <= 1)) throw refusedOption('sample', 'not a fraction from 0 to 1')
     if (!Number.isSafeInteger(maxQueued) || maxQueued < 1) throw refusedOption('maxQueued', 'not a positive integer')
     this.#filter = filter

@@ -1,7 +1,8 @@
 import { dirname, join } from 'node:path'
 import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
 import { systemClock, type Clock } from '../base/clock.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
 import { acquireDirectoryLock, type DirectoryLock, type DirectoryLockOptions } from './directory-lock.js'
 import { examineDirectory, type Findings } from './examine.js'
 import { notAppended, withIoErrors } from './failures.js'
@@ -72,7 +73,7 @@ type Policies = Required<Pick<DirectoryJournalOptions, 'tornTail' | 'onDamage'>>
  */
 export function createDirectoryJournal(options: DirectoryJournalOptions): JournalStore {
   const { directory, segmentBytes = defaultSegmentBytes, lockWaitMs = 0 } = options
-  const { fileSystem = nodeFileSystem, logger = silentLogger, clock = systemClock, kernelLock = flock } = options
+  const { fileSystem = nodeFileSystem, clock = systemClock, kernelLock = flock } = options
   const { tornTail = 'cut', onDamage = 'refuse' } = options
   const isSize = Number.isInteger(segmentBytes) && segmentBytes >= minimumSegmentBytes
   if (!isSize || segmentBytes > maximumSegmentBytes) {
@@ -81,6 +82,7 @@ export function createDirectoryJournal(options: DirectoryJournalOptions): Journa
   if (!Number.isFinite(lockWaitMs) || lockWaitMs < 0) refuseOption('lockWaitMs', lockWaitMs, 'a number of milliseconds')
   if (!['cut', 'refuse'].includes(tornTail)) refuseOption('tornTail', tornTail, 'cut or refuse')
   if (!['cut', 'refuse'].includes(onDamage)) refuseOption('onDamage', onDamage, 'cut or refuse')
+  const logger = guardedLogger(options.logger)
   const logOptions = { directory, fileSystem, segmentBytes, logger }
   const lockOptions = { directory, fileSystem, kernelLock, clock, waitMs: lockWaitMs }
   return { open: () => withIoErrors(() => openDirectory(logOptions, lockOptions, { tornTail, onDamage })) }

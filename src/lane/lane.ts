@@ -1,6 +1,7 @@
 import { messageOf, StatewardError, toError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import type { Journal, JournalCut, JournalRecord, JournalStore } from '../journal/journal.js'
 import { LaneError } from './errors.js'
@@ -32,12 +33,18 @@ export type LaneHealth =
   | { readonly status: 'lost'; readonly cause: string }
   | { readonly status: 'closed' }
 
+const open: LaneHealth = Object.freeze({ status: 'open' })
+
 /** A group handed to the journal that has not settled. */
 interface Pending {
   readonly sequence: number
   readonly records: readonly JournalRecord[]
   /** Absent for noted facts, which are visible already. */
-  readonly submit?: { readonly staged: Staged<unknown>; readonly deferred: Deferred<unknown> }
+  readonly submit?: {
+    readonly stream: LaneStream
+    readonly staged: Staged<unknown>
+    readonly deferred: Deferred<unknown>
+  }
   /** Set once an earlier failure has settled this group too. */
   failure?: LaneError
 }
@@ -59,7 +66,11 @@ export class Lane {
   /** Noted facts that a refused write took back; they go first with the next append. */
   #notesToRepeat: JournalRecord[] = []
   #lastSettled: Promise<unknown> = Promise.resolve()
-  #health: LaneHealth = { status: 'open' }
+  #health: LaneHealth = open
+  /** Set for good once a durable change could not be applied. */
+  #applyFault: LaneError | undefined
+  /** Streams whose memory is behind the journal. */
+  readonly #behind = new Set<LaneStream>()
   #compaction: Promise<void> | undefined
   /** Length of the tail at which the next snapshot is due. */
   #compactAt: number
@@ -78,7 +89,7 @@ export class Lane {
     this.#streams = streams
     this.#compactAfter = options.compactAfter ?? defaultCompactAfter
     this.#compactAt = this.#compactAfter
-    this.#logger = options.logger ?? silentLogger
+    this.#logger = guardedLogger(options.logger)
   }
 
   /**
@@ -145,11 +156,11 @@ export class Lane {
     } catch (refusal) {
       return this.refuse(toError(refusal))
     }
-    if (this.#journal === undefined) return this.#commitInMemory(staged)
+    if (this.#journal === undefined) return this.#commitInMemory(stream, staged)
     const deferred = createDeferred<Result>()
     const records = staged.facts.map((fact) => [stream.name, fact])
     try {
-      this.#append(this.#journal, records, { staged, deferred: deferred as Deferred<unknown> })
+      this.#append(this.#journal, records, { stream, staged, deferred: deferred as Deferred<unknown> })
     } catch (cause) {
       staged.discard()
       return rejected(this.#noticePoison(cause) ? (this.#unusable() ?? notAppended(cause)) : notAppended(cause))
@@ -193,12 +204,13 @@ export class Lane {
 
   /**
    * Leaves the poisoned state: changes whose durability was unknown are removed from the journal for good, and
-   * noted facts are appended again. Rejects with the journal's error, and may then be tried again; with `lane_lost`
-   * for good.
+   * noted facts are appended again. Rejects with the journal's error, and may then be tried again; with `lane_lost` for
+   * good, and with `lane_apply_failed`, because only reading the journal back tells what a change that broke off was to do.
    */
   async reopen(): Promise<void> {
     if (this.#health.status === 'lost') throw lostError(this.#health.cause)
     if (this.#health.status !== 'poisoned') return
+    this.#refuseWhenBehind()
     try {
       await this.#journal?.reopen()
     } catch (cause) {
@@ -206,7 +218,9 @@ export class Lane {
       throw cause
     }
     if (this.health.status === 'closed') return
-    this.#health = { status: 'open' }
+    // A change whose sync was under way may have failed to apply meanwhile.
+    this.#refuseWhenBehind()
+    this.#health = open
     if (this.#journal !== undefined) this.#repeatNotes(this.#journal)
   }
 
@@ -229,7 +243,7 @@ export class Lane {
   }
 
   async #close(): Promise<void> {
-    this.#health = { status: 'closed' }
+    this.#health = Object.freeze({ status: 'closed' })
     await this.settled()
     await this.#compaction?.catch(() => {})
     if (this.#journal === undefined) return
@@ -248,7 +262,7 @@ export class Lane {
       case 'open':
         return undefined
       case 'poisoned':
-        return new LaneError('lane_poisoned', `reopen the lane first, it failed earlier: ${health.cause}`, {
+        return new LaneError('lane_poisoned', `the lane takes nothing, it failed earlier: ${health.cause}`, {
           cause: health.cause,
         })
       case 'lost':
@@ -258,12 +272,12 @@ export class Lane {
     }
   }
 
-  #commitInMemory<Result>(staged: Staged<Result>): Promise<Result> {
+  #commitInMemory<Result>(stream: LaneStream, staged: Staged<Result>): Promise<Result> {
     let result: Result
     try {
       result = staged.commit()
     } catch (fault) {
-      return rejected(this.#poison(toError(fault)))
+      return rejected(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
     return Promise.resolve(result)
@@ -316,11 +330,13 @@ export class Lane {
     }
   }
 
-  #commit({ staged, deferred }: NonNullable<Pending['submit']>): void {
+  #commit({ stream, staged, deferred }: NonNullable<Pending['submit']>): void {
+    // Decided on what the change that broke off was to leave behind.
+    if (this.#behind.has(stream)) return deferred.reject(this.#applyFault)
     try {
       deferred.resolve(staged.commit())
     } catch (fault) {
-      return deferred.reject(this.#poison(toError(fault)))
+      return deferred.reject(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
   }
@@ -357,17 +373,33 @@ export class Lane {
     return true
   }
 
-  #poison(cause: Error): Error {
+  #refuseWhenBehind(): void {
+    if (this.#applyFault !== undefined) throw this.#applyFault
+  }
+
+  /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
+  #applyFailed(stream: LaneStream, cause: Error): StatewardError {
+    this.#behind.add(stream)
+    const reason = messageOf(cause)
+    const text = `a durable change could not be applied, close the runtime and open it anew: ${reason}`
+    const failure = new LaneError('lane_apply_failed', text, { cause: reason }, { cause })
+    this.#applyFault ??= failure
+    this.#poison(failure)
+    // The stream may have said it in its own words.
+    return StatewardError.is(cause) ? cause : failure
+  }
+
+  #poison(cause: Error): void {
     const text = messageOf(cause)
+    const { status } = this.#health
     if (StatewardError.is(cause, 'journal_lock_lost')) {
-      if (this.#health.status === 'closed' || this.#health.status === 'lost') return cause
-      this.#health = { status: 'lost', cause: text }
+      if (status === 'closed' || status === 'lost') return
+      this.#health = Object.freeze({ status: 'lost', cause: text })
       this.#logger.error({ cause: text }, 'the lane has lost its journal for good')
-    } else if (this.#health.status === 'open') {
-      this.#health = { status: 'poisoned', cause: text }
-      this.#logger.error({ cause: text }, 'the lane is poisoned until it is reopened')
+    } else if (status === 'open') {
+      this.#health = Object.freeze({ status: 'poisoned', cause: text })
+      this.#logger.error({ cause: text }, 'the lane is poisoned')
     }
-    return cause
   }
 
   /** Everything up to here is committed; noted facts behind it may be too, which replay tolerates. */

@@ -22,6 +22,8 @@ export interface OperationErrorData {
   /** Corruption or a programming fault: the registry refuses to guess. */
   internal: { readonly detail: string }
   owner_retired: Record<string, never>
+  /** Asked for from inside another change of the same registry; nothing has happened, ask again in a later microtask. */
+  reentrant_change: Record<string, never>
 }
 
 /** Stable code of an {@link OperationError}. */

@@ -2,7 +2,9 @@ import { createActor, fromPromise } from 'xstate'
 import { feedAdvance } from '../../actors/feed-advance.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import { inspectOption, type Inspect } from '../base/inspection.js'
+import type { Logger } from '../base/logger.js'
+import { createObserverGuard, guardedLogger } from '../base/observers.js'
 import { createDeferred } from '../base/promises.js'
 import {
   idleWakeMachine,
@@ -13,7 +15,6 @@ import {
   type IdleWakeStop,
 } from '../../machines/idle-wake.js'
 import { completionsAfter, type CompletionAuthority } from './completions.js'
-import type { Inspect } from './core.js'
 
 /** The one input that an idle runtime is woken with (spec operations 5.5). */
 export interface ContinuationInput {
@@ -29,7 +30,7 @@ export interface ContinuationInput {
 
 /** What the loop asks of the runtime it wakes. */
 export interface IdleWakeHost {
-  /** Whether a run may start now and nothing unfinished is queued. */
+  /** Whether a run may start now and nothing unfinished is queued. One that throws counts as no. */
   isQuiescent(): boolean
   /** Queues the continuation; false, or an error, refuses it, and it is offered again later. */
   inject(input: ContinuationInput): boolean | Promise<boolean>
@@ -61,7 +62,9 @@ export class IdleWake implements Disposable {
   readonly #stopped = createDeferred<IdleWakeStop>()
 
   /** Starts the loop. Raises `internal` when the registry cannot say where the loop stood. */
-  constructor({ operations, host, clock = systemClock, logger = silentLogger, inspect }: IdleWakeOptions) {
+  constructor({ operations, host, clock = systemClock, logger: unguarded, inspect }: IdleWakeOptions) {
+    const logger = guardedLogger(unguarded)
+    const guardQuestion = createObserverGuard(logger, 'the host could not say whether it is quiescent')
     const machine = idleWakeMachine.provide({
       actors: {
         advance: feedAdvance(operations.completionFeed()),
@@ -72,7 +75,12 @@ export class IdleWake implements Disposable {
       },
       guards: {
         ownershipIsLost: () => host.ownsRuntime?.() === false,
-        isQuiescent: () => host.isQuiescent(),
+        isQuiescent: () => {
+          // A host that breaks is not ready to be woken; it is asked again.
+          let answer = false
+          guardQuestion(() => (answer = host.isQuiescent()))
+          return answer
+        },
       },
       actions: {
         reportHold: ({ context: { hold } }, reason) => {
@@ -86,7 +94,7 @@ export class IdleWake implements Disposable {
       observed: operations.completionCursor('runtime_observed'),
       injected: operations.completionCursor('runtime_injected'),
     }
-    this.actor = createActor(machine, { id: 'idle-wake', input, clock, ...(inspect !== undefined && { inspect }) })
+    this.actor = createActor(machine, { id: 'idle-wake', input, clock, ...inspectOption(inspect, logger) })
     const end = (stop: IdleWakeStop): void => {
       if (stop.reason !== 'asked') logger.error(fieldsOf(stop), 'idle wake has stopped')
       this.#stopped.resolve(stop)

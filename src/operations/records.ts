@@ -1,6 +1,8 @@
 import { createActor, type AnyActorRef } from 'xstate'
 import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
 import { SequencedFeed } from '../base/feed.js'
+import { deepFreeze } from '../base/freeze.js'
+import type { Logger } from '../base/logger.js'
 import type { Place } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import { operationMachine, type OperationActor, type OperationEvent } from '../../machines/operation.js'
@@ -44,6 +46,8 @@ export interface RegistryLimits {
 /** What the records need from outside. */
 export interface RecordsOptions extends RegistryLimits {
   readonly clock: Clock
+  /** Hears of consumers of the feed that throw. */
+  readonly logger?: Logger
 }
 
 const { machine, table, decide } = fastMachine(operationMachine)
@@ -88,13 +92,13 @@ export class OperationRecords implements OperationBook {
   #lastSettled: OperationId | undefined
   #wait: ActiveWait | undefined
 
-  constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted }: RecordsOptions) {
+  constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted, logger }: RecordsOptions) {
     checkLimit('maxConcurrent', maxConcurrent)
     checkLimit('maxCompleted', maxCompleted)
     this.#clock = clock
     this.maxConcurrent = maxConcurrent
     this.maxCompleted = Math.max(1, maxCompleted)
-    this.feed = new SequencedFeed(feedCapacity(this.maxCompleted))
+    this.feed = new SequencedFeed(feedCapacity(this.maxCompleted), logger)
   }
 
   /** Operations that have not ended. */
@@ -287,8 +291,9 @@ export class OperationRecords implements OperationBook {
   acknowledgeWait(requestId: WaitRequestId): boolean {
     const wait = this.waits.get(requestId)
     if (wait === undefined || !wait.isSatisfied) return false
+    this.waits.delete(requestId)
     wait.acknowledge()
-    return this.waits.delete(requestId)
+    return true
   }
 
   drop(ids: readonly OperationId[]): void {
@@ -308,7 +313,7 @@ export class OperationRecords implements OperationBook {
 
   /** Adds an operation that ended in an earlier life, in completion order. */
   restore(restored: RestoredOperation, registry: AnyActorRef): OperationRow {
-    const { spec, source, peerReady, progressCount, outcome, sequence } = restored
+    const { spec, source, peerReady, progressCount, outcome, sequence } = deepFreeze(restored)
     const { id, kind, displayName } = spec
     const snapshot = machine.resolveState({
       value: outcome.type,

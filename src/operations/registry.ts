@@ -1,7 +1,9 @@
-import { InvalidInputError } from '../base/errors.js'
+import { onAbort } from '../base/abort.js'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonObject } from '../base/json.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger, guardedObserver } from '../base/observers.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
@@ -29,6 +31,7 @@ import { OperationReader } from './reader.js'
 import { ownerRetired, waitNotActive } from './refusal.js'
 import { terminations } from './termination.js'
 import type { OperationProgress, WaitedOutcome } from './types.js'
+import type { ActiveWait } from './wait.js'
 import { WaitAll } from './wait-all.js'
 
 /** Who is told what happens in a registry, after it has become visible. */
@@ -73,12 +76,13 @@ export class OperationRegistry extends OperationReader {
   readonly #logger: Logger
   #isDisposed = false
 
-  constructor({ lane, history, ids, observer = {}, logger = silentLogger }: OperationRegistryOptions) {
+  constructor({ lane, history, ids, observer = {}, logger: unguarded }: OperationRegistryOptions) {
+    const logger = guardedLogger(unguarded)
     super(history)
     this.#lane = lane
     this.#history = history
     this.#ids = ids
-    this.#observer = observer
+    this.#observer = guardedRegistryObserver(observer, logger)
     this.#logger = logger
   }
 
@@ -117,18 +121,21 @@ export class OperationRegistry extends OperationReader {
     const { id, kind } = checked
     // An id in use is refused as such, whatever else is wrong.
     if (!this.#records.isUsed(id)) checkSource(checked)
-    this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
-    const taken = this.#history.forgetLost([id])
-    if (this.#isKept(kind)) this.#lane.note(this.#history, facts.registered(checked))
-    else this.#note(taken, facts.lostForgotten)
+    this.#core.change(() => {
+      this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
+      const taken = this.#history.forgetLost([id])
+      if (this.#isKept(kind)) this.#lane.note(this.#history, facts.registered(checked))
+      else this.#note(taken, facts.lostForgotten)
+    })
     this.#observer.onChange?.(id)
   }
 
   /** `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
-    return this.#advance({ type: 'operation.start', id }, () => {
+    const note = (): void => {
       if (this.#isKept(this.#kindOf(id))) this.#lane.note(this.#history, facts.started(id))
-    })
+    }
+    return this.#advance({ type: 'operation.start', id }, undefined, note)
   }
 
   /** Counts one report; its content goes to observers only. */
@@ -219,8 +226,10 @@ export class OperationRegistry extends OperationReader {
       const ids = this.#records.collectable()
       const collected = ids.map((operationId) => ({ operationId, outcome: this.#outcomeOf(operationId) }))
       if (ids.length === 0) return Promise.resolve(collected)
-      this.#now({ type: 'records.drop', ids })
-      this.#note(ids, facts.collected)
+      this.#core.change(() => {
+        this.#now({ type: 'records.drop', ids })
+        this.#note(ids, facts.collected)
+      })
       return Promise.resolve(collected)
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
@@ -240,15 +249,14 @@ export class OperationRegistry extends OperationReader {
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#isDisposed) return silence(Promise.reject(new WatchError(id)))
     const watcher = createDeferred<OperationOutcome>()
-    row.watchers ??= []
-    row.watchers.push(watcher)
+    row.watchers ??= new Set()
+    row.watchers.add(watcher)
     if (signal === undefined) return watcher.promise
-    const onAbort = (): void => {
-      row.watchers = row.watchers?.filter((other) => other !== watcher)
+    const forget = onAbort(signal, () => {
+      row.watchers?.delete(watcher)
       watcher.reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    return silence(watcher.promise.finally(() => signal.removeEventListener('abort', onAbort)))
+    })
+    return silence(watcher.promise.finally(forget))
   }
 
   /** Moves a consumer forwards and returns where it stands; a lower request changes nothing. */
@@ -257,13 +265,16 @@ export class OperationRegistry extends OperationReader {
       throw new InvalidInputError({ subject: 'completion cursor', field: '$', reason: `not a sequence: ${cursor}` })
     }
     const before = this.completionCursor(consumer)
-    this.#now({ type: 'cursor.advance', consumer, cursor })
-    const after = this.#records.cursors[consumer]
+    const after = this.#core.change(() => {
+      this.#now({ type: 'cursor.advance', consumer, cursor })
+      const reached = this.#records.cursors[consumer]
+      if (reached > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, reached))
+      return reached
+    })
     if (after > this.#records.lastSequence) {
       const minted = this.#records.lastSequence
       this.#logger.warn({ consumer, cursor: after, minted }, 'a cursor is ahead of every completion')
     }
-    if (after > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, after))
     return after
   }
 
@@ -280,12 +291,15 @@ export class OperationRegistry extends OperationReader {
     const requestId = this.#ids.uuid() as WaitRequestId
     const members = Object.freeze([...operationIds])
     if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
+    let wait: ActiveWait | undefined
     try {
-      this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: members })
+      wait = this.#core.change(() => {
+        this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: members })
+        return this.#records.waits.get(requestId)
+      })
     } catch (refusal) {
       return WaitAll.rejected(requestId, refusal)
     }
-    const wait = this.#records.waits.get(requestId)
     if (wait === undefined) return WaitAll.rejected(requestId, internalError('accepted wait without a barrier'))
     return new WaitAll(requestId, wait.result, signal, (reason) => this.#cancelWait(requestId, reason))
   }
@@ -345,9 +359,12 @@ export class OperationRegistry extends OperationReader {
     this.#core.apply(event)
   }
 
-  #advance(event: AdvanceEvent, followUp?: () => void): Promise<void> {
+  #advance(event: AdvanceEvent, followUp?: () => void, note?: () => void): Promise<void> {
     try {
-      this.#now(event)
+      this.#core.change(() => {
+        this.#now(event)
+        note?.()
+      })
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
     }
@@ -392,9 +409,11 @@ export class OperationRegistry extends OperationReader {
     const discard = (): void => {
       for (const event of staged.toReversed()) this.#records.unstage(event)
     }
-    const commit = (): void => {
-      for (const event of staged) this.#core.settle(event)
-    }
+    // All of the group, or an inspector's own end would come before those that were decided earlier.
+    const commit = (): void =>
+      this.#core.change(() => {
+        for (const event of staged) this.#core.settle(event)
+      })
     try {
       return { facts: this.#factsOf(staged), commit, discard, publish: () => this.#publish(events) }
     } catch (fault) {
@@ -430,7 +449,12 @@ export class OperationRegistry extends OperationReader {
     if (!this.#records.hasActiveWait(requestId)) return
     // Giving up is possible even where nothing else is: the waiter is told, and nobody has to know better.
     if (this.#core.isPoisoned || this.#core.isRetired) return this.#records.cancelWait(requestId, reason)
-    this.#now({ type: 'wait_all.cancel', requestId, reason })
+    try {
+      this.#now({ type: 'wait_all.cancel', requestId, reason })
+    } catch (fault) {
+      if (StatewardError.is(fault, 'reentrant_change')) queueMicrotask(() => this.#cancelWait(requestId, reason))
+      // Broken half-way, which has told every waiter; a signal that aborts has nobody to tell.
+    }
   }
 
   #outcomeOf(id: OperationId): OperationOutcome {
@@ -438,6 +462,18 @@ export class OperationRegistry extends OperationReader {
     const outcome = row === undefined ? undefined : readOutcome(id, row)
     if (outcome === undefined) throw internalError(`missing terminal outcome for operation ${id}`)
     return outcome
+  }
+}
+
+/** The change stands whatever those who are told of it do. */
+function guardedRegistryObserver(observer: RegistryObserver, logger: Logger): RegistryObserver {
+  const guarded = <Arguments extends readonly unknown[]>(tell: (...values: Arguments) => void) =>
+    guardedObserver(tell, logger, 'an observer of a registry threw')
+  return {
+    onChange: guarded((id) => observer.onChange?.(id)),
+    onProgress: guarded((id, progress) => observer.onProgress?.(id, progress)),
+    onRetireRequested: guarded((id) => observer.onRetireRequested?.(id)),
+    onEnded: guarded((id, outcome) => observer.onEnded?.(id, outcome)),
   }
 }
 

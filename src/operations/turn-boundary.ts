@@ -1,3 +1,6 @@
+import { deepFreeze } from '../base/freeze.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 import { completionsAfter, type CompletionAuthority } from './completions.js'
 import type { CompletionEntry } from './types.js'
@@ -33,8 +36,9 @@ export interface TurnBoundaryOptions {
   /** Puts these notices in place of the earlier background notices, in one edit. */
   readonly edit: (notices: readonly BackgroundNotice[]) => void | Promise<void>
   readonly enrich?: (entry: CompletionEntry) => Enrichment | Promise<Enrichment>
-  /** Called once per notice, after the cursor has moved. */
+  /** Called once per notice, after the cursor has moved; what it throws is told to the logger. */
   readonly onDelivered?: (notice: BackgroundNotice) => void
+  readonly logger?: Logger
 }
 
 /**
@@ -45,12 +49,14 @@ export interface TurnBoundaryOptions {
  */
 export class TurnBoundary {
   readonly #options: TurnBoundaryOptions
+  readonly #guard: ObserverGuard
   #cursor: number
   #delivery: Promise<BoundaryDelivery> | undefined
 
   /** Raises `internal` when the registry cannot say where the turn stands. */
   constructor(options: TurnBoundaryOptions) {
     this.#options = options
+    this.#guard = createObserverGuard(options.logger ?? silentLogger, 'an observer of a turn boundary threw')
     this.#cursor = options.operations.completionCursor('agent_applied')
   }
 
@@ -78,9 +84,10 @@ export class TurnBoundary {
       if (notice === undefined) return { type: 'deferred', operationId: entry.operationId }
       notices.push(notice)
     }
+    deepFreeze(notices)
     if (notices.length > 0) await edit(notices)
     if (watermark > this.#cursor) this.#cursor = operations.advanceCompletionCursor('agent_applied', watermark)
-    for (const notice of notices) onDelivered?.(notice)
+    for (const notice of notices) this.#guard(() => onDelivered?.(notice))
     return { type: 'delivered', notices }
   }
 

@@ -1,9 +1,11 @@
 import { createActor } from 'xstate'
 import { messageOf } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
+import { inspectOption, type Inspect } from '../base/inspection.js'
+import { silentLogger, type Logger } from '../base/logger.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
 import { turnMachine, type AsyncOperationRef, type TurnActor, type TurnEvent } from '../../machines/turn.js'
-import type { Inspect } from './core.js'
 import { OperationError, TurnRefusedError } from './errors.js'
 import type { OperationRegistry } from './registry.js'
 import type { BoundaryDelivery, TurnBoundary } from './turn-boundary.js'
@@ -18,6 +20,8 @@ export interface TurnOptions {
   /** Absent in a host without background operations; waiting for one then fails the turn. */
   readonly operations?: Pick<OperationRegistry, 'waitAll' | 'acknowledgeObligation'>
   readonly inspect?: Inspect
+  /** Hears of an inspector that throws. */
+  readonly logger?: Logger
 }
 
 /** Where a turn stands. */
@@ -35,10 +39,10 @@ export class Turn implements Disposable {
   readonly #operations: TurnOptions['operations']
   #wait: WaitAll | undefined
 
-  constructor({ runId, operations, inspect }: TurnOptions) {
+  constructor({ runId, operations, inspect, logger = silentLogger }: TurnOptions) {
     this.runId = runId
     this.#operations = operations
-    this.actor = createActor(machine, { id: 'turn', input: { runId }, ...(inspect !== undefined && { inspect }) })
+    this.actor = createActor(machine, { id: 'turn', input: { runId }, ...inspectOption(inspect, logger) })
     this.actor.start()
   }
 
@@ -48,12 +52,12 @@ export class Turn implements Disposable {
 
   /** Operations that the present tool calls started, detached ones included. */
   get pendingOperations(): readonly AsyncOperationRef[] {
-    return this.actor.getSnapshot().context.pendingOperations
+    return [...this.actor.getSnapshot().context.pendingOperations]
   }
 
   /** Operations the turn waits for, each once. */
   get barrierIds(): readonly OperationId[] {
-    return this.actor.getSnapshot().context.barrierIds
+    return [...this.actor.getSnapshot().context.barrierIds]
   }
 
   /** Why the turn failed, if it did. */
@@ -73,7 +77,8 @@ export class Turn implements Disposable {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<readonly WaitedOutcome[]> {
     const { runId } = this
-    const register: TurnEvent = { type: 'register_pending_operations', runId, refs }
+    const kept = refs.map(({ operationId, waitPolicy }) => ({ operationId, waitPolicy }))
+    const register: TurnEvent = deepFreeze({ type: 'register_pending_operations', runId, refs: kept })
     if (this.#wait !== undefined) throw this.#refusal(register)
     this.#send(register)
     try {

@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort.js'
 import { silence } from '../base/promises.js'
 import type { WaitRequestId } from '../../machines/operation-vocabulary.js'
 import type { WaitAllResult } from './types.js'
@@ -24,9 +25,8 @@ export class WaitAll implements PromiseLike<WaitAllResult>, Disposable {
       this.result = result
       return
     }
-    const onAbort = (): void => cancel(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.result = silence(result.finally(() => signal.removeEventListener('abort', onAbort)))
+    const forget = onAbort(signal, () => cancel(signal.reason))
+    this.result = silence(result.finally(forget))
   }
 
   /** A wait that never became active. */

@@ -1,5 +1,6 @@
 import { createActor, type AnyActorRef } from 'xstate'
 import { messageOf } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import { createDeferred } from '../base/promises.js'
 import type {
   OperationId,
@@ -118,6 +119,6 @@ export class ActiveWait {
       }
       outcomes.push({ operationId, outcome })
     }
-    this.#deferred.resolve({ outcomes, satisfied })
+    this.#deferred.resolve(deepFreeze({ outcomes, satisfied }))
   }
 }

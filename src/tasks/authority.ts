@@ -1,6 +1,7 @@
-import { messageOf } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import type { JsonObject } from '../base/json.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger, guardedObserver } from '../base/observers.js'
 import { silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { LaneStream, Staged } from '../lane/types.js'
@@ -42,12 +43,15 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   readonly #projection: CommittedProjection
   readonly #latest: TaskView
   readonly #listeners = new Set<CommitListener>()
+  /** Commits that listeners have not been told of. */
+  readonly #untold: (readonly TaskEvent[])[] = []
+  #isTelling = false
   #loader: SnapshotLoader | undefined = new SnapshotLoader()
   #lane: Lane | undefined
   #isReplayed = false
 
-  constructor({ logger = silentLogger }: TaskAuthorityOptions = {}) {
-    this.#logger = logger
+  constructor({ logger }: TaskAuthorityOptions = {}) {
+    this.#logger = guardedLogger(logger)
     const indexes = new TaskIndexes(this.#tables)
     this.#projection = new CommittedProjection(this.#tables, indexes)
     this.#latest = new KeyedView(this.#tables, 'latest')
@@ -99,10 +103,11 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     return this.#run(build, options)
   }
 
-  /** Tells `listener` of every commit until the handle is disposed; what it throws is logged, not passed on. */
+  /** Tells `listener` of every commit until the handle is disposed; the first thing it throws is logged, none is passed on. */
   onCommit(listener: CommitListener): Disposable {
-    this.#listeners.add(listener)
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+    const guarded = guardedObserver(listener, this.#logger, 'a commit listener of the tasks room failed')
+    this.#listeners.add(guarded)
+    return { [Symbol.dispose]: () => void this.#listeners.delete(guarded) }
   }
 
   /** @internal Part of {@link LaneStream}. */
@@ -163,7 +168,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     try {
       const result = build(batch)
       if (batch.events.length === 0) throw new NothingToDo(result)
-      return new StagedBatch(draft, batch.events, result, this.#publish)
+      return new StagedBatch(draft, Object.freeze(batch.events), result, this.#publish)
     } catch (refusal) {
       draft.discard()
       throw refusal
@@ -173,13 +178,14 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   }
 
   readonly #publish: CommitListener = (events) => {
-    for (const listener of this.#listeners) {
-      try {
-        listener(events)
-      } catch (fault) {
-        this.#logger.error({ cause: messageOf(fault) }, 'a commit listener of the tasks room failed')
-      }
+    this.#untold.push(events)
+    // A listener that made this change: the others hear of the one before first.
+    if (this.#isTelling) return
+    this.#isTelling = true
+    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+      for (const listener of this.#listeners) listener(next)
     }
+    this.#isTelling = false
   }
 }
 
@@ -237,6 +243,8 @@ class OpenBatch implements TaskBatch {
     if (this.#isClosed) throw new TaskError('batch_closed', {})
     const sequence = nextSequence(this.view)
     const { event, applied } = decide(this.view, command, sequence)
+    // Listeners are given it, and rows share its parts.
+    deepFreeze(event)
     evolve(this.#draft, event)
     this.events.push(event)
     return { sequence, applied }

@@ -1,8 +1,8 @@
-import type { InspectionEvent, Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
+import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
 import type { TaskAuthority } from './authority.js'
@@ -35,7 +35,7 @@ export interface TasksOptions {
   readonly ids: IdSource
   readonly random: Random
   readonly logger: Logger
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
   readonly dispatch?: DispatchOptions
   /** Where attempts run. */
   readonly runner: AttemptRunner

@@ -1,8 +1,10 @@
 import { getEventListeners, once } from 'node:events'
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
+import { filter, firstValueFrom, map, of, switchMap, take } from 'rxjs'
 import { describe, expect, it } from 'vitest'
 import { SequencedFeed, type Sequenced } from '../../src/base/feed.js'
+import { createRecordingLogger } from '../runtime/support/log.js'
 import { unhandledDuring } from '../support/unhandled.js'
 
 const row = (seq: number): Sequenced => ({ seq })
@@ -177,7 +179,7 @@ describe('waitForAdvance', () => {
     const feed = feedOf(5)
     const controller = new AbortController()
     const [resolved, rejected] = [feed.waitForAdvance(0, controller), feed.waitForAdvance(1, controller)]
-    expect(listenersOf(controller)).toBe(2)
+    expect(listenersOf(controller)).toBe(1)
     feed.push(row(1))
     await expect(resolved).resolves.toBe(1)
     expect(listenersOf(controller)).toBe(1)
@@ -379,5 +381,72 @@ describe('observe', () => {
     feed.push(row(2))
     await turn()
     expect(errors).toHaveLength(2)
+  })
+})
+
+describe('a consumer of observe() that breaks', () => {
+  const broken = (): never => {
+    throw new Error('the consumer broke')
+  }
+
+  it('is told to the logger once and ends neither the process nor a stream, behind operators too', async () => {
+    const logger = createRecordingLogger()
+    const feed = new SequencedFeed<Sequenced>(5, logger)
+    const seen: number[] = []
+    const direct = feed.observe().subscribe(broken)
+    feed
+      .observe()
+      .pipe(
+        map(({ seq }) => seq),
+        filter((seq) => seq > 0),
+      )
+      .subscribe({ next: broken, complete: broken })
+    feed.observe().pipe(map(broken)).subscribe()
+    feed.observe().subscribe(({ seq }) => seen.push(seq))
+    feed.push(row(1))
+    await Promise.resolve()
+    feed.push(row(2))
+    await Promise.resolve()
+    feed.close()
+    await new Promise((resolve) => {
+      setTimeout(resolve)
+    })
+    expect(seen).toEqual([1, 2])
+    expect(direct.closed).toBe(true)
+    expect(logger.lines.map(({ message, fields }) => [message, fields])).toEqual([
+      ['a consumer of a stream threw', { cause: 'the consumer broke' }],
+      ['a consumer of a stream threw', { cause: 'the consumer broke' }],
+      ['a stream ended with an error that no consumer handles', { cause: 'the consumer broke' }],
+    ])
+  })
+
+  it('leaves a gap that nobody handles in the log: loss is told, and ends no process', async () => {
+    const logger = createRecordingLogger()
+    const feed = new SequencedFeed<Sequenced>(1, logger)
+    for (const seq of [1, 2, 3]) feed.push(row(seq))
+    feed.observe().subscribe(() => {})
+    await logger.written(1)
+    expect(logger.lines).toMatchObject([{ level: 'error', fields: { cause: expect.stringContaining('no longer') } }])
+  })
+
+  it('hears everything again as an ordinary observer: methods keep their object, operators their subscriber', async () => {
+    const feed = new SequencedFeed<Sequenced>(5)
+    class Collector {
+      readonly seen: number[] = []
+      next({ seq }: Sequenced): void {
+        this.seen.push(seq)
+      }
+    }
+    const collector = new Collector()
+    feed.observe().subscribe(collector)
+    const first = firstValueFrom(
+      feed.observe().pipe(
+        switchMap((one) => of(one, one)),
+        take(1),
+      ),
+    )
+    feed.push(row(1))
+    expect(await first).toEqual(row(1))
+    expect(collector.seen).toEqual([1])
   })
 })

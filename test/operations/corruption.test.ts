@@ -287,8 +287,10 @@ describe('a registry that broke half-way', () => {
     expect(await refusal(runtime.session('another').operations.registerOperation(specOf(3)))).toMatchObject({
       code: 'lane_poisoned',
     })
-    await runtime.reopen()
-    expect(await refusal(runtime.session('another').operations.registerOperation(specOf(3)))).toBe('resolved')
+    expect(await refusal(runtime.reopen())).toMatchObject({ code: 'lane_apply_failed' })
+    expect(await refusal(runtime.session('another').operations.registerOperation(specOf(3)))).toMatchObject({
+      code: 'lane_poisoned',
+    })
     expect(() => session.feed).toThrow('poisoned')
   })
 
@@ -301,8 +303,9 @@ describe('a registry that broke half-way', () => {
     // The end is durable, but the registry that should apply it breaks: no fact of it is corrupt.
     session.history.core.actor.send({ type: 'fault', cause: 'for the test' })
     expect(await refusal(completion)).toMatchObject({ code: 'internal' })
-    await runtime.reopen()
-    expect(await refusal(runtime.compact())).toMatchObject({ code: 'internal' })
+    expect(await refusal(runtime.reopen())).toMatchObject({ code: 'lane_apply_failed' })
+    expect(() => session.history.capture()).toThrow('poisoned')
+    expect(await refusal(runtime.compact())).toBe('resolved')
     expect(await refusal(runtime.close())).toMatchObject({ code: 'internal' })
     const recovered = (await openRuntime({ store })).session('owner')
     expect(recovered.feed.since(0).entries.map(({ operationId }) => operationId)).toEqual([idOf(1)])

@@ -197,16 +197,32 @@ describe('the idle-wake loop', () => {
     expect(second.inputs).toEqual([])
   })
 
-  it('ends when its host breaks while it is asked', async () => {
-    const fault = new Error('no such runtime')
-    const { wake } = openWake({
+  it('holds back while its host breaks when it is asked whether it is quiescent, and says so once', async () => {
+    let isBroken = true
+    const { inputs } = openWake({
       isQuiescent: () => {
-        throw fault
+        if (isBroken) throw new Error('no such runtime')
+        return true
       },
     })
     await run(session)
-    const stop = await wake.stopped
-    expect(stop).toMatchObject({ reason: 'fault' })
+    await pass(3000)
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([0, 0])
+    expect(errors).toEqual([{ cause: 'no such runtime' }])
+    isBroken = false
+    await pass(3000)
+    expect(inputs).toMatchObject([{ throughSeq: 1 }])
+  })
+
+  it('ends when its host breaks while it is asked whose the runtime is: nobody else could say', async () => {
+    const { wake } = openWake({
+      ownsRuntime: () => {
+        throw new Error('no such runtime')
+      },
+    })
+    await run(session)
+    expect(await wake.stopped).toMatchObject({ reason: 'fault' })
     expect([observed(), injected()]).toEqual([0, 0])
   })
 

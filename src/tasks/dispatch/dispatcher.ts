@@ -1,9 +1,10 @@
-import { createActor, waitFor, type Observer, type InspectionEvent } from 'xstate'
+import { createActor, waitFor } from 'xstate'
 import { dispatcherMachine, type DispatcherActor } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
+import { inspectOption, type Inspect } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
@@ -40,7 +41,7 @@ export interface DispatcherOptions {
   readonly random: Random
   readonly runner: AttemptRunner
   readonly logger: Logger
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
   readonly options?: DispatchOptions
 }
 
@@ -156,7 +157,7 @@ export class Dispatcher {
    */
   async start(): Promise<void> {
     const { mutations, projection, inspect, logger } = this.#use
-    const actor = createActor(dispatcherMachine, inspect === undefined ? {} : { inspect })
+    const actor = createActor(dispatcherMachine, inspectOption(inspect, logger))
     this.#actor = actor
     actor.start()
     actor.send({ type: 'start' })
