@@ -12,7 +12,7 @@ export interface MoveFacts {
   /** Belongs to `suspend`. */
   readonly reason?: string
   /** Belongs to `to_retry_wait`. */
-  readonly retryAt?: Timestamp
+  readonly retryAtMs?: number
 }
 
 /** Where the chart sees a run. */
@@ -56,10 +56,10 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
   }
   const currentAttemptId = move.type === 'start_attempt' ? move.attemptId : run.currentAttemptId
   const lease = leaseAfter(run, move, facts)
-  const retryAt = isMoved ? facts.retryAt : run.retryAt
+  const retryAtMs = isMoved ? facts.retryAtMs : run.retryAtMs
   if (next.attempt === 'active' && currentAttemptId !== undefined) after.currentAttemptId = currentAttemptId
   if (next.lease === 'held' && lease !== undefined) after.lease = lease
-  if (retryAt !== undefined) after.retryAt = retryAt
+  if (retryAtMs !== undefined) after.retryAtMs = retryAtMs
   return after
 }
 

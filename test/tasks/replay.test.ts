@@ -405,7 +405,7 @@ describe('a whole log', () => {
     ...reach.running,
     start(),
     finish(A1, { result: 'failure', error: 'once more', failureClass: 'retryable' }),
-    move('running', 'retry_wait', { retryAt: 400 }),
+    move('running', 'retry_wait', { retryAtMs: 400 }),
     move('retry_wait', 'ready'),
     taskCreate(T2),
     runCreate(R2, T2, { scheduledAt: 10_000 }),

@@ -8,7 +8,7 @@ import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import type { Seconds, Timestamp } from '../scalars.js'
+import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { Account } from './account.js'
 import type { AttemptIdentity, AttemptReport } from './attempt.js'
@@ -20,6 +20,7 @@ import type { ResolvedDispatchOptions } from './options.js'
 import { RunningAttempt } from './running-attempt.js'
 import { closeSpending } from './spending.js'
 import { mayStart } from './start-conditions.js'
+import type { TaskClock } from './task-clock.js'
 
 /** A handler with how its runs are started. */
 export interface RegisteredHandler {
@@ -37,7 +38,8 @@ export interface AttemptPoolOptions {
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
   readonly now: () => Timestamp
-  readonly delayOf: (effectiveAttempt: number) => Seconds
+  readonly times: TaskClock
+  readonly delayOf: (effectiveAttempt: number) => number
   /** Called when an attempt has ended and its run has left the pool. */
   readonly onEnded: (runId: RunId) => void
   /** Called when a run has left the pool because it could not be claimed: by a failure, or by what is under way. */
@@ -201,8 +203,8 @@ export class AttemptPool {
   }
 
   #endingAt(timestamp: Timestamp): EndingOptions {
-    const { projection, ids, delayOf } = this.#use
-    return { projection, ids, delayOf, timestamp }
+    const { projection, ids, delayOf, times } = this.#use
+    return { projection, ids, delayOf, times, timestamp }
   }
 
   #keepLease(attempt: RunningAttempt): void {

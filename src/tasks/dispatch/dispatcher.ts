@@ -22,7 +22,7 @@ import { FollowUps } from './follow-ups.js'
 import type { Handler, HandlerOptions } from './handler.js'
 import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
 import { Promotion } from './promotion.js'
-import { createSecondsClock } from './seconds-clock.js'
+import { createTaskClock, type TaskClock } from './task-clock.js'
 import { Selection } from './selection.js'
 
 /** What a dispatcher is built on. */
@@ -51,7 +51,8 @@ const longestSleepMs = 60_000
  * deadline, the next thing that is due; nothing is polled and no list of runs is scanned.
  */
 export class Dispatcher {
-  readonly now: () => Timestamp
+  /** What its commands are stamped with, and what the calendar goes by. */
+  readonly times: TaskClock
   readonly #use: DispatcherOptions
   readonly #options: ResolvedDispatchOptions
   /** Made by `start`: a service without tasks has no dispatcher to look at. */
@@ -73,14 +74,16 @@ export class Dispatcher {
     const { mutations, projection, clock, deadlines, ids, logger } = use
     this.#use = use
     this.#options = resolveDispatchOptions(use.options)
-    const now = createSecondsClock(clock)
-    this.now = now
+    const times = createTaskClock(clock)
+    const { now, wall } = times
+    this.times = times
     const onDelay = (): void => this.#holdOff()
-    this.#followUps = new FollowUps({ mutations, projection, ids, now, logger, onDelay })
+    this.#followUps = new FollowUps({ mutations, projection, ids, now, wall, logger, onDelay })
     this.#promotion = new Promotion({
       mutations,
       projection,
-      now,
+      deadlines,
+      times,
       onPromoting: (run) => this.#selection?.onPromoting(run),
       onFailure: (failure) => this.#onFailure(failure),
       onSettled: () => this.#schedulePump(),
@@ -89,15 +92,15 @@ export class Dispatcher {
       ...use,
       options: this.#options,
       now,
+      times,
       delayOf: this.#delayOf,
       onEnded: (runId) => this.#onEnded(runId),
       onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
     })
     this.#actors = new ActorWatch({
       projection,
-      clock,
       deadlines,
-      now,
+      times,
       onSilent: (actorId) => {
         void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, timestamp: now() }))
       },
@@ -151,6 +154,8 @@ export class Dispatcher {
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
+    this.#promotion[Symbol.dispose]()
+    this.#followUps[Symbol.dispose]()
   }
 
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
@@ -223,7 +228,7 @@ export class Dispatcher {
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
     this.#followUps.pay()
     if (state === 'draining') return
-    const expired = Array.from(this.#use.projection.expiredLeases(this.now()))
+    const expired = Array.from(this.#use.projection.expiredLeases(this.times.now()))
     for (const run of expired) {
       if (!this.#pool.has(run.id)) void this.#recover(run)
     }
@@ -246,7 +251,8 @@ export class Dispatcher {
     if (this.#recovering.has(runId)) return
     this.#recovering.add(runId)
     const { mutations, projection, ids } = this.#use
-    const options = { projection, ids, delayOf: this.#delayOf, timestamp: this.now() }
+    const { times } = this
+    const options = { projection, ids, delayOf: this.#delayOf, times, timestamp: times.now() }
     await this.#settle(mutations.transact((batch) => recoverRun(batch, runId, options)))
     this.#recovering.delete(runId)
   }
@@ -283,10 +289,10 @@ export class Dispatcher {
 
   #armWake(isPromoting: boolean): void {
     const { projection, deadlines, clock } = this.#use
-    const now = this.now()
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    const times = [promotionAt, projection.nextLeaseExpiry()].filter((time) => time !== undefined && time > now)
-    const wakeAt = times.length === 0 ? undefined : Math.min(...(times as number[]))
+    const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiry(), this.times.now())]
+    const next = Math.min(...ahead)
+    const wakeAt = next === Number.POSITIVE_INFINITY ? undefined : next
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
@@ -297,4 +303,9 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
+}
+
+/** A time that is still to come; infinity for one that is not. */
+function later(time: Timestamp | undefined, now: Timestamp): number {
+  return time !== undefined && time > now ? time : Number.POSITIVE_INFINITY
 }

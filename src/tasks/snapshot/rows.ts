@@ -66,7 +66,7 @@ const rows = {
     scheduledAt: naturalSchema,
     effectivePriority: prioritySchema,
     lastStateChangeAt: naturalSchema,
-    retryAt: optionalTime,
+    retryAtMs: optionalTime,
     lease: v.exactOptional(
       v.strictObject({
         owner: labelSchema,
@@ -89,6 +89,7 @@ const rows = {
     consumed: naturalSchema,
     reserved: naturalSchema,
     allocatedAt: naturalSchema,
+    replenishedAt: optionalTime,
     exhausted: v.boolean(),
   }),
   reservation: v.strictObject({
