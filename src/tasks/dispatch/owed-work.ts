@@ -41,7 +41,7 @@ export class OwedWork implements Disposable {
   /** By key, the next to take a turn first. */
   readonly #queue = new Map<string, Entry>()
   #paying: Promise<void> | undefined
-  /** Fewer steps after a group that was too large. */
+  /** Fewer after a group that was too large, until nothing is owed: with more again it could only be too large again. */
   #limit = mostSteps
   #isStopped = false
 
@@ -74,6 +74,7 @@ export class OwedWork implements Disposable {
         await nextTurn()
       }
     } finally {
+      if (this.#queue.size === 0) this.#limit = mostSteps
       // Here and not when the promise settles: what is owed in between is paid by a call of its own.
       this.#paying = undefined
     }
@@ -84,7 +85,6 @@ export class OwedWork implements Disposable {
     const group = new Group(this.#queue, this.#limit)
     try {
       await this.#options.mutations.transact((batch) => group.fill(batch))
-      this.#limit = Math.min(mostSteps, this.#limit * 2)
       return true
     } catch (failure) {
       group.restart()
