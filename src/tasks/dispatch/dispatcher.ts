@@ -14,7 +14,6 @@ import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actor-watch.js'
-import { recoverRun } from './attempt-batches.js'
 import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
 import type { AttemptRunner } from './attempt-runner.js'
 import { retryDelay, type Random } from './backoff.js'
@@ -23,6 +22,7 @@ import type { Handler, HandlerOptions } from './handler.js'
 import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
 import { Promotion } from './promotion.js'
 import { createTaskClock, type TaskClock } from './task-clock.js'
+import { recoverLost } from './recovery.js'
 import { Selection } from './selection.js'
 
 /** What a dispatcher is built on. */
@@ -41,6 +41,8 @@ export interface DispatcherOptions {
 
 /** Milliseconds before what the journal refused is tried again. */
 const retryDelayMs = 1000
+/** Expired leases that are taken back at a time. */
+const recoveriesAtOnce = 256
 /** The longest time to the next look at the wall clock, which may have been set forward meanwhile. */
 const longestSleepMs = 60_000
 
@@ -228,15 +230,22 @@ export class Dispatcher {
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
     this.#followUps.pay()
     if (state === 'draining') return
-    const expired = Array.from(this.#use.projection.expiredLeases(this.times.now()))
-    for (const run of expired) {
-      if (!this.#pool.has(run.id)) void this.#recover(run)
-    }
+    this.#recoverExpired()
     if (state === 'running') {
       this.#promotion.run()
       this.#startReady()
     }
     this.#armWake(state === 'running')
+  }
+
+  /** Takes back what others let expire, some at a time; the commits of these call again. */
+  #recoverExpired(): void {
+    const expired: Run[] = []
+    for (const run of this.#use.projection.expiredLeases(this.times.now())) {
+      if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
+      if (!this.#pool.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
+    }
+    for (const run of expired) void this.#recover(run)
   }
 
   #startReady(): void {
@@ -253,7 +262,7 @@ export class Dispatcher {
     const { mutations, projection, ids } = this.#use
     const { times } = this
     const options = { projection, ids, delayOf: this.#delayOf, times, timestamp: times.now() }
-    await this.#settle(mutations.transact((batch) => recoverRun(batch, runId, options)))
+    await this.#settle(recoverLost(mutations, runId, options))
     this.#recovering.delete(runId)
   }
 
