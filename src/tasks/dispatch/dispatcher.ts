@@ -257,7 +257,6 @@ export class Dispatcher {
   }
 
   async #recover({ id: runId }: Run): Promise<void> {
-    if (this.#recovering.has(runId)) return
     this.#recovering.add(runId)
     const { mutations, projection, ids } = this.#use
     const { times } = this

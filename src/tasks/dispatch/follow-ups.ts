@@ -1,7 +1,7 @@
 import type { IdSource } from '../../base/ids.js'
 import { nextTurn } from '../../base/promises.js'
 import type { TaskEvent } from '../events.js'
-import type { ReservationId, RunId, TaskId } from '../ids.js'
+import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
@@ -182,9 +182,7 @@ export class FollowUps implements Disposable {
     const steps: Step[] = []
     for (const { reservationId, runId, taskId } of projection.reservations()) {
       if (runId === undefined || !isTerminalRunState(projection.run(runId)?.state ?? 'running')) continue
-      steps.push(
-        (batch) => void closeSpending(batch, taskId, unreported([reservationId as ReservationId]), 'spent', now()),
-      )
+      steps.push((batch) => void closeSpending(batch, taskId, unreported([reservationId]), 'spent', now()))
     }
     if (steps.length > 0) this.#owed.owe('settle_canceled', () => steps)
   }

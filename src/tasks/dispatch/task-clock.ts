@@ -4,11 +4,11 @@ import type { Timestamp } from '../scalars.js'
 /** The two times of the tasks room. They differ only after the wall clock was set back. */
 export interface TaskClock {
   /** What commands are stamped with, in epoch seconds: never runs backwards, so that no change predates an earlier one. */
-  now(): Timestamp
+  readonly now: () => Timestamp
   /** The same in epoch milliseconds. */
-  nowMs(): number
+  readonly nowMs: () => number
   /** What the calendar goes by, in epoch seconds: follows the wall clock wherever it is set. */
-  wall(): Timestamp
+  readonly wall: () => Timestamp
 }
 
 /** The times of a process. */
