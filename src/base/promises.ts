@@ -43,3 +43,10 @@ export async function abortable<Value>(promise: Promise<Value>, signal?: AbortSi
     forget()
   }
 }
+
+/** Lets the event loop run: timers, I/O and what waits for them. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+}

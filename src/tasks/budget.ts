@@ -43,6 +43,8 @@ export interface Budget {
   /** Promised to open reservations; consumed + reserved never exceeds the limit at the moment of reserving. */
   readonly reserved: number
   readonly allocatedAt: Timestamp
+  /** When the limit was last raised. */
+  readonly replenishedAt?: Timestamp
   /** consumed >= limit; no task below is dispatched. */
   readonly exhausted: boolean
 }

@@ -50,11 +50,16 @@ export interface RunHistoryEntry {
 
 /** A run with all the projection knows about it. An immutable row: every change makes a new one. */
 export interface Run extends RunInstance {
-  /** When a waiting retry is due; only in `retry_wait`, and only if the transition named it. */
-  readonly retryAt?: Timestamp
+  /** When a waiting retry is due, in epoch milliseconds; only in `retry_wait`, and only if the transition named it. */
+  readonly retryAtMs?: number
   readonly lease?: RunLease
   readonly history: readonly RunHistoryEntry[]
   readonly attempts: readonly AttemptRecord[]
+}
+
+/** When a waiting retry is due, in epoch milliseconds; at once if nobody named a time. */
+export function retryDueAt({ retryAtMs, lastStateChangeAt }: Pick<Run, 'retryAtMs' | 'lastStateChangeAt'>): number {
+  return retryAtMs ?? lastStateChangeAt * 1000
 }
 
 /** What {@link createRun} needs. */

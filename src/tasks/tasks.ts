@@ -4,20 +4,21 @@ import { StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
-import { silence } from '../base/promises.js'
+import { nextTurn, silence } from '../base/promises.js'
 import type { TaskAuthority } from './authority.js'
 import { budgetDimension, type BudgetDimension } from './budget.js'
 import type { AttemptRunner } from './dispatch/attempt-runner.js'
 import type { Random } from './dispatch/backoff.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
-import { cancelTask } from './dispatch/follow-ups.js'
+import { cancelRun, cancelTask } from './dispatch/cancelation.js'
 import { submitGraphInto, type TaskGraph } from './dispatch/graph.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
-import { fillCronWindow } from './dispatch/occurrences.js'
+import { lineage } from './dispatch/lineage.js'
+import { fillWindow } from './dispatch/occurrences.js'
 import type { DispatchOptions } from './dispatch/options.js'
-import { cancelRuns, resumeRuns, suspendReasonOf } from './dispatch/run-batches.js'
+import { resumeRuns, suspendReasonOf } from './dispatch/run-batches.js'
 import { submitInto, type SubmitInput } from './dispatch/submission.js'
-import { fire } from './dispatch/system-events.js'
+import { trigger } from './dispatch/system-events.js'
 import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
@@ -40,6 +41,12 @@ export interface TasksOptions {
   /** Where attempts run. */
   readonly runner: AttemptRunner
 }
+
+/** Subscriptions triggered in one batch. */
+const triggersAtOnce = 1024
+/** Suspended runs that are resumed in one batch with a replenishment, and that are looked at for it. */
+const resumedAtOnce = 256
+const lookedAtOnce = 4096
 
 /** What canceling met. */
 export type CancelAnswer = 'canceled' | 'already_canceled' | 'already_terminal'
@@ -86,12 +93,14 @@ export class Tasks {
 
   /** Submits a task with its runs, prerequisites, budgets and subscriptions. Rejects with construction errors and refusals. */
   submit(input: SubmitInput): Promise<TaskId> {
-    return this.authority.transact((batch) => submitInto(batch, input, this.#now(), this.#use.ids))
+    return this.authority.transact((batch) => submitInto(batch, input, this.#dispatcher.times.wall(), this.#use.ids))
   }
 
   /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
   submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
-    return this.authority.transact((batch) => submitGraphInto(batch, graph, this.#now(), this.#use.ids))
+    return this.authority.transact((batch) =>
+      submitGraphInto(batch, graph, this.#dispatcher.times.wall(), this.#use.ids),
+    )
   }
 
   /**
@@ -142,8 +151,8 @@ export class Tasks {
       if (run === undefined) throw new TaskError('unknown_run', { runId })
       if (run.state === 'canceled') return 'already_canceled'
       if (isTerminalRunState(run.state)) return 'already_terminal'
-      cancelRuns(batch, [run], this.#now())
-      fillCronWindow(batch, run.taskId, this.#now(), this.#use.ids)
+      cancelRun(batch, runId, this.#now())
+      fillWindow(batch, this.projection, run.taskId, this.#dispatcher.times.wall(), this.#use.ids)
       return 'canceled'
     })
   }
@@ -180,9 +189,19 @@ export class Tasks {
     })
   }
 
-  /** Tells of an event of the service's own. Resolves with how many subscriptions it has triggered. */
-  publish(key: string): Promise<number> {
-    return this.authority.transact((batch) => fire(batch, this.projection, { type: 'custom_event', key }, this.#now()))
+  /**
+   * Tells of an event of the service's own. Resolves with how many subscriptions it has triggered. Very many are triggered
+   * in several groups: if a crash comes in between, publish again.
+   */
+  async publish(key: string): Promise<number> {
+    const armed = [...this.projection.subscriptionsFor({ type: 'custom_event', key })]
+    let count = 0
+    for (let from = 0; from < armed.length; from += triggersAtOnce) {
+      if (from > 0) await nextTurn()
+      const group = armed.slice(from, from + triggersAtOnce)
+      count += await this.authority.transact((batch) => trigger(batch, group, this.#now()))
+    }
+    return count
   }
 
   /** Releases the earliest waiting run of a task when the event happens; once, or with `rearm` every time. */
@@ -204,7 +223,7 @@ export class Tasks {
 
   /**
    * Raises the limit of a task's budget; what was spent stays spent. Runs that the budget had suspended, here and below,
-   * are ready again with the same change. Rejects with `budget_not_allocated` or `budget_not_raised`.
+   * are ready again with the same change; where they are very many, the others follow. Rejects with `budget_not_allocated` or `budget_not_raised`.
    */
   replenish(taskId: TaskId, dimension: BudgetDimension | string, newLimit: number): Promise<void> {
     return this.authority.transact((batch) => {
@@ -229,18 +248,23 @@ export class Tasks {
     }
   }
 
-  *#suspendedForBudget(view: TaskView, taskId: TaskId): Iterable<RunId> {
-    const tree = new Set([taskId])
-    for (const id of tree) {
-      for (const run of view.runsOf(id)) {
-        if (run.state === 'suspended' && suspendReasonOf(run) === 'budget_exhausted') yield run.id
+  /** The first of them, those among them whose suspension is under way; the others follow the replenishment. */
+  #suspendedForBudget(view: TaskView, taskId: TaskId): readonly RunId[] {
+    const found: RunId[] = []
+    let looked = 0
+    for (const state of ['running', 'suspended'] as const) {
+      for (const { id } of this.projection.runsIn(state)) {
+        if (found.length === resumedAtOnce || ++looked > lookedAtOnce) return found
+        const run = view.run(id)
+        if (run?.state !== 'suspended' || suspendReasonOf(run) !== 'budget_exhausted') continue
+        for (const { spec } of lineage(view, run.taskId)) if (spec.id === taskId) found.push(run.id)
       }
-      for (const child of this.projection.children(id)) tree.add(child)
     }
+    return found
   }
 
   #now(): number {
-    return this.#dispatcher.now()
+    return this.#dispatcher.times.now()
   }
 
   #checkOpen(): void {

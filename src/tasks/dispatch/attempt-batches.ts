@@ -5,18 +5,20 @@ import { TaskError } from '../errors.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState, type Run, type RunState } from '../run.js'
-import type { Seconds, Timestamp } from '../scalars.js'
+import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
-import { fillCronWindow } from './occurrences.js'
+import { fillWindow } from './occurrences.js'
 import { moveRun } from './run-batches.js'
 import { canSpendAgain, closeSpending, unreported, type AttemptSpending } from './spending.js'
 import { fireForRun, fireForSpending } from './system-events.js'
+import type { TaskClock } from './task-clock.js'
 
 /** What the end of an attempt is decided with. */
 export interface EndingOptions {
-  /** Decides after a failed attempt, counted from 1, how long to wait before the next. */
-  readonly delayOf: (effectiveAttempt: number) => Seconds
+  /** Decides after a failed attempt, counted from 1, how many milliseconds to wait before the next. */
+  readonly delayOf: (effectiveAttempt: number) => number
+  readonly times: TaskClock
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly timestamp: Timestamp
@@ -124,7 +126,7 @@ function leaveRunning(
   runId: RunId,
   outcome: AttemptOutcome,
   suspendReason: SuspendReason | undefined,
-  { delayOf, projection, ids, timestamp, follow = orRefuse }: EndingOptions,
+  { delayOf, times, projection, ids, timestamp, follow = orRefuse }: EndingOptions,
 ): void {
   const run = batch.view.run(runId)
   if (run === undefined) return
@@ -133,14 +135,14 @@ function leaveRunning(
   if (state === 'suspended') {
     batch.submit({ type: 'run_suspend', runId, reason: suspendReason ?? 'handler', timestamp })
   } else {
-    const retryAt =
+    const retryAtMs =
       state === 'retry_wait'
-        ? Math.min(timestamp + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
+        ? Math.min(times.nowMs() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
         : undefined
-    moveRun(batch, runId, 'running', state, timestamp, retryAt === undefined ? {} : { retryAt })
+    moveRun(batch, runId, 'running', state, timestamp, retryAtMs === undefined ? {} : { retryAtMs })
   }
-  // In this batch, so that a cron task never looks finished between two of its runs.
-  if (isTerminalRunState(state)) follow(() => fillCronWindow(batch, taskId, timestamp, ids))
+  // In this batch, so that a repeating task never looks finished between two of its runs.
+  if (isTerminalRunState(state)) follow(() => fillWindow(batch, projection, taskId, times.wall(), ids))
   follow(() => fireForRun(batch, projection, taskId, state, timestamp))
 }
 

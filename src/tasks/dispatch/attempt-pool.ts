@@ -7,7 +7,7 @@ import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import type { Seconds, Timestamp } from '../scalars.js'
+import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { Account } from './account.js'
 import type { AttemptIdentity } from './attempt.js'
@@ -21,6 +21,7 @@ import type { ResolvedDispatchOptions } from './options.js'
 import { RunningAttempt } from './running-attempt.js'
 import { closeSpending, type RefusedAmount } from './spending.js'
 import { mayStart } from './start-conditions.js'
+import type { TaskClock } from './task-clock.js'
 
 /** A handler with how its runs are started. */
 export interface RegisteredHandler {
@@ -38,7 +39,8 @@ export interface AttemptPoolOptions {
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
   readonly now: () => Timestamp
-  readonly delayOf: (effectiveAttempt: number) => Seconds
+  readonly times: TaskClock
+  readonly delayOf: (effectiveAttempt: number) => number
   readonly line: BudgetLine
   /** Called when an attempt ends without its handler, if its run has a concurrency key; `ended` settles when the handler ends. */
   readonly onStraggler: (run: Run, ended: Promise<void>) => void
@@ -229,8 +231,8 @@ export class AttemptPool {
   }
 
   #endingAt(timestamp: Timestamp): EndingOptions {
-    const { projection, ids, delayOf } = this.#use
-    return { projection, ids, delayOf, timestamp }
+    const { projection, ids, delayOf, times } = this.#use
+    return { projection, ids, delayOf, times, timestamp }
   }
 
   #keepLease(attempt: RunningAttempt): void {

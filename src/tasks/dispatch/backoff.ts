@@ -1,5 +1,4 @@
 import { InvalidInputError } from '../../base/errors.js'
-import type { Seconds } from '../scalars.js'
 
 /** How long a failed run waits before its next attempt (spec mutation authority 7.1, 7.4). */
 export type Backoff =
@@ -28,17 +27,17 @@ export function checkBackoff(backoff: Backoff): void {
 }
 
 /**
- * The delay after attempt `attempt` (from 1) in whole seconds, rounded up, at most `Number.MAX_SAFE_INTEGER` milliseconds. Jitter takes away up to its share at random,
- * so that runs which failed together do not come back together.
+ * The delay after attempt `attempt` (from 1) in whole milliseconds, at most `Number.MAX_SAFE_INTEGER`. Jitter takes away
+ * up to its share at random, so that runs which failed together do not come back together.
  */
-export function retryDelay(backoff: Backoff, attempt: number, random: Random): Seconds {
+export function retryDelay(backoff: Backoff, attempt: number, random: Random): number {
   const wanted =
     backoff.type === 'fixed'
       ? backoff.delayMs
       : Math.min(backoff.baseMs * 2 ** Math.min(attempt - 1, largestExponent), backoff.maxMs)
   const full = Math.min(wanted, Number.MAX_SAFE_INTEGER)
   const spread = full * (backoff.jitter ?? 0) * random()
-  return Math.ceil((full - spread) / 1000)
+  return Math.round(full - spread)
 }
 
 function refuse(field: string, reason: string): never {

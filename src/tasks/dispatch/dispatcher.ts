@@ -17,7 +17,6 @@ import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actor-watch.js'
-import { recoverRun } from './attempt-batches.js'
 import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
 import type { AttemptRunner } from './attempt-runner.js'
 import { retryDelay, type Random } from './backoff.js'
@@ -26,7 +25,8 @@ import { FollowUps } from './follow-ups.js'
 import type { Handler, HandlerOptions } from './handler.js'
 import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
 import { Promotion } from './promotion.js'
-import { createSecondsClock } from './seconds-clock.js'
+import { createTaskClock, type TaskClock } from './task-clock.js'
+import { recoverLost } from './recovery.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
 import { Stragglers } from './stragglers.js'
@@ -47,6 +47,8 @@ export interface DispatcherOptions {
 
 /** Milliseconds before what the journal refused is tried again. */
 const retryDelayMs = 1000
+/** Expired leases that are taken back at a time. */
+const recoveriesAtOnce = 256
 /** The longest time to the next look at the wall clock, which may have been set forward meanwhile. */
 const longestSleepMs = 60_000
 
@@ -57,7 +59,8 @@ const longestSleepMs = 60_000
  * deadline, the next thing that is due; nothing is polled and no list of runs is scanned.
  */
 export class Dispatcher {
-  readonly now: () => Timestamp
+  /** What its commands are stamped with, and what the calendar goes by. */
+  readonly times: TaskClock
   readonly #use: DispatcherOptions
   readonly #options: ResolvedDispatchOptions
   /** Made by `start`: a service without tasks has no dispatcher to look at. */
@@ -82,15 +85,17 @@ export class Dispatcher {
     const { mutations, projection, clock, deadlines, ids, logger } = use
     this.#use = use
     this.#options = resolveDispatchOptions(use.options)
-    const now = createSecondsClock(clock)
-    this.now = now
+    const times = createTaskClock(clock)
+    const { now, wall } = times
+    this.times = times
     this.#share = new LoopShare(clock)
     const onDelay = (): void => this.#holdOff()
-    this.#followUps = new FollowUps({ mutations, projection, ids, now, logger, onDelay })
+    this.#followUps = new FollowUps({ mutations, projection, ids, now, wall, logger, onDelay })
     this.#promotion = new Promotion({
       mutations,
       projection,
-      now,
+      deadlines,
+      times,
       onPromoting: (run) => this.#selection?.onPromoting(run),
       onFailure: (failure) => this.#onFailure(failure),
       onSettled: () => this.#schedulePump(),
@@ -111,6 +116,7 @@ export class Dispatcher {
       options: this.#options,
       line: this.#line,
       now,
+      times,
       delayOf: this.#delayOf,
       onStraggler: (run, ended) => this.#onStraggler(run, ended),
       onEnded: (runId, refused) => this.#onEnded(runId, refused),
@@ -118,9 +124,8 @@ export class Dispatcher {
     })
     this.#actors = new ActorWatch({
       projection,
-      clock,
       deadlines,
-      now,
+      times,
       onSilent: (actorId) => {
         void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, timestamp: now() }))
       },
@@ -189,6 +194,8 @@ export class Dispatcher {
     this.#wake?.[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
     this.#stragglers[Symbol.dispose]()
+    this.#promotion[Symbol.dispose]()
+    this.#followUps[Symbol.dispose]()
   }
 
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
@@ -282,15 +289,22 @@ export class Dispatcher {
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
     this.#followUps.pay()
     if (state === 'draining') return
-    const expired = Array.from(this.#use.projection.expiredLeases(this.now()))
-    for (const run of expired) {
-      if (!this.#pool.has(run.id)) void this.#recover(run)
-    }
+    this.#recoverExpired()
     if (state === 'running') {
       this.#promotion.run()
       this.#startReady()
     }
     this.#armWake(state === 'running')
+  }
+
+  /** Takes back what others let expire, some at a time; the commits of these call again. */
+  #recoverExpired(): void {
+    const expired: Run[] = []
+    for (const run of this.#use.projection.expiredLeases(this.times.now())) {
+      if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
+      if (!this.#pool.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
+    }
+    for (const run of expired) void this.#recover(run)
   }
 
   #startReady(): void {
@@ -303,11 +317,11 @@ export class Dispatcher {
   }
 
   async #recover({ id: runId }: Run): Promise<void> {
-    if (this.#recovering.has(runId)) return
     this.#recovering.add(runId)
     const { mutations, projection, ids } = this.#use
-    const options = { projection, ids, delayOf: this.#delayOf, timestamp: this.now() }
-    await this.#settle(mutations.transact((batch) => recoverRun(batch, runId, options)))
+    const { times } = this
+    const options = { projection, ids, delayOf: this.#delayOf, times, timestamp: times.now() }
+    await this.#settle(recoverLost(mutations, runId, options))
     this.#recovering.delete(runId)
   }
 
@@ -344,10 +358,10 @@ export class Dispatcher {
 
   #armWake(isPromoting: boolean): void {
     const { projection, deadlines, clock } = this.#use
-    const now = this.now()
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    const times = [promotionAt, projection.nextLeaseExpiry()].filter((time) => time !== undefined && time > now)
-    const wakeAt = times.length === 0 ? undefined : Math.min(...(times as number[]))
+    const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiry(), this.times.now())]
+    const next = Math.min(...ahead)
+    const wakeAt = next === Number.POSITIVE_INFINITY ? undefined : next
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
@@ -358,4 +372,9 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
+}
+
+/** A time that is still to come; infinity for one that is not. */
+function later(time: Timestamp | undefined, now: Timestamp): number {
+  return time !== undefined && time > now ? time : Number.POSITIVE_INFINITY
 }

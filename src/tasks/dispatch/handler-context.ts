@@ -10,6 +10,7 @@ import { checkHeld, effectiveAttempts } from './attempt-batches.js'
 import type { AttemptScope } from './attempt-runner.js'
 import type { ChildView, HandlerContext } from './handler.js'
 import { submitInto } from './submission.js'
+import type { TaskClock } from './task-clock.js'
 
 /** What a handler's context is made from. */
 export interface HandlerContextOptions extends Omit<AccountOptions, 'signal' | 'reservedAtStart'> {
@@ -18,11 +19,12 @@ export interface HandlerContextOptions extends Omit<AccountOptions, 'signal' | '
   readonly task: TaskSpec
   readonly scope: AttemptScope
   readonly account: Account
+  readonly times: TaskClock
 }
 
 /** Makes the context of one attempt. */
 export function createHandlerContext(options: HandlerContextOptions): HandlerContext {
-  const { attempt, run, task, scope, account, mutations, projection, ids, now } = options
+  const { attempt, run, task, scope, account, mutations, projection, ids, times } = options
   const payload = decodeBytes(task.payload.bytes)
   const { taskId, runId, attemptId, fencingToken } = attempt
   return {
@@ -42,7 +44,7 @@ export function createHandlerContext(options: HandlerContextOptions): HandlerCon
     submit: (child) =>
       mutations.transact((batch) => {
         checkHeld(batch, attempt)
-        return submitInto(batch, { ...child, parentTaskId: taskId }, now(), ids)
+        return submitInto(batch, { ...child, parentTaskId: taskId }, times.wall(), ids)
       }),
     children: () => Array.from(projection.children(taskId), (child) => childView(projection, child)),
   }

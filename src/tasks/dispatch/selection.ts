@@ -3,7 +3,7 @@ import { budgetDimension, type BudgetDimension } from '../budget.js'
 import { canRun } from '../permissions.js'
 import type { TaskEvent } from '../events.js'
 import type { RunId, TaskId } from '../ids.js'
-import { isTerminalRunState, type Run } from '../run.js'
+import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import type { RegisteredHandler } from './attempt-pool.js'
 import type { BudgetLine } from './budget-line.js'
@@ -122,8 +122,10 @@ export class Selection {
         return this.#candidates.unblock('reservation')
       case 'run_state_changed':
       case 'run_canceled': {
-        const run = this.#options.projection.run(event.runId)
-        if (run !== undefined && isTerminalRunState(run.state)) this.#unblockDependents(run.taskId)
+        const { projection } = this.#options
+        const taskId = projection.run(event.runId)?.taskId
+        // Gates open and close with the last run of a task.
+        if (taskId !== undefined && projection.task(taskId)?.progress.open === 0) this.#unblockDependents(taskId)
         return
       }
       default:

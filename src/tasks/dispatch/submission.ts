@@ -1,3 +1,4 @@
+import { InvalidInputError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { toJsonText } from '../../base/json.js'
 import { budgetDimension } from '../budget.js'
@@ -5,7 +6,7 @@ import type { BytesInput } from '../bytes.js'
 import type { TaskConstraints } from '../constraints.js'
 import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import type { RunPolicy } from '../run-policy.js'
+import { checkOccurs, type RunPolicy } from '../run-policy.js'
 import type { Timestamp } from '../scalars.js'
 import type { EventFilter } from '../subscription.js'
 import { createTaskSpec, type TaskMetadata, type TaskSpec } from '../task-spec.js'
@@ -22,7 +23,7 @@ export interface SubmitInput {
   readonly contentType?: string
   /** Default: once. */
   readonly runPolicy?: RunPolicy
-  /** Epoch seconds of the first run, and where a cron or repeat policy begins. Default: now. */
+  /** Epoch seconds of the first run, and where a cron or repeat policy begins; at most 25 years from now. Default: now. */
   readonly at?: Timestamp
   readonly constraints?: Partial<TaskConstraints>
   readonly metadata?: Partial<TaskMetadata>
@@ -38,7 +39,7 @@ export interface SubmitInput {
 
 /**
  * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none.
- * Raises the construction errors of a task spec and the refusals of its commands.
+ * Raises `invalid_input`, the construction errors of a task spec and the refusals of its commands.
  */
 export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
   const taskId = createInto(batch, input, timestamp, ids)
@@ -49,7 +50,9 @@ export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Time
 /** The first half: the task, its runs and its budgets. */
 export function createInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
   const { at = timestamp, budgets = {} } = input
+  checkAt(at, timestamp)
   const taskSpec = specOf(input, ids)
+  checkOccurs(taskSpec.runPolicy, at)
   const taskId = taskSpec.id
   batch.submit({ type: 'task_create', taskSpec, timestamp })
   for (const runInstance of firstRuns(taskSpec, { origin: at, createdAt: timestamp }, ids)) {
@@ -74,6 +77,15 @@ export function connectInto(
     const subscriptionId = ids.uuid() as SubscriptionId
     batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, timestamp })
   }
+}
+
+/** Seconds from now within which a time can be meant; most beyond are milliseconds. */
+const furthestAt = 25 * 365.25 * 86_400
+
+function checkAt(at: Timestamp, now: Timestamp): void {
+  if (Number.isSafeInteger(at) && at >= 0 && Math.abs(at - now) <= furthestAt) return
+  const reason = `${String(at)} is not a time in epoch seconds within 25 years from now (${now}); are these milliseconds?`
+  throw new InvalidInputError({ subject: 'task', field: 'at', reason })
 }
 
 function specOf(input: SubmitInput, ids: IdSource): TaskSpec {

@@ -4,7 +4,7 @@ import type { TaskBatch } from '../mutations.js'
 import { phaseOf } from '../phase.js'
 import type { RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
-import { isArmed, type SystemEvent } from '../subscription.js'
+import { isArmed, type Subscription, type SystemEvent } from '../subscription.js'
 import type { TaskProjection } from '../view.js'
 
 /**
@@ -12,8 +12,13 @@ import type { TaskProjection } from '../view.js'
  * Returns how many there were.
  */
 export function fire(batch: TaskBatch, projection: TaskProjection, event: SystemEvent, timestamp: Timestamp): number {
+  return trigger(batch, projection.subscriptionsFor(event), timestamp)
+}
+
+/** Triggers those of the subscriptions that are still armed. Returns how many there were. */
+export function trigger(batch: TaskBatch, subscriptions: Iterable<Subscription>, timestamp: Timestamp): number {
   let count = 0
-  for (const { subscriptionId } of projection.subscriptionsFor(event)) {
+  for (const { subscriptionId } of subscriptions) {
     const subscription = batch.view.subscription(subscriptionId)
     if (subscription === undefined || !isArmed(subscription)) continue
     batch.submit({ type: 'subscription_trigger', subscriptionId, timestamp })

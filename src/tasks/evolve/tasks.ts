@@ -59,7 +59,7 @@ export function withRun({ spec, progress }: Task, { state, scheduledAt }: RunIns
     open: open + (isTerminalRunState(state) ? 0 : 1),
     completed: completed + (state === 'completed' ? 1 : 0),
     failed: failed + (state === 'failed' ? 1 : 0),
-    ...(spec.runPolicy.type === 'cron' && { lastScheduledAt: Math.max(lastScheduledAt, scheduledAt) }),
+    ...(spec.runPolicy.type !== 'once' && { lastScheduledAt: Math.max(lastScheduledAt, scheduledAt) }),
   }
 }
 

@@ -14,6 +14,7 @@ import {
   ledgerEntryEntries,
   roleSchema,
 } from '../platform.js'
+import { checkOccurs } from '../run-policy.js'
 import { checkOwner, checkRunIds, runInstanceSchema, runStates } from '../run.js'
 import { naturalSchema } from '../scalars.js'
 import { checkFilter, eventFilterSchema } from '../subscription.js'
@@ -50,7 +51,7 @@ const schemas: PayloadSchemas = {
     ...fenced,
     previousState: v.picklist(runStates),
     newState: v.picklist(runStates),
-    retryAt: v.exactOptional(naturalSchema),
+    retryAtMs: v.exactOptional(naturalSchema),
   }),
   attempt_start: command({ ...ofAttempt, ...fenced }),
   attempt_finish: command({ ...ofAttempt, ...fenced, outcome: outcomeSchema }),
@@ -93,11 +94,14 @@ type Checks = { readonly [Type in CommandType]?: (command: CommandOf<Type>) => v
 
 /** The rules of construction that a value can break although its shape is right (spec mutation authority 1). */
 const checks: Checks = {
-  task_create: ({ taskSpec }) => checkTaskSpec(taskSpec),
+  task_create: ({ taskSpec, timestamp }) => {
+    checkTaskSpec(taskSpec)
+    checkOccurs(taskSpec.runPolicy, timestamp)
+  },
   run_create: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
-  run_state_transition: ({ newState, retryAt }) => {
-    if (retryAt === undefined || newState === 'retry_wait') return
-    throw new InvalidInputError({ subject: 'command', field: 'retryAt', reason: `does not go with ${newState}` })
+  run_state_transition: ({ newState, retryAtMs }) => {
+    if (retryAtMs === undefined || newState === 'retry_wait') return
+    throw new InvalidInputError({ subject: 'command', field: 'retryAtMs', reason: `does not go with ${newState}` })
   },
   attempt_finish: ({ outcome }) => void outcomeFromParts(outcome),
   lease_acquire: checkOwner,

@@ -300,4 +300,15 @@ describe('a task of another host', () => {
     ])
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
   })
+
+  it('of a canceled task without runs is canceled, for those who wait and for those who ask later', async () => {
+    const room = await openRoom()
+    const id = taskId(1)
+    const taskSpec = createTaskSpec({ id, kind: 'work' })
+    await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+    const waiting = room.tasks.outcome(id)
+    await room.tasks.cancel(id)
+    expect(await waiting).toEqual({ taskId: id, status: 'canceled', runs: [] })
+    expect(await room.tasks.outcome(id)).toEqual({ taskId: id, status: 'canceled', runs: [] })
+  })
 })

@@ -107,7 +107,7 @@ async function takeOver({ runId, attemptId, fencingToken, task }: HandlerContext
     batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, timestamp })
     const move = { type: 'run_state_transition', runId, previousState: 'running', timestamp } as const
     if (counted >= task.constraints.maxAttempts) batch.submit({ ...move, newState: 'failed' })
-    else batch.submit({ ...move, newState: 'retry_wait', retryAt: timestamp })
+    else batch.submit({ ...move, newState: 'retry_wait', retryAtMs: timestamp * 1000 })
     return true
   })
 }
