@@ -40,6 +40,7 @@ export function expectConsistentIndexes(projection: TaskProjection): void {
       runs: own.length,
       open: own.filter(({ state }) => !isTerminalRunState(state)).length,
       completed: inState(own, 'completed').length,
+      failed: inState(own, 'failed').length,
     })
     expect([...projection.children(spec.id)]).toEqual(
       tasks.filter((task) => task.spec.parentTaskId === spec.id).map((task) => task.spec.id),
