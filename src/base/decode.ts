@@ -11,10 +11,19 @@ export function decode<Schema extends v.GenericSchema>(
   input: unknown,
   subject: string,
 ): v.InferOutput<Schema> {
-  const result = v.safeParse(schema, input, { abortEarly: true })
+  const result = parse(schema, input, subject)
   if (result.success) return result.output
   const [issue] = result.issues
   throw new InvalidInputError({ subject, field: v.getDotPath(issue) ?? '$', reason: issue.message })
+}
+
+/** What reading the input throws, a getter of it for instance, is not ours and stays the cause. */
+function parse<Schema extends v.GenericSchema>(schema: Schema, input: unknown, subject: string) {
+  try {
+    return v.safeParse(schema, input, { abortEarly: true })
+  } catch (cause) {
+    throw new InvalidInputError({ subject, field: '$', reason: 'cannot be read' }, { cause })
+  }
 }
 
 /**
