@@ -72,14 +72,20 @@ export function textOf(input: unknown): string {
   }
 }
 
-/** Accepts an object that has these methods, of its own or inherited, and hands it on as it is. */
+/**
+ * Accepts an object that has these methods, of its own or inherited, and hands it on as it is: it may be more than that.
+ * Optional methods are absent or can be called.
+ */
 export function portSchema<Port extends object>(
-  ...methods: readonly (keyof Port & string)[]
+  methods: readonly (keyof Port & string)[],
+  optional: readonly (keyof Port & string)[] = [],
 ): v.GenericSchema<unknown, Port> {
+  const firstWrong = (input: Record<string, unknown>): string | undefined =>
+    methods.find((method) => typeof input[method] !== 'function') ??
+    optional.find((method) => input[method] !== undefined && typeof input[method] !== 'function')
   return v.custom<Port>(
-    (input) => isObject(input) && firstMissing(input, methods) === undefined,
-    ({ input }) =>
-      isObject(input) ? `has no method ${firstMissing(input, methods)}` : `not an object: ${textOf(input)}`,
+    (input) => isObject(input) && firstWrong(input) === undefined,
+    ({ input }) => (isObject(input) ? `has no method ${firstWrong(input)}` : `not an object: ${textOf(input)}`),
   )
 }
 
@@ -92,16 +98,12 @@ export function functionSchema<Fn>(): v.GenericSchema<unknown, Fn> {
 }
 
 /** Accepts text. */
-export const textSchema = v.custom<string>(
-  (input) => typeof input === 'string',
-  ({ input }) => `not text: ${textOf(input)}`,
-)
-
-/** Accepts text that says something. */
-export const nameSchema = v.custom<string>(
-  (input) => typeof input === 'string' && input !== '',
-  ({ input }) => `not text, or empty: ${textOf(input)}`,
-)
+export function textSchema<Text extends string = string>(): v.GenericSchema<unknown, Text> {
+  return v.custom<Text>(
+    (input) => typeof input === 'string',
+    ({ input }) => `not text: ${textOf(input)}`,
+  )
+}
 
 /** Accepts a whole number within bounds, which the refusal states. */
 export function wholeNumberSchema(from: number, to: number = Number.MAX_SAFE_INTEGER): v.GenericSchema<unknown, number> {
@@ -146,8 +148,4 @@ function unknownField(known: ReadonlySet<string>): string {
 
 function isObject(input: unknown): input is Record<string, unknown> {
   return (typeof input === 'object' && input !== null) || typeof input === 'function'
-}
-
-function firstMissing(input: Record<string, unknown>, methods: readonly string[]): string | undefined {
-  return methods.find((method) => typeof input[method] !== 'function')
 }

@@ -1,4 +1,5 @@
 import { FeedGapError, type FeedBatch } from '../base/feed.js'
+import { portSchema } from '../base/options.js'
 import type { OperationRegistry } from './registry.js'
 import type { CompletionEntry } from './types.js'
 
@@ -7,6 +8,14 @@ export type CompletionAuthority = Pick<
   OperationRegistry,
   'completionFeed' | 'completionCursor' | 'advanceCompletionCursor' | 'classifyCompletionWake'
 >
+
+/** Accepts a registry, or what stands in for one. */
+export const authoritySchema = portSchema<CompletionAuthority>([
+  'completionFeed',
+  'completionCursor',
+  'advanceCompletionCursor',
+  'classifyCompletionWake',
+])
 
 /** Rows after a cursor, and those of them that are worth waking for. */
 export interface CompletionBatch extends FeedBatch<CompletionEntry> {

@@ -1,7 +1,10 @@
+import * as v from 'valibot'
 import { createActor, type InspectionEvent, type Observer } from 'xstate'
+import { checkClock } from '../base/checked-clock.js'
 import type { Clock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
+import { textOf } from '../base/options.js'
 import {
   operationRegistryMachine,
   type OperationRegistryActor,
@@ -14,6 +17,12 @@ import { poisonedError, refusalError } from './refusal.js'
 
 /** Where inspection events of the actors go. */
 export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+
+/** Accepts a function, or an observer with `next`. */
+export const inspectSchema = v.custom<Inspect>(
+  (input) => typeof input === 'function' || typeof (input as { next?: unknown } | null)?.next === 'function',
+  ({ input }) => `neither a function nor an observer with next: ${textOf(input)}`,
+)
 
 /** What a registry is built on, besides its history. */
 export interface CoreOptions extends RegistryLimits {
@@ -34,8 +43,10 @@ const registryMachine = precompiled(operationRegistryMachine)
 export class OperationsCore {
   readonly records: OperationRecords
   readonly actor: OperationRegistryActor
+  readonly #clock: Clock
 
   constructor({ clock, owner, inspect, logger = silentLogger, ...limits }: CoreOptions) {
+    this.#clock = clock
     this.records = new OperationRecords({ ...limits, clock })
     this.actor = createActor(registryMachine, {
       id: owner === undefined ? 'operation-registry' : `operation-registry ${owner}`,
@@ -83,6 +94,11 @@ export class OperationsCore {
       this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
       this.#giveUp()
     }
+  }
+
+  /** Raises `invalid_input` when the clock breaks its contract: nothing begins at a time that is none. */
+  checkClock(): void {
+    checkClock(this.#clock)
   }
 
   /** Raises `internal` once the registry is poisoned. */

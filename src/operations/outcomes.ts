@@ -1,5 +1,14 @@
 import { InvalidInputError } from '../base/errors.js'
+import { checkFields, textOf } from '../base/options.js'
 import type { OperationId, OperationOutcome, OperationResult } from '../../machines/operation-vocabulary.js'
+
+const resultFields: ReadonlySet<string> = new Set<keyof OperationResult>([
+  'id',
+  'content',
+  'isError',
+  'durationMs',
+  'tokensUsed',
+])
 
 /**
  * Outcomes as the registry keeps them: checked here, because what is wrong in the journal would be refused when it is
@@ -7,10 +16,11 @@ import type { OperationId, OperationOutcome, OperationResult } from '../../machi
  */
 export const outcomes = {
   completed(id: OperationId, result: OperationResult): OperationOutcome {
+    checkFields('operation result', result, resultFields)
     const { content, isError, durationMs, tokensUsed } = result
-    if (result.id !== id) refuse('result.id', `names ${result.id} instead of ${id}`)
+    if (result.id !== id) refuse('result.id', `names ${textOf(result.id)} instead of ${id}`)
     checkText('result.content', content)
-    if (typeof isError !== 'boolean') refuse('result.isError', 'not a boolean')
+    if (typeof isError !== 'boolean') refuse('result.isError', `not a boolean: ${textOf(isError)}`)
     checkCount('result.durationMs', durationMs)
     checkCount('result.tokensUsed', tokensUsed)
     return frozen({ type: 'completed', result: frozen({ id, content, isError, durationMs, tokensUsed }) })
@@ -37,7 +47,7 @@ export const outcomes = {
 const frozen: <Value>(value: Value) => Value = Object.freeze
 
 function checkText(field: string, value: unknown): void {
-  if (typeof value !== 'string') refuse(field, 'not a string')
+  if (typeof value !== 'string') refuse(field, `not a string: ${textOf(value)}`)
 }
 
 function checkReason(reason: unknown): void {
@@ -45,7 +55,7 @@ function checkReason(reason: unknown): void {
 }
 
 function checkCount(field: string, value: unknown): void {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) refuse(field, 'not a whole number from 0')
+  if (!Number.isSafeInteger(value) || (value as number) < 0) refuse(field, `not a whole number from 0: ${textOf(value)}`)
 }
 
 function refuse(field: string, reason: string): never {

@@ -13,6 +13,7 @@ export type { CoreOptions, Inspect } from './core.js'
 export {
   OperationError,
   TurnRefusedError,
+  WaitDisposedError,
   WatchError,
   type OperationErrorCode,
   type OperationErrorData,

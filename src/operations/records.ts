@@ -66,7 +66,6 @@ export interface RestoredOperation {
 export class OperationRecords implements OperationBook {
   readonly rows = new Map<OperationId, OperationRow>()
   readonly feed: SequencedFeed<CompletionEntry>
-  readonly maxConcurrent: number | undefined
   readonly maxCompleted: number
   readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   readonly #clock: Clock
@@ -78,6 +77,7 @@ export class OperationRecords implements OperationBook {
   readonly #published = new Set<OperationId>()
   /** Ends that are decided but not durable yet. */
   readonly #ending = new Map<OperationId, OperationStatus>()
+  #maxConcurrent: number | undefined
   #activeCount = 0
   #lastSequence = 0
   #durableSequence = 0
@@ -88,9 +88,19 @@ export class OperationRecords implements OperationBook {
     checkLimit('maxConcurrent', maxConcurrent)
     checkLimit('maxCompleted', maxCompleted)
     this.#clock = clock
-    this.maxConcurrent = maxConcurrent
+    this.#maxConcurrent = maxConcurrent
     this.maxCompleted = Math.max(1, maxCompleted)
     this.feed = new SequencedFeed(feedCapacity(this.maxCompleted))
+  }
+
+  /** How many operations may run; unlimited when absent. */
+  get maxConcurrent(): number | undefined {
+    return this.#maxConcurrent
+  }
+
+  /** Changes how many operations may run; those that run already are left alone. */
+  limitTo(maxConcurrent: number): void {
+    this.#maxConcurrent = maxConcurrent
   }
 
   /** Operations that have not ended. */

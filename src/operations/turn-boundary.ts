@@ -1,5 +1,8 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { functionSchema, optionsSchema } from '../base/options.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
-import { completionsAfter, type CompletionAuthority } from './completions.js'
+import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
 import type { CompletionEntry } from './types.js'
 
 /** What the model is told of one completion. */
@@ -37,6 +40,13 @@ export interface TurnBoundaryOptions {
   readonly onDelivered?: (notice: BackgroundNotice) => void
 }
 
+const optionsOfBoundary = optionsSchema<TurnBoundaryOptions>({
+  operations: authoritySchema,
+  edit: functionSchema<TurnBoundaryOptions['edit']>(),
+  enrich: v.optional(functionSchema<NonNullable<TurnBoundaryOptions['enrich']>>()),
+  onDelivered: v.optional(functionSchema<NonNullable<TurnBoundaryOptions['onDelivered']>>()),
+})
+
 /**
  * Shows a turn what has completed in the background since the last time (spec operations 5.4).
  *
@@ -48,10 +58,10 @@ export class TurnBoundary {
   #cursor: number
   #delivery: Promise<BoundaryDelivery> | undefined
 
-  /** Raises `internal` when the registry cannot say where the turn stands. */
+  /** Raises `invalid_input` for wrong options, and `internal` when the registry cannot say where the turn stands. */
   constructor(options: TurnBoundaryOptions) {
-    this.#options = options
-    this.#cursor = options.operations.completionCursor('agent_applied')
+    this.#options = decode(optionsOfBoundary, options, 'turn boundary options')
+    this.#cursor = this.#options.operations.completionCursor('agent_applied')
   }
 
   /**
