@@ -1,5 +1,6 @@
 import { createStore, shallowEqual } from '@xstate/store'
 import type { OperationId, OperationKind, OperationOutcome, OperationStatus } from '../machines/operation-vocabulary.js'
+import { checkFunction } from './base/options.js'
 import type { OperationProgress, OperationRegistry } from './operations/index.js'
 
 /** One operation as a dashboard shows it. */
@@ -58,12 +59,14 @@ export class SessionView {
 
   /**
    * Follows one thing: `selector` runs after each published change, subscribers hear only of changes of
-   * its value. Values are compared shallowly unless `isEqual` says otherwise.
+   * its value. Values are compared shallowly unless `isEqual` says otherwise. Raises `invalid_input` for what is no function.
    */
   select<Value>(
     selector: (view: SessionView) => Value,
     isEqual: (one: Value | undefined, other: Value) => boolean = shallowEqual,
   ) {
+    checkFunction('selector', selector)
+    checkFunction('comparison', isEqual)
     return this.store.select(() => selector(this), isEqual)
   }
 

@@ -1,5 +1,6 @@
 import { messageOf } from './base/errors.js'
 import type { Logger } from './base/logger.js'
+import { portSchema } from './base/options.js'
 import type { OperationOutcome, OperationSpec } from '../machines/operation-vocabulary.js'
 
 /** What stateward uses of a tracer; the one of `@opentelemetry/api` fits. */
@@ -13,6 +14,9 @@ export interface Span {
   setStatus(status: { readonly code: number; readonly message: string }): unknown
   end(): void
 }
+
+/** Accepts a {@link Tracer}. */
+export const tracerSchema = portSchema<Tracer>(['startSpan'])
 
 /** `SpanStatusCode.ERROR` of the OpenTelemetry API, spelled out so that the API is not needed. */
 const errorStatus = 2

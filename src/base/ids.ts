@@ -79,7 +79,11 @@ export function createUuidSource(ingredients: UuidIngredients): IdSource {
 
 function instantOf(now: number): number {
   if (now >= 0 && now <= latestMillisecond) return Math.trunc(now)
-  throw new InvalidInputError({ subject: 'UUID ingredients', field: 'now', reason: `not epoch milliseconds: ${textOf(now)}` })
+  throw new InvalidInputError({
+    subject: 'UUID ingredients',
+    field: 'now',
+    reason: `not epoch milliseconds: ${textOf(now)}`,
+  })
 }
 
 function byte(value: number): string {

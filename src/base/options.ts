@@ -10,7 +10,9 @@ type FieldSchemas<Options extends object> = {
  * The strict schema of an object of options: a field that is not named here is refused, and the refusal says which are
  * known. Make fields optional with `v.optional`: `undefined` is the same as leaving the field out.
  */
-export function optionsSchema<Options extends object>(fields: FieldSchemas<Options>): v.GenericSchema<unknown, Options> {
+export function optionsSchema<Options extends object>(
+  fields: FieldSchemas<Options>,
+): v.GenericSchema<unknown, Options> {
   const known = new Set(Object.keys(fields))
   return v.pipe(
     objectSchema,
@@ -22,6 +24,14 @@ export function optionsSchema<Options extends object>(fields: FieldSchemas<Optio
     }),
     v.object(fields, 'missing'),
   ) as unknown as v.GenericSchema<unknown, Options>
+}
+
+/** A strict schema of data whose refusals say which fields are known; absent fields are those of `v.exactOptional`. */
+export function strictSchema<const Entries extends v.ObjectEntries>(entries: Entries) {
+  const known = new Set(Object.keys(entries))
+  return v.strictObject(entries, ({ expected, message }) =>
+    expected === 'never' ? unknownField(known) : expected === 'Object' ? message : 'missing',
+  )
 }
 
 /** Arrays have fields too, but none that anybody means. */
@@ -105,8 +115,17 @@ export function textSchema<Text extends string = string>(): v.GenericSchema<unkn
   )
 }
 
+/** Accepts text that says something. */
+export const nameSchema = v.custom<string>(
+  (input) => typeof input === 'string' && input !== '',
+  ({ input }) => `not text, or empty: ${textOf(input)}`,
+)
+
 /** Accepts a whole number within bounds, which the refusal states. */
-export function wholeNumberSchema(from: number, to: number = Number.MAX_SAFE_INTEGER): v.GenericSchema<unknown, number> {
+export function wholeNumberSchema(
+  from: number,
+  to: number = Number.MAX_SAFE_INTEGER,
+): v.GenericSchema<unknown, number> {
   return v.custom<number>(
     (input) => Number.isSafeInteger(input) && (input as number) >= from && (input as number) <= to,
     ({ input }) => `not a whole number from ${from} to ${to}: ${textOf(input)}`,
@@ -129,7 +148,8 @@ export const durationSchema = numberSchema(0, longestDurationMs)
 
 /** Accepts an `AbortSignal`, or what looks like one. */
 export const signalSchema = v.custom<AbortSignal>(
-  (input) => isObject(input) && typeof input['aborted'] === 'boolean' && typeof input['addEventListener'] === 'function',
+  (input) =>
+    isObject(input) && typeof input['aborted'] === 'boolean' && typeof input['addEventListener'] === 'function',
   ({ input }) => `not an AbortSignal: ${textOf(input)}`,
 )
 

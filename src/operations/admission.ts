@@ -1,3 +1,4 @@
+import { readable } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
 import { isUuid } from '../base/ids.js'
 import { checkFields, textOf } from '../base/options.js'
@@ -41,6 +42,10 @@ const progressFields: ReadonlySet<string> = new Set<keyof OperationProgress>(['m
  * itself is judged by {@link checkSource}. Raises `invalid_input` naming the field (spec operations B D10, D15).
  */
 export function checkSpec(spec: OperationSpec): OperationSpec {
+  return readable('operation spec', () => readSpec(spec))
+}
+
+function readSpec(spec: OperationSpec): OperationSpec {
   checkFields('operation spec', spec, specFields)
   const { id, kind, ownerSessionId, displayName, sourceLabel, operationSource, expectPeerChannel } = spec
   if (!isUuid(id)) refuse('id', `not a lower-case UUID: ${textOf(id)}`)
@@ -73,6 +78,10 @@ export function checkSource({ operationSource }: OperationSpec): void {
 
 /** The handle of a peer, checked, copied and frozen (spec operations 1.1, 1.3). Raises `invalid_input` naming the field. */
 export function checkPeer(handle: OperationPeerHandle): OperationPeerHandle {
+  return readable('peer handle', () => readPeer(handle))
+}
+
+function readPeer(handle: OperationPeerHandle): OperationPeerHandle {
   checkFields('peer handle', handle, peerFields)
   const { peerName, trustedPeer } = handle
   checkFields('peer handle trustedPeer', trustedPeer, trustedPeerFields)
@@ -106,14 +115,19 @@ export function checkIds(ids: readonly OperationId[], subject = 'operation ids')
   }
 }
 
-/** A report of progress. Raises `invalid_input` naming the field. */
-export function checkProgress(progress: OperationProgress): void {
+/** A report of progress, copied. Raises `invalid_input` naming the field. */
+export function checkProgress(progress: OperationProgress): OperationProgress {
+  return readable('operation progress', () => readProgress(progress))
+}
+
+function readProgress(progress: OperationProgress): OperationProgress {
   checkFields('operation progress', progress, progressFields)
   const { message, percent } = progress
   if (typeof message !== 'string') refuse('message', `not text: ${textOf(message)}`, 'operation progress')
   if (percent !== undefined && !Number.isFinite(percent)) {
     refuse('percent', `not a number: ${textOf(percent)}`, 'operation progress')
   }
+  return { message, ...(percent !== undefined && { percent }) }
 }
 
 function copyOfSource(source: OperationSource): OperationSource {

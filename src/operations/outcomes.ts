@@ -1,3 +1,4 @@
+import { readable } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
 import { checkFields, textOf } from '../base/options.js'
 import type { OperationId, OperationOutcome, OperationResult } from '../../machines/operation-vocabulary.js'
@@ -15,16 +16,8 @@ const resultFields: ReadonlySet<string> = new Set<keyof OperationResult>([
  * read back, and frozen, because every watcher is given the same one. All raise `invalid_input` naming the field.
  */
 export const outcomes = {
-  completed(id: OperationId, result: OperationResult): OperationOutcome {
-    checkFields('operation result', result, resultFields)
-    const { content, isError, durationMs, tokensUsed } = result
-    if (result.id !== id) refuse('result.id', `names ${textOf(result.id)} instead of ${id}`)
-    checkText('result.content', content)
-    if (typeof isError !== 'boolean') refuse('result.isError', `not a boolean: ${textOf(isError)}`)
-    checkCount('result.durationMs', durationMs)
-    checkCount('result.tokensUsed', tokensUsed)
-    return frozen({ type: 'completed', result: frozen({ id, content, isError, durationMs, tokensUsed }) })
-  },
+  completed: (id: OperationId, result: OperationResult): OperationOutcome =>
+    readable('operation result', () => completedWith(id, result)),
   failed(error: string): OperationOutcome {
     checkText('error', error)
     return frozen({ type: 'failed', error })
@@ -44,6 +37,17 @@ export const outcomes = {
   },
 } as const
 
+function completedWith(id: OperationId, result: OperationResult): OperationOutcome {
+  checkFields('operation result', result, resultFields)
+  const { id: named, content, isError, durationMs, tokensUsed } = result
+  if (named !== id) refuse('result.id', `names ${textOf(named)} instead of ${id}`)
+  checkText('result.content', content)
+  if (typeof isError !== 'boolean') refuse('result.isError', `not a boolean: ${textOf(isError)}`)
+  checkCount('result.durationMs', durationMs)
+  checkCount('result.tokensUsed', tokensUsed)
+  return frozen({ type: 'completed', result: frozen({ id, content, isError, durationMs, tokensUsed }) })
+}
+
 const frozen: <Value>(value: Value) => Value = Object.freeze
 
 function checkText(field: string, value: unknown): void {
@@ -55,7 +59,8 @@ function checkReason(reason: unknown): void {
 }
 
 function checkCount(field: string, value: unknown): void {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) refuse(field, `not a whole number from 0: ${textOf(value)}`)
+  if (!Number.isSafeInteger(value) || (value as number) < 0)
+    refuse(field, `not a whole number from 0: ${textOf(value)}`)
 }
 
 function refuse(field: string, reason: string): never {

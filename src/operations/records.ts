@@ -1,6 +1,8 @@
+import * as v from 'valibot'
 import { createActor, type AnyActorRef } from 'xstate'
 import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
 import { SequencedFeed } from '../base/feed.js'
+import { optionsSchema, wholeNumberSchema } from '../base/options.js'
 import { operationMachine, statusAllows, type OperationActor, type OperationEvent } from '../../machines/operation.js'
 import type {
   AdvanceEvent,
@@ -40,6 +42,12 @@ export interface RegistryLimits {
   /** Terminal records kept; values below 1 count as 1. Default 256. */
   readonly maxCompleted?: number
 }
+
+/** Accepts limits as a caller states them. */
+export const limitsSchema = optionsSchema<RegistryLimits>({
+  maxConcurrent: v.optional(wholeNumberSchema(0)),
+  maxCompleted: v.optional(wholeNumberSchema(0)),
+})
 
 /** What the records need from outside. */
 export interface RecordsOptions extends RegistryLimits {

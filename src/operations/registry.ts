@@ -1,9 +1,10 @@
+import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import { InvalidInputError, toError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonObject } from '../base/json.js'
 import { silentLogger, type Logger } from '../base/logger.js'
-import { abortableSchema, checkFields, checkText, textOf } from '../base/options.js'
+import { abortableSchema, checkText, optionsSchema, textOf, textSchema } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
@@ -59,11 +60,11 @@ const idsPerFact = 100_000
 
 const done = Promise.resolve()
 
-const obligationFields: ReadonlySet<string> = new Set<keyof WaitAllSatisfied>([
-  'waitRequestId',
-  'runId',
-  'operationIds',
-])
+const obligationSchema = optionsSchema<WaitAllSatisfied>({
+  waitRequestId: textSchema<WaitRequestId>(),
+  runId: textSchema<RunId>(),
+  operationIds: v.array(textSchema<OperationId>()),
+})
 
 /**
  * All long-running operations of one owner: what runs, how each ended, who waits for it
@@ -95,6 +96,14 @@ export class OperationRegistry extends OperationReader {
     checkIds(ids)
     if (this.#core.isRetired) throw ownerRetired()
     this.#note(this.#history.forgetLost(ids), facts.lostForgotten)
+  }
+
+  /** Changes how many operations may run, from the next registration on; durable like a start. Raises `invalid_input`. */
+  limitConcurrency(maxConcurrent: number): void {
+    checkLimit('maxConcurrent', maxConcurrent)
+    if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
+    this.#records.limitTo(maxConcurrent)
+    this.#lane.note(this.#history, facts.limited(maxConcurrent))
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -143,12 +152,13 @@ export class OperationRegistry extends OperationReader {
 
   /** Counts one report; its content goes to observers only. Rejects with `invalid_input` for one without a message. */
   reportProgress(id: OperationId, progress: OperationProgress): Promise<void> {
+    let checked: OperationProgress
     try {
-      checkProgress(progress)
+      checked = checkProgress(progress)
     } catch (refusal) {
       return this.#lane.refuse(toError(refusal))
     }
-    return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, progress))
+    return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, checked))
   }
 
   /** Takes the peer handle of a member child. Rejects with `invalid_input` for a handle that names no peer. */
@@ -272,7 +282,11 @@ export class OperationRegistry extends OperationReader {
   /** Moves a consumer forwards and returns where it stands; a lower request changes nothing. */
   advanceCompletionCursor(consumer: CursorConsumer, cursor: number): number {
     if (!Number.isSafeInteger(cursor) || cursor < 0) {
-      throw new InvalidInputError({ subject: 'completion cursor', field: '$', reason: `not a sequence: ${textOf(cursor)}` })
+      throw new InvalidInputError({
+        subject: 'completion cursor',
+        field: '$',
+        reason: `not a sequence: ${textOf(cursor)}`,
+      })
     }
     const before = this.completionCursor(consumer)
     this.#now({ type: 'cursor.advance', consumer, cursor })
@@ -329,10 +343,7 @@ export class OperationRegistry extends OperationReader {
    * for an obligation of another run or with other members than the wait had; it stays open then.
    */
   acknowledgeObligation(obligation: WaitAllSatisfied): void {
-    checkFields('obligation', obligation, obligationFields)
-    const { waitRequestId, runId, operationIds } = obligation
-    checkText('obligation waitRequestId', waitRequestId)
-    checkIds(operationIds, 'obligation operationIds')
+    const { waitRequestId, runId, operationIds } = decode(obligationSchema, obligation, 'obligation')
     const wait = this.#records.waits.get(waitRequestId)
     if (wait !== undefined && wait.isSatisfied) {
       if (runId !== wait.runId) refuseObligation('runId', `not the run that waited: ${textOf(runId)}`)

@@ -32,7 +32,9 @@ export function sourceProblem(source: OperationSource): SourceProblem | undefine
       if (transport !== 'inproc' && transport !== 'uds' && transport !== 'tcp') return problem('address.transport')
       if (!isPlainName(endpoint)) return problem('address.endpoint')
       const foreign = Object.keys(address).find((part) => part !== 'transport' && part !== 'endpoint')
-      return foreign === undefined ? foreignPart(source) : { field: `address.${foreign}`, reason: 'not a part of an address' }
+      return foreign === undefined
+        ? foreignPart(source)
+        : { field: `address.${foreign}`, reason: 'not a part of an address' }
     }
     default:
       return { field: 'kind', reason: 'not a kind of source' }

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { strictSchema } from '../base/options.js'
 import { checkCron } from './cron.js'
 import { TaskError } from './errors.js'
 import { countSchema, labelSchema, naturalSchema, type Seconds } from './scalars.js'
@@ -17,9 +18,9 @@ export type RunPolicy =
 
 /** The shape of a {@link RunPolicy}; its rules are {@link checkRunPolicy}'s. */
 export const runPolicySchema: v.GenericSchema<unknown, RunPolicy> = v.variant('type', [
-  v.strictObject({ type: v.literal('once') }),
-  v.strictObject({ type: v.literal('repeat'), count: countSchema, intervalSecs: naturalSchema }),
-  v.strictObject({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
+  strictSchema({ type: v.literal('once') }),
+  strictSchema({ type: v.literal('repeat'), count: countSchema, intervalSecs: naturalSchema }),
+  strictSchema({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
 ])
 
 /** Raises `invalid_repeat_count`, `invalid_repeat_interval_secs` or `cron_policy_error`, in this order. */

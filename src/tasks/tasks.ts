@@ -1,9 +1,13 @@
+import * as v from 'valibot'
 import type { InspectionEvent, Observer } from 'xstate'
+import { checkClock } from '../base/checked-clock.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
+import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { TaskAuthority } from './authority.js'
 import { budgetDimension, type BudgetDimension } from './budget.js'
@@ -11,12 +15,12 @@ import type { AttemptRunner } from './dispatch/attempt-runner.js'
 import type { Random } from './dispatch/backoff.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { cancelTask } from './dispatch/follow-ups.js'
-import { submitGraphInto, type TaskGraph } from './dispatch/graph.js'
+import { decodeGraph, submitGraphInto, type TaskGraph } from './dispatch/graph.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
 import { fillCronWindow } from './dispatch/occurrences.js'
 import type { DispatchOptions } from './dispatch/options.js'
 import { cancelRuns, resumeRuns, suspendReasonOf } from './dispatch/run-batches.js'
-import { submitInto, type SubmitInput } from './dispatch/submission.js'
+import { decodeSubmit, submitInto, type SubmitInput } from './dispatch/submission.js'
 import { fire } from './dispatch/system-events.js'
 import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
@@ -42,6 +46,14 @@ export interface TasksOptions {
 
 /** What canceling met. */
 export type CancelAnswer = 'canceled' | 'already_canceled' | 'already_terminal'
+
+/** How often a subscription releases. */
+export interface SubscribeOptions {
+  /** True: with every event; false, the default: once. */
+  readonly rearm?: boolean
+}
+
+const subscribeSchema = optionsSchema<SubscribeOptions>({ rearm: v.optional(v.boolean()) })
 
 /**
  * What must run: submits tasks, runs them with the registered handlers, and says how they ended.
@@ -83,19 +95,22 @@ export class Tasks {
     return this.authority.projection
   }
 
-  /** Submits a task with its runs, prerequisites, budgets and subscriptions. Rejects with construction errors and refusals. */
+  /**
+   * Submits a task with its runs, prerequisites, budgets and subscriptions. Rejects with `invalid_input`, construction
+   * errors and refusals.
+   */
   submit(input: SubmitInput): Promise<TaskId> {
-    return this.authority.transact((batch) => submitInto(batch, input, this.#now(), this.#use.ids))
+    return this.authority.transact((batch) => submitInto(batch, decodeSubmit(input), this.#now(), this.#use.ids))
   }
 
   /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
   submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
-    return this.authority.transact((batch) => submitGraphInto(batch, graph, this.#now(), this.#use.ids))
+    return this.authority.transact((batch) => submitGraphInto(batch, decodeGraph(graph), this.#now(), this.#use.ids))
   }
 
   /**
    * Registers the handler of a kind and begins to dispatch. Dispose the handle to take it back; its runs then wait.
-   * Raises `handler_exists`, `invalid_budget_dimension`, and `runtime_closed`.
+   * Raises `invalid_input`, `empty_kind`, `handler_exists`, `invalid_budget_dimension`, `zero_amount` and `runtime_closed`.
    */
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
     this.#checkOpen()
@@ -115,8 +130,8 @@ export class Tasks {
   }
 
   /** Resolves with the outcome of a task that has ended or when it does. Rejects with `unknown_task`, the signal's reason, or `channel_closed`. */
-  outcome(taskId: TaskId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
-    return silence(this.#waits.wait(taskId, signal))
+  outcome(taskId: TaskId, options: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
+    return silence(this.#outcome(taskId, options))
   }
 
   /**
@@ -125,6 +140,7 @@ export class Tasks {
    */
   cancel(taskId: TaskId): Promise<CancelAnswer> {
     return this.authority.transact((batch) => {
+      checkText('task id', taskId)
       const task = batch.view.task(taskId)
       if (task === undefined) throw new TaskError('unknown_task', { taskId })
       if (task.canceledAt !== undefined) return 'already_canceled'
@@ -137,6 +153,7 @@ export class Tasks {
   /** Cancels one run. Rejects with `unknown_run`. */
   cancelRun(runId: RunId): Promise<CancelAnswer> {
     return this.authority.transact((batch) => {
+      checkText('run id', runId)
       const run = batch.view.run(runId)
       if (run === undefined) throw new TaskError('unknown_run', { runId })
       if (run.state === 'canceled') return 'already_canceled'
@@ -149,6 +166,7 @@ export class Tasks {
 
   /** Asks the handler of a running run to stop, so that it is suspended. Raises `run_suspend_requires_running` for any other. */
   suspend(runId: RunId): void {
+    checkText('run id', runId)
     const run = this.projection.run(runId)
     if (run === undefined) throw new TaskError('unknown_run', { runId })
     if (this.#dispatcher.requestSuspend(runId)) return
@@ -179,17 +197,21 @@ export class Tasks {
     })
   }
 
-  /** Tells of an event of the service's own. Resolves with how many subscriptions it has triggered. */
+  /**
+   * Tells of an event of the service's own. Resolves with how many subscriptions it has triggered. Rejects with
+   * `invalid_input` or `empty_custom_key`.
+   */
   publish(key: string): Promise<number> {
-    return this.authority.transact((batch) => fire(batch, this.projection, { type: 'custom_event', key }, this.#now()))
+    return this.authority.transact((batch) => {
+      checkText('event key', key)
+      if (key === '') throw new TaskError('empty_custom_key', {})
+      return fire(batch, this.projection, { type: 'custom_event', key }, this.#now())
+    })
   }
 
   /** Releases the earliest waiting run of a task when the event happens; once, or with `rearm` every time. */
-  async subscribe(
-    taskId: TaskId,
-    filter: EventFilter,
-    { rearm = false }: { readonly rearm?: boolean } = {},
-  ): Promise<SubscriptionId> {
+  async subscribe(taskId: TaskId, filter: EventFilter, options: SubscribeOptions = {}): Promise<SubscriptionId> {
+    const { rearm = false } = decode(subscribeSchema, options, 'subscribe options')
     const subscriptionId = this.#use.ids.uuid() as SubscriptionId
     const timestamp = this.#now()
     await this.authority.submit({ type: 'subscription_create', subscriptionId, taskId, filter, rearm, timestamp })
@@ -222,6 +244,12 @@ export class Tasks {
     this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
   }
 
+  async #outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome> {
+    checkText('task id', taskId)
+    const { signal } = decode(abortableSchema, options, 'wait options')
+    return this.#waits.wait(taskId, signal)
+  }
+
   *#suspendedForBudget(view: TaskView, taskId: TaskId): Iterable<RunId> {
     const tree = new Set([taskId])
     for (const id of tree) {
@@ -232,7 +260,9 @@ export class Tasks {
     }
   }
 
+  /** For what a caller asks: refused while the clock breaks its contract. */
   #now(): number {
+    checkClock(this.#use.clock)
     return this.#dispatcher.now()
   }
 

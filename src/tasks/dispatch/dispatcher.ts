@@ -6,7 +6,6 @@ import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
 import { isRefusal, TaskError } from '../errors.js'
-import { budgetDimension, checkAmount } from '../budget.js'
 import type { TaskEvent } from '../events.js'
 import type { RunId } from '../ids.js'
 import type { CommitListener, TaskMutations } from '../mutations.js'
@@ -19,7 +18,7 @@ import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
 import type { AttemptRunner } from './attempt-runner.js'
 import { retryDelay, type Random } from './backoff.js'
 import { FollowUps } from './follow-ups.js'
-import type { Handler, HandlerOptions } from './handler.js'
+import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
 import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
 import { Promotion } from './promotion.js'
 import { createSecondsClock } from './seconds-clock.js'
@@ -111,12 +110,12 @@ export class Dispatcher {
 
   /**
    * Registers the handler of a kind until the handle is disposed; runs of that kind that were waiting for it start.
-   * Raises `handler_exists`, and `invalid_budget_dimension` for an amount to reserve.
+   * Raises `invalid_input`, `handler_exists`, and `invalid_budget_dimension` or `zero_amount` for an amount to reserve.
    */
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
+    const decoded = checkHandler(kind, handler, options)
     if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
-    for (const [name, amount] of Object.entries(options.reserve ?? {})) checkAmount(budgetDimension(name), amount)
-    this.#handlers.set(kind, { handler, options })
+    this.#handlers.set(kind, { handler, options: decoded })
     this.#selection?.unblock(`kind:${kind}`)
     this.#schedulePump()
     return { [Symbol.dispose]: () => void this.#handlers.delete(kind) }

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
-import { decode } from '../../base/decode.js'
+import { decode, readable } from '../../base/decode.js'
 import { InvalidInputError } from '../../base/errors.js'
+import { textOf } from '../../base/options.js'
 import { checkRegistration, registrationEntries } from '../actor.js'
 import { outcomeFromParts, outcomeSchema } from '../attempt.js'
 import { checkAmount, checkLimit } from '../budget.js'
@@ -122,15 +123,15 @@ const checks: Checks = {
  * construction error of the value; the lane is not involved yet.
  */
 export function parseCommand<Type extends CommandType>(input: CommandOf<Type>): CommandOf<Type> {
-  const type: unknown = (input as { readonly type?: unknown } | null)?.type
-  if (typeof type !== 'string' || !Object.hasOwn(schemas, type)) {
-    throw new InvalidInputError({
-      subject: 'command',
-      field: 'type',
-      reason: `unknown command: ${JSON.stringify(type)}`,
-    })
+  const type: unknown = readable('command', () => (input as { readonly type?: unknown } | null)?.type)
+  if (!isCommandType(type)) {
+    throw new InvalidInputError({ subject: 'command', field: 'type', reason: `unknown command: ${textOf(type)}` })
   }
-  const parsed = decode(schemas[input.type], input, `command ${type}`) as unknown as CommandOf<Type>
-  checks[input.type]?.(parsed)
+  const parsed = decode(schemas[type], input, `command ${type}`) as unknown as CommandOf<Type>
+  checks[type]?.(parsed as never)
   return parsed
+}
+
+function isCommandType(type: unknown): type is CommandType {
+  return typeof type === 'string' && Object.hasOwn(schemas, type)
 }
