@@ -1,6 +1,10 @@
 import { dirname, join } from 'node:path'
-import { InvalidInputError, messageOf } from '../base/errors.js'
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
+import { nameSchema, optionsSchema, portSchema, wholeNumberSchema } from '../base/options.js'
+import { loggerSchema } from '../base/ports.js'
 import { acquireDirectoryLock, type DirectoryLock } from './directory-lock.js'
 import { examineDirectory, type Findings } from './examine.js'
 import { withIoErrors } from './failures.js'
@@ -36,23 +40,28 @@ const minimumSegmentBytes = 64 * 1024
 const maximumSegmentBytes = 256 * 2 ** 20
 const defaultSegmentBytes = 16 * 2 ** 20
 
+const optionsOfJournal = optionsSchema<DirectoryJournalOptions>({
+  directory: nameSchema,
+  segmentBytes: v.optional(wholeNumberSchema(minimumSegmentBytes, maximumSegmentBytes)),
+  tornTail: v.optional(v.picklist(['cut', 'refuse'])),
+  logger: v.optional(loggerSchema),
+  fileSystem: v.optional(portSchema<FileSystem>(['open'])),
+})
+
 /** Bytes of write buffer kept between writes. */
 const keptBufferBytes = 4 * 2 ** 20
 
 /**
  * A store that keeps its journal in a directory of its own, owned by one process at a time.
  *
- * Raises `invalid_input` for a segment size out of range. `open()` raises `journal_locked`, `journal_corrupt` (nothing
+ * Raises `invalid_input` for a wrong option. `open()` raises `journal_locked`, `journal_corrupt` (nothing
  * was changed then), `journal_io`, and `invalid_input` for a lock file that cannot be understood; iterating over what was recovered may raise `journal_corrupt` with reason
  * `decode_failure`, and `journal_io`.
  */
 export function createDirectoryJournal(options: DirectoryJournalOptions): JournalStore {
-  const { segmentBytes = defaultSegmentBytes } = options
-  if (!Number.isInteger(segmentBytes) || segmentBytes < minimumSegmentBytes || segmentBytes > maximumSegmentBytes) {
-    const reason = `${segmentBytes} is not a whole number from ${minimumSegmentBytes} to ${maximumSegmentBytes}`
-    throw new InvalidInputError({ subject: 'journal options', field: 'segmentBytes', reason })
-  }
-  const { directory, fileSystem = nodeFileSystem, logger = silentLogger, tornTail = 'cut' } = options
+  const decoded = decode(optionsOfJournal, options, 'journal options')
+  const { directory, segmentBytes = defaultSegmentBytes, tornTail = 'cut' } = decoded
+  const { fileSystem = nodeFileSystem, logger = silentLogger } = decoded
   return { open: () => withIoErrors(() => openDirectory({ directory, fileSystem, segmentBytes, logger }, tornTail)) }
 }
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { decode } from '../base/decode.js'
+import { decode, readable } from '../base/decode.js'
 import { isNilUuid } from '../base/ids.js'
 import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
@@ -72,7 +72,7 @@ export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema({
  * Builds a task spec. Raises `invalid_input` for a wrong shape, then the errors of {@link checkTaskSpec}.
  */
 export function createTaskSpec(input: TaskSpecInput): TaskSpec {
-  const { payload, constraints, metadata, runPolicy, ...rest } = input
+  const { payload, constraints, metadata, runPolicy, ...rest } = readable('task spec', () => ({ ...input }))
   const candidate = {
     ...rest,
     runPolicy: runPolicy ?? { type: 'once' },

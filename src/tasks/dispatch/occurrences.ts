@@ -3,7 +3,7 @@ import { nextOccurrence } from '../cron.js'
 import { TaskError } from '../errors.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import { createRun, type RunInstance } from '../run.js'
+import { freshRun, type RunInstance } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskSpec } from '../task-spec.js'
 import type { TaskProgress } from '../view.js'
@@ -64,5 +64,5 @@ function cronRuns(spec: TaskSpec, progress: TaskProgress, now: Timestamp, ids: I
 
 function runAt(spec: TaskSpec, scheduledAt: Timestamp, createdAt: Timestamp, ids: IdSource): RunInstance {
   const { priority } = spec.metadata
-  return createRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAt, scheduledAt, priority })
+  return freshRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAt, scheduledAt, priority })
 }

@@ -63,10 +63,10 @@ export const submitFields = {
   releasedBy: v.optional(v.array(eventFilterSchema, 'not a list')),
 } as const
 
-const dependsOn = v.optional(v.array(idSchema<TaskId>(), 'not a list'))
-const submitSchema = optionsSchema<SubmitInput>({ ...submitFields, dependsOn })
+const prerequisites = v.optional(v.array(idSchema<TaskId>(), 'not a list'))
+const submitSchema = optionsSchema<SubmitInput>({ ...submitFields, dependsOn: prerequisites })
 const { parentTaskId: _parent, ...childFields } = submitFields
-const childSchema = optionsSchema<Omit<SubmitInput, 'parentTaskId'>>({ ...childFields, dependsOn })
+const childSchema = optionsSchema<Omit<SubmitInput, 'parentTaskId'>>({ ...childFields, dependsOn: prerequisites })
 
 /** What a caller submits, field by field; the rules of construction come later. Raises `invalid_input`. */
 export function decodeSubmit(input: SubmitInput): SubmitInput {

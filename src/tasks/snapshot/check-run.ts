@@ -1,6 +1,6 @@
 import { moveFrom } from '../../../machines/run-moves.js'
 import { isNilUuid } from '../../base/ids.js'
-import { outcomeFromParts } from '../attempt.js'
+import { checkParts } from '../attempt.js'
 import { TaskError } from '../errors.js'
 import type { Run, RunHistoryEntry, RunState } from '../run.js'
 import { moveTo } from '../run-step.js'
@@ -27,7 +27,7 @@ function checkAttempts({ id: runId, state, currentAttemptId, attemptCount, attem
   if (attempts.length !== attemptCount) {
     throw new TaskError('snapshot_attempt_count', { runId, expected: attemptCount, found: attempts.length })
   }
-  for (const { outcome } of attempts) if (outcome !== undefined) outcomeFromParts(outcome)
+  for (const { outcome } of attempts) if (outcome !== undefined) checkParts(outcome)
   if (currentAttemptId === undefined) return
   const own = attempts.filter(({ attemptId }) => attemptId === currentAttemptId)
   if (own.length !== 1 || own[0]?.finishedAt !== undefined) throw new TaskError('snapshot_active_attempt', { runId })

@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import { decode, readable } from '../../base/decode.js'
 import { InvalidInputError } from '../../base/errors.js'
-import { textOf } from '../../base/options.js'
+import { textOf, strictSchema } from '../../base/options.js'
 import { checkRegistration, registrationEntries } from '../actor.js'
-import { outcomeFromParts, outcomeSchema } from '../attempt.js'
+import { checkParts, outcomeSchema } from '../attempt.js'
 import { checkAmount, checkLimit } from '../budget.js'
 import type { CommandOf, CommandPayloads, CommandType } from '../commands.js'
 import {
@@ -38,7 +38,7 @@ import {
 const fenced = { fencingToken: v.exactOptional(naturalSchema) }
 
 function command<const Entries extends v.ObjectEntries>(entries: Entries) {
-  return v.strictObject({ type: v.string(), ...entries })
+  return strictSchema({ type: v.string(), ...entries })
 }
 
 type PayloadSchemas = { readonly [Type in CommandType]: v.GenericSchema<unknown, CommandPayloads[Type]> }
@@ -76,14 +76,14 @@ const schemas: PayloadSchemas = {
   }),
   subscription_cancel: command(ofSubscription),
   subscription_trigger: command(ofSubscription),
-  actor_register: command({ ...timed, registration: v.strictObject(registrationEntries) }),
+  actor_register: command({ ...timed, registration: strictSchema(registrationEntries) }),
   actor_deregister: command(ofActor),
   actor_heartbeat: command(ofActor),
-  tenant_create: command({ ...timed, registration: v.strictObject(ofTenant) }),
+  tenant_create: command({ ...timed, registration: strictSchema(ofTenant) }),
   role_assign: command({ ...ofActorInTenant, role: roleSchema }),
   capability_grant: command({ ...ofActorInTenant, capability: capabilitySchema }),
   capability_revoke: command({ ...ofActorInTenant, capability: capabilitySchema }),
-  ledger_append: command({ ...timed, entry: v.strictObject(ledgerEntryEntries) }),
+  ledger_append: command({ ...timed, entry: strictSchema(ledgerEntryEntries) }),
   budget_reserve: command({ ...ofReservation, ...ofBudget, amount: naturalSchema, runId: optionalRunId }),
   budget_settle: command({ ...ofReservation, amount: naturalSchema }),
   budget_release: command(ofReservation),
@@ -100,7 +100,7 @@ const checks: Checks = {
     if (retryAt === undefined || newState === 'retry_wait') return
     throw new InvalidInputError({ subject: 'command', field: 'retryAt', reason: `does not go with ${newState}` })
   },
-  attempt_finish: ({ outcome }) => void outcomeFromParts(outcome),
+  attempt_finish: ({ outcome }) => void checkParts(outcome),
   lease_acquire: checkOwner,
   lease_heartbeat: checkOwner,
   lease_expire: checkOwner,
