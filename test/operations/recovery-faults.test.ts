@@ -37,6 +37,17 @@ describe('recovery fails closed', () => {
     ],
     ['D7: a spec under the key of another', 'names', () => (spec(1)['id'] = idOf(2))],
     ['D7: a spec of another kind', 'names kind', () => (spec(2)['kind'] = 'mob_member_child')],
+    ['I1: a peer of a kind that has none', 'is peer-ready', () => (record(2)['peer_ready'] = true)],
+    [
+      'D10: a spec that contradicts its kind on a peer channel',
+      'contradicts the kind',
+      () => (spec(2)['expect_peer_channel'] = true),
+    ],
+    [
+      'D11: the result of another operation in a record',
+      'names',
+      () => ((record(1)['terminal_outcome'] as Record<string, unknown>)['id'] = idOf(2)),
+    ],
     ['D7: sequence 0', 'carries sequence 0', () => (record(1)['completion_sequence'] = 0)],
     ['D7: a record beyond the counter', 'beyond the counter', () => (record(2)['completion_sequence'] = 3)],
     ['[45] F27: a feed fact beyond the counter', 'RecoverCompletionFeedEntry', () => (fact(2)['seq'] = 99)],
