@@ -2,6 +2,7 @@ import { createStore, shallowEqual } from '@xstate/store'
 import type { Logger } from './base/logger.js'
 import { guardStore } from './guarded-store.js'
 import type { OperationId, OperationKind, OperationOutcome, OperationStatus } from '../machines/operation-vocabulary.js'
+import { checkFunction } from './base/options.js'
 import type { OperationProgress, OperationRegistry } from './operations/index.js'
 
 /** One operation as a dashboard shows it. */
@@ -68,12 +69,14 @@ export class SessionView {
   /**
    * Follows one thing: `selector` runs after each published change, subscribers hear only of changes of
    * its value. Values are compared shallowly unless `isEqual` says otherwise. Who throws is reported to the logger once and
-   * disturbs nobody else; `get` of a selection throws what its selector does.
+   * disturbs nobody else; `get` of a selection throws what its selector does. Raises `invalid_input` for what is no function.
    */
   select<Value>(
     selector: (view: SessionView) => Value,
     isEqual: (one: Value | undefined, other: Value) => boolean = shallowEqual,
   ) {
+    checkFunction('selector', selector)
+    checkFunction('comparison', isEqual)
     return this.store.select(() => selector(this), isEqual)
   }
 

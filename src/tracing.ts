@@ -1,4 +1,5 @@
 import type { ObserverGuard } from './base/observers.js'
+import { portSchema } from './base/options.js'
 import type { OperationOutcome, OperationSpec } from '../machines/operation-vocabulary.js'
 
 /** What stateward uses of a tracer; the one of `@opentelemetry/api` fits. */
@@ -12,6 +13,9 @@ export interface Span {
   setStatus(status: { readonly code: number; readonly message: string }): unknown
   end(): void
 }
+
+/** Accepts a {@link Tracer}. */
+export const tracerSchema = portSchema<Tracer>(['startSpan'])
 
 /** `SpanStatusCode.ERROR` of the OpenTelemetry API, spelled out so that the API is not needed. */
 const errorStatus = 2

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { InvalidInputError, messageOf } from './errors.js'
+import { InvalidInputError, messageOf, StatewardError } from './errors.js'
 
 /**
  * Decodes untrusted input by schema.
@@ -11,17 +11,21 @@ export function decode<Schema extends v.GenericSchema>(
   input: unknown,
   subject: string,
 ): v.InferOutput<Schema> {
-  const result = parse(schema, input, subject)
+  const result = readable(subject, () => v.safeParse(schema, input, { abortEarly: true }))
   if (result.success) return result.output
   const [issue] = result.issues
   throw new InvalidInputError({ subject, field: v.getDotPath(issue) ?? '$', reason: issue.message })
 }
 
-/** Reading a value can run code of its own, which may throw. */
-function parse<Schema extends v.GenericSchema>(schema: Schema, input: unknown, subject: string) {
+/**
+ * What `read` makes of an input. What the input itself throws, from a getter for instance, becomes the cause of an
+ * `invalid_input`.
+ */
+export function readable<Value>(subject: string, read: () => Value): Value {
   try {
-    return v.safeParse(schema, input, { abortEarly: true })
+    return read()
   } catch (cause) {
+    if (StatewardError.is(cause)) throw cause
     throw new InvalidInputError({ subject, field: '$', reason: `cannot be read: ${messageOf(cause)}` }, { cause })
   }
 }

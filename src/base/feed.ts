@@ -1,9 +1,12 @@
 import type { Observable } from 'rxjs'
+import * as v from 'valibot'
 import { onAbort } from './abort.js'
-import { StatewardError } from './errors.js'
+import { decode } from './decode.js'
+import { InvalidInputError, StatewardError } from './errors.js'
 import { deepFreeze } from './freeze.js'
 import { GuardedObservable } from './guarded-observable.js'
 import { silentLogger, type Logger } from './logger.js'
+import { abortableSchema, optionsSchema, signalSchema, textOf, wholeNumberSchema } from './options.js'
 import { createDeferred, silence, type Deferred } from './promises.js'
 
 /** What a feed holds: rows numbered from 1 upwards; numbers may be sparse. */
@@ -20,7 +23,11 @@ export interface FeedBatch<Row extends Sequenced> {
   readonly droppedThrough: number
 }
 
-/** Says that rows between a cursor and the retained part are gone (spec operations 5.2). */
+/**
+ * Says that a consumer at a cursor would miss rows: those between it and the retained part are gone (spec operations
+ * 5.2), or, where `requestedAfterSeq` exceeds `watermark`, the cursor belongs to another feed, one that was there before
+ * its directory was made anew for instance, and the rows up to it would be taken for seen.
+ */
 export interface FeedGap {
   readonly requestedAfterSeq: number
   readonly droppedThrough: number
@@ -32,11 +39,12 @@ export class FeedGapError extends StatewardError<'feed_gap', FeedGap> {
   override readonly name = 'FeedGapError'
 
   constructor(gap: FeedGap) {
-    super(
-      'feed_gap',
-      `rows after ${gap.requestedAfterSeq} through ${gap.droppedThrough} are no longer retained: resume from a state you trust`,
-      gap,
-    )
+    const { requestedAfterSeq, droppedThrough, watermark } = gap
+    const what =
+      requestedAfterSeq > watermark
+        ? `cursor ${requestedAfterSeq} is beyond the last row ${watermark}, it belongs to another feed`
+        : `rows after ${requestedAfterSeq} through ${droppedThrough} are no longer retained`
+    super('feed_gap', `${what}: resume from a state you trust`, gap)
   }
 }
 
@@ -47,17 +55,23 @@ export interface FeedReadOptions {
   readonly signal?: AbortSignal
 }
 
-/** The read side of a feed; it stays usable after the writer has gone. */
+const readOptions = optionsSchema<FeedReadOptions>({
+  after: v.optional(wholeNumberSchema(0)),
+  signal: v.optional(signalSchema),
+})
+
+/** The read side of a feed; it stays usable after the writer has gone. A cursor that is no sequence is `invalid_input`. */
 export interface Feed<Row extends Sequenced> {
   /** Sequence of the last published row, 0 when none was. */
   watermark(): number
-  /** Rows with `seq > cursor`, ascending. */
+  /** Rows with `seq > cursor`, ascending; none for a cursor that runs ahead. */
   since(cursor: number): FeedBatch<Row>
-  /** The gap a consumer at `cursor` faces, if any. */
+  /** The gap a consumer at `cursor` faces, if any; a cursor beyond the watermark faces one too. */
   gapAfter(cursor: number): FeedGap | undefined
   /**
    * Resolves with the watermark once it exceeds `cursor`, at once if it already does.
-   * Rejects with the signal's reason, and with `channel_closed` once the feed is closed and nothing will follow.
+   * Rejects with the signal's reason, with `invalid_input`, and with `channel_closed` once the feed is closed and nothing
+   * will follow.
    */
   waitForAdvance(cursor: number, options?: { readonly signal?: AbortSignal }): Promise<number>
   /**
@@ -160,6 +174,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   since(cursor: number): FeedBatch<Row> {
+    checkCursor(cursor)
     return {
       entries: cursor >= this.#watermark ? [] : this.#rows.slice(this.#indexAfter(cursor)),
       watermark: this.#watermark,
@@ -180,11 +195,19 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   gapAfter(cursor: number): FeedGap | undefined {
-    if (cursor >= this.#droppedThrough) return undefined
+    checkCursor(cursor)
+    if (cursor >= this.#droppedThrough && cursor <= this.#watermark) return undefined
     return { requestedAfterSeq: cursor, droppedThrough: this.#droppedThrough, watermark: this.#watermark }
   }
 
-  waitForAdvance(cursor: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<number> {
+  waitForAdvance(cursor: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    let signal: AbortSignal | undefined
+    try {
+      checkCursor(cursor)
+      signal = decode(abortableSchema, options, 'wait options').signal
+    } catch (refusal) {
+      return silence(Promise.reject(refusal))
+    }
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#watermark > cursor) return Promise.resolve(this.#watermark)
     if (this.#closed) return silence(Promise.reject(this.#endOfFeed(cursor)))
@@ -200,7 +223,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
 
   entries(options: FeedReadOptions = {}): AsyncIterableIterator<Row> {
     const reading: Reading = { isWaiting: false, notify: () => {} }
-    const rows = this.#read(options, reading)
+    const rows = this.#read(decode(readOptions, options, 'feed options'), reading)
     const end = rows.return.bind(rows)
     const fail = rows.throw.bind(rows)
     // A generator would answer these only after the row that it waits for, which may never come.
@@ -248,7 +271,8 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     }
   }
 
-  observe({ after = 0, signal }: FeedReadOptions = {}): Observable<Row> {
+  observe(options: FeedReadOptions = {}): Observable<Row> {
+    const { after = 0, signal } = decode(readOptions, options, 'feed options')
     return new GuardedObservable<Row>(this.#logger, (subscriber) => {
       let cursor = after
       const drain = (): void => {
@@ -337,4 +361,10 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   #notify(): void {
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** A cursor may run ahead, but it is a sequence. */
+function checkCursor(cursor: number): void {
+  if (Number.isSafeInteger(cursor) && cursor >= 0) return
+  throw new InvalidInputError({ subject: 'feed cursor', field: '$', reason: `not a sequence: ${textOf(cursor)}` })
 }

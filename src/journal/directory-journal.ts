@@ -1,8 +1,19 @@
 import { dirname, join } from 'node:path'
-import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { messageOf, StatewardError } from '../base/errors.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
+import {
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  portSchema,
+  wholeNumberSchema,
+} from '../base/options.js'
+import { clockSchema, loggerSchema } from '../base/ports.js'
 import { acquireDirectoryLock, type DirectoryLock, type DirectoryLockOptions } from './directory-lock.js'
 import { examineDirectory, type Findings } from './examine.js'
 import { notAppended, withIoErrors } from './failures.js'
@@ -54,6 +65,18 @@ const minimumSegmentBytes = 64 * 1024
 const maximumSegmentBytes = 256 * 2 ** 20
 const defaultSegmentBytes = 16 * 2 ** 20
 
+const optionsOfJournal = optionsSchema<DirectoryJournalOptions>({
+  directory: nameSchema,
+  segmentBytes: v.optional(wholeNumberSchema(minimumSegmentBytes, maximumSegmentBytes)),
+  tornTail: v.optional(v.picklist(['cut', 'refuse'])),
+  onDamage: v.optional(v.picklist(['cut', 'refuse'])),
+  lockWaitMs: v.optional(durationSchema),
+  logger: v.optional(loggerSchema),
+  clock: v.optional(clockSchema),
+  fileSystem: v.optional(portSchema<FileSystem>(['open'])),
+  kernelLock: v.optional(functionSchema<KernelLock>()),
+})
+
 /** Bytes of write buffer kept between writes. */
 const keptBufferBytes = 4 * 2 ** 20
 
@@ -66,30 +89,20 @@ type Policies = Required<Pick<DirectoryJournalOptions, 'tornTail' | 'onDamage'>>
 /**
  * A store that keeps its journal in a directory of its own, owned by one process at a time.
  *
- * Raises `invalid_input` for an option out of range. `open()` raises `journal_locked`, `journal_lock_damaged`,
+ * Raises `invalid_input` for a wrong option. `open()` raises `journal_locked`, `journal_lock_damaged`,
  * `journal_corrupt` (nothing was changed then), and `journal_io`; iterating over what was recovered may raise
  * `journal_corrupt` with reason `decode_failure`, and `journal_io`. An owner that has lost its directory is poisoned
  * with `journal_lock_lost`, and so fails `close()`.
  */
 export function createDirectoryJournal(options: DirectoryJournalOptions): JournalStore {
-  const { directory, segmentBytes = defaultSegmentBytes, lockWaitMs = 0 } = options
-  const { fileSystem = nodeFileSystem, clock = systemClock, kernelLock = flock } = options
-  const { tornTail = 'cut', onDamage = 'refuse' } = options
-  const isSize = Number.isInteger(segmentBytes) && segmentBytes >= minimumSegmentBytes
-  if (!isSize || segmentBytes > maximumSegmentBytes) {
-    refuseOption('segmentBytes', segmentBytes, `a whole number from ${minimumSegmentBytes} to ${maximumSegmentBytes}`)
-  }
-  if (!Number.isFinite(lockWaitMs) || lockWaitMs < 0) refuseOption('lockWaitMs', lockWaitMs, 'a number of milliseconds')
-  if (!['cut', 'refuse'].includes(tornTail)) refuseOption('tornTail', tornTail, 'cut or refuse')
-  if (!['cut', 'refuse'].includes(onDamage)) refuseOption('onDamage', onDamage, 'cut or refuse')
-  const logger = guardedLogger(options.logger)
+  const decoded = decode(optionsOfJournal, options, 'journal options')
+  const { directory, segmentBytes = defaultSegmentBytes, lockWaitMs = 0 } = decoded
+  const { fileSystem = nodeFileSystem, clock = systemClock, kernelLock = flock } = decoded
+  const { tornTail = 'cut', onDamage = 'refuse' } = decoded
+  const logger = guardedLogger(decoded.logger)
   const logOptions = { directory, fileSystem, segmentBytes, logger }
   const lockOptions = { directory, fileSystem, kernelLock, clock, waitMs: lockWaitMs }
   return { open: () => withIoErrors(() => openDirectory(logOptions, lockOptions, { tornTail, onDamage })) }
-}
-
-function refuseOption(field: string, value: unknown, expected: string): never {
-  throw new InvalidInputError({ subject: 'journal options', field, reason: `${String(value)} is not ${expected}` })
 }
 
 async function openDirectory(

@@ -1,9 +1,12 @@
+import * as v from 'valibot'
 import { createActor } from 'xstate'
+import { checkClock } from '../base/checked-clock.js'
 import type { Clock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { HeldInspection, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
+import { textOf } from '../base/options.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import {
   operationRegistryMachine,
@@ -14,6 +17,12 @@ import {
 } from '../../machines/operation-registry.js'
 import { OperationRecords, type RegistryLimits } from './records.js'
 import { poisonedError, reentrantChange, refusalError } from './refusal.js'
+
+/** Accepts a function, or an observer with `next`. */
+export const inspectSchema = v.custom<Inspect>(
+  (input) => typeof input === 'function' || typeof (input as { next?: unknown } | null)?.next === 'function',
+  ({ input }) => `neither a function nor an observer with next: ${textOf(input)}`,
+)
 
 /** What a registry is built on, besides its history. */
 export interface CoreOptions extends RegistryLimits {
@@ -34,6 +43,7 @@ const registry = fastMachine(operationRegistryMachine)
 export class OperationsCore {
   readonly records: OperationRecords
   readonly actor: OperationRegistryActor
+  readonly #clock: Clock
   readonly #inspection: HeldInspection
   #isApplying = false
   #isBroken = false
@@ -42,6 +52,7 @@ export class OperationsCore {
 
   constructor({ clock, owner, inspect, logger: unguarded, ...limits }: CoreOptions) {
     const logger = guardedLogger(unguarded)
+    this.#clock = clock
     this.#inspection = new HeldInspection(inspect, logger)
     this.records = new OperationRecords({ ...limits, clock, logger })
     this.actor = createActor(registry.machine, {
@@ -121,6 +132,11 @@ export class OperationsCore {
       this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
       throw poisonedError()
     })
+  }
+
+  /** Raises `invalid_input` when the clock breaks its contract: nothing begins at a time that is none. */
+  checkClock(): void {
+    checkClock(this.#clock)
   }
 
   /** Raises `internal` once the registry is poisoned. */

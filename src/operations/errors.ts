@@ -46,6 +46,15 @@ export class WatchError extends StatewardError<'channel_closed', { readonly id: 
   }
 }
 
+/** Raised with code `wait_disposed` by a wait whose handle was disposed; its name is the one of every given-up call. */
+export class WaitDisposedError extends StatewardError<'wait_disposed', { readonly requestId: WaitRequestId }> {
+  override readonly name = 'AbortError'
+
+  constructor(requestId: WaitRequestId) {
+    super('wait_disposed', 'the wait was disposed', { requestId })
+  }
+}
+
 /** What a turn was asked, and where it stood. */
 export interface TurnRefusal {
   readonly runId: RunId

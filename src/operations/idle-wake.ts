@@ -1,10 +1,14 @@
+import * as v from 'valibot'
 import { createActor, fromPromise } from 'xstate'
 import { feedAdvance } from '../../actors/feed-advance.js'
 import { systemClock, type Clock } from '../base/clock.js'
+import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
 import { inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { createObserverGuard, guardedLogger } from '../base/observers.js'
+import { optionsSchema, portSchema } from '../base/options.js'
+import { clockSchema, loggerSchema } from '../base/ports.js'
 import { createDeferred } from '../base/promises.js'
 import {
   idleWakeMachine,
@@ -14,7 +18,8 @@ import {
   type IdleWakeEvent,
   type IdleWakeStop,
 } from '../../machines/idle-wake.js'
-import { completionsAfter, type CompletionAuthority } from './completions.js'
+import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
+import { inspectSchema } from './core.js'
 
 /** The one input that an idle runtime is woken with (spec operations 5.5). */
 export interface ContinuationInput {
@@ -49,6 +54,16 @@ export interface IdleWakeOptions {
   readonly inspect?: Inspect
 }
 
+const hostSchema = portSchema<IdleWakeHost>(['isQuiescent', 'inject'], ['processQueue', 'ownsRuntime'])
+
+const optionsOfWake = optionsSchema<IdleWakeOptions>({
+  operations: authoritySchema,
+  host: hostSchema,
+  clock: v.optional(clockSchema),
+  logger: v.optional(loggerSchema),
+  inspect: v.optional(inspectSchema),
+})
+
 /**
  * Wakes an idle runtime when background work has ended: one continuation for all completions since the
  * last one. Rows that the turn has shown already wake nobody (spec operations 5.5, 5.6, B D13).
@@ -61,9 +76,11 @@ export class IdleWake implements Disposable {
   readonly actor: IdleWakeActor
   readonly #stopped = createDeferred<IdleWakeStop>()
 
-  /** Starts the loop. Raises `internal` when the registry cannot say where the loop stood. */
-  constructor({ operations, host, clock = systemClock, logger: unguarded, inspect }: IdleWakeOptions) {
-    const logger = guardedLogger(unguarded)
+  /** Starts the loop. Raises `invalid_input` for wrong options, and `internal` when the registry cannot say where the loop stood. */
+  constructor(options: IdleWakeOptions) {
+    const decoded = decode(optionsOfWake, options, 'idle wake options')
+    const { operations, host, clock = systemClock, inspect } = decoded
+    const logger = guardedLogger(decoded.logger)
     const guardQuestion = createObserverGuard(logger, 'the host could not say whether it is quiescent')
     const machine = idleWakeMachine.provide({
       actors: {

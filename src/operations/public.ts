@@ -14,6 +14,7 @@ export type { CoreOptions } from './core.js'
 export {
   OperationError,
   TurnRefusedError,
+  WaitDisposedError,
   WatchError,
   type OperationErrorCode,
   type OperationErrorData,

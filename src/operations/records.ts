@@ -1,8 +1,10 @@
+import * as v from 'valibot'
 import { createActor, type AnyActorRef } from 'xstate'
 import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
 import { SequencedFeed } from '../base/feed.js'
 import { deepFreeze } from '../base/freeze.js'
 import type { Logger } from '../base/logger.js'
+import { optionsSchema, wholeNumberSchema } from '../base/options.js'
 import type { Place } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import { operationMachine, type OperationActor, type OperationEvent } from '../../machines/operation.js'
@@ -43,6 +45,12 @@ export interface RegistryLimits {
   readonly maxCompleted?: number
 }
 
+/** Accepts limits as a caller states them. */
+export const limitsSchema = optionsSchema<RegistryLimits>({
+  maxConcurrent: v.optional(wholeNumberSchema(0)),
+  maxCompleted: v.optional(wholeNumberSchema(0)),
+})
+
 /** What the records need from outside. */
 export interface RecordsOptions extends RegistryLimits {
   readonly clock: Clock
@@ -72,7 +80,6 @@ export interface RestoredOperation {
 export class OperationRecords implements OperationBook {
   readonly rows = new Map<OperationId, OperationRow>()
   readonly feed: SequencedFeed<CompletionEntry>
-  readonly maxConcurrent: number | undefined
   readonly maxCompleted: number
   readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   readonly #clock: Clock
@@ -86,6 +93,7 @@ export class OperationRecords implements OperationBook {
   readonly #allowed = new WeakMap<AdvanceEvent | SettleEvent, OperationEvent>()
   /** Ends that are decided but not durable yet. */
   readonly #ending = new Map<OperationId, OperationStatus>()
+  #maxConcurrent: number | undefined
   #activeCount = 0
   #lastSequence = 0
   #durableSequence = 0
@@ -96,9 +104,19 @@ export class OperationRecords implements OperationBook {
     checkLimit('maxConcurrent', maxConcurrent)
     checkLimit('maxCompleted', maxCompleted)
     this.#clock = clock
-    this.maxConcurrent = maxConcurrent
+    this.#maxConcurrent = maxConcurrent
     this.maxCompleted = Math.max(1, maxCompleted)
     this.feed = new SequencedFeed(feedCapacity(this.maxCompleted), logger)
+  }
+
+  /** How many operations may run; unlimited when absent. */
+  get maxConcurrent(): number | undefined {
+    return this.#maxConcurrent
+  }
+
+  /** Changes how many operations may run; those that run already are left alone. */
+  limitTo(maxConcurrent: number): void {
+    this.#maxConcurrent = maxConcurrent
   }
 
   /** Operations that have not ended. */

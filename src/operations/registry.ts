@@ -1,9 +1,12 @@
+import * as v from 'valibot'
 import { onAbort } from '../base/abort.js'
-import { InvalidInputError, StatewardError } from '../base/errors.js'
+import { decode } from '../base/decode.js'
+import { InvalidInputError, StatewardError, toError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger, guardedObserver } from '../base/observers.js'
+import { abortableSchema, checkText, optionsSchema, textOf, textSchema } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
@@ -20,7 +23,7 @@ import type {
   WaitAllSatisfied,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
-import { checkLimit, checkPeer, checkSource, checkSpec } from './admission.js'
+import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, checkSpec } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, notFound, WatchError } from './errors.js'
 import { facts } from './facts.js'
@@ -60,6 +63,12 @@ const idsPerFact = 100_000
 
 const done = Promise.resolve()
 
+const obligationSchema = optionsSchema<WaitAllSatisfied>({
+  waitRequestId: textSchema<WaitRequestId>(),
+  runId: textSchema<RunId>(),
+  operationIds: v.array(textSchema<OperationId>()),
+})
+
 /**
  * All long-running operations of one owner: what runs, how each ended, who waits for it
  * (spec operations 1.6).
@@ -88,8 +97,17 @@ export class OperationRegistry extends OperationReader {
 
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
   forgetLost(ids: readonly OperationId[]): void {
+    checkIds(ids)
     if (this.#core.isRetired) throw ownerRetired()
     this.#note(this.#history.forgetLost(ids), facts.lostForgotten)
+  }
+
+  /** Changes how many operations may run, from the next registration on; durable like a start. Raises `invalid_input`. */
+  limitConcurrency(maxConcurrent: number): void {
+    checkLimit('maxConcurrent', maxConcurrent)
+    if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
+    this.#records.limitTo(maxConcurrent)
+    this.#lane.note(this.#history, facts.limited(maxConcurrent))
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -117,6 +135,7 @@ export class OperationRegistry extends OperationReader {
   admit(spec: OperationSpec, limit?: number): void {
     this.#lane.check()
     checkLimit('limit', limit)
+    this.#core.checkClock()
     const checked = checkSpec(spec)
     const { id, kind } = checked
     // An id in use is refused as such, whatever else is wrong.
@@ -138,9 +157,15 @@ export class OperationRegistry extends OperationReader {
     return this.#advance({ type: 'operation.start', id }, undefined, note)
   }
 
-  /** Counts one report; its content goes to observers only. */
+  /** Counts one report; its content goes to observers only. Rejects with `invalid_input` for one without a message. */
   reportProgress(id: OperationId, progress: OperationProgress): Promise<void> {
-    return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, progress))
+    let checked: OperationProgress
+    try {
+      checked = checkProgress(progress)
+    } catch (refusal) {
+      return this.#lane.refuse(toError(refusal))
+    }
+    return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, checked))
   }
 
   /** Takes the peer handle of a member child. Rejects with `invalid_input` for a handle that names no peer. */
@@ -196,6 +221,7 @@ export class OperationRegistry extends OperationReader {
   terminateOwner(reason: string): Promise<void> {
     let groups: SettleEvent[][]
     try {
+      outcomes.terminated(reason)
       this.#core.check()
       if (this.#core.isRetired) return done
       groups = terminations(this.#records, reason)
@@ -237,11 +263,13 @@ export class OperationRegistry extends OperationReader {
   }
 
   /**
-   * Resolves with the outcome of an operation, at once if it has ended. Throws `not_found` for an unknown id.
+   * Resolves with the outcome of an operation, at once if it has ended. Throws `invalid_input`, and `not_found` for an unknown id.
    * The promise rejects with the signal's reason, or with `channel_closed` when the registry goes away first.
    */
-  registerWatcher(id: OperationId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
+  registerWatcher(id: OperationId, options: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
     this.#core.check()
+    checkId(id)
+    const { signal } = decode(abortableSchema, options, 'watch options')
     const row = this.#records.rows.get(id)
     if (row === undefined) throw notFound(id)
     const outcome = readOutcome(id, row)
@@ -262,7 +290,11 @@ export class OperationRegistry extends OperationReader {
   /** Moves a consumer forwards and returns where it stands; a lower request changes nothing. */
   advanceCompletionCursor(consumer: CursorConsumer, cursor: number): number {
     if (!Number.isSafeInteger(cursor) || cursor < 0) {
-      throw new InvalidInputError({ subject: 'completion cursor', field: '$', reason: `not a sequence: ${cursor}` })
+      throw new InvalidInputError({
+        subject: 'completion cursor',
+        field: '$',
+        reason: `not a sequence: ${textOf(cursor)}`,
+      })
     }
     const before = this.completionCursor(consumer)
     const after = this.#core.change(() => {
@@ -280,16 +312,25 @@ export class OperationRegistry extends OperationReader {
 
   /**
    * Waits until every named operation has ended (spec operations 6). The barrier is active when this returns;
-   * dispose the handle or abort the signal to give up. Rejects with `duplicate_wait_operation`,
+   * dispose the handle or abort the signal to give up. Rejects with `invalid_input`, `duplicate_wait_operation`,
    * `wait_already_active`, `not_found`, or the signal's reason.
    */
   waitAll(
     runId: RunId,
     operationIds: readonly OperationId[],
-    { signal }: { readonly signal?: AbortSignal } = {},
+    options: { readonly signal?: AbortSignal } = {},
   ): WaitAll {
     const requestId = this.#ids.uuid() as WaitRequestId
-    const members = Object.freeze([...operationIds])
+    let members: readonly OperationId[]
+    let signal: AbortSignal | undefined
+    try {
+      checkText('run id', runId)
+      checkIds(operationIds)
+      members = Object.freeze([...operationIds])
+      signal = decode(abortableSchema, options, 'wait options').signal
+    } catch (refusal) {
+      return WaitAll.rejected(requestId, refusal)
+    }
     if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
     let wait: ActiveWait | undefined
     try {
@@ -311,8 +352,17 @@ export class OperationRegistry extends OperationReader {
       .map(({ requestId, runId, operationIds }) => ({ waitRequestId: requestId, runId, operationIds }))
   }
 
-  /** Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open. */
-  acknowledgeObligation({ waitRequestId }: WaitAllSatisfied): void {
+  /**
+   * Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open, and `invalid_input`
+   * for an obligation of another run or with other members than the wait had; it stays open then.
+   */
+  acknowledgeObligation(obligation: WaitAllSatisfied): void {
+    const { waitRequestId, runId, operationIds } = decode(obligationSchema, obligation, 'obligation')
+    const wait = this.#records.waits.get(waitRequestId)
+    if (wait !== undefined && wait.isSatisfied) {
+      if (runId !== wait.runId) refuseObligation('runId', `not the run that waited: ${textOf(runId)}`)
+      if (!wait.hasMembers(operationIds)) refuseObligation('operationIds', 'not the members of the wait')
+    }
     if (!this.#records.acknowledgeWait(waitRequestId)) throw waitNotActive(waitRequestId)
   }
 
@@ -361,6 +411,7 @@ export class OperationRegistry extends OperationReader {
 
   #advance(event: AdvanceEvent, followUp?: () => void, note?: () => void): Promise<void> {
     try {
+      checkId(event.id)
       this.#core.change(() => {
         this.#now(event)
         note?.()
@@ -376,6 +427,7 @@ export class OperationRegistry extends OperationReader {
   #end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
     let event: SettleEvent
     try {
+      checkId(id)
       event = { type, id, outcome: outcomeOf() }
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
@@ -475,6 +527,10 @@ function guardedRegistryObserver(observer: RegistryObserver, logger: Logger): Re
     onRetireRequested: guarded((id) => observer.onRetireRequested?.(id)),
     onEnded: guarded((id, outcome) => observer.onEnded?.(id, outcome)),
   }
+}
+
+function refuseObligation(field: string, reason: string): never {
+  throw new InvalidInputError({ subject: 'obligation', field, reason })
 }
 
 /** Resolves once all have; a rejection that nobody awaits is no unhandled one. */

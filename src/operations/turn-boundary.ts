@@ -1,8 +1,12 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
 import { deepFreeze } from '../base/freeze.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
+import { functionSchema, optionsSchema } from '../base/options.js'
+import { loggerSchema } from '../base/ports.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
-import { completionsAfter, type CompletionAuthority } from './completions.js'
+import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
 import type { CompletionEntry } from './types.js'
 
 /** What the model is told of one completion. */
@@ -41,6 +45,14 @@ export interface TurnBoundaryOptions {
   readonly logger?: Logger
 }
 
+const optionsOfBoundary = optionsSchema<TurnBoundaryOptions>({
+  operations: authoritySchema,
+  edit: functionSchema<TurnBoundaryOptions['edit']>(),
+  enrich: v.optional(functionSchema<NonNullable<TurnBoundaryOptions['enrich']>>()),
+  onDelivered: v.optional(functionSchema<NonNullable<TurnBoundaryOptions['onDelivered']>>()),
+  logger: v.optional(loggerSchema),
+})
+
 /**
  * Shows a turn what has completed in the background since the last time (spec operations 5.4).
  *
@@ -53,11 +65,12 @@ export class TurnBoundary {
   #cursor: number
   #delivery: Promise<BoundaryDelivery> | undefined
 
-  /** Raises `internal` when the registry cannot say where the turn stands. */
+  /** Raises `invalid_input` for wrong options, and `internal` when the registry cannot say where the turn stands. */
   constructor(options: TurnBoundaryOptions) {
-    this.#options = options
-    this.#guard = createObserverGuard(options.logger ?? silentLogger, 'an observer of a turn boundary threw')
-    this.#cursor = options.operations.completionCursor('agent_applied')
+    this.#options = decode(optionsOfBoundary, options, 'turn boundary options')
+    const { operations, logger = silentLogger } = this.#options
+    this.#guard = createObserverGuard(logger, 'an observer of a turn boundary threw')
+    this.#cursor = operations.completionCursor('agent_applied')
   }
 
   /**

@@ -76,6 +76,11 @@ export class ActiveWait {
     return this.#outcomes.has(id)
   }
 
+  /** True when these are the members, in any order. */
+  hasMembers(ids: readonly OperationId[]): boolean {
+    return new Set(ids).size === this.#outcomes.size && ids.every((id) => this.#outcomes.has(id))
+  }
+
   /** Takes a member's outcome; false when the operation is no member. */
   memberEnded(id: OperationId, outcome: OperationOutcome): boolean {
     if (!this.#outcomes.has(id)) return false

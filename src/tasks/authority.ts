@@ -1,7 +1,11 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { InvalidInputError } from '../base/errors.js'
 import { deepFreeze } from '../base/freeze.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger, guardedObserver } from '../base/observers.js'
+import { checkFunction, optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { LaneStream, Staged } from '../lane/types.js'
@@ -21,6 +25,12 @@ import { SnapshotLoader } from './snapshot/restore.js'
 import type { TaskProjection, TaskView } from './view.js'
 import { decodeEvent } from './wire/decode-event.js'
 import { parseCommand } from './wire/parse-command.js'
+
+const submitOptionsSchema = optionsSchema<SubmitOptions>({
+  expectedSequence: v.optional(wholeNumberSchema(0)),
+  durability: v.optional(v.picklist(['immediate', 'deferred'])),
+})
+const noOptions: SubmitOptions = {}
 
 /** What an authority is built with. */
 export interface TaskAuthorityOptions {
@@ -78,7 +88,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
    */
   submit<Type extends CommandType>(
     command: CommandOf<Type>,
-    options: SubmitOptions = {},
+    options: SubmitOptions = noOptions,
   ): Promise<MutationOutcome<Type>> {
     try {
       const parsed = parseCommand(command)
@@ -89,8 +99,14 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   }
 
   /** Submits commands as one atomic batch: each is validated after those before it; one refusal refuses all. */
-  submitBatch(commands: readonly TaskCommand[], options: SubmitOptions = {}): Promise<readonly MutationOutcome[]> {
+  submitBatch(
+    commands: readonly TaskCommand[],
+    options: SubmitOptions = noOptions,
+  ): Promise<readonly MutationOutcome[]> {
     try {
+      if (!Array.isArray(commands)) {
+        throw new InvalidInputError({ subject: 'commands', field: '$', reason: `not a list: ${textOf(commands)}` })
+      }
       const parsed = commands.map((command) => parseCommand(command))
       return this.#run((batch) => parsed.map((command) => batch.take(command)), options)
     } catch (invalid) {
@@ -99,12 +115,18 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   }
 
   /** Builds an atomic batch in code, for commands that depend on the outcome of those before them. */
-  transact<Result>(build: (batch: TaskBatch) => Result, options: SubmitOptions = {}): Promise<Result> {
-    return this.#run(build, options)
+  transact<Result>(build: (batch: TaskBatch) => Result, options: SubmitOptions = noOptions): Promise<Result> {
+    try {
+      checkFunction('builder of a batch', build)
+      return this.#run(build, options)
+    } catch (invalid) {
+      return rejected(invalid)
+    }
   }
 
   /** Tells `listener` of every commit until the handle is disposed; the first thing it throws is logged, none is passed on. */
   onCommit(listener: CommitListener): Disposable {
+    checkFunction('commit listener', listener)
     const guarded = guardedObserver(listener, this.#logger, 'a commit listener of the tasks room failed')
     this.#listeners.add(guarded)
     return { [Symbol.dispose]: () => void this.#listeners.delete(guarded) }
@@ -151,7 +173,9 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     draft.commit()
   }
 
-  #run<Result>(build: (batch: OpenBatch) => Result, { expectedSequence, durability }: SubmitOptions): Promise<Result> {
+  #run<Result>(build: (batch: OpenBatch) => Result, options: SubmitOptions): Promise<Result> {
+    const { expectedSequence, durability } =
+      options === noOptions ? noOptions : decode(submitOptionsSchema, options, 'submit options')
     const lane = this.#lane
     if (lane === undefined) return rejected(new TaskError('authority_not_started', {}))
     const staging: { batch?: StagedBatch<Result> } = {}

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { InvalidInputError } from '../base/errors.js'
+import { strictSchema } from '../base/options.js'
 import { checkCron, nextOccurrence } from './cron.js'
 import { TaskError } from './errors.js'
 import { countSchema, labelSchema, naturalSchema, type Seconds, type Timestamp } from './scalars.js'
@@ -24,9 +25,9 @@ export type RunPolicy =
 
 /** The shape of a {@link RunPolicy}; its rules are {@link checkRunPolicy}'s. */
 export const runPolicySchema: v.GenericSchema<unknown, RunPolicy> = v.variant('type', [
-  v.strictObject({ type: v.literal('once') }),
-  v.strictObject({ type: v.literal('repeat'), count: countSchema, intervalSecs: naturalSchema }),
-  v.strictObject({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
+  strictSchema({ type: v.literal('once') }),
+  strictSchema({ type: v.literal('repeat'), count: countSchema, intervalSecs: naturalSchema }),
+  strictSchema({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
 ])
 
 /** Raises `invalid_repeat_count`, `invalid_repeat_interval_secs` or `cron_policy_error`, in this order. */

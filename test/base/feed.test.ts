@@ -64,6 +64,32 @@ describe('reading a feed', () => {
   })
 })
 
+describe('a cursor of another feed, beyond the last row', () => {
+  const told = { code: 'feed_gap', data: { requestedAfterSeq: 650, droppedThrough: 0, watermark: 2 } }
+
+  it('is told by gapAfter, while reading may run ahead (B D12)', async () => {
+    const feed = feedOf(5, 1, 2)
+    expect(feed.gapAfter(650)).toEqual(told.data)
+    expect(feed.gapAfter(2)).toBeUndefined()
+    expect(feed.since(650).entries).toEqual([])
+    const advance = feed.waitForAdvance(3)
+    feed.push(row(3))
+    feed.push(row(4))
+    expect(await advance).toBe(4)
+  })
+
+  it('is told by entries and by the stream, before anything is awaited for', async () => {
+    const feed = feedOf(5, 1, 2)
+    await expect(feed.entries({ after: 650 }).next()).rejects.toMatchObject(told)
+    const errors: unknown[] = []
+    feed.observe({ after: 650 }).subscribe({ error: (error) => errors.push(error) })
+    expect(errors).toEqual([expect.objectContaining(told)])
+    expect((errors[0] as Error).message).toBe(
+      'cursor 650 is beyond the last row 2, it belongs to another feed: resume from a state you trust',
+    )
+  })
+})
+
 describe('a retention gap (spec operations 5.2)', () => {
   it('[101] is reported for a cursor before the last dropped row, not for one at it', () => {
     const feed = feedOf(1, 1, 2)

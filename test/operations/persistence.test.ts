@@ -131,7 +131,7 @@ describe.each(stores)('a session over a journal %s', (_, createStore) => {
     const runtime = await openRuntime({ store })
     runtime.session('limited', { maxConcurrent: 1, maxCompleted: 2 })
     await runtime.close()
-    const { operations } = (await openRuntime({ store })).session('limited', { maxConcurrent: 5 })
+    const { operations } = (await openRuntime({ store })).session('limited')
     await operations.registerOperation(specOf(1))
     expect(await refusal(operations.registerOperation(specOf(2)))).toMatchObject({ limit: 1 })
   })

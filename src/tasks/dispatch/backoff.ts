@@ -1,9 +1,45 @@
+import * as v from 'valibot'
 import { InvalidInputError } from '../../base/errors.js'
+import { numberSchema, optionsSchema } from '../../base/options.js'
 
 /** How long a failed run waits before its next attempt (spec mutation authority 7.1, 7.4). */
 export type Backoff =
   | { readonly type: 'fixed'; readonly delayMs: number; readonly jitter?: number }
   | { readonly type: 'exponential'; readonly baseMs: number; readonly maxMs: number; readonly jitter?: number }
+
+const delaySchema = numberSchema(0, Number.MAX_VALUE)
+const jitterSchema = v.optional(numberSchema(0, 1))
+
+/** Accepts the shape of a {@link Backoff}; that its parts fit together is for {@link checkBackoff} to say. */
+export const backoffSchema: v.GenericSchema<unknown, Backoff> = v.lazy((input) => {
+  switch ((input as { readonly type?: unknown } | null)?.type) {
+    case 'fixed':
+      return fixedSchema
+    case 'exponential':
+      return exponentialSchema
+    default:
+      return typeSchema
+  }
+})
+
+/** Refuses whatever has another type, naming it. */
+const typeSchema = v.pipe(
+  v.object({ type: v.picklist(['fixed', 'exponential']) }, 'missing'),
+  v.transform((): Backoff => defaultBackoff),
+)
+
+const fixedSchema = optionsSchema<Extract<Backoff, { type: 'fixed' }>>({
+  type: v.picklist(['fixed']),
+  delayMs: delaySchema,
+  jitter: jitterSchema,
+})
+
+const exponentialSchema = optionsSchema<Extract<Backoff, { type: 'exponential' }>>({
+  type: v.picklist(['exponential']),
+  baseMs: delaySchema,
+  maxMs: delaySchema,
+  jitter: jitterSchema,
+})
 
 /** Five seconds, always. */
 export const defaultBackoff: Backoff = { type: 'fixed', delayMs: 5000 }

@@ -9,7 +9,6 @@ import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
 import { isRefusal, TaskError } from '../errors.js'
-import { budgetDimension, checkAmount } from '../budget.js'
 import type { TaskEvent } from '../events.js'
 import type { RunId } from '../ids.js'
 import type { CommitListener, TaskMutations } from '../mutations.js'
@@ -22,7 +21,7 @@ import type { AttemptRunner } from './attempt-runner.js'
 import { retryDelay, type Random } from './backoff.js'
 import { BudgetLine } from './budget-line.js'
 import { FollowUps } from './follow-ups.js'
-import type { Handler, HandlerOptions } from './handler.js'
+import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
 import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
 import { Promotion } from './promotion.js'
 import { createTaskClock, type TaskClock } from './task-clock.js'
@@ -139,12 +138,12 @@ export class Dispatcher {
 
   /**
    * Registers the handler of a kind until the handle is disposed; runs of that kind that were waiting for it start.
-   * Raises `handler_exists`, and `invalid_budget_dimension` for an amount to reserve.
+   * Raises `invalid_input`, `handler_exists`, and `invalid_budget_dimension` or `zero_amount` for an amount to reserve.
    */
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
+    const decoded = checkHandler(kind, handler, options)
     if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
-    for (const [name, amount] of Object.entries(options.reserve ?? {})) checkAmount(budgetDimension(name), amount)
-    const registered = { handler, options }
+    const registered = { handler, options: decoded }
     this.#handlers.set(kind, registered)
     this.#selection?.unblock(`kind:${kind}`)
     this.#schedulePump()

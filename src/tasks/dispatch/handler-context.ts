@@ -1,3 +1,4 @@
+import { InvalidInputError, messageOf } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
 import { decodeBytes } from '../bytes.js'
 import type { TaskId } from '../ids.js'
@@ -9,7 +10,7 @@ import type { Account, AccountOptions } from './account.js'
 import { checkHeld, effectiveAttempts } from './attempt-batches.js'
 import type { AttemptScope } from './attempt-runner.js'
 import type { ChildView, HandlerContext } from './handler.js'
-import { submitInto } from './submission.js'
+import { decodeChild, submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
 
 /** What a handler's context is made from. */
@@ -36,22 +37,33 @@ export function createHandlerContext(options: HandlerContextOptions): HandlerCon
     fencingToken,
     payload,
     text: () => textOf(payload),
-    json: () => JSON.parse(textOf(payload)) as JsonValue,
+    json: () => jsonOf(payload),
     resumeFrom: lastSuspendedOutput(run),
     signal: scope.signal,
     progress: scope.progress,
     budget: account,
-    submit: (child) =>
-      mutations.transact((batch) => {
+    submit: async (child) => {
+      const input = { ...decodeChild(child), parentTaskId: taskId }
+      return mutations.transact((batch) => {
         checkHeld(batch, attempt)
-        return submitInto(batch, { ...child, parentTaskId: taskId }, times.wall(), ids)
-      }),
+        return submitInto(batch, input, times.wall(), ids)
+      })
+    },
     children: () => Array.from(projection.children(taskId), (child) => childView(projection, child)),
   }
 }
 
 function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString()
+}
+
+function jsonOf(payload: Uint8Array): JsonValue {
+  try {
+    return JSON.parse(textOf(payload)) as JsonValue
+  } catch (cause) {
+    const reason = `not JSON: ${messageOf(cause)}`
+    throw new InvalidInputError({ subject: 'task payload', field: '$', reason }, { cause })
+  }
 }
 
 function lastSuspendedOutput({ attempts }: Run): Uint8Array | undefined {

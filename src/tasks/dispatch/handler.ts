@@ -1,6 +1,10 @@
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
-import type { BudgetDimension } from '../budget.js'
+import { checkFunction, checkText, optionsSchema, wholeNumberSchema } from '../../base/options.js'
+import { budgetDimension, checkAmount, type BudgetDimension } from '../budget.js'
+import { TaskError } from '../errors.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
 import type { RunState } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
@@ -30,7 +34,7 @@ export interface HandlerContext {
   readonly payload: Uint8Array
   /** The payload read as UTF-8. */
   readonly text: () => string
-  /** The payload read as JSON; throws `SyntaxError` when it is not. */
+  /** The payload read as JSON; throws `invalid_input` when it is not. */
   readonly json: () => JsonValue
   /** What the last suspended attempt left behind. */
   readonly resumeFrom: Uint8Array | undefined
@@ -99,6 +103,23 @@ export interface HandlerOptions {
    * had. Settled at the end with what was reported, or in full.
    */
   readonly reserve?: Readonly<Record<string, number>>
+}
+
+const handlerOptionsSchema = optionsSchema<HandlerOptions>({
+  reserve: v.optional(v.record(v.string(), wholeNumberSchema(0))),
+})
+
+/**
+ * The options of a registration, checked with what they belong to. Raises `invalid_input`, `empty_kind`,
+ * `invalid_budget_dimension` or `zero_amount`.
+ */
+export function checkHandler(kind: string, handler: Handler, options: HandlerOptions): HandlerOptions {
+  checkText('handler kind', kind)
+  if (kind === '') throw new TaskError('empty_kind', {})
+  checkFunction('handler', handler)
+  const decoded = decode(handlerOptionsSchema, options, 'handler options')
+  for (const [name, amount] of Object.entries(decoded.reserve ?? {})) checkAmount(budgetDimension(name), amount)
+  return decoded
 }
 
 /** Thrown by a handler with code `terminal_failure`: no further attempt can help. */

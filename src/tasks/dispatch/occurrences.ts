@@ -4,7 +4,7 @@ import { TaskError } from '../errors.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { noProgress } from '../phase.js'
-import { createRun, type RunInstance } from '../run.js'
+import { freshRun, type RunInstance } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskSpec } from '../task-spec.js'
 import type { Task, TaskProgress, TaskProjection } from '../view.js'
@@ -112,5 +112,5 @@ function occurrenceAfter(
 
 function runAt(spec: TaskSpec, scheduledAt: Timestamp, createdAt: Timestamp, ids: IdSource): RunInstance {
   const { priority } = spec.metadata
-  return createRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAt, scheduledAt, priority })
+  return freshRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAt, scheduledAt, priority })
 }

@@ -1,6 +1,6 @@
 import { runChart } from '../../../machines/run.js'
 import { isNilUuid } from '../../base/ids.js'
-import { outcomeFromParts } from '../attempt.js'
+import { checkParts } from '../attempt.js'
 import { TaskError } from '../errors.js'
 import type { AttemptId } from '../ids.js'
 import type { Run, RunHistoryEntry } from '../run.js'
@@ -29,7 +29,7 @@ function checkAttempts(run: Run): void {
   if (attempts.length !== attemptCount) {
     throw new TaskError('snapshot_attempt_count', { runId, expected: attemptCount, found: attempts.length })
   }
-  for (const { outcome } of attempts) if (outcome !== undefined) outcomeFromParts(outcome)
+  for (const { outcome } of attempts) if (outcome !== undefined) checkParts(outcome)
   if (currentAttemptId !== undefined && !isOpenAttempt(run, currentAttemptId)) {
     throw new TaskError('snapshot_active_attempt', { runId })
   }

@@ -1,8 +1,9 @@
 import * as v from 'valibot'
-import { decode } from '../../base/decode.js'
+import { decode, readable } from '../../base/decode.js'
 import { InvalidInputError } from '../../base/errors.js'
+import { textOf, strictSchema } from '../../base/options.js'
 import { checkRegistration, registrationEntries } from '../actor.js'
-import { outcomeFromParts, outcomeSchema } from '../attempt.js'
+import { checkParts, outcomeSchema } from '../attempt.js'
 import { checkAmount, checkLimit } from '../budget.js'
 import type { CommandOf, CommandPayloads, CommandType } from '../commands.js'
 import {
@@ -38,7 +39,7 @@ import {
 const fenced = { fencingToken: v.exactOptional(naturalSchema) }
 
 function command<const Entries extends v.ObjectEntries>(entries: Entries) {
-  return v.strictObject({ type: v.string(), ...entries })
+  return strictSchema({ type: v.string(), ...entries })
 }
 
 type PayloadSchemas = { readonly [Type in CommandType]: v.GenericSchema<unknown, CommandPayloads[Type]> }
@@ -76,14 +77,14 @@ const schemas: PayloadSchemas = {
   }),
   subscription_cancel: command(ofSubscription),
   subscription_trigger: command(ofSubscription),
-  actor_register: command({ ...timed, registration: v.strictObject(registrationEntries) }),
+  actor_register: command({ ...timed, registration: strictSchema(registrationEntries) }),
   actor_deregister: command(ofActor),
   actor_heartbeat: command(ofActor),
-  tenant_create: command({ ...timed, registration: v.strictObject(ofTenant) }),
+  tenant_create: command({ ...timed, registration: strictSchema(ofTenant) }),
   role_assign: command({ ...ofActorInTenant, role: roleSchema }),
   capability_grant: command({ ...ofActorInTenant, capability: capabilitySchema }),
   capability_revoke: command({ ...ofActorInTenant, capability: capabilitySchema }),
-  ledger_append: command({ ...timed, entry: v.strictObject(ledgerEntryEntries) }),
+  ledger_append: command({ ...timed, entry: strictSchema(ledgerEntryEntries) }),
   budget_reserve: command({ ...ofReservation, ...ofBudget, amount: naturalSchema, runId: optionalRunId }),
   budget_settle: command({ ...ofReservation, amount: naturalSchema }),
   budget_release: command(ofReservation),
@@ -103,7 +104,7 @@ const checks: Checks = {
     if (retryAtMs === undefined || newState === 'retry_wait') return
     throw new InvalidInputError({ subject: 'command', field: 'retryAtMs', reason: `does not go with ${newState}` })
   },
-  attempt_finish: ({ outcome }) => void outcomeFromParts(outcome),
+  attempt_finish: ({ outcome }) => void checkParts(outcome),
   lease_acquire: checkOwner,
   lease_heartbeat: checkOwner,
   lease_expire: checkOwner,
@@ -126,15 +127,15 @@ const checks: Checks = {
  * construction error of the value; the lane is not involved yet.
  */
 export function parseCommand<Type extends CommandType>(input: CommandOf<Type>): CommandOf<Type> {
-  const type: unknown = (input as { readonly type?: unknown } | null)?.type
-  if (typeof type !== 'string' || !Object.hasOwn(schemas, type)) {
-    throw new InvalidInputError({
-      subject: 'command',
-      field: 'type',
-      reason: `unknown command: ${JSON.stringify(type)}`,
-    })
+  const type: unknown = readable('command', () => (input as { readonly type?: unknown } | null)?.type)
+  if (!isCommandType(type)) {
+    throw new InvalidInputError({ subject: 'command', field: 'type', reason: `unknown command: ${textOf(type)}` })
   }
-  const parsed = decode(schemas[input.type], input, `command ${type}`) as unknown as CommandOf<Type>
-  checks[input.type]?.(parsed)
+  const parsed = decode(schemas[type], input, `command ${type}`) as unknown as CommandOf<Type>
+  checks[type]?.(parsed as never)
   return parsed
+}
+
+function isCommandType(type: unknown): type is CommandType {
+  return typeof type === 'string' && Object.hasOwn(schemas, type)
 }

@@ -35,6 +35,18 @@ describe('dependencies', () => {
     expect(flat(room, [a, b, c])).toEqual(['failed', 'canceled', 'canceled'])
   })
 
+  it('a chain of parents may be as long as the graph before it is refused in our own words', async () => {
+    const room = await openRoom()
+    const length = 20_000
+    const graph = Object.fromEntries(
+      Array.from({ length }, (_, index) => [
+        `task ${index}`,
+        { kind: 'work', ...(index + 1 < length && { parent: `task ${index + 1}` }) },
+      ]),
+    )
+    await expect(room.tasks.submitGraph(graph)).rejects.toMatchObject({ code: 'depth_limit_exceeded' })
+  })
+
   it.each([
     ['itself', { a: { kind: 'work', dependsOn: ['a'] } }],
     ['two', { a: { kind: 'work', dependsOn: ['b'] }, b: { kind: 'work', dependsOn: ['a'] } }],
