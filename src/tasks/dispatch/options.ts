@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { nameSchema, optionsSchema, wholeNumberSchema } from '../../base/options.js'
 import type { Seconds } from '../scalars.js'
-import { backoffSchema, checkBackoff, defaultBackoff, type Backoff } from './backoff.js'
+import { backoffSchema, defaultBackoff, type Backoff } from './backoff.js'
 
 /** How tasks are dispatched; every field has a default (spec mutation authority 7.1). */
 export interface DispatchOptions {
@@ -34,6 +34,5 @@ export type ResolvedDispatchOptions = Required<DispatchOptions>
 export function resolveDispatchOptions(options: DispatchOptions = {}): ResolvedDispatchOptions {
   const decoded = decode(dispatchOptionsSchema, options, 'dispatch options')
   const { concurrency = 4, leaseSecs = 300, backoff = defaultBackoff, owner = 'local', capabilities = [] } = decoded
-  checkBackoff(backoff)
   return { concurrency, leaseSecs, backoff, owner, capabilities }
 }

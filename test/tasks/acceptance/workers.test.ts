@@ -165,12 +165,12 @@ describe('workers', () => {
 
   it('are refused options that make no sense, by name', async () => {
     const refused = [
-      [{ concurrency: 0 }, 'concurrency'],
-      [{ leaseSecs: 2 }, 'leaseSecs'],
-      [{ leaseSecs: 86_401 }, 'leaseSecs'],
-      [{ owner: '' }, 'owner'],
-      [{ backoff: { type: 'exponential', baseMs: 2, maxMs: 1 } }, 'baseMs'],
-      [{ backoff: { type: 'fixed', delayMs: -1 } }, 'delayMs'],
+      [{ concurrency: 0 }, 'tasks.concurrency'],
+      [{ leaseSecs: 2 }, 'tasks.leaseSecs'],
+      [{ leaseSecs: 86_401 }, 'tasks.leaseSecs'],
+      [{ owner: '' }, 'tasks.owner'],
+      [{ backoff: { type: 'exponential', baseMs: 2, maxMs: 1 } }, 'tasks.backoff.baseMs'],
+      [{ backoff: { type: 'fixed', delayMs: -1 } }, 'tasks.backoff.delayMs'],
     ] as const
     for (const [dispatch, field] of refused) {
       await expect(openService({ dispatch })).rejects.toMatchObject({ code: 'invalid_input', data: { field } })
