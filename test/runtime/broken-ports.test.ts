@@ -82,7 +82,7 @@ describe('a store that is not ours', () => {
         }
       },
     }
-    const runtime = await createRuntime({ store: failing as never })
+    const runtime = await createRuntime({ store: failing })
     expect(await refusal(runtime.close())).toMatchObject({ code: 'journal_io', operation: 'close' })
   })
 })

@@ -1,5 +1,4 @@
 import * as v from 'valibot'
-import { InvalidInputError } from '../../base/errors.js'
 import { numberSchema, optionsSchema } from '../../base/options.js'
 
 /** How long a failed run waits before its next attempt (spec mutation authority 7.1, 7.4). */
@@ -10,7 +9,7 @@ export type Backoff =
 const delaySchema = numberSchema(0, Number.MAX_VALUE)
 const jitterSchema = v.optional(numberSchema(0, 1))
 
-/** Accepts the shape of a {@link Backoff}; that its parts fit together is for {@link checkBackoff} to say. */
+/** Accepts a {@link Backoff}: no negative delay, no base beyond the maximum, no jitter outside 0 to 1. */
 export const backoffSchema: v.GenericSchema<unknown, Backoff> = v.lazy((input) => {
   switch ((input as { readonly type?: unknown } | null)?.type) {
     case 'fixed':
@@ -34,12 +33,22 @@ const fixedSchema = optionsSchema<Extract<Backoff, { type: 'fixed' }>>({
   jitter: jitterSchema,
 })
 
-const exponentialSchema = optionsSchema<Extract<Backoff, { type: 'exponential' }>>({
-  type: v.picklist(['exponential']),
-  baseMs: delaySchema,
-  maxMs: delaySchema,
-  jitter: jitterSchema,
-})
+type Exponential = Extract<Backoff, { type: 'exponential' }>
+
+const exponentialSchema = v.pipe(
+  optionsSchema<Exponential>({
+    type: v.picklist(['exponential']),
+    baseMs: delaySchema,
+    maxMs: delaySchema,
+    jitter: jitterSchema,
+  }),
+  v.rawCheck<Exponential>(({ dataset, addIssue }) => {
+    if (!dataset.typed || dataset.value.baseMs <= dataset.value.maxMs) return
+    const { baseMs, maxMs } = dataset.value
+    const item = { type: 'object', origin: 'value', input: { ...dataset.value }, key: 'baseMs', value: baseMs } as const
+    addIssue({ message: `exceeds maxMs ${maxMs}: ${baseMs}`, path: [item] })
+  }),
+)
 
 /** Five seconds, always. */
 export const defaultBackoff: Backoff = { type: 'fixed', delayMs: 5000 }
@@ -49,18 +58,6 @@ export type Random = () => number
 
 /** Beyond it a power of two is infinite, and nothing times infinity is not a number. */
 const largestExponent = 1023
-
-/** Raises `invalid_input` for a negative delay, a base beyond the maximum, or a jitter outside 0 to 1. */
-export function checkBackoff(backoff: Backoff): void {
-  const { jitter = 0 } = backoff
-  if (!(jitter >= 0 && jitter <= 1)) refuse('jitter', 'must be from 0 to 1')
-  if (backoff.type === 'fixed') {
-    if (!(backoff.delayMs >= 0)) refuse('delayMs', 'must not be negative')
-    return
-  }
-  if (!(backoff.baseMs >= 0)) refuse('baseMs', 'must not be negative')
-  if (!(backoff.baseMs <= backoff.maxMs)) refuse('baseMs', `exceeds maxMs ${backoff.maxMs}`)
-}
 
 /**
  * The delay after attempt `attempt` (from 1) in whole milliseconds, at most `Number.MAX_SAFE_INTEGER`. Jitter takes away
@@ -74,8 +71,4 @@ export function retryDelay(backoff: Backoff, attempt: number, random: Random): n
   const full = Math.min(wanted, Number.MAX_SAFE_INTEGER)
   const spread = full * (backoff.jitter ?? 0) * random()
   return Math.round(full - spread)
-}
-
-function refuse(field: string, reason: string): never {
-  throw new InvalidInputError({ subject: 'backoff', field, reason })
 }

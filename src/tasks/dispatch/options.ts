@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { durationSchema, nameSchema, optionsSchema, wholeNumberSchema } from '../../base/options.js'
 import type { Seconds } from '../scalars.js'
-import { backoffSchema, checkBackoff, defaultBackoff, type Backoff } from './backoff.js'
+import { backoffSchema, defaultBackoff, type Backoff } from './backoff.js'
 
 /** How tasks are dispatched; every field has a default (spec mutation authority 7.1). */
 export interface DispatchOptions {
@@ -41,6 +41,5 @@ export function resolveDispatchOptions(options: DispatchOptions = {}): ResolvedD
   const decoded = decode(dispatchOptionsSchema, options, 'dispatch options')
   const { concurrency = 4, leaseSecs = 300, backoff = defaultBackoff, owner = 'local', capabilities = [] } = decoded
   const { stragglerLimitMs = 300_000 } = decoded
-  checkBackoff(backoff)
   return { concurrency, leaseSecs, backoff, owner, stragglerLimitMs, capabilities }
 }

@@ -163,14 +163,14 @@ describe('workers', () => {
 
   it('are refused options that make no sense, by name', async () => {
     const refused = [
-      [{ concurrency: 0 }, 'concurrency'],
-      [{ leaseSecs: 2 }, 'leaseSecs'],
-      [{ leaseSecs: 86_401 }, 'leaseSecs'],
-      [{ owner: '' }, 'owner'],
-      [{ stragglerLimitMs: -1 }, 'stragglerLimitMs'],
-      [{ stragglerLimitMs: '5' as never }, 'stragglerLimitMs'],
-      [{ backoff: { type: 'exponential', baseMs: 2, maxMs: 1 } }, 'baseMs'],
-      [{ backoff: { type: 'fixed', delayMs: -1 } }, 'delayMs'],
+      [{ concurrency: 0 }, 'tasks.concurrency'],
+      [{ leaseSecs: 2 }, 'tasks.leaseSecs'],
+      [{ leaseSecs: 86_401 }, 'tasks.leaseSecs'],
+      [{ owner: '' }, 'tasks.owner'],
+      [{ stragglerLimitMs: -1 }, 'tasks.stragglerLimitMs'],
+      [{ stragglerLimitMs: '5' as never }, 'tasks.stragglerLimitMs'],
+      [{ backoff: { type: 'exponential', baseMs: 2, maxMs: 1 } }, 'tasks.backoff.baseMs'],
+      [{ backoff: { type: 'fixed', delayMs: -1 } }, 'tasks.backoff.delayMs'],
     ] as const
     for (const [dispatch, field] of refused) {
       await expect(openService({ dispatch })).rejects.toMatchObject({ code: 'invalid_input', data: { field } })

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { decode } from '../../../src/base/decode.js'
 import { createDeferred } from '../../../src/base/promises.js'
-import { checkBackoff, retryDelay } from '../../../src/tasks/dispatch/backoff.js'
+import { backoffSchema, retryDelay } from '../../../src/tasks/dispatch/backoff.js'
 import { AttemptAborted, suspend, TerminalFailure, type HandlerContext } from '../../../src/tasks/index.js'
 import { openRoom, start } from './support/room.js'
 
@@ -32,8 +33,12 @@ describe('backoff', () => {
     [{ type: 'fixed', delayMs: 1, jitter: 2 }, 'jitter'],
     [{ type: 'exponential', baseMs: -1, maxMs: 5 }, 'baseMs'],
     [{ type: 'exponential', baseMs: 6, maxMs: 5 }, 'baseMs'],
+    [{ type: 'exponential', baseMs: '1', maxMs: 5 }, 'baseMs'],
+    [{ type: 'fixed', delayMs: 1, jiter: 0.1 }, 'jiter'],
+    [{ type: 'linear', delayMs: 1 }, 'type'],
+    [null, '$'],
   ] as const)('refuses %o', (backoff, field) => {
-    expect(() => checkBackoff(backoff)).toThrow(
+    expect(() => decode(backoffSchema, backoff, 'backoff')).toThrow(
       expect.objectContaining({ code: 'invalid_input', data: expect.objectContaining({ field }) }),
     )
   })
