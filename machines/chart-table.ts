@@ -3,6 +3,7 @@ import {
   type AnyEventObject,
   type AnyMachineSnapshot,
   type AnyStateMachine,
+  type AnyStateNode,
   type ContextFrom,
   type EventFrom,
   type MachineContext,
@@ -83,8 +84,9 @@ const maxGuardsTried = 12
  *     selection.isTaken // false
  *     selection.guard   // 'isHeldExpiry'
  *
- * What a table cannot hold is left to the machine: entry and exit actions, invoked actors, delays, history, actions other
- * than functions and `assign`. The answers are the same, they only take longer; a differential test holds them equal.
+ * What a table cannot hold is left to the machine: entry and exit actions, invoked actors, delays, several targets at
+ * once, actions other than functions and `assign`. The answers are the same, they only take longer; a differential test
+ * holds them equal. A place remembers no history, so a chart with history states is no chart for rows.
  */
 export class ChartTable<Machine extends AnyStateMachine> {
   readonly machine: Machine
@@ -161,7 +163,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
   #makeConfiguration(value: StateValue): Configuration | undefined {
     let snapshot: AnyMachineSnapshot
     try {
-      snapshot = this.machine.resolveState({ value, context: {} } as never) as AnyMachineSnapshot
+      snapshot = this.machine.resolveState({ value, context: {} }) as AnyMachineSnapshot
     } catch {
       return undefined
     }
@@ -171,7 +173,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
       value: snapshot.value as StateValue,
       snapshot,
       levels: new Map(),
-      always: eventless(snapshot, this.#steps),
+      always: eventless(this.machine.root, snapshot.value, snapshot, this.#steps),
       after: new Map(),
     }
   }
@@ -179,7 +181,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
   #level({ snapshot, levels }: Configuration, type: string): Level | undefined {
     const known = levels.get(type)
     if (known !== undefined || levels.has(type)) return known
-    const steps = (node: AnyStateMachine['root']): readonly Step[] | undefined => this.#steps.listening(node, type)
+    const steps = (node: AnyStateNode): readonly Step[] | undefined => this.#steps.listening(node, type)
     const made = levelOf(this.machine.root, snapshot, steps)
     levels.set(type, made)
     return made
@@ -256,17 +258,17 @@ export class ChartTable<Machine extends AnyStateMachine> {
   }
 
   #ask({ value, context }: Place<Machine>, event: EventFrom<Machine>): Selection {
-    const snapshot = this.machine.resolveState({ value, context } as never) as AnyMachineSnapshot
-    const taken = this.machine.getTransitionData(snapshot as never, event as never)
+    const snapshot = this.machine.resolveState({ value, context }) as AnyMachineSnapshot
+    const taken = this.machine.getTransitionData(snapshot as never, event)
     const isTaken = taken.some(({ target, actions }) => target !== undefined || actions.length > 0)
     const meta: unknown = isTaken ? undefined : taken.find((one) => one.meta !== undefined)?.meta
     return { isTaken, steps: taken.map((one) => this.#steps.of(one)), guard: undefined, meta }
   }
 
   #askWhere({ value, context }: Place<Machine>, event: EventFrom<Machine>): Place<Machine> {
-    const snapshot = this.machine.resolveState({ value, context } as never)
+    const snapshot = this.machine.resolveState({ value, context })
     const [next] = stockTransition(this.machine as AnyStateMachine, snapshot as never, event as never)
-    return { value: next.value, context: next.context } as Place<Machine>
+    return { value: next.value, context: next.context }
   }
 }
 
@@ -280,23 +282,39 @@ function keyOf(value: StateValue): string {
 
 /** The nodes of a configuration with their candidates for an event; `undefined` when one of them only the machine can judge. */
 function levelOf(
-  node: AnyStateMachine['root'],
+  node: AnyStateNode,
   snapshot: AnyMachineSnapshot,
-  stepsOf: (node: AnyStateMachine['root']) => readonly Step[] | undefined,
+  stepsOf: (node: AnyStateNode) => readonly Step[] | undefined,
+  value = snapshot.value as StateValue,
 ): Level | undefined {
-  const active = Object.values(node.states).filter((child) => snapshot._nodes.includes(child))
-  const within = active.map((child) => levelOf(child, snapshot, stepsOf))
+  const within = activeIn(node, value).map(([child, inner]) => levelOf(child, snapshot, stepsOf, inner))
   const steps = stepsOf(node)
   if (steps === undefined || !within.every((level) => level !== undefined)) return undefined
   return { within, candidates: steps.map((step) => candidate(step, snapshot)) }
 }
 
-function eventless(snapshot: AnyMachineSnapshot, chart: ChartSteps): Candidate[][] | undefined {
-  const atoms = snapshot._nodes.filter(({ type }) => type === 'atomic' || type === 'final')
+/** The states within a node that are active, each with what is active within it. */
+function activeIn({ states }: AnyStateNode, value: StateValue): [AnyStateNode, StateValue][] {
+  const inner: [string, StateValue | undefined][] = typeof value === 'string' ? [[value, {}]] : Object.entries(value)
+  return inner.map(([key, part = {}]) => [states[key] as AnyStateNode, part])
+}
+
+/** The active states that have none within. */
+function atomsIn(node: AnyStateNode, value: StateValue): AnyStateNode[] {
+  const active = activeIn(node, value)
+  return active.length === 0 ? [node] : active.flatMap(([child, inner]) => atomsIn(child, inner))
+}
+
+function eventless(
+  root: AnyStateNode,
+  value: StateValue,
+  snapshot: AnyMachineSnapshot,
+  chart: ChartSteps,
+): Candidate[][] | undefined {
   const chains: Candidate[][] = []
-  for (const atom of atoms) {
+  for (const atom of atomsIn(root, value)) {
     const chain: Candidate[] = []
-    for (let node: typeof atom | undefined = atom; node !== undefined; node = node.parent) {
+    for (let node: AnyStateNode | undefined = atom; node !== undefined; node = node.parent) {
       const own = chart.eventless(node)
       if (own === undefined) return undefined
       chain.push(...own.map((step) => candidate(step, snapshot)))

@@ -39,7 +39,7 @@ export function fastMachine<Machine extends AnyStateMachine>(machine: Machine): 
   const table = new ChartTable<AnyStateMachine>(machine)
   const kept = new WeakMap<AnyEventObject, Selection>()
   const decide = (place: Place<AnyStateMachine>, event: AnyEventObject): Selection => {
-    const selection = table.select(place, event as never)
+    const selection = table.select(place, event)
     kept.set(event, selection)
     return selection
   }
@@ -89,13 +89,13 @@ function shortened(
     return selection
   }
   fast.getTransitionData = ((snapshot: AnyMachineSnapshot, event: AnyEventObject) => {
-    const selection = table.trySelect(snapshot as never, event as never)
+    const selection = table.trySelect(snapshot as never, event)
     if (selection === undefined) return machine.getTransitionData(snapshot as never, event)
     return selection.steps.map(({ transition }) => transition)
   }) as AnyStateMachine['getTransitionData']
   fast.transition = ((snapshot: AnyMachineSnapshot, event: AnyEventObject, scope: AnyActorScope) => {
     if (snapshot.status !== 'active' || isReserved(event)) return machine.transition(snapshot, event, scope as never)
-    const selection = takeKept(event) ?? table.trySelect(snapshot as never, event as never)
+    const selection = takeKept(event) ?? table.trySelect(snapshot as never, event)
     if (selection === undefined) return machine.transition(snapshot, event, scope as never)
     const [step] = selection.steps
     if (step === undefined) return snapshot

@@ -55,7 +55,6 @@ export const runMachine = setup({
       'expiry' in event && lease !== undefined && event.expiry >= lease.expiry,
     isAttemptIdle: stateIn({ attempt: 'idle' }),
     isLeaseFree: stateIn({ lease: 'free' }),
-    isLeaseHeld: stateIn({ lease: 'held' }),
     isRunning,
     isTerminal,
     isLeasable: or([isReady, isLeased]),
@@ -103,7 +102,7 @@ export const runMachine = setup({
           on: {
             to_running: { guard: 'isAttemptIdle', target: 'running' },
             to_ready: { guard: 'isLeaseFree', target: 'ready' },
-            close_lease: { guard: and(['isLeaseHeld', 'isHeldByOwner', 'isHeldExpiry']), target: 'ready' },
+            close_lease: { guard: and(['isHeldByOwner', 'isHeldExpiry']), target: 'ready' },
             to_canceled: 'canceled',
           },
         },

@@ -3,6 +3,7 @@ import type { Deadline, DeadlineQueue } from './base/deadline-queue.js'
 import { describeValue, InvalidInputError, messageOf, StatewardError } from './base/errors.js'
 import { toJsonText } from './base/json.js'
 import type { Logger } from './base/logger.js'
+import type { LoopShare } from './base/loop-share.js'
 import { createDeferred } from './base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from './lane/errors.js'
 import type { OperationRegistry } from './operations/index.js'
@@ -46,6 +47,8 @@ export interface ExecutionOptions {
   readonly operations: OperationRegistry
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
+  /** What the session may take of a turn of the event loop. */
+  readonly share: LoopShare
   readonly logger: Logger
   readonly span?: OperationSpan
 }
@@ -91,14 +94,15 @@ export class Execution {
     return this.#ended.promise
   }
 
-  /** Starts the task of a registered operation, in a later microtask. */
+  /** Starts the task of a registered operation, in a later microtask; in a later turn when there are a great many. */
   async run(task: Task, deadlineMs: number | undefined): Promise<void> {
-    const { id, operations, deadlines } = this.#options
+    const { id, operations, deadlines, share } = this.#options
     try {
       await operations.provisioningSucceeded(id)
     } catch (refusal) {
       return this.#onRefused(refusal)
     }
+    if (share.isUsedUp) await new Promise<void>((goOn) => share.nextTurn(goOn))
     if (this.#isOver) return
     if (deadlineMs !== undefined) {
       const error = `deadline of ${deadlineMs} ms exceeded`
@@ -135,7 +139,7 @@ export class Execution {
     this.#isTaskRunning = true
     try {
       const content = contentOf(await task(this.#context()))
-      const durationMs = Math.max(0, Math.trunc(clock.monotonicNow() - startedAt))
+      const durationMs = Math.max(0, Math.trunc(clock.monotonicNow() - startedAt)) || 0
       return { type: 'completed', result: { id, content, isError: false, durationMs, tokensUsed: this.#tokensUsed } }
     } catch (thrown) {
       return { type: 'failed', error: messageOf(thrown) }

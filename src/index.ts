@@ -13,15 +13,21 @@ export { createUuidSource, isUuid, parseUuid, type Brand, type IdSource, type Uu
 export type { JsonObject, JsonValue } from './base/json.js'
 export { silentLogger, type Logger } from './base/logger.js'
 export { OperationEndedError, type Task, type TaskContext } from './execution.js'
-export { createDirectoryJournal } from './journal/directory-journal.js'
+export { createDirectoryJournal, type DirectoryJournalOptions } from './journal/directory-journal.js'
 export { JournalError, type JournalErrorCode, type JournalErrorData } from './journal/errors.js'
 export type * from './journal/journal.js'
 export { createMemoryJournal } from './journal/memory-journal.js'
+export {
+  readDirectoryJournal,
+  type JournalOwner,
+  type JournalReading,
+  type ReadDirectoryJournalOptions,
+} from './journal/reading.js'
 export { LaneError, type LaneErrorCode, type LaneErrorData } from './lane/errors.js'
 export type { LaneHealth } from './lane/lane.js'
 export * from './operations/public.js'
 export type { Span, Tracer } from './tracing.js'
-export { createRuntime, type CloseOptions, type Runtime, type RuntimeOptions } from './runtime.js'
+export { createRuntime, type CloseOptions, type Runtime, type RuntimeOptions, type RuntimeRecovery } from './runtime.js'
 export type { OperationHandle, RunOptions, RunRequest, Session } from './session.js'
 export { sessionSelectors, type OperationView, type SessionView, type SessionViewContext } from './session-view.js'
 export type { IdleWakeStop } from '../machines/idle-wake.js'

@@ -1,16 +1,38 @@
-import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import * as v from 'valibot'
+import { checkedClock } from './base/checked-clock.js'
+import { checkedIds } from './base/checked-ids.js'
 import { DeadlineQueue } from './base/deadline-queue.js'
 import { systemClock, type Clock } from './base/clock.js'
-import { InvalidInputError, StatewardError } from './base/errors.js'
+import { decode } from './base/decode.js'
+import { InvalidInputError, messageOf, StatewardError } from './base/errors.js'
 import { createUuidSource, type IdSource } from './base/ids.js'
+import { inspectOption } from './base/inspection.js'
 import { silentLogger, type Logger } from './base/logger.js'
+import { guardedLogger } from './base/observers.js'
+import {
+  checkText,
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  portSchema,
+  textOf,
+  textSchema,
+  wholeNumberSchema,
+} from './base/options.js'
+import { clockSchema, idSourceSchema, loggerSchema } from './base/ports.js'
+import { silence } from './base/promises.js'
 import { createDirectoryJournal } from './journal/directory-journal.js'
-import type { JournalStore } from './journal/journal.js'
+import { JournalError } from './journal/errors.js'
+import type { JournalCut, JournalStore } from './journal/journal.js'
+import { makeDirectories } from './journal/node-file-system.js'
 import { Lane } from './lane/lane.js'
 import {
   facts,
+  inspectSchema,
   isPlainName,
+  limitsSchema,
   OperationsHistory,
   sessionOfStream,
   type CoreOptions,
@@ -21,8 +43,8 @@ import {
 
 import { Session } from './session.js'
 import { attemptsSessionName, createSessionRunner } from './task-operations.js'
-import { TaskAuthority, Tasks, type DispatchOptions } from './tasks/index.js'
-import type { Tracer } from './tracing.js'
+import { dispatchOptionsSchema, TaskAuthority, Tasks, type DispatchOptions } from './tasks/index.js'
+import { tracerSchema, type Tracer } from './tracing.js'
 import type { SessionId } from '../machines/operation-vocabulary.js'
 
 /** What a runtime is built on; everything has a default. */
@@ -31,6 +53,17 @@ export interface RuntimeOptions {
   readonly dataDir?: string
   /** Another durable log than a directory; excludes `dataDir`. */
   readonly store?: JournalStore
+  /**
+   * How long opening waits for another owner of `dataDir` to leave, in milliseconds, as in a rolling update; then it
+   * rejects with `journal_locked`. Default 0.
+   */
+  readonly lockWaitMs?: number
+  /**
+   * What opening does when records at the end of the journal in `dataDir` are damaged or missing that may have been
+   * acknowledged: `refuse` rejects with `journal_corrupt`, `cut` keeps the bytes in a file of their own, goes on without
+   * these records and says so in {@link Runtime.recovery}. Default `refuse`.
+   */
+  readonly onDamage?: 'refuse' | 'cut'
   readonly clock?: Clock
   readonly ids?: IdSource
   /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
@@ -46,6 +79,27 @@ export interface RuntimeOptions {
   readonly random?: () => number
 }
 
+/** What opening a runtime found in its journal. */
+export interface RuntimeRecovery {
+  /** What was cut from the end of the journal, from where and into which file; absent when nothing was. */
+  readonly cut?: JournalCut
+}
+
+const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
+  dataDir: v.optional(nameSchema),
+  lockWaitMs: v.optional(durationSchema),
+  onDamage: v.optional(v.picklist(['cut', 'refuse'])),
+  store: v.optional(portSchema<JournalStore>(['open'])),
+  clock: v.optional(clockSchema),
+  ids: v.optional(idSourceSchema),
+  inspect: v.optional(inspectSchema),
+  logger: v.optional(loggerSchema),
+  tracer: v.optional(tracerSchema),
+  compactAfter: v.optional(wholeNumberSchema(1)),
+  tasks: v.optional(dispatchOptionsSchema),
+  random: v.optional(functionSchema<() => number>()),
+})
+
 /** How a runtime is shut down. */
 export interface CloseOptions {
   /**
@@ -53,17 +107,24 @@ export interface CloseOptions {
    * `terminate` does so at once. Attempts that are stopped are resumed by the next process. Default `retire`.
    */
   readonly policy?: 'retire' | 'terminate'
-  /** Milliseconds that `retire` waits, for attempts first and then for operations. Default 5,000. */
+  /** Milliseconds that `retire` waits, for attempts first and then for operations: from 0 to 25 years. Default 5,000. */
   readonly graceMs?: number
   /** Written into the outcome of what is terminated. */
   readonly reason?: string
 }
 
+const closeOptionsSchema = optionsSchema<CloseOptions>({
+  policy: v.optional(v.picklist(['retire', 'terminate'])),
+  graceMs: v.optional(durationSchema),
+  reason: v.optional(textSchema()),
+})
+
 const defaultGraceMs = 5000
 
 /**
- * Opens a runtime: reads back what the journal holds, then takes work. Rejects with the errors of the
- * journal (`journal_locked`, `journal_corrupt`, ...) and with those of records that contradict each other.
+ * Opens a runtime: reads back what the journal holds, then takes work. Rejects with `invalid_input` for a wrong option
+ * or a clock that breaks its contract, with the errors of the journal (`journal_locked`, `journal_corrupt`, ...) and
+ * with those of records that contradict each other.
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   return Runtime.open(options)
@@ -71,8 +132,10 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 
 /** Many sessions and the tasks over one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
-  /** What must run. Attempts show as operations of the session `tasks`, which stays in memory: their truth is kept here. */
+  /** What must run. Attempts show as operations of {@link Runtime.attempts}. */
   readonly tasks: Tasks
+  /** What opening found: whoever minds a loss looks here. */
+  readonly recovery: RuntimeRecovery
   readonly #lane: Lane
   readonly #sessions: Map<SessionId, Session>
   readonly #makeSession: (history: OperationsHistory, id: SessionId, lane?: Lane) => Session
@@ -96,6 +159,7 @@ export class Runtime implements AsyncDisposable {
     core: CoreOptions,
     { tracer, tasks, random = Math.random }: RuntimeOptions,
   ) {
+    this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.#lane = lane
     this.#memoryLane = memoryLane
     this.#ids = ids
@@ -121,7 +185,7 @@ export class Runtime implements AsyncDisposable {
     this.tasks = new Tasks({
       authority,
       ids,
-      random,
+      random: checkedRandom(random),
       clock: core.clock,
       deadlines: this.#deadlines,
       logger: core.logger ?? silentLogger,
@@ -131,32 +195,31 @@ export class Runtime implements AsyncDisposable {
     })
   }
 
-  static async open(options: RuntimeOptions): Promise<Runtime> {
-    const { clock = systemClock, logger = silentLogger, inspect, dataDir, compactAfter } = options
-    const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
-    const core: CoreOptions = { clock, logger, ...(inspect !== undefined && { inspect }) }
-    if (options.store !== undefined && dataDir !== undefined) {
-      throw new InvalidInputError({ subject: 'runtime options', field: 'store', reason: 'excludes dataDir' })
-    }
-    // The journal makes its own directory and insists on the one above it.
-    if (dataDir !== undefined) await mkdir(dirname(resolve(dataDir)), { recursive: true })
-    const store =
-      options.store ?? (dataDir === undefined ? undefined : createDirectoryJournal({ directory: dataDir, logger }))
+  static async open(given: RuntimeOptions): Promise<Runtime> {
+    const options = decode(runtimeOptionsSchema, given, 'runtime options')
+    const { inspect, compactAfter } = options
+    const logger = guardedLogger(options.logger)
+    const clock = checkedClock(options.clock ?? systemClock)
+    const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
+    const core: CoreOptions = { clock, logger, ...inspectOption(inspect, logger) }
+    const store = await asJournalError('open', () => storeOf(options, clock, logger))
     const histories = new Map<SessionId, OperationsHistory>()
     const authority = new TaskAuthority({ logger })
-    const lane = await Lane.open({
-      logger,
-      ...(store !== undefined && { store }),
-      ...(compactAfter !== undefined && { compactAfter }),
-      streamFor: (name) => {
-        if (name === TaskAuthority.streamName) return authority
-        const id = sessionOfStream(name)
-        if (id === undefined) return undefined
-        const history = new OperationsHistory(id, core)
-        histories.set(id, history)
-        return history
-      },
-    })
+    const lane = await asJournalError('open', () =>
+      Lane.open({
+        logger,
+        ...(store !== undefined && { store }),
+        ...(compactAfter !== undefined && { compactAfter }),
+        streamFor: (name) => {
+          if (name === TaskAuthority.streamName) return authority
+          const id = sessionOfStream(name)
+          if (id === undefined) return undefined
+          const history = new OperationsHistory(id, core)
+          histories.set(id, history)
+          return history
+        },
+      }),
+    )
     try {
       for (const history of histories.values()) history.finishRestore()
       authority.start(lane)
@@ -173,31 +236,42 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
-   * The session of this name, recovered or new; the same instance every time. Limits count when it is made.
-   * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters
-   * or holds control characters, `session_exists` while one is being imported under the name, and `runtime_closed`
-   * after {@link Runtime.close}.
+   * The session of this name, recovered or new; the same instance every time. A `maxConcurrent` counts from this call
+   * on, also for a session that is there already; leaving it out changes nothing. `maxCompleted` counts when it is made.
+   * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters,
+   * holds control characters or is the one of {@link Runtime.attempts}, `session_exists` while one is being imported
+   * under the name, and `runtime_closed` after {@link Runtime.close}.
    */
   session(name: string, limits: RegistryLimits = {}): Session {
     this.#checkOpen()
     const id = checkSessionName(name)
+    const decoded = decode(limitsSchema, limits, 'registry limits')
     const existing = this.#sessions.get(id)
-    if (existing !== undefined) return existing
+    if (existing !== undefined) return this.#limit(existing, decoded)
     if (this.#imports.has(id)) throw sessionExists(id)
-    if (id === attemptsSessionName) return this.#attempts()
     const history = new OperationsHistory(id, this.#core)
-    history.open(this.#ids.uuid() as EpochId, limits)
+    history.open(this.#ids.uuid() as EpochId, decoded)
     this.#lane.attach(history)
     this.#lane.note(history, facts.opened(history.epochId, history.core.records))
     return this.#adopt(history, id)
   }
 
-  /** The session of this name if there is one; unlike {@link Runtime.session} it makes none. */
+  /**
+   * The session in which attempts of tasks show as operations. It stays in memory, because the tasks room keeps their
+   * truth, and no caller can choose its name. Raises `runtime_closed` when nothing has been attempted before the end.
+   */
+  get attempts(): Session {
+    if (this.#attemptsInMemory === undefined) this.#checkOpen()
+    return this.#attempts()
+  }
+
+  /** The session of this name if there is one; unlike {@link Runtime.session} it makes none. Raises `invalid_input`. */
   findSession(name: string): Session | undefined {
+    checkText('session name', name)
     return this.#sessions.get(name as SessionId)
   }
 
-  /** Every session, recovered ones included. */
+  /** Every session, recovered ones and the one of attempts included. */
   sessions(): Iterable<Session> {
     return this.#sessions.values()
   }
@@ -235,23 +309,24 @@ export class Runtime implements AsyncDisposable {
   /**
    * Ends what runs in a session and removes its history for good; the next session of this name is a new epoch.
    * When the journal refuses, the session stays, without its work and without taking new one: call again.
-   * Rejects with `session_in_use` for the session that shows attempts of tasks.
+   * Rejects with `invalid_input` for a name that no session can have.
    */
   async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
     this.#checkOpen()
+    checkText('reason of a deletion', reason)
     const session = this.#sessions.get(checkSessionName(name))
     if (session === undefined) return
-    if (session === this.#attemptsInMemory) {
-      throw new StatewardError('session_in_use', `the runtime itself uses the session ${name}`, { id: session.id })
-    }
     const deletion = this.#deletions.get(session) ?? this.#delete(session, reason)
     this.#deletions.set(session, deletion)
     await deletion
   }
 
-  /** The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on. */
+  /**
+   * The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on.
+   * Rejects with `lane_apply_failed` when memory is behind the journal: then close the runtime and open it anew.
+   */
   reopen(): Promise<void> {
-    return this.#lane.reopen()
+    return asJournalError('reopen', () => this.#lane.reopen())
   }
 
   /** Resolves once the journal has answered for everything so far; see {@link Runtime.health} for what it said. */
@@ -261,16 +336,22 @@ export class Runtime implements AsyncDisposable {
 
   /** Writes a snapshot and shortens the journal now instead of when it has grown. */
   compact(): Promise<void> {
-    return this.#lane.compact()
+    return silence(asJournalError('compact', () => this.#lane.compact()))
   }
 
   /**
    * Refuses new work, winds down or terminates what runs, flushes and releases the journal. Later calls share the first
-   * one. Rejects with the lane's error when ends could not be made durable; everything is released all the same.
+   * one. Rejects with `invalid_input` for a wrong option, and the runtime stays open; and with the lane's error when
+   * ends could not be made durable; everything is released all the same.
    */
   close(options: CloseOptions = {}): Promise<void> {
-    checkGrace(options)
-    this.#closing ??= this.#close(options)
+    let decoded: CloseOptions
+    try {
+      decoded = decode(closeOptionsSchema, options, 'close options')
+    } catch (refusal) {
+      return silence(Promise.reject(refusal))
+    }
+    this.#closing ??= this.#close(decoded)
     return this.#closing
   }
 
@@ -291,7 +372,7 @@ export class Runtime implements AsyncDisposable {
     const closings = await Promise.allSettled(sessions.map((session) => session.close({ policy, graceMs, reason })))
     const drained = await draining
     this.#deadlines[Symbol.dispose]()
-    await this.#lane.close()
+    await asJournalError('close', () => this.#lane.close())
     await this.#memoryLane.close()
     for (const closing of [...drained, ...closings]) if (closing.status === 'rejected') throw closing.reason
   }
@@ -310,11 +391,21 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  /** The session of attempts: in memory, because the tasks room keeps their history already. */
+  /** What is said of a session that is there already. */
+  #limit(session: Session, { maxConcurrent, maxCompleted }: RegistryLimits): Session {
+    const { operations, history } = session
+    if (maxConcurrent !== undefined) operations.limitConcurrency(maxConcurrent)
+    const { maxCompleted: made } = history.core.records
+    if (maxCompleted !== undefined && Math.max(1, maxCompleted) !== made) {
+      const fields = { session: session.id, asked: maxCompleted, kept: made }
+      this.#core.logger?.warn(fields, 'maxCompleted counts when a session is made, it stays as it was')
+    }
+    return session
+  }
+
   #attempts(): Session {
+    if (this.#attemptsInMemory !== undefined) return this.#attemptsInMemory
     const id = attemptsSessionName as SessionId
-    const existing = this.#sessions.get(id)
-    if (existing !== undefined) return existing
     const history = new OperationsHistory(id, this.#core)
     history.open(this.#ids.uuid() as EpochId, {})
     this.#memoryLane.attach(history)
@@ -341,14 +432,53 @@ export class Runtime implements AsyncDisposable {
   }
 }
 
+/** The durable log of a runtime; none for one in memory. */
+async function storeOf(
+  { store, dataDir, lockWaitMs, onDamage }: RuntimeOptions,
+  clock: Clock,
+  logger: Logger,
+): Promise<JournalStore | undefined> {
+  if (dataDir === undefined) {
+    const field = lockWaitMs !== undefined ? 'lockWaitMs' : 'onDamage'
+    if (lockWaitMs !== undefined || onDamage !== undefined) refuseOption(field, 'says something about dataDir only')
+    return store
+  }
+  if (store !== undefined) refuseOption('store', 'excludes dataDir')
+  const policies = { ...(lockWaitMs !== undefined && { lockWaitMs }), ...(onDamage !== undefined && { onDamage }) }
+  const journal = createDirectoryJournal({ directory: dataDir, logger, clock, ...policies })
+  // The journal makes its own directory and insists on the one above it.
+  await makeDirectories(dirname(resolve(dataDir)))
+  return journal
+}
+
+function refuseOption(field: string, reason: string): never {
+  throw new InvalidInputError({ subject: 'runtime options', field, reason })
+}
+
 /** A lane without a journal, on which nothing is to be read back. */
 function openMemoryLane(logger: Logger): Promise<Lane> {
   return Lane.open({ logger, streamFor: () => undefined })
 }
 
-function checkGrace({ graceMs = defaultGraceMs }: CloseOptions): void {
-  if (graceMs >= 0) return
-  throw new InvalidInputError({ subject: 'close options', field: 'graceMs', reason: `not a duration: ${graceMs}` })
+/** What a store of another make throws leaves as `journal_io`; our own errors stay as they are. */
+async function asJournalError<Value>(operation: string, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work()
+  } catch (error) {
+    if (StatewardError.is(error)) throw error
+    const cause = messageOf(error)
+    const data = { operation, file: 'store', cause }
+    throw new JournalError('journal_io', `the journal failed to ${operation}: ${cause}`, data, { cause: error })
+  }
+}
+
+/** A delay that is spread by something else than a fraction would be none. Raises `invalid_input`. */
+function checkedRandom(random: () => number): () => number {
+  return () => {
+    const fraction: unknown = random()
+    if (typeof fraction === 'number' && fraction >= 0 && fraction < 1) return fraction
+    throw new InvalidInputError({ subject: 'random', field: '$', reason: `not from 0 up to 1: ${textOf(fraction)}` })
+  }
 }
 
 function sessionExists(id: SessionId): StatewardError {
@@ -356,6 +486,9 @@ function sessionExists(id: SessionId): StatewardError {
 }
 
 function checkSessionName(name: string): SessionId {
+  if (name === attemptsSessionName) {
+    throw new InvalidInputError({ subject: 'session name', field: '$', reason: 'the name of the attempts of tasks' })
+  }
   if (isPlainName(name)) return name as SessionId
   throw new InvalidInputError({
     subject: 'session name',

@@ -1,5 +1,8 @@
 import { createStore, shallowEqual } from '@xstate/store'
+import type { Logger } from './base/logger.js'
+import { guardStore } from './guarded-store.js'
 import type { OperationId, OperationKind, OperationOutcome, OperationStatus } from '../machines/operation-vocabulary.js'
+import { checkFunction } from './base/options.js'
 import type { OperationProgress, OperationRegistry } from './operations/index.js'
 
 /** One operation as a dashboard shows it. */
@@ -22,24 +25,31 @@ export interface SessionViewContext {
   readonly activeCount: number
 }
 
+function createViewStore() {
+  return createStore({
+    context: Object.freeze({ version: 0, activeCount: 0 }),
+    on: {
+      changed: ({ version }, { activeCount }: { activeCount: number }) =>
+        Object.freeze({ version: version + 1, activeCount }),
+    },
+  })
+}
+
 /**
  * The live read side of a session. The registry is the index; the store publishes only that it
  * changed, so that following a session costs the same however many operations it holds.
  */
 export class SessionView {
   /** An `@xstate/store` store: subscribe to it, or use {@link SessionView.select}. */
-  readonly store = createStore({
-    context: { version: 0, activeCount: 0 },
-    on: {
-      changed: ({ version }, { activeCount }: { activeCount: number }) => ({ version: version + 1, activeCount }),
-    },
-  })
+  readonly store
   readonly #operations: OperationRegistry
   readonly #progress = new Map<OperationId, OperationProgress>()
   #isScheduled = false
 
-  constructor(operations: OperationRegistry) {
+  /** `logger` hears of subscribers and selectors that throw. */
+  constructor(operations: OperationRegistry, logger: Logger) {
     this.#operations = operations
+    this.store = guardStore(createViewStore(), logger)
   }
 
   /** One operation, as long as it is tracked. */
@@ -58,18 +68,21 @@ export class SessionView {
 
   /**
    * Follows one thing: `selector` runs after each published change, subscribers hear only of changes of
-   * its value. Values are compared shallowly unless `isEqual` says otherwise.
+   * its value. Values are compared shallowly unless `isEqual` says otherwise. Who throws is reported to the logger once and
+   * disturbs nobody else; `get` of a selection throws what its selector does. Raises `invalid_input` for what is no function.
    */
   select<Value>(
     selector: (view: SessionView) => Value,
     isEqual: (one: Value | undefined, other: Value) => boolean = shallowEqual,
   ) {
+    checkFunction('selector', selector)
+    checkFunction('comparison', isEqual)
     return this.store.select(() => selector(this), isEqual)
   }
 
   /** Takes a report; the registry only counts them. */
   reported(id: OperationId, progress: OperationProgress): void {
-    this.#progress.set(id, progress)
+    this.#progress.set(id, Object.freeze({ ...progress }))
     this.changed()
   }
 

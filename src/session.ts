@@ -1,9 +1,14 @@
+import * as v from 'valibot'
 import type { Clock } from './base/clock.js'
 import type { DeadlineQueue } from './base/deadline-queue.js'
-import { InvalidInputError, StatewardError, toError } from './base/errors.js'
+import { decode, readable } from './base/decode.js'
+import { StatewardError, toError } from './base/errors.js'
 import type { Feed } from './base/feed.js'
 import { parseUuid, type IdSource } from './base/ids.js'
 import type { Logger } from './base/logger.js'
+import { LoopShare } from './base/loop-share.js'
+import { createObserverGuard, type ObserverGuard } from './base/observers.js'
+import { checkFields, checkFunction, durationSchema, optionsSchema, textSchema } from './base/options.js'
 import { createDeferred, silence } from './base/promises.js'
 import { Execution, type Task } from './execution.js'
 import type { Lane } from './lane/lane.js'
@@ -43,11 +48,35 @@ export interface RunRequest {
   readonly operationSource?: OperationSource
 }
 
+const requestFields: ReadonlySet<string> = new Set<keyof RunRequest>([
+  'kind',
+  'displayName',
+  'id',
+  'sourceLabel',
+  'operationSource',
+])
+
 /** How an operation is run. */
 export interface RunOptions {
-  /** Milliseconds after which the operation fails and its signal aborts. */
+  /** Milliseconds after which the operation fails and its signal aborts: from 0 to 25 years. */
   readonly deadlineMs?: number
 }
+
+const runOptionsSchema = optionsSchema<RunOptions>({ deadlineMs: v.optional(durationSchema) })
+const noOptions: RunOptions = {}
+
+/** How a session is closed; {@link CloseOptions} with nothing left out. */
+export interface SessionCloseOptions {
+  readonly policy: 'retire' | 'terminate'
+  readonly graceMs: number
+  readonly reason: string
+}
+
+const closeOptionsSchema = optionsSchema<SessionCloseOptions>({
+  policy: v.picklist(['retire', 'terminate']),
+  graceMs: durationSchema,
+  reason: textSchema(),
+})
 
 /** An operation that was started. */
 export interface OperationHandle {
@@ -85,13 +114,17 @@ export class Session {
   readonly history: OperationsHistory
   readonly #options: SessionOptions
   readonly #executions = new Map<OperationId, Execution>()
+  readonly #share: LoopShare
   readonly #idleWakes = new Set<IdleWake>()
+  readonly #tracing: ObserverGuard
 
   constructor(options: SessionOptions) {
     const { id, history, lane, ids } = options
     this.id = id
     this.history = history
     this.#options = options
+    this.#share = new LoopShare(options.clock)
+    this.#tracing = createObserverGuard(options.logger, 'the tracer threw')
     this.operations = new OperationRegistry({
       lane,
       history,
@@ -104,7 +137,7 @@ export class Session {
         onEnded: (operationId, outcome) => this.#ended(operationId, outcome),
       },
     })
-    this.view = new SessionView(this.operations)
+    this.view = new SessionView(this.operations, options.logger)
   }
 
   /** Identity of the completion order; survives restarts. */
@@ -137,22 +170,34 @@ export class Session {
     return this.#options.lane.submit(this.history, () => ({ facts: [], commit: nothing, discard: nothing }))
   }
 
-  /** Starts an operation around an async function, which is called in a later microtask. */
-  run(request: RunRequest, task: Task, { deadlineMs }: RunOptions = {}): OperationHandle {
+  /**
+   * Starts an operation around an async function, which is called in a later microtask. Bad input rejects the outcome
+   * with `invalid_input`; nothing has begun then.
+   */
+  run(request: RunRequest, task: Task, options: RunOptions = noOptions): OperationHandle {
     const { ids, lane, clock, deadlines, logger, tracer } = this.#options
-    const id = request.id ?? (ids.uuid() as OperationId)
-    const spec = this.#specOf(id, request)
+    let id: OperationId
+    let spec: OperationSpec
+    let deadlineMs: number | undefined
+    try {
+      checkFields('run request', request, requestFields)
+      ;({ id, spec } = readable('run request', () => this.#specOf(request)))
+      checkFunction('task', task)
+      if (options !== noOptions) ({ deadlineMs } = decode(runOptionsSchema, options, 'run options'))
+    } catch (refusal) {
+      return refusedHandle(ids.uuid() as OperationId, lane.refuse(toError(refusal)))
+    }
     const execution = new Execution({
       id,
       operations: this.operations,
       clock,
       deadlines,
+      share: this.#share,
       logger,
-      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, logger) }),
+      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, this.#tracing) }),
     })
     const { outcome } = execution
     try {
-      checkDeadline(deadlineMs)
       this.operations.admit(spec)
     } catch (refusal) {
       lane.refuse(toError(refusal)).catch((reason: unknown) => execution.abandon(reason))
@@ -166,7 +211,7 @@ export class Session {
 
   /**
    * Waits until all named operations have ended; the outcomes come in request order. Abort the signal to give up.
-   * Rejects with `duplicate_wait_operation`, `wait_already_active`, `not_found`, or the signal's reason. The obligation counts
+   * Rejects with `invalid_input`, `duplicate_wait_operation`, `wait_already_active`, `not_found`, or the signal's reason. The obligation counts
    * as acknowledged once this resolves; use `operations.waitAll` to acknowledge it yourself.
    */
   async waitAll(
@@ -185,6 +230,7 @@ export class Session {
     return new Turn({
       runId: parseUuid<RunId>(runId, 'run id'),
       operations: this.operations,
+      logger: this.#options.logger,
       ...(inspect !== undefined && { inspect }),
     })
   }
@@ -200,15 +246,8 @@ export class Session {
   }
 
   /** Refuses new operations and ends what runs: at once, or after asking it to wind down. */
-  async close({
-    policy,
-    graceMs,
-    reason,
-  }: {
-    policy: 'retire' | 'terminate'
-    graceMs: number
-    reason: string
-  }): Promise<void> {
+  async close(options: SessionCloseOptions): Promise<void> {
+    const { policy, graceMs, reason } = decode(closeOptionsSchema, options, 'close options')
     try {
       this.#stopWaking()
       this.operations.drain()
@@ -258,21 +297,23 @@ export class Session {
     this.#executions.delete(id)
   }
 
-  #specOf(id: OperationId, { kind, displayName, sourceLabel, operationSource }: RunRequest): OperationSpec {
-    return {
+  #specOf({ id: asked, kind, displayName, sourceLabel, operationSource }: RunRequest) {
+    const id = asked === undefined ? (this.#options.ids.uuid() as OperationId) : asked
+    const spec: OperationSpec = {
       id,
       kind,
       ownerSessionId: this.id,
       displayName,
-      sourceLabel: sourceLabel ?? kind,
+      sourceLabel: sourceLabel === undefined ? kind : sourceLabel,
       ...(operationSource !== undefined && { operationSource }),
       childSessionId: null,
       expectPeerChannel: expectsPeer(kind),
     }
+    return { id, spec }
   }
 }
 
-function checkDeadline(deadlineMs: number | undefined): void {
-  if (deadlineMs === undefined || deadlineMs >= 0) return
-  throw new InvalidInputError({ subject: 'run options', field: 'deadlineMs', reason: `not a duration: ${deadlineMs}` })
+/** The handle of an operation that never began; its id names nothing. */
+function refusedHandle(id: OperationId, outcome: Promise<never>): OperationHandle {
+  return { id, outcome, cancel: async () => void (await outcome) }
 }

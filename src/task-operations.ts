@@ -2,8 +2,8 @@ import { StatewardError } from './base/errors.js'
 import type { Session } from './session.js'
 import type { AttemptDescription, AttemptRunner, AttemptScope } from './tasks/index.js'
 
-/** Name of the session in which attempts of tasks are operations. */
-export const attemptsSessionName = 'tasks'
+/** Name of the session in which attempts of tasks are operations; callers cannot choose it. */
+export const attemptsSessionName = '(attempts of tasks)'
 
 /** Raised in an attempt with code `attempt_ended_outside` when somebody ended its operation; the attempt fails and may be retried. */
 export class AttemptEndedOutside extends StatewardError<'attempt_ended_outside', { readonly outcome: string }> {

@@ -1,5 +1,5 @@
-import { messageOf } from './base/errors.js'
-import type { Logger } from './base/logger.js'
+import type { ObserverGuard } from './base/observers.js'
+import { portSchema } from './base/options.js'
 import type { OperationOutcome, OperationSpec } from '../machines/operation-vocabulary.js'
 
 /** What stateward uses of a tracer; the one of `@opentelemetry/api` fits. */
@@ -14,16 +14,19 @@ export interface Span {
   end(): void
 }
 
+/** Accepts a {@link Tracer}. */
+export const tracerSchema = portSchema<Tracer>(['startSpan'])
+
 /** `SpanStatusCode.ERROR` of the OpenTelemetry API, spelled out so that the API is not needed. */
 const errorStatus = 2
 
-/** The span of one operation. Tracing is worth no operation: what the tracer throws is logged. */
+/** The span of one operation. Tracing is worth no operation: the tracer stands behind a guard. */
 export class OperationSpan {
-  readonly #logger: Logger
+  readonly #guard: ObserverGuard
   #span: Span | undefined
 
-  constructor(tracer: Tracer, spec: OperationSpec, logger: Logger) {
-    this.#logger = logger
+  constructor(tracer: Tracer, spec: OperationSpec, guard: ObserverGuard) {
+    this.#guard = guard
     this.#guard(() => {
       this.#span = tracer.startSpan(`operation ${spec.displayName}`, {
         attributes: {
@@ -37,27 +40,19 @@ export class OperationSpan {
 
   /** Ends with the outcome; a failure or termination is an error. */
   end(outcome: OperationOutcome): void {
-    this.#guard(() => {
-      this.#span?.setAttribute('stateward.operation.outcome', outcome.type)
-      if (outcome.type === 'failed') this.#span?.setStatus({ code: errorStatus, message: outcome.error })
-      if (outcome.type === 'terminated') this.#span?.setStatus({ code: errorStatus, message: outcome.reason })
-      this.#span?.end()
-    })
+    this.#guard(() => this.#span?.setAttribute('stateward.operation.outcome', outcome.type))
+    if (outcome.type === 'failed') this.#fail(outcome.error)
+    if (outcome.type === 'terminated') this.#fail(outcome.reason)
+    this.#guard(() => this.#span?.end())
   }
 
   /** Ends without an outcome, because the operation was refused or its session closed first. */
   abandon(reason: string): void {
-    this.#guard(() => {
-      this.#span?.setStatus({ code: errorStatus, message: reason })
-      this.#span?.end()
-    })
+    this.#fail(reason)
+    this.#guard(() => this.#span?.end())
   }
 
-  #guard(step: () => void): void {
-    try {
-      step()
-    } catch (cause) {
-      this.#logger.warn({ cause: messageOf(cause) }, 'the tracer threw')
-    }
+  #fail(message: string): void {
+    this.#guard(() => this.#span?.setStatus({ code: errorStatus, message }))
   }
 }

@@ -1,4 +1,4 @@
-import { cancelTask } from '../../src/tasks/dispatch/follow-ups.js'
+import { cancelTask } from '../../src/tasks/dispatch/cancelation.js'
 import { submitInto } from '../../src/tasks/dispatch/submission.js'
 import { fire } from '../../src/tasks/dispatch/system-events.js'
 import type { RunId, SubscriptionId, TaskId } from '../../src/tasks/ids.js'

@@ -15,8 +15,11 @@ export function slowDisk(milliseconds: number): FileSystem {
 
 function slowFile(file: OpenFile, milliseconds: number): OpenFile {
   return {
+    descriptor: file.descriptor,
+    isAt: (path) => file.isAt(path),
     size: () => file.size(),
     read: (into, position) => file.read(into, position),
+    readSync: (position, length) => file.readSync(position, length),
     async write(bytes, position) {
       const taken = await file.write(bytes, position)
       await pause(milliseconds)

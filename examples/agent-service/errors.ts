@@ -28,6 +28,7 @@ const statuses: Readonly<Record<string, number>> = {
   channel_closed: 503,
   lane_closed: 503,
   lane_durability_unknown: 503,
+  lane_lost: 503,
   lane_not_appended: 503,
   lane_poisoned: 503,
   max_concurrent_exceeded: 503,

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { InvalidInputError } from './errors.js'
+import { InvalidInputError, messageOf, StatewardError } from './errors.js'
 
 /**
  * Decodes untrusted input by schema.
@@ -11,10 +11,23 @@ export function decode<Schema extends v.GenericSchema>(
   input: unknown,
   subject: string,
 ): v.InferOutput<Schema> {
-  const result = v.safeParse(schema, input, { abortEarly: true })
+  const result = readable(subject, () => v.safeParse(schema, input, { abortEarly: true }))
   if (result.success) return result.output
   const [issue] = result.issues
   throw new InvalidInputError({ subject, field: v.getDotPath(issue) ?? '$', reason: issue.message })
+}
+
+/**
+ * What `read` makes of an input. What the input itself throws, from a getter for instance, becomes the cause of an
+ * `invalid_input`.
+ */
+export function readable<Value>(subject: string, read: () => Value): Value {
+  try {
+    return read()
+  } catch (cause) {
+    if (StatewardError.is(cause)) throw cause
+    throw new InvalidInputError({ subject, field: '$', reason: `cannot be read: ${messageOf(cause)}` }, { cause })
+  }
 }
 
 /**

@@ -75,10 +75,12 @@ export function messageOf(thrown: unknown): string {
     if (typeof message === 'string') return message
     // Clients of HTTP interfaces put the body of an answer there.
     if (message !== undefined && message !== null) return describeValue(message)
+    // oxlint-disable-next-line typescript/no-base-to-string -- what comes of that is told apart below
     const text = String(thrown)
     if (!text.startsWith('[object ')) return shorten(text)
   } catch {
     // It has no text of its own.
+    if (isError(thrown)) return 'an error whose message cannot be read'
   }
   return describeValue(thrown)
 }

@@ -1,5 +1,12 @@
-import { Observable } from 'rxjs'
-import { StatewardError } from './errors.js'
+import type { Observable } from 'rxjs'
+import * as v from 'valibot'
+import { onAbort } from './abort.js'
+import { decode } from './decode.js'
+import { InvalidInputError, StatewardError } from './errors.js'
+import { deepFreeze } from './freeze.js'
+import { GuardedObservable } from './guarded-observable.js'
+import { silentLogger, type Logger } from './logger.js'
+import { abortableSchema, optionsSchema, signalSchema, textOf, wholeNumberSchema } from './options.js'
 import { createDeferred, silence, type Deferred } from './promises.js'
 
 /** What a feed holds: rows numbered from 1 upwards; numbers may be sparse. */
@@ -16,7 +23,11 @@ export interface FeedBatch<Row extends Sequenced> {
   readonly droppedThrough: number
 }
 
-/** Says that rows between a cursor and the retained part are gone (spec operations 5.2). */
+/**
+ * Says that a consumer at a cursor would miss rows: those between it and the retained part are gone (spec operations
+ * 5.2), or, where `requestedAfterSeq` exceeds `watermark`, the cursor belongs to another feed, one that was there before
+ * its directory was made anew for instance, and the rows up to it would be taken for seen.
+ */
 export interface FeedGap {
   readonly requestedAfterSeq: number
   readonly droppedThrough: number
@@ -28,11 +39,12 @@ export class FeedGapError extends StatewardError<'feed_gap', FeedGap> {
   override readonly name = 'FeedGapError'
 
   constructor(gap: FeedGap) {
-    super(
-      'feed_gap',
-      `rows after ${gap.requestedAfterSeq} through ${gap.droppedThrough} are no longer retained: resume from a state you trust`,
-      gap,
-    )
+    const { requestedAfterSeq, droppedThrough, watermark } = gap
+    const what =
+      requestedAfterSeq > watermark
+        ? `cursor ${requestedAfterSeq} is beyond the last row ${watermark}, it belongs to another feed`
+        : `rows after ${requestedAfterSeq} through ${droppedThrough} are no longer retained`
+    super('feed_gap', `${what}: resume from a state you trust`, gap)
   }
 }
 
@@ -43,17 +55,23 @@ export interface FeedReadOptions {
   readonly signal?: AbortSignal
 }
 
-/** The read side of a feed; it stays usable after the writer has gone. */
+const readOptions = optionsSchema<FeedReadOptions>({
+  after: v.optional(wholeNumberSchema(0)),
+  signal: v.optional(signalSchema),
+})
+
+/** The read side of a feed; it stays usable after the writer has gone. A cursor that is no sequence is `invalid_input`. */
 export interface Feed<Row extends Sequenced> {
   /** Sequence of the last published row, 0 when none was. */
   watermark(): number
-  /** Rows with `seq > cursor`, ascending. */
+  /** Rows with `seq > cursor`, ascending; none for a cursor that runs ahead. */
   since(cursor: number): FeedBatch<Row>
-  /** The gap a consumer at `cursor` faces, if any. */
+  /** The gap a consumer at `cursor` faces, if any; a cursor beyond the watermark faces one too. */
   gapAfter(cursor: number): FeedGap | undefined
   /**
    * Resolves with the watermark once it exceeds `cursor`, at once if it already does.
-   * Rejects with the signal's reason, and with `channel_closed` once the feed is closed and nothing will follow.
+   * Rejects with the signal's reason, with `invalid_input`, and with `channel_closed` once the feed is closed and nothing
+   * will follow.
    */
   waitForAdvance(cursor: number, options?: { readonly signal?: AbortSignal }): Promise<number>
   /**
@@ -61,7 +79,10 @@ export interface Feed<Row extends Sequenced> {
    * with `return()` or `throw()` settles at once; a `next()` that waits meanwhile is still answered, by a row or the end.
    */
   entries(options?: FeedReadOptions): AsyncIterableIterator<Row>
-  /** The same as an RxJS stream: rows after `after`, then live ones; errors with `feed_gap`; completes when the feed closes. */
+  /**
+   * The same as an RxJS stream: rows after `after`, then live ones; errors with `feed_gap`; completes when the feed closes.
+   * What a consumer throws, and an error that it does not handle, goes to the logger and ends nobody else's stream.
+   */
   observe(options?: FeedReadOptions): Observable<Row>
 }
 
@@ -84,6 +105,7 @@ interface Reading {
  */
 export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   readonly capacity: number
+  readonly #logger: Logger
   #rows: Row[] = []
   /** Rows before this index have been dropped; the array is compacted once they are the larger half. */
   #first = 0
@@ -94,8 +116,10 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   readonly #waiters = new Set<Waiter>()
   readonly #listeners = new Set<() => void>()
 
-  constructor(capacity: number) {
+  /** `logger` hears of consumers that throw. */
+  constructor(capacity: number, logger: Logger = silentLogger) {
     this.capacity = capacity
+    this.#logger = logger
   }
 
   /** How many rows are retained. */
@@ -119,7 +143,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   /**
-   * Appends a row, drops the oldest beyond the capacity, then wakes the waiters. Returns the row that
+   * Appends a row, which every reader is given and is frozen for that, drops the oldest beyond the capacity, then wakes the waiters. Returns the row that
    * was dropped, so that the owner can forget what it knew about it.
    *
    * Raises `feed_sequence` unless `row.seq` exceeds the watermark.
@@ -131,7 +155,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
         watermark: this.#watermark,
       })
     }
-    this.#rows.push(row)
+    this.#rows.push(deepFreeze(row))
     this.#watermark = row.seq
     const dropped = this.size > this.capacity ? this.#dropFirst() : undefined
     this.#wake()
@@ -150,6 +174,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   since(cursor: number): FeedBatch<Row> {
+    checkCursor(cursor)
     return {
       entries: cursor >= this.#watermark ? [] : this.#rows.slice(this.#indexAfter(cursor)),
       watermark: this.#watermark,
@@ -170,38 +195,46 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   gapAfter(cursor: number): FeedGap | undefined {
-    if (cursor >= this.#droppedThrough) return undefined
+    checkCursor(cursor)
+    if (cursor >= this.#droppedThrough && cursor <= this.#watermark) return undefined
     return { requestedAfterSeq: cursor, droppedThrough: this.#droppedThrough, watermark: this.#watermark }
   }
 
-  waitForAdvance(cursor: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<number> {
+  waitForAdvance(cursor: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    let signal: AbortSignal | undefined
+    try {
+      checkCursor(cursor)
+      signal = decode(abortableSchema, options, 'wait options').signal
+    } catch (refusal) {
+      return silence(Promise.reject(refusal))
+    }
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#watermark > cursor) return Promise.resolve(this.#watermark)
     if (this.#closed) return silence(Promise.reject(this.#endOfFeed(cursor)))
     const waiter: Waiter = { cursor, deferred: createDeferred<number>() }
     this.#waiters.add(waiter)
     if (signal === undefined) return waiter.deferred.promise
-    const onAbort = (): void => {
+    const forget = onAbort(signal, () => {
       this.#waiters.delete(waiter)
       waiter.deferred.reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    return silence(waiter.deferred.promise.finally(() => signal.removeEventListener('abort', onAbort)))
+    })
+    return silence(waiter.deferred.promise.finally(forget))
   }
 
   entries(options: FeedReadOptions = {}): AsyncIterableIterator<Row> {
     const reading: Reading = { isWaiting: false, notify: () => {} }
-    const rows = this.#read(options, reading)
-    const { return: end, throw: fail } = rows
+    const rows = this.#read(decode(readOptions, options, 'feed options'), reading)
+    const end = rows.return.bind(rows)
+    const fail = rows.throw.bind(rows)
     // A generator would answer these only after the row that it waits for, which may never come.
     return Object.assign(rows, {
       return: (value?: unknown) => {
-        const ended = end.call(rows, value)
+        const ended = end(value)
         return reading.isWaiting ? Promise.resolve({ done: true as const, value }) : ended
       },
       throw: (reason: unknown) => {
-        if (!reading.isWaiting) return fail.call(rows, reason)
-        silence(end.call(rows, undefined))
+        if (!reading.isWaiting) return fail(reason)
+        silence(end(undefined))
         return Promise.reject(reason)
       },
     })
@@ -212,7 +245,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     // Registered for the whole iteration, so that a row pushed while the consumer works is not missed.
     const listener = (): void => reading.notify()
     this.#listeners.add(listener)
-    signal?.addEventListener('abort', listener, { once: true })
+    const forget = onAbort(signal, listener)
     try {
       for (;;) {
         signal?.throwIfAborted()
@@ -234,12 +267,13 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
       }
     } finally {
       this.#listeners.delete(listener)
-      signal?.removeEventListener('abort', listener)
+      forget()
     }
   }
 
-  observe({ after = 0, signal }: FeedReadOptions = {}): Observable<Row> {
-    return new Observable<Row>((subscriber) => {
+  observe(options: FeedReadOptions = {}): Observable<Row> {
+    const { after = 0, signal } = decode(readOptions, options, 'feed options')
+    return new GuardedObservable<Row>(this.#logger, (subscriber) => {
       let cursor = after
       const drain = (): void => {
         while (!subscriber.closed) {
@@ -262,13 +296,12 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
           drain()
         })
       }
-      const onAbort = (): void => subscriber.error(signal?.reason)
-      if (signal?.aborted === true) return onAbort()
-      signal?.addEventListener('abort', onAbort, { once: true })
+      if (signal?.aborted === true) return subscriber.error(signal.reason)
+      const forget = onAbort(signal, () => subscriber.error(signal?.reason))
       this.#listeners.add(scheduleDrain)
       subscriber.add(() => {
         this.#listeners.delete(scheduleDrain)
-        signal?.removeEventListener('abort', onAbort)
+        forget()
       })
       drain()
     })
@@ -328,4 +361,10 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   #notify(): void {
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** A cursor may run ahead, but it is a sequence. */
+function checkCursor(cursor: number): void {
+  if (Number.isSafeInteger(cursor) && cursor >= 0) return
+  throw new InvalidInputError({ subject: 'feed cursor', field: '$', reason: `not a sequence: ${textOf(cursor)}` })
 }

@@ -1,5 +1,8 @@
 import { randomFillSync } from 'node:crypto'
+import * as v from 'valibot'
+import { decode } from './decode.js'
 import { InvalidInputError } from './errors.js'
+import { functionSchema, optionsSchema, textOf } from './options.js'
 
 /** A `Base` that only its own constructor can make, so that ids of different things do not mix. */
 export type Brand<Base, Name extends string> = Base & { readonly '~brand': Name }
@@ -18,6 +21,14 @@ export interface UuidIngredients {
   readonly random?: (bytes: Uint8Array) => void
 }
 
+const ingredientsSchema = optionsSchema<UuidIngredients>({
+  now: functionSchema<UuidIngredients['now']>(),
+  random: v.optional(functionSchema<(bytes: Uint8Array) => void>()),
+})
+
+/** The latest millisecond that a UUID v7 can hold. */
+const latestMillisecond = 2 ** 48 - 1
+
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const nilUuid = '00000000-0000-0000-0000-000000000000'
 const hex = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'))
@@ -25,9 +36,11 @@ const randomBlockSize = 4096
 
 /**
  * UUID v7 source (RFC 9562, method 1): a 12-bit counter keeps ids of one millisecond in order, and a
- * clock that steps back does not break the order either.
+ * clock that steps back does not break the order either. Raises `invalid_input` for a wrong ingredient, and when an id
+ * is asked for at an instant that is none.
  */
-export function createUuidSource({ now, random = randomFillSync }: UuidIngredients): IdSource {
+export function createUuidSource(ingredients: UuidIngredients): IdSource {
+  const { now, random = randomFillSync } = decode(ingredientsSchema, ingredients, 'UUID ingredients')
   let lastMillisecond = -1
   let counter = 0
   // Random bytes are drawn in blocks: one system call per id would dominate the cost of registering.
@@ -42,7 +55,7 @@ export function createUuidSource({ now, random = randomFillSync }: UuidIngredien
   }
   return {
     uuid() {
-      const millisecond = Math.max(Math.trunc(now()), lastMillisecond)
+      const millisecond = Math.max(instantOf(now()), lastMillisecond)
       if (millisecond > lastMillisecond) {
         lastMillisecond = millisecond
         counter = draw() & 0x7f
@@ -64,6 +77,15 @@ export function createUuidSource({ now, random = randomFillSync }: UuidIngredien
   }
 }
 
+function instantOf(now: number): number {
+  if (now >= 0 && now <= latestMillisecond) return Math.trunc(now)
+  throw new InvalidInputError({
+    subject: 'UUID ingredients',
+    field: 'now',
+    reason: `not epoch milliseconds: ${textOf(now)}`,
+  })
+}
+
 function byte(value: number): string {
   return hex[value & 0xff] as string
 }
@@ -80,9 +102,7 @@ export function isNilUuid(value: string): boolean {
 
 /** The UUID in its one spelling, lower case; raises `invalid_input` naming `subject` otherwise. */
 export function parseUuid<Id extends string>(value: string, subject: string): Id {
-  const lower = value.toLowerCase()
-  if (!uuidPattern.test(lower)) {
-    throw new InvalidInputError({ subject, field: '$', reason: `not a UUID: ${JSON.stringify(value.slice(0, 64))}` })
-  }
+  const lower: unknown = typeof value === 'string' ? value.toLowerCase() : value
+  if (!isUuid(lower)) throw new InvalidInputError({ subject, field: '$', reason: `not a UUID: ${textOf(value)}` })
   return lower as Id
 }

@@ -13,10 +13,11 @@ export interface JsonObject {
  *
  * Raises `invalid_input`, with the reason, for what JSON cannot say: a BigInt, a circle, a getter or `toJSON` that throws.
  */
-export function toJsonText(value: unknown, subject: string): string | undefined {
+export function toJsonText(value: unknown, subject: string, field = '$'): string | undefined {
   try {
-    return JSON.stringify(value) as string | undefined
+    const text: string | undefined = JSON.stringify(value)
+    return text
   } catch (cause) {
-    throw new InvalidInputError({ subject, field: '$', reason: `JSON cannot say it: ${messageOf(cause)}` }, { cause })
+    throw new InvalidInputError({ subject, field, reason: `JSON cannot say it: ${messageOf(cause)}` }, { cause })
   }
 }

@@ -1,10 +1,13 @@
+const none: ReadonlySet<never> = new Set<never>()
+
 /** Sets by key; an empty set is forgotten. */
 export class MultiMap<Key, Value> {
   readonly #sets = new Map<Key, Set<Value>>()
 
   /** The values of a key in the order they were added; live. */
   get(key: Key): Iterable<Value> {
-    return this.#sets.get(key) ?? []
+    // Not the set itself: whoever reads could change it.
+    return { [Symbol.iterator]: () => (this.#sets.get(key) ?? none).values() }
   }
 
   /** Adds a value. */

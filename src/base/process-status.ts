@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
 /** What Linux tells of a process; elsewhere nothing here knows of any. */
 export interface ProcessStatus {
@@ -27,6 +27,16 @@ export function readProcessStatus(pid: number): ProcessStatus | undefined {
 /** Identity of the boot that start times are counted from; `undefined` where it is not known. */
 export function readBootId(): string | undefined {
   return readOrNothing('/proc/sys/kernel/random/boot_id')?.trim()
+}
+
+/** The pid namespace of this process, in which pids mean something; `undefined` where the system does not tell. */
+export function readPidNamespace(): string | undefined {
+  try {
+    // A /proc of another namespace shows other processes under our pids: nothing it says would be true.
+    return readlinkSync('/proc/self') === String(process.pid) ? readlinkSync('/proc/self/ns/pid') : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Every process that is known of and has not ended. */

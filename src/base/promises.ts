@@ -1,3 +1,5 @@
+import { onAbort } from './abort.js'
+
 /** A promise together with the two functions that settle it. */
 export interface Deferred<Value> {
   readonly promise: Promise<Value>
@@ -33,14 +35,18 @@ export async function abortable<Value>(promise: Promise<Value>, signal?: AbortSi
   if (signal === undefined) return promise
   silence(promise)
   signal.throwIfAborted()
-  let onAbort: () => void = ignore
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
+  const aborted = createDeferred<never>()
+  const forget = onAbort(signal, () => aborted.reject(signal.reason))
   try {
-    return await Promise.race([promise, aborted])
+    return await Promise.race([promise, aborted.promise])
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    forget()
   }
+}
+
+/** Lets the event loop run: timers, I/O and what waits for them. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
 }

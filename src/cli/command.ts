@@ -15,6 +15,8 @@ export interface RunCommand {
   readonly retryFailed: boolean
   /** Forgets every earlier run of the plan. */
   readonly fresh: boolean
+  /** Goes on without records at the end of the journal that are damaged or missing. */
+  readonly cutDamage: boolean
   /** Prints the report as one line of JSON. */
   readonly json: boolean
 }
@@ -39,6 +41,7 @@ Options:
   --resume          run tools again that were lost or interrupted
   --retry-failed    run tools again that ended differently from what the plan expects
   --fresh           forget all earlier runs of this plan and start over
+  --cut-damage      go on although the journal has lost records at its end
   --json            print the report as one line of JSON; progress goes to standard error
   --help            show this text
   --version         show the version
@@ -61,12 +64,21 @@ export function parseCommand(args: readonly string[]): Command {
   if (verb !== 'run') throw new UsageError(`unknown command ${JSON.stringify(verb)}`)
   if (planFile === undefined) throw new UsageError('run needs a plan file')
   if (stranger !== undefined) throw new UsageError(`run takes one plan file, but got ${JSON.stringify(stranger)} too`)
-  const { resume, 'retry-failed': retryFailed, fresh, json, 'data-dir': dataDir } = values
+  const { resume, 'retry-failed': retryFailed, fresh, json, 'data-dir': dataDir, 'cut-damage': cutDamage } = values
   if (dataDir === '') throw new UsageError('--data-dir needs a directory')
   if (fresh && (resume || retryFailed)) {
     throw new UsageError(`--fresh forgets what ${resume ? '--resume' : '--retry-failed'} would go on with`)
   }
-  return { type: 'run', planFile, resume, retryFailed, fresh, json, ...(dataDir !== undefined && { dataDir }) }
+  return {
+    type: 'run',
+    planFile,
+    resume,
+    retryFailed,
+    fresh,
+    cutDamage,
+    json,
+    ...(dataDir !== undefined && { dataDir }),
+  }
 }
 
 function parse(args: readonly string[]) {
@@ -80,6 +92,7 @@ function parse(args: readonly string[]) {
         resume: flag,
         'retry-failed': flag,
         fresh: flag,
+        'cut-damage': flag,
         json: flag,
         help: { ...flag, short: 'h' },
         version: { ...flag, short: 'v' },

@@ -37,7 +37,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function run(file: PlanFile, { dataDir, json, resume, retryFailed, fresh }: RunCommand): Promise<number> {
+async function run(file: PlanFile, command: RunCommand): Promise<number> {
+  const { dataDir, json, resume, retryFailed, fresh, cutDamage } = command
   using interrupts = listenForInterrupts()
   using display = createDisplay()
   const { retire, terminate } = interrupts
@@ -45,6 +46,7 @@ async function run(file: PlanFile, { dataDir, json, resume, retryFailed, fresh }
     resume,
     retryFailed,
     fresh,
+    onDamage: cutDamage ? 'cut' : 'refuse',
     dataDir: resolve(dataDir ?? join('.stateward', file.plan.name)),
     retire,
     terminate,

@@ -1,6 +1,7 @@
 import type { OperationId, WaitAllSatisfied } from '../../machines/operation-vocabulary.js'
 import type { ProcessRecords } from '../work/children/process-records.js'
 import { defaultGraceMs } from '../work/children/child-process.js'
+import { onAbort } from '../base/abort.js'
 import { systemClock } from '../base/clock.js'
 import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
 import { StatewardError, toError } from '../base/errors.js'
@@ -184,12 +185,10 @@ export class PlanRun {
       for (const name of this.#running.keys()) this.#askToEnd(name)
       grace = deadlines.after(graceMs, onTerminate)
     }
-    retire?.addEventListener('abort', onRetire, { once: true })
-    terminate?.addEventListener('abort', onTerminate, { once: true })
+    const forgets = [onAbort(retire, onRetire), onAbort(terminate, onTerminate)]
     return () => {
       grace?.[Symbol.dispose]()
-      retire?.removeEventListener('abort', onRetire)
-      terminate?.removeEventListener('abort', onTerminate)
+      for (const forget of forgets) forget()
     }
   }
 
@@ -221,7 +220,9 @@ export class PlanRun {
 
   #report(tools: readonly ToolResult[], obligation: WaitAllSatisfied | null): RunReport {
     const { plan } = this.#file
-    return reportOf({ plan: plan.name, session: this.#session.id, dataDir: this.#options.dataDir, tools, obligation })
+    const { dataDir } = this.#options
+    const cut = this.#runtime.recovery.cut ?? null
+    return reportOf({ plan: plan.name, session: this.#session.id, dataDir, cut, tools, obligation })
   }
 
   #emit(event: RunEvent): void {

@@ -19,6 +19,8 @@ export interface RunPlanOptions {
   readonly retryFailed?: boolean
   /** Forgets every earlier run of this plan first. */
   readonly fresh?: boolean
+  /** What opening does when records at the end of the journal are damaged or missing. Default `refuse`. */
+  readonly onDamage?: 'refuse' | 'cut'
   /** Starts no more tools and asks the running ones to end; they are killed after `graceMs`. */
   readonly retire?: AbortSignal
   /** Kills the running tools. */
@@ -38,12 +40,13 @@ export interface RunPlanOptions {
  * (`journal_locked` while another run uses the directory), and of the journal when it fails on the way.
  */
 export async function runPlan(file: PlanFile, options: RunPlanOptions): Promise<RunReport> {
-  const { dataDir, clock = systemClock, logger } = options
+  const { dataDir, clock = systemClock, logger, onDamage = 'refuse' } = options
   await mkdir(dataDir, { recursive: true })
   const records = new ProcessRecords(join(dataDir, 'processes'))
   const runtime = await createRuntime({
     dataDir: join(dataDir, 'journal'),
     clock,
+    onDamage,
     ...(logger !== undefined && { logger }),
   })
   const run = new PlanRun(file, runtime, records, options)

@@ -2,7 +2,8 @@ import * as v from 'valibot'
 import type { OperationId, OperationOutcome, WaitAllSatisfied } from '../../machines/operation-vocabulary.js'
 import { decodeJson } from '../base/decode.js'
 import { unreachable } from '../base/errors.js'
-import { count } from './text.js'
+import type { JournalCut } from '../journal/journal.js'
+import { count, plain } from './text.js'
 
 /** What became of a tool. */
 export type ToolStatus = 'as_expected' | 'unexpected' | 'interrupted' | 'lost' | 'not_started'
@@ -37,6 +38,8 @@ export interface RunReport {
   readonly session: string
   readonly dataDir: string
   readonly exitCode: 0 | 1
+  /** What was cut from the end of the journal when it was opened; `null` when nothing was. */
+  readonly cut: JournalCut | null
   /** In the order of the plan. */
   readonly tools: readonly ToolResult[]
   /** What the satisfied wait hands over; `null` when the run did not get to wait. */
@@ -96,6 +99,8 @@ export function reportOf(run: Omit<RunReport, 'exitCode' | 'hints'>): RunReport 
   const unfinished = countOf(({ status }) => status === 'lost' || status === 'interrupted')
   const failedBefore = countOf(({ status, begun }) => status === 'unexpected' && begun === 'before')
   const hints: string[] = []
+  // A write that a crash cut short had not been promised to anybody; the log tells of it.
+  if (run.cut !== null && run.cut.cause !== 'torn_write') hints.push(lossHint(run.cut))
   if (unfinished > 0) {
     hints.push(
       `${count(unfinished, 'tool')} did not finish: --resume runs what is left, --fresh forgets all and starts over`,
@@ -107,4 +112,9 @@ export function reportOf(run: Omit<RunReport, 'exitCode' | 'hints'>): RunReport 
   if (unfinished === 0 && notStarted > 0) hints.push(`${count(notStarted, 'tool')} not started: run again to go on`)
   const exitCode = run.tools.every(({ status }) => status === 'as_expected') ? 0 : 1
   return { ...run, exitCode, hints }
+}
+
+function lossHint({ file, offset, sequence, keptIn }: JournalCut): string {
+  const kept = keptIn === undefined ? '' : `, its bytes are in ${plain(keptIn)}`
+  return `the journal has lost its records from ${sequence} on (${plain(file)} at ${offset}${kept}): ends of tools may be forgotten`
 }

@@ -7,9 +7,21 @@ import type {
   Observer,
   Snapshot,
 } from 'xstate'
+import * as v from 'valibot'
 import { systemClock, type Clock } from '../base/clock.js'
+import { decode } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
+import {
+  functionSchema,
+  numberSchema,
+  optionsSchema,
+  portSchema,
+  textSchema,
+  wholeNumberSchema,
+} from '../base/options.js'
+import { clockSchema, loggerSchema } from '../base/ports.js'
 import type { InspectorAdapter } from './adapter.js'
 import type { InspectedActor } from './conversion.js'
 import { Outbox } from './outbox.js'
@@ -35,11 +47,26 @@ export interface StatelyInspectorOptions {
   readonly maxQueued?: number
   /** The last look at what leaves the process, for instance to blank out secrets; `undefined` holds the event back. */
   readonly serialize?: (event: StatelyInspectionEvent) => StatelyInspectionEvent | undefined
-  /** Milliseconds between attempts to connect to `url`. Default 2,000. */
+  /** Milliseconds between attempts to connect to `url`: from 0 to 2,147,483,647. Default 2,000. */
   readonly reconnectMs?: number
   readonly clock?: Clock
   readonly logger?: Logger
 }
+
+/** The longest delay that a timer keeps. */
+const longestTimer = 2 ** 31 - 1
+
+const optionsOfInspector = optionsSchema<StatelyInspectorOptions>({
+  url: v.optional(textSchema()),
+  adapter: v.optional(portSchema<InspectorAdapter>(['send'], ['start', 'stop'])),
+  filter: v.optional(functionSchema<NonNullable<StatelyInspectorOptions['filter']>>()),
+  sample: v.optional(numberSchema(0, 1)),
+  maxQueued: v.optional(wholeNumberSchema(1)),
+  serialize: v.optional(functionSchema<NonNullable<StatelyInspectorOptions['serialize']>>()),
+  reconnectMs: v.optional(numberSchema(0, longestTimer)),
+  clock: v.optional(clockSchema),
+  logger: v.optional(loggerSchema),
+})
 
 const defaultUrl = 'ws://127.0.0.1:8080'
 const defaultMaxQueued = 1000
@@ -75,11 +102,11 @@ export class StatelyInspector implements AsyncDisposable {
   readonly #hiddenEvents = new WeakSet<AnyEventObject>()
   #stopping: Promise<void> | undefined
 
-  constructor(options: StatelyInspectorOptions) {
+  constructor(given: StatelyInspectorOptions) {
+    const options = decode(optionsOfInspector, given, 'inspector options')
     const { filter = () => true, serialize = (event) => event, sample = 1, maxQueued = defaultMaxQueued } = options
-    const { clock = systemClock, logger = silentLogger } = options
-    if (!(sample >= 0 && sample <= 1)) throw refusedOption('sample', 'not a fraction from 0 to 1')
-    if (!Number.isSafeInteger(maxQueued) || maxQueued < 1) throw refusedOption('maxQueued', 'not a positive integer')
+    const { clock = systemClock } = options
+    const logger = guardedLogger(options.logger)
     this.#filter = filter
     this.#sample = sample
     this.#outbox = new Outbox({

@@ -1,19 +1,33 @@
 import { dirname, join } from 'node:path'
-import { InvalidInputError, messageOf } from '../base/errors.js'
-import { silentLogger, type Logger } from '../base/logger.js'
-import { acquireDirectoryLock, type DirectoryLock } from './directory-lock.js'
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { messageOf, StatewardError } from '../base/errors.js'
+import { systemClock, type Clock } from '../base/clock.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
+import {
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  portSchema,
+  wholeNumberSchema,
+} from '../base/options.js'
+import { clockSchema, loggerSchema } from '../base/ports.js'
+import { acquireDirectoryLock, type DirectoryLock, type DirectoryLockOptions } from './directory-lock.js'
 import { examineDirectory, type Findings } from './examine.js'
-import { withIoErrors } from './failures.js'
-import type { FileSystem } from './file-system.js'
+import { notAppended, withIoErrors } from './failures.js'
+import { FileSystemError, type FileSystem } from './file-system.js'
 import { encodeFrame, frameCapacity } from './frame.js'
 import { GroupCommitJournal, type JournalBackend, type PendingFrame } from './group-commit.js'
-import type { Journal, JournalRecovery, JournalSnapshot, JournalStore, OpenedJournal } from './journal.js'
+import type { Journal, JournalSnapshot, JournalStore, OpenedJournal } from './journal.js'
+import { flock, type KernelLock } from './kernel-lock.js'
 import { nodeFileSystem } from './node-file-system.js'
 import { repairDirectory } from './repair.js'
-import { replayParts } from './replay.js'
+import { recoveryOf } from './recovery.js'
 import { corruptError } from './segment.js'
 import { SegmentLog, type SegmentLogOptions } from './segment-log.js'
-import { snapshotRows, snapshotSequence, writeSnapshot } from './snapshot-file.js'
+import { snapshotSequence, writeSnapshot } from './snapshot-file.js'
 
 /** How a journal in a directory behaves. */
 export interface DirectoryJournalOptions {
@@ -26,55 +40,101 @@ export interface DirectoryJournalOptions {
    * before them, `refuse` fails with `journal_corrupt`. Default `cut`.
    */
   readonly tornTail?: 'cut' | 'refuse'
+  /**
+   * What opening does when records are damaged or missing at the end that may have been acknowledged: `refuse` fails
+   * with `journal_corrupt`, `cut` keeps the bytes in a file of their own and goes on without these records. Damage
+   * before a whole record is refused always. Default `refuse`.
+   */
+  readonly onDamage?: 'refuse' | 'cut'
+  /**
+   * How long opening waits for another owner to leave, in milliseconds, as in a rolling update; then it fails with
+   * `journal_locked`. Default 0.
+   */
+  readonly lockWaitMs?: number
   /** Hears of everything that was repaired or put off. */
   readonly logger?: Logger
+  /** Measures `lockWaitMs` and when the lock is looked at again. Default the clock of the process. */
+  readonly clock?: Clock
   /** For tests; the one of the process unless told. */
   readonly fileSystem?: FileSystem
+  /** For tests; the command `flock` unless told. */
+  readonly kernelLock?: KernelLock
 }
 
 const minimumSegmentBytes = 64 * 1024
 const maximumSegmentBytes = 256 * 2 ** 20
 const defaultSegmentBytes = 16 * 2 ** 20
 
+const optionsOfJournal = optionsSchema<DirectoryJournalOptions>({
+  directory: nameSchema,
+  segmentBytes: v.optional(wholeNumberSchema(minimumSegmentBytes, maximumSegmentBytes)),
+  tornTail: v.optional(v.picklist(['cut', 'refuse'])),
+  onDamage: v.optional(v.picklist(['cut', 'refuse'])),
+  lockWaitMs: v.optional(durationSchema),
+  logger: v.optional(loggerSchema),
+  clock: v.optional(clockSchema),
+  fileSystem: v.optional(portSchema<FileSystem>(['open'])),
+  kernelLock: v.optional(functionSchema<KernelLock>()),
+})
+
 /** Bytes of write buffer kept between writes. */
 const keptBufferBytes = 4 * 2 ** 20
+
+/** Milliseconds after which a writer makes sure again that the directory is still its own. */
+const lockCheckMs = 1000
+
+/** The policies of opening. */
+type Policies = Required<Pick<DirectoryJournalOptions, 'tornTail' | 'onDamage'>>
 
 /**
  * A store that keeps its journal in a directory of its own, owned by one process at a time.
  *
- * Raises `invalid_input` for a segment size out of range. `open()` raises `journal_locked`, `journal_corrupt` (nothing
- * was changed then), `journal_io`, and `invalid_input` for a lock file that cannot be understood; iterating over what was recovered may raise `journal_corrupt` with reason
- * `decode_failure`, and `journal_io`.
+ * Raises `invalid_input` for a wrong option. `open()` raises `journal_locked`, `journal_lock_damaged`,
+ * `journal_corrupt` (nothing was changed then), and `journal_io`; iterating over what was recovered may raise
+ * `journal_corrupt` with reason `decode_failure`, and `journal_io`. An owner that has lost its directory is poisoned
+ * with `journal_lock_lost`, and so fails `close()`.
  */
 export function createDirectoryJournal(options: DirectoryJournalOptions): JournalStore {
-  const { segmentBytes = defaultSegmentBytes } = options
-  if (!Number.isInteger(segmentBytes) || segmentBytes < minimumSegmentBytes || segmentBytes > maximumSegmentBytes) {
-    const reason = `${segmentBytes} is not a whole number from ${minimumSegmentBytes} to ${maximumSegmentBytes}`
-    throw new InvalidInputError({ subject: 'journal options', field: 'segmentBytes', reason })
-  }
-  const { directory, fileSystem = nodeFileSystem, logger = silentLogger, tornTail = 'cut' } = options
-  return { open: () => withIoErrors(() => openDirectory({ directory, fileSystem, segmentBytes, logger }, tornTail)) }
+  const decoded = decode(optionsOfJournal, options, 'journal options')
+  const { directory, segmentBytes = defaultSegmentBytes, lockWaitMs = 0 } = decoded
+  const { fileSystem = nodeFileSystem, clock = systemClock, kernelLock = flock } = decoded
+  const { tornTail = 'cut', onDamage = 'refuse' } = decoded
+  const logger = guardedLogger(decoded.logger)
+  const logOptions = { directory, fileSystem, segmentBytes, logger }
+  const lockOptions = { directory, fileSystem, kernelLock, clock, waitMs: lockWaitMs }
+  return { open: () => withIoErrors(() => openDirectory(logOptions, lockOptions, { tornTail, onDamage })) }
 }
 
-async function openDirectory(options: SegmentLogOptions, tornTail: 'cut' | 'refuse'): Promise<OpenedJournal> {
+async function openDirectory(
+  options: SegmentLogOptions,
+  lockOptions: DirectoryLockOptions,
+  policies: Policies,
+): Promise<OpenedJournal> {
   const { fileSystem, directory, logger } = options
   if (await fileSystem.makeDirectory(directory)) await fileSystem.syncDirectory(dirname(directory))
-  const lock = await acquireDirectoryLock(fileSystem, directory)
+  const lock = await acquireDirectoryLock(lockOptions)
   try {
-    const findings = await examineDirectory(fileSystem, directory)
-    if (findings.tornTail !== undefined && tornTail === 'refuse') {
-      throw corruptError(findings.tornTail.path, findings.tornTail.damage)
-    }
-    await repairDirectory(fileSystem, directory, findings, logger)
+    const findings = await examineDirectory(fileSystem, directory, lock.closedAt)
+    refuseBrokenEnd(findings, policies, lock.closedAt)
+    const cut = await repairDirectory(fileSystem, directory, findings, logger)
+    const last = findings.nextSequence - 1
+    if (last < lock.closedAt) await lock.accept(last)
     const log = await SegmentLog.open(options, findings.segments, findings.position)
     return {
-      journal: journalOver(new DirectoryBackend(options, log, lock), findings),
-      recovery: recover(options, findings),
+      journal: journalOver(new DirectoryBackend(options, log, lock, lockOptions.clock), findings),
+      recovery: { ...recoveryOf(fileSystem, findings), ...(cut && { cut }) },
     }
   } catch (error) {
     await releaseAfterFailure(lock, options)
     throw error
   }
+}
+
+function refuseBrokenEnd({ brokenEnd }: Findings, { tornTail, onDamage }: Policies, closedAt: number): void {
+  if (brokenEnd === undefined) return
+  const { cause, path, damage, sequence } = brokenEnd
+  if ((cause === 'torn_write' ? tornTail : onDamage) === 'cut') return
+  throw corruptError(path, damage, { firstLost: sequence, closedAt })
 }
 
 /** The failure that led here is the one to report. */
@@ -90,38 +150,46 @@ function journalOver(backend: JournalBackend, { nextSequence, snapshot }: Findin
   return new GroupCommitJournal(backend, { nextSequence, snapshotThrough: snapshot?.through ?? 0 })
 }
 
-function recover({ fileSystem }: SegmentLogOptions, { replay, snapshot }: Findings): JournalRecovery {
-  const records = replayParts(fileSystem, replay, snapshot?.through ?? 0)
-  if (snapshot === undefined) return { records }
-  return { records, snapshot: { through: snapshot.through, rows: snapshotRows(fileSystem, snapshot) } }
-}
-
 class DirectoryBackend implements JournalBackend {
   readonly #options: SegmentLogOptions
   readonly #log: SegmentLog
   readonly #lock: DirectoryLock
+  readonly #clock: Clock
+  /** Monotonic milliseconds at which the lock was last found in place. */
+  #checkedAt: number
+  #loss: StatewardError | undefined
   #buffer = Buffer.allocUnsafe(0)
 
-  constructor(options: SegmentLogOptions, log: SegmentLog, lock: DirectoryLock) {
+  constructor(options: SegmentLogOptions, log: SegmentLog, lock: DirectoryLock, clock: Clock) {
     this.#options = options
     this.#log = log
     this.#lock = lock
+    this.#clock = clock
+    this.#checkedAt = clock.monotonicNow()
   }
 
   async write({ texts, firstSequence, count }: PendingFrame): Promise<void> {
     const text = texts.join(',')
     const buffer = this.#bufferFor(frameCapacity(text))
     const length = encodeFrame(buffer, { text, firstSequence, count })
+    const isCheckDue = this.#clock.monotonicNow() - this.#checkedAt >= lockCheckMs
+    if (isCheckDue || !this.#log.hasRoomFor(length)) await this.#checkBeforeWrite()
     await this.#log.append(buffer.subarray(0, length), firstSequence)
   }
 
   reopen(nextSequence: number): Promise<void> {
-    return withIoErrors(() => this.#log.startOver(nextSequence))
+    return withIoErrors(async () => {
+      await this.#checkLock()
+      await this.#log.startOver(nextSequence)
+    })
   }
 
   async compact(snapshot: JournalSnapshot): Promise<void> {
     const { fileSystem, directory, logger } = this.#options
-    await withIoErrors(() => writeSnapshot(fileSystem, directory, snapshot))
+    await withIoErrors(async () => {
+      await this.#checkLock()
+      await writeSnapshot(fileSystem, directory, snapshot, () => this.#checkLock())
+    })
     try {
       await this.#log.forget(snapshot.through)
       await removeOlderSnapshots(fileSystem, directory, snapshot.through)
@@ -131,11 +199,39 @@ class DirectoryBackend implements JournalBackend {
     }
   }
 
-  close(): Promise<void> {
+  close(durableThrough: number): Promise<void> {
     return withIoErrors(async () => {
+      try {
+        await this.#checkLock()
+      } catch (error) {
+        await this.#log.abandon()
+        await this.#lock.abandon()
+        throw error
+      }
       await this.#log.close()
-      await this.#lock.release()
+      await this.#lock.release(durableThrough)
     })
+  }
+
+  /** A loss is for good: somebody else may have written meanwhile, even when the lock is in place again. */
+  async #checkLock(): Promise<void> {
+    if (this.#loss !== undefined) throw this.#loss
+    try {
+      await this.#lock.check()
+    } catch (error) {
+      if (StatewardError.is(error, 'journal_lock_lost')) this.#loss = error
+      throw error
+    }
+    this.#checkedAt = this.#clock.monotonicNow()
+  }
+
+  /** A look that fails says nothing about the lock, and nothing was written. */
+  async #checkBeforeWrite(): Promise<void> {
+    try {
+      await this.#checkLock()
+    } catch (error) {
+      throw error instanceof FileSystemError ? notAppended(error) : error
+    }
   }
 
   /** One buffer serves write after write; an unusually large frame gets one of its own. */

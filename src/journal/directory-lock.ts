@@ -1,148 +1,255 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import * as v from 'valibot'
-import { decodeJson } from '../base/decode.js'
-import { JournalError } from './errors.js'
-import { FileSystemError, readWhole, writeWhole, type FileSystem } from './file-system.js'
-import { isRunning, ownIdentity } from './process-identity.js'
+import type { Clock } from '../base/clock.js'
+import { JournalError, type JournalErrorData } from './errors.js'
+import { FileSystemError, writeWhole, type FileSystem, type OpenFile } from './file-system.js'
+import type { KernelLock, KernelLockOutcome } from './kernel-lock.js'
+import {
+  encodeLock,
+  highestGeneration,
+  lockGeneration,
+  lockPath,
+  readNewestLock,
+  type LockContent,
+} from './lock-file.js'
+import { ownIdentity, standingOf } from './process-identity.js'
 
-/** The right to write to a directory, until it is released or the process ends. */
-export interface DirectoryLock {
-  /** Lets the next owner in. Raises file system errors; the lock is then free once the process has ended. */
-  release(): Promise<void>
+/** What taking the lock of a directory needs. */
+export interface DirectoryLockOptions {
+  readonly fileSystem: FileSystem
+  readonly directory: string
+  readonly kernelLock: KernelLock
+  readonly clock: Clock
+  /** How long to wait for the owner to leave, in milliseconds. */
+  readonly waitMs: number
 }
 
-/** All lock files have this length, so that releasing one overwrites it in place, even on a full disk. */
-const contentBytes = 512
-
-const content = v.strictObject({
-  pid: v.pipe(v.number(), v.integer(), v.minValue(1)),
-  startTime: v.optional(v.string()),
-  bootId: v.optional(v.string()),
-  token: v.string(),
-  released: v.boolean(),
-})
-
-type LockContent = v.InferOutput<typeof content>
-
-const namePattern = /^lock\.(\d+)$/
 const claimPattern = /^lock-.*\.claim$/
 
 /** A busy directory changes hands at most this often while one contender looks at it. */
 const maxAttempts = 100
 
+/** Milliseconds between two looks at a lock that is waited for. */
+const pollMs = 200
+
 /**
- * Takes the lock of a directory. The owner is whoever made the lock file with the highest generation, as long as it
- * has not released it and its process runs.
+ * The right to write to a directory, until it is released or the process ends.
  *
- * Generations only ever grow: the highest file is never removed, so a contender that slept through any number of
- * owners finds either its generation taken or a higher one beside it. Raises `journal_locked`, and file system errors.
+ * It is the lock file of the highest generation. It stays open: what is written to it later can never reach the file of
+ * somebody else, whatever stands under its name by then.
  */
-export async function acquireDirectoryLock(fileSystem: FileSystem, directory: string): Promise<DirectoryLock> {
-  // Tells contenders apart; it is no part of any history.
-  const own: LockContent = { ...ownIdentity(), token: randomUUID(), released: false }
-  let newest: NewestLock | undefined
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    newest = await newestLock(fileSystem, directory)
-    if (newest.owner === 'gone') continue
-    if (newest.owner !== undefined && !newest.owner.released && isRunning(newest.owner)) break
-    const generation = newest.generation + 1
-    if (!(await claim(fileSystem, directory, generation, own))) continue
-    const path = lockPath(directory, generation)
-    const lock = { release: () => overwrite(fileSystem, path, { ...own, released: true }) }
+export class DirectoryLock {
+  readonly #fileSystem: FileSystem
+  readonly #directory: string
+  readonly #generation: number
+  readonly #file: OpenFile
+  #content: LockContent
+
+  constructor(fileSystem: FileSystem, directory: string, generation: number, file: OpenFile, content: LockContent) {
+    this.#fileSystem = fileSystem
+    this.#directory = directory
+    this.#generation = generation
+    this.#file = file
+    this.#content = content
+  }
+
+  /** Last sequence of the log when it was last closed: an end before it is a loss. */
+  get closedAt(): number {
+    return this.#content.closedAt
+  }
+
+  /** Raises `journal_lock_lost` when the directory is not this owner's any more, and file system errors. */
+  async check(): Promise<void> {
+    const file = lockPath(this.#directory, this.#generation)
+    let names: readonly string[]
     try {
-      await removeOlder(fileSystem, directory, generation)
+      names = await this.#fileSystem.list(this.#directory)
     } catch (error) {
-      await lock.release()
+      if (FileSystemError.has(error, 'ENOENT', 'ENOTDIR')) throw lostError(file, 'gone')
       throw error
     }
-    return lock
+    if (highestGeneration(names) > this.#generation) throw lostError(file, 'superseded')
+    if (!names.some((name) => lockGeneration(name) === this.#generation)) throw lostError(file, 'gone')
+    if (!(await this.#file.isAt(file))) throw lostError(file, 'replaced')
   }
-  const pid = typeof newest?.owner === 'object' ? newest.owner.pid : 0
-  throw new JournalError('journal_locked', `${directory} is in use by process ${pid}`, { directory, pid })
-}
 
-interface NewestLock {
-  /** 0 when nobody has ever held the lock. */
-  readonly generation: number
-  /** `gone` when a newer owner removed the file while it was looked at. */
-  readonly owner?: LockContent | 'gone'
-}
+  /** Lets opening accept a log that ends here, although it was longer once. */
+  async accept(closedAt: number): Promise<void> {
+    await this.#write({ ...this.#content, closedAt })
+  }
 
-async function newestLock(fileSystem: FileSystem, directory: string): Promise<NewestLock> {
-  const generation = await highestGeneration(fileSystem, directory)
-  if (generation === 0) return { generation }
-  const path = lockPath(directory, generation)
-  try {
-    const text = (await readWhole(fileSystem, path)).toString()
-    return { generation, owner: decodeJson(content, text, { subject: `lock file ${path}`, maxBytes: contentBytes }) }
-  } catch (error) {
-    if (FileSystemError.has(error, 'ENOENT')) return { generation, owner: 'gone' }
-    throw error
+  /**
+   * Lets the next owner in; `closedAt` is the last sequence of the log, kept as it is unless told. Raises
+   * `journal_lock_lost` and file system errors; the lock is then free once the process has ended.
+   */
+  async release(closedAt = this.closedAt): Promise<void> {
+    try {
+      await this.check()
+      await this.#write({ ...this.#content, closedAt, released: true })
+    } finally {
+      await this.#file.close()
+    }
+  }
+
+  /** Closes the lock file and leaves everything under its name as it is. */
+  async abandon(): Promise<void> {
+    await this.#file.close()
+  }
+
+  async #write(content: LockContent): Promise<void> {
+    await writeWhole(this.#file, encodeLock(content), 0)
+    await this.#file.sync()
+    this.#content = content
   }
 }
 
 /**
- * Makes the lock file of this generation, unless somebody else has or had it. It appears under its name complete: a
- * reader never sees half of it.
+ * Takes the lock of a directory. The owner is whoever made the lock file with the highest generation, as long as it has
+ * not released it and holds the kernel's lock of it, or, where there is none, as long as its process runs. An owner
+ * that cannot be judged is left in place.
+ *
+ * Generations only ever grow: the highest file is never removed, so a contender that slept through any number of
+ * owners finds either its generation taken or a higher one beside it. Raises `journal_locked`, `journal_lock_damaged`,
+ * and file system errors.
  */
-async function claim(
+export async function acquireDirectoryLock(options: DirectoryLockOptions): Promise<DirectoryLock> {
+  const { clock, waitMs } = options
+  const deadline = clock.monotonicNow() + waitMs
+  for (;;) {
+    const outcome = await contend(options)
+    if (outcome instanceof DirectoryLock) return outcome
+    const left = deadline - clock.monotonicNow()
+    if (left <= 0) throw lockedError(options.directory, outcome)
+    await new Promise<void>((resolve) => clock.setTimeout(resolve, Math.min(pollMs, left)))
+  }
+}
+
+/** Whoever holds the lock, and whether it is known to run. */
+interface Holder {
+  readonly pid: number
+  readonly host: string
+  readonly owner: 'running' | 'unknown'
+  readonly file: string
+}
+
+async function contend(options: DirectoryLockOptions): Promise<DirectoryLock | Holder> {
+  const { fileSystem, directory } = options
+  for (let attempt = 1; ; attempt += 1) {
+    const newest = await readNewestLock(fileSystem, directory)
+    const { path: file, content, generation } = newest
+    const holder = content === 'gone' ? 'gone' : await holderOf(file, content, options)
+    if (typeof holder === 'object') return holder
+    if (holder === 'nobody' && content !== 'gone') {
+      const lock = await claim(generation + 1, content?.closedAt ?? 0, options)
+      if (lock !== undefined) return lock
+    }
+    if (attempt === maxAttempts) return { pid: 0, host: 'unknown', owner: 'running', file }
+  }
+}
+
+/** `gone`: the file has lost its name meanwhile, and what it says does not count any more. */
+async function holderOf(
+  file: string,
+  content: LockContent | undefined,
+  { fileSystem, kernelLock }: DirectoryLockOptions,
+): Promise<Holder | 'nobody' | 'gone'> {
+  if (content === undefined || content.released) return 'nobody'
+  const { pid, host, kernel } = content
+  if (kernel) {
+    const outcome = await tryLock(fileSystem, file, kernelLock)
+    if (outcome === 'busy') return { pid, host, owner: 'running', file }
+    if (outcome === 'gone') return 'gone'
+    // Its owner has ended, however that came about.
+    if (outcome === 'locked') return 'nobody'
+  }
+  const owner = standingOf(content)
+  return owner === 'ended' ? 'nobody' : { pid, host, owner, file }
+}
+
+/** Whether anybody holds the kernel's lock of a lock file; it is let go of at once. */
+async function tryLock(
   fileSystem: FileSystem,
-  directory: string,
-  generation: number,
-  own: LockContent,
-): Promise<boolean> {
-  const temporary = join(directory, `lock-${own.token}.claim`)
-  const path = lockPath(directory, generation)
-  const file = await fileSystem.open(temporary, 'create')
+  path: string,
+  kernelLock: KernelLock,
+): Promise<KernelLockOutcome | 'gone'> {
+  let file: OpenFile
   try {
-    await writeWhole(file, encode(own), 0)
-    await file.sync()
+    file = await fileSystem.open(path, 'update')
+  } catch (error) {
+    if (FileSystemError.has(error, 'ENOENT')) return 'gone'
+    throw error
+  }
+  try {
+    const outcome = await kernelLock(file.descriptor)
+    // The lock of a file that has lost its name says nothing about the one that has it now.
+    return (await file.isAt(path)) ? outcome : 'gone'
   } finally {
     await file.close()
   }
+}
+
+/** Makes the lock file of this generation and takes the older ones away, unless somebody else has or had it. */
+async function claim(
+  generation: number,
+  closedAt: number,
+  { fileSystem, directory, kernelLock }: DirectoryLockOptions,
+): Promise<DirectoryLock | undefined> {
+  const token = randomUUID()
+  const temporary = join(directory, `lock-${token}.claim`)
+  const file = await fileSystem.open(temporary, 'create')
+  let isOwner = false
+  try {
+    // Locked before it has its name, and complete: nobody else can lock it first, and no reader sees half of it.
+    const kernel = (await kernelLock(file.descriptor)) === 'locked'
+    const content = { ...ownIdentity(), token, kernel, released: false, closedAt }
+    await writeWhole(file, encodeLock(content), 0)
+    await file.sync()
+    isOwner = await giveName(fileSystem, file, { directory, temporary, generation })
+    if (!isOwner) return undefined
+    const lock = new DirectoryLock(fileSystem, directory, generation, file, content)
+    await removeOlder(fileSystem, directory, generation, lock)
+    return lock
+  } finally {
+    if (!isOwner) await file.close()
+    await remove(fileSystem, temporary)
+  }
+}
+
+/** True when the claim has become the lock file that counts. */
+async function giveName(
+  fileSystem: FileSystem,
+  file: OpenFile,
+  { directory, temporary, generation }: { directory: string; temporary: string; generation: number },
+): Promise<boolean> {
+  const path = lockPath(directory, generation)
   try {
     await fileSystem.link(temporary, path)
   } catch (error) {
     // The claim itself is gone when a new owner has tidied up meanwhile.
-    if (FileSystemError.has(error, 'EEXIST') || FileSystemError.has(error, 'ENOENT')) return false
+    if (FileSystemError.has(error, 'EEXIST', 'ENOENT')) return false
     throw error
-  } finally {
-    await remove(fileSystem, temporary)
   }
-  if ((await highestGeneration(fileSystem, directory)) === generation) return true
+  if (highestGeneration(await fileSystem.list(directory)) === generation) return true
   // The file of an earlier owner of this generation had been removed: its successors are beyond it.
-  await remove(fileSystem, path)
+  if (await file.isAt(path)) await remove(fileSystem, path)
   return false
 }
 
-async function highestGeneration(fileSystem: FileSystem, directory: string): Promise<number> {
-  let highest = 0
-  for (const name of await fileSystem.list(directory)) highest = Math.max(highest, generationOf(name) ?? 0)
-  return highest
-}
-
-/** The highest file stays, whoever it belongs to. */
-async function removeOlder(fileSystem: FileSystem, directory: string, generation: number): Promise<void> {
-  for (const name of await fileSystem.list(directory)) {
-    const other = generationOf(name)
-    if (claimPattern.test(name) || (other !== undefined && other < generation)) {
-      await remove(fileSystem, join(directory, name))
-    }
-  }
-}
-
-function generationOf(name: string): number | undefined {
-  const match = namePattern.exec(name)
-  return match === null ? undefined : Number(match[1])
-}
-
-async function overwrite(fileSystem: FileSystem, path: string, own: LockContent): Promise<void> {
-  const file = await fileSystem.open(path, 'update')
+/** The highest file stays, whoever it belongs to. When the others cannot be removed the lock is given back. */
+async function removeOlder(
+  fileSystem: FileSystem,
+  directory: string,
+  generation: number,
+  lock: DirectoryLock,
+): Promise<void> {
   try {
-    await writeWhole(file, encode(own), 0)
-  } finally {
-    await file.close()
+    for (const name of await fileSystem.list(directory)) {
+      const isOlder = (lockGeneration(name) ?? generation) < generation
+      if (isOlder || claimPattern.test(name)) await remove(fileSystem, join(directory, name))
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
   }
 }
 
@@ -154,10 +261,19 @@ async function remove(fileSystem: FileSystem, path: string): Promise<void> {
   }
 }
 
-function encode(own: LockContent): Buffer {
-  return Buffer.from(JSON.stringify(own).padEnd(contentBytes))
+function lockedError(directory: string, { pid, host, owner, file }: Holder): JournalError<'journal_locked'> {
+  const text =
+    owner === 'running'
+      ? `${directory} is in use by process ${pid} of ${host}: wait (lockWaitMs), or stop that process`
+      : `${directory} was taken by process ${pid} of ${host}, and it cannot be told from here whether that still runs: ` +
+        `wait (lockWaitMs), or make sure that it has ended and remove ${file} by hand`
+  return new JournalError('journal_locked', text, { directory, pid, host, owner, file })
 }
 
-function lockPath(directory: string, generation: number): string {
-  return join(directory, `lock.${generation}`)
+function lostError(
+  file: string,
+  reason: JournalErrorData['journal_lock_lost']['reason'],
+): JournalError<'journal_lock_lost'> {
+  const text = `${file} is ${reason}: the directory is not this process's any more, and nothing is written to it`
+  return new JournalError('journal_lock_lost', text, { file, reason })
 }

@@ -8,11 +8,28 @@ export type CorruptionReason =
   | 'crc_mismatch'
   | 'decode_failure'
   | 'sequence_gap'
+  | 'missing_records'
 
 /** Data of every journal error, by code. */
 export interface JournalErrorData {
-  /** Another live owner holds the directory. */
-  journal_locked: { readonly directory: string; readonly pid: number }
+  /**
+   * Somebody else holds the directory: a live process, or one of which it cannot be told from here whether it runs
+   * (`owner` is `unknown` then). `file` is the lock file that names it.
+   */
+  journal_locked: {
+    readonly directory: string
+    readonly pid: number
+    readonly host?: string
+    readonly owner?: 'running' | 'unknown'
+    readonly file?: string
+  }
+  /** The lock file cannot be understood, so nobody can tell who owns the directory. */
+  journal_lock_damaged: { readonly file: string; readonly cause: string }
+  /**
+   * The directory does not belong to this owner any more: its lock file is `gone`, `replaced` by another file, or
+   * `superseded` by one of a higher number. Nothing is written from then on.
+   */
+  journal_lock_lost: { readonly file: string; readonly reason: 'gone' | 'replaced' | 'superseded' }
   /** Stored bytes are damaged where records may follow, or were written by another version. Nothing was changed. */
   journal_corrupt: { readonly file: string; readonly offset: number; readonly reason: CorruptionReason }
   /** A record or group exceeds the size limit; nothing was queued. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { readWhole, type FileSystem } from './file-system.js'
-import { corruptError, readSegment, segmentSequence, type Damage } from './segment.js'
+import { readWhole, type ReadableFiles } from './file-system.js'
+import { corruptError, readSegment, segmentHeaderBytes, segmentSequence, type Damage } from './segment.js'
 import type { SegmentFile, SegmentPosition } from './segment-log.js'
 import { readSnapshot, snapshotSequence, type SnapshotFile } from './snapshot-file.js'
 import { temporarySuffix } from './spare-segment.js'
@@ -11,11 +11,14 @@ export interface ReplayPart extends SegmentFile {
   readonly end: number
 }
 
-/** A write that a crash cut short: bytes behind the last whole frame of the log, and nothing whole after them. */
-export interface TornTail {
+/** Where the log stops before its end: bad bytes behind its last whole frame, or records that have been there once. */
+export interface BrokenEnd {
+  /** `missing_records`: the log is whole, and shorter than it was when it was closed. */
+  readonly cause: 'torn_write' | 'damage' | 'missing_records'
+  /** The file it stops in; the directory when there is none. */
   readonly path: string
   readonly damage: Damage
-  /** The sequence its first record would have had. */
+  /** The first sequence that is not there. */
   readonly sequence: number
 }
 
@@ -28,7 +31,7 @@ export interface Findings {
   /** Where the last of them goes on. */
   readonly position?: SegmentPosition
   readonly replay: readonly ReplayPart[]
-  readonly tornTail?: TornTail
+  readonly brokenEnd?: BrokenEnd
   /** Files without a use: unfinished ones, and those a snapshot has replaced. */
   readonly leftovers: readonly string[]
 }
@@ -36,17 +39,34 @@ export interface Findings {
 /**
  * Examines a journal directory in one pass over the records that the newest whole snapshot does not contain.
  *
- * Raises `journal_corrupt` for damage that is no torn tail: damage before a whole frame, another format version, a gap
- * between sequences, a damaged snapshot whose records are gone (spec mutation authority 6.4, 6.5).
+ * Every record through `closedAt` must be there, or the end is broken; a tear before it is damage. Raises
+ * `journal_corrupt` for damage elsewhere: before a whole frame, another format version, a gap between sequences, a
+ * damaged snapshot whose records are gone (spec mutation authority 6.4, 6.5).
  */
-export async function examineDirectory(fileSystem: FileSystem, directory: string): Promise<Findings> {
+export async function examineDirectory(
+  fileSystem: ReadableFiles,
+  directory: string,
+  closedAt: number,
+): Promise<Findings> {
   const names = (await fileSystem.list(directory)).sort()
   const { snapshot, damaged, replaced } = await findSnapshot(fileSystem, directory, names)
   const base = snapshot?.through ?? 0
   const log = await new LogExamination(fileSystem, base).run(segmentFiles(directory, names), damaged)
   const temporary = names.filter((name) => name.endsWith(temporarySuffix)).map((name) => join(directory, name))
   const leftovers = [...temporary, ...replaced, ...log.leftovers]
-  return snapshot === undefined ? { ...log, leftovers } : { ...log, leftovers, snapshot }
+  const brokenEnd = judgeEnd(log, directory, closedAt)
+  return { ...log, leftovers, ...(snapshot && { snapshot }), ...(brokenEnd && { brokenEnd }) }
+}
+
+function judgeEnd(
+  { brokenEnd, nextSequence, replay }: LogFindings,
+  directory: string,
+  closedAt: number,
+): BrokenEnd | undefined {
+  if (nextSequence > closedAt) return brokenEnd
+  if (brokenEnd !== undefined) return { ...brokenEnd, cause: 'damage' }
+  const { path, end: offset } = replay.at(-1) ?? { path: directory, end: 0 }
+  return { cause: 'missing_records', path, damage: { offset, reason: 'missing_records' }, sequence: nextSequence }
 }
 
 function segmentFiles(directory: string, names: readonly string[]): SegmentFile[] {
@@ -71,7 +91,7 @@ interface FoundSnapshots {
 }
 
 async function findSnapshot(
-  fileSystem: FileSystem,
+  fileSystem: ReadableFiles,
   directory: string,
   names: readonly string[],
 ): Promise<FoundSnapshots> {
@@ -98,7 +118,7 @@ type LogFindings = Omit<Findings, 'snapshot'>
 
 /** One pass over the segments, in order. */
 class LogExamination {
-  readonly #fileSystem: FileSystem
+  readonly #fileSystem: ReadableFiles
   /** Records up to here are in the snapshot. */
   readonly #base: number
   readonly #segments: SegmentFile[] = []
@@ -106,9 +126,9 @@ class LogExamination {
   readonly #leftovers: string[] = []
   #nextSequence: number | undefined
   #position: SegmentPosition | undefined
-  #tornTail: TornTail | undefined
+  #brokenEnd: BrokenEnd | undefined
 
-  constructor(fileSystem: FileSystem, base: number) {
+  constructor(fileSystem: ReadableFiles, base: number) {
     this.#fileSystem = fileSystem
     this.#base = base
   }
@@ -123,24 +143,23 @@ class LogExamination {
     const nextSequence = this.#nextSequence ?? this.#base + 1
     if (damagedSnapshot !== undefined && nextSequence <= damagedSnapshot.through) throw snapshotError(damagedSnapshot)
     const last = this.#replay.at(-1)
-    if (nextSequence <= this.#base && last !== undefined) {
-      throw corruptError(last.path, this.#tornTail?.damage ?? { offset: last.end, reason: 'sequence_gap' })
-    }
+    const stop = this.#brokenEnd ?? (last && { path: last.path, damage: { offset: last.end, reason: 'sequence_gap' } })
+    if (nextSequence <= this.#base && stop !== undefined) throw corruptError(stop.path, stop.damage)
     return {
       nextSequence,
       segments: this.#segments,
       replay: this.#replay,
       leftovers: this.#leftovers,
       ...(this.#position && { position: this.#position }),
-      ...(this.#tornTail && { tornTail: this.#tornTail }),
+      ...(this.#brokenEnd && { brokenEnd: this.#brokenEnd }),
     }
   }
 
   async #examine(segment: SegmentFile, damagedSnapshot: DamagedSnapshot | undefined): Promise<void> {
     const { path, firstSequence } = segment
     const bytes = await readWhole(this.#fileSystem, path)
-    const { frames, end, nextSequence, damage, refused } = readSegment(bytes, firstSequence)
-    if (damage !== undefined && refused) throw corruptError(path, damage)
+    const { frames, end, nextSequence, damage, verdict } = readSegment(bytes, firstSequence)
+    if (damage !== undefined && verdict === 'refused') throw corruptError(path, damage)
     const expected = this.#nextSequence ?? this.#base + 1
     if (frames.length === 0 && damage === undefined && firstSequence < expected) {
       // Made for records that were then written elsewhere.
@@ -149,15 +168,20 @@ class LogExamination {
     }
     // Only the first segment may begin inside the snapshot.
     const follows = this.#nextSequence === undefined ? firstSequence <= expected : firstSequence === expected
-    if (this.#tornTail !== undefined && (!follows || frames.length > 0 || damage !== undefined)) {
-      throw corruptError(this.#tornTail.path, this.#tornTail.damage)
+    if (this.#brokenEnd !== undefined && (!follows || frames.length > 0 || damage !== undefined)) {
+      throw corruptError(this.#brokenEnd.path, this.#brokenEnd.damage)
     }
     if (!follows && damagedSnapshot !== undefined) throw snapshotError(damagedSnapshot)
     if (!follows) throw corruptError(path, { offset: 0, reason: 'sequence_gap' })
-    if (damage !== undefined) this.#tornTail = { path, damage, sequence: nextSequence }
+    if (damage !== undefined) {
+      const cause = verdict === 'torn' ? 'torn_write' : 'damage'
+      this.#brokenEnd = { cause, path, damage, sequence: nextSequence }
+    }
+    this.#nextSequence = nextSequence
+    // Without a mark nothing of it can be used.
+    if (end < segmentHeaderBytes) return
     this.#segments.push(segment)
     this.#replay.push({ ...segment, end })
-    this.#nextSequence = nextSequence
     this.#position = { position: end, capacity: damage === undefined ? bytes.length : end }
   }
 }

@@ -7,8 +7,30 @@ export function ioError(error: unknown): unknown {
   if (!(error instanceof FileSystemError)) return error
   const { operation, path, errno } = error.data
   const data = { operation, file: path, cause: errno }
-  return new JournalError('journal_io', `${operation} ${path} failed: ${errno}`, data, { cause: error })
+  const text = `${operation} ${path} failed: ${errno}${adviceOn(error)}`
+  return new JournalError('journal_io', text, data, { cause: error })
 }
+
+/** What to do about a failed file operation, as the rest of a sentence; empty where nothing is known to help. */
+function adviceOn({ data: { operation, errno } }: FileSystemError): string {
+  if (operation === 'link' && noLinkErrors.has(errno)) {
+    return '; the lock needs hard links, which this file system refuses: keep the journal on another one'
+  }
+  const advice = adviceByErrno.get(errno)
+  return advice === undefined ? '' : `; ${advice}`
+}
+
+const noLinkErrors: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'UNKNOWN'])
+
+const notAllowed = 'check who owns the directory and what this user may do in it'
+const full = 'the disk is full: free some space and try again'
+const adviceByErrno: ReadonlyMap<string, string> = new Map([
+  ['ENOSPC', full],
+  ['EDQUOT', full],
+  ['EROFS', 'the disk is read-only: mount it writable, or read without owning it with readDirectoryJournal()'],
+  ['EACCES', notAllowed],
+  ['EPERM', notAllowed],
+])
 
 /** The result of `work`, file errors told as `journal_io`. */
 export async function withIoErrors<Value>(work: () => Promise<Value>): Promise<Value> {
@@ -22,7 +44,13 @@ export async function withIoErrors<Value>(work: () => Promise<Value>): Promise<V
 /** The write was refused and no trace of it is left. */
 export function notAppended(error: unknown): JournalError<'journal_not_appended'> {
   const cause = messageOf(error)
-  return new JournalError('journal_not_appended', `the write was refused: ${cause}`, { cause }, { cause: error })
+  const advice = error instanceof FileSystemError ? adviceOn(error) : ''
+  return new JournalError(
+    'journal_not_appended',
+    `the write was refused: ${cause}${advice}`,
+    { cause },
+    { cause: error },
+  )
 }
 
 /** Nobody can tell whether the records will be there after a crash. */

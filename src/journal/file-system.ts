@@ -33,9 +33,9 @@ export class FileSystemError extends StatewardError<'file_system', FileFailure> 
     super('file_system', `${failure.operation} ${failure.path}: ${failure.errno}`, failure, options)
   }
 
-  /** True for a failure with this `errno`. */
-  static has(value: unknown, errno: string): boolean {
-    return value instanceof FileSystemError && value.data.errno === errno
+  /** True for a failure with one of these `errnos`. */
+  static has(value: unknown, ...errnos: readonly string[]): value is FileSystemError {
+    return value instanceof FileSystemError && errnos.includes(value.data.errno)
   }
 }
 
@@ -47,10 +47,16 @@ export type OpenMode = 'read' | 'create' | 'update' | 'durable'
 
 /** An open file; positions and lengths are in bytes. */
 export interface OpenFile {
+  /** Its number in this process, for handing the open file to a child process. */
+  readonly descriptor: number
+  /** True while this very file stands under the name: it was neither removed nor replaced. */
+  isAt(path: string): Promise<boolean>
   /** How long the file is. */
   size(): Promise<number>
   /** Fills `into` from `position`; resolves with how much was there. */
   read(into: Uint8Array, position: number): Promise<number>
+  /** The same, blocking, into a buffer of its own that is shorter where the file ends. */
+  readSync(position: number, length: number): Buffer
   /** Writes all or the first part of `bytes`; resolves with how much was taken, at least one byte. */
   write(bytes: Uint8Array, position: number): Promise<number>
   /** Resolves once everything written is on stable storage. */
@@ -77,8 +83,11 @@ export interface FileSystem {
   syncDirectory(path: string): Promise<void>
 }
 
+/** As much of a file system as reading a journal takes. */
+export type ReadableFiles = Pick<FileSystem, 'open' | 'list' | 'readSync'>
+
 /** Reads a file to its end. */
-export async function readWhole(fileSystem: FileSystem, path: string): Promise<Buffer> {
+export async function readWhole(fileSystem: ReadableFiles, path: string): Promise<Buffer> {
   const file = await fileSystem.open(path, 'read')
   try {
     const bytes = Buffer.allocUnsafe(await file.size())

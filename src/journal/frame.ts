@@ -98,6 +98,21 @@ export function findFrame(bytes: Buffer, offset: number): number | undefined {
   return undefined
 }
 
+/**
+ * True when bad bytes at `offset`, behind which no whole frame stands, are what a write leaves that was cut short.
+ *
+ * A frame is written over preallocated zeros, and no payload holds a zero: what is missing of it are zeros at its end,
+ * or whole sectors of them, for a disk may write sectors in any order. Everything else is damage to bytes that were
+ * there once.
+ */
+export function isTornFrame(bytes: Buffer, offset: number): boolean {
+  if (bytes.length - offset < frameHeaderBytes) return false
+  if (bytes.readUInt32LE(offset) === 0) return lacksFirstSector(bytes, offset)
+  const end = offset + frameHeaderBytes + bytes.readUInt32LE(offset + 4)
+  if (end > bytes.length || isWholeButForLength(bytes, offset)) return false
+  return bytes[end - 1] === 0 || lacksSector(bytes, offset, end)
+}
+
 /** The payload of a frame as text. */
 export function payloadText(bytes: Buffer, { offset, payloadBytes }: FrameHeader): string {
   return bytes.toString('utf8', offset + frameHeaderBytes, offset + frameHeaderBytes + payloadBytes)
@@ -130,6 +145,35 @@ export function endOfData(bytes: Buffer, start: number, end = bytes.length): num
 }
 
 const zeros = Buffer.alloc(64 * 1024)
+
+/** The unit that a disk writes whole or not at all; larger ones are multiples of it. */
+const sectorBytes = 512
+
+/** True when the bytes go on at the beginning of a later sector, maybe with the rest of a header, which may hold zeros. */
+function lacksFirstSector(bytes: Buffer, offset: number): boolean {
+  const first = offset + bytes.subarray(offset).findIndex((byte) => byte !== 0)
+  const sector = first - (first % sectorBytes)
+  return sector > offset && first - sector < frameHeaderBytes
+}
+
+/** True when a sector, or the part of one that the frame lies in, is zeros. */
+function lacksSector(bytes: Buffer, offset: number, end: number): boolean {
+  for (let start = offset; start < end; ) {
+    const next = Math.min(end, start - (start % sectorBytes) + sectorBytes)
+    if (isZero(bytes, start, next)) return true
+    start = next
+  }
+  return false
+}
+
+/** True when a frame ends where its data ends, and only the length in its header says otherwise. */
+function isWholeButForLength(bytes: Buffer, offset: number): boolean {
+  const payloadBytes = endOfData(bytes, offset) - offset - frameHeaderBytes
+  if (payloadBytes <= 0) return false
+  const frame = Buffer.from(bytes.subarray(offset, offset + frameHeaderBytes + payloadBytes))
+  frame.writeUInt32LE(payloadBytes, 4)
+  return checksumOf(frame, 0, frame.length) === frame.readUInt32LE(checksumOffset)
+}
 
 function readHeader(bytes: Buffer, offset: number): FrameHeader {
   return {

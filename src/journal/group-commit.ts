@@ -24,8 +24,8 @@ export interface JournalBackend {
   reopen(nextSequence: number): Promise<void>
   /** Replaces the records through `snapshot.through` by the snapshot. */
   compact(snapshot: JournalSnapshot): Promise<void>
-  /** Lets go of the storage. */
-  close(): Promise<void>
+  /** Lets go of the storage. Records through `durableThrough` are there, and must be found again. */
+  close(durableThrough: number): Promise<void>
 }
 
 /** Where a journal stands when it begins. */
@@ -56,7 +56,8 @@ export class GroupCommitJournal implements Journal {
   #snapshotThrough: number
   #last: Promise<void> = Promise.resolve()
   #draining = false
-  #poison: string | undefined
+  /** What nothing can be done about, or only `reopen()`. */
+  #broken: JournalError<'journal_lock_lost' | 'journal_poisoned'> | undefined
   #reopening: Promise<void> | undefined
   #compacting: Promise<void> = Promise.resolve()
   #closing: Promise<void> | undefined
@@ -96,7 +97,13 @@ export class GroupCommitJournal implements Journal {
     const run = async (): Promise<void> => {
       this.#refuseUnlessUsable()
       this.#checkThrough(snapshot.through)
-      await this.#backend.compact(snapshot)
+      try {
+        await this.#backend.compact(snapshot)
+      } catch (error) {
+        // Whatever else goes wrong with a snapshot, the log is as good as before.
+        if (isLoss(error)) this.#broken = error
+        throw error
+      }
       this.#snapshotThrough = snapshot.through
     }
     const compaction = this.#compacting.then(run)
@@ -106,7 +113,7 @@ export class GroupCommitJournal implements Journal {
 
   reopen(): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(closedError())
-    if (this.#poison === undefined) return Promise.resolve()
+    if (this.#broken === undefined) return Promise.resolve()
     this.#reopening ??= this.#reopen().finally(() => {
       this.#reopening = undefined
     })
@@ -120,7 +127,7 @@ export class GroupCommitJournal implements Journal {
 
   #refuseUnlessUsable(): void {
     if (this.#closing !== undefined) throw closedError()
-    if (this.#poison !== undefined) throw poisonedError(this.#poison)
+    if (this.#broken !== undefined) throw this.#broken
   }
 
   #checkThrough(through: number): void {
@@ -170,24 +177,33 @@ export class GroupCommitJournal implements Journal {
     batch.deferred.reject(error)
     let consequence = error
     if (!StatewardError.is(error, 'journal_not_appended')) {
-      this.#poison = messageOf(error)
-      consequence = poisonedError(this.#poison)
+      this.#broken = isLoss(error) ? error : poisonedError(messageOf(error))
+      consequence = this.#broken
     }
     for (const { deferred } of queued) deferred.reject(consequence)
   }
 
   async #reopen(): Promise<void> {
     await this.settled()
-    await this.#backend.reopen(this.#nextSequence)
-    this.#poison = undefined
+    try {
+      await this.#backend.reopen(this.#nextSequence)
+    } catch (error) {
+      if (isLoss(error)) this.#broken = error
+      throw error
+    }
+    this.#broken = undefined
   }
 
   async #close(): Promise<void> {
     await this.settled()
     await this.#compacting
     await this.#reopening?.catch(() => {})
-    await this.#backend.close()
+    await this.#backend.close(this.#durableThrough)
   }
+}
+
+function isLoss(error: unknown): error is JournalError<'journal_lock_lost'> {
+  return StatewardError.is(error, 'journal_lock_lost')
 }
 
 function closedError(): JournalError<'journal_closed'> {

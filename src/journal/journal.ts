@@ -1,4 +1,5 @@
 import type { JsonValue } from '../base/json.js'
+import type { CorruptionReason } from './errors.js'
 
 /** A fact as the journal stores it: any JSON value. The journal never looks inside. */
 export type JournalRecord = JsonValue
@@ -18,6 +19,26 @@ export interface JournalSnapshot {
   readonly rows: Iterable<JournalRecord>
 }
 
+/** What opening took away from the end of a journal, or found missing there. */
+export interface JournalCut {
+  /**
+   * `torn_write`: a write that a crash cut short, so nothing that was acknowledged. `damage`: bytes that were a record
+   * once. `missing_records`: records that were there when the journal was last closed. The last two only happen to
+   * somebody who asked for it.
+   */
+  readonly cause: 'torn_write' | 'damage' | 'missing_records'
+  /** The file that the log ends in now, or ended in. */
+  readonly file: string
+  /** Where it was cut, in bytes. */
+  readonly offset: number
+  /** What was wrong with the bytes there. */
+  readonly reason: CorruptionReason
+  /** The first sequence that is not there; the next record gets it. */
+  readonly sequence: number
+  /** The file that the bytes were copied to. */
+  readonly keptIn?: string
+}
+
 /**
  * What opening a journal found. Both parts are decoded while iterating, once, before the next compaction: a store on
  * disk may then still raise `journal_corrupt` with reason `decode_failure`, and `journal_io`.
@@ -27,6 +48,8 @@ export interface JournalRecovery {
   readonly snapshot?: JournalSnapshot
   /** Records that are not in the snapshot, in order. */
   readonly records: Iterable<ReplayedRecord>
+  /** What was cut from the end of the log to open it, if anything. */
+  readonly cut?: JournalCut
 }
 
 /**
@@ -43,11 +66,11 @@ export interface Journal {
    * Appends records as one atomic group; resolves once they are on stable storage.
    *
    * The records are encoded during the call, which throws at once, leaving no trace, with
-   * `journal_record_too_large`, `journal_poisoned` or `journal_closed`. The promise rejects with
+   * `journal_record_too_large`, `journal_poisoned`, `journal_lock_lost` or `journal_closed`. The promise rejects with
    * `journal_not_appended` when the write was refused and taken back: every group queued behind it is
    * rejected too, and all of them may be appended again. It rejects with `journal_durability_unknown` when the
    * sync failed; groups queued behind it get `journal_poisoned`, and the journal is of no use until `reopen()`.
-   * An empty group resolves once everything before it has settled.
+   * A store that can be taken away rejects with `journal_lock_lost` once it was: only closing is left then. An empty group resolves once everything before it has settled.
    */
   append(records: readonly JournalRecord[]): Promise<void>
   /** Resolves once everything appended so far has settled, whatever the outcome. */
@@ -62,8 +85,8 @@ export interface Journal {
   readonly tailLength: number
   /**
    * The way out of a poisoned journal: starts over on fresh file descriptors. Groups whose durability was unknown are
-   * removed for good. Rejects when the storage still refuses, and may then be tried again. Does nothing for a healthy
-   * journal.
+   * removed for good. Rejects when the storage still refuses, and may then be tried again; with `journal_lock_lost`
+   * for good. Does nothing for a healthy journal.
    */
   reopen(): Promise<void>
   /** Writes what is queued, then releases the storage and its lock. */

@@ -1,3 +1,5 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
 import { JournalError } from './errors.js'
 import { GroupCommitJournal, type JournalBackend, type PendingFrame } from './group-commit.js'
 import type { JournalRecord, JournalRecovery, JournalSnapshot, JournalStore, OpenedJournal } from './journal.js'
@@ -15,6 +17,8 @@ export interface MemoryJournalStore extends JournalStore {
    */
   failNext(stage: 'write' | 'sync'): void
 }
+
+const stageSchema = v.picklist(['write', 'sync'])
 
 interface StoredFrame {
   readonly firstSequence: number
@@ -70,6 +74,7 @@ class MemoryStore implements MemoryJournalStore {
   }
 
   failNext(stage: 'write' | 'sync'): void {
+    decode(stageSchema, stage, 'stage to fail')
     this.#failure = stage
   }
 

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
-import { mkdir, readdir, rename, link, unlink } from 'node:fs/promises'
+import { mkdir, readdir, rename, link, stat, unlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { withIoErrors } from './failures.js'
 import { FileSystemError, type FileOperation, type FileSystem, type OpenFile, type OpenMode } from './file-system.js'
 
 const { O_CREAT, O_DSYNC, O_EXCL, O_RDONLY, O_RDWR } = fs.constants
@@ -34,8 +35,7 @@ export const nodeFileSystem: FileSystem = {
     try {
       const descriptor = fs.openSync(path, O_RDONLY)
       try {
-        const bytes = Buffer.allocUnsafe(length)
-        return bytes.subarray(0, fs.readSync(descriptor, bytes, 0, length, position))
+        return readFrom(descriptor, position, length)
       } finally {
         fs.closeSync(descriptor)
       }
@@ -70,28 +70,48 @@ export const nodeFileSystem: FileSystem = {
 
 /** Callbacks instead of `FileHandle`: at one record per write the difference shows. */
 class NodeFile implements OpenFile {
-  readonly #descriptor: number
+  readonly descriptor: number
   readonly #path: string
   readonly #durable: boolean
 
   constructor(descriptor: number, path: string, durable: boolean) {
-    this.#descriptor = descriptor
+    this.descriptor = descriptor
     this.#path = path
     this.#durable = durable
   }
 
+  async isAt(path: string): Promise<boolean> {
+    const own = await attempt('read', this.#path, statDescriptor(this.descriptor, { bigint: true }))
+    try {
+      // As big integers: file numbers of some systems do not fit a double.
+      const named = await attempt('read', path, stat(path, { bigint: true }))
+      return named.dev === own.dev && named.ino === own.ino
+    } catch (error) {
+      if (FileSystemError.has(error, 'ENOENT', 'ENOTDIR')) return false
+      throw error
+    }
+  }
+
   async size(): Promise<number> {
-    const { size } = await attempt('read', this.#path, statDescriptor(this.#descriptor))
+    const { size } = await attempt('read', this.#path, statDescriptor(this.descriptor))
     return size
   }
 
   read(into: Uint8Array, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      fs.read(this.#descriptor, into, 0, into.length, position, (error, taken) => {
+      fs.read(this.descriptor, into, 0, into.length, position, (error, taken) => {
         if (error === null) resolve(taken)
         else reject(failure('read', this.#path, error))
       })
     })
+  }
+
+  readSync(position: number, length: number): Buffer {
+    try {
+      return readFrom(this.descriptor, position, length)
+    } catch (error) {
+      throw failure('read', this.#path, error)
+    }
   }
 
   async write(bytes: Uint8Array, position: number): Promise<number> {
@@ -101,20 +121,20 @@ class NodeFile implements OpenFile {
   }
 
   sync(): Promise<void> {
-    return attempt('sync', this.#path, syncDescriptor(this.#descriptor))
+    return attempt('sync', this.#path, syncDescriptor(this.descriptor))
   }
 
   truncate(length: number): Promise<void> {
-    return attempt('truncate', this.#path, truncateDescriptor(this.#descriptor, length))
+    return attempt('truncate', this.#path, truncateDescriptor(this.descriptor, length))
   }
 
   close(): Promise<void> {
-    return attempt('close', this.#path, closeDescriptor(this.#descriptor))
+    return attempt('close', this.#path, closeDescriptor(this.descriptor))
   }
 
   #write(bytes: Uint8Array, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      fs.write(this.#descriptor, bytes, 0, bytes.length, position, (error, taken) => {
+      fs.write(this.descriptor, bytes, 0, bytes.length, position, (error, taken) => {
         if (error !== null) reject(failure(this.#stageOf(error), this.#path, error))
         else if (taken === 0 && bytes.length > 0) reject(failure('write', this.#path, { code: 'ENOSPC' }))
         else resolve(taken)
@@ -126,6 +146,25 @@ class NodeFile implements OpenFile {
   #stageOf(error: NodeJS.ErrnoException): FileOperation {
     return this.#durable && syncsOnWrite && error.code === 'EIO' ? 'sync' : 'write'
   }
+}
+
+/** One call may give less than there is. */
+function readFrom(descriptor: number, position: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length)
+  let filled = 0
+  while (filled < length) {
+    const taken = fs.readSync(descriptor, bytes, filled, length - filled, position + filled)
+    if (taken === 0) break
+    filled += taken
+  }
+  return bytes.subarray(0, filled)
+}
+
+/** Makes a directory and those above it. Rejects with `journal_io`. */
+export function makeDirectories(path: string): Promise<void> {
+  return withIoErrors(async () => {
+    await attempt('make_directory', path, mkdir(path, { recursive: true }))
+  })
 }
 
 async function attempt<Value>(operation: FileOperation, path: string, work: Promise<Value>): Promise<Value> {

@@ -1,42 +1,60 @@
 import { join } from 'node:path'
 import type { Logger } from '../base/logger.js'
 import { crc32 } from './crc32.js'
-import type { Findings, TornTail } from './examine.js'
+import type { BrokenEnd, Findings } from './examine.js'
 import { readWhole, writeFileDurably, type FileSystem } from './file-system.js'
 import { endOfData } from './frame.js'
+import type { JournalCut } from './journal.js'
 import { paddedSequence } from './segment.js'
 import { cutFile } from './segment-log.js'
 import { temporarySuffix } from './spare-segment.js'
 
 /**
- * Brings a directory into the state that `findings` describe: the torn tail is kept aside and cut, files without a use
- * are removed. Interrupted at any point, the next opening finds the same records.
+ * Brings a directory into the state that `findings` describe: bytes behind the end are kept aside and cut, files
+ * without a use are removed. Interrupted at any point, the next opening finds the same records.
+ *
+ * Resolves with what was cut, or found missing, if anything.
  */
 export async function repairDirectory(
   fileSystem: FileSystem,
   directory: string,
-  { tornTail, leftovers }: Findings,
+  { brokenEnd, leftovers }: Findings,
   logger: Logger,
-): Promise<void> {
+): Promise<JournalCut | undefined> {
   for (const path of leftovers) await fileSystem.unlink(path)
-  if (tornTail !== undefined) {
-    const kept = await keepAside(fileSystem, directory, tornTail)
-    await cutFile(fileSystem, tornTail.path, tornTail.damage.offset)
-    logger.warn({ file: tornTail.path, ...tornTail.damage, kept }, 'an unfinished write at the end was cut')
-  }
-  if (leftovers.length > 0 || tornTail !== undefined) await fileSystem.syncDirectory(directory)
+  const cut = brokenEnd && (await cutEnd(fileSystem, directory, brokenEnd))
+  if (leftovers.length > 0 || cut !== undefined) await fileSystem.syncDirectory(directory)
+  if (cut !== undefined) logger.warn(cut, messages[cut.cause])
+  return cut
 }
 
-/** Copies the torn bytes to a file of their own; the same bytes get the same name, however often this is repeated. */
+const messages: Readonly<Record<JournalCut['cause'], string>> = {
+  torn_write: 'an unfinished write at the end of the journal was cut',
+  damage: 'a damaged end of the journal was cut: records that were acknowledged may be lost',
+  missing_records: 'the journal goes on without records that were acknowledged and are missing at its end',
+}
+
+async function cutEnd(fileSystem: FileSystem, directory: string, end: BrokenEnd): Promise<JournalCut> {
+  const { cause, path: file, damage, sequence } = end
+  const cut = { cause, file, ...damage, sequence }
+  if (cause === 'missing_records') return cut
+  const keptIn = await keepAside(fileSystem, directory, end)
+  // A segment whose mark is damaged holds nothing.
+  if (damage.offset === 0) await fileSystem.unlink(file)
+  else await cutFile(fileSystem, file, damage.offset)
+  return { ...cut, keptIn }
+}
+
+/** Copies the bytes to a file of their own; the same bytes get the same name, however often this is repeated. */
 async function keepAside(
   fileSystem: FileSystem,
   directory: string,
-  { path, damage, sequence }: TornTail,
+  { path, damage, sequence }: BrokenEnd,
 ): Promise<string> {
   const bytes = await readWhole(fileSystem, path)
-  const torn = bytes.subarray(damage.offset, endOfData(bytes, damage.offset))
-  const checksum = crc32(torn).toString(16).padStart(8, '0')
-  const kept = join(directory, `torn-${paddedSequence(sequence)}-${checksum}.bin`)
-  await writeFileDurably(fileSystem, { directory, path: kept, temporary: `${kept}${temporarySuffix}`, bytes: torn })
+  const rest = bytes.subarray(damage.offset, endOfData(bytes, damage.offset))
+  const checksum = crc32(rest).toString(16).padStart(8, '0')
+  const kept = join(directory, `cut-${paddedSequence(sequence)}-${checksum}.bin`)
+  await writeFileDurably(fileSystem, { directory, path: kept, temporary: `${kept}${temporarySuffix}`, bytes: rest })
   return kept
 }

@@ -1,7 +1,7 @@
 import { JournalError } from './errors.js'
 import type { ReplayPart } from './examine.js'
 import { ioError } from './failures.js'
-import type { FileSystem } from './file-system.js'
+import type { ReadableFiles } from './file-system.js'
 import { listFrames, payloadText, type FrameHeader } from './frame.js'
 import type { JournalRecord, ReplayedRecord } from './journal.js'
 import { segmentHeaderBytes } from './segment.js'
@@ -16,7 +16,7 @@ const parseTarget = 2 ** 20
  * Raises `journal_corrupt` like {@link decodeFrames}, and `journal_io`.
  */
 export function* replayParts(
-  fileSystem: FileSystem,
+  fileSystem: ReadableFiles,
   parts: readonly ReplayPart[],
   through: number,
 ): Iterable<ReplayedRecord> {
@@ -33,7 +33,7 @@ export function* replayParts(
   }
 }
 
-function readPart(fileSystem: FileSystem, path: string, end: number): Buffer {
+function readPart(fileSystem: ReadableFiles, path: string, end: number): Buffer {
   try {
     return fileSystem.readSync(path, 0, end)
   } catch (error) {

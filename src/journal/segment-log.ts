@@ -121,6 +121,18 @@ export class SegmentLog {
     if (forgotten) await this.#fileSystem.syncDirectory(this.#options.directory)
   }
 
+  /** True when a frame of so many bytes fits the segment that is written to; otherwise it begins a new one. */
+  hasRoomFor(bytes: number): boolean {
+    const current = this.#current
+    return current !== undefined && this.#file !== undefined && current.position + bytes <= current.capacity
+  }
+
+  /** Closes the files and touches no name: the directory may be somebody else's. */
+  async abandon(): Promise<void> {
+    await this.#spares.abandon()
+    await this.#closeFile()
+  }
+
   /** Closes the files and removes the spare. */
   async close(): Promise<void> {
     await this.#spares.close()

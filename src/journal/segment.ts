@@ -1,5 +1,5 @@
 import { JournalError, type CorruptionReason } from './errors.js'
-import { endOfData, findFrame, readFrame, type FrameHeader } from './frame.js'
+import { endOfData, findFrame, isTornFrame, readFrame, type FrameHeader } from './frame.js'
 import { markBytes, readMark } from './mark.js'
 
 /** Where the first frame of a segment begins. */
@@ -39,9 +39,15 @@ export interface SegmentContent {
   readonly nextSequence: number
   /** Set when the bytes from `end` on are neither a frame nor unused. */
   readonly damage?: Damage
-  /** The damage stands before a whole frame, or is no trace of a write that was cut short: it must not be cut. */
-  readonly refused: boolean
+  /** What the damage is; `none` without any. */
+  readonly verdict: Verdict
 }
+
+/**
+ * `torn`: a write that was cut short, so nothing that was acknowledged. `damaged`: bytes at the end that were a record
+ * once. `refused`: a whole frame stands behind the damage, or another version wrote this; it is never cut.
+ */
+export type Verdict = 'none' | 'torn' | 'damaged' | 'refused'
 
 /**
  * Reads a segment whose first record must be `firstSequence`: one pass over the bytes, every checksum verified.
@@ -50,7 +56,12 @@ export interface SegmentContent {
  */
 export function readSegment(bytes: Buffer, firstSequence: number): SegmentContent {
   const mark = readMark(bytes, 'segment')
-  if ('reason' in mark) return refuse([], 0, firstSequence, mark.reason)
+  if ('reason' in mark) {
+    // A segment has its mark before it has its name: no crash leaves one without.
+    const isLost = mark.reason === 'unsupported_version' || findFrame(bytes, 1) !== undefined
+    const damage = { offset: 0, reason: mark.reason }
+    return { frames: [], end: 0, nextSequence: firstSequence, damage, verdict: isLost ? 'refused' : 'damaged' }
+  }
   if (mark.number !== firstSequence) return refuse([], 0, firstSequence, 'sequence_gap')
   const frames: FrameHeader[] = []
   let nextSequence = firstSequence
@@ -60,7 +71,7 @@ export function readSegment(bytes: Buffer, firstSequence: number): SegmentConten
     if (reading.status === 'end') {
       const unused = endOfData(bytes, end) === end
       return unused
-        ? { frames, end, nextSequence, refused: false }
+        ? { frames, end, nextSequence, verdict: 'none' }
         : judge(bytes, frames, end, nextSequence, 'incomplete_header')
     }
     if (reading.status === 'bad') return judge(bytes, frames, end, nextSequence, reading.reason)
@@ -72,11 +83,20 @@ export function readSegment(bytes: Buffer, firstSequence: number): SegmentConten
   }
 }
 
-/**
- * The error for damage that must stay as it is (spec mutation authority 6.4).
- */
-export function corruptError(file: string, { offset, reason }: Damage): JournalError<'journal_corrupt'> {
-  const text = `${file} is damaged at ${offset} (${reason}); nothing was changed: restore it from a copy`
+/** Records that a broken end takes away, if the log once reached further. */
+export interface Loss {
+  /** The first sequence that is not there. */
+  readonly firstLost: number
+  /** The last sequence that a clean close left; 0 when there was none. */
+  readonly closedAt: number
+}
+
+/** The error for damage that must stay as it is (spec mutation authority 6.4). */
+export function corruptError(file: string, { offset, reason }: Damage, loss?: Loss): JournalError<'journal_corrupt'> {
+  const isShort = loss !== undefined && loss.closedAt >= loss.firstLost
+  const lost = isShort ? `, and records ${loss.firstLost} to ${loss.closedAt} are gone` : ''
+  const way = loss === undefined ? '' : ", or open it with onDamage: 'cut' (--cut-damage) to go on without what is lost"
+  const text = `${file} is damaged at ${offset} (${reason})${lost}; nothing was changed: restore it from a copy${way}`
   return new JournalError('journal_corrupt', text, { file, offset, reason })
 }
 
@@ -87,8 +107,10 @@ function judge(
   nextSequence: number,
   reason: CorruptionReason,
 ): SegmentContent {
-  const refused = reason === 'unsupported_version' || findFrame(bytes, end + 1) !== undefined
-  return { frames, end, nextSequence, damage: { offset: end, reason }, refused }
+  const damage = { offset: end, reason }
+  const isRefused = reason === 'unsupported_version' || findFrame(bytes, end + 1) !== undefined
+  if (isRefused) return { frames, end, nextSequence, damage, verdict: 'refused' }
+  return { frames, end, nextSequence, damage, verdict: isTornFrame(bytes, end) ? 'torn' : 'damaged' }
 }
 
 function refuse(
@@ -97,5 +119,5 @@ function refuse(
   nextSequence: number,
   reason: CorruptionReason,
 ): SegmentContent {
-  return { frames, end, nextSequence, damage: { offset: end, reason }, refused: true }
+  return { frames, end, nextSequence, damage: { offset: end, reason }, verdict: 'refused' }
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { encodeGroup } from './encode-group.js'
 import { JournalError } from './errors.js'
 import { encodeFrame, frameCapacity, frameHeaderBytes, maxPayloadBytes, readFrame, type FrameHeader } from './frame.js'
-import { writeWhole, type FileSystem, type OpenFile } from './file-system.js'
+import { writeWhole, type FileSystem, type OpenFile, type ReadableFiles } from './file-system.js'
 import type { JournalRecord, JournalSnapshot } from './journal.js'
 import { encodeMark, markBytes, readMark } from './mark.js'
 import { decodeFrames } from './replay.js'
@@ -42,12 +42,13 @@ export type SnapshotReading = { readonly whole: SnapshotFile } | { readonly dama
 
 /**
  * Writes a snapshot beside the others, verifies it and gives it its name; only then it counts. A failure removes what
- * was written.
+ * was written. `beforeNaming` may still refuse.
  */
 export async function writeSnapshot(
   fileSystem: FileSystem,
   directory: string,
   { through, rows }: JournalSnapshot,
+  beforeNaming: () => Promise<void>,
 ): Promise<void> {
   const path = join(directory, snapshotName(through))
   const temporary = `${path}${temporarySuffix}`
@@ -61,6 +62,7 @@ export async function writeSnapshot(
     }
     const reading = await readSnapshot(fileSystem, temporary, through)
     if ('damage' in reading) throw unreadable(temporary, reading.damage)
+    await beforeNaming()
     await fileSystem.rename(temporary, path)
   } catch (error) {
     await removeIfThere(fileSystem, temporary)
@@ -70,7 +72,7 @@ export async function writeSnapshot(
 }
 
 /** Reads a snapshot frame by frame and verifies it; `through` is what its name says. */
-export async function readSnapshot(fileSystem: FileSystem, path: string, through: number): Promise<SnapshotReading> {
+export async function readSnapshot(fileSystem: ReadableFiles, path: string, through: number): Promise<SnapshotReading> {
   const file = await fileSystem.open(path, 'read')
   try {
     return await readFrames(file, path, through)
@@ -80,7 +82,7 @@ export async function readSnapshot(fileSystem: FileSystem, path: string, through
 }
 
 /** The rows of a whole snapshot, a frame at a time. Raises `journal_corrupt` and {@link FileSystem} errors. */
-export function* snapshotRows(fileSystem: FileSystem, { path, frames }: SnapshotFile): Iterable<JournalRecord> {
+export function* snapshotRows(fileSystem: ReadableFiles, { path, frames }: SnapshotFile): Iterable<JournalRecord> {
   for (const frame of frames) {
     const bytes = fileSystem.readSync(path, frame.offset, frameHeaderBytes + frame.payloadBytes)
     yield* decodeFrames(bytes, [{ ...frame, offset: 0 }], path)

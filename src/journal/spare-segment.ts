@@ -57,6 +57,12 @@ export class SpareSegments {
     if (spare !== undefined) await this.discard(spare)
   }
 
+  /** Stops preparing and leaves the files alone: the directory may be somebody else's. */
+  async abandon(): Promise<void> {
+    this.#closed = true
+    await this.#pending
+  }
+
   /** Removes a spare that could not be used; what cannot be removed now is removed at the next opening. */
   async discard({ path }: SpareSegment): Promise<void> {
     try {

@@ -6,8 +6,15 @@ export interface LaneErrorData {
   lane_not_appended: { readonly cause: string }
   /** The sync failed: whether the change survives a crash is unknown, and nobody was told of it. The lane is poisoned. */
   lane_durability_unknown: { readonly cause: string }
-  /** An earlier failure poisoned the lane; `reopen()` is the way out. */
+  /**
+   * A durable change could not be applied: memory and journal disagree from here on. What is in the journal stands, so the
+   * way out is to close the runtime and open the directory anew, which reads it back; `reopen()` is refused with this code.
+   */
+  lane_apply_failed: { readonly cause: string }
+  /** An earlier failure poisoned the lane; `reopen()` is the way out, unless it says otherwise. */
   lane_poisoned: { readonly cause: string }
+  /** The journal belongs to somebody else now: this lane takes nothing any more, and what it had under way is not there. */
+  lane_lost: { readonly cause: string }
   /** The lane was closed. */
   lane_closed: Record<string, never>
   /** A record or snapshot row belongs to no stream this program knows. */

@@ -1,8 +1,9 @@
 import { messageOf, StatewardError, toError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
-import type { Journal, JournalRecord, JournalStore } from '../journal/journal.js'
+import type { Journal, JournalCut, JournalRecord, JournalStore } from '../journal/journal.js'
 import { LaneError } from './errors.js'
 import { replayInto } from './replay.js'
 import type { LaneStream, Staged } from './types.js'
@@ -28,14 +29,22 @@ export interface LaneOptions {
 export type LaneHealth =
   | { readonly status: 'open' }
   | { readonly status: 'poisoned'; readonly cause: string }
+  /** The directory has another owner, or is gone: only closing is left. */
+  | { readonly status: 'lost'; readonly cause: string }
   | { readonly status: 'closed' }
+
+const open: LaneHealth = Object.freeze({ status: 'open' })
 
 /** A group handed to the journal that has not settled. */
 interface Pending {
   readonly sequence: number
   readonly records: readonly JournalRecord[]
   /** Absent for noted facts, which are visible already. */
-  readonly submit?: { readonly staged: Staged<unknown>; readonly deferred: Deferred<unknown> }
+  readonly submit?: {
+    readonly stream: LaneStream
+    readonly staged: Staged<unknown>
+    readonly deferred: Deferred<unknown>
+  }
   /** Set once an earlier failure has settled this group too. */
   failure?: LaneError
 }
@@ -57,18 +66,30 @@ export class Lane {
   /** Noted facts that a refused write took back; they go first with the next append. */
   #notesToRepeat: JournalRecord[] = []
   #lastSettled: Promise<unknown> = Promise.resolve()
-  #health: LaneHealth = { status: 'open' }
+  #health: LaneHealth = open
+  /** Set for good once a durable change could not be applied. */
+  #applyFault: LaneError | undefined
+  /** Streams whose memory is behind the journal. */
+  readonly #behind = new Set<LaneStream>()
   #compaction: Promise<void> | undefined
   /** Length of the tail at which the next snapshot is due. */
   #compactAt: number
   #closing: Promise<void> | undefined
+  /** What opening cut from the end of the journal, if anything. */
+  readonly cut: JournalCut | undefined
 
-  private constructor(journal: Journal | undefined, streams: Map<string, LaneStream>, options: LaneOptions) {
+  private constructor(
+    journal: Journal | undefined,
+    streams: Map<string, LaneStream>,
+    options: LaneOptions,
+    cut?: JournalCut,
+  ) {
     this.#journal = journal
+    this.cut = cut
     this.#streams = streams
     this.#compactAfter = options.compactAfter ?? defaultCompactAfter
     this.#compactAt = this.#compactAfter
-    this.#logger = options.logger ?? silentLogger
+    this.#logger = guardedLogger(options.logger)
   }
 
   /**
@@ -87,7 +108,7 @@ export class Lane {
       await journal.close()
       throw cause
     }
-    return new Lane(journal, streams, options)
+    return new Lane(journal, streams, options, recovery.cut)
   }
 
   /** True when facts reach stable storage before they become visible. */
@@ -100,7 +121,7 @@ export class Lane {
     return this.#health
   }
 
-  /** Raises `lane_poisoned` or `lane_closed` when the lane takes no work. */
+  /** Raises `lane_poisoned`, `lane_lost` or `lane_closed` when the lane takes no work. */
   check(): void {
     const unusable = this.#unusable()
     if (unusable !== undefined) throw unusable
@@ -123,8 +144,8 @@ export class Lane {
    * Runs one decision through the lane.
    *
    * `decide` runs during the call and sees every decision made before it, durable or not; what it throws
-   * is the refusal. Rejects with the refusal, `lane_not_appended`, `lane_durability_unknown`, `lane_poisoned` or
-   * `lane_closed`. A promise nobody awaits is never an unhandled rejection.
+   * is the refusal. Rejects with the refusal, `lane_not_appended`, `lane_durability_unknown`, `lane_poisoned`,
+   * `lane_lost` or `lane_closed`. A promise nobody awaits is never an unhandled rejection.
    */
   submit<Result>(stream: LaneStream, decide: () => Staged<Result>): Promise<Result> {
     const unusable = this.#unusable()
@@ -135,11 +156,11 @@ export class Lane {
     } catch (refusal) {
       return this.refuse(toError(refusal))
     }
-    if (this.#journal === undefined) return this.#commitInMemory(staged)
+    if (this.#journal === undefined) return this.#commitInMemory(stream, staged)
     const deferred = createDeferred<Result>()
     const records = staged.facts.map((fact) => [stream.name, fact])
     try {
-      this.#append(this.#journal, records, { staged, deferred: deferred as Deferred<unknown> })
+      this.#append(this.#journal, records, { stream, staged, deferred: deferred as Deferred<unknown> })
     } catch (cause) {
       staged.discard()
       return rejected(this.#noticePoison(cause) ? (this.#unusable() ?? notAppended(cause)) : notAppended(cause))
@@ -183,13 +204,23 @@ export class Lane {
 
   /**
    * Leaves the poisoned state: changes whose durability was unknown are removed from the journal for good, and
-   * noted facts are appended again. Rejects with the journal's error, and may then be tried again.
+   * noted facts are appended again. Rejects with the journal's error, and may then be tried again; with `lane_lost` for
+   * good, and with `lane_apply_failed`, because only reading the journal back tells what a change that broke off was to do.
    */
   async reopen(): Promise<void> {
+    if (this.#health.status === 'lost') throw lostError(this.#health.cause)
     if (this.#health.status !== 'poisoned') return
-    await this.#journal?.reopen()
+    this.#refuseWhenBehind()
+    try {
+      await this.#journal?.reopen()
+    } catch (cause) {
+      this.#noticePoison(cause)
+      throw cause
+    }
     if (this.health.status === 'closed') return
-    this.#health = { status: 'open' }
+    // A change whose sync was under way may have failed to apply meanwhile.
+    this.#refuseWhenBehind()
+    this.#health = open
     if (this.#journal !== undefined) this.#repeatNotes(this.#journal)
   }
 
@@ -212,7 +243,7 @@ export class Lane {
   }
 
   async #close(): Promise<void> {
-    this.#health = { status: 'closed' }
+    this.#health = Object.freeze({ status: 'closed' })
     await this.settled()
     await this.#compaction?.catch(() => {})
     if (this.#journal === undefined) return
@@ -231,20 +262,22 @@ export class Lane {
       case 'open':
         return undefined
       case 'poisoned':
-        return new LaneError('lane_poisoned', `reopen the lane first, it failed earlier: ${health.cause}`, {
+        return new LaneError('lane_poisoned', `the lane takes nothing, it failed earlier: ${health.cause}`, {
           cause: health.cause,
         })
+      case 'lost':
+        return lostError(health.cause)
       case 'closed':
         return new LaneError('lane_closed', 'the lane is closed', {})
     }
   }
 
-  #commitInMemory<Result>(staged: Staged<Result>): Promise<Result> {
+  #commitInMemory<Result>(stream: LaneStream, staged: Staged<Result>): Promise<Result> {
     let result: Result
     try {
       result = staged.commit()
     } catch (fault) {
-      return rejected(this.#poison(toError(fault)))
+      return rejected(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
     return Promise.resolve(result)
@@ -297,11 +330,13 @@ export class Lane {
     }
   }
 
-  #commit({ staged, deferred }: NonNullable<Pending['submit']>): void {
+  #commit({ stream, staged, deferred }: NonNullable<Pending['submit']>): void {
+    // Decided on what the change that broke off was to leave behind.
+    if (this.#behind.has(stream)) return deferred.reject(this.#applyFault)
     try {
       deferred.resolve(staged.commit())
     } catch (fault) {
-      return deferred.reject(this.#poison(toError(fault)))
+      return deferred.reject(this.#applyFailed(stream, toError(fault)))
     }
     this.#publish(staged)
   }
@@ -327,23 +362,44 @@ export class Lane {
   #durabilityUnknown(cause: Error): LaneError {
     this.#poison(cause)
     const text = messageOf(cause)
+    if (StatewardError.is(cause, 'journal_lock_lost')) return lostError(text, { cause })
     return new LaneError('lane_durability_unknown', `durability unknown: ${text}`, { cause: text }, { cause })
   }
 
   /** True when the journal says that it broke; its other answers are on their way. */
   #noticePoison(cause: unknown): boolean {
-    if (!StatewardError.is(cause, 'journal_poisoned')) return false
+    if (!StatewardError.is(cause, 'journal_poisoned') && !StatewardError.is(cause, 'journal_lock_lost')) return false
     this.#poison(cause)
     return true
   }
 
-  #poison(cause: Error): Error {
-    if (this.#health.status === 'open') {
-      const text = messageOf(cause)
-      this.#health = { status: 'poisoned', cause: text }
-      this.#logger.error({ cause: text }, 'the lane is poisoned until it is reopened')
+  #refuseWhenBehind(): void {
+    if (this.#applyFault !== undefined) throw this.#applyFault
+  }
+
+  /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
+  #applyFailed(stream: LaneStream, cause: Error): StatewardError {
+    this.#behind.add(stream)
+    const reason = messageOf(cause)
+    const text = `a durable change could not be applied, close the runtime and open it anew: ${reason}`
+    const failure = new LaneError('lane_apply_failed', text, { cause: reason }, { cause })
+    this.#applyFault ??= failure
+    this.#poison(failure)
+    // The stream may have said it in its own words.
+    return StatewardError.is(cause) ? cause : failure
+  }
+
+  #poison(cause: Error): void {
+    const text = messageOf(cause)
+    const { status } = this.#health
+    if (StatewardError.is(cause, 'journal_lock_lost')) {
+      if (status === 'closed' || status === 'lost') return
+      this.#health = Object.freeze({ status: 'lost', cause: text })
+      this.#logger.error({ cause: text }, 'the lane has lost its journal for good')
+    } else if (status === 'open') {
+      this.#health = Object.freeze({ status: 'poisoned', cause: text })
+      this.#logger.error({ cause: text }, 'the lane is poisoned')
     }
-    return cause
   }
 
   /** Everything up to here is committed; noted facts behind it may be too, which replay tolerates. */
@@ -359,7 +415,12 @@ export class Lane {
     const captured = [...this.#streams.values()].map((stream) => [stream.name, stream.capture()] as const)
     let written = 0
     const rows = envelopes(captured, () => (written += 1))
-    await journal.compact({ through: this.#appliedThrough(journal), rows })
+    try {
+      await journal.compact({ through: this.#appliedThrough(journal), rows })
+    } catch (cause) {
+      this.#noticePoison(cause)
+      throw cause
+    }
     this.#compactAt = Math.max(this.#compactAfter, written)
   }
 }
@@ -379,6 +440,10 @@ function* envelopes(
 function notAppended(cause: unknown): LaneError {
   const text = messageOf(cause)
   return new LaneError('lane_not_appended', `not appended: ${text}`, { cause: text }, { cause })
+}
+
+function lostError(cause: string, options?: ErrorOptions): LaneError<'lane_lost'> {
+  return new LaneError('lane_lost', `the journal is lost to this process: ${cause}`, { cause }, options)
 }
 
 function rejected(reason: Error): Promise<never> {

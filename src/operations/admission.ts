@@ -1,8 +1,11 @@
+import { readable } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
 import { isUuid } from '../base/ids.js'
+import { checkFields, textOf } from '../base/options.js'
 import {
   expectsPeer,
   operationKinds,
+  type OperationId,
   type OperationPeerHandle,
   type OperationSource,
   type OperationSpec,
@@ -10,18 +13,44 @@ import {
 } from '../../machines/operation-vocabulary.js'
 import { childSessionOf } from './projection.js'
 import { isPlainName, sourceProblem } from './source.js'
+import type { OperationProgress } from './types.js'
 
 /** The longest display name or label, in UTF-16 units. */
 export const longestLabel = 1024
+
+const specFields: ReadonlySet<string> = new Set<keyof OperationSpec>([
+  'id',
+  'kind',
+  'ownerSessionId',
+  'displayName',
+  'sourceLabel',
+  'operationSource',
+  'childSessionId',
+  'expectPeerChannel',
+])
+const peerFields: ReadonlySet<string> = new Set<keyof OperationPeerHandle>(['peerName', 'trustedPeer'])
+const trustedPeerFields: ReadonlySet<string> = new Set<keyof OperationPeerHandle['trustedPeer']>([
+  'peerId',
+  'name',
+  'address',
+  'pubkey',
+])
+const progressFields: ReadonlySet<string> = new Set<keyof OperationProgress>(['message', 'percent'])
 
 /**
  * The spec as the registry keeps it: checked, copied and frozen, its child session taken from the source. The source
  * itself is judged by {@link checkSource}. Raises `invalid_input` naming the field (spec operations B D10, D15).
  */
 export function checkSpec(spec: OperationSpec): OperationSpec {
+  return readable('operation spec', () => readSpec(spec))
+}
+
+function readSpec(spec: OperationSpec): OperationSpec {
+  checkFields('operation spec', spec, specFields)
   const { id, kind, ownerSessionId, displayName, sourceLabel, operationSource, expectPeerChannel } = spec
-  if (!isUuid(id)) refuse('id', 'not a lower-case UUID')
-  if (!operationKinds.includes(kind)) refuse('kind', `not one of ${operationKinds.join(', ')}`)
+  if (!isUuid(id)) refuse('id', `not a lower-case UUID: ${textOf(id)}`)
+  if (!operationKinds.includes(kind)) refuse('kind', `not one of ${operationKinds.join(', ')}: ${textOf(kind)}`)
+  if (operationSource !== undefined) checkIsObject('operationSource', operationSource)
   if (!isPlainName(ownerSessionId)) refuse('ownerSessionId', 'not a plain name')
   checkLabel('displayName', displayName)
   checkLabel('sourceLabel', sourceLabel)
@@ -48,7 +77,14 @@ export function checkSource({ operationSource }: OperationSpec): void {
 }
 
 /** The handle of a peer, checked, copied and frozen (spec operations 1.1, 1.3). Raises `invalid_input` naming the field. */
-export function checkPeer({ peerName, trustedPeer }: OperationPeerHandle): OperationPeerHandle {
+export function checkPeer(handle: OperationPeerHandle): OperationPeerHandle {
+  return readable('peer handle', () => readPeer(handle))
+}
+
+function readPeer(handle: OperationPeerHandle): OperationPeerHandle {
+  checkFields('peer handle', handle, peerFields)
+  const { peerName, trustedPeer } = handle
+  checkFields('peer handle trustedPeer', trustedPeer, trustedPeerFields)
   const { peerId, name, address, pubkey } = trustedPeer
   if (!isPlainName(peerName)) refuse('peerName', 'not a plain name', 'peer handle')
   if (!isPlainName(name)) refuse('trustedPeer.name', 'not a plain name', 'peer handle')
@@ -63,7 +99,35 @@ export function checkPeer({ peerName, trustedPeer }: OperationPeerHandle): Opera
 /** A limit of a registry or of one admission. Raises `invalid_input` unless it is absent or a whole number from 0. */
 export function checkLimit(field: string, limit: number | undefined): void {
   if (limit === undefined || (Number.isSafeInteger(limit) && limit >= 0)) return
-  refuse(field, `not a whole number from 0: ${limit}`, 'registry limits')
+  refuse(field, `not a whole number from 0: ${textOf(limit)}`, 'registry limits')
+}
+
+/** Raises `invalid_input` for what cannot name an operation; an id that nobody knows is another matter. */
+export function checkId(id: OperationId): void {
+  if (typeof id !== 'string') refuse('$', `not text: ${textOf(id)}`, 'operation id')
+}
+
+/** Raises `invalid_input` unless it is a list of ids. */
+export function checkIds(ids: readonly OperationId[], subject = 'operation ids'): void {
+  if (!Array.isArray(ids)) refuse('$', `not a list: ${textOf(ids)}`, subject)
+  for (const [place, id] of ids.entries()) {
+    if (typeof id !== 'string') refuse(String(place), `not text: ${textOf(id)}`, subject)
+  }
+}
+
+/** A report of progress, copied. Raises `invalid_input` naming the field. */
+export function checkProgress(progress: OperationProgress): OperationProgress {
+  return readable('operation progress', () => readProgress(progress))
+}
+
+function readProgress(progress: OperationProgress): OperationProgress {
+  checkFields('operation progress', progress, progressFields)
+  const { message, percent } = progress
+  if (typeof message !== 'string') refuse('message', `not text: ${textOf(message)}`, 'operation progress')
+  if (percent !== undefined && !Number.isFinite(percent)) {
+    refuse('percent', `not a number: ${textOf(percent)}`, 'operation progress')
+  }
+  return { message, ...(percent !== undefined && { percent }) }
 }
 
 function copyOfSource(source: OperationSource): OperationSource {
@@ -75,8 +139,12 @@ function copyOfAddress(address: PeerAddress): PeerAddress {
   return Object.freeze({ ...address })
 }
 
+function checkIsObject(field: string, value: unknown): void {
+  if (typeof value !== 'object' || value === null) refuse(field, `not an object: ${textOf(value)}`)
+}
+
 function checkLabel(field: string, label: unknown): void {
-  if (typeof label !== 'string') refuse(field, 'not a string')
+  if (typeof label !== 'string') refuse(field, `not a string: ${textOf(label)}`)
   else if (label.length > longestLabel) refuse(field, `longer than ${longestLabel} characters`)
 }
 

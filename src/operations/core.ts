@@ -1,7 +1,12 @@
-import { createActor, type InspectionEvent, type Observer } from 'xstate'
+import * as v from 'valibot'
+import { createActor } from 'xstate'
+import { checkClock } from '../base/checked-clock.js'
 import type { Clock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import { HeldInspection, type Inspect } from '../base/inspection.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
+import { textOf } from '../base/options.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import {
   operationRegistryMachine,
@@ -11,10 +16,13 @@ import {
   type SettleEvent,
 } from '../../machines/operation-registry.js'
 import { OperationRecords, type RegistryLimits } from './records.js'
-import { poisonedError, refusalError } from './refusal.js'
+import { poisonedError, reentrantChange, refusalError } from './refusal.js'
 
-/** Where inspection events of the actors go. */
-export type Inspect = Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+/** Accepts a function, or an observer with `next`. */
+export const inspectSchema = v.custom<Inspect>(
+  (input) => typeof input === 'function' || typeof (input as { next?: unknown } | null)?.next === 'function',
+  ({ input }) => `neither a function nor an observer with next: ${textOf(input)}`,
+)
 
 /** What a registry is built on, besides its history. */
 export interface CoreOptions extends RegistryLimits {
@@ -35,14 +43,23 @@ const registry = fastMachine(operationRegistryMachine)
 export class OperationsCore {
   readonly records: OperationRecords
   readonly actor: OperationRegistryActor
+  readonly #clock: Clock
+  readonly #inspection: HeldInspection
+  #isApplying = false
+  #isBroken = false
+  /** Events handed to the actor. */
+  #applied = 0
 
-  constructor({ clock, owner, inspect, logger = silentLogger, ...limits }: CoreOptions) {
-    this.records = new OperationRecords({ ...limits, clock })
+  constructor({ clock, owner, inspect, logger: unguarded, ...limits }: CoreOptions) {
+    const logger = guardedLogger(unguarded)
+    this.#clock = clock
+    this.#inspection = new HeldInspection(inspect, logger)
+    this.records = new OperationRecords({ ...limits, clock, logger })
     this.actor = createActor(registry.machine, {
       id: owner === undefined ? 'operation-registry' : `operation-registry ${owner}`,
       input: { book: this.records },
       clock,
-      ...(inspect !== undefined && { inspect }),
+      ...this.#inspection.option,
     })
     // Without an observer XState would rethrow a fault from a timer and take the process down.
     this.actor.subscribe({
@@ -54,7 +71,7 @@ export class OperationsCore {
   /** True once a change broke off half-way; nothing is answered any more. */
   get isPoisoned(): boolean {
     const { status, value } = this.actor.getSnapshot()
-    return status === 'error' || value === 'poisoned'
+    return this.#isBroken || status === 'error' || value === 'poisoned'
   }
 
   /** True once the owner has gone: nothing changes any more. */
@@ -62,29 +79,64 @@ export class OperationsCore {
     return this.actor.getSnapshot().value === 'retired'
   }
 
-  /** Asks the chart whether the event is legal now; throws the refusal if not. What was decided is kept with the event. */
+  /**
+   * Makes a change that is more than one event, such as a fact that has to be noted before anybody adds to it. Inspectors are
+   * told when all of it is done. A failure poisons the registry unless nothing had been applied yet.
+   */
+  change<Result>(make: () => Result): Result {
+    const before = this.#applied
+    this.#inspection.hold()
+    try {
+      return make()
+    } catch (fault) {
+      if (this.#applied !== before) this.#break()
+      throw fault
+    } finally {
+      this.#inspection.release()
+    }
+  }
+
+  /**
+   * Asks the chart whether the event is legal now; throws the refusal if not, `reentrant_change` in the middle of another.
+   * What was decided is kept with the event.
+   */
   decide(event: OperationRegistryEvent): void {
     this.check()
+    if (this.#isApplying) throw reentrantChange()
     const meta = registry.decide(this.actor.getSnapshot(), event).meta as { refusal: OperationRefusal } | undefined
     if (meta !== undefined) throw refusalError(meta.refusal, event, this.records)
   }
 
   /** Carries out an event that was decided. A failure half-way poisons the registry and is thrown. */
   apply(event: OperationRegistryEvent): void {
-    // A decision would be followed whatever has become of the registry since.
-    if (this.isPoisoned) this.#giveUp()
-    this.actor.send(event)
-    if (this.isPoisoned) this.#giveUp()
+    this.change(() => {
+      // A decision would be followed whatever has become of the registry since.
+      this.check()
+      this.#applied += 1
+      this.#isApplying = true
+      try {
+        this.actor.send(event)
+      } finally {
+        this.#isApplying = false
+      }
+      this.check()
+    })
   }
 
   /** Carries out an end that was staged and is durable now. */
   settle(event: SettleEvent): void {
-    this.records.surface(event.id)
-    this.apply(event)
-    if (this.records.lastSettled !== event.id) {
+    this.change(() => {
+      this.records.surface(event.id)
+      this.apply(event)
+      if (this.records.lastSettled === event.id) return
       this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
-      this.#giveUp()
-    }
+      throw poisonedError()
+    })
+  }
+
+  /** Raises `invalid_input` when the clock breaks its contract: nothing begins at a time that is none. */
+  checkClock(): void {
+    checkClock(this.#clock)
   }
 
   /** Raises `internal` once the registry is poisoned. */
@@ -98,8 +150,9 @@ export class OperationsCore {
     this.actor.stop()
   }
 
-  #giveUp(): never {
+  #break(): void {
+    if (this.#isBroken) return
+    this.#isBroken = true
     this.records.abandonWaiters()
-    throw poisonedError()
   }
 }

@@ -22,6 +22,8 @@ export interface OperationErrorData {
   /** Corruption or a programming fault: the registry refuses to guess. */
   internal: { readonly detail: string }
   owner_retired: Record<string, never>
+  /** Asked for from inside another change of the same registry; nothing has happened, ask again in a later microtask. */
+  reentrant_change: Record<string, never>
 }
 
 /** Stable code of an {@link OperationError}. */
@@ -41,6 +43,15 @@ export class WatchError extends StatewardError<'channel_closed', { readonly id: 
 
   constructor(id: OperationId) {
     super('channel_closed', 'operation completion channel closed without an authorized terminal outcome', { id })
+  }
+}
+
+/** Raised with code `wait_disposed` by a wait whose handle was disposed; its name is the one of every given-up call. */
+export class WaitDisposedError extends StatewardError<'wait_disposed', { readonly requestId: WaitRequestId }> {
+  override readonly name = 'AbortError'
+
+  constructor(requestId: WaitRequestId) {
+    super('wait_disposed', 'the wait was disposed', { requestId })
   }
 }
 

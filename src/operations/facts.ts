@@ -26,6 +26,7 @@ const limits = { max_completed: wireCount, max_concurrent: v.nullable(wireCount)
 
 const factSchema = v.variant('type', [
   v.object({ type: v.literal('session_opened'), epoch_id: wireUuid, ...limits }),
+  v.object({ type: v.literal('session_limited'), max_concurrent: wireCount }),
   v.object({ type: v.literal('session_imported'), snapshot: v.unknown() }),
   v.object({ type: v.literal('session_deleted') }),
   v.object({ type: v.literal('operation_registered'), spec: wireSpec }),
@@ -60,6 +61,7 @@ export const facts = {
     max_completed: maxCompleted,
     max_concurrent: maxConcurrent ?? null,
   }),
+  limited: (maxConcurrent: number) => ({ type: 'session_limited', max_concurrent: maxConcurrent }),
   imported: (snapshot: JsonObject) => ({ type: 'session_imported', snapshot }),
   deleted: () => ({ type: 'session_deleted' }),
   registered: (spec: OperationSpec) => ({

@@ -8,7 +8,7 @@ import { OperationsCore, type CoreOptions } from './core.js'
 import { internalError } from './errors.js'
 import { decodeFact, type OperationsFact } from './facts.js'
 import type { RegistryLimits } from './records.js'
-import { recover, type LiveRemnant } from './recovery.js'
+import { checkKind, recover, type LiveRemnant } from './recovery.js'
 import type { EpochId, LostOperation } from './types.js'
 import { joinRows, splitRows } from './snapshot-rows.js'
 import { decodeSnapshot, encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
@@ -153,6 +153,8 @@ export class OperationsHistory implements LaneStream {
         if (this.#opened?.epochId === epochId) return
         return this.open(epochId as EpochId, { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) })
       }
+      case 'session_limited':
+        return this.core.records.limitTo(fact.max_concurrent)
       case 'session_imported':
         return this.import(fact.snapshot)
       case 'session_deleted':
@@ -193,9 +195,13 @@ export class OperationsHistory implements LaneStream {
     } = fact
     const unfinished = this.#unfinished.get(id)
     if (unfinished === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
-    if (seq <= records.lastSequence) throw internalError(`sequence ${seq} of operation ${id} is claimed already`)
-    this.#unfinished.delete(id)
     const { spec } = unfinished
+    checkKind(id, spec.kind, { peerReady, outcome })
+    if (seq <= records.lastSequence) throw internalError(`sequence ${seq} of operation ${id} is claimed already`)
+    if (!records.canEnd(unfinished.spec, unfinished.status, outcome)) {
+      throw internalError(`the journal ends operation ${id} as ${outcome.type} while it is ${unfinished.status}`)
+    }
+    this.#unfinished.delete(id)
     const source = spec.operationSource
     records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq }, actor)
     if (kindClasses[spec.kind].feed === 'suppress') return

@@ -1,8 +1,14 @@
+import * as v from 'valibot'
 import { createActor, fromPromise } from 'xstate'
 import { feedAdvance } from '../../actors/feed-advance.js'
 import { systemClock, type Clock } from '../base/clock.js'
+import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import { inspectOption, type Inspect } from '../base/inspection.js'
+import type { Logger } from '../base/logger.js'
+import { createObserverGuard, guardedLogger } from '../base/observers.js'
+import { optionsSchema, portSchema } from '../base/options.js'
+import { clockSchema, loggerSchema } from '../base/ports.js'
 import { createDeferred } from '../base/promises.js'
 import {
   idleWakeMachine,
@@ -12,8 +18,8 @@ import {
   type IdleWakeEvent,
   type IdleWakeStop,
 } from '../../machines/idle-wake.js'
-import { completionsAfter, type CompletionAuthority } from './completions.js'
-import type { Inspect } from './core.js'
+import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
+import { inspectSchema } from './core.js'
 
 /** The one input that an idle runtime is woken with (spec operations 5.5). */
 export interface ContinuationInput {
@@ -29,7 +35,7 @@ export interface ContinuationInput {
 
 /** What the loop asks of the runtime it wakes. */
 export interface IdleWakeHost {
-  /** Whether a run may start now and nothing unfinished is queued. */
+  /** Whether a run may start now and nothing unfinished is queued. One that throws counts as no. */
   isQuiescent(): boolean
   /** Queues the continuation; false, or an error, refuses it, and it is offered again later. */
   inject(input: ContinuationInput): boolean | Promise<boolean>
@@ -48,6 +54,16 @@ export interface IdleWakeOptions {
   readonly inspect?: Inspect
 }
 
+const hostSchema = portSchema<IdleWakeHost>(['isQuiescent', 'inject'], ['processQueue', 'ownsRuntime'])
+
+const optionsOfWake = optionsSchema<IdleWakeOptions>({
+  operations: authoritySchema,
+  host: hostSchema,
+  clock: v.optional(clockSchema),
+  logger: v.optional(loggerSchema),
+  inspect: v.optional(inspectSchema),
+})
+
 /**
  * Wakes an idle runtime when background work has ended: one continuation for all completions since the
  * last one. Rows that the turn has shown already wake nobody (spec operations 5.5, 5.6, B D13).
@@ -60,8 +76,12 @@ export class IdleWake implements Disposable {
   readonly actor: IdleWakeActor
   readonly #stopped = createDeferred<IdleWakeStop>()
 
-  /** Starts the loop. Raises `internal` when the registry cannot say where the loop stood. */
-  constructor({ operations, host, clock = systemClock, logger = silentLogger, inspect }: IdleWakeOptions) {
+  /** Starts the loop. Raises `invalid_input` for wrong options, and `internal` when the registry cannot say where the loop stood. */
+  constructor(options: IdleWakeOptions) {
+    const decoded = decode(optionsOfWake, options, 'idle wake options')
+    const { operations, host, clock = systemClock, inspect } = decoded
+    const logger = guardedLogger(decoded.logger)
+    const guardQuestion = createObserverGuard(logger, 'the host could not say whether it is quiescent')
     const machine = idleWakeMachine.provide({
       actors: {
         advance: feedAdvance(operations.completionFeed()),
@@ -72,7 +92,12 @@ export class IdleWake implements Disposable {
       },
       guards: {
         ownershipIsLost: () => host.ownsRuntime?.() === false,
-        isQuiescent: () => host.isQuiescent(),
+        isQuiescent: () => {
+          // A host that breaks is not ready to be woken; it is asked again.
+          let answer = false
+          guardQuestion(() => (answer = host.isQuiescent()))
+          return answer
+        },
       },
       actions: {
         reportHold: ({ context: { hold } }, reason) => {
@@ -86,7 +111,7 @@ export class IdleWake implements Disposable {
       observed: operations.completionCursor('runtime_observed'),
       injected: operations.completionCursor('runtime_injected'),
     }
-    this.actor = createActor(machine, { id: 'idle-wake', input, clock, ...(inspect !== undefined && { inspect }) })
+    this.actor = createActor(machine, { id: 'idle-wake', input, clock, ...inspectOption(inspect, logger) })
     const end = (stop: IdleWakeStop): void => {
       if (stop.reason !== 'asked') logger.error(fieldsOf(stop), 'idle wake has stopped')
       this.#stopped.resolve(stop)

@@ -1,5 +1,7 @@
 /** What is running now, for one owner: the operations room. */
 export * from './public.js'
 export { OperationsHistory, sessionOfStream } from './history.js'
+export { inspectSchema } from './core.js'
 export { facts } from './facts.js'
+export { limitsSchema } from './records.js'
 export { isPlainName } from './source.js'

@@ -1,20 +1,23 @@
+import { readable } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
+import { checkFields, textOf } from '../base/options.js'
 import type { OperationId, OperationOutcome, OperationResult } from '../../machines/operation-vocabulary.js'
+
+const resultFields: ReadonlySet<string> = new Set<keyof OperationResult>([
+  'id',
+  'content',
+  'isError',
+  'durationMs',
+  'tokensUsed',
+])
 
 /**
  * Outcomes as the registry keeps them: checked here, because what is wrong in the journal would be refused when it is
  * read back, and frozen, because every watcher is given the same one. All raise `invalid_input` naming the field.
  */
 export const outcomes = {
-  completed(id: OperationId, result: OperationResult): OperationOutcome {
-    const { content, isError, durationMs, tokensUsed } = result
-    if (result.id !== id) refuse('result.id', `names ${result.id} instead of ${id}`)
-    checkText('result.content', content)
-    if (typeof isError !== 'boolean') refuse('result.isError', 'not a boolean')
-    checkCount('result.durationMs', durationMs)
-    checkCount('result.tokensUsed', tokensUsed)
-    return frozen({ type: 'completed', result: frozen({ id, content, isError, durationMs, tokensUsed }) })
-  },
+  completed: (id: OperationId, result: OperationResult): OperationOutcome =>
+    readable('operation result', () => completedWith(id, result)),
   failed(error: string): OperationOutcome {
     checkText('error', error)
     return frozen({ type: 'failed', error })
@@ -34,10 +37,21 @@ export const outcomes = {
   },
 } as const
 
+function completedWith(id: OperationId, result: OperationResult): OperationOutcome {
+  checkFields('operation result', result, resultFields)
+  const { id: named, content, isError, durationMs, tokensUsed } = result
+  if (named !== id) refuse('result.id', `names ${textOf(named)} instead of ${id}`)
+  checkText('result.content', content)
+  if (typeof isError !== 'boolean') refuse('result.isError', `not a boolean: ${textOf(isError)}`)
+  checkCount('result.durationMs', durationMs)
+  checkCount('result.tokensUsed', tokensUsed)
+  return frozen({ type: 'completed', result: frozen({ id, content, isError, durationMs, tokensUsed }) })
+}
+
 const frozen: <Value>(value: Value) => Value = Object.freeze
 
 function checkText(field: string, value: unknown): void {
-  if (typeof value !== 'string') refuse(field, 'not a string')
+  if (typeof value !== 'string') refuse(field, `not a string: ${textOf(value)}`)
 }
 
 function checkReason(reason: unknown): void {
@@ -45,7 +59,8 @@ function checkReason(reason: unknown): void {
 }
 
 function checkCount(field: string, value: unknown): void {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) refuse(field, 'not a whole number from 0')
+  if (!Number.isSafeInteger(value) || (value as number) < 0)
+    refuse(field, `not a whole number from 0: ${textOf(value)}`)
 }
 
 function refuse(field: string, reason: string): never {

@@ -32,7 +32,7 @@ export interface OperationRow {
   startedAtMs: number | undefined
   settlement: Settlement | undefined
   peer: OperationPeerHandle | undefined
-  watchers: Deferred<OperationOutcome>[] | undefined
+  watchers: Set<Deferred<OperationOutcome>> | undefined
 }
 
 /** The facts of one operation, read fail-closed. */
@@ -119,14 +119,19 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
     publicResultClass: publicResultOf[status],
     outcome: outcome ?? null,
     peerReady,
-    ...(peer !== undefined && { peerHandle: peer }),
+    ...(peer !== undefined && { peerHandle: copyOfPeer(peer) }),
     progressCount: Math.min(progressCount, progressCountLimit),
-    watcherCount: row.watchers?.length ?? 0,
+    watcherCount: row.watchers?.size ?? 0,
     createdAtMs: row.anchor.wall,
     ...(startedAtMs !== undefined && { startedAtMs }),
     ...(settlement?.completedAtMs !== undefined && { completedAtMs: settlement.completedAtMs }),
     ...(settlement?.elapsedMs !== undefined && { elapsedMs: settlement.elapsedMs }),
   }
+}
+
+/** Bytes cannot be frozen, so that everybody gets their own. */
+function copyOfPeer({ peerName, trustedPeer }: OperationPeerHandle): OperationPeerHandle {
+  return { peerName, trustedPeer: { ...trustedPeer, pubkey: trustedPeer.pubkey.slice() } }
 }
 
 /** The child session of a source, if it names one. */

@@ -9,10 +9,12 @@ export {
   type PublicResultClass,
 } from './classification.js'
 export type { CompletionAuthority } from './completions.js'
-export type { CoreOptions, Inspect } from './core.js'
+export type { Inspect } from '../base/inspection.js'
+export type { CoreOptions } from './core.js'
 export {
   OperationError,
   TurnRefusedError,
+  WaitDisposedError,
   WatchError,
   type OperationErrorCode,
   type OperationErrorData,

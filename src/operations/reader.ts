@@ -1,6 +1,13 @@
+import { InvalidInputError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
+import { checkText, textOf } from '../base/options.js'
 import {
+  cursorConsumers,
   isTerminal,
+  liveStatuses,
+  operationActions,
+  operationKinds,
+  terminalStatuses,
   type CursorConsumer,
   type OperationAction,
   type OperationId,
@@ -19,6 +26,8 @@ import type { OperationsHistory } from './history.js'
 import { checkKey, readStatus, snapshotOf } from './projection.js'
 import type { CompletionEntry, EpochId, LostOperation, OperationSnapshot, RegistryDiagnostics } from './types.js'
 import { encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
+
+const observedStatuses: readonly ObservedStatus[] = ['absent', ...liveStatuses, ...terminalStatuses]
 
 /**
  * What can be read of the operations of one owner, without changing anything. Every answer is read
@@ -51,8 +60,9 @@ export class OperationReader {
     return this.#records.activeCount
   }
 
-  /** One operation as it is now; nothing for an id that is wholly unknown. Raises `internal` for corrupt facts. */
+  /** One operation as it is now; nothing for an id that is wholly unknown. Raises `invalid_input`, and `internal` for corrupt facts. */
   snapshot(id: OperationId): OperationSnapshot | undefined {
+    checkText('operation id', id)
     this.#core.check()
     const row = this.#records.rows.get(id)
     return row === undefined ? undefined : snapshotOf(id, row)
@@ -67,11 +77,13 @@ export class OperationReader {
 
   /** Whether a status is final; the id need not exist. */
   classifyTerminality(_id: OperationId, status: ObservedStatus): 'terminal' | 'non_terminal' {
+    checkMember('operation status', status, observedStatuses)
     return status !== 'absent' && isTerminal(status) ? 'terminal' : 'non_terminal'
   }
 
   /** Whether completions of this kind wake an idle runtime; the id need not exist. */
   classifyCompletionWake(_id: OperationId, kind: OperationKind): CompletionWakeClass {
+    checkMember('operation kind', kind, operationKinds)
     return kindClasses[kind].wake
   }
 
@@ -82,6 +94,7 @@ export class OperationReader {
 
   /** Whether an action refused with `invalid_transition` counts as done already (spec operations 2.6). */
   classifyTransitionIdempotence(id: OperationId, action: OperationAction): 'idempotent' | 'not_idempotent' {
+    checkMember('operation action', action, operationActions)
     return isIdempotentRepeat(this.#observedStatus(id), action) ? 'idempotent' : 'not_idempotent'
   }
 
@@ -91,9 +104,10 @@ export class OperationReader {
     return this.#records.feed
   }
 
-  /** Where a consumer stands. */
+  /** Where a consumer stands. Raises `invalid_input` for one that there is none of. */
   completionCursor(consumer: CursorConsumer): number {
     this.#core.check()
+    checkMember('cursor consumer', consumer, cursorConsumers)
     return this.#records.cursors[consumer]
   }
 
@@ -126,10 +140,17 @@ export class OperationReader {
   }
 
   #observedStatus(id: OperationId): ObservedStatus {
+    checkText('operation id', id)
     this.#core.check()
     const row = this.#records.rows.get(id)
     return row === undefined ? 'absent' : readStatus(id, row)
   }
+}
+
+function checkMember<Member>(subject: string, value: Member, members: readonly Member[]): void {
+  if (members.includes(value)) return
+  const reason = `not one of ${members.join(', ')}: ${textOf(value)}`
+  throw new InvalidInputError({ subject, field: '$', reason })
 }
 
 function byDisplayName(one: OperationSnapshot, other: OperationSnapshot): number {

@@ -1,6 +1,10 @@
+import * as v from 'valibot'
 import { createActor, type AnyActorRef } from 'xstate'
 import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
 import { SequencedFeed } from '../base/feed.js'
+import { deepFreeze } from '../base/freeze.js'
+import type { Logger } from '../base/logger.js'
+import { optionsSchema, wholeNumberSchema } from '../base/options.js'
 import type { Place } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import { operationMachine, type OperationActor, type OperationEvent } from '../../machines/operation.js'
@@ -41,12 +45,22 @@ export interface RegistryLimits {
   readonly maxCompleted?: number
 }
 
+/** Accepts limits as a caller states them. */
+export const limitsSchema = optionsSchema<RegistryLimits>({
+  maxConcurrent: v.optional(wholeNumberSchema(0)),
+  maxCompleted: v.optional(wholeNumberSchema(0)),
+})
+
 /** What the records need from outside. */
 export interface RecordsOptions extends RegistryLimits {
   readonly clock: Clock
+  /** Hears of consumers of the feed that throw. */
+  readonly logger?: Logger
 }
 
 const { machine, table, decide } = fastMachine(operationMachine)
+
+const terminalActions = Object.keys(terminalStatusOf) as readonly TerminalAction[]
 
 /** Facts of an ended operation that comes back from storage. */
 export interface RestoredOperation {
@@ -66,7 +80,6 @@ export interface RestoredOperation {
 export class OperationRecords implements OperationBook {
   readonly rows = new Map<OperationId, OperationRow>()
   readonly feed: SequencedFeed<CompletionEntry>
-  readonly maxConcurrent: number | undefined
   readonly maxCompleted: number
   readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   readonly #clock: Clock
@@ -80,19 +93,30 @@ export class OperationRecords implements OperationBook {
   readonly #allowed = new WeakMap<AdvanceEvent | SettleEvent, OperationEvent>()
   /** Ends that are decided but not durable yet. */
   readonly #ending = new Map<OperationId, OperationStatus>()
+  #maxConcurrent: number | undefined
   #activeCount = 0
   #lastSequence = 0
   #durableSequence = 0
   #lastSettled: OperationId | undefined
   #wait: ActiveWait | undefined
 
-  constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted }: RecordsOptions) {
+  constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted, logger }: RecordsOptions) {
     checkLimit('maxConcurrent', maxConcurrent)
     checkLimit('maxCompleted', maxCompleted)
     this.#clock = clock
-    this.maxConcurrent = maxConcurrent
+    this.#maxConcurrent = maxConcurrent
     this.maxCompleted = Math.max(1, maxCompleted)
-    this.feed = new SequencedFeed(feedCapacity(this.maxCompleted))
+    this.feed = new SequencedFeed(feedCapacity(this.maxCompleted), logger)
+  }
+
+  /** How many operations may run; unlimited when absent. */
+  get maxConcurrent(): number | undefined {
+    return this.#maxConcurrent
+  }
+
+  /** Changes how many operations may run; those that run already are left alone. */
+  limitTo(maxConcurrent: number): void {
+    this.#maxConcurrent = maxConcurrent
   }
 
   /** Operations that have not ended. */
@@ -173,6 +197,14 @@ export class OperationRecords implements OperationBook {
   refusingGuard(event: AdvanceEvent | SettleEvent): string | undefined {
     const place = this.#placeOf(event.id)
     return place && table.select(place, ownEvent(event)).guard
+  }
+
+  /** Whether the chart lets an operation that stands so end so: what a journal says is held to the rules of live calls. */
+  canEnd(spec: OperationSpec, status: OperationStatus | 'absent', outcome: OperationOutcome): boolean {
+    const { id, kind, displayName } = spec
+    const context = { id, kind, displayName, peerReady: false, progressCount: 0, outcome: undefined }
+    if (status === 'absent') return false
+    return terminalActions.some((type) => table.select({ value: status, context }, { type, outcome }).isTaken)
   }
 
   hasActiveWait(requestId?: WaitRequestId): boolean {
@@ -277,8 +309,9 @@ export class OperationRecords implements OperationBook {
   acknowledgeWait(requestId: WaitRequestId): boolean {
     const wait = this.waits.get(requestId)
     if (wait === undefined || !wait.isSatisfied) return false
+    this.waits.delete(requestId)
     wait.acknowledge()
-    return this.waits.delete(requestId)
+    return true
   }
 
   drop(ids: readonly OperationId[]): void {
@@ -298,7 +331,7 @@ export class OperationRecords implements OperationBook {
 
   /** Adds an operation that ended in an earlier life, in completion order. */
   restore(restored: RestoredOperation, registry: AnyActorRef): OperationRow {
-    const { spec, source, peerReady, progressCount, outcome, sequence } = restored
+    const { spec, source, peerReady, progressCount, outcome, sequence } = deepFreeze(restored)
     const { id, kind, displayName } = spec
     const snapshot = machine.resolveState({
       value: outcome.type,

@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { AnyActorRef } from 'xstate'
 import {
+  expectsPeer,
   isTerminal,
   type OperationId,
+  type OperationKind,
   type OperationOutcome,
   type OperationSpec,
 } from '../../machines/operation-vocabulary.js'
@@ -18,6 +20,24 @@ import type { PersistedOperations } from './wire.js'
 export interface LiveRemnant {
   readonly spec: OperationSpec
   readonly status: PersistedOperation['status']
+}
+
+/**
+ * Raises `internal` for facts that no operation of this kind can have: a peer where none is expected (spec operations
+ * 2.2), or the result of another operation (B D11).
+ */
+export function checkKind(
+  id: OperationId,
+  kind: OperationKind,
+  { peerReady, outcome }: Pick<PersistedOperation, 'peerReady' | 'outcome'>,
+): void {
+  if (peerReady && !expectsPeer(kind)) throw internalError(`operation ${id} is peer-ready, which no ${kind} is`)
+  checkResult(id, outcome)
+}
+
+function checkResult(id: OperationId, outcome: OperationOutcome | null): void {
+  if (outcome?.type !== 'completed' || outcome.result.id === id) return
+  throw internalError(`the result of operation ${id} names ${outcome.result.id}`)
 }
 
 interface Ended {
@@ -71,6 +91,7 @@ function sort({ operations }: PersistedOperations): {
   for (const [id, record] of operations) {
     const { kind, status, outcome, completionSequence: sequence } = record
     if (kindClasses[kind].durability === 'discard') continue
+    checkKind(id, kind, record)
     if (status !== 'absent' && isTerminal(status)) {
       if (outcome === null) throw internalError(`recovered operation ${id} is missing terminal outcome`)
       if (sequence === undefined) throw internalError(`recovered operation ${id} is missing completion sequence`)
@@ -107,6 +128,9 @@ function specOf({ specs }: PersistedOperations, id: OperationId, record: Persist
   if (spec.id !== id) throw internalError(`spec under key ${id} names ${spec.id}`)
   if (spec.kind !== record.kind)
     throw internalError(`spec of operation ${id} names kind ${spec.kind}, the record ${record.kind}`)
+  if (spec.expectPeerChannel !== expectsPeer(spec.kind)) {
+    throw internalError(`spec of operation ${id} contradicts the kind ${spec.kind} on a peer channel`)
+  }
   const source = record.source ?? undefined
   if (spec.operationSource !== undefined && !isDeepStrictEqual(spec.operationSource, source)) {
     throw internalError(`operation source mirror of ${id} drifted from its authority`)
@@ -128,6 +152,7 @@ function checkFeedFacts(
     if (kindClasses[kind].feed === 'suppress')
       throw internalError(`completion feed authority holds the hidden kind ${kind} of ${id}`)
     claim(claimed, seq, id, nextCompletionSeq)
+    checkResult(id, outcome)
     const record = operations.get(id)
     if (record === undefined || !retainedIds.has(id)) continue
     const { completionSequence, kind: recordKind, outcome: recordOutcome } = record

@@ -65,6 +65,11 @@ export function ownerRetired(): OperationError<'owner_retired'> {
   return new OperationError('owner_retired', 'operation owner is retired', {})
 }
 
+/** Asked for by something that runs inside a change of the same registry. */
+export function reentrantChange(): OperationError<'reentrant_change'> {
+  return new OperationError('reentrant_change', 'the registry is in the middle of a change: ask again after it', {})
+}
+
 /** The registry broke half-way through a change (spec operations 8, F23). */
 export function poisonedError(): OperationError<'internal'> {
   return internalError('ops lifecycle registry poisoned')

@@ -1,7 +1,12 @@
-import { InvalidInputError } from '../base/errors.js'
+import * as v from 'valibot'
+import { onAbort } from '../base/abort.js'
+import { decode } from '../base/decode.js'
+import { InvalidInputError, StatewardError, toError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonObject } from '../base/json.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger, guardedObserver } from '../base/observers.js'
+import { abortableSchema, checkText, optionsSchema, textOf, textSchema } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
@@ -18,7 +23,7 @@ import type {
   WaitAllSatisfied,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
-import { checkLimit, checkPeer, checkSource, checkSpec } from './admission.js'
+import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, checkSpec } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, notFound, WatchError } from './errors.js'
 import { facts } from './facts.js'
@@ -29,6 +34,7 @@ import { OperationReader } from './reader.js'
 import { ownerRetired, waitNotActive } from './refusal.js'
 import { terminations } from './termination.js'
 import type { OperationProgress, WaitedOutcome } from './types.js'
+import type { ActiveWait } from './wait.js'
 import { WaitAll } from './wait-all.js'
 
 /** Who is told what happens in a registry, after it has become visible. */
@@ -57,6 +63,12 @@ const idsPerFact = 100_000
 
 const done = Promise.resolve()
 
+const obligationSchema = optionsSchema<WaitAllSatisfied>({
+  waitRequestId: textSchema<WaitRequestId>(),
+  runId: textSchema<RunId>(),
+  operationIds: v.array(textSchema<OperationId>()),
+})
+
 /**
  * All long-running operations of one owner: what runs, how each ended, who waits for it
  * (spec operations 1.6).
@@ -73,19 +85,29 @@ export class OperationRegistry extends OperationReader {
   readonly #logger: Logger
   #isDisposed = false
 
-  constructor({ lane, history, ids, observer = {}, logger = silentLogger }: OperationRegistryOptions) {
+  constructor({ lane, history, ids, observer = {}, logger: unguarded }: OperationRegistryOptions) {
+    const logger = guardedLogger(unguarded)
     super(history)
     this.#lane = lane
     this.#history = history
     this.#ids = ids
-    this.#observer = observer
+    this.#observer = guardedRegistryObserver(observer, logger)
     this.#logger = logger
   }
 
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
   forgetLost(ids: readonly OperationId[]): void {
+    checkIds(ids)
     if (this.#core.isRetired) throw ownerRetired()
     this.#note(this.#history.forgetLost(ids), facts.lostForgotten)
+  }
+
+  /** Changes how many operations may run, from the next registration on; durable like a start. Raises `invalid_input`. */
+  limitConcurrency(maxConcurrent: number): void {
+    checkLimit('maxConcurrent', maxConcurrent)
+    if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
+    this.#records.limitTo(maxConcurrent)
+    this.#lane.note(this.#history, facts.limited(maxConcurrent))
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -113,27 +135,37 @@ export class OperationRegistry extends OperationReader {
   admit(spec: OperationSpec, limit?: number): void {
     this.#lane.check()
     checkLimit('limit', limit)
+    this.#core.checkClock()
     const checked = checkSpec(spec)
     const { id, kind } = checked
     // An id in use is refused as such, whatever else is wrong.
     if (!this.#records.isUsed(id)) checkSource(checked)
-    this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
-    const taken = this.#history.forgetLost([id])
-    if (this.#isKept(kind)) this.#lane.note(this.#history, facts.registered(checked))
-    else this.#note(taken, facts.lostForgotten)
+    this.#core.change(() => {
+      this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
+      const taken = this.#history.forgetLost([id])
+      if (this.#isKept(kind)) this.#lane.note(this.#history, facts.registered(checked))
+      else this.#note(taken, facts.lostForgotten)
+    })
     this.#observer.onChange?.(id)
   }
 
   /** `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
-    return this.#advance({ type: 'operation.start', id }, () => {
+    const note = (): void => {
       if (this.#isKept(this.#kindOf(id))) this.#lane.note(this.#history, facts.started(id))
-    })
+    }
+    return this.#advance({ type: 'operation.start', id }, undefined, note)
   }
 
-  /** Counts one report; its content goes to observers only. */
+  /** Counts one report; its content goes to observers only. Rejects with `invalid_input` for one without a message. */
   reportProgress(id: OperationId, progress: OperationProgress): Promise<void> {
-    return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, progress))
+    let checked: OperationProgress
+    try {
+      checked = checkProgress(progress)
+    } catch (refusal) {
+      return this.#lane.refuse(toError(refusal))
+    }
+    return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, checked))
   }
 
   /** Takes the peer handle of a member child. Rejects with `invalid_input` for a handle that names no peer. */
@@ -189,6 +221,7 @@ export class OperationRegistry extends OperationReader {
   terminateOwner(reason: string): Promise<void> {
     let groups: SettleEvent[][]
     try {
+      outcomes.terminated(reason)
       this.#core.check()
       if (this.#core.isRetired) return done
       groups = terminations(this.#records, reason)
@@ -219,8 +252,10 @@ export class OperationRegistry extends OperationReader {
       const ids = this.#records.collectable()
       const collected = ids.map((operationId) => ({ operationId, outcome: this.#outcomeOf(operationId) }))
       if (ids.length === 0) return Promise.resolve(collected)
-      this.#now({ type: 'records.drop', ids })
-      this.#note(ids, facts.collected)
+      this.#core.change(() => {
+        this.#now({ type: 'records.drop', ids })
+        this.#note(ids, facts.collected)
+      })
       return Promise.resolve(collected)
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
@@ -228,11 +263,13 @@ export class OperationRegistry extends OperationReader {
   }
 
   /**
-   * Resolves with the outcome of an operation, at once if it has ended. Throws `not_found` for an unknown id.
+   * Resolves with the outcome of an operation, at once if it has ended. Throws `invalid_input`, and `not_found` for an unknown id.
    * The promise rejects with the signal's reason, or with `channel_closed` when the registry goes away first.
    */
-  registerWatcher(id: OperationId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
+  registerWatcher(id: OperationId, options: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
     this.#core.check()
+    checkId(id)
+    const { signal } = decode(abortableSchema, options, 'watch options')
     const row = this.#records.rows.get(id)
     if (row === undefined) throw notFound(id)
     const outcome = readOutcome(id, row)
@@ -240,52 +277,70 @@ export class OperationRegistry extends OperationReader {
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#isDisposed) return silence(Promise.reject(new WatchError(id)))
     const watcher = createDeferred<OperationOutcome>()
-    row.watchers ??= []
-    row.watchers.push(watcher)
+    row.watchers ??= new Set()
+    row.watchers.add(watcher)
     if (signal === undefined) return watcher.promise
-    const onAbort = (): void => {
-      row.watchers = row.watchers?.filter((other) => other !== watcher)
+    const forget = onAbort(signal, () => {
+      row.watchers?.delete(watcher)
       watcher.reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    return silence(watcher.promise.finally(() => signal.removeEventListener('abort', onAbort)))
+    })
+    return silence(watcher.promise.finally(forget))
   }
 
   /** Moves a consumer forwards and returns where it stands; a lower request changes nothing. */
   advanceCompletionCursor(consumer: CursorConsumer, cursor: number): number {
     if (!Number.isSafeInteger(cursor) || cursor < 0) {
-      throw new InvalidInputError({ subject: 'completion cursor', field: '$', reason: `not a sequence: ${cursor}` })
+      throw new InvalidInputError({
+        subject: 'completion cursor',
+        field: '$',
+        reason: `not a sequence: ${textOf(cursor)}`,
+      })
     }
     const before = this.completionCursor(consumer)
-    this.#now({ type: 'cursor.advance', consumer, cursor })
-    const after = this.#records.cursors[consumer]
+    const after = this.#core.change(() => {
+      this.#now({ type: 'cursor.advance', consumer, cursor })
+      const reached = this.#records.cursors[consumer]
+      if (reached > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, reached))
+      return reached
+    })
     if (after > this.#records.lastSequence) {
       const minted = this.#records.lastSequence
       this.#logger.warn({ consumer, cursor: after, minted }, 'a cursor is ahead of every completion')
     }
-    if (after > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, after))
     return after
   }
 
   /**
    * Waits until every named operation has ended (spec operations 6). The barrier is active when this returns;
-   * dispose the handle or abort the signal to give up. Rejects with `duplicate_wait_operation`,
+   * dispose the handle or abort the signal to give up. Rejects with `invalid_input`, `duplicate_wait_operation`,
    * `wait_already_active`, `not_found`, or the signal's reason.
    */
   waitAll(
     runId: RunId,
     operationIds: readonly OperationId[],
-    { signal }: { readonly signal?: AbortSignal } = {},
+    options: { readonly signal?: AbortSignal } = {},
   ): WaitAll {
     const requestId = this.#ids.uuid() as WaitRequestId
-    const members = Object.freeze([...operationIds])
-    if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
+    let members: readonly OperationId[]
+    let signal: AbortSignal | undefined
     try {
-      this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: members })
+      checkText('run id', runId)
+      checkIds(operationIds)
+      members = Object.freeze([...operationIds])
+      signal = decode(abortableSchema, options, 'wait options').signal
     } catch (refusal) {
       return WaitAll.rejected(requestId, refusal)
     }
-    const wait = this.#records.waits.get(requestId)
+    if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
+    let wait: ActiveWait | undefined
+    try {
+      wait = this.#core.change(() => {
+        this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: members })
+        return this.#records.waits.get(requestId)
+      })
+    } catch (refusal) {
+      return WaitAll.rejected(requestId, refusal)
+    }
     if (wait === undefined) return WaitAll.rejected(requestId, internalError('accepted wait without a barrier'))
     return new WaitAll(requestId, wait.result, signal, (reason) => this.#cancelWait(requestId, reason))
   }
@@ -297,8 +352,17 @@ export class OperationRegistry extends OperationReader {
       .map(({ requestId, runId, operationIds }) => ({ waitRequestId: requestId, runId, operationIds }))
   }
 
-  /** Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open. */
-  acknowledgeObligation({ waitRequestId }: WaitAllSatisfied): void {
+  /**
+   * Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open, and `invalid_input`
+   * for an obligation of another run or with other members than the wait had; it stays open then.
+   */
+  acknowledgeObligation(obligation: WaitAllSatisfied): void {
+    const { waitRequestId, runId, operationIds } = decode(obligationSchema, obligation, 'obligation')
+    const wait = this.#records.waits.get(waitRequestId)
+    if (wait !== undefined && wait.isSatisfied) {
+      if (runId !== wait.runId) refuseObligation('runId', `not the run that waited: ${textOf(runId)}`)
+      if (!wait.hasMembers(operationIds)) refuseObligation('operationIds', 'not the members of the wait')
+    }
     if (!this.#records.acknowledgeWait(waitRequestId)) throw waitNotActive(waitRequestId)
   }
 
@@ -345,9 +409,13 @@ export class OperationRegistry extends OperationReader {
     this.#core.apply(event)
   }
 
-  #advance(event: AdvanceEvent, followUp?: () => void): Promise<void> {
+  #advance(event: AdvanceEvent, followUp?: () => void, note?: () => void): Promise<void> {
     try {
-      this.#now(event)
+      checkId(event.id)
+      this.#core.change(() => {
+        this.#now(event)
+        note?.()
+      })
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
     }
@@ -359,6 +427,7 @@ export class OperationRegistry extends OperationReader {
   #end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
     let event: SettleEvent
     try {
+      checkId(id)
       event = { type, id, outcome: outcomeOf() }
     } catch (refusal) {
       return this.#lane.refuse(refusal as Error)
@@ -392,9 +461,11 @@ export class OperationRegistry extends OperationReader {
     const discard = (): void => {
       for (const event of staged.toReversed()) this.#records.unstage(event)
     }
-    const commit = (): void => {
-      for (const event of staged) this.#core.settle(event)
-    }
+    // All of the group, or an inspector's own end would come before those that were decided earlier.
+    const commit = (): void =>
+      this.#core.change(() => {
+        for (const event of staged) this.#core.settle(event)
+      })
     try {
       return { facts: this.#factsOf(staged), commit, discard, publish: () => this.#publish(events) }
     } catch (fault) {
@@ -430,7 +501,12 @@ export class OperationRegistry extends OperationReader {
     if (!this.#records.hasActiveWait(requestId)) return
     // Giving up is possible even where nothing else is: the waiter is told, and nobody has to know better.
     if (this.#core.isPoisoned || this.#core.isRetired) return this.#records.cancelWait(requestId, reason)
-    this.#now({ type: 'wait_all.cancel', requestId, reason })
+    try {
+      this.#now({ type: 'wait_all.cancel', requestId, reason })
+    } catch (fault) {
+      if (StatewardError.is(fault, 'reentrant_change')) queueMicrotask(() => this.#cancelWait(requestId, reason))
+      // Broken half-way, which has told every waiter; a signal that aborts has nobody to tell.
+    }
   }
 
   #outcomeOf(id: OperationId): OperationOutcome {
@@ -439,6 +515,22 @@ export class OperationRegistry extends OperationReader {
     if (outcome === undefined) throw internalError(`missing terminal outcome for operation ${id}`)
     return outcome
   }
+}
+
+/** The change stands whatever those who are told of it do. */
+function guardedRegistryObserver(observer: RegistryObserver, logger: Logger): RegistryObserver {
+  const guarded = <Arguments extends readonly unknown[]>(tell: (...values: Arguments) => void) =>
+    guardedObserver(tell, logger, 'an observer of a registry threw')
+  return {
+    onChange: guarded((id) => observer.onChange?.(id)),
+    onProgress: guarded((id, progress) => observer.onProgress?.(id, progress)),
+    onRetireRequested: guarded((id) => observer.onRetireRequested?.(id)),
+    onEnded: guarded((id, outcome) => observer.onEnded?.(id, outcome)),
+  }
+}
+
+function refuseObligation(field: string, reason: string): never {
+  throw new InvalidInputError({ subject: 'obligation', field, reason })
 }
 
 /** Resolves once all have; a rejection that nobody awaits is no unhandled one. */

@@ -27,9 +27,14 @@ export function sourceProblem(source: OperationSource): SourceProblem | undefine
       return isPlainName(source.sessionId) ? foreignPart(source) : problem('sessionId')
     case 'backend_peer': {
       if (!isPlainName(source.peerId)) return problem('peerId')
-      const { transport, endpoint }: Partial<PeerAddress> = (source as Partial<typeof source>).address ?? {}
+      const address: Partial<PeerAddress> = (source as Partial<typeof source>).address ?? {}
+      const { transport, endpoint } = address
       if (transport !== 'inproc' && transport !== 'uds' && transport !== 'tcp') return problem('address.transport')
-      return isPlainName(endpoint) ? foreignPart(source) : problem('address.endpoint')
+      if (!isPlainName(endpoint)) return problem('address.endpoint')
+      const foreign = Object.keys(address).find((part) => part !== 'transport' && part !== 'endpoint')
+      return foreign === undefined
+        ? foreignPart(source)
+        : { field: `address.${foreign}`, reason: 'not a part of an address' }
     }
     default:
       return { field: 'kind', reason: 'not a kind of source' }

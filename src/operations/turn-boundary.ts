@@ -1,5 +1,12 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { deepFreeze } from '../base/freeze.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
+import { functionSchema, optionsSchema } from '../base/options.js'
+import { loggerSchema } from '../base/ports.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
-import { completionsAfter, type CompletionAuthority } from './completions.js'
+import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
 import type { CompletionEntry } from './types.js'
 
 /** What the model is told of one completion. */
@@ -33,9 +40,18 @@ export interface TurnBoundaryOptions {
   /** Puts these notices in place of the earlier background notices, in one edit. */
   readonly edit: (notices: readonly BackgroundNotice[]) => void | Promise<void>
   readonly enrich?: (entry: CompletionEntry) => Enrichment | Promise<Enrichment>
-  /** Called once per notice, after the cursor has moved. */
+  /** Called once per notice, after the cursor has moved; what it throws is told to the logger. */
   readonly onDelivered?: (notice: BackgroundNotice) => void
+  readonly logger?: Logger
 }
+
+const optionsOfBoundary = optionsSchema<TurnBoundaryOptions>({
+  operations: authoritySchema,
+  edit: functionSchema<TurnBoundaryOptions['edit']>(),
+  enrich: v.optional(functionSchema<NonNullable<TurnBoundaryOptions['enrich']>>()),
+  onDelivered: v.optional(functionSchema<NonNullable<TurnBoundaryOptions['onDelivered']>>()),
+  logger: v.optional(loggerSchema),
+})
 
 /**
  * Shows a turn what has completed in the background since the last time (spec operations 5.4).
@@ -45,13 +61,16 @@ export interface TurnBoundaryOptions {
  */
 export class TurnBoundary {
   readonly #options: TurnBoundaryOptions
+  readonly #guard: ObserverGuard
   #cursor: number
   #delivery: Promise<BoundaryDelivery> | undefined
 
-  /** Raises `internal` when the registry cannot say where the turn stands. */
+  /** Raises `invalid_input` for wrong options, and `internal` when the registry cannot say where the turn stands. */
   constructor(options: TurnBoundaryOptions) {
-    this.#options = options
-    this.#cursor = options.operations.completionCursor('agent_applied')
+    this.#options = decode(optionsOfBoundary, options, 'turn boundary options')
+    const { operations, logger = silentLogger } = this.#options
+    this.#guard = createObserverGuard(logger, 'an observer of a turn boundary threw')
+    this.#cursor = operations.completionCursor('agent_applied')
   }
 
   /**
@@ -78,9 +97,10 @@ export class TurnBoundary {
       if (notice === undefined) return { type: 'deferred', operationId: entry.operationId }
       notices.push(notice)
     }
+    deepFreeze(notices)
     if (notices.length > 0) await edit(notices)
     if (watermark > this.#cursor) this.#cursor = operations.advanceCompletionCursor('agent_applied', watermark)
-    for (const notice of notices) onDelivered?.(notice)
+    for (const notice of notices) this.#guard(() => onDelivered?.(notice))
     return { type: 'delivered', notices }
   }
 

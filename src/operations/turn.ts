@@ -1,9 +1,17 @@
+import * as v from 'valibot'
 import { createActor } from 'xstate'
+import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
+import { parseUuid } from '../base/ids.js'
+import { inspectOption, type Inspect } from '../base/inspection.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { abortableSchema, checkText, optionsSchema, portSchema, textSchema } from '../base/options.js'
+import { loggerSchema } from '../base/ports.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
 import { turnMachine, type AsyncOperationRef, type TurnActor, type TurnEvent } from '../../machines/turn.js'
-import type { Inspect } from './core.js'
+import { inspectSchema } from './core.js'
 import { OperationError, TurnRefusedError } from './errors.js'
 import type { OperationRegistry } from './registry.js'
 import type { BoundaryDelivery, TurnBoundary } from './turn-boundary.js'
@@ -18,7 +26,26 @@ export interface TurnOptions {
   /** Absent in a host without background operations; waiting for one then fails the turn. */
   readonly operations?: Pick<OperationRegistry, 'waitAll' | 'acknowledgeObligation'>
   readonly inspect?: Inspect
+  /** Hears of an inspector that throws. */
+  readonly logger?: Logger
 }
+
+const optionsOfTurn = optionsSchema<TurnOptions>({
+  runId: textSchema<RunId>(),
+  operations: v.optional(portSchema<NonNullable<TurnOptions['operations']>>(['waitAll', 'acknowledgeObligation'])),
+  inspect: v.optional(inspectSchema),
+  logger: v.optional(loggerSchema),
+})
+
+const refsSchema = v.array(
+  optionsSchema<AsyncOperationRef>({
+    operationId: textSchema<OperationId>(),
+    waitPolicy: v.picklist(['barrier', 'detached']),
+  }),
+  'not a list',
+)
+
+const boundaryPort = v.optional(portSchema<Pick<TurnBoundary, 'deliver'>>(['deliver']))
 
 /** Where a turn stands. */
 export type TurnState = ReturnType<TurnActor['getSnapshot']>['value']
@@ -35,10 +62,13 @@ export class Turn implements Disposable {
   readonly #operations: TurnOptions['operations']
   #wait: WaitAll | undefined
 
-  constructor({ runId, operations, inspect }: TurnOptions) {
+  /** Raises `invalid_input` for wrong options, a run id that is no UUID among them. */
+  constructor(options: TurnOptions) {
+    const { runId: text, operations, inspect, logger = silentLogger } = decode(optionsOfTurn, options, 'turn options')
+    const runId = parseUuid<RunId>(text, 'run id')
     this.runId = runId
     this.#operations = operations
-    this.actor = createActor(machine, { id: 'turn', input: { runId }, ...(inspect !== undefined && { inspect }) })
+    this.actor = createActor(machine, { id: 'turn', input: { runId }, ...inspectOption(inspect, logger) })
     this.actor.start()
   }
 
@@ -48,12 +78,12 @@ export class Turn implements Disposable {
 
   /** Operations that the present tool calls started, detached ones included. */
   get pendingOperations(): readonly AsyncOperationRef[] {
-    return this.actor.getSnapshot().context.pendingOperations
+    return [...this.actor.getSnapshot().context.pendingOperations]
   }
 
   /** Operations the turn waits for, each once. */
   get barrierIds(): readonly OperationId[] {
-    return this.actor.getSnapshot().context.barrierIds
+    return [...this.actor.getSnapshot().context.barrierIds]
   }
 
   /** Why the turn failed, if it did. */
@@ -65,15 +95,18 @@ export class Turn implements Disposable {
    * Registers what the tool calls started, waits for those under the `barrier` policy and resolves with their outcomes in
    * the order of the refs; the turn then stands at its boundary. Detached ones are recorded, never awaited.
    *
-   * Rejects with `turn_refused` when it is not the moment, and the turn stays as it is. Any other rejection has failed the
+   * Rejects with `invalid_input`, or with `turn_refused` when it is not the moment, and the turn stays as it is. Any other rejection has failed the
    * turn: the errors of `waitAll`, the signal's reason, `unsupported` without a registry.
    */
   async awaitOperations(
     refs: readonly AsyncOperationRef[],
-    { signal }: { readonly signal?: AbortSignal } = {},
+    options: { readonly signal?: AbortSignal } = {},
   ): Promise<readonly WaitedOutcome[]> {
     const { runId } = this
-    const register: TurnEvent = { type: 'register_pending_operations', runId, refs }
+    decode(refsSchema, refs, 'operation refs')
+    const { signal } = decode(abortableSchema, options, 'wait options')
+    const kept = refs.map(({ operationId, waitPolicy }) => ({ operationId, waitPolicy }))
+    const register: TurnEvent = deepFreeze({ type: 'register_pending_operations', runId, refs: kept })
     if (this.#wait !== undefined) throw this.#refusal(register)
     this.#send(register)
     try {
@@ -93,6 +126,7 @@ export class Turn implements Disposable {
    * Rejects with `turn_refused` when the turn is not at its boundary, and with the errors of {@link TurnBoundary.deliver}.
    */
   async drainBoundary(boundary?: Pick<TurnBoundary, 'deliver'>): Promise<BoundaryDelivery> {
+    decode(boundaryPort, boundary, 'turn boundary')
     const drained: TurnEvent = { type: 'boundary_drained', runId: this.runId }
     this.#check(drained)
     const delivery = (await boundary?.deliver()) ?? { type: 'delivered', notices: [] }
@@ -107,6 +141,7 @@ export class Turn implements Disposable {
 
   /** Ends the turn as failed and gives up its wait; changes nothing once it has ended. */
   fail(reason: string): void {
+    checkText('reason of a failed turn', reason)
     const fail: TurnEvent = { type: 'fail', runId: this.runId, reason }
     if (decide(this.actor.getSnapshot(), fail).isTaken) this.actor.send(fail)
     this.#wait?.[Symbol.dispose]()
@@ -122,7 +157,8 @@ export class Turn implements Disposable {
     if (operations === undefined) {
       throw new OperationError('unsupported', 'operation not supported: wait_all', { method: 'wait_all' })
     }
-    const wait = operations.waitAll(this.runId, this.barrierIds, { ...(signal !== undefined && { signal }) })
+    const { runId: waiting, barrierIds: members } = this
+    const wait = operations.waitAll(waiting, members, { ...(signal !== undefined && { signal }) })
     this.#wait = wait
     try {
       const { outcomes, satisfied } = await wait
@@ -131,7 +167,8 @@ export class Turn implements Disposable {
         this.#send({ type: 'operations_barrier_satisfied', runId, operationIds })
       } finally {
         // Taken, or failed over: either way nothing is owed any more.
-        operations.acknowledgeObligation(satisfied)
+        const { waitRequestId } = satisfied
+        operations.acknowledgeObligation({ waitRequestId, runId: waiting, operationIds: members })
       }
       return outcomes
     } finally {

@@ -1,5 +1,7 @@
+import { onAbort } from '../base/abort.js'
 import { silence } from '../base/promises.js'
 import type { WaitRequestId } from '../../machines/operation-vocabulary.js'
+import { WaitDisposedError } from './errors.js'
 import type { WaitAllResult } from './types.js'
 
 /**
@@ -24,9 +26,8 @@ export class WaitAll implements PromiseLike<WaitAllResult>, Disposable {
       this.result = result
       return
     }
-    const onAbort = (): void => cancel(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.result = silence(result.finally(() => signal.removeEventListener('abort', onAbort)))
+    const forget = onAbort(signal, () => cancel(signal.reason))
+    this.result = silence(result.finally(forget))
   }
 
   /** A wait that never became active. */
@@ -42,8 +43,8 @@ export class WaitAll implements PromiseLike<WaitAllResult>, Disposable {
     return this.result.then(onFulfilled, onRejected)
   }
 
-  /** Gives up a wait that is still pending; harmless afterwards. */
+  /** Gives up a wait that is still pending, which rejects with `wait_disposed`; harmless afterwards. */
   [Symbol.dispose](): void {
-    this.#cancel(new DOMException('the wait was disposed', 'AbortError'))
+    this.#cancel(new WaitDisposedError(this.requestId))
   }
 }

@@ -1,5 +1,6 @@
 import { createActor, type AnyActorRef } from 'xstate'
 import { messageOf } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import { createDeferred } from '../base/promises.js'
 import type {
   OperationId,
@@ -75,6 +76,11 @@ export class ActiveWait {
     return this.#outcomes.has(id)
   }
 
+  /** True when these are the members, in any order. */
+  hasMembers(ids: readonly OperationId[]): boolean {
+    return new Set(ids).size === this.#outcomes.size && ids.every((id) => this.#outcomes.has(id))
+  }
+
   /** Takes a member's outcome; false when the operation is no member. */
   memberEnded(id: OperationId, outcome: OperationOutcome): boolean {
     if (!this.#outcomes.has(id)) return false
@@ -118,6 +124,6 @@ export class ActiveWait {
       }
       outcomes.push({ operationId, outcome })
     }
-    this.#deferred.resolve({ outcomes, satisfied })
+    this.#deferred.resolve(deepFreeze({ outcomes, satisfied }))
   }
 }

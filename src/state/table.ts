@@ -1,3 +1,5 @@
+import { deepFreeze } from '../base/freeze.js'
+
 /** Hears of every committed change of a table: the row before and after, `undefined` where there is none. */
 export type RowListener<Key, Row> = (key: Key, before: Row | undefined, after: Row | undefined) => void
 
@@ -54,8 +56,9 @@ export class Table<Key, Row> {
     return this.#committed.entries()
   }
 
-  /** Stages a row, or its removal. */
+  /** Stages a row, which is frozen from now on, or its removal. */
   write(key: Key, row: Row | undefined): PendingWrite {
+    deepFreeze(row)
     const pending = this.#pending.get(key)
     const write = new Write(this.#settle, key, row, pending?.row)
     if (pending === undefined) {

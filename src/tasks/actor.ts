@@ -1,4 +1,6 @@
 import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { optionsSchema } from '../base/options.js'
 import { checkCapabilityNames } from './constraints.js'
 import { TaskError } from './errors.js'
 import { departmentId, type ActorId, type DepartmentId, type TenantId } from './ids.js'
@@ -32,11 +34,14 @@ export interface HeartbeatPolicy {
   readonly timeoutMultiplier: number
 }
 
+const policySchema = optionsSchema<HeartbeatPolicy>({ intervalSecs: naturalSchema, timeoutMultiplier: naturalSchema })
+
 /** Thirty seconds, three times. */
 export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalSecs: 30, timeoutMultiplier: 3 }
 
 /** The silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
-export function heartbeatTimeout({ intervalSecs, timeoutMultiplier }: HeartbeatPolicy): Seconds {
+export function heartbeatTimeout(policy: HeartbeatPolicy): Seconds {
+  const { intervalSecs, timeoutMultiplier } = decode(policySchema, policy, 'heartbeat policy')
   if (intervalSecs === 0) throw new TaskError('zero_heartbeat_interval', {})
   if (timeoutMultiplier === 0) throw new TaskError('zero_timeout_multiplier', {})
   return Math.min(intervalSecs * timeoutMultiplier, Number.MAX_SAFE_INTEGER)

@@ -1,4 +1,6 @@
 import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
@@ -35,7 +37,7 @@ export interface RawOutcome {
   readonly failureClass?: FailureClass
 }
 
-const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = v.strictObject({
+const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = strictSchema({
   result: v.picklist(attemptResults),
   error: v.exactOptional(v.string()),
   output: v.exactOptional(base64Schema),
@@ -66,10 +68,15 @@ export function timedOut(limitSecs: Seconds): AttemptOutcome {
 }
 
 /**
- * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `success_with_error`,
+ * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `invalid_input`, `success_with_error`,
  * `non_success_without_error`, `non_success_with_output`, `failure_without_class` or `class_without_failure`.
  */
 export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
+  return checkParts(decode(rawOutcomeSchema, parts, 'attempt outcome'))
+}
+
+/** The same for parts whose shape is right. */
+export function checkParts(parts: RawOutcome): AttemptOutcome {
   const { result, error, output, failureClass } = parts
   const isError = result === 'failure' || result === 'timeout'
   if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })

@@ -1,6 +1,11 @@
-import { messageOf } from '../base/errors.js'
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { InvalidInputError } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import type { JsonObject } from '../base/json.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger, guardedObserver } from '../base/observers.js'
+import { checkFunction, optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { LaneStream, Staged } from '../lane/types.js'
@@ -20,6 +25,12 @@ import { SnapshotLoader } from './snapshot/restore.js'
 import type { TaskProjection, TaskView } from './view.js'
 import { decodeEvent } from './wire/decode-event.js'
 import { parseCommand } from './wire/parse-command.js'
+
+const submitOptionsSchema = optionsSchema<SubmitOptions>({
+  expectedSequence: v.optional(wholeNumberSchema(0)),
+  durability: v.optional(v.picklist(['immediate', 'deferred'])),
+})
+const noOptions: SubmitOptions = {}
 
 /** What an authority is built with. */
 export interface TaskAuthorityOptions {
@@ -42,12 +53,15 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   readonly #projection: CommittedProjection
   readonly #latest: TaskView
   readonly #listeners = new Set<CommitListener>()
+  /** Commits that listeners have not been told of. */
+  readonly #untold: (readonly TaskEvent[])[] = []
+  #isTelling = false
   #loader: SnapshotLoader | undefined = new SnapshotLoader()
   #lane: Lane | undefined
   #isReplayed = false
 
-  constructor({ logger = silentLogger }: TaskAuthorityOptions = {}) {
-    this.#logger = logger
+  constructor({ logger }: TaskAuthorityOptions = {}) {
+    this.#logger = guardedLogger(logger)
     const indexes = new TaskIndexes(this.#tables)
     this.#projection = new CommittedProjection(this.#tables, indexes)
     this.#latest = new KeyedView(this.#tables, 'latest')
@@ -74,7 +88,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
    */
   submit<Type extends CommandType>(
     command: CommandOf<Type>,
-    options: SubmitOptions = {},
+    options: SubmitOptions = noOptions,
   ): Promise<MutationOutcome<Type>> {
     try {
       const parsed = parseCommand(command)
@@ -85,8 +99,14 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   }
 
   /** Submits commands as one atomic batch: each is validated after those before it; one refusal refuses all. */
-  submitBatch(commands: readonly TaskCommand[], options: SubmitOptions = {}): Promise<readonly MutationOutcome[]> {
+  submitBatch(
+    commands: readonly TaskCommand[],
+    options: SubmitOptions = noOptions,
+  ): Promise<readonly MutationOutcome[]> {
     try {
+      if (!Array.isArray(commands)) {
+        throw new InvalidInputError({ subject: 'commands', field: '$', reason: `not a list: ${textOf(commands)}` })
+      }
       const parsed = commands.map((command) => parseCommand(command))
       return this.#run((batch) => parsed.map((command) => batch.take(command)), options)
     } catch (invalid) {
@@ -95,14 +115,21 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   }
 
   /** Builds an atomic batch in code, for commands that depend on the outcome of those before them. */
-  transact<Result>(build: (batch: TaskBatch) => Result, options: SubmitOptions = {}): Promise<Result> {
-    return this.#run(build, options)
+  transact<Result>(build: (batch: TaskBatch) => Result, options: SubmitOptions = noOptions): Promise<Result> {
+    try {
+      checkFunction('builder of a batch', build)
+      return this.#run(build, options)
+    } catch (invalid) {
+      return rejected(invalid)
+    }
   }
 
-  /** Tells `listener` of every commit until the handle is disposed; what it throws is logged, not passed on. */
+  /** Tells `listener` of every commit until the handle is disposed; the first thing it throws is logged, none is passed on. */
   onCommit(listener: CommitListener): Disposable {
-    this.#listeners.add(listener)
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+    checkFunction('commit listener', listener)
+    const guarded = guardedObserver(listener, this.#logger, 'a commit listener of the tasks room failed')
+    this.#listeners.add(guarded)
+    return { [Symbol.dispose]: () => void this.#listeners.delete(guarded) }
   }
 
   /** @internal Part of {@link LaneStream}. */
@@ -146,7 +173,9 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     draft.commit()
   }
 
-  #run<Result>(build: (batch: OpenBatch) => Result, { expectedSequence, durability }: SubmitOptions): Promise<Result> {
+  #run<Result>(build: (batch: OpenBatch) => Result, options: SubmitOptions): Promise<Result> {
+    const { expectedSequence, durability } =
+      options === noOptions ? noOptions : decode(submitOptionsSchema, options, 'submit options')
     const lane = this.#lane
     if (lane === undefined) return rejected(new TaskError('authority_not_started', {}))
     const staging: { batch?: StagedBatch<Result> } = {}
@@ -163,7 +192,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     try {
       const result = build(batch)
       if (batch.events.length === 0) throw new NothingToDo(result)
-      return new StagedBatch(draft, batch.events, result, this.#publish)
+      return new StagedBatch(draft, Object.freeze(batch.events), result, this.#publish)
     } catch (refusal) {
       draft.discard()
       throw refusal
@@ -173,13 +202,14 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   }
 
   readonly #publish: CommitListener = (events) => {
-    for (const listener of this.#listeners) {
-      try {
-        listener(events)
-      } catch (fault) {
-        this.#logger.error({ cause: messageOf(fault) }, 'a commit listener of the tasks room failed')
-      }
+    this.#untold.push(events)
+    // A listener that made this change: the others hear of the one before first.
+    if (this.#isTelling) return
+    this.#isTelling = true
+    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+      for (const listener of this.#listeners) listener(next)
     }
+    this.#isTelling = false
   }
 }
 
@@ -237,6 +267,8 @@ class OpenBatch implements TaskBatch {
     if (this.#isClosed) throw new TaskError('batch_closed', {})
     const sequence = nextSequence(this.view)
     const { event, applied } = decide(this.view, command, sequence)
+    // Listeners are given it, and rows share its parts.
+    deepFreeze(event)
     evolve(this.#draft, event)
     this.events.push(event)
     return { sequence, applied }

@@ -1,5 +1,7 @@
 import * as v from 'valibot'
+import { InvalidInputError } from '../base/errors.js'
 import type { Brand } from '../base/ids.js'
+import { checkText, textOf } from '../base/options.js'
 import { TaskError } from './errors.js'
 import type { ReservationId, RunId, TaskId } from './ids.js'
 import type { Timestamp } from './scalars.js'
@@ -20,8 +22,9 @@ const aliases: ReadonlyMap<string, string> = new Map([
   ['cost_cents', 'cost:usd'],
 ])
 
-/** The dimension of this name or alias; raises `invalid_budget_dimension`. */
+/** The dimension of this name or alias; raises `invalid_budget_dimension`, and `invalid_input` for what is no text. */
 export function budgetDimension(name: string): BudgetDimension {
+  checkText('budget dimension', name)
   const dimension = aliases.get(name) ?? name
   if (!pattern.test(dimension)) throw new TaskError('invalid_budget_dimension', { name: name.slice(0, 64) })
   return dimension as BudgetDimension
@@ -43,6 +46,8 @@ export interface Budget {
   /** Promised to open reservations; consumed + reserved never exceeds the limit at the moment of reserving. */
   readonly reserved: number
   readonly allocatedAt: Timestamp
+  /** When the limit was last raised. */
+  readonly replenishedAt?: Timestamp
   /** consumed >= limit; no task below is dispatched. */
   readonly exhausted: boolean
 }
@@ -65,8 +70,12 @@ export function checkLimit(dimension: BudgetDimension, limit: number): void {
   if (limit === 0) throw new TaskError('zero_limit', { dimension })
 }
 
-/** Raises `zero_amount`. */
+/** Raises `invalid_input` unless the amount is a whole number from 0, then `zero_amount`. */
 export function checkAmount(dimension: BudgetDimension, amount: number): void {
+  if (!Number.isSafeInteger(amount) || amount < 0) {
+    const reason = `not a whole number from 1: ${textOf(amount)}`
+    throw new InvalidInputError({ subject: 'budget amount', field: dimension, reason })
+  }
   if (amount === 0) throw new TaskError('zero_amount', { dimension })
 }
 

@@ -1,5 +1,7 @@
 import * as v from 'valibot'
+import { InvalidInputError } from '../base/errors.js'
 import type { Brand } from '../base/ids.js'
+import { checkText, textOf } from '../base/options.js'
 
 /** Opaque bytes as base64 text: immutable, and the same in memory, in the log and in a snapshot. Never inspected. */
 export type Base64 = Brand<string, 'Base64'>
@@ -7,24 +9,30 @@ export type Base64 = Brand<string, 'Base64'>
 /** Bytes at a door: raw, or encoded already. */
 export type BytesInput = Uint8Array | Base64
 
-/** Takes a copy of the bytes. */
+/** Takes a copy of the bytes. Raises `invalid_input` for what is neither bytes nor text. */
 export function encodeBytes(bytes: BytesInput): Base64 {
   if (typeof bytes === 'string') return bytes
+  if (!ArrayBuffer.isView(bytes)) {
+    throw new InvalidInputError({ subject: 'bytes', field: '$', reason: `neither bytes nor base64: ${textOf(bytes)}` })
+  }
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64') as Base64
 }
 
 /** The bytes, in an array of their own. */
 export function decodeBytes(text: Base64): Uint8Array {
+  checkText('base64 text', text)
   return new Uint8Array(Buffer.from(text, 'base64'))
 }
 
 /** UTF-8 text as bytes. */
 export function encodeText(text: string): Base64 {
+  checkText('text', text)
   return Buffer.from(text).toString('base64') as Base64
 }
 
 /** The bytes read as UTF-8 text. */
 export function decodeText(text: Base64): string {
+  checkText('base64 text', text)
   return Buffer.from(text, 'base64').toString()
 }
 

@@ -42,8 +42,8 @@ export interface CommandPayloads {
     Fenced & {
       readonly previousState: RunState
       readonly newState: RunState
-      /** When the retry is due; only with `newState: 'retry_wait'`. */
-      readonly retryAt?: Timestamp
+      /** When the retry is due, in epoch milliseconds; only with `newState: 'retry_wait'`. */
+      readonly retryAtMs?: number
     }
   attempt_start: OfRun & Fenced & { readonly attemptId: AttemptId }
   attempt_finish: OfRun & Fenced & { readonly attemptId: AttemptId; readonly outcome: AttemptOutcome }

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { strictSchema } from '../base/options.js'
 import { TaskError } from './errors.js'
 import { countSchema, labelSchema, naturalSchema, type Seconds } from './scalars.js'
 
@@ -33,7 +34,7 @@ export const defaultConstraints: TaskConstraints = {
 }
 
 /** The shape of {@link TaskConstraints}; its rules are {@link checkConstraints}'s. */
-export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = v.strictObject({
+export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = strictSchema({
   maxAttempts: countSchema,
   timeoutSecs: v.exactOptional(naturalSchema),
   concurrencyKey: v.exactOptional(labelSchema),

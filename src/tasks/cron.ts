@@ -15,9 +15,17 @@ export function checkCron(expression: string): void {
   parse(expression)
 }
 
-/** The first occurrence strictly after `after`, if there is one. Raises `cron_policy_error`. */
+/** The first occurrence strictly after `after`, if there is one in what a date can say. Raises `cron_policy_error`. */
 export function nextOccurrence(expression: string, after: Timestamp): Timestamp | undefined {
-  const next = parse(expression).nextRun(new Date(after * 1000))
+  const cron = parse(expression)
+  const from = new Date(after * 1000)
+  if (Number.isNaN(from.getTime())) return undefined
+  let next: Date | null
+  try {
+    next = cron.nextRun(from)
+  } catch (cause) {
+    throw new TaskError('cron_policy_error', { message: messageOf(cause) }, { cause })
+  }
   return next === null ? undefined : Math.floor(next.getTime() / 1000)
 }
 

@@ -39,7 +39,8 @@ export interface EventPayloads {
   run_state_changed: OfRun & {
     readonly previousState: RunState
     readonly newState: RunState
-    readonly retryAt?: Timestamp
+    /** In epoch milliseconds. */
+    readonly retryAtMs?: number
   }
   attempt_started: OfRun & { readonly attemptId: AttemptId }
   attempt_finished: OfRun & {

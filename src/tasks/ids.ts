@@ -1,4 +1,5 @@
 import { parseUuid, type Brand } from '../base/ids.js'
+import { checkText } from '../base/options.js'
 import { TaskError } from './errors.js'
 
 export type { AttemptId } from '../../machines/run-vocabulary.js'
@@ -37,6 +38,7 @@ export function parseId<Id extends string>(text: string, what = 'id'): Id {
 
 /** Checks a department label; raises `department_id_empty` or `department_id_too_long`. */
 export function departmentId(label: string): DepartmentId {
+  checkText('department', label)
   if (label === '') throw new TaskError('department_id_empty', {})
   const length = Buffer.byteLength(label)
   if (length > departmentIdMaxBytes) throw new TaskError('department_id_too_long', { length })

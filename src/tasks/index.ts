@@ -2,6 +2,7 @@
 export * from './public.js'
 export { TaskAuthority } from './authority.js'
 export { commandTypes } from './decide/decide.js'
+export { dispatchOptionsSchema } from './dispatch/options.js'
 export {
   plainRunner,
   type AttemptDescription,

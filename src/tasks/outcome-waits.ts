@@ -39,9 +39,11 @@ export class OutcomeWaits {
     for (const event of events) {
       const taskId = this.#taskOf(event)
       if (taskId === undefined || !this.#waits.has(taskId)) continue
-      const outcome = outcomeOf(this.#projection, taskId)
-      if (outcome === undefined) continue
-      for (const deferred of this.#waits.get(taskId) ?? []) deferred.resolve(outcome)
+      for (const deferred of this.#waits.get(taskId) ?? []) {
+        // To each their own: bytes cannot be frozen.
+        const outcome = outcomeOf(this.#projection, taskId)
+        if (outcome !== undefined) deferred.resolve(outcome)
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 import { decodeBytes } from './bytes.js'
 import type { RunId, TaskId } from './ids.js'
+import { phaseOf } from './phase.js'
 import type { Run, TerminalRunState } from './run.js'
 import type { TaskView } from './view.js'
 
@@ -15,10 +16,7 @@ export interface RunOutcome {
   readonly error?: string
 }
 
-/**
- * How a task ended. `completed`: at least one run did, as dependents see it; `canceled`: none did and it was canceled, or
- * all its runs were; `failed`: anything else.
- */
+/** How a task ended, as dependents see it: see {@link phaseOf}. */
 export interface TaskOutcome {
   readonly taskId: TaskId
   readonly status: TerminalRunState
@@ -33,23 +31,18 @@ export interface TaskOutcome {
 /** The outcome of a task that can change no more; `undefined` while it can. */
 export function outcomeOf(view: Pick<TaskView, 'task' | 'runsOf'>, taskId: TaskId): TaskOutcome | undefined {
   const task = view.task(taskId)
-  if (task === undefined || task.progress.open > 0) return undefined
-  if (task.progress.runs === 0 && task.canceledAt === undefined) return undefined
+  const status = task === undefined ? 'open' : phaseOf(task)
+  if (status === 'open') return undefined
   const runs = view.runsOf(taskId).map(runOutcome)
   const output = runs.findLast((run) => run.output !== undefined)?.output
   const error = runs.findLast((run) => run.state === 'failed')?.error
   return {
     taskId,
-    status: statusOf(runs),
+    status,
     runs,
     ...(output !== undefined && { output }),
     ...(error !== undefined && { error }),
   }
-}
-
-function statusOf(runs: readonly RunOutcome[]): TerminalRunState {
-  if (runs.some(({ state }) => state === 'completed')) return 'completed'
-  return runs.some(({ state }) => state === 'failed') ? 'failed' : 'canceled'
 }
 
 function runOutcome({ id: runId, state, attemptCount: attempts, attempts: records }: Run): RunOutcome {

@@ -1,8 +1,9 @@
+import { decode } from '../base/decode.js'
 import type { ActorRegistration } from './actor.js'
 import type { TaskConstraints } from './constraints.js'
 import { TaskError } from './errors.js'
 import type { ActorId, TenantId } from './ids.js'
-import type { Capability } from './platform.js'
+import { capabilitySchema, type Capability } from './platform.js'
 import type { TaskProjection } from './view.js'
 
 /**
@@ -15,6 +16,7 @@ export function checkPermission(
   capability: Capability,
   tenantId: TenantId,
 ): void {
+  decode(capabilitySchema, capability, 'capability')
   if (projection.role(actorId, tenantId) === undefined) throw new TaskError('no_role_assigned', { actorId, tenantId })
   if (!projection.hasCapability(actorId, capability, tenantId)) {
     throw new TaskError('missing_capability', { actorId, tenantId, capability })

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { strictSchema } from '../base/options.js'
 import { base64Schema, type Base64 } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { ActorId, LedgerEntryId, TenantId } from './ids.js'
@@ -57,14 +58,14 @@ export interface LedgerEntry {
 
 /** The shape of a {@link Role}. */
 export const roleSchema: v.GenericSchema<unknown, Role> = v.variant('type', [
-  v.strictObject({ type: v.picklist(['operator', 'auditor', 'gatekeeper']) }),
-  v.strictObject({ type: v.literal('custom'), name: labelSchema }),
+  strictSchema({ type: v.picklist(['operator', 'auditor', 'gatekeeper']) }),
+  strictSchema({ type: v.literal('custom'), name: labelSchema }),
 ])
 
 /** The shape of a {@link Capability}. */
 export const capabilitySchema: v.GenericSchema<unknown, Capability> = v.variant('type', [
-  v.strictObject({ type: v.picklist(['can_submit', 'can_execute', 'can_review', 'can_approve', 'can_cancel']) }),
-  v.strictObject({ type: v.literal('custom'), name: labelSchema }),
+  strictSchema({ type: v.picklist(['can_submit', 'can_execute', 'can_review', 'can_approve', 'can_cancel']) }),
+  strictSchema({ type: v.literal('custom'), name: labelSchema }),
 ])
 
 /** The fields of a {@link LedgerEntry}. */

@@ -92,6 +92,7 @@ export {
   TerminalFailure,
   type AbortCause,
   type BudgetAccess,
+  type ReserveOptions,
   type ChildView,
   type Handler,
   type HandlerContext,
@@ -103,4 +104,4 @@ export type { DispatchOptions } from './dispatch/options.js'
 export type { SubmitInput } from './dispatch/submission.js'
 export type { RunOutcome, TaskOutcome } from './outcome.js'
 export { canRun, checkPermission } from './permissions.js'
-export { Tasks, type CancelAnswer, type TasksOptions } from './tasks.js'
+export { Tasks, type CancelAnswer, type SubscribeOptions, type TasksOptions } from './tasks.js'

@@ -1,25 +1,33 @@
 import * as v from 'valibot'
-import { checkCron } from './cron.js'
+import { InvalidInputError } from '../base/errors.js'
+import { strictSchema } from '../base/options.js'
+import { checkCron, nextOccurrence } from './cron.js'
 import { TaskError } from './errors.js'
-import { countSchema, labelSchema, naturalSchema, type Seconds } from './scalars.js'
+import { countSchema, labelSchema, naturalSchema, type Seconds, type Timestamp } from './scalars.js'
 
 /** When a task runs (spec mutation authority 1.3). */
 export type RunPolicy =
   | { readonly type: 'once' }
-  | { readonly type: 'repeat'; readonly count: number; readonly intervalSecs: Seconds }
+  | {
+      readonly type: 'repeat'
+      /** 1 to 4,294,967,295. */
+      readonly count: number
+      /** From 1; the last repetition must come before second `Number.MAX_SAFE_INTEGER`. */
+      readonly intervalSecs: Seconds
+    }
   | {
       readonly type: 'cron'
       /** Seven fields `sec min hour dom month dow year`, UTC. */
       readonly expression: string
-      /** Absent means unlimited. */
+      /** 1 to 4,294,967,295; absent means unlimited. */
       readonly maxOccurrences?: number
     }
 
 /** The shape of a {@link RunPolicy}; its rules are {@link checkRunPolicy}'s. */
 export const runPolicySchema: v.GenericSchema<unknown, RunPolicy> = v.variant('type', [
-  v.strictObject({ type: v.literal('once') }),
-  v.strictObject({ type: v.literal('repeat'), count: countSchema, intervalSecs: naturalSchema }),
-  v.strictObject({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
+  strictSchema({ type: v.literal('once') }),
+  strictSchema({ type: v.literal('repeat'), count: countSchema, intervalSecs: naturalSchema }),
+  strictSchema({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
 ])
 
 /** Raises `invalid_repeat_count`, `invalid_repeat_interval_secs` or `cron_policy_error`, in this order. */
@@ -37,4 +45,15 @@ export function checkRunPolicy(policy: RunPolicy): void {
         throw new TaskError('cron_policy_error', { message: 'maxOccurrences must be at least 1' })
       }
   }
+}
+
+/**
+ * Raises `invalid_input` for a cron expression without any occurrence from `origin` on, for instance the 30th of February
+ * or a year that is over: its task would never end. A rule of taking a task, not of reading one: what was taken may since
+ * have come to its last occurrence.
+ */
+export function checkOccurs(policy: RunPolicy, origin: Timestamp): void {
+  if (policy.type !== 'cron' || nextOccurrence(policy.expression, origin - 1) !== undefined) return
+  const reason = `${policy.expression} never occurs from second ${origin} on`
+  throw new InvalidInputError({ subject: 'task', field: 'runPolicy.expression', reason })
 }

@@ -12,7 +12,7 @@ export interface MoveFacts {
   /** Belongs to `suspend`. */
   readonly reason?: string
   /** Belongs to `to_retry_wait`. */
-  readonly retryAt?: Timestamp
+  readonly retryAtMs?: number
 }
 
 /** The states in which the chart sees a run. */
@@ -55,10 +55,10 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
     attempts: attemptsAfter(run, move, facts),
   }
   const lease = leaseAfter(run.lease, context.lease, facts)
-  const retryAt = isMoved ? facts.retryAt : run.retryAt
+  const retryAtMs = isMoved ? facts.retryAtMs : run.retryAtMs
   if (context.activeAttemptId !== undefined) after.currentAttemptId = context.activeAttemptId
   if (lease !== undefined) after.lease = lease
-  if (retryAt !== undefined) after.retryAt = retryAt
+  if (retryAtMs !== undefined) after.retryAtMs = retryAtMs
   return after
 }
 

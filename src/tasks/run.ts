@@ -1,6 +1,8 @@
 import * as v from 'valibot'
 import { runStates, type Lease, type RunState } from '../../machines/run-vocabulary.js'
+import { decode } from '../base/decode.js'
 import { isNilUuid } from '../base/ids.js'
+import { optionsSchema, strictSchema } from '../base/options.js'
 import type { AttemptRecord } from './attempt.js'
 import { TaskError } from './errors.js'
 import type { AttemptId, RunId, TaskId } from './ids.js'
@@ -50,11 +52,16 @@ export interface RunHistoryEntry {
 
 /** A run with all the projection knows about it. An immutable row: every change makes a new one. */
 export interface Run extends RunInstance {
-  /** When a waiting retry is due; only in `retry_wait`, and only if the transition named it. */
-  readonly retryAt?: Timestamp
+  /** When a waiting retry is due, in epoch milliseconds; only in `retry_wait`, and only if the transition named it. */
+  readonly retryAtMs?: number
   readonly lease?: RunLease
   readonly history: readonly RunHistoryEntry[]
   readonly attempts: readonly AttemptRecord[]
+}
+
+/** When a waiting retry is due, in epoch milliseconds; at once if nobody named a time. */
+export function retryDueAt({ retryAtMs, lastStateChangeAt }: Pick<Run, 'retryAtMs' | 'lastStateChangeAt'>): number {
+  return retryAtMs ?? lastStateChangeAt * 1000
 }
 
 /** What {@link createRun} needs. */
@@ -68,7 +75,7 @@ export interface RunInput {
 }
 
 /** The shape of a {@link RunInstance}. */
-export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = v.strictObject({
+export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = strictSchema({
   id: idSchema<RunId>(),
   taskId: idSchema<TaskId>(),
   state: v.picklist(runStates),
@@ -80,8 +87,21 @@ export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = v.strict
   lastStateChangeAt: naturalSchema,
 })
 
-/** A fresh run in `scheduled`. Raises `invalid_run_id` or `invalid_task_id` for a nil id. */
-export function createRun({ id, taskId, createdAt, scheduledAt, priority = 0 }: RunInput): RunInstance {
+const inputSchema = optionsSchema<RunInput>({
+  id: idSchema<RunId>(),
+  taskId: idSchema<TaskId>(),
+  createdAt: naturalSchema,
+  scheduledAt: naturalSchema,
+  priority: v.optional(prioritySchema),
+})
+
+/** A fresh run in `scheduled`. Raises `invalid_input`, then `invalid_run_id` or `invalid_task_id` for a nil id. */
+export function createRun(input: RunInput): RunInstance {
+  return freshRun(decode(inputSchema, input, 'run'))
+}
+
+/** The same for input whose shape is right. */
+export function freshRun({ id, taskId, createdAt, scheduledAt, priority = 0 }: RunInput): RunInstance {
   checkRunIds(id, taskId)
   return {
     id,

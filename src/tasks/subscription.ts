@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { strictSchema } from '../base/options.js'
 import { runStates, type RunState } from '../../machines/run-vocabulary.js'
 import { dimensionSchema, type BudgetDimension } from './budget.js'
 import { TaskError } from './errors.js'
@@ -59,15 +60,15 @@ export interface Subscription {
 
 /** The shape of an {@link EventFilter}; its rules are {@link checkFilter}'s. */
 export const eventFilterSchema: v.GenericSchema<unknown, EventFilter> = v.variant('type', [
-  v.strictObject({ type: v.literal('task_completed'), taskId: idSchema<TaskId>() }),
-  v.strictObject({ type: v.literal('run_state_changed'), taskId: idSchema<TaskId>(), state: v.picklist(runStates) }),
-  v.strictObject({
+  strictSchema({ type: v.literal('task_completed'), taskId: idSchema<TaskId>() }),
+  strictSchema({ type: v.literal('run_state_changed'), taskId: idSchema<TaskId>(), state: v.picklist(runStates) }),
+  strictSchema({
     type: v.literal('budget_threshold'),
     taskId: idSchema<TaskId>(),
     dimension: dimensionSchema,
     thresholdPct: naturalSchema,
   }),
-  v.strictObject({ type: v.literal('custom'), key: labelSchema }),
+  strictSchema({ type: v.literal('custom'), key: labelSchema }),
 ])
 
 /** Raises `invalid_threshold_pct` or `empty_custom_key`. */

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
-import { decode } from '../base/decode.js'
+import { decode, readable } from '../base/decode.js'
 import { isNilUuid } from '../base/ids.js'
+import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { checkConstraints, constraintsSchema, defaultConstraints, type TaskConstraints } from './constraints.js'
 import { TaskError } from './errors.js'
@@ -52,13 +53,13 @@ export interface TaskSpecInput {
 }
 
 /** The shape of a {@link TaskSpec}; its rules are {@link checkTaskSpec}'s. */
-export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = v.strictObject({
+export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema({
   id: idSchema<TaskId>(),
   kind: labelSchema,
   runPolicy: runPolicySchema,
   constraints: constraintsSchema,
-  payload: v.strictObject({ bytes: base64Schema, contentType: v.exactOptional(labelSchema) }),
-  metadata: v.strictObject({
+  payload: strictSchema({ bytes: base64Schema, contentType: v.exactOptional(labelSchema) }),
+  metadata: strictSchema({
     tags: v.array(labelSchema),
     priority: prioritySchema,
     description: v.exactOptional(v.string()),
@@ -71,7 +72,7 @@ export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = v.strictObject
  * Builds a task spec. Raises `invalid_input` for a wrong shape, then the errors of {@link checkTaskSpec}.
  */
 export function createTaskSpec(input: TaskSpecInput): TaskSpec {
-  const { payload, constraints, metadata, runPolicy, ...rest } = input
+  const { payload, constraints, metadata, runPolicy, ...rest } = readable('task spec', () => ({ ...input }))
   const candidate = {
     ...rest,
     runPolicy: runPolicy ?? { type: 'once' },

@@ -1,27 +1,33 @@
-import type { InspectionEvent, Observer } from 'xstate'
+import * as v from 'valibot'
+import { checkClock } from '../base/checked-clock.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
+import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
-import { silence } from '../base/promises.js'
+import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
+import { nextTurn, silence } from '../base/promises.js'
 import type { TaskAuthority } from './authority.js'
 import { budgetDimension, type BudgetDimension } from './budget.js'
 import type { AttemptRunner } from './dispatch/attempt-runner.js'
 import type { Random } from './dispatch/backoff.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
-import { cancelTask } from './dispatch/follow-ups.js'
-import { submitGraphInto, type TaskGraph } from './dispatch/graph.js'
+import { cancelRun, cancelTask } from './dispatch/cancelation.js'
+import { decodeGraph, submitGraphInto, type TaskGraph } from './dispatch/graph.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
-import { fillCronWindow } from './dispatch/occurrences.js'
+import { lineage } from './dispatch/lineage.js'
+import { fillWindow } from './dispatch/occurrences.js'
 import type { DispatchOptions } from './dispatch/options.js'
-import { cancelRuns, resumeRuns, suspendReasonOf } from './dispatch/run-batches.js'
-import { submitInto, type SubmitInput } from './dispatch/submission.js'
-import { fire } from './dispatch/system-events.js'
+import { resumeRuns, suspendReasonOf } from './dispatch/run-batches.js'
+import { decodeSubmit, submitInto, type SubmitInput } from './dispatch/submission.js'
+import { trigger } from './dispatch/system-events.js'
 import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
+import { hasEnded } from './phase.js'
 import { isTerminalRunState } from './run.js'
 import type { EventFilter } from './subscription.js'
 import type { TaskProjection, TaskView } from './view.js'
@@ -34,14 +40,28 @@ export interface TasksOptions {
   readonly ids: IdSource
   readonly random: Random
   readonly logger: Logger
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
   readonly dispatch?: DispatchOptions
   /** Where attempts run. */
   readonly runner: AttemptRunner
 }
 
+/** Subscriptions triggered in one batch. */
+const triggersAtOnce = 1024
+/** Suspended runs that are resumed in one batch with a replenishment, and that are looked at for it. */
+const resumedAtOnce = 256
+const lookedAtOnce = 4096
+
 /** What canceling met. */
 export type CancelAnswer = 'canceled' | 'already_canceled' | 'already_terminal'
+
+/** How often a subscription releases. */
+export interface SubscribeOptions {
+  /** True: with every event; false, the default: once. */
+  readonly rearm?: boolean
+}
+
+const subscribeSchema = optionsSchema<SubscribeOptions>({ rearm: v.optional(v.boolean()) })
 
 /**
  * What must run: submits tasks, runs them with the registered handlers, and says how they ended.
@@ -83,19 +103,22 @@ export class Tasks {
     return this.authority.projection
   }
 
-  /** Submits a task with its runs, prerequisites, budgets and subscriptions. Rejects with construction errors and refusals. */
+  /**
+   * Submits a task with its runs, prerequisites, budgets and subscriptions. Rejects with `invalid_input`, construction
+   * errors and refusals.
+   */
   submit(input: SubmitInput): Promise<TaskId> {
-    return this.authority.transact((batch) => submitInto(batch, input, this.#now(), this.#use.ids))
+    return this.authority.transact((batch) => submitInto(batch, decodeSubmit(input), this.#wall(), this.#use.ids))
   }
 
   /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
   submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
-    return this.authority.transact((batch) => submitGraphInto(batch, graph, this.#now(), this.#use.ids))
+    return this.authority.transact((batch) => submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids))
   }
 
   /**
    * Registers the handler of a kind and begins to dispatch. Dispose the handle to take it back; its runs then wait.
-   * Raises `handler_exists`, `invalid_budget_dimension`, and `runtime_closed`.
+   * Raises `invalid_input`, `empty_kind`, `handler_exists`, `invalid_budget_dimension`, `zero_amount` and `runtime_closed`.
    */
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
     this.#checkOpen()
@@ -115,8 +138,8 @@ export class Tasks {
   }
 
   /** Resolves with the outcome of a task that has ended or when it does. Rejects with `unknown_task`, the signal's reason, or `channel_closed`. */
-  outcome(taskId: TaskId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
-    return silence(this.#waits.wait(taskId, signal))
+  outcome(taskId: TaskId, options: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
+    return silence(this.#outcome(taskId, options))
   }
 
   /**
@@ -125,10 +148,11 @@ export class Tasks {
    */
   cancel(taskId: TaskId): Promise<CancelAnswer> {
     return this.authority.transact((batch) => {
+      checkText('task id', taskId)
       const task = batch.view.task(taskId)
       if (task === undefined) throw new TaskError('unknown_task', { taskId })
       if (task.canceledAt !== undefined) return 'already_canceled'
-      if (task.progress.runs > 0 && task.progress.open === 0) return 'already_terminal'
+      if (hasEnded(task)) return 'already_terminal'
       cancelTask(batch, taskId, this.#now())
       return 'canceled'
     })
@@ -137,18 +161,20 @@ export class Tasks {
   /** Cancels one run. Rejects with `unknown_run`. */
   cancelRun(runId: RunId): Promise<CancelAnswer> {
     return this.authority.transact((batch) => {
+      checkText('run id', runId)
       const run = batch.view.run(runId)
       if (run === undefined) throw new TaskError('unknown_run', { runId })
       if (run.state === 'canceled') return 'already_canceled'
       if (isTerminalRunState(run.state)) return 'already_terminal'
-      cancelRuns(batch, [run], this.#now())
-      fillCronWindow(batch, run.taskId, this.#now(), this.#use.ids)
+      cancelRun(batch, runId, this.#now())
+      fillWindow(batch, this.projection, run.taskId, this.#dispatcher.times.wall(), this.#use.ids)
       return 'canceled'
     })
   }
 
   /** Asks the handler of a running run to stop, so that it is suspended. Raises `run_suspend_requires_running` for any other. */
   suspend(runId: RunId): void {
+    checkText('run id', runId)
     const run = this.projection.run(runId)
     if (run === undefined) throw new TaskError('unknown_run', { runId })
     if (this.#dispatcher.requestSuspend(runId)) return
@@ -179,17 +205,26 @@ export class Tasks {
     })
   }
 
-  /** Tells of an event of the service's own. Resolves with how many subscriptions it has triggered. */
-  publish(key: string): Promise<number> {
-    return this.authority.transact((batch) => fire(batch, this.projection, { type: 'custom_event', key }, this.#now()))
+  /**
+   * Tells of an event of the service's own. Resolves with how many subscriptions it has triggered. Very many are triggered
+   * in several groups: if a crash comes in between, publish again. Rejects with `invalid_input` or `empty_custom_key`.
+   */
+  async publish(key: string): Promise<number> {
+    checkText('event key', key)
+    if (key === '') throw new TaskError('empty_custom_key', {})
+    const armed = [...this.projection.subscriptionsFor({ type: 'custom_event', key })]
+    let count = 0
+    for (let from = 0; from < armed.length; from += triggersAtOnce) {
+      if (from > 0) await nextTurn()
+      const group = armed.slice(from, from + triggersAtOnce)
+      count += await this.authority.transact((batch) => trigger(batch, group, this.#now()))
+    }
+    return count
   }
 
   /** Releases the earliest waiting run of a task when the event happens; once, or with `rearm` every time. */
-  async subscribe(
-    taskId: TaskId,
-    filter: EventFilter,
-    { rearm = false }: { readonly rearm?: boolean } = {},
-  ): Promise<SubscriptionId> {
+  async subscribe(taskId: TaskId, filter: EventFilter, options: SubscribeOptions = {}): Promise<SubscriptionId> {
+    const { rearm = false } = decode(subscribeSchema, options, 'subscribe options')
     const subscriptionId = this.#use.ids.uuid() as SubscriptionId
     const timestamp = this.#now()
     await this.authority.submit({ type: 'subscription_create', subscriptionId, taskId, filter, rearm, timestamp })
@@ -203,7 +238,7 @@ export class Tasks {
 
   /**
    * Raises the limit of a task's budget; what was spent stays spent. Runs that the budget had suspended, here and below,
-   * are ready again with the same change. Rejects with `budget_not_allocated` or `budget_not_raised`.
+   * are ready again with the same change; where they are very many, the others follow. Rejects with `budget_not_allocated` or `budget_not_raised`.
    */
   replenish(taskId: TaskId, dimension: BudgetDimension | string, newLimit: number): Promise<void> {
     return this.authority.transact((batch) => {
@@ -228,18 +263,36 @@ export class Tasks {
     }
   }
 
-  *#suspendedForBudget(view: TaskView, taskId: TaskId): Iterable<RunId> {
-    const tree = new Set([taskId])
-    for (const id of tree) {
-      for (const run of view.runsOf(id)) {
-        if (run.state === 'suspended' && suspendReasonOf(run) === 'budget_exhausted') yield run.id
-      }
-      for (const child of this.projection.children(id)) tree.add(child)
-    }
+  async #outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome> {
+    checkText('task id', taskId)
+    const { signal } = decode(abortableSchema, options, 'wait options')
+    return this.#waits.wait(taskId, signal)
   }
 
+  /** The first of them, those among them whose suspension is under way; the others follow the replenishment. */
+  #suspendedForBudget(view: TaskView, taskId: TaskId): readonly RunId[] {
+    const found: RunId[] = []
+    let looked = 0
+    for (const state of ['running', 'suspended'] as const) {
+      for (const { id } of this.projection.runsIn(state)) {
+        if (found.length === resumedAtOnce || ++looked > lookedAtOnce) return found
+        const run = view.run(id)
+        if (run?.state !== 'suspended' || suspendReasonOf(run) !== 'budget_exhausted') continue
+        for (const { spec } of lineage(view, run.taskId)) if (spec.id === taskId) found.push(run.id)
+      }
+    }
+    return found
+  }
+
+  /** For what a caller asks: refused while the clock breaks its contract. */
   #now(): number {
-    return this.#dispatcher.now()
+    checkClock(this.#use.clock)
+    return this.#dispatcher.times.now()
+  }
+
+  #wall(): number {
+    checkClock(this.#use.clock)
+    return this.#dispatcher.times.wall()
   }
 
   #checkOpen(): void {

@@ -23,7 +23,8 @@ export interface TaskProgress {
   /** Runs in a state that can still change. */
   readonly open: number
   readonly completed: number
-  /** Latest time a run was created for; only for cron tasks, whose next run comes after it. */
+  readonly failed: number
+  /** Latest time a run was created for; only for repeating tasks, whose next run comes after it. */
   readonly lastScheduledAt?: Timestamp
 }
 
@@ -77,15 +78,17 @@ export interface TaskProjection extends TaskView {
   runsIn(state: RunState): Iterable<Run>
   countIn(state: RunState): number
   /**
-   * Scheduled runs with `scheduledAt <= now` whose dependency gate is open and whose task is not canceled, earliest
-   * first, ties by id; O(log n) to start. Runs behind a closed gate are kept apart and cost nothing.
+   * Scheduled runs with `scheduledAt <= now`, or that were due when they were created, whose dependency gate is open and
+   * whose task is not canceled; the latter first, then earliest first, ties by id; O(log n) to start. Runs behind a
+   * closed gate are kept apart and cost nothing.
    */
   dueScheduled(now: Timestamp): Iterable<Run>
   /** When the next such run is due. */
   nextScheduledAt(): Timestamp | undefined
-  /** Waiting retries with `(retryAt ?? lastStateChangeAt) <= now`, earliest first, ties by id. */
-  dueRetries(now: Timestamp): Iterable<Run>
-  nextRetryAt(): Timestamp | undefined
+  /** Waiting retries that are due at an instant in epoch milliseconds, earliest first, ties by id. */
+  dueRetries(nowMs: number): Iterable<Run>
+  /** When the next of them is due, in epoch milliseconds. */
+  nextRetryAtMs(): number | undefined
   /** Ready runs in selection order: priority descending, createdAt ascending, id ascending. */
   ready(): Iterable<Run>
   /** Leased runs with `now >= expiry`, earliest expiry first. */

@@ -1,5 +1,12 @@
+import { decode } from '../base/decode.js'
 import type { Clock, TimeoutHandle } from '../base/clock.js'
 import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
+import { numberSchema } from '../base/options.js'
+
+/** The latest instant a `Date` can hold. */
+const latestInstant = 8.64e15
+const instantSchema = numberSchema(0, latestInstant)
+const distanceSchema = numberSchema(0, latestInstant)
 
 /**
  * A clock that only moves when told to. Timeouts fire synchronously, in order of their due time,
@@ -14,7 +21,7 @@ export class SimulatedClock implements Clock {
 
   /** Starts at `wall` epoch milliseconds. */
   constructor(wall = Date.UTC(2026, 0, 1)) {
-    this.#wall = wall
+    this.#wall = decode(instantSchema, wall, 'epoch milliseconds')
     this.#timeouts = new DeadlineQueue({
       wallNow: () => this.#wall,
       monotonicNow: () => this.#target,
@@ -51,6 +58,7 @@ export class SimulatedClock implements Clock {
 
   /** Moves both readings forward by `milliseconds`, firing what becomes due on the way. */
   advance(milliseconds: number): void {
+    decode(distanceSchema, milliseconds, 'milliseconds to advance')
     const end = this.#monotonic + milliseconds
     for (let due = this.#timeouts.nextDueAt; due !== undefined && due <= end; due = this.#timeouts.nextDueAt) {
       this.#moveTo(Math.max(due, this.#monotonic))
@@ -61,7 +69,7 @@ export class SimulatedClock implements Clock {
 
   /** Sets the wall clock, forwards or backwards, without moving monotonic time. */
   setWall(epochMilliseconds: number): void {
-    this.#wall = epochMilliseconds
+    this.#wall = decode(instantSchema, epochMilliseconds, 'epoch milliseconds')
   }
 
   #moveTo(instant: number): void {

@@ -27,6 +27,19 @@ describe('decode', () => {
   })
 })
 
+describe('decoding what throws when it is read', () => {
+  it('is refused like everything else that does not fit', () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    expect(() => decode(v.number(), proxy, 'amount')).toThrow(
+      expect.objectContaining({
+        code: 'invalid_input',
+        data: { subject: 'amount', field: '$', reason: expect.stringContaining('cannot be read') },
+      }),
+    )
+  })
+})
+
 describe('decodeJson', () => {
   const limits = { subject: 'plan file', maxBytes: 40 }
 

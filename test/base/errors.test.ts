@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { InvalidInputError, messageOf, StatewardError, toError, unreachable } from '../../src/base/errors.js'
+import {
+  describeValue,
+  InvalidInputError,
+  messageOf,
+  StatewardError,
+  toError,
+  unreachable,
+} from '../../src/base/errors.js'
+import { strangeThrows } from '../support/thrown.js'
 
 describe('StatewardError', () => {
   it('carries code, data, message and cause', () => {
@@ -36,6 +44,40 @@ describe('what was thrown', () => {
     expect([messageOf(error), messageOf('text'), messageOf(undefined)]).toEqual(['broken', 'text', 'undefined'])
     expect(toError(error)).toBe(error)
     expect(toError('text')).toMatchObject({ message: 'text', cause: 'text' })
+  })
+
+  it.each(strangeThrows)('has a text even if it is %s', (_, make, text) => {
+    const thrown = make()
+    expect(messageOf(thrown)).toBe(text)
+    expect(messageOf(toError(thrown))).toBe(text)
+    expect(StatewardError.is(thrown)).toBe(false)
+    expect(StatewardError.is(thrown, 'lane_closed')).toBe(false)
+  })
+
+  it('is not read to its end: only the text of an error itself is as long as it is', () => {
+    expect(messageOf(new Error('x'.repeat(5000)))).toHaveLength(5000)
+    const wide = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`field${index}`, 'x'.repeat(100)]))
+    expect(messageOf(wide)).toHaveLength(1001)
+    expect(messageOf({ toString: () => 'x'.repeat(5000) })).toHaveLength(1001)
+    expect(messageOf({ a: { b: { c: 1 }, d: [1, [2]] } })).toBe('{ a: { b: {…}, d: […] } }')
+  })
+})
+
+describe('a value in a text', () => {
+  it.each([
+    ['5', '"5"'],
+    [5, '5'],
+    [5n, '5n'],
+    [Number.NaN, 'NaN'],
+    [null, 'null'],
+    [[1, 'a'], '[1, "a"]'],
+    [
+      Array.from({ length: 30 }, (_, index) => index),
+      '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, …]',
+    ],
+    [Object.defineProperty({ a: 1 }, 'b', { enumerable: true, get: () => unreachable(0 as never) }), '{ a: 1, b: … }'],
+  ])('is described as it would be written', (value, text) => {
+    expect(describeValue(value)).toBe(text)
   })
 })
 

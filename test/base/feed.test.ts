@@ -1,7 +1,10 @@
-import { getEventListeners } from 'node:events'
+import { getEventListeners, once } from 'node:events'
+import { Readable } from 'node:stream'
 import fc from 'fast-check'
+import { filter, firstValueFrom, map, of, switchMap, take } from 'rxjs'
 import { describe, expect, it } from 'vitest'
 import { SequencedFeed, type Sequenced } from '../../src/base/feed.js'
+import { createRecordingLogger } from '../runtime/support/log.js'
 import { unhandledDuring } from '../support/unhandled.js'
 
 const row = (seq: number): Sequenced => ({ seq })
@@ -58,6 +61,32 @@ describe('reading a feed', () => {
       expect.objectContaining({ code: 'feed_sequence', data: { seq, watermark: 3 } }),
     )
     expect(feed.rows()).toEqual([row(3)])
+  })
+})
+
+describe('a cursor of another feed, beyond the last row', () => {
+  const told = { code: 'feed_gap', data: { requestedAfterSeq: 650, droppedThrough: 0, watermark: 2 } }
+
+  it('is told by gapAfter, while reading may run ahead (B D12)', async () => {
+    const feed = feedOf(5, 1, 2)
+    expect(feed.gapAfter(650)).toEqual(told.data)
+    expect(feed.gapAfter(2)).toBeUndefined()
+    expect(feed.since(650).entries).toEqual([])
+    const advance = feed.waitForAdvance(3)
+    feed.push(row(3))
+    feed.push(row(4))
+    expect(await advance).toBe(4)
+  })
+
+  it('is told by entries and by the stream, before anything is awaited for', async () => {
+    const feed = feedOf(5, 1, 2)
+    await expect(feed.entries({ after: 650 }).next()).rejects.toMatchObject(told)
+    const errors: unknown[] = []
+    feed.observe({ after: 650 }).subscribe({ error: (error) => errors.push(error) })
+    expect(errors).toEqual([expect.objectContaining(told)])
+    expect((errors[0] as Error).message).toBe(
+      'cursor 650 is beyond the last row 2, it belongs to another feed: resume from a state you trust',
+    )
   })
 })
 
@@ -176,7 +205,7 @@ describe('waitForAdvance', () => {
     const feed = feedOf(5)
     const controller = new AbortController()
     const [resolved, rejected] = [feed.waitForAdvance(0, controller), feed.waitForAdvance(1, controller)]
-    expect(listenersOf(controller)).toBe(2)
+    expect(listenersOf(controller)).toBe(1)
     feed.push(row(1))
     await expect(resolved).resolves.toBe(1)
     expect(listenersOf(controller)).toBe(1)
@@ -193,6 +222,30 @@ describe('waitForAdvance', () => {
       void feed.waitForAdvance(0, controller)
       controller.abort(new Error('enough'))
       void feed.waitForAdvance(0, controller)
+    })
+    expect(unhandled).toEqual([])
+  })
+})
+
+describe('closing a feed', () => {
+  it('rejects whoever waits for an advance, and whoever comes to wait later', async () => {
+    const feed = feedOf(5, 1)
+    const controller = new AbortController()
+    const waiting = feed.waitForAdvance(1, controller)
+    feed.close()
+    await expect(waiting).rejects.toMatchObject({ code: 'channel_closed', data: { cursor: 1, watermark: 1 } })
+    await expect(feed.waitForAdvance(7)).rejects.toMatchObject({ code: 'channel_closed' })
+    // What is there already is still told.
+    await expect(feed.waitForAdvance(0)).resolves.toBe(1)
+    expect(listenersOf(controller)).toBe(0)
+  })
+
+  it('rejects nobody who does not listen', async () => {
+    const feed = feedOf(5, 1)
+    const unhandled = await unhandledDuring(() => {
+      void feed.waitForAdvance(1)
+      feed.close()
+      void feed.waitForAdvance(1)
     })
     expect(unhandled).toEqual([])
   })
@@ -246,6 +299,44 @@ describe('entries', () => {
     await expect(between.next()).rejects.toThrow('enough')
     await expect(feed.entries({ signal: controller.signal }).next()).rejects.toThrow('enough')
     expect(listenersOf(controller)).toBe(0)
+  })
+
+  it('is left at once while it waits for a row; what was asked for is still answered', async () => {
+    const feed = feedOf(5)
+    const controller = new AbortController()
+    const iterator = feed.entries({ signal: controller.signal })
+    const asked = iterator.next()
+    await turn()
+    expect(await iterator.return?.('left')).toEqual({ done: true, value: 'left' })
+    feed.push(row(1))
+    feed.push(row(2))
+    expect(await asked).toEqual({ done: false, value: row(1) })
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+    expect(listenersOf(controller)).toBe(0)
+  })
+
+  it('is left at once with an error, too', async () => {
+    const feed = feedOf(5, 1)
+    const waiting = feed.entries({ after: 1 })
+    const asked = waiting.next()
+    await turn()
+    await expect(waiting.throw?.(new Error('enough'))).rejects.toThrow('enough')
+    feed.close()
+    expect(await asked).toEqual({ done: true, value: undefined })
+    const between = feed.entries()
+    await between.next()
+    await expect(between.throw?.(new Error('enough'))).rejects.toThrow('enough')
+    expect(await between.next()).toEqual({ done: true, value: undefined })
+  })
+
+  it.each([undefined, new Error('enough')])('lets a stream made of it close while it waits', async (fault) => {
+    const feed = feedOf(5, 1)
+    const stream = Readable.from(feed.entries())
+    await once(stream, 'data')
+    await turn()
+    const closed = once(stream, 'close').catch((reason: unknown) => reason)
+    stream.destroy(fault)
+    expect(await closed).toEqual(fault ?? [])
   })
 
   it('leaves no listener when the consumer breaks off', async () => {
@@ -316,5 +407,72 @@ describe('observe', () => {
     feed.push(row(2))
     await turn()
     expect(errors).toHaveLength(2)
+  })
+})
+
+describe('a consumer of observe() that breaks', () => {
+  const broken = (): never => {
+    throw new Error('the consumer broke')
+  }
+
+  it('is told to the logger once and ends neither the process nor a stream, behind operators too', async () => {
+    const logger = createRecordingLogger()
+    const feed = new SequencedFeed<Sequenced>(5, logger)
+    const seen: number[] = []
+    const direct = feed.observe().subscribe(broken)
+    feed
+      .observe()
+      .pipe(
+        map(({ seq }) => seq),
+        filter((seq) => seq > 0),
+      )
+      .subscribe({ next: broken, complete: broken })
+    feed.observe().pipe(map(broken)).subscribe()
+    feed.observe().subscribe(({ seq }) => seen.push(seq))
+    feed.push(row(1))
+    await Promise.resolve()
+    feed.push(row(2))
+    await Promise.resolve()
+    feed.close()
+    await new Promise((resolve) => {
+      setTimeout(resolve)
+    })
+    expect(seen).toEqual([1, 2])
+    expect(direct.closed).toBe(true)
+    expect(logger.lines.map(({ message, fields }) => [message, fields])).toEqual([
+      ['a consumer of a stream threw', { cause: 'the consumer broke' }],
+      ['a consumer of a stream threw', { cause: 'the consumer broke' }],
+      ['a stream ended with an error that no consumer handles', { cause: 'the consumer broke' }],
+    ])
+  })
+
+  it('leaves a gap that nobody handles in the log: loss is told, and ends no process', async () => {
+    const logger = createRecordingLogger()
+    const feed = new SequencedFeed<Sequenced>(1, logger)
+    for (const seq of [1, 2, 3]) feed.push(row(seq))
+    feed.observe().subscribe(() => {})
+    await logger.written(1)
+    expect(logger.lines).toMatchObject([{ level: 'error', fields: { cause: expect.stringContaining('no longer') } }])
+  })
+
+  it('hears everything again as an ordinary observer: methods keep their object, operators their subscriber', async () => {
+    const feed = new SequencedFeed<Sequenced>(5)
+    class Collector {
+      readonly seen: number[] = []
+      next({ seq }: Sequenced): void {
+        this.seen.push(seq)
+      }
+    }
+    const collector = new Collector()
+    feed.observe().subscribe(collector)
+    const first = firstValueFrom(
+      feed.observe().pipe(
+        switchMap((one) => of(one, one)),
+        take(1),
+      ),
+    )
+    feed.push(row(1))
+    expect(await first).toEqual(row(1))
+    expect(collector.seen).toEqual([1])
   })
 })

@@ -9,6 +9,7 @@ describe('the command line', () => {
       resume: false,
       retryFailed: false,
       fresh: false,
+      cutDamage: false,
       json: false,
     })
   })
@@ -21,6 +22,7 @@ describe('the command line', () => {
       resume: true,
       retryFailed: true,
       fresh: false,
+      cutDamage: false,
       json: true,
     })
   })

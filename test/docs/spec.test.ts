@@ -6,7 +6,10 @@ import { behavioursOf, faultsOfPage, strangersIn, untestedIn, type SpecRoom, typ
 const root = join(import.meta.dirname, '../..')
 
 /** Every page under docs/spec. */
-const rooms: readonly SpecRoom[] = [{ page: 'operations', letter: 'O' }]
+const rooms: readonly SpecRoom[] = [
+  { page: 'operations', letter: 'O' },
+  { page: 'tasks', letter: 'T' },
+]
 
 /** Pages whose numbers the tests cite, all of them. A page that is not here yet is still cited by older names. */
 const cited: readonly string[] = []

@@ -1,12 +1,23 @@
-import { copyFile, mkdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { StatewardError } from '../../src/base/errors.js'
+import { silentLogger } from '../../src/base/logger.js'
 import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
 import { crc32 } from '../../src/journal/crc32.js'
+import { encodeFrame } from '../../src/journal/frame.js'
 import type { JournalStore } from '../../src/journal/journal.js'
-import { appendTo, contentOf, namesIn, recordsOf, temporaryDirectory, valuesOf } from './support/directory.js'
+import {
+  appendTo,
+  contentOf,
+  forgetClosing,
+  namesIn,
+  recordsOf,
+  temporaryDirectory,
+  valuesOf,
+} from './support/directory.js'
+import { FaultyFileSystem } from './support/faulty-file-system.js'
 
 const segment = 'journal-0000000000000001.log'
 
@@ -17,15 +28,20 @@ const startOf = (index: number): number => mark + index * frame
 
 let directory: string
 let file: string
+/** Cuts torn writes only. */
+let store: JournalStore
+/** Cuts whatever is broken at the end. */
 let cutting: JournalStore
+/** Cuts nothing. */
 let refusing: JournalStore
 
 beforeEach(async () => {
   directory = await temporaryDirectory()
   file = join(directory, segment)
-  cutting = createDirectoryJournal({ directory })
+  store = createDirectoryJournal({ directory })
+  cutting = createDirectoryJournal({ directory, onDamage: 'cut' })
   refusing = createDirectoryJournal({ directory, tornTail: 'refuse' })
-  await appendTo(cutting, ['one'], ['two'], ['six'])
+  await appendTo(store, ['one'], ['two'], ['six'])
 })
 
 async function change(path: string, edit: (bytes: Buffer) => Buffer | void): Promise<void> {
@@ -49,25 +65,47 @@ function refusal(offset: number, reason: string, path = file): unknown {
   return { file: path, offset, reason, isUnchanged: true }
 }
 
-/** What a crash, or a failing disk, can leave at the end; then the index of the bad frame and the reason. */
-const tails: readonly (readonly [string, (bytes: Buffer) => Buffer | void, number, string])[] = [
+type BrokenEnd = readonly [string, (bytes: Buffer) => Buffer | void, number, string]
+
+/** What a write that was cut short can leave at the end; then the index of the bad frame and the reason. */
+const torn: readonly BrokenEnd[] = [
+  ['only the version', (bytes) => unfinished(bytes, 1), 3, 'incomplete_payload'],
+  ['half of a header', (bytes) => unfinished(bytes, 9), 3, 'incomplete_payload'],
+  ['half of a payload', (bytes) => unfinished(bytes, 25), 3, 'incomplete_payload'],
+  ['all but the last byte', (bytes) => unfinished(bytes, 28), 3, 'incomplete_payload'],
+  ['a frame without a sector in its middle', (bytes) => withLongFrame(bytes, 1024, 1536), 3, 'crc_mismatch'],
+  ['a frame without its last sector', (bytes) => withLongFrame(bytes, 1536, 2048), 3, 'incomplete_payload'],
+  ['a frame without its first sector', (bytes) => withLongFrame(bytes, 0, 512), 3, 'incomplete_header'],
+]
+
+/** Bytes at the end that no crash leaves there. */
+const damaged: readonly BrokenEnd[] = [
   ['a header cut short by the end of the file', (bytes) => cutShort(bytes, 11), 3, 'incomplete_header'],
   ['a payload cut short by the end of the file', (bytes) => cutShort(bytes, 25), 3, 'incomplete_payload'],
-  [
-    'a payload cut short in preallocated space',
-    (bytes) => void bytes.copy(bytes, startOf(3), startOf(0), startOf(0) + 25),
-    3,
-    'incomplete_payload',
-  ],
-  ['garbage far behind the last frame', (bytes) => void bytes.write('xyz', startOf(3) + 40), 3, 'incomplete_header'],
+  ['garbage behind the last frame', (bytes) => void bytes.write('xyz', startOf(3) + 40), 3, 'incomplete_header'],
+  ['garbage far behind the last frame', (bytes) => void bytes.write('xyz', 5000), 3, 'incomplete_header'],
   [
     'garbage at the end of the file',
     (bytes) => Buffer.concat([bytes.subarray(0, startOf(3)), Buffer.from('xyz')]),
     3,
     'incomplete_header',
   ],
-  ['a flipped bit in the last frame', (bytes) => flip(bytes, startOf(2) + 25), 2, 'crc_mismatch'],
-  ['a flipped bit in the length of the last frame', (bytes) => flip(bytes, startOf(2) + 7), 2, 'incomplete_payload'],
+  ['a flipped bit in the last payload', (bytes) => flip(bytes, startOf(2) + 25), 2, 'crc_mismatch'],
+  ['a flipped bit in the last checksum', (bytes) => flip(bytes, startOf(2) + 20), 2, 'crc_mismatch'],
+  ['a flipped bit in the last sequence', (bytes) => flip(bytes, startOf(2) + 8), 2, 'crc_mismatch'],
+  ['a flipped bit in the last version', (bytes) => flip(bytes, startOf(2)), 2, 'incomplete_header'],
+  ['a length that was a little less', (bytes) => flip(bytes, startOf(2) + 4), 2, 'crc_mismatch'],
+  ['a length that was a sector less', (bytes) => flip(bytes, startOf(2) + 5), 2, 'incomplete_payload'],
+  [
+    'a length beyond the file and a flipped bit',
+    (bytes) => {
+      flip(bytes, startOf(2) + 7)
+      flip(bytes, startOf(2) + 25)
+    },
+    2,
+    'incomplete_payload',
+  ],
+  ['a length beyond the file', (bytes) => flip(bytes, startOf(2) + 7), 2, 'incomplete_payload'],
 ]
 
 /** Ends the file after the first bytes of a fourth frame. */
@@ -75,60 +113,182 @@ function cutShort(bytes: Buffer, written: number): Buffer {
   return Buffer.concat([bytes.subarray(0, startOf(3)), bytes.subarray(startOf(0), startOf(0) + written)])
 }
 
-describe('a torn tail', () => {
-  it.each(tails)(
-    '[T-60] %s is refused when the policy says so, and nothing is changed',
-    async (_, edit, at, reason) => {
-      await change(file, edit)
-      expect(await refusalOf(refusing)).toEqual(refusal(startOf(at), reason))
-    },
-  )
+/** The first bytes of a fourth frame over the zeros that stood there. */
+function unfinished(bytes: Buffer, written: number): void {
+  bytes.copy(bytes, startOf(3), startOf(0), startOf(0) + written)
+}
 
-  it.each(tails)(
-    '[T-61] [T-62] %s costs only itself: what comes before is kept, and the log goes on',
-    async (_, edit, at) => {
-      await change(file, edit)
-      expect(await valuesOf(cutting)).toEqual(['one', 'two', 'six'].slice(0, at))
-      await appendTo(refusing, ['new'])
-      expect(await recordsOf(refusing)).toHaveLength(at + 1)
-      expect((await recordsOf(refusing)).at(-1)).toEqual({ sequence: at + 1, record: 'new' })
-    },
-  )
+/** A fourth frame from byte 111 to 2045, with zeros from one byte of the file to another. */
+function withLongFrame(bytes: Buffer, from: number, to: number): void {
+  const frame = bytes.subarray(startOf(3))
+  encodeFrame(frame, { text: JSON.stringify('x'.repeat(1908)), firstSequence: 4, count: 1 })
+  bytes.fill(0, Math.max(from, startOf(3)), to)
+}
 
-  it.each(tails)('is kept aside: %s', async (_, edit, at) => {
-    await change(file, edit)
-    const torn = (await readFile(file)).subarray(startOf(at)).toString('latin1').replace(/\0+$/, '')
-    await valuesOf(cutting)
-    const kept = (await namesIn(directory)).filter((name) => name.startsWith('torn-'))
-    expect(kept).toEqual([expect.stringMatching(new RegExp(`^torn-000000000000000${at + 1}-[0-9a-f]{8}\\.bin$`))])
-    expect((await readFile(join(directory, kept[0] ?? ''))).toString('latin1')).toBe(torn)
+/** Makes the lock file one of an owner that was killed. */
+async function leaveKilled(): Promise<void> {
+  const lock = join(directory, (await readdir(directory)).find((name) => name.startsWith('lock.')) ?? '')
+  const held = JSON.parse(await readFile(lock, 'utf8')) as object
+  // Nobody has this number.
+  await writeFile(lock, JSON.stringify({ ...held, kernel: false, released: false, pid: 2 ** 22 + 1 }))
+}
+
+/** After a crash: nothing says where the log had ended. */
+async function changeAfterCrash(edit: (bytes: Buffer) => Buffer | void): Promise<void> {
+  await forgetClosing(directory)
+  await change(file, edit)
+}
+
+describe('a torn write', () => {
+  it.each(torn)('[T-60] %s is refused when the policy says so, and nothing is changed', async (_, edit, at, reason) => {
+    await changeAfterCrash(edit)
+    expect(await refusalOf(refusing)).toEqual(refusal(startOf(at), reason))
+  })
+
+  it.each(torn)('[T-61] %s costs only itself: what comes before is kept, and the log goes on', async (_, edit, at) => {
+    await changeAfterCrash(edit)
+    expect(await valuesOf(store)).toEqual(['one', 'two', 'six'].slice(0, at))
+    await appendTo(refusing, ['new'])
+    expect(await recordsOf(refusing)).toHaveLength(at + 1)
+    expect((await recordsOf(refusing)).at(-1)).toEqual({ sequence: at + 1, record: 'new' })
   })
 
   it('[T-63] is not seen in a clean log: opening changes nothing', async () => {
     const before = await contentOf(directory)
-    expect(await valuesOf(cutting)).toEqual(['one', 'two', 'six'])
+    expect(await valuesOf(store)).toEqual(['one', 'two', 'six'])
     expect(await contentOf(directory)).toEqual(before)
   })
 
   it('of a group takes the whole group', async () => {
-    await appendTo(cutting, ['a', 'b', 'c'])
-    await change(file, (bytes) => void bytes.fill(0, startOf(3) + 30, startOf(4) + 100))
-    expect(await valuesOf(cutting)).toEqual(['one', 'two', 'six'])
+    await appendTo(store, ['a', 'b', 'c'])
+    await changeAfterCrash((bytes) => void bytes.fill(0, startOf(3) + 30, startOf(4) + 100))
+    expect(await valuesOf(store)).toEqual(['one', 'two', 'six'])
   })
 
   it('may be the very first frame', async () => {
-    await change(file, (bytes) => void bytes.fill(0, startOf(0) + 20))
-    expect(await valuesOf(cutting)).toEqual([])
-    await appendTo(cutting, ['new'])
-    expect(await recordsOf(cutting)).toEqual([{ sequence: 1, record: 'new' }])
+    await changeAfterCrash((bytes) => void bytes.fill(0, startOf(0) + 20))
+    expect(await valuesOf(store)).toEqual([])
+    await appendTo(store, ['new'])
+    expect(await recordsOf(store)).toEqual([{ sequence: 1, record: 'new' }])
   })
 
   it('that tears again after the cut is cut again', async () => {
-    await change(file, (bytes) => flip(bytes, startOf(2) + 25))
-    await appendTo(cutting, ['new'])
+    await changeAfterCrash((bytes) => void bytes.fill(0, startOf(2) + 26))
+    await appendTo(store, ['new'])
+    await forgetClosing(directory)
     const second = join(directory, 'journal-0000000000000003.log')
-    await change(second, (bytes) => flip(bytes, startOf(0) + 25))
-    expect(await valuesOf(cutting)).toEqual(['one', 'two'])
+    await change(second, (bytes) => void bytes.fill(0, startOf(0) + 26))
+    expect(await valuesOf(store)).toEqual(['one', 'two'])
+  })
+
+  it('is no damage behind records that a clean close has left, and is cut', async () => {
+    await change(file, (bytes) => unfinished(bytes, 25))
+    expect(await valuesOf(store)).toEqual(['one', 'two', 'six'])
+  })
+})
+
+describe('a damaged end', () => {
+  it.each(damaged)('[T-60] is refused, and nothing is changed: %s', async (_, edit, at, reason) => {
+    await changeAfterCrash(edit)
+    expect(await refusalOf(store)).toEqual(refusal(startOf(at), reason))
+  })
+
+  it.each([...damaged, ...torn])('[T-61] [T-62] costs only itself when that is asked for: %s', async (_, edit, at) => {
+    await changeAfterCrash(edit)
+    expect(await valuesOf(cutting)).toEqual(['one', 'two', 'six'].slice(0, at))
+    await appendTo(refusing, ['new'])
+    expect((await recordsOf(refusing)).at(-1)).toEqual({ sequence: at + 1, record: 'new' })
+  })
+
+  it.each([...damaged, ...torn])('is kept aside, reported and logged: %s', async (_, edit, at, reason) => {
+    await changeAfterCrash(edit)
+    const bytes = (await readFile(file)).subarray(startOf(at)).toString('latin1').replace(/\0+$/, '')
+    const warnings: object[] = []
+    const logger = { ...silentLogger, warn: (fields: object) => warnings.push(fields) }
+    const { journal, recovery } = await createDirectoryJournal({ directory, onDamage: 'cut', logger }).open()
+    await journal.close()
+    const kept = (await namesIn(directory)).filter((name) => name.startsWith('cut-'))
+    expect(kept).toEqual([expect.stringMatching(new RegExp(`^cut-000000000000000${at + 1}-[0-9a-f]{8}\\.bin$`))])
+    const keptIn = join(directory, kept[0] ?? '')
+    expect((await readFile(keptIn)).toString('latin1')).toBe(bytes)
+    const cause = torn.some(([, tear]) => tear === edit) ? 'torn_write' : 'damage'
+    const cut = { cause, file, offset: startOf(at), reason, sequence: at + 1, keptIn }
+    expect(recovery.cut).toEqual(cut)
+    expect(warnings).toEqual([cut])
+  })
+
+  it('is not reported of a log that is whole', async () => {
+    const { journal, recovery } = await cutting.open()
+    expect(recovery.cut).toBeUndefined()
+    await journal.close()
+  })
+})
+
+describe('a log that was closed', () => {
+  /** Each takes an acknowledged record away, and at the places of the first two a crash could have left it so. */
+  const losses: readonly (readonly [string, (bytes: Buffer) => Buffer | void, number, string])[] = [
+    ['zeros instead of the last frame', (bytes) => void bytes.fill(0, startOf(2)), 2, 'missing_records'],
+    ['a last frame that ends in zeros', (bytes) => void bytes.fill(0, startOf(2) + 26), 2, 'incomplete_payload'],
+    ['a cut between two frames', (bytes) => bytes.subarray(0, startOf(2)), 2, 'missing_records'],
+    ['a cut behind the mark', (bytes) => bytes.subarray(0, startOf(0)), 0, 'missing_records'],
+    ['a flipped bit', (bytes) => flip(bytes, startOf(2) + 25), 2, 'crc_mismatch'],
+  ]
+
+  it.each(losses)('is refused once a record is gone from its end: %s', async (_, edit, at, reason) => {
+    await change(file, edit)
+    expect(await refusalOf(store)).toEqual(refusal(startOf(at), reason))
+    // The refusal was an opening and a closing too.
+    expect(await refusalOf(store)).toEqual(refusal(startOf(at), reason))
+  })
+
+  it.each(losses)('goes on without it when that is asked for, and is whole then: %s', async (_, edit, at, reason) => {
+    await change(file, edit)
+    const { journal, recovery } = await cutting.open()
+    expect(recovery.cut).toMatchObject({ file, offset: startOf(at), reason, sequence: at + 1 })
+    await journal.close()
+    await appendTo(refusing, ['new'])
+    expect((await recordsOf(refusing)).map(({ record }) => record)).toEqual([
+      ...['one', 'two', 'six'].slice(0, at),
+      'new',
+    ])
+  })
+
+  it('goes on without what was given up also when the next owner crashes', async () => {
+    await change(file, (bytes) => bytes.subarray(0, startOf(1)))
+    const { journal: giving } = await createDirectoryJournal({ directory, onDamage: 'cut' }).open()
+    await leaveKilled()
+    const killed = createDirectoryJournal({ directory, kernelLock: () => Promise.resolve('unavailable') })
+    const { journal } = await killed.open()
+    await journal.append(['new'])
+    await leaveKilled()
+    expect(await valuesOf(store)).toEqual(['one', 'new'])
+    await expect(giving.close()).rejects.toMatchObject({ code: 'journal_lock_lost' })
+    await expect(journal.close()).rejects.toMatchObject({ code: 'journal_lock_lost' })
+  })
+
+  it('is refused without its only segment, and the message says what is gone', async () => {
+    await unlink(file)
+    await expect(store.open()).rejects.toMatchObject({
+      code: 'journal_corrupt',
+      data: { file: directory, reason: 'missing_records' },
+      message: expect.stringContaining('records 1 to 3 are gone'),
+    })
+  })
+
+  it('is refused also after an owner that was killed before it wrote anything', async () => {
+    await leaveKilled()
+    await change(file, (bytes) => void bytes.fill(0, startOf(2)))
+    expect(await refusalOf(store)).toEqual(refusal(startOf(2), 'missing_records'))
+  })
+
+  it('does not have to be longer than what was acknowledged: a poisoned owner leaves records in doubt', async () => {
+    const disk = new FaultyFileSystem()
+    const { journal } = await createDirectoryJournal({ directory, fileSystem: disk }).open()
+    disk.fail({ operation: 'sync', path: 'journal-', errno: 'EIO' })
+    await expect(journal.append(['doubtful'])).rejects.toMatchObject({ code: 'journal_durability_unknown' })
+    await journal.close()
+    await change(file, (bytes) => void bytes.fill(0, startOf(3)))
+    expect(await valuesOf(store)).toEqual(['one', 'two', 'six'])
   })
 })
 
@@ -190,9 +350,11 @@ describe('damage', () => {
     ['of another kind', (bytes: Buffer) => void bytes.write('NOTMYLOG'), 'decode_failure'],
     ['with a flipped bit', (bytes: Buffer) => flip(bytes, 13), 'crc_mismatch'],
     ['that is empty', (bytes: Buffer) => bytes.subarray(0, 0), 'incomplete_header'],
-  ])('[T-64] of the mark of a segment is never cut: a mark %s', async (_, edit, reason) => {
+  ])('[T-64] of the mark of a segment is refused: a mark %s', async (_, edit, reason) => {
     await change(file, edit)
-    expect(await refusalOf(cutting)).toEqual(refusal(0, reason))
+    expect(await refusalOf(store)).toEqual(refusal(0, reason))
+    await forgetClosing(directory)
+    expect(await refusalOf(store)).toEqual(refusal(0, reason))
   })
 
   it('is a segment under a wrong name', async () => {
@@ -213,8 +375,10 @@ describe('several segments', () => {
 
   beforeEach(async () => {
     directory = await temporaryDirectory()
-    cutting = createDirectoryJournal({ directory, segmentBytes: 64 * 1024 })
-    await appendTo(cutting, ...[1, 2, 3, 4].map((value) => [value, 'x'.repeat(40_000)]))
+    store = createDirectoryJournal({ directory, segmentBytes: 64 * 1024 })
+    cutting = createDirectoryJournal({ directory, segmentBytes: 64 * 1024, onDamage: 'cut' })
+    refusing = createDirectoryJournal({ directory, segmentBytes: 64 * 1024, tornTail: 'refuse' })
+    await appendTo(store, ...[1, 2, 3, 4].map((value) => [value, 'x'.repeat(40_000)]))
     segments = (await namesIn(directory)).map((name) => join(directory, name))
   })
 
@@ -236,6 +400,30 @@ describe('several segments', () => {
   it('of which the first is missing are refused', async () => {
     await unlink(segments[0] ?? '')
     expect(await refusalOf(cutting)).toEqual(refusal(0, 'sequence_gap', segments[1]))
+  })
+
+  const newest = (): string => segments.at(-1) ?? ''
+
+  it.each([
+    ['deleted', () => unlink(newest()), 'missing_records'],
+    ['zeroed', () => change(newest(), (bytes) => bytes.fill(0)), 'decode_failure'],
+    ['emptied', () => truncate(newest()), 'incomplete_header'],
+    ['cut behind its mark', () => truncate(newest(), 24), 'missing_records'],
+  ])('of which the newest was %s after a clean close are refused', async (_, lose, reason) => {
+    await lose()
+    expect(await refusalOf(store)).toMatchObject({ reason, isUnchanged: true })
+    const { journal, recovery } = await cutting.open()
+    expect(recovery.cut).toMatchObject({ reason, sequence: 7 })
+    expect(Array.from(recovery.records, ({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6])
+    await journal.append(['new'])
+    await journal.close()
+    expect((await recordsOf(refusing)).at(-1)).toEqual({ sequence: 7, record: 'new' })
+  })
+
+  it('of which the newest has no mark are refused after a crash too', async () => {
+    await forgetClosing(directory)
+    await change(newest(), (bytes) => bytes.fill(0))
+    expect(await refusalOf(store)).toEqual(refusal(0, 'decode_failure', newest()))
   })
 
   it('of which one was cut short are refused although the rest is whole', async () => {

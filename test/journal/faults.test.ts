@@ -249,10 +249,10 @@ describe('opening on a failing disk', () => {
 
 describe('closing on a failing disk', () => {
   it('says that the lock could not be released', async () => {
-    disk.fail({ operation: 'open', path: 'lock.', errno: 'EMFILE' })
+    disk.fail({ operation: 'write', path: 'lock.', errno: 'EIO' })
     await expect(journal.close()).rejects.toMatchObject({
       code: 'journal_io',
-      data: { file: join(directory, 'lock.1'), cause: 'EMFILE' },
+      data: { file: join(directory, 'lock.1'), cause: 'EIO' },
     })
   })
 

@@ -72,7 +72,7 @@ function isRowOf(row: JournalRecord | undefined, through: number): boolean {
   return JSON.stringify(row) === JSON.stringify({ through })
 }
 
-/** Kills one writer after another in a directory; says how often the writer had opened the journal, and what tore. */
+/** Kills one writer after another in a directory; says how often the writer had opened the journal, and what was cut. */
 async function killRepeatedly(lane: number): Promise<{ opened: number; torn: number }> {
   const directory = await temporaryDirectory()
   let opened = 0
@@ -84,7 +84,7 @@ async function killRepeatedly(lane: number): Promise<{ opened: number; torn: num
     if (hasOpened) opened += 1
   }
   const names = await namesIn(directory)
-  return { opened, torn: names.filter((name) => name.startsWith('torn-')).length }
+  return { opened, torn: names.filter((name) => name.startsWith('cut-')).length }
 }
 
 describe('kill -9', () => {

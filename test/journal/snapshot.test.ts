@@ -213,6 +213,12 @@ describe('a snapshot', () => {
     expect(await refusalOf()).toEqual({ file: join(directory, first ?? ''), offset: 0, reason: 'sequence_gap' })
   })
 
+  it('ahead of a segment that has lost its mark is refused, also by an owner who gives damage up', async () => {
+    store = createDirectoryJournal({ directory, onDamage: 'cut' })
+    const file = await change('journal-0000000000000001.log', (bytes) => void bytes.fill(0))
+    expect(await refusalOf()).toEqual({ file, offset: 0, reason: 'decode_failure' })
+  })
+
   it('[T-68] ahead of the records that are left is refused, ahead of none it is used', async () => {
     await inJournal((journal) => journal.compact(snapshotOf(5, 'all')))
     const segment = 'journal-0000000000000001.log'

@@ -82,14 +82,14 @@ describe('a lane', () => {
     expect(logger.lines).toMatchObject([{ level: 'error', fields: { cause: 'nobody listens' } }])
   })
 
-  it('in memory may be opened again after a change broke', async () => {
+  it('in memory is of no more use after a change broke: there is nothing to read back', async () => {
     const lane = await Lane.open({ streamFor: () => undefined })
     const tally = new Tally()
     tally.breaksAt = 3
     await expect(tally.add(lane, 3)).rejects.toThrow('the commit of 3 broke')
     await expect(tally.add(lane, 1)).rejects.toMatchObject({ code: 'lane_poisoned' })
-    await lane.reopen()
-    await expect(tally.add(lane, 1)).resolves.toBe(1)
+    await expect(lane.reopen()).rejects.toMatchObject({ code: 'lane_apply_failed' })
+    await expect(tally.add(lane, 1)).rejects.toMatchObject({ code: 'lane_poisoned' })
   })
 
   it('has settled once what was under way has, whatever has come since', async () => {

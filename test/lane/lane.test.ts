@@ -225,7 +225,48 @@ describe('a change that breaks while it is applied', () => {
     tally.breaksAt = 3
     const ends = watch(tally.add(lane, 3))
     await journal.sync()
-    expect(ends).toEqual(['Error'])
+    expect(ends).toEqual(['lane_apply_failed'])
     await expect(tally.add(lane, 1)).rejects.toMatchObject({ code: 'lane_poisoned' })
+  })
+
+  it('is never decided upon again: reopening is refused, however often and whatever fails besides', async () => {
+    const { journal, tally, lane } = await open()
+    tally.breaksAt = 3
+    const broken = tally.add(lane, 3)
+    await journal.sync()
+    await expect(broken).rejects.toThrow('the commit of 3 broke')
+    await expect(lane.reopen()).rejects.toMatchObject({
+      code: 'lane_apply_failed',
+      data: { cause: 'the commit of 3 broke' },
+    })
+    await expect(lane.reopen()).rejects.toMatchObject({ code: 'lane_apply_failed' })
+    expect(lane.health).toMatchObject({ status: 'poisoned' })
+    await expect(tally.add(lane, 3)).rejects.toMatchObject({ code: 'lane_poisoned' })
+    expect(journal.stored).toHaveLength(1)
+  })
+
+  it('takes along what its stream had decided on it, and nothing of another stream', async () => {
+    const { journal, tally, lane } = await open()
+    const other = new Tally('other')
+    lane.attach(other)
+    tally.breaksAt = 3
+    const ends = watch(tally.add(lane, 3), tally.add(lane, 1), other.add(lane, 2))
+    await journal.sync()
+    expect(ends).toEqual(['lane_apply_failed', 'lane_apply_failed', 'resolved 2'])
+    expect(tally.log).toEqual(['commit 3'])
+    // All three are durable; the next process reads back what this one could not apply.
+    expect(journal.stored).toHaveLength(3)
+  })
+
+  it('is found out while a failed sync is being left behind', async () => {
+    const { journal, tally, lane } = await open()
+    tally.breaksAt = 3
+    const broken = tally.add(lane, 3)
+    const behind = tally.add(lane, 1)
+    await journal.sync(1)
+    await journal.fail('journal_durability_unknown')
+    await expect(broken).rejects.toMatchObject({ code: 'lane_apply_failed' })
+    await expect(behind).rejects.toMatchObject({ code: 'lane_durability_unknown' })
+    await expect(lane.reopen()).rejects.toMatchObject({ code: 'lane_apply_failed' })
   })
 })

@@ -181,6 +181,27 @@ const subjects: Record<string, Subject> = {
     input,
     events: events('job.start', 'job.start.now', 'job.end', 'job.x', 'hush', 'other', 'xstate.done.actor.x'),
   },
+  'a partial wildcard: for its prefix and all below it, the longest first, and not for what only begins like it': {
+    machine: machineOf({
+      initial: 'a',
+      states: {
+        a: {
+          on: {
+            '*': { actions: { type: 'note', params: 'any' } },
+            'job.*': [
+              { guard: { type: 'isBelow', params: { limit: 3 } }, actions: { type: 'note', params: 'job' } },
+              { guard: { type: 'isBelow', params: { limit: 5 } }, target: 'b' },
+            ],
+            'job.end.*': { actions: ['double', { type: 'note', params: 'end' }] },
+            'job.end.now': { guard: { type: 'isBelow', params: { limit: 2 } }, actions: 'double' },
+          },
+        },
+        b: { on: { 'job.*': 'a', 'jobs.*': { actions: { type: 'note', params: 'jobs' } } } },
+      },
+    }),
+    input,
+    events: events('job', 'jobless', 'job.x', 'job.end', 'job.end.now', 'job.end.later', 'jobs', '*'),
+  },
   'transitions of the root: to a child, to itself, to the state it is in, and to nowhere': {
     machine: machineOf({
       id: 'whole',

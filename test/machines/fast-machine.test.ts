@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createActor, StateMachine, type AnyActorRef, type AnyStateMachine } from 'xstate'
+import { createActor, setup, StateMachine, type AnyActorRef, type AnyStateMachine } from 'xstate'
 import * as machines from '../../machines/index.js'
 import {
   fastMachine,
@@ -170,7 +170,7 @@ describe('a fast machine of the product', () => {
 
   it('leaves the chart itself as it was', () => {
     const before = Object.values(operationMachine)
-    fastMachine(operationMachine).machine
+    fastMachine(operationMachine)
     expect(Object.values(operationMachine).every((value, index) => value === before[index])).toBe(true)
   })
 
@@ -186,5 +186,53 @@ describe('a fast machine of the product', () => {
       value: 'provisioning',
       context: { displayName: 'second', progressCount: 0 },
     })
+  })
+})
+
+describe('what was decided', () => {
+  /** A chart whose guard counts how often it is asked, and answers as the test says. */
+  function counting() {
+    const asked = { count: 0, answer: true }
+    const chart = setup({ types: { events: {} as { readonly type: 'go' } } }).createMachine({
+      initial: 'a',
+      states: {
+        a: {
+          on: {
+            go: {
+              guard: () => {
+                asked.count += 1
+                return asked.answer
+              },
+              target: 'b',
+            },
+          },
+        },
+        b: {},
+      },
+    })
+    const { machine, decide } = fastMachine(chart)
+    return { asked, decide, actor: createActor(machine).start() }
+  }
+
+  it('is followed without asking a guard again, whatever the guard would say by then', () => {
+    const { asked, decide, actor } = counting()
+    const event = { type: 'go' } as const
+    expect(decide(actor.getSnapshot(), event).isTaken).toBe(true)
+    asked.answer = false
+    actor.send(event)
+    expect(actor.getSnapshot().value).toBe('b')
+    expect(asked.count).toBe(1)
+  })
+
+  it('holds for that very event object and for one time', () => {
+    const { asked, decide, actor } = counting()
+    const event = { type: 'go' } as const
+    asked.answer = false
+    expect(decide(actor.getSnapshot(), event).isTaken).toBe(false)
+    asked.answer = true
+    actor.send(event)
+    expect([actor.getSnapshot().value, asked.count]).toEqual(['a', 1])
+    actor.send(event)
+    expect([actor.getSnapshot().value, asked.count]).toEqual(['b', 2])
   })
 })

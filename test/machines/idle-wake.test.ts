@@ -181,6 +181,19 @@ describe('the idle-wake chart', () => {
   })
 })
 
+describe('work of the executor while nothing is being held back', () => {
+  const hold = { reason: 'not_quiescent', watermark: 7, delay: 400, warned: ['not_quiescent'] } as const
+
+  it.each(['waiting', 'deciding', 'observing', 'injecting', 'recording', 'draining'] as const)(
+    'starts the ladder again for the next hold, and leaves the loop %s',
+    (state) => {
+      const after = next({ owned: true, quiescent: true }, state, { type: 'queue_drained' }, { hold })
+      expect(after.value).toBe(state)
+      expect(after.context.hold).toEqual({ ...hold, delay: 0 })
+    },
+  )
+})
+
 /** A loop whose every step waits to be answered by the test. */
 function startHeld() {
   const clock = new SimulatedClock()

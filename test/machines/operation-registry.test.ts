@@ -269,6 +269,8 @@ describe('the life of the registry', () => {
     ['open', { type: 'fault', cause: 'half-way' }, 'poisoned'],
     ['draining', { type: 'owner.retire' }, 'retired'],
     ['draining', { type: 'fault', cause: 'half-way' }, 'poisoned'],
+    ['retired', { type: 'fault', cause: 'half-way' }, 'poisoned'],
+    ['retired', { type: 'xstate.error.actor.operation', error: new Error('broke') } as never, 'poisoned'],
     ['poisoned', { type: 'owner.retire' }, 'poisoned'],
   ] as const)('goes from %s by %o to %s', (from, event, to) => {
     expect(ask(event, {}, from).state).toBe(to)

@@ -24,6 +24,8 @@ const currentEvents = {
   'satisfied b a': { type: 'operations_barrier_satisfied', runId, operationIds: ids('b', 'a') },
   'satisfied a': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a') },
   'satisfied a b c': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a', 'b', 'c') },
+  'satisfied a c': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a', 'c') },
+  'satisfied a a': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a', 'a') },
   'satisfied nothing': { type: 'operations_barrier_satisfied', runId, operationIds: [] },
   resolved: { type: 'tool_calls_resolved', runId },
   drained: { type: 'boundary_drained', runId },

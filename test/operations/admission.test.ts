@@ -4,6 +4,18 @@ import { childSource, idOf, openFixture, openRuntime, refusal, refusalOf, specOf
 
 const broken = { kind: 'session_child' } as unknown as OperationSource
 
+it('the end of a capacity slot reaches those who watch the session, as every end does', async () => {
+  const { session } = await openFixture()
+  const versions = new Set<number>()
+  const subscription = session.view.store.subscribe(({ context: { version } }) => versions.add(version))
+  const slot = session.run({ kind: 'background_tool_capacity_slot', displayName: 'slot' }, () => 'free again')
+  expect(await slot.outcome).toMatchObject({ type: 'completed', result: { content: 'free again' } })
+  await Promise.resolve()
+  expect(session.view.store.get().context.activeCount).toBe(0)
+  expect(versions.size).toBeGreaterThan(0)
+  subscription.unsubscribe()
+})
+
 describe('registration', () => {
   it('[7] of an id that is registered is refused with that id', async () => {
     const { operations } = await openFixture()

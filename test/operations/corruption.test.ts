@@ -207,6 +207,17 @@ describe('a corrupt barrier', () => {
     expect((await next).outcomes).toHaveLength(1)
   })
 
+  it('F20 fails the end of a capacity slot too, before anything happens', async () => {
+    const { operations, ...fixture } = await openFixture()
+    await operations.registerOperation(specOf(1, 'background_tool_capacity_slot'))
+    const wait = operations.waitAll(runId, [idOf(1)])
+    tamperWithWait({ operations, ...fixture }, { runId: undefined })
+    expect(await refusal(operations.abortProvisioning(idOf(1)))).toMatchObject({ code: 'internal' })
+    await expect(wait.result).rejects.toThrow('active wait without run id')
+    expect(operations.snapshot(idOf(1))?.status).toBe('provisioning')
+    expect(await refusal(operations.abortProvisioning(idOf(1)))).toBe('resolved')
+  })
+
   it('does not touch ends of operations that are no members', async () => {
     const fixture = await openFixture()
     const { operations, run, complete } = fixture
@@ -276,8 +287,10 @@ describe('a registry that broke half-way', () => {
     expect(await refusal(runtime.session('another').operations.registerOperation(specOf(3)))).toMatchObject({
       code: 'lane_poisoned',
     })
-    await runtime.reopen()
-    expect(await refusal(runtime.session('another').operations.registerOperation(specOf(3)))).toBe('resolved')
+    expect(await refusal(runtime.reopen())).toMatchObject({ code: 'lane_apply_failed' })
+    expect(await refusal(runtime.session('another').operations.registerOperation(specOf(3)))).toMatchObject({
+      code: 'lane_poisoned',
+    })
     expect(() => session.feed).toThrow('poisoned')
   })
 
@@ -290,8 +303,9 @@ describe('a registry that broke half-way', () => {
     // The end is durable, but the registry that should apply it breaks: no fact of it is corrupt.
     session.history.core.actor.send({ type: 'fault', cause: 'for the test' })
     expect(await refusal(completion)).toMatchObject({ code: 'internal' })
-    await runtime.reopen()
-    expect(await refusal(runtime.compact())).toMatchObject({ code: 'internal' })
+    expect(await refusal(runtime.reopen())).toMatchObject({ code: 'lane_apply_failed' })
+    expect(() => session.history.capture()).toThrow('poisoned')
+    expect(await refusal(runtime.compact())).toBe('resolved')
     expect(await refusal(runtime.close())).toMatchObject({ code: 'internal' })
     const recovered = (await openRuntime({ store })).session('owner')
     expect(recovered.feed.since(0).entries.map(({ operationId }) => operationId)).toEqual([idOf(1)])

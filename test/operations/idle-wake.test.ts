@@ -75,6 +75,24 @@ describe('the idle-wake loop', () => {
     expect(cursors).toEqual([[2, 2]])
   })
 
+  it('[86] moves the injected cursor first: what was injected is never offered again, what was only observed may be', async () => {
+    const moves: string[] = []
+    const operations = new Proxy(session.operations, {
+      get(target, name) {
+        const member: unknown = Reflect.get(target, name, target)
+        if (typeof member !== 'function') return member
+        return (...args: unknown[]): unknown => {
+          if (name === 'advanceCompletionCursor') moves.push(args.join(' '))
+          return Reflect.apply(member, target, args)
+        }
+      },
+    })
+    using _ = new IdleWake({ operations, clock, host: { isQuiescent: () => true, inject: () => true } })
+    await run(session)
+    await settled()
+    expect(moves).toEqual(['runtime_injected 1', 'runtime_observed 1'])
+  })
+
   it('[87] queues nothing and moves no cursor when the registry can no longer answer', async () => {
     const { wake, inputs } = openWake()
     const fault = new StatewardError('internal', 'ops lifecycle registry poisoned', {})
@@ -179,16 +197,32 @@ describe('the idle-wake loop', () => {
     expect(second.inputs).toEqual([])
   })
 
-  it('ends when its host breaks while it is asked', async () => {
-    const fault = new Error('no such runtime')
-    const { wake } = openWake({
+  it('holds back while its host breaks when it is asked whether it is quiescent, and says so once', async () => {
+    let isBroken = true
+    const { inputs } = openWake({
       isQuiescent: () => {
-        throw fault
+        if (isBroken) throw new Error('no such runtime')
+        return true
       },
     })
     await run(session)
-    const stop = await wake.stopped
-    expect(stop).toMatchObject({ reason: 'fault' })
+    await pass(3000)
+    expect(inputs).toEqual([])
+    expect([observed(), injected()]).toEqual([0, 0])
+    expect(errors).toEqual([{ cause: 'no such runtime' }])
+    isBroken = false
+    await pass(3000)
+    expect(inputs).toMatchObject([{ throughSeq: 1 }])
+  })
+
+  it('ends when its host breaks while it is asked whose the runtime is: nobody else could say', async () => {
+    const { wake } = openWake({
+      ownsRuntime: () => {
+        throw new Error('no such runtime')
+      },
+    })
+    await run(session)
+    expect(await wake.stopped).toMatchObject({ reason: 'fault' })
     expect([observed(), injected()]).toEqual([0, 0])
   })
 
@@ -372,6 +406,23 @@ describe('stopping', () => {
     expect(session.feed.watermark()).toBe(2)
     expect(inputs).toEqual([])
   })
+
+  it.each([
+    ['waits', true],
+    ['holds', false],
+  ])(
+    'comes with the end of the registry for a loop that the session does not know, while it %s',
+    async (_, isQuiet) => {
+      const { operations } = session
+      const host = { isQuiescent: () => isQuiet, inject: () => true }
+      const wake = new IdleWake({ operations, host, clock })
+      await run(session)
+      await settled()
+      operations.dispose()
+      expect(await wake.stopped).toMatchObject({ reason: 'fault', cause: { code: 'channel_closed' } })
+      expect(clock.pendingTimeouts).toBe(0)
+    },
+  )
 
   it('leaves what was accepted but not recorded to the next loop', async () => {
     const answer = createDeferred<boolean>()

@@ -228,6 +228,26 @@ describe('a failed sync', () => {
   })
 })
 
+describe('ends that are taken back together', () => {
+  it('give back all their sequences, the latest first', async () => {
+    const fixture = await scripted([1, 2, 3, 4])
+    const { operations, journal, complete } = fixture
+    const first = complete(1)
+    await journal.sync()
+    await first
+    const ended = operations.terminateOwner('leaving')
+    await journal.fail('journal_not_appended')
+    expect(await refusal(ended)).toMatchObject(notAppended)
+    const again = complete(3)
+    await journal.sync()
+    await again
+    expect(sequences(fixture)).toEqual([
+      [1, idOf(1)],
+      [2, idOf(3)],
+    ])
+  })
+})
+
 describe('capacity slots between ends under way', () => {
   async function withSlots(): Promise<Scripted> {
     const fixture = await scripted([1, 2, 3])

@@ -131,7 +131,7 @@ describe.each(stores)('a session over a journal %s', (_, createStore) => {
     const runtime = await openRuntime({ store })
     runtime.session('limited', { maxConcurrent: 1, maxCompleted: 2 })
     await runtime.close()
-    const { operations } = (await openRuntime({ store })).session('limited', { maxConcurrent: 5 })
+    const { operations } = (await openRuntime({ store })).session('limited')
     await operations.registerOperation(specOf(1))
     expect(await refusal(operations.registerOperation(specOf(2)))).toMatchObject({ limit: 1 })
   })
@@ -235,6 +235,7 @@ describe('a journal that contradicts itself', () => {
     expect_peer_channel: false,
   }
   const registered = { type: 'operation_registered', spec }
+  const started = { type: 'operation_started', id: idOf(1) }
   const settled = {
     type: 'operation_settled',
     id: idOf(1),
@@ -250,10 +251,24 @@ describe('a journal that contradicts itself', () => {
   })
 
   it('does not open: one sequence for two', async () => {
-    const other = { ...registered, spec: { ...spec, id: idOf(2) } }
-    expect(await recoveryOf(registered, other, settled, { ...settled, id: idOf(2) })).toMatchObject({
+    const other = [
+      { ...registered, spec: { ...spec, id: idOf(2) } },
+      { ...started, id: idOf(2) },
+    ]
+    expect(await recoveryOf(registered, started, ...other, settled, { ...settled, id: idOf(2) })).toEqual({
       code: 'internal',
+      detail: `sequence 1 of operation ${idOf(2)} is claimed already`,
     })
+  })
+
+  it('does not open: an end that the chart refuses, by the rules of live calls', async () => {
+    expect(await recoveryOf(registered, settled)).toEqual({
+      code: 'internal',
+      detail: `the journal ends operation ${idOf(1)} as retired while it is provisioning`,
+    })
+    const aborted = { ...settled, outcome: { outcome_type: 'aborted', reason: null } }
+    expect(await recoveryOf(registered, aborted)).toBe('resolved')
+    expect(await recoveryOf(registered, started, aborted)).toMatchObject({ code: 'internal' })
   })
 
   it('does not open: a fact nobody knows, or with a field that does not fit', async () => {
@@ -270,7 +285,7 @@ describe('a journal that contradicts itself', () => {
   })
 
   it('opens when it does not', async () => {
-    expect(await recoveryOf(registered, settled)).toBe('resolved')
+    expect(await recoveryOf(registered, started, settled)).toBe('resolved')
   })
 })
 

@@ -37,6 +37,28 @@ describe('recovery fails closed', () => {
     ],
     ['D7: a spec under the key of another', 'names', () => (spec(1)['id'] = idOf(2))],
     ['D7: a spec of another kind', 'names kind', () => (spec(2)['kind'] = 'mob_member_child')],
+    ['I1: a peer of a kind that has none', 'is peer-ready', () => (record(2)['peer_ready'] = true)],
+    [
+      'D10: a spec that contradicts its kind on a peer channel',
+      'contradicts the kind',
+      () => (spec(2)['expect_peer_channel'] = true),
+    ],
+    [
+      'D11: the result of another operation in a record',
+      'names',
+      () => ((record(1)['terminal_outcome'] as Record<string, unknown>)['id'] = idOf(2)),
+    ],
+    [
+      'D11: the result of another operation in the feed, of one that has left the records',
+      'names',
+      () => {
+        for (const part of ['operations', 'operation_specs']) {
+          const rows = part === 'operations' ? snapshot.authority_state.operations : snapshot.operation_specs
+          delete (rows as object as Record<string, unknown>)[idOf(1)]
+        }
+        for (const row of [fact(1), entry(0)]) (row['terminal_outcome'] as Record<string, unknown>)['id'] = idOf(2)
+      },
+    ],
     ['D7: sequence 0', 'carries sequence 0', () => (record(1)['completion_sequence'] = 0)],
     ['D7: a record beyond the counter', 'beyond the counter', () => (record(2)['completion_sequence'] = 3)],
     ['[45] F27: a feed fact beyond the counter', 'RecoverCompletionFeedEntry', () => (fact(2)['seq'] = 99)],

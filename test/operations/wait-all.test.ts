@@ -296,6 +296,28 @@ describe('an obligation', () => {
     })
   })
 
+  it('stays open when it is acknowledged for another run or with other members than the wait had', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2])
+    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    await complete(1)
+    await complete(2)
+    const { satisfied } = await wait
+    const refused = (field: string, other: Partial<typeof satisfied>) =>
+      expect(refusalOf(() => operations.acknowledgeObligation({ ...satisfied, ...other }))).toMatchObject({
+        code: 'invalid_input',
+        field,
+      })
+    refused('operationIds', { operationIds: [idOf(1)] })
+    refused('operationIds', { operationIds: [idOf(1), idOf(3)] })
+    refused('operationIds', { operationIds: [idOf(1), idOf(1)] })
+    refused('operationIds', { operationIds: [idOf(1), idOf(2), idOf(3)] })
+    refused('runId', { runId: '01900000-0000-7000-8000-00000000000f' as typeof runId })
+    expect(operations.outstandingObligations()).toEqual([satisfied])
+    operations.acknowledgeObligation({ ...satisfied, operationIds: [idOf(2), idOf(1)] })
+    expect(operations.outstandingObligations()).toEqual([])
+  })
+
   it('cannot be acknowledged while its wait is pending', async () => {
     const { operations, run } = await openFixture()
     await run([1])

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { completed, idOf, openFixture, refusal, refusalOf, specOf, stateOf } from './support/registry.js'
+import { completed, idOf, openFixture, refusal, refusalOf, runId, specOf, stateOf } from './support/registry.js'
 
 describe('a watch', () => {
   it('[2] taken after the end resolves at once with the stored outcome', async () => {
@@ -67,6 +67,43 @@ describe('a watch', () => {
     await complete(1)
     expect(await kept).toEqual(completed(1))
     expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+  })
+
+  it('costs the same to give up however many watch', { timeout: 15_000 }, async () => {
+    const { operations, run } = await openFixture()
+    await run([1])
+    const controllers = Array.from({ length: 40_000 }, () => new AbortController())
+    const watches = controllers.map(({ signal }) => operations.registerWatcher(idOf(1), { signal }))
+    // Newest first: going through the watches for each would take minutes.
+    for (const controller of controllers.slice(20_000).toReversed()) controller.abort(new Error('enough'))
+    expect(operations.snapshot(idOf(1))?.watcherCount).toBe(20_000)
+    await operations.cancelOperation(idOf(1))
+    const ends = await Promise.allSettled(watches)
+    expect(ends.filter(({ status }) => status === 'rejected')).toHaveLength(20_000)
+  })
+
+  it('shares one listener with every other wait on its signal: Node warns of a leak at eleven', async () => {
+    const { operations, session, run } = await openFixture()
+    await run([1])
+    const controller = new AbortController()
+    const { signal } = controller
+    const waits = Array.from({ length: 20 }, () => [
+      operations.registerWatcher(idOf(1), { signal }),
+      session.feed.waitForAdvance(0, { signal }),
+      session.feed.entries({ signal }).next(),
+    ]).flat()
+    const subscriptions = Array.from({ length: 20 }, () =>
+      session.feed.observe({ signal }).subscribe({ error: () => {} }),
+    )
+    const wait = operations.waitAll(runId, [idOf(1)], { signal })
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    controller.abort(new Error('enough'))
+    const ends = await Promise.allSettled([...waits, wait.result])
+    expect(new Set(ends.map((end) => end.status === 'rejected' && (end.reason as Error).message))).toEqual(
+      new Set(['enough']),
+    )
+    expect(subscriptions.every(({ closed }) => closed)).toBe(true)
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('leaves no listener on its signal after the end either', async () => {

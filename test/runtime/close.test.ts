@@ -145,7 +145,7 @@ describe('closing a runtime', () => {
 
   it.each([-1, Number.NaN])('with %d milliseconds of grace is refused and closes nothing', async (graceMs) => {
     const { runtime } = await openFixture()
-    expect(refusalOf(() => runtime.close({ graceMs }))).toMatchObject({ code: 'invalid_input', field: 'graceMs' })
+    expect(await refusal(runtime.close({ graceMs }))).toMatchObject({ code: 'invalid_input', field: 'graceMs' })
     expect(runtime.session('another').id).toBe('another')
   })
 })

@@ -62,15 +62,17 @@ describe('the result of a task', () => {
       },
       'a word',
     ],
-    ['of a result that is no JSON', () => 10n, 'Do not know how to serialize a BigInt'],
   ])('that is an error fails the operation with its message: %s', async (_, task, error) => {
     expect((await outcomeOf(task)).outcome).toEqual({ type: 'failed', error })
   })
 
-  it.each([-1, 0.5, Number.NaN, 2 ** 53])('is not accounted with %d tokens: that fails the task', async (count) => {
-    const { outcome } = await outcomeOf(({ useTokens }) => useTokens(count))
-    expect(outcome).toMatchObject({ type: 'failed', error: expect.stringContaining('token count') })
-  })
+  it.each([-1, 0.5, Number.NaN, 2 ** 53, '5', 5n, null, Symbol('5'), Object.create(null)])(
+    'is not accounted with tokens that are no number of them: that fails the task',
+    async (count) => {
+      const { outcome } = await outcomeOf(({ useTokens }) => useTokens(count as number))
+      expect(outcome).toMatchObject({ type: 'failed', error: expect.stringContaining('token count') })
+    },
+  )
 })
 
 describe('running an operation', () => {

@@ -3,15 +3,46 @@ import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { createRuntime } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { fixtureOf, idOf, openRuntime, refusal, refusalOf, specOf, start } from '../operations/support/registry.js'
+import { createRecordingLogger } from './support/log.js'
 import { job, startTask } from './support/task.js'
 
 describe('the sessions of a runtime', () => {
-  it('[71] are the same instance for the same name, whatever limits are asked for later', async () => {
+  it('[71] are the same instance for the same name, under the limit that was asked for last', async () => {
     const runtime = await openRuntime()
     const session = runtime.session('one', { maxConcurrent: 1 })
-    expect(runtime.session('one', { maxConcurrent: 2 })).toBe(session)
     await session.operations.registerOperation(specOf(1))
     expect(await refusal(session.operations.registerOperation(specOf(2)))).toMatchObject({ limit: 1 })
+    expect(runtime.session('one', { maxConcurrent: 2 })).toBe(session)
+    await session.operations.registerOperation(specOf(2))
+    expect(runtime.session('one')).toBe(session)
+    expect(await refusal(session.operations.registerOperation(specOf(3)))).toMatchObject({ limit: 2 })
+  })
+
+  it.each(['from the journal', 'from a snapshot'])('keep a changed limit over a restart, %s', async (from) => {
+    const store = createMemoryJournal()
+    const first = await createRuntime({ store })
+    first.session('one', { maxConcurrent: 1 })
+    first.session('one', { maxConcurrent: 3 })
+    first.session('one', { maxConcurrent: 2 })
+    await first.flush()
+    if (from === 'from a snapshot') await first.compact()
+    await first.close()
+    const { operations } = (await openRuntime({ store })).session('one')
+    await operations.registerOperation(specOf(1))
+    await operations.registerOperation(specOf(2))
+    expect(await refusal(operations.registerOperation(specOf(3)))).toMatchObject({ limit: 2 })
+  })
+
+  it('say so when a retention is asked for that they were not made with', async () => {
+    const logger = createRecordingLogger()
+    const runtime = await openRuntime({ logger })
+    runtime.session('one', { maxCompleted: 2 })
+    runtime.session('one', { maxCompleted: 2 })
+    expect(logger.lines).toEqual([])
+    runtime.session('one', { maxCompleted: 7 })
+    expect(logger.lines.map(({ level, fields }) => [level, fields])).toEqual([
+      ['warn', { session: 'one', asked: 7, kept: 2 }],
+    ])
   })
 
   it('have an epoch each, and are listed in the order they were made', async () => {

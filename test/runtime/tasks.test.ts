@@ -15,9 +15,9 @@ async function open(options: RuntimeOptions = {}): Promise<Runtime> {
 const backoff = { type: 'fixed', delayMs: 0 } as const
 
 describe('attempts as operations', () => {
-  it('each attempt is an operation of the session tasks, with progress and its own end', async () => {
+  it('each attempt is an operation of the session of attempts, with progress and its own end', async () => {
     const runtime = await open({ tasks: { backoff } })
-    const session = runtime.session('tasks')
+    const session = runtime.attempts
     const seen: unknown[] = []
     runtime.tasks.handle('index', ({ progress, attemptNumber }) => {
       seen.push(
@@ -46,7 +46,7 @@ describe('attempts as operations', () => {
     const runtime = await open({ tasks: { backoff } })
     runtime.tasks.handle('work', async ({ attemptNumber, signal }) => {
       if (attemptNumber === 2) return 'done'
-      const { operations } = runtime.session('tasks')
+      const { operations } = runtime.attempts
       const [running] = operations.listOperations()
       await operations.cancelOperation(running?.id as never, 'operator')
       await new Promise((resolve) => {
@@ -64,7 +64,7 @@ describe('attempts as operations', () => {
     const runtime = await open()
     runtime.tasks.handle('stuck', () => new Promise(() => {}))
     const id = await runtime.tasks.submit({ kind: 'stuck' })
-    const { operations } = runtime.session('tasks')
+    const { operations } = runtime.attempts
     await expect.poll(() => operations.listOperations().length).toBe(1)
     await runtime.tasks.cancel(id)
     await expect.poll(() => operations.listOperations().filter(({ terminal }) => !terminal)).toEqual([])
@@ -75,12 +75,42 @@ describe('attempts as operations', () => {
     const runtime = await open({ store })
     runtime.tasks.handle('work', () => {})
     await runtime.tasks.outcome(await runtime.tasks.submit({ kind: 'work' }))
-    await expect(runtime.deleteSession('tasks')).rejects.toMatchObject({ code: 'session_in_use' })
+    await expect(runtime.deleteSession(runtime.attempts.id)).rejects.toMatchObject({ code: 'invalid_input' })
     await runtime.close()
     const { journal, recovery } = await store.open()
     const streams = new Set([...recovery.records].map(({ record }) => (record as readonly unknown[])[0]))
     await journal.close()
     expect([...streams]).toEqual(['tasks'])
+  })
+})
+
+describe('the session of attempts', () => {
+  it('has a name that nobody can choose, so that every name is durable', async () => {
+    const store = createMemoryJournal()
+    const runtime = await open({ store })
+    const { id, operations } = runtime.attempts
+    expect(runtime.findSession(id)).toBe(runtime.attempts)
+    expect([...runtime.sessions()]).toEqual([runtime.attempts])
+    const refused = { code: 'invalid_input', data: { subject: 'session name', field: '$' } }
+    expect(() => runtime.session(id)).toThrow(expect.objectContaining({ code: 'invalid_input' }))
+    const exported = operations.capturePersistenceSnapshot()
+    await expect(runtime.importSession(id, exported)).rejects.toMatchObject(refused)
+  })
+
+  it('is not the one called tasks, which is as durable as any other', async () => {
+    const store = createMemoryJournal()
+    const before = await open({ store })
+    before.tasks.handle('work', () => {})
+    await before.tasks.outcome(await before.tasks.submit({ kind: 'work' }))
+    const { id, outcome } = before.session('tasks').run({ kind: 'background_tool_op', displayName: 'x' }, () => 'kept')
+    await outcome
+    await before.close()
+    const runtime = await open({ store })
+    const { operations } = runtime.session('tasks')
+    expect(operations.listOperations().map((operation) => [operation.id, operation.status])).toEqual([
+      [id, 'completed'],
+    ])
+    expect(runtime.attempts.operations.listOperations()).toEqual([])
   })
 })
 

@@ -405,7 +405,7 @@ describe('a whole log', () => {
     ...reach.running,
     start(),
     finish(A1, { result: 'failure', error: 'once more', failureClass: 'retryable' }),
-    move('running', 'retry_wait', { retryAt: 400 }),
+    move('running', 'retry_wait', { retryAtMs: 400 }),
     move('retry_wait', 'ready'),
     taskCreate(T2),
     runCreate(R2, T2, { scheduledAt: 10_000 }),
@@ -464,5 +464,18 @@ describe('a whole log', () => {
     log.take('budget_allocated', { taskId: T1, dimension: 'token' as never, limit: 5, timestamp: 1 })
     log.take('budget_exhausted', { taskId: T1, dimension: 'token' as never, timestamp: 1 })
     expect(log.authority.projection.isBudgetExhausted(T1)).toBe(true)
+  })
+
+  it('a ledger that a log calls exhausted stays so, whatever is spent or given back, until it is replenished', () => {
+    const log = withRun('ready')
+    const ofBudget = { taskId: T1, dimension: 'token' as never, timestamp: 1 } as const
+    log.take('budget_allocated', { ...ofBudget, limit: 5 })
+    log.take('budget_reserved', { ...ofBudget, reservationId: reservationId(1), amount: 2 })
+    log.take('budget_exhausted', ofBudget)
+    log.take('budget_consumed', { ...ofBudget, amount: 1 })
+    log.take('budget_released', { reservationId: reservationId(1), timestamp: 1 })
+    expect(log.authority.projection.isBudgetExhausted(T1)).toBe(true)
+    log.take('budget_replenished', { ...ofBudget, newLimit: 6 })
+    expect(log.authority.projection.isBudgetExhausted(T1)).toBe(false)
   })
 })

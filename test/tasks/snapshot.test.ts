@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/base/json.js'
-import { budgetDimension, TaskAuthority, type TaskCommand, type TaskErrorCode } from '../../src/tasks/index.js'
+import { budgetDimension, failed, TaskAuthority, type TaskCommand, type TaskErrorCode } from '../../src/tasks/index.js'
 import { openTasks, reopenTasks, stateOf, submitAll } from './support/authority.js'
 import {
   allocate,
@@ -17,7 +17,24 @@ import {
   taskCreate,
   working,
 } from './support/commands.js'
-import { A1, A2, actorId, entryId, nil, R1, R2, R3, reservationId, S1, T1, T2, T3, tenantId } from './support/ids.js'
+import {
+  A1,
+  A2,
+  actorId,
+  attemptId,
+  entryId,
+  nil,
+  R1,
+  R2,
+  R3,
+  reservationId,
+  S1,
+  T1,
+  T2,
+  T3,
+  taskId,
+  tenantId,
+} from './support/ids.js'
 
 const [actor, tenant] = [actorId(1), tenantId(1)]
 
@@ -153,6 +170,65 @@ describe('a snapshot', () => {
   })
 })
 
+describe('a snapshot of a run that is larger than a record', () => {
+  const text = (letter: string): string => letter.repeat(2 ** 20)
+  const outcomes = ['a', 'b', 'c'].map((letter) => failed(text(letter), 'retryable'))
+
+  /** Three attempts with an error of 1 MiB each, after steps whose reasons take as much. */
+  const lived: readonly TaskCommand[] = [
+    ...reach.running,
+    { type: 'run_suspend', runId: R1, reason: text('x'), timestamp: 125 },
+    { type: 'run_resume', runId: R1, timestamp: 126 },
+    move('ready', 'leased'),
+    move('leased', 'running'),
+    ...outcomes.flatMap((outcome, index) => {
+      const id = attemptId(index + 1)
+      return [start(id), finish(id, outcome)]
+    }),
+  ]
+
+  it('has a row for every attempt and step that does not fit the row of its run', async () => {
+    const rows = await rowsAfter(lived)
+    const sizes = rows.map((row) => [row['row'], JSON.stringify(row).length > 2 ** 20])
+    expect(sizes).toEqual([
+      ['header', false],
+      ['task', false],
+      ['run', false],
+      ...Array.from({ length: 4 }, (_, index) => ['step', index === 0]),
+      ...Array.from({ length: 3 }, () => ['attempt', true]),
+      ['end', false],
+    ])
+  })
+
+  it('gives the same run back, and the same rows', async () => {
+    const tasks = await openTasks()
+    await submitAll(tasks, lived)
+    const run = tasks.authority.projection.run(R1)
+    const rows = stateOf(tasks)
+    await tasks.lane.compact()
+    const restored = await reopenTasks(tasks)
+    expect(restored.authority.projection.run(R1)).toEqual(run)
+    expect(run?.attempts.map(({ outcome }) => outcome)).toEqual(outcomes)
+    expect(stateOf(restored)).toEqual(rows)
+  })
+
+  it.each(['attempt', 'step'])('is refused when a row of kind %s is missing', async (kind) => {
+    const rows = await rowsAfter(lived)
+    const missing = rows.findIndex(({ row }) => row === kind)
+    const code = kind === 'attempt' ? 'snapshot_attempt_count' : 'snapshot_history_chain'
+    expect(() => restore(rows.toSpliced(missing, 1))).toThrow(expect.objectContaining({ code }))
+  })
+})
+
+it('a snapshot of more prerequisites than a row takes gives all of them back in their order', async () => {
+  const tasks = await openTasks()
+  const others = Array.from({ length: 10_001 }, (_, index) => taskId(index + 10))
+  await tasks.authority.submitBatch([...others.map((id) => taskCreate(id)), taskCreate(T1), depend(T1, ...others)])
+  const rows = stateOf(tasks) as JsonObject[]
+  expect(rows.filter(({ row }) => row === 'prerequisites').map(({ after }) => after)).toEqual([undefined, 10_000])
+  expect(restore(rows).projection.prerequisites(T1)).toEqual(others)
+})
+
 type Edit = (row: JsonObject) => JsonObject | readonly JsonObject[]
 const same = (row: JsonObject): readonly JsonObject[] => [row, row]
 const put =
@@ -165,7 +241,7 @@ const without =
 
 /** [T-69] Each rule of spec mutation authority 6.6: the row to change, how, and the tag of its own. */
 const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
-  ['another schema', 'header', put({ schema: 2 }), 'snapshot_schema_version'],
+  ['another schema', 'header', put({ schema: 1 }), 'snapshot_schema_version'],
   ['a second header', 'header', same, 'snapshot_incomplete'],
   ['no header', 'header', () => [], 'snapshot_incomplete'],
   ['a wrong task count', 'header', put({ taskCount: 9 }), 'snapshot_task_count'],
@@ -251,6 +327,19 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
     }),
     'snapshot_lease_state',
   ],
+  [
+    'an attempt of another run',
+    'run',
+    (row) => [row, { row: 'attempt', runId: R3, attemptId: A2, startedAt: 1 }],
+    'snapshot_stray_part',
+  ],
+  [
+    'a step without its run',
+    'budget',
+    (row) => [row, { row: 'step', runId: R1, from: 'ready', to: 'leased', timestamp: 1 }],
+    'snapshot_stray_part',
+  ],
+  ['dependencies that continue nothing', 'prerequisites', put({ after: 1 }), 'snapshot_duplicate_dependency'],
   ['dependencies twice', 'prerequisites', same, 'snapshot_duplicate_dependency'],
   ['a prerequisite twice', 'prerequisites', put({ dependsOn: [T1, T1] }), 'snapshot_duplicate_dependency'],
   ['dependencies of an unknown task', 'prerequisites', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],

@@ -33,7 +33,7 @@ export function runStateTransition(
   command: CommandOf<'run_state_transition'>,
   sequence: number,
 ): Decision<'run_state_transition'> {
-  const { runId, previousState, newState, retryAt, timestamp } = command
+  const { runId, previousState, newState, retryAtMs, timestamp } = command
   const run = knownRun(view, runId)
   if (run.state !== previousState) {
     throw new TaskError('previous_state_mismatch', { runId, expected: previousState, actual: run.state })
@@ -51,7 +51,7 @@ export function runStateTransition(
       runId,
       previousState,
       newState,
-      ...(retryAt !== undefined && { retryAt }),
+      ...(retryAtMs !== undefined && { retryAtMs }),
       timestamp,
     }),
     applied: { type: 'run_state_transition', runId, previousState, newState },

@@ -1,6 +1,7 @@
 import type { CommandOf } from '../commands.js'
 import { TaskError } from '../errors.js'
 import type { TaskId } from '../ids.js'
+import { hasEnded } from '../phase.js'
 import type { Task, TaskView } from '../view.js'
 import { fact, type Decision } from './decision.js'
 
@@ -18,7 +19,8 @@ export function taskCreate(
   if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
   if (parentTaskId !== undefined) {
     const parent = view.task(parentTaskId)
-    if (parent === undefined || isFinished(parent)) throw new TaskError('orphan_prevention', { taskId, parentTaskId })
+    if (parent === undefined || !takesChildren(parent))
+      throw new TaskError('orphan_prevention', { taskId, parentTaskId })
     const depth = parent.depth + 1
     if (depth > depthLimit) throw new TaskError('depth_limit_exceeded', { depth, limit: depthLimit })
   }
@@ -70,8 +72,9 @@ export function knownTask(view: TaskView, taskId: TaskId): Task {
   return task
 }
 
-function isFinished({ canceledAt, progress }: Task): boolean {
-  return canceledAt !== undefined || (progress.runs > 0 && progress.open === 0)
+/** A task that was canceled takes no more, though its runs may still be under way. */
+function takesChildren(task: Task): boolean {
+  return task.canceledAt === undefined && !hasEnded(task)
 }
 
 /** The first prerequisite that waits for the task itself, over however many others. */

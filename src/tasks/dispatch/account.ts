@@ -1,3 +1,5 @@
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { silence } from '../../base/promises.js'
@@ -9,8 +11,8 @@ import type { TaskBatch, TaskMutations } from '../mutations.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity } from './attempt.js'
-import { checkHeld } from './attempt-batches.js'
-import type { BudgetAccess, Spending } from './handler.js'
+import type { BudgetLine } from './budget-line.js'
+import type { BudgetAccess, ReserveOptions, Spending } from './handler.js'
 import type { AttemptSpending, RefusedAmount } from './spending.js'
 import { fireForSpending } from './system-events.js'
 
@@ -20,20 +22,26 @@ export interface AccountOptions {
   readonly signal: AbortSignal
   /** What was set aside when the attempt started. */
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
+  /** Where reservations are made. */
+  readonly line: BudgetLine
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly now: () => Timestamp
 }
 
-/** What one attempt sets aside, gives back and reports. Knows of reservations before the journal does. */
-export class Account implements BudgetAccess, AttemptSpending {
+/**
+ * What one attempt sets aside, gives back and reports. Knows of reservations before the journal does. Disposed when the
+ * attempt has ended: it reserves nothing any more.
+ */
+export class Account implements BudgetAccess, AttemptSpending, Disposable {
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
   readonly reservationIds: Set<ReservationId>
   readonly settled = new Map<ReservationId, number>()
   refused: RefusedAmount | undefined
   readonly reported = new Map<BudgetDimension, number>()
   readonly #options: AccountOptions
+  #isOver = false
 
   constructor(options: AccountOptions) {
     this.#options = options
@@ -41,22 +49,25 @@ export class Account implements BudgetAccess, AttemptSpending {
     this.reservationIds = new Set(options.reservedAtStart.values())
   }
 
-  readonly reserve = async (name: string, amount: number): Promise<Spending> => {
-    const { attempt, signal, mutations, projection, ids, now } = this.#options
+  readonly reserve = async (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> => {
+    const { attempt, signal, projection, line, ids, now } = this.#options
     const dimension = budgetDimension(name)
     checkAmount(dimension, amount)
+    if (!Number.isSafeInteger(amount) || amount < 0) throw new TaskError('invalid_amount', { dimension, amount })
+    const { signal: given } = decode(reserveOptions, options, 'reserve options')
     signal.throwIfAborted()
+    given?.throwIfAborted()
+    if (this.#isOver) throw this.#superseded()
     if (projection.ledgersFor(attempt.taskId, dimension).length === 0) return unlimited(dimension)
-    const { taskId, runId } = attempt
     const reservationId = ids.uuid() as ReservationId
     this.reservationIds.add(reservationId)
+    const signals = given === undefined ? [signal] : [signal, given]
     try {
-      await mutations.transact((batch) => {
-        checkHeld(batch, attempt)
-        batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp: now() })
-      })
+      await line.reserve({ attempt, reservationId, dimension, amount }, signals)
     } catch (refusal) {
-      if (StatewardError.is(refusal, 'budget_exceeded')) this.refused = { dimension, amount }
+      if (StatewardError.is(refusal, 'budget_exceeded')) {
+        this.refused = { dimension, amount: amount + this.#heldOf(dimension) }
+      }
       throw refusal
     }
     return {
@@ -85,6 +96,24 @@ export class Account implements BudgetAccess, AttemptSpending {
     const ledgers = projection.ledgersFor(attempt.taskId, budgetDimension(name))
     if (ledgers.length === 0) return undefined
     return Math.max(0, Math.min(...ledgers.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
+  };
+
+  [Symbol.dispose](): void {
+    this.#isOver = true
+    this.#options.line.leave(this.#options.attempt.attemptId, this.#superseded())
+  }
+
+  #heldOf(wanted: BudgetDimension): number {
+    const { attempt, projection } = this.#options
+    let held = 0
+    for (const { dimension, amount } of projection.reservationsOf(attempt.runId))
+      if (dimension === wanted) held += amount
+    return held
+  }
+
+  #superseded(): TaskError<'fencing_token_superseded'> {
+    const { runId, fencingToken: provided } = this.#options.attempt
+    return new TaskError('fencing_token_superseded', { runId, provided, current: undefined })
   }
 
   /** Keeps the amount for the end of the attempt, should the journal not take it now. A refused amount is as if it had not been said. */
@@ -114,6 +143,10 @@ export class Account implements BudgetAccess, AttemptSpending {
     this.reservationIds.delete(id)
   }
 }
+
+const reserveOptions = v.strictObject({
+  signal: v.optional(v.custom<AbortSignal>((value) => value instanceof AbortSignal, 'must be an AbortSignal')),
+})
 
 /** What is spent where no ledger counts. */
 function unlimited(dimension: BudgetDimension): Spending {

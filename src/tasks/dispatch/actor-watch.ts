@@ -1,22 +1,23 @@
-import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { defaultHeartbeatPolicy, heartbeatTimeout } from '../actor.js'
 import type { TaskEvent } from '../events.js'
 import type { ActorId } from '../ids.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
+import { restOf, type TaskClock } from './task-clock.js'
 
 /** What the watch is built on. */
 export interface ActorWatchOptions {
   readonly projection: TaskProjection
-  readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  readonly now: () => Timestamp
+  readonly times: TaskClock
   /** Called for an actor that has been silent for too long. */
   readonly onSilent: (actorId: ActorId) => void
 }
 
-/** Notices actors that have fallen silent for three heartbeat intervals; registering counts as a heartbeat (spec mutation authority 7.10). */
+/**
+ * Notices actors that have fallen silent for three heartbeat intervals; registering counts as a heartbeat (spec mutation
+ * authority 7.10). Silence is monotonic; what of it an earlier process has heard is taken by the wall clock.
+ */
 export class ActorWatch implements Disposable {
   readonly #options: ActorWatchOptions
   readonly #deadlines = new Map<ActorId, Deadline>()
@@ -27,12 +28,12 @@ export class ActorWatch implements Disposable {
 
   /** Watches every actor that is registered already. */
   start(): void {
-    for (const { actorId } of this.#options.projection.actors()) this.#watch(actorId)
+    for (const { actorId } of this.#options.projection.actors()) this.#watch(actorId, 'rest')
   }
 
   /** Takes a durable event. */
   observe(event: TaskEvent): void {
-    if (event.type === 'actor_registered' || event.type === 'actor_heartbeat') this.#watch(event.actorId)
+    if (event.type === 'actor_registered' || event.type === 'actor_heartbeat') this.#watch(event.actorId, 'whole')
     if (event.type === 'actor_deregistered') this.#forget(event.actorId)
   }
 
@@ -40,18 +41,18 @@ export class ActorWatch implements Disposable {
     for (const actorId of this.#deadlines.keys()) this.#forget(actorId)
   }
 
-  #watch(actorId: ActorId): void {
+  #watch(actorId: ActorId, part: 'whole' | 'rest'): void {
     this.#forget(actorId)
-    const { projection, deadlines, clock, now, onSilent } = this.#options
+    const { projection, deadlines, times, onSilent } = this.#options
     const actor = projection.actor(actorId)
     if (actor === undefined || !projection.isActorActive(actorId)) return
     const { timeoutMultiplier } = defaultHeartbeatPolicy
-    const silence = heartbeatTimeout({ intervalSecs: actor.heartbeatIntervalSecs, timeoutMultiplier })
-    const deadAt = (actor.lastHeartbeatAt ?? actor.registeredAt) + silence
-    const deadline = deadlines.after(Math.max(0, deadAt * 1000 - clock.wallNow()), () => {
+    const whole = 1000 * heartbeatTimeout({ intervalSecs: actor.heartbeatIntervalSecs, timeoutMultiplier })
+    const dueAt = 1000 * (actor.lastHeartbeatAt ?? actor.registeredAt) + whole
+    const delay = part === 'whole' ? whole : restOf({ dueAt, whole, now: times.nowMs() })
+    const deadline = deadlines.after(delay, () => {
       this.#deadlines.delete(actorId)
-      if (now() >= deadAt) onSilent(actorId)
-      else this.#watch(actorId)
+      onSilent(actorId)
     })
     this.#deadlines.set(actorId, deadline)
   }

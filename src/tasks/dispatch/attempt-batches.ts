@@ -5,29 +5,32 @@ import { TaskError } from '../errors.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState, type Run, type RunState } from '../run.js'
-import type { Seconds, Timestamp } from '../scalars.js'
+import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
-import { fillCronWindow } from './occurrences.js'
+import { fillWindow } from './occurrences.js'
 import { moveRun } from './run-batches.js'
 import { canSpendAgain, closeSpending, unreported, type AttemptSpending } from './spending.js'
 import { fireForRun, fireForSpending } from './system-events.js'
+import type { TaskClock } from './task-clock.js'
 
 /** What the end of an attempt is decided with. */
 export interface EndingOptions {
-  /** Decides after a failed attempt, counted from 1, how long to wait before the next. */
-  readonly delayOf: (effectiveAttempt: number) => Seconds
+  /** Decides after a failed attempt, counted from 1, how many milliseconds to wait before the next. */
+  readonly delayOf: (effectiveAttempt: number) => number
+  readonly times: TaskClock
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly timestamp: Timestamp
-  /** Takes a step that follows from the end; without it a refused step refuses the end. */
+  /** Takes the steps that follow from the end. Default: {@link orRefuse}. */
   readonly follow?: FollowUp
 }
 
 /** Carries out a step that follows from an end, or leaves it out. */
 export type FollowUp = (step: () => void) => void
 
-const orRefuse: FollowUp = (step) => step()
+/** A refused step refuses the end. */
+export const orRefuse: FollowUp = (step) => step()
 
 /** What a run is claimed with. */
 export interface Claim {
@@ -90,10 +93,10 @@ export function finishAttempt(
   follow(() => {
     touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
   })
-  leaveRunning(batch, runId, outcome, suspendReason, options)
-  if (suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, spending.refused)) {
-    batch.submit({ type: 'run_resume', runId, timestamp })
-  }
+  const { refused } = spending
+  const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, refused)
+  leaveRunning(batch, runId, outcome, canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason, options)
+  if (canGoOn) batch.submit({ type: 'run_resume', runId, timestamp })
   follow(() => fireForSpending(batch, projection, taskId, touched, timestamp))
 }
 
@@ -123,7 +126,7 @@ function leaveRunning(
   runId: RunId,
   outcome: AttemptOutcome,
   suspendReason: SuspendReason | undefined,
-  { delayOf, projection, ids, timestamp, follow = orRefuse }: EndingOptions,
+  { delayOf, times, projection, ids, timestamp, follow = orRefuse }: EndingOptions,
 ): void {
   const run = batch.view.run(runId)
   if (run === undefined) return
@@ -132,14 +135,14 @@ function leaveRunning(
   if (state === 'suspended') {
     batch.submit({ type: 'run_suspend', runId, reason: suspendReason ?? 'handler', timestamp })
   } else {
-    const retryAt =
+    const retryAtMs =
       state === 'retry_wait'
-        ? Math.min(timestamp + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
+        ? Math.min(times.nowMs() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
         : undefined
-    moveRun(batch, runId, 'running', state, timestamp, retryAt === undefined ? {} : { retryAt })
+    moveRun(batch, runId, 'running', state, timestamp, retryAtMs === undefined ? {} : { retryAtMs })
   }
-  // In this batch, so that a cron task never looks finished between two of its runs.
-  if (isTerminalRunState(state)) follow(() => fillCronWindow(batch, taskId, timestamp, ids))
+  // In this batch, so that a repeating task never looks finished between two of its runs.
+  if (isTerminalRunState(state)) follow(() => fillWindow(batch, projection, taskId, times.wall(), ids))
   follow(() => fireForRun(batch, projection, taskId, state, timestamp))
 }
 

@@ -3,23 +3,25 @@ import { messageOf, StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
-import { failed } from '../attempt.js'
 import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import type { Seconds, Timestamp } from '../scalars.js'
+import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { Account } from './account.js'
-import type { AttemptIdentity, AttemptReport } from './attempt.js'
-import { finishAttempt, startAttempt, type Claim, type EndingOptions, type FollowUp } from './attempt-batches.js'
+import type { AttemptIdentity } from './attempt.js'
+import { finishAttempt, startAttempt, type Claim, type EndingOptions } from './attempt-batches.js'
 import type { AttemptRunner } from './attempt-runner.js'
+import type { BudgetLine } from './budget-line.js'
+import { firstOffer, nextOffer, type EndOffer } from './end-offer.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
 import { createHandlerContext } from './handler-context.js'
 import type { ResolvedDispatchOptions } from './options.js'
 import { RunningAttempt } from './running-attempt.js'
-import { closeSpending } from './spending.js'
+import { closeSpending, type RefusedAmount } from './spending.js'
 import { mayStart } from './start-conditions.js'
+import type { TaskClock } from './task-clock.js'
 
 /** A handler with how its runs are started. */
 export interface RegisteredHandler {
@@ -37,9 +39,13 @@ export interface AttemptPoolOptions {
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
   readonly now: () => Timestamp
-  readonly delayOf: (effectiveAttempt: number) => Seconds
-  /** Called when an attempt has ended and its run has left the pool. */
-  readonly onEnded: (runId: RunId) => void
+  readonly times: TaskClock
+  readonly delayOf: (effectiveAttempt: number) => number
+  readonly line: BudgetLine
+  /** Called when an attempt ends without its handler, if its run has a concurrency key; `ended` settles when the handler ends. */
+  readonly onStraggler: (run: Run, ended: Promise<void>) => void
+  /** Called when an attempt has ended and its run has left the pool, with what it was last refused. */
+  readonly onEnded: (runId: RunId, refused: RefusedAmount | undefined) => void
   /** Called when a run has left the pool because it could not be claimed: by a failure, or by what is under way. */
   readonly onNotStarted: (runId: RunId, failure: unknown) => void
 }
@@ -54,18 +60,6 @@ export class AttemptPool {
   readonly #attempts = new Map<RunId, RunningAttempt | undefined>()
   /** Attempts whose end is on the way to the journal. */
   readonly #finishing = new Set<RunningAttempt>()
-  /** How the consequences of an end are taken: of the end itself, and of what comes in its place after one refusal and two. */
-  readonly #followUps: readonly FollowUp[] = [
-    (step) => step(),
-    (step) => {
-      try {
-        step()
-      } catch (refusal) {
-        this.#use.logger.error({ cause: messageOf(refusal) }, 'what follows from the end of an attempt was refused')
-      }
-    },
-    () => this.#use.logger.error({}, 'what follows from the end of an attempt was left out'),
-  ]
   #isClosing = false
 
   constructor(use: AttemptPoolOptions) {
@@ -75,6 +69,11 @@ export class AttemptPool {
   /** Attempts being started, at work or being finished. */
   get size(): number {
     return this.#attempts.size
+  }
+
+  /** Runs with an attempt being started, at work or being finished. */
+  get runIds(): Iterable<RunId> {
+    return this.#attempts.keys()
   }
 
   /** True while a run is in the pool. */
@@ -88,11 +87,13 @@ export class AttemptPool {
     this.#attempts.set(run.id, undefined)
     let failure: unknown
     try {
-      const claim = this.#claimFor(registered.options)
-      const identity = await mutations.transact((batch) =>
-        mayStart(batch.view, projection, run.taskId) ? startAttempt(batch, run.id, claim) : undefined,
-      )
-      if (identity !== undefined) return await this.#work(identity, claim, registered.handler)
+      const started = await mutations.transact((batch) => {
+        if (!mayStart(batch.view, projection, run.taskId)) return undefined
+        const claim = this.#claimFor(registered.options)
+        const identity = startAttempt(batch, run.id, claim)
+        return identity === undefined ? undefined : { identity, claim }
+      })
+      if (started !== undefined) return await this.#work(started.identity, started.claim, registered.handler)
     } catch (cause) {
       failure = cause
     }
@@ -160,55 +161,61 @@ export class AttemptPool {
     this.onRunChanged(run)
     if (this.#isClosing) attempt.stop('shutdown')
     let scope = { signal, progress: (): void => {} } as Parameters<Parameters<AttemptRunner['run']>[1]>[0]
+    let handlerEnded: Promise<void> | undefined
     const report = await attempt.execute(
       (work) =>
         runner.run({ ...identity, task, signal }, (given) => {
           scope = given
           return work()
         }),
-      () => handler(createHandlerContext({ ...this.#use, attempt: identity, run, task, scope, account })),
+      () => {
+        const answer = handler(createHandlerContext({ ...this.#use, attempt: identity, run, task, scope, account }))
+        if (task.constraints.concurrencyKey === undefined) return answer
+        const onEnd = (): void => {
+          handlerEnded = undefined
+        }
+        const promised = Promise.resolve(answer)
+        handlerEnded = promised.then(onEnd, onEnd)
+        return promised
+      },
     )
+    account[Symbol.dispose]()
+    // Before the end is recorded: nobody may have the key in between.
+    if (handlerEnded !== undefined) this.#use.onStraggler(run, handlerEnded)
     this.#finishing.add(attempt)
-    await this.#finish(attempt, report, account)
+    await this.#finish(attempt, firstOffer(report), account)
   }
 
   /**
-   * Offers the end until the journal takes it or somebody else has the run: a completion is never lost. In place of an
-   * end that is refused comes a failure that says why, first without what of its consequences is refused, then without any.
+   * Offers the end until the journal takes it or somebody else has the run: a completion is never lost. An end that is
+   * refused gives way to one that is not.
    */
-  async #finish(attempt: RunningAttempt, report: AttemptReport, account: Account, refusals = 0): Promise<void> {
+  async #finish(attempt: RunningAttempt, offer: EndOffer, account: Account): Promise<void> {
     const { deadlines, logger } = this.#use
     const { runId } = attempt.identity
     try {
-      await this.#recordEnd(attempt, report, account, this.#followUps[refusals])
+      await this.#recordEnd(attempt, offer, account)
     } catch (failure) {
       const cause = messageOf(failure)
-      const isTooLarge = isTooLargeForJournal(failure)
-      if (isLaneFailure(failure) && !isTooLarge) {
-        if (!this.#isClosing) {
-          logger.warn({ runId, cause }, 'the end of an attempt is not durable yet, trying again')
-          deadlines.after(retryDelayMs, () => void this.#finish(attempt, report, account, refusals))
-          return
+      if (!isLaneFailure(failure) || isTooLargeForJournal(failure)) {
+        const next = StatewardError.is(failure, 'lane_closed') ? undefined : nextOffer(offer, failure, logger)
+        if (next !== undefined) {
+          logger.error({ runId, cause }, 'the end of an attempt was refused')
+          return this.#finish(attempt, next, account)
         }
-      } else if (refusals + 1 < this.#followUps.length && !StatewardError.is(failure, 'lane_closed')) {
-        logger.error({ runId, cause }, 'the end of an attempt was refused')
-        const reason = isTooLarge ? 'the end does not fit the journal' : 'the end was refused'
-        const outcome = failed(`${reason}: ${cause}`, 'terminal')
-        return this.#finish(attempt, { outcome, isAnswered: report.isAnswered }, account, refusals + 1)
+      } else if (!this.#isClosing) {
+        logger.warn({ runId, cause }, 'the end of an attempt is not durable yet, trying again')
+        deadlines.after(retryDelayMs, () => void this.#finish(attempt, offer, account))
+        return
       }
       logger.warn({ runId, cause }, 'the end of an attempt was not taken')
     }
     this.#finishing.delete(attempt)
     attempt.release()
-    this.#leave(runId)
+    this.#leave(runId, account.refused)
   }
 
-  async #recordEnd(
-    { identity }: RunningAttempt,
-    report: AttemptReport,
-    account: Account,
-    follow: FollowUp = (step) => step(),
-  ): Promise<void> {
+  async #recordEnd({ identity }: RunningAttempt, { report, follow }: EndOffer, account: Account): Promise<void> {
     const { mutations, now } = this.#use
     await mutations.transact((batch) => {
       const timestamp = now()
@@ -224,8 +231,8 @@ export class AttemptPool {
   }
 
   #endingAt(timestamp: Timestamp): EndingOptions {
-    const { projection, ids, delayOf } = this.#use
-    return { projection, ids, delayOf, timestamp }
+    const { projection, ids, delayOf, times } = this.#use
+    return { projection, ids, delayOf, times, timestamp }
   }
 
   #keepLease(attempt: RunningAttempt): void {
@@ -244,9 +251,9 @@ export class AttemptPool {
     })
   }
 
-  #leave(runId: RunId): void {
+  #leave(runId: RunId, refused?: RefusedAmount): void {
     this.#attempts.delete(runId)
-    this.#use.onEnded(runId)
+    this.#use.onEnded(runId, refused)
   }
 }
 

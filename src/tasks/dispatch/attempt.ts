@@ -10,7 +10,14 @@ export interface AttemptIdentity {
 }
 
 /** Why a run is put aside; stands in its history. */
-export type SuspendReason = 'handler' | 'requested' | 'budget_exhausted' | 'shutdown'
+export type SuspendReason =
+  | 'handler'
+  | 'requested'
+  /** It is spent: the run waits for a replenishment. */
+  | 'budget_exhausted'
+  /** Others have set it aside: the run is ready again at once and waits for that. */
+  | 'budget_reserved'
+  | 'shutdown'
 
 /** How an attempt ended, for the batch that finishes it. */
 export interface AttemptReport {

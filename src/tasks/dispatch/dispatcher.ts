@@ -1,12 +1,14 @@
-import { createActor, waitFor, type Observer, type InspectionEvent } from 'xstate'
+import { createActor, waitFor } from 'xstate'
 import { dispatcherMachine, type DispatcherActor } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
+import { inspectOption, type Inspect } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
+import { LoopShare } from '../../base/loop-share.js'
+import { isLaneFailure } from '../../lane/errors.js'
 import { isRefusal, TaskError } from '../errors.js'
-import { budgetDimension, checkAmount } from '../budget.js'
 import type { TaskEvent } from '../events.js'
 import type { RunId } from '../ids.js'
 import type { CommitListener, TaskMutations } from '../mutations.js'
@@ -14,16 +16,19 @@ import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actor-watch.js'
-import { recoverRun } from './attempt-batches.js'
 import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
 import type { AttemptRunner } from './attempt-runner.js'
 import { retryDelay, type Random } from './backoff.js'
+import { BudgetLine } from './budget-line.js'
 import { FollowUps } from './follow-ups.js'
-import type { Handler, HandlerOptions } from './handler.js'
+import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
 import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
 import { Promotion } from './promotion.js'
-import { createSecondsClock } from './seconds-clock.js'
+import { createTaskClock, type TaskClock } from './task-clock.js'
+import { recoverLost } from './recovery.js'
 import { Selection } from './selection.js'
+import type { RefusedAmount } from './spending.js'
+import { Stragglers } from './stragglers.js'
 
 /** What a dispatcher is built on. */
 export interface DispatcherOptions {
@@ -35,12 +40,14 @@ export interface DispatcherOptions {
   readonly random: Random
   readonly runner: AttemptRunner
   readonly logger: Logger
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
   readonly options?: DispatchOptions
 }
 
 /** Milliseconds before what the journal refused is tried again. */
 const retryDelayMs = 1000
+/** Expired leases that are taken back at a time. */
+const recoveriesAtOnce = 256
 /** The longest time to the next look at the wall clock, which may have been set forward meanwhile. */
 const longestSleepMs = 60_000
 
@@ -51,7 +58,8 @@ const longestSleepMs = 60_000
  * deadline, the next thing that is due; nothing is polled and no list of runs is scanned.
  */
 export class Dispatcher {
-  readonly now: () => Timestamp
+  /** What its commands are stamped with, and what the calendar goes by. */
+  readonly times: TaskClock
   readonly #use: DispatcherOptions
   readonly #options: ResolvedDispatchOptions
   /** Made by `start`: a service without tasks has no dispatcher to look at. */
@@ -59,9 +67,12 @@ export class Dispatcher {
   readonly #handlers = new Map<string, RegisteredHandler>()
   readonly #followUps: FollowUps
   readonly #promotion: Promotion
+  readonly #line: BudgetLine
   readonly #pool: AttemptPool
+  readonly #stragglers: Stragglers
   readonly #actors: ActorWatch
   readonly #recovering = new Set<RunId>()
+  readonly #share: LoopShare
   #selection: Selection | undefined
   #commits: Disposable | undefined
   #wake: Deadline | undefined
@@ -73,31 +84,47 @@ export class Dispatcher {
     const { mutations, projection, clock, deadlines, ids, logger } = use
     this.#use = use
     this.#options = resolveDispatchOptions(use.options)
-    const now = createSecondsClock(clock)
-    this.now = now
+    const times = createTaskClock(clock)
+    const { now, wall } = times
+    this.times = times
+    this.#share = new LoopShare(clock)
     const onDelay = (): void => this.#holdOff()
-    this.#followUps = new FollowUps({ mutations, projection, ids, now, logger, onDelay })
+    this.#followUps = new FollowUps({ mutations, projection, ids, now, wall, logger, onDelay })
     this.#promotion = new Promotion({
       mutations,
       projection,
-      now,
+      deadlines,
+      times,
       onPromoting: (run) => this.#selection?.onPromoting(run),
       onFailure: (failure) => this.#onFailure(failure),
       onSettled: () => this.#schedulePump(),
     })
+    this.#line = new BudgetLine({
+      mutations,
+      projection,
+      now,
+      attempts: () => this.#pool.runIds,
+      onMoved: () => {
+        this.#selection?.unblock('reservation')
+        this.#schedulePump()
+      },
+    })
+    this.#stragglers = new Stragglers({ deadlines, logger, limitMs: this.#options.stragglerLimitMs })
     this.#pool = new AttemptPool({
       ...use,
       options: this.#options,
+      line: this.#line,
       now,
+      times,
       delayOf: this.#delayOf,
-      onEnded: (runId) => this.#onEnded(runId),
+      onStraggler: (run, ended) => this.#onStraggler(run, ended),
+      onEnded: (runId, refused) => this.#onEnded(runId, refused),
       onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
     })
     this.#actors = new ActorWatch({
       projection,
-      clock,
       deadlines,
-      now,
+      times,
       onSilent: (actorId) => {
         void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, timestamp: now() }))
       },
@@ -111,15 +138,21 @@ export class Dispatcher {
 
   /**
    * Registers the handler of a kind until the handle is disposed; runs of that kind that were waiting for it start.
-   * Raises `handler_exists`, and `invalid_budget_dimension` for an amount to reserve.
+   * Raises `invalid_input`, `handler_exists`, and `invalid_budget_dimension` or `zero_amount` for an amount to reserve.
    */
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
+    const decoded = checkHandler(kind, handler, options)
     if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
-    for (const [name, amount] of Object.entries(options.reserve ?? {})) checkAmount(budgetDimension(name), amount)
-    this.#handlers.set(kind, { handler, options })
+    const registered = { handler, options: decoded }
+    this.#handlers.set(kind, registered)
     this.#selection?.unblock(`kind:${kind}`)
     this.#schedulePump()
-    return { [Symbol.dispose]: () => void this.#handlers.delete(kind) }
+    return {
+      [Symbol.dispose]: () => {
+        // Disposed a second time, it must not take away what was registered since.
+        if (this.#handlers.get(kind) === registered) this.#handlers.delete(kind)
+      },
+    }
   }
 
   /**
@@ -127,8 +160,8 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection, inspect } = this.#use
-    const actor = createActor(dispatcherMachine, inspect === undefined ? {} : { inspect })
+    const { mutations, projection, inspect, logger } = this.#use
+    const actor = createActor(dispatcherMachine, inspectOption(inspect, logger))
     this.#actor = actor
     actor.start()
     actor.send({ type: 'start' })
@@ -137,7 +170,15 @@ export class Dispatcher {
     this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#options.owner)
     await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#settle(this.#followUps.recover())])
-    this.#selection = new Selection({ projection, handlers: this.#handlers, capabilities: this.#options.capabilities })
+    const { capabilities } = this.#options
+    this.#selection = new Selection({
+      projection,
+      handlers: this.#handlers,
+      capabilities,
+      line: this.#line,
+      isAtWork: (runId) => this.#pool.has(runId),
+      logger,
+    })
     actor.send({ type: 'recovered', paused: projection.engine.paused })
     this.#schedulePump()
   }
@@ -151,6 +192,9 @@ export class Dispatcher {
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
+    this.#stragglers[Symbol.dispose]()
+    this.#promotion[Symbol.dispose]()
+    this.#followUps[Symbol.dispose]()
   }
 
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
@@ -183,6 +227,7 @@ export class Dispatcher {
         }
       }
     }
+    this.#line.look()
     this.#schedulePump()
   }
 
@@ -191,31 +236,51 @@ export class Dispatcher {
     if (!this.#pool.has(run.id)) this.#selection?.onRunChanged(run)
   }
 
-  #onEnded(runId: RunId): void {
+  #onEnded(runId: RunId, refused?: RefusedAmount): void {
     const run = this.#use.projection.run(runId)
-    if (run !== undefined) this.#selection?.onRunChanged(run)
+    if (run !== undefined) {
+      if (refused !== undefined && run.state === 'ready') this.#selection?.waitFor(runId, refused)
+      this.#selection?.onRunChanged(run)
+    }
+    this.#line.look()
     this.#actor?.send({ type: 'attempt_ended', attempts: this.#pool.size })
     this.#schedulePump()
   }
 
+  /** Runs with one key never overlap, even where one goes on after its attempt has ended. */
+  #onStraggler(run: Run, ended: Promise<void>): void {
+    const occupied = this.#selection?.occupyKey(run)
+    if (occupied === undefined) return
+    this.#stragglers.follow(run, occupied.key, ended, () => {
+      occupied[Symbol.dispose]()
+      this.#schedulePump()
+    })
+  }
+
   #onNotStarted(runId: RunId, failure: unknown): void {
-    if (failure !== undefined) this.#onFailure(failure)
+    // What no later try can mend stays with its run; it must not hold off the others.
+    const isFault = failure !== undefined && !isRefusal(failure) && !isLaneFailure(failure)
+    if (isFault) this.#use.logger.error({ runId, cause: messageOf(failure) }, 'an attempt cannot be started')
+    else if (failure !== undefined) this.#onFailure(failure)
     this.#onEnded(runId)
     const run = this.#use.projection.run(runId)
     if (run?.state !== 'ready') return
     if (failure === undefined) this.#selection?.block(run, 'commit')
-    else if (isRefusal(failure)) {
-      this.#selection?.block(run, failure.code === 'budget_exceeded' ? 'reservation' : 'refusal')
-    }
+    // By now that is durable which its budget could not bear: whether it can be had, selection sees for itself.
+    else if (isFault || (isRefusal(failure) && failure.code !== 'budget_exceeded'))
+      this.#selection?.block(run, 'refusal')
   }
 
+  /** Soon; in a later turn of the event loop when there is so much to do that timers and input would have to wait. */
   #schedulePump(): void {
     if (this.#isPumpScheduled) return
     this.#isPumpScheduled = true
-    queueMicrotask(() => {
+    const pump = (): void => {
       this.#isPumpScheduled = false
       this.#pump()
-    })
+    }
+    if (this.#share.isUsedUp) this.#share.nextTurn(pump)
+    else queueMicrotask(pump)
   }
 
   #pump(): void {
@@ -223,10 +288,7 @@ export class Dispatcher {
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
     this.#followUps.pay()
     if (state === 'draining') return
-    const expired = Array.from(this.#use.projection.expiredLeases(this.now()))
-    for (const run of expired) {
-      if (!this.#pool.has(run.id)) void this.#recover(run)
-    }
+    this.#recoverExpired()
     if (state === 'running') {
       this.#promotion.run()
       this.#startReady()
@@ -234,8 +296,19 @@ export class Dispatcher {
     this.#armWake(state === 'running')
   }
 
+  /** Takes back what others let expire, some at a time; the commits of these call again. */
+  #recoverExpired(): void {
+    const expired: Run[] = []
+    for (const run of this.#use.projection.expiredLeases(this.times.now())) {
+      if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
+      if (!this.#pool.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
+    }
+    for (const run of expired) void this.#recover(run)
+  }
+
   #startReady(): void {
     while (this.#pool.size < this.#options.concurrency) {
+      if (this.#share.isUsedUp) return this.#schedulePump()
       const chosen = this.#selection?.takeNext()
       if (chosen === undefined) return
       void this.#pool.start(chosen.run, chosen.registered)
@@ -243,11 +316,11 @@ export class Dispatcher {
   }
 
   async #recover({ id: runId }: Run): Promise<void> {
-    if (this.#recovering.has(runId)) return
     this.#recovering.add(runId)
     const { mutations, projection, ids } = this.#use
-    const options = { projection, ids, delayOf: this.#delayOf, timestamp: this.now() }
-    await this.#settle(mutations.transact((batch) => recoverRun(batch, runId, options)))
+    const { times } = this
+    const options = { projection, ids, delayOf: this.#delayOf, times, timestamp: times.now() }
+    await this.#settle(recoverLost(mutations, runId, options))
     this.#recovering.delete(runId)
   }
 
@@ -277,16 +350,17 @@ export class Dispatcher {
     this.#use.deadlines.after(retryDelayMs, () => {
       this.#isHoldingOff = false
       this.#selection?.unblock('commit')
+      this.#line.look()
       this.#schedulePump()
     })
   }
 
   #armWake(isPromoting: boolean): void {
     const { projection, deadlines, clock } = this.#use
-    const now = this.now()
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    const times = [promotionAt, projection.nextLeaseExpiry()].filter((time) => time !== undefined && time > now)
-    const wakeAt = times.length === 0 ? undefined : Math.min(...(times as number[]))
+    const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiry(), this.times.now())]
+    const next = Math.min(...ahead)
+    const wakeAt = next === Number.POSITIVE_INFINITY ? undefined : next
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
@@ -297,4 +371,9 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
+}
+
+/** A time that is still to come; infinity for one that is not. */
+function later(time: Timestamp | undefined, now: Timestamp): number {
+  return time !== undefined && time > now ? time : Number.POSITIVE_INFINITY
 }

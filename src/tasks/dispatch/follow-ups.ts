@@ -1,191 +1,204 @@
-import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
-import type { Logger } from '../../base/logger.js'
-import { isRefusal } from '../errors.js'
+import { nextTurn } from '../../base/promises.js'
 import type { TaskEvent } from '../events.js'
-import type { ReservationId, RunId, TaskId } from '../ids.js'
-import type { TaskBatch, TaskMutations } from '../mutations.js'
+import type { RunId, TaskId } from '../ids.js'
+import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
-import { fillCronWindow } from './occurrences.js'
-import { cancelRuns, resumeRuns, suspendReasonOf } from './run-batches.js'
+import { fillWindow, isRepeating } from './occurrences.js'
+import { nothing, OwedWork, type OwedWorkOptions, type Step } from './owed-work.js'
+import { isOwedResumption, resumeRuns, suspendReasonOf } from './run-batches.js'
+import { cancelRun, cancelTask, isOver } from './cancelation.js'
 import { closeSpending, unreported } from './spending.js'
 
 /** What follow-ups are built on. */
-export interface FollowUpOptions {
-  readonly mutations: TaskMutations
+export interface FollowUpOptions extends OwedWorkOptions {
   readonly projection: TaskProjection
+  /** What commands are stamped with. */
   readonly now: () => Timestamp
+  /** What the runs of a calendar are made by. */
+  readonly wall: () => Timestamp
   readonly ids: IdSource
-  readonly logger: Logger
-  /** Hears of a debt that could not be paid because the lane failed; it stays owed. */
-  readonly onDelay: () => void
 }
 
-const kinds = ['cancel_below', 'cancel_behind_gate', 'fill_cron_window'] as const
-type Debt = (typeof kinds)[number]
-
-/** Runs resumed in one batch. */
-const resumeChunk = 256
+/** Tasks read at a start before the event loop runs again. */
+const tasksPerTurn = 4096
 
 /**
  * What one durable change owes another: cancelation goes down the tree, a failed prerequisite cancels what waits for
- * it, a cron task gets its next runs.
+ * it, a repeating task gets its next runs, a replenished budget lets go on what it had suspended.
  *
- * Debts are noted from events and paid in batches of their own; after a crash they are read off the projection again,
- * so that none is lost.
+ * Notes only who owes what; the rest is read off the projection while it is paid. So is everything after a crash: none
+ * is lost.
  */
-export class FollowUps {
+export class FollowUps implements Disposable {
   readonly #options: FollowUpOptions
-  readonly #debts: Readonly<Record<Debt, Set<TaskId>>> = {
-    cancel_below: new Set(),
-    cancel_behind_gate: new Set(),
-    fill_cron_window: new Set(),
-  }
+  readonly #owed: OwedWork
 
   constructor(options: FollowUpOptions) {
     this.#options = options
+    this.#owed = new OwedWork(options)
   }
 
   /** Reads what is owed off the projection and pays what only a start can owe; O(tasks), once. */
   async recover(): Promise<void> {
     const { projection } = this.#options
+    this.#oweResumptions(
+      'shutdown',
+      [...projection.runsIn('suspended')].filter((run) => suspendReasonOf(run) === 'shutdown'),
+    )
+    this.#oweSettlements()
+    await this.#owed.pay()
+    let read = 0
     for (const { spec, canceledAt, progress } of projection.tasks()) {
-      if (canceledAt !== undefined) this.#debts.cancel_below.add(spec.id)
-      else if (progress.open > 0 && projection.dependencyGate(spec.id) === 'failed') {
-        this.#debts.cancel_behind_gate.add(spec.id)
-      }
-      if (spec.runPolicy.type === 'cron') this.#debts.fill_cron_window.add(spec.id)
+      if (canceledAt !== undefined) this.#oweBelow(spec.id)
+      else if (progress.open > 0 && projection.dependencyGate(spec.id) === 'failed') this.#oweGate(spec.id)
+      if (isRepeating(spec)) this.#oweWindow(spec.id)
+      if (++read % tasksPerTurn === 0) await nextTurn()
     }
-    await Promise.all([this.#resumeAfterShutdown(), this.#settleCanceled()])
+    this.#oweReplenished()
   }
 
-  /** Notes what an event owes. */
+  /** Notes what an event owes; O(1). */
   observe(event: TaskEvent): void {
     const { projection } = this.#options
     switch (event.type) {
-      case 'task_created': {
-        if (event.taskSpec.runPolicy.type === 'cron') this.#debts.fill_cron_window.add(event.taskSpec.id)
+      case 'task_created':
+        if (isRepeating(event.taskSpec)) this.#oweWindow(event.taskSpec.id)
         return
-      }
       case 'task_canceled':
-        this.#debts.cancel_below.add(event.taskId)
+        this.#oweBelow(event.taskId)
         return this.#oweDependents(event.taskId)
       case 'run_state_changed':
       case 'run_canceled': {
         const run = projection.run(event.runId)
         if (run === undefined || !isTerminalRunState(run.state)) return
-        if (projection.task(run.taskId)?.spec.runPolicy.type === 'cron') this.#debts.fill_cron_window.add(run.taskId)
+        const task = projection.task(run.taskId)
+        if (task !== undefined && isRepeating(task.spec)) this.#oweWindow(run.taskId)
         return this.#oweDependents(run.taskId)
       }
       case 'dependency_declared':
-        this.#debts.cancel_behind_gate.add(event.taskId)
-        return
+        return this.#oweGate(event.taskId)
+      case 'budget_replenished':
+        return this.#oweReplenished()
       default:
         return
     }
   }
 
-  /** Begins to pay every debt; one that meets a failing lane is owed again. */
+  /** Begins to pay what is owed. */
   pay(): void {
-    for (const kind of kinds) {
-      const owed = this.#debts[kind]
-      if (owed.size === 0) continue
-      const taskIds = [...owed]
-      owed.clear()
-      for (const taskId of taskIds) void this.#pay(kind, taskId)
-    }
+    void this.#owed.pay()
   }
 
-  async #pay(kind: Debt, taskId: TaskId): Promise<void> {
-    try {
-      await this.#payment(kind, taskId)
-    } catch (failure) {
-      const { logger, onDelay } = this.#options
-      if (isRefusal(failure)) {
-        logger.error({ kind, taskId, cause: messageOf(failure) }, 'what a change of a task owes was refused')
-        return
-      }
-      this.#debts[kind].add(taskId)
-      onDelay()
-    }
+  [Symbol.dispose](): void {
+    this.#owed[Symbol.dispose]()
   }
 
-  #payment(kind: Debt, taskId: TaskId): Promise<void> | undefined {
-    const { projection, mutations, now, ids } = this.#options
-    const task = projection.task(taskId)
-    if (task === undefined) return undefined
-    switch (kind) {
-      case 'cancel_below':
-        return this.#cancelBelow(taskId)
-      case 'cancel_behind_gate':
-        if (task.progress.open === 0 || projection.dependencyGate(taskId) !== 'failed') return undefined
-        return mutations.transact((batch) => cancelRuns(batch, batch.view.runsOf(taskId), now()))
-      case 'fill_cron_window':
-        return mutations.transact((batch) => fillCronWindow(batch, taskId, now(), ids))
-    }
+  #oweBelow(taskId: TaskId): void {
+    const { projection } = this.#options
+    const [child] = projection.children(taskId)
+    if (child === undefined && projection.task(taskId)?.progress.open === 0) return
+    this.#owed.owe(`cancel_below:${taskId}`, () => this.#cancelBelow(taskId))
   }
 
   /** The task's own runs and the nearest open tasks below, which then owe the same (spec mutation authority 7.9). */
-  #cancelBelow(taskId: TaskId): Promise<void> | undefined {
-    const { projection, mutations, now } = this.#options
-    const below = [...openBelow(projection, taskId)]
-    if (projection.task(taskId)?.progress.open === 0 && below.length === 0) return undefined
-    return mutations.transact((batch) => {
-      cancelRuns(batch, batch.view.runsOf(taskId), now())
-      for (const id of below) if (!isOver(batch.view, id)) cancelTask(batch, id, now())
-    })
-  }
-
-  #oweDependents(taskId: TaskId): void {
-    for (const dependent of this.#options.projection.dependents(taskId)) this.#debts.cancel_behind_gate.add(dependent)
-  }
-
-  async #resumeAfterShutdown(): Promise<void> {
-    const { projection, mutations, now } = this.#options
-    const waiting = [...projection.runsIn('suspended')].filter((run) => suspendReasonOf(run) === 'shutdown')
-    const runIds: readonly RunId[] = waiting.map(({ id }) => id)
-    for (let from = 0; from < runIds.length; from += resumeChunk) {
-      await mutations.transact((batch) => resumeRuns(batch, runIds.slice(from, from + resumeChunk), now()))
+  *#cancelBelow(taskId: TaskId): Iterable<Step> {
+    const { projection } = this.#options
+    yield* this.#cancelOpenRuns(taskId)
+    for (const below of openBelow(projection, taskId)) {
+      yield below === undefined ? nothing : (batch) => this.#cancelOneBelow(batch, below)
     }
+  }
+
+  #cancelOneBelow(batch: TaskBatch, taskId: TaskId): void {
+    // What has ended under way, because of a prerequisite for instance, will not pass the cancelation on by an event.
+    if (isOver(batch.view, taskId)) this.#oweBelow(taskId)
+    else cancelTask(batch, taskId, this.#options.now())
+  }
+
+  #oweGate(taskId: TaskId): void {
+    this.#owed.owe(`cancel_behind_gate:${taskId}`, () => this.#cancelBehindGate(taskId))
+  }
+
+  /** One note for all that wait for a task, as many as they are; they are looked up while it is paid. */
+  #oweDependents(taskId: TaskId): void {
+    const { projection } = this.#options
+    const task = projection.task(taskId)
+    if (task === undefined || task.progress.open > 0 || task.progress.completed > 0) return
+    if (!projection.hasDependents(taskId)) return
+    this.#owed.owe(`cancel_dependents:${taskId}`, () => this.#cancelDependents(taskId))
+  }
+
+  *#cancelDependents(taskId: TaskId): Iterable<Step> {
+    for (const dependent of this.#options.projection.dependents(taskId)) yield* this.#cancelBehindGate(dependent)
+  }
+
+  *#cancelBehindGate(taskId: TaskId): Iterable<Step> {
+    const { projection } = this.#options
+    if (projection.dependencyGate(taskId) === 'failed') yield* this.#cancelOpenRuns(taskId)
+    else yield nothing
+  }
+
+  *#cancelOpenRuns(taskId: TaskId): Iterable<Step> {
+    const { projection, now } = this.#options
+    if ((projection.task(taskId)?.progress.open ?? 0) === 0) return yield nothing
+    for (const { id, state } of projection.runsOf(taskId)) {
+      yield isTerminalRunState(state) ? nothing : (batch) => cancelRun(batch, id, now())
+    }
+  }
+
+  #oweWindow(taskId: TaskId): void {
+    const { projection, wall, ids } = this.#options
+    this.#owed.owe(`fill_window:${taskId}`, () => [(batch) => fillWindow(batch, projection, taskId, wall(), ids)])
+  }
+
+  #oweReplenished(): void {
+    this.#owed.owe('resume_replenished', () => this.#resumeReplenished())
+  }
+
+  *#resumeReplenished(): Iterable<Step> {
+    const { projection, now } = this.#options
+    const suspended = [...projection.runsIn('suspended')]
+    for (const run of suspended) {
+      yield isOwedResumption(projection, run) ? (batch) => resumeRuns(batch, [run.id], now()) : nothing
+    }
+  }
+
+  #oweResumptions(reason: string, runs: readonly { readonly id: RunId }[]): void {
+    const { now } = this.#options
+    const steps = runs.map(
+      ({ id }) =>
+        (batch: TaskBatch) =>
+          resumeRuns(batch, [id], now()),
+    )
+    if (steps.length > 0) this.#owed.owe(`resume:${reason}`, () => steps)
   }
 
   /** Runs canceled while they ran may have left reservations; what their workers spent is not known. */
-  async #settleCanceled(): Promise<void> {
-    const { projection, mutations, now } = this.#options
-    const left = new Map<TaskId, ReservationId[]>()
+  #oweSettlements(): void {
+    const { projection, now } = this.#options
+    const steps: Step[] = []
     for (const { reservationId, runId, taskId } of projection.reservations()) {
       if (runId === undefined || !isTerminalRunState(projection.run(runId)?.state ?? 'running')) continue
-      left.set(taskId, [...(left.get(taskId) ?? []), reservationId])
+      steps.push((batch) => void closeSpending(batch, taskId, unreported([reservationId]), 'spent', now()))
     }
-    for (const [taskId, reservationIds] of left) {
-      await mutations.transact((batch) => closeSpending(batch, taskId, unreported(reservationIds), 'spent', now()))
-    }
+    if (steps.length > 0) this.#owed.owe('settle_canceled', () => steps)
   }
 }
 
-/** Cancels a task with its own runs; what is below it follows. */
-export function cancelTask(batch: TaskBatch, taskId: TaskId, now: Timestamp): void {
-  const task = batch.view.task(taskId)
-  if (task === undefined) return
-  const timestamp = Math.max(now, task.createdAt)
-  if (task.canceledAt === undefined) batch.submit({ type: 'task_cancel', taskId, timestamp })
-  cancelRuns(batch, batch.view.runsOf(taskId), timestamp)
-}
-
-/** True when nothing of the task itself is left to cancel. A task without runs is over once it is canceled. */
-function isOver(view: Pick<TaskProjection, 'task'>, taskId: TaskId): boolean {
-  const task = view.task(taskId)
-  if (task === undefined) return true
-  const { runs, open } = task.progress
-  return open === 0 && (task.canceledAt !== undefined || runs > 0)
-}
-
 /** The nearest tasks below this one that are not over; what has ended may still have children that have not. */
-function* openBelow(projection: Pick<TaskProjection, 'task' | 'children'>, taskId: TaskId): Iterable<TaskId> {
+function* openBelow(
+  projection: Pick<TaskProjection, 'task' | 'children'>,
+  taskId: TaskId,
+): Iterable<TaskId | undefined> {
   for (const child of projection.children(taskId)) {
-    if (isOver(projection, child)) yield* openBelow(projection, child)
-    else yield child
+    if (!isOver(projection, child)) {
+      yield child
+    } else {
+      yield undefined
+      yield* openBelow(projection, child)
+    }
   }
 }

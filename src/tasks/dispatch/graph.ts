@@ -1,9 +1,12 @@
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
 import type { IdSource } from '../../base/ids.js'
+import { optionsSchema } from '../../base/options.js'
 import { TaskError } from '../errors.js'
 import type { TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import type { Timestamp } from '../scalars.js'
-import { connectInto, createInto, type SubmitInput } from './submission.js'
+import { connectInto, createInto, submitFields, type SubmitInput } from './submission.js'
 
 /** A task of a graph; it names the others by their keys in the graph. */
 export interface GraphNode<Name extends string> extends Omit<SubmitInput, 'dependsOn' | 'parentTaskId'> {
@@ -17,6 +20,19 @@ export interface GraphNode<Name extends string> extends Omit<SubmitInput, 'depen
 
 /** Tasks by name. */
 export type TaskGraph<Name extends string> = { readonly [Key in Name]: GraphNode<Name> }
+
+const nodeSchema = optionsSchema<GraphNode<string>>({
+  ...submitFields,
+  dependsOn: v.optional(v.array(v.string(), 'not a list')),
+  parent: v.optional(v.string()),
+})
+
+const graphSchema = v.record(v.string(), nodeSchema, 'not an object of tasks by name')
+
+/** What a caller submits, task by task; the rules of construction come later. Raises `invalid_input`. */
+export function decodeGraph<Name extends string>(graph: TaskGraph<Name>): TaskGraph<Name> {
+  return decode(graphSchema, graph, 'task graph') as TaskGraph<Name>
+}
 
 /**
  * Adds a whole graph to a batch: all of it becomes durable, or none. Raises `unknown_task_name`, `parent_cycle`, and what
@@ -51,13 +67,15 @@ export function submitGraphInto<Name extends string>(
 
 function parentsFirst<Name extends string>(nodes: ReadonlyMap<Name, GraphNode<Name>>): Iterable<Name> {
   const ordered = new Set<Name>()
-  const place = (name: Name, below: ReadonlySet<Name>): void => {
-    if (ordered.has(name)) return
-    if (below.has(name)) throw new TaskError('parent_cycle', { name })
-    const parent = nodes.get(name)?.parent
-    if (parent !== undefined) place(parent, new Set([...below, name]))
-    ordered.add(name)
+  for (const name of nodes.keys()) {
+    // From here up to what is placed already: a chain may be as long as the graph.
+    const chain = new Set<Name>()
+    for (let next: Name | undefined = name; next !== undefined && !ordered.has(next); ) {
+      if (chain.has(next)) throw new TaskError('parent_cycle', { name: next })
+      chain.add(next)
+      next = nodes.get(next)?.parent
+    }
+    for (const placed of [...chain].toReversed()) ordered.add(placed)
   }
-  for (const name of nodes.keys()) place(name, new Set())
   return ordered
 }

@@ -1,6 +1,10 @@
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
-import type { BudgetDimension } from '../budget.js'
+import { checkFunction, checkText, optionsSchema, wholeNumberSchema } from '../../base/options.js'
+import { budgetDimension, checkAmount, type BudgetDimension } from '../budget.js'
+import { TaskError } from '../errors.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
 import type { RunState } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
@@ -30,7 +34,7 @@ export interface HandlerContext {
   readonly payload: Uint8Array
   /** The payload read as UTF-8. */
   readonly text: () => string
-  /** The payload read as JSON; throws `SyntaxError` when it is not. */
+  /** The payload read as JSON; throws `invalid_input` when it is not. */
   readonly json: () => JsonValue
   /** What the last suspended attempt left behind. */
   readonly resumeFrom: Uint8Array | undefined
@@ -47,19 +51,31 @@ export interface HandlerContext {
 /** One child of a task. */
 export interface ChildView {
   readonly taskId: TaskId
-  /** Empty for a child without runs, which counts as unfinished. */
+  /** Empty for a child without runs. */
   readonly runs: readonly RunState[]
+  /** True once the child can change no more; one without runs only once it is canceled. */
   readonly isFinished: boolean
+}
+
+/** How to set an amount aside. */
+export interface ReserveOptions {
+  /** Gives up waiting in line when it aborts. */
+  readonly signal?: AbortSignal
 }
 
 /** How a handler spends: nothing is spent that was not reserved, so a call that would exceed a budget never starts. */
 export interface BudgetAccess {
   /**
-   * Sets an amount aside before a call. Rejects with `budget_exceeded` when a ledger of the task or of an ancestor
-   * has not that much left; a handler that lets this pass is suspended until the budget is replenished. A task without
-   * a ledger of this dimension is not limited.
+   * Sets an amount aside before a call. What others have set aside is waited for in line, first come, first served, as
+   * long as one of them works; the signals of the attempt and of the options end the wait with their reasons. A task
+   * without a ledger of this dimension is not limited.
+   *
+   * Rejects with `budget_exceeded` when so much is spent that a ledger of the task or of an ancestor cannot bear the
+   * amount, and when nobody who works could give it back: a handler never waits for what it holds itself. One that lets
+   * this pass is suspended until the budget is replenished, or, where only reservations stood in the way, tried again
+   * when they have gone. Rejects with `invalid_amount` and `invalid_input` for what is no amount or no option.
    */
-  readonly reserve: (dimension: BudgetDimension | string, amount: number) => Promise<Spending>
+  readonly reserve: (dimension: BudgetDimension | string, amount: number, options?: ReserveOptions) => Promise<Spending>
   /**
    * Says what the attempt has used; adds up, and becomes durable together with the end of the attempt. Settles what
    * was reserved for the attempt at its start; beyond that it is recorded even if it exceeds the limit.
@@ -87,6 +103,23 @@ export interface HandlerOptions {
    * had. Settled at the end with what was reported, or in full.
    */
   readonly reserve?: Readonly<Record<string, number>>
+}
+
+const handlerOptionsSchema = optionsSchema<HandlerOptions>({
+  reserve: v.optional(v.record(v.string(), wholeNumberSchema(0))),
+})
+
+/**
+ * The options of a registration, checked with what they belong to. Raises `invalid_input`, `empty_kind`,
+ * `invalid_budget_dimension` or `zero_amount`.
+ */
+export function checkHandler(kind: string, handler: Handler, options: HandlerOptions): HandlerOptions {
+  checkText('handler kind', kind)
+  if (kind === '') throw new TaskError('empty_kind', {})
+  checkFunction('handler', handler)
+  const decoded = decode(handlerOptionsSchema, options, 'handler options')
+  for (const [name, amount] of Object.entries(decoded.reserve ?? {})) checkAmount(budgetDimension(name), amount)
+  return decoded
 }
 
 /** Thrown by a handler with code `terminal_failure`: no further attempt can help. */

@@ -3,13 +3,14 @@ import { nextOccurrence } from '../cron.js'
 import { TaskError } from '../errors.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import { createRun, type RunInstance } from '../run.js'
+import { noProgress } from '../phase.js'
+import { freshRun, type RunInstance } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskSpec } from '../task-spec.js'
-import type { TaskProgress } from '../view.js'
+import type { Task, TaskProgress, TaskProjection } from '../view.js'
 
-/** How many runs of a cron task wait or run at a time (spec mutation authority 7.3). */
-export const cronWindow = 5
+/** How many runs of a repeating task wait or run at a time; the next one is made when one ends (spec mutation authority 7.3). */
+export const occurrenceWindow = 5
 
 /** When the runs of a task are created and due for the first time. */
 export interface Origin {
@@ -17,52 +18,99 @@ export interface Origin {
   readonly createdAt: Timestamp
 }
 
+/** True for tasks with a repeat or cron policy. */
+export function isRepeating({ runPolicy }: Pick<TaskSpec, 'runPolicy'>): boolean {
+  return runPolicy.type !== 'once'
+}
+
 /**
- * The runs a task starts with: all of them, or for cron the first window, which includes the second of the origin.
- * Raises `arithmetic_overflow` instead of deriving only some (spec mutation authority 7.3).
+ * True while a repeating task has occurrences that may still get a run. A repetition goes on from its last run: one that
+ * was created without any is left to whoever created it.
+ */
+export function hasMoreOccurrences({ spec, progress, canceledAt }: Task): boolean {
+  if (canceledAt !== undefined || !isRepeating(spec)) return false
+  if (spec.runPolicy.type === 'repeat' && progress.runs === 0) return false
+  return progress.runs < occurrencesOf(spec)
+}
+
+/**
+ * The runs a task starts with: its only one, or the first window, which includes the second of the origin. Raises
+ * `arithmetic_overflow` when a repetition would come too late to be counted (spec mutation authority 7.3).
  */
 export function firstRuns(spec: TaskSpec, { origin, createdAt }: Origin, ids: IdSource): RunInstance[] {
   const { runPolicy } = spec
-  switch (runPolicy.type) {
-    case 'once':
-      return [runAt(spec, origin, createdAt, ids)]
-    case 'repeat': {
-      const { count, intervalSecs } = runPolicy
-      const last = origin + (count - 1) * intervalSecs
-      if (!Number.isSafeInteger(last)) {
-        throw new TaskError('arithmetic_overflow', { policy: 'repeat', operation: 'origin + index * interval' })
-      }
-      return Array.from({ length: count }, (_, index) => runAt(spec, origin + index * intervalSecs, createdAt, ids))
-    }
-    case 'cron':
-      return cronRuns(spec, { runs: 0, open: 0, completed: 0, lastScheduledAt: origin - 1 }, createdAt, ids)
+  if (runPolicy.type === 'repeat' && !Number.isSafeInteger(origin + (runPolicy.count - 1) * runPolicy.intervalSecs)) {
+    throw new TaskError('arithmetic_overflow', { policy: 'repeat', operation: 'origin + index * interval' })
+  }
+  return nextRuns(spec, noProgress, origin, createdAt, ids)
+}
+
+/**
+ * Makes the runs that a repeating task is short of; none for other tasks, for canceled ones, and for those that a failed
+ * prerequisite keeps from running for good.
+ */
+export function fillWindow(
+  batch: TaskBatch,
+  projection: Pick<TaskProjection, 'dependencyGate'>,
+  taskId: TaskId,
+  now: Timestamp,
+  ids: IdSource,
+): void {
+  const task = batch.view.task(taskId)
+  if (task === undefined || !hasMoreOccurrences(task)) return
+  if (projection.dependencyGate(taskId) === 'failed') return
+  for (const runInstance of nextRuns(task.spec, task.progress, now, now, ids)) {
+    batch.submit({ type: 'run_create', runInstance })
   }
 }
 
-/** Derives the runs that a cron task is short of; nothing for other tasks and canceled ones. */
-export function fillCronWindow(batch: TaskBatch, taskId: TaskId, now: Timestamp, ids: IdSource): void {
-  const task = batch.view.task(taskId)
-  if (task === undefined || task.spec.runPolicy.type !== 'cron' || task.canceledAt !== undefined) return
-  const progress = { lastScheduledAt: now - 1, ...task.progress }
-  for (const runInstance of cronRuns(task.spec, progress, now, ids)) batch.submit({ type: 'run_create', runInstance })
-}
-
-function cronRuns(spec: TaskSpec, progress: TaskProgress, now: Timestamp, ids: IdSource): RunInstance[] {
-  const { runPolicy } = spec
-  if (runPolicy.type !== 'cron') return []
-  const left = (runPolicy.maxOccurrences ?? Number.POSITIVE_INFINITY) - progress.runs
-  const wanted = Math.min(cronWindow - progress.open, left)
+function nextRuns(
+  spec: TaskSpec,
+  { runs: made, open, lastScheduledAt }: TaskProgress,
+  origin: Timestamp,
+  createdAt: Timestamp,
+  ids: IdSource,
+): RunInstance[] {
+  const wanted = Math.min(occurrenceWindow - open, occurrencesOf(spec) - made)
   const runs: RunInstance[] = []
-  for (let after = progress.lastScheduledAt ?? now - 1; runs.length < wanted; ) {
-    const next = nextOccurrence(runPolicy.expression, after)
-    if (next === undefined) break
-    runs.push(runAt(spec, next, now, ids))
-    after = next
+  let last = lastScheduledAt
+  while (runs.length < wanted) {
+    last = occurrenceAfter(spec, last, origin)
+    if (last === undefined) break
+    runs.push(runAt(spec, last, createdAt, ids))
   }
   return runs
 }
 
+/** How many runs a task has in the end. */
+function occurrencesOf({ runPolicy }: TaskSpec): number {
+  switch (runPolicy.type) {
+    case 'once':
+      return 1
+    case 'repeat':
+      return runPolicy.count
+    case 'cron':
+      return runPolicy.maxOccurrences ?? Number.POSITIVE_INFINITY
+  }
+}
+
+/** The occurrence that follows the last one, or the first from the origin on. */
+function occurrenceAfter(
+  { runPolicy }: TaskSpec,
+  last: Timestamp | undefined,
+  origin: Timestamp,
+): Timestamp | undefined {
+  switch (runPolicy.type) {
+    case 'once':
+      return last === undefined ? origin : undefined
+    case 'repeat':
+      return last === undefined ? origin : last + runPolicy.intervalSecs
+    case 'cron':
+      return nextOccurrence(runPolicy.expression, last ?? origin - 1)
+  }
+}
+
 function runAt(spec: TaskSpec, scheduledAt: Timestamp, createdAt: Timestamp, ids: IdSource): RunInstance {
   const { priority } = spec.metadata
-  return createRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAt, scheduledAt, priority })
+  return freshRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAt, scheduledAt, priority })
 }

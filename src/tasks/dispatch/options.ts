@@ -1,6 +1,8 @@
-import { InvalidInputError } from '../../base/errors.js'
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
+import { durationSchema, nameSchema, optionsSchema, wholeNumberSchema } from '../../base/options.js'
 import type { Seconds } from '../scalars.js'
-import { checkBackoff, defaultBackoff, type Backoff } from './backoff.js'
+import { backoffSchema, defaultBackoff, type Backoff } from './backoff.js'
 
 /** How tasks are dispatched; every field has a default (spec mutation authority 7.1). */
 export interface DispatchOptions {
@@ -12,25 +14,32 @@ export interface DispatchOptions {
   readonly backoff?: Backoff
   /** Name under which leases are held. Default `local`. */
   readonly owner?: string
+  /**
+   * Milliseconds for which the concurrency key of a run is kept from others while a handler that ignores its signal goes
+   * on after its attempt has ended. Then it is left behind, which the log tells. Default 300,000.
+   */
+  readonly stragglerLimitMs?: number
   /** What this process can do; tasks that require more are left to others. */
   readonly capabilities?: readonly string[]
 }
+
+/** Accepts {@link DispatchOptions} as a caller states them. */
+export const dispatchOptionsSchema = optionsSchema<DispatchOptions>({
+  concurrency: v.optional(wholeNumberSchema(1)),
+  leaseSecs: v.optional(wholeNumberSchema(3, 86_400)),
+  backoff: v.optional(backoffSchema),
+  owner: v.optional(nameSchema),
+  stragglerLimitMs: v.optional(durationSchema),
+  capabilities: v.optional(v.array(nameSchema, 'not a list')),
+})
 
 /** The options with their defaults. */
 export type ResolvedDispatchOptions = Required<DispatchOptions>
 
 /** Fills in the defaults. Raises `invalid_input` naming the field. */
 export function resolveDispatchOptions(options: DispatchOptions = {}): ResolvedDispatchOptions {
-  const { concurrency = 4, leaseSecs = 300, backoff = defaultBackoff, owner = 'local', capabilities = [] } = options
-  if (!Number.isSafeInteger(concurrency) || concurrency < 1) refuse('concurrency', 'must be a whole number from 1')
-  if (!Number.isSafeInteger(leaseSecs) || leaseSecs < 3 || leaseSecs > 86_400) {
-    refuse('leaseSecs', 'must be a whole number from 3 to 86400')
-  }
-  if (owner === '') refuse('owner', 'must not be empty')
-  checkBackoff(backoff)
-  return { concurrency, leaseSecs, backoff, owner, capabilities }
-}
-
-function refuse(field: string, reason: string): never {
-  throw new InvalidInputError({ subject: 'dispatch options', field, reason })
+  const decoded = decode(dispatchOptionsSchema, options, 'dispatch options')
+  const { concurrency = 4, leaseSecs = 300, backoff = defaultBackoff, owner = 'local', capabilities = [] } = decoded
+  const { stragglerLimitMs = 300_000 } = decoded
+  return { concurrency, leaseSecs, backoff, owner, stragglerLimitMs, capabilities }
 }

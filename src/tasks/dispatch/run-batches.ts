@@ -1,8 +1,9 @@
 import type { RunId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import { isTerminalRunState, type Run, type RunState } from '../run.js'
+import type { Run, RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
-import { isCanceled } from './lineage.js'
+import type { TaskProjection } from '../view.js'
+import { isCanceled, lineage } from './lineage.js'
 
 /** Moves one run along an edge. */
 export function moveRun(
@@ -11,7 +12,7 @@ export function moveRun(
   previousState: RunState,
   newState: RunState,
   timestamp: Timestamp,
-  more: { readonly fencingToken?: number; readonly retryAt?: Timestamp } = {},
+  more: { readonly fencingToken?: number; readonly retryAtMs?: number } = {},
 ): void {
   batch.submit({ type: 'run_state_transition', runId, previousState, newState, timestamp, ...more })
 }
@@ -34,11 +35,6 @@ export function promoteRuns(
   return count
 }
 
-/** Cancels every run of the listed ones that has not ended; an open attempt is dropped. */
-export function cancelRuns(batch: TaskBatch, runs: readonly Run[], timestamp: Timestamp): void {
-  for (const { id, state } of runs) if (!isTerminalRunState(state)) moveRun(batch, id, state, 'canceled', timestamp)
-}
-
 /** Makes suspended runs ready again, except those of canceled tasks. */
 export function resumeRuns(batch: TaskBatch, runIds: Iterable<RunId>, timestamp: Timestamp): void {
   for (const runId of runIds) {
@@ -51,4 +47,18 @@ export function resumeRuns(batch: TaskBatch, runIds: Iterable<RunId>, timestamp:
 /** Why a suspended run was put aside. */
 export function suspendReasonOf({ history }: Run): string | undefined {
   return history.at(-1)?.reason
+}
+
+/**
+ * True for a run that was put aside for its budget and may go on: a ledger it spends from was replenished since. Told from
+ * durable state, so that no crash between a replenishment and what it lets go on is felt.
+ */
+export function isOwedResumption(projection: Pick<TaskProjection, 'task' | 'budgetsOf'>, run: Run): boolean {
+  if (run.state !== 'suspended' || suspendReasonOf(run) !== 'budget_exhausted') return false
+  for (const { spec } of lineage(projection, run.taskId)) {
+    for (const { replenishedAt } of projection.budgetsOf(spec.id)) {
+      if (replenishedAt !== undefined && replenishedAt >= run.lastStateChangeAt) return true
+    }
+  }
+  return false
 }

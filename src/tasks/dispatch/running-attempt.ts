@@ -86,7 +86,7 @@ export class RunningAttempt {
       if (isSuspension(answer)) return this.#report(suspended(bytesOf(answer.output, 'output')), 'handler')
       return this.#report(timeout ?? succeeded(bytesOf(answer, 'output')))
     } catch (refusal) {
-      return this.#report(timeout ?? failed(messageOf(refusal), 'terminal'))
+      return this.#report(timeout ?? failed(`the output cannot be recorded: ${messageOf(refusal)}`, 'terminal'))
     }
   }
 

@@ -1,18 +1,28 @@
+import type { Logger } from '../../base/logger.js'
+import { budgetDimension, type BudgetDimension } from '../budget.js'
 import { canRun } from '../permissions.js'
 import type { TaskEvent } from '../events.js'
-import type { TaskId } from '../ids.js'
-import { isTerminalRunState, type Run } from '../run.js'
+import type { RunId, TaskId } from '../ids.js'
+import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import type { RegisteredHandler } from './attempt-pool.js'
+import type { BudgetLine } from './budget-line.js'
 import { Candidates, type Blocker } from './candidates.js'
 import { ConcurrencyKeyGate } from './key-gate.js'
 import { isCanceled, lineage } from './lineage.js'
+import { shortageOf } from './shortage.js'
+import type { RefusedAmount } from './spending.js'
 
 /** What selection is built on. */
 export interface SelectionOptions {
   readonly projection: TaskProjection
   readonly handlers: ReadonlyMap<string, RegisteredHandler>
   readonly capabilities: readonly string[]
+  /** Who waits there for a budget goes first. */
+  readonly line: Pick<BudgetLine, 'isWaitedFor'>
+  /** True while a run has an attempt in this process, be it one that is being ended. */
+  readonly isAtWork: (runId: RunId) => boolean
+  readonly logger: Logger
 }
 
 /** A run that may start, holding its concurrency key, and who handles it. */
@@ -26,11 +36,18 @@ export class Selection {
   readonly #options: SelectionOptions
   readonly #candidates = new Candidates()
   readonly #keys: ConcurrencyKeyGate
+  /** What runs were refused in their last attempt because others had it set aside. */
+  readonly #refused = new Map<RunId, RefusedAmount>()
+  /** Handlers of which it was told that no budget bears what they set aside. */
+  readonly #told = new WeakSet<RegisteredHandler>()
 
   /** Reads what is ready off the projection, once. */
   constructor(options: SelectionOptions) {
     this.#options = options
-    this.#keys = new ConcurrencyKeyGate(options.projection, (key) => this.#candidates.unblock(`key:${key}`, 'first'))
+    this.#keys = new ConcurrencyKeyGate(options.projection, {
+      onFree: (key) => this.#candidates.unblock(`key:${key}`, 'first'),
+      onVacated: (key, holder) => this.#candidates.unblockRun(holder, `key:${key}`),
+    })
     for (const run of options.projection.ready()) this.#candidates.add(run)
   }
 
@@ -42,6 +59,7 @@ export class Selection {
         this.block(run, chosen)
       } else {
         this.#candidates.remove(run.id)
+        this.#refused.delete(run.id)
         return chosen
       }
     }
@@ -60,6 +78,19 @@ export class Selection {
     this.#candidates.unblock(blocker)
   }
 
+  /** Keeps a run that is ready again from starting until what it was refused can be had. */
+  waitFor(runId: RunId, refused: RefusedAmount): void {
+    this.#refused.set(runId, refused)
+  }
+
+  /** Keeps the key of a run from everybody until the handle is disposed; `undefined` for a run without. */
+  occupyKey(run: Run): ({ readonly key: string } & Disposable) | undefined {
+    const key = this.#keys.keyOf(run)
+    if (key === undefined) return undefined
+    this.#keys.occupy(key)
+    return { key, [Symbol.dispose]: () => this.#keys.vacate(key) }
+  }
+
   /**
    * Lets a run stand in line whose promotion is on its way to the journal. Its claim then follows in the same sync; should
    * the promotion fail, the claim finds the run as it was and lets go.
@@ -73,6 +104,7 @@ export class Selection {
     this.#keys.update(run)
     if (run.state !== 'ready') {
       this.#candidates.remove(run.id)
+      this.#refused.delete(run.id)
       return this.#passKeyOn(run)
     }
     this.#candidates.add(run)
@@ -90,8 +122,10 @@ export class Selection {
         return this.#candidates.unblock('reservation')
       case 'run_state_changed':
       case 'run_canceled': {
-        const run = this.#options.projection.run(event.runId)
-        if (run !== undefined && isTerminalRunState(run.state)) this.#unblockDependents(run.taskId)
+        const { projection } = this.#options
+        const taskId = projection.run(event.runId)?.taskId
+        // Gates open and close with the last run of a task.
+        if (taskId !== undefined && projection.task(taskId)?.progress.open === 0) this.#unblockDependents(taskId)
         return
       }
       default:
@@ -110,11 +144,11 @@ export class Selection {
   }
 
   #judge(run: Run): Selected | Blocker {
-    const { projection, handlers, capabilities } = this.#options
+    const { projection, handlers, capabilities, isAtWork } = this.#options
     const { taskId } = run
     const task = projection.task(taskId)
     if (task === undefined || isCanceled(projection, taskId)) return 'cancelation'
-    if (projection.run(run.id)?.lease !== undefined) return 'lease'
+    if (projection.run(run.id)?.lease !== undefined || isAtWork(run.id)) return 'lease'
     const { kind, constraints } = task.spec
     const registered = handlers.get(kind)
     if (registered === undefined) return `kind:${kind}`
@@ -122,9 +156,48 @@ export class Selection {
     if (projection.dependencyGate(taskId) !== 'open') return `gate:${taskId}`
     const exhausted = exhaustedAt(projection, taskId)
     if (exhausted !== undefined) return `budget:${exhausted}`
+    const short = this.#shortOf(run, registered)
+    if (short !== undefined) return short
     const key = constraints.concurrencyKey
     if (key !== undefined && !this.#keys.tryAcquire(run)) return `key:${key}`
     return { run, registered }
+  }
+
+  /** What keeps a run from what it sets aside with its next attempt, or was refused in the last one. */
+  #shortOf({ id, taskId }: Run, registered: RegisteredHandler): Blocker | undefined {
+    const { projection, line } = this.#options
+    const refused = this.#refused.get(id)
+    const wanted: [BudgetDimension, number][] = refused === undefined ? [] : [[refused.dimension, refused.amount]]
+    for (const [name, amount] of Object.entries(registered.options.reserve ?? {})) {
+      wanted.push([budgetDimension(name), amount])
+    }
+    for (const [dimension, amount] of wanted) {
+      const shortage = shortageOf(projection, taskId, dimension, amount)
+      if (shortage?.cause === 'spent') {
+        const { ledger } = shortage
+        if (refused === undefined && amount > ledger.limit)
+          this.#tellOfLimit(registered, dimension, amount, ledger.limit, taskId)
+        return `budget:${ledger.taskId}`
+      }
+      if (shortage !== undefined || line.isWaitedFor(taskId, dimension)) return 'reservation'
+    }
+    return undefined
+  }
+
+  /** Once for every registration, however many runs there are. */
+  #tellOfLimit(
+    registered: RegisteredHandler,
+    dimension: BudgetDimension,
+    amount: number,
+    limit: number,
+    taskId: TaskId,
+  ): void {
+    if (this.#told.has(registered)) return
+    this.#told.add(registered)
+    this.#options.logger.warn(
+      { taskId, dimension, amount, limit },
+      'a run waits for a larger budget: its handler sets aside more with every attempt than there ever was',
+    )
   }
 }
 

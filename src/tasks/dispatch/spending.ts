@@ -4,6 +4,7 @@ import type { TaskBatch } from '../mutations.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { lineage } from './lineage.js'
+import { shortageOf } from './shortage.js'
 
 /** What an attempt may have spent. */
 export interface AttemptSpending {
@@ -22,6 +23,7 @@ export interface AttemptSpending {
 /** An amount that a ledger refused. */
 export interface RefusedAmount {
   readonly dimension: BudgetDimension
+  /** What its attempt held already included: the next attempt needs both. */
   readonly amount: number
 }
 
@@ -73,8 +75,8 @@ function countable(view: TaskView, taskId: TaskId, dimension: BudgetDimension, a
 }
 
 /**
- * Whether a task that gave way to its budget could go on: what it was refused fits now, or nothing is exhausted any more.
- * Otherwise a replenishment that came between the refusal and the suspension would be waited for in vain.
+ * Whether a task that gave way to its budget could go on: what it was refused is not spent, or nothing is exhausted any more.
+ * What others have reserved does not count, they will give it back. Otherwise a replenishment that came between the refusal and the suspension would be waited for in vain.
  */
 export function canSpendAgain(
   view: TaskView,
@@ -83,8 +85,7 @@ export function canSpendAgain(
   refused: RefusedAmount | undefined,
 ): boolean {
   if (refused !== undefined) {
-    const ledgers = view.ledgersFor(taskId, refused.dimension)
-    if (ledgers.some(({ limit, consumed, reserved }) => consumed + reserved + refused.amount > limit)) return false
+    if (shortageOf(view, taskId, refused.dimension, refused.amount)?.cause === 'spent') return false
   }
   for (const { spec } of lineage(view, taskId)) {
     for (const { dimension } of projection.budgetsOf(spec.id)) {

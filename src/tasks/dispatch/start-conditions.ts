@@ -1,4 +1,5 @@
 import type { TaskId } from '../ids.js'
+import { phaseOf } from '../phase.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { isCanceled } from './lineage.js'
 import { canSpendAgain } from './spending.js'
@@ -16,6 +17,6 @@ export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budge
 
 /** As dependents see it: every run has ended, and one of them well (spec mutation authority 7.9). */
 function hasCompleted(view: TaskView, taskId: TaskId): boolean {
-  const progress = view.task(taskId)?.progress
-  return progress !== undefined && progress.open === 0 && progress.completed > 0
+  const task = view.task(taskId)
+  return task !== undefined && phaseOf(task) === 'completed'
 }

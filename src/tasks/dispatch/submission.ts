@@ -1,13 +1,17 @@
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
+import { InvalidInputError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { toJsonText } from '../../base/json.js'
+import { optionsSchema, textOf, wholeNumberSchema } from '../../base/options.js'
 import { budgetDimension } from '../budget.js'
 import type { BytesInput } from '../bytes.js'
 import type { TaskConstraints } from '../constraints.js'
 import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import type { RunPolicy } from '../run-policy.js'
-import type { Timestamp } from '../scalars.js'
-import type { EventFilter } from '../subscription.js'
+import { checkOccurs, runPolicySchema, type RunPolicy } from '../run-policy.js'
+import { idSchema, labelSchema, type Timestamp } from '../scalars.js'
+import { eventFilterSchema, type EventFilter } from '../subscription.js'
 import { createTaskSpec, type TaskMetadata, type TaskSpec } from '../task-spec.js'
 import { firstRuns } from './occurrences.js'
 
@@ -22,7 +26,7 @@ export interface SubmitInput {
   readonly contentType?: string
   /** Default: once. */
   readonly runPolicy?: RunPolicy
-  /** Epoch seconds of the first run, and where a cron or repeat policy begins. Default: now. */
+  /** Epoch seconds of the first run, and where a cron or repeat policy begins; at most 25 years from now. Default: now. */
   readonly at?: Timestamp
   readonly constraints?: Partial<TaskConstraints>
   readonly metadata?: Partial<TaskMetadata>
@@ -36,9 +40,48 @@ export interface SubmitInput {
   readonly releasedBy?: readonly EventFilter[]
 }
 
+/** Parts that the task spec checks field by field; here only that they have fields. */
+function partSchema<Part extends object>(): v.GenericSchema<unknown, Part> {
+  return v.custom<Part>(
+    (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
+    ({ input }) => `not an object: ${textOf(input)}`,
+  )
+}
+
+/** The fields of {@link SubmitInput} that a task of a graph has too. */
+export const submitFields = {
+  kind: labelSchema,
+  id: v.optional(idSchema<TaskId>()),
+  payload: v.optional(v.unknown()),
+  contentType: v.optional(labelSchema),
+  runPolicy: v.optional(runPolicySchema),
+  at: v.optional(wholeNumberSchema(0)),
+  constraints: v.optional(partSchema<Partial<TaskConstraints>>()),
+  metadata: v.optional(partSchema<Partial<TaskMetadata>>()),
+  parentTaskId: v.optional(idSchema<TaskId>()),
+  tenantId: v.optional(idSchema<TenantId>()),
+  budgets: v.optional(v.record(v.string(), wholeNumberSchema(0))),
+  releasedBy: v.optional(v.array(eventFilterSchema, 'not a list')),
+} as const
+
+const prerequisites = v.optional(v.array(idSchema<TaskId>(), 'not a list'))
+const submitSchema = optionsSchema<SubmitInput>({ ...submitFields, dependsOn: prerequisites })
+const { parentTaskId: _parent, ...childFields } = submitFields
+const childSchema = optionsSchema<Omit<SubmitInput, 'parentTaskId'>>({ ...childFields, dependsOn: prerequisites })
+
+/** What a caller submits, field by field; the rules of construction come later. Raises `invalid_input`. */
+export function decodeSubmit(input: SubmitInput): SubmitInput {
+  return decode(submitSchema, input, 'task')
+}
+
+/** The same for a child of a task, which cannot name another parent. */
+export function decodeChild(input: Omit<SubmitInput, 'parentTaskId'>): Omit<SubmitInput, 'parentTaskId'> {
+  return decode(childSchema, input, 'child task')
+}
+
 /**
  * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none.
- * Raises the construction errors of a task spec and the refusals of its commands.
+ * Raises `invalid_input`, the construction errors of a task spec and the refusals of its commands.
  */
 export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
   const taskId = createInto(batch, input, timestamp, ids)
@@ -49,7 +92,9 @@ export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Time
 /** The first half: the task, its runs and its budgets. */
 export function createInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
   const { at = timestamp, budgets = {} } = input
+  checkAt(at, timestamp)
   const taskSpec = specOf(input, ids)
+  checkOccurs(taskSpec.runPolicy, at)
   const taskId = taskSpec.id
   batch.submit({ type: 'task_create', taskSpec, timestamp })
   for (const runInstance of firstRuns(taskSpec, { origin: at, createdAt: timestamp }, ids)) {
@@ -76,13 +121,22 @@ export function connectInto(
   }
 }
 
+/** Seconds from now within which a time can be meant; most beyond are milliseconds. */
+const furthestAt = 25 * 365.25 * 86_400
+
+function checkAt(at: Timestamp, now: Timestamp): void {
+  if (Number.isSafeInteger(at) && at >= 0 && Math.abs(at - now) <= furthestAt) return
+  const reason = `${String(at)} is not a time in epoch seconds within 25 years from now (${now}); are these milliseconds?`
+  throw new InvalidInputError({ subject: 'task', field: 'at', reason })
+}
+
 function specOf(input: SubmitInput, ids: IdSource): TaskSpec {
   const { id = ids.uuid() as TaskId, kind, payload, contentType } = input
   const { runPolicy, constraints, metadata, parentTaskId, tenantId } = input
   return createTaskSpec({
     id,
     kind,
-    payload: { bytes: bytesOf(payload, 'payload'), ...(contentType !== undefined && { contentType }) },
+    payload: { bytes: payloadOf(payload), ...(contentType !== undefined && { contentType }) },
     ...(runPolicy !== undefined && { runPolicy }),
     ...(constraints !== undefined && { constraints }),
     ...(metadata !== undefined && { metadata }),
@@ -91,8 +145,16 @@ function specOf(input: SubmitInput, ids: IdSource): TaskSpec {
   })
 }
 
+/** The bytes of a payload. Raises `invalid_input` for what JSON cannot say: it would reach the handler as nothing. */
+function payloadOf(payload: unknown): BytesInput {
+  if (typeof payload === 'function' || typeof payload === 'symbol') {
+    throw new InvalidInputError({ subject: 'task', field: 'payload', reason: `not JSON: ${textOf(payload)}` })
+  }
+  return bytesOf(payload, 'task', 'payload')
+}
+
 /** Bytes as they are, text as UTF-8, anything else as JSON text; what JSON leaves out as nothing. Raises `invalid_input` for what it cannot say. */
-export function bytesOf(value: unknown, subject: string): BytesInput {
+export function bytesOf(value: unknown, subject: string, field?: string): BytesInput {
   if (value instanceof Uint8Array) return value
-  return Buffer.from(typeof value === 'string' ? value : (toJsonText(value, subject) ?? ''))
+  return Buffer.from(typeof value === 'string' ? value : (toJsonText(value, subject, field) ?? ''))
 }

@@ -1,9 +1,10 @@
 import { consumedPercent, type BudgetDimension } from '../budget.js'
 import type { TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
+import { phaseOf } from '../phase.js'
 import type { RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
-import { isArmed, type SystemEvent } from '../subscription.js'
+import { isArmed, type Subscription, type SystemEvent } from '../subscription.js'
 import type { TaskProjection } from '../view.js'
 
 /**
@@ -11,8 +12,13 @@ import type { TaskProjection } from '../view.js'
  * Returns how many there were.
  */
 export function fire(batch: TaskBatch, projection: TaskProjection, event: SystemEvent, timestamp: Timestamp): number {
+  return trigger(batch, projection.subscriptionsFor(event), timestamp)
+}
+
+/** Triggers those of the subscriptions that are still armed. Returns how many there were. */
+export function trigger(batch: TaskBatch, subscriptions: Iterable<Subscription>, timestamp: Timestamp): number {
   let count = 0
-  for (const { subscriptionId } of projection.subscriptionsFor(event)) {
+  for (const { subscriptionId } of subscriptions) {
     const subscription = batch.view.subscription(subscriptionId)
     if (subscription === undefined || !isArmed(subscription)) continue
     batch.submit({ type: 'subscription_trigger', subscriptionId, timestamp })
@@ -30,8 +36,8 @@ export function fireForRun(
   timestamp: Timestamp,
 ): void {
   fire(batch, projection, { type: 'run_changed_state', taskId, newState }, timestamp)
-  const progress = batch.view.task(taskId)?.progress
-  if (progress === undefined || progress.open > 0 || progress.completed === 0) return
+  const task = batch.view.task(taskId)
+  if (task === undefined || phaseOf(task) !== 'completed') return
   fire(batch, projection, { type: 'task_reached_terminal_success', taskId }, timestamp)
 }
 

@@ -1,10 +1,11 @@
 import type { TaskEvent } from '../events.js'
 import type { SubscriptionId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import { isTerminalRunState, type Run } from '../run.js'
+import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
-import type { TaskProjection } from '../view.js'
+import type { TaskProjection, TaskView } from '../view.js'
 import { isCanceled } from './lineage.js'
+import { hasMoreOccurrences } from './occurrences.js'
 import { promoteRuns } from './run-batches.js'
 
 /** Triggers taken into one batch. */
@@ -43,7 +44,8 @@ export class Triggers {
       case 'run_state_changed':
       case 'run_canceled': {
         const run = this.#projection.run(event.runId)
-        if (run === undefined || !isTerminalRunState(run.state)) return
+        // Gates open and close with the last run of a task.
+        if (run === undefined || (this.#projection.task(run.taskId)?.progress.open ?? 0) > 0) return
         for (const dependent of this.#projection.dependents(run.taskId)) this.#lookAgain(dependent)
         return
       }
@@ -84,7 +86,7 @@ export class Triggers {
         continue
       const run = earliestScheduled(batch.view.runsOf(taskId))
       if (run !== undefined) promoteRuns(batch, [run.id], 'scheduled', timestamp)
-      else if (batch.view.task(taskId)?.spec.runPolicy.type === 'cron') continue
+      else if (mayGetRuns(batch.view, taskId)) continue
       const released = run === undefined ? {} : { runId: run.id }
       batch.submit({ type: 'subscription_consume', subscriptionId, ...released, timestamp })
       count += 1
@@ -102,4 +104,10 @@ export class Triggers {
 function earliestScheduled(runs: readonly Run[]): Run | undefined {
   const scheduled = runs.filter(({ state }) => state === 'scheduled')
   return scheduled.toSorted((one, other) => one.scheduledAt - other.scheduledAt)[0]
+}
+
+/** The trigger waits for the next run: it is made when one of the window ends. */
+function mayGetRuns(view: TaskView, taskId: TaskId): boolean {
+  const task = view.task(taskId)
+  return task !== undefined && hasMoreOccurrences(task)
 }

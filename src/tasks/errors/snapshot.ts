@@ -25,6 +25,8 @@ export interface SnapshotErrorData {
   snapshot_history_chain: OfRun & { readonly index: number }
   snapshot_history_end: OfRun
   snapshot_lease_state: OfRun
+  /** A step or an attempt does not follow its run. */
+  snapshot_stray_part: OfRun & { readonly row: string }
   snapshot_engine: { readonly reason: string }
   snapshot_duplicate_dependency: { readonly taskId: TaskId }
   snapshot_unknown_prerequisite: { readonly taskId: TaskId; readonly prerequisite: TaskId }
@@ -57,6 +59,7 @@ export const snapshotMessages: {
   snapshot_history_chain: ({ runId, index }) => `history of run ${runId} breaks at entry ${index}`,
   snapshot_history_end: ({ runId }) => `history of run ${runId} does not end in its state`,
   snapshot_lease_state: ({ runId }) => `run ${runId} holds a lease in a state that cannot`,
+  snapshot_stray_part: ({ row, runId }) => `snapshot row ${row} of run ${runId} does not follow that run`,
   snapshot_engine: ({ reason }) => `engine flags disagree: ${reason}`,
   snapshot_duplicate_dependency: ({ taskId }) => `snapshot declares the dependencies of ${taskId} twice`,
   snapshot_unknown_prerequisite: ({ taskId, prerequisite }) =>

@@ -21,10 +21,16 @@ export function budgetExhausted(draft: Draft, { taskId, dimension }: EventOf<'bu
 }
 
 /** Raises the limit; what was consumed stays consumed. */
-export function budgetReplenished(draft: Draft, { taskId, dimension, newLimit }: EventOf<'budget_replenished'>): void {
+export function budgetReplenished(draft: Draft, event: EventOf<'budget_replenished'>): void {
+  const { taskId, dimension, newLimit, timestamp } = event
   const ledger = draft.view.budget(taskId, dimension)
   if (ledger === undefined) return
-  putBudget(draft, { ...ledger, limit: newLimit, exhausted: ledger.consumed >= newLimit })
+  putBudget(draft, {
+    ...ledger,
+    limit: newLimit,
+    exhausted: ledger.consumed >= newLimit,
+    replenishedAt: timestamp,
+  })
 }
 
 /** Sets the amount aside on every ledger the task spends from. */

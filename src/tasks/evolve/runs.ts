@@ -1,5 +1,5 @@
 import type { RunMove } from '../../../machines/run.js'
-import { outcomeFromParts } from '../attempt.js'
+import { checkParts } from '../attempt.js'
 import { TaskError } from '../errors.js'
 import type { LeaseCausality } from '../errors/replay.js'
 import type { LeaseAction } from '../errors/refusals.js'
@@ -60,7 +60,7 @@ export function attemptStarted(draft: Draft, event: EventOf<'attempt_started'>):
 /** Closes the open attempt with its outcome. */
 export function attemptFinished(draft: Draft, event: EventOf<'attempt_finished'>): void {
   const { runId: _r, attemptId, timestamp, type: _t, version: _v, sequence: _s, ...parts } = event
-  const outcome = outcomeFromParts(parts)
+  const outcome = checkParts(parts)
   advance(draft, event, existing(draft, event), { type: 'finish_attempt', attemptId }, { timestamp, outcome })
 }
 
@@ -105,11 +105,12 @@ function put(draft: Draft, { sequence }: OfRun, run: Run, next: Run): void {
   draft.put(draft.tables.runs, run.id, next)
   if (!isTerminalRunState(next.state)) return
   const task = known(draft, run.taskId, sequence)
-  const { open, completed } = task.progress
+  const { open, completed, failed } = task.progress
   const progress = {
     ...task.progress,
     open: open - 1,
     completed: completed + (next.state === 'completed' ? 1 : 0),
+    failed: failed + (next.state === 'failed' ? 1 : 0),
   }
   draft.put(draft.tables.tasks, run.taskId, { ...task, progress })
 }

@@ -1,5 +1,6 @@
 import { TaskError } from '../errors.js'
 import type { EventOf } from '../events.js'
+import { noProgress } from '../phase.js'
 import type { Draft } from '../projection/draft.js'
 import type { TaskId } from '../ids.js'
 import { shareDefaults } from '../task-spec.js'
@@ -16,7 +17,7 @@ export function taskCreated(draft: Draft, { taskSpec, timestamp, sequence }: Eve
     spec: shareDefaults(taskSpec),
     createdAt: timestamp,
     depth: parent === undefined ? 0 : parent.depth + 1,
-    progress: { runs: 0, open: 0, completed: 0 },
+    progress: noProgress,
   })
 }
 
@@ -52,12 +53,13 @@ export function putPrerequisites(draft: Draft, taskId: TaskId, prerequisites: re
 
 /** The progress of a task with one more run. */
 export function withRun({ spec, progress }: Task, { state, scheduledAt }: RunInstance): TaskProgress {
-  const { runs, open, completed, lastScheduledAt = 0 } = progress
+  const { runs, open, completed, failed, lastScheduledAt = 0 } = progress
   return {
     runs: runs + 1,
     open: open + (isTerminalRunState(state) ? 0 : 1),
     completed: completed + (state === 'completed' ? 1 : 0),
-    ...(spec.runPolicy.type === 'cron' && { lastScheduledAt: Math.max(lastScheduledAt, scheduledAt) }),
+    failed: failed + (state === 'failed' ? 1 : 0),
+    ...(spec.runPolicy.type !== 'once' && { lastScheduledAt: Math.max(lastScheduledAt, scheduledAt) }),
   }
 }
 

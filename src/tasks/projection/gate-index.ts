@@ -1,4 +1,5 @@
 import type { TaskId } from '../ids.js'
+import { phaseOf } from '../phase.js'
 import type { DependencyGate, Task } from '../view.js'
 import { MultiMap } from '../../base/multi-map.js'
 
@@ -77,7 +78,7 @@ function count(gate: Gate, state: PrerequisiteState, by: 1 | -1): void {
 }
 
 function stateOf(task: Task | undefined): PrerequisiteState {
-  if (task === undefined || task.progress.open > 0) return 'pending'
-  if (task.progress.completed > 0) return 'satisfied'
-  return task.progress.runs > 0 || task.canceledAt !== undefined ? 'failed' : 'pending'
+  const phase = task === undefined ? 'open' : phaseOf(task)
+  if (phase === 'open') return 'pending'
+  return phase === 'completed' ? 'satisfied' : 'failed'
 }

@@ -47,12 +47,12 @@ export class CommittedProjection extends KeyedView implements TaskProjection {
     return this.#indexes.runs.nextScheduledAt()
   }
 
-  dueRetries(now: Timestamp): Iterable<Run> {
-    return this.#indexes.runs.dueRetries(now)
+  dueRetries(nowMs: number): Iterable<Run> {
+    return this.#indexes.runs.dueRetries(nowMs)
   }
 
-  nextRetryAt(): Timestamp | undefined {
-    return this.#indexes.runs.nextRetryAt()
+  nextRetryAtMs(): number | undefined {
+    return this.#indexes.runs.nextRetryAtMs()
   }
 
   ready(): Iterable<Run> {

@@ -1,5 +1,5 @@
 import type { RunId, TaskId } from '../ids.js'
-import { runStates, type Run, type RunLease, type RunState } from '../run.js'
+import { retryDueAt, runStates, type Run, type RunLease, type RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import { OrderedSet } from '../../base/ordered-set.js'
 
@@ -57,7 +57,7 @@ export class RunIndex {
 
   /** Scheduled runs whose time has come, earliest first. */
   dueScheduled(now: Timestamp): Iterable<Run> {
-    return this.#rows(this.#due.while(({ scheduledAt }) => scheduledAt <= now))
+    return this.#rows(this.#due.while((run) => dueAt(run) <= now))
   }
 
   /** When the next of them is due. */
@@ -65,13 +65,13 @@ export class RunIndex {
     return this.#due.first?.scheduledAt
   }
 
-  /** Waiting retries whose time has come, earliest first. */
-  dueRetries(now: Timestamp): Iterable<Run> {
-    return this.#rows(this.#ordered('retry_wait').while((run) => retryDueAt(run) <= now))
+  /** Waiting retries whose time has come, earliest first; both in epoch milliseconds. */
+  dueRetries(nowMs: number): Iterable<Run> {
+    return this.#rows(this.#ordered('retry_wait').while((run) => retryDueAt(run) <= nowMs))
   }
 
   /** When the next of them is due. */
-  nextRetryAt(): Timestamp | undefined {
+  nextRetryAtMs(): number | undefined {
     const { first } = this.#ordered('retry_wait')
     return first && retryDueAt(first)
   }
@@ -120,9 +120,9 @@ export class RunIndex {
   }
 }
 
-/** When a waiting retry is due. */
-function retryDueAt({ retryAt, lastStateChangeAt }: Run): Timestamp {
-  return retryAt ?? lastStateChangeAt
+/** From when on a run may start. One that was due when it was made is due at once, whatever becomes of the wall clock. */
+function dueAt({ scheduledAt, createdAt }: Run): Timestamp {
+  return scheduledAt <= createdAt ? 0 : scheduledAt
 }
 
 function isLeased(run: Run): run is LeasedRun {
@@ -132,7 +132,8 @@ function isLeased(run: Run): run is LeasedRun {
 type Order = (one: Run, other: Run) => number
 
 const byId: Order = (one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0)
-const byScheduledAt: Order = (one, other) => one.scheduledAt - other.scheduledAt || byId(one, other)
+const byScheduledAt: Order = (one, other) =>
+  dueAt(one) - dueAt(other) || one.scheduledAt - other.scheduledAt || byId(one, other)
 const byRetry: Order = (one, other) => retryDueAt(one) - retryDueAt(other) || byId(one, other)
 const byExpiry = (one: LeasedRun, other: LeasedRun): number => one.lease.expiry - other.lease.expiry || byId(one, other)
 /** The order of selection: priority, age, id (spec mutation authority 7.4). */

@@ -2,6 +2,7 @@ import type { JsonObject } from '../../base/json.js'
 import type { CommittedProjection } from '../projection/projection.js'
 import type { TaskTables } from '../projection/tables.js'
 import { snapshotSchema, type SnapshotRow } from './rows.js'
+import { rowsOfRun } from './run-rows.js'
 
 /**
  * The committed state as snapshot rows; what a row refers to comes before it.
@@ -15,8 +16,8 @@ export function captureTasks(tables: TaskTables, projection: CommittedProjection
     header: { row: 'header', schema: snapshotSchema, sequence, taskCount, runCount, engine },
     tasks: [...tables.tasks.rows()],
     prerequisites: [...tables.prerequisites.entries()],
+    runs: [...tables.runs.rows()],
     others: [
-      ['run', [...tables.runs.rows()]],
       ['budget', [...tables.budgets.rows()]],
       ['reservation', [...tables.reservations.rows()]],
       ['subscription', [...tables.subscriptions.rows()]],
@@ -36,14 +37,24 @@ interface Captured {
   readonly header: SnapshotRow
   readonly tasks: readonly Entries<TaskTables['tasks']>[1][]
   readonly prerequisites: readonly (readonly [...Entries<TaskTables['prerequisites']>])[]
+  readonly runs: readonly Entries<TaskTables['runs']>[1][]
   readonly others: readonly (readonly [SnapshotRow['row'], readonly object[]])[]
 }
 
-function* emit({ header, tasks, prerequisites, others }: Captured): Iterable<object> {
+/** Prerequisites in one row: what was declared in many records need not fit one. */
+const prerequisitesPerRow = 10_000
+
+function* emit({ header, tasks, prerequisites, runs, others }: Captured): Iterable<object> {
   yield header
   // Depth and progress follow from parents and runs.
   for (const { depth: _d, progress: _p, ...task } of tasks) yield { row: 'task', ...task }
-  for (const [taskId, dependsOn] of prerequisites) yield { row: 'prerequisites', taskId, dependsOn }
+  for (const [taskId, all] of prerequisites) {
+    for (let after = 0; after < all.length; after += prerequisitesPerRow) {
+      const dependsOn = all.slice(after, after + prerequisitesPerRow)
+      yield { row: 'prerequisites', taskId, ...(after > 0 && { after }), dependsOn }
+    }
+  }
+  for (const run of runs) yield* rowsOfRun(run)
   for (const [row, rows] of others) for (const content of rows) yield { row, ...content }
   yield { row: 'end' }
 }

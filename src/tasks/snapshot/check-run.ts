@@ -1,9 +1,10 @@
 import { runChart } from '../../../machines/run.js'
 import { isNilUuid } from '../../base/ids.js'
-import { outcomeFromParts } from '../attempt.js'
+import { checkParts } from '../attempt.js'
 import { TaskError } from '../errors.js'
+import type { AttemptId } from '../ids.js'
 import type { Run, RunHistoryEntry } from '../run.js'
-import { moveTo, statesOf } from '../run-step.js'
+import { moveTo, selectMove, statesOf } from '../run-step.js'
 
 /**
  * The rules a stored run must keep (spec mutation authority 6.6); raises the `snapshot_*` code of the first it breaks.
@@ -28,10 +29,18 @@ function checkAttempts(run: Run): void {
   if (attempts.length !== attemptCount) {
     throw new TaskError('snapshot_attempt_count', { runId, expected: attemptCount, found: attempts.length })
   }
-  for (const { outcome } of attempts) if (outcome !== undefined) outcomeFromParts(outcome)
-  if (currentAttemptId === undefined) return
-  const own = attempts.filter(({ attemptId }) => attemptId === currentAttemptId)
-  if (own.length !== 1 || own[0]?.finishedAt !== undefined) throw new TaskError('snapshot_active_attempt', { runId })
+  for (const { outcome } of attempts) if (outcome !== undefined) checkParts(outcome)
+  if (currentAttemptId !== undefined && !isOpenAttempt(run, currentAttemptId)) {
+    throw new TaskError('snapshot_active_attempt', { runId })
+  }
+}
+
+/** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */
+function isOpenAttempt({ currentAttemptId: _, ...run }: Run, attemptId: AttemptId): boolean {
+  const open = run.attempts.at(-1)
+  if (open?.attemptId !== attemptId || open.finishedAt !== undefined) return false
+  const before = { ...run, attemptCount: run.attemptCount - 1, attempts: run.attempts.slice(0, -1) }
+  return selectMove(before, { type: 'start_attempt', attemptId }).isTaken
 }
 
 function checkHistory({ id: runId, state, createdAt, history }: Run): void {

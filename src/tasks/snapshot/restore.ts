@@ -2,8 +2,11 @@ import type { JsonObject } from '../../base/json.js'
 import { isNilUuid } from '../../base/ids.js'
 import { unreachable } from '../../base/errors.js'
 import { checkRegistration } from '../actor.js'
+import { engineSelection } from '../engine-step.js'
 import { TaskError } from '../errors.js'
+import { noProgress } from '../phase.js'
 import type { TaskId } from '../ids.js'
+import type { Run } from '../run.js'
 import { putPrerequisites, withRun } from '../evolve/tasks.js'
 import type { Draft } from '../projection/draft.js'
 import { budgetKey, grantKey, roleKey } from '../projection/tables.js'
@@ -12,8 +15,11 @@ import { checkTaskSpec, shareDefaults } from '../task-spec.js'
 import type { Engine, Task } from '../view.js'
 import { checkRun } from './check-run.js'
 import { decodeRow, snapshotSchema, type SnapshotRow } from './rows.js'
+import { RunParts } from './run-rows.js'
 
 type RowOf<Kind extends SnapshotRow['row']> = Extract<SnapshotRow, { readonly row: Kind }>
+/** What makes a row of a table by itself. */
+type TableRow = Exclude<SnapshotRow, { readonly row: 'header' | 'run' | 'step' | 'attempt' | 'end' }>
 
 /**
  * Builds state from snapshot rows, seeding it directly and checking every rule of spec mutation authority 6.6.
@@ -23,6 +29,8 @@ type RowOf<Kind extends SnapshotRow['row']> = Extract<SnapshotRow, { readonly ro
 export class SnapshotLoader {
   #header: RowOf<'header'> | undefined
   #isComplete = false
+  /** The run whose rows are being read; it is whole when another row comes. */
+  #parts: RunParts | undefined
   readonly #found = { tasks: 0, runs: 0 }
 
   /** Takes one row into the draft. */
@@ -31,10 +39,16 @@ export class SnapshotLoader {
     if (this.#isComplete) throw new TaskError('snapshot_incomplete', { reason: 'a row follows the end' })
     if (content.row === 'header') return this.#begin(draft, content)
     if (this.#header === undefined) throw new TaskError('snapshot_incomplete', { reason: 'a row precedes the header' })
+    if (content.row === 'step' || content.row === 'attempt') return this.#takePart(content)
+    this.#finishRun(draft)
     if (content.row === 'end') return this.#end(this.#header)
     if (content.row === 'task') this.#found.tasks += 1
-    if (content.row === 'run') this.#found.runs += 1
-    seed(draft, content)
+    if (content.row === 'run') {
+      this.#found.runs += 1
+      this.#parts = new RunParts(content)
+    } else {
+      seed(draft, content)
+    }
   }
 
   /** Raises `snapshot_incomplete` if rows were taken and the end is missing. */
@@ -55,6 +69,17 @@ export class SnapshotLoader {
     draft.put(draft.tables.sequence, 'latest', header.sequence)
   }
 
+  #takePart(part: RowOf<'step' | 'attempt'>): void {
+    if (this.#parts?.take(part) !== true)
+      throw new TaskError('snapshot_stray_part', { runId: part.runId, row: part.row })
+  }
+
+  #finishRun(draft: Draft): void {
+    const run = this.#parts?.run
+    this.#parts = undefined
+    if (run !== undefined) seedRun(draft, run)
+  }
+
   #end({ taskCount, runCount }: RowOf<'header'>): void {
     const { tasks, runs } = this.#found
     if (tasks !== taskCount) throw new TaskError('snapshot_task_count', { expected: taskCount, found: tasks })
@@ -70,17 +95,17 @@ function checkEngine({ paused, pausedAt, resumedAt }: Engine): void {
   if (paused && pausedAt === undefined) fail('paused without a time')
   if (paused && resumedAt !== undefined) fail('paused and resumed')
   if (!paused && (pausedAt === undefined) !== (resumedAt === undefined)) fail('a pause and its resume go together')
-  if (pausedAt !== undefined && resumedAt !== undefined && resumedAt < pausedAt) fail('resumed before it was paused')
+  if (pausedAt === undefined || resumedAt === undefined) return
+  const resume = engineSelection({ paused: true, pausedAt }, { type: 'resume', timestamp: resumedAt })
+  if (!resume.isTaken) fail('resumed before it was paused')
 }
 
-function seed(draft: Draft, content: Exclude<SnapshotRow, { readonly row: 'header' | 'end' }>): void {
+function seed(draft: Draft, content: TableRow): void {
   switch (content.row) {
     case 'task':
       return seedTask(draft, content)
     case 'prerequisites':
       return seedPrerequisites(draft, content)
-    case 'run':
-      return seedRun(draft, content)
     case 'budget':
       return seedBudget(draft, content)
     case 'reservation': {
@@ -145,17 +170,18 @@ function seedTask(draft: Draft, { row: _, ...stored }: RowOf<'task'>): void {
   const parent = spec.parentTaskId === undefined ? undefined : draft.view.task(spec.parentTaskId)
   if (spec.parentTaskId !== undefined && parent === undefined)
     throw new TaskError('snapshot_unknown_parent', { taskId })
-  const progress = { runs: 0, open: 0, completed: 0 }
   draft.put(draft.tables.tasks, taskId, {
     ...stored,
     spec: shareDefaults(spec),
     depth: parent === undefined ? 0 : parent.depth + 1,
-    progress,
+    progress: noProgress,
   })
 }
 
-function seedPrerequisites(draft: Draft, { taskId, dependsOn, row }: RowOf<'prerequisites'>): void {
-  if (draft.view.prerequisites(taskId).length > 0 || new Set(dependsOn).size < dependsOn.length) {
+function seedPrerequisites(draft: Draft, { taskId, after = 0, dependsOn, row }: RowOf<'prerequisites'>): void {
+  const before = draft.view.prerequisites(taskId)
+  const all = [...before, ...dependsOn]
+  if (before.length !== after || new Set(all).size < all.length) {
     throw new TaskError('snapshot_duplicate_dependency', { taskId })
   }
   checkTaskKnown(draft, taskId, row)
@@ -164,13 +190,13 @@ function seedPrerequisites(draft: Draft, { taskId, dependsOn, row }: RowOf<'prer
       throw new TaskError('snapshot_unknown_prerequisite', { taskId, prerequisite })
     }
   }
-  putPrerequisites(draft, taskId, dependsOn)
+  putPrerequisites(draft, taskId, all)
 }
 
-function seedRun(draft: Draft, { row, ...run }: RowOf<'run'>): void {
+function seedRun(draft: Draft, run: Run): void {
   checkRun(run)
   if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
-  const task = checkTaskKnown(draft, run.taskId, row)
+  const task = checkTaskKnown(draft, run.taskId, 'run')
   draft.addRun({ ...run, taskId: task.spec.id })
   draft.put(draft.tables.tasks, run.taskId, { ...task, progress: withRun(task, run) })
 }

@@ -12,23 +12,25 @@ import { eventFilterSchema } from '../subscription.js'
 import { taskSpecSchema } from '../task-spec.js'
 
 /** Version of the rows below; a program reads exactly its own. */
-export const snapshotSchema = 1
+export const snapshotSchema = 2
 
 const optionalTime = v.exactOptional(naturalSchema)
 
-const historyEntry: v.GenericSchema<unknown, RunHistoryEntry> = v.strictObject({
+const historyEntries = {
   from: v.exactOptional(v.picklist(runStates)),
   to: v.picklist(runStates),
   timestamp: naturalSchema,
   reason: v.exactOptional(v.string()),
-})
+} as const
+const historyEntry: v.GenericSchema<unknown, RunHistoryEntry> = v.strictObject(historyEntries)
 
-const attemptRecord: v.GenericSchema<unknown, AttemptRecord> = v.strictObject({
+const attemptEntries = {
   attemptId: idSchema<AttemptId>(),
   startedAt: naturalSchema,
   finishedAt: optionalTime,
   outcome: v.exactOptional(outcomeSchema),
-})
+} as const
+const attemptRecord: v.GenericSchema<unknown, AttemptRecord> = v.strictObject(attemptEntries)
 
 const rows = {
   header: v.strictObject({
@@ -48,8 +50,11 @@ const rows = {
   prerequisites: v.strictObject({
     row: v.literal('prerequisites'),
     taskId: idSchema<TaskId>(),
+    /** How many of them came in the rows before; absent in the first row of a task. */
+    after: v.exactOptional(naturalSchema),
     dependsOn: v.array(idSchema<TaskId>()),
   }),
+  /** Its first steps and attempts; the others follow, see `rowsOfRun`. */
   run: v.strictObject({
     row: v.literal('run'),
     id: idSchema<RunId>(),
@@ -61,7 +66,7 @@ const rows = {
     scheduledAt: naturalSchema,
     effectivePriority: prioritySchema,
     lastStateChangeAt: naturalSchema,
-    retryAt: optionalTime,
+    retryAtMs: optionalTime,
     lease: v.exactOptional(
       v.strictObject({
         owner: labelSchema,
@@ -74,6 +79,8 @@ const rows = {
     history: v.array(historyEntry),
     attempts: v.array(attemptRecord),
   }),
+  step: v.strictObject({ row: v.literal('step'), runId: idSchema<RunId>(), ...historyEntries }),
+  attempt: v.strictObject({ row: v.literal('attempt'), runId: idSchema<RunId>(), ...attemptEntries }),
   budget: v.strictObject({
     row: v.literal('budget'),
     taskId: idSchema<TaskId>(),
@@ -82,6 +89,7 @@ const rows = {
     consumed: naturalSchema,
     reserved: naturalSchema,
     allocatedAt: naturalSchema,
+    replenishedAt: optionalTime,
     exhausted: v.boolean(),
   }),
   reservation: v.strictObject({

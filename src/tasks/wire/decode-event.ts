@@ -49,7 +49,7 @@ const schemas: PayloadSchemas = {
     ...ofRun,
     previousState: v.picklist(runStates),
     newState: v.picklist(runStates),
-    retryAt: v.exactOptional(naturalSchema),
+    retryAtMs: v.exactOptional(naturalSchema),
   }),
   attempt_started: event(ofAttempt),
   attempt_finished: event({

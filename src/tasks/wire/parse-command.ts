@@ -1,8 +1,9 @@
 import * as v from 'valibot'
-import { decode } from '../../base/decode.js'
+import { decode, readable } from '../../base/decode.js'
 import { InvalidInputError } from '../../base/errors.js'
+import { textOf, strictSchema } from '../../base/options.js'
 import { checkRegistration, registrationEntries } from '../actor.js'
-import { outcomeFromParts, outcomeSchema } from '../attempt.js'
+import { checkParts, outcomeSchema } from '../attempt.js'
 import { checkAmount, checkLimit } from '../budget.js'
 import type { CommandOf, CommandPayloads, CommandType } from '../commands.js'
 import {
@@ -14,6 +15,7 @@ import {
   ledgerEntryEntries,
   roleSchema,
 } from '../platform.js'
+import { checkOccurs } from '../run-policy.js'
 import { checkOwner, checkRunIds, runInstanceSchema, runStates } from '../run.js'
 import { naturalSchema } from '../scalars.js'
 import { checkFilter, eventFilterSchema } from '../subscription.js'
@@ -37,7 +39,7 @@ import {
 const fenced = { fencingToken: v.exactOptional(naturalSchema) }
 
 function command<const Entries extends v.ObjectEntries>(entries: Entries) {
-  return v.strictObject({ type: v.string(), ...entries })
+  return strictSchema({ type: v.string(), ...entries })
 }
 
 type PayloadSchemas = { readonly [Type in CommandType]: v.GenericSchema<unknown, CommandPayloads[Type]> }
@@ -50,7 +52,7 @@ const schemas: PayloadSchemas = {
     ...fenced,
     previousState: v.picklist(runStates),
     newState: v.picklist(runStates),
-    retryAt: v.exactOptional(naturalSchema),
+    retryAtMs: v.exactOptional(naturalSchema),
   }),
   attempt_start: command({ ...ofAttempt, ...fenced }),
   attempt_finish: command({ ...ofAttempt, ...fenced, outcome: outcomeSchema }),
@@ -75,14 +77,14 @@ const schemas: PayloadSchemas = {
   }),
   subscription_cancel: command(ofSubscription),
   subscription_trigger: command(ofSubscription),
-  actor_register: command({ ...timed, registration: v.strictObject(registrationEntries) }),
+  actor_register: command({ ...timed, registration: strictSchema(registrationEntries) }),
   actor_deregister: command(ofActor),
   actor_heartbeat: command(ofActor),
-  tenant_create: command({ ...timed, registration: v.strictObject(ofTenant) }),
+  tenant_create: command({ ...timed, registration: strictSchema(ofTenant) }),
   role_assign: command({ ...ofActorInTenant, role: roleSchema }),
   capability_grant: command({ ...ofActorInTenant, capability: capabilitySchema }),
   capability_revoke: command({ ...ofActorInTenant, capability: capabilitySchema }),
-  ledger_append: command({ ...timed, entry: v.strictObject(ledgerEntryEntries) }),
+  ledger_append: command({ ...timed, entry: strictSchema(ledgerEntryEntries) }),
   budget_reserve: command({ ...ofReservation, ...ofBudget, amount: naturalSchema, runId: optionalRunId }),
   budget_settle: command({ ...ofReservation, amount: naturalSchema }),
   budget_release: command(ofReservation),
@@ -93,13 +95,16 @@ type Checks = { readonly [Type in CommandType]?: (command: CommandOf<Type>) => v
 
 /** The rules of construction that a value can break although its shape is right (spec mutation authority 1). */
 const checks: Checks = {
-  task_create: ({ taskSpec }) => checkTaskSpec(taskSpec),
-  run_create: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
-  run_state_transition: ({ newState, retryAt }) => {
-    if (retryAt === undefined || newState === 'retry_wait') return
-    throw new InvalidInputError({ subject: 'command', field: 'retryAt', reason: `does not go with ${newState}` })
+  task_create: ({ taskSpec, timestamp }) => {
+    checkTaskSpec(taskSpec)
+    checkOccurs(taskSpec.runPolicy, timestamp)
   },
-  attempt_finish: ({ outcome }) => void outcomeFromParts(outcome),
+  run_create: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
+  run_state_transition: ({ newState, retryAtMs }) => {
+    if (retryAtMs === undefined || newState === 'retry_wait') return
+    throw new InvalidInputError({ subject: 'command', field: 'retryAtMs', reason: `does not go with ${newState}` })
+  },
+  attempt_finish: ({ outcome }) => void checkParts(outcome),
   lease_acquire: checkOwner,
   lease_heartbeat: checkOwner,
   lease_expire: checkOwner,
@@ -122,15 +127,15 @@ const checks: Checks = {
  * construction error of the value; the lane is not involved yet.
  */
 export function parseCommand<Type extends CommandType>(input: CommandOf<Type>): CommandOf<Type> {
-  const type: unknown = (input as { readonly type?: unknown } | null)?.type
-  if (typeof type !== 'string' || !Object.hasOwn(schemas, type)) {
-    throw new InvalidInputError({
-      subject: 'command',
-      field: 'type',
-      reason: `unknown command: ${JSON.stringify(type)}`,
-    })
+  const type: unknown = readable('command', () => (input as { readonly type?: unknown } | null)?.type)
+  if (!isCommandType(type)) {
+    throw new InvalidInputError({ subject: 'command', field: 'type', reason: `unknown command: ${textOf(type)}` })
   }
-  const parsed = decode(schemas[input.type], input, `command ${type}`) as unknown as CommandOf<Type>
-  checks[input.type]?.(parsed)
+  const parsed = decode(schemas[type], input, `command ${type}`) as unknown as CommandOf<Type>
+  checks[type]?.(parsed as never)
   return parsed
+}
+
+function isCommandType(type: unknown): type is CommandType {
+  return typeof type === 'string' && Object.hasOwn(schemas, type)
 }

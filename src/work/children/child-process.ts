@@ -1,6 +1,7 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
+import { onAbort } from '../../base/abort.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf, StatewardError, toError } from '../../base/errors.js'
@@ -172,6 +173,7 @@ class Ending implements Disposable {
   readonly #group: number
   readonly #options: ChildProcessOptions
   readonly #timeout: Deadline | undefined
+  readonly #forget: readonly (() => void)[]
   #kill: Deadline | undefined
   #cause: 'timeout' | 'request' | undefined
 
@@ -180,8 +182,7 @@ class Ending implements Disposable {
     this.#options = options
     if (timeoutMs !== undefined) this.#timeout = options.deadlines.after(timeoutMs, () => this.#ask('timeout'))
     const { retiring, signal } = options
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
-    retiring?.addEventListener('abort', this.#onRetiring, { once: true })
+    this.#forget = [onAbort(signal, this.#onAbort), onAbort(retiring, () => this.#ask('request'))]
     if (retiring?.aborted === true) this.#ask('request')
   }
 
@@ -193,11 +194,8 @@ class Ending implements Disposable {
   [Symbol.dispose](): void {
     this.#timeout?.[Symbol.dispose]()
     this.#kill?.[Symbol.dispose]()
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    this.#options.retiring?.removeEventListener('abort', this.#onRetiring)
+    for (const forget of this.#forget) forget()
   }
-
-  readonly #onRetiring = (): void => this.#ask('request')
 
   readonly #onAbort = (): void => {
     if (this.#cause === undefined) this.#ask('request')

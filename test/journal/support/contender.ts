@@ -6,18 +6,27 @@
 import { readFileSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { systemClock } from '../../../src/base/clock.js'
 import { StatewardError } from '../../../src/base/errors.js'
 import { acquireDirectoryLock, type DirectoryLock } from '../../../src/journal/directory-lock.js'
+import { flock } from '../../../src/journal/kernel-lock.js'
 import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
 
-const [directory = '', dies = ''] = process.argv.slice(2)
+const [directory = '', dies = '', hasKernelLock = ''] = process.argv.slice(2)
 const mark = join(directory, 'inside')
+const options = {
+  fileSystem: nodeFileSystem,
+  directory,
+  kernelLock: hasKernelLock === 'kernel' ? flock : async () => 'unavailable' as const,
+  clock: systemClock,
+  waitMs: 0,
+}
 const say = (line: string): void => void writeSync(1, `${line}\n`)
 
 async function acquire(): Promise<DirectoryLock> {
   for (;;) {
     try {
-      return await acquireDirectoryLock(nodeFileSystem, directory)
+      return await acquireDirectoryLock(options)
     } catch (error) {
       if (!StatewardError.is(error, 'journal_locked')) throw error
       await nextTurn()

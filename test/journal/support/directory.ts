@@ -26,6 +26,14 @@ export async function contentOf(directory: string): Promise<Record<string, strin
   return content
 }
 
+/**
+ * Makes a directory that was closed look as a crash leaves it: nothing says any more where the log ends. The lock file
+ * that says it is that of nobody.
+ */
+export async function forgetClosing(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) if (name.startsWith('lock')) await rm(join(directory, name))
+}
+
 /** Names in a directory without lock files. */
 export async function namesIn(directory: string): Promise<string[]> {
   return Object.keys(await contentOf(directory))

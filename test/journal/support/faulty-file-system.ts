@@ -28,6 +28,8 @@ export class FaultyFileSystem implements FileSystem {
   readonly #faults: { fault: Fault; skip: number; left: number }[] = []
   /** Every operation so far as `operation name`, the name without its directory. */
   readonly log: string[] = []
+  /** Runs before every read. */
+  onRead: (() => Promise<void>) | undefined
   readonly #open = new Set<FaultyFile>()
 
   /** Adds a fault; faults for the same operation apply in the order they were added. */
@@ -65,7 +67,8 @@ export class FaultyFileSystem implements FileSystem {
 
   async link(existing: string, path: string): Promise<void> {
     this.#check('link', path)
-    return nodeFileSystem.link(existing, path)
+    await nodeFileSystem.link(existing, path)
+    for (const file of this.#open) if (file.path === existing) file.path = path
   }
 
   async unlink(path: string): Promise<void> {
@@ -113,7 +116,7 @@ export class FaultyFileSystem implements FileSystem {
 }
 
 class FaultyFile implements OpenFile {
-  /** Follows the file when it is renamed. */
+  /** Follows the file when it is renamed or linked. */
   path: string
   readonly #file: OpenFile
   readonly #durable: boolean
@@ -126,12 +129,26 @@ class FaultyFile implements OpenFile {
     this.#faults = faults
   }
 
+  get descriptor(): number {
+    return this.#file.descriptor
+  }
+
+  isAt(path: string): Promise<boolean> {
+    return this.#file.isAt(path)
+  }
+
   size(): Promise<number> {
     return this.#file.size()
   }
 
+  readSync(position: number, length: number): Buffer {
+    this.#check('read')
+    return this.#file.readSync(position, length)
+  }
+
   async read(into: Uint8Array, position: number): Promise<number> {
     this.#check('read')
+    await this.#faults.onRead?.()
     return this.#file.read(into, position)
   }
 

@@ -50,8 +50,11 @@ const mortal: FileSystem = {
   async open(path, mode) {
     const file = await nodeFileSystem.open(path, mode)
     return {
+      descriptor: file.descriptor,
+      isAt: (path) => file.isAt(path),
       size: () => file.size(),
       read: (into, position) => file.read(into, position),
+      readSync: (position, length) => file.readSync(position, length),
       write: (bytes, position) => (isLast() ? tear(file, bytes, position) : file.write(bytes, position)),
       sync: () => (isLast() ? die() : file.sync()),
       truncate: (length) => (isLast() ? die() : file.truncate(length)),

@@ -89,6 +89,11 @@ export class ScriptedJournal implements Journal {
     for (const { deferred } of behind) deferred.reject(consequence)
   }
 
+  /** Everything under way fails in the same way. */
+  rejectAll(error: Error): void {
+    for (const { deferred } of this.#queue.splice(0)) deferred.reject(error)
+  }
+
   async compact({ through, rows }: JournalSnapshot): Promise<void> {
     if (this.failCompaction !== undefined) throw this.failCompaction
     if (through > this.stored.length) throw new Error(`snapshot through ${through} is not durable`)

@@ -40,8 +40,11 @@ const mortal: FileSystem = {
   async open(path, mode) {
     const file = await nodeFileSystem.open(path, mode)
     return {
+      descriptor: file.descriptor,
+      isAt: (path) => file.isAt(path),
       size: () => file.size(),
       read: (into, position) => file.read(into, position),
+      readSync: (position, length) => file.readSync(position, length),
       write: async (bytes, position) => {
         writesLeft -= 1
         if (writesLeft > 0) return file.write(bytes, position)

@@ -304,7 +304,7 @@ describe('attempts', () => {
       if (lease === undefined) throw new Error('no lease')
       const { owner, expiry } = lease
       const outcome = { result: 'failure', error: 'taken over', failureClass: 'retryable' } as const
-      const moved = { previousState: 'running', newState: 'retry_wait', retryAt: start + 5 } as const
+      const moved = { previousState: 'running', newState: 'retry_wait', retryAtMs: (start + 5) * 1000 } as const
       await service.tasks.authority.submitBatch([
         { type: 'lease_expire', runId, owner, expiry, timestamp: start },
         { type: 'attempt_finish', runId, attemptId: context.attemptId, outcome, timestamp: start },

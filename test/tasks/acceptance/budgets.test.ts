@@ -303,7 +303,7 @@ describe('a tree of tasks', () => {
     expect(ledgerOf(service, branch)).toMatchObject({ reserved: 50 })
     expect(ledgerOf(service, root)).toMatchObject({ reserved: 50 })
     await expect(inLeaf.context.budget.reserve('token', 11)).rejects.toMatchObject({ data: { taskId: branch } })
-    await expect(inOther.context.budget.reserve('token', 51)).rejects.toMatchObject({ data: { taskId: root } })
+    await expect(inOther.context.budget.reserve('token', 101)).rejects.toMatchObject({ data: { taskId: root } })
     await inOther.context.budget.reserve('token', 50)
     await spending.settle(30)
     expect(ledgerOf(service, branch)).toMatchObject({ consumed: 30, reserved: 0 })

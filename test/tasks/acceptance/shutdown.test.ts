@@ -199,8 +199,8 @@ describe('while a runtime is open', () => {
     const { service, bench } = await openWithBench()
     await service.tasks.submit({ kind: 'work', metadata: { description: 'Read the news' } })
     await service.settle()
-    const session = service.runtime.findSession('tasks')
-    const live = () => session?.operations.listOperations().filter(({ terminal }) => !terminal) ?? []
+    const session = service.runtime.attempts
+    const live = () => session.operations.listOperations().filter(({ terminal }) => !terminal)
     expect(live().map(({ displayName, status }) => [displayName, status])).toEqual([['Read the news', 'running']])
     bench.last.answer('done')
     await service.settle()
@@ -211,9 +211,9 @@ describe('while a runtime is open', () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
     await service.settle()
-    const session = service.runtime.findSession('tasks')
-    const [operation] = session?.operations.listOperations() ?? []
-    if (session === undefined || operation === undefined) throw new Error('the attempt is no operation')
+    const session = service.runtime.attempts
+    const [operation] = session.operations.listOperations()
+    if (operation === undefined) throw new Error('the attempt is no operation')
     await session.operations.cancelOperation(operation.id, 'enough')
     await service.pass(1)
     expect(bench.call(0).context.signal.aborted).toBe(true)

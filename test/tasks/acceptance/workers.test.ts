@@ -67,25 +67,23 @@ describe('workers', () => {
 
   it('[T-82] the first look after a long downtime promotes every overdue run', async () => {
     const before = await openService()
-    const runPolicy = { type: 'repeat', count: 600, intervalSecs: 1 } as const
-    const taskId = await before.tasks.submit({ kind: 'work', runPolicy })
+    for (let index = 0; index < 600; index += 1) await before.tasks.submit({ kind: 'work', at: start + index })
     const service = await before.crash({ seconds: 1000 })
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
     await service.settle()
-    expect(service.statesOf(taskId).filter((state) => state === 'scheduled')).toEqual([])
+    expect(service.projection.countIn('scheduled')).toBe(0)
     expect(service.projection.countIn('ready')).toBe(596)
     expect(bench.calls).toHaveLength(4)
   })
 
   it('[T-82] of a partially overdue set only those due are promoted', async () => {
     const before = await openService()
-    const runPolicy = { type: 'repeat', count: 10, intervalSecs: 100 } as const
-    const taskId = await before.tasks.submit({ kind: 'work', runPolicy })
+    for (let index = 0; index < 10; index += 1) await before.tasks.submit({ kind: 'work', at: start + 100 * index })
     const service = await before.crash({ seconds: 450 })
     await service.tasks.start()
     await service.settle()
-    const due = service.projection.runsOf(taskId).filter(({ state }) => state === 'ready')
+    const due = [...service.projection.ready()]
     expect(due.map(({ scheduledAt }) => scheduledAt - start).toSorted((one, other) => one - other)).toEqual([
       0, 100, 200, 300, 400,
     ])
@@ -165,12 +163,14 @@ describe('workers', () => {
 
   it('are refused options that make no sense, by name', async () => {
     const refused = [
-      [{ concurrency: 0 }, 'concurrency'],
-      [{ leaseSecs: 2 }, 'leaseSecs'],
-      [{ leaseSecs: 86_401 }, 'leaseSecs'],
-      [{ owner: '' }, 'owner'],
-      [{ backoff: { type: 'exponential', baseMs: 2, maxMs: 1 } }, 'baseMs'],
-      [{ backoff: { type: 'fixed', delayMs: -1 } }, 'delayMs'],
+      [{ concurrency: 0 }, 'tasks.concurrency'],
+      [{ leaseSecs: 2 }, 'tasks.leaseSecs'],
+      [{ leaseSecs: 86_401 }, 'tasks.leaseSecs'],
+      [{ owner: '' }, 'tasks.owner'],
+      [{ stragglerLimitMs: -1 }, 'tasks.stragglerLimitMs'],
+      [{ stragglerLimitMs: '5' as never }, 'tasks.stragglerLimitMs'],
+      [{ backoff: { type: 'exponential', baseMs: 2, maxMs: 1 } }, 'tasks.backoff.baseMs'],
+      [{ backoff: { type: 'fixed', delayMs: -1 } }, 'tasks.backoff.delayMs'],
     ] as const
     for (const [dispatch, field] of refused) {
       await expect(openService({ dispatch })).rejects.toMatchObject({ code: 'invalid_input', data: { field } })

@@ -272,6 +272,16 @@ describe('budget_settle and budget_release', () => {
         },
       }))
 
+  it('refuses a settlement that a ledger cannot count, on whichever level', async () => {
+    const most = Number.MAX_SAFE_INTEGER
+    await given(tree, reserve(10), consume(most - 20, T1))
+      .when(settle(21))
+      .refuses('budget_overflow', { taskId: T1, dimension: token })
+    await given(tree, reserve(10), consume(most - 20, T1))
+      .when(settle(20))
+      .accepts({ then: (projection) => expect(projection.budget(T1, token)).toMatchObject({ consumed: most }) })
+  })
+
   it('refuses a reservation that is not open (any more)', async () => {
     await given(tree).when(settle(1)).refuses('unknown_reservation', { reservationId: V1 })
     await given(tree, reserve(1), release()).when(settle(1)).refuses('unknown_reservation', { reservationId: V1 })

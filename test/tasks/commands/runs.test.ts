@@ -98,21 +98,21 @@ describe('run_state_transition', () => {
         then: (projection) => {
           expect(projection.run(R1)?.lease).toBeUndefined()
           expect([...projection.leased()]).toEqual([])
-          expect(projection.task(T1)?.progress).toEqual({ runs: 1, open: 0, completed: 1 })
+          expect(projection.task(T1)?.progress).toEqual({ runs: 1, open: 0, completed: 1, failed: 0 })
         },
       }))
 
   it('remembers when a retry is due and forgets it afterwards', async () => {
-    const waiting = [...reach.running, move('running', 'retry_wait', { retryAt: 900 })]
+    const waiting = [...reach.running, move('running', 'retry_wait', { retryAtMs: 900 })]
     await given(reach.running)
-      .when(move('running', 'retry_wait', { retryAt: 900 }))
-      .accepts({ then: (projection) => expect(projection.nextRetryAt()).toBe(900) })
+      .when(move('running', 'retry_wait', { retryAtMs: 900 }))
+      .accepts({ then: (projection) => expect(projection.nextRetryAtMs()).toBe(900) })
     await given(waiting)
       .when(move('retry_wait', 'ready'))
-      .accepts({ then: (projection) => expect(projection.run(R1)).not.toHaveProperty('retryAt') })
+      .accepts({ then: (projection) => expect(projection.run(R1)).not.toHaveProperty('retryAtMs') })
     await given(reach.scheduled)
-      .when(move('scheduled', 'ready', { retryAt: 900 }))
-      .isInvalid('retryAt')
+      .when(move('scheduled', 'ready', { retryAtMs: 900 }))
+      .isInvalid('retryAtMs')
   })
 })
 

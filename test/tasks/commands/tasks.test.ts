@@ -18,7 +18,7 @@ describe('task_create', () => {
             spec,
             createdAt: 100,
             depth: 0,
-            progress: { runs: 0, open: 0, completed: 0 },
+            progress: { runs: 0, open: 0, completed: 0, failed: 0 },
           })
         },
       }))
@@ -95,7 +95,7 @@ describe('run_create', () => {
         applied: { type: 'run_create', runId: R1, taskId: T1 },
         then: (projection) => {
           expect(projection.run(R1)?.history).toEqual([{ to: 'scheduled', timestamp: 100 }])
-          expect(projection.task(T1)?.progress).toEqual({ runs: 1, open: 1, completed: 0 })
+          expect(projection.task(T1)?.progress).toEqual({ runs: 1, open: 1, completed: 0, failed: 0 })
         },
       }))
 

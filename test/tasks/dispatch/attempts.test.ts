@@ -1,28 +1,31 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { decode } from '../../../src/base/decode.js'
 import { createDeferred } from '../../../src/base/promises.js'
-import { checkBackoff, retryDelay } from '../../../src/tasks/dispatch/backoff.js'
+import { backoffSchema, retryDelay } from '../../../src/tasks/dispatch/backoff.js'
 import { AttemptAborted, suspend, TerminalFailure, type HandlerContext } from '../../../src/tasks/index.js'
 import { openRoom, start } from './support/room.js'
 
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString()
 
 describe('backoff', () => {
-  it('[T-78] doubles up to its maximum and rounds up to whole seconds', () => {
+  it('[T-78] doubles up to its maximum, in whole milliseconds', () => {
     const backoff = { type: 'exponential', baseMs: 1500, maxMs: 10_000 } as const
-    expect([1, 2, 3, 4, 2000].map((attempt) => retryDelay(backoff, attempt, () => 0))).toEqual([2, 3, 6, 10, 10])
+    expect([1, 2, 3, 4, 2000].map((attempt) => retryDelay(backoff, attempt, () => 0))).toEqual([
+      1500, 3000, 6000, 10_000, 10_000,
+    ])
     expect(retryDelay({ type: 'fixed', delayMs: 1 }, 9, () => 0)).toBe(1)
     expect(retryDelay({ type: 'fixed', delayMs: 0 }, 1, () => 0)).toBe(0)
   })
 
-  it('[T-78] saturates instead of leaving the countable seconds', () => {
+  it('[T-78] saturates instead of leaving the countable milliseconds', () => {
     const backoff = { type: 'exponential', baseMs: 1, maxMs: Number.POSITIVE_INFINITY } as const
-    expect(retryDelay(backoff, 5000, () => 0)).toBe(9_007_199_254_741)
+    expect(retryDelay(backoff, 5000, () => 0)).toBe(Number.MAX_SAFE_INTEGER)
   })
 
   it('[T-78] jitter takes away up to its share', () => {
     const backoff = { type: 'fixed', delayMs: 10_000, jitter: 0.5 } as const
-    expect([0, 0.5, 0.999].map((random) => retryDelay(backoff, 1, () => random))).toEqual([10, 8, 6])
+    expect([0, 0.5, 0.999].map((random) => retryDelay(backoff, 1, () => random))).toEqual([10_000, 7500, 5005])
   })
 
   it.each([
@@ -30,8 +33,12 @@ describe('backoff', () => {
     [{ type: 'fixed', delayMs: 1, jitter: 2 }, 'jitter'],
     [{ type: 'exponential', baseMs: -1, maxMs: 5 }, 'baseMs'],
     [{ type: 'exponential', baseMs: 6, maxMs: 5 }, 'baseMs'],
+    [{ type: 'exponential', baseMs: '1', maxMs: 5 }, 'baseMs'],
+    [{ type: 'fixed', delayMs: 1, jiter: 0.1 }, 'jiter'],
+    [{ type: 'linear', delayMs: 1 }, 'type'],
+    [null, '$'],
   ] as const)('refuses %o', (backoff, field) => {
-    expect(() => checkBackoff(backoff)).toThrow(
+    expect(() => decode(backoffSchema, backoff, 'backoff')).toThrow(
       expect.objectContaining({ code: 'invalid_input', data: expect.objectContaining({ field }) }),
     )
   })
@@ -253,7 +260,7 @@ describe('an attempt that has lost its run', () => {
         runId,
         previousState: 'running',
         newState: 'retry_wait',
-        retryAt: start + 99,
+        retryAtMs: (start + 99) * 1000,
         timestamp: start,
       })
     })

@@ -89,7 +89,7 @@ describe('budgets', () => {
     })
     await room.settle()
     expect(refusals).toMatchObject([
-      { code: 'budget_exceeded', data: { taskId: project, limit: 100, consumed: 0, amount: 50 } },
+      { code: 'budget_exceeded', data: { taskId: project, limit: 100, consumed: 60, amount: 50 } },
     ])
     expect([ledger(room, project), ledger(room, dear)]).toEqual([
       [60, 0, 100],

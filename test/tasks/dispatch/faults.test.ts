@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { maxPayloadBytes } from '../../../src/journal/frame.js'
+import { createUuidSource } from '../../../src/base/ids.js'
 import { budgetDimension } from '../../../src/tasks/index.js'
 import { openRoom } from './support/room.js'
 
@@ -116,3 +117,32 @@ it('closing with a poisoned lane does not wait for ends that cannot be recorded'
   await closing
   expect(room.clock.pendingTimeouts).toBe(0)
 })
+
+it.each([
+  [
+    'breaks',
+    () => {
+      throw new Error('no ids')
+    },
+  ],
+  ['makes none', () => 'not an id'],
+])(
+  'an attempt that cannot be started, because a source of ids %s, is told once and holds up nobody',
+  async (_, broken) => {
+    const ids = createUuidSource({ now: () => 1_000_000_000 })
+    let isBroken = false
+    const room = await openRoom({ ids: { uuid: () => (isBroken ? broken() : ids.uuid()) } })
+    const [bad, good] = [await room.tasks.submit({ kind: 'work' }), await room.tasks.submit({ kind: 'other' })]
+    await room.tasks.start()
+    await room.settle()
+    isBroken = true
+    room.tasks.handle('work', () => {})
+    await room.settle()
+    isBroken = false
+    // Without a second of rest for everybody.
+    room.tasks.handle('other', () => {})
+    await room.settle()
+    expect([room.statesOf(good), room.statesOf(bad)]).toEqual([['completed'], ['ready']])
+    expect(room.errors).toEqual(['an attempt cannot be started'])
+  },
+)

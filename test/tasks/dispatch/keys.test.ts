@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createDeferred, type Deferred } from '../../../src/base/promises.js'
 import { ConcurrencyKeyGate } from '../../../src/tasks/dispatch/key-gate.js'
-import { createRun, suspend, type Run, type TaskId } from '../../../src/tasks/index.js'
+import { createRun, suspend, type DispatchOptions, type Run, type TaskId } from '../../../src/tasks/index.js'
 import { runId, taskId } from '../support/ids.js'
 import { openRoom, type Room } from './support/room.js'
 
@@ -28,12 +28,100 @@ describe('the gate', () => {
 
   it('[T-79] is re-entrant for the holder, exclusive otherwise, and a foreign release has no effect', () => {
     const freed: string[] = []
-    const gate = new ConcurrencyKeyGate(projection, (key) => freed.push(key))
+    const gate = new ConcurrencyKeyGate(projection, { onFree: (key) => freed.push(key) })
     expect([gate.tryAcquire(run(1)), gate.tryAcquire(run(1)), gate.tryAcquire(run(2))]).toEqual([true, true, false])
     gate.release(run(2))
     expect([freed, gate.tryAcquire(run(2))]).toEqual([[], false])
     gate.release(run(1))
     expect([freed, gate.isFree('k'), gate.tryAcquire(run(2))]).toEqual([['k'], true, true])
+  })
+})
+
+describe('a handler that ignores its signal', () => {
+  /** The second attempt starts when nothing keeps its key. */
+  async function openRivals(
+    constraints: { readonly timeoutSecs?: number; readonly maxAttempts?: number },
+    stragglerLimitMs?: number,
+  ) {
+    const dispatch: DispatchOptions = {
+      backoff: { type: 'fixed', delayMs: 0 },
+      concurrency: 2,
+      ...(stragglerLimitMs !== undefined && { stragglerLimitMs }),
+    }
+    const room = await openRoom({ dispatch })
+    const calls: { readonly taskId: TaskId; readonly end: () => void }[] = []
+    room.tasks.handle('work', ({ taskId: id }) => {
+      const deferred = createDeferred<void>()
+      calls.push({ taskId: id, end: deferred.resolve })
+      return deferred.promise
+    })
+    const submit = () => room.tasks.submit({ kind: 'work', constraints: { concurrencyKey: 'a', ...constraints } })
+    const [one, two] = [await submit(), await submit()]
+    await room.settle()
+    return { room, calls, one, two, started: () => calls.map(({ taskId: id }) => id) }
+  }
+
+  it('keeps its key until it ends, but not its slot', async () => {
+    const { room, calls, one, two, started } = await openRivals({ timeoutSecs: 1 })
+    await room.pass(2)
+    expect([room.statesOf(one), started()]).toEqual([['failed'], [one]])
+    const others = await Promise.all([1, 2].map(() => room.tasks.submit({ kind: 'work' })))
+    await room.settle()
+    expect(started()).toEqual([one, ...others])
+    calls[1]?.end()
+    await room.pass(60)
+    expect(room.statesOf(two)).toEqual(['ready'])
+    calls[0]?.end()
+    await room.settle()
+    expect([started().at(-1), room.warnings]).toEqual([two, []])
+  })
+
+  it('keeps it from the next attempt of its own run as well', async () => {
+    const { room, calls, one, started } = await openRivals({ timeoutSecs: 1, maxAttempts: 2 })
+    await room.pass(10)
+    expect([room.statesOf(one), started()]).toEqual([['ready'], [one]])
+    calls[0]?.end()
+    await room.settle()
+    expect(started()).toEqual([one, one])
+  })
+
+  it('keeps it when its task is canceled', async () => {
+    const { room, calls, one, two, started } = await openRivals({})
+    await room.tasks.cancel(one)
+    await room.pass(10)
+    expect([room.statesOf(one), started()]).toEqual([['canceled'], [one]])
+    calls[0]?.end()
+    await room.settle()
+    expect(started()).toEqual([one, two])
+  })
+
+  it.each([
+    [undefined, 300],
+    [5000, 5],
+    [0, 0],
+  ])('is left behind after stragglerLimitMs (%s), which the log tells', async (limitMs, seconds) => {
+    const { room, calls, one, two, started } = await openRivals({ timeoutSecs: 1 }, limitMs)
+    await room.pass(1)
+    room.clock.advance(250)
+    await room.settle()
+    room.clock.advance(Math.max(0, seconds * 1000 - 1))
+    await room.settle()
+    if (seconds > 0) expect([started(), room.warnings]).toEqual([[one], []])
+    room.clock.advance(1)
+    await room.settle()
+    expect([started(), room.warnings]).toEqual([[one, two], [expect.stringContaining('left behind')]])
+    // Its end comes too late to mean anything.
+    calls[0]?.end()
+    await room.pass(1)
+    expect(started()).toEqual([one, two])
+  })
+
+  it('does not hold up the end of the runtime, and no timer waits for it', async () => {
+    const { room } = await openRivals({ timeoutSecs: 1 })
+    await room.pass(2)
+    expect(room.clock.pendingTimeouts).toBe(1)
+    await room.tasks.close(0)
+    expect(room.clock.pendingTimeouts).toBe(0)
   })
 })
 

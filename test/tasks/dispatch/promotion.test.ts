@@ -28,12 +28,8 @@ describe('promotion by time', () => {
 
   it('[T-75] runs beyond the last countable second are refused and none is created', async () => {
     const room = await openRoom()
-    const at = Number.MAX_SAFE_INTEGER - 10
-    const submitted = room.tasks.submit({
-      kind: 'work',
-      at,
-      runPolicy: { type: 'repeat', count: 3, intervalSecs: 6 },
-    })
+    const intervalSecs = (Number.MAX_SAFE_INTEGER - 1) / 2
+    const submitted = room.tasks.submit({ kind: 'work', at: 2, runPolicy: { type: 'repeat', count: 3, intervalSecs } })
     await expect(submitted).rejects.toMatchObject({ code: 'arithmetic_overflow', data: { policy: 'repeat' } })
     expect(room.authority.projection.taskCount).toBe(0)
   })
@@ -228,6 +224,17 @@ describe('selection', () => {
     const id = await room.tasks.submit({ kind: 'work' })
     await room.settle()
     expect(room.statesOf(id)).toEqual(['ready'])
+  })
+
+  it('an old registration disposed once more leaves the new handler of its kind alone', async () => {
+    const room = await openRoom()
+    const old = room.tasks.handle('work', never)
+    old[Symbol.dispose]()
+    room.tasks.handle('work', () => 'new')
+    old[Symbol.dispose]()
+    const id = await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    expect(room.statesOf(id)).toEqual(['completed'])
   })
 })
 

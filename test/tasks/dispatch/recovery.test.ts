@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { recoverRun } from '../../../src/tasks/dispatch/attempt-batches.js'
 import { createTaskSpec, failed, type RunState, type TaskId } from '../../../src/tasks/index.js'
-import { taskId } from '../support/ids.js'
+import { nil, reservationId, taskId } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -45,6 +46,85 @@ describe('lost owners', () => {
       expect(later.runsOf(id)[0]?.attemptCount).toBe(state === 'running' ? 2 : 1)
     },
   )
+
+  it('a lost run is taken back once, however often the dispatcher looks before that is durable', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 5 } })
+    await leaseByOther(room, id, 'running', start + 50)
+    await room.tasks.start()
+    await room.settle()
+    const events: string[] = []
+    room.authority.onCommit((committed) => void events.push(...committed.map(({ type }) => type)))
+    const transact = vi.spyOn(room.authority, 'transact')
+    room.clock.advance(50_000)
+    // Each registration makes the dispatcher look again.
+    for (const kind of ['a', 'b', 'c', 'd']) {
+      room.tasks.handle(kind, () => {})
+      await Promise.resolve()
+    }
+    expect(transact).toHaveBeenCalledTimes(1)
+    await room.settle()
+    expect(events.filter((type) => type === 'lease_expired' || type === 'attempt_finished')).toEqual([
+      'lease_expired',
+      'attempt_finished',
+    ])
+    expect(room.runsOf(id)[0]).toMatchObject({ state: 'retry_wait', attemptCount: 1 })
+  })
+
+  it('what is taken back twice in one batch changes once', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 5 } })
+    await leaseByOther(room, id, 'running', start + 50)
+    const { projection } = room.authority
+    const clock = { now: () => start, nowMs: () => start * 1000, wall: () => start }
+    const options = { projection, ids: { uuid: () => nil }, delayOf: () => 0, times: clock, timestamp: start }
+    await room.authority.transact((batch) => {
+      recoverRun(batch, room.runsOf(id)[0]?.id as never, options)
+      const { latestSequence } = batch.view
+      recoverRun(batch, room.runsOf(id)[0]?.id as never, options)
+      expect(batch.view.latestSequence).toBe(latestSequence)
+    })
+    expect(room.runsOf(id)[0]?.attempts).toHaveLength(1)
+  })
+
+  it('a lost run with more reservations than a batch takes is taken back, and all of them count as spent', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 2000 }, constraints: { maxAttempts: 5 } })
+    await leaseByOther(room, id, 'running', start + 50)
+    const runId = room.runsOf(id)[0]?.id as never
+    const reserve = { type: 'budget_reserve', taskId: id, dimension: 'token' as never, amount: 1, runId } as const
+    await room.authority.submitBatch(
+      Array.from({ length: 1000 }, (_, index) => ({
+        ...reserve,
+        reservationId: reservationId(index + 1),
+        timestamp: start,
+      })),
+    )
+    const sizes: number[] = []
+    room.authority.onCommit((events) => void sizes.push(events.length))
+    await room.tasks.start()
+    await room.pass(50)
+    expect(room.statesOf(id)).toEqual(['retry_wait'])
+    expect(room.authority.projection.budget(id, 'token' as never)).toMatchObject({ consumed: 1000, reserved: 0 })
+    expect(Math.max(...sizes)).toBeLessThan(300)
+  })
+
+  it('a ready run that somebody else has leased waits for its lease to end, and no longer', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({ kind: 'work' })
+    const runId = room.runsOf(id)[0]?.id as never
+    const lease = { runId, owner: 'worker-9', expiry: start + 1000, timestamp: start }
+    await room.authority.submitBatch([
+      { type: 'run_state_transition', runId, previousState: 'scheduled', newState: 'ready', timestamp: start },
+      { type: 'lease_acquire', ...lease },
+    ])
+    room.tasks.handle('work', () => {})
+    await room.settle()
+    expect(room.statesOf(id)).toEqual(['ready'])
+    await room.authority.submit({ type: 'lease_release', ...lease })
+    await room.settle()
+    expect(room.statesOf(id)).toEqual(['completed'])
+  })
 
   it('[T-99] the cap still holds: an attempt that was lost may have been the last', async () => {
     const room = await openRoom()
@@ -133,7 +213,7 @@ describe('crashes', () => {
       spec: taskSpec,
       createdAt: start,
       depth: 0,
-      progress: { runs: 0, open: 0, completed: 0 },
+      progress: { runs: 0, open: 0, completed: 0, failed: 0 },
     })
   })
 

@@ -35,6 +35,18 @@ describe('dependencies', () => {
     expect(flat(room, [a, b, c])).toEqual(['failed', 'canceled', 'canceled'])
   })
 
+  it('a chain of parents may be as long as the graph before it is refused in our own words', async () => {
+    const room = await openRoom()
+    const length = 20_000
+    const graph = Object.fromEntries(
+      Array.from({ length }, (_, index) => [
+        `task ${index}`,
+        { kind: 'work', ...(index + 1 < length && { parent: `task ${index + 1}` }) },
+      ]),
+    )
+    await expect(room.tasks.submitGraph(graph)).rejects.toMatchObject({ code: 'depth_limit_exceeded' })
+  })
+
   it.each([
     ['itself', { a: { kind: 'work', dependsOn: ['a'] } }],
     ['two', { a: { kind: 'work', dependsOn: ['b'] }, b: { kind: 'work', dependsOn: ['a'] } }],
@@ -204,6 +216,25 @@ describe('parents and children', () => {
     expect(children.map((id) => room.authority.projection.task(id)?.spec.parentTaskId)).toEqual([parent, parent])
   })
 
+  it('[T-94] a child without runs has ended for its parent when it has for those who wait: once it is canceled', async () => {
+    const room = await openRoom()
+    const child = taskId(5)
+    const views: unknown[] = []
+    room.tasks.handle('parent', async (context: HandlerContext) => {
+      const taskSpec = createTaskSpec({ id: child, kind: 'child', parentTaskId: context.taskId })
+      await room.authority.submit({ type: 'task_create', taskSpec, timestamp: 1 })
+      views.push(context.children())
+      await room.tasks.cancel(child)
+      views.push((await room.tasks.outcome(child)).status, context.children())
+    })
+    await room.tasks.outcome(await room.tasks.submit({ kind: 'parent' }))
+    expect(views).toEqual([
+      [{ taskId: child, runs: [], isFinished: false }],
+      'canceled',
+      [{ taskId: child, runs: [], isFinished: true }],
+    ])
+  })
+
   it('[T-94] a refused submission of a handler leaves nothing behind', async () => {
     const room = await openRoom()
     const refusals: unknown[] = []
@@ -280,5 +311,16 @@ describe('a task of another host', () => {
       },
     ])
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
+  })
+
+  it('of a canceled task without runs is canceled, for those who wait and for those who ask later', async () => {
+    const room = await openRoom()
+    const id = taskId(1)
+    const taskSpec = createTaskSpec({ id, kind: 'work' })
+    await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+    const waiting = room.tasks.outcome(id)
+    await room.tasks.cancel(id)
+    expect(await waiting).toEqual({ taskId: id, status: 'canceled', runs: [] })
+    expect(await room.tasks.outcome(id)).toEqual({ taskId: id, status: 'canceled', runs: [] })
   })
 })

@@ -46,13 +46,13 @@ describe('queries by time', () => {
     const second = ended(T2, R2, 'failed').slice(0, -1)
     const { authority } = await after(
       reach.running,
-      move('running', 'retry_wait', { retryAt: 900 }),
+      move('running', 'retry_wait', { retryAtMs: 900_000 }),
       second,
       move('running', 'retry_wait', { runId: R2, timestamp: 800 }),
     )
-    expect(authority.projection.nextRetryAt()).toBe(800)
-    expect(idsOf(authority.projection.dueRetries(899))).toEqual([R2])
-    expect(idsOf(authority.projection.dueRetries(900))).toEqual([R2, R1])
+    expect(authority.projection.nextRetryAtMs()).toBe(800_000)
+    expect(idsOf(authority.projection.dueRetries(899_999))).toEqual([R2])
+    expect(idsOf(authority.projection.dueRetries(900_000))).toEqual([R2, R1])
   })
 
   it('[T-73] find a lease at exactly its expiry', async () => {

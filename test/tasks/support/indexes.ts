@@ -18,13 +18,13 @@ export function expectConsistentIndexes(projection: TaskProjection): void {
   }
   const scheduled = inState(runs, 'scheduled').filter(({ taskId }) => mayRun.has(taskId))
   expect(ids(projection.dueScheduled(Number.MAX_SAFE_INTEGER))).toEqual(
-    ids(sorted(scheduled, (run) => [run.scheduledAt])),
+    ids(sorted(scheduled, (run) => [run.scheduledAt <= run.createdAt ? 0 : run.scheduledAt, run.scheduledAt])),
   )
   expect(ids(projection.ready())).toEqual(
     ids(sorted(inState(runs, 'ready'), (run) => [-run.effectivePriority, run.createdAt])),
   )
   expect(ids(projection.dueRetries(Number.MAX_SAFE_INTEGER))).toEqual(
-    ids(sorted(inState(runs, 'retry_wait'), (run) => [run.retryAt ?? run.lastStateChangeAt])),
+    ids(sorted(inState(runs, 'retry_wait'), (run) => [run.retryAtMs ?? run.lastStateChangeAt * 1000])),
   )
   expect(ids(projection.leased())).toEqual(
     ids(
@@ -40,6 +40,7 @@ export function expectConsistentIndexes(projection: TaskProjection): void {
       runs: own.length,
       open: own.filter(({ state }) => !isTerminalRunState(state)).length,
       completed: inState(own, 'completed').length,
+      failed: inState(own, 'failed').length,
     })
     expect([...projection.children(spec.id)]).toEqual(
       tasks.filter((task) => task.spec.parentTaskId === spec.id).map((task) => task.spec.id),

@@ -49,8 +49,11 @@ const mortalFileSystem: FileSystem = {
   async open(path, mode) {
     const file = await nodeFileSystem.open(path, mode)
     return {
+      descriptor: file.descriptor,
+      isAt: (path) => file.isAt(path),
       size: () => file.size(),
       read: (into, position) => file.read(into, position),
+      readSync: (position, length) => file.readSync(position, length),
       write: async (bytes, position) => {
         writesLeft -= 1
         if (writesLeft > 0) return file.write(bytes, position)
@@ -104,7 +107,7 @@ async function takeOver({ runId, attemptId, fencingToken, task }: HandlerContext
     batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, timestamp })
     const move = { type: 'run_state_transition', runId, previousState: 'running', timestamp } as const
     if (counted >= task.constraints.maxAttempts) batch.submit({ ...move, newState: 'failed' })
-    else batch.submit({ ...move, newState: 'retry_wait', retryAt: timestamp })
+    else batch.submit({ ...move, newState: 'retry_wait', retryAtMs: timestamp * 1000 })
     return true
   })
 }

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest'
 import { DeadlineQueue } from '../../../../src/base/deadline-queue.js'
-import { createUuidSource } from '../../../../src/base/ids.js'
+import { createUuidSource, type IdSource } from '../../../../src/base/ids.js'
 import { silentLogger } from '../../../../src/base/logger.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../../../../src/journal/memory-journal.js'
 import { Lane } from '../../../../src/lane/lane.js'
@@ -24,8 +24,9 @@ export interface Room {
   readonly lane: Lane
   readonly clock: SimulatedClock
   readonly store: MemoryJournalStore
-  /** What the dispatcher has warned of. */
+  /** What the dispatcher has warned of, and what it called an error. */
   readonly warnings: readonly string[]
+  readonly errors: readonly string[]
   /** Lets everything happen that needs no time to pass. */
   settle(): Promise<void>
   /** Lets seconds pass, one by one, and everything happen in each. */
@@ -41,24 +42,30 @@ export interface RoomOptions {
   readonly clock?: SimulatedClock
   readonly dispatch?: DispatchOptions
   readonly random?: () => number
+  readonly ids?: IdSource
 }
 
 /** The tasks room on a journal in memory and simulated time. Nothing is dispatched before a handler is registered. */
 export async function openRoom(options: RoomOptions = {}): Promise<Room> {
   const { store = createMemoryJournal(), clock = new SimulatedClock(start * 1000), random = () => 0 } = options
   const warnings: string[] = []
+  const errors: string[] = []
   const authority = new TaskAuthority()
   const lane = await Lane.open({ store, streamFor: () => authority })
   authority.start(lane)
   const deadlines = new DeadlineQueue(clock)
-  const ids = createUuidSource({ now: () => clock.wallNow() })
+  const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
   const tasks = new Tasks({
     authority,
     clock,
     deadlines,
     ids,
     random,
-    logger: { ...silentLogger, warn: (_, message) => warnings.push(message) },
+    logger: {
+      ...silentLogger,
+      warn: (_, message) => warnings.push(message),
+      error: (_, message) => errors.push(message),
+    },
     runner: plainRunner,
     ...(options.dispatch !== undefined && { dispatch: options.dispatch }),
   })
@@ -87,6 +94,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
     clock,
     store,
     warnings,
+    errors,
     settle,
     async pass(seconds) {
       await settle()

@@ -1,0 +1,37 @@
+import { InvalidInputError } from './errors.js'
+import { isNilUuid, isUuid, type IdSource } from './ids.js'
+import { textOf } from './options.js'
+
+/** How many ids are remembered, to notice one that comes twice. */
+const remembered = 4096
+
+/**
+ * A caller's source of ids, held to its contract: an id that is no lower-case UUID, the nil UUID, or one of the last
+ * 4,096 again, is refused with `invalid_input` by whatever asked for it.
+ */
+export function checkedIds(source: IdSource): IdSource {
+  const recent = new Set<string>()
+  return {
+    uuid() {
+      const id = mint(source)
+      if (!isUuid(id)) refuse(`not a lower-case UUID: ${textOf(id)}`)
+      if (isNilUuid(id)) refuse('the nil UUID')
+      if (recent.has(id)) refuse(`came before: ${id}`)
+      recent.add(id)
+      if (recent.size > remembered) recent.delete(recent.values().next().value as string)
+      return id
+    },
+  }
+}
+
+function mint(source: IdSource): unknown {
+  try {
+    return source.uuid()
+  } catch (cause) {
+    throw new InvalidInputError({ subject: 'id source', field: 'uuid', reason: 'threw' }, { cause })
+  }
+}
+
+function refuse(reason: string): never {
+  throw new InvalidInputError({ subject: 'id source', field: 'uuid', reason })
+}

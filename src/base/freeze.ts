@@ -1,0 +1,11 @@
+/**
+ * Freezes a value of plain objects and arrays throughout and returns it. What is frozen already is taken to be so
+ * throughout, so that a row that shares most parts with the one before costs no more than what is new in it.
+ */
+export function deepFreeze<Value>(value: Value): Value {
+  // Bytes cannot be frozen.
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value
+  Object.freeze(value)
+  for (const part of Object.values(value)) deepFreeze(part)
+  return value
+}

@@ -1,0 +1,97 @@
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { decodeJson } from '../base/decode.js'
+import { StatewardError } from '../base/errors.js'
+import { JournalError } from './errors.js'
+import { FileSystemError, readWhole, type ReadableFiles } from './file-system.js'
+
+/** All lock files have this length, so that one is overwritten in place: as one sector, and even on a full disk. */
+const contentBytes = 512
+
+const content = v.strictObject({
+  pid: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  host: v.string(),
+  startTime: v.optional(v.string()),
+  bootId: v.optional(v.string()),
+  pidNamespace: v.optional(v.string()),
+  /** Tells contenders apart. */
+  token: v.string(),
+  /** The owner holds the kernel's lock of this file, as long as it runs. */
+  kernel: v.boolean(),
+  released: v.boolean(),
+  /** Last sequence of the log when it was last closed: whatever becomes of it, it never ends before. */
+  closedAt: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+})
+
+/** What a lock file says. */
+export type LockContent = v.InferOutput<typeof content>
+
+/** The lock file of the highest generation, which is the one that counts. */
+export interface NewestLock {
+  /** 0 when nobody has ever held the lock. */
+  readonly generation: number
+  readonly path: string
+  /** `gone` when a newer owner removed the file while it was looked at; missing for generation 0. */
+  readonly content?: LockContent | 'gone'
+}
+
+const namePattern = /^lock\.(\d+)$/
+
+/** Where the lock file of a generation stands. */
+export function lockPath(directory: string, generation: number): string {
+  return join(directory, `lock.${generation}`)
+}
+
+/** The generation of a lock file's name, `undefined` for another file. */
+export function lockGeneration(name: string): number | undefined {
+  const match = namePattern.exec(name)
+  return match === null ? undefined : Number(match[1])
+}
+
+/** The highest generation among the names of a directory, 0 when there is none. */
+export function highestGeneration(names: readonly string[]): number {
+  return names.reduce((highest, name) => Math.max(highest, lockGeneration(name) ?? 0), 0)
+}
+
+/** Reads the lock file that counts. Raises `journal_lock_damaged`, and file system errors. */
+export async function readNewestLock(files: ReadableFiles, directory: string): Promise<NewestLock> {
+  const generation = highestGeneration(await files.list(directory))
+  const path = lockPath(directory, generation)
+  if (generation === 0) return { generation, path }
+  const read = async (): Promise<LockContent> => decodeLock((await readWhole(files, path)).toString(), path)
+  try {
+    try {
+      return { generation, path, content: await read() }
+    } catch (error) {
+      if (!StatewardError.is(error, 'journal_lock_damaged')) throw error
+      // Its owner may just be overwriting it.
+      return { generation, path, content: await read() }
+    }
+  } catch (error) {
+    if (FileSystemError.has(error, 'ENOENT')) return { generation, path, content: 'gone' }
+    throw error
+  }
+}
+
+/** The bytes of a lock file. */
+export function encodeLock(lock: LockContent): Buffer {
+  const bytes = Buffer.alloc(contentBytes, ' ')
+  bytes.write(JSON.stringify(lock))
+  return bytes
+}
+
+function decodeLock(text: string, file: string): LockContent {
+  try {
+    return decodeJson(content, text, { subject: 'lock file', maxBytes: contentBytes })
+  } catch (error) {
+    if (!StatewardError.is(error, 'invalid_input')) throw error
+    const advice = 'make sure that no process uses the directory, then remove the file'
+    const cause = error.message
+    throw new JournalError(
+      'journal_lock_damaged',
+      `${file} is damaged: ${cause}; ${advice}`,
+      { file, cause },
+      { cause: error },
+    )
+  }
+}

@@ -1,0 +1,214 @@
+import { createDeferred, silence, type Deferred } from '../../base/promises.js'
+import type { Budget, BudgetDimension } from '../budget.js'
+import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
+import type { TaskMutations } from '../mutations.js'
+import type { Timestamp } from '../scalars.js'
+import type { TaskProjection, TaskView } from '../view.js'
+import type { AttemptIdentity } from './attempt.js'
+import { checkHeld } from './attempt-batches.js'
+import { isCrowded, shortageOf } from './shortage.js'
+
+/** What a line is built on. */
+export interface BudgetLineOptions {
+  readonly mutations: TaskMutations
+  readonly projection: TaskProjection
+  readonly now: () => Timestamp
+  /** Runs that have an attempt in this process. */
+  readonly attempts: () => Iterable<RunId>
+  /** Somebody has left the line: others may have their turn. */
+  readonly onMoved: () => void
+}
+
+/** What an attempt wants to set aside. */
+export interface WantedAmount {
+  readonly attempt: AttemptIdentity
+  readonly reservationId: ReservationId
+  readonly dimension: BudgetDimension
+  readonly amount: number
+}
+
+interface Place extends WantedAmount {
+  readonly granted: Deferred<void>
+}
+
+/** One ledger. */
+type LedgerKey = `${TaskId}/${BudgetDimension}`
+
+/**
+ * Where attempts wait for amounts that others have set aside: first come, first served on every ledger.
+ *
+ * Somebody waits only while a reservation in the way belongs to a run that works. Whoever waits does not work: among
+ * runs that would wait for one another for ever the last comer is refused.
+ */
+export class BudgetLine {
+  readonly #options: BudgetLineOptions
+  readonly #places = new Set<Place>()
+  #isLookScheduled = false
+  #isWaitingForJournal = false
+
+  constructor(options: BudgetLineOptions) {
+    this.#options = options
+  }
+
+  /** True while somebody waits for one of the ledgers a task spends from. */
+  isWaitedFor(taskId: TaskId, dimension: BudgetDimension): boolean {
+    if (this.#places.size === 0) return false
+    const { projection } = this.#options
+    const wanted = new Set(projection.ledgersFor(taskId, dimension).map(keyOf))
+    for (const place of this.#places) {
+      if (ledgersFor(projection, place).some((ledger) => wanted.has(keyOf(ledger)))) return true
+    }
+    return false
+  }
+
+  /**
+   * Sets an amount aside, now or when its turn comes. Rejects with `budget_exceeded` when it is spent or nobody who
+   * works could give it back, with the reason of a signal that aborts while it waits, and as the journal does.
+   */
+  async reserve(wanted: WantedAmount, signals: readonly AbortSignal[]): Promise<void> {
+    const place: Place = { ...wanted, granted: createDeferred<void>() }
+    const isFirst = !this.isWaitedFor(wanted.attempt.taskId, wanted.dimension)
+    if (isFirst && this.#offer(place)) return place.granted.promise
+    this.#places.add(place)
+    this.#look()
+    // Of its own, so that the signals bear no listener however much is waited for.
+    const signal = AbortSignal.any([...signals])
+    const onAbort = (): void => this.#withdraw(place, signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      await place.granted.promise
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** Sends away what an attempt that has ended still waits for. */
+  leave(attemptId: AttemptId, reason: unknown): void {
+    for (const place of this.#places) if (place.attempt.attemptId === attemptId) this.#withdraw(place, reason)
+  }
+
+  /** Looks, soon, whether somebody's turn has come; to be called when ledgers or runs have changed. */
+  look(): void {
+    if (this.#isLookScheduled || this.#places.size === 0) return
+    this.#isLookScheduled = true
+    queueMicrotask(() => {
+      this.#isLookScheduled = false
+      this.#look()
+    })
+  }
+
+  #look(): void {
+    const before = this.#places.size
+    const behind = new Set<LedgerKey>()
+    for (const place of this.#places) {
+      const ledgers = ledgersFor(this.#options.projection, place).map(keyOf)
+      const isInFront = !ledgers.some((key) => behind.has(key))
+      if ((isInFront || this.#isSpent(place)) && this.#offer(place)) this.#places.delete(place)
+      else for (const key of ledgers) behind.add(key)
+    }
+    this.#sendStuckAway()
+    if (this.#places.size < before) this.#options.onMoved()
+  }
+
+  #sendStuckAway(): void {
+    while (this.#places.size > 0 && this.#isSettled()) {
+      const last = this.#stuck().at(-1)
+      if (last === undefined) return
+      this.#places.delete(last)
+      // What keeps it may only be somebody in front who is stuck as well: then it is granted out of turn.
+      this.#offer(last, 'now or never')
+    }
+  }
+
+  #withdraw(place: Place, reason: unknown): void {
+    // Once it was granted the answer is on its way.
+    if (!this.#places.delete(place)) return
+    place.granted.reject(reason)
+    this.look()
+    this.#options.onMoved()
+  }
+
+  /** Tries to set an amount aside; false when it must wait. */
+  #offer(place: Place, mode: 'or wait' | 'now or never' = 'or wait'): boolean {
+    const { mutations, now } = this.#options
+    const { attempt, reservationId, dimension, amount, granted } = place
+    const { taskId, runId } = attempt
+    let mustWait = false
+    const change = mutations.transact((batch) => {
+      checkHeld(batch, attempt)
+      mustWait = mode === 'or wait' && shortageOf(batch.view, taskId, dimension, amount)?.cause === 'reserved'
+      if (mustWait) return
+      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp: now() })
+    })
+    if (mustWait) void silence(change)
+    else change.then(granted.resolve, granted.reject)
+    return !mustWait
+  }
+
+  /** False while changes of the ledgers in question are under way; once they have settled, the line is looked at again. */
+  #isSettled(): boolean {
+    const { mutations, projection } = this.#options
+    if (this.#isWaitingForJournal) return false
+    let isSettled = true
+    const everything = mutations.transact(({ view }) => {
+      isSettled = [...this.#places].every((place) => isSame(ledgersFor(view, place), ledgersFor(projection, place)))
+    })
+    const goOn = (): void => {
+      this.#isWaitingForJournal = false
+      this.look()
+    }
+    if (isSettled) return true
+    this.#isWaitingForJournal = true
+    everything.then(goOn, goOn)
+    return false
+  }
+
+  /** Those who wait for nobody who works, not even through somebody in front of them; in the order they came. */
+  #stuck(): Place[] {
+    const { projection } = this.#options
+    const moving = this.#ledgersOfWorkers()
+    const stuck: Place[] = []
+    for (const place of this.#places) {
+      const ledgers = ledgersFor(projection, place)
+      const isHopeful = ledgers.some((ledger) => {
+        const mayMove = moving.get(keyOf(ledger))
+        return mayMove === 'line' || (mayMove === 'reservation' && isCrowded(ledger, place.amount))
+      })
+      if (isHopeful) for (const ledger of ledgers) moving.set(keyOf(ledger), 'line')
+      else stuck.push(place)
+    }
+    return stuck
+  }
+
+  /** Ledgers on which runs that work, here or elsewhere, have something set aside. */
+  #ledgersOfWorkers(): Map<LedgerKey, 'reservation' | 'line'> {
+    const { projection, attempts } = this.#options
+    const waiting = new Set([...this.#places].map(({ attempt }) => attempt.runId))
+    const running = Array.from(projection.runsIn('running'), ({ id }) => id)
+    const ledgers = new Map<LedgerKey, 'reservation' | 'line'>()
+    for (const runId of new Set([...attempts(), ...running])) {
+      if (waiting.has(runId)) continue
+      for (const { chargedTaskIds, dimension } of projection.reservationsOf(runId)) {
+        for (const taskId of chargedTaskIds) ledgers.set(keyOf({ taskId, dimension }), 'reservation')
+      }
+    }
+    return ledgers
+  }
+
+  #isSpent({ attempt, dimension, amount }: Place): boolean {
+    return shortageOf(this.#options.projection, attempt.taskId, dimension, amount)?.cause === 'spent'
+  }
+}
+
+function keyOf({ taskId, dimension }: Pick<Budget, 'taskId' | 'dimension'>): LedgerKey {
+  return `${taskId}/${dimension}`
+}
+
+function ledgersFor(view: Pick<TaskView, 'ledgersFor'>, { attempt, dimension }: Place): readonly Budget[] {
+  return view.ledgersFor(attempt.taskId, dimension)
+}
+
+/** Rows are immutable: one that is being changed is another. */
+function isSame(some: readonly Budget[], others: readonly Budget[]): boolean {
+  return some.length === others.length && some.every((ledger, index) => ledger === others[index])
+}

@@ -1,0 +1,788 @@
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { StatewardError } from '../../src/base/errors.js'
+import * as main from '../../src/index.js'
+import { createStatelyInspector } from '../../src/inspect/index.js'
+import type { Journal } from '../../src/journal/journal.js'
+import { createMemoryJournal } from '../../src/journal/memory-journal.js'
+import { SimulatedClock } from '../../src/testing/simulated-clock.js'
+import * as rooms from '../../src/tasks/public.js'
+import { idOf, specOf } from '../operations/support/registry.js'
+
+/** A runtime in which one operation runs and one has ended, and what was written so far. */
+interface Place {
+  readonly runtime: main.Runtime
+  readonly session: main.Session
+  readonly operations: main.OperationRegistry
+  readonly tasks: rooms.Tasks
+  readonly taskId: rooms.TaskId
+  readonly turn: main.Turn
+  readonly written: () => number
+}
+
+const job = { kind: 'background_tool_op', displayName: 'job' } as const
+const runId = '01900000-0000-7000-8000-000000000001'
+const otherId = '01900000-0000-7000-8000-000000000002'
+const logger = main.silentLogger
+const work = (): void => {}
+
+async function openPlace(): Promise<Place> {
+  const store = createMemoryJournal()
+  let written = 0
+  const counting = {
+    async open() {
+      const { journal, recovery } = await store.open()
+      const append: Journal['append'] = (records) => {
+        written += records.length
+        return journal.append(records)
+      }
+      const proxy = new Proxy(journal, {
+        get(target, key) {
+          if (key === 'append') return append
+          const value: unknown = Reflect.get(target, key, target)
+          return typeof value === 'function' ? value.bind(target) : value
+        },
+      })
+      return { journal: proxy, recovery }
+    },
+  }
+  const runtime = await main.createRuntime({ store: counting, clock: new SimulatedClock() })
+  onTestFinished(() => runtime.close({ policy: 'terminate' }))
+  const session = runtime.session('owner')
+  const { operations } = session
+  for (const number of [1, 2]) {
+    await operations.registerOperation(specOf(number))
+    await operations.provisioningSucceeded(idOf(number))
+  }
+  await operations.cancelOperation(idOf(2))
+  const taskId = await runtime.tasks.submit({ kind: 'nobody handles it' })
+  await runtime.flush()
+  const turn = session.turn(runId)
+  return { runtime, session, operations, tasks: runtime.tasks, taskId, turn, written: () => written }
+}
+
+/** A door that takes an object of options. */
+interface OptionsDoor {
+  readonly name: string
+  readonly call: (place: Place, options: never) => unknown
+  /** Options that would be taken. */
+  readonly good: object | ((place: Place) => object)
+  /** Values that are refused, by field; several for fields with bounds. */
+  readonly bad: Readonly<Record<string, readonly unknown[]>>
+  /** The field under which a caller's own object is refused as a whole: it may have more than is called. */
+  readonly isPort?: string
+}
+
+const notText = [7, null, {}]
+const notCounts = [1.5, -1, Number.NaN, '5', null, 5n]
+const notFunctions = [5, 'x', null, {}]
+const notDurations = ['5000', -1, Number.NaN, Number.POSITIVE_INFINITY, Date.UTC(2026, 0), null, 5n]
+const notSignals = [5, {}, null, new AbortController()]
+const notPorts = [5, null, {}, []]
+const result = { id: idOf(1), content: '', isError: false, durationMs: 0, tokensUsed: 0 }
+const peer = {
+  peerName: 'peer',
+  trustedPeer: {
+    peerId: 'peer',
+    name: 'peer',
+    address: { transport: 'tcp', endpoint: 'there' },
+    pubkey: new Uint8Array(32),
+  },
+}
+const host = { isQuiescent: () => true, inject: () => true }
+const obligation = { waitRequestId: otherId, runId, operationIds: [] }
+
+const optionDoors: readonly OptionsDoor[] = [
+  {
+    name: 'createRuntime',
+    call: (_, options) => main.createRuntime(options),
+    good: {},
+    bad: {
+      dataDir: [5, '', null],
+      store: notPorts,
+      clock: [...notPorts, { ...main.systemClock, wallNow: 0 }],
+      ids: notPorts,
+      inspect: [5, {}, null],
+      logger: [...notPorts, { ...logger, warn: undefined }],
+      tracer: notPorts,
+      compactAfter: ['x', 0, 1.5, Number.NaN, null],
+      tasks: [5, null, []],
+      random: notFunctions,
+      'tasks.concurrency': [...notCounts, 0],
+      'tasks.leaseSecs': [2, 86_401, '300'],
+      'tasks.owner': ['', 5],
+      'tasks.capabilities': ['all', 5],
+      'tasks.backoff': [5, null],
+    },
+  },
+  {
+    name: 'Runtime.session',
+    call: ({ runtime }, options) => runtime.session('another', options),
+    good: {},
+    bad: { maxConcurrent: notCounts, maxCompleted: notCounts },
+  },
+  {
+    name: 'Runtime.session of one that is there',
+    call: ({ runtime }, options) => runtime.session('owner', options),
+    good: {},
+    bad: { maxConcurrent: notCounts, maxCompleted: notCounts },
+  },
+  {
+    name: 'Runtime.close',
+    call: ({ runtime }, options) => runtime.close(options),
+    good: {},
+    bad: { policy: ['wait', 5, null], graceMs: notDurations, reason: notText },
+  },
+  {
+    name: 'Session.close',
+    call: ({ session }, options) => session.close(options),
+    good: { policy: 'retire', graceMs: 0, reason: '' },
+    bad: { policy: ['wait', 5, null], graceMs: notDurations, reason: notText },
+  },
+  {
+    name: 'Session.run request',
+    call: ({ session }, request) => session.run(request, work).outcome,
+    good: job,
+    bad: {
+      kind: ['task', 5, null],
+      displayName: notText,
+      id: ['x', 5, null],
+      sourceLabel: notText,
+      operationSource: [5, null],
+      'operationSource.kind': ['x', 5],
+    },
+  },
+  {
+    name: 'Session.run options',
+    call: ({ session }, options) => session.run(job, work, options).outcome,
+    good: {},
+    bad: { deadlineMs: notDurations },
+  },
+  {
+    name: 'Session.waitAll',
+    call: ({ session }, options) => session.waitAll(runId, [idOf(1)], options),
+    good: {},
+    bad: { signal: notSignals },
+  },
+  {
+    name: 'Session.wakeWhenIdle',
+    call: ({ session }, options) => session.wakeWhenIdle(options),
+    good: host,
+    bad: { isQuiescent: notFunctions, inject: notFunctions, processQueue: [5, null], ownsRuntime: [5, null] },
+    isPort: 'host',
+  },
+  {
+    name: 'OperationRegistry.registerOperation',
+    call: ({ operations }, spec) => operations.registerOperation(spec),
+    good: specOf(3),
+    bad: {
+      id: ['x', null],
+      kind: ['x', null],
+      displayName: notText,
+      sourceLabel: notText,
+      expectPeerChannel: [true, null],
+    },
+  },
+  {
+    name: 'OperationRegistry.admit',
+    call: ({ operations }, spec) => operations.admit(spec),
+    good: specOf(3),
+    bad: { ownerSessionId: ['', ' ', 5, null] },
+  },
+  {
+    name: 'OperationRegistry.completeOperation',
+    call: ({ operations }, answer) => operations.completeOperation(idOf(1), answer),
+    good: result,
+    bad: {
+      'result.id': [null, idOf(2)],
+      'result.content': notText,
+      'result.isError': ['false', null],
+      'result.durationMs': notCounts,
+      'result.tokensUsed': notCounts,
+    },
+  },
+  {
+    name: 'OperationRegistry.reportProgress',
+    call: ({ operations }, progress) => operations.reportProgress(idOf(1), progress),
+    good: { message: 'half' },
+    bad: { message: notText, percent: ['0.5', Number.NaN, null] },
+  },
+  {
+    name: 'OperationRegistry.peerReady',
+    call: ({ operations }, handle) => operations.peerReady(idOf(1), handle),
+    good: peer,
+    bad: { peerName: ['', 5, null] },
+  },
+  {
+    name: 'OperationRegistry.registerWatcher',
+    call: ({ operations }, options) => operations.registerWatcher(idOf(1), options),
+    good: {},
+    bad: { signal: notSignals },
+  },
+  {
+    name: 'OperationRegistry.waitAll',
+    call: ({ operations }, options) => operations.waitAll(runId as main.RunId, [idOf(1)], options),
+    good: {},
+    bad: { signal: notSignals },
+  },
+  {
+    name: 'OperationRegistry.acknowledgeObligation',
+    call: ({ operations }, given) => operations.acknowledgeObligation(given),
+    good: obligation,
+    bad: { waitRequestId: notText, runId: notText, operationIds: [5, null, 'x'] },
+  },
+  {
+    name: 'Feed.entries',
+    call: ({ session }, options) => session.feed.entries(options),
+    good: {},
+    bad: { after: notCounts, signal: notSignals },
+  },
+  {
+    name: 'Feed.observe',
+    call: ({ session }, options) => session.feed.observe(options),
+    good: {},
+    bad: { after: notCounts, signal: notSignals },
+  },
+  {
+    name: 'Feed.waitForAdvance',
+    call: ({ session }, options) => session.feed.waitForAdvance(0, options),
+    good: {},
+    bad: { signal: notSignals },
+  },
+  {
+    name: 'Turn',
+    call: (_, options) => new main.Turn(options),
+    good: { runId },
+    bad: { runId: notText, operations: notPorts, inspect: [5, {}, null] },
+  },
+  {
+    name: 'Turn.awaitOperations',
+    call: ({ turn }, options) => turn.awaitOperations([], options),
+    good: {},
+    bad: { signal: notSignals },
+  },
+  {
+    name: 'TurnBoundary',
+    call: (_, options) => new main.TurnBoundary(options),
+    good: ({ operations }) => ({ operations, edit: work }),
+    bad: { operations: notPorts, edit: notFunctions, enrich: notFunctions, onDelivered: notFunctions },
+  },
+  {
+    name: 'IdleWake',
+    call: (_, options) => new main.IdleWake(options),
+    good: ({ operations }) => ({ operations, host }),
+    bad: {
+      operations: notPorts,
+      host: [...notPorts, { ...host, inject: undefined }, { ...host, ownsRuntime: 5 }],
+      clock: notPorts,
+      logger: notPorts,
+      inspect: [5, {}, null],
+    },
+  },
+  {
+    name: 'createUuidSource',
+    call: (_, options) => main.createUuidSource(options),
+    good: { now: () => 0 },
+    bad: { now: notFunctions, random: notFunctions },
+  },
+  {
+    name: 'createDirectoryJournal',
+    call: (_, options) => main.createDirectoryJournal(options),
+    good: { directory: 'never made' },
+    bad: {
+      directory: ['', 5, null],
+      segmentBytes: [1, '16777216', null],
+      tornTail: ['keep', null],
+      logger: notPorts,
+      fileSystem: notPorts,
+    },
+  },
+  {
+    name: 'createStatelyInspector',
+    call: (_, options) => createStatelyInspector(options),
+    good: { adapter: { send: work } },
+    bad: {
+      url: [5, null],
+      adapter: notPorts,
+      filter: notFunctions,
+      sample: ['1', 1.1, -0.1, Number.NaN, null],
+      maxQueued: [0, ...notCounts],
+      serialize: notFunctions,
+      reconnectMs: ['5', -1, 2 ** 31, Number.NaN, null],
+      clock: notPorts,
+      logger: notPorts,
+    },
+  },
+  {
+    name: 'Tasks.submit',
+    call: ({ tasks }, input) => tasks.submit(input),
+    good: { kind: 'work' },
+    bad: {
+      kind: notText,
+      id: ['x', 5, null],
+      payload: [work, Symbol('x'), 5n],
+      contentType: notText,
+      runPolicy: [5, null],
+      'runPolicy.type': ['twice', 5],
+      at: notCounts,
+      constraints: [5, null, []],
+      'constraints.maxAttempts': [1.5, '3', null],
+      'constraints.maxAttemps': [3],
+      metadata: [5, null, []],
+      'metadata.priority': [1.5, '3', null],
+      'metadata.prio': [3],
+      parentTaskId: ['x', 5, null],
+      tenantId: ['x', 5, null],
+      dependsOn: [5, 'x', null],
+      budgets: [5, null],
+      'budgets.token': notCounts,
+      releasedBy: [5, null],
+    },
+  },
+  {
+    name: 'Tasks.submitGraph, one of its tasks',
+    call: ({ tasks }, node) => tasks.submitGraph({ one: node }),
+    good: { kind: 'work' },
+    bad: { 'one.kind': notText, 'one.at': notCounts, 'one.parent': [5, null], 'one.dependsOn': [5, null, 'one'] },
+  },
+  {
+    name: 'Tasks.handle',
+    call: ({ tasks }, options) => tasks.handle('work', work, options),
+    good: {},
+    bad: { reserve: [5, null], 'reserve.token': notCounts },
+  },
+  {
+    name: 'Tasks.outcome',
+    call: ({ tasks, taskId }, options) => tasks.outcome(taskId, options),
+    good: {},
+    bad: { signal: notSignals },
+  },
+  {
+    name: 'Tasks.subscribe',
+    call: ({ tasks, taskId }, options) => tasks.subscribe(taskId, { type: 'custom', key: 'x' }, options),
+    good: {},
+    bad: { rearm: ['true', 1, null] },
+  },
+  {
+    name: 'TaskAuthority.submit',
+    call: ({ tasks }, options) => tasks.authority.submit({ type: 'engine_pause', timestamp: 1 }, options),
+    good: {},
+    bad: { expectedSequence: notCounts, durability: ['later', 5, null] },
+  },
+  {
+    name: 'TaskAuthority.submitBatch',
+    call: ({ tasks }, options) => tasks.authority.submitBatch([{ type: 'engine_pause', timestamp: 1 }], options),
+    good: {},
+    bad: { expectedSequence: notCounts, durability: ['later', 5, null] },
+  },
+  {
+    name: 'TaskAuthority.transact',
+    call: ({ tasks }, options) => tasks.authority.transact(work, options),
+    good: {},
+    bad: { expectedSequence: notCounts, durability: ['later', 5, null] },
+  },
+  {
+    name: 'createTaskSpec',
+    call: (_, input) => rooms.createTaskSpec(input),
+    good: { id: runId, kind: 'work' },
+    bad: { id: ['x', null], kind: notText, 'constraints.timeout': [5], 'metadata.name': ['x'] },
+  },
+  {
+    name: 'createRun',
+    call: (_, input) => rooms.createRun(input),
+    good: { id: runId, taskId: otherId, createdAt: 0, scheduledAt: 0 },
+    bad: { id: ['x', null], taskId: ['x', null], createdAt: notCounts, scheduledAt: notCounts, priority: ['1', 1.5] },
+  },
+  {
+    name: 'heartbeatTimeout',
+    call: (_, policy) => rooms.heartbeatTimeout(policy),
+    good: { intervalSecs: 1, timeoutMultiplier: 1 },
+    bad: { intervalSecs: notCounts, timeoutMultiplier: notCounts },
+  },
+  {
+    name: 'outcomeFromParts',
+    call: (_, parts) => rooms.outcomeFromParts(parts),
+    good: { result: 'success' },
+    bad: { result: ['fine', null], error: notText, output: [5, '?'], failureClass: ['x', null] },
+  },
+]
+
+/** Doors that take values one by one: what is called, and the field that is refused. */
+const valueDoors: readonly (readonly [name: string, field: string, call: (place: Place) => unknown])[] = [
+  ...notText.flatMap((name) => [
+    ['Runtime.session', '$', ({ runtime }: Place) => runtime.session(name as never)] as const,
+    ['Runtime.findSession', '$', ({ runtime }: Place) => runtime.findSession(name as never)] as const,
+    ['Runtime.deleteSession', '$', ({ runtime }: Place) => runtime.deleteSession(name as never)] as const,
+    ['Runtime.importSession', '$', ({ runtime }: Place) => runtime.importSession(name as never, {})] as const,
+    ['OperationRegistry.snapshot', '$', ({ operations }: Place) => operations.snapshot(name as never)] as const,
+    [
+      'OperationRegistry.provisioningSucceeded',
+      '$',
+      ({ operations }: Place) => operations.provisioningSucceeded(name as never),
+    ] as const,
+    [
+      'OperationRegistry.requestRetire',
+      '$',
+      ({ operations }: Place) => operations.requestRetire(name as never),
+    ] as const,
+    ['OperationRegistry.markRetired', '$', ({ operations }: Place) => operations.markRetired(name as never)] as const,
+    [
+      'OperationRegistry.registerWatcher',
+      '$',
+      ({ operations }: Place) => operations.registerWatcher(name as never),
+    ] as const,
+    [
+      'OperationRegistry.classifyPublicResult',
+      '$',
+      ({ operations }: Place) => operations.classifyPublicResult(name as never),
+    ] as const,
+    [
+      'OperationRegistry.reportProgress',
+      '$',
+      ({ operations }: Place) => operations.reportProgress(name as never, { message: '' }),
+    ] as const,
+    [
+      'OperationRegistry.peerReady',
+      '$',
+      ({ operations }: Place) => operations.peerReady(name as never, peer as never),
+    ] as const,
+    [
+      'OperationRegistry.failOperation',
+      'error',
+      ({ operations }: Place) => operations.failOperation(idOf(1), name as never),
+    ] as const,
+    [
+      'OperationRegistry.provisioningFailed',
+      'error',
+      ({ operations }: Place) => operations.provisioningFailed(idOf(1), name as never),
+    ] as const,
+    [
+      'OperationRegistry.terminateOwner',
+      'reason',
+      ({ operations }: Place) => operations.terminateOwner(name as never),
+    ] as const,
+    ['Turn.fail', '$', ({ turn }: Place) => turn.fail(name as never)] as const,
+    ['Tasks.outcome', '$', ({ tasks }: Place) => tasks.outcome(name as never)] as const,
+    ['Tasks.cancel', '$', ({ tasks }: Place) => tasks.cancel(name as never)] as const,
+    ['Tasks.cancelRun', '$', ({ tasks }: Place) => tasks.cancelRun(name as never)] as const,
+    ['Tasks.suspend', '$', ({ tasks }: Place) => tasks.suspend(name as never)] as const,
+    ['Tasks.resume', 'runId', ({ tasks }: Place) => tasks.resume(name as never)] as const,
+    ['Tasks.publish', '$', ({ tasks }: Place) => tasks.publish(name as never)] as const,
+    [
+      'Tasks.subscribe',
+      'taskId',
+      ({ tasks }: Place) => tasks.subscribe(name as never, { type: 'custom', key: 'x' }),
+    ] as const,
+    ['Tasks.unsubscribe', 'subscriptionId', ({ tasks }: Place) => tasks.unsubscribe(name as never)] as const,
+    ['Tasks.replenish', 'taskId', ({ tasks }: Place) => tasks.replenish(name as never, 'token', 1)] as const,
+    ['Tasks.replenish', '$', ({ tasks, taskId }: Place) => tasks.replenish(taskId, name as never, 1)] as const,
+    ['Tasks.handle', '$', ({ tasks }: Place) => tasks.handle(name as never, work)] as const,
+    ['parseUuid', '$', () => main.parseUuid(name as never, 'id')] as const,
+    ['parseId', '$', () => rooms.parseId(name as never)] as const,
+    ['departmentId', '$', () => rooms.departmentId(name as never)] as const,
+    ['budgetDimension', '$', () => rooms.budgetDimension(name as never)] as const,
+    ['encodeBytes', '$', () => rooms.encodeBytes(name as never)] as const,
+    ['encodeText', '$', () => rooms.encodeText(name as never)] as const,
+    ['decodeBytes', '$', () => rooms.decodeBytes(name as never)] as const,
+    ['decodeText', '$', () => rooms.decodeText(name as never)] as const,
+  ]),
+  ...[7, {}].flatMap((reason) => [
+    ['Runtime.deleteSession', '$', ({ runtime }: Place) => runtime.deleteSession('owner', reason as never)] as const,
+    [
+      'OperationRegistry.abortProvisioning',
+      'reason',
+      ({ operations }: Place) => operations.abortProvisioning(idOf(1), reason as never),
+    ] as const,
+    [
+      'OperationRegistry.cancelOperation',
+      'reason',
+      ({ operations }: Place) => operations.cancelOperation(idOf(1), reason as never),
+    ] as const,
+    ['OperationHandle.cancel', 'reason', ({ session }: Place) => cancelledWith(session, reason)] as const,
+  ]),
+  ...notFunctions.flatMap((value) => [
+    ['Session.run', '$', ({ session }: Place) => session.run(job, value as never).outcome] as const,
+    ['SessionView.select', '$', ({ session }: Place) => session.view.select(value as never)] as const,
+    ['SessionView.select', '$', ({ session }: Place) => session.view.select(work, value as never)] as const,
+    ['Tasks.handle', '$', ({ tasks }: Place) => tasks.handle('work', value as never)] as const,
+    ['TaskAuthority.transact', '$', ({ tasks }: Place) => tasks.authority.transact(value as never)] as const,
+    ['TaskAuthority.onCommit', '$', ({ tasks }: Place) => tasks.authority.onCommit(value as never)] as const,
+  ]),
+  ...notCounts.flatMap((cursor) => [
+    ['Feed.since', '$', ({ session }: Place) => session.feed.since(cursor as never)] as const,
+    ['Feed.gapAfter', '$', ({ session }: Place) => session.feed.gapAfter(cursor as never)] as const,
+    ['Feed.waitForAdvance', '$', ({ session }: Place) => session.feed.waitForAdvance(cursor as never)] as const,
+    [
+      'OperationRegistry.advanceCompletionCursor',
+      '$',
+      ({ operations }: Place) => operations.advanceCompletionCursor('agent_applied', cursor as never),
+    ] as const,
+    [
+      'OperationRegistry.registerOperationWithAdmissionLimit',
+      'limit',
+      ({ operations }: Place) => operations.registerOperationWithAdmissionLimit(specOf(3), cursor as never),
+    ] as const,
+    [
+      'OperationRegistry.limitConcurrency',
+      'maxConcurrent',
+      ({ operations }: Place) => operations.limitConcurrency(cursor as never),
+    ] as const,
+    [
+      'Tasks.replenish',
+      'newLimit',
+      ({ tasks, taskId }: Place) => tasks.replenish(taskId, 'token', cursor as never),
+    ] as const,
+  ]),
+  ...['nobody', null, 5, '__proto__'].flatMap((word) => [
+    [
+      'OperationRegistry.advanceCompletionCursor',
+      '$',
+      ({ operations }: Place) => operations.advanceCompletionCursor(word as never, 5),
+    ] as const,
+    [
+      'OperationRegistry.completionCursor',
+      '$',
+      ({ operations }: Place) => operations.completionCursor(word as never),
+    ] as const,
+    [
+      'OperationRegistry.classifyCompletionWake',
+      '$',
+      ({ operations }: Place) => operations.classifyCompletionWake(idOf(1), word as never),
+    ] as const,
+    [
+      'OperationRegistry.classifyTerminality',
+      '$',
+      ({ operations }: Place) => operations.classifyTerminality(idOf(1), word as never),
+    ] as const,
+    [
+      'OperationRegistry.classifyTransitionIdempotence',
+      '$',
+      ({ operations }: Place) => operations.classifyTransitionIdempotence(idOf(1), word as never),
+    ] as const,
+  ]),
+  ...[undefined, null, 5, 'x', {}].flatMap((list) => [
+    [
+      'OperationRegistry.waitAll',
+      '$',
+      ({ operations }: Place) => operations.waitAll(runId as never, list as never),
+    ] as const,
+    ['OperationRegistry.forgetLost', '$', ({ operations }: Place) => operations.forgetLost(list as never)] as const,
+    ['Session.waitAll', '$', ({ session }: Place) => session.waitAll(runId, list as never)] as const,
+    ['Turn.awaitOperations', '$', ({ turn }: Place) => turn.awaitOperations(list as never)] as const,
+    ['TaskAuthority.submitBatch', '$', ({ tasks }: Place) => tasks.authority.submitBatch(list as never)] as const,
+  ]),
+  ...[undefined, null, 5].flatMap((id) => [
+    ['OperationRegistry.waitAll', '$', ({ operations }: Place) => operations.waitAll(id as never, [idOf(1)])] as const,
+    ['Session.waitAll', '$', ({ session }: Place) => session.waitAll(id as never, [idOf(1)])] as const,
+    ['Session.turn', '$', ({ session }: Place) => session.turn(id as never)] as const,
+    [
+      'OperationRegistry.waitAll',
+      '0',
+      ({ operations }: Place) => operations.waitAll(runId as never, [id as never]),
+    ] as const,
+    ['Session.forgetLost', '0', ({ session }: Place) => session.forgetLost([id as never])] as const,
+    ['OperationRegistry.forgetLost', '0', ({ operations }: Place) => operations.forgetLost([id as never])] as const,
+    ['Runtime.importSession', '$', ({ runtime }: Place) => runtime.importSession('imported', id)] as const,
+    ['Tasks.submitGraph', '$', ({ tasks }: Place) => tasks.submitGraph(id as never)] as const,
+    ['TaskAuthority.submit', 'type', ({ tasks }: Place) => tasks.authority.submit(id as never)] as const,
+    ['TaskAuthority.submitBatch', 'type', ({ tasks }: Place) => tasks.authority.submitBatch([id as never])] as const,
+    ['Tasks.subscribe', 'filter', ({ tasks, taskId }: Place) => tasks.subscribe(taskId, id as never)] as const,
+  ]),
+  [
+    'Turn.awaitOperations',
+    '0.waitPolicy',
+    ({ turn }) => turn.awaitOperations([{ operationId: idOf(1), waitPolicy: 'wait' as never }]),
+  ],
+  [
+    'Turn.awaitOperations',
+    '0.policy',
+    ({ turn }) => turn.awaitOperations([{ operationId: idOf(1), waitPolicy: 'barrier', policy: 1 } as never]),
+  ],
+  ['Turn.drainBoundary', '$', ({ turn }) => turn.drainBoundary({} as never)],
+  ['OperationRegistry.retireOwner', 'reason', ({ operations }) => operations.retireOwner(5 as never)],
+  [
+    'checkPermission',
+    '$',
+    ({ tasks }) => rooms.checkPermission(tasks.projection, runId as never, null as never, otherId as never),
+  ],
+  ['MemoryJournalStore.failNext', '$', () => createMemoryJournal().failNext('open' as never)],
+  ['SimulatedClock', '$', () => new SimulatedClock(Number.NaN)],
+  ['SimulatedClock.advance', '$', () => new SimulatedClock().advance(-1)],
+  ['SimulatedClock.setWall', '$', () => new SimulatedClock().setWall('now' as never)],
+]
+
+async function cancelledWith(session: main.Session, reason: unknown): Promise<void> {
+  await session.run({ ...job, id: idOf(9), kind: 'background_tool_capacity_slot' }, work).cancel(reason as never)
+}
+
+async function refusalOf(call: () => unknown): Promise<unknown> {
+  try {
+    return ['taken', await call()]
+  } catch (refusal) {
+    return refusal
+  }
+}
+
+/** What a value is to be refused with: our own error, at this field, with a reason. */
+function refusedAt(field: string) {
+  return expect.objectContaining({
+    code: 'invalid_input',
+    data: { subject: expect.stringMatching(/./), field, reason: expect.stringMatching(/./) },
+  })
+}
+
+function nested(field: string, value: unknown): object {
+  const [first = '', ...rest] = field.split('.')
+  return { [first]: rest.length === 0 ? value : nested(rest.join('.'), value) }
+}
+
+function goodOf({ good }: OptionsDoor, place: Place): object {
+  return typeof good === 'function' ? good(place) : good
+}
+
+/** The bad value at its place; some refusals name the argument before the field, which the options do not hold. */
+function withBad(door: OptionsDoor, place: Place, field: string, value: unknown): object {
+  const inside = field.replace(/^(result|one)\./, '')
+  return { ...goodOf(door, place), ...nested(inside, value) }
+}
+
+describe('a public door', () => {
+  let place: Place
+  let before: number
+
+  beforeEach(async () => {
+    place = await openPlace()
+    before = place.written()
+  })
+
+  async function expectNothingHappened(): Promise<void> {
+    await place.runtime.flush()
+    expect(place.written()).toBe(before)
+    expect(place.session.operations.activeCount).toBe(1)
+    expect([...place.runtime.sessions()].map(({ id }) => id)).toEqual(['owner'])
+  }
+
+  describe.each(optionDoors)('$name', (door) => {
+    it.each([[null], [7], ['text'], [[]], [work]])('refuses %o in place of its options', async (value) => {
+      const refusal = await refusalOf(() => door.call(place, value as never))
+      expect(refusal).toEqual(expect.objectContaining({ code: 'invalid_input' }))
+      await expectNothingHappened()
+    })
+
+    it.skipIf(door.isPort !== undefined)('refuses a field nobody knows, and says which are known', async () => {
+      const misspelt = { ...goodOf(door, place), misspelt: 1 }
+      const refusal = await refusalOf(() => door.call(place, misspelt as never))
+      const field = expect.stringMatching(/(^|\.)misspelt$/)
+      const reason = expect.stringContaining('unknown, the fields are ')
+      const data = expect.objectContaining({ field, reason })
+      expect(refusal).toEqual(expect.objectContaining({ code: 'invalid_input', data }))
+      await expectNothingHappened()
+    })
+
+    const bad = Object.entries(door.bad).flatMap(([field, values]) => values.map((value) => [field, value] as const))
+    it.each(bad)('refuses %s: %o', async (field, value) => {
+      const refusal = await refusalOf(() => door.call(place, withBad(door, place, field, value) as never))
+      const data = StatewardError.is(refusal, 'invalid_input') ? refusal.data : refusal
+      expect(data).toMatchObject({ field: door.isPort ?? field })
+      await expectNothingHappened()
+    })
+
+    it('tells what its options throw as a cause', async () => {
+      const thrown = new Error('from a getter')
+      const options: object = { ...goodOf(door, place) }
+      const [field = ''] = [...Object.keys(options), ...Object.keys(door.bad)]
+      const trap = () => {
+        throw thrown
+      }
+      Object.defineProperty(options, field, { enumerable: true, get: trap })
+      const refusal = (await refusalOf(() => door.call(place, options as never))) as StatewardError & Error
+      expect([refusal.code, refusal.cause]).toEqual(['invalid_input', thrown])
+    })
+  })
+
+  it.each(valueDoors)('%s refuses a wrong value, naming %s (%#)', async (_, field, call) => {
+    expect(await refusalOf(() => call(place))).toEqual(refusedAt(field))
+    await expectNothingHappened()
+  })
+})
+
+describe('the table of doors', () => {
+  const rows = new Set([...optionDoors.map(({ name }) => name.split(/[ ,]/)[0]), ...valueDoors.map(([name]) => name)])
+
+  /** Doors that are given nothing, or that take anything. */
+  const withoutInput = [
+    'Runtime.sessions',
+    'Runtime.reopen',
+    'Runtime.flush',
+    'Runtime.compact',
+    'Session.flush',
+    'Session.dispose',
+    'OperationRegistry.drain',
+    'OperationRegistry.collectCompleted',
+    'OperationRegistry.outstandingObligations',
+    'OperationRegistry.dispose',
+    'OperationRegistry.listOperations',
+    'OperationRegistry.completionFeed',
+    'OperationRegistry.diagnostics',
+    'OperationRegistry.capturePersistenceSnapshot',
+    'Tasks.start',
+    'Tasks.pauseEngine',
+    'Tasks.resumeEngine',
+    // Of use to the runtime only, which has decoded the grace period.
+    'Tasks.close',
+    'TaskAuthority.start',
+    'TaskAuthority.restore',
+    'TaskAuthority.replay',
+    'TaskAuthority.capture',
+    'Turn.finish',
+  ]
+
+  it('has a row for every method of the classes that users hold', async () => {
+    const { runtime, session, operations, tasks, turn } = await openPlace()
+    const { authority } = tasks
+    const held = { Runtime: runtime, Session: session, OperationRegistry: operations, Tasks: tasks, Turn: turn }
+    const doors = Object.entries({ ...held, TaskAuthority: authority }).flatMap(([name, instance]) =>
+      methodsOf(instance).map((method) => `${name}.${method}`),
+    )
+    expect(doors.filter((door) => !rows.has(door) && !withoutInput.includes(door))).toEqual([])
+  })
+
+  it('has a row for every function that is exported', () => {
+    /** They look at a value, whatever it is, or at rows that the library has made. */
+    const looks = [
+      'isUuid',
+      'feedCapacity',
+      'isTerminal',
+      'expectsPeer',
+      'isIdempotentRepeat',
+      'createMemoryJournal',
+      'isRefusal',
+    ]
+    const rowsOnly = [
+      'isSuspension',
+      'suspend',
+      'isTerminalRunState',
+      'isArmed',
+      'matches',
+      'consumedPercent',
+      'canRun',
+    ]
+    // Values that go into a command, which is decoded; and cron, whose expressions have errors of their own.
+    const parts = ['failed', 'succeeded', 'suspended', 'timedOut', 'nextOccurrence']
+    const known = new Set<string>([...looks, ...rowsOnly, ...parts])
+    const functions = Object.entries({ ...main, ...rooms }).flatMap(([name, value]) =>
+      typeof value === 'function' && /^[a-z]/.test(name) ? [name] : [],
+    )
+    expect(functions.filter((name) => !rows.has(name) && !known.has(name))).toEqual([])
+  })
+})
+
+function methodsOf(instance: object): string[] {
+  const names = new Set<string>()
+  for (let proto: object = Object.getPrototypeOf(instance); proto !== Object.prototype; ) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
+      if (name !== 'constructor' && typeof value === 'function') names.add(name)
+    }
+    proto = Object.getPrototypeOf(proto) as object
+  }
+  return [...names]
+}

@@ -1,0 +1,245 @@
+import { describe, expect, it } from 'vitest'
+import { JournalError } from '../../../src/journal/errors.js'
+import { LaneError } from '../../../src/lane/errors.js'
+import { OwedWork, type Step } from '../../../src/tasks/dispatch/owed-work.js'
+import {
+  createRun,
+  createTaskSpec,
+  type TaskCommand,
+  type TaskId,
+  type TaskMutations,
+} from '../../../src/tasks/index.js'
+import { silentLogger } from '../../../src/base/logger.js'
+import { openTasks } from '../support/authority.js'
+import { runCreate, taskCreate } from '../support/commands.js'
+import { runId, T1, taskId } from '../support/ids.js'
+import { openRoom, start, type Room } from './support/room.js'
+
+const many = 1500
+/** The most that may go out at once: the steps of a group, each of which may cancel a task with its run. */
+const mostEvents = 514
+
+/** Sizes of the groups that become durable from now on. */
+function groupsOf({ authority }: Room): number[] {
+  const sizes: number[] = []
+  authority.onCommit((events) => void sizes.push(events.length))
+  return sizes
+}
+
+/** Tasks with one run each that is due in a day. */
+async function createMany(room: Room, spec: (index: number) => { readonly parentTaskId?: TaskId }): Promise<TaskId[]> {
+  const ids = Array.from({ length: many }, (_, index) => taskId(100 + index))
+  const commands = ids.flatMap((id, index): TaskCommand[] => [
+    { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'none', ...spec(index) }), timestamp: start },
+    {
+      type: 'run_create',
+      runInstance: createRun({ id: runId(100 + index), taskId: id, createdAt: start, scheduledAt: start + 86_400 }),
+    },
+  ])
+  await room.authority.submitBatch(commands)
+  return ids
+}
+
+describe('what a change owes goes out in groups that fit', () => {
+  it('cancelation reaches every child, and another task is run meanwhile', async () => {
+    const room = await openRoom()
+    await room.tasks.start()
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    await createMany(room, () => ({ parentTaskId: parent }))
+    const sizes = groupsOf(room)
+    let openAtEnd = 0
+    room.tasks.handle('work', () => {
+      openAtEnd = room.authority.projection.countIn('scheduled')
+    })
+    await room.tasks.cancel(parent)
+    const other = await room.tasks.submit({ kind: 'work' })
+    expect(await room.tasks.outcome(other)).toMatchObject({ status: 'completed' })
+    await room.settle()
+    expect(room.authority.projection.countIn('canceled')).toBe(many + 1)
+    expect(room.authority.projection.countIn('scheduled')).toBe(0)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
+    // It did not have to wait for the last of them.
+    expect(openAtEnd).toBeGreaterThan(0)
+  })
+
+  it('cancelation of a task with more open runs than a batch takes reaches all of them', async () => {
+    const room = await openRoom()
+    await room.tasks.start()
+    await room.authority.submitBatch([
+      taskCreate(T1),
+      ...Array.from({ length: many }, (_, index) => runCreate(runId(index + 1), T1, { scheduledAt: start + 86_400 })),
+    ])
+    const sizes = groupsOf(room)
+    expect(await room.tasks.cancel(T1)).toBe('canceled')
+    expect((await room.tasks.outcome(T1)).status).toBe('canceled')
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
+  })
+
+  it('a failed prerequisite cancels all that wait for it', async () => {
+    const room = await openRoom()
+    room.tasks.handle('broken', () => {
+      throw new Error('no')
+    })
+    const first = await room.tasks.submit({ kind: 'broken', at: start + 5 })
+    const ids = await createMany(room, () => ({}))
+    await room.authority.submitBatch(
+      ids.map((id) => ({ type: 'dependency_declare', taskId: id, dependsOn: [first], timestamp: start })),
+    )
+    const sizes = groupsOf(room)
+    await room.pass(5)
+    expect(room.authority.projection.countIn('canceled')).toBe(many)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
+  })
+
+  it('a cascade that a crash cut short is finished by the next process', async () => {
+    const room = await openRoom()
+    await room.tasks.start()
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    await createMany(room, () => ({ parentTaskId: parent }))
+    await room.tasks.cancel(parent)
+    const later = await room.crash()
+    expect(later.authority.projection.countIn('scheduled')).toBeGreaterThan(0)
+    await later.tasks.start()
+    await later.settle()
+    expect(later.authority.projection.countIn('canceled')).toBe(many + 1)
+  })
+
+  it('a replenished budget lets go on all it had suspended, also across a crash', async () => {
+    const room = await openRoom()
+    const token = { type: 'budget_allocate', dimension: 'token' as never, limit: 1, timestamp: start } as const
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    await room.authority.submit({ ...token, taskId: parent })
+    const ids = await createMany(room, () => ({ parentTaskId: parent }))
+    await room.authority.submitBatch(
+      ids.flatMap((_, index): TaskCommand[] => {
+        const id = runId(100 + index)
+        const move = { type: 'run_state_transition', runId: id, timestamp: start } as const
+        return [
+          { ...move, previousState: 'scheduled', newState: 'ready' },
+          { ...move, previousState: 'ready', newState: 'leased' },
+          { ...move, previousState: 'leased', newState: 'running' },
+          { type: 'run_suspend', runId: id, reason: 'budget_exhausted', timestamp: start },
+        ]
+      }),
+    )
+    const sizes = groupsOf(room)
+    await room.tasks.replenish(parent, 'token', 2)
+    const suspended = room.authority.projection.countIn('suspended')
+    expect(suspended).toBeLessThan(many)
+    const later = await room.crash(10)
+    expect(later.authority.projection.countIn('suspended')).toBe(suspended)
+    await later.tasks.start()
+    await later.settle()
+    expect(later.authority.projection.countIn('ready')).toBe(many)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
+  })
+
+  it('an event of the service triggers all that wait for it', async () => {
+    const room = await openRoom()
+    const id = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const waiting = Array.from({ length: many }, () => room.tasks.subscribe(id, { type: 'custom', key: 'go' }))
+    await Promise.all(waiting)
+    const sizes = groupsOf(room)
+    expect(await room.tasks.publish('go')).toBe(many)
+    expect(sizes).toEqual([1024, many - 1024])
+  })
+
+  it('[T-82] an overdue backlog is promoted in batches of 256', async () => {
+    const room = await openRoom()
+    for (let index = 0; index < 600; index += 1) await room.tasks.submit({ kind: 'none' })
+    const sizes = groupsOf(room)
+    await room.tasks.start()
+    await room.settle()
+    expect(sizes).toEqual([256, 256, 88])
+  })
+})
+
+describe('owed work', () => {
+  /** Takes batches as the authority does, except for what `refuse` says to their number of steps. */
+  async function openOwed(refuse: (steps: number) => Error | undefined) {
+    const { authority } = await openTasks()
+    const [errors, taken]: [object[], string[][]] = [[], []]
+    let delays = 0
+    let built: string[] = []
+    const mutations: TaskMutations = {
+      submit: () => Promise.reject(new Error('unused')),
+      submitBatch: () => Promise.reject(new Error('unused')),
+      transact: (build) => {
+        built = []
+        return authority.transact(build).then((result) => {
+          const failure = refuse(built.length)
+          if (failure !== undefined) throw failure
+          taken.push(built)
+          return result
+        })
+      },
+    }
+    const logger = { ...silentLogger, error: (fields: object) => void errors.push(fields) }
+    const owed = new OwedWork({ mutations, logger, onDelay: () => void (delays += 1) })
+    const step =
+      (name: string): Step =>
+      () =>
+        void built.push(name)
+    return { owed, step, errors, taken, delays: () => delays }
+  }
+
+  const tooLarge = (): LaneError => {
+    const cause = new JournalError('journal_record_too_large', 'too large', { bytes: 2, limit: 1 })
+    return new LaneError('lane_not_appended', 'not appended', { cause: 'too large' }, { cause })
+  }
+
+  it('is cut smaller until it fits, and nothing of it is left out', async () => {
+    const { owed, step, errors, taken } = await openOwed((steps) => (steps > 2 ? tooLarge() : undefined))
+    owed.owe('a', () => ['1', '2', '3', '4', '5'].map(step))
+    await owed.pay()
+    expect(new Set(taken.flat())).toEqual(new Set(['1', '2', '3', '4', '5']))
+    expect(Math.max(...taken.map(({ length }) => length))).toBe(2)
+    expect(errors).toEqual([])
+  })
+
+  it('that can never fit is reported once and given up; what else is owed is done', async () => {
+    let isRefusing = true
+    const { owed, step, errors, taken } = await openOwed((steps) => {
+      if (steps === 0 || !isRefusing) return undefined
+      isRefusing = steps > 1
+      return tooLarge()
+    })
+    owed.owe('impossible', () => [step('impossible')])
+    owed.owe('b', () => [step('b')])
+    await owed.pay()
+    expect(errors).toMatchObject([{ work: 'impossible', cause: 'not appended' }])
+    expect(taken.flat()).toEqual(['b'])
+  })
+
+  it('stays owed while the lane takes nothing', async () => {
+    let isOpen = false
+    const failure = new LaneError('lane_not_appended', 'no space', { cause: 'no space' })
+    const { owed, step, errors, taken, delays } = await openOwed(() => (isOpen ? undefined : failure))
+    owed.owe('a', () => [step('a')])
+    await owed.pay()
+    expect([delays(), taken, errors]).toEqual([1, [], []])
+    isOpen = true
+    await owed.pay()
+    expect(taken).toEqual([['a']])
+  })
+
+  it('takes turns: what is owed to one does not wait for all that is owed to another', async () => {
+    const { owed, step, taken } = await openOwed(() => undefined)
+    owed.owe('large', () => Array.from({ length: 2000 }, () => step('large')))
+    owed.owe('small', () => [step('small')])
+    await owed.pay()
+    expect(taken[0]?.slice(0, 3)).toEqual(['large', 'small', 'large'])
+    expect(taken.flat()).toHaveLength(2001)
+  })
+
+  it('lets timers run between two groups', async () => {
+    const { owed, step, taken } = await openOwed(() => undefined)
+    owed.owe('a', () => Array.from({ length: 5000 }, () => step('a')))
+    let groupsAtTimer: number | undefined
+    setTimeout(() => {
+      groupsAtTimer = taken.length
+    }, 0)
+    await owed.pay()
+    expect(groupsAtTimer).toBeLessThan(taken.length)
+  })
+})

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest'
+import { hasEnded, noProgress, phaseOf, type TaskPhase } from '../../src/tasks/phase.js'
+import type { Task } from '../../src/tasks/view.js'
+
+type Progress = Partial<typeof noProgress>
+
+/** Progress, when it was canceled, and the phase that follows. */
+const cases: readonly (readonly [Progress, number | undefined, TaskPhase])[] = [
+  [{}, undefined, 'open'],
+  [{}, 5, 'canceled'],
+  [{ runs: 2, open: 2 }, undefined, 'open'],
+  [{ runs: 2, open: 1, completed: 1 }, undefined, 'open'],
+  [{ runs: 2, open: 1, completed: 1 }, 5, 'open'],
+  [{ runs: 2, completed: 2 }, undefined, 'completed'],
+  [{ runs: 2, completed: 1, failed: 1 }, undefined, 'completed'],
+  [{ runs: 2, completed: 1 }, 5, 'completed'],
+  [{ runs: 2, failed: 1 }, undefined, 'failed'],
+  [{ runs: 2, failed: 1 }, 5, 'failed'],
+  [{ runs: 2 }, undefined, 'canceled'],
+  [{ runs: 2 }, 5, 'canceled'],
+]
+
+describe('the phase of a task', () => {
+  it.each(cases)('with progress %o, canceled at %s, is %s', (progress, canceledAt, phase) => {
+    const task = {
+      progress: { ...noProgress, ...progress },
+      ...(canceledAt !== undefined && { canceledAt }),
+    } as unknown as Task
+    expect(phaseOf(task)).toBe(phase)
+    expect(hasEnded(task)).toBe(phase !== 'open')
+  })
+
+  it('of a task that is not known has not ended', () => {
+    expect(hasEnded(undefined)).toBe(false)
+  })
+})
