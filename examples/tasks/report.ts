@@ -70,8 +70,9 @@ async function allowMore(runId: RunId): Promise<void> {
   isAsking = true
   const { limit = 0, consumed = 0 } = tasks.projection.budget(report, token) ?? {}
   console.log(`the budget of ${limit} is used up: ${consumed} spent`)
-  // Resumes every run that the budget had suspended.
-  await tasks.replenish(report, token, limit + 600)
+  // Resumes every run that the budget had suspended. They begin anew and share what is added, so that less than what all of
+  // them need would be spent by each on its first calls, again and again.
+  await tasks.replenish(report, token, limit + 2000)
   isAsking = false
 }
 

@@ -1,4 +1,7 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
+import { nameSchema, optionsSchema, portSchema } from '../base/options.js'
 import type { JournalError } from './errors.js'
 import { examineDirectory } from './examine.js'
 import { withIoErrors } from './failures.js'
@@ -41,6 +44,11 @@ export interface JournalReading extends AsyncDisposable {
   close(): Promise<void>
 }
 
+const optionsOfReading = optionsSchema<ReadDirectoryJournalOptions>({
+  directory: nameSchema,
+  fileSystem: v.optional(portSchema<FileSystem>(['open'])),
+})
+
 /** An owner that writes and compacts takes files away and leaves records half seen: so often is looked again. */
 const maxAttempts = 20
 
@@ -52,8 +60,8 @@ const maxAttempts = 20
  * with reason `decode_failure`, and `journal_io`.
  */
 export function readDirectoryJournal(options: ReadDirectoryJournalOptions): Promise<JournalReading> {
-  const { directory, fileSystem = nodeFileSystem } = options
   return withIoErrors(async () => {
+    const { directory, fileSystem = nodeFileSystem } = decode(optionsOfReading, options, 'journal reading options')
     let previous: unknown
     for (let attempt = 1; ; attempt += 1) {
       const files = new HeldFiles(fileSystem)

@@ -292,9 +292,18 @@ const optionDoors: readonly OptionsDoor[] = [
       directory: ['', 5, null],
       segmentBytes: [1, '16777216', null],
       tornTail: ['keep', null],
+      onDamage: ['keep', null],
+      lockWaitMs: [-1, '5', null, Number.NaN],
       logger: notPorts,
+      clock: notPorts,
       fileSystem: notPorts,
     },
+  },
+  {
+    name: 'readDirectoryJournal',
+    call: (_, options) => main.readDirectoryJournal(options),
+    good: { directory: 'never made' },
+    bad: { directory: ['', 5, null], fileSystem: notPorts },
   },
   {
     name: 'createStatelyInspector',
