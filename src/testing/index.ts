@@ -1,4 +1,5 @@
 /** Parts for testing what is built on stateward; no test runner is needed, and fast-check only where it is handed in. */
+export { durableConformance, type DurableFixture } from './durable-conformance.js'
 export { journalConformance, type JournalFixture, type SuiteFunctions } from './journal-conformance.js'
 export { checkOperationsModel, type OperationsModelOptions } from './operations-model.js'
 export { OperationsOracle } from './operations-oracle.js'

@@ -5,8 +5,7 @@ import type { JsonValue } from '../base/json.js'
 /** A schema of any library that speaks Standard Schema: valibot, zod, arktype and others. */
 export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>
 
-/** What a value of a schema is before and after it was checked. */
-export type InputOf<Checked extends Schema> = StandardSchemaV1.InferInput<Checked>
+/** What a value of a schema is after it was checked. */
 export type OutputOf<Checked extends Schema> = StandardSchemaV1.InferOutput<Checked>
 
 /** How deep a value may be nested. */

@@ -1,17 +1,12 @@
 import * as v from 'valibot'
 import { StatewardError } from '../../../src/base/errors.js'
-import {
-  Catalogue,
-  commandDefiner,
-  eventDefiner,
-  EventStream,
-  rowDefiner,
-  SequenceCounter,
-  Table,
-  type AppliedOf,
-  type CommandOf,
-  type EventOf,
-} from '../../../src/state/index.js'
+import { Catalogue, type AppliedOf, type CommandOf, type EventOf } from '../../../src/state/catalogue.js'
+import { commandDefiner } from '../../../src/state/command.js'
+import { eventDefiner } from '../../../src/state/event.js'
+import { rowDefiner } from '../../../src/state/row.js'
+import { SequenceCounter } from '../../../src/state/sequence.js'
+import { EventStream } from '../../../src/state/stream.js'
+import { Table } from '../../../src/state/table.js'
 
 /** A room small enough to be checked by eye: accounts with balances that never fall below nothing. */
 export interface Account {
