@@ -33,7 +33,7 @@ export const dispatcherMachine = setup({
     },
     running: { description: 'Promotes and starts runs.', on: { pause: 'paused' } },
     paused: {
-      description: 'Promotes and starts nothing; running attempts, leases and cancelations go on.',
+      description: 'Promotes and starts nothing; running attempts, leases and cancellations go on.',
       on: { resume: 'running' },
     },
     draining: {

@@ -9,7 +9,7 @@ export type AttemptId = Brand<string, 'AttemptId'>
 export const openRunStates = ['scheduled', 'ready', 'leased', 'running', 'retry_wait', 'suspended'] as const
 
 /** States that are never left again. */
-export const terminalRunStates = ['completed', 'failed', 'canceled'] as const
+export const terminalRunStates = ['completed', 'failed', 'cancelled'] as const
 export type TerminalRunState = (typeof terminalRunStates)[number]
 
 /** The nine states of a run, in the order of spec 1.7. */

@@ -28,7 +28,7 @@ export const attemptCountLimit = 0xffff_ffff
 const isTerminal = or([
   stateIn({ lifecycle: 'completed' }),
   stateIn({ lifecycle: 'failed' }),
-  stateIn({ lifecycle: 'canceled' }),
+  stateIn({ lifecycle: 'cancelled' }),
 ])
 const isReady = stateIn({ lifecycle: 'ready' })
 const isLeased = stateIn({ lifecycle: 'leased' })
@@ -89,12 +89,12 @@ export const runMachine = setup({
       states: {
         scheduled: {
           description: 'Waits for its time, its dependencies or a trigger.',
-          on: { to_ready: 'ready', to_canceled: 'canceled' },
+          on: { to_ready: 'ready', to_cancelled: 'cancelled' },
         },
         ready: {
           description: 'Eligible for dispatch.',
           tags: 'work',
-          on: { to_leased: 'leased', to_canceled: 'canceled' },
+          on: { to_leased: 'leased', to_cancelled: 'cancelled' },
         },
         leased: {
           description: 'Claimed by an owner, not started. Losing the lease makes it ready again.',
@@ -103,11 +103,11 @@ export const runMachine = setup({
             to_running: { guard: 'isAttemptIdle', target: 'running' },
             to_ready: { guard: 'isLeaseFree', target: 'ready' },
             close_lease: { guard: and(['isHeldByOwner', 'isHeldExpiry']), target: 'ready' },
-            to_canceled: 'canceled',
+            to_cancelled: 'cancelled',
           },
         },
         running: {
-          description: 'Left only between attempts, except by cancelation; the lease goes first, except at the end.',
+          description: 'Left only between attempts, except by cancellation; the lease goes first, except at the end.',
           tags: 'work',
           on: {
             to_retry_wait: { guard: and(['isAttemptIdle', 'isLeaseFree']), target: 'retry_wait' },
@@ -115,20 +115,20 @@ export const runMachine = setup({
             to_suspended: { guard: and(['isAttemptIdle', 'isLeaseFree']), target: 'suspended' },
             to_completed: { guard: 'isAttemptIdle', target: 'completed' },
             to_failed: { guard: 'isAttemptIdle', target: 'failed' },
-            to_canceled: 'canceled',
+            to_cancelled: 'cancelled',
           },
         },
         retry_wait: {
           description: 'Backs off before the next attempt.',
-          on: { to_ready: 'ready', to_failed: 'failed', to_canceled: 'canceled' },
+          on: { to_ready: 'ready', to_failed: 'failed', to_cancelled: 'cancelled' },
         },
         suspended: {
           description: 'Preempted and resumable; the attempt does not count.',
-          on: { resume: 'ready', to_ready: 'ready', to_canceled: 'canceled' },
+          on: { resume: 'ready', to_ready: 'ready', to_cancelled: 'cancelled' },
         },
         completed: { type: 'final' },
         failed: { type: 'final' },
-        canceled: { type: 'final' },
+        cancelled: { type: 'final' },
       },
     },
     attempt: {

@@ -1,4 +1,4 @@
-import { cancelTask } from '../../src/tasks/dispatch/cancelation.js'
+import { cancelTask } from '../../src/tasks/dispatch/cancellation.js'
 import { submitInto } from '../../src/tasks/dispatch/submission.js'
 import { fire } from '../../src/tasks/dispatch/system-events.js'
 import type { RunId, SubscriptionId, TaskId } from '../../src/tasks/ids.js'
@@ -33,7 +33,7 @@ function submit(
 }
 
 const shapes: Readonly<Record<string, Shape>> = {
-  'runs of one task, then canceled': async (count) => {
+  'runs of one task, then cancelled': async (count) => {
     await using tasks = await openTasks()
     const taskId = await tasks.authority.transact((batch) => submit(batch, {}))
     await inChunks(tasks, count, (batch) => {
@@ -42,7 +42,7 @@ const shapes: Readonly<Record<string, Shape>> = {
     })
     await tasks.authority.transact((batch) => cancelTask(batch, taskId, epoch))
   },
-  'children of one task, then canceled': async (count) => {
+  'children of one task, then cancelled': async (count) => {
     await using tasks = await openTasks()
     const parentTaskId = await tasks.authority.transact((batch) => submit(batch, {}))
     await inChunks(tasks, count, (batch) => void submit(batch, { parentTaskId }))

@@ -50,9 +50,9 @@ export interface EventPayloads {
     readonly output?: Base64
     readonly failureClass?: FailureClass
   }
-  task_canceled: Timed & { readonly taskId: TaskId }
+  task_cancelled: Timed & { readonly taskId: TaskId }
   /** No command writes it; replay accepts it. */
-  run_canceled: OfRun
+  run_cancelled: OfRun
   lease_acquired: OfLease
   lease_heartbeat: OfLease
   lease_expired: OfLease
@@ -74,7 +74,7 @@ export interface EventPayloads {
     readonly rearm: boolean
   }
   subscription_triggered: Timed & { readonly subscriptionId: SubscriptionId }
-  subscription_canceled: Timed & { readonly subscriptionId: SubscriptionId }
+  subscription_cancelled: Timed & { readonly subscriptionId: SubscriptionId }
   actor_registered: Timed & ActorRegistration
   actor_deregistered: Timed & { readonly actorId: ActorId }
   actor_heartbeat: Timed & { readonly actorId: ActorId }
@@ -116,8 +116,8 @@ export const eventTypes = [
   'run_state_changed',
   'attempt_started',
   'attempt_finished',
-  'task_canceled',
-  'run_canceled',
+  'task_cancelled',
+  'run_cancelled',
   'lease_acquired',
   'lease_heartbeat',
   'lease_expired',
@@ -133,7 +133,7 @@ export const eventTypes = [
   'budget_replenished',
   'subscription_created',
   'subscription_triggered',
-  'subscription_canceled',
+  'subscription_cancelled',
   'actor_registered',
   'actor_deregistered',
   'actor_heartbeat',

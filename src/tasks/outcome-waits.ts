@@ -55,10 +55,10 @@ export class OutcomeWaits {
 
   #taskOf(event: TaskEvent): TaskId | undefined {
     switch (event.type) {
-      case 'task_canceled':
+      case 'task_cancelled':
         return event.taskId
       case 'run_state_changed':
-      case 'run_canceled':
+      case 'run_cancelled':
         return this.#projection.run(event.runId)?.taskId
       default:
         return undefined

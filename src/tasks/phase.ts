@@ -9,17 +9,17 @@ export const noProgress: TaskProgress = { runs: 0, open: 0, completed: 0, failed
 
 /**
  * The phase of a task. It has ended when none of its runs can change any more; a task that never had a run has ended once it
- * is canceled. `completed`: at least one run did; `failed`: none did and one failed; `canceled`: all its runs were, or
+ * is cancelled. `completed`: at least one run did; `failed`: none did and one failed; `cancelled`: all its runs were, or
  * there were none.
  *
  * This is the one place that says so: what dependents, waiters, parents and follow-ups go by. Whether a task was *marked*
- * as canceled is another question, for its runs may still be under way.
+ * as cancelled is another question, for its runs may still be under way.
  */
-export function phaseOf({ progress, canceledAt }: Pick<Task, 'progress' | 'canceledAt'>): TaskPhase {
+export function phaseOf({ progress, cancelledAt }: Pick<Task, 'progress' | 'cancelledAt'>): TaskPhase {
   const { runs, open, completed, failed } = progress
-  if (open > 0 || (runs === 0 && canceledAt === undefined)) return 'open'
+  if (open > 0 || (runs === 0 && cancelledAt === undefined)) return 'open'
   if (completed > 0) return 'completed'
-  return failed > 0 ? 'failed' : 'canceled'
+  return failed > 0 ? 'failed' : 'cancelled'
 }
 
 /** True for a task that can change no more; of a task that is not known, `false`. */

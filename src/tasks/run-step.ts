@@ -80,7 +80,7 @@ function entryOf(run: Run, to: RunState, { timestamp, reason }: MoveFacts): RunH
   return { from: run.state, to, timestamp, ...(reason !== undefined && { reason }) }
 }
 
-/** An attempt that is dropped by cancelation stays unfinished. */
+/** An attempt that is dropped by cancellation stays unfinished. */
 function attemptsAfter({ attempts }: Run, move: RunMove, { timestamp, outcome }: MoveFacts): readonly AttemptRecord[] {
   if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAt: timestamp }]
   if (move.type !== 'finish_attempt') return attempts

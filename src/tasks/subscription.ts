@@ -55,7 +55,7 @@ export interface Subscription {
   readonly pendingTriggers: number
   /** Last release. */
   readonly consumedAt?: Timestamp
-  readonly canceledAt?: Timestamp
+  readonly cancelledAt?: Timestamp
 }
 
 /** The shape of an {@link EventFilter}; its rules are {@link checkFilter}'s. */
@@ -79,9 +79,9 @@ export function checkFilter(filter: EventFilter): void {
   if (filter.type === 'custom' && filter.key === '') throw new TaskError('empty_custom_key', {})
 }
 
-/** True while an event can trigger it: not canceled, and not a one-shot that was triggered already. */
-export function isArmed({ rearm, triggeredAt, canceledAt }: Subscription): boolean {
-  return canceledAt === undefined && (rearm || triggeredAt === undefined)
+/** True while an event can trigger it: not cancelled, and not a one-shot that was triggered already. */
+export function isArmed({ rearm, triggeredAt, cancelledAt }: Subscription): boolean {
+  return cancelledAt === undefined && (rearm || triggeredAt === undefined)
 }
 
 /** Whether an event fires a filter (spec mutation authority 1.11). */

@@ -14,7 +14,7 @@ import { budgetDimension, type BudgetDimension } from './budget.js'
 import type { AttemptRunner } from './dispatch/attempt-runner.js'
 import type { Random } from './dispatch/backoff.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
-import { cancelRun, cancelTask } from './dispatch/cancelation.js'
+import { cancelRun, cancelTask } from './dispatch/cancellation.js'
 import { decodeGraph, submitGraphInto, type TaskGraph } from './dispatch/graph.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
 import { lineage } from './dispatch/lineage.js'
@@ -52,8 +52,8 @@ const triggersAtOnce = 1024
 const resumedAtOnce = 256
 const lookedAtOnce = 4096
 
-/** What canceling met. */
-export type CancelAnswer = 'canceled' | 'already_canceled' | 'already_terminal'
+/** What cancelling met. */
+export type CancelAnswer = 'cancelled' | 'already_cancelled' | 'already_terminal'
 
 /** How often a subscription releases. */
 export interface SubscribeOptions {
@@ -143,7 +143,7 @@ export class Tasks {
   }
 
   /**
-   * Cancels a task; running handlers are told to stop, and what is below it follows. Canceling what is canceled or has
+   * Cancels a task; running handlers are told to stop, and what is below it follows. Cancelling what is cancelled or has
    * ended changes nothing. Rejects with `unknown_task`.
    */
   cancel(taskId: TaskId): Promise<CancelAnswer> {
@@ -151,10 +151,10 @@ export class Tasks {
       checkText('task id', taskId)
       const task = batch.view.task(taskId)
       if (task === undefined) throw new TaskError('unknown_task', { taskId })
-      if (task.canceledAt !== undefined) return 'already_canceled'
+      if (task.cancelledAt !== undefined) return 'already_cancelled'
       if (hasEnded(task)) return 'already_terminal'
       cancelTask(batch, taskId, this.#now())
-      return 'canceled'
+      return 'cancelled'
     })
   }
 
@@ -164,11 +164,11 @@ export class Tasks {
       checkText('run id', runId)
       const run = batch.view.run(runId)
       if (run === undefined) throw new TaskError('unknown_run', { runId })
-      if (run.state === 'canceled') return 'already_canceled'
+      if (run.state === 'cancelled') return 'already_cancelled'
       if (isTerminalRunState(run.state)) return 'already_terminal'
       cancelRun(batch, runId, this.#now())
       fillWindow(batch, this.projection, run.taskId, this.#dispatcher.times.wall(), this.#use.ids)
-      return 'canceled'
+      return 'cancelled'
     })
   }
 
@@ -231,7 +231,7 @@ export class Tasks {
     return subscriptionId
   }
 
-  /** Releases nothing any more. Rejects with `unknown_subscription` or `subscription_already_canceled`. */
+  /** Releases nothing any more. Rejects with `unknown_subscription` or `subscription_already_cancelled`. */
   async unsubscribe(subscriptionId: SubscriptionId): Promise<void> {
     await this.authority.submit({ type: 'subscription_cancel', subscriptionId, timestamp: this.#now() })
   }

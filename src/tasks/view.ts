@@ -11,7 +11,7 @@ import type { TaskSpec } from './task-spec.js'
 export interface Task {
   readonly spec: TaskSpec
   readonly createdAt: Timestamp
-  readonly canceledAt?: Timestamp
+  readonly cancelledAt?: Timestamp
   /** 0 without a parent. */
   readonly depth: number
   readonly progress: TaskProgress
@@ -79,7 +79,7 @@ export interface TaskProjection extends TaskView {
   countIn(state: RunState): number
   /**
    * Scheduled runs with `scheduledAt <= now`, or that were due when they were created, whose dependency gate is open and
-   * whose task is not canceled; the latter first, then earliest first, ties by id; O(log n) to start. Runs behind a
+   * whose task is not cancelled; the latter first, then earliest first, ties by id; O(log n) to start. Runs behind a
    * closed gate are kept apart and cost nothing.
    */
   dueScheduled(now: Timestamp): Iterable<Run>
@@ -101,7 +101,7 @@ export interface TaskProjection extends TaskView {
   /** Open: no prerequisites, or each has ended with a completed run. Failed: one has ended without. */
   dependencyGate(taskId: TaskId): DependencyGate
   children(taskId: TaskId): Iterable<TaskId>
-  /** Cron tasks that are not canceled. */
+  /** Cron tasks that are not cancelled. */
   cronTasks(): Iterable<Task>
   /** Ledgers of exactly this task. */
   budgetsOf(taskId: TaskId): Iterable<Budget>
@@ -112,7 +112,7 @@ export interface TaskProjection extends TaskView {
   reservationsOf(runId: RunId): Iterable<Reservation>
   /** Armed subscriptions that an event fires; O(matches) by index, thresholds of one task and dimension scanned. */
   subscriptionsFor(event: SystemEvent): Iterable<Subscription>
-  /** Subscriptions with triggers that have not released a run, and are not canceled. */
+  /** Subscriptions with triggers that have not released a run, and are not cancelled. */
   triggeredSubscriptions(): Iterable<Subscription>
   subscriptionsOf(taskId: TaskId): Iterable<Subscription>
   actors(): Iterable<Actor>

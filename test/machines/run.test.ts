@@ -12,15 +12,15 @@ const runMoveTypes = runMachine.events as readonly RunMoveType[]
 
 /** Spec mutation authority 2.1, edge by edge; a missing pair is illegal. */
 const edges: Record<RunState, readonly RunState[]> = {
-  scheduled: ['ready', 'canceled'],
-  ready: ['leased', 'canceled'],
-  leased: ['running', 'ready', 'canceled'],
-  running: ['retry_wait', 'suspended', 'completed', 'failed', 'canceled'],
-  retry_wait: ['ready', 'failed', 'canceled'],
-  suspended: ['ready', 'canceled'],
+  scheduled: ['ready', 'cancelled'],
+  ready: ['leased', 'cancelled'],
+  leased: ['running', 'ready', 'cancelled'],
+  running: ['retry_wait', 'suspended', 'completed', 'failed', 'cancelled'],
+  retry_wait: ['ready', 'failed', 'cancelled'],
+  suspended: ['ready', 'cancelled'],
   completed: [],
   failed: [],
-  canceled: [],
+  cancelled: [],
 }
 
 const attempts = ['idle', 'active'] as const
@@ -44,7 +44,7 @@ function expected({ lifecycle, attempt, lease }: RunStates, type: RunMoveType): 
   const to = (state: RunState): RunStates => ({
     lifecycle: state,
     attempt: 'idle',
-    lease: ['completed', 'failed', 'canceled'].includes(state) ? 'free' : lease,
+    lease: ['completed', 'failed', 'cancelled'].includes(state) ? 'free' : lease,
   })
   const isOpen = attempt === 'active'
   const isHeld = lease === 'held'
@@ -67,8 +67,8 @@ function expected({ lifecycle, attempt, lease }: RunStates, type: RunMoveType): 
       return lifecycle === 'running' && !isOpen ? to('completed') : undefined
     case 'to_failed':
       return (lifecycle === 'running' && !isOpen) || lifecycle === 'retry_wait' ? to('failed') : undefined
-    case 'to_canceled':
-      return edges[lifecycle].includes('canceled') ? to('canceled') : undefined
+    case 'to_cancelled':
+      return edges[lifecycle].includes('cancelled') ? to('cancelled') : undefined
     case 'start_attempt':
       return lifecycle === 'running' && !isOpen ? { lifecycle, attempt: 'active', lease } : undefined
     case 'finish_attempt':
@@ -115,7 +115,7 @@ describe('the run chart', () => {
   })
 
   it('[T-32] does not count suspended as terminal', () => {
-    expect(runStates.filter(isTerminalRunState)).toEqual(['completed', 'failed', 'canceled'])
+    expect(runStates.filter(isTerminalRunState)).toEqual(['completed', 'failed', 'cancelled'])
   })
 
   it('leads every reachable configuration by every move where the sheet says', () => {
@@ -176,8 +176,8 @@ describe('the run chart', () => {
       attemptIds: ['a1'],
       lease: { owner: 'one', expiry: 60, fencingToken: 9 },
     })
-    actor.send({ type: 'to_canceled' })
-    expect(actor.getSnapshot().value).toEqual({ lifecycle: 'canceled', attempt: 'idle', lease: 'free' })
+    actor.send({ type: 'to_cancelled' })
+    expect(actor.getSnapshot().value).toEqual({ lifecycle: 'cancelled', attempt: 'idle', lease: 'free' })
     expect(actor.getSnapshot().context).toEqual({
       activeAttemptId: undefined,
       attemptCount: 1,

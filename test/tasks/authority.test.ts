@@ -65,7 +65,7 @@ describe('a submitted command', () => {
     await submitAll(tasks, [...reach.running, start(), finish(), taskCreate(T2), runCreate(R2, T2)])
     const before = tasks.authority.projection.run(R2)
     await tasks.authority.submit(cancel(T1))
-    expect(tasks.authority.projection.task(T2)?.canceledAt).toBeUndefined()
+    expect(tasks.authority.projection.task(T2)?.cancelledAt).toBeUndefined()
     expect(tasks.authority.projection.run(R2)).toBe(before)
     const live = stateOf(tasks)
     expect(stateOf(await reopenTasks(tasks))).toEqual(live)
@@ -233,11 +233,11 @@ describe('an atomic batch', () => {
   it('[R6] survives a crash as a whole or not at all', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, reach.running)
-    const doomed = tasks.authority.submitBatch([cancel(), move('running', 'canceled')])
+    const doomed = tasks.authority.submitBatch([cancel(), move('running', 'cancelled')])
     tasks.store.crash()
     await expect(doomed).rejects.toThrow()
     const { authority } = await openTasks(tasks.store)
-    expect(authority.projection.task(T1)?.canceledAt).toBeUndefined()
+    expect(authority.projection.task(T1)?.cancelledAt).toBeUndefined()
     expect(authority.projection.run(R1)?.state).toBe('running')
   })
 
@@ -263,16 +263,16 @@ describe('an atomic batch', () => {
     expect(tasks.authority.projection.run(R1)).toMatchObject({ state: 'running', lease: { fencingToken: 5 } })
   })
 
-  it('sees the runs under way of a task, so that canceling misses none', async () => {
+  it('sees the runs under way of a task, so that cancelling misses none', async () => {
     const { authority } = await openTasks()
     const created = authority.submitBatch([taskCreate(), runCreate(R1)])
     const late = authority.submit(runCreate(R2))
     await authority.transact((batch) => {
       batch.submit(cancel())
-      for (const { id, state } of batch.view.runsOf(T1)) batch.submit(move(state, 'canceled', { runId: id }))
+      for (const { id, state } of batch.view.runsOf(T1)) batch.submit(move(state, 'cancelled', { runId: id }))
     })
     await Promise.all([created, late])
-    expect([R1, R2].map((id) => authority.projection.run(id)?.state)).toEqual(['canceled', 'canceled'])
+    expect([R1, R2].map((id) => authority.projection.run(id)?.state)).toEqual(['cancelled', 'cancelled'])
   })
 
   it('goes on after a refusal that its builder catches', async () => {
@@ -363,7 +363,7 @@ describe('commit listeners', () => {
     await expect(authority.submit(cancel())).rejects.toThrow()
     await lane.reopen()
     await authority.submit(cancel())
-    expect(heard).toEqual([['1 task_created', '2 run_created'], ['3 run_state_changed'], ['4 task_canceled']])
+    expect(heard).toEqual([['1 task_created', '2 run_created'], ['3 run_state_changed'], ['4 task_cancelled']])
   })
 
   it('cannot harm the lane, and stop when disposed', async () => {

@@ -4,10 +4,10 @@ import type { Task } from '../../src/tasks/view.js'
 
 type Progress = Partial<typeof noProgress>
 
-/** Progress, when it was canceled, and the phase that follows. */
+/** Progress, when it was cancelled, and the phase that follows. */
 const cases: readonly (readonly [Progress, number | undefined, TaskPhase])[] = [
   [{}, undefined, 'open'],
-  [{}, 5, 'canceled'],
+  [{}, 5, 'cancelled'],
   [{ runs: 2, open: 2 }, undefined, 'open'],
   [{ runs: 2, open: 1, completed: 1 }, undefined, 'open'],
   [{ runs: 2, open: 1, completed: 1 }, 5, 'open'],
@@ -16,15 +16,15 @@ const cases: readonly (readonly [Progress, number | undefined, TaskPhase])[] = [
   [{ runs: 2, completed: 1 }, 5, 'completed'],
   [{ runs: 2, failed: 1 }, undefined, 'failed'],
   [{ runs: 2, failed: 1 }, 5, 'failed'],
-  [{ runs: 2 }, undefined, 'canceled'],
-  [{ runs: 2 }, 5, 'canceled'],
+  [{ runs: 2 }, undefined, 'cancelled'],
+  [{ runs: 2 }, 5, 'cancelled'],
 ]
 
 describe('the phase of a task', () => {
-  it.each(cases)('with progress %o, canceled at %s, is %s', (progress, canceledAt, phase) => {
+  it.each(cases)('with progress %o, cancelled at %s, is %s', (progress, cancelledAt, phase) => {
     const task = {
       progress: { ...noProgress, ...progress },
-      ...(canceledAt !== undefined && { canceledAt }),
+      ...(cancelledAt !== undefined && { cancelledAt }),
     } as unknown as Task
     expect(phaseOf(task)).toBe(phase)
     expect(hasEnded(task)).toBe(phase !== 'open')

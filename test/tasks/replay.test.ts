@@ -80,7 +80,7 @@ function withRun(state: RunState): ReturnType<typeof replay> {
     suspended: ['scheduled', 'ready', 'leased', 'running', 'suspended'],
     completed: ['scheduled', 'ready', 'leased', 'running', 'completed'],
     failed: ['scheduled', 'ready', 'leased', 'running', 'failed'],
-    canceled: ['scheduled', 'canceled'],
+    cancelled: ['scheduled', 'cancelled'],
   }
   const path = paths[state]
   for (const [index, newState] of path.entries()) {
@@ -137,7 +137,7 @@ describe('malformed events', () => {
     ['another version', { type: 'engine_paused', version: 2, sequence: 1, timestamp: 1 }, 'version'],
     ['a missing field', { type: 'engine_paused', version: 1, sequence: 1 }, 'timestamp'],
     ['a foreign field', { type: 'engine_paused', version: 1, sequence: 1, timestamp: 1, extra: 1 }, 'extra'],
-    ['a broken id', { type: 'task_canceled', version: 1, sequence: 1, timestamp: 1, taskId: 'x' }, 'taskId'],
+    ['a broken id', { type: 'task_cancelled', version: 1, sequence: 1, timestamp: 1, taskId: 'x' }, 'taskId'],
   ])('%s is refused by the name of its field', (_, stored, field) => {
     const authority = new TaskAuthority()
     expect(errorOf(() => authority.replay(stored))).toMatchObject({ code: 'invalid_input', data: { field } })
@@ -199,26 +199,26 @@ describe('tasks and runs', () => {
     log.refuses('run_created', { runInstance: run }, 'replay_duplicate_event', { id: R1 })
   })
 
-  it('[T-38] a run may be canceled by an event that no command writes, unless it has ended', () => {
+  it('[T-38] a run may be cancelled by an event that no command writes, unless it has ended', () => {
     for (const state of ['scheduled', 'ready', 'leased', 'running', 'retry_wait', 'suspended'] as const) {
       const log = withRun(state)
-      log.take('run_canceled', { runId: R1, timestamp: 130 })
-      expect(log.authority.projection.run(R1)?.history.at(-1)).toEqual({ from: state, to: 'canceled', timestamp: 130 })
+      log.take('run_cancelled', { runId: R1, timestamp: 130 })
+      expect(log.authority.projection.run(R1)?.history.at(-1)).toEqual({ from: state, to: 'cancelled', timestamp: 130 })
     }
-    for (const state of ['completed', 'failed', 'canceled'] as const) {
-      withRun(state).refuses('run_canceled', { runId: R1, timestamp: 130 }, 'replay_invalid_transition', { runId: R1 })
+    for (const state of ['completed', 'failed', 'cancelled'] as const) {
+      withRun(state).refuses('run_cancelled', { runId: R1, timestamp: 130 }, 'replay_invalid_transition', { runId: R1 })
     }
-    replay().refuses('run_canceled', { runId: R1, timestamp: 130 }, 'replay_invalid_transition', { runId: R1 })
+    replay().refuses('run_cancelled', { runId: R1, timestamp: 130 }, 'replay_invalid_transition', { runId: R1 })
   })
 
   it('[T-39] a second cancel of a task names both times', () => {
     const log = withRun('ready')
-    log.refuses('task_canceled', { taskId: T2, timestamp: 1 }, 'replay_task_unknown', { taskId: T2 })
-    log.take('task_canceled', { taskId: T1, timestamp: 200 })
-    log.refuses('task_canceled', { taskId: T1, timestamp: 300 }, 'replay_task_already_canceled', {
+    log.refuses('task_cancelled', { taskId: T2, timestamp: 1 }, 'replay_task_unknown', { taskId: T2 })
+    log.take('task_cancelled', { taskId: T1, timestamp: 200 })
+    log.refuses('task_cancelled', { taskId: T1, timestamp: 300 }, 'replay_task_already_cancelled', {
       taskId: T1,
-      firstCanceledAt: 200,
-      duplicateCanceledAt: 300,
+      firstCancelledAt: 200,
+      duplicateCancelledAt: 300,
     })
   })
 
@@ -387,7 +387,7 @@ describe('events about something that is not there', () => {
     ['budget_released', { reservationId: reservationId(1) }],
     ['subscription_triggered', { subscriptionId: S1 }],
     ['subscription_consumed', { subscriptionId: S1 }],
-    ['subscription_canceled', { subscriptionId: S1 }],
+    ['subscription_cancelled', { subscriptionId: S1 }],
     ['actor_deregistered', { actorId: actorId(1) }],
     ['actor_heartbeat', { actorId: actorId(1) }],
     ['capability_revoked', { actorId: actorId(1), tenantId: tenantId(1), capability: { type: 'can_submit' } }],

@@ -251,7 +251,7 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
   ['paused once, never resumed', 'header', put({ engine: { paused: false, pausedAt: 1 } }), 'snapshot_engine'],
   ['resumed too early', 'header', put({ engine: { paused: false, pausedAt: 2, resumedAt: 1 } }), 'snapshot_engine'],
   ['a task twice', 'task', same, 'snapshot_duplicate_task'],
-  ['a task canceled before it was created', 'task', put({ canceledAt: 1 }), 'snapshot_canceled_before_created'],
+  ['a task cancelled before it was created', 'task', put({ cancelledAt: 1 }), 'snapshot_cancelled_before_created'],
   [
     'a nil task id',
     'task',
@@ -420,7 +420,7 @@ describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
   })
 })
 
-it('a finished attempt of a canceled run, dropped or not, loads', async () => {
-  const rows = await rowsAfter([...reach.running, start(), finish(), start(A2), move('running', 'canceled')])
+it('a finished attempt of a cancelled run, dropped or not, loads', async () => {
+  const rows = await rowsAfter([...reach.running, start(), finish(), start(A2), move('running', 'cancelled')])
   expect(restore(rows).projection.run(R1)?.attempts).toHaveLength(2)
 })

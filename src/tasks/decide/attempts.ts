@@ -7,9 +7,9 @@ import { selectMove, statesOf } from '../run-step.js'
 import type { TaskView } from '../view.js'
 import { fact, type Decision } from './decision.js'
 import { checkToken } from './fencing.js'
-import { checkNotCanceled } from './runs.js'
+import { checkNotCancelled } from './runs.js'
 
-/** Checks: known; running; none open; task not canceled; token; id never used; count. */
+/** Checks: known; running; none open; task not cancelled; token; id never used; count. */
 export function attemptStart(
   view: TaskView,
   command: CommandOf<'attempt_start'>,
@@ -23,7 +23,7 @@ export function attemptStart(
   if (!isTaken && guard === undefined && run.currentAttemptId !== undefined) {
     throw new TaskError('attempt_start_already_active', { runId, activeAttemptId: run.currentAttemptId })
   }
-  checkNotCanceled(view, run)
+  checkNotCancelled(view, run)
   checkToken(run, command.fencingToken, { isRequired: true })
   if (guard === 'isFreshAttempt') throw new TaskError('attempt_id_reused', { runId, attemptId })
   if (!isTaken) throw new TaskError('attempt_count_overflow', { runId })

@@ -8,9 +8,9 @@ import { selectMove, statesOf } from '../run-step.js'
 import type { TaskView } from '../view.js'
 import { fact, type Decision } from './decision.js'
 import { checkToken } from './fencing.js'
-import { checkNotCanceled } from './runs.js'
+import { checkNotCancelled } from './runs.js'
 
-/** Checks: known; ready or leased; none held; task not canceled. The sequence becomes the fencing token. */
+/** Checks: known; ready or leased; none held; task not cancelled. The sequence becomes the fencing token. */
 export function leaseAcquire(
   view: TaskView,
   { runId, owner, expiry, timestamp }: CommandOf<'lease_acquire'>,
@@ -24,7 +24,7 @@ export function leaseAcquire(
     }
     throw new TaskError('lease_invalid_run_state', { runId, event: 'acquire', state: run.state })
   }
-  checkNotCanceled(view, run)
+  checkNotCancelled(view, run)
   return {
     event: fact(sequence, 'lease_acquired', { runId, owner, expiry, timestamp }),
     applied: { type: 'lease_acquire', runId, owner, expiry, fencingToken: sequence },

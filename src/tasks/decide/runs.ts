@@ -10,14 +10,14 @@ import { fact, type Decision } from './decision.js'
 import { checkToken } from './fencing.js'
 import { knownTask } from './tasks.js'
 
-/** Checks: task known; run not known; scheduled; task not canceled; no attempts yet. */
+/** Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. */
 export function runCreate(view: TaskView, command: CommandOf<'run_create'>, sequence: number): Decision<'run_create'> {
   const { runInstance } = command
   const { id: runId, taskId, state, attemptCount, currentAttemptId, createdAt, lastStateChangeAt } = runInstance
   const task = knownTask(view, taskId)
   if (view.run(runId) !== undefined) throw new TaskError('run_already_exists', { runId })
   if (state !== 'scheduled') throw new TaskError('run_create_requires_scheduled', { runId, state })
-  if (task.canceledAt !== undefined) throw new TaskError('task_already_canceled', { taskId })
+  if (task.cancelledAt !== undefined) throw new TaskError('task_already_cancelled', { taskId })
   if (attemptCount > 0 || currentAttemptId !== undefined || lastStateChangeAt !== createdAt) {
     throw new TaskError('run_create_requires_unstarted', { runId, attemptCount })
   }
@@ -27,7 +27,7 @@ export function runCreate(view: TaskView, command: CommandOf<'run_create'>, sequ
   }
 }
 
-/** Checks: known; declared state; edge; task not canceled; token; no attempt open; no lease left behind. */
+/** Checks: known; declared state; edge; task not cancelled; token; no attempt open; no lease left behind. */
 export function runStateTransition(
   view: TaskView,
   command: CommandOf<'run_state_transition'>,
@@ -43,8 +43,8 @@ export function runStateTransition(
   if (selection === undefined || isUnheard(selection)) {
     throw new TaskError('invalid_transition', { runId, from: run.state, to: newState })
   }
-  if (runChart.hasTag({ ...statesOf(run), lifecycle: newState }, 'work')) checkNotCanceled(view, run)
-  checkToken(run, command.fencingToken, { isRequired: newState !== 'canceled' })
+  if (runChart.hasTag({ ...statesOf(run), lifecycle: newState }, 'work')) checkNotCancelled(view, run)
+  checkToken(run, command.fencingToken, { isRequired: newState !== 'cancelled' })
   checkRegions(run, selection)
   return {
     event: fact(sequence, 'run_state_changed', {
@@ -78,14 +78,14 @@ export function runSuspend(
   }
 }
 
-/** Checks: known; suspended; task not canceled. */
+/** Checks: known; suspended; task not cancelled. */
 export function runResume(view: TaskView, command: CommandOf<'run_resume'>, sequence: number): Decision<'run_resume'> {
   const { runId, timestamp } = command
   const run = knownRun(view, runId)
   if (!selectMove(run, { type: 'resume' }).isTaken) {
     throw new TaskError('run_resume_requires_suspended', { runId, state: run.state })
   }
-  checkNotCanceled(view, run)
+  checkNotCancelled(view, run)
   return {
     event: fact(sequence, 'run_resumed', { runId, timestamp }),
     applied: { type: 'run_resume', runId },
@@ -99,9 +99,9 @@ export function knownRun(view: TaskView, runId: RunId): Run {
   return run
 }
 
-/** Raises `run_of_canceled_task`. */
-export function checkNotCanceled(view: TaskView, { id: runId, taskId }: Run): void {
-  if (view.task(taskId)?.canceledAt !== undefined) throw new TaskError('run_of_canceled_task', { runId, taskId })
+/** Raises `run_of_cancelled_task`. */
+export function checkNotCancelled(view: TaskView, { id: runId, taskId }: Run): void {
+  if (view.task(taskId)?.cancelledAt !== undefined) throw new TaskError('run_of_cancelled_task', { runId, taskId })
 }
 
 /** True when no state of the run listens to the move, whatever the data. */

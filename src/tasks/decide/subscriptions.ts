@@ -23,7 +23,7 @@ export function subscriptionCreate(
   }
 }
 
-/** Checks: known; not canceled. */
+/** Checks: known; not cancelled. */
 export function subscriptionCancel(
   view: TaskView,
   { subscriptionId, timestamp }: CommandOf<'subscription_cancel'>,
@@ -31,12 +31,12 @@ export function subscriptionCancel(
 ): Decision<'subscription_cancel'> {
   liveSubscription(view, subscriptionId)
   return {
-    event: fact(sequence, 'subscription_canceled', { subscriptionId, timestamp }),
+    event: fact(sequence, 'subscription_cancelled', { subscriptionId, timestamp }),
     applied: { type: 'subscription_cancel', subscriptionId },
   }
 }
 
-/** Checks: known; not canceled; a one-shot not triggered before. */
+/** Checks: known; not cancelled; a one-shot not triggered before. */
 export function subscriptionTrigger(
   view: TaskView,
   { subscriptionId, timestamp }: CommandOf<'subscription_trigger'>,
@@ -50,7 +50,7 @@ export function subscriptionTrigger(
   }
 }
 
-/** Checks: known; not canceled; a trigger is pending; run known. */
+/** Checks: known; not cancelled; a trigger is pending; run known. */
 export function subscriptionConsume(
   view: TaskView,
   { subscriptionId, runId, timestamp }: CommandOf<'subscription_consume'>,
@@ -72,6 +72,6 @@ export function subscriptionConsume(
 function liveSubscription(view: TaskView, subscriptionId: SubscriptionId): Subscription {
   const subscription = view.subscription(subscriptionId)
   if (subscription === undefined) throw new TaskError('unknown_subscription', { subscriptionId })
-  if (subscription.canceledAt !== undefined) throw new TaskError('subscription_already_canceled', { subscriptionId })
+  if (subscription.cancelledAt !== undefined) throw new TaskError('subscription_already_cancelled', { subscriptionId })
   return subscription
 }

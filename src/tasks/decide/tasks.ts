@@ -30,7 +30,7 @@ export function taskCreate(
   }
 }
 
-/** Checks: known; not canceled; not before it was created. */
+/** Checks: known; not cancelled; not before it was created. */
 export function taskCancel(
   view: TaskView,
   command: CommandOf<'task_cancel'>,
@@ -38,12 +38,12 @@ export function taskCancel(
 ): Decision<'task_cancel'> {
   const { taskId, timestamp } = command
   const task = knownTask(view, taskId)
-  if (task.canceledAt !== undefined) throw new TaskError('task_already_canceled', { taskId })
+  if (task.cancelledAt !== undefined) throw new TaskError('task_already_cancelled', { taskId })
   if (timestamp < task.createdAt) {
-    throw new TaskError('cancel_before_create', { taskId, createdAt: task.createdAt, canceledAt: timestamp })
+    throw new TaskError('cancel_before_create', { taskId, createdAt: task.createdAt, cancelledAt: timestamp })
   }
   return {
-    event: fact(sequence, 'task_canceled', { taskId, timestamp }),
+    event: fact(sequence, 'task_cancelled', { taskId, timestamp }),
     applied: { type: 'task_cancel', taskId },
   }
 }
@@ -72,9 +72,9 @@ export function knownTask(view: TaskView, taskId: TaskId): Task {
   return task
 }
 
-/** A task that was canceled takes no more, though its runs may still be under way. */
+/** A task that was cancelled takes no more, though its runs may still be under way. */
 function takesChildren(task: Task): boolean {
-  return task.canceledAt === undefined && !hasEnded(task)
+  return task.cancelledAt === undefined && !hasEnded(task)
 }
 
 /** The first prerequisite that waits for the task itself, over however many others. */

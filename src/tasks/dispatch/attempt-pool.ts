@@ -127,7 +127,7 @@ export class AttemptPool {
   onRunChanged(run: Run): void {
     const attempt = this.#attempts.get(run.id)
     if (attempt === undefined || this.#finishing.has(attempt) || isHolder(attempt, run)) return
-    attempt.stop(run.state === 'canceled' ? 'canceled' : 'superseded')
+    attempt.stop(run.state === 'cancelled' ? 'cancelled' : 'superseded')
   }
 
   #claimFor({ reserve = {} }: HandlerOptions): Claim {
@@ -223,7 +223,7 @@ export class AttemptPool {
       if (run?.lease?.fencingToken === identity.fencingToken) {
         return finishAttempt(batch, identity, report, account, { ...this.#endingAt(timestamp), follow })
       }
-      // Canceled meanwhile: the end does not count any more, what was spent does.
+      // Cancelled meanwhile: the end does not count any more, what was spent does.
       if (run === undefined || !isTerminalRunState(run.state)) return
       const unsettled = report.isAnswered ? 'given_back' : 'spent'
       follow(() => void closeSpending(batch, identity.taskId, account, unsettled, timestamp))

@@ -11,7 +11,7 @@ export type Blocker =
   | `budget:${string}`
   | 'reservation'
   | 'capabilities'
-  | 'cancelation'
+  | 'cancellation'
   | 'lease'
   | 'refusal'
   /** What is under way and not durable yet. */

@@ -9,7 +9,7 @@ import type { TaskProjection } from '../view.js'
 import { fillWindow, isRepeating } from './occurrences.js'
 import { nothing, OwedWork, type OwedWorkOptions, type Step } from './owed-work.js'
 import { isOwedResumption, resumeRuns, suspendReasonOf } from './run-batches.js'
-import { cancelRun, cancelTask, isOver } from './cancelation.js'
+import { cancelRun, cancelTask, isOver } from './cancellation.js'
 import { closeSpending, unreported } from './spending.js'
 
 /** What follow-ups are built on. */
@@ -26,7 +26,7 @@ export interface FollowUpOptions extends OwedWorkOptions {
 const tasksPerTurn = 4096
 
 /**
- * What one durable change owes another: cancelation goes down the tree, a failed prerequisite cancels what waits for
+ * What one durable change owes another: cancellation goes down the tree, a failed prerequisite cancels what waits for
  * it, a repeating task gets its next runs, a replenished budget lets go on what it had suspended.
  *
  * Notes only who owes what; the rest is read off the projection while it is paid. So is everything after a crash: none
@@ -51,8 +51,8 @@ export class FollowUps implements Disposable {
     this.#oweSettlements()
     await this.#owed.pay()
     let read = 0
-    for (const { spec, canceledAt, progress } of projection.tasks()) {
-      if (canceledAt !== undefined) this.#oweBelow(spec.id)
+    for (const { spec, cancelledAt, progress } of projection.tasks()) {
+      if (cancelledAt !== undefined) this.#oweBelow(spec.id)
       else if (progress.open > 0 && projection.dependencyGate(spec.id) === 'failed') this.#oweGate(spec.id)
       if (isRepeating(spec)) this.#oweWindow(spec.id)
       if (++read % tasksPerTurn === 0) await nextTurn()
@@ -67,11 +67,11 @@ export class FollowUps implements Disposable {
       case 'task_created':
         if (isRepeating(event.taskSpec)) this.#oweWindow(event.taskSpec.id)
         return
-      case 'task_canceled':
+      case 'task_cancelled':
         this.#oweBelow(event.taskId)
         return this.#oweDependents(event.taskId)
       case 'run_state_changed':
-      case 'run_canceled': {
+      case 'run_cancelled': {
         const run = projection.run(event.runId)
         if (run === undefined || !isTerminalRunState(run.state)) return
         const task = projection.task(run.taskId)
@@ -113,7 +113,7 @@ export class FollowUps implements Disposable {
   }
 
   #cancelOneBelow(batch: TaskBatch, taskId: TaskId): void {
-    // What has ended under way, because of a prerequisite for instance, will not pass the cancelation on by an event.
+    // What has ended under way, because of a prerequisite for instance, will not pass the cancellation on by an event.
     if (isOver(batch.view, taskId)) this.#oweBelow(taskId)
     else cancelTask(batch, taskId, this.#options.now())
   }
@@ -176,7 +176,7 @@ export class FollowUps implements Disposable {
     if (steps.length > 0) this.#owed.owe(`resume:${reason}`, () => steps)
   }
 
-  /** Runs canceled while they ran may have left reservations; what their workers spent is not known. */
+  /** Runs cancelled while they ran may have left reservations; what their workers spent is not known. */
   #oweSettlements(): void {
     const { projection, now } = this.#options
     const steps: Step[] = []
@@ -184,7 +184,7 @@ export class FollowUps implements Disposable {
       if (runId === undefined || !isTerminalRunState(projection.run(runId)?.state ?? 'running')) continue
       steps.push((batch) => void closeSpending(batch, taskId, unreported([reservationId]), 'spent', now()))
     }
-    if (steps.length > 0) this.#owed.owe('settle_canceled', () => steps)
+    if (steps.length > 0) this.#owed.owe('settle_cancelled', () => steps)
   }
 }
 

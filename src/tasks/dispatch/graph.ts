@@ -12,7 +12,7 @@ import { connectInto, createInto, submitFields, type SubmitInput } from './submi
 export interface GraphNode<Name extends string> extends Omit<SubmitInput, 'dependsOn' | 'parentTaskId'> {
   /** Tasks of the graph that must have completed before this one may start. */
   readonly dependsOn?: readonly NoInfer<Name>[]
-  /** The task of the graph below which this one stands: it spends from its budgets and is canceled with it. */
+  /** The task of the graph below which this one stands: it spends from its budgets and is cancelled with it. */
   readonly parent?: NoInfer<Name>
   /** A parent outside the graph. */
   readonly parentTaskId?: TaskId

@@ -38,7 +38,7 @@ export interface HandlerContext {
   readonly json: () => JsonValue
   /** What the last suspended attempt left behind. */
   readonly resumeFrom: Uint8Array | undefined
-  /** Aborts when the attempt has lost its right to go on: canceled, timed out, out of budget, superseded, shut down. */
+  /** Aborts when the attempt has lost its right to go on: cancelled, timed out, out of budget, superseded, shut down. */
   readonly signal: AbortSignal
   readonly progress: (message: string, percent?: number) => void
   readonly budget: BudgetAccess
@@ -53,7 +53,7 @@ export interface ChildView {
   readonly taskId: TaskId
   /** Empty for a child without runs. */
   readonly runs: readonly RunState[]
-  /** True once the child can change no more; one without runs only once it is canceled. */
+  /** True once the child can change no more; one without runs only once it is cancelled. */
   readonly isFinished: boolean
 }
 
@@ -141,7 +141,7 @@ export class AttemptAborted extends StatewardError<'attempt_aborted', { readonly
 }
 
 /** Why an attempt lost its right to go on. */
-export type AbortCause = 'canceled' | 'timeout' | 'budget_exhausted' | 'superseded' | 'shutdown' | 'suspend_requested'
+export type AbortCause = 'cancelled' | 'timeout' | 'budget_exhausted' | 'superseded' | 'shutdown' | 'suspend_requested'
 
 const suspension = Symbol('stateward.suspension')
 

@@ -95,7 +95,7 @@ export class ConcurrencyKeyGate {
       case 'scheduled':
       case 'completed':
       case 'failed':
-      case 'canceled':
+      case 'cancelled':
         return false
     }
   }

@@ -10,8 +10,8 @@ export function* lineage(view: Pick<TaskView, 'task'>, taskId: TaskId): Iterable
   }
 }
 
-/** True when the task or an ancestor is canceled: its runs must not start, even before cancelation has come down to them. */
-export function isCanceled(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
-  for (const { canceledAt } of lineage(view, taskId)) if (canceledAt !== undefined) return true
+/** True when the task or an ancestor is cancelled: its runs must not start, even before cancellation has come down to them. */
+export function isCancelled(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
+  for (const { cancelledAt } of lineage(view, taskId)) if (cancelledAt !== undefined) return true
   return false
 }

@@ -27,8 +27,8 @@ export function isRepeating({ runPolicy }: Pick<TaskSpec, 'runPolicy'>): boolean
  * True while a repeating task has occurrences that may still get a run. A repetition goes on from its last run: one that
  * was created without any is left to whoever created it.
  */
-export function hasMoreOccurrences({ spec, progress, canceledAt }: Task): boolean {
-  if (canceledAt !== undefined || !isRepeating(spec)) return false
+export function hasMoreOccurrences({ spec, progress, cancelledAt }: Task): boolean {
+  if (cancelledAt !== undefined || !isRepeating(spec)) return false
   if (spec.runPolicy.type === 'repeat' && progress.runs === 0) return false
   return progress.runs < occurrencesOf(spec)
 }
@@ -46,7 +46,7 @@ export function firstRuns(spec: TaskSpec, { origin, createdAt }: Origin, ids: Id
 }
 
 /**
- * Makes the runs that a repeating task is short of; none for other tasks, for canceled ones, and for those that a failed
+ * Makes the runs that a repeating task is short of; none for other tasks, for cancelled ones, and for those that a failed
  * prerequisite keeps from running for good.
  */
 export function fillWindow(

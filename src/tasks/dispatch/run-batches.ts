@@ -3,7 +3,7 @@ import type { TaskBatch } from '../mutations.js'
 import type { Run, RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
-import { isCanceled, lineage } from './lineage.js'
+import { isCancelled, lineage } from './lineage.js'
 
 /** Moves one run along an edge. */
 export function moveRun(
@@ -17,7 +17,7 @@ export function moveRun(
   batch.submit({ type: 'run_state_transition', runId, previousState, newState, timestamp, ...more })
 }
 
-/** Makes runs ready that are still in `from`; the others, those of canceled tasks, and all while paused, are left alone. Returns how many moved. */
+/** Makes runs ready that are still in `from`; the others, those of cancelled tasks, and all while paused, are left alone. Returns how many moved. */
 export function promoteRuns(
   batch: TaskBatch,
   runIds: readonly RunId[],
@@ -28,18 +28,18 @@ export function promoteRuns(
   let count = 0
   for (const runId of runIds) {
     const run = batch.view.run(runId)
-    if (run?.state !== from || isCanceled(batch.view, run.taskId)) continue
+    if (run?.state !== from || isCancelled(batch.view, run.taskId)) continue
     moveRun(batch, runId, from, 'ready', timestamp)
     count += 1
   }
   return count
 }
 
-/** Makes suspended runs ready again, except those of canceled tasks. */
+/** Makes suspended runs ready again, except those of cancelled tasks. */
 export function resumeRuns(batch: TaskBatch, runIds: Iterable<RunId>, timestamp: Timestamp): void {
   for (const runId of runIds) {
     const run = batch.view.run(runId)
-    if (run?.state !== 'suspended' || isCanceled(batch.view, run.taskId)) continue
+    if (run?.state !== 'suspended' || isCancelled(batch.view, run.taskId)) continue
     batch.submit({ type: 'run_resume', runId, timestamp })
   }
 }

@@ -120,7 +120,7 @@ function suspensionFor(cause: AbortCause | undefined): SuspendReason | undefined
       return 'requested'
     case 'shutdown':
       return 'shutdown'
-    case 'canceled':
+    case 'cancelled':
     case 'superseded':
     case 'timeout':
     case undefined:

@@ -9,7 +9,7 @@ import type { RegisteredHandler } from './attempt-pool.js'
 import type { BudgetLine } from './budget-line.js'
 import { Candidates, type Blocker } from './candidates.js'
 import { ConcurrencyKeyGate } from './key-gate.js'
-import { isCanceled, lineage } from './lineage.js'
+import { isCancelled, lineage } from './lineage.js'
 import { shortageOf } from './shortage.js'
 import type { RefusedAmount } from './spending.js'
 
@@ -121,7 +121,7 @@ export class Selection {
       case 'budget_released':
         return this.#candidates.unblock('reservation')
       case 'run_state_changed':
-      case 'run_canceled': {
+      case 'run_cancelled': {
         const { projection } = this.#options
         const taskId = projection.run(event.runId)?.taskId
         // Gates open and close with the last run of a task.
@@ -147,7 +147,7 @@ export class Selection {
     const { projection, handlers, capabilities, isAtWork } = this.#options
     const { taskId } = run
     const task = projection.task(taskId)
-    if (task === undefined || isCanceled(projection, taskId)) return 'cancelation'
+    if (task === undefined || isCancelled(projection, taskId)) return 'cancellation'
     if (projection.run(run.id)?.lease !== undefined || isAtWork(run.id)) return 'lease'
     const { kind, constraints } = task.spec
     const registered = handlers.get(kind)

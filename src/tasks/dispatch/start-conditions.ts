@@ -1,16 +1,16 @@
 import type { TaskId } from '../ids.js'
 import { phaseOf } from '../phase.js'
 import type { TaskProjection, TaskView } from '../view.js'
-import { isCanceled } from './lineage.js'
+import { isCancelled } from './lineage.js'
 import { canSpendAgain } from './spending.js'
 
 /**
  * Whether what was decided before a start still lets it be. Selection looked at what is durable; a prerequisite may have
- * been declared, a budget spent, a task canceled or the engine paused since, and stand before the start in the log.
+ * been declared, a budget spent, a task cancelled or the engine paused since, and stand before the start in the log.
  * `view` shows what is under way.
  */
 export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budgetsOf'>, taskId: TaskId): boolean {
-  if (view.engine.paused || isCanceled(view, taskId)) return false
+  if (view.engine.paused || isCancelled(view, taskId)) return false
   const isGateOpen = view.prerequisites(taskId).every((prerequisite) => hasCompleted(view, prerequisite))
   return isGateOpen && canSpendAgain(view, projection, taskId, undefined)
 }

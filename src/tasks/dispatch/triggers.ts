@@ -4,7 +4,7 @@ import type { TaskBatch } from '../mutations.js'
 import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
-import { isCanceled } from './lineage.js'
+import { isCancelled } from './lineage.js'
 import { hasMoreOccurrences } from './occurrences.js'
 import { promoteRuns } from './run-batches.js'
 
@@ -42,7 +42,7 @@ export class Triggers {
       case 'run_created':
         return this.#lookAgain(event.runInstance.taskId)
       case 'run_state_changed':
-      case 'run_canceled': {
+      case 'run_cancelled': {
         const run = this.#projection.run(event.runId)
         // Gates open and close with the last run of a task.
         if (run === undefined || (this.#projection.task(run.taskId)?.progress.open ?? 0) > 0) return
@@ -77,10 +77,10 @@ export class Triggers {
     for (const subscriptionId of ids) {
       const subscription = batch.view.subscription(subscriptionId)
       if (subscription === undefined || subscription.pendingTriggers === 0) continue
-      const { taskId, canceledAt } = subscription
+      const { taskId, cancelledAt } = subscription
       if (
-        canceledAt !== undefined ||
-        isCanceled(batch.view, taskId) ||
+        cancelledAt !== undefined ||
+        isCancelled(batch.view, taskId) ||
         this.#projection.dependencyGate(taskId) === 'waiting'
       )
         continue

@@ -28,7 +28,7 @@ export interface SheetRefusalData {
   unknown_run: { readonly runId: RunId }
   unknown_task: { readonly taskId: TaskId }
   task_already_exists: { readonly taskId: TaskId }
-  task_already_canceled: { readonly taskId: TaskId }
+  task_already_cancelled: { readonly taskId: TaskId }
   engine_already_paused: Nothing
   engine_not_paused: Nothing
   run_already_exists: { readonly runId: RunId }
@@ -63,7 +63,7 @@ export interface SheetRefusalData {
   budget_not_allocated: { readonly taskId: TaskId; readonly dimension: BudgetDimension }
   subscription_already_exists: { readonly subscriptionId: SubscriptionId }
   unknown_subscription: { readonly subscriptionId: SubscriptionId }
-  subscription_already_canceled: { readonly subscriptionId: SubscriptionId }
+  subscription_already_cancelled: { readonly subscriptionId: SubscriptionId }
 }
 
 /** Data of the refusals that close the gaps of 3.4, 5.5 and Appendix A, by code. */
@@ -71,7 +71,7 @@ export interface AddedRefusalData {
   /** G1, G2. */
   attempt_still_active: { readonly runId: RunId; readonly activeAttemptId: AttemptId }
   /** 6.6 would refuse the snapshot. */
-  cancel_before_create: { readonly taskId: TaskId; readonly createdAt: number; readonly canceledAt: number }
+  cancel_before_create: { readonly taskId: TaskId; readonly createdAt: number; readonly cancelledAt: number }
   /** G3. */
   resume_before_pause: { readonly pausedAt: number; readonly resumedAt: number }
   /** G4. */
@@ -80,8 +80,8 @@ export interface AddedRefusalData {
   attempt_count_overflow: { readonly runId: RunId }
   /** G6; `cycleThrough` is the prerequisite that leads back. */
   dependency_cycle: { readonly taskId: TaskId; readonly cycleThrough: TaskId }
-  /** D-8: a canceled task starts nothing any more. */
-  run_of_canceled_task: { readonly runId: RunId; readonly taskId: TaskId }
+  /** D-8: a cancelled task starts nothing any more. */
+  run_of_cancelled_task: { readonly runId: RunId; readonly taskId: TaskId }
   /** G8. */
   lease_still_held: { readonly runId: RunId; readonly owner: string }
   /** G9. */
@@ -129,7 +129,7 @@ export const refusalMessages: { readonly [Code in keyof RefusalData]: (data: Ref
   unknown_run: ({ runId }) => `no run ${runId}`,
   unknown_task: ({ taskId }) => `no task ${taskId}`,
   task_already_exists: ({ taskId }) => `task ${taskId} exists already`,
-  task_already_canceled: ({ taskId }) => `task ${taskId} is canceled`,
+  task_already_cancelled: ({ taskId }) => `task ${taskId} is cancelled`,
   engine_already_paused: () => 'the engine is paused already',
   engine_not_paused: () => 'the engine is not paused',
   run_already_exists: ({ runId }) => `run ${runId} exists already`,
@@ -159,14 +159,14 @@ export const refusalMessages: { readonly [Code in keyof RefusalData]: (data: Ref
   budget_not_allocated: ({ taskId, dimension }) => `task ${taskId} has no ${dimension} budget`,
   subscription_already_exists: ({ subscriptionId }) => `subscription ${subscriptionId} exists already`,
   unknown_subscription: ({ subscriptionId }) => `no subscription ${subscriptionId}`,
-  subscription_already_canceled: ({ subscriptionId }) => `subscription ${subscriptionId} is canceled`,
+  subscription_already_cancelled: ({ subscriptionId }) => `subscription ${subscriptionId} is cancelled`,
   attempt_still_active: ({ activeAttemptId }) => `finish attempt ${activeAttemptId} first`,
-  cancel_before_create: ({ createdAt, canceledAt }) => `cannot cancel at ${canceledAt}, created at ${createdAt}`,
+  cancel_before_create: ({ createdAt, cancelledAt }) => `cannot cancel at ${cancelledAt}, created at ${createdAt}`,
   resume_before_pause: ({ pausedAt, resumedAt }) => `cannot resume at ${resumedAt}, paused at ${pausedAt}`,
   attempt_id_reused: ({ runId, attemptId }) => `run ${runId} has had an attempt ${attemptId}`,
   attempt_count_overflow: ({ runId }) => `run ${runId} can count no further attempt`,
   dependency_cycle: ({ taskId, cycleThrough }) => `task ${taskId} cannot wait for ${cycleThrough}, which waits for it`,
-  run_of_canceled_task: ({ runId, taskId }) => `run ${runId} cannot go on: task ${taskId} is canceled`,
+  run_of_cancelled_task: ({ runId, taskId }) => `run ${runId} cannot go on: task ${taskId} is cancelled`,
   lease_still_held: ({ runId, owner }) => `release the lease of ${owner} on run ${runId} first`,
   run_create_requires_unstarted: ({ runId }) => `run ${runId} must be created without attempts`,
   fencing_token_required: ({ runId }) => `run ${runId} is leased: name the fencing token`,

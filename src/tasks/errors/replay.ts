@@ -27,10 +27,10 @@ export interface ReplayErrorData {
   replay_corrupted_data: At & { readonly reason: string }
   replay_lease_causality: At & { readonly runId: RunId; readonly event: LeaseAction; readonly cause: LeaseCausality }
   replay_task_unknown: At & { readonly taskId: TaskId }
-  replay_task_already_canceled: At & {
+  replay_task_already_cancelled: At & {
     readonly taskId: TaskId
-    readonly firstCanceledAt: number
-    readonly duplicateCanceledAt: number
+    readonly firstCancelledAt: number
+    readonly duplicateCancelledAt: number
   }
   replay_already_paused: At & { readonly firstPausedAt: number | undefined; readonly duplicatePausedAt: number }
   replay_not_paused: At & { readonly attemptedResumedAt: number }
@@ -50,7 +50,7 @@ export const replayMessages: {
   replay_lease_causality: ({ sequence, event, runId, cause }) =>
     `event ${sequence} cannot ${event} a lease on run ${runId}: ${cause}`,
   replay_task_unknown: ({ sequence, taskId }) => `event ${sequence} names an unknown task ${taskId}`,
-  replay_task_already_canceled: ({ sequence, taskId }) => `event ${sequence} cancels task ${taskId} again`,
+  replay_task_already_cancelled: ({ sequence, taskId }) => `event ${sequence} cancels task ${taskId} again`,
   replay_already_paused: ({ sequence }) => `event ${sequence} pauses a paused engine`,
   replay_not_paused: ({ sequence }) => `event ${sequence} resumes a running engine`,
   replay_resume_before_pause: ({ sequence }) => `event ${sequence} resumes the engine before it was paused`,

@@ -12,7 +12,7 @@ export interface SnapshotErrorData {
   snapshot_task_count: { readonly expected: number; readonly found: number }
   snapshot_run_count: { readonly expected: number; readonly found: number }
   snapshot_duplicate_task: { readonly taskId: TaskId }
-  snapshot_canceled_before_created: { readonly taskId: TaskId }
+  snapshot_cancelled_before_created: { readonly taskId: TaskId }
   snapshot_unknown_parent: { readonly taskId: TaskId }
   snapshot_nil_id: { readonly id: string }
   snapshot_duplicate_run: OfRun
@@ -46,7 +46,7 @@ export const snapshotMessages: {
   snapshot_task_count: ({ expected, found }) => `snapshot announces ${expected} tasks and holds ${found}`,
   snapshot_run_count: ({ expected, found }) => `snapshot announces ${expected} runs and holds ${found}`,
   snapshot_duplicate_task: ({ taskId }) => `snapshot holds task ${taskId} twice`,
-  snapshot_canceled_before_created: ({ taskId }) => `task ${taskId} is canceled before it was created`,
+  snapshot_cancelled_before_created: ({ taskId }) => `task ${taskId} is cancelled before it was created`,
   snapshot_unknown_parent: ({ taskId }) => `task ${taskId} comes before its parent`,
   snapshot_nil_id: () => 'snapshot holds a nil id',
   snapshot_duplicate_run: ({ runId }) => `snapshot holds run ${runId} twice`,

@@ -48,8 +48,8 @@ export function runResumed(draft: Draft, event: EventOf<'run_resumed'>): void {
 }
 
 /** Accepted though no command writes it. */
-export function runCanceled(draft: Draft, event: EventOf<'run_canceled'>): void {
-  advance(draft, event, existing(draft, event), { type: 'to_canceled' }, event)
+export function runCancelled(draft: Draft, event: EventOf<'run_cancelled'>): void {
+  advance(draft, event, existing(draft, event), { type: 'to_cancelled' }, event)
 }
 
 /** Opens an attempt. */

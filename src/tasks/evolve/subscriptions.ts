@@ -32,8 +32,8 @@ export function subscriptionConsumed(draft: Draft, event: EventOf<'subscription_
 }
 
 /** Releases nothing any more. */
-export function subscriptionCanceled(draft: Draft, event: EventOf<'subscription_canceled'>): void {
-  change(draft, event, () => ({ canceledAt: event.timestamp }))
+export function subscriptionCancelled(draft: Draft, event: EventOf<'subscription_cancelled'>): void {
+  change(draft, event, () => ({ cancelledAt: event.timestamp }))
 }
 
 function change(

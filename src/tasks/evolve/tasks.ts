@@ -21,18 +21,18 @@ export function taskCreated(draft: Draft, { taskSpec, timestamp, sequence }: Eve
   })
 }
 
-/** Marks the task; its runs are canceled by events of their own. */
-export function taskCanceled(draft: Draft, { taskId, timestamp, sequence }: EventOf<'task_canceled'>): void {
+/** Marks the task; its runs are cancelled by events of their own. */
+export function taskCancelled(draft: Draft, { taskId, timestamp, sequence }: EventOf<'task_cancelled'>): void {
   const task = known(draft, taskId, sequence)
-  if (task.canceledAt !== undefined) {
-    throw new TaskError('replay_task_already_canceled', {
+  if (task.cancelledAt !== undefined) {
+    throw new TaskError('replay_task_already_cancelled', {
       sequence,
       taskId,
-      firstCanceledAt: task.canceledAt,
-      duplicateCanceledAt: timestamp,
+      firstCancelledAt: task.cancelledAt,
+      duplicateCancelledAt: timestamp,
     })
   }
-  draft.put(draft.tables.tasks, taskId, { ...task, canceledAt: timestamp })
+  draft.put(draft.tables.tasks, taskId, { ...task, cancelledAt: timestamp })
 }
 
 /** Adds prerequisites to the task's set. */

@@ -159,13 +159,13 @@ function seed(draft: Draft, content: TableRow): void {
 }
 
 function seedTask(draft: Draft, { row: _, ...stored }: RowOf<'task'>): void {
-  const { spec, createdAt, canceledAt } = stored
+  const { spec, createdAt, cancelledAt } = stored
   const taskId = spec.id
   if (isNilUuid(taskId)) throw new TaskError('snapshot_nil_id', { id: taskId })
   checkTaskSpec(spec)
   if (draft.view.task(taskId) !== undefined) throw new TaskError('snapshot_duplicate_task', { taskId })
-  if (canceledAt !== undefined && canceledAt < createdAt) {
-    throw new TaskError('snapshot_canceled_before_created', { taskId })
+  if (cancelledAt !== undefined && cancelledAt < createdAt) {
+    throw new TaskError('snapshot_cancelled_before_created', { taskId })
   }
   const parent = spec.parentTaskId === undefined ? undefined : draft.view.task(spec.parentTaskId)
   if (spec.parentTaskId !== undefined && parent === undefined)

@@ -45,7 +45,7 @@ const rows = {
     row: v.literal('task'),
     spec: taskSpecSchema,
     createdAt: naturalSchema,
-    canceledAt: optionalTime,
+    cancelledAt: optionalTime,
   }),
   prerequisites: v.strictObject({
     row: v.literal('prerequisites'),
@@ -112,7 +112,7 @@ const rows = {
     triggeredAt: optionalTime,
     pendingTriggers: naturalSchema,
     consumedAt: optionalTime,
-    canceledAt: optionalTime,
+    cancelledAt: optionalTime,
   }),
   actor: v.strictObject({
     row: v.literal('actor'),

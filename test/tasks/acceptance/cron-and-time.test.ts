@@ -196,7 +196,7 @@ describe('cron', () => {
     expect(ran.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 20 }, (_, index) => 20 * index))
   })
 
-  it('[7.3] a canceled task gets no further runs, also after a restart', async () => {
+  it('[7.3] a cancelled task gets no further runs, also after a restart', async () => {
     const before = await openService()
     before.tasks.handle('work', () => 'done')
     const taskId = await before.tasks.submit({ kind: 'work', runPolicy: everyTwentySeconds })
@@ -207,6 +207,6 @@ describe('cron', () => {
     service.tasks.handle('work', () => 'done')
     await service.pass(100)
     expect(service.projection.runCount).toBe(runCount)
-    expect(new Set(service.statesOf(taskId))).toEqual(new Set(['completed', 'canceled']))
+    expect(new Set(service.statesOf(taskId))).toEqual(new Set(['completed', 'cancelled']))
   })
 })

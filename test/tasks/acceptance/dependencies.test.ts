@@ -51,7 +51,7 @@ describe('a graph of tasks', () => {
     expect(bench.last.context.taskId).toBe(joined)
   })
 
-  it('[T-91] is canceled over three levels when its root fails, and what stands beside it is not', async () => {
+  it('[T-91] is cancelled over three levels when its root fails, and what stands beside it is not', async () => {
     const { service, ran } = await openWithJournal()
     const ids = await service.tasks.submitGraph({
       root: { kind: 'work', payload: 'fail' },
@@ -61,11 +61,11 @@ describe('a graph of tasks', () => {
       beside: { kind: 'work' },
     })
     const outcomes = await Promise.all(Object.values(ids).map((id) => service.tasks.outcome(id)))
-    expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'canceled', 'canceled', 'canceled', 'completed'])
+    expect(outcomes.map(({ status }) => status)).toEqual(['failed', 'cancelled', 'cancelled', 'cancelled', 'completed'])
     expect(ran.toSorted()).toEqual([ids.root, ids.beside].toSorted())
   })
 
-  it('[T-91] is canceled over three levels when its root is canceled', async () => {
+  it('[T-91] is cancelled over three levels when its root is cancelled', async () => {
     const service = await openService()
     const ids = await service.tasks.submitGraph({
       root: { kind: 'work' },
@@ -74,11 +74,11 @@ describe('a graph of tasks', () => {
       third: { kind: 'work', dependsOn: ['second'] },
     })
     await service.tasks.start()
-    expect(await service.tasks.cancel(ids.root)).toBe('canceled')
-    expect(await service.tasks.outcome(ids.third)).toMatchObject({ status: 'canceled' })
+    expect(await service.tasks.cancel(ids.root)).toBe('cancelled')
+    expect(await service.tasks.outcome(ids.third)).toMatchObject({ status: 'cancelled' })
   })
 
-  it('[T-91] below a root that failed stays canceled when a crash comes before the cancelation', async () => {
+  it('[T-91] below a root that failed stays cancelled when a crash comes before the cancellation', async () => {
     const before = await openService()
     before.tasks.handle('work', () => {
       throw new Error('broken')
@@ -98,7 +98,7 @@ describe('a graph of tasks', () => {
     expect(service.statesOf(root)).toEqual(['failed'])
     expect(service.statesOf(leaf)).toEqual(['scheduled'])
     await service.tasks.start()
-    expect(await service.tasks.outcome(leaf)).toMatchObject({ status: 'canceled' })
+    expect(await service.tasks.outcome(leaf)).toMatchObject({ status: 'cancelled' })
   })
 
   it.each([

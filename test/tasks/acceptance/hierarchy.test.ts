@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { suspend, type ChildView, type TaskId } from '../../../src/tasks/index.js'
 import { Bench, codeOf, leftovers, nothingLeft, openService, openWithBench, start } from './support.js'
 
-describe('canceling a parent', () => {
+describe('cancelling a parent', () => {
   it('[T-93] cancels its unfinished children and theirs, and leaves alone what has ended', async () => {
     const service = await openService()
     service.tasks.handle('quick', () => 'done')
@@ -11,12 +11,12 @@ describe('canceling a parent', () => {
     const waiting = await service.tasks.submit({ kind: 'never', parentTaskId: parent })
     const below = await service.tasks.submit({ kind: 'never', parentTaskId: waiting, at: start + 1000 })
     await service.tasks.outcome(finished)
-    expect(await service.tasks.cancel(parent)).toBe('canceled')
-    expect(await service.tasks.outcome(below)).toMatchObject({ status: 'canceled' })
-    expect(await service.tasks.outcome(waiting)).toMatchObject({ status: 'canceled' })
+    expect(await service.tasks.cancel(parent)).toBe('cancelled')
+    expect(await service.tasks.outcome(below)).toMatchObject({ status: 'cancelled' })
+    expect(await service.tasks.outcome(waiting)).toMatchObject({ status: 'cancelled' })
     expect(await service.tasks.outcome(finished)).toMatchObject({ status: 'completed' })
     await service.settle()
-    expect(service.projection.task(finished)?.canceledAt).toBeUndefined()
+    expect(service.projection.task(finished)?.cancelledAt).toBeUndefined()
     expect(leftovers(service)).toEqual(nothingLeft)
   })
 
@@ -30,22 +30,22 @@ describe('canceling a parent', () => {
     await service.settle()
     expect(bench.calls).toHaveLength(2)
     for (const { context } of bench.calls) {
-      expect(context.signal.reason).toMatchObject({ code: 'attempt_aborted', data: { cause: 'canceled' } })
+      expect(context.signal.reason).toMatchObject({ code: 'attempt_aborted', data: { cause: 'cancelled' } })
     }
-    expect(service.statesOf(child)).toEqual(['canceled'])
-    expect(service.statesOf(grandchild)).toEqual(['canceled'])
+    expect(service.statesOf(child)).toEqual(['cancelled'])
+    expect(service.statesOf(grandchild)).toEqual(['cancelled'])
     bench.call(0).answer('too late')
     await service.pass(10)
-    expect(service.statesOf(child)).toEqual(['canceled'])
+    expect(service.statesOf(child)).toEqual(['cancelled'])
     expect(bench.calls).toHaveLength(2)
     expect(leftovers(service)).toEqual(nothingLeft)
   })
 
   it('[T-93] answers what it met, and calling again settles to nothing', async () => {
     const { service, bench } = await openWithBench()
-    const canceled = await service.tasks.submit({ kind: 'never' })
-    expect(await service.tasks.cancel(canceled)).toBe('canceled')
-    expect(await service.tasks.cancel(canceled)).toBe('already_canceled')
+    const cancelled = await service.tasks.submit({ kind: 'never' })
+    expect(await service.tasks.cancel(cancelled)).toBe('cancelled')
+    expect(await service.tasks.cancel(cancelled)).toBe('already_cancelled')
     const completed = await service.tasks.submit({ kind: 'work' })
     await service.settle()
     bench.last.answer()
@@ -54,7 +54,7 @@ describe('canceling a parent', () => {
     expect(await codeOf(service.tasks.cancel('00000001-0000-4000-8000-000000000001' as TaskId))).toBe('unknown_task')
     await service.settle()
     const sequence = service.projection.latestSequence
-    await service.tasks.cancel(canceled)
+    await service.tasks.cancel(cancelled)
     await service.settle()
     expect(service.projection.latestSequence).toBe(sequence)
   })
@@ -69,7 +69,7 @@ describe('canceling a parent', () => {
     expect(service.statesOf(grandchild)).toEqual(['scheduled'])
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    expect(await service.tasks.outcome(grandchild)).toMatchObject({ status: 'canceled' })
+    expect(await service.tasks.outcome(grandchild)).toMatchObject({ status: 'cancelled' })
     await service.pass(5)
     expect(bench.calls).toEqual([])
     expect(leftovers(service)).toEqual(nothingLeft)
@@ -89,12 +89,12 @@ describe('a child', () => {
     expect(service.projection.taskCount).toBe(tasks)
   })
 
-  it('[T-93] of a canceled or an unknown parent is refused', async () => {
+  it('[T-93] of a cancelled or an unknown parent is refused', async () => {
     const service = await openService()
-    const canceled = await service.tasks.submit({ kind: 'never' })
-    await service.tasks.cancel(canceled)
+    const cancelled = await service.tasks.submit({ kind: 'never' })
+    await service.tasks.cancel(cancelled)
     const stranger = '00000001-0000-4000-8000-000000000001' as TaskId
-    expect(await codeOf(service.tasks.submit({ kind: 'work', parentTaskId: canceled }))).toBe('orphan_prevention')
+    expect(await codeOf(service.tasks.submit({ kind: 'work', parentTaskId: cancelled }))).toBe('orphan_prevention')
     expect(await codeOf(service.tasks.submit({ kind: 'work', parentTaskId: stranger }))).toBe('orphan_prevention')
   })
 
@@ -179,8 +179,8 @@ describe('a handler', () => {
   })
 })
 
-describe('a canceled task', () => {
-  it('[T-100] starts no run, even with a crash between the cancelation and that of its runs', async () => {
+describe('a cancelled task', () => {
+  it('[T-100] starts no run, even with a crash between the cancellation and that of its runs', async () => {
     const before = await openService()
     const bench = new Bench()
     await before.tasks.start()
@@ -197,7 +197,7 @@ describe('a canceled task', () => {
     service.tasks.handle('work', bench.handler)
     await service.pass(60)
     expect(bench.calls).toEqual([])
-    expect(service.statesOf(taskId)).toEqual(['canceled', 'canceled', 'canceled', 'canceled'])
+    expect(service.statesOf(taskId)).toEqual(['cancelled', 'cancelled', 'cancelled', 'cancelled'])
   })
 
   it('[T-100] resumes and retries nothing, even with a crash in between', async () => {
@@ -224,25 +224,25 @@ describe('a canceled task', () => {
     service.tasks.handle('work', later.handler)
     await service.pass(60)
     expect(later.calls).toEqual([])
-    expect(taskIds.flatMap((id) => service.statesOf(id))).toEqual(['canceled', 'canceled', 'canceled'])
+    expect(taskIds.flatMap((id) => service.statesOf(id))).toEqual(['cancelled', 'cancelled', 'cancelled'])
     expect(leftovers(service)).toEqual(nothingLeft)
   })
 
-  it('[7.10] is not the same as a canceled run: the others go on', async () => {
+  it('[7.10] is not the same as a cancelled run: the others go on', async () => {
     const { service, bench } = await openWithBench()
     const runPolicy = { type: 'repeat', count: 3, intervalSecs: 10 } as const
     const taskId = await service.tasks.submit({ kind: 'work', runPolicy })
     await service.settle()
     const { runId } = bench.last.context
-    expect(await service.tasks.cancelRun(runId)).toBe('canceled')
-    expect(await service.tasks.cancelRun(runId)).toBe('already_canceled')
-    expect(bench.last.context.signal.reason).toMatchObject({ data: { cause: 'canceled' } })
+    expect(await service.tasks.cancelRun(runId)).toBe('cancelled')
+    expect(await service.tasks.cancelRun(runId)).toBe('already_cancelled')
+    expect(bench.last.context.signal.reason).toMatchObject({ data: { cause: 'cancelled' } })
     await service.pass(20)
     expect(bench.calls).toHaveLength(3)
     for (const call of bench.calls) call.answer()
     const outcome = await service.tasks.outcome(taskId)
     expect(outcome.status).toBe('completed')
-    expect(outcome.runs.map(({ state }) => state).toSorted()).toEqual(['canceled', 'completed', 'completed'])
+    expect(outcome.runs.map(({ state }) => state).toSorted()).toEqual(['cancelled', 'completed', 'completed'])
     expect(await service.tasks.cancelRun(bench.last.context.runId)).toBe('already_terminal')
   })
 })

@@ -78,7 +78,7 @@ describe('concurrency keys', () => {
     expect(bench.calls.map(({ context }) => context.taskId)).toEqual([first, first, second])
   })
 
-  it('[T-84] cancelation releases the key', async () => {
+  it('[T-84] cancellation releases the key', async () => {
     const { service, bench, first, second } = await openRivals('hold_during_retry')
     bench.call(0).context.signal.addEventListener('abort', () => bench.call(0).answer())
     await service.tasks.cancel(first)

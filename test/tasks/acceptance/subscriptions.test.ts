@@ -58,7 +58,7 @@ describe('a subscription', () => {
     expect(service.statesOf(taskId).filter((state) => state === 'scheduled')).toHaveLength(2)
   })
 
-  it('[T-90] that re-arms releases a run with every event, and stops when it is canceled', async () => {
+  it('[T-90] that re-arms releases a run with every event, and stops when it is cancelled', async () => {
     const { service, bench } = await openWithBench()
     const runPolicy = { type: 'repeat', count: 3, intervalSecs: 100 } as const
     const taskId = await service.tasks.submit({ ...farAhead, runPolicy })

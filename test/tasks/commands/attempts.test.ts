@@ -84,9 +84,9 @@ describe('attempt_finish', () => {
     for (const state of runStates.filter((state) => state !== 'running')) {
       await given(reach[state]).when(finish()).refuses('attempt_finish_requires_running', { runId: R1, state })
     }
-    await given(running, move('running', 'canceled'))
+    await given(running, move('running', 'cancelled'))
       .when(finish())
-      .refuses('attempt_finish_requires_running', { runId: R1, state: 'canceled' })
+      .refuses('attempt_finish_requires_running', { runId: R1, state: 'cancelled' })
   })
 
   it('refuses an outcome whose parts do not fit together', async () => {

@@ -136,7 +136,7 @@ describe.each([
       .refuses('lease_expiry_mismatch', { runId: R1, event, expectedExpiry: 6000, providedExpiry: 5000 }))
 
   it('refuses states that hold no lease', async () => {
-    const states: RunState[] = ['scheduled', 'retry_wait', 'suspended', 'completed', 'failed', 'canceled']
+    const states: RunState[] = ['scheduled', 'retry_wait', 'suspended', 'completed', 'failed', 'cancelled']
     for (const state of states) {
       await given(reach[state]).when(lease(type)).refuses('lease_invalid_run_state', { runId: R1, event, state })
     }

@@ -5,15 +5,15 @@ import { A1, R1, R2, T1 } from '../support/ids.js'
 import { given } from '../support/specification.js'
 
 const legal: Record<RunState, readonly RunState[]> = {
-  scheduled: ['ready', 'canceled'],
-  ready: ['leased', 'canceled'],
-  leased: ['running', 'ready', 'canceled'],
-  running: ['retry_wait', 'suspended', 'completed', 'failed', 'canceled'],
-  retry_wait: ['ready', 'failed', 'canceled'],
-  suspended: ['ready', 'canceled'],
+  scheduled: ['ready', 'cancelled'],
+  ready: ['leased', 'cancelled'],
+  leased: ['running', 'ready', 'cancelled'],
+  running: ['retry_wait', 'suspended', 'completed', 'failed', 'cancelled'],
+  retry_wait: ['ready', 'failed', 'cancelled'],
+  suspended: ['ready', 'cancelled'],
   completed: [],
   failed: [],
-  canceled: [],
+  cancelled: [],
 }
 
 describe('run_state_transition', () => {
@@ -43,9 +43,9 @@ describe('run_state_transition', () => {
       .when(move('failed', 'running'))
       .refuses('invalid_transition', { runId: R1, from: 'failed', to: 'running' })
     for (const to of ['ready', 'leased', 'running', 'scheduled'] as const) {
-      await given(reach.canceled)
-        .when(move('canceled', to))
-        .refuses('invalid_transition', { runId: R1, from: 'canceled', to })
+      await given(reach.cancelled)
+        .when(move('cancelled', to))
+        .refuses('invalid_transition', { runId: R1, from: 'cancelled', to })
     }
     await given(reach.scheduled)
       .when(move('scheduled', 'running'))
@@ -69,9 +69,9 @@ describe('run_state_transition', () => {
         .refuses('attempt_still_active', { runId: R1, activeAttemptId: A1 }),
   )
 
-  it('drops an attempt unfinished when the run is canceled', () =>
+  it('drops an attempt unfinished when the run is cancelled', () =>
     given(reach.running, start())
-      .when(move('running', 'canceled', { timestamp: 300 }))
+      .when(move('running', 'cancelled', { timestamp: 300 }))
       .accepts({
         then: (projection) => {
           const run = projection.run(R1)
@@ -217,9 +217,9 @@ describe('[D-28] fencing', () => {
       .refuses('fencing_token_superseded', { runId: R1, provided: 5, current: undefined }))
 
   it('lets anybody cancel, but not in the name of a lease that is gone', async () => {
-    await given(working).when(move('running', 'canceled')).accepts()
+    await given(working).when(move('running', 'cancelled')).accepts()
     await given(working)
-      .when(move('running', 'canceled', { fencingToken: 4 }))
+      .when(move('running', 'cancelled', { fencingToken: 4 }))
       .refuses('fencing_token_superseded', { runId: R1, provided: 4, current: 5 })
   })
 })

@@ -101,12 +101,12 @@ describe('subscription_trigger and subscription_consume', () => {
         },
       }))
 
-  it('refuse unknown and canceled subscriptions, and a trigger that is not there', async () => {
+  it('refuse unknown and cancelled subscriptions, and a trigger that is not there', async () => {
     for (const command of [trigger(), cancel(), consume()]) {
       await given(taskCreate()).when(command).refuses('unknown_subscription', { subscriptionId: S1 })
       await given(taskCreate(), subscribe(S1, custom), cancel())
         .when(command)
-        .refuses('subscription_already_canceled', { subscriptionId: S1 })
+        .refuses('subscription_already_cancelled', { subscriptionId: S1 })
     }
     await given(taskCreate(), subscribe(S1, custom))
       .when(consume())
@@ -121,10 +121,10 @@ it('[T-21] subscription_cancel disarms, and drops a trigger that has released no
   given(taskCreate(), subscribe(S1, custom, { rearm: true }), trigger())
     .when(cancel())
     .accepts({
-      event: { type: 'subscription_canceled', subscriptionId: S1, timestamp: 210 },
+      event: { type: 'subscription_cancelled', subscriptionId: S1, timestamp: 210 },
       applied: { type: 'subscription_cancel', subscriptionId: S1 },
       then: (projection) => {
-        expect(projection.subscription(S1)?.canceledAt).toBe(210)
+        expect(projection.subscription(S1)?.cancelledAt).toBe(210)
         expect([...projection.subscriptionsFor(fired)]).toEqual([])
         expect([...projection.triggeredSubscriptions()]).toEqual([])
       },

@@ -45,7 +45,7 @@ describe('task_create', () => {
     await given().when({ type: 'task_create', taskSpec: spec, timestamp: -1 }).isInvalid('timestamp')
   })
 
-  it('[D-27] refuses a child of an unknown, canceled or finished parent', async () => {
+  it('[D-27] refuses a child of an unknown, cancelled or finished parent', async () => {
     const child = taskCreate(T2, { parentTaskId: T1 })
     const data = { taskId: T2, parentTaskId: T1 }
     await given().when(child).refuses('orphan_prevention', data)
@@ -110,8 +110,8 @@ describe('run_create', () => {
       .refuses('run_create_requires_scheduled', { runId: R1, state: 'ready' })
   })
 
-  it('[T-27, G7] refuses a run of a canceled task', () =>
-    given(taskCreate(), cancel()).when(runCreate()).refuses('task_already_canceled', { taskId: T1 }))
+  it('[T-27, G7] refuses a run of a cancelled task', () =>
+    given(taskCreate(), cancel()).when(runCreate()).refuses('task_already_cancelled', { taskId: T1 }))
 
   it('[T-27, G9] refuses a run that has a past or a nil id', async () => {
     const fresh = createRun({ id: R1, taskId: T1, createdAt: 1, scheduledAt: 1 })
@@ -131,31 +131,31 @@ describe('task_cancel', () => {
     given(taskCreate())
       .when(cancel(T1, 777))
       .accepts({
-        event: { type: 'task_canceled', taskId: T1, timestamp: 777 },
+        event: { type: 'task_cancelled', taskId: T1, timestamp: 777 },
         applied: { type: 'task_cancel', taskId: T1 },
-        then: (projection) => expect(projection.task(T1)?.canceledAt).toBe(777),
+        then: (projection) => expect(projection.task(T1)?.cancelledAt).toBe(777),
       }))
 
   it('[T-10] refuses an unknown task and a second cancel', async () => {
     await given().when(cancel()).refuses('unknown_task', { taskId: T1 })
-    await given(taskCreate(), cancel()).when(cancel()).refuses('task_already_canceled', { taskId: T1 })
+    await given(taskCreate(), cancel()).when(cancel()).refuses('task_already_cancelled', { taskId: T1 })
   })
 
   it('refuses to cancel before the task was created, which no snapshot could hold', () =>
     given(taskCreate())
       .when(cancel(T1, 99))
-      .refuses('cancel_before_create', { taskId: T1, createdAt: 100, canceledAt: 99 }))
+      .refuses('cancel_before_create', { taskId: T1, createdAt: 100, cancelledAt: 99 }))
 
   it('[D-8, T-100] leaves nothing of the task startable, and everything cancelable', async () => {
     const refused = { runId: R1, taskId: T1 }
-    const canceled = { type: 'run_resume', runId: R1, timestamp: 150 } as const
-    await given(reach.scheduled, cancel()).when(move('scheduled', 'ready')).refuses('run_of_canceled_task', refused)
-    await given(reach.ready, cancel()).when(move('ready', 'leased')).refuses('run_of_canceled_task', refused)
-    await given(reach.leased, cancel()).when(move('leased', 'running')).refuses('run_of_canceled_task', refused)
-    await given(reach.retry_wait, cancel()).when(move('retry_wait', 'ready')).refuses('run_of_canceled_task', refused)
-    await given(reach.suspended, cancel()).when(canceled).refuses('run_of_canceled_task', refused)
+    const cancelled = { type: 'run_resume', runId: R1, timestamp: 150 } as const
+    await given(reach.scheduled, cancel()).when(move('scheduled', 'ready')).refuses('run_of_cancelled_task', refused)
+    await given(reach.ready, cancel()).when(move('ready', 'leased')).refuses('run_of_cancelled_task', refused)
+    await given(reach.leased, cancel()).when(move('leased', 'running')).refuses('run_of_cancelled_task', refused)
+    await given(reach.retry_wait, cancel()).when(move('retry_wait', 'ready')).refuses('run_of_cancelled_task', refused)
+    await given(reach.suspended, cancel()).when(cancelled).refuses('run_of_cancelled_task', refused)
     for (const state of ['scheduled', 'ready', 'leased', 'running', 'retry_wait', 'suspended'] as const) {
-      await given(reach[state], cancel()).when(move(state, 'canceled')).accepts()
+      await given(reach[state], cancel()).when(move(state, 'cancelled')).accepts()
     }
   })
 })

@@ -192,7 +192,7 @@ describe('budgets', () => {
     expect(room.statesOf(id)).toEqual(['suspended'])
   })
 
-  it('a canceled attempt settles what it can still say, and nothing stays reserved', async () => {
+  it('a cancelled attempt settles what it can still say, and nothing stays reserved', async () => {
     const room = await openRoom()
     let held: Spending | undefined
     room.tasks.handle('work', async ({ budget, signal }) => {
@@ -206,9 +206,9 @@ describe('budgets', () => {
     })
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await room.settle()
-    expect(await room.tasks.cancel(id)).toBe('canceled')
+    expect(await room.tasks.cancel(id)).toBe('cancelled')
     await room.settle()
-    expect([room.statesOf(id), ledger(room, id)]).toEqual([['canceled'], [15, 0, 100]])
+    expect([room.statesOf(id), ledger(room, id)]).toEqual([['cancelled'], [15, 0, 100]])
   })
 
   it('what an attempt had set aside counts as spent when its process was lost', async () => {
@@ -269,7 +269,7 @@ describe('budgets', () => {
     expect(room.statesOf(id)).toEqual(['ready'])
   })
 
-  it('reservations of a run canceled just before a crash are settled in full at the next start', async () => {
+  it('reservations of a run cancelled just before a crash are settled in full at the next start', async () => {
     const room = await openRoom()
     room.tasks.handle('work', async ({ budget }) => {
       await budget.reserve('token', 40)

@@ -41,7 +41,7 @@ async function createMany(room: Room, spec: (index: number) => { readonly parent
 }
 
 describe('what a change owes goes out in groups that fit', () => {
-  it('cancelation reaches every child, and another task is run meanwhile', async () => {
+  it('cancellation reaches every child, and another task is run meanwhile', async () => {
     const room = await openRoom()
     await room.tasks.start()
     const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
@@ -55,14 +55,14 @@ describe('what a change owes goes out in groups that fit', () => {
     const other = await room.tasks.submit({ kind: 'work' })
     expect(await room.tasks.outcome(other)).toMatchObject({ status: 'completed' })
     await room.settle()
-    expect(room.authority.projection.countIn('canceled')).toBe(many + 1)
+    expect(room.authority.projection.countIn('cancelled')).toBe(many + 1)
     expect(room.authority.projection.countIn('scheduled')).toBe(0)
     expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
     // It did not have to wait for the last of them.
     expect(openAtEnd).toBeGreaterThan(0)
   })
 
-  it('cancelation of a task with more open runs than a batch takes reaches all of them', async () => {
+  it('cancellation of a task with more open runs than a batch takes reaches all of them', async () => {
     const room = await openRoom()
     await room.tasks.start()
     await room.authority.submitBatch([
@@ -70,8 +70,8 @@ describe('what a change owes goes out in groups that fit', () => {
       ...Array.from({ length: many }, (_, index) => runCreate(runId(index + 1), T1, { scheduledAt: start + 86_400 })),
     ])
     const sizes = groupsOf(room)
-    expect(await room.tasks.cancel(T1)).toBe('canceled')
-    expect((await room.tasks.outcome(T1)).status).toBe('canceled')
+    expect(await room.tasks.cancel(T1)).toBe('cancelled')
+    expect((await room.tasks.outcome(T1)).status).toBe('cancelled')
     expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
   })
 
@@ -87,7 +87,7 @@ describe('what a change owes goes out in groups that fit', () => {
     )
     const sizes = groupsOf(room)
     await room.pass(5)
-    expect(room.authority.projection.countIn('canceled')).toBe(many)
+    expect(room.authority.projection.countIn('cancelled')).toBe(many)
     expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
   })
 
@@ -101,7 +101,7 @@ describe('what a change owes goes out in groups that fit', () => {
     expect(later.authority.projection.countIn('scheduled')).toBeGreaterThan(0)
     await later.tasks.start()
     await later.settle()
-    expect(later.authority.projection.countIn('canceled')).toBe(many + 1)
+    expect(later.authority.projection.countIn('cancelled')).toBe(many + 1)
   })
 
   it('a replenished budget lets go on all it had suspended, also across a crash', async () => {

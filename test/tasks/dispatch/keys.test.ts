@@ -85,11 +85,11 @@ describe('a handler that ignores its signal', () => {
     expect(started()).toEqual([one, one])
   })
 
-  it('keeps it when its task is canceled', async () => {
+  it('keeps it when its task is cancelled', async () => {
     const { room, calls, one, two, started } = await openRivals({})
     await room.tasks.cancel(one)
     await room.pass(10)
-    expect([room.statesOf(one), started()]).toEqual([['canceled'], [one]])
+    expect([room.statesOf(one), started()]).toEqual([['cancelled'], [one]])
     calls[0]?.end()
     await room.settle()
     expect(started()).toEqual([one, two])
@@ -252,7 +252,7 @@ describe('concurrency keys', () => {
     expect(inside).toEqual([urgent])
   })
 
-  it('a run that is canceled together with the holder of its key lets the next one in', async () => {
+  it('a run that is cancelled together with the holder of its key lets the next one in', async () => {
     const room = await openRoom()
     const { inside, answer } = controlled(room)
     const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const

@@ -37,16 +37,16 @@ describe('a repetition', () => {
     expect((await outcome).runs.map(({ state }) => state)).toEqual(Array.from({ length: 8 }, () => 'completed'))
   })
 
-  it('never looks finished in between, also when every run is canceled by itself', async () => {
+  it('never looks finished in between, also when every run is cancelled by itself', async () => {
     const room = await openRoom()
     const runPolicy = { type: 'repeat', count: 7, intervalSecs: 10 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start + 100 })
-    for (let canceled = 0; canceled < 7; canceled += 1) {
+    for (let cancelled = 0; cancelled < 7; cancelled += 1) {
       const next = room.runsOf(id).find(({ state }) => state === 'scheduled')
       expect(next).toBeDefined()
       await room.tasks.cancelRun(next?.id as never)
     }
-    expect(await room.tasks.outcome(id)).toMatchObject({ status: 'canceled' })
+    expect(await room.tasks.outcome(id)).toMatchObject({ status: 'cancelled' })
     expect(room.runsOf(id)).toHaveLength(7)
   })
 
@@ -64,7 +64,7 @@ describe('a repetition', () => {
       const id = await room.tasks.submit({ kind: 'work', runPolicy, dependsOn: [first] })
       await room.pass(5)
       expect((await room.tasks.outcome(id)).runs.map(({ state }) => state)).toEqual(
-        Array.from({ length: 5 }, () => 'canceled'),
+        Array.from({ length: 5 }, () => 'cancelled'),
       )
     },
   )
@@ -126,7 +126,7 @@ describe('cron', () => {
       runCreate(runId(1), T1, { scheduledAt: Number.MAX_SAFE_INTEGER }),
     ])
     await room.tasks.cancelRun(runId(1))
-    expect(room.statesOf(T1)).toEqual(['canceled'])
+    expect(room.statesOf(T1)).toEqual(['cancelled'])
   })
 })
 

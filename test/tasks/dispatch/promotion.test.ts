@@ -135,7 +135,7 @@ describe('cron', () => {
     expect(Buffer.from(output ?? []).toString()).toBe('12')
   })
 
-  it('derives runs for a cron task that was created without any, and none for a canceled one', async () => {
+  it('derives runs for a cron task that was created without any, and none for a cancelled one', async () => {
     const room = await openRoom()
     await room.tasks.start()
     const runPolicy = { type: 'cron', expression: '0 * * * * * *' } as const

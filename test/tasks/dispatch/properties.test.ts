@@ -95,7 +95,7 @@ function check(room: Room, planned: readonly PlannedTask[], ids: readonly TaskId
     for (const run of projection.runsOf(id)) {
       const counted = run.attempts.filter(({ outcome }) => outcome?.result !== 'suspended').length
       if (counted > maxAttempts) problems.push(`run of ${index} had ${counted} attempts of ${maxAttempts}`)
-      const ended = run.history.filter(({ to }) => to === 'completed' || to === 'failed' || to === 'canceled').length
+      const ended = run.history.filter(({ to }) => to === 'completed' || to === 'failed' || to === 'cancelled').length
       if (ended > 1) problems.push(`run of ${index} ended ${ended} times`)
       if (run.attempts.length === 0) continue
       const unmet = dependsOn.filter(

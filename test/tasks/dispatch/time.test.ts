@@ -78,11 +78,11 @@ describe('a delay is monotonic', () => {
     expect(room.runsOf(id)[0]?.retryAtMs).toBe(start * 1000 + 123 + 875)
   })
 
-  it('one that is over, or whose run is canceled, leaves nothing behind', async () => {
+  it('one that is over, or whose run is cancelled, leaves nothing behind', async () => {
     const { room } = await openFlaky(1000)
-    const canceled = await room.tasks.submit(twice)
+    const cancelled = await room.tasks.submit(twice)
     await room.settle()
-    await room.tasks.cancel(canceled)
+    await room.tasks.cancel(cancelled)
     await room.settle()
     expect(room.clock.pendingTimeouts).toBe(0)
     // More than a batch of promotions holds: none of them is in the way of the next.
@@ -180,14 +180,14 @@ describe('commands', () => {
     expect(run?.createdAt).toBe(start + 5 - hour)
   })
 
-  it('that end what a later clock began are not refused: a task is canceled at the earliest when it was created', async () => {
+  it('that end what a later clock began are not refused: a task is cancelled at the earliest when it was created', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work' })
     await room.tasks.pauseEngine()
     setBy(room.clock, -hour)
     const later = await room.crash()
-    expect(await later.tasks.cancel(id)).toBe('canceled')
-    expect(later.authority.projection.task(id)?.canceledAt).toBe(start)
+    expect(await later.tasks.cancel(id)).toBe('cancelled')
+    expect(later.authority.projection.task(id)?.cancelledAt).toBe(start)
     expect(await later.tasks.resumeEngine()).toBe('resumed')
     expect(later.authority.projection.engine).toMatchObject({ pausedAt: start, resumedAt: start })
   })

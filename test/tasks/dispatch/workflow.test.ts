@@ -31,8 +31,8 @@ describe('dependencies', () => {
       c: { kind: 'work', dependsOn: ['b'] },
       d: { kind: 'work', dependsOn: ['c'] },
     })
-    expect(await room.tasks.outcome(d)).toMatchObject({ status: 'canceled' })
-    expect(flat(room, [a, b, c])).toEqual(['failed', 'canceled', 'canceled'])
+    expect(await room.tasks.outcome(d)).toMatchObject({ status: 'cancelled' })
+    expect(flat(room, [a, b, c])).toEqual(['failed', 'cancelled', 'cancelled'])
   })
 
   it('a chain of parents may be as long as the graph before it is refused in our own words', async () => {
@@ -122,17 +122,17 @@ describe('dependencies', () => {
     expect(flat(room, [b, c])).toEqual(['ready', 'scheduled'])
   })
 
-  it('a canceled prerequisite without a completed run cancels what waits for it', async () => {
+  it('a cancelled prerequisite without a completed run cancels what waits for it', async () => {
     const room = await openRoom()
     await room.tasks.start()
     const { a, b } = await room.tasks.submitGraph({ a: { kind: 'work' }, b: { kind: 'work', dependsOn: ['a'] } })
     await room.tasks.cancel(a)
-    expect(await room.tasks.outcome(b)).toMatchObject({ status: 'canceled' })
+    expect(await room.tasks.outcome(b)).toMatchObject({ status: 'cancelled' })
   })
 })
 
 describe('parents and children', () => {
-  it('[T-93] canceling a parent cancels unfinished children and stops their handlers', async () => {
+  it('[T-93] cancelling a parent cancels unfinished children and stops their handlers', async () => {
     const room = await openRoom()
     const stopped: unknown[] = []
     room.tasks.handle('quick', () => {})
@@ -149,15 +149,15 @@ describe('parents and children', () => {
       deep: { kind: 'quick', parent: 'running', at: start + 1000 },
     })
     await room.settle()
-    expect(await room.tasks.cancel(root)).toBe('canceled')
+    expect(await room.tasks.cancel(root)).toBe('cancelled')
     await room.settle()
-    expect(flat(room, [root, done, running, deep])).toEqual(['canceled', 'completed', 'canceled', 'canceled'])
-    expect(stopped).toMatchObject([{ data: { cause: 'canceled' } }])
-    expect(await room.tasks.cancel(root)).toBe('already_canceled')
+    expect(flat(room, [root, done, running, deep])).toEqual(['cancelled', 'completed', 'cancelled', 'cancelled'])
+    expect(stopped).toMatchObject([{ data: { cause: 'cancelled' } }])
+    expect(await room.tasks.cancel(root)).toBe('already_cancelled')
     expect(await room.tasks.cancel(done)).toBe('already_terminal')
   })
 
-  it('[T-93] cancelation comes through a child that has ended to its own children', async () => {
+  it('[T-93] cancellation comes through a child that has ended to its own children', async () => {
     const room = await openRoom()
     room.tasks.handle('quick', () => {})
     const { root, middle, leaf } = await room.tasks.submitGraph({
@@ -168,7 +168,7 @@ describe('parents and children', () => {
     await room.settle()
     await room.tasks.cancel(root)
     await room.pass(101)
-    expect(flat(room, [root, middle, leaf])).toEqual(['canceled', 'completed', 'canceled'])
+    expect(flat(room, [root, middle, leaf])).toEqual(['cancelled', 'completed', 'cancelled'])
   })
 
   it('[T-93] a child of a finished parent is refused, and so is one nine levels down', async () => {
@@ -216,7 +216,7 @@ describe('parents and children', () => {
     expect(children.map((id) => room.authority.projection.task(id)?.spec.parentTaskId)).toEqual([parent, parent])
   })
 
-  it('[T-94] a child without runs has ended for its parent when it has for those who wait: once it is canceled', async () => {
+  it('[T-94] a child without runs has ended for its parent when it has for those who wait: once it is cancelled', async () => {
     const room = await openRoom()
     const child = taskId(5)
     const views: unknown[] = []
@@ -230,7 +230,7 @@ describe('parents and children', () => {
     await room.tasks.outcome(await room.tasks.submit({ kind: 'parent' }))
     expect(views).toEqual([
       [{ taskId: child, runs: [], isFinished: false }],
-      'canceled',
+      'cancelled',
       [{ taskId: child, runs: [], isFinished: true }],
     ])
   })
@@ -249,8 +249,8 @@ describe('parents and children', () => {
   })
 })
 
-describe('cancelation', () => {
-  it('[T-100] runs of a canceled task never start, even with a crash between the cancel and its runs', async () => {
+describe('cancellation', () => {
+  it('[T-100] runs of a cancelled task never start, even with a crash between the cancel and its runs', async () => {
     const room = await openRoom()
     await room.tasks.start()
     const { root, child } = await room.tasks.submitGraph({
@@ -259,29 +259,29 @@ describe('cancelation', () => {
     })
     await room.settle()
     // The bare command, as another host may submit it; nothing else becomes durable before the crash.
-    const canceled = room.authority.submit({ type: 'task_cancel', taskId: root, timestamp: start })
-    await canceled
+    const cancelled = room.authority.submit({ type: 'task_cancel', taskId: root, timestamp: start })
+    await cancelled
     const later = await room.crash(100)
     let calls = 0
     later.tasks.handle('work', () => {
       calls += 1
     })
     await later.pass(10)
-    expect([calls, flat(later, [root, child])]).toEqual([0, ['canceled', 'canceled']])
-    expect(await later.tasks.outcome(child)).toMatchObject({ status: 'canceled' })
+    expect([calls, flat(later, [root, child])]).toEqual([0, ['cancelled', 'cancelled']])
+    expect(await later.tasks.outcome(child)).toMatchObject({ status: 'cancelled' })
   })
 
-  it('one run of several can be canceled; waiting for the task goes on', async () => {
+  it('one run of several can be cancelled; waiting for the task goes on', async () => {
     const room = await openRoom()
     const policy = { type: 'repeat', count: 3, intervalSecs: 10 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy })
     room.tasks.handle('work', () => 'ok')
     const [first, second] = room.runsOf(id)
-    expect(await room.tasks.cancelRun(second?.id as never)).toBe('canceled')
-    expect(await room.tasks.cancelRun(second?.id as never)).toBe('already_canceled')
+    expect(await room.tasks.cancelRun(second?.id as never)).toBe('cancelled')
+    expect(await room.tasks.cancelRun(second?.id as never)).toBe('already_cancelled')
     const outcome = room.tasks.outcome(id)
     await room.pass(20)
-    expect((await outcome).runs.map(({ state }) => state)).toEqual(['completed', 'canceled', 'completed'])
+    expect((await outcome).runs.map(({ state }) => state)).toEqual(['completed', 'cancelled', 'completed'])
     expect(await room.tasks.cancelRun(first?.id as never)).toBe('already_terminal')
     await expect(room.tasks.cancelRun(runId(99))).rejects.toMatchObject({ code: 'unknown_run' })
     await expect(room.tasks.cancel(taskId(99))).rejects.toMatchObject({ code: 'unknown_task' })
@@ -313,14 +313,14 @@ describe('a task of another host', () => {
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
   })
 
-  it('of a canceled task without runs is canceled, for those who wait and for those who ask later', async () => {
+  it('of a cancelled task without runs is cancelled, for those who wait and for those who ask later', async () => {
     const room = await openRoom()
     const id = taskId(1)
     const taskSpec = createTaskSpec({ id, kind: 'work' })
     await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
     const waiting = room.tasks.outcome(id)
     await room.tasks.cancel(id)
-    expect(await waiting).toEqual({ taskId: id, status: 'canceled', runs: [] })
-    expect(await room.tasks.outcome(id)).toEqual({ taskId: id, status: 'canceled', runs: [] })
+    expect(await waiting).toEqual({ taskId: id, status: 'cancelled', runs: [] })
+    expect(await room.tasks.outcome(id)).toEqual({ taskId: id, status: 'cancelled', runs: [] })
   })
 })

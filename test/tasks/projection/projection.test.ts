@@ -37,7 +37,7 @@ describe('queries by time', () => {
     expect(projection.nextScheduledAt()).toBe(500)
     await submitAll({ authority }, [
       move('scheduled', 'ready', { runId: R2 }),
-      move('scheduled', 'canceled', { runId: R3 }),
+      move('scheduled', 'cancelled', { runId: R3 }),
     ])
     expect(projection.nextScheduledAt()).toBe(600)
   })
@@ -110,15 +110,15 @@ describe('[D-17] the dependency gate', () => {
   it('waits while one of several runs is open, and is satisfied by one that completed', async () => {
     const { authority } = await after(dependent, ended(T2, R2, 'completed'), runCreate(R3, T2), depend(T1, T2))
     expect(authority.projection.dependencyGate(T1)).toBe('waiting')
-    await authority.submit(move('scheduled', 'canceled', { runId: R3 }))
+    await authority.submit(move('scheduled', 'cancelled', { runId: R3 }))
     expect(authority.projection.dependencyGate(T1)).toBe('open')
   })
 
-  it('fails when a prerequisite ended without a completed run, or was canceled without any', async () => {
+  it('fails when a prerequisite ended without a completed run, or was cancelled without any', async () => {
     const failed = await after(dependent, ended(T2, R2, 'failed'), depend(T1, T2))
     expect(failed.authority.projection.dependencyGate(T1)).toBe('failed')
-    const canceled = await after(dependent, taskCreate(T2), depend(T1, T2), cancel(T2))
-    expect(canceled.authority.projection.dependencyGate(T1)).toBe('failed')
+    const cancelled = await after(dependent, taskCreate(T2), depend(T1, T2), cancel(T2))
+    expect(cancelled.authority.projection.dependencyGate(T1)).toBe('failed')
   })
 
   it('closes again when a satisfied prerequisite gets another run', async () => {
@@ -142,13 +142,13 @@ describe('[D-17] the dependency gate', () => {
     expect(authority.projection.dependencyGate(third)).toBe('waiting')
   })
 
-  it('keeps the runs of a canceled task out of what is due', async () => {
+  it('keeps the runs of a cancelled task out of what is due', async () => {
     const { authority } = await after(dependent, cancel(T1))
     expect(idsOf(authority.projection.dueScheduled(100_000))).toEqual([])
   })
 })
 
-it('cron tasks are listed until they are canceled', async () => {
+it('cron tasks are listed until they are cancelled', async () => {
   const { authority } = await after(
     taskCreate(T1, { runPolicy: { type: 'cron', expression: '0 0 12 * * * *' } }),
     taskCreate(T2),

@@ -106,7 +106,7 @@ export const reach: Readonly<Record<RunState, readonly TaskCommand[]>> = (() => 
     suspended: [...running, { type: 'run_suspend', runId: R1, timestamp: 125 }],
     completed: [...running, move('running', 'completed')],
     failed: [...running, move('running', 'failed')],
-    canceled: [...scheduled, move('scheduled', 'canceled')],
+    cancelled: [...scheduled, move('scheduled', 'cancelled')],
   }
 })()
 

@@ -7,7 +7,7 @@ export function expectConsistentIndexes(projection: TaskProjection): void {
   const runs = tasks.flatMap(({ spec }) => projection.runsOf(spec.id))
   const mayRun = new Set(
     tasks
-      .filter(({ canceledAt, spec }) => canceledAt === undefined && projection.dependencyGate(spec.id) === 'open')
+      .filter(({ cancelledAt, spec }) => cancelledAt === undefined && projection.dependencyGate(spec.id) === 'open')
       .map(({ spec }) => spec.id),
   )
   expect(projection.runCount).toBe(runs.length)

@@ -74,9 +74,9 @@ const next: Readonly<Record<string, readonly RunState[]>> = {
   scheduled: ['ready'],
   ready: ['leased'],
   leased: ['running'],
-  running: ['completed', 'retry_wait', 'failed', 'suspended', 'canceled'],
-  retry_wait: ['ready', 'failed', 'canceled'],
-  suspended: ['ready', 'canceled'],
+  running: ['completed', 'retry_wait', 'failed', 'suspended', 'cancelled'],
+  retry_wait: ['ready', 'failed', 'cancelled'],
+  suspended: ['ready', 'cancelled'],
 }
 
 /** The next step of some run towards an end, or a task and a run to begin with. */

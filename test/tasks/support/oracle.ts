@@ -19,18 +19,18 @@ interface BudgetModel {
 interface SubscriptionModel {
   readonly rearm: boolean
   isTriggered: boolean
-  isCanceled: boolean
+  isCancelled: boolean
   pending: number
 }
 
 /** Spec mutation authority 2.1. */
 const edges: Readonly<Record<string, string>> = {
-  scheduled: 'ready canceled',
-  ready: 'leased canceled',
-  leased: 'running ready canceled',
-  running: 'retry_wait suspended completed failed canceled',
-  retry_wait: 'ready failed canceled',
-  suspended: 'ready canceled',
+  scheduled: 'ready cancelled',
+  ready: 'leased cancelled',
+  leased: 'running ready cancelled',
+  running: 'retry_wait suspended completed failed cancelled',
+  retry_wait: 'ready failed cancelled',
+  suspended: 'ready cancelled',
 }
 const isEdge = (from: string, to: string): boolean => edges[from]?.split(' ').includes(to) ?? false
 const isTerminal = (state: string): boolean => edges[state] === undefined
@@ -44,7 +44,7 @@ export class Oracle {
   paused: { at: number } | undefined
   readonly tasks = new Map<
     string,
-    { parent: string | undefined; isCanceled: boolean; depth: number; createdAt: number }
+    { parent: string | undefined; isCancelled: boolean; depth: number; createdAt: number }
   >()
   readonly runs = new Map<string, RunModel>()
   readonly prerequisites = new Map<string, Set<string>>()
@@ -82,7 +82,7 @@ export class Oracle {
       const runs = this.runsOf(prerequisite)
       if (runs.some(({ state }) => !isTerminal(state))) return 'waiting'
       if (runs.some(({ state }) => state === 'completed')) return 'open'
-      return runs.length > 0 || this.tasks.get(prerequisite)?.isCanceled === true ? 'failed' : 'waiting'
+      return runs.length > 0 || this.tasks.get(prerequisite)?.isCancelled === true ? 'failed' : 'waiting'
     })
     if (states.includes('failed')) return 'failed'
     return states.includes('waiting') ? 'waiting' : 'open'
@@ -97,14 +97,14 @@ export class Oracle {
         const parent = this.tasks.get(parentTaskId)
         const runs = this.runsOf(parentTaskId)
         const isOver = runs.length > 0 && runs.every(({ state }) => isTerminal(state))
-        if (parent === undefined || parent.isCanceled || isOver) return 'orphan_prevention'
+        if (parent === undefined || parent.isCancelled || isOver) return 'orphan_prevention'
         return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
       }
       case 'run_create': {
         const { id, taskId } = command.runInstance
         if (!this.tasks.has(taskId)) return 'unknown_task'
         if (this.runs.has(id)) return 'run_already_exists'
-        return this.tasks.get(taskId)?.isCanceled === true ? 'task_already_canceled' : undefined
+        return this.tasks.get(taskId)?.isCancelled === true ? 'task_already_cancelled' : undefined
       }
       case 'run_state_transition': {
         const run = this.runs.get(command.runId)
@@ -112,15 +112,15 @@ export class Oracle {
         if (run.state !== command.previousState) return 'previous_state_mismatch'
         const to = command.newState
         if (!isEdge(run.state, to)) return 'invalid_transition'
-        if (['ready', 'leased', 'running'].includes(to) && this.#isCanceled(run)) return 'run_of_canceled_task'
-        return this.#fence(run, command.fencingToken, to !== 'canceled') ?? this.#leaving(run, to)
+        if (['ready', 'leased', 'running'].includes(to) && this.#isCancelled(run)) return 'run_of_cancelled_task'
+        return this.#fence(run, command.fencingToken, to !== 'cancelled') ?? this.#leaving(run, to)
       }
       case 'attempt_start': {
         const run = this.runs.get(command.runId)
         if (run === undefined) return 'attempt_start_unknown_run'
         if (run.state !== 'running') return 'attempt_start_requires_running'
         if (run.attempt !== undefined) return 'attempt_start_already_active'
-        if (this.#isCanceled(run)) return 'run_of_canceled_task'
+        if (this.#isCancelled(run)) return 'run_of_cancelled_task'
         const fence = this.#fence(run, command.fencingToken, true)
         return fence ?? (run.attempts.includes(command.attemptId) ? 'attempt_id_reused' : undefined)
       }
@@ -134,7 +134,7 @@ export class Oracle {
       }
       case 'task_cancel':
         if (!this.tasks.has(command.taskId)) return 'unknown_task'
-        if (this.tasks.get(command.taskId)?.isCanceled === true) return 'task_already_canceled'
+        if (this.tasks.get(command.taskId)?.isCancelled === true) return 'task_already_cancelled'
         return command.timestamp < (this.tasks.get(command.taskId)?.createdAt ?? 0) ? 'cancel_before_create' : undefined
       case 'dependency_declare': {
         const { taskId, dependsOn } = command
@@ -152,14 +152,14 @@ export class Oracle {
         const run = this.runs.get(command.runId)
         if (run === undefined) return 'unknown_run'
         if (run.state !== 'suspended') return 'run_resume_requires_suspended'
-        return this.#isCanceled(run) ? 'run_of_canceled_task' : undefined
+        return this.#isCancelled(run) ? 'run_of_cancelled_task' : undefined
       }
       case 'lease_acquire': {
         const run = this.runs.get(command.runId)
         if (run === undefined) return 'lease_unknown_run'
         if (run.state !== 'ready' && run.state !== 'leased') return 'lease_invalid_run_state'
         if (run.lease !== undefined) return 'lease_already_active'
-        return this.#isCanceled(run) ? 'run_of_canceled_task' : undefined
+        return this.#isCancelled(run) ? 'run_of_cancelled_task' : undefined
       }
       case 'lease_heartbeat':
       case 'lease_expire':
@@ -214,7 +214,7 @@ export class Oracle {
       case 'subscription_consume': {
         const subscription = this.subscriptions.get(command.subscriptionId)
         if (subscription === undefined) return 'unknown_subscription'
-        if (subscription.isCanceled) return 'subscription_already_canceled'
+        if (subscription.isCancelled) return 'subscription_already_cancelled'
         if (command.type === 'subscription_trigger' && subscription.isTriggered && !subscription.rearm) {
           return 'subscription_already_triggered'
         }
@@ -245,7 +245,7 @@ export class Oracle {
       case 'task_create': {
         const parent = command.taskSpec.parentTaskId
         const depth = parent === undefined ? 0 : (this.tasks.get(parent)?.depth ?? 0) + 1
-        this.tasks.set(command.taskSpec.id, { parent, isCanceled: false, depth, createdAt: command.timestamp })
+        this.tasks.set(command.taskSpec.id, { parent, isCancelled: false, depth, createdAt: command.timestamp })
         return
       }
       case 'run_create': {
@@ -281,7 +281,7 @@ export class Oracle {
         return
       case 'task_cancel': {
         const task = this.tasks.get(command.taskId)
-        if (task !== undefined) task.isCanceled = true
+        if (task !== undefined) task.isCancelled = true
         return
       }
       case 'dependency_declare': {
@@ -329,7 +329,7 @@ export class Oracle {
       }
       case 'subscription_create': {
         const rearm = command.rearm ?? false
-        this.subscriptions.set(command.subscriptionId, { rearm, isTriggered: false, isCanceled: false, pending: 0 })
+        this.subscriptions.set(command.subscriptionId, { rearm, isTriggered: false, isCancelled: false, pending: 0 })
         return
       }
       case 'subscription_cancel':
@@ -337,7 +337,7 @@ export class Oracle {
       case 'subscription_consume': {
         const subscription = this.subscriptions.get(command.subscriptionId)
         if (subscription === undefined) return
-        if (command.type === 'subscription_cancel') subscription.isCanceled = true
+        if (command.type === 'subscription_cancel') subscription.isCancelled = true
         if (command.type === 'subscription_consume') subscription.pending -= 1
         if (command.type !== 'subscription_trigger') return
         subscription.isTriggered = true
@@ -365,8 +365,8 @@ export class Oracle {
     if (isTerminal(state)) run.lease = undefined
   }
 
-  #isCanceled(run: RunModel): boolean {
-    return this.tasks.get(run.task)?.isCanceled ?? false
+  #isCancelled(run: RunModel): boolean {
+    return this.tasks.get(run.task)?.isCancelled ?? false
   }
 
   #fence({ lease }: RunModel, token: number | undefined, isRequired: boolean): string | undefined {
@@ -375,7 +375,7 @@ export class Oracle {
   }
 
   #leaving(run: RunModel, to: string): string | undefined {
-    if (run.state === 'running' && to !== 'canceled' && run.attempt !== undefined) return 'attempt_still_active'
+    if (run.state === 'running' && to !== 'cancelled' && run.attempt !== undefined) return 'attempt_still_active'
     const keepsLease = to === 'retry_wait' || to === 'suspended' || (run.state === 'leased' && to === 'ready')
     return keepsLease && run.lease !== undefined ? 'lease_still_held' : undefined
   }

@@ -84,7 +84,7 @@ function note({ runId, attemptId }: HandlerContext, what: string, more: object =
 }
 
 /** Refusals that a race explains. */
-const races = ['budget_not_raised', 'run_resume_requires_suspended', 'run_of_canceled_task', 'task_already_canceled']
+const races = ['budget_not_raised', 'run_resume_requires_suspended', 'run_of_cancelled_task', 'task_already_cancelled']
 
 /** Nobody waits for it; what no race explains is reported. */
 function inBackground(change: Promise<unknown>): void {

@@ -81,7 +81,7 @@ export class TaskLogOracle {
     switch (event.type) {
       case 'run_state_changed':
         if (!isTerminalRunState(event.newState)) return
-        this.#check(event.newState === 'canceled' || run.open === undefined, `run ${runId} ended within an attempt`)
+        this.#check(event.newState === 'cancelled' || run.open === undefined, `run ${runId} ended within an attempt`)
         run.hasEnded = true
         return
       case 'lease_acquired':

@@ -6,7 +6,7 @@ import type { Timestamp } from '../scalars.js'
 import type { TaskView } from '../view.js'
 import { moveRun } from './run-batches.js'
 
-/** Runs of a task that are canceled in one batch with it; more than these follow. */
+/** Runs of a task that are cancelled in one batch with it; more than these follow. */
 const runsAtOnce = 256
 
 /**
@@ -17,7 +17,7 @@ export function cancelTask(batch: TaskBatch, taskId: TaskId, now: Timestamp): vo
   const task = batch.view.task(taskId)
   if (task === undefined) return
   const timestamp = Math.max(now, task.createdAt)
-  if (task.canceledAt === undefined) batch.submit({ type: 'task_cancel', taskId, timestamp })
+  if (task.cancelledAt === undefined) batch.submit({ type: 'task_cancel', taskId, timestamp })
   if (task.progress.open === 0) return
   const open = batch.view.runsOf(taskId).filter(({ state }) => !isTerminalRunState(state))
   for (const { id } of open.slice(0, runsAtOnce)) cancelRun(batch, id, timestamp)
@@ -26,7 +26,7 @@ export function cancelTask(batch: TaskBatch, taskId: TaskId, now: Timestamp): vo
 /** Cancels a run unless it has ended; an open attempt is dropped. */
 export function cancelRun(batch: TaskBatch, runId: RunId, timestamp: Timestamp): void {
   const run = batch.view.run(runId)
-  if (run !== undefined && !isTerminalRunState(run.state)) moveRun(batch, runId, run.state, 'canceled', timestamp)
+  if (run !== undefined && !isTerminalRunState(run.state)) moveRun(batch, runId, run.state, 'cancelled', timestamp)
 }
 
 /** True when nothing of the task itself is left to cancel. */
