@@ -1,6 +1,8 @@
-import { messageOf, toError } from '../base/errors.js'
+import { toError } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import type { JsonObject } from '../base/json.js'
-import { silentLogger, type Logger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger, guardedObserver } from '../base/observers.js'
 import { silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { LaneStream, Staged } from '../lane/types.js'
@@ -67,6 +69,9 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
   readonly #options: EventStreamOptions<Tables, View, Event, Command>
   readonly #logger: Logger
   readonly #listeners = new Set<CommitListener<Event>>()
+  /** Commits that listeners have not been told of. */
+  readonly #untold: (readonly Event[])[] = []
+  #isTelling = false
   #snapshot: SnapshotReader<Tables, View> | undefined
   #lane: Lane | undefined
   #isReplayed = false
@@ -74,7 +79,7 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
   constructor(options: EventStreamOptions<Tables, View, Event, Command>) {
     this.name = options.name
     this.#options = options
-    this.#logger = options.logger ?? silentLogger
+    this.#logger = guardedLogger(options.logger)
     this.#snapshot = new SnapshotReader({
       stream: options.name,
       rowOf: (stored) => options.catalogue.rowOf(stored),
@@ -109,10 +114,14 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
     return durability === 'deferred' && !batch.isDiscarded ? Promise.resolve(batch.result) : settled
   }
 
-  /** Tells `listener` of every commit until the handle is disposed; what it throws is logged, not passed on. */
+  /**
+   * Tells `listener` of every commit until the handle is disposed; the first thing it throws is logged, none is passed on.
+   * A change that it makes is told, to all, after the commit it was being told of.
+   */
   onCommit(listener: CommitListener<Event>): Disposable {
-    this.#listeners.add(listener)
-    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+    const guarded = guardedObserver(listener, this.#logger, `a commit listener of ${this.name} failed`)
+    this.#listeners.add(guarded)
+    return { [Symbol.dispose]: () => void this.#listeners.delete(guarded) }
   }
 
   /** @internal Part of {@link LaneStream}. */
@@ -185,13 +194,13 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
   }
 
   readonly #publish = (events: readonly Event[]): void => {
-    for (const listener of this.#listeners) {
-      try {
-        listener(events)
-      } catch (fault) {
-        this.#logger.error({ stream: this.name, cause: messageOf(fault) }, 'a commit listener failed')
-      }
+    this.#untold.push(events)
+    if (this.#isTelling) return
+    this.#isTelling = true
+    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+      for (const listener of this.#listeners) listener(next)
     }
+    this.#isTelling = false
   }
 }
 
@@ -219,6 +228,8 @@ class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readon
     const { catalogue, tables } = this.#options
     const sequence = tables.sequence.next()
     const { event, applied } = catalogue.decide(this.view, command, sequence)
+    // Listeners are given it, and rows share its parts.
+    deepFreeze(event)
     try {
       catalogue.evolve(this.#draft, event)
     } catch (fault) {
@@ -290,7 +301,7 @@ class StagedBatch<Tables, View, Event extends StateEvent, Command extends { read
   }
 
   publish(): void {
-    this.#tell(this.#batch.events)
+    this.#tell(Object.freeze(this.#batch.events))
   }
 }
 

@@ -150,6 +150,26 @@ describe('listeners', () => {
   })
 })
 
+it('tells of a change made by a listener after the one it was told of, to all', async () => {
+  const { stream, submit } = await openBank()
+  const told: string[][] = []
+  stream.onCommit((events) => {
+    if (events[0]?.sequence === 1) void submit(openAccount('b'))
+  })
+  stream.onCommit((events) => told.push(events.map(({ sequence }) => `event ${sequence}`)))
+  await submit(openAccount('a'))
+  await expect.poll(() => told).toEqual([['event 1'], ['event 2']])
+})
+
+it('gives out rows and events that nobody can change', async () => {
+  const { stream, submit, tables } = await openBank()
+  const seen: unknown[] = []
+  stream.onCommit((events) => seen.push(events, ...events))
+  await submit({ type: 'open', accountId: 'a', balance: 1, notes: { key: 'value' } })
+  const row = tables.accounts.get('a')
+  expect([row, row?.notes, ...seen].map((value) => Object.isFrozen(value))).toEqual([true, true, true, true])
+})
+
 describe('commands from outside', () => {
   const { catalogue } = createBank()
 
