@@ -1,7 +1,7 @@
 /** What must run, and who may change that: the tasks room. */
 export * from './public.js'
 export { TaskAuthority } from './authority.js'
-export { commandTypes } from './decide/decide.js'
+export { commandTypes } from './catalogue.js'
 export { dispatchOptionsSchema } from './dispatch/options.js'
 export {
   plainRunner,

@@ -1,6 +1,6 @@
 import { decodeBytes } from './bytes.js'
 import type { RunId, TaskId } from './ids.js'
-import { phaseOf } from './phase.js'
+import { phaseOf } from './task.js'
 import type { Run, TerminalRunState } from './run.js'
 import type { TaskView } from './view.js'
 

@@ -1,4 +1,4 @@
-import type { AttemptOutcome } from '../attempt.js'
+import type { AttemptOutcome } from '../attempt-outcome.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
 
 /** Who runs what, under which lease. */

@@ -1,7 +1,7 @@
 import { createDeferred, silence, type Deferred } from '../../base/promises.js'
 import type { Budget, BudgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
-import type { TaskMutations } from '../mutations.js'
+import type { TaskMutations } from '../authority.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import type { AttemptIdentity } from './attempt.js'

@@ -1,6 +1,6 @@
 import type { RunId, TaskId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
-import { hasEnded } from '../phase.js'
+import type { TaskBatch } from '../authority.js'
+import { hasEnded } from '../task.js'
 import { isTerminalRunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskView } from '../view.js'

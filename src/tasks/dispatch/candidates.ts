@@ -1,5 +1,5 @@
 import type { RunId } from '../ids.js'
-import { bySelection } from '../projection/run-index.js'
+import { bySelection } from '../run-index.js'
 import { OrderedSet } from '../../base/ordered-set.js'
 import type { Run } from '../run.js'
 

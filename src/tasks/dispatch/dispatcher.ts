@@ -9,9 +9,9 @@ import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
 import { isRefusal, TaskError } from '../errors.js'
-import type { TaskEvent } from '../events.js'
+import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
-import type { CommitListener, TaskMutations } from '../mutations.js'
+import type { CommitListener, TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
@@ -165,7 +165,7 @@ export class Dispatcher {
     this.#actor = actor
     actor.start()
     actor.send({ type: 'start' })
-    this.#commits = mutations.onCommit((events) => this.#observe(events))
+    this.#commits = mutations.onCommit(({ events }) => this.#observe(events))
     this.#actors.start()
     this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#options.owner)

@@ -1,7 +1,7 @@
 import { messageOf } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
 import { isTooLargeForJournal } from '../../lane/errors.js'
-import { failed } from '../attempt.js'
+import { failed } from '../attempt-outcome.js'
 import type { AttemptReport } from './attempt.js'
 import { orRefuse, type FollowUp } from './attempt-batches.js'
 

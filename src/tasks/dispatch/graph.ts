@@ -4,7 +4,7 @@ import type { IdSource } from '../../base/ids.js'
 import { optionsSchema } from '../../base/options.js'
 import { TaskError } from '../errors.js'
 import type { TaskId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
+import type { TaskBatch } from '../authority.js'
 import type { Timestamp } from '../scalars.js'
 import { connectInto, createInto, submitFields, type SubmitInput } from './submission.js'
 

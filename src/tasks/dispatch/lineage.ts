@@ -1,5 +1,6 @@
 import type { TaskId } from '../ids.js'
-import type { Task, TaskView } from '../view.js'
+import type { Task } from '../task.js'
+import type { TaskView } from '../view.js'
 
 /** A task and its ancestors, nearest first. */
 export function* lineage(view: Pick<TaskView, 'task'>, taskId: TaskId): Iterable<Task> {

@@ -1,6 +1,6 @@
 import type { DeadlineQueue } from '../../base/deadline-queue.js'
-import type { TaskEvent } from '../events.js'
-import type { TaskMutations } from '../mutations.js'
+import type { TaskEvent } from '../catalogue.js'
+import type { TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'

@@ -1,5 +1,5 @@
 import type { RunId } from '../ids.js'
-import type { TaskMutations } from '../mutations.js'
+import type { TaskMutations } from '../authority.js'
 import { recoverRun, type EndingOptions } from './attempt-batches.js'
 import { closeSpending, unreported } from './spending.js'
 

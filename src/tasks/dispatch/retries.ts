@@ -1,5 +1,5 @@
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
-import type { TaskEvent } from '../events.js'
+import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
 import { retryDueAt, type Run } from '../run.js'
 import type { TaskProjection } from '../view.js'

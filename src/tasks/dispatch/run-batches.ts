@@ -1,5 +1,5 @@
 import type { RunId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
+import type { TaskBatch } from '../authority.js'
 import type { Run, RunState } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'

@@ -1,7 +1,7 @@
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf, StatewardError, unreachable } from '../../base/errors.js'
 import { createDeferred } from '../../base/promises.js'
-import { failed, succeeded, suspended, timedOut, type AttemptOutcome } from '../attempt.js'
+import { failed, succeeded, suspended, timedOut, type AttemptOutcome } from '../attempt-outcome.js'
 import type { Seconds } from '../scalars.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
 import { AttemptAborted, isSuspension, type AbortCause } from './handler.js'

@@ -1,6 +1,6 @@
 import type { BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
+import type { TaskBatch } from '../authority.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { lineage } from './lineage.js'

@@ -1,5 +1,5 @@
 import type { TaskId } from '../ids.js'
-import { phaseOf } from '../phase.js'
+import { phaseOf } from '../task.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { isCancelled } from './lineage.js'
 import { canSpendAgain } from './spending.js'

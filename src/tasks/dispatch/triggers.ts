@@ -1,6 +1,6 @@
-import type { TaskEvent } from '../events.js'
+import type { TaskEvent } from '../catalogue.js'
 import type { SubscriptionId, TaskId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
+import type { TaskBatch } from '../authority.js'
 import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'

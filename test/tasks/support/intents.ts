@@ -13,16 +13,19 @@ import {
 import { actorId, attemptId, entryId, reservationId, runId, subscriptionId, taskId, tenantId } from './ids.js'
 import type { Oracle } from './oracle.js'
 
+/** Commands that are one move each. */
+type PlainCommand = Exclude<CommandType, 'attempt_begin' | 'attempt_end'>
+
 /** Raw numbers that are turned into a command once it is known what would make sense. */
 export interface Intent {
-  readonly type: CommandType | 'advance'
+  readonly type: PlainCommand | 'advance'
   /** Picks ids, amounts and states. */
   readonly dice: readonly number[]
   /** Whether to aim at something legal; otherwise the dice decide alone. */
   readonly isSensible: boolean
 }
 
-const weights: readonly (readonly [CommandType | 'advance', number])[] = [
+const weights: readonly (readonly [PlainCommand | 'advance', number])[] = [
   ['advance', 90],
   ['task_create', 6],
   ['run_create', 6],

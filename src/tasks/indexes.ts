@@ -1,12 +1,19 @@
-import type { BudgetDimension } from '../budget.js'
-import type { ReservationId, RunId, TaskId, TenantId, LedgerEntryId } from '../ids.js'
-import type { Run } from '../run.js'
-import type { Task } from '../view.js'
-import { GateIndex } from './gate-index.js'
-import { MultiMap } from '../../base/multi-map.js'
+import { MultiMap } from '../base/multi-map.js'
+import { GateIndex } from './dependencies.js'
+import type { BudgetDimension, LedgerEntryId, ReservationId, RunId, TaskId, TenantId } from './ids.js'
 import { RunIndex } from './run-index.js'
-import { SubscriptionIndex } from './subscription-index.js'
-import type { TaskTables } from './tables.js'
+import { isTerminalRunState, type Run } from './run.js'
+import type { TaskTables } from './state.js'
+import { SubscriptionIndex } from './subscription.js'
+import { phaseOf, type Task } from './task.js'
+
+/** What a commit has ended: each run and each task once in its life. */
+export interface Ended {
+  readonly runs: readonly RunId[]
+  readonly tasks: readonly TaskId[]
+}
+
+const nothingEnded: Ended = { runs: [], tasks: [] }
 
 /** Everything derived from the committed tables, kept up to date within each commit. */
 export class TaskIndexes {
@@ -20,6 +27,8 @@ export class TaskIndexes {
   readonly ledgerByTenant = new MultiMap<TenantId, LedgerEntryId>()
   readonly ledgerByKey = new MultiMap<string, LedgerEntryId>()
   readonly #tables: TaskTables
+  #endedRuns: RunId[] = []
+  #endedTasks: TaskId[] = []
 
   constructor(tables: TaskTables) {
     this.#tables = tables
@@ -29,11 +38,13 @@ export class TaskIndexes {
     )
     this.gates = new GateIndex(
       (taskId) => tables.tasks.get(taskId),
-      (taskId) => this.#rehold(taskId),
+      (taskId) => this.#updateGate(taskId),
     )
-    tables.runs.listen((_, before, after) => this.runs.update(before, after))
+    tables.runs.listen((_, before, after) => this.#onRun(before, after))
     tables.tasks.listen((taskId, before, after) => this.#onTask(taskId, before, after))
-    tables.prerequisites.listen((taskId, before, after) => this.gates.declare(taskId, before, after))
+    tables.prerequisites.listen((taskId, before, after) =>
+      this.gates.declare(taskId, before?.dependsOn, after?.dependsOn),
+    )
     tables.subscriptions.listen((id, before, after) => this.subscriptions.update(id, before, after))
     tables.budgets.listen((_, before, after) => {
       if (before === undefined && after !== undefined) this.budgets.add(after.taskId, after.dimension)
@@ -49,6 +60,21 @@ export class TaskIndexes {
     })
   }
 
+  /** What has ended since this was asked last. */
+  takeEnded(): Ended {
+    if (this.#endedRuns.length === 0 && this.#endedTasks.length === 0) return nothingEnded
+    const ended = { runs: this.#endedRuns, tasks: this.#endedTasks }
+    this.#endedRuns = []
+    this.#endedTasks = []
+    return ended
+  }
+
+  #onRun(before: Run | undefined, after: Run | undefined): void {
+    this.runs.update(before, after)
+    if (before === undefined || after === undefined || before.state === after.state) return
+    if (isTerminalRunState(after.state)) this.#endedRuns.push(after.id)
+  }
+
   #onTask(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {
     if (before === undefined && after !== undefined) {
       if (after.spec.parentTaskId !== undefined) this.children.add(after.spec.parentTaskId, taskId)
@@ -56,7 +82,10 @@ export class TaskIndexes {
     }
     if (after?.cancelledAt !== undefined && before?.cancelledAt === undefined) {
       this.cronTasks.delete(taskId)
-      this.#rehold(taskId)
+      this.#updateGate(taskId)
+    }
+    if (before !== undefined && after !== undefined && phaseOf(before) === 'open' && phaseOf(after) !== 'open') {
+      this.#endedTasks.push(taskId)
     }
     this.gates.update(taskId, before, after)
   }
@@ -65,8 +94,8 @@ export class TaskIndexes {
     return this.#tables.tasks.get(taskId)?.cancelledAt === undefined && this.gates.gate(taskId) === 'open'
   }
 
-  #rehold(taskId: TaskId): void {
-    this.runs.rehold(this.#scheduledRunsOf(taskId), this.#mayRun(taskId))
+  #updateGate(taskId: TaskId): void {
+    this.runs.updateGate(this.#scheduledRunsOf(taskId), this.#mayRun(taskId))
   }
 
   *#scheduledRunsOf(taskId: TaskId): Iterable<Run> {

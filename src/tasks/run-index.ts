@@ -1,7 +1,7 @@
-import type { RunId, TaskId } from '../ids.js'
-import { retryDueAt, runStates, type Run, type RunLease, type RunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
-import { OrderedSet } from '../../base/ordered-set.js'
+import type { RunId, TaskId } from './ids.js'
+import { retryDueAt, runStates, type Run, type RunLease, type RunState } from './run.js'
+import type { Timestamp } from './scalars.js'
+import { OrderedSet } from '../base/ordered-set.js'
 
 /** A run that holds a lease. */
 export type LeasedRun = Run & { readonly lease: RunLease }
@@ -92,7 +92,7 @@ export class RunIndex {
   }
 
   /** Moves the scheduled runs of a task to where `mayRun` now puts them. */
-  rehold(scheduledRuns: Iterable<Run>, mayRun: boolean): void {
+  updateGate(scheduledRuns: Iterable<Run>, mayRun: boolean): void {
     const [from, to] = mayRun ? [this.#held, this.#due] : [this.#due, this.#held]
     for (const run of scheduledRuns) if (from.delete(run)) to.add(run)
   }

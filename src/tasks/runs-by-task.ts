@@ -1,5 +1,5 @@
-import type { RunId, TaskId } from '../ids.js'
-import type { PendingWrite } from '../../state/table.js'
+import type { RunId, TaskId } from './ids.js'
+import type { PendingWrite } from '../state/table.js'
 
 /**
  * Ids of the runs of each task, those under way included: which of them a layer shows, its table of runs says.
