@@ -5,10 +5,10 @@ export interface LeaseRow {
   /** Grows with every acquisition: a write that carries an older one comes from somebody who has lost it. */
   readonly fencingToken: number
   /** From then on it may be taken back. */
-  readonly expiry: number
-  readonly acquiredAt: number
+  readonly expiresAtMs: number
+  readonly acquiredAtMs: number
   /** Last acquisition or renewal. */
-  readonly updatedAt: number
+  readonly updatedAtMs: number
 }
 
 /** Whether a write may go ahead under a lease, or why not. */

@@ -4,7 +4,6 @@ import type { Brand } from '../base/ids.js'
 import { checkText, textOf } from '../base/options.js'
 import { TaskError } from './errors.js'
 import type { ReservationId, RunId, TaskId } from './ids.js'
-import type { Timestamp } from './scalars.js'
 
 /**
  * What a budget counts: `token`, `time_secs`, `cost:usd` and the like, or a name of the service's own.
@@ -45,9 +44,9 @@ export interface Budget {
   readonly consumed: number
   /** Promised to open reservations; consumed + reserved never exceeds the limit at the moment of reserving. */
   readonly reserved: number
-  readonly allocatedAt: Timestamp
+  readonly allocatedAtMs: number
   /** When the limit was last raised. */
-  readonly replenishedAt?: Timestamp
+  readonly replenishedAtMs?: number
   /** consumed >= limit; no task below is dispatched. */
   readonly exhausted: boolean
 }
@@ -62,7 +61,7 @@ export interface Reservation {
   readonly amount: number
   /** The task and its ancestors whose ledgers bear the reservation. */
   readonly chargedTaskIds: readonly TaskId[]
-  readonly reservedAt: Timestamp
+  readonly reservedAtMs: number
 }
 
 /** Raises `zero_limit`. */

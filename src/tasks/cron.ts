@@ -1,7 +1,6 @@
 import { Cron } from 'croner'
 import { messageOf } from '../base/errors.js'
 import { TaskError } from './errors.js'
-import type { Timestamp } from './scalars.js'
 
 /** Parsed expressions by text: parsing costs some twenty microseconds and a service uses few of them. */
 const parsed = new Map<string, Cron>()
@@ -16,7 +15,7 @@ export function checkCron(expression: string): void {
 }
 
 /** The first occurrence strictly after `after`, if there is one in what a date can say. Raises `cron_policy_error`. */
-export function nextOccurrence(expression: string, after: Timestamp): Timestamp | undefined {
+export function nextOccurrence(expression: string, after: number): number | undefined {
   const cron = parse(expression)
   const from = new Date(after * 1000)
   if (Number.isNaN(from.getTime())) return undefined

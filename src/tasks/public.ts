@@ -73,7 +73,6 @@ export {
   type RunState,
   type TerminalRunState,
 } from './run.js'
-export type { Seconds, Timestamp } from './scalars.js'
 export { isArmed, matches, type EventFilter, type Subscription, type SystemEvent } from './subscription.js'
 export {
   createTaskSpec,

@@ -73,7 +73,11 @@ function expectSameState({ projection }: TaskAuthority, oracle: Oracle): void {
       state: run?.state,
       attempt: run?.currentAttemptId,
       attempts: run?.attempts.map(({ attemptId }) => attemptId as string),
-      lease: run?.lease && { owner: run.lease.owner, expiry: run.lease.expiry, token: run.lease.fencingToken },
+      lease: run?.lease && {
+        owner: run.lease.owner,
+        expiresAtMs: run.lease.expiresAtMs,
+        token: run.lease.fencingToken,
+      },
       history: run?.history.map(({ to }) => to),
     }).toEqual({
       state: model.state,

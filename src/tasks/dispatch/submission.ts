@@ -10,7 +10,7 @@ import type { TaskConstraints } from '../constraints.js'
 import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { checkOccurs, runPolicySchema, type RunPolicy } from '../run-policy.js'
-import { idSchema, labelSchema, type Timestamp } from '../scalars.js'
+import { idSchema, labelSchema } from '../scalars.js'
 import { eventFilterSchema, type EventFilter } from '../subscription.js'
 import { createTaskSpec, type TaskMetadata, type TaskSpec } from '../task-spec.js'
 import { firstRuns } from './occurrences.js'
@@ -27,7 +27,7 @@ export interface SubmitInput {
   /** Default: once. */
   readonly runPolicy?: RunPolicy
   /** Epoch seconds of the first run, and where a cron or repeat policy begins; at most 25 years from now. Default: now. */
-  readonly at?: Timestamp
+  readonly at?: number
   readonly constraints?: Partial<TaskConstraints>
   readonly metadata?: Partial<TaskMetadata>
   readonly parentTaskId?: TaskId
@@ -83,25 +83,25 @@ export function decodeChild(input: Omit<SubmitInput, 'parentTaskId'>): Omit<Subm
  * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none.
  * Raises `invalid_input`, the construction errors of a task spec and the refusals of its commands.
  */
-export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
-  const taskId = createInto(batch, input, timestamp, ids)
-  connectInto(batch, taskId, input, timestamp, ids)
+export function submitInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
+  const taskId = createInto(batch, input, atMs, ids)
+  connectInto(batch, taskId, input, atMs, ids)
   return taskId
 }
 
 /** The first half: the task, its runs and its budgets. */
-export function createInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
-  const { at = timestamp, budgets = {} } = input
-  checkAt(at, timestamp)
+export function createInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
+  const { at = atMs, budgets = {} } = input
+  checkAt(at, atMs)
   const taskSpec = specOf(input, ids)
   checkOccurs(taskSpec.runPolicy, at)
   const taskId = taskSpec.id
-  batch.submit({ type: 'task_create', taskSpec, timestamp })
-  for (const runInstance of firstRuns(taskSpec, { origin: at, createdAt: timestamp }, ids)) {
+  batch.submit({ type: 'task_create', taskSpec, atMs })
+  for (const runInstance of firstRuns(taskSpec, { origin: at, createdAtMs: atMs }, ids)) {
     batch.submit({ type: 'run_create', runInstance })
   }
   for (const [name, limit] of Object.entries(budgets)) {
-    batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, timestamp })
+    batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }
   return taskId
 }
@@ -111,20 +111,20 @@ export function connectInto(
   batch: TaskBatch,
   taskId: TaskId,
   { dependsOn = [], releasedBy = [] }: SubmitInput,
-  timestamp: Timestamp,
+  atMs: number,
   ids: IdSource,
 ): void {
-  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId, dependsOn, timestamp })
+  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId, dependsOn, atMs })
   for (const filter of releasedBy) {
     const subscriptionId = ids.uuid() as SubscriptionId
-    batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, timestamp })
+    batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, atMs })
   }
 }
 
 /** Seconds from now within which a time can be meant; most beyond are milliseconds. */
 const furthestAt = 25 * 365.25 * 86_400
 
-function checkAt(at: Timestamp, now: Timestamp): void {
+function checkAt(at: number, now: number): void {
   if (Number.isSafeInteger(at) && at >= 0 && Math.abs(at - now) <= furthestAt) return
   const reason = `${String(at)} is not a time in epoch seconds within 25 years from now (${now}); are these milliseconds?`
   throw new InvalidInputError({ subject: 'task', field: 'at', reason })

@@ -1,14 +1,13 @@
 import type { Clock } from '../../base/clock.js'
-import type { Timestamp } from '../scalars.js'
 
 /** The two times of the tasks room. They differ only after the wall clock was set back. */
 export interface TaskClock {
   /** What commands are stamped with, in epoch seconds: never runs backwards, so that no change predates an earlier one. */
-  readonly now: () => Timestamp
+  readonly now: () => number
   /** The same in epoch milliseconds. */
   readonly nowMs: () => number
   /** What the calendar goes by, in epoch seconds: follows the wall clock wherever it is set. */
-  readonly wall: () => Timestamp
+  readonly wall: () => number
 }
 
 /** The times of a process. */

@@ -20,12 +20,12 @@ describe('a crash', () => {
   it('[T-101] keeps tasks that have no runs yet', async () => {
     const before = await openService()
     const taskSpec = createTaskSpec({ id: idOf(1), kind: 'work' })
-    await before.tasks.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+    await before.tasks.authority.submit({ type: 'task_create', taskSpec, atMs: start })
     const service = await expectSurvival(before)
     service.tasks.handle('work', () => 'done')
     await service.pass(2)
     expect(service.projection.runsOf(idOf(1))).toEqual([])
-    const runInstance = createRun({ id: runId(1), taskId: idOf(1), createdAt: start, scheduledAt: start })
+    const runInstance = createRun({ id: runId(1), taskId: idOf(1), createdAtMs: start, scheduledAtMs: start })
     await service.tasks.authority.submit({ type: 'run_create', runInstance })
     expect(await service.tasks.outcome(idOf(1))).toMatchObject({ status: 'completed' })
   })
@@ -82,8 +82,8 @@ describe('a crash', () => {
     for (let crash = 1; crash <= 3; crash += 1) {
       service = await expectSurvival(service)
       const { latestSequence } = service.projection
-      const paused = { type: 'engine_pause', timestamp: start } as const
-      const resumed = { type: 'engine_resume', timestamp: start } as const
+      const paused = { type: 'engine_pause', atMs: start } as const
+      const resumed = { type: 'engine_resume', atMs: start } as const
       expect(await service.tasks.authority.submit(paused)).toMatchObject({ sequence: latestSequence + 1 })
       expect(await service.tasks.authority.submit(resumed)).toMatchObject({ sequence: latestSequence + 2 })
       service.tasks.handle('work', bench.handler)

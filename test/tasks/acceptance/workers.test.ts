@@ -47,7 +47,7 @@ describe('workers', () => {
       const count = 1 + upTo(3)
       const maxAttempts = 1 + upTo(4)
       const runPolicy =
-        count === 1 ? ({ type: 'once' } as const) : ({ type: 'repeat', count, intervalSecs: 1 + upTo(4) } as const)
+        count === 1 ? ({ type: 'once' } as const) : ({ type: 'repeat', count, intervalMs: 1 + upTo(4) } as const)
       caps.set(await service.tasks.submit({ kind: 'work', runPolicy, constraints: { maxAttempts } }), maxAttempts)
       runs += count
     }
@@ -84,11 +84,11 @@ describe('workers', () => {
     await service.tasks.start()
     await service.settle()
     const due = [...service.projection.ready()]
-    expect(due.map(({ scheduledAt }) => scheduledAt - start).toSorted((one, other) => one - other)).toEqual([
+    expect(due.map(({ scheduledAtMs }) => scheduledAtMs - start).toSorted((one, other) => one - other)).toEqual([
       0, 100, 200, 300, 400,
     ])
     expect(service.projection.countIn('scheduled')).toBe(5)
-    expect(service.projection.nextScheduledAt()).toBe(start + 500)
+    expect(service.projection.nextScheduledAtMs()).toBe(start + 500)
   })
 
   it('[T-83] promoted runs are still ready after a crash, with the same ids, and then run', async () => {
@@ -164,8 +164,8 @@ describe('workers', () => {
   it('are refused options that make no sense, by name', async () => {
     const refused = [
       [{ concurrency: 0 }, 'tasks.concurrency'],
-      [{ leaseSecs: 2 }, 'tasks.leaseSecs'],
-      [{ leaseSecs: 86_401 }, 'tasks.leaseSecs'],
+      [{ leaseMs: 2 }, 'tasks.leaseMs'],
+      [{ leaseMs: 86_401 }, 'tasks.leaseMs'],
       [{ owner: '' }, 'tasks.owner'],
       [{ stragglerLimitMs: -1 }, 'tasks.stragglerLimitMs'],
       [{ stragglerLimitMs: '5' as never }, 'tasks.stragglerLimitMs'],

@@ -10,14 +10,14 @@ const year = 31_557_600
 function duesOf(room: Room, taskId = T1): number[] {
   return room
     .runsOf(taskId)
-    .map(({ scheduledAt }) => scheduledAt - start)
+    .map(({ scheduledAtMs }) => scheduledAtMs - start)
     .toSorted((one, other) => one - other)
 }
 
 describe('a repetition', () => {
   it.each([525_600, 4_000_000_000])('of %i is one task with five runs', async (count) => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count, intervalSecs: 60 } })
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count, intervalMs: 60 } })
     expect(duesOf(room, id)).toEqual([0, 60, 120, 180, 240])
     expect(room.authority.projection.latestSequence).toBe(6)
   })
@@ -25,7 +25,7 @@ describe('a repetition', () => {
   it('gets its next run in the change that ends one, and as many as were asked for', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const runPolicy = { type: 'repeat', count: 8, intervalSecs: 10 } as const
+    const runPolicy = { type: 'repeat', count: 8, intervalMs: 10 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy })
     await room.pass(25)
     expect(duesOf(room, id)).toEqual([0, 10, 20, 30, 40, 50, 60, 70])
@@ -39,7 +39,7 @@ describe('a repetition', () => {
 
   it('never looks finished in between, also when every run is cancelled by itself', async () => {
     const room = await openRoom()
-    const runPolicy = { type: 'repeat', count: 7, intervalSecs: 10 } as const
+    const runPolicy = { type: 'repeat', count: 7, intervalMs: 10 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start + 100 })
     for (let cancelled = 0; cancelled < 7; cancelled += 1) {
       const next = room.runsOf(id).find(({ state }) => state === 'scheduled')
@@ -51,7 +51,7 @@ describe('a repetition', () => {
   })
 
   it.each([
-    { type: 'repeat', count: 100, intervalSecs: 10 },
+    { type: 'repeat', count: 100, intervalMs: 10 },
     { type: 'cron', expression: '*/10 * * * * * *' },
   ] as const)(
     'behind a prerequisite that has failed ends, and gets no runs that could only wait: $type',
@@ -72,7 +72,7 @@ describe('a repetition', () => {
   it('is released by an event once more when its window holds a run that can be', async () => {
     const room = await openRoom()
     const ahead = start + 10_000
-    const runPolicy = { type: 'repeat', count: 6, intervalSecs: 100 } as const
+    const runPolicy = { type: 'repeat', count: 6, intervalMs: 100 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy, at: ahead })
     await room.tasks.subscribe(id, { type: 'custom', key: 'go' }, { rearm: true })
     await room.tasks.start()
@@ -111,8 +111,8 @@ describe('cron', () => {
     const expression = '0 * * * * * *'
     await room.authority.submitBatch([
       taskCreate(T1, { runPolicy: { type: 'cron', expression } }),
-      runCreate(runId(1), T1, { scheduledAt: start + 620 }),
-      runCreate(runId(2), T1, { scheduledAt: start + 20 }),
+      runCreate(runId(1), T1, { scheduledAtMs: start + 620 }),
+      runCreate(runId(2), T1, { scheduledAtMs: start + 20 }),
     ])
     await room.tasks.start()
     await room.settle()
@@ -123,7 +123,7 @@ describe('cron', () => {
     const room = await openRoom()
     await room.authority.submitBatch([
       taskCreate(T1, { runPolicy: { type: 'cron', expression: '0 0 0 1 1 * *' } }),
-      runCreate(runId(1), T1, { scheduledAt: Number.MAX_SAFE_INTEGER }),
+      runCreate(runId(1), T1, { scheduledAtMs: Number.MAX_SAFE_INTEGER }),
     ])
     await room.tasks.cancelRun(runId(1))
     expect(room.statesOf(T1)).toEqual(['cancelled'])

@@ -21,15 +21,15 @@ describe('promotion by time', () => {
 
   it('[T-75] repeated runs are an interval apart from the origin, whatever the clock does later', async () => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count: 3, intervalSecs: 60 } })
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count: 3, intervalMs: 60 } })
     room.clock.setWall((start + 5000) * 1000)
-    expect(room.runsOf(id).map(({ scheduledAt }) => scheduledAt)).toEqual([start, start + 60, start + 120])
+    expect(room.runsOf(id).map(({ scheduledAtMs }) => scheduledAtMs)).toEqual([start, start + 60, start + 120])
   })
 
   it('[T-75] runs beyond the last countable second are refused and none is created', async () => {
     const room = await openRoom()
-    const intervalSecs = (Number.MAX_SAFE_INTEGER - 1) / 2
-    const submitted = room.tasks.submit({ kind: 'work', at: 2, runPolicy: { type: 'repeat', count: 3, intervalSecs } })
+    const intervalMs = (Number.MAX_SAFE_INTEGER - 1) / 2
+    const submitted = room.tasks.submit({ kind: 'work', at: 2, runPolicy: { type: 'repeat', count: 3, intervalMs } })
     await expect(submitted).rejects.toMatchObject({ code: 'arithmetic_overflow', data: { policy: 'repeat' } })
     expect(room.authority.projection.taskCount).toBe(0)
   })
@@ -97,7 +97,7 @@ describe('cron', () => {
   it('keeps five runs open, the first at the second it was submitted, and never repeats one', async () => {
     const room = await openRoom({ dispatch: { concurrency: 1 } })
     const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'cron', expression: '*/10 * * * * * *' } })
-    const times = (): number[] => room.runsOf(id).map(({ scheduledAt }) => scheduledAt - start)
+    const times = (): number[] => room.runsOf(id).map(({ scheduledAtMs }) => scheduledAtMs - start)
     expect(times()).toEqual([0, 10, 20, 30, 40])
     room.tasks.handle('work', () => {})
     await room.settle()
@@ -142,7 +142,7 @@ describe('cron', () => {
     const [one, other] = [taskId(1), taskId(2)]
     for (const id of [one, other]) {
       const taskSpec = createTaskSpec({ id, kind: 'work', runPolicy })
-      await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+      await room.authority.submit({ type: 'task_create', taskSpec, atMs: start })
     }
     await room.tasks.cancel(other)
     await room.settle()
@@ -152,15 +152,15 @@ describe('cron', () => {
 
   it('[T-75] first runs of a once task are due at the origin', () => {
     const spec = createTaskSpec({ id: taskId(1), kind: 'work', metadata: { priority: 7 } })
-    const [run] = firstRuns(spec, { origin: 90, createdAt: 70 }, { uuid: () => runId(1) })
-    expect(run).toMatchObject({ id: runId(1), scheduledAt: 90, createdAt: 70, effectivePriority: 7 })
+    const [run] = firstRuns(spec, { origin: 90, createdAtMs: 70 }, { uuid: () => runId(1) })
+    expect(run).toMatchObject({ id: runId(1), scheduledAtMs: 90, createdAtMs: 70, effectivePriority: 7 })
   })
 })
 
 describe('selection', () => {
   it('[T-76] goes by priority, then age, then run id, whatever the order of arrival', () => {
-    const run = (number: number, priority: number, createdAt: number): Run => ({
-      ...createRun({ id: runId(number), taskId: taskId(1), createdAt, scheduledAt: createdAt, priority }),
+    const run = (number: number, priority: number, createdAtMs: number): Run => ({
+      ...createRun({ id: runId(number), taskId: taskId(1), createdAtMs, scheduledAtMs: createdAtMs, priority }),
       history: [],
       attempts: [],
     })
@@ -261,9 +261,9 @@ describe('events', () => {
     room.tasks.handle('work', ({ runId }) => {
       if (runId === last) throw new Error('no')
     })
-    const policy = { type: 'repeat', count: 2, intervalSecs: 10 } as const
+    const policy = { type: 'repeat', count: 2, intervalMs: 10 } as const
     const first = await room.tasks.submit({ kind: 'work', at: start + 10, runPolicy: policy })
-    const last = room.runsOf(first).find(({ scheduledAt }) => scheduledAt === start + 20)?.id
+    const last = room.runsOf(first).find(({ scheduledAtMs }) => scheduledAtMs === start + 20)?.id
     const second = await room.tasks.submit({
       kind: 'work',
       at: ahead,
@@ -280,9 +280,9 @@ describe('events', () => {
     const spender = await room.tasks.submit({
       kind: 'spend',
       budgets: { token: 500 },
-      runPolicy: { type: 'repeat', count: 2, intervalSecs: 10 },
+      runPolicy: { type: 'repeat', count: 2, intervalMs: 10 },
     })
-    const filter = { type: 'budget_threshold', taskId: spender, dimension: 'token', thresholdPct: 80 } as never
+    const filter = { type: 'budget_threshold', taskId: spender, dimension: 'token', thresholdPercent: 80 } as never
     const alarm = await room.tasks.submit({ kind: 'alarm', at: ahead, releasedBy: [filter] })
     let amount = 399
     room.tasks.handle('alarm', () => {})
@@ -299,7 +299,7 @@ describe('events', () => {
   it('[T-90] an event of the service releases the earliest run; one-shot by default, again with rearm', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const policy = { type: 'repeat', count: 3, intervalSecs: 100 } as const
+    const policy = { type: 'repeat', count: 3, intervalMs: 100 } as const
     const once = await room.tasks.submit({ kind: 'work', at: ahead, runPolicy: policy })
     const again = await room.tasks.submit({ kind: 'work', at: ahead, runPolicy: policy })
     await room.tasks.subscribe(once, { type: 'custom', key: 'push' })
@@ -328,7 +328,7 @@ describe('events', () => {
     const id = await room.tasks.submit({
       kind: 'work',
       at: ahead,
-      runPolicy: { type: 'repeat', count: 2, intervalSecs: 1 },
+      runPolicy: { type: 'repeat', count: 2, intervalMs: 1 },
       releasedBy: [{ type: 'custom', key: 'push' }],
     })
     await room.tasks.publish('push')

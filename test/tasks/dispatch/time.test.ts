@@ -97,12 +97,12 @@ describe('a delay is monotonic', () => {
   it('the silence of an actor is not made longer or shorter by a clock that is set', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const registration = { identity: 'one', capabilities: ['cpu'], heartbeatIntervalSecs: 10 }
+    const registration = { identity: 'one', capabilities: ['cpu'], heartbeatIntervalMs: 10 }
     const actorId = '00000004-0000-4000-8000-000000000001' as never
     await room.authority.submit({
       type: 'actor_register',
       registration: { ...registration, actorId },
-      timestamp: start,
+      atMs: start,
     })
     setBy(room.clock, -hour)
     await room.pass(29)
@@ -176,8 +176,8 @@ describe('commands', () => {
     const id = await room.tasks.submit({ kind: 'work' })
     await room.tasks.outcome(id)
     const [run] = room.runsOf(id)
-    expect(run?.attempts).toMatchObject([{ startedAt: start + 5, finishedAt: start + 5 }])
-    expect(run?.createdAt).toBe(start + 5 - hour)
+    expect(run?.attempts).toMatchObject([{ startedAtMs: start + 5, finishedAtMs: start + 5 }])
+    expect(run?.createdAtMs).toBe(start + 5 - hour)
   })
 
   it('that end what a later clock began are not refused: a task is cancelled at the earliest when it was created', async () => {
@@ -187,8 +187,8 @@ describe('commands', () => {
     setBy(room.clock, -hour)
     const later = await room.crash()
     expect(await later.tasks.cancel(id)).toBe('cancelled')
-    expect(later.authority.projection.task(id)?.cancelledAt).toBe(start)
+    expect(later.authority.projection.task(id)?.cancelledAtMs).toBe(start)
     expect(await later.tasks.resumeEngine()).toBe('resumed')
-    expect(later.authority.projection.engine).toMatchObject({ pausedAt: start, resumedAt: start })
+    expect(later.authority.projection.engine).toMatchObject({ pausedAtMs: start, resumedAtMs: start })
   })
 })

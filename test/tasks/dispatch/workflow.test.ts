@@ -102,7 +102,7 @@ describe('dependencies', () => {
       type: 'dependency_declare',
       taskId: dependent,
       dependsOn: [prerequisite],
-      timestamp: start,
+      atMs: start,
     } as const
     await room.authority.submit(declared)
     room.tasks.handle('work', () => {})
@@ -222,7 +222,7 @@ describe('parents and children', () => {
     const views: unknown[] = []
     room.tasks.handle('parent', async (context: HandlerContext) => {
       const taskSpec = createTaskSpec({ id: child, kind: 'child', parentTaskId: context.taskId })
-      await room.authority.submit({ type: 'task_create', taskSpec, timestamp: 1 })
+      await room.authority.submit({ type: 'task_create', taskSpec, atMs: 1 })
       views.push(context.children())
       await room.tasks.cancel(child)
       views.push((await room.tasks.outcome(child)).status, context.children())
@@ -259,7 +259,7 @@ describe('cancellation', () => {
     })
     await room.settle()
     // The bare command, as another host may submit it; nothing else becomes durable before the crash.
-    const cancelled = room.authority.submit({ type: 'task_cancel', taskId: root, timestamp: start })
+    const cancelled = room.authority.submit({ type: 'task_cancel', taskId: root, atMs: start })
     await cancelled
     const later = await room.crash(100)
     let calls = 0
@@ -273,7 +273,7 @@ describe('cancellation', () => {
 
   it('one run of several can be cancelled; waiting for the task goes on', async () => {
     const room = await openRoom()
-    const policy = { type: 'repeat', count: 3, intervalSecs: 10 } as const
+    const policy = { type: 'repeat', count: 3, intervalMs: 10 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy })
     room.tasks.handle('work', () => 'ok')
     const [first, second] = room.runsOf(id)
@@ -304,10 +304,10 @@ describe('a task of another host', () => {
     room.tasks.handle('work', () => 'ok')
     const id = taskId(1)
     await room.authority.submitBatch([
-      { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'work' }), timestamp: start },
+      { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'work' }), atMs: start },
       {
         type: 'run_create',
-        runInstance: createRun({ id: runId(1), taskId: id, createdAt: start, scheduledAt: start }),
+        runInstance: createRun({ id: runId(1), taskId: id, createdAtMs: start, scheduledAtMs: start }),
       },
     ])
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
@@ -317,7 +317,7 @@ describe('a task of another host', () => {
     const room = await openRoom()
     const id = taskId(1)
     const taskSpec = createTaskSpec({ id, kind: 'work' })
-    await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+    await room.authority.submit({ type: 'task_create', taskSpec, atMs: start })
     const waiting = room.tasks.outcome(id)
     await room.tasks.cancel(id)
     expect(await waiting).toEqual({ taskId: id, status: 'cancelled', runs: [] })
