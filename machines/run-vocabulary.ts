@@ -27,7 +27,7 @@ const terminal: ReadonlySet<string> = new Set(terminalRunStates)
 export interface Lease {
   /** Non-empty. */
   readonly owner: string
-  /** Epoch seconds; expired when now >= expiresAtMs. */
+  /** Epoch milliseconds; expired when now >= expiresAtMs. */
   readonly expiresAtMs: number
   /** Grows with every acquire, so that a superseded holder can be told from the current one. */
   readonly fencingToken: number

@@ -1,4 +1,4 @@
-/** The right to work on something alone for a while, as a row holds it. Instants are those of its stream's clock. */
+/** The right to work on something alone for a while, as a row holds it. Instants are epoch milliseconds. */
 export interface LeaseRow {
   /** Who holds it. */
   readonly owner: string

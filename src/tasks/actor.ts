@@ -14,7 +14,7 @@ export interface ActorRegistration {
   /** At least one, none empty. */
   readonly capabilities: readonly string[]
   readonly department?: DepartmentId
-  /** At least 1. */
+  /** Milliseconds between its heartbeats, at least 1. */
   readonly heartbeatIntervalMs: number
   readonly tenantId?: TenantId
 }
@@ -28,7 +28,7 @@ export interface Actor extends ActorRegistration {
 
 /** After how much silence an actor counts as gone. */
 export interface HeartbeatPolicy {
-  /** At least 1. */
+  /** Milliseconds, at least 1. */
   readonly intervalMs: number
   /** At least 1. */
   readonly timeoutMultiplier: number
@@ -37,9 +37,9 @@ export interface HeartbeatPolicy {
 const policySchema = optionsSchema<HeartbeatPolicy>({ intervalMs: naturalSchema, timeoutMultiplier: naturalSchema })
 
 /** Thirty seconds, three times. */
-export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalMs: 30, timeoutMultiplier: 3 }
+export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalMs: 30_000, timeoutMultiplier: 3 }
 
-/** The silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
+/** The milliseconds of silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
 export function heartbeatTimeout(policy: HeartbeatPolicy): number {
   const { intervalMs, timeoutMultiplier } = decode(policySchema, policy, 'heartbeat policy')
   if (intervalMs === 0) throw new TaskError('zero_heartbeat_interval', {})

@@ -62,8 +62,8 @@ export function failed(error: string, failureClass: FailureClass): AttemptOutcom
 }
 
 /** A timeout whose text states the limit. */
-export function timedOut(limitSecs: number): AttemptOutcome {
-  return { result: 'timeout', error: `attempt exceeded its limit of ${limitSecs} seconds` }
+export function timedOut(limitMs: number): AttemptOutcome {
+  return { result: 'timeout', error: `attempt exceeded its limit of ${limitMs} milliseconds` }
 }
 
 /**

@@ -6,7 +6,7 @@ import { TaskError } from './errors.js'
 import type { ReservationId, RunId, TaskId } from './ids.js'
 
 /**
- * What a budget counts: `token`, `time_secs`, `cost:usd` and the like, or a name of the service's own.
+ * What a budget counts: `token`, `time:ms`, `cost:usd` and the like, or a name of the service's own.
  * Money is counted in integer micro-units of the currency the name states (ruling D-21).
  */
 export type BudgetDimension = Brand<string, 'BudgetDimension'>
@@ -16,14 +16,20 @@ const pattern = /^[a-z][a-z0-9_]{0,31}(?::[a-z0-9_]{1,32})?$/
 /** Names that ancestors of this ledger used; only the name changes, never an amount. */
 const aliases: ReadonlyMap<string, string> = new Map([
   ['Token', 'token'],
-  ['TimeSecs', 'time_secs'],
   ['CostCents', 'cost:usd'],
   ['cost_cents', 'cost:usd'],
 ])
 
+/** Names of a dimension that counted another unit: taken as they are, an amount would mean something else. */
+const refused: ReadonlyMap<string, string> = new Map(
+  ['TimeSecs', 'time_secs'].map((name) => [name, 'time is counted in milliseconds: time:ms']),
+)
+
 /** The dimension of this name or alias; raises `invalid_budget_dimension`, and `invalid_input` for what is no text. */
 export function budgetDimension(name: string): BudgetDimension {
   checkText('budget dimension', name)
+  const reason = refused.get(name)
+  if (reason !== undefined) throw new TaskError('invalid_budget_dimension', { name, reason })
   const dimension = aliases.get(name) ?? name
   if (!pattern.test(dimension)) throw new TaskError('invalid_budget_dimension', { name: name.slice(0, 64) })
   return dimension as BudgetDimension
@@ -31,8 +37,8 @@ export function budgetDimension(name: string): BudgetDimension {
 
 /** Accepts a dimension in its canonical spelling. */
 export const dimensionSchema = v.custom<BudgetDimension>(
-  (input) => typeof input === 'string' && pattern.test(input) && !aliases.has(input),
-  'expected a budget dimension such as token, cost:usd or time_secs',
+  (input) => typeof input === 'string' && pattern.test(input) && !aliases.has(input) && !refused.has(input),
+  ({ input }) => refused.get(input as string) ?? 'expected a budget dimension such as token, cost:usd or time:ms',
 )
 
 /** The ledger of one task and dimension; it also bears what the task's descendants spend. */

@@ -8,7 +8,7 @@ import type { EventFilter } from './subscription.js'
 import type { TaskSpec } from './task-spec.js'
 
 interface Timed {
-  /** Epoch seconds, chosen by the caller. */
+  /** Epoch milliseconds, chosen by the caller. */
   readonly atMs: number
 }
 

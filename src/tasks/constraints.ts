@@ -15,7 +15,7 @@ export type SafetyLevel = (typeof safetyLevels)[number]
 export interface TaskConstraints {
   /** At least 1. Default 1. */
   readonly maxAttempts: number
-  /** Per attempt, at least 1; absent means none. */
+  /** Milliseconds per attempt, at least 1; absent means none. */
   readonly timeoutMs?: number
   /** Runs with one key never overlap. */
   readonly concurrencyKey?: string

@@ -12,7 +12,7 @@ export type RunPolicy =
       readonly type: 'repeat'
       /** 1 to 4,294,967,295. */
       readonly count: number
-      /** From 1; the last repetition must come before second `Number.MAX_SAFE_INTEGER`. */
+      /** Milliseconds, from 1; the last repetition must be due by epoch millisecond `Number.MAX_SAFE_INTEGER`. */
       readonly intervalMs: number
     }
   | {
@@ -54,6 +54,6 @@ export function checkRunPolicy(policy: RunPolicy): void {
  */
 export function checkOccurs(policy: RunPolicy, origin: number): void {
   if (policy.type !== 'cron' || nextOccurrence(policy.expression, origin - 1) !== undefined) return
-  const reason = `${policy.expression} never occurs from second ${origin} on`
+  const reason = `${policy.expression} never occurs from ${origin} on, in epoch milliseconds`
   throw new InvalidInputError({ subject: 'task', field: 'runPolicy.expression', reason })
 }

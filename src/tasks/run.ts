@@ -61,7 +61,7 @@ export interface Run extends RunInstance {
 
 /** When a waiting retry is due, in epoch milliseconds; at once if nobody named a time. */
 export function retryDueAt({ retryAtMs, lastStateChangeAtMs }: Pick<Run, 'retryAtMs' | 'lastStateChangeAtMs'>): number {
-  return retryAtMs ?? lastStateChangeAtMs * 1000
+  return retryAtMs ?? lastStateChangeAtMs
 }
 
 /** What {@link createRun} needs. */

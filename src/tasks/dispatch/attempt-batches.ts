@@ -136,7 +136,7 @@ function leaveRunning(
   } else {
     const retryAtMs =
       state === 'retry_wait'
-        ? Math.min(times.nowMs() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
+        ? Math.min(times.now() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
         : undefined
     moveRun(batch, runId, 'running', state, atMs, retryAtMs === undefined ? {} : { retryAtMs })
   }

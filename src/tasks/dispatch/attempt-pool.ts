@@ -238,7 +238,7 @@ export class AttemptPool {
     const { options, mutations, logger, now } = this.#use
     const { owner, leaseMs } = options
     const { runId, fencingToken } = attempt.identity
-    attempt.heartbeatAfter(Math.floor((leaseMs * 1000 * 2) / 3), () => {
+    attempt.heartbeatAfter((leaseMs * 2) / 3, () => {
       const atMs = now()
       const expiresAtMs = atMs + leaseMs
       mutations

@@ -364,7 +364,7 @@ export class Dispatcher {
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
     if (wakeAt === undefined) return
-    const delay = Math.min(Math.max(0, wakeAt * 1000 - clock.wallNow()), longestSleepMs)
+    const delay = Math.min(Math.max(0, wakeAt - clock.wallNow()), longestSleepMs)
     this.#wake = deadlines.after(delay, () => {
       this.#wakeAt = undefined
       this.#schedulePump()

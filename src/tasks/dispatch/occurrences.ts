@@ -33,7 +33,7 @@ export function hasMoreOccurrences({ spec, progress, cancelledAtMs }: Task): boo
 }
 
 /**
- * The runs a task starts with: its only one, or the first window, which includes the second of the origin. Raises
+ * The runs a task starts with: its only one, or the first window, which includes the origin. Raises
  * `arithmetic_overflow` when a repetition would come too late to be counted (spec mutation authority 7.3).
  */
 export function firstRuns(spec: TaskSpec, { origin, createdAtMs }: Origin, ids: IdSource): RunInstance[] {

@@ -42,7 +42,7 @@ export class RunningAttempt {
   ): Promise<AttemptReport> {
     const timeoutMs = this.#timeoutMs
     if (timeoutMs !== undefined) {
-      this.#timers.push(this.#deadlines.after(timeoutMs * 1000, () => this.stop('timeout')))
+      this.#timers.push(this.#deadlines.after(timeoutMs, () => this.stop('timeout')))
     }
     try {
       const work = async (): Promise<unknown> => handler()

@@ -15,7 +15,7 @@ import { openService, start, type Service } from './support.js'
 const [one, other] = [actorId(1), actorId(2)]
 const [here, there] = [tenantId(1), tenantId(2)]
 
-async function register({ tasks }: Service, id: ActorId, heartbeatIntervalMs = 10): Promise<void> {
+async function register({ tasks }: Service, id: ActorId, heartbeatIntervalMs = 10_000): Promise<void> {
   const registration = { actorId: id, identity: `worker ${id}`, capabilities: ['gpu'], heartbeatIntervalMs }
   await tasks.authority.submit({ type: 'actor_register', registration, atMs: start })
 }
@@ -30,12 +30,12 @@ describe('an actor', () => {
     await register(service, one)
     await register(service, other)
     await service.pass(20)
-    await beat(service, other, start + 20)
+    await beat(service, other, start + 20_000)
     await service.pass(9)
     expect(service.projection.isActorActive(one)).toBe(true)
     await service.pass(1)
     expect(service.projection.isActorActive(one)).toBe(false)
-    expect(service.projection.actor(one)?.deregisteredAtMs).toBe(start + 30)
+    expect(service.projection.actor(one)?.deregisteredAtMs).toBe(start + 30_000)
     expect(service.projection.isActorActive(other)).toBe(true)
   })
 
@@ -70,7 +70,7 @@ describe('an actor', () => {
     const before = await openService()
     await register(before, one)
     await before.pass(20)
-    await beat(before, one, start + 20)
+    await beat(before, one, start + 20_000)
     await before.runtime.compact()
     const service = await before.crash()
     await service.tasks.start()
@@ -95,8 +95,8 @@ describe('an actor', () => {
     await register(service, one)
     await service.pass(30)
     expect(service.projection.isActorActive(one)).toBe(false)
-    const registration = { actorId: one, identity: 'back', capabilities: ['gpu'], heartbeatIntervalMs: 10 }
-    await service.tasks.authority.submit({ type: 'actor_register', registration, atMs: start + 30 })
+    const registration = { actorId: one, identity: 'back', capabilities: ['gpu'], heartbeatIntervalMs: 10_000 }
+    await service.tasks.authority.submit({ type: 'actor_register', registration, atMs: start + 30_000 })
     await service.pass(29)
     expect(service.projection.isActorActive(one)).toBe(true)
   })
@@ -159,11 +159,11 @@ describe('a permission', () => {
     const before = await openWithTenants()
     await assign(before)
     await change(before, 'capability_grant')
-    await change(before, 'capability_revoke', start + 1)
+    await change(before, 'capability_revoke', start + 1000)
     expect(verdict(before, here)).toBe('missing_capability')
     const service = await before.crash()
     expect(verdict(service, here)).toBe('missing_capability')
-    await change(service, 'capability_grant', start + 2)
+    await change(service, 'capability_grant', start + 2000)
     expect(verdict(service, here)).toBe('granted')
   })
 

@@ -10,27 +10,27 @@ function duesOf({ projection }: Service, taskId: TaskId): readonly number[] {
 
 describe('time', () => {
   it.each(['one', 'another'])('[T-73] a lease of %s expires at exactly its expiry', async (owner) => {
-    const before = await openService({ dispatch: { owner, leaseMs: 30 } })
+    const before = await openService({ dispatch: { owner, leaseMs: 30_000 } })
     const bench = new Bench()
     before.tasks.handle('work', bench.handler)
     const taskId = await before.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
     await before.settle()
-    expect(before.run(taskId).lease).toMatchObject({ owner, expiresAtMs: start + 30 })
+    expect(before.run(taskId).lease).toMatchObject({ owner, expiresAtMs: start + 30_000 })
 
     const service = await before.crash({ seconds: 10, dispatch: { owner: 'somebody else' } })
     await service.tasks.start()
     await service.pass(19)
-    expect([...service.projection.expiredLeases(start + 29)]).toEqual([])
+    expect([...service.projection.expiredLeases(start + 29_000)]).toEqual([])
     expect(service.statesOf(taskId)).toEqual(['running'])
     await service.pass(1)
-    expect(service.run(taskId)).toMatchObject({ state: 'retry_wait', lastStateChangeAtMs: start + 30 })
+    expect(service.run(taskId)).toMatchObject({ state: 'retry_wait', lastStateChangeAtMs: start + 30_000 })
   })
 
   it('[T-74] a run is promoted at its time, not one second earlier', async () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    const taskId = await service.tasks.submit({ kind: 'work', at: start + 10 })
+    const taskId = await service.tasks.submit({ kind: 'work', at: start + 10_000 })
     await service.pass(9)
     expect(service.statesOf(taskId)).toEqual(['scheduled'])
     service.clock.advance(999)
@@ -39,7 +39,7 @@ describe('time', () => {
     service.clock.advance(1)
     await service.settle()
     expect(bench.calls).toHaveLength(1)
-    expect(service.run(taskId).attempts[0]?.startedAtMs).toBe(start + 10)
+    expect(service.run(taskId).attempts[0]?.startedAtMs).toBe(start + 10_000)
   })
 
   it('[T-74] a run that is due at once, or in the past, starts at once', async () => {
@@ -47,7 +47,7 @@ describe('time', () => {
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
     await service.tasks.submit({ kind: 'work' })
-    await service.tasks.submit({ kind: 'work', at: start - 500 })
+    await service.tasks.submit({ kind: 'work', at: start - 500_000 })
     await service.settle()
     expect(bench.calls).toHaveLength(2)
   })
@@ -56,12 +56,12 @@ describe('time', () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    await service.tasks.submit({ kind: 'work', at: start + 50_000 })
+    await service.tasks.submit({ kind: 'work', at: start + 50_000_000 })
     await service.pass(1)
-    service.clock.setWall((start + 60_000) * 1000)
+    service.clock.setWall((start + 60_000_000) * 1000)
     await service.pass(60)
     expect(bench.calls).toHaveLength(1)
-    service.clock.setWall(start * 1000)
+    service.clock.setWall(start)
     bench.last.answer()
     await service.pass(60)
     expect(bench.calls).toHaveLength(1)
@@ -71,10 +71,10 @@ describe('time', () => {
   it('[T-75] repeated runs are due at origin + i x interval, whatever the clock does', async () => {
     const before = await openService()
     before.tasks.handle('work', () => 'done')
-    const runPolicy = { type: 'repeat', count: 5, intervalMs: 60 } as const
-    const taskId = await before.tasks.submit({ kind: 'work', runPolicy, at: start + 7 })
+    const runPolicy = { type: 'repeat', count: 5, intervalMs: 60_000 } as const
+    const taskId = await before.tasks.submit({ kind: 'work', runPolicy, at: start + 7000 })
     await before.pass(70)
-    before.clock.setWall((start + 20) * 1000)
+    before.clock.setWall((start + 20_000) * 1000)
     await before.pass(10)
     const service = await before.crash({ seconds: 5000 })
     service.tasks.handle('work', () => 'done')

@@ -255,7 +255,7 @@ describe('a prerequisite', () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    const runPolicy = { type: 'repeat', count: 2, intervalMs: 1 } as const
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     const first = await service.tasks.submit(work([], { runPolicy }))
     const second = await service.tasks.submit(work([first]))
     await service.pass(1)

@@ -110,7 +110,7 @@ describe('whatever the policy, closing', () => {
     await service.tasks.submit({ kind: 'work', at: 1_000_500 })
     await service.tasks.submit({ kind: 'work', runPolicy: { type: 'cron', expression: '0 0 * * * * *' } })
     await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-    const slow = await service.tasks.submit({ kind: 'work', constraints: { timeoutMs: 900 } })
+    const slow = await service.tasks.submit({ kind: 'work', constraints: { timeoutMs: 900_000 } })
     await service.settle()
     bench.call(0).fail(new Error('broken'))
     const waiting = service.tasks.outcome(slow)

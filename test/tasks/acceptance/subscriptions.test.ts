@@ -47,7 +47,7 @@ describe('a subscription', () => {
 
   it('[T-90] to an event of the service releases one run, the earliest, and once', async () => {
     const { service, bench } = await openWithBench()
-    const runPolicy = { type: 'repeat', count: 3, intervalMs: 100 } as const
+    const runPolicy = { type: 'repeat', count: 3, intervalMs: 100_000 } as const
     const taskId = await service.tasks.submit({ ...farAhead, runPolicy, releasedBy: [{ type: 'custom', key: 'go' }] })
     expect(await service.tasks.publish('stay')).toBe(0)
     expect(await service.tasks.publish('go')).toBe(1)
@@ -60,7 +60,7 @@ describe('a subscription', () => {
 
   it('[T-90] that re-arms releases a run with every event, and stops when it is cancelled', async () => {
     const { service, bench } = await openWithBench()
-    const runPolicy = { type: 'repeat', count: 3, intervalMs: 100 } as const
+    const runPolicy = { type: 'repeat', count: 3, intervalMs: 100_000 } as const
     const taskId = await service.tasks.submit({ ...farAhead, runPolicy })
     const subscriptionId = await service.tasks.subscribe(taskId, { type: 'custom', key: 'go' }, { rearm: true })
     expect(await service.tasks.publish('go')).toBe(1)
@@ -74,7 +74,7 @@ describe('a subscription', () => {
 
   it('[T-90] that was triggered before a crash releases its run after it, and then never again', async () => {
     const before = await openService()
-    const runPolicy = { type: 'repeat', count: 2, intervalMs: 100 } as const
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 100_000 } as const
     const taskId = await before.tasks.submit({ ...farAhead, runPolicy, releasedBy: [{ type: 'custom', key: 'go' }] })
     await before.tasks.publish('go')
     const service = await before.crash()

@@ -47,7 +47,7 @@ describe('workers', () => {
       const count = 1 + upTo(3)
       const maxAttempts = 1 + upTo(4)
       const runPolicy =
-        count === 1 ? ({ type: 'once' } as const) : ({ type: 'repeat', count, intervalMs: 1 + upTo(4) } as const)
+        count === 1 ? ({ type: 'once' } as const) : ({ type: 'repeat', count, intervalMs: 1000 + upTo(4) } as const)
       caps.set(await service.tasks.submit({ kind: 'work', runPolicy, constraints: { maxAttempts } }), maxAttempts)
       runs += count
     }
@@ -88,7 +88,7 @@ describe('workers', () => {
       0, 100, 200, 300, 400,
     ])
     expect(service.projection.countIn('scheduled')).toBe(5)
-    expect(service.projection.nextScheduledAtMs()).toBe(start + 500)
+    expect(service.projection.nextScheduledAtMs()).toBe(start + 500_000)
   })
 
   it('[T-83] promoted runs are still ready after a crash, with the same ids, and then run', async () => {
@@ -164,8 +164,8 @@ describe('workers', () => {
   it('are refused options that make no sense, by name', async () => {
     const refused = [
       [{ concurrency: 0 }, 'tasks.concurrency'],
-      [{ leaseMs: 2 }, 'tasks.leaseMs'],
-      [{ leaseMs: 86_401 }, 'tasks.leaseMs'],
+      [{ leaseMs: 2000 }, 'tasks.leaseMs'],
+      [{ leaseMs: 86_401_000 }, 'tasks.leaseMs'],
       [{ owner: '' }, 'tasks.owner'],
       [{ stragglerLimitMs: -1 }, 'tasks.stragglerLimitMs'],
       [{ stragglerLimitMs: '5' as never }, 'tasks.stragglerLimitMs'],

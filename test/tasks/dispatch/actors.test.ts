@@ -3,7 +3,7 @@ import { canRun, checkPermission, defaultConstraints, encodeBytes, type Role } f
 import { actorId, entryId, tenantId } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
 
-const register = (number: number, heartbeatIntervalMs = 10) =>
+const register = (number: number, heartbeatIntervalMs = 10_000) =>
   ({
     type: 'actor_register',
     registration: {
@@ -21,7 +21,7 @@ describe('liveness of actors', () => {
     await room.tasks.start()
     await room.authority.submitBatch([register(1), register(2)])
     await room.pass(20)
-    await room.authority.submit({ type: 'actor_heartbeat', actorId: actorId(2), atMs: start + 20 })
+    await room.authority.submit({ type: 'actor_heartbeat', actorId: actorId(2), atMs: start + 20_000 })
     const active = (): boolean[] => [1, 2].map((number) => room.authority.projection.isActorActive(actorId(number)))
     await room.pass(9)
     expect(active()).toEqual([true, true])
@@ -100,16 +100,16 @@ describe('permissions', () => {
         payload,
         atMs: start + number,
       }
-      await room.authority.submit({ type: 'ledger_append', entry, atMs: start + 99 })
+      await room.authority.submit({ type: 'ledger_append', entry, atMs: start + 99_000 })
     }
     const later = await room.crash()
     const entries = (tenant: number): unknown[] =>
       Array.from(later.authority.projection.ledger(tenantId(tenant)), (entry) => [entry.entryId, entry.atMs])
     expect(entries(1)).toEqual([
-      [entryId(1), start + 1],
-      [entryId(3), start + 3],
+      [entryId(1), start + 1000],
+      [entryId(3), start + 3000],
     ])
-    expect(entries(2)).toEqual([[entryId(2), start + 2]])
+    expect(entries(2)).toEqual([[entryId(2), start + 2000]])
     expect([...later.authority.projection.ledger()].map((entry) => entry.payload)).toEqual([payload, payload, payload])
   })
 })

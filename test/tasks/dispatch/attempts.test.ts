@@ -153,7 +153,7 @@ describe('timeouts', () => {
         })
       })
     })
-    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2, timeoutMs: 30 } })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2, timeoutMs: 30_000 } })
     await room.pass(29)
     expect(reasons).toEqual([])
     await room.pass(7)
@@ -169,7 +169,7 @@ describe('timeouts', () => {
     const room = await openRoom({ dispatch: { concurrency: 1 } })
     room.tasks.handle('stuck', () => new Promise(() => {}))
     room.tasks.handle('work', () => {})
-    const stuck = await room.tasks.submit({ kind: 'stuck', constraints: { timeoutMs: 5 } })
+    const stuck = await room.tasks.submit({ kind: 'stuck', constraints: { timeoutMs: 5000 } })
     const next = await room.tasks.submit({ kind: 'work' })
     await room.pass(5)
     expect(room.statesOf(next)).toEqual(['ready'])
@@ -184,7 +184,7 @@ describe('timeouts', () => {
       signal.addEventListener('abort', () => late.resolve('too late'))
       return late.promise
     })
-    const id = await room.tasks.submit({ kind: 'work', constraints: { timeoutMs: 1 } })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { timeoutMs: 1000 } })
     await room.pass(2)
     expect(await room.tasks.outcome(id)).toMatchObject({
       status: 'failed',
@@ -260,7 +260,7 @@ describe('an attempt that has lost its run', () => {
         runId,
         previousState: 'running',
         newState: 'retry_wait',
-        retryAtMs: (start + 99) * 1000,
+        retryAtMs: (start + 99_000) * 1000,
         atMs: start,
       })
     })

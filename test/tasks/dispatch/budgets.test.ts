@@ -127,7 +127,7 @@ describe('budgets', () => {
       await budget.reserve('token', 30)
       await new Promise(() => {})
     })
-    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 }, constraints: { timeoutMs: 1 } })
+    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 }, constraints: { timeoutMs: 1000 } })
     await room.pass(3)
     expect([room.statesOf(id), ledger(room, id)]).toEqual([['failed'], [30, 0, 100]])
   })
@@ -147,7 +147,7 @@ describe('budgets', () => {
       },
       { reserve: { token: 60 } },
     )
-    const policy = { type: 'repeat', count: 2, intervalMs: 1 } as const
+    const policy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy, budgets: { token: 100 } })
     await room.pass(5)
     // The second does not start while the first may still spend its share.

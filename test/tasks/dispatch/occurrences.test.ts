@@ -17,7 +17,7 @@ function duesOf(room: Room, taskId = T1): number[] {
 describe('a repetition', () => {
   it.each([525_600, 4_000_000_000])('of %i is one task with five runs', async (count) => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count, intervalMs: 60 } })
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count, intervalMs: 60_000 } })
     expect(duesOf(room, id)).toEqual([0, 60, 120, 180, 240])
     expect(room.authority.projection.latestSequence).toBe(6)
   })
@@ -25,7 +25,7 @@ describe('a repetition', () => {
   it('gets its next run in the change that ends one, and as many as were asked for', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const runPolicy = { type: 'repeat', count: 8, intervalMs: 10 } as const
+    const runPolicy = { type: 'repeat', count: 8, intervalMs: 10_000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy })
     await room.pass(25)
     expect(duesOf(room, id)).toEqual([0, 10, 20, 30, 40, 50, 60, 70])
@@ -39,8 +39,8 @@ describe('a repetition', () => {
 
   it('never looks finished in between, also when every run is cancelled by itself', async () => {
     const room = await openRoom()
-    const runPolicy = { type: 'repeat', count: 7, intervalMs: 10 } as const
-    const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start + 100 })
+    const runPolicy = { type: 'repeat', count: 7, intervalMs: 10_000 } as const
+    const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start + 100_000 })
     for (let cancelled = 0; cancelled < 7; cancelled += 1) {
       const next = room.runsOf(id).find(({ state }) => state === 'scheduled')
       expect(next).toBeDefined()
@@ -51,7 +51,7 @@ describe('a repetition', () => {
   })
 
   it.each([
-    { type: 'repeat', count: 100, intervalMs: 10 },
+    { type: 'repeat', count: 100, intervalMs: 10_000 },
     { type: 'cron', expression: '*/10 * * * * * *' },
   ] as const)(
     'behind a prerequisite that has failed ends, and gets no runs that could only wait: $type',
@@ -60,7 +60,7 @@ describe('a repetition', () => {
       room.tasks.handle('broken', () => {
         throw new Error('no')
       })
-      const first = await room.tasks.submit({ kind: 'broken', at: start + 5 })
+      const first = await room.tasks.submit({ kind: 'broken', at: start + 5000 })
       const id = await room.tasks.submit({ kind: 'work', runPolicy, dependsOn: [first] })
       await room.pass(5)
       expect((await room.tasks.outcome(id)).runs.map(({ state }) => state)).toEqual(
@@ -71,8 +71,8 @@ describe('a repetition', () => {
 
   it('is released by an event once more when its window holds a run that can be', async () => {
     const room = await openRoom()
-    const ahead = start + 10_000
-    const runPolicy = { type: 'repeat', count: 6, intervalMs: 100 } as const
+    const ahead = start + 10_000_000
+    const runPolicy = { type: 'repeat', count: 6, intervalMs: 100_000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy, at: ahead })
     await room.tasks.subscribe(id, { type: 'custom', key: 'go' }, { rearm: true })
     await room.tasks.start()
@@ -111,8 +111,8 @@ describe('cron', () => {
     const expression = '0 * * * * * *'
     await room.authority.submitBatch([
       taskCreate(T1, { runPolicy: { type: 'cron', expression } }),
-      runCreate(runId(1), T1, { scheduledAtMs: start + 620 }),
-      runCreate(runId(2), T1, { scheduledAtMs: start + 20 }),
+      runCreate(runId(1), T1, { scheduledAtMs: start + 620_000 }),
+      runCreate(runId(2), T1, { scheduledAtMs: start + 20_000 }),
     ])
     await room.tasks.start()
     await room.settle()
@@ -141,7 +141,7 @@ describe('at the door is refused with the field and the reason', () => {
       { ...cron('0 0 0 1 1 * 1971'), at: start + 5 * year },
       'runPolicy.expression',
     ],
-    ['milliseconds', { at: start * 1000 }, 'at'],
+    ['milliseconds', { at: start }, 'at'],
     ['25 years and a second', { at: start + 25 * year + 1 }, 'at'],
     ['half a second', { at: start + 0.5 }, 'at'],
     ['a time before all times', { at: -1 }, 'at'],
@@ -160,7 +160,7 @@ describe('at the door is refused with the field and the reason', () => {
 
   it('says that seconds are asked for', async () => {
     const room = await openRoom()
-    await expect(room.tasks.submit({ kind: 'work', at: start * 1000 })).rejects.toThrow('epoch seconds')
+    await expect(room.tasks.submit({ kind: 'work', at: start })).rejects.toThrow('epoch seconds')
   })
 
   it('but 25 years are taken, and so is what occurs once', async () => {

@@ -12,7 +12,7 @@ describe('promotion by time', () => {
   it('[T-74] a run is promoted at its second, not one earlier', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const id = await room.tasks.submit({ kind: 'work', at: start + 10 })
+    const id = await room.tasks.submit({ kind: 'work', at: start + 10_000 })
     await room.pass(9)
     expect(room.statesOf(id)).toEqual(['scheduled'])
     await room.pass(1)
@@ -21,9 +21,9 @@ describe('promotion by time', () => {
 
   it('[T-75] repeated runs are an interval apart from the origin, whatever the clock does later', async () => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count: 3, intervalMs: 60 } })
-    room.clock.setWall((start + 5000) * 1000)
-    expect(room.runsOf(id).map(({ scheduledAtMs }) => scheduledAtMs)).toEqual([start, start + 60, start + 120])
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count: 3, intervalMs: 60_000 } })
+    room.clock.setWall((start + 5_000_000) * 1000)
+    expect(room.runsOf(id).map(({ scheduledAtMs }) => scheduledAtMs)).toEqual([start, start + 60_000, start + 120_000])
   })
 
   it('[T-75] runs beyond the last countable second are refused and none is created', async () => {
@@ -38,7 +38,7 @@ describe('promotion by time', () => {
     const room = await openRoom()
     const ids: TaskId[] = []
     for (let index = 0; index < 600; index += 1) {
-      ids.push(await room.tasks.submit({ kind: 'work', at: start + 1 + index }))
+      ids.push(await room.tasks.submit({ kind: 'work', at: start + 1000 + index }))
     }
     const later = await room.crash(599)
     await later.tasks.start()
@@ -77,7 +77,7 @@ describe('promotion by time', () => {
     const room = await openRoom()
     await room.tasks.start()
     expect(room.clock.pendingTimeouts).toBe(0)
-    for (let index = 0; index < 50; index += 1) await room.tasks.submit({ kind: 'work', at: start + 30 + index })
+    for (let index = 0; index < 50; index += 1) await room.tasks.submit({ kind: 'work', at: start + 30_000 + index })
     await room.settle()
     expect(room.clock.pendingTimeouts).toBe(1)
   })
@@ -85,9 +85,9 @@ describe('promotion by time', () => {
   it('a wall clock that is set forward is noticed within a minute', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const id = await room.tasks.submit({ kind: 'work', at: start + 86_400 })
+    const id = await room.tasks.submit({ kind: 'work', at: start + 86_400_000 })
     await room.settle()
-    room.clock.setWall((start + 86_400) * 1000)
+    room.clock.setWall((start + 86_400_000) * 1000)
     await room.pass(60)
     expect(room.statesOf(id)).toEqual(['ready'])
   })
@@ -239,12 +239,12 @@ describe('selection', () => {
 })
 
 describe('events', () => {
-  const ahead = start + 10_000
+  const ahead = start + 10_000_000
 
   it('[T-90] a completed task releases a run scheduled far ahead', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const first = await room.tasks.submit({ kind: 'work', at: start + 5 })
+    const first = await room.tasks.submit({ kind: 'work', at: start + 5000 })
     const second = await room.tasks.submit({
       kind: 'work',
       at: ahead,
@@ -261,9 +261,9 @@ describe('events', () => {
     room.tasks.handle('work', ({ runId }) => {
       if (runId === last) throw new Error('no')
     })
-    const policy = { type: 'repeat', count: 2, intervalMs: 10 } as const
-    const first = await room.tasks.submit({ kind: 'work', at: start + 10, runPolicy: policy })
-    const last = room.runsOf(first).find(({ scheduledAtMs }) => scheduledAtMs === start + 20)?.id
+    const policy = { type: 'repeat', count: 2, intervalMs: 10_000 } as const
+    const first = await room.tasks.submit({ kind: 'work', at: start + 10_000, runPolicy: policy })
+    const last = room.runsOf(first).find(({ scheduledAtMs }) => scheduledAtMs === start + 20_000)?.id
     const second = await room.tasks.submit({
       kind: 'work',
       at: ahead,
@@ -280,7 +280,7 @@ describe('events', () => {
     const spender = await room.tasks.submit({
       kind: 'spend',
       budgets: { token: 500 },
-      runPolicy: { type: 'repeat', count: 2, intervalMs: 10 },
+      runPolicy: { type: 'repeat', count: 2, intervalMs: 10_000 },
     })
     const filter = { type: 'budget_threshold', taskId: spender, dimension: 'token', thresholdPercent: 80 } as never
     const alarm = await room.tasks.submit({ kind: 'alarm', at: ahead, releasedBy: [filter] })
@@ -299,7 +299,7 @@ describe('events', () => {
   it('[T-90] an event of the service releases the earliest run; one-shot by default, again with rearm', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const policy = { type: 'repeat', count: 3, intervalMs: 100 } as const
+    const policy = { type: 'repeat', count: 3, intervalMs: 100_000 } as const
     const once = await room.tasks.submit({ kind: 'work', at: ahead, runPolicy: policy })
     const again = await room.tasks.submit({ kind: 'work', at: ahead, runPolicy: policy })
     await room.tasks.subscribe(once, { type: 'custom', key: 'push' })
@@ -328,7 +328,7 @@ describe('events', () => {
     const id = await room.tasks.submit({
       kind: 'work',
       at: ahead,
-      runPolicy: { type: 'repeat', count: 2, intervalMs: 1 },
+      runPolicy: { type: 'repeat', count: 2, intervalMs: 1000 },
       releasedBy: [{ type: 'custom', key: 'push' }],
     })
     await room.tasks.publish('push')
@@ -345,7 +345,7 @@ describe('events', () => {
   it('a trigger waits for the dependencies of its task', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const first = await room.tasks.submit({ kind: 'work', at: start + 20 })
+    const first = await room.tasks.submit({ kind: 'work', at: start + 20_000 })
     const second = await room.tasks.submit({
       kind: 'work',
       at: ahead,

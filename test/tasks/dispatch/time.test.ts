@@ -75,7 +75,7 @@ describe('a delay is monotonic', () => {
     room.clock.advance(123)
     const id = await room.tasks.submit(twice)
     await room.settle()
-    expect(room.runsOf(id)[0]?.retryAtMs).toBe(start * 1000 + 123 + 875)
+    expect(room.runsOf(id)[0]?.retryAtMs).toBe(start + 123_000 + 875)
   })
 
   it('one that is over, or whose run is cancelled, leaves nothing behind', async () => {
@@ -97,7 +97,7 @@ describe('a delay is monotonic', () => {
   it('the silence of an actor is not made longer or shorter by a clock that is set', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const registration = { identity: 'one', capabilities: ['cpu'], heartbeatIntervalMs: 10 }
+    const registration = { identity: 'one', capabilities: ['cpu'], heartbeatIntervalMs: 10_000 }
     const actorId = '00000004-0000-4000-8000-000000000001' as never
     await room.authority.submit({
       type: 'actor_register',
@@ -176,8 +176,8 @@ describe('commands', () => {
     const id = await room.tasks.submit({ kind: 'work' })
     await room.tasks.outcome(id)
     const [run] = room.runsOf(id)
-    expect(run?.attempts).toMatchObject([{ startedAtMs: start + 5, finishedAtMs: start + 5 }])
-    expect(run?.createdAtMs).toBe(start + 5 - hour)
+    expect(run?.attempts).toMatchObject([{ startedAtMs: start + 5000, finishedAtMs: start + 5000 }])
+    expect(run?.createdAtMs).toBe(start + 5000 - hour)
   })
 
   it('that end what a later clock began are not refused: a task is cancelled at the earliest when it was created', async () => {

@@ -97,7 +97,7 @@ describe('dependencies', () => {
     await room.tasks.start()
     await room.settle()
     expect(room.statesOf(dependent)).toEqual(['ready'])
-    const prerequisite = await room.tasks.submit({ kind: 'work', at: start + 10 })
+    const prerequisite = await room.tasks.submit({ kind: 'work', at: start + 10_000 })
     const declared = {
       type: 'dependency_declare',
       taskId: dependent,
@@ -146,7 +146,7 @@ describe('parents and children', () => {
       root: { kind: 'never' },
       done: { kind: 'quick', parent: 'root' },
       running: { kind: 'slow', parent: 'root' },
-      deep: { kind: 'quick', parent: 'running', at: start + 1000 },
+      deep: { kind: 'quick', parent: 'running', at: start + 1_000_000 },
     })
     await room.settle()
     expect(await room.tasks.cancel(root)).toBe('cancelled')
@@ -163,7 +163,7 @@ describe('parents and children', () => {
     const { root, middle, leaf } = await room.tasks.submitGraph({
       root: { kind: 'never' },
       middle: { kind: 'quick', parent: 'root' },
-      leaf: { kind: 'quick', parent: 'middle', at: start + 100 },
+      leaf: { kind: 'quick', parent: 'middle', at: start + 100_000 },
     })
     await room.settle()
     await room.tasks.cancel(root)
@@ -255,7 +255,7 @@ describe('cancellation', () => {
     await room.tasks.start()
     const { root, child } = await room.tasks.submitGraph({
       root: { kind: 'work' },
-      child: { kind: 'work', parent: 'root', at: start + 5 },
+      child: { kind: 'work', parent: 'root', at: start + 5000 },
     })
     await room.settle()
     // The bare command, as another host may submit it; nothing else becomes durable before the crash.
@@ -273,7 +273,7 @@ describe('cancellation', () => {
 
   it('one run of several can be cancelled; waiting for the task goes on', async () => {
     const room = await openRoom()
-    const policy = { type: 'repeat', count: 3, intervalMs: 10 } as const
+    const policy = { type: 'repeat', count: 3, intervalMs: 10_000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy })
     room.tasks.handle('work', () => 'ok')
     const [first, second] = room.runsOf(id)

@@ -172,7 +172,7 @@ async function submitWave(wave: number): Promise<void> {
     one: child(1, 1),
     two: child(2, 20),
     three: { ...child(3, 4), dependsOn: ['two'] },
-    four: { ...child(4, 20), runPolicy: { type: 'repeat', count: 3, intervalMs: 1 }, at: now() - 5 },
+    four: { ...child(4, 20), runPolicy: { type: 'repeat', count: 3, intervalMs: 1000 }, at: now() - 5 },
     five: child(5, 3),
     six: child(6, 5),
     seven: { ...child(7, 9), dependsOn: ['four', 'six'] },
