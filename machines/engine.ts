@@ -1,7 +1,7 @@
 import { assign, setup } from 'xstate'
 import { ChartTable } from './chart-table.js'
 
-/** What the engine chart remembers: epoch seconds of the last pause and resume. */
+/** What the engine chart remembers: epoch milliseconds of the last pause and resume. */
 export interface EngineContext {
   readonly pausedAtMs: number | undefined
   readonly resumedAtMs: number | undefined

@@ -7,8 +7,8 @@ import type { TaskBatch } from '../../src/tasks/mutations.js'
 import { createRun } from '../../src/tasks/run.js'
 import { createTaskSpec } from '../../src/tasks/task-spec.js'
 
-/** Where every bench begins to count, epoch seconds. */
-export const epoch = 1_760_000_000
+/** Where every bench begins to count, epoch milliseconds. */
+export const epoch = 1_760_000_000_000
 
 export const ids = createUuidSource({ now: () => Date.now() })
 
@@ -66,7 +66,7 @@ export function liveInBatch(batch: TaskBatch): void {
 }
 
 const atMs = epoch
-const lease = { owner: 'worker-1', expiresAtMs: epoch + 300, atMs } as const
+const lease = { owner: 'worker-1', expiresAtMs: epoch + 300_000, atMs } as const
 const payload = {
   bytes: encodeBytes(Buffer.from('{"to":"someone","subject":"hello"}')),
   contentType: 'application/json',

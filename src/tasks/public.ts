@@ -40,6 +40,7 @@ export {
   type TaskConstraints,
 } from './constraints.js'
 export { nextOccurrence } from './cron.js'
+export type { Instant } from '../base/instant.js'
 export { isRefusal, TaskError, type RefusalCode, type TaskErrorCode, type TaskErrorData } from './errors.js'
 export { eventTypes, type EventOf, type EventPayloads, type EventType, type TaskEvent } from './events.js'
 export {

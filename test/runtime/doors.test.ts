@@ -108,7 +108,7 @@ const optionDoors: readonly OptionsDoor[] = [
       tasks: [5, null, []],
       random: notFunctions,
       'tasks.concurrency': [...notCounts, 0],
-      'tasks.leaseMs': [2, 86_401, '300'],
+      'tasks.leaseMs': [2999, 86_400_001, '300000'],
       'tasks.owner': ['', 5],
       'tasks.capabilities': ['all', 5],
       'tasks.backoff': [5, null],

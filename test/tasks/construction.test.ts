@@ -126,18 +126,20 @@ describe('a cron policy', () => {
     expect(withPolicy(cron('0 0 12 * * * *', 1))().runPolicy).toEqual(cron('0 0 12 * * * *', 1))
   })
 
-  it('finds occurrences in UTC, strictly after a second, to the year', () => {
-    const noon = Date.UTC(2026, 4, 4, 12) / 1000
+  it('finds occurrences in UTC, strictly after an instant, to the year', () => {
+    const noon = Date.UTC(2026, 4, 4, 12)
     expect(nextOccurrence('0 0 12 * * * *', noon - 1)).toBe(noon)
-    expect(nextOccurrence('0 0 12 * * * *', noon)).toBe(noon + 86_400)
-    expect(nextOccurrence('*/15 * * * * * *', noon + 1)).toBe(noon + 15)
-    expect(nextOccurrence('0 0 0 1 1 * 2030', noon)).toBe(Date.UTC(2030, 0, 1) / 1000)
+    expect(nextOccurrence('0 0 12 * * * *', noon)).toBe(noon + 86_400_000)
+    expect(nextOccurrence('*/15 * * * * * *', noon + 1)).toBe(noon + 15_000)
+    expect(nextOccurrence('*/15 * * * * * *', new Date(noon + 14_999))).toBe(noon + 15_000)
+    expect(nextOccurrence('*/15 * * * * * *', noon + 15_000)).toBe(noon + 30_000)
+    expect(nextOccurrence('0 0 0 1 1 * 2030', noon)).toBe(Date.UTC(2030, 0, 1))
     expect(nextOccurrence('0 0 0 1 1 * 2020', noon)).toBeUndefined()
   })
 
   it('counts Sunday as 0 and as 7', () => {
-    const monday = Date.UTC(2026, 4, 4) / 1000
-    const sunday = Date.UTC(2026, 4, 10) / 1000
+    const monday = Date.UTC(2026, 4, 4)
+    const sunday = Date.UTC(2026, 4, 10)
     expect(nextOccurrence('0 0 0 ? * 0 *', monday)).toBe(sunday)
     expect(nextOccurrence('0 0 0 ? * 7 *', monday)).toBe(sunday)
     expect(nextOccurrence('0 0 0 ? * SUN *', monday)).toBe(sunday)
@@ -195,8 +197,14 @@ describe('an outcome', () => {
 describe('budgets', () => {
   it('[D-21] accepts the names of old as aliases', () => {
     expect(
-      ['Token', 'TimeSecs', 'CostCents', 'cost_cents', 'token', 'cost:eur', 'gpu_secs'].map(budgetDimension),
-    ).toEqual(['token', 'time_secs', 'cost:usd', 'cost:usd', 'token', 'cost:eur', 'gpu_secs'])
+      ['Token', 'CostCents', 'cost_cents', 'token', 'time:ms', 'cost:eur', 'gpu_secs'].map(budgetDimension),
+    ).toEqual(['token', 'cost:usd', 'cost:usd', 'token', 'time:ms', 'cost:eur', 'gpu_secs'])
+  })
+
+  it.each(['TimeSecs', 'time_secs'])('refuses %s, because time is counted in milliseconds', (name) => {
+    const reason = 'time is counted in milliseconds: time:ms'
+    expectError(() => budgetDimension(name), 'invalid_budget_dimension', { name, reason })
+    expect(() => budgetDimension(name)).toThrow(reason)
   })
 
   it.each(['', 'Cost', 'cost:', ':usd', '1st', 'a b', 'cost:usd:x', '__proto__', 'a'.repeat(33)])(
@@ -225,7 +233,7 @@ describe('budgets', () => {
 
 describe('a heartbeat policy', () => {
   it('waits three intervals of thirty seconds unless told otherwise, and saturates', () => {
-    expect(heartbeatTimeout(defaultHeartbeatPolicy)).toBe(90)
+    expect(heartbeatTimeout(defaultHeartbeatPolicy)).toBe(90_000)
     expect(heartbeatTimeout({ intervalMs: Number.MAX_SAFE_INTEGER, timeoutMultiplier: 3 })).toBe(9_007_199_254_740_991)
   })
 

@@ -90,7 +90,7 @@ function expectSameState({ projection }: TaskAuthority, oracle: Oracle): void {
   for (const number of [1, 2, 3, 4]) {
     const id = taskId(number)
     expect(projection.dependencyGate(id)).toBe(oracle.gate(id))
-    for (const dimension of ['token', 'time_secs'].map(budgetDimension)) {
+    for (const dimension of ['token', 'time:ms'].map(budgetDimension)) {
       const model = oracle.budgets.get(id)?.get(dimension)
       const budget = projection.budget(id, dimension)
       expect(budget && { limit: budget.limit, consumed: budget.consumed, reserved: budget.reserved }).toEqual(model)

@@ -45,7 +45,7 @@ describe('an actor', () => {
     await register(service, one)
     for (let second = 29; second <= 145; second += 29) {
       await service.pass(29)
-      await beat(service, one, start + second)
+      await beat(service, one, start + 1000 * second)
     }
     await service.pass(29)
     expect(service.projection.isActorActive(one)).toBe(true)
@@ -56,8 +56,8 @@ describe('an actor', () => {
   it('[T-96] is watched by its own interval', async () => {
     const service = await openService()
     await service.tasks.start()
-    await register(service, one, 1)
-    await register(service, other, 100)
+    await register(service, one, 1000)
+    await register(service, other, 100_000)
     await service.pass(3)
     expect(service.projection.isActorActive(one)).toBe(false)
     await service.jump(296)

@@ -4,7 +4,7 @@ import { Bench, leftovers, nothingLeft, openService, start, type Service } from 
 
 /** When the runs of a task are due, in seconds from the start, in order. */
 function duesOf({ projection }: Service, taskId: TaskId): readonly number[] {
-  const dues = projection.runsOf(taskId).map(({ scheduledAtMs }) => scheduledAtMs - start)
+  const dues = projection.runsOf(taskId).map(({ scheduledAtMs }) => (scheduledAtMs - start) / 1000)
   return dues.toSorted((one, other) => one - other)
 }
 
@@ -58,7 +58,7 @@ describe('time', () => {
     service.tasks.handle('work', bench.handler)
     await service.tasks.submit({ kind: 'work', at: start + 50_000_000 })
     await service.pass(1)
-    service.clock.setWall((start + 60_000_000) * 1000)
+    service.clock.setWall(start + 60_000_000)
     await service.pass(60)
     expect(bench.calls).toHaveLength(1)
     service.clock.setWall(start)
@@ -74,7 +74,7 @@ describe('time', () => {
     const runPolicy = { type: 'repeat', count: 5, intervalMs: 60_000 } as const
     const taskId = await before.tasks.submit({ kind: 'work', runPolicy, at: start + 7000 })
     await before.pass(70)
-    before.clock.setWall((start + 20_000) * 1000)
+    before.clock.setWall(start + 20_000)
     await before.pass(10)
     const service = await before.crash({ seconds: 5000 })
     service.tasks.handle('work', () => 'done')
@@ -190,7 +190,7 @@ describe('cron', () => {
     const service = await before.crash({ seconds: 10_000 })
     const ran: number[] = []
     service.tasks.handle('work', ({ runId }) => {
-      ran.push((service.projection.run(runId)?.scheduledAtMs ?? 0) - start)
+      ran.push(((service.projection.run(runId)?.scheduledAtMs ?? 0) - start) / 1000)
     })
     await service.tasks.outcome(taskId)
     expect(ran.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 20 }, (_, index) => 20 * index))

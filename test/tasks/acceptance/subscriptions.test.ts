@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Bench, openService, openWithBench } from './support.js'
 
 describe('a subscription', () => {
-  const farAhead = { kind: 'work', at: 1_010_000 }
+  const farAhead = { kind: 'work', at: 1_010_000_000 }
 
   it('[T-90] to a completion promotes a run that is scheduled 10 000 seconds ahead', async () => {
     const { service, bench } = await openWithBench()
@@ -54,7 +54,7 @@ describe('a subscription', () => {
     expect(await service.tasks.publish('go')).toBe(0)
     await service.pass(5)
     expect(bench.calls).toHaveLength(1)
-    expect(service.projection.run(bench.last.context.runId)?.scheduledAtMs).toBe(1_010_000)
+    expect(service.projection.run(bench.last.context.runId)?.scheduledAtMs).toBe(1_010_000_000)
     expect(service.statesOf(taskId).filter((state) => state === 'scheduled')).toHaveLength(2)
   })
 

@@ -58,14 +58,14 @@ describe('attempt_finish', () => {
       }),
   )
 
-  it('[T-14] stores a timeout with a text that names the seconds', () =>
+  it('[T-14] stores a timeout with a text that names the milliseconds', () =>
     given(running)
       .when(finish(A1, timedOut(45)))
       .accepts({
         then: (projection) => {
           const outcome = projection.run(R1)?.attempts[0]?.outcome
           expect(outcome).toMatchObject({ result: 'timeout' })
-          expect(outcome).toHaveProperty('error', expect.stringContaining('45 seconds'))
+          expect(outcome).toHaveProperty('error', expect.stringContaining('45 milliseconds'))
         },
       }))
 

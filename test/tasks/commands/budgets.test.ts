@@ -52,6 +52,11 @@ const tree = [
 ]
 
 describe('budget_allocate', () => {
+  it('refuses a dimension that counts seconds', () =>
+    given(taskCreate())
+      .when({ ...allocate(500), dimension: 'time_secs' as never })
+      .isInvalid('dimension'))
+
   it('[T-19] opens a ledger', () =>
     given(taskCreate())
       .when(allocate(500))

@@ -98,7 +98,7 @@ describe('permissions', () => {
         tenantId: tenantId(tenant),
         ledgerKey: 'audit',
         payload,
-        atMs: start + number,
+        atMs: start + 1000 * number,
       }
       await room.authority.submit({ type: 'ledger_append', entry, atMs: start + 99_000 })
     }

@@ -1,16 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import type { RunPolicy, SubmitInput } from '../../../src/tasks/index.js'
+import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { runCreate, taskCreate } from '../support/commands.js'
 import { runId, T1 } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
 
-const year = 31_557_600
+/** Monday, the 4th of May 2026. */
+const today = Date.UTC(2026, 4, 4)
+const year = 31_557_600_000
 
 /** When the runs of a task are due, in seconds from the start, in order. */
 function duesOf(room: Room, taskId = T1): number[] {
   return room
     .runsOf(taskId)
-    .map(({ scheduledAtMs }) => scheduledAtMs - start)
+    .map(({ scheduledAtMs }) => (scheduledAtMs - start) / 1000)
     .toSorted((one, other) => one - other)
 }
 
@@ -138,17 +141,19 @@ describe('at the door is refused with the field and the reason', () => {
     ['a year that is over', cron('0 0 0 1 1 * 1969'), 'runPolicy.expression'],
     [
       'a year that is over when it is to begin',
-      { ...cron('0 0 0 1 1 * 1971'), at: start + 5 * year },
+      { ...cron('0 0 0 1 1 * 2026'), at: today + 5 * year },
       'runPolicy.expression',
     ],
-    ['milliseconds', { at: start }, 'at'],
-    ['25 years and a second', { at: start + 25 * year + 1 }, 'at'],
-    ['half a second', { at: start + 0.5 }, 'at'],
+    ['seconds', { at: 1_760_000_000 }, 'at'],
+    ['an invalid date', { at: new Date(Number.NaN) }, 'at'],
+    ['25 years and a millisecond', { at: today + 25 * year + 1 }, 'at'],
+    ['25 years and a millisecond ago', { at: today - 25 * year - 1 }, 'at'],
+    ['half a millisecond', { at: today + 0.5 }, 'at'],
     ['a time before all times', { at: -1 }, 'at'],
     ['no number', { at: Number.NaN }, 'at'],
     ['a payload that JSON cannot say', { payload: 10n }, 'payload'],
   ])('%s', async (_, input, field) => {
-    const room = await openRoom()
+    const room = await openRoom({ clock: new SimulatedClock(today) })
     const refused = { code: 'invalid_input', data: { subject: 'task', field } }
     await expect(room.tasks.submit({ kind: 'work', ...input })).rejects.toMatchObject(refused)
     await expect(room.tasks.submitGraph({ a: { kind: 'work', ...input } })).rejects.toMatchObject({
@@ -158,9 +163,18 @@ describe('at the door is refused with the field and the reason', () => {
     expect(room.authority.projection.latestSequence).toBe(0)
   })
 
-  it('says that seconds are asked for', async () => {
-    const room = await openRoom()
-    await expect(room.tasks.submit({ kind: 'work', at: start })).rejects.toThrow('epoch seconds')
+  it('says that seconds were given', async () => {
+    const room = await openRoom({ clock: new SimulatedClock(today) })
+    await expect(room.tasks.submit({ kind: 'work', at: today / 1000 })).rejects.toThrow('these are seconds')
+  })
+
+  it('but a date is an instant too, for a task and for one of a graph', async () => {
+    const room = await openRoom({ clock: new SimulatedClock(today) })
+    const at = new Date(Date.UTC(2027, 0, 1, 0, 0, 0, 7))
+    const alone = await room.tasks.submit({ kind: 'work', at })
+    const { a } = await room.tasks.submitGraph({ a: { kind: 'work', at } })
+    const dues = [alone, a].flatMap((id) => room.runsOf(id).map(({ scheduledAtMs }) => scheduledAtMs))
+    expect(dues).toEqual([1_798_761_600_007, 1_798_761_600_007])
   })
 
   it('but 25 years are taken, and so is what occurs once', async () => {
@@ -178,7 +192,7 @@ describe('at the door is refused with the field and the reason', () => {
       data: { field: 'runPolicy.expression' },
     })
     await room.authority.submit(taskCreate(T1, spec, start))
-    const later = await room.crash(5 * year)
+    const later = await room.crash((5 * year) / 1000)
     expect(later.authority.projection.taskCount).toBe(1)
     await later.lane.compact()
     expect((await later.crash()).authority.projection.taskCount).toBe(1)

@@ -81,7 +81,7 @@ describe('lost owners', () => {
     const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 5 } })
     await leaseByOther(room, id, 'running', start + 50_000)
     const { projection } = room.authority
-    const clock = { now: () => start, nowMs: () => start, wall: () => start }
+    const clock = { now: () => start, wall: () => start }
     const options = { projection, ids: { uuid: () => nil }, delayOf: () => 0, times: clock, atMs: start }
     await room.authority.transact((batch) => {
       recoverRun(batch, room.runsOf(id)[0]?.id as never, options)

@@ -48,7 +48,7 @@ describe('queries by time', () => {
       reach.running,
       move('running', 'retry_wait', { retryAtMs: 900_000 }),
       second,
-      move('running', 'retry_wait', { runId: R2, atMs: 800 }),
+      move('running', 'retry_wait', { runId: R2, atMs: 800_000 }),
     )
     expect(authority.projection.nextRetryAtMs()).toBe(800_000)
     expect(idsOf(authority.projection.dueRetries(899_999))).toEqual([R2])

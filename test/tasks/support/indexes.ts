@@ -24,7 +24,7 @@ export function expectConsistentIndexes(projection: TaskProjection): void {
     ids(sorted(inState(runs, 'ready'), (run) => [-run.effectivePriority, run.createdAtMs])),
   )
   expect(ids(projection.dueRetries(Number.MAX_SAFE_INTEGER))).toEqual(
-    ids(sorted(inState(runs, 'retry_wait'), (run) => [run.retryAtMs ?? run.lastStateChangeAtMs * 1000])),
+    ids(sorted(inState(runs, 'retry_wait'), (run) => [run.retryAtMs ?? run.lastStateChangeAtMs])),
   )
   expect(ids(projection.leased())).toEqual(
     ids(

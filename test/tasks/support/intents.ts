@@ -134,7 +134,7 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): T
   }
   const ofActor = { actorId: actorId((a % 2) + 1), atMs }
   const ofTenant = { ...ofActor, tenantId: tenantId((b % 2) + 1) }
-  const ofBudget = { taskId: task, dimension: c % 4 === 0 ? budgetDimension('time_secs') : token, atMs }
+  const ofBudget = { taskId: task, dimension: c % 4 === 0 ? budgetDimension('time:ms') : token, atMs }
   const ofSubscription = { subscriptionId: subscriptionId((b % 2) + 1), atMs }
   switch (type) {
     case 'advance':
