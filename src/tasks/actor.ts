@@ -8,16 +8,7 @@ import { rowDefiner } from '../state/row.js'
 import type { Table } from '../state/table.js'
 import { TaskError } from './errors.js'
 import type { ActorId, DepartmentId, TenantId } from './ids.js'
-import {
-  idSchema,
-  labelSchema,
-  naturalSchema,
-  ofActor,
-  optionalTime,
-  timed,
-  type Seconds,
-  type Timestamp,
-} from './scalars.js'
+import { idSchema, labelSchema, naturalSchema, ofActor, optionalTime, timed } from './scalars.js'
 import { checkNewRow } from './task.js'
 import { checkCapabilityNames, type TaskConstraints } from './task-spec.js'
 
@@ -41,37 +32,37 @@ export interface ActorRegistration {
   /** At least one, none empty. */
   readonly capabilities: readonly string[]
   readonly department?: DepartmentId
-  /** At least 1. */
-  readonly heartbeatIntervalSecs: Seconds
+  /** Milliseconds between its heartbeats, at least 1. */
+  readonly heartbeatIntervalMs: number
   readonly tenantId?: TenantId
 }
 
 /** An actor as the projection holds it. */
 export interface Actor extends ActorRegistration {
-  readonly registeredAt: Timestamp
-  readonly lastHeartbeatAt?: Timestamp
-  readonly deregisteredAt?: Timestamp
+  readonly registeredAtMs: number
+  readonly lastHeartbeatAtMs?: number
+  readonly deregisteredAtMs?: number
 }
 
 /** After how much silence an actor counts as gone. */
 export interface HeartbeatPolicy {
-  /** At least 1. */
-  readonly intervalSecs: Seconds
+  /** Milliseconds, at least 1. */
+  readonly intervalMs: number
   /** At least 1. */
   readonly timeoutMultiplier: number
 }
 
-const policySchema = optionsSchema<HeartbeatPolicy>({ intervalSecs: naturalSchema, timeoutMultiplier: naturalSchema })
+const policySchema = optionsSchema<HeartbeatPolicy>({ intervalMs: naturalSchema, timeoutMultiplier: naturalSchema })
 
 /** Thirty seconds, three times. */
-export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalSecs: 30, timeoutMultiplier: 3 }
+export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalMs: 30_000, timeoutMultiplier: 3 }
 
-/** The silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
-export function heartbeatTimeout(policy: HeartbeatPolicy): Seconds {
-  const { intervalSecs, timeoutMultiplier } = decode(policySchema, policy, 'heartbeat policy')
-  if (intervalSecs === 0) throw new TaskError('zero_heartbeat_interval', {})
+/** The milliseconds of silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
+export function heartbeatTimeout(policy: HeartbeatPolicy): number {
+  const { intervalMs, timeoutMultiplier } = decode(policySchema, policy, 'heartbeat policy')
+  if (intervalMs === 0) throw new TaskError('zero_heartbeat_interval', {})
   if (timeoutMultiplier === 0) throw new TaskError('zero_timeout_multiplier', {})
-  return Math.min(intervalSecs * timeoutMultiplier, Number.MAX_SAFE_INTEGER)
+  return Math.min(intervalMs * timeoutMultiplier, Number.MAX_SAFE_INTEGER)
 }
 
 /** The fields of an {@link ActorRegistration}; its rules are {@link checkRegistration}'s. */
@@ -80,7 +71,7 @@ const registrationEntries = {
   identity: labelSchema,
   capabilities: v.array(labelSchema),
   department: v.exactOptional(v.custom<DepartmentId>((input) => typeof input === 'string', 'expected text')),
-  heartbeatIntervalSecs: naturalSchema,
+  heartbeatIntervalMs: naturalSchema,
   tenantId: v.exactOptional(idSchema<TenantId>()),
 }
 
@@ -95,7 +86,7 @@ function checkRegistration(registration: ActorRegistration): void {
   if (registration.identity === '') throw new TaskError('empty_identity', {})
   checkCapabilityNames(registration.capabilities)
   if (registration.department !== undefined) departmentId(registration.department)
-  if (registration.heartbeatIntervalSecs === 0) throw new TaskError('zero_heartbeat_interval', {})
+  if (registration.heartbeatIntervalMs === 0) throw new TaskError('zero_heartbeat_interval', {})
 }
 
 /** True when an actor, or this process, has every capability a task requires. */
@@ -127,29 +118,29 @@ const defineRow = rowDefiner<ActorRows, ActorReads>()
 export const actorRegistered = defineEvent('actor_registered', {
   fields: { ...timed, ...registrationEntries },
   check: checkRegistration,
-  evolve: (draft, { type: _t, version: _v, sequence: _s, timestamp, ...registration }) => {
-    draft.put(draft.tables.actors, registration.actorId, { ...registration, registeredAt: timestamp })
+  evolve: (draft, { type: _t, version: _v, sequence: _s, atMs, ...registration }) => {
+    draft.put(draft.tables.actors, registration.actorId, { ...registration, registeredAtMs: atMs })
   },
 })
 
 /** The actor is gone; its record stays. */
 export const actorDeregistered = defineEvent('actor_deregistered', {
   fields: ofActor,
-  evolve: (draft, { actorId, timestamp }) => changeActor(draft, actorId, { deregisteredAt: timestamp }),
+  evolve: (draft, { actorId, atMs }) => changeActor(draft, actorId, { deregisteredAtMs: atMs }),
 })
 
 /** A sign of life. */
 export const actorHeartbeaten = defineEvent('actor_heartbeat', {
   fields: ofActor,
-  evolve: (draft, { actorId, timestamp }) => changeActor(draft, actorId, { lastHeartbeatAt: timestamp }),
+  evolve: (draft, { actorId, atMs }) => changeActor(draft, actorId, { lastHeartbeatAtMs: atMs }),
 })
 
 /** No checks; replaces an earlier registration. */
 export const actorRegister = defineCommand('actor_register', {
   fields: { ...timed, registration: registrationSchema },
   check: ({ registration }) => checkRegistration(registration),
-  decide: (_view, { registration, timestamp }, sequence) => ({
-    event: actorRegistered.create(sequence, { ...registration, timestamp }),
+  decide: (_view, { registration, atMs }, sequence) => ({
+    event: actorRegistered.create(sequence, { ...registration, atMs }),
     applied: noOp,
   }),
 })
@@ -157,18 +148,18 @@ export const actorRegister = defineCommand('actor_register', {
 /** Checks: known. */
 export const actorDeregister = defineCommand('actor_deregister', {
   fields: ofActor,
-  decide: (view, { actorId, timestamp }, sequence) => {
+  decide: (view, { actorId, atMs }, sequence) => {
     knownActor(view, actorId)
-    return { event: actorDeregistered.create(sequence, { actorId, timestamp }), applied: noOp }
+    return { event: actorDeregistered.create(sequence, { actorId, atMs }), applied: noOp }
   },
 })
 
 /** Checks: known. */
 export const actorHeartbeat = defineCommand('actor_heartbeat', {
   fields: ofActor,
-  decide: (view, { actorId, timestamp }, sequence) => {
+  decide: (view, { actorId, atMs }, sequence) => {
     knownActor(view, actorId)
-    return { event: actorHeartbeaten.create(sequence, { actorId, timestamp }), applied: noOp }
+    return { event: actorHeartbeaten.create(sequence, { actorId, atMs }), applied: noOp }
   },
 })
 
@@ -176,9 +167,9 @@ export const actorHeartbeat = defineCommand('actor_heartbeat', {
 export const actorRow = defineRow('actor', {
   fields: {
     ...registrationEntries,
-    registeredAt: naturalSchema,
-    lastHeartbeatAt: optionalTime,
-    deregisteredAt: optionalTime,
+    registeredAtMs: naturalSchema,
+    lastHeartbeatAtMs: optionalTime,
+    deregisteredAtMs: optionalTime,
   },
   capture: ({ actors }) => actors.rows(),
   restore: (draft, actor) => {

@@ -4,7 +4,7 @@ import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
-import { idSchema, naturalSchema, optionalTime, type Seconds, type Timestamp } from './scalars.js'
+import { idSchema, naturalSchema, optionalTime } from './scalars.js'
 import { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
 
 export { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
@@ -16,11 +16,11 @@ export type AttemptOutcome =
   | { readonly result: 'timeout'; readonly error: string }
   | { readonly result: 'suspended'; readonly output?: Base64 }
 
-/** One attempt as the projection remembers it; unfinished while `finishedAt` is absent. */
+/** One attempt as the projection remembers it; unfinished while `finishedAtMs` is absent. */
 export interface AttemptRecord {
   readonly attemptId: AttemptId
-  readonly startedAt: Timestamp
-  readonly finishedAt?: Timestamp
+  readonly startedAtMs: number
+  readonly finishedAtMs?: number
   readonly outcome?: AttemptOutcome
 }
 
@@ -48,8 +48,8 @@ export const outcomeSchema = rawOutcomeSchema as v.GenericSchema<unknown, Attemp
 /** The shape of an {@link AttemptRecord}. */
 export const attemptRecordSchema: v.GenericSchema<unknown, AttemptRecord> = v.strictObject({
   attemptId: idSchema<AttemptId>(),
-  startedAt: naturalSchema,
-  finishedAt: optionalTime,
+  startedAtMs: naturalSchema,
+  finishedAtMs: optionalTime,
   outcome: v.exactOptional(outcomeSchema),
 })
 
@@ -69,8 +69,8 @@ export function failed(error: string, failureClass: FailureClass): AttemptOutcom
 }
 
 /** A timeout whose text states the limit. */
-export function timedOut(limitSecs: Seconds): AttemptOutcome {
-  return { result: 'timeout', error: `attempt exceeded its limit of ${limitSecs} seconds` }
+export function timedOut(limitMs: number): AttemptOutcome {
+  return { result: 'timeout', error: `attempt exceeded its limit of ${limitMs} milliseconds` }
 }
 
 /**

@@ -53,7 +53,7 @@ const beginEntries = {
   ...ofAttempt,
   /** Of the lease; not empty. */
   owner: labelSchema,
-  expiry: naturalSchema,
+  expiresAtMs: naturalSchema,
   /** Amounts set aside for the attempt before it starts. */
   reservations: v.exactOptional(v.array(reservation)),
 }
@@ -89,11 +89,11 @@ export const attemptBegun = defineEvent('attempt_begun', {
   fields: beginEntries,
   check: checkOwner,
   evolve: (draft, event) => {
-    const { runId, reservations = [], sequence, timestamp } = event
+    const { runId, reservations = [], sequence, atMs } = event
     const run = replayedRun(draft, event)
-    for (const item of reservations) reserve(draft, { ...item, taskId: run.taskId, runId, timestamp })
+    for (const item of reservations) reserve(draft, { ...item, taskId: run.taskId, runId, atMs })
     let next = run
-    for (const move of beginMoves(event, sequence)) next = replayedStep(next, event, move, { timestamp })
+    for (const move of beginMoves(event, sequence)) next = replayedStep(next, event, move, { atMs })
     putRun(draft, event, run, next)
   },
 })
@@ -103,7 +103,7 @@ export const attemptEnded = defineEvent('attempt_ended', {
   fields: endEntries,
   check: ({ outcome }) => void checkParts(outcome),
   evolve: (draft, event) => {
-    const { settlements = [], consumptions = [], runs = [], triggers = [], sequence, timestamp } = event
+    const { settlements = [], consumptions = [], runs = [], triggers = [], sequence, atMs } = event
     const run = replayedRun(draft, event)
     for (const { reservationId, amount } of settlements) settle(draft, reservationId, amount)
     for (const { dimension, amount } of consumptions) consume(draft, run.taskId, dimension, amount)
@@ -111,7 +111,7 @@ export const attemptEnded = defineEvent('attempt_ended', {
     for (const [move, facts] of endMoves(run, event)) next = replayedStep(next, event, move, facts)
     putRun(draft, event, run, next)
     for (const runInstance of runs) insertRun(draft, runInstance, sequence)
-    for (const subscriptionId of triggers) triggerSubscription(draft, subscriptionId, timestamp)
+    for (const subscriptionId of triggers) triggerSubscription(draft, subscriptionId, atMs)
   },
 })
 
@@ -126,18 +126,18 @@ export const attemptBegin = defineCommand('attempt_begin', {
     checkOwner(command)
   },
   decide: (view, { type: _, ...payload }, sequence) => {
-    const { runId, attemptId, reservations = [], timestamp } = payload
+    const { runId, attemptId, reservations = [], atMs } = payload
     const run = knownRun(view, runId)
     const { taskId } = run
     const spending = new Spending(view)
     for (const item of reservations) spending.reserve({ ...item, taskId })
     const [claim, acquire, work] = beginMoves(payload, sequence)
     checkTransition(view, run, { previousState: 'ready', newState: 'leased' })
-    const claimed = after(run, claim, { timestamp })
+    const claimed = after(run, claim, { atMs })
     checkAcquire(view, claimed, acquire)
-    const held = after(claimed, acquire, { timestamp })
+    const held = after(claimed, acquire, { atMs })
     checkTransition(view, held, { previousState: 'leased', newState: 'running', fencingToken: sequence })
-    checkStart(view, after(held, work, { timestamp }), { attemptId, fencingToken: sequence })
+    checkStart(view, after(held, work, { atMs }), { attemptId, fencingToken: sequence })
     return {
       event: attemptBegun.create(sequence, payload),
       applied: { type: 'attempt_begin', runId, taskId, attemptId, fencingToken: sequence } as const,
@@ -193,12 +193,12 @@ export type AttemptBegin = Payload<typeof attemptBegin>
 export type AttemptEnd = Payload<typeof attemptEnd>
 
 function beginMoves(
-  { owner, expiry, attemptId }: Pick<AttemptBegin, 'owner' | 'expiry' | 'attemptId'>,
+  { owner, expiresAtMs, attemptId }: Pick<AttemptBegin, 'owner' | 'expiresAtMs' | 'attemptId'>,
   sequence: number,
 ) {
   return [
     { type: 'to_leased' },
-    { type: 'acquire_lease', lease: { owner, expiry, fencingToken: sequence } },
+    { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } },
     { type: 'to_running' },
     { type: 'start_attempt', attemptId },
   ] as const satisfies readonly RunMove[]
@@ -207,22 +207,22 @@ function beginMoves(
 /** The moves of an end, each with what the log says about it. */
 function endMoves(
   { lease }: Run,
-  { attemptId, outcome, newState, retryAtMs, reason, resume, timestamp }: Omit<AttemptEnd, 'fencingToken'>,
+  { attemptId, outcome, newState, retryAtMs, reason, resume, atMs }: Omit<AttemptEnd, 'fencingToken'>,
 ): readonly (readonly [RunMove, MoveFacts])[] {
   const moves: [RunMove, MoveFacts][] = [
     [
       { type: 'finish_attempt', attemptId },
-      { timestamp, outcome },
+      { atMs, outcome },
     ],
   ]
   if (lease !== undefined) {
-    moves.push([{ type: 'close_lease', owner: lease.owner, expiry: lease.expiry }, { timestamp }])
+    moves.push([{ type: 'close_lease', owner: lease.owner, expiresAtMs: lease.expiresAtMs }, { atMs }])
   }
   if (newState === 'suspended') {
-    moves.push([{ type: 'suspend' }, { timestamp, ...(reason !== undefined && { reason }) }])
-    if (resume === true) moves.push([{ type: 'resume' }, { timestamp }])
+    moves.push([{ type: 'suspend' }, { atMs, ...(reason !== undefined && { reason }) }])
+    if (resume === true) moves.push([{ type: 'resume' }, { atMs }])
   } else {
-    moves.push([{ type: `to_${newState}` }, { timestamp, ...(retryAtMs !== undefined && { retryAtMs }) }])
+    moves.push([{ type: `to_${newState}` }, { atMs, ...(retryAtMs !== undefined && { retryAtMs }) }])
   }
   return moves
 }

@@ -24,20 +24,20 @@ export const attemptStarted = defineEvent('attempt_started', {
 export const attemptFinished = defineEvent('attempt_finished', {
   fields: { ...ofAttempt, ...outcomeEntries },
   evolve: (draft, event) => {
-    const { runId: _r, attemptId, timestamp, type: _t, version: _v, sequence: _s, ...parts } = event
-    advanceRun(draft, event, { type: 'finish_attempt', attemptId }, { timestamp, outcome: checkParts(parts) })
+    const { runId: _r, attemptId, atMs, type: _t, version: _v, sequence: _s, ...parts } = event
+    advanceRun(draft, event, { type: 'finish_attempt', attemptId }, { atMs, outcome: checkParts(parts) })
   },
 })
 
 /** Checks: known; running; none open; task not cancelled; token; id never used; count. */
 export const attemptStart = defineCommand('attempt_start', {
   fields: { ...ofAttempt, ...fenced },
-  decide: (view, { runId, attemptId, fencingToken, timestamp }, sequence) => {
+  decide: (view, { runId, attemptId, fencingToken, atMs }, sequence) => {
     const run = view.run(runId)
     if (run === undefined) throw new TaskError('attempt_start_unknown_run', { runId })
     checkStart(view, run, { attemptId, fencingToken })
     return {
-      event: attemptStarted.create(sequence, { runId, attemptId, timestamp }),
+      event: attemptStarted.create(sequence, { runId, attemptId, atMs }),
       applied: { type: 'attempt_start', runId, attemptId } as const,
     }
   },
@@ -47,10 +47,10 @@ export const attemptStart = defineCommand('attempt_start', {
 export const attemptFinish = defineCommand('attempt_finish', {
   fields: { ...ofAttempt, ...fenced, outcome: outcomeSchema },
   check: ({ outcome }) => void checkParts(outcome),
-  decide: (view, { runId, attemptId, outcome, fencingToken, timestamp }, sequence) => {
+  decide: (view, { runId, attemptId, outcome, fencingToken, atMs }, sequence) => {
     checkFinish(attemptRun(view, runId), { attemptId, fencingToken })
     return {
-      event: attemptFinished.create(sequence, { runId, attemptId, ...outcome, timestamp }),
+      event: attemptFinished.create(sequence, { runId, attemptId, ...outcome, atMs }),
       applied: { type: 'attempt_finish', runId, attemptId, outcome } as const,
     }
   },

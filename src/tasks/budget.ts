@@ -17,7 +17,6 @@ import {
   optionalRunId,
   optionalTime,
   taskIdsSchema,
-  type Timestamp,
 } from './scalars.js'
 import { checkNewRow, knownTask, storedTask } from './task.js'
 
@@ -28,14 +27,20 @@ const pattern = /^[a-z][a-z0-9_]{0,31}(?::[a-z0-9_]{1,32})?$/
 /** Names that ancestors of this ledger used; only the name changes, never an amount. */
 const aliases: ReadonlyMap<string, string> = new Map([
   ['Token', 'token'],
-  ['TimeSecs', 'time_secs'],
   ['CostCents', 'cost:usd'],
   ['cost_cents', 'cost:usd'],
 ])
 
+/** Names of a dimension that counted another unit: taken as they are, an amount would mean something else. */
+const refused: ReadonlyMap<string, string> = new Map(
+  ['TimeSecs', 'time_secs'].map((name) => [name, 'time is counted in milliseconds: time:ms']),
+)
+
 /** The dimension of this name or alias; raises `invalid_budget_dimension`, and `invalid_input` for what is no text. */
 export function budgetDimension(name: string): BudgetDimension {
   checkText('budget dimension', name)
+  const reason = refused.get(name)
+  if (reason !== undefined) throw new TaskError('invalid_budget_dimension', { name, reason })
   const dimension = aliases.get(name) ?? name
   if (!pattern.test(dimension)) throw new TaskError('invalid_budget_dimension', { name: name.slice(0, 64) })
   return dimension as BudgetDimension
@@ -43,8 +48,8 @@ export function budgetDimension(name: string): BudgetDimension {
 
 /** Accepts a dimension in its canonical spelling. */
 export const dimensionSchema = v.custom<BudgetDimension>(
-  (input) => typeof input === 'string' && pattern.test(input) && !aliases.has(input),
-  'expected a budget dimension such as token, cost:usd or time_secs',
+  (input) => typeof input === 'string' && pattern.test(input) && !aliases.has(input) && !refused.has(input),
+  ({ input }) => refused.get(input as string) ?? 'expected a budget dimension such as token, cost:usd or time:ms',
 )
 
 /** The ledger of one task and dimension; it also bears what the task's descendants spend. */
@@ -56,9 +61,9 @@ export interface Budget {
   readonly consumed: number
   /** Promised to open reservations; consumed + reserved never exceeds the limit at the moment of reserving. */
   readonly reserved: number
-  readonly allocatedAt: Timestamp
+  readonly allocatedAtMs: number
   /** When the limit was last raised. */
-  readonly replenishedAt?: Timestamp
+  readonly replenishedAtMs?: number
   /** consumed >= limit; no task below is dispatched. */
   readonly exhausted: boolean
 }
@@ -73,7 +78,7 @@ export interface Reservation {
   readonly amount: number
   /** The task and its ancestors whose ledgers bear the reservation. */
   readonly chargedTaskIds: readonly TaskId[]
-  readonly reservedAt: Timestamp
+  readonly reservedAtMs: number
 }
 
 /** Raises `zero_limit`. */
@@ -138,8 +143,8 @@ const defineRow = rowDefiner<BudgetRows, BudgetReads>()
 export const budgetAllocated = defineEvent('budget_allocated', {
   fields: { ...ofBudget, limit: naturalSchema },
   check: ({ dimension, limit }) => checkLimit(dimension, limit),
-  evolve: (draft, { taskId, dimension, limit, timestamp }) => {
-    putBudget(draft, { taskId, dimension, limit, consumed: 0, reserved: 0, allocatedAt: timestamp, exhausted: false })
+  evolve: (draft, { taskId, dimension, limit, atMs }) => {
+    putBudget(draft, { taskId, dimension, limit, consumed: 0, reserved: 0, allocatedAtMs: atMs, exhausted: false })
   },
 })
 
@@ -162,14 +167,14 @@ export const budgetExhausted = defineEvent('budget_exhausted', {
 export const budgetReplenished = defineEvent('budget_replenished', {
   fields: { ...ofBudget, newLimit: naturalSchema },
   check: ({ dimension, newLimit }) => checkLimit(dimension, newLimit),
-  evolve: (draft, { taskId, dimension, newLimit, timestamp }) => {
+  evolve: (draft, { taskId, dimension, newLimit, atMs }) => {
     const ledger = draft.view.budget(taskId, dimension)
     if (ledger === undefined) return
     putBudget(draft, {
       ...ledger,
       limit: newLimit,
       exhausted: ledger.consumed >= newLimit,
-      replenishedAt: timestamp,
+      replenishedAtMs: atMs,
     })
   },
 })
@@ -196,13 +201,13 @@ export const budgetReleased = defineEvent('budget_released', {
 export const budgetAllocate = defineCommand('budget_allocate', {
   fields: { ...ofBudget, limit: naturalSchema },
   check: ({ dimension, limit }) => checkLimit(dimension, limit),
-  decide: (view, { taskId, dimension, limit, timestamp }, sequence) => {
+  decide: (view, { taskId, dimension, limit, atMs }, sequence) => {
     knownTask(view, taskId)
     if (view.budget(taskId, dimension) !== undefined) {
       throw new TaskError('budget_already_allocated', { taskId, dimension })
     }
     return {
-      event: budgetAllocated.create(sequence, { taskId, dimension, limit, timestamp }),
+      event: budgetAllocated.create(sequence, { taskId, dimension, limit, atMs }),
       applied: { type: 'budget_allocate', taskId, dimension, limit } as const,
     }
   },
@@ -212,11 +217,11 @@ export const budgetAllocate = defineCommand('budget_allocate', {
 export const budgetConsume = defineCommand('budget_consume', {
   fields: { ...ofBudget, amount: naturalSchema },
   check: ({ dimension, amount }) => checkAmount(dimension, amount),
-  decide: (view, { taskId, dimension, amount, timestamp }, sequence) => {
+  decide: (view, { taskId, dimension, amount, atMs }, sequence) => {
     knownTask(view, taskId)
     new Spending(view).consume(taskId, dimension, amount)
     return {
-      event: budgetConsumed.create(sequence, { taskId, dimension, amount, timestamp }),
+      event: budgetConsumed.create(sequence, { taskId, dimension, amount, atMs }),
       applied: { type: 'budget_consume', taskId, dimension, amount } as const,
     }
   },
@@ -226,14 +231,14 @@ export const budgetConsume = defineCommand('budget_consume', {
 export const budgetReplenish = defineCommand('budget_replenish', {
   fields: { ...ofBudget, newLimit: naturalSchema },
   check: ({ dimension, newLimit }) => checkLimit(dimension, newLimit),
-  decide: (view, { taskId, dimension, newLimit, timestamp }, sequence) => {
+  decide: (view, { taskId, dimension, newLimit, atMs }, sequence) => {
     knownTask(view, taskId)
     const ledger = view.budget(taskId, dimension)
     if (ledger === undefined) throw new TaskError('budget_not_allocated', { taskId, dimension })
     const { limit } = ledger
     if (newLimit <= limit) throw new TaskError('budget_not_raised', { taskId, dimension, limit, newLimit })
     return {
-      event: budgetReplenished.create(sequence, { taskId, dimension, newLimit, timestamp }),
+      event: budgetReplenished.create(sequence, { taskId, dimension, newLimit, atMs }),
       applied: { type: 'budget_replenish', taskId, dimension, newLimit } as const,
     }
   },
@@ -246,7 +251,7 @@ export const budgetReplenish = defineCommand('budget_replenish', {
 export const budgetReserve = defineCommand('budget_reserve', {
   fields: reservationEntries,
   check: ({ dimension, amount }) => checkAmount(dimension, amount),
-  decide: (view, { reservationId, taskId, dimension, amount, runId, timestamp }, sequence) => {
+  decide: (view, { reservationId, taskId, dimension, amount, runId, atMs }, sequence) => {
     knownTask(view, taskId)
     if (runId !== undefined) knownRun(view, runId)
     const chargedTaskIds = new Spending(view).reserve({ reservationId, taskId, dimension, amount })
@@ -257,7 +262,7 @@ export const budgetReserve = defineCommand('budget_reserve', {
         dimension,
         amount,
         ...(runId !== undefined && { runId }),
-        timestamp,
+        atMs,
       }),
       applied: { type: 'budget_reserve', reservationId, chargedTaskIds } as const,
     }
@@ -270,10 +275,10 @@ export const budgetReserve = defineCommand('budget_reserve', {
  */
 export const budgetSettle = defineCommand('budget_settle', {
   fields: { ...ofReservation, amount: naturalSchema },
-  decide: (view, { reservationId, amount, timestamp }, sequence) => {
+  decide: (view, { reservationId, amount, atMs }, sequence) => {
     new Spending(view).settle(reservationId, amount)
     return {
-      event: budgetSettled.create(sequence, { reservationId, amount, timestamp }),
+      event: budgetSettled.create(sequence, { reservationId, amount, atMs }),
       applied: { type: 'budget_settle', reservationId, amount } as const,
     }
   },
@@ -282,10 +287,10 @@ export const budgetSettle = defineCommand('budget_settle', {
 /** Gives a reservation back unspent. Checks: open. */
 export const budgetRelease = defineCommand('budget_release', {
   fields: ofReservation,
-  decide: (view, { reservationId, timestamp }, sequence) => {
+  decide: (view, { reservationId, atMs }, sequence) => {
     openReservation(view, reservationId)
     return {
-      event: budgetReleased.create(sequence, { reservationId, timestamp }),
+      event: budgetReleased.create(sequence, { reservationId, atMs }),
       applied: { type: 'budget_release', reservationId } as const,
     }
   },
@@ -299,8 +304,8 @@ export const budgetRow = defineRow('budget', {
     limit: naturalSchema,
     consumed: naturalSchema,
     reserved: naturalSchema,
-    allocatedAt: naturalSchema,
-    replenishedAt: optionalTime,
+    allocatedAtMs: naturalSchema,
+    replenishedAtMs: optionalTime,
     exhausted: v.boolean(),
   },
   capture: ({ budgets }) => budgets.rows(),
@@ -327,7 +332,7 @@ export const reservationRow = defineRow('reservation', {
     dimension: dimensionSchema,
     amount: naturalSchema,
     chargedTaskIds: taskIdsSchema,
-    reservedAt: naturalSchema,
+    reservedAtMs: naturalSchema,
   },
   capture: ({ reservations }) => reservations.rows(),
   restore: (draft, reservation) => {
@@ -416,8 +421,8 @@ export function reserve(
     dimension,
     amount,
     runId,
-    timestamp,
-  }: Reserved & { readonly runId?: RunId; readonly timestamp: Timestamp },
+    atMs,
+  }: Reserved & { readonly runId?: RunId; readonly atMs: number },
 ): void {
   const ledgers = draft.view.ledgersFor(taskId, dimension)
   for (const ledger of ledgers) charge(draft, ledger, { reserved: amount })
@@ -428,7 +433,7 @@ export function reserve(
     dimension,
     amount,
     chargedTaskIds: ledgers.map((ledger) => ledger.taskId),
-    reservedAt: timestamp,
+    reservedAtMs: atMs,
   })
 }
 

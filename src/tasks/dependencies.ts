@@ -52,14 +52,14 @@ export const dependencyDeclared = defineEvent('dependency_declared', {
 /** Checks: list not empty; task known; each prerequisite known, in order; no cycle. */
 export const dependencyDeclare = defineCommand('dependency_declare', {
   fields: { ...ofTask, dependsOn: taskIdsSchema },
-  decide: (view, { taskId, dependsOn, timestamp }, sequence) => {
+  decide: (view, { taskId, dependsOn, atMs }, sequence) => {
     if (dependsOn.length === 0) throw new TaskError('empty_dependency_list', { taskId })
     knownTask(view, taskId)
     for (const prerequisite of dependsOn) knownTask(view, prerequisite)
     const cycleThrough = findCycle(view, taskId, dependsOn)
     if (cycleThrough !== undefined) throw new TaskError('dependency_cycle', { taskId, cycleThrough })
     return {
-      event: dependencyDeclared.create(sequence, { taskId, dependsOn, timestamp }),
+      event: dependencyDeclared.create(sequence, { taskId, dependsOn, atMs }),
       applied: { type: 'dependency_declare', taskId, dependsOn } as const,
     }
   },

@@ -6,13 +6,13 @@ import { eventDefiner } from '../state/event.js'
 import { rowDefiner } from '../state/row.js'
 import type { Table } from '../state/table.js'
 import { TaskError } from './errors.js'
-import { optionalTime, timed, type Timestamp } from './scalars.js'
+import { optionalTime, timed } from './scalars.js'
 
 /** Whether runs are promoted and dispatched. */
 export interface Engine {
   readonly paused: boolean
-  readonly pausedAt?: Timestamp
-  readonly resumedAt?: Timestamp
+  readonly pausedAtMs?: number
+  readonly resumedAtMs?: number
 }
 
 /** Tables of this file. */
@@ -36,14 +36,14 @@ const defineRow = rowDefiner<EngineRows, EngineReads>()
 /** Stops promotion and dispatch. */
 export const enginePaused = defineEvent('engine_paused', {
   fields: timed,
-  evolve: (draft, { timestamp, sequence }) => {
+  evolve: (draft, { atMs, sequence }) => {
     const { engine } = draft.view
-    const next = moved(engine, { type: 'pause', timestamp })
+    const next = moved(engine, { type: 'pause', atMs })
     if (next === undefined) {
       throw new TaskError('replay_already_paused', {
         sequence,
-        firstPausedAt: engine.pausedAt,
-        duplicatePausedAt: timestamp,
+        firstPausedAtMs: engine.pausedAtMs,
+        duplicatePausedAtMs: atMs,
       })
     }
     draft.put(draft.tables.engine, 'engine', next)
@@ -53,13 +53,13 @@ export const enginePaused = defineEvent('engine_paused', {
 /** Lets promotion and dispatch go on. */
 export const engineResumed = defineEvent('engine_resumed', {
   fields: timed,
-  evolve: (draft, { timestamp, sequence }) => {
+  evolve: (draft, { atMs, sequence }) => {
     const { engine } = draft.view
-    const next = moved(engine, { type: 'resume', timestamp })
+    const next = moved(engine, { type: 'resume', atMs })
     if (next === undefined) {
-      if (!engine.paused) throw new TaskError('replay_not_paused', { sequence, attemptedResumedAt: timestamp })
-      const pausedAt = engine.pausedAt ?? 0
-      throw new TaskError('replay_resume_before_pause', { sequence, pausedAt, resumedAt: timestamp })
+      if (!engine.paused) throw new TaskError('replay_not_paused', { sequence, attemptedResumedAtMs: atMs })
+      const pausedAtMs = engine.pausedAtMs ?? 0
+      throw new TaskError('replay_resume_before_pause', { sequence, pausedAtMs, resumedAtMs: atMs })
     }
     draft.put(draft.tables.engine, 'engine', next)
   },
@@ -68,28 +68,28 @@ export const engineResumed = defineEvent('engine_resumed', {
 /** Checks: not paused. */
 export const enginePause = defineCommand('engine_pause', {
   fields: timed,
-  decide: ({ engine }, { timestamp }, sequence) => {
-    if (!select(engine, { type: 'pause', timestamp }).isTaken) throw new TaskError('engine_already_paused', {})
-    return { event: enginePaused.create(sequence, { timestamp }), applied: { type: 'engine_pause' } as const }
+  decide: ({ engine }, { atMs }, sequence) => {
+    if (!select(engine, { type: 'pause', atMs }).isTaken) throw new TaskError('engine_already_paused', {})
+    return { event: enginePaused.create(sequence, { atMs }), applied: { type: 'engine_pause' } as const }
   },
 })
 
 /** Checks: paused; not before the pause. */
 export const engineResume = defineCommand('engine_resume', {
   fields: timed,
-  decide: ({ engine }, { timestamp }, sequence) => {
-    const { isTaken, guard } = select(engine, { type: 'resume', timestamp })
+  decide: ({ engine }, { atMs }, sequence) => {
+    const { isTaken, guard } = select(engine, { type: 'resume', atMs })
     if (guard === 'followsPause') {
-      throw new TaskError('resume_before_pause', { pausedAt: engine.pausedAt ?? 0, resumedAt: timestamp })
+      throw new TaskError('resume_before_pause', { pausedAtMs: engine.pausedAtMs ?? 0, resumedAtMs: atMs })
     }
     if (!isTaken) throw new TaskError('engine_not_paused', {})
-    return { event: engineResumed.create(sequence, { timestamp }), applied: { type: 'engine_resume' } as const }
+    return { event: engineResumed.create(sequence, { atMs }), applied: { type: 'engine_resume' } as const }
   },
 })
 
 /** The engine, if it was ever paused. */
 export const engineRow = defineRow('engine', {
-  fields: { paused: v.boolean(), pausedAt: optionalTime, resumedAt: optionalTime },
+  fields: { paused: v.boolean(), pausedAtMs: optionalTime, resumedAtMs: optionalTime },
   capture: ({ engine }) => engine.rows(),
   restore: (draft, engine) => {
     checkStored(engine)
@@ -97,15 +97,15 @@ export const engineRow = defineRow('engine', {
   },
 })
 
-function checkStored({ paused, pausedAt, resumedAt }: Engine): void {
+function checkStored({ paused, pausedAtMs, resumedAtMs }: Engine): void {
   const fail = (reason: string): never => {
     throw new TaskError('snapshot_engine', { reason })
   }
-  if (paused && pausedAt === undefined) fail('paused without a time')
-  if (paused && resumedAt !== undefined) fail('paused and resumed')
-  if (!paused && (pausedAt === undefined) !== (resumedAt === undefined)) fail('a pause and its resume go together')
-  if (pausedAt === undefined || resumedAt === undefined) return
-  const resume = select({ paused: true, pausedAt }, { type: 'resume', timestamp: resumedAt })
+  if (paused && pausedAtMs === undefined) fail('paused without a time')
+  if (paused && resumedAtMs !== undefined) fail('paused and resumed')
+  if (!paused && (pausedAtMs === undefined) !== (resumedAtMs === undefined)) fail('a pause and its resume go together')
+  if (pausedAtMs === undefined || resumedAtMs === undefined) return
+  const resume = select({ paused: true, pausedAtMs }, { type: 'resume', atMs: resumedAtMs })
   if (!resume.isTaken) fail('resumed before it was paused')
 }
 
@@ -118,14 +118,14 @@ function select(engine: Engine, event: EngineEvent): Selection {
 function moved(engine: Engine, event: EngineEvent): Engine | undefined {
   const next = engineChart.move(placeOf(engine), event)
   if (next === undefined) return undefined
-  const { pausedAt, resumedAt } = next.context
+  const { pausedAtMs, resumedAtMs } = next.context
   return {
     paused: next.value === 'paused',
-    ...(pausedAt !== undefined && { pausedAt }),
-    ...(resumedAt !== undefined && { resumedAt }),
+    ...(pausedAtMs !== undefined && { pausedAtMs }),
+    ...(resumedAtMs !== undefined && { resumedAtMs }),
   }
 }
 
-function placeOf({ paused, pausedAt, resumedAt }: Engine): Place<typeof engineMachine> {
-  return { value: paused ? 'paused' : 'running', context: { pausedAt, resumedAt } }
+function placeOf({ paused, pausedAtMs, resumedAtMs }: Engine): Place<typeof engineMachine> {
+  return { value: paused ? 'paused' : 'running', context: { pausedAtMs, resumedAtMs } }
 }

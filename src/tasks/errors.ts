@@ -29,11 +29,11 @@ export const constructionMessages = {
   invalid_run_id: (_: { readonly runId: RunId }) => 'a run id must not be the nil UUID',
   empty_kind: () => 'kind must name a handler',
   invalid_repeat_count: (_: { readonly count: number }) => 'a repeat policy needs a count of at least 1',
-  invalid_repeat_interval_secs: (_: { readonly intervalSecs: number }) =>
-    'a repeat policy needs an interval of at least 1 second',
+  invalid_repeat_interval_ms: (_: { readonly intervalMs: number }) =>
+    'a repeat policy needs an interval of at least 1 millisecond',
   cron_policy_error: ({ message }: { readonly message: string }) => `cron policy refused: ${message}`,
   invalid_max_attempts: (_: { readonly maxAttempts: number }) => 'maxAttempts must be at least 1',
-  zero_timeout: () => 'timeoutSecs must be at least 1, or absent for none',
+  zero_timeout: () => 'timeoutMs must be at least 1, or absent for none',
   empty_concurrency_key: () => 'concurrencyKey must not be empty; leave it out for none',
   empty_capabilities: () => 'a list of capabilities must not be empty',
   empty_capability_entry: () => 'a capability must not be empty text',
@@ -45,14 +45,16 @@ export const constructionMessages = {
   failure_without_class: () => 'a failure says whether it is retryable or terminal',
   class_without_failure: ({ result }: { readonly result: AttemptResult }) => `a ${result} outcome has no failure class`,
   empty_lease_owner: () => 'a lease owner must not be empty',
-  invalid_budget_dimension: ({ name }: { readonly name: string }) => `not a budget dimension: ${name}`,
+  /** `reason` where more can be said than that it is no dimension. */
+  invalid_budget_dimension: ({ name, reason }: { readonly name: string; readonly reason?: string }) =>
+    `not a budget dimension: ${name}${reason === undefined ? '' : ` (${reason})`}`,
   zero_limit: ({ dimension }: { readonly dimension: BudgetDimension }) => `a ${dimension} budget needs a limit above 0`,
   zero_amount: ({ dimension }: { readonly dimension: BudgetDimension }) => `an amount of ${dimension} must be above 0`,
-  invalid_threshold_pct: ({ thresholdPct }: { readonly thresholdPct: number }) =>
-    `a threshold is 0 to 100 percent, not ${thresholdPct}`,
+  invalid_threshold_percent: ({ thresholdPercent }: { readonly thresholdPercent: number }) =>
+    `a threshold is 0 to 100 percent, not ${thresholdPercent}`,
   empty_custom_key: () => 'a custom event key must not be empty',
   empty_identity: () => 'an actor identity must not be empty',
-  zero_heartbeat_interval: () => 'a heartbeat interval is at least 1 second',
+  zero_heartbeat_interval: () => 'a heartbeat interval is at least 1 millisecond',
   zero_timeout_multiplier: () => 'a heartbeat timeout multiplier is at least 1',
   /** `length` counts UTF-8 bytes. */
   department_id_too_long: ({ length }: { readonly length: number }) =>
@@ -123,18 +125,18 @@ export const refusalMessages = {
   lease_owner_mismatch: ({ runId, event }: LeaseRefusal) => `cannot ${event} a lease: run ${runId} has another owner`,
   lease_expiry_mismatch: ({
     event,
-    expectedExpiry,
-    providedExpiry,
-  }: LeaseRefusal & { readonly expectedExpiry: number; readonly providedExpiry: number }) =>
-    `cannot ${event} a lease: it expires at ${expectedExpiry}, not ${providedExpiry}`,
+    expectedExpiresAtMs,
+    providedExpiresAtMs,
+  }: LeaseRefusal & { readonly expectedExpiresAtMs: number; readonly providedExpiresAtMs: number }) =>
+    `cannot ${event} a lease: it expires at ${expectedExpiresAtMs}, not ${providedExpiresAtMs}`,
   lease_heartbeat_expiry_regression: ({
-    previousExpiry,
-    proposedExpiry,
+    previousExpiresAtMs,
+    proposedExpiresAtMs,
   }: {
     readonly runId: RunId
-    readonly previousExpiry: number
-    readonly proposedExpiry: number
-  }) => `a heartbeat cannot bring the expiry ${previousExpiry} forward to ${proposedExpiry}`,
+    readonly previousExpiresAtMs: number
+    readonly proposedExpiresAtMs: number
+  }) => `a heartbeat cannot bring the expiry ${previousExpiresAtMs} forward to ${proposedExpiresAtMs}`,
   empty_dependency_list: ({ taskId }: { readonly taskId: TaskId }) => `no prerequisites given for task ${taskId}`,
   run_suspend_requires_running: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
     `cannot suspend: run ${runId} is ${state}`,
@@ -153,16 +155,16 @@ export const refusalMessages = {
     `finish attempt ${activeAttemptId} first`,
   /** 6.6 would refuse the snapshot. */
   cancel_before_create: ({
-    createdAt,
-    cancelledAt,
+    createdAtMs,
+    cancelledAtMs,
   }: {
     readonly taskId: TaskId
-    readonly createdAt: number
-    readonly cancelledAt: number
-  }) => `cannot cancel at ${cancelledAt}, created at ${createdAt}`,
+    readonly createdAtMs: number
+    readonly cancelledAtMs: number
+  }) => `cannot cancel at ${cancelledAtMs}, created at ${createdAtMs}`,
   /** G3. */
-  resume_before_pause: ({ pausedAt, resumedAt }: { readonly pausedAt: number; readonly resumedAt: number }) =>
-    `cannot resume at ${resumedAt}, paused at ${pausedAt}`,
+  resume_before_pause: ({ pausedAtMs, resumedAtMs }: { readonly pausedAtMs: number; readonly resumedAtMs: number }) =>
+    `cannot resume at ${resumedAtMs}, paused at ${pausedAtMs}`,
   /** G4. */
   attempt_id_reused: ({ runId, attemptId }: { readonly runId: RunId; readonly attemptId: AttemptId }) =>
     `run ${runId} has had an attempt ${attemptId}`,
@@ -242,7 +244,7 @@ export const refusalMessages = {
 
 /** Raised by submitting and handling tasks. */
 export const dispatchMessages = {
-  /** The runs of a policy reach beyond the last countable second; none is derived. */
+  /** The runs of a policy reach beyond the last countable millisecond; none is derived. */
   arithmetic_overflow: ({ policy, operation }: { readonly policy: 'repeat'; readonly operation: string }) =>
     `the runs of a ${policy} policy cannot be counted: ${operation}`,
   invalid_amount: ({ dimension, amount }: { readonly dimension: BudgetDimension; readonly amount: number }) =>
@@ -307,16 +309,16 @@ export const replayMessages = {
     taskId,
   }: At & {
     readonly taskId: TaskId
-    readonly firstCancelledAt: number
-    readonly duplicateCancelledAt: number
+    readonly firstCancelledAtMs: number
+    readonly duplicateCancelledAtMs: number
   }) => `event ${sequence} cancels task ${taskId} again`,
   replay_already_paused: ({
     sequence,
-  }: At & { readonly firstPausedAt: number | undefined; readonly duplicatePausedAt: number }) =>
+  }: At & { readonly firstPausedAtMs: number | undefined; readonly duplicatePausedAtMs: number }) =>
     `event ${sequence} pauses a paused engine`,
-  replay_not_paused: ({ sequence }: At & { readonly attemptedResumedAt: number }) =>
+  replay_not_paused: ({ sequence }: At & { readonly attemptedResumedAtMs: number }) =>
     `event ${sequence} resumes a running engine`,
-  replay_resume_before_pause: ({ sequence }: At & { readonly pausedAt: number; readonly resumedAt: number }) =>
+  replay_resume_before_pause: ({ sequence }: At & { readonly pausedAtMs: number; readonly resumedAtMs: number }) =>
     `event ${sequence} resumes the engine before it was paused`,
 }
 

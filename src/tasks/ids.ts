@@ -27,7 +27,7 @@ export type ReservationId = Brand<string, 'ReservationId'>
 export type DepartmentId = Brand<string, 'DepartmentId'>
 
 /**
- * What a budget counts: `token`, `time_secs`, `cost:usd` and the like, or a name of the service's own.
+ * What a budget counts: `token`, `time:ms`, `cost:usd` and the like, or a name of the service's own.
  * Money is counted in integer micro-units of the currency the name states (ruling D-21).
  */
 export type BudgetDimension = Brand<string, 'BudgetDimension'>

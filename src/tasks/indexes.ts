@@ -80,7 +80,7 @@ export class TaskIndexes {
       if (after.spec.parentTaskId !== undefined) this.children.add(after.spec.parentTaskId, taskId)
       if (after.spec.runPolicy.type === 'cron') this.cronTasks.add(taskId)
     }
-    if (after?.cancelledAt !== undefined && before?.cancelledAt === undefined) {
+    if (after?.cancelledAtMs !== undefined && before?.cancelledAtMs === undefined) {
       this.cronTasks.delete(taskId)
       this.#updateGate(taskId)
     }
@@ -91,7 +91,7 @@ export class TaskIndexes {
   }
 
   #mayRun(taskId: TaskId): boolean {
-    return this.#tables.tasks.get(taskId)?.cancelledAt === undefined && this.gates.gate(taskId) === 'open'
+    return this.#tables.tasks.get(taskId)?.cancelledAtMs === undefined && this.gates.gate(taskId) === 'open'
   }
 
   #updateGate(taskId: TaskId): void {

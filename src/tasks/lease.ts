@@ -9,7 +9,7 @@ import { fenced, labelSchema, naturalSchema, ofRun } from './scalars.js'
 import type { TaskReads } from './task.js'
 
 /** Fields of every command and event about a lease; the owner is not empty. */
-const ofLease = { ...ofRun, owner: labelSchema, expiry: naturalSchema }
+const ofLease = { ...ofRun, owner: labelSchema, expiresAtMs: naturalSchema }
 
 const defineEvent = eventDefiner<RunRows, RunReads>()
 const defineCommand = commandDefiner<RunReads>()
@@ -19,8 +19,8 @@ export const leaseAcquired = defineEvent('lease_acquired', {
   fields: ofLease,
   check: checkOwner,
   evolve: (draft, event) => {
-    const { owner, expiry, sequence } = event
-    moveLease(draft, event, 'acquire', { type: 'acquire_lease', lease: { owner, expiry, fencingToken: sequence } })
+    const { owner, expiresAtMs, sequence } = event
+    moveLease(draft, event, 'acquire', { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } })
   },
 })
 
@@ -28,7 +28,7 @@ export const leaseAcquired = defineEvent('lease_acquired', {
 export const leaseHeartbeaten = defineEvent('lease_heartbeat', {
   fields: ofLease,
   evolve: (draft, event) => {
-    moveLease(draft, event, 'heartbeat', { type: 'extend_lease', owner: event.owner, expiry: event.expiry })
+    moveLease(draft, event, 'heartbeat', { type: 'extend_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
   },
 })
 
@@ -36,7 +36,7 @@ export const leaseHeartbeaten = defineEvent('lease_heartbeat', {
 export const leaseExpired = defineEvent('lease_expired', {
   fields: ofLease,
   evolve: (draft, event) => {
-    moveLease(draft, event, 'expire', { type: 'close_lease', owner: event.owner, expiry: event.expiry })
+    moveLease(draft, event, 'expire', { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
   },
 })
 
@@ -44,7 +44,7 @@ export const leaseExpired = defineEvent('lease_expired', {
 export const leaseReleased = defineEvent('lease_released', {
   fields: ofLease,
   evolve: (draft, event) => {
-    moveLease(draft, event, 'release', { type: 'close_lease', owner: event.owner, expiry: event.expiry })
+    moveLease(draft, event, 'release', { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
   },
 })
 
@@ -52,26 +52,26 @@ export const leaseReleased = defineEvent('lease_released', {
 export const leaseAcquire = defineCommand('lease_acquire', {
   fields: ofLease,
   check: checkOwner,
-  decide: (view, { runId, owner, expiry, timestamp }, sequence) => {
-    const move = { type: 'acquire_lease', lease: { owner, expiry, fencingToken: sequence } } as const
+  decide: (view, { runId, owner, expiresAtMs, atMs }, sequence) => {
+    const move = { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } } as const
     checkAcquire(view, leaseRun(view, runId, 'acquire'), move)
     return {
-      event: leaseAcquired.create(sequence, { runId, owner, expiry, timestamp }),
-      applied: { type: 'lease_acquire', runId, owner, expiry, fencingToken: sequence } as const,
+      event: leaseAcquired.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      applied: { type: 'lease_acquire', runId, owner, expiresAtMs, fencingToken: sequence } as const,
     }
   },
 })
 
-/** Checks: known; leased or running; held; same owner; expiry not lower; token if given. */
+/** Checks: known; leased or running; held; same owner; expiresAtMs not lower; token if given. */
 export const leaseHeartbeat = defineCommand('lease_heartbeat', {
   fields: { ...ofLease, ...fenced },
   check: checkOwner,
-  decide: (view, { runId, owner, expiry, timestamp, fencingToken }, sequence) => {
+  decide: (view, { runId, owner, expiresAtMs, atMs, fencingToken }, sequence) => {
     const run = leaseRun(view, runId, 'heartbeat')
-    checkHeld(run, 'heartbeat', { type: 'extend_lease', owner, expiry }, fencingToken)
+    checkHeld(run, 'heartbeat', { type: 'extend_lease', owner, expiresAtMs }, fencingToken)
     return {
-      event: leaseHeartbeaten.create(sequence, { runId, owner, expiry, timestamp }),
-      applied: { type: 'lease_heartbeat', runId, owner, expiry } as const,
+      event: leaseHeartbeaten.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      applied: { type: 'lease_heartbeat', runId, owner, expiresAtMs } as const,
     }
   },
 })
@@ -80,11 +80,11 @@ export const leaseHeartbeat = defineCommand('lease_heartbeat', {
 export const leaseExpire = defineCommand('lease_expire', {
   fields: ofLease,
   check: checkOwner,
-  decide: (view, { runId, owner, expiry, timestamp }, sequence) => {
-    checkHeld(leaseRun(view, runId, 'expire'), 'expire', { type: 'close_lease', owner, expiry }, undefined)
+  decide: (view, { runId, owner, expiresAtMs, atMs }, sequence) => {
+    checkHeld(leaseRun(view, runId, 'expire'), 'expire', { type: 'close_lease', owner, expiresAtMs }, undefined)
     return {
-      event: leaseExpired.create(sequence, { runId, owner, expiry, timestamp }),
-      applied: { type: 'lease_expire', runId, owner, expiry } as const,
+      event: leaseExpired.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      applied: { type: 'lease_expire', runId, owner, expiresAtMs } as const,
     }
   },
 })
@@ -93,11 +93,11 @@ export const leaseExpire = defineCommand('lease_expire', {
 export const leaseRelease = defineCommand('lease_release', {
   fields: { ...ofLease, ...fenced },
   check: checkOwner,
-  decide: (view, { runId, owner, expiry, timestamp, fencingToken }, sequence) => {
-    checkHeld(leaseRun(view, runId, 'release'), 'release', { type: 'close_lease', owner, expiry }, fencingToken)
+  decide: (view, { runId, owner, expiresAtMs, atMs, fencingToken }, sequence) => {
+    checkHeld(leaseRun(view, runId, 'release'), 'release', { type: 'close_lease', owner, expiresAtMs }, fencingToken)
     return {
-      event: leaseReleased.create(sequence, { runId, owner, expiry, timestamp }),
-      applied: { type: 'lease_release', runId, owner, expiry } as const,
+      event: leaseReleased.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      applied: { type: 'lease_release', runId, owner, expiresAtMs } as const,
     }
   },
 })
@@ -133,17 +133,22 @@ function heldRefusal(run: Run, event: LeaseAction, move: HeldLeaseMove, guard: s
     return new TaskError('lease_invalid_run_state', { runId, event, state })
   }
   if (lease === undefined) return new TaskError('lease_missing_active', { runId, event })
-  const { expiry: held } = lease
+  const { expiresAtMs: held } = lease
   switch (guard) {
     case 'isHeldByOwner':
       return new TaskError('lease_owner_mismatch', { runId, event })
     case 'isHeldExpiry':
-      return new TaskError('lease_expiry_mismatch', { runId, event, expectedExpiry: held, providedExpiry: move.expiry })
+      return new TaskError('lease_expiry_mismatch', {
+        runId,
+        event,
+        expectedExpiresAtMs: held,
+        providedExpiresAtMs: move.expiresAtMs,
+      })
     default:
       return new TaskError('lease_heartbeat_expiry_regression', {
         runId,
-        previousExpiry: held,
-        proposedExpiry: move.expiry,
+        previousExpiresAtMs: held,
+        proposedExpiresAtMs: move.expiresAtMs,
       })
   }
 }

@@ -46,6 +46,7 @@ export {
   type TaskConstraints,
 } from './task-spec.js'
 export { nextOccurrence } from './cron.js'
+export type { Instant } from '../base/instant.js'
 export { isRefusal, TaskError, type RefusalCode, type TaskErrorCode, type TaskErrorData } from './errors.js'
 export {
   parseId,
@@ -86,7 +87,6 @@ export {
   type RunState,
   type TerminalRunState,
 } from './run.js'
-export type { Seconds, Timestamp } from './scalars.js'
 export { isArmed, matches, type EventFilter, type Subscription, type SystemEvent } from './subscription.js'
 export {
   createTaskSpec,

@@ -59,7 +59,7 @@ export type RunDraft = Draft<RunRows, RunReads>
 export interface OfRun {
   readonly sequence: number
   readonly runId: RunId
-  readonly timestamp: number
+  readonly atMs: number
 }
 
 const defineEvent = eventDefiner<RunRows, RunReads>()
@@ -111,7 +111,7 @@ export const runCancelled = defineEvent('run_cancelled', {
   evolve: (draft, event) => advanceRun(draft, event, { type: 'to_cancelled' }, event),
 })
 
-/** Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. Carries no timestamp: `createdAt` counts. */
+/** Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. Carries no timestamp: `createdAtMs` counts. */
 export const runCreate = defineCommand('run_create', {
   fields: { runInstance: runInstanceSchema },
   check: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
@@ -136,7 +136,7 @@ export const runStateTransition = defineCommand('run_state_transition', {
   },
   check: ({ newState, retryAtMs }) => checkRetryAt(newState, retryAtMs),
   decide: (view, command, sequence) => {
-    const { runId, previousState, newState, retryAtMs, timestamp } = command
+    const { runId, previousState, newState, retryAtMs, atMs } = command
     checkTransition(view, knownRun(view, runId), command)
     return {
       event: runStateChanged.create(sequence, {
@@ -144,7 +144,7 @@ export const runStateTransition = defineCommand('run_state_transition', {
         previousState,
         newState,
         ...(retryAtMs !== undefined && { retryAtMs }),
-        timestamp,
+        atMs,
       }),
       applied: { type: 'run_state_transition', runId, previousState, newState } as const,
     }
@@ -154,10 +154,10 @@ export const runStateTransition = defineCommand('run_state_transition', {
 /** Checks: known; running; token; no attempt open; no lease left behind. */
 export const runSuspend = defineCommand('run_suspend', {
   fields: { ...ofRun, ...fenced, reason: v.exactOptional(v.string()) },
-  decide: (view, { runId, reason, timestamp, fencingToken }, sequence) => {
+  decide: (view, { runId, reason, atMs, fencingToken }, sequence) => {
     checkSuspend(knownRun(view, runId), fencingToken)
     return {
-      event: runSuspended.create(sequence, { runId, ...(reason !== undefined && { reason }), timestamp }),
+      event: runSuspended.create(sequence, { runId, ...(reason !== undefined && { reason }), atMs }),
       applied: { type: 'run_suspend', runId } as const,
     }
   },
@@ -166,10 +166,10 @@ export const runSuspend = defineCommand('run_suspend', {
 /** Checks: known; suspended; task not cancelled. */
 export const runResume = defineCommand('run_resume', {
   fields: ofRun,
-  decide: (view, { runId, timestamp }, sequence) => {
+  decide: (view, { runId, atMs }, sequence) => {
     checkResume(view, knownRun(view, runId))
     return {
-      event: runResumed.create(sequence, { runId, timestamp }),
+      event: runResumed.create(sequence, { runId, atMs }),
       applied: { type: 'run_resume', runId } as const,
     }
   },
@@ -202,23 +202,26 @@ export function knownRun(view: RunReads, runId: RunId): Run {
 
 /** Raises `run_of_cancelled_task`. */
 export function checkNotCancelled(view: TaskReads, { id: runId, taskId }: Run): void {
-  if (view.task(taskId)?.cancelledAt !== undefined) throw new TaskError('run_of_cancelled_task', { runId, taskId })
+  if (view.task(taskId)?.cancelledAtMs !== undefined) throw new TaskError('run_of_cancelled_task', { runId, taskId })
 }
 
-/** Raises `invalid_input` for the time of a retry in a transition to another state. */
+/** Raises `invalid_input` for the time of a retry in a transition to another state, and for one that is no time. */
 export function checkRetryAt(newState: RunState, retryAtMs: number | undefined): void {
-  if (retryAtMs === undefined || newState === 'retry_wait') return
-  throw new InvalidInputError({ subject: 'command', field: 'retryAtMs', reason: `does not go with ${newState}` })
+  if (retryAtMs === undefined) return
+  // It is computed from what a caller's source of chance says.
+  const reason = newState === 'retry_wait' ? `not a time: ${retryAtMs}` : `does not go with ${newState}`
+  if (newState === 'retry_wait' && Number.isSafeInteger(retryAtMs) && retryAtMs >= 0) return
+  throw new InvalidInputError({ subject: 'command', field: 'retryAtMs', reason })
 }
 
 /** Raises what keeps a run from being created. */
 export function checkCreate(view: RunReads, runInstance: RunInstance): void {
-  const { id: runId, taskId, state, attemptCount, currentAttemptId, createdAt, lastStateChangeAt } = runInstance
+  const { id: runId, taskId, state, attemptCount, currentAttemptId, createdAtMs, lastStateChangeAtMs } = runInstance
   const task = knownTask(view, taskId)
   if (view.run(runId) !== undefined) throw new TaskError('run_already_exists', { runId })
   if (state !== 'scheduled') throw new TaskError('run_create_requires_scheduled', { runId, state })
-  if (task.cancelledAt !== undefined) throw new TaskError('task_already_cancelled', { taskId })
-  if (attemptCount > 0 || currentAttemptId !== undefined || lastStateChangeAt !== createdAt) {
+  if (task.cancelledAtMs !== undefined) throw new TaskError('task_already_cancelled', { taskId })
+  if (attemptCount > 0 || currentAttemptId !== undefined || lastStateChangeAtMs !== createdAtMs) {
     throw new TaskError('run_create_requires_unstarted', { runId, attemptCount })
   }
 }
@@ -265,11 +268,11 @@ export function checkResume(view: TaskReads, run: Run): void {
 
 /** Stages a run that is not known yet. Raises `replay_*`. */
 export function insertRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
-  const { id, taskId, state, createdAt } = runInstance
+  const { id, taskId, state, createdAtMs } = runInstance
   if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
   if (state !== 'scheduled') illegal(sequence, id, `created ${state}`)
   const task = replayedTask(draft.view, taskId, sequence)
-  addRun(draft, task, { ...runInstance, history: [{ to: state, timestamp: createdAt }], attempts: [] })
+  addRun(draft, task, { ...runInstance, history: [{ to: state, atMs: createdAtMs }], attempts: [] })
 }
 
 /** The run of a stored event; raises `replay_invalid_transition`. */
@@ -313,14 +316,14 @@ function addRun(draft: RunDraft, task: Task, run: Run): void {
 }
 
 /** The progress of a task with one more run. */
-function progressWith({ spec, progress }: Task, { state, scheduledAt }: RunInstance): TaskProgress {
-  const { runs, open, completed, failed, lastScheduledAt = 0 } = progress
+function progressWith({ spec, progress }: Task, { state, scheduledAtMs }: RunInstance): TaskProgress {
+  const { runs, open, completed, failed, lastScheduledAtMs = 0 } = progress
   return {
     runs: runs + 1,
     open: open + (isTerminalRunState(state) ? 0 : 1),
     completed: completed + (state === 'completed' ? 1 : 0),
     failed: failed + (state === 'failed' ? 1 : 0),
-    ...(spec.runPolicy.type !== 'once' && { lastScheduledAt: Math.max(lastScheduledAt, scheduledAt) }),
+    ...(spec.runPolicy.type !== 'once' && { lastScheduledAtMs: Math.max(lastScheduledAtMs, scheduledAtMs) }),
   }
 }
 

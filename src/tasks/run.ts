@@ -10,7 +10,7 @@ import { checkFencing } from '../state/lease.js'
 import { checkParts, type AttemptOutcome, type AttemptRecord } from './attempt-outcome.js'
 import { TaskError } from './errors.js'
 import type { AttemptId, RunId, TaskId } from './ids.js'
-import { countSchema, idSchema, labelSchema, naturalSchema, prioritySchema, type Timestamp } from './scalars.js'
+import { countSchema, idSchema, labelSchema, naturalSchema, prioritySchema } from './scalars.js'
 
 export {
   isTerminalRunState,
@@ -31,11 +31,11 @@ export interface RunInstance {
   readonly currentAttemptId?: AttemptId
   /** Attempts started, suspended ones included. */
   readonly attemptCount: number
-  readonly createdAt: Timestamp
-  readonly scheduledAt: Timestamp
+  readonly createdAtMs: number
+  readonly scheduledAtMs: number
   /** Higher is more urgent; the task's priority at creation. */
   readonly effectivePriority: number
-  readonly lastStateChangeAt: Timestamp
+  readonly lastStateChangeAtMs: number
 }
 
 /** A lease as the projection holds it. */
@@ -45,7 +45,7 @@ export type RunLease = LeaseRow
 export interface RunHistoryEntry {
   readonly from?: RunState
   readonly to: RunState
-  readonly timestamp: Timestamp
+  readonly atMs: number
   /** Why it was suspended, if somebody said so. */
   readonly reason?: string
 }
@@ -60,16 +60,16 @@ export interface Run extends RunInstance {
 }
 
 /** When a waiting retry is due, in epoch milliseconds; at once if nobody named a time. */
-export function retryDueAt({ retryAtMs, lastStateChangeAt }: Pick<Run, 'retryAtMs' | 'lastStateChangeAt'>): number {
-  return retryAtMs ?? lastStateChangeAt * 1000
+export function retryDueAt({ retryAtMs, lastStateChangeAtMs }: Pick<Run, 'retryAtMs' | 'lastStateChangeAtMs'>): number {
+  return retryAtMs ?? lastStateChangeAtMs
 }
 
 /** What {@link createRun} needs. */
 export interface RunInput {
   readonly id: RunId
   readonly taskId: TaskId
-  readonly createdAt: Timestamp
-  readonly scheduledAt: Timestamp
+  readonly createdAtMs: number
+  readonly scheduledAtMs: number
   /** Default 0; pass the task's `metadata.priority`. */
   readonly priority?: number
 }
@@ -78,17 +78,17 @@ export interface RunInput {
 export const historyEntrySchema: v.GenericSchema<unknown, RunHistoryEntry> = v.strictObject({
   from: v.exactOptional(v.picklist(runStates)),
   to: v.picklist(runStates),
-  timestamp: naturalSchema,
+  atMs: naturalSchema,
   reason: v.exactOptional(v.string()),
 })
 
 /** The shape of a {@link RunLease}. */
 export const leaseSchema: v.GenericSchema<unknown, RunLease> = v.strictObject({
   owner: labelSchema,
-  expiry: naturalSchema,
+  expiresAtMs: naturalSchema,
   fencingToken: naturalSchema,
-  acquiredAt: naturalSchema,
-  updatedAt: naturalSchema,
+  acquiredAtMs: naturalSchema,
+  updatedAtMs: naturalSchema,
 })
 
 /** The fields of a {@link RunInstance}. */
@@ -98,10 +98,10 @@ export const runInstanceEntries = {
   state: v.picklist(runStates),
   currentAttemptId: v.exactOptional(idSchema<AttemptId>()),
   attemptCount: countSchema,
-  createdAt: naturalSchema,
-  scheduledAt: naturalSchema,
+  createdAtMs: naturalSchema,
+  scheduledAtMs: naturalSchema,
   effectivePriority: prioritySchema,
-  lastStateChangeAt: naturalSchema,
+  lastStateChangeAtMs: naturalSchema,
 }
 
 /** The shape of a {@link RunInstance}. */
@@ -110,8 +110,8 @@ export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = strictSc
 const inputSchema = optionsSchema<RunInput>({
   id: idSchema<RunId>(),
   taskId: idSchema<TaskId>(),
-  createdAt: naturalSchema,
-  scheduledAt: naturalSchema,
+  createdAtMs: naturalSchema,
+  scheduledAtMs: naturalSchema,
   priority: v.optional(prioritySchema),
 })
 
@@ -121,17 +121,17 @@ export function createRun(input: RunInput): RunInstance {
 }
 
 /** The same for input whose shape is right. */
-export function freshRun({ id, taskId, createdAt, scheduledAt, priority = 0 }: RunInput): RunInstance {
+export function freshRun({ id, taskId, createdAtMs, scheduledAtMs, priority = 0 }: RunInput): RunInstance {
   checkRunIds(id, taskId)
   return {
     id,
     taskId,
     state: 'scheduled',
     attemptCount: 0,
-    createdAt,
-    scheduledAt,
+    createdAtMs,
+    scheduledAtMs,
     effectivePriority: priority,
-    lastStateChangeAt: createdAt,
+    lastStateChangeAtMs: createdAtMs,
   }
 }
 
@@ -171,7 +171,7 @@ export function checkToken(
 
 /** What the log says about a move beside the move itself. */
 export interface MoveFacts {
-  readonly timestamp: Timestamp
+  readonly atMs: number
   /** Belongs to `finish_attempt`. */
   readonly outcome?: AttemptOutcome
   /** Belongs to `suspend`. */
@@ -204,7 +204,7 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
   const next = runChart.move(placeOf(run, move), move)
   if (next === undefined) return undefined
   const { value, context } = next
-  const { id, taskId, createdAt, scheduledAt, effectivePriority, lastStateChangeAt, history } = run
+  const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
   const isMoved = value.lifecycle !== run.state
   // Made in one piece: a copy per changed part would be the dearest step of a command.
   const after: { -readonly [Field in keyof Run]: Run[Field] } = {
@@ -212,10 +212,10 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
     taskId,
     state: value.lifecycle,
     attemptCount: context.attemptCount,
-    createdAt,
-    scheduledAt,
+    createdAtMs,
+    scheduledAtMs,
     effectivePriority,
-    lastStateChangeAt: isMoved ? facts.timestamp : lastStateChangeAt,
+    lastStateChangeAtMs: isMoved ? facts.atMs : lastStateChangeAtMs,
     history: isMoved ? [...history, entryOf(run, value.lifecycle, facts)] : history,
     attempts: attemptsAfter(run, move, facts),
   }
@@ -241,26 +241,26 @@ function placeOf(run: Run, move: RunMove): RunPlace {
   }
 }
 
-function entryOf(run: Run, to: RunState, { timestamp, reason }: MoveFacts): RunHistoryEntry {
-  return { from: run.state, to, timestamp, ...(reason !== undefined && { reason }) }
+function entryOf(run: Run, to: RunState, { atMs, reason }: MoveFacts): RunHistoryEntry {
+  return { from: run.state, to, atMs, ...(reason !== undefined && { reason }) }
 }
 
 /** An attempt that is dropped by cancellation stays unfinished. */
-function attemptsAfter({ attempts }: Run, move: RunMove, { timestamp, outcome }: MoveFacts): readonly AttemptRecord[] {
-  if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAt: timestamp }]
+function attemptsAfter({ attempts }: Run, move: RunMove, { atMs, outcome }: MoveFacts): readonly AttemptRecord[] {
+  if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAtMs: atMs }]
   if (move.type !== 'finish_attempt') return attempts
   const open = attempts.at(-1) as AttemptRecord
-  return attempts.with(-1, { ...open, finishedAt: timestamp, ...(outcome !== undefined && { outcome }) })
+  return attempts.with(-1, { ...open, finishedAtMs: atMs, ...(outcome !== undefined && { outcome }) })
 }
 
 function leaseAfter(
   before: RunLease | undefined,
   held: RunPlace['context']['lease'],
-  { timestamp }: MoveFacts,
+  { atMs }: MoveFacts,
 ): RunLease | undefined {
   if (held === before) return before
   if (held === undefined) return undefined
-  return { ...held, acquiredAt: before?.acquiredAt ?? timestamp, updatedAt: timestamp }
+  return { ...held, acquiredAtMs: before?.acquiredAtMs ?? atMs, updatedAtMs: atMs }
 }
 
 /**
@@ -295,14 +295,14 @@ function checkAttempts(run: Run): void {
 /** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */
 function isOpenAttempt({ currentAttemptId: _, ...run }: Run, attemptId: AttemptId): boolean {
   const open = run.attempts.at(-1)
-  if (open?.attemptId !== attemptId || open.finishedAt !== undefined) return false
+  if (open?.attemptId !== attemptId || open.finishedAtMs !== undefined) return false
   const before = { ...run, attemptCount: run.attemptCount - 1, attempts: run.attempts.slice(0, -1) }
   return selectMove(before, { type: 'start_attempt', attemptId }).isTaken
 }
 
-function checkHistory({ id: runId, state, createdAt, history }: Run): void {
+function checkHistory({ id: runId, state, createdAtMs, history }: Run): void {
   const [first] = history
-  if (first?.from !== undefined || first?.to !== 'scheduled' || first.timestamp !== createdAt) {
+  if (first?.from !== undefined || first?.to !== 'scheduled' || first.atMs !== createdAtMs) {
     throw new TaskError('snapshot_history_start', { runId })
   }
   const index = history.findIndex((entry, place) => place > 0 && !follows(history[place - 1], entry))

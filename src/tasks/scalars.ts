@@ -2,13 +2,7 @@ import * as v from 'valibot'
 import { isUuid } from '../base/ids.js'
 import type { ActorId, AttemptId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
 
-/** A point in time: epoch seconds, a non-negative safe integer (spec mutation authority 1.1). */
-export type Timestamp = number
-
-/** A length of time in whole seconds. */
-export type Seconds = number
-
-/** Accepts what `Timestamp` and `Seconds` allow; also sequences, amounts and limits. */
+/** Accepts an instant in epoch milliseconds or a length in milliseconds; also sequences, amounts and limits. */
 export const naturalSchema = v.custom<number>(
   (input) => Number.isSafeInteger(input) && (input as number) >= 0,
   'expected a non-negative safe integer',
@@ -38,7 +32,7 @@ export function idSchema<Id extends string>(): v.GenericSchema<unknown, Id> {
 }
 
 /** Groups of fields that commands, events and rows share. */
-export const timed = { timestamp: naturalSchema }
+export const timed = { atMs: naturalSchema }
 export const ofTask = { ...timed, taskId: idSchema<TaskId>() }
 export const ofRun = { ...timed, runId: idSchema<RunId>() }
 export const ofAttempt = { ...ofRun, attemptId: idSchema<AttemptId>() }

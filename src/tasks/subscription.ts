@@ -11,16 +11,7 @@ import { dimensionSchema } from './budget.js'
 import { TaskError } from './errors.js'
 import type { ActorId, BudgetDimension, LedgerEntryId, SubscriptionId, TaskId, TenantId } from './ids.js'
 import { knownRun, type RunReads, type RunRows } from './run-commands.js'
-import {
-  idSchema,
-  labelSchema,
-  naturalSchema,
-  ofSubscription,
-  ofTask,
-  optionalRunId,
-  optionalTime,
-  type Timestamp,
-} from './scalars.js'
+import { idSchema, labelSchema, naturalSchema, ofSubscription, ofTask, optionalRunId, optionalTime } from './scalars.js'
 import { knownTask, storedTask } from './task.js'
 
 /** What a subscription waits for (spec mutation authority 1.11). */
@@ -32,7 +23,7 @@ export type EventFilter =
       readonly taskId: TaskId
       readonly dimension: BudgetDimension
       /** 0 to 100. */
-      readonly thresholdPct: number
+      readonly thresholdPercent: number
     }
   | { readonly type: 'custom'; readonly key: string }
 
@@ -44,7 +35,7 @@ export type SystemEvent =
       readonly type: 'budget_threshold_crossed'
       readonly taskId: TaskId
       readonly dimension: BudgetDimension
-      readonly pct: number
+      readonly percent: number
     }
   | { readonly type: 'custom_event'; readonly key: string }
   | { readonly type: 'actor_registered'; readonly actorId: ActorId }
@@ -65,14 +56,14 @@ export interface Subscription {
   readonly filter: EventFilter
   /** False: spent after one release. True: armed again. */
   readonly rearm: boolean
-  readonly createdAt: Timestamp
+  readonly createdAtMs: number
   /** Last trigger. */
-  readonly triggeredAt?: Timestamp
+  readonly triggeredAtMs?: number
   /** Triggers that have not released a run yet. */
   readonly pendingTriggers: number
   /** Last release. */
-  readonly consumedAt?: Timestamp
-  readonly cancelledAt?: Timestamp
+  readonly consumedAtMs?: number
+  readonly cancelledAtMs?: number
 }
 
 /** The shape of an {@link EventFilter}; its rules are {@link checkFilter}'s. */
@@ -83,22 +74,22 @@ export const eventFilterSchema: v.GenericSchema<unknown, EventFilter> = v.varian
     type: v.literal('budget_threshold'),
     taskId: idSchema<TaskId>(),
     dimension: dimensionSchema,
-    thresholdPct: naturalSchema,
+    thresholdPercent: naturalSchema,
   }),
   strictSchema({ type: v.literal('custom'), key: labelSchema }),
 ])
 
-/** Raises `invalid_threshold_pct` or `empty_custom_key`. */
+/** Raises `invalid_threshold_percent` or `empty_custom_key`. */
 export function checkFilter(filter: EventFilter): void {
-  if (filter.type === 'budget_threshold' && filter.thresholdPct > 100) {
-    throw new TaskError('invalid_threshold_pct', { thresholdPct: filter.thresholdPct })
+  if (filter.type === 'budget_threshold' && filter.thresholdPercent > 100) {
+    throw new TaskError('invalid_threshold_percent', { thresholdPercent: filter.thresholdPercent })
   }
   if (filter.type === 'custom' && filter.key === '') throw new TaskError('empty_custom_key', {})
 }
 
 /** True while an event can trigger it: not cancelled, and not a one-shot that was triggered already. */
-export function isArmed({ rearm, triggeredAt, cancelledAt }: Subscription): boolean {
-  return cancelledAt === undefined && (rearm || triggeredAt === undefined)
+export function isArmed({ rearm, triggeredAtMs, cancelledAtMs }: Subscription): boolean {
+  return cancelledAtMs === undefined && (rearm || triggeredAtMs === undefined)
 }
 
 /** Whether an event fires a filter (spec mutation authority 1.11). */
@@ -113,7 +104,7 @@ export function matches(filter: EventFilter, event: SystemEvent): boolean {
         event.type === 'budget_threshold_crossed' &&
         event.taskId === filter.taskId &&
         event.dimension === filter.dimension &&
-        event.pct >= filter.thresholdPct
+        event.percent >= filter.thresholdPercent
       )
     case 'custom':
       return event.type === 'custom_event' && event.key === filter.key
@@ -141,13 +132,13 @@ const defineRow = rowDefiner<SubscriptionRows, SubscriptionReads>()
 export const subscriptionCreated = defineEvent('subscription_created', {
   fields: { ...ofSubscription, ...ofTask, filter: eventFilterSchema, rearm: v.boolean() },
   check: ({ filter }) => checkFilter(filter),
-  evolve: (draft, { subscriptionId, taskId, filter, rearm, timestamp }) => {
+  evolve: (draft, { subscriptionId, taskId, filter, rearm, atMs }) => {
     draft.put(draft.tables.subscriptions, subscriptionId, {
       subscriptionId,
       taskId,
       filter,
       rearm,
-      createdAt: timestamp,
+      createdAtMs: atMs,
       pendingTriggers: 0,
     })
   },
@@ -156,23 +147,23 @@ export const subscriptionCreated = defineEvent('subscription_created', {
 /** Its filter matched: one more run may be released. */
 export const subscriptionTriggered = defineEvent('subscription_triggered', {
   fields: ofSubscription,
-  evolve: (draft, { subscriptionId, timestamp }) => triggerSubscription(draft, subscriptionId, timestamp),
+  evolve: (draft, { subscriptionId, atMs }) => triggerSubscription(draft, subscriptionId, atMs),
 })
 
 /** Releases nothing any more. */
 export const subscriptionCancelled = defineEvent('subscription_cancelled', {
   fields: ofSubscription,
-  evolve: (draft, { subscriptionId, timestamp }) => {
-    change(draft, subscriptionId, () => ({ cancelledAt: timestamp }))
+  evolve: (draft, { subscriptionId, atMs }) => {
+    change(draft, subscriptionId, () => ({ cancelledAtMs: atMs }))
   },
 })
 
 /** A trigger has released its run. */
 export const subscriptionConsumed = defineEvent('subscription_consumed', {
   fields: { ...ofSubscription, runId: optionalRunId },
-  evolve: (draft, { subscriptionId, timestamp }) => {
+  evolve: (draft, { subscriptionId, atMs }) => {
     change(draft, subscriptionId, ({ pendingTriggers }) => ({
-      consumedAt: timestamp,
+      consumedAtMs: atMs,
       pendingTriggers: Math.max(0, pendingTriggers - 1),
     }))
   },
@@ -188,13 +179,13 @@ export const subscriptionCreate = defineCommand('subscription_create', {
     rearm: v.exactOptional(v.boolean()),
   },
   check: ({ filter }) => checkFilter(filter),
-  decide: (view, { subscriptionId, taskId, filter, rearm = false, timestamp }, sequence) => {
+  decide: (view, { subscriptionId, taskId, filter, rearm = false, atMs }, sequence) => {
     knownTask(view, taskId)
     if (view.subscription(subscriptionId) !== undefined) {
       throw new TaskError('subscription_already_exists', { subscriptionId })
     }
     return {
-      event: subscriptionCreated.create(sequence, { subscriptionId, taskId, filter, rearm, timestamp }),
+      event: subscriptionCreated.create(sequence, { subscriptionId, taskId, filter, rearm, atMs }),
       applied: { type: 'subscription_create', subscriptionId, taskId } as const,
     }
   },
@@ -203,10 +194,10 @@ export const subscriptionCreate = defineCommand('subscription_create', {
 /** Checks: known; not cancelled. */
 export const subscriptionCancel = defineCommand('subscription_cancel', {
   fields: ofSubscription,
-  decide: (view, { subscriptionId, timestamp }, sequence) => {
+  decide: (view, { subscriptionId, atMs }, sequence) => {
     liveSubscription(view, subscriptionId)
     return {
-      event: subscriptionCancelled.create(sequence, { subscriptionId, timestamp }),
+      event: subscriptionCancelled.create(sequence, { subscriptionId, atMs }),
       applied: { type: 'subscription_cancel', subscriptionId } as const,
     }
   },
@@ -215,10 +206,10 @@ export const subscriptionCancel = defineCommand('subscription_cancel', {
 /** Checks: known; not cancelled; a one-shot not triggered before. */
 export const subscriptionTrigger = defineCommand('subscription_trigger', {
   fields: ofSubscription,
-  decide: (view, { subscriptionId, timestamp }, sequence) => {
+  decide: (view, { subscriptionId, atMs }, sequence) => {
     checkTriggers(view, [subscriptionId])
     return {
-      event: subscriptionTriggered.create(sequence, { subscriptionId, timestamp }),
+      event: subscriptionTriggered.create(sequence, { subscriptionId, atMs }),
       applied: { type: 'subscription_trigger', subscriptionId } as const,
     }
   },
@@ -230,7 +221,7 @@ export const subscriptionTrigger = defineCommand('subscription_trigger', {
  */
 export const subscriptionConsume = defineCommand('subscription_consume', {
   fields: { ...ofSubscription, runId: optionalRunId },
-  decide: (view, { subscriptionId, runId, timestamp }, sequence) => {
+  decide: (view, { subscriptionId, runId, atMs }, sequence) => {
     const { pendingTriggers } = liveSubscription(view, subscriptionId)
     if (pendingTriggers === 0) throw new TaskError('subscription_not_triggered', { subscriptionId })
     if (runId !== undefined) knownRun(view, runId)
@@ -238,7 +229,7 @@ export const subscriptionConsume = defineCommand('subscription_consume', {
       event: subscriptionConsumed.create(sequence, {
         subscriptionId,
         ...(runId !== undefined && { runId }),
-        timestamp,
+        atMs,
       }),
       applied: { type: 'subscription_consume', subscriptionId } as const,
     }
@@ -252,11 +243,11 @@ export const subscriptionRow = defineRow('subscription', {
     taskId: idSchema<TaskId>(),
     filter: eventFilterSchema,
     rearm: v.boolean(),
-    createdAt: naturalSchema,
-    triggeredAt: optionalTime,
+    createdAtMs: naturalSchema,
+    triggeredAtMs: optionalTime,
     pendingTriggers: naturalSchema,
-    consumedAt: optionalTime,
-    cancelledAt: optionalTime,
+    consumedAtMs: optionalTime,
+    cancelledAtMs: optionalTime,
   },
   capture: ({ subscriptions }) => subscriptions.rows(),
   restore: (draft, subscription) => {
@@ -283,13 +274,9 @@ export function checkTriggers(view: SubscriptionReads, subscriptionIds: readonly
 }
 
 /** Counts a trigger; without such a subscription nothing changes. */
-export function triggerSubscription(
-  draft: SubscriptionDraft,
-  subscriptionId: SubscriptionId,
-  timestamp: Timestamp,
-): void {
+export function triggerSubscription(draft: SubscriptionDraft, subscriptionId: SubscriptionId, atMs: number): void {
   change(draft, subscriptionId, ({ pendingTriggers }) => ({
-    triggeredAt: timestamp,
+    triggeredAtMs: atMs,
     pendingTriggers: pendingTriggers + 1,
   }))
 }
@@ -307,7 +294,8 @@ function change(
 function liveSubscription(view: SubscriptionReads, subscriptionId: SubscriptionId): Subscription {
   const subscription = view.subscription(subscriptionId)
   if (subscription === undefined) throw new TaskError('unknown_subscription', { subscriptionId })
-  if (subscription.cancelledAt !== undefined) throw new TaskError('subscription_already_cancelled', { subscriptionId })
+  if (subscription.cancelledAtMs !== undefined)
+    throw new TaskError('subscription_already_cancelled', { subscriptionId })
   return subscription
 }
 
@@ -339,7 +327,7 @@ export class SubscriptionIndex {
     if (after === undefined) return
     if (before === undefined) this.#byTask.add(after.taskId, id)
     if (isArmed(after)) this.#armed.add(keyOfFilter(after.filter), id)
-    if (after.pendingTriggers > 0 && after.cancelledAt === undefined) this.#triggered.add(id)
+    if (after.pendingTriggers > 0 && after.cancelledAtMs === undefined) this.#triggered.add(id)
     else this.#triggered.delete(id)
   }
 }

@@ -7,15 +7,7 @@ import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes
 import { checkCron, nextOccurrence } from './cron.js'
 import { TaskError } from './errors.js'
 import type { TaskId, TenantId } from './ids.js'
-import {
-  countSchema,
-  idSchema,
-  labelSchema,
-  naturalSchema,
-  prioritySchema,
-  type Seconds,
-  type Timestamp,
-} from './scalars.js'
+import { countSchema, idSchema, labelSchema, naturalSchema, prioritySchema } from './scalars.js'
 
 /** When a task runs (spec mutation authority 1.3). */
 export type RunPolicy =
@@ -24,8 +16,8 @@ export type RunPolicy =
       readonly type: 'repeat'
       /** 1 to 4,294,967,295. */
       readonly count: number
-      /** From 1; the last repetition must come before second `Number.MAX_SAFE_INTEGER`. */
-      readonly intervalSecs: Seconds
+      /** Milliseconds, from 1; the last repetition must be due by epoch millisecond `Number.MAX_SAFE_INTEGER`. */
+      readonly intervalMs: number
     }
   | {
       readonly type: 'cron'
@@ -38,18 +30,18 @@ export type RunPolicy =
 /** The shape of a {@link RunPolicy}; its rules are {@link checkRunPolicy}'s. */
 export const runPolicySchema: v.GenericSchema<unknown, RunPolicy> = v.variant('type', [
   strictSchema({ type: v.literal('once') }),
-  strictSchema({ type: v.literal('repeat'), count: countSchema, intervalSecs: naturalSchema }),
+  strictSchema({ type: v.literal('repeat'), count: countSchema, intervalMs: naturalSchema }),
   strictSchema({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
 ])
 
-/** Raises `invalid_repeat_count`, `invalid_repeat_interval_secs` or `cron_policy_error`, in this order. */
+/** Raises `invalid_repeat_count`, `invalid_repeat_interval_ms` or `cron_policy_error`, in this order. */
 export function checkRunPolicy(policy: RunPolicy): void {
   switch (policy.type) {
     case 'once':
       return
     case 'repeat':
       if (policy.count === 0) throw new TaskError('invalid_repeat_count', { count: 0 })
-      if (policy.intervalSecs === 0) throw new TaskError('invalid_repeat_interval_secs', { intervalSecs: 0 })
+      if (policy.intervalMs === 0) throw new TaskError('invalid_repeat_interval_ms', { intervalMs: 0 })
       return
     case 'cron':
       checkCron(policy.expression)
@@ -64,9 +56,9 @@ export function checkRunPolicy(policy: RunPolicy): void {
  * or a year that is over: its task would never end. A rule of taking a task, not of reading one: what was taken may since
  * have come to its last occurrence.
  */
-export function checkOccurs(policy: RunPolicy, origin: Timestamp): void {
+export function checkOccurs(policy: RunPolicy, origin: number): void {
   if (policy.type !== 'cron' || nextOccurrence(policy.expression, origin - 1) !== undefined) return
-  const reason = `${policy.expression} never occurs from second ${origin} on`
+  const reason = `${policy.expression} never occurs from ${origin} on, in epoch milliseconds`
   throw new InvalidInputError({ subject: 'task', field: 'runPolicy.expression', reason })
 }
 
@@ -82,8 +74,8 @@ export type SafetyLevel = (typeof safetyLevels)[number]
 export interface TaskConstraints {
   /** At least 1. Default 1. */
   readonly maxAttempts: number
-  /** Per attempt, at least 1; absent means none. */
-  readonly timeoutSecs?: Seconds
+  /** Milliseconds per attempt, at least 1; absent means none. */
+  readonly timeoutMs?: number
   /** Runs with one key never overlap. */
   readonly concurrencyKey?: string
   readonly requiredCapabilities?: readonly string[]
@@ -103,7 +95,7 @@ export const defaultConstraints: TaskConstraints = {
 /** The shape of {@link TaskConstraints}; its rules are {@link checkConstraints}'s. */
 export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = strictSchema({
   maxAttempts: countSchema,
-  timeoutSecs: v.exactOptional(naturalSchema),
+  timeoutMs: v.exactOptional(naturalSchema),
   concurrencyKey: v.exactOptional(labelSchema),
   requiredCapabilities: v.exactOptional(v.array(labelSchema)),
   concurrencyKeyHoldPolicy: v.picklist(holdPolicies),
@@ -115,9 +107,9 @@ export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = stri
  * `empty_capability_entry`, in this order.
  */
 export function checkConstraints(constraints: TaskConstraints): void {
-  const { maxAttempts, timeoutSecs, concurrencyKey, requiredCapabilities } = constraints
+  const { maxAttempts, timeoutMs, concurrencyKey, requiredCapabilities } = constraints
   if (maxAttempts === 0) throw new TaskError('invalid_max_attempts', { maxAttempts })
-  if (timeoutSecs === 0) throw new TaskError('zero_timeout', {})
+  if (timeoutMs === 0) throw new TaskError('zero_timeout', {})
   if (concurrencyKey === '') throw new TaskError('empty_concurrency_key', {})
   if (requiredCapabilities !== undefined) checkCapabilityNames(requiredCapabilities)
 }

@@ -7,14 +7,14 @@ import type { Table } from '../state/table.js'
 import type { TerminalRunState } from '../../machines/run-vocabulary.js'
 import { TaskError } from './errors.js'
 import type { TaskId } from './ids.js'
-import { naturalSchema, ofTask, optionalTime, timed, type Timestamp } from './scalars.js'
+import { naturalSchema, ofTask, optionalTime, timed } from './scalars.js'
 import { checkOccurs, checkTaskSpec, shareDefaults, taskSpecSchema, type TaskSpec } from './task-spec.js'
 
 /** A task with all the projection knows about it. An immutable row. */
 export interface Task {
   readonly spec: TaskSpec
-  readonly createdAt: Timestamp
-  readonly cancelledAt?: Timestamp
+  readonly createdAtMs: number
+  readonly cancelledAtMs?: number
   /** 0 without a parent. */
   readonly depth: number
   readonly progress: TaskProgress
@@ -28,7 +28,7 @@ export interface TaskProgress {
   readonly completed: number
   readonly failed: number
   /** Latest time a run was created for; only for repeating tasks, whose next run comes after it. */
-  readonly lastScheduledAt?: Timestamp
+  readonly lastScheduledAtMs?: number
 }
 
 /** Tables of this file. */
@@ -58,9 +58,9 @@ const depthLimit = 8
  * This is the one place that says so: what dependents, waiters, parents and follow-ups go by. Whether a task was *marked*
  * as cancelled is another question, for its runs may still be under way.
  */
-export function phaseOf({ progress, cancelledAt }: Pick<Task, 'progress' | 'cancelledAt'>): TaskPhase {
+export function phaseOf({ progress, cancelledAtMs }: Pick<Task, 'progress' | 'cancelledAtMs'>): TaskPhase {
   const { runs, open, completed, failed } = progress
-  if (open > 0 || (runs === 0 && cancelledAt === undefined)) return 'open'
+  if (open > 0 || (runs === 0 && cancelledAtMs === undefined)) return 'open'
   if (completed > 0) return 'completed'
   return failed > 0 ? 'failed' : 'cancelled'
 }
@@ -78,7 +78,7 @@ const defineRow = rowDefiner<TaskRows, TaskReads>()
 export const taskCreated = defineEvent('task_created', {
   fields: { ...timed, taskSpec: taskSpecSchema },
   check: ({ taskSpec }) => checkTaskSpec(taskSpec),
-  evolve: (draft, { taskSpec, timestamp, sequence }) => {
+  evolve: (draft, { taskSpec, atMs, sequence }) => {
     if (draft.view.task(taskSpec.id) !== undefined) {
       throw new TaskError('replay_duplicate_event', { sequence, id: taskSpec.id })
     }
@@ -86,7 +86,7 @@ export const taskCreated = defineEvent('task_created', {
       taskSpec.parentTaskId === undefined ? undefined : replayedTask(draft.view, taskSpec.parentTaskId, sequence)
     draft.put(draft.tables.tasks, taskSpec.id, {
       spec: shareDefaults(taskSpec),
-      createdAt: timestamp,
+      createdAtMs: atMs,
       depth: parent === undefined ? 0 : parent.depth + 1,
       progress: noProgress,
     })
@@ -96,28 +96,28 @@ export const taskCreated = defineEvent('task_created', {
 /** Marks the task; its runs are cancelled by events of their own. */
 export const taskCancelled = defineEvent('task_cancelled', {
   fields: ofTask,
-  evolve: (draft, { taskId, timestamp, sequence }) => {
+  evolve: (draft, { taskId, atMs, sequence }) => {
     const task = replayedTask(draft.view, taskId, sequence)
-    if (task.cancelledAt !== undefined) {
+    if (task.cancelledAtMs !== undefined) {
       throw new TaskError('replay_task_already_cancelled', {
         sequence,
         taskId,
-        firstCancelledAt: task.cancelledAt,
-        duplicateCancelledAt: timestamp,
+        firstCancelledAtMs: task.cancelledAtMs,
+        duplicateCancelledAtMs: atMs,
       })
     }
-    draft.put(draft.tables.tasks, taskId, { ...task, cancelledAt: timestamp })
+    draft.put(draft.tables.tasks, taskId, { ...task, cancelledAtMs: atMs })
   },
 })
 
 /** Checks: not known; parent known and not finished; depth. */
 export const taskCreate = defineCommand('task_create', {
   fields: { ...timed, taskSpec: taskSpecSchema },
-  check: ({ taskSpec, timestamp }) => {
+  check: ({ taskSpec, atMs }) => {
     checkTaskSpec(taskSpec)
-    checkOccurs(taskSpec.runPolicy, timestamp)
+    checkOccurs(taskSpec.runPolicy, atMs)
   },
-  decide: (view, { taskSpec, timestamp }, sequence) => {
+  decide: (view, { taskSpec, atMs }, sequence) => {
     const { id: taskId, parentTaskId } = taskSpec
     if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
     if (parentTaskId !== undefined) {
@@ -129,7 +129,7 @@ export const taskCreate = defineCommand('task_create', {
       if (depth > depthLimit) throw new TaskError('depth_limit_exceeded', { depth, limit: depthLimit })
     }
     return {
-      event: taskCreated.create(sequence, { taskSpec, timestamp }),
+      event: taskCreated.create(sequence, { taskSpec, atMs }),
       applied: { type: 'task_create', taskId } as const,
     }
   },
@@ -138,14 +138,14 @@ export const taskCreate = defineCommand('task_create', {
 /** Checks: known; not cancelled; not before it was created. */
 export const taskCancel = defineCommand('task_cancel', {
   fields: ofTask,
-  decide: (view, { taskId, timestamp }, sequence) => {
+  decide: (view, { taskId, atMs }, sequence) => {
     const task = knownTask(view, taskId)
-    if (task.cancelledAt !== undefined) throw new TaskError('task_already_cancelled', { taskId })
-    if (timestamp < task.createdAt) {
-      throw new TaskError('cancel_before_create', { taskId, createdAt: task.createdAt, cancelledAt: timestamp })
+    if (task.cancelledAtMs !== undefined) throw new TaskError('task_already_cancelled', { taskId })
+    if (atMs < task.createdAtMs) {
+      throw new TaskError('cancel_before_create', { taskId, createdAtMs: task.createdAtMs, cancelledAtMs: atMs })
     }
     return {
-      event: taskCancelled.create(sequence, { taskId, timestamp }),
+      event: taskCancelled.create(sequence, { taskId, atMs }),
       applied: { type: 'task_cancel', taskId } as const,
     }
   },
@@ -153,15 +153,15 @@ export const taskCancel = defineCommand('task_cancel', {
 
 /** Depth and progress are left out: they follow from parents and runs. */
 export const taskRow = defineRow('task', {
-  fields: { spec: taskSpecSchema, createdAt: naturalSchema, cancelledAt: optionalTime },
+  fields: { spec: taskSpecSchema, createdAtMs: naturalSchema, cancelledAtMs: optionalTime },
   capture: ({ tasks }) => tasks.rows(),
   restore: (draft, stored) => {
-    const { spec, createdAt, cancelledAt } = stored
+    const { spec, createdAtMs, cancelledAtMs } = stored
     const taskId = spec.id
     if (isNilUuid(taskId)) throw new TaskError('snapshot_nil_id', { id: taskId })
     checkTaskSpec(spec)
     if (draft.view.task(taskId) !== undefined) throw new TaskError('snapshot_duplicate_task', { taskId })
-    if (cancelledAt !== undefined && cancelledAt < createdAt) {
+    if (cancelledAtMs !== undefined && cancelledAtMs < createdAtMs) {
       throw new TaskError('snapshot_cancelled_before_created', { taskId })
     }
     const { parentTaskId } = spec
@@ -204,5 +204,5 @@ export function checkNewRow(existing: object | undefined, row: string, id: strin
 
 /** A task that was cancelled takes no more, though its runs may still be under way. */
 function takesChildren(task: Task): boolean {
-  return task.cancelledAt === undefined && !hasEnded(task)
+  return task.cancelledAtMs === undefined && !hasEnded(task)
 }

@@ -9,15 +9,7 @@ import { knownActor, noOp, type ActorReads, type ActorRows } from './actor.js'
 import { base64Schema, type Base64 } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { ActorId, LedgerEntryId, TenantId } from './ids.js'
-import {
-  idSchema,
-  labelSchema,
-  naturalSchema,
-  ofActorInTenant,
-  optionalTime,
-  timed,
-  type Timestamp,
-} from './scalars.js'
+import { idSchema, labelSchema, naturalSchema, ofActorInTenant, optionalTime, timed } from './scalars.js'
 import { checkNewRow } from './task.js'
 import type { Capability } from './vocabulary.js'
 
@@ -32,7 +24,7 @@ export interface TenantRegistration {
 
 /** A tenant as the projection holds it. */
 export interface Tenant extends TenantRegistration {
-  readonly createdAt: Timestamp
+  readonly createdAtMs: number
 }
 
 /** What an actor is in a tenant; roles imply no capabilities. */
@@ -45,16 +37,16 @@ export interface RoleAssignment {
   readonly actorId: ActorId
   readonly tenantId: TenantId
   readonly role: Role
-  readonly assignedAt: Timestamp
+  readonly assignedAtMs: number
 }
 
-/** A capability once granted; in force while `revokedAt` is absent. */
+/** A capability once granted; in force while `revokedAtMs` is absent. */
 export interface CapabilityGrant {
   readonly actorId: ActorId
   readonly tenantId: TenantId
   readonly capability: Capability
-  readonly grantedAt: Timestamp
-  readonly revokedAt?: Timestamp
+  readonly grantedAtMs: number
+  readonly revokedAtMs?: number
 }
 
 /** A line of a tenant's append-only ledger. */
@@ -66,7 +58,7 @@ export interface LedgerEntry {
   readonly actorId?: ActorId
   readonly payload: Base64
   /** The entry's own time. */
-  readonly timestamp: Timestamp
+  readonly atMs: number
 }
 
 /** The shape of a {@link Role}. */
@@ -88,7 +80,7 @@ const ledgerEntryEntries = {
   ledgerKey: labelSchema,
   actorId: v.exactOptional(idSchema<ActorId>()),
   payload: base64Schema,
-  timestamp: naturalSchema,
+  atMs: naturalSchema,
 }
 
 /** What tells two capabilities apart: the name, prefixed for custom ones. */
@@ -135,7 +127,7 @@ export function checkPermission(
 
 /** Granted and not revoked. */
 export function isInForce(grant: CapabilityGrant | undefined): boolean {
-  return grant !== undefined && grant.revokedAt === undefined
+  return grant !== undefined && grant.revokedAtMs === undefined
 }
 
 /** Tables of this file. */
@@ -178,8 +170,8 @@ const defineRow = rowDefiner<TenantRows, TenantReads>()
 export const tenantCreated = defineEvent('tenant_created', {
   fields: { ...timed, ...tenantEntries },
   check: checkTenant,
-  evolve: (draft, { tenantId, name, timestamp }) => {
-    draft.put(draft.tables.tenants, tenantId, { tenantId, name, createdAt: timestamp })
+  evolve: (draft, { tenantId, name, atMs }) => {
+    draft.put(draft.tables.tenants, tenantId, { tenantId, name, createdAtMs: atMs })
   },
 })
 
@@ -187,8 +179,8 @@ export const tenantCreated = defineEvent('tenant_created', {
 export const roleAssigned = defineEvent('role_assigned', {
   fields: ofRole,
   check: ({ role }) => checkRole(role),
-  evolve: (draft, { actorId, role, tenantId, timestamp }) => {
-    draft.put(draft.tables.roles, roleKey(actorId, tenantId), { actorId, tenantId, role, assignedAt: timestamp })
+  evolve: (draft, { actorId, role, tenantId, atMs }) => {
+    draft.put(draft.tables.roles, roleKey(actorId, tenantId), { actorId, tenantId, role, assignedAtMs: atMs })
   },
 })
 
@@ -196,8 +188,8 @@ export const roleAssigned = defineEvent('role_assigned', {
 export const capabilityGranted = defineEvent('capability_granted', {
   fields: ofCapability,
   check: ({ capability }) => checkCapability(capability),
-  evolve: (draft, { actorId, capability, tenantId, timestamp }) => {
-    const grant = { actorId, tenantId, capability, grantedAt: timestamp }
+  evolve: (draft, { actorId, capability, tenantId, atMs }) => {
+    const grant = { actorId, tenantId, capability, grantedAtMs: atMs }
     draft.put(draft.tables.grants, grantKey(actorId, capability, tenantId), grant)
   },
 })
@@ -205,10 +197,10 @@ export const capabilityGranted = defineEvent('capability_granted', {
 /** Without a matching grant nothing changes. */
 export const capabilityRevoked = defineEvent('capability_revoked', {
   fields: ofCapability,
-  evolve: (draft, { actorId, capability, tenantId, timestamp }) => {
+  evolve: (draft, { actorId, capability, tenantId, atMs }) => {
     const grant = draft.view.capabilityGrant(actorId, capability, tenantId)
     if (grant === undefined) return
-    draft.put(draft.tables.grants, grantKey(actorId, capability, tenantId), { ...grant, revokedAt: timestamp })
+    draft.put(draft.tables.grants, grantKey(actorId, capability, tenantId), { ...grant, revokedAtMs: atMs })
   },
 })
 
@@ -225,8 +217,8 @@ export const ledgerEntryAppended = defineEvent('ledger_entry_appended', {
 export const tenantCreate = defineCommand('tenant_create', {
   fields: { ...timed, registration: strictSchema(tenantEntries) },
   check: ({ registration }) => checkTenant(registration),
-  decide: (_view, { registration, timestamp }, sequence) => ({
-    event: tenantCreated.create(sequence, { ...registration, timestamp }),
+  decide: (_view, { registration, atMs }, sequence) => ({
+    event: tenantCreated.create(sequence, { ...registration, atMs }),
     applied: noOp,
   }),
 })
@@ -235,10 +227,10 @@ export const tenantCreate = defineCommand('tenant_create', {
 export const roleAssign = defineCommand('role_assign', {
   fields: ofRole,
   check: ({ role }) => checkRole(role),
-  decide: (view, { actorId, role, tenantId, timestamp }, sequence) => {
+  decide: (view, { actorId, role, tenantId, atMs }, sequence) => {
     knownActor(view, actorId)
     knownTenant(view, tenantId)
-    return { event: roleAssigned.create(sequence, { actorId, role, tenantId, timestamp }), applied: noOp }
+    return { event: roleAssigned.create(sequence, { actorId, role, tenantId, atMs }), applied: noOp }
   },
 })
 
@@ -246,10 +238,10 @@ export const roleAssign = defineCommand('role_assign', {
 export const capabilityGrant = defineCommand('capability_grant', {
   fields: ofCapability,
   check: ({ capability }) => checkCapability(capability),
-  decide: (view, { actorId, capability, tenantId, timestamp }, sequence) => {
+  decide: (view, { actorId, capability, tenantId, atMs }, sequence) => {
     knownActor(view, actorId)
     knownTenant(view, tenantId)
-    return { event: capabilityGranted.create(sequence, { actorId, capability, tenantId, timestamp }), applied: noOp }
+    return { event: capabilityGranted.create(sequence, { actorId, capability, tenantId, atMs }), applied: noOp }
   },
 })
 
@@ -257,10 +249,10 @@ export const capabilityGrant = defineCommand('capability_grant', {
 export const capabilityRevoke = defineCommand('capability_revoke', {
   fields: ofCapability,
   check: ({ capability }) => checkCapability(capability),
-  decide: (view, { actorId, capability, tenantId, timestamp }, sequence) => {
+  decide: (view, { actorId, capability, tenantId, atMs }, sequence) => {
     knownActor(view, actorId)
     knownTenant(view, tenantId)
-    return { event: capabilityRevoked.create(sequence, { actorId, capability, tenantId, timestamp }), applied: noOp }
+    return { event: capabilityRevoked.create(sequence, { actorId, capability, tenantId, atMs }), applied: noOp }
   },
 })
 
@@ -279,7 +271,7 @@ export const ledgerAppend = defineCommand('ledger_append', {
 
 /** A tenant as it stands. */
 export const tenantRow = defineRow('tenant', {
-  fields: { ...tenantEntries, createdAt: naturalSchema },
+  fields: { ...tenantEntries, createdAtMs: naturalSchema },
   capture: ({ tenants }) => tenants.rows(),
   restore: (draft, tenant) => {
     checkNewRow(draft.view.tenant(tenant.tenantId), 'tenant', tenant.tenantId)
@@ -293,7 +285,7 @@ export const roleRow = defineRow('role', {
     actorId: idSchema<ActorId>(),
     tenantId: idSchema<TenantId>(),
     role: roleSchema,
-    assignedAt: naturalSchema,
+    assignedAtMs: naturalSchema,
   },
   capture: ({ roles }) => roles.rows(),
   restore: (draft, assignment) => {
@@ -310,8 +302,8 @@ export const grantRow = defineRow('grant', {
     actorId: idSchema<ActorId>(),
     tenantId: idSchema<TenantId>(),
     capability: capabilitySchema,
-    grantedAt: naturalSchema,
-    revokedAt: optionalTime,
+    grantedAtMs: naturalSchema,
+    revokedAtMs: optionalTime,
   },
   capture: ({ grants }) => grants.rows(),
   restore: (draft, grant) => {

@@ -16,7 +16,6 @@ import type {
 import type { TaskIndexes } from './indexes.js'
 import type { RunReads } from './run-commands.js'
 import type { Run, RunState } from './run.js'
-import type { Timestamp } from './scalars.js'
 import type { TaskTables } from './state.js'
 import { matches, type Subscription, type SubscriptionReads, type SystemEvent } from './subscription.js'
 import type { Task } from './task.js'
@@ -162,17 +161,17 @@ export class TaskProjection extends TaskView {
   }
 
   /**
-   * Scheduled runs with `scheduledAt <= now`, or that were due when they were created, whose dependency gate is open and
+   * Scheduled runs with `scheduledAtMs <= now`, or that were due when they were created, whose dependency gate is open and
    * whose task is not cancelled; the latter first, then earliest first, ties by id; O(log n) to start. Runs behind a
    * closed gate are kept apart and cost nothing.
    */
-  dueScheduled(now: Timestamp): Iterable<Run> {
+  dueScheduled(now: number): Iterable<Run> {
     return this.#indexes.runs.dueScheduled(now)
   }
 
   /** When the next such run is due. */
-  nextScheduledAt(): Timestamp | undefined {
-    return this.#indexes.runs.nextScheduledAt()
+  nextScheduledAtMs(): number | undefined {
+    return this.#indexes.runs.nextScheduledAtMs()
   }
 
   /** Waiting retries that are due at an instant in epoch milliseconds, earliest first, ties by id. */
@@ -185,13 +184,13 @@ export class TaskProjection extends TaskView {
     return this.#indexes.runs.nextRetryAtMs()
   }
 
-  /** Ready runs in selection order: priority descending, createdAt ascending, id ascending. */
+  /** Ready runs in selection order: priority descending, createdAtMs ascending, id ascending. */
   ready(): Iterable<Run> {
     return this.#indexes.runs.inState('ready')
   }
 
-  /** Leased runs with `now >= expiry`, earliest expiry first. */
-  expiredLeases(now: Timestamp): Iterable<Run> {
+  /** Leased runs with `now >= expiresAtMs`, earliest expiry first. */
+  expiredLeases(now: number): Iterable<Run> {
     return this.#indexes.runs.expiredLeases(now)
   }
 
@@ -200,8 +199,8 @@ export class TaskProjection extends TaskView {
     return this.#indexes.runs.leased()
   }
 
-  nextLeaseExpiry(): Timestamp | undefined {
-    return this.#indexes.runs.nextLeaseExpiry()
+  nextLeaseExpiresAtMs(): number | undefined {
+    return this.#indexes.runs.nextLeaseExpiresAtMs()
   }
 
   /** Tasks that wait for this one. */
@@ -275,7 +274,7 @@ export class TaskProjection extends TaskView {
   /** Registered and not deregistered. */
   isActorActive(actorId: ActorId): boolean {
     const actor = this.actor(actorId)
-    return actor !== undefined && actor.deregisteredAt === undefined
+    return actor !== undefined && actor.deregisteredAtMs === undefined
   }
 
   /** Granted and not revoked. */

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest'
 import { DeadlineQueue } from '../../../../src/base/deadline-queue.js'
+import { checkedIds } from '../../../../src/base/checked-ids.js'
 import { createUuidSource, type IdSource } from '../../../../src/base/ids.js'
 import { silentLogger } from '../../../../src/base/logger.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../../../../src/journal/memory-journal.js'
@@ -15,8 +16,8 @@ import {
 } from '../../../../src/tasks/index.js'
 import { SimulatedClock } from '../../../../src/testing/simulated-clock.js'
 
-/** Epoch seconds at which simulated time begins. */
-export const start = 1_000_000
+/** Epoch milliseconds at which simulated time begins. */
+export const start = 1_000_000_000
 
 export interface Room {
   readonly tasks: Tasks
@@ -47,14 +48,15 @@ export interface RoomOptions {
 
 /** The tasks room on a journal in memory and simulated time. Nothing is dispatched before a handler is registered. */
 export async function openRoom(options: RoomOptions = {}): Promise<Room> {
-  const { store = createMemoryJournal(), clock = new SimulatedClock(start * 1000), random = () => 0 } = options
+  const { store = createMemoryJournal(), clock = new SimulatedClock(start), random = () => 0 } = options
   const warnings: string[] = []
   const errors: string[] = []
   const authority = new TaskAuthority()
   const lane = await Lane.open({ store, streamFor: () => authority })
   authority.start(lane)
   const deadlines = new DeadlineQueue(clock)
-  const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
+  // As the runtime does.
+  const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
   const tasks = new Tasks({
     authority,
     clock,
