@@ -32,7 +32,7 @@ export function defineErrors<const Messages extends ErrorMessages>(
   name: string,
   messages: Messages,
 ): ErrorClass<ErrorDataOf<Messages>> {
-  return class extends StatewardError<string, unknown> {
+  return class extends StatewardError {
     override readonly name = name
 
     constructor(code: string, data: unknown, options?: ErrorOptions) {

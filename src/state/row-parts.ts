@@ -52,7 +52,10 @@ function unitsOf(value: JsonValue | undefined): number {
   if (typeof value === 'string') return value.length + 2
   if (typeof value !== 'object' || value === null) return 8
   let units = 2
-  if (Array.isArray(value)) for (const item of value as readonly JsonValue[]) units += unitsOf(item) + 1
-  else for (const key in value) units += key.length + 4 + unitsOf((value as JsonObject)[key])
+  if (Array.isArray(value)) {
+    for (const item of value as readonly JsonValue[]) units += unitsOf(item) + 1
+  } else {
+    for (const [key, part] of Object.entries(value as JsonObject)) units += key.length + 4 + unitsOf(part)
+  }
   return units
 }

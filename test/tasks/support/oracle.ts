@@ -1,5 +1,8 @@
 import type { TaskCommand } from '../../../src/tasks/index.js'
 
+/** Commands that are one move each. */
+export type PlainCommand = Exclude<TaskCommand, { readonly type: 'attempt_begin' | 'attempt_end' }>
+
 /** A run as the sheet's tables describe it; nothing here is shared with the code under test. */
 interface RunModel {
   readonly task: string
@@ -56,7 +59,7 @@ export class Oracle {
   readonly entries: string[] = []
 
   /** The refusal's code; without one the command has been applied. */
-  submit(command: TaskCommand): string | undefined {
+  submit(command: PlainCommand): string | undefined {
     const refusal = this.#refusal(command)
     if (refusal === undefined) {
       this.sequence += 1
@@ -88,7 +91,7 @@ export class Oracle {
     return states.includes('waiting') ? 'waiting' : 'open'
   }
 
-  #refusal(command: TaskCommand): string | undefined {
+  #refusal(command: PlainCommand): string | undefined {
     switch (command.type) {
       case 'task_create': {
         const { id, parentTaskId } = command.taskSpec
@@ -239,7 +242,7 @@ export class Oracle {
     }
   }
 
-  #apply(command: TaskCommand): void {
+  #apply(command: PlainCommand): void {
     const run = 'runId' in command && command.runId !== undefined ? this.runs.get(command.runId) : undefined
     switch (command.type) {
       case 'task_create': {
