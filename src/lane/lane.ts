@@ -1,6 +1,8 @@
+import { systemClock, type Clock } from '../base/clock.js'
 import { messageOf, StatewardError, toError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import { LoopShare } from '../base/loop-share.js'
 import { guardedLogger } from '../base/observers.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import type { Journal, JournalCut, JournalRecord, JournalStore } from '../journal/journal.js'
@@ -23,6 +25,8 @@ export interface LaneOptions {
    */
   readonly compactAfter?: number
   readonly logger?: Logger
+  /** Tells opening when to let others have their turn. Default the clock of the process. */
+  readonly clock?: Pick<Clock, 'monotonicNow'>
 }
 
 /** Whether a lane takes work. */
@@ -93,7 +97,7 @@ export class Lane {
   }
 
   /**
-   * Opens the journal and brings every stream found in it up to date.
+   * Opens the journal and brings every stream found in it up to date, in slices between which the event loop runs.
    *
    * Raises the errors of {@link JournalStore.open}, `lane_unknown_stream`, and whatever a stream raises on a
    * record it cannot take; the journal is then released unchanged.
@@ -103,7 +107,7 @@ export class Lane {
     if (options.store === undefined) return new Lane(undefined, streams, options)
     const { journal, recovery } = await options.store.open()
     try {
-      replayInto(streams, recovery, options.streamFor)
+      await replayInto(streams, recovery, options.streamFor, new LoopShare(options.clock ?? systemClock))
     } catch (cause) {
       await journal.close()
       throw cause
