@@ -208,6 +208,7 @@ export class Runtime implements AsyncDisposable {
     const lane = await asJournalError('open', () =>
       Lane.open({
         logger,
+        clock,
         ...(store !== undefined && { store }),
         ...(compactAfter !== undefined && { compactAfter }),
         streamFor: (name) => {

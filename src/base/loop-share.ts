@@ -34,7 +34,7 @@ export class LoopShare {
     this.#begin(this.#clock.monotonicNow())
   }
 
-  /** Resolves in a later turn once the share of this one is used up; the caller then begins a new one. */
+  /** Resolves in a later turn, first come, first served. */
   turn(): Promise<void> {
     return new Promise((resolve) => this.nextTurn(resolve))
   }
@@ -63,7 +63,7 @@ export async function visitInTurns<Item>(
   visit: (item: Item) => void,
 ): Promise<void> {
   for (const item of items) {
-    if (share.isUsedUp) await share.turn()
+    while (share.isUsedUp) await share.turn()
     visit(item)
   }
 }
