@@ -3,6 +3,15 @@ import { clearInterval, setInterval } from 'node:timers'
 /** Milliseconds between two firings of the timer that watches. */
 const period = 1
 
+/**
+ * The longest time for which a timer is kept from firing while nothing is done, in milliseconds: what the machine, busy
+ * with other work, adds to every such figure.
+ */
+export async function longestBlockOfMachine(milliseconds: number): Promise<number> {
+  const { longestBlockMs } = await longestBlockOf(() => new Promise((resolve) => setTimeout(resolve, milliseconds)))
+  return longestBlockMs
+}
+
 /** The longest time for which a timer was kept from firing while `work` went on, in milliseconds, and what came of the work. */
 export async function longestBlockOf<Value>(
   work: () => Promise<Value>,

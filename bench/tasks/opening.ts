@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { readDirectoryJournal } from '../../src/journal/reading.js'
 import type { BenchOptions, Cell } from '../harness.js'
-import { longestBlockOf } from '../support/longest-block.js'
+import { longestBlockOf, longestBlockOfMachine } from '../support/longest-block.js'
 import { median } from '../statistics.js'
 import type { Part } from '../tasks.js'
 import { openEmpty, runMany } from './empty-tasks.js'
@@ -87,6 +87,7 @@ export async function measureOpenings(directory: string, { quick, progress }: Be
     row(`compacting ${rows} rows`, compacting.slice(-1)),
     row(`opening ${rows} rows, ${held} ended tasks`, fromSnapshot),
   ]
+  const ofMachine = await longestBlockOfMachine(median(opening.map(({ milliseconds }) => milliseconds)))
   const [blockOpening, blockCompacting, blockOfRows] = table.map((cells) => cells['longest block ms'] as number)
   const perSecond = (count: number, of: readonly Opening[]): number =>
     (count * 1000) / median(of.map(({ milliseconds }) => milliseconds))
@@ -96,6 +97,7 @@ export async function measureOpenings(directory: string, { quick, progress }: Be
       longestBlockMs: Math.max(blockOpening ?? Number.NaN, blockCompacting ?? Number.NaN),
       longestBlockOpeningMs: blockOpening ?? Number.NaN,
       longestBlockCompactingMs: blockCompacting ?? Number.NaN,
+      longestBlockOfMachineMs: ofMachine,
       longestBlockOpeningRowsMs: blockOfRows ?? Number.NaN,
       tasksOpenedPerSecond: perSecond(tasks, opening),
       tasksOpenedFromSnapshotPerSecond: perSecond(held, fromSnapshot),
