@@ -41,10 +41,10 @@ import {
   type RegistryLimits,
 } from './operations/index.js'
 
-import { Session } from './session.js'
+import { Session } from './operations/session.js'
 import { attemptsSessionName, createSessionRunner } from './task-operations.js'
 import { dispatchOptionsSchema, TaskAuthority, Tasks, type DispatchOptions } from './tasks/index.js'
-import { tracerSchema, type Tracer } from './tracing.js'
+import { tracerSchema, type Tracer } from './work/tracing.js'
 import type { SessionId } from '../machines/operation-vocabulary.js'
 
 /** What a runtime is built on; everything has a default. */

@@ -1,5 +1,5 @@
 import { StatewardError } from './base/errors.js'
-import type { Session } from './session.js'
+import type { Session } from './operations/session.js'
 import type { AttemptDescription, AttemptRunner, AttemptScope } from './tasks/index.js'
 
 /** Name of the session in which attempts of tasks are operations; callers cannot choose it. */

@@ -5,7 +5,7 @@ import { StateMachine, type AnyActorRef, type AnyStateMachine, type AnyStateNode
 import * as machines from '../../machines/index.js'
 import type { OperationId, OperationResult, OperationSpec, SessionId } from '../../machines/operation-vocabulary.js'
 import { createDeferred } from '../../src/base/promises.js'
-import type { TaskContext } from '../../src/execution.js'
+import type { TaskContext } from '../../src/operations/execution.js'
 import { createRuntime, type RuntimeOptions } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 

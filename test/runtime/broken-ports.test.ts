@@ -5,7 +5,7 @@ import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { createRuntime } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { openRuntime, refusal, refusalOf } from '../operations/support/registry.js'
-import { job, startTask } from './support/task.js'
+import { job, startTask } from '../operations/support/work.js'
 
 describe('a clock that breaks', () => {
   it('is refused when the runtime is opened, before the journal is', async () => {

@@ -16,7 +16,7 @@ import {
   stateOf,
   syncWhenClosing,
 } from '../operations/support/registry.js'
-import { job, startTask } from './support/task.js'
+import { job, startTask } from '../operations/support/work.js'
 
 describe('closing a runtime', () => {
   it('by retiring asks what runs to wind down, and waits for it', async () => {

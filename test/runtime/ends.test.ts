@@ -6,7 +6,7 @@ import { tamperWithWait } from '../operations/support/tamper.js'
 import { strangeThrows, unsayableResults } from '../support/thrown.js'
 import { unhandledDuring } from '../support/unhandled.js'
 import { createRecordingLogger } from './support/log.js'
-import { job, startTask } from './support/task.js'
+import { job, startTask } from '../operations/support/work.js'
 
 describe('the end of an operation is not lost', () => {
   it.each(strangeThrows)('when its task throws %s', async (_, make, error) => {

@@ -3,7 +3,7 @@ import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { settleReactions } from '../lane/support/scripted-journal.js'
 import { openFixture, refusal, stateOf } from '../operations/support/registry.js'
 import { createRecordingLogger } from './support/log.js'
-import { job, startTask } from './support/task.js'
+import { job, startTask } from '../operations/support/work.js'
 
 async function openWithStore() {
   const store = createMemoryJournal()

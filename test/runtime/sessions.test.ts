@@ -4,7 +4,7 @@ import { createRuntime } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { fixtureOf, idOf, openRuntime, refusal, refusalOf, specOf, start } from '../operations/support/registry.js'
 import { createRecordingLogger } from './support/log.js'
-import { job, startTask } from './support/task.js'
+import { job, startTask } from '../operations/support/work.js'
 
 describe('the sessions of a runtime', () => {
   it('[71] are the same instance for the same name, under the limit that was asked for last', async () => {

@@ -8,12 +8,12 @@
 import { writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createUuidSource } from '../../../src/base/ids.js'
-import type { TaskContext } from '../../../src/execution.js'
+import type { TaskContext } from '../../../src/operations/execution.js'
 import { createDirectoryJournal } from '../../../src/journal/directory-journal.js'
 import type { FileSystem } from '../../../src/journal/file-system.js'
 import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
 import { createRuntime } from '../../../src/runtime.js'
-import type { Session } from '../../../src/session.js'
+import type { Session } from '../../../src/operations/session.js'
 
 const [directory = '', seed = '0'] = process.argv.slice(2)
 const say = (...words: readonly unknown[]): void => void writeSync(1, `${words.join(' ')}\n`)

@@ -1,5 +1,5 @@
-import type { Session } from '../../../src/session.js'
-import type { Task, TaskContext } from '../../../src/execution.js'
+import type { Session } from '../../../src/operations/session.js'
+import type { Task, TaskContext } from '../../../src/operations/execution.js'
 import { createDeferred, type Deferred } from '../../../src/base/promises.js'
 
 /** A task that does what the test tells it to. */

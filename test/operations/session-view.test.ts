@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { sessionSelectors } from '../../src/session-view.js'
+import { sessionSelectors } from '../../src/operations/session-view.js'
 import { completed, idOf, openFixture, specOf, start } from '../operations/support/registry.js'
 import { settleReactions } from '../lane/support/scripted-journal.js'
 

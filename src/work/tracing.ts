@@ -1,6 +1,6 @@
-import type { ObserverGuard } from './base/observers.js'
-import { portSchema } from './base/options.js'
-import type { OperationOutcome, OperationSpec } from '../machines/operation-vocabulary.js'
+import type { ObserverGuard } from '../base/observers.js'
+import { portSchema } from '../base/options.js'
+import type { OperationOutcome, OperationSpec } from '../../machines/operation-vocabulary.js'
 
 /** What stateward uses of a tracer; the one of `@opentelemetry/api` fits. */
 export interface Tracer {

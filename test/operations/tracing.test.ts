@@ -1,10 +1,10 @@
 import { SpanStatusCode } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { describe, expect, it } from 'vitest'
-import type { Span, Tracer } from '../../src/tracing.js'
-import { createRecordingLogger } from './support/log.js'
+import type { Span, Tracer } from '../../src/work/tracing.js'
+import { createRecordingLogger } from '../runtime/support/log.js'
 import { openFixture, refusal } from '../operations/support/registry.js'
-import { job, startTask } from './support/task.js'
+import { job, startTask } from './support/work.js'
 
 async function traced(limits = {}) {
   const exporter = new InMemorySpanExporter()

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
-import type { TaskContext } from '../../src/execution.js'
+import type { TaskContext } from '../../src/operations/execution.js'
 import { childSource, idOf, openFixture, refusal, specOf, stateOf } from '../operations/support/registry.js'
-import { job, scriptedTask, startTask } from './support/task.js'
+import { job, scriptedTask, startTask } from './support/work.js'
 
 async function outcomeOf(task: (context: TaskContext) => unknown) {
   const { session, operations } = await openFixture()

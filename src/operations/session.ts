@@ -1,31 +1,25 @@
 import * as v from 'valibot'
-import type { Clock } from './base/clock.js'
-import type { DeadlineQueue } from './base/deadline-queue.js'
-import { decode, readable } from './base/decode.js'
-import { StatewardError, toError } from './base/errors.js'
-import type { Feed } from './base/feed.js'
-import { parseUuid, type IdSource } from './base/ids.js'
-import type { Logger } from './base/logger.js'
-import { LoopShare } from './base/loop-share.js'
-import { createObserverGuard, type ObserverGuard } from './base/observers.js'
-import { checkFields, checkFunction, durationSchema, optionsSchema, textSchema } from './base/options.js'
-import { createDeferred, silence } from './base/promises.js'
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { decode, readable } from '../base/decode.js'
+import { StatewardError, toError } from '../base/errors.js'
+import type { Feed } from '../base/feed.js'
+import { parseUuid, type IdSource } from '../base/ids.js'
+import type { Logger } from '../base/logger.js'
+import { LoopShare } from '../base/loop-share.js'
+import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
+import { checkFields, checkFunction, durationSchema, optionsSchema, textSchema } from '../base/options.js'
+import { createDeferred, silence } from '../base/promises.js'
 import { Execution, type Task } from './execution.js'
-import type { Lane } from './lane/lane.js'
-import {
-  IdleWake,
-  OperationRegistry,
-  Turn,
-  type CompletionEntry,
-  type EpochId,
-  type IdleWakeHost,
-  type Inspect,
-  type LostOperation,
-  type OperationsHistory,
-  type WaitAllResult,
-} from './operations/index.js'
+import type { Lane } from '../lane/lane.js'
+import type { Inspect } from '../base/inspection.js'
+import type { OperationsHistory } from './history.js'
+import { IdleWake, type IdleWakeHost } from './idle-wake.js'
+import { OperationRegistry } from './registry.js'
+import { Turn } from './turn.js'
+import type { CompletionEntry, EpochId, LostOperation, WaitAllResult } from './types.js'
 import { SessionView } from './session-view.js'
-import { OperationSpan, type Tracer } from './tracing.js'
+import { OperationSpan, type Tracer } from '../work/tracing.js'
 import {
   expectsPeer,
   type OperationId,
@@ -35,7 +29,7 @@ import {
   type OperationSpec,
   type RunId,
   type SessionId,
-} from '../machines/operation-vocabulary.js'
+} from '../../machines/operation-vocabulary.js'
 
 /** What is said of an operation when it is started. */
 export interface RunRequest {
