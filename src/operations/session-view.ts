@@ -1,7 +1,12 @@
 import { createStore, shallowEqual } from '@xstate/store'
 import type { Logger } from '../base/logger.js'
 import { guardStore } from './guarded-store.js'
-import type { OperationId, OperationKind, OperationOutcome, OperationStatus } from '../../machines/operation-vocabulary.js'
+import type {
+  OperationId,
+  OperationKind,
+  OperationOutcome,
+  OperationStatus,
+} from '../../machines/operation-vocabulary.js'
 import { checkFunction } from '../base/options.js'
 import type { OperationRegistry } from './registry.js'
 import type { OperationProgress } from './types.js'

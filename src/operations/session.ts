@@ -10,7 +10,7 @@ import { LoopShare } from '../base/loop-share.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
 import { checkFields, checkFunction, durationSchema, optionsSchema, textSchema } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
-import { Execution, type Task } from './execution.js'
+import { Execution, type Work } from './execution.js'
 import type { Lane } from '../lane/lane.js'
 import type { Inspect } from '../base/inspection.js'
 import type { OperationsHistory } from './history.js'
@@ -19,7 +19,9 @@ import { OperationRegistry } from './registry.js'
 import { Turn } from './turn.js'
 import type { CompletionEntry, EpochId, LostOperation, WaitAllResult } from './types.js'
 import { SessionView } from './session-view.js'
-import { OperationSpan, type Tracer } from '../work/tracing.js'
+import type { JobList } from '../work/job-list.js'
+import type { Tracer } from '../work/job-span.js'
+import { OperationSpan } from './operation-span.js'
 import {
   expectsPeer,
   type OperationId,
@@ -92,6 +94,8 @@ export interface SessionOptions {
   readonly ids: IdSource
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
+  /** Where running jobs are listed. */
+  readonly jobs: JobList
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly tracer?: Tracer
@@ -126,7 +130,10 @@ export class Session {
       logger: options.logger,
       observer: {
         onChange: () => this.view.changed(),
-        onProgress: (operationId, progress) => this.view.reported(operationId, progress),
+        onProgress: (operationId, progress) => {
+          this.#executions.get(operationId)?.reported(progress)
+          this.view.reported(operationId, progress)
+        },
         onRetireRequested: (operationId) => this.#executions.get(operationId)?.windDown(),
         onEnded: (operationId, outcome) => this.#ended(operationId, outcome),
       },
@@ -168,24 +175,26 @@ export class Session {
    * Starts an operation around an async function, which is called in a later microtask. Bad input rejects the outcome
    * with `invalid_input`; nothing has begun then.
    */
-  run(request: RunRequest, task: Task, options: RunOptions = noOptions): OperationHandle {
-    const { ids, lane, clock, deadlines, logger, tracer } = this.#options
+  run(request: RunRequest, work: Work, options: RunOptions = noOptions): OperationHandle {
+    const { ids, lane, clock, deadlines, jobs, logger, tracer } = this.#options
     let id: OperationId
     let spec: OperationSpec
     let deadlineMs: number | undefined
     try {
       checkFields('run request', request, requestFields)
       ;({ id, spec } = readable('run request', () => this.#specOf(request)))
-      checkFunction('task', task)
+      checkFunction('work', work)
       if (options !== noOptions) ({ deadlineMs } = decode(runOptionsSchema, options, 'run options'))
     } catch (refusal) {
       return refusedHandle(ids.uuid() as OperationId, lane.refuse(toError(refusal)))
     }
     const execution = new Execution({
-      id,
+      spec,
       operations: this.operations,
       clock,
       deadlines,
+      jobs,
+      ...(deadlineMs !== undefined && { deadlineMs }),
       share: this.#share,
       logger,
       ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, this.#tracing) }),
@@ -199,7 +208,7 @@ export class Session {
       return { id, outcome, cancel: async () => void (await outcome) }
     }
     this.#executions.set(id, execution)
-    execution.run(task, deadlineMs).catch((fault: unknown) => execution.abandon(fault))
+    execution.run(work).catch((fault: unknown) => execution.abandon(fault))
     return { id, outcome, cancel: (reason) => this.operations.cancelOperation(id, reason ?? null) }
   }
 

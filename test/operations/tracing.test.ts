@@ -1,10 +1,10 @@
 import { SpanStatusCode } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { describe, expect, it } from 'vitest'
-import type { Span, Tracer } from '../../src/work/tracing.js'
+import type { Span, Tracer } from '../../src/work/job-span.js'
 import { createRecordingLogger } from '../runtime/support/log.js'
 import { openFixture, refusal } from '../operations/support/registry.js'
-import { job, startTask } from './support/work.js'
+import { job, startWork } from './support/work.js'
 
 async function traced(limits = {}) {
   const exporter = new InMemorySpanExporter()
@@ -17,7 +17,7 @@ async function traced(limits = {}) {
 describe('a span', () => {
   it('stands for each operation, from its start to its end', async () => {
     const { session, spans } = await traced()
-    const { id, outcome, result } = await startTask(session)
+    const { id, outcome, result } = await startWork(session)
     expect(spans()).toEqual([])
     result.resolve('done')
     await outcome
@@ -38,9 +38,9 @@ describe('a span', () => {
   it('of a failure or termination is an error with its reason; of a cancellation it is not', async () => {
     const { session, operations, spans } = await traced()
     await session.run(job, () => Promise.reject(new Error('broken'))).outcome
-    const cancelled = await startTask(session)
+    const cancelled = await startWork(session)
     await cancelled.cancel()
-    await startTask(session)
+    await startWork(session)
     await operations.terminateOwner('leaving')
     expect(spans().map(({ attributes, status }) => [attributes['stateward.operation.outcome'], status])).toEqual([
       ['failed', { code: SpanStatusCode.ERROR, message: 'broken' }],
@@ -51,7 +51,7 @@ describe('a span', () => {
 
   it('of an operation that was refused, or whose session went away, ends as an error too: none stays open', async () => {
     const { session, spans } = await traced({ maxConcurrent: 1 })
-    const running = await startTask(session)
+    const running = await startWork(session)
     await refusal(session.run(job, () => {}).outcome)
     session.dispose()
     await refusal(running.outcome)
@@ -76,7 +76,7 @@ describe('a tracer that throws', () => {
     const logger = createRecordingLogger()
     const { session, operations, runtime } = await openFixture({}, { tracer, logger })
     expect(await session.run(job, () => 'done').outcome).toMatchObject({ type: 'completed' })
-    const running = [await startTask(session), await startTask(session)]
+    const running = [await startWork(session), await startWork(session)]
     await operations.terminateOwner('leaving')
     const outcomes = await Promise.all(running.map(({ outcome }) => outcome))
     expect(outcomes.map(({ type }) => type)).toEqual(['terminated', 'terminated'])

@@ -1,23 +1,23 @@
 import type { Session } from '../../../src/operations/session.js'
-import type { Task, TaskContext } from '../../../src/operations/execution.js'
+import type { Work, WorkContext } from '../../../src/operations/execution.js'
 import { createDeferred, type Deferred } from '../../../src/base/promises.js'
 
-/** A task that does what the test tells it to. */
-export interface ScriptedTask {
-  readonly task: Task
-  /** Resolves with the context once the task was called. */
-  readonly started: Promise<TaskContext>
-  /** Settles the task. */
+/** A work that does what the test tells it to. */
+export interface ScriptedWork {
+  readonly work: Work
+  /** Resolves with the context once the work was called. */
+  readonly started: Promise<WorkContext>
+  /** Settles the work. */
   readonly result: Deferred<unknown>
 }
 
-export function scriptedTask(): ScriptedTask {
-  const started = createDeferred<TaskContext>()
+export function scriptedWork(): ScriptedWork {
+  const started = createDeferred<WorkContext>()
   const result = createDeferred<unknown>()
   return {
     started: started.promise,
     result,
-    task: (context) => {
+    work: (context) => {
       started.resolve(context)
       return result.promise
     },
@@ -26,9 +26,9 @@ export function scriptedTask(): ScriptedTask {
 
 export const job = { kind: 'background_tool_op', displayName: 'job' } as const
 
-/** Starts a scripted task and waits until it was called. */
-export async function startTask(session: Session, options?: { readonly deadlineMs?: number }) {
-  const { task, started, result } = scriptedTask()
-  const handle = session.run(job, task, options)
+/** Starts a scripted work and waits until it was called. */
+export async function startWork(session: Session, options?: { readonly deadlineMs?: number }) {
+  const { work, started, result } = scriptedWork()
+  const handle = session.run(job, work, options)
   return { ...handle, context: await started, result }
 }
