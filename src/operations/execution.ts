@@ -215,9 +215,12 @@ export class Execution {
       insteadOf,
       isFinal: (refusal) => finalRefusals.some((code) => StatewardError.is(refusal, code)) || operations.isPoisoned,
     })
-    void this.#end.settled.then(({ result, refusal }) => {
-      if (result === 'given_up' && refusal !== undefined) this.#onRefused(refusal)
-    })
+    void this.#watch(this.#end)
+  }
+
+  async #watch(end: DurableEnd<End>): Promise<void> {
+    const { result, refusal } = await end.settled
+    if (result === 'given_up' && refusal !== undefined) this.#onRefused(refusal)
   }
 
   #submit(end: End): Promise<void> {

@@ -129,7 +129,7 @@ export class Session {
       ids,
       logger: options.logger,
       observer: {
-        onChange: () => this.view.changed(),
+        onChange: (operationId) => this.view.changed(operationId),
         onProgress: (operationId, progress) => {
           this.#executions.get(operationId)?.reported(progress)
           this.view.reported(operationId, progress)
@@ -266,6 +266,7 @@ export class Session {
   /** Lets go of everything without a durable trace: watches and handles reject, actors stop. */
   dispose(): void {
     this.#stopWaking()
+    this.view.dispose()
     this.operations.dispose()
     for (const execution of this.#executions.values()) {
       execution.abandon(new StatewardError('channel_closed', 'the session was closed before the operation ended', {}))
