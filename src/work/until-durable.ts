@@ -18,14 +18,13 @@ export interface DurableEndOptions<End> {
   readonly insteadOf: (end: End, refusal: unknown, refusals: number) => End
   /** True for a refusal after which no other end would be taken either: there is one already, or nothing changes any more. */
   readonly isFinal: (refusal: unknown) => boolean
+  /** How often something else is offered in place of a refused end. Default 2. */
+  readonly mostRefusals?: number
 }
 
 /** Milliseconds before an end that the journal could not take is offered again, at first and at most. */
 export const firstRetryMs = 100
 export const longestRetryMs = 5000
-/** How often something else is offered in place of a refused end. */
-const mostRefusals = 2
-
 /**
  * One end on its way into the journal: it is offered until the journal takes it, somebody else has ended the work, or it
  * is dropped by its owner. A journal that cannot take it now is asked again, later and later; an end that is refused for
@@ -35,6 +34,7 @@ const mostRefusals = 2
 export class DurableEnd<End> implements Disposable {
   readonly #options: DurableEndOptions<End>
   #retry: Deadline | undefined
+  #again: (() => void) | undefined
   #isDisposed = false
   #settle: (result: 'durable' | 'given_up', refusal?: unknown) => void = () => {}
   /** Resolves when nothing more is offered: the end is durable, or a refusal was final, or the owner has dropped it. */
@@ -51,10 +51,18 @@ export class DurableEnd<End> implements Disposable {
   [Symbol.dispose](): void {
     this.#isDisposed = true
     this.#retry?.[Symbol.dispose]()
+    this.#again = undefined
     this.#settle('given_up')
   }
 
+  /** Offers it at once if it waits to be offered again: its owner has no time left. */
+  hurry(): void {
+    this.#retry?.[Symbol.dispose]()
+    this.#again?.()
+  }
+
   #offer(end: End, delay: number, refusals: number): void {
+    this.#again = undefined
     this.#attempt(end, refusals).then(
       () => this.#settle('durable'),
       (failure: unknown) => this.#onFailure(end, failure, delay, refusals),
@@ -62,19 +70,24 @@ export class DurableEnd<End> implements Disposable {
   }
 
   /** What throws at once counts like what rejects. */
-  async #attempt(end: End, refusals: number): Promise<void> {
-    await this.#options.offer(end, refusals)
+  #attempt(end: End, refusals: number): Promise<unknown> {
+    try {
+      return this.#options.offer(end, refusals)
+    } catch (failure) {
+      return Promise.reject(failure)
+    }
   }
 
   #onFailure(end: End, failure: unknown, delay: number, refusals: number): void {
     if (this.#isDisposed) return
-    const { subject, logger, deadlines, insteadOf, isFinal } = this.#options
+    const { subject, logger, deadlines, insteadOf, isFinal, mostRefusals = 2 } = this.#options
     const cause = messageOf(failure)
     if (isFinal(failure) || StatewardError.is(failure, 'lane_closed')) return this.#settle('given_up', failure)
     if (isLaneFailure(failure) && !isTooLargeForJournal(failure)) {
       logger.warn({ ...subject, cause }, 'an end is not durable yet, trying again')
       const next = Math.min(2 * delay, longestRetryMs)
-      this.#retry = deadlines.after(delay, () => this.#offer(end, next, refusals))
+      this.#again = () => this.#offer(end, next, refusals)
+      this.#retry = deadlines.after(delay, this.#again)
       return
     }
     logger.error({ ...subject, cause }, 'an end was refused')

@@ -57,6 +57,20 @@ describe('a job', () => {
     expect([jobs.list(), job.state]).toEqual([[], 'ended'])
   })
 
+  it('is listed with its owner and how far it says it is', () => {
+    const { jobOf, jobs } = setUp()
+    const job = jobOf({ owner: 'task 9' })
+    void job.run(() => job.reportProgress({ message: 'halfway', fraction: 0.5 }) ?? new Promise(() => {}))
+    expect(jobs.list()).toMatchObject([{ owner: 'task 9', progress: { message: 'halfway', fraction: 0.5 } }])
+  })
+
+  it('says that its code has ended to whoever asks afterwards', async () => {
+    const { jobOf } = setUp()
+    const job = jobOf()
+    await job.run(() => 1)
+    expect(await job.finished).toBeUndefined()
+  })
+
   it('is told to stop once, and may still answer in its own way', async () => {
     const { jobOf } = setUp()
     const job = jobOf()
