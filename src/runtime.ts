@@ -42,9 +42,9 @@ import {
 } from './operations/index.js'
 
 import { Session } from './session.js'
-import { attemptsSessionName, createSessionRunner } from './task-operations.js'
 import { dispatchOptionsSchema, TaskAuthority, Tasks, type DispatchOptions } from './tasks/index.js'
 import { tracerSchema, type Tracer } from './tracing.js'
+import { JobList } from './work/job-list.js'
 import type { SessionId } from '../machines/operation-vocabulary.js'
 
 /** What a runtime is built on; everything has a default. */
@@ -69,7 +69,7 @@ export interface RuntimeOptions {
   /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
   readonly inspect?: Inspect
   readonly logger?: Logger
-  /** Opens one OpenTelemetry span per operation. */
+  /** Opens one OpenTelemetry span per operation and per attempt of a task. */
   readonly tracer?: Tracer
   /** Journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number
@@ -132,14 +132,15 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 
 /** Many sessions and the tasks over one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
-  /** What must run. Attempts show as operations of {@link Runtime.attempts}. */
+  /** What must run. */
   readonly tasks: Tasks
+  /** Everything whose code is running here, whatever its room. */
+  readonly jobs = new JobList()
   /** What opening found: whoever minds a loss looks here. */
   readonly recovery: RuntimeRecovery
   readonly #lane: Lane
   readonly #sessions: Map<SessionId, Session>
-  readonly #makeSession: (history: OperationsHistory, id: SessionId, lane?: Lane) => Session
-  readonly #memoryLane: Lane
+  readonly #makeSession: (history: OperationsHistory, id: SessionId) => Session
   readonly #ids: IdSource
   readonly #deadlines: DeadlineQueue
   readonly #core: CoreOptions
@@ -147,12 +148,10 @@ export class Runtime implements AsyncDisposable {
   readonly #imports = new Set<SessionId>()
   /** Deletions under way. */
   readonly #deletions = new Map<Session, Promise<void>>()
-  #attemptsInMemory: Session | undefined
   #closing: Promise<void> | undefined
 
   private constructor(
     lane: Lane,
-    memoryLane: Lane,
     histories: ReadonlyMap<SessionId, OperationsHistory>,
     authority: TaskAuthority,
     ids: IdSource,
@@ -161,15 +160,14 @@ export class Runtime implements AsyncDisposable {
   ) {
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.#lane = lane
-    this.#memoryLane = memoryLane
     this.#ids = ids
     this.#core = core
     this.#deadlines = new DeadlineQueue(core.clock)
-    this.#makeSession = (history, id, itsLane = lane) =>
+    this.#makeSession = (history, id) =>
       new Session({
         id,
         history,
-        lane: itsLane,
+        lane,
         ids,
         clock: core.clock,
         deadlines: this.#deadlines,
@@ -189,8 +187,9 @@ export class Runtime implements AsyncDisposable {
       clock: core.clock,
       deadlines: this.#deadlines,
       logger: core.logger ?? silentLogger,
-      runner: createSessionRunner(() => this.#attempts()),
+      jobs: this.jobs,
       ...(core.inspect !== undefined && { inspect: core.inspect }),
+      ...(tracer !== undefined && { tracer }),
       ...(tasks !== undefined && { dispatch: tasks }),
     })
   }
@@ -223,7 +222,7 @@ export class Runtime implements AsyncDisposable {
     try {
       for (const history of histories.values()) history.finishRestore()
       authority.start(lane)
-      return new Runtime(lane, await openMemoryLane(logger), histories, authority, ids, core, options)
+      return new Runtime(lane, histories, authority, ids, core, options)
     } catch (cause) {
       await lane.close()
       throw cause
@@ -238,8 +237,8 @@ export class Runtime implements AsyncDisposable {
   /**
    * The session of this name, recovered or new; the same instance every time. A `maxConcurrent` counts from this call
    * on, also for a session that is there already; leaving it out changes nothing. `maxCompleted` counts when it is made.
-   * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters,
-   * holds control characters or is the one of {@link Runtime.attempts}, `session_exists` while one is being imported
+   * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters
+   * or holds control characters, `session_exists` while one is being imported
    * under the name, and `runtime_closed` after {@link Runtime.close}.
    */
   session(name: string, limits: RegistryLimits = {}): Session {
@@ -256,22 +255,13 @@ export class Runtime implements AsyncDisposable {
     return this.#adopt(history, id)
   }
 
-  /**
-   * The session in which attempts of tasks show as operations. It stays in memory, because the tasks room keeps their
-   * truth, and no caller can choose its name. Raises `runtime_closed` when nothing has been attempted before the end.
-   */
-  get attempts(): Session {
-    if (this.#attemptsInMemory === undefined) this.#checkOpen()
-    return this.#attempts()
-  }
-
   /** The session of this name if there is one; unlike {@link Runtime.session} it makes none. Raises `invalid_input`. */
   findSession(name: string): Session | undefined {
     checkText('session name', name)
     return this.#sessions.get(name as SessionId)
   }
 
-  /** Every session, recovered ones and the one of attempts included. */
+  /** Every session, recovered ones included. */
   sessions(): Iterable<Session> {
     return this.#sessions.values()
   }
@@ -364,7 +354,7 @@ export class Runtime implements AsyncDisposable {
     graceMs = defaultGraceMs,
     reason = 'runtime closed',
   }: CloseOptions): Promise<void> {
-    // First, because attempts are operations too.
+    // First, because attempts may run operations.
     const draining = Promise.allSettled([this.tasks.close(policy === 'retire' ? graceMs : 0)])
     if (this.tasks.isDispatching) await draining
     const sessions = [...this.#sessions.values()]
@@ -373,7 +363,6 @@ export class Runtime implements AsyncDisposable {
     const drained = await draining
     this.#deadlines[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close())
-    await this.#memoryLane.close()
     for (const closing of [...drained, ...closings]) if (closing.status === 'rejected') throw closing.reason
   }
 
@@ -400,18 +389,6 @@ export class Runtime implements AsyncDisposable {
       const fields = { session: session.id, asked: maxCompleted, kept: made }
       this.#core.logger?.warn(fields, 'maxCompleted counts when a session is made, it stays as it was')
     }
-    return session
-  }
-
-  #attempts(): Session {
-    if (this.#attemptsInMemory !== undefined) return this.#attemptsInMemory
-    const id = attemptsSessionName as SessionId
-    const history = new OperationsHistory(id, this.#core)
-    history.open(this.#ids.uuid() as EpochId, {})
-    this.#memoryLane.attach(history)
-    const session = this.#makeSession(history, id, this.#memoryLane)
-    this.#attemptsInMemory = session
-    this.#sessions.set(id, session)
     return session
   }
 
@@ -455,11 +432,6 @@ function refuseOption(field: string, reason: string): never {
   throw new InvalidInputError({ subject: 'runtime options', field, reason })
 }
 
-/** A lane without a journal, on which nothing is to be read back. */
-function openMemoryLane(logger: Logger): Promise<Lane> {
-  return Lane.open({ logger, streamFor: () => undefined })
-}
-
 /** What a store of another make throws leaves as `journal_io`; our own errors stay as they are. */
 async function asJournalError<Value>(operation: string, work: () => Promise<Value>): Promise<Value> {
   try {
@@ -486,9 +458,6 @@ function sessionExists(id: SessionId): StatewardError {
 }
 
 function checkSessionName(name: string): SessionId {
-  if (name === attemptsSessionName) {
-    throw new InvalidInputError({ subject: 'session name', field: '$', reason: 'the name of the attempts of tasks' })
-  }
   if (isPlainName(name)) return name as SessionId
   throw new InvalidInputError({
     subject: 'session name',

@@ -9,9 +9,10 @@ import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { nextTurn, silence } from '../base/promises.js'
+import type { JobList } from '../work/job-list.js'
+import type { Tracer } from '../work/job-span.js'
 import type { TaskAuthority } from './authority.js'
 import { budgetDimension, type BudgetDimension } from './budget.js'
-import type { AttemptRunner } from './dispatch/attempt-runner.js'
 import type { Random } from './dispatch/backoff.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import { cancelRun, cancelTask } from './dispatch/cancellation.js'
@@ -42,8 +43,10 @@ export interface TasksOptions {
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly dispatch?: DispatchOptions
-  /** Where attempts run. */
-  readonly runner: AttemptRunner
+  /** Where attempts are listed while they run. */
+  readonly jobs: JobList
+  /** Opens one span per attempt. */
+  readonly tracer?: Tracer
 }
 
 /** Subscriptions triggered in one batch. */

@@ -19,7 +19,8 @@ import { fireForSpending } from './system-events.js'
 /** What an account is made from. */
 export interface AccountOptions {
   readonly attempt: AttemptIdentity
-  readonly signal: AbortSignal
+  /** Aborts when the attempt has to stop; asked only when something is waited for. */
+  readonly signal: () => AbortSignal
   /** What was set aside when the attempt started. */
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
   /** Where reservations are made. */
@@ -41,6 +42,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   refused: RefusedAmount | undefined
   readonly reported = new Map<BudgetDimension, number>()
   readonly #options: AccountOptions
+  readonly #refusals = new WeakSet<object>()
   #isOver = false
 
   constructor(options: AccountOptions) {
@@ -50,11 +52,12 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   }
 
   readonly reserve = async (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> => {
-    const { attempt, signal, projection, line, ids, now } = this.#options
+    const { attempt, projection, line, ids, now } = this.#options
     const dimension = budgetDimension(name)
     checkAmount(dimension, amount)
     if (!Number.isSafeInteger(amount) || amount < 0) throw new TaskError('invalid_amount', { dimension, amount })
     const { signal: given } = decode(reserveOptions, options, 'reserve options')
+    const signal = this.#options.signal()
     signal.throwIfAborted()
     given?.throwIfAborted()
     if (this.#isOver) throw this.#superseded()
@@ -66,6 +69,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
       await line.reserve({ attempt, reservationId, dimension, amount }, signals)
     } catch (refusal) {
       if (StatewardError.is(refusal, 'budget_exceeded')) {
+        this.#refusals.add(refusal)
         this.refused = { dimension, amount: amount + this.#heldOf(dimension) }
       }
       throw refusal
@@ -101,6 +105,11 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   [Symbol.dispose](): void {
     this.#isOver = true
     this.#options.line.leave(this.#options.attempt.attemptId, this.#superseded())
+  }
+
+  /** True for a refusal that it has raised itself: a replenishment can mend that one, and no other. */
+  hasRefused(thrown: unknown): boolean {
+    return typeof thrown === 'object' && thrown !== null && this.#refusals.has(thrown)
   }
 
   #heldOf(wanted: BudgetDimension): number {

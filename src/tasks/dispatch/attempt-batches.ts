@@ -113,7 +113,7 @@ export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOption
   if (run.state !== 'running') return
   const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
   const touched = closeSpending(batch, run.taskId, unreported(open), 'spent', timestamp)
-  const outcome = failed(`the owner ${owner} was lost`, 'retryable')
+  const outcome = failed(`the owner ${owner} was lost`, 'retryable', { reason: 'lost' })
   if (run.currentAttemptId !== undefined) {
     batch.submit({ type: 'attempt_finish', runId, attemptId: run.currentAttemptId, outcome, timestamp })
   }

@@ -1,3 +1,4 @@
+import { onAbort } from '../../base/abort.js'
 import { createDeferred, silence, type Deferred } from '../../base/promises.js'
 import type { Budget, BudgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
@@ -71,14 +72,11 @@ export class BudgetLine {
     if (isFirst && this.#offer(place)) return place.granted.promise
     this.#places.add(place)
     this.#look()
-    // Of its own, so that the signals bear no listener however much is waited for.
-    const signal = AbortSignal.any([...signals])
-    const onAbort = (): void => this.#withdraw(place, signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
+    const forget = signals.map((signal) => onAbort(signal, () => this.#withdraw(place, signal.reason)))
     try {
       await place.granted.promise
     } finally {
-      signal.removeEventListener('abort', onAbort)
+      for (const stopListening of forget) stopListening()
     }
   }
 

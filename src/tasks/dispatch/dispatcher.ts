@@ -4,10 +4,12 @@ import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
-import { inspectOption, type Inspect } from '../../base/inspection.js'
+import { inspectOption, type Inspect, type InspectionObserver } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
+import type { JobList } from '../../work/job-list.js'
+import type { Tracer } from '../../work/job-span.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { TaskEvent } from '../events.js'
 import type { RunId } from '../ids.js'
@@ -16,8 +18,7 @@ import type { Run } from '../run.js'
 import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actor-watch.js'
-import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
-import type { AttemptRunner } from './attempt-runner.js'
+import { Attempts, type RegisteredHandler } from './attempts.js'
 import { retryDelay, type Random } from './backoff.js'
 import { BudgetLine } from './budget-line.js'
 import { FollowUps } from './follow-ups.js'
@@ -28,7 +29,6 @@ import { createTaskClock, type TaskClock } from './task-clock.js'
 import { recoverLost } from './recovery.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
-import { Stragglers } from './stragglers.js'
 
 /** What a dispatcher is built on. */
 export interface DispatcherOptions {
@@ -38,9 +38,12 @@ export interface DispatcherOptions {
   readonly deadlines: DeadlineQueue
   readonly ids: IdSource
   readonly random: Random
-  readonly runner: AttemptRunner
+  /** Where attempts are listed while they run. */
+  readonly jobs: JobList
   readonly logger: Logger
   readonly inspect?: Inspect
+  /** Opens one span per attempt. */
+  readonly tracer?: Tracer
   readonly options?: DispatchOptions
 }
 
@@ -68,8 +71,8 @@ export class Dispatcher {
   readonly #followUps: FollowUps
   readonly #promotion: Promotion
   readonly #line: BudgetLine
-  readonly #pool: AttemptPool
-  readonly #stragglers: Stragglers
+  readonly #attempts: Attempts
+  readonly #inspection: { readonly inspect?: InspectionObserver }
   readonly #actors: ActorWatch
   readonly #recovering = new Set<RunId>()
   readonly #share: LoopShare
@@ -81,9 +84,10 @@ export class Dispatcher {
   #isHoldingOff = false
 
   constructor(use: DispatcherOptions) {
-    const { mutations, projection, clock, deadlines, ids, logger } = use
+    const { mutations, projection, clock, deadlines, ids, logger, inspect, ...rest } = use
     this.#use = use
     this.#options = resolveDispatchOptions(use.options)
+    this.#inspection = inspectOption(inspect, logger)
     const times = createTaskClock(clock)
     const { now, wall } = times
     this.times = times
@@ -103,21 +107,27 @@ export class Dispatcher {
       mutations,
       projection,
       now,
-      attempts: () => this.#pool.runIds,
+      attempts: () => this.#attempts.runIds,
       onMoved: () => {
         this.#selection?.unblock('reservation')
         this.#schedulePump()
       },
     })
-    this.#stragglers = new Stragglers({ deadlines, logger, limitMs: this.#options.stragglerLimitMs })
-    this.#pool = new AttemptPool({
-      ...use,
+    this.#attempts = new Attempts({
+      ...rest,
+      ...this.#inspection,
+      mutations,
+      projection,
+      clock,
+      deadlines,
+      ids,
+      logger,
       options: this.#options,
       line: this.#line,
       now,
       times,
       delayOf: this.#delayOf,
-      onStraggler: (run, ended) => this.#onStraggler(run, ended),
+      onLeftBehind: (run, finished) => this.#selection?.keepKeyUntil(run, finished),
       onEnded: (runId, refused) => this.#onEnded(runId, refused),
       onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
     })
@@ -133,7 +143,7 @@ export class Dispatcher {
 
   /** Attempts being started, at work or being finished. */
   get attemptCount(): number {
-    return this.#pool.size
+    return this.#attempts.size
   }
 
   /**
@@ -160,8 +170,8 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection, inspect, logger } = this.#use
-    const actor = createActor(dispatcherMachine, inspectOption(inspect, logger))
+    const { mutations, projection, deadlines, logger } = this.#use
+    const actor = createActor(dispatcherMachine, this.#inspection)
     this.#actor = actor
     actor.start()
     actor.send({ type: 'start' })
@@ -170,14 +180,17 @@ export class Dispatcher {
     this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#options.owner)
     await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#settle(this.#followUps.recover())])
-    const { capabilities } = this.#options
+    const { capabilities, stragglerLimitMs } = this.#options
     this.#selection = new Selection({
       projection,
       handlers: this.#handlers,
       capabilities,
       line: this.#line,
-      isAtWork: (runId) => this.#pool.has(runId),
+      isAtWork: (runId) => this.#attempts.has(runId),
+      deadlines,
+      stragglerLimitMs,
       logger,
+      onRoom: () => this.#schedulePump(),
     })
     actor.send({ type: 'recovered', paused: projection.engine.paused })
     this.#schedulePump()
@@ -185,21 +198,22 @@ export class Dispatcher {
 
   /** Starts nothing any more and waits for running attempts; after `graceMs` they are told to stop and are put aside. */
   async drain(graceMs: number): Promise<void> {
-    const grace = this.#use.deadlines.after(graceMs, () => this.#pool.shutDown())
-    this.#actor?.send({ type: 'drain', attempts: this.#pool.size })
+    const grace = this.#use.deadlines.after(graceMs, () => this.#attempts.shutDown())
+    this.#actor?.send({ type: 'drain', attempts: this.#attempts.size })
     if (this.#actor !== undefined) await waitFor(this.#actor, ({ status }) => status === 'done')
     grace[Symbol.dispose]()
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
-    this.#stragglers[Symbol.dispose]()
+    this.#selection?.[Symbol.dispose]()
+    this.#attempts[Symbol.dispose]()
     this.#promotion[Symbol.dispose]()
     this.#followUps[Symbol.dispose]()
   }
 
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
   requestSuspend(runId: RunId): boolean {
-    return this.#pool.stop(runId, 'suspend_requested')
+    return this.#attempts.stop(runId, 'suspend_requested')
   }
 
   #observe(events: readonly TaskEvent[]): void {
@@ -219,7 +233,7 @@ export class Dispatcher {
           break
         case 'budget_consumed':
         case 'budget_settled':
-          this.#pool.stopExhausted()
+          this.#attempts.stopExhausted()
           break
         default: {
           const run = 'runId' in event && event.runId !== undefined ? projection.run(event.runId) : undefined
@@ -232,8 +246,8 @@ export class Dispatcher {
   }
 
   #onRunChanged(run: Run): void {
-    this.#pool.onRunChanged(run)
-    if (!this.#pool.has(run.id)) this.#selection?.onRunChanged(run)
+    this.#attempts.onRunChanged(run)
+    if (!this.#attempts.has(run.id)) this.#selection?.onRunChanged(run)
   }
 
   #onEnded(runId: RunId, refused?: RefusedAmount): void {
@@ -243,18 +257,8 @@ export class Dispatcher {
       this.#selection?.onRunChanged(run)
     }
     this.#line.look()
-    this.#actor?.send({ type: 'attempt_ended', attempts: this.#pool.size })
+    this.#actor?.send({ type: 'attempt_ended', attempts: this.#attempts.size })
     this.#schedulePump()
-  }
-
-  /** Runs with one key never overlap, even where one goes on after its attempt has ended. */
-  #onStraggler(run: Run, ended: Promise<void>): void {
-    const occupied = this.#selection?.occupyKey(run)
-    if (occupied === undefined) return
-    this.#stragglers.follow(run, occupied.key, ended, () => {
-      occupied[Symbol.dispose]()
-      this.#schedulePump()
-    })
   }
 
   #onNotStarted(runId: RunId, failure: unknown): void {
@@ -301,17 +305,17 @@ export class Dispatcher {
     const expired: Run[] = []
     for (const run of this.#use.projection.expiredLeases(this.times.now())) {
       if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
-      if (!this.#pool.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
+      if (!this.#attempts.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
     }
     for (const run of expired) void this.#recover(run)
   }
 
   #startReady(): void {
-    while (this.#pool.size < this.#options.concurrency) {
+    while (this.#attempts.size < this.#options.concurrency) {
       if (this.#share.isUsedUp) return this.#schedulePump()
       const chosen = this.#selection?.takeNext()
       if (chosen === undefined) return
-      void this.#pool.start(chosen.run, chosen.registered)
+      this.#attempts.start(chosen.run, chosen.registered)
     }
   }
 

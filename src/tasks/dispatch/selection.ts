@@ -5,16 +5,16 @@ import type { TaskEvent } from '../events.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
-import type { RegisteredHandler } from './attempt-pool.js'
+import type { RegisteredHandler } from './attempts.js'
 import type { BudgetLine } from './budget-line.js'
 import { Candidates, type Blocker } from './candidates.js'
-import { ConcurrencyKeyGate } from './key-gate.js'
+import { ConcurrencyKeys, type ConcurrencyKeysOptions } from './concurrency-keys.js'
 import { isCancelled, lineage } from './lineage.js'
 import { shortageOf } from './shortage.js'
 import type { RefusedAmount } from './spending.js'
 
 /** What selection is built on. */
-export interface SelectionOptions {
+export interface SelectionOptions extends Pick<ConcurrencyKeysOptions, 'deadlines' | 'stragglerLimitMs'> {
   readonly projection: TaskProjection
   readonly handlers: ReadonlyMap<string, RegisteredHandler>
   readonly capabilities: readonly string[]
@@ -23,6 +23,8 @@ export interface SelectionOptions {
   /** True while a run has an attempt in this process, be it one that is being ended. */
   readonly isAtWork: (runId: RunId) => boolean
   readonly logger: Logger
+  /** Notified that runs may start which were kept out by code that has ended now. */
+  readonly onRoom: () => void
 }
 
 /** A run that may start, holding its concurrency key, and who handles it. */
@@ -32,10 +34,10 @@ export interface Selected {
 }
 
 /** Which ready run starts next: the first in the order of selection that nothing blocks (spec mutation authority 7.4). */
-export class Selection {
+export class Selection implements Disposable {
   readonly #options: SelectionOptions
   readonly #candidates = new Candidates()
-  readonly #keys: ConcurrencyKeyGate
+  readonly #keys: ConcurrencyKeys
   /** What runs were refused in their last attempt because others had it set aside. */
   readonly #refused = new Map<RunId, RefusedAmount>()
   /** Handlers of which it was told that no budget bears what they set aside. */
@@ -44,9 +46,16 @@ export class Selection {
   /** Reads what is ready off the projection, once. */
   constructor(options: SelectionOptions) {
     this.#options = options
-    this.#keys = new ConcurrencyKeyGate(options.projection, {
-      onFree: (key) => this.#candidates.unblock(`key:${key}`, 'first'),
-      onVacated: (key, holder) => this.#candidates.unblockRun(holder, `key:${key}`),
+    this.#keys = new ConcurrencyKeys({
+      ...options,
+      onFree: (key) => {
+        this.#candidates.unblock(`key:${key}`, 'first')
+        options.onRoom()
+      },
+      onFreeForHolder: (key, holder) => {
+        this.#candidates.unblockRun(holder, `key:${key}`)
+        options.onRoom()
+      },
     })
     for (const run of options.projection.ready()) this.#candidates.add(run)
   }
@@ -83,12 +92,14 @@ export class Selection {
     this.#refused.set(runId, refused)
   }
 
-  /** Keeps the key of a run from everybody until the handle is disposed; `undefined` for a run without. */
-  occupyKey(run: Run): ({ readonly key: string } & Disposable) | undefined {
-    const key = this.#keys.keyOf(run)
-    if (key === undefined) return undefined
-    this.#keys.occupy(key)
-    return { key, [Symbol.dispose]: () => this.#keys.vacate(key) }
+  /** Keeps the key of a run from everybody until the code of its attempt has ended. */
+  keepKeyUntil(run: Run, finished: Promise<void>): void {
+    this.#keys.keepUntil(run, finished)
+  }
+
+  /** Leaves no timer behind. */
+  [Symbol.dispose](): void {
+    this.#keys[Symbol.dispose]()
   }
 
   /**

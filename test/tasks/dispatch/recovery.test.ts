@@ -150,7 +150,7 @@ describe('lost owners', () => {
     const [run] = later.runsOf(id)
     expect([run?.id, run?.attemptCount]).toEqual([first?.id, 2])
     expect(run?.attempts.map(({ outcome: ended }) => ended)).toEqual([
-      failed('the owner local was lost', 'retryable'),
+      failed('the owner local was lost', 'retryable', { reason: 'lost' }),
       { result: 'success', output: 'b2s=' },
     ])
   })
