@@ -96,10 +96,7 @@ export class Attempt implements AttemptIdentity {
       jobs,
       reasonOf: abortedFor,
       graceMs: cooperationMs,
-      ...(constraints.timeoutSecs !== undefined && {
-        timeoutMs: constraints.timeoutSecs * 1000,
-        timeoutCause: 'timeout',
-      }),
+      ...(constraints.timeoutMs !== undefined && { timeoutMs: constraints.timeoutMs, timeoutCause: 'timeout' }),
       ...(inspect !== undefined && { inspect }),
     })
   }
@@ -140,8 +137,8 @@ export class Attempt implements AttemptIdentity {
 
   /** What the end of its job means for its run. */
   reportOf({ answer, stopCause }: JobEnd<AbortCause>): AttemptReport {
-    const { timeoutSecs } = this.task.constraints
-    const timeout = stopCause === 'timeout' && timeoutSecs !== undefined ? timedOut(timeoutSecs) : undefined
+    const { timeoutMs } = this.task.constraints
+    const timeout = stopCause === 'timeout' && timeoutMs !== undefined ? timedOut(timeoutMs) : undefined
     if (answer.type === 'returned') return answerReport(answer.value, stopCause, timeout)
     const isAnswered = answer.type === 'threw'
     if (timeout !== undefined) return { outcome: timeout, isAnswered }

@@ -76,7 +76,7 @@ export class Attempts implements Disposable {
   constructor(options: AttemptsOptions) {
     this.#options = options
     const { deadlines, logger } = options
-    const intervalMs = Math.floor((options.options.leaseSecs * 1000 * 2) / 3)
+    const intervalMs = (options.options.leaseMs * 2) / 3
     this.#leases = new LeaseKeeper({ deadlines, logger, intervalMs, renew: (attempts) => this.#renew(attempts) })
     this.#tracing = createObserverGuard(logger, 'the tracer threw')
   }
@@ -149,16 +149,16 @@ export class Attempts implements Disposable {
 
   #claimFor({ reserve = {} }: HandlerOptions): Claim {
     const { ids, now, options } = this.#options
-    const timestamp = now()
+    const atMs = now()
     const wanted = Object.entries(reserve).map(
       ([name, amount]) => [budgetDimension(name), { reservationId: ids.uuid() as ReservationId, amount }] as const,
     )
     return {
       owner: options.owner,
-      expiry: timestamp + options.leaseSecs,
+      expiresAtMs: atMs + options.leaseMs,
       attemptId: ids.uuid() as AttemptId,
       reserve: new Map(wanted),
-      timestamp,
+      atMs,
     }
   }
 
@@ -226,34 +226,34 @@ export class Attempts implements Disposable {
   #record(attempt: Attempt, { report, follow }: EndOffer): Promise<void> {
     const { mutations, projection, ids, delayOf, times, now } = this.#options
     return mutations.transact((batch) => {
-      const timestamp = now()
+      const atMs = now()
       const run = batch.view.run(attempt.runId)
       const { spending } = attempt
       if (run?.lease?.fencingToken === attempt.fencingToken) {
-        const ending = { projection, ids, delayOf, times, timestamp, follow }
+        const ending = { projection, ids, delayOf, times, atMs, follow }
         return finishAttempt(batch, attempt, report, spending, ending)
       }
       // Cancelled meanwhile: the end does not count any more, what was spent does.
       if (run === undefined || !isTerminalRunState(run.state)) return
       const unsettled = report.isAnswered ? 'given_back' : 'spent'
-      follow(() => void closeSpending(batch, attempt.taskId, spending, unsettled, timestamp))
+      follow(() => void closeSpending(batch, attempt.taskId, spending, unsettled, atMs))
     })
   }
 
   /** Proves that the leases are worked under, all in one change. Resolves with those that are lost. */
   async #renew(attempts: readonly Attempt[]): Promise<readonly Attempt[]> {
     const { mutations, options, now } = this.#options
-    const { owner, leaseSecs } = options
+    const { owner, leaseMs } = options
     const lost: Attempt[] = []
     await mutations.transact((batch) => {
-      const timestamp = now()
-      const expiry = timestamp + leaseSecs
+      const atMs = now()
+      const expiresAtMs = atMs + leaseMs
       for (const attempt of attempts) {
         const { runId, fencingToken } = attempt
         const lease = batch.view.run(runId)?.lease
         if (lease?.fencingToken !== fencingToken) lost.push(attempt)
-        else if (lease.expiry < expiry) {
-          batch.submit({ type: 'lease_heartbeat', runId, owner, expiry, fencingToken, timestamp })
+        else if (lease.expiresAtMs < expiresAtMs) {
+          batch.submit({ type: 'lease_heartbeat', runId, owner, expiresAtMs, fencingToken, atMs })
         }
       }
     })

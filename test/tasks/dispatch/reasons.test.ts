@@ -39,7 +39,7 @@ describe('how an end came about', () => {
   })
 
   it('deadline: it took too long, whether or not its handler heeded that', async () => {
-    const outcome = await outcomeOf(await openRoom(), () => new Promise(() => {}), { timeoutSecs: 1 })
+    const outcome = await outcomeOf(await openRoom(), () => new Promise(() => {}), { timeoutMs: 1000 })
     expect([outcome.reason, outcome.cause]).toEqual(['deadline', undefined])
   })
 
@@ -128,7 +128,7 @@ describe('what a handler does not look at', () => {
 
 describe('leases', () => {
   it('of all attempts are renewed together: one change, however many there are', async () => {
-    const room = await openRoom({ dispatch: { concurrency: 8, leaseSecs: 30 } })
+    const room = await openRoom({ dispatch: { concurrency: 8, leaseMs: 30_000 } })
     room.tasks.handle('work', () => new Promise(() => {}))
     const ids = await Promise.all(Array.from({ length: 8 }, () => room.tasks.submit({ kind: 'work' })))
     await room.settle()
