@@ -86,8 +86,8 @@ export {
   type TaskSpecInput,
 } from './task-spec.js'
 export type { DependencyGate, Engine, Task, TaskProgress, TaskProjection, TaskView } from './view.js'
-export { defaultBackoff, type Backoff } from './dispatch/backoff.js'
-export type { GraphNode, TaskGraph } from './dispatch/graph.js'
+export { defaultBackoff, type Backoff } from './dispatch/options.js'
+export type { GraphNode, TaskGraph } from './dispatch/submission.js'
 export {
   AttemptAborted,
   isSuspension,

@@ -3,7 +3,7 @@ import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { silence } from '../../base/promises.js'
-import { budgetDimension, checkAmount, checkSpent, type BudgetDimension } from '../budget.js'
+import { budgetDimension, type BudgetDimension, checkAmount, checkSpent } from '../budget.js'
 import { checkCountable } from '../decide/budgets.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { ReservationId } from '../ids.js'
@@ -13,7 +13,7 @@ import type { AttemptIdentity } from './attempt.js'
 import type { BudgetLine } from './budget-line.js'
 import type { BudgetAccess, ReserveOptions, Spending } from './handler.js'
 import type { AttemptSpending, RefusedAmount } from './spending.js'
-import { fireForSpending } from './system-events.js'
+import { fireForSpending } from './triggers.js'
 
 /** What an account is made from. */
 export interface AccountOptions {

@@ -1,12 +1,12 @@
 import { onAbort } from '../../base/abort.js'
-import { createDeferred, silence, type Deferred } from '../../base/promises.js'
+import { createDeferred, type Deferred, silence } from '../../base/promises.js'
 import type { Budget, BudgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
 import type { TaskProjection, TaskView } from '../view.js'
+import { checkHeld } from './attempt-changes.js'
 import type { AttemptIdentity } from './attempt.js'
-import { checkHeld } from './attempt-batches.js'
-import { isCrowded, shortageOf } from './shortage.js'
+import { isCrowded, shortageOf } from './spending.js'
 
 /** What a line is built on. */
 export interface BudgetLineOptions {

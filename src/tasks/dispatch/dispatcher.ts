@@ -1,10 +1,10 @@
 import { createActor, waitFor } from 'xstate'
-import { dispatcherMachine, type DispatcherActor } from '../../../machines/dispatcher.js'
+import { type DispatcherActor, dispatcherMachine } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
-import { inspectOption, type Inspect, type InspectionObserver } from '../../base/inspection.js'
+import { type Inspect, type InspectionObserver, inspectOption } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
@@ -16,18 +16,23 @@ import type { RunId } from '../ids.js'
 import type { CommitListener, TaskMutations } from '../mutations.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
-import { ActorWatch } from './actor-watch.js'
+import { ActorWatch } from './actors.js'
+import { recoverLost } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
-import { retryDelay, type Random } from './backoff.js'
 import { BudgetLine } from './budget-line.js'
 import { FollowUps } from './follow-ups.js'
 import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
-import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
+import {
+  type DispatchOptions,
+  type Random,
+  type ResolvedDispatchOptions,
+  resolveDispatchOptions,
+  retryDelay,
+} from './options.js'
 import { Promotion } from './promotion.js'
-import { createTaskClock, type TaskClock } from './task-clock.js'
-import { recoverLost } from './recovery.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
+import { createTaskClock, type TaskClock } from './task-clock.js'
 
 /** What a dispatcher is built on. */
 export interface DispatcherOptions {

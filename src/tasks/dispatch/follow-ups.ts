@@ -5,10 +5,9 @@ import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState } from '../run.js'
 import type { TaskProjection } from '../view.js'
-import { fillWindow, isRepeating } from './occurrences.js'
-import { nothing, OwedWork, type OwedWorkOptions, type Step } from './owed-work.js'
-import { isOwedResumption, resumeRuns, suspendReasonOf } from './run-batches.js'
-import { cancelRun, cancelTask, isOver } from './cancellation.js'
+import { fillWindow, isRepeating } from './cron-window.js'
+import { nothing, OwedWork, type OwedWorkOptions, type Step } from './follow-up-queue.js'
+import { cancelRun, cancelTask, isOver, isOwedResumption, resumeRuns, suspendReasonOf } from './runs.js'
 import { closeSpending, unreported } from './spending.js'
 
 /** What follow-ups are built on. */

@@ -9,10 +9,10 @@ import { hasEnded } from '../phase.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import type { TaskProjection } from '../view.js'
+import { checkHeld, effectiveAttempts } from './attempt-changes.js'
 import type { Attempt } from './attempt.js'
-import { checkHeld, effectiveAttempts } from './attempt-batches.js'
 import type { BudgetAccess, ChildView, HandlerContext } from './handler.js'
-import { decodeChild, submitInto, type SubmitInput } from './submission.js'
+import { decodeChild, type SubmitInput, submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
 
 /** What a handler's context reads and writes. */

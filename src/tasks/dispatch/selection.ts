@@ -1,17 +1,17 @@
 import type { Logger } from '../../base/logger.js'
+import { OrderedSet } from '../../base/ordered-set.js'
 import { budgetDimension, type BudgetDimension } from '../budget.js'
-import { canRun } from '../permissions.js'
 import type { TaskEvent } from '../events.js'
 import type { RunId, TaskId } from '../ids.js'
+import { canRun } from '../permissions.js'
+import { bySelection } from '../projection/run-index.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import type { RegisteredHandler } from './attempts.js'
 import type { BudgetLine } from './budget-line.js'
-import { Candidates, type Blocker } from './candidates.js'
 import { ConcurrencyKeys, type ConcurrencyKeysOptions } from './concurrency-keys.js'
-import { isCancelled, lineage } from './lineage.js'
-import { shortageOf } from './shortage.js'
-import type { RefusedAmount } from './spending.js'
+import { isCancelled, lineage } from './runs.js'
+import { type RefusedAmount, shortageOf } from './spending.js'
 
 /** What selection is built on. */
 export interface SelectionOptions extends Pick<ConcurrencyKeysOptions, 'deadlines' | 'stragglerLimitMs'> {
@@ -218,4 +218,91 @@ function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undef
     for (const { exhausted } of projection.budgetsOf(spec.id)) if (exhausted) return spec.id
   }
   return undefined
+}
+
+/** What a ready run waits for, and of what. */
+export type Blocker =
+  | `kind:${string}`
+  | `key:${string}`
+  | `gate:${string}`
+  | `budget:${string}`
+  | 'reservation'
+  | 'capabilities'
+  | 'cancellation'
+  | 'lease'
+  | 'refusal'
+  /** What is under way and not durable yet. */
+  | 'commit'
+
+interface Place {
+  readonly run: Run
+  readonly blocker: Blocker | undefined
+}
+
+/**
+ * Ready runs in the order of selection. A run that cannot start is put with the others that wait for the same, and
+ * costs nothing until that happens.
+ */
+export class Candidates {
+  readonly #queue = new OrderedSet<Run>(bySelection)
+  readonly #blocked = new Map<Blocker, OrderedSet<Run>>()
+  readonly #places = new Map<RunId, Place>()
+
+  /** The next run to look at. */
+  get first(): Run | undefined {
+    return this.#queue.first
+  }
+
+  /** Lets a run stand in line, unless it does already. */
+  add(run: Run): void {
+    if (this.#places.has(run.id)) return
+    this.#places.set(run.id, { run, blocker: undefined })
+    this.#queue.add(run)
+  }
+
+  /** Forgets a run. */
+  remove(runId: RunId): void {
+    const place = this.#places.get(runId)
+    if (place === undefined) return
+    this.#places.delete(runId)
+    const { run, blocker } = place
+    if (blocker === undefined) this.#queue.delete(run)
+    else this.#leave(blocker, run)
+  }
+
+  /** Takes a run out of the line until {@link Candidates.unblock}. */
+  block(run: Run, blocker: Blocker): void {
+    this.remove(run.id)
+    this.#places.set(run.id, { run, blocker })
+    const waiting = this.#blocked.get(blocker)
+    if (waiting !== undefined) return waiting.add(run)
+    const first = new OrderedSet<Run>(bySelection)
+    first.add(run)
+    this.#blocked.set(blocker, first)
+  }
+
+  /** Puts runs back in line: all that waited for it, or only the first in the order of selection. */
+  unblock(blocker: Blocker, which: 'all' | 'first' = 'all'): void {
+    const waiting = this.#blocked.get(blocker)
+    if (waiting === undefined) return
+    for (const run of which === 'all' ? [...waiting] : [waiting.first]) {
+      if (run === undefined) continue
+      this.remove(run.id)
+      this.add(run)
+    }
+  }
+
+  /** Puts one run back in line if it waits for this. */
+  unblockRun(runId: RunId, blocker: Blocker): void {
+    const place = this.#places.get(runId)
+    if (place?.blocker !== blocker) return
+    this.remove(runId)
+    this.add(place.run)
+  }
+
+  #leave(blocker: Blocker, run: Run): void {
+    const waiting = this.#blocked.get(blocker)
+    waiting?.delete(run)
+    if (waiting?.size === 0) this.#blocked.delete(blocker)
+  }
 }

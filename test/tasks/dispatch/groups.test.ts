@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { JournalError } from '../../../src/journal/errors.js'
 import { LaneError } from '../../../src/lane/errors.js'
-import { OwedWork, type Step } from '../../../src/tasks/dispatch/owed-work.js'
+import { OwedWork, type Step } from '../../../src/tasks/dispatch/follow-up-queue.js'
 import {
   createRun,
   createTaskSpec,

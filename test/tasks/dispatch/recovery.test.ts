@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { recoverRun } from '../../../src/tasks/dispatch/attempt-batches.js'
+import { recoverRun } from '../../../src/tasks/dispatch/attempt-changes.js'
 import { createTaskSpec, failed, type RunState, type TaskId } from '../../../src/tasks/index.js'
 import { nil, reservationId, taskId } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'

@@ -1,8 +1,8 @@
-import type { RunId } from '../ids.js'
+import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import type { Run, RunState } from '../run.js'
-import type { TaskProjection } from '../view.js'
-import { isCancelled, lineage } from './lineage.js'
+import { hasEnded } from '../phase.js'
+import { isTerminalRunState, type Run, type RunState } from '../run.js'
+import type { Task, TaskProjection, TaskView } from '../view.js'
 
 /** Moves one run along an edge. */
 export function moveRun(
@@ -59,5 +59,49 @@ export function isOwedResumption(projection: Pick<TaskProjection, 'task' | 'budg
       if (replenishedAtMs !== undefined && replenishedAtMs >= run.lastStateChangeAtMs) return true
     }
   }
+  return false
+}
+
+/** Runs of a task that are cancelled in one batch with it; more than these follow. */
+const runsAtOnce = 256
+
+/**
+ * Cancels a task with its own runs, of which no more than fit a batch; the others and what is below the task follow
+ * (see `FollowUps`).
+ */
+export function cancelTask(batch: TaskBatch, taskId: TaskId, now: number): void {
+  const task = batch.view.task(taskId)
+  if (task === undefined) return
+  const atMs = Math.max(now, task.createdAtMs)
+  if (task.cancelledAtMs === undefined) batch.submit({ type: 'task_cancel', taskId, atMs })
+  if (task.progress.open === 0) return
+  const open = batch.view.runsOf(taskId).filter(({ state }) => !isTerminalRunState(state))
+  for (const { id } of open.slice(0, runsAtOnce)) cancelRun(batch, id, atMs)
+}
+
+/** Cancels a run unless it has ended; an open attempt is dropped. */
+export function cancelRun(batch: TaskBatch, runId: RunId, atMs: number): void {
+  const run = batch.view.run(runId)
+  if (run !== undefined && !isTerminalRunState(run.state)) moveRun(batch, runId, run.state, 'cancelled', atMs)
+}
+
+/** True when nothing of the task itself is left to cancel. */
+export function isOver(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
+  const task = view.task(taskId)
+  return task === undefined || hasEnded(task)
+}
+
+/** A task and its ancestors, nearest first. */
+export function* lineage(view: Pick<TaskView, 'task'>, taskId: TaskId): Iterable<Task> {
+  for (let task = view.task(taskId); task !== undefined; ) {
+    yield task
+    const { parentTaskId } = task.spec
+    task = parentTaskId === undefined ? undefined : view.task(parentTaskId)
+  }
+}
+
+/** True when the task or an ancestor is cancelled: its runs must not start, even before cancellation has come down to them. */
+export function isCancelled(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
+  for (const { cancelledAtMs } of lineage(view, taskId)) if (cancelledAtMs !== undefined) return true
   return false
 }

@@ -1,17 +1,18 @@
 import type { IdSource } from '../../base/ids.js'
-import { failed, type AttemptOutcome } from '../attempt.js'
+import { type AttemptOutcome, failed } from '../attempt.js'
 import type { BudgetDimension } from '../budget.js'
 import { TaskError } from '../errors.js'
-import type { AttemptId, ReservationId, RunId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
+import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
+import type { TaskBatch, TaskMutations } from '../mutations.js'
+import { phaseOf } from '../phase.js'
 import { isTerminalRunState, type Run, type RunState } from '../run.js'
-import type { TaskProjection } from '../view.js'
+import type { TaskProjection, TaskView } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
-import { fillWindow } from './occurrences.js'
-import { moveRun } from './run-batches.js'
-import { canSpendAgain, closeSpending, unreported, type AttemptSpending } from './spending.js'
-import { fireForRun, fireForSpending } from './system-events.js'
+import { fillWindow } from './cron-window.js'
+import { isCancelled, moveRun } from './runs.js'
+import { type AttemptSpending, canSpendAgain, closeSpending, unreported } from './spending.js'
 import type { TaskClock } from './task-clock.js'
+import { fireForRun, fireForSpending } from './triggers.js'
 
 /** What the end of an attempt is decided with. */
 export interface EndingOptions {
@@ -158,4 +159,40 @@ export function stateAfter(run: Run, outcome: AttemptOutcome, maxAttempts: numbe
       return isTerminal || effectiveAttempts(run) >= maxAttempts ? 'failed' : 'retry_wait'
     }
   }
+}
+
+/** Open reservations that are closed together with the end of a lost attempt; more than these are closed before it. */
+const reservationsAtOnce = 256
+
+/**
+ * Takes a run back from an owner that is gone, in groups that fit the journal however many reservations it left. Rejects
+ * with the refusal or the lane's failure.
+ */
+export async function recoverLost(mutations: TaskMutations, runId: RunId, options: EndingOptions): Promise<void> {
+  const { projection, atMs } = options
+  for (;;) {
+    const run = projection.run(runId)
+    const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
+    if (run?.state !== 'running' || run.lease === undefined || open.length <= reservationsAtOnce) break
+    const group = unreported(open.slice(0, reservationsAtOnce))
+    await mutations.transact((batch) => closeSpending(batch, run.taskId, group, 'spent', atMs))
+  }
+  await mutations.transact((batch) => recoverRun(batch, runId, options))
+}
+
+/**
+ * Whether what was decided before a start still lets it be. Selection looked at what is durable; a prerequisite may have
+ * been declared, a budget spent, a task cancelled or the engine paused since, and stand before the start in the log.
+ * `view` shows what is under way.
+ */
+export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budgetsOf'>, taskId: TaskId): boolean {
+  if (view.engine.paused || isCancelled(view, taskId)) return false
+  const isGateOpen = view.prerequisites(taskId).every((prerequisite) => hasCompleted(view, prerequisite))
+  return isGateOpen && canSpendAgain(view, projection, taskId, undefined)
+}
+
+/** As dependents see it: every run has ended, and one of them well (spec mutation authority 7.9). */
+function hasCompleted(view: TaskView, taskId: TaskId): boolean {
+  const task = view.task(taskId)
+  return task !== undefined && phaseOf(task) === 'completed'
 }
