@@ -6,7 +6,7 @@ import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
 import { JobSpan, type Tracer } from '../../work/job-span.js'
 import type { JobEnd } from '../../work/job.js'
 import { LeaseKeeper } from '../../work/lease-keeper.js'
-import { DurableEnd } from '../../work/until-durable.js'
+import { DurableEnd, type EndSettlement } from '../../work/until-durable.js'
 import { failed } from '../attempt.js'
 import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
@@ -180,9 +180,10 @@ export class Attempts implements Disposable {
     // Whatever happened to the run since the claim became durable counts at once.
     this.onRunChanged(run)
     if (this.#isClosing) attempt.job.stop('shutdown')
-    void attempt.job
-      .run(() => handler(new AttemptContext(attempt, this.#options)))
-      .then((end) => this.#finish(attempt, end, lease, span))
+    attempt.job.start(
+      () => handler(new AttemptContext(attempt, this.#options)),
+      (end) => this.#finish(attempt, end, lease, span),
+    )
   }
 
   #finish(attempt: Attempt, end: JobEnd<AbortCause>, lease: Disposable, span: JobSpan | undefined): void {
@@ -203,16 +204,16 @@ export class Attempts implements Disposable {
         insteadOf: (offer, refusal, refusals) => insteadOf(offer, refusal, refusals, logger),
         isFinal: (failure) => this.#isClosing && isLaneFailure(failure) && !isTooLargeForJournal(failure),
         mostRefusals,
+        onSettled: (settlement) => this.#onRecorded(attempt, recorded, settlement, lease),
       },
     )
     this.#ends.add(recorded)
-    void recorded.settled.then((settled) => this.#onRecorded(attempt, recorded, settled, lease))
   }
 
   #onRecorded(
     { runId, spending }: Attempt,
     end: DurableEnd<EndOffer>,
-    { result, refusal }: Awaited<DurableEnd<EndOffer>['settled']>,
+    { result, refusal }: EndSettlement,
     lease: Disposable,
   ): void {
     const { logger } = this.#options
