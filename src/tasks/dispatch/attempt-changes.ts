@@ -23,14 +23,14 @@ export interface EndingOptions {
   readonly ids: IdSource
   readonly atMs: number
   /** Takes the steps that follow from the end. Default: {@link orRefuse}. */
-  readonly follow?: FollowUp
+  readonly consequence?: TakeConsequence
 }
 
 /** Carries out a step that follows from an end, or leaves it out. */
-export type FollowUp = (step: () => void) => void
+export type TakeConsequence = (step: () => void) => void
 
 /** A refused step refuses the end. */
-export const orRefuse: FollowUp = (step) => step()
+export const orRefuse: TakeConsequence = (step) => step()
 
 /** What a run is claimed with. */
 export interface Claim {
@@ -81,7 +81,7 @@ export function finishAttempt(
   spending: AttemptSpending,
   options: EndingOptions,
 ): void {
-  const { projection, atMs, follow = orRefuse } = options
+  const { projection, atMs, consequence = orRefuse } = options
   const lease = batch.view.run(runId)?.lease
   batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, fencingToken, atMs })
   if (lease !== undefined) {
@@ -90,14 +90,14 @@ export function finishAttempt(
   }
   const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
   let touched: readonly BudgetDimension[] = []
-  follow(() => {
+  consequence(() => {
     touched = closeSpending(batch, taskId, spending, unsettled, atMs)
   })
   const { refused } = spending
   const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, refused)
   leaveRunning(batch, runId, outcome, canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason, options)
   if (canGoOn) batch.submit({ type: 'run_resume', runId, atMs })
-  follow(() => fireForSpending(batch, projection, taskId, touched, atMs))
+  consequence(() => fireForSpending(batch, projection, taskId, touched, atMs))
 }
 
 /**
@@ -126,7 +126,7 @@ function leaveRunning(
   runId: RunId,
   outcome: AttemptOutcome,
   suspendReason: SuspendReason | undefined,
-  { delayOf, times, projection, ids, atMs, follow = orRefuse }: EndingOptions,
+  { delayOf, times, projection, ids, atMs, consequence = orRefuse }: EndingOptions,
 ): void {
   const run = batch.view.run(runId)
   if (run === undefined) return
@@ -142,8 +142,8 @@ function leaveRunning(
     moveRun(batch, runId, 'running', state, atMs, retryAtMs === undefined ? {} : { retryAtMs })
   }
   // In this batch, so that a repeating task never looks finished between two of its runs.
-  if (isTerminalRunState(state)) follow(() => fillWindow(batch, projection, taskId, times.wall(), ids))
-  follow(() => fireForRun(batch, projection, taskId, state, atMs))
+  if (isTerminalRunState(state)) consequence(() => fillWindow(batch, projection, taskId, times.wall(), ids))
+  consequence(() => fireForRun(batch, projection, taskId, state, atMs))
 }
 
 /** Where a run goes after an attempt (spec mutation authority 7.5); at the cap or beyond it there is no other attempt. */

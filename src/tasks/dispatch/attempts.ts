@@ -11,7 +11,7 @@ import { failed } from '../attempt.js'
 import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import { type Claim, finishAttempt, type FollowUp, mayStart, orRefuse, startAttempt } from './attempt-changes.js'
+import { type Claim, finishAttempt, mayStart, orRefuse, startAttempt, type TakeConsequence } from './attempt-changes.js'
 import { Attempt, type AttemptIdentity, type AttemptOptions, type AttemptReport } from './attempt.js'
 import { AttemptContext } from './handler-context.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
@@ -50,7 +50,7 @@ interface Started {
 interface EndOffer {
   readonly report: AttemptReport
   /** How the consequences of the end are taken. */
-  readonly follow: FollowUp
+  readonly consequence: TakeConsequence
 }
 
 /** A refused end is offered without refused consequences, as a failure, and as a failure without any consequence. */
@@ -127,7 +127,7 @@ export class Attempts implements Disposable {
     }
   }
 
-  /** Tells every attempt to stop because the process ends; from now on an end that the lane does not take is let go. */
+  /** Tells every attempt to stop because the process ends; from now on an end that the lane does not take is given up. */
   shutDown(): void {
     this.#isClosing = true
     for (const attempt of this.#attempts.values()) attempt?.job.stop('shutdown')
@@ -195,7 +195,7 @@ export class Attempts implements Disposable {
     // Before the end is recorded: nobody may have the key in between.
     if (end.answer.type === 'none' && task.constraints.concurrencyKey !== undefined) onLeftBehind(run, job.finished)
     const recorded = new DurableEnd<EndOffer>(
-      { report, follow: orRefuse },
+      { report, consequence: orRefuse },
       {
         deadlines,
         logger,
@@ -223,20 +223,20 @@ export class Attempts implements Disposable {
     this.#leave(runId, spending.refused)
   }
 
-  #record(attempt: Attempt, { report, follow }: EndOffer): Promise<void> {
+  #record(attempt: Attempt, { report, consequence }: EndOffer): Promise<void> {
     const { mutations, projection, ids, delayOf, times, now } = this.#options
     return mutations.transact((batch) => {
       const atMs = now()
       const run = batch.view.run(attempt.runId)
       const { spending } = attempt
       if (run?.lease?.fencingToken === attempt.fencingToken) {
-        const ending = { projection, ids, delayOf, times, atMs, follow }
+        const ending = { projection, ids, delayOf, times, atMs, consequence }
         return finishAttempt(batch, attempt, report, spending, ending)
       }
       // Cancelled meanwhile: the end does not count any more, what was spent does.
       if (run === undefined || !isTerminalRunState(run.state)) return
       const unsettled = report.isAnswered ? 'given_back' : 'spent'
-      follow(() => void closeSpending(batch, attempt.taskId, spending, unsettled, atMs))
+      consequence(() => void closeSpending(batch, attempt.taskId, spending, unsettled, atMs))
     })
   }
 
@@ -300,20 +300,20 @@ function endSpan(span: JobSpan | undefined, { outcome }: AttemptReport): void {
  */
 function insteadOf({ report }: EndOffer, refusal: unknown, refusals: number, logger: Logger): EndOffer {
   const isTooLarge = isTooLargeForJournal(refusal)
-  const tolerate: FollowUp = (step) => {
+  const tolerate: TakeConsequence = (step) => {
     try {
       step()
     } catch (cause) {
       logger.error({ cause: messageOf(cause) }, 'what follows from the end of an attempt was refused')
     }
   }
-  const leaveOut: FollowUp = () => logger.error({}, 'what follows from the end of an attempt was left out')
-  if (refusals === 0) return { report, follow: isTooLarge ? leaveOut : tolerate }
+  const leaveOut: TakeConsequence = () => logger.error({}, 'what follows from the end of an attempt was left out')
+  if (refusals === 0) return { report, consequence: isTooLarge ? leaveOut : tolerate }
   const reason = isTooLarge ? 'the end does not fit the journal' : 'the end was refused'
   const origin = { reason: 'refused', cause: errorDetailsOf(refusal) } as const
   const outcome = failed(`${reason}: ${messageOf(refusal)}`, 'terminal', origin)
   return {
     report: { outcome, isAnswered: report.isAnswered },
-    follow: refusals === 1 ? tolerate : leaveOut,
+    consequence: refusals === 1 ? tolerate : leaveOut,
   }
 }

@@ -108,7 +108,7 @@ export class BudgetLine {
   }
 
   #sendStuckAway(): void {
-    while (this.#places.size > 0 && this.#isSettled()) {
+    while (this.#places.size > 0 && this.#isQuiet()) {
       const last = this.#stuck().at(-1)
       if (last === undefined) return
       this.#places.delete(last)
@@ -142,19 +142,19 @@ export class BudgetLine {
     return !mustWait
   }
 
-  /** False while changes of the ledgers in question are under way; once they have settled, the line is looked at again. */
-  #isSettled(): boolean {
+  /** False while changes of the ledgers in question are under way; once the journal has answered, the line is looked at again. */
+  #isQuiet(): boolean {
     const { mutations, projection } = this.#options
     if (this.#isWaitingForJournal) return false
-    let isSettled = true
+    let isQuiet = true
     const everything = mutations.transact(({ view }) => {
-      isSettled = [...this.#places].every((place) => isSame(ledgersFor(view, place), ledgersFor(projection, place)))
+      isQuiet = [...this.#places].every((place) => isSame(ledgersFor(view, place), ledgersFor(projection, place)))
     })
     const goOn = (): void => {
       this.#isWaitingForJournal = false
       this.look()
     }
-    if (isSettled) return true
+    if (isQuiet) return true
     this.#isWaitingForJournal = true
     everything.then(goOn, goOn)
     return false

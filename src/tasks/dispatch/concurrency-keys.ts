@@ -113,7 +113,7 @@ export class ConcurrencyKeys implements Disposable {
     else this.#options.onFreeForHolder(key, holder)
   }
 
-  /** A run that was promoted again after an attempt has not let go of its key in between. */
+  /** A run that was promoted again after an attempt has not released its key in between. */
   #holds(run: Run): boolean {
     const constraints = this.#options.projection.task(run.taskId)?.spec.constraints
     if (constraints?.concurrencyKey === undefined) return false

@@ -67,8 +67,8 @@ const longestSleepMs = 60_000
 export class Dispatcher {
   /** What its commands are stamped with, and what the calendar goes by. */
   readonly times: TaskClock
-  readonly #use: DispatcherOptions
-  readonly #options: ResolvedDispatchOptions
+  readonly #options: DispatcherOptions
+  readonly #resolved: ResolvedDispatchOptions
   /** Made by `start`: a service without tasks has no dispatcher to look at. */
   #actor: DispatcherActor | undefined
   readonly #handlers = new Map<string, RegisteredHandler>()
@@ -87,10 +87,10 @@ export class Dispatcher {
   #isPumpScheduled = false
   #isHoldingOff = false
 
-  constructor(use: DispatcherOptions) {
-    const { mutations, projection, clock, deadlines, ids, logger, inspect, ...rest } = use
-    this.#use = use
-    this.#options = resolveDispatchOptions(use.options)
+  constructor(options: DispatcherOptions) {
+    const { mutations, projection, clock, deadlines, ids, logger, inspect, ...rest } = options
+    this.#options = options
+    this.#resolved = resolveDispatchOptions(options.options)
     this.#inspection = inspectOption(inspect, logger)
     const times = createTaskClock(clock)
     const { now, wall } = times
@@ -105,7 +105,7 @@ export class Dispatcher {
       times,
       onPromoting: (run) => this.#selection?.onPromoting(run),
       onFailure: (failure) => this.#onFailure(failure),
-      onSettled: () => this.#schedulePump(),
+      onRoom: () => this.#schedulePump(),
     })
     this.#line = new BudgetLine({
       mutations,
@@ -126,7 +126,7 @@ export class Dispatcher {
       deadlines,
       ids,
       logger,
-      options: this.#options,
+      options: this.#resolved,
       line: this.#line,
       now,
       times,
@@ -140,7 +140,7 @@ export class Dispatcher {
       deadlines,
       times,
       onSilent: (actorId) => {
-        void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, atMs: now() }))
+        void this.#reportFailure(mutations.submit({ type: 'actor_deregister', actorId, atMs: now() }))
       },
     })
   }
@@ -174,7 +174,7 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection, deadlines, logger } = this.#use
+    const { mutations, projection, deadlines, logger } = this.#options
     const actor = createActor(dispatcherMachine, this.#inspection)
     this.#actor = actor
     actor.start()
@@ -182,9 +182,9 @@ export class Dispatcher {
     this.#commits = mutations.onCommit((events) => this.#observe(events))
     this.#actors.start()
     this.#promotion.recover()
-    const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#options.owner)
-    await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#settle(this.#followUps.recover())])
-    const { capabilities, stragglerLimitMs } = this.#options
+    const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
+    await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#reportFailure(this.#followUps.recover())])
+    const { capabilities, stragglerLimitMs } = this.#resolved
     this.#selection = new Selection({
       projection,
       handlers: this.#handlers,
@@ -202,7 +202,7 @@ export class Dispatcher {
 
   /** Starts nothing any more and waits for running attempts; after `graceMs` they are told to stop and are put aside. */
   async drain(graceMs: number): Promise<void> {
-    const grace = this.#use.deadlines.after(graceMs, () => this.#attempts.shutDown())
+    const grace = this.#options.deadlines.after(graceMs, () => this.#attempts.shutDown())
     this.#actor?.send({ type: 'drain', attempts: this.#attempts.size })
     if (this.#actor !== undefined) await waitFor(this.#actor, ({ status }) => status === 'done')
     grace[Symbol.dispose]()
@@ -221,7 +221,7 @@ export class Dispatcher {
   }
 
   #observe(events: readonly TaskEvent[]): void {
-    const { projection } = this.#use
+    const { projection } = this.#options
     this.#selection?.unblock('commit')
     for (const event of events) {
       this.#followUps.observe(event)
@@ -255,7 +255,7 @@ export class Dispatcher {
   }
 
   #onEnded(runId: RunId, refused?: RefusedAmount): void {
-    const run = this.#use.projection.run(runId)
+    const run = this.#options.projection.run(runId)
     if (run !== undefined) {
       if (refused !== undefined && run.state === 'ready') this.#selection?.waitFor(runId, refused)
       this.#selection?.onRunChanged(run)
@@ -268,10 +268,10 @@ export class Dispatcher {
   #onNotStarted(runId: RunId, failure: unknown): void {
     // What no later try can mend stays with its run; it must not hold off the others.
     const isFault = failure !== undefined && !isRefusal(failure) && !isLaneFailure(failure)
-    if (isFault) this.#use.logger.error({ runId, cause: messageOf(failure) }, 'an attempt cannot be started')
+    if (isFault) this.#options.logger.error({ runId, cause: messageOf(failure) }, 'an attempt cannot be started')
     else if (failure !== undefined) this.#onFailure(failure)
     this.#onEnded(runId)
-    const run = this.#use.projection.run(runId)
+    const run = this.#options.projection.run(runId)
     if (run?.state !== 'ready') return
     if (failure === undefined) this.#selection?.block(run, 'commit')
     // By now that is durable which its budget could not bear: whether it can be had, selection sees for itself.
@@ -294,7 +294,7 @@ export class Dispatcher {
   #pump(): void {
     const { value: state, status } = this.#actor?.getSnapshot() ?? { value: 'stopped', status: 'active' }
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
-    this.#followUps.pay()
+    this.#followUps.run()
     if (state === 'draining') return
     this.#recoverExpired()
     if (state === 'running') {
@@ -307,7 +307,7 @@ export class Dispatcher {
   /** Takes back what others let expire, some at a time; the commits of these call again. */
   #recoverExpired(): void {
     const expired: Run[] = []
-    for (const run of this.#use.projection.expiredLeases(this.times.now())) {
+    for (const run of this.#options.projection.expiredLeases(this.times.now())) {
       if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
       if (!this.#attempts.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
     }
@@ -315,7 +315,7 @@ export class Dispatcher {
   }
 
   #startReady(): void {
-    while (this.#attempts.size < this.#options.concurrency) {
+    while (this.#attempts.size < this.#resolved.concurrency) {
       if (this.#share.isUsedUp) return this.#schedulePump()
       const chosen = this.#selection?.takeNext()
       if (chosen === undefined) return
@@ -325,16 +325,16 @@ export class Dispatcher {
 
   async #recover({ id: runId }: Run): Promise<void> {
     this.#recovering.add(runId)
-    const { mutations, projection, ids } = this.#use
+    const { mutations, projection, ids } = this.#options
     const { times } = this
     const options = { projection, ids, delayOf: this.#delayOf, times, atMs: times.now() }
-    await this.#settle(recoverLost(mutations, runId, options))
+    await this.#reportFailure(recoverLost(mutations, runId, options))
     this.#recovering.delete(runId)
   }
 
-  readonly #delayOf = (attempt: number): number => retryDelay(this.#options.backoff, attempt, this.#use.random)
+  readonly #delayOf = (attempt: number): number => retryDelay(this.#resolved.backoff, attempt, this.#options.random)
 
-  async #settle(change: Promise<unknown>): Promise<void> {
+  async #reportFailure(change: Promise<unknown>): Promise<void> {
     try {
       await change
     } catch (failure) {
@@ -344,7 +344,7 @@ export class Dispatcher {
 
   /** A lost race is nothing to worry about; what the journal refused is tried again a little later. */
   #onFailure(failure: unknown): void {
-    const { logger } = this.#use
+    const { logger } = this.#options
     const cause = messageOf(failure)
     if (isRefusal(failure)) return logger.debug({ cause }, 'a change came too late')
     logger.warn({ cause }, 'a change is not durable, trying again')
@@ -355,7 +355,7 @@ export class Dispatcher {
   #holdOff(): void {
     if (this.#isHoldingOff) return
     this.#isHoldingOff = true
-    this.#use.deadlines.after(retryDelayMs, () => {
+    this.#options.deadlines.after(retryDelayMs, () => {
       this.#isHoldingOff = false
       this.#selection?.unblock('commit')
       this.#line.look()
@@ -364,7 +364,7 @@ export class Dispatcher {
   }
 
   #armWake(isPromoting: boolean): void {
-    const { projection, deadlines, clock } = this.#use
+    const { projection, deadlines, clock } = this.#options
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
     const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiresAtMs(), this.times.now())]
     const next = Math.min(...ahead)

@@ -86,7 +86,7 @@ export interface DispatchOptions {
   readonly owner?: string
   /**
    * Milliseconds for which the concurrency key of a run is kept from others while a handler that ignores its signal goes
-   * on after its attempt has ended. Then it is left behind, which the log tells. Default 300,000.
+   * on after its attempt has ended. Then it is left behind, and the log says so. Default 300,000.
    */
   readonly stragglerLimitMs?: number
   /** What this process can do; tasks that require more are left to others. */

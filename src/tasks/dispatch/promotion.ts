@@ -14,12 +14,12 @@ export interface PromotionOptions {
   readonly projection: TaskProjection
   readonly deadlines: DeadlineQueue
   readonly times: TaskClock
-  /** Hears of every run whose promotion is on its way to the journal: what follows from it may share the sync. */
+  /** Notified of every run whose promotion is on its way to the journal: what follows from it may share the sync. */
   readonly onPromoting: (run: Run) => void
   /** Takes the failure of a batch. */
   readonly onFailure: (failure: unknown) => void
-  /** Called when a batch has settled and the next may begin, and when a retry is due. */
-  readonly onSettled: () => void
+  /** Notified when the next batch may begin, and when a retry is due. */
+  readonly onRoom: () => void
 }
 
 type Source = 'scheduled' | 'retry_wait' | 'triggered'
@@ -38,7 +38,7 @@ export class Promotion implements Disposable {
   constructor(options: PromotionOptions) {
     this.#options = options
     this.#triggers = new Triggers(options.projection)
-    this.#retries = new Retries({ ...options, onDue: options.onSettled })
+    this.#retries = new Retries({ ...options, onDue: options.onRoom })
   }
 
   /** Reads what an earlier process left off the projection. */
@@ -80,7 +80,7 @@ export class Promotion implements Disposable {
     const runIds = runs.map(({ id }) => id)
     const change = mutations.transact((batch) => promoteRuns(batch, runIds, from, times.now()))
     runs.forEach(onPromoting)
-    void this.#settle(from, change)
+    void this.#follow(from, change)
   }
 
   #releaseTriggered(): void {
@@ -88,10 +88,10 @@ export class Promotion implements Disposable {
     const { mutations, times } = this.#options
     const taken = this.#triggers.take()
     const change = mutations.transact((batch) => this.#triggers.release(batch, taken, times.now()))
-    void this.#settle('triggered', change, () => this.#triggers.putBack(taken))
+    void this.#follow('triggered', change, () => this.#triggers.putBack(taken))
   }
 
-  async #settle(source: Source, change: Promise<number>, undo: () => void = () => {}): Promise<void> {
+  async #follow(source: Source, change: Promise<number>, undo: () => void = () => {}): Promise<void> {
     this.#busy.add(source)
     let count = 0
     try {
@@ -104,7 +104,7 @@ export class Promotion implements Disposable {
       this.#busy.delete(source)
     }
     // One that changed nothing met what is under way; the commit of that calls again.
-    if (count > 0) this.#options.onSettled()
+    if (count > 0) this.#options.onRoom()
   }
 }
 

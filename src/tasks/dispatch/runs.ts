@@ -50,9 +50,9 @@ export function suspendReasonOf({ history }: Run): string | undefined {
 
 /**
  * True for a run that was put aside for its budget and may go on: a ledger it spends from was replenished since. Told from
- * durable state, so that no crash between a replenishment and what it lets go on is felt.
+ * durable state, so that no crash between a replenishment and what it resumes is felt.
  */
-export function isOwedResumption(projection: Pick<TaskProjection, 'task' | 'budgetsOf'>, run: Run): boolean {
+export function isResumptionPending(projection: Pick<TaskProjection, 'task' | 'budgetsOf'>, run: Run): boolean {
   if (run.state !== 'suspended' || suspendReasonOf(run) !== 'budget_exhausted') return false
   for (const { spec } of lineage(projection, run.taskId)) {
     for (const { replenishedAtMs } of projection.budgetsOf(spec.id)) {

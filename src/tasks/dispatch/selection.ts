@@ -40,8 +40,8 @@ export class Selection implements Disposable {
   readonly #keys: ConcurrencyKeys
   /** What runs were refused in their last attempt because others had it set aside. */
   readonly #refused = new Map<RunId, RefusedAmount>()
-  /** Handlers of which it was told that no budget bears what they set aside. */
-  readonly #told = new WeakSet<RegisteredHandler>()
+  /** Handlers that the log has warned of: no budget bears what they set aside. */
+  readonly #warned = new WeakSet<RegisteredHandler>()
 
   /** Reads what is ready off the projection, once. */
   constructor(options: SelectionOptions) {
@@ -104,7 +104,7 @@ export class Selection implements Disposable {
 
   /**
    * Lets a run stand in line whose promotion is on its way to the journal. Its claim then follows in the same sync; should
-   * the promotion fail, the claim finds the run as it was and lets go.
+   * the promotion fail, the claim finds the run as it was and is given up.
    */
   onPromoting(run: Run): void {
     this.#candidates.add(run)
@@ -187,7 +187,7 @@ export class Selection implements Disposable {
       if (shortage?.cause === 'spent') {
         const { ledger } = shortage
         if (refused === undefined && amount > ledger.limit)
-          this.#tellOfLimit(registered, dimension, amount, ledger.limit, taskId)
+          this.#warnOfLimit(registered, dimension, amount, ledger.limit, taskId)
         return `budget:${ledger.taskId}`
       }
       if (shortage !== undefined || line.isWaitedFor(taskId, dimension)) return 'reservation'
@@ -196,15 +196,15 @@ export class Selection implements Disposable {
   }
 
   /** Once for every registration, however many runs there are. */
-  #tellOfLimit(
+  #warnOfLimit(
     registered: RegisteredHandler,
     dimension: BudgetDimension,
     amount: number,
     limit: number,
     taskId: TaskId,
   ): void {
-    if (this.#told.has(registered)) return
-    this.#told.add(registered)
+    if (this.#warned.has(registered)) return
+    this.#warned.add(registered)
     this.#options.logger.warn(
       { taskId, dimension, amount, limit },
       'a run waits for a larger budget: its handler sets aside more with every attempt than there ever was',

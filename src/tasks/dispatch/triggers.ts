@@ -13,8 +13,8 @@ import { isCancelled, promoteRuns } from './runs.js'
 const chunk = 256
 
 /**
- * Triggers of subscriptions that have not released a run: one trigger releases the earliest run that its dependencies
- * let go, whatever its time (ruling D-16). Those behind a closed gate are looked at again when it may have opened.
+ * Triggers of subscriptions that have not released a run: one trigger releases the earliest run whose dependencies
+ * have completed, whatever its time (ruling D-16). Those behind a closed gate are looked at again when it may have opened.
  */
 export class Triggers {
   readonly #projection: TaskProjection
