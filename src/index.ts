@@ -1,5 +1,6 @@
 /** The truth about long-running work in a Node agent service. Start with {@link createRuntime}. */
 export { systemClock, type Clock } from './base/clock.js'
+export type { ErrorDetails } from './base/error-details.js'
 export { InvalidInputError, StatewardError, type InvalidInput } from './base/errors.js'
 export {
   FeedGapError,
@@ -28,8 +29,8 @@ export * from './operations/public.js'
 export type { Span, Tracer } from './work/job-span.js'
 export { createRuntime, type Runtime, type RuntimeRecovery } from './runtime.js'
 export type { CloseOptions, RuntimeOptions } from './runtime-options.js'
-export type { JobInfo } from './work/job.js'
-export type { JobList } from './work/job-list.js'
 export type { IdleWakeStop } from '../machines/idle-wake.js'
 export * from '../machines/operation-vocabulary.js'
 export type { AsyncOperationRef, WaitPolicy } from '../machines/turn.js'
+export type { JobInfo, JobProgress } from './work/job.js'
+export type { JobList } from './work/job-list.js'

@@ -42,7 +42,7 @@ export interface RuntimeOptions {
   /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
   readonly inspect?: Inspect
   readonly logger?: Logger
-  /** Opens one OpenTelemetry span per operation. */
+  /** Opens one OpenTelemetry span per operation and per attempt of a task. */
   readonly tracer?: Tracer
   /** Journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number

@@ -6,7 +6,6 @@ import { decode } from './base/decode.js'
 import { StatewardError } from './base/errors.js'
 import { createUuidSource } from './base/ids.js'
 import { inspectOption } from './base/inspection.js'
-import type { Logger } from './base/logger.js'
 import { guardedLogger } from './base/observers.js'
 import { silence } from './base/promises.js'
 import type { JournalCut } from './journal/journal.js'
@@ -20,10 +19,8 @@ import {
   type RuntimeOptions,
 } from './runtime-options.js'
 import { asJournalError, storeOf } from './runtime-store.js'
-import { attemptsSessionName, createSessionRunner } from './task-operations.js'
-import { TaskAuthority, Tasks, type TasksOptions } from './tasks/index.js'
+import { TaskAuthority, Tasks } from './tasks/index.js'
 import { JobList } from './work/job-list.js'
-import type { SessionId } from '../machines/operation-vocabulary.js'
 
 /** What opening a runtime found in its journal. */
 export interface RuntimeRecovery {
@@ -45,36 +42,32 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 /** What a runtime is put together from. */
 interface Parts {
   readonly lane: Lane
-  readonly memoryLane: Lane
-  readonly directory: SessionDirectory
-  readonly tasks: Omit<TasksOptions, 'runner'>
+  readonly sessions: SessionDirectory
+  readonly tasks: Tasks
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
 }
 
 /** Many sessions and the tasks over one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
-  /** What must run. Attempts show as operations of {@link Runtime.attempts}. */
+  /** What must run. */
   readonly tasks: Tasks
-  /** Everything whose code is running now, whatever its room. */
+  /** Everything whose code is running here, whatever its room. */
   readonly jobs: JobList
   /** What opening found: whoever minds a loss looks here. */
   readonly recovery: RuntimeRecovery
   readonly #lane: Lane
-  readonly #memoryLane: Lane
-  readonly #directory: SessionDirectory
+  readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
-  #attemptsInMemory: Session | undefined
   #closing: Promise<void> | undefined
 
-  private constructor({ lane, memoryLane, directory, tasks, deadlines, jobs }: Parts) {
+  private constructor({ lane, sessions, tasks, deadlines, jobs }: Parts) {
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
+    this.tasks = tasks
     this.jobs = jobs
     this.#lane = lane
-    this.#memoryLane = memoryLane
-    this.#directory = directory
+    this.#sessions = sessions
     this.#deadlines = deadlines
-    this.tasks = new Tasks({ ...tasks, runner: createSessionRunner(() => this.#attempts()) })
   }
 
   static async open(given: RuntimeOptions): Promise<Runtime> {
@@ -85,13 +78,16 @@ export class Runtime implements AsyncDisposable {
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
     const deadlines = new DeadlineQueue(clock)
     const jobs = new JobList()
-    const shared = { clock, logger, ids, deadlines, ...inspectOption(inspect, logger) }
-    const directory = new SessionDirectory({
-      ...shared,
+    const shared = {
+      clock,
+      logger,
+      ids,
+      deadlines,
       jobs,
-      reserved: attemptsSessionName,
+      ...inspectOption(inspect, logger),
       ...(tracer !== undefined && { tracer }),
-    })
+    }
+    const sessions = new SessionDirectory(shared)
     const authority = new TaskAuthority({ logger })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
     const lane = await asJournalError('open', () =>
@@ -99,14 +95,15 @@ export class Runtime implements AsyncDisposable {
         logger,
         ...(store !== undefined && { store }),
         ...(compactAfter !== undefined && { compactAfter }),
-        streamFor: (name) => (name === TaskAuthority.streamName ? authority : directory.streamFor(name)),
+        streamFor: (name) => (name === TaskAuthority.streamName ? authority : sessions.streamFor(name)),
       }),
     )
     try {
-      directory.start(lane)
+      sessions.start(lane)
       authority.start(lane)
-      const tasks = { ...shared, authority, random: checkedRandom(random), ...(dispatch !== undefined && { dispatch }) }
-      return new Runtime({ lane, memoryLane: await openMemoryLane(logger), directory, tasks, deadlines, jobs })
+      const spread = checkedRandom(random)
+      const tasks = new Tasks({ ...shared, authority, random: spread, ...(dispatch !== undefined && { dispatch }) })
+      return new Runtime({ lane, sessions, tasks, deadlines, jobs })
     } catch (cause) {
       await lane.close()
       throw cause
@@ -121,32 +118,23 @@ export class Runtime implements AsyncDisposable {
   /**
    * The session of this name, recovered or new; the same instance every time. A `maxConcurrent` counts from this call
    * on, also for a session that is there already; leaving it out changes nothing. `maxCompleted` counts when it is made.
-   * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters,
-   * holds control characters or is the one of {@link Runtime.attempts}, `session_exists` while one is being imported
+   * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters
+   * or holds control characters, `session_exists` while one is being imported
    * under the name, and `runtime_closed` after {@link Runtime.close}.
    */
   session(name: string, limits: RegistryLimits = {}): Session {
     this.#checkOpen()
-    return this.#directory.open(name, limits)
-  }
-
-  /**
-   * The session in which attempts of tasks show as operations. It stays in memory, because the tasks room keeps their
-   * truth, and no caller can choose its name. Raises `runtime_closed` when nothing has been attempted before the end.
-   */
-  get attempts(): Session {
-    if (this.#attemptsInMemory === undefined) this.#checkOpen()
-    return this.#attempts()
+    return this.#sessions.open(name, limits)
   }
 
   /** The session of this name if there is one; unlike {@link Runtime.session} it makes none. Raises `invalid_input`. */
   findSession(name: string): Session | undefined {
-    return this.#directory.find(name)
+    return this.#sessions.find(name)
   }
 
-  /** Every session, recovered ones and the one of attempts included. */
+  /** Every session, recovered ones included. */
   sessions(): Iterable<Session> {
-    return this.#directory.all()
+    return this.#sessions.all()
   }
 
   /**
@@ -156,7 +144,7 @@ export class Runtime implements AsyncDisposable {
    */
   async importSession(name: string, snapshot: unknown): Promise<Session> {
     this.#checkOpen()
-    return this.#directory.import(name, snapshot)
+    return this.#sessions.import(name, snapshot)
   }
 
   /**
@@ -166,7 +154,7 @@ export class Runtime implements AsyncDisposable {
    */
   async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
     this.#checkOpen()
-    await this.#directory.delete(name, reason)
+    await this.#sessions.delete(name, reason)
   }
 
   /**
@@ -212,29 +200,17 @@ export class Runtime implements AsyncDisposable {
     graceMs = defaultGraceMs,
     reason = 'runtime closed',
   }: CloseOptions): Promise<void> {
-    // First, because attempts are operations too.
+    // First, because attempts may run operations.
     const draining = this.tasks.close(policy === 'retire' ? graceMs : 0)
     if (this.tasks.isDispatching) await Promise.allSettled([draining])
-    const closing = this.#directory.close({ policy, graceMs, reason })
     // The journal is released whatever becomes of them all.
-    const closed = await Promise.allSettled([draining, closing])
+    const closed = await Promise.allSettled([draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close())
-    await this.#memoryLane.close()
     for (const part of closed) if (part.status === 'rejected') throw part.reason
-  }
-
-  #attempts(): Session {
-    this.#attemptsInMemory ??= this.#directory.add(attemptsSessionName as SessionId, this.#memoryLane)
-    return this.#attemptsInMemory
   }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
   }
-}
-
-/** A lane without a journal, on which nothing is to be read back. */
-function openMemoryLane(logger: Logger): Promise<Lane> {
-  return Lane.open({ logger, streamFor: () => undefined })
 }

@@ -1,4 +1,6 @@
+import * as v from 'valibot'
 import { messageOf } from './errors.js'
+import { strictSchema } from './options.js'
 
 /** What was thrown, as data: enough to be read and branched on in another process, bounded in size. */
 export interface ErrorDetails {
@@ -12,6 +14,16 @@ export interface ErrorDetails {
   /** Members of an `AggregateError`. */
   readonly errors?: readonly ErrorDetails[]
 }
+
+/** Accepts {@link ErrorDetails} as they were written down. */
+export const errorDetailsSchema: v.GenericSchema<unknown, ErrorDetails> = strictSchema({
+  name: v.string(),
+  message: v.string(),
+  code: v.exactOptional(v.string()),
+  stack: v.exactOptional(v.string()),
+  cause: v.exactOptional(v.lazy(() => errorDetailsSchema)),
+  errors: v.exactOptional(v.array(v.lazy(() => errorDetailsSchema))),
+})
 
 /** The longest texts that are kept, in UTF-16 units, how far causes and members are followed, and all of it together. */
 export const errorDetailsLimits = {

@@ -28,8 +28,6 @@ export interface SessionDirectoryOptions {
   /** Where running jobs are listed. */
   readonly jobs: JobList
   readonly tracer?: Tracer
-  /** A name that no caller can choose. */
-  readonly reserved?: string
 }
 
 /**
@@ -78,7 +76,7 @@ export class SessionDirectory {
    * that no session can have, and `session_exists` while one is being imported under the name.
    */
   open(name: string, limits: RegistryLimits): Session {
-    const id = this.#checkName(name)
+    const id = checkSessionName(name)
     const decoded = decode(limitsSchema, limits, 'registry limits')
     const existing = this.#sessions.get(id)
     if (existing !== undefined) return this.#limit(existing, decoded)
@@ -96,14 +94,6 @@ export class SessionDirectory {
     return this.#sessions.get(name as SessionId)
   }
 
-  /** A session on a lane of its own, which is not read back. */
-  add(id: SessionId, lane: Lane): Session {
-    const history = new OperationsHistory(id, this.#options)
-    history.open(this.#options.ids.uuid() as EpochId, {})
-    lane.attach(history)
-    return this.#adopt(history, id, lane)
-  }
-
   /** Every session. */
   all(): Iterable<Session> {
     return this.#sessions.values()
@@ -111,7 +101,7 @@ export class SessionDirectory {
 
   /** Makes a session from an exported document, keeping its epoch; see `Runtime.importSession`. */
   async import(name: string, snapshot: unknown): Promise<Session> {
-    const id = this.#checkName(name)
+    const id = checkSessionName(name)
     if (this.#sessions.has(id) || this.#imports.has(id)) throw sessionExists(id)
     const history = new OperationsHistory(id, this.#options)
     history.import(snapshot)
@@ -137,7 +127,7 @@ export class SessionDirectory {
   /** Ends what runs in a session and removes its history for good; see `Runtime.deleteSession`. */
   async delete(name: string, reason: string): Promise<void> {
     checkText('reason of a deletion', reason)
-    const session = this.#sessions.get(this.#checkName(name))
+    const session = this.#sessions.get(checkSessionName(name))
     if (session === undefined) return
     const deletion = this.#deletions.get(session) ?? this.#delete(session, reason)
     this.#deletions.set(session, deletion)
@@ -181,16 +171,10 @@ export class SessionDirectory {
     return session
   }
 
-  #adopt(history: OperationsHistory, id: SessionId, lane = this.#opened): Session {
-    const session = new Session({ ...this.#options, id, history, lane })
+  #adopt(history: OperationsHistory, id: SessionId): Session {
+    const session = new Session({ ...this.#options, id, history, lane: this.#opened })
     this.#sessions.set(id, session)
     return session
-  }
-
-  #checkName(name: string): SessionId {
-    if (!isPlainName(name)) refuseName('blank, too long, or with control characters')
-    if (name === this.#options.reserved) refuseName('a name that is taken')
-    return name as SessionId
   }
 
   #forget(session: Session, history: OperationsHistory): void {
@@ -204,6 +188,8 @@ function sessionExists(id: SessionId): StatewardError {
   return new StatewardError('session_exists', `session already exists: ${id}`, { id })
 }
 
-function refuseName(reason: string): never {
+function checkSessionName(name: string): SessionId {
+  if (isPlainName(name)) return name as SessionId
+  const reason = 'blank, too long, or with control characters'
   throw new InvalidInputError({ subject: 'session name', field: '$', reason })
 }

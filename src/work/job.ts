@@ -167,13 +167,15 @@ export class Job<Cause extends string = string> {
 
   /** Calls the function at once. Resolves when it has ended, or was left behind; never rejects. To be called once. */
   run(work: () => unknown): Promise<JobEnd<Cause>> {
+    return new Promise((resolve) => this.start(work, resolve))
+  }
+
+  /** The same with a callback, which must not throw: for owners of so many jobs that a promise for each counts. */
+  start(work: () => unknown, onEnd: (end: JobEnd<Cause>) => void): void {
+    this.#onEnd = onEnd
     this.#options.jobs.add(this)
     this.#startTime()
-    const end = new Promise<JobEnd<Cause>>((resolve) => {
-      this.#onEnd = resolve
-    })
     this.#call(work)
-    return end
   }
 
   /** Takes down how far it is, for whoever looks at the list. */
@@ -226,16 +228,21 @@ export class Job<Cause extends string = string> {
   }
 
   #call(work: () => unknown): void {
+    let answer: JobEnd<Cause>['answer']
     try {
       const value = work()
-      if (!isThenable(value)) return this.#finish({ type: 'returned', value })
-      Promise.resolve(value).then(
-        (answer) => this.#finish({ type: 'returned', value: answer }),
-        (thrown: unknown) => this.#finish({ type: 'threw', thrown }),
-      )
+      if (isThenable(value)) {
+        Promise.resolve(value).then(
+          (returned) => this.#finish({ type: 'returned', value: returned }),
+          (thrown: unknown) => this.#finish({ type: 'threw', thrown }),
+        )
+        return
+      }
+      answer = { type: 'returned', value }
     } catch (thrown) {
-      this.#finish({ type: 'threw', thrown })
+      answer = { type: 'threw', thrown }
     }
+    this.#finish(answer)
   }
 
   /** Its code has ended; where it had been left behind, nobody waits for the answer any more. */

@@ -1,7 +1,14 @@
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { createDeferred, type Deferred } from '../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../lane/errors.js'
+
+/** What has become of an end: it is durable, or nothing more is offered after a final refusal or because its owner dropped it. */
+export interface EndSettlement {
+  readonly result: 'durable' | 'given_up'
+  readonly refusal?: unknown
+}
 
 /** How an end is brought into the journal. */
 export interface DurableEndOptions<End> {
@@ -20,6 +27,8 @@ export interface DurableEndOptions<End> {
   readonly isFinal: (refusal: unknown) => boolean
   /** How often something else is offered in place of a refused end. Default 2. */
   readonly mostRefusals?: number
+  /** Called once when nothing more is offered, beside {@link DurableEnd.settled}; must not throw. */
+  readonly onSettled?: (settlement: EndSettlement) => void
 }
 
 /** Milliseconds before an end that the journal could not take is offered again, at first and at most. */
@@ -36,15 +45,21 @@ export class DurableEnd<End> implements Disposable {
   #retry: Deadline | undefined
   #again: (() => void) | undefined
   #isDisposed = false
-  #settle: (result: 'durable' | 'given_up', refusal?: unknown) => void = () => {}
-  /** Resolves when nothing more is offered: the end is durable, or a refusal was final, or the owner has dropped it. */
-  readonly settled = new Promise<{ readonly result: 'durable' | 'given_up'; readonly refusal?: unknown }>((resolve) => {
-    this.#settle = (result, refusal) => resolve(refusal === undefined ? { result } : { result, refusal })
-  })
+  #settlement: EndSettlement | undefined
+  #settled: Deferred<EndSettlement> | undefined
 
   constructor(end: End, options: DurableEndOptions<End>) {
     this.#options = options
     this.#offer(end, firstRetryMs, 0)
+  }
+
+  /** Resolves when nothing more is offered. */
+  get settled(): Promise<EndSettlement> {
+    if (this.#settled === undefined) {
+      this.#settled = createDeferred<EndSettlement>()
+      if (this.#settlement !== undefined) this.#settled.resolve(this.#settlement)
+    }
+    return this.#settled.promise
   }
 
   /** Offers nothing any more; the next process will find the work without an end. */
@@ -52,7 +67,7 @@ export class DurableEnd<End> implements Disposable {
     this.#isDisposed = true
     this.#retry?.[Symbol.dispose]()
     this.#again = undefined
-    this.#settle('given_up')
+    this.#settle({ result: 'given_up' })
   }
 
   /** Offers it at once if it waits to be offered again: its owner has no time left. */
@@ -64,7 +79,7 @@ export class DurableEnd<End> implements Disposable {
   #offer(end: End, delay: number, refusals: number): void {
     this.#again = undefined
     this.#attempt(end, refusals).then(
-      () => this.#settle('durable'),
+      () => this.#settle({ result: 'durable' }),
       (failure: unknown) => this.#onFailure(end, failure, delay, refusals),
     )
   }
@@ -78,11 +93,19 @@ export class DurableEnd<End> implements Disposable {
     }
   }
 
+  #settle(settlement: EndSettlement): void {
+    if (this.#settlement !== undefined) return
+    this.#settlement = settlement
+    this.#settled?.resolve(settlement)
+    this.#options.onSettled?.(settlement)
+  }
+
   #onFailure(end: End, failure: unknown, delay: number, refusals: number): void {
     if (this.#isDisposed) return
     const { subject, logger, deadlines, insteadOf, isFinal, mostRefusals = 2 } = this.#options
     const cause = messageOf(failure)
-    if (isFinal(failure) || StatewardError.is(failure, 'lane_closed')) return this.#settle('given_up', failure)
+    if (isFinal(failure) || StatewardError.is(failure, 'lane_closed'))
+      return this.#settle({ result: 'given_up', refusal: failure })
     if (isLaneFailure(failure) && !isTooLargeForJournal(failure)) {
       logger.warn({ ...subject, cause }, 'an end is not durable yet, trying again')
       const next = Math.min(2 * delay, longestRetryMs)
@@ -91,7 +114,7 @@ export class DurableEnd<End> implements Disposable {
       return
     }
     logger.error({ ...subject, cause }, 'an end was refused')
-    if (refusals === mostRefusals) return this.#settle('given_up', failure)
+    if (refusals === mostRefusals) return this.#settle({ result: 'given_up', refusal: failure })
     this.#offer(insteadOf(end, failure, refusals), firstRetryMs, refusals + 1)
   }
 }

@@ -3,13 +3,15 @@ import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '
 import { describe, expect, it } from 'vitest'
 import type { Span, Tracer } from '../../src/work/job-span.js'
 import { createRecordingLogger } from '../runtime/support/log.js'
+import type { RuntimeOptions } from '../../src/runtime-options.js'
+import { suspend } from '../../src/tasks/index.js'
 import { openFixture, refusal } from '../operations/support/registry.js'
 import { job, startWork } from './support/work.js'
 
-async function traced(limits = {}) {
+async function traced(limits = {}, more: Pick<RuntimeOptions, 'tasks'> = {}) {
   const exporter = new InMemorySpanExporter()
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
-  const fixture = await openFixture(limits, { tracer: provider.getTracer('stateward') })
+  const fixture = await openFixture(limits, { tracer: provider.getTracer('stateward'), ...more })
   const spans = () => exporter.getFinishedSpans().map(({ name, attributes, status }) => ({ name, attributes, status }))
   return { ...fixture, spans }
 }
@@ -62,6 +64,39 @@ describe('a span', () => {
   })
 })
 
+describe('a span of an attempt', () => {
+  it('names task, run and attempt; a failure is an error, a suspension and a success are none', async () => {
+    const { runtime, spans } = await traced({}, { tasks: { backoff: { type: 'fixed', delayMs: 0 } } })
+    const attempts: unknown[] = []
+    runtime.tasks.handle('work', ({ runId, attemptId, attemptNumber, resumeFrom }) => {
+      attempts.push({ 'stateward.run.id': runId, 'stateward.attempt.id': attemptId })
+      if (attemptNumber === 1) throw new Error('broken')
+      if (resumeFrom === undefined) return suspend('half')
+      return 'done'
+    })
+    const id = await runtime.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
+    await expect.poll(() => runtime.tasks.projection.runsOf(id)[0]?.state).toBe('suspended')
+    await runtime.tasks.resume(runtime.tasks.projection.runsOf(id)[0]?.id as never)
+    await runtime.tasks.outcome(id)
+    expect(spans()).toEqual(
+      [
+        ['failure', { code: SpanStatusCode.ERROR, message: 'broken' }],
+        ['suspended', { code: SpanStatusCode.UNSET }],
+        ['success', { code: SpanStatusCode.UNSET }],
+      ].map(([outcome, status], index) => ({
+        name: 'attempt work',
+        attributes: {
+          'stateward.task.id': id,
+          'stateward.task.kind': 'work',
+          ...(attempts[index] as object),
+          'stateward.attempt.outcome': outcome,
+        },
+        status,
+      })),
+    )
+  })
+})
+
 describe('a tracer that throws', () => {
   const broken = (): never => {
     throw new Error('the exporter is gone')
@@ -82,5 +117,13 @@ describe('a tracer that throws', () => {
     expect(outcomes.map(({ type }) => type)).toEqual(['terminated', 'terminated'])
     expect(logger.lines.map(({ message }) => message)).toEqual(['the tracer threw'])
     expect(runtime.health).toEqual({ status: 'open' })
+  })
+
+  it.each(tracers)('harms no attempt: %s', async (_, tracer) => {
+    const logger = createRecordingLogger()
+    const { runtime } = await openFixture({}, { tracer, logger })
+    runtime.tasks.handle('work', () => {})
+    const task = await runtime.tasks.outcome(await runtime.tasks.submit({ kind: 'work' }))
+    expect([task.status, logger.lines.map(({ message }) => message)]).toEqual(['completed', ['the tracer threw']])
   })
 })
