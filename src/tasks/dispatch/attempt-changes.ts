@@ -1,17 +1,18 @@
 import type { IdSource } from '../../base/ids.js'
-import { failed, type AttemptOutcome } from '../attempt.js'
+import { type AttemptOutcome, failed } from '../attempt.js'
 import type { BudgetDimension } from '../budget.js'
 import { TaskError } from '../errors.js'
-import type { AttemptId, ReservationId, RunId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
+import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
+import type { TaskBatch, TaskMutations } from '../mutations.js'
+import { phaseOf } from '../phase.js'
 import { isTerminalRunState, type Run, type RunState } from '../run.js'
-import type { TaskProjection } from '../view.js'
+import type { TaskProjection, TaskView } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
-import { fillWindow } from './occurrences.js'
-import { moveRun } from './run-batches.js'
-import { canSpendAgain, closeSpending, unreported, type AttemptSpending } from './spending.js'
-import { fireForRun, fireForSpending } from './system-events.js'
+import { fillWindow } from './cron-window.js'
+import { isCancelled, moveRun } from './runs.js'
+import { type AttemptSpending, canSpendAgain, closeSpending, unreported } from './spending.js'
 import type { TaskClock } from './task-clock.js'
+import { fireForRun, fireForSpending } from './triggers.js'
 
 /** What the end of an attempt is decided with. */
 export interface EndingOptions {
@@ -22,14 +23,14 @@ export interface EndingOptions {
   readonly ids: IdSource
   readonly atMs: number
   /** Takes the steps that follow from the end. Default: {@link orRefuse}. */
-  readonly follow?: FollowUp
+  readonly consequence?: TakeConsequence
 }
 
 /** Carries out a step that follows from an end, or leaves it out. */
-export type FollowUp = (step: () => void) => void
+export type TakeConsequence = (step: () => void) => void
 
 /** A refused step refuses the end. */
-export const orRefuse: FollowUp = (step) => step()
+export const orRefuse: TakeConsequence = (step) => step()
 
 /** What a run is claimed with. */
 export interface Claim {
@@ -80,7 +81,7 @@ export function finishAttempt(
   spending: AttemptSpending,
   options: EndingOptions,
 ): void {
-  const { projection, atMs, follow = orRefuse } = options
+  const { projection, atMs, consequence = orRefuse } = options
   const lease = batch.view.run(runId)?.lease
   batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, fencingToken, atMs })
   if (lease !== undefined) {
@@ -89,14 +90,14 @@ export function finishAttempt(
   }
   const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
   let touched: readonly BudgetDimension[] = []
-  follow(() => {
+  consequence(() => {
     touched = closeSpending(batch, taskId, spending, unsettled, atMs)
   })
   const { refused } = spending
   const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, refused)
   leaveRunning(batch, runId, outcome, canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason, options)
   if (canGoOn) batch.submit({ type: 'run_resume', runId, atMs })
-  follow(() => fireForSpending(batch, projection, taskId, touched, atMs))
+  consequence(() => fireForSpending(batch, projection, taskId, touched, atMs))
 }
 
 /**
@@ -112,7 +113,7 @@ export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOption
   if (run.state !== 'running') return
   const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
   const touched = closeSpending(batch, run.taskId, unreported(open), 'spent', atMs)
-  const outcome = failed(`the owner ${owner} was lost`, 'retryable')
+  const outcome = failed(`the owner ${owner} was lost`, 'retryable', { reason: 'lost' })
   if (run.currentAttemptId !== undefined) {
     batch.submit({ type: 'attempt_finish', runId, attemptId: run.currentAttemptId, outcome, atMs })
   }
@@ -125,7 +126,7 @@ function leaveRunning(
   runId: RunId,
   outcome: AttemptOutcome,
   suspendReason: SuspendReason | undefined,
-  { delayOf, times, projection, ids, atMs, follow = orRefuse }: EndingOptions,
+  { delayOf, times, projection, ids, atMs, consequence = orRefuse }: EndingOptions,
 ): void {
   const run = batch.view.run(runId)
   if (run === undefined) return
@@ -141,8 +142,8 @@ function leaveRunning(
     moveRun(batch, runId, 'running', state, atMs, retryAtMs === undefined ? {} : { retryAtMs })
   }
   // In this batch, so that a repeating task never looks finished between two of its runs.
-  if (isTerminalRunState(state)) follow(() => fillWindow(batch, projection, taskId, times.wall(), ids))
-  follow(() => fireForRun(batch, projection, taskId, state, atMs))
+  if (isTerminalRunState(state)) consequence(() => fillWindow(batch, projection, taskId, times.wall(), ids))
+  consequence(() => fireForRun(batch, projection, taskId, state, atMs))
 }
 
 /** Where a run goes after an attempt (spec mutation authority 7.5); at the cap or beyond it there is no other attempt. */
@@ -158,4 +159,40 @@ export function stateAfter(run: Run, outcome: AttemptOutcome, maxAttempts: numbe
       return isTerminal || effectiveAttempts(run) >= maxAttempts ? 'failed' : 'retry_wait'
     }
   }
+}
+
+/** Open reservations that are closed together with the end of a lost attempt; more than these are closed before it. */
+const reservationsAtOnce = 256
+
+/**
+ * Takes a run back from an owner that is gone, in groups that fit the journal however many reservations it left. Rejects
+ * with the refusal or the lane's failure.
+ */
+export async function recoverLost(mutations: TaskMutations, runId: RunId, options: EndingOptions): Promise<void> {
+  const { projection, atMs } = options
+  for (;;) {
+    const run = projection.run(runId)
+    const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
+    if (run?.state !== 'running' || run.lease === undefined || open.length <= reservationsAtOnce) break
+    const group = unreported(open.slice(0, reservationsAtOnce))
+    await mutations.transact((batch) => closeSpending(batch, run.taskId, group, 'spent', atMs))
+  }
+  await mutations.transact((batch) => recoverRun(batch, runId, options))
+}
+
+/**
+ * Whether what was decided before a start still lets it be. Selection looked at what is durable; a prerequisite may have
+ * been declared, a budget spent, a task cancelled or the engine paused since, and stand before the start in the log.
+ * `view` shows what is under way.
+ */
+export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budgetsOf'>, taskId: TaskId): boolean {
+  if (view.engine.paused || isCancelled(view, taskId)) return false
+  const isGateOpen = view.prerequisites(taskId).every((prerequisite) => hasCompleted(view, prerequisite))
+  return isGateOpen && canSpendAgain(view, projection, taskId, undefined)
+}
+
+/** As dependents see it: every run has ended, and one of them well (spec mutation authority 7.9). */
+function hasCompleted(view: TaskView, taskId: TaskId): boolean {
+  const task = view.task(taskId)
+  return task !== undefined && phaseOf(task) === 'completed'
 }

@@ -4,28 +4,28 @@ import { nextTurn } from '../../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
 import type { TaskBatch, TaskMutations } from '../mutations.js'
 
-/** A small part of a larger work: adds a few commands to a batch, or none where nothing is left to do. */
+/** A small part of a follow-up: adds a few commands to a batch, or none where nothing is left to do. */
 export type Step = (batch: TaskBatch) => void
 
-/** A work as its steps, made one by one; begun again from the start when a group of steps was not taken. */
-export type Work = () => Iterable<Step>
+/** A follow-up as its steps, made one by one; begun again from the start when a group of steps was not taken. */
+export type Steps = () => Iterable<Step>
 
 /** Looked at, nothing to do: long searches yield it, so that they are cut into groups too. */
 export const nothing: Step = () => {}
 
-/** What owed work is paid with. */
-export interface OwedWorkOptions {
+/** What follow-ups are run with. */
+export interface FollowUpQueueOptions {
   readonly mutations: TaskMutations
   readonly logger: Logger
-  /** Hears that the lane takes nothing at the moment; the work stays owed. */
+  /** Notified that the lane takes nothing at the moment; what is queued stays so. */
   readonly onDelay: () => void
 }
 
 interface Entry {
-  readonly work: Work
+  readonly make: Steps
   steps: Iterator<Step> | undefined
-  /** Owed once more while it was being paid: what it looked at first may have changed. */
-  isOwedAgain: boolean
+  /** Queued once more while it was being run: what it looked at first may have changed. */
+  isQueuedAgain: boolean
 }
 
 /** Steps in one group, and commands: the step that reaches the limit is the last. A group is a few hundred KiB at most. */
@@ -33,55 +33,55 @@ const mostSteps = 512
 const mostCommands = 512
 
 /**
- * Work that one change owes another, however much it is: it goes out in groups that fit the journal, one after another,
- * and the event loop runs between them. What is owed to one takes turns with what is owed to others.
+ * Pending follow-ups, however many and however long: they go out in groups that fit the journal, one after another, and the
+ * event loop runs between them. Those of one task take turns with those of others.
  */
-export class OwedWork implements Disposable {
-  readonly #options: OwedWorkOptions
+export class FollowUpQueue implements Disposable {
+  readonly #options: FollowUpQueueOptions
   /** By key, the next to take a turn first. */
   readonly #queue = new Map<string, Entry>()
-  #paying: Promise<void> | undefined
-  /** Fewer after a group that was too large, until nothing is owed: with more again it could only be too large again. */
+  #running: Promise<void> | undefined
+  /** Fewer after a group that was too large, until the queue is empty: with more again it could only be too large again. */
   #limit = mostSteps
   #isStopped = false
 
-  constructor(options: OwedWorkOptions) {
+  constructor(options: FollowUpQueueOptions) {
     this.#options = options
   }
 
-  /** Owes a work; one of this key that is owed already is not owed twice. */
-  owe(key: string, work: Work): void {
+  /** Queues a follow-up; one of this key that is queued already is not queued twice. */
+  enqueue(key: string, make: Steps): void {
     const entry = this.#queue.get(key)
-    if (entry === undefined) this.#queue.set(key, { work, steps: undefined, isOwedAgain: false })
-    else if (entry.steps !== undefined) entry.isOwedAgain = true
+    if (entry === undefined) this.#queue.set(key, { make, steps: undefined, isQueuedAgain: false })
+    else if (entry.steps !== undefined) entry.isQueuedAgain = true
   }
 
-  /** Pays until nothing is owed, the lane takes nothing, or it is disposed; never rejects. Calls share what is going on. */
-  pay(): Promise<void> {
-    if (this.#paying === undefined && this.#queue.size > 0 && !this.#isStopped) this.#paying = this.#payAll()
-    return this.#paying ?? Promise.resolve()
+  /** Runs until the queue is empty, the lane takes nothing, or it is disposed; never rejects. Calls share what is going on. */
+  run(): Promise<void> {
+    if (this.#running === undefined && this.#queue.size > 0 && !this.#isStopped) this.#running = this.#runAll()
+    return this.#running ?? Promise.resolve()
   }
 
-  /** Pays nothing more; what is owed is read off the projection by the next process. */
+  /** Runs nothing more; the next process reads what is pending off the projection. */
   [Symbol.dispose](): void {
     this.#isStopped = true
   }
 
-  async #payAll(): Promise<void> {
+  async #runAll(): Promise<void> {
     try {
       while (this.#queue.size > 0 && !this.#isStopped) {
-        if (!(await this.#payGroup())) return
+        if (!(await this.#runGroup())) return
         await nextTurn()
       }
     } finally {
       if (this.#queue.size === 0) this.#limit = mostSteps
-      // Here and not when the promise settles: what is owed in between is paid by a call of its own.
-      this.#paying = undefined
+      // Here and not when the promise resolves: what is queued in between is run by a call of its own.
+      this.#running = undefined
     }
   }
 
   /** False when the lane takes nothing. */
-  async #payGroup(): Promise<boolean> {
+  async #runGroup(): Promise<boolean> {
     const group = new Group(this.#queue, this.#limit)
     try {
       await this.#options.mutations.transact((batch) => group.fill(batch))
@@ -106,7 +106,7 @@ export class OwedWork implements Disposable {
     if (StatewardError.is(failure, 'lane_closed')) return false
     // Neither time nor a smaller group would help: to try again would be a loop.
     const cause = messageOf(failure)
-    logger.error({ work: last, cause }, 'what a change of a task owes cannot be done, it is given up')
+    logger.error({ followUp: last, cause }, 'what follows from a change of a task cannot be done, it is given up')
     if (last === undefined) return false
     this.#queue.delete(last)
     return true
@@ -141,7 +141,7 @@ class Group {
   restart(): void {
     for (const [key, entry] of this.#taken) {
       entry.steps = undefined
-      entry.isOwedAgain = false
+      entry.isQueuedAgain = false
       this.#queue.set(key, entry)
     }
   }
@@ -150,16 +150,16 @@ class Group {
     this.last = key
     this.#taken.set(key, entry)
     this.#queue.delete(key)
-    entry.steps ??= entry.work()[Symbol.iterator]()
-    // Stands in line again at once: what it owes anew while the step is built is noted then.
+    entry.steps ??= entry.make()[Symbol.iterator]()
+    // Stands in line again at once: when a step queues its own follow-up anew, that is noted.
     this.#queue.set(key, entry)
     const { done, value: step } = entry.steps.next()
     if (done !== true) {
       this.steps += 1
       step(batch)
-    } else if (entry.isOwedAgain) {
+    } else if (entry.isQueuedAgain) {
       entry.steps = undefined
-      entry.isOwedAgain = false
+      entry.isQueuedAgain = false
     } else {
       this.#queue.delete(key)
     }
