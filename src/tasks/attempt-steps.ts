@@ -91,9 +91,9 @@ export const attemptBegun = defineEvent('attempt_begun', {
   evolve: (draft, event) => {
     const { runId, reservations = [], sequence, atMs } = event
     const run = replayedRun(draft, event)
-    for (const item of reservations) reserve(draft, { ...item, taskId: run.taskId, runId, atMs })
     let next = run
     for (const move of beginMoves(event, sequence)) next = replayedStep(next, event, move, { atMs })
+    for (const item of reservations) reserve(draft, { ...item, taskId: run.taskId, runId, atMs })
     putRun(draft, event, run, next)
   },
 })
@@ -105,10 +105,10 @@ export const attemptEnded = defineEvent('attempt_ended', {
   evolve: (draft, event) => {
     const { settlements = [], consumptions = [], runs = [], triggers = [], sequence, atMs } = event
     const run = replayedRun(draft, event)
-    for (const { reservationId, amount } of settlements) settle(draft, reservationId, amount)
-    for (const { dimension, amount } of consumptions) consume(draft, run.taskId, dimension, amount)
     let next = run
     for (const [move, facts] of endMoves(run, event)) next = replayedStep(next, event, move, facts)
+    for (const { reservationId, amount } of settlements) settle(draft, reservationId, amount)
+    for (const { dimension, amount } of consumptions) consume(draft, run.taskId, dimension, amount)
     putRun(draft, event, run, next)
     for (const runInstance of runs) insertRun(draft, runInstance, sequence)
     for (const subscriptionId of triggers) triggerSubscription(draft, subscriptionId, atMs)

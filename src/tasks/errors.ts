@@ -43,7 +43,8 @@ export const constructionMessages = {
     `a ${result} outcome needs an error text`,
   non_success_with_output: ({ result }: { readonly result: AttemptResult }) => `a ${result} outcome carries no output`,
   failure_without_class: () => 'a failure says whether it is retryable or terminal',
-  class_without_failure: ({ result }: { readonly result: AttemptResult }) => `a ${result} outcome has no failure class`,
+  class_without_failure: ({ result }: { readonly result: AttemptResult }) =>
+    `a ${result} outcome has no failure class, reason or cause`,
   empty_lease_owner: () => 'a lease owner must not be empty',
   /** `reason` where more can be said than that it is no dimension. */
   invalid_budget_dimension: ({ name, reason }: { readonly name: string; readonly reason?: string }) =>

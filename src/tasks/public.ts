@@ -12,6 +12,7 @@ export {
   attemptResults,
   failed,
   failureClasses,
+  failureReasons,
   outcomeFromParts,
   succeeded,
   suspended,
@@ -20,6 +21,8 @@ export {
   type AttemptRecord,
   type AttemptResult,
   type FailureClass,
+  type FailureOrigin,
+  type FailureReason,
   type RawOutcome,
 } from './attempt-outcome.js'
 export { budgetDimension, consumedPercent, type Budget, type BudgetDimension, type Reservation } from './budget.js'
@@ -101,8 +104,8 @@ export type { Engine } from './engine.js'
 export type { Task, TaskPhase, TaskProgress } from './task.js'
 export type { TaskProjection, TaskView } from './view.js'
 export type { AttemptBegin, AttemptEnd } from './attempt-steps.js'
-export { defaultBackoff, type Backoff } from './dispatch/backoff.js'
-export type { GraphNode, TaskGraph } from './dispatch/graph.js'
+export { defaultBackoff, type Backoff } from './dispatch/options.js'
+export type { GraphNode, TaskGraph } from './dispatch/submission.js'
 export {
   AttemptAborted,
   isSuspension,
@@ -120,5 +123,5 @@ export {
 } from './dispatch/handler.js'
 export type { DispatchOptions } from './dispatch/options.js'
 export type { SubmitInput } from './dispatch/submission.js'
-export type { RunOutcome, TaskOutcome } from './outcome.js'
+export type { EndReason, RunOutcome, TaskOutcome } from './outcome.js'
 export { Tasks, type CancelAnswer, type SubscribeOptions, type TasksOptions } from './tasks.js'
