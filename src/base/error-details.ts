@@ -25,24 +25,35 @@ export const errorDetailsSchema: v.GenericSchema<unknown, ErrorDetails> = strict
   errors: v.exactOptional(v.array(v.lazy(() => errorDetailsSchema))),
 })
 
-/** The longest texts that are kept, in UTF-16 units, and how far causes and members are followed. */
-export const errorDetailsLimits = { name: 200, code: 200, message: 8192, stack: 8192, depth: 8, members: 16 } as const
+/** The longest texts that are kept, in UTF-16 units, how far causes and members are followed, and how many errors are kept in all. */
+export const errorDetailsLimits = {
+  name: 200,
+  code: 200,
+  message: 8192,
+  stack: 8192,
+  depth: 8,
+  members: 16,
+  total: 64,
+} as const
 
 /**
  * Takes down whatever was thrown. Never throws itself, whatever its getters do; a part that is not what its type says is
  * turned into text or left out, and a chain that leads back to itself ends there.
  */
 export function errorDetailsOf(thrown: unknown): ErrorDetails {
-  return detailsOf(thrown, [])
+  return detailsOf(thrown, [], { left: errorDetailsLimits.total })
 }
 
-function detailsOf(thrown: unknown, above: readonly unknown[]): ErrorDetails {
+function detailsOf(thrown: unknown, above: readonly unknown[], room: { left: number }): ErrorDetails {
+  room.left -= 1
   const message = shorten(messageOf(thrown), errorDetailsLimits.message)
   if (typeof thrown !== 'object' || thrown === null) return { name: 'thrown', message }
   const { depth, members } = errorDetailsLimits
   const path = [...above, thrown]
   const below = (value: unknown): ErrorDetails | undefined =>
-    value === undefined || path.length > depth || path.includes(value) ? undefined : detailsOf(value, path)
+    value === undefined || room.left === 0 || path.length > depth || path.includes(value)
+      ? undefined
+      : detailsOf(value, path, room)
   const name = textOf(read(thrown, 'name'), errorDetailsLimits.name)
   const code = codeOf(read(thrown, 'code'))
   const stack = textOf(read(thrown, 'stack'), errorDetailsLimits.stack)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { errorDetailsLimits, errorDetailsOf } from '../../src/base/error-details.js'
+import { errorDetailsLimits, errorDetailsOf, type ErrorDetails } from '../../src/base/error-details.js'
 import { StatewardError } from '../../src/base/errors.js'
 
 describe('what was thrown', () => {
@@ -67,6 +67,12 @@ describe('what was thrown', () => {
       length += 1
     expect(length).toBe(depth + 1)
     expect(errorDetailsOf(new AggregateError(Array.from({ length: 99 }, () => 1))).errors).toHaveLength(members)
+    // Members that have members: as a tree they would be 16 ** 5.
+    let wide: unknown = 'leaf'
+    for (let level = 0; level < 5; level++) wide = new AggregateError(Array.from({ length: 16 }, () => wide))
+    const count = ({ cause, errors = [] }: ErrorDetails): number =>
+      1 + (cause === undefined ? 0 : count(cause)) + errors.reduce((sum, member) => sum + count(member), 0)
+    expect(count(errorDetailsOf(wide))).toBe(64)
     const circle = new Error('round')
     circle.cause = new Error('and', { cause: circle })
     expect(errorDetailsOf(circle).cause?.cause).toBeUndefined()
