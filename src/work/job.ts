@@ -27,6 +27,8 @@ export interface JobOptions<Cause extends string> {
   /** Milliseconds of work, waits not counted, after which it is told to stop with `timeoutCause`. */
   readonly timeoutMs?: number
   readonly timeoutCause?: Cause
+  /** Called instead when its time is over, for an owner that has something to do before it tells the job to stop. */
+  readonly onTimeout?: () => void
   /** Milliseconds that a job told to stop has to answer. Absent: it is waited for however long it takes. */
   readonly graceMs?: number
   /** Given back while the job waits. */
@@ -289,11 +291,11 @@ export class Job<Cause extends string = string> {
   }
 
   #startTime(): void {
-    const { clock, deadlines, timeoutCause } = this.#options
+    const { clock, deadlines } = this.#options
     const left = this.#left
-    if (left === undefined || timeoutCause === undefined || this.state !== 'working') return
+    if (left === undefined || this.state !== 'working') return
     const startedAt = clock.monotonicNow()
-    const deadline = deadlines.after(left, () => this.stop(timeoutCause))
+    const deadline = deadlines.after(left, () => this.#onTimeout())
     this.#timeout = {
       dueAt: deadline.dueAt,
       [Symbol.dispose]: () => {
@@ -301,6 +303,12 @@ export class Job<Cause extends string = string> {
         this.#left = left - (clock.monotonicNow() - startedAt)
       },
     }
+  }
+
+  #onTimeout(): void {
+    const { timeoutCause, onTimeout } = this.#options
+    if (onTimeout !== undefined) onTimeout()
+    else if (timeoutCause !== undefined) this.stop(timeoutCause)
   }
 
   #stopTime(): void {

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { AnyActorRef } from 'xstate'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
-import { createRuntime, type Runtime, type RuntimeOptions } from '../../src/runtime.js'
+import { createRuntime, type Runtime } from '../../src/runtime.js'
+import type { RuntimeOptions } from '../../src/runtime-options.js'
 import { terminalRunStates, type TaskId } from '../../src/tasks/index.js'
 
 async function open(options: RuntimeOptions = {}): Promise<Runtime> {

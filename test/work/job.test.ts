@@ -121,6 +121,19 @@ describe('a job', () => {
     expect(clock.pendingTimeouts).toBe(0)
   })
 
+  it('leaves the end of its time to an owner that asks for it', async () => {
+    const { clock, jobOf } = setUp()
+    const gate = createDeferred<string>()
+    let calls = 0
+    const job = jobOf({ timeoutMs: 1000, onTimeout: () => (calls += 1) })
+    const end = job.run(() => gate.promise)
+    clock.advance(1000)
+    clock.advance(1000)
+    expect([calls, job.state, job.signal.aborted]).toEqual([1, 'working', false])
+    gate.resolve('late')
+    expect(await end).toEqual({ answer: { type: 'returned', value: 'late' }, stopCause: undefined })
+  })
+
   it('that has ended is not told to stop any more', async () => {
     const { jobOf } = setUp()
     const job = jobOf()

@@ -1,12 +1,12 @@
 import { SpanStatusCode } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { describe, expect, it } from 'vitest'
-import type { RuntimeOptions } from '../../src/runtime.js'
+import type { Span, Tracer } from '../../src/work/job-span.js'
+import { createRecordingLogger } from '../runtime/support/log.js'
+import type { RuntimeOptions } from '../../src/runtime-options.js'
 import { suspend } from '../../src/tasks/index.js'
-import type { Span, Tracer } from '../../src/tracing.js'
-import { createRecordingLogger } from './support/log.js'
 import { openFixture, refusal } from '../operations/support/registry.js'
-import { job, startTask } from './support/task.js'
+import { job, startWork } from './support/work.js'
 
 async function traced(limits = {}, more: Pick<RuntimeOptions, 'tasks'> = {}) {
   const exporter = new InMemorySpanExporter()
@@ -19,7 +19,7 @@ async function traced(limits = {}, more: Pick<RuntimeOptions, 'tasks'> = {}) {
 describe('a span', () => {
   it('stands for each operation, from its start to its end', async () => {
     const { session, spans } = await traced()
-    const { id, outcome, result } = await startTask(session)
+    const { id, outcome, result } = await startWork(session)
     expect(spans()).toEqual([])
     result.resolve('done')
     await outcome
@@ -40,9 +40,9 @@ describe('a span', () => {
   it('of a failure or termination is an error with its reason; of a cancellation it is not', async () => {
     const { session, operations, spans } = await traced()
     await session.run(job, () => Promise.reject(new Error('broken'))).outcome
-    const cancelled = await startTask(session)
+    const cancelled = await startWork(session)
     await cancelled.cancel()
-    await startTask(session)
+    await startWork(session)
     await operations.terminateOwner('leaving')
     expect(spans().map(({ attributes, status }) => [attributes['stateward.operation.outcome'], status])).toEqual([
       ['failed', { code: SpanStatusCode.ERROR, message: 'broken' }],
@@ -53,7 +53,7 @@ describe('a span', () => {
 
   it('of an operation that was refused, or whose session went away, ends as an error too: none stays open', async () => {
     const { session, spans } = await traced({ maxConcurrent: 1 })
-    const running = await startTask(session)
+    const running = await startWork(session)
     await refusal(session.run(job, () => {}).outcome)
     session.dispose()
     await refusal(running.outcome)
@@ -111,7 +111,7 @@ describe('a tracer that throws', () => {
     const logger = createRecordingLogger()
     const { session, operations, runtime } = await openFixture({}, { tracer, logger })
     expect(await session.run(job, () => 'done').outcome).toMatchObject({ type: 'completed' })
-    const running = [await startTask(session), await startTask(session)]
+    const running = [await startWork(session), await startWork(session)]
     await operations.terminateOwner('leaving')
     const outcomes = await Promise.all(running.map(({ outcome }) => outcome))
     expect(outcomes.map(({ type }) => type)).toEqual(['terminated', 'terminated'])

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
-import type { TaskContext } from '../../src/execution.js'
+import type { WorkContext } from '../../src/operations/execution.js'
 import { childSource, idOf, openFixture, refusal, specOf, stateOf } from '../operations/support/registry.js'
-import { job, scriptedTask, startTask } from './support/task.js'
+import { job, scriptedWork, startWork } from './support/work.js'
 
-async function outcomeOf(task: (context: TaskContext) => unknown) {
+async function outcomeOf(work: (context: WorkContext) => unknown) {
   const { session, operations } = await openFixture()
-  const { id, outcome } = session.run(job, task)
+  const { id, outcome } = session.run(job, work)
   return { id, outcome: await outcome, snapshot: operations.snapshot(id) }
 }
 
-describe('the result of a task', () => {
+describe('the result of work', () => {
   it.each([
     ['a string as it is', 'text', 'text'],
     ['an empty string', '', ''],
@@ -29,7 +29,7 @@ describe('the result of a task', () => {
 
   it('is awaited, and its duration and tokens are accounted for', async () => {
     const { session, clock } = await openFixture()
-    const { id, outcome, context, result } = await startTask(session)
+    const { id, outcome, context, result } = await startWork(session)
     context.useTokens(3)
     clock.advance(40)
     context.useTokens(4)
@@ -62,12 +62,17 @@ describe('the result of a task', () => {
       },
       'a word',
     ],
-  ])('that is an error fails the operation with its message: %s', async (_, task, error) => {
-    expect((await outcomeOf(task)).outcome).toEqual({ type: 'failed', error })
+  ])('that is an error fails the operation with its message: %s', async (_, work, error) => {
+    expect((await outcomeOf(work)).outcome).toEqual({
+      type: 'failed',
+      error,
+      reason: 'threw',
+      cause: expect.objectContaining({ message: error }),
+    })
   })
 
   it.each([-1, 0.5, Number.NaN, 2 ** 53, '5', 5n, null, Symbol('5'), Object.create(null)])(
-    'is not accounted with tokens that are no number of them: that fails the task',
+    'is not accounted with tokens that are no number of them: that fails the work',
     async (count) => {
       const { outcome } = await outcomeOf(({ useTokens }) => useTokens(count as number))
       expect(outcome).toMatchObject({ type: 'failed', error: expect.stringContaining('token count') })
@@ -76,10 +81,10 @@ describe('the result of a task', () => {
 })
 
 describe('running an operation', () => {
-  it('registers and starts it during the call, and calls the task afterwards', async () => {
+  it('registers and starts it during the call, and calls the work afterwards', async () => {
     const { session, operations } = await openFixture()
-    const { task, started } = scriptedTask()
-    const { id } = session.run({ ...job, sourceLabel: 'shell', operationSource: childSource }, task)
+    const { work, started } = scriptedWork()
+    const { id } = session.run({ ...job, sourceLabel: 'shell', operationSource: childSource }, work)
     expect(operations.snapshot(id)).toMatchObject({
       status: 'running',
       displayName: 'job',
@@ -100,7 +105,7 @@ describe('running an operation', () => {
 
   it('counts progress and shows the latest in the view, while it runs', async () => {
     const { session, operations } = await openFixture()
-    const { id, context, result, outcome } = await startTask(session)
+    const { id, context, result, outcome } = await startWork(session)
     context.progress('one', 0.5)
     context.progress('two')
     expect(operations.snapshot(id)?.progressCount).toBe(2)
@@ -112,11 +117,11 @@ describe('running an operation', () => {
     expect(session.view.row(id)).not.toHaveProperty('progress')
   })
 
-  it('is refused by a full registry: the outcome rejects and the task is never called', async () => {
+  it('is refused by a full registry: the outcome rejects and the work is never called', async () => {
     const { session, operations } = await openFixture({ maxConcurrent: 1 })
-    await startTask(session)
-    const refused = scriptedTask()
-    const { id, outcome, cancel } = session.run(job, refused.task)
+    await startWork(session)
+    const refused = scriptedWork()
+    const { id, outcome, cancel } = session.run(job, refused.work)
     expect(await refusal(outcome)).toEqual({ code: 'max_concurrent_exceeded', limit: 1, active: 1 })
     expect(await refusal(cancel())).toMatchObject({ code: 'max_concurrent_exceeded' })
     expect(operations.snapshot(id)).toBeUndefined()
@@ -136,7 +141,7 @@ describe('running an operation', () => {
 
   it('under an id of its own that still runs is refused, and the first goes on', async () => {
     const { session } = await openFixture()
-    const first = await startTask(session)
+    const first = await startWork(session)
     const second = session.run({ ...job, id: first.id }, () => 'second')
     expect(await refusal(second.outcome)).toMatchObject({ code: 'already_registered' })
     first.result.resolve('first')
@@ -169,10 +174,10 @@ describe('running an operation', () => {
   })
 })
 
-describe('ending an operation without its task', () => {
+describe('ending an operation without its work', () => {
   it('by cancelling aborts the signal with the outcome as its reason', async () => {
     const { session } = await openFixture()
-    const { id, context, outcome, cancel } = await startTask(session)
+    const { id, context, outcome, cancel } = await startWork(session)
     await cancel('not needed')
     expect(await outcome).toEqual({ type: 'cancelled', reason: 'not needed' })
     expect(context.signal.aborted).toBe(true)
@@ -182,9 +187,9 @@ describe('ending an operation without its task', () => {
     })
   })
 
-  it('cannot be undone by a task that ignores it', async () => {
+  it('cannot be undone by work that ignores it', async () => {
     const { session, operations } = await openFixture()
-    const { id, outcome, cancel, result } = await startTask(session)
+    const { id, outcome, cancel, result } = await startWork(session)
     await cancel()
     result.resolve('too late')
     await Promise.resolve()
@@ -200,10 +205,10 @@ describe('ending an operation without its task', () => {
     expect(await refusal(cancel())).toMatchObject({ code: 'invalid_transition', status: 'completed' })
   })
 
-  it('before the task was called leaves it uncalled', async () => {
+  it('before the work was called leaves it uncalled', async () => {
     const { session } = await openFixture()
-    const { task, started } = scriptedTask()
-    const { outcome, cancel } = session.run(job, task)
+    const { work, started } = scriptedWork()
+    const { outcome, cancel } = session.run(job, work)
     await cancel('at once')
     expect(await outcome).toEqual({ type: 'cancelled', reason: 'at once' })
     expect(await stateOf(started)).toBe('pending')
@@ -211,23 +216,23 @@ describe('ending an operation without its task', () => {
 
   it('by the host of the registry settles the handle too', async () => {
     const { session, operations } = await openFixture()
-    const { id, context, outcome } = await startTask(session)
+    const { id, context, outcome } = await startWork(session)
     await operations.failOperation(id, 'the host says so')
     expect(await outcome).toEqual({ type: 'failed', error: 'the host says so' })
     expect(context.signal.aborted).toBe(true)
   })
 
-  it('leaves the signal alone when the task had returned', async () => {
+  it('leaves the signal alone when the work had returned', async () => {
     const { session } = await openFixture()
-    const { context, outcome, result } = await startTask(session)
+    const { context, outcome, result } = await startWork(session)
     result.resolve('done')
     await outcome
     expect(context.signal.aborted).toBe(false)
   })
 
-  it('can be asked for: the task winds down in its own way', async () => {
+  it('can be asked for: the work winds down in its own way', async () => {
     const { session, operations } = await openFixture()
-    const { id, context, outcome, result } = await startTask(session)
+    const { id, context, outcome, result } = await startWork(session)
     await operations.requestRetire(id)
     expect(context.retiring.aborted).toBe(true)
     expect(context.signal.aborted).toBe(false)
@@ -239,17 +244,17 @@ describe('ending an operation without its task', () => {
 describe('a deadline', () => {
   it('fails the operation and aborts the signal when it passes', async () => {
     const { session, clock } = await openFixture()
-    const { context, outcome } = await startTask(session, { deadlineMs: 100 })
+    const { context, outcome } = await startWork(session, { deadlineMs: 100 })
     clock.advance(99)
     expect(context.signal.aborted).toBe(false)
     clock.advance(1)
-    expect(await outcome).toEqual({ type: 'failed', error: 'deadline of 100 ms exceeded' })
+    expect(await outcome).toEqual({ type: 'failed', error: 'deadline of 100 ms exceeded', reason: 'deadline' })
     expect(context.signal.aborted).toBe(true)
   })
 
-  it('that a task meets is forgotten', async () => {
+  it('that the work meets is forgotten', async () => {
     const { session, clock } = await openFixture()
-    const { outcome, result } = await startTask(session, { deadlineMs: 100 })
+    const { outcome, result } = await startWork(session, { deadlineMs: 100 })
     result.resolve('in time')
     expect(await outcome).toMatchObject({ type: 'completed' })
     expect(clock.pendingTimeouts).toBe(0)
@@ -257,7 +262,7 @@ describe('a deadline', () => {
 
   it('of any number of operations costs one timer', async () => {
     const { session, clock } = await openFixture()
-    const tasks = await Promise.all([300, 100, 200].map((deadlineMs) => startTask(session, { deadlineMs })))
+    const tasks = await Promise.all([300, 100, 200].map((deadlineMs) => startWork(session, { deadlineMs })))
     expect(clock.pendingTimeouts).toBe(1)
     clock.advance(150)
     expect(await stateOf(tasks[1]?.outcome ?? Promise.reject())).toMatchObject({ type: 'failed' })
@@ -269,7 +274,7 @@ describe('a deadline', () => {
 
   it('of an operation that ends otherwise is forgotten', async () => {
     const { session, clock } = await openFixture()
-    const { cancel } = await startTask(session, { deadlineMs: 100 })
+    const { cancel } = await startWork(session, { deadlineMs: 100 })
     await cancel()
     expect(clock.pendingTimeouts).toBe(0)
   })
@@ -291,7 +296,7 @@ describe('waiting for all in a session', () => {
 
   it('is given up by its signal', async () => {
     const { session, operations } = await openFixture()
-    const { id } = await startTask(session)
+    const { id } = await startWork(session)
     const controller = new AbortController()
     const wait = session.waitAll(idOf(90), [id], { signal: controller.signal })
     controller.abort(new Error('enough'))

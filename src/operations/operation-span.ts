@@ -1,8 +1,6 @@
-import type { ObserverGuard } from './base/observers.js'
-import { JobSpan, type Tracer } from './work/job-span.js'
-import type { OperationOutcome, OperationSpec } from '../machines/operation-vocabulary.js'
-
-export { tracerSchema, type Span, type Tracer } from './work/job-span.js'
+import type { ObserverGuard } from '../base/observers.js'
+import { JobSpan, type Tracer } from '../work/job-span.js'
+import type { OperationOutcome, OperationSpec } from '../../machines/operation-vocabulary.js'
 
 /** The span of one operation. */
 export class OperationSpan {

@@ -1,31 +1,27 @@
 import * as v from 'valibot'
-import type { Clock } from './base/clock.js'
-import type { DeadlineQueue } from './base/deadline-queue.js'
-import { decode, readable } from './base/decode.js'
-import { StatewardError, toError } from './base/errors.js'
-import type { Feed } from './base/feed.js'
-import { parseUuid, type IdSource } from './base/ids.js'
-import type { Logger } from './base/logger.js'
-import { LoopShare } from './base/loop-share.js'
-import { createObserverGuard, type ObserverGuard } from './base/observers.js'
-import { checkFields, checkFunction, durationSchema, optionsSchema, textSchema } from './base/options.js'
-import { createDeferred, silence } from './base/promises.js'
-import { Execution, type Task } from './execution.js'
-import type { Lane } from './lane/lane.js'
-import {
-  IdleWake,
-  OperationRegistry,
-  Turn,
-  type CompletionEntry,
-  type EpochId,
-  type IdleWakeHost,
-  type Inspect,
-  type LostOperation,
-  type OperationsHistory,
-  type WaitAllResult,
-} from './operations/index.js'
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { decode, readable } from '../base/decode.js'
+import { StatewardError, toError } from '../base/errors.js'
+import type { Feed } from '../base/feed.js'
+import { parseUuid, type IdSource } from '../base/ids.js'
+import type { Logger } from '../base/logger.js'
+import { LoopShare } from '../base/loop-share.js'
+import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
+import { checkFields, checkFunction, durationSchema, optionsSchema, textSchema } from '../base/options.js'
+import { createDeferred, silence } from '../base/promises.js'
+import { Execution, type Work } from './execution.js'
+import type { Lane } from '../lane/lane.js'
+import type { Inspect } from '../base/inspection.js'
+import type { OperationsHistory } from './history.js'
+import { IdleWake, type IdleWakeHost } from './idle-wake.js'
+import { OperationRegistry } from './registry.js'
+import { Turn } from './turn.js'
+import type { CompletionEntry, EpochId, LostOperation, WaitAllResult } from './types.js'
 import { SessionView } from './session-view.js'
-import { OperationSpan, type Tracer } from './tracing.js'
+import type { JobList } from '../work/job-list.js'
+import type { Tracer } from '../work/job-span.js'
+import { OperationSpan } from './operation-span.js'
 import {
   expectsPeer,
   type OperationId,
@@ -35,7 +31,7 @@ import {
   type OperationSpec,
   type RunId,
   type SessionId,
-} from '../machines/operation-vocabulary.js'
+} from '../../machines/operation-vocabulary.js'
 
 /** What is said of an operation when it is started. */
 export interface RunRequest {
@@ -98,6 +94,8 @@ export interface SessionOptions {
   readonly ids: IdSource
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
+  /** Where running jobs are listed. */
+  readonly jobs: JobList
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly tracer?: Tracer
@@ -131,8 +129,11 @@ export class Session {
       ids,
       logger: options.logger,
       observer: {
-        onChange: () => this.view.changed(),
-        onProgress: (operationId, progress) => this.view.reported(operationId, progress),
+        onChange: (operationId) => this.view.changed(operationId),
+        onProgress: (operationId, progress) => {
+          this.#executions.get(operationId)?.reported(progress)
+          this.view.reported(operationId, progress)
+        },
         onRetireRequested: (operationId) => this.#executions.get(operationId)?.windDown(),
         onEnded: (operationId, outcome) => this.#ended(operationId, outcome),
       },
@@ -174,24 +175,26 @@ export class Session {
    * Starts an operation around an async function, which is called in a later microtask. Bad input rejects the outcome
    * with `invalid_input`; nothing has begun then.
    */
-  run(request: RunRequest, task: Task, options: RunOptions = noOptions): OperationHandle {
-    const { ids, lane, clock, deadlines, logger, tracer } = this.#options
+  run(request: RunRequest, work: Work, options: RunOptions = noOptions): OperationHandle {
+    const { ids, lane, clock, deadlines, jobs, logger, tracer } = this.#options
     let id: OperationId
     let spec: OperationSpec
     let deadlineMs: number | undefined
     try {
       checkFields('run request', request, requestFields)
       ;({ id, spec } = readable('run request', () => this.#specOf(request)))
-      checkFunction('task', task)
+      checkFunction('work', work)
       if (options !== noOptions) ({ deadlineMs } = decode(runOptionsSchema, options, 'run options'))
     } catch (refusal) {
       return refusedHandle(ids.uuid() as OperationId, lane.refuse(toError(refusal)))
     }
     const execution = new Execution({
-      id,
+      spec,
       operations: this.operations,
       clock,
       deadlines,
+      jobs,
+      ...(deadlineMs !== undefined && { deadlineMs }),
       share: this.#share,
       logger,
       ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, this.#tracing) }),
@@ -205,7 +208,7 @@ export class Session {
       return { id, outcome, cancel: async () => void (await outcome) }
     }
     this.#executions.set(id, execution)
-    execution.run(task, deadlineMs).catch((fault: unknown) => execution.abandon(fault))
+    execution.run(work).catch((fault: unknown) => execution.abandon(fault))
     return { id, outcome, cancel: (reason) => this.operations.cancelOperation(id, reason ?? null) }
   }
 
@@ -263,6 +266,7 @@ export class Session {
   /** Lets go of everything without a durable trace: watches and handles reject, actors stop. */
   dispose(): void {
     this.#stopWaking()
+    this.view.dispose()
     this.operations.dispose()
     for (const execution of this.#executions.values()) {
       execution.abandon(new StatewardError('channel_closed', 'the session was closed before the operation ended', {}))
