@@ -23,6 +23,7 @@ export {
 export { IdleWake, type ContinuationInput, type IdleWakeHost, type IdleWakeOptions } from './idle-wake.js'
 export type { RegistryLimits } from './records.js'
 export { OperationRegistry, type RegistryObserver } from './registry.js'
+export { operationsSystem, type OperationsSystem, type OperationsWait } from './system.js'
 export {
   TurnBoundary,
   type BackgroundNotice,
