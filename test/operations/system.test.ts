@@ -32,6 +32,7 @@ describe('a system of some methods', () => {
     await system.registerOperation(specOf(1))
     expect(system.snapshot(idOf(1))).toMatchObject({ status: 'provisioning' })
     expect([system.epochId, system.lost]).toEqual([registry.epochId, []])
+    await system.cancelOperation(idOf(1))
   })
 })
 
