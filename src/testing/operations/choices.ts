@@ -1,5 +1,5 @@
-import type { OperationId } from '../../machines/operation-vocabulary.js'
-import type { OperationsOracle } from './operations-oracle.js'
+import type { OperationId } from '../../../machines/operation-vocabulary.js'
+import type { OperationsOracle } from './oracle.js'
 
 /** The actions that leave an operation live. */
 export const advanceActions = ['start', 'progress_reported', 'peer_ready', 'retire_requested'] as const

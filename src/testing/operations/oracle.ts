@@ -6,7 +6,7 @@ import type {
   OperationSpec,
   OperationStatus,
   RunId,
-} from '../../machines/operation-vocabulary.js'
+} from '../../../machines/operation-vocabulary.js'
 import type {
   OracleFeedRow,
   OracleLimits,
@@ -15,8 +15,8 @@ import type {
   OracleWait,
   OracleWatch,
   Verdict,
-} from './operations-oracle-types.js'
-import { isTraceless, labels, live, transitions } from './operations-tables.js'
+} from './rows.js'
+import { isTraceless, labels, live, transitions } from './tables.js'
 
 /** The part of a registry that survives its process. */
 interface Durable {
