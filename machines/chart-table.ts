@@ -80,7 +80,7 @@ const maxGuardsTried = 12
  * id is ever part of one; so are the combinations of states that one chart reaches.
  *
  *     const chart = new ChartTable(runMachine)
- *     const selection = chart.select(place, { type: 'close_lease', owner, expiry })
+ *     const selection = chart.select(place, { type: 'close_lease', owner, expiresAtMs })
  *     selection.isTaken // false
  *     selection.guard   // 'isHeldExpiry'
  *

@@ -4,7 +4,6 @@ import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
-import type { Seconds, Timestamp } from './scalars.js'
 
 /** How an attempt ended (spec mutation authority 1.8). */
 export const attemptResults = ['success', 'failure', 'timeout', 'suspended'] as const
@@ -21,11 +20,11 @@ export type AttemptOutcome =
   | { readonly result: 'timeout'; readonly error: string }
   | { readonly result: 'suspended'; readonly output?: Base64 }
 
-/** One attempt as the projection remembers it; unfinished while `finishedAt` is absent. */
+/** One attempt as the projection remembers it; unfinished while `finishedAtMs` is absent. */
 export interface AttemptRecord {
   readonly attemptId: AttemptId
-  readonly startedAt: Timestamp
-  readonly finishedAt?: Timestamp
+  readonly startedAtMs: number
+  readonly finishedAtMs?: number
   readonly outcome?: AttemptOutcome
 }
 
@@ -63,8 +62,8 @@ export function failed(error: string, failureClass: FailureClass): AttemptOutcom
 }
 
 /** A timeout whose text states the limit. */
-export function timedOut(limitSecs: Seconds): AttemptOutcome {
-  return { result: 'timeout', error: `attempt exceeded its limit of ${limitSecs} seconds` }
+export function timedOut(limitMs: number): AttemptOutcome {
+  return { result: 'timeout', error: `attempt exceeded its limit of ${limitMs} milliseconds` }
 }
 
 /**

@@ -40,6 +40,7 @@ export {
   type TaskConstraints,
 } from './constraints.js'
 export { nextOccurrence } from './cron.js'
+export type { Instant } from '../base/instant.js'
 export { isRefusal, TaskError, type RefusalCode, type TaskErrorCode, type TaskErrorData } from './errors.js'
 export { eventTypes, type EventOf, type EventPayloads, type EventType, type TaskEvent } from './events.js'
 export {
@@ -73,7 +74,6 @@ export {
   type RunState,
   type TerminalRunState,
 } from './run.js'
-export type { Seconds, Timestamp } from './scalars.js'
 export { isArmed, matches, type EventFilter, type Subscription, type SystemEvent } from './subscription.js'
 export {
   createTaskSpec,

@@ -151,7 +151,7 @@ export class Tasks {
       checkText('task id', taskId)
       const task = batch.view.task(taskId)
       if (task === undefined) throw new TaskError('unknown_task', { taskId })
-      if (task.cancelledAt !== undefined) return 'already_cancelled'
+      if (task.cancelledAtMs !== undefined) return 'already_cancelled'
       if (hasEnded(task)) return 'already_terminal'
       cancelTask(batch, taskId, this.#now())
       return 'cancelled'
@@ -183,14 +183,14 @@ export class Tasks {
 
   /** Lets a suspended run go on. Rejects with `run_resume_requires_suspended`. */
   async resume(runId: RunId): Promise<void> {
-    await this.authority.submit({ type: 'run_resume', runId, timestamp: this.#now() })
+    await this.authority.submit({ type: 'run_resume', runId, atMs: this.#now() })
   }
 
   /** Stops promotion and dispatch, durably; what runs goes on. */
   pauseEngine(): Promise<'paused' | 'already_paused'> {
     return this.authority.transact((batch) => {
       if (batch.view.engine.paused) return 'already_paused'
-      batch.submit({ type: 'engine_pause', timestamp: this.#now() })
+      batch.submit({ type: 'engine_pause', atMs: this.#now() })
       return 'paused'
     })
   }
@@ -198,9 +198,9 @@ export class Tasks {
   /** Lets promotion and dispatch go on. */
   resumeEngine(): Promise<'resumed' | 'already_resumed'> {
     return this.authority.transact((batch) => {
-      const { paused, pausedAt = 0 } = batch.view.engine
+      const { paused, pausedAtMs = 0 } = batch.view.engine
       if (!paused) return 'already_resumed'
-      batch.submit({ type: 'engine_resume', timestamp: Math.max(this.#now(), pausedAt) })
+      batch.submit({ type: 'engine_resume', atMs: Math.max(this.#now(), pausedAtMs) })
       return 'resumed'
     })
   }
@@ -226,14 +226,14 @@ export class Tasks {
   async subscribe(taskId: TaskId, filter: EventFilter, options: SubscribeOptions = {}): Promise<SubscriptionId> {
     const { rearm = false } = decode(subscribeSchema, options, 'subscribe options')
     const subscriptionId = this.#use.ids.uuid() as SubscriptionId
-    const timestamp = this.#now()
-    await this.authority.submit({ type: 'subscription_create', subscriptionId, taskId, filter, rearm, timestamp })
+    const atMs = this.#now()
+    await this.authority.submit({ type: 'subscription_create', subscriptionId, taskId, filter, rearm, atMs })
     return subscriptionId
   }
 
   /** Releases nothing any more. Rejects with `unknown_subscription` or `subscription_already_cancelled`. */
   async unsubscribe(subscriptionId: SubscriptionId): Promise<void> {
-    await this.authority.submit({ type: 'subscription_cancel', subscriptionId, timestamp: this.#now() })
+    await this.authority.submit({ type: 'subscription_cancel', subscriptionId, atMs: this.#now() })
   }
 
   /**
@@ -242,9 +242,9 @@ export class Tasks {
    */
   replenish(taskId: TaskId, dimension: BudgetDimension | string, newLimit: number): Promise<void> {
     return this.authority.transact((batch) => {
-      const timestamp = this.#now()
-      batch.submit({ type: 'budget_replenish', taskId, dimension: budgetDimension(dimension), newLimit, timestamp })
-      resumeRuns(batch, this.#suspendedForBudget(batch.view, taskId), timestamp)
+      const atMs = this.#now()
+      batch.submit({ type: 'budget_replenish', taskId, dimension: budgetDimension(dimension), newLimit, atMs })
+      resumeRuns(batch, this.#suspendedForBudget(batch.view, taskId), atMs)
     })
   }
 

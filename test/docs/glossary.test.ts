@@ -9,7 +9,7 @@ const known = {
   /** Names that mean two things. */
   clashes: ['RunId', 'Task'],
   /** Names with a word that is not used. */
-  names: ['PersistedFeedFact: fact', 'Seconds: seconds'],
+  names: ['PersistedFeedFact: fact'],
   /** Types that are not there. */
   types: ['TurnId', 'Work'],
 }

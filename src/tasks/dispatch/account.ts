@@ -8,7 +8,6 @@ import { checkCountable } from '../decide/budgets.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { ReservationId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../mutations.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity } from './attempt.js'
 import type { BudgetLine } from './budget-line.js'
@@ -27,7 +26,7 @@ export interface AccountOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly ids: IdSource
-  readonly now: () => Timestamp
+  readonly now: () => number
 }
 
 /**
@@ -75,7 +74,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
       release: () =>
         silence(
           this.#close(reservationId, dimension, (batch) =>
-            batch.submit({ type: 'budget_release', reservationId, timestamp: now() }),
+            batch.submit({ type: 'budget_release', reservationId, atMs: now() }),
           ),
         ),
     }
@@ -123,7 +122,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     this.settled.set(id, spent)
     try {
       await this.#close(id, dimension, (batch) =>
-        batch.submit({ type: 'budget_settle', reservationId: id, amount: spent, timestamp: this.#options.now() }),
+        batch.submit({ type: 'budget_settle', reservationId: id, amount: spent, atMs: this.#options.now() }),
       )
     } catch (failure) {
       if (isRefusal(failure)) {

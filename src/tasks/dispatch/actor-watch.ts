@@ -47,9 +47,9 @@ export class ActorWatch implements Disposable {
     const actor = projection.actor(actorId)
     if (actor === undefined || !projection.isActorActive(actorId)) return
     const { timeoutMultiplier } = defaultHeartbeatPolicy
-    const whole = 1000 * heartbeatTimeout({ intervalSecs: actor.heartbeatIntervalSecs, timeoutMultiplier })
-    const dueAt = 1000 * (actor.lastHeartbeatAt ?? actor.registeredAt) + whole
-    const delay = part === 'whole' ? whole : restOf({ dueAt, whole, now: times.nowMs() })
+    const whole = heartbeatTimeout({ intervalMs: actor.heartbeatIntervalMs, timeoutMultiplier })
+    const dueAt = (actor.lastHeartbeatAtMs ?? actor.registeredAtMs) + whole
+    const delay = part === 'whole' ? whole : restOf({ dueAt, whole, now: times.now() })
     const deadline = deadlines.after(delay, () => {
       this.#deadlines.delete(actorId)
       onSilent(actorId)

@@ -5,7 +5,6 @@ import { TaskError } from '../errors.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState, type Run, type RunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
 import { fillWindow } from './occurrences.js'
@@ -21,7 +20,7 @@ export interface EndingOptions {
   readonly times: TaskClock
   readonly projection: TaskProjection
   readonly ids: IdSource
-  readonly timestamp: Timestamp
+  readonly atMs: number
   /** Takes the steps that follow from the end. Default: {@link orRefuse}. */
   readonly follow?: FollowUp
 }
@@ -35,11 +34,11 @@ export const orRefuse: FollowUp = (step) => step()
 /** What a run is claimed with. */
 export interface Claim {
   readonly owner: string
-  readonly expiry: Timestamp
+  readonly expiresAtMs: number
   readonly attemptId: AttemptId
   /** Set aside before the attempt starts. */
   readonly reserve: ReadonlyMap<BudgetDimension, { readonly reservationId: ReservationId; readonly amount: number }>
-  readonly timestamp: Timestamp
+  readonly atMs: number
 }
 
 /** Attempts that count towards the cap: suspended ones do not (spec mutation authority 7.5). */
@@ -61,15 +60,15 @@ export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): Atte
   const run = batch.view.run(runId)
   if (run?.state !== 'ready' || run.lease !== undefined) return undefined
   const { taskId } = run
-  const { owner, expiry, attemptId, reserve, timestamp } = claim
+  const { owner, expiresAtMs, attemptId, reserve, atMs } = claim
   for (const [dimension, { reservationId, amount }] of reserve) {
     if (batch.view.ledgersFor(taskId, dimension).length === 0) continue
-    batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp })
+    batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, atMs })
   }
-  moveRun(batch, runId, 'ready', 'leased', timestamp)
-  const { fencingToken } = batch.submit({ type: 'lease_acquire', runId, owner, expiry, timestamp }).applied
-  moveRun(batch, runId, 'leased', 'running', timestamp, { fencingToken })
-  batch.submit({ type: 'attempt_start', runId, attemptId, fencingToken, timestamp })
+  moveRun(batch, runId, 'ready', 'leased', atMs)
+  const { fencingToken } = batch.submit({ type: 'lease_acquire', runId, owner, expiresAtMs, atMs }).applied
+  moveRun(batch, runId, 'leased', 'running', atMs, { fencingToken })
+  batch.submit({ type: 'attempt_start', runId, attemptId, fencingToken, atMs })
   return { runId, taskId, attemptId, fencingToken }
 }
 
@@ -81,23 +80,23 @@ export function finishAttempt(
   spending: AttemptSpending,
   options: EndingOptions,
 ): void {
-  const { projection, timestamp, follow = orRefuse } = options
+  const { projection, atMs, follow = orRefuse } = options
   const lease = batch.view.run(runId)?.lease
-  batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, fencingToken, timestamp })
+  batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, fencingToken, atMs })
   if (lease !== undefined) {
-    const { owner, expiry } = lease
-    batch.submit({ type: 'lease_release', runId, owner, expiry, fencingToken, timestamp })
+    const { owner, expiresAtMs } = lease
+    batch.submit({ type: 'lease_release', runId, owner, expiresAtMs, fencingToken, atMs })
   }
   const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
   let touched: readonly BudgetDimension[] = []
   follow(() => {
-    touched = closeSpending(batch, taskId, spending, unsettled, timestamp)
+    touched = closeSpending(batch, taskId, spending, unsettled, atMs)
   })
   const { refused } = spending
   const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, refused)
   leaveRunning(batch, runId, outcome, canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason, options)
-  if (canGoOn) batch.submit({ type: 'run_resume', runId, timestamp })
-  follow(() => fireForSpending(batch, projection, taskId, touched, timestamp))
+  if (canGoOn) batch.submit({ type: 'run_resume', runId, atMs })
+  follow(() => fireForSpending(batch, projection, taskId, touched, atMs))
 }
 
 /**
@@ -105,20 +104,20 @@ export function finishAttempt(
  * budget must not be exceeded because a worker died between its call and its receipt.
  */
 export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOptions): void {
-  const { projection, timestamp } = options
+  const { projection, atMs } = options
   const run = batch.view.run(runId)
   if (run?.lease === undefined) return
-  const { owner, expiry } = run.lease
-  batch.submit({ type: 'lease_expire', runId, owner, expiry, timestamp })
+  const { owner, expiresAtMs } = run.lease
+  batch.submit({ type: 'lease_expire', runId, owner, expiresAtMs, atMs })
   if (run.state !== 'running') return
   const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
-  const touched = closeSpending(batch, run.taskId, unreported(open), 'spent', timestamp)
+  const touched = closeSpending(batch, run.taskId, unreported(open), 'spent', atMs)
   const outcome = failed(`the owner ${owner} was lost`, 'retryable')
   if (run.currentAttemptId !== undefined) {
-    batch.submit({ type: 'attempt_finish', runId, attemptId: run.currentAttemptId, outcome, timestamp })
+    batch.submit({ type: 'attempt_finish', runId, attemptId: run.currentAttemptId, outcome, atMs })
   }
   leaveRunning(batch, runId, outcome, undefined, options)
-  fireForSpending(batch, projection, run.taskId, touched, timestamp)
+  fireForSpending(batch, projection, run.taskId, touched, atMs)
 }
 
 function leaveRunning(
@@ -126,24 +125,24 @@ function leaveRunning(
   runId: RunId,
   outcome: AttemptOutcome,
   suspendReason: SuspendReason | undefined,
-  { delayOf, times, projection, ids, timestamp, follow = orRefuse }: EndingOptions,
+  { delayOf, times, projection, ids, atMs, follow = orRefuse }: EndingOptions,
 ): void {
   const run = batch.view.run(runId)
   if (run === undefined) return
   const { taskId } = run
   const state = stateAfter(run, outcome, batch.view.task(taskId)?.spec.constraints.maxAttempts ?? 1)
   if (state === 'suspended') {
-    batch.submit({ type: 'run_suspend', runId, reason: suspendReason ?? 'handler', timestamp })
+    batch.submit({ type: 'run_suspend', runId, reason: suspendReason ?? 'handler', atMs })
   } else {
     const retryAtMs =
       state === 'retry_wait'
-        ? Math.min(times.nowMs() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
+        ? Math.min(times.now() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
         : undefined
-    moveRun(batch, runId, 'running', state, timestamp, retryAtMs === undefined ? {} : { retryAtMs })
+    moveRun(batch, runId, 'running', state, atMs, retryAtMs === undefined ? {} : { retryAtMs })
   }
   // In this batch, so that a repeating task never looks finished between two of its runs.
   if (isTerminalRunState(state)) follow(() => fillWindow(batch, projection, taskId, times.wall(), ids))
-  follow(() => fireForRun(batch, projection, taskId, state, timestamp))
+  follow(() => fireForRun(batch, projection, taskId, state, atMs))
 }
 
 /** Where a run goes after an attempt (spec mutation authority 7.5); at the cap or beyond it there is no other attempt. */

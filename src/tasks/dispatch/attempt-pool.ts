@@ -7,7 +7,6 @@ import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { Account } from './account.js'
 import type { AttemptIdentity } from './attempt.js'
@@ -38,7 +37,7 @@ export interface AttemptPoolOptions {
   readonly runner: AttemptRunner
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
-  readonly now: () => Timestamp
+  readonly now: () => number
   readonly times: TaskClock
   readonly delayOf: (effectiveAttempt: number) => number
   readonly line: BudgetLine
@@ -132,16 +131,16 @@ export class AttemptPool {
 
   #claimFor({ reserve = {} }: HandlerOptions): Claim {
     const { ids, now, options } = this.#use
-    const timestamp = now()
+    const atMs = now()
     const wanted = Object.entries(reserve).map(
       ([name, amount]) => [budgetDimension(name), { reservationId: ids.uuid() as ReservationId, amount }] as const,
     )
     return {
       owner: options.owner,
-      expiry: timestamp + options.leaseSecs,
+      expiresAtMs: atMs + options.leaseMs,
       attemptId: ids.uuid() as AttemptId,
       reserve: new Map(wanted),
-      timestamp,
+      atMs,
     }
   }
 
@@ -151,7 +150,7 @@ export class AttemptPool {
     const run = projection.run(runId)
     const task = projection.task(taskId)?.spec
     if (run === undefined || task === undefined) return this.#leave(runId)
-    const attempt = new RunningAttempt(identity, task.constraints.timeoutSecs, deadlines)
+    const attempt = new RunningAttempt(identity, task.constraints.timeoutMs, deadlines)
     this.#attempts.set(runId, attempt)
     const reservedAtStart = new Map(Array.from(reserve, ([dimension, { reservationId }]) => [dimension, reservationId]))
     const { signal } = attempt
@@ -218,32 +217,32 @@ export class AttemptPool {
   async #recordEnd({ identity }: RunningAttempt, { report, follow }: EndOffer, account: Account): Promise<void> {
     const { mutations, now } = this.#use
     await mutations.transact((batch) => {
-      const timestamp = now()
+      const atMs = now()
       const run = batch.view.run(identity.runId)
       if (run?.lease?.fencingToken === identity.fencingToken) {
-        return finishAttempt(batch, identity, report, account, { ...this.#endingAt(timestamp), follow })
+        return finishAttempt(batch, identity, report, account, { ...this.#endingAt(atMs), follow })
       }
       // Cancelled meanwhile: the end does not count any more, what was spent does.
       if (run === undefined || !isTerminalRunState(run.state)) return
       const unsettled = report.isAnswered ? 'given_back' : 'spent'
-      follow(() => void closeSpending(batch, identity.taskId, account, unsettled, timestamp))
+      follow(() => void closeSpending(batch, identity.taskId, account, unsettled, atMs))
     })
   }
 
-  #endingAt(timestamp: Timestamp): EndingOptions {
+  #endingAt(atMs: number): EndingOptions {
     const { projection, ids, delayOf, times } = this.#use
-    return { projection, ids, delayOf, times, timestamp }
+    return { projection, ids, delayOf, times, atMs }
   }
 
   #keepLease(attempt: RunningAttempt): void {
     const { options, mutations, logger, now } = this.#use
-    const { owner, leaseSecs } = options
+    const { owner, leaseMs } = options
     const { runId, fencingToken } = attempt.identity
-    attempt.heartbeatAfter(Math.floor((leaseSecs * 1000 * 2) / 3), () => {
-      const timestamp = now()
-      const expiry = timestamp + leaseSecs
+    attempt.heartbeatAfter((leaseMs * 2) / 3, () => {
+      const atMs = now()
+      const expiresAtMs = atMs + leaseMs
       mutations
-        .submit({ type: 'lease_heartbeat', runId, owner, expiry, fencingToken, timestamp })
+        .submit({ type: 'lease_heartbeat', runId, owner, expiresAtMs, fencingToken, atMs })
         .catch((failure: unknown) => logger.warn({ runId, cause: messageOf(failure) }, 'a heartbeat was not taken'))
         .finally(() => {
           if (this.#attempts.get(runId) === attempt) this.#keepLease(attempt)

@@ -2,7 +2,6 @@ import { createDeferred, silence, type Deferred } from '../../base/promises.js'
 import type { Budget, BudgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import type { AttemptIdentity } from './attempt.js'
 import { checkHeld } from './attempt-batches.js'
@@ -12,7 +11,7 @@ import { isCrowded, shortageOf } from './shortage.js'
 export interface BudgetLineOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
-  readonly now: () => Timestamp
+  readonly now: () => number
   /** Runs that have an attempt in this process. */
   readonly attempts: () => Iterable<RunId>
   /** Somebody has left the line: others may have their turn. */
@@ -138,7 +137,7 @@ export class BudgetLine {
       checkHeld(batch, attempt)
       mustWait = mode === 'or wait' && shortageOf(batch.view, taskId, dimension, amount)?.cause === 'reserved'
       if (mustWait) return
-      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp: now() })
+      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, atMs: now() })
     })
     if (mustWait) void silence(change)
     else change.then(granted.resolve, granted.reject)

@@ -2,7 +2,6 @@ import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { hasEnded } from '../phase.js'
 import { isTerminalRunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskView } from '../view.js'
 import { moveRun } from './run-batches.js'
 
@@ -13,20 +12,20 @@ const runsAtOnce = 256
  * Cancels a task with its own runs, of which no more than fit a batch; the others and what is below the task follow
  * (see `FollowUps`).
  */
-export function cancelTask(batch: TaskBatch, taskId: TaskId, now: Timestamp): void {
+export function cancelTask(batch: TaskBatch, taskId: TaskId, now: number): void {
   const task = batch.view.task(taskId)
   if (task === undefined) return
-  const timestamp = Math.max(now, task.createdAt)
-  if (task.cancelledAt === undefined) batch.submit({ type: 'task_cancel', taskId, timestamp })
+  const atMs = Math.max(now, task.createdAtMs)
+  if (task.cancelledAtMs === undefined) batch.submit({ type: 'task_cancel', taskId, atMs })
   if (task.progress.open === 0) return
   const open = batch.view.runsOf(taskId).filter(({ state }) => !isTerminalRunState(state))
-  for (const { id } of open.slice(0, runsAtOnce)) cancelRun(batch, id, timestamp)
+  for (const { id } of open.slice(0, runsAtOnce)) cancelRun(batch, id, atMs)
 }
 
 /** Cancels a run unless it has ended; an open attempt is dropped. */
-export function cancelRun(batch: TaskBatch, runId: RunId, timestamp: Timestamp): void {
+export function cancelRun(batch: TaskBatch, runId: RunId, atMs: number): void {
   const run = batch.view.run(runId)
-  if (run !== undefined && !isTerminalRunState(run.state)) moveRun(batch, runId, run.state, 'cancelled', timestamp)
+  if (run !== undefined && !isTerminalRunState(run.state)) moveRun(batch, runId, run.state, 'cancelled', atMs)
 }
 
 /** True when nothing of the task itself is left to cancel. */

@@ -13,7 +13,6 @@ import type { TaskEvent } from '../events.js'
 import type { RunId } from '../ids.js'
 import type { CommitListener, TaskMutations } from '../mutations.js'
 import type { Run } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actor-watch.js'
 import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
@@ -126,7 +125,7 @@ export class Dispatcher {
       deadlines,
       times,
       onSilent: (actorId) => {
-        void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, timestamp: now() }))
+        void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, atMs: now() }))
       },
     })
   }
@@ -319,7 +318,7 @@ export class Dispatcher {
     this.#recovering.add(runId)
     const { mutations, projection, ids } = this.#use
     const { times } = this
-    const options = { projection, ids, delayOf: this.#delayOf, times, timestamp: times.now() }
+    const options = { projection, ids, delayOf: this.#delayOf, times, atMs: times.now() }
     await this.#settle(recoverLost(mutations, runId, options))
     this.#recovering.delete(runId)
   }
@@ -358,14 +357,14 @@ export class Dispatcher {
   #armWake(isPromoting: boolean): void {
     const { projection, deadlines, clock } = this.#use
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiry(), this.times.now())]
+    const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiresAtMs(), this.times.now())]
     const next = Math.min(...ahead)
     const wakeAt = next === Number.POSITIVE_INFINITY ? undefined : next
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
     if (wakeAt === undefined) return
-    const delay = Math.min(Math.max(0, wakeAt * 1000 - clock.wallNow()), longestSleepMs)
+    const delay = Math.min(Math.max(0, wakeAt - clock.wallNow()), longestSleepMs)
     this.#wake = deadlines.after(delay, () => {
       this.#wakeAt = undefined
       this.#schedulePump()
@@ -374,6 +373,6 @@ export class Dispatcher {
 }
 
 /** A time that is still to come; infinity for one that is not. */
-function later(time: Timestamp | undefined, now: Timestamp): number {
+function later(time: number | undefined, now: number): number {
   return time !== undefined && time > now ? time : Number.POSITIVE_INFINITY
 }

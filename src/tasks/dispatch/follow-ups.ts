@@ -4,7 +4,6 @@ import type { TaskEvent } from '../events.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { fillWindow, isRepeating } from './occurrences.js'
 import { nothing, OwedWork, type OwedWorkOptions, type Step } from './owed-work.js'
@@ -16,9 +15,9 @@ import { closeSpending, unreported } from './spending.js'
 export interface FollowUpOptions extends OwedWorkOptions {
   readonly projection: TaskProjection
   /** What commands are stamped with. */
-  readonly now: () => Timestamp
+  readonly now: () => number
   /** What the runs of a calendar are made by. */
-  readonly wall: () => Timestamp
+  readonly wall: () => number
   readonly ids: IdSource
 }
 
@@ -51,8 +50,8 @@ export class FollowUps implements Disposable {
     this.#oweSettlements()
     await this.#owed.pay()
     let read = 0
-    for (const { spec, cancelledAt, progress } of projection.tasks()) {
-      if (cancelledAt !== undefined) this.#oweBelow(spec.id)
+    for (const { spec, cancelledAtMs, progress } of projection.tasks()) {
+      if (cancelledAtMs !== undefined) this.#oweBelow(spec.id)
       else if (progress.open > 0 && projection.dependencyGate(spec.id) === 'failed') this.#oweGate(spec.id)
       if (isRepeating(spec)) this.#oweWindow(spec.id)
       if (++read % tasksPerTurn === 0) await nextTurn()

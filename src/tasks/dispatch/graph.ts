@@ -5,7 +5,6 @@ import { optionsSchema } from '../../base/options.js'
 import { TaskError } from '../errors.js'
 import type { TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import type { Timestamp } from '../scalars.js'
 import { connectInto, createInto, submitFields, type SubmitInput } from './submission.js'
 
 /** A task of a graph; it names the others by their keys in the graph. */
@@ -41,7 +40,7 @@ export function decodeGraph<Name extends string>(graph: TaskGraph<Name>): TaskGr
 export function submitGraphInto<Name extends string>(
   batch: TaskBatch,
   graph: TaskGraph<Name>,
-  timestamp: Timestamp,
+  atMs: number,
   ids: IdSource,
 ): Readonly<Record<Name, TaskId>> {
   const nodes = new Map(Object.entries(graph) as [Name, GraphNode<Name>][])
@@ -60,8 +59,8 @@ export function submitGraphInto<Name extends string>(
       ...(parent !== undefined && { parentTaskId: idOf(parent, name) }),
     })
   }
-  for (const name of parentsFirst(nodes)) createInto(batch, inputs.get(name) as SubmitInput, timestamp, ids)
-  for (const [name, input] of inputs) connectInto(batch, idOf(name, name), input, timestamp, ids)
+  for (const name of parentsFirst(nodes)) createInto(batch, inputs.get(name) as SubmitInput, atMs, ids)
+  for (const [name, input] of inputs) connectInto(batch, idOf(name, name), input, atMs, ids)
   return Object.fromEntries(taskIds) as Record<Name, TaskId>
 }
 

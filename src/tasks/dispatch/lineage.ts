@@ -12,6 +12,6 @@ export function* lineage(view: Pick<TaskView, 'task'>, taskId: TaskId): Iterable
 
 /** True when the task or an ancestor is cancelled: its runs must not start, even before cancellation has come down to them. */
 export function isCancelled(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
-  for (const { cancelledAt } of lineage(view, taskId)) if (cancelledAt !== undefined) return true
+  for (const { cancelledAtMs } of lineage(view, taskId)) if (cancelledAtMs !== undefined) return true
   return false
 }

@@ -5,7 +5,6 @@ import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { noProgress } from '../phase.js'
 import { freshRun, type RunInstance } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskSpec } from '../task-spec.js'
 import type { Task, TaskProgress, TaskProjection } from '../view.js'
 
@@ -14,8 +13,8 @@ export const occurrenceWindow = 5
 
 /** When the runs of a task are created and due for the first time. */
 export interface Origin {
-  readonly origin: Timestamp
-  readonly createdAt: Timestamp
+  readonly origin: number
+  readonly createdAtMs: number
 }
 
 /** True for tasks with a repeat or cron policy. */
@@ -27,22 +26,22 @@ export function isRepeating({ runPolicy }: Pick<TaskSpec, 'runPolicy'>): boolean
  * True while a repeating task has occurrences that may still get a run. A repetition goes on from its last run: one that
  * was created without any is left to whoever created it.
  */
-export function hasMoreOccurrences({ spec, progress, cancelledAt }: Task): boolean {
-  if (cancelledAt !== undefined || !isRepeating(spec)) return false
+export function hasMoreOccurrences({ spec, progress, cancelledAtMs }: Task): boolean {
+  if (cancelledAtMs !== undefined || !isRepeating(spec)) return false
   if (spec.runPolicy.type === 'repeat' && progress.runs === 0) return false
   return progress.runs < occurrencesOf(spec)
 }
 
 /**
- * The runs a task starts with: its only one, or the first window, which includes the second of the origin. Raises
+ * The runs a task starts with: its only one, or the first window, which includes the origin. Raises
  * `arithmetic_overflow` when a repetition would come too late to be counted (spec mutation authority 7.3).
  */
-export function firstRuns(spec: TaskSpec, { origin, createdAt }: Origin, ids: IdSource): RunInstance[] {
+export function firstRuns(spec: TaskSpec, { origin, createdAtMs }: Origin, ids: IdSource): RunInstance[] {
   const { runPolicy } = spec
-  if (runPolicy.type === 'repeat' && !Number.isSafeInteger(origin + (runPolicy.count - 1) * runPolicy.intervalSecs)) {
+  if (runPolicy.type === 'repeat' && !Number.isSafeInteger(origin + (runPolicy.count - 1) * runPolicy.intervalMs)) {
     throw new TaskError('arithmetic_overflow', { policy: 'repeat', operation: 'origin + index * interval' })
   }
-  return nextRuns(spec, noProgress, origin, createdAt, ids)
+  return nextRuns(spec, noProgress, origin, createdAtMs, ids)
 }
 
 /**
@@ -53,7 +52,7 @@ export function fillWindow(
   batch: TaskBatch,
   projection: Pick<TaskProjection, 'dependencyGate'>,
   taskId: TaskId,
-  now: Timestamp,
+  now: number,
   ids: IdSource,
 ): void {
   const task = batch.view.task(taskId)
@@ -66,18 +65,18 @@ export function fillWindow(
 
 function nextRuns(
   spec: TaskSpec,
-  { runs: made, open, lastScheduledAt }: TaskProgress,
-  origin: Timestamp,
-  createdAt: Timestamp,
+  { runs: made, open, lastScheduledAtMs }: TaskProgress,
+  origin: number,
+  createdAtMs: number,
   ids: IdSource,
 ): RunInstance[] {
   const wanted = Math.min(occurrenceWindow - open, occurrencesOf(spec) - made)
   const runs: RunInstance[] = []
-  let last = lastScheduledAt
+  let last = lastScheduledAtMs
   while (runs.length < wanted) {
     last = occurrenceAfter(spec, last, origin)
     if (last === undefined) break
-    runs.push(runAt(spec, last, createdAt, ids))
+    runs.push(runAt(spec, last, createdAtMs, ids))
   }
   return runs
 }
@@ -95,22 +94,18 @@ function occurrencesOf({ runPolicy }: TaskSpec): number {
 }
 
 /** The occurrence that follows the last one, or the first from the origin on. */
-function occurrenceAfter(
-  { runPolicy }: TaskSpec,
-  last: Timestamp | undefined,
-  origin: Timestamp,
-): Timestamp | undefined {
+function occurrenceAfter({ runPolicy }: TaskSpec, last: number | undefined, origin: number): number | undefined {
   switch (runPolicy.type) {
     case 'once':
       return last === undefined ? origin : undefined
     case 'repeat':
-      return last === undefined ? origin : last + runPolicy.intervalSecs
+      return last === undefined ? origin : last + runPolicy.intervalMs
     case 'cron':
       return nextOccurrence(runPolicy.expression, last ?? origin - 1)
   }
 }
 
-function runAt(spec: TaskSpec, scheduledAt: Timestamp, createdAt: Timestamp, ids: IdSource): RunInstance {
+function runAt(spec: TaskSpec, scheduledAtMs: number, createdAtMs: number, ids: IdSource): RunInstance {
   const { priority } = spec.metadata
-  return freshRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAt, scheduledAt, priority })
+  return freshRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAtMs, scheduledAtMs, priority })
 }

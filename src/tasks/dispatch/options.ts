@@ -1,15 +1,14 @@
 import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { durationSchema, nameSchema, optionsSchema, wholeNumberSchema } from '../../base/options.js'
-import type { Seconds } from '../scalars.js'
 import { backoffSchema, defaultBackoff, type Backoff } from './backoff.js'
 
 /** How tasks are dispatched; every field has a default (spec mutation authority 7.1). */
 export interface DispatchOptions {
   /** Attempts running at a time. Default 4. */
   readonly concurrency?: number
-  /** How long a lease lives without a heartbeat, 3 to 86,400. Default 300. */
-  readonly leaseSecs?: Seconds
+  /** Milliseconds that a lease lives without a heartbeat, 3,000 to 86,400,000. Default 300,000. */
+  readonly leaseMs?: number
   /** Default five seconds, fixed. */
   readonly backoff?: Backoff
   /** Name under which leases are held. Default `local`. */
@@ -26,7 +25,7 @@ export interface DispatchOptions {
 /** Accepts {@link DispatchOptions} as a caller states them. */
 export const dispatchOptionsSchema = optionsSchema<DispatchOptions>({
   concurrency: v.optional(wholeNumberSchema(1)),
-  leaseSecs: v.optional(wholeNumberSchema(3, 86_400)),
+  leaseMs: v.optional(wholeNumberSchema(3000, 86_400_000)),
   backoff: v.optional(backoffSchema),
   owner: v.optional(nameSchema),
   stragglerLimitMs: v.optional(durationSchema),
@@ -39,7 +38,7 @@ export type ResolvedDispatchOptions = Required<DispatchOptions>
 /** Fills in the defaults. Raises `invalid_input` naming the field. */
 export function resolveDispatchOptions(options: DispatchOptions = {}): ResolvedDispatchOptions {
   const decoded = decode(dispatchOptionsSchema, options, 'dispatch options')
-  const { concurrency = 4, leaseSecs = 300, backoff = defaultBackoff, owner = 'local', capabilities = [] } = decoded
+  const { concurrency = 4, leaseMs = 300_000, backoff = defaultBackoff, owner = 'local', capabilities = [] } = decoded
   const { stragglerLimitMs = 300_000 } = decoded
-  return { concurrency, leaseSecs, backoff, owner, stragglerLimitMs, capabilities }
+  return { concurrency, leaseMs, backoff, owner, stragglerLimitMs, capabilities }
 }

@@ -2,7 +2,6 @@ import type { DeadlineQueue } from '../../base/deadline-queue.js'
 import type { TaskEvent } from '../events.js'
 import type { TaskMutations } from '../mutations.js'
 import type { Run } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { Retries } from './retries.js'
 import { promoteRuns } from './run-batches.js'
@@ -63,8 +62,8 @@ export class Promotion implements Disposable {
   }
 
   /** When the calendar has something to promote again. Retries call by themselves. */
-  nextDueAt(): Timestamp | undefined {
-    return this.#options.projection.nextScheduledAt()
+  nextDueAt(): number | undefined {
+    return this.#options.projection.nextScheduledAtMs()
   }
 
   /** Leaves no timer behind. */

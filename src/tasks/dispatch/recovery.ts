@@ -11,13 +11,13 @@ const reservationsAtOnce = 256
  * with the refusal or the lane's failure.
  */
 export async function recoverLost(mutations: TaskMutations, runId: RunId, options: EndingOptions): Promise<void> {
-  const { projection, timestamp } = options
+  const { projection, atMs } = options
   for (;;) {
     const run = projection.run(runId)
     const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
     if (run?.state !== 'running' || run.lease === undefined || open.length <= reservationsAtOnce) break
     const group = unreported(open.slice(0, reservationsAtOnce))
-    await mutations.transact((batch) => closeSpending(batch, run.taskId, group, 'spent', timestamp))
+    await mutations.transact((batch) => closeSpending(batch, run.taskId, group, 'spent', atMs))
   }
   await mutations.transact((batch) => recoverRun(batch, runId, options))
 }

@@ -61,7 +61,7 @@ export class Retries implements Disposable {
     this.#forget(run.id)
     const { deadlines, times, onDue } = this.#options
     const dueAt = retryDueAt(run)
-    const rest = restOf({ dueAt, whole: dueAt - run.lastStateChangeAt * 1000, now: times.nowMs() })
+    const rest = restOf({ dueAt, whole: dueAt - run.lastStateChangeAtMs, now: times.now() })
     if (rest === 0) {
       this.#due.add(run.id)
       return

@@ -1,7 +1,6 @@
 import type { RunId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import type { Run, RunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import { isCancelled, lineage } from './lineage.js'
 
@@ -11,10 +10,10 @@ export function moveRun(
   runId: RunId,
   previousState: RunState,
   newState: RunState,
-  timestamp: Timestamp,
+  atMs: number,
   more: { readonly fencingToken?: number; readonly retryAtMs?: number } = {},
 ): void {
-  batch.submit({ type: 'run_state_transition', runId, previousState, newState, timestamp, ...more })
+  batch.submit({ type: 'run_state_transition', runId, previousState, newState, atMs, ...more })
 }
 
 /** Makes runs ready that are still in `from`; the others, those of cancelled tasks, and all while paused, are left alone. Returns how many moved. */
@@ -22,25 +21,25 @@ export function promoteRuns(
   batch: TaskBatch,
   runIds: readonly RunId[],
   from: 'scheduled' | 'retry_wait',
-  timestamp: Timestamp,
+  atMs: number,
 ): number {
   if (batch.view.engine.paused) return 0
   let count = 0
   for (const runId of runIds) {
     const run = batch.view.run(runId)
     if (run?.state !== from || isCancelled(batch.view, run.taskId)) continue
-    moveRun(batch, runId, from, 'ready', timestamp)
+    moveRun(batch, runId, from, 'ready', atMs)
     count += 1
   }
   return count
 }
 
 /** Makes suspended runs ready again, except those of cancelled tasks. */
-export function resumeRuns(batch: TaskBatch, runIds: Iterable<RunId>, timestamp: Timestamp): void {
+export function resumeRuns(batch: TaskBatch, runIds: Iterable<RunId>, atMs: number): void {
   for (const runId of runIds) {
     const run = batch.view.run(runId)
     if (run?.state !== 'suspended' || isCancelled(batch.view, run.taskId)) continue
-    batch.submit({ type: 'run_resume', runId, timestamp })
+    batch.submit({ type: 'run_resume', runId, atMs })
   }
 }
 
@@ -56,8 +55,8 @@ export function suspendReasonOf({ history }: Run): string | undefined {
 export function isOwedResumption(projection: Pick<TaskProjection, 'task' | 'budgetsOf'>, run: Run): boolean {
   if (run.state !== 'suspended' || suspendReasonOf(run) !== 'budget_exhausted') return false
   for (const { spec } of lineage(projection, run.taskId)) {
-    for (const { replenishedAt } of projection.budgetsOf(spec.id)) {
-      if (replenishedAt !== undefined && replenishedAt >= run.lastStateChangeAt) return true
+    for (const { replenishedAtMs } of projection.budgetsOf(spec.id)) {
+      if (replenishedAtMs !== undefined && replenishedAtMs >= run.lastStateChangeAtMs) return true
     }
   }
   return false

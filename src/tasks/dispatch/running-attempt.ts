@@ -2,7 +2,6 @@ import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf, StatewardError, unreachable } from '../../base/errors.js'
 import { createDeferred } from '../../base/promises.js'
 import { failed, succeeded, suspended, timedOut, type AttemptOutcome } from '../attempt.js'
-import type { Seconds } from '../scalars.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
 import { AttemptAborted, isSuspension, type AbortCause } from './handler.js'
 import { bytesOf } from './submission.js'
@@ -16,7 +15,7 @@ export const cooperationMs = 250
  */
 export class RunningAttempt {
   readonly identity: AttemptIdentity
-  readonly #timeoutSecs: Seconds | undefined
+  readonly #timeoutMs: number | undefined
   readonly #deadlines: DeadlineQueue
   readonly #abort = new AbortController()
   readonly #forced = createDeferred<never>()
@@ -25,9 +24,9 @@ export class RunningAttempt {
   #isForced = false
   #heartbeat: Deadline | undefined
 
-  constructor(identity: AttemptIdentity, timeoutSecs: Seconds | undefined, deadlines: DeadlineQueue) {
+  constructor(identity: AttemptIdentity, timeoutMs: number | undefined, deadlines: DeadlineQueue) {
     this.identity = identity
-    this.#timeoutSecs = timeoutSecs
+    this.#timeoutMs = timeoutMs
     this.#deadlines = deadlines
   }
 
@@ -41,9 +40,9 @@ export class RunningAttempt {
     run: (work: () => Promise<unknown>) => Promise<unknown>,
     handler: () => unknown,
   ): Promise<AttemptReport> {
-    const timeoutSecs = this.#timeoutSecs
-    if (timeoutSecs !== undefined) {
-      this.#timers.push(this.#deadlines.after(timeoutSecs * 1000, () => this.stop('timeout')))
+    const timeoutMs = this.#timeoutMs
+    if (timeoutMs !== undefined) {
+      this.#timers.push(this.#deadlines.after(timeoutMs, () => this.stop('timeout')))
     }
     try {
       const work = async (): Promise<unknown> => handler()
@@ -106,8 +105,8 @@ export class RunningAttempt {
   }
 
   #timeout(): AttemptOutcome | undefined {
-    const isTimeout = this.#cause === 'timeout' && this.#timeoutSecs !== undefined
-    return isTimeout ? timedOut(this.#timeoutSecs) : undefined
+    const isTimeout = this.#cause === 'timeout' && this.#timeoutMs !== undefined
+    return isTimeout ? timedOut(this.#timeoutMs) : undefined
   }
 }
 

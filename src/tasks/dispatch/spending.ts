@@ -1,7 +1,6 @@
 import type { BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { lineage } from './lineage.js'
 import { shortageOf } from './shortage.js'
@@ -41,7 +40,7 @@ export function closeSpending(
   taskId: TaskId,
   spending: AttemptSpending,
   unsettled: Unsettled,
-  timestamp: Timestamp,
+  atMs: number,
 ): readonly BudgetDimension[] {
   const touched = new Set<BudgetDimension>()
   const unreserved = new Map(spending.reported)
@@ -54,15 +53,15 @@ export function closeSpending(
     if (reported !== undefined) unreserved.delete(dimension)
     const spent = spending.settled.get(reservationId) ?? reported ?? (unsettled === 'spent' ? reserved : 0)
     const amount = countable(batch.view, reservation.taskId, dimension, spent)
-    if (amount > 0) batch.submit({ type: 'budget_settle', reservationId, amount, timestamp })
-    else batch.submit({ type: 'budget_release', reservationId, timestamp })
+    if (amount > 0) batch.submit({ type: 'budget_settle', reservationId, amount, atMs })
+    else batch.submit({ type: 'budget_release', reservationId, atMs })
     touched.add(dimension)
   }
   for (const [dimension, reported] of unreserved) {
     if (batch.view.ledgersFor(taskId, dimension).length === 0) continue
     const amount = countable(batch.view, taskId, dimension, reported)
     if (amount === 0) continue
-    batch.submit({ type: 'budget_consume', taskId, dimension, amount, timestamp })
+    batch.submit({ type: 'budget_consume', taskId, dimension, amount, atMs })
     touched.add(dimension)
   }
   return [...touched]

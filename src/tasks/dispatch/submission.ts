@@ -2,15 +2,16 @@ import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { InvalidInputError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
+import { epochMs, instantSchema, type Instant } from '../../base/instant.js'
 import { toJsonText } from '../../base/json.js'
-import { optionsSchema, textOf, wholeNumberSchema } from '../../base/options.js'
+import { longestDurationMs, optionsSchema, textOf, wholeNumberSchema } from '../../base/options.js'
 import { budgetDimension } from '../budget.js'
 import type { BytesInput } from '../bytes.js'
 import type { TaskConstraints } from '../constraints.js'
 import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { checkOccurs, runPolicySchema, type RunPolicy } from '../run-policy.js'
-import { idSchema, labelSchema, type Timestamp } from '../scalars.js'
+import { idSchema, labelSchema } from '../scalars.js'
 import { eventFilterSchema, type EventFilter } from '../subscription.js'
 import { createTaskSpec, type TaskMetadata, type TaskSpec } from '../task-spec.js'
 import { firstRuns } from './occurrences.js'
@@ -26,8 +27,11 @@ export interface SubmitInput {
   readonly contentType?: string
   /** Default: once. */
   readonly runPolicy?: RunPolicy
-  /** Epoch seconds of the first run, and where a cron or repeat policy begins; at most 25 years from now. Default: now. */
-  readonly at?: Timestamp
+  /**
+   * When the first run is due, and where a cron or repeat policy begins: epoch milliseconds or a `Date`, at most 25 years
+   * from now. Default: now.
+   */
+  readonly at?: Instant
   readonly constraints?: Partial<TaskConstraints>
   readonly metadata?: Partial<TaskMetadata>
   readonly parentTaskId?: TaskId
@@ -55,7 +59,7 @@ export const submitFields = {
   payload: v.optional(v.unknown()),
   contentType: v.optional(labelSchema),
   runPolicy: v.optional(runPolicySchema),
-  at: v.optional(wholeNumberSchema(0)),
+  at: v.optional(instantSchema),
   constraints: v.optional(partSchema<Partial<TaskConstraints>>()),
   metadata: v.optional(partSchema<Partial<TaskMetadata>>()),
   parentTaskId: v.optional(idSchema<TaskId>()),
@@ -83,25 +87,25 @@ export function decodeChild(input: Omit<SubmitInput, 'parentTaskId'>): Omit<Subm
  * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none.
  * Raises `invalid_input`, the construction errors of a task spec and the refusals of its commands.
  */
-export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
-  const taskId = createInto(batch, input, timestamp, ids)
-  connectInto(batch, taskId, input, timestamp, ids)
+export function submitInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
+  const taskId = createInto(batch, input, atMs, ids)
+  connectInto(batch, taskId, input, atMs, ids)
   return taskId
 }
 
 /** The first half: the task, its runs and its budgets. */
-export function createInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
-  const { at = timestamp, budgets = {} } = input
-  checkAt(at, timestamp)
+export function createInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
+  const { budgets = {} } = input
+  const origin = originOf(input, atMs)
   const taskSpec = specOf(input, ids)
-  checkOccurs(taskSpec.runPolicy, at)
+  checkOccurs(taskSpec.runPolicy, origin)
   const taskId = taskSpec.id
-  batch.submit({ type: 'task_create', taskSpec, timestamp })
-  for (const runInstance of firstRuns(taskSpec, { origin: at, createdAt: timestamp }, ids)) {
+  batch.submit({ type: 'task_create', taskSpec, atMs })
+  for (const runInstance of firstRuns(taskSpec, { origin, createdAtMs: atMs }, ids)) {
     batch.submit({ type: 'run_create', runInstance })
   }
   for (const [name, limit] of Object.entries(budgets)) {
-    batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, timestamp })
+    batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }
   return taskId
 }
@@ -111,23 +115,28 @@ export function connectInto(
   batch: TaskBatch,
   taskId: TaskId,
   { dependsOn = [], releasedBy = [] }: SubmitInput,
-  timestamp: Timestamp,
+  atMs: number,
   ids: IdSource,
 ): void {
-  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId, dependsOn, timestamp })
+  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId, dependsOn, atMs })
   for (const filter of releasedBy) {
     const subscriptionId = ids.uuid() as SubscriptionId
-    batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, timestamp })
+    batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, atMs })
   }
 }
 
-/** Seconds from now within which a time can be meant; most beyond are milliseconds. */
-const furthestAt = 25 * 365.25 * 86_400
-
-function checkAt(at: Timestamp, now: Timestamp): void {
-  if (Number.isSafeInteger(at) && at >= 0 && Math.abs(at - now) <= furthestAt) return
-  const reason = `${String(at)} is not a time in epoch seconds within 25 years from now (${now}); are these milliseconds?`
+/** Raises `invalid_input` for an instant that cannot be meant because it is more than 25 years away. */
+function originOf({ at }: SubmitInput, now: number): number {
+  if (at === undefined) return now
+  const atMs = epochMs(at)
+  if (isNear(atMs, now)) return atMs
+  const hint = isNear(atMs * 1000, now) ? '; these are seconds' : ''
+  const reason = `${atMs} is not an instant in epoch milliseconds within 25 years from now (${now})${hint}`
   throw new InvalidInputError({ subject: 'task', field: 'at', reason })
+}
+
+function isNear(atMs: number, now: number): boolean {
+  return Math.abs(atMs - now) <= longestDurationMs
 }
 
 function specOf(input: SubmitInput, ids: IdSource): TaskSpec {

@@ -3,7 +3,6 @@ import type { TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { phaseOf } from '../phase.js'
 import type { RunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import { isArmed, type Subscription, type SystemEvent } from '../subscription.js'
 import type { TaskProjection } from '../view.js'
 
@@ -11,17 +10,17 @@ import type { TaskProjection } from '../view.js'
  * Triggers the subscriptions an event fires, in the batch that caused it: a crash loses both or neither.
  * Returns how many there were.
  */
-export function fire(batch: TaskBatch, projection: TaskProjection, event: SystemEvent, timestamp: Timestamp): number {
-  return trigger(batch, projection.subscriptionsFor(event), timestamp)
+export function fire(batch: TaskBatch, projection: TaskProjection, event: SystemEvent, atMs: number): number {
+  return trigger(batch, projection.subscriptionsFor(event), atMs)
 }
 
 /** Triggers those of the subscriptions that are still armed. Returns how many there were. */
-export function trigger(batch: TaskBatch, subscriptions: Iterable<Subscription>, timestamp: Timestamp): number {
+export function trigger(batch: TaskBatch, subscriptions: Iterable<Subscription>, atMs: number): number {
   let count = 0
   for (const { subscriptionId } of subscriptions) {
     const subscription = batch.view.subscription(subscriptionId)
     if (subscription === undefined || !isArmed(subscription)) continue
-    batch.submit({ type: 'subscription_trigger', subscriptionId, timestamp })
+    batch.submit({ type: 'subscription_trigger', subscriptionId, atMs })
     count += 1
   }
   return count
@@ -33,12 +32,12 @@ export function fireForRun(
   projection: TaskProjection,
   taskId: TaskId,
   newState: RunState,
-  timestamp: Timestamp,
+  atMs: number,
 ): void {
-  fire(batch, projection, { type: 'run_changed_state', taskId, newState }, timestamp)
+  fire(batch, projection, { type: 'run_changed_state', taskId, newState }, atMs)
   const task = batch.view.task(taskId)
   if (task === undefined || phaseOf(task) !== 'completed') return
-  fire(batch, projection, { type: 'task_reached_terminal_success', taskId }, timestamp)
+  fire(batch, projection, { type: 'task_reached_terminal_success', taskId }, atMs)
 }
 
 /** The level of every ledger that bore a spending, as an event each (spec mutation authority 7.7). */
@@ -47,12 +46,12 @@ export function fireForSpending(
   projection: TaskProjection,
   taskId: TaskId,
   dimensions: readonly BudgetDimension[],
-  timestamp: Timestamp,
+  atMs: number,
 ): void {
   for (const dimension of dimensions) {
     for (const ledger of batch.view.ledgersFor(taskId, dimension)) {
-      const pct = consumedPercent(ledger)
-      fire(batch, projection, { type: 'budget_threshold_crossed', taskId: ledger.taskId, dimension, pct }, timestamp)
+      const percent = consumedPercent(ledger)
+      fire(batch, projection, { type: 'budget_threshold_crossed', taskId: ledger.taskId, dimension, percent }, atMs)
     }
   }
 }

@@ -2,7 +2,6 @@ import type { TaskEvent } from '../events.js'
 import type { SubscriptionId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import type { Run } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { isCancelled } from './lineage.js'
 import { hasMoreOccurrences } from './occurrences.js'
@@ -68,7 +67,7 @@ export class Triggers {
   }
 
   /** Releases what the triggers allow; one that can release nothing any more is spent. Returns how many were. */
-  release(batch: TaskBatch, ids: readonly SubscriptionId[], timestamp: Timestamp): number {
+  release(batch: TaskBatch, ids: readonly SubscriptionId[], atMs: number): number {
     if (batch.view.engine.paused) {
       this.putBack(ids)
       return 0
@@ -77,18 +76,18 @@ export class Triggers {
     for (const subscriptionId of ids) {
       const subscription = batch.view.subscription(subscriptionId)
       if (subscription === undefined || subscription.pendingTriggers === 0) continue
-      const { taskId, cancelledAt } = subscription
+      const { taskId, cancelledAtMs } = subscription
       if (
-        cancelledAt !== undefined ||
+        cancelledAtMs !== undefined ||
         isCancelled(batch.view, taskId) ||
         this.#projection.dependencyGate(taskId) === 'waiting'
       )
         continue
       const run = earliestScheduled(batch.view.runsOf(taskId))
-      if (run !== undefined) promoteRuns(batch, [run.id], 'scheduled', timestamp)
+      if (run !== undefined) promoteRuns(batch, [run.id], 'scheduled', atMs)
       else if (mayGetRuns(batch.view, taskId)) continue
       const released = run === undefined ? {} : { runId: run.id }
-      batch.submit({ type: 'subscription_consume', subscriptionId, ...released, timestamp })
+      batch.submit({ type: 'subscription_consume', subscriptionId, ...released, atMs })
       count += 1
     }
     return count
@@ -103,7 +102,7 @@ export class Triggers {
 
 function earliestScheduled(runs: readonly Run[]): Run | undefined {
   const scheduled = runs.filter(({ state }) => state === 'scheduled')
-  return scheduled.toSorted((one, other) => one.scheduledAt - other.scheduledAt)[0]
+  return scheduled.toSorted((one, other) => one.scheduledAtMs - other.scheduledAtMs)[0]
 }
 
 /** The trigger waits for the next run: it is made when one of the window ends. */

@@ -107,10 +107,10 @@ describe('closing by terminating', () => {
 describe('whatever the policy, closing', () => {
   it.each(['retire', 'terminate'] as const)('by %s leaves nothing behind', async (policy) => {
     const { service, bench } = await openWithBench({ dispatch: { backoff: { type: 'fixed', delayMs: 60_000 } } })
-    await service.tasks.submit({ kind: 'work', at: 1_000_500 })
+    await service.tasks.submit({ kind: 'work', at: 1_000_500_000 })
     await service.tasks.submit({ kind: 'work', runPolicy: { type: 'cron', expression: '0 0 * * * * *' } })
     await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-    const slow = await service.tasks.submit({ kind: 'work', constraints: { timeoutSecs: 900 } })
+    const slow = await service.tasks.submit({ kind: 'work', constraints: { timeoutMs: 900_000 } })
     await service.settle()
     bench.call(0).fail(new Error('broken'))
     const waiting = service.tasks.outcome(slow)

@@ -30,10 +30,15 @@ function groupsOf({ authority }: Room): number[] {
 async function createMany(room: Room, spec: (index: number) => { readonly parentTaskId?: TaskId }): Promise<TaskId[]> {
   const ids = Array.from({ length: many }, (_, index) => taskId(100 + index))
   const commands = ids.flatMap((id, index): TaskCommand[] => [
-    { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'none', ...spec(index) }), timestamp: start },
+    { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'none', ...spec(index) }), atMs: start },
     {
       type: 'run_create',
-      runInstance: createRun({ id: runId(100 + index), taskId: id, createdAt: start, scheduledAt: start + 86_400 }),
+      runInstance: createRun({
+        id: runId(100 + index),
+        taskId: id,
+        createdAtMs: start,
+        scheduledAtMs: start + 86_400_000,
+      }),
     },
   ])
   await room.authority.submitBatch(commands)
@@ -44,7 +49,7 @@ describe('what a change owes goes out in groups that fit', () => {
   it('cancellation reaches every child, and another task is run meanwhile', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
     await createMany(room, () => ({ parentTaskId: parent }))
     const sizes = groupsOf(room)
     let openAtEnd = 0
@@ -67,7 +72,9 @@ describe('what a change owes goes out in groups that fit', () => {
     await room.tasks.start()
     await room.authority.submitBatch([
       taskCreate(T1),
-      ...Array.from({ length: many }, (_, index) => runCreate(runId(index + 1), T1, { scheduledAt: start + 86_400 })),
+      ...Array.from({ length: many }, (_, index) =>
+        runCreate(runId(index + 1), T1, { scheduledAtMs: start + 86_400_000 }),
+      ),
     ])
     const sizes = groupsOf(room)
     expect(await room.tasks.cancel(T1)).toBe('cancelled')
@@ -80,10 +87,10 @@ describe('what a change owes goes out in groups that fit', () => {
     room.tasks.handle('broken', () => {
       throw new Error('no')
     })
-    const first = await room.tasks.submit({ kind: 'broken', at: start + 5 })
+    const first = await room.tasks.submit({ kind: 'broken', at: start + 5000 })
     const ids = await createMany(room, () => ({}))
     await room.authority.submitBatch(
-      ids.map((id) => ({ type: 'dependency_declare', taskId: id, dependsOn: [first], timestamp: start })),
+      ids.map((id) => ({ type: 'dependency_declare', taskId: id, dependsOn: [first], atMs: start })),
     )
     const sizes = groupsOf(room)
     await room.pass(5)
@@ -94,7 +101,7 @@ describe('what a change owes goes out in groups that fit', () => {
   it('a cascade that a crash cut short is finished by the next process', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
     await createMany(room, () => ({ parentTaskId: parent }))
     await room.tasks.cancel(parent)
     const later = await room.crash()
@@ -106,19 +113,19 @@ describe('what a change owes goes out in groups that fit', () => {
 
   it('a replenished budget lets go on all it had suspended, also across a crash', async () => {
     const room = await openRoom()
-    const token = { type: 'budget_allocate', dimension: 'token' as never, limit: 1, timestamp: start } as const
-    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const token = { type: 'budget_allocate', dimension: 'token' as never, limit: 1, atMs: start } as const
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
     await room.authority.submit({ ...token, taskId: parent })
     const ids = await createMany(room, () => ({ parentTaskId: parent }))
     await room.authority.submitBatch(
       ids.flatMap((_, index): TaskCommand[] => {
         const id = runId(100 + index)
-        const move = { type: 'run_state_transition', runId: id, timestamp: start } as const
+        const move = { type: 'run_state_transition', runId: id, atMs: start } as const
         return [
           { ...move, previousState: 'scheduled', newState: 'ready' },
           { ...move, previousState: 'ready', newState: 'leased' },
           { ...move, previousState: 'leased', newState: 'running' },
-          { type: 'run_suspend', runId: id, reason: 'budget_exhausted', timestamp: start },
+          { type: 'run_suspend', runId: id, reason: 'budget_exhausted', atMs: start },
         ]
       }),
     )
@@ -136,7 +143,7 @@ describe('what a change owes goes out in groups that fit', () => {
 
   it('an event of the service triggers all that wait for it', async () => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const id = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
     const waiting = Array.from({ length: many }, () => room.tasks.subscribe(id, { type: 'custom', key: 'go' }))
     await Promise.all(waiting)
     const sizes = groupsOf(room)

@@ -15,8 +15,8 @@ import {
 } from '../../../../src/tasks/index.js'
 import { SimulatedClock } from '../../../../src/testing/simulated-clock.js'
 
-/** Epoch seconds at which simulated time begins. */
-export const start = 1_000_000
+/** Epoch milliseconds at which simulated time begins. */
+export const start = 1_000_000_000
 
 export interface Room {
   readonly tasks: Tasks
@@ -47,7 +47,7 @@ export interface RoomOptions {
 
 /** The tasks room on a journal in memory and simulated time. Nothing is dispatched before a handler is registered. */
 export async function openRoom(options: RoomOptions = {}): Promise<Room> {
-  const { store = createMemoryJournal(), clock = new SimulatedClock(start * 1000), random = () => 0 } = options
+  const { store = createMemoryJournal(), clock = new SimulatedClock(start), random = () => 0 } = options
   const warnings: string[] = []
   const errors: string[] = []
   const authority = new TaskAuthority()
