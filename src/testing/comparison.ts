@@ -7,11 +7,13 @@ import assert from 'node:assert/strict'
 export type Comparison = 'whole' | 'reported'
 
 /** A row of which parts may be left out, at any depth. */
-export type Reported<Row> = Row extends readonly (infer Item)[]
-  ? readonly Reported<Item>[]
-  : Row extends object
-    ? { readonly [Field in keyof Row]?: Reported<Row[Field]> | undefined }
-    : Row
+export type Reported<Row> = Row extends string | number | boolean
+  ? Row
+  : Row extends readonly (infer Item)[]
+    ? readonly Reported<Item>[]
+    : Row extends object
+      ? { readonly [Field in keyof Row]?: Reported<Row[Field]> | undefined }
+      : Row
 
 /** Raises an `AssertionError` unless what a system says is what the model expects. */
 export function assertSame(actual: unknown, expected: unknown, what: string, comparison: Comparison): void {

@@ -14,3 +14,4 @@ export { journalConformance, type JournalFixture, type SuiteFunctions } from './
 export { ModelError, type ModelDisagreement, type ModelSearch } from './model.js'
 export * from './operations/index.js'
 export { SimulatedClock } from './simulated-clock.js'
+export * from './tasks/index.js'
