@@ -118,7 +118,7 @@ describe('the model of operations finds', () => {
   }
 
   it.each(Object.entries(faults))('%s', async (_, [change, message]) => {
-    const { message: text, data } = await faultOf({ open: changed(change), limits, patienceMs: 50 })
+    const { message: text, data } = await faultOf({ open: changed(change), limits, patienceMs: 500 })
     expect(text).toMatch(message)
     // Shrunk to what it takes.
     expect(data.steps.length).toBeLessThanOrEqual(4)

@@ -11,7 +11,16 @@ import {
   type PeerId,
   type SessionId,
 } from '../../../machines/operation-vocabulary.js'
-import { nthOf, operationIdOf, unused, uuidOf, type AdvanceAction, type Choice, type SettleAction } from './choices.js'
+import {
+  fresh,
+  nthOf,
+  operationIdOf,
+  unused,
+  uuidOf,
+  type AdvanceAction,
+  type Choice,
+  type SettleAction,
+} from './choices.js'
 import type { OperationsOracle } from './oracle.js'
 import type { Verdict } from './rows.js'
 import type { OperationsDriver } from './driver.js'
@@ -67,7 +76,7 @@ export function registerStep({ operation, kind, source, limit, isContradictory }
 export function runStep(kind: OperationKind): OperationsStep {
   return callStep(
     `run an operation as ${kind}`,
-    unused,
+    fresh,
     (oracle, id) => {
       const verdict = oracle.register(makeSpec(id, kind), undefined)
       return verdict.refused === undefined ? oracle.advance('start', id) : verdict

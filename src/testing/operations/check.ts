@@ -33,7 +33,7 @@ export interface OperationsModelOptions extends ModelSearch, OperationsStepOptio
   readonly limits?: readonly OracleLimits[]
   /** Default `reported`. */
   readonly comparison?: Comparison
-  /** Milliseconds, of the real clock, after which an answer that is due counts as missing. Default 2,000. */
+  /** Milliseconds, of the real clock, after which an answer that is due counts as missing. Default 5,000. */
   readonly patienceMs?: number
 }
 
@@ -64,7 +64,7 @@ const usualLimits: OracleLimits = { maxCompleted: 256 }
  * its cause is a {@link ModelError}.
  */
 export async function checkOperationsModel(fc: typeof fastCheck, options: OperationsModelOptions): Promise<void> {
-  const { open, limits = [usualLimits], comparison = 'reported', patienceMs = 2000 } = options
+  const { open, limits = [usualLimits], comparison = 'reported', patienceMs = 5000 } = options
   const sample = await open(limits[0] ?? usualLimits)
   const steps = stepsFor(fc, sample, options)
   await sample.close?.()

@@ -53,6 +53,8 @@ export class OperationsOracle {
   watches: OracleWatch[] = []
   /** Every wait of this life, the active one among them. */
   waits: OracleWait[] = []
+  /** Every id that was ever registered, in whatever life. */
+  readonly known = new Set<OperationId>()
   owner: 'open' | 'draining' | 'retired' = 'open'
   /** Ends that are decided and not durable, oldest first. */
   staged: StagedEnd[] = []
@@ -111,6 +113,7 @@ export class OperationsOracle {
     if (effectiveLimit !== undefined && active >= effectiveLimit) {
       return { refused: 'max_concurrent_exceeded', data: { limit: effectiveLimit, active } }
     }
+    this.known.add(id)
     this.operations.push({
       id,
       kind,
