@@ -1,6 +1,6 @@
-import { cancelTask } from '../../src/tasks/dispatch/cancellation.js'
+import { cancelTask } from '../../src/tasks/dispatch/runs.js'
 import { submitInto } from '../../src/tasks/dispatch/submission.js'
-import { fire } from '../../src/tasks/dispatch/system-events.js'
+import { fire } from '../../src/tasks/dispatch/triggers.js'
 import type { RunId, SubscriptionId, TaskId } from '../../src/tasks/ids.js'
 import type { TaskBatch } from '../../src/tasks/mutations.js'
 import { createRun } from '../../src/tasks/run.js'

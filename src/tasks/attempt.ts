@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
+import { errorDetailsSchema, type ErrorDetails } from '../base/error-details.js'
 import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { TaskError } from './errors.js'
@@ -13,10 +14,24 @@ export type AttemptResult = (typeof attemptResults)[number]
 export const failureClasses = ['retryable', 'terminal'] as const
 export type FailureClass = (typeof failureClasses)[number]
 
+/**
+ * How a failure came about: its handler threw; its owner was lost; or how it ended could not be written down. A host that
+ * drives runs itself need not say.
+ */
+export const failureReasons = ['threw', 'lost', 'refused'] as const
+export type FailureReason = (typeof failureReasons)[number]
+
+/** How a failure came about, and what was thrown. */
+export interface FailureOrigin {
+  readonly reason?: FailureReason
+  /** What the handler threw, or the refusal. */
+  readonly cause?: ErrorDetails
+}
+
 /** The result of an attempt with what belongs to it. */
 export type AttemptOutcome =
   | { readonly result: 'success'; readonly output?: Base64 }
-  | { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass }
+  | (FailureOrigin & { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass })
   | { readonly result: 'timeout'; readonly error: string }
   | { readonly result: 'suspended'; readonly output?: Base64 }
 
@@ -29,7 +44,7 @@ export interface AttemptRecord {
 }
 
 /** An outcome in its parts, as it comes from outside. */
-export interface RawOutcome {
+export interface RawOutcome extends FailureOrigin {
   readonly result: AttemptResult
   readonly error?: string
   readonly output?: Base64
@@ -41,6 +56,8 @@ const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = strictSchema({
   error: v.exactOptional(v.string()),
   output: v.exactOptional(base64Schema),
   failureClass: v.exactOptional(v.picklist(failureClasses)),
+  reason: v.exactOptional(v.picklist(failureReasons)),
+  cause: v.exactOptional(errorDetailsSchema),
 })
 
 /** The shape of an {@link AttemptOutcome}; that its parts fit together is for {@link outcomeFromParts} to say. */
@@ -57,8 +74,8 @@ export function suspended(output?: BytesInput): AttemptOutcome {
 }
 
 /** A failure; an empty text is allowed. */
-export function failed(error: string, failureClass: FailureClass): AttemptOutcome {
-  return { result: 'failure', error, failureClass }
+export function failed(error: string, failureClass: FailureClass, origin: FailureOrigin = {}): AttemptOutcome {
+  return { result: 'failure', error, failureClass, ...origin }
 }
 
 /** A timeout whose text states the limit. */
@@ -76,13 +93,14 @@ export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
 
 /** The same for parts whose shape is right. */
 export function checkParts(parts: RawOutcome): AttemptOutcome {
-  const { result, error, output, failureClass } = parts
+  const { result, error, output, failureClass, reason, cause } = parts
   const isError = result === 'failure' || result === 'timeout'
   if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })
   if (isError && error === undefined) throw new TaskError('non_success_without_error', { result })
   if (isError && output !== undefined) throw new TaskError('non_success_with_output', { result })
   if (result === 'failure' && failureClass === undefined) throw new TaskError('failure_without_class', {})
-  if (result !== 'failure' && failureClass !== undefined) throw new TaskError('class_without_failure', { result })
+  const isOfFailure = failureClass !== undefined || reason !== undefined || cause !== undefined
+  if (result !== 'failure' && isOfFailure) throw new TaskError('class_without_failure', { result })
   return parts as AttemptOutcome
 }
 

@@ -1,4 +1,5 @@
-import type { AttemptResult, FailureClass } from './attempt.js'
+import type { ErrorDetails } from '../base/error-details.js'
+import type { AttemptResult, FailureClass, FailureReason } from './attempt.js'
 import type { ActorRegistration } from './actor.js'
 import type { BudgetDimension } from './budget.js'
 import type { Base64 } from './bytes.js'
@@ -48,6 +49,8 @@ export interface EventPayloads {
     readonly error?: string
     readonly output?: Base64
     readonly failureClass?: FailureClass
+    readonly reason?: FailureReason
+    readonly cause?: ErrorDetails
   }
   task_cancelled: Timed & { readonly taskId: TaskId }
   /** No command writes it; replay accepts it. */

@@ -10,6 +10,7 @@ export {
   attemptResults,
   failed,
   failureClasses,
+  failureReasons,
   outcomeFromParts,
   succeeded,
   suspended,
@@ -18,6 +19,8 @@ export {
   type AttemptRecord,
   type AttemptResult,
   type FailureClass,
+  type FailureOrigin,
+  type FailureReason,
   type RawOutcome,
 } from './attempt.js'
 export { budgetDimension, consumedPercent, type Budget, type BudgetDimension, type Reservation } from './budget.js'
@@ -83,8 +86,8 @@ export {
   type TaskSpecInput,
 } from './task-spec.js'
 export type { DependencyGate, Engine, Task, TaskProgress, TaskProjection, TaskView } from './view.js'
-export { defaultBackoff, type Backoff } from './dispatch/backoff.js'
-export type { GraphNode, TaskGraph } from './dispatch/graph.js'
+export { defaultBackoff, type Backoff } from './dispatch/options.js'
+export type { GraphNode, TaskGraph } from './dispatch/submission.js'
 export {
   AttemptAborted,
   isSuspension,
@@ -102,6 +105,6 @@ export {
 } from './dispatch/handler.js'
 export type { DispatchOptions } from './dispatch/options.js'
 export type { SubmitInput } from './dispatch/submission.js'
-export type { RunOutcome, TaskOutcome } from './outcome.js'
+export type { EndReason, RunOutcome, TaskOutcome } from './outcome.js'
 export { canRun, checkPermission } from './permissions.js'
 export { Tasks, type CancelAnswer, type SubscribeOptions, type TasksOptions } from './tasks.js'

@@ -9,20 +9,24 @@ import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { nextTurn, silence } from '../base/promises.js'
+import type { JobList } from '../work/job-list.js'
+import type { Tracer } from '../work/job-span.js'
 import type { TaskAuthority } from './authority.js'
 import { budgetDimension, type BudgetDimension } from './budget.js'
-import type { AttemptRunner } from './dispatch/attempt-runner.js'
-import type { Random } from './dispatch/backoff.js'
+import { fillWindow } from './dispatch/cron-window.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
-import { cancelRun, cancelTask } from './dispatch/cancellation.js'
-import { decodeGraph, submitGraphInto, type TaskGraph } from './dispatch/graph.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
-import { lineage } from './dispatch/lineage.js'
-import { fillWindow } from './dispatch/occurrences.js'
-import type { DispatchOptions } from './dispatch/options.js'
-import { resumeRuns, suspendReasonOf } from './dispatch/run-batches.js'
-import { decodeSubmit, submitInto, type SubmitInput } from './dispatch/submission.js'
-import { trigger } from './dispatch/system-events.js'
+import type { DispatchOptions, Random } from './dispatch/options.js'
+import { cancelRun, cancelTask, lineage, resumeRuns, suspendReasonOf } from './dispatch/runs.js'
+import {
+  decodeGraph,
+  decodeSubmit,
+  submitGraphInto,
+  type SubmitInput,
+  submitInto,
+  type TaskGraph,
+} from './dispatch/submission.js'
+import { trigger } from './dispatch/triggers.js'
 import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
@@ -42,8 +46,10 @@ export interface TasksOptions {
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly dispatch?: DispatchOptions
-  /** Where attempts run. */
-  readonly runner: AttemptRunner
+  /** Where attempts are listed while they run. */
+  readonly jobs: JobList
+  /** Opens one span per attempt. */
+  readonly tracer?: Tracer
 }
 
 /** Subscriptions triggered in one batch. */

@@ -4,7 +4,7 @@ import { createDeferred } from '../../src/base/promises.js'
 import { silentLogger } from '../../src/base/logger.js'
 import { IdleWake, type ContinuationInput, type IdleWakeHost } from '../../src/operations/index.js'
 import { createRuntime, type Runtime } from '../../src/runtime.js'
-import type { Session } from '../../src/session.js'
+import type { Session } from '../../src/operations/session.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { passTime, run, settled } from './support/background.js'
 

@@ -60,7 +60,7 @@ export const constructionMessages: {
   non_success_without_error: ({ result }) => `a ${result} outcome needs an error text`,
   non_success_with_output: ({ result }) => `a ${result} outcome carries no output`,
   failure_without_class: () => 'a failure says whether it is retryable or terminal',
-  class_without_failure: ({ result }) => `a ${result} outcome has no failure class`,
+  class_without_failure: ({ result }) => `a ${result} outcome has no failure class, reason or cause`,
   empty_lease_owner: () => 'a lease owner must not be empty',
   invalid_budget_dimension: ({ name, reason }) =>
     `not a budget dimension: ${name}${reason === undefined ? '' : ` (${reason})`}`,

@@ -1,6 +1,6 @@
 import { createMemoryJournal } from '../../journal/memory-journal.js'
 import { createRuntime, type Runtime } from '../../runtime.js'
-import type { Session } from '../../session.js'
+import type { Session } from '../../operations/public.js'
 import { SimulatedClock } from '../simulated-clock.js'
 import type { OperationsUnderTest } from './check.js'
 import type { OperationsPort } from './port.js'

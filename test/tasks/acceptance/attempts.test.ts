@@ -27,7 +27,7 @@ describe('attempts', () => {
     const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 9 } })
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'failed', error: 'hopeless' })
     const [attempt, ...others] = service.run(taskId).attempts
-    expect(attempt?.outcome).toEqual({ result: 'failure', error: 'hopeless', failureClass: 'terminal' })
+    expect(attempt?.outcome).toMatchObject({ result: 'failure', error: 'hopeless', failureClass: 'terminal' })
     expect(others).toEqual([])
   })
 
@@ -141,8 +141,8 @@ describe('attempts', () => {
     expect(new Set(seen.map(({ attemptId }) => attemptId)).size).toBe(3)
     expect(run.attempts.map(({ attemptId }) => attemptId)).toEqual(seen.map(({ attemptId }) => attemptId))
     expect(run.attempts.map(({ startedAtMs }) => startedAtMs - start)).toEqual([0, 5000, 10_000])
-    expect(run.attempts.map(({ outcome }) => outcome)).toEqual([
-      { result: 'failure', error: 'attempt 1 broke', failureClass: 'retryable' },
+    expect(run.attempts.map(({ outcome }) => outcome)).toMatchObject([
+      { result: 'failure', error: 'attempt 1 broke', failureClass: 'retryable', reason: 'threw' },
       { result: 'failure', error: 'attempt 2 broke', failureClass: 'retryable' },
       { result: 'success', output: 'ZG9uZQ==' },
     ])

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decode } from '../../../src/base/decode.js'
 import { createDeferred } from '../../../src/base/promises.js'
-import { backoffSchema, retryDelay } from '../../../src/tasks/dispatch/backoff.js'
+import { backoffSchema, retryDelay } from '../../../src/tasks/dispatch/options.js'
 import { AttemptAborted, suspend, TerminalFailure, type HandlerContext } from '../../../src/tasks/index.js'
 import { openRoom, start } from './support/room.js'
 

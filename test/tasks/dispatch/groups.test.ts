@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { JournalError } from '../../../src/journal/errors.js'
 import { LaneError } from '../../../src/lane/errors.js'
-import { OwedWork, type Step } from '../../../src/tasks/dispatch/owed-work.js'
+import { FollowUpQueue, type Step } from '../../../src/tasks/dispatch/follow-up-queue.js'
 import {
   createRun,
   createTaskSpec,
@@ -45,7 +45,7 @@ async function createMany(room: Room, spec: (index: number) => { readonly parent
   return ids
 }
 
-describe('what a change owes goes out in groups that fit', () => {
+describe('what follows from a change goes out in groups that fit', () => {
   it('cancellation reaches every child, and another task is run meanwhile', async () => {
     const room = await openRoom()
     await room.tasks.start()
@@ -161,9 +161,9 @@ describe('what a change owes goes out in groups that fit', () => {
   })
 })
 
-describe('owed work', () => {
+describe('pending follow-ups', () => {
   /** Takes batches as the authority does, except for what `refuse` says to their number of steps. */
-  async function openOwed(refuse: (steps: number) => Error | undefined) {
+  async function openQueue(refuse: (steps: number) => Error | undefined) {
     const { authority } = await openTasks()
     const [errors, taken]: [object[], string[][]] = [[], []]
     let delays = 0
@@ -182,12 +182,12 @@ describe('owed work', () => {
       },
     }
     const logger = { ...silentLogger, error: (fields: object) => void errors.push(fields) }
-    const owed = new OwedWork({ mutations, logger, onDelay: () => void (delays += 1) })
+    const queue = new FollowUpQueue({ mutations, logger, onDelay: () => void (delays += 1) })
     const step =
       (name: string): Step =>
       () =>
         void built.push(name)
-    return { owed, step, errors, taken, delays: () => delays }
+    return { queue, step, errors, taken, delays: () => delays }
   }
 
   const tooLarge = (): LaneError => {
@@ -196,57 +196,57 @@ describe('owed work', () => {
   }
 
   it('is cut smaller until it fits, and nothing of it is left out', async () => {
-    const { owed, step, errors, taken } = await openOwed((steps) => (steps > 2 ? tooLarge() : undefined))
-    owed.owe('a', () => ['1', '2', '3', '4', '5'].map(step))
-    await owed.pay()
+    const { queue, step, errors, taken } = await openQueue((steps) => (steps > 2 ? tooLarge() : undefined))
+    queue.enqueue('a', () => ['1', '2', '3', '4', '5'].map(step))
+    await queue.run()
     expect(new Set(taken.flat())).toEqual(new Set(['1', '2', '3', '4', '5']))
     expect(Math.max(...taken.map(({ length }) => length))).toBe(2)
     expect(errors).toEqual([])
   })
 
-  it('that can never fit is reported once and given up; what else is owed is done', async () => {
+  it('that can never fit is reported once and given up; what else is pending is done', async () => {
     let isRefusing = true
-    const { owed, step, errors, taken } = await openOwed((steps) => {
+    const { queue, step, errors, taken } = await openQueue((steps) => {
       if (steps === 0 || !isRefusing) return undefined
       isRefusing = steps > 1
       return tooLarge()
     })
-    owed.owe('impossible', () => [step('impossible')])
-    owed.owe('b', () => [step('b')])
-    await owed.pay()
-    expect(errors).toMatchObject([{ work: 'impossible', cause: 'not appended' }])
+    queue.enqueue('impossible', () => [step('impossible')])
+    queue.enqueue('b', () => [step('b')])
+    await queue.run()
+    expect(errors).toMatchObject([{ followUp: 'impossible', cause: 'not appended' }])
     expect(taken.flat()).toEqual(['b'])
   })
 
-  it('stays owed while the lane takes nothing', async () => {
+  it('stays pending while the lane takes nothing', async () => {
     let isOpen = false
     const failure = new LaneError('lane_not_appended', 'no space', { cause: 'no space' })
-    const { owed, step, errors, taken, delays } = await openOwed(() => (isOpen ? undefined : failure))
-    owed.owe('a', () => [step('a')])
-    await owed.pay()
+    const { queue, step, errors, taken, delays } = await openQueue(() => (isOpen ? undefined : failure))
+    queue.enqueue('a', () => [step('a')])
+    await queue.run()
     expect([delays(), taken, errors]).toEqual([1, [], []])
     isOpen = true
-    await owed.pay()
+    await queue.run()
     expect(taken).toEqual([['a']])
   })
 
-  it('takes turns: what is owed to one does not wait for all that is owed to another', async () => {
-    const { owed, step, taken } = await openOwed(() => undefined)
-    owed.owe('large', () => Array.from({ length: 2000 }, () => step('large')))
-    owed.owe('small', () => [step('small')])
-    await owed.pay()
+  it('takes turns: what is pending for one does not wait for all that is pending for another', async () => {
+    const { queue, step, taken } = await openQueue(() => undefined)
+    queue.enqueue('large', () => Array.from({ length: 2000 }, () => step('large')))
+    queue.enqueue('small', () => [step('small')])
+    await queue.run()
     expect(taken[0]?.slice(0, 3)).toEqual(['large', 'small', 'large'])
     expect(taken.flat()).toHaveLength(2001)
   })
 
   it('lets timers run between two groups', async () => {
-    const { owed, step, taken } = await openOwed(() => undefined)
-    owed.owe('a', () => Array.from({ length: 5000 }, () => step('a')))
+    const { queue, step, taken } = await openQueue(() => undefined)
+    queue.enqueue('a', () => Array.from({ length: 5000 }, () => step('a')))
     let groupsAtTimer: number | undefined
     setTimeout(() => {
       groupsAtTimer = taken.length
     }, 0)
-    await owed.pay()
+    await queue.run()
     expect(groupsAtTimer).toBeLessThan(taken.length)
   })
 })

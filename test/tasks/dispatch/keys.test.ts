@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { createDeferred, type Deferred } from '../../../src/base/promises.js'
-import { ConcurrencyKeyGate } from '../../../src/tasks/dispatch/key-gate.js'
+import { DeadlineQueue } from '../../../src/base/deadline-queue.js'
+import { silentLogger } from '../../../src/base/logger.js'
+import { ConcurrencyKeys } from '../../../src/tasks/dispatch/concurrency-keys.js'
+import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { createRun, suspend, type DispatchOptions, type Run, type TaskId } from '../../../src/tasks/index.js'
 import { runId, taskId } from '../support/ids.js'
 import { openRoom, type Room } from './support/room.js'
@@ -28,7 +31,14 @@ describe('the gate', () => {
 
   it('[T-79] is re-entrant for the holder, exclusive otherwise, and a foreign release has no effect', () => {
     const freed: string[] = []
-    const gate = new ConcurrencyKeyGate(projection, { onFree: (key) => freed.push(key) })
+    const gate = new ConcurrencyKeys({
+      projection,
+      deadlines: new DeadlineQueue(new SimulatedClock()),
+      logger: silentLogger,
+      stragglerLimitMs: 0,
+      onFree: (key) => freed.push(key),
+      onFreeForHolder: () => {},
+    })
     expect([gate.tryAcquire(run(1)), gate.tryAcquire(run(1)), gate.tryAcquire(run(2))]).toEqual([true, true, false])
     gate.release(run(2))
     expect([freed, gate.tryAcquire(run(2))]).toEqual([[], false])

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { recoverRun } from '../../../src/tasks/dispatch/attempt-batches.js'
+import { recoverRun } from '../../../src/tasks/dispatch/attempt-changes.js'
 import { createTaskSpec, failed, type RunState, type TaskId } from '../../../src/tasks/index.js'
 import { nil, reservationId, taskId } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
@@ -155,7 +155,7 @@ describe('lost owners', () => {
     const [run] = later.runsOf(id)
     expect([run?.id, run?.attemptCount]).toEqual([first?.id, 2])
     expect(run?.attempts.map(({ outcome: ended }) => ended)).toEqual([
-      failed('the owner local was lost', 'retryable'),
+      failed('the owner local was lost', 'retryable', { reason: 'lost' }),
       { result: 'success', output: 'b2s=' },
     ])
   })

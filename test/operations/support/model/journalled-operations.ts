@@ -3,7 +3,7 @@ import { nextTurn } from '../../../../src/base/promises.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../../../../src/journal/memory-journal.js'
 import type { OperationRegistry } from '../../../../src/operations/index.js'
 import { createRuntime, type Runtime } from '../../../../src/runtime.js'
-import type { Session } from '../../../../src/session.js'
+import type { Session } from '../../../../src/operations/session.js'
 import {
   OperationsDriver,
   type ProbedCall,

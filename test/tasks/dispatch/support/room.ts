@@ -5,7 +5,6 @@ import { silentLogger } from '../../../../src/base/logger.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../../../../src/journal/memory-journal.js'
 import { Lane } from '../../../../src/lane/lane.js'
 import {
-  plainRunner,
   TaskAuthority,
   Tasks,
   type DispatchOptions,
@@ -14,6 +13,7 @@ import {
   type TaskId,
 } from '../../../../src/tasks/index.js'
 import { SimulatedClock } from '../../../../src/testing/simulated-clock.js'
+import { JobList } from '../../../../src/work/job-list.js'
 
 /** Epoch milliseconds at which simulated time begins. */
 export const start = 1_000_000_000
@@ -66,7 +66,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
       warn: (_, message) => warnings.push(message),
       error: (_, message) => errors.push(message),
     },
-    runner: plainRunner,
+    jobs: new JobList(),
     ...(options.dispatch !== undefined && { dispatch: options.dispatch }),
   })
   let isOver = false
