@@ -1,35 +1,16 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import { errorDetailsSchema, type ErrorDetails } from '../base/error-details.js'
+import { errorDetailsSchema } from '../base/error-details.js'
+import { failureReasons, type FailureOrigin } from '../base/failure.js'
 import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
 import { idSchema, naturalSchema, optionalTime } from './scalars.js'
-import {
-  attemptResults,
-  failureClasses,
-  failureReasons,
-  type AttemptResult,
-  type FailureClass,
-  type FailureReason,
-} from './vocabulary.js'
+import { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
 
-export {
-  attemptResults,
-  failureClasses,
-  failureReasons,
-  type AttemptResult,
-  type FailureClass,
-  type FailureReason,
-} from './vocabulary.js'
-
-/** How a failure came about, and what was thrown. */
-export interface FailureOrigin {
-  readonly reason?: FailureReason
-  /** What the handler threw, or the refusal. */
-  readonly cause?: ErrorDetails
-}
+export { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
+export { failureReasons, type FailureOrigin, type FailureReason } from '../base/failure.js'
 
 /** The result of an attempt with what belongs to it. */
 export type AttemptOutcome =

@@ -6,13 +6,6 @@ export type AttemptResult = (typeof attemptResults)[number]
 export const failureClasses = ['retryable', 'terminal'] as const
 export type FailureClass = (typeof failureClasses)[number]
 
-/**
- * How a failure came about: its handler threw; its owner was lost; or how it ended could not be written down. A host that
- * drives runs itself need not say.
- */
-export const failureReasons = ['threw', 'lost', 'refused'] as const
-export type FailureReason = (typeof failureReasons)[number]
-
 /** What an actor may do in a tenant. */
 export type Capability =
   | { readonly type: 'can_submit' | 'can_execute' | 'can_review' | 'can_approve' | 'can_cancel' }
