@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { departmentId, encodeBytes, type CommandOf, type LedgerEntry } from '../../../src/tasks/index.js'
-import { actorId, entryId, tenantId } from '../support/ids.js'
-import { given } from '../support/specification.js'
+import { departmentId, encodeBytes, type CommandOf, type LedgerEntry } from '../../src/tasks/index.js'
+import { actorId, entryId, tenantId } from './support/ids.js'
+import { given } from './support/specification.js'
 
 const [actor, tenant] = [actorId(1), tenantId(1)]
 const canReview = { type: 'can_review' } as const

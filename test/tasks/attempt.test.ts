@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { encodeBytes, failed, runStates, succeeded, suspended, timedOut } from '../../../src/tasks/index.js'
-import { finish, move, reach, start } from '../support/commands.js'
-import { A1, A2, R1 } from '../support/ids.js'
-import { given } from '../support/specification.js'
+import { encodeBytes, failed, runStates, succeeded, suspended, timedOut } from '../../src/tasks/index.js'
+import { finish, move, reach, start } from './support/commands.js'
+import { A1, A2, R1 } from './support/ids.js'
+import { given } from './support/specification.js'
 
 describe('attempt_start', () => {
   it('[T-11] opens an attempt in a running run', () =>

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { CommandOf, SubscriptionId, SystemEvent } from '../../../src/tasks/index.js'
-import { reach, subscribe, taskCreate, token } from '../support/commands.js'
-import { R1, R2, S1, S2, T1, T2 } from '../support/ids.js'
-import { given } from '../support/specification.js'
+import type { CommandOf, SubscriptionId, SystemEvent } from '../../src/tasks/index.js'
+import { reach, subscribe, taskCreate, token } from './support/commands.js'
+import { R1, R2, S1, S2, T1, T2 } from './support/ids.js'
+import { given } from './support/specification.js'
 
 const custom = { type: 'custom', key: 'deploy' } as const
 const fired: SystemEvent = { type: 'custom_event', key: 'deploy' }

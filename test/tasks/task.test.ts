@@ -1,8 +1,8 @@
 import { describe, it, expect } from 'vitest'
-import { createRun, createTaskSpec, type TaskId, type TaskSpec } from '../../../src/tasks/index.js'
-import { cancel, depend, move, reach, runCreate, taskCreate } from '../support/commands.js'
-import { A1, nil, R1, R2, T1, T2, T3, taskId } from '../support/ids.js'
-import { given } from '../support/specification.js'
+import { createRun, createTaskSpec, type TaskId, type TaskSpec } from '../../src/tasks/index.js'
+import { cancel, depend, move, reach, runCreate, taskCreate } from './support/commands.js'
+import { A1, nil, R1, R2, T1, T2, T3, taskId } from './support/ids.js'
+import { given } from './support/specification.js'
 
 const spec = createTaskSpec({ id: T1, kind: 'work' })
 

@@ -5,10 +5,10 @@ import {
   type CommandType,
   type TaskCommand,
   type TaskErrorCode,
-} from '../../../src/tasks/index.js'
-import { Lane } from '../../../src/lane/lane.js'
-import { createMemoryJournal } from '../../../src/journal/memory-journal.js'
-import { expectRefusal, factsIn, openTasks, stateOf, submitAll } from '../support/authority.js'
+} from '../../src/tasks/index.js'
+import { Lane } from '../../src/lane/lane.js'
+import { createMemoryJournal } from '../../src/journal/memory-journal.js'
+import { expectRefusal, factsIn, openTasks, stateOf, submitAll } from './support/authority.js'
 import {
   allocate,
   cancel,
@@ -22,8 +22,8 @@ import {
   subscribe,
   taskCreate,
   working,
-} from '../support/commands.js'
-import { A1, A2, actorId, entryId, R1, R2, reservationId, S1, T1, T2, T3, taskId, tenantId } from '../support/ids.js'
+} from './support/commands.js'
+import { A1, A2, actorId, entryId, R1, R2, reservationId, S1, T1, T2, T3, taskId, tenantId } from './support/ids.js'
 
 const suspend: TaskCommand = { type: 'run_suspend', runId: R1, atMs: 125 }
 const trigger: TaskCommand = { type: 'subscription_trigger', subscriptionId: S1, atMs: 126 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { runStates, type RunState } from '../../../src/tasks/index.js'
-import { held, lease, move, reach, start, working } from '../support/commands.js'
-import { A1, R1, R2, T1 } from '../support/ids.js'
-import { given } from '../support/specification.js'
+import { runStates, type RunState } from '../../src/tasks/index.js'
+import { held, lease, move, reach, start, working } from './support/commands.js'
+import { A1, R1, R2, T1 } from './support/ids.js'
+import { given } from './support/specification.js'
 
 const legal: Record<RunState, readonly RunState[]> = {
   scheduled: ['ready', 'cancelled'],

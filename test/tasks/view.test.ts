@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { createRun, type Run, type RunId, type TaskCommand, type TaskId } from '../../../src/tasks/index.js'
-import { step } from '../../../src/tasks/run.js'
-import { openTasks, stateOf, submitAll } from '../support/authority.js'
-import { cancel, depend, held, lease, move, reach, runCreate, taskCreate } from '../support/commands.js'
-import { expectConsistentIndexes } from '../support/indexes.js'
-import { R1, R2, R3, runId, T1, T2, T3, taskId } from '../support/ids.js'
+import { createRun, type Run, type RunId, type TaskCommand, type TaskId } from '../../src/tasks/index.js'
+import { step } from '../../src/tasks/run.js'
+import { openTasks, stateOf, submitAll } from './support/authority.js'
+import { cancel, depend, held, lease, move, reach, runCreate, taskCreate } from './support/commands.js'
+import { expectConsistentIndexes } from './support/indexes.js'
+import { R1, R2, R3, runId, T1, T2, T3, taskId } from './support/ids.js'
 
 async function after(...commands: readonly (TaskCommand | readonly TaskCommand[])[]) {
   const tasks = await openTasks()

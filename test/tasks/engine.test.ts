@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { CommandOf } from '../../../src/tasks/index.js'
-import { given } from '../support/specification.js'
+import type { CommandOf } from '../../src/tasks/index.js'
+import { given } from './support/specification.js'
 
 const pause = (atMs: number): CommandOf<'engine_pause'> => ({ type: 'engine_pause', atMs })
 const resume = (atMs: number): CommandOf<'engine_resume'> => ({ type: 'engine_resume', atMs })

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { runStates, type RunState } from '../../../src/tasks/index.js'
-import { held, lease, move, reach, working } from '../support/commands.js'
-import { A1, R1 } from '../support/ids.js'
-import { given } from '../support/specification.js'
+import { runStates, type RunState } from '../../src/tasks/index.js'
+import { held, lease, move, reach, working } from './support/commands.js'
+import { A1, R1 } from './support/ids.js'
+import { given } from './support/specification.js'
 
 describe('lease_acquire', () => {
   it('holds a leased run and mints its sequence as the fencing token', () =>

@@ -5,10 +5,10 @@ import {
   type CommandOf,
   type ReservationId,
   type TaskId,
-} from '../../../src/tasks/index.js'
-import { allocate, consume, runCreate, taskCreate, token } from '../support/commands.js'
-import { R1, R2, reservationId, T1, T2, T3 } from '../support/ids.js'
-import { given } from '../support/specification.js'
+} from '../../src/tasks/index.js'
+import { allocate, consume, runCreate, taskCreate, token } from './support/commands.js'
+import { R1, R2, reservationId, T1, T2, T3 } from './support/ids.js'
+import { given } from './support/specification.js'
 
 const [V1, V2] = [reservationId(1), reservationId(2)]
 
