@@ -93,6 +93,7 @@ export class Runtime implements AsyncDisposable {
     const lane = await asJournalError('open', () =>
       Lane.open({
         logger,
+        clock,
         ...(store !== undefined && { store }),
         ...(compactAfter !== undefined && { compactAfter }),
         streamFor: (name) => (name === TaskAuthority.streamName ? authority : sessions.streamFor(name)),

@@ -15,8 +15,22 @@ export function createDeferred<Value>(): Deferred<Value> {
     resolve = onResolve
     reject = onReject
   })
-  silence(promise)
-  return { promise, resolve, reject }
+  // Only a promise that may reject gets a handler: each one is another promise, and most never need it.
+  return {
+    promise,
+    resolve: (value) => {
+      if (isThenable(value)) silence(promise)
+      resolve(value)
+    },
+    reject: (reason) => {
+      silence(promise)
+      reject(reason)
+    },
+  }
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value
 }
 
 /** Gives a promise that nobody may be watching a rejection handler, and returns it. */

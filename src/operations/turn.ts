@@ -12,11 +12,10 @@ import { fastMachine } from '../../machines/fast-machine.js'
 import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
 import { turnMachine, type AsyncOperationRef, type TurnActor, type TurnEvent } from '../../machines/turn.js'
 import { inspectSchema } from './core.js'
-import { OperationError, TurnRefusedError } from './errors.js'
-import type { OperationRegistry } from './registry.js'
+import { TurnRefusedError } from './errors.js'
+import { unsupported, type OperationsSystem, type OperationsWait } from './system.js'
 import type { BoundaryDelivery, TurnBoundary } from './turn-boundary.js'
 import type { WaitedOutcome } from './types.js'
-import type { WaitAll } from './wait-all.js'
 
 const { machine, decide } = fastMachine(turnMachine)
 
@@ -24,7 +23,7 @@ const { machine, decide } = fastMachine(turnMachine)
 export interface TurnOptions {
   readonly runId: RunId
   /** Absent in a host without background operations; waiting for one then fails the turn. */
-  readonly operations?: Pick<OperationRegistry, 'waitAll' | 'acknowledgeObligation'>
+  readonly operations?: Pick<OperationsSystem, 'waitAll' | 'acknowledgeObligation'>
   readonly inspect?: Inspect
   /** Hears of an inspector that throws. */
   readonly logger?: Logger
@@ -60,7 +59,7 @@ export class Turn implements Disposable {
   /** The turn's chart, to look at. */
   readonly actor: TurnActor
   readonly #operations: TurnOptions['operations']
-  #wait: WaitAll | undefined
+  #wait: OperationsWait | undefined
 
   /** Raises `invalid_input` for wrong options, a run id that is no UUID among them. */
   constructor(options: TurnOptions) {
@@ -154,9 +153,7 @@ export class Turn implements Disposable {
 
   async #waitForBarrier(signal: AbortSignal | undefined): Promise<readonly WaitedOutcome[]> {
     const operations = this.#operations
-    if (operations === undefined) {
-      throw new OperationError('unsupported', 'operation not supported: wait_all', { method: 'wait_all' })
-    }
+    if (operations === undefined) throw unsupported('waitAll')
     const { runId: waiting, barrierIds: members } = this
     const wait = operations.waitAll(waiting, members, { ...(signal !== undefined && { signal }) })
     this.#wait = wait

@@ -1,0 +1,382 @@
+import type {
+  CursorConsumer,
+  OperationAction,
+  OperationId,
+  OperationOutcome,
+  OperationSpec,
+  OperationStatus,
+  RunId,
+} from '../../../machines/operation-vocabulary.js'
+import type {
+  OracleFeedRow,
+  OracleLimits,
+  OracleLost,
+  OracleOperation,
+  OracleWait,
+  OracleWatch,
+  Verdict,
+} from './rows.js'
+import { isTraceless, labels, live, transitions } from './tables.js'
+
+/** The part of a registry that survives its process. */
+interface Durable {
+  readonly operations: readonly OracleOperation[]
+  readonly feed: readonly OracleFeedRow[]
+  readonly cursors: Readonly<Record<CursorConsumer, number>>
+  readonly lost: readonly OracleLost[]
+  readonly tracedSequence: number
+}
+
+/** An end that is decided and not durable. */
+interface StagedEnd {
+  readonly id: OperationId
+  readonly outcome: OperationOutcome
+  readonly sequence: number
+}
+
+const accepted: Verdict = {}
+const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
+
+/**
+ * An independent model of one operations registry, written from the tables of spec operations: plain
+ * arrays, everything recomputed, nothing shared with the product but the names of types. Slow on
+ * purpose; whatever it says that the registry does not do is a bug of one of the two.
+ */
+export class OperationsOracle {
+  readonly limits: OracleLimits
+  /** False for a registry without a journal: then everything shows at once and nothing survives. */
+  readonly isDurable: boolean
+  operations: OracleOperation[] = []
+  feed: OracleFeedRow[] = []
+  cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
+  lost: OracleLost[] = []
+  watches: OracleWatch[] = []
+  /** Every wait of this life, the active one among them. */
+  waits: OracleWait[] = []
+  /** Every id that was ever registered, in whatever life. */
+  readonly known = new Set<OperationId>()
+  owner: 'open' | 'draining' | 'retired' = 'open'
+  /** Ends that are decided and not durable, oldest first. */
+  staged: StagedEnd[] = []
+  /** The completion sequence minted last. */
+  lastSequence = 0
+  /** The last sequence of an end that leaves a trace. */
+  tracedSequence = 0
+  /** True while a fact has been handed to the journal and has not settled. */
+  isWriting = false
+  /** True while something that shows has not reached the journal; it goes with the next write. */
+  #hasNotes = false
+  #durable: Durable
+
+  constructor(limits: OracleLimits, { isDurable = true }: { readonly isDurable?: boolean } = {}) {
+    this.limits = limits
+    this.isDurable = isDurable
+    this.#durable = this.#copy()
+  }
+
+  /** The active wait, if any. */
+  get wait(): OracleWait | undefined {
+    return this.waits.find(({ state }) => state === 'pending')
+  }
+
+  find(id: OperationId): OracleOperation | undefined {
+    return this.operations.find((operation) => operation.id === id)
+  }
+
+  /** The status a decision is made against: an end that is under way counts. */
+  statusFor(id: OperationId): OperationStatus | undefined {
+    return this.staged.find((end) => end.id === id)?.outcome.type ?? this.find(id)?.status
+  }
+
+  /** Whether a record, a feed row or the active wait refers to the id (ruling D5). */
+  isUsed(id: OperationId): boolean {
+    return this.find(id) !== undefined || this.#isPinned(id) || this.feed.some((row) => row.operationId === id)
+  }
+
+  /** Whether the action would be taken now. */
+  allows(action: OperationAction, id: OperationId): boolean {
+    return this.#refusal(action, id) === undefined
+  }
+
+  liveOperations(): OracleOperation[] {
+    return this.operations.filter(({ status }) => live.includes(status))
+  }
+
+  /** Spec operations 3, with the argument errors of rulings D10 and D15 first. */
+  register(spec: OperationSpec, limit: number | undefined): Verdict {
+    const { id, kind, displayName, sourceLabel, operationSource: source, expectPeerChannel } = spec
+    if (expectPeerChannel !== (kind === 'mob_member_child')) return { refused: 'invalid_input' }
+    if (this.owner !== 'open') return ownerRetired
+    if (this.isUsed(id)) return { refused: 'already_registered', data: { id } }
+    const effectiveLimit = limit ?? this.limits.maxConcurrent
+    const active = this.liveOperations().length
+    if (effectiveLimit !== undefined && active >= effectiveLimit) {
+      return { refused: 'max_concurrent_exceeded', data: { limit: effectiveLimit, active } }
+    }
+    this.known.add(id)
+    this.operations.push({
+      id,
+      kind,
+      displayName,
+      sourceLabel,
+      source,
+      status: 'provisioning',
+      peerReady: false,
+      progressCount: 0,
+      outcome: undefined,
+      sequence: undefined,
+      isEvicted: false,
+    })
+    const isResumed = this.lost.some((lost) => lost.id === id)
+    this.lost = this.lost.filter((lost) => lost.id !== id)
+    this.#note(!isTraceless(kind) || isResumed)
+    return accepted
+  }
+
+  /** One of the actions that leave an operation live. */
+  advance(action: OperationAction, id: OperationId): Verdict {
+    const refusal = this.#refusal(action, id)
+    if (refusal !== undefined) return refusal
+    const operation = this.#get(id)
+    operation.status = transitions[operation.status][action] ?? operation.status
+    if (action === 'progress_reported') operation.progressCount += 1
+    if (action === 'peer_ready') operation.peerReady = true
+    this.#note(action === 'start' && !isTraceless(operation.kind))
+    return accepted
+  }
+
+  /** One of the actions that end an operation; the end shows with {@link commit}, that of a capacity slot at once. */
+  settle(action: OperationAction, id: OperationId, outcome: OperationOutcome): Verdict {
+    const refusal = this.#refusal(action, id)
+    if (refusal !== undefined) return refusal
+    const end = this.#mint(id, outcome)
+    if (isTraceless(this.#get(id).kind)) this.#end(end)
+    else this.#submit([end])
+    return accepted
+  }
+
+  /** Every live operation ends, in id order (spec operations 4.5). */
+  terminateOwner(reason: string): Verdict {
+    const targets = this.liveOperations().filter(({ id }) => live.includes(this.statusFor(id) ?? ''))
+    const ids = targets.map(({ id }) => id).toSorted()
+    this.#submit(ids.map((id) => this.#mint(id, { type: 'terminated', reason })))
+    return accepted
+  }
+
+  /** Everything that has ended and is not pinned, oldest completion first. */
+  collect(): Verdict & { readonly collected?: readonly OracleOperation[] } {
+    if (this.owner === 'retired') return ownerRetired
+    const collected = this.#ended().filter(({ id }) => !this.#isPinned(id))
+    this.#drop(collected)
+    this.#note(collected.length > 0)
+    return { collected }
+  }
+
+  watch(id: OperationId): Verdict & { readonly watch?: OracleWatch } {
+    const operation = this.find(id)
+    if (operation === undefined) return { refused: 'not_found', data: { id } }
+    const { outcome } = operation
+    const watch: OracleWatch = { operationId: id, state: outcome === undefined ? 'pending' : 'resolved', outcome }
+    this.watches.push(watch)
+    return { watch }
+  }
+
+  /** Spec operations 6.2. */
+  waitAll(runId: RunId, members: readonly OperationId[]): Verdict & { readonly wait?: OracleWait } {
+    if (this.owner === 'retired') return ownerRetired
+    const repeated = members.find((id, index) => members.indexOf(id) < index)
+    if (repeated !== undefined) return { refused: 'duplicate_wait_operation', data: { id: repeated } }
+    if (this.wait !== undefined) return { refused: 'wait_already_active', data: {} }
+    const unknown = members.find((id) => this.find(id) === undefined)
+    if (unknown !== undefined) return { refused: 'not_found', data: { id: unknown } }
+    const wait: OracleWait = { runId, members, outcomes: new Map(), state: 'pending' }
+    for (const id of members) {
+      const outcome = this.find(id)?.outcome
+      if (outcome !== undefined) wait.outcomes.set(id, outcome)
+    }
+    this.waits.push(wait)
+    this.#closeWaitIfSatisfied()
+    return { wait }
+  }
+
+  cancelWait(wait: OracleWait): void {
+    if (wait.state !== 'pending') return
+    wait.state = 'cancelled'
+    this.#evict()
+  }
+
+  /** Never lowers; returns where the consumer stands. */
+  advanceCursor(consumer: CursorConsumer, cursor: number): Verdict & { readonly cursor?: number } {
+    if (this.owner === 'retired') return ownerRetired
+    this.#note(cursor > this.cursors[consumer])
+    this.cursors[consumer] = Math.max(this.cursors[consumer], cursor)
+    return { cursor: this.cursors[consumer] }
+  }
+
+  forgetLost(ids: readonly OperationId[]): Verdict {
+    if (this.owner === 'retired') return ownerRetired
+    this.#note(this.lost.some(({ id }) => ids.includes(id)))
+    this.lost = this.lost.filter(({ id }) => !ids.includes(id))
+    return accepted
+  }
+
+  /** What is under way has become durable: it shows, in order, and everything visible survives from here on. */
+  commit(): void {
+    for (const end of this.staged.splice(0)) this.#end(end)
+    if (!this.isWriting) return
+    this.persist()
+    this.isWriting = false
+    this.#hasNotes = false
+  }
+
+  /** What is under way survives, but its process will never know: no watch or wait learns of it. */
+  commitUnseen(): void {
+    const { watches, waits } = this
+    this.watches = []
+    this.waits = []
+    this.commit()
+    this.watches = watches
+    this.waits = waits
+  }
+
+  /** What is under way was lost: no end shows, what showed already stays. */
+  discard(): void {
+    this.lastSequence = (this.staged[0]?.sequence ?? this.lastSequence + 1) - 1
+    this.staged = []
+    this.isWriting = false
+  }
+
+  /** The journal took everything that showed and had been taken back: it was reopened, or closed as it should be. */
+  caughtUp(): void {
+    this.persist()
+    this.#hasNotes = false
+  }
+
+  /** Everything visible now survives a crash. */
+  persist(): void {
+    this.#durable = this.#copy()
+  }
+
+  /** The process died and came back (spec operations 7.4, 7.5). */
+  recover({ keepsLost = true }: { readonly keepsLost?: boolean } = {}): void {
+    const { operations, feed, cursors, lost, tracedSequence } = structuredClone(this.#durable)
+    const kept = operations.filter(({ kind, isEvicted }) => !isTraceless(kind) && !isEvicted)
+    this.operations = kept.filter(({ status }) => !live.includes(status))
+    this.feed = [...feed]
+    this.cursors = { ...cursors }
+    this.lost = [
+      ...(keepsLost ? lost : []),
+      ...kept
+        .filter(({ status }) => live.includes(status))
+        .map(({ id, status }) => ({ id, status: status === 'provisioning' ? status : 'running' }) as const),
+    ]
+    this.lastSequence = tracedSequence
+    this.tracedSequence = tracedSequence
+    for (const watch of this.watches) if (watch.state === 'pending') watch.state = 'closed'
+    for (const wait of this.waits) if (wait.state === 'pending') wait.state = 'closed'
+    this.watches = []
+    this.waits = []
+    this.staged = []
+    this.isWriting = false
+    this.#hasNotes = false
+    this.owner = 'open'
+    this.#evict()
+    this.persist()
+  }
+
+  #copy(): Durable {
+    const { operations, feed, cursors, lost, tracedSequence } = this
+    return structuredClone({ operations, feed, cursors, lost, tracedSequence })
+  }
+
+  /** A change that shows already is handed to the journal. */
+  #note(isWritten: boolean): void {
+    if (!this.isDurable) return
+    this.isWriting ||= isWritten
+    this.#hasNotes ||= isWritten
+  }
+
+  /** Ends are handed to the journal as one group; only traceless ones behind nothing else need not wait for it. */
+  #submit(ends: readonly StagedEnd[]): void {
+    this.staged.push(...ends)
+    const isTraced = ends.some(({ id }) => !isTraceless(this.#get(id).kind))
+    this.isWriting ||= this.isDurable && (isTraced || (this.#hasNotes && ends.length > 0))
+    if (!this.isWriting) this.commit()
+  }
+
+  #get(id: OperationId): OracleOperation {
+    const operation = this.find(id)
+    if (operation === undefined) throw new Error(`the oracle lost operation ${id}`)
+    return operation
+  }
+
+  /** Spec operations 2.5, first match wins. */
+  #refusal(action: OperationAction, id: OperationId): Verdict | undefined {
+    if (this.owner === 'retired') return ownerRetired
+    const operation = this.find(id)
+    const status = this.statusFor(id)
+    if (operation === undefined || status === undefined) return { refused: 'not_found', data: { id } }
+    if (action === 'peer_ready') {
+      if (operation.kind !== 'mob_member_child') return { refused: 'peer_not_expected', data: { id } }
+      if (operation.peerReady) return { refused: 'already_peer_ready', data: { id } }
+    }
+    if (transitions[status][action] !== undefined) return undefined
+    return { refused: 'invalid_transition', data: { id, status, action: labels[action] } }
+  }
+
+  #mint(id: OperationId, outcome: OperationOutcome): StagedEnd {
+    this.lastSequence += 1
+    return { id, outcome, sequence: this.lastSequence }
+  }
+
+  /** Spec operations 2.4 and 4.1. */
+  #end({ id, outcome, sequence }: StagedEnd): void {
+    const operation = this.#get(id)
+    const { kind, displayName } = operation
+    operation.status = outcome.type
+    operation.outcome = outcome
+    operation.sequence = sequence
+    for (const watch of this.watches) {
+      if (watch.operationId !== id || watch.state !== 'pending') continue
+      watch.state = 'resolved'
+      watch.outcome = outcome
+    }
+    const { wait } = this
+    if (wait?.members.includes(id) === true) wait.outcomes.set(id, outcome)
+    if (isTraceless(kind)) this.#drop([operation])
+    else {
+      this.tracedSequence = sequence
+      this.feed.push({ seq: sequence, operationId: id, kind, displayName, outcome })
+    }
+    this.#closeWaitIfSatisfied()
+    this.#evict()
+  }
+
+  #closeWaitIfSatisfied(): void {
+    const { wait } = this
+    if (wait === undefined || wait.outcomes.size < wait.members.length) return
+    wait.state = 'satisfied'
+    this.#evict()
+  }
+
+  #ended(): OracleOperation[] {
+    return this.operations
+      .filter(({ status, isEvicted }) => !live.includes(status) && !isEvicted)
+      .toSorted((one, other) => (one.sequence ?? 0) - (other.sequence ?? 0))
+  }
+
+  #isPinned(id: OperationId): boolean {
+    return this.wait?.members.includes(id) === true
+  }
+
+  /** Spec operations 4.4 and ruling D3: all but the newest ends go, members of the active wait when it is over. */
+  #evict(): void {
+    const newest = this.feed.slice(-this.limits.maxCompleted).map(({ operationId }) => operationId)
+    for (const operation of this.#ended()) operation.isEvicted = !newest.includes(operation.id)
+    this.#drop(this.operations.filter(({ id, isEvicted }) => isEvicted && !this.#isPinned(id)))
+  }
+
+  #drop(operations: readonly OracleOperation[]): void {
+    this.operations = this.operations.filter((operation) => !operations.includes(operation))
+  }
+}

@@ -1,0 +1,87 @@
+/** The tables of spec operations 2, written out once more so that the oracle owes the product nothing. */
+
+import type { OperationAction, OperationKind, OperationStatus } from '../../../machines/operation-vocabulary.js'
+
+/** Statuses in which an operation still runs. */
+export const live: readonly string[] = ['provisioning', 'running', 'retiring']
+
+/** Statuses that are never left again. */
+export const terminal: readonly string[] = ['completed', 'failed', 'aborted', 'cancelled', 'retired', 'terminated']
+
+/** Spec operations 2.7. */
+export const publicResults: Readonly<Record<OperationStatus, string>> = {
+  provisioning: 'running',
+  running: 'running',
+  retiring: 'running',
+  completed: 'completed',
+  failed: 'failed',
+  terminated: 'failed',
+  aborted: 'cancelled',
+  cancelled: 'cancelled',
+  retired: 'cancelled',
+}
+
+/** Spec operations 2.6: statuses in which repeating the action is a success. */
+export const repeats: Readonly<Partial<Record<OperationAction, readonly string[]>>> = {
+  start: ['running'],
+  retire_requested: ['retiring', ...terminal],
+  retire_completed: terminal,
+  peer_ready: terminal,
+  progress_reported: terminal,
+  abort: terminal,
+}
+
+type TransitionTable = Readonly<Record<OperationStatus, Partial<Record<OperationAction, OperationStatus>>>>
+
+/** Spec operations 2.1; a missing cell is a refusal. */
+export const transitions: TransitionTable = {
+  provisioning: {
+    start: 'running',
+    fail: 'failed',
+    abort: 'aborted',
+    cancel: 'cancelled',
+    terminate: 'terminated',
+  },
+  running: {
+    progress_reported: 'running',
+    peer_ready: 'running',
+    complete: 'completed',
+    fail: 'failed',
+    cancel: 'cancelled',
+    retire_requested: 'retiring',
+    retire_completed: 'retired',
+    terminate: 'terminated',
+  },
+  retiring: {
+    progress_reported: 'retiring',
+    peer_ready: 'retiring',
+    complete: 'completed',
+    fail: 'failed',
+    cancel: 'cancelled',
+    retire_completed: 'retired',
+    terminate: 'terminated',
+  },
+  completed: {},
+  failed: {},
+  aborted: {},
+  cancelled: {},
+  retired: {},
+  terminated: {},
+}
+
+/** Spec operations 1.2: how a refused action is called. */
+export const labels: Readonly<Record<OperationAction, string>> = {
+  start: 'provisioning_succeeded',
+  fail: 'fail_operation',
+  peer_ready: 'peer_ready',
+  progress_reported: 'report_progress',
+  complete: 'complete_operation',
+  abort: 'abort_provisioning',
+  cancel: 'cancel_operation',
+  retire_requested: 'request_retire',
+  retire_completed: 'mark_retired',
+  terminate: 'terminate_owner',
+}
+
+/** Capacity slots leave no trace (spec operations 2.7). */
+export const isTraceless = (kind: OperationKind): boolean => kind === 'background_tool_capacity_slot'
