@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { hasEnded, noProgress, phaseOf, type TaskPhase } from '../../src/tasks/phase.js'
-import type { Task } from '../../src/tasks/view.js'
+import { hasEnded, phaseOf, type TaskPhase } from '../../src/tasks/task.js'
+import { noProgress } from '../../src/tasks/task.js'
+import type { Task } from '../../src/tasks/task.js'
 
 type Progress = Partial<typeof noProgress>
 

@@ -11,9 +11,9 @@ import { isLaneFailure } from '../../lane/errors.js'
 import type { JobList } from '../../work/job-list.js'
 import type { Tracer } from '../../work/job-span.js'
 import { isRefusal, TaskError } from '../errors.js'
-import type { TaskEvent } from '../events.js'
+import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
-import type { CommitListener, TaskMutations } from '../mutations.js'
+import type { CommitListener, TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
@@ -185,7 +185,7 @@ export class Dispatcher {
     this.#actor = actor
     actor.start()
     actor.send({ type: 'start' })
-    this.#commits = mutations.onCommit((events) => this.#observe(events))
+    this.#commits = mutations.onCommit(({ events }) => this.#observe(events))
     this.#actors.start()
     this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)

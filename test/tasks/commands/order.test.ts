@@ -172,14 +172,7 @@ async function openAtTheEnd() {
   const store = createMemoryJournal()
   const authority = new TaskAuthority()
   const lane = await Lane.open({ store, streamFor: () => authority })
-  const header = {
-    row: 'header',
-    schema: 2,
-    sequence: 2 ** 53 - 2,
-    taskCount: 0,
-    runCount: 0,
-    engine: { paused: false },
-  }
+  const header = { row: 'header', version: 1, sequence: 2 ** 53 - 2, counts: {} }
   for (const row of [header, { row: 'end' }]) authority.restore(row)
   lane.attach(authority)
   authority.start(lane)

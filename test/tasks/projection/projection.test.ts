@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createRun, type Run, type RunId, type TaskCommand, type TaskId } from '../../../src/tasks/index.js'
-import { step } from '../../../src/tasks/run-step.js'
+import { step } from '../../../src/tasks/run.js'
 import { openTasks, stateOf, submitAll } from '../support/authority.js'
 import { cancel, depend, held, lease, move, reach, runCreate, taskCreate } from '../support/commands.js'
 import { expectConsistentIndexes } from '../support/indexes.js'

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { RunId, TaskId } from '../../../src/tasks/ids.js'
-import { RunsByTask } from '../../../src/tasks/projection/runs-by-task.js'
+import { RunsByTask } from '../../../src/tasks/runs-by-task.js'
 
 const [task, other] = ['task' as TaskId, 'other' as TaskId]
 const [one, two, three] = ['1' as RunId, '2' as RunId, '3' as RunId]
