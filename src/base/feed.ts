@@ -76,7 +76,7 @@ export interface Feed<Row extends Sequenced> {
   waitForAdvance(cursor: number, options?: { readonly signal?: AbortSignal }): Promise<number>
   /**
    * Every row after `after`, then every new one. Throws `feed_gap` instead of skipping; ends when the feed closes. Leaving it
-   * with `return()` or `throw()` settles at once; a `next()` that waits meanwhile is still answered, by a row or the end.
+   * with `return()` or `throw()` settles at once, and so does a `next()` that waits meanwhile: it is told the end.
    */
   entries(options?: FeedReadOptions): AsyncIterableIterator<Row>
   /**
@@ -91,10 +91,10 @@ interface Waiter {
   readonly deferred: Deferred<number>
 }
 
-/** An iteration: whether it waits for a row, and what wakes it. */
+/** An iteration: whether its consumer has left it, and what wakes it while it waits for a row. */
 interface Reading {
-  isWaiting: boolean
-  notify: () => void
+  isLeft: boolean
+  wake: () => void
 }
 
 /**
@@ -222,20 +222,23 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   entries(options: FeedReadOptions = {}): AsyncIterableIterator<Row> {
-    const reading: Reading = { isWaiting: false, notify: () => {} }
+    const reading: Reading = { isLeft: false, wake: () => {} }
     const rows = this.#read(decode(readOptions, options, 'feed options'), reading)
     const end = rows.return.bind(rows)
     const fail = rows.throw.bind(rows)
-    // A generator would answer these only after the row that it waits for, which may never come.
+    // A generator answers these after the row that it waits for, which may never come: so it stops waiting first.
+    const leave = (): void => {
+      reading.isLeft = true
+      reading.wake()
+    }
     return Object.assign(rows, {
       return: (value?: unknown) => {
-        const ended = end(value)
-        return reading.isWaiting ? Promise.resolve({ done: true as const, value }) : ended
+        leave()
+        return end(value)
       },
       throw: (reason: unknown) => {
-        if (!reading.isWaiting) return fail(reason)
-        silence(end(undefined))
-        return Promise.reject(reason)
+        leave()
+        return fail(reason)
       },
     })
   }
@@ -243,7 +246,7 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   async *#read({ after = 0, signal }: FeedReadOptions, reading: Reading): AsyncGenerator<Row, unknown> {
     let cursor = after
     // Registered for the whole iteration, so that a row pushed while the consumer works is not missed.
-    const listener = (): void => reading.notify()
+    const listener = (): void => reading.wake()
     this.#listeners.add(listener)
     const forget = onAbort(signal, listener)
     try {
@@ -258,12 +261,10 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
           signal?.throwIfAborted()
         }
         if (entries.length > 0) continue
-        if (this.#closed) return
-        reading.isWaiting = true
+        if (this.#closed || reading.isLeft) return
         await new Promise<void>((resolve) => {
-          reading.notify = resolve
+          reading.wake = resolve
         })
-        reading.isWaiting = false
       }
     } finally {
       this.#listeners.delete(listener)

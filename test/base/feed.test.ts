@@ -301,18 +301,28 @@ describe('entries', () => {
     expect(listenersOf(controller)).toBe(0)
   })
 
-  it('is left at once while it waits for a row; what was asked for is still answered', async () => {
+  it('is left at once while it waits for a row, and what was asked for is told the end', async () => {
     const feed = feedOf(5)
     const controller = new AbortController()
     const iterator = feed.entries({ signal: controller.signal })
-    const asked = iterator.next()
+    const asked = [iterator.next(), iterator.next()]
     await turn()
     expect(await iterator.return?.('left')).toEqual({ done: true, value: 'left' })
+    const end = { done: true, value: undefined }
+    expect(await Promise.all(asked)).toEqual([end, end])
     feed.push(row(1))
-    feed.push(row(2))
-    expect(await asked).toEqual({ done: false, value: row(1) })
-    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+    expect(await iterator.next()).toEqual(end)
     expect(listenersOf(controller)).toBe(0)
+  })
+
+  it('is left at once when less is there than was asked for: the first is answered, the next is told the end', async () => {
+    const iterator = feedOf(5, 1).entries()
+    const asked = [iterator.next(), iterator.next()]
+    expect(await iterator.return?.()).toEqual({ done: true, value: undefined })
+    expect(await Promise.all(asked)).toEqual([
+      { done: false, value: row(1) },
+      { done: true, value: undefined },
+    ])
   })
 
   it('is left at once with an error, too', async () => {
@@ -321,7 +331,6 @@ describe('entries', () => {
     const asked = waiting.next()
     await turn()
     await expect(waiting.throw?.(new Error('enough'))).rejects.toThrow('enough')
-    feed.close()
     expect(await asked).toEqual({ done: true, value: undefined })
     const between = feed.entries()
     await between.next()

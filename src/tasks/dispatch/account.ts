@@ -50,7 +50,37 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     this.reservationIds = new Set(options.reservedAtStart.values())
   }
 
-  readonly reserve = async (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> => {
+  readonly reserve = (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> =>
+    silence(this.#reserve(name, amount, options))
+
+  readonly report = (name: string, amount: number): void => {
+    const { attempt, projection } = this.#options
+    const dimension = budgetDimension(name)
+    checkSpent(dimension, amount)
+    const total = (this.reported.get(dimension) ?? 0) + amount
+    if (!Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
+    checkCountable(projection.ledgersFor(attempt.taskId, dimension), total)
+    this.reported.set(dimension, total)
+  }
+
+  readonly remaining = (name: string): number | undefined => {
+    const { attempt, projection } = this.#options
+    const ledgers = projection.ledgersFor(attempt.taskId, budgetDimension(name))
+    if (ledgers.length === 0) return undefined
+    return Math.max(0, Math.min(...ledgers.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
+  };
+
+  [Symbol.dispose](): void {
+    this.#isOver = true
+    this.#options.line.leave(this.#options.attempt.attemptId, this.#superseded())
+  }
+
+  /** True for a refusal that it has raised itself: a replenishment can mend that one, and no other. */
+  hasRefused(thrown: unknown): boolean {
+    return typeof thrown === 'object' && thrown !== null && this.#refusals.has(thrown)
+  }
+
+  async #reserve(name: string, amount: number, options: ReserveOptions): Promise<Spending> {
     const { attempt, projection, line, ids, now } = this.#options
     const dimension = budgetDimension(name)
     checkAmount(dimension, amount)
@@ -82,33 +112,6 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
           ),
         ),
     }
-  }
-
-  readonly report = (name: string, amount: number): void => {
-    const { attempt, projection } = this.#options
-    const dimension = budgetDimension(name)
-    checkSpent(dimension, amount)
-    const total = (this.reported.get(dimension) ?? 0) + amount
-    if (!Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
-    checkCountable(projection.ledgersFor(attempt.taskId, dimension), total)
-    this.reported.set(dimension, total)
-  }
-
-  readonly remaining = (name: string): number | undefined => {
-    const { attempt, projection } = this.#options
-    const ledgers = projection.ledgersFor(attempt.taskId, budgetDimension(name))
-    if (ledgers.length === 0) return undefined
-    return Math.max(0, Math.min(...ledgers.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
-  };
-
-  [Symbol.dispose](): void {
-    this.#isOver = true
-    this.#options.line.leave(this.#options.attempt.attemptId, this.#superseded())
-  }
-
-  /** True for a refusal that it has raised itself: a replenishment can mend that one, and no other. */
-  hasRefused(thrown: unknown): boolean {
-    return typeof thrown === 'object' && thrown !== null && this.#refusals.has(thrown)
   }
 
   #heldOf(wanted: BudgetDimension): number {

@@ -94,6 +94,25 @@ describe('the end of an attempt is not lost', () => {
   })
 })
 
+describe('what a handler does not await', () => {
+  it('ends no process when it is refused', async () => {
+    const unhandled = await unhandledDuring(async () => {
+      const ended = await endOf(
+        await openRoom(),
+        ({ budget, submit }) => {
+          void budget.reserve('token', 101)
+          void budget.reserve('no dimension', 1)
+          void submit({ kind: '' })
+          void submit(undefined as never)
+        },
+        { budgets: { token: 100 } },
+      )
+      expect(ended).toMatchObject({ status: 'completed', consumed: 0, reserved: 0 })
+    })
+    expect(unhandled).toEqual([])
+  })
+})
+
 describe('an amount that is no amount', () => {
   const amounts = [
     0.5,
