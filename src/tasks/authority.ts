@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import { InvalidInputError } from '../base/errors.js'
+import { InvalidInputError, isList } from '../base/errors.js'
 import { deepFreeze } from '../base/freeze.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
@@ -104,7 +104,7 @@ export class TaskAuthority implements LaneStream, TaskMutations {
     options: SubmitOptions = noOptions,
   ): Promise<readonly MutationOutcome[]> {
     try {
-      if (!Array.isArray(commands)) {
+      if (!isList(commands)) {
         throw new InvalidInputError({ subject: 'commands', field: '$', reason: `not a list: ${textOf(commands)}` })
       }
       const parsed = commands.map((command) => parseCommand(command))

@@ -714,6 +714,34 @@ describe('a public door', () => {
     })
   })
 
+  it('tells what cannot be looked at by its own refusal, too', async () => {
+    const { proxy, revoke } = Proxy.revocable<object>([], {})
+    revoke()
+    const { runtime, session, operations, tasks } = place
+    const calls: readonly (() => unknown)[] = [
+      () => runtime.session(proxy as never),
+      () => runtime.session('owner', proxy),
+      () => session.run(proxy as never, work).outcome,
+      () => session.waitAll(proxy as never, []),
+      () => operations.admit(proxy as never),
+      () => operations.waitAll('turn' as never, proxy as never),
+      () => operations.reportProgress(proxy as never, proxy as never),
+      () => session.feed.since(proxy as never),
+      () => session.feed.entries(proxy),
+      () => tasks.submit(proxy as never),
+      () => tasks.submit({ kind: 'work', constraints: proxy }),
+      () => tasks.submitGraph(proxy),
+      () => tasks.handle('work', proxy as never),
+      () => tasks.outcome(proxy as never),
+      () => tasks.authority.submit(proxy as never),
+      () => tasks.authority.submitBatch(proxy as never),
+      () => runtime.close(proxy),
+      () => main.createRuntime(proxy),
+    ]
+    for (const call of calls) expect(await refusalOf(call), String(call)).toMatchObject({ code: 'invalid_input' })
+    await expectNothingHappened()
+  })
+
   it.each(valueDoors)('%s refuses a wrong value, naming %s (%#)', async (_, field, call) => {
     expect(await refusalOf(() => call(place))).toEqual(refusedAt(field))
     await expectNothingHappened()

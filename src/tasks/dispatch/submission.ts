@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
-import { InvalidInputError } from '../../base/errors.js'
+import { InvalidInputError, isList } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
 import { toJsonText } from '../../base/json.js'
@@ -48,7 +48,7 @@ export interface SubmitInput {
 /** Parts that the task spec checks field by field; here only that they have fields. */
 function partSchema<Part extends object>(): v.GenericSchema<unknown, Part> {
   return v.custom<Part>(
-    (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
+    (input) => typeof input === 'object' && input !== null && !isList(input),
     ({ input }) => `not an object: ${textOf(input)}`,
   )
 }

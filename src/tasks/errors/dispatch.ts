@@ -1,4 +1,4 @@
-import { describeValue } from '../../base/errors.js'
+import { textOf } from '../../base/options.js'
 import type { BudgetDimension } from '../budget.js'
 import type { ActorId, TenantId } from '../ids.js'
 import type { Capability } from '../platform.js'
@@ -23,7 +23,7 @@ export const dispatchMessages: {
 } = {
   arithmetic_overflow: ({ policy, operation }) => `the runs of a ${policy} policy cannot be counted: ${operation}`,
   invalid_amount: ({ dimension, amount }) =>
-    `an amount of ${dimension} is a whole number from 0, not ${describeValue(amount)}`,
+    `an amount of ${dimension} is a whole number from 0, not ${textOf(amount)}`,
   handler_exists: ({ kind }) => `kind ${kind} has a handler already: dispose it first`,
   unknown_task_name: ({ name, usedBy }) => `${usedBy} refers to ${name}, which is not in the graph`,
   parent_cycle: ({ name }) => `${name} is its own ancestor`,
