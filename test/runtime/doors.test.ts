@@ -730,6 +730,8 @@ describe('a public door', () => {
       () => session.feed.entries(proxy),
       () => tasks.submit(proxy as never),
       () => tasks.submit({ kind: 'work', constraints: proxy }),
+      () => tasks.submit({ kind: 'work', metadata: proxy }),
+      () => tasks.submit({ kind: 'work', payload: proxy }),
       () => tasks.submitGraph(proxy),
       () => tasks.handle('work', proxy as never),
       () => tasks.outcome(proxy as never),
@@ -738,7 +740,8 @@ describe('a public door', () => {
       () => runtime.close(proxy),
       () => main.createRuntime(proxy),
     ]
-    for (const call of calls) expect(await refusalOf(call), String(call)).toMatchObject({ code: 'invalid_input' })
+    const refusals = await Promise.all(calls.map(refusalOf))
+    for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'invalid_input' })
     await expectNothingHappened()
   })
 

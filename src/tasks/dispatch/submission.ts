@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { decode } from '../../base/decode.js'
+import { decode, readable } from '../../base/decode.js'
 import { InvalidInputError, isList } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
@@ -160,7 +160,7 @@ function payloadOf(payload: unknown): BytesInput {
   if (typeof payload === 'function' || typeof payload === 'symbol') {
     throw new InvalidInputError({ subject: 'task', field: 'payload', reason: `not JSON: ${textOf(payload)}` })
   }
-  return bytesOf(payload, 'task', 'payload')
+  return readable('task', () => bytesOf(payload, 'task', 'payload'))
 }
 
 /** Bytes as they are, text as UTF-8, anything else as JSON text; what JSON leaves out as nothing. Raises `invalid_input` for what it cannot say. */
