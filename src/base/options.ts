@@ -41,6 +41,13 @@ const objectSchema = v.custom<object>(
   ({ input }) => `not an object: ${textOf(input)}`,
 )
 
+/** Accepts an object whose fields have names of the caller's own and values of one kind. A list is none. */
+export function recordSchema<Value>(
+  value: v.GenericSchema<unknown, Value>,
+): v.GenericSchema<unknown, Record<string, Value>> {
+  return v.pipe(objectSchema, v.record(v.string(), value))
+}
+
 /**
  * Refuses what is no object, and fields that are not known. For doors that are passed very often and whose values are
  * checked one by one further in. Raises `invalid_input`.

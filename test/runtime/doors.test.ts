@@ -342,7 +342,7 @@ const optionDoors: readonly OptionsDoor[] = [
       parentTaskId: ['x', 5, null],
       tenantId: ['x', 5, null],
       dependsOn: [5, 'x', null],
-      budgets: [5, null],
+      budgets: [5, null, []],
       'budgets.token': notCounts,
       releasedBy: [5, null],
     },
@@ -357,7 +357,7 @@ const optionDoors: readonly OptionsDoor[] = [
     name: 'Tasks.handle',
     call: ({ tasks }, options) => tasks.handle('work', work, options),
     good: {},
-    bad: { reserve: [5, null], 'reserve.token': notCounts },
+    bad: { reserve: [5, null, []], 'reserve.token': notCounts },
   },
   {
     name: 'Tasks.outcome',

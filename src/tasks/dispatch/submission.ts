@@ -4,7 +4,7 @@ import { InvalidInputError, isList } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
 import { toJsonText } from '../../base/json.js'
-import { longestDurationMs, optionsSchema, textOf, wholeNumberSchema } from '../../base/options.js'
+import { longestDurationMs, optionsSchema, recordSchema, textOf, wholeNumberSchema } from '../../base/options.js'
 import { budgetDimension } from '../budget.js'
 import type { BytesInput } from '../bytes.js'
 import type { TaskConstraints } from '../constraints.js'
@@ -65,7 +65,7 @@ export const submitFields = {
   metadata: v.optional(partSchema<Partial<TaskMetadata>>()),
   parentTaskId: v.optional(idSchema<TaskId>()),
   tenantId: v.optional(idSchema<TenantId>()),
-  budgets: v.optional(v.record(v.string(), wholeNumberSchema(0))),
+  budgets: v.optional(recordSchema(wholeNumberSchema(0))),
   releasedBy: v.optional(v.array(eventFilterSchema, 'not a list')),
 } as const
 
@@ -188,7 +188,7 @@ const nodeSchema = optionsSchema<GraphNode<string>>({
   parent: v.optional(v.string()),
 })
 
-const graphSchema = v.record(v.string(), nodeSchema, 'not an object of tasks by name')
+const graphSchema = recordSchema(nodeSchema)
 
 /** What a caller submits, task by task; the rules of construction come later. Raises `invalid_input`. */
 export function decodeGraph<Name extends string>(graph: TaskGraph<Name>): TaskGraph<Name> {
