@@ -318,8 +318,9 @@ export class Dispatcher {
   #startReady(): void {
     while (this.#attempts.size < this.#resolved.concurrency) {
       if (this.#share.isUsedUp) return this.#schedulePump()
-      const chosen = this.#selection?.takeNext()
+      const chosen = this.#selection?.takeNext(() => this.#share.isUsedUp)
       if (chosen === undefined) return
+      if (chosen === 'later') return this.#schedulePump()
       this.#attempts.start(chosen.run, chosen.registered)
     }
   }
