@@ -29,6 +29,7 @@ import {
   resolveDispatchOptions,
   retryDelay,
 } from './options.js'
+import { LeaseWatch } from './leases.js'
 import { Promotion } from './promotion.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
@@ -78,6 +79,7 @@ export class Dispatcher {
   readonly #attempts: Attempts
   readonly #inspection: { readonly inspect?: InspectionObserver }
   readonly #actors: ActorWatch
+  readonly #leases: LeaseWatch
   readonly #recovering = new Set<RunId>()
   readonly #share: LoopShare
   #selection: Selection | undefined
@@ -135,6 +137,13 @@ export class Dispatcher {
       onEnded: (runId, refused) => this.#onEnded(runId, refused),
       onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
     })
+    this.#leases = new LeaseWatch({
+      projection,
+      deadlines,
+      times,
+      isAtWork: (runId) => this.#attempts.has(runId),
+      onExpired: () => this.#schedulePump(),
+    })
     this.#actors = new ActorWatch({
       projection,
       deadlines,
@@ -181,9 +190,10 @@ export class Dispatcher {
     actor.send({ type: 'start' })
     this.#commits = mutations.onCommit((events) => this.#observe(events))
     this.#actors.start()
+    this.#leases.start()
     this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
-    await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#reportFailure(this.#followUps.recover())])
+    await Promise.all([...abandoned.map(({ id }) => this.#recover(id)), this.#reportFailure(this.#followUps.recover())])
     const { capabilities, stragglerLimitMs } = this.#resolved
     this.#selection = new Selection({
       projection,
@@ -209,6 +219,7 @@ export class Dispatcher {
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
+    this.#leases[Symbol.dispose]()
     this.#selection?.[Symbol.dispose]()
     this.#attempts[Symbol.dispose]()
     this.#promotion[Symbol.dispose]()
@@ -226,6 +237,7 @@ export class Dispatcher {
     for (const event of events) {
       this.#followUps.observe(event)
       this.#actors.observe(event)
+      this.#leases.observe(event)
       this.#promotion.observe(event)
       this.#selection?.observe(event)
       switch (event.type) {
@@ -257,6 +269,7 @@ export class Dispatcher {
   #onEnded(runId: RunId, refused?: RefusedAmount): void {
     const run = this.#options.projection.run(runId)
     if (run !== undefined) {
+      this.#leases.watch(run)
       if (refused !== undefined && run.state === 'ready') this.#selection?.waitFor(runId, refused)
       this.#selection?.onRunChanged(run)
     }
@@ -296,23 +309,21 @@ export class Dispatcher {
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
     this.#followUps.run()
     if (state === 'draining') return
-    const [now, wall] = [this.times.now(), this.times.wall()]
-    this.#recoverExpired(now)
+    const wall = this.times.wall()
+    this.#recoverExpired()
     if (state === 'running') {
       this.#promotion.run(wall)
       this.#startReady()
     }
-    this.#armWake(now, wall, state === 'running')
+    this.#armWake(wall, state === 'running')
   }
 
   /** Takes back what others let expire, some at a time; the commits of these call again. */
-  #recoverExpired(now: number): void {
-    const expired: Run[] = []
-    for (const run of this.#options.projection.expiredLeases(now)) {
-      if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
-      if (!this.#attempts.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
+  #recoverExpired(): void {
+    for (const runId of this.#leases.expired) {
+      if (this.#recovering.size >= recoveriesAtOnce) break
+      if (!this.#attempts.has(runId) && !this.#recovering.has(runId)) void this.#recover(runId)
     }
-    for (const run of expired) void this.#recover(run)
   }
 
   #startReady(): void {
@@ -325,7 +336,7 @@ export class Dispatcher {
     }
   }
 
-  async #recover({ id: runId }: Run): Promise<void> {
+  async #recover(runId: RunId): Promise<void> {
     this.#recovering.add(runId)
     const { mutations, projection, ids } = this.#options
     const { times } = this
@@ -365,12 +376,11 @@ export class Dispatcher {
     })
   }
 
-  #armWake(now: number, wall: number, isPromoting: boolean): void {
-    const { projection, deadlines } = this.#options
+  #armWake(wall: number, isPromoting: boolean): void {
+    const { deadlines } = this.#options
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    const ahead = [later(promotionAt, wall), later(projection.nextLeaseExpiresAtMs(), now)]
-    const next = Math.min(...ahead)
-    const wakeAt = next === Number.POSITIVE_INFINITY ? undefined : next
+    // What is due already waits for something else.
+    const wakeAt = promotionAt !== undefined && promotionAt > wall ? promotionAt : undefined
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
@@ -381,9 +391,4 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
-}
-
-/** A time that is still to come; infinity for one that is not. */
-function later(time: number | undefined, now: number): number {
-  return time !== undefined && time > now ? time : Number.POSITIVE_INFINITY
 }
