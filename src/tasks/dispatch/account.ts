@@ -12,7 +12,7 @@ import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity } from './attempt.js'
 import type { BudgetLine } from './budget-line.js'
 import type { BudgetAccess, ReserveOptions, Spending } from './handler.js'
-import type { AttemptSpending, RefusedAmount } from './spending.js'
+import { type AttemptSpending, type RefusedAmount, reservationsAtOnce } from './spending.js'
 import { fireForSpending } from './triggers.js'
 
 /** What an account is made from. */
@@ -78,6 +78,23 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   /** True for a refusal that it has raised itself: a replenishment can mend that one, and no other. */
   hasRefused(thrown: unknown): boolean {
     return typeof thrown === 'object' && thrown !== null && this.#refusals.has(thrown)
+  }
+
+  /** Open reservations beyond those that are closed together with the end of the attempt; some of them. */
+  surplus(): readonly ReservationId[] {
+    if (this.reservationIds.size <= reservationsAtOnce) return []
+    const atStart = new Set(this.reservedAtStart.values())
+    const surplus: ReservationId[] = []
+    for (const id of this.reservationIds) {
+      if (surplus.length === reservationsAtOnce) break
+      if (!atStart.has(id)) surplus.push(id)
+    }
+    return surplus
+  }
+
+  /** Leaves reservations out that are closed. */
+  forget(closed: readonly ReservationId[]): void {
+    for (const id of closed) this.reservationIds.delete(id)
   }
 
   async #reserve(name: string, amount: number, options: ReserveOptions): Promise<Spending> {

@@ -20,6 +20,7 @@ import { ActorWatch } from './actors.js'
 import { recoverLost } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
+import { FittingMutations } from './fitting-mutations.js'
 import { FollowUps } from './follow-ups.js'
 import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
 import {
@@ -74,6 +75,7 @@ export class Dispatcher {
   #actor: DispatcherActor | undefined
   readonly #handlers = new Map<string, RegisteredHandler>()
   readonly #followUps: FollowUps
+  readonly #fitting: FittingMutations
   readonly #promotion: Promotion
   readonly #line: BudgetLine
   readonly #attempts: Attempts
@@ -100,6 +102,7 @@ export class Dispatcher {
     this.#share = new LoopShare(clock)
     const onDelay = (): void => this.#holdOff()
     this.#followUps = new FollowUps({ mutations, projection, ids, now, wall, logger, onDelay })
+    this.#fitting = new FittingMutations(mutations, (triggers) => this.#followUps.queueTriggers(triggers))
     this.#promotion = new Promotion({
       mutations,
       projection,
@@ -122,7 +125,7 @@ export class Dispatcher {
     this.#attempts = new Attempts({
       ...rest,
       ...this.#inspection,
-      mutations,
+      mutations: this.#fitting,
       projection,
       clock,
       deadlines,
@@ -338,10 +341,10 @@ export class Dispatcher {
 
   async #recover(runId: RunId): Promise<void> {
     this.#recovering.add(runId)
-    const { mutations, projection, ids } = this.#options
+    const { projection, ids } = this.#options
     const { times } = this
     const options = { projection, ids, delayOf: this.#delayOf, times, atMs: times.now() }
-    await this.#reportFailure(recoverLost(mutations, runId, options))
+    await this.#reportFailure(recoverLost(this.#fitting, runId, options))
     this.#recovering.delete(runId)
   }
 
