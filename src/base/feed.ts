@@ -76,7 +76,7 @@ export interface Feed<Row extends Sequenced> {
   waitForAdvance(cursor: number, options?: { readonly signal?: AbortSignal }): Promise<number>
   /**
    * Every row after `after`, then every new one. Throws `feed_gap` instead of skipping; ends when the feed closes. Leaving it
-   * with `return()` or `throw()` settles at once, and so does a `next()` that waits meanwhile: it is told the end.
+   * with `return()` or `throw()` settles at once; a `next()` that waits meanwhile is still answered, by a row or the end.
    */
   entries(options?: FeedReadOptions): AsyncIterableIterator<Row>
   /**
@@ -91,10 +91,10 @@ interface Waiter {
   readonly deferred: Deferred<number>
 }
 
-/** An iteration: whether its consumer has left it, and what wakes it while it waits for a row. */
+/** An iteration: resolves once it waits for a row, and what wakes it then. */
 interface Reading {
-  isLeft: boolean
-  wake: () => void
+  notify: () => void
+  waiting: Deferred<void>
 }
 
 /**
@@ -222,31 +222,23 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   entries(options: FeedReadOptions = {}): AsyncIterableIterator<Row> {
-    const reading: Reading = { isLeft: false, wake: () => {} }
+    const reading: Reading = { notify: () => {}, waiting: createDeferred<void>() }
     const rows = this.#read(decode(readOptions, options, 'feed options'), reading)
     const end = rows.return.bind(rows)
     const fail = rows.throw.bind(rows)
-    // A generator answers these after the row that it waits for, which may never come: so it stops waiting first.
-    const leave = (): void => {
-      reading.isLeft = true
-      reading.wake()
-    }
+    // A generator would answer these only after the row that it waits for, or is about to wait for, which may never come.
     return Object.assign(rows, {
-      return: (value?: unknown) => {
-        leave()
-        return end(value)
-      },
-      throw: (reason: unknown) => {
-        leave()
-        return fail(reason)
-      },
+      return: (value?: unknown) =>
+        Promise.race([end(value), reading.waiting.promise.then(() => ({ done: true as const, value }))]),
+      throw: (reason: unknown) =>
+        Promise.race([silence(fail(reason)), reading.waiting.promise.then(() => Promise.reject(reason))]),
     })
   }
 
   async *#read({ after = 0, signal }: FeedReadOptions, reading: Reading): AsyncGenerator<Row, unknown> {
     let cursor = after
     // Registered for the whole iteration, so that a row pushed while the consumer works is not missed.
-    const listener = (): void => reading.wake()
+    const listener = (): void => reading.notify()
     this.#listeners.add(listener)
     const forget = onAbort(signal, listener)
     try {
@@ -261,10 +253,12 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
           signal?.throwIfAborted()
         }
         if (entries.length > 0) continue
-        if (this.#closed || reading.isLeft) return
+        if (this.#closed) return
+        reading.waiting.resolve()
         await new Promise<void>((resolve) => {
-          reading.wake = resolve
+          reading.notify = resolve
         })
+        reading.waiting = createDeferred<void>()
       }
     } finally {
       this.#listeners.delete(listener)

@@ -301,28 +301,32 @@ describe('entries', () => {
     expect(listenersOf(controller)).toBe(0)
   })
 
-  it('is left at once while it waits for a row, and what was asked for is told the end', async () => {
+  it('is left at once while it waits for a row; what was asked for is still answered', async () => {
     const feed = feedOf(5)
     const controller = new AbortController()
     const iterator = feed.entries({ signal: controller.signal })
-    const asked = [iterator.next(), iterator.next()]
+    const asked = iterator.next()
     await turn()
     expect(await iterator.return?.('left')).toEqual({ done: true, value: 'left' })
-    const end = { done: true, value: undefined }
-    expect(await Promise.all(asked)).toEqual([end, end])
     feed.push(row(1))
-    expect(await iterator.next()).toEqual(end)
+    feed.push(row(2))
+    expect(await asked).toEqual({ done: false, value: row(1) })
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
     expect(listenersOf(controller)).toBe(0)
   })
 
-  it('is left at once when less is there than was asked for: the first is answered, the next is told the end', async () => {
-    const iterator = feedOf(5, 1).entries()
+  it.each(['return', 'throw'] as const)('is left at once by %s when more was asked for than is there', async (how) => {
+    const feed = feedOf(5, 1)
+    const iterator = feed.entries()
     const asked = [iterator.next(), iterator.next()]
-    expect(await iterator.return?.()).toEqual({ done: true, value: undefined })
+    const left = iterator[how]?.('left').catch((reason: unknown) => reason)
+    expect(await left).toEqual(how === 'return' ? { done: true, value: 'left' } : 'left')
+    feed.push(row(2))
     expect(await Promise.all(asked)).toEqual([
       { done: false, value: row(1) },
-      { done: true, value: undefined },
+      { done: false, value: row(2) },
     ])
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
   })
 
   it('is left at once with an error, too', async () => {
@@ -331,6 +335,7 @@ describe('entries', () => {
     const asked = waiting.next()
     await turn()
     await expect(waiting.throw?.(new Error('enough'))).rejects.toThrow('enough')
+    feed.close()
     expect(await asked).toEqual({ done: true, value: undefined })
     const between = feed.entries()
     await between.next()
