@@ -86,8 +86,8 @@ export function messageOf(thrown: unknown): string {
 }
 
 /**
- * Any value as one short line for people: text in quotes, of an object its first properties. Never throws. For texts that
- * name a refused value: a template would throw for one that has no text.
+ * Any value as one short line for people: text in quotes, of an object its first properties. Never throws. What a refusal
+ * shows of an input is shorter: see `textOf` of the options.
  */
 export function describeValue(value: unknown, depth = 0): string {
   try {
@@ -109,15 +109,15 @@ export function describeValue(value: unknown, depth = 0): string {
 }
 
 function describeObject(value: object, depth: number): string {
-  const isList = Array.isArray(value)
-  if (depth === deepestDescription) return isList ? '[…]' : '{…}'
+  const isArray = isList(value)
+  if (depth === deepestDescription) return isArray ? '[…]' : '{…}'
   const keys = Object.keys(value)
   const parts = keys.slice(0, describedProperties).map((key) => {
     const text = describeProperty(value, key, depth + 1)
-    return isList ? text : `${key}: ${text}`
+    return isArray ? text : `${key}: ${text}`
   })
   if (keys.length > parts.length) parts.push('…')
-  if (isList) return `[${parts.join(', ')}]`
+  if (isArray) return `[${parts.join(', ')}]`
   return parts.length === 0 ? '{}' : `{ ${parts.join(', ')} }`
 }
 
@@ -134,6 +134,15 @@ function describeProperty(value: object, key: string, depth: number): string {
 /** The value itself when it is an `Error`, otherwise an `Error` that carries it as `cause`. Never throws. */
 export function toError(thrown: unknown): Error {
   return isError(thrown) ? thrown : new Error(messageOf(thrown), { cause: thrown })
+}
+
+/** Whether it is an array. A proxy whose target is gone is none, and cannot be asked. */
+export function isList(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
 }
 
 function isError(value: unknown): value is Error {

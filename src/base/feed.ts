@@ -91,10 +91,10 @@ interface Waiter {
   readonly deferred: Deferred<number>
 }
 
-/** An iteration: whether it waits for a row, and what wakes it. */
+/** An iteration: resolves once it waits for a row, and what wakes it then. */
 interface Reading {
-  isWaiting: boolean
   notify: () => void
+  waiting: Deferred<void>
 }
 
 /**
@@ -222,21 +222,16 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
   }
 
   entries(options: FeedReadOptions = {}): AsyncIterableIterator<Row> {
-    const reading: Reading = { isWaiting: false, notify: () => {} }
+    const reading: Reading = { notify: () => {}, waiting: createDeferred<void>() }
     const rows = this.#read(decode(readOptions, options, 'feed options'), reading)
     const end = rows.return.bind(rows)
     const fail = rows.throw.bind(rows)
-    // A generator would answer these only after the row that it waits for, which may never come.
+    // A generator would answer these only after the row that it waits for, or is about to wait for, which may never come.
     return Object.assign(rows, {
-      return: (value?: unknown) => {
-        const ended = end(value)
-        return reading.isWaiting ? Promise.resolve({ done: true as const, value }) : ended
-      },
-      throw: (reason: unknown) => {
-        if (!reading.isWaiting) return fail(reason)
-        silence(end(undefined))
-        return Promise.reject(reason)
-      },
+      return: (value?: unknown) =>
+        Promise.race([end(value), reading.waiting.promise.then(() => ({ done: true as const, value }))]),
+      throw: (reason: unknown) =>
+        Promise.race([silence(fail(reason)), reading.waiting.promise.then(() => Promise.reject(reason))]),
     })
   }
 
@@ -259,11 +254,11 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
         }
         if (entries.length > 0) continue
         if (this.#closed) return
-        reading.isWaiting = true
+        reading.waiting.resolve()
         await new Promise<void>((resolve) => {
           reading.notify = resolve
         })
-        reading.isWaiting = false
+        reading.waiting = createDeferred<void>()
       }
     } finally {
       this.#listeners.delete(listener)

@@ -11,9 +11,16 @@ export interface JsonObject {
 /**
  * A value as JSON text; nothing for what JSON leaves out, such as `undefined` or a function.
  *
- * Raises `invalid_input`, with the reason, for what JSON cannot say: a BigInt, a circle, a getter or `toJSON` that throws.
+ * Raises `invalid_input`, with the reason, for what JSON cannot say: bytes, a BigInt, a circle, a getter or `toJSON` that throws.
  */
 export function toJsonText(value: unknown, subject: string, field = '$'): string | undefined {
+  // It would say every byte as a property of an object; of many bytes it cannot even do that, but takes minutes to find out.
+  if (ArrayBuffer.isView(value))
+    throw new InvalidInputError({
+      subject,
+      field,
+      reason: 'JSON cannot say it: bytes are no JSON, encode them as text',
+    })
   try {
     const text: string | undefined = JSON.stringify(value)
     return text

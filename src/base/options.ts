@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import { InvalidInputError } from './errors.js'
+import { readable } from './decode.js'
+import { describeValue, InvalidInputError, isList } from './errors.js'
 
 /** One schema per field; a field without one does not compile, so that no option is forgotten here. */
 type FieldSchemas<Options extends object> = {
@@ -36,19 +37,26 @@ export function strictSchema<const Entries extends v.ObjectEntries>(entries: Ent
 
 /** Arrays have fields too, but none that anybody means. */
 const objectSchema = v.custom<object>(
-  (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
+  (input) => typeof input === 'object' && input !== null && !isList(input),
   ({ input }) => `not an object: ${textOf(input)}`,
 )
+
+/** Accepts an object whose fields have names of the caller's own and values of one kind. A list is none. */
+export function recordSchema<Value>(
+  value: v.GenericSchema<unknown, Value>,
+): v.GenericSchema<unknown, Record<string, Value>> {
+  return v.pipe(objectSchema, v.record(v.string(), value))
+}
 
 /**
  * Refuses what is no object, and fields that are not known. For doors that are passed very often and whose values are
  * checked one by one further in. Raises `invalid_input`.
  */
 export function checkFields(subject: string, input: unknown, known: ReadonlySet<string>): void {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+  if (typeof input !== 'object' || input === null || isList(input)) {
     throw new InvalidInputError({ subject, field: '$', reason: `not an object: ${textOf(input)}` })
   }
-  const field = firstUnknown(input, known)
+  const field = readable(subject, () => firstUnknown(input, known))
   if (field !== undefined) throw new InvalidInputError({ subject, field, reason: unknownField(known) })
 }
 
@@ -66,20 +74,10 @@ export function checkFunction(subject: string, input: unknown): void {
   }
 }
 
-/** What a refusal shows of a value: never more than a few words, and never an error of its own. */
+/** What a refusal shows of a value: never more than a few words, nothing of what an object holds, and never an error of its own. */
 export function textOf(input: unknown): string {
-  switch (typeof input) {
-    case 'string':
-      return JSON.stringify(input.slice(0, 64))
-    case 'object':
-      return input === null ? 'null' : Array.isArray(input) ? 'an array' : 'an object'
-    case 'function':
-      return 'a function'
-    case 'bigint':
-      return `${input}n`
-    default:
-      return String(input)
-  }
+  if (typeof input === 'object' && input !== null) return isList(input) ? 'an array' : 'an object'
+  return describeValue(typeof input === 'string' ? input.slice(0, 64) : input)
 }
 
 /**

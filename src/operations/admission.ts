@@ -1,5 +1,5 @@
 import { readable } from '../base/decode.js'
-import { InvalidInputError } from '../base/errors.js'
+import { InvalidInputError, isList } from '../base/errors.js'
 import { isUuid } from '../base/ids.js'
 import { checkFields, textOf } from '../base/options.js'
 import {
@@ -109,7 +109,7 @@ export function checkId(id: OperationId): void {
 
 /** Raises `invalid_input` unless it is a list of ids. */
 export function checkIds(ids: readonly OperationId[], subject = 'operation ids'): void {
-  if (!Array.isArray(ids)) refuse('$', `not a list: ${textOf(ids)}`, subject)
+  if (!isList(ids)) refuse('$', `not a list: ${textOf(ids)}`, subject)
   for (const [place, id] of ids.entries()) {
     if (typeof id !== 'string') refuse(String(place), `not text: ${textOf(id)}`, subject)
   }

@@ -1,10 +1,11 @@
 import { errorDetailsOf } from '../base/error-details.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { describeValue, InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
+import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
 import { toJsonText } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import type { LoopShare } from '../base/loop-share.js'
+import { textOf } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import { isTooLargeForJournal } from '../lane/errors.js'
 import { Job, type JobEnd } from '../work/job.js'
@@ -186,7 +187,7 @@ export class Execution {
           throw new InvalidInputError({
             subject: 'token count',
             field: '$',
-            reason: `not a whole number from 0: ${describeValue(count)}`,
+            reason: `not a whole number from 0: ${textOf(count)}`,
           })
         }
         this.#tokensUsed += count

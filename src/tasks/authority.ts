@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { decode, readable } from '../base/decode.js'
-import { InvalidInputError } from '../base/errors.js'
+import { InvalidInputError, isList } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import { checkFunction, optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
@@ -141,10 +141,10 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   /** Submits commands as one atomic batch: each is validated after those before it; one refusal refuses all. */
   submitBatch(commands: readonly TaskCommand[], options?: SubmitOptions): Promise<readonly MutationOutcome[]> {
     return attempt(() => {
-      if (!Array.isArray(commands)) {
+      if (!isList(commands)) {
         throw new InvalidInputError({ subject: 'commands', field: '$', reason: `not a list: ${textOf(commands)}` })
       }
-      const parsed = commands.map((command) => decoded(command as TaskCommand))
+      const parsed = commands.map((command) => decoded(command))
       return this.#run((batch) => parsed.map((command) => batch.take(command) as MutationOutcome), options)
     })
   }

@@ -183,14 +183,16 @@ export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema({
  * Builds a task spec. Raises `invalid_input` for a wrong shape, then the errors of {@link checkTaskSpec}.
  */
 export function createTaskSpec(input: TaskSpecInput): TaskSpec {
-  const { payload, constraints, metadata, runPolicy, ...rest } = readable('task spec', () => ({ ...input }))
-  const candidate = {
-    ...rest,
-    runPolicy: runPolicy ?? { type: 'once' },
-    constraints: { ...defaultConstraints, ...constraints },
-    payload: { ...payload, bytes: encodeBytes(payload?.bytes ?? new Uint8Array()) },
-    metadata: { tags: [], priority: 0, ...metadata },
-  }
+  const candidate = readable('task spec', () => {
+    const { payload, constraints, metadata, runPolicy, ...rest } = input
+    return {
+      ...rest,
+      runPolicy: runPolicy ?? { type: 'once' },
+      constraints: { ...defaultConstraints, ...constraints },
+      payload: { ...payload, bytes: encodeBytes(payload?.bytes ?? new Uint8Array()) },
+      metadata: { tags: [], priority: 0, ...metadata },
+    }
+  })
   const spec = decode(taskSpecSchema, candidate, 'task spec')
   checkTaskSpec(spec)
   return spec

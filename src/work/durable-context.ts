@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.js'
-import { describeValue, InvalidInputError, StatewardError } from '../base/errors.js'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
+import { textOf } from '../base/options.js'
 import type { JsonValue } from '../base/json.js'
 import type { DurableAnswer, DurableLog, DurableWait, StepReceipt } from './durable-log.js'
 import type { Job } from './job.js'
@@ -208,13 +209,13 @@ function checkName(field: string, name: unknown): void {
     !control.test(name) &&
     !name.includes('#')
   if (isGood) return
-  const reason = `expected 1 to ${longestDurableName} characters without control characters and "#", got ${describeValue(name)}`
+  const reason = `expected 1 to ${longestDurableName} characters without control characters and "#", got ${textOf(name)}`
   throw new InvalidInputError({ subject: 'durable context', field, reason })
 }
 
 function checkDuration(field: string, value: unknown): void {
   if (Number.isFinite(value) && (value as number) >= 0) return
-  const reason = `expected milliseconds from 0, got ${describeValue(value)}`
+  const reason = `expected milliseconds from 0, got ${textOf(value)}`
   throw new InvalidInputError({ subject: 'durable context', field, reason })
 }
 

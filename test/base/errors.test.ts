@@ -7,6 +7,7 @@ import {
   toError,
   unreachable,
 } from '../../src/base/errors.js'
+import { textOf } from '../../src/base/options.js'
 import { strangeThrows } from '../support/thrown.js'
 
 describe('StatewardError', () => {
@@ -78,6 +79,28 @@ describe('a value in a text', () => {
     [Object.defineProperty({ a: 1 }, 'b', { enumerable: true, get: () => unreachable(0 as never) }), '{ a: 1, b: … }'],
   ])('is described as it would be written', (value, text) => {
     expect(describeValue(value)).toBe(text)
+  })
+})
+
+describe('a refused value in a text', () => {
+  const { proxy, revoke } = Proxy.revocable<object>([], {})
+  revoke()
+
+  it.each([
+    ['text', '"text"'],
+    ['x'.repeat(65), `"${'x'.repeat(64)}"`],
+    [5n, '5n'],
+    [null, 'null'],
+    [Symbol('5'), 'Symbol(5)'],
+    [[1], 'an array'],
+    [{ token: 'secret' }, 'an object'],
+    [() => 1, 'a function'],
+  ])('is described in a few words (%#)', (value, text) => {
+    expect(textOf(value)).toBe(text)
+  })
+
+  it('is described even when it cannot be looked at', () => {
+    expect(textOf(proxy)).toBe('an object')
   })
 })
 

@@ -315,6 +315,20 @@ describe('entries', () => {
     expect(listenersOf(controller)).toBe(0)
   })
 
+  it.each(['return', 'throw'] as const)('is left at once by %s when more was asked for than is there', async (how) => {
+    const feed = feedOf(5, 1)
+    const iterator = feed.entries()
+    const asked = [iterator.next(), iterator.next()]
+    const left = iterator[how]?.('left').catch((reason: unknown) => reason)
+    expect(await left).toEqual(how === 'return' ? { done: true, value: 'left' } : 'left')
+    feed.push(row(2))
+    expect(await Promise.all(asked)).toEqual([
+      { done: false, value: row(1) },
+      { done: false, value: row(2) },
+    ])
+    expect(await iterator.next()).toEqual({ done: true, value: undefined })
+  })
+
   it('is left at once with an error, too', async () => {
     const feed = feedOf(5, 1)
     const waiting = feed.entries({ after: 1 })

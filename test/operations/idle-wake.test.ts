@@ -197,29 +197,22 @@ describe('the idle-wake loop', () => {
     expect(second.inputs).toEqual([])
   })
 
-  it('ends when its host breaks while it is asked', async () => {
-    const fault = new Error('no such runtime')
-    const { wake } = openWake({
-      isQuiescent: () => {
-        throw fault
-      },
-    })
-    await run(session)
-    const stop = await wake.stopped
-    expect(stop).toMatchObject({ reason: 'fault' })
-    expect([observed(), injected()]).toEqual([0, 0])
-  })
-
-  it('ends when its host breaks while it is asked whose the runtime is: nobody else could say', async () => {
-    const { wake } = openWake({
-      ownsRuntime: () => {
-        throw new Error('no such runtime')
-      },
-    })
-    await run(session)
-    expect(await wake.stopped).toMatchObject({ reason: 'fault' })
-    expect([observed(), injected()]).toEqual([0, 0])
-  })
+  it.each(['isQuiescent', 'ownsRuntime'] as const)(
+    'ends when its host breaks while it is asked (%s): nobody else could say',
+    async (question) => {
+      const { wake, inputs } = openWake({
+        [question]: () => {
+          throw new Error('no such runtime')
+        },
+      })
+      await run(session)
+      expect(await wake.stopped).toMatchObject({
+        reason: 'fault',
+        cause: { message: expect.stringContaining('no such runtime') },
+      })
+      expect([inputs, observed(), injected()]).toEqual([[], 0, 0])
+    },
+  )
 
   it('goes on when working off the queue fails', async () => {
     const { inputs } = openWake({ processQueue: () => Promise.reject(new Error('the run broke')) })

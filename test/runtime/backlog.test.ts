@@ -48,3 +48,12 @@ it('so does a backlog of operations', async () => {
   )
   expect(await turnsDuring(Promise.all(started.map(({ outcome }) => outcome)))).toBeGreaterThan(5)
 })
+
+it('so does a search among runs that nobody handles', async () => {
+  const { tasks } = await openInMemory()
+  await tasks.start()
+  await Promise.all(Array.from({ length: 3000 }, () => tasks.submit({ kind: 'nobody handles it' })))
+  const handled = tasks.submit({ kind: 'empty', metadata: { priority: -1 } })
+  tasks.handle('empty', () => {})
+  expect(await turnsDuring(handled.then((id) => tasks.outcome(id)))).toBeGreaterThan(20)
+})

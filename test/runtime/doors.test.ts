@@ -342,7 +342,7 @@ const optionDoors: readonly OptionsDoor[] = [
       parentTaskId: ['x', 5, null],
       tenantId: ['x', 5, null],
       dependsOn: [5, 'x', null],
-      budgets: [5, null],
+      budgets: [5, null, []],
       'budgets.token': notCounts,
       releasedBy: [5, null],
     },
@@ -357,7 +357,7 @@ const optionDoors: readonly OptionsDoor[] = [
     name: 'Tasks.handle',
     call: ({ tasks }, options) => tasks.handle('work', work, options),
     good: {},
-    bad: { reserve: [5, null], 'reserve.token': notCounts },
+    bad: { reserve: [5, null, []], 'reserve.token': notCounts },
   },
   {
     name: 'Tasks.outcome',
@@ -712,6 +712,37 @@ describe('a public door', () => {
       const refusal = (await refusalOf(() => door.call(place, options as never))) as StatewardError & Error
       expect([refusal.code, refusal.cause]).toEqual(['invalid_input', thrown])
     })
+  })
+
+  it('tells what cannot be looked at by its own refusal, too', async () => {
+    const { proxy, revoke } = Proxy.revocable<object>([], {})
+    revoke()
+    const { runtime, session, operations, tasks } = place
+    const calls: readonly (() => unknown)[] = [
+      () => runtime.session(proxy as never),
+      () => runtime.session('owner', proxy),
+      () => session.run(proxy as never, work).outcome,
+      () => session.waitAll(proxy as never, []),
+      () => operations.admit(proxy as never),
+      () => operations.waitAll('turn' as never, proxy as never),
+      () => operations.reportProgress(proxy as never, proxy as never),
+      () => session.feed.since(proxy as never),
+      () => session.feed.entries(proxy),
+      () => tasks.submit(proxy as never),
+      () => tasks.submit({ kind: 'work', constraints: proxy }),
+      () => tasks.submit({ kind: 'work', metadata: proxy }),
+      () => tasks.submit({ kind: 'work', payload: proxy }),
+      () => tasks.submitGraph(proxy),
+      () => tasks.handle('work', proxy as never),
+      () => tasks.outcome(proxy as never),
+      () => tasks.authority.submit(proxy as never),
+      () => tasks.authority.submitBatch(proxy as never),
+      () => runtime.close(proxy),
+      () => main.createRuntime(proxy),
+    ]
+    const refusals = await Promise.all(calls.map(refusalOf))
+    for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'invalid_input' })
+    await expectNothingHappened()
   })
 
   it.each(valueDoors)('%s refuses a wrong value, naming %s (%#)', async (_, field, call) => {

@@ -35,6 +35,16 @@ describe('the end of an operation is not lost', () => {
     })
   })
 
+  it('when its result is bytes, however many: JSON is not even tried', async () => {
+    const { session } = await openFixture()
+    const bytes = new Uint8Array(64 * 1024 * 1024)
+    expect(await session.run(job, () => bytes).outcome).toMatchObject({
+      type: 'failed',
+      reason: 'refused',
+      error: expect.stringContaining('bytes are no JSON'),
+    })
+  })
+
   it('when the registry refuses it for what it is: it fails, and says why', async () => {
     const logger = createRecordingLogger()
     const { session, operations } = await openFixture({}, { logger })

@@ -78,6 +78,7 @@ export const strangeThrows: readonly (readonly [name: string, make: () => unknow
 /** Results that JSON cannot say, and what is said of them. */
 export const unsayableResults: readonly (readonly [name: string, make: () => unknown, reason: string])[] = [
   ['a BigInt', () => ({ count: 10n }), 'Do not know how to serialize a BigInt'],
+  ['bytes in another guise', () => new Float64Array(8), 'bytes are no JSON'],
   ['a circle', circle, 'Converting circular structure to JSON'],
   [
     'a getter that throws',

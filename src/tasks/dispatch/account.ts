@@ -12,7 +12,7 @@ import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity } from './attempt.js'
 import type { BudgetLine } from './budget-line.js'
 import type { BudgetAccess, ReserveOptions, Spending } from './handler.js'
-import type { AttemptSpending, RefusedAmount } from './spending.js'
+import { type AttemptSpending, type RefusedAmount, reservationsAtOnce } from './spending.js'
 import { fireForSpending } from './triggers.js'
 
 /** What an account is made from. */
@@ -50,7 +50,54 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     this.reservationIds = new Set(options.reservedAtStart.values())
   }
 
-  readonly reserve = async (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> => {
+  readonly reserve = (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> =>
+    silence(this.#reserve(name, amount, options))
+
+  readonly report = (name: string, amount: number): void => {
+    const { attempt, projection } = this.#options
+    const dimension = budgetDimension(name)
+    checkSpent(dimension, amount)
+    const total = (this.reported.get(dimension) ?? 0) + amount
+    if (!Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
+    checkCountable(projection.ledgersFor(attempt.taskId, dimension), total)
+    this.reported.set(dimension, total)
+  }
+
+  readonly remaining = (name: string): number | undefined => {
+    const { attempt, projection } = this.#options
+    const ledgers = projection.ledgersFor(attempt.taskId, budgetDimension(name))
+    if (ledgers.length === 0) return undefined
+    return Math.max(0, Math.min(...ledgers.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
+  };
+
+  [Symbol.dispose](): void {
+    this.#isOver = true
+    this.#options.line.leave(this.#options.attempt.attemptId, this.#superseded())
+  }
+
+  /** True for a refusal that it has raised itself: a replenishment can mend that one, and no other. */
+  hasRefused(thrown: unknown): boolean {
+    return typeof thrown === 'object' && thrown !== null && this.#refusals.has(thrown)
+  }
+
+  /** Open reservations beyond those that are closed together with the end of the attempt; some of them. */
+  surplus(): readonly ReservationId[] {
+    if (this.reservationIds.size <= reservationsAtOnce) return []
+    const atStart = new Set(this.reservedAtStart.values())
+    const surplus: ReservationId[] = []
+    for (const id of this.reservationIds) {
+      if (surplus.length === reservationsAtOnce) break
+      if (!atStart.has(id)) surplus.push(id)
+    }
+    return surplus
+  }
+
+  /** Leaves reservations out that are closed. */
+  forget(closed: readonly ReservationId[]): void {
+    for (const id of closed) this.reservationIds.delete(id)
+  }
+
+  async #reserve(name: string, amount: number, options: ReserveOptions): Promise<Spending> {
     const { attempt, projection, line, ids, now } = this.#options
     const dimension = budgetDimension(name)
     checkAmount(dimension, amount)
@@ -82,33 +129,6 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
           ),
         ),
     }
-  }
-
-  readonly report = (name: string, amount: number): void => {
-    const { attempt, projection } = this.#options
-    const dimension = budgetDimension(name)
-    checkSpent(dimension, amount)
-    const total = (this.reported.get(dimension) ?? 0) + amount
-    if (!Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
-    checkCountable(projection.ledgersFor(attempt.taskId, dimension), total)
-    this.reported.set(dimension, total)
-  }
-
-  readonly remaining = (name: string): number | undefined => {
-    const { attempt, projection } = this.#options
-    const ledgers = projection.ledgersFor(attempt.taskId, budgetDimension(name))
-    if (ledgers.length === 0) return undefined
-    return Math.max(0, Math.min(...ledgers.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
-  };
-
-  [Symbol.dispose](): void {
-    this.#isOver = true
-    this.#options.line.leave(this.#options.attempt.attemptId, this.#superseded())
-  }
-
-  /** True for a refusal that it has raised itself: a replenishment can mend that one, and no other. */
-  hasRefused(thrown: unknown): boolean {
-    return typeof thrown === 'object' && thrown !== null && this.#refusals.has(thrown)
   }
 
   #heldOf(wanted: BudgetDimension): number {

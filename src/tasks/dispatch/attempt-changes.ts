@@ -10,7 +10,14 @@ import type { TaskProjection, TaskView } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
 import { fillWindow } from './cron-window.js'
 import { isCancelled, moveRun } from './runs.js'
-import { type AttemptSpending, canSpendAgain, closeSpending, unreported } from './spending.js'
+import {
+  type AttemptSpending,
+  canSpendAgain,
+  closeSpending,
+  reservationsAtOnce,
+  type Unsettled,
+  unreported,
+} from './spending.js'
 import type { TaskClock } from './task-clock.js'
 import { fireForRun, fireForSpending } from './triggers.js'
 
@@ -73,6 +80,16 @@ export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): Atte
   return { runId, taskId, attemptId, fencingToken }
 }
 
+/** What becomes of what an attempt has neither settled nor released. */
+export function unsettledAfter({ outcome, isAnswered }: Pick<AttemptReport, 'outcome' | 'isAnswered'>): Unsettled {
+  return outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
+}
+
+/** The same where the run was cancelled: nobody wants the result any more, but a call that was not answered may have been made. */
+export function unsettledOfCancelled({ isAnswered }: Pick<AttemptReport, 'isAnswered'>): Unsettled {
+  return isAnswered ? 'given_back' : 'spent'
+}
+
 /** Ends an attempt with all that follows: result, lease, next state, spending and events are one change (ruling D-25). */
 export function finishAttempt(
   batch: TaskBatch,
@@ -88,7 +105,7 @@ export function finishAttempt(
     const { owner, expiresAtMs } = lease
     batch.submit({ type: 'lease_release', runId, owner, expiresAtMs, fencingToken, atMs })
   }
-  const unsettled = outcome.result === 'success' || !isAnswered ? 'spent' : 'given_back'
+  const unsettled = unsettledAfter({ outcome, isAnswered })
   let touched: readonly BudgetDimension[] = []
   consequence(() => {
     touched = closeSpending(batch, taskId, spending, unsettled, atMs)
@@ -160,9 +177,6 @@ export function stateAfter(run: Run, outcome: AttemptOutcome, maxAttempts: numbe
     }
   }
 }
-
-/** Open reservations that are closed together with the end of a lost attempt; more than these are closed before it. */
-const reservationsAtOnce = 256
 
 /**
  * Takes a run back from an owner that is gone, in groups that fit the journal however many reservations it left. Rejects

@@ -129,6 +129,11 @@ export class Attempt implements AttemptIdentity {
     return this.#account ?? startedWith(this.#reservedAtStart)
   }
 
+  /** Its account where more stands open than can be closed together with its end. */
+  get crowdedAccount(): Account | undefined {
+    return this.#account !== undefined && this.#account.surplus().length > 0 ? this.#account : undefined
+  }
+
   /** It has ended, and spends nothing any more. */
   end(): void {
     this.#isOver = true

@@ -2,6 +2,7 @@ import { errorDetailsOf } from '../../base/error-details.js'
 import { messageOf } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
 import { createObserverGuard, type ObserverGuard } from '../../base/observers.js'
+import { nextTurn } from '../../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
 import { JobSpan, type Tracer } from '../../work/job-span.js'
 import type { JobEnd } from '../../work/job.js'
@@ -11,13 +12,24 @@ import { failed } from '../attempt-outcome.js'
 import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import { type Claim, finishAttempt, mayStart, orRefuse, startAttempt, type TakeConsequence } from './attempt-changes.js'
+import type { Account } from './account.js'
+import {
+  type Claim,
+  finishAttempt,
+  mayStart,
+  orRefuse,
+  startAttempt,
+  type TakeConsequence,
+  unsettledAfter,
+  unsettledOfCancelled,
+} from './attempt-changes.js'
 import { Attempt, type AttemptIdentity, type AttemptOptions, type AttemptReport } from './attempt.js'
 import { AttemptContext } from './handler-context.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
 import type { ResolvedDispatchOptions } from './options.js'
-import { closeSpending, type RefusedAmount } from './spending.js'
+import { closeSpending, type RefusedAmount, unreported } from './spending.js'
 import type { TaskClock } from './task-clock.js'
+import { fireForSpending } from './triggers.js'
 
 /** A handler with how its runs are started. */
 export interface RegisteredHandler {
@@ -200,7 +212,7 @@ export class Attempts implements Disposable {
         deadlines,
         logger,
         subject: { runId },
-        offer: (offer) => this.#record(attempt, offer),
+        offer: (offer, refusals) => this.#offer(attempt, offer, refusals),
         insteadOf: (offer, refusal, refusals) => insteadOf(offer, refusal, refusals, logger),
         isFinal: (failure) => this.#isClosing && isLaneFailure(failure) && !isTooLargeForJournal(failure),
         mostRefusals,
@@ -223,6 +235,30 @@ export class Attempts implements Disposable {
     this.#leave(runId, spending.refused)
   }
 
+  #offer(attempt: Attempt, offer: EndOffer, refusals: number): Promise<void> {
+    const crowded = refusals === 0 ? attempt.crowdedAccount : undefined
+    if (crowded === undefined) return this.#record(attempt, offer)
+    return this.#closeSurplus(attempt, offer.report, crowded).then(() => this.#record(attempt, offer))
+  }
+
+  /** Closes what an attempt left open beyond what fits its end, as the end would; a crash in between finds the rest open. */
+  async #closeSurplus(attempt: Attempt, report: AttemptReport, account: Account): Promise<void> {
+    const { mutations, projection, now } = this.#options
+    const { runId, taskId, fencingToken } = attempt
+    for (let open = account.surplus(); open.length > 0; open = account.surplus()) {
+      const spending = { ...unreported(open), settled: account.settled }
+      await mutations.transact((batch) => {
+        const atMs = now()
+        const isHeld = batch.view.run(runId)?.lease?.fencingToken === fencingToken
+        const unsettled = isHeld ? unsettledAfter(report) : unsettledOfCancelled(report)
+        const touched = closeSpending(batch, taskId, spending, unsettled, atMs)
+        fireForSpending(batch, projection, taskId, touched, atMs)
+      })
+      account.forget(open)
+      await nextTurn()
+    }
+  }
+
   #record(attempt: Attempt, { report, consequence }: EndOffer): Promise<void> {
     const { mutations, projection, ids, delayOf, times, now } = this.#options
     return mutations.transact((batch) => {
@@ -235,7 +271,7 @@ export class Attempts implements Disposable {
       }
       // Cancelled meanwhile: the end does not count any more, what was spent does.
       if (run === undefined || !isTerminalRunState(run.state)) return
-      const unsettled = report.isAnswered ? 'given_back' : 'spent'
+      const unsettled = unsettledOfCancelled(report)
       consequence(() => void closeSpending(batch, attempt.taskId, spending, unsettled, atMs))
     })
   }

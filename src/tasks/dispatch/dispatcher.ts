@@ -20,6 +20,7 @@ import { ActorWatch } from './actors.js'
 import { recoverLost } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
+import { FittingMutations } from './fitting-mutations.js'
 import { FollowUps } from './follow-ups.js'
 import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
 import {
@@ -29,6 +30,7 @@ import {
   resolveDispatchOptions,
   retryDelay,
 } from './options.js'
+import { LeaseWatch } from './leases.js'
 import { Promotion } from './promotion.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
@@ -79,11 +81,13 @@ export class Dispatcher {
   #actor: DispatcherActor | undefined
   readonly #handlers = new Map<string, RegisteredHandler>()
   readonly #followUps: FollowUps
+  readonly #fitting: FittingMutations
   readonly #promotion: Promotion
   readonly #line: BudgetLine
   readonly #attempts: Attempts
   readonly #inspection: { readonly inspect?: InspectionObserver }
   readonly #actors: ActorWatch
+  readonly #leases: LeaseWatch
   readonly #recovering = new Set<RunId>()
   readonly #share: LoopShare
   #selection: Selection | undefined
@@ -104,6 +108,7 @@ export class Dispatcher {
     this.#share = new LoopShare(clock)
     const onDelay = (): void => this.#holdOff()
     this.#followUps = new FollowUps({ mutations, projection, ids, now, wall, logger, onDelay })
+    this.#fitting = new FittingMutations(mutations, (triggers) => this.#followUps.queueTriggers(triggers))
     this.#promotion = new Promotion({
       mutations,
       projection,
@@ -126,7 +131,7 @@ export class Dispatcher {
     this.#attempts = new Attempts({
       ...rest,
       ...this.#inspection,
-      mutations,
+      mutations: this.#fitting,
       projection,
       clock,
       deadlines,
@@ -140,6 +145,13 @@ export class Dispatcher {
       onLeftBehind: (run, finished) => this.#selection?.keepKeyUntil(run, finished),
       onEnded: (runId, refused) => this.#onEnded(runId, refused),
       onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
+    })
+    this.#leases = new LeaseWatch({
+      projection,
+      deadlines,
+      times,
+      isAtWork: (runId) => this.#attempts.has(runId),
+      onExpired: () => this.#schedulePump(),
     })
     this.#actors = new ActorWatch({
       projection,
@@ -187,9 +199,10 @@ export class Dispatcher {
     actor.send({ type: 'start' })
     this.#commits = mutations.onCommit(({ events }) => this.#observe(events))
     this.#actors.start()
+    this.#leases.start()
     this.#promotion.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
-    await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#reportFailure(this.#followUps.recover())])
+    await Promise.all([...abandoned.map(({ id }) => this.#recover(id)), this.#reportFailure(this.#followUps.recover())])
     const { capabilities, stragglerLimitMs } = this.#resolved
     this.#selection = new Selection({
       projection,
@@ -215,6 +228,7 @@ export class Dispatcher {
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
+    this.#leases[Symbol.dispose]()
     this.#selection?.[Symbol.dispose]()
     this.#attempts[Symbol.dispose]()
     this.#promotion[Symbol.dispose]()
@@ -232,6 +246,7 @@ export class Dispatcher {
     for (const event of events) {
       this.#followUps.observe(event)
       this.#actors.observe(event)
+      this.#leases.observe(event)
       this.#promotion.observe(event)
       this.#selection?.observe(event)
       switch (event.type) {
@@ -263,6 +278,7 @@ export class Dispatcher {
   #onEnded(runId: RunId, refused?: RefusedAmount): void {
     const run = this.#options.projection.run(runId)
     if (run !== undefined) {
+      this.#leases.watch(run)
       if (refused !== undefined && run.state === 'ready') this.#selection?.waitFor(runId, refused)
       this.#selection?.onRunChanged(run)
     }
@@ -302,40 +318,39 @@ export class Dispatcher {
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
     this.#followUps.run()
     if (state === 'draining') return
-    const [now, wall] = [this.times.now(), this.times.wall()]
-    this.#recoverExpired(now)
+    const wall = this.times.wall()
+    this.#recoverExpired()
     if (state === 'running') {
       this.#promotion.run(wall)
       this.#startReady()
     }
-    this.#armWake(now, wall, state === 'running')
+    this.#armWake(wall, state === 'running')
   }
 
   /** Takes back what others let expire, some at a time; the commits of these call again. */
-  #recoverExpired(now: number): void {
-    const expired: Run[] = []
-    for (const run of this.#options.projection.expiredLeases(now)) {
-      if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
-      if (!this.#attempts.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
+  #recoverExpired(): void {
+    for (const runId of this.#leases.expired) {
+      if (this.#recovering.size >= recoveriesAtOnce) break
+      if (!this.#attempts.has(runId) && !this.#recovering.has(runId)) void this.#recover(runId)
     }
-    for (const run of expired) void this.#recover(run)
   }
 
   #startReady(): void {
     while (this.#attempts.size < this.#resolved.concurrency) {
       if (this.#share.isUsedUp) return this.#schedulePump()
-      const chosen = this.#selection?.takeNext()
+      const chosen = this.#selection?.takeNext(() => this.#share.isUsedUp)
       if (chosen === undefined) return
+      if (chosen === 'later') return this.#schedulePump()
       this.#attempts.start(chosen.run, chosen.registered)
     }
   }
 
-  async #recover({ id: runId }: Run): Promise<void> {
+  async #recover(runId: RunId): Promise<void> {
     this.#recovering.add(runId)
-    const { mutations, projection, ids } = this.#options
+    const { projection, ids } = this.#options
     const { times } = this
     const options = { projection, ids, delayOf: this.#delayOf, times, atMs: times.now() }
-    await this.#reportFailure(recoverLost(mutations, runId, options))
+    await this.#reportFailure(recoverLost(this.#fitting, runId, options))
     this.#recovering.delete(runId)
   }
 
@@ -370,12 +385,11 @@ export class Dispatcher {
     })
   }
 
-  #armWake(now: number, wall: number, isPromoting: boolean): void {
-    const { projection, deadlines } = this.#options
+  #armWake(wall: number, isPromoting: boolean): void {
+    const { deadlines } = this.#options
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    const ahead = [later(promotionAt, wall), later(projection.nextLeaseExpiresAtMs(), now)]
-    const next = Math.min(...ahead)
-    const wakeAt = next === Number.POSITIVE_INFINITY ? undefined : next
+    // What is due already waits for something else.
+    const wakeAt = promotionAt !== undefined && promotionAt > wall ? promotionAt : undefined
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
@@ -386,9 +400,4 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
-}
-
-/** A time that is still to come; infinity for one that is not. */
-function later(time: number | undefined, now: number): number {
-  return time !== undefined && time > now ? time : Number.POSITIVE_INFINITY
 }

@@ -1,7 +1,7 @@
 import type { IdSource } from '../../base/ids.js'
 import { nextTurn } from '../../base/promises.js'
 import type { TaskEvent } from '../catalogue.js'
-import type { RunId, TaskId } from '../ids.js'
+import type { RunId, SubscriptionId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
 import { isTerminalRunState } from '../run.js'
 import type { TaskProjection } from '../view.js'
@@ -9,6 +9,7 @@ import { fillWindow, isRepeating } from './cron-window.js'
 import { FollowUpQueue, type FollowUpQueueOptions, nothing, type Step } from './follow-up-queue.js'
 import { cancelRun, cancelTask, isOver, isResumptionPending, resumeRuns, suspendReasonOf } from './runs.js'
 import { closeSpending, unreported } from './spending.js'
+import { trigger } from './triggers.js'
 
 /** What follow-ups are built on. */
 export interface FollowUpOptions extends FollowUpQueueOptions {
@@ -33,6 +34,8 @@ const tasksPerTurn = 4096
 export class FollowUps implements Disposable {
   readonly #options: FollowUpOptions
   readonly #queue: FollowUpQueue
+  /** Lists of deferred triggers so far; each is queued on its own. */
+  #deferrals = 0
 
   constructor(options: FollowUpOptions) {
     this.#options = options
@@ -83,6 +86,16 @@ export class FollowUps implements Disposable {
       default:
         return
     }
+  }
+
+  /** Notes subscriptions that an event has triggered and that did not fit its change; a crash before they are taken loses them. */
+  queueTriggers(triggers: readonly SubscriptionId[]): void {
+    const { now } = this.#options
+    this.#deferrals += 1
+    this.#queue.enqueue(`trigger:${this.#deferrals}`, () =>
+      triggers.map((subscriptionId) => (batch: TaskBatch) => void trigger(batch, [{ subscriptionId }], now())),
+    )
+    this.run()
   }
 
   /** Begins to run what is pending. */

@@ -105,10 +105,11 @@ export class AttemptContext implements HandlerContext {
     return () => Array.from(projection.children(this.taskId), (child) => childView(projection, child))
   }
 
-  async #submit(child: Omit<SubmitInput, 'parentTaskId'>): Promise<TaskId> {
+  #submit(child: Omit<SubmitInput, 'parentTaskId'>): Promise<TaskId> {
     const { mutations, times, ids } = this.#options
-    const input = { ...decodeChild(child), parentTaskId: this.taskId }
+    // The transaction's promise has a handler already: a handler that does not await a refused submission harms nobody.
     return mutations.transact((batch) => {
+      const input = { ...decodeChild(child), parentTaskId: this.taskId }
       checkHeld(batch, this.#attempt)
       return submitInto(batch, input, times.wall(), ids)
     })

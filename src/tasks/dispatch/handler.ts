@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
-import { checkFunction, checkText, optionsSchema, wholeNumberSchema } from '../../base/options.js'
+import { checkFunction, checkText, optionsSchema, recordSchema, wholeNumberSchema } from '../../base/options.js'
 import { budgetDimension, type BudgetDimension, checkAmount } from '../budget.js'
 import { TaskError } from '../errors.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
@@ -109,7 +109,7 @@ export interface HandlerOptions {
 }
 
 const handlerOptionsSchema = optionsSchema<HandlerOptions>({
-  reserve: v.optional(v.record(v.string(), wholeNumberSchema(0))),
+  reserve: v.optional(recordSchema(wholeNumberSchema(0))),
 })
 
 /**

@@ -60,12 +60,16 @@ export class Selection implements Disposable {
     for (const run of options.projection.ready()) this.#candidates.add(run)
   }
 
-  /** Takes the next run that may start out of the line. */
-  takeNext(): Selected | undefined {
+  /**
+   * Takes the next run that may start out of the line. `later` when the caller has had enough of looking at runs that
+   * may not: to be called again.
+   */
+  takeNext(isEnough: () => boolean = () => false): Selected | 'later' | undefined {
     for (let run = this.#candidates.first; run !== undefined; run = this.#candidates.first) {
       const chosen = this.#judge(run)
       if (typeof chosen === 'string') {
         this.block(run, chosen)
+        if (isEnough()) return 'later'
       } else {
         this.#candidates.remove(run.id)
         this.#refused.delete(run.id)
@@ -234,30 +238,46 @@ export type Blocker =
   /** What is under way and not durable yet. */
   | 'commit'
 
+/** Runs in the order of selection, and what they wait for; nothing where they stand in line. */
+interface Group {
+  readonly runs: OrderedSet<Run>
+  blocker: Blocker | undefined
+}
+
 interface Place {
   readonly run: Run
-  readonly blocker: Blocker | undefined
+  readonly group: Group
 }
+
+/** A group up to this size is put back in line run by run; a larger one as a whole, whatever its size, ... */
+const mostMoved = 64
+/** ... unless there are so many in line already that finding the first of them would cost as much. */
+const mostGroups = 64
 
 /**
  * Ready runs in the order of selection. A run that cannot start is put with the others that wait for the same, and
  * costs nothing until that happens.
  */
 export class Candidates {
-  readonly #queue = new OrderedSet<Run>(bySelection)
-  readonly #blocked = new Map<Blocker, OrderedSet<Run>>()
+  readonly #queue: Group = { runs: new OrderedSet<Run>(bySelection), blocker: undefined }
+  /** Groups in line beside the queue, none of them empty. */
+  readonly #returned = new Set<Group>()
+  readonly #blocked = new Map<Blocker, Group>()
   readonly #places = new Map<RunId, Place>()
 
   /** The next run to look at. */
   get first(): Run | undefined {
-    return this.#queue.first
+    let first = this.#queue.runs.first
+    for (const { runs } of this.#returned) {
+      const other = runs.first
+      if (other !== undefined && (first === undefined || bySelection(other, first) < 0)) first = other
+    }
+    return first
   }
 
   /** Lets a run stand in line, unless it does already. */
   add(run: Run): void {
-    if (this.#places.has(run.id)) return
-    this.#places.set(run.id, { run, blocker: undefined })
-    this.#queue.add(run)
+    if (!this.#places.has(run.id)) this.#put(run, this.#queue)
   }
 
   /** Forgets a run. */
@@ -265,44 +285,48 @@ export class Candidates {
     const place = this.#places.get(runId)
     if (place === undefined) return
     this.#places.delete(runId)
-    const { run, blocker } = place
-    if (blocker === undefined) this.#queue.delete(run)
-    else this.#leave(blocker, run)
+    const { run, group } = place
+    group.runs.delete(run)
+    if (group.runs.size > 0) return
+    if (group.blocker !== undefined) this.#blocked.delete(group.blocker)
+    else this.#returned.delete(group)
   }
 
   /** Takes a run out of the line until {@link Candidates.unblock}. */
   block(run: Run, blocker: Blocker): void {
     this.remove(run.id)
-    this.#places.set(run.id, { run, blocker })
-    const waiting = this.#blocked.get(blocker)
-    if (waiting !== undefined) return waiting.add(run)
-    const first = new OrderedSet<Run>(bySelection)
-    first.add(run)
-    this.#blocked.set(blocker, first)
+    const group = this.#blocked.get(blocker) ?? { runs: new OrderedSet<Run>(bySelection), blocker }
+    this.#blocked.set(blocker, group)
+    this.#put(run, group)
   }
 
-  /** Puts runs back in line: all that waited for it, or only the first in the order of selection. */
+  /** Puts runs back in line: all that waited for it, at a cost that does not grow with them, or only the first. */
   unblock(blocker: Blocker, which: 'all' | 'first' = 'all'): void {
-    const waiting = this.#blocked.get(blocker)
-    if (waiting === undefined) return
-    for (const run of which === 'all' ? [...waiting] : [waiting.first]) {
-      if (run === undefined) continue
-      this.remove(run.id)
-      this.add(run)
+    const group = this.#blocked.get(blocker)
+    if (group === undefined) return
+    const { runs } = group
+    if (which === 'all' && runs.size > mostMoved && this.#returned.size < mostGroups) {
+      this.#blocked.delete(blocker)
+      group.blocker = undefined
+      this.#returned.add(group)
+      return
     }
+    for (const run of which === 'all' ? [...runs] : [runs.first]) if (run !== undefined) this.#return(run)
   }
 
   /** Puts one run back in line if it waits for this. */
   unblockRun(runId: RunId, blocker: Blocker): void {
     const place = this.#places.get(runId)
-    if (place?.blocker !== blocker) return
-    this.remove(runId)
-    this.add(place.run)
+    if (place?.group.blocker === blocker) this.#return(place.run)
   }
 
-  #leave(blocker: Blocker, run: Run): void {
-    const waiting = this.#blocked.get(blocker)
-    waiting?.delete(run)
-    if (waiting?.size === 0) this.#blocked.delete(blocker)
+  #return(run: Run): void {
+    this.remove(run.id)
+    this.#put(run, this.#queue)
+  }
+
+  #put(run: Run, group: Group): void {
+    group.runs.add(run)
+    this.#places.set(run.id, { run, group })
   }
 }

@@ -25,6 +25,9 @@ export interface RefusedAmount {
   readonly amount: number
 }
 
+/** Open reservations that are closed together with the end of an attempt; more than these are closed before it, in groups. */
+export const reservationsAtOnce = 256
+
 /** What becomes of a reservation that nobody has settled. */
 export type Unsettled = 'spent' | 'given_back'
 

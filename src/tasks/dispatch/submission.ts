@@ -1,10 +1,10 @@
 import * as v from 'valibot'
-import { decode } from '../../base/decode.js'
-import { InvalidInputError } from '../../base/errors.js'
+import { decode, readable } from '../../base/decode.js'
+import { InvalidInputError, isList } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
 import { toJsonText } from '../../base/json.js'
-import { longestDurationMs, optionsSchema, textOf, wholeNumberSchema } from '../../base/options.js'
+import { longestDurationMs, optionsSchema, recordSchema, textOf, wholeNumberSchema } from '../../base/options.js'
 import { budgetDimension } from '../budget.js'
 import type { BytesInput } from '../bytes.js'
 import type { TaskConstraints } from '../task-spec.js'
@@ -48,7 +48,7 @@ export interface SubmitInput {
 /** Parts that the task spec checks field by field; here only that they have fields. */
 function partSchema<Part extends object>(): v.GenericSchema<unknown, Part> {
   return v.custom<Part>(
-    (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
+    (input) => typeof input === 'object' && input !== null && !isList(input),
     ({ input }) => `not an object: ${textOf(input)}`,
   )
 }
@@ -65,7 +65,7 @@ export const submitFields = {
   metadata: v.optional(partSchema<Partial<TaskMetadata>>()),
   parentTaskId: v.optional(idSchema<TaskId>()),
   tenantId: v.optional(idSchema<TenantId>()),
-  budgets: v.optional(v.record(v.string(), wholeNumberSchema(0))),
+  budgets: v.optional(recordSchema(wholeNumberSchema(0))),
   releasedBy: v.optional(v.array(eventFilterSchema, 'not a list')),
 } as const
 
@@ -160,7 +160,7 @@ function payloadOf(payload: unknown): BytesInput {
   if (typeof payload === 'function' || typeof payload === 'symbol') {
     throw new InvalidInputError({ subject: 'task', field: 'payload', reason: `not JSON: ${textOf(payload)}` })
   }
-  return bytesOf(payload, 'task', 'payload')
+  return readable('task', () => bytesOf(payload, 'task', 'payload'))
 }
 
 /** Bytes as they are, text as UTF-8, anything else as JSON text; what JSON leaves out as nothing. Raises `invalid_input` for what it cannot say. */
@@ -188,7 +188,7 @@ const nodeSchema = optionsSchema<GraphNode<string>>({
   parent: v.optional(v.string()),
 })
 
-const graphSchema = v.record(v.string(), nodeSchema, 'not an object of tasks by name')
+const graphSchema = recordSchema(nodeSchema)
 
 /** What a caller submits, task by task; the rules of construction come later. Raises `invalid_input`. */
 export function decodeGraph<Name extends string>(graph: TaskGraph<Name>): TaskGraph<Name> {

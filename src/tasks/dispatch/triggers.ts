@@ -1,5 +1,5 @@
 import { type BudgetDimension, consumedPercent } from '../budget.js'
-import type { TaskEvent } from '../catalogue.js'
+import type { CommandOf, CommandType, MutationOutcome, TaskEvent } from '../catalogue.js'
 import type { SubscriptionId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
 import { phaseOf } from '../task.js'
@@ -121,13 +121,36 @@ export function fire(batch: TaskBatch, projection: TaskProjection, event: System
   return trigger(batch, projection.subscriptionsFor(event), atMs)
 }
 
+/** A batch whose events trigger nothing yet: the triggers are noted, to follow once the batch is durable. */
+export class DeferringBatch implements TaskBatch {
+  readonly triggers: SubscriptionId[] = []
+  readonly #batch: TaskBatch
+
+  constructor(batch: TaskBatch) {
+    this.#batch = batch
+  }
+
+  get view(): TaskView {
+    return this.#batch.view
+  }
+
+  submit<Type extends CommandType>(command: CommandOf<Type>): MutationOutcome<Type> {
+    return this.#batch.submit(command)
+  }
+}
+
 /** Triggers those of the subscriptions that are still armed. Returns how many there were. */
-export function trigger(batch: TaskBatch, subscriptions: Iterable<Subscription>, atMs: number): number {
+export function trigger(
+  batch: TaskBatch,
+  subscriptions: Iterable<Pick<Subscription, 'subscriptionId'>>,
+  atMs: number,
+): number {
   let count = 0
   for (const { subscriptionId } of subscriptions) {
     const subscription = batch.view.subscription(subscriptionId)
     if (subscription === undefined || !isArmed(subscription)) continue
-    batch.submit({ type: 'subscription_trigger', subscriptionId, atMs })
+    if (batch instanceof DeferringBatch) batch.triggers.push(subscriptionId)
+    else batch.submit({ type: 'subscription_trigger', subscriptionId, atMs })
     count += 1
   }
   return count

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { StatewardError } from '../../../src/base/errors.js'
 import { createDeferred } from '../../../src/base/promises.js'
 import { budgetDimension, type RunId, type RunState, type Spending, type TaskId } from '../../../src/tasks/index.js'
 import { openRoom, start, type Room } from './support/room.js'
@@ -223,6 +224,18 @@ describe('budgets', () => {
     await later.tasks.start()
     await later.settle()
     expect([later.statesOf(id), ledger(later, id)]).toEqual([['failed'], [40, 0, 100]])
+  })
+
+  it('a refusal that does not come from the budget of the attempt is a failure as any other, and ends', async () => {
+    const room = await openRoom({ dispatch: { backoff: { type: 'fixed', delayMs: 0 } } })
+    let calls = 0
+    room.tasks.handle('work', () => {
+      calls += 1
+      throw new StatewardError('budget_exceeded', 'the account of somebody else is empty', {})
+    })
+    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 }, constraints: { maxAttempts: 2 } })
+    const { status, error } = await room.tasks.outcome(id)
+    expect([status, error, calls]).toEqual(['failed', 'the account of somebody else is empty', 2])
   })
 
   it('a replenishment between the refusal and the suspension is not waited for in vain', async () => {

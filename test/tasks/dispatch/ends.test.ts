@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { maxPayloadBytes } from '../../../src/journal/frame.js'
 import { budgetDimension, suspend, type HandlerContext, type SubscriptionId } from '../../../src/tasks/index.js'
+import { isArmed } from '../../../src/tasks/subscription.js'
 import { strangeThrows, unsayableResults } from '../../support/thrown.js'
 import { unhandledDuring } from '../../support/unhandled.js'
 import { openRoom, start, type Room } from './support/room.js'
@@ -75,7 +76,7 @@ describe('the end of an attempt is not lost', () => {
     expect([status, calls]).toEqual(['completed', 1])
   })
 
-  it('when what follows from it does not fit the journal: the end stands', async () => {
+  it('when what follows from it does not fit the journal: the end stands, and the triggers follow it', async () => {
     const room = await openRoom()
     const blocked = await room.tasks.submit({ kind: 'nobody handles this' })
     const taskId = await room.tasks.submit({ kind: 'work' })
@@ -91,6 +92,29 @@ describe('the end of an attempt is not lost', () => {
     room.tasks.handle('work', () => output)
     const outcome = await room.tasks.outcome(taskId)
     expect([outcome.status, outcome.output?.length, outcome.runs[0]?.attempts]).toEqual(['completed', output.length, 1])
+    await room.settle()
+    const waiting = [...room.authority.projection.subscriptionsOf(blocked)]
+    const triggered = waiting.filter((subscription) => !isArmed(subscription))
+    expect([triggered.length, room.errors]).toEqual([2000, []])
+  })
+})
+
+describe('what a handler does not await', () => {
+  it('ends no process when it is refused', async () => {
+    const unhandled = await unhandledDuring(async () => {
+      const ended = await endOf(
+        await openRoom(),
+        ({ budget, submit }) => {
+          void budget.reserve('token', 101)
+          void budget.reserve('no dimension', 1)
+          void submit({ kind: '' })
+          void submit(undefined as never)
+        },
+        { budgets: { token: 100 } },
+      )
+      expect(ended).toMatchObject({ status: 'completed', consumed: 0, reserved: 0 })
+    })
+    expect(unhandled).toEqual([])
   })
 })
 

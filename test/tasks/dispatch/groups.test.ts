@@ -151,6 +151,26 @@ describe('what follows from a change goes out in groups that fit', () => {
     expect(sizes).toEqual([1024, many - 1024])
   })
 
+  it.each([
+    ['succeeds', false, [700, 'completed']],
+    ['fails', true, [1, 'failed']],
+  ] as const)('what an attempt that %s left open is closed, however much it is', async (_, isFailing, expected) => {
+    const room = await openRoom()
+    const sizes = groupsOf(room)
+    room.tasks.handle('work', async ({ budget }) => {
+      const open = await Promise.all(Array.from({ length: 700 }, () => budget.reserve('token', 1)))
+      await open[600]?.settle(1)
+      sizes.length = 0
+      if (isFailing) throw new Error('no')
+    })
+    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 1000 } })
+    const { status } = await room.tasks.outcome(id)
+    const { consumed, reserved } = room.authority.projection.budget(id, 'token' as never) ?? {}
+    expect([consumed, status, reserved]).toEqual([...expected, 0])
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
+    expect(sizes.length).toBeGreaterThan(2)
+  })
+
   it('[T-82] an overdue backlog is promoted in batches of 256', async () => {
     const room = await openRoom()
     for (let index = 0; index < 600; index += 1) await room.tasks.submit({ kind: 'none' })

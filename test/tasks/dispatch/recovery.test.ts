@@ -114,6 +114,38 @@ describe('lost owners', () => {
     expect(Math.max(...sizes)).toBeLessThan(300)
   })
 
+  it.each([
+    ['back', -3_600_000],
+    ['forward', 3_600_000],
+  ])('a lease of somebody else has as long to go as it was given when the clock is set %s', async (_, shiftMs) => {
+    const room = await openRoom()
+    await room.tasks.start()
+    const id = await room.tasks.submit({ kind: 'work', at: start + 86_400_000 })
+    await leaseByOther(room, id, 'running', start + 50_000)
+    await room.settle()
+    room.clock.setWall(room.clock.wallNow() + shiftMs)
+    await room.pass(49)
+    expect(room.statesOf(id)).toEqual(['running'])
+    await room.pass(1)
+    expect(room.statesOf(id)).toEqual(['failed'])
+  })
+
+  it('a run whose end could be recorded in no way is taken back when the lease of its attempt is over', async () => {
+    const room = await openRoom({ dispatch: { leaseMs: 3000 } })
+    const id = await room.tasks.submit({ kind: 'work' })
+    const broken = Promise.reject(new Error('no such change'))
+    broken.catch(() => {})
+    const transact = vi.spyOn(room.authority, 'transact')
+    room.tasks.handle('work', () => void transact.mockImplementation(() => broken))
+    await room.settle()
+    expect(room.warnings).toContain('the end of an attempt was not taken')
+    transact.mockRestore()
+    await room.pass(2)
+    expect(room.statesOf(id)).toEqual(['running'])
+    await room.pass(1)
+    expect(room.statesOf(id)).toEqual(['failed'])
+  })
+
   it('a ready run that somebody else has leased waits for its lease to end, and no longer', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work' })
