@@ -1,4 +1,4 @@
-import { enqueueActions, setup, type ActorRefFrom, type AnyActorRef } from 'xstate'
+import { setup, type ActorRefFrom, type AnyActorRef } from 'xstate'
 import type {
   CursorConsumer,
   OperationAction,
@@ -78,7 +78,6 @@ export type OperationRegistryEvent =
   | { readonly type: 'records.drop'; readonly ids: readonly OperationId[] }
   | { readonly type: 'cursor.advance'; readonly consumer: CursorConsumer; readonly cursor: number }
   | { readonly type: 'owner.drain' }
-  | { readonly type: 'operations.stop' }
   | { readonly type: 'owner.retire' }
   | { readonly type: 'fault'; readonly cause: string }
 
@@ -98,15 +97,13 @@ export interface OperationBook {
   /** Whether the operation's own chart lets the event happen; an end that is under way counts. */
   allows(event: AdvanceEvent | SettleEvent): boolean
   hasActiveWait(requestId?: WaitRequestId): boolean
-  register(event: RegisterEvent, registry: AnyActorRef): void
+  register(event: RegisterEvent): void
   advance(event: AdvanceEvent): void
   settle(event: SettleEvent): void
   beginWait(event: BeginWaitEvent, registry: AnyActorRef): void
   cancelWait(requestId: WaitRequestId, reason: unknown): void
   drop(ids: readonly OperationId[]): void
   advanceCursor(consumer: CursorConsumer, cursor: number): void
-  /** Actors of operations that have not ended. */
-  liveOperations(): Iterable<AnyActorRef>
 }
 
 /** The registry's context: one reference that never changes. */
@@ -144,7 +141,7 @@ export const operationRegistryMachine = setup({
       event.type === 'wait_all.cancel' && context.book.hasActiveWait(event.requestId),
   },
   actions: {
-    registerOperation: ({ context, event, self }) => context.book.register(event as RegisterEvent, self),
+    registerOperation: ({ context, event }) => context.book.register(event as RegisterEvent),
     advanceOperation: ({ context, event }) => context.book.advance(event as AdvanceEvent),
     settleOperation: ({ context, event }) => context.book.settle(event as SettleEvent),
     beginWait: ({ context, event, self }) => context.book.beginWait(event as BeginWaitEvent, self),
@@ -157,9 +154,6 @@ export const operationRegistryMachine = setup({
     advanceCursor: ({ context, event }) => {
       if (event.type === 'cursor.advance') context.book.advanceCursor(event.consumer, event.cursor)
     },
-    stopOperations: enqueueActions(({ context, enqueue }) => {
-      for (const operation of context.book.liveOperations()) enqueue.stopChild(operation)
-    }),
   },
 }).createMachine({
   id: 'operation-registry',
@@ -185,10 +179,6 @@ export const operationRegistryMachine = setup({
     ],
     'records.drop': { actions: 'dropRecords' },
     'cursor.advance': { actions: 'advanceCursor' },
-    'operations.stop': {
-      actions: 'stopOperations',
-      description: 'Operations are not in the snapshot of their parent, so stopping it does not stop them.',
-    },
     fault: '.poisoned',
     'xstate.error.actor.operation': '.poisoned',
   },
@@ -215,7 +205,6 @@ export const operationRegistryMachine = setup({
     retired: {
       description: 'The owner has gone: reads and watches still work, everything else is refused.',
       on: {
-        'operations.stop': { actions: 'stopOperations' },
         fault: 'poisoned',
         'xstate.error.actor.operation': 'poisoned',
         '*': { meta: { refusal: 'owner_retired' } },
@@ -223,10 +212,7 @@ export const operationRegistryMachine = setup({
     },
     poisoned: {
       description: 'A change broke off half-way: nothing is answered rather than guessed.',
-      on: {
-        'operations.stop': { actions: 'stopOperations' },
-        '*': { meta: { refusal: 'poisoned' } },
-      },
+      on: { '*': { meta: { refusal: 'poisoned' } } },
     },
   },
 })

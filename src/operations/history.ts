@@ -36,10 +36,12 @@ export class OperationsHistory implements LaneStream {
   #snapshotRows: JsonObject[] = []
   /** Registered but not ended: while replaying what may still end, afterwards what was lost. */
   readonly #unfinished = new Map<OperationId, LiveRemnant>()
+  /** Takes what somebody else sends to the actor of an operation. */
+  onSend: CoreOptions['onSend']
 
   constructor(sessionId: SessionId, options: CoreOptions) {
     this.name = streamNameOf(sessionId)
-    this.#options = { ...options, owner: sessionId }
+    this.#options = { ...options, owner: sessionId, onSend: (id, event) => this.onSend?.(id, event) }
   }
 
   /** False for a session that was deleted, or never opened. */
@@ -83,7 +85,7 @@ export class OperationsHistory implements LaneStream {
     const core = new OperationsCore({ ...this.#options, ...limits })
     let live: LiveRemnant[]
     try {
-      live = recover(persisted, core.records, core.actor)
+      live = recover(persisted, core.records)
     } catch (fault) {
       core.stop()
       throw fault
@@ -184,7 +186,7 @@ export class OperationsHistory implements LaneStream {
   }
 
   #settle(fact: Extract<OperationsFact, { type: 'operation_settled' }>): void {
-    const { records, actor } = this.core
+    const { records } = this.core
     const {
       id,
       seq,
@@ -203,7 +205,7 @@ export class OperationsHistory implements LaneStream {
     }
     this.#unfinished.delete(id)
     const source = spec.operationSource
-    records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq }, actor)
+    records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq })
     if (kindClasses[spec.kind].feed === 'suppress') return
     records.publish({ seq, operationId: id, kind: spec.kind, displayName: spec.displayName, outcome, completedAtMs })
   }

@@ -1,13 +1,14 @@
 import * as v from 'valibot'
-import { createActor, type AnyActorRef } from 'xstate'
+import type { AnyActorRef } from 'xstate'
 import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
 import { SequencedFeed } from '../base/feed.js'
 import { deepFreeze } from '../base/freeze.js'
 import type { Logger } from '../base/logger.js'
 import { optionsSchema, wholeNumberSchema } from '../base/options.js'
-import type { Place } from '../../machines/chart-table.js'
+import type { Selection } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
-import { operationMachine, type OperationActor, type OperationEvent } from '../../machines/operation.js'
+import { operationMachine, type OperationEvent } from '../../machines/operation.js'
+import { rowActors, type RowActors } from '../../machines/row-actors.js'
 import type {
   AdvanceEvent,
   BeginWaitEvent,
@@ -18,6 +19,7 @@ import type {
 } from '../../machines/operation-registry.js'
 import {
   isTerminal,
+  operationActions,
   terminalStatusOf,
   type CursorConsumer,
   type OperationAction,
@@ -32,7 +34,7 @@ import {
 import { checkLimit } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, WatchError } from './errors.js'
-import { statusOf, type OperationRow } from './projection.js'
+import type { OperationRow } from './projection.js'
 import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
 import { ActiveWait } from './wait.js'
@@ -58,9 +60,20 @@ export interface RecordsOptions extends RegistryLimits {
   readonly logger?: Logger
 }
 
-const { machine, table, decide } = fastMachine(operationMachine)
+const chart = fastMachine(operationMachine)
 
 const terminalActions = Object.keys(terminalStatusOf) as readonly TerminalAction[]
+
+/** What the chart of an operation was asked and answered. */
+interface Decided {
+  readonly event: OperationEvent
+  readonly selection: Selection
+}
+
+/** An end that is decided but not durable yet. */
+interface Ending extends Decided {
+  readonly status: OperationStatus
+}
 
 /** Facts of an ended operation that comes back from storage. */
 export interface RestoredOperation {
@@ -89,10 +102,10 @@ export class OperationRecords implements OperationBook {
   readonly #passedBy = new Set<OperationId>()
   /** Ids that feed rows refer to. */
   readonly #published = new Set<OperationId>()
-  /** What the charts of operations were asked about and allowed, by what the registry was asked. */
-  readonly #allowed = new WeakMap<AdvanceEvent | SettleEvent, OperationEvent>()
-  /** Ends that are decided but not durable yet. */
-  readonly #ending = new Map<OperationId, OperationStatus>()
+  readonly #ending = new Map<OperationId, Ending>()
+  /** What the registry was asked last, and what the operation's own chart says to it: decided once, then followed. */
+  #asked: { readonly event: AdvanceEvent | SettleEvent; readonly decided: Decided } | undefined
+  #actors: RowActors<typeof operationMachine> | undefined
   #maxConcurrent: number | undefined
   #activeCount = 0
   #lastSequence = 0
@@ -107,6 +120,16 @@ export class OperationRecords implements OperationBook {
     this.#maxConcurrent = maxConcurrent
     this.maxCompleted = Math.max(1, maxCompleted)
     this.feed = new SequencedFeed(feedCapacity(this.maxCompleted), logger)
+  }
+
+  /** Names the actor whose children the operations are, and what takes events that somebody else sends to them. */
+  showUnder(registry: AnyActorRef, onSend: (id: OperationId, event: OperationEvent) => void): void {
+    this.#actors = rowActors({
+      machine: chart,
+      parent: registry,
+      id: 'operation',
+      onSend: (row, event) => onSend((row as OperationRow).spec.id, event),
+    })
   }
 
   /** How many operations may run; unlimited when absent. */
@@ -186,17 +209,15 @@ export class OperationRecords implements OperationBook {
   }
 
   allows(event: AdvanceEvent | SettleEvent): boolean {
-    const place = this.#placeOf(event.id)
-    const own = ownEvent(event)
-    if (place === undefined || !decide(place, own).isTaken) return false
-    this.#allowed.set(event, own)
+    const decided = this.#ask(event)
+    if (decided === undefined || !decided.selection.isTaken) return false
+    this.#asked = { event, decided }
     return true
   }
 
   /** The guard in the operation's chart because of which the event is refused; `undefined` when its status is the reason. */
   refusingGuard(event: AdvanceEvent | SettleEvent): string | undefined {
-    const place = this.#placeOf(event.id)
-    return place && table.select(place, ownEvent(event)).guard
+    return this.#ask(event)?.selection.guard
   }
 
   /** Whether the chart lets an operation that stands so end so: what a journal says is held to the rules of live calls. */
@@ -204,7 +225,7 @@ export class OperationRecords implements OperationBook {
     const { id, kind, displayName } = spec
     const context = { id, kind, displayName, peerReady: false, progressCount: 0, outcome: undefined }
     if (status === 'absent') return false
-    return terminalActions.some((type) => table.select({ value: status, context }, { type, outcome }).isTaken)
+    return terminalActions.some((type) => chart.table.select({ value: status, context }, { type, outcome }).isTaken)
   }
 
   hasActiveWait(requestId?: WaitRequestId): boolean {
@@ -213,26 +234,17 @@ export class OperationRecords implements OperationBook {
 
   /** The status an operation has or, when its end is under way, will have. */
   effectiveStatus(id: OperationId): OperationStatus | undefined {
-    const ending = this.#ending.get(id)
-    if (ending !== undefined) return ending
-    const row = this.rows.get(id)
-    return row === undefined ? undefined : statusOf(row)
+    return this.#ending.get(id)?.status ?? this.rows.get(id)?.value
   }
 
   /** Mints the sequence of an end and keeps it in sight of later decisions until {@link settle} or {@link unstage}. */
   stage(event: SettleEvent): SettleEvent {
     const { anchor } = this.#row(event.id)
     this.#lastSequence += 1
-    this.#ending.set(event.id, event.outcome.type)
+    this.#ending.set(event.id, { ...this.#decidedOf(event), status: event.outcome.type })
     const elapsedMs = elapsedSince(anchor, this.#clock)
-    // Into the event itself: what was decided about it is kept with that very object.
     event.settlement = { sequence: this.#lastSequence, completedAtMs: anchor.wall + elapsedMs, elapsedMs }
     return event
-  }
-
-  /** The end is durable: from here on the operation's own chart answers for it. */
-  surface(id: OperationId): void {
-    this.#ending.delete(id)
   }
 
   /** Takes back an end that did not become durable; later ones must have been taken back before. */
@@ -241,19 +253,16 @@ export class OperationRecords implements OperationBook {
     if (settlement !== undefined) this.#lastSequence = settlement.sequence - 1
   }
 
-  register({ spec }: RegisterEvent, registry: AnyActorRef): void {
+  register({ spec }: RegisterEvent): void {
     const { id, kind, displayName } = spec
-    // Made with a parent but not spawned: XState would copy the parent's record of children each time.
-    const actor = createActor(machine, { parent: registry, id: 'operation', input: { id, kind, displayName } })
-    actor.start()
-    this.#add(actor, spec, spec.operationSource)
+    this.#add(chart.initialPlace({ id, kind, displayName }), spec, spec.operationSource)
     this.#activeCount += 1
   }
 
   advance(event: AdvanceEvent): void {
     const { type, id, peer } = event
     const row = this.#row(id)
-    row.actor.send(this.#decidedEvent(event))
+    this.#move(row, this.#decidedOf(event))
     if (type === 'operation.start') row.startedAtMs = row.anchor.wall + elapsedSince(row.anchor, this.#clock)
     if (peer !== undefined) row.peer = peer
   }
@@ -263,9 +272,11 @@ export class OperationRecords implements OperationBook {
     const { type, id, outcome, settlement } = event
     const row = this.#row(id)
     if (settlement === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
-    row.actor.send(this.#decidedEvent(event))
-    if (statusOf(row) !== terminalStatusOf[actionOf(type) as TerminalAction]) {
-      throw internalError(`terminal status of operation ${id} drifted to ${statusOf(row)}`)
+    this.#move(row, this.#ending.get(id) ?? this.#decidedOf(event))
+    // From here on the operation's own chart answers for the end.
+    this.#ending.delete(id)
+    if (row.value !== terminalStatusOf[actionOf(type) as TerminalAction]) {
+      throw internalError(`terminal status of operation ${id} drifted to ${row.value}`)
     }
     this.#activeCount -= 1
     this.#lastSettled = id
@@ -276,8 +287,7 @@ export class OperationRecords implements OperationBook {
   }
 
   beginWait({ requestId, runId, operationIds }: BeginWaitEvent, registry: AnyActorRef): void {
-    const outcomeOf = (id: OperationId): OperationOutcome | undefined =>
-      this.rows.get(id)?.actor.getSnapshot().context.outcome
+    const outcomeOf = (id: OperationId): OperationOutcome | undefined => this.rows.get(id)?.context.outcome
     this.#wait = new ActiveWait({ requestId, runId, operationIds }, outcomeOf, registry)
     this.waits.set(requestId, this.#wait)
     if (this.#wait.isSatisfied) this.#endWait()
@@ -325,26 +335,17 @@ export class OperationRecords implements OperationBook {
     this.cursors[consumer] = Math.max(this.cursors[consumer], cursor)
   }
 
-  *liveOperations(): Iterable<OperationActor> {
-    for (const row of this.rows.values()) if (!isTerminal(statusOf(row))) yield row.actor
+  /** Stops the actors of operations that have not ended. */
+  stopOperations(): void {
+    for (const row of this.rows.values()) if (!isTerminal(row.value)) this.#actors?.stop(row)
   }
 
   /** Adds an operation that ended in an earlier life, in completion order. */
-  restore(restored: RestoredOperation, registry: AnyActorRef): OperationRow {
+  restore(restored: RestoredOperation): OperationRow {
     const { spec, source, peerReady, progressCount, outcome, sequence } = deepFreeze(restored)
     const { id, kind, displayName } = spec
-    const snapshot = machine.resolveState({
-      value: outcome.type,
-      context: { id, kind, displayName, peerReady, progressCount, outcome },
-    })
-    const actor = createActor(machine, {
-      parent: registry,
-      id: 'operation',
-      snapshot,
-      // Not read when a snapshot is given, but the types ask for it.
-      input: { id, kind, displayName },
-    })
-    const row = this.#add(actor, spec, source)
+    const context = { id, kind, displayName, peerReady, progressCount, outcome }
+    const row = this.#add({ value: outcome.type, context }, spec, source)
     row.settlement = { sequence }
     this.raiseSequence(sequence)
     this.#retained.add(id)
@@ -370,19 +371,32 @@ export class OperationRecords implements OperationBook {
     this.#durableSequence = Math.max(this.#durableSequence, sequence)
   }
 
-  /** Where an operation stands for a decision: an end that is under way counts. */
-  #placeOf(id: OperationId): Place<typeof operationMachine> | undefined {
-    const snapshot = this.rows.get(id)?.actor.getSnapshot()
-    const ending = this.#ending.get(id)
-    if (snapshot === undefined || ending === undefined) return snapshot
-    return { value: ending, context: snapshot.context }
+  /** What the chart of an operation says to an event; an end that is under way counts. `undefined` for an unknown id. */
+  #ask(event: AdvanceEvent | SettleEvent): Decided | undefined {
+    const row = this.rows.get(event.id)
+    if (row === undefined) return undefined
+    const ending = this.#ending.get(event.id)
+    const own = ownEvent(event)
+    const place = ending === undefined ? row : { value: ending.status, context: row.context }
+    return { event: own, selection: chart.decide(place, own) }
   }
 
-  /** The event that the operation's chart has allowed, so that it is not asked again. */
-  #decidedEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
-    const decided = this.#allowed.get(event)
-    this.#allowed.delete(event)
-    return decided ?? ownEvent(event)
+  /** What was decided about the event, so that no guard is asked a second time. */
+  #decidedOf(event: AdvanceEvent | SettleEvent): Decided {
+    const asked = this.#asked
+    this.#asked = undefined
+    const decided = asked?.event === event ? asked.decided : this.#ask(event)
+    if (decided === undefined) throw internalError(`no record for operation ${event.id}`)
+    return decided
+  }
+
+  #move(row: OperationRow, { event, selection }: Decided): void {
+    this.#shown.move(row, event, selection)
+  }
+
+  get #shown(): RowActors<typeof operationMachine> {
+    if (this.#actors === undefined) throw internalError('the registry has no actor')
+    return this.#actors
   }
 
   #row(id: OperationId): OperationRow {
@@ -391,9 +405,15 @@ export class OperationRecords implements OperationBook {
     return row
   }
 
-  #add(actor: OperationActor, spec: OperationSpec, source: OperationSource | undefined): OperationRow {
-    const row: OperationRow = {
-      actor,
+  #add(
+    { value, context }: Pick<OperationRow, 'value' | 'context'>,
+    spec: OperationSpec,
+    source: OperationSource | undefined,
+  ): OperationRow {
+    const row = {
+      value,
+      context,
+      actor: undefined,
       spec,
       source,
       anchor: anchorNow(this.#clock),
@@ -402,8 +422,9 @@ export class OperationRecords implements OperationBook {
       peer: undefined,
       watchers: undefined,
     }
-    this.rows.set(spec.id, row)
-    return row
+    const shown = this.#shown.show(row) as OperationRow
+    this.rows.set(spec.id, shown)
+    return shown
   }
 
   #keep(row: OperationRow, { sequence, completedAtMs }: Settlement, outcome: OperationOutcome): void {
@@ -443,12 +464,19 @@ export class OperationRecords implements OperationBook {
   }
 }
 
+/** What the events of the registry are called in the chart of the operation they name. */
+const ownTypes = new Map(operationActions.map((action) => [`operation.${action}`, action]))
+
+/** Events that carry nothing, each made once. */
+const plainEvents = new Map(operationActions.map((type) => [type, Object.freeze({ type }) as OperationEvent]))
+
 /** What an event of the registry is to the operation it names. */
 function ownEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
   const type = actionOf(event.type)
-  return ('outcome' in event ? { type, outcome: event.outcome } : { type }) as OperationEvent
+  if ('outcome' in event) return { type, outcome: event.outcome } as OperationEvent
+  return plainEvents.get(type) as OperationEvent
 }
 
-function actionOf(type: string): OperationAction {
-  return type.slice('operation.'.length) as OperationAction
+function actionOf(type: AdvanceEvent['type'] | SettleEvent['type']): OperationAction {
+  return ownTypes.get(type) as OperationAction
 }

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { onAbort } from '../base/abort.js'
 import { decode } from '../base/decode.js'
-import { InvalidInputError, StatewardError, toError } from '../base/errors.js'
+import { InvalidInputError, messageOf, StatewardError, toError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
@@ -10,6 +10,7 @@ import { abortableSchema, checkText, optionsSchema, textOf, textSchema } from '.
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
+import type { OperationEvent } from '../../machines/operation.js'
 import type { AdvanceEvent, OperationRegistryEvent, SettleEvent } from '../../machines/operation-registry.js'
 import type {
   CursorConsumer,
@@ -27,9 +28,10 @@ import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, c
 import { kindClasses } from './classification.js'
 import { internalError, notFound, WatchError } from './errors.js'
 import { facts } from './facts.js'
+import type { StagedEnd } from './core.js'
 import type { OperationsHistory } from './history.js'
 import { readOutcome } from './projection.js'
-import { outcomes } from './outcomes.js'
+import { checkOutcome, outcomes } from './outcomes.js'
 import { OperationReader } from './reader.js'
 import { ownerRetired, waitNotActive } from './refusal.js'
 import { terminations } from './termination.js'
@@ -93,6 +95,7 @@ export class OperationRegistry extends OperationReader {
     this.#ids = ids
     this.#observer = guardedRegistryObserver(observer, logger)
     this.#logger = logger
+    history.onSend = (id, event) => this.#request(id, event)
   }
 
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
@@ -376,6 +379,46 @@ export class OperationRegistry extends OperationReader {
     this.#core.stop()
   }
 
+  /**
+   * Somebody sent an event to the actor of an operation: a request like any other, through the lane. There is nobody to
+   * reject for it, so that a refusal is logged; inspectors are shown it.
+   */
+  #request(id: OperationId, event: OperationEvent): void {
+    this.#carryOut(id, event).catch((refusal: unknown) => {
+      const { type } = event
+      // What the chart refuses is shown where it is decided.
+      if (StatewardError.is(refusal, 'invalid_input')) this.#core.showRefused({ type: String(type), id }, refusal)
+      this.#logger.warn(
+        { id, type, cause: messageOf(refusal) },
+        'an event sent to the actor of an operation was refused',
+      )
+    })
+  }
+
+  async #carryOut(id: OperationId, event: OperationEvent): Promise<void> {
+    const { type } = event
+    switch (type) {
+      case 'start':
+        return this.provisioningSucceeded(id)
+      case 'retire_requested':
+        return this.requestRetire(id)
+      case 'progress_reported':
+        return this.#advance({ type: `operation.${type}`, id })
+      case 'complete':
+      case 'fail':
+      case 'abort':
+      case 'cancel':
+      case 'retire_completed':
+      case 'terminate':
+        return this.#end(`operation.${type}`, id, () => checkOutcome(id, event.outcome))
+      default: {
+        // A peer comes with its handle, for which an event of the chart has no place; nothing else is an action.
+        const reason = `not an event that can be sent to an operation: ${textOf(type)}`
+        throw new InvalidInputError({ subject: 'operation event', field: 'type', reason })
+      }
+    }
+  }
+
   get #core() {
     return this.#history.core
   }
@@ -405,8 +448,7 @@ export class OperationRegistry extends OperationReader {
 
   /** Decides and applies a change that needs no durable step of its own. */
   #now(event: OperationRegistryEvent): void {
-    this.#core.decide(event)
-    this.#core.apply(event)
+    this.#core.take(event)
   }
 
   #advance(event: AdvanceEvent, followUp?: () => void, note?: () => void): Promise<void> {
@@ -439,11 +481,15 @@ export class OperationRegistry extends OperationReader {
 
   /** Capacity slots leave no trace, so their end waits for nothing. */
   #settleUnrecorded(event: SettleEvent): Promise<void> {
+    let discard = (): void => {}
     try {
-      this.#core.decide(event)
+      const staged = this.#core.stage(event)
+      discard = () => this.#core.unstage(staged)
       this.#checkBarrier([event])
-      this.#core.settle(this.#records.stage(event))
+      discard = () => {}
+      this.#core.settle(staged)
     } catch (refusal) {
+      discard()
       return this.#lane.refuse(refusal as Error)
     }
     this.#publish([event])
@@ -455,27 +501,27 @@ export class OperationRegistry extends OperationReader {
   }
 
   #stage(events: readonly SettleEvent[]): Staged<void> {
-    for (const event of events) this.#core.decide(event)
-    this.#checkBarrier(events)
-    const staged = events.map((event) => this.#records.stage(event))
+    const staged: StagedEnd[] = []
     const discard = (): void => {
-      for (const event of staged.toReversed()) this.#records.unstage(event)
+      for (const end of staged.toReversed()) this.#core.unstage(end)
     }
     // All of the group, or an inspector's own end would come before those that were decided earlier.
     const commit = (): void =>
       this.#core.change(() => {
-        for (const event of staged) this.#core.settle(event)
+        for (const end of staged) this.#core.settle(end)
       })
     try {
-      return { facts: this.#factsOf(staged), commit, discard, publish: () => this.#publish(events) }
+      for (const event of events) staged.push(this.#core.stage(event))
+      this.#checkBarrier(events)
+      return { facts: this.#factsOf(events), commit, discard, publish: () => this.#publish(events) }
     } catch (fault) {
       discard()
       throw fault
     }
   }
 
-  #factsOf(staged: readonly SettleEvent[]): JsonObject[] {
-    const kept = staged.filter(({ id }) => this.#isKept(this.#kindOf(id)))
+  #factsOf(events: readonly SettleEvent[]): JsonObject[] {
+    const kept = events.filter(({ id }) => this.#isKept(this.#kindOf(id)))
     return kept.map((event) => facts.settled(event, this.#records))
   }
 

@@ -8,6 +8,7 @@ import { inspectOption, type Inspect } from '../base/inspection.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema, portSchema, textSchema } from '../base/options.js'
 import { loggerSchema } from '../base/ports.js'
+import type { Selection } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
 import { turnMachine, type AsyncOperationRef, type TurnActor, type TurnEvent } from '../../machines/turn.js'
@@ -18,7 +19,7 @@ import type { BoundaryDelivery, TurnBoundary } from './turn-boundary.js'
 import type { WaitedOutcome } from './types.js'
 import type { WaitAll } from './wait-all.js'
 
-const { machine, decide } = fastMachine(turnMachine)
+const { machine, decide, follow } = fastMachine(turnMachine)
 
 /** What a turn is made of. */
 export interface TurnOptions {
@@ -143,7 +144,8 @@ export class Turn implements Disposable {
   fail(reason: string): void {
     checkText('reason of a failed turn', reason)
     const fail: TurnEvent = { type: 'fail', runId: this.runId, reason }
-    if (decide(this.actor.getSnapshot(), fail).isTaken) this.actor.send(fail)
+    const selection = decide(this.actor.getSnapshot(), fail)
+    if (selection.isTaken) follow(this.actor, fail, selection)
     this.#wait?.[Symbol.dispose]()
   }
 
@@ -177,12 +179,13 @@ export class Turn implements Disposable {
   }
 
   #send(event: TurnEvent): void {
-    this.#check(event)
-    this.actor.send(event)
+    follow(this.actor, event, this.#check(event))
   }
 
-  #check(event: TurnEvent): void {
-    if (!decide(this.actor.getSnapshot(), event).isTaken) throw this.#refusal(event)
+  #check(event: TurnEvent): Selection {
+    const selection = decide(this.actor.getSnapshot(), event)
+    if (!selection.isTaken) throw this.#refusal(event)
+    return selection
   }
 
   #refusal({ type }: TurnEvent): TurnRefusedError {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createActor, setup, StateMachine, type AnyActorRef, type AnyStateMachine } from 'xstate'
+import { createActor, setup, StateMachine, type AnyStateMachine } from 'xstate'
 import * as machines from '../../machines/index.js'
 import {
   fastMachine,
@@ -51,8 +51,8 @@ class TinyBook {
     operation === otherId || `operation.${this.#statuses.get(operation)}` !== type
   hasActiveWait = (request?: string): boolean =>
     request === undefined ? this.#wait !== undefined : this.#wait === request
-  register = ({ spec }: { spec: { id: string } }, registry: AnyActorRef): void =>
-    this.#order(`register ${spec.id} under ${registry.id.split(':')[0]}`, () => this.#statuses.set(spec.id, ''))
+  register = ({ spec }: { spec: { id: string } }): void =>
+    this.#order(`register ${spec.id}`, () => this.#statuses.set(spec.id, ''))
   advance = ({ id: operation, type }: { id: string; type: string }): void =>
     this.#order(`${type} ${operation}`, () => this.#statuses.set(operation, type.slice('operation.'.length)))
   settle = ({ id: operation, type }: { id: string; type: string }): void =>
@@ -62,7 +62,6 @@ class TinyBook {
   drop = (ids: readonly string[]): void =>
     this.#order(`drop ${ids.join()}`, () => ids.forEach((one) => this.#statuses.delete(one)))
   advanceCursor = (consumer: string, cursor: number): void => this.#order(`${consumer} ${cursor}`, () => {})
-  liveOperations = (): [] => []
 
   #order(text: string, change: () => void): void {
     this.orders.push(text)
@@ -210,27 +209,29 @@ describe('what was decided', () => {
         b: {},
       },
     })
-    const { machine, decide } = fastMachine(chart)
-    return { asked, decide, actor: createActor(machine).start() }
+    const { machine, decide, follow } = fastMachine(chart)
+    return { asked, decide, follow, actor: createActor(machine).start() }
   }
 
   it('is followed without asking a guard again, whatever the guard would say by then', () => {
-    const { asked, decide, actor } = counting()
+    const { asked, decide, follow, actor } = counting()
     const event = { type: 'go' } as const
-    expect(decide(actor.getSnapshot(), event).isTaken).toBe(true)
+    const selection = decide(actor.getSnapshot(), event)
+    expect(selection.isTaken).toBe(true)
     asked.answer = false
-    actor.send(event)
+    follow(actor, event, selection)
     expect(actor.getSnapshot().value).toBe('b')
     expect(asked.count).toBe(1)
   })
 
   it('holds for that very event object and for one time', () => {
-    const { asked, decide, actor } = counting()
+    const { asked, decide, follow, actor } = counting()
     const event = { type: 'go' } as const
     asked.answer = false
-    expect(decide(actor.getSnapshot(), event).isTaken).toBe(false)
+    const selection = decide(actor.getSnapshot(), event)
+    expect(selection.isTaken).toBe(false)
     asked.answer = true
-    actor.send(event)
+    follow(actor, event, selection)
     expect([actor.getSnapshot().value, asked.count]).toEqual(['a', 1])
     actor.send(event)
     expect([actor.getSnapshot().value, asked.count]).toEqual(['b', 2])

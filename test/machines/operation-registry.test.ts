@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createActor, fromCallback, type AnyActorRef } from 'xstate'
+import { createActor, type AnyActorRef } from 'xstate'
 import {
   operationRegistryMachine,
   type OperationBook,
@@ -53,7 +53,7 @@ const permissive: Answers = {
 }
 
 /** A book that answers as told and writes down what it is ordered to do. */
-function fakeBook(answers: Answers, live: readonly AnyActorRef[] = []) {
+function fakeBook(answers: Answers) {
   const orders: unknown[][] = []
   const asked: unknown[][] = []
   const book: OperationBook = {
@@ -69,15 +69,13 @@ function fakeBook(answers: Answers, live: readonly AnyActorRef[] = []) {
       return answers.allows
     },
     hasActiveWait: (wanted) => answers.hasActiveWait && (wanted === undefined || wanted === requestId),
-    register: (event: { spec: OperationSpec }, registry: AnyActorRef) =>
-      orders.push(['register', event.spec.id, registry.id]),
+    register: (event) => orders.push(['register', event.spec.id]),
     advance: (event) => orders.push(['advance', event.type]),
     settle: (event) => orders.push(['settle', event.type, event.outcome.type]),
     beginWait: (event, registry: AnyActorRef) => orders.push(['beginWait', event.requestId, registry.id]),
     cancelWait: (request, reason) => orders.push(['cancelWait', request, reason]),
     drop: (ids) => orders.push(['drop', ...ids]),
     advanceCursor: (consumer, cursor) => orders.push(['advanceCursor', consumer, cursor]),
-    liveOperations: () => live,
   }
   return { book, orders, asked }
 }
@@ -161,7 +159,7 @@ describe('registration (spec operations 3)', () => {
     const answers = { isUsed: idIsUsed, hasWellFormedSource: !sourceIsMalformed, isFull: registryIsFull }
     const { refusal, orders, state } = ask(register(), answers)
     expect(refusal).toBe(expected)
-    expect(orders).toEqual(expected === undefined ? [['register', id, 'registry']] : [])
+    expect(orders).toEqual(expected === undefined ? [['register', id]] : [])
     expect(state).toBe('open')
   })
 
@@ -275,21 +273,6 @@ describe('the life of the registry', () => {
   ] as const)('goes from %s by %o to %s', (from, event, to) => {
     expect(ask(event, {}, from).state).toBe(to)
   })
-
-  it.each(['open', 'draining', 'retired', 'poisoned'] as const)(
-    'stops the actors of what is still live when asked to while %s, as nobody else would',
-    (state) => {
-      let stopped = 0
-      const logic = fromCallback(() => () => stopped++)
-      const live: AnyActorRef[] = []
-      const { book } = fakeBook(permissive, live)
-      const registry = createActor(operationRegistryMachine, { input: { book } }).start()
-      live.push(...[1, 2].map(() => createActor(logic, { parent: registry, id: 'operation' }).start()))
-      for (const step of wayTo[state]) registry.send(step)
-      registry.send({ type: 'operations.stop' })
-      expect(stopped).toBe(2)
-    },
-  )
 
   it('is poisoned by an operation actor that broke, instead of dying of it', () => {
     const { book } = fakeBook(permissive)

@@ -83,9 +83,8 @@ async function coreWithout(chart: Chart | undefined, guard = ''): Promise<Operat
 
 /** Decides and carries out, as a live call does. */
 function take(core: OperationsCore, event: OperationRegistryEvent): void {
-  core.decide(event)
-  if ('outcome' in event) core.settle(core.records.stage(event))
-  else core.apply(event)
+  if ('outcome' in event) core.settle(core.stage(event))
+  else core.take(event)
 }
 
 beforeEach(() => void vi.resetModules())

@@ -164,9 +164,11 @@ describe('a refusal', () => {
     await run([1])
     const { core } = session.history
     const event = { type: 'operation.complete', id: idOf(1), outcome: { type: 'retired' } } as const
-    expect(() => core.decide(event)).toThrow('the outcome contradicts the action operation.complete')
+    expect(() => core.stage(event)).toThrow('the outcome contradicts the action operation.complete')
     expect(operations.snapshot(idOf(1))?.status).toBe('running')
-    expect(() => core.decide({ ...event, outcome: completed(1) })).not.toThrow()
+    const staged = core.stage({ ...event, outcome: completed(1) })
+    core.unstage(staged)
+    expect(operations.snapshot(idOf(1))?.status).toBe('running')
   })
 })
 
