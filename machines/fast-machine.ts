@@ -10,6 +10,7 @@ import type {
   InputFrom,
   MachineContext,
   SnapshotFrom,
+  StateValue,
 } from 'xstate'
 import { ChartTable, type Place, type Selection } from './chart-table.js'
 import { assigned, isAssign, noSpawn, nodesWithin, type Step } from './chart-steps.js'
@@ -23,12 +24,12 @@ export interface FastMachine<Machine extends AnyStateMachine> {
   /** Of the chart; rows that stand where an actor would can be asked about here. */
   readonly table: ChartTable<Machine>
   /** What the event does to an actor in this place, its snapshot as a rule. Raises what a guard throws. */
-  decide(place: Place<Machine>, event: EventFrom<Machine>): Selection
+  readonly decide: (place: Place<Machine>, event: EventFrom<Machine>) => Selection
   /**
    * Sends an event that was decided. The actor follows the selection and asks no guard a second time; only a transition that
    * is left to the machine, or that has to wait for another one, is selected anew.
    */
-  follow(actor: ActorRefFrom<Machine>, event: EventFrom<Machine>, selection: Selection): void
+  readonly follow: (actor: ActorRefFrom<Machine>, event: EventFrom<Machine>, selection: Selection) => void
   /** Where the chart begins, for a row. Its context factory gets no actor and cannot spawn. */
   initialPlace(input: InputFrom<Machine>): Place<Machine>
   /** The snapshot that an actor in this place would have. */
@@ -39,8 +40,8 @@ export interface FastMachine<Machine extends AnyStateMachine> {
 
 /** A selection on its way to the actor that will follow it. */
 interface Following {
-  event?: AnyEventObject | undefined
-  selection?: Selection | undefined
+  event: AnyEventObject | undefined
+  selection: Selection | undefined
 }
 
 /**
@@ -54,7 +55,8 @@ interface Following {
  */
 export function fastMachine<Machine extends AnyStateMachine>(chart: Machine): FastMachine<Machine> {
   const table = new ChartTable<AnyStateMachine>(chart)
-  const following: Following = {}
+  const following: Following = { event: undefined, selection: undefined }
+  let initialValue: StateValue | undefined
   const machine = isFlat(chart) ? (Object.create(chart) as AnyStateMachine) : chart
   const templates = new Templates(chart, machine)
   if (machine !== chart) shorten(machine, chart, table, templates, following)
@@ -76,7 +78,8 @@ export function fastMachine<Machine extends AnyStateMachine>(chart: Machine): Fa
       const { context } = chart.config as { context?: unknown }
       const made: unknown =
         typeof context === 'function' ? context({ input, self: undefined, spawn: noSpawn }) : context
-      return { value: chart.resolveState({ value: {}, context: {} }).value, context: { ...(made as object) } }
+      initialValue ??= chart.resolveState({ value: {}, context: {} }).value as StateValue
+      return { value: initialValue, context: { ...(made as object) } }
     },
     snapshotOf({ value, context }: Place<AnyStateMachine>, self?: AnyActorRef) {
       const node = typeof value === 'string' ? chart.root.states[value] : undefined

@@ -6,7 +6,7 @@ import type {
   OperationOutcome,
   OperationPeerHandle,
   OperationSpec,
-  RunId,
+  TurnId,
   TerminalAction,
   WaitRequestId,
 } from './operation-vocabulary.js'
@@ -64,7 +64,7 @@ export interface Settlement {
 export interface BeginWaitEvent {
   readonly type: 'wait_all.begin'
   readonly requestId: WaitRequestId
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly operationIds: readonly OperationId[]
 }
 

@@ -1,3 +1,5 @@
+/* oxlint-disable no-underscore-dangle -- the private members of XState are named so; this is the one file that uses them */
+
 import {
   Actor,
   createActor,
@@ -34,7 +36,7 @@ export interface RowActorsOptions<Machine extends AnyStateMachine> {
 /** The actors of the rows that one parent keeps. Rows are moved here, so that row and actor never differ. */
 export interface RowActors<Machine extends AnyStateMachine> {
   /** Gives a row its actor; one whose row has ended has ended, too. */
-  show(row: Omit<ActorRow<Machine>, 'actor'>): ActorRow<Machine>
+  show<Row extends Place<Machine>>(row: Row): Omit<Row, 'actor'> & ActorRow<Machine>
   /** Moves a row as was decided, and its actor with it; the parent is named as the one who sent the event. */
   move(row: ActorRow<Machine>, event: EventFrom<Machine>, selection: Selection): void
   /** Stops the actor of a row, as XState does with the children of an actor that stops. */
@@ -142,15 +144,15 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     this.#done = `xstate.done.actor.${id}`
     const system = (this.system = parent.system as unknown as System)
     this.#isInspected = rootOf(parent).options.inspect !== undefined
-    const { inspect } = system
+    const inspect = system.inspect.bind(system)
     system.inspect = (observer) => {
       this.#isInspected = true
       return inspect(observer)
     }
   }
 
-  show(row: Omit<ActorRow<Machine>, 'actor'>): ActorRow<Machine> {
-    const shown = row as ActorRow<Machine>
+  show<Row extends Place<Machine>>(row: Row): Omit<Row, 'actor'> & ActorRow<Machine> {
+    const shown = row as unknown as Omit<Row, 'actor'> & ActorRow<Machine>
     const actor = new LeanActor(this as unknown as LeanActors<AnyStateMachine>, shown)
     shown.actor = actor as unknown as ActorRefFrom<Machine>
     this.#inspect('@xstate.actor', actor)
@@ -305,14 +307,14 @@ export class StockActors<Machine extends AnyStateMachine> implements RowActors<M
     this.#options = options
   }
 
-  show(row: Omit<ActorRow<Machine>, 'actor'>): ActorRow<Machine> {
+  show<Row extends Place<Machine>>(row: Row): Omit<Row, 'actor'> & ActorRow<Machine> {
     const { machine, parent, id, onSend } = this.#options
     const snapshot = {
       ...machine.machine.resolveState({ value: row.value, context: row.context }),
     } as AnyMachineSnapshot
     if (snapshot.status === 'done') snapshot.output = machine.outputOf(row)
     const actor = createActor(machine.machine as AnyStateMachine, { parent, id, snapshot: snapshot as never })
-    const shown = Object.assign(row, { actor: actor as unknown as ActorRefFrom<Machine> })
+    const shown = Object.assign(row, { actor }) as unknown as Omit<Row, 'actor'> & ActorRow<Machine>
     if (snapshot.status === 'active') actor.start()
     // To start it would tell the parent of its end a second time.
     else Object.assign(actor, { _processingStatus: stopped })
@@ -344,11 +346,12 @@ function rootOf(actor: AnyActorRef): { readonly options: { readonly inspect?: un
   return root as never
 }
 
-/** What an observer throws is thrown where nobody is in the middle of anything, as XState does. */
-function guarded(tell: () => void): void {
+/** What an observer throws is thrown where nobody is in the middle of anything, as XState does; it has no clock for that. */
+function guarded(notify: () => void): void {
   try {
-    tell()
+    notify()
   } catch (fault) {
+    // oxlint-disable-next-line no-restricted-globals -- nothing is timed here
     setTimeout(() => {
       throw fault
     })

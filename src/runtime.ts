@@ -29,7 +29,7 @@ import type { JournalCut, JournalStore } from './journal/journal.js'
 import { makeDirectories } from './journal/node-file-system.js'
 import { Lane } from './lane/lane.js'
 import {
-  facts,
+  events,
   inspectSchema,
   isPlainName,
   limitsSchema,
@@ -252,7 +252,7 @@ export class Runtime implements AsyncDisposable {
     const history = new OperationsHistory(id, this.#core)
     history.open(this.#ids.uuid() as EpochId, decoded)
     this.#lane.attach(history)
-    this.#lane.note(history, facts.opened(history.epochId, history.core.records))
+    this.#lane.note(history, events.opened(history.epochId, history.core.records))
     return this.#adopt(history, id)
   }
 
@@ -290,7 +290,7 @@ export class Runtime implements AsyncDisposable {
     this.#imports.add(id)
     try {
       return await this.#lane.submit(history, () => ({
-        facts: [facts.imported(history.exported())],
+        facts: [events.imported(history.exported())],
         commit: () => {
           // Not before it is durable, or a snapshot would hold a session that may yet be refused.
           this.#lane.attach(history)
@@ -382,7 +382,7 @@ export class Runtime implements AsyncDisposable {
     try {
       await operations.retireOwner(reason)
       await this.#lane.submit(history, () => ({
-        facts: [facts.deleted()],
+        facts: [events.deleted()],
         commit: () => this.#forget(session, history),
         discard: () => {},
       }))

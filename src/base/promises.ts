@@ -3,19 +3,23 @@ import { onAbort } from './abort.js'
 /** A promise together with the two functions that settle it. */
 export interface Deferred<Value> {
   readonly promise: Promise<Value>
-  readonly resolve: (value: Value | PromiseLike<Value>) => void
+  readonly resolve: (value: Value) => void
   readonly reject: (reason: unknown) => void
 }
 
 /** Makes a {@link Deferred}; an ignored rejection of it never becomes an unhandled one. */
 export function createDeferred<Value>(): Deferred<Value> {
   let resolve!: Deferred<Value>['resolve']
-  let reject!: Deferred<Value>['reject']
+  let rejectLoudly!: Deferred<Value>['reject']
   const promise = new Promise<Value>((onResolve, onReject) => {
     resolve = onResolve
-    reject = onReject
+    rejectLoudly = onReject
   })
-  silence(promise)
+  // The handler comes with the rejection: most promises never need one.
+  const reject = (reason: unknown): void => {
+    promise.catch(ignore)
+    rejectLoudly(reason)
+  }
   return { promise, resolve, reject }
 }
 

@@ -6,7 +6,7 @@ import { capturePersisted } from './capture.js'
 import { kindClasses } from './classification.js'
 import { OperationsCore, type CoreOptions } from './core.js'
 import { internalError } from './errors.js'
-import { decodeFact, type OperationsFact } from './facts.js'
+import { decodeEvent, type OperationsEvent } from './events.js'
 import type { RegistryLimits } from './records.js'
 import { checkKind, recover, type LiveRemnant } from './recovery.js'
 import type { EpochId, LostOperation } from './types.js'
@@ -26,7 +26,7 @@ export function sessionOfStream(name: string): SessionId | undefined {
 }
 
 /**
- * The durable side of one session: turns journalled facts back into a registry at opening and hands
+ * The durable side of one session: turns journalled events back into a registry at opening and hands
  * the lane its rows for snapshots.
  */
 export class OperationsHistory implements LaneStream {
@@ -105,9 +105,9 @@ export class OperationsHistory implements LaneStream {
     this.#snapshotRows.push(row)
   }
 
-  replay(fact: JsonObject): void {
+  replay(stored: JsonObject): void {
     this.finishRestore()
-    this.#apply(decodeFact(fact))
+    this.#apply(decodeEvent(stored))
   }
 
   /** Takes over the snapshot rows restored so far. Raises `invalid_input` or `internal` for rows that contradict each other. */
@@ -148,44 +148,44 @@ export class OperationsHistory implements LaneStream {
     return this.#opened
   }
 
-  #apply(fact: OperationsFact): void {
-    switch (fact.type) {
+  #apply(event: OperationsEvent): void {
+    switch (event.type) {
       case 'session_opened': {
-        const { epoch_id: epochId, max_completed: maxCompleted, max_concurrent: maxConcurrent } = fact
+        const { epoch_id: epochId, max_completed: maxCompleted, max_concurrent: maxConcurrent } = event
         if (this.#opened?.epochId === epochId) return
         return this.open(epochId as EpochId, { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) })
       }
       case 'session_limited':
-        return this.core.records.limitTo(fact.max_concurrent)
+        return this.core.records.limitTo(event.max_concurrent)
       case 'session_imported':
-        return this.import(fact.snapshot)
+        return this.import(event.snapshot)
       case 'session_deleted':
         this.#opened?.core.stop()
         this.#opened = undefined
         return this.#unfinished.clear()
       case 'operation_registered':
-        this.#unfinished.set(fact.spec.id, { spec: fact.spec, status: 'provisioning' })
+        this.#unfinished.set(event.spec.id, { spec: event.spec, status: 'provisioning' })
         return
       case 'operation_started': {
-        const unfinished = this.#unfinished.get(fact.id)
-        if (unfinished !== undefined) this.#unfinished.set(fact.id, { ...unfinished, status: 'running' })
+        const unfinished = this.#unfinished.get(event.id)
+        if (unfinished !== undefined) this.#unfinished.set(event.id, { ...unfinished, status: 'running' })
         return
       }
-      case 'operation_settled':
-        return this.#settle(fact)
+      case 'operation_ended':
+        return this.#end(event)
       case 'records_collected':
-        return this.core.records.drop(fact.ids)
+        return this.core.records.drop(event.ids)
       case 'lost_forgotten':
-        this.forgetLost(fact.ids)
+        this.forgetLost(event.ids)
         return
       case 'cursor_advanced':
-        return this.core.records.advanceCursor(fact.consumer, fact.cursor)
+        return this.core.records.advanceCursor(event.consumer, event.cursor)
       default:
-        return unreachable(fact, 'operations fact')
+        return unreachable(event, 'operations event')
     }
   }
 
-  #settle(fact: Extract<OperationsFact, { type: 'operation_settled' }>): void {
+  #end(event: Extract<OperationsEvent, { type: 'operation_ended' }>): void {
     const { records } = this.core
     const {
       id,
@@ -194,7 +194,7 @@ export class OperationsHistory implements LaneStream {
       peer_ready: peerReady,
       progress_count: progressCount,
       completed_at_ms: completedAtMs,
-    } = fact
+    } = event
     const unfinished = this.#unfinished.get(id)
     if (unfinished === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
     const { spec } = unfinished

@@ -2,6 +2,6 @@
 export * from './public.js'
 export { OperationsHistory, sessionOfStream } from './history.js'
 export { inspectSchema } from './core.js'
-export { facts } from './facts.js'
+export { events } from './events.js'
 export { limitsSchema } from './records.js'
 export { isPlainName } from './source.js'

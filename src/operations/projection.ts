@@ -1,6 +1,5 @@
 import { isUuid } from '../base/ids.js'
 import type { ClockAnchor } from '../base/clock.js'
-import type { Deferred } from '../base/promises.js'
 import type { operationMachine } from '../../machines/operation.js'
 import type { ActorRow } from '../../machines/row-actors.js'
 import type { Settlement } from '../../machines/operation-registry.js'
@@ -22,17 +21,19 @@ import { publicResultOf } from './classification.js'
 import { internalError } from './errors.js'
 import { sourceProblem } from './source.js'
 import type { OperationSnapshot } from './types.js'
+import { countOf, type Watchers } from './watchers.js'
 
-/** One operation as the registry keeps it: where it stands in its chart, the actor that shows it, and what is known besides. */
-export interface OperationRow extends ActorRow<typeof operationMachine> {
+/**
+ * One operation as the registry keeps it: where it stands in its chart, the actor that shows it, when it was registered
+ * here, and what is known besides.
+ */
+export interface OperationRow extends ActorRow<typeof operationMachine>, ClockAnchor {
   readonly spec: OperationSpec
   readonly source: OperationSource | undefined
-  /** When it was registered here. */
-  readonly anchor: ClockAnchor
   startedAtMs: number | undefined
   settlement: Settlement | undefined
   peer: OperationPeerHandle | undefined
-  watchers: Set<Deferred<OperationOutcome>> | undefined
+  watchers: Watchers | undefined
 }
 
 /** The facts of one operation, read fail-closed. */
@@ -116,8 +117,8 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
     peerReady,
     ...(peer !== undefined && { peerHandle: copyOfPeer(peer) }),
     progressCount: Math.min(progressCount, progressCountLimit),
-    watcherCount: row.watchers?.size ?? 0,
-    createdAtMs: row.anchor.wall,
+    watcherCount: countOf(row.watchers),
+    createdAtMs: row.wall,
     ...(startedAtMs !== undefined && { startedAtMs }),
     ...(settlement?.completedAtMs !== undefined && { completedAtMs: settlement.completedAtMs }),
     ...(settlement?.elapsedMs !== undefined && { elapsedMs: settlement.elapsedMs }),

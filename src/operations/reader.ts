@@ -119,7 +119,7 @@ export class OperationReader {
       operationCount: rows.size,
       activeCount,
       pendingWait:
-        wait === undefined ? null : { requestId: wait.requestId, runId: wait.runId, operationIds: wait.operationIds },
+        wait === undefined ? null : { requestId: wait.requestId, turnId: wait.turnId, operationIds: wait.operationIds },
       cursors: { ...this.#records.cursors },
       watermark: feed.watermark(),
     }

@@ -38,6 +38,7 @@ import type { OperationRow } from './projection.js'
 import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
 import { ActiveWait } from './wait.js'
+import { eachWatcher } from './watchers.js'
 
 /** How many operations may run and how many ended ones are kept. */
 export interface RegistryLimits {
@@ -239,11 +240,11 @@ export class OperationRecords implements OperationBook {
 
   /** Mints the sequence of an end and keeps it in sight of later decisions until {@link settle} or {@link unstage}. */
   stage(event: SettleEvent): SettleEvent {
-    const { anchor } = this.#row(event.id)
+    const row = this.#row(event.id)
     this.#lastSequence += 1
     this.#ending.set(event.id, { ...this.#decidedOf(event), status: event.outcome.type })
-    const elapsedMs = elapsedSince(anchor, this.#clock)
-    event.settlement = { sequence: this.#lastSequence, completedAtMs: anchor.wall + elapsedMs, elapsedMs }
+    const elapsedMs = elapsedSince(row, this.#clock)
+    event.settlement = { sequence: this.#lastSequence, completedAtMs: row.wall + elapsedMs, elapsedMs }
     return event
   }
 
@@ -263,7 +264,7 @@ export class OperationRecords implements OperationBook {
     const { type, id, peer } = event
     const row = this.#row(id)
     this.#move(row, this.#decidedOf(event))
-    if (type === 'operation.start') row.startedAtMs = row.anchor.wall + elapsedSince(row.anchor, this.#clock)
+    if (type === 'operation.start') row.startedAtMs = row.wall + elapsedSince(row, this.#clock)
     if (peer !== undefined) row.peer = peer
   }
 
@@ -281,14 +282,14 @@ export class OperationRecords implements OperationBook {
     this.#activeCount -= 1
     this.#lastSettled = id
     row.settlement = settlement
-    for (const watcher of row.watchers ?? []) watcher.resolve(outcome)
+    eachWatcher(row.watchers, (watcher) => watcher.resolve(outcome))
     row.watchers = undefined
     this.#keep(row, settlement, outcome)
   }
 
-  beginWait({ requestId, runId, operationIds }: BeginWaitEvent, registry: AnyActorRef): void {
+  beginWait({ requestId, turnId, operationIds }: BeginWaitEvent, registry: AnyActorRef): void {
     const outcomeOf = (id: OperationId): OperationOutcome | undefined => this.rows.get(id)?.context.outcome
-    this.#wait = new ActiveWait({ requestId, runId, operationIds }, outcomeOf, registry)
+    this.#wait = new ActiveWait({ requestId, turnId, operationIds }, outcomeOf, registry)
     this.waits.set(requestId, this.#wait)
     if (this.#wait.isSatisfied) this.#endWait()
   }
@@ -309,7 +310,7 @@ export class OperationRecords implements OperationBook {
   /** Nothing will end any more: watches and the wait reject instead of hanging. */
   abandonWaiters(): void {
     for (const [id, row] of this.rows) {
-      for (const watcher of row.watchers ?? []) watcher.reject(new WatchError(id))
+      eachWatcher(row.watchers, (watcher) => watcher.reject(new WatchError(id)))
       row.watchers = undefined
     }
     if (this.#wait !== undefined) this.faultWait(this.#wait, internalError('wait_all completion channel dropped'))
@@ -410,19 +411,21 @@ export class OperationRecords implements OperationBook {
     spec: OperationSpec,
     source: OperationSource | undefined,
   ): OperationRow {
+    const { wall, monotonic } = anchorNow(this.#clock)
     const row = {
       value,
       context,
       actor: undefined,
       spec,
       source,
-      anchor: anchorNow(this.#clock),
+      wall,
+      monotonic,
       startedAtMs: undefined,
       settlement: undefined,
       peer: undefined,
       watchers: undefined,
     }
-    const shown = this.#shown.show(row) as OperationRow
+    const shown = this.#shown.show(row)
     this.rows.set(spec.id, shown)
     return shown
   }

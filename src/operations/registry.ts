@@ -20,17 +20,17 @@ import type {
   OperationPeerHandle,
   OperationResult,
   OperationSpec,
-  RunId,
+  TurnId,
   WaitAllSatisfied,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, checkSpec } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, notFound, WatchError } from './errors.js'
-import { facts } from './facts.js'
+import { checkEnd, events as written, type MintedEnd } from './events.js'
 import type { StagedEnd } from './core.js'
 import type { OperationsHistory } from './history.js'
-import { readOutcome } from './projection.js'
+import { readOutcome, type OperationRow } from './projection.js'
 import { checkOutcome, outcomes } from './outcomes.js'
 import { OperationReader } from './reader.js'
 import { ownerRetired, waitNotActive } from './refusal.js'
@@ -38,6 +38,7 @@ import { terminations } from './termination.js'
 import type { OperationProgress, WaitedOutcome } from './types.js'
 import type { ActiveWait } from './wait.js'
 import { WaitAll } from './wait-all.js'
+import { withoutWatcher, withWatcher } from './watchers.js'
 
 /** Who is told what happens in a registry, after it has become visible. */
 export interface RegistryObserver {
@@ -60,14 +61,16 @@ export interface OperationRegistryOptions {
   readonly logger?: Logger
 }
 
-/** How many ids one journalled fact names at most. */
-const idsPerFact = 100_000
+/** How many ids one journalled event names at most. */
+const idsPerEvent = 100_000
 
 const done = Promise.resolve()
 
+const noOptions: { readonly signal?: AbortSignal } = {}
+
 const obligationSchema = optionsSchema<WaitAllSatisfied>({
   waitRequestId: textSchema<WaitRequestId>(),
-  runId: textSchema<RunId>(),
+  turnId: textSchema<TurnId>(),
   operationIds: v.array(textSchema<OperationId>()),
 })
 
@@ -102,7 +105,7 @@ export class OperationRegistry extends OperationReader {
   forgetLost(ids: readonly OperationId[]): void {
     checkIds(ids)
     if (this.#core.isRetired) throw ownerRetired()
-    this.#note(this.#history.forgetLost(ids), facts.lostForgotten)
+    this.#noteAll(this.#history.forgetLost(ids), written.lostForgotten)
   }
 
   /** Changes how many operations may run, from the next registration on; durable like a start. Raises `invalid_input`. */
@@ -110,7 +113,7 @@ export class OperationRegistry extends OperationReader {
     checkLimit('maxConcurrent', maxConcurrent)
     if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
     this.#records.limitTo(maxConcurrent)
-    this.#lane.note(this.#history, facts.limited(maxConcurrent))
+    this.#note(() => written.limited(maxConcurrent))
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -146,8 +149,8 @@ export class OperationRegistry extends OperationReader {
     this.#core.change(() => {
       this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
       const taken = this.#history.forgetLost([id])
-      if (this.#isKept(kind)) this.#lane.note(this.#history, facts.registered(checked))
-      else this.#note(taken, facts.lostForgotten)
+      if (this.#isKept(kind)) this.#note(() => written.registered(checked))
+      else this.#noteAll(taken, written.lostForgotten)
     })
     this.#observer.onChange?.(id)
   }
@@ -155,7 +158,7 @@ export class OperationRegistry extends OperationReader {
   /** `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
     const note = (): void => {
-      if (this.#isKept(this.#kindOf(id))) this.#lane.note(this.#history, facts.started(id))
+      if (this.#isKept(this.#kindOf(id))) this.#note(() => written.started(id))
     }
     return this.#advance({ type: 'operation.start', id }, undefined, note)
   }
@@ -257,7 +260,7 @@ export class OperationRegistry extends OperationReader {
       if (ids.length === 0) return Promise.resolve(collected)
       this.#core.change(() => {
         this.#now({ type: 'records.drop', ids })
-        this.#note(ids, facts.collected)
+        this.#noteAll(ids, written.collected)
       })
       return Promise.resolve(collected)
     } catch (refusal) {
@@ -269,10 +272,10 @@ export class OperationRegistry extends OperationReader {
    * Resolves with the outcome of an operation, at once if it has ended. Throws `invalid_input`, and `not_found` for an unknown id.
    * The promise rejects with the signal's reason, or with `channel_closed` when the registry goes away first.
    */
-  registerWatcher(id: OperationId, options: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
+  registerWatcher(id: OperationId, options: { readonly signal?: AbortSignal } = noOptions): Promise<OperationOutcome> {
     this.#core.check()
     checkId(id)
-    const { signal } = decode(abortableSchema, options, 'watch options')
+    const { signal } = options === noOptions ? options : decode(abortableSchema, options, 'watch options')
     const row = this.#records.rows.get(id)
     if (row === undefined) throw notFound(id)
     const outcome = readOutcome(id, row)
@@ -280,11 +283,10 @@ export class OperationRegistry extends OperationReader {
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#isDisposed) return silence(Promise.reject(new WatchError(id)))
     const watcher = createDeferred<OperationOutcome>()
-    row.watchers ??= new Set()
-    row.watchers.add(watcher)
+    row.watchers = withWatcher(row.watchers, watcher)
     if (signal === undefined) return watcher.promise
     const forget = onAbort(signal, () => {
-      row.watchers?.delete(watcher)
+      row.watchers = withoutWatcher(row.watchers, watcher)
       watcher.reject(signal.reason)
     })
     return silence(watcher.promise.finally(forget))
@@ -303,7 +305,7 @@ export class OperationRegistry extends OperationReader {
     const after = this.#core.change(() => {
       this.#now({ type: 'cursor.advance', consumer, cursor })
       const reached = this.#records.cursors[consumer]
-      if (reached > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, reached))
+      if (reached > before) this.#note(() => written.cursorAdvanced(consumer, reached))
       return reached
     })
     if (after > this.#records.lastSequence) {
@@ -319,7 +321,7 @@ export class OperationRegistry extends OperationReader {
    * `wait_already_active`, `not_found`, or the signal's reason.
    */
   waitAll(
-    runId: RunId,
+    turnId: TurnId,
     operationIds: readonly OperationId[],
     options: { readonly signal?: AbortSignal } = {},
   ): WaitAll {
@@ -327,7 +329,7 @@ export class OperationRegistry extends OperationReader {
     let members: readonly OperationId[]
     let signal: AbortSignal | undefined
     try {
-      checkText('run id', runId)
+      checkText('turn id', turnId)
       checkIds(operationIds)
       members = Object.freeze([...operationIds])
       signal = decode(abortableSchema, options, 'wait options').signal
@@ -338,7 +340,7 @@ export class OperationRegistry extends OperationReader {
     let wait: ActiveWait | undefined
     try {
       wait = this.#core.change(() => {
-        this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: members })
+        this.#now({ type: 'wait_all.begin', requestId, turnId, operationIds: members })
         return this.#records.waits.get(requestId)
       })
     } catch (refusal) {
@@ -352,7 +354,7 @@ export class OperationRegistry extends OperationReader {
   outstandingObligations(): readonly WaitAllSatisfied[] {
     return [...this.#records.waits.values()]
       .filter((wait) => wait.isSatisfied)
-      .map(({ requestId, runId, operationIds }) => ({ waitRequestId: requestId, runId, operationIds }))
+      .map(({ requestId, turnId, operationIds }) => ({ waitRequestId: requestId, turnId, operationIds }))
   }
 
   /**
@@ -360,10 +362,10 @@ export class OperationRegistry extends OperationReader {
    * for an obligation of another run or with other members than the wait had; it stays open then.
    */
   acknowledgeObligation(obligation: WaitAllSatisfied): void {
-    const { waitRequestId, runId, operationIds } = decode(obligationSchema, obligation, 'obligation')
+    const { waitRequestId, turnId, operationIds } = decode(obligationSchema, obligation, 'obligation')
     const wait = this.#records.waits.get(waitRequestId)
     if (wait !== undefined && wait.isSatisfied) {
-      if (runId !== wait.runId) refuseObligation('runId', `not the run that waited: ${textOf(runId)}`)
+      if (turnId !== wait.turnId) refuseObligation('turnId', `not the run that waited: ${textOf(turnId)}`)
       if (!wait.hasMembers(operationIds)) refuseObligation('operationIds', 'not the members of the wait')
     }
     if (!this.#records.acknowledgeWait(waitRequestId)) throw waitNotActive(waitRequestId)
@@ -387,7 +389,7 @@ export class OperationRegistry extends OperationReader {
     this.#carryOut(id, event).catch((refusal: unknown) => {
       const { type } = event
       // What the chart refuses is shown where it is decided.
-      if (StatewardError.is(refusal, 'invalid_input')) this.#core.showRefused({ type: String(type), id }, refusal)
+      if (StatewardError.is(refusal, 'invalid_input')) this.#core.showRefused({ type, id }, refusal)
       this.#logger.warn(
         { id, type, cause: messageOf(refusal) },
         'an event sent to the actor of an operation was refused',
@@ -431,10 +433,15 @@ export class OperationRegistry extends OperationReader {
     if (!this.#core.isPoisoned && !this.#core.isRetired) this.#now({ type: 'owner.retire' })
   }
 
-  /** Notes something about many operations, in facts small enough for the journal. */
-  #note(ids: readonly OperationId[], factOf: (ids: readonly OperationId[]) => JsonObject): void {
-    for (let next = 0; next < ids.length; next += idsPerFact) {
-      this.#lane.note(this.#history, factOf(ids.slice(next, next + idsPerFact)))
+  /** Notes what is visible already; written only where there is a journal. */
+  #note(eventOf: () => JsonObject): void {
+    if (this.#lane.isDurable) this.#lane.note(this.#history, eventOf())
+  }
+
+  /** Notes something about many operations, in events small enough for the journal. */
+  #noteAll(ids: readonly OperationId[], eventOf: (ids: readonly OperationId[]) => JsonObject): void {
+    for (let next = 0; next < ids.length; next += idsPerEvent) {
+      this.#note(() => eventOf(ids.slice(next, next + idsPerEvent)))
     }
   }
 
@@ -500,7 +507,7 @@ export class OperationRegistry extends OperationReader {
     return this.#lane.submit(this.#history, () => this.#stage(events))
   }
 
-  #stage(events: readonly SettleEvent[]): Staged<void> {
+  #stage(ends: readonly SettleEvent[]): Staged<void> {
     const staged: StagedEnd[] = []
     const discard = (): void => {
       for (const end of staged.toReversed()) this.#core.unstage(end)
@@ -511,18 +518,33 @@ export class OperationRegistry extends OperationReader {
         for (const end of staged) this.#core.settle(end)
       })
     try {
-      for (const event of events) staged.push(this.#core.stage(event))
-      this.#checkBarrier(events)
-      return { facts: this.#factsOf(events), commit, discard, publish: () => this.#publish(events) }
+      for (const end of ends) staged.push(this.#core.stage(end))
+      this.#checkBarrier(ends)
+      const encoded = this.#encoded(ends)
+      return {
+        get facts() {
+          return encoded()
+        },
+        commit,
+        discard,
+        publish: () => this.#publish(ends),
+      }
     } catch (fault) {
       discard()
       throw fault
     }
   }
 
-  #factsOf(events: readonly SettleEvent[]): JsonObject[] {
-    const kept = events.filter(({ id }) => this.#isKept(this.#kindOf(id)))
-    return kept.map((event) => facts.settled(event, this.#records))
+  /** Read fail-closed now, written when the journal asks: a lane without one never does. */
+  #encoded(ends: readonly SettleEvent[]): () => readonly JsonObject[] {
+    const kept: [MintedEnd, OperationRow][] = []
+    for (const end of ends) {
+      if (!this.#isKept(this.#kindOf(end.id))) continue
+      const row = this.#records.rows.get(end.id)
+      checkEnd(end, row)
+      kept.push([end, row as OperationRow])
+    }
+    return () => kept.map(([end, row]) => written.ended(end, row))
   }
 
   #publish(events: readonly SettleEvent[]): void {

@@ -8,7 +8,7 @@ import type {
   OperationPeerHandle,
   OperationSource,
   OperationStatus,
-  RunId,
+  TurnId,
   SessionId,
   WaitAllSatisfied,
   WaitRequestId,
@@ -90,7 +90,7 @@ export interface RegistryDiagnostics {
   readonly activeCount: number
   readonly pendingWait: {
     readonly requestId: WaitRequestId
-    readonly runId: RunId
+    readonly turnId: TurnId
     readonly operationIds: readonly OperationId[]
   } | null
   readonly cursors: CompletionCursors

@@ -5,7 +5,7 @@ import { createDeferred } from '../base/promises.js'
 import type {
   OperationId,
   OperationOutcome,
-  RunId,
+  TurnId,
   WaitAllSatisfied,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
@@ -19,7 +19,7 @@ const { machine } = fastMachine(waitAllBarrierMachine)
 /** What a wait-all asks for; members are distinct and known. */
 export interface WaitRequest {
   readonly requestId: WaitRequestId
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly operationIds: readonly OperationId[]
 }
 
@@ -35,7 +35,7 @@ export class ActiveWait {
 
   /** `outcomeOf` answers for members that have ended already. */
   constructor(
-    { requestId, runId, operationIds }: WaitRequest,
+    { requestId, turnId, operationIds }: WaitRequest,
     outcomeOf: (id: OperationId) => OperationOutcome | undefined,
     parent: AnyActorRef,
   ) {
@@ -44,7 +44,7 @@ export class ActiveWait {
     this.barrier = createActor(machine, {
       parent,
       id: 'wait-all-barrier',
-      input: { requestId, runId, operationIds, remaining },
+      input: { requestId, turnId, operationIds, remaining },
     })
     this.barrier.on('satisfied', ({ obligation }) => this.#deliver(obligation))
     this.barrier.start()
@@ -60,8 +60,8 @@ export class ActiveWait {
     return this.barrier.getSnapshot().context.requestId
   }
 
-  get runId(): RunId {
-    return this.barrier.getSnapshot().context.runId
+  get turnId(): TurnId {
+    return this.barrier.getSnapshot().context.turnId
   }
 
   get operationIds(): readonly OperationId[] {
@@ -93,7 +93,7 @@ export class ActiveWait {
   problem(): string | undefined {
     const { value, context } = this.barrier.getSnapshot()
     if ((context.requestId as unknown) === undefined) return 'active wait without request id'
-    if ((context.runId as unknown) === undefined) return 'active wait without run id'
+    if ((context.turnId as unknown) === undefined) return 'active wait without turn id'
     if (value !== 'waiting') return `active wait is ${value}`
     return undefined
   }

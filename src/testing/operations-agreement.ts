@@ -23,14 +23,15 @@ export function assertAgreement(registry: OperationRegistry, oracle: OperationsO
   const { pendingWait, activeCount, operationCount } = registry.diagnostics()
   assert.equal(activeCount, oracle.liveOperations().length, '[I7] active count')
   assert.equal(operationCount, operations.length, 'operation count')
-  const expectedWait = wait === undefined ? null : { runId: wait.runId, operationIds: wait.members }
-  const actualWait = pendingWait === null ? null : { runId: pendingWait.runId, operationIds: pendingWait.operationIds }
+  const expectedWait = wait === undefined ? null : { turnId: wait.turnId, operationIds: wait.members }
+  const actualWait =
+    pendingWait === null ? null : { turnId: pendingWait.turnId, operationIds: pendingWait.operationIds }
   assert.deepEqual(actualWait, expectedWait, '[I12] the barrier')
-  const obligations = registry.outstandingObligations().map(({ runId, operationIds }) => ({ runId, operationIds }))
+  const obligations = registry.outstandingObligations().map(({ turnId, operationIds }) => ({ turnId, operationIds }))
   const owed = oracle.waits.filter(({ state }) => state === 'satisfied')
   assert.deepEqual(
     obligations,
-    owed.map(({ runId, members }) => ({ runId, operationIds: members })),
+    owed.map(({ turnId, members }) => ({ turnId, operationIds: members })),
     'obligations',
   )
   for (const consumer of cursorConsumers) {

@@ -4,7 +4,7 @@ import type {
   OperationOutcome,
   OperationSource,
   OperationStatus,
-  RunId,
+  TurnId,
 } from '../../machines/operation-vocabulary.js'
 
 /** What the oracle expects of one call: that it is taken, or refused with this code and data. */
@@ -44,7 +44,7 @@ export interface OracleWatch {
 
 /** A wait-all and how it should stand. */
 export interface OracleWait {
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly members: readonly OperationId[]
   readonly outcomes: Map<OperationId, OperationOutcome>
   state: 'pending' | 'satisfied' | 'acknowledged' | 'cancelled' | 'closed'

@@ -5,7 +5,7 @@ import type {
   OperationOutcome,
   OperationSpec,
   OperationStatus,
-  RunId,
+  TurnId,
 } from '../../machines/operation-vocabulary.js'
 import type {
   OracleFeedRow,
@@ -179,14 +179,14 @@ export class OperationsOracle {
   }
 
   /** Spec operations 6.2. */
-  waitAll(runId: RunId, members: readonly OperationId[]): Verdict & { readonly wait?: OracleWait } {
+  waitAll(turnId: TurnId, members: readonly OperationId[]): Verdict & { readonly wait?: OracleWait } {
     if (this.owner === 'retired') return ownerRetired
     const repeated = members.find((id, index) => members.indexOf(id) < index)
     if (repeated !== undefined) return { refused: 'duplicate_wait_operation', data: { id: repeated } }
     if (this.wait !== undefined) return { refused: 'wait_already_active', data: {} }
     const unknown = members.find((id) => this.find(id) === undefined)
     if (unknown !== undefined) return { refused: 'not_found', data: { id: unknown } }
-    const wait: OracleWait = { runId, members, outcomes: new Map(), state: 'pending' }
+    const wait: OracleWait = { turnId, members, outcomes: new Map(), state: 'pending' }
     for (const id of members) {
       const outcome = this.find(id)?.outcome
       if (outcome !== undefined) wait.outcomes.set(id, outcome)

@@ -239,7 +239,7 @@ function verifyWatch({ expected, probe }: Watched): void {
 }
 
 function verifyWait({ expected, probe }: Waited): void {
-  const { members, outcomes, runId, state } = expected
+  const { members, outcomes, turnId, state } = expected
   switch (state) {
     case 'pending':
       return assert.deepEqual(probe.state, { type: 'pending' }, 'an unsatisfied wait')
@@ -249,7 +249,11 @@ function verifyWait({ expected, probe }: Waited): void {
       const { value } = probe.state as { value: { outcomes: unknown; satisfied: Record<string, unknown> } }
       const inRequestOrder = members.map((operationId) => ({ operationId, outcome: outcomes.get(operationId) }))
       assert.deepEqual(value.outcomes, inRequestOrder, 'outcomes in request order')
-      assert.deepEqual([value.satisfied['runId'], value.satisfied['operationIds']], [runId, members], 'the obligation')
+      assert.deepEqual(
+        [value.satisfied['turnId'], value.satisfied['operationIds']],
+        [turnId, members],
+        'the obligation',
+      )
       return
     }
     case 'cancelled':

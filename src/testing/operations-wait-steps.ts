@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { RunId } from '../../machines/operation-vocabulary.js'
+import type { TurnId } from '../../machines/operation-vocabulary.js'
 import { uuidOf, type Choice } from './operations-choices.js'
 import { attempt, type Step } from './operations-step.js'
 
@@ -36,14 +36,14 @@ export function abandonWatchStep(): Step {
 
 /** Waits for operations, which may be unknown or named twice. */
 export function waitAllStep(operations: readonly Choice[]): Step {
-  const runId = uuidOf(9, 5) as RunId
+  const turnId = uuidOf(9, 5) as TurnId
   const name = `wait for [${operations.map((operation) => operation.name).join(', ')}]`
   return {
     name,
     run: (oracle, system) => {
       const ids = operations.map(({ pick }) => pick(oracle))
-      const { wait, ...verdict } = oracle.waitAll(runId, ids)
-      const handle = system.registry.waitAll(runId, ids)
+      const { wait, ...verdict } = oracle.waitAll(turnId, ids)
+      const handle = system.registry.waitAll(turnId, ids)
       if (wait === undefined) system.expect(name, handle, { verdict })
       else system.wait(wait, handle)
     },
@@ -57,7 +57,7 @@ export function abortedWaitStep(operation: Choice): Step {
     name,
     run: (oracle, system) => {
       const signal = AbortSignal.abort('enough')
-      const handle = system.registry.waitAll(uuidOf(9, 5) as RunId, [operation.pick(oracle)], { signal })
+      const handle = system.registry.waitAll(uuidOf(9, 5) as TurnId, [operation.pick(oracle)], { signal })
       system.expect(name, handle, { verdict: { refused: 'enough' } })
     },
   }

@@ -13,13 +13,13 @@ import {
   type OperationBook,
   type OperationId,
   type OperationOutcome,
-  type RunId,
+  type TurnId,
 } from '../../machines/index.js'
 import { findDifference, type Subject } from './support/differential.js'
 
 const id = 'a' as OperationId
 const otherId = 'b' as OperationId
-const runId = 'run' as RunId
+const turnId = 'run' as TurnId
 
 const outcomes: readonly OperationOutcome[] = [
   { type: 'completed', result: { id, content: 'done', isError: false, durationMs: 5, tokensUsed: 7 } },
@@ -79,8 +79,8 @@ const registryEvents = [
       ...(action in terminalStatusOf && { outcome: outcomes[1] }),
     })),
   ]),
-  { type: 'wait_all.begin', requestId: 'first', runId, operationIds: [id] },
-  { type: 'wait_all.begin', requestId: 'second', runId, operationIds: [id, id] },
+  { type: 'wait_all.begin', requestId: 'first', turnId, operationIds: [id] },
+  { type: 'wait_all.begin', requestId: 'second', turnId, operationIds: [id, id] },
   { type: 'wait_all.cancel', requestId: 'first', reason: 'left' },
   { type: 'records.drop', ids: [id] },
   { type: 'cursor.advance', consumer: 'agent_applied', cursor: 3 },
@@ -115,7 +115,7 @@ const subjects: Record<string, Subject[]> = {
   ],
   waitAllBarrierMachine: [0, 1, 3].map((remaining) => ({
     machine: waitAllBarrierMachine,
-    input: () => ({ requestId: 'request', runId, operationIds: [id, otherId], remaining }),
+    input: () => ({ requestId: 'request', turnId, operationIds: [id, otherId], remaining }),
     events: [
       { type: 'begin' },
       { type: 'member_ended' },
@@ -128,16 +128,16 @@ const subjects: Record<string, Subject[]> = {
   turnMachine: [
     {
       machine: turnMachine,
-      input: () => ({ runId }),
-      events: [runId, 'stale run'].flatMap((run) => [
-        { type: 'register_pending_operations', runId: run, refs: turnRefs },
-        { type: 'register_pending_operations', runId: run, refs: [] },
-        { type: 'operations_barrier_satisfied', runId: run, operationIds: [id] },
-        { type: 'operations_barrier_satisfied', runId: run, operationIds: [] },
-        { type: 'tool_calls_resolved', runId: run },
-        { type: 'boundary_drained', runId: run },
-        { type: 'finish', runId: run },
-        { type: 'fail', runId: run, reason: 'broken' },
+      input: () => ({ turnId }),
+      events: [turnId, 'stale run'].flatMap((run) => [
+        { type: 'register_pending_operations', turnId: run, refs: turnRefs },
+        { type: 'register_pending_operations', turnId: run, refs: [] },
+        { type: 'operations_barrier_satisfied', turnId: run, operationIds: [id] },
+        { type: 'operations_barrier_satisfied', turnId: run, operationIds: [] },
+        { type: 'tool_calls_resolved', turnId: run },
+        { type: 'boundary_drained', turnId: run },
+        { type: 'finish', turnId: run },
+        { type: 'fail', turnId: run, reason: 'broken' },
       ]),
     },
   ],

@@ -13,14 +13,14 @@ import {
   type OperationOutcome,
   type OperationPeerHandle,
   type OperationSpec,
-  type RunId,
+  type TurnId,
   type SessionId,
   type TerminalAction,
   type WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 
 const id = 'operation' as OperationId
-const runId = 'run' as RunId
+const turnId = 'run' as TurnId
 const requestId = 'request' as WaitRequestId
 
 const spec: OperationSpec = {
@@ -208,7 +208,7 @@ describe('wait-all admission (spec operations 6.2)', () => {
           : undefined
     const operationIds = ['a', ...(namedTwice ? ['a'] : []), unknownMember ? 'unknown' : 'b'] as OperationId[]
     const { refusal, orders } = ask(
-      { type: 'wait_all.begin', requestId, runId, operationIds },
+      { type: 'wait_all.begin', requestId, turnId, operationIds },
       { hasActiveWait: waitActive },
     )
     expect(refusal).toBe(expected)
@@ -216,7 +216,7 @@ describe('wait-all admission (spec operations 6.2)', () => {
   })
 
   it('takes an empty list, but not beside an active wait', () => {
-    const event: OperationRegistryEvent = { type: 'wait_all.begin', requestId, runId, operationIds: [] }
+    const event: OperationRegistryEvent = { type: 'wait_all.begin', requestId, turnId, operationIds: [] }
     expect(ask(event).orders).toEqual([['beginWait', requestId, 'registry']])
     expect(ask(event, { hasActiveWait: true }).refusal).toBe('wait_already_active')
   })
@@ -236,7 +236,7 @@ const legalEvents: readonly (readonly [OperationRegistryEvent, string])[] = [
   [register(), 'register'],
   [eventOf('start'), 'advance'],
   [eventOf('complete', outcomes.completed), 'settle'],
-  [{ type: 'wait_all.begin', requestId, runId, operationIds: [id] }, 'beginWait'],
+  [{ type: 'wait_all.begin', requestId, turnId, operationIds: [id] }, 'beginWait'],
   [{ type: 'records.drop', ids: [id] }, 'drop'],
   [{ type: 'cursor.advance', consumer: 'agent_applied', cursor: 4 }, 'advanceCursor'],
 ]

@@ -7,12 +7,12 @@ import {
   toPromise,
   waitFor,
   type AnyActorRef,
-  type AnyEventObject,
   type AnyMachineSnapshot,
   type InspectionEvent,
 } from 'xstate'
+import type * as xstate from 'xstate'
 import { fastMachine } from '../../machines/fast-machine.js'
-import { LeanActors, rowActors, StockActors, type ActorRow } from '../../machines/row-actors.js'
+import { LeanActors, rowActors, StockActors } from '../../machines/row-actors.js'
 
 interface Context {
   readonly name: string
@@ -70,12 +70,14 @@ function subject(name: Name, { isInspected = true } = {}): Subject {
   const sent: unknown[] = []
   if (name === 'reference') {
     const actor = createActor(chart, { parent, id: 'thing', input: { name: 'a' } }).start()
-    const { system } = parent as unknown as { system: { _relay(...values: unknown[]): void } }
-    const stop = (): void => void (actor as unknown as { _stop(): void })._stop()
-    return { actor, parent, sent, inspected, send: (type) => system._relay(parent, actor, { type }), stop }
+    // What XState does when a parent sends to its child, and when it stops it.
+    const relay = Reflect.get(parent.system, '_relay') as (...values: unknown[]) => void
+    const stop = Reflect.get(actor, '_stop') as () => void
+    const send = (type: string): void => relay(parent, actor, { type })
+    return { actor, parent, sent, inspected, send, stop: () => stop.call(actor) }
   }
-  const make = name === 'lean' ? LeanActors<Chart> : StockActors<Chart>
-  const actors = new make({
+  const Actors = name === 'lean' ? LeanActors : StockActors
+  const actors = new Actors({
     machine,
     parent,
     id: 'thing',
@@ -200,7 +202,7 @@ describe('the actor of a row cannot be told from a stock one', () => {
   it('by waitFor and toPromise of one that is stopped', async () => {
     expect(
       await alike(async ({ actor, send, stop }) => {
-        const never = waitFor(actor, () => false).catch((error: Error) => error.message)
+        const never = waitFor(actor, () => false).catch((error: unknown) => (error as Error).message)
         const output = toPromise(actor as unknown as Actor<Chart>)
         send('go')
         stop()
@@ -233,18 +235,20 @@ describe('the actor of a row cannot be told from a stock one', () => {
   })
 
   it('by an inspector when it is stopped, twice or after its end', async () => {
-    await alike(({ inspected, send, stop }) => {
+    const last = await alike(({ inspected, send, stop }) => {
       send('go')
       stop()
       stop()
-      return inspected.slice(-1)
+      return inspected.at(-1)
     })
-    await alike(({ inspected, send, stop }) => {
+    expect(last).toContain('"status":"stopped"')
+    const after = await alike(({ inspected, send, stop }) => {
       for (const type of life) send(type)
       const before = inspected.length
       stop()
       return inspected.length - before
     })
+    expect(after).toBe(0)
   })
 
   it('by an inspector that comes late', async () => {
@@ -290,8 +294,8 @@ describe('the actor of a row', () => {
 
   it.each(made)('of a row that has ended has ended, too (%s)', async (name) => {
     const parent = createActor(parentChart).start()
-    const make = name === 'lean' ? LeanActors<Chart> : StockActors<Chart>
-    const actors = new make({ machine, parent, id: 'thing', onSend: () => {} })
+    const Actors = name === 'lean' ? LeanActors : StockActors
+    const actors = new Actors({ machine, parent, id: 'thing', onSend: () => {} })
     const { actor } = actors.show({ value: 'ended', context: { name: 'b', count: 7 } })
     expect(actor.getSnapshot()).toMatchObject({ status: 'done', value: 'ended', output: 'b 7' })
     await expect(toPromise(actor)).resolves.toBe('b 7')
@@ -302,15 +306,15 @@ describe('the actor of a row', () => {
     const other = fastMachine(
       setup({ types: { events: {} as { readonly type: 'go' } } }).createMachine({ on: { go: { actions: () => {} } } }),
     )
-    const onSend = (_: ActorRow<never>, __: AnyEventObject): void => {}
-    expect(rowActors({ machine, parent, id: 'thing', onSend: onSend as never })).toBeInstanceOf(LeanActors)
-    expect(rowActors({ machine: other, parent, id: 'thing', onSend: onSend as never })).toBeInstanceOf(StockActors)
+    const onSend = (): void => {}
+    expect(rowActors({ machine, parent, id: 'thing', onSend })).toBeInstanceOf(LeanActors)
+    expect(rowActors({ machine: other, parent, id: 'thing', onSend })).toBeInstanceOf(StockActors)
   })
 
   it('is stock where XState has not got what is used of it', async () => {
     vi.resetModules()
     vi.doMock('xstate', async (original) => {
-      const stock = await original<typeof import('xstate')>()
+      const stock = await original<typeof xstate>()
       class Changed extends (stock.Actor as unknown as new (...values: unknown[]) => object) {}
       Object.assign(Changed.prototype, { _complete: undefined })
       return { ...stock, Actor: Changed }

@@ -2,11 +2,16 @@ import { describe, expect, it } from 'vitest'
 import { Actor, toPromise, waitFor, type AnyActorRef, type InspectionEvent } from 'xstate'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { settled } from './support/background.js'
-import { completed, idOf, openFixture, runId, specOf, type Fixture } from './support/registry.js'
+import { completed, idOf, openFixture, turnId, specOf, type Fixture } from './support/registry.js'
+
+/** The children of a registry, as a viewer sees them. */
+function childrenOf({ session }: Fixture): Record<string, AnyActorRef | undefined> {
+  return session.history.core.actor.getSnapshot().children
+}
 
 /** The actor of an operation, found as a viewer finds it: among the children of its registry. */
-function actorOf({ session }: Fixture, number: number): AnyActorRef {
-  const actor = session.history.core.actor.getSnapshot().children[idOf(number)] as AnyActorRef | undefined
+function actorOf(fixture: Fixture, number: number): AnyActorRef {
+  const actor = childrenOf(fixture)[idOf(number)]
   if (actor === undefined) throw new Error(`no child ${number}`)
   return actor
 }
@@ -31,7 +36,7 @@ const registryName = 'operation-registry owner'
 describe('the children in the snapshot of a registry', () => {
   it('are its operations by id, live, and nothing besides', async () => {
     const fixture = await openFixture()
-    const { children } = fixture.session.history.core.actor.getSnapshot()
+    const children = childrenOf(fixture)
     expect(children[idOf(1)]).toBeUndefined()
     await fixture.run([1])
     expect(children[idOf(1)]).toBeInstanceOf(Actor)
@@ -43,7 +48,7 @@ describe('the children in the snapshot of a registry', () => {
   it('are for reading only', async () => {
     const fixture = await openFixture()
     await fixture.run([1])
-    const { children } = fixture.session.history.core.actor.getSnapshot() as unknown as { children: object }
+    const children = childrenOf(fixture)
     expect(Reflect.set(children, idOf(1), 'another')).toBe(false)
     expect(Reflect.deleteProperty(children, idOf(1))).toBe(false)
     expect(Reflect.defineProperty(children, 'more', { value: 1 })).toBe(false)
@@ -66,7 +71,7 @@ describe('the children in the snapshot of a registry', () => {
   it('can be waited for, and end with their outcome', async () => {
     const fixture = await openFixture()
     await fixture.operations.registerOperation(specOf(1))
-    const actor = actorOf(fixture, 1) as AnyActorRef
+    const actor = actorOf(fixture, 1)
     const running = waitFor(actor, (snapshot: { value: unknown }) => snapshot.value === 'running')
     const output = toPromise(actor)
     await fixture.operations.provisioningSucceeded(idOf(1))
@@ -155,7 +160,7 @@ describe('an inspector', () => {
     take()
     await fixture.operations.provisioningSucceeded(idOf(1)).catch(() => {})
     await fixture.operations.registerOperation(specOf(1)).catch(() => {})
-    await fixture.operations.waitAll(runId, [idOf(7)]).result.catch(() => {})
+    await fixture.operations.waitAll(turnId, [idOf(7)]).result.catch(() => {})
     expect(take()).toEqual([
       `outside > ${registryName}: request.refused operation.start: invalid_transition`,
       `outside > ${registryName}: request.refused register: already_registered`,

@@ -7,7 +7,7 @@ import type { OperationId, WaitRequestId } from '../../machines/operation-vocabu
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import type { OperationsCore } from '../../src/operations/core.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { idOf, peerHandle, runId, specOf } from './support/registry.js'
+import { idOf, peerHandle, turnId, specOf } from './support/registry.js'
 
 type Chart = 'operation' | 'registry'
 type Scenario = readonly [
@@ -27,7 +27,7 @@ const ready: OperationRegistryEvent = { type: 'operation.peer_ready', id, peer: 
 const wait = (request: string, ...operationIds: readonly OperationId[]): OperationRegistryEvent => ({
   type: 'wait_all.begin',
   requestId: request as WaitRequestId,
-  runId,
+  turnId,
   operationIds,
 })
 const job: readonly OperationRegistryEvent[] = [

@@ -237,7 +237,7 @@ describe('a journal that contradicts itself', () => {
   const registered = { type: 'operation_registered', spec }
   const started = { type: 'operation_started', id: idOf(1) }
   const settled = {
-    type: 'operation_settled',
+    type: 'operation_ended',
     id: idOf(1),
     seq: 1,
     outcome: { outcome_type: 'retired' },

@@ -399,7 +399,7 @@ describe('reading', () => {
     const wait = operations.waitAll(idOf(50) as never, [idOf(2)])
     expect(operations.diagnostics().pendingWait).toEqual({
       requestId: wait.requestId,
-      runId: idOf(50),
+      turnId: idOf(50),
       operationIds: [idOf(2)],
     })
     expect(operations.diagnostics().operations.map(({ progressCount }) => progressCount)).toEqual([0, 1, 0])

@@ -285,7 +285,7 @@ describe('waiting for all in a session', () => {
       { result: { content: 'two' } },
       { result: { content: 'one' } },
     ])
-    expect(satisfied.runId).toBe(idOf(90))
+    expect(satisfied.turnId).toBe(idOf(90))
     expect(operations.outstandingObligations()).toEqual([])
   })
 

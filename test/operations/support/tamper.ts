@@ -30,7 +30,7 @@ export function tamper({ session }: Fixture, number: number, forgery: Forgery): 
 }
 
 /** Falsifies what the active barrier remembers. */
-export function tamperWithWait({ session }: Fixture, context: Forged<{ runId: unknown; requestId: unknown }>): void {
+export function tamperWithWait({ session }: Fixture, context: Forged<{ turnId: unknown; requestId: unknown }>): void {
   const { wait } = session.history.core.records
   if (wait === undefined) throw new Error('no wait is active')
   const { barrier } = wait
