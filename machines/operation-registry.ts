@@ -60,7 +60,7 @@ export interface Settlement {
   readonly elapsedMs?: number
 }
 
-/** Asks for the one wait-all barrier of the registry. */
+/** Asks for the wait-all barrier of a turn. */
 export interface BeginWaitEvent {
   readonly type: 'wait_all.begin'
   readonly requestId: WaitRequestId
@@ -89,14 +89,16 @@ export type OperationRegistryEvent =
 export interface OperationBook {
   /** True for a retained operation. */
   has(id: OperationId): boolean
-  /** True for an id that a retained record, a feed row or the active wait still refers to. */
+  /** True for an id that a retained record, a feed row or an active wait still refers to. */
   isUsed(id: OperationId): boolean
   hasWellFormedSource(spec: OperationSpec): boolean
   /** True when one more operation would exceed the limit, the event's own or else the registry's. */
   isFull(limit: number | undefined): boolean
   /** Whether the operation's own chart lets the event happen; an end that is under way counts. */
   allows(event: AdvanceEvent | SettleEvent): boolean
-  hasActiveWait(requestId?: WaitRequestId): boolean
+  /** Whether the turn waits already. */
+  isTurnWaiting(turnId: TurnId): boolean
+  hasActiveWait(requestId: WaitRequestId): boolean
   register(event: RegisterEvent): void
   advance(event: AdvanceEvent): void
   settle(event: SettleEvent): void
@@ -135,9 +137,9 @@ export const operationRegistryMachine = setup({
     operationRefuses: ({ context, event }) => !context.book.allows(event as AdvanceEvent | SettleEvent),
     operationEnds: ({ event }) => 'outcome' in event,
     waitNamesAnIdTwice: ({ event }) => new Set(waitIds(event)).size < waitIds(event).length,
-    waitIsActive: ({ context }) => context.book.hasActiveWait(),
+    turnIsWaiting: ({ context, event }) => context.book.isTurnWaiting((event as BeginWaitEvent).turnId),
     waitNamesAnUnknownId: ({ context, event }) => waitIds(event).some((id) => !context.book.has(id)),
-    waitIsTheActiveOne: ({ context, event }) =>
+    waitIsActive: ({ context, event }) =>
       event.type === 'wait_all.cancel' && context.book.hasActiveWait(event.requestId),
   },
   actions: {
@@ -169,14 +171,11 @@ export const operationRegistryMachine = setup({
     ],
     'wait_all.begin': [
       { guard: 'waitNamesAnIdTwice', meta: { refusal: 'duplicate_wait_operation' } },
-      { guard: 'waitIsActive', meta: { refusal: 'wait_already_active' } },
+      { guard: 'turnIsWaiting', meta: { refusal: 'wait_already_active' } },
       { guard: 'waitNamesAnUnknownId', meta: { refusal: 'wait_member_not_found' } },
       { actions: 'beginWait' },
     ],
-    'wait_all.cancel': [
-      { guard: 'waitIsTheActiveOne', actions: 'cancelWait' },
-      { meta: { refusal: 'wait_not_active' } },
-    ],
+    'wait_all.cancel': [{ guard: 'waitIsActive', actions: 'cancelWait' }, { meta: { refusal: 'wait_not_active' } }],
     'records.drop': { actions: 'dropRecords' },
     'cursor.advance': { actions: 'advanceCursor' },
     fault: '.poisoned',

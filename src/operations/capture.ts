@@ -16,12 +16,13 @@ export function capturePersisted(epochId: EpochId, records: OperationRecords): P
   for (const [key, row] of records.rows) {
     const id = checkKey(key)
     const persisted = persistedOperation(id, row)
-    if (persisted === undefined || records.isPassedBy(id)) continue
+    if (persisted === undefined || records.isEvictionPending(id)) continue
     operations.set(id, persisted)
     specs.set(id, { ...row.spec, childSessionId: childSessionOf(row.source) })
   }
   const completionEntries = records.feed.rows()
   const { droppedThrough, droppedCount } = records.feed
+  const { oldest } = records.waits
   return {
     epochId,
     operations,
@@ -36,6 +37,7 @@ export function capturePersisted(epochId: EpochId, records: OperationRecords): P
     maxCompleted: records.maxCompleted,
     maxConcurrent: records.maxConcurrent ?? null,
     retention: { droppedThrough, droppedCount },
+    ...(oldest !== undefined && { wait: oldest.request }),
   }
 }
 

@@ -113,13 +113,14 @@ export class OperationReader {
 
   /** The registry for people who look into it. Raises `internal` for corrupt facts. */
   diagnostics(): RegistryDiagnostics {
-    const { wait, rows, activeCount, feed } = this.#records
+    const { waits, rows, activeCount, feed } = this.#records
+    const pendingWaits = Array.from(waits.active, ({ request }) => ({ ...request }))
     return {
       operations: this.listOperations(),
       operationCount: rows.size,
       activeCount,
-      pendingWait:
-        wait === undefined ? null : { requestId: wait.requestId, turnId: wait.turnId, operationIds: wait.operationIds },
+      pendingWait: pendingWaits[0] ?? null,
+      pendingWaits,
       cursors: { ...this.#records.cursors },
       watermark: feed.watermark(),
     }

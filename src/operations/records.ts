@@ -29,6 +29,7 @@ import {
   type OperationSpec,
   type OperationStatus,
   type TerminalAction,
+  type TurnId,
   type WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 import { checkLimit } from './admission.js'
@@ -37,7 +38,7 @@ import { internalError, WatchError } from './errors.js'
 import type { OperationRow } from './projection.js'
 import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
-import { ActiveWait } from './wait.js'
+import { Waits } from './waits.js'
 import { eachWatcher } from './watchers.js'
 
 /** How many operations may run and how many ended ones are kept. */
@@ -88,7 +89,7 @@ export interface RestoredOperation {
 
 /**
  * Every operation of one owner with the facts that span them: counters, completion order, retention,
- * feed, cursors and the wait-all barrier. Decides nothing; the registry's chart asks it and orders the
+ * feed, cursors and waits. Decides nothing; the registry's chart asks it and orders the
  * changes. All costs are flat in the number of operations.
  */
 export class OperationRecords implements OperationBook {
@@ -99,8 +100,12 @@ export class OperationRecords implements OperationBook {
   readonly #clock: Clock
   /** Ended operations that are neither evicted nor collected, in completion order. */
   readonly #retained = new Set<OperationId>()
-  /** Members of the active wait that would be evicted: kept until the wait is over, but gone for a snapshot. */
-  readonly #passedBy = new Set<OperationId>()
+  /** Members of active waits that would be evicted: kept until these are over, but gone for a snapshot. */
+  readonly #evictionPending = new Set<OperationId>()
+  /** Who waits for several operations. */
+  readonly waits = new Waits((id) => {
+    if (this.#evictionPending.delete(id)) this.rows.delete(id)
+  })
   /** Ids that feed rows refer to. */
   readonly #published = new Set<OperationId>()
   readonly #ending = new Map<OperationId, Ending>()
@@ -112,7 +117,6 @@ export class OperationRecords implements OperationBook {
   #lastSequence = 0
   #durableSequence = 0
   #lastSettled: OperationId | undefined
-  #wait: ActiveWait | undefined
 
   constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted, logger }: RecordsOptions) {
     checkLimit('maxConcurrent', maxConcurrent)
@@ -173,23 +177,14 @@ export class OperationRecords implements OperationBook {
     return { operations: this.rows.size, active: this.activeCount, lastSequence: this.lastSequence }
   }
 
-  /** The wait-all barrier, while there is one. */
-  get wait(): ActiveWait | undefined {
-    return this.#wait
-  }
-
-  /** Waits by request: the active one, and satisfied ones whose obligation nobody has acknowledged. */
-  readonly waits = new Map<WaitRequestId, ActiveWait>()
-
-  /** Ended operations in completion order, members of an active wait left out. */
+  /** Ended operations in completion order, members of active waits left out. */
   collectable(): OperationId[] {
-    const retained = [...this.#retained]
-    return this.#wait === undefined ? retained : retained.filter((id) => !this.#isPinned(id))
+    return [...this.#retained].filter((id) => !this.waits.hasMember(id))
   }
 
-  /** True for an ended operation that is only kept for the active wait. */
-  isPassedBy(id: OperationId): boolean {
-    return this.#passedBy.has(id)
+  /** True for an ended operation that is only kept for an active wait. */
+  isEvictionPending(id: OperationId): boolean {
+    return this.#evictionPending.has(id)
   }
 
   has(id: OperationId): boolean {
@@ -198,7 +193,7 @@ export class OperationRecords implements OperationBook {
 
   isUsed(id: OperationId): boolean {
     // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
-    return this.rows.has(id) || this.#published.has(id) || this.#isPinned(id)
+    return this.rows.has(id) || this.#published.has(id) || this.waits.hasMember(id)
   }
 
   hasWellFormedSource({ operationSource }: OperationSpec): boolean {
@@ -229,8 +224,12 @@ export class OperationRecords implements OperationBook {
     return terminalActions.some((type) => chart.table.select({ value: status, context }, { type, outcome }).isTaken)
   }
 
-  hasActiveWait(requestId?: WaitRequestId): boolean {
-    return this.#wait !== undefined && (requestId === undefined || this.#wait.requestId === requestId)
+  isTurnWaiting(turnId: TurnId): boolean {
+    return this.waits.isTurnWaiting(turnId)
+  }
+
+  hasActiveWait(requestId: WaitRequestId): boolean {
+    return this.waits.isActive(requestId)
   }
 
   /** The status an operation has or, when its end is under way, will have. */
@@ -287,42 +286,22 @@ export class OperationRecords implements OperationBook {
     this.#keep(row, settlement, outcome)
   }
 
-  beginWait({ requestId, turnId, operationIds }: BeginWaitEvent, registry: AnyActorRef): void {
-    const outcomeOf = (id: OperationId): OperationOutcome | undefined => this.rows.get(id)?.context.outcome
-    this.#wait = new ActiveWait({ requestId, turnId, operationIds }, outcomeOf, registry)
-    this.waits.set(requestId, this.#wait)
-    if (this.#wait.isSatisfied) this.#endWait()
+  beginWait(event: BeginWaitEvent, registry: AnyActorRef): void {
+    this.waits.begin(event, (id) => this.rows.get(id)?.context.outcome, registry)
   }
 
   cancelWait(requestId: WaitRequestId, reason: unknown): void {
-    this.waits.get(requestId)?.cancel(reason)
-    this.waits.delete(requestId)
-    this.#endWait()
+    this.waits.cancel(requestId, reason)
   }
 
-  /** Ends the barrier after a fault: the waiter rejects, and the registry can wait again. */
-  faultWait(wait: ActiveWait, cause: Error): void {
-    wait.fail(cause)
-    this.waits.delete(wait.requestId)
-    this.#endWait()
-  }
-
-  /** Nothing will end any more: watches and the wait reject instead of hanging. */
+  /** Nothing will end any more: watches and waits reject instead of hanging. */
   abandonWaiters(): void {
     for (const [id, row] of this.rows) {
       eachWatcher(row.watchers, (watcher) => watcher.reject(new WatchError(id)))
       row.watchers = undefined
     }
-    if (this.#wait !== undefined) this.faultWait(this.#wait, internalError('wait_all completion channel dropped'))
-  }
-
-  /** Closes the obligation of a satisfied wait; false when no such obligation is open. */
-  acknowledgeWait(requestId: WaitRequestId): boolean {
-    const wait = this.waits.get(requestId)
-    if (wait === undefined || !wait.isSatisfied) return false
-    this.waits.delete(requestId)
-    wait.acknowledge()
-    return true
+    const dropped = internalError('wait_all completion channel dropped')
+    for (const wait of [...this.waits.active]) this.waits.fault(wait, dropped)
   }
 
   drop(ids: readonly OperationId[]): void {
@@ -433,7 +412,7 @@ export class OperationRecords implements OperationBook {
   #keep(row: OperationRow, { sequence, completedAtMs }: Settlement, outcome: OperationOutcome): void {
     const { id, kind, displayName } = row.spec
     const { feed, durability } = kindClasses[kind]
-    this.#wait?.memberEnded(id, outcome)
+    const concerned = this.waits.memberEnded(id, outcome)
     if (durability === 'discard') this.rows.delete(id)
     else {
       this.#durableSequence = sequence
@@ -441,7 +420,7 @@ export class OperationRecords implements OperationBook {
     }
     if (feed === 'emit')
       this.publish({ seq: sequence, operationId: id, kind, displayName, outcome, completedAtMs: completedAtMs ?? null })
-    if (this.#wait?.isSatisfied === true) this.#endWait()
+    this.waits.releaseSatisfied(concerned)
   }
 
   /**
@@ -452,18 +431,8 @@ export class OperationRecords implements OperationBook {
   #evict(): void {
     const id = this.feed.fromEnd(this.maxCompleted + 1)?.operationId
     if (id === undefined || !this.#retained.delete(id)) return
-    if (this.#isPinned(id)) this.#passedBy.add(id)
+    if (this.waits.hasMember(id)) this.#evictionPending.add(id)
     else this.rows.delete(id)
-  }
-
-  #endWait(): void {
-    this.#wait = undefined
-    for (const id of this.#passedBy) this.rows.delete(id)
-    this.#passedBy.clear()
-  }
-
-  #isPinned(id: OperationId): boolean {
-    return this.#wait?.hasMember(id) ?? false
   }
 }
 

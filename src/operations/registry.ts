@@ -316,7 +316,8 @@ export class OperationRegistry extends OperationReader {
   }
 
   /**
-   * Waits until every named operation has ended (spec operations 6). The barrier is active when this returns;
+   * Waits until every named operation has ended (spec operations 6). A turn has one wait at a time, a registry as many as
+   * there are turns. The barrier is active when this returns;
    * dispose the handle or abort the signal to give up. Rejects with `invalid_input`, `duplicate_wait_operation`,
    * `wait_already_active`, `not_found`, or the signal's reason.
    */
@@ -352,23 +353,23 @@ export class OperationRegistry extends OperationReader {
 
   /** Obligations of satisfied waits that nobody has acknowledged. */
   outstandingObligations(): readonly WaitAllSatisfied[] {
-    return [...this.#records.waits.values()]
-      .filter((wait) => wait.isSatisfied)
-      .map(({ requestId, turnId, operationIds }) => ({ waitRequestId: requestId, turnId, operationIds }))
+    return this.#records.waits
+      .satisfied()
+      .map(({ request: { requestId, turnId, operationIds } }) => ({ waitRequestId: requestId, turnId, operationIds }))
   }
 
   /**
    * Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open, and `invalid_input`
-   * for an obligation of another run or with other members than the wait had; it stays open then.
+   * for an obligation of another turn or with other members than the wait had; it stays open then.
    */
   acknowledgeObligation(obligation: WaitAllSatisfied): void {
     const { waitRequestId, turnId, operationIds } = decode(obligationSchema, obligation, 'obligation')
     const wait = this.#records.waits.get(waitRequestId)
     if (wait !== undefined && wait.isSatisfied) {
-      if (turnId !== wait.turnId) refuseObligation('turnId', `not the run that waited: ${textOf(turnId)}`)
+      if (turnId !== wait.request.turnId) refuseObligation('turnId', `not the turn that waited: ${textOf(turnId)}`)
       if (!wait.hasMembers(operationIds)) refuseObligation('operationIds', 'not the members of the wait')
     }
-    if (!this.#records.acknowledgeWait(waitRequestId)) throw waitNotActive(waitRequestId)
+    if (!this.#records.waits.acknowledge(waitRequestId)) throw waitNotActive(waitRequestId)
   }
 
   /** Ends watches and waits with an error and stops the actors; later changes are refused with `owner_retired`, reads still work. */
@@ -492,7 +493,7 @@ export class OperationRegistry extends OperationReader {
     try {
       const staged = this.#core.stage(event)
       discard = () => this.#core.unstage(staged)
-      this.#checkBarrier([event])
+      this.#checkBarriers([event])
       discard = () => {}
       this.#core.settle(staged)
     } catch (refusal) {
@@ -519,7 +520,7 @@ export class OperationRegistry extends OperationReader {
       })
     try {
       for (const end of ends) staged.push(this.#core.stage(end))
-      this.#checkBarrier(ends)
+      this.#checkBarriers(ends)
       const encoded = this.#encoded(ends)
       return {
         get facts() {
@@ -555,14 +556,16 @@ export class OperationRegistry extends OperationReader {
   }
 
   /** A broken barrier fails the call before anything becomes durable, and is cleared (spec operations 6.6, D3). */
-  #checkBarrier(events: readonly SettleEvent[]): void {
-    const { wait } = this.#records
-    if (wait === undefined || !events.some(({ id }) => wait.hasMember(id))) return
-    const problem = wait.problem()
-    if (problem === undefined) return
-    const fault = internalError(problem)
-    this.#records.faultWait(wait, internalError(`wait_all completion channel dropped: ${problem}`))
-    throw fault
+  #checkBarriers(ends: readonly SettleEvent[]): void {
+    const { waits } = this.#records
+    for (const { id } of ends) {
+      for (const wait of waits.of(id)) {
+        const problem = wait.problem()
+        if (problem === undefined) continue
+        waits.fault(wait, internalError(`wait_all completion channel dropped: ${problem}`))
+        throw internalError(problem)
+      }
+    }
   }
 
   #cancelWait(requestId: WaitRequestId, reason: unknown): void {

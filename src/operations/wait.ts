@@ -28,17 +28,16 @@ export interface WaitRequest {
  * from the moment it ends, so that nothing can be evicted or collected away before the waiter has it.
  */
 export class ActiveWait {
+  readonly request: WaitRequest
   readonly barrier: WaitAllBarrierActor
   /** Outcome of each member, in request order; `undefined` while it runs. */
   readonly #outcomes: Map<OperationId, OperationOutcome | undefined>
   readonly #deferred = createDeferred<WaitAllResult>()
 
   /** `outcomeOf` answers for members that have ended already. */
-  constructor(
-    { requestId, turnId, operationIds }: WaitRequest,
-    outcomeOf: (id: OperationId) => OperationOutcome | undefined,
-    parent: AnyActorRef,
-  ) {
+  constructor(request: WaitRequest, outcomeOf: (id: OperationId) => OperationOutcome | undefined, parent: AnyActorRef) {
+    const { requestId, turnId, operationIds } = request
+    this.request = { requestId, turnId, operationIds }
     this.#outcomes = new Map(operationIds.map((id) => [id, outcomeOf(id)]))
     const remaining = [...this.#outcomes.values()].filter((outcome) => outcome === undefined).length
     this.barrier = createActor(machine, {
@@ -56,24 +55,8 @@ export class ActiveWait {
     return this.#deferred.promise
   }
 
-  get requestId(): WaitRequestId {
-    return this.barrier.getSnapshot().context.requestId
-  }
-
-  get turnId(): TurnId {
-    return this.barrier.getSnapshot().context.turnId
-  }
-
-  get operationIds(): readonly OperationId[] {
-    return this.barrier.getSnapshot().context.operationIds
-  }
-
   get isSatisfied(): boolean {
     return this.barrier.getSnapshot().value === 'satisfied'
-  }
-
-  hasMember(id: OperationId): boolean {
-    return this.#outcomes.has(id)
   }
 
   /** True when these are the members, in any order. */
@@ -81,12 +64,10 @@ export class ActiveWait {
     return new Set(ids).size === this.#outcomes.size && ids.every((id) => this.#outcomes.has(id))
   }
 
-  /** Takes a member's outcome; false when the operation is no member. */
-  memberEnded(id: OperationId, outcome: OperationOutcome): boolean {
-    if (!this.#outcomes.has(id)) return false
+  /** Takes the outcome of a member. */
+  memberEnded(id: OperationId, outcome: OperationOutcome): void {
     this.#outcomes.set(id, outcome)
     this.barrier.send({ type: 'member_ended' })
-    return true
   }
 
   /** What is wrong with the barrier, if anything: then no end may pass through it. */

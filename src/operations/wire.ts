@@ -5,6 +5,7 @@ import {
   terminalStatuses,
   type OperationId,
   type OperationSpec,
+  type WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 import type {
   CompletionCursors,
@@ -41,6 +42,8 @@ export interface PersistedOperations {
   readonly maxCompleted: number
   readonly maxConcurrent: number | null
   readonly retention?: FeedRetention
+  /** The active wait that began first, for readers of an export; waits end with their process. */
+  readonly wait?: { readonly requestId: WaitRequestId; readonly operationIds: readonly OperationId[] }
 }
 
 const wireRecord = v.object({
@@ -161,8 +164,8 @@ export function encodeSnapshot(persisted: PersistedOperations): WireOperationsSn
       max_concurrent: persisted.maxConcurrent,
       completed_order: order.map(([id]) => id),
       active_count: operations.size - ended.length,
-      wait_operation_ids: [],
-      wait_request_id: null,
+      wait_operation_ids: [...(persisted.wait?.operationIds ?? [])],
+      wait_request_id: persisted.wait?.requestId ?? null,
     },
     operation_specs: objectOf(specs, encodeSpec),
     completion_entries: persisted.completionEntries.map(encodeEntry),

@@ -7,7 +7,7 @@ import { publicResults, repeats, terminal } from './operations-tables.js'
 
 /** Raises an `AssertionError` unless everything that can be read of the registry is what the oracle says. */
 export function assertAgreement(registry: OperationRegistry, oracle: OperationsOracle): void {
-  const { operations, cursors, wait, feed } = oracle
+  const { operations, cursors, feed } = oracle
   const expected = operations.toSorted(byNameThenId)
   assert.deepEqual(
     registry.listOperations().map(facts),
@@ -20,13 +20,15 @@ export function assertAgreement(registry: OperationRegistry, oracle: OperationsO
       expectedFacts(oracle.find(id) as OracleOperation, oracle),
       'snapshot',
     )
-  const { pendingWait, activeCount, operationCount } = registry.diagnostics()
+  const { pendingWait, pendingWaits, activeCount, operationCount } = registry.diagnostics()
   assert.equal(activeCount, oracle.liveOperations().length, '[I7] active count')
   assert.equal(operationCount, operations.length, 'operation count')
-  const expectedWait = wait === undefined ? null : { turnId: wait.turnId, operationIds: wait.members }
-  const actualWait =
-    pendingWait === null ? null : { turnId: pendingWait.turnId, operationIds: pendingWait.operationIds }
-  assert.deepEqual(actualWait, expectedWait, '[I12] the barrier')
+  assert.deepEqual(
+    pendingWaits.map(({ turnId, operationIds }) => ({ turnId, operationIds })),
+    oracle.pendingWaits.map(({ turnId, members }) => ({ turnId, operationIds: members })),
+    '[I12] the barriers',
+  )
+  assert.deepEqual(pendingWait, pendingWaits[0] ?? null, '[I12] the oldest barrier')
   const obligations = registry.outstandingObligations().map(({ turnId, operationIds }) => ({ turnId, operationIds }))
   const owed = oracle.waits.filter(({ state }) => state === 'satisfied')
   assert.deepEqual(

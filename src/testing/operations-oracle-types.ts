@@ -22,7 +22,7 @@ export interface OracleOperation {
   progressCount: number
   outcome: OperationOutcome | undefined
   sequence: number | undefined
-  /** True once retention has passed it by; the active wait may keep it a while longer. */
+  /** True once retention has evicted it; an active wait may keep it a while longer. */
   isEvicted: boolean
 }
 

@@ -34,10 +34,11 @@ export function abandonWatchStep(): Step {
   }
 }
 
-/** Waits for operations, which may be unknown or named twice. */
-export function waitAllStep(operations: readonly Choice[]): Step {
-  const turnId = uuidOf(9, 5) as TurnId
-  const name = `wait for [${operations.map((operation) => operation.name).join(', ')}]`
+/** Waits for operations, which may be unknown or named twice; one of two turns does. */
+export function waitAllStep(operations: readonly Choice[], isOtherTurn = false): Step {
+  const turnId = uuidOf(9, isOtherTurn ? 6 : 5) as TurnId
+  const names = operations.map((operation) => operation.name).join(', ')
+  const name = `wait for [${names}]${isOtherTurn ? ' in another turn' : ''}`
   return {
     name,
     run: (oracle, system) => {

@@ -90,7 +90,7 @@ const outcomes = terminalStatuses.map((type) => ({ type }))
 const bookOf = (): Record<string, (event?: unknown) => boolean> => {
   const bit = (place: number) => (asked?: unknown) =>
     ((JSON.stringify(asked ?? '').length * 2_654_435_761 + place * 40_503) >>> place) % 3 === 0
-  const questions = ['has', 'isUsed', 'hasWellFormedSource', 'isFull', 'allows', 'hasActiveWait']
+  const questions = ['has', 'isUsed', 'hasWellFormedSource', 'isFull', 'allows', 'isTurnWaiting', 'hasActiveWait']
   return Object.fromEntries(questions.map((question, place) => [question, bit(place)]))
 }
 

@@ -49,8 +49,8 @@ class TinyBook {
   isFull = (limit = 2): boolean => this.#statuses.size >= limit
   allows = ({ id: operation, type }: { id: string; type: string }): boolean =>
     operation === otherId || `operation.${this.#statuses.get(operation)}` !== type
-  hasActiveWait = (request?: string): boolean =>
-    request === undefined ? this.#wait !== undefined : this.#wait === request
+  isTurnWaiting = (): boolean => this.#wait !== undefined
+  hasActiveWait = (request: string): boolean => this.#wait === request
   register = ({ spec }: { spec: { id: string } }): void =>
     this.#order(`register ${spec.id}`, () => this.#statuses.set(spec.id, ''))
   advance = ({ id: operation, type }: { id: string; type: string }): void =>

@@ -40,6 +40,7 @@ interface Answers {
   readonly hasWellFormedSource: boolean
   readonly isFull: boolean
   readonly allows: boolean
+  readonly isTurnWaiting: boolean
   readonly hasActiveWait: boolean
 }
 
@@ -49,6 +50,7 @@ const permissive: Answers = {
   hasWellFormedSource: true,
   isFull: false,
   allows: true,
+  isTurnWaiting: false,
   hasActiveWait: false,
 }
 
@@ -68,7 +70,8 @@ function fakeBook(answers: Answers) {
       asked.push(['allows', event])
       return answers.allows
     },
-    hasActiveWait: (wanted) => answers.hasActiveWait && (wanted === undefined || wanted === requestId),
+    isTurnWaiting: (wanted) => answers.isTurnWaiting && wanted === turnId,
+    hasActiveWait: (wanted) => answers.hasActiveWait && wanted === requestId,
     register: (event) => orders.push(['register', event.spec.id]),
     advance: (event) => orders.push(['advance', event.type]),
     settle: (event) => orders.push(['settle', event.type, event.outcome.type]),
@@ -209,7 +212,7 @@ describe('wait-all admission (spec operations 6.2)', () => {
     const operationIds = ['a', ...(namedTwice ? ['a'] : []), unknownMember ? 'unknown' : 'b'] as OperationId[]
     const { refusal, orders } = ask(
       { type: 'wait_all.begin', requestId, turnId, operationIds },
-      { hasActiveWait: waitActive },
+      { isTurnWaiting: waitActive },
     )
     expect(refusal).toBe(expected)
     expect(orders).toEqual(expected === undefined ? [['beginWait', requestId, 'registry']] : [])
@@ -218,7 +221,7 @@ describe('wait-all admission (spec operations 6.2)', () => {
   it('takes an empty list, but not beside an active wait', () => {
     const event: OperationRegistryEvent = { type: 'wait_all.begin', requestId, turnId, operationIds: [] }
     expect(ask(event).orders).toEqual([['beginWait', requestId, 'registry']])
-    expect(ask(event, { hasActiveWait: true }).refusal).toBe('wait_already_active')
+    expect(ask(event, { isTurnWaiting: true }).refusal).toBe('wait_already_active')
   })
 
   it('cancels the active wait and no other', () => {

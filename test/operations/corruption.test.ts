@@ -233,7 +233,7 @@ describe('a corrupt barrier', () => {
     const { operations, session, run, complete } = fixture
     await run([1])
     const wait = operations.waitAll(turnId, [idOf(1)])
-    session.history.core.records.wait?.barrier.send({ type: 'member_ended' })
+    session.history.core.records.waits.oldest?.barrier.send({ type: 'member_ended' })
     await expect(wait.result).rejects.toThrow('completed without terminal outcome')
     expect(await refusal(complete(1))).toMatchObject({ code: 'internal' })
     expect(await refusal(complete(1))).toBe('resolved')

@@ -49,10 +49,10 @@ const registryScenarios: readonly Scenario[] = [
   ['sourceIsMalformed', [], register(1, { operationSource: { kind: 'session_child', sessionId: ' ' } }), 'internal'],
   ['registryIsFull', [register(1), register(2)], register(3), 'max_concurrent_exceeded'],
   ['waitNamesAnIdTwice', started, wait('one', id, id), 'duplicate_wait_operation'],
-  ['waitIsActive', [...started, wait('one', id)], wait('two', id), 'wait_already_active'],
+  ['turnIsWaiting', [...started, wait('one', id)], wait('two', id), 'wait_already_active'],
   ['waitNamesAnUnknownId', started, wait('one', idOf(7)), 'not_found'],
   [
-    'waitIsTheActiveOne',
+    'waitIsActive',
     [...started, wait('one', id)],
     { type: 'wait_all.cancel', requestId: 'two' as WaitRequestId, reason: 'left' },
     'wait_not_active',
@@ -63,7 +63,7 @@ const registryScenarios: readonly Scenario[] = [
 const others = ['operationIsUnknown', 'operationRefuses', 'operationEnds']
 
 /** Guards of the registry that let pass by holding. */
-const positive = ['waitIsTheActiveOne']
+const positive = ['waitIsActive']
 
 /** The room anew, with a chart in which one guard lets everything pass. */
 async function coreWithout(chart: Chart | undefined, guard = ''): Promise<OperationsCore> {

@@ -161,13 +161,23 @@ describe('a fault while a turn waits', () => {
     expect(turn.failure).toMatch(/^operation not found/)
   })
 
-  it('[6.7] a wait that another turn holds fails the turn, and not the other one', async () => {
+  it('[6.7] a wait that somebody holds under its id fails the turn, and not that wait', async () => {
     const id = await start(session)
-    const first = session.turn(freshId<TurnId>())
+    const first = session.turn(turnId)
     const outcomes = first.awaitOperations([barrier(id)])
     expect(await faultOf(session.turn(turnId), [barrier(id)])).toEqual(code('wait_already_active'))
     await complete(session, id)
     expect(await outcomes).toHaveLength(1)
+  })
+
+  it('goes on beside other turns that wait', async () => {
+    const id = await start(session)
+    const turns = [freshId<TurnId>(), turnId].map((one) => session.turn(one))
+    const outcomes = turns.map((turn) => turn.awaitOperations([barrier(id)]))
+    await complete(session, id)
+    expect((await Promise.all(outcomes)).map((one) => one.length)).toEqual([1, 1])
+    expect(turns.map(({ state }) => state)).toEqual(['draining_boundary', 'draining_boundary'])
+    expect(session.operations.outstandingObligations()).toEqual([])
   })
 
   it('[6.7] a registry that goes away fails the turn', async () => {

@@ -14,6 +14,7 @@ import {
 } from './support/registry.js'
 
 const noWait = { pendingWait: null }
+const otherTurnId = '00000000-0000-7000-9000-000000000002' as typeof turnId
 
 function pendingWait({ operations }: Fixture) {
   return operations.diagnostics().pendingWait
@@ -133,6 +134,73 @@ describe('waiting for all', () => {
     expect(await stateOf(wait)).toBe('pending')
     await complete(1)
     expect((await wait).outcomes).toEqual([{ operationId: idOf(1), outcome: completed(1) }])
+  })
+})
+
+describe('waits of several turns', () => {
+  it('go on beside one another: each gets its own outcomes and obligation, and diagnostics list them', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2, 3])
+    const one = operations.waitAll(turnId, [idOf(1), idOf(2)])
+    const other = operations.waitAll(otherTurnId, [idOf(2), idOf(3)])
+    expect(operations.diagnostics()).toMatchObject({
+      pendingWait: { requestId: one.requestId },
+      pendingWaits: [
+        { requestId: one.requestId, turnId, operationIds: [idOf(1), idOf(2)] },
+        { requestId: other.requestId, turnId: otherTurnId, operationIds: [idOf(2), idOf(3)] },
+      ],
+    })
+    await complete(2)
+    await complete(3)
+    expect((await other).satisfied).toEqual({
+      waitRequestId: other.requestId,
+      turnId: otherTurnId,
+      operationIds: [idOf(2), idOf(3)],
+    })
+    expect(await stateOf(one)).toBe('pending')
+    await complete(1)
+    expect((await one).outcomes).toEqual(
+      [1, 2].map((number) => ({ operationId: idOf(number), outcome: completed(number) })),
+    )
+    expect(operations.outstandingObligations().map((obligation) => obligation.turnId)).toEqual([turnId, otherTurnId])
+    expect(operations.diagnostics()).toMatchObject({ pendingWait: null, pendingWaits: [] })
+  })
+
+  it('are one per turn: a second of the same turn is refused, until the first is over', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2])
+    using other = operations.waitAll(otherTurnId, [idOf(2)])
+    const first = operations.waitAll(turnId, [idOf(1)])
+    expect(await refusal(operations.waitAll(turnId, [idOf(2)]))).toEqual({ code: 'wait_already_active' })
+    await complete(1)
+    await first
+    using next = operations.waitAll(turnId, [idOf(2)])
+    expect(await stateOf(next)).toBe('pending')
+    expect(await stateOf(other)).toBe('pending')
+  })
+
+  it('hold their members together: one is let go when the last wait that names it is over', async () => {
+    const { operations, run, complete, finish } = await openFixture({ maxCompleted: 1 })
+    await run([1, 2])
+    const one = operations.waitAll(turnId, [idOf(1), idOf(2)])
+    const other = operations.waitAll(otherTurnId, [idOf(1), idOf(2)])
+    await complete(1)
+    await finish(3)
+    one[Symbol.dispose]()
+    expect(operations.snapshot(idOf(1))?.status).toBe('completed')
+    other[Symbol.dispose]()
+    expect(operations.snapshot(idOf(1))).toBeUndefined()
+  })
+
+  it('show the oldest in an export; the next process knows of none', async () => {
+    const { operations, run, runtime } = await openFixture()
+    await run([1])
+    using one = operations.waitAll(turnId, [idOf(1)])
+    using _other = operations.waitAll(otherTurnId, [idOf(1)])
+    const exported = operations.capturePersistenceSnapshot()
+    expect(exported.authority_state).toMatchObject({ wait_request_id: one.requestId, wait_operation_ids: [idOf(1)] })
+    const imported = await runtime.importSession('copy', exported)
+    expect(imported.operations.diagnostics().pendingWaits).toEqual([])
   })
 })
 

@@ -31,7 +31,7 @@ export function tamper({ session }: Fixture, number: number, forgery: Forgery): 
 
 /** Falsifies what the active barrier remembers. */
 export function tamperWithWait({ session }: Fixture, context: Forged<{ turnId: unknown; requestId: unknown }>): void {
-  const { wait } = session.history.core.records
+  const { oldest: wait } = session.history.core.records.waits
   if (wait === undefined) throw new Error('no wait is active')
   const { barrier } = wait
   const forged = Object.create(barrier, {
