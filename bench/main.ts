@@ -2,12 +2,12 @@
  * `npm run bench -- NAME [--json] [--quick]`
  *
  * Runs `bench/NAME.ts` and prints its report; with `--json` the last line is one JSON object
- * `{name, configuration, ratios, rows}`. Exit code 2 for an unknown bench or option.
+ * `{name, configuration, ratios, figures, aims, rows}`: `ratios` are those that have an aim, `figures` the others. Exit code 2 for an unknown bench or option.
  */
 import { readdir } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Bench, BenchReport } from './harness.js'
-import { describeMachine, formatReport } from './report.js'
+import { asJson, describeMachine, formatReport } from './report.js'
 
 const frame = new Set(['harness', 'main', 'report', 'statistics'])
 
@@ -49,6 +49,5 @@ if (!known.includes(name)) refuse(`usage: npm run bench -- NAME [--json] [--quic
 const report = await runBench(name, quick)
 process.stdout.write(`${formatReport(report)}\n`)
 if (json) {
-  const { configuration, ratios, rows } = report
-  process.stdout.write(`${JSON.stringify({ name: report.name, configuration, ratios, rows })}\n`)
+  process.stdout.write(`${JSON.stringify(asJson(report))}\n`)
 }

@@ -13,6 +13,13 @@ export function describeMachine(): Record<string, Cell> {
   }
 }
 
+/** The report for programs: what has an aim apart from what has none. */
+export function asJson({ name, configuration, rows, ratios, aims = {} }: BenchReport) {
+  const of = (isAimed: boolean): Record<string, number> =>
+    Object.fromEntries(Object.entries(ratios).filter(([ratio]) => ratio in aims === isAimed))
+  return { name, configuration, ratios: of(true), figures: of(false), aims, rows }
+}
+
 /** The report as text for people: the configuration, the rows as one table, the ratios beside their aims. */
 export function formatReport({ name, configuration, rows, ratios, aims = {} }: BenchReport): string {
   const configured = Object.entries(configuration).map(([key, value]) => `  ${key}: ${value}`)

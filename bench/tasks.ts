@@ -1,11 +1,15 @@
 /**
- * The tasks room on a real directory journal: commands per second, whole runs per second, what a wake-up costs while
- * many runs wait for their time, and how long reading everything back takes.
+ * Tasks on a real directory journal: whole tasks per second through a runtime, what one costs in things that can be
+ * counted, what it keeps in memory, how long opening and snapshots take and whether they let others have their turn; and
+ * of the room alone, commands per second, what a wake-up costs while many runs wait for their time, and reading back.
  */
 import type { Bench, Cell } from './harness.js'
 import { inTemporaryDirectory } from './journal/contenders.js'
 import { measureBootstrap } from './tasks/bootstrap.js'
 import { measureCommands } from './tasks/commands.js'
+import { measureCounts } from './tasks/counts.js'
+import { measureMemory } from './tasks/memory.js'
+import { measureOpenings } from './tasks/opening.js'
 import { measureRuns } from './tasks/runs.js'
 import { measureScaling } from './tasks/scaling.js'
 import { measureWakeUps } from './tasks/wake-ups.js'
@@ -21,22 +25,37 @@ const bench: Bench = {
   async run(options) {
     return inTemporaryDirectory(async (directory) => {
       const parts: Part[] = [
-        await measureCommands(directory, options),
         await measureRuns(directory, options),
+        await measureMemory(options),
+        await measureOpenings(directory, options),
+        await measureCommands(directory, options),
         await measureWakeUps(options),
         await measureScaling(options),
         await measureBootstrap(directory, options),
+        // Last, because what counts calls slows everything down.
+        await measureCounts(directory, options),
       ]
       return {
         name: 'tasks',
         configuration: {
+          task: 'empty payload, handler and output',
           command: 'one of the ten of a once run, mixed',
         },
         rows: parts.flatMap(({ rows }) => rows),
         ratios: Object.assign({}, ...parts.map(({ ratios }) => ratios)) as Record<string, number>,
         aims: {
-          groupCommit256: { atLeast: 20 },
+          ofSqliteLoop256: { atLeast: 0.2 },
+          bytesPerQueued: { atMost: 800 },
+          bytesPerEnded: { atMost: 800 },
+          callsPerTask: { atMost: 800 },
+          promisesPerTask: { atMost: 20 },
+          eventsPerTask: { atMost: 4 },
+          journalBytesPerTask: { atMost: 1_000 },
+          abortSignalAnyPerTask: { atMost: 0 },
+          longestBlockMs: { atMost: 50 },
+          tasksOpenedPerSecond: { atLeast: 50_000 },
           growth: { atMost: 1.3 },
+          groupCommit256: { atLeast: 20 },
           idleGrowth: { atMost: 1.3 },
           worstScaling: { atMost: 3 },
         },

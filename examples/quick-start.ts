@@ -5,7 +5,7 @@ import { readdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRuntime } from 'stateward'
 
-await using runtime = await createRuntime({ dataDir: '.stateward' })
+const runtime = await createRuntime({ dataDir: '.stateward' })
 const session = runtime.session('my-agent')
 
 const listing = session.run({ kind: 'background_tool_op', displayName: 'list files' }, async ({ progress }) => {
@@ -23,4 +23,6 @@ for (const { operationId, outcome } of outcomes) console.log(operationId, outcom
 
 // Completions are numbered: keep the last number you have seen, and after a crash read on from there.
 for (const entry of session.feed.since(0).entries) console.log(entry.seq, entry.displayName, entry.outcome.type)
+
+await runtime.close()
 // #endregion

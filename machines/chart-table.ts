@@ -56,6 +56,8 @@ interface Configuration {
   readonly value: StateValue
   readonly snapshot: AnyMachineSnapshot
   readonly levels: Map<string, Level | undefined>
+  /** Event types that were asked about without data, and whether some data makes them legal. */
+  readonly possible: Map<string, boolean>
   /** Eventless candidates: per atomic state its own, then those of its ancestors; `undefined` when only the machine can tell. */
   readonly always: readonly (readonly Candidate[])[] | undefined
   /** Where a step leads from here, eventless transitions aside. */
@@ -80,7 +82,7 @@ const maxGuardsTried = 12
  * id is ever part of one; so are the combinations of states that one chart reaches.
  *
  *     const chart = new ChartTable(runMachine)
- *     const selection = chart.select(place, { type: 'close_lease', owner, expiry })
+ *     const selection = chart.select(place, { type: 'close_lease', owner, expiresAtMs })
  *     selection.isTaken // false
  *     selection.guard   // 'isHeldExpiry'
  *
@@ -136,8 +138,14 @@ export class ChartTable<Machine extends AnyStateMachine> {
   /** Whether the event would be legal in these states with some data. */
   isPossible(value: StatesOf<Machine>, type: EventFrom<Machine>['type']): boolean {
     const configuration = this.#configuration(value)
-    const level = configuration && this.#level(configuration, type)
-    return level !== undefined && possibilities(level).some(({ isTaken }) => isTaken)
+    if (configuration === undefined) return false
+    let isPossible = configuration.possible.get(type)
+    if (isPossible === undefined) {
+      const level = this.#level(configuration, type)
+      isPossible = level !== undefined && possibilities(level).some(({ isTaken }) => isTaken)
+      configuration.possible.set(type, isPossible)
+    }
+    return isPossible
   }
 
   /** Whether some history leads to these states: what a stored row must not contradict. */
@@ -173,6 +181,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
       value: snapshot.value as StateValue,
       snapshot,
       levels: new Map(),
+      possible: new Map(),
       always: eventless(this.machine.root, snapshot.value, snapshot, this.#steps),
       after: new Map(),
     }

@@ -1,29 +1,29 @@
 import { assign, setup } from 'xstate'
 import { ChartTable } from './chart-table.js'
 
-/** What the engine chart remembers: epoch seconds of the last pause and resume. */
+/** What the engine chart remembers: epoch milliseconds of the last pause and resume. */
 export interface EngineContext {
-  readonly pausedAt: number | undefined
-  readonly resumedAt: number | undefined
+  readonly pausedAtMs: number | undefined
+  readonly resumedAtMs: number | undefined
 }
 
 /** What happens to the engine; time arrives as data. */
-export type EngineEvent = { readonly type: 'pause' | 'resume'; readonly timestamp: number }
+export type EngineEvent = { readonly type: 'pause' | 'resume'; readonly atMs: number }
 
 /** Whether runs are promoted and dispatched (spec mutation authority 3.3, 5.2). A resume never predates its pause. */
 export const engineMachine = setup({
   types: { context: {} as EngineContext, events: {} as EngineEvent },
   guards: {
-    followsPause: ({ context, event }) => event.timestamp >= (context.pausedAt ?? 0),
+    followsPause: ({ context, event }) => event.atMs >= (context.pausedAtMs ?? 0),
   },
   actions: {
-    notePause: assign({ pausedAt: ({ event }) => event.timestamp, resumedAt: undefined }),
-    noteResume: assign({ resumedAt: ({ event }) => event.timestamp }),
+    notePause: assign({ pausedAtMs: ({ event }) => event.atMs, resumedAtMs: undefined }),
+    noteResume: assign({ resumedAtMs: ({ event }) => event.atMs }),
   },
 }).createMachine({
   id: 'engine',
   description: 'Whether runs of tasks are promoted and dispatched.',
-  context: { pausedAt: undefined, resumedAt: undefined },
+  context: { pausedAtMs: undefined, resumedAtMs: undefined },
   initial: 'running',
   states: {
     running: { on: { pause: { actions: 'notePause', target: 'paused' } } },

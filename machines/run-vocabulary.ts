@@ -23,12 +23,12 @@ export function isTerminalRunState(state: RunState): state is TerminalRunState {
 
 const terminal: ReadonlySet<string> = new Set(terminalRunStates)
 
-/** A claim on a run: whoever holds it may work on the run until `expiry`. */
+/** A claim on a run: whoever holds it may work on the run until `expiresAtMs`. */
 export interface Lease {
   /** Non-empty. */
   readonly owner: string
-  /** Epoch seconds; expired when now >= expiry. */
-  readonly expiry: number
+  /** Epoch milliseconds; expired when now >= expiresAtMs. */
+  readonly expiresAtMs: number
   /** Grows with every acquire, so that a superseded holder can be told from the current one. */
   readonly fencingToken: number
 }

@@ -20,7 +20,7 @@ export type RunMove =
   | PlainRunMove
   | { readonly type: 'start_attempt' | 'finish_attempt'; readonly attemptId: AttemptId }
   | { readonly type: 'acquire_lease'; readonly lease: Lease }
-  | { readonly type: 'extend_lease' | 'close_lease'; readonly owner: string; readonly expiry: number }
+  | { readonly type: 'extend_lease' | 'close_lease'; readonly owner: string; readonly expiresAtMs: number }
 
 /** The highest number of attempts a run can count: an unsigned 32-bit integer (spec mutation authority 1.1). */
 export const attemptCountLimit = 0xffff_ffff
@@ -50,9 +50,9 @@ export const runMachine = setup({
     isActiveAttempt: ({ context, event }) =>
       event.type === 'finish_attempt' && event.attemptId === context.activeAttemptId,
     isHeldByOwner: ({ context, event }) => 'owner' in event && event.owner === context.lease?.owner,
-    isHeldExpiry: ({ context, event }) => 'expiry' in event && event.expiry === context.lease?.expiry,
+    isHeldExpiry: ({ context, event }) => 'expiresAtMs' in event && event.expiresAtMs === context.lease?.expiresAtMs,
     isLaterExpiry: ({ context: { lease }, event }) =>
-      'expiry' in event && lease !== undefined && event.expiry >= lease.expiry,
+      'expiresAtMs' in event && lease !== undefined && event.expiresAtMs >= lease.expiresAtMs,
     isAttemptIdle: stateIn({ attempt: 'idle' }),
     isLeaseFree: stateIn({ lease: 'free' }),
     isRunning,
@@ -74,7 +74,9 @@ export const runMachine = setup({
     closeAttempt: assign({ activeAttemptId: undefined }),
     holdLease: assign(({ event }) => (event.type === 'acquire_lease' ? { lease: event.lease } : {})),
     extendLease: assign(({ context: { lease }, event }) =>
-      event.type === 'extend_lease' && lease !== undefined ? { lease: { ...lease, expiry: event.expiry } } : {},
+      event.type === 'extend_lease' && lease !== undefined
+        ? { lease: { ...lease, expiresAtMs: event.expiresAtMs } }
+        : {},
     ),
     freeLease: assign({ lease: undefined }),
   },

@@ -1,5 +1,6 @@
 /** The truth about long-running work in a Node agent service. Start with {@link createRuntime}. */
 export { systemClock, type Clock } from './base/clock.js'
+export type { ErrorDetails } from './base/error-details.js'
 export { InvalidInputError, StatewardError, type InvalidInput } from './base/errors.js'
 export {
   FeedGapError,
@@ -12,7 +13,6 @@ export {
 export { createUuidSource, isUuid, parseUuid, type Brand, type IdSource, type UuidIngredients } from './base/ids.js'
 export type { JsonObject, JsonValue } from './base/json.js'
 export { silentLogger, type Logger } from './base/logger.js'
-export { OperationEndedError, type Task, type TaskContext } from './execution.js'
 export { createDirectoryJournal, type DirectoryJournalOptions } from './journal/directory-journal.js'
 export { JournalError, type JournalErrorCode, type JournalErrorData } from './journal/errors.js'
 export type * from './journal/journal.js'
@@ -26,10 +26,11 @@ export {
 export { LaneError, type LaneErrorCode, type LaneErrorData } from './lane/errors.js'
 export type { LaneHealth } from './lane/lane.js'
 export * from './operations/public.js'
-export type { Span, Tracer } from './tracing.js'
-export { createRuntime, type CloseOptions, type Runtime, type RuntimeOptions, type RuntimeRecovery } from './runtime.js'
-export type { OperationHandle, RunOptions, RunRequest, Session } from './session.js'
-export { sessionSelectors, type OperationView, type SessionView, type SessionViewContext } from './session-view.js'
+export type { Span, Tracer } from './work/job-span.js'
+export { createRuntime, type Runtime, type RuntimeRecovery } from './runtime.js'
+export type { CloseOptions, RuntimeOptions } from './runtime-options.js'
 export type { IdleWakeStop } from '../machines/idle-wake.js'
 export * from '../machines/operation-vocabulary.js'
 export type { AsyncOperationRef, WaitPolicy } from '../machines/turn.js'
+export type { JobInfo, JobProgress } from './work/job.js'
+export type { JobList } from './work/job-list.js'

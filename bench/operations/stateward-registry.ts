@@ -4,7 +4,8 @@ import { createUuidSource } from '../../src/base/ids.js'
 import { silentLogger } from '../../src/base/logger.js'
 import { Lane } from '../../src/lane/lane.js'
 import { OperationsHistory } from '../../src/operations/history.js'
-import { Session } from '../../src/session.js'
+import { Session } from '../../src/operations/session.js'
+import { JobList } from '../../src/work/job-list.js'
 import type { EpochId } from '../../src/operations/types.js'
 import type { SessionId } from '../../machines/operation-vocabulary.js'
 import type { Arrangement } from '../operations.js'
@@ -18,7 +19,17 @@ export function statewardRegistry(): Arrangement {
   const history = new OperationsHistory(id, { clock: systemClock })
   history.open(ids.uuid() as EpochId, {})
   const deadlines = new DeadlineQueue(systemClock)
-  const { operations } = new Session({ id, history, lane, ids, clock: systemClock, deadlines, logger: silentLogger })
+  const jobs = new JobList()
+  const { operations } = new Session({
+    id,
+    history,
+    lane,
+    ids,
+    clock: systemClock,
+    deadlines,
+    jobs,
+    logger: silentLogger,
+  })
   const watches: Promise<unknown>[] = []
   return {
     register(operationId) {

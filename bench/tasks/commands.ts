@@ -38,7 +38,7 @@ const record = Buffer.from(
       runId: '0190b6f0-1c2d-7e3f-8a4b-123456789abc',
       previousState: 'leased',
       newState: 'running',
-      timestamp: 1_760_000_000,
+      atMs: 1_760_000_000_000,
     },
   ]),
 )

@@ -1,10 +1,10 @@
 import { systemClock, type Clock } from '../../src/base/clock.js'
 import { DeadlineQueue } from '../../src/base/deadline-queue.js'
 import { silentLogger } from '../../src/base/logger.js'
-import { plainRunner } from '../../src/tasks/dispatch/attempt-runner.js'
 import { Tasks } from '../../src/tasks/tasks.js'
 import { openTasks } from './open-tasks.js'
 import { ids } from './run-life.js'
+import { JobList } from '../../src/work/job-list.js'
 
 /** What every dispatcher here handles, without doing anything. */
 export const emptyKind = 'empty'
@@ -34,7 +34,7 @@ export async function openDispatcher({
     deadlines,
     ids,
     random: () => 0.5,
-    runner: plainRunner,
+    jobs: new JobList(),
     logger: silentLogger,
     dispatch: { concurrency },
   })

@@ -7,8 +7,8 @@ import type { TaskBatch } from '../../src/tasks/mutations.js'
 import { createRun } from '../../src/tasks/run.js'
 import { createTaskSpec } from '../../src/tasks/task-spec.js'
 
-/** Where every bench begins to count, epoch seconds. */
-export const epoch = 1_760_000_000
+/** Where every bench begins to count, epoch milliseconds. */
+export const epoch = 1_760_000_000_000
 
 export const ids = createUuidSource({ now: () => Date.now() })
 
@@ -28,10 +28,10 @@ function newLife(): Life {
 
 /** Up to the lease, whose sequence becomes the fencing token of what follows. */
 function beginning({ taskId, runId }: Life): TaskCommand[] {
-  const move = { type: 'run_state_transition', runId, timestamp } as const
+  const move = { type: 'run_state_transition', runId, atMs } as const
   return [
-    { type: 'task_create', timestamp, taskSpec: createTaskSpec({ id: taskId, kind: 'mail', payload }) },
-    { type: 'run_create', runInstance: createRun({ id: runId, taskId, createdAt: epoch, scheduledAt: epoch }) },
+    { type: 'task_create', atMs, taskSpec: createTaskSpec({ id: taskId, kind: 'mail', payload }) },
+    { type: 'run_create', runInstance: createRun({ id: runId, taskId, createdAtMs: epoch, scheduledAtMs: epoch }) },
     { ...move, previousState: 'scheduled', newState: 'ready' },
     { ...move, previousState: 'ready', newState: 'leased' },
     { type: 'lease_acquire', runId, ...lease },
@@ -39,11 +39,11 @@ function beginning({ taskId, runId }: Life): TaskCommand[] {
 }
 
 function ending({ runId, attemptId }: Life, fencingToken: number): TaskCommand[] {
-  const move = { type: 'run_state_transition', runId, timestamp } as const
+  const move = { type: 'run_state_transition', runId, atMs } as const
   return [
     { ...move, previousState: 'leased', newState: 'running', fencingToken },
-    { type: 'attempt_start', runId, attemptId, timestamp, fencingToken },
-    { type: 'attempt_finish', runId, attemptId, timestamp, fencingToken, outcome: succeeded() },
+    { type: 'attempt_start', runId, attemptId, atMs, fencingToken },
+    { type: 'attempt_finish', runId, attemptId, atMs, fencingToken, outcome: succeeded() },
     { type: 'lease_release', runId, ...lease, fencingToken },
     { ...move, previousState: 'running', newState: 'completed' },
   ]
@@ -65,8 +65,8 @@ export function liveInBatch(batch: TaskBatch): void {
   for (const command of ending(life, sequence)) batch.submit(command)
 }
 
-const timestamp = epoch
-const lease = { owner: 'worker-1', expiry: epoch + 300, timestamp } as const
+const atMs = epoch
+const lease = { owner: 'worker-1', expiresAtMs: epoch + 300_000, atMs } as const
 const payload = {
   bytes: encodeBytes(Buffer.from('{"to":"someone","subject":"hello"}')),
   contentType: 'application/json',

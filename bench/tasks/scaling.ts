@@ -1,6 +1,6 @@
-import { cancelTask } from '../../src/tasks/dispatch/cancellation.js'
+import { cancelTask } from '../../src/tasks/dispatch/runs.js'
 import { submitInto } from '../../src/tasks/dispatch/submission.js'
-import { fire } from '../../src/tasks/dispatch/system-events.js'
+import { fire } from '../../src/tasks/dispatch/triggers.js'
 import type { RunId, SubscriptionId, TaskId } from '../../src/tasks/ids.js'
 import type { TaskBatch } from '../../src/tasks/mutations.js'
 import { createRun } from '../../src/tasks/run.js'
@@ -37,7 +37,7 @@ const shapes: Readonly<Record<string, Shape>> = {
     await using tasks = await openTasks()
     const taskId = await tasks.authority.transact((batch) => submit(batch, {}))
     await inChunks(tasks, count, (batch) => {
-      const runInstance = createRun({ id: ids.uuid() as RunId, taskId, createdAt: epoch, scheduledAt: epoch })
+      const runInstance = createRun({ id: ids.uuid() as RunId, taskId, createdAtMs: epoch, scheduledAtMs: epoch })
       batch.submit({ type: 'run_create', runInstance })
     })
     await tasks.authority.transact((batch) => cancelTask(batch, taskId, epoch))
@@ -71,7 +71,7 @@ const shapes: Readonly<Record<string, Shape>> = {
     const filter = { type: 'run_state_changed', taskId, state: 'completed' } as const
     await inChunks(tasks, count, (batch) => {
       const subscriptionId = ids.uuid() as SubscriptionId
-      batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, timestamp: epoch })
+      batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, atMs: epoch })
     })
     const event = { type: 'run_changed_state', taskId, newState: 'completed' } as const
     await authority.transact((batch) => fire(batch, authority.projection, event, epoch))

@@ -27,7 +27,7 @@ async function load(waiting: number): Promise<Loaded> {
 
 /** Submits a task whose only run is due in so many seconds. */
 function schedule({ tasks }: OpenedDispatcher, clock: SimulatedClock, inSeconds: number): Promise<TaskId> {
-  return tasks.submit({ kind: emptyKind, at: Math.floor(clock.wallNow() / 1000) + inSeconds })
+  return tasks.submit({ kind: emptyKind, at: clock.wallNow() + inSeconds * 1000 })
 }
 
 /** Microseconds from the moment a run is due until its end is committed. */

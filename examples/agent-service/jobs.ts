@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Clock, Task } from 'stateward'
+import type { Clock, Work } from 'stateward'
 import * as v from 'valibot'
 
 const oneDay = 24 * 60 * 60 * 1000
@@ -17,7 +17,7 @@ export const jobSchema = v.variant('type', [
 export type Job = v.InferOutput<typeof jobSchema>
 
 /** The function that stateward runs for a job. */
-export function taskOf(job: Job, clock: Clock): Task {
+export function workOf(job: Job, clock: Clock): Work {
   switch (job.type) {
     case 'sleep':
       return async ({ signal, retiring, progress }) => {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StatewardError, type Clock, type OperationId, type Runtime, type Session } from 'stateward'
 import * as v from 'valibot'
 import { decode, readBody } from './body.js'
-import { jobSchema, taskOf } from './jobs.js'
+import { jobSchema, workOf } from './jobs.js'
 import { readCursor, streamCompletions } from './sse.js'
 
 /** What every route works with. */
@@ -80,7 +80,7 @@ async function start({ request, params }: Call, { runtime, clock, maxBodyBytes }
   const session = runtime.session(params['session'] ?? '')
   const handle = session.run(
     { kind: 'background_tool_op', displayName, sourceLabel: `agent_service/${job.type}` },
-    taskOf(job, clock),
+    workOf(job, clock),
     deadlineMs === undefined ? {} : { deadlineMs },
   )
   // An id of its own making is either tracked by now or was refused.

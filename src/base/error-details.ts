@@ -1,4 +1,6 @@
+import * as v from 'valibot'
 import { messageOf } from './errors.js'
+import { strictSchema } from './options.js'
 
 /** What was thrown, as data: enough to be read and branched on in another process, bounded in size. */
 export interface ErrorDetails {
@@ -13,27 +15,58 @@ export interface ErrorDetails {
   readonly errors?: readonly ErrorDetails[]
 }
 
-/** The longest texts that are kept, in UTF-16 units, and how far causes and members are followed. */
-export const errorDetailsLimits = { name: 200, code: 200, message: 8192, stack: 8192, depth: 8, members: 16 } as const
+/** Accepts {@link ErrorDetails} as they were written down. */
+export const errorDetailsSchema: v.GenericSchema<unknown, ErrorDetails> = strictSchema({
+  name: v.string(),
+  message: v.string(),
+  code: v.exactOptional(v.string()),
+  stack: v.exactOptional(v.string()),
+  cause: v.exactOptional(v.lazy(() => errorDetailsSchema)),
+  errors: v.exactOptional(v.array(v.lazy(() => errorDetailsSchema))),
+})
+
+/** The longest texts that are kept, in UTF-16 units, how far causes and members are followed, and all of it together. */
+export const errorDetailsLimits = {
+  name: 200,
+  code: 200,
+  message: 8192,
+  stack: 8192,
+  depth: 8,
+  members: 16,
+  /** Errors in all: members may have members, and a few that name each other would be millions. */
+  errors: 64,
+  /** Text in all. */
+  text: 65_536,
+} as const
+
+/** What is left of the limits that hold for all of it. */
+interface Budget {
+  errors: number
+  text: number
+}
 
 /**
  * Takes down whatever was thrown. Never throws itself, whatever its getters do; a part that is not what its type says is
- * turned into text or left out, and a chain that leads back to itself ends there.
+ * turned into text or left out, and a chain that leads back to itself ends there. Details of details are the same again.
  */
 export function errorDetailsOf(thrown: unknown): ErrorDetails {
-  return detailsOf(thrown, [])
+  const { errors, text } = errorDetailsLimits
+  return detailsOf(thrown, [], { errors, text })
 }
 
-function detailsOf(thrown: unknown, above: readonly unknown[]): ErrorDetails {
-  const message = shorten(messageOf(thrown), errorDetailsLimits.message)
+function detailsOf(thrown: unknown, above: readonly unknown[], budget: Budget): ErrorDetails {
+  budget.errors -= 1
+  const message = take(messageOf(thrown), errorDetailsLimits.message, budget)
   if (typeof thrown !== 'object' || thrown === null) return { name: 'thrown', message }
   const { depth, members } = errorDetailsLimits
   const path = [...above, thrown]
   const below = (value: unknown): ErrorDetails | undefined =>
-    value === undefined || path.length > depth || path.includes(value) ? undefined : detailsOf(value, path)
-  const name = textOf(read(thrown, 'name'), errorDetailsLimits.name)
-  const code = codeOf(read(thrown, 'code'))
-  const stack = textOf(read(thrown, 'stack'), errorDetailsLimits.stack)
+    value === undefined || path.length > depth || budget.errors === 0 || path.includes(value)
+      ? undefined
+      : detailsOf(value, path, budget)
+  const name = textOf(read(thrown, 'name'), errorDetailsLimits.name, budget)
+  const code = codeOf(read(thrown, 'code'), budget)
+  const stack = textOf(read(thrown, 'stack'), errorDetailsLimits.stack, budget)
   const cause = below(read(thrown, 'cause'))
   const errors = listOf(read(thrown, 'errors'), members).flatMap((member) => below(member) ?? [])
   return {
@@ -54,13 +87,13 @@ function read(thrown: object, field: string): unknown {
   }
 }
 
-function textOf(value: unknown, limit: number): string | undefined {
-  return typeof value === 'string' && value !== '' ? shorten(value, limit) : undefined
+function textOf(value: unknown, limit: number, budget: Budget): string | undefined {
+  return typeof value === 'string' && value !== '' ? take(value, limit, budget) : undefined
 }
 
 /** Some clients number their codes. */
-function codeOf(value: unknown): string | undefined {
-  return textOf(typeof value === 'number' ? String(value) : value, errorDetailsLimits.code)
+function codeOf(value: unknown, budget: Budget): string | undefined {
+  return textOf(typeof value === 'number' ? String(value) : value, errorDetailsLimits.code, budget)
 }
 
 function listOf(value: unknown, limit: number): readonly unknown[] {
@@ -73,6 +106,8 @@ function listOf(value: unknown, limit: number): readonly unknown[] {
   }
 }
 
-function shorten(text: string, limit: number): string {
-  return text.length > limit ? `${text.slice(0, limit)}…` : text
+function take(text: string, limit: number, budget: Budget): string {
+  const most = Math.min(limit, budget.text)
+  budget.text -= Math.min(text.length, most)
+  return text.length > most ? `${text.slice(0, most)}…` : text
 }

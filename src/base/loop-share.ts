@@ -34,6 +34,11 @@ export class LoopShare {
     this.#begin(this.#clock.monotonicNow())
   }
 
+  /** Resolves in a later turn, first come, first served. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => this.nextTurn(resolve))
+  }
+
   #begin(now: number): number {
     if (this.#since === undefined) setImmediate(this.#onTurn)
     this.#since ??= now
@@ -45,5 +50,20 @@ export class LoopShare {
     const first = this.#waiting.splice(0, perTurn)
     if (this.#waiting.length > 0) this.#begin(this.#clock.monotonicNow())
     for (const goOn of first) goOn()
+  }
+}
+
+/**
+ * Hands `items` to `visit` one after another, and lets everything else run whenever the share of a turn is used up. What an
+ * item or `visit` throws ends it and rejects.
+ */
+export async function visitInTurns<Item>(
+  items: Iterable<Item>,
+  share: LoopShare,
+  visit: (item: Item) => void,
+): Promise<void> {
+  for (const item of items) {
+    while (share.isUsedUp) await share.turn()
+    visit(item)
   }
 }

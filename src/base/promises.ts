@@ -3,24 +3,34 @@ import { onAbort } from './abort.js'
 /** A promise together with the two functions that settle it. */
 export interface Deferred<Value> {
   readonly promise: Promise<Value>
-  readonly resolve: (value: Value) => void
+  readonly resolve: (value: Value | PromiseLike<Value>) => void
   readonly reject: (reason: unknown) => void
 }
 
 /** Makes a {@link Deferred}; an ignored rejection of it never becomes an unhandled one. */
 export function createDeferred<Value>(): Deferred<Value> {
   let resolve!: Deferred<Value>['resolve']
-  let rejectLoudly!: Deferred<Value>['reject']
+  let reject!: Deferred<Value>['reject']
   const promise = new Promise<Value>((onResolve, onReject) => {
     resolve = onResolve
-    rejectLoudly = onReject
+    reject = onReject
   })
-  // The handler comes with the rejection: most promises never need one.
-  const reject = (reason: unknown): void => {
-    promise.catch(ignore)
-    rejectLoudly(reason)
+  // Only a promise that may reject gets a handler: each one is another promise, and most never need it.
+  return {
+    promise,
+    resolve: (value) => {
+      if (isThenable(value)) silence(promise)
+      resolve(value)
+    },
+    reject: (reason) => {
+      silence(promise)
+      reject(reason)
+    },
   }
-  return { promise, resolve, reject }
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value
 }
 
 /** Gives a promise that nobody may be watching a rejection handler, and returns it. */

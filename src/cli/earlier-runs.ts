@@ -1,6 +1,6 @@
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 import { unreachable } from '../base/errors.js'
-import type { Session } from '../session.js'
+import type { Session } from '../operations/session.js'
 import type { PlannedTool } from './plan.js'
 import { resultOf, type ToolResult } from './run-report.js'
 import { definitionOf, parseLabel, type ToolLabel } from './tool-label.js'

@@ -7,9 +7,9 @@ import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
 import { StatewardError, toError } from '../base/errors.js'
 import { createUuidSource } from '../base/ids.js'
 import { abortable, silence } from '../base/promises.js'
-import type { TaskContext } from '../execution.js'
+import type { WorkContext } from '../operations/execution.js'
 import type { Runtime } from '../runtime.js'
-import type { Session } from '../session.js'
+import type { Session } from '../operations/session.js'
 import { earlierRuns, isUnfinished, resultOfEarlier, type EarlierRun } from './earlier-runs.js'
 import type { PlanFile } from './plan-file.js'
 import type { PlannedTool } from './plan.js'
@@ -156,9 +156,9 @@ export class PlanRun {
     this.#running.set(name, ended)
   }
 
-  async #execute(tool: PlannedTool, context: TaskContext): Promise<unknown> {
+  async #execute(tool: PlannedTool, context: WorkContext): Promise<unknown> {
     const { name } = tool
-    const progress: TaskContext['progress'] = (message, percent) => {
+    const progress: WorkContext['progress'] = (message, percent) => {
       context.progress(message, percent)
       this.#emit({ type: 'progress', tool: name, message, ...(percent !== undefined && { percent }) })
     }

@@ -4,7 +4,7 @@ import { runChildProcess } from '../work/children/child-process.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { StatewardError } from '../base/errors.js'
-import type { TaskContext } from '../execution.js'
+import type { WorkContext } from '../operations/execution.js'
 import type { PlannedTool } from './plan.js'
 import { summaryOf, type ToolProcessSummary } from './run-report.js'
 import { disappointment } from './verdict.js'
@@ -44,7 +44,7 @@ export class ToolInterruptedError extends StatewardError<'tool_interrupted', Rec
  */
 export async function runTool(
   tool: PlannedTool,
-  context: TaskContext,
+  context: WorkContext,
   surroundings: ToolSurroundings,
 ): Promise<ToolProcessSummary> {
   const { home, env, records, flush, onEnd, ...timing } = surroundings
@@ -82,7 +82,7 @@ function interrupted(): ToolInterruptedError {
   return new ToolInterruptedError('tool_interrupted', 'was asked to end', {})
 }
 
-function reportProgress({ progress }: PlannedTool, line: string, context: TaskContext): void {
+function reportProgress({ progress }: PlannedTool, line: string, context: WorkContext): void {
   const groups = progress?.pattern.exec(line)?.groups
   if (groups === undefined) return
   const percent = Number.parseFloat(groups['percent'] ?? '')

@@ -158,7 +158,7 @@ class LogExamination {
   async #examine(segment: SegmentFile, damagedSnapshot: DamagedSnapshot | undefined): Promise<void> {
     const { path, firstSequence } = segment
     const bytes = await readWhole(this.#fileSystem, path)
-    const { frames, end, nextSequence, damage, verdict } = readSegment(bytes, firstSequence)
+    const { frames, end, nextSequence, damage, verdict } = await readSegment(bytes, firstSequence)
     if (damage !== undefined && verdict === 'refused') throw corruptError(path, damage)
     const expected = this.#nextSequence ?? this.#base + 1
     if (frames.length === 0 && damage === undefined && firstSequence < expected) {

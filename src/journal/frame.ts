@@ -79,15 +79,20 @@ export function readFrame(bytes: Buffer, offset: number): FrameReading {
   return { status: 'frame', header, end }
 }
 
-/** The headers of frames that follow each other up to the end of the bytes and were verified before. */
-export function listFrames(bytes: Buffer, offset: number): FrameHeader[] {
+/** The headers of the frames at the beginning of `bytes` that are there to their end and were verified before. */
+export function listFrames(bytes: Buffer): FrameHeader[] {
   const frames: FrameHeader[] = []
-  for (let at = offset; at + frameHeaderBytes <= bytes.length; ) {
+  for (let at = 0; at + frameHeaderBytes <= bytes.length; ) {
     const header = readHeader(bytes, at)
-    frames.push(header)
     at += frameHeaderBytes + header.payloadBytes
+    if (at <= bytes.length) frames.push(header)
   }
   return frames
+}
+
+/** How long the frame is that `bytes` begin with, as its header says; 0 when not even that is there. */
+export function frameBytes(bytes: Buffer): number {
+  return bytes.length < frameHeaderBytes ? 0 : frameHeaderBytes + readHeader(bytes, 0).payloadBytes
 }
 
 /** Where the next whole frame begins at or after `offset`, if there is one: frames start at any byte. */

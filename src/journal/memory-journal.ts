@@ -1,5 +1,7 @@
 import * as v from 'valibot'
+import { systemClock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
+import { LoopShare, visitInTurns } from '../base/loop-share.js'
 import { JournalError } from './errors.js'
 import { GroupCommitJournal, type JournalBackend, type PendingFrame } from './group-commit.js'
 import type { JournalRecord, JournalRecovery, JournalSnapshot, JournalStore, OpenedJournal } from './journal.js'
@@ -107,6 +109,7 @@ interface MemoryStorage {
 
 class MemoryBackend implements JournalBackend {
   readonly #storage: MemoryStorage
+  readonly #share = new LoopShare(systemClock)
   #crashed = false
 
   constructor(storage: MemoryStorage) {
@@ -125,7 +128,7 @@ class MemoryBackend implements JournalBackend {
 
   async compact({ through, rows }: JournalSnapshot): Promise<void> {
     const texts: string[] = []
-    for (const row of rows) texts.push(JSON.stringify(row))
+    await visitInTurns(rows, this.#share, (row) => texts.push(JSON.stringify(row)))
     this.#refuseAfterCrash()
     this.#storage.compact(through, texts)
   }

@@ -101,7 +101,7 @@ export class SegmentLog {
       const { path, firstSequence, position } = this.#current
       await this.#closeFile()
       await cutFile(this.#fileSystem, path, position)
-      const content = readSegment(await readWhole(this.#fileSystem, path), firstSequence)
+      const content = await readSegment(await readWhole(this.#fileSystem, path), firstSequence)
       if (content.damage !== undefined) throw corruptError(path, content.damage)
       if (content.nextSequence !== nextSequence) throw corruptError(path, { offset: position, reason: 'sequence_gap' })
     }

@@ -1,3 +1,4 @@
+import { nextTurn } from '../base/promises.js'
 import { JournalError, type CorruptionReason } from './errors.js'
 import { endOfData, findFrame, isTornFrame, readFrame, type FrameHeader } from './frame.js'
 import { markBytes, readMark } from './mark.js'
@@ -49,12 +50,15 @@ export interface SegmentContent {
  */
 export type Verdict = 'none' | 'torn' | 'damaged' | 'refused'
 
+/** Bytes that are verified in one go; then the event loop runs. */
+const stretchBytes = 4 * 2 ** 20
+
 /**
  * Reads a segment whose first record must be `firstSequence`: one pass over the bytes, every checksum verified.
  *
  * A sequence that does not follow is `sequence_gap`. A mark of another segment or version is damage at offset 0.
  */
-export function readSegment(bytes: Buffer, firstSequence: number): SegmentContent {
+export async function readSegment(bytes: Buffer, firstSequence: number): Promise<SegmentContent> {
   const mark = readMark(bytes, 'segment')
   if ('reason' in mark) {
     // A segment has its mark before it has its name: no crash leaves one without.
@@ -66,7 +70,11 @@ export function readSegment(bytes: Buffer, firstSequence: number): SegmentConten
   const frames: FrameHeader[] = []
   let nextSequence = firstSequence
   let end = segmentHeaderBytes
-  for (;;) {
+  for (let stretchEnd = stretchBytes; ; ) {
+    if (end >= stretchEnd) {
+      await nextTurn()
+      stretchEnd = end + stretchBytes
+    }
     const reading = readFrame(bytes, end)
     if (reading.status === 'end') {
       const unused = endOfData(bytes, end) === end

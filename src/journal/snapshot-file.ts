@@ -5,7 +5,7 @@ import { encodeFrame, frameCapacity, frameHeaderBytes, maxPayloadBytes, readFram
 import { writeWhole, type FileSystem, type OpenFile, type ReadableFiles } from './file-system.js'
 import type { JournalRecord, JournalSnapshot } from './journal.js'
 import { encodeMark, markBytes, readMark } from './mark.js'
-import { decodeFrames } from './replay.js'
+import { readRecords } from './replay.js'
 import { paddedSequence, type Damage } from './segment.js'
 import { temporarySuffix } from './spare-segment.js'
 
@@ -81,12 +81,9 @@ export async function readSnapshot(fileSystem: ReadableFiles, path: string, thro
   }
 }
 
-/** The rows of a whole snapshot, a frame at a time. Raises `journal_corrupt` and {@link FileSystem} errors. */
+/** The rows of a whole snapshot, a frame at a time. Raises `journal_corrupt` and `journal_io`. */
 export function* snapshotRows(fileSystem: ReadableFiles, { path, frames }: SnapshotFile): Iterable<JournalRecord> {
-  for (const frame of frames) {
-    const bytes = fileSystem.readSync(path, frame.offset, frameHeaderBytes + frame.payloadBytes)
-    yield* decodeFrames(bytes, [{ ...frame, offset: 0 }], path)
-  }
+  for (const frame of frames) yield* readRecords(fileSystem, path, frame)
 }
 
 async function writeRows(file: OpenFile, through: number, rows: Iterable<JournalRecord>): Promise<void> {

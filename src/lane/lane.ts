@@ -1,6 +1,8 @@
+import { systemClock, type Clock } from '../base/clock.js'
 import { messageOf, StatewardError, toError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import { LoopShare } from '../base/loop-share.js'
 import { guardedLogger } from '../base/observers.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import type { Journal, JournalCut, JournalRecord, JournalStore } from '../journal/journal.js'
@@ -23,6 +25,8 @@ export interface LaneOptions {
    */
   readonly compactAfter?: number
   readonly logger?: Logger
+  /** Tells opening when to let others have their turn. Default the clock of the process. */
+  readonly clock?: Pick<Clock, 'monotonicNow'>
 }
 
 /** Whether a lane takes work. */
@@ -37,6 +41,7 @@ const open: LaneHealth = Object.freeze({ status: 'open' })
 
 /** A group handed to the journal that has not settled. */
 interface Pending {
+  readonly kind: 'group'
   readonly sequence: number
   readonly records: readonly JournalRecord[]
   /** Absent for noted facts, which are visible already. */
@@ -45,8 +50,24 @@ interface Pending {
     readonly staged: Staged<unknown>
     readonly deferred: Deferred<unknown>
   }
-  /** Set once an earlier failure has settled this group too. */
+  /** Set once a failure, its own or an earlier one, has settled this group. */
   failure?: LaneError
+}
+
+/** A refusal that may lean on the groups before it. */
+interface Refusal {
+  readonly kind: 'refusal'
+  readonly reason: Error
+  readonly deferred: Deferred<never>
+}
+
+/** What settles with one answer of the journal, in the order of the calls. */
+interface Batch {
+  readonly answer: Promise<void>
+  readonly entries: (Pending | Refusal)[]
+  /** Resolves once every entry has settled, whatever the outcome. */
+  readonly settled: Promise<void>
+  state: 'waiting' | 'settling' | 'settled'
 }
 
 /**
@@ -65,7 +86,8 @@ export class Lane {
   readonly #pending = new Set<Pending>()
   /** Noted facts that a refused write took back; they go first with the next append. */
   #notesToRepeat: JournalRecord[] = []
-  #lastSettled: Promise<unknown> = Promise.resolve()
+  /** The one that the newest group belongs to. */
+  #lastBatch: Batch | undefined
   #health: LaneHealth = open
   /** Set for good once a durable change could not be applied. */
   #applyFault: LaneError | undefined
@@ -93,7 +115,7 @@ export class Lane {
   }
 
   /**
-   * Opens the journal and brings every stream found in it up to date.
+   * Opens the journal and brings every stream found in it up to date, in slices between which the event loop runs.
    *
    * Raises the errors of {@link JournalStore.open}, `lane_unknown_stream`, and whatever a stream raises on a
    * record it cannot take; the journal is then released unchanged.
@@ -103,7 +125,7 @@ export class Lane {
     if (options.store === undefined) return new Lane(undefined, streams, options)
     const { journal, recovery } = await options.store.open()
     try {
-      replayInto(streams, recovery, options.streamFor)
+      await replayInto(streams, recovery, options.streamFor, new LoopShare(options.clock ?? systemClock))
     } catch (cause) {
       await journal.close()
       throw cause
@@ -189,17 +211,16 @@ export class Lane {
    * durable; if that fails, rejects with the lane's failure instead.
    */
   refuse(refusal: Error): Promise<never> {
-    if (this.#pending.size === 0) return rejected(refusal)
-    return silence(
-      this.#lastSettled.then(() => {
-        throw refusal
-      }),
-    )
+    const batch = this.#lastBatch
+    if (this.#pending.size === 0 || batch === undefined || batch.state === 'settled') return rejected(refusal)
+    const deferred = createDeferred<never>()
+    batch.entries.push({ kind: 'refusal', reason: refusal, deferred })
+    return deferred.promise
   }
 
   /** Resolves once everything submitted or noted so far has settled, whatever the outcome. */
   async settled(): Promise<void> {
-    if (this.#pending.size > 0) await this.#lastSettled.catch(() => {})
+    if (this.#pending.size > 0) await this.#lastBatch?.settled
   }
 
   /**
@@ -299,15 +320,41 @@ export class Lane {
 
   #appendGroup(journal: Journal, records: readonly JournalRecord[], submit?: Pending['submit']): void {
     const sequence = journal.nextSequence
-    const appended = journal.append(records)
-    const pending: Pending = submit === undefined ? { sequence, records } : { sequence, records, submit }
+    const batch = this.#batchOf(journal.append(records))
+    const pending: Pending = { kind: 'group', sequence, records, ...(submit !== undefined && { submit }) }
     this.#pending.add(pending)
-    this.#lastSettled = silence(
-      appended.then(
-        () => this.#onDurable(pending),
-        (cause: unknown) => this.#onFailure(pending, toError(cause)),
-      ),
+    batch.entries.push(pending)
+  }
+
+  /** Groups that the journal answers together settle together: one reaction for all of them. */
+  #batchOf(answer: Promise<void>): Batch {
+    const last = this.#lastBatch
+    if (last?.answer === answer && last.state === 'waiting') return last
+    const settled = answer.then(
+      () => this.#settle(batch),
+      (cause: unknown) => this.#settle(batch, toError(cause)),
     )
+    const batch: Batch = { answer, entries: [], settled, state: 'waiting' }
+    this.#lastBatch = batch
+    return batch
+  }
+
+  #settle(batch: Batch, cause?: Error): void {
+    batch.state = 'settling'
+    let failure: LaneError | undefined
+    // A refusal may come while the groups before it settle.
+    for (const entry of batch.entries) {
+      if (entry.kind === 'refusal') {
+        entry.deferred.reject(failure ?? entry.reason)
+        continue
+      }
+      if (entry.failure === undefined && cause !== undefined) this.#onFailure(entry, cause)
+      // An empty group has nothing that could fail in the journal, but what is ahead of it may have taken it along.
+      failure = entry.failure
+      if (failure === undefined) this.#onDurable(entry)
+    }
+    batch.state = 'settled'
+    if (cause === undefined) this.#compactWhenDue()
   }
 
   #repeatNotes(journal: Journal): void {
@@ -318,16 +365,15 @@ export class Lane {
   }
 
   #onDurable(pending: Pending): void {
-    // An empty group has nothing that could fail in the journal, but what is ahead of it may have taken it along.
-    if (pending.failure !== undefined) throw pending.failure
     this.#pending.delete(pending)
-    const { submit } = pending
-    if (submit !== undefined) this.#commit(submit)
-    if ((this.#journal?.tailLength ?? 0) >= this.#compactAt && this.#compaction === undefined) {
-      this.compact().catch((cause: unknown) => {
-        this.#logger.error({ cause: messageOf(cause) }, 'the snapshot failed; the journal keeps every record')
-      })
-    }
+    if (pending.submit !== undefined) this.#commit(pending.submit)
+  }
+
+  #compactWhenDue(): void {
+    if ((this.#journal?.tailLength ?? 0) < this.#compactAt || this.#compaction !== undefined) return
+    this.compact().catch((cause: unknown) => {
+      this.#logger.error({ cause: messageOf(cause) }, 'the snapshot failed; the journal keeps every record')
+    })
   }
 
   #commit({ stream, staged, deferred }: NonNullable<Pending['submit']>): void {
@@ -342,8 +388,7 @@ export class Lane {
   }
 
   /** The first failure settles everything under way at once, so that no retry is validated against doomed decisions. */
-  #onFailure(failed: Pending, cause: Error): never {
-    if (failed.failure !== undefined) throw failed.failure
+  #onFailure(failed: Pending, cause: Error): void {
     const isTakenBack = StatewardError.is(cause, 'journal_not_appended')
     const first = isTakenBack ? notAppended(cause) : this.#durabilityUnknown(cause)
     const behind = isTakenBack ? first : (this.#unusable() ?? first)
@@ -356,7 +401,6 @@ export class Lane {
       ...this.#notesToRepeat,
     ]
     for (const { submit, failure } of doomed) submit?.deferred.reject(failure)
-    throw first
   }
 
   #durabilityUnknown(cause: Error): LaneError {

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import type { JsonObject } from '../base/json.js'
+import { visitInTurns, type LoopShare } from '../base/loop-share.js'
 import type { JournalRecovery, JournalRecord } from '../journal/journal.js'
 import { LaneError } from './errors.js'
 import type { LaneStream } from './types.js'
@@ -9,15 +10,17 @@ import type { LaneStream } from './types.js'
 const envelope = v.strictTuple([v.string(), v.custom<JsonObject>(isJsonObject, 'expected an object')])
 
 /**
- * Brings streams up to date with what a journal held, making each on first sight.
+ * Brings streams up to date with what a journal held, making each on first sight. However much that is, timers and
+ * input have their turn in between.
  *
- * Raises `lane_unknown_stream`, `invalid_input` for a record that is no envelope, and whatever a stream raises.
+ * Rejects with `lane_unknown_stream`, `invalid_input` for a record that is no envelope, and whatever a stream raises.
  */
-export function replayInto(
+export async function replayInto(
   streams: Map<string, LaneStream>,
   recovery: JournalRecovery,
   streamFor: (name: string) => LaneStream | undefined,
-): void {
+  share: LoopShare,
+): Promise<void> {
   const open = (record: JournalRecord, subject: string): { stream: LaneStream; content: JsonObject } => {
     const [name, content] = decode(envelope, record, subject)
     let stream = streams.get(name)
@@ -30,14 +33,14 @@ export function replayInto(
     }
     return { stream, content }
   }
-  for (const row of recovery.snapshot?.rows ?? []) {
+  await visitInTurns(recovery.snapshot?.rows ?? [], share, (row) => {
     const { stream, content } = open(row, 'snapshot row')
     stream.restore(content)
-  }
-  for (const { sequence, record } of recovery.records) {
+  })
+  await visitInTurns(recovery.records, share, ({ sequence, record }) => {
     const { stream, content } = open(record, `journal record ${sequence}`)
     stream.replay(content)
-  }
+  })
 }
 
 function isJsonObject(value: unknown): boolean {

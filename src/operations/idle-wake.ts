@@ -6,7 +6,7 @@ import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
 import { inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
-import { createObserverGuard, guardedLogger } from '../base/observers.js'
+import { guardedLogger } from '../base/observers.js'
 import { optionsSchema, portSchema } from '../base/options.js'
 import { clockSchema, loggerSchema } from '../base/ports.js'
 import { createDeferred } from '../base/promises.js'
@@ -81,7 +81,6 @@ export class IdleWake implements Disposable {
     const decoded = decode(optionsOfWake, options, 'idle wake options')
     const { operations, host, clock = systemClock, inspect } = decoded
     const logger = guardedLogger(decoded.logger)
-    const guardQuestion = createObserverGuard(logger, 'the host could not say whether it is quiescent')
     const machine = idleWakeMachine.provide({
       actors: {
         advance: feedAdvance(operations.completionFeed()),
@@ -92,12 +91,8 @@ export class IdleWake implements Disposable {
       },
       guards: {
         ownershipIsLost: () => host.ownsRuntime?.() === false,
-        isQuiescent: () => {
-          // A host that breaks is not ready to be woken; it is asked again.
-          let answer = false
-          guardQuestion(() => (answer = host.isQuiescent()))
-          return answer
-        },
+        // A host that breaks is not asked again: the loop ends as a fault, which its owner is told of.
+        isQuiescent: () => host.isQuiescent(),
       },
       actions: {
         reportHold: ({ context: { hold } }, reason) => {

@@ -1,7 +1,15 @@
 import { readable } from '../base/decode.js'
+import { errorDetailsOf } from '../base/error-details.js'
 import { InvalidInputError } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import { checkFields, textOf } from '../base/options.js'
-import type { OperationId, OperationOutcome, OperationResult } from '../../machines/operation-vocabulary.js'
+import {
+  failureReasons,
+  type Failure,
+  type OperationId,
+  type OperationOutcome,
+  type OperationResult,
+} from '../../machines/operation-vocabulary.js'
 
 const resultFields: ReadonlySet<string> = new Set<keyof OperationResult>([
   'id',
@@ -11,6 +19,9 @@ const resultFields: ReadonlySet<string> = new Set<keyof OperationResult>([
   'tokensUsed',
 ])
 
+const failureFields: ReadonlySet<string> = new Set<keyof Failure>(['reason', 'cause'])
+const noFailure: Failure = {}
+
 /**
  * Outcomes as the registry keeps them: checked here, because what is wrong in the journal would be refused when it is
  * read back, and frozen, because every watcher is given the same one. All raise `invalid_input` naming the field.
@@ -18,9 +29,9 @@ const resultFields: ReadonlySet<string> = new Set<keyof OperationResult>([
 export const outcomes = {
   completed: (id: OperationId, result: OperationResult): OperationOutcome =>
     readable('operation result', () => completedWith(id, result)),
-  failed(error: string): OperationOutcome {
+  failed(error: string, failure: Failure = noFailure): OperationOutcome {
     checkText('error', error)
-    return frozen({ type: 'failed', error })
+    return readable('operation failure', () => failedWith(error, failure))
   },
   aborted(reason: string | null): OperationOutcome {
     checkReason(reason)
@@ -37,6 +48,27 @@ export const outcomes = {
   },
 } as const
 
+/** The cause is taken down again, so that nothing that is unbounded or changes later is kept. */
+function failedWith(error: string, failure: Failure): OperationOutcome {
+  if (failure === noFailure) return frozen({ type: 'failed', error })
+  checkFields('operation failure', failure, failureFields)
+  const { reason, cause } = failure
+  if (reason !== undefined && !failureReasons.includes(reason)) {
+    refuse('failure.reason', `not one of ${failureReasons.join(', ')}: ${textOf(reason)}`)
+  }
+  const details = cause === undefined ? undefined : deepFreeze(errorDetailsOf(cause))
+  return frozen({
+    type: 'failed',
+    error,
+    ...(reason !== undefined && { reason }),
+    ...(details !== undefined && { cause: details }),
+  })
+}
+
+function failedAs({ error, reason, cause }: Extract<OperationOutcome, { type: 'failed' }>): OperationOutcome {
+  return outcomes.failed(error, { ...(reason !== undefined && { reason }), ...(cause !== undefined && { cause }) })
+}
+
 /** An outcome that somebody else made, checked and copied. Raises `invalid_input` naming the field. */
 export function checkOutcome(id: OperationId, outcome: OperationOutcome): OperationOutcome {
   return readable('operation outcome', () => {
@@ -45,7 +77,7 @@ export function checkOutcome(id: OperationId, outcome: OperationOutcome): Operat
       case 'completed':
         return outcomes.completed(id, outcome.result)
       case 'failed':
-        return outcomes.failed(outcome.error)
+        return failedAs(outcome)
       case 'aborted':
         return outcomes.aborted(outcome.reason)
       case 'cancelled':

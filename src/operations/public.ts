@@ -20,9 +20,12 @@ export {
   type OperationErrorData,
   type TurnRefusal,
 } from './errors.js'
+export { OperationEndedError, type Work, type WorkContext } from './execution.js'
 export { IdleWake, type ContinuationInput, type IdleWakeHost, type IdleWakeOptions } from './idle-wake.js'
 export type { RegistryLimits } from './records.js'
 export { OperationRegistry, type RegistryObserver } from './registry.js'
+export type { OperationHandle, RunOptions, RunRequest, Session } from './session.js'
+export { sessionSelectors, type OperationView, type SessionView, type SessionViewContext } from './session-view.js'
 export {
   TurnBoundary,
   type BackgroundNotice,

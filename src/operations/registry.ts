@@ -14,6 +14,7 @@ import type { OperationEvent } from '../../machines/operation.js'
 import type { AdvanceEvent, OperationRegistryEvent, SettleEvent } from '../../machines/operation-registry.js'
 import type {
   CursorConsumer,
+  Failure,
   OperationId,
   OperationKind,
   OperationOutcome,
@@ -200,9 +201,12 @@ export class OperationRegistry extends OperationReader {
     return this.#end('operation.complete', id, () => outcomes.completed(id, result))
   }
 
-  /** Ends an operation that failed. */
-  failOperation(id: OperationId, error: string): Promise<void> {
-    return this.#end('operation.fail', id, () => outcomes.failed(error))
+  /**
+   * Ends an operation that failed; `failure` says what is known beside the text, a reason to branch on and what
+   * was thrown, of which a bounded part is kept. Rejects with `invalid_input` for a reason that there is none of.
+   */
+  failOperation(id: OperationId, error: string, failure?: Failure): Promise<void> {
+    return this.#end('operation.fail', id, () => outcomes.failed(error, failure))
   }
 
   /** Ends an operation that is still being set up. */

@@ -1,8 +1,11 @@
 /** Spellings of the operations vocabulary in JSON (spec operations 1.2, 1.3); unknown fields are ignored, unknown members refused. */
 
 import * as v from 'valibot'
+import { errorDetailsLimits, errorDetailsOf, type ErrorDetails } from '../base/error-details.js'
 import { isUuid } from '../base/ids.js'
+import type { JsonObject } from '../base/json.js'
 import {
+  failureReasons,
   operationKinds,
   type OperationId,
   type OperationOutcome,
@@ -30,7 +33,7 @@ export const wireOperationKey = v.pipe(
 /** One of the kinds. */
 export const wireKind = v.picklist(operationKinds)
 
-const reason = v.optional(v.nullable(v.string()), null)
+const wireReason = v.optional(v.nullable(v.string()), null)
 const address = v.object({ transport: v.picklist(['inproc', 'uds', 'tcp']), endpoint: v.string() })
 
 /** A source; its exact parts are checked where it is used, so that a bad one is named by operation. */
@@ -54,6 +57,25 @@ export function encodeSource(source: OperationSource) {
     : { kind: source.kind, peer_id: source.peerId, address: { ...source.address } }
 }
 
+/** Details of an error, this many levels of causes and members deep; what lies deeper is an unknown field. */
+function wireErrorDetails(depth: number): v.GenericSchema<JsonObject, ErrorDetails> {
+  const own = {
+    name: v.string(),
+    message: v.string(),
+    code: v.optional(v.string()),
+    stack: v.optional(v.string()),
+  }
+  if (depth === 0) return v.object(own) as unknown as v.GenericSchema<JsonObject, ErrorDetails>
+  const below = wireErrorDetails(depth - 1)
+  const whole = v.object({ ...own, cause: v.optional(below), errors: v.optional(v.array(below)) })
+  return whole as unknown as v.GenericSchema<JsonObject, ErrorDetails>
+}
+
+const wireCause = v.pipe(
+  wireErrorDetails(errorDetailsLimits.depth),
+  v.transform((details: ErrorDetails): ErrorDetails => errorDetailsOf(details)),
+)
+
 /** A terminal outcome; the fields of a result stand beside the tag. */
 export const wireOutcome = v.pipe(
   v.variant('outcome_type', [
@@ -65,9 +87,14 @@ export const wireOutcome = v.pipe(
       duration_ms: wireCount,
       tokens_used: wireCount,
     }),
-    v.object({ outcome_type: v.literal('failed'), error: v.string() }),
-    v.object({ outcome_type: v.literal('aborted'), reason }),
-    v.object({ outcome_type: v.literal('cancelled'), reason }),
+    v.object({
+      outcome_type: v.literal('failed'),
+      error: v.string(),
+      reason: v.optional(v.picklist(failureReasons)),
+      cause: v.optional(wireCause),
+    }),
+    v.object({ outcome_type: v.literal('aborted'), reason: wireReason }),
+    v.object({ outcome_type: v.literal('cancelled'), reason: wireReason }),
     v.object({ outcome_type: v.literal('retired') }),
     v.object({ outcome_type: v.literal('terminated'), reason: v.string() }),
   ]),
@@ -77,8 +104,15 @@ export const wireOutcome = v.pipe(
         const { id, content, is_error: isError, duration_ms: durationMs, tokens_used: tokensUsed } = wire
         return { type: 'completed', result: { id, content, isError, durationMs, tokensUsed } }
       }
-      case 'failed':
-        return { type: 'failed', error: wire.error }
+      case 'failed': {
+        const { error, reason, cause } = wire
+        return {
+          type: 'failed',
+          error,
+          ...(reason !== undefined && { reason }),
+          ...(cause !== undefined && { cause }),
+        }
+      }
       case 'aborted':
       case 'cancelled':
         return { type: wire.outcome_type, reason: wire.reason }
@@ -107,8 +141,15 @@ export function encodeOutcome(outcome: OperationOutcome): WireOutcome {
         tokens_used: tokensUsed,
       }
     }
-    case 'failed':
-      return { outcome_type: 'failed', error: outcome.error }
+    case 'failed': {
+      const { error, reason, cause } = outcome
+      return {
+        outcome_type: 'failed',
+        error,
+        ...(reason !== undefined && { reason }),
+        ...(cause !== undefined && { cause: cause as object as JsonObject }),
+      }
+    }
     case 'aborted':
     case 'cancelled':
       return { outcome_type: outcome.type, reason: outcome.reason }

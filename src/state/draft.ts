@@ -35,3 +35,17 @@ export class Draft<Tables, View> {
     for (let index = this.#writes.length - 1; index >= 0; index--) this.#writes[index]?.undo()
   }
 }
+
+/**
+ * Writes that everybody sees at once: for replay, which nobody watches. What a refusal leaves half done is not taken
+ * back, because it ends the opening and all state with it.
+ */
+export class DirectDraft<Tables, View> extends Draft<Tables, View> {
+  override put<Key, Row>(table: Table<Key, Row>, key: Key, row: Row | undefined): void {
+    table.set(key, row)
+  }
+
+  override add(write: PendingWrite): void {
+    write.commit()
+  }
+}

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
-import { decode } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { Draft } from './draft.js'
+import { storedReader } from './reader.js'
 import { wireCodec } from './wire.js'
 
 /** What every event carries: its type, the version of its shape, and its place in its stream, from 1. */
@@ -67,6 +67,7 @@ export function eventDefiner<Tables, View>() {
       ...fields,
     }) as unknown as v.GenericSchema<unknown, EventWith<Type, Fields>>
     const wire = wireCodec(schema)
+    const read = storedReader(schema)
     const subject = `event ${type}`
     return {
       type,
@@ -78,7 +79,7 @@ export function eventDefiner<Tables, View>() {
           const reason = `version ${JSON.stringify(stored['version'])}, this program reads ${version}`
           throw new InvalidInputError({ subject, field: 'version', reason })
         }
-        const event = decode(schema, wire.decode(stored, subject), subject)
+        const event = read(stored, subject)
         check?.(event)
         return event
       },

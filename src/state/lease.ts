@@ -1,14 +1,14 @@
-/** The right to work on something alone for a while, as a row holds it. Instants are those of its stream's clock. */
+/** The right to work on something alone for a while, as a row holds it. Instants are epoch milliseconds. */
 export interface LeaseRow {
   /** Who holds it. */
   readonly owner: string
   /** Grows with every acquisition: a write that carries an older one comes from somebody who has lost it. */
   readonly fencingToken: number
   /** From then on it may be taken back. */
-  readonly expiry: number
-  readonly acquiredAt: number
+  readonly expiresAtMs: number
+  readonly acquiredAtMs: number
   /** Last acquisition or renewal. */
-  readonly updatedAt: number
+  readonly updatedAtMs: number
 }
 
 /** Whether a write may go ahead under a lease, or why not. */

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
-import { decode } from '../base/decode.js'
 import type { JsonObject } from '../base/json.js'
 import type { Draft } from './draft.js'
 import type { Entries, Payload } from './event.js'
+import { storedReader } from './reader.js'
 import { wireCodec } from './wire.js'
 
 /** What has to be said about a kind of snapshot row to define it. */
@@ -41,6 +41,7 @@ export function rowDefiner<Tables, View>() {
     const { fields, version = 1, capture, restore } = options
     const schema = v.strictObject({ row: v.literal(kind), version: v.literal(version), ...fields })
     const wire = wireCodec(schema)
+    const read = storedReader(schema as unknown as v.GenericSchema<unknown, Record<string, unknown>>)
     const subject = `snapshot row ${kind}`
     return {
       kind,
@@ -52,11 +53,7 @@ export function rowDefiner<Tables, View>() {
         return { count: rows.length, encoded }
       },
       restore: (draft, stored) => {
-        const {
-          row: _,
-          version: __,
-          ...row
-        } = decode(schema as v.GenericSchema, wire.decode(stored, subject), subject) as Record<string, unknown>
+        const { row: _, version: __, ...row } = read(stored, subject)
         restore(draft, row as Payload<Fields>)
       },
     }

@@ -7,7 +7,7 @@ import { silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { LaneStream, Staged } from '../lane/types.js'
 import type { Catalogue } from './catalogue.js'
-import { Draft } from './draft.js'
+import { DirectDraft, Draft } from './draft.js'
 import { StateError } from './errors.js'
 import type { StateEvent } from './event.js'
 import type { SequenceCounter } from './sequence.js'
@@ -73,12 +73,15 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
   readonly #untold: (readonly Event[])[] = []
   #isTelling = false
   #snapshot: SnapshotReader<Tables, View> | undefined
+  /** What opening writes with. */
+  readonly #replaying: DirectDraft<Tables, View>
   #lane: Lane | undefined
   #isReplayed = false
 
   constructor(options: EventStreamOptions<Tables, View, Event, Command>) {
     this.name = options.name
     this.#options = options
+    this.#replaying = new DirectDraft<Tables, View>(options.tables, options.latest)
     this.#logger = guardedLogger(options.logger)
     this.#snapshot = new SnapshotReader({
       stream: options.name,
@@ -131,7 +134,7 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
     if (snapshot === undefined) {
       throw new StateError('snapshot_incomplete', { stream: this.name, reason: 'a row follows the events' })
     }
-    this.#directly((draft) => snapshot.take(draft, row))
+    snapshot.take(this.#replaying, row)
   }
 
   /** @internal Part of {@link LaneStream}. Raises `invalid_input`, `replay_sequence`, or what the event breaks. */
@@ -144,7 +147,7 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
     if (event.sequence !== expected) {
       throw new StateError('replay_sequence', { stream: this.name, expected, found: event.sequence })
     }
-    this.#directly((draft) => catalogue.evolve(draft, event))
+    catalogue.evolve(this.#replaying, event)
     tables.sequence.restore(event.sequence)
   }
 
@@ -158,18 +161,6 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
   #finishRestore(): void {
     this.#snapshot?.finish()
     this.#snapshot = undefined
-  }
-
-  #directly(change: (draft: Draft<Tables, View>) => void): void {
-    const { tables, latest } = this.#options
-    const draft = new Draft<Tables, View>(tables, latest)
-    try {
-      change(draft)
-    } catch (refusal) {
-      draft.discard()
-      throw refusal
-    }
-    draft.commit()
   }
 
   #stage<Result>(

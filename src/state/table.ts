@@ -70,8 +70,18 @@ export class Table<Key, Row> {
     return write
   }
 
+  /** Commits a row, which is frozen from now on, or its removal at once; no write of it may be under way. */
+  set(key: Key, row: Row | undefined): void {
+    deepFreeze(row)
+    this.#show(key, row)
+  }
+
   #commit(key: Key, row: Row | undefined): void {
     this.#forgetWrite(key)
+    this.#show(key, row)
+  }
+
+  #show(key: Key, row: Row | undefined): void {
     const before = this.#committed.get(key)
     if (row === undefined) this.#committed.delete(key)
     else this.#committed.set(key, row)

@@ -4,7 +4,7 @@ import { optionsSchema } from '../base/options.js'
 import { checkCapabilityNames } from './constraints.js'
 import { TaskError } from './errors.js'
 import { departmentId, type ActorId, type DepartmentId, type TenantId } from './ids.js'
-import { idSchema, labelSchema, naturalSchema, type Seconds, type Timestamp } from './scalars.js'
+import { idSchema, labelSchema, naturalSchema } from './scalars.js'
 
 /** A remote worker as it introduces itself (spec mutation authority 1.12). */
 export interface ActorRegistration {
@@ -14,37 +14,37 @@ export interface ActorRegistration {
   /** At least one, none empty. */
   readonly capabilities: readonly string[]
   readonly department?: DepartmentId
-  /** At least 1. */
-  readonly heartbeatIntervalSecs: Seconds
+  /** Milliseconds between its heartbeats, at least 1. */
+  readonly heartbeatIntervalMs: number
   readonly tenantId?: TenantId
 }
 
 /** An actor as the projection holds it. */
 export interface Actor extends ActorRegistration {
-  readonly registeredAt: Timestamp
-  readonly lastHeartbeatAt?: Timestamp
-  readonly deregisteredAt?: Timestamp
+  readonly registeredAtMs: number
+  readonly lastHeartbeatAtMs?: number
+  readonly deregisteredAtMs?: number
 }
 
 /** After how much silence an actor counts as gone. */
 export interface HeartbeatPolicy {
-  /** At least 1. */
-  readonly intervalSecs: Seconds
+  /** Milliseconds, at least 1. */
+  readonly intervalMs: number
   /** At least 1. */
   readonly timeoutMultiplier: number
 }
 
-const policySchema = optionsSchema<HeartbeatPolicy>({ intervalSecs: naturalSchema, timeoutMultiplier: naturalSchema })
+const policySchema = optionsSchema<HeartbeatPolicy>({ intervalMs: naturalSchema, timeoutMultiplier: naturalSchema })
 
 /** Thirty seconds, three times. */
-export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalSecs: 30, timeoutMultiplier: 3 }
+export const defaultHeartbeatPolicy: HeartbeatPolicy = { intervalMs: 30_000, timeoutMultiplier: 3 }
 
-/** The silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
-export function heartbeatTimeout(policy: HeartbeatPolicy): Seconds {
-  const { intervalSecs, timeoutMultiplier } = decode(policySchema, policy, 'heartbeat policy')
-  if (intervalSecs === 0) throw new TaskError('zero_heartbeat_interval', {})
+/** The milliseconds of silence after which an actor counts as gone, saturating. Raises `zero_heartbeat_interval` or `zero_timeout_multiplier`. */
+export function heartbeatTimeout(policy: HeartbeatPolicy): number {
+  const { intervalMs, timeoutMultiplier } = decode(policySchema, policy, 'heartbeat policy')
+  if (intervalMs === 0) throw new TaskError('zero_heartbeat_interval', {})
   if (timeoutMultiplier === 0) throw new TaskError('zero_timeout_multiplier', {})
-  return Math.min(intervalSecs * timeoutMultiplier, Number.MAX_SAFE_INTEGER)
+  return Math.min(intervalMs * timeoutMultiplier, Number.MAX_SAFE_INTEGER)
 }
 
 /** The fields of an {@link ActorRegistration}; its rules are {@link checkRegistration}'s. */
@@ -53,7 +53,7 @@ export const registrationEntries = {
   identity: labelSchema,
   capabilities: v.array(labelSchema),
   department: v.exactOptional(v.custom<DepartmentId>((input) => typeof input === 'string', 'expected text')),
-  heartbeatIntervalSecs: naturalSchema,
+  heartbeatIntervalMs: naturalSchema,
   tenantId: v.exactOptional(idSchema<TenantId>()),
 }
 
@@ -65,5 +65,5 @@ export function checkRegistration(registration: ActorRegistration): void {
   if (registration.identity === '') throw new TaskError('empty_identity', {})
   checkCapabilityNames(registration.capabilities)
   if (registration.department !== undefined) departmentId(registration.department)
-  if (registration.heartbeatIntervalSecs === 0) throw new TaskError('zero_heartbeat_interval', {})
+  if (registration.heartbeatIntervalMs === 0) throw new TaskError('zero_heartbeat_interval', {})
 }

@@ -1,10 +1,10 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
+import { errorDetailsSchema, type ErrorDetails } from '../base/error-details.js'
 import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
-import type { Seconds, Timestamp } from './scalars.js'
 
 /** How an attempt ended (spec mutation authority 1.8). */
 export const attemptResults = ['success', 'failure', 'timeout', 'suspended'] as const
@@ -14,23 +14,37 @@ export type AttemptResult = (typeof attemptResults)[number]
 export const failureClasses = ['retryable', 'terminal'] as const
 export type FailureClass = (typeof failureClasses)[number]
 
+/**
+ * How a failure came about: its handler threw; its owner was lost; or how it ended could not be written down. A host that
+ * drives runs itself need not say.
+ */
+export const failureReasons = ['threw', 'lost', 'refused'] as const
+export type FailureReason = (typeof failureReasons)[number]
+
+/** How a failure came about, and what was thrown. */
+export interface FailureOrigin {
+  readonly reason?: FailureReason
+  /** What the handler threw, or the refusal. */
+  readonly cause?: ErrorDetails
+}
+
 /** The result of an attempt with what belongs to it. */
 export type AttemptOutcome =
   | { readonly result: 'success'; readonly output?: Base64 }
-  | { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass }
+  | (FailureOrigin & { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass })
   | { readonly result: 'timeout'; readonly error: string }
   | { readonly result: 'suspended'; readonly output?: Base64 }
 
-/** One attempt as the projection remembers it; unfinished while `finishedAt` is absent. */
+/** One attempt as the projection remembers it; unfinished while `finishedAtMs` is absent. */
 export interface AttemptRecord {
   readonly attemptId: AttemptId
-  readonly startedAt: Timestamp
-  readonly finishedAt?: Timestamp
+  readonly startedAtMs: number
+  readonly finishedAtMs?: number
   readonly outcome?: AttemptOutcome
 }
 
 /** An outcome in its parts, as it comes from outside. */
-export interface RawOutcome {
+export interface RawOutcome extends FailureOrigin {
   readonly result: AttemptResult
   readonly error?: string
   readonly output?: Base64
@@ -42,6 +56,8 @@ const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = strictSchema({
   error: v.exactOptional(v.string()),
   output: v.exactOptional(base64Schema),
   failureClass: v.exactOptional(v.picklist(failureClasses)),
+  reason: v.exactOptional(v.picklist(failureReasons)),
+  cause: v.exactOptional(errorDetailsSchema),
 })
 
 /** The shape of an {@link AttemptOutcome}; that its parts fit together is for {@link outcomeFromParts} to say. */
@@ -58,13 +74,13 @@ export function suspended(output?: BytesInput): AttemptOutcome {
 }
 
 /** A failure; an empty text is allowed. */
-export function failed(error: string, failureClass: FailureClass): AttemptOutcome {
-  return { result: 'failure', error, failureClass }
+export function failed(error: string, failureClass: FailureClass, origin: FailureOrigin = {}): AttemptOutcome {
+  return { result: 'failure', error, failureClass, ...origin }
 }
 
 /** A timeout whose text states the limit. */
-export function timedOut(limitSecs: Seconds): AttemptOutcome {
-  return { result: 'timeout', error: `attempt exceeded its limit of ${limitSecs} seconds` }
+export function timedOut(limitMs: number): AttemptOutcome {
+  return { result: 'timeout', error: `attempt exceeded its limit of ${limitMs} milliseconds` }
 }
 
 /**
@@ -77,13 +93,14 @@ export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
 
 /** The same for parts whose shape is right. */
 export function checkParts(parts: RawOutcome): AttemptOutcome {
-  const { result, error, output, failureClass } = parts
+  const { result, error, output, failureClass, reason, cause } = parts
   const isError = result === 'failure' || result === 'timeout'
   if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })
   if (isError && error === undefined) throw new TaskError('non_success_without_error', { result })
   if (isError && output !== undefined) throw new TaskError('non_success_with_output', { result })
   if (result === 'failure' && failureClass === undefined) throw new TaskError('failure_without_class', {})
-  if (result !== 'failure' && failureClass !== undefined) throw new TaskError('class_without_failure', { result })
+  const isOfFailure = failureClass !== undefined || reason !== undefined || cause !== undefined
+  if (result !== 'failure' && isOfFailure) throw new TaskError('class_without_failure', { result })
   return parts as AttemptOutcome
 }
 

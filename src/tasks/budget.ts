@@ -4,10 +4,9 @@ import type { Brand } from '../base/ids.js'
 import { checkText, textOf } from '../base/options.js'
 import { TaskError } from './errors.js'
 import type { ReservationId, RunId, TaskId } from './ids.js'
-import type { Timestamp } from './scalars.js'
 
 /**
- * What a budget counts: `token`, `time_secs`, `cost:usd` and the like, or a name of the service's own.
+ * What a budget counts: `token`, `time:ms`, `cost:usd` and the like, or a name of the service's own.
  * Money is counted in integer micro-units of the currency the name states (ruling D-21).
  */
 export type BudgetDimension = Brand<string, 'BudgetDimension'>
@@ -17,14 +16,20 @@ const pattern = /^[a-z][a-z0-9_]{0,31}(?::[a-z0-9_]{1,32})?$/
 /** Names that ancestors of this ledger used; only the name changes, never an amount. */
 const aliases: ReadonlyMap<string, string> = new Map([
   ['Token', 'token'],
-  ['TimeSecs', 'time_secs'],
   ['CostCents', 'cost:usd'],
   ['cost_cents', 'cost:usd'],
 ])
 
+/** Names of a dimension that counted another unit: taken as they are, an amount would mean something else. */
+const refused: ReadonlyMap<string, string> = new Map(
+  ['TimeSecs', 'time_secs'].map((name) => [name, 'time is counted in milliseconds: time:ms']),
+)
+
 /** The dimension of this name or alias; raises `invalid_budget_dimension`, and `invalid_input` for what is no text. */
 export function budgetDimension(name: string): BudgetDimension {
   checkText('budget dimension', name)
+  const reason = refused.get(name)
+  if (reason !== undefined) throw new TaskError('invalid_budget_dimension', { name, reason })
   const dimension = aliases.get(name) ?? name
   if (!pattern.test(dimension)) throw new TaskError('invalid_budget_dimension', { name: name.slice(0, 64) })
   return dimension as BudgetDimension
@@ -32,8 +37,8 @@ export function budgetDimension(name: string): BudgetDimension {
 
 /** Accepts a dimension in its canonical spelling. */
 export const dimensionSchema = v.custom<BudgetDimension>(
-  (input) => typeof input === 'string' && pattern.test(input) && !aliases.has(input),
-  'expected a budget dimension such as token, cost:usd or time_secs',
+  (input) => typeof input === 'string' && pattern.test(input) && !aliases.has(input) && !refused.has(input),
+  ({ input }) => refused.get(input as string) ?? 'expected a budget dimension such as token, cost:usd or time:ms',
 )
 
 /** The ledger of one task and dimension; it also bears what the task's descendants spend. */
@@ -45,9 +50,9 @@ export interface Budget {
   readonly consumed: number
   /** Promised to open reservations; consumed + reserved never exceeds the limit at the moment of reserving. */
   readonly reserved: number
-  readonly allocatedAt: Timestamp
+  readonly allocatedAtMs: number
   /** When the limit was last raised. */
-  readonly replenishedAt?: Timestamp
+  readonly replenishedAtMs?: number
   /** consumed >= limit; no task below is dispatched. */
   readonly exhausted: boolean
 }
@@ -62,7 +67,7 @@ export interface Reservation {
   readonly amount: number
   /** The task and its ancestors whose ledgers bear the reservation. */
   readonly chargedTaskIds: readonly TaskId[]
-  readonly reservedAt: Timestamp
+  readonly reservedAtMs: number
 }
 
 /** Raises `zero_limit`. */

@@ -4,13 +4,12 @@ import type { BudgetDimension } from './budget.js'
 import type { ActorId, AttemptId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
 import type { Capability, LedgerEntry, Role, TenantRegistration } from './platform.js'
 import type { RunInstance, RunState } from './run.js'
-import type { Timestamp } from './scalars.js'
 import type { EventFilter } from './subscription.js'
 import type { TaskSpec } from './task-spec.js'
 
 interface Timed {
-  /** Epoch seconds, chosen by the caller. */
-  readonly timestamp: Timestamp
+  /** Epoch milliseconds, chosen by the caller. */
+  readonly atMs: number
 }
 
 interface Fenced {
@@ -25,7 +24,7 @@ interface OfRun extends Timed {
 interface OfLease extends OfRun {
   /** Not empty. */
   readonly owner: string
-  readonly expiry: Timestamp
+  readonly expiresAtMs: number
 }
 
 interface OfBudget extends Timed {
@@ -36,7 +35,7 @@ interface OfBudget extends Timed {
 /** What each command carries: the 29 of spec mutation authority 3, then the added ones. */
 export interface CommandPayloads {
   task_create: Timed & { readonly taskSpec: TaskSpec }
-  /** Carries no timestamp: the run's own `createdAt` counts. */
+  /** Carries no timestamp: the run's own `createdAtMs` counts. */
   run_create: { readonly runInstance: RunInstance }
   run_state_transition: OfRun &
     Fenced & {
@@ -125,12 +124,12 @@ export interface AppliedPayloads {
   lease_acquire: {
     readonly runId: RunId
     readonly owner: string
-    readonly expiry: Timestamp
+    readonly expiresAtMs: number
     readonly fencingToken: number
   }
-  lease_heartbeat: { readonly runId: RunId; readonly owner: string; readonly expiry: Timestamp }
-  lease_expire: { readonly runId: RunId; readonly owner: string; readonly expiry: Timestamp }
-  lease_release: { readonly runId: RunId; readonly owner: string; readonly expiry: Timestamp }
+  lease_heartbeat: { readonly runId: RunId; readonly owner: string; readonly expiresAtMs: number }
+  lease_expire: { readonly runId: RunId; readonly owner: string; readonly expiresAtMs: number }
+  lease_release: { readonly runId: RunId; readonly owner: string; readonly expiresAtMs: number }
   engine_pause: object
   engine_resume: object
   budget_allocate: { readonly taskId: TaskId; readonly dimension: BudgetDimension; readonly limit: number }

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { strictSchema } from '../base/options.js'
 import { TaskError } from './errors.js'
-import { countSchema, labelSchema, naturalSchema, type Seconds } from './scalars.js'
+import { countSchema, labelSchema, naturalSchema } from './scalars.js'
 
 /** Whether a waiting run keeps its concurrency key. */
 export const holdPolicies = ['hold_during_retry', 'release_on_retry'] as const
@@ -15,8 +15,8 @@ export type SafetyLevel = (typeof safetyLevels)[number]
 export interface TaskConstraints {
   /** At least 1. Default 1. */
   readonly maxAttempts: number
-  /** Per attempt, at least 1; absent means none. */
-  readonly timeoutSecs?: Seconds
+  /** Milliseconds per attempt, at least 1; absent means none. */
+  readonly timeoutMs?: number
   /** Runs with one key never overlap. */
   readonly concurrencyKey?: string
   readonly requiredCapabilities?: readonly string[]
@@ -36,7 +36,7 @@ export const defaultConstraints: TaskConstraints = {
 /** The shape of {@link TaskConstraints}; its rules are {@link checkConstraints}'s. */
 export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = strictSchema({
   maxAttempts: countSchema,
-  timeoutSecs: v.exactOptional(naturalSchema),
+  timeoutMs: v.exactOptional(naturalSchema),
   concurrencyKey: v.exactOptional(labelSchema),
   requiredCapabilities: v.exactOptional(v.array(labelSchema)),
   concurrencyKeyHoldPolicy: v.picklist(holdPolicies),
@@ -48,9 +48,9 @@ export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = stri
  * `empty_capability_entry`, in this order.
  */
 export function checkConstraints(constraints: TaskConstraints): void {
-  const { maxAttempts, timeoutSecs, concurrencyKey, requiredCapabilities } = constraints
+  const { maxAttempts, timeoutMs, concurrencyKey, requiredCapabilities } = constraints
   if (maxAttempts === 0) throw new TaskError('invalid_max_attempts', { maxAttempts })
-  if (timeoutSecs === 0) throw new TaskError('zero_timeout', {})
+  if (timeoutMs === 0) throw new TaskError('zero_timeout', {})
   if (concurrencyKey === '') throw new TaskError('empty_concurrency_key', {})
   if (requiredCapabilities !== undefined) checkCapabilityNames(requiredCapabilities)
 }

@@ -1,7 +1,7 @@
 import { Cron } from 'croner'
 import { messageOf } from '../base/errors.js'
+import { epochMs, type Instant } from '../base/instant.js'
 import { TaskError } from './errors.js'
-import type { Timestamp } from './scalars.js'
 
 /** Parsed expressions by text: parsing costs some twenty microseconds and a service uses few of them. */
 const parsed = new Map<string, Cron>()
@@ -15,10 +15,13 @@ export function checkCron(expression: string): void {
   parse(expression)
 }
 
-/** The first occurrence strictly after `after`, if there is one in what a date can say. Raises `cron_policy_error`. */
-export function nextOccurrence(expression: string, after: Timestamp): Timestamp | undefined {
+/**
+ * The first occurrence strictly after `after`, in epoch milliseconds, if there is one in what a date can say. `after` is a
+ * `Date` or epoch milliseconds; occurrences are whole seconds. Raises `cron_policy_error`.
+ */
+export function nextOccurrence(expression: string, after: Instant): number | undefined {
   const cron = parse(expression)
-  const from = new Date(after * 1000)
+  const from = new Date(epochMs(after))
   if (Number.isNaN(from.getTime())) return undefined
   let next: Date | null
   try {
@@ -26,7 +29,7 @@ export function nextOccurrence(expression: string, after: Timestamp): Timestamp 
   } catch (cause) {
     throw new TaskError('cron_policy_error', { message: messageOf(cause) }, { cause })
   }
-  return next === null ? undefined : Math.floor(next.getTime() / 1000)
+  return next === null ? undefined : next.getTime()
 }
 
 function parse(expression: string): Cron {

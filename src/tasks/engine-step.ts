@@ -11,14 +11,14 @@ export function engineSelection(engine: Engine, event: EngineEvent): Selection {
 export function stepEngine(engine: Engine, event: EngineEvent): Engine | undefined {
   const next = engineChart.move(placeOf(engine), event)
   if (next === undefined) return undefined
-  const { pausedAt, resumedAt } = next.context
+  const { pausedAtMs, resumedAtMs } = next.context
   return {
     paused: next.value === 'paused',
-    ...(pausedAt !== undefined && { pausedAt }),
-    ...(resumedAt !== undefined && { resumedAt }),
+    ...(pausedAtMs !== undefined && { pausedAtMs }),
+    ...(resumedAtMs !== undefined && { resumedAtMs }),
   }
 }
 
-function placeOf({ paused, pausedAt, resumedAt }: Engine): Place<typeof engineMachine> {
-  return { value: paused ? 'paused' : 'running', context: { pausedAt, resumedAt } }
+function placeOf({ paused, pausedAtMs, resumedAtMs }: Engine): Place<typeof engineMachine> {
+  return { value: paused ? 'paused' : 'running', context: { pausedAtMs, resumedAtMs } }
 }

@@ -1,16 +1,16 @@
-import type { AttemptResult, FailureClass } from './attempt.js'
+import type { ErrorDetails } from '../base/error-details.js'
+import type { AttemptResult, FailureClass, FailureReason } from './attempt.js'
 import type { ActorRegistration } from './actor.js'
 import type { BudgetDimension } from './budget.js'
 import type { Base64 } from './bytes.js'
 import type { ActorId, AttemptId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
 import type { Capability, LedgerEntry, Role } from './platform.js'
 import type { RunInstance, RunState } from './run.js'
-import type { Timestamp } from './scalars.js'
 import type { EventFilter } from './subscription.js'
 import type { TaskSpec } from './task-spec.js'
 
 interface Timed {
-  readonly timestamp: Timestamp
+  readonly atMs: number
 }
 
 interface OfRun extends Timed {
@@ -19,7 +19,7 @@ interface OfRun extends Timed {
 
 interface OfLease extends OfRun {
   readonly owner: string
-  readonly expiry: Timestamp
+  readonly expiresAtMs: number
 }
 
 interface OfBudget extends Timed {
@@ -49,6 +49,8 @@ export interface EventPayloads {
     readonly error?: string
     readonly output?: Base64
     readonly failureClass?: FailureClass
+    readonly reason?: FailureReason
+    readonly cause?: ErrorDetails
   }
   task_cancelled: Timed & { readonly taskId: TaskId }
   /** No command writes it; replay accepts it. */
@@ -82,7 +84,7 @@ export interface EventPayloads {
   role_assigned: OfActorInTenant & { readonly role: Role }
   capability_granted: OfActorInTenant & { readonly capability: Capability }
   capability_revoked: OfActorInTenant & { readonly capability: Capability }
-  /** `timestamp` is the entry's own. */
+  /** `atMs` is the entry's own. */
   ledger_entry_appended: LedgerEntry
   budget_reserved: OfBudget & {
     readonly reservationId: ReservationId

@@ -3,9 +3,3 @@ export * from './public.js'
 export { TaskAuthority } from './authority.js'
 export { commandTypes } from './decide/decide.js'
 export { dispatchOptionsSchema } from './dispatch/options.js'
-export {
-  plainRunner,
-  type AttemptDescription,
-  type AttemptRunner,
-  type AttemptScope,
-} from './dispatch/attempt-runner.js'

@@ -1,31 +1,42 @@
+import type { ErrorDetails } from '../base/error-details.js'
+import type { AttemptOutcome, FailureReason } from './attempt.js'
 import { decodeBytes } from './bytes.js'
 import type { RunId, TaskId } from './ids.js'
 import { phaseOf } from './phase.js'
 import type { Run, TerminalRunState } from './run.js'
 import type { TaskView } from './view.js'
 
+/** How an end came about: as its last attempt failed, because it took too long, or because somebody cancelled. */
+export type EndReason = FailureReason | 'deadline' | 'cancelled'
+
+/** What went wrong, for whoever branches on it. */
+interface Fault {
+  /** Why the last attempt failed. */
+  readonly error?: string
+  /** How it came about; absent where a host that drives runs itself has not said. */
+  readonly reason?: EndReason
+  /** What was thrown, as data. */
+  readonly cause?: ErrorDetails
+}
+
 /** How a run ended. */
-export interface RunOutcome {
+export interface RunOutcome extends Fault {
   readonly runId: RunId
   readonly state: TerminalRunState
   /** Attempts ever started. */
   readonly attempts: number
   /** What the handler returned; only of a completed run that returned something. */
   readonly output?: Uint8Array
-  /** Why the last attempt failed. */
-  readonly error?: string
 }
 
-/** How a task ended, as dependents see it: see {@link phaseOf}. */
-export interface TaskOutcome {
+/** How a task ended, as dependents see it: see {@link phaseOf}. What went wrong is of the last run that failed. */
+export interface TaskOutcome extends Fault {
   readonly taskId: TaskId
   readonly status: TerminalRunState
   /** Every run, ordered by id. */
   readonly runs: readonly RunOutcome[]
   /** Output of the last run that completed. */
   readonly output?: Uint8Array
-  /** Error of the last run that failed. */
-  readonly error?: string
 }
 
 /** The outcome of a task that can change no more; `undefined` while it can. */
@@ -35,25 +46,47 @@ export function outcomeOf(view: Pick<TaskView, 'task' | 'runsOf'>, taskId: TaskI
   if (status === 'open') return undefined
   const runs = view.runsOf(taskId).map(runOutcome)
   const output = runs.findLast((run) => run.output !== undefined)?.output
-  const error = runs.findLast((run) => run.state === 'failed')?.error
+  const failure = runs.findLast((run) => run.state === 'failed')
   return {
     taskId,
     status,
     runs,
     ...(output !== undefined && { output }),
-    ...(error !== undefined && { error }),
+    ...(failure !== undefined && faultIn(failure)),
+    ...(status === 'cancelled' && { reason: status }),
   }
 }
 
 function runOutcome({ id: runId, state, attemptCount: attempts, attempts: records }: Run): RunOutcome {
   const last = records.at(-1)?.outcome
   const output = last?.result === 'success' ? last.output : undefined
-  const error = last?.result === 'failure' || last?.result === 'timeout' ? last.error : undefined
   return {
     runId,
     state: state as TerminalRunState,
     attempts,
     ...(output !== undefined && { output: decodeBytes(output) }),
+    ...faultOf(last),
+    ...(state === 'cancelled' && { reason: state }),
+  }
+}
+
+function faultOf(outcome: AttemptOutcome | undefined): Fault {
+  switch (outcome?.result) {
+    case 'failure':
+      return faultIn(outcome)
+    case 'timeout':
+      return { error: outcome.error, reason: 'deadline' }
+    case 'success':
+    case 'suspended':
+    case undefined:
+      return {}
+  }
+}
+
+function faultIn({ error, reason, cause }: Fault): Fault {
+  return {
     ...(error !== undefined && { error }),
+    ...(reason !== undefined && { reason }),
+    ...(cause !== undefined && { cause }),
   }
 }

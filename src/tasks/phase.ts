@@ -15,9 +15,9 @@ export const noProgress: TaskProgress = { runs: 0, open: 0, completed: 0, failed
  * This is the one place that says so: what dependents, waiters, parents and follow-ups go by. Whether a task was *marked*
  * as cancelled is another question, for its runs may still be under way.
  */
-export function phaseOf({ progress, cancelledAt }: Pick<Task, 'progress' | 'cancelledAt'>): TaskPhase {
+export function phaseOf({ progress, cancelledAtMs }: Pick<Task, 'progress' | 'cancelledAtMs'>): TaskPhase {
   const { runs, open, completed, failed } = progress
-  if (open > 0 || (runs === 0 && cancelledAt === undefined)) return 'open'
+  if (open > 0 || (runs === 0 && cancelledAtMs === undefined)) return 'open'
   if (completed > 0) return 'completed'
   return failed > 0 ? 'failed' : 'cancelled'
 }

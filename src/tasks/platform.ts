@@ -3,7 +3,7 @@ import { strictSchema } from '../base/options.js'
 import { base64Schema, type Base64 } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { ActorId, LedgerEntryId, TenantId } from './ids.js'
-import { idSchema, labelSchema, naturalSchema, type Timestamp } from './scalars.js'
+import { idSchema, labelSchema, naturalSchema } from './scalars.js'
 
 /** A tenant as it is created (spec mutation authority 1.13). */
 export interface TenantRegistration {
@@ -14,7 +14,7 @@ export interface TenantRegistration {
 
 /** A tenant as the projection holds it. */
 export interface Tenant extends TenantRegistration {
-  readonly createdAt: Timestamp
+  readonly createdAtMs: number
 }
 
 /** What an actor is in a tenant; roles imply no capabilities. */
@@ -32,16 +32,16 @@ export interface RoleAssignment {
   readonly actorId: ActorId
   readonly tenantId: TenantId
   readonly role: Role
-  readonly assignedAt: Timestamp
+  readonly assignedAtMs: number
 }
 
-/** A capability once granted; in force while `revokedAt` is absent. */
+/** A capability once granted; in force while `revokedAtMs` is absent. */
 export interface CapabilityGrant {
   readonly actorId: ActorId
   readonly tenantId: TenantId
   readonly capability: Capability
-  readonly grantedAt: Timestamp
-  readonly revokedAt?: Timestamp
+  readonly grantedAtMs: number
+  readonly revokedAtMs?: number
 }
 
 /** A line of a tenant's append-only ledger. */
@@ -53,7 +53,7 @@ export interface LedgerEntry {
   readonly actorId?: ActorId
   readonly payload: Base64
   /** The entry's own time. */
-  readonly timestamp: Timestamp
+  readonly atMs: number
 }
 
 /** The shape of a {@link Role}. */
@@ -75,7 +75,7 @@ export const ledgerEntryEntries = {
   ledgerKey: labelSchema,
   actorId: v.exactOptional(idSchema<ActorId>()),
   payload: base64Schema,
-  timestamp: naturalSchema,
+  atMs: naturalSchema,
 }
 
 /** What tells two capabilities apart: the name, prefixed for custom ones. */

@@ -10,6 +10,7 @@ export {
   attemptResults,
   failed,
   failureClasses,
+  failureReasons,
   outcomeFromParts,
   succeeded,
   suspended,
@@ -18,6 +19,8 @@ export {
   type AttemptRecord,
   type AttemptResult,
   type FailureClass,
+  type FailureOrigin,
+  type FailureReason,
   type RawOutcome,
 } from './attempt.js'
 export { budgetDimension, consumedPercent, type Budget, type BudgetDimension, type Reservation } from './budget.js'
@@ -40,6 +43,7 @@ export {
   type TaskConstraints,
 } from './constraints.js'
 export { nextOccurrence } from './cron.js'
+export type { Instant } from '../base/instant.js'
 export { isRefusal, TaskError, type RefusalCode, type TaskErrorCode, type TaskErrorData } from './errors.js'
 export { eventTypes, type EventOf, type EventPayloads, type EventType, type TaskEvent } from './events.js'
 export {
@@ -73,7 +77,6 @@ export {
   type RunState,
   type TerminalRunState,
 } from './run.js'
-export type { Seconds, Timestamp } from './scalars.js'
 export { isArmed, matches, type EventFilter, type Subscription, type SystemEvent } from './subscription.js'
 export {
   createTaskSpec,
@@ -83,8 +86,8 @@ export {
   type TaskSpecInput,
 } from './task-spec.js'
 export type { DependencyGate, Engine, Task, TaskProgress, TaskProjection, TaskView } from './view.js'
-export { defaultBackoff, type Backoff } from './dispatch/backoff.js'
-export type { GraphNode, TaskGraph } from './dispatch/graph.js'
+export { defaultBackoff, type Backoff } from './dispatch/options.js'
+export type { GraphNode, TaskGraph } from './dispatch/submission.js'
 export {
   AttemptAborted,
   isSuspension,
@@ -102,6 +105,6 @@ export {
 } from './dispatch/handler.js'
 export type { DispatchOptions } from './dispatch/options.js'
 export type { SubmitInput } from './dispatch/submission.js'
-export type { RunOutcome, TaskOutcome } from './outcome.js'
+export type { EndReason, RunOutcome, TaskOutcome } from './outcome.js'
 export { canRun, checkPermission } from './permissions.js'
 export { Tasks, type CancelAnswer, type SubscribeOptions, type TasksOptions } from './tasks.js'

@@ -3,7 +3,7 @@ import { InvalidInputError } from '../base/errors.js'
 import { strictSchema } from '../base/options.js'
 import { checkCron, nextOccurrence } from './cron.js'
 import { TaskError } from './errors.js'
-import { countSchema, labelSchema, naturalSchema, type Seconds, type Timestamp } from './scalars.js'
+import { countSchema, labelSchema, naturalSchema } from './scalars.js'
 
 /** When a task runs (spec mutation authority 1.3). */
 export type RunPolicy =
@@ -12,8 +12,8 @@ export type RunPolicy =
       readonly type: 'repeat'
       /** 1 to 4,294,967,295. */
       readonly count: number
-      /** From 1; the last repetition must come before second `Number.MAX_SAFE_INTEGER`. */
-      readonly intervalSecs: Seconds
+      /** Milliseconds, from 1; the last repetition must be due by epoch millisecond `Number.MAX_SAFE_INTEGER`. */
+      readonly intervalMs: number
     }
   | {
       readonly type: 'cron'
@@ -26,18 +26,18 @@ export type RunPolicy =
 /** The shape of a {@link RunPolicy}; its rules are {@link checkRunPolicy}'s. */
 export const runPolicySchema: v.GenericSchema<unknown, RunPolicy> = v.variant('type', [
   strictSchema({ type: v.literal('once') }),
-  strictSchema({ type: v.literal('repeat'), count: countSchema, intervalSecs: naturalSchema }),
+  strictSchema({ type: v.literal('repeat'), count: countSchema, intervalMs: naturalSchema }),
   strictSchema({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
 ])
 
-/** Raises `invalid_repeat_count`, `invalid_repeat_interval_secs` or `cron_policy_error`, in this order. */
+/** Raises `invalid_repeat_count`, `invalid_repeat_interval_ms` or `cron_policy_error`, in this order. */
 export function checkRunPolicy(policy: RunPolicy): void {
   switch (policy.type) {
     case 'once':
       return
     case 'repeat':
       if (policy.count === 0) throw new TaskError('invalid_repeat_count', { count: 0 })
-      if (policy.intervalSecs === 0) throw new TaskError('invalid_repeat_interval_secs', { intervalSecs: 0 })
+      if (policy.intervalMs === 0) throw new TaskError('invalid_repeat_interval_ms', { intervalMs: 0 })
       return
     case 'cron':
       checkCron(policy.expression)
@@ -52,8 +52,8 @@ export function checkRunPolicy(policy: RunPolicy): void {
  * or a year that is over: its task would never end. A rule of taking a task, not of reading one: what was taken may since
  * have come to its last occurrence.
  */
-export function checkOccurs(policy: RunPolicy, origin: Timestamp): void {
+export function checkOccurs(policy: RunPolicy, origin: number): void {
   if (policy.type !== 'cron' || nextOccurrence(policy.expression, origin - 1) !== undefined) return
-  const reason = `${policy.expression} never occurs from second ${origin} on`
+  const reason = `${policy.expression} never occurs from ${origin} on, in epoch milliseconds`
   throw new InvalidInputError({ subject: 'task', field: 'runPolicy.expression', reason })
 }

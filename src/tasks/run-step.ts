@@ -2,11 +2,10 @@ import type { Selection } from '../../machines/chart-table.js'
 import { runChart, type RunMove, type RunPlace } from '../../machines/run.js'
 import type { AttemptOutcome, AttemptRecord } from './attempt.js'
 import type { Run, RunHistoryEntry, RunLease, RunState } from './run.js'
-import type { Timestamp } from './scalars.js'
 
 /** What the log says about a move beside the move itself. */
 export interface MoveFacts {
-  readonly timestamp: Timestamp
+  readonly atMs: number
   /** Belongs to `finish_attempt`. */
   readonly outcome?: AttemptOutcome
   /** Belongs to `suspend`. */
@@ -39,7 +38,7 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
   const next = runChart.move(placeOf(run, move), move)
   if (next === undefined) return undefined
   const { value, context } = next
-  const { id, taskId, createdAt, scheduledAt, effectivePriority, lastStateChangeAt, history } = run
+  const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
   const isMoved = value.lifecycle !== run.state
   // Made in one piece: a copy per changed part would be the dearest step of a command.
   const after: { -readonly [Field in keyof Run]: Run[Field] } = {
@@ -47,10 +46,10 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
     taskId,
     state: value.lifecycle,
     attemptCount: context.attemptCount,
-    createdAt,
-    scheduledAt,
+    createdAtMs,
+    scheduledAtMs,
     effectivePriority,
-    lastStateChangeAt: isMoved ? facts.timestamp : lastStateChangeAt,
+    lastStateChangeAtMs: isMoved ? facts.atMs : lastStateChangeAtMs,
     history: isMoved ? [...history, entryOf(run, value.lifecycle, facts)] : history,
     attempts: attemptsAfter(run, move, facts),
   }
@@ -76,24 +75,24 @@ function placeOf(run: Run, move: RunMove): RunPlace {
   }
 }
 
-function entryOf(run: Run, to: RunState, { timestamp, reason }: MoveFacts): RunHistoryEntry {
-  return { from: run.state, to, timestamp, ...(reason !== undefined && { reason }) }
+function entryOf(run: Run, to: RunState, { atMs, reason }: MoveFacts): RunHistoryEntry {
+  return { from: run.state, to, atMs, ...(reason !== undefined && { reason }) }
 }
 
 /** An attempt that is dropped by cancellation stays unfinished. */
-function attemptsAfter({ attempts }: Run, move: RunMove, { timestamp, outcome }: MoveFacts): readonly AttemptRecord[] {
-  if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAt: timestamp }]
+function attemptsAfter({ attempts }: Run, move: RunMove, { atMs, outcome }: MoveFacts): readonly AttemptRecord[] {
+  if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAtMs: atMs }]
   if (move.type !== 'finish_attempt') return attempts
   const open = attempts.at(-1) as AttemptRecord
-  return attempts.with(-1, { ...open, finishedAt: timestamp, ...(outcome !== undefined && { outcome }) })
+  return attempts.with(-1, { ...open, finishedAtMs: atMs, ...(outcome !== undefined && { outcome }) })
 }
 
 function leaseAfter(
   before: RunLease | undefined,
   held: RunPlace['context']['lease'],
-  { timestamp }: MoveFacts,
+  { atMs }: MoveFacts,
 ): RunLease | undefined {
   if (held === before) return before
   if (held === undefined) return undefined
-  return { ...held, acquiredAt: before?.acquiredAt ?? timestamp, updatedAt: timestamp }
+  return { ...held, acquiredAtMs: before?.acquiredAtMs ?? atMs, updatedAtMs: atMs }
 }

@@ -6,7 +6,7 @@ import { optionsSchema, strictSchema } from '../base/options.js'
 import type { AttemptRecord } from './attempt.js'
 import { TaskError } from './errors.js'
 import type { AttemptId, RunId, TaskId } from './ids.js'
-import { countSchema, idSchema, naturalSchema, prioritySchema, type Timestamp } from './scalars.js'
+import { countSchema, idSchema, naturalSchema, prioritySchema } from './scalars.js'
 
 export {
   isTerminalRunState,
@@ -27,25 +27,25 @@ export interface RunInstance {
   readonly currentAttemptId?: AttemptId
   /** Attempts started, suspended ones included. */
   readonly attemptCount: number
-  readonly createdAt: Timestamp
-  readonly scheduledAt: Timestamp
+  readonly createdAtMs: number
+  readonly scheduledAtMs: number
   /** Higher is more urgent; the task's priority at creation. */
   readonly effectivePriority: number
-  readonly lastStateChangeAt: Timestamp
+  readonly lastStateChangeAtMs: number
 }
 
 /** A lease as the projection holds it. */
 export interface RunLease extends Lease {
-  readonly acquiredAt: Timestamp
+  readonly acquiredAtMs: number
   /** Last acquire or heartbeat. */
-  readonly updatedAt: Timestamp
+  readonly updatedAtMs: number
 }
 
 /** One step of a run's life; the first has no `from`. */
 export interface RunHistoryEntry {
   readonly from?: RunState
   readonly to: RunState
-  readonly timestamp: Timestamp
+  readonly atMs: number
   /** Why it was suspended, if somebody said so. */
   readonly reason?: string
 }
@@ -60,16 +60,16 @@ export interface Run extends RunInstance {
 }
 
 /** When a waiting retry is due, in epoch milliseconds; at once if nobody named a time. */
-export function retryDueAt({ retryAtMs, lastStateChangeAt }: Pick<Run, 'retryAtMs' | 'lastStateChangeAt'>): number {
-  return retryAtMs ?? lastStateChangeAt * 1000
+export function retryDueAt({ retryAtMs, lastStateChangeAtMs }: Pick<Run, 'retryAtMs' | 'lastStateChangeAtMs'>): number {
+  return retryAtMs ?? lastStateChangeAtMs
 }
 
 /** What {@link createRun} needs. */
 export interface RunInput {
   readonly id: RunId
   readonly taskId: TaskId
-  readonly createdAt: Timestamp
-  readonly scheduledAt: Timestamp
+  readonly createdAtMs: number
+  readonly scheduledAtMs: number
   /** Default 0; pass the task's `metadata.priority`. */
   readonly priority?: number
 }
@@ -81,17 +81,17 @@ export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = strictSc
   state: v.picklist(runStates),
   currentAttemptId: v.exactOptional(idSchema<AttemptId>()),
   attemptCount: countSchema,
-  createdAt: naturalSchema,
-  scheduledAt: naturalSchema,
+  createdAtMs: naturalSchema,
+  scheduledAtMs: naturalSchema,
   effectivePriority: prioritySchema,
-  lastStateChangeAt: naturalSchema,
+  lastStateChangeAtMs: naturalSchema,
 })
 
 const inputSchema = optionsSchema<RunInput>({
   id: idSchema<RunId>(),
   taskId: idSchema<TaskId>(),
-  createdAt: naturalSchema,
-  scheduledAt: naturalSchema,
+  createdAtMs: naturalSchema,
+  scheduledAtMs: naturalSchema,
   priority: v.optional(prioritySchema),
 })
 
@@ -101,17 +101,17 @@ export function createRun(input: RunInput): RunInstance {
 }
 
 /** The same for input whose shape is right. */
-export function freshRun({ id, taskId, createdAt, scheduledAt, priority = 0 }: RunInput): RunInstance {
+export function freshRun({ id, taskId, createdAtMs, scheduledAtMs, priority = 0 }: RunInput): RunInstance {
   checkRunIds(id, taskId)
   return {
     id,
     taskId,
     state: 'scheduled',
     attemptCount: 0,
-    createdAt,
-    scheduledAt,
+    createdAtMs,
+    scheduledAtMs,
     effectivePriority: priority,
-    lastStateChangeAt: createdAt,
+    lastStateChangeAtMs: createdAtMs,
   }
 }
 

@@ -1,13 +1,7 @@
 import * as v from 'valibot'
 import { isUuid } from '../base/ids.js'
 
-/** A point in time: epoch seconds, a non-negative safe integer (spec mutation authority 1.1). */
-export type Timestamp = number
-
-/** A length of time in whole seconds. */
-export type Seconds = number
-
-/** Accepts what `Timestamp` and `Seconds` allow; also sequences, amounts and limits. */
+/** Accepts an instant in epoch milliseconds or a length in milliseconds; also sequences, amounts and limits. */
 export const naturalSchema = v.custom<number>(
   (input) => Number.isSafeInteger(input) && (input as number) >= 0,
   'expected a non-negative safe integer',

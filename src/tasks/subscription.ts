@@ -4,7 +4,7 @@ import { runStates, type RunState } from '../../machines/run-vocabulary.js'
 import { dimensionSchema, type BudgetDimension } from './budget.js'
 import { TaskError } from './errors.js'
 import type { ActorId, LedgerEntryId, SubscriptionId, TaskId, TenantId } from './ids.js'
-import { idSchema, labelSchema, naturalSchema, type Timestamp } from './scalars.js'
+import { idSchema, labelSchema, naturalSchema } from './scalars.js'
 
 /** What a subscription waits for (spec mutation authority 1.11). */
 export type EventFilter =
@@ -15,7 +15,7 @@ export type EventFilter =
       readonly taskId: TaskId
       readonly dimension: BudgetDimension
       /** 0 to 100. */
-      readonly thresholdPct: number
+      readonly thresholdPercent: number
     }
   | { readonly type: 'custom'; readonly key: string }
 
@@ -27,7 +27,7 @@ export type SystemEvent =
       readonly type: 'budget_threshold_crossed'
       readonly taskId: TaskId
       readonly dimension: BudgetDimension
-      readonly pct: number
+      readonly percent: number
     }
   | { readonly type: 'custom_event'; readonly key: string }
   | { readonly type: 'actor_registered'; readonly actorId: ActorId }
@@ -48,14 +48,14 @@ export interface Subscription {
   readonly filter: EventFilter
   /** False: spent after one release. True: armed again. */
   readonly rearm: boolean
-  readonly createdAt: Timestamp
+  readonly createdAtMs: number
   /** Last trigger. */
-  readonly triggeredAt?: Timestamp
+  readonly triggeredAtMs?: number
   /** Triggers that have not released a run yet. */
   readonly pendingTriggers: number
   /** Last release. */
-  readonly consumedAt?: Timestamp
-  readonly cancelledAt?: Timestamp
+  readonly consumedAtMs?: number
+  readonly cancelledAtMs?: number
 }
 
 /** The shape of an {@link EventFilter}; its rules are {@link checkFilter}'s. */
@@ -66,22 +66,22 @@ export const eventFilterSchema: v.GenericSchema<unknown, EventFilter> = v.varian
     type: v.literal('budget_threshold'),
     taskId: idSchema<TaskId>(),
     dimension: dimensionSchema,
-    thresholdPct: naturalSchema,
+    thresholdPercent: naturalSchema,
   }),
   strictSchema({ type: v.literal('custom'), key: labelSchema }),
 ])
 
-/** Raises `invalid_threshold_pct` or `empty_custom_key`. */
+/** Raises `invalid_threshold_percent` or `empty_custom_key`. */
 export function checkFilter(filter: EventFilter): void {
-  if (filter.type === 'budget_threshold' && filter.thresholdPct > 100) {
-    throw new TaskError('invalid_threshold_pct', { thresholdPct: filter.thresholdPct })
+  if (filter.type === 'budget_threshold' && filter.thresholdPercent > 100) {
+    throw new TaskError('invalid_threshold_percent', { thresholdPercent: filter.thresholdPercent })
   }
   if (filter.type === 'custom' && filter.key === '') throw new TaskError('empty_custom_key', {})
 }
 
 /** True while an event can trigger it: not cancelled, and not a one-shot that was triggered already. */
-export function isArmed({ rearm, triggeredAt, cancelledAt }: Subscription): boolean {
-  return cancelledAt === undefined && (rearm || triggeredAt === undefined)
+export function isArmed({ rearm, triggeredAtMs, cancelledAtMs }: Subscription): boolean {
+  return cancelledAtMs === undefined && (rearm || triggeredAtMs === undefined)
 }
 
 /** Whether an event fires a filter (spec mutation authority 1.11). */
@@ -96,7 +96,7 @@ export function matches(filter: EventFilter, event: SystemEvent): boolean {
         event.type === 'budget_threshold_crossed' &&
         event.taskId === filter.taskId &&
         event.dimension === filter.dimension &&
-        event.pct >= filter.thresholdPct
+        event.percent >= filter.thresholdPercent
       )
     case 'custom':
       return event.type === 'custom_event' && event.key === filter.key

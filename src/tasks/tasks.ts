@@ -9,20 +9,24 @@ import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { nextTurn, silence } from '../base/promises.js'
+import type { JobList } from '../work/job-list.js'
+import type { Tracer } from '../work/job-span.js'
 import type { TaskAuthority } from './authority.js'
 import { budgetDimension, type BudgetDimension } from './budget.js'
-import type { AttemptRunner } from './dispatch/attempt-runner.js'
-import type { Random } from './dispatch/backoff.js'
+import { fillWindow } from './dispatch/cron-window.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
-import { cancelRun, cancelTask } from './dispatch/cancellation.js'
-import { decodeGraph, submitGraphInto, type TaskGraph } from './dispatch/graph.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
-import { lineage } from './dispatch/lineage.js'
-import { fillWindow } from './dispatch/occurrences.js'
-import type { DispatchOptions } from './dispatch/options.js'
-import { resumeRuns, suspendReasonOf } from './dispatch/run-batches.js'
-import { decodeSubmit, submitInto, type SubmitInput } from './dispatch/submission.js'
-import { trigger } from './dispatch/system-events.js'
+import type { DispatchOptions, Random } from './dispatch/options.js'
+import { cancelRun, cancelTask, lineage, resumeRuns, suspendReasonOf } from './dispatch/runs.js'
+import {
+  decodeGraph,
+  decodeSubmit,
+  submitGraphInto,
+  type SubmitInput,
+  submitInto,
+  type TaskGraph,
+} from './dispatch/submission.js'
+import { trigger } from './dispatch/triggers.js'
 import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
@@ -42,8 +46,10 @@ export interface TasksOptions {
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly dispatch?: DispatchOptions
-  /** Where attempts run. */
-  readonly runner: AttemptRunner
+  /** Where attempts are listed while they run. */
+  readonly jobs: JobList
+  /** Opens one span per attempt. */
+  readonly tracer?: Tracer
 }
 
 /** Subscriptions triggered in one batch. */
@@ -151,7 +157,7 @@ export class Tasks {
       checkText('task id', taskId)
       const task = batch.view.task(taskId)
       if (task === undefined) throw new TaskError('unknown_task', { taskId })
-      if (task.cancelledAt !== undefined) return 'already_cancelled'
+      if (task.cancelledAtMs !== undefined) return 'already_cancelled'
       if (hasEnded(task)) return 'already_terminal'
       cancelTask(batch, taskId, this.#now())
       return 'cancelled'
@@ -183,14 +189,14 @@ export class Tasks {
 
   /** Lets a suspended run go on. Rejects with `run_resume_requires_suspended`. */
   async resume(runId: RunId): Promise<void> {
-    await this.authority.submit({ type: 'run_resume', runId, timestamp: this.#now() })
+    await this.authority.submit({ type: 'run_resume', runId, atMs: this.#now() })
   }
 
   /** Stops promotion and dispatch, durably; what runs goes on. */
   pauseEngine(): Promise<'paused' | 'already_paused'> {
     return this.authority.transact((batch) => {
       if (batch.view.engine.paused) return 'already_paused'
-      batch.submit({ type: 'engine_pause', timestamp: this.#now() })
+      batch.submit({ type: 'engine_pause', atMs: this.#now() })
       return 'paused'
     })
   }
@@ -198,9 +204,9 @@ export class Tasks {
   /** Lets promotion and dispatch go on. */
   resumeEngine(): Promise<'resumed' | 'already_resumed'> {
     return this.authority.transact((batch) => {
-      const { paused, pausedAt = 0 } = batch.view.engine
+      const { paused, pausedAtMs = 0 } = batch.view.engine
       if (!paused) return 'already_resumed'
-      batch.submit({ type: 'engine_resume', timestamp: Math.max(this.#now(), pausedAt) })
+      batch.submit({ type: 'engine_resume', atMs: Math.max(this.#now(), pausedAtMs) })
       return 'resumed'
     })
   }
@@ -226,14 +232,14 @@ export class Tasks {
   async subscribe(taskId: TaskId, filter: EventFilter, options: SubscribeOptions = {}): Promise<SubscriptionId> {
     const { rearm = false } = decode(subscribeSchema, options, 'subscribe options')
     const subscriptionId = this.#use.ids.uuid() as SubscriptionId
-    const timestamp = this.#now()
-    await this.authority.submit({ type: 'subscription_create', subscriptionId, taskId, filter, rearm, timestamp })
+    const atMs = this.#now()
+    await this.authority.submit({ type: 'subscription_create', subscriptionId, taskId, filter, rearm, atMs })
     return subscriptionId
   }
 
   /** Releases nothing any more. Rejects with `unknown_subscription` or `subscription_already_cancelled`. */
   async unsubscribe(subscriptionId: SubscriptionId): Promise<void> {
-    await this.authority.submit({ type: 'subscription_cancel', subscriptionId, timestamp: this.#now() })
+    await this.authority.submit({ type: 'subscription_cancel', subscriptionId, atMs: this.#now() })
   }
 
   /**
@@ -242,9 +248,9 @@ export class Tasks {
    */
   replenish(taskId: TaskId, dimension: BudgetDimension | string, newLimit: number): Promise<void> {
     return this.authority.transact((batch) => {
-      const timestamp = this.#now()
-      batch.submit({ type: 'budget_replenish', taskId, dimension: budgetDimension(dimension), newLimit, timestamp })
-      resumeRuns(batch, this.#suspendedForBudget(batch.view, taskId), timestamp)
+      const atMs = this.#now()
+      batch.submit({ type: 'budget_replenish', taskId, dimension: budgetDimension(dimension), newLimit, atMs })
+      resumeRuns(batch, this.#suspendedForBudget(batch.view, taskId), atMs)
     })
   }
 

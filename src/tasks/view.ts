@@ -3,15 +3,14 @@ import type { Budget, BudgetDimension, Reservation } from './budget.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
 import type { Capability, CapabilityGrant, LedgerEntry, RoleAssignment, Tenant } from './platform.js'
 import type { Run, RunState } from './run.js'
-import type { Timestamp } from './scalars.js'
 import type { Subscription, SystemEvent } from './subscription.js'
 import type { TaskSpec } from './task-spec.js'
 
 /** A task with all the projection knows about it. An immutable row. */
 export interface Task {
   readonly spec: TaskSpec
-  readonly createdAt: Timestamp
-  readonly cancelledAt?: Timestamp
+  readonly createdAtMs: number
+  readonly cancelledAtMs?: number
   /** 0 without a parent. */
   readonly depth: number
   readonly progress: TaskProgress
@@ -25,14 +24,14 @@ export interface TaskProgress {
   readonly completed: number
   readonly failed: number
   /** Latest time a run was created for; only for repeating tasks, whose next run comes after it. */
-  readonly lastScheduledAt?: Timestamp
+  readonly lastScheduledAtMs?: number
 }
 
 /** Whether runs are promoted and dispatched. */
 export interface Engine {
   readonly paused: boolean
-  readonly pausedAt?: Timestamp
-  readonly resumedAt?: Timestamp
+  readonly pausedAtMs?: number
+  readonly resumedAtMs?: number
 }
 
 /** Whether the prerequisites of a task let it run (spec mutation authority 7.9). */
@@ -78,24 +77,24 @@ export interface TaskProjection extends TaskView {
   runsIn(state: RunState): Iterable<Run>
   countIn(state: RunState): number
   /**
-   * Scheduled runs with `scheduledAt <= now`, or that were due when they were created, whose dependency gate is open and
+   * Scheduled runs with `scheduledAtMs <= now`, or that were due when they were created, whose dependency gate is open and
    * whose task is not cancelled; the latter first, then earliest first, ties by id; O(log n) to start. Runs behind a
    * closed gate are kept apart and cost nothing.
    */
-  dueScheduled(now: Timestamp): Iterable<Run>
+  dueScheduled(now: number): Iterable<Run>
   /** When the next such run is due. */
-  nextScheduledAt(): Timestamp | undefined
+  nextScheduledAtMs(): number | undefined
   /** Waiting retries that are due at an instant in epoch milliseconds, earliest first, ties by id. */
   dueRetries(nowMs: number): Iterable<Run>
   /** When the next of them is due, in epoch milliseconds. */
   nextRetryAtMs(): number | undefined
-  /** Ready runs in selection order: priority descending, createdAt ascending, id ascending. */
+  /** Ready runs in selection order: priority descending, createdAtMs ascending, id ascending. */
   ready(): Iterable<Run>
-  /** Leased runs with `now >= expiry`, earliest expiry first. */
-  expiredLeases(now: Timestamp): Iterable<Run>
+  /** Leased runs with `now >= expiresAtMs`, earliest expiry first. */
+  expiredLeases(now: number): Iterable<Run>
   /** Every run that holds a lease, earliest expiry first. */
   leased(): Iterable<Run>
-  nextLeaseExpiry(): Timestamp | undefined
+  nextLeaseExpiresAtMs(): number | undefined
   /** Tasks that wait for this one. */
   dependents(taskId: TaskId): Iterable<TaskId>
   /** Open: no prerequisites, or each has ended with a completed run. Failed: one has ended without. */

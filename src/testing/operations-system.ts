@@ -3,7 +3,7 @@ import { StatewardError } from '../base/errors.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../journal/memory-journal.js'
 import type { OperationRegistry } from '../operations/index.js'
 import { createRuntime, type Runtime } from '../runtime.js'
-import type { Session } from '../session.js'
+import type { Session } from '../operations/session.js'
 import type { OracleLimits, OracleWait, OracleWatch, Verdict } from './operations-oracle-types.js'
 import { SimulatedClock } from './simulated-clock.js'
 

@@ -3,7 +3,7 @@ import { ChartTable, type Place } from '../../machines/chart-table.js'
 import { jobMachine, type JobActor, type JobEvent, type JobState } from '../../machines/job.js'
 import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
-import { abortable, createDeferred } from '../base/promises.js'
+import { abortable, createDeferred, type Deferred } from '../base/promises.js'
 import type { JobList } from './job-list.js'
 import type { Slot } from './slots.js'
 
@@ -16,6 +16,8 @@ export interface JobOptions<Cause extends string> {
   /** What kind of work; a low-cardinality name. */
   readonly kind: string
   readonly displayName: string
+  /** Who it is done for: a session, a task, a process. */
+  readonly owner?: string
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   /** Where running jobs are listed. */
@@ -25,6 +27,8 @@ export interface JobOptions<Cause extends string> {
   /** Milliseconds of work, waits not counted, after which it is told to stop with `timeoutCause`. */
   readonly timeoutMs?: number
   readonly timeoutCause?: Cause
+  /** Called instead when its time is over, for an owner that has something to do before it tells the job to stop. */
+  readonly onTimeout?: () => void
   /** Milliseconds that a job told to stop has to answer. Absent: it is waited for however long it takes. */
   readonly graceMs?: number
   /** Given back while the job waits. */
@@ -43,13 +47,23 @@ export interface JobEnd<Cause extends string> {
   readonly stopCause: Cause | undefined
 }
 
+/** How far a job says it is. */
+export interface JobProgress {
+  readonly message: string
+  /** From 0 to 1. */
+  readonly fraction?: number
+}
+
 /** A running job as a list shows it. */
 export interface JobInfo {
   readonly id: string
   readonly room: string
   readonly kind: string
   readonly displayName: string
+  readonly owner?: string
   readonly state: JobState
+  /** The last that it reported. */
+  readonly progress?: JobProgress
   /** Epoch milliseconds. */
   readonly startedAtMs: number
 }
@@ -72,8 +86,9 @@ export class Job<Cause extends string = string> {
   readonly #options: JobOptions<Cause>
   readonly #startedAtMs: number
   readonly #actor: JobActor | undefined
-  readonly #forced = createDeferred<JobEnd<Cause>['answer']>()
-  readonly #finished = createDeferred<void>()
+  #onEnd: (end: JobEnd<Cause>) => void = () => {}
+  #finished: Deferred<void> | undefined
+  #progress: JobProgress | undefined
   #place: Place<typeof jobMachine>
   #abort: AbortController | undefined
   #retire: AbortController | undefined
@@ -109,8 +124,18 @@ export class Job<Cause extends string = string> {
   }
 
   get info(): JobInfo {
-    const { id, room, kind, displayName } = this.#options
-    return { id, room, kind, displayName, state: this.state, startedAtMs: this.#startedAtMs }
+    const { id, room, kind, displayName, owner } = this.#options
+    const progress = this.#progress
+    return {
+      id,
+      room,
+      kind,
+      displayName,
+      ...(owner !== undefined && { owner }),
+      state: this.state,
+      ...(progress !== undefined && { progress }),
+      startedAtMs: this.#startedAtMs,
+    }
   }
 
   /** Aborts when the job is told to stop. */
@@ -133,17 +158,29 @@ export class Job<Cause extends string = string> {
 
   /** Resolves when its code has really ended, which may be long after it was left behind. */
   get finished(): Promise<void> {
+    if (this.#finished === undefined) {
+      this.#finished = createDeferred<void>()
+      if (this.state === 'ended') this.#finished.resolve()
+    }
     return this.#finished.promise
   }
 
   /** Calls the function at once. Resolves when it has ended, or was left behind; never rejects. To be called once. */
-  async run(work: () => unknown): Promise<JobEnd<Cause>> {
+  run(work: () => unknown): Promise<JobEnd<Cause>> {
+    return new Promise((resolve) => this.start(work, resolve))
+  }
+
+  /** The same with a callback, which must not throw: for owners of so many jobs that a promise for each counts. */
+  start(work: () => unknown, onEnd: (end: JobEnd<Cause>) => void): void {
+    this.#onEnd = onEnd
     this.#options.jobs.add(this)
     this.#startTime()
-    const answer = await Promise.race([this.#work(work), this.#forced.promise])
-    this.#stopTime()
-    this.#grace?.[Symbol.dispose]()
-    return { answer, stopCause: this.#stopCause }
+    this.#call(work)
+  }
+
+  /** Takes down how far it is, for whoever looks at the list. */
+  reportProgress(progress: JobProgress): void {
+    this.#progress = progress
   }
 
   /** Asks it to wind down. */
@@ -190,20 +227,40 @@ export class Job<Cause extends string = string> {
     }
   }
 
-  async #work(work: () => unknown): Promise<JobEnd<Cause>['answer']> {
+  #call(work: () => unknown): void {
+    let answer: JobEnd<Cause>['answer']
     try {
-      return { type: 'returned', value: await work() }
+      const value = work()
+      if (isThenable(value)) {
+        Promise.resolve(value).then(
+          (returned) => this.#finish({ type: 'returned', value: returned }),
+          (thrown: unknown) => this.#finish({ type: 'threw', thrown }),
+        )
+        return
+      }
+      answer = { type: 'returned', value }
     } catch (thrown) {
-      return { type: 'threw', thrown }
-    } finally {
-      this.#send({ type: 'end' })
-      this.#options.jobs.delete(this)
-      this.#finished.resolve()
+      answer = { type: 'threw', thrown }
     }
+    this.#finish(answer)
+  }
+
+  /** Its code has ended; where it had been left behind, nobody waits for the answer any more. */
+  #finish(answer: JobEnd<Cause>['answer']): void {
+    this.#send({ type: 'end' })
+    this.#options.jobs.delete(this)
+    this.#finished?.resolve()
+    this.#answer(answer)
+  }
+
+  #answer(answer: JobEnd<Cause>['answer']): void {
+    this.#stopTime()
+    this.#grace?.[Symbol.dispose]()
+    this.#onEnd({ answer, stopCause: this.#stopCause })
   }
 
   #leaveBehind(): void {
-    if (this.#send({ type: 'leave_behind' })) this.#forced.resolve({ type: 'none' })
+    if (this.#send({ type: 'leave_behind' })) this.#answer({ type: 'none' })
   }
 
   /** Goes to wait when all it does is wait, and back to work when there is something to do again. */
@@ -234,11 +291,11 @@ export class Job<Cause extends string = string> {
   }
 
   #startTime(): void {
-    const { clock, deadlines, timeoutCause } = this.#options
+    const { clock, deadlines } = this.#options
     const left = this.#left
-    if (left === undefined || timeoutCause === undefined) return
+    if (left === undefined || this.state !== 'working') return
     const startedAt = clock.monotonicNow()
-    const deadline = deadlines.after(left, () => this.stop(timeoutCause))
+    const deadline = deadlines.after(left, () => this.#onTimeout())
     this.#timeout = {
       dueAt: deadline.dueAt,
       [Symbol.dispose]: () => {
@@ -246,6 +303,12 @@ export class Job<Cause extends string = string> {
         this.#left = left - (clock.monotonicNow() - startedAt)
       },
     }
+  }
+
+  #onTimeout(): void {
+    const { timeoutCause, onTimeout } = this.#options
+    if (onTimeout !== undefined) onTimeout()
+    else if (timeoutCause !== undefined) this.stop(timeoutCause)
   }
 
   #stopTime(): void {
@@ -261,4 +324,9 @@ export class Job<Cause extends string = string> {
     this.#actor?.send(event)
     return true
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
+  return typeof (value as Partial<PromiseLike<unknown>>).then === 'function'
 }

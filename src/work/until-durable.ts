@@ -1,7 +1,14 @@
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { createDeferred, type Deferred } from '../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../lane/errors.js'
+
+/** What has become of an end: it is durable, or nothing more is offered after a final refusal or because its owner dropped it. */
+export interface EndSettlement {
+  readonly result: 'durable' | 'given_up'
+  readonly refusal?: unknown
+}
 
 /** How an end is brought into the journal. */
 export interface DurableEndOptions<End> {
@@ -18,14 +25,15 @@ export interface DurableEndOptions<End> {
   readonly insteadOf: (end: End, refusal: unknown, refusals: number) => End
   /** True for a refusal after which no other end would be taken either: there is one already, or nothing changes any more. */
   readonly isFinal: (refusal: unknown) => boolean
+  /** How often something else is offered in place of a refused end. Default 2. */
+  readonly mostRefusals?: number
+  /** Called once when nothing more is offered, beside {@link DurableEnd.settled}; must not throw. */
+  readonly onSettled?: (settlement: EndSettlement) => void
 }
 
 /** Milliseconds before an end that the journal could not take is offered again, at first and at most. */
 export const firstRetryMs = 100
 export const longestRetryMs = 5000
-/** How often something else is offered in place of a refused end. */
-const mostRefusals = 2
-
 /**
  * One end on its way into the journal: it is offered until the journal takes it, somebody else has ended the work, or it
  * is dropped by its owner. A journal that cannot take it now is asked again, later and later; an end that is refused for
@@ -35,50 +43,78 @@ const mostRefusals = 2
 export class DurableEnd<End> implements Disposable {
   readonly #options: DurableEndOptions<End>
   #retry: Deadline | undefined
+  #again: (() => void) | undefined
   #isDisposed = false
-  #settle: (result: 'durable' | 'given_up', refusal?: unknown) => void = () => {}
-  /** Resolves when nothing more is offered: the end is durable, or a refusal was final, or the owner has dropped it. */
-  readonly settled = new Promise<{ readonly result: 'durable' | 'given_up'; readonly refusal?: unknown }>((resolve) => {
-    this.#settle = (result, refusal) => resolve(refusal === undefined ? { result } : { result, refusal })
-  })
+  #settlement: EndSettlement | undefined
+  #settled: Deferred<EndSettlement> | undefined
 
   constructor(end: End, options: DurableEndOptions<End>) {
     this.#options = options
     this.#offer(end, firstRetryMs, 0)
   }
 
+  /** Resolves when nothing more is offered. */
+  get settled(): Promise<EndSettlement> {
+    if (this.#settled === undefined) {
+      this.#settled = createDeferred<EndSettlement>()
+      if (this.#settlement !== undefined) this.#settled.resolve(this.#settlement)
+    }
+    return this.#settled.promise
+  }
+
   /** Offers nothing any more; the next process will find the work without an end. */
   [Symbol.dispose](): void {
     this.#isDisposed = true
     this.#retry?.[Symbol.dispose]()
-    this.#settle('given_up')
+    this.#again = undefined
+    this.#settle({ result: 'given_up' })
+  }
+
+  /** Offers it at once if it waits to be offered again: its owner has no time left. */
+  hurry(): void {
+    this.#retry?.[Symbol.dispose]()
+    this.#again?.()
   }
 
   #offer(end: End, delay: number, refusals: number): void {
+    this.#again = undefined
     this.#attempt(end, refusals).then(
-      () => this.#settle('durable'),
+      () => this.#settle({ result: 'durable' }),
       (failure: unknown) => this.#onFailure(end, failure, delay, refusals),
     )
   }
 
   /** What throws at once counts like what rejects. */
-  async #attempt(end: End, refusals: number): Promise<void> {
-    await this.#options.offer(end, refusals)
+  #attempt(end: End, refusals: number): Promise<unknown> {
+    try {
+      return this.#options.offer(end, refusals)
+    } catch (failure) {
+      return Promise.reject(failure)
+    }
+  }
+
+  #settle(settlement: EndSettlement): void {
+    if (this.#settlement !== undefined) return
+    this.#settlement = settlement
+    this.#settled?.resolve(settlement)
+    this.#options.onSettled?.(settlement)
   }
 
   #onFailure(end: End, failure: unknown, delay: number, refusals: number): void {
     if (this.#isDisposed) return
-    const { subject, logger, deadlines, insteadOf, isFinal } = this.#options
+    const { subject, logger, deadlines, insteadOf, isFinal, mostRefusals = 2 } = this.#options
     const cause = messageOf(failure)
-    if (isFinal(failure) || StatewardError.is(failure, 'lane_closed')) return this.#settle('given_up', failure)
+    if (isFinal(failure) || StatewardError.is(failure, 'lane_closed'))
+      return this.#settle({ result: 'given_up', refusal: failure })
     if (isLaneFailure(failure) && !isTooLargeForJournal(failure)) {
       logger.warn({ ...subject, cause }, 'an end is not durable yet, trying again')
       const next = Math.min(2 * delay, longestRetryMs)
-      this.#retry = deadlines.after(delay, () => this.#offer(end, next, refusals))
+      this.#again = () => this.#offer(end, next, refusals)
+      this.#retry = deadlines.after(delay, this.#again)
       return
     }
     logger.error({ ...subject, cause }, 'an end was refused')
-    if (refusals === mostRefusals) return this.#settle('given_up', failure)
+    if (refusals === mostRefusals) return this.#settle({ result: 'given_up', refusal: failure })
     this.#offer(insteadOf(end, failure, refusals), firstRetryMs, refusals + 1)
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { errorDetailsLimits, errorDetailsOf } from '../../src/base/error-details.js'
+import { errorDetailsLimits, errorDetailsOf, type ErrorDetails } from '../../src/base/error-details.js'
 import { StatewardError } from '../../src/base/errors.js'
 
 describe('what was thrown', () => {
@@ -70,5 +70,16 @@ describe('what was thrown', () => {
     const circle = new Error('round')
     circle.cause = new Error('and', { cause: circle })
     expect(errorDetailsOf(circle).cause?.cause).toBeUndefined()
+  })
+
+  it('is bounded in all: errors that share members are not taken down once for each way that leads there', () => {
+    let thrown: unknown = new Error('x'.repeat(5000))
+    for (let level = 0; level < 8; level += 1) thrown = new AggregateError(Array.from({ length: 16 }, () => thrown))
+    const details = errorDetailsOf(thrown)
+    const { errors, text } = errorDetailsLimits
+    const count = (each: ErrorDetails): number => (each.errors ?? []).reduce((sum, one) => sum + count(one), 1)
+    expect(count(details)).toBe(errors)
+    expect(JSON.stringify(details).length).toBeLessThan(2 * text)
+    expect(errorDetailsOf(details)).toEqual(details)
   })
 })

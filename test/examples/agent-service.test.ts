@@ -87,7 +87,11 @@ describe('operations', () => {
     const { body } = await ask('POST', at('/sessions/one/operations'), { json })
     clock.advance(500)
     const waited = await ask('POST', at('/sessions/one/wait'), { json: { operationIds: [body.id] } })
-    expect(waited.body.outcomes[0].outcome).toEqual({ type: 'failed', error: 'deadline of 500 ms exceeded' })
+    expect(waited.body.outcomes[0].outcome).toEqual({
+      type: 'failed',
+      error: 'deadline of 500 ms exceeded',
+      reason: 'deadline',
+    })
   })
 
   it('beyond the limit of the session are refused, and nothing is left of them', async () => {

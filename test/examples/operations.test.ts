@@ -28,7 +28,7 @@ it('the everyday example is refused its fourth operation and sees how the other 
   expect(refusal).toEqual(['max_concurrent_exceeded', { limit: 3, active: 3 }])
   expect(built).toMatchObject([{ type: 'completed', result: { content: '{"files":12}', isError: false } }])
   expect(searched).toEqual([{ type: 'cancelled', reason: 'found it elsewhere' }])
-  expect(linted).toEqual([{ type: 'failed', error: '3 problems' }])
+  expect(linted).toMatchObject([{ type: 'failed', error: '3 problems', reason: 'threw', cause: { name: 'Error' } }])
   expect(ended).toEqual([['build: completed', 'lint: failed', 'search: cancelled']])
 })
 

@@ -140,18 +140,18 @@ const product: Record<string, Subject> = {
       ...['to_ready', 'to_leased', 'to_running'].flatMap((type) => Array.from({ length: 12 }, () => ({ type }))),
       ...['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7', 'a8'].map((attemptId) => ({ type: 'start_attempt', attemptId })),
       ...['a1', 'a2'].map((attemptId) => ({ type: 'finish_attempt', attemptId })),
-      ...['one', 'two'].map((owner) => ({ type: 'acquire_lease', lease: { owner, expiry: 5, fencingToken: 1 } })),
+      ...['one', 'two'].map((owner) => ({ type: 'acquire_lease', lease: { owner, expiresAtMs: 5, fencingToken: 1 } })),
       ...['one', 'two'].flatMap((owner) =>
-        [4, 5, 6].flatMap((expiry) => [
-          { type: 'extend_lease', owner, expiry },
-          { type: 'close_lease', owner, expiry },
+        [4, 5, 6].flatMap((expiresAtMs) => [
+          { type: 'extend_lease', owner, expiresAtMs },
+          { type: 'close_lease', owner, expiresAtMs },
         ]),
       ),
     ],
   },
   engine: {
     machine: engineMachine,
-    events: ['pause', 'resume'].flatMap((type) => [3, 5, 7].map((timestamp) => ({ type, timestamp }))),
+    events: ['pause', 'resume'].flatMap((type) => [3, 5, 7].map((atMs) => ({ type, atMs }))),
   },
   dispatcher: {
     machine: dispatcherMachine,

@@ -148,7 +148,7 @@ const subjectOf = (machine: AnyStateMachine): Subject => ({
   machine,
   events: machine.events
     .filter((type) => !type.includes('*'))
-    .flatMap((type) => [10, 20].map((timestamp) => ({ type, timestamp }))),
+    .flatMap((type) => [10, 20].map((atMs) => ({ type, atMs }))),
 })
 
 const exported = Object.entries(machines as Record<string, unknown>).filter(

@@ -140,10 +140,10 @@ describe('the run chart', () => {
       { type: 'start_attempt', attemptId: a2 },
       { type: 'finish_attempt', attemptId: a1 },
       { type: 'finish_attempt', attemptId: a2 },
-      { type: 'acquire_lease', lease: { owner: 'one', expiry: 5, fencingToken: 1 } },
-      { type: 'extend_lease', owner: 'one', expiry: 6 },
-      { type: 'close_lease', owner: 'one', expiry: 5 },
-      { type: 'close_lease', owner: 'one', expiry: 6 },
+      { type: 'acquire_lease', lease: { owner: 'one', expiresAtMs: 5, fencingToken: 1 } },
+      { type: 'extend_lease', owner: 'one', expiresAtMs: 6 },
+      { type: 'close_lease', owner: 'one', expiresAtMs: 5 },
+      { type: 'close_lease', owner: 'one', expiresAtMs: 6 },
     ]
     const seen = adjacencyMapToArray(getAdjacencyMap(runMachine, { events: moves }))
     const values = new Set(seen.map(({ state }) => JSON.stringify(state.value)))
@@ -160,21 +160,21 @@ describe('the run chart', () => {
 
   it('remembers the attempt and the lease of a whole life', () => {
     const actor = createActor(runMachine).start()
-    const lease = { owner: 'one', expiry: 50, fencingToken: 9 }
+    const lease = { owner: 'one', expiresAtMs: 50, fencingToken: 9 }
     const moves: RunMove[] = [
       { type: 'to_ready' },
       { type: 'to_leased' },
       { type: 'acquire_lease', lease },
       { type: 'to_running' },
       { type: 'start_attempt', attemptId: a1 },
-      { type: 'extend_lease', owner: 'one', expiry: 60 },
+      { type: 'extend_lease', owner: 'one', expiresAtMs: 60 },
     ]
     for (const move of moves) actor.send(move)
     expect(actor.getSnapshot().context).toEqual({
       activeAttemptId: 'a1',
       attemptCount: 1,
       attemptIds: ['a1'],
-      lease: { owner: 'one', expiry: 60, fencingToken: 9 },
+      lease: { owner: 'one', expiresAtMs: 60, fencingToken: 9 },
     })
     actor.send({ type: 'to_cancelled' })
     expect(actor.getSnapshot().value).toEqual({ lifecycle: 'cancelled', attempt: 'idle', lease: 'free' })
@@ -214,7 +214,11 @@ describe('the run chart', () => {
         let attempt = 0
         for (const type of types) {
           const { lease, activeAttemptId } = snapshot.context
-          const move = agreeingMove(type, { attempt: attempt++, active: activeAttemptId, expiry: lease?.expiry ?? 1 })
+          const move = agreeingMove(type, {
+            attempt: attempt++,
+            active: activeAttemptId,
+            expiresAtMs: lease?.expiresAtMs ?? 1,
+          })
           const next = runChart.move(snapshot, move)
           expect(snapshot.can(move)).toBe(next !== undefined)
           snapshot = getNextSnapshot(runMachine, snapshot, move)
@@ -235,9 +239,9 @@ function agreeingMoveFrom(value: RunStates, type: RunMoveType): RunStates | unde
     activeAttemptId: value.attempt === 'active' ? a1 : undefined,
     attemptCount: 1,
     attemptIds: [a1],
-    lease: isHeld ? { owner: 'one', expiry: 1, fencingToken: 1 } : undefined,
+    lease: isHeld ? { owner: 'one', expiresAtMs: 1, fencingToken: 1 } : undefined,
   }
-  return runChart.move({ value, context }, agreeingMove(type, { attempt: 2, active: a1, expiry: 1 }))?.value
+  return runChart.move({ value, context }, agreeingMove(type, { attempt: 2, active: a1, expiresAtMs: 1 }))?.value
 }
 
 function isPlain(type: RunMoveType): boolean {
@@ -247,13 +251,13 @@ function isPlain(type: RunMoveType): boolean {
 function disagrees({ context }: SnapshotFrom<typeof runMachine>, move: RunMove): boolean {
   if (move.type === 'start_attempt') return context.attemptIds.includes(move.attemptId)
   if (move.type === 'finish_attempt') return context.activeAttemptId !== move.attemptId
-  if (move.type === 'extend_lease') return move.expiry < (context.lease?.expiry ?? 0)
-  return move.type === 'close_lease' && move.expiry !== context.lease?.expiry
+  if (move.type === 'extend_lease') return move.expiresAtMs < (context.lease?.expiresAtMs ?? 0)
+  return move.type === 'close_lease' && move.expiresAtMs !== context.lease?.expiresAtMs
 }
 
 function agreeingMove(
   type: RunMoveType,
-  { attempt, active, expiry }: { attempt: number; active: AttemptId | undefined; expiry: number },
+  { attempt, active, expiresAtMs }: { attempt: number; active: AttemptId | undefined; expiresAtMs: number },
 ): RunMove {
   switch (type) {
     case 'start_attempt':
@@ -261,11 +265,11 @@ function agreeingMove(
     case 'finish_attempt':
       return { type, attemptId: active ?? a1 }
     case 'acquire_lease':
-      return { type, lease: { owner: 'one', expiry: 1, fencingToken: attempt } }
+      return { type, lease: { owner: 'one', expiresAtMs: 1, fencingToken: attempt } }
     case 'extend_lease':
-      return { type, owner: 'one', expiry: expiry + 1 }
+      return { type, owner: 'one', expiresAtMs: expiresAtMs + 1 }
     case 'close_lease':
-      return { type, owner: 'one', expiry }
+      return { type, owner: 'one', expiresAtMs }
     default:
       return { type }
   }

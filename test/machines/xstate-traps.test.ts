@@ -5,8 +5,9 @@ import { StateMachine, type AnyActorRef, type AnyStateMachine, type AnyStateNode
 import * as machines from '../../machines/index.js'
 import type { OperationId, OperationResult, OperationSpec, SessionId } from '../../machines/operation-vocabulary.js'
 import { createDeferred } from '../../src/base/promises.js'
-import type { TaskContext } from '../../src/execution.js'
-import { createRuntime, type RuntimeOptions } from '../../src/runtime.js'
+import type { WorkContext } from '../../src/operations/execution.js'
+import { createRuntime } from '../../src/runtime.js'
+import type { RuntimeOptions } from '../../src/runtime-options.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 
 const idOf = (index: number): OperationId => `01890000-0000-7000-8000-${String(index).padStart(12, '0')}` as OperationId
@@ -141,7 +142,7 @@ describe('delayed transitions, whose table XState scans whenever any actor ends'
     const runs = Array.from({ length: 20 }, (_, index) => {
       const request = { kind: 'background_tool_op', displayName: `run ${index}` } as const
       const hasStarted = createDeferred<void>()
-      const task = ({ signal }: TaskContext): Promise<void> => {
+      const task = ({ signal }: WorkContext): Promise<void> => {
         hasStarted.resolve()
         return untilAborted(signal)
       }

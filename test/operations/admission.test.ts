@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { OperationSource, OperationSpec, PeerId, SessionId } from '../../machines/operation-vocabulary.js'
+import { settleReactions } from '../lane/support/scripted-journal.js'
 import { childSource, idOf, openFixture, openRuntime, refusal, refusalOf, specOf } from './support/registry.js'
 
 const broken = { kind: 'session_child' } as unknown as OperationSource
@@ -10,7 +11,7 @@ it('the end of a capacity slot reaches those who watch the session, as every end
   const subscription = session.view.store.subscribe(({ context: { version } }) => versions.add(version))
   const slot = session.run({ kind: 'background_tool_capacity_slot', displayName: 'slot' }, () => 'free again')
   expect(await slot.outcome).toMatchObject({ type: 'completed', result: { content: 'free again' } })
-  await Promise.resolve()
+  await settleReactions()
   expect(session.view.store.get().context.activeCount).toBe(0)
   expect(versions.size).toBeGreaterThan(0)
   subscription.unsubscribe()

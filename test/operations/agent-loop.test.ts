@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createRuntime, type Runtime } from '../../src/runtime.js'
-import type { Session } from '../../src/session.js'
+import type { Session } from '../../src/operations/session.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { AgentLoop } from './support/agent-loop.js'
 import { complete, passTime, run, settled, start } from './support/background.js'

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { StatewardError } from '../../src/base/errors.js'
 import { createRuntime, type Runtime } from '../../src/runtime.js'
-import type { Session } from '../../src/session.js'
+import type { Session } from '../../src/operations/session.js'
 import type { OperationAction, OperationId } from '../../machines/operation-vocabulary.js'
 import { complete, freshId, run, settled, start } from './support/background.js'
 

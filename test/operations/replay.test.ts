@@ -6,7 +6,7 @@ import type { Journal, JournalRecord, JournalRecovery, JournalStore } from '../.
 import { createMemoryJournal, type MemoryJournalStore } from '../../src/journal/memory-journal.js'
 import type { WireOperationsSnapshot } from '../../src/operations/index.js'
 import { createRuntime } from '../../src/runtime.js'
-import type { Session } from '../../src/session.js'
+import type { Session } from '../../src/operations/session.js'
 import { weightedSteps } from '../../src/testing/operations-arbitraries.js'
 import { OperationsOracle } from '../../src/testing/operations-oracle.js'
 import { flushStep, type Step } from '../../src/testing/operations-steps.js'

@@ -12,7 +12,7 @@ import {
   type TurnBoundaryOptions,
 } from '../../src/operations/index.js'
 import { createRuntime, type Runtime } from '../../src/runtime.js'
-import type { Session } from '../../src/session.js'
+import type { Session } from '../../src/operations/session.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { complete, run, start } from './support/background.js'
 

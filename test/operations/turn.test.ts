@@ -3,7 +3,7 @@ import type { OperationId, TurnId } from '../../machines/operation-vocabulary.js
 import type { AsyncOperationRef } from '../../machines/turn.js'
 import { Turn, type OperationRegistry, type TurnOptions, type TurnState } from '../../src/operations/index.js'
 import { createRuntime, type Runtime } from '../../src/runtime.js'
-import type { Session } from '../../src/session.js'
+import type { Session } from '../../src/operations/session.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { complete, freshId, run, start } from './support/background.js'
 

@@ -5,7 +5,7 @@ import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { createRuntime } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { openRuntime, refusal, refusalOf } from '../operations/support/registry.js'
-import { job, startTask } from './support/task.js'
+import { job, startWork } from '../operations/support/work.js'
 
 describe('a clock that breaks', () => {
   it('is refused when the runtime is opened, before the journal is', async () => {
@@ -25,7 +25,7 @@ describe('a clock that breaks', () => {
     }
     const runtime = await openRuntime({ clock, store: createMemoryJournal() })
     const session = runtime.session('owner')
-    const running = await startTask(session)
+    const running = await startWork(session)
     simulated.advance(7)
     isBroken = true
     const refused = { code: 'invalid_input', subject: 'clock' }
@@ -92,11 +92,15 @@ describe('a deadline', () => {
     const clock = new SimulatedClock()
     const deadlineMs = 2 ** 31 + 1000
     const runtime = await openRuntime({ clock })
-    const { outcome, context } = await startTask(runtime.session('owner'), { deadlineMs })
+    const { outcome, context } = await startWork(runtime.session('owner'), { deadlineMs })
     clock.advance(2 ** 31 + 999)
     expect(context.signal.aborted).toBe(false)
     clock.advance(1)
-    expect(await outcome).toEqual({ type: 'failed', error: `deadline of ${deadlineMs} ms exceeded` })
+    expect(await outcome).toEqual({
+      type: 'failed',
+      error: `deadline of ${deadlineMs} ms exceeded`,
+      reason: 'deadline',
+    })
   })
 })
 

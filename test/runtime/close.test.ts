@@ -16,12 +16,12 @@ import {
   stateOf,
   syncWhenClosing,
 } from '../operations/support/registry.js'
-import { job, startTask } from './support/task.js'
+import { job, startWork } from '../operations/support/work.js'
 
 describe('closing a runtime', () => {
   it('by retiring asks what runs to wind down, and waits for it', async () => {
     const { runtime, session, clock } = await openFixture()
-    const { context, outcome, result } = await startTask(session)
+    const { context, outcome, result } = await startWork(session)
     const closing = runtime.close({ graceMs: 1000 })
     await settleReactions()
     expect(context.retiring.aborted).toBe(true)
@@ -35,8 +35,8 @@ describe('closing a runtime', () => {
 
   it('by retiring terminates what has not wound down in time', async () => {
     const { runtime, session, clock } = await openFixture()
-    const slow = await startTask(session)
-    const quick = await startTask(session)
+    const slow = await startWork(session)
+    const quick = await startWork(session)
     const closing = runtime.close({ graceMs: 1000, reason: 'shutdown' })
     await settleReactions()
     quick.result.resolve('in time')
@@ -52,7 +52,7 @@ describe('closing a runtime', () => {
 
   it('by terminating ends everything at once', async () => {
     const { runtime, session, clock } = await openFixture()
-    const { context, outcome } = await startTask(session, { deadlineMs: 5000 })
+    const { context, outcome } = await startWork(session, { deadlineMs: 5000 })
     await runtime.close({ policy: 'terminate', reason: 'shutdown' })
     expect(await outcome).toEqual({ type: 'terminated', reason: 'shutdown' })
     expect(context.signal.aborted).toBe(true)
@@ -63,8 +63,8 @@ describe('closing a runtime', () => {
   it('waits in every session, and for operations that are being set up too', async () => {
     const { runtime, session, clock, operations } = await openFixture()
     await operations.registerOperation(specOf(1))
-    const other = await startTask(runtime.session('other'))
-    const one = await startTask(session)
+    const other = await startWork(runtime.session('other'))
+    const one = await startWork(session)
     const closing = runtime.close({ graceMs: 50 })
     await settleReactions()
     one.result.resolve('')
@@ -80,7 +80,7 @@ describe('closing a runtime', () => {
   it('makes every end durable before it is over', async () => {
     const store = createMemoryJournal()
     const { runtime, session } = await openFixture({}, { store })
-    await startTask(session)
+    await startWork(session)
     await runtime.close({ policy: 'terminate', reason: 'shutdown' })
     const { session: recovered } = await openFixture({}, { store })
     expect(recovered.feed.since(0).entries.map(({ outcome }) => outcome)).toEqual([
@@ -91,7 +91,7 @@ describe('closing a runtime', () => {
 
   it('settles a wait with the outcomes of what it terminated', async () => {
     const { runtime, session } = await openFixture()
-    const { id } = await startTask(session)
+    const { id } = await startWork(session)
     const wait = session.waitAll(turnId, [id])
     await runtime.close({ policy: 'terminate' })
     expect((await wait).outcomes).toMatchObject([{ operationId: id, outcome: { type: 'terminated' } }])
@@ -101,7 +101,7 @@ describe('closing a runtime', () => {
     const store = createMemoryJournal()
     {
       await using runtime = await createRuntime({ store })
-      const { outcome } = await startTask(runtime.session('owner'))
+      const { outcome } = await startWork(runtime.session('owner'))
       const both = [runtime.close({ policy: 'terminate' }), runtime.close({ policy: 'retire' })]
       await Promise.all(both)
       expect(await outcome).toMatchObject({ type: 'terminated' })
@@ -111,7 +111,7 @@ describe('closing a runtime', () => {
 
   it('refuses everything new, from its first moment on', async () => {
     const { runtime, session, operations } = await openFixture()
-    const running = await startTask(session)
+    const running = await startWork(session)
     const closing = runtime.close()
     const closed = { code: 'runtime_closed' }
     expect(refusalOf(() => runtime.session('another'))).toEqual(closed)
@@ -156,7 +156,7 @@ describe('closing a runtime that cannot write', () => {
     async (policy) => {
       const store = createMemoryJournal()
       const { runtime, session, clock, run, complete, operations } = await openFixture({}, { store })
-      const { context, outcome } = await startTask(session, { deadlineMs: 60_000 })
+      const { context, outcome } = await startWork(session, { deadlineMs: 60_000 })
       await run([1])
       const watch = operations.registerWatcher(idOf(1))
       await runtime.flush()
@@ -174,7 +174,7 @@ describe('closing a runtime that cannot write', () => {
   it('because the write of the termination is refused rejects and releases everything', async () => {
     const store = createMemoryJournal()
     const { runtime, session, clock } = await openFixture({}, { store })
-    const { outcome } = await startTask(session)
+    const { outcome } = await startWork(session)
     await runtime.flush()
     store.failNext('write')
     expect(await refusal(runtime.close({ policy: 'terminate' }))).toMatchObject({ code: 'lane_not_appended' })
@@ -218,7 +218,7 @@ describe('closing a runtime that cannot write', () => {
     const clock = new SimulatedClock(start)
     const runtime = await openRuntime({ clock, store: createMemoryJournal() })
     const broken = fixtureOf(runtime, clock, 'broken')
-    const sound = await startTask(runtime.session('sound'))
+    const sound = await startWork(runtime.session('sound'))
     broken.session.history.core.actor.send({ type: 'fault', cause: 'for the test' })
     const closing = runtime.close({ graceMs: 1000 })
     await settleReactions()

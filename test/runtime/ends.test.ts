@@ -6,10 +6,10 @@ import { tamperWithWait } from '../operations/support/tamper.js'
 import { strangeThrows, unsayableResults } from '../support/thrown.js'
 import { unhandledDuring } from '../support/unhandled.js'
 import { createRecordingLogger } from './support/log.js'
-import { job, startTask } from './support/task.js'
+import { job, startWork } from '../operations/support/work.js'
 
 describe('the end of an operation is not lost', () => {
-  it.each(strangeThrows)('when its task throws %s', async (_, make, error) => {
+  it.each(strangeThrows)('when its work throws %s', async (_, make, error) => {
     const { session, operations } = await openFixture({}, { store: createMemoryJournal() })
     const thrown = session.run(job, () => {
       throw make()
@@ -19,8 +19,8 @@ describe('the end of an operation is not lost', () => {
     })
     const { outcomes } = await session.waitAll(turnId, [thrown.id, rejected.id])
     expect(outcomes.map(({ outcome }) => outcome)).toEqual([
-      { type: 'failed', error },
-      { type: 'failed', error },
+      { type: 'failed', error, reason: 'threw', cause: expect.objectContaining({ message: error }) },
+      { type: 'failed', error, reason: 'threw', cause: expect.objectContaining({ message: error }) },
     ])
     expect(operations.snapshot(thrown.id)?.status).toBe('failed')
   })
@@ -30,6 +30,8 @@ describe('the end of an operation is not lost', () => {
     expect(await session.run(job, make).outcome).toEqual({
       type: 'failed',
       error: expect.stringContaining(`JSON cannot say it: ${reason}`),
+      reason: 'refused',
+      cause: expect.objectContaining({ name: 'InvalidInputError', code: 'invalid_input' }),
     })
   })
 
@@ -40,8 +42,10 @@ describe('the end of an operation is not lost', () => {
     expect(await session.run(job, () => 'done').outcome).toEqual({
       type: 'failed',
       error: 'the end was refused: no such thing',
+      reason: 'refused',
+      cause: expect.objectContaining({ name: 'TypeError', message: 'no such thing' }),
     })
-    expect(logger.lines).toMatchObject([{ level: 'error', message: 'the end of an operation was refused' }])
+    expect(logger.lines).toMatchObject([{ level: 'error', message: 'an end was refused' }])
   })
 
   it('when it can be recorded in no way: the handle says so instead of waiting for ever', async () => {
@@ -54,7 +58,7 @@ describe('the end of an operation is not lost', () => {
 
   it('when a broken barrier refuses it: the barrier is gone with the refusal, and the result stands', async () => {
     const fixture = await openFixture()
-    const { id, outcome, result } = await startTask(fixture.session)
+    const { id, outcome, result } = await startWork(fixture.session)
     const wait = fixture.operations.waitAll(turnId, [id])
     tamperWithWait(fixture, { turnId: undefined })
     result.resolve('done')
@@ -62,11 +66,11 @@ describe('the end of an operation is not lost', () => {
     await expect(wait.result).rejects.toMatchObject({ code: 'internal' })
   })
 
-  it('when the clock breaks while its task runs', async () => {
+  it('when the clock breaks while its work runs', async () => {
     const clock = new SimulatedClock()
     const { session } = await openFixture({}, { clock })
     const now = vi.spyOn(clock, 'monotonicNow')
-    const { outcome, result } = await startTask(session)
+    const { outcome, result } = await startWork(session)
     now.mockReturnValueOnce(Number.NaN)
     result.resolve('done')
     expect(await outcome).toMatchObject({ type: 'completed', result: { content: 'done', durationMs: 0 } })
@@ -89,7 +93,7 @@ describe('the end of an operation is not lost', () => {
     })
     const clock = new SimulatedClock()
     const runtime = await openRuntime({ clock, store: { open: async () => ({ journal: strange, recovery }) } })
-    const { outcome, result } = await startTask(runtime.session('owner'))
+    const { outcome, result } = await startWork(runtime.session('owner'))
     await runtime.flush()
     refuses = true
     result.resolve('done')

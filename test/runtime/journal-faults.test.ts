@@ -3,7 +3,7 @@ import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { settleReactions } from '../lane/support/scripted-journal.js'
 import { openFixture, refusal, stateOf } from '../operations/support/registry.js'
 import { createRecordingLogger } from './support/log.js'
-import { job, startTask } from './support/task.js'
+import { job, startWork } from '../operations/support/work.js'
 
 async function openWithStore() {
   const store = createMemoryJournal()
@@ -15,7 +15,7 @@ async function openWithStore() {
 describe('an end that the journal refuses', () => {
   it('is offered again until it is taken: no completion is lost to a full disk', async () => {
     const { session, runtime, clock, store, logger } = await openWithStore()
-    const { outcome, result } = await startTask(session)
+    const { outcome, result } = await startWork(session)
     await runtime.flush()
     store.failNext('write')
     result.resolve('done')
@@ -36,7 +36,7 @@ describe('an end that the journal refuses', () => {
 
   it('is offered at least every five seconds', async () => {
     const { session, runtime, clock, store, logger } = await openWithStore()
-    const { outcome, result } = await startTask(session)
+    const { outcome, result } = await startWork(session)
     await runtime.flush()
     store.failNext('write')
     result.resolve('done')
@@ -51,7 +51,7 @@ describe('an end that the journal refuses', () => {
 
   it('because the journal is poisoned is taken after reopening', async () => {
     const { session, runtime, clock, store, logger } = await openWithStore()
-    const { outcome, result } = await startTask(session)
+    const { outcome, result } = await startWork(session)
     await runtime.flush()
     store.failNext('sync')
     result.resolve('done')
@@ -68,7 +68,7 @@ describe('an end that the journal refuses', () => {
 
   it('stays what it was: a deadline that passed is not overtaken by the result', async () => {
     const { session, runtime, clock, store, logger } = await openWithStore()
-    const { outcome, result } = await startTask(session, { deadlineMs: 10 })
+    const { outcome, result } = await startWork(session, { deadlineMs: 10 })
     await runtime.flush()
     store.failNext('write')
     clock.advance(10)
@@ -76,13 +76,13 @@ describe('an end that the journal refuses', () => {
     result.resolve('too late')
     await settleReactions()
     clock.advance(100)
-    expect(await outcome).toEqual({ type: 'failed', error: 'deadline of 10 ms exceeded' })
+    expect(await outcome).toEqual({ type: 'failed', error: 'deadline of 10 ms exceeded', reason: 'deadline' })
     expect(clock.pendingTimeouts).toBe(0)
   })
 
   it('is not offered any more once the operation was ended by somebody else', async () => {
     const { session, runtime, clock, store, logger } = await openWithStore()
-    const { outcome, cancel, result } = await startTask(session)
+    const { outcome, cancel, result } = await startWork(session)
     await runtime.flush()
     store.failNext('write')
     result.resolve('done')
@@ -94,7 +94,7 @@ describe('an end that the journal refuses', () => {
 
   it('gives way to a cancellation under way, and takes its place when that is refused', async () => {
     const { session, runtime, clock, store, logger } = await openWithStore()
-    const { outcome, cancel, result } = await startTask(session)
+    const { outcome, cancel, result } = await startWork(session)
     await runtime.flush()
     store.failNext('write')
     const cancelled = refusal(cancel())
@@ -118,7 +118,7 @@ describe('an end that the journal refuses', () => {
 describe('a task behind a registry that broke', () => {
   it('has its handle reject instead of waiting forever', async () => {
     const { session, logger } = await openWithStore()
-    const { outcome, result } = await startTask(session)
+    const { outcome, result } = await startWork(session)
     session.history.core.actor.send({ type: 'fault', cause: 'for the test' })
     result.resolve('done')
     expect(await refusal(outcome)).toMatchObject({ code: 'internal' })

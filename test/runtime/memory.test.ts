@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { openFixture, refusal, turnId } from '../operations/support/registry.js'
-import { job } from './support/task.js'
+import { job } from '../operations/support/work.js'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void

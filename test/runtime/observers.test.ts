@@ -244,7 +244,7 @@ describe('what is handed out', () => {
     const second = await tasks.submit({
       kind: 'work',
       dependsOn: [first],
-      runPolicy: { type: 'repeat', count: 2, intervalSecs: 60 },
+      runPolicy: { type: 'repeat', count: 2, intervalMs: 60_000 },
     })
     tasks.handle('work', () => 'done')
     await tasks.outcome(first)

@@ -4,7 +4,7 @@ import { createRuntime } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { fixtureOf, idOf, openRuntime, refusal, refusalOf, specOf, start } from '../operations/support/registry.js'
 import { createRecordingLogger } from './support/log.js'
-import { job, startTask } from './support/task.js'
+import { job, startWork } from '../operations/support/work.js'
 
 describe('the sessions of a runtime', () => {
   it('[71] are the same instance for the same name, under the limit that was asked for last', async () => {
@@ -161,7 +161,7 @@ describe('a runtime', () => {
   it('leaves no timer behind when nothing runs', async () => {
     const clock = new SimulatedClock(start)
     const runtime = await openRuntime({ clock })
-    const { result, outcome } = await startTask(runtime.session('one'), { deadlineMs: 1000 })
+    const { result, outcome } = await startWork(runtime.session('one'), { deadlineMs: 1000 })
     expect(clock.pendingTimeouts).toBe(1)
     result.resolve('')
     await outcome

@@ -2,8 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { AnyActorRef } from 'xstate'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
-import { createRuntime, type Runtime, type RuntimeOptions } from '../../src/runtime.js'
+import { createRuntime, type Runtime } from '../../src/runtime.js'
+import type { RuntimeOptions } from '../../src/runtime-options.js'
 import { terminalRunStates, type TaskId } from '../../src/tasks/index.js'
 
 async function open(options: RuntimeOptions = {}): Promise<Runtime> {
@@ -14,19 +16,13 @@ async function open(options: RuntimeOptions = {}): Promise<Runtime> {
 
 const backoff = { type: 'fixed', delayMs: 0 } as const
 
-describe('attempts as operations', () => {
-  it('each attempt is an operation of the session of attempts, with progress and its own end', async () => {
+describe('attempts as jobs', () => {
+  it('each attempt is listed while it runs, with its task and how far it is', async () => {
     const runtime = await open({ tasks: { backoff } })
-    const session = runtime.attempts
     const seen: unknown[] = []
-    runtime.tasks.handle('index', ({ progress, attemptNumber }) => {
-      seen.push(
-        session.operations
-          .listOperations()
-          .filter(({ terminal }) => !terminal)
-          .map(({ displayName, sourceLabel }) => [displayName, sourceLabel]),
-      )
+    runtime.tasks.handle('index', ({ progress, attemptId, attemptNumber }) => {
       progress('reading', 0.5)
+      seen.push(runtime.jobs.list().map((job) => ({ ...job, isThis: job.id === attemptId, startedAtMs: 0 })))
       if (attemptNumber === 1) throw new Error('locked')
       return 'ok'
     })
@@ -36,81 +32,85 @@ describe('attempts as operations', () => {
       metadata: { description: 'index the docs' },
     })
     expect(await runtime.tasks.outcome(id)).toMatchObject({ status: 'completed' })
-    expect(seen).toEqual([[['index the docs', `task ${id}`]], [['index the docs', `task ${id}`]]])
-    const ended = session.feed.since(0).entries.map(({ outcome }) => outcome)
-    expect(ended).toMatchObject([{ type: 'failed', error: 'locked' }, { type: 'completed' }])
-    expect([...runtime.sessions()]).toContain(session)
+    const listed = {
+      id: expect.any(String),
+      isThis: true,
+      room: 'tasks',
+      kind: 'index',
+      displayName: 'index the docs',
+      owner: id,
+      state: 'working',
+      progress: { message: 'reading', fraction: 0.5 },
+      startedAtMs: 0,
+    }
+    expect(seen).toEqual([[listed], [listed]])
+    expect([runtime.jobs.size, [...runtime.sessions()]]).toEqual([0, []])
   })
 
-  it('an operation that is cancelled from outside ends its attempt, which may be retried', async () => {
-    const runtime = await open({ tasks: { backoff } })
-    runtime.tasks.handle('work', async ({ attemptNumber, signal }) => {
-      if (attemptNumber === 2) return 'done'
-      const { operations } = runtime.attempts
-      const [running] = operations.listOperations()
-      await operations.cancelOperation(running?.id as never, 'operator')
-      await new Promise((resolve) => {
-        if (signal.aborted) resolve(undefined)
-        signal.addEventListener('abort', resolve)
-      })
-      return 'too late'
-    })
-    const id = await runtime.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-    const { status, runs } = await runtime.tasks.outcome(id)
-    expect([status, runs[0]?.attempts]).toEqual(['completed', 2])
-  })
-
-  it('a handler that ignores its signal does not stay among the running operations', async () => {
+  it('a progress that is no fraction is refused', async () => {
     const runtime = await open()
-    runtime.tasks.handle('stuck', () => new Promise(() => {}))
-    const id = await runtime.tasks.submit({ kind: 'stuck' })
-    const { operations } = runtime.attempts
-    await expect.poll(() => operations.listOperations().length).toBe(1)
-    await runtime.tasks.cancel(id)
-    await expect.poll(() => operations.listOperations().filter(({ terminal }) => !terminal)).toEqual([])
+    runtime.tasks.handle('work', ({ progress }) => progress('halfway', 50))
+    const outcome = await runtime.tasks.outcome(await runtime.tasks.submit({ kind: 'work' }))
+    expect(outcome).toMatchObject({ status: 'failed', reason: 'threw', cause: { code: 'invalid_input' } })
   })
 
-  it('the session of attempts cannot be deleted, and is not written to the journal', async () => {
+  it('a handler that ignores its signal is listed as left behind until it ends', async () => {
+    const runtime = await open()
+    let end: () => void = () => {}
+    runtime.tasks.handle('stuck', () => new Promise<void>((resolve) => (end = resolve)))
+    const id = await runtime.tasks.submit({ kind: 'stuck' })
+    const states = () => runtime.jobs.list().map(({ state }) => state)
+    await expect.poll(states).toEqual(['working'])
+    await runtime.tasks.cancel(id)
+    await expect.poll(states).toEqual(['left_behind'])
+    end()
+    await expect.poll(states).toEqual([])
+  })
+
+  it('an attempt is written to the journal in the room of tasks and nowhere else', async () => {
     const store = createMemoryJournal()
     const runtime = await open({ store })
     runtime.tasks.handle('work', () => {})
     await runtime.tasks.outcome(await runtime.tasks.submit({ kind: 'work' }))
-    await expect(runtime.deleteSession(runtime.attempts.id)).rejects.toMatchObject({ code: 'invalid_input' })
     await runtime.close()
     const { journal, recovery } = await store.open()
     const streams = new Set([...recovery.records].map(({ record }) => (record as readonly unknown[])[0]))
     await journal.close()
     expect([...streams]).toEqual(['tasks'])
   })
-})
 
-describe('the session of attempts', () => {
-  it('has a name that nobody can choose, so that every name is durable', async () => {
-    const store = createMemoryJournal()
-    const runtime = await open({ store })
-    const { id, operations } = runtime.attempts
-    expect(runtime.findSession(id)).toBe(runtime.attempts)
-    expect([...runtime.sessions()]).toEqual([runtime.attempts])
-    const refused = { code: 'invalid_input', data: { subject: 'session name', field: '$' } }
-    expect(() => runtime.session(id)).toThrow(expect.objectContaining({ code: 'invalid_input' }))
-    const exported = operations.capturePersistenceSnapshot()
-    await expect(runtime.importSession(id, exported)).rejects.toMatchObject(refused)
+  it('an attempt has an actor that an inspector sees, and an inspector that throws harms none', async () => {
+    const actors = new Set<string>()
+    const runtime = await open({
+      inspect: (event) => {
+        if (event.type === '@xstate.actor') actors.add((event.actorRef as AnyActorRef).id)
+        throw new Error('the inspector is broken')
+      },
+    })
+    let attempt = ''
+    runtime.tasks.handle('work', ({ attemptId }) => {
+      attempt = attemptId
+    })
+    const outcome = await runtime.tasks.outcome(await runtime.tasks.submit({ kind: 'work' }))
+    expect([outcome.status, actors.has(`job ${attempt}`)]).toEqual(['completed', true])
   })
 
-  it('is not the one called tasks, which is as durable as any other', async () => {
+  it('a session called like tasks is a session like any other, whatever its name', async () => {
     const store = createMemoryJournal()
+    const names = ['tasks', '(attempts of tasks)']
     const before = await open({ store })
-    before.tasks.handle('work', () => {})
-    await before.tasks.outcome(await before.tasks.submit({ kind: 'work' }))
-    const { id, outcome } = before.session('tasks').run({ kind: 'background_tool_op', displayName: 'x' }, () => 'kept')
-    await outcome
+    for (const name of names) {
+      await before.session(name).run({ kind: 'background_tool_op', displayName: 'x' }, () => 'kept').outcome
+    }
     await before.close()
     const runtime = await open({ store })
-    const { operations } = runtime.session('tasks')
-    expect(operations.listOperations().map((operation) => [operation.id, operation.status])).toEqual([
-      [id, 'completed'],
-    ])
-    expect(runtime.attempts.operations.listOperations()).toEqual([])
+    const statuses = names.map((name) =>
+      runtime
+        .session(name)
+        .operations.listOperations()
+        .map(({ status }) => status),
+    )
+    expect(statuses).toEqual([['completed'], ['completed']])
   })
 })
 

@@ -45,6 +45,22 @@ it('tells its listener of commits only, with the row before and after', () => {
   ])
 })
 
+it('sets a row at once, frozen throughout, and tells its listener', () => {
+  const listener = vi.fn()
+  const table = new Table<string, { readonly parts: readonly number[] }>()
+  table.listen(listener)
+  const row = { parts: [1] }
+  table.set('a', row)
+  expect([table.get('a'), table.latest('a')]).toEqual([row, row])
+  expect([Object.isFrozen(row), Object.isFrozen(row.parts)]).toEqual([true, true])
+  table.set('a', undefined)
+  expect(table.size).toBe(0)
+  expect(listener.mock.calls).toEqual([
+    ['a', undefined, row],
+    ['a', row, undefined],
+  ])
+})
+
 it('agrees with replaying the surviving writes, for any mix of commits in order and undos in reverse', () => {
   const step = fc.record({
     key: fc.constantFrom('a', 'b'),

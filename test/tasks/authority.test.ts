@@ -65,7 +65,7 @@ describe('a submitted command', () => {
     await submitAll(tasks, [...reach.running, start(), finish(), taskCreate(T2), runCreate(R2, T2)])
     const before = tasks.authority.projection.run(R2)
     await tasks.authority.submit(cancel(T1))
-    expect(tasks.authority.projection.task(T2)?.cancelledAt).toBeUndefined()
+    expect(tasks.authority.projection.task(T2)?.cancelledAtMs).toBeUndefined()
     expect(tasks.authority.projection.run(R2)).toBe(before)
     const live = stateOf(tasks)
     expect(stateOf(await reopenTasks(tasks))).toEqual(live)
@@ -237,7 +237,7 @@ describe('an atomic batch', () => {
     tasks.store.crash()
     await expect(doomed).rejects.toThrow()
     const { authority } = await openTasks(tasks.store)
-    expect(authority.projection.task(T1)?.cancelledAt).toBeUndefined()
+    expect(authority.projection.task(T1)?.cancelledAtMs).toBeUndefined()
     expect(authority.projection.run(R1)?.state).toBe('running')
   })
 
@@ -291,7 +291,7 @@ describe('an atomic batch', () => {
     using _ = authority.onCommit(heard)
     const created = authority.submit(taskCreate())
     let isCreated = false
-    const seen = authority.transact((batch) => batch.view.task(T1)?.createdAt)
+    const seen = authority.transact((batch) => batch.view.task(T1)?.createdAtMs)
     void created.then(() => (isCreated = true))
     expect(await seen).toBe(100)
     expect(isCreated).toBe(true)

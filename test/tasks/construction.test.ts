@@ -56,23 +56,23 @@ describe('a task spec', () => {
 
   it('[T-31] refuses a nil id before it looks at the policy', () =>
     expectError(
-      () => createTaskSpec({ id: nil as TaskId, kind: '', runPolicy: { type: 'repeat', count: 0, intervalSecs: 0 } }),
+      () => createTaskSpec({ id: nil as TaskId, kind: '', runPolicy: { type: 'repeat', count: 0, intervalMs: 0 } }),
       'invalid_task_id',
       { taskId: nil },
     ))
 
   it('[T-31] refuses zero counts and intervals, the count first', () => {
-    expectError(withPolicy({ type: 'repeat', count: 0, intervalSecs: 0 }), 'invalid_repeat_count', { count: 0 })
-    expectError(withPolicy({ type: 'repeat', count: 1, intervalSecs: 0 }), 'invalid_repeat_interval_secs', {
-      intervalSecs: 0,
+    expectError(withPolicy({ type: 'repeat', count: 0, intervalMs: 0 }), 'invalid_repeat_count', { count: 0 })
+    expectError(withPolicy({ type: 'repeat', count: 1, intervalMs: 0 }), 'invalid_repeat_interval_ms', {
+      intervalMs: 0,
     })
   })
 
   it('[T-31] refuses bad constraints in the order of the sheet', () => {
-    const bad = { maxAttempts: 0, timeoutSecs: 0, concurrencyKey: '', requiredCapabilities: [] }
+    const bad = { maxAttempts: 0, timeoutMs: 0, concurrencyKey: '', requiredCapabilities: [] }
     expectError(withConstraints(bad), 'invalid_max_attempts', { maxAttempts: 0 })
     expectError(withConstraints({ ...bad, maxAttempts: 1 }), 'zero_timeout')
-    expectError(withConstraints({ ...bad, maxAttempts: 1, timeoutSecs: 1 }), 'empty_concurrency_key')
+    expectError(withConstraints({ ...bad, maxAttempts: 1, timeoutMs: 1 }), 'empty_concurrency_key')
     expectError(withConstraints({ requiredCapabilities: [] }), 'empty_capabilities')
     expectError(withConstraints({ requiredCapabilities: ['a', ''] }), 'empty_capability_entry')
   })
@@ -85,7 +85,7 @@ describe('a task spec', () => {
     const cases: readonly (readonly [Partial<TaskConstraints>, string])[] = [
       [{ maxAttempts: 1.5 }, 'constraints.maxAttempts'],
       [{ maxAttempts: 2 ** 32 }, 'constraints.maxAttempts'],
-      [{ timeoutSecs: -1 }, 'constraints.timeoutSecs'],
+      [{ timeoutMs: -1 }, 'constraints.timeoutMs'],
       [{ concurrencyKey: 'k'.repeat(4097) }, 'constraints.concurrencyKey'],
       [{ safetyLevel: 'safe' as 'pure' }, 'constraints.safetyLevel'],
     ]
@@ -126,18 +126,20 @@ describe('a cron policy', () => {
     expect(withPolicy(cron('0 0 12 * * * *', 1))().runPolicy).toEqual(cron('0 0 12 * * * *', 1))
   })
 
-  it('finds occurrences in UTC, strictly after a second, to the year', () => {
-    const noon = Date.UTC(2026, 4, 4, 12) / 1000
+  it('finds occurrences in UTC, strictly after an instant, to the year', () => {
+    const noon = Date.UTC(2026, 4, 4, 12)
     expect(nextOccurrence('0 0 12 * * * *', noon - 1)).toBe(noon)
-    expect(nextOccurrence('0 0 12 * * * *', noon)).toBe(noon + 86_400)
-    expect(nextOccurrence('*/15 * * * * * *', noon + 1)).toBe(noon + 15)
-    expect(nextOccurrence('0 0 0 1 1 * 2030', noon)).toBe(Date.UTC(2030, 0, 1) / 1000)
+    expect(nextOccurrence('0 0 12 * * * *', noon)).toBe(noon + 86_400_000)
+    expect(nextOccurrence('*/15 * * * * * *', noon + 1)).toBe(noon + 15_000)
+    expect(nextOccurrence('*/15 * * * * * *', new Date(noon + 14_999))).toBe(noon + 15_000)
+    expect(nextOccurrence('*/15 * * * * * *', noon + 15_000)).toBe(noon + 30_000)
+    expect(nextOccurrence('0 0 0 1 1 * 2030', noon)).toBe(Date.UTC(2030, 0, 1))
     expect(nextOccurrence('0 0 0 1 1 * 2020', noon)).toBeUndefined()
   })
 
   it('counts Sunday as 0 and as 7', () => {
-    const monday = Date.UTC(2026, 4, 4) / 1000
-    const sunday = Date.UTC(2026, 4, 10) / 1000
+    const monday = Date.UTC(2026, 4, 4)
+    const sunday = Date.UTC(2026, 4, 10)
     expect(nextOccurrence('0 0 0 ? * 0 *', monday)).toBe(sunday)
     expect(nextOccurrence('0 0 0 ? * 7 *', monday)).toBe(sunday)
     expect(nextOccurrence('0 0 0 ? * SUN *', monday)).toBe(sunday)
@@ -146,7 +148,7 @@ describe('a cron policy', () => {
 
 describe('ids', () => {
   it('[T-31] a run refuses nil ids', () => {
-    const run = { id: R1, taskId: T1, createdAt: 1, scheduledAt: 1 }
+    const run = { id: R1, taskId: T1, createdAtMs: 1, scheduledAtMs: 1 }
     expectError(() => createRun({ ...run, id: nil as typeof R1 }), 'invalid_run_id', { runId: nil })
     expectError(() => createRun({ ...run, taskId: nil as TaskId }), 'invalid_task_id', { taskId: nil })
   })
@@ -195,8 +197,14 @@ describe('an outcome', () => {
 describe('budgets', () => {
   it('[D-21] accepts the names of old as aliases', () => {
     expect(
-      ['Token', 'TimeSecs', 'CostCents', 'cost_cents', 'token', 'cost:eur', 'gpu_secs'].map(budgetDimension),
-    ).toEqual(['token', 'time_secs', 'cost:usd', 'cost:usd', 'token', 'cost:eur', 'gpu_secs'])
+      ['Token', 'CostCents', 'cost_cents', 'token', 'time:ms', 'cost:eur', 'gpu_secs'].map(budgetDimension),
+    ).toEqual(['token', 'cost:usd', 'cost:usd', 'token', 'time:ms', 'cost:eur', 'gpu_secs'])
+  })
+
+  it.each(['TimeSecs', 'time_secs'])('refuses %s, because time is counted in milliseconds', (name) => {
+    const reason = 'time is counted in milliseconds: time:ms'
+    expectError(() => budgetDimension(name), 'invalid_budget_dimension', { name, reason })
+    expect(() => budgetDimension(name)).toThrow(reason)
   })
 
   it.each(['', 'Cost', 'cost:', ':usd', '1st', 'a b', 'cost:usd:x', '__proto__', 'a'.repeat(33)])(
@@ -212,7 +220,7 @@ describe('budgets', () => {
         limit,
         consumed,
         reserved: 0,
-        allocatedAt: 0,
+        allocatedAtMs: 0,
         exhausted: false,
       })
     expect(percent(400, 500)).toBe(80)
@@ -225,15 +233,13 @@ describe('budgets', () => {
 
 describe('a heartbeat policy', () => {
   it('waits three intervals of thirty seconds unless told otherwise, and saturates', () => {
-    expect(heartbeatTimeout(defaultHeartbeatPolicy)).toBe(90)
-    expect(heartbeatTimeout({ intervalSecs: Number.MAX_SAFE_INTEGER, timeoutMultiplier: 3 })).toBe(
-      9_007_199_254_740_991,
-    )
+    expect(heartbeatTimeout(defaultHeartbeatPolicy)).toBe(90_000)
+    expect(heartbeatTimeout({ intervalMs: Number.MAX_SAFE_INTEGER, timeoutMultiplier: 3 })).toBe(9_007_199_254_740_991)
   })
 
   it('refuses zeros', () => {
-    expectError(() => heartbeatTimeout({ intervalSecs: 0, timeoutMultiplier: 1 }), 'zero_heartbeat_interval')
-    expectError(() => heartbeatTimeout({ intervalSecs: 1, timeoutMultiplier: 0 }), 'zero_timeout_multiplier')
+    expectError(() => heartbeatTimeout({ intervalMs: 0, timeoutMultiplier: 1 }), 'zero_heartbeat_interval')
+    expectError(() => heartbeatTimeout({ intervalMs: 1, timeoutMultiplier: 0 }), 'zero_timeout_multiplier')
   })
 })
 

@@ -21,24 +21,19 @@ const runScenarios: readonly Scenario[] = [
   ['isAttemptIdle', working, move('running', 'completed', token), 'attempt_still_active'],
   ['isLeaseFree', held, move('leased', 'ready', token), 'lease_still_held'],
   ['isHeldByOwner', held, lease('lease_release', { owner: 'other' }), 'lease_owner_mismatch'],
-  ['isHeldExpiry', held, lease('lease_release', { expiry: 4999 }), 'lease_expiry_mismatch'],
-  ['isLaterExpiry', held, lease('lease_heartbeat', { expiry: 4999 }), 'lease_heartbeat_expiry_regression'],
+  ['isHeldExpiry', held, lease('lease_release', { expiresAtMs: 4999 }), 'lease_expiry_mismatch'],
+  ['isLaterExpiry', held, lease('lease_heartbeat', { expiresAtMs: 4999 }), 'lease_heartbeat_expiry_regression'],
   ['isLeasable', reach.scheduled, lease('lease_acquire'), 'lease_invalid_run_state'],
   [
     'isHeartbeating',
     [...reach.ready, lease('lease_acquire')],
-    lease('lease_heartbeat', { expiry: 6000 }),
+    lease('lease_heartbeat', { expiresAtMs: 6000 }),
     'lease_invalid_run_state',
   ],
 ]
 
 const engineScenarios: readonly Scenario[] = [
-  [
-    'followsPause',
-    [{ type: 'engine_pause', timestamp: 10 }],
-    { type: 'engine_resume', timestamp: 9 },
-    'resume_before_pause',
-  ],
+  ['followsPause', [{ type: 'engine_pause', atMs: 10 }], { type: 'engine_resume', atMs: 9 }, 'resume_before_pause'],
 ]
 
 /** Guards of the run chart without a scenario: see the test of the count; the others close a region, or are never false where they are asked. */
@@ -114,15 +109,15 @@ describe('the run chart', () => {
       taskId: T1,
       state: 'running',
       attemptCount: attemptCountLimit,
-      createdAt: 1,
-      scheduledAt: 1,
+      createdAtMs: 1,
+      scheduledAtMs: 1,
       effectivePriority: 0,
-      lastStateChangeAt: 1,
+      lastStateChangeAtMs: 1,
       history: [],
       attempts: [],
     } as const
     const view = { run: () => run, task: () => undefined } as unknown as TaskView
-    const next = step(run, { type: 'start_attempt', attemptId: A1 }, { timestamp: 2 })
+    const next = step(run, { type: 'start_attempt', attemptId: A1 }, { atMs: 2 })
     if (chart === undefined) {
       expect(() => decide(view, start(), 9)).toThrow(expect.objectContaining({ code: 'attempt_count_overflow' }))
       expect(next).toBeUndefined()

@@ -21,10 +21,10 @@ const cases: readonly (readonly [Progress, number | undefined, TaskPhase])[] = [
 ]
 
 describe('the phase of a task', () => {
-  it.each(cases)('with progress %o, cancelled at %s, is %s', (progress, cancelledAt, phase) => {
+  it.each(cases)('with progress %o, cancelled at %s, is %s', (progress, cancelledAtMs, phase) => {
     const task = {
       progress: { ...noProgress, ...progress },
-      ...(cancelledAt !== undefined && { cancelledAt }),
+      ...(cancelledAtMs !== undefined && { cancelledAtMs }),
     } as unknown as Task
     expect(phaseOf(task)).toBe(phase)
     expect(hasEnded(task)).toBe(phase !== 'open')

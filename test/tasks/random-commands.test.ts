@@ -73,7 +73,11 @@ function expectSameState({ projection }: TaskAuthority, oracle: Oracle): void {
       state: run?.state,
       attempt: run?.currentAttemptId,
       attempts: run?.attempts.map(({ attemptId }) => attemptId as string),
-      lease: run?.lease && { owner: run.lease.owner, expiry: run.lease.expiry, token: run.lease.fencingToken },
+      lease: run?.lease && {
+        owner: run.lease.owner,
+        expiresAtMs: run.lease.expiresAtMs,
+        token: run.lease.fencingToken,
+      },
       history: run?.history.map(({ to }) => to),
     }).toEqual({
       state: model.state,
@@ -86,7 +90,7 @@ function expectSameState({ projection }: TaskAuthority, oracle: Oracle): void {
   for (const number of [1, 2, 3, 4]) {
     const id = taskId(number)
     expect(projection.dependencyGate(id)).toBe(oracle.gate(id))
-    for (const dimension of ['token', 'time_secs'].map(budgetDimension)) {
+    for (const dimension of ['token', 'time:ms'].map(budgetDimension)) {
       const model = oracle.budgets.get(id)?.get(dimension)
       const budget = projection.budget(id, dimension)
       expect(budget && { limit: budget.limit, consumed: budget.consumed, reserved: budget.reserved }).toEqual(model)

@@ -64,12 +64,12 @@ function errorOf(run: () => void): unknown {
 }
 
 const spec = createTaskSpec({ id: T1, kind: 'work' })
-const run = createRun({ id: R1, taskId: T1, createdAt: 100, scheduledAt: 100 })
+const run = createRun({ id: R1, taskId: T1, createdAtMs: 100, scheduledAtMs: 100 })
 
 /** A log with one task and one run in a state, leases and attempts aside. */
 function withRun(state: RunState): ReturnType<typeof replay> {
   const log = replay()
-  log.take('task_created', { taskSpec: spec, timestamp: 100 })
+  log.take('task_created', { taskSpec: spec, atMs: 100 })
   log.take('run_created', { runInstance: run })
   const paths: Record<RunState, readonly RunState[]> = {
     scheduled: ['scheduled'],
@@ -86,12 +86,12 @@ function withRun(state: RunState): ReturnType<typeof replay> {
   for (const [index, newState] of path.entries()) {
     const previousState = path[index - 1]
     if (previousState === undefined) continue
-    log.take('run_state_changed', { runId: R1, previousState, newState, timestamp: 110 })
+    log.take('run_state_changed', { runId: R1, previousState, newState, atMs: 110 })
   }
   return log
 }
 
-const leaseFields = { runId: R1, owner: 'worker', expiry: 5000, timestamp: 115 }
+const leaseFields = { runId: R1, owner: 'worker', expiresAtMs: 5000, atMs: 115 }
 
 describe('sequences', () => {
   it('[T-34] an empty log gives sequence 0 and nothing else', () => {
@@ -103,8 +103,8 @@ describe('sequences', () => {
 
   it('[T-35] a refused event leaves its number to the next', () => {
     const log = replay()
-    log.take('task_created', { taskSpec: spec, timestamp: 100 })
-    log.refuses('task_created', { taskSpec: spec, timestamp: 100 }, 'replay_duplicate_event', { id: T1 })
+    log.take('task_created', { taskSpec: spec, atMs: 100 })
+    log.refuses('task_created', { taskSpec: spec, atMs: 100 }, 'replay_duplicate_event', { id: T1 })
     log.take('run_created', { runInstance: run }, 2)
     expect(log.authority.projection.latestSequence).toBe(2)
   })
@@ -113,18 +113,18 @@ describe('sequences', () => {
     const tables = new TaskTables()
     const view = new KeyedView(tables, 'latest')
     const draft = new Draft(tables, view)
-    evolve(draft, { type: 'engine_paused', version: 1, sequence: 5, timestamp: 1 })
-    evolve(draft, { type: 'engine_resumed', version: 1, sequence: 9, timestamp: 1 })
+    evolve(draft, { type: 'engine_paused', version: 1, sequence: 5, atMs: 1 })
+    evolve(draft, { type: 'engine_resumed', version: 1, sequence: 9, atMs: 1 })
     for (const sequence of [9, 8, 0]) {
-      const error = errorOf(() => evolve(draft, { type: 'engine_paused', version: 1, sequence, timestamp: 1 }))
+      const error = errorOf(() => evolve(draft, { type: 'engine_paused', version: 1, sequence, atMs: 1 }))
       expect(error).toMatchObject({ code: 'replay_sequence', data: { sequence, latest: 9 } })
     }
   })
 
   it('[D-15] the log of an authority has no gaps', () => {
     const log = replay()
-    log.take('engine_paused', { timestamp: 1 })
-    expect(errorOf(() => log.take('engine_resumed', { timestamp: 1 }, 3))).toMatchObject({
+    log.take('engine_paused', { atMs: 1 })
+    expect(errorOf(() => log.take('engine_resumed', { atMs: 1 }, 3))).toMatchObject({
       code: 'replay_sequence_gap',
       data: { sequence: 3, expected: 2 },
     })
@@ -134,10 +134,10 @@ describe('sequences', () => {
 describe('malformed events', () => {
   it.each([
     ['an unknown type', { type: 'task_lost', version: 1, sequence: 1 }, 'type'],
-    ['another version', { type: 'engine_paused', version: 2, sequence: 1, timestamp: 1 }, 'version'],
-    ['a missing field', { type: 'engine_paused', version: 1, sequence: 1 }, 'timestamp'],
-    ['a foreign field', { type: 'engine_paused', version: 1, sequence: 1, timestamp: 1, extra: 1 }, 'extra'],
-    ['a broken id', { type: 'task_cancelled', version: 1, sequence: 1, timestamp: 1, taskId: 'x' }, 'taskId'],
+    ['another version', { type: 'engine_paused', version: 2, sequence: 1, atMs: 1 }, 'version'],
+    ['a missing field', { type: 'engine_paused', version: 1, sequence: 1 }, 'atMs'],
+    ['a foreign field', { type: 'engine_paused', version: 1, sequence: 1, atMs: 1, extra: 1 }, 'extra'],
+    ['a broken id', { type: 'task_cancelled', version: 1, sequence: 1, atMs: 1, taskId: 'x' }, 'taskId'],
   ])('%s is refused by the name of its field', (_, stored, field) => {
     const authority = new TaskAuthority()
     expect(errorOf(() => authority.replay(stored))).toMatchObject({ code: 'invalid_input', data: { field } })
@@ -150,26 +150,26 @@ describe('[T-31] values that no constructor would build', () => {
     type,
     version: 1,
     sequence: 1,
-    timestamp: 1,
+    atMs: 1,
     ...fields,
   })
   const policy = (runPolicy: object): JsonObject => stored('task_created', { taskSpec: { ...spec, runPolicy } })
   const constraints = (change: object): JsonObject =>
     stored('task_created', { taskSpec: { ...spec, constraints: { ...spec.constraints, ...change } } })
-  const actor = { actorId: actorId(1), identity: 'a', capabilities: ['x'], heartbeatIntervalSecs: 30 }
+  const actor = { actorId: actorId(1), identity: 'a', capabilities: ['x'], heartbeatIntervalMs: 30 }
 
   it.each<[TaskErrorCode, JsonObject]>([
     ['invalid_task_id', stored('task_created', { taskSpec: { ...spec, id: nil } })],
-    ['invalid_repeat_count', policy({ type: 'repeat', count: 0, intervalSecs: 1 })],
-    ['invalid_repeat_interval_secs', policy({ type: 'repeat', count: 1, intervalSecs: 0 })],
+    ['invalid_repeat_count', policy({ type: 'repeat', count: 0, intervalMs: 1 })],
+    ['invalid_repeat_interval_ms', policy({ type: 'repeat', count: 1, intervalMs: 0 })],
     ['cron_policy_error', policy({ type: 'cron', expression: '* * * * *' })],
     ['invalid_max_attempts', constraints({ maxAttempts: 0 })],
-    ['zero_timeout', constraints({ timeoutSecs: 0 })],
+    ['zero_timeout', constraints({ timeoutMs: 0 })],
     ['empty_concurrency_key', constraints({ concurrencyKey: '' })],
     ['empty_capabilities', constraints({ requiredCapabilities: [] })],
     ['empty_capability_entry', constraints({ requiredCapabilities: [''] })],
     ['invalid_run_id', { type: 'run_created', version: 1, sequence: 1, runInstance: { ...run, id: nil } }],
-    ['empty_lease_owner', stored('lease_acquired', { runId: R1, owner: '', expiry: 1 })],
+    ['empty_lease_owner', stored('lease_acquired', { runId: R1, owner: '', expiresAtMs: 1 })],
     ['zero_limit', stored('budget_allocated', { taskId: T1, dimension: 'token', limit: 0 })],
     [
       'empty_custom_key',
@@ -193,7 +193,7 @@ describe('tasks and runs', () => {
   it('[T-37] a run is created scheduled, once, and for a known task', () => {
     const log = replay()
     log.refuses('run_created', { runInstance: run }, 'replay_task_unknown', { taskId: T1 })
-    log.take('task_created', { taskSpec: spec, timestamp: 100 })
+    log.take('task_created', { taskSpec: spec, atMs: 100 })
     log.refuses('run_created', { runInstance: { ...run, state: 'ready' } }, 'replay_invalid_transition', { runId: R1 })
     log.take('run_created', { runInstance: run })
     log.refuses('run_created', { runInstance: run }, 'replay_duplicate_event', { id: R1 })
@@ -202,28 +202,28 @@ describe('tasks and runs', () => {
   it('[T-38] a run may be cancelled by an event that no command writes, unless it has ended', () => {
     for (const state of ['scheduled', 'ready', 'leased', 'running', 'retry_wait', 'suspended'] as const) {
       const log = withRun(state)
-      log.take('run_cancelled', { runId: R1, timestamp: 130 })
-      expect(log.authority.projection.run(R1)?.history.at(-1)).toEqual({ from: state, to: 'cancelled', timestamp: 130 })
+      log.take('run_cancelled', { runId: R1, atMs: 130 })
+      expect(log.authority.projection.run(R1)?.history.at(-1)).toEqual({ from: state, to: 'cancelled', atMs: 130 })
     }
     for (const state of ['completed', 'failed', 'cancelled'] as const) {
-      withRun(state).refuses('run_cancelled', { runId: R1, timestamp: 130 }, 'replay_invalid_transition', { runId: R1 })
+      withRun(state).refuses('run_cancelled', { runId: R1, atMs: 130 }, 'replay_invalid_transition', { runId: R1 })
     }
-    replay().refuses('run_cancelled', { runId: R1, timestamp: 130 }, 'replay_invalid_transition', { runId: R1 })
+    replay().refuses('run_cancelled', { runId: R1, atMs: 130 }, 'replay_invalid_transition', { runId: R1 })
   })
 
   it('[T-39] a second cancel of a task names both times', () => {
     const log = withRun('ready')
-    log.refuses('task_cancelled', { taskId: T2, timestamp: 1 }, 'replay_task_unknown', { taskId: T2 })
-    log.take('task_cancelled', { taskId: T1, timestamp: 200 })
-    log.refuses('task_cancelled', { taskId: T1, timestamp: 300 }, 'replay_task_already_cancelled', {
+    log.refuses('task_cancelled', { taskId: T2, atMs: 1 }, 'replay_task_unknown', { taskId: T2 })
+    log.take('task_cancelled', { taskId: T1, atMs: 200 })
+    log.refuses('task_cancelled', { taskId: T1, atMs: 300 }, 'replay_task_already_cancelled', {
       taskId: T1,
-      firstCancelledAt: 200,
-      duplicateCancelledAt: 300,
+      firstCancelledAtMs: 200,
+      duplicateCancelledAtMs: 300,
     })
   })
 
   it('an edge that is no edge, or starts elsewhere, is refused', () => {
-    const change = { runId: R1, timestamp: 1 }
+    const change = { runId: R1, atMs: 1 }
     const log = withRun('ready')
     log.refuses(
       'run_state_changed',
@@ -255,7 +255,7 @@ describe('tasks and runs', () => {
 })
 
 describe('attempts', () => {
-  const attempt = { runId: R1, attemptId: A1, timestamp: 120 }
+  const attempt = { runId: R1, attemptId: A1, atMs: 120 }
 
   it('[T-40] count on start, clear on finish, and refuse what does not pair', () => {
     const log = withRun('running')
@@ -268,7 +268,7 @@ describe('attempts', () => {
     })
     log.refuses(
       'run_state_changed',
-      { runId: R1, previousState: 'running', newState: 'completed', timestamp: 1 },
+      { runId: R1, previousState: 'running', newState: 'completed', atMs: 1 },
       'replay_invalid_transition',
       { runId: R1 },
     )
@@ -326,13 +326,13 @@ describe('leases', () => {
     )
     log.refuses(
       'lease_heartbeat',
-      { ...leaseFields, expiry: 4999 },
+      { ...leaseFields, expiresAtMs: 4999 },
       'replay_lease_causality',
       because('heartbeat', 'non_monotonic_heartbeat_expiry'),
     )
     log.refuses(
       'lease_released',
-      { ...leaseFields, expiry: 4999 },
+      { ...leaseFields, expiresAtMs: 4999 },
       'replay_lease_causality',
       because('release', 'expiry_mismatch'),
     )
@@ -350,7 +350,7 @@ describe('leases', () => {
       ...held,
       lease('lease_expire'),
       move('ready', 'leased'),
-      lease('lease_acquire', { owner: 'second', expiry: 9000 }),
+      lease('lease_acquire', { owner: 'second', expiresAtMs: 9000 }),
       move('leased', 'running', { fencingToken: 8 }),
       start(A2, { fencingToken: 8 }),
     ])
@@ -358,7 +358,7 @@ describe('leases', () => {
     expect(authority.projection.run(R1)).toMatchObject({
       state: 'running',
       attemptCount: 1,
-      lease: { owner: 'second', expiry: 9000, fencingToken: 8 },
+      lease: { owner: 'second', expiresAtMs: 9000, fencingToken: 8 },
     })
   })
 })
@@ -366,15 +366,15 @@ describe('leases', () => {
 describe('the engine', () => {
   it('[T-46] refuses duplicates in replay and remembers its times', () => {
     const log = replay()
-    log.refuses('engine_resumed', { timestamp: 5 }, 'replay_not_paused', { attemptedResumedAt: 5 })
-    log.take('engine_paused', { timestamp: 10 })
-    log.refuses('engine_paused', { timestamp: 11 }, 'replay_already_paused', {
-      firstPausedAt: 10,
-      duplicatePausedAt: 11,
+    log.refuses('engine_resumed', { atMs: 5 }, 'replay_not_paused', { attemptedResumedAtMs: 5 })
+    log.take('engine_paused', { atMs: 10 })
+    log.refuses('engine_paused', { atMs: 11 }, 'replay_already_paused', {
+      firstPausedAtMs: 10,
+      duplicatePausedAtMs: 11,
     })
-    log.refuses('engine_resumed', { timestamp: 9 }, 'replay_resume_before_pause', { pausedAt: 10, resumedAt: 9 })
-    log.take('engine_resumed', { timestamp: 12 })
-    expect(log.authority.projection.engine).toEqual({ paused: false, pausedAt: 10, resumedAt: 12 })
+    log.refuses('engine_resumed', { atMs: 9 }, 'replay_resume_before_pause', { pausedAtMs: 10, resumedAtMs: 9 })
+    log.take('engine_resumed', { atMs: 12 })
+    expect(log.authority.projection.engine).toEqual({ paused: false, pausedAtMs: 10, resumedAtMs: 12 })
   })
 })
 
@@ -394,7 +394,7 @@ describe('events about something that is not there', () => {
   ])('%s changes nothing but the sequence', (type, payload) => {
     const log = withRun('ready')
     const before = [...log.authority.capture()].slice(1)
-    log.take(type, { timestamp: 1, ...payload })
+    log.take(type, { atMs: 1, ...payload })
     expect([...log.authority.capture()].slice(1)).toEqual(before)
     expect(log.authority.projection.latestSequence).toBe(4)
   })
@@ -408,15 +408,15 @@ describe('a whole log', () => {
     move('running', 'retry_wait', { retryAtMs: 400 }),
     move('retry_wait', 'ready'),
     taskCreate(T2),
-    runCreate(R2, T2, { scheduledAt: 10_000 }),
+    runCreate(R2, T2, { scheduledAtMs: 10_000 }),
     depend(T2, T1),
     allocate(100),
     consume(60),
     subscribe(S1, { type: 'custom', key: 'go' }),
-    { type: 'subscription_trigger', subscriptionId: S1, timestamp: 1 },
+    { type: 'subscription_trigger', subscriptionId: S1, atMs: 1 },
     subscribe(S2, { type: 'task_completed', taskId: T1 }, { rearm: true }),
-    { type: 'subscription_cancel', subscriptionId: S2, timestamp: 1 },
-    { type: 'engine_pause', timestamp: 700 },
+    { type: 'subscription_cancel', subscriptionId: S2, atMs: 1 },
+    { type: 'engine_pause', atMs: 700 },
   ]
 
   it('[T-24, T-47, T-48] replays to the live state, twice', async () => {
@@ -444,11 +444,11 @@ describe('a whole log', () => {
     expect(authority.projection.run(R1)?.attempts).toEqual([
       {
         attemptId: A1,
-        startedAt: 120,
-        finishedAt: 130,
+        startedAtMs: 120,
+        finishedAtMs: 130,
         outcome: { result: 'failure', error: 'once more', failureClass: 'retryable' },
       },
-      { attemptId: A2, startedAt: 120, finishedAt: 130, outcome: { result: 'success', output: 'b2s=' } },
+      { attemptId: A2, startedAtMs: 120, finishedAtMs: 130, outcome: { result: 'success', output: 'b2s=' } },
     ])
   })
 
@@ -461,19 +461,19 @@ describe('a whole log', () => {
 
   it('events of the two names that no command writes are taken', () => {
     const log = withRun('ready')
-    log.take('budget_allocated', { taskId: T1, dimension: 'token' as never, limit: 5, timestamp: 1 })
-    log.take('budget_exhausted', { taskId: T1, dimension: 'token' as never, timestamp: 1 })
+    log.take('budget_allocated', { taskId: T1, dimension: 'token' as never, limit: 5, atMs: 1 })
+    log.take('budget_exhausted', { taskId: T1, dimension: 'token' as never, atMs: 1 })
     expect(log.authority.projection.isBudgetExhausted(T1)).toBe(true)
   })
 
   it('a ledger that a log calls exhausted stays so, whatever is spent or given back, until it is replenished', () => {
     const log = withRun('ready')
-    const ofBudget = { taskId: T1, dimension: 'token' as never, timestamp: 1 } as const
+    const ofBudget = { taskId: T1, dimension: 'token' as never, atMs: 1 } as const
     log.take('budget_allocated', { ...ofBudget, limit: 5 })
     log.take('budget_reserved', { ...ofBudget, reservationId: reservationId(1), amount: 2 })
     log.take('budget_exhausted', ofBudget)
     log.take('budget_consumed', { ...ofBudget, amount: 1 })
-    log.take('budget_released', { reservationId: reservationId(1), timestamp: 1 })
+    log.take('budget_released', { reservationId: reservationId(1), atMs: 1 })
     expect(log.authority.projection.isBudgetExhausted(T1)).toBe(true)
     log.take('budget_replenished', { ...ofBudget, newLimit: 6 })
     expect(log.authority.projection.isBudgetExhausted(T1)).toBe(false)

@@ -42,7 +42,7 @@ const [actor, tenant] = [actorId(1), tenantId(1)]
 const commands: readonly TaskCommand[] = [
   ...working,
   taskCreate(T2, { parentTaskId: T1, metadata: { tags: ['x'], priority: 3, description: 'd' } }),
-  runCreate(R2, T2, { scheduledAt: 9000, priority: 3 }),
+  runCreate(R2, T2, { scheduledAtMs: 9000, priority: 3 }),
   move('scheduled', 'ready', { runId: R2 }),
   taskCreate(T3, { runPolicy: { type: 'cron', expression: '0 0 12 * * * *' } }),
   runCreate(R3, T3),
@@ -56,26 +56,26 @@ const commands: readonly TaskCommand[] = [
     dimension: budgetDimension('token'),
     amount: 20,
     runId: R2,
-    timestamp: 1,
+    atMs: 1,
   },
   subscribe(S1, { type: 'custom', key: 'go' }, { rearm: true }),
-  { type: 'subscription_trigger', subscriptionId: S1, timestamp: 1 },
+  { type: 'subscription_trigger', subscriptionId: S1, atMs: 1 },
   {
     type: 'actor_register',
-    registration: { actorId: actor, identity: 'alpha', capabilities: ['gpu'], heartbeatIntervalSecs: 30 },
-    timestamp: 1,
+    registration: { actorId: actor, identity: 'alpha', capabilities: ['gpu'], heartbeatIntervalMs: 30 },
+    atMs: 1,
   },
-  { type: 'actor_heartbeat', actorId: actor, timestamp: 77 },
-  { type: 'tenant_create', registration: { tenantId: tenant, name: 'north' }, timestamp: 1 },
-  { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'operator' }, timestamp: 1 },
-  { type: 'capability_grant', actorId: actor, tenantId: tenant, capability: { type: 'can_cancel' }, timestamp: 1 },
-  { type: 'capability_revoke', actorId: actor, tenantId: tenant, capability: { type: 'can_cancel' }, timestamp: 2 },
+  { type: 'actor_heartbeat', actorId: actor, atMs: 77 },
+  { type: 'tenant_create', registration: { tenantId: tenant, name: 'north' }, atMs: 1 },
+  { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'operator' }, atMs: 1 },
+  { type: 'capability_grant', actorId: actor, tenantId: tenant, capability: { type: 'can_cancel' }, atMs: 1 },
+  { type: 'capability_revoke', actorId: actor, tenantId: tenant, capability: { type: 'can_cancel' }, atMs: 2 },
   {
     type: 'ledger_append',
-    entry: { entryId: entryId(1), tenantId: tenant, ledgerKey: 'k', payload: 'AP8=' as never, timestamp: 5 },
-    timestamp: 9,
+    entry: { entryId: entryId(1), tenantId: tenant, ledgerKey: 'k', payload: 'AP8=' as never, atMs: 5 },
+    atMs: 9,
   },
-  { type: 'engine_pause', timestamp: 50 },
+  { type: 'engine_pause', atMs: 50 },
 ]
 
 async function rowsAfter(before: readonly TaskCommand[]): Promise<JsonObject[]> {
@@ -100,7 +100,7 @@ describe('a snapshot', () => {
     const restored = await reopenTasks(tasks)
     expect(stateOf(restored)).toEqual(live)
     expect(restored.authority.projection.latestSequence).toBe(commands.length)
-    expect(await restored.authority.submit({ type: 'engine_resume', timestamp: 60 })).toMatchObject({
+    expect(await restored.authority.submit({ type: 'engine_resume', atMs: 60 })).toMatchObject({
       sequence: commands.length + 1,
     })
   })
@@ -127,19 +127,19 @@ describe('a snapshot', () => {
     const tasks = await openTasks()
     await submitAll(tasks, commands)
     await tasks.lane.compact()
-    await tasks.authority.submit(lease('lease_heartbeat', { expiry: 6000, timestamp: 118 }))
+    await tasks.authority.submit(lease('lease_heartbeat', { expiresAtMs: 6000, atMs: 118 }))
     const { projection } = (await reopenTasks(tasks)).authority
-    expect(projection.engine).toEqual({ paused: true, pausedAt: 50 })
+    expect(projection.engine).toEqual({ paused: true, pausedAtMs: 50 })
     expect(projection.run(R1)).toMatchObject({
       currentAttemptId: A1,
-      lease: { owner: 'worker', expiry: 6000, fencingToken: 5, acquiredAt: 115, updatedAt: 118 },
+      lease: { owner: 'worker', expiresAtMs: 6000, fencingToken: 5, acquiredAtMs: 115, updatedAtMs: 118 },
     })
   })
 
   it('[T-71, D-3, D-4] taken right after a lease expiry, or with a promoted future run, loads', async () => {
     for (const before of [
       [...held, lease('lease_expire')],
-      [taskCreate(), runCreate(R1, T1, { scheduledAt: 99_999 }), move('scheduled', 'ready')],
+      [taskCreate(), runCreate(R1, T1, { scheduledAtMs: 99_999 }), move('scheduled', 'ready')],
     ]) {
       const tasks = await openTasks()
       await submitAll(tasks, before)
@@ -150,7 +150,7 @@ describe('a snapshot', () => {
 
   it('[T-72, D-11] keeps the last heartbeat of an actor', async () => {
     const authority = restore(await rowsAfter(commands))
-    expect(authority.projection.actor(actor)?.lastHeartbeatAt).toBe(77)
+    expect(authority.projection.actor(actor)?.lastHeartbeatAtMs).toBe(77)
   })
 
   it('does not change while it is being written', async () => {
@@ -177,8 +177,8 @@ describe('a snapshot of a run that is larger than a record', () => {
   /** Three attempts with an error of 1 MiB each, after steps whose reasons take as much. */
   const lived: readonly TaskCommand[] = [
     ...reach.running,
-    { type: 'run_suspend', runId: R1, reason: text('x'), timestamp: 125 },
-    { type: 'run_resume', runId: R1, timestamp: 126 },
+    { type: 'run_suspend', runId: R1, reason: text('x'), atMs: 125 },
+    { type: 'run_resume', runId: R1, atMs: 126 },
     move('ready', 'leased'),
     move('leased', 'running'),
     ...outcomes.flatMap((outcome, index) => {
@@ -247,11 +247,11 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
   ['a wrong task count', 'header', put({ taskCount: 9 }), 'snapshot_task_count'],
   ['a wrong run count', 'header', put({ runCount: 9 }), 'snapshot_run_count'],
   ['paused without a time', 'header', put({ engine: { paused: true } }), 'snapshot_engine'],
-  ['paused and resumed', 'header', put({ engine: { paused: true, pausedAt: 1, resumedAt: 2 } }), 'snapshot_engine'],
-  ['paused once, never resumed', 'header', put({ engine: { paused: false, pausedAt: 1 } }), 'snapshot_engine'],
-  ['resumed too early', 'header', put({ engine: { paused: false, pausedAt: 2, resumedAt: 1 } }), 'snapshot_engine'],
+  ['paused and resumed', 'header', put({ engine: { paused: true, pausedAtMs: 1, resumedAtMs: 2 } }), 'snapshot_engine'],
+  ['paused once, never resumed', 'header', put({ engine: { paused: false, pausedAtMs: 1 } }), 'snapshot_engine'],
+  ['resumed too early', 'header', put({ engine: { paused: false, pausedAtMs: 2, resumedAtMs: 1 } }), 'snapshot_engine'],
   ['a task twice', 'task', same, 'snapshot_duplicate_task'],
-  ['a task cancelled before it was created', 'task', put({ cancelledAt: 1 }), 'snapshot_cancelled_before_created'],
+  ['a task cancelled before it was created', 'task', put({ cancelledAtMs: 1 }), 'snapshot_cancelled_before_created'],
   [
     'a nil task id',
     'task',
@@ -274,13 +274,13 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
   [
     'an active attempt that is finished',
     'run',
-    put({ attempts: [{ attemptId: A1, startedAt: 1, finishedAt: 2 }] }),
+    put({ attempts: [{ attemptId: A1, startedAtMs: 1, finishedAtMs: 2 }] }),
     'snapshot_active_attempt',
   ],
   [
     'a history without its start',
     'run',
-    put({ history: [{ from: 'scheduled', to: 'running', timestamp: 1 }] }),
+    put({ history: [{ from: 'scheduled', to: 'running', atMs: 1 }] }),
     'snapshot_history_start',
   ],
   ['no history', 'run', put({ history: [] }), 'snapshot_history_start'],
@@ -289,8 +289,8 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
     'run',
     put({
       history: [
-        { to: 'scheduled', timestamp: 100 },
-        { from: 'scheduled', to: 'running', timestamp: 1 },
+        { to: 'scheduled', atMs: 100 },
+        { from: 'scheduled', to: 'running', atMs: 1 },
       ],
     }),
     'snapshot_history_chain',
@@ -300,8 +300,8 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
     'run',
     put({
       history: [
-        { to: 'scheduled', timestamp: 100 },
-        { from: 'ready', to: 'leased', timestamp: 1 },
+        { to: 'scheduled', atMs: 100 },
+        { from: 'ready', to: 'leased', atMs: 1 },
       ],
     }),
     'snapshot_history_chain',
@@ -311,8 +311,8 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
     'run',
     put({
       history: [
-        { to: 'scheduled', timestamp: 100 },
-        { from: 'scheduled', to: 'ready', timestamp: 1 },
+        { to: 'scheduled', atMs: 100 },
+        { from: 'scheduled', to: 'ready', atMs: 1 },
       ],
     }),
     'snapshot_history_end',
@@ -323,20 +323,20 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
     (row) => ({
       ...(without('currentAttemptId')(row) as JsonObject),
       state: 'retry_wait',
-      history: [...(row['history'] as unknown as JsonObject[]), { from: 'running', to: 'retry_wait', timestamp: 1 }],
+      history: [...(row['history'] as unknown as JsonObject[]), { from: 'running', to: 'retry_wait', atMs: 1 }],
     }),
     'snapshot_lease_state',
   ],
   [
     'an attempt of another run',
     'run',
-    (row) => [row, { row: 'attempt', runId: R3, attemptId: A2, startedAt: 1 }],
+    (row) => [row, { row: 'attempt', runId: R3, attemptId: A2, startedAtMs: 1 }],
     'snapshot_stray_part',
   ],
   [
     'a step without its run',
     'budget',
-    (row) => [row, { row: 'step', runId: R1, from: 'ready', to: 'leased', timestamp: 1 }],
+    (row) => [row, { row: 'step', runId: R1, from: 'ready', to: 'leased', atMs: 1 }],
     'snapshot_stray_part',
   ],
   ['dependencies that continue nothing', 'prerequisites', put({ after: 1 }), 'snapshot_duplicate_dependency'],
@@ -366,7 +366,7 @@ const rules: readonly (readonly [string, string, Edit, TaskErrorCode])[] = [
   [
     'an outcome whose parts contradict each other',
     'run',
-    put({ attempts: [{ attemptId: A1, startedAt: 1, finishedAt: 2, outcome: { result: 'timeout' } }] }),
+    put({ attempts: [{ attemptId: A1, startedAtMs: 1, finishedAtMs: 2, outcome: { result: 'timeout' } }] }),
     'non_success_without_error',
   ],
   [
@@ -395,7 +395,7 @@ describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
   it('an end that is missing, at the first event and at the start', async () => {
     const rows = (await rowsAfter(commands)).slice(0, -1)
     const incomplete = expect.objectContaining({ code: 'snapshot_incomplete' })
-    const event = { type: 'engine_resumed', version: 1, sequence: commands.length + 1, timestamp: 99 }
+    const event = { type: 'engine_resumed', version: 1, sequence: commands.length + 1, atMs: 99 }
     expect(() => restore(rows).replay(event)).toThrow(incomplete)
     const tasks = await openTasks()
     expect(() => restore(rows).start(tasks.lane)).toThrow(incomplete)
@@ -404,7 +404,7 @@ describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
   it('rows that come after events', async () => {
     const rows = await rowsAfter(reach.scheduled)
     const authority = restore(rows)
-    authority.replay({ type: 'engine_paused', version: 1, sequence: 3, timestamp: 1 })
+    authority.replay({ type: 'engine_paused', version: 1, sequence: 3, atMs: 1 })
     expect(() => authority.restore(rows[0] as JsonObject)).toThrow(
       expect.objectContaining({ code: 'snapshot_incomplete' }),
     )

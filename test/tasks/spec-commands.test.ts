@@ -25,16 +25,16 @@ afterEach(() => void vi.restoreAllMocks())
 
 const custom = { type: 'custom', key: 'go' } as const
 const subscribed = [taskCreate(), subscribe(S1, custom)]
-const trigger: TaskCommand = { type: 'subscription_trigger', subscriptionId: S1, timestamp: 126 }
+const trigger: TaskCommand = { type: 'subscription_trigger', subscriptionId: S1, atMs: 126 }
 const reserve: TaskCommand = {
   type: 'budget_reserve',
   reservationId: reservationId(1),
   taskId: T1,
   dimension: token,
   amount: 20,
-  timestamp: 106,
+  atMs: 106,
 }
-const reservation = { reservationId: reservationId(1), timestamp: 107 } as const
+const reservation = { reservationId: reservationId(1), atMs: 107 } as const
 
 /** A command after what it needs, and the refusal that it meets the second time. */
 const refusedAgain: readonly (readonly [CommandType, RegExp, readonly TaskCommand[], TaskCommand])[] = [
@@ -44,24 +44,19 @@ const refusedAgain: readonly (readonly [CommandType, RegExp, readonly TaskComman
   ['attempt_start', /^attempt_start_already_active$/, reach.running, start()],
   ['attempt_finish', /^attempt_finish_missing_active$/, [...reach.running, start()], finish()],
   ['task_cancel', /^task_already_cancell?ed$/, [taskCreate()], cancel()],
-  ['run_suspend', /^run_suspend_requires_running$/, reach.running, { type: 'run_suspend', runId: R1, timestamp: 125 }],
-  ['run_resume', /^run_resume_requires_suspended$/, reach.suspended, { type: 'run_resume', runId: R1, timestamp: 130 }],
+  ['run_suspend', /^run_suspend_requires_running$/, reach.running, { type: 'run_suspend', runId: R1, atMs: 125 }],
+  ['run_resume', /^run_resume_requires_suspended$/, reach.suspended, { type: 'run_resume', runId: R1, atMs: 130 }],
   ['lease_acquire', /^lease_already_active$/, reach.leased, lease('lease_acquire')],
   ['lease_expire', /^lease_missing_active$/, held, lease('lease_expire')],
   ['lease_release', /^lease_missing_active$/, held, lease('lease_release')],
-  ['engine_pause', /^engine_already_paused$/, [], { type: 'engine_pause', timestamp: 1 }],
-  [
-    'engine_resume',
-    /^engine_not_paused$/,
-    [{ type: 'engine_pause', timestamp: 1 }],
-    { type: 'engine_resume', timestamp: 2 },
-  ],
+  ['engine_pause', /^engine_already_paused$/, [], { type: 'engine_pause', atMs: 1 }],
+  ['engine_resume', /^engine_not_paused$/, [{ type: 'engine_pause', atMs: 1 }], { type: 'engine_resume', atMs: 2 }],
   ['budget_allocate', /^budget_already_allocated$/, [taskCreate()], allocate(100)],
   [
     'budget_replenish',
     /^budget_not_raised$/,
     [taskCreate(), allocate(100)],
-    { type: 'budget_replenish', taskId: T1, dimension: token, newLimit: 200, timestamp: 108 },
+    { type: 'budget_replenish', taskId: T1, dimension: token, newLimit: 200, atMs: 108 },
   ],
   ['budget_reserve', /^reservation_already_exists$/, [taskCreate(), allocate(100)], reserve],
   [
@@ -82,13 +77,13 @@ const refusedAgain: readonly (readonly [CommandType, RegExp, readonly TaskComman
     'subscription_consume',
     /^subscription_not_triggered$/,
     [...subscribed, trigger],
-    { type: 'subscription_consume', subscriptionId: S1, timestamp: 127 },
+    { type: 'subscription_consume', subscriptionId: S1, atMs: 127 },
   ],
   [
     'subscription_cancel',
     /^subscription_already_cancell?ed$/,
     subscribed,
-    { type: 'subscription_cancel', subscriptionId: S1, timestamp: 127 },
+    { type: 'subscription_cancel', subscriptionId: S1, atMs: 127 },
   ],
 ]
 
@@ -106,12 +101,8 @@ const rowsOf = (state: readonly unknown[]): readonly unknown[] => state.slice(1)
 
 it.each<readonly [CommandType, readonly TaskCommand[], TaskCommand]>([
   ['dependency_declare', [taskCreate(), taskCreate(T2)], depend(T1, T2)],
-  ['lease_heartbeat', held, lease('lease_heartbeat', { expiry: 6000 })],
-  [
-    'tenant_create',
-    [],
-    { type: 'tenant_create', registration: { tenantId: tenantId(1), name: 'north' }, timestamp: 11 },
-  ],
+  ['lease_heartbeat', held, lease('lease_heartbeat', { expiresAtMs: 6000 })],
+  ['tenant_create', [], { type: 'tenant_create', registration: { tenantId: tenantId(1), name: 'north' }, atMs: 11 }],
 ])('[T-121] %s does no harm when it comes again', async (_, before, command) => {
   const tasks = await openTasks()
   await submitAll(tasks, [...before, command])
@@ -130,23 +121,23 @@ it('[T-103] a command is as old as it says: the authority reads no clock', async
   const tasks = await openTasks()
   const clocks = [vi.spyOn(Date, 'now'), vi.spyOn(performance, 'now')]
   // Long past by any clock, and still the lease is held.
-  await submitAll(tasks, [...working, lease('lease_heartbeat', { expiry: 5001, timestamp: 7 })])
-  expect(tasks.authority.projection.run(R1)?.lease).toMatchObject({ expiry: 5001, updatedAt: 7 })
+  await submitAll(tasks, [...working, lease('lease_heartbeat', { expiresAtMs: 5001, atMs: 7 })])
+  expect(tasks.authority.projection.run(R1)?.lease).toMatchObject({ expiresAtMs: 5001, updatedAtMs: 7 })
   for (const clock of clocks) expect(clock).not.toHaveBeenCalled()
 })
 
-it.each([1.5, -1, Number.NaN, 2 ** 53, '7'])('[T-103] a command of the time %s is refused', async (timestamp) => {
+it.each([1.5, -1, Number.NaN, 2 ** 53, '7'])('[T-103] a command of the time %s is refused', async (atMs) => {
   const { authority } = await openTasks()
-  await expect(authority.submit(taskCreate(T1, {}, timestamp as number))).rejects.toMatchObject({
+  await expect(authority.submit(taskCreate(T1, {}, atMs as number))).rejects.toMatchObject({
     code: 'invalid_input',
-    data: { field: 'timestamp' },
+    data: { field: 'atMs' },
   })
 })
 
 it('[T-117] an event in the log is one object with its sequence, type and version', async () => {
   const store = createMemoryJournal()
   const tasks = await openTasks(store)
-  await submitAll(tasks, [...working, runCreate(R2), { type: 'engine_pause', timestamp: 1 }])
+  await submitAll(tasks, [...working, runCreate(R2), { type: 'engine_pause', atMs: 1 }])
   await tasks.lane.close()
   expect(await factsIn(store)).toMatchObject(
     [

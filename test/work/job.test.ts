@@ -57,6 +57,20 @@ describe('a job', () => {
     expect([jobs.list(), job.state]).toEqual([[], 'ended'])
   })
 
+  it('is listed with its owner and how far it says it is', () => {
+    const { jobOf, jobs } = setUp()
+    const job = jobOf({ owner: 'task 9' })
+    void job.run(() => job.reportProgress({ message: 'halfway', fraction: 0.5 }) ?? new Promise(() => {}))
+    expect(jobs.list()).toMatchObject([{ owner: 'task 9', progress: { message: 'halfway', fraction: 0.5 } }])
+  })
+
+  it('says that its code has ended to whoever asks afterwards', async () => {
+    const { jobOf } = setUp()
+    const job = jobOf()
+    await job.run(() => 1)
+    expect(await job.finished).toBeUndefined()
+  })
+
   it('is told to stop once, and may still answer in its own way', async () => {
     const { jobOf } = setUp()
     const job = jobOf()
@@ -105,6 +119,19 @@ describe('a job', () => {
     expect(await end).toEqual({ answer: { type: 'none' }, stopCause: 'timeout' })
     await jobOf({ timeoutMs: 1000 }).run(() => 1)
     expect(clock.pendingTimeouts).toBe(0)
+  })
+
+  it('leaves the end of its time to an owner that asks for it', async () => {
+    const { clock, jobOf } = setUp()
+    const gate = createDeferred<string>()
+    let calls = 0
+    const job = jobOf({ timeoutMs: 1000, onTimeout: () => (calls += 1) })
+    const end = job.run(() => gate.promise)
+    clock.advance(1000)
+    clock.advance(1000)
+    expect([calls, job.state, job.signal.aborted]).toEqual([1, 'working', false])
+    gate.resolve('late')
+    expect(await end).toEqual({ answer: { type: 'returned', value: 'late' }, stopCause: undefined })
   })
 
   it('that has ended is not told to stop any more', async () => {

@@ -8,7 +8,7 @@ import { DurableEnd } from '../../src/work/until-durable.js'
 
 const unwritten = () => new LaneError('lane_not_appended', 'disk full', { cause: 'disk full' })
 
-function setUp(answers: readonly (Error | 'taken')[]) {
+function setUp(answers: readonly (Error | 'taken')[], mostRefusals?: number) {
   const clock = new SimulatedClock()
   const offers: [string, number, number][] = []
   const end = new DurableEnd('result', {
@@ -22,6 +22,7 @@ function setUp(answers: readonly (Error | 'taken')[]) {
     },
     insteadOf: (offered, refusal) => `${offered} refused: ${(refusal as Error).message}`,
     isFinal: (refusal) => StatewardError.is(refusal, 'already_ended'),
+    ...(mostRefusals !== undefined && { mostRefusals }),
   })
   const settled = () => new Promise(setImmediate)
   return { clock, offers, end, settled }
@@ -54,6 +55,21 @@ describe('an end', () => {
       ['result refused: odd', 1],
       ['result refused: odd refused: odd', 2],
     ])
+  })
+
+  it('is replaced as often as its owner says', async () => {
+    const tooOdd = new StatewardError('invalid_input', 'odd', {})
+    const { end, offers } = setUp([tooOdd, tooOdd, tooOdd, 'taken'], 3)
+    expect([await end.settled, offers.length]).toEqual([{ result: 'durable' }, 4])
+  })
+
+  it('that is waiting is offered at once when its owner is in a hurry, and not a second time', async () => {
+    const { end, offers, clock, settled } = setUp([unwritten(), 'taken'])
+    await settled()
+    end.hurry()
+    expect(await end.settled).toEqual({ result: 'durable' })
+    end.hurry()
+    expect([offers.map(([, , at]) => at), clock.pendingTimeouts]).toEqual([[0, 0], 0])
   })
 
   it('that is too large is replaced at once, not offered again', async () => {

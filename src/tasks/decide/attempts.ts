@@ -15,7 +15,7 @@ export function attemptStart(
   command: CommandOf<'attempt_start'>,
   sequence: number,
 ): Decision<'attempt_start'> {
-  const { runId, attemptId, timestamp } = command
+  const { runId, attemptId, atMs } = command
   const run = view.run(runId)
   if (run === undefined) throw new TaskError('attempt_start_unknown_run', { runId })
   const { isTaken, guard } = selectMove(run, { type: 'start_attempt', attemptId })
@@ -28,7 +28,7 @@ export function attemptStart(
   if (guard === 'isFreshAttempt') throw new TaskError('attempt_id_reused', { runId, attemptId })
   if (!isTaken) throw new TaskError('attempt_count_overflow', { runId })
   return {
-    event: fact(sequence, 'attempt_started', { runId, attemptId, timestamp }),
+    event: fact(sequence, 'attempt_started', { runId, attemptId, atMs }),
     applied: { type: 'attempt_start', runId, attemptId },
   }
 }
@@ -39,14 +39,14 @@ export function attemptFinish(
   command: CommandOf<'attempt_finish'>,
   sequence: number,
 ): Decision<'attempt_finish'> {
-  const { runId, attemptId, outcome, timestamp } = command
+  const { runId, attemptId, outcome, atMs } = command
   const run = view.run(runId)
   if (run === undefined) throw new TaskError('attempt_finish_unknown_run', { runId })
   const { isTaken } = selectMove(run, { type: 'finish_attempt', attemptId })
   if (!isTaken) throw finishRefusal(run, attemptId)
   checkToken(run, command.fencingToken, { isRequired: true })
   return {
-    event: fact(sequence, 'attempt_finished', { runId, attemptId, ...outcome, timestamp }),
+    event: fact(sequence, 'attempt_finished', { runId, attemptId, ...outcome, atMs }),
     applied: { type: 'attempt_finish', runId, attemptId, outcome },
   }
 }

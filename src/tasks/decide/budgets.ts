@@ -10,14 +10,14 @@ import { knownTask } from './tasks.js'
 /** Checks: task known; not allocated. */
 export function budgetAllocate(
   view: TaskView,
-  { taskId, dimension, limit, timestamp }: CommandOf<'budget_allocate'>,
+  { taskId, dimension, limit, atMs }: CommandOf<'budget_allocate'>,
   sequence: number,
 ): Decision<'budget_allocate'> {
   knownTask(view, taskId)
   if (view.budget(taskId, dimension) !== undefined)
     throw new TaskError('budget_already_allocated', { taskId, dimension })
   return {
-    event: fact(sequence, 'budget_allocated', { taskId, dimension, limit, timestamp }),
+    event: fact(sequence, 'budget_allocated', { taskId, dimension, limit, atMs }),
     applied: { type: 'budget_allocate', taskId, dimension, limit },
   }
 }
@@ -25,13 +25,13 @@ export function budgetAllocate(
 /** Checks: task known; a ledger bears it; every ledger can count it. What was spent is recorded even beyond the limit. */
 export function budgetConsume(
   view: TaskView,
-  { taskId, dimension, amount, timestamp }: CommandOf<'budget_consume'>,
+  { taskId, dimension, amount, atMs }: CommandOf<'budget_consume'>,
   sequence: number,
 ): Decision<'budget_consume'> {
   knownTask(view, taskId)
   checkCountable(ledgersOf(view, taskId, dimension), amount)
   return {
-    event: fact(sequence, 'budget_consumed', { taskId, dimension, amount, timestamp }),
+    event: fact(sequence, 'budget_consumed', { taskId, dimension, amount, atMs }),
     applied: { type: 'budget_consume', taskId, dimension, amount },
   }
 }
@@ -39,7 +39,7 @@ export function budgetConsume(
 /** Checks: task known; allocated; raised. */
 export function budgetReplenish(
   view: TaskView,
-  { taskId, dimension, newLimit, timestamp }: CommandOf<'budget_replenish'>,
+  { taskId, dimension, newLimit, atMs }: CommandOf<'budget_replenish'>,
   sequence: number,
 ): Decision<'budget_replenish'> {
   knownTask(view, taskId)
@@ -48,7 +48,7 @@ export function budgetReplenish(
   const { limit } = ledger
   if (newLimit <= limit) throw new TaskError('budget_not_raised', { taskId, dimension, limit, newLimit })
   return {
-    event: fact(sequence, 'budget_replenished', { taskId, dimension, newLimit, timestamp }),
+    event: fact(sequence, 'budget_replenished', { taskId, dimension, newLimit, atMs }),
     applied: { type: 'budget_replenish', taskId, dimension, newLimit },
   }
 }
@@ -56,7 +56,7 @@ export function budgetReplenish(
 /** Checks: task known; run known; id not open; a ledger bears it; no ledger on the way up is exceeded. */
 export function budgetReserve(
   view: TaskView,
-  { reservationId, taskId, dimension, amount, runId, timestamp }: CommandOf<'budget_reserve'>,
+  { reservationId, taskId, dimension, amount, runId, atMs }: CommandOf<'budget_reserve'>,
   sequence: number,
 ): Decision<'budget_reserve'> {
   knownTask(view, taskId)
@@ -77,7 +77,7 @@ export function budgetReserve(
       dimension,
       amount,
       ...(runId !== undefined && { runId }),
-      timestamp,
+      atMs,
     }),
     applied: { type: 'budget_reserve', reservationId, chargedTaskIds: ledgers.map((ledger) => ledger.taskId) },
   }
@@ -86,13 +86,13 @@ export function budgetReserve(
 /** Checks: open; every ledger can count it. */
 export function budgetSettle(
   view: TaskView,
-  { reservationId, amount, timestamp }: CommandOf<'budget_settle'>,
+  { reservationId, amount, atMs }: CommandOf<'budget_settle'>,
   sequence: number,
 ): Decision<'budget_settle'> {
   const { taskId, dimension } = openReservation(view, reservationId)
   checkCountable(view.ledgersFor(taskId, dimension), amount)
   return {
-    event: fact(sequence, 'budget_settled', { reservationId, amount, timestamp }),
+    event: fact(sequence, 'budget_settled', { reservationId, amount, atMs }),
     applied: { type: 'budget_settle', reservationId, amount },
   }
 }
@@ -100,12 +100,12 @@ export function budgetSettle(
 /** Checks: open. */
 export function budgetRelease(
   view: TaskView,
-  { reservationId, timestamp }: CommandOf<'budget_release'>,
+  { reservationId, atMs }: CommandOf<'budget_release'>,
   sequence: number,
 ): Decision<'budget_release'> {
   openReservation(view, reservationId)
   return {
-    event: fact(sequence, 'budget_released', { reservationId, timestamp }),
+    event: fact(sequence, 'budget_released', { reservationId, atMs }),
     applied: { type: 'budget_release', reservationId },
   }
 }

@@ -7,23 +7,23 @@ import { fact, type Decision } from './decision.js'
 /** Checks: not paused. */
 export function enginePause(
   { engine }: TaskView,
-  { timestamp }: CommandOf<'engine_pause'>,
+  { atMs }: CommandOf<'engine_pause'>,
   sequence: number,
 ): Decision<'engine_pause'> {
-  if (!engineSelection(engine, { type: 'pause', timestamp }).isTaken) throw new TaskError('engine_already_paused', {})
-  return { event: fact(sequence, 'engine_paused', { timestamp }), applied: { type: 'engine_pause' } }
+  if (!engineSelection(engine, { type: 'pause', atMs }).isTaken) throw new TaskError('engine_already_paused', {})
+  return { event: fact(sequence, 'engine_paused', { atMs }), applied: { type: 'engine_pause' } }
 }
 
 /** Checks: paused; not before the pause. */
 export function engineResume(
   { engine }: TaskView,
-  { timestamp }: CommandOf<'engine_resume'>,
+  { atMs }: CommandOf<'engine_resume'>,
   sequence: number,
 ): Decision<'engine_resume'> {
-  const { isTaken, guard } = engineSelection(engine, { type: 'resume', timestamp })
+  const { isTaken, guard } = engineSelection(engine, { type: 'resume', atMs })
   if (guard === 'followsPause') {
-    throw new TaskError('resume_before_pause', { pausedAt: engine.pausedAt ?? 0, resumedAt: timestamp })
+    throw new TaskError('resume_before_pause', { pausedAtMs: engine.pausedAtMs ?? 0, resumedAtMs: atMs })
   }
   if (!isTaken) throw new TaskError('engine_not_paused', {})
-  return { event: fact(sequence, 'engine_resumed', { timestamp }), applied: { type: 'engine_resume' } }
+  return { event: fact(sequence, 'engine_resumed', { atMs }), applied: { type: 'engine_resume' } }
 }

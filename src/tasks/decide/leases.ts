@@ -13,11 +13,11 @@ import { checkNotCancelled } from './runs.js'
 /** Checks: known; ready or leased; none held; task not cancelled. The sequence becomes the fencing token. */
 export function leaseAcquire(
   view: TaskView,
-  { runId, owner, expiry, timestamp }: CommandOf<'lease_acquire'>,
+  { runId, owner, expiresAtMs, atMs }: CommandOf<'lease_acquire'>,
   sequence: number,
 ): Decision<'lease_acquire'> {
   const run = leaseRun(view, runId, 'acquire')
-  const move: RunMove = { type: 'acquire_lease', lease: { owner, expiry, fencingToken: sequence } }
+  const move: RunMove = { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } }
   if (!selectMove(run, move).isTaken) {
     if (runChart.isPossible({ ...statesOf(run), lease: 'free' }, 'acquire_lease')) {
       throw new TaskError('lease_already_active', { runId })
@@ -26,47 +26,47 @@ export function leaseAcquire(
   }
   checkNotCancelled(view, run)
   return {
-    event: fact(sequence, 'lease_acquired', { runId, owner, expiry, timestamp }),
-    applied: { type: 'lease_acquire', runId, owner, expiry, fencingToken: sequence },
+    event: fact(sequence, 'lease_acquired', { runId, owner, expiresAtMs, atMs }),
+    applied: { type: 'lease_acquire', runId, owner, expiresAtMs, fencingToken: sequence },
   }
 }
 
-/** Checks: known; leased or running; held; same owner; expiry not lower; token if given. */
+/** Checks: known; leased or running; held; same owner; expiresAtMs not lower; token if given. */
 export function leaseHeartbeat(
   view: TaskView,
-  { runId, owner, expiry, timestamp, fencingToken }: CommandOf<'lease_heartbeat'>,
+  { runId, owner, expiresAtMs, atMs, fencingToken }: CommandOf<'lease_heartbeat'>,
   sequence: number,
 ): Decision<'lease_heartbeat'> {
-  checkHeld(view, runId, 'heartbeat', { type: 'extend_lease', owner, expiry }, fencingToken)
+  checkHeld(view, runId, 'heartbeat', { type: 'extend_lease', owner, expiresAtMs }, fencingToken)
   return {
-    event: fact(sequence, 'lease_heartbeat', { runId, owner, expiry, timestamp }),
-    applied: { type: 'lease_heartbeat', runId, owner, expiry },
+    event: fact(sequence, 'lease_heartbeat', { runId, owner, expiresAtMs, atMs }),
+    applied: { type: 'lease_heartbeat', runId, owner, expiresAtMs },
   }
 }
 
 /** Checks: known; ready, leased or running; held; same owner; same expiry. */
 export function leaseExpire(
   view: TaskView,
-  { runId, owner, expiry, timestamp }: CommandOf<'lease_expire'>,
+  { runId, owner, expiresAtMs, atMs }: CommandOf<'lease_expire'>,
   sequence: number,
 ): Decision<'lease_expire'> {
-  checkHeld(view, runId, 'expire', { type: 'close_lease', owner, expiry })
+  checkHeld(view, runId, 'expire', { type: 'close_lease', owner, expiresAtMs })
   return {
-    event: fact(sequence, 'lease_expired', { runId, owner, expiry, timestamp }),
-    applied: { type: 'lease_expire', runId, owner, expiry },
+    event: fact(sequence, 'lease_expired', { runId, owner, expiresAtMs, atMs }),
+    applied: { type: 'lease_expire', runId, owner, expiresAtMs },
   }
 }
 
 /** Checks: as for expiry; token if given. */
 export function leaseRelease(
   view: TaskView,
-  { runId, owner, expiry, timestamp, fencingToken }: CommandOf<'lease_release'>,
+  { runId, owner, expiresAtMs, atMs, fencingToken }: CommandOf<'lease_release'>,
   sequence: number,
 ): Decision<'lease_release'> {
-  checkHeld(view, runId, 'release', { type: 'close_lease', owner, expiry }, fencingToken)
+  checkHeld(view, runId, 'release', { type: 'close_lease', owner, expiresAtMs }, fencingToken)
   return {
-    event: fact(sequence, 'lease_released', { runId, owner, expiry, timestamp }),
-    applied: { type: 'lease_release', runId, owner, expiry },
+    event: fact(sequence, 'lease_released', { runId, owner, expiresAtMs, atMs }),
+    applied: { type: 'lease_release', runId, owner, expiresAtMs },
   }
 }
 
@@ -85,17 +85,22 @@ function heldRefusal(run: Run, event: LeaseAction, move: HeldLeaseMove, guard: s
     return new TaskError('lease_invalid_run_state', { runId, event, state })
   }
   if (lease === undefined) return new TaskError('lease_missing_active', { runId, event })
-  const { expiry: held } = lease
+  const { expiresAtMs: held } = lease
   switch (guard) {
     case 'isHeldByOwner':
       return new TaskError('lease_owner_mismatch', { runId, event })
     case 'isHeldExpiry':
-      return new TaskError('lease_expiry_mismatch', { runId, event, expectedExpiry: held, providedExpiry: move.expiry })
+      return new TaskError('lease_expiry_mismatch', {
+        runId,
+        event,
+        expectedExpiresAtMs: held,
+        providedExpiresAtMs: move.expiresAtMs,
+      })
     default:
       return new TaskError('lease_heartbeat_expiry_regression', {
         runId,
-        previousExpiry: held,
-        proposedExpiry: move.expiry,
+        previousExpiresAtMs: held,
+        proposedExpiresAtMs: move.expiresAtMs,
       })
   }
 }

@@ -7,72 +7,72 @@ import { fact, noOp, type Decision } from './decision.js'
 /** No checks; replaces an earlier registration. */
 export function actorRegister(
   _view: TaskView,
-  { registration, timestamp }: CommandOf<'actor_register'>,
+  { registration, atMs }: CommandOf<'actor_register'>,
   sequence: number,
 ): Decision<'actor_register'> {
-  return { event: fact(sequence, 'actor_registered', { ...registration, timestamp }), applied: noOp }
+  return { event: fact(sequence, 'actor_registered', { ...registration, atMs }), applied: noOp }
 }
 
 /** Checks: known. */
 export function actorDeregister(
   view: TaskView,
-  { actorId, timestamp }: CommandOf<'actor_deregister'>,
+  { actorId, atMs }: CommandOf<'actor_deregister'>,
   sequence: number,
 ): Decision<'actor_deregister'> {
   checkActor(view, actorId)
-  return { event: fact(sequence, 'actor_deregistered', { actorId, timestamp }), applied: noOp }
+  return { event: fact(sequence, 'actor_deregistered', { actorId, atMs }), applied: noOp }
 }
 
 /** Checks: known. */
 export function actorHeartbeat(
   view: TaskView,
-  { actorId, timestamp }: CommandOf<'actor_heartbeat'>,
+  { actorId, atMs }: CommandOf<'actor_heartbeat'>,
   sequence: number,
 ): Decision<'actor_heartbeat'> {
   checkActor(view, actorId)
-  return { event: fact(sequence, 'actor_heartbeat', { actorId, timestamp }), applied: noOp }
+  return { event: fact(sequence, 'actor_heartbeat', { actorId, atMs }), applied: noOp }
 }
 
 /** No checks; replaces an earlier record. */
 export function tenantCreate(
   _view: TaskView,
-  { registration, timestamp }: CommandOf<'tenant_create'>,
+  { registration, atMs }: CommandOf<'tenant_create'>,
   sequence: number,
 ): Decision<'tenant_create'> {
-  return { event: fact(sequence, 'tenant_created', { ...registration, timestamp }), applied: noOp }
+  return { event: fact(sequence, 'tenant_created', { ...registration, atMs }), applied: noOp }
 }
 
 /** Checks: actor known; tenant known. */
 export function roleAssign(
   view: TaskView,
-  { actorId, role, tenantId, timestamp }: CommandOf<'role_assign'>,
+  { actorId, role, tenantId, atMs }: CommandOf<'role_assign'>,
   sequence: number,
 ): Decision<'role_assign'> {
   checkActor(view, actorId)
   checkTenant(view, tenantId)
-  return { event: fact(sequence, 'role_assigned', { actorId, role, tenantId, timestamp }), applied: noOp }
+  return { event: fact(sequence, 'role_assigned', { actorId, role, tenantId, atMs }), applied: noOp }
 }
 
 /** Checks: actor known; tenant known. */
 export function capabilityGrant(
   view: TaskView,
-  { actorId, capability, tenantId, timestamp }: CommandOf<'capability_grant'>,
+  { actorId, capability, tenantId, atMs }: CommandOf<'capability_grant'>,
   sequence: number,
 ): Decision<'capability_grant'> {
   checkActor(view, actorId)
   checkTenant(view, tenantId)
-  return { event: fact(sequence, 'capability_granted', { actorId, capability, tenantId, timestamp }), applied: noOp }
+  return { event: fact(sequence, 'capability_granted', { actorId, capability, tenantId, atMs }), applied: noOp }
 }
 
 /** Checks: actor known; tenant known. Without a matching grant nothing changes. */
 export function capabilityRevoke(
   view: TaskView,
-  { actorId, capability, tenantId, timestamp }: CommandOf<'capability_revoke'>,
+  { actorId, capability, tenantId, atMs }: CommandOf<'capability_revoke'>,
   sequence: number,
 ): Decision<'capability_revoke'> {
   checkActor(view, actorId)
   checkTenant(view, tenantId)
-  return { event: fact(sequence, 'capability_revoked', { actorId, capability, tenantId, timestamp }), applied: noOp }
+  return { event: fact(sequence, 'capability_revoked', { actorId, capability, tenantId, atMs }), applied: noOp }
 }
 
 /** Checks: tenant known; actor known; id not known. The entry keeps its own time. */

@@ -13,12 +13,12 @@ import { knownTask } from './tasks.js'
 /** Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. */
 export function runCreate(view: TaskView, command: CommandOf<'run_create'>, sequence: number): Decision<'run_create'> {
   const { runInstance } = command
-  const { id: runId, taskId, state, attemptCount, currentAttemptId, createdAt, lastStateChangeAt } = runInstance
+  const { id: runId, taskId, state, attemptCount, currentAttemptId, createdAtMs, lastStateChangeAtMs } = runInstance
   const task = knownTask(view, taskId)
   if (view.run(runId) !== undefined) throw new TaskError('run_already_exists', { runId })
   if (state !== 'scheduled') throw new TaskError('run_create_requires_scheduled', { runId, state })
-  if (task.cancelledAt !== undefined) throw new TaskError('task_already_cancelled', { taskId })
-  if (attemptCount > 0 || currentAttemptId !== undefined || lastStateChangeAt !== createdAt) {
+  if (task.cancelledAtMs !== undefined) throw new TaskError('task_already_cancelled', { taskId })
+  if (attemptCount > 0 || currentAttemptId !== undefined || lastStateChangeAtMs !== createdAtMs) {
     throw new TaskError('run_create_requires_unstarted', { runId, attemptCount })
   }
   return {
@@ -33,7 +33,7 @@ export function runStateTransition(
   command: CommandOf<'run_state_transition'>,
   sequence: number,
 ): Decision<'run_state_transition'> {
-  const { runId, previousState, newState, retryAtMs, timestamp } = command
+  const { runId, previousState, newState, retryAtMs, atMs } = command
   const run = knownRun(view, runId)
   if (run.state !== previousState) {
     throw new TaskError('previous_state_mismatch', { runId, expected: previousState, actual: run.state })
@@ -52,7 +52,7 @@ export function runStateTransition(
       previousState,
       newState,
       ...(retryAtMs !== undefined && { retryAtMs }),
-      timestamp,
+      atMs,
     }),
     applied: { type: 'run_state_transition', runId, previousState, newState },
   }
@@ -64,7 +64,7 @@ export function runSuspend(
   command: CommandOf<'run_suspend'>,
   sequence: number,
 ): Decision<'run_suspend'> {
-  const { runId, reason, timestamp } = command
+  const { runId, reason, atMs } = command
   const run = knownRun(view, runId)
   const selection = selectMove(run, { type: 'suspend' })
   if (isUnheard(selection)) {
@@ -73,21 +73,21 @@ export function runSuspend(
   checkToken(run, command.fencingToken, { isRequired: true })
   checkRegions(run, selection)
   return {
-    event: fact(sequence, 'run_suspended', { runId, ...(reason !== undefined && { reason }), timestamp }),
+    event: fact(sequence, 'run_suspended', { runId, ...(reason !== undefined && { reason }), atMs }),
     applied: { type: 'run_suspend', runId },
   }
 }
 
 /** Checks: known; suspended; task not cancelled. */
 export function runResume(view: TaskView, command: CommandOf<'run_resume'>, sequence: number): Decision<'run_resume'> {
-  const { runId, timestamp } = command
+  const { runId, atMs } = command
   const run = knownRun(view, runId)
   if (!selectMove(run, { type: 'resume' }).isTaken) {
     throw new TaskError('run_resume_requires_suspended', { runId, state: run.state })
   }
   checkNotCancelled(view, run)
   return {
-    event: fact(sequence, 'run_resumed', { runId, timestamp }),
+    event: fact(sequence, 'run_resumed', { runId, atMs }),
     applied: { type: 'run_resume', runId },
   }
 }
@@ -101,7 +101,7 @@ export function knownRun(view: TaskView, runId: RunId): Run {
 
 /** Raises `run_of_cancelled_task`. */
 export function checkNotCancelled(view: TaskView, { id: runId, taskId }: Run): void {
-  if (view.task(taskId)?.cancelledAt !== undefined) throw new TaskError('run_of_cancelled_task', { runId, taskId })
+  if (view.task(taskId)?.cancelledAtMs !== undefined) throw new TaskError('run_of_cancelled_task', { runId, taskId })
 }
 
 /** True when no state of the run listens to the move, whatever the data. */

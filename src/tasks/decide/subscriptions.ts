@@ -10,7 +10,7 @@ import { knownTask } from './tasks.js'
 /** Checks: task known; id not known. */
 export function subscriptionCreate(
   view: TaskView,
-  { subscriptionId, taskId, filter, rearm = false, timestamp }: CommandOf<'subscription_create'>,
+  { subscriptionId, taskId, filter, rearm = false, atMs }: CommandOf<'subscription_create'>,
   sequence: number,
 ): Decision<'subscription_create'> {
   knownTask(view, taskId)
@@ -18,7 +18,7 @@ export function subscriptionCreate(
     throw new TaskError('subscription_already_exists', { subscriptionId })
   }
   return {
-    event: fact(sequence, 'subscription_created', { subscriptionId, taskId, filter, rearm, timestamp }),
+    event: fact(sequence, 'subscription_created', { subscriptionId, taskId, filter, rearm, atMs }),
     applied: { type: 'subscription_create', subscriptionId, taskId },
   }
 }
@@ -26,12 +26,12 @@ export function subscriptionCreate(
 /** Checks: known; not cancelled. */
 export function subscriptionCancel(
   view: TaskView,
-  { subscriptionId, timestamp }: CommandOf<'subscription_cancel'>,
+  { subscriptionId, atMs }: CommandOf<'subscription_cancel'>,
   sequence: number,
 ): Decision<'subscription_cancel'> {
   liveSubscription(view, subscriptionId)
   return {
-    event: fact(sequence, 'subscription_cancelled', { subscriptionId, timestamp }),
+    event: fact(sequence, 'subscription_cancelled', { subscriptionId, atMs }),
     applied: { type: 'subscription_cancel', subscriptionId },
   }
 }
@@ -39,13 +39,13 @@ export function subscriptionCancel(
 /** Checks: known; not cancelled; a one-shot not triggered before. */
 export function subscriptionTrigger(
   view: TaskView,
-  { subscriptionId, timestamp }: CommandOf<'subscription_trigger'>,
+  { subscriptionId, atMs }: CommandOf<'subscription_trigger'>,
   sequence: number,
 ): Decision<'subscription_trigger'> {
   const subscription = liveSubscription(view, subscriptionId)
   if (!isArmed(subscription)) throw new TaskError('subscription_already_triggered', { subscriptionId })
   return {
-    event: fact(sequence, 'subscription_triggered', { subscriptionId, timestamp }),
+    event: fact(sequence, 'subscription_triggered', { subscriptionId, atMs }),
     applied: { type: 'subscription_trigger', subscriptionId },
   }
 }
@@ -53,7 +53,7 @@ export function subscriptionTrigger(
 /** Checks: known; not cancelled; a trigger is pending; run known. */
 export function subscriptionConsume(
   view: TaskView,
-  { subscriptionId, runId, timestamp }: CommandOf<'subscription_consume'>,
+  { subscriptionId, runId, atMs }: CommandOf<'subscription_consume'>,
   sequence: number,
 ): Decision<'subscription_consume'> {
   const { pendingTriggers } = liveSubscription(view, subscriptionId)
@@ -63,7 +63,7 @@ export function subscriptionConsume(
     event: fact(sequence, 'subscription_consumed', {
       subscriptionId,
       ...(runId !== undefined && { runId }),
-      timestamp,
+      atMs,
     }),
     applied: { type: 'subscription_consume', subscriptionId },
   }
@@ -72,6 +72,7 @@ export function subscriptionConsume(
 function liveSubscription(view: TaskView, subscriptionId: SubscriptionId): Subscription {
   const subscription = view.subscription(subscriptionId)
   if (subscription === undefined) throw new TaskError('unknown_subscription', { subscriptionId })
-  if (subscription.cancelledAt !== undefined) throw new TaskError('subscription_already_cancelled', { subscriptionId })
+  if (subscription.cancelledAtMs !== undefined)
+    throw new TaskError('subscription_already_cancelled', { subscriptionId })
   return subscription
 }

@@ -14,7 +14,7 @@ export function taskCreate(
   command: CommandOf<'task_create'>,
   sequence: number,
 ): Decision<'task_create'> {
-  const { taskSpec, timestamp } = command
+  const { taskSpec, atMs } = command
   const { id: taskId, parentTaskId } = taskSpec
   if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
   if (parentTaskId !== undefined) {
@@ -25,7 +25,7 @@ export function taskCreate(
     if (depth > depthLimit) throw new TaskError('depth_limit_exceeded', { depth, limit: depthLimit })
   }
   return {
-    event: fact(sequence, 'task_created', { taskSpec, timestamp }),
+    event: fact(sequence, 'task_created', { taskSpec, atMs }),
     applied: { type: 'task_create', taskId },
   }
 }
@@ -36,14 +36,14 @@ export function taskCancel(
   command: CommandOf<'task_cancel'>,
   sequence: number,
 ): Decision<'task_cancel'> {
-  const { taskId, timestamp } = command
+  const { taskId, atMs } = command
   const task = knownTask(view, taskId)
-  if (task.cancelledAt !== undefined) throw new TaskError('task_already_cancelled', { taskId })
-  if (timestamp < task.createdAt) {
-    throw new TaskError('cancel_before_create', { taskId, createdAt: task.createdAt, cancelledAt: timestamp })
+  if (task.cancelledAtMs !== undefined) throw new TaskError('task_already_cancelled', { taskId })
+  if (atMs < task.createdAtMs) {
+    throw new TaskError('cancel_before_create', { taskId, createdAtMs: task.createdAtMs, cancelledAtMs: atMs })
   }
   return {
-    event: fact(sequence, 'task_cancelled', { taskId, timestamp }),
+    event: fact(sequence, 'task_cancelled', { taskId, atMs }),
     applied: { type: 'task_cancel', taskId },
   }
 }
@@ -51,7 +51,7 @@ export function taskCancel(
 /** Checks: list not empty; task known; each prerequisite known, in order; no cycle. */
 export function dependencyDeclare(
   view: TaskView,
-  { taskId, dependsOn, timestamp }: CommandOf<'dependency_declare'>,
+  { taskId, dependsOn, atMs }: CommandOf<'dependency_declare'>,
   sequence: number,
 ): Decision<'dependency_declare'> {
   if (dependsOn.length === 0) throw new TaskError('empty_dependency_list', { taskId })
@@ -60,7 +60,7 @@ export function dependencyDeclare(
   const cycleThrough = findCycle(view, taskId, dependsOn)
   if (cycleThrough !== undefined) throw new TaskError('dependency_cycle', { taskId, cycleThrough })
   return {
-    event: fact(sequence, 'dependency_declared', { taskId, dependsOn, timestamp }),
+    event: fact(sequence, 'dependency_declared', { taskId, dependsOn, atMs }),
     applied: { type: 'dependency_declare', taskId, dependsOn },
   }
 }
@@ -74,7 +74,7 @@ export function knownTask(view: TaskView, taskId: TaskId): Task {
 
 /** A task that was cancelled takes no more, though its runs may still be under way. */
 function takesChildren(task: Task): boolean {
-  return task.cancelledAt === undefined && !hasEnded(task)
+  return task.cancelledAtMs === undefined && !hasEnded(task)
 }
 
 /** The first prerequisite that waits for the task itself, over however many others. */

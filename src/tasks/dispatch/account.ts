@@ -3,23 +3,23 @@ import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { silence } from '../../base/promises.js'
-import { budgetDimension, checkAmount, checkSpent, type BudgetDimension } from '../budget.js'
+import { budgetDimension, type BudgetDimension, checkAmount, checkSpent } from '../budget.js'
 import { checkCountable } from '../decide/budgets.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { ReservationId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../mutations.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
 import type { AttemptIdentity } from './attempt.js'
 import type { BudgetLine } from './budget-line.js'
 import type { BudgetAccess, ReserveOptions, Spending } from './handler.js'
 import type { AttemptSpending, RefusedAmount } from './spending.js'
-import { fireForSpending } from './system-events.js'
+import { fireForSpending } from './triggers.js'
 
 /** What an account is made from. */
 export interface AccountOptions {
   readonly attempt: AttemptIdentity
-  readonly signal: AbortSignal
+  /** Aborts when the attempt has to stop; asked only when something is waited for. */
+  readonly signal: () => AbortSignal
   /** What was set aside when the attempt started. */
   readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
   /** Where reservations are made. */
@@ -27,7 +27,7 @@ export interface AccountOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
   readonly ids: IdSource
-  readonly now: () => Timestamp
+  readonly now: () => number
 }
 
 /**
@@ -41,6 +41,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   refused: RefusedAmount | undefined
   readonly reported = new Map<BudgetDimension, number>()
   readonly #options: AccountOptions
+  readonly #refusals = new WeakSet<object>()
   #isOver = false
 
   constructor(options: AccountOptions) {
@@ -50,11 +51,12 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   }
 
   readonly reserve = async (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> => {
-    const { attempt, signal, projection, line, ids, now } = this.#options
+    const { attempt, projection, line, ids, now } = this.#options
     const dimension = budgetDimension(name)
     checkAmount(dimension, amount)
     if (!Number.isSafeInteger(amount) || amount < 0) throw new TaskError('invalid_amount', { dimension, amount })
     const { signal: given } = decode(reserveOptions, options, 'reserve options')
+    const signal = this.#options.signal()
     signal.throwIfAborted()
     given?.throwIfAborted()
     if (this.#isOver) throw this.#superseded()
@@ -66,6 +68,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
       await line.reserve({ attempt, reservationId, dimension, amount }, signals)
     } catch (refusal) {
       if (StatewardError.is(refusal, 'budget_exceeded')) {
+        this.#refusals.add(refusal)
         this.refused = { dimension, amount: amount + this.#heldOf(dimension) }
       }
       throw refusal
@@ -75,7 +78,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
       release: () =>
         silence(
           this.#close(reservationId, dimension, (batch) =>
-            batch.submit({ type: 'budget_release', reservationId, timestamp: now() }),
+            batch.submit({ type: 'budget_release', reservationId, atMs: now() }),
           ),
         ),
     }
@@ -103,6 +106,11 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     this.#options.line.leave(this.#options.attempt.attemptId, this.#superseded())
   }
 
+  /** True for a refusal that it has raised itself: a replenishment can mend that one, and no other. */
+  hasRefused(thrown: unknown): boolean {
+    return typeof thrown === 'object' && thrown !== null && this.#refusals.has(thrown)
+  }
+
   #heldOf(wanted: BudgetDimension): number {
     const { attempt, projection } = this.#options
     let held = 0
@@ -123,7 +131,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     this.settled.set(id, spent)
     try {
       await this.#close(id, dimension, (batch) =>
-        batch.submit({ type: 'budget_settle', reservationId: id, amount: spent, timestamp: this.#options.now() }),
+        batch.submit({ type: 'budget_settle', reservationId: id, amount: spent, atMs: this.#options.now() }),
       )
     } catch (failure) {
       if (isRefusal(failure)) {

@@ -1,5 +1,19 @@
-import type { AttemptOutcome } from '../attempt.js'
-import type { AttemptId, RunId, TaskId } from '../ids.js'
+import type { Clock } from '../../base/clock.js'
+import type { DeadlineQueue } from '../../base/deadline-queue.js'
+import { errorDetailsOf } from '../../base/error-details.js'
+import { messageOf, StatewardError, unreachable } from '../../base/errors.js'
+import type { InspectionObserver } from '../../base/inspection.js'
+import type { JobList } from '../../work/job-list.js'
+import { Job, type JobEnd } from '../../work/job.js'
+import { type AttemptOutcome, failed, succeeded, suspended, timedOut } from '../attempt.js'
+import type { BudgetDimension } from '../budget.js'
+import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
+import type { Run } from '../run.js'
+import type { TaskSpec } from '../task-spec.js'
+import { Account, type AccountOptions } from './account.js'
+import { type AbortCause, AttemptAborted, isSuspension } from './handler.js'
+import type { AttemptSpending } from './spending.js'
+import { bytesOf } from './submission.js'
 
 /** Who runs what, under which lease. */
 export interface AttemptIdentity {
@@ -26,4 +40,169 @@ export interface AttemptReport {
   readonly suspendReason?: SuspendReason
   /** False when the attempt ended without its handler: what it has spent is then not known. */
   readonly isAnswered: boolean
+}
+
+/** Milliseconds that a handler told to stop has to answer before its attempt ends without it (spec mutation authority 7.5). */
+const cooperationMs = 250
+
+/** What attempts are made with. */
+export interface AttemptOptions extends Omit<AccountOptions, 'attempt' | 'signal' | 'reservedAtStart'> {
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly jobs: JobList
+  readonly inspect?: InspectionObserver
+}
+
+/** One attempt of this process: its job, what it spends, and what its end means for its run. */
+export class Attempt implements AttemptIdentity {
+  readonly runId: RunId
+  readonly taskId: TaskId
+  readonly attemptId: AttemptId
+  readonly fencingToken: number
+  /** The run as it was when the attempt started. */
+  readonly run: Run
+  readonly task: TaskSpec
+  readonly job: Job<AbortCause>
+  readonly #options: AttemptOptions
+  readonly #reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
+  #account: Account | undefined
+  #isOver = false
+
+  constructor(
+    { runId, taskId, attemptId, fencingToken }: AttemptIdentity,
+    run: Run,
+    task: TaskSpec,
+    reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>,
+    options: AttemptOptions,
+  ) {
+    this.runId = runId
+    this.taskId = taskId
+    this.attemptId = attemptId
+    this.fencingToken = fencingToken
+    this.run = run
+    this.task = task
+    this.#options = options
+    this.#reservedAtStart = reservedAtStart
+    const { clock, deadlines, jobs, inspect } = options
+    const { kind, metadata, constraints } = task
+    this.job = new Job<AbortCause>({
+      id: attemptId,
+      room: 'tasks',
+      kind,
+      displayName: metadata.description ?? kind,
+      owner: taskId,
+      clock,
+      deadlines,
+      jobs,
+      reasonOf: abortedFor,
+      graceMs: cooperationMs,
+      ...(constraints.timeoutMs !== undefined && { timeoutMs: constraints.timeoutMs, timeoutCause: 'timeout' }),
+      ...(inspect !== undefined && { inspect }),
+    })
+  }
+
+  /** Names its lease in the log. */
+  get id(): RunId {
+    return this.runId
+  }
+
+  /** Its lease was lost. */
+  readonly onLost = (): void => this.job.stop('superseded')
+
+  /** What it spends; made when its handler looks at it for the first time. */
+  get account(): Account {
+    if (this.#account === undefined) {
+      const { job } = this
+      this.#account = new Account({
+        ...this.#options,
+        attempt: this,
+        signal: () => job.signal,
+        reservedAtStart: this.#reservedAtStart,
+      })
+      if (this.#isOver) this.#account[Symbol.dispose]()
+    }
+    return this.#account
+  }
+
+  /** What it may have spent, as far as it is known. */
+  get spending(): AttemptSpending {
+    return this.#account ?? startedWith(this.#reservedAtStart)
+  }
+
+  /** It has ended, and spends nothing any more. */
+  end(): void {
+    this.#isOver = true
+    this.#account?.[Symbol.dispose]()
+  }
+
+  /** What the end of its job means for its run. */
+  reportOf({ answer, stopCause }: JobEnd<AbortCause>): AttemptReport {
+    const { timeoutMs } = this.task.constraints
+    const timeout = stopCause === 'timeout' && timeoutMs !== undefined ? timedOut(timeoutMs) : undefined
+    if (answer.type === 'returned') return answerReport(answer.value, stopCause, timeout)
+    const isAnswered = answer.type === 'threw'
+    if (timeout !== undefined) return { outcome: timeout, isAnswered }
+    const suspendReason = suspensionFor(stopCause)
+    if (suspendReason !== undefined) return { outcome: suspended(), suspendReason, isAnswered }
+    const thrown: unknown = isAnswered ? answer.thrown : abortedFor(stopCause ?? 'superseded')
+    if (this.#account?.hasRefused(thrown) === true) {
+      return { outcome: suspended(), suspendReason: 'budget_exhausted', isAnswered }
+    }
+    const failureClass = StatewardError.is(thrown, 'terminal_failure') ? 'terminal' : 'retryable'
+    const origin = { reason: isAnswered ? 'threw' : 'lost', cause: errorDetailsOf(thrown) } as const
+    return { outcome: failed(messageOf(thrown), failureClass, origin), isAnswered }
+  }
+}
+
+/** An answer that cannot be written down is a failure for good: the work is done, and doing it again says the same. */
+function answerReport(
+  answer: unknown,
+  stopCause: AbortCause | undefined,
+  timeout: AttemptOutcome | undefined,
+): AttemptReport {
+  try {
+    if (isSuspension(answer)) {
+      const outcome = suspended(bytesOf(answer.output, 'output'))
+      return { outcome, suspendReason: suspensionFor(stopCause) ?? 'handler', isAnswered: true }
+    }
+    return { outcome: timeout ?? succeeded(bytesOf(answer, 'output')), isAnswered: true }
+  } catch (refusal) {
+    const error = `the output cannot be recorded: ${messageOf(refusal)}`
+    const outcome = timeout ?? failed(error, 'terminal', { reason: 'refused', cause: errorDetailsOf(refusal) })
+    return { outcome, isAnswered: true }
+  }
+}
+
+function abortedFor(cause: AbortCause): AttemptAborted {
+  return new AttemptAborted(cause)
+}
+
+/** The causes after which the run is to go on later. */
+function suspensionFor(cause: AbortCause | undefined): SuspendReason | undefined {
+  switch (cause) {
+    case 'budget_exhausted':
+      return 'budget_exhausted'
+    case 'suspend_requested':
+      return 'requested'
+    case 'shutdown':
+      return 'shutdown'
+    case 'cancelled':
+    case 'superseded':
+    case 'timeout':
+    case undefined:
+      return undefined
+    default:
+      return unreachable(cause, 'abort cause')
+  }
+}
+
+/** The spending of an attempt whose handler has not looked at its budget. */
+function startedWith(reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>): AttemptSpending {
+  return {
+    reservationIds: [...reservedAtStart.values()],
+    reservedAtStart,
+    settled: new Map(),
+    refused: undefined,
+    reported: new Map(),
+  }
 }

@@ -1,18 +1,18 @@
-import { createDeferred, silence, type Deferred } from '../../base/promises.js'
+import { onAbort } from '../../base/abort.js'
+import { createDeferred, type Deferred, silence } from '../../base/promises.js'
 import type { Budget, BudgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
+import { checkHeld } from './attempt-changes.js'
 import type { AttemptIdentity } from './attempt.js'
-import { checkHeld } from './attempt-batches.js'
-import { isCrowded, shortageOf } from './shortage.js'
+import { isCrowded, shortageOf } from './spending.js'
 
 /** What a line is built on. */
 export interface BudgetLineOptions {
   readonly mutations: TaskMutations
   readonly projection: TaskProjection
-  readonly now: () => Timestamp
+  readonly now: () => number
   /** Runs that have an attempt in this process. */
   readonly attempts: () => Iterable<RunId>
   /** Somebody has left the line: others may have their turn. */
@@ -71,14 +71,11 @@ export class BudgetLine {
     if (isFirst && this.#offer(place)) return place.granted.promise
     this.#places.add(place)
     this.#look()
-    // Of its own, so that the signals bear no listener however much is waited for.
-    const signal = AbortSignal.any([...signals])
-    const onAbort = (): void => this.#withdraw(place, signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
+    const forget = signals.map((signal) => onAbort(signal, () => this.#withdraw(place, signal.reason)))
     try {
       await place.granted.promise
     } finally {
-      signal.removeEventListener('abort', onAbort)
+      for (const stopListening of forget) stopListening()
     }
   }
 
@@ -111,7 +108,7 @@ export class BudgetLine {
   }
 
   #sendStuckAway(): void {
-    while (this.#places.size > 0 && this.#isSettled()) {
+    while (this.#places.size > 0 && this.#isQuiet()) {
       const last = this.#stuck().at(-1)
       if (last === undefined) return
       this.#places.delete(last)
@@ -138,26 +135,26 @@ export class BudgetLine {
       checkHeld(batch, attempt)
       mustWait = mode === 'or wait' && shortageOf(batch.view, taskId, dimension, amount)?.cause === 'reserved'
       if (mustWait) return
-      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, timestamp: now() })
+      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, atMs: now() })
     })
     if (mustWait) void silence(change)
     else change.then(granted.resolve, granted.reject)
     return !mustWait
   }
 
-  /** False while changes of the ledgers in question are under way; once they have settled, the line is looked at again. */
-  #isSettled(): boolean {
+  /** False while changes of the ledgers in question are under way; once the journal has answered, the line is looked at again. */
+  #isQuiet(): boolean {
     const { mutations, projection } = this.#options
     if (this.#isWaitingForJournal) return false
-    let isSettled = true
+    let isQuiet = true
     const everything = mutations.transact(({ view }) => {
-      isSettled = [...this.#places].every((place) => isSame(ledgersFor(view, place), ledgersFor(projection, place)))
+      isQuiet = [...this.#places].every((place) => isSame(ledgersFor(view, place), ledgersFor(projection, place)))
     })
     const goOn = (): void => {
       this.#isWaitingForJournal = false
       this.look()
     }
-    if (isSettled) return true
+    if (isQuiet) return true
     this.#isWaitingForJournal = true
     everything.then(goOn, goOn)
     return false

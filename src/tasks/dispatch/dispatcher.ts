@@ -1,34 +1,38 @@
 import { createActor, waitFor } from 'xstate'
-import { dispatcherMachine, type DispatcherActor } from '../../../machines/dispatcher.js'
+import { type DispatcherActor, dispatcherMachine } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
-import { inspectOption, type Inspect } from '../../base/inspection.js'
+import { type Inspect, type InspectionObserver, inspectOption } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
+import type { JobList } from '../../work/job-list.js'
+import type { Tracer } from '../../work/job-span.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { TaskEvent } from '../events.js'
 import type { RunId } from '../ids.js'
 import type { CommitListener, TaskMutations } from '../mutations.js'
 import type { Run } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
-import { ActorWatch } from './actor-watch.js'
-import { AttemptPool, type RegisteredHandler } from './attempt-pool.js'
-import type { AttemptRunner } from './attempt-runner.js'
-import { retryDelay, type Random } from './backoff.js'
+import { ActorWatch } from './actors.js'
+import { recoverLost } from './attempt-changes.js'
+import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
 import { FollowUps } from './follow-ups.js'
 import { checkHandler, type Handler, type HandlerOptions } from './handler.js'
-import { resolveDispatchOptions, type DispatchOptions, type ResolvedDispatchOptions } from './options.js'
+import {
+  type DispatchOptions,
+  type Random,
+  type ResolvedDispatchOptions,
+  resolveDispatchOptions,
+  retryDelay,
+} from './options.js'
 import { Promotion } from './promotion.js'
-import { createTaskClock, type TaskClock } from './task-clock.js'
-import { recoverLost } from './recovery.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
-import { Stragglers } from './stragglers.js'
+import { createTaskClock, type TaskClock } from './task-clock.js'
 
 /** What a dispatcher is built on. */
 export interface DispatcherOptions {
@@ -38,9 +42,12 @@ export interface DispatcherOptions {
   readonly deadlines: DeadlineQueue
   readonly ids: IdSource
   readonly random: Random
-  readonly runner: AttemptRunner
+  /** Where attempts are listed while they run. */
+  readonly jobs: JobList
   readonly logger: Logger
   readonly inspect?: Inspect
+  /** Opens one span per attempt. */
+  readonly tracer?: Tracer
   readonly options?: DispatchOptions
 }
 
@@ -60,16 +67,16 @@ const longestSleepMs = 60_000
 export class Dispatcher {
   /** What its commands are stamped with, and what the calendar goes by. */
   readonly times: TaskClock
-  readonly #use: DispatcherOptions
-  readonly #options: ResolvedDispatchOptions
+  readonly #options: DispatcherOptions
+  readonly #resolved: ResolvedDispatchOptions
   /** Made by `start`: a service without tasks has no dispatcher to look at. */
   #actor: DispatcherActor | undefined
   readonly #handlers = new Map<string, RegisteredHandler>()
   readonly #followUps: FollowUps
   readonly #promotion: Promotion
   readonly #line: BudgetLine
-  readonly #pool: AttemptPool
-  readonly #stragglers: Stragglers
+  readonly #attempts: Attempts
+  readonly #inspection: { readonly inspect?: InspectionObserver }
   readonly #actors: ActorWatch
   readonly #recovering = new Set<RunId>()
   readonly #share: LoopShare
@@ -80,10 +87,11 @@ export class Dispatcher {
   #isPumpScheduled = false
   #isHoldingOff = false
 
-  constructor(use: DispatcherOptions) {
-    const { mutations, projection, clock, deadlines, ids, logger } = use
-    this.#use = use
-    this.#options = resolveDispatchOptions(use.options)
+  constructor(options: DispatcherOptions) {
+    const { mutations, projection, clock, deadlines, ids, logger, inspect, ...rest } = options
+    this.#options = options
+    this.#resolved = resolveDispatchOptions(options.options)
+    this.#inspection = inspectOption(inspect, logger)
     const times = createTaskClock(clock)
     const { now, wall } = times
     this.times = times
@@ -97,27 +105,33 @@ export class Dispatcher {
       times,
       onPromoting: (run) => this.#selection?.onPromoting(run),
       onFailure: (failure) => this.#onFailure(failure),
-      onSettled: () => this.#schedulePump(),
+      onRoom: () => this.#schedulePump(),
     })
     this.#line = new BudgetLine({
       mutations,
       projection,
       now,
-      attempts: () => this.#pool.runIds,
+      attempts: () => this.#attempts.runIds,
       onMoved: () => {
         this.#selection?.unblock('reservation')
         this.#schedulePump()
       },
     })
-    this.#stragglers = new Stragglers({ deadlines, logger, limitMs: this.#options.stragglerLimitMs })
-    this.#pool = new AttemptPool({
-      ...use,
-      options: this.#options,
+    this.#attempts = new Attempts({
+      ...rest,
+      ...this.#inspection,
+      mutations,
+      projection,
+      clock,
+      deadlines,
+      ids,
+      logger,
+      options: this.#resolved,
       line: this.#line,
       now,
       times,
       delayOf: this.#delayOf,
-      onStraggler: (run, ended) => this.#onStraggler(run, ended),
+      onLeftBehind: (run, finished) => this.#selection?.keepKeyUntil(run, finished),
       onEnded: (runId, refused) => this.#onEnded(runId, refused),
       onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
     })
@@ -126,14 +140,14 @@ export class Dispatcher {
       deadlines,
       times,
       onSilent: (actorId) => {
-        void this.#settle(mutations.submit({ type: 'actor_deregister', actorId, timestamp: now() }))
+        void this.#reportFailure(mutations.submit({ type: 'actor_deregister', actorId, atMs: now() }))
       },
     })
   }
 
   /** Attempts being started, at work or being finished. */
   get attemptCount(): number {
-    return this.#pool.size
+    return this.#attempts.size
   }
 
   /**
@@ -160,24 +174,27 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection, inspect, logger } = this.#use
-    const actor = createActor(dispatcherMachine, inspectOption(inspect, logger))
+    const { mutations, projection, deadlines, logger } = this.#options
+    const actor = createActor(dispatcherMachine, this.#inspection)
     this.#actor = actor
     actor.start()
     actor.send({ type: 'start' })
     this.#commits = mutations.onCommit((events) => this.#observe(events))
     this.#actors.start()
     this.#promotion.recover()
-    const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#options.owner)
-    await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#settle(this.#followUps.recover())])
-    const { capabilities } = this.#options
+    const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
+    await Promise.all([...abandoned.map((run) => this.#recover(run)), this.#reportFailure(this.#followUps.recover())])
+    const { capabilities, stragglerLimitMs } = this.#resolved
     this.#selection = new Selection({
       projection,
       handlers: this.#handlers,
       capabilities,
       line: this.#line,
-      isAtWork: (runId) => this.#pool.has(runId),
+      isAtWork: (runId) => this.#attempts.has(runId),
+      deadlines,
+      stragglerLimitMs,
       logger,
+      onRoom: () => this.#schedulePump(),
     })
     actor.send({ type: 'recovered', paused: projection.engine.paused })
     this.#schedulePump()
@@ -185,25 +202,26 @@ export class Dispatcher {
 
   /** Starts nothing any more and waits for running attempts; after `graceMs` they are told to stop and are put aside. */
   async drain(graceMs: number): Promise<void> {
-    const grace = this.#use.deadlines.after(graceMs, () => this.#pool.shutDown())
-    this.#actor?.send({ type: 'drain', attempts: this.#pool.size })
+    const grace = this.#options.deadlines.after(graceMs, () => this.#attempts.shutDown())
+    this.#actor?.send({ type: 'drain', attempts: this.#attempts.size })
     if (this.#actor !== undefined) await waitFor(this.#actor, ({ status }) => status === 'done')
     grace[Symbol.dispose]()
     this.#commits?.[Symbol.dispose]()
     this.#wake?.[Symbol.dispose]()
     this.#actors[Symbol.dispose]()
-    this.#stragglers[Symbol.dispose]()
+    this.#selection?.[Symbol.dispose]()
+    this.#attempts[Symbol.dispose]()
     this.#promotion[Symbol.dispose]()
     this.#followUps[Symbol.dispose]()
   }
 
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
   requestSuspend(runId: RunId): boolean {
-    return this.#pool.stop(runId, 'suspend_requested')
+    return this.#attempts.stop(runId, 'suspend_requested')
   }
 
   #observe(events: readonly TaskEvent[]): void {
-    const { projection } = this.#use
+    const { projection } = this.#options
     this.#selection?.unblock('commit')
     for (const event of events) {
       this.#followUps.observe(event)
@@ -219,7 +237,7 @@ export class Dispatcher {
           break
         case 'budget_consumed':
         case 'budget_settled':
-          this.#pool.stopExhausted()
+          this.#attempts.stopExhausted()
           break
         default: {
           const run = 'runId' in event && event.runId !== undefined ? projection.run(event.runId) : undefined
@@ -232,38 +250,28 @@ export class Dispatcher {
   }
 
   #onRunChanged(run: Run): void {
-    this.#pool.onRunChanged(run)
-    if (!this.#pool.has(run.id)) this.#selection?.onRunChanged(run)
+    this.#attempts.onRunChanged(run)
+    if (!this.#attempts.has(run.id)) this.#selection?.onRunChanged(run)
   }
 
   #onEnded(runId: RunId, refused?: RefusedAmount): void {
-    const run = this.#use.projection.run(runId)
+    const run = this.#options.projection.run(runId)
     if (run !== undefined) {
       if (refused !== undefined && run.state === 'ready') this.#selection?.waitFor(runId, refused)
       this.#selection?.onRunChanged(run)
     }
     this.#line.look()
-    this.#actor?.send({ type: 'attempt_ended', attempts: this.#pool.size })
+    this.#actor?.send({ type: 'attempt_ended', attempts: this.#attempts.size })
     this.#schedulePump()
-  }
-
-  /** Runs with one key never overlap, even where one goes on after its attempt has ended. */
-  #onStraggler(run: Run, ended: Promise<void>): void {
-    const occupied = this.#selection?.occupyKey(run)
-    if (occupied === undefined) return
-    this.#stragglers.follow(run, occupied.key, ended, () => {
-      occupied[Symbol.dispose]()
-      this.#schedulePump()
-    })
   }
 
   #onNotStarted(runId: RunId, failure: unknown): void {
     // What no later try can mend stays with its run; it must not hold off the others.
     const isFault = failure !== undefined && !isRefusal(failure) && !isLaneFailure(failure)
-    if (isFault) this.#use.logger.error({ runId, cause: messageOf(failure) }, 'an attempt cannot be started')
+    if (isFault) this.#options.logger.error({ runId, cause: messageOf(failure) }, 'an attempt cannot be started')
     else if (failure !== undefined) this.#onFailure(failure)
     this.#onEnded(runId)
-    const run = this.#use.projection.run(runId)
+    const run = this.#options.projection.run(runId)
     if (run?.state !== 'ready') return
     if (failure === undefined) this.#selection?.block(run, 'commit')
     // By now that is durable which its budget could not bear: whether it can be had, selection sees for itself.
@@ -286,7 +294,7 @@ export class Dispatcher {
   #pump(): void {
     const { value: state, status } = this.#actor?.getSnapshot() ?? { value: 'stopped', status: 'active' }
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
-    this.#followUps.pay()
+    this.#followUps.run()
     if (state === 'draining') return
     this.#recoverExpired()
     if (state === 'running') {
@@ -299,34 +307,34 @@ export class Dispatcher {
   /** Takes back what others let expire, some at a time; the commits of these call again. */
   #recoverExpired(): void {
     const expired: Run[] = []
-    for (const run of this.#use.projection.expiredLeases(this.times.now())) {
+    for (const run of this.#options.projection.expiredLeases(this.times.now())) {
       if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
-      if (!this.#pool.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
+      if (!this.#attempts.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
     }
     for (const run of expired) void this.#recover(run)
   }
 
   #startReady(): void {
-    while (this.#pool.size < this.#options.concurrency) {
+    while (this.#attempts.size < this.#resolved.concurrency) {
       if (this.#share.isUsedUp) return this.#schedulePump()
       const chosen = this.#selection?.takeNext()
       if (chosen === undefined) return
-      void this.#pool.start(chosen.run, chosen.registered)
+      this.#attempts.start(chosen.run, chosen.registered)
     }
   }
 
   async #recover({ id: runId }: Run): Promise<void> {
     this.#recovering.add(runId)
-    const { mutations, projection, ids } = this.#use
+    const { mutations, projection, ids } = this.#options
     const { times } = this
-    const options = { projection, ids, delayOf: this.#delayOf, times, timestamp: times.now() }
-    await this.#settle(recoverLost(mutations, runId, options))
+    const options = { projection, ids, delayOf: this.#delayOf, times, atMs: times.now() }
+    await this.#reportFailure(recoverLost(mutations, runId, options))
     this.#recovering.delete(runId)
   }
 
-  readonly #delayOf = (attempt: number): number => retryDelay(this.#options.backoff, attempt, this.#use.random)
+  readonly #delayOf = (attempt: number): number => retryDelay(this.#resolved.backoff, attempt, this.#options.random)
 
-  async #settle(change: Promise<unknown>): Promise<void> {
+  async #reportFailure(change: Promise<unknown>): Promise<void> {
     try {
       await change
     } catch (failure) {
@@ -336,7 +344,7 @@ export class Dispatcher {
 
   /** A lost race is nothing to worry about; what the journal refused is tried again a little later. */
   #onFailure(failure: unknown): void {
-    const { logger } = this.#use
+    const { logger } = this.#options
     const cause = messageOf(failure)
     if (isRefusal(failure)) return logger.debug({ cause }, 'a change came too late')
     logger.warn({ cause }, 'a change is not durable, trying again')
@@ -347,7 +355,7 @@ export class Dispatcher {
   #holdOff(): void {
     if (this.#isHoldingOff) return
     this.#isHoldingOff = true
-    this.#use.deadlines.after(retryDelayMs, () => {
+    this.#options.deadlines.after(retryDelayMs, () => {
       this.#isHoldingOff = false
       this.#selection?.unblock('commit')
       this.#line.look()
@@ -356,16 +364,16 @@ export class Dispatcher {
   }
 
   #armWake(isPromoting: boolean): void {
-    const { projection, deadlines, clock } = this.#use
+    const { projection, deadlines, clock } = this.#options
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiry(), this.times.now())]
+    const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiresAtMs(), this.times.now())]
     const next = Math.min(...ahead)
     const wakeAt = next === Number.POSITIVE_INFINITY ? undefined : next
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
     if (wakeAt === undefined) return
-    const delay = Math.min(Math.max(0, wakeAt * 1000 - clock.wallNow()), longestSleepMs)
+    const delay = Math.min(Math.max(0, wakeAt - clock.wallNow()), longestSleepMs)
     this.#wake = deadlines.after(delay, () => {
       this.#wakeAt = undefined
       this.#schedulePump()
@@ -374,6 +382,6 @@ export class Dispatcher {
 }
 
 /** A time that is still to come; infinity for one that is not. */
-function later(time: Timestamp | undefined, now: Timestamp): number {
+function later(time: number | undefined, now: number): number {
   return time !== undefined && time > now ? time : Number.POSITIVE_INFINITY
 }

@@ -4,21 +4,19 @@ import type { TaskEvent } from '../events.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
 import { isTerminalRunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection } from '../view.js'
-import { fillWindow, isRepeating } from './occurrences.js'
-import { nothing, OwedWork, type OwedWorkOptions, type Step } from './owed-work.js'
-import { isOwedResumption, resumeRuns, suspendReasonOf } from './run-batches.js'
-import { cancelRun, cancelTask, isOver } from './cancellation.js'
+import { fillWindow, isRepeating } from './cron-window.js'
+import { FollowUpQueue, type FollowUpQueueOptions, nothing, type Step } from './follow-up-queue.js'
+import { cancelRun, cancelTask, isOver, isResumptionPending, resumeRuns, suspendReasonOf } from './runs.js'
 import { closeSpending, unreported } from './spending.js'
 
 /** What follow-ups are built on. */
-export interface FollowUpOptions extends OwedWorkOptions {
+export interface FollowUpOptions extends FollowUpQueueOptions {
   readonly projection: TaskProjection
   /** What commands are stamped with. */
-  readonly now: () => Timestamp
+  readonly now: () => number
   /** What the runs of a calendar are made by. */
-  readonly wall: () => Timestamp
+  readonly wall: () => number
   readonly ids: IdSource
 }
 
@@ -26,84 +24,84 @@ export interface FollowUpOptions extends OwedWorkOptions {
 const tasksPerTurn = 4096
 
 /**
- * What one durable change owes another: cancellation goes down the tree, a failed prerequisite cancels what waits for
- * it, a repeating task gets its next runs, a replenished budget lets go on what it had suspended.
+ * What follows from a durable change and is a change of its own: cancellation goes down the tree, a failed prerequisite cancels what waits for
+ * it, a repeating task gets its next runs, a replenished budget resumes what it had suspended.
  *
- * Notes only who owes what; the rest is read off the projection while it is paid. So is everything after a crash: none
+ * Notes only what is pending; the rest is read off the projection while it is run. So is everything after a crash: none
  * is lost.
  */
 export class FollowUps implements Disposable {
   readonly #options: FollowUpOptions
-  readonly #owed: OwedWork
+  readonly #queue: FollowUpQueue
 
   constructor(options: FollowUpOptions) {
     this.#options = options
-    this.#owed = new OwedWork(options)
+    this.#queue = new FollowUpQueue(options)
   }
 
-  /** Reads what is owed off the projection and pays what only a start can owe; O(tasks), once. */
+  /** Reads what is pending off the projection and runs what only a start can find; O(tasks), once. */
   async recover(): Promise<void> {
     const { projection } = this.#options
-    this.#oweResumptions(
+    this.#queueResumptions(
       'shutdown',
       [...projection.runsIn('suspended')].filter((run) => suspendReasonOf(run) === 'shutdown'),
     )
-    this.#oweSettlements()
-    await this.#owed.pay()
+    this.#queueSettlements()
+    await this.#queue.run()
     let read = 0
-    for (const { spec, cancelledAt, progress } of projection.tasks()) {
-      if (cancelledAt !== undefined) this.#oweBelow(spec.id)
-      else if (progress.open > 0 && projection.dependencyGate(spec.id) === 'failed') this.#oweGate(spec.id)
-      if (isRepeating(spec)) this.#oweWindow(spec.id)
+    for (const { spec, cancelledAtMs, progress } of projection.tasks()) {
+      if (cancelledAtMs !== undefined) this.#queueBelow(spec.id)
+      else if (progress.open > 0 && projection.dependencyGate(spec.id) === 'failed') this.#queueGate(spec.id)
+      if (isRepeating(spec)) this.#queueWindow(spec.id)
       if (++read % tasksPerTurn === 0) await nextTurn()
     }
-    this.#oweReplenished()
+    this.#queueReplenished()
   }
 
-  /** Notes what an event owes; O(1). */
+  /** Notes what follows from an event; O(1). */
   observe(event: TaskEvent): void {
     const { projection } = this.#options
     switch (event.type) {
       case 'task_created':
-        if (isRepeating(event.taskSpec)) this.#oweWindow(event.taskSpec.id)
+        if (isRepeating(event.taskSpec)) this.#queueWindow(event.taskSpec.id)
         return
       case 'task_cancelled':
-        this.#oweBelow(event.taskId)
-        return this.#oweDependents(event.taskId)
+        this.#queueBelow(event.taskId)
+        return this.#queueDependents(event.taskId)
       case 'run_state_changed':
       case 'run_cancelled': {
         const run = projection.run(event.runId)
         if (run === undefined || !isTerminalRunState(run.state)) return
         const task = projection.task(run.taskId)
-        if (task !== undefined && isRepeating(task.spec)) this.#oweWindow(run.taskId)
-        return this.#oweDependents(run.taskId)
+        if (task !== undefined && isRepeating(task.spec)) this.#queueWindow(run.taskId)
+        return this.#queueDependents(run.taskId)
       }
       case 'dependency_declared':
-        return this.#oweGate(event.taskId)
+        return this.#queueGate(event.taskId)
       case 'budget_replenished':
-        return this.#oweReplenished()
+        return this.#queueReplenished()
       default:
         return
     }
   }
 
-  /** Begins to pay what is owed. */
-  pay(): void {
-    void this.#owed.pay()
+  /** Begins to run what is pending. */
+  run(): void {
+    void this.#queue.run()
   }
 
   [Symbol.dispose](): void {
-    this.#owed[Symbol.dispose]()
+    this.#queue[Symbol.dispose]()
   }
 
-  #oweBelow(taskId: TaskId): void {
+  #queueBelow(taskId: TaskId): void {
     const { projection } = this.#options
     const [child] = projection.children(taskId)
     if (child === undefined && projection.task(taskId)?.progress.open === 0) return
-    this.#owed.owe(`cancel_below:${taskId}`, () => this.#cancelBelow(taskId))
+    this.#queue.enqueue(`cancel_below:${taskId}`, () => this.#cancelBelow(taskId))
   }
 
-  /** The task's own runs and the nearest open tasks below, which then owe the same (spec mutation authority 7.9). */
+  /** The task's own runs and the nearest open tasks below, from whose cancellation the same follows (spec mutation authority 7.9). */
   *#cancelBelow(taskId: TaskId): Iterable<Step> {
     const { projection } = this.#options
     yield* this.#cancelOpenRuns(taskId)
@@ -114,21 +112,21 @@ export class FollowUps implements Disposable {
 
   #cancelOneBelow(batch: TaskBatch, taskId: TaskId): void {
     // What has ended under way, because of a prerequisite for instance, will not pass the cancellation on by an event.
-    if (isOver(batch.view, taskId)) this.#oweBelow(taskId)
+    if (isOver(batch.view, taskId)) this.#queueBelow(taskId)
     else cancelTask(batch, taskId, this.#options.now())
   }
 
-  #oweGate(taskId: TaskId): void {
-    this.#owed.owe(`cancel_behind_gate:${taskId}`, () => this.#cancelBehindGate(taskId))
+  #queueGate(taskId: TaskId): void {
+    this.#queue.enqueue(`cancel_behind_gate:${taskId}`, () => this.#cancelBehindGate(taskId))
   }
 
-  /** One note for all that wait for a task, as many as they are; they are looked up while it is paid. */
-  #oweDependents(taskId: TaskId): void {
+  /** One note for all that wait for a task, as many as they are; they are looked up while it is run. */
+  #queueDependents(taskId: TaskId): void {
     const { projection } = this.#options
     const task = projection.task(taskId)
     if (task === undefined || task.progress.open > 0 || task.progress.completed > 0) return
     if (!projection.hasDependents(taskId)) return
-    this.#owed.owe(`cancel_dependents:${taskId}`, () => this.#cancelDependents(taskId))
+    this.#queue.enqueue(`cancel_dependents:${taskId}`, () => this.#cancelDependents(taskId))
   }
 
   *#cancelDependents(taskId: TaskId): Iterable<Step> {
@@ -149,42 +147,42 @@ export class FollowUps implements Disposable {
     }
   }
 
-  #oweWindow(taskId: TaskId): void {
+  #queueWindow(taskId: TaskId): void {
     const { projection, wall, ids } = this.#options
-    this.#owed.owe(`fill_window:${taskId}`, () => [(batch) => fillWindow(batch, projection, taskId, wall(), ids)])
+    this.#queue.enqueue(`fill_window:${taskId}`, () => [(batch) => fillWindow(batch, projection, taskId, wall(), ids)])
   }
 
-  #oweReplenished(): void {
-    this.#owed.owe('resume_replenished', () => this.#resumeReplenished())
+  #queueReplenished(): void {
+    this.#queue.enqueue('resume_replenished', () => this.#resumeReplenished())
   }
 
   *#resumeReplenished(): Iterable<Step> {
     const { projection, now } = this.#options
     const suspended = [...projection.runsIn('suspended')]
     for (const run of suspended) {
-      yield isOwedResumption(projection, run) ? (batch) => resumeRuns(batch, [run.id], now()) : nothing
+      yield isResumptionPending(projection, run) ? (batch) => resumeRuns(batch, [run.id], now()) : nothing
     }
   }
 
-  #oweResumptions(reason: string, runs: readonly { readonly id: RunId }[]): void {
+  #queueResumptions(reason: string, runs: readonly { readonly id: RunId }[]): void {
     const { now } = this.#options
     const steps = runs.map(
       ({ id }) =>
         (batch: TaskBatch) =>
           resumeRuns(batch, [id], now()),
     )
-    if (steps.length > 0) this.#owed.owe(`resume:${reason}`, () => steps)
+    if (steps.length > 0) this.#queue.enqueue(`resume:${reason}`, () => steps)
   }
 
   /** Runs cancelled while they ran may have left reservations; what their workers spent is not known. */
-  #oweSettlements(): void {
+  #queueSettlements(): void {
     const { projection, now } = this.#options
     const steps: Step[] = []
     for (const { reservationId, runId, taskId } of projection.reservations()) {
       if (runId === undefined || !isTerminalRunState(projection.run(runId)?.state ?? 'running')) continue
       steps.push((batch) => void closeSpending(batch, taskId, unreported([reservationId]), 'spent', now()))
     }
-    if (steps.length > 0) this.#owed.owe('settle_cancelled', () => steps)
+    if (steps.length > 0) this.#queue.enqueue('settle_cancelled', () => steps)
   }
 }
 

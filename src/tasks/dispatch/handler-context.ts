@@ -1,65 +1,127 @@
 import { InvalidInputError, messageOf } from '../../base/errors.js'
+import type { IdSource } from '../../base/ids.js'
 import type { JsonValue } from '../../base/json.js'
+import { textOf } from '../../base/options.js'
 import { decodeBytes } from '../bytes.js'
-import type { TaskId } from '../ids.js'
+import type { AttemptId, RunId, TaskId } from '../ids.js'
+import type { TaskMutations } from '../mutations.js'
 import { hasEnded } from '../phase.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import type { TaskProjection } from '../view.js'
-import type { Account, AccountOptions } from './account.js'
-import { checkHeld, effectiveAttempts } from './attempt-batches.js'
-import type { AttemptScope } from './attempt-runner.js'
-import type { ChildView, HandlerContext } from './handler.js'
-import { decodeChild, submitInto } from './submission.js'
+import { checkHeld, effectiveAttempts } from './attempt-changes.js'
+import type { Attempt } from './attempt.js'
+import type { BudgetAccess, ChildView, HandlerContext } from './handler.js'
+import { decodeChild, type SubmitInput, submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
 
-/** What a handler's context is made from. */
-export interface HandlerContextOptions extends Omit<AccountOptions, 'signal' | 'reservedAtStart'> {
-  /** The run as it was when the attempt started. */
-  readonly run: Run
-  readonly task: TaskSpec
-  readonly scope: AttemptScope
-  readonly account: Account
+/** What a handler's context reads and writes. */
+export interface AttemptContextOptions {
+  readonly mutations: TaskMutations
+  readonly projection: TaskProjection
+  readonly ids: IdSource
   readonly times: TaskClock
 }
 
-/** Makes the context of one attempt. */
-export function createHandlerContext(options: HandlerContextOptions): HandlerContext {
-  const { attempt, run, task, scope, account, mutations, projection, ids, times } = options
-  const payload = decodeBytes(task.payload.bytes)
-  const { taskId, runId, attemptId, fencingToken } = attempt
-  return {
-    task,
-    taskId,
-    runId,
-    attemptId,
-    attemptNumber: effectiveAttempts(run),
-    fencingToken,
-    payload,
-    text: () => textOf(payload),
-    json: () => jsonOf(payload),
-    resumeFrom: lastSuspendedOutput(run),
-    signal: scope.signal,
-    progress: scope.progress,
-    budget: account,
-    submit: async (child) => {
-      const input = { ...decodeChild(child), parentTaskId: taskId }
-      return mutations.transact((batch) => {
-        checkHeld(batch, attempt)
-        return submitInto(batch, input, times.wall(), ids)
-      })
-    },
-    children: () => Array.from(projection.children(taskId), (child) => childView(projection, child)),
+/**
+ * The context of one attempt. Nothing of it is made before its handler looks at it: most look at very little. What it hands
+ * out are functions of their own, so that a handler may take them out of the context.
+ */
+export class AttemptContext implements HandlerContext {
+  readonly #attempt: Attempt
+  readonly #options: AttemptContextOptions
+  #payload: Uint8Array | undefined
+
+  constructor(attempt: Attempt, options: AttemptContextOptions) {
+    this.#attempt = attempt
+    this.#options = options
+  }
+
+  get task(): TaskSpec {
+    return this.#attempt.task
+  }
+
+  get taskId(): TaskId {
+    return this.#attempt.taskId
+  }
+
+  get runId(): RunId {
+    return this.#attempt.runId
+  }
+
+  get attemptId(): AttemptId {
+    return this.#attempt.attemptId
+  }
+
+  get attemptNumber(): number {
+    return effectiveAttempts(this.#attempt.run)
+  }
+
+  get fencingToken(): number {
+    return this.#attempt.fencingToken
+  }
+
+  get payload(): Uint8Array {
+    this.#payload ??= decodeBytes(this.#attempt.task.payload.bytes)
+    return this.#payload
+  }
+
+  get text(): () => string {
+    return () => utf8Of(this.payload)
+  }
+
+  get json(): () => JsonValue {
+    return () => jsonOf(this.payload)
+  }
+
+  get resumeFrom(): Uint8Array | undefined {
+    return lastSuspendedOutput(this.#attempt.run)
+  }
+
+  get signal(): AbortSignal {
+    return this.#attempt.job.signal
+  }
+
+  get progress(): (message: string, fraction?: number) => void {
+    return (message, fraction) => {
+      if (fraction !== undefined && !(fraction >= 0 && fraction <= 1)) {
+        const reason = `not a fraction from 0 to 1: ${textOf(fraction)}`
+        throw new InvalidInputError({ subject: 'progress', field: 'fraction', reason })
+      }
+      this.#attempt.job.reportProgress({ message, ...(fraction !== undefined && { fraction }) })
+    }
+  }
+
+  get budget(): BudgetAccess {
+    return this.#attempt.account
+  }
+
+  get submit(): (child: Omit<SubmitInput, 'parentTaskId'>) => Promise<TaskId> {
+    return (child) => this.#submit(child)
+  }
+
+  get children(): () => readonly ChildView[] {
+    const { projection } = this.#options
+    return () => Array.from(projection.children(this.taskId), (child) => childView(projection, child))
+  }
+
+  async #submit(child: Omit<SubmitInput, 'parentTaskId'>): Promise<TaskId> {
+    const { mutations, times, ids } = this.#options
+    const input = { ...decodeChild(child), parentTaskId: this.taskId }
+    return mutations.transact((batch) => {
+      checkHeld(batch, this.#attempt)
+      return submitInto(batch, input, times.wall(), ids)
+    })
   }
 }
 
-function textOf(bytes: Uint8Array): string {
+function utf8Of(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString()
 }
 
 function jsonOf(payload: Uint8Array): JsonValue {
   try {
-    return JSON.parse(textOf(payload)) as JsonValue
+    return JSON.parse(utf8Of(payload)) as JsonValue
   } catch (cause) {
     const reason = `not JSON: ${messageOf(cause)}`
     throw new InvalidInputError({ subject: 'task payload', field: '$', reason }, { cause })

@@ -3,7 +3,7 @@ import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
 import { checkFunction, checkText, optionsSchema, wholeNumberSchema } from '../../base/options.js'
-import { budgetDimension, checkAmount, type BudgetDimension } from '../budget.js'
+import { budgetDimension, type BudgetDimension, checkAmount } from '../budget.js'
 import { TaskError } from '../errors.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
 import type { RunState } from '../run.js'
@@ -40,7 +40,8 @@ export interface HandlerContext {
   readonly resumeFrom: Uint8Array | undefined
   /** Aborts when the attempt has lost its right to go on: cancelled, timed out, out of budget, superseded, shut down. */
   readonly signal: AbortSignal
-  readonly progress: (message: string, percent?: number) => void
+  /** Says how far it is, for whoever looks at the running jobs; a fraction from 0 to 1, anything else is `invalid_input`. */
+  readonly progress: (message: string, fraction?: number) => void
   readonly budget: BudgetAccess
   /** Submits a child of this task. */
   readonly submit: (child: Omit<SubmitInput, 'parentTaskId'>) => Promise<TaskId>

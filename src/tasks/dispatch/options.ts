@@ -1,22 +1,92 @@
 import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
-import { durationSchema, nameSchema, optionsSchema, wholeNumberSchema } from '../../base/options.js'
-import type { Seconds } from '../scalars.js'
-import { backoffSchema, defaultBackoff, type Backoff } from './backoff.js'
+import { durationSchema, nameSchema, numberSchema, optionsSchema, wholeNumberSchema } from '../../base/options.js'
+
+/** How long a failed run waits before its next attempt (spec mutation authority 7.1, 7.4). */
+export type Backoff =
+  | { readonly type: 'fixed'; readonly delayMs: number; readonly jitter?: number }
+  | { readonly type: 'exponential'; readonly baseMs: number; readonly maxMs: number; readonly jitter?: number }
+
+const delaySchema = numberSchema(0, Number.MAX_VALUE)
+const jitterSchema = v.optional(numberSchema(0, 1))
+
+/** Accepts a {@link Backoff}: no negative delay, no base beyond the maximum, no jitter outside 0 to 1. */
+export const backoffSchema: v.GenericSchema<unknown, Backoff> = v.lazy((input) => {
+  switch ((input as { readonly type?: unknown } | null)?.type) {
+    case 'fixed':
+      return fixedSchema
+    case 'exponential':
+      return exponentialSchema
+    default:
+      return typeSchema
+  }
+})
+
+/** Refuses whatever has another type, naming it. */
+const typeSchema = v.pipe(
+  v.object({ type: v.picklist(['fixed', 'exponential']) }, 'missing'),
+  v.transform((): Backoff => defaultBackoff),
+)
+
+const fixedSchema = optionsSchema<Extract<Backoff, { type: 'fixed' }>>({
+  type: v.picklist(['fixed']),
+  delayMs: delaySchema,
+  jitter: jitterSchema,
+})
+
+type Exponential = Extract<Backoff, { type: 'exponential' }>
+
+const exponentialSchema = v.pipe(
+  optionsSchema<Exponential>({
+    type: v.picklist(['exponential']),
+    baseMs: delaySchema,
+    maxMs: delaySchema,
+    jitter: jitterSchema,
+  }),
+  v.rawCheck<Exponential>(({ dataset, addIssue }) => {
+    if (!dataset.typed || dataset.value.baseMs <= dataset.value.maxMs) return
+    const { baseMs, maxMs } = dataset.value
+    const item = { type: 'object', origin: 'value', input: { ...dataset.value }, key: 'baseMs', value: baseMs } as const
+    addIssue({ message: `exceeds maxMs ${maxMs}: ${baseMs}`, path: [item] })
+  }),
+)
+
+/** Five seconds, always. */
+export const defaultBackoff: Backoff = { type: 'fixed', delayMs: 5000 }
+
+/** A number from 0 up to, not including, 1. Injected, so that a test can predict delays. */
+export type Random = () => number
+
+/** Beyond it a power of two is infinite, and nothing times infinity is not a number. */
+const largestExponent = 1023
+
+/**
+ * The delay after attempt `attempt` (from 1) in whole milliseconds, at most `Number.MAX_SAFE_INTEGER`. Jitter takes away
+ * up to its share at random, so that runs which failed together do not come back together.
+ */
+export function retryDelay(backoff: Backoff, attempt: number, random: Random): number {
+  const wanted =
+    backoff.type === 'fixed'
+      ? backoff.delayMs
+      : Math.min(backoff.baseMs * 2 ** Math.min(attempt - 1, largestExponent), backoff.maxMs)
+  const full = Math.min(wanted, Number.MAX_SAFE_INTEGER)
+  const spread = full * (backoff.jitter ?? 0) * random()
+  return Math.round(full - spread)
+}
 
 /** How tasks are dispatched; every field has a default (spec mutation authority 7.1). */
 export interface DispatchOptions {
   /** Attempts running at a time. Default 4. */
   readonly concurrency?: number
-  /** How long a lease lives without a heartbeat, 3 to 86,400. Default 300. */
-  readonly leaseSecs?: Seconds
+  /** Milliseconds that a lease lives without a heartbeat, 3,000 to 86,400,000. Default 300,000. */
+  readonly leaseMs?: number
   /** Default five seconds, fixed. */
   readonly backoff?: Backoff
   /** Name under which leases are held. Default `local`. */
   readonly owner?: string
   /**
    * Milliseconds for which the concurrency key of a run is kept from others while a handler that ignores its signal goes
-   * on after its attempt has ended. Then it is left behind, which the log tells. Default 300,000.
+   * on after its attempt has ended. Then it is left behind, and the log says so. Default 300,000.
    */
   readonly stragglerLimitMs?: number
   /** What this process can do; tasks that require more are left to others. */
@@ -26,7 +96,7 @@ export interface DispatchOptions {
 /** Accepts {@link DispatchOptions} as a caller states them. */
 export const dispatchOptionsSchema = optionsSchema<DispatchOptions>({
   concurrency: v.optional(wholeNumberSchema(1)),
-  leaseSecs: v.optional(wholeNumberSchema(3, 86_400)),
+  leaseMs: v.optional(wholeNumberSchema(3000, 86_400_000)),
   backoff: v.optional(backoffSchema),
   owner: v.optional(nameSchema),
   stragglerLimitMs: v.optional(durationSchema),
@@ -39,7 +109,7 @@ export type ResolvedDispatchOptions = Required<DispatchOptions>
 /** Fills in the defaults. Raises `invalid_input` naming the field. */
 export function resolveDispatchOptions(options: DispatchOptions = {}): ResolvedDispatchOptions {
   const decoded = decode(dispatchOptionsSchema, options, 'dispatch options')
-  const { concurrency = 4, leaseSecs = 300, backoff = defaultBackoff, owner = 'local', capabilities = [] } = decoded
+  const { concurrency = 4, leaseMs = 300_000, backoff = defaultBackoff, owner = 'local', capabilities = [] } = decoded
   const { stragglerLimitMs = 300_000 } = decoded
-  return { concurrency, leaseSecs, backoff, owner, stragglerLimitMs, capabilities }
+  return { concurrency, leaseMs, backoff, owner, stragglerLimitMs, capabilities }
 }

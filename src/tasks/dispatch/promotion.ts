@@ -1,12 +1,11 @@
-import type { DeadlineQueue } from '../../base/deadline-queue.js'
+import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import type { TaskEvent } from '../events.js'
+import type { RunId } from '../ids.js'
 import type { TaskMutations } from '../mutations.js'
-import type { Run } from '../run.js'
-import type { Timestamp } from '../scalars.js'
+import { retryDueAt, type Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
-import { Retries } from './retries.js'
-import { promoteRuns } from './run-batches.js'
-import type { TaskClock } from './task-clock.js'
+import { promoteRuns } from './runs.js'
+import { restOf, type TaskClock } from './task-clock.js'
 import { Triggers } from './triggers.js'
 
 /** What promotion is built on. */
@@ -15,12 +14,12 @@ export interface PromotionOptions {
   readonly projection: TaskProjection
   readonly deadlines: DeadlineQueue
   readonly times: TaskClock
-  /** Hears of every run whose promotion is on its way to the journal: what follows from it may share the sync. */
+  /** Notified of every run whose promotion is on its way to the journal: what follows from it may share the sync. */
   readonly onPromoting: (run: Run) => void
   /** Takes the failure of a batch. */
   readonly onFailure: (failure: unknown) => void
-  /** Called when a batch has settled and the next may begin, and when a retry is due. */
-  readonly onSettled: () => void
+  /** Notified when the next batch may begin, and when a retry is due. */
+  readonly onRoom: () => void
 }
 
 type Source = 'scheduled' | 'retry_wait' | 'triggered'
@@ -39,7 +38,7 @@ export class Promotion implements Disposable {
   constructor(options: PromotionOptions) {
     this.#options = options
     this.#triggers = new Triggers(options.projection)
-    this.#retries = new Retries({ ...options, onDue: options.onSettled })
+    this.#retries = new Retries({ ...options, onDue: options.onRoom })
   }
 
   /** Reads what an earlier process left off the projection. */
@@ -63,8 +62,8 @@ export class Promotion implements Disposable {
   }
 
   /** When the calendar has something to promote again. Retries call by themselves. */
-  nextDueAt(): Timestamp | undefined {
-    return this.#options.projection.nextScheduledAt()
+  nextDueAt(): number | undefined {
+    return this.#options.projection.nextScheduledAtMs()
   }
 
   /** Leaves no timer behind. */
@@ -81,7 +80,7 @@ export class Promotion implements Disposable {
     const runIds = runs.map(({ id }) => id)
     const change = mutations.transact((batch) => promoteRuns(batch, runIds, from, times.now()))
     runs.forEach(onPromoting)
-    void this.#settle(from, change)
+    void this.#follow(from, change)
   }
 
   #releaseTriggered(): void {
@@ -89,10 +88,10 @@ export class Promotion implements Disposable {
     const { mutations, times } = this.#options
     const taken = this.#triggers.take()
     const change = mutations.transact((batch) => this.#triggers.release(batch, taken, times.now()))
-    void this.#settle('triggered', change, () => this.#triggers.putBack(taken))
+    void this.#follow('triggered', change, () => this.#triggers.putBack(taken))
   }
 
-  async #settle(source: Source, change: Promise<number>, undo: () => void = () => {}): Promise<void> {
+  async #follow(source: Source, change: Promise<number>, undo: () => void = () => {}): Promise<void> {
     this.#busy.add(source)
     let count = 0
     try {
@@ -105,6 +104,82 @@ export class Promotion implements Disposable {
       this.#busy.delete(source)
     }
     // One that changed nothing met what is under way; the commit of that calls again.
-    if (count > 0) this.#options.onSettled()
+    if (count > 0) this.#options.onRoom()
+  }
+}
+
+/** What the retries are built on. */
+export interface RetriesOptions {
+  readonly projection: TaskProjection
+  readonly deadlines: DeadlineQueue
+  readonly times: TaskClock
+  /** Called when the delay of a run is over. */
+  readonly onDue: () => void
+}
+
+/**
+ * Runs that wait for their next attempt. Their delays are monotonic: nobody who sets the wall clock makes one longer or
+ * shorter. A process that takes over a waiting run takes the rest of its delay by the wall clock.
+ */
+export class Retries implements Disposable {
+  readonly #options: RetriesOptions
+  readonly #waiting = new Map<RunId, Deadline>()
+  /** Those whose delay is over, in the order in which it was; they stay until their promotion is durable. */
+  readonly #due = new Set<RunId>()
+
+  constructor(options: RetriesOptions) {
+    this.#options = options
+  }
+
+  /** Takes up the runs that wait already. */
+  recover(): void {
+    for (const run of this.#options.projection.runsIn('retry_wait')) this.#wait(run)
+  }
+
+  /** Takes a durable event. */
+  observe(event: TaskEvent): void {
+    if (event.type !== 'run_state_changed') return
+    const { runId, previousState, newState } = event
+    if (previousState === 'retry_wait') this.#forget(runId)
+    if (newState !== 'retry_wait') return
+    const run = this.#options.projection.run(runId)
+    if (run?.state === 'retry_wait') this.#wait(run)
+  }
+
+  /** Runs whose delay is over, first come first. */
+  *due(): Iterable<Run> {
+    for (const runId of this.#due) {
+      const run = this.#options.projection.run(runId)
+      if (run !== undefined) yield run
+    }
+  }
+
+  /** Leaves no timer behind. */
+  [Symbol.dispose](): void {
+    for (const deadline of this.#waiting.values()) deadline[Symbol.dispose]()
+    this.#waiting.clear()
+  }
+
+  #wait(run: Run): void {
+    this.#forget(run.id)
+    const { deadlines, times, onDue } = this.#options
+    const dueAt = retryDueAt(run)
+    const rest = restOf({ dueAt, whole: dueAt - run.lastStateChangeAtMs, now: times.now() })
+    if (rest === 0) {
+      this.#due.add(run.id)
+      return
+    }
+    const deadline = deadlines.after(rest, () => {
+      this.#waiting.delete(run.id)
+      this.#due.add(run.id)
+      onDue()
+    })
+    this.#waiting.set(run.id, deadline)
+  }
+
+  #forget(runId: RunId): void {
+    this.#due.delete(runId)
+    this.#waiting.get(runId)?.[Symbol.dispose]()
+    this.#waiting.delete(runId)
   }
 }

@@ -1,20 +1,20 @@
 import type { Logger } from '../../base/logger.js'
+import { OrderedSet } from '../../base/ordered-set.js'
 import { budgetDimension, type BudgetDimension } from '../budget.js'
-import { canRun } from '../permissions.js'
 import type { TaskEvent } from '../events.js'
 import type { RunId, TaskId } from '../ids.js'
+import { canRun } from '../permissions.js'
+import { bySelection } from '../projection/run-index.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
-import type { RegisteredHandler } from './attempt-pool.js'
+import type { RegisteredHandler } from './attempts.js'
 import type { BudgetLine } from './budget-line.js'
-import { Candidates, type Blocker } from './candidates.js'
-import { ConcurrencyKeyGate } from './key-gate.js'
-import { isCancelled, lineage } from './lineage.js'
-import { shortageOf } from './shortage.js'
-import type { RefusedAmount } from './spending.js'
+import { ConcurrencyKeys, type ConcurrencyKeysOptions } from './concurrency-keys.js'
+import { isCancelled, lineage } from './runs.js'
+import { type RefusedAmount, shortageOf } from './spending.js'
 
 /** What selection is built on. */
-export interface SelectionOptions {
+export interface SelectionOptions extends Pick<ConcurrencyKeysOptions, 'deadlines' | 'stragglerLimitMs'> {
   readonly projection: TaskProjection
   readonly handlers: ReadonlyMap<string, RegisteredHandler>
   readonly capabilities: readonly string[]
@@ -23,6 +23,8 @@ export interface SelectionOptions {
   /** True while a run has an attempt in this process, be it one that is being ended. */
   readonly isAtWork: (runId: RunId) => boolean
   readonly logger: Logger
+  /** Notified that runs may start which were kept out by code that has ended now. */
+  readonly onRoom: () => void
 }
 
 /** A run that may start, holding its concurrency key, and who handles it. */
@@ -32,21 +34,28 @@ export interface Selected {
 }
 
 /** Which ready run starts next: the first in the order of selection that nothing blocks (spec mutation authority 7.4). */
-export class Selection {
+export class Selection implements Disposable {
   readonly #options: SelectionOptions
   readonly #candidates = new Candidates()
-  readonly #keys: ConcurrencyKeyGate
+  readonly #keys: ConcurrencyKeys
   /** What runs were refused in their last attempt because others had it set aside. */
   readonly #refused = new Map<RunId, RefusedAmount>()
-  /** Handlers of which it was told that no budget bears what they set aside. */
-  readonly #told = new WeakSet<RegisteredHandler>()
+  /** Handlers that the log has warned of: no budget bears what they set aside. */
+  readonly #warned = new WeakSet<RegisteredHandler>()
 
   /** Reads what is ready off the projection, once. */
   constructor(options: SelectionOptions) {
     this.#options = options
-    this.#keys = new ConcurrencyKeyGate(options.projection, {
-      onFree: (key) => this.#candidates.unblock(`key:${key}`, 'first'),
-      onVacated: (key, holder) => this.#candidates.unblockRun(holder, `key:${key}`),
+    this.#keys = new ConcurrencyKeys({
+      ...options,
+      onFree: (key) => {
+        this.#candidates.unblock(`key:${key}`, 'first')
+        options.onRoom()
+      },
+      onFreeForHolder: (key, holder) => {
+        this.#candidates.unblockRun(holder, `key:${key}`)
+        options.onRoom()
+      },
     })
     for (const run of options.projection.ready()) this.#candidates.add(run)
   }
@@ -83,17 +92,19 @@ export class Selection {
     this.#refused.set(runId, refused)
   }
 
-  /** Keeps the key of a run from everybody until the handle is disposed; `undefined` for a run without. */
-  occupyKey(run: Run): ({ readonly key: string } & Disposable) | undefined {
-    const key = this.#keys.keyOf(run)
-    if (key === undefined) return undefined
-    this.#keys.occupy(key)
-    return { key, [Symbol.dispose]: () => this.#keys.vacate(key) }
+  /** Keeps the key of a run from everybody until the code of its attempt has ended. */
+  keepKeyUntil(run: Run, finished: Promise<void>): void {
+    this.#keys.keepUntil(run, finished)
+  }
+
+  /** Leaves no timer behind. */
+  [Symbol.dispose](): void {
+    this.#keys[Symbol.dispose]()
   }
 
   /**
    * Lets a run stand in line whose promotion is on its way to the journal. Its claim then follows in the same sync; should
-   * the promotion fail, the claim finds the run as it was and lets go.
+   * the promotion fail, the claim finds the run as it was and is given up.
    */
   onPromoting(run: Run): void {
     this.#candidates.add(run)
@@ -176,7 +187,7 @@ export class Selection {
       if (shortage?.cause === 'spent') {
         const { ledger } = shortage
         if (refused === undefined && amount > ledger.limit)
-          this.#tellOfLimit(registered, dimension, amount, ledger.limit, taskId)
+          this.#warnOfLimit(registered, dimension, amount, ledger.limit, taskId)
         return `budget:${ledger.taskId}`
       }
       if (shortage !== undefined || line.isWaitedFor(taskId, dimension)) return 'reservation'
@@ -185,15 +196,15 @@ export class Selection {
   }
 
   /** Once for every registration, however many runs there are. */
-  #tellOfLimit(
+  #warnOfLimit(
     registered: RegisteredHandler,
     dimension: BudgetDimension,
     amount: number,
     limit: number,
     taskId: TaskId,
   ): void {
-    if (this.#told.has(registered)) return
-    this.#told.add(registered)
+    if (this.#warned.has(registered)) return
+    this.#warned.add(registered)
     this.#options.logger.warn(
       { taskId, dimension, amount, limit },
       'a run waits for a larger budget: its handler sets aside more with every attempt than there ever was',
@@ -207,4 +218,91 @@ function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undef
     for (const { exhausted } of projection.budgetsOf(spec.id)) if (exhausted) return spec.id
   }
   return undefined
+}
+
+/** What a ready run waits for, and of what. */
+export type Blocker =
+  | `kind:${string}`
+  | `key:${string}`
+  | `gate:${string}`
+  | `budget:${string}`
+  | 'reservation'
+  | 'capabilities'
+  | 'cancellation'
+  | 'lease'
+  | 'refusal'
+  /** What is under way and not durable yet. */
+  | 'commit'
+
+interface Place {
+  readonly run: Run
+  readonly blocker: Blocker | undefined
+}
+
+/**
+ * Ready runs in the order of selection. A run that cannot start is put with the others that wait for the same, and
+ * costs nothing until that happens.
+ */
+export class Candidates {
+  readonly #queue = new OrderedSet<Run>(bySelection)
+  readonly #blocked = new Map<Blocker, OrderedSet<Run>>()
+  readonly #places = new Map<RunId, Place>()
+
+  /** The next run to look at. */
+  get first(): Run | undefined {
+    return this.#queue.first
+  }
+
+  /** Lets a run stand in line, unless it does already. */
+  add(run: Run): void {
+    if (this.#places.has(run.id)) return
+    this.#places.set(run.id, { run, blocker: undefined })
+    this.#queue.add(run)
+  }
+
+  /** Forgets a run. */
+  remove(runId: RunId): void {
+    const place = this.#places.get(runId)
+    if (place === undefined) return
+    this.#places.delete(runId)
+    const { run, blocker } = place
+    if (blocker === undefined) this.#queue.delete(run)
+    else this.#leave(blocker, run)
+  }
+
+  /** Takes a run out of the line until {@link Candidates.unblock}. */
+  block(run: Run, blocker: Blocker): void {
+    this.remove(run.id)
+    this.#places.set(run.id, { run, blocker })
+    const waiting = this.#blocked.get(blocker)
+    if (waiting !== undefined) return waiting.add(run)
+    const first = new OrderedSet<Run>(bySelection)
+    first.add(run)
+    this.#blocked.set(blocker, first)
+  }
+
+  /** Puts runs back in line: all that waited for it, or only the first in the order of selection. */
+  unblock(blocker: Blocker, which: 'all' | 'first' = 'all'): void {
+    const waiting = this.#blocked.get(blocker)
+    if (waiting === undefined) return
+    for (const run of which === 'all' ? [...waiting] : [waiting.first]) {
+      if (run === undefined) continue
+      this.remove(run.id)
+      this.add(run)
+    }
+  }
+
+  /** Puts one run back in line if it waits for this. */
+  unblockRun(runId: RunId, blocker: Blocker): void {
+    const place = this.#places.get(runId)
+    if (place?.blocker !== blocker) return
+    this.remove(runId)
+    this.add(place.run)
+  }
+
+  #leave(blocker: Blocker, run: Run): void {
+    const waiting = this.#blocked.get(blocker)
+    waiting?.delete(run)
+    if (waiting?.size === 0) this.#blocked.delete(blocker)
+  }
 }

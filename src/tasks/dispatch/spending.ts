@@ -1,10 +1,8 @@
-import type { BudgetDimension } from '../budget.js'
+import type { Budget, BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import type { Timestamp } from '../scalars.js'
 import type { TaskProjection, TaskView } from '../view.js'
-import { lineage } from './lineage.js'
-import { shortageOf } from './shortage.js'
+import { lineage } from './runs.js'
 
 /** What an attempt may have spent. */
 export interface AttemptSpending {
@@ -41,7 +39,7 @@ export function closeSpending(
   taskId: TaskId,
   spending: AttemptSpending,
   unsettled: Unsettled,
-  timestamp: Timestamp,
+  atMs: number,
 ): readonly BudgetDimension[] {
   const touched = new Set<BudgetDimension>()
   const unreserved = new Map(spending.reported)
@@ -54,15 +52,15 @@ export function closeSpending(
     if (reported !== undefined) unreserved.delete(dimension)
     const spent = spending.settled.get(reservationId) ?? reported ?? (unsettled === 'spent' ? reserved : 0)
     const amount = countable(batch.view, reservation.taskId, dimension, spent)
-    if (amount > 0) batch.submit({ type: 'budget_settle', reservationId, amount, timestamp })
-    else batch.submit({ type: 'budget_release', reservationId, timestamp })
+    if (amount > 0) batch.submit({ type: 'budget_settle', reservationId, amount, atMs })
+    else batch.submit({ type: 'budget_release', reservationId, atMs })
     touched.add(dimension)
   }
   for (const [dimension, reported] of unreserved) {
     if (batch.view.ledgersFor(taskId, dimension).length === 0) continue
     const amount = countable(batch.view, taskId, dimension, reported)
     if (amount === 0) continue
-    batch.submit({ type: 'budget_consume', taskId, dimension, amount, timestamp })
+    batch.submit({ type: 'budget_consume', taskId, dimension, amount, atMs })
     touched.add(dimension)
   }
   return [...touched]
@@ -93,4 +91,30 @@ export function canSpendAgain(
     }
   }
   return true
+}
+
+/** Why an amount cannot be set aside, and on which ledger. */
+export interface Shortage {
+  /** `spent`: only a replenishment helps. `reserved`: it would fit if others gave back what they have set aside. */
+  readonly cause: 'spent' | 'reserved'
+  readonly ledger: Budget
+}
+
+/** What keeps a task from setting an amount aside; what is spent counts before what is reserved. */
+export function shortageOf(
+  view: Pick<TaskView, 'ledgersFor'>,
+  taskId: TaskId,
+  dimension: BudgetDimension,
+  amount: number,
+): Shortage | undefined {
+  const ledgers = view.ledgersFor(taskId, dimension)
+  const spent = ledgers.find(({ limit, consumed }) => consumed + amount > limit)
+  if (spent !== undefined) return { cause: 'spent', ledger: spent }
+  const reserved = ledgers.find((ledger) => isCrowded(ledger, amount))
+  return reserved && { cause: 'reserved', ledger: reserved }
+}
+
+/** True when a ledger cannot bear an amount besides what is spent and reserved. */
+export function isCrowded({ limit, consumed, reserved }: Budget, amount: number): boolean {
+  return consumed + reserved + amount > limit
 }

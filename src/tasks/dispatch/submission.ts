@@ -2,18 +2,20 @@ import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { InvalidInputError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
+import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
 import { toJsonText } from '../../base/json.js'
-import { optionsSchema, textOf, wholeNumberSchema } from '../../base/options.js'
+import { longestDurationMs, optionsSchema, textOf, wholeNumberSchema } from '../../base/options.js'
 import { budgetDimension } from '../budget.js'
 import type { BytesInput } from '../bytes.js'
 import type { TaskConstraints } from '../constraints.js'
+import { TaskError } from '../errors.js'
 import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import { checkOccurs, runPolicySchema, type RunPolicy } from '../run-policy.js'
-import { idSchema, labelSchema, type Timestamp } from '../scalars.js'
-import { eventFilterSchema, type EventFilter } from '../subscription.js'
+import { checkOccurs, type RunPolicy, runPolicySchema } from '../run-policy.js'
+import { idSchema, labelSchema } from '../scalars.js'
+import { type EventFilter, eventFilterSchema } from '../subscription.js'
 import { createTaskSpec, type TaskMetadata, type TaskSpec } from '../task-spec.js'
-import { firstRuns } from './occurrences.js'
+import { firstRuns } from './cron-window.js'
 
 /** What must run, as a service says it. */
 export interface SubmitInput {
@@ -26,8 +28,11 @@ export interface SubmitInput {
   readonly contentType?: string
   /** Default: once. */
   readonly runPolicy?: RunPolicy
-  /** Epoch seconds of the first run, and where a cron or repeat policy begins; at most 25 years from now. Default: now. */
-  readonly at?: Timestamp
+  /**
+   * When the first run is due, and where a cron or repeat policy begins: epoch milliseconds or a `Date`, at most 25 years
+   * from now. Default: now.
+   */
+  readonly at?: Instant
   readonly constraints?: Partial<TaskConstraints>
   readonly metadata?: Partial<TaskMetadata>
   readonly parentTaskId?: TaskId
@@ -55,7 +60,7 @@ export const submitFields = {
   payload: v.optional(v.unknown()),
   contentType: v.optional(labelSchema),
   runPolicy: v.optional(runPolicySchema),
-  at: v.optional(wholeNumberSchema(0)),
+  at: v.optional(instantSchema),
   constraints: v.optional(partSchema<Partial<TaskConstraints>>()),
   metadata: v.optional(partSchema<Partial<TaskMetadata>>()),
   parentTaskId: v.optional(idSchema<TaskId>()),
@@ -83,25 +88,25 @@ export function decodeChild(input: Omit<SubmitInput, 'parentTaskId'>): Omit<Subm
  * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none.
  * Raises `invalid_input`, the construction errors of a task spec and the refusals of its commands.
  */
-export function submitInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
-  const taskId = createInto(batch, input, timestamp, ids)
-  connectInto(batch, taskId, input, timestamp, ids)
+export function submitInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
+  const taskId = createInto(batch, input, atMs, ids)
+  connectInto(batch, taskId, input, atMs, ids)
   return taskId
 }
 
 /** The first half: the task, its runs and its budgets. */
-export function createInto(batch: TaskBatch, input: SubmitInput, timestamp: Timestamp, ids: IdSource): TaskId {
-  const { at = timestamp, budgets = {} } = input
-  checkAt(at, timestamp)
+export function createInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
+  const { budgets = {} } = input
+  const origin = originOf(input, atMs)
   const taskSpec = specOf(input, ids)
-  checkOccurs(taskSpec.runPolicy, at)
+  checkOccurs(taskSpec.runPolicy, origin)
   const taskId = taskSpec.id
-  batch.submit({ type: 'task_create', taskSpec, timestamp })
-  for (const runInstance of firstRuns(taskSpec, { origin: at, createdAt: timestamp }, ids)) {
+  batch.submit({ type: 'task_create', taskSpec, atMs })
+  for (const runInstance of firstRuns(taskSpec, { origin, createdAtMs: atMs }, ids)) {
     batch.submit({ type: 'run_create', runInstance })
   }
   for (const [name, limit] of Object.entries(budgets)) {
-    batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, timestamp })
+    batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }
   return taskId
 }
@@ -111,23 +116,28 @@ export function connectInto(
   batch: TaskBatch,
   taskId: TaskId,
   { dependsOn = [], releasedBy = [] }: SubmitInput,
-  timestamp: Timestamp,
+  atMs: number,
   ids: IdSource,
 ): void {
-  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId, dependsOn, timestamp })
+  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId, dependsOn, atMs })
   for (const filter of releasedBy) {
     const subscriptionId = ids.uuid() as SubscriptionId
-    batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, timestamp })
+    batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, atMs })
   }
 }
 
-/** Seconds from now within which a time can be meant; most beyond are milliseconds. */
-const furthestAt = 25 * 365.25 * 86_400
-
-function checkAt(at: Timestamp, now: Timestamp): void {
-  if (Number.isSafeInteger(at) && at >= 0 && Math.abs(at - now) <= furthestAt) return
-  const reason = `${String(at)} is not a time in epoch seconds within 25 years from now (${now}); are these milliseconds?`
+/** Raises `invalid_input` for an instant that cannot be meant because it is more than 25 years away. */
+function originOf({ at }: SubmitInput, now: number): number {
+  if (at === undefined) return now
+  const atMs = epochMs(at)
+  if (isNear(atMs, now)) return atMs
+  const hint = isNear(atMs * 1000, now) ? '; these are seconds' : ''
+  const reason = `${atMs} is not an instant in epoch milliseconds within 25 years from now (${now})${hint}`
   throw new InvalidInputError({ subject: 'task', field: 'at', reason })
+}
+
+function isNear(atMs: number, now: number): boolean {
+  return Math.abs(atMs - now) <= longestDurationMs
 }
 
 function specOf(input: SubmitInput, ids: IdSource): TaskSpec {
@@ -157,4 +167,76 @@ function payloadOf(payload: unknown): BytesInput {
 export function bytesOf(value: unknown, subject: string, field?: string): BytesInput {
   if (value instanceof Uint8Array) return value
   return Buffer.from(typeof value === 'string' ? value : (toJsonText(value, subject, field) ?? ''))
+}
+
+/** A task of a graph; it names the others by their keys in the graph. */
+export interface GraphNode<Name extends string> extends Omit<SubmitInput, 'dependsOn' | 'parentTaskId'> {
+  /** Tasks of the graph that must have completed before this one may start. */
+  readonly dependsOn?: readonly NoInfer<Name>[]
+  /** The task of the graph below which this one stands: it spends from its budgets and is cancelled with it. */
+  readonly parent?: NoInfer<Name>
+  /** A parent outside the graph. */
+  readonly parentTaskId?: TaskId
+}
+
+/** Tasks by name. */
+export type TaskGraph<Name extends string> = { readonly [Key in Name]: GraphNode<Name> }
+
+const nodeSchema = optionsSchema<GraphNode<string>>({
+  ...submitFields,
+  dependsOn: v.optional(v.array(v.string(), 'not a list')),
+  parent: v.optional(v.string()),
+})
+
+const graphSchema = v.record(v.string(), nodeSchema, 'not an object of tasks by name')
+
+/** What a caller submits, task by task; the rules of construction come later. Raises `invalid_input`. */
+export function decodeGraph<Name extends string>(graph: TaskGraph<Name>): TaskGraph<Name> {
+  return decode(graphSchema, graph, 'task graph') as TaskGraph<Name>
+}
+
+/**
+ * Adds a whole graph to a batch: all of it becomes durable, or none. Raises `unknown_task_name`, `parent_cycle`, and what
+ * submitting each task raises, `dependency_cycle` among it.
+ */
+export function submitGraphInto<Name extends string>(
+  batch: TaskBatch,
+  graph: TaskGraph<Name>,
+  atMs: number,
+  ids: IdSource,
+): Readonly<Record<Name, TaskId>> {
+  const nodes = new Map(Object.entries(graph) as [Name, GraphNode<Name>][])
+  const taskIds = new Map(Array.from(nodes, ([name, { id }]) => [name, id ?? (ids.uuid() as TaskId)]))
+  const idOf = (name: Name, usedBy: Name): TaskId => {
+    const id = taskIds.get(name)
+    if (id === undefined) throw new TaskError('unknown_task_name', { name, usedBy })
+    return id
+  }
+  const inputs = new Map<Name, SubmitInput>()
+  for (const [name, { dependsOn = [], parent, ...input }] of nodes) {
+    inputs.set(name, {
+      ...input,
+      id: idOf(name, name),
+      dependsOn: dependsOn.map((prerequisite) => idOf(prerequisite, name)),
+      ...(parent !== undefined && { parentTaskId: idOf(parent, name) }),
+    })
+  }
+  for (const name of parentsFirst(nodes)) createInto(batch, inputs.get(name) as SubmitInput, atMs, ids)
+  for (const [name, input] of inputs) connectInto(batch, idOf(name, name), input, atMs, ids)
+  return Object.fromEntries(taskIds) as Record<Name, TaskId>
+}
+
+function parentsFirst<Name extends string>(nodes: ReadonlyMap<Name, GraphNode<Name>>): Iterable<Name> {
+  const ordered = new Set<Name>()
+  for (const name of nodes.keys()) {
+    // From here up to what is placed already: a chain may be as long as the graph.
+    const chain = new Set<Name>()
+    for (let next: Name | undefined = name; next !== undefined && !ordered.has(next); ) {
+      if (chain.has(next)) throw new TaskError('parent_cycle', { name: next })
+      chain.add(next)
+      next = nodes.get(next)?.parent
+    }
+    for (const placed of [...chain].toReversed()) ordered.add(placed)
+  }
+  return ordered
 }

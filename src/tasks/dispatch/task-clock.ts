@@ -1,28 +1,22 @@
 import type { Clock } from '../../base/clock.js'
-import type { Timestamp } from '../scalars.js'
 
 /** The two times of the tasks room. They differ only after the wall clock was set back. */
 export interface TaskClock {
-  /** What commands are stamped with, in epoch seconds: never runs backwards, so that no change predates an earlier one. */
-  readonly now: () => Timestamp
-  /** The same in epoch milliseconds. */
-  readonly nowMs: () => number
-  /** What the calendar goes by, in epoch seconds: follows the wall clock wherever it is set. */
-  readonly wall: () => Timestamp
+  /** What commands are stamped with, in epoch milliseconds: never runs backwards, so that no change predates an earlier one. */
+  readonly now: () => number
+  /** What the calendar goes by, in epoch milliseconds: follows the wall clock wherever it is set. */
+  readonly wall: () => number
 }
 
 /** The times of a process. */
 export function createTaskClock(clock: Clock): TaskClock {
   let latest = 0
-  const nowMs = (): number => {
-    latest = Math.max(latest, Math.floor(clock.wallNow()))
+  const wall = (): number => Math.floor(clock.wallNow())
+  const now = (): number => {
+    latest = Math.max(latest, wall())
     return latest
   }
-  return {
-    now: () => Math.floor(nowMs() / 1000),
-    nowMs,
-    wall: () => Math.floor(clock.wallNow() / 1000),
-  }
+  return { now, wall }
 }
 
 /** What is left of a delay by the wall clock, for a process that did not see it begin: from 0 to the whole of it. */

@@ -1,19 +1,20 @@
+import { type BudgetDimension, consumedPercent } from '../budget.js'
 import type { TaskEvent } from '../events.js'
 import type { SubscriptionId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../mutations.js'
-import type { Run } from '../run.js'
-import type { Timestamp } from '../scalars.js'
+import { phaseOf } from '../phase.js'
+import type { Run, RunState } from '../run.js'
+import { isArmed, type Subscription, type SystemEvent } from '../subscription.js'
 import type { TaskProjection, TaskView } from '../view.js'
-import { isCancelled } from './lineage.js'
-import { hasMoreOccurrences } from './occurrences.js'
-import { promoteRuns } from './run-batches.js'
+import { hasMoreOccurrences } from './cron-window.js'
+import { isCancelled, promoteRuns } from './runs.js'
 
 /** Triggers taken into one batch. */
 const chunk = 256
 
 /**
- * Triggers of subscriptions that have not released a run: one trigger releases the earliest run that its dependencies
- * let go, whatever its time (ruling D-16). Those behind a closed gate are looked at again when it may have opened.
+ * Triggers of subscriptions that have not released a run: one trigger releases the earliest run whose dependencies
+ * have completed, whatever its time (ruling D-16). Those behind a closed gate are looked at again when it may have opened.
  */
 export class Triggers {
   readonly #projection: TaskProjection
@@ -68,7 +69,7 @@ export class Triggers {
   }
 
   /** Releases what the triggers allow; one that can release nothing any more is spent. Returns how many were. */
-  release(batch: TaskBatch, ids: readonly SubscriptionId[], timestamp: Timestamp): number {
+  release(batch: TaskBatch, ids: readonly SubscriptionId[], atMs: number): number {
     if (batch.view.engine.paused) {
       this.putBack(ids)
       return 0
@@ -77,18 +78,18 @@ export class Triggers {
     for (const subscriptionId of ids) {
       const subscription = batch.view.subscription(subscriptionId)
       if (subscription === undefined || subscription.pendingTriggers === 0) continue
-      const { taskId, cancelledAt } = subscription
+      const { taskId, cancelledAtMs } = subscription
       if (
-        cancelledAt !== undefined ||
+        cancelledAtMs !== undefined ||
         isCancelled(batch.view, taskId) ||
         this.#projection.dependencyGate(taskId) === 'waiting'
       )
         continue
       const run = earliestScheduled(batch.view.runsOf(taskId))
-      if (run !== undefined) promoteRuns(batch, [run.id], 'scheduled', timestamp)
+      if (run !== undefined) promoteRuns(batch, [run.id], 'scheduled', atMs)
       else if (mayGetRuns(batch.view, taskId)) continue
       const released = run === undefined ? {} : { runId: run.id }
-      batch.submit({ type: 'subscription_consume', subscriptionId, ...released, timestamp })
+      batch.submit({ type: 'subscription_consume', subscriptionId, ...released, atMs })
       count += 1
     }
     return count
@@ -103,11 +104,61 @@ export class Triggers {
 
 function earliestScheduled(runs: readonly Run[]): Run | undefined {
   const scheduled = runs.filter(({ state }) => state === 'scheduled')
-  return scheduled.toSorted((one, other) => one.scheduledAt - other.scheduledAt)[0]
+  return scheduled.toSorted((one, other) => one.scheduledAtMs - other.scheduledAtMs)[0]
 }
 
 /** The trigger waits for the next run: it is made when one of the window ends. */
 function mayGetRuns(view: TaskView, taskId: TaskId): boolean {
   const task = view.task(taskId)
   return task !== undefined && hasMoreOccurrences(task)
+}
+
+/**
+ * Triggers the subscriptions an event fires, in the batch that caused it: a crash loses both or neither.
+ * Returns how many there were.
+ */
+export function fire(batch: TaskBatch, projection: TaskProjection, event: SystemEvent, atMs: number): number {
+  return trigger(batch, projection.subscriptionsFor(event), atMs)
+}
+
+/** Triggers those of the subscriptions that are still armed. Returns how many there were. */
+export function trigger(batch: TaskBatch, subscriptions: Iterable<Subscription>, atMs: number): number {
+  let count = 0
+  for (const { subscriptionId } of subscriptions) {
+    const subscription = batch.view.subscription(subscriptionId)
+    if (subscription === undefined || !isArmed(subscription)) continue
+    batch.submit({ type: 'subscription_trigger', subscriptionId, atMs })
+    count += 1
+  }
+  return count
+}
+
+/** The events of a run that left `running` (spec mutation authority 7.8). */
+export function fireForRun(
+  batch: TaskBatch,
+  projection: TaskProjection,
+  taskId: TaskId,
+  newState: RunState,
+  atMs: number,
+): void {
+  fire(batch, projection, { type: 'run_changed_state', taskId, newState }, atMs)
+  const task = batch.view.task(taskId)
+  if (task === undefined || phaseOf(task) !== 'completed') return
+  fire(batch, projection, { type: 'task_reached_terminal_success', taskId }, atMs)
+}
+
+/** The level of every ledger that bore a spending, as an event each (spec mutation authority 7.7). */
+export function fireForSpending(
+  batch: TaskBatch,
+  projection: TaskProjection,
+  taskId: TaskId,
+  dimensions: readonly BudgetDimension[],
+  atMs: number,
+): void {
+  for (const dimension of dimensions) {
+    for (const ledger of batch.view.ledgersFor(taskId, dimension)) {
+      const percent = consumedPercent(ledger)
+      fire(batch, projection, { type: 'budget_threshold_crossed', taskId: ledger.taskId, dimension, percent }, atMs)
+    }
+  }
 }

@@ -10,7 +10,7 @@ export interface ConstructionErrorData {
   invalid_run_id: { readonly runId: RunId }
   empty_kind: Nothing
   invalid_repeat_count: { readonly count: number }
-  invalid_repeat_interval_secs: { readonly intervalSecs: number }
+  invalid_repeat_interval_ms: { readonly intervalMs: number }
   cron_policy_error: { readonly message: string }
   invalid_max_attempts: { readonly maxAttempts: number }
   zero_timeout: Nothing
@@ -23,10 +23,11 @@ export interface ConstructionErrorData {
   failure_without_class: Nothing
   class_without_failure: { readonly result: AttemptResult }
   empty_lease_owner: Nothing
-  invalid_budget_dimension: { readonly name: string }
+  /** `reason` where more can be said than that it is no dimension. */
+  invalid_budget_dimension: { readonly name: string; readonly reason?: string }
   zero_limit: { readonly dimension: BudgetDimension }
   zero_amount: { readonly dimension: BudgetDimension }
-  invalid_threshold_pct: { readonly thresholdPct: number }
+  invalid_threshold_percent: { readonly thresholdPercent: number }
   empty_custom_key: Nothing
   empty_identity: Nothing
   zero_heartbeat_interval: Nothing
@@ -48,10 +49,10 @@ export const constructionMessages: {
   invalid_run_id: () => 'a run id must not be the nil UUID',
   empty_kind: () => 'kind must name a handler',
   invalid_repeat_count: () => 'a repeat policy needs a count of at least 1',
-  invalid_repeat_interval_secs: () => 'a repeat policy needs an interval of at least 1 second',
+  invalid_repeat_interval_ms: () => 'a repeat policy needs an interval of at least 1 millisecond',
   cron_policy_error: ({ message }) => `cron policy refused: ${message}`,
   invalid_max_attempts: () => 'maxAttempts must be at least 1',
-  zero_timeout: () => 'timeoutSecs must be at least 1, or absent for none',
+  zero_timeout: () => 'timeoutMs must be at least 1, or absent for none',
   empty_concurrency_key: () => 'concurrencyKey must not be empty; leave it out for none',
   empty_capabilities: () => 'a list of capabilities must not be empty',
   empty_capability_entry: () => 'a capability must not be empty text',
@@ -59,15 +60,16 @@ export const constructionMessages: {
   non_success_without_error: ({ result }) => `a ${result} outcome needs an error text`,
   non_success_with_output: ({ result }) => `a ${result} outcome carries no output`,
   failure_without_class: () => 'a failure says whether it is retryable or terminal',
-  class_without_failure: ({ result }) => `a ${result} outcome has no failure class`,
+  class_without_failure: ({ result }) => `a ${result} outcome has no failure class, reason or cause`,
   empty_lease_owner: () => 'a lease owner must not be empty',
-  invalid_budget_dimension: ({ name }) => `not a budget dimension: ${name}`,
+  invalid_budget_dimension: ({ name, reason }) =>
+    `not a budget dimension: ${name}${reason === undefined ? '' : ` (${reason})`}`,
   zero_limit: ({ dimension }) => `a ${dimension} budget needs a limit above 0`,
   zero_amount: ({ dimension }) => `an amount of ${dimension} must be above 0`,
-  invalid_threshold_pct: ({ thresholdPct }) => `a threshold is 0 to 100 percent, not ${thresholdPct}`,
+  invalid_threshold_percent: ({ thresholdPercent }) => `a threshold is 0 to 100 percent, not ${thresholdPercent}`,
   empty_custom_key: () => 'a custom event key must not be empty',
   empty_identity: () => 'an actor identity must not be empty',
-  zero_heartbeat_interval: () => 'a heartbeat interval is at least 1 second',
+  zero_heartbeat_interval: () => 'a heartbeat interval is at least 1 millisecond',
   zero_timeout_multiplier: () => 'a heartbeat timeout multiplier is at least 1',
   department_id_too_long: ({ length }) => `a department label has at most 128 UTF-8 bytes, not ${length}`,
   department_id_empty: () => 'a department label must not be empty',

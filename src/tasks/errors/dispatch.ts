@@ -5,7 +5,7 @@ import type { Capability } from '../platform.js'
 
 /** Data of the errors of submitting and handling tasks, by code. */
 export interface DispatchErrorData {
-  /** The runs of a policy reach beyond the last countable second; none is derived. */
+  /** The runs of a policy reach beyond the last countable millisecond; none is derived. */
   arithmetic_overflow: { readonly policy: 'repeat'; readonly operation: string }
   invalid_amount: { readonly dimension: BudgetDimension; readonly amount: number }
   handler_exists: { readonly kind: string }

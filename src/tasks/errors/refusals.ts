@@ -51,11 +51,11 @@ export interface SheetRefusalData {
   lease_already_active: { readonly runId: RunId }
   lease_missing_active: LeaseRefusal
   lease_owner_mismatch: LeaseRefusal
-  lease_expiry_mismatch: LeaseRefusal & { readonly expectedExpiry: number; readonly providedExpiry: number }
+  lease_expiry_mismatch: LeaseRefusal & { readonly expectedExpiresAtMs: number; readonly providedExpiresAtMs: number }
   lease_heartbeat_expiry_regression: {
     readonly runId: RunId
-    readonly previousExpiry: number
-    readonly proposedExpiry: number
+    readonly previousExpiresAtMs: number
+    readonly proposedExpiresAtMs: number
   }
   empty_dependency_list: { readonly taskId: TaskId }
   run_suspend_requires_running: { readonly runId: RunId; readonly state: RunState }
@@ -71,9 +71,9 @@ export interface AddedRefusalData {
   /** G1, G2. */
   attempt_still_active: { readonly runId: RunId; readonly activeAttemptId: AttemptId }
   /** 6.6 would refuse the snapshot. */
-  cancel_before_create: { readonly taskId: TaskId; readonly createdAt: number; readonly cancelledAt: number }
+  cancel_before_create: { readonly taskId: TaskId; readonly createdAtMs: number; readonly cancelledAtMs: number }
   /** G3. */
-  resume_before_pause: { readonly pausedAt: number; readonly resumedAt: number }
+  resume_before_pause: { readonly pausedAtMs: number; readonly resumedAtMs: number }
   /** G4. */
   attempt_id_reused: { readonly runId: RunId; readonly attemptId: AttemptId }
   /** G5. */
@@ -149,10 +149,10 @@ export const refusalMessages: { readonly [Code in keyof RefusalData]: (data: Ref
   lease_already_active: ({ runId }) => `run ${runId} is leased already`,
   lease_missing_active: ({ runId, event }) => `cannot ${event} a lease: run ${runId} has none`,
   lease_owner_mismatch: ({ runId, event }) => `cannot ${event} a lease: run ${runId} has another owner`,
-  lease_expiry_mismatch: ({ event, expectedExpiry, providedExpiry }) =>
-    `cannot ${event} a lease: it expires at ${expectedExpiry}, not ${providedExpiry}`,
-  lease_heartbeat_expiry_regression: ({ previousExpiry, proposedExpiry }) =>
-    `a heartbeat cannot bring the expiry ${previousExpiry} forward to ${proposedExpiry}`,
+  lease_expiry_mismatch: ({ event, expectedExpiresAtMs, providedExpiresAtMs }) =>
+    `cannot ${event} a lease: it expires at ${expectedExpiresAtMs}, not ${providedExpiresAtMs}`,
+  lease_heartbeat_expiry_regression: ({ previousExpiresAtMs, proposedExpiresAtMs }) =>
+    `a heartbeat cannot bring the expiry ${previousExpiresAtMs} forward to ${proposedExpiresAtMs}`,
   empty_dependency_list: ({ taskId }) => `no prerequisites given for task ${taskId}`,
   run_suspend_requires_running: ({ runId, state }) => `cannot suspend: run ${runId} is ${state}`,
   run_resume_requires_suspended: ({ runId, state }) => `cannot resume: run ${runId} is ${state}`,
@@ -161,8 +161,9 @@ export const refusalMessages: { readonly [Code in keyof RefusalData]: (data: Ref
   unknown_subscription: ({ subscriptionId }) => `no subscription ${subscriptionId}`,
   subscription_already_cancelled: ({ subscriptionId }) => `subscription ${subscriptionId} is cancelled`,
   attempt_still_active: ({ activeAttemptId }) => `finish attempt ${activeAttemptId} first`,
-  cancel_before_create: ({ createdAt, cancelledAt }) => `cannot cancel at ${cancelledAt}, created at ${createdAt}`,
-  resume_before_pause: ({ pausedAt, resumedAt }) => `cannot resume at ${resumedAt}, paused at ${pausedAt}`,
+  cancel_before_create: ({ createdAtMs, cancelledAtMs }) =>
+    `cannot cancel at ${cancelledAtMs}, created at ${createdAtMs}`,
+  resume_before_pause: ({ pausedAtMs, resumedAtMs }) => `cannot resume at ${resumedAtMs}, paused at ${pausedAtMs}`,
   attempt_id_reused: ({ runId, attemptId }) => `run ${runId} has had an attempt ${attemptId}`,
   attempt_count_overflow: ({ runId }) => `run ${runId} can count no further attempt`,
   dependency_cycle: ({ taskId, cycleThrough }) => `task ${taskId} cannot wait for ${cycleThrough}, which waits for it`,

@@ -29,12 +29,12 @@ export interface ReplayErrorData {
   replay_task_unknown: At & { readonly taskId: TaskId }
   replay_task_already_cancelled: At & {
     readonly taskId: TaskId
-    readonly firstCancelledAt: number
-    readonly duplicateCancelledAt: number
+    readonly firstCancelledAtMs: number
+    readonly duplicateCancelledAtMs: number
   }
-  replay_already_paused: At & { readonly firstPausedAt: number | undefined; readonly duplicatePausedAt: number }
-  replay_not_paused: At & { readonly attemptedResumedAt: number }
-  replay_resume_before_pause: At & { readonly pausedAt: number; readonly resumedAt: number }
+  replay_already_paused: At & { readonly firstPausedAtMs: number | undefined; readonly duplicatePausedAtMs: number }
+  replay_not_paused: At & { readonly attemptedResumedAtMs: number }
+  replay_resume_before_pause: At & { readonly pausedAtMs: number; readonly resumedAtMs: number }
 }
 
 /** One line for people per code. */

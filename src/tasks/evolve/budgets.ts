@@ -5,8 +5,8 @@ import { budgetKey } from '../projection/tables.js'
 
 /** Opens a ledger. */
 export function budgetAllocated(draft: Draft, event: EventOf<'budget_allocated'>): void {
-  const { taskId, dimension, limit, timestamp } = event
-  putBudget(draft, { taskId, dimension, limit, consumed: 0, reserved: 0, allocatedAt: timestamp, exhausted: false })
+  const { taskId, dimension, limit, atMs } = event
+  putBudget(draft, { taskId, dimension, limit, consumed: 0, reserved: 0, allocatedAtMs: atMs, exhausted: false })
 }
 
 /** Charges every ledger the task spends from. */
@@ -22,20 +22,20 @@ export function budgetExhausted(draft: Draft, { taskId, dimension }: EventOf<'bu
 
 /** Raises the limit; what was consumed stays consumed. */
 export function budgetReplenished(draft: Draft, event: EventOf<'budget_replenished'>): void {
-  const { taskId, dimension, newLimit, timestamp } = event
+  const { taskId, dimension, newLimit, atMs } = event
   const ledger = draft.view.budget(taskId, dimension)
   if (ledger === undefined) return
   putBudget(draft, {
     ...ledger,
     limit: newLimit,
     exhausted: ledger.consumed >= newLimit,
-    replenishedAt: timestamp,
+    replenishedAtMs: atMs,
   })
 }
 
 /** Sets the amount aside on every ledger the task spends from. */
 export function budgetReserved(draft: Draft, event: EventOf<'budget_reserved'>): void {
-  const { reservationId, taskId, dimension, amount, runId, timestamp } = event
+  const { reservationId, taskId, dimension, amount, runId, atMs } = event
   const ledgers = draft.view.ledgersFor(taskId, dimension)
   for (const ledger of ledgers) charge(draft, ledger, { reserved: amount })
   draft.put(draft.tables.reservations, reservationId, {
@@ -45,7 +45,7 @@ export function budgetReserved(draft: Draft, event: EventOf<'budget_reserved'>):
     dimension,
     amount,
     chargedTaskIds: ledgers.map((ledger) => ledger.taskId),
-    reservedAt: timestamp,
+    reservedAtMs: atMs,
   })
 }
 

@@ -7,43 +7,43 @@ type Payload<Type extends EventType> = Omit<EventOf<Type>, 'type' | 'version' | 
 
 /** Replaces the record: heartbeat and deregistration are cleared. */
 export function actorRegistered(draft: Draft, event: EventOf<'actor_registered'>): void {
-  const { timestamp, ...registration } = payloadOf(event)
-  draft.put(draft.tables.actors, event.actorId, { ...registration, registeredAt: timestamp })
+  const { atMs, ...registration } = payloadOf(event)
+  draft.put(draft.tables.actors, event.actorId, { ...registration, registeredAtMs: atMs })
 }
 
 /** The actor is gone; its record stays. */
 export function actorDeregistered(draft: Draft, event: EventOf<'actor_deregistered'>): void {
-  changeActor(draft, event, { deregisteredAt: event.timestamp })
+  changeActor(draft, event, { deregisteredAtMs: event.atMs })
 }
 
 /** A sign of life. */
 export function actorHeartbeat(draft: Draft, event: EventOf<'actor_heartbeat'>): void {
-  changeActor(draft, event, { lastHeartbeatAt: event.timestamp })
+  changeActor(draft, event, { lastHeartbeatAtMs: event.atMs })
 }
 
 /** Replaces the record. */
-export function tenantCreated(draft: Draft, { tenantId, name, timestamp }: EventOf<'tenant_created'>): void {
-  draft.put(draft.tables.tenants, tenantId, { tenantId, name, createdAt: timestamp })
+export function tenantCreated(draft: Draft, { tenantId, name, atMs }: EventOf<'tenant_created'>): void {
+  draft.put(draft.tables.tenants, tenantId, { tenantId, name, createdAtMs: atMs })
 }
 
 /** The last role wins. */
-export function roleAssigned(draft: Draft, { actorId, role, tenantId, timestamp }: EventOf<'role_assigned'>): void {
-  draft.put(draft.tables.roles, roleKey(actorId, tenantId), { actorId, tenantId, role, assignedAt: timestamp })
+export function roleAssigned(draft: Draft, { actorId, role, tenantId, atMs }: EventOf<'role_assigned'>): void {
+  draft.put(draft.tables.roles, roleKey(actorId, tenantId), { actorId, tenantId, role, assignedAtMs: atMs })
 }
 
 /** Replaces the grant and clears an earlier revocation. */
 export function capabilityGranted(draft: Draft, event: EventOf<'capability_granted'>): void {
-  const { actorId, capability, tenantId, timestamp } = event
-  const grant = { actorId, tenantId, capability, grantedAt: timestamp }
+  const { actorId, capability, tenantId, atMs } = event
+  const grant = { actorId, tenantId, capability, grantedAtMs: atMs }
   draft.put(draft.tables.grants, grantKey(actorId, capability, tenantId), grant)
 }
 
 /** Without a matching grant nothing changes. */
 export function capabilityRevoked(draft: Draft, event: EventOf<'capability_revoked'>): void {
-  const { actorId, capability, tenantId, timestamp } = event
+  const { actorId, capability, tenantId, atMs } = event
   const grant = draft.view.capabilityGrant(actorId, capability, tenantId)
   if (grant === undefined) return
-  draft.put(draft.tables.grants, grantKey(actorId, capability, tenantId), { ...grant, revokedAt: timestamp })
+  draft.put(draft.tables.grants, grantKey(actorId, capability, tenantId), { ...grant, revokedAtMs: atMs })
 }
 
 /** Appends a line; its time is its own. */

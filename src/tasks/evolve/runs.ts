@@ -12,7 +12,7 @@ import { known, withRun } from './tasks.js'
 
 /** Inserts a scheduled run and counts it for its task. */
 export function runCreated(draft: Draft, { runInstance, sequence }: EventOf<'run_created'>): void {
-  const { id, taskId, state, createdAt } = runInstance
+  const { id, taskId, state, createdAtMs } = runInstance
   if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
   if (state !== 'scheduled') illegal(sequence, id, `created ${state}`)
   const task = known(draft, taskId, sequence)
@@ -20,7 +20,7 @@ export function runCreated(draft: Draft, { runInstance, sequence }: EventOf<'run
     ...runInstance,
     // The task's own copy of the text, so that this event's can go.
     taskId: task.spec.id,
-    history: [{ to: state, timestamp: createdAt }],
+    history: [{ to: state, atMs: createdAtMs }],
     attempts: [],
   })
   draft.put(draft.tables.tasks, taskId, { ...task, progress: withRun(task, runInstance) })
@@ -59,36 +59,36 @@ export function attemptStarted(draft: Draft, event: EventOf<'attempt_started'>):
 
 /** Closes the open attempt with its outcome. */
 export function attemptFinished(draft: Draft, event: EventOf<'attempt_finished'>): void {
-  const { runId: _r, attemptId, timestamp, type: _t, version: _v, sequence: _s, ...parts } = event
+  const { runId: _r, attemptId, atMs, type: _t, version: _v, sequence: _s, ...parts } = event
   const outcome = checkParts(parts)
-  advance(draft, event, existing(draft, event), { type: 'finish_attempt', attemptId }, { timestamp, outcome })
+  advance(draft, event, existing(draft, event), { type: 'finish_attempt', attemptId }, { atMs, outcome })
 }
 
 /** Mints a fencing token: the event's sequence. */
 export function leaseAcquired(draft: Draft, event: EventOf<'lease_acquired'>): void {
-  const { owner, expiry, sequence } = event
-  moveLease(draft, event, 'acquire', { type: 'acquire_lease', lease: { owner, expiry, fencingToken: sequence } })
+  const { owner, expiresAtMs, sequence } = event
+  moveLease(draft, event, 'acquire', { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } })
 }
 
 /** Keeps or raises the expiry. */
 export function leaseHeartbeat(draft: Draft, event: EventOf<'lease_heartbeat'>): void {
-  moveLease(draft, event, 'heartbeat', { type: 'extend_lease', owner: event.owner, expiry: event.expiry })
+  moveLease(draft, event, 'heartbeat', { type: 'extend_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
 }
 
 /** Frees the lease; a leased run becomes ready. */
 export function leaseExpired(draft: Draft, event: EventOf<'lease_expired'>): void {
-  moveLease(draft, event, 'expire', { type: 'close_lease', owner: event.owner, expiry: event.expiry })
+  moveLease(draft, event, 'expire', { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
 }
 
 /** Frees the lease; a leased run becomes ready. */
 export function leaseReleased(draft: Draft, event: EventOf<'lease_released'>): void {
-  moveLease(draft, event, 'release', { type: 'close_lease', owner: event.owner, expiry: event.expiry })
+  moveLease(draft, event, 'release', { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
 }
 
 interface OfRun {
   readonly sequence: number
   readonly runId: RunId
-  readonly timestamp: number
+  readonly atMs: number
 }
 
 function existing(draft: Draft, { runId, sequence }: OfRun): Run {

@@ -4,13 +4,13 @@ import type { Subscription } from '../subscription.js'
 
 /** Arms a subscription. */
 export function subscriptionCreated(draft: Draft, event: EventOf<'subscription_created'>): void {
-  const { subscriptionId, taskId, filter, rearm, timestamp } = event
+  const { subscriptionId, taskId, filter, rearm, atMs } = event
   draft.put(draft.tables.subscriptions, subscriptionId, {
     subscriptionId,
     taskId,
     filter,
     rearm,
-    createdAt: timestamp,
+    createdAtMs: atMs,
     pendingTriggers: 0,
   })
 }
@@ -18,7 +18,7 @@ export function subscriptionCreated(draft: Draft, event: EventOf<'subscription_c
 /** Its filter matched: one more run may be released. */
 export function subscriptionTriggered(draft: Draft, event: EventOf<'subscription_triggered'>): void {
   change(draft, event, ({ pendingTriggers }) => ({
-    triggeredAt: event.timestamp,
+    triggeredAtMs: event.atMs,
     pendingTriggers: pendingTriggers + 1,
   }))
 }
@@ -26,14 +26,14 @@ export function subscriptionTriggered(draft: Draft, event: EventOf<'subscription
 /** A trigger has released its run. */
 export function subscriptionConsumed(draft: Draft, event: EventOf<'subscription_consumed'>): void {
   change(draft, event, ({ pendingTriggers }) => ({
-    consumedAt: event.timestamp,
+    consumedAtMs: event.atMs,
     pendingTriggers: Math.max(0, pendingTriggers - 1),
   }))
 }
 
 /** Releases nothing any more. */
 export function subscriptionCancelled(draft: Draft, event: EventOf<'subscription_cancelled'>): void {
-  change(draft, event, () => ({ cancelledAt: event.timestamp }))
+  change(draft, event, () => ({ cancelledAtMs: event.atMs }))
 }
 
 function change(

@@ -8,31 +8,31 @@ import { isTerminalRunState, type RunInstance } from '../run.js'
 import type { Task, TaskProgress } from '../view.js'
 
 /** Inserts the task below its parent. */
-export function taskCreated(draft: Draft, { taskSpec, timestamp, sequence }: EventOf<'task_created'>): void {
+export function taskCreated(draft: Draft, { taskSpec, atMs, sequence }: EventOf<'task_created'>): void {
   if (draft.view.task(taskSpec.id) !== undefined) {
     throw new TaskError('replay_duplicate_event', { sequence, id: taskSpec.id })
   }
   const parent = taskSpec.parentTaskId === undefined ? undefined : known(draft, taskSpec.parentTaskId, sequence)
   draft.put(draft.tables.tasks, taskSpec.id, {
     spec: shareDefaults(taskSpec),
-    createdAt: timestamp,
+    createdAtMs: atMs,
     depth: parent === undefined ? 0 : parent.depth + 1,
     progress: noProgress,
   })
 }
 
 /** Marks the task; its runs are cancelled by events of their own. */
-export function taskCancelled(draft: Draft, { taskId, timestamp, sequence }: EventOf<'task_cancelled'>): void {
+export function taskCancelled(draft: Draft, { taskId, atMs, sequence }: EventOf<'task_cancelled'>): void {
   const task = known(draft, taskId, sequence)
-  if (task.cancelledAt !== undefined) {
+  if (task.cancelledAtMs !== undefined) {
     throw new TaskError('replay_task_already_cancelled', {
       sequence,
       taskId,
-      firstCancelledAt: task.cancelledAt,
-      duplicateCancelledAt: timestamp,
+      firstCancelledAtMs: task.cancelledAtMs,
+      duplicateCancelledAtMs: atMs,
     })
   }
-  draft.put(draft.tables.tasks, taskId, { ...task, cancelledAt: timestamp })
+  draft.put(draft.tables.tasks, taskId, { ...task, cancelledAtMs: atMs })
 }
 
 /** Adds prerequisites to the task's set. */
@@ -52,14 +52,14 @@ export function putPrerequisites(draft: Draft, taskId: TaskId, prerequisites: re
 }
 
 /** The progress of a task with one more run. */
-export function withRun({ spec, progress }: Task, { state, scheduledAt }: RunInstance): TaskProgress {
-  const { runs, open, completed, failed, lastScheduledAt = 0 } = progress
+export function withRun({ spec, progress }: Task, { state, scheduledAtMs }: RunInstance): TaskProgress {
+  const { runs, open, completed, failed, lastScheduledAtMs = 0 } = progress
   return {
     runs: runs + 1,
     open: open + (isTerminalRunState(state) ? 0 : 1),
     completed: completed + (state === 'completed' ? 1 : 0),
     failed: failed + (state === 'failed' ? 1 : 0),
-    ...(spec.runPolicy.type !== 'once' && { lastScheduledAt: Math.max(lastScheduledAt, scheduledAt) }),
+    ...(spec.runPolicy.type !== 'once' && { lastScheduledAtMs: Math.max(lastScheduledAtMs, scheduledAtMs) }),
   }
 }
 

@@ -54,7 +54,7 @@ export class TaskIndexes {
       if (after.spec.parentTaskId !== undefined) this.children.add(after.spec.parentTaskId, taskId)
       if (after.spec.runPolicy.type === 'cron') this.cronTasks.add(taskId)
     }
-    if (after?.cancelledAt !== undefined && before?.cancelledAt === undefined) {
+    if (after?.cancelledAtMs !== undefined && before?.cancelledAtMs === undefined) {
       this.cronTasks.delete(taskId)
       this.#rehold(taskId)
     }
@@ -62,7 +62,7 @@ export class TaskIndexes {
   }
 
   #mayRun(taskId: TaskId): boolean {
-    return this.#tables.tasks.get(taskId)?.cancelledAt === undefined && this.gates.gate(taskId) === 'open'
+    return this.#tables.tasks.get(taskId)?.cancelledAtMs === undefined && this.gates.gate(taskId) === 'open'
   }
 
   #rehold(taskId: TaskId): void {

@@ -3,7 +3,6 @@ import type { Budget, Reservation } from '../budget.js'
 import type { ActorId, RunId, TaskId, TenantId } from '../ids.js'
 import type { Capability, LedgerEntry, Tenant } from '../platform.js'
 import type { Run, RunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import { matches, type Subscription, type SystemEvent } from '../subscription.js'
 import type { DependencyGate, Task, TaskProjection } from '../view.js'
 import type { TaskIndexes } from './indexes.js'
@@ -39,12 +38,12 @@ export class CommittedProjection extends KeyedView implements TaskProjection {
     return this.#indexes.runs.count(state)
   }
 
-  dueScheduled(now: Timestamp): Iterable<Run> {
+  dueScheduled(now: number): Iterable<Run> {
     return this.#indexes.runs.dueScheduled(now)
   }
 
-  nextScheduledAt(): Timestamp | undefined {
-    return this.#indexes.runs.nextScheduledAt()
+  nextScheduledAtMs(): number | undefined {
+    return this.#indexes.runs.nextScheduledAtMs()
   }
 
   dueRetries(nowMs: number): Iterable<Run> {
@@ -59,7 +58,7 @@ export class CommittedProjection extends KeyedView implements TaskProjection {
     return this.#indexes.runs.inState('ready')
   }
 
-  expiredLeases(now: Timestamp): Iterable<Run> {
+  expiredLeases(now: number): Iterable<Run> {
     return this.#indexes.runs.expiredLeases(now)
   }
 
@@ -67,8 +66,8 @@ export class CommittedProjection extends KeyedView implements TaskProjection {
     return this.#indexes.runs.leased()
   }
 
-  nextLeaseExpiry(): Timestamp | undefined {
-    return this.#indexes.runs.nextLeaseExpiry()
+  nextLeaseExpiresAtMs(): number | undefined {
+    return this.#indexes.runs.nextLeaseExpiresAtMs()
   }
 
   dependents(taskId: TaskId): Iterable<TaskId> {
@@ -133,12 +132,12 @@ export class CommittedProjection extends KeyedView implements TaskProjection {
 
   isActorActive(actorId: ActorId): boolean {
     const actor = this.actor(actorId)
-    return actor !== undefined && actor.deregisteredAt === undefined
+    return actor !== undefined && actor.deregisteredAtMs === undefined
   }
 
   hasCapability(actorId: ActorId, capability: Capability, tenantId: TenantId): boolean {
     const grant = this.capabilityGrant(actorId, capability, tenantId)
-    return grant !== undefined && grant.revokedAt === undefined
+    return grant !== undefined && grant.revokedAtMs === undefined
   }
 
   ledger(tenantId?: TenantId): Iterable<LedgerEntry> {

@@ -1,6 +1,5 @@
 import type { RunId, TaskId } from '../ids.js'
 import { retryDueAt, runStates, type Run, type RunLease, type RunState } from '../run.js'
-import type { Timestamp } from '../scalars.js'
 import { OrderedSet } from '../../base/ordered-set.js'
 
 /** A run that holds a lease. */
@@ -37,7 +36,7 @@ export class RunIndex {
       if (before !== undefined) this.#leave(before)
       if (after !== undefined) this.#enter(after)
     }
-    if (before?.lease?.expiry !== after?.lease?.expiry) {
+    if (before?.lease?.expiresAtMs !== after?.lease?.expiresAtMs) {
       if (before !== undefined && isLeased(before)) this.#leases.delete(before)
       if (after !== undefined && isLeased(after)) this.#leases.add(after)
     }
@@ -56,13 +55,13 @@ export class RunIndex {
   }
 
   /** Scheduled runs whose time has come, earliest first. */
-  dueScheduled(now: Timestamp): Iterable<Run> {
+  dueScheduled(now: number): Iterable<Run> {
     return this.#rows(this.#due.while((run) => dueAt(run) <= now))
   }
 
   /** When the next of them is due. */
-  nextScheduledAt(): Timestamp | undefined {
-    return this.#due.first?.scheduledAt
+  nextScheduledAtMs(): number | undefined {
+    return this.#due.first?.scheduledAtMs
   }
 
   /** Waiting retries whose time has come, earliest first; both in epoch milliseconds. */
@@ -77,8 +76,8 @@ export class RunIndex {
   }
 
   /** Leased runs whose lease has expired, earliest first. */
-  expiredLeases(now: Timestamp): Iterable<Run> {
-    return this.#rows(this.#leases.while(({ lease }) => now >= lease.expiry))
+  expiredLeases(now: number): Iterable<Run> {
+    return this.#rows(this.#leases.while(({ lease }) => now >= lease.expiresAtMs))
   }
 
   /** Runs that hold a lease, earliest expiry first. */
@@ -87,8 +86,8 @@ export class RunIndex {
   }
 
   /** When the next lease expires. */
-  nextLeaseExpiry(): Timestamp | undefined {
-    return this.#leases.first?.lease.expiry
+  nextLeaseExpiresAtMs(): number | undefined {
+    return this.#leases.first?.lease.expiresAtMs
   }
 
   /** Moves the scheduled runs of a task to where `mayRun` now puts them. */
@@ -121,8 +120,8 @@ export class RunIndex {
 }
 
 /** From when on a run may start. One that was due when it was made is due at once, whatever becomes of the wall clock. */
-function dueAt({ scheduledAt, createdAt }: Run): Timestamp {
-  return scheduledAt <= createdAt ? 0 : scheduledAt
+function dueAt({ scheduledAtMs, createdAtMs }: Run): number {
+  return scheduledAtMs <= createdAtMs ? 0 : scheduledAtMs
 }
 
 function isLeased(run: Run): run is LeasedRun {
@@ -133,12 +132,13 @@ type Order = (one: Run, other: Run) => number
 
 const byId: Order = (one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0)
 const byScheduledAt: Order = (one, other) =>
-  dueAt(one) - dueAt(other) || one.scheduledAt - other.scheduledAt || byId(one, other)
+  dueAt(one) - dueAt(other) || one.scheduledAtMs - other.scheduledAtMs || byId(one, other)
 const byRetry: Order = (one, other) => retryDueAt(one) - retryDueAt(other) || byId(one, other)
-const byExpiry = (one: LeasedRun, other: LeasedRun): number => one.lease.expiry - other.lease.expiry || byId(one, other)
+const byExpiry = (one: LeasedRun, other: LeasedRun): number =>
+  one.lease.expiresAtMs - other.lease.expiresAtMs || byId(one, other)
 /** The order of selection: priority, age, id (spec mutation authority 7.4). */
 export const bySelection: Order = (one, other) =>
-  other.effectivePriority - one.effectivePriority || one.createdAt - other.createdAt || byId(one, other)
+  other.effectivePriority - one.effectivePriority || one.createdAtMs - other.createdAtMs || byId(one, other)
 
 const orderOf: Readonly<Record<RunState, Order>> = {
   ...(Object.fromEntries(runStates.map((state) => [state, byId])) as Record<RunState, Order>),

@@ -30,7 +30,7 @@ export class SubscriptionIndex {
     if (after === undefined) return
     if (before === undefined) this.#byTask.add(after.taskId, id)
     if (isArmed(after)) this.#armed.add(keyOfFilter(after.filter), id)
-    if (after.pendingTriggers > 0 && after.cancelledAt === undefined) this.#triggered.add(id)
+    if (after.pendingTriggers > 0 && after.cancelledAtMs === undefined) this.#triggered.add(id)
     else this.#triggered.delete(id)
   }
 }

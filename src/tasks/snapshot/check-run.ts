@@ -38,14 +38,14 @@ function checkAttempts(run: Run): void {
 /** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */
 function isOpenAttempt({ currentAttemptId: _, ...run }: Run, attemptId: AttemptId): boolean {
   const open = run.attempts.at(-1)
-  if (open?.attemptId !== attemptId || open.finishedAt !== undefined) return false
+  if (open?.attemptId !== attemptId || open.finishedAtMs !== undefined) return false
   const before = { ...run, attemptCount: run.attemptCount - 1, attempts: run.attempts.slice(0, -1) }
   return selectMove(before, { type: 'start_attempt', attemptId }).isTaken
 }
 
-function checkHistory({ id: runId, state, createdAt, history }: Run): void {
+function checkHistory({ id: runId, state, createdAtMs, history }: Run): void {
   const [first] = history
-  if (first?.from !== undefined || first?.to !== 'scheduled' || first.timestamp !== createdAt) {
+  if (first?.from !== undefined || first?.to !== 'scheduled' || first.atMs !== createdAtMs) {
     throw new TaskError('snapshot_history_start', { runId })
   }
   const index = history.findIndex((entry, place) => place > 0 && !follows(history[place - 1], entry))

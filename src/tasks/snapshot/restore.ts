@@ -88,15 +88,15 @@ export class SnapshotLoader {
   }
 }
 
-function checkEngine({ paused, pausedAt, resumedAt }: Engine): void {
+function checkEngine({ paused, pausedAtMs, resumedAtMs }: Engine): void {
   const fail = (reason: string): never => {
     throw new TaskError('snapshot_engine', { reason })
   }
-  if (paused && pausedAt === undefined) fail('paused without a time')
-  if (paused && resumedAt !== undefined) fail('paused and resumed')
-  if (!paused && (pausedAt === undefined) !== (resumedAt === undefined)) fail('a pause and its resume go together')
-  if (pausedAt === undefined || resumedAt === undefined) return
-  const resume = engineSelection({ paused: true, pausedAt }, { type: 'resume', timestamp: resumedAt })
+  if (paused && pausedAtMs === undefined) fail('paused without a time')
+  if (paused && resumedAtMs !== undefined) fail('paused and resumed')
+  if (!paused && (pausedAtMs === undefined) !== (resumedAtMs === undefined)) fail('a pause and its resume go together')
+  if (pausedAtMs === undefined || resumedAtMs === undefined) return
+  const resume = engineSelection({ paused: true, pausedAtMs }, { type: 'resume', atMs: resumedAtMs })
   if (!resume.isTaken) fail('resumed before it was paused')
 }
 
@@ -159,12 +159,12 @@ function seed(draft: Draft, content: TableRow): void {
 }
 
 function seedTask(draft: Draft, { row: _, ...stored }: RowOf<'task'>): void {
-  const { spec, createdAt, cancelledAt } = stored
+  const { spec, createdAtMs, cancelledAtMs } = stored
   const taskId = spec.id
   if (isNilUuid(taskId)) throw new TaskError('snapshot_nil_id', { id: taskId })
   checkTaskSpec(spec)
   if (draft.view.task(taskId) !== undefined) throw new TaskError('snapshot_duplicate_task', { taskId })
-  if (cancelledAt !== undefined && cancelledAt < createdAt) {
+  if (cancelledAtMs !== undefined && cancelledAtMs < createdAtMs) {
     throw new TaskError('snapshot_cancelled_before_created', { taskId })
   }
   const parent = spec.parentTaskId === undefined ? undefined : draft.view.task(spec.parentTaskId)

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { checkRegistration, registrationEntries } from '../actor.js'
-import { attemptResults, failureClasses } from '../attempt.js'
+import { errorDetailsSchema } from '../../base/error-details.js'
+import { attemptResults, failureClasses, failureReasons } from '../attempt.js'
 import { decode } from '../../base/decode.js'
 import { InvalidInputError } from '../../base/errors.js'
 import type { JsonObject } from '../../base/json.js'
@@ -58,6 +59,8 @@ const schemas: PayloadSchemas = {
     error: v.exactOptional(v.string()),
     output: v.exactOptional(base64Schema),
     failureClass: v.exactOptional(v.picklist(failureClasses)),
+    reason: v.exactOptional(v.picklist(failureReasons)),
+    cause: v.exactOptional(errorDetailsSchema),
   }),
   task_cancelled: event(ofTask),
   run_cancelled: event(ofRun),

@@ -4,11 +4,11 @@ import type { ActorId, AttemptId, ReservationId, RunId, SubscriptionId, TaskId, 
 import { idSchema, labelSchema, naturalSchema } from '../scalars.js'
 
 /** Groups of fields that commands and events share. */
-export const timed = { timestamp: naturalSchema }
+export const timed = { atMs: naturalSchema }
 export const ofTask = { ...timed, taskId: idSchema<TaskId>() }
 export const ofRun = { ...timed, runId: idSchema<RunId>() }
 export const ofAttempt = { ...ofRun, attemptId: idSchema<AttemptId>() }
-export const ofLease = { ...ofRun, owner: labelSchema, expiry: naturalSchema }
+export const ofLease = { ...ofRun, owner: labelSchema, expiresAtMs: naturalSchema }
 export const ofBudget = { ...ofTask, dimension: dimensionSchema }
 export const ofReservation = { ...timed, reservationId: idSchema<ReservationId>() }
 export const ofSubscription = { ...timed, subscriptionId: idSchema<SubscriptionId>() }

@@ -95,9 +95,9 @@ type Checks = { readonly [Type in CommandType]?: (command: CommandOf<Type>) => v
 
 /** The rules of construction that a value can break although its shape is right (spec mutation authority 1). */
 const checks: Checks = {
-  task_create: ({ taskSpec, timestamp }) => {
+  task_create: ({ taskSpec, atMs }) => {
     checkTaskSpec(taskSpec)
-    checkOccurs(taskSpec.runPolicy, timestamp)
+    checkOccurs(taskSpec.runPolicy, atMs)
   },
   run_create: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
   run_state_transition: ({ newState, retryAtMs }) => {

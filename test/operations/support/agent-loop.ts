@@ -5,7 +5,7 @@ import {
   type IdleWake,
   type IdleWakeHost,
 } from '../../../src/operations/index.js'
-import type { Session } from '../../../src/session.js'
+import type { Session } from '../../../src/operations/session.js'
 
 /** What the loop runs: a prompt of a user, or a continuation. */
 type Input = string | ContinuationInput

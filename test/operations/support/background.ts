@@ -1,6 +1,6 @@
 import type { OperationId, OperationKind } from '../../../machines/operation-vocabulary.js'
 import { expectsPeer } from '../../../machines/operation-vocabulary.js'
-import type { Session } from '../../../src/session.js'
+import type { Session } from '../../../src/operations/session.js'
 import type { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 
 let count = 0

@@ -1,8 +1,9 @@
 import { afterEach } from 'vitest'
 import { StatewardError } from '../../../src/base/errors.js'
-import { createRuntime, type Runtime, type RuntimeOptions } from '../../../src/runtime.js'
+import { createRuntime, type Runtime } from '../../../src/runtime.js'
+import type { RuntimeOptions } from '../../../src/runtime-options.js'
 import type { RegistryLimits } from '../../../src/operations/index.js'
-import type { Session } from '../../../src/session.js'
+import type { Session } from '../../../src/operations/session.js'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import type {
   OperationId,

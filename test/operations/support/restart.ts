@@ -1,5 +1,6 @@
 import type { JournalStore } from '../../../src/journal/journal.js'
-import type { Runtime, RuntimeOptions } from '../../../src/runtime.js'
+import type { Runtime } from '../../../src/runtime.js'
+import type { RuntimeOptions } from '../../../src/runtime-options.js'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { fixtureOf, openRuntime, start, type Fixture } from './registry.js'
 

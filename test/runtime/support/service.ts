@@ -8,12 +8,12 @@
 import { writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createUuidSource } from '../../../src/base/ids.js'
-import type { TaskContext } from '../../../src/execution.js'
+import type { WorkContext } from '../../../src/operations/execution.js'
 import { createDirectoryJournal } from '../../../src/journal/directory-journal.js'
 import type { FileSystem } from '../../../src/journal/file-system.js'
 import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
 import { createRuntime } from '../../../src/runtime.js'
-import type { Session } from '../../../src/session.js'
+import type { Session } from '../../../src/operations/session.js'
 
 const [directory = '', seed = '0'] = process.argv.slice(2)
 const say = (...words: readonly unknown[]): void => void writeSync(1, `${words.join(' ')}\n`)
@@ -59,7 +59,7 @@ const mortal: FileSystem = {
   },
 }
 
-async function task({ signal, progress }: TaskContext): Promise<unknown> {
+async function task({ signal, progress }: WorkContext): Promise<unknown> {
   const kind = upTo(6)
   progress('working', 0.5)
   for (let turn = upTo(3); turn > 0; turn -= 1) await nextTurn()

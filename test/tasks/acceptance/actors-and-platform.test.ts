@@ -15,13 +15,13 @@ import { openService, start, type Service } from './support.js'
 const [one, other] = [actorId(1), actorId(2)]
 const [here, there] = [tenantId(1), tenantId(2)]
 
-async function register({ tasks }: Service, id: ActorId, heartbeatIntervalSecs = 10): Promise<void> {
-  const registration = { actorId: id, identity: `worker ${id}`, capabilities: ['gpu'], heartbeatIntervalSecs }
-  await tasks.authority.submit({ type: 'actor_register', registration, timestamp: start })
+async function register({ tasks }: Service, id: ActorId, heartbeatIntervalMs = 10_000): Promise<void> {
+  const registration = { actorId: id, identity: `worker ${id}`, capabilities: ['gpu'], heartbeatIntervalMs }
+  await tasks.authority.submit({ type: 'actor_register', registration, atMs: start })
 }
 
-const beat = ({ tasks }: Service, id: ActorId, timestamp: number) =>
-  tasks.authority.submit({ type: 'actor_heartbeat', actorId: id, timestamp })
+const beat = ({ tasks }: Service, id: ActorId, atMs: number) =>
+  tasks.authority.submit({ type: 'actor_heartbeat', actorId: id, atMs })
 
 describe('an actor', () => {
   it('[T-96] that is silent for three intervals is deregistered; the others stay', async () => {
@@ -30,12 +30,12 @@ describe('an actor', () => {
     await register(service, one)
     await register(service, other)
     await service.pass(20)
-    await beat(service, other, start + 20)
+    await beat(service, other, start + 20_000)
     await service.pass(9)
     expect(service.projection.isActorActive(one)).toBe(true)
     await service.pass(1)
     expect(service.projection.isActorActive(one)).toBe(false)
-    expect(service.projection.actor(one)?.deregisteredAt).toBe(start + 30)
+    expect(service.projection.actor(one)?.deregisteredAtMs).toBe(start + 30_000)
     expect(service.projection.isActorActive(other)).toBe(true)
   })
 
@@ -45,7 +45,7 @@ describe('an actor', () => {
     await register(service, one)
     for (let second = 29; second <= 145; second += 29) {
       await service.pass(29)
-      await beat(service, one, start + second)
+      await beat(service, one, start + 1000 * second)
     }
     await service.pass(29)
     expect(service.projection.isActorActive(one)).toBe(true)
@@ -56,8 +56,8 @@ describe('an actor', () => {
   it('[T-96] is watched by its own interval', async () => {
     const service = await openService()
     await service.tasks.start()
-    await register(service, one, 1)
-    await register(service, other, 100)
+    await register(service, one, 1000)
+    await register(service, other, 100_000)
     await service.pass(3)
     expect(service.projection.isActorActive(one)).toBe(false)
     await service.jump(296)
@@ -70,7 +70,7 @@ describe('an actor', () => {
     const before = await openService()
     await register(before, one)
     await before.pass(20)
-    await beat(before, one, start + 20)
+    await beat(before, one, start + 20_000)
     await before.runtime.compact()
     const service = await before.crash()
     await service.tasks.start()
@@ -95,8 +95,8 @@ describe('an actor', () => {
     await register(service, one)
     await service.pass(30)
     expect(service.projection.isActorActive(one)).toBe(false)
-    const registration = { actorId: one, identity: 'back', capabilities: ['gpu'], heartbeatIntervalSecs: 10 }
-    await service.tasks.authority.submit({ type: 'actor_register', registration, timestamp: start + 30 })
+    const registration = { actorId: one, identity: 'back', capabilities: ['gpu'], heartbeatIntervalMs: 10_000 }
+    await service.tasks.authority.submit({ type: 'actor_register', registration, atMs: start + 30_000 })
     await service.pass(29)
     expect(service.projection.isActorActive(one)).toBe(true)
   })
@@ -113,7 +113,7 @@ describe('a permission', () => {
       { tenantId: there, name: 'there' },
     ]
     for (const registration of tenants) {
-      await service.tasks.authority.submit({ type: 'tenant_create', registration, timestamp: start })
+      await service.tasks.authority.submit({ type: 'tenant_create', registration, atMs: start })
     }
     return service
   }
@@ -134,10 +134,10 @@ describe('a permission', () => {
       actorId: one,
       role: { type: 'operator' },
       tenantId: here,
-      timestamp: start,
+      atMs: start,
     })
-  const change = (service: Service, type: 'capability_grant' | 'capability_revoke', timestamp = start) =>
-    service.tasks.authority.submit({ type, actorId: one, capability: canSubmit, tenantId: here, timestamp })
+  const change = (service: Service, type: 'capability_grant' | 'capability_revoke', atMs = start) =>
+    service.tasks.authority.submit({ type, actorId: one, capability: canSubmit, tenantId: here, atMs })
 
   it('[T-97] needs a role, and then the capability', async () => {
     const service = await openWithTenants()
@@ -159,11 +159,11 @@ describe('a permission', () => {
     const before = await openWithTenants()
     await assign(before)
     await change(before, 'capability_grant')
-    await change(before, 'capability_revoke', start + 1)
+    await change(before, 'capability_revoke', start + 1000)
     expect(verdict(before, here)).toBe('missing_capability')
     const service = await before.crash()
     expect(verdict(service, here)).toBe('missing_capability')
-    await change(service, 'capability_grant', start + 2)
+    await change(service, 'capability_grant', start + 2000)
     expect(verdict(service, here)).toBe('granted')
   })
 
@@ -184,9 +184,9 @@ describe('a permission', () => {
 
 describe('the ledger', () => {
   const append = ({ tasks }: Service, id: LedgerEntryId, tenant: TenantId, ledgerKey: string, bytes: Uint8Array) => {
-    const timestamp = start + Number.parseInt(id.slice(-4), 16)
-    const entry = { entryId: id, tenantId: tenant, ledgerKey, payload: encodeBytes(bytes), timestamp }
-    return tasks.authority.submit({ type: 'ledger_append', entry, timestamp: start })
+    const atMs = start + Number.parseInt(id.slice(-4), 16)
+    const entry = { entryId: id, tenantId: tenant, ledgerKey, payload: encodeBytes(bytes), atMs }
+    return tasks.authority.submit({ type: 'ledger_append', entry, atMs: start })
   }
   const everyByte = Uint8Array.from({ length: 256 }, (_, byte) => byte)
 
@@ -198,7 +198,7 @@ describe('the ledger', () => {
         { tenantId: here, name: 'here' },
         { tenantId: there, name: 'there' },
       ]) {
-        await before.tasks.authority.submit({ type: 'tenant_create', registration, timestamp: start })
+        await before.tasks.authority.submit({ type: 'tenant_create', registration, atMs: start })
       }
       await append(before, entryId(9), here, 'audit', everyByte)
       await append(before, entryId(3), there, 'audit', Uint8Array.of(0, 255, 0))
@@ -209,7 +209,7 @@ describe('the ledger', () => {
       const { projection } = await before.crash()
       const mine = [...projection.ledger(here)]
       expect(mine.map((entry) => entry.entryId)).toEqual([entryId(9), entryId(5), entryId(1)])
-      expect(mine.map(({ timestamp }) => timestamp - start)).toEqual([9, 5, 1])
+      expect(mine.map(({ atMs }) => atMs - start)).toEqual([9, 5, 1])
       expect(mine.map(({ payload }) => [...decodeBytes(payload)])).toEqual([[...everyByte], [], [10, 13]])
       expect(Array.from(projection.ledger(there), (entry) => entry.entryId)).toEqual([entryId(3)])
       const audit = [...projection.ledgerByKey('audit')]
@@ -220,7 +220,7 @@ describe('the ledger', () => {
   it('[T-98] refuses an entry that is there, and a tenant that is not', async () => {
     const service = await openService()
     const registration = { tenantId: here, name: 'here' }
-    await service.tasks.authority.submit({ type: 'tenant_create', registration, timestamp: start })
+    await service.tasks.authority.submit({ type: 'tenant_create', registration, atMs: start })
     await append(service, entryId(1), here, 'audit', everyByte)
     await expect(append(service, entryId(1), here, 'audit', everyByte)).rejects.toMatchObject({
       code: 'ledger_entry_already_exists',

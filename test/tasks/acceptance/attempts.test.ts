@@ -27,7 +27,7 @@ describe('attempts', () => {
     const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 9 } })
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'failed', error: 'hopeless' })
     const [attempt, ...others] = service.run(taskId).attempts
-    expect(attempt?.outcome).toEqual({ result: 'failure', error: 'hopeless', failureClass: 'terminal' })
+    expect(attempt?.outcome).toMatchObject({ result: 'failure', error: 'hopeless', failureClass: 'terminal' })
     expect(others).toEqual([])
   })
 
@@ -35,14 +35,14 @@ describe('attempts', () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2, timeoutSecs: 10 } })
+    const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2, timeoutMs: 10_000 } })
     await service.pass(9)
     expect(bench.call(0).context.signal.aborted).toBe(false)
     await service.pass(2)
     expect(bench.call(0).context.signal.reason).toMatchObject({ code: 'attempt_aborted', data: { cause: 'timeout' } })
     expect(service.statesOf(taskId)).toEqual(['retry_wait'])
     await service.pass(30)
-    const error = 'attempt exceeded its limit of 10 seconds'
+    const error = 'attempt exceeded its limit of 10000 milliseconds'
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'failed', error })
     expect(bench.calls).toHaveLength(2)
   })
@@ -51,7 +51,7 @@ describe('attempts', () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    const taskId = await service.tasks.submit({ kind: 'work', constraints: { timeoutSecs: 10 } })
+    const taskId = await service.tasks.submit({ kind: 'work', constraints: { timeoutMs: 10_000 } })
     await service.settle()
     bench.last.context.signal.addEventListener('abort', () => bench.last.answer('too late'))
     await service.pass(10)
@@ -140,9 +140,9 @@ describe('attempts', () => {
     expect(new Set(seen.map(({ runId }) => runId))).toEqual(new Set([run.id]))
     expect(new Set(seen.map(({ attemptId }) => attemptId)).size).toBe(3)
     expect(run.attempts.map(({ attemptId }) => attemptId)).toEqual(seen.map(({ attemptId }) => attemptId))
-    expect(run.attempts.map(({ startedAt }) => startedAt - start)).toEqual([0, 5, 10])
-    expect(run.attempts.map(({ outcome }) => outcome)).toEqual([
-      { result: 'failure', error: 'attempt 1 broke', failureClass: 'retryable' },
+    expect(run.attempts.map(({ startedAtMs }) => startedAtMs - start)).toEqual([0, 5000, 10_000])
+    expect(run.attempts.map(({ outcome }) => outcome)).toMatchObject([
+      { result: 'failure', error: 'attempt 1 broke', failureClass: 'retryable', reason: 'threw' },
       { result: 'failure', error: 'attempt 2 broke', failureClass: 'retryable' },
       { result: 'success', output: 'ZG9uZQ==' },
     ])
@@ -194,7 +194,7 @@ describe('attempts', () => {
   })
 
   it('[T-99] the lease of another owner is respected until it expires, then its run is taken back', async () => {
-    const before = await openService({ dispatch: { owner: 'one', leaseSecs: 30 } })
+    const before = await openService({ dispatch: { owner: 'one', leaseMs: 30_000 } })
     const old = new Bench()
     before.tasks.handle('work', old.handler)
     const taskId = await before.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
@@ -217,15 +217,15 @@ describe('attempts', () => {
     const taskId = await before.tasks.submit({ kind: 'work' })
     await before.settle()
     const { id: runId } = before.run(taskId)
-    const timestamp = start
-    const move = { type: 'run_state_transition', runId, previousState: 'ready', newState: 'leased', timestamp } as const
+    const atMs = start
+    const move = { type: 'run_state_transition', runId, previousState: 'ready', newState: 'leased', atMs } as const
     await before.tasks.authority.submit(move)
     await before.tasks.authority.submit({
       type: 'lease_acquire',
       runId,
       owner: 'local',
-      expiry: start + 300,
-      timestamp,
+      expiresAtMs: start + 300_000,
+      atMs,
     })
     const service = await before.crash()
     expect(service.statesOf(taskId)).toEqual(['leased'])
@@ -239,30 +239,30 @@ describe('attempts', () => {
   })
 
   it('keeps its lease by heartbeats while the handler works, however long', async () => {
-    const service = await openService({ dispatch: { leaseSecs: 30 } })
+    const service = await openService({ dispatch: { leaseMs: 30_000 } })
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
     const taskId = await service.tasks.submit({ kind: 'work' })
     await service.pass(300)
     expect(bench.calls).toHaveLength(1)
     expect(bench.last.context.signal.aborted).toBe(false)
-    expect(service.run(taskId).lease?.expiry).toBeGreaterThan(start + 300)
+    expect(service.run(taskId).lease?.expiresAtMs).toBeGreaterThan(start + 300_000)
     expect(service.run(taskId).lease?.fencingToken).toBe(bench.last.context.fencingToken)
     bench.last.answer()
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
   })
 
   it('is not taken for abandoned by its own process when the clock is set forward beyond its lease', async () => {
-    const service = await openService({ dispatch: { leaseSecs: 30 } })
+    const service = await openService({ dispatch: { leaseMs: 30_000 } })
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
     const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 3 } })
     await service.settle()
-    service.clock.setWall((start + 5000) * 1000)
+    service.clock.setWall(start + 5_000_000)
     // Makes the dispatcher look around before the next heartbeat.
     await service.tasks.submit({ kind: 'nobody handles this' })
     await service.settle()
-    expect(service.projection.run(bench.last.context.runId)?.lease?.expiry).toBe(start + 30)
+    expect(service.projection.run(bench.last.context.runId)?.lease?.expiresAtMs).toBe(start + 30_000)
     await service.pass(90)
     expect(bench.calls).toHaveLength(1)
     expect(bench.last.context.signal.aborted).toBe(false)
@@ -302,13 +302,13 @@ describe('attempts', () => {
       const { context } = bench.last
       const { id: runId, lease } = service.run(taskId)
       if (lease === undefined) throw new Error('no lease')
-      const { owner, expiry } = lease
+      const { owner, expiresAtMs } = lease
       const outcome = { result: 'failure', error: 'taken over', failureClass: 'retryable' } as const
-      const moved = { previousState: 'running', newState: 'retry_wait', retryAtMs: (start + 5) * 1000 } as const
+      const moved = { previousState: 'running', newState: 'retry_wait', retryAtMs: start + 5000 } as const
       await service.tasks.authority.submitBatch([
-        { type: 'lease_expire', runId, owner, expiry, timestamp: start },
-        { type: 'attempt_finish', runId, attemptId: context.attemptId, outcome, timestamp: start },
-        { type: 'run_state_transition', runId, ...moved, timestamp: start },
+        { type: 'lease_expire', runId, owner, expiresAtMs, atMs: start },
+        { type: 'attempt_finish', runId, attemptId: context.attemptId, outcome, atMs: start },
+        { type: 'run_state_transition', runId, ...moved, atMs: start },
       ])
       return { service, bench, taskId, context }
     }
@@ -326,7 +326,7 @@ describe('attempts', () => {
       expect(await codeOf(context.submit({ kind: 'work' }))).toBe('fencing_token_superseded')
       expect(await codeOf(context.budget.reserve('token', 1))).toBe('attempt_aborted')
       const { attemptId } = bench.call(1).context
-      const stale = { runId, fencingToken, timestamp: start + 5 }
+      const stale = { runId, fencingToken, atMs: start + 5000 }
       const outcome = { result: 'success' } as const
       const finish = { type: 'attempt_finish', attemptId, outcome, ...stale } as const
       expect(await codeOf(service.tasks.authority.submit(finish))).toBe('fencing_token_superseded')

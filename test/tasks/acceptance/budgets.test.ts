@@ -23,7 +23,7 @@ describe('an exhausted budget', () => {
   it('[T-88] leaves the next run ready until it is replenished; the numbers survive a restart', async () => {
     const before = await openService()
     before.tasks.handle('work', ({ budget }) => budget.report('token', 60))
-    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 10 } as const
+    const runPolicy = { type: 'repeat', count: 3, intervalMs: 10_000 } as const
     const taskId = await before.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 100 } })
     await before.pass(60)
     // What was used is recorded even where it exceeds the limit.
@@ -43,7 +43,7 @@ describe('an exhausted budget', () => {
 
   it('[T-88] is not opened by a limit that is still spent, nor by none', async () => {
     const { service, bench } = await openWithBench()
-    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     const taskId = await service.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 10 } })
     await service.settle()
     bench.last.context.budget.report('token', 30)
@@ -61,7 +61,7 @@ describe('an exhausted budget', () => {
 
   it('[T-88] of any one dimension is enough', async () => {
     const { service, bench } = await openWithBench()
-    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     await service.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 100, 'cost:usd': 5, pages: 3 } })
     await service.settle()
     bench.last.context.budget.report('pages', 3)
@@ -72,7 +72,7 @@ describe('an exhausted budget', () => {
 
   it('[T-88] does not hold up others', async () => {
     const { service, bench } = await openWithBench()
-    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     await service.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 10 }, metadata: { priority: 9 } })
     await service.settle()
     bench.last.context.budget.report('token', 10)

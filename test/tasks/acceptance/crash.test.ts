@@ -20,12 +20,12 @@ describe('a crash', () => {
   it('[T-101] keeps tasks that have no runs yet', async () => {
     const before = await openService()
     const taskSpec = createTaskSpec({ id: idOf(1), kind: 'work' })
-    await before.tasks.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+    await before.tasks.authority.submit({ type: 'task_create', taskSpec, atMs: start })
     const service = await expectSurvival(before)
     service.tasks.handle('work', () => 'done')
     await service.pass(2)
     expect(service.projection.runsOf(idOf(1))).toEqual([])
-    const runInstance = createRun({ id: runId(1), taskId: idOf(1), createdAt: start, scheduledAt: start })
+    const runInstance = createRun({ id: runId(1), taskId: idOf(1), createdAtMs: start, scheduledAtMs: start })
     await service.tasks.authority.submit({ type: 'run_create', runInstance })
     expect(await service.tasks.outcome(idOf(1))).toMatchObject({ status: 'completed' })
   })
@@ -53,7 +53,7 @@ describe('a crash', () => {
     bench.last.fail(new Error('broken'))
     await before.pass(7)
     const service = await expectSurvival(before)
-    expect(service.run(taskId)).toMatchObject({ state: 'retry_wait', retryAtMs: (start + 20) * 1000 })
+    expect(service.run(taskId)).toMatchObject({ state: 'retry_wait', retryAtMs: start + 20_000 })
     service.tasks.handle('work', bench.handler)
     await service.pass(12)
     expect(bench.calls).toHaveLength(1)
@@ -67,12 +67,12 @@ describe('a crash', () => {
     service.tasks.handle('work', bench.handler)
     service.tasks.handle('quick', () => 'done')
     const done = await service.tasks.submit({ kind: 'quick', budgets: { token: 5 } })
-    const cancelled = await service.tasks.submit({ kind: 'work', at: start + 9000 })
+    const cancelled = await service.tasks.submit({ kind: 'work', at: start + 9_000_000 })
     await service.tasks.cancel(cancelled)
     const suspended = await service.tasks.submit({ kind: 'work' })
     const failing = await service.tasks.submit({ kind: 'work' })
     const running = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 9 } })
-    const later = await service.tasks.submit({ kind: 'quick', at: start + 60, dependsOn: [done] })
+    const later = await service.tasks.submit({ kind: 'quick', at: start + 60_000, dependsOn: [done] })
     await service.settle()
     bench.call(0).answer(suspend('half'))
     bench.call(1).fail(new Error('broken'))
@@ -82,8 +82,8 @@ describe('a crash', () => {
     for (let crash = 1; crash <= 3; crash += 1) {
       service = await expectSurvival(service)
       const { latestSequence } = service.projection
-      const paused = { type: 'engine_pause', timestamp: start } as const
-      const resumed = { type: 'engine_resume', timestamp: start } as const
+      const paused = { type: 'engine_pause', atMs: start } as const
+      const resumed = { type: 'engine_resume', atMs: start } as const
       expect(await service.tasks.authority.submit(paused)).toMatchObject({ sequence: latestSequence + 1 })
       expect(await service.tasks.authority.submit(resumed)).toMatchObject({ sequence: latestSequence + 2 })
       service.tasks.handle('work', bench.handler)
@@ -184,9 +184,9 @@ describe('a crash', () => {
     const bench = new Bench()
     before.tasks.handle('work', bench.handler)
     const running = await before.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-    const cancelled = await before.tasks.submit({ kind: 'work', at: start + 9000 })
+    const cancelled = await before.tasks.submit({ kind: 'work', at: start + 9_000_000 })
     await before.pass(100)
-    const late = await before.tasks.submit({ kind: 'work', at: start + 9000 })
+    const late = await before.tasks.submit({ kind: 'work', at: start + 9_000_000 })
     await before.tasks.pauseEngine()
     const service = await before.crash({ seconds: -90 })
     service.tasks.handle('work', bench.handler)

@@ -4,33 +4,33 @@ import { Bench, leftovers, nothingLeft, openService, start, type Service } from 
 
 /** When the runs of a task are due, in seconds from the start, in order. */
 function duesOf({ projection }: Service, taskId: TaskId): readonly number[] {
-  const dues = projection.runsOf(taskId).map(({ scheduledAt }) => scheduledAt - start)
+  const dues = projection.runsOf(taskId).map(({ scheduledAtMs }) => (scheduledAtMs - start) / 1000)
   return dues.toSorted((one, other) => one - other)
 }
 
 describe('time', () => {
   it.each(['one', 'another'])('[T-73] a lease of %s expires at exactly its expiry', async (owner) => {
-    const before = await openService({ dispatch: { owner, leaseSecs: 30 } })
+    const before = await openService({ dispatch: { owner, leaseMs: 30_000 } })
     const bench = new Bench()
     before.tasks.handle('work', bench.handler)
     const taskId = await before.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
     await before.settle()
-    expect(before.run(taskId).lease).toMatchObject({ owner, expiry: start + 30 })
+    expect(before.run(taskId).lease).toMatchObject({ owner, expiresAtMs: start + 30_000 })
 
     const service = await before.crash({ seconds: 10, dispatch: { owner: 'somebody else' } })
     await service.tasks.start()
     await service.pass(19)
-    expect([...service.projection.expiredLeases(start + 29)]).toEqual([])
+    expect([...service.projection.expiredLeases(start + 29_000)]).toEqual([])
     expect(service.statesOf(taskId)).toEqual(['running'])
     await service.pass(1)
-    expect(service.run(taskId)).toMatchObject({ state: 'retry_wait', lastStateChangeAt: start + 30 })
+    expect(service.run(taskId)).toMatchObject({ state: 'retry_wait', lastStateChangeAtMs: start + 30_000 })
   })
 
   it('[T-74] a run is promoted at its time, not one second earlier', async () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    const taskId = await service.tasks.submit({ kind: 'work', at: start + 10 })
+    const taskId = await service.tasks.submit({ kind: 'work', at: start + 10_000 })
     await service.pass(9)
     expect(service.statesOf(taskId)).toEqual(['scheduled'])
     service.clock.advance(999)
@@ -39,7 +39,7 @@ describe('time', () => {
     service.clock.advance(1)
     await service.settle()
     expect(bench.calls).toHaveLength(1)
-    expect(service.run(taskId).attempts[0]?.startedAt).toBe(start + 10)
+    expect(service.run(taskId).attempts[0]?.startedAtMs).toBe(start + 10_000)
   })
 
   it('[T-74] a run that is due at once, or in the past, starts at once', async () => {
@@ -47,7 +47,7 @@ describe('time', () => {
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
     await service.tasks.submit({ kind: 'work' })
-    await service.tasks.submit({ kind: 'work', at: start - 500 })
+    await service.tasks.submit({ kind: 'work', at: start - 500_000 })
     await service.settle()
     expect(bench.calls).toHaveLength(2)
   })
@@ -56,12 +56,12 @@ describe('time', () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    await service.tasks.submit({ kind: 'work', at: start + 50_000 })
+    await service.tasks.submit({ kind: 'work', at: start + 50_000_000 })
     await service.pass(1)
-    service.clock.setWall((start + 60_000) * 1000)
+    service.clock.setWall(start + 60_000_000)
     await service.pass(60)
     expect(bench.calls).toHaveLength(1)
-    service.clock.setWall(start * 1000)
+    service.clock.setWall(start)
     bench.last.answer()
     await service.pass(60)
     expect(bench.calls).toHaveLength(1)
@@ -71,10 +71,10 @@ describe('time', () => {
   it('[T-75] repeated runs are due at origin + i x interval, whatever the clock does', async () => {
     const before = await openService()
     before.tasks.handle('work', () => 'done')
-    const runPolicy = { type: 'repeat', count: 5, intervalSecs: 60 } as const
-    const taskId = await before.tasks.submit({ kind: 'work', runPolicy, at: start + 7 })
+    const runPolicy = { type: 'repeat', count: 5, intervalMs: 60_000 } as const
+    const taskId = await before.tasks.submit({ kind: 'work', runPolicy, at: start + 7000 })
     await before.pass(70)
-    before.clock.setWall((start + 20) * 1000)
+    before.clock.setWall(start + 20_000)
     await before.pass(10)
     const service = await before.crash({ seconds: 5000 })
     service.tasks.handle('work', () => 'done')
@@ -84,7 +84,7 @@ describe('time', () => {
 
   it('[T-75] more repetitions than can be counted are refused and leave no run', async () => {
     const service = await openService()
-    const runPolicy = { type: 'repeat', count: 3, intervalSecs: Number.MAX_SAFE_INTEGER } as const
+    const runPolicy = { type: 'repeat', count: 3, intervalMs: Number.MAX_SAFE_INTEGER } as const
     await expect(service.tasks.submit({ kind: 'work', runPolicy })).rejects.toMatchObject({
       code: 'arithmetic_overflow',
       data: { policy: 'repeat' },
@@ -110,7 +110,7 @@ describe('backoff', () => {
       await service.jump((dueAt - clock.wallNow()) / 1000)
     }
     expect(service.statesOf(taskId)).toEqual(['failed'])
-    return starts.slice(1).map((startedAt, index) => startedAt - (starts[index] ?? 0))
+    return starts.slice(1).map((startedAtMs, index) => startedAtMs - (starts[index] ?? 0))
   }
 
   it('[T-78] doubles and caps, to the millisecond', async () => {
@@ -190,7 +190,7 @@ describe('cron', () => {
     const service = await before.crash({ seconds: 10_000 })
     const ran: number[] = []
     service.tasks.handle('work', ({ runId }) => {
-      ran.push((service.projection.run(runId)?.scheduledAt ?? 0) - start)
+      ran.push(((service.projection.run(runId)?.scheduledAtMs ?? 0) - start) / 1000)
     })
     await service.tasks.outcome(taskId)
     expect(ran.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 20 }, (_, index) => 20 * index))

@@ -146,7 +146,7 @@ describe('a graph of tasks', () => {
     const service = await openService()
     const { a, b } = await service.tasks.submitGraph({ a: { kind: 'work' }, b: { kind: 'work', dependsOn: ['a'] } })
     const sequence = service.projection.latestSequence
-    const closing = { type: 'dependency_declare', taskId: a, dependsOn: [b], timestamp: 1_000_000 } as const
+    const closing = { type: 'dependency_declare', taskId: a, dependsOn: [b], atMs: 1_000_000 } as const
     await expect(service.tasks.authority.submit(closing)).rejects.toMatchObject({
       code: 'dependency_cycle',
       data: { taskId: a, cycleThrough: b },
@@ -197,7 +197,7 @@ describe('a prerequisite', () => {
       type: 'dependency_declare',
       taskId: eligible,
       dependsOn: [late],
-      timestamp: 1_000_000,
+      atMs: 1_000_000,
     } as const
     await service.tasks.authority.submit(declaration)
     const bench = new Bench()
@@ -219,7 +219,7 @@ describe('a prerequisite', () => {
       type: 'dependency_declare',
       taskId: eligible,
       dependsOn: [late],
-      timestamp: 1_000_000,
+      atMs: 1_000_000,
     } as const
     const declared = service.tasks.authority.submit(declaration)
     const bench = new Bench()
@@ -255,7 +255,7 @@ describe('a prerequisite', () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     const first = await service.tasks.submit(work([], { runPolicy }))
     const second = await service.tasks.submit(work([first]))
     await service.pass(1)

@@ -9,14 +9,14 @@ describe('cancelling a parent', () => {
     const parent = await service.tasks.submit({ kind: 'never' })
     const finished = await service.tasks.submit({ kind: 'quick', parentTaskId: parent })
     const waiting = await service.tasks.submit({ kind: 'never', parentTaskId: parent })
-    const below = await service.tasks.submit({ kind: 'never', parentTaskId: waiting, at: start + 1000 })
+    const below = await service.tasks.submit({ kind: 'never', parentTaskId: waiting, at: start + 1_000_000 })
     await service.tasks.outcome(finished)
     expect(await service.tasks.cancel(parent)).toBe('cancelled')
     expect(await service.tasks.outcome(below)).toMatchObject({ status: 'cancelled' })
     expect(await service.tasks.outcome(waiting)).toMatchObject({ status: 'cancelled' })
     expect(await service.tasks.outcome(finished)).toMatchObject({ status: 'completed' })
     await service.settle()
-    expect(service.projection.task(finished)?.cancelledAt).toBeUndefined()
+    expect(service.projection.task(finished)?.cancelledAtMs).toBeUndefined()
     expect(leftovers(service)).toEqual(nothingLeft)
   })
 
@@ -119,7 +119,7 @@ describe('a handler', () => {
     service.tasks.handle('child', bench.handler)
     service.tasks.handle('parent', async ({ submit, children: view }) => {
       views.push(view())
-      for (const payload of ['one', 'two']) children.push(await submit({ kind: 'child', payload, at: start + 10 }))
+      for (const payload of ['one', 'two']) children.push(await submit({ kind: 'child', payload, at: start + 10_000 }))
       views.push(view())
       await Promise.all(children.map((id) => service.tasks.outcome(id)))
       views.push(view())
@@ -184,13 +184,13 @@ describe('a cancelled task', () => {
     const before = await openService()
     const bench = new Bench()
     await before.tasks.start()
-    const runPolicy = { type: 'repeat', count: 4, intervalSecs: 10 } as const
+    const runPolicy = { type: 'repeat', count: 4, intervalMs: 10_000 } as const
     const taskId = await before.tasks.submit({ kind: 'work', runPolicy })
     await before.pass(15)
     expect(before.statesOf(taskId).toSorted()).toEqual(['ready', 'ready', 'scheduled', 'scheduled'])
     // The power goes with the mark on the task; its runs stay as they were.
     before.tasks.authority.onCommit(() => before.store.crash())
-    await before.tasks.authority.submit({ type: 'task_cancel', taskId, timestamp: start + 15 })
+    await before.tasks.authority.submit({ type: 'task_cancel', taskId, atMs: start + 15_000 })
 
     const service = await before.crash({ seconds: 30 })
     expect(service.statesOf(taskId).toSorted()).toEqual(['ready', 'ready', 'scheduled', 'scheduled'])
@@ -215,7 +215,7 @@ describe('a cancelled task', () => {
     bench.call(1).answer(suspend())
     await before.settle()
     expect(taskIds.flatMap((id) => before.statesOf(id))).toEqual(['retry_wait', 'suspended', 'running'])
-    const cancels = taskIds.map((taskId) => ({ type: 'task_cancel', taskId, timestamp: start }) as const)
+    const cancels = taskIds.map((taskId) => ({ type: 'task_cancel', taskId, atMs: start }) as const)
     before.tasks.authority.onCommit(() => before.store.crash())
     await before.tasks.authority.submitBatch(cancels)
 
@@ -230,7 +230,7 @@ describe('a cancelled task', () => {
 
   it('[7.10] is not the same as a cancelled run: the others go on', async () => {
     const { service, bench } = await openWithBench()
-    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 10 } as const
+    const runPolicy = { type: 'repeat', count: 3, intervalMs: 10_000 } as const
     const taskId = await service.tasks.submit({ kind: 'work', runPolicy })
     await service.settle()
     const { runId } = bench.last.context

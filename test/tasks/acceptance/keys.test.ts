@@ -44,7 +44,7 @@ describe('concurrency keys', () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 1 } as const
+    const runPolicy = { type: 'repeat', count: 3, intervalMs: 1000 } as const
     await service.tasks.submit({ kind: 'work', runPolicy, constraints: { concurrencyKey: 'k' } })
     await service.pass(5)
     expect(bench.calls).toHaveLength(1)

@@ -107,10 +107,10 @@ describe('closing by terminating', () => {
 describe('whatever the policy, closing', () => {
   it.each(['retire', 'terminate'] as const)('by %s leaves nothing behind', async (policy) => {
     const { service, bench } = await openWithBench({ dispatch: { backoff: { type: 'fixed', delayMs: 60_000 } } })
-    await service.tasks.submit({ kind: 'work', at: 1_000_500 })
+    await service.tasks.submit({ kind: 'work', at: 1_000_500_000 })
     await service.tasks.submit({ kind: 'work', runPolicy: { type: 'cron', expression: '0 0 * * * * *' } })
     await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-    const slow = await service.tasks.submit({ kind: 'work', constraints: { timeoutSecs: 900 } })
+    const slow = await service.tasks.submit({ kind: 'work', constraints: { timeoutMs: 900_000 } })
     await service.settle()
     bench.call(0).fail(new Error('broken'))
     const waiting = service.tasks.outcome(slow)
@@ -195,31 +195,14 @@ describe('while a runtime is open', () => {
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
   })
 
-  it('every attempt shows as an operation of one session, with its progress, until it ends', async () => {
+  it('every attempt shows as a job until it ends', async () => {
     const { service, bench } = await openWithBench()
     await service.tasks.submit({ kind: 'work', metadata: { description: 'Read the news' } })
     await service.settle()
-    const session = service.runtime.attempts
-    const live = () => session.operations.listOperations().filter(({ terminal }) => !terminal)
-    expect(live().map(({ displayName, status }) => [displayName, status])).toEqual([['Read the news', 'running']])
+    const { jobs } = service.runtime
+    expect(jobs.list()).toMatchObject([{ room: 'tasks', displayName: 'Read the news', state: 'working' }])
     bench.last.answer('done')
     await service.settle()
-    expect(live()).toEqual([])
-  })
-
-  it('an attempt whose operation is ended from outside has failed, and may be retried', async () => {
-    const { service, bench } = await openWithBench()
-    const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-    await service.settle()
-    const session = service.runtime.attempts
-    const [operation] = session.operations.listOperations()
-    if (operation === undefined) throw new Error('the attempt is no operation')
-    await session.operations.cancelOperation(operation.id, 'enough')
-    await service.pass(1)
-    expect(bench.call(0).context.signal.aborted).toBe(true)
-    expect(service.statesOf(taskId)).toEqual(['retry_wait'])
-    await service.pass(5)
-    bench.call(1).answer()
-    expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
+    expect(jobs.list()).toEqual([])
   })
 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Bench, openService, openWithBench } from './support.js'
 
 describe('a subscription', () => {
-  const farAhead = { kind: 'work', at: 1_010_000 }
+  const farAhead = { kind: 'work', at: 1_010_000_000 }
 
   it('[T-90] to a completion promotes a run that is scheduled 10 000 seconds ahead', async () => {
     const { service, bench } = await openWithBench()
@@ -33,7 +33,7 @@ describe('a subscription', () => {
     const subscribed = await service.tasks.submit(farAhead)
     const dimension = [...service.projection.budgetsOf(spender)][0]?.dimension
     if (dimension === undefined) throw new Error('no ledger')
-    const filter = { type: 'budget_threshold', taskId: spender, dimension, thresholdPct: 80 } as const
+    const filter = { type: 'budget_threshold', taskId: spender, dimension, thresholdPercent: 80 } as const
     await service.tasks.subscribe(subscribed, filter)
     await service.settle()
     const { budget } = bench.last.context
@@ -47,20 +47,20 @@ describe('a subscription', () => {
 
   it('[T-90] to an event of the service releases one run, the earliest, and once', async () => {
     const { service, bench } = await openWithBench()
-    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 100 } as const
+    const runPolicy = { type: 'repeat', count: 3, intervalMs: 100_000 } as const
     const taskId = await service.tasks.submit({ ...farAhead, runPolicy, releasedBy: [{ type: 'custom', key: 'go' }] })
     expect(await service.tasks.publish('stay')).toBe(0)
     expect(await service.tasks.publish('go')).toBe(1)
     expect(await service.tasks.publish('go')).toBe(0)
     await service.pass(5)
     expect(bench.calls).toHaveLength(1)
-    expect(service.projection.run(bench.last.context.runId)?.scheduledAt).toBe(1_010_000)
+    expect(service.projection.run(bench.last.context.runId)?.scheduledAtMs).toBe(1_010_000_000)
     expect(service.statesOf(taskId).filter((state) => state === 'scheduled')).toHaveLength(2)
   })
 
   it('[T-90] that re-arms releases a run with every event, and stops when it is cancelled', async () => {
     const { service, bench } = await openWithBench()
-    const runPolicy = { type: 'repeat', count: 3, intervalSecs: 100 } as const
+    const runPolicy = { type: 'repeat', count: 3, intervalMs: 100_000 } as const
     const taskId = await service.tasks.submit({ ...farAhead, runPolicy })
     const subscriptionId = await service.tasks.subscribe(taskId, { type: 'custom', key: 'go' }, { rearm: true })
     expect(await service.tasks.publish('go')).toBe(1)
@@ -74,7 +74,7 @@ describe('a subscription', () => {
 
   it('[T-90] that was triggered before a crash releases its run after it, and then never again', async () => {
     const before = await openService()
-    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 100 } as const
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 100_000 } as const
     const taskId = await before.tasks.submit({ ...farAhead, runPolicy, releasedBy: [{ type: 'custom', key: 'go' }] })
     await before.tasks.publish('go')
     const service = await before.crash()

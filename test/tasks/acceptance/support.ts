@@ -14,8 +14,8 @@ import {
 } from '../../../src/tasks/index.js'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 
-/** Epoch seconds at which simulated time begins. */
-export const start = 1_000_000
+/** Epoch milliseconds at which simulated time begins. */
+export const start = 1_000_000_000
 
 /** A service as its user builds it, on simulated time and a journal in memory. */
 export interface Service {
@@ -49,7 +49,7 @@ interface World {
 
 /** Opens a runtime on an empty journal. Nothing is dispatched before a handler is registered. */
 export function openService(options: ServiceOptions = {}): Promise<Service> {
-  return openIn({ store: createMemoryJournal(), entropy: createEntropy() }, start * 1000, options)
+  return openIn({ store: createMemoryJournal(), entropy: createEntropy() }, start, options)
 }
 
 async function openIn(world: World, wall: number, options: ServiceOptions): Promise<Service> {

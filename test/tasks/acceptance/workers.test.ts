@@ -47,7 +47,9 @@ describe('workers', () => {
       const count = 1 + upTo(3)
       const maxAttempts = 1 + upTo(4)
       const runPolicy =
-        count === 1 ? ({ type: 'once' } as const) : ({ type: 'repeat', count, intervalSecs: 1 + upTo(4) } as const)
+        count === 1
+          ? ({ type: 'once' } as const)
+          : ({ type: 'repeat', count, intervalMs: 1000 * (1 + upTo(4)) } as const)
       caps.set(await service.tasks.submit({ kind: 'work', runPolicy, constraints: { maxAttempts } }), maxAttempts)
       runs += count
     }
@@ -67,7 +69,7 @@ describe('workers', () => {
 
   it('[T-82] the first look after a long downtime promotes every overdue run', async () => {
     const before = await openService()
-    for (let index = 0; index < 600; index += 1) await before.tasks.submit({ kind: 'work', at: start + index })
+    for (let index = 0; index < 600; index += 1) await before.tasks.submit({ kind: 'work', at: start + 1000 * index })
     const service = await before.crash({ seconds: 1000 })
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
@@ -79,16 +81,16 @@ describe('workers', () => {
 
   it('[T-82] of a partially overdue set only those due are promoted', async () => {
     const before = await openService()
-    for (let index = 0; index < 10; index += 1) await before.tasks.submit({ kind: 'work', at: start + 100 * index })
+    for (let index = 0; index < 10; index += 1) await before.tasks.submit({ kind: 'work', at: start + 100_000 * index })
     const service = await before.crash({ seconds: 450 })
     await service.tasks.start()
     await service.settle()
     const due = [...service.projection.ready()]
-    expect(due.map(({ scheduledAt }) => scheduledAt - start).toSorted((one, other) => one - other)).toEqual([
-      0, 100, 200, 300, 400,
-    ])
+    expect(
+      due.map(({ scheduledAtMs }) => (scheduledAtMs - start) / 1000).toSorted((one, other) => one - other),
+    ).toEqual([0, 100, 200, 300, 400])
     expect(service.projection.countIn('scheduled')).toBe(5)
-    expect(service.projection.nextScheduledAt()).toBe(start + 500)
+    expect(service.projection.nextScheduledAtMs()).toBe(start + 500_000)
   })
 
   it('[T-83] promoted runs are still ready after a crash, with the same ids, and then run', async () => {
@@ -164,8 +166,8 @@ describe('workers', () => {
   it('are refused options that make no sense, by name', async () => {
     const refused = [
       [{ concurrency: 0 }, 'tasks.concurrency'],
-      [{ leaseSecs: 2 }, 'tasks.leaseSecs'],
-      [{ leaseSecs: 86_401 }, 'tasks.leaseSecs'],
+      [{ leaseMs: 2999 }, 'tasks.leaseMs'],
+      [{ leaseMs: 86_400_001 }, 'tasks.leaseMs'],
       [{ owner: '' }, 'tasks.owner'],
       [{ stragglerLimitMs: -1 }, 'tasks.stragglerLimitMs'],
       [{ stragglerLimitMs: '5' as never }, 'tasks.stragglerLimitMs'],

@@ -9,13 +9,13 @@ describe('attempt_start', () => {
     given(reach.running)
       .when(start())
       .accepts({
-        event: { type: 'attempt_started', runId: R1, attemptId: A1, timestamp: 120 },
+        event: { type: 'attempt_started', runId: R1, attemptId: A1, atMs: 120 },
         applied: { type: 'attempt_start', runId: R1, attemptId: A1 },
         then: (projection) =>
           expect(projection.run(R1)).toMatchObject({
             currentAttemptId: A1,
             attemptCount: 1,
-            attempts: [{ attemptId: A1, startedAt: 120 }],
+            attempts: [{ attemptId: A1, startedAtMs: 120 }],
           }),
       }))
 
@@ -47,25 +47,25 @@ describe('attempt_finish', () => {
     given(running)
       .when(finish(A1, outcome))
       .accepts({
-        event: { type: 'attempt_finished', runId: R1, attemptId: A1, timestamp: 130, ...fields },
+        event: { type: 'attempt_finished', runId: R1, attemptId: A1, atMs: 130, ...fields },
         applied: { type: 'attempt_finish', runId: R1, attemptId: A1, outcome: fields },
         then: (projection) => {
           expect(projection.run(R1)).not.toHaveProperty('currentAttemptId')
           expect(projection.run(R1)?.attempts).toEqual([
-            { attemptId: A1, startedAt: 120, finishedAt: 130, outcome: fields },
+            { attemptId: A1, startedAtMs: 120, finishedAtMs: 130, outcome: fields },
           ])
         },
       }),
   )
 
-  it('[T-14] stores a timeout with a text that names the seconds', () =>
+  it('[T-14] stores a timeout with a text that names the milliseconds', () =>
     given(running)
       .when(finish(A1, timedOut(45)))
       .accepts({
         then: (projection) => {
           const outcome = projection.run(R1)?.attempts[0]?.outcome
           expect(outcome).toMatchObject({ result: 'timeout' })
-          expect(outcome).toHaveProperty('error', expect.stringContaining('45 seconds'))
+          expect(outcome).toHaveProperty('error', expect.stringContaining('45 milliseconds'))
         },
       }))
 

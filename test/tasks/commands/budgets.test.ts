@@ -17,7 +17,7 @@ const replenish = (newLimit: number): CommandOf<'budget_replenish'> => ({
   taskId: T1,
   dimension: token,
   newLimit,
-  timestamp: 150,
+  atMs: 150,
 })
 
 const reserve = (amount: number, id: ReservationId = V1, taskId: TaskId = T1): CommandOf<'budget_reserve'> => ({
@@ -26,20 +26,20 @@ const reserve = (amount: number, id: ReservationId = V1, taskId: TaskId = T1): C
   taskId,
   dimension: token,
   amount,
-  timestamp: 140,
+  atMs: 140,
 })
 
 const settle = (amount: number, id: ReservationId = V1): CommandOf<'budget_settle'> => ({
   type: 'budget_settle',
   reservationId: id,
   amount,
-  timestamp: 141,
+  atMs: 141,
 })
 
 const release = (id: ReservationId = V1): CommandOf<'budget_release'> => ({
   type: 'budget_release',
   reservationId: id,
-  timestamp: 141,
+  atMs: 141,
 })
 
 /** T1 with a budget of 100 above T2 with a budget of 50 above T3 without one. */
@@ -52,11 +52,16 @@ const tree = [
 ]
 
 describe('budget_allocate', () => {
+  it('refuses a dimension that counts seconds', () =>
+    given(taskCreate())
+      .when({ ...allocate(500), dimension: 'time_secs' as never })
+      .isInvalid('dimension'))
+
   it('[T-19] opens a ledger', () =>
     given(taskCreate())
       .when(allocate(500))
       .accepts({
-        event: { type: 'budget_allocated', taskId: T1, dimension: 'token', limit: 500, timestamp: 105 },
+        event: { type: 'budget_allocated', taskId: T1, dimension: 'token', limit: 500, atMs: 105 },
         applied: { type: 'budget_allocate', taskId: T1, dimension: 'token', limit: 500 },
         then: (projection) =>
           expect([...projection.budgetsOf(T1)]).toEqual([
@@ -66,7 +71,7 @@ describe('budget_allocate', () => {
               limit: 500,
               consumed: 0,
               reserved: 0,
-              allocatedAt: 105,
+              allocatedAtMs: 105,
               exhausted: false,
             },
           ]),
@@ -86,7 +91,7 @@ describe('budget_consume', () => {
     await given(taskCreate(), allocate(100))
       .when(consume(99))
       .accepts({
-        event: { type: 'budget_consumed', taskId: T1, dimension: 'token', amount: 99, timestamp: 131 },
+        event: { type: 'budget_consumed', taskId: T1, dimension: 'token', amount: 99, atMs: 131 },
         applied: { type: 'budget_consume', taskId: T1, dimension: 'token', amount: 99 },
         then: (projection) => {
           expect(projection.budget(T1, token)).toMatchObject({ consumed: 99, exhausted: false })
@@ -141,7 +146,7 @@ describe('budget_replenish', () => {
     given(taskCreate(), allocate(100), consume(100))
       .when(replenish(150))
       .accepts({
-        event: { type: 'budget_replenished', taskId: T1, dimension: 'token', newLimit: 150, timestamp: 150 },
+        event: { type: 'budget_replenished', taskId: T1, dimension: 'token', newLimit: 150, atMs: 150 },
         applied: { type: 'budget_replenish', taskId: T1, dimension: 'token', newLimit: 150 },
         then: (projection) =>
           expect(projection.budget(T1, token)).toMatchObject({ limit: 150, consumed: 100, exhausted: false }),
@@ -173,7 +178,7 @@ describe('budget_reserve', () => {
           dimension: 'token',
           amount: 50,
           runId: R1,
-          timestamp: 140,
+          atMs: 140,
         },
         applied: { type: 'budget_reserve', reservationId: V1, chargedTaskIds: [T2, T1] },
         then: (projection) => {
@@ -211,7 +216,7 @@ describe('budget_settle and budget_release', () => {
     given(tree, reserve(40, V1, T3))
       .when(settle(33))
       .accepts({
-        event: { type: 'budget_settled', reservationId: V1, amount: 33, timestamp: 141 },
+        event: { type: 'budget_settled', reservationId: V1, amount: 33, atMs: 141 },
         applied: { type: 'budget_settle', reservationId: V1, amount: 33 },
         then: (projection) => {
           expect(projection.budget(T1, token)).toMatchObject({ reserved: 0, consumed: 33 })
@@ -254,7 +259,7 @@ describe('budget_settle and budget_release', () => {
     given(tree, reserve(40, V1, T3))
       .when(release())
       .accepts({
-        event: { type: 'budget_released', reservationId: V1, timestamp: 141 },
+        event: { type: 'budget_released', reservationId: V1, atMs: 141 },
         applied: { type: 'budget_release', reservationId: V1 },
         then: (projection) => {
           expect(projection.budget(T1, token)).toMatchObject({ reserved: 0, consumed: 0 })

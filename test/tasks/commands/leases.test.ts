@@ -9,15 +9,15 @@ describe('lease_acquire', () => {
     given(reach.leased)
       .when(lease('lease_acquire'))
       .accepts({
-        event: { type: 'lease_acquired', runId: R1, owner: 'worker', expiry: 5000, timestamp: 115 },
-        applied: { type: 'lease_acquire', runId: R1, owner: 'worker', expiry: 5000, fencingToken: 5 },
+        event: { type: 'lease_acquired', runId: R1, owner: 'worker', expiresAtMs: 5000, atMs: 115 },
+        applied: { type: 'lease_acquire', runId: R1, owner: 'worker', expiresAtMs: 5000, fencingToken: 5 },
         then: (projection) =>
           expect(projection.run(R1)?.lease).toEqual({
             owner: 'worker',
-            expiry: 5000,
+            expiresAtMs: 5000,
             fencingToken: 5,
-            acquiredAt: 115,
-            updatedAt: 115,
+            acquiredAtMs: 115,
+            updatedAtMs: 115,
           }),
       }))
 
@@ -44,36 +44,40 @@ describe('lease_acquire', () => {
 describe('lease_heartbeat', () => {
   it('keeps or raises the expiry', async () => {
     await given(held)
-      .when(lease('lease_heartbeat', { expiry: 6000, timestamp: 118 }))
+      .when(lease('lease_heartbeat', { expiresAtMs: 6000, atMs: 118 }))
       .accepts({
-        event: { type: 'lease_heartbeat', runId: R1, owner: 'worker', expiry: 6000, timestamp: 118 },
-        applied: { type: 'lease_heartbeat', runId: R1, owner: 'worker', expiry: 6000 },
+        event: { type: 'lease_heartbeat', runId: R1, owner: 'worker', expiresAtMs: 6000, atMs: 118 },
+        applied: { type: 'lease_heartbeat', runId: R1, owner: 'worker', expiresAtMs: 6000 },
         then: (projection) => {
           expect(projection.run(R1)?.lease).toMatchObject({
-            expiry: 6000,
+            expiresAtMs: 6000,
             fencingToken: 5,
-            acquiredAt: 115,
-            updatedAt: 118,
+            acquiredAtMs: 115,
+            updatedAtMs: 118,
           })
-          expect(projection.nextLeaseExpiry()).toBe(6000)
+          expect(projection.nextLeaseExpiresAtMs()).toBe(6000)
         },
       })
     await given(held)
-      .when(lease('lease_heartbeat', { expiry: 5000 }))
+      .when(lease('lease_heartbeat', { expiresAtMs: 5000 }))
       .accepts()
     await given(working)
-      .when(lease('lease_heartbeat', { expiry: 7000 }))
+      .when(lease('lease_heartbeat', { expiresAtMs: 7000 }))
       .accepts()
   })
 
   it('refuses to lower the expiry', () =>
     given(held)
-      .when(lease('lease_heartbeat', { expiry: 4999 }))
-      .refuses('lease_heartbeat_expiry_regression', { runId: R1, previousExpiry: 5000, proposedExpiry: 4999 }))
+      .when(lease('lease_heartbeat', { expiresAtMs: 4999 }))
+      .refuses('lease_heartbeat_expiry_regression', {
+        runId: R1,
+        previousExpiresAtMs: 5000,
+        proposedExpiresAtMs: 4999,
+      }))
 
   it('[T-16] refuses another owner before it looks at the expiry', () =>
     given(held)
-      .when(lease('lease_heartbeat', { owner: 'other', expiry: 1 }))
+      .when(lease('lease_heartbeat', { owner: 'other', expiresAtMs: 1 }))
       .refuses('lease_owner_mismatch', { runId: R1, event: 'heartbeat' }))
 
   it('is legal in leased and running only', async () => {
@@ -93,14 +97,14 @@ describe.each([
 ] as const)('%s', (type, event, fact) => {
   it('[T-42, D-3] makes a leased run ready, with a history entry of its own', () =>
     given(held)
-      .when(lease(type, { timestamp: 200 }))
+      .when(lease(type, { atMs: 200 }))
       .accepts({
-        event: { type: fact, runId: R1, owner: 'worker', expiry: 5000, timestamp: 200 },
-        applied: { type, runId: R1, owner: 'worker', expiry: 5000 },
+        event: { type: fact, runId: R1, owner: 'worker', expiresAtMs: 5000, atMs: 200 },
+        applied: { type, runId: R1, owner: 'worker', expiresAtMs: 5000 },
         then: (projection) => {
-          expect(projection.run(R1)).toMatchObject({ state: 'ready', lastStateChangeAt: 200 })
+          expect(projection.run(R1)).toMatchObject({ state: 'ready', lastStateChangeAtMs: 200 })
           expect(projection.run(R1)).not.toHaveProperty('lease')
-          expect(projection.run(R1)?.history.at(-1)).toEqual({ from: 'leased', to: 'ready', timestamp: 200 })
+          expect(projection.run(R1)?.history.at(-1)).toEqual({ from: 'leased', to: 'ready', atMs: 200 })
         },
       }))
 
@@ -123,17 +127,17 @@ describe.each([
 
   it('refuses another owner, then another expiry', async () => {
     await given(held)
-      .when(lease(type, { owner: 'other', expiry: 1 }))
+      .when(lease(type, { owner: 'other', expiresAtMs: 1 }))
       .refuses('lease_owner_mismatch', { runId: R1, event })
     await given(held)
-      .when(lease(type, { expiry: 4000 }))
-      .refuses('lease_expiry_mismatch', { runId: R1, event, expectedExpiry: 5000, providedExpiry: 4000 })
+      .when(lease(type, { expiresAtMs: 4000 }))
+      .refuses('lease_expiry_mismatch', { runId: R1, event, expectedExpiresAtMs: 5000, providedExpiresAtMs: 4000 })
   })
 
   it('[T-45] refuses an expiry that a heartbeat has replaced', () =>
-    given(held, lease('lease_heartbeat', { expiry: 6000 }))
-      .when(lease(type, { expiry: 5000 }))
-      .refuses('lease_expiry_mismatch', { runId: R1, event, expectedExpiry: 6000, providedExpiry: 5000 }))
+    given(held, lease('lease_heartbeat', { expiresAtMs: 6000 }))
+      .when(lease(type, { expiresAtMs: 5000 }))
+      .refuses('lease_expiry_mismatch', { runId: R1, event, expectedExpiresAtMs: 6000, providedExpiresAtMs: 5000 }))
 
   it('refuses states that hold no lease', async () => {
     const states: RunState[] = ['scheduled', 'retry_wait', 'suspended', 'completed', 'failed', 'cancelled']
@@ -149,9 +153,9 @@ it('[T-15] follows a lease through acquire, heartbeat and release', () =>
     reach.ready,
     lease('lease_acquire'),
     move('ready', 'leased', { fencingToken: 4 }),
-    lease('lease_heartbeat', { expiry: 6000 }),
+    lease('lease_heartbeat', { expiresAtMs: 6000 }),
   )
-    .when(lease('lease_release', { expiry: 6000 }))
+    .when(lease('lease_release', { expiresAtMs: 6000 }))
     .accepts({
       then: (projection) => {
         expect(projection.run(R1)?.state).toBe('ready')

@@ -25,11 +25,11 @@ import {
 } from '../support/commands.js'
 import { A1, A2, actorId, entryId, R1, R2, reservationId, S1, T1, T2, T3, taskId, tenantId } from '../support/ids.js'
 
-const suspend: TaskCommand = { type: 'run_suspend', runId: R1, timestamp: 125 }
-const trigger: TaskCommand = { type: 'subscription_trigger', subscriptionId: S1, timestamp: 126 }
+const suspend: TaskCommand = { type: 'run_suspend', runId: R1, atMs: 125 }
+const trigger: TaskCommand = { type: 'subscription_trigger', subscriptionId: S1, atMs: 126 }
 const subscribed = subscribe(S1, { type: 'custom', key: 'go' })
-const unsubscribe: TaskCommand = { type: 'subscription_cancel', subscriptionId: S1, timestamp: 127 }
-const consumeTrigger: TaskCommand = { type: 'subscription_consume', subscriptionId: S1, runId: R2, timestamp: 128 }
+const unsubscribe: TaskCommand = { type: 'subscription_cancel', subscriptionId: S1, atMs: 127 }
+const consumeTrigger: TaskCommand = { type: 'subscription_consume', subscriptionId: S1, runId: R2, atMs: 128 }
 
 const reserve = (more: object = {}): TaskCommand => ({
   type: 'budget_reserve',
@@ -37,7 +37,7 @@ const reserve = (more: object = {}): TaskCommand => ({
   taskId: T1,
   dimension: budgetDimension('token'),
   amount: 20,
-  timestamp: 106,
+  atMs: 106,
   ...more,
 })
 
@@ -49,9 +49,9 @@ const entry = (tenant: number): TaskCommand => ({
     actorId: actorId(9),
     ledgerKey: 'k',
     payload: '' as never,
-    timestamp: 1,
+    atMs: 1,
   },
-  timestamp: 1,
+  atMs: 1,
 })
 
 /** A chain that ends at the deepest place a task may have, whose last task has ended. */
@@ -107,7 +107,7 @@ const rules: readonly (readonly [TaskErrorCode, string, readonly TaskCommand[], 
     'run_resume_requires_suspended',
     'a cancelled task',
     [...reach.ready, cancel()],
-    { type: 'run_resume', runId: R1, timestamp: 1 },
+    { type: 'run_resume', runId: R1, atMs: 1 },
   ],
   ['lease_invalid_run_state', 'a lease that is held', working, lease('lease_acquire')],
   ['lease_already_active', 'a cancelled task', [...held, cancel()], lease('lease_acquire')],
@@ -115,9 +115,14 @@ const rules: readonly (readonly [TaskErrorCode, string, readonly TaskCommand[], 
     'lease_heartbeat_expiry_regression',
     'a token that does not hold',
     held,
-    lease('lease_heartbeat', { expiry: 1, fencingToken: 4 }),
+    lease('lease_heartbeat', { expiresAtMs: 1, fencingToken: 4 }),
   ],
-  ['lease_expiry_mismatch', 'a token that does not hold', held, lease('lease_release', { expiry: 1, fencingToken: 4 })],
+  [
+    'lease_expiry_mismatch',
+    'a token that does not hold',
+    held,
+    lease('lease_release', { expiresAtMs: 1, fencingToken: 4 }),
+  ],
   ['unknown_task', 'an unknown run', [], reserve({ runId: R2 })],
   ['unknown_run', 'a known reservation', [taskCreate(), allocate(100), reserve()], reserve({ runId: R2 })],
   [
@@ -135,11 +140,11 @@ const rules: readonly (readonly [TaskErrorCode, string, readonly TaskCommand[], 
     'unknown_actor',
     'a known entry',
     [
-      { type: 'tenant_create', registration: { tenantId: tenantId(1), name: 'n' }, timestamp: 1 },
+      { type: 'tenant_create', registration: { tenantId: tenantId(1), name: 'n' }, atMs: 1 },
       {
         type: 'ledger_append',
-        entry: { entryId: entryId(1), tenantId: tenantId(1), ledgerKey: 'k', payload: '' as never, timestamp: 1 },
-        timestamp: 1,
+        entry: { entryId: entryId(1), tenantId: tenantId(1), ledgerKey: 'k', payload: '' as never, atMs: 1 },
+        atMs: 1,
       },
     ],
     entry(1),
@@ -157,7 +162,7 @@ it.each(rules)('%s comes before %s', async (code, _, before, command) => {
 it('shape comes before sequence, sequence before what the state refuses', async () => {
   const { authority } = await openTasks()
   const options = { expectedSequence: 9 }
-  const misshapen = { ...cancel(T1), timestamp: -1 }
+  const misshapen = { ...cancel(T1), atMs: -1 }
   await expect(authority.submit(misshapen, options)).rejects.toMatchObject({ code: 'invalid_input' })
   await expectRefusal(authority.submit(cancel(T1), options), 'non_monotonic_sequence', { expected: 1, provided: 9 })
 })

@@ -5,20 +5,20 @@ import { given } from '../support/specification.js'
 
 const [actor, tenant] = [actorId(1), tenantId(1)]
 const canReview = { type: 'can_review' } as const
-const registration = { actorId: actor, identity: 'alpha', capabilities: ['gpu'], heartbeatIntervalSecs: 30 }
-const register: CommandOf<'actor_register'> = { type: 'actor_register', registration, timestamp: 10 }
+const registration = { actorId: actor, identity: 'alpha', capabilities: ['gpu'], heartbeatIntervalMs: 30 }
+const register: CommandOf<'actor_register'> = { type: 'actor_register', registration, atMs: 10 }
 const create: CommandOf<'tenant_create'> = {
   type: 'tenant_create',
   registration: { tenantId: tenant, name: 'north' },
-  timestamp: 11,
+  atMs: 11,
 }
 const both = [register, create]
-const beat = (timestamp: number): CommandOf<'actor_heartbeat'> => ({
+const beat = (atMs: number): CommandOf<'actor_heartbeat'> => ({
   type: 'actor_heartbeat',
   actorId: actor,
-  timestamp,
+  atMs,
 })
-const deregister: CommandOf<'actor_deregister'> = { type: 'actor_deregister', actorId: actor, timestamp: 50 }
+const deregister: CommandOf<'actor_deregister'> = { type: 'actor_deregister', actorId: actor, atMs: 50 }
 const noOp = { type: 'no_op' }
 
 describe('actors', () => {
@@ -26,14 +26,14 @@ describe('actors', () => {
     given()
       .when({ ...register, registration: { ...registration, department: departmentId('ops'), tenantId: tenant } })
       .accepts({
-        event: { type: 'actor_registered', ...registration, department: 'ops', tenantId: tenant, timestamp: 10 },
+        event: { type: 'actor_registered', ...registration, department: 'ops', tenantId: tenant, atMs: 10 },
         applied: noOp,
         then: (projection) => {
           expect(projection.actor(actor)).toEqual({
             ...registration,
             department: 'ops',
             tenantId: tenant,
-            registeredAt: 10,
+            registeredAtMs: 10,
           })
           expect(projection.isActorActive(actor)).toBe(true)
         },
@@ -41,24 +41,24 @@ describe('actors', () => {
 
   it('are replaced by a second registration', () =>
     given(register, beat(20), deregister)
-      .when({ ...register, timestamp: 60 })
+      .when({ ...register, atMs: 60 })
       .accepts({
-        then: (projection) => expect(projection.actor(actor)).toEqual({ ...registration, registeredAt: 60 }),
+        then: (projection) => expect(projection.actor(actor)).toEqual({ ...registration, registeredAtMs: 60 }),
       }))
 
   it('give signs of life, even after they were deregistered', async () => {
     await given(register)
       .when(beat(20))
       .accepts({
-        event: { type: 'actor_heartbeat', actorId: actor, timestamp: 20 },
+        event: { type: 'actor_heartbeat', actorId: actor, atMs: 20 },
         applied: noOp,
-        then: (projection) => expect(projection.actor(actor)?.lastHeartbeatAt).toBe(20),
+        then: (projection) => expect(projection.actor(actor)?.lastHeartbeatAtMs).toBe(20),
       })
     await given(register, deregister)
       .when(beat(55))
       .accepts({
         then: (projection) => {
-          expect(projection.actor(actor)).toMatchObject({ lastHeartbeatAt: 55, deregisteredAt: 50 })
+          expect(projection.actor(actor)).toMatchObject({ lastHeartbeatAtMs: 55, deregisteredAtMs: 50 })
           expect(projection.isActorActive(actor)).toBe(false)
         },
       })
@@ -69,7 +69,7 @@ describe('actors', () => {
     await given().when(deregister).refuses('unknown_actor', { actorId: actor })
     await given(register)
       .when(deregister)
-      .accepts({ event: { type: 'actor_deregistered', actorId: actor, timestamp: 50 }, applied: noOp })
+      .accepts({ event: { type: 'actor_deregistered', actorId: actor, atMs: 50 }, applied: noOp })
   })
 
   it('need an identity, capabilities, a heartbeat and a short department', async () => {
@@ -77,9 +77,9 @@ describe('actors', () => {
     await when({ identity: '' }).refuses('empty_identity', {})
     await when({ capabilities: [] }).refuses('empty_capabilities', {})
     await when({ capabilities: ['a', ''] }).refuses('empty_capability_entry', {})
-    await when({ heartbeatIntervalSecs: 0 }).refuses('zero_heartbeat_interval', {})
+    await when({ heartbeatIntervalMs: 0 }).refuses('zero_heartbeat_interval', {})
     await when({ department: 'ü'.repeat(65) }).refuses('department_id_too_long', { length: 130 })
-    await when({ heartbeatIntervalSecs: 1.5 }).isInvalid('registration.heartbeatIntervalSecs')
+    await when({ heartbeatIntervalMs: 1.5 }).isInvalid('registration.heartbeatIntervalMs')
   })
 })
 
@@ -88,10 +88,10 @@ describe('tenants, roles and capabilities', () => {
     await given()
       .when(create)
       .accepts({
-        event: { type: 'tenant_created', tenantId: tenant, name: 'north', timestamp: 11 },
+        event: { type: 'tenant_created', tenantId: tenant, name: 'north', atMs: 11 },
         applied: noOp,
         then: (projection) =>
-          expect(projection.tenant(tenant)).toEqual({ tenantId: tenant, name: 'north', createdAt: 11 }),
+          expect(projection.tenant(tenant)).toEqual({ tenantId: tenant, name: 'north', createdAtMs: 11 }),
       })
     await given()
       .when({ ...create, registration: { tenantId: tenant, name: '' } })
@@ -99,13 +99,13 @@ describe('tenants, roles and capabilities', () => {
   })
 
   it('keep one role per actor and tenant, the last one', () =>
-    given(both, { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'auditor' }, timestamp: 12 })
+    given(both, { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'auditor' }, atMs: 12 })
       .when({
         type: 'role_assign',
         actorId: actor,
         tenantId: tenant,
         role: { type: 'custom', name: 'chief' },
-        timestamp: 13,
+        atMs: 13,
       })
       .accepts({
         event: {
@@ -113,13 +113,13 @@ describe('tenants, roles and capabilities', () => {
           actorId: actor,
           tenantId: tenant,
           role: { type: 'custom', name: 'chief' },
-          timestamp: 13,
+          atMs: 13,
         },
         applied: noOp,
         then: (projection) =>
           expect(projection.role(actor, tenant)).toMatchObject({
             role: { type: 'custom', name: 'chief' },
-            assignedAt: 13,
+            assignedAtMs: 13,
           }),
       }))
 
@@ -129,9 +129,9 @@ describe('tenants, roles and capabilities', () => {
       actorId: actor,
       tenantId: tenant,
       capability: canReview,
-      timestamp: 14,
+      atMs: 14,
     }
-    const revoke = { ...grant, type: 'capability_revoke', timestamp: 15 } as const
+    const revoke = { ...grant, type: 'capability_revoke', atMs: 15 } as const
     await given(both)
       .when(grant)
       .accepts({
@@ -146,7 +146,7 @@ describe('tenants, roles and capabilities', () => {
         applied: noOp,
         then: (projection) => {
           expect(projection.hasCapability(actor, canReview, tenant)).toBe(false)
-          expect(projection.capabilityGrant(actor, canReview, tenant)?.revokedAt).toBe(15)
+          expect(projection.capabilityGrant(actor, canReview, tenant)?.revokedAtMs).toBe(15)
         },
       })
     await given(both, grant, revoke)
@@ -164,17 +164,17 @@ describe('tenants, roles and capabilities', () => {
       actorId: actor,
       tenantId: tenant,
       capability: canReview,
-      timestamp: 14,
+      atMs: 14,
     })
-      .when({ type: 'capability_revoke', actorId: actor, tenantId: tenant, capability: named, timestamp: 15 })
+      .when({ type: 'capability_revoke', actorId: actor, tenantId: tenant, capability: named, atMs: 15 })
       .accepts({ then: (projection) => expect(projection.hasCapability(actor, canReview, tenant)).toBe(true) })
   })
 
   it('ask for a known actor, then a known tenant', async () => {
     const commands = [
-      { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'operator' }, timestamp: 1 },
-      { type: 'capability_grant', actorId: actor, tenantId: tenant, capability: canReview, timestamp: 1 },
-      { type: 'capability_revoke', actorId: actor, tenantId: tenant, capability: canReview, timestamp: 1 },
+      { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'operator' }, atMs: 1 },
+      { type: 'capability_grant', actorId: actor, tenantId: tenant, capability: canReview, atMs: 1 },
+      { type: 'capability_revoke', actorId: actor, tenantId: tenant, capability: canReview, atMs: 1 },
     ] as const
     for (const command of commands) {
       await given(create).when(command).refuses('unknown_actor', { actorId: actor })
@@ -184,7 +184,7 @@ describe('tenants, roles and capabilities', () => {
 
   it('need names', async () => {
     const custom = { type: 'custom', name: '' } as const
-    const subject = { actorId: actor, tenantId: tenant, timestamp: 1 }
+    const subject = { actorId: actor, tenantId: tenant, atMs: 1 }
     await given(both)
       .when({ type: 'role_assign', ...subject, role: custom })
       .refuses('empty_role_name', {})
@@ -204,12 +204,12 @@ describe('ledger_append', () => {
     ledgerKey: 'invoices',
     actorId: actor,
     payload: encodeBytes(new Uint8Array([0, 1, 254, 255])),
-    timestamp: 33,
+    atMs: 33,
   }
   const append = (change: Partial<LedgerEntry> = {}): CommandOf<'ledger_append'> => ({
     type: 'ledger_append',
     entry: { ...entry, ...change },
-    timestamp: 99,
+    atMs: 99,
   })
 
   it('[D-12, T-98] keeps the time and the bytes of the entry', () =>

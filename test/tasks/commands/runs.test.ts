@@ -19,17 +19,17 @@ const legal: Record<RunState, readonly RunState[]> = {
 describe('run_state_transition', () => {
   it.each(runStates)('[T-30] from %s takes exactly the legal edges', async (from) => {
     for (const to of runStates) {
-      const when = given(reach[from]).when(move(from, to, { timestamp: 222 }))
+      const when = given(reach[from]).when(move(from, to, { atMs: 222 }))
       if (!legal[from].includes(to)) {
         await when.refuses('invalid_transition', { runId: R1, from, to })
         continue
       }
       await when.accepts({
-        event: { type: 'run_state_changed', runId: R1, previousState: from, newState: to, timestamp: 222 },
+        event: { type: 'run_state_changed', runId: R1, previousState: from, newState: to, atMs: 222 },
         applied: { type: 'run_state_transition', runId: R1, previousState: from, newState: to },
         then: (projection) => {
-          expect(projection.run(R1)).toMatchObject({ state: to, lastStateChangeAt: 222 })
-          expect(projection.run(R1)?.history.at(-1)).toEqual({ from, to, timestamp: 222 })
+          expect(projection.run(R1)).toMatchObject({ state: to, lastStateChangeAtMs: 222 })
+          expect(projection.run(R1)?.history.at(-1)).toEqual({ from, to, atMs: 222 })
         },
       })
     }
@@ -71,12 +71,12 @@ describe('run_state_transition', () => {
 
   it('drops an attempt unfinished when the run is cancelled', () =>
     given(reach.running, start())
-      .when(move('running', 'cancelled', { timestamp: 300 }))
+      .when(move('running', 'cancelled', { atMs: 300 }))
       .accepts({
         then: (projection) => {
           const run = projection.run(R1)
           expect(run?.currentAttemptId).toBeUndefined()
-          expect(run?.attempts).toEqual([{ attemptId: A1, startedAt: 120 }])
+          expect(run?.attempts).toEqual([{ attemptId: A1, startedAtMs: 120 }])
         },
       }))
 
@@ -119,15 +119,15 @@ describe('run_state_transition', () => {
 describe('run_suspend and run_resume', () => {
   it('[T-20] suspends a running run and keeps the reason', () =>
     given(reach.running)
-      .when({ type: 'run_suspend', runId: R1, reason: 'make room', timestamp: 150 })
+      .when({ type: 'run_suspend', runId: R1, reason: 'make room', atMs: 150 })
       .accepts({
-        event: { type: 'run_suspended', runId: R1, reason: 'make room', timestamp: 150 },
+        event: { type: 'run_suspended', runId: R1, reason: 'make room', atMs: 150 },
         applied: { type: 'run_suspend', runId: R1 },
         then: (projection) =>
           expect(projection.run(R1)?.history.at(-1)).toEqual({
             from: 'running',
             to: 'suspended',
-            timestamp: 150,
+            atMs: 150,
             reason: 'make room',
           }),
       }))
@@ -135,31 +135,31 @@ describe('run_suspend and run_resume', () => {
   it('[T-20] names the state it met instead of running', async () => {
     for (const state of runStates.filter((state) => state !== 'running')) {
       await given(reach[state])
-        .when({ type: 'run_suspend', runId: R1, timestamp: 150 })
+        .when({ type: 'run_suspend', runId: R1, atMs: 150 })
         .refuses('run_suspend_requires_running', { runId: R1, state })
     }
-    await given().when({ type: 'run_suspend', runId: R1, timestamp: 150 }).refuses('unknown_run', { runId: R1 })
+    await given().when({ type: 'run_suspend', runId: R1, atMs: 150 }).refuses('unknown_run', { runId: R1 })
   })
 
   it('[T-27, G2] refuses to suspend while an attempt is under way', () =>
     given(reach.running, start())
-      .when({ type: 'run_suspend', runId: R1, timestamp: 150 })
+      .when({ type: 'run_suspend', runId: R1, atMs: 150 })
       .refuses('attempt_still_active', { runId: R1, activeAttemptId: A1 }))
 
   it('[T-20] resumes a suspended run, and nothing else', async () => {
     await given(reach.suspended)
-      .when({ type: 'run_resume', runId: R1, timestamp: 160 })
+      .when({ type: 'run_resume', runId: R1, atMs: 160 })
       .accepts({
-        event: { type: 'run_resumed', runId: R1, timestamp: 160 },
+        event: { type: 'run_resumed', runId: R1, atMs: 160 },
         applied: { type: 'run_resume', runId: R1 },
         then: (projection) => expect(projection.run(R1)?.state).toBe('ready'),
       })
     for (const state of runStates.filter((state) => state !== 'suspended')) {
       await given(reach[state])
-        .when({ type: 'run_resume', runId: R1, timestamp: 160 })
+        .when({ type: 'run_resume', runId: R1, atMs: 160 })
         .refuses('run_resume_requires_suspended', { runId: R1, state })
     }
-    await given().when({ type: 'run_resume', runId: R1, timestamp: 160 }).refuses('unknown_run', { runId: R1 })
+    await given().when({ type: 'run_resume', runId: R1, atMs: 160 }).refuses('unknown_run', { runId: R1 })
   })
 })
 
@@ -176,10 +176,10 @@ describe('[D-28] fencing', () => {
       runId: R1,
       attemptId: A1,
       outcome: { result: 'success' },
-      timestamp: 1,
+      atMs: 1,
     } as const
     await given(working).when(finishing).refuses('fencing_token_required', required)
-    const suspending = { type: 'run_suspend', runId: R1, timestamp: 1 } as const
+    const suspending = { type: 'run_suspend', runId: R1, atMs: 1 } as const
     await given(held, move('leased', 'running', { fencingToken: 5 }))
       .when(suspending)
       .refuses('fencing_token_required', required)
@@ -200,7 +200,7 @@ describe('[D-28] fencing', () => {
       .when(move('leased', 'running', { fencingToken: 8 }))
       .accepts()
     await given(takenOver)
-      .when(lease('lease_heartbeat', { owner: 'other', expiry: 6000, fencingToken: 5 }))
+      .when(lease('lease_heartbeat', { owner: 'other', expiresAtMs: 6000, fencingToken: 5 }))
       .refuses('fencing_token_superseded', superseded)
   })
 
@@ -212,7 +212,7 @@ describe('[D-28] fencing', () => {
         attemptId: A1,
         outcome: { result: 'success' },
         fencingToken: 5,
-        timestamp: 1,
+        atMs: 1,
       })
       .refuses('fencing_token_superseded', { runId: R1, provided: 5, current: undefined }))
 

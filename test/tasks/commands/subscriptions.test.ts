@@ -9,17 +9,17 @@ const fired: SystemEvent = { type: 'custom_event', key: 'deploy' }
 const trigger = (id: SubscriptionId = S1): CommandOf<'subscription_trigger'> => ({
   type: 'subscription_trigger',
   subscriptionId: id,
-  timestamp: 200,
+  atMs: 200,
 })
 const cancel = (id: SubscriptionId = S1): CommandOf<'subscription_cancel'> => ({
   type: 'subscription_cancel',
   subscriptionId: id,
-  timestamp: 210,
+  atMs: 210,
 })
 const consume = (id: SubscriptionId = S1): CommandOf<'subscription_consume'> => ({
   type: 'subscription_consume',
   subscriptionId: id,
-  timestamp: 220,
+  atMs: 220,
 })
 
 describe('subscription_create', () => {
@@ -33,7 +33,7 @@ describe('subscription_create', () => {
           taskId: T1,
           filter: custom,
           rearm: false,
-          timestamp: 105,
+          atMs: 105,
         },
         applied: { type: 'subscription_create', subscriptionId: S1, taskId: T1 },
         then: (projection) => {
@@ -52,8 +52,8 @@ describe('subscription_create', () => {
       .when(subscribe(S1, { type: 'custom', key: '' }))
       .refuses('empty_custom_key', {})
     await given(taskCreate())
-      .when(subscribe(S1, { type: 'budget_threshold', taskId: T1, dimension: token, thresholdPct: 101 }))
-      .refuses('invalid_threshold_pct', { thresholdPct: 101 })
+      .when(subscribe(S1, { type: 'budget_threshold', taskId: T1, dimension: token, thresholdPercent: 101 }))
+      .refuses('invalid_threshold_percent', { thresholdPercent: 101 })
   })
 })
 
@@ -63,7 +63,7 @@ describe('subscription_trigger and subscription_consume', () => {
     await given(...armed)
       .when(trigger())
       .accepts({
-        event: { type: 'subscription_triggered', subscriptionId: S1, timestamp: 200 },
+        event: { type: 'subscription_triggered', subscriptionId: S1, atMs: 200 },
         applied: { type: 'subscription_trigger', subscriptionId: S1 },
         then: (projection) => {
           expect([...projection.triggeredSubscriptions()].map((row) => row.subscriptionId)).toEqual([S1])
@@ -73,12 +73,16 @@ describe('subscription_trigger and subscription_consume', () => {
     await given(...armed, trigger())
       .when({ ...consume(), runId: R1 })
       .accepts({
-        event: { type: 'subscription_consumed', subscriptionId: S1, runId: R1, timestamp: 220 },
+        event: { type: 'subscription_consumed', subscriptionId: S1, runId: R1, atMs: 220 },
         applied: { type: 'subscription_consume', subscriptionId: S1 },
         then: (projection) => {
           expect([...projection.triggeredSubscriptions()]).toEqual([])
           expect([...projection.subscriptionsFor(fired)]).toEqual([])
-          expect(projection.subscription(S1)).toMatchObject({ triggeredAt: 200, consumedAt: 220, pendingTriggers: 0 })
+          expect(projection.subscription(S1)).toMatchObject({
+            triggeredAtMs: 200,
+            consumedAtMs: 220,
+            pendingTriggers: 0,
+          })
         },
       })
     const already = { subscriptionId: S1 }
@@ -121,10 +125,10 @@ it('[T-21] subscription_cancel disarms, and drops a trigger that has released no
   given(taskCreate(), subscribe(S1, custom, { rearm: true }), trigger())
     .when(cancel())
     .accepts({
-      event: { type: 'subscription_cancelled', subscriptionId: S1, timestamp: 210 },
+      event: { type: 'subscription_cancelled', subscriptionId: S1, atMs: 210 },
       applied: { type: 'subscription_cancel', subscriptionId: S1 },
       then: (projection) => {
-        expect(projection.subscription(S1)?.cancelledAt).toBe(210)
+        expect(projection.subscription(S1)?.cancelledAtMs).toBe(210)
         expect([...projection.subscriptionsFor(fired)]).toEqual([])
         expect([...projection.triggeredSubscriptions()]).toEqual([])
       },
@@ -133,12 +137,12 @@ it('[T-21] subscription_cancel disarms, and drops a trigger that has released no
 it.each<[SystemEvent, readonly SubscriptionId[]]>([
   [{ type: 'task_reached_terminal_success', taskId: T1 }, [S1]],
   [{ type: 'task_reached_terminal_success', taskId: T2 }, []],
-  [{ type: 'budget_threshold_crossed', taskId: T1, dimension: token, pct: 80 }, [S2]],
-  [{ type: 'budget_threshold_crossed', taskId: T1, dimension: token, pct: 79 }, []],
+  [{ type: 'budget_threshold_crossed', taskId: T1, dimension: token, percent: 80 }, [S2]],
+  [{ type: 'budget_threshold_crossed', taskId: T1, dimension: token, percent: 79 }, []],
   [{ type: 'run_changed_state', taskId: T1, newState: 'failed' }, []],
 ])('[T-32] finds the subscriptions that %o fires', (event, expected) =>
   given(taskCreate(), subscribe(S1, { type: 'task_completed', taskId: T1 }))
-    .when(subscribe(S2, { type: 'budget_threshold', taskId: T1, dimension: token, thresholdPct: 80 }))
+    .when(subscribe(S2, { type: 'budget_threshold', taskId: T1, dimension: token, thresholdPercent: 80 }))
     .accepts({
       then: (projection) =>
         expect([...projection.subscriptionsFor(event)].map((row) => row.subscriptionId)).toEqual(expected),

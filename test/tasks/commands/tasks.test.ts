@@ -11,12 +11,12 @@ describe('task_create', () => {
     given()
       .when(taskCreate())
       .accepts({
-        event: { type: 'task_created', taskSpec: spec, timestamp: 100 },
+        event: { type: 'task_created', taskSpec: spec, atMs: 100 },
         applied: { type: 'task_create', taskId: T1 },
         then: (projection) => {
           expect(projection.task(T1)).toEqual({
             spec,
-            createdAt: 100,
+            createdAtMs: 100,
             depth: 0,
             progress: { runs: 0, open: 0, completed: 0, failed: 0 },
           })
@@ -29,20 +29,20 @@ describe('task_create', () => {
   it('[T-27, G9] refuses a spec that was not built by its constructor', async () => {
     const nilId = { ...spec, id: nil as TaskId }
     await given()
-      .when({ type: 'task_create', taskSpec: nilId, timestamp: 1 })
+      .when({ type: 'task_create', taskSpec: nilId, atMs: 1 })
       .refuses('invalid_task_id', { taskId: nilId.id })
     const noAttempts = { ...spec, constraints: { ...spec.constraints, maxAttempts: 0 } }
     await given()
-      .when({ type: 'task_create', taskSpec: noAttempts, timestamp: 1 })
+      .when({ type: 'task_create', taskSpec: noAttempts, atMs: 1 })
       .refuses('invalid_max_attempts', { maxAttempts: 0 })
   })
 
   it('names the field of a malformed spec', async () => {
     const broken = { ...spec, metadata: { ...spec.metadata, priority: 1.5 } }
-    await given().when({ type: 'task_create', taskSpec: broken, timestamp: 1 }).isInvalid('taskSpec.metadata.priority')
+    await given().when({ type: 'task_create', taskSpec: broken, atMs: 1 }).isInvalid('taskSpec.metadata.priority')
     const unknown = { ...spec, extra: true } as TaskSpec
-    await given().when({ type: 'task_create', taskSpec: unknown, timestamp: 1 }).isInvalid('taskSpec.extra')
-    await given().when({ type: 'task_create', taskSpec: spec, timestamp: -1 }).isInvalid('timestamp')
+    await given().when({ type: 'task_create', taskSpec: unknown, atMs: 1 }).isInvalid('taskSpec.extra')
+    await given().when({ type: 'task_create', taskSpec: spec, atMs: -1 }).isInvalid('atMs')
   })
 
   it('[D-27] refuses a child of an unknown, cancelled or finished parent', async () => {
@@ -86,21 +86,21 @@ describe('run_create', () => {
             taskId: T1,
             state: 'scheduled',
             attemptCount: 0,
-            createdAt: 100,
-            scheduledAt: 100,
+            createdAtMs: 100,
+            scheduledAtMs: 100,
             effectivePriority: 7,
-            lastStateChangeAt: 100,
+            lastStateChangeAtMs: 100,
           },
         },
         applied: { type: 'run_create', runId: R1, taskId: T1 },
         then: (projection) => {
-          expect(projection.run(R1)?.history).toEqual([{ to: 'scheduled', timestamp: 100 }])
+          expect(projection.run(R1)?.history).toEqual([{ to: 'scheduled', atMs: 100 }])
           expect(projection.task(T1)?.progress).toEqual({ runs: 1, open: 1, completed: 0, failed: 0 })
         },
       }))
 
   it('refuses in the order of the sheet: task, run, state', async () => {
-    const ready = { ...createRun({ id: R1, taskId: T1, createdAt: 1, scheduledAt: 1 }), state: 'ready' as const }
+    const ready = { ...createRun({ id: R1, taskId: T1, createdAtMs: 1, scheduledAtMs: 1 }), state: 'ready' as const }
     await given().when({ type: 'run_create', runInstance: ready }).refuses('unknown_task', { taskId: T1 })
     await given(reach.scheduled)
       .when({ type: 'run_create', runInstance: ready })
@@ -114,8 +114,8 @@ describe('run_create', () => {
     given(taskCreate(), cancel()).when(runCreate()).refuses('task_already_cancelled', { taskId: T1 }))
 
   it('[T-27, G9] refuses a run that has a past or a nil id', async () => {
-    const fresh = createRun({ id: R1, taskId: T1, createdAt: 1, scheduledAt: 1 })
-    for (const past of [{ attemptCount: 1 }, { currentAttemptId: A1 }, { lastStateChangeAt: 2 }]) {
+    const fresh = createRun({ id: R1, taskId: T1, createdAtMs: 1, scheduledAtMs: 1 })
+    for (const past of [{ attemptCount: 1 }, { currentAttemptId: A1 }, { lastStateChangeAtMs: 2 }]) {
       await given(taskCreate())
         .when({ type: 'run_create', runInstance: { ...fresh, ...past } })
         .refuses('run_create_requires_unstarted', { runId: R1, attemptCount: past.attemptCount ?? 0 })
@@ -131,9 +131,9 @@ describe('task_cancel', () => {
     given(taskCreate())
       .when(cancel(T1, 777))
       .accepts({
-        event: { type: 'task_cancelled', taskId: T1, timestamp: 777 },
+        event: { type: 'task_cancelled', taskId: T1, atMs: 777 },
         applied: { type: 'task_cancel', taskId: T1 },
-        then: (projection) => expect(projection.task(T1)?.cancelledAt).toBe(777),
+        then: (projection) => expect(projection.task(T1)?.cancelledAtMs).toBe(777),
       }))
 
   it('[T-10] refuses an unknown task and a second cancel', async () => {
@@ -144,11 +144,11 @@ describe('task_cancel', () => {
   it('refuses to cancel before the task was created, which no snapshot could hold', () =>
     given(taskCreate())
       .when(cancel(T1, 99))
-      .refuses('cancel_before_create', { taskId: T1, createdAt: 100, cancelledAt: 99 }))
+      .refuses('cancel_before_create', { taskId: T1, createdAtMs: 100, cancelledAtMs: 99 }))
 
   it('[D-8, T-100] leaves nothing of the task startable, and everything cancelable', async () => {
     const refused = { runId: R1, taskId: T1 }
-    const cancelled = { type: 'run_resume', runId: R1, timestamp: 150 } as const
+    const cancelled = { type: 'run_resume', runId: R1, atMs: 150 } as const
     await given(reach.scheduled, cancel()).when(move('scheduled', 'ready')).refuses('run_of_cancelled_task', refused)
     await given(reach.ready, cancel()).when(move('ready', 'leased')).refuses('run_of_cancelled_task', refused)
     await given(reach.leased, cancel()).when(move('leased', 'running')).refuses('run_of_cancelled_task', refused)
@@ -167,7 +167,7 @@ describe('dependency_declare', () => {
     given(three, depend(T1, T2))
       .when(depend(T1, T3, T2))
       .accepts({
-        event: { type: 'dependency_declared', taskId: T1, dependsOn: [T3, T2], timestamp: 105 },
+        event: { type: 'dependency_declared', taskId: T1, dependsOn: [T3, T2], atMs: 105 },
         applied: { type: 'dependency_declare', taskId: T1, dependsOn: [T3, T2] },
         then: (projection) => {
           expect(projection.prerequisites(T1)).toEqual([T2, T3])

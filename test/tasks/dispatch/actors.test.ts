@@ -3,16 +3,16 @@ import { canRun, checkPermission, defaultConstraints, encodeBytes, type Role } f
 import { actorId, entryId, tenantId } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
 
-const register = (number: number, heartbeatIntervalSecs = 10) =>
+const register = (number: number, heartbeatIntervalMs = 10_000) =>
   ({
     type: 'actor_register',
     registration: {
       actorId: actorId(number),
       identity: `worker-${number}`,
       capabilities: ['cpu'],
-      heartbeatIntervalSecs,
+      heartbeatIntervalMs,
     },
-    timestamp: start,
+    atMs: start,
   }) as const
 
 describe('liveness of actors', () => {
@@ -21,7 +21,7 @@ describe('liveness of actors', () => {
     await room.tasks.start()
     await room.authority.submitBatch([register(1), register(2)])
     await room.pass(20)
-    await room.authority.submit({ type: 'actor_heartbeat', actorId: actorId(2), timestamp: start + 20 })
+    await room.authority.submit({ type: 'actor_heartbeat', actorId: actorId(2), atMs: start + 20_000 })
     const active = (): boolean[] => [1, 2].map((number) => room.authority.projection.isActorActive(actorId(number)))
     await room.pass(9)
     expect(active()).toEqual([true, true])
@@ -63,10 +63,10 @@ describe('permissions', () => {
           ({
             type: 'tenant_create',
             registration: { tenantId: tenantId(number), name: `t${number}` },
-            timestamp: start,
+            atMs: start,
           }) as const,
       ),
-      { type: 'role_assign', actorId: actorId(1), role, tenantId: tenantId(1), timestamp: start },
+      { type: 'role_assign', actorId: actorId(1), role, tenantId: tenantId(1), atMs: start },
     ])
   }
 
@@ -77,7 +77,7 @@ describe('permissions', () => {
       checkPermission(room.authority.projection, actorId(1), canSubmit, tenantId(tenant))
     expect(() => check(2)).toThrow(expect.objectContaining({ code: 'no_role_assigned' }))
     expect(() => check(1)).toThrow(expect.objectContaining({ code: 'missing_capability' }))
-    const target = { actorId: actorId(1), capability: canSubmit, tenantId: tenantId(1), timestamp: start }
+    const target = { actorId: actorId(1), capability: canSubmit, tenantId: tenantId(1), atMs: start }
     await room.authority.submit({ type: 'capability_grant', ...target })
     check(1)
     await room.authority.submit({ type: 'capability_revoke', ...target })
@@ -98,18 +98,18 @@ describe('permissions', () => {
         tenantId: tenantId(tenant),
         ledgerKey: 'audit',
         payload,
-        timestamp: start + number,
+        atMs: start + 1000 * number,
       }
-      await room.authority.submit({ type: 'ledger_append', entry, timestamp: start + 99 })
+      await room.authority.submit({ type: 'ledger_append', entry, atMs: start + 99_000 })
     }
     const later = await room.crash()
     const entries = (tenant: number): unknown[] =>
-      Array.from(later.authority.projection.ledger(tenantId(tenant)), (entry) => [entry.entryId, entry.timestamp])
+      Array.from(later.authority.projection.ledger(tenantId(tenant)), (entry) => [entry.entryId, entry.atMs])
     expect(entries(1)).toEqual([
-      [entryId(1), start + 1],
-      [entryId(3), start + 3],
+      [entryId(1), start + 1000],
+      [entryId(3), start + 3000],
     ])
-    expect(entries(2)).toEqual([[entryId(2), start + 2]])
+    expect(entries(2)).toEqual([[entryId(2), start + 2000]])
     expect([...later.authority.projection.ledger()].map((entry) => entry.payload)).toEqual([payload, payload, payload])
   })
 })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decode } from '../../../src/base/decode.js'
 import { createDeferred } from '../../../src/base/promises.js'
-import { backoffSchema, retryDelay } from '../../../src/tasks/dispatch/backoff.js'
+import { backoffSchema, retryDelay } from '../../../src/tasks/dispatch/options.js'
 import { AttemptAborted, suspend, TerminalFailure, type HandlerContext } from '../../../src/tasks/index.js'
 import { openRoom, start } from './support/room.js'
 
@@ -71,7 +71,7 @@ describe('retries', () => {
     const room = await openRoom({ dispatch: { backoff: { type: 'exponential', baseMs: 4000, maxMs: 60_000 } } })
     const at: number[] = []
     room.tasks.handle('work', () => {
-      at.push(room.clock.wallNow() / 1000 - start)
+      at.push((room.clock.wallNow() - start) / 1000)
       throw new Error('no')
     })
     await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 4 } })
@@ -87,7 +87,7 @@ describe('retries', () => {
     })
     const at: number[] = []
     room.tasks.handle('work', () => {
-      at.push(room.clock.wallNow() / 1000 - start)
+      at.push((room.clock.wallNow() - start) / 1000)
       throw new Error('no')
     })
     await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 3 } })
@@ -153,14 +153,14 @@ describe('timeouts', () => {
         })
       })
     })
-    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2, timeoutSecs: 30 } })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2, timeoutMs: 30_000 } })
     await room.pass(29)
     expect(reasons).toEqual([])
     await room.pass(7)
     expect(reasons).toEqual([expect.any(AttemptAborted)])
     expect(reasons).toMatchObject([{ code: 'attempt_aborted', data: { cause: 'timeout' } }])
     expect(room.runsOf(id)[0]?.attempts.map(({ outcome }) => outcome)).toMatchObject([
-      { result: 'timeout', error: 'attempt exceeded its limit of 30 seconds' },
+      { result: 'timeout', error: 'attempt exceeded its limit of 30000 milliseconds' },
       { result: 'success' },
     ])
   })
@@ -169,7 +169,7 @@ describe('timeouts', () => {
     const room = await openRoom({ dispatch: { concurrency: 1 } })
     room.tasks.handle('stuck', () => new Promise(() => {}))
     room.tasks.handle('work', () => {})
-    const stuck = await room.tasks.submit({ kind: 'stuck', constraints: { timeoutSecs: 5 } })
+    const stuck = await room.tasks.submit({ kind: 'stuck', constraints: { timeoutMs: 5000 } })
     const next = await room.tasks.submit({ kind: 'work' })
     await room.pass(5)
     expect(room.statesOf(next)).toEqual(['ready'])
@@ -184,11 +184,11 @@ describe('timeouts', () => {
       signal.addEventListener('abort', () => late.resolve('too late'))
       return late.promise
     })
-    const id = await room.tasks.submit({ kind: 'work', constraints: { timeoutSecs: 1 } })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { timeoutMs: 1000 } })
     await room.pass(2)
     expect(await room.tasks.outcome(id)).toMatchObject({
       status: 'failed',
-      error: expect.stringContaining('1 seconds'),
+      error: expect.stringContaining('1000 milliseconds'),
     })
   })
 })
@@ -247,21 +247,21 @@ describe('an attempt that has lost its run', () => {
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await room.settle()
     const [run] = room.runsOf(id)
-    const { owner = '', expiry = 0 } = run?.lease ?? {}
+    const { owner = '', expiresAtMs = 0 } = run?.lease ?? {}
     const runId = run?.id as never
     // Somebody decides that the owner is lost and gives the run to another.
     const taken = room.authority.transact((batch) => {
       const attemptId = run?.currentAttemptId as never
-      batch.submit({ type: 'lease_expire', runId, owner, expiry, timestamp: start })
+      batch.submit({ type: 'lease_expire', runId, owner, expiresAtMs, atMs: start })
       const outcome = { result: 'failure', error: 'lost', failureClass: 'retryable' } as const
-      batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, timestamp: start })
+      batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, atMs: start })
       batch.submit({
         type: 'run_state_transition',
         runId,
         previousState: 'running',
         newState: 'retry_wait',
-        retryAtMs: (start + 99) * 1000,
-        timestamp: start,
+        retryAtMs: start + 99_000,
+        atMs: start,
       })
     })
     const [context] = contexts

@@ -95,7 +95,7 @@ class Workshop {
       taskId,
       dimension: token,
       amount,
-      timestamp: start,
+      atMs: start,
     })
     return reservationId
   }
@@ -207,7 +207,7 @@ describe('an amount that others have set aside', () => {
 describe('a wait in line', () => {
   it('ends with the signal of the attempt, of which a timeout is one', async () => {
     const shop = await Workshop.open(1)
-    await shop.submit({ constraints: { timeoutSecs: 5 } })
+    await shop.submit({ constraints: { timeoutMs: 5000 } })
     shop.worker(0).reserve(600)
     await shop.room.settle()
     const waiting = shop.worker(1).reserve(600)
@@ -365,7 +365,7 @@ describe('who would wait for ever', () => {
     shop.worker(0).fail(wish.reason)
     await shop.room.pass(10)
     expect([shop.stateOf(0), shop.workers.length]).toEqual(['ready', 1])
-    await shop.room.authority.submit({ type: 'budget_release', reservationId, timestamp: start + 10 })
+    await shop.room.authority.submit({ type: 'budget_release', reservationId, atMs: start + 10_000 })
     await shop.room.settle()
     expect([shop.stateOf(0), shop.workers.length]).toEqual(['running', 2])
     shop.worker(1).answer(suspend())

@@ -14,7 +14,7 @@ describe('budgets', () => {
   it('[T-88] an exhausted budget leaves runs ready; a replenished one lets them finish, across a restart', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
-    await room.authority.submit({ type: 'budget_consume', taskId: id, dimension: token, amount: 100, timestamp: start })
+    await room.authority.submit({ type: 'budget_consume', taskId: id, dimension: token, amount: 100, atMs: start })
     room.tasks.handle('work', () => {})
     await room.pass(100)
     expect(room.statesOf(id)).toEqual(['ready'])
@@ -127,7 +127,7 @@ describe('budgets', () => {
       await budget.reserve('token', 30)
       await new Promise(() => {})
     })
-    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 }, constraints: { timeoutSecs: 1 } })
+    const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 }, constraints: { timeoutMs: 1000 } })
     await room.pass(3)
     expect([room.statesOf(id), ledger(room, id)]).toEqual([['failed'], [30, 0, 100]])
   })
@@ -147,7 +147,7 @@ describe('budgets', () => {
       },
       { reserve: { token: 60 } },
     )
-    const policy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const policy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy, budgets: { token: 100 } })
     await room.pass(5)
     // The second does not start while the first may still spend its share.
@@ -186,7 +186,7 @@ describe('budgets', () => {
     })
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 10 } })
     await room.settle()
-    await room.authority.submit({ type: 'budget_consume', taskId: id, dimension: token, amount: 10, timestamp: start })
+    await room.authority.submit({ type: 'budget_consume', taskId: id, dimension: token, amount: 10, atMs: start })
     await room.settle()
     expect(causes).toMatchObject([{ data: { cause: 'budget_exhausted' } }])
     expect(room.statesOf(id)).toEqual(['suspended'])
@@ -255,14 +255,14 @@ describe('budgets', () => {
       const states = ['scheduled', 'ready', 'leased', 'running'] as const
       states.slice(1).forEach((newState, index) => {
         const previousState = states[index] as RunState
-        batch.submit({ type: 'run_state_transition', runId, previousState, newState, timestamp: start })
+        batch.submit({ type: 'run_state_transition', runId, previousState, newState, atMs: start })
       })
     })
     const suspending = room.authority.submit({
       type: 'run_suspend',
       runId,
       reason: 'budget_exhausted',
-      timestamp: start,
+      atMs: start,
     })
     expect(room.statesOf(id)).toEqual(['running'])
     await Promise.all([suspending, room.tasks.replenish(id, 'token', 200)])

@@ -83,7 +83,7 @@ describe('the end of an attempt is not lost', () => {
       for (let number = 0; number < 2000; number += 1) {
         const subscriptionId = `00000000-0000-7000-8000-${String(number).padStart(12, '0')}` as SubscriptionId
         const filter = { type: 'task_completed', taskId } as const
-        batch.submit({ type: 'subscription_create', subscriptionId, taskId: blocked, filter, timestamp: start })
+        batch.submit({ type: 'subscription_create', subscriptionId, taskId: blocked, filter, atMs: start })
       }
     })
     // In base64 almost as much as one append may be: the output alone fits, the events of 2,000 triggers do not fit beside it.
@@ -215,7 +215,7 @@ describe('a ledger that can count no further', () => {
       async ({ budget, taskId }) => {
         budget.report('token', most)
         const dimension = token
-        await room.authority.submit({ type: 'budget_consume', taskId, dimension, amount: 1, timestamp: start })
+        await room.authority.submit({ type: 'budget_consume', taskId, dimension, amount: 1, atMs: start })
       },
       { budgets: { token: 100 } },
     )

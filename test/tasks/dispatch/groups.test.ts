@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { JournalError } from '../../../src/journal/errors.js'
 import { LaneError } from '../../../src/lane/errors.js'
-import { OwedWork, type Step } from '../../../src/tasks/dispatch/owed-work.js'
+import { FollowUpQueue, type Step } from '../../../src/tasks/dispatch/follow-up-queue.js'
 import {
   createRun,
   createTaskSpec,
@@ -30,21 +30,26 @@ function groupsOf({ authority }: Room): number[] {
 async function createMany(room: Room, spec: (index: number) => { readonly parentTaskId?: TaskId }): Promise<TaskId[]> {
   const ids = Array.from({ length: many }, (_, index) => taskId(100 + index))
   const commands = ids.flatMap((id, index): TaskCommand[] => [
-    { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'none', ...spec(index) }), timestamp: start },
+    { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'none', ...spec(index) }), atMs: start },
     {
       type: 'run_create',
-      runInstance: createRun({ id: runId(100 + index), taskId: id, createdAt: start, scheduledAt: start + 86_400 }),
+      runInstance: createRun({
+        id: runId(100 + index),
+        taskId: id,
+        createdAtMs: start,
+        scheduledAtMs: start + 86_400_000,
+      }),
     },
   ])
   await room.authority.submitBatch(commands)
   return ids
 }
 
-describe('what a change owes goes out in groups that fit', () => {
+describe('what follows from a change goes out in groups that fit', () => {
   it('cancellation reaches every child, and another task is run meanwhile', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
     await createMany(room, () => ({ parentTaskId: parent }))
     const sizes = groupsOf(room)
     let openAtEnd = 0
@@ -67,7 +72,9 @@ describe('what a change owes goes out in groups that fit', () => {
     await room.tasks.start()
     await room.authority.submitBatch([
       taskCreate(T1),
-      ...Array.from({ length: many }, (_, index) => runCreate(runId(index + 1), T1, { scheduledAt: start + 86_400 })),
+      ...Array.from({ length: many }, (_, index) =>
+        runCreate(runId(index + 1), T1, { scheduledAtMs: start + 86_400_000 }),
+      ),
     ])
     const sizes = groupsOf(room)
     expect(await room.tasks.cancel(T1)).toBe('cancelled')
@@ -80,10 +87,10 @@ describe('what a change owes goes out in groups that fit', () => {
     room.tasks.handle('broken', () => {
       throw new Error('no')
     })
-    const first = await room.tasks.submit({ kind: 'broken', at: start + 5 })
+    const first = await room.tasks.submit({ kind: 'broken', at: start + 5000 })
     const ids = await createMany(room, () => ({}))
     await room.authority.submitBatch(
-      ids.map((id) => ({ type: 'dependency_declare', taskId: id, dependsOn: [first], timestamp: start })),
+      ids.map((id) => ({ type: 'dependency_declare', taskId: id, dependsOn: [first], atMs: start })),
     )
     const sizes = groupsOf(room)
     await room.pass(5)
@@ -94,7 +101,7 @@ describe('what a change owes goes out in groups that fit', () => {
   it('a cascade that a crash cut short is finished by the next process', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
     await createMany(room, () => ({ parentTaskId: parent }))
     await room.tasks.cancel(parent)
     const later = await room.crash()
@@ -106,19 +113,19 @@ describe('what a change owes goes out in groups that fit', () => {
 
   it('a replenished budget lets go on all it had suspended, also across a crash', async () => {
     const room = await openRoom()
-    const token = { type: 'budget_allocate', dimension: 'token' as never, limit: 1, timestamp: start } as const
-    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const token = { type: 'budget_allocate', dimension: 'token' as never, limit: 1, atMs: start } as const
+    const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
     await room.authority.submit({ ...token, taskId: parent })
     const ids = await createMany(room, () => ({ parentTaskId: parent }))
     await room.authority.submitBatch(
       ids.flatMap((_, index): TaskCommand[] => {
         const id = runId(100 + index)
-        const move = { type: 'run_state_transition', runId: id, timestamp: start } as const
+        const move = { type: 'run_state_transition', runId: id, atMs: start } as const
         return [
           { ...move, previousState: 'scheduled', newState: 'ready' },
           { ...move, previousState: 'ready', newState: 'leased' },
           { ...move, previousState: 'leased', newState: 'running' },
-          { type: 'run_suspend', runId: id, reason: 'budget_exhausted', timestamp: start },
+          { type: 'run_suspend', runId: id, reason: 'budget_exhausted', atMs: start },
         ]
       }),
     )
@@ -136,7 +143,7 @@ describe('what a change owes goes out in groups that fit', () => {
 
   it('an event of the service triggers all that wait for it', async () => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'none', at: start + 86_400 })
+    const id = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
     const waiting = Array.from({ length: many }, () => room.tasks.subscribe(id, { type: 'custom', key: 'go' }))
     await Promise.all(waiting)
     const sizes = groupsOf(room)
@@ -154,9 +161,9 @@ describe('what a change owes goes out in groups that fit', () => {
   })
 })
 
-describe('owed work', () => {
+describe('pending follow-ups', () => {
   /** Takes batches as the authority does, except for what `refuse` says to their number of steps. */
-  async function openOwed(refuse: (steps: number) => Error | undefined) {
+  async function openQueue(refuse: (steps: number) => Error | undefined) {
     const { authority } = await openTasks()
     const [errors, taken]: [object[], string[][]] = [[], []]
     let delays = 0
@@ -175,12 +182,12 @@ describe('owed work', () => {
       },
     }
     const logger = { ...silentLogger, error: (fields: object) => void errors.push(fields) }
-    const owed = new OwedWork({ mutations, logger, onDelay: () => void (delays += 1) })
+    const queue = new FollowUpQueue({ mutations, logger, onDelay: () => void (delays += 1) })
     const step =
       (name: string): Step =>
       () =>
         void built.push(name)
-    return { owed, step, errors, taken, delays: () => delays }
+    return { queue, step, errors, taken, delays: () => delays }
   }
 
   const tooLarge = (): LaneError => {
@@ -189,57 +196,57 @@ describe('owed work', () => {
   }
 
   it('is cut smaller until it fits, and nothing of it is left out', async () => {
-    const { owed, step, errors, taken } = await openOwed((steps) => (steps > 2 ? tooLarge() : undefined))
-    owed.owe('a', () => ['1', '2', '3', '4', '5'].map(step))
-    await owed.pay()
+    const { queue, step, errors, taken } = await openQueue((steps) => (steps > 2 ? tooLarge() : undefined))
+    queue.enqueue('a', () => ['1', '2', '3', '4', '5'].map(step))
+    await queue.run()
     expect(new Set(taken.flat())).toEqual(new Set(['1', '2', '3', '4', '5']))
     expect(Math.max(...taken.map(({ length }) => length))).toBe(2)
     expect(errors).toEqual([])
   })
 
-  it('that can never fit is reported once and given up; what else is owed is done', async () => {
+  it('that can never fit is reported once and given up; what else is pending is done', async () => {
     let isRefusing = true
-    const { owed, step, errors, taken } = await openOwed((steps) => {
+    const { queue, step, errors, taken } = await openQueue((steps) => {
       if (steps === 0 || !isRefusing) return undefined
       isRefusing = steps > 1
       return tooLarge()
     })
-    owed.owe('impossible', () => [step('impossible')])
-    owed.owe('b', () => [step('b')])
-    await owed.pay()
-    expect(errors).toMatchObject([{ work: 'impossible', cause: 'not appended' }])
+    queue.enqueue('impossible', () => [step('impossible')])
+    queue.enqueue('b', () => [step('b')])
+    await queue.run()
+    expect(errors).toMatchObject([{ followUp: 'impossible', cause: 'not appended' }])
     expect(taken.flat()).toEqual(['b'])
   })
 
-  it('stays owed while the lane takes nothing', async () => {
+  it('stays pending while the lane takes nothing', async () => {
     let isOpen = false
     const failure = new LaneError('lane_not_appended', 'no space', { cause: 'no space' })
-    const { owed, step, errors, taken, delays } = await openOwed(() => (isOpen ? undefined : failure))
-    owed.owe('a', () => [step('a')])
-    await owed.pay()
+    const { queue, step, errors, taken, delays } = await openQueue(() => (isOpen ? undefined : failure))
+    queue.enqueue('a', () => [step('a')])
+    await queue.run()
     expect([delays(), taken, errors]).toEqual([1, [], []])
     isOpen = true
-    await owed.pay()
+    await queue.run()
     expect(taken).toEqual([['a']])
   })
 
-  it('takes turns: what is owed to one does not wait for all that is owed to another', async () => {
-    const { owed, step, taken } = await openOwed(() => undefined)
-    owed.owe('large', () => Array.from({ length: 2000 }, () => step('large')))
-    owed.owe('small', () => [step('small')])
-    await owed.pay()
+  it('takes turns: what is pending for one does not wait for all that is pending for another', async () => {
+    const { queue, step, taken } = await openQueue(() => undefined)
+    queue.enqueue('large', () => Array.from({ length: 2000 }, () => step('large')))
+    queue.enqueue('small', () => [step('small')])
+    await queue.run()
     expect(taken[0]?.slice(0, 3)).toEqual(['large', 'small', 'large'])
     expect(taken.flat()).toHaveLength(2001)
   })
 
   it('lets timers run between two groups', async () => {
-    const { owed, step, taken } = await openOwed(() => undefined)
-    owed.owe('a', () => Array.from({ length: 5000 }, () => step('a')))
+    const { queue, step, taken } = await openQueue(() => undefined)
+    queue.enqueue('a', () => Array.from({ length: 5000 }, () => step('a')))
     let groupsAtTimer: number | undefined
     setTimeout(() => {
       groupsAtTimer = taken.length
     }, 0)
-    await owed.pay()
+    await queue.run()
     expect(groupsAtTimer).toBeLessThan(taken.length)
   })
 })

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { createDeferred, type Deferred } from '../../../src/base/promises.js'
-import { ConcurrencyKeyGate } from '../../../src/tasks/dispatch/key-gate.js'
+import { DeadlineQueue } from '../../../src/base/deadline-queue.js'
+import { silentLogger } from '../../../src/base/logger.js'
+import { ConcurrencyKeys } from '../../../src/tasks/dispatch/concurrency-keys.js'
+import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { createRun, suspend, type DispatchOptions, type Run, type TaskId } from '../../../src/tasks/index.js'
 import { runId, taskId } from '../support/ids.js'
 import { openRoom, type Room } from './support/room.js'
@@ -16,7 +19,7 @@ const keyed = (
 
 describe('the gate', () => {
   const run = (number: number): Run => ({
-    ...createRun({ id: runId(number), taskId: taskId(1), createdAt: 0, scheduledAt: 0 }),
+    ...createRun({ id: runId(number), taskId: taskId(1), createdAtMs: 0, scheduledAtMs: 0 }),
     history: [],
     attempts: [],
   })
@@ -28,7 +31,14 @@ describe('the gate', () => {
 
   it('[T-79] is re-entrant for the holder, exclusive otherwise, and a foreign release has no effect', () => {
     const freed: string[] = []
-    const gate = new ConcurrencyKeyGate(projection, { onFree: (key) => freed.push(key) })
+    const gate = new ConcurrencyKeys({
+      projection,
+      deadlines: new DeadlineQueue(new SimulatedClock()),
+      logger: silentLogger,
+      stragglerLimitMs: 0,
+      onFree: (key) => freed.push(key),
+      onFreeForHolder: () => {},
+    })
     expect([gate.tryAcquire(run(1)), gate.tryAcquire(run(1)), gate.tryAcquire(run(2))]).toEqual([true, true, false])
     gate.release(run(2))
     expect([freed, gate.tryAcquire(run(2))]).toEqual([[], false])
@@ -40,7 +50,7 @@ describe('the gate', () => {
 describe('a handler that ignores its signal', () => {
   /** The second attempt starts when nothing keeps its key. */
   async function openRivals(
-    constraints: { readonly timeoutSecs?: number; readonly maxAttempts?: number },
+    constraints: { readonly timeoutMs?: number; readonly maxAttempts?: number },
     stragglerLimitMs?: number,
   ) {
     const dispatch: DispatchOptions = {
@@ -62,7 +72,7 @@ describe('a handler that ignores its signal', () => {
   }
 
   it('keeps its key until it ends, but not its slot', async () => {
-    const { room, calls, one, two, started } = await openRivals({ timeoutSecs: 1 })
+    const { room, calls, one, two, started } = await openRivals({ timeoutMs: 1000 })
     await room.pass(2)
     expect([room.statesOf(one), started()]).toEqual([['failed'], [one]])
     const others = await Promise.all([1, 2].map(() => room.tasks.submit({ kind: 'work' })))
@@ -77,7 +87,7 @@ describe('a handler that ignores its signal', () => {
   })
 
   it('keeps it from the next attempt of its own run as well', async () => {
-    const { room, calls, one, started } = await openRivals({ timeoutSecs: 1, maxAttempts: 2 })
+    const { room, calls, one, started } = await openRivals({ timeoutMs: 1000, maxAttempts: 2 })
     await room.pass(10)
     expect([room.statesOf(one), started()]).toEqual([['ready'], [one]])
     calls[0]?.end()
@@ -100,7 +110,7 @@ describe('a handler that ignores its signal', () => {
     [5000, 5],
     [0, 0],
   ])('is left behind after stragglerLimitMs (%s), which the log tells', async (limitMs, seconds) => {
-    const { room, calls, one, two, started } = await openRivals({ timeoutSecs: 1 }, limitMs)
+    const { room, calls, one, two, started } = await openRivals({ timeoutMs: 1000 }, limitMs)
     await room.pass(1)
     room.clock.advance(250)
     await room.settle()
@@ -117,7 +127,7 @@ describe('a handler that ignores its signal', () => {
   })
 
   it('does not hold up the end of the runtime, and no timer waits for it', async () => {
-    const { room } = await openRivals({ timeoutSecs: 1 })
+    const { room } = await openRivals({ timeoutMs: 1000 })
     await room.pass(2)
     expect(room.clock.pendingTimeouts).toBe(1)
     await room.tasks.close(0)
@@ -255,7 +265,7 @@ describe('concurrency keys', () => {
   it('a run that is cancelled together with the holder of its key lets the next one in', async () => {
     const room = await openRoom()
     const { inside, answer } = controlled(room)
-    const runPolicy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     const both = await room.tasks.submit({ ...keyed('a'), runPolicy })
     await room.pass(1)
     await answer(both, suspend())
@@ -273,13 +283,13 @@ describe('concurrency keys', () => {
     await room.settle()
     const broke = await room.tasks.submit({ ...keyed('a'), metadata: { priority: 5 }, budgets: { token: 10 } })
     const next = await room.tasks.submit(keyed('a'))
-    const timestamp = Math.floor(room.clock.wallNow() / 1000)
+    const atMs = room.clock.wallNow()
     await room.authority.submit({
       type: 'budget_consume',
       taskId: broke,
       dimension: 'token' as never,
       amount: 10,
-      timestamp,
+      atMs,
     })
     await room.settle()
     await answer(holder, 'ok')

@@ -1,23 +1,26 @@
 import { describe, expect, it } from 'vitest'
 import type { RunPolicy, SubmitInput } from '../../../src/tasks/index.js'
+import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { runCreate, taskCreate } from '../support/commands.js'
 import { runId, T1 } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
 
-const year = 31_557_600
+/** Monday, the 4th of May 2026. */
+const today = Date.UTC(2026, 4, 4)
+const year = 31_557_600_000
 
 /** When the runs of a task are due, in seconds from the start, in order. */
 function duesOf(room: Room, taskId = T1): number[] {
   return room
     .runsOf(taskId)
-    .map(({ scheduledAt }) => scheduledAt - start)
+    .map(({ scheduledAtMs }) => (scheduledAtMs - start) / 1000)
     .toSorted((one, other) => one - other)
 }
 
 describe('a repetition', () => {
   it.each([525_600, 4_000_000_000])('of %i is one task with five runs', async (count) => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count, intervalSecs: 60 } })
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count, intervalMs: 60_000 } })
     expect(duesOf(room, id)).toEqual([0, 60, 120, 180, 240])
     expect(room.authority.projection.latestSequence).toBe(6)
   })
@@ -25,7 +28,7 @@ describe('a repetition', () => {
   it('gets its next run in the change that ends one, and as many as were asked for', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const runPolicy = { type: 'repeat', count: 8, intervalSecs: 10 } as const
+    const runPolicy = { type: 'repeat', count: 8, intervalMs: 10_000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy })
     await room.pass(25)
     expect(duesOf(room, id)).toEqual([0, 10, 20, 30, 40, 50, 60, 70])
@@ -39,8 +42,8 @@ describe('a repetition', () => {
 
   it('never looks finished in between, also when every run is cancelled by itself', async () => {
     const room = await openRoom()
-    const runPolicy = { type: 'repeat', count: 7, intervalSecs: 10 } as const
-    const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start + 100 })
+    const runPolicy = { type: 'repeat', count: 7, intervalMs: 10_000 } as const
+    const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start + 100_000 })
     for (let cancelled = 0; cancelled < 7; cancelled += 1) {
       const next = room.runsOf(id).find(({ state }) => state === 'scheduled')
       expect(next).toBeDefined()
@@ -51,7 +54,7 @@ describe('a repetition', () => {
   })
 
   it.each([
-    { type: 'repeat', count: 100, intervalSecs: 10 },
+    { type: 'repeat', count: 100, intervalMs: 10_000 },
     { type: 'cron', expression: '*/10 * * * * * *' },
   ] as const)(
     'behind a prerequisite that has failed ends, and gets no runs that could only wait: $type',
@@ -60,7 +63,7 @@ describe('a repetition', () => {
       room.tasks.handle('broken', () => {
         throw new Error('no')
       })
-      const first = await room.tasks.submit({ kind: 'broken', at: start + 5 })
+      const first = await room.tasks.submit({ kind: 'broken', at: start + 5000 })
       const id = await room.tasks.submit({ kind: 'work', runPolicy, dependsOn: [first] })
       await room.pass(5)
       expect((await room.tasks.outcome(id)).runs.map(({ state }) => state)).toEqual(
@@ -71,8 +74,8 @@ describe('a repetition', () => {
 
   it('is released by an event once more when its window holds a run that can be', async () => {
     const room = await openRoom()
-    const ahead = start + 10_000
-    const runPolicy = { type: 'repeat', count: 6, intervalSecs: 100 } as const
+    const ahead = start + 10_000_000
+    const runPolicy = { type: 'repeat', count: 6, intervalMs: 100_000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy, at: ahead })
     await room.tasks.subscribe(id, { type: 'custom', key: 'go' }, { rearm: true })
     await room.tasks.start()
@@ -111,8 +114,8 @@ describe('cron', () => {
     const expression = '0 * * * * * *'
     await room.authority.submitBatch([
       taskCreate(T1, { runPolicy: { type: 'cron', expression } }),
-      runCreate(runId(1), T1, { scheduledAt: start + 620 }),
-      runCreate(runId(2), T1, { scheduledAt: start + 20 }),
+      runCreate(runId(1), T1, { scheduledAtMs: start + 620_000 }),
+      runCreate(runId(2), T1, { scheduledAtMs: start + 20_000 }),
     ])
     await room.tasks.start()
     await room.settle()
@@ -123,7 +126,7 @@ describe('cron', () => {
     const room = await openRoom()
     await room.authority.submitBatch([
       taskCreate(T1, { runPolicy: { type: 'cron', expression: '0 0 0 1 1 * *' } }),
-      runCreate(runId(1), T1, { scheduledAt: Number.MAX_SAFE_INTEGER }),
+      runCreate(runId(1), T1, { scheduledAtMs: Number.MAX_SAFE_INTEGER }),
     ])
     await room.tasks.cancelRun(runId(1))
     expect(room.statesOf(T1)).toEqual(['cancelled'])
@@ -138,17 +141,19 @@ describe('at the door is refused with the field and the reason', () => {
     ['a year that is over', cron('0 0 0 1 1 * 1969'), 'runPolicy.expression'],
     [
       'a year that is over when it is to begin',
-      { ...cron('0 0 0 1 1 * 1971'), at: start + 5 * year },
+      { ...cron('0 0 0 1 1 * 2026'), at: today + 5 * year },
       'runPolicy.expression',
     ],
-    ['milliseconds', { at: start * 1000 }, 'at'],
-    ['25 years and a second', { at: start + 25 * year + 1 }, 'at'],
-    ['half a second', { at: start + 0.5 }, 'at'],
+    ['seconds', { at: 1_760_000_000 }, 'at'],
+    ['an invalid date', { at: new Date(Number.NaN) }, 'at'],
+    ['25 years and a millisecond', { at: today + 25 * year + 1 }, 'at'],
+    ['25 years and a millisecond ago', { at: today - 25 * year - 1 }, 'at'],
+    ['half a millisecond', { at: today + 0.5 }, 'at'],
     ['a time before all times', { at: -1 }, 'at'],
     ['no number', { at: Number.NaN }, 'at'],
     ['a payload that JSON cannot say', { payload: 10n }, 'payload'],
   ])('%s', async (_, input, field) => {
-    const room = await openRoom()
+    const room = await openRoom({ clock: new SimulatedClock(today) })
     const refused = { code: 'invalid_input', data: { subject: 'task', field } }
     await expect(room.tasks.submit({ kind: 'work', ...input })).rejects.toMatchObject(refused)
     await expect(room.tasks.submitGraph({ a: { kind: 'work', ...input } })).rejects.toMatchObject({
@@ -158,9 +163,18 @@ describe('at the door is refused with the field and the reason', () => {
     expect(room.authority.projection.latestSequence).toBe(0)
   })
 
-  it('says that seconds are asked for', async () => {
-    const room = await openRoom()
-    await expect(room.tasks.submit({ kind: 'work', at: start * 1000 })).rejects.toThrow('epoch seconds')
+  it('says that seconds were given', async () => {
+    const room = await openRoom({ clock: new SimulatedClock(today) })
+    await expect(room.tasks.submit({ kind: 'work', at: today / 1000 })).rejects.toThrow('these are seconds')
+  })
+
+  it('but a date is an instant too, for a task and for one of a graph', async () => {
+    const room = await openRoom({ clock: new SimulatedClock(today) })
+    const at = new Date(Date.UTC(2027, 0, 1, 0, 0, 0, 7))
+    const alone = await room.tasks.submit({ kind: 'work', at })
+    const { a } = await room.tasks.submitGraph({ a: { kind: 'work', at } })
+    const dues = [alone, a].flatMap((id) => room.runsOf(id).map(({ scheduledAtMs }) => scheduledAtMs))
+    expect(dues).toEqual([1_798_761_600_007, 1_798_761_600_007])
   })
 
   it('but 25 years are taken, and so is what occurs once', async () => {
@@ -178,7 +192,7 @@ describe('at the door is refused with the field and the reason', () => {
       data: { field: 'runPolicy.expression' },
     })
     await room.authority.submit(taskCreate(T1, spec, start))
-    const later = await room.crash(5 * year)
+    const later = await room.crash((5 * year) / 1000)
     expect(later.authority.projection.taskCount).toBe(1)
     await later.lane.compact()
     expect((await later.crash()).authority.projection.taskCount).toBe(1)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { firstRuns } from '../../../src/tasks/dispatch/occurrences.js'
+import { firstRuns } from '../../../src/tasks/dispatch/cron-window.js'
 import { createTaskSpec, createRun, type Run, type RunId, type TaskId } from '../../../src/tasks/index.js'
 import { bySelection } from '../../../src/tasks/projection/run-index.js'
 import { runId, taskId } from '../support/ids.js'
@@ -12,7 +12,7 @@ describe('promotion by time', () => {
   it('[T-74] a run is promoted at its second, not one earlier', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const id = await room.tasks.submit({ kind: 'work', at: start + 10 })
+    const id = await room.tasks.submit({ kind: 'work', at: start + 10_000 })
     await room.pass(9)
     expect(room.statesOf(id)).toEqual(['scheduled'])
     await room.pass(1)
@@ -21,15 +21,15 @@ describe('promotion by time', () => {
 
   it('[T-75] repeated runs are an interval apart from the origin, whatever the clock does later', async () => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count: 3, intervalSecs: 60 } })
-    room.clock.setWall((start + 5000) * 1000)
-    expect(room.runsOf(id).map(({ scheduledAt }) => scheduledAt)).toEqual([start, start + 60, start + 120])
+    const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count: 3, intervalMs: 60_000 } })
+    room.clock.setWall(start + 5_000_000)
+    expect(room.runsOf(id).map(({ scheduledAtMs }) => scheduledAtMs)).toEqual([start, start + 60_000, start + 120_000])
   })
 
-  it('[T-75] runs beyond the last countable second are refused and none is created', async () => {
+  it('[T-75] runs beyond the last countable millisecond are refused and none is created', async () => {
     const room = await openRoom()
-    const intervalSecs = (Number.MAX_SAFE_INTEGER - 1) / 2
-    const submitted = room.tasks.submit({ kind: 'work', at: 2, runPolicy: { type: 'repeat', count: 3, intervalSecs } })
+    const intervalMs = (Number.MAX_SAFE_INTEGER - 1) / 2
+    const submitted = room.tasks.submit({ kind: 'work', at: 2, runPolicy: { type: 'repeat', count: 3, intervalMs } })
     await expect(submitted).rejects.toMatchObject({ code: 'arithmetic_overflow', data: { policy: 'repeat' } })
     expect(room.authority.projection.taskCount).toBe(0)
   })
@@ -38,7 +38,7 @@ describe('promotion by time', () => {
     const room = await openRoom()
     const ids: TaskId[] = []
     for (let index = 0; index < 600; index += 1) {
-      ids.push(await room.tasks.submit({ kind: 'work', at: start + 1 + index }))
+      ids.push(await room.tasks.submit({ kind: 'work', at: start + 1000 * (index + 1) }))
     }
     const later = await room.crash(599)
     await later.tasks.start()
@@ -77,7 +77,8 @@ describe('promotion by time', () => {
     const room = await openRoom()
     await room.tasks.start()
     expect(room.clock.pendingTimeouts).toBe(0)
-    for (let index = 0; index < 50; index += 1) await room.tasks.submit({ kind: 'work', at: start + 30 + index })
+    for (let index = 0; index < 50; index += 1)
+      await room.tasks.submit({ kind: 'work', at: start + 30_000 + 1000 * index })
     await room.settle()
     expect(room.clock.pendingTimeouts).toBe(1)
   })
@@ -85,9 +86,9 @@ describe('promotion by time', () => {
   it('a wall clock that is set forward is noticed within a minute', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const id = await room.tasks.submit({ kind: 'work', at: start + 86_400 })
+    const id = await room.tasks.submit({ kind: 'work', at: start + 86_400_000 })
     await room.settle()
-    room.clock.setWall((start + 86_400) * 1000)
+    room.clock.setWall(start + 86_400_000)
     await room.pass(60)
     expect(room.statesOf(id)).toEqual(['ready'])
   })
@@ -97,7 +98,7 @@ describe('cron', () => {
   it('keeps five runs open, the first at the second it was submitted, and never repeats one', async () => {
     const room = await openRoom({ dispatch: { concurrency: 1 } })
     const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'cron', expression: '*/10 * * * * * *' } })
-    const times = (): number[] => room.runsOf(id).map(({ scheduledAt }) => scheduledAt - start)
+    const times = (): number[] => room.runsOf(id).map(({ scheduledAtMs }) => (scheduledAtMs - start) / 1000)
     expect(times()).toEqual([0, 10, 20, 30, 40])
     room.tasks.handle('work', () => {})
     await room.settle()
@@ -142,7 +143,7 @@ describe('cron', () => {
     const [one, other] = [taskId(1), taskId(2)]
     for (const id of [one, other]) {
       const taskSpec = createTaskSpec({ id, kind: 'work', runPolicy })
-      await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+      await room.authority.submit({ type: 'task_create', taskSpec, atMs: start })
     }
     await room.tasks.cancel(other)
     await room.settle()
@@ -152,15 +153,15 @@ describe('cron', () => {
 
   it('[T-75] first runs of a once task are due at the origin', () => {
     const spec = createTaskSpec({ id: taskId(1), kind: 'work', metadata: { priority: 7 } })
-    const [run] = firstRuns(spec, { origin: 90, createdAt: 70 }, { uuid: () => runId(1) })
-    expect(run).toMatchObject({ id: runId(1), scheduledAt: 90, createdAt: 70, effectivePriority: 7 })
+    const [run] = firstRuns(spec, { origin: 90, createdAtMs: 70 }, { uuid: () => runId(1) })
+    expect(run).toMatchObject({ id: runId(1), scheduledAtMs: 90, createdAtMs: 70, effectivePriority: 7 })
   })
 })
 
 describe('selection', () => {
   it('[T-76] goes by priority, then age, then run id, whatever the order of arrival', () => {
-    const run = (number: number, priority: number, createdAt: number): Run => ({
-      ...createRun({ id: runId(number), taskId: taskId(1), createdAt, scheduledAt: createdAt, priority }),
+    const run = (number: number, priority: number, createdAtMs: number): Run => ({
+      ...createRun({ id: runId(number), taskId: taskId(1), createdAtMs, scheduledAtMs: createdAtMs, priority }),
       history: [],
       attempts: [],
     })
@@ -239,12 +240,12 @@ describe('selection', () => {
 })
 
 describe('events', () => {
-  const ahead = start + 10_000
+  const ahead = start + 10_000_000
 
   it('[T-90] a completed task releases a run scheduled far ahead', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const first = await room.tasks.submit({ kind: 'work', at: start + 5 })
+    const first = await room.tasks.submit({ kind: 'work', at: start + 5000 })
     const second = await room.tasks.submit({
       kind: 'work',
       at: ahead,
@@ -261,9 +262,9 @@ describe('events', () => {
     room.tasks.handle('work', ({ runId }) => {
       if (runId === last) throw new Error('no')
     })
-    const policy = { type: 'repeat', count: 2, intervalSecs: 10 } as const
-    const first = await room.tasks.submit({ kind: 'work', at: start + 10, runPolicy: policy })
-    const last = room.runsOf(first).find(({ scheduledAt }) => scheduledAt === start + 20)?.id
+    const policy = { type: 'repeat', count: 2, intervalMs: 10_000 } as const
+    const first = await room.tasks.submit({ kind: 'work', at: start + 10_000, runPolicy: policy })
+    const last = room.runsOf(first).find(({ scheduledAtMs }) => scheduledAtMs === start + 20_000)?.id
     const second = await room.tasks.submit({
       kind: 'work',
       at: ahead,
@@ -280,9 +281,9 @@ describe('events', () => {
     const spender = await room.tasks.submit({
       kind: 'spend',
       budgets: { token: 500 },
-      runPolicy: { type: 'repeat', count: 2, intervalSecs: 10 },
+      runPolicy: { type: 'repeat', count: 2, intervalMs: 10_000 },
     })
-    const filter = { type: 'budget_threshold', taskId: spender, dimension: 'token', thresholdPct: 80 } as never
+    const filter = { type: 'budget_threshold', taskId: spender, dimension: 'token', thresholdPercent: 80 } as never
     const alarm = await room.tasks.submit({ kind: 'alarm', at: ahead, releasedBy: [filter] })
     let amount = 399
     room.tasks.handle('alarm', () => {})
@@ -299,7 +300,7 @@ describe('events', () => {
   it('[T-90] an event of the service releases the earliest run; one-shot by default, again with rearm', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const policy = { type: 'repeat', count: 3, intervalSecs: 100 } as const
+    const policy = { type: 'repeat', count: 3, intervalMs: 100_000 } as const
     const once = await room.tasks.submit({ kind: 'work', at: ahead, runPolicy: policy })
     const again = await room.tasks.submit({ kind: 'work', at: ahead, runPolicy: policy })
     await room.tasks.subscribe(once, { type: 'custom', key: 'push' })
@@ -328,7 +329,7 @@ describe('events', () => {
     const id = await room.tasks.submit({
       kind: 'work',
       at: ahead,
-      runPolicy: { type: 'repeat', count: 2, intervalSecs: 1 },
+      runPolicy: { type: 'repeat', count: 2, intervalMs: 1000 },
       releasedBy: [{ type: 'custom', key: 'push' }],
     })
     await room.tasks.publish('push')
@@ -345,7 +346,7 @@ describe('events', () => {
   it('a trigger waits for the dependencies of its task', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
-    const first = await room.tasks.submit({ kind: 'work', at: start + 20 })
+    const first = await room.tasks.submit({ kind: 'work', at: start + 20_000 })
     const second = await room.tasks.submit({
       kind: 'work',
       at: ahead,

@@ -149,7 +149,7 @@ it('any graph ends: every run once, within its attempts, keys, dependencies and 
             kind: 'work',
             payload: index,
             constraints: { maxAttempts: task.maxAttempts, ...(task.key !== undefined && { concurrencyKey: task.key }) },
-            runPolicy: { type: 'repeat', count: task.runs, intervalSecs: 1 } as const,
+            runPolicy: { type: 'repeat', count: task.runs, intervalMs: 1000 } as const,
             dependsOn: task.dependsOn.map((other) => `t${other}`),
             ...(task.parent !== undefined && { parent: `t${task.parent}` }),
             ...(task.budget !== undefined && { budgets: { token: task.budget } }),

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { recoverRun } from '../../../src/tasks/dispatch/attempt-batches.js'
+import { recoverRun } from '../../../src/tasks/dispatch/attempt-changes.js'
 import { createTaskSpec, failed, type RunState, type TaskId } from '../../../src/tasks/index.js'
 import { nil, reservationId, taskId } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
@@ -7,21 +7,26 @@ import { openRoom, start, type Room } from './support/room.js'
 const never = (): Promise<never> => new Promise(() => {})
 
 /** Leaves a run with a lease of another worker, as that worker would have. */
-async function leaseByOther(room: Room, taskId: TaskId, state: 'leased' | 'running', expiry: number): Promise<void> {
+async function leaseByOther(
+  room: Room,
+  taskId: TaskId,
+  state: 'leased' | 'running',
+  expiresAtMs: number,
+): Promise<void> {
   const runId = room.runsOf(taskId)[0]?.id as never
-  const timestamp = start
+  const atMs = start
   await room.authority.transact((batch) => {
     const move = (previousState: RunState, newState: RunState, fencingToken?: number): void => {
       const token = fencingToken === undefined ? {} : { fencingToken }
-      batch.submit({ type: 'run_state_transition', runId, previousState, newState, timestamp, ...token })
+      batch.submit({ type: 'run_state_transition', runId, previousState, newState, atMs, ...token })
     }
     move('scheduled', 'ready')
     move('ready', 'leased')
-    const { applied } = batch.submit({ type: 'lease_acquire', runId, owner: 'worker-9', expiry, timestamp })
+    const { applied } = batch.submit({ type: 'lease_acquire', runId, owner: 'worker-9', expiresAtMs, atMs })
     if (state === 'leased') return
     move('leased', 'running', applied.fencingToken)
     const attemptId = '00000009-0000-4000-8000-000000000001' as never
-    batch.submit({ type: 'attempt_start', runId, attemptId, fencingToken: applied.fencingToken, timestamp })
+    batch.submit({ type: 'attempt_start', runId, attemptId, fencingToken: applied.fencingToken, atMs })
   })
 }
 
@@ -31,7 +36,7 @@ describe('lost owners', () => {
     async (state) => {
       const room = await openRoom()
       const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 } })
-      await leaseByOther(room, id, state, start + 50)
+      await leaseByOther(room, id, state, start + 50_000)
       const before = room.runsOf(id)[0]
       const later = await room.crash()
       const contexts: unknown[] = []
@@ -50,7 +55,7 @@ describe('lost owners', () => {
   it('a lost run is taken back once, however often the dispatcher looks before that is durable', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 5 } })
-    await leaseByOther(room, id, 'running', start + 50)
+    await leaseByOther(room, id, 'running', start + 50_000)
     await room.tasks.start()
     await room.settle()
     const events: string[] = []
@@ -74,10 +79,10 @@ describe('lost owners', () => {
   it('what is taken back twice in one batch changes once', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 5 } })
-    await leaseByOther(room, id, 'running', start + 50)
+    await leaseByOther(room, id, 'running', start + 50_000)
     const { projection } = room.authority
-    const clock = { now: () => start, nowMs: () => start * 1000, wall: () => start }
-    const options = { projection, ids: { uuid: () => nil }, delayOf: () => 0, times: clock, timestamp: start }
+    const clock = { now: () => start, wall: () => start }
+    const options = { projection, ids: { uuid: () => nil }, delayOf: () => 0, times: clock, atMs: start }
     await room.authority.transact((batch) => {
       recoverRun(batch, room.runsOf(id)[0]?.id as never, options)
       const { latestSequence } = batch.view
@@ -90,14 +95,14 @@ describe('lost owners', () => {
   it('a lost run with more reservations than a batch takes is taken back, and all of them count as spent', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 2000 }, constraints: { maxAttempts: 5 } })
-    await leaseByOther(room, id, 'running', start + 50)
+    await leaseByOther(room, id, 'running', start + 50_000)
     const runId = room.runsOf(id)[0]?.id as never
     const reserve = { type: 'budget_reserve', taskId: id, dimension: 'token' as never, amount: 1, runId } as const
     await room.authority.submitBatch(
       Array.from({ length: 1000 }, (_, index) => ({
         ...reserve,
         reservationId: reservationId(index + 1),
-        timestamp: start,
+        atMs: start,
       })),
     )
     const sizes: number[] = []
@@ -113,9 +118,9 @@ describe('lost owners', () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work' })
     const runId = room.runsOf(id)[0]?.id as never
-    const lease = { runId, owner: 'worker-9', expiry: start + 1000, timestamp: start }
+    const lease = { runId, owner: 'worker-9', expiresAtMs: start + 1_000_000, atMs: start }
     await room.authority.submitBatch([
-      { type: 'run_state_transition', runId, previousState: 'scheduled', newState: 'ready', timestamp: start },
+      { type: 'run_state_transition', runId, previousState: 'scheduled', newState: 'ready', atMs: start },
       { type: 'lease_acquire', ...lease },
     ])
     room.tasks.handle('work', () => {})
@@ -129,7 +134,7 @@ describe('lost owners', () => {
   it('[T-99] the cap still holds: an attempt that was lost may have been the last', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 1 } })
-    await leaseByOther(room, id, 'running', start + 50)
+    await leaseByOther(room, id, 'running', start + 50_000)
     await room.tasks.start()
     await room.pass(50)
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'failed', error: 'the owner worker-9 was lost' })
@@ -150,21 +155,21 @@ describe('lost owners', () => {
     const [run] = later.runsOf(id)
     expect([run?.id, run?.attemptCount]).toEqual([first?.id, 2])
     expect(run?.attempts.map(({ outcome: ended }) => ended)).toEqual([
-      failed('the owner local was lost', 'retryable'),
+      failed('the owner local was lost', 'retryable', { reason: 'lost' }),
       { result: 'success', output: 'b2s=' },
     ])
   })
 
   it('a lease is kept by heartbeats as long as its handler works', async () => {
-    const room = await openRoom({ dispatch: { leaseSecs: 30 } })
+    const room = await openRoom({ dispatch: { leaseMs: 30_000 } })
     room.tasks.handle('work', never)
     const id = await room.tasks.submit({ kind: 'work' })
     await room.settle()
-    expect(room.runsOf(id)[0]?.lease?.expiry).toBe(start + 30)
+    expect(room.runsOf(id)[0]?.lease?.expiresAtMs).toBe(start + 30_000)
     await room.pass(19)
-    expect(room.runsOf(id)[0]?.lease?.expiry).toBe(start + 30)
+    expect(room.runsOf(id)[0]?.lease?.expiresAtMs).toBe(start + 30_000)
     await room.pass(1)
-    expect(room.runsOf(id)[0]?.lease?.expiry).toBe(start + 50)
+    expect(room.runsOf(id)[0]?.lease?.expiresAtMs).toBe(start + 50_000)
     await room.pass(100)
     expect([room.statesOf(id), room.runsOf(id)[0]?.attemptCount]).toEqual([['running'], 1])
   })
@@ -182,7 +187,7 @@ describe('crashes', () => {
     const good = await submit('good')
     const bad = await submit('bad')
     const waiting = await submit('bad', { constraints: { maxAttempts: 2 } })
-    const future = await submit('good', { at: start + 500 })
+    const future = await submit('good', { at: start + 500_000 })
     const unhandled = await submit('unknown')
     const stuck = await submit('stuck', { constraints: { maxAttempts: 9 } })
     const many = await Promise.all(Array.from({ length: 50 }, () => submit('unknown')))
@@ -195,9 +200,9 @@ describe('crashes', () => {
       const { latestSequence } = room.authority.projection
       room = await room.crash()
       expect(ids.flatMap((id) => room.runsOf(id))).toEqual(before)
-      const created = await room.authority.submit({ type: 'engine_pause', timestamp: start })
+      const created = await room.authority.submit({ type: 'engine_pause', atMs: start })
       expect(created.sequence).toBe(latestSequence + 1)
-      await room.authority.submit({ type: 'engine_resume', timestamp: start })
+      await room.authority.submit({ type: 'engine_resume', atMs: start })
     }
   })
 
@@ -205,13 +210,13 @@ describe('crashes', () => {
     const room = await openRoom()
     const id = taskId(1)
     const taskSpec = createTaskSpec({ id, kind: 'work' })
-    await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+    await room.authority.submit({ type: 'task_create', taskSpec, atMs: start })
     const later = await room.crash()
     later.tasks.handle('work', () => {})
     await later.pass(5)
     expect(later.authority.projection.task(id)).toEqual({
       spec: taskSpec,
-      createdAt: start,
+      createdAtMs: start,
       depth: 0,
       progress: { runs: 0, open: 0, completed: 0, failed: 0 },
     })
@@ -225,7 +230,7 @@ describe('crashes', () => {
       return never()
     }
     room.tasks.handle('work', handler)
-    const policy = { type: 'repeat', count: 2, intervalSecs: 1 } as const
+    const policy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
     const ids = await Promise.all(
       Array.from({ length: 2 }, () =>
         room.tasks.submit({ kind: 'work', runPolicy: policy, constraints: { maxAttempts: 3 } }),

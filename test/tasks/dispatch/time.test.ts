@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { openRoom, start, type Room } from './support/room.js'
 
+/** In seconds. */
 const hour = 3600
+const hourMs = 3_600_000
 
 /** Sets the wall clock by seconds, and nothing else. */
 function setBy(clock: SimulatedClock, seconds: number): void {
@@ -75,7 +77,7 @@ describe('a delay is monotonic', () => {
     room.clock.advance(123)
     const id = await room.tasks.submit(twice)
     await room.settle()
-    expect(room.runsOf(id)[0]?.retryAtMs).toBe(start * 1000 + 123 + 875)
+    expect(room.runsOf(id)[0]?.retryAtMs).toBe(start + 123 + 875)
   })
 
   it('one that is over, or whose run is cancelled, leaves nothing behind', async () => {
@@ -97,12 +99,12 @@ describe('a delay is monotonic', () => {
   it('the silence of an actor is not made longer or shorter by a clock that is set', async () => {
     const room = await openRoom()
     await room.tasks.start()
-    const registration = { identity: 'one', capabilities: ['cpu'], heartbeatIntervalSecs: 10 }
+    const registration = { identity: 'one', capabilities: ['cpu'], heartbeatIntervalMs: 10_000 }
     const actorId = '00000004-0000-4000-8000-000000000001' as never
     await room.authority.submit({
       type: 'actor_register',
       registration: { ...registration, actorId },
-      timestamp: start,
+      atMs: start,
     })
     setBy(room.clock, -hour)
     await room.pass(29)
@@ -114,13 +116,70 @@ describe('a delay is monotonic', () => {
   })
 })
 
+describe('nothing is rounded', () => {
+  it('a claim between two seconds is stamped, and its lease expires, to the millisecond', async () => {
+    const room = await openRoom({ dispatch: { leaseMs: 3001 } })
+    room.clock.advance(999)
+    room.tasks.handle('work', () => new Promise(() => {}))
+    const id = await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    expect(room.runsOf(id)).toMatchObject([
+      {
+        createdAtMs: start + 999,
+        scheduledAtMs: start + 999,
+        lease: { acquiredAtMs: start + 999, expiresAtMs: start + 4000 },
+        attempts: [{ startedAtMs: start + 999 }],
+      },
+    ])
+  })
+
+  it('a run starts at its millisecond, and not one earlier', async () => {
+    const room = await openRoom()
+    room.tasks.handle('work', () => {})
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 333 } as const
+    const id = await room.tasks.submit({ kind: 'work', at: start + 1501, runPolicy })
+    await room.settle()
+    await advance(room, 1500)
+    expect(room.statesOf(id)).toEqual(['scheduled', 'scheduled'])
+    await advance(room, 1)
+    expect(room.statesOf(id)).toEqual(['completed', 'scheduled'])
+    await advance(room, 332)
+    expect(room.statesOf(id)).toEqual(['completed', 'scheduled'])
+    await advance(room, 1)
+    expect(room.statesOf(id)).toEqual(['completed', 'completed'])
+  })
+
+  it('an attempt has its time to the millisecond', async () => {
+    const room = await openRoom()
+    const signals: AbortSignal[] = []
+    room.tasks.handle('work', ({ signal }) => {
+      signals.push(signal)
+      return new Promise(() => {})
+    })
+    await room.tasks.submit({ kind: 'work', constraints: { timeoutMs: 1501 } })
+    await room.settle()
+    await advance(room, 1500)
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false])
+    await advance(room, 1)
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true])
+  })
+
+  it('a calendar that begins between two seconds begins with the next whole one', async () => {
+    const room = await openRoom()
+    room.clock.advance(1)
+    const runPolicy = { type: 'cron', expression: '* * * * * * *', maxOccurrences: 2 } as const
+    const id = await room.tasks.submit({ kind: 'work', runPolicy })
+    expect(room.runsOf(id).map(({ scheduledAtMs }) => scheduledAtMs)).toEqual([start + 1000, start + 2000])
+  })
+})
+
 describe('the calendar follows the wall clock', () => {
   it('a task due in half an hour waits half an hour although the clock was set back by an hour', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
     await room.tasks.outcome(await room.tasks.submit({ kind: 'work' }))
     setBy(room.clock, -hour)
-    const id = await room.tasks.submit({ kind: 'work', at: start - hour + 1800 })
+    const id = await room.tasks.submit({ kind: 'work', at: start - hourMs + 1_800_000 })
     await room.settle()
     await advance(room, 1_799_000)
     expect(room.statesOf(id)).toEqual(['scheduled'])
@@ -134,7 +193,7 @@ describe('the calendar follows the wall clock', () => {
     await room.tasks.outcome(await room.tasks.submit({ kind: 'work' }))
     setBy(room.clock, -hour)
     const runPolicy = { type: 'cron', expression: '*/20 * * * * * *', maxOccurrences: 2 } as const
-    const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start - hour + 1 })
+    const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start - hourMs + 1000 })
     await advance(room, 19_000)
     expect(room.statesOf(id)).toEqual(['scheduled', 'scheduled'])
     await advance(room, 1000)
@@ -176,8 +235,8 @@ describe('commands', () => {
     const id = await room.tasks.submit({ kind: 'work' })
     await room.tasks.outcome(id)
     const [run] = room.runsOf(id)
-    expect(run?.attempts).toMatchObject([{ startedAt: start + 5, finishedAt: start + 5 }])
-    expect(run?.createdAt).toBe(start + 5 - hour)
+    expect(run?.attempts).toMatchObject([{ startedAtMs: start + 5000, finishedAtMs: start + 5000 }])
+    expect(run?.createdAtMs).toBe(start + 5000 - hourMs)
   })
 
   it('that end what a later clock began are not refused: a task is cancelled at the earliest when it was created', async () => {
@@ -187,8 +246,8 @@ describe('commands', () => {
     setBy(room.clock, -hour)
     const later = await room.crash()
     expect(await later.tasks.cancel(id)).toBe('cancelled')
-    expect(later.authority.projection.task(id)?.cancelledAt).toBe(start)
+    expect(later.authority.projection.task(id)?.cancelledAtMs).toBe(start)
     expect(await later.tasks.resumeEngine()).toBe('resumed')
-    expect(later.authority.projection.engine).toMatchObject({ pausedAt: start, resumedAt: start })
+    expect(later.authority.projection.engine).toMatchObject({ pausedAtMs: start, resumedAtMs: start })
   })
 })

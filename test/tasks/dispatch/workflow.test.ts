@@ -97,12 +97,12 @@ describe('dependencies', () => {
     await room.tasks.start()
     await room.settle()
     expect(room.statesOf(dependent)).toEqual(['ready'])
-    const prerequisite = await room.tasks.submit({ kind: 'work', at: start + 10 })
+    const prerequisite = await room.tasks.submit({ kind: 'work', at: start + 10_000 })
     const declared = {
       type: 'dependency_declare',
       taskId: dependent,
       dependsOn: [prerequisite],
-      timestamp: start,
+      atMs: start,
     } as const
     await room.authority.submit(declared)
     room.tasks.handle('work', () => {})
@@ -146,7 +146,7 @@ describe('parents and children', () => {
       root: { kind: 'never' },
       done: { kind: 'quick', parent: 'root' },
       running: { kind: 'slow', parent: 'root' },
-      deep: { kind: 'quick', parent: 'running', at: start + 1000 },
+      deep: { kind: 'quick', parent: 'running', at: start + 1_000_000 },
     })
     await room.settle()
     expect(await room.tasks.cancel(root)).toBe('cancelled')
@@ -163,7 +163,7 @@ describe('parents and children', () => {
     const { root, middle, leaf } = await room.tasks.submitGraph({
       root: { kind: 'never' },
       middle: { kind: 'quick', parent: 'root' },
-      leaf: { kind: 'quick', parent: 'middle', at: start + 100 },
+      leaf: { kind: 'quick', parent: 'middle', at: start + 100_000 },
     })
     await room.settle()
     await room.tasks.cancel(root)
@@ -222,7 +222,7 @@ describe('parents and children', () => {
     const views: unknown[] = []
     room.tasks.handle('parent', async (context: HandlerContext) => {
       const taskSpec = createTaskSpec({ id: child, kind: 'child', parentTaskId: context.taskId })
-      await room.authority.submit({ type: 'task_create', taskSpec, timestamp: 1 })
+      await room.authority.submit({ type: 'task_create', taskSpec, atMs: 1 })
       views.push(context.children())
       await room.tasks.cancel(child)
       views.push((await room.tasks.outcome(child)).status, context.children())
@@ -255,11 +255,11 @@ describe('cancellation', () => {
     await room.tasks.start()
     const { root, child } = await room.tasks.submitGraph({
       root: { kind: 'work' },
-      child: { kind: 'work', parent: 'root', at: start + 5 },
+      child: { kind: 'work', parent: 'root', at: start + 5000 },
     })
     await room.settle()
     // The bare command, as another host may submit it; nothing else becomes durable before the crash.
-    const cancelled = room.authority.submit({ type: 'task_cancel', taskId: root, timestamp: start })
+    const cancelled = room.authority.submit({ type: 'task_cancel', taskId: root, atMs: start })
     await cancelled
     const later = await room.crash(100)
     let calls = 0
@@ -273,7 +273,7 @@ describe('cancellation', () => {
 
   it('one run of several can be cancelled; waiting for the task goes on', async () => {
     const room = await openRoom()
-    const policy = { type: 'repeat', count: 3, intervalSecs: 10 } as const
+    const policy = { type: 'repeat', count: 3, intervalMs: 10_000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy })
     room.tasks.handle('work', () => 'ok')
     const [first, second] = room.runsOf(id)
@@ -304,10 +304,10 @@ describe('a task of another host', () => {
     room.tasks.handle('work', () => 'ok')
     const id = taskId(1)
     await room.authority.submitBatch([
-      { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'work' }), timestamp: start },
+      { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'work' }), atMs: start },
       {
         type: 'run_create',
-        runInstance: createRun({ id: runId(1), taskId: id, createdAt: start, scheduledAt: start }),
+        runInstance: createRun({ id: runId(1), taskId: id, createdAtMs: start, scheduledAtMs: start }),
       },
     ])
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
@@ -317,10 +317,10 @@ describe('a task of another host', () => {
     const room = await openRoom()
     const id = taskId(1)
     const taskSpec = createTaskSpec({ id, kind: 'work' })
-    await room.authority.submit({ type: 'task_create', taskSpec, timestamp: start })
+    await room.authority.submit({ type: 'task_create', taskSpec, atMs: start })
     const waiting = room.tasks.outcome(id)
     await room.tasks.cancel(id)
-    expect(await waiting).toEqual({ taskId: id, status: 'cancelled', runs: [] })
-    expect(await room.tasks.outcome(id)).toEqual({ taskId: id, status: 'cancelled', runs: [] })
+    expect(await waiting).toEqual({ taskId: id, status: 'cancelled', reason: 'cancelled', runs: [] })
+    expect(await room.tasks.outcome(id)).toEqual({ taskId: id, status: 'cancelled', reason: 'cancelled', runs: [] })
   })
 })

@@ -26,20 +26,20 @@ describe('queries by time', () => {
   it('[T-74, T-82] find scheduled runs at their second, earliest first, ties by id', async () => {
     const { authority } = await after(
       taskCreate(),
-      runCreate(R3, T1, { scheduledAt: 500 }),
-      runCreate(R2, T1, { scheduledAt: 500 }),
-      runCreate(R1, T1, { scheduledAt: 600 }),
+      runCreate(R3, T1, { scheduledAtMs: 500 }),
+      runCreate(R2, T1, { scheduledAtMs: 500 }),
+      runCreate(R1, T1, { scheduledAtMs: 600 }),
     )
     const { projection } = authority
     expect(idsOf(projection.dueScheduled(499))).toEqual([])
     expect(idsOf(projection.dueScheduled(500))).toEqual([R2, R3])
     expect(idsOf(projection.dueScheduled(600))).toEqual([R2, R3, R1])
-    expect(projection.nextScheduledAt()).toBe(500)
+    expect(projection.nextScheduledAtMs()).toBe(500)
     await submitAll({ authority }, [
       move('scheduled', 'ready', { runId: R2 }),
       move('scheduled', 'cancelled', { runId: R3 }),
     ])
-    expect(projection.nextScheduledAt()).toBe(600)
+    expect(projection.nextScheduledAtMs()).toBe(600)
   })
 
   it('find waiting retries by their due time, or by when they began to wait', async () => {
@@ -48,7 +48,7 @@ describe('queries by time', () => {
       reach.running,
       move('running', 'retry_wait', { retryAtMs: 900_000 }),
       second,
-      move('running', 'retry_wait', { runId: R2, timestamp: 800 }),
+      move('running', 'retry_wait', { runId: R2, atMs: 800_000 }),
     )
     expect(authority.projection.nextRetryAtMs()).toBe(800_000)
     expect(idsOf(authority.projection.dueRetries(899_999))).toEqual([R2])
@@ -59,24 +59,24 @@ describe('queries by time', () => {
     const { authority } = await after(held)
     expect(idsOf(authority.projection.expiredLeases(4999))).toEqual([])
     expect(idsOf(authority.projection.expiredLeases(5000))).toEqual([R1])
-    expect(authority.projection.nextLeaseExpiry()).toBe(5000)
+    expect(authority.projection.nextLeaseExpiresAtMs()).toBe(5000)
     await authority.submit(lease('lease_release'))
-    expect(authority.projection.nextLeaseExpiry()).toBeUndefined()
+    expect(authority.projection.nextLeaseExpiresAtMs()).toBeUndefined()
   })
 
   it('[T-76] order ready runs by priority, then age, then id, whatever order they came in', async () => {
     const runs = [
-      { id: runId(1), priority: 0, createdAt: 50 },
-      { id: runId(2), priority: 9, createdAt: 70 },
-      { id: runId(3), priority: 0, createdAt: 60 },
-      { id: runId(4), priority: 9, createdAt: 60 },
-      { id: runId(5), priority: 9, createdAt: 60 },
-      { id: runId(6), priority: -1, createdAt: 1 },
+      { id: runId(1), priority: 0, createdAtMs: 50 },
+      { id: runId(2), priority: 9, createdAtMs: 70 },
+      { id: runId(3), priority: 0, createdAtMs: 60 },
+      { id: runId(4), priority: 9, createdAtMs: 60 },
+      { id: runId(5), priority: 9, createdAtMs: 60 },
+      { id: runId(6), priority: -1, createdAtMs: 1 },
     ]
     for (const order of [runs, runs.toReversed()]) {
       const { authority } = await after(
         taskCreate(),
-        order.map(({ id, priority, createdAt }) => runCreate(id, T1, { priority, createdAt })),
+        order.map(({ id, priority, createdAtMs }) => runCreate(id, T1, { priority, createdAtMs })),
         order.map(({ id }) => move('scheduled', 'ready', { runId: id })),
       )
       expect(idsOf(authority.projection.ready())).toEqual([4, 5, 2, 1, 3, 6].map(runId))
@@ -97,7 +97,7 @@ describe('[D-17] the dependency gate', () => {
     const { projection } = authority
     expect(projection.dependencyGate(T1)).toBe('waiting')
     expect(idsOf(projection.dueScheduled(100_000))).toEqual([])
-    expect(projection.nextScheduledAt()).toBeUndefined()
+    expect(projection.nextScheduledAtMs()).toBeUndefined()
     expect(projection.countIn('scheduled')).toBe(1)
     await authority.submit(move('running', 'completed', { runId: R2 }))
     expect(projection.dependencyGate(T1)).toBe('open')
@@ -161,17 +161,17 @@ it('cron tasks are listed until they are cancelled', async () => {
 it('[T-23] stepping a run as a value changes neither the log nor the projection', async () => {
   const tasks = await after(reach.scheduled)
   const before = stateOf(tasks)
-  const run: Run = { ...createRun({ id: R2, taskId: T1, createdAt: 1, scheduledAt: 1 }), history: [], attempts: [] }
-  expect(step(run, { type: 'to_ready' }, { timestamp: 5 })).toMatchObject({ state: 'ready', lastStateChangeAt: 5 })
+  const run: Run = { ...createRun({ id: R2, taskId: T1, createdAtMs: 1, scheduledAtMs: 1 }), history: [], attempts: [] }
+  expect(step(run, { type: 'to_ready' }, { atMs: 5 })).toMatchObject({ state: 'ready', lastStateChangeAtMs: 5 })
   expect(run.state).toBe('scheduled')
-  expect(step(run, { type: 'to_running' }, { timestamp: 5 })).toBeUndefined()
+  expect(step(run, { type: 'to_running' }, { atMs: 5 })).toBeUndefined()
   expect(stateOf(tasks)).toEqual(before)
 })
 
 it('[T-27, G5] the attempt counter does not wrap', () => {
-  const run = createRun({ id: R1, taskId: T1, createdAt: 1, scheduledAt: 1 })
+  const run = createRun({ id: R1, taskId: T1, createdAtMs: 1, scheduledAtMs: 1 })
   const full: Run = { ...run, state: 'running', attemptCount: 4_294_967_295, history: [], attempts: [] }
-  expect(step(full, { type: 'start_attempt', attemptId: 'a' as never }, { timestamp: 5 })).toBeUndefined()
+  expect(step(full, { type: 'start_attempt', attemptId: 'a' as never }, { atMs: 5 })).toBeUndefined()
 })
 
 it('readers keep the row they were given', async () => {

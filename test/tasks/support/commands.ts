@@ -19,16 +19,12 @@ import { A1, R1, T1 } from './ids.js'
 
 export const token = budgetDimension('token')
 
-export function taskCreate(
-  id: TaskId = T1,
-  spec: Partial<TaskSpecInput> = {},
-  timestamp = 100,
-): CommandOf<'task_create'> {
-  return { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'work', ...spec }), timestamp }
+export function taskCreate(id: TaskId = T1, spec: Partial<TaskSpecInput> = {}, atMs = 100): CommandOf<'task_create'> {
+  return { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'work', ...spec }), atMs }
 }
 
 export function runCreate(id: RunId = R1, taskId: TaskId = T1, run: Partial<RunInput> = {}): CommandOf<'run_create'> {
-  return { type: 'run_create', runInstance: createRun({ id, taskId, createdAt: 100, scheduledAt: 100, ...run }) }
+  return { type: 'run_create', runInstance: createRun({ id, taskId, createdAtMs: 100, scheduledAtMs: 100, ...run }) }
 }
 
 export function move(
@@ -36,14 +32,14 @@ export function move(
   newState: RunState,
   rest: Partial<CommandOf<'run_state_transition'>> = {},
 ): CommandOf<'run_state_transition'> {
-  return { type: 'run_state_transition', runId: R1, previousState, newState, timestamp: 110, ...rest }
+  return { type: 'run_state_transition', runId: R1, previousState, newState, atMs: 110, ...rest }
 }
 
 export function start(
   attemptId: AttemptId = A1,
   rest: Partial<CommandOf<'attempt_start'>> = {},
 ): CommandOf<'attempt_start'> {
-  return { type: 'attempt_start', runId: R1, attemptId, timestamp: 120, ...rest }
+  return { type: 'attempt_start', runId: R1, attemptId, atMs: 120, ...rest }
 }
 
 export function finish(
@@ -51,7 +47,7 @@ export function finish(
   outcome: AttemptOutcome = succeeded(),
   rest: Partial<CommandOf<'attempt_finish'>> = {},
 ): CommandOf<'attempt_finish'> {
-  return { type: 'attempt_finish', runId: R1, attemptId, outcome, timestamp: 130, ...rest }
+  return { type: 'attempt_finish', runId: R1, attemptId, outcome, atMs: 130, ...rest }
 }
 
 type LeaseType = 'lease_acquire' | 'lease_heartbeat' | 'lease_expire' | 'lease_release'
@@ -60,19 +56,19 @@ export function lease<Type extends LeaseType>(type: Type, rest: Partial<CommandO
   return {
     runId: R1,
     owner: 'worker',
-    expiry: 5000,
-    timestamp: 115,
+    expiresAtMs: 5000,
+    atMs: 115,
     ...rest,
     type,
   } as CommandOf<LeaseType> as CommandOf<Type>
 }
 
 export function depend(taskId: TaskId, ...dependsOn: readonly TaskId[]): CommandOf<'dependency_declare'> {
-  return { type: 'dependency_declare', taskId, dependsOn, timestamp: 105 }
+  return { type: 'dependency_declare', taskId, dependsOn, atMs: 105 }
 }
 
-export function cancel(taskId: TaskId = T1, timestamp = 140): CommandOf<'task_cancel'> {
-  return { type: 'task_cancel', taskId, timestamp }
+export function cancel(taskId: TaskId = T1, atMs = 140): CommandOf<'task_cancel'> {
+  return { type: 'task_cancel', taskId, atMs }
 }
 
 export function subscribe(
@@ -80,15 +76,15 @@ export function subscribe(
   filter: EventFilter,
   rest: { readonly rearm?: boolean; readonly taskId?: TaskId } = {},
 ): CommandOf<'subscription_create'> {
-  return { type: 'subscription_create', subscriptionId: id, taskId: T1, filter, timestamp: 105, ...rest }
+  return { type: 'subscription_create', subscriptionId: id, taskId: T1, filter, atMs: 105, ...rest }
 }
 
 export function allocate(limit: number, taskId: TaskId = T1): CommandOf<'budget_allocate'> {
-  return { type: 'budget_allocate', taskId, dimension: token, limit, timestamp: 105 }
+  return { type: 'budget_allocate', taskId, dimension: token, limit, atMs: 105 }
 }
 
 export function consume(amount: number, taskId: TaskId = T1): CommandOf<'budget_consume'> {
-  return { type: 'budget_consume', taskId, dimension: token, amount, timestamp: 131 }
+  return { type: 'budget_consume', taskId, dimension: token, amount, atMs: 131 }
 }
 
 /** Commands that bring run R1 of task T1 into a state; a lease taken on the way is released again. */
@@ -103,7 +99,7 @@ export const reach: Readonly<Record<RunState, readonly TaskCommand[]>> = (() => 
     leased,
     running,
     retry_wait: [...running, move('running', 'retry_wait')],
-    suspended: [...running, { type: 'run_suspend', runId: R1, timestamp: 125 }],
+    suspended: [...running, { type: 'run_suspend', runId: R1, atMs: 125 }],
     completed: [...running, move('running', 'completed')],
     failed: [...running, move('running', 'failed')],
     cancelled: [...scheduled, move('scheduled', 'cancelled')],

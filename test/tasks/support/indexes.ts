@@ -7,7 +7,7 @@ export function expectConsistentIndexes(projection: TaskProjection): void {
   const runs = tasks.flatMap(({ spec }) => projection.runsOf(spec.id))
   const mayRun = new Set(
     tasks
-      .filter(({ cancelledAt, spec }) => cancelledAt === undefined && projection.dependencyGate(spec.id) === 'open')
+      .filter(({ cancelledAtMs, spec }) => cancelledAtMs === undefined && projection.dependencyGate(spec.id) === 'open')
       .map(({ spec }) => spec.id),
   )
   expect(projection.runCount).toBe(runs.length)
@@ -18,19 +18,19 @@ export function expectConsistentIndexes(projection: TaskProjection): void {
   }
   const scheduled = inState(runs, 'scheduled').filter(({ taskId }) => mayRun.has(taskId))
   expect(ids(projection.dueScheduled(Number.MAX_SAFE_INTEGER))).toEqual(
-    ids(sorted(scheduled, (run) => [run.scheduledAt <= run.createdAt ? 0 : run.scheduledAt, run.scheduledAt])),
+    ids(sorted(scheduled, (run) => [run.scheduledAtMs <= run.createdAtMs ? 0 : run.scheduledAtMs, run.scheduledAtMs])),
   )
   expect(ids(projection.ready())).toEqual(
-    ids(sorted(inState(runs, 'ready'), (run) => [-run.effectivePriority, run.createdAt])),
+    ids(sorted(inState(runs, 'ready'), (run) => [-run.effectivePriority, run.createdAtMs])),
   )
   expect(ids(projection.dueRetries(Number.MAX_SAFE_INTEGER))).toEqual(
-    ids(sorted(inState(runs, 'retry_wait'), (run) => [run.retryAtMs ?? run.lastStateChangeAt * 1000])),
+    ids(sorted(inState(runs, 'retry_wait'), (run) => [run.retryAtMs ?? run.lastStateChangeAtMs])),
   )
   expect(ids(projection.leased())).toEqual(
     ids(
       sorted(
         runs.filter(({ lease }) => lease !== undefined),
-        (run) => [run.lease?.expiry ?? 0],
+        (run) => [run.lease?.expiresAtMs ?? 0],
       ),
     ),
   )

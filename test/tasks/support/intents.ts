@@ -80,12 +80,12 @@ const next: Readonly<Record<string, readonly RunState[]>> = {
 }
 
 /** The next step of some run towards an end, or a task and a run to begin with. */
-function advance(oracle: Oracle, [, b = 0, c = 0, d = 0, e = 0]: readonly number[], timestamp: number): TaskCommand {
+function advance(oracle: Oracle, [, b = 0, c = 0, d = 0, e = 0]: readonly number[], atMs: number): TaskCommand {
   if (oracle.tasks.size < 2) {
     return {
       type: 'task_create',
       taskSpec: createTaskSpec({ id: taskId(oracle.tasks.size + 1), kind: 'k' }),
-      timestamp,
+      atMs,
     }
   }
   const id = runId(b + 1)
@@ -93,14 +93,14 @@ function advance(oracle: Oracle, [, b = 0, c = 0, d = 0, e = 0]: readonly number
   if (run === undefined) {
     return {
       type: 'run_create',
-      runInstance: createRun({ id, taskId: taskId((c % 2) + 1), createdAt: timestamp, scheduledAt: timestamp }),
+      runInstance: createRun({ id, taskId: taskId((c % 2) + 1), createdAtMs: atMs, scheduledAtMs: atMs }),
     }
   }
   const fence = run.lease === undefined ? {} : { fencingToken: run.lease.token }
-  const ofRun = { runId: id, timestamp, ...fence }
+  const ofRun = { runId: id, atMs, ...fence }
   const isLeasing = run.lease === undefined && c % 2 === 0
   if (run.state === 'leased' && isLeasing) {
-    return { type: 'lease_acquire', runId: id, owner: `w${d % 2}`, expiry: 1000 + d, timestamp }
+    return { type: 'lease_acquire', runId: id, owner: `w${d % 2}`, expiresAtMs: 1000 + d, atMs }
   }
   if (run.state === 'running' && run.attempt !== undefined) {
     return { type: 'attempt_finish', ...ofRun, attemptId: run.attempt as never, outcome: succeeded() }
@@ -109,8 +109,8 @@ function advance(oracle: Oracle, [, b = 0, c = 0, d = 0, e = 0]: readonly number
     return { type: 'attempt_start', ...ofRun, attemptId: attemptId(oracle.sequence + 100) }
   }
   if (run.state === 'running' && run.lease !== undefined && d % 3 === 1) {
-    const { owner, expiry } = run.lease
-    return { type: 'lease_release', ...ofRun, owner, expiry }
+    const { owner, expiresAtMs } = run.lease
+    return { type: 'lease_release', ...ofRun, owner, expiresAtMs }
   }
   const choices = next[run.state] ?? runStates
   const previousState = run.state as RunState
@@ -120,28 +120,28 @@ function advance(oracle: Oracle, [, b = 0, c = 0, d = 0, e = 0]: readonly number
 /** The command an intent means in a given state. */
 export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): TaskCommand {
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = dice
-  const timestamp = 100 + a * 10 + b
+  const atMs = 100 + a * 10 + b
   const task = taskId((a % 4) + 1)
   const run = runId(b + 1)
   const model = oracle.runs.get(run)
   const fence = isSensible && model?.lease !== undefined ? { fencingToken: model.lease.token } : {}
   const wild = !isSensible && d % 3 === 0 ? { fencingToken: e + 1 } : {}
-  const ofRun = { runId: run, timestamp }
+  const ofRun = { runId: run, atMs }
   const ofLease = {
     ...ofRun,
     owner: isSensible ? (model?.lease?.owner ?? `w${c % 2}`) : `w${c % 2}`,
-    expiry: isSensible ? (model?.lease?.expiry ?? 1000 + d) : 1000 + d,
+    expiresAtMs: isSensible ? (model?.lease?.expiresAtMs ?? 1000 + d) : 1000 + d,
   }
-  const ofActor = { actorId: actorId((a % 2) + 1), timestamp }
+  const ofActor = { actorId: actorId((a % 2) + 1), atMs }
   const ofTenant = { ...ofActor, tenantId: tenantId((b % 2) + 1) }
-  const ofBudget = { taskId: task, dimension: c % 4 === 0 ? budgetDimension('time_secs') : token, timestamp }
-  const ofSubscription = { subscriptionId: subscriptionId((b % 2) + 1), timestamp }
+  const ofBudget = { taskId: task, dimension: c % 4 === 0 ? budgetDimension('time:ms') : token, atMs }
+  const ofSubscription = { subscriptionId: subscriptionId((b % 2) + 1), atMs }
   switch (type) {
     case 'advance':
-      return advance(oracle, dice, timestamp)
+      return advance(oracle, dice, atMs)
     case 'task_create': {
       const parent = c % 2 === 0 ? {} : { parentTaskId: taskId((d % 4) + 1) }
-      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...parent }), timestamp }
+      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...parent }), atMs }
     }
     case 'run_create':
       return {
@@ -149,8 +149,8 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): T
         runInstance: createRun({
           id: run,
           taskId: task,
-          createdAt: timestamp,
-          scheduledAt: timestamp + c,
+          createdAtMs: atMs,
+          scheduledAtMs: atMs + c,
           priority: d,
         }),
       }
@@ -180,9 +180,9 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): T
       return { type, ...ofRun, ...fence, ...wild, attemptId: id ?? attemptId((c % 3) + 1), outcome }
     }
     case 'task_cancel':
-      return { type, taskId: task, timestamp: timestamp + (isSensible ? 200 : 0) }
+      return { type, taskId: task, atMs: atMs + (isSensible ? 200 : 0) }
     case 'dependency_declare':
-      return { type, taskId: task, dependsOn: [taskId((b % 4) + 1), taskId((c % 4) + 1)].slice(d % 3), timestamp }
+      return { type, taskId: task, dependsOn: [taskId((b % 4) + 1), taskId((c % 4) + 1)].slice(d % 3), atMs }
     case 'run_suspend':
       return { type, ...ofRun, ...fence, ...wild, ...(c % 2 === 0 && { reason: `r${d}` }) }
     case 'run_resume':
@@ -191,12 +191,12 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): T
     case 'lease_expire':
       return { type, ...ofLease }
     case 'lease_heartbeat':
-      return { type, ...ofLease, ...wild, expiry: ofLease.expiry + (d % 2) }
+      return { type, ...ofLease, ...wild, expiresAtMs: ofLease.expiresAtMs + (d % 2) }
     case 'lease_release':
       return { type, ...ofLease, ...wild }
     case 'engine_pause':
     case 'engine_resume':
-      return { type, timestamp }
+      return { type, atMs }
     case 'budget_allocate':
       return { type, ...ofBudget, limit: d * 5 + 1 }
     case 'budget_consume':
@@ -212,9 +212,9 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): T
         ...(e % 2 === 0 && { runId: run }),
       }
     case 'budget_settle':
-      return { type, reservationId: reservationId((b % 2) + 1), amount: d, timestamp }
+      return { type, reservationId: reservationId((b % 2) + 1), amount: d, atMs }
     case 'budget_release':
-      return { type, reservationId: reservationId((b % 2) + 1), timestamp }
+      return { type, reservationId: reservationId((b % 2) + 1), atMs }
     case 'subscription_create':
       return { type, ...ofSubscription, taskId: task, filter: { type: 'custom', key: `k${c % 2}` }, rearm: d % 2 === 0 }
     case 'subscription_cancel':
@@ -227,15 +227,15 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): T
         actorId: ofActor.actorId,
         identity: `a${c}`,
         capabilities: ['x'],
-        heartbeatIntervalSecs: 30,
+        heartbeatIntervalMs: 30,
       }
-      return { type, registration, timestamp }
+      return { type, registration, atMs }
     }
     case 'actor_deregister':
     case 'actor_heartbeat':
       return { type, ...ofActor }
     case 'tenant_create':
-      return { type, registration: { tenantId: ofTenant.tenantId, name: `t${c}` }, timestamp }
+      return { type, registration: { tenantId: ofTenant.tenantId, name: `t${c}` }, atMs }
     case 'role_assign':
       return { type, ...ofTenant, role: { type: 'operator' } }
     case 'capability_grant':
@@ -247,9 +247,9 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): T
         tenantId: ofTenant.tenantId,
         ledgerKey: `k${d}`,
         payload: '' as never,
-        timestamp,
+        atMs,
       }
-      return { type, entry, timestamp }
+      return { type, entry, atMs }
     }
   }
 }

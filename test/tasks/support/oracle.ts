@@ -6,7 +6,7 @@ interface RunModel {
   state: string
   attempt: string | undefined
   attempts: string[]
-  lease: { owner: string; expiry: number; token: number } | undefined
+  lease: { owner: string; expiresAtMs: number; token: number } | undefined
   history: string[]
 }
 
@@ -44,7 +44,7 @@ export class Oracle {
   paused: { at: number } | undefined
   readonly tasks = new Map<
     string,
-    { parent: string | undefined; isCancelled: boolean; depth: number; createdAt: number }
+    { parent: string | undefined; isCancelled: boolean; depth: number; createdAtMs: number }
   >()
   readonly runs = new Map<string, RunModel>()
   readonly prerequisites = new Map<string, Set<string>>()
@@ -135,7 +135,7 @@ export class Oracle {
       case 'task_cancel':
         if (!this.tasks.has(command.taskId)) return 'unknown_task'
         if (this.tasks.get(command.taskId)?.isCancelled === true) return 'task_already_cancelled'
-        return command.timestamp < (this.tasks.get(command.taskId)?.createdAt ?? 0) ? 'cancel_before_create' : undefined
+        return command.atMs < (this.tasks.get(command.taskId)?.createdAtMs ?? 0) ? 'cancel_before_create' : undefined
       case 'dependency_declare': {
         const { taskId, dependsOn } = command
         if (dependsOn.length === 0) return 'empty_dependency_list'
@@ -171,15 +171,15 @@ export class Oracle {
         if (!states.includes(run.state)) return 'lease_invalid_run_state'
         if (run.lease === undefined) return 'lease_missing_active'
         if (run.lease.owner !== command.owner) return 'lease_owner_mismatch'
-        if (isHeartbeat && command.expiry < run.lease.expiry) return 'lease_heartbeat_expiry_regression'
-        if (!isHeartbeat && command.expiry !== run.lease.expiry) return 'lease_expiry_mismatch'
+        if (isHeartbeat && command.expiresAtMs < run.lease.expiresAtMs) return 'lease_heartbeat_expiry_regression'
+        if (!isHeartbeat && command.expiresAtMs !== run.lease.expiresAtMs) return 'lease_expiry_mismatch'
         return command.type === 'lease_expire' ? undefined : this.#fence(run, command.fencingToken, false)
       }
       case 'engine_pause':
         return this.paused === undefined ? undefined : 'engine_already_paused'
       case 'engine_resume':
         if (this.paused === undefined) return 'engine_not_paused'
-        return command.timestamp < this.paused.at ? 'resume_before_pause' : undefined
+        return command.atMs < this.paused.at ? 'resume_before_pause' : undefined
       case 'budget_allocate':
         if (!this.tasks.has(command.taskId)) return 'unknown_task'
         return this.budgets.get(command.taskId)?.has(command.dimension) === true
@@ -245,7 +245,7 @@ export class Oracle {
       case 'task_create': {
         const parent = command.taskSpec.parentTaskId
         const depth = parent === undefined ? 0 : (this.tasks.get(parent)?.depth ?? 0) + 1
-        this.tasks.set(command.taskSpec.id, { parent, isCancelled: false, depth, createdAt: command.timestamp })
+        this.tasks.set(command.taskSpec.id, { parent, isCancelled: false, depth, createdAtMs: command.atMs })
         return
       }
       case 'run_create': {
@@ -268,10 +268,11 @@ export class Oracle {
         if (run !== undefined) run.attempt = undefined
         return
       case 'lease_acquire':
-        if (run !== undefined) run.lease = { owner: command.owner, expiry: command.expiry, token: this.sequence }
+        if (run !== undefined)
+          run.lease = { owner: command.owner, expiresAtMs: command.expiresAtMs, token: this.sequence }
         return
       case 'lease_heartbeat':
-        if (run?.lease !== undefined) run.lease.expiry = command.expiry
+        if (run?.lease !== undefined) run.lease.expiresAtMs = command.expiresAtMs
         return
       case 'lease_expire':
       case 'lease_release':
@@ -291,7 +292,7 @@ export class Oracle {
         return
       }
       case 'engine_pause':
-        this.paused = { at: command.timestamp }
+        this.paused = { at: command.atMs }
         return
       case 'engine_resume':
         this.paused = undefined

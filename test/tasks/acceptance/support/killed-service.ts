@@ -76,7 +76,7 @@ const runtime = await createRuntime({
 })
 const { tasks } = runtime
 const { projection } = tasks
-const now = (): number => Math.floor(Date.now() / 1000)
+const now = (): number => Date.now()
 
 function note({ runId, attemptId }: HandlerContext, what: string, more: object = {}): void {
   appendFileSync(notes, `${JSON.stringify({ what, runId, attemptId, ...more })}\n`)
@@ -100,14 +100,14 @@ async function takeOver({ runId, attemptId, fencingToken, task }: HandlerContext
     const { lease } = run ?? {}
     if (run === undefined || lease?.fencingToken !== fencingToken) return false
     const counted = run.attempts.filter(({ outcome }) => outcome?.result !== 'suspended').length
-    const timestamp = Math.max(now(), run.lastStateChangeAt)
-    const { owner, expiry } = lease
-    batch.submit({ type: 'lease_expire', runId, owner, expiry, timestamp })
+    const atMs = Math.max(now(), run.lastStateChangeAtMs)
+    const { owner, expiresAtMs } = lease
+    batch.submit({ type: 'lease_expire', runId, owner, expiresAtMs, atMs })
     const outcome = failed('taken over', 'retryable')
-    batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, timestamp })
-    const move = { type: 'run_state_transition', runId, previousState: 'running', timestamp } as const
+    batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, atMs })
+    const move = { type: 'run_state_transition', runId, previousState: 'running', atMs } as const
     if (counted >= task.constraints.maxAttempts) batch.submit({ ...move, newState: 'failed' })
-    else batch.submit({ ...move, newState: 'retry_wait', retryAtMs: timestamp * 1000 })
+    else batch.submit({ ...move, newState: 'retry_wait', retryAtMs: atMs })
     return true
   })
 }
@@ -172,7 +172,7 @@ async function submitWave(wave: number): Promise<void> {
     one: child(1, 1),
     two: child(2, 20),
     three: { ...child(3, 4), dependsOn: ['two'] },
-    four: { ...child(4, 20), runPolicy: { type: 'repeat', count: 3, intervalSecs: 1 }, at: now() - 5 },
+    four: { ...child(4, 20), runPolicy: { type: 'repeat', count: 3, intervalMs: 1000 }, at: now() - 5000 },
     five: child(5, 3),
     six: child(6, 5),
     seven: { ...child(7, 9), dependsOn: ['four', 'six'] },

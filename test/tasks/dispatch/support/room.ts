@@ -5,7 +5,6 @@ import { silentLogger } from '../../../../src/base/logger.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../../../../src/journal/memory-journal.js'
 import { Lane } from '../../../../src/lane/lane.js'
 import {
-  plainRunner,
   TaskAuthority,
   Tasks,
   type DispatchOptions,
@@ -14,9 +13,10 @@ import {
   type TaskId,
 } from '../../../../src/tasks/index.js'
 import { SimulatedClock } from '../../../../src/testing/simulated-clock.js'
+import { JobList } from '../../../../src/work/job-list.js'
 
-/** Epoch seconds at which simulated time begins. */
-export const start = 1_000_000
+/** Epoch milliseconds at which simulated time begins. */
+export const start = 1_000_000_000
 
 export interface Room {
   readonly tasks: Tasks
@@ -47,7 +47,7 @@ export interface RoomOptions {
 
 /** The tasks room on a journal in memory and simulated time. Nothing is dispatched before a handler is registered. */
 export async function openRoom(options: RoomOptions = {}): Promise<Room> {
-  const { store = createMemoryJournal(), clock = new SimulatedClock(start * 1000), random = () => 0 } = options
+  const { store = createMemoryJournal(), clock = new SimulatedClock(start), random = () => 0 } = options
   const warnings: string[] = []
   const errors: string[] = []
   const authority = new TaskAuthority()
@@ -66,7 +66,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
       warn: (_, message) => warnings.push(message),
       error: (_, message) => errors.push(message),
     },
-    runner: plainRunner,
+    jobs: new JobList(),
     ...(options.dispatch !== undefined && { dispatch: options.dispatch }),
   })
   let isOver = false

@@ -1,0 +1,106 @@
+import { join } from 'node:path'
+import { readDirectoryJournal } from '../../src/journal/reading.js'
+import type { BenchOptions, Cell } from '../harness.js'
+import { longestBlockOf, longestBlockOfMachine } from '../support/longest-block.js'
+import { median } from '../statistics.js'
+import type { Part } from '../tasks.js'
+import { openEmpty, runMany } from './empty-tasks.js'
+
+/** What a directory holds: facts behind the snapshot, and rows in it. */
+async function contentOf(directory: string): Promise<{ readonly facts: number; readonly rows: number }> {
+  await using reading = await readDirectoryJournal({ directory })
+  const { snapshot } = reading.recovery
+  let rows = 0
+  for (const _ of snapshot?.rows ?? []) rows += 1
+  return { facts: reading.nextSequence - 1 - (snapshot?.through ?? 0), rows }
+}
+
+/** Runs tasks until the journal holds so many facts; says how many of both there are. */
+async function writeFacts(
+  directory: string,
+  wanted: number,
+): Promise<{ readonly tasks: number; readonly facts: number }> {
+  await using runtime = await openEmpty({ directory })
+  const step = Math.ceil(wanted / 100)
+  let tasks = 0
+  let facts = 0
+  for (; facts < wanted; tasks += step) {
+    await runMany(runtime, step)
+    await runtime.flush()
+    facts = (await contentOf(directory)).facts
+  }
+  return { tasks, facts }
+}
+
+interface Opening {
+  readonly longestBlockMs: number
+  readonly milliseconds: number
+}
+
+async function measureOpening(directory: string): Promise<Opening> {
+  const { value, ...opening } = await longestBlockOf(() => openEmpty({ directory, handles: false }))
+  await value.close()
+  return opening
+}
+
+async function measureCompacting(directory: string): Promise<Opening> {
+  await using runtime = await openEmpty({ directory, handles: false })
+  const { longestBlockMs, milliseconds } = await longestBlockOf(() => runtime.compact())
+  return { longestBlockMs, milliseconds }
+}
+
+/**
+ * A whole runtime that is opened on tasks which have ended, and a snapshot of them: how long each takes, and for how long
+ * at once nobody else has a turn. The tasks come in two sizes: 200,000 facts to open, 200,000 rows to write.
+ */
+export async function measureOpenings(directory: string, { quick, progress }: BenchOptions): Promise<Part> {
+  const size = quick ? 20_000 : 200_000
+  const rounds = quick ? 1 : 3
+  const dataDir = join(directory, 'opening')
+  progress(`writing ${size} facts`)
+  const { tasks, facts } = await writeFacts(dataDir, size)
+  progress(`opening ${size} facts`)
+  const opening: Opening[] = []
+  for (let round = 0; round < rounds; round += 1) opening.push(await measureOpening(dataDir))
+  progress(`compacting ${size} rows`)
+  const compacting: Opening[] = []
+  let rows = 0
+  let held = tasks
+  for (compacting.push(await measureCompacting(dataDir)); ; compacting.push(await measureCompacting(dataDir))) {
+    rows = (await contentOf(dataDir)).rows
+    if (rows >= size) break
+    const wanted = Math.ceil((held * (size - rows)) / rows)
+    await using runtime = await openEmpty({ directory: dataDir })
+    await runMany(runtime, wanted)
+    held += wanted
+  }
+  const fromSnapshot: Opening[] = []
+  for (let round = 0; round < rounds; round += 1) fromSnapshot.push(await measureOpening(dataDir))
+  const row = (what: string, of: readonly Opening[]): Record<string, Cell> => ({
+    what,
+    'longest block ms': median(of.map(({ longestBlockMs }) => longestBlockMs)),
+    ms: median(of.map(({ milliseconds }) => milliseconds)),
+  })
+  // The last one wrote all rows.
+  const table = [
+    row(`opening ${facts} facts, ${tasks} ended tasks`, opening),
+    row(`compacting ${rows} rows`, compacting.slice(-1)),
+    row(`opening ${rows} rows, ${held} ended tasks`, fromSnapshot),
+  ]
+  const ofMachine = await longestBlockOfMachine(median(opening.map(({ milliseconds }) => milliseconds)))
+  const [blockOpening, blockCompacting, blockOfRows] = table.map((cells) => cells['longest block ms'] as number)
+  const perSecond = (count: number, of: readonly Opening[]): number =>
+    (count * 1000) / median(of.map(({ milliseconds }) => milliseconds))
+  return {
+    rows: table,
+    ratios: {
+      longestBlockMs: Math.max(blockOpening ?? Number.NaN, blockCompacting ?? Number.NaN),
+      longestBlockOpeningMs: blockOpening ?? Number.NaN,
+      longestBlockCompactingMs: blockCompacting ?? Number.NaN,
+      longestBlockOfMachineMs: ofMachine,
+      longestBlockOpeningRowsMs: blockOfRows ?? Number.NaN,
+      tasksOpenedPerSecond: perSecond(tasks, opening),
+      tasksOpenedFromSnapshotPerSecond: perSecond(held, fromSnapshot),
+    },
+  }
+}

@@ -1,0 +1,47 @@
+import { join } from 'node:path'
+import Database from 'libsql'
+
+/** Jobs in a table, as a service would keep them by hand. */
+export interface SqliteLoop {
+  /** Writes a job down, runs it, and writes its end down; resolves once that is on stable storage. */
+  runOnce(): Promise<void>
+  close(): void
+}
+
+/**
+ * The loop to be held against: what is to be written in one turn of the event loop shares a transaction, synced when it
+ * ends (FULL). It has no leases, fencing, retries or budgets, and nobody is told of anything.
+ */
+export function openSqliteLoop(directory: string, work: () => void | Promise<void>): SqliteLoop {
+  const database = new Database(join(directory, 'jobs.db'))
+  database.pragma('journal_mode = WAL')
+  database.pragma('synchronous = FULL')
+  database.exec('CREATE TABLE jobs (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, status TEXT NOT NULL, at INTEGER)')
+  const insert = database.prepare("INSERT INTO jobs (id, kind, status, at) VALUES (?, 'empty', 'queued', ?)")
+  const complete = database.prepare("UPDATE jobs SET status = 'completed', at = ? WHERE id = ?")
+  let queue: { readonly write: () => void; readonly resolve: () => void }[] = []
+  let lastId = 0
+  const commit = (): void => {
+    const batch = queue
+    queue = []
+    database.exec('BEGIN')
+    for (const { write } of batch) write()
+    database.exec('COMMIT')
+    for (const { resolve } of batch) resolve()
+  }
+  const durably = (write: () => void): Promise<void> =>
+    new Promise((resolve) => {
+      if (queue.length === 0) setImmediate(commit)
+      queue.push({ write, resolve })
+    })
+  return {
+    async runOnce() {
+      lastId += 1
+      const id = lastId
+      await durably(() => insert.run(id, Date.now()))
+      await work()
+      await durably(() => complete.run(Date.now(), id))
+    },
+    close: () => void database.close(),
+  }
+}

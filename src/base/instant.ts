@@ -1,0 +1,20 @@
+import * as v from 'valibot'
+import { textOf } from './options.js'
+
+/** A point in time as a caller may say it: epoch milliseconds or a `Date`. Inside the library it is always the former. */
+export type Instant = number | Date
+
+/** Accepts an {@link Instant}: a whole number of epoch milliseconds from 0, or a `Date` that says one. */
+export const instantSchema = v.custom<Instant>(
+  (input) => isEpochMs(input instanceof Date ? input.getTime() : input),
+  ({ input }) => `not an instant in epoch milliseconds, nor a Date: ${textOf(input)}`,
+)
+
+/** The epoch milliseconds of an instant; `NaN` for an invalid `Date`. */
+export function epochMs(instant: Instant): number {
+  return instant instanceof Date ? instant.getTime() : instant
+}
+
+function isEpochMs(input: unknown): boolean {
+  return Number.isSafeInteger(input) && (input as number) >= 0
+}

@@ -1,0 +1,270 @@
+import { errorDetailsOf } from '../base/error-details.js'
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { describeValue, InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
+import { toJsonText } from '../base/json.js'
+import type { Logger } from '../base/logger.js'
+import type { LoopShare } from '../base/loop-share.js'
+import { createDeferred, silence } from '../base/promises.js'
+import { isTooLargeForJournal } from '../lane/errors.js'
+import { Job, type JobEnd } from '../work/job.js'
+import type { JobList } from '../work/job-list.js'
+import { DurableEnd } from '../work/until-durable.js'
+import type {
+  FailureReason,
+  OperationId,
+  OperationOutcome,
+  OperationSpec,
+} from '../../machines/operation-vocabulary.js'
+import type { OperationRegistry } from './registry.js'
+import type { OperationSpan } from './operation-span.js'
+import type { OperationProgress } from './types.js'
+
+/** What the work of an operation is given. */
+export interface WorkContext {
+  readonly id: OperationId
+  /** Aborts once the operation has ended without its work: cancelled, terminated, past its deadline. */
+  readonly signal: AbortSignal
+  /** Aborts when the operation is asked to wind down; the work may still end in its own way. */
+  readonly retiring: AbortSignal
+  /** Says how far it is; the fraction goes from 0 to 1. */
+  readonly progress: (message: string, fraction?: number) => void
+  /** Adds to the tokens that the result will account for. Throws `invalid_input` unless it is a whole number from 0. */
+  readonly useTokens: (count: number) => void
+}
+
+/**
+ * The function of an operation. A string result becomes the content as it is, anything else as JSON; the operation fails
+ * when JSON cannot say it, as it does with whatever the function throws.
+ */
+export type Work = (context: WorkContext) => unknown
+
+/** Raised with code `operation_ended` as the reason of the aborted signal of a work. */
+export class OperationEndedError extends StatewardError<
+  'operation_ended',
+  { readonly id: OperationId; readonly outcome: OperationOutcome }
+> {
+  override readonly name = 'OperationEndedError'
+
+  constructor(id: OperationId, outcome: OperationOutcome) {
+    super('operation_ended', `operation ${id} ended as ${outcome.type}`, { id, outcome })
+  }
+}
+
+/** What an execution needs from its session. */
+export interface ExecutionOptions {
+  readonly spec: OperationSpec
+  readonly operations: OperationRegistry
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  /** Where running jobs are listed. */
+  readonly jobs: JobList
+  /** What the session may take of a turn of the event loop. */
+  readonly share: LoopShare
+  readonly logger: Logger
+  /** Milliseconds of work after which the operation fails. */
+  readonly deadlineMs?: number
+  readonly span?: OperationSpan
+}
+
+/** How the work, or its deadline, ends the operation. */
+type End = Extract<OperationOutcome, { type: 'completed' | 'failed' }>
+
+/** Refusals after which no other end would be taken: there is one already, or nothing changes here any more. */
+const finalRefusals = ['invalid_transition', 'not_found', 'owner_retired']
+
+/**
+ * The work of one operation: a {@link Job} whose end becomes the end of the operation by a {@link DurableEnd}.
+ *
+ * The first of its answer and its deadline is offered as the end. The operation ends when the registry says so, by that
+ * offer or by anybody else's (a cancel, a termination); only then is a job that still runs told to stop, so that whoever
+ * sees its signal abort can read the outcome. Nobody waits for it any more; it is listed until its code has ended. The
+ * actor of the job is the one of the operation, so that the job makes none of its own.
+ */
+export class Execution {
+  readonly #options: ExecutionOptions
+  readonly #job: Job<'over'>
+  readonly #ended = createDeferred<OperationOutcome>()
+  #end: DurableEnd<End> | undefined
+  /** Why the job is told to stop. */
+  #stopReason: unknown
+  #isOver = false
+  #tokensUsed = 0
+
+  constructor(options: ExecutionOptions) {
+    const { spec, clock, deadlines, jobs, deadlineMs } = options
+    const { id, kind, displayName, ownerSessionId: owner } = spec
+    this.#options = options
+    this.#job = new Job({
+      id,
+      room: 'operations',
+      kind,
+      displayName,
+      owner,
+      clock,
+      deadlines,
+      jobs,
+      reasonOf: () => this.#stopReason,
+      ...(deadlineMs !== undefined && { timeoutMs: deadlineMs, onTimeout: () => this.#onDeadline(deadlineMs) }),
+    })
+  }
+
+  /** The outcome, once it is durable; rejects when the operation was never accepted or the registry went away. */
+  get outcome(): Promise<OperationOutcome> {
+    return this.#ended.promise
+  }
+
+  /** Starts the work of a registered operation, in a later microtask; in a later turn when there are a great many. */
+  async run(work: Work): Promise<void> {
+    const { operations, share, clock } = this.#options
+    try {
+      await operations.provisioningSucceeded(this.#id)
+    } catch (refusal) {
+      return this.#onRefused(refusal)
+    }
+    if (share.isUsedUp) await new Promise<void>((goOn) => share.nextTurn(goOn))
+    if (this.#isOver) return
+    const startedAt = clock.monotonicNow()
+    const { answer } = await this.#job.run(() => work(this.#context()))
+    this.#offer(this.#endOf(answer, startedAt))
+  }
+
+  /** A report of progress was counted. */
+  reported({ message, percent }: OperationProgress): void {
+    this.#job.reportProgress({ message, ...(percent !== undefined && { fraction: percent }) })
+  }
+
+  /** The operation is asked to wind down. */
+  windDown(): void {
+    this.#job.windDown()
+  }
+
+  /** The operation has ended, by its work or without it. */
+  end(outcome: OperationOutcome): void {
+    this.#ended.resolve(outcome)
+    this.#release(new OperationEndedError(this.#id, outcome))
+    this.#options.span?.end(outcome)
+  }
+
+  /** The operation will have no outcome here. */
+  abandon(reason: unknown): void {
+    if (this.#isOver) return
+    this.#ended.reject(reason)
+    this.#release(reason)
+    this.#options.span?.abandon(messageOf(reason))
+  }
+
+  get #id(): OperationId {
+    return this.#options.spec.id
+  }
+
+  #context(): WorkContext {
+    const job = this.#job
+    const { operations } = this.#options
+    const id = this.#id
+    return {
+      id,
+      get signal() {
+        return job.signal
+      },
+      get retiring() {
+        return job.retiring
+      },
+      progress: (message, fraction) => {
+        // A report that comes after the end is refused, which is all that has to happen.
+        silence(operations.reportProgress(id, { message, ...(fraction !== undefined && { percent: fraction }) }))
+      },
+      useTokens: (count) => {
+        if (!Number.isSafeInteger(count) || count < 0 || !Number.isSafeInteger(this.#tokensUsed + count)) {
+          throw new InvalidInputError({
+            subject: 'token count',
+            field: '$',
+            reason: `not a whole number from 0: ${describeValue(count)}`,
+          })
+        }
+        this.#tokensUsed += count
+      },
+    }
+  }
+
+  #endOf(answer: JobEnd<'over'>['answer'], startedAt: number): End {
+    if (answer.type === 'threw') return failure('threw', answer.thrown)
+    try {
+      const content = contentOf(answer.type === 'returned' ? answer.value : undefined)
+      const durationMs = Math.max(0, Math.trunc(this.#options.clock.monotonicNow() - startedAt)) || 0
+      const result = { id: this.#id, content, isError: false, durationMs, tokensUsed: this.#tokensUsed }
+      return { type: 'completed', result }
+    } catch (refusal) {
+      return failure('refused', refusal)
+    }
+  }
+
+  #onDeadline(deadlineMs: number): void {
+    this.#offer({ type: 'failed', error: `deadline of ${deadlineMs} ms exceeded`, reason: 'deadline' })
+  }
+
+  /** The first end is offered, until it is taken or nothing would be. */
+  #offer(end: End): void {
+    if (this.#isOver || this.#end !== undefined) return
+    const { operations, deadlines, logger } = this.#options
+    this.#end = new DurableEnd<End>(end, {
+      deadlines,
+      logger,
+      subject: { operation: this.#id },
+      offer: (offered) => this.#submit(offered),
+      insteadOf,
+      isFinal: (refusal) => finalRefusals.some((code) => StatewardError.is(refusal, code)) || operations.isPoisoned,
+    })
+    void this.#watch(this.#end)
+  }
+
+  async #watch(end: DurableEnd<End>): Promise<void> {
+    const { result, refusal } = await end.settled
+    if (result === 'given_up' && refusal !== undefined) this.#onRefused(refusal)
+  }
+
+  #submit(end: End): Promise<void> {
+    const { operations } = this.#options
+    if (end.type === 'completed') return operations.completeOperation(this.#id, end.result)
+    const { error, reason, cause } = end
+    return operations.failOperation(this.#id, error, {
+      ...(reason !== undefined && { reason }),
+      ...(cause !== undefined && { cause }),
+    })
+  }
+
+  /** Whoever has ended the operation otherwise settles the outcome; after any other refusal nobody would. */
+  #onRefused(refusal: unknown): void {
+    if (this.#isOver || StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found'))
+      return
+    this.#options.logger.error({ operation: this.#id, cause: messageOf(refusal) }, 'an operation was abandoned')
+    this.abandon(refusal)
+  }
+
+  #release(reason: unknown): void {
+    this.#isOver = true
+    this.#end?.[Symbol.dispose]()
+    this.#stopReason = reason
+    this.#job.stop('over')
+  }
+}
+
+/** A failure with what was thrown, under a text of its own where the thing has none that says enough. */
+function failure(reason: FailureReason, thrown: unknown, error = messageOf(thrown)): End {
+  return { type: 'failed', error, reason, cause: errorDetailsOf(thrown) }
+}
+
+/** What is offered in place of a refused end: a failure that carries the refusal. */
+function insteadOf(end: End, refusal: unknown, refusals: number): End {
+  if (isTooLargeForJournal(refusal)) {
+    return failure('refused', refusal, `the end does not fit the journal: ${messageOf(refusal)}`)
+  }
+  // A fault of something else, such as a broken barrier, is gone with the refusal: the end itself counts.
+  if (StatewardError.is(refusal, 'internal') && refusals === 0) return end
+  return failure('refused', refusal, `the end was refused: ${messageOf(refusal)}`)
+}
+
+/** What JSON leaves out, such as `undefined` or a function, is an empty content. Raises `invalid_input` for what it cannot say. */
+function contentOf(value: unknown): string {
+  return typeof value === 'string' ? value : (toJsonText(value, 'result') ?? '')
+}

@@ -1,0 +1,195 @@
+import type { Clock } from '../base/clock.js'
+import { decode } from '../base/decode.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
+import type { IdSource } from '../base/ids.js'
+import type { Inspect } from '../base/inspection.js'
+import type { Logger } from '../base/logger.js'
+import { checkText } from '../base/options.js'
+import type { Lane } from '../lane/lane.js'
+import type { LaneStream } from '../lane/types.js'
+import type { JobList } from '../work/job-list.js'
+import type { Tracer } from '../work/job-span.js'
+import type { SessionId } from '../../machines/operation-vocabulary.js'
+import { events } from './events.js'
+import { OperationsHistory, sessionOfStream } from './history.js'
+import { limitsSchema, type RegistryLimits } from './records.js'
+import { Session, type SessionCloseOptions } from './session.js'
+import { isPlainName } from './source.js'
+import type { EpochId } from './types.js'
+
+/** What a directory makes its sessions of. */
+export interface SessionDirectoryOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly inspect?: Inspect
+  readonly ids: IdSource
+  readonly deadlines: DeadlineQueue
+  /** Where running jobs are listed. */
+  readonly jobs: JobList
+  readonly tracer?: Tracer
+}
+
+/**
+ * The sessions of a runtime by name. It is there before the lane is: the lane asks it for the stream of every session that
+ * its journal names, and once all is read back, {@link SessionDirectory.start} makes sessions of those that were not
+ * deleted.
+ */
+export class SessionDirectory {
+  readonly #options: SessionDirectoryOptions
+  readonly #sessions = new Map<SessionId, Session>()
+  /** Streams that were read back, until the lane is open. */
+  #restored: OperationsHistory[] = []
+  /** Names of sessions whose import is not durable yet. */
+  readonly #imports = new Set<SessionId>()
+  /** Deletions under way. */
+  readonly #deletions = new Map<Session, Promise<void>>()
+  #lane: Lane | undefined
+
+  constructor(options: SessionDirectoryOptions) {
+    this.#options = options
+  }
+
+  /** The stream of this name, to be read back, if it is one of a session. */
+  streamFor(name: string): LaneStream | undefined {
+    const id = sessionOfStream(name)
+    if (id === undefined) return undefined
+    const history = new OperationsHistory(id, this.#options)
+    this.#restored.push(history)
+    return history
+  }
+
+  /** Makes sessions of what was read back. Raises `invalid_input` or `internal` for records that contradict each other. */
+  start(lane: Lane): void {
+    this.#lane = lane
+    for (const history of this.#restored) history.finishRestore()
+    for (const history of this.#restored) {
+      const id = sessionOfStream(history.name)
+      if (id !== undefined && history.isOpened) this.#adopt(history, id)
+      else lane.detach(history)
+    }
+    this.#restored = []
+  }
+
+  /**
+   * The session of this name, there already or new. Raises `invalid_input` for a limit that is not a whole number or a name
+   * that no session can have, and `session_exists` while one is being imported under the name.
+   */
+  open(name: string, limits: RegistryLimits): Session {
+    const id = checkSessionName(name)
+    const decoded = decode(limitsSchema, limits, 'registry limits')
+    const existing = this.#sessions.get(id)
+    if (existing !== undefined) return this.#limit(existing, decoded)
+    if (this.#imports.has(id)) throw sessionExists(id)
+    const history = new OperationsHistory(id, this.#options)
+    history.open(this.#options.ids.uuid() as EpochId, decoded)
+    this.#opened.attach(history)
+    this.#opened.note(history, events.opened(history.epochId, history.core.records))
+    return this.#adopt(history, id)
+  }
+
+  /** The session of this name if there is one. Raises `invalid_input`. */
+  find(name: string): Session | undefined {
+    checkText('session name', name)
+    return this.#sessions.get(name as SessionId)
+  }
+
+  /** Every session. */
+  all(): Iterable<Session> {
+    return this.#sessions.values()
+  }
+
+  /** Makes a session from an exported document, keeping its epoch; see `Runtime.importSession`. */
+  async import(name: string, snapshot: unknown): Promise<Session> {
+    const id = checkSessionName(name)
+    if (this.#sessions.has(id) || this.#imports.has(id)) throw sessionExists(id)
+    const history = new OperationsHistory(id, this.#options)
+    history.import(snapshot)
+    this.#imports.add(id)
+    try {
+      return await this.#opened.submit(history, () => ({
+        facts: [events.imported(history.exported())],
+        commit: () => {
+          // Not before it is durable, or a snapshot would hold a session that may yet be refused.
+          this.#opened.attach(history)
+          return this.#adopt(history, id)
+        },
+        discard: () => {},
+      }))
+    } catch (cause) {
+      history.core.stop()
+      throw cause
+    } finally {
+      this.#imports.delete(id)
+    }
+  }
+
+  /** Ends what runs in a session and removes its history for good; see `Runtime.deleteSession`. */
+  async delete(name: string, reason: string): Promise<void> {
+    checkText('reason of a deletion', reason)
+    const session = this.#sessions.get(checkSessionName(name))
+    if (session === undefined) return
+    const deletion = this.#deletions.get(session) ?? this.#delete(session, reason)
+    this.#deletions.set(session, deletion)
+    await deletion
+  }
+
+  /** Closes every session, whatever becomes of the others. Rejects with the first failure once all are closed. */
+  async close(options: SessionCloseOptions): Promise<void> {
+    const closings = await Promise.allSettled(Array.from(this.#sessions.values(), (session) => session.close(options)))
+    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason
+  }
+
+  get #opened(): Lane {
+    if (this.#lane === undefined) throw new StatewardError('internal', 'the directory of sessions has not started', {})
+    return this.#lane
+  }
+
+  async #delete(session: Session, reason: string): Promise<void> {
+    const { history, operations } = session
+    try {
+      await operations.retireOwner(reason)
+      await this.#opened.submit(history, () => ({
+        facts: [events.deleted()],
+        commit: () => this.#forget(session, history),
+        discard: () => {},
+      }))
+    } finally {
+      this.#deletions.delete(session)
+    }
+  }
+
+  /** What is said of a session that is there already. */
+  #limit(session: Session, { maxConcurrent, maxCompleted }: RegistryLimits): Session {
+    const { operations, history } = session
+    if (maxConcurrent !== undefined) operations.limitConcurrency(maxConcurrent)
+    const { maxCompleted: made } = history.core.records
+    if (maxCompleted !== undefined && Math.max(1, maxCompleted) !== made) {
+      const fields = { session: session.id, asked: maxCompleted, kept: made }
+      this.#options.logger.warn(fields, 'maxCompleted counts when a session is made, it stays as it was')
+    }
+    return session
+  }
+
+  #adopt(history: OperationsHistory, id: SessionId): Session {
+    const session = new Session({ ...this.#options, id, history, lane: this.#opened })
+    this.#sessions.set(id, session)
+    return session
+  }
+
+  #forget(session: Session, history: OperationsHistory): void {
+    this.#sessions.delete(session.id)
+    this.#opened.detach(history)
+    session.dispose()
+  }
+}
+
+function sessionExists(id: SessionId): StatewardError {
+  return new StatewardError('session_exists', `session already exists: ${id}`, { id })
+}
+
+function checkSessionName(name: string): SessionId {
+  if (isPlainName(name)) return name as SessionId
+  const reason = 'blank, too long, or with control characters'
+  throw new InvalidInputError({ subject: 'session name', field: '$', reason })
+}

@@ -1,0 +1,98 @@
+import * as v from 'valibot'
+import type { Clock } from './base/clock.js'
+import { InvalidInputError } from './base/errors.js'
+import type { IdSource } from './base/ids.js'
+import type { Inspect } from './base/inspection.js'
+import type { Logger } from './base/logger.js'
+import {
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  portSchema,
+  textOf,
+  textSchema,
+  wholeNumberSchema,
+} from './base/options.js'
+import { clockSchema, idSourceSchema, loggerSchema } from './base/ports.js'
+import type { JournalStore } from './journal/journal.js'
+import { inspectSchema } from './operations/index.js'
+import { dispatchOptionsSchema, type DispatchOptions } from './tasks/index.js'
+import { tracerSchema, type Tracer } from './work/job-span.js'
+
+/** What a runtime is built on; everything has a default. */
+export interface RuntimeOptions {
+  /** Directory of the durable journal, made if missing. Without it, and without `store`, everything stays in memory. */
+  readonly dataDir?: string
+  /** Another durable log than a directory; excludes `dataDir`. */
+  readonly store?: JournalStore
+  /**
+   * How long opening waits for another owner of `dataDir` to leave, in milliseconds, as in a rolling update; then it
+   * rejects with `journal_locked`. Default 0.
+   */
+  readonly lockWaitMs?: number
+  /**
+   * What opening does when records at the end of the journal in `dataDir` are damaged or missing that may have been
+   * acknowledged: `refuse` rejects with `journal_corrupt`, `cut` keeps the bytes in a file of their own, goes on without
+   * these records and says so in `runtime.recovery`. Default `refuse`.
+   */
+  readonly onDamage?: 'refuse' | 'cut'
+  readonly clock?: Clock
+  readonly ids?: IdSource
+  /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
+  readonly inspect?: Inspect
+  readonly logger?: Logger
+  /** Opens one OpenTelemetry span per operation and per attempt of a task. */
+  readonly tracer?: Tracer
+  /** Journal records after which a snapshot is written. Default 100,000. */
+  readonly compactAfter?: number
+  /** How tasks are dispatched. */
+  readonly tasks?: DispatchOptions
+  /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
+  readonly random?: () => number
+}
+
+/** Accepts {@link RuntimeOptions}. */
+export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
+  dataDir: v.optional(nameSchema),
+  lockWaitMs: v.optional(durationSchema),
+  onDamage: v.optional(v.picklist(['cut', 'refuse'])),
+  store: v.optional(portSchema<JournalStore>(['open'])),
+  clock: v.optional(clockSchema),
+  ids: v.optional(idSourceSchema),
+  inspect: v.optional(inspectSchema),
+  logger: v.optional(loggerSchema),
+  tracer: v.optional(tracerSchema),
+  compactAfter: v.optional(wholeNumberSchema(1)),
+  tasks: v.optional(dispatchOptionsSchema),
+  random: v.optional(functionSchema<() => number>()),
+})
+
+/** How a runtime is shut down. */
+export interface CloseOptions {
+  /**
+   * `retire` lets attempts of tasks end and asks operations to wind down, and stops the rest after the grace period;
+   * `terminate` does so at once. Attempts that are stopped are resumed by the next process. Default `retire`.
+   */
+  readonly policy?: 'retire' | 'terminate'
+  /** Milliseconds that `retire` waits, for attempts first and then for operations: from 0 to 25 years. Default 5,000. */
+  readonly graceMs?: number
+  /** Written into the outcome of what is terminated. */
+  readonly reason?: string
+}
+
+/** Accepts {@link CloseOptions}. */
+export const closeOptionsSchema = optionsSchema<CloseOptions>({
+  policy: v.optional(v.picklist(['retire', 'terminate'])),
+  graceMs: v.optional(durationSchema),
+  reason: v.optional(textSchema()),
+})
+
+/** A delay that is spread by something else than a fraction would be none. Raises `invalid_input`. */
+export function checkedRandom(random: () => number): () => number {
+  return () => {
+    const fraction: unknown = random()
+    if (typeof fraction === 'number' && fraction >= 0 && fraction < 1) return fraction
+    throw new InvalidInputError({ subject: 'random', field: '$', reason: `not from 0 up to 1: ${textOf(fraction)}` })
+  }
+}

@@ -1,0 +1,319 @@
+import { errorDetailsOf } from '../../base/error-details.js'
+import { messageOf } from '../../base/errors.js'
+import type { Logger } from '../../base/logger.js'
+import { createObserverGuard, type ObserverGuard } from '../../base/observers.js'
+import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
+import { JobSpan, type Tracer } from '../../work/job-span.js'
+import type { JobEnd } from '../../work/job.js'
+import { LeaseKeeper } from '../../work/lease-keeper.js'
+import { DurableEnd, type EndSettlement } from '../../work/until-durable.js'
+import { failed } from '../attempt.js'
+import { budgetDimension } from '../budget.js'
+import type { AttemptId, ReservationId, RunId } from '../ids.js'
+import { isTerminalRunState, type Run } from '../run.js'
+import { type Claim, finishAttempt, mayStart, orRefuse, startAttempt, type TakeConsequence } from './attempt-changes.js'
+import { Attempt, type AttemptIdentity, type AttemptOptions, type AttemptReport } from './attempt.js'
+import { AttemptContext } from './handler-context.js'
+import type { AbortCause, Handler, HandlerOptions } from './handler.js'
+import type { ResolvedDispatchOptions } from './options.js'
+import { closeSpending, type RefusedAmount } from './spending.js'
+import type { TaskClock } from './task-clock.js'
+
+/** A handler with how its runs are started. */
+export interface RegisteredHandler {
+  readonly handler: Handler
+  readonly options: HandlerOptions
+}
+
+/** What the attempts of a process are built on. */
+export interface AttemptsOptions extends AttemptOptions {
+  readonly logger: Logger
+  readonly options: ResolvedDispatchOptions
+  readonly times: TaskClock
+  readonly delayOf: (effectiveAttempt: number) => number
+  readonly tracer?: Tracer
+  /** Called when an attempt was left behind whose run has a concurrency key; `finished` resolves when its code has ended. */
+  readonly onLeftBehind: (run: Run, finished: Promise<void>) => void
+  /** Called when an attempt has ended and its run is free again, with what it was last refused. */
+  readonly onEnded: (runId: RunId, refused: RefusedAmount | undefined) => void
+  /** Called when a run could not be claimed: by a failure, or by what is under way. */
+  readonly onNotStarted: (runId: RunId, failure: unknown) => void
+}
+
+/** A run that was claimed, and with what. */
+interface Started {
+  readonly identity: AttemptIdentity
+  readonly claim: Claim
+}
+
+/** The end of an attempt as it is offered to the authority. */
+interface EndOffer {
+  readonly report: AttemptReport
+  /** How the consequences of the end are taken. */
+  readonly consequence: TakeConsequence
+}
+
+/** A refused end is offered without refused consequences, as a failure, and as a failure without any consequence. */
+const mostRefusals = 3
+
+/**
+ * The attempts of this process, each of them a job: claims a run, lets its handler work, keeps the lease and records the end.
+ *
+ * A run is here from its claim until its end is durable, or somebody else has the run. The steps between are one batch each:
+ * `startAttempt` when it is claimed, `finishAttempt` when its job has ended; meanwhile the leases of all are renewed together.
+ */
+export class Attempts implements Disposable {
+  readonly #options: AttemptsOptions
+  /** By run; `undefined` until the claim is durable. */
+  readonly #attempts = new Map<RunId, Attempt | undefined>()
+  /** Ends on their way into the journal. */
+  readonly #ends = new Set<DurableEnd<EndOffer>>()
+  readonly #leases: LeaseKeeper<Attempt>
+  readonly #tracing: ObserverGuard
+  #isClosing = false
+
+  constructor(options: AttemptsOptions) {
+    this.#options = options
+    const { deadlines, logger } = options
+    const intervalMs = (options.options.leaseMs * 2) / 3
+    this.#leases = new LeaseKeeper({ deadlines, logger, intervalMs, renew: (attempts) => this.#renew(attempts) })
+    this.#tracing = createObserverGuard(logger, 'the tracer threw')
+  }
+
+  /** Attempts being started, at work or being finished. */
+  get size(): number {
+    return this.#attempts.size
+  }
+
+  /** Runs with an attempt being started, at work or being finished. */
+  get runIds(): Iterable<RunId> {
+    return this.#attempts.keys()
+  }
+
+  /** True while a run has an attempt here. */
+  has(runId: RunId): boolean {
+    return this.#attempts.has(runId)
+  }
+
+  /** Claims a ready run and sets its handler to work. */
+  start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler): void {
+    const { mutations, projection } = this.#options
+    this.#attempts.set(runId, undefined)
+    const claimed = mutations.transact((batch) => {
+      if (!mayStart(batch.view, projection, taskId)) return undefined
+      const claim = this.#claimFor(options)
+      const identity = startAttempt(batch, runId, claim)
+      return identity === undefined ? undefined : { identity, claim }
+    })
+    claimed.then(
+      (started) => this.#onClaimed(runId, started, handler),
+      (failure: unknown) => this.#onNotStarted(runId, failure),
+    )
+  }
+
+  /** Tells an attempt to stop; false when the run has none here. */
+  stop(runId: RunId, cause: AbortCause): boolean {
+    const attempt = this.#attempts.get(runId)
+    attempt?.job.stop(cause)
+    return attempt !== undefined
+  }
+
+  /** Tells every attempt to stop whose task has spent its budget. */
+  stopExhausted(): void {
+    for (const attempt of this.#attempts.values()) {
+      if (attempt !== undefined && this.#options.projection.isBudgetExhausted(attempt.taskId)) {
+        attempt.job.stop('budget_exhausted')
+      }
+    }
+  }
+
+  /** Tells every attempt to stop because the process ends; from now on an end that the lane does not take is given up. */
+  shutDown(): void {
+    this.#isClosing = true
+    for (const attempt of this.#attempts.values()) attempt?.job.stop('shutdown')
+    for (const end of this.#ends) end.hurry()
+  }
+
+  /** Takes a durable change of a run: an attempt that has lost it has to stop. */
+  onRunChanged(run: Run): void {
+    const attempt = this.#attempts.get(run.id)
+    if (attempt === undefined || isHolder(attempt, run)) return
+    attempt.job.stop(run.state === 'cancelled' ? 'cancelled' : 'superseded')
+  }
+
+  /** Renews no lease any more. */
+  [Symbol.dispose](): void {
+    this.#leases[Symbol.dispose]()
+  }
+
+  #claimFor({ reserve = {} }: HandlerOptions): Claim {
+    const { ids, now, options } = this.#options
+    const atMs = now()
+    const wanted = Object.entries(reserve).map(
+      ([name, amount]) => [budgetDimension(name), { reservationId: ids.uuid() as ReservationId, amount }] as const,
+    )
+    return {
+      owner: options.owner,
+      expiresAtMs: atMs + options.leaseMs,
+      attemptId: ids.uuid() as AttemptId,
+      reserve: new Map(wanted),
+      atMs,
+    }
+  }
+
+  #onClaimed(runId: RunId, started: Started | undefined, handler: Handler): void {
+    if (started === undefined) this.#onNotStarted(runId, undefined)
+    else this.#work(started, handler)
+  }
+
+  #work({ identity, claim: { reserve } }: Started, handler: Handler): void {
+    const { projection } = this.#options
+    const { runId, taskId } = identity
+    const run = projection.run(runId)
+    const task = projection.task(taskId)?.spec
+    if (run === undefined || task === undefined) return this.#leave(runId, undefined)
+    const reservedAtStart = new Map(Array.from(reserve, ([dimension, { reservationId }]) => [dimension, reservationId]))
+    const attempt = new Attempt(identity, run, task, reservedAtStart, this.#options)
+    this.#attempts.set(runId, attempt)
+    const lease = this.#leases.keep(attempt)
+    const span = this.#spanOf(attempt)
+    // Whatever happened to the run since the claim became durable counts at once.
+    this.onRunChanged(run)
+    if (this.#isClosing) attempt.job.stop('shutdown')
+    attempt.job.start(
+      () => handler(new AttemptContext(attempt, this.#options)),
+      (end) => this.#finish(attempt, end, lease, span),
+    )
+  }
+
+  #finish(attempt: Attempt, end: JobEnd<AbortCause>, lease: Disposable, span: JobSpan | undefined): void {
+    attempt.end()
+    const { deadlines, logger, onLeftBehind } = this.#options
+    const { runId, run, task, job } = attempt
+    const report = attempt.reportOf(end)
+    endSpan(span, report)
+    // Before the end is recorded: nobody may have the key in between.
+    if (end.answer.type === 'none' && task.constraints.concurrencyKey !== undefined) onLeftBehind(run, job.finished)
+    const recorded = new DurableEnd<EndOffer>(
+      { report, consequence: orRefuse },
+      {
+        deadlines,
+        logger,
+        subject: { runId },
+        offer: (offer) => this.#record(attempt, offer),
+        insteadOf: (offer, refusal, refusals) => insteadOf(offer, refusal, refusals, logger),
+        isFinal: (failure) => this.#isClosing && isLaneFailure(failure) && !isTooLargeForJournal(failure),
+        mostRefusals,
+        onSettled: (settlement) => this.#onRecorded(attempt, recorded, settlement, lease),
+      },
+    )
+    this.#ends.add(recorded)
+  }
+
+  #onRecorded(
+    { runId, spending }: Attempt,
+    end: DurableEnd<EndOffer>,
+    { result, refusal }: EndSettlement,
+    lease: Disposable,
+  ): void {
+    const { logger } = this.#options
+    if (result === 'given_up') logger.warn({ runId, cause: messageOf(refusal) }, 'the end of an attempt was not taken')
+    this.#ends.delete(end)
+    lease[Symbol.dispose]()
+    this.#leave(runId, spending.refused)
+  }
+
+  #record(attempt: Attempt, { report, consequence }: EndOffer): Promise<void> {
+    const { mutations, projection, ids, delayOf, times, now } = this.#options
+    return mutations.transact((batch) => {
+      const atMs = now()
+      const run = batch.view.run(attempt.runId)
+      const { spending } = attempt
+      if (run?.lease?.fencingToken === attempt.fencingToken) {
+        const ending = { projection, ids, delayOf, times, atMs, consequence }
+        return finishAttempt(batch, attempt, report, spending, ending)
+      }
+      // Cancelled meanwhile: the end does not count any more, what was spent does.
+      if (run === undefined || !isTerminalRunState(run.state)) return
+      const unsettled = report.isAnswered ? 'given_back' : 'spent'
+      consequence(() => void closeSpending(batch, attempt.taskId, spending, unsettled, atMs))
+    })
+  }
+
+  /** Proves that the leases are worked under, all in one change. Resolves with those that are lost. */
+  async #renew(attempts: readonly Attempt[]): Promise<readonly Attempt[]> {
+    const { mutations, options, now } = this.#options
+    const { owner, leaseMs } = options
+    const lost: Attempt[] = []
+    await mutations.transact((batch) => {
+      const atMs = now()
+      const expiresAtMs = atMs + leaseMs
+      for (const attempt of attempts) {
+        const { runId, fencingToken } = attempt
+        const lease = batch.view.run(runId)?.lease
+        if (lease?.fencingToken !== fencingToken) lost.push(attempt)
+        else if (lease.expiresAtMs < expiresAtMs) {
+          batch.submit({ type: 'lease_heartbeat', runId, owner, expiresAtMs, fencingToken, atMs })
+        }
+      }
+    })
+    return lost
+  }
+
+  #spanOf({ task, taskId, runId, attemptId }: Attempt): JobSpan | undefined {
+    const { tracer } = this.#options
+    if (tracer === undefined) return undefined
+    const attributes = {
+      'stateward.task.id': taskId,
+      'stateward.task.kind': task.kind,
+      'stateward.run.id': runId,
+      'stateward.attempt.id': attemptId,
+    }
+    const start = { name: `attempt ${task.kind}`, attributes, outcomeAttribute: 'stateward.attempt.outcome' }
+    return new JobSpan(tracer, start, this.#tracing)
+  }
+
+  #onNotStarted(runId: RunId, failure: unknown): void {
+    this.#attempts.delete(runId)
+    this.#options.onNotStarted(runId, failure)
+  }
+
+  #leave(runId: RunId, refused: RefusedAmount | undefined): void {
+    this.#attempts.delete(runId)
+    this.#options.onEnded(runId, refused)
+  }
+}
+
+function isHolder({ fencingToken }: Attempt, { state, lease }: Run): boolean {
+  return state === 'running' && lease?.fencingToken === fencingToken
+}
+
+/** A suspension is no error: the run goes on later. */
+function endSpan(span: JobSpan | undefined, { outcome }: AttemptReport): void {
+  if (outcome.result === 'success' || outcome.result === 'suspended') span?.end(outcome.result)
+  else span?.end(outcome.result, outcome.error)
+}
+
+/**
+ * What is offered in place of a refused end, so that no end is lost whatever it is made of: the same end without those of
+ * its consequences that are refused; then a failure that carries the refusal; at last that failure and nothing else.
+ */
+function insteadOf({ report }: EndOffer, refusal: unknown, refusals: number, logger: Logger): EndOffer {
+  const isTooLarge = isTooLargeForJournal(refusal)
+  const tolerate: TakeConsequence = (step) => {
+    try {
+      step()
+    } catch (cause) {
+      logger.error({ cause: messageOf(cause) }, 'what follows from the end of an attempt was refused')
+    }
+  }
+  const leaveOut: TakeConsequence = () => logger.error({}, 'what follows from the end of an attempt was left out')
+  if (refusals === 0) return { report, consequence: isTooLarge ? leaveOut : tolerate }
+  const reason = isTooLarge ? 'the end does not fit the journal' : 'the end was refused'
+  const origin = { reason: 'refused', cause: errorDetailsOf(refusal) } as const
+  const outcome = failed(`${reason}: ${messageOf(refusal)}`, 'terminal', origin)
+  return {
+    report: { outcome, isAnswered: report.isAnswered },
+    consequence: refusals === 1 ? tolerate : leaveOut,
+  }
+}

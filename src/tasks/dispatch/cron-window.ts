@@ -1,0 +1,111 @@
+import type { IdSource } from '../../base/ids.js'
+import { nextOccurrence } from '../cron.js'
+import { TaskError } from '../errors.js'
+import type { RunId, TaskId } from '../ids.js'
+import type { TaskBatch } from '../mutations.js'
+import { noProgress } from '../phase.js'
+import { freshRun, type RunInstance } from '../run.js'
+import type { TaskSpec } from '../task-spec.js'
+import type { Task, TaskProgress, TaskProjection } from '../view.js'
+
+/** How many runs of a repeating task wait or run at a time; the next one is made when one ends (spec mutation authority 7.3). */
+export const occurrenceWindow = 5
+
+/** When the runs of a task are created and due for the first time. */
+export interface Origin {
+  readonly origin: number
+  readonly createdAtMs: number
+}
+
+/** True for tasks with a repeat or cron policy. */
+export function isRepeating({ runPolicy }: Pick<TaskSpec, 'runPolicy'>): boolean {
+  return runPolicy.type !== 'once'
+}
+
+/**
+ * True while a repeating task has occurrences that may still get a run. A repetition goes on from its last run: one that
+ * was created without any is left to whoever created it.
+ */
+export function hasMoreOccurrences({ spec, progress, cancelledAtMs }: Task): boolean {
+  if (cancelledAtMs !== undefined || !isRepeating(spec)) return false
+  if (spec.runPolicy.type === 'repeat' && progress.runs === 0) return false
+  return progress.runs < occurrencesOf(spec)
+}
+
+/**
+ * The runs a task starts with: its only one, or the first window, which includes the origin. Raises
+ * `arithmetic_overflow` when a repetition would come too late to be counted (spec mutation authority 7.3).
+ */
+export function firstRuns(spec: TaskSpec, { origin, createdAtMs }: Origin, ids: IdSource): RunInstance[] {
+  const { runPolicy } = spec
+  if (runPolicy.type === 'repeat' && !Number.isSafeInteger(origin + (runPolicy.count - 1) * runPolicy.intervalMs)) {
+    throw new TaskError('arithmetic_overflow', { policy: 'repeat', operation: 'origin + index * interval' })
+  }
+  return nextRuns(spec, noProgress, origin, createdAtMs, ids)
+}
+
+/**
+ * Makes the runs that a repeating task is short of; none for other tasks, for cancelled ones, and for those that a failed
+ * prerequisite keeps from running for good.
+ */
+export function fillWindow(
+  batch: TaskBatch,
+  projection: Pick<TaskProjection, 'dependencyGate'>,
+  taskId: TaskId,
+  now: number,
+  ids: IdSource,
+): void {
+  const task = batch.view.task(taskId)
+  if (task === undefined || !hasMoreOccurrences(task)) return
+  if (projection.dependencyGate(taskId) === 'failed') return
+  for (const runInstance of nextRuns(task.spec, task.progress, now, now, ids)) {
+    batch.submit({ type: 'run_create', runInstance })
+  }
+}
+
+function nextRuns(
+  spec: TaskSpec,
+  { runs: made, open, lastScheduledAtMs }: TaskProgress,
+  origin: number,
+  createdAtMs: number,
+  ids: IdSource,
+): RunInstance[] {
+  const wanted = Math.min(occurrenceWindow - open, occurrencesOf(spec) - made)
+  const runs: RunInstance[] = []
+  let last = lastScheduledAtMs
+  while (runs.length < wanted) {
+    last = occurrenceAfter(spec, last, origin)
+    if (last === undefined) break
+    runs.push(runAt(spec, last, createdAtMs, ids))
+  }
+  return runs
+}
+
+/** How many runs a task has in the end. */
+function occurrencesOf({ runPolicy }: TaskSpec): number {
+  switch (runPolicy.type) {
+    case 'once':
+      return 1
+    case 'repeat':
+      return runPolicy.count
+    case 'cron':
+      return runPolicy.maxOccurrences ?? Number.POSITIVE_INFINITY
+  }
+}
+
+/** The occurrence that follows the last one, or the first from the origin on. */
+function occurrenceAfter({ runPolicy }: TaskSpec, last: number | undefined, origin: number): number | undefined {
+  switch (runPolicy.type) {
+    case 'once':
+      return last === undefined ? origin : undefined
+    case 'repeat':
+      return last === undefined ? origin : last + runPolicy.intervalMs
+    case 'cron':
+      return nextOccurrence(runPolicy.expression, last ?? origin - 1)
+  }
+}
+
+function runAt(spec: TaskSpec, scheduledAtMs: number, createdAtMs: number, ids: IdSource): RunInstance {
+  const { priority } = spec.metadata
+  return freshRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAtMs, scheduledAtMs, priority })
+}

@@ -1,0 +1,107 @@
+import type { RunId, TaskId } from '../ids.js'
+import type { TaskBatch } from '../mutations.js'
+import { hasEnded } from '../phase.js'
+import { isTerminalRunState, type Run, type RunState } from '../run.js'
+import type { Task, TaskProjection, TaskView } from '../view.js'
+
+/** Moves one run along an edge. */
+export function moveRun(
+  batch: TaskBatch,
+  runId: RunId,
+  previousState: RunState,
+  newState: RunState,
+  atMs: number,
+  more: { readonly fencingToken?: number; readonly retryAtMs?: number } = {},
+): void {
+  batch.submit({ type: 'run_state_transition', runId, previousState, newState, atMs, ...more })
+}
+
+/** Makes runs ready that are still in `from`; the others, those of cancelled tasks, and all while paused, are left alone. Returns how many moved. */
+export function promoteRuns(
+  batch: TaskBatch,
+  runIds: readonly RunId[],
+  from: 'scheduled' | 'retry_wait',
+  atMs: number,
+): number {
+  if (batch.view.engine.paused) return 0
+  let count = 0
+  for (const runId of runIds) {
+    const run = batch.view.run(runId)
+    if (run?.state !== from || isCancelled(batch.view, run.taskId)) continue
+    moveRun(batch, runId, from, 'ready', atMs)
+    count += 1
+  }
+  return count
+}
+
+/** Makes suspended runs ready again, except those of cancelled tasks. */
+export function resumeRuns(batch: TaskBatch, runIds: Iterable<RunId>, atMs: number): void {
+  for (const runId of runIds) {
+    const run = batch.view.run(runId)
+    if (run?.state !== 'suspended' || isCancelled(batch.view, run.taskId)) continue
+    batch.submit({ type: 'run_resume', runId, atMs })
+  }
+}
+
+/** Why a suspended run was put aside. */
+export function suspendReasonOf({ history }: Run): string | undefined {
+  return history.at(-1)?.reason
+}
+
+/**
+ * True for a run that was put aside for its budget and may go on: a ledger it spends from was replenished since. Told from
+ * durable state, so that no crash between a replenishment and what it resumes is felt.
+ */
+export function isResumptionPending(projection: Pick<TaskProjection, 'task' | 'budgetsOf'>, run: Run): boolean {
+  if (run.state !== 'suspended' || suspendReasonOf(run) !== 'budget_exhausted') return false
+  for (const { spec } of lineage(projection, run.taskId)) {
+    for (const { replenishedAtMs } of projection.budgetsOf(spec.id)) {
+      if (replenishedAtMs !== undefined && replenishedAtMs >= run.lastStateChangeAtMs) return true
+    }
+  }
+  return false
+}
+
+/** Runs of a task that are cancelled in one batch with it; more than these follow. */
+const runsAtOnce = 256
+
+/**
+ * Cancels a task with its own runs, of which no more than fit a batch; the others and what is below the task follow
+ * (see `FollowUps`).
+ */
+export function cancelTask(batch: TaskBatch, taskId: TaskId, now: number): void {
+  const task = batch.view.task(taskId)
+  if (task === undefined) return
+  const atMs = Math.max(now, task.createdAtMs)
+  if (task.cancelledAtMs === undefined) batch.submit({ type: 'task_cancel', taskId, atMs })
+  if (task.progress.open === 0) return
+  const open = batch.view.runsOf(taskId).filter(({ state }) => !isTerminalRunState(state))
+  for (const { id } of open.slice(0, runsAtOnce)) cancelRun(batch, id, atMs)
+}
+
+/** Cancels a run unless it has ended; an open attempt is dropped. */
+export function cancelRun(batch: TaskBatch, runId: RunId, atMs: number): void {
+  const run = batch.view.run(runId)
+  if (run !== undefined && !isTerminalRunState(run.state)) moveRun(batch, runId, run.state, 'cancelled', atMs)
+}
+
+/** True when nothing of the task itself is left to cancel. */
+export function isOver(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
+  const task = view.task(taskId)
+  return task === undefined || hasEnded(task)
+}
+
+/** A task and its ancestors, nearest first. */
+export function* lineage(view: Pick<TaskView, 'task'>, taskId: TaskId): Iterable<Task> {
+  for (let task = view.task(taskId); task !== undefined; ) {
+    yield task
+    const { parentTaskId } = task.spec
+    task = parentTaskId === undefined ? undefined : view.task(parentTaskId)
+  }
+}
+
+/** True when the task or an ancestor is cancelled: its runs must not start, even before cancellation has come down to them. */
+export function isCancelled(view: Pick<TaskView, 'task'>, taskId: TaskId): boolean {
+  for (const { cancelledAtMs } of lineage(view, taskId)) if (cancelledAtMs !== undefined) return true
+  return false
+}
