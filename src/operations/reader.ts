@@ -13,7 +13,6 @@ import {
   type OperationId,
   type OperationKind,
 } from '../../machines/operation-vocabulary.js'
-import { capturePersisted } from './capture.js'
 import {
   isIdempotentRepeat,
   kindClasses,
@@ -24,6 +23,7 @@ import {
 } from './classification.js'
 import type { OperationsHistory } from './history.js'
 import { checkKey, readStatus, snapshotOf } from './projection.js'
+import { capturePersisted } from './snapshot.js'
 import type { CompletionEntry, EpochId, LostOperation, OperationSnapshot, RegistryDiagnostics } from './types.js'
 import { encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
 
@@ -129,7 +129,8 @@ export class OperationReader {
   /** The durable part of the registry in the wire shape of spec operations 7.1. Raises `internal` for corrupt facts. */
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     this.#core.check()
-    return encodeSnapshot(capturePersisted(this.epochId, this.#records))
+    const wait = this.#records.waits.oldest?.request
+    return encodeSnapshot({ ...capturePersisted(this.epochId, this.#records), ...(wait !== undefined && { wait }) })
   }
 
   get #core() {

@@ -133,7 +133,7 @@ export interface PersistedOperation {
 }
 
 /** A feed row as the core knows it. */
-export interface PersistedFeedFact {
+export interface PersistedCompletion {
   readonly seq: number
   readonly kind: OperationKind
   readonly outcome: OperationOutcome

@@ -12,7 +12,7 @@ import type {
   CompletionEntry,
   EpochId,
   FeedRetention,
-  PersistedFeedFact,
+  PersistedCompletion,
   PersistedOperation,
 } from './types.js'
 import {
@@ -34,7 +34,7 @@ export interface PersistedOperations {
   readonly epochId: EpochId
   readonly operations: ReadonlyMap<OperationId, PersistedOperation>
   readonly specs: ReadonlyMap<OperationId, OperationSpec>
-  readonly feedFacts: ReadonlyMap<OperationId, PersistedFeedFact>
+  readonly feedFacts: ReadonlyMap<OperationId, PersistedCompletion>
   /** The rows of the feed, oldest first. */
   readonly completionEntries: readonly CompletionEntry[]
   readonly cursors: CompletionCursors

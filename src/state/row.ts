@@ -2,8 +2,7 @@ import * as v from 'valibot'
 import type { JsonObject } from '../base/json.js'
 import type { Draft } from './draft.js'
 import type { Entries, Payload } from './event.js'
-import { storedReader } from './reader.js'
-import { wireCodec } from './wire.js'
+import { storedCodec } from './stored.js'
 
 /** What has to be said about a kind of snapshot row to define it. */
 export interface RowOptions<Fields extends Entries, Tables, View> {
@@ -32,6 +31,12 @@ export interface CapturedRows {
   encoded(): Iterable<JsonObject>
 }
 
+/** A row as it is stored, whatever it holds. */
+interface StoredRow {
+  readonly row: string
+  readonly version: number
+}
+
 /** Defines a kind of snapshot row of the room whose tables and view these are. */
 export function rowDefiner<Tables, View>() {
   return function defineRow<const Fields extends Entries>(
@@ -40,21 +45,22 @@ export function rowDefiner<Tables, View>() {
   ): RowDefinition<Tables, View> {
     const { fields, version = 1, capture, restore } = options
     const schema = v.strictObject({ row: v.literal(kind), version: v.literal(version), ...fields })
-    const wire = wireCodec(schema)
-    const read = storedReader(schema as unknown as v.GenericSchema<unknown, Record<string, unknown>>)
-    const subject = `snapshot row ${kind}`
+    const codec = storedCodec(schema as unknown as v.GenericSchema<unknown, StoredRow>, {
+      version,
+      subject: `snapshot row ${kind}`,
+    })
     return {
       kind,
       capture: (tables) => {
         const rows = Array.from(capture(tables))
         const encoded = function* (): Iterable<JsonObject> {
-          for (const row of rows) yield wire.encode({ row: kind, version, ...row }) as JsonObject
+          for (const row of rows) yield codec.encode({ row: kind, version, ...row })
         }
         return { count: rows.length, encoded }
       },
       restore: (draft, stored) => {
-        const { row: _, version: __, ...row } = read(stored, subject)
-        restore(draft, row as Payload<Fields>)
+        const { row: _, version: __, ...row } = codec.decode(stored)
+        restore(draft, row as unknown as Payload<Fields>)
       },
     }
   }
