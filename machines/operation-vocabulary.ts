@@ -1,6 +1,6 @@
 /** Words of the operations room that its charts speak (spec operations 1.2, 1.3); spellings are those of the wire. */
 
-import type { ErrorDetails } from '../src/base/error-details.js'
+import type { FailureOrigin } from '../src/base/failure.js'
 import type { Brand } from '../src/base/ids.js'
 
 /** Identifies one operation; a UUID, v7 when minted here, so text order is creation order. */
@@ -46,25 +46,12 @@ export interface OperationResult {
   readonly tokensUsed: number
 }
 
-/**
- * How an operation came to fail: its work threw, its deadline passed, what it returned was refused (JSON cannot say it, it
- * does not fit the journal, the registry does not take it), or whoever did the work was lost, as a host may say.
- */
-export const failureReasons = ['threw', 'deadline', 'refused', 'lost'] as const
-export type FailureReason = (typeof failureReasons)[number]
-
-/** What is known of a failure beside its text. */
-export interface Failure {
-  /** To branch on; absent when a host failed the operation without one. */
-  readonly reason?: FailureReason
-  /** What was thrown, or the refusal, as bounded data. */
-  readonly cause?: ErrorDetails
-}
+export { failureReasons, type FailureOrigin, type FailureReason } from '../src/base/failure.js'
 
 /** How an operation ended; `type` is the terminal status. */
 export type OperationOutcome =
   | { readonly type: 'completed'; readonly result: OperationResult }
-  | ({ readonly type: 'failed'; readonly error: string } & Failure)
+  | ({ readonly type: 'failed'; readonly error: string } & FailureOrigin)
   | { readonly type: 'aborted'; readonly reason: string | null }
   | { readonly type: 'cancelled'; readonly reason: string | null }
   | { readonly type: 'retired' }

@@ -1,11 +1,11 @@
 import { FeedGapError, type FeedBatch } from '../base/feed.js'
 import { portSchema } from '../base/options.js'
-import type { OperationRegistry } from './registry.js'
+import type { OperationsSystem } from './system.js'
 import type { CompletionEntry } from './types.js'
 
 /** What a consumer of completions needs of a registry: the rows, their classes and the cursors. */
 export type CompletionAuthority = Pick<
-  OperationRegistry,
+  OperationsSystem,
   'completionFeed' | 'completionCursor' | 'advanceCompletionCursor' | 'classifyCompletionWake'
 >
 

@@ -115,18 +115,16 @@ export class Execution {
   }
 
   /** Starts the work of a registered operation, in a later microtask; in a later turn when there are a great many. */
-  async run(work: Work): Promise<void> {
-    const { operations, share, clock } = this.#options
-    try {
-      await operations.provisioningSucceeded(this.#id)
-    } catch (refusal) {
-      return this.#onRefused(refusal)
+  run(work: Work): void {
+    const { operations, share } = this.#options
+    const begin = (): void => {
+      if (share.isUsedUp) share.nextTurn(() => this.#start(work))
+      else this.#start(work)
     }
-    if (share.isUsedUp) await new Promise<void>((goOn) => share.nextTurn(goOn))
-    if (this.#isOver) return
-    const startedAt = clock.monotonicNow()
-    const { answer } = await this.#job.run(() => work(this.#context()))
-    this.#offer(this.#endOf(answer, startedAt))
+    operations
+      .provisioningSucceeded(this.#id)
+      .then(begin, (refusal: unknown) => this.#onRefused(refusal))
+      .catch((fault: unknown) => this.abandon(fault))
   }
 
   /** A report of progress was counted. */
@@ -156,6 +154,15 @@ export class Execution {
 
   get #id(): OperationId {
     return this.#options.spec.id
+  }
+
+  #start(work: Work): void {
+    if (this.#isOver) return
+    const startedAt = this.#options.clock.monotonicNow()
+    this.#job.start(
+      () => work(this.#context()),
+      ({ answer }) => this.#offer(this.#endOf(answer, startedAt)),
+    )
   }
 
   #context(): WorkContext {
@@ -213,14 +220,11 @@ export class Execution {
       subject: { operation: this.#id },
       offer: (offered) => this.#submit(offered),
       insteadOf,
+      onSettled: ({ refusal }) => {
+        if (refusal !== undefined) this.#onRefused(refusal)
+      },
       isFinal: (refusal) => finalRefusals.some((code) => StatewardError.is(refusal, code)) || operations.isPoisoned,
     })
-    void this.#watch(this.#end)
-  }
-
-  async #watch(end: DurableEnd<End>): Promise<void> {
-    const { result, refusal } = await end.settled
-    if (result === 'given_up' && refusal !== undefined) this.#onRefused(refusal)
   }
 
   #submit(end: End): Promise<void> {

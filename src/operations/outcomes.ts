@@ -5,7 +5,7 @@ import { deepFreeze } from '../base/freeze.js'
 import { checkFields, textOf } from '../base/options.js'
 import {
   failureReasons,
-  type Failure,
+  type FailureOrigin,
   type OperationId,
   type OperationOutcome,
   type OperationResult,
@@ -19,8 +19,8 @@ const resultFields: ReadonlySet<string> = new Set<keyof OperationResult>([
   'tokensUsed',
 ])
 
-const failureFields: ReadonlySet<string> = new Set<keyof Failure>(['reason', 'cause'])
-const noFailure: Failure = {}
+const failureFields: ReadonlySet<string> = new Set<keyof FailureOrigin>(['reason', 'cause'])
+const noFailure: FailureOrigin = {}
 
 /**
  * Outcomes as the registry keeps them: checked here, because what is wrong in the journal would be refused when it is
@@ -29,7 +29,7 @@ const noFailure: Failure = {}
 export const outcomes = {
   completed: (id: OperationId, result: OperationResult): OperationOutcome =>
     readable('operation result', () => completedWith(id, result)),
-  failed(error: string, failure: Failure = noFailure): OperationOutcome {
+  failed(error: string, failure: FailureOrigin = noFailure): OperationOutcome {
     checkText('error', error)
     return readable('operation failure', () => failedWith(error, failure))
   },
@@ -49,7 +49,7 @@ export const outcomes = {
 } as const
 
 /** The cause is taken down again, so that nothing that is unbounded or changes later is kept. */
-function failedWith(error: string, failure: Failure): OperationOutcome {
+function failedWith(error: string, failure: FailureOrigin): OperationOutcome {
   if (failure === noFailure) return frozen({ type: 'failed', error })
   checkFields('operation failure', failure, failureFields)
   const { reason, cause } = failure

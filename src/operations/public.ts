@@ -26,6 +26,7 @@ export type { RegistryLimits } from './records.js'
 export { OperationRegistry, type RegistryObserver } from './registry.js'
 export type { OperationHandle, RunOptions, RunRequest, Session } from './session.js'
 export { sessionSelectors, type OperationView, type SessionView, type SessionViewContext } from './session-view.js'
+export { operationsSystem, type OperationsSystem, type OperationsWait } from './system.js'
 export {
   TurnBoundary,
   type BackgroundNotice,

@@ -14,7 +14,7 @@ import type { OperationEvent } from '../../machines/operation.js'
 import type { AdvanceEvent, OperationRegistryEvent, SettleEvent } from '../../machines/operation-registry.js'
 import type {
   CursorConsumer,
-  Failure,
+  FailureOrigin,
   OperationId,
   OperationKind,
   OperationOutcome,
@@ -205,7 +205,7 @@ export class OperationRegistry extends OperationReader {
    * Ends an operation that failed; `failure` says what is known beside the text, a reason to branch on and what
    * was thrown, of which a bounded part is kept. Rejects with `invalid_input` for a reason that there is none of.
    */
-  failOperation(id: OperationId, error: string, failure?: Failure): Promise<void> {
+  failOperation(id: OperationId, error: string, failure?: FailureOrigin): Promise<void> {
     return this.#end('operation.fail', id, () => outcomes.failed(error, failure))
   }
 

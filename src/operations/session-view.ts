@@ -3,6 +3,7 @@ import { produce } from 'immer'
 import type { Logger } from '../base/logger.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
 import { checkFunction } from '../base/options.js'
+import { TurnBatch } from '../base/turn-batch.js'
 import type {
   OperationId,
   OperationKind,
@@ -12,7 +13,7 @@ import type {
 import { guardStore } from './guarded-store.js'
 import { deleteRow, liveRowsOf, rowIn, rowsIn, setRow, type LiveRows } from './live-rows.js'
 import type { OperationRegistry } from './registry.js'
-import type { OperationProgress } from './types.js'
+import type { OperationProgress, OperationSnapshot } from './types.js'
 
 /** One operation as a dashboard shows it. */
 export interface OperationView {
@@ -74,9 +75,8 @@ export class SessionView {
   readonly #guard: ObserverGuard
   readonly #progress = new Map<OperationId, OperationProgress>()
   /** Operations that have changed since the last publication. */
-  readonly #changed = new Set<OperationId>()
+  readonly #changed = new TurnBatch<OperationId>(perTurn, (ids) => this.#publish(ids))
   #store: ReturnType<typeof createViewStore> | undefined
-  #publication: NodeJS.Immediate | undefined
   /** The list of the rows it was last asked for. */
   #list: { readonly of: LiveRows<OperationView>; readonly rows: readonly OperationView[] } | undefined
 
@@ -101,15 +101,12 @@ export class SessionView {
   /** One operation, as long as it is tracked. */
   row(id: OperationId): OperationView | undefined {
     const snapshot = this.#operations.snapshot(id)
-    if (snapshot === undefined) return undefined
-    const { displayName, kind, status, outcome, createdAtMs } = snapshot
-    const progress = this.#progress.get(id)
-    return { id, displayName, kind, status, ...(progress !== undefined && { progress }), outcome, createdAtMs }
+    return snapshot === undefined ? undefined : this.#rowOf(snapshot)
   }
 
   /** Every tracked operation, by display name. */
   rows(): readonly OperationView[] {
-    return this.#operations.listOperations().flatMap(({ id }) => this.row(id) ?? [])
+    return this.#operations.listOperations().map((snapshot) => this.#rowOf(snapshot))
   }
 
   /** The operations that have not ended, by display name, as last published; the same list until one of them changes. */
@@ -154,27 +151,15 @@ export class SessionView {
 
   /** An operation has changed: that is published with all other changes of this turn of the event loop. */
   changed(id: OperationId): void {
-    if (this.#store === undefined) return
-    this.#changed.add(id)
-    this.#publication ??= setImmediate(() => this.#publish(perTurn))
+    if (this.#store !== undefined) this.#changed.add(id)
   }
 
-  /** Publishes what is still to be told; the view follows nothing any more. */
+  /** Publishes what is still to be told. */
   dispose(): void {
-    if (this.#publication === undefined) return
-    clearImmediate(this.#publication)
-    this.#publish(this.#changed.size)
+    this.#changed[Symbol.dispose]()
   }
 
-  #publish(most: number): void {
-    this.#publication = undefined
-    const ids: OperationId[] = []
-    for (const id of this.#changed) {
-      if (ids.length === most) break
-      this.#changed.delete(id)
-      ids.push(id)
-    }
-    if (this.#changed.size > 0) this.#publication = setImmediate(() => this.#publish(perTurn))
+  #publish(ids: readonly OperationId[]): void {
     // Selectors would be asked for what nobody can answer, and nobody would catch that here.
     if (this.#operations.isPoisoned) return
     this.#guard(() => {
@@ -189,7 +174,13 @@ export class SessionView {
   }
 
   #liveNow(): readonly OperationView[] {
-    return this.#operations.listOperations().flatMap(({ id, terminal }) => (terminal ? [] : (this.row(id) ?? [])))
+    const live = this.#operations.listOperations().filter(({ terminal }) => !terminal)
+    return live.map((snapshot) => this.#rowOf(snapshot))
+  }
+
+  #rowOf({ id, displayName, kind, status, outcome, createdAtMs }: OperationSnapshot): OperationView {
+    const progress = this.#progress.get(id)
+    return { id, displayName, kind, status, ...(progress !== undefined && { progress }), outcome, createdAtMs }
   }
 
   #liveRow(id: OperationId): OperationView | undefined {

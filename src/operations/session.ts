@@ -208,7 +208,7 @@ export class Session {
       return { id, outcome, cancel: async () => void (await outcome) }
     }
     this.#executions.set(id, execution)
-    execution.run(work).catch((fault: unknown) => execution.abandon(fault))
+    execution.run(work)
     return { id, outcome, cancel: (reason) => this.operations.cancelOperation(id, reason ?? null) }
   }
 

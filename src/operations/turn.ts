@@ -13,11 +13,10 @@ import { fastMachine } from '../../machines/fast-machine.js'
 import type { OperationId, TurnId } from '../../machines/operation-vocabulary.js'
 import { turnMachine, type AsyncOperationRef, type TurnActor, type TurnEvent } from '../../machines/turn.js'
 import { inspectSchema } from './core.js'
-import { OperationError, TurnRefusedError } from './errors.js'
-import type { OperationRegistry } from './registry.js'
+import { TurnRefusedError } from './errors.js'
+import { unsupported, type OperationsSystem, type OperationsWait } from './system.js'
 import type { BoundaryDelivery, TurnBoundary } from './turn-boundary.js'
 import type { WaitedOutcome } from './types.js'
-import type { WaitAll } from './wait-all.js'
 
 const { machine, decide, follow } = fastMachine(turnMachine)
 
@@ -25,7 +24,7 @@ const { machine, decide, follow } = fastMachine(turnMachine)
 export interface TurnOptions {
   readonly turnId: TurnId
   /** Absent in a host without background operations; waiting for one then fails the turn. */
-  readonly operations?: Pick<OperationRegistry, 'waitAll' | 'acknowledgeObligation'>
+  readonly operations?: Pick<OperationsSystem, 'waitAll' | 'acknowledgeObligation'>
   readonly inspect?: Inspect
   /** Hears of an inspector that throws. */
   readonly logger?: Logger
@@ -61,7 +60,7 @@ export class Turn implements Disposable {
   /** The turn's chart, to look at. */
   readonly actor: TurnActor
   readonly #operations: TurnOptions['operations']
-  #wait: WaitAll | undefined
+  #wait: OperationsWait | undefined
 
   /** Raises `invalid_input` for wrong options, a turn id that is no UUID among them. */
   constructor(options: TurnOptions) {
@@ -156,9 +155,7 @@ export class Turn implements Disposable {
 
   async #waitForBarrier(signal: AbortSignal | undefined): Promise<readonly WaitedOutcome[]> {
     const operations = this.#operations
-    if (operations === undefined) {
-      throw new OperationError('unsupported', 'operation not supported: wait_all', { method: 'wait_all' })
-    }
+    if (operations === undefined) throw unsupported('waitAll')
     const { turnId: waiting, barrierIds: members } = this
     const wait = operations.waitAll(waiting, members, { ...(signal !== undefined && { signal }) })
     this.#wait = wait

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import { errorDetailsSchema, type ErrorDetails } from '../base/error-details.js'
+import { errorDetailsSchema } from '../base/error-details.js'
+import { failureReasons, type FailureOrigin } from '../base/failure.js'
 import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { TaskError } from './errors.js'
@@ -14,19 +15,7 @@ export type AttemptResult = (typeof attemptResults)[number]
 export const failureClasses = ['retryable', 'terminal'] as const
 export type FailureClass = (typeof failureClasses)[number]
 
-/**
- * How a failure came about: its handler threw; its owner was lost; or how it ended could not be written down. A host that
- * drives runs itself need not say.
- */
-export const failureReasons = ['threw', 'lost', 'refused'] as const
-export type FailureReason = (typeof failureReasons)[number]
-
-/** How a failure came about, and what was thrown. */
-export interface FailureOrigin {
-  readonly reason?: FailureReason
-  /** What the handler threw, or the refusal. */
-  readonly cause?: ErrorDetails
-}
+export { failureReasons, type FailureOrigin, type FailureReason } from '../base/failure.js'
 
 /** The result of an attempt with what belongs to it. */
 export type AttemptOutcome =

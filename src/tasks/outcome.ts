@@ -7,7 +7,7 @@ import type { Run, TerminalRunState } from './run.js'
 import type { TaskView } from './view.js'
 
 /** How an end came about: as its last attempt failed, because it took too long, or because somebody cancelled. */
-export type EndReason = FailureReason | 'deadline' | 'cancelled'
+export type EndReason = FailureReason | 'cancelled'
 
 /** What went wrong, for whoever branches on it. */
 interface Fault {

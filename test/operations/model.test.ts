@@ -2,11 +2,16 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { OperationKind } from '../../machines/operation-vocabulary.js'
 import { messageOf } from '../../src/base/errors.js'
-import { assertAgreement, assertInvariants } from '../../src/testing/operations-agreement.js'
-import { checkOperationsModel } from '../../src/testing/operations-model.js'
-import { OperationsOracle } from '../../src/testing/operations-oracle.js'
-import * as steps from '../../src/testing/operations-steps.js'
-import { OperationsSystem } from '../../src/testing/operations-system.js'
+import { assertAgreement } from '../../src/testing/operations/agreement.js'
+import { assertInvariants } from '../../src/testing/operations/invariants.js'
+import { OperationsOracle } from '../../src/testing/operations/oracle.js'
+import * as calls from '../../src/testing/operations/steps.js'
+import * as journal from './support/model/journal-steps.js'
+import { JournalledOperations } from './support/model/journalled-operations.js'
+import { checkJournalledOperations } from './support/model/search.js'
+
+const steps = { ...calls, ...journal }
+type Step = journal.JournalStep
 
 const isLong = process.env['STATEWARD_LONG'] === '1'
 
@@ -15,31 +20,31 @@ const timeout = isLong ? 3_600_000 : 60_000
 describe('the operations registry agrees with the oracle after every step, and keeps I1 to I12, in every history', () => {
   it('over a journal that refuses, breaks and comes back', { timeout }, async () => {
     const search = isLong ? { numRuns: 20_000, maxSteps: 200 } : { numRuns: 250 }
-    await expect(checkOperationsModel(fc, search)).resolves.toBeUndefined()
+    await expect(checkJournalledOperations(fc, search)).resolves.toBeUndefined()
   })
 
   it('without a journal', { timeout }, async () => {
     const search = isLong ? { numRuns: 5000, maxSteps: 200 } : { numRuns: 80 }
-    await expect(checkOperationsModel(fc, { ...search, isDurable: false })).resolves.toBeUndefined()
+    await expect(checkJournalledOperations(fc, { ...search, isDurable: false })).resolves.toBeUndefined()
   })
 })
 
 /** Operations of these numbers, registered and started. */
-const started = (...numbers: number[]): steps.Step[] =>
+const started = (...numbers: number[]): Step[] =>
   numbers.flatMap((number) => [registered(number), steps.advanceStep('start', steps.exactly(number))])
 
-function registered(number: number, kind: OperationKind = 'background_tool_op'): steps.Step {
+function registered(number: number, kind: OperationKind = 'background_tool_op'): Step {
   const operation = steps.exactly(number)
   return steps.registerStep({ operation, kind, source: 'session_child', limit: undefined, isContradictory: false })
 }
 
-const ended = (...numbers: number[]): steps.Step[] =>
+const ended = (...numbers: number[]): Step[] =>
   numbers.flatMap((number) => [steps.settleStep('complete', steps.exactly(number), 'done'), steps.flushStep()])
 
-const waitFor = (...numbers: number[]): steps.Step => steps.waitAllStep(numbers.map(steps.exactly))
+const waitFor = (...numbers: number[]): Step => steps.waitAllStep(numbers.map(steps.exactly))
 
 /** Histories that once told the two apart, or would if something broke that random ones seldom meet. */
-const histories: Record<string, { readonly maxCompleted: number; readonly steps: readonly steps.Step[] }> = {
+const histories: Record<string, { readonly maxCompleted: number; readonly steps: readonly Step[] }> = {
   'a pinned member that retention passed by is gone after a crash, as it is after the wait': {
     maxCompleted: 2,
     steps: [
@@ -137,14 +142,14 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
 }
 
 /** What tells the two apart after a step, if anything. */
-function disagreement(
-  { name }: steps.Step,
-  { registry }: OperationsSystem,
+async function disagreement(
+  { name }: Step,
+  system: JournalledOperations,
   oracle: OperationsOracle,
-): string | undefined {
+): Promise<string | undefined> {
   try {
-    assertAgreement(registry, oracle)
-    assertInvariants(registry)
+    await assertAgreement(system, oracle)
+    await assertInvariants(system.registry)
     return undefined
   } catch (error) {
     return `${name}: ${messageOf(error)}`
@@ -154,11 +159,11 @@ function disagreement(
 describe('registry and oracle agree that', () => {
   it.each(Object.entries(histories))('%s', async (_, { maxCompleted, steps: history }) => {
     const limits = { maxCompleted }
-    const system = await OperationsSystem.open(limits)
+    const system = await JournalledOperations.open(limits)
     const oracle = new OperationsOracle(limits)
     for (const step of [...history, steps.flushStep()]) {
       await step.run(oracle, system)
-      expect(disagreement(step, system, oracle)).toBeUndefined()
+      expect(await disagreement(step, system, oracle)).toBeUndefined()
     }
     await system.close()
   })

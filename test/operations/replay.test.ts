@@ -7,10 +7,10 @@ import { createMemoryJournal, type MemoryJournalStore } from '../../src/journal/
 import type { WireOperationsSnapshot } from '../../src/operations/index.js'
 import { createRuntime } from '../../src/runtime.js'
 import type { Session } from '../../src/operations/session.js'
-import { weightedSteps } from '../../src/testing/operations-arbitraries.js'
-import { OperationsOracle } from '../../src/testing/operations-oracle.js'
-import { flushStep, type Step } from '../../src/testing/operations-steps.js'
-import { OperationsSystem } from '../../src/testing/operations-system.js'
+import { OperationsOracle } from '../../src/testing/operations/oracle.js'
+import { flushStep, type JournalStep } from './support/model/journal-steps.js'
+import { JournalledOperations } from './support/model/journalled-operations.js'
+import { journalledSteps } from './support/model/search.js'
 
 const isLong = process.env['STATEWARD_LONG'] === '1'
 
@@ -83,16 +83,16 @@ function momentOf(step: string, groups: readonly JournalRecord[][], session: Ses
 }
 
 /** Steps that end a life or break the journal are not part of one history. */
-const isPartOfOneLife = ({ name }: Step): boolean =>
+const isPartOfOneLife = ({ name }: JournalStep): boolean =>
   !/power|restart|move by snapshot|the write is refused|the sync fails|forget lost/.test(name)
 
 /** Runs the steps one after another, each durable before the next, and says how things stood after each. */
 async function live(
   maxCompleted: number,
-  steps: readonly Step[],
+  steps: readonly JournalStep[],
 ): Promise<{ groups: JournalRecord[][]; moments: Moment[] }> {
   const groups: JournalRecord[][] = []
-  const system = await OperationsSystem.open({ maxCompleted }, recordingStore(groups))
+  const system = await JournalledOperations.open({ maxCompleted }, recordingStore(groups))
   const oracle = new OperationsOracle({ maxCompleted })
   const moments = [momentOf('open', groups, system.session)]
   for (const step of steps) {
@@ -116,7 +116,7 @@ async function replayed(store: JournalStore): Promise<object> {
 
 const histories = fc.record({
   maxCompleted: fc.integer({ min: 1, max: 3 }),
-  steps: fc.array(fc.oneof(...weightedSteps(fc).map(([weight, arbitrary]) => ({ weight, arbitrary }))), {
+  steps: fc.array(fc.oneof(...journalledSteps(fc).map(([weight, arbitrary]) => ({ weight, arbitrary }))), {
     maxLength: isLong ? 80 : 40,
     size: 'max',
   }),

@@ -35,7 +35,7 @@ async function turnsDuring(work: Promise<unknown>): Promise<number> {
 
 it('a backlog of handlers that wait for nothing lets timers and input have their turn', async () => {
   const { tasks } = await openInMemory()
-  const ids = await Promise.all(Array.from({ length: 600 }, () => tasks.submit({ kind: 'empty' })))
+  const ids = await Promise.all(Array.from({ length: 3000 }, () => tasks.submit({ kind: 'empty' })))
   tasks.handle('empty', () => {})
   expect(await turnsDuring(Promise.all(ids.map((id) => tasks.outcome(id))))).toBeGreaterThan(5)
 })

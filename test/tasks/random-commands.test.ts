@@ -5,10 +5,17 @@ import { budgetDimension, runStates, TaskAuthority, type CommandType, type TaskE
 import { Lane } from '../../src/lane/lane.js'
 import { expectConsistentIndexes } from './support/indexes.js'
 import { taskId } from './support/ids.js'
-import { commandOf, intents } from './support/intents.js'
-import { Oracle } from './support/oracle.js'
+import { commandOf, intentSteps } from '../../src/testing/tasks/intents.js'
+import { TasksOracle } from '../../src/testing/tasks/oracle.js'
 
 const isLong = process.env['STATEWARD_LONG'] !== undefined
+
+/** Streams of intents, shrinking towards few and small ones. */
+const intents = fc.array(fc.oneof(...intentSteps(fc).map(([weight, arbitrary]) => ({ weight, arbitrary }))), {
+  minLength: 30,
+  maxLength: 120,
+  size: 'max',
+})
 
 it(
   '[T-29] random commands: the oracle agrees, and live equals replay at every prefix',
@@ -17,7 +24,7 @@ it(
     const reached = new Set<string>()
     await fc.assert(
       fc.asyncProperty(intents, fc.nat({ max: 60 }), async (stream, snapshotAt) => {
-        const oracle = new Oracle()
+        const oracle = new TasksOracle()
         const authority = new TaskAuthority()
         authority.start(await Lane.open({ streamFor: () => authority }))
         const replica = new TaskAuthority()
@@ -64,7 +71,7 @@ function restored(authority: TaskAuthority): TaskAuthority {
   return copy
 }
 
-function expectSameState({ projection }: TaskAuthority, oracle: Oracle): void {
+function expectSameState({ projection }: TaskAuthority, oracle: TasksOracle): void {
   expect(projection.latestSequence).toBe(oracle.sequence)
   expect(projection.engine.paused).toBe(oracle.paused !== undefined)
   for (const [id, model] of oracle.runs) {

@@ -242,7 +242,7 @@ export class Attempts implements Disposable {
 
   /** Proves that the leases are worked under, all in one change. Resolves with those that are lost. */
   async #renew(attempts: readonly Attempt[]): Promise<readonly Attempt[]> {
-    const { mutations, options, now } = this.#options
+    const { mutations, projection, options, now } = this.#options
     const { owner, leaseMs } = options
     const lost: Attempt[] = []
     await mutations.transact((batch) => {
@@ -251,10 +251,11 @@ export class Attempts implements Disposable {
       for (const attempt of attempts) {
         const { runId, fencingToken } = attempt
         const lease = batch.view.run(runId)?.lease
-        if (lease?.fencingToken !== fencingToken) lost.push(attempt)
-        else if (lease.expiresAtMs < expiresAtMs) {
+        if (lease?.fencingToken === fencingToken && lease.expiresAtMs < expiresAtMs) {
           batch.submit({ type: 'lease_heartbeat', runId, owner, expiresAtMs, fencingToken, atMs })
         }
+        // What has taken the lease away counts once it is durable: it may yet be refused.
+        if (projection.run(runId)?.lease?.fencingToken !== fencingToken) lost.push(attempt)
       }
     })
     return lost

@@ -296,18 +296,19 @@ export class Dispatcher {
     if (status !== 'active' || state === 'recovering' || state === 'stopped' || this.#isHoldingOff) return
     this.#followUps.run()
     if (state === 'draining') return
-    this.#recoverExpired()
+    const [now, wall] = [this.times.now(), this.times.wall()]
+    this.#recoverExpired(now)
     if (state === 'running') {
-      this.#promotion.run()
+      this.#promotion.run(wall)
       this.#startReady()
     }
-    this.#armWake(state === 'running')
+    this.#armWake(now, wall, state === 'running')
   }
 
   /** Takes back what others let expire, some at a time; the commits of these call again. */
-  #recoverExpired(): void {
+  #recoverExpired(now: number): void {
     const expired: Run[] = []
-    for (const run of this.#options.projection.expiredLeases(this.times.now())) {
+    for (const run of this.#options.projection.expiredLeases(now)) {
       if (this.#recovering.size + expired.length >= recoveriesAtOnce) break
       if (!this.#attempts.has(run.id) && !this.#recovering.has(run.id)) expired.push(run)
     }
@@ -363,17 +364,17 @@ export class Dispatcher {
     })
   }
 
-  #armWake(isPromoting: boolean): void {
-    const { projection, deadlines, clock } = this.#options
+  #armWake(now: number, wall: number, isPromoting: boolean): void {
+    const { projection, deadlines } = this.#options
     const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    const ahead = [later(promotionAt, this.times.wall()), later(projection.nextLeaseExpiresAtMs(), this.times.now())]
+    const ahead = [later(promotionAt, wall), later(projection.nextLeaseExpiresAtMs(), now)]
     const next = Math.min(...ahead)
     const wakeAt = next === Number.POSITIVE_INFINITY ? undefined : next
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
     if (wakeAt === undefined) return
-    const delay = Math.min(Math.max(0, wakeAt - clock.wallNow()), longestSleepMs)
+    const delay = Math.min(Math.max(0, wakeAt - wall), longestSleepMs)
     this.#wake = deadlines.after(delay, () => {
       this.#wakeAt = undefined
       this.#schedulePump()

@@ -20,7 +20,9 @@ import type { SubmitInput } from './submission.js'
  */
 export type Handler = (context: HandlerContext) => unknown
 
-/** What a handler is given. */
+/**
+ * What a handler is given. What it looks at is made when it does: take members out by name, a spread copies none of them.
+ */
 export interface HandlerContext {
   readonly task: TaskSpec
   readonly taskId: TaskId

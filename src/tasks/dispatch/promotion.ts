@@ -54,9 +54,8 @@ export class Promotion implements Disposable {
   }
 
   /** Begins what can be begun now; O(1) when nothing is due. */
-  run(): void {
-    const { projection, times } = this.#options
-    this.#promote('scheduled', projection.dueScheduled(times.wall()))
+  run(wall: number): void {
+    this.#promote('scheduled', this.#options.projection.dueScheduled(wall))
     this.#promote('retry_wait', this.#retries.due())
     this.#releaseTriggered()
   }

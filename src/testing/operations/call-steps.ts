@@ -1,4 +1,3 @@
-import type { OperationRegistry } from '../operations/index.js'
 import {
   expectsPeer,
   type CursorConsumer,
@@ -11,8 +10,9 @@ import {
   type OperationSpec,
   type PeerId,
   type SessionId,
-} from '../../machines/operation-vocabulary.js'
+} from '../../../machines/operation-vocabulary.js'
 import {
+  fresh,
   nthOf,
   operationIdOf,
   unused,
@@ -20,10 +20,11 @@ import {
   type AdvanceAction,
   type Choice,
   type SettleAction,
-} from './operations-choices.js'
-import type { OperationsOracle } from './operations-oracle.js'
-import type { Verdict } from './operations-oracle-types.js'
-import { attempt, type Step } from './operations-step.js'
+} from './choices.js'
+import type { OperationsOracle } from './oracle.js'
+import type { Verdict } from './rows.js'
+import type { OperationsDriver } from './driver.js'
+import type { OperationsStep } from './step.js'
 
 /** Where an operation comes from. */
 export const sourceNames = ['none', 'session_child', 'backend_peer'] as const
@@ -58,51 +59,55 @@ const peer: OperationPeerHandle = {
 }
 
 /** Registers an operation. */
-export function registerStep({ operation, kind, source, limit, isContradictory }: RegisterOptions): Step {
-  const operationSource = sources[source]
-  const specOf = (id: OperationId): OperationSpec => ({
-    id,
-    kind,
-    ownerSessionId: uuidOf(9, 3) as SessionId,
-    // Two operations share each name, so that lists have ties.
-    displayName: `operation ${Number(id.slice(-12)) >> 1}`,
-    sourceLabel: `label of ${id}`,
-    ...(operationSource !== undefined && { operationSource }),
-    // Stale on purpose: the source decides.
-    childSessionId: uuidOf(9, 4) as SessionId,
-    expectPeerChannel: expectsPeer(kind) !== isContradictory,
-  })
+export function registerStep({ operation, kind, source, limit, isContradictory }: RegisterOptions): OperationsStep {
+  const specOf = (id: OperationId): OperationSpec => makeSpec(id, kind, sources[source], isContradictory)
   return callStep(
     `register ${operation.name} as ${kind} from ${source}${isContradictory ? ', contradictory' : ''}, limit ${limit}`,
     operation,
     (oracle, id) => oracle.register(specOf(id), limit),
-    (registry, id) => registry.registerOperationWithAdmissionLimit(specOf(id), limit),
+    (driver, id) => {
+      if (limit === undefined && driver.has('registerOperation')) return driver.call('registerOperation', specOf(id))
+      return driver.call('registerOperationWithAdmissionLimit', specOf(id), limit)
+    },
+  )
+}
+
+/** Registers and starts an operation in one, by a system that gives it an id of its own. */
+export function runStep(kind: OperationKind): OperationsStep {
+  return callStep(
+    `run an operation as ${kind}`,
+    fresh,
+    (oracle, id) => {
+      const verdict = oracle.register(makeSpec(id, kind), undefined)
+      return verdict.refused === undefined ? oracle.advance('start', id) : verdict
+    },
+    (driver, id) => driver.call('run', makeSpec(id, kind)),
   )
 }
 
 /** Moves an operation on. */
-export function advanceStep(action: AdvanceAction, operation: Choice): Step {
+export function advanceStep(action: AdvanceAction, operation: Choice): OperationsStep {
   return callStep(
     `${action} ${operation.name}`,
     operation,
     (oracle, id) => oracle.advance(action, id),
-    (registry, id) => {
+    (driver, id) => {
       switch (action) {
         case 'start':
-          return registry.provisioningSucceeded(id)
+          return driver.call('provisioningSucceeded', id)
         case 'progress_reported':
-          return registry.reportProgress(id, { message: 'half', percent: 0.5 })
+          return driver.call('reportProgress', id, { message: 'half', percent: 0.5 })
         case 'peer_ready':
-          return registry.peerReady(id, peer)
+          return driver.call('peerReady', id, peer)
         case 'retire_requested':
-          return registry.requestRetire(id)
+          return driver.call('requestRetire', id)
       }
     },
   )
 }
 
 /** Ends an operation; `text` is its content, error or reason. */
-export function settleStep(action: SettleAction, operation: Choice, text: string): Step {
+export function settleStep(action: SettleAction, operation: Choice, text: string): OperationsStep {
   const reason = text === '' ? null : text
   const resultOf = (id: OperationId): OperationResult => ({
     id,
@@ -129,51 +134,36 @@ export function settleStep(action: SettleAction, operation: Choice, text: string
     `${action} ${operation.name}`,
     operation,
     (oracle, id) => oracle.settle(action, id, outcomeOf(id)),
-    (registry, id) => {
+    (driver, id) => {
       switch (action) {
         case 'complete':
-          return registry.completeOperation(id, resultOf(id))
+          return driver.call('completeOperation', id, resultOf(id))
         case 'fail':
-          return text === '' ? registry.provisioningFailed(id, text) : registry.failOperation(id, text)
+          return text === '' ? driver.call('provisioningFailed', id, text) : driver.call('failOperation', id, text)
         case 'abort':
-          return registry.abortProvisioning(id, reason)
+          return driver.call('abortProvisioning', id, reason)
         case 'cancel':
-          return registry.cancelOperation(id, reason)
+          return driver.call('cancelOperation', id, reason)
         case 'retire_completed':
-          return registry.markRetired(id)
+          return driver.call('markRetired', id)
       }
     },
   )
 }
 
 /** A result that names another operation (ruling D11). */
-export function foreignResultStep(operation: Choice): Step {
+export function foreignResultStep(operation: Choice): OperationsStep {
   const result = { id: operationIdOf(999), content: '', isError: false, durationMs: 0, tokensUsed: 0 }
   return callStep(
     `complete ${operation.name} with the result of another`,
     operation,
     () => ({ refused: 'invalid_input' }),
-    (registry, id) => registry.completeOperation(id, result),
+    (driver, id) => driver.call('completeOperation', id, result),
   )
 }
 
-/** Ends everything that is live. */
-export function terminateOwnerStep(): Step {
-  const name = 'terminate the owner'
-  return {
-    name,
-    run: (oracle, system) => {
-      const { isWriting: leans } = oracle
-      const verdict = oracle.terminateOwner('owner left')
-      // Ends that others started count: the owner has not ended before they are durable.
-      const isStaged = oracle.staged.length > 0
-      system.expect(name, system.registry.terminateOwner('owner left'), { verdict, leans, isStaged })
-    },
-  }
-}
-
 /** Takes the ended operations away. */
-export function collectStep(): Step {
+export function collectStep(): OperationsStep {
   return callStep(
     'collect',
     unused,
@@ -181,34 +171,52 @@ export function collectStep(): Step {
       const { collected, ...verdict } = oracle.collect()
       return { ...verdict, value: collected?.map(({ id, outcome }) => ({ operationId: id, outcome })) }
     },
-    (registry) => registry.collectCompleted(),
+    (driver) => driver.call('collectCompleted'),
   )
 }
 
 /** Moves a consumer of completions. */
-export function cursorStep(consumer: CursorConsumer, cursor: number): Step {
+export function cursorStep(consumer: CursorConsumer, cursor: number): OperationsStep {
   const name = `move ${consumer} to ${cursor}`
   return {
     name,
-    run: (oracle, system) => {
+    run: (oracle, driver) => {
       const { cursor: value, ...verdict } = oracle.advanceCursor(consumer, cursor)
-      const call = attempt(() => system.registry.advanceCompletionCursor(consumer, cursor))
-      system.expect(name, call, { verdict, value })
+      driver.expect(name, driver.call('advanceCompletionCursor', consumer, cursor), { verdict, value })
     },
   }
 }
 
 /** Stops reporting one of the lost operations. */
-export function forgetLostStep(nth: number): Step {
+export function forgetLostStep(nth: number): OperationsStep {
   const name = `forget lost operation ${nth}`
   return {
     name,
-    run: (oracle, system) => {
+    run: (oracle, driver) => {
       const ids = [nthOf(oracle.lost, nth)]
       const verdict = oracle.forgetLost(ids)
-      const call = attempt(() => system.registry.forgetLost(ids))
-      system.expect(name, call, { verdict })
+      driver.expect(name, driver.call('forgetLost', ids), { verdict })
     },
+  }
+}
+
+function makeSpec(
+  id: OperationId,
+  kind: OperationKind,
+  operationSource?: OperationSource,
+  isContradictory = false,
+): OperationSpec {
+  return {
+    id,
+    kind,
+    ownerSessionId: uuidOf(9, 3) as SessionId,
+    // Two operations share each name, so that lists have ties.
+    displayName: `operation ${Number(id.slice(-12)) >> 1}`,
+    sourceLabel: `label of ${id}`,
+    ...(operationSource !== undefined && { operationSource }),
+    // Stale on purpose: the source decides.
+    childSessionId: uuidOf(9, 4) as SessionId,
+    expectPeerChannel: expectsPeer(kind) !== isContradictory,
   }
 }
 
@@ -217,17 +225,17 @@ function callStep(
   name: string,
   operation: Choice,
   ask: (oracle: OperationsOracle, id: OperationId) => Verdict & { readonly value?: unknown },
-  call: (registry: OperationRegistry, id: OperationId) => PromiseLike<unknown>,
-): Step {
+  call: (driver: OperationsDriver, id: OperationId) => PromiseLike<unknown>,
+): OperationsStep {
   return {
     name,
-    run: (oracle, system) => {
+    run: (oracle, driver) => {
       const id = operation.pick(oracle)
       const { isWriting: leans, staged } = oracle
       const before = staged.length
       const { value, ...verdict } = ask(oracle, id)
       const isStaged = oracle.staged.length > before
-      system.expect(name, call(system.registry, id), { verdict, leans, isStaged, value })
+      driver.expect(name, call(driver, id), { verdict, leans, isStaged, value })
     },
   }
 }

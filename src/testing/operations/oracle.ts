@@ -6,7 +6,7 @@ import type {
   OperationSpec,
   OperationStatus,
   TurnId,
-} from '../../machines/operation-vocabulary.js'
+} from '../../../machines/operation-vocabulary.js'
 import type {
   OracleFeedRow,
   OracleLimits,
@@ -15,8 +15,8 @@ import type {
   OracleWait,
   OracleWatch,
   Verdict,
-} from './operations-oracle-types.js'
-import { isTraceless, labels, live, transitions } from './operations-tables.js'
+} from './rows.js'
+import { isTraceless, labels, live, transitions } from './tables.js'
 
 /** The part of a registry that survives its process. */
 interface Durable {
@@ -53,6 +53,8 @@ export class OperationsOracle {
   watches: OracleWatch[] = []
   /** Every wait of this life, the active ones among them. */
   waits: OracleWait[] = []
+  /** Every id that was ever registered, in whatever life. */
+  readonly known = new Set<OperationId>()
   owner: 'open' | 'draining' | 'retired' = 'open'
   /** Ends that are decided and not durable, oldest first. */
   staged: StagedEnd[] = []
@@ -111,6 +113,7 @@ export class OperationsOracle {
     if (effectiveLimit !== undefined && active >= effectiveLimit) {
       return { refused: 'max_concurrent_exceeded', data: { limit: effectiveLimit, active } }
     }
+    this.known.add(id)
     this.operations.push({
       id,
       kind,

@@ -1,20 +1,12 @@
 import assert from 'node:assert/strict'
-import type { Step } from './operations-step.js'
+import type { OperationsStep } from '../../../../src/testing/operations/step.js'
+import type { JournalledOperations } from './journalled-operations.js'
 
-/** Nothing new may start. */
-export function drainStep(): Step {
-  return {
-    name: 'drain the owner',
-    isPossible: ({ owner }) => owner === 'open',
-    run: (oracle, { registry }) => {
-      oracle.owner = 'draining'
-      registry.drain()
-    },
-  }
-}
+/** What happens to a session over a journal. */
+export type JournalStep = OperationsStep<JournalledOperations>
 
 /** Ends what runs, in a durable step, and fences the rest off. */
-export function retireOwnerStep(): Step {
+export function retireOwnerStep(): JournalStep {
   return {
     name: 'retire the owner',
     isPossible: ({ owner }) => owner !== 'retired',
@@ -31,7 +23,7 @@ export function retireOwnerStep(): Step {
 }
 
 /** Time passes, and somebody sets the wall clock. */
-export function tickStep(milliseconds: number, wallStep: number): Step {
+export function tickStep(milliseconds: number, wallStep: number): JournalStep {
   return {
     name: `${milliseconds} ms pass, the wall clock is moved by ${wallStep} ms`,
     run: (_, { clock }) => {
@@ -42,7 +34,7 @@ export function tickStep(milliseconds: number, wallStep: number): Step {
 }
 
 /** Writes a snapshot of everything that shows, whatever is under way. */
-export function compactStep(): Step {
+export function compactStep(): JournalStep {
   return {
     name: 'write a snapshot',
     run: async (oracle, { runtime }) => {
@@ -53,7 +45,7 @@ export function compactStep(): Step {
 }
 
 /** What is under way becomes durable. */
-export function flushStep(): Step {
+export function flushStep(): JournalStep {
   return {
     name: 'flush',
     run: async (oracle, system) => {
@@ -65,7 +57,7 @@ export function flushStep(): Step {
 }
 
 /** The write is refused and taken back; everything may be tried again. */
-export function refusedWriteStep(): Step {
+export function refusedWriteStep(): JournalStep {
   return {
     name: 'the write is refused',
     isPossible: ({ isWriting }) => isWriting,
@@ -78,7 +70,7 @@ export function refusedWriteStep(): Step {
 }
 
 /** The sync fails; the runtime is reopened. */
-export function failedSyncStep(): Step {
+export function failedSyncStep(): JournalStep {
   return {
     name: 'the sync fails',
     isPossible: ({ isWriting }) => isWriting,
@@ -95,7 +87,7 @@ export function failedSyncStep(): Step {
 }
 
 /** The power fails before what is under way was written. */
-export function powerCutStep(): Step {
+export function powerCutStep(): JournalStep {
   return {
     name: 'the power fails',
     isPossible: ({ isDurable }) => isDurable,
@@ -109,7 +101,7 @@ export function powerCutStep(): Step {
 }
 
 /** The sync fails, yet the bytes survive, and the power fails before anybody could react. */
-export function lateSurvivorStep(): Step {
+export function lateSurvivorStep(): JournalStep {
   return {
     name: 'the sync fails, then the power',
     isPossible: ({ isWriting }) => isWriting,
@@ -126,7 +118,7 @@ export function lateSurvivorStep(): Step {
 }
 
 /** The process ends what runs, closes its journal and starts again. */
-export function restartStep(): Step {
+export function restartStep(): JournalStep {
   return {
     name: 'restart',
     isPossible: ({ isDurable }) => isDurable,
@@ -143,7 +135,7 @@ export function restartStep(): Step {
 }
 
 /** Moves to another process by the wire snapshot; what was lost before is not in it. */
-export function transferStep(): Step {
+export function transferStep(): JournalStep {
   return {
     name: 'move by snapshot',
     isPossible: ({ isWriting }) => !isWriting,

@@ -1,6 +1,6 @@
 /** The tables of spec operations 2, written out once more so that the oracle owes the product nothing. */
 
-import type { OperationAction, OperationKind, OperationStatus } from '../../machines/operation-vocabulary.js'
+import type { OperationAction, OperationKind, OperationStatus } from '../../../machines/operation-vocabulary.js'
 
 /** Statuses in which an operation still runs. */
 export const live: readonly string[] = ['provisioning', 'running', 'retiring']

@@ -5,7 +5,7 @@ import type {
   OperationSource,
   OperationStatus,
   TurnId,
-} from '../../machines/operation-vocabulary.js'
+} from '../../../machines/operation-vocabulary.js'
 
 /** What the oracle expects of one call: that it is taken, or refused with this code and data. */
 export type Verdict = { readonly refused?: undefined } | { readonly refused: string; readonly data?: object }

@@ -1,5 +1,5 @@
-import type { OperationId } from '../../machines/operation-vocabulary.js'
-import type { OperationsOracle } from './operations-oracle.js'
+import type { OperationId } from '../../../machines/operation-vocabulary.js'
+import type { OperationsOracle } from './oracle.js'
 
 /** The actions that leave an operation live. */
 export const advanceActions = ['start', 'progress_reported', 'peer_ready', 'retire_requested'] as const
@@ -46,11 +46,19 @@ export function able(action: AdvanceAction | SettleAction, nth: number): Choice 
 /** The first that the epoch does not know. */
 export const unused: Choice = {
   name: 'an unused operation',
-  pick: (oracle) => {
-    let number = 0
-    while (oracle.isUsed(operationIdOf(number))) number += 1
-    return operationIdOf(number)
-  },
+  pick: (oracle) => first((id) => !oracle.isUsed(id)),
+}
+
+/** The first that was never registered. */
+export const fresh: Choice = {
+  name: 'a fresh operation',
+  pick: ({ known }) => first((id) => !known.has(id)),
+}
+
+function first(isWanted: (id: OperationId) => boolean): OperationId {
+  let number = 0
+  while (!isWanted(operationIdOf(number))) number += 1
+  return operationIdOf(number)
 }
 
 /** The nth of a list, counted round and round; operation 0 when there is none. */

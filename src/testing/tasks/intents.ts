@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import type fastCheck from 'fast-check'
 import {
   budgetDimension,
   createRun,
@@ -9,9 +9,9 @@ import {
   type CommandType,
   type RunState,
   type TaskCommand,
-} from '../../../src/tasks/index.js'
+} from '../../tasks/public.js'
 import { actorId, attemptId, entryId, reservationId, runId, subscriptionId, taskId, tenantId } from './ids.js'
-import type { Oracle } from './oracle.js'
+import type { OracleState } from './state.js'
 
 /** Raw numbers that are turned into a command once it is known what would make sense. */
 export interface Intent {
@@ -59,17 +59,26 @@ const weights: readonly (readonly [CommandType | 'advance', number])[] = [
   ['subscription_consume', 3],
 ]
 
-/** Streams of intents, shrinking towards few and small ones. */
-export const intents: fc.Arbitrary<readonly Intent[]> = fc.array(
-  fc.record({
-    type: fc.oneof(...weights.map(([type, weight]) => ({ arbitrary: fc.constant(type), weight }))),
-    dice: fc.array(fc.nat({ max: 11 }), { minLength: 5, maxLength: 5 }),
-    isSensible: fc.oneof({ arbitrary: fc.constant(true), weight: 5 }, { arbitrary: fc.constant(false), weight: 1 }),
-  }),
-  { minLength: 30, maxLength: 120, size: 'max' },
-)
+/** Intents, as often as what they lead to should come up; only towards these commands, all by default. */
+export function intentSteps(
+  fc: typeof fastCheck,
+  commands?: readonly CommandType[],
+): readonly (readonly [weight: number, intent: fastCheck.Arbitrary<Intent>])[] {
+  const possible = weights.filter(([type]) => type === 'advance' || commands?.includes(type) !== false)
+  return possible.map(([type, weight]) => [
+    weight,
+    fc.record({
+      type: fc.constant(type),
+      dice: fc.array(fc.nat({ max: 11 }), { minLength: 5, maxLength: 5 }),
+      isSensible: fc.oneof({ arbitrary: fc.constant(true), weight: 5 }, { arbitrary: fc.constant(false), weight: 1 }),
+    }),
+  ])
+}
 
-const token = budgetDimension('token')
+/** What budgets are given for. */
+export const dimensions = ['token', 'time:ms'] as const
+
+const [token, time] = [budgetDimension('token'), budgetDimension('time:ms')]
 const next: Readonly<Record<string, readonly RunState[]>> = {
   scheduled: ['ready'],
   ready: ['leased'],
@@ -80,7 +89,7 @@ const next: Readonly<Record<string, readonly RunState[]>> = {
 }
 
 /** The next step of some run towards an end, or a task and a run to begin with. */
-function advance(oracle: Oracle, [, b = 0, c = 0, d = 0, e = 0]: readonly number[], atMs: number): TaskCommand {
+function advance(oracle: OracleState, [, b = 0, c = 0, d = 0, e = 0]: readonly number[], atMs: number): TaskCommand {
   if (oracle.tasks.size < 2) {
     return {
       type: 'task_create',
@@ -118,7 +127,7 @@ function advance(oracle: Oracle, [, b = 0, c = 0, d = 0, e = 0]: readonly number
 }
 
 /** The command an intent means in a given state. */
-export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): TaskCommand {
+export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleState): TaskCommand {
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = dice
   const atMs = 100 + a * 10 + b
   const task = taskId((a % 4) + 1)
@@ -134,7 +143,7 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: Oracle): T
   }
   const ofActor = { actorId: actorId((a % 2) + 1), atMs }
   const ofTenant = { ...ofActor, tenantId: tenantId((b % 2) + 1) }
-  const ofBudget = { taskId: task, dimension: c % 4 === 0 ? budgetDimension('time:ms') : token, atMs }
+  const ofBudget = { taskId: task, dimension: c % 4 === 0 ? time : token, atMs }
   const ofSubscription = { subscriptionId: subscriptionId((b % 2) + 1), atMs }
   switch (type) {
     case 'advance':

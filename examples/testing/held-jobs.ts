@@ -1,0 +1,34 @@
+/** A clock for the agent service whose sleeping jobs end when they are told to: docs/testing.md. */
+// #region shown
+import { systemClock, type Clock } from 'stateward'
+
+/** The clock of the process, but for what is asked to wait for long: that ends when it is woken. */
+export class HeldJobs implements Clock {
+  readonly #held = new Map<number, () => void>()
+
+  /** Ends the one that was to last so many milliseconds. */
+  wake(ms: number): void {
+    this.#held.get(ms)?.()
+    this.#held.delete(ms)
+  }
+
+  wallNow(): number {
+    return systemClock.wallNow()
+  }
+
+  monotonicNow(): number {
+    return systemClock.monotonicNow()
+  }
+
+  setTimeout(callback: () => void, ms: number): unknown {
+    if (ms < 1_000_000) return systemClock.setTimeout(callback, ms)
+    this.#held.set(ms, callback)
+    return ms
+  }
+
+  clearTimeout(handle: unknown): void {
+    if (typeof handle === 'number') this.#held.delete(handle)
+    else systemClock.clearTimeout(handle)
+  }
+}
+// #endregion

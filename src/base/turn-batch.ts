@@ -1,0 +1,46 @@
+/**
+ * Gathers items during a turn of the event loop and hands them over in the next one, each once, in the order in which they
+ * first came; at most so many per turn, so that a great many block nothing.
+ */
+export class TurnBatch<Item> implements Disposable {
+  readonly #most: number
+  readonly #take: (items: readonly Item[]) => void
+  readonly #items = new Set<Item>()
+  #scheduled: NodeJS.Immediate | undefined
+
+  /** `take` must not throw. */
+  constructor(most: number, take: (items: readonly Item[]) => void) {
+    this.#most = most
+    this.#take = take
+  }
+
+  /** Adds an item, unless it waits already. */
+  add(item: Item): void {
+    this.#items.add(item)
+    this.#scheduled ??= setImmediate(this.#onTurn)
+  }
+
+  /** Hands over at once what is left, whatever it is, and leaves nothing behind. */
+  [Symbol.dispose](): void {
+    if (this.#scheduled === undefined) return
+    clearImmediate(this.#scheduled)
+    this.#scheduled = undefined
+    this.#handOver(this.#items.size)
+  }
+
+  readonly #onTurn = (): void => {
+    this.#scheduled = undefined
+    this.#handOver(this.#most)
+    if (this.#items.size > 0) this.#scheduled ??= setImmediate(this.#onTurn)
+  }
+
+  #handOver(most: number): void {
+    const items: Item[] = []
+    for (const item of this.#items) {
+      if (items.length === most) break
+      this.#items.delete(item)
+      items.push(item)
+    }
+    this.#take(items)
+  }
+}

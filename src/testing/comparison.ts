@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+
+/**
+ * How what a system says is compared with its model. `whole`: all that the model knows has to be there. `reported`: what
+ * the system says has to be right, and what it leaves out is not looked at.
+ */
+export type Comparison = 'whole' | 'reported'
+
+/** A row of which parts may be left out, at any depth. */
+export type Reported<Row> = Row extends string | number | boolean
+  ? Row
+  : Row extends readonly (infer Item)[]
+    ? readonly Reported<Item>[]
+    : Row extends object
+      ? { readonly [Field in keyof Row]?: Reported<Row[Field]> | undefined }
+      : Row
+
+/** Raises an `AssertionError` unless what a system says is what the model expects. */
+export function assertSame(actual: unknown, expected: unknown, what: string, comparison: Comparison): void {
+  const isWhole = comparison === 'whole'
+  try {
+    assert.deepEqual(isWhole ? actual : withoutGaps(actual), isWhole ? expected : reportedPart(expected, actual))
+  } catch (difference) {
+    // A message of our own would take the place of the difference.
+    if (difference instanceof Error) difference.message = `${what}: ${difference.message}`
+    throw difference
+  }
+}
+
+/** Of what is expected, what a report speaks of. */
+function reportedPart(expected: unknown, report: unknown): unknown {
+  if (Array.isArray(expected) && Array.isArray(report)) {
+    if (expected.length !== report.length) return expected
+    return expected.map((item, index) => reportedPart(item, report[index]))
+  }
+  if (!isRecord(expected) || !isRecord(report)) return expected
+  const fields = Object.entries(expected).filter(([field]) => report[field] !== undefined)
+  return Object.fromEntries(fields.map(([field, value]) => [field, reportedPart(value, report[field])]))
+}
+
+/** A field that is there without a value says nothing. */
+function withoutGaps(report: unknown): unknown {
+  if (Array.isArray(report)) return report.map(withoutGaps)
+  if (!isRecord(report)) return report
+  const fields = Object.entries(report).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(fields.map(([field, value]) => [field, withoutGaps(value)]))
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value))
+}

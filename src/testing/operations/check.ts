@@ -1,0 +1,102 @@
+import type fastCheck from 'fast-check'
+import type { Awaitable } from '../awaitable.js'
+import type { Comparison } from '../comparison.js'
+import { searchHistories, type ModelSearch, type WeightedSteps } from '../model.js'
+import { assertAgreement } from './agreement.js'
+import { operationsSteps, type OperationsStepOptions } from './arbitraries.js'
+import { OperationsDriver, type DriverOptions } from './driver.js'
+import { advanceClockStep, crashStep, restartStep } from './life-steps.js'
+import { assertInvariants, type InvariantReads } from './invariants.js'
+import { OperationsOracle } from './oracle.js'
+import type { OperationsPort } from './port.js'
+import type { OracleLimits } from './rows.js'
+
+/** A system at the beginning of a history: nothing has been registered. */
+export interface OperationsUnderTest {
+  readonly port: OperationsPort
+  /** Resolves once all that was answered is durable; called before a crash. Absent where every answer says so. */
+  flush?(): Awaitable<void>
+  /** Lets the process die and another take over what was durable; gives the port of the other. Absent: no crashes. */
+  crash?(): Awaitable<OperationsPort>
+  /** Ends what runs as terminated for this reason, stops, and starts anew. Absent: no restarts. */
+  restart?(reason: string): Awaitable<OperationsPort>
+  /** Moves the clock of the system, which is a simulated one. */
+  advance?(milliseconds: number): Awaitable<void>
+  close?(): Awaitable<void>
+}
+
+/** What is tested, and how. */
+export interface OperationsModelOptions extends ModelSearch, OperationsStepOptions {
+  /** Opens a fresh system for each history, with these limits. */
+  readonly open: (limits: OracleLimits) => Awaitable<OperationsUnderTest>
+  /** Limits that histories are tried with. Default: those of a session by default. */
+  readonly limits?: readonly OracleLimits[]
+  /** Default `reported`. */
+  readonly comparison?: Comparison
+  /** Milliseconds, of the real clock, after which an answer that is due counts as missing. Default 5,000. */
+  readonly patienceMs?: number
+}
+
+/** A system under test as steps drive it. */
+export class OpenOperations extends OperationsDriver {
+  readonly system: OperationsUnderTest
+
+  constructor(system: OperationsUnderTest, options: DriverOptions) {
+    super(system.port, options)
+    this.system = system
+  }
+
+  /** Goes on with the port of another life. */
+  reopen(port: OperationsPort | undefined): void {
+    if (port !== undefined) this.port = port
+  }
+}
+
+/** How many ended operations a session keeps by default. */
+const usualLimits: OracleLimits = { maxCompleted: 256 }
+
+/**
+ * Searches for a history after which your system and an independent model of operations disagree: registrations, every
+ * action, watches, waits, collecting, cursors, crashes and restarts, as far as the port has the methods. Each call is
+ * answered before the next step, and everything that can be read is compared after it.
+ *
+ * Give it the fast-check module. Rejects with fast-check's report, which names the seed and the shortest history found;
+ * its cause is a {@link ModelError}.
+ */
+export async function checkOperationsModel(fc: typeof fastCheck, options: OperationsModelOptions): Promise<void> {
+  const { open, limits = [usualLimits], comparison = 'reported', patienceMs = 5000 } = options
+  const sample = await open(limits[0] ?? usualLimits)
+  const steps = stepsFor(fc, sample, options)
+  await sample.close?.()
+  const model = {
+    steps,
+    settings: fc.constantFrom(...limits),
+    open: async (setting: OracleLimits) => {
+      const system = await open(setting)
+      const driver = new OpenOperations(system, { comparison, patienceMs })
+      return { oracle: new OperationsOracle(setting), driver, close: async () => system.close?.() }
+    },
+    agree: async (oracle: OperationsOracle, driver: OpenOperations) => {
+      oracle.commit()
+      await driver.verify()
+      await assertAgreement(driver, oracle)
+      const canTell = driver.has('listOperations') && driver.has('capturePersistenceSnapshot')
+      // Compared as a whole, its rows are those of a registry.
+      if (comparison === 'whole' && canTell) await assertInvariants(driver.port as InvariantReads)
+    },
+  }
+  await searchHistories(fc, model, options)
+}
+
+/** Every step that this system can take part in. */
+function stepsFor(
+  fc: typeof fastCheck,
+  { port, crash, restart, advance }: OperationsUnderTest,
+  options: OperationsStepOptions,
+): readonly WeightedSteps<OperationsOracle, OpenOperations>[] {
+  const life: WeightedSteps<OperationsOracle, OpenOperations>[] = []
+  if (crash !== undefined) life.push([4, fc.constant(crashStep())])
+  if (restart !== undefined) life.push([1, fc.constant(restartStep())])
+  if (advance !== undefined) life.push([3, fc.nat(5000).map(advanceClockStep)])
+  return [...operationsSteps(fc, (method) => port[method] !== undefined, options), ...life]
+}

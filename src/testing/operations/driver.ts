@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict'
+import { nextTurn } from '../../base/promises.js'
+import { unsupported } from '../../operations/system.js'
+import { assertSame, type Comparison } from '../comparison.js'
+import { Probe, settledWithin } from '../probe.js'
+import type { OperationsMethod, OperationsPort } from './port.js'
+import type { OracleWait, OracleWatch, Verdict } from './rows.js'
+
+/** What a call should come to. */
+export interface CallExpectation {
+  readonly verdict: Verdict
+  /** True for an end that must not show or resolve before it is durable. */
+  readonly isStaged?: boolean
+  /** True when a refusal may lean on what is being written, and therefore waits for it. */
+  readonly leans?: boolean
+  /** What the call resolves with, if that matters. */
+  readonly value?: unknown
+}
+
+/** A call that was made, and how it stands. */
+export interface ProbedCall extends CallExpectation {
+  readonly name: string
+  readonly probe: Probe
+}
+
+/** A watch that was begun, and how it stands. */
+export interface ProbedWatch {
+  readonly expected: OracleWatch
+  readonly probe: Probe
+  readonly controller: AbortController
+}
+
+/** A wait that was begun, and how it stands. */
+export interface ProbedWait {
+  readonly expected: OracleWait
+  readonly probe: Probe
+  readonly giveUp: () => void
+}
+
+/** How a system is driven. */
+export interface DriverOptions {
+  readonly comparison: Comparison
+  /** Milliseconds after which an answer that is due counts as missing. */
+  readonly patienceMs: number
+}
+
+type Given<Method extends OperationsMethod> = Parameters<NonNullable<OperationsPort[Method]>>
+type Answer<Method extends OperationsMethod> = Awaited<ReturnType<NonNullable<OperationsPort[Method]>>>
+
+/** The real side of the model: the port of a system, and every promise it gave. */
+export class OperationsDriver {
+  readonly comparison: Comparison
+  readonly #patienceMs: number
+  port: OperationsPort
+  watches: ProbedWatch[] = []
+  waits: ProbedWait[] = []
+  calls: ProbedCall[] = []
+
+  constructor(port: OperationsPort, { comparison, patienceMs }: DriverOptions) {
+    this.port = port
+    this.comparison = comparison
+    this.#patienceMs = patienceMs
+  }
+
+  /** Whether the port has such a method. */
+  has(method: OperationsMethod): boolean {
+    return this.port[method] !== undefined
+  }
+
+  /** Calls a method of the port; rejects with `unsupported`, which names it, when there is none. */
+  call<Method extends OperationsMethod>(method: Method, ...given: Given<Method>): Promise<Answer<Method>> {
+    try {
+      return Promise.resolve(this.#invoke(method, given) as Answer<Method>)
+    } catch (refusal) {
+      return Promise.reject(refusal)
+    }
+  }
+
+  /** Notes what a call should come to; {@link verify} checks it. */
+  expect(name: string, promise: PromiseLike<unknown>, expectation: CallExpectation): void {
+    this.calls.push({ ...expectation, name, probe: new Probe(promise) })
+  }
+
+  /** Begins a watch and keeps it together with how it should stand. */
+  watch(expected: OracleWatch): void {
+    const controller = new AbortController()
+    const promise = this.call('registerWatcher', expected.operationId, { signal: controller.signal })
+    this.watches.push({ expected, controller, probe: new Probe(promise) })
+  }
+
+  /** Begins a wait and keeps it together with how it should stand. */
+  wait(expected: OracleWait): void {
+    const controller = new AbortController()
+    const { turnId, members } = expected
+    let handle: unknown
+    try {
+      handle = this.#invoke('waitAll', [turnId, members, { signal: controller.signal }])
+    } catch (refusal) {
+      handle = Promise.reject(refusal)
+    }
+    const giveUp = isDisposable(handle) ? () => handle[Symbol.dispose]() : () => controller.abort('given up')
+    this.waits.push({ expected, giveUp, probe: new Probe(Promise.resolve(handle)) })
+  }
+
+  /** Forgets watches and waits of a life that is over. */
+  forgetWaiters(): void {
+    this.watches = []
+    this.waits = []
+  }
+
+  /** Checks every call since the last time, and every watch and wait there is. */
+  async verify(): Promise<void> {
+    const watches = this.watches.filter(({ expected: { state } }) => state === 'resolved' || state === 'abandoned')
+    const waits = this.waits.filter(({ expected: { state } }) => !['pending', 'closed'].includes(state))
+    const due = [...this.calls, ...watches, ...waits]
+    await settledWithin(
+      this.#patienceMs,
+      due.map(({ probe }) => probe),
+    )
+    await nextTurn()
+    for (const call of this.calls.splice(0)) this.verifyCall(call)
+    for (const watched of this.watches) this.verifyWatch(watched)
+    for (const waited of this.waits) this.verifyWait(waited)
+  }
+
+  /** Checks a call whose effects are durable. */
+  verifyCall({ name, probe: { state, code }, verdict, value }: ProbedCall): void {
+    if (verdict.refused === undefined) {
+      assert.equal(state.type, 'resolved', `${name} should be taken, but ${textOf(state.type, code)}`)
+      // A registry resolves with nothing where nothing is expected.
+      if (value !== undefined || this.comparison === 'whole')
+        this.#same((state as { readonly value: unknown }).value, value, name)
+      return
+    }
+    assert.equal(
+      code,
+      verdict.refused,
+      `${name} should be refused with ${verdict.refused}, but ${textOf(state.type, code)}`,
+    )
+    const { data } = (state as { readonly reason: { readonly data?: unknown } }).reason
+    const isLeftOut = this.comparison === 'reported' && data === undefined
+    if (verdict.data !== undefined && !isLeftOut) this.#same(data, verdict.data, `data of the refusal of ${name}`)
+  }
+
+  /** Checks how a watch stands. */
+  verifyWatch({ expected: { operationId, state, outcome }, probe }: ProbedWatch): void {
+    const name = `watch of ${operationId}`
+    switch (state) {
+      case 'pending':
+        return assert.equal(
+          probe.state.type,
+          'pending',
+          `${name} should be pending, but ${textOf(probe.state.type, probe.code)}`,
+        )
+      case 'resolved':
+        return this.#same(probe.state, { type: 'resolved', value: outcome }, name)
+      case 'abandoned':
+        assert.equal(probe.state.type, 'rejected', `${name}, which was given up`)
+        if (this.comparison === 'whole') assert.equal(probe.code, 'abandoned', name)
+        return
+      case 'closed':
+        return assert.notEqual(probe.state.type, 'resolved', `${name}, whose system is gone`)
+    }
+  }
+
+  /** Checks how a wait stands. */
+  verifyWait({ expected: { members, outcomes, turnId, state }, probe }: ProbedWait): void {
+    switch (state) {
+      case 'pending':
+        return assert.equal(probe.state.type, 'pending', 'an unsatisfied wait')
+      case 'satisfied':
+      case 'acknowledged': {
+        assert.equal(probe.state.type, 'resolved', `a satisfied wait ${textOf(probe.state.type, probe.code)}`)
+        const { value } = probe.state as {
+          readonly value: { readonly outcomes: unknown; readonly satisfied?: Obligation }
+        }
+        const inRequestOrder = members.map((operationId) => ({ operationId, outcome: outcomes.get(operationId) }))
+        if (value.outcomes !== undefined || this.comparison === 'whole') {
+          this.#same(value.outcomes, inRequestOrder, 'outcomes in request order')
+        }
+        const { satisfied } = value
+        if (satisfied === undefined && this.comparison === 'reported') return
+        const obligation = { turnId: satisfied?.turnId, operationIds: satisfied?.operationIds }
+        return this.#same(obligation, { turnId, operationIds: members }, 'the obligation')
+      }
+      case 'cancelled':
+        return assert.equal(probe.state.type, 'rejected', 'a wait that was given up')
+      case 'closed':
+        return assert.notEqual(probe.state.type, 'resolved', 'a wait whose system is gone')
+    }
+  }
+
+  #same(actual: unknown, expected: unknown, what: string): void {
+    assertSame(actual, expected, what, this.comparison)
+  }
+
+  #invoke(method: OperationsMethod, given: readonly unknown[]): unknown {
+    const called = this.port[method] as ((...given: readonly unknown[]) => unknown) | undefined
+    if (called === undefined) throw unsupported(method)
+    return called.apply(this.port, [...given])
+  }
+}
+
+interface Obligation {
+  readonly turnId?: unknown
+  readonly operationIds?: unknown
+}
+
+function isDisposable(value: unknown): value is Disposable {
+  return typeof value === 'object' && value !== null && Symbol.dispose in value
+}
+
+function textOf(type: 'pending' | 'resolved' | 'rejected', code: string | undefined): string {
+  if (type === 'rejected') return `it was refused with ${code}`
+  return type === 'resolved' ? 'it was taken' : 'no answer came'
+}

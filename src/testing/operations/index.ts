@@ -1,0 +1,16 @@
+/** Models of operations, for a system of yours that keeps them. */
+export { assertAgreement } from './agreement.js'
+export { operationsSteps, type OperationsStepName, type OperationsStepOptions } from './arbitraries.js'
+export { checkOperationsModel, OpenOperations, type OperationsModelOptions, type OperationsUnderTest } from './check.js'
+export { OperationsDriver, type DriverOptions } from './driver.js'
+export { assertInvariants, type InvariantReads } from './invariants.js'
+export { OperationsOracle } from './oracle.js'
+export type {
+  OperationsMethod,
+  OperationsPort,
+  ReportedCompletion,
+  ReportedFeed,
+  ReportedOperation,
+} from './port.js'
+export type * from './rows.js'
+export { openSession, sessionPort } from './session-port.js'

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import type { OperationSnapshot, WireOperationsSnapshot } from '../../operations/public.js'
+import type { Awaitable } from '../awaitable.js'
+import { terminal } from './tables.js'
+
+/** What shows whether the invariants hold. */
+export interface InvariantReads {
+  listOperations(): Awaitable<readonly OperationSnapshot[]>
+  capturePersistenceSnapshot(): Awaitable<WireOperationsSnapshot>
+}
+
+/** Rejects with an `AssertionError` unless the invariants of spec operations 2.8 hold, whatever the oracle thinks. */
+export async function assertInvariants(system: InvariantReads): Promise<void> {
+  const snapshots = await system.listOperations()
+  for (const {
+    id,
+    kind,
+    status,
+    terminal: isOver,
+    outcome,
+    peerReady,
+    createdAtMs,
+    startedAtMs,
+    completedAtMs,
+    elapsedMs,
+  } of snapshots) {
+    if (peerReady) assert.equal(kind, 'mob_member_child', `[I1] ${id}`)
+    assert.equal(isOver, terminal.includes(status), `[I4] ${id}`)
+    assert.equal(outcome?.type, isOver ? status : undefined, `[I4, I5, I6] ${id}`)
+    assert.ok(createdAtMs <= (startedAtMs ?? createdAtMs), `${id} started before it was created`)
+    assert.ok((startedAtMs ?? createdAtMs) <= (completedAtMs ?? Infinity), `${id} completed before it started`)
+    assert.ok((elapsedMs ?? 0) >= 0, `${id} took negative time`)
+  }
+  const {
+    authority_state: authority,
+    operation_specs: specs,
+    completion_entries: entries,
+  } = await system.capturePersistenceSnapshot()
+  assert.deepEqual(Object.keys(authority.operations).toSorted(), Object.keys(specs).toSorted(), '[I8] specs')
+  const feedFacts = Object.entries(authority.completion_feed_entries)
+  assert.deepEqual(
+    feedFacts.map(([id]) => id).toSorted(),
+    entries.map((entry) => entry.operation_id).toSorted(),
+    '[I10] domains',
+  )
+  const claims = new Map<number, string>()
+  const claim = (sequence: number, id: string): void => {
+    assert.equal(claims.get(sequence) ?? id, id, `[I9] sequence ${sequence} is claimed twice`)
+    assert.ok(sequence <= authority.next_completion_seq, `[I9] sequence ${sequence} is beyond the counter`)
+    claims.set(sequence, id)
+  }
+  for (const [id, { seq }] of feedFacts) claim(seq, id)
+  for (const [id, record] of Object.entries(authority.operations)) {
+    const { status, terminal_outcome: outcome, completion_sequence: sequence } = record
+    assert.equal(sequence !== undefined, terminal.includes(status), `[I5] ${id}`)
+    if (sequence !== undefined) claim(sequence, id)
+    const fact = authority.completion_feed_entries[id]
+    if (fact !== undefined && sequence !== undefined) {
+      assert.deepEqual([fact.seq, fact.kind, fact.terminal_outcome], [sequence, record.kind, outcome], `[I10] ${id}`)
+    }
+  }
+  const sequences = entries.map(({ seq }) => seq)
+  assert.deepEqual(
+    sequences,
+    [...new Set(sequences)].toSorted((one, other) => one - other),
+    '[I9] order of the feed',
+  )
+}

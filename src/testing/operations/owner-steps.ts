@@ -1,0 +1,43 @@
+import type { OperationsStep } from './step.js'
+
+/** Ends everything that is live. */
+export function terminateOwnerStep(): OperationsStep {
+  const name = 'terminate the owner'
+  return {
+    name,
+    run: (oracle, driver) => {
+      const { isWriting: leans } = oracle
+      const verdict = oracle.terminateOwner('owner left')
+      // Ends that others started count: the owner has not ended before they are durable.
+      const isStaged = oracle.staged.length > 0
+      driver.expect(name, driver.call('terminateOwner', 'owner left'), { verdict, leans, isStaged })
+    },
+  }
+}
+
+/** Nothing new may start. */
+export function drainStep(): OperationsStep {
+  const name = 'drain the owner'
+  return {
+    name,
+    isPossible: ({ owner }) => owner === 'open',
+    run: (oracle, driver) => {
+      oracle.owner = 'draining'
+      driver.expect(name, driver.call('drain'), { verdict: {} })
+    },
+  }
+}
+
+/** Ends what runs and fences the rest off; for a system whose calls are waited for. */
+export function retireOwnerStep(): OperationsStep {
+  const name = 'retire the owner'
+  return {
+    name,
+    isPossible: ({ owner }) => owner !== 'retired',
+    run: (oracle, driver) => {
+      const verdict = oracle.terminateOwner('owner gone')
+      oracle.owner = 'retired'
+      driver.expect(name, driver.call('retireOwner', 'owner gone'), { verdict })
+    },
+  }
+}

@@ -1,0 +1,63 @@
+import type {
+  OperationId,
+  OperationOutcome,
+  OperationSpec,
+  OperationStatus,
+} from '../../../machines/operation-vocabulary.js'
+import type {
+  CompletionEntry,
+  LostOperation,
+  OperationSnapshot,
+  OperationsSystem,
+  WaitAllResult,
+  WaitedOutcome,
+} from '../../operations/public.js'
+import type { Awaitable } from '../awaitable.js'
+import type { Reported } from '../comparison.js'
+
+/** An operation as a system under test shows it: whatever it says has to be right. */
+export type ReportedOperation = Reported<OperationSnapshot> & {
+  readonly id: OperationId
+  readonly status: OperationStatus
+}
+
+/** A completion as a system under test shows it. */
+export type ReportedCompletion = Reported<CompletionEntry> & { readonly operationId: OperationId }
+
+/** The completions of a system under test, from the first. */
+export interface ReportedFeed {
+  since(cursor: number): Awaitable<{ readonly entries: readonly ReportedCompletion[]; readonly watermark?: number }>
+}
+
+/** What a system under test shows differently from a registry. */
+interface Reads {
+  snapshot(id: OperationId): Awaitable<ReportedOperation | undefined>
+  listOperations(): Awaitable<readonly ReportedOperation[]>
+  completionFeed(): Awaitable<ReportedFeed>
+  collectCompleted(): Awaitable<readonly Reported<WaitedOutcome>[]>
+  registerWatcher(...given: Parameters<OperationsSystem['registerWatcher']>): Awaitable<Reported<OperationOutcome>>
+  waitAll(...given: Parameters<OperationsSystem['waitAll']>): Awaitable<Reported<WaitAllResult>>
+  readonly lost: Awaitable<readonly Pick<LostOperation, 'id' | 'status'>[]>
+}
+
+/** The members of a registry, whose answers may come at once or as promises. */
+type Answers = {
+  readonly [Name in Exclude<keyof OperationsSystem, keyof Reads>]: OperationsSystem[Name] extends (
+    ...given: infer Given
+  ) => infer Answer
+    ? (...given: Given) => Awaitable<Awaited<Answer>>
+    : Awaitable<OperationsSystem[Name]>
+}
+
+/**
+ * What a system that is tested offers of {@link OperationsSystem}: as much of it as there is, every answer at once or as a
+ * promise. A registry is one; write one over HTTP, over a wrapped runtime or over another store. What it lacks is not
+ * tried. What it refuses is an error whose `code` is the one the registry would give.
+ */
+export interface OperationsPort extends Partial<Answers>, Partial<Reads> {
+  /** Registers and starts in one, for systems that do both, as `session.run` does. Its id is always a fresh one. */
+  run?(spec: OperationSpec): Awaitable<void>
+}
+
+/** Name of a method of a port. */
+export type OperationsMethod = Exclude<keyof OperationsPort, 'epochId' | 'lost'>

@@ -1,0 +1,6 @@
+/** Everything that histories are made of. */
+export * from './call-steps.js'
+export * from './choices.js'
+export * from './owner-steps.js'
+export * from './wait-steps.js'
+export type { OperationsStep } from './step.js'

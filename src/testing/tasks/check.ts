@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import type fastCheck from 'fast-check'
+import type { CommandType, TaskCommand } from '../../tasks/public.js'
+import type { Awaitable } from '../awaitable.js'
+import type { Comparison } from '../comparison.js'
+import { searchHistories, type ModelSearch, type ModelStep, type WeightedSteps } from '../model.js'
+import { codeOf } from '../probe.js'
+import { assertTasksAgreement } from './agreement.js'
+import { commandOf, intentSteps, type Intent } from './intents.js'
+import { TasksOracle } from './oracle.js'
+import type { TasksPort } from './port.js'
+
+/** A system at the beginning of a history: no command has been taken. */
+export interface TasksUnderTest {
+  readonly port: TasksPort
+  /** Resolves once all that was answered is durable; called before a crash. Absent where every answer says so. */
+  flush?(): Awaitable<void>
+  /** Lets the process die and another take over what was durable; gives the port of the other. Absent: no crashes. */
+  crash?(): Awaitable<TasksPort>
+  close?(): Awaitable<void>
+}
+
+/** What is tested, and how. */
+export interface TasksModelOptions extends ModelSearch {
+  /** Opens a fresh system for each history. */
+  readonly open: () => Awaitable<TasksUnderTest>
+  /** Commands that are submitted. Default: all. */
+  readonly commands?: readonly CommandType[]
+  /** Default `reported`. */
+  readonly comparison?: Comparison
+}
+
+/** The real side of a history. */
+interface OpenTasks {
+  readonly system: TasksUnderTest
+  port: TasksPort
+}
+
+type Step = ModelStep<TasksOracle, OpenTasks>
+
+/**
+ * Searches for a history of commands after which your system and an independent model of the authority disagree: about
+ * what is refused and with which code, or about anything that can be read. `numRuns` and `maxSteps` default to 50
+ * histories of up to 120 commands.
+ *
+ * Give it the fast-check module. Rejects with fast-check's report, which names the seed and the shortest history found;
+ * its cause is a {@link ModelError}.
+ */
+export async function checkTasksModel(fc: typeof fastCheck, options: TasksModelOptions): Promise<void> {
+  const { open, commands, comparison = 'reported', numRuns = 50, maxSteps = 120 } = options
+  const sample = await open()
+  await sample.close?.()
+  const steps: WeightedSteps<TasksOracle, OpenTasks>[] = intentSteps(fc, commands).map(([weight, intents]) => [
+    weight,
+    intents.map((intent) => commandStep(intent, commands)),
+  ])
+  if (sample.crash !== undefined) steps.push([5, fc.constant(crashStep)])
+  const model = {
+    steps,
+    settings: fc.constant(undefined),
+    open: async () => {
+      const system = await open()
+      const driver: OpenTasks = { system, port: system.port }
+      return { oracle: new TasksOracle(), driver, close: async () => system.close?.() }
+    },
+    agree: (oracle: TasksOracle, { port }: OpenTasks) => assertTasksAgreement(port, oracle, comparison),
+  }
+  await searchHistories(fc, model, { ...options, numRuns, maxSteps })
+}
+
+/** Submits what an intent means where things stand. */
+function commandStep(intent: Intent, commands: readonly CommandType[] | undefined): Step {
+  return {
+    name: `${intent.type} ${intent.isSensible ? '' : 'or not '}${intent.dice.join(' ')}`,
+    run: async (oracle, { port }) => {
+      const command = commandOf(intent, oracle)
+      if (commands?.includes(command.type) === false) return 'nothing'
+      const expected = oracle.submit(command)
+      const actual = await refusalOf(port, command, oracle.sequence)
+      const text = JSON.stringify(command)
+      assert.equal(actual, expected, `${text} should be ${wordFor(expected)}, but was ${wordFor(actual)}`)
+      return expected === undefined ? text : `${text}, refused with ${expected}`
+    },
+  }
+}
+
+/** The process dies when everything is durable, and another takes over. */
+const crashStep: Step = {
+  name: 'crash',
+  run: async (_, driver) => {
+    await driver.system.flush?.()
+    driver.port = (await driver.system.crash?.()) ?? driver.port
+  },
+}
+
+/** The code that a system refuses a command with, if it does. */
+async function refusalOf(port: TasksPort, command: TaskCommand, sequence: number): Promise<string | undefined> {
+  let outcome: Awaited<ReturnType<TasksPort['submit']>>
+  try {
+    outcome = await port.submit(command)
+  } catch (error) {
+    return codeOf(error)
+  }
+  const { sequence: reported = sequence } = outcome ?? {}
+  assert.equal(reported, sequence, `the sequence of ${JSON.stringify(command)}`)
+  return undefined
+}
+
+function wordFor(refusal: string | undefined): string {
+  return refusal === undefined ? 'taken' : `refused with ${refusal}`
+}

@@ -1,0 +1,133 @@
+import type { TaskCommand } from '../../tasks/public.js'
+import type { OracleBudget, OracleRun } from './rows.js'
+import type { OracleState } from './state.js'
+import { isFinal } from './tables.js'
+
+/** What a command that was taken changes. */
+export function applyTo(state: OracleState, command: TaskCommand): void {
+  const run = 'runId' in command && command.runId !== undefined ? state.runs.get(command.runId) : undefined
+  switch (command.type) {
+    case 'task_create': {
+      const parent = command.taskSpec.parentTaskId
+      const depth = parent === undefined ? 0 : (state.tasks.get(parent)?.depth ?? 0) + 1
+      state.tasks.set(command.taskSpec.id, { parent, isCancelled: false, depth, createdAtMs: command.atMs })
+      return
+    }
+    case 'run_create': {
+      const { id, taskId } = command.runInstance
+      const fresh = { state: 'scheduled', attempt: undefined, attempts: [], lease: undefined, history: ['scheduled'] }
+      state.runs.set(id, { task: taskId, ...fresh })
+      return
+    }
+    case 'run_state_transition':
+      return enter(run, command.newState)
+    case 'run_suspend':
+      return enter(run, 'suspended')
+    case 'run_resume':
+      return enter(run, 'ready')
+    case 'attempt_start':
+      run?.attempts.push(command.attemptId)
+      if (run !== undefined) run.attempt = command.attemptId
+      return
+    case 'attempt_finish':
+      if (run !== undefined) run.attempt = undefined
+      return
+    case 'lease_acquire':
+      if (run !== undefined)
+        run.lease = { owner: command.owner, expiresAtMs: command.expiresAtMs, token: state.sequence }
+      return
+    case 'lease_heartbeat':
+      if (run?.lease !== undefined) run.lease.expiresAtMs = command.expiresAtMs
+      return
+    case 'lease_expire':
+    case 'lease_release':
+      if (run === undefined) return
+      run.lease = undefined
+      if (run.state === 'leased') enter(run, 'ready')
+      return
+    case 'task_cancel': {
+      const task = state.tasks.get(command.taskId)
+      if (task !== undefined) task.isCancelled = true
+      return
+    }
+    case 'dependency_declare': {
+      const set = state.prerequisites.get(command.taskId) ?? new Set()
+      for (const id of command.dependsOn) set.add(id)
+      state.prerequisites.set(command.taskId, set)
+      return
+    }
+    case 'engine_pause':
+      state.paused = { at: command.atMs }
+      return
+    case 'engine_resume':
+      state.paused = undefined
+      return
+    case 'budget_allocate': {
+      const ledgers = state.budgets.get(command.taskId) ?? new Map<string, OracleBudget>()
+      ledgers.set(command.dimension, { limit: command.limit, consumed: 0, reserved: 0 })
+      state.budgets.set(command.taskId, ledgers)
+      return
+    }
+    case 'budget_consume':
+      for (const ledger of state.ledgers(command.taskId, command.dimension)) ledger.consumed += command.amount
+      return
+    case 'budget_replenish': {
+      const ledger = state.budgets.get(command.taskId)?.get(command.dimension)
+      if (ledger !== undefined) ledger.limit = command.newLimit
+      return
+    }
+    case 'budget_reserve': {
+      const charged = state.ledgers(command.taskId, command.dimension)
+      for (const ledger of charged) ledger.reserved += command.amount
+      const { taskId: task, dimension, amount } = command
+      state.reservations.set(command.reservationId, { task, dimension, amount, charged })
+      return
+    }
+    case 'budget_settle':
+    case 'budget_release': {
+      const reservation = state.reservations.get(command.reservationId)
+      if (reservation === undefined) return
+      state.reservations.delete(command.reservationId)
+      for (const ledger of reservation.charged) ledger.reserved -= reservation.amount
+      if (command.type === 'budget_release') return
+      for (const ledger of state.ledgers(reservation.task, reservation.dimension)) ledger.consumed += command.amount
+      return
+    }
+    case 'subscription_create': {
+      const rearm = command.rearm ?? false
+      state.subscriptions.set(command.subscriptionId, { rearm, isTriggered: false, isCancelled: false, pending: 0 })
+      return
+    }
+    case 'subscription_cancel':
+    case 'subscription_trigger':
+    case 'subscription_consume': {
+      const subscription = state.subscriptions.get(command.subscriptionId)
+      if (subscription === undefined) return
+      if (command.type === 'subscription_cancel') subscription.isCancelled = true
+      if (command.type === 'subscription_consume') subscription.pending -= 1
+      if (command.type !== 'subscription_trigger') return
+      subscription.isTriggered = true
+      subscription.pending += 1
+      return
+    }
+    case 'actor_register':
+      state.actors.add(command.registration.actorId)
+      return
+    case 'tenant_create':
+      state.tenants.add(command.registration.tenantId)
+      return
+    case 'ledger_append':
+      state.entries.push(command.entry.entryId)
+      return
+    default:
+  }
+}
+
+/** A run enters a state, and leaves behind what does not belong there. */
+function enter(run: OracleRun | undefined, state: string): void {
+  if (run === undefined) return
+  run.state = state
+  run.history.push(state)
+  if (state !== 'running') run.attempt = undefined
+  if (isFinal(state)) run.lease = undefined
+}

@@ -1,0 +1,36 @@
+import type { MutationOutcome, TaskCommand, TaskProjection } from '../../tasks/public.js'
+import type { Awaitable } from '../awaitable.js'
+import type { Reported } from '../comparison.js'
+
+/** What the model reads, beside the commands that it submits. */
+type TasksReads = Pick<
+  TaskProjection,
+  'latestSequence' | 'engine' | 'task' | 'run' | 'dependencyGate' | 'budget' | 'reservations' | 'ledger'
+>
+
+/** The interface of the authority: one way to change what must run, and what can be read of it. */
+export interface TasksSystem extends TasksReads {
+  submit(command: TaskCommand): Promise<MutationOutcome>
+}
+
+/** The members that read, whose answers may come at once or as promises, and may leave parts out. */
+type Answers = {
+  readonly [Name in keyof TasksReads]?: TasksReads[Name] extends (...given: infer Given) => infer Answer
+    ? (...given: Given) => Awaitable<ReportedAnswer<Answer>>
+    : Awaitable<Reported<TasksReads[Name]>>
+}
+
+type ReportedAnswer<Answer> = Answer extends Iterable<infer Row> & object
+  ? Answer extends string
+    ? Answer
+    : Iterable<Reported<Row>>
+  : Reported<Answer>
+
+/**
+ * What a system that is tested offers of {@link TasksSystem}: commands, and as much as there is to read, every answer at
+ * once or as a promise. What it refuses is an error whose `code` is the one the authority would give.
+ */
+export interface TasksPort extends Answers {
+  /** Takes a command or rejects; what it resolves with may name the place of the command in their order. */
+  submit(command: TaskCommand): Awaitable<Reported<Pick<MutationOutcome, 'sequence'>> | void>
+}

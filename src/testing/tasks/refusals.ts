@@ -1,0 +1,167 @@
+import type { TaskCommand } from '../../tasks/public.js'
+import type { OracleRun } from './rows.js'
+import type { OracleState } from './state.js'
+import { isEdge, isFinal } from './tables.js'
+
+/** The code that a command is refused with, if it is: spec mutation authority 3, the first that applies. */
+export function refusalOf(state: OracleState, command: TaskCommand): string | undefined {
+  switch (command.type) {
+    case 'task_create': {
+      const { id, parentTaskId } = command.taskSpec
+      if (state.tasks.has(id)) return 'task_already_exists'
+      if (parentTaskId === undefined) return undefined
+      const parent = state.tasks.get(parentTaskId)
+      const runs = state.runsOf(parentTaskId)
+      const isOver = runs.length > 0 && runs.every(({ state }) => isFinal(state))
+      if (parent === undefined || parent.isCancelled || isOver) return 'orphan_prevention'
+      return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
+    }
+    case 'run_create': {
+      const { id, taskId } = command.runInstance
+      if (!state.tasks.has(taskId)) return 'unknown_task'
+      if (state.runs.has(id)) return 'run_already_exists'
+      return state.tasks.get(taskId)?.isCancelled === true ? 'task_already_cancelled' : undefined
+    }
+    case 'run_state_transition': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'unknown_run'
+      if (run.state !== command.previousState) return 'previous_state_mismatch'
+      const to = command.newState
+      if (!isEdge(run.state, to)) return 'invalid_transition'
+      if (['ready', 'leased', 'running'].includes(to) && state.isCancelled(run)) return 'run_of_cancelled_task'
+      return fence(run, command.fencingToken, to !== 'cancelled') ?? leaving(run, to)
+    }
+    case 'attempt_start': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'attempt_start_unknown_run'
+      if (run.state !== 'running') return 'attempt_start_requires_running'
+      if (run.attempt !== undefined) return 'attempt_start_already_active'
+      if (state.isCancelled(run)) return 'run_of_cancelled_task'
+      const refusal = fence(run, command.fencingToken, true)
+      return refusal ?? (run.attempts.includes(command.attemptId) ? 'attempt_id_reused' : undefined)
+    }
+    case 'attempt_finish': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'attempt_finish_unknown_run'
+      if (run.state !== 'running') return 'attempt_finish_requires_running'
+      if (run.attempt === undefined) return 'attempt_finish_missing_active'
+      if (run.attempt !== command.attemptId) return 'attempt_finish_attempt_mismatch'
+      return fence(run, command.fencingToken, true)
+    }
+    case 'task_cancel':
+      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (state.tasks.get(command.taskId)?.isCancelled === true) return 'task_already_cancelled'
+      return command.atMs < (state.tasks.get(command.taskId)?.createdAtMs ?? 0) ? 'cancel_before_create' : undefined
+    case 'dependency_declare': {
+      const { taskId, dependsOn } = command
+      if (dependsOn.length === 0) return 'empty_dependency_list'
+      if ([taskId, ...dependsOn].some((id) => !state.tasks.has(id))) return 'unknown_task'
+      return dependsOn.some((id) => state.needs(id, taskId)) ? 'dependency_cycle' : undefined
+    }
+    case 'run_suspend': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'unknown_run'
+      if (run.state !== 'running') return 'run_suspend_requires_running'
+      return fence(run, command.fencingToken, true) ?? leaving(run, 'suspended')
+    }
+    case 'run_resume': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'unknown_run'
+      if (run.state !== 'suspended') return 'run_resume_requires_suspended'
+      return state.isCancelled(run) ? 'run_of_cancelled_task' : undefined
+    }
+    case 'lease_acquire': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'lease_unknown_run'
+      if (run.state !== 'ready' && run.state !== 'leased') return 'lease_invalid_run_state'
+      if (run.lease !== undefined) return 'lease_already_active'
+      return state.isCancelled(run) ? 'run_of_cancelled_task' : undefined
+    }
+    case 'lease_heartbeat':
+    case 'lease_expire':
+    case 'lease_release': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'lease_unknown_run'
+      const isHeartbeat = command.type === 'lease_heartbeat'
+      const states = isHeartbeat ? ['leased', 'running'] : ['ready', 'leased', 'running']
+      if (!states.includes(run.state)) return 'lease_invalid_run_state'
+      if (run.lease === undefined) return 'lease_missing_active'
+      if (run.lease.owner !== command.owner) return 'lease_owner_mismatch'
+      if (isHeartbeat && command.expiresAtMs < run.lease.expiresAtMs) return 'lease_heartbeat_expiry_regression'
+      if (!isHeartbeat && command.expiresAtMs !== run.lease.expiresAtMs) return 'lease_expiry_mismatch'
+      return command.type === 'lease_expire' ? undefined : fence(run, command.fencingToken, false)
+    }
+    case 'engine_pause':
+      return state.paused === undefined ? undefined : 'engine_already_paused'
+    case 'engine_resume':
+      if (state.paused === undefined) return 'engine_not_paused'
+      return command.atMs < state.paused.at ? 'resume_before_pause' : undefined
+    case 'budget_allocate':
+      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      return state.budgets.get(command.taskId)?.has(command.dimension) === true ? 'budget_already_allocated' : undefined
+    case 'budget_consume':
+      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      return state.ledgers(command.taskId, command.dimension).length === 0 ? 'budget_not_allocated' : undefined
+    case 'budget_replenish': {
+      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      const ledger = state.budgets.get(command.taskId)?.get(command.dimension)
+      if (ledger === undefined) return 'budget_not_allocated'
+      return command.newLimit > ledger.limit ? undefined : 'budget_not_raised'
+    }
+    case 'budget_reserve': {
+      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (command.runId !== undefined && !state.runs.has(command.runId)) return 'unknown_run'
+      if (state.reservations.has(command.reservationId)) return 'reservation_already_exists'
+      const ledgers = state.ledgers(command.taskId, command.dimension)
+      if (ledgers.length === 0) return 'budget_not_allocated'
+      const fits = ledgers.every(({ limit, consumed, reserved }) => limit - consumed - reserved >= command.amount)
+      return fits ? undefined : 'budget_exceeded'
+    }
+    case 'budget_settle':
+    case 'budget_release':
+      return state.reservations.has(command.reservationId) ? undefined : 'unknown_reservation'
+    case 'subscription_create':
+      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      return state.subscriptions.has(command.subscriptionId) ? 'subscription_already_exists' : undefined
+    case 'subscription_cancel':
+    case 'subscription_trigger':
+    case 'subscription_consume': {
+      const subscription = state.subscriptions.get(command.subscriptionId)
+      if (subscription === undefined) return 'unknown_subscription'
+      if (subscription.isCancelled) return 'subscription_already_cancelled'
+      if (command.type === 'subscription_trigger' && subscription.isTriggered && !subscription.rearm) {
+        return 'subscription_already_triggered'
+      }
+      if (command.type !== 'subscription_consume') return undefined
+      if (subscription.pending === 0) return 'subscription_not_triggered'
+      return command.runId === undefined || state.runs.has(command.runId) ? undefined : 'unknown_run'
+    }
+    case 'actor_deregister':
+    case 'actor_heartbeat':
+      return state.actors.has(command.actorId) ? undefined : 'unknown_actor'
+    case 'role_assign':
+    case 'capability_grant':
+    case 'capability_revoke':
+      if (!state.actors.has(command.actorId)) return 'unknown_actor'
+      return state.tenants.has(command.tenantId) ? undefined : 'unknown_tenant'
+    case 'ledger_append':
+      if (!state.tenants.has(command.entry.tenantId)) return 'unknown_tenant'
+      return state.entries.includes(command.entry.entryId) ? 'ledger_entry_already_exists' : undefined
+    case 'actor_register':
+    case 'tenant_create':
+      return undefined
+  }
+}
+
+/** Ruling D-28: a token must be that of the lease, and a held lease asks for it. */
+function fence({ lease }: OracleRun, token: number | undefined, isRequired: boolean): string | undefined {
+  if (token !== undefined) return token === lease?.token ? undefined : 'fencing_token_superseded'
+  return isRequired && lease !== undefined ? 'fencing_token_required' : undefined
+}
+
+/** What keeps a run from leaving its state. */
+function leaving(run: OracleRun, to: string): string | undefined {
+  if (run.state === 'running' && to !== 'cancelled' && run.attempt !== undefined) return 'attempt_still_active'
+  const keepsLease = to === 'retry_wait' || to === 'suspended' || (run.state === 'leased' && to === 'ready')
+  return keepsLease && run.lease !== undefined ? 'lease_still_held' : undefined
+}

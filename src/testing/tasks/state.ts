@@ -1,0 +1,57 @@
+import type { OracleBudget, OracleReservation, OracleRun, OracleSubscription, OracleTask } from './rows.js'
+import { isFinal } from './tables.js'
+
+/** What the oracle knows of all tasks: mutable maps and no other structure, everything recomputed. */
+export class OracleState {
+  /** Commands taken so far. */
+  sequence = 0
+  /** Since when the engine is paused. */
+  paused: { at: number } | undefined
+  readonly tasks = new Map<string, OracleTask>()
+  readonly runs = new Map<string, OracleRun>()
+  /** Tasks that a task waits for. */
+  readonly prerequisites = new Map<string, Set<string>>()
+  /** Budgets of exactly one task, by dimension. */
+  readonly budgets = new Map<string, Map<string, OracleBudget>>()
+  /** Open reservations, oldest first. */
+  readonly reservations = new Map<string, OracleReservation>()
+  readonly subscriptions = new Map<string, OracleSubscription>()
+  readonly actors = new Set<string>()
+  readonly tenants = new Set<string>()
+  /** Entries of the ledger, in their order. */
+  readonly entries: string[] = []
+
+  /** Runs of a task, in the order of their creation. */
+  runsOf(task: string): OracleRun[] {
+    return [...this.runs.values()].filter((run) => run.task === task)
+  }
+
+  /** The ledgers a task spends from. */
+  ledgers(task: string | undefined, dimension: string): OracleBudget[] {
+    if (task === undefined) return []
+    const own = this.budgets.get(task)?.get(dimension)
+    return [...(own === undefined ? [] : [own]), ...this.ledgers(this.tasks.get(task)?.parent, dimension)]
+  }
+
+  /** Spec mutation authority 7.9, with the two sets of D-17 kept apart. */
+  gate(task: string): string {
+    const states = [...(this.prerequisites.get(task) ?? [])].map((prerequisite) => {
+      const runs = this.runsOf(prerequisite)
+      if (runs.some(({ state }) => !isFinal(state))) return 'waiting'
+      if (runs.some(({ state }) => state === 'completed')) return 'open'
+      return runs.length > 0 || this.tasks.get(prerequisite)?.isCancelled === true ? 'failed' : 'waiting'
+    })
+    if (states.includes('failed')) return 'failed'
+    return states.includes('waiting') ? 'waiting' : 'open'
+  }
+
+  /** Whether the task of a run is cancelled. */
+  isCancelled(run: OracleRun): boolean {
+    return this.tasks.get(run.task)?.isCancelled ?? false
+  }
+
+  /** Whether a task waits for another, over any number of steps. */
+  needs(task: string, goal: string): boolean {
+    return task === goal || [...(this.prerequisites.get(task) ?? [])].some((next) => this.needs(next, goal))
+  }
+}

@@ -1,0 +1,150 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { OperationError } from '../../src/operations/public.js'
+import {
+  checkOperationsModel,
+  ModelError,
+  openSession,
+  type OperationsModelOptions,
+  type OperationsPort,
+} from '../../src/testing/index.js'
+
+type Change = (whole: OperationsPort) => OperationsPort
+
+/** A session of ours of which some methods are others, in every life. */
+function changed(change: Change): OperationsModelOptions['open'] {
+  return async (limits) => {
+    const system = await openSession(limits)
+    return {
+      ...system,
+      port: over(system.port, change),
+      crash: async () => over((await system.crash?.()) ?? system.port, change),
+      restart: async (reason) => over((await system.restart?.(reason)) ?? system.port, change),
+    }
+  }
+}
+
+/** The methods of a registry as functions of their own, so that they can be spread. */
+function over(registry: OperationsPort, change: Change): OperationsPort {
+  const whole: Record<string, unknown> = {}
+  for (let at: object = registry; at !== Object.prototype; at = Object.getPrototypeOf(at) as object) {
+    for (const name of Object.getOwnPropertyNames(at)) {
+      const value = name === 'constructor' ? undefined : (registry as Record<string, unknown>)[name]
+      if (typeof value === 'function') whole[name] ??= value.bind(registry)
+    }
+  }
+  const port = change(whole)
+  return Object.defineProperty(port, 'lost', { get: () => registry.lost })
+}
+
+async function faultOf(options: OperationsModelOptions): Promise<ModelError> {
+  const report: unknown = await checkOperationsModel(fc, { numRuns: 60, seed: 1, ...options }).catch(
+    (error: unknown) => error,
+  )
+  expect(report).toBeInstanceOf(Error)
+  const { message, cause } = report as Error
+  expect(message).toContain('seed: 1,')
+  expect(cause).toBeInstanceOf(ModelError)
+  return cause as ModelError
+}
+
+const limits = [{ maxCompleted: 2 }, { maxConcurrent: 2, maxCompleted: 3 }]
+
+describe('the model of operations finds nothing wrong with', () => {
+  it('a session, compared as a whole, through crashes and restarts', async () => {
+    const search = checkOperationsModel(fc, { open: openSession, comparison: 'whole', limits, numRuns: 60 })
+    await expect(search).resolves.toBeUndefined()
+  })
+
+  it('a port of few methods, which answers late and tells little', async () => {
+    const few: Change = ({ registerOperation, provisioningSucceeded, cancelOperation, snapshot }) => ({
+      registerOperation: async (spec) => registerOperation?.(spec),
+      provisioningSucceeded: async (id) => provisioningSucceeded?.(id),
+      cancelOperation: async (id) => cancelOperation?.(id),
+      snapshot: async (id) => {
+        const found = await snapshot?.(id)
+        return found === undefined ? undefined : { id, status: found.status }
+      },
+    })
+    await expect(checkOperationsModel(fc, { open: changed(few), limits, numRuns: 30 })).resolves.toBeUndefined()
+  })
+})
+
+describe('the model of operations finds', () => {
+  const faults: Record<string, readonly [Change, RegExp]> = {
+    'a completion that is lost': [
+      (whole) => ({
+        ...whole,
+        completionFeed: async () => {
+          const feed = await whole.completionFeed?.()
+          return {
+            since: async (cursor) => {
+              const { entries = [] } = (await feed?.since(cursor)) ?? {}
+              return { entries: entries.filter(({ outcome }) => outcome?.type !== 'cancelled') }
+            },
+          }
+        },
+      }),
+      /^completion feed/,
+    ],
+    'a refusal with another code': [
+      (whole) => ({
+        ...whole,
+        provisioningSucceeded: async (id) => {
+          try {
+            await whole.provisioningSucceeded?.(id)
+          } catch {
+            throw new OperationError('not_found', 'not found', { id })
+          }
+        },
+      }),
+      /should be refused with invalid_transition, but it was refused with not_found/,
+    ],
+    'a call that is taken and does nothing': [
+      (whole) => ({ ...whole, cancelOperation: async () => {} }),
+      /^operations|should be refused/,
+    ],
+    'a watch that is never answered': [
+      (whole) => ({ ...whole, registerWatcher: () => new Promise(() => {}) }),
+      /^watch .* no answer came|^watch of/,
+    ],
+    'a wait that is answered too early': [
+      (whole) => ({
+        ...whole,
+        waitAll: async (turnId, ids) => ({ outcomes: [], satisfied: { turnId, operationIds: ids } }),
+      }),
+      /wait/,
+    ],
+  }
+
+  it.each(Object.entries(faults))('%s', async (_, [change, message]) => {
+    const { message: text, data } = await faultOf({ open: changed(change), limits, patienceMs: 500 })
+    expect(text).toMatch(message)
+    // Shrunk to what it takes.
+    expect(data.steps.length).toBeLessThanOrEqual(4)
+  })
+
+  it('what a crash takes back although it was answered', async () => {
+    const open: OperationsModelOptions['open'] = async (limits) => {
+      const system = await openSession(limits)
+      return { ...system, crash: async () => (await openSession(limits)).port }
+    }
+    const { message, data } = await faultOf({ open, limits, comparison: 'whole' })
+    expect(message).toMatch(/^lost operations|^operations|^\[I11\] cursor|^completion feed/)
+    expect(data.steps.at(-1)).toBe('crash')
+    expect(data.steps.length).toBeLessThanOrEqual(3)
+  })
+
+  it('the same history again from what the report names', async () => {
+    const open = changed((whole) => ({ ...whole, cancelOperation: async () => {} }))
+    const report: unknown = await checkOperationsModel(fc, { open, seed: 3 }).catch((error: unknown) => error)
+    const { message, cause } = report as Error
+    const [, path = ''] = /path: "([\d:]+)"/.exec(message) ?? []
+    const [, replayPath = ''] = /replayPath="([^"]+)"/.exec(message) ?? []
+    expect([path, replayPath]).not.toContain('')
+    const again: unknown = await checkOperationsModel(fc, { open, seed: 3, path, replayPath }).catch(
+      (error: unknown) => error,
+    )
+    expect(((again as Error).cause as ModelError).data).toEqual((cause as ModelError).data)
+  })
+})

@@ -1,0 +1,112 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { CommandType } from '../../src/tasks/public.js'
+import {
+  checkTasksModel,
+  ModelError,
+  openTasks,
+  type TasksModelOptions,
+  type TasksPort,
+} from '../../src/testing/index.js'
+
+/** Tasks of ours of which some members are others, in every life. */
+function changed(change: (port: TasksPort) => Partial<TasksPort>): TasksModelOptions['open'] {
+  const over = (port: TasksPort): TasksPort =>
+    Object.create(port, Object.getOwnPropertyDescriptors(change(port))) as TasksPort
+  return async () => {
+    const system = await openTasks()
+    return { ...system, port: over(system.port), crash: async () => over((await system.crash?.()) ?? system.port) }
+  }
+}
+
+async function faultOf(options: TasksModelOptions): Promise<ModelError> {
+  const report: unknown = await checkTasksModel(fc, { seed: 1, ...options }).catch((error: unknown) => error)
+  expect(report).toBeInstanceOf(Error)
+  const { message, cause } = report as Error
+  expect(message).toContain('seed: 1,')
+  expect(cause).toBeInstanceOf(ModelError)
+  return cause as ModelError
+}
+
+describe('the model of tasks finds nothing wrong with', () => {
+  it('the tasks of a runtime, compared as a whole, through crashes', async () => {
+    const search = checkTasksModel(fc, { open: openTasks, comparison: 'whole', numRuns: 30 })
+    await expect(search).resolves.toBeUndefined()
+  })
+
+  it('a system of some commands, which answers late and tells little', async () => {
+    const submitted = new Set<string>()
+    const commands: readonly CommandType[] = ['task_create', 'run_create', 'run_state_transition', 'task_cancel']
+    const open: TasksModelOptions['open'] = async () => {
+      const { port, close } = await openTasks()
+      return {
+        port: {
+          submit: async (command) => {
+            submitted.add(command.type)
+            await port.submit(command)
+          },
+          run: async (id) => {
+            const run = await port.run?.(id)
+            return run === undefined ? undefined : { state: run.state }
+          },
+        },
+        ...(close !== undefined && { close }),
+      }
+    }
+    await checkTasksModel(fc, { open, commands, numRuns: 20 })
+    expect([...submitted].toSorted()).toEqual(commands.toSorted())
+  })
+})
+
+describe('the model of tasks finds', () => {
+  const faults: Record<string, readonly [(port: TasksPort) => Partial<TasksPort>, RegExp]> = {
+    'a command that is answered and not taken': [
+      (port) => ({ submit: async (command) => (command.type === 'task_cancel' ? {} : port.submit(command)) }),
+      /the last sequence|the sequence of|should be/,
+    ],
+    'a refusal with another code': [
+      (port) => ({
+        submit: async (command) => {
+          try {
+            return await port.submit(command)
+          } catch (cause) {
+            throw Object.assign(new Error('no', { cause }), { code: 'refused' })
+          }
+        },
+      }),
+      /should be refused with \w+, but was refused with refused/,
+    ],
+    'a stale lease that is shown': [
+      (port) => ({
+        run: async (id) => ({ ...(await port.run?.(id)), lease: { owner: 'w0', expiresAtMs: 1, fencingToken: 1 } }),
+      }),
+      /^run /,
+    ],
+    'a budget that counts twice': [
+      (port) => ({
+        budget: async (taskId, dimension) => {
+          const budget = await port.budget?.(taskId, dimension)
+          return budget && { ...budget, consumed: 2 * (budget.consumed ?? 0) }
+        },
+      }),
+      /^budget of token|^budget of time:ms/,
+    ],
+  }
+
+  it.each(Object.entries(faults))('%s', async (_, [change, message]) => {
+    const { message: text, data } = await faultOf({ open: changed(change) })
+    expect(text).toMatch(message)
+    expect(data.steps.length).toBeLessThanOrEqual(6)
+  })
+
+  it('what a crash takes back although it was answered', async () => {
+    const open: TasksModelOptions['open'] = async () => {
+      const system = await openTasks()
+      return { ...system, crash: async () => (await openTasks()).port }
+    }
+    const { message, data } = await faultOf({ open })
+    expect(message).toMatch(/^the last sequence/)
+    expect(data.steps).toHaveLength(2)
+    expect(data.steps[1]).toBe('crash')
+  })
+})
