@@ -110,7 +110,7 @@ function onlyAssigns({ root }: AnyStateMachine): boolean {
   const transitions = nodes.flatMap((node) => [...node.transitions.values()].flat())
   const implementations = root.machine.implementations.actions as Record<string, unknown>
   const typeOf = (action: unknown): unknown => {
-    const named = typeof action === 'object' ? (action as { type?: string } | null)?.type : action
+    const named = typeof action === 'object' && action !== null && 'type' in action ? action.type : action
     const run = typeof named === 'string' ? implementations[named] : named
     return (run as { type?: unknown } | undefined)?.type
   }
@@ -153,7 +153,7 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
 
   show<Row extends Place<Machine>>(row: Row): Omit<Row, 'actor'> & ActorRow<Machine> {
     const shown = row as unknown as Omit<Row, 'actor'> & ActorRow<Machine>
-    const actor = new LeanActor(this as unknown as LeanActors<AnyStateMachine>, shown)
+    const actor = new LeanActor(this, shown)
     shown.actor = actor as unknown as ActorRefFrom<Machine>
     this.#inspect('@xstate.actor', actor)
     if (this.#isFinal(shown)) {
@@ -327,7 +327,7 @@ export class StockActors<Machine extends AnyStateMachine> implements RowActors<M
     const { system } = parent as unknown as Internals
     const send = (one: AnyEventObject): void => {
       if (typeof system._relay === 'function') system._relay(parent, row.actor, one)
-      else Actor.prototype.send.call(row.actor as never, one as never)
+      else Actor.prototype.send.call(row.actor, one as never)
     }
     machine.follow({ send } as never, event, selection)
     const { value, context } = (row.actor as AnyActorRef).getSnapshot() as SnapshotFrom<Machine>

@@ -58,7 +58,7 @@ const codecs = new Map(
       version,
       subject: `operations event ${type}`,
     })
-    return [type, codec as StoredCodec<OperationsEvent>]
+    return [type, codec]
   }),
 )
 
@@ -81,7 +81,7 @@ type Said = OperationsEvent extends infer Event
 /** The event as the journal keeps it. */
 function written(event: Said): JsonObject {
   const codec = codecs.get(event.type) as StoredCodec<OperationsEvent>
-  return codec.encode({ version, ...event } as OperationsEvent)
+  return codec.encode({ version, ...event })
 }
 
 /** The events as the journal keeps them. */

@@ -301,7 +301,7 @@ export class OperationRecords implements OperationBook {
       row.watchers = undefined
     }
     const dropped = internalError('wait_all completion channel dropped')
-    for (const wait of [...this.waits.active]) this.waits.fault(wait, dropped)
+    for (const wait of Array.from(this.waits.active)) this.waits.fault(wait, dropped)
   }
 
   drop(ids: readonly OperationId[]): void {
@@ -445,7 +445,7 @@ const plainEvents = new Map(operationActions.map((type) => [type, Object.freeze(
 /** What an event of the registry is to the operation it names. */
 function ownEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
   const type = actionOf(event.type)
-  if ('outcome' in event) return { type, outcome: event.outcome } as OperationEvent
+  if ('outcome' in event) return { type, outcome: event.outcome }
   return plainEvents.get(type) as OperationEvent
 }
 

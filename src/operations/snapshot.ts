@@ -19,7 +19,7 @@ import type {
   PersistedCompletion,
   PersistedOperation,
 } from './types.js'
-import { count, kind, outcome, spec, uuid } from './vocabulary.js'
+import { count, kind as kindSchema, outcome as outcomeSchema, spec as specSchema, uuid } from './vocabulary.js'
 import type { PersistedOperations } from './wire.js'
 
 /** What the rows of one snapshot say, gathered row by row. */
@@ -69,33 +69,33 @@ const session = defineRow('session', {
 
 const operation = defineRow('operation', {
   fields: {
-    spec,
+    spec: specSchema,
     status: v.picklist([...liveStatuses, ...terminalStatuses]),
     peerReady: v.boolean(),
     progressCount: count,
-    outcome: v.nullable(outcome),
+    outcome: v.nullable(outcomeSchema),
     sequence: v.optional(count),
   },
   *capture({ operations, specs }) {
-    for (const [id, { status, source, peerReady, progressCount, outcome: reached, completionSequence }] of operations) {
+    for (const [id, { status, source, peerReady, progressCount, outcome, completionSequence }] of operations) {
       const { operationSource: _mirror, ...rest } = specs.get(id) as OperationSpec
       yield {
         spec: { ...rest, ...(source !== null && { operationSource: source }) },
         status: status as Exclude<typeof status, 'absent'>,
         peerReady,
         progressCount,
-        outcome: reached,
+        outcome,
         ...(completionSequence !== undefined && { sequence: completionSequence }),
       }
     }
   },
-  restore: ({ tables }, { spec: kept, sequence, ...row }) => {
+  restore: ({ tables }, { spec, sequence, ...row }) => {
     const { operations, specs } = fill(tables)
-    const { id, kind: kindOfOperation, operationSource: source = null } = kept
-    specs.set(id, kept)
+    const { id, kind, operationSource: source = null } = spec
+    specs.set(id, spec)
     operations.set(id, {
       ...row,
-      kind: kindOfOperation,
+      kind,
       source,
       ...(sequence !== undefined && { completionSequence: sequence }),
     })
@@ -106,16 +106,16 @@ const completion = defineRow('completion', {
   fields: {
     seq: count,
     operationId: uuid<OperationId>(),
-    kind,
+    kind: kindSchema,
     displayName: v.string(),
-    outcome,
+    outcome: outcomeSchema,
     completedAtMs: v.nullable(count),
   },
   capture: ({ completionEntries }) => completionEntries,
   restore: ({ tables }, entry) => {
     const { feedFacts, completionEntries } = fill(tables)
-    const { operationId, seq, kind: kindOfOperation, outcome: reached } = entry
-    feedFacts.set(operationId, { seq, kind: kindOfOperation, outcome: reached })
+    const { operationId, seq, kind, outcome } = entry
+    feedFacts.set(operationId, { seq, kind, outcome })
     completionEntries.push(entry)
   },
 })

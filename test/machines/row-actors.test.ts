@@ -90,8 +90,8 @@ function subject(name: Name, { isInspected = true } = {}): Subject {
 
 function look(snapshot: AnyMachineSnapshot): unknown {
   const { status, value, context, output } = snapshot
-  const can = (['count', 'go', 'end'] as const).map((type) => snapshot.can({ type } as never))
-  return { status, value, context, output, can, tags: [...snapshot.tags], matches: snapshot.matches('busy' as never) }
+  const can = (['count', 'go', 'end'] as const).map((type) => snapshot.can({ type }))
+  return { status, value, context, output, can, tags: [...snapshot.tags], matches: snapshot.matches('busy') }
 }
 
 /** Everything that happens to whoever watches, in order. */
