@@ -6,7 +6,7 @@ const none: ReadonlySet<ActiveWait> = new Set()
 
 /**
  * The waits of a registry: one per turn, as many turns as there are. An end finds the waits it is awaited by without looking at
- * the others, and what is over lets its members go.
+ * the others, and what is over releases its members.
  */
 export class Waits {
   /** Active ones, and satisfied ones whose obligation nobody has acknowledged; oldest first. */
@@ -16,7 +16,7 @@ export class Waits {
   readonly #byMember = new Map<OperationId, Set<ActiveWait>>()
   readonly #onReleased: (id: OperationId) => void
 
-  /** `onReleased` is told of each operation that no active wait names any more. */
+  /** `onReleased` is notified of each operation that no active wait names any more. */
   constructor(onReleased: (id: OperationId) => void) {
     this.#onReleased = onReleased
   }
@@ -87,7 +87,7 @@ export class Waits {
     return waits
   }
 
-  /** Lets go of the members of those that are satisfied. */
+  /** Releases the members of those that are satisfied. */
   releaseSatisfied(waits: readonly ActiveWait[]): void {
     for (const wait of waits) if (wait.isSatisfied) this.#release(wait)
   }
