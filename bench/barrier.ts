@@ -1,5 +1,5 @@
 import { createUuidSource } from '../src/base/ids.js'
-import type { OperationId, RunId } from '../machines/operation-vocabulary.js'
+import type { OperationId, TurnId } from '../machines/operation-vocabulary.js'
 import { createRuntime } from '../src/runtime.js'
 import { elapsed, interleave, liveHeapBytes, type Bench, type Cell } from './harness.js'
 import { median } from './statistics.js'
@@ -22,7 +22,7 @@ async function costPerEnding(members: number, isWaiting: boolean): Promise<numbe
     })
     await operations.provisioningSucceeded(id)
   }
-  const wait = isWaiting ? operations.waitAll(ids.uuid() as RunId, batch) : undefined
+  const wait = isWaiting ? operations.waitAll(ids.uuid() as TurnId, batch) : undefined
   await liveHeapBytes()
   const milliseconds = await elapsed(async () => {
     for (const id of batch) void operations.failOperation(id, 'done')

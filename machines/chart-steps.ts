@@ -124,10 +124,11 @@ export function isAssign(action: StepAction['run']): action is AssignAction {
 
 /** The context an assigner makes of another. */
 export function assigned({ assignment }: AssignAction, args: ActionArguments, params: unknown): MachineContext {
-  const info = { ...args, spawn: noSpawn }
-  if (typeof assignment === 'function') return { ...info.context, ...(assignment(info, params) as object) }
-  const context = { ...info.context }
-  for (const key of Object.keys(assignment)) {
+  const { context: before, event, self, system } = args
+  const info = { context: before, event, self, system, spawn: noSpawn }
+  if (typeof assignment === 'function') return { ...before, ...(assignment(info, params) as object) }
+  const context = { ...before }
+  for (const key in assignment) {
     const value = assignment[key]
     context[key] = typeof value === 'function' ? (value as Assigner)(info, params) : value
   }

@@ -1,11 +1,16 @@
 import type {
+  ActorRefFrom,
   ActorScope,
+  AnyActorRef,
   AnyEventObject,
   AnyMachineSnapshot,
   AnyStateMachine,
   AnyStateNode,
   EventFrom,
+  InputFrom,
   MachineContext,
+  SnapshotFrom,
+  StateValue,
 } from 'xstate'
 import { ChartTable, type Place, type Selection } from './chart-table.js'
 import { assigned, isAssign, noSpawn, nodesWithin, type Step } from './chart-steps.js'
@@ -18,12 +23,25 @@ export interface FastMachine<Machine extends AnyStateMachine> {
   readonly machine: Machine
   /** Of the chart; rows that stand where an actor would can be asked about here. */
   readonly table: ChartTable<Machine>
-  /**
-   * What the event does to an actor in this place, its snapshot as a rule. The answer is kept with the event object: an actor that is sent
-   * this very object follows it, whenever that is, and asks no guard a second time (a transition that is left to the machine
-   * is selected anew). Raises what a guard throws.
-   */
+  /** What the event does to an actor in this place, its snapshot as a rule. Raises what a guard throws. */
   readonly decide: (place: Place<Machine>, event: EventFrom<Machine>) => Selection
+  /**
+   * Sends an event that was decided. The actor follows the selection and asks no guard a second time; only a transition that
+   * is left to the machine, or that has to wait for another one, is selected anew.
+   */
+  readonly follow: (actor: ActorRefFrom<Machine>, event: EventFrom<Machine>, selection: Selection) => void
+  /** Where the chart begins, for a row. Its context factory gets no actor and cannot spawn. */
+  initialPlace(input: InputFrom<Machine>): Place<Machine>
+  /** The snapshot that an actor in this place would have. */
+  snapshotOf(place: Place<Machine>, self?: AnyActorRef): SnapshotFrom<Machine>
+  /** What the chart makes of a place that is final. */
+  outputOf(place: Place<Machine>, self?: AnyActorRef): unknown
+}
+
+/** A selection on its way to the actor that will follow it. */
+interface Following {
+  event: AnyEventObject | undefined
+  selection: Selection | undefined
 }
 
 /**
@@ -35,37 +53,79 @@ export interface FastMachine<Machine extends AnyStateMachine> {
  * or `assign`; everything else goes to the machine itself. Held equal to the machine by a differential test, but for two
  * things: an inspector is not shown single microsteps, and an assigner that spawns breaks the actor.
  */
-export function fastMachine<Machine extends AnyStateMachine>(machine: Machine): FastMachine<Machine> {
-  const table = new ChartTable<AnyStateMachine>(machine)
-  const kept = new WeakMap<AnyEventObject, Selection>()
-  const decide = (place: Place<AnyStateMachine>, event: AnyEventObject): Selection => {
-    const selection = table.select(place, event)
-    kept.set(event, selection)
-    return selection
-  }
-  const isFast = isFlat(machine)
+export function fastMachine<Machine extends AnyStateMachine>(chart: Machine): FastMachine<Machine> {
+  const table = new ChartTable<AnyStateMachine>(chart)
+  const following: Following = { event: undefined, selection: undefined }
+  let initialValue: StateValue | undefined
+  const machine = isFlat(chart) ? (Object.create(chart) as AnyStateMachine) : chart
+  const templates = new Templates(chart, machine)
+  if (machine !== chart) shorten(machine, chart, table, templates, following)
   return {
-    machine: isFast ? shortened(machine, table, kept) : machine,
+    machine,
     table,
-    decide,
+    decide: (place: Place<AnyStateMachine>, event: AnyEventObject) => table.select(place, event),
+    follow(actor: AnyActorRef, event: AnyEventObject, selection: Selection) {
+      following.event = event
+      following.selection = selection
+      try {
+        actor.send(event)
+      } finally {
+        following.event = undefined
+        following.selection = undefined
+      }
+    },
+    initialPlace(input: unknown) {
+      const { context } = chart.config as { context?: unknown }
+      const made: unknown =
+        typeof context === 'function' ? context({ input, self: undefined, spawn: noSpawn }) : context
+      initialValue ??= chart.resolveState({ value: {}, context: {} }).value as StateValue
+      return { value: initialValue, context: { ...(made as object) } }
+    },
+    snapshotOf({ value, context }: Place<AnyStateMachine>, self?: AnyActorRef) {
+      const node = typeof value === 'string' ? chart.root.states[value] : undefined
+      const snapshot = node === undefined ? machine.resolveState({ value, context }) : templates.of(node)
+      const shown = { ...snapshot, context, children: {}, historyValue: {} }
+      if (node?.type !== 'final') return shown
+      return { ...shown, status: 'done', output: outputOf(chart, context, node, self) }
+    },
+    outputOf({ value, context }: Place<AnyStateMachine>, self?: AnyActorRef) {
+      const node = chart.root.states[value as string]
+      return node === undefined ? undefined : outputOf(chart, context, node, self)
+    },
   } as unknown as FastMachine<Machine>
 }
 
-function shortened(
-  machine: AnyStateMachine,
-  table: ChartTable<AnyStateMachine>,
-  kept: WeakMap<AnyEventObject, Selection>,
-): AnyStateMachine {
-  const fast = Object.create(machine) as AnyStateMachine
-  const templates = new Map<AnyStateNode, AnyMachineSnapshot>()
-  const templateOf = (node: AnyStateNode): AnyMachineSnapshot => {
-    let template = templates.get(node)
+/** What the snapshots of one state have in common, made once per state. */
+class Templates {
+  readonly #chart: AnyStateMachine
+  /** What the snapshots name as their machine. */
+  readonly #machine: AnyStateMachine
+  readonly #made = new Map<AnyStateNode, AnyMachineSnapshot>()
+
+  constructor(chart: AnyStateMachine, machine: AnyStateMachine) {
+    this.#chart = chart
+    this.#machine = machine
+  }
+
+  of(node: AnyStateNode): AnyMachineSnapshot {
+    let template = this.#made.get(node)
     if (template === undefined) {
-      template = { ...machine.resolveState({ value: node.key, context: {} }), machine: fast } as AnyMachineSnapshot
-      templates.set(node, template)
+      const { key: value } = node
+      template = { ...this.#chart.resolveState({ value, context: {} }), machine: this.#machine } as AnyMachineSnapshot
+      this.#made.set(node, template)
     }
     return template
   }
+}
+
+/** Gives `fast`, which inherits from the machine, its shorter ways. */
+function shorten(
+  fast: AnyStateMachine,
+  machine: AnyStateMachine,
+  table: ChartTable<AnyStateMachine>,
+  templates: Templates,
+  following: Following,
+): void {
   const { context: makeContext } = machine.config as { context?: unknown }
   const [initialNode] = machine.root.initial.target
   if (
@@ -73,7 +133,7 @@ function shortened(
     initialNode?.type === 'atomic' &&
     machine.root.initial.actions.length === 0
   ) {
-    const initial = { ...templateOf(initialNode), children: {}, historyValue: {} }
+    const initial = { ...templates.of(initialNode), children: {}, historyValue: {} }
     fast.getInitialSnapshot = (scope: AnyActorScope, input: unknown) => {
       try {
         return { ...initial, context: { ...makeContext({ input, self: scope.self, spawn: noSpawn }) } }
@@ -83,10 +143,10 @@ function shortened(
       }
     }
   }
-  const takeKept = (event: AnyEventObject): Selection | undefined => {
-    const selection = kept.get(event)
-    if (selection !== undefined) kept.delete(event)
-    return selection
+  const decided = (event: AnyEventObject): Selection | undefined => {
+    if (following.event !== event) return undefined
+    following.event = undefined
+    return following.selection
   }
   fast.getTransitionData = ((snapshot: AnyMachineSnapshot, event: AnyEventObject) => {
     const selection = table.trySelect(snapshot as never, event)
@@ -95,7 +155,7 @@ function shortened(
   }) as AnyStateMachine['getTransitionData']
   fast.transition = ((snapshot: AnyMachineSnapshot, event: AnyEventObject, scope: AnyActorScope) => {
     if (snapshot.status !== 'active' || isReserved(event)) return machine.transition(snapshot, event, scope as never)
-    const selection = takeKept(event) ?? table.trySelect(snapshot as never, event)
+    const selection = decided(event) ?? table.trySelect(snapshot as never, event)
     if (selection === undefined) return machine.transition(snapshot, event, scope as never)
     const [step] = selection.steps
     if (step === undefined) return snapshot
@@ -104,11 +164,10 @@ function shortened(
     const context = actions.length === 0 ? snapshot.context : runActions(actions, snapshot.context, event, scope)
     if (target === undefined) return context === snapshot.context ? snapshot : { ...snapshot, context }
     const { children, historyValue } = snapshot
-    const next = { ...templateOf(target), children, historyValue, context }
+    const next = { ...templates.of(target), children, historyValue, context }
     if (target.type !== 'final') return next
-    return { ...next, status: 'done', output: resolveOutput(machine, context, target, scope) }
+    return { ...next, status: 'done', output: outputOf(machine, context, target, scope.self) }
   }) as unknown as AnyStateMachine['transition']
-  return fast
 }
 
 /** Whether nothing but the actions and the target matters: the machine has to stop children that a final state leaves. */
@@ -151,13 +210,13 @@ function runActions(
   return context
 }
 
-function resolveOutput(
+function outputOf(
   { root }: AnyStateMachine,
   context: MachineContext,
   { id }: AnyStateNode,
-  scope: AnyActorScope,
+  self: AnyActorRef | undefined,
 ): unknown {
   const output: unknown = root.output
   if (typeof output !== 'function') return output
-  return output({ context, event: { type: `xstate.done.state.${id}`, output: undefined }, self: scope.self })
+  return output({ context, event: { type: `xstate.done.state.${id}`, output: undefined }, self })
 }

@@ -1,4 +1,4 @@
-import { enqueueActions, setup, type ActorRefFrom, type AnyActorRef } from 'xstate'
+import { setup, type ActorRefFrom, type AnyActorRef } from 'xstate'
 import type {
   CursorConsumer,
   OperationAction,
@@ -6,7 +6,7 @@ import type {
   OperationOutcome,
   OperationPeerHandle,
   OperationSpec,
-  RunId,
+  TurnId,
   TerminalAction,
   WaitRequestId,
 } from './operation-vocabulary.js'
@@ -60,11 +60,11 @@ export interface Settlement {
   readonly elapsedMs?: number
 }
 
-/** Asks for the one wait-all barrier of the registry. */
+/** Asks for the wait-all barrier of a turn. */
 export interface BeginWaitEvent {
   readonly type: 'wait_all.begin'
   readonly requestId: WaitRequestId
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly operationIds: readonly OperationId[]
 }
 
@@ -78,7 +78,6 @@ export type OperationRegistryEvent =
   | { readonly type: 'records.drop'; readonly ids: readonly OperationId[] }
   | { readonly type: 'cursor.advance'; readonly consumer: CursorConsumer; readonly cursor: number }
   | { readonly type: 'owner.drain' }
-  | { readonly type: 'operations.stop' }
   | { readonly type: 'owner.retire' }
   | { readonly type: 'fault'; readonly cause: string }
 
@@ -90,23 +89,23 @@ export type OperationRegistryEvent =
 export interface OperationBook {
   /** True for a retained operation. */
   has(id: OperationId): boolean
-  /** True for an id that a retained record, a feed row or the active wait still refers to. */
+  /** True for an id that a retained record, a feed row or an active wait still refers to. */
   isUsed(id: OperationId): boolean
   hasWellFormedSource(spec: OperationSpec): boolean
   /** True when one more operation would exceed the limit, the event's own or else the registry's. */
   isFull(limit: number | undefined): boolean
   /** Whether the operation's own chart lets the event happen; an end that is under way counts. */
   allows(event: AdvanceEvent | SettleEvent): boolean
-  hasActiveWait(requestId?: WaitRequestId): boolean
-  register(event: RegisterEvent, registry: AnyActorRef): void
+  /** Whether the turn waits already. */
+  isTurnWaiting(turnId: TurnId): boolean
+  hasActiveWait(requestId: WaitRequestId): boolean
+  register(event: RegisterEvent): void
   advance(event: AdvanceEvent): void
   settle(event: SettleEvent): void
   beginWait(event: BeginWaitEvent, registry: AnyActorRef): void
   cancelWait(requestId: WaitRequestId, reason: unknown): void
   drop(ids: readonly OperationId[]): void
   advanceCursor(consumer: CursorConsumer, cursor: number): void
-  /** Actors of operations that have not ended. */
-  liveOperations(): Iterable<AnyActorRef>
 }
 
 /** The registry's context: one reference that never changes. */
@@ -138,13 +137,13 @@ export const operationRegistryMachine = setup({
     operationRefuses: ({ context, event }) => !context.book.allows(event as AdvanceEvent | SettleEvent),
     operationEnds: ({ event }) => 'outcome' in event,
     waitNamesAnIdTwice: ({ event }) => new Set(waitIds(event)).size < waitIds(event).length,
-    waitIsActive: ({ context }) => context.book.hasActiveWait(),
+    turnIsWaiting: ({ context, event }) => context.book.isTurnWaiting((event as BeginWaitEvent).turnId),
     waitNamesAnUnknownId: ({ context, event }) => waitIds(event).some((id) => !context.book.has(id)),
-    waitIsTheActiveOne: ({ context, event }) =>
+    waitIsActive: ({ context, event }) =>
       event.type === 'wait_all.cancel' && context.book.hasActiveWait(event.requestId),
   },
   actions: {
-    registerOperation: ({ context, event, self }) => context.book.register(event as RegisterEvent, self),
+    registerOperation: ({ context, event }) => context.book.register(event as RegisterEvent),
     advanceOperation: ({ context, event }) => context.book.advance(event as AdvanceEvent),
     settleOperation: ({ context, event }) => context.book.settle(event as SettleEvent),
     beginWait: ({ context, event, self }) => context.book.beginWait(event as BeginWaitEvent, self),
@@ -157,9 +156,6 @@ export const operationRegistryMachine = setup({
     advanceCursor: ({ context, event }) => {
       if (event.type === 'cursor.advance') context.book.advanceCursor(event.consumer, event.cursor)
     },
-    stopOperations: enqueueActions(({ context, enqueue }) => {
-      for (const operation of context.book.liveOperations()) enqueue.stopChild(operation)
-    }),
   },
 }).createMachine({
   id: 'operation-registry',
@@ -175,20 +171,13 @@ export const operationRegistryMachine = setup({
     ],
     'wait_all.begin': [
       { guard: 'waitNamesAnIdTwice', meta: { refusal: 'duplicate_wait_operation' } },
-      { guard: 'waitIsActive', meta: { refusal: 'wait_already_active' } },
+      { guard: 'turnIsWaiting', meta: { refusal: 'wait_already_active' } },
       { guard: 'waitNamesAnUnknownId', meta: { refusal: 'wait_member_not_found' } },
       { actions: 'beginWait' },
     ],
-    'wait_all.cancel': [
-      { guard: 'waitIsTheActiveOne', actions: 'cancelWait' },
-      { meta: { refusal: 'wait_not_active' } },
-    ],
+    'wait_all.cancel': [{ guard: 'waitIsActive', actions: 'cancelWait' }, { meta: { refusal: 'wait_not_active' } }],
     'records.drop': { actions: 'dropRecords' },
     'cursor.advance': { actions: 'advanceCursor' },
-    'operations.stop': {
-      actions: 'stopOperations',
-      description: 'Operations are not in the snapshot of their parent, so stopping it does not stop them.',
-    },
     fault: '.poisoned',
     'xstate.error.actor.operation': '.poisoned',
   },
@@ -215,7 +204,6 @@ export const operationRegistryMachine = setup({
     retired: {
       description: 'The owner has gone: reads and watches still work, everything else is refused.',
       on: {
-        'operations.stop': { actions: 'stopOperations' },
         fault: 'poisoned',
         'xstate.error.actor.operation': 'poisoned',
         '*': { meta: { refusal: 'owner_retired' } },
@@ -223,10 +211,7 @@ export const operationRegistryMachine = setup({
     },
     poisoned: {
       description: 'A change broke off half-way: nothing is answered rather than guessed.',
-      on: {
-        'operations.stop': { actions: 'stopOperations' },
-        '*': { meta: { refusal: 'poisoned' } },
-      },
+      on: { '*': { meta: { refusal: 'poisoned' } } },
     },
   },
 })

@@ -6,10 +6,10 @@ import type { Brand } from '../src/base/ids.js'
 /** Identifies one operation; a UUID, v7 when minted here, so text order is creation order. */
 export type OperationId = Brand<string, 'OperationId'>
 
-/** Identifies the run of a turn that waits for operations. */
-export type RunId = Brand<string, 'RunId'>
+/** Identifies one turn of an agent; what waits for operations waits for a turn. */
+export type TurnId = Brand<string, 'TurnId'>
 
-/** Identifies one wait-all request; separate from the run it feeds. */
+/** Identifies one wait-all request; separate from the turn it feeds. */
 export type WaitRequestId = Brand<string, 'WaitRequestId'>
 
 /** What an operation is for; decides whether its completion is kept, shown and woken for. */
@@ -143,6 +143,6 @@ export type CursorConsumer = (typeof cursorConsumers)[number]
 /** What a satisfied wait-all hands to the turn, exactly once; the ids are a set (spec operations 6.7). */
 export interface WaitAllSatisfied {
   readonly waitRequestId: WaitRequestId
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly operationIds: readonly OperationId[]
 }

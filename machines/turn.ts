@@ -1,5 +1,5 @@
 import { assign, setup, type ActorRefFrom } from 'xstate'
-import type { OperationId, RunId } from './operation-vocabulary.js'
+import type { OperationId, TurnId } from './operation-vocabulary.js'
 
 /** Whether a turn waits for an operation or only keeps its name. */
 export type WaitPolicy = 'barrier' | 'detached'
@@ -12,7 +12,7 @@ export interface AsyncOperationRef {
 
 /** What a turn remembers. */
 export interface TurnContext {
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly pendingOperations: readonly AsyncOperationRef[]
   /** Members of the barrier the turn waits for, each once; empty when it waits for nothing. */
   readonly barrierIds: readonly OperationId[]
@@ -21,16 +21,20 @@ export interface TurnContext {
 
 /** What happens to a turn; every event names the run it means. */
 export type TurnEvent =
-  | { readonly type: 'register_pending_operations'; readonly runId: RunId; readonly refs: readonly AsyncOperationRef[] }
+  | {
+      readonly type: 'register_pending_operations'
+      readonly turnId: TurnId
+      readonly refs: readonly AsyncOperationRef[]
+    }
   | {
       readonly type: 'operations_barrier_satisfied'
-      readonly runId: RunId
+      readonly turnId: TurnId
       readonly operationIds: readonly OperationId[]
     }
-  | { readonly type: 'tool_calls_resolved'; readonly runId: RunId }
-  | { readonly type: 'boundary_drained'; readonly runId: RunId }
-  | { readonly type: 'finish'; readonly runId: RunId }
-  | { readonly type: 'fail'; readonly runId: RunId; readonly reason: string }
+  | { readonly type: 'tool_calls_resolved'; readonly turnId: TurnId }
+  | { readonly type: 'boundary_drained'; readonly turnId: TurnId }
+  | { readonly type: 'finish'; readonly turnId: TurnId }
+  | { readonly type: 'fail'; readonly turnId: TurnId; readonly reason: string }
 
 function barrierIdsOf(refs: readonly AsyncOperationRef[]): readonly OperationId[] {
   const awaited = refs.filter(({ waitPolicy }) => waitPolicy === 'barrier')
@@ -45,17 +49,17 @@ function barrierIdsOf(refs: readonly AsyncOperationRef[]): readonly OperationId[
 export const turnMachine = setup({
   types: {
     context: {} as TurnContext,
-    input: {} as { readonly runId: RunId },
+    input: {} as { readonly turnId: TurnId },
     events: {} as TurnEvent,
   },
   guards: {
-    isCurrentRun: ({ context, event }) => event.runId === context.runId,
+    isCurrentRun: ({ context, event }) => event.turnId === context.turnId,
     answersTheBarrier: ({ context, event }) => {
-      if (event.type !== 'operations_barrier_satisfied' || event.runId !== context.runId) return false
+      if (event.type !== 'operations_barrier_satisfied' || event.turnId !== context.turnId) return false
       const answered = new Set(event.operationIds)
       return answered.size === context.barrierIds.length && context.barrierIds.every((id) => answered.has(id))
     },
-    owesNothing: ({ context, event }) => event.runId === context.runId && context.barrierIds.length === 0,
+    owesNothing: ({ context, event }) => event.turnId === context.turnId && context.barrierIds.length === 0,
   },
   actions: {
     keepPendingOperations: assign(({ event }) =>
@@ -69,7 +73,7 @@ export const turnMachine = setup({
 }).createMachine({
   id: 'turn',
   description: 'One turn of an agent, as far as background operations matter to it.',
-  context: ({ input }) => ({ runId: input.runId, pendingOperations: [], barrierIds: [], failure: undefined }),
+  context: ({ input }) => ({ turnId: input.turnId, pendingOperations: [], barrierIds: [], failure: undefined }),
   initial: 'calling_llm',
   states: {
     calling_llm: {

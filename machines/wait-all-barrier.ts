@@ -1,10 +1,10 @@
 import { assign, emit, setup, type ActorRefFrom } from 'xstate'
-import type { OperationId, RunId, WaitAllSatisfied, WaitRequestId } from './operation-vocabulary.js'
+import type { OperationId, TurnId, WaitAllSatisfied, WaitRequestId } from './operation-vocabulary.js'
 
 /** What one barrier remembers; the member list never changes and is shared, not copied. */
 export interface WaitAllBarrierContext {
   readonly requestId: WaitRequestId
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly operationIds: readonly OperationId[]
   /** Members that have not ended. */
   readonly remaining: number
@@ -49,7 +49,7 @@ export const waitAllBarrierMachine = setup({
       type: 'satisfied' as const,
       obligation: {
         waitRequestId: context.requestId,
-        runId: context.runId,
+        turnId: context.turnId,
         operationIds: context.operationIds,
       },
     })),

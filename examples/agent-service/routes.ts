@@ -55,7 +55,7 @@ const idSchema = v.pipe(
 )
 
 const waitSchema = v.strictObject({
-  runId: v.optional(v.pipe(v.string(), v.uuid())),
+  turnId: v.optional(v.pipe(v.string(), v.uuid())),
   operationIds: v.pipe(v.array(idSchema), v.maxLength(1000)),
 })
 
@@ -114,8 +114,8 @@ async function cancel({ request, params }: Call, { runtime, maxBodyBytes }: Rout
 
 async function wait({ request, params, signal }: Call, { runtime, maxBodyBytes }: RouteContext): Promise<Reply> {
   const session = existingSession(runtime, params)
-  const { runId, operationIds } = await readBody(request, waitSchema, maxBodyBytes)
-  return { status: 200, body: await session.waitAll(runId ?? randomUUID(), operationIds, { signal }) }
+  const { turnId, operationIds } = await readBody(request, waitSchema, maxBodyBytes)
+  return { status: 200, body: await session.waitAll(turnId ?? randomUUID(), operationIds, { signal }) }
 }
 
 async function completions({ request, response, params, query, signal }: Call, context: RouteContext) {

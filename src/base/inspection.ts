@@ -40,6 +40,11 @@ export class HeldInspection {
     this.option = observer === undefined ? {} : { inspect: (event) => this.#take(event) }
   }
 
+  /** Passes on an event that is none of XState's own. */
+  show(event: InspectionEvent): void {
+    if (this.#observer !== undefined) this.#take(event)
+  }
+
   /** A change begins; several may stand in one another. */
   hold(): void {
     this.#changes += 1

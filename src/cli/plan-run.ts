@@ -205,8 +205,8 @@ export class PlanRun {
     const { tools } = this.#file.plan
     const names = tools.map(({ name }) => name).filter((name) => this.#operations.has(name))
     const ids = names.flatMap((name) => this.#operations.get(name) ?? [])
-    const runId = createUuidSource({ now: () => this.#surroundings.clock.wallNow() }).uuid()
-    const { outcomes, satisfied } = await this.#session.waitAll(runId, ids, { signal: this.#broken.signal })
+    const turnId = createUuidSource({ now: () => this.#surroundings.clock.wallNow() }).uuid()
+    const { outcomes, satisfied } = await this.#session.waitAll(turnId, ids, { signal: this.#broken.signal })
     await Promise.all(this.#running.values())
     const waited = new Map(outcomes.map(({ operationId, outcome }) => [operationId, outcome]))
     const results = tools.map(({ name }) => {

@@ -16,8 +16,8 @@ export function reportText(report: RunReport, paint: Paint): string {
   ])
   const { obligation } = report
   if (obligation !== null) {
-    const { operationIds, waitRequestId, runId } = obligation
-    lines.push(`waited for ${count(operationIds.length, 'operation')}: wait request ${waitRequestId}, run ${runId}`)
+    const { operationIds, waitRequestId, turnId } = obligation
+    lines.push(`waited for ${count(operationIds.length, 'operation')}: wait request ${waitRequestId}, turn ${turnId}`)
   }
   const good = report.tools.filter(({ status }) => status === 'as_expected').length
   const summary = `${good} of ${count(report.tools.length, 'tool')} ended as the plan expects`

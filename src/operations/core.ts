@@ -7,7 +7,9 @@ import { HeldInspection, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
 import { textOf } from '../base/options.js'
+import type { Selection } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
+import type { OperationEvent } from '../../machines/operation.js'
 import {
   operationRegistryMachine,
   type OperationRefusal,
@@ -15,6 +17,8 @@ import {
   type OperationRegistryEvent,
   type SettleEvent,
 } from '../../machines/operation-registry.js'
+import type { OperationId } from '../../machines/operation-vocabulary.js'
+import { withOperations } from './children.js'
 import { OperationRecords, type RegistryLimits } from './records.js'
 import { poisonedError, reentrantChange, refusalError } from './refusal.js'
 
@@ -32,13 +36,22 @@ export interface CoreOptions extends RegistryLimits {
   /** Receives the inspection events of the registry, its operations and barriers. */
   readonly inspect?: Inspect
   readonly logger?: Logger
+  /** Takes what somebody else than the registry sends to the actor of an operation. */
+  readonly onSend?: ((id: OperationId, event: OperationEvent) => void) | undefined
 }
 
 const registry = fastMachine(operationRegistryMachine)
+const machine = withOperations(registry.machine)
+
+/** An end that is decided and has its place in the completion order, but is not durable yet. */
+export interface StagedEnd {
+  readonly event: SettleEvent
+  readonly selection: Selection
+}
 
 /**
- * The registry actor with its records: decides and applies, without I/O. Live calls and tests go
- * through the same two steps.
+ * The registry actor with its records: decides and applies, without I/O. What the chart selects is what is applied: no guard
+ * is asked twice about one event. Live calls and tests go through the same steps.
  */
 export class OperationsCore {
   readonly records: OperationRecords
@@ -50,12 +63,12 @@ export class OperationsCore {
   /** Events handed to the actor. */
   #applied = 0
 
-  constructor({ clock, owner, inspect, logger: unguarded, ...limits }: CoreOptions) {
+  constructor({ clock, owner, inspect, logger: unguarded, onSend, ...limits }: CoreOptions) {
     const logger = guardedLogger(unguarded)
     this.#clock = clock
     this.#inspection = new HeldInspection(inspect, logger)
     this.records = new OperationRecords({ ...limits, clock, logger })
-    this.actor = createActor(registry.machine, {
+    this.actor = createActor(machine, {
       id: owner === undefined ? 'operation-registry' : `operation-registry ${owner}`,
       input: { book: this.records },
       clock,
@@ -66,6 +79,7 @@ export class OperationsCore {
       error: (cause) => logger.error({ cause: messageOf(cause) }, 'the operations registry broke'),
     })
     this.actor.start()
+    this.records.showUnder(this.actor, (id, event) => onSend?.(id, event))
   }
 
   /** True once a change broke off half-way; nothing is answered any more. */
@@ -96,41 +110,44 @@ export class OperationsCore {
     }
   }
 
-  /**
-   * Asks the chart whether the event is legal now; throws the refusal if not, `reentrant_change` in the middle of another.
-   * What was decided is kept with the event.
-   */
-  decide(event: OperationRegistryEvent): void {
-    this.check()
-    if (this.#isApplying) throw reentrantChange()
-    const meta = registry.decide(this.actor.getSnapshot(), event).meta as { refusal: OperationRefusal } | undefined
-    if (meta !== undefined) throw refusalError(meta.refusal, event, this.records)
+  /** Decides an event and carries it out. Throws the refusal, or `reentrant_change` in the middle of another. */
+  take(event: OperationRegistryEvent): void {
+    const selection = this.#decide(event)
+    this.change(() => this.#apply(event, selection))
   }
 
-  /** Carries out an event that was decided. A failure half-way poisons the registry and is thrown. */
-  apply(event: OperationRegistryEvent): void {
-    this.change(() => {
-      // A decision would be followed whatever has become of the registry since.
-      this.check()
-      this.#applied += 1
-      this.#isApplying = true
-      try {
-        this.actor.send(event)
-      } finally {
-        this.#isApplying = false
-      }
-      this.check()
-    })
+  /** Decides an end and gives it its place in the completion order; throws like {@link OperationsCore.take}. */
+  stage(event: SettleEvent): StagedEnd {
+    const selection = this.#decide(event)
+    this.records.stage(event)
+    return { event, selection }
   }
 
-  /** Carries out an end that was staged and is durable now. */
-  settle(event: SettleEvent): void {
+  /** Takes back an end that did not become durable; later ones must have been taken back before. */
+  unstage({ event }: StagedEnd): void {
+    this.records.unstage(event)
+  }
+
+  /** Carries out an end that is durable now. */
+  settle({ event, selection }: StagedEnd): void {
     this.change(() => {
-      this.records.surface(event.id)
-      this.apply(event)
+      this.#apply(event, selection)
       if (this.records.lastSettled === event.id) return
       this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
       throw poisonedError()
+    })
+  }
+
+  /** Leaves an inspection event that says what was refused, and why. */
+  showRefused(request: { readonly type: string; readonly id?: OperationId }, refusal: unknown): void {
+    const { code, message } = refusal as { readonly code?: unknown; readonly message?: unknown }
+    const { type, id } = request
+    this.#inspection.show({
+      type: '@xstate.event',
+      rootId: this.actor.sessionId,
+      actorRef: this.actor,
+      sourceRef: undefined,
+      event: { type: 'request.refused', request: type, ...(id !== undefined && { id }), code, message },
     })
   }
 
@@ -146,8 +163,35 @@ export class OperationsCore {
 
   /** Stops the actors; operations that still ran are stopped with their registry. */
   stop(): void {
-    if (this.actor.getSnapshot().status === 'active') this.actor.send({ type: 'operations.stop' })
     this.actor.stop()
+    // A registry that broke is not stopped any more, but its operations are.
+    this.records.stopOperations()
+  }
+
+  #decide(event: OperationRegistryEvent): Selection {
+    this.check()
+    if (this.#isApplying) throw reentrantChange()
+    const selection = registry.decide(this.actor.getSnapshot(), event)
+    const meta = selection.meta as { readonly refusal: OperationRefusal } | undefined
+    if (meta === undefined) return selection
+    const refusal = refusalError(meta.refusal, event, this.records)
+    const id = 'spec' in event ? event.spec.id : 'id' in event ? event.id : undefined
+    this.showRefused({ type: event.type, ...(id !== undefined && { id }) }, refusal)
+    throw refusal
+  }
+
+  /** A failure half-way poisons the registry and is thrown. */
+  #apply(event: OperationRegistryEvent, selection: Selection): void {
+    // A decision would be followed whatever has become of the registry since.
+    this.check()
+    this.#applied += 1
+    this.#isApplying = true
+    try {
+      registry.follow(this.actor, event, selection)
+    } finally {
+      this.#isApplying = false
+    }
+    this.check()
   }
 
   #break(): void {

@@ -3,7 +3,7 @@ import type {
   OperationAction,
   OperationId,
   OperationStatus,
-  RunId,
+  TurnId,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 
@@ -57,7 +57,7 @@ export class WaitDisposedError extends StatewardError<'wait_disposed', { readonl
 
 /** What a turn was asked, and where it stood. */
 export interface TurnRefusal {
-  readonly runId: RunId
+  readonly turnId: TurnId
   /** Event of the turn chart. */
   readonly event: string
   /** State of the turn chart. */
@@ -69,8 +69,8 @@ export class TurnRefusedError extends StatewardError<'turn_refused', TurnRefusal
   override readonly name = 'TurnRefusedError'
 
   constructor(refusal: TurnRefusal) {
-    const { runId, event, state } = refusal
-    super('turn_refused', `turn ${runId} is ${state} and does not take ${event}`, refusal)
+    const { turnId, event, state } = refusal
+    super('turn_refused', `turn ${turnId} is ${state} and does not take ${event}`, refusal)
   }
 }
 

@@ -1,17 +1,18 @@
-import { unreachable } from '../base/errors.js'
+import { InvalidInputError, unreachable } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { LaneStream } from '../lane/types.js'
+import { Draft } from '../state/draft.js'
+import { captureRows, SnapshotReader } from '../state/snapshot.js'
 import type { OperationId, SessionId } from '../../machines/operation-vocabulary.js'
-import { capturePersisted } from './capture.js'
 import { kindClasses } from './classification.js'
 import { OperationsCore, type CoreOptions } from './core.js'
 import { internalError } from './errors.js'
-import { decodeFact, type OperationsFact } from './facts.js'
+import { decodeEvent, type OperationsEvent } from './events.js'
 import type { RegistryLimits } from './records.js'
-import { checkKind, recover, type LiveRemnant } from './recovery.js'
+import { checkKind, recover, type InterruptedOperation } from './recovery.js'
 import type { EpochId, LostOperation } from './types.js'
-import { joinRows, splitRows } from './snapshot-rows.js'
-import { decodeSnapshot, encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
+import { capturePersisted, SnapshotState, snapshotRows } from './snapshot.js'
+import { decodeSnapshot, encodeSnapshot, type PersistedOperations } from './wire.js'
 
 const namePrefix = 'operations/'
 
@@ -26,20 +27,23 @@ export function sessionOfStream(name: string): SessionId | undefined {
 }
 
 /**
- * The durable side of one session: turns journalled facts back into a registry at opening and hands
+ * The durable side of one session: turns journalled events back into a registry at opening and hands
  * the lane its rows for snapshots.
  */
 export class OperationsHistory implements LaneStream {
   readonly name: string
   readonly #options: CoreOptions
   #opened: { readonly core: OperationsCore; readonly epochId: EpochId } | undefined
-  #snapshotRows: JsonObject[] = []
+  /** The snapshot that is being read, until it has been read to its end. */
+  #restoring: Restoring | undefined
   /** Registered but not ended: while replaying what may still end, afterwards what was lost. */
-  readonly #unfinished = new Map<OperationId, LiveRemnant>()
+  readonly #unfinished = new Map<OperationId, InterruptedOperation>()
+  /** Takes what somebody else sends to the actor of an operation. */
+  onSend: CoreOptions['onSend']
 
   constructor(sessionId: SessionId, options: CoreOptions) {
     this.name = streamNameOf(sessionId)
-    this.#options = { ...options, owner: sessionId }
+    this.#options = { ...options, owner: sessionId, onSend: (id, event) => this.onSend?.(id, event) }
   }
 
   /** False for a session that was deleted, or never opened. */
@@ -75,23 +79,9 @@ export class OperationsHistory implements LaneStream {
     this.#opened = { core: new OperationsCore({ ...this.#options, ...limits }), epochId }
   }
 
-  /** Starts from a snapshot in the wire shape of spec operations 7.1. Raises `invalid_input` or `internal`; then nothing has changed. */
-  import(snapshot: unknown): void {
-    const persisted = decodeSnapshot(snapshot)
-    const { maxCompleted, maxConcurrent } = persisted
-    const limits = { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) }
-    const core = new OperationsCore({ ...this.#options, ...limits })
-    let live: LiveRemnant[]
-    try {
-      live = recover(persisted, core.records, core.actor)
-    } catch (fault) {
-      core.stop()
-      throw fault
-    }
-    this.#opened?.core.stop()
-    this.#unfinished.clear()
-    for (const remnant of live) this.#unfinished.set(remnant.spec.id, remnant)
-    this.#opened = { core, epochId: persisted.epochId }
+  /** Starts from a document in the wire shape of spec operations 7.1. Raises `invalid_input` or `internal`; then nothing has changed. */
+  import(document: unknown): void {
+    this.#recover(decodeSnapshot(document))
   }
 
   /** Forgets operations that were reported as lost; returns those that were. */
@@ -100,32 +90,38 @@ export class OperationsHistory implements LaneStream {
   }
 
   restore(row: JsonObject): void {
-    this.#snapshotRows.push(row)
+    this.#restoring ??= new Restoring(this.name)
+    this.#restoring.take(row)
   }
 
-  replay(fact: JsonObject): void {
+  replay(stored: JsonObject): void {
     this.finishRestore()
-    this.#apply(decodeFact(fact))
+    this.#apply(decodeEvent(stored))
   }
 
-  /** Takes over the snapshot rows restored so far. Raises `invalid_input` or `internal` for rows that contradict each other. */
+  /**
+   * Takes over the snapshot rows restored so far. Raises `snapshot_incomplete` when some are missing, and `internal` for
+   * rows that contradict each other.
+   */
   finishRestore(): void {
-    if (this.#snapshotRows.length === 0) return
-    this.import(joinRows(this.#snapshotRows))
-    this.#snapshotRows = []
+    const restored = this.#restoring?.finish()
+    this.#restoring = undefined
+    if (restored !== undefined) this.#recover(restored)
   }
 
   /** Raises `internal` for corrupt facts and for a poisoned registry. */
   capture(): Iterable<JsonObject> {
-    return this.#opened === undefined ? [] : splitRows(this.#encode())
+    if (this.#opened === undefined) return []
+    const persisted = this.#capture()
+    return captureRows<PersistedOperations, undefined>(persisted, snapshotRows, persisted.nextCompletionSeq)
   }
 
-  /** The session in the wire shape, unfinished operations included. */
+  /** The session in the wire shape of spec operations 7.1, unfinished operations included. */
   exported(): JsonObject {
-    return this.#encode()
+    return encodeSnapshot(this.#capture())
   }
 
-  #encode(): WireOperationsSnapshot {
+  #capture(): PersistedOperations {
     const { core, epochId } = this.#state
     // A registry that broke half-way differs from its journal: better no snapshot than one that loses what is there.
     core.check()
@@ -138,7 +134,24 @@ export class OperationsHistory implements LaneStream {
       operations.set(id, { status, kind: spec.kind, source, peerReady: false, progressCount: 0, outcome: null })
       specs.set(id, spec)
     }
-    return encodeSnapshot({ ...persisted, operations, specs })
+    return { ...persisted, operations, specs }
+  }
+
+  #recover(persisted: PersistedOperations): void {
+    const { maxCompleted, maxConcurrent } = persisted
+    const limits = { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) }
+    const core = new OperationsCore({ ...this.#options, ...limits })
+    let interrupted: InterruptedOperation[]
+    try {
+      interrupted = recover(persisted, core.records)
+    } catch (fault) {
+      core.stop()
+      throw fault
+    }
+    this.#opened?.core.stop()
+    this.#unfinished.clear()
+    for (const operation of interrupted) this.#unfinished.set(operation.spec.id, operation)
+    this.#opened = { core, epochId: persisted.epochId }
   }
 
   get #state() {
@@ -146,53 +159,46 @@ export class OperationsHistory implements LaneStream {
     return this.#opened
   }
 
-  #apply(fact: OperationsFact): void {
-    switch (fact.type) {
+  #apply(event: OperationsEvent): void {
+    switch (event.type) {
       case 'session_opened': {
-        const { epoch_id: epochId, max_completed: maxCompleted, max_concurrent: maxConcurrent } = fact
+        const { epochId, maxCompleted, maxConcurrent } = event
         if (this.#opened?.epochId === epochId) return
-        return this.open(epochId as EpochId, { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) })
+        return this.open(epochId, { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) })
       }
       case 'session_limited':
-        return this.core.records.limitTo(fact.max_concurrent)
+        return this.core.records.limitTo(event.maxConcurrent)
       case 'session_imported':
-        return this.import(fact.snapshot)
+        return this.import(event.snapshot)
       case 'session_deleted':
         this.#opened?.core.stop()
         this.#opened = undefined
         return this.#unfinished.clear()
       case 'operation_registered':
-        this.#unfinished.set(fact.spec.id, { spec: fact.spec, status: 'provisioning' })
+        this.#unfinished.set(event.spec.id, { spec: event.spec, status: 'provisioning' })
         return
       case 'operation_started': {
-        const unfinished = this.#unfinished.get(fact.id)
-        if (unfinished !== undefined) this.#unfinished.set(fact.id, { ...unfinished, status: 'running' })
+        const unfinished = this.#unfinished.get(event.id)
+        if (unfinished !== undefined) this.#unfinished.set(event.id, { ...unfinished, status: 'running' })
         return
       }
-      case 'operation_settled':
-        return this.#settle(fact)
+      case 'operation_ended':
+        return this.#end(event)
       case 'records_collected':
-        return this.core.records.drop(fact.ids)
+        return this.core.records.drop(event.ids)
       case 'lost_forgotten':
-        this.forgetLost(fact.ids)
+        this.forgetLost(event.ids)
         return
       case 'cursor_advanced':
-        return this.core.records.advanceCursor(fact.consumer, fact.cursor)
+        return this.core.records.advanceCursor(event.consumer, event.cursor)
       default:
-        return unreachable(fact, 'operations fact')
+        return unreachable(event, 'operations event')
     }
   }
 
-  #settle(fact: Extract<OperationsFact, { type: 'operation_settled' }>): void {
-    const { records, actor } = this.core
-    const {
-      id,
-      seq,
-      outcome,
-      peer_ready: peerReady,
-      progress_count: progressCount,
-      completed_at_ms: completedAtMs,
-    } = fact
+  #end(event: Extract<OperationsEvent, { type: 'operation_ended' }>): void {
+    const { records } = this.core
+    const { id, seq, outcome, peerReady, progressCount, completedAtMs } = event
     const unfinished = this.#unfinished.get(id)
     if (unfinished === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
     const { spec } = unfinished
@@ -203,8 +209,35 @@ export class OperationsHistory implements LaneStream {
     }
     this.#unfinished.delete(id)
     const source = spec.operationSource
-    records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq }, actor)
+    records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq })
     if (kindClasses[spec.kind].feed === 'suppress') return
     records.publish({ seq, operationId: id, kind: spec.kind, displayName: spec.displayName, outcome, completedAtMs })
   }
+}
+
+/** One snapshot on its way from its rows into a registry. */
+class Restoring {
+  readonly #state = new SnapshotState()
+  readonly #draft = new Draft<PersistedOperations, undefined>(this.#state, undefined)
+  readonly #reader: SnapshotReader<PersistedOperations, undefined>
+
+  constructor(stream: string) {
+    this.#reader = new SnapshotReader({ stream, rowOf, onHeader: () => {} })
+  }
+
+  take(row: JsonObject): void {
+    this.#reader.take(this.#draft, row)
+  }
+
+  finish(): PersistedOperations {
+    this.#reader.finish()
+    return this.#state
+  }
+}
+
+function rowOf(stored: JsonObject): (typeof snapshotRows)[number] {
+  const found = snapshotRows.find(({ kind }) => kind === stored['row'])
+  if (found !== undefined) return found
+  const reason = `unknown snapshot row: ${JSON.stringify(stored['row'])}`
+  throw new InvalidInputError({ subject: 'operations snapshot row', field: 'row', reason })
 }

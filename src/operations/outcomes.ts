@@ -65,6 +65,33 @@ function failedWith(error: string, failure: FailureOrigin): OperationOutcome {
   })
 }
 
+function failedAs({ error, reason, cause }: Extract<OperationOutcome, { type: 'failed' }>): OperationOutcome {
+  return outcomes.failed(error, { ...(reason !== undefined && { reason }), ...(cause !== undefined && { cause }) })
+}
+
+/** An outcome that somebody else made, checked and copied. Raises `invalid_input` naming the field. */
+export function checkOutcome(id: OperationId, outcome: OperationOutcome): OperationOutcome {
+  return readable('operation outcome', () => {
+    if (typeof outcome !== 'object' || (outcome as unknown) === null) refuse('$', `not an object: ${textOf(outcome)}`)
+    switch (outcome.type) {
+      case 'completed':
+        return outcomes.completed(id, outcome.result)
+      case 'failed':
+        return failedAs(outcome)
+      case 'aborted':
+        return outcomes.aborted(outcome.reason)
+      case 'cancelled':
+        return outcomes.cancelled(outcome.reason)
+      case 'retired':
+        return outcomes.retired()
+      case 'terminated':
+        return outcomes.terminated(outcome.reason)
+      default:
+        return refuse('type', 'not the name of an outcome')
+    }
+  })
+}
+
 function completedWith(id: OperationId, result: OperationResult): OperationOutcome {
   checkFields('operation result', result, resultFields)
   const { id: named, content, isError, durationMs, tokensUsed } = result

@@ -1,7 +1,7 @@
 import { isUuid } from '../base/ids.js'
 import type { ClockAnchor } from '../base/clock.js'
-import type { Deferred } from '../base/promises.js'
-import type { OperationActor } from '../../machines/operation.js'
+import type { operationMachine } from '../../machines/operation.js'
+import type { ActorRow } from '../../machines/row-actors.js'
 import type { Settlement } from '../../machines/operation-registry.js'
 import {
   isTerminal,
@@ -21,18 +21,19 @@ import { publicResultOf } from './classification.js'
 import { internalError } from './errors.js'
 import { sourceProblem } from './source.js'
 import type { OperationSnapshot } from './types.js'
+import { countOf, type Watchers } from './watchers.js'
 
-/** One operation as the registry keeps it: the actor holds the facts, the rest is what surrounds them. */
-export interface OperationRow {
-  readonly actor: OperationActor
+/**
+ * One operation as the registry keeps it: where it stands in its chart, the actor that shows it, when it was registered
+ * here, and what is known besides.
+ */
+export interface OperationRow extends ActorRow<typeof operationMachine>, ClockAnchor {
   readonly spec: OperationSpec
   readonly source: OperationSource | undefined
-  /** When it was registered here. */
-  readonly anchor: ClockAnchor
   startedAtMs: number | undefined
   settlement: Settlement | undefined
   peer: OperationPeerHandle | undefined
-  watchers: Set<Deferred<OperationOutcome>> | undefined
+  watchers: Watchers | undefined
 }
 
 /** The facts of one operation, read fail-closed. */
@@ -49,14 +50,9 @@ const kinds: ReadonlySet<unknown> = new Set(operationKinds)
 const statuses: ReadonlySet<unknown> = new Set([...liveStatuses, ...terminalStatuses])
 const progressCountLimit = 2 ** 32 - 1
 
-/** Status of a row without any further check; the hot path. */
-export function statusOf(row: OperationRow): OperationStatus {
-  return row.actor.getSnapshot().value
-}
-
 /** Reads the status, raising `internal` when there is none (spec operations 8, F3). */
 export function readStatus(id: OperationId, row: OperationRow): OperationStatus {
-  const status: unknown = row.actor.getSnapshot().value
+  const status: unknown = row.value
   if (!statuses.has(status)) throw internalError(`missing status for operation ${id}`)
   return status as OperationStatus
 }
@@ -64,7 +60,7 @@ export function readStatus(id: OperationId, row: OperationRow): OperationStatus 
 /** Reads the outcome against the status, raising `internal` for any contradiction (F7 to F10). */
 export function readOutcome(id: OperationId, row: OperationRow): OperationOutcome | undefined {
   const status = readStatus(id, row)
-  const { outcome } = row.actor.getSnapshot().context
+  const { outcome } = row.context
   if (!isTerminal(status)) {
     if (outcome !== undefined) throw internalError(`terminal outcome for non-terminal operation ${id}`)
     return undefined
@@ -84,7 +80,7 @@ export function readFacts(id: OperationId, row: OperationRow): OperationFacts {
   if ((row.spec as OperationSpec | undefined) === undefined) {
     throw internalError(`operation ${id} has authority facts without shell projection record`)
   }
-  const { kind, peerReady, progressCount } = row.actor.getSnapshot().context
+  const { kind, peerReady, progressCount } = row.context
   if (!kinds.has(kind)) throw internalError(`missing kind for operation ${id}`)
   const status = readStatus(id, row)
   if (typeof peerReady !== 'boolean') throw internalError(`missing peer-ready for operation ${id}`)
@@ -121,8 +117,8 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
     peerReady,
     ...(peer !== undefined && { peerHandle: copyOfPeer(peer) }),
     progressCount: Math.min(progressCount, progressCountLimit),
-    watcherCount: row.watchers?.size ?? 0,
-    createdAtMs: row.anchor.wall,
+    watcherCount: countOf(row.watchers),
+    createdAtMs: row.wall,
     ...(startedAtMs !== undefined && { startedAtMs }),
     ...(settlement?.completedAtMs !== undefined && { completedAtMs: settlement.completedAtMs }),
     ...(settlement?.elapsedMs !== undefined && { elapsedMs: settlement.elapsedMs }),

@@ -13,7 +13,6 @@ import {
   type OperationId,
   type OperationKind,
 } from '../../machines/operation-vocabulary.js'
-import { capturePersisted } from './capture.js'
 import {
   isIdempotentRepeat,
   kindClasses,
@@ -24,6 +23,7 @@ import {
 } from './classification.js'
 import type { OperationsHistory } from './history.js'
 import { checkKey, readStatus, snapshotOf } from './projection.js'
+import { capturePersisted } from './snapshot.js'
 import type { CompletionEntry, EpochId, LostOperation, OperationSnapshot, RegistryDiagnostics } from './types.js'
 import { encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
 
@@ -113,13 +113,14 @@ export class OperationReader {
 
   /** The registry for people who look into it. Raises `internal` for corrupt facts. */
   diagnostics(): RegistryDiagnostics {
-    const { wait, rows, activeCount, feed } = this.#records
+    const { waits, rows, activeCount, feed } = this.#records
+    const pendingWaits = Array.from(waits.active, ({ request }) => ({ ...request }))
     return {
       operations: this.listOperations(),
       operationCount: rows.size,
       activeCount,
-      pendingWait:
-        wait === undefined ? null : { requestId: wait.requestId, runId: wait.runId, operationIds: wait.operationIds },
+      pendingWait: pendingWaits[0] ?? null,
+      pendingWaits,
       cursors: { ...this.#records.cursors },
       watermark: feed.watermark(),
     }
@@ -128,7 +129,8 @@ export class OperationReader {
   /** The durable part of the registry in the wire shape of spec operations 7.1. Raises `internal` for corrupt facts. */
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     this.#core.check()
-    return encodeSnapshot(capturePersisted(this.epochId, this.#records))
+    const wait = this.#records.waits.oldest?.request
+    return encodeSnapshot({ ...capturePersisted(this.epochId, this.#records), ...(wait !== undefined && { wait }) })
   }
 
   get #core() {

@@ -1,13 +1,14 @@
 import * as v from 'valibot'
-import { createActor, type AnyActorRef } from 'xstate'
+import type { AnyActorRef } from 'xstate'
 import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
 import { SequencedFeed } from '../base/feed.js'
 import { deepFreeze } from '../base/freeze.js'
 import type { Logger } from '../base/logger.js'
 import { optionsSchema, wholeNumberSchema } from '../base/options.js'
-import type { Place } from '../../machines/chart-table.js'
+import type { Selection } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
-import { operationMachine, type OperationActor, type OperationEvent } from '../../machines/operation.js'
+import { operationMachine, type OperationEvent } from '../../machines/operation.js'
+import { rowActors, type RowActors } from '../../machines/row-actors.js'
 import type {
   AdvanceEvent,
   BeginWaitEvent,
@@ -18,6 +19,7 @@ import type {
 } from '../../machines/operation-registry.js'
 import {
   isTerminal,
+  operationActions,
   terminalStatusOf,
   type CursorConsumer,
   type OperationAction,
@@ -27,15 +29,17 @@ import {
   type OperationSpec,
   type OperationStatus,
   type TerminalAction,
+  type TurnId,
   type WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 import { checkLimit } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, WatchError } from './errors.js'
-import { statusOf, type OperationRow } from './projection.js'
+import type { OperationRow } from './projection.js'
 import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
-import { ActiveWait } from './wait.js'
+import { Waits } from './waits.js'
+import { eachWatcher } from './watchers.js'
 
 /** How many operations may run and how many ended ones are kept. */
 export interface RegistryLimits {
@@ -58,9 +62,20 @@ export interface RecordsOptions extends RegistryLimits {
   readonly logger?: Logger
 }
 
-const { machine, table, decide } = fastMachine(operationMachine)
+const chart = fastMachine(operationMachine)
 
 const terminalActions = Object.keys(terminalStatusOf) as readonly TerminalAction[]
+
+/** What the chart of an operation was asked and answered. */
+interface Decided {
+  readonly event: OperationEvent
+  readonly selection: Selection
+}
+
+/** An end that is decided but not durable yet. */
+interface Ending extends Decided {
+  readonly status: OperationStatus
+}
 
 /** Facts of an ended operation that comes back from storage. */
 export interface RestoredOperation {
@@ -74,7 +89,7 @@ export interface RestoredOperation {
 
 /**
  * Every operation of one owner with the facts that span them: counters, completion order, retention,
- * feed, cursors and the wait-all barrier. Decides nothing; the registry's chart asks it and orders the
+ * feed, cursors and waits. Decides nothing; the registry's chart asks it and orders the
  * changes. All costs are flat in the number of operations.
  */
 export class OperationRecords implements OperationBook {
@@ -85,20 +100,23 @@ export class OperationRecords implements OperationBook {
   readonly #clock: Clock
   /** Ended operations that are neither evicted nor collected, in completion order. */
   readonly #retained = new Set<OperationId>()
-  /** Members of the active wait that would be evicted: kept until the wait is over, but gone for a snapshot. */
-  readonly #passedBy = new Set<OperationId>()
+  /** Members of active waits that would be evicted: kept until these are over, but gone for a snapshot. */
+  readonly #evictionPending = new Set<OperationId>()
+  /** Who waits for several operations. */
+  readonly waits = new Waits((id) => {
+    if (this.#evictionPending.delete(id)) this.rows.delete(id)
+  })
   /** Ids that feed rows refer to. */
   readonly #published = new Set<OperationId>()
-  /** What the charts of operations were asked about and allowed, by what the registry was asked. */
-  readonly #allowed = new WeakMap<AdvanceEvent | SettleEvent, OperationEvent>()
-  /** Ends that are decided but not durable yet. */
-  readonly #ending = new Map<OperationId, OperationStatus>()
+  readonly #ending = new Map<OperationId, Ending>()
+  /** What the registry was asked last, and what the operation's own chart says to it: decided once, then followed. */
+  #asked: { readonly event: AdvanceEvent | SettleEvent; readonly decided: Decided } | undefined
+  #actors: RowActors<typeof operationMachine> | undefined
   #maxConcurrent: number | undefined
   #activeCount = 0
   #lastSequence = 0
   #durableSequence = 0
   #lastSettled: OperationId | undefined
-  #wait: ActiveWait | undefined
 
   constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted, logger }: RecordsOptions) {
     checkLimit('maxConcurrent', maxConcurrent)
@@ -107,6 +125,16 @@ export class OperationRecords implements OperationBook {
     this.#maxConcurrent = maxConcurrent
     this.maxCompleted = Math.max(1, maxCompleted)
     this.feed = new SequencedFeed(feedCapacity(this.maxCompleted), logger)
+  }
+
+  /** Names the actor whose children the operations are, and what takes events that somebody else sends to them. */
+  showUnder(registry: AnyActorRef, onSend: (id: OperationId, event: OperationEvent) => void): void {
+    this.#actors = rowActors({
+      machine: chart,
+      parent: registry,
+      id: 'operation',
+      onSend: (row, event) => onSend((row as OperationRow).spec.id, event),
+    })
   }
 
   /** How many operations may run; unlimited when absent. */
@@ -149,23 +177,14 @@ export class OperationRecords implements OperationBook {
     return { operations: this.rows.size, active: this.activeCount, lastSequence: this.lastSequence }
   }
 
-  /** The wait-all barrier, while there is one. */
-  get wait(): ActiveWait | undefined {
-    return this.#wait
-  }
-
-  /** Waits by request: the active one, and satisfied ones whose obligation nobody has acknowledged. */
-  readonly waits = new Map<WaitRequestId, ActiveWait>()
-
-  /** Ended operations in completion order, members of an active wait left out. */
+  /** Ended operations in completion order, members of active waits left out. */
   collectable(): OperationId[] {
-    const retained = [...this.#retained]
-    return this.#wait === undefined ? retained : retained.filter((id) => !this.#isPinned(id))
+    return [...this.#retained].filter((id) => !this.waits.hasMember(id))
   }
 
-  /** True for an ended operation that is only kept for the active wait. */
-  isPassedBy(id: OperationId): boolean {
-    return this.#passedBy.has(id)
+  /** True for an ended operation that is only kept for an active wait. */
+  isEvictionPending(id: OperationId): boolean {
+    return this.#evictionPending.has(id)
   }
 
   has(id: OperationId): boolean {
@@ -174,7 +193,7 @@ export class OperationRecords implements OperationBook {
 
   isUsed(id: OperationId): boolean {
     // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
-    return this.rows.has(id) || this.#published.has(id) || this.#isPinned(id)
+    return this.rows.has(id) || this.#published.has(id) || this.waits.hasMember(id)
   }
 
   hasWellFormedSource({ operationSource }: OperationSpec): boolean {
@@ -186,17 +205,15 @@ export class OperationRecords implements OperationBook {
   }
 
   allows(event: AdvanceEvent | SettleEvent): boolean {
-    const place = this.#placeOf(event.id)
-    const own = ownEvent(event)
-    if (place === undefined || !decide(place, own).isTaken) return false
-    this.#allowed.set(event, own)
+    const decided = this.#ask(event)
+    if (decided === undefined || !decided.selection.isTaken) return false
+    this.#asked = { event, decided }
     return true
   }
 
   /** The guard in the operation's chart because of which the event is refused; `undefined` when its status is the reason. */
   refusingGuard(event: AdvanceEvent | SettleEvent): string | undefined {
-    const place = this.#placeOf(event.id)
-    return place && table.select(place, ownEvent(event)).guard
+    return this.#ask(event)?.selection.guard
   }
 
   /** Whether the chart lets an operation that stands so end so: what a journal says is held to the rules of live calls. */
@@ -204,35 +221,30 @@ export class OperationRecords implements OperationBook {
     const { id, kind, displayName } = spec
     const context = { id, kind, displayName, peerReady: false, progressCount: 0, outcome: undefined }
     if (status === 'absent') return false
-    return terminalActions.some((type) => table.select({ value: status, context }, { type, outcome }).isTaken)
+    return terminalActions.some((type) => chart.table.select({ value: status, context }, { type, outcome }).isTaken)
   }
 
-  hasActiveWait(requestId?: WaitRequestId): boolean {
-    return this.#wait !== undefined && (requestId === undefined || this.#wait.requestId === requestId)
+  isTurnWaiting(turnId: TurnId): boolean {
+    return this.waits.isTurnWaiting(turnId)
+  }
+
+  hasActiveWait(requestId: WaitRequestId): boolean {
+    return this.waits.isActive(requestId)
   }
 
   /** The status an operation has or, when its end is under way, will have. */
   effectiveStatus(id: OperationId): OperationStatus | undefined {
-    const ending = this.#ending.get(id)
-    if (ending !== undefined) return ending
-    const row = this.rows.get(id)
-    return row === undefined ? undefined : statusOf(row)
+    return this.#ending.get(id)?.status ?? this.rows.get(id)?.value
   }
 
   /** Mints the sequence of an end and keeps it in sight of later decisions until {@link settle} or {@link unstage}. */
   stage(event: SettleEvent): SettleEvent {
-    const { anchor } = this.#row(event.id)
+    const row = this.#row(event.id)
     this.#lastSequence += 1
-    this.#ending.set(event.id, event.outcome.type)
-    const elapsedMs = elapsedSince(anchor, this.#clock)
-    // Into the event itself: what was decided about it is kept with that very object.
-    event.settlement = { sequence: this.#lastSequence, completedAtMs: anchor.wall + elapsedMs, elapsedMs }
+    this.#ending.set(event.id, { ...this.#decidedOf(event), status: event.outcome.type })
+    const elapsedMs = elapsedSince(row, this.#clock)
+    event.settlement = { sequence: this.#lastSequence, completedAtMs: row.wall + elapsedMs, elapsedMs }
     return event
-  }
-
-  /** The end is durable: from here on the operation's own chart answers for it. */
-  surface(id: OperationId): void {
-    this.#ending.delete(id)
   }
 
   /** Takes back an end that did not become durable; later ones must have been taken back before. */
@@ -241,20 +253,17 @@ export class OperationRecords implements OperationBook {
     if (settlement !== undefined) this.#lastSequence = settlement.sequence - 1
   }
 
-  register({ spec }: RegisterEvent, registry: AnyActorRef): void {
+  register({ spec }: RegisterEvent): void {
     const { id, kind, displayName } = spec
-    // Made with a parent but not spawned: XState would copy the parent's record of children each time.
-    const actor = createActor(machine, { parent: registry, id: 'operation', input: { id, kind, displayName } })
-    actor.start()
-    this.#add(actor, spec, spec.operationSource)
+    this.#add(chart.initialPlace({ id, kind, displayName }), spec, spec.operationSource)
     this.#activeCount += 1
   }
 
   advance(event: AdvanceEvent): void {
     const { type, id, peer } = event
     const row = this.#row(id)
-    row.actor.send(this.#decidedEvent(event))
-    if (type === 'operation.start') row.startedAtMs = row.anchor.wall + elapsedSince(row.anchor, this.#clock)
+    this.#move(row, this.#decidedOf(event))
+    if (type === 'operation.start') row.startedAtMs = row.wall + elapsedSince(row, this.#clock)
     if (peer !== undefined) row.peer = peer
   }
 
@@ -263,55 +272,36 @@ export class OperationRecords implements OperationBook {
     const { type, id, outcome, settlement } = event
     const row = this.#row(id)
     if (settlement === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
-    row.actor.send(this.#decidedEvent(event))
-    if (statusOf(row) !== terminalStatusOf[actionOf(type) as TerminalAction]) {
-      throw internalError(`terminal status of operation ${id} drifted to ${statusOf(row)}`)
+    this.#move(row, this.#ending.get(id) ?? this.#decidedOf(event))
+    // From here on the operation's own chart answers for the end.
+    this.#ending.delete(id)
+    if (row.value !== terminalStatusOf[actionOf(type) as TerminalAction]) {
+      throw internalError(`terminal status of operation ${id} drifted to ${row.value}`)
     }
     this.#activeCount -= 1
     this.#lastSettled = id
     row.settlement = settlement
-    for (const watcher of row.watchers ?? []) watcher.resolve(outcome)
+    eachWatcher(row.watchers, (watcher) => watcher.resolve(outcome))
     row.watchers = undefined
     this.#keep(row, settlement, outcome)
   }
 
-  beginWait({ requestId, runId, operationIds }: BeginWaitEvent, registry: AnyActorRef): void {
-    const outcomeOf = (id: OperationId): OperationOutcome | undefined =>
-      this.rows.get(id)?.actor.getSnapshot().context.outcome
-    this.#wait = new ActiveWait({ requestId, runId, operationIds }, outcomeOf, registry)
-    this.waits.set(requestId, this.#wait)
-    if (this.#wait.isSatisfied) this.#endWait()
+  beginWait(event: BeginWaitEvent, registry: AnyActorRef): void {
+    this.waits.begin(event, (id) => this.rows.get(id)?.context.outcome, registry)
   }
 
   cancelWait(requestId: WaitRequestId, reason: unknown): void {
-    this.waits.get(requestId)?.cancel(reason)
-    this.waits.delete(requestId)
-    this.#endWait()
+    this.waits.cancel(requestId, reason)
   }
 
-  /** Ends the barrier after a fault: the waiter rejects, and the registry can wait again. */
-  faultWait(wait: ActiveWait, cause: Error): void {
-    wait.fail(cause)
-    this.waits.delete(wait.requestId)
-    this.#endWait()
-  }
-
-  /** Nothing will end any more: watches and the wait reject instead of hanging. */
+  /** Nothing will end any more: watches and waits reject instead of hanging. */
   abandonWaiters(): void {
     for (const [id, row] of this.rows) {
-      for (const watcher of row.watchers ?? []) watcher.reject(new WatchError(id))
+      eachWatcher(row.watchers, (watcher) => watcher.reject(new WatchError(id)))
       row.watchers = undefined
     }
-    if (this.#wait !== undefined) this.faultWait(this.#wait, internalError('wait_all completion channel dropped'))
-  }
-
-  /** Closes the obligation of a satisfied wait; false when no such obligation is open. */
-  acknowledgeWait(requestId: WaitRequestId): boolean {
-    const wait = this.waits.get(requestId)
-    if (wait === undefined || !wait.isSatisfied) return false
-    this.waits.delete(requestId)
-    wait.acknowledge()
-    return true
+    const dropped = internalError('wait_all completion channel dropped')
+    for (const wait of Array.from(this.waits.active)) this.waits.fault(wait, dropped)
   }
 
   drop(ids: readonly OperationId[]): void {
@@ -325,26 +315,17 @@ export class OperationRecords implements OperationBook {
     this.cursors[consumer] = Math.max(this.cursors[consumer], cursor)
   }
 
-  *liveOperations(): Iterable<OperationActor> {
-    for (const row of this.rows.values()) if (!isTerminal(statusOf(row))) yield row.actor
+  /** Stops the actors of operations that have not ended. */
+  stopOperations(): void {
+    for (const row of this.rows.values()) if (!isTerminal(row.value)) this.#actors?.stop(row)
   }
 
   /** Adds an operation that ended in an earlier life, in completion order. */
-  restore(restored: RestoredOperation, registry: AnyActorRef): OperationRow {
+  restore(restored: RestoredOperation): OperationRow {
     const { spec, source, peerReady, progressCount, outcome, sequence } = deepFreeze(restored)
     const { id, kind, displayName } = spec
-    const snapshot = machine.resolveState({
-      value: outcome.type,
-      context: { id, kind, displayName, peerReady, progressCount, outcome },
-    })
-    const actor = createActor(machine, {
-      parent: registry,
-      id: 'operation',
-      snapshot,
-      // Not read when a snapshot is given, but the types ask for it.
-      input: { id, kind, displayName },
-    })
-    const row = this.#add(actor, spec, source)
+    const context = { id, kind, displayName, peerReady, progressCount, outcome }
+    const row = this.#add({ value: outcome.type, context }, spec, source)
     row.settlement = { sequence }
     this.raiseSequence(sequence)
     this.#retained.add(id)
@@ -370,19 +351,32 @@ export class OperationRecords implements OperationBook {
     this.#durableSequence = Math.max(this.#durableSequence, sequence)
   }
 
-  /** Where an operation stands for a decision: an end that is under way counts. */
-  #placeOf(id: OperationId): Place<typeof operationMachine> | undefined {
-    const snapshot = this.rows.get(id)?.actor.getSnapshot()
-    const ending = this.#ending.get(id)
-    if (snapshot === undefined || ending === undefined) return snapshot
-    return { value: ending, context: snapshot.context }
+  /** What the chart of an operation says to an event; an end that is under way counts. `undefined` for an unknown id. */
+  #ask(event: AdvanceEvent | SettleEvent): Decided | undefined {
+    const row = this.rows.get(event.id)
+    if (row === undefined) return undefined
+    const ending = this.#ending.get(event.id)
+    const own = ownEvent(event)
+    const place = ending === undefined ? row : { value: ending.status, context: row.context }
+    return { event: own, selection: chart.decide(place, own) }
   }
 
-  /** The event that the operation's chart has allowed, so that it is not asked again. */
-  #decidedEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
-    const decided = this.#allowed.get(event)
-    this.#allowed.delete(event)
-    return decided ?? ownEvent(event)
+  /** What was decided about the event, so that no guard is asked a second time. */
+  #decidedOf(event: AdvanceEvent | SettleEvent): Decided {
+    const asked = this.#asked
+    this.#asked = undefined
+    const decided = asked?.event === event ? asked.decided : this.#ask(event)
+    if (decided === undefined) throw internalError(`no record for operation ${event.id}`)
+    return decided
+  }
+
+  #move(row: OperationRow, { event, selection }: Decided): void {
+    this.#shown.move(row, event, selection)
+  }
+
+  get #shown(): RowActors<typeof operationMachine> {
+    if (this.#actors === undefined) throw internalError('the registry has no actor')
+    return this.#actors
   }
 
   #row(id: OperationId): OperationRow {
@@ -391,25 +385,34 @@ export class OperationRecords implements OperationBook {
     return row
   }
 
-  #add(actor: OperationActor, spec: OperationSpec, source: OperationSource | undefined): OperationRow {
-    const row: OperationRow = {
-      actor,
+  #add(
+    { value, context }: Pick<OperationRow, 'value' | 'context'>,
+    spec: OperationSpec,
+    source: OperationSource | undefined,
+  ): OperationRow {
+    const { wall, monotonic } = anchorNow(this.#clock)
+    const row = {
+      value,
+      context,
+      actor: undefined,
       spec,
       source,
-      anchor: anchorNow(this.#clock),
+      wall,
+      monotonic,
       startedAtMs: undefined,
       settlement: undefined,
       peer: undefined,
       watchers: undefined,
     }
-    this.rows.set(spec.id, row)
-    return row
+    const shown = this.#shown.show(row)
+    this.rows.set(spec.id, shown)
+    return shown
   }
 
   #keep(row: OperationRow, { sequence, completedAtMs }: Settlement, outcome: OperationOutcome): void {
     const { id, kind, displayName } = row.spec
     const { feed, durability } = kindClasses[kind]
-    this.#wait?.memberEnded(id, outcome)
+    const concerned = this.waits.memberEnded(id, outcome)
     if (durability === 'discard') this.rows.delete(id)
     else {
       this.#durableSequence = sequence
@@ -417,7 +420,7 @@ export class OperationRecords implements OperationBook {
     }
     if (feed === 'emit')
       this.publish({ seq: sequence, operationId: id, kind, displayName, outcome, completedAtMs: completedAtMs ?? null })
-    if (this.#wait?.isSatisfied === true) this.#endWait()
+    this.waits.releaseSatisfied(concerned)
   }
 
   /**
@@ -428,27 +431,24 @@ export class OperationRecords implements OperationBook {
   #evict(): void {
     const id = this.feed.fromEnd(this.maxCompleted + 1)?.operationId
     if (id === undefined || !this.#retained.delete(id)) return
-    if (this.#isPinned(id)) this.#passedBy.add(id)
+    if (this.waits.hasMember(id)) this.#evictionPending.add(id)
     else this.rows.delete(id)
   }
-
-  #endWait(): void {
-    this.#wait = undefined
-    for (const id of this.#passedBy) this.rows.delete(id)
-    this.#passedBy.clear()
-  }
-
-  #isPinned(id: OperationId): boolean {
-    return this.#wait?.hasMember(id) ?? false
-  }
 }
+
+/** What the events of the registry are called in the chart of the operation they name. */
+const ownTypes = new Map(operationActions.map((action) => [`operation.${action}`, action]))
+
+/** Events that carry nothing, each made once. */
+const plainEvents = new Map(operationActions.map((type) => [type, Object.freeze({ type }) as OperationEvent]))
 
 /** What an event of the registry is to the operation it names. */
 function ownEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
   const type = actionOf(event.type)
-  return ('outcome' in event ? { type, outcome: event.outcome } : { type }) as OperationEvent
+  if ('outcome' in event) return { type, outcome: event.outcome }
+  return plainEvents.get(type) as OperationEvent
 }
 
-function actionOf(type: string): OperationAction {
-  return type.slice('operation.'.length) as OperationAction
+function actionOf(type: AdvanceEvent['type'] | SettleEvent['type']): OperationAction {
+  return ownTypes.get(type) as OperationAction
 }

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { AnyActorRef } from 'xstate'
 import {
   expectsPeer,
   isTerminal,
@@ -16,8 +15,8 @@ import { sourceProblem } from './source.js'
 import type { CompletionEntry, FeedRetention, PersistedOperation } from './types.js'
 import type { PersistedOperations } from './wire.js'
 
-/** An operation that was live when the state was captured. */
-export interface LiveRemnant {
+/** An operation that was live when the state was captured; its process has not seen its end. */
+export interface InterruptedOperation {
   readonly spec: OperationSpec
   readonly status: PersistedOperation['status']
 }
@@ -53,11 +52,7 @@ interface Ended {
  * Every contradiction raises `internal`: corruption is refused, never guessed around. The persisted
  * order of completions, active count and wait fields are not read.
  */
-export function recover(
-  persisted: PersistedOperations,
-  records: OperationRecords,
-  registry: AnyActorRef,
-): LiveRemnant[] {
+export function recover(persisted: PersistedOperations, records: OperationRecords): InterruptedOperation[] {
   const { ended, live } = sort(persisted)
   const claimed = new Map<number, OperationId>()
   for (const { id, sequence } of ended) claim(claimed, sequence, id, persisted.nextCompletionSeq)
@@ -70,7 +65,7 @@ export function recover(
     const spec = specOf(persisted, id, record)
     const { peerReady, progressCount, source } = record
     const restored = { spec, source: source ?? undefined, peerReady, progressCount, outcome, sequence }
-    records.restore(restored, registry)
+    records.restore(restored)
   }
   records.raiseSequence(persisted.nextCompletionSeq)
   for (const [consumer, cursor] of Object.entries(persisted.cursors)) {

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { onAbort } from '../base/abort.js'
 import { decode } from '../base/decode.js'
-import { InvalidInputError, StatewardError, toError } from '../base/errors.js'
+import { InvalidInputError, messageOf, StatewardError, toError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
@@ -10,6 +10,7 @@ import { abortableSchema, checkText, optionsSchema, textOf, textSchema } from '.
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
+import type { OperationEvent } from '../../machines/operation.js'
 import type { AdvanceEvent, OperationRegistryEvent, SettleEvent } from '../../machines/operation-registry.js'
 import type {
   CursorConsumer,
@@ -20,23 +21,25 @@ import type {
   OperationPeerHandle,
   OperationResult,
   OperationSpec,
-  RunId,
+  TurnId,
   WaitAllSatisfied,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, checkSpec } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, notFound, WatchError } from './errors.js'
-import { facts } from './facts.js'
+import { checkEnd, events as written, type MintedEnd } from './events.js'
+import type { StagedEnd } from './core.js'
 import type { OperationsHistory } from './history.js'
-import { readOutcome } from './projection.js'
-import { outcomes } from './outcomes.js'
+import { readOutcome, type OperationRow } from './projection.js'
+import { checkOutcome, outcomes } from './outcomes.js'
 import { OperationReader } from './reader.js'
 import { ownerRetired, waitNotActive } from './refusal.js'
 import { terminations } from './termination.js'
 import type { OperationProgress, WaitedOutcome } from './types.js'
 import type { ActiveWait } from './wait.js'
 import { WaitAll } from './wait-all.js'
+import { withoutWatcher, withWatcher } from './watchers.js'
 
 /** Who is told what happens in a registry, after it has become visible. */
 export interface RegistryObserver {
@@ -59,14 +62,16 @@ export interface OperationRegistryOptions {
   readonly logger?: Logger
 }
 
-/** How many ids one journalled fact names at most. */
-const idsPerFact = 100_000
+/** How many ids one journalled event names at most. */
+const idsPerEvent = 100_000
 
 const done = Promise.resolve()
 
+const noOptions: { readonly signal?: AbortSignal } = {}
+
 const obligationSchema = optionsSchema<WaitAllSatisfied>({
   waitRequestId: textSchema<WaitRequestId>(),
-  runId: textSchema<RunId>(),
+  turnId: textSchema<TurnId>(),
   operationIds: v.array(textSchema<OperationId>()),
 })
 
@@ -94,13 +99,14 @@ export class OperationRegistry extends OperationReader {
     this.#ids = ids
     this.#observer = guardedRegistryObserver(observer, logger)
     this.#logger = logger
+    history.onSend = (id, event) => this.#request(id, event)
   }
 
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
   forgetLost(ids: readonly OperationId[]): void {
     checkIds(ids)
     if (this.#core.isRetired) throw ownerRetired()
-    this.#note(this.#history.forgetLost(ids), facts.lostForgotten)
+    this.#noteAll(this.#history.forgetLost(ids), written.lostForgotten)
   }
 
   /** Changes how many operations may run, from the next registration on; durable like a start. Raises `invalid_input`. */
@@ -108,7 +114,7 @@ export class OperationRegistry extends OperationReader {
     checkLimit('maxConcurrent', maxConcurrent)
     if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
     this.#records.limitTo(maxConcurrent)
-    this.#lane.note(this.#history, facts.limited(maxConcurrent))
+    this.#note(() => written.limited(maxConcurrent))
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -144,8 +150,8 @@ export class OperationRegistry extends OperationReader {
     this.#core.change(() => {
       this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
       const taken = this.#history.forgetLost([id])
-      if (this.#isKept(kind)) this.#lane.note(this.#history, facts.registered(checked))
-      else this.#note(taken, facts.lostForgotten)
+      if (this.#isKept(kind)) this.#note(() => written.registered(checked))
+      else this.#noteAll(taken, written.lostForgotten)
     })
     this.#observer.onChange?.(id)
   }
@@ -153,7 +159,7 @@ export class OperationRegistry extends OperationReader {
   /** `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
     const note = (): void => {
-      if (this.#isKept(this.#kindOf(id))) this.#lane.note(this.#history, facts.started(id))
+      if (this.#isKept(this.#kindOf(id))) this.#note(() => written.started(id))
     }
     return this.#advance({ type: 'operation.start', id }, undefined, note)
   }
@@ -258,7 +264,7 @@ export class OperationRegistry extends OperationReader {
       if (ids.length === 0) return Promise.resolve(collected)
       this.#core.change(() => {
         this.#now({ type: 'records.drop', ids })
-        this.#note(ids, facts.collected)
+        this.#noteAll(ids, written.collected)
       })
       return Promise.resolve(collected)
     } catch (refusal) {
@@ -270,10 +276,10 @@ export class OperationRegistry extends OperationReader {
    * Resolves with the outcome of an operation, at once if it has ended. Throws `invalid_input`, and `not_found` for an unknown id.
    * The promise rejects with the signal's reason, or with `channel_closed` when the registry goes away first.
    */
-  registerWatcher(id: OperationId, options: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
+  registerWatcher(id: OperationId, options: { readonly signal?: AbortSignal } = noOptions): Promise<OperationOutcome> {
     this.#core.check()
     checkId(id)
-    const { signal } = decode(abortableSchema, options, 'watch options')
+    const { signal } = options === noOptions ? options : decode(abortableSchema, options, 'watch options')
     const row = this.#records.rows.get(id)
     if (row === undefined) throw notFound(id)
     const outcome = readOutcome(id, row)
@@ -281,11 +287,10 @@ export class OperationRegistry extends OperationReader {
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
     if (this.#isDisposed) return silence(Promise.reject(new WatchError(id)))
     const watcher = createDeferred<OperationOutcome>()
-    row.watchers ??= new Set()
-    row.watchers.add(watcher)
+    row.watchers = withWatcher(row.watchers, watcher)
     if (signal === undefined) return watcher.promise
     const forget = onAbort(signal, () => {
-      row.watchers?.delete(watcher)
+      row.watchers = withoutWatcher(row.watchers, watcher)
       watcher.reject(signal.reason)
     })
     return silence(watcher.promise.finally(forget))
@@ -304,7 +309,7 @@ export class OperationRegistry extends OperationReader {
     const after = this.#core.change(() => {
       this.#now({ type: 'cursor.advance', consumer, cursor })
       const reached = this.#records.cursors[consumer]
-      if (reached > before) this.#lane.note(this.#history, facts.cursorAdvanced(consumer, reached))
+      if (reached > before) this.#note(() => written.cursorAdvanced(consumer, reached))
       return reached
     })
     if (after > this.#records.lastSequence) {
@@ -315,12 +320,13 @@ export class OperationRegistry extends OperationReader {
   }
 
   /**
-   * Waits until every named operation has ended (spec operations 6). The barrier is active when this returns;
+   * Waits until every named operation has ended (spec operations 6). A turn has one wait at a time, a registry as many as
+   * there are turns. The barrier is active when this returns;
    * dispose the handle or abort the signal to give up. Rejects with `invalid_input`, `duplicate_wait_operation`,
    * `wait_already_active`, `not_found`, or the signal's reason.
    */
   waitAll(
-    runId: RunId,
+    turnId: TurnId,
     operationIds: readonly OperationId[],
     options: { readonly signal?: AbortSignal } = {},
   ): WaitAll {
@@ -328,7 +334,7 @@ export class OperationRegistry extends OperationReader {
     let members: readonly OperationId[]
     let signal: AbortSignal | undefined
     try {
-      checkText('run id', runId)
+      checkText('turn id', turnId)
       checkIds(operationIds)
       members = Object.freeze([...operationIds])
       signal = decode(abortableSchema, options, 'wait options').signal
@@ -339,7 +345,7 @@ export class OperationRegistry extends OperationReader {
     let wait: ActiveWait | undefined
     try {
       wait = this.#core.change(() => {
-        this.#now({ type: 'wait_all.begin', requestId, runId, operationIds: members })
+        this.#now({ type: 'wait_all.begin', requestId, turnId, operationIds: members })
         return this.#records.waits.get(requestId)
       })
     } catch (refusal) {
@@ -351,23 +357,23 @@ export class OperationRegistry extends OperationReader {
 
   /** Obligations of satisfied waits that nobody has acknowledged. */
   outstandingObligations(): readonly WaitAllSatisfied[] {
-    return [...this.#records.waits.values()]
-      .filter((wait) => wait.isSatisfied)
-      .map(({ requestId, runId, operationIds }) => ({ waitRequestId: requestId, runId, operationIds }))
+    return this.#records.waits
+      .satisfied()
+      .map(({ request: { requestId, turnId, operationIds } }) => ({ waitRequestId: requestId, turnId, operationIds }))
   }
 
   /**
    * Closes an obligation once the turn has taken it. Raises `wait_not_active` when it is not open, and `invalid_input`
-   * for an obligation of another run or with other members than the wait had; it stays open then.
+   * for an obligation of another turn or with other members than the wait had; it stays open then.
    */
   acknowledgeObligation(obligation: WaitAllSatisfied): void {
-    const { waitRequestId, runId, operationIds } = decode(obligationSchema, obligation, 'obligation')
+    const { waitRequestId, turnId, operationIds } = decode(obligationSchema, obligation, 'obligation')
     const wait = this.#records.waits.get(waitRequestId)
     if (wait !== undefined && wait.isSatisfied) {
-      if (runId !== wait.runId) refuseObligation('runId', `not the run that waited: ${textOf(runId)}`)
+      if (turnId !== wait.request.turnId) refuseObligation('turnId', `not the turn that waited: ${textOf(turnId)}`)
       if (!wait.hasMembers(operationIds)) refuseObligation('operationIds', 'not the members of the wait')
     }
-    if (!this.#records.acknowledgeWait(waitRequestId)) throw waitNotActive(waitRequestId)
+    if (!this.#records.waits.acknowledge(waitRequestId)) throw waitNotActive(waitRequestId)
   }
 
   /** Ends watches and waits with an error and stops the actors; later changes are refused with `owner_retired`, reads still work. */
@@ -378,6 +384,46 @@ export class OperationRegistry extends OperationReader {
     this.#records.abandonWaiters()
     this.#records.feed.close()
     this.#core.stop()
+  }
+
+  /**
+   * Somebody sent an event to the actor of an operation: a request like any other, through the lane. There is nobody to
+   * reject for it, so that a refusal is logged; inspectors are shown it.
+   */
+  #request(id: OperationId, event: OperationEvent): void {
+    this.#carryOut(id, event).catch((refusal: unknown) => {
+      const { type } = event
+      // What the chart refuses is shown where it is decided.
+      if (StatewardError.is(refusal, 'invalid_input')) this.#core.showRefused({ type, id }, refusal)
+      this.#logger.warn(
+        { id, type, cause: messageOf(refusal) },
+        'an event sent to the actor of an operation was refused',
+      )
+    })
+  }
+
+  async #carryOut(id: OperationId, event: OperationEvent): Promise<void> {
+    const { type } = event
+    switch (type) {
+      case 'start':
+        return this.provisioningSucceeded(id)
+      case 'retire_requested':
+        return this.requestRetire(id)
+      case 'progress_reported':
+        return this.#advance({ type: `operation.${type}`, id })
+      case 'complete':
+      case 'fail':
+      case 'abort':
+      case 'cancel':
+      case 'retire_completed':
+      case 'terminate':
+        return this.#end(`operation.${type}`, id, () => checkOutcome(id, event.outcome))
+      default: {
+        // A peer comes with its handle, for which an event of the chart has no place; nothing else is an action.
+        const reason = `not an event that can be sent to an operation: ${textOf(type)}`
+        throw new InvalidInputError({ subject: 'operation event', field: 'type', reason })
+      }
+    }
   }
 
   get #core() {
@@ -392,10 +438,15 @@ export class OperationRegistry extends OperationReader {
     if (!this.#core.isPoisoned && !this.#core.isRetired) this.#now({ type: 'owner.retire' })
   }
 
-  /** Notes something about many operations, in facts small enough for the journal. */
-  #note(ids: readonly OperationId[], factOf: (ids: readonly OperationId[]) => JsonObject): void {
-    for (let next = 0; next < ids.length; next += idsPerFact) {
-      this.#lane.note(this.#history, factOf(ids.slice(next, next + idsPerFact)))
+  /** Notes what is visible already; written only where there is a journal. */
+  #note(eventOf: () => JsonObject): void {
+    if (this.#lane.isDurable) this.#lane.note(this.#history, eventOf())
+  }
+
+  /** Notes something about many operations, in events small enough for the journal. */
+  #noteAll(ids: readonly OperationId[], eventOf: (ids: readonly OperationId[]) => JsonObject): void {
+    for (let next = 0; next < ids.length; next += idsPerEvent) {
+      this.#note(() => eventOf(ids.slice(next, next + idsPerEvent)))
     }
   }
 
@@ -409,8 +460,7 @@ export class OperationRegistry extends OperationReader {
 
   /** Decides and applies a change that needs no durable step of its own. */
   #now(event: OperationRegistryEvent): void {
-    this.#core.decide(event)
-    this.#core.apply(event)
+    this.#core.take(event)
   }
 
   #advance(event: AdvanceEvent, followUp?: () => void, note?: () => void): Promise<void> {
@@ -443,11 +493,15 @@ export class OperationRegistry extends OperationReader {
 
   /** Capacity slots leave no trace, so their end waits for nothing. */
   #settleUnrecorded(event: SettleEvent): Promise<void> {
+    let discard = (): void => {}
     try {
-      this.#core.decide(event)
-      this.#checkBarrier([event])
-      this.#core.settle(this.#records.stage(event))
+      const staged = this.#core.stage(event)
+      discard = () => this.#core.unstage(staged)
+      this.#checkBarriers([event])
+      discard = () => {}
+      this.#core.settle(staged)
     } catch (refusal) {
+      discard()
       return this.#lane.refuse(refusal as Error)
     }
     this.#publish([event])
@@ -458,29 +512,44 @@ export class OperationRegistry extends OperationReader {
     return this.#lane.submit(this.#history, () => this.#stage(events))
   }
 
-  #stage(events: readonly SettleEvent[]): Staged<void> {
-    for (const event of events) this.#core.decide(event)
-    this.#checkBarrier(events)
-    const staged = events.map((event) => this.#records.stage(event))
+  #stage(ends: readonly SettleEvent[]): Staged<void> {
+    const staged: StagedEnd[] = []
     const discard = (): void => {
-      for (const event of staged.toReversed()) this.#records.unstage(event)
+      for (const end of staged.toReversed()) this.#core.unstage(end)
     }
     // All of the group, or an inspector's own end would come before those that were decided earlier.
     const commit = (): void =>
       this.#core.change(() => {
-        for (const event of staged) this.#core.settle(event)
+        for (const end of staged) this.#core.settle(end)
       })
     try {
-      return { facts: this.#factsOf(staged), commit, discard, publish: () => this.#publish(events) }
+      for (const end of ends) staged.push(this.#core.stage(end))
+      this.#checkBarriers(ends)
+      const encoded = this.#encoded(ends)
+      return {
+        get facts() {
+          return encoded()
+        },
+        commit,
+        discard,
+        publish: () => this.#publish(ends),
+      }
     } catch (fault) {
       discard()
       throw fault
     }
   }
 
-  #factsOf(staged: readonly SettleEvent[]): JsonObject[] {
-    const kept = staged.filter(({ id }) => this.#isKept(this.#kindOf(id)))
-    return kept.map((event) => facts.settled(event, this.#records))
+  /** Read fail-closed now, written when the journal asks: a lane without one never does. */
+  #encoded(ends: readonly SettleEvent[]): () => readonly JsonObject[] {
+    const kept: [MintedEnd, OperationRow][] = []
+    for (const end of ends) {
+      if (!this.#isKept(this.#kindOf(end.id))) continue
+      const row = this.#records.rows.get(end.id)
+      checkEnd(end, row)
+      kept.push([end, row as OperationRow])
+    }
+    return () => kept.map(([end, row]) => written.ended(end, row))
   }
 
   #publish(events: readonly SettleEvent[]): void {
@@ -491,14 +560,16 @@ export class OperationRegistry extends OperationReader {
   }
 
   /** A broken barrier fails the call before anything becomes durable, and is cleared (spec operations 6.6, D3). */
-  #checkBarrier(events: readonly SettleEvent[]): void {
-    const { wait } = this.#records
-    if (wait === undefined || !events.some(({ id }) => wait.hasMember(id))) return
-    const problem = wait.problem()
-    if (problem === undefined) return
-    const fault = internalError(problem)
-    this.#records.faultWait(wait, internalError(`wait_all completion channel dropped: ${problem}`))
-    throw fault
+  #checkBarriers(ends: readonly SettleEvent[]): void {
+    const { waits } = this.#records
+    for (const { id } of ends) {
+      for (const wait of waits.of(id)) {
+        const problem = wait.problem()
+        if (problem === undefined) continue
+        waits.fault(wait, internalError(`wait_all completion channel dropped: ${problem}`))
+        throw internalError(problem)
+      }
+    }
   }
 
   #cancelWait(requestId: WaitRequestId, reason: unknown): void {

@@ -11,7 +11,7 @@ import type { LaneStream } from '../lane/types.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import type { SessionId } from '../../machines/operation-vocabulary.js'
-import { facts } from './facts.js'
+import { events } from './events.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
 import { limitsSchema, type RegistryLimits } from './records.js'
 import { Session, type SessionCloseOptions } from './session.js'
@@ -84,7 +84,7 @@ export class SessionDirectory {
     const history = new OperationsHistory(id, this.#options)
     history.open(this.#options.ids.uuid() as EpochId, decoded)
     this.#opened.attach(history)
-    this.#opened.note(history, facts.opened(history.epochId, history.core.records))
+    this.#opened.note(history, events.opened(history.epochId, history.core.records))
     return this.#adopt(history, id)
   }
 
@@ -108,7 +108,7 @@ export class SessionDirectory {
     this.#imports.add(id)
     try {
       return await this.#opened.submit(history, () => ({
-        facts: [facts.imported(history.exported())],
+        facts: [events.imported(history.exported())],
         commit: () => {
           // Not before it is durable, or a snapshot would hold a session that may yet be refused.
           this.#opened.attach(history)
@@ -150,7 +150,7 @@ export class SessionDirectory {
     try {
       await operations.retireOwner(reason)
       await this.#opened.submit(history, () => ({
-        facts: [facts.deleted()],
+        facts: [events.deleted()],
         commit: () => this.#forget(session, history),
         discard: () => {},
       }))

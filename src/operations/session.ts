@@ -29,7 +29,7 @@ import {
   type OperationOutcome,
   type OperationSource,
   type OperationSpec,
-  type RunId,
+  type TurnId,
   type SessionId,
 } from '../../machines/operation-vocabulary.js'
 
@@ -218,20 +218,20 @@ export class Session {
    * as acknowledged once this resolves; use `operations.waitAll` to acknowledge it yourself.
    */
   async waitAll(
-    runId: RunId | string,
+    turnId: TurnId | string,
     operationIds: readonly OperationId[],
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<WaitAllResult> {
-    const result = await this.operations.waitAll(parseUuid<RunId>(runId, 'run id'), operationIds, options)
+    const result = await this.operations.waitAll(parseUuid<TurnId>(turnId, 'turn id'), operationIds, options)
     this.operations.acknowledgeObligation(result.satisfied)
     return result
   }
 
-  /** A turn of an agent whose tool calls start operations here. Raises `invalid_input` unless the run id is a UUID. */
-  turn(runId: RunId | string): Turn {
+  /** A turn of an agent whose tool calls start operations here. Raises `invalid_input` unless the turn id is a UUID. */
+  turn(turnId: TurnId | string): Turn {
     const { inspect } = this.#options
     return new Turn({
-      runId: parseUuid<RunId>(runId, 'run id'),
+      turnId: parseUuid<TurnId>(turnId, 'turn id'),
       operations: this.operations,
       logger: this.#options.logger,
       ...(inspect !== undefined && { inspect }),

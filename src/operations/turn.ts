@@ -8,8 +8,9 @@ import { inspectOption, type Inspect } from '../base/inspection.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema, portSchema, textSchema } from '../base/options.js'
 import { loggerSchema } from '../base/ports.js'
+import type { Selection } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
-import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
+import type { OperationId, TurnId } from '../../machines/operation-vocabulary.js'
 import { turnMachine, type AsyncOperationRef, type TurnActor, type TurnEvent } from '../../machines/turn.js'
 import { inspectSchema } from './core.js'
 import { TurnRefusedError } from './errors.js'
@@ -17,11 +18,11 @@ import { unsupported, type OperationsSystem, type OperationsWait } from './syste
 import type { BoundaryDelivery, TurnBoundary } from './turn-boundary.js'
 import type { WaitedOutcome } from './types.js'
 
-const { machine, decide } = fastMachine(turnMachine)
+const { machine, decide, follow } = fastMachine(turnMachine)
 
 /** What a turn is made of. */
 export interface TurnOptions {
-  readonly runId: RunId
+  readonly turnId: TurnId
   /** Absent in a host without background operations; waiting for one then fails the turn. */
   readonly operations?: Pick<OperationsSystem, 'waitAll' | 'acknowledgeObligation'>
   readonly inspect?: Inspect
@@ -30,7 +31,7 @@ export interface TurnOptions {
 }
 
 const optionsOfTurn = optionsSchema<TurnOptions>({
-  runId: textSchema<RunId>(),
+  turnId: textSchema<TurnId>(),
   operations: v.optional(portSchema<NonNullable<TurnOptions['operations']>>(['waitAll', 'acknowledgeObligation'])),
   inspect: v.optional(inspectSchema),
   logger: v.optional(loggerSchema),
@@ -55,19 +56,19 @@ export type TurnState = ReturnType<TurnActor['getSnapshot']>['value']
  * next call of the model. A fault on the way fails the turn, once, before the caller learns of it.
  */
 export class Turn implements Disposable {
-  readonly runId: RunId
+  readonly turnId: TurnId
   /** The turn's chart, to look at. */
   readonly actor: TurnActor
   readonly #operations: TurnOptions['operations']
   #wait: OperationsWait | undefined
 
-  /** Raises `invalid_input` for wrong options, a run id that is no UUID among them. */
+  /** Raises `invalid_input` for wrong options, a turn id that is no UUID among them. */
   constructor(options: TurnOptions) {
-    const { runId: text, operations, inspect, logger = silentLogger } = decode(optionsOfTurn, options, 'turn options')
-    const runId = parseUuid<RunId>(text, 'run id')
-    this.runId = runId
+    const { turnId: text, operations, inspect, logger = silentLogger } = decode(optionsOfTurn, options, 'turn options')
+    const turnId = parseUuid<TurnId>(text, 'turn id')
+    this.turnId = turnId
     this.#operations = operations
-    this.actor = createActor(machine, { id: 'turn', input: { runId }, ...inspectOption(inspect, logger) })
+    this.actor = createActor(machine, { id: 'turn', input: { turnId }, ...inspectOption(inspect, logger) })
     this.actor.start()
   }
 
@@ -101,16 +102,16 @@ export class Turn implements Disposable {
     refs: readonly AsyncOperationRef[],
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<readonly WaitedOutcome[]> {
-    const { runId } = this
+    const { turnId } = this
     decode(refsSchema, refs, 'operation refs')
     const { signal } = decode(abortableSchema, options, 'wait options')
     const kept = refs.map(({ operationId, waitPolicy }) => ({ operationId, waitPolicy }))
-    const register: TurnEvent = deepFreeze({ type: 'register_pending_operations', runId, refs: kept })
+    const register: TurnEvent = deepFreeze({ type: 'register_pending_operations', turnId, refs: kept })
     if (this.#wait !== undefined) throw this.#refusal(register)
     this.#send(register)
     try {
       const outcomes = this.barrierIds.length === 0 ? [] : await this.#waitForBarrier(signal)
-      this.#send({ type: 'tool_calls_resolved', runId })
+      this.#send({ type: 'tool_calls_resolved', turnId })
       return outcomes
     } catch (fault) {
       this.fail(messageOf(fault))
@@ -126,7 +127,7 @@ export class Turn implements Disposable {
    */
   async drainBoundary(boundary?: Pick<TurnBoundary, 'deliver'>): Promise<BoundaryDelivery> {
     decode(boundaryPort, boundary, 'turn boundary')
-    const drained: TurnEvent = { type: 'boundary_drained', runId: this.runId }
+    const drained: TurnEvent = { type: 'boundary_drained', turnId: this.turnId }
     this.#check(drained)
     const delivery = (await boundary?.deliver()) ?? { type: 'delivered', notices: [] }
     if (delivery.type === 'delivered') this.#send(drained)
@@ -135,14 +136,15 @@ export class Turn implements Disposable {
 
   /** The model has answered without further tool calls. Raises `turn_refused` unless it was its turn to. */
   finish(): void {
-    this.#send({ type: 'finish', runId: this.runId })
+    this.#send({ type: 'finish', turnId: this.turnId })
   }
 
   /** Ends the turn as failed and gives up its wait; changes nothing once it has ended. */
   fail(reason: string): void {
     checkText('reason of a failed turn', reason)
-    const fail: TurnEvent = { type: 'fail', runId: this.runId, reason }
-    if (decide(this.actor.getSnapshot(), fail).isTaken) this.actor.send(fail)
+    const fail: TurnEvent = { type: 'fail', turnId: this.turnId, reason }
+    const selection = decide(this.actor.getSnapshot(), fail)
+    if (selection.isTaken) follow(this.actor, fail, selection)
     this.#wait?.[Symbol.dispose]()
   }
 
@@ -154,18 +156,18 @@ export class Turn implements Disposable {
   async #waitForBarrier(signal: AbortSignal | undefined): Promise<readonly WaitedOutcome[]> {
     const operations = this.#operations
     if (operations === undefined) throw unsupported('waitAll')
-    const { runId: waiting, barrierIds: members } = this
+    const { turnId: waiting, barrierIds: members } = this
     const wait = operations.waitAll(waiting, members, { ...(signal !== undefined && { signal }) })
     this.#wait = wait
     try {
       const { outcomes, satisfied } = await wait
       try {
-        const { runId, operationIds } = satisfied
-        this.#send({ type: 'operations_barrier_satisfied', runId, operationIds })
+        const { turnId, operationIds } = satisfied
+        this.#send({ type: 'operations_barrier_satisfied', turnId, operationIds })
       } finally {
         // Taken, or failed over: either way nothing is owed any more.
         const { waitRequestId } = satisfied
-        operations.acknowledgeObligation({ waitRequestId, runId: waiting, operationIds: members })
+        operations.acknowledgeObligation({ waitRequestId, turnId: waiting, operationIds: members })
       }
       return outcomes
     } finally {
@@ -174,15 +176,16 @@ export class Turn implements Disposable {
   }
 
   #send(event: TurnEvent): void {
-    this.#check(event)
-    this.actor.send(event)
+    follow(this.actor, event, this.#check(event))
   }
 
-  #check(event: TurnEvent): void {
-    if (!decide(this.actor.getSnapshot(), event).isTaken) throw this.#refusal(event)
+  #check(event: TurnEvent): Selection {
+    const selection = decide(this.actor.getSnapshot(), event)
+    if (!selection.isTaken) throw this.#refusal(event)
+    return selection
   }
 
   #refusal({ type }: TurnEvent): TurnRefusedError {
-    return new TurnRefusedError({ runId: this.runId, event: type, state: this.state })
+    return new TurnRefusedError({ turnId: this.turnId, event: type, state: this.state })
   }
 }

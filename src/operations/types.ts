@@ -8,7 +8,7 @@ import type {
   OperationPeerHandle,
   OperationSource,
   OperationStatus,
-  RunId,
+  TurnId,
   SessionId,
   WaitAllSatisfied,
   WaitRequestId,
@@ -83,16 +83,22 @@ export interface WaitAllResult {
 /** Where each consumer of the completion feed stands. */
 export type CompletionCursors = Readonly<Record<CursorConsumer, number>>
 
+/** A wait that is not satisfied yet. */
+export interface PendingWait {
+  readonly requestId: WaitRequestId
+  readonly turnId: TurnId
+  readonly operationIds: readonly OperationId[]
+}
+
 /** The state of a registry for people who look into it. */
 export interface RegistryDiagnostics {
   /** All tracked operations, ended ones included. */
   readonly operationCount: number
   readonly activeCount: number
-  readonly pendingWait: {
-    readonly requestId: WaitRequestId
-    readonly runId: RunId
-    readonly operationIds: readonly OperationId[]
-  } | null
+  /** The wait that began first. */
+  readonly pendingWait: PendingWait | null
+  /** What turns wait for, oldest first. */
+  readonly pendingWaits: readonly PendingWait[]
   readonly cursors: CompletionCursors
   readonly watermark: number
   readonly operations: readonly OperationSnapshot[]
@@ -127,7 +133,7 @@ export interface PersistedOperation {
 }
 
 /** A feed row as the core knows it. */
-export interface PersistedFeedFact {
+export interface PersistedCompletion {
   readonly seq: number
   readonly kind: OperationKind
   readonly outcome: OperationOutcome

@@ -5,7 +5,7 @@ import { createDeferred } from '../base/promises.js'
 import type {
   OperationId,
   OperationOutcome,
-  RunId,
+  TurnId,
   WaitAllSatisfied,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
@@ -19,7 +19,7 @@ const { machine } = fastMachine(waitAllBarrierMachine)
 /** What a wait-all asks for; members are distinct and known. */
 export interface WaitRequest {
   readonly requestId: WaitRequestId
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly operationIds: readonly OperationId[]
 }
 
@@ -28,23 +28,22 @@ export interface WaitRequest {
  * from the moment it ends, so that nothing can be evicted or collected away before the waiter has it.
  */
 export class ActiveWait {
+  readonly request: WaitRequest
   readonly barrier: WaitAllBarrierActor
   /** Outcome of each member, in request order; `undefined` while it runs. */
   readonly #outcomes: Map<OperationId, OperationOutcome | undefined>
   readonly #deferred = createDeferred<WaitAllResult>()
 
   /** `outcomeOf` answers for members that have ended already. */
-  constructor(
-    { requestId, runId, operationIds }: WaitRequest,
-    outcomeOf: (id: OperationId) => OperationOutcome | undefined,
-    parent: AnyActorRef,
-  ) {
+  constructor(request: WaitRequest, outcomeOf: (id: OperationId) => OperationOutcome | undefined, parent: AnyActorRef) {
+    const { requestId, turnId, operationIds } = request
+    this.request = { requestId, turnId, operationIds }
     this.#outcomes = new Map(operationIds.map((id) => [id, outcomeOf(id)]))
     const remaining = [...this.#outcomes.values()].filter((outcome) => outcome === undefined).length
     this.barrier = createActor(machine, {
       parent,
       id: 'wait-all-barrier',
-      input: { requestId, runId, operationIds, remaining },
+      input: { requestId, turnId, operationIds, remaining },
     })
     this.barrier.on('satisfied', ({ obligation }) => this.#deliver(obligation))
     this.barrier.start()
@@ -56,24 +55,8 @@ export class ActiveWait {
     return this.#deferred.promise
   }
 
-  get requestId(): WaitRequestId {
-    return this.barrier.getSnapshot().context.requestId
-  }
-
-  get runId(): RunId {
-    return this.barrier.getSnapshot().context.runId
-  }
-
-  get operationIds(): readonly OperationId[] {
-    return this.barrier.getSnapshot().context.operationIds
-  }
-
   get isSatisfied(): boolean {
     return this.barrier.getSnapshot().value === 'satisfied'
-  }
-
-  hasMember(id: OperationId): boolean {
-    return this.#outcomes.has(id)
   }
 
   /** True when these are the members, in any order. */
@@ -81,19 +64,17 @@ export class ActiveWait {
     return new Set(ids).size === this.#outcomes.size && ids.every((id) => this.#outcomes.has(id))
   }
 
-  /** Takes a member's outcome; false when the operation is no member. */
-  memberEnded(id: OperationId, outcome: OperationOutcome): boolean {
-    if (!this.#outcomes.has(id)) return false
+  /** Takes the outcome of a member. */
+  memberEnded(id: OperationId, outcome: OperationOutcome): void {
     this.#outcomes.set(id, outcome)
     this.barrier.send({ type: 'member_ended' })
-    return true
   }
 
   /** What is wrong with the barrier, if anything: then no end may pass through it. */
   problem(): string | undefined {
     const { value, context } = this.barrier.getSnapshot()
     if ((context.requestId as unknown) === undefined) return 'active wait without request id'
-    if ((context.runId as unknown) === undefined) return 'active wait without run id'
+    if ((context.turnId as unknown) === undefined) return 'active wait without turn id'
     if (value !== 'waiting') return `active wait is ${value}`
     return undefined
   }

@@ -5,13 +5,14 @@ import {
   terminalStatuses,
   type OperationId,
   type OperationSpec,
+  type WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 import type {
   CompletionCursors,
   CompletionEntry,
   EpochId,
   FeedRetention,
-  PersistedFeedFact,
+  PersistedCompletion,
   PersistedOperation,
 } from './types.js'
 import {
@@ -33,7 +34,7 @@ export interface PersistedOperations {
   readonly epochId: EpochId
   readonly operations: ReadonlyMap<OperationId, PersistedOperation>
   readonly specs: ReadonlyMap<OperationId, OperationSpec>
-  readonly feedFacts: ReadonlyMap<OperationId, PersistedFeedFact>
+  readonly feedFacts: ReadonlyMap<OperationId, PersistedCompletion>
   /** The rows of the feed, oldest first. */
   readonly completionEntries: readonly CompletionEntry[]
   readonly cursors: CompletionCursors
@@ -41,6 +42,8 @@ export interface PersistedOperations {
   readonly maxCompleted: number
   readonly maxConcurrent: number | null
   readonly retention?: FeedRetention
+  /** The active wait that began first, for readers of an export; waits end with their process. */
+  readonly wait?: { readonly requestId: WaitRequestId; readonly operationIds: readonly OperationId[] }
 }
 
 const wireRecord = v.object({
@@ -161,8 +164,8 @@ export function encodeSnapshot(persisted: PersistedOperations): WireOperationsSn
       max_concurrent: persisted.maxConcurrent,
       completed_order: order.map(([id]) => id),
       active_count: operations.size - ended.length,
-      wait_operation_ids: [],
-      wait_request_id: null,
+      wait_operation_ids: [...(persisted.wait?.operationIds ?? [])],
+      wait_request_id: persisted.wait?.requestId ?? null,
     },
     operation_specs: objectOf(specs, encodeSpec),
     completion_entries: persisted.completionEntries.map(encodeEntry),

@@ -1,9 +1,7 @@
 import * as v from 'valibot'
-import { InvalidInputError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { Draft } from './draft.js'
-import { storedReader } from './reader.js'
-import { wireCodec } from './wire.js'
+import { storedCodec } from './stored.js'
 
 /** What every event carries: its type, the version of its shape, and its place in its stream, from 1. */
 export interface StateEvent {
@@ -69,20 +67,14 @@ export function eventDefiner<Tables, View>() {
       sequence: sequenceSchema,
       ...fields,
     }) as unknown as v.GenericSchema<unknown, EventWith<Type, Fields>>
-    const wire = wireCodec(schema)
-    const read = storedReader(schema)
-    const subject = `event ${type}`
+    const codec = storedCodec(schema, { version, subject: `event ${type}` })
     return {
       type,
       version,
       create: (sequence, payload) => ({ type, version, sequence, ...payload }),
-      encode: (event) => wire.encode(event) as JsonObject,
+      encode: (event) => codec.encode(event),
       decode: (stored) => {
-        if (stored['version'] !== version) {
-          const reason = `version ${JSON.stringify(stored['version'])}, this program reads ${version}`
-          throw new InvalidInputError({ subject, field: 'version', reason })
-        }
-        const event = read(stored, subject)
+        const event = codec.decode(stored)
         check?.(event)
         return event
       },

@@ -2,9 +2,9 @@ import * as v from 'valibot'
 import type { JsonObject } from '../base/json.js'
 import type { Draft } from './draft.js'
 import type { Entries, Payload } from './event.js'
-import { storedReader } from './reader.js'
 import { inParts } from './row-parts.js'
-import { snakeCase, wireCodec } from './wire.js'
+import { storedCodec } from './stored.js'
+import { snakeCase } from './wire.js'
 
 /** What has to be said about a kind of snapshot row to define it. */
 export interface RowOptions<Fields extends Entries, Tables, View> {
@@ -40,6 +40,12 @@ export interface CapturedRows {
   encoded(): Iterable<JsonObject>
 }
 
+/** A row as it is stored, whatever it holds. */
+interface StoredRow {
+  readonly row: string
+  readonly version: number
+}
+
 /** Defines a kind of snapshot row of the room whose tables and view these are. */
 export function rowDefiner<Tables, View>() {
   return function defineRow<const Fields extends Entries>(
@@ -48,9 +54,10 @@ export function rowDefiner<Tables, View>() {
   ): RowDefinition<Tables, View> {
     const { fields, version = 1, lists: listFields = [], capture, restore } = options
     const schema = v.strictObject({ row: v.literal(kind), version: v.literal(version), ...fields })
-    const wire = wireCodec(schema)
-    const read = storedReader(schema as unknown as v.GenericSchema<unknown, Record<string, unknown>>)
-    const subject = `snapshot row ${kind}`
+    const codec = storedCodec(schema as unknown as v.GenericSchema<unknown, StoredRow>, {
+      version,
+      subject: `snapshot row ${kind}`,
+    })
     const lists = listFields.map(snakeCase)
     return {
       kind,
@@ -58,13 +65,13 @@ export function rowDefiner<Tables, View>() {
       capture: (tables) => {
         const rows = Array.from(capture(tables))
         const encoded = function* (): Iterable<JsonObject> {
-          for (const row of rows) yield* inParts(wire.encode({ row: kind, version, ...row }) as JsonObject, lists)
+          for (const row of rows) yield* inParts(codec.encode({ row: kind, version, ...row }), lists)
         }
         return { count: rows.length, encoded }
       },
       restore: (draft, stored) => {
-        const { row: _, version: __, ...row } = read(stored, subject)
-        restore(draft, row as Payload<Fields>)
+        const { row: _, version: __, ...row } = codec.decode(stored)
+        restore(draft, row as unknown as Payload<Fields>)
       },
     }
   }

@@ -41,7 +41,7 @@ describe('stateward run', () => {
     expect(hangs?.process).toMatchObject({ exitCode: null, signal: 'SIGTERM', timedOut: true })
     const operationIds = report.tools.map(({ operationId }) => operationId)
     expect(operationIds).toEqual([uuid, uuid, uuid])
-    expect(report.obligation).toEqual({ waitRequestId: uuid, runId: uuid, operationIds })
+    expect(report.obligation).toEqual({ waitRequestId: uuid, turnId: uuid, operationIds })
   })
 
   it('shows outcomes, obligation and progress to people', async () => {

@@ -7,11 +7,11 @@ import { clashesOf, glossaryOf, unusedWordsIn, type EntryPoint } from './support
 /** What the glossary asks for and the package does not do yet. To be emptied: what is mended has to go from here. */
 const known = {
   /** Names that mean two things. */
-  clashes: ['RunId'],
+  clashes: [] as readonly string[],
   /** Names with a word that is not used. */
-  names: ['PersistedFeedFact: fact'],
+  names: [] as readonly string[],
   /** Types that are not there. */
-  types: ['TurnId'],
+  types: [] as readonly string[],
 }
 
 const root = join(import.meta.dirname, '../..')

@@ -112,8 +112,8 @@ describe('a wait', () => {
     const { at, start, clock } = await startService()
     const slow = await start({ type: 'sleep', ms: 1000 }, 'slow')
     const quick = await start({ type: 'fail', message: 'no' }, 'quick')
-    const runId = '0199d2a0-0000-7000-8000-000000000001'
-    const waiting = ask('POST', at('/sessions/one/wait'), { json: { runId, operationIds: [slow, quick] } })
+    const turnId = '0199d2a0-0000-7000-8000-000000000001'
+    const waiting = ask('POST', at('/sessions/one/wait'), { json: { turnId, operationIds: [slow, quick] } })
     await expect
       .poll(() => ask('POST', at('/sessions/one/wait'), { json: { operationIds: [slow] } }))
       .toMatchObject({
@@ -124,7 +124,7 @@ describe('a wait', () => {
     const { status, body } = await waiting
     expect(status).toBe(200)
     expect(body.outcomes.map((one: { operationId: string }) => one.operationId)).toEqual([slow, quick])
-    expect(body.satisfied.runId).toBe(runId)
+    expect(body.satisfied.turnId).toBe(turnId)
   })
 
   it('is given up when its client goes', async () => {
@@ -172,7 +172,7 @@ describe('bad input', () => {
     ['wait', JSON.stringify({ operationIds: ['x'] }), 'operationIds.0', /UUID/],
     ['wait', JSON.stringify({ operationIds: [missing, 5] }), 'operationIds.1', /string/],
     ['wait', JSON.stringify({ operationIds: Array.from({ length: 1001 }, () => missing) }), 'operationIds', /length/],
-    ['wait', JSON.stringify({ operationIds: [missing], runId: 'x' }), 'runId', /UUID/],
+    ['wait', JSON.stringify({ operationIds: [missing], turnId: 'x' }), 'turnId', /UUID/],
     [`operations/${missing}/cancel`, JSON.stringify({ reason: 5 }), 'reason', /string/],
     ['operations/nonsense/cancel', '{}', '$', /UUID/],
   ])('to %s, %s, is refused for its %s', async (path, text, field, reason) => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
 import { lossIn, sumOf } from './support/loss.js'
 import { startOfficialServer, type OfficialServer } from './support/official-server.js'
 
-const runId = '0199d2a0-0000-7000-8000-000000000001'
+const turnId = '0199d2a0-0000-7000-8000-000000000001'
 const tool = 'background_tool_op'
 
 type ActorEvent = Extract<OfficialEvent, { type: '@xstate.actor' }>
@@ -30,7 +30,7 @@ beforeAll(async () => {
       { kind: tool, displayName: 'fetch docs' },
       ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
     )
-    const wait = session.waitAll(runId, [compile.id, fetching.id])
+    const wait = session.waitAll(turnId, [compile.id, fetching.id])
     await compile.outcome
     await fetching.cancel('not needed')
     await wait

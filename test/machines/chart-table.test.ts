@@ -90,7 +90,7 @@ const outcomes = terminalStatuses.map((type) => ({ type }))
 const bookOf = (): Record<string, (event?: unknown) => boolean> => {
   const bit = (place: number) => (asked?: unknown) =>
     ((JSON.stringify(asked ?? '').length * 2_654_435_761 + place * 40_503) >>> place) % 3 === 0
-  const questions = ['has', 'isUsed', 'hasWellFormedSource', 'isFull', 'allows', 'hasActiveWait']
+  const questions = ['has', 'isUsed', 'hasWellFormedSource', 'isFull', 'allows', 'isTurnWaiting', 'hasActiveWait']
   return Object.fromEntries(questions.map((question, place) => [question, bit(place)]))
 }
 
@@ -163,20 +163,20 @@ const product: Record<string, Subject> = {
   },
   turn: {
     machine: turnMachine,
-    input: { runId: 'now' },
-    events: ['now', 'stale'].flatMap((runId) => [
-      { type: 'register_pending_operations', runId, refs: [{ operationId: id, waitPolicy: 'barrier' }] },
-      { type: 'register_pending_operations', runId, refs: [] },
-      { type: 'operations_barrier_satisfied', runId, operationIds: [id] },
-      { type: 'tool_calls_resolved', runId },
-      { type: 'boundary_drained', runId },
-      { type: 'finish', runId },
-      { type: 'fail', runId, reason: 'broken' },
+    input: { turnId: 'now' },
+    events: ['now', 'stale'].flatMap((turnId) => [
+      { type: 'register_pending_operations', turnId, refs: [{ operationId: id, waitPolicy: 'barrier' }] },
+      { type: 'register_pending_operations', turnId, refs: [] },
+      { type: 'operations_barrier_satisfied', turnId, operationIds: [id] },
+      { type: 'tool_calls_resolved', turnId },
+      { type: 'boundary_drained', turnId },
+      { type: 'finish', turnId },
+      { type: 'fail', turnId, reason: 'broken' },
     ]),
   },
   'wait-all barrier': {
     machine: waitAllBarrierMachine,
-    input: { requestId: 'r', runId: 'now', operationIds: [id], remaining: 3 },
+    input: { requestId: 'r', turnId: 'now', operationIds: [id], remaining: 3 },
     events: ['begin', 'member_ended', 'member_ended', 'acknowledge', 'cancel', 'fault'].map((type) => ({ type })),
   },
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createActor, setup, StateMachine, type AnyActorRef, type AnyStateMachine } from 'xstate'
+import { createActor, setup, StateMachine, type AnyStateMachine } from 'xstate'
 import * as machines from '../../machines/index.js'
 import {
   fastMachine,
@@ -13,13 +13,13 @@ import {
   type OperationBook,
   type OperationId,
   type OperationOutcome,
-  type RunId,
+  type TurnId,
 } from '../../machines/index.js'
 import { findDifference, type Subject } from './support/differential.js'
 
 const id = 'a' as OperationId
 const otherId = 'b' as OperationId
-const runId = 'run' as RunId
+const turnId = 'run' as TurnId
 
 const outcomes: readonly OperationOutcome[] = [
   { type: 'completed', result: { id, content: 'done', isError: false, durationMs: 5, tokensUsed: 7 } },
@@ -49,10 +49,10 @@ class TinyBook {
   isFull = (limit = 2): boolean => this.#statuses.size >= limit
   allows = ({ id: operation, type }: { id: string; type: string }): boolean =>
     operation === otherId || `operation.${this.#statuses.get(operation)}` !== type
-  hasActiveWait = (request?: string): boolean =>
-    request === undefined ? this.#wait !== undefined : this.#wait === request
-  register = ({ spec }: { spec: { id: string } }, registry: AnyActorRef): void =>
-    this.#order(`register ${spec.id} under ${registry.id.split(':')[0]}`, () => this.#statuses.set(spec.id, ''))
+  isTurnWaiting = (): boolean => this.#wait !== undefined
+  hasActiveWait = (request: string): boolean => this.#wait === request
+  register = ({ spec }: { spec: { id: string } }): void =>
+    this.#order(`register ${spec.id}`, () => this.#statuses.set(spec.id, ''))
   advance = ({ id: operation, type }: { id: string; type: string }): void =>
     this.#order(`${type} ${operation}`, () => this.#statuses.set(operation, type.slice('operation.'.length)))
   settle = ({ id: operation, type }: { id: string; type: string }): void =>
@@ -62,7 +62,6 @@ class TinyBook {
   drop = (ids: readonly string[]): void =>
     this.#order(`drop ${ids.join()}`, () => ids.forEach((one) => this.#statuses.delete(one)))
   advanceCursor = (consumer: string, cursor: number): void => this.#order(`${consumer} ${cursor}`, () => {})
-  liveOperations = (): [] => []
 
   #order(text: string, change: () => void): void {
     this.orders.push(text)
@@ -80,8 +79,8 @@ const registryEvents = [
       ...(action in terminalStatusOf && { outcome: outcomes[1] }),
     })),
   ]),
-  { type: 'wait_all.begin', requestId: 'first', runId, operationIds: [id] },
-  { type: 'wait_all.begin', requestId: 'second', runId, operationIds: [id, id] },
+  { type: 'wait_all.begin', requestId: 'first', turnId, operationIds: [id] },
+  { type: 'wait_all.begin', requestId: 'second', turnId, operationIds: [id, id] },
   { type: 'wait_all.cancel', requestId: 'first', reason: 'left' },
   { type: 'records.drop', ids: [id] },
   { type: 'cursor.advance', consumer: 'agent_applied', cursor: 3 },
@@ -116,7 +115,7 @@ const subjects: Record<string, Subject[]> = {
   ],
   waitAllBarrierMachine: [0, 1, 3].map((remaining) => ({
     machine: waitAllBarrierMachine,
-    input: () => ({ requestId: 'request', runId, operationIds: [id, otherId], remaining }),
+    input: () => ({ requestId: 'request', turnId, operationIds: [id, otherId], remaining }),
     events: [
       { type: 'begin' },
       { type: 'member_ended' },
@@ -129,16 +128,16 @@ const subjects: Record<string, Subject[]> = {
   turnMachine: [
     {
       machine: turnMachine,
-      input: () => ({ runId }),
-      events: [runId, 'stale run'].flatMap((run) => [
-        { type: 'register_pending_operations', runId: run, refs: turnRefs },
-        { type: 'register_pending_operations', runId: run, refs: [] },
-        { type: 'operations_barrier_satisfied', runId: run, operationIds: [id] },
-        { type: 'operations_barrier_satisfied', runId: run, operationIds: [] },
-        { type: 'tool_calls_resolved', runId: run },
-        { type: 'boundary_drained', runId: run },
-        { type: 'finish', runId: run },
-        { type: 'fail', runId: run, reason: 'broken' },
+      input: () => ({ turnId }),
+      events: [turnId, 'stale run'].flatMap((run) => [
+        { type: 'register_pending_operations', turnId: run, refs: turnRefs },
+        { type: 'register_pending_operations', turnId: run, refs: [] },
+        { type: 'operations_barrier_satisfied', turnId: run, operationIds: [id] },
+        { type: 'operations_barrier_satisfied', turnId: run, operationIds: [] },
+        { type: 'tool_calls_resolved', turnId: run },
+        { type: 'boundary_drained', turnId: run },
+        { type: 'finish', turnId: run },
+        { type: 'fail', turnId: run, reason: 'broken' },
       ]),
     },
   ],
@@ -210,27 +209,29 @@ describe('what was decided', () => {
         b: {},
       },
     })
-    const { machine, decide } = fastMachine(chart)
-    return { asked, decide, actor: createActor(machine).start() }
+    const { machine, decide, follow } = fastMachine(chart)
+    return { asked, decide, follow, actor: createActor(machine).start() }
   }
 
   it('is followed without asking a guard again, whatever the guard would say by then', () => {
-    const { asked, decide, actor } = counting()
+    const { asked, decide, follow, actor } = counting()
     const event = { type: 'go' } as const
-    expect(decide(actor.getSnapshot(), event).isTaken).toBe(true)
+    const selection = decide(actor.getSnapshot(), event)
+    expect(selection.isTaken).toBe(true)
     asked.answer = false
-    actor.send(event)
+    follow(actor, event, selection)
     expect(actor.getSnapshot().value).toBe('b')
     expect(asked.count).toBe(1)
   })
 
   it('holds for that very event object and for one time', () => {
-    const { asked, decide, actor } = counting()
+    const { asked, decide, follow, actor } = counting()
     const event = { type: 'go' } as const
     asked.answer = false
-    expect(decide(actor.getSnapshot(), event).isTaken).toBe(false)
+    const selection = decide(actor.getSnapshot(), event)
+    expect(selection.isTaken).toBe(false)
     asked.answer = true
-    actor.send(event)
+    follow(actor, event, selection)
     expect([actor.getSnapshot().value, asked.count]).toEqual(['a', 1])
     actor.send(event)
     expect([actor.getSnapshot().value, asked.count]).toEqual(['b', 2])

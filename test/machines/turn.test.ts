@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { createActor } from 'xstate'
 import { adjacencyMapToArray, getAdjacencyMap } from 'xstate/graph'
-import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
+import type { OperationId, TurnId } from '../../machines/operation-vocabulary.js'
 import { turnMachine, type AsyncOperationRef, type TurnEvent } from '../../machines/turn.js'
 
-const runId = 'run' as RunId
-const staleRunId = 'stale run' as RunId
+const turnId = 'run' as TurnId
+const staleRunId = 'stale run' as TurnId
 
 const ids = (...names: string[]): OperationId[] => names as OperationId[]
 const ref = (name: string, waitPolicy: AsyncOperationRef['waitPolicy']): AsyncOperationRef => ({
@@ -18,19 +18,19 @@ const detachedOnly = [ref('x', 'detached')]
 
 /** Each under a name, for the current run; the table below uses the names. */
 const currentEvents = {
-  'register a b': { type: 'register_pending_operations', runId, refs: barrierOfTwo },
-  'register detached': { type: 'register_pending_operations', runId, refs: detachedOnly },
-  'satisfied a b': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a', 'b') },
-  'satisfied b a': { type: 'operations_barrier_satisfied', runId, operationIds: ids('b', 'a') },
-  'satisfied a': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a') },
-  'satisfied a b c': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a', 'b', 'c') },
-  'satisfied a c': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a', 'c') },
-  'satisfied a a': { type: 'operations_barrier_satisfied', runId, operationIds: ids('a', 'a') },
-  'satisfied nothing': { type: 'operations_barrier_satisfied', runId, operationIds: [] },
-  resolved: { type: 'tool_calls_resolved', runId },
-  drained: { type: 'boundary_drained', runId },
-  finish: { type: 'finish', runId },
-  fail: { type: 'fail', runId, reason: 'no registry' },
+  'register a b': { type: 'register_pending_operations', turnId, refs: barrierOfTwo },
+  'register detached': { type: 'register_pending_operations', turnId, refs: detachedOnly },
+  'satisfied a b': { type: 'operations_barrier_satisfied', turnId, operationIds: ids('a', 'b') },
+  'satisfied b a': { type: 'operations_barrier_satisfied', turnId, operationIds: ids('b', 'a') },
+  'satisfied a': { type: 'operations_barrier_satisfied', turnId, operationIds: ids('a') },
+  'satisfied a b c': { type: 'operations_barrier_satisfied', turnId, operationIds: ids('a', 'b', 'c') },
+  'satisfied a c': { type: 'operations_barrier_satisfied', turnId, operationIds: ids('a', 'c') },
+  'satisfied a a': { type: 'operations_barrier_satisfied', turnId, operationIds: ids('a', 'a') },
+  'satisfied nothing': { type: 'operations_barrier_satisfied', turnId, operationIds: [] },
+  resolved: { type: 'tool_calls_resolved', turnId },
+  drained: { type: 'boundary_drained', turnId },
+  finish: { type: 'finish', turnId },
+  fail: { type: 'fail', turnId, reason: 'no registry' },
 } as const satisfies Record<string, TurnEvent>
 
 type EventName = keyof typeof currentEvents
@@ -70,8 +70,8 @@ const table: Record<string, Partial<Record<EventName, string>>> = {
 
 const steps = adjacencyMapToArray(
   getAdjacencyMap(turnMachine, {
-    input: { runId },
-    events: names.flatMap((name): TurnEvent[] => [currentEvents[name], { ...currentEvents[name], runId: staleRunId }]),
+    input: { turnId },
+    events: names.flatMap((name): TurnEvent[] => [currentEvents[name], { ...currentEvents[name], turnId: staleRunId }]),
   }),
 )
 
@@ -91,7 +91,7 @@ describe('the turn', () => {
   })
 
   it('refuses every event of another run in every state', () => {
-    const stale = steps.filter(({ event }) => event.runId === staleRunId)
+    const stale = steps.filter(({ event }) => event.turnId === staleRunId)
     expect(stale.length).toBeGreaterThan(60)
     for (const { state, event, nextState } of stale) {
       expect(state.can(event)).toBe(false)
@@ -100,7 +100,7 @@ describe('the turn', () => {
   })
 
   it('[92] keeps the typed detached and barrier refs it registered, and drops them with the barrier', () => {
-    const actor = createActor(turnMachine, { input: { runId } }).start()
+    const actor = createActor(turnMachine, { input: { turnId } }).start()
     actor.send(currentEvents['register a b'])
     expect(actor.getSnapshot().context).toMatchObject({
       pendingOperations: [
@@ -115,7 +115,7 @@ describe('the turn', () => {
   })
 
   it('[D9] refuses to resolve its tool calls while barrier members are outstanding', () => {
-    const actor = createActor(turnMachine, { input: { runId } }).start()
+    const actor = createActor(turnMachine, { input: { turnId } }).start()
     actor.send(currentEvents['register a b'])
     actor.send(currentEvents.resolved)
     expect(actor.getSnapshot().value).toBe('waiting_for_operations')
@@ -127,15 +127,15 @@ describe('the turn', () => {
   })
 
   it('takes barrier members as a set, so that a ref named twice can still be satisfied', () => {
-    const actor = createActor(turnMachine, { input: { runId } }).start()
+    const actor = createActor(turnMachine, { input: { turnId } }).start()
     const refs = [ref('a', 'barrier'), ref('a', 'barrier')]
-    actor.send({ type: 'register_pending_operations', runId, refs })
+    actor.send({ type: 'register_pending_operations', turnId, refs })
     actor.send(currentEvents['satisfied a'])
     expect(actor.getSnapshot().context.barrierIds).toEqual([])
   })
 
   it('ends failed with the reason, from anywhere before its end', () => {
-    const actor = createActor(turnMachine, { input: { runId } }).start()
+    const actor = createActor(turnMachine, { input: { turnId } }).start()
     actor.send(currentEvents['register a b'])
     actor.send(currentEvents.fail)
     expect(actor.getSnapshot()).toMatchObject({ status: 'done', value: 'failed', context: { failure: 'no registry' } })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createActor, type SnapshotFrom } from 'xstate'
 import { adjacencyMapToArray, getAdjacencyMap } from 'xstate/graph'
-import type { OperationId, RunId, WaitAllSatisfied, WaitRequestId } from '../../machines/operation-vocabulary.js'
+import type { OperationId, TurnId, WaitAllSatisfied, WaitRequestId } from '../../machines/operation-vocabulary.js'
 import {
   waitAllBarrierMachine,
   type WaitAllBarrierEvent,
@@ -10,7 +10,7 @@ import {
 
 const operationIds = ['a', 'b', 'c'] as readonly string[] as readonly OperationId[]
 const requestId = 'request' as WaitRequestId
-const runId = 'run' as RunId
+const turnId = 'run' as TurnId
 
 const events: readonly WaitAllBarrierEvent[] = [
   { type: 'begin' },
@@ -22,7 +22,7 @@ const events: readonly WaitAllBarrierEvent[] = [
 
 function start(remaining: number) {
   const obligations: WaitAllSatisfied[] = []
-  const actor = createActor(waitAllBarrierMachine, { input: { requestId, runId, operationIds, remaining } })
+  const actor = createActor(waitAllBarrierMachine, { input: { requestId, turnId, operationIds, remaining } })
   actor.on('satisfied', ({ obligation }) => obligations.push(obligation))
   actor.start()
   actor.send({ type: 'begin' })
@@ -35,7 +35,7 @@ describe('the wait-all barrier', () => {
       // The graph types know no emitted events, hence the cast.
       getAdjacencyMap<SnapshotFrom<typeof waitAllBarrierMachine>, WaitAllBarrierEvent, WaitAllBarrierInput>(
         waitAllBarrierMachine as never,
-        { events, input: { requestId, runId, operationIds, remaining: 3 } },
+        { events, input: { requestId, turnId, operationIds, remaining: 3 } },
       ),
     )
     const rows = steps.map(({ state, event, nextState }) =>
@@ -80,7 +80,7 @@ describe('the wait-all barrier', () => {
     expect(obligations).toEqual([])
     actor.send({ type: 'member_ended' })
     actor.send({ type: 'member_ended' })
-    expect(obligations).toEqual([{ waitRequestId: 'request', runId: 'run', operationIds: ['a', 'b', 'c'] }])
+    expect(obligations).toEqual([{ waitRequestId: 'request', turnId: 'run', operationIds: ['a', 'b', 'c'] }])
   })
 
   it('is satisfied from the start when no member is live', () => {
@@ -106,8 +106,8 @@ describe('the wait-all barrier', () => {
 
   it('remembers why it broke', () => {
     const { actor } = start(1)
-    actor.send({ type: 'fault', cause: 'active wait without run id' })
-    expect(actor.getSnapshot().context.fault).toBe('active wait without run id')
+    actor.send({ type: 'fault', cause: 'active wait without turn id' })
+    expect(actor.getSnapshot().context.fault).toBe('active wait without turn id')
   })
 
   it('shares the member list instead of copying it per member', () => {

@@ -167,7 +167,7 @@ async function untilAborted(signal: AbortSignal): Promise<void> {
 }
 
 describe('an operation actor that breaks', () => {
-  it('ends neither its siblings nor its registry nor the process; the registry refuses to guess from then on', async () => {
+  it('would end neither its siblings nor its registry nor the process: what is sent to it from outside never gets there', async () => {
     const { runtime, registry, actor, records } = await open()
     for (const index of [1, 2]) await registry.registerOperation(specOf(index))
     const [broken, sibling] = [...records.rows.values()].map((row) => row.actor as AnyActorRef)
@@ -175,12 +175,23 @@ describe('an operation actor that breaks', () => {
       broken?.send({ type: 'xstate.error.actor.tool', error: new Error('broken'), actorId: 'tool' }),
     )
     expect(uncaught).toEqual([])
-    expect(broken?.getSnapshot().status).toBe('error')
-    expect(sibling?.getSnapshot().status).toBe('active')
+    for (const one of [broken, sibling])
+      expect(one?.getSnapshot()).toMatchObject({ status: 'active', value: 'provisioning' })
+    expect(actor.getSnapshot()).toMatchObject({ status: 'active', value: 'open' })
+    await registry.provisioningSucceeded(idOf(1))
+    await runtime.close({ policy: 'terminate' })
+  })
+
+  it('of the stock class poisons its registry, which refuses to guess from then on', async () => {
+    const { runtime, registry, actor } = await open()
+    await registry.registerOperation(specOf(1))
+    const fault = { type: 'xstate.error.actor.operation', error: new Error('broken'), actorId: 'operation' }
+    const uncaught = await uncaughtDuring(() => actor.send(fault as never))
+    expect(uncaught).toEqual([])
     expect(actor.getSnapshot()).toMatchObject({ status: 'active', value: 'poisoned' })
     const poisoned = { code: 'internal', data: { detail: 'ops lifecycle registry poisoned' } }
-    await expect(registry.provisioningSucceeded(idOf(2))).rejects.toMatchObject(poisoned)
-    expect(() => registry.snapshot(idOf(2))).toThrow(expect.objectContaining(poisoned))
+    await expect(registry.provisioningSucceeded(idOf(1))).rejects.toMatchObject(poisoned)
+    expect(() => registry.snapshot(idOf(1))).toThrow(expect.objectContaining(poisoned))
     expect(() => registry.completionCursor('agent_applied')).toThrow(expect.objectContaining(poisoned))
     await runtime.close().catch(() => {})
   })
@@ -201,12 +212,33 @@ describe('an operation actor that breaks', () => {
 })
 
 describe('a registry that is stopped', () => {
-  it('stops the actors of its operations, which XState would leave running', async () => {
-    const { registry, records } = await open()
-    for (const index of [1, 2]) await registry.registerOperation(specOf(index))
-    const actors = [...records.rows.values()].map(({ actor }) => actor as AnyActorRef)
-    registry.dispose()
-    expect(actors.map((actor) => actor.getSnapshot().status)).toEqual(['stopped', 'stopped'])
+  it.each([
+    ['open', []],
+    ['draining', [{ type: 'owner.drain' }]],
+    ['retired', [{ type: 'owner.retire' }]],
+    ['poisoned', [{ type: 'fault', cause: 'for the test' }]],
+  ] as const)(
+    'stops the actors of its operations, which XState would leave running, when it is %s',
+    async (_, steps) => {
+      const { registry, records, actor } = await open()
+      for (const index of [1, 2]) await registry.registerOperation(specOf(index))
+      const actors = [...records.rows.values()].map((row) => row.actor as AnyActorRef)
+      for (const step of steps) actor.send(step)
+      registry.dispose()
+      expect(actors.map((one) => one.getSnapshot().status)).toEqual(['stopped', 'stopped'])
+    },
+  )
+
+  it('stops them in the same pass when somebody else stops its actor, or when it has broken before', async () => {
+    const { registry, records, actor, session } = await open()
+    await registry.registerOperation(specOf(1))
+    const [operation] = [...records.rows.values()].map((row) => row.actor as AnyActorRef)
+    let completed = 0
+    operation?.subscribe({ complete: () => (completed += 1) })
+    actor.stop()
+    expect([operation?.getSnapshot().status, completed]).toEqual(['stopped', 1])
+    session.history.core.stop()
+    expect(completed).toBe(1)
   })
 })
 

@@ -4,7 +4,7 @@ import { createMemoryJournal, type MemoryJournalStore } from '../../src/journal/
 import { createRuntime } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { unhandledDuring } from '../support/unhandled.js'
-import { completed, fixtureOf, idOf, runId, specOf, start, type Fixture } from './support/registry.js'
+import { completed, fixtureOf, idOf, turnId, specOf, start, type Fixture } from './support/registry.js'
 
 /** What the registry's chart orders: every way in which memory changes. */
 const applied = [
@@ -69,7 +69,7 @@ async function live({ operations }: Fixture, acknowledged: Set<string>): Promise
     await call(() => operations.provisioningSucceeded(idOf(number)))
   }
   await call(() => operations.reportProgress(idOf(1), { message: 'half' }))
-  const wait = await call(() => operations.waitAll(runId, [idOf(4)])[Symbol.dispose]())
+  const wait = await call(() => operations.waitAll(turnId, [idOf(4)])[Symbol.dispose]())
   expect(typeof wait).toBe('boolean')
   // Two of them under way together.
   await Promise.all([
@@ -89,7 +89,7 @@ async function endsIn(store: MemoryJournalStore): Promise<string[]> {
   const { journal, recovery } = await store.open()
   const facts = [...recovery.records].map(({ record }) => (record as [string, { type: string; id: string }])[1])
   await journal.close()
-  return facts.filter(({ type }) => type === 'operation_settled').map(({ id }) => id)
+  return facts.filter(({ type }) => type === 'operation_ended').map(({ id }) => id)
 }
 
 async function scenario(saboteur: Saboteur, leave: 'close' | 'crash' | 'compact') {

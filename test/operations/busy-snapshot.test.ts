@@ -6,7 +6,7 @@ import {
   openRuntime,
   refusal,
   resultOf,
-  runId,
+  turnId,
   specOf,
   stateOf,
   syncWhenClosing,
@@ -114,7 +114,7 @@ describe('a snapshot of the journal', () => {
     const numbers = Array.from({ length: many }, (_, index) => index + 1)
     const fixture = await scripted([...numbers, many + 1], { maxCompleted: 1 })
     const { operations, runtime, journal, complete, session } = fixture
-    using wait = operations.waitAll(runId, [...numbers, many + 1].map(idOf))
+    using wait = operations.waitAll(turnId, [...numbers, many + 1].map(idOf))
     const ends = numbers.map((number) => complete(number))
     await journal.sync()
     await Promise.all(ends)

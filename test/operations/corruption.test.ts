@@ -6,7 +6,7 @@ import {
   openRuntime,
   refusal,
   resultOf,
-  runId,
+  turnId,
   specOf,
   stateOf,
   type Fixture,
@@ -188,21 +188,21 @@ describe('corrupt facts surface as internal errors wherever they are read', () =
 })
 
 describe('a corrupt barrier', () => {
-  it('F20 [17] without a run id fails the terminal call before anything happens, and the waiter rejects', async () => {
+  it('F20 [17] without a turn id fails the terminal call before anything happens, and the waiter rejects', async () => {
     const fixture = await openFixture({}, { store: createMemoryJournal() })
     const { operations, run, complete } = fixture
     await run([1])
-    const wait = operations.waitAll(runId, [idOf(1)])
-    tamperWithWait(fixture, { runId: undefined })
+    const wait = operations.waitAll(turnId, [idOf(1)])
+    tamperWithWait(fixture, { turnId: undefined })
     const completion = await failure(() => complete(1))
     expect(completion).toMatchObject({
       code: 'internal',
-      message: expect.stringContaining('active wait without run id'),
+      message: expect.stringContaining('active wait without turn id'),
     })
     await expect(wait.result).rejects.toThrow('wait_all completion channel dropped')
     // D3: the barrier is cleared, the call can be made again, and the registry can wait again.
     expect(operations.snapshot(idOf(1))?.status).toBe('running')
-    const next = operations.waitAll(runId, [idOf(1)])
+    const next = operations.waitAll(turnId, [idOf(1)])
     await complete(1)
     expect((await next).outcomes).toHaveLength(1)
   })
@@ -210,10 +210,10 @@ describe('a corrupt barrier', () => {
   it('F20 fails the end of a capacity slot too, before anything happens', async () => {
     const { operations, ...fixture } = await openFixture()
     await operations.registerOperation(specOf(1, 'background_tool_capacity_slot'))
-    const wait = operations.waitAll(runId, [idOf(1)])
-    tamperWithWait({ operations, ...fixture }, { runId: undefined })
+    const wait = operations.waitAll(turnId, [idOf(1)])
+    tamperWithWait({ operations, ...fixture }, { turnId: undefined })
     expect(await refusal(operations.abortProvisioning(idOf(1)))).toMatchObject({ code: 'internal' })
-    await expect(wait.result).rejects.toThrow('active wait without run id')
+    await expect(wait.result).rejects.toThrow('active wait without turn id')
     expect(operations.snapshot(idOf(1))?.status).toBe('provisioning')
     expect(await refusal(operations.abortProvisioning(idOf(1)))).toBe('resolved')
   })
@@ -222,8 +222,8 @@ describe('a corrupt barrier', () => {
     const fixture = await openFixture()
     const { operations, run, complete } = fixture
     await run([1, 2])
-    using wait = operations.waitAll(runId, [idOf(1)])
-    tamperWithWait(fixture, { runId: undefined })
+    using wait = operations.waitAll(turnId, [idOf(1)])
+    tamperWithWait(fixture, { turnId: undefined })
     expect(await refusal(complete(2))).toBe('resolved')
     expect(await stateOf(wait)).toBe('pending')
   })
@@ -232,8 +232,8 @@ describe('a corrupt barrier', () => {
     const fixture = await openFixture()
     const { operations, session, run, complete } = fixture
     await run([1])
-    const wait = operations.waitAll(runId, [idOf(1)])
-    session.history.core.records.wait?.barrier.send({ type: 'member_ended' })
+    const wait = operations.waitAll(turnId, [idOf(1)])
+    session.history.core.records.waits.oldest?.barrier.send({ type: 'member_ended' })
     await expect(wait.result).rejects.toThrow('completed without terminal outcome')
     expect(await refusal(complete(1))).toMatchObject({ code: 'internal' })
     expect(await refusal(complete(1))).toBe('resolved')
@@ -259,7 +259,7 @@ describe('a registry that broke half-way', () => {
     fail: ({ operations }) => operations.failOperation(idOf(2), ''),
     cancel: ({ operations }) => operations.cancelOperation(idOf(2)),
     'mark retired': ({ operations }) => operations.markRetired(idOf(2)),
-    'wait for all': ({ operations }) => operations.waitAll(runId, []),
+    'wait for all': ({ operations }) => operations.waitAll(turnId, []),
     cursor: ({ operations }) => operations.completionCursor('agent_applied'),
     'advance cursor': ({ operations }) => operations.advanceCompletionCursor('agent_applied', 1),
     feed: ({ session }) => session.feed,
@@ -278,7 +278,7 @@ describe('a registry that broke half-way', () => {
     const { runtime, operations, session, run, complete } = fixture
     await run([1, 2])
     const watch = operations.registerWatcher(idOf(2))
-    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
     tamper(fixture, 1, { status: 'running' })
     expect(await refusal(complete(1))).toMatchObject({ code: 'internal' })
     expect(await refusal(watch)).toEqual({ code: 'channel_closed', id: idOf(2) })
@@ -315,7 +315,7 @@ describe('a registry that broke half-way', () => {
     const fixture = await openFixture({}, { store: createMemoryJournal() })
     const { runtime, operations, session, run } = fixture
     await run([1])
-    const wait = operations.waitAll(runId, [idOf(1)])
+    const wait = operations.waitAll(turnId, [idOf(1)])
     session.history.core.actor.send({ type: 'fault', cause: 'for the test' })
     expect(() => wait[Symbol.dispose]()).not.toThrow()
     await expect(wait.result).rejects.toThrow('disposed')

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
 import { ScriptedJournal, settleReactions, storeOf } from '../lane/support/scripted-journal.js'
 import { scripted, type Scripted } from './support/scripted.js'
-import { completed, idOf, openRuntime, refusal, runId, specOf, stateOf, syncWhenClosing } from './support/registry.js'
+import { completed, idOf, openRuntime, refusal, turnId, specOf, stateOf, syncWhenClosing } from './support/registry.js'
 
 /** What a service would find after a crash now: only what is on stable storage. */
 async function afterCrash({ journal }: Scripted) {
@@ -22,7 +22,7 @@ describe('an end that is under way', () => {
     const fixture = await scripted([1])
     const { operations, session, journal, complete } = fixture
     const watch = operations.registerWatcher(idOf(1))
-    const wait = operations.waitAll(runId, [idOf(1)])
+    const wait = operations.waitAll(turnId, [idOf(1)])
     const advance = session.feed.waitForAdvance(0)
     const completion = complete(1)
     await settleReactions()
@@ -144,7 +144,7 @@ describe('a refused write', () => {
 
   it('of a barrier member leaves the wait pending, and it is satisfied by the second attempt', async () => {
     const { operations, journal, complete } = await scripted([1])
-    const wait = operations.waitAll(runId, [idOf(1)])
+    const wait = operations.waitAll(turnId, [idOf(1)])
     const completion = complete(1)
     await journal.fail('journal_not_appended')
     await refusal(completion)

@@ -7,7 +7,7 @@ import type { OperationId, WaitRequestId } from '../../machines/operation-vocabu
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import type { OperationsCore } from '../../src/operations/core.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { idOf, peerHandle, runId, specOf } from './support/registry.js'
+import { idOf, peerHandle, turnId, specOf } from './support/registry.js'
 
 type Chart = 'operation' | 'registry'
 type Scenario = readonly [
@@ -27,7 +27,7 @@ const ready: OperationRegistryEvent = { type: 'operation.peer_ready', id, peer: 
 const wait = (request: string, ...operationIds: readonly OperationId[]): OperationRegistryEvent => ({
   type: 'wait_all.begin',
   requestId: request as WaitRequestId,
-  runId,
+  turnId,
   operationIds,
 })
 const job: readonly OperationRegistryEvent[] = [
@@ -49,10 +49,10 @@ const registryScenarios: readonly Scenario[] = [
   ['sourceIsMalformed', [], register(1, { operationSource: { kind: 'session_child', sessionId: ' ' } }), 'internal'],
   ['registryIsFull', [register(1), register(2)], register(3), 'max_concurrent_exceeded'],
   ['waitNamesAnIdTwice', started, wait('one', id, id), 'duplicate_wait_operation'],
-  ['waitIsActive', [...started, wait('one', id)], wait('two', id), 'wait_already_active'],
+  ['turnIsWaiting', [...started, wait('one', id)], wait('two', id), 'wait_already_active'],
   ['waitNamesAnUnknownId', started, wait('one', idOf(7)), 'not_found'],
   [
-    'waitIsTheActiveOne',
+    'waitIsActive',
     [...started, wait('one', id)],
     { type: 'wait_all.cancel', requestId: 'two' as WaitRequestId, reason: 'left' },
     'wait_not_active',
@@ -63,7 +63,7 @@ const registryScenarios: readonly Scenario[] = [
 const others = ['operationIsUnknown', 'operationRefuses', 'operationEnds']
 
 /** Guards of the registry that let pass by holding. */
-const positive = ['waitIsTheActiveOne']
+const positive = ['waitIsActive']
 
 /** The room anew, with a chart in which one guard lets everything pass. */
 async function coreWithout(chart: Chart | undefined, guard = ''): Promise<OperationsCore> {
@@ -83,9 +83,8 @@ async function coreWithout(chart: Chart | undefined, guard = ''): Promise<Operat
 
 /** Decides and carries out, as a live call does. */
 function take(core: OperationsCore, event: OperationRegistryEvent): void {
-  core.decide(event)
-  if ('outcome' in event) core.settle(core.records.stage(event))
-  else core.apply(event)
+  if ('outcome' in event) core.settle(core.stage(event))
+  else core.take(event)
 }
 
 beforeEach(() => void vi.resetModules())

@@ -215,7 +215,7 @@ describe('a journal that contradicts itself', () => {
   async function recoveryOf(...facts: Record<string, unknown>[]): Promise<unknown> {
     const store = createMemoryJournal()
     const { journal } = await store.open()
-    const epoch = { type: 'session_opened', epoch_id: idOf(99), max_completed: 256, max_concurrent: null }
+    const epoch = { type: 'session_opened', version: 1, epoch_id: idOf(99), max_completed: 256, max_concurrent: null }
     for (const fact of [epoch, ...facts]) await journal.append([['operations/owner', fact as never]])
     await journal.close()
     const result = await refusal(openRuntime({ store }))
@@ -234,13 +234,14 @@ describe('a journal that contradicts itself', () => {
     child_session_id: null,
     expect_peer_channel: false,
   }
-  const registered = { type: 'operation_registered', spec }
-  const started = { type: 'operation_started', id: idOf(1) }
+  const registered = { type: 'operation_registered', version: 1, spec }
+  const started = { type: 'operation_started', version: 1, id: idOf(1) }
   const settled = {
-    type: 'operation_settled',
+    type: 'operation_ended',
+    version: 1,
     id: idOf(1),
     seq: 1,
-    outcome: { outcome_type: 'retired' },
+    outcome: { type: 'retired' },
     peer_ready: false,
     progress_count: 0,
     completed_at_ms: 1,
@@ -266,7 +267,7 @@ describe('a journal that contradicts itself', () => {
       code: 'internal',
       detail: `the journal ends operation ${idOf(1)} as retired while it is provisioning`,
     })
-    const aborted = { ...settled, outcome: { outcome_type: 'aborted', reason: null } }
+    const aborted = { ...settled, outcome: { type: 'aborted', reason: null } }
     expect(await recoveryOf(registered, aborted)).toBe('resolved')
     expect(await recoveryOf(registered, started, aborted)).toMatchObject({ code: 'internal' })
   })
@@ -274,6 +275,15 @@ describe('a journal that contradicts itself', () => {
   it('does not open: a fact nobody knows, or with a field that does not fit', async () => {
     expect(await recoveryOf({ type: 'operation_forgotten' })).toMatchObject({ code: 'invalid_input' })
     expect(await recoveryOf(registered, { ...settled, seq: -1 })).toMatchObject({ code: 'invalid_input', field: 'seq' })
+  })
+
+  it.each([0, 2, undefined])('does not open: an event of version %s, which is named', async (version) => {
+    expect(await recoveryOf({ ...registered, version })).toEqual({
+      code: 'invalid_input',
+      subject: 'operations event operation_registered',
+      field: 'version',
+      reason: `version ${version}, this program reads 1`,
+    })
   })
 
   it('does not open: a stream nobody knows', async () => {

@@ -5,7 +5,7 @@ import { createRuntime, type Runtime } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { isLong, timeout } from '../journal/support/long.js'
 import { ScriptedJournal, settleReactions, storeOf } from '../lane/support/scripted-journal.js'
-import { fixtureOf, idOf, resultOf, runId, specOf, start, type Fixture } from './support/registry.js'
+import { fixtureOf, idOf, resultOf, turnId, specOf, start, type Fixture } from './support/registry.js'
 
 /** What may happen, in any order; `which` picks one of the operations that run. */
 type Step =
@@ -86,7 +86,7 @@ class World {
       case 'wait':
         return ignore(
           operations.waitAll(
-            runId,
+            turnId,
             operations.listOperations().map(({ id }) => id),
           ).result,
         )

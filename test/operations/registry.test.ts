@@ -164,9 +164,11 @@ describe('a refusal', () => {
     await run([1])
     const { core } = session.history
     const event = { type: 'operation.complete', id: idOf(1), outcome: { type: 'retired' } } as const
-    expect(() => core.decide(event)).toThrow('the outcome contradicts the action operation.complete')
+    expect(() => core.stage(event)).toThrow('the outcome contradicts the action operation.complete')
     expect(operations.snapshot(idOf(1))?.status).toBe('running')
-    expect(() => core.decide({ ...event, outcome: completed(1) })).not.toThrow()
+    const staged = core.stage({ ...event, outcome: completed(1) })
+    core.unstage(staged)
+    expect(operations.snapshot(idOf(1))?.status).toBe('running')
   })
 })
 
@@ -397,7 +399,7 @@ describe('reading', () => {
     const wait = operations.waitAll(idOf(50) as never, [idOf(2)])
     expect(operations.diagnostics().pendingWait).toEqual({
       requestId: wait.requestId,
-      runId: idOf(50),
+      turnId: idOf(50),
       operationIds: [idOf(2)],
     })
     expect(operations.diagnostics().operations.map(({ progressCount }) => progressCount)).toEqual([0, 1, 0])

@@ -123,8 +123,7 @@ const histories = fc.record({
 })
 
 const isNote = (group: readonly JournalRecord[] | undefined): boolean =>
-  group?.every((record) => ((record as readonly JsonObject[])[1] as JsonObject)['type'] !== 'operation_settled') ??
-  false
+  group?.every((record) => ((record as readonly JsonObject[])[1] as JsonObject)['type'] !== 'operation_ended') ?? false
 
 describe('replay', () => {
   it('equals the live registry at every prefix of the journal', { timeout: isLong ? 3_600_000 : 60_000 }, async () => {

@@ -290,7 +290,7 @@ describe('waiting for all in a session', () => {
       { result: { content: 'two' } },
       { result: { content: 'one' } },
     ])
-    expect(satisfied.runId).toBe(idOf(90))
+    expect(satisfied.turnId).toBe(idOf(90))
     expect(operations.outstandingObligations()).toEqual([])
   })
 
@@ -304,7 +304,7 @@ describe('waiting for all in a session', () => {
     expect(operations.diagnostics().pendingWait).toBeNull()
   })
 
-  it('needs a run id that is a UUID, and operations that exist', async () => {
+  it('needs a turn id that is a UUID, and operations that exist', async () => {
     const { session } = await openFixture()
     expect(await refusal(session.waitAll('run', []))).toMatchObject({ code: 'invalid_input' })
     expect(await refusal(session.waitAll(idOf(90), [idOf(1)]))).toEqual({ code: 'not_found', id: idOf(1) })

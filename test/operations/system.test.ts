@@ -6,7 +6,7 @@ import { TurnBoundary } from '../../src/operations/turn-boundary.js'
 import { Turn } from '../../src/operations/turn.js'
 import { createRuntime } from '../../src/runtime.js'
 import { unhandledDuring } from '../support/unhandled.js'
-import { idOf, resultOf, runId, specOf } from './support/registry.js'
+import { idOf, resultOf, turnId, specOf } from './support/registry.js'
 
 const unsupported = (method: string) => expect.objectContaining({ code: 'unsupported', data: { method } })
 
@@ -16,12 +16,12 @@ describe('a system of some methods', () => {
     expect(() => system.snapshot(idOf(1))).toThrow(unsupported('snapshot'))
     expect(() => system.lost).toThrow(unsupported('lost'))
     await expect(system.completeOperation(idOf(1), resultOf(1))).rejects.toEqual(unsupported('complete_operation'))
-    using wait = system.waitAll(runId, [idOf(1)])
+    using wait = system.waitAll(turnId, [idOf(1)])
     await expect(wait).rejects.toEqual(unsupported('wait_all'))
   })
 
   it('leaves no unhandled rejection behind when nobody looks at the refusal', async () => {
-    expect(await unhandledDuring(() => void operationsSystem({}).waitAll(runId, []))).toEqual([])
+    expect(await unhandledDuring(() => void operationsSystem({}).waitAll(turnId, []))).toEqual([])
   })
 
   it('has all of a registry, which may be one, and its values as they are then', async () => {
@@ -39,15 +39,15 @@ describe('a system of some methods', () => {
 describe('what runs turns takes a system that is no registry', () => {
   it('Turn', async () => {
     const acknowledged: unknown[] = []
-    const satisfied = { waitRequestId: 'w' as never, runId, operationIds: [idOf(1)] }
+    const satisfied = { waitRequestId: 'w' as never, turnId, operationIds: [idOf(1)] }
     const operations = operationsSystem({
       waitAll: () => Object.assign(Promise.resolve({ outcomes: [], satisfied }), { [Symbol.dispose]: () => {} }),
       acknowledgeObligation: (obligation) => void acknowledged.push(obligation),
     })
-    using turn = new Turn({ runId, operations })
+    using turn = new Turn({ turnId, operations })
     await turn.awaitOperations([{ operationId: idOf(1), waitPolicy: 'barrier' }])
     expect([turn.state, acknowledged]).toEqual(['draining_boundary', [satisfied]])
-    using refused = new Turn({ runId, operations: operationsSystem({}) })
+    using refused = new Turn({ turnId, operations: operationsSystem({}) })
     await expect(refused.awaitOperations([{ operationId: idOf(1), waitPolicy: 'barrier' }])).rejects.toEqual(
       unsupported('wait_all'),
     )

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { OperationId, RunId } from '../../machines/operation-vocabulary.js'
+import type { OperationId, TurnId } from '../../machines/operation-vocabulary.js'
 import type { AsyncOperationRef } from '../../machines/turn.js'
 import { Turn, type OperationRegistry, type TurnOptions, type TurnState } from '../../src/operations/index.js'
 import { createRuntime, type Runtime } from '../../src/runtime.js'
@@ -12,12 +12,12 @@ const detached = (operationId: OperationId): AsyncOperationRef => ({ operationId
 
 let runtime: Runtime
 let session: Session
-let runId: RunId
+let turnId: TurnId
 
 beforeEach(async () => {
   runtime = await createRuntime({ clock: new SimulatedClock() })
   session = runtime.session('agent')
-  runId = freshId<RunId>()
+  turnId = freshId<TurnId>()
 })
 afterEach(() => runtime.close({ policy: 'terminate' }))
 
@@ -34,7 +34,7 @@ const code = (expected: string) => expect.objectContaining({ code: expected })
 
 describe('a turn with barrier operations', () => {
   it('[6.7] waits for them, takes the obligation, drains its boundary and goes on to the model', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     const states = statesOf(turn)
     const one = await start(session, 'one')
     const other = await start(session, 'other')
@@ -53,14 +53,14 @@ describe('a turn with barrier operations', () => {
   })
 
   it('[6.7] acknowledges the obligation at the registry, so that nothing is owed', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     await turn.awaitOperations([barrier(await run(session))])
     expect(session.operations.outstandingObligations()).toEqual([])
     expect(session.operations.diagnostics().pendingWait).toBeNull()
   })
 
   it('[92] shows its typed refs while it waits, and drops them afterwards', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     const awaited = await start(session)
     const background = await start(session)
     const outcomes = turn.awaitOperations([detached(background), barrier(awaited)])
@@ -76,13 +76,13 @@ describe('a turn with barrier operations', () => {
   })
 
   it('awaits an operation once that two tool calls name', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     const id = await run(session)
     expect(await turn.awaitOperations([barrier(id), barrier(id)])).toHaveLength(1)
   })
 
   it('never awaits detached operations', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     expect(await turn.awaitOperations([detached(await start(session))])).toEqual([])
     expect(turn.state).toBe('draining_boundary')
     expect(session.operations.diagnostics().pendingWait).toBeNull()
@@ -98,15 +98,15 @@ describe('a turn with barrier operations', () => {
       pendingWait: null,
       operations: [{ id, displayName: 'build', status: 'running', progressCount: 1 }],
     })
-    const wait = operations.waitAll(runId, [id])
-    expect(operations.diagnostics().pendingWait).toEqual({ requestId: wait.requestId, runId, operationIds: [id] })
+    const wait = operations.waitAll(turnId, [id])
+    expect(operations.diagnostics().pendingWait).toEqual({ requestId: wait.requestId, turnId, operationIds: [id] })
     await complete(session, id)
-    expect((await wait).satisfied).toEqual({ waitRequestId: wait.requestId, runId, operationIds: [id] })
+    expect((await wait).satisfied).toEqual({ waitRequestId: wait.requestId, turnId, operationIds: [id] })
     expect(operations.diagnostics().pendingWait).toBeNull()
   })
 
   it('[94] keeps its wait through everything that happens around the registry, then settles', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     const id = await start(session)
     const outcomes = turn.awaitOperations([barrier(id)])
     const { pendingWait } = session.operations.diagnostics()
@@ -142,7 +142,7 @@ describe('a fault while a turn waits', () => {
   }
 
   it('[91] without a registry fails the turn once, before the error is returned, and completes nothing', async () => {
-    const turn = new Turn({ runId })
+    const turn = new Turn({ turnId })
     const id = await start(session)
     expect(await faultOf(turn, [barrier(id)])).toEqual(code('unsupported'))
     expect(turn.failure).toBe('operation not supported: wait_all')
@@ -151,27 +151,37 @@ describe('a fault while a turn waits', () => {
   })
 
   it('[91] detached operations need no registry', async () => {
-    const turn = new Turn({ runId })
+    const turn = new Turn({ turnId })
     expect(await turn.awaitOperations([detached(freshId())])).toEqual([])
   })
 
   it('[6.7] an unknown operation fails the turn', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     expect(await faultOf(turn, [barrier(freshId())])).toEqual(code('not_found'))
     expect(turn.failure).toMatch(/^operation not found/)
   })
 
-  it('[6.7] a wait that another turn holds fails the turn, and not the other one', async () => {
+  it('[6.7] a wait that somebody holds under its id fails the turn, and not that wait', async () => {
     const id = await start(session)
-    const first = session.turn(freshId<RunId>())
+    const first = session.turn(turnId)
     const outcomes = first.awaitOperations([barrier(id)])
-    expect(await faultOf(session.turn(runId), [barrier(id)])).toEqual(code('wait_already_active'))
+    expect(await faultOf(session.turn(turnId), [barrier(id)])).toEqual(code('wait_already_active'))
     await complete(session, id)
     expect(await outcomes).toHaveLength(1)
   })
 
+  it('goes on beside other turns that wait', async () => {
+    const id = await start(session)
+    const turns = [freshId<TurnId>(), turnId].map((one) => session.turn(one))
+    const outcomes = turns.map((turn) => turn.awaitOperations([barrier(id)]))
+    await complete(session, id)
+    expect((await Promise.all(outcomes)).map((one) => one.length)).toEqual([1, 1])
+    expect(turns.map(({ state }) => state)).toEqual(['draining_boundary', 'draining_boundary'])
+    expect(session.operations.outstandingObligations()).toEqual([])
+  })
+
   it('[6.7] a registry that goes away fails the turn', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     const fault = faultOf(turn, [barrier(await start(session))])
     session.dispose()
     expect(await fault).toEqual(code('internal'))
@@ -180,9 +190,9 @@ describe('a fault while a turn waits', () => {
   it.each([
     [
       'another run',
-      (satisfied: { operationIds: readonly OperationId[] }) => ({ ...satisfied, runId: freshId<RunId>() }),
+      (satisfied: { operationIds: readonly OperationId[] }) => ({ ...satisfied, turnId: freshId<TurnId>() }),
     ],
-    ['other members', (satisfied: { runId: RunId }) => ({ ...satisfied, operationIds: [freshId()] })],
+    ['other members', (satisfied: { turnId: TurnId }) => ({ ...satisfied, operationIds: [freshId()] })],
   ])('[6.7] feedback that names %s is rejected, fails the turn, and leaves nothing owed', async (_, twist) => {
     const acknowledged: unknown[] = []
     const { operations } = session
@@ -200,14 +210,14 @@ describe('a fault while a turn waits', () => {
         operations.acknowledgeObligation(satisfied)
       },
     } as Required<TurnOptions>['operations']
-    const turn = new Turn({ runId, operations: operationsThatTwist })
+    const turn = new Turn({ turnId, operations: operationsThatTwist })
     expect(await faultOf(turn, [barrier(await run(session))])).toEqual(code('turn_refused'))
     expect(acknowledged).toHaveLength(1)
     expect(operations.outstandingObligations()).toEqual([])
   })
 
   it('an aborted signal fails the turn with its reason and lets go of the barrier', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     const controller = new AbortController()
     const reason = new Error('the user pressed escape')
     const fault = faultOf(turn, [barrier(await start(session))], { signal: controller.signal })
@@ -220,26 +230,26 @@ describe('a fault while a turn waits', () => {
 
   it('a signal that was aborted before never activates the barrier', async () => {
     const reason = new Error('too late')
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     expect(await faultOf(turn, [barrier(await start(session))], { signal: AbortSignal.abort(reason) })).toBe(reason)
     expect(session.operations.diagnostics().pendingWait).toBeNull()
   })
 
   it('failing or disposing a turn gives up its wait, so that the next turn can wait', async () => {
     const id = await start(session)
-    const abandoned = session.turn(freshId<RunId>())
+    const abandoned = session.turn(freshId<TurnId>())
     const given = abandoned.awaitOperations([barrier(id)])
     abandoned[Symbol.dispose]()
     abandoned.fail('again')
     await expect(given).rejects.toMatchObject({ name: 'AbortError' })
     expect(abandoned.failure).toBe('the turn was abandoned')
-    const outcomes = session.turn(runId).awaitOperations([barrier(id)])
+    const outcomes = session.turn(turnId).awaitOperations([barrier(id)])
     await complete(session, id)
     expect(await outcomes).toHaveLength(1)
   })
 
   it('a turn that fails between the end of its operations and the hand-off owes nothing', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     const id = await start(session)
     const outcomes = turn.awaitOperations([barrier(id)])
     const completed = complete(session, id)
@@ -253,19 +263,19 @@ describe('a fault while a turn waits', () => {
 
 describe('a turn refuses what does not fit its moment and stays as it is', () => {
   it('a second wait while one is pending', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     const id = await start(session)
     const outcomes = turn.awaitOperations([barrier(id)])
     await expect(turn.awaitOperations([])).rejects.toMatchObject({
       code: 'turn_refused',
-      data: { runId, event: 'register_pending_operations', state: 'waiting_for_operations' },
+      data: { turnId, event: 'register_pending_operations', state: 'waiting_for_operations' },
     })
     await complete(session, id)
     expect(await outcomes).toHaveLength(1)
   })
 
   it('draining before the boundary, finishing at it, anything after its end', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     await expect(turn.drainBoundary()).rejects.toMatchObject({ code: 'turn_refused' })
     await turn.awaitOperations([])
     expect(() => turn.finish()).toThrow(code('turn_refused'))
@@ -276,14 +286,14 @@ describe('a turn refuses what does not fit its moment and stays as it is', () =>
     expect(turn.failure).toBeUndefined()
   })
 
-  it('a run id that is not a UUID', () => {
+  it('a turn id that is not a UUID', () => {
     expect(() => session.turn('the first run')).toThrow(code('invalid_input'))
   })
 })
 
 describe('draining the boundary', () => {
   it('stays at the boundary when the delivery is deferred or fails, and goes on with the next one', async () => {
-    const turn = session.turn(runId)
+    const turn = session.turn(turnId)
     await turn.awaitOperations([])
     const operationId = freshId()
     const deferred = { type: 'deferred', operationId } as const

@@ -7,13 +7,14 @@ import {
   openFixture,
   refusal,
   refusalOf,
-  runId,
+  turnId,
   specOf,
   stateOf,
   type Fixture,
 } from './support/registry.js'
 
 const noWait = { pendingWait: null }
+const otherTurnId = '00000000-0000-7000-9000-000000000002' as typeof turnId
 
 function pendingWait({ operations }: Fixture) {
   return operations.diagnostics().pendingWait
@@ -25,14 +26,14 @@ describe('waiting for all', () => {
     await finish(1)
     await run([2])
     await operations.failOperation(idOf(2), 'broken')
-    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
     expect(wait.requestId).toMatch(/^[0-9a-f-]{36}$/)
     expect(await wait).toEqual({
       outcomes: [
         { operationId: idOf(1), outcome: completed(1) },
         { operationId: idOf(2), outcome: { type: 'failed', error: 'broken' } },
       ],
-      satisfied: { waitRequestId: wait.requestId, runId, operationIds: [idOf(1), idOf(2)] },
+      satisfied: { waitRequestId: wait.requestId, turnId, operationIds: [idOf(1), idOf(2)] },
     })
     expect(operations.diagnostics()).toMatchObject(noWait)
   })
@@ -40,7 +41,7 @@ describe('waiting for all', () => {
   it('[11] leaves no barrier behind once it is satisfied', async () => {
     const { operations, finish } = await openFixture()
     await finish(1)
-    const { outcomes, satisfied } = await operations.waitAll(runId, [idOf(1)])
+    const { outcomes, satisfied } = await operations.waitAll(turnId, [idOf(1)])
     expect(outcomes).toHaveLength(1)
     expect(satisfied.operationIds).toEqual([idOf(1)])
     expect(operations.diagnostics()).toMatchObject(noWait)
@@ -49,7 +50,7 @@ describe('waiting for all', () => {
   it('[55] gives completed, failed and cancelled outcomes in the order of the request (D14)', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1, 2, 3])
-    const wait = operations.waitAll(runId, [idOf(3), idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(3), idOf(1), idOf(2)])
     await complete(1)
     await operations.cancelOperation(idOf(2), 'stop')
     await operations.failOperation(idOf(3), 'broken')
@@ -67,10 +68,10 @@ describe('waiting for all', () => {
     await run([1, 2])
     const twice = [idOf(8), idOf(2), idOf(1), idOf(2), idOf(1)]
     const refused = { code: 'duplicate_wait_operation', id: idOf(2) }
-    expect(await refusal(operations.waitAll(runId, twice))).toEqual(refused)
+    expect(await refusal(operations.waitAll(turnId, twice))).toEqual(refused)
     expect(operations.diagnostics()).toMatchObject(noWait)
-    using wait = operations.waitAll(runId, [idOf(1)])
-    expect(await refusal(operations.waitAll(runId, twice))).toEqual(refused)
+    using wait = operations.waitAll(turnId, [idOf(1)])
+    expect(await refusal(operations.waitAll(turnId, twice))).toEqual(refused)
     expect(await stateOf(wait)).toBe('pending')
   })
 
@@ -78,9 +79,9 @@ describe('waiting for all', () => {
     const fixture = await openFixture()
     const { operations, run } = fixture
     await run([1])
-    const first = operations.waitAll(runId, [idOf(1)])
-    expect(await refusal(operations.waitAll(runId, [idOf(9)]))).toEqual({ code: 'wait_already_active' })
-    expect(await refusal(operations.waitAll(runId, []))).toEqual({ code: 'wait_already_active' })
+    const first = operations.waitAll(turnId, [idOf(1)])
+    expect(await refusal(operations.waitAll(turnId, [idOf(9)]))).toEqual({ code: 'wait_already_active' })
+    expect(await refusal(operations.waitAll(turnId, []))).toEqual({ code: 'wait_already_active' })
     expect(pendingWait(fixture)?.requestId).toBe(first.requestId)
     first[Symbol.dispose]()
     expect(pendingWait(fixture)).toBeNull()
@@ -90,7 +91,7 @@ describe('waiting for all', () => {
   it('[14] [56] for an unknown id is refused with the first such id, and leaves no barrier', async () => {
     const { operations, run } = await openFixture()
     await run([1])
-    const wait = operations.waitAll(runId, [idOf(1), idOf(8), idOf(9)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(8), idOf(9)])
     expect(await refusal(wait)).toEqual({ code: 'not_found', id: idOf(8) })
     expect(operations.diagnostics()).toMatchObject(noWait)
   })
@@ -99,8 +100,8 @@ describe('waiting for all', () => {
     const fixture = await openFixture()
     const { operations, run, complete } = fixture
     await run([1, 2])
-    const wait = operations.waitAll(runId, [idOf(2), idOf(1)])
-    expect(pendingWait(fixture)).toEqual({ requestId: wait.requestId, runId, operationIds: [idOf(2), idOf(1)] })
+    const wait = operations.waitAll(turnId, [idOf(2), idOf(1)])
+    expect(pendingWait(fixture)).toEqual({ requestId: wait.requestId, turnId, operationIds: [idOf(2), idOf(1)] })
     await complete(2)
     expect(await stateOf(wait)).toBe('pending')
     await complete(1)
@@ -110,14 +111,14 @@ describe('waiting for all', () => {
 
   it('for nothing is satisfied at once', async () => {
     const { operations } = await openFixture()
-    expect((await operations.waitAll(runId, [])).outcomes).toEqual([])
+    expect((await operations.waitAll(turnId, [])).outcomes).toEqual([])
   })
 
   it('does not depend on the list it was given staying as it was', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1, 2])
     const ids = [idOf(1)]
-    const wait = operations.waitAll(runId, ids)
+    const wait = operations.waitAll(turnId, ids)
     ids.push(idOf(2))
     await complete(1)
     const { satisfied } = await wait
@@ -128,11 +129,79 @@ describe('waiting for all', () => {
   it('[94] is untouched by draining; it settles when its operations do', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1])
-    const wait = operations.waitAll(runId, [idOf(1)])
+    const wait = operations.waitAll(turnId, [idOf(1)])
     operations.drain()
     expect(await stateOf(wait)).toBe('pending')
     await complete(1)
     expect((await wait).outcomes).toEqual([{ operationId: idOf(1), outcome: completed(1) }])
+  })
+})
+
+describe('waits of several turns', () => {
+  it('go on beside one another: each gets its own outcomes and obligation, and diagnostics list them', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2, 3])
+    const one = operations.waitAll(turnId, [idOf(1), idOf(2)])
+    const other = operations.waitAll(otherTurnId, [idOf(2), idOf(3)])
+    expect(operations.diagnostics()).toMatchObject({
+      pendingWait: { requestId: one.requestId },
+      pendingWaits: [
+        { requestId: one.requestId, turnId, operationIds: [idOf(1), idOf(2)] },
+        { requestId: other.requestId, turnId: otherTurnId, operationIds: [idOf(2), idOf(3)] },
+      ],
+    })
+    await complete(2)
+    await complete(3)
+    expect((await other).satisfied).toEqual({
+      waitRequestId: other.requestId,
+      turnId: otherTurnId,
+      operationIds: [idOf(2), idOf(3)],
+    })
+    expect(await stateOf(one)).toBe('pending')
+    await complete(1)
+    expect((await one).outcomes).toEqual(
+      [1, 2].map((number) => ({ operationId: idOf(number), outcome: completed(number) })),
+    )
+    expect(operations.outstandingObligations().map((obligation) => obligation.turnId)).toEqual([turnId, otherTurnId])
+    expect(operations.diagnostics()).toMatchObject({ pendingWait: null, pendingWaits: [] })
+  })
+
+  it('are one per turn: a second of the same turn is refused, until the first is over', async () => {
+    const { operations, run, complete } = await openFixture()
+    await run([1, 2])
+    using other = operations.waitAll(otherTurnId, [idOf(2)])
+    const first = operations.waitAll(turnId, [idOf(1)])
+    expect(await refusal(operations.waitAll(turnId, [idOf(2)]))).toEqual({ code: 'wait_already_active' })
+    await complete(1)
+    await first
+    using next = operations.waitAll(turnId, [idOf(2)])
+    expect(await stateOf(next)).toBe('pending')
+    expect(await stateOf(other)).toBe('pending')
+  })
+
+  it('hold their members together: one is let go when the last wait that names it is over', async () => {
+    const { operations, run, complete, finish } = await openFixture({ maxCompleted: 1 })
+    await run([1, 2])
+    const one = operations.waitAll(turnId, [idOf(1), idOf(2)])
+    const other = operations.waitAll(otherTurnId, [idOf(1), idOf(2)])
+    await complete(1)
+    await finish(3)
+    one[Symbol.dispose]()
+    expect(operations.snapshot(idOf(1))?.status).toBe('completed')
+    other[Symbol.dispose]()
+    expect(operations.snapshot(idOf(1))).toBeUndefined()
+  })
+
+  it('show the oldest in an export; the next process knows of none', async () => {
+    const { operations, run, runtime } = await openFixture()
+    await run([1])
+    using one = operations.waitAll(turnId, [idOf(1)])
+    using other = operations.waitAll(otherTurnId, [idOf(1)])
+    expect(other.requestId).not.toBe(one.requestId)
+    const exported = operations.capturePersistenceSnapshot()
+    expect(exported.authority_state).toMatchObject({ wait_request_id: one.requestId, wait_operation_ids: [idOf(1)] })
+    const imported = await runtime.importSession('copy', exported)
+    expect(imported.operations.diagnostics().pendingWaits).toEqual([])
   })
 })
 
@@ -142,7 +211,7 @@ describe('giving up a wait', () => {
     const { operations, run, complete } = fixture
     await run([1])
     {
-      using wait = operations.waitAll(runId, [idOf(1)])
+      using wait = operations.waitAll(turnId, [idOf(1)])
       expect(pendingWait(fixture)?.requestId).toBe(wait.requestId)
     }
     expect(pendingWait(fixture)).toBeNull()
@@ -155,7 +224,7 @@ describe('giving up a wait', () => {
     const { operations, run } = fixture
     await run([1])
     const controller = new AbortController()
-    const wait = operations.waitAll(runId, [idOf(1)], { signal: controller.signal })
+    const wait = operations.waitAll(turnId, [idOf(1)], { signal: controller.signal })
     controller.abort(new Error('enough'))
     await expect(wait.result).rejects.toThrow('enough')
     expect(pendingWait(fixture)).toBeNull()
@@ -166,13 +235,13 @@ describe('giving up a wait', () => {
     const { operations, run, complete } = await openFixture()
     await run([1, 2])
     const controller = new AbortController()
-    const wait = operations.waitAll(runId, [idOf(1)], { signal: controller.signal })
+    const wait = operations.waitAll(turnId, [idOf(1)], { signal: controller.signal })
     await complete(1)
     wait[Symbol.dispose]()
     controller.abort()
     expect((await wait).outcomes).toHaveLength(1)
     expect(getEventListeners(controller.signal, 'abort')).toEqual([])
-    using next = operations.waitAll(runId, [idOf(2)])
+    using next = operations.waitAll(turnId, [idOf(2)])
     wait[Symbol.dispose]()
     expect(await stateOf(next)).toBe('pending')
   })
@@ -181,7 +250,7 @@ describe('giving up a wait', () => {
     const { operations, run } = await openFixture()
     await run([1])
     const signal = AbortSignal.abort(new Error('too late'))
-    await expect(operations.waitAll(runId, [idOf(1)], { signal }).result).rejects.toThrow('too late')
+    await expect(operations.waitAll(turnId, [idOf(1)], { signal }).result).rejects.toThrow('too late')
     expect(operations.diagnostics()).toMatchObject(noWait)
   })
 
@@ -189,7 +258,7 @@ describe('giving up a wait', () => {
     const fixture = await openFixture()
     const { operations, run } = fixture
     await run([1])
-    using wait = operations.waitAll(runId, [idOf(1)])
+    using wait = operations.waitAll(turnId, [idOf(1)])
     await Promise.race([wait, Promise.resolve()])
     expect(pendingWait(fixture)).not.toBeNull()
   })
@@ -198,7 +267,7 @@ describe('giving up a wait', () => {
     const { operations, session, run } = await openFixture()
     await run([1])
     const controller = new AbortController()
-    const wait = operations.waitAll(runId, [idOf(1)], { signal: controller.signal })
+    const wait = operations.waitAll(turnId, [idOf(1)], { signal: controller.signal })
     session.dispose()
     await expect(wait.result).rejects.toThrow('wait_all completion channel dropped')
     expect(() => wait[Symbol.dispose]()).not.toThrow()
@@ -210,7 +279,7 @@ describe('members of a wait', () => {
   it('[113] that ended early are not evicted before the barrier settles (D3)', async () => {
     const { operations, run, complete } = await openFixture({ maxCompleted: 1 })
     await run([1, 2, 3])
-    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
     await complete(1)
     await complete(3)
     expect(operations.snapshot(idOf(1))?.status).toBe('completed')
@@ -223,7 +292,7 @@ describe('members of a wait', () => {
   it('[113] are not collected before the barrier settles; the others are', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1, 2, 3])
-    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
     await complete(1)
     await complete(3)
     const collectedIds = async () => (await operations.collectCompleted()).map(({ operationId }) => operationId)
@@ -238,7 +307,7 @@ describe('members of a wait', () => {
     const { operations, run, complete, finish } = await openFixture({ maxCompleted: 3 })
     for (const number of [1, 2, 3]) await finish(number)
     await run([4])
-    using wait = operations.waitAll(runId, [idOf(2), idOf(4)])
+    using wait = operations.waitAll(turnId, [idOf(2), idOf(4)])
     for (const number of [5, 6, 7]) await finish(number)
     const kept = () => operations.listOperations().map(({ id }) => Number(id.slice(-2)))
     expect(kept()).toEqual([2, 4, 5, 6, 7])
@@ -250,7 +319,7 @@ describe('members of a wait', () => {
   it('[113] are released when the wait is given up', async () => {
     const { operations, run, complete, finish } = await openFixture({ maxCompleted: 1 })
     await run([1, 2])
-    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
     await complete(1)
     await finish(3)
     expect(operations.snapshot(idOf(1))?.status).toBe('completed')
@@ -263,7 +332,7 @@ describe('members of a wait', () => {
     await operations.registerOperation(specOf(1, 'background_tool_capacity_slot'))
     await operations.provisioningSucceeded(idOf(1))
     await run([2])
-    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
     await operations.markRetired(idOf(1))
     await operations.cancelOperation(idOf(2))
     expect((await wait).outcomes.map(({ outcome }) => outcome.type)).toEqual(['retired', 'cancelled'])
@@ -274,7 +343,7 @@ describe('members of a wait', () => {
     const { operations } = await openFixture({ maxCompleted: 10 })
     const ids = Array.from({ length: many }, (_, index) => idOf(index + 1))
     for (let number = 1; number <= many; number += 1) void operations.registerOperation(specOf(number))
-    const wait = operations.waitAll(runId, ids)
+    const wait = operations.waitAll(turnId, ids)
     for (const id of ids) void operations.abortProvisioning(id)
     const { outcomes } = await wait
     expect(outcomes).toHaveLength(many)
@@ -286,7 +355,7 @@ describe('an obligation', () => {
   it('is outstanding until it is acknowledged, once', async () => {
     const { operations, finish } = await openFixture()
     await finish(1)
-    const { satisfied } = await operations.waitAll(runId, [idOf(1)])
+    const { satisfied } = await operations.waitAll(turnId, [idOf(1)])
     expect(operations.outstandingObligations()).toEqual([satisfied])
     operations.acknowledgeObligation(satisfied)
     expect(operations.outstandingObligations()).toEqual([])
@@ -299,7 +368,7 @@ describe('an obligation', () => {
   it('stays open when it is acknowledged for another run or with other members than the wait had', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1, 2])
-    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
     await complete(1)
     await complete(2)
     const { satisfied } = await wait
@@ -312,7 +381,7 @@ describe('an obligation', () => {
     refused('operationIds', { operationIds: [idOf(1), idOf(3)] })
     refused('operationIds', { operationIds: [idOf(1), idOf(1)] })
     refused('operationIds', { operationIds: [idOf(1), idOf(2), idOf(3)] })
-    refused('runId', { runId: '01900000-0000-7000-8000-00000000000f' as typeof runId })
+    refused('turnId', { turnId: '01900000-0000-7000-8000-00000000000f' as typeof turnId })
     expect(operations.outstandingObligations()).toEqual([satisfied])
     operations.acknowledgeObligation({ ...satisfied, operationIds: [idOf(2), idOf(1)] })
     expect(operations.outstandingObligations()).toEqual([])
@@ -321,8 +390,8 @@ describe('an obligation', () => {
   it('cannot be acknowledged while its wait is pending', async () => {
     const { operations, run } = await openFixture()
     await run([1])
-    using wait = operations.waitAll(runId, [idOf(1)])
-    const satisfied = { waitRequestId: wait.requestId, runId, operationIds: [idOf(1)] }
+    using wait = operations.waitAll(turnId, [idOf(1)])
+    const satisfied = { waitRequestId: wait.requestId, turnId, operationIds: [idOf(1)] }
     expect(refusalOf(() => operations.acknowledgeObligation(satisfied))).toMatchObject({ code: 'wait_not_active' })
   })
 })

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { completed, idOf, openFixture, refusal, refusalOf, runId, specOf, stateOf } from './support/registry.js'
+import { completed, idOf, openFixture, refusal, refusalOf, turnId, specOf, stateOf } from './support/registry.js'
 
 describe('a watch', () => {
   it('[2] taken after the end resolves at once with the stored outcome', async () => {
@@ -95,7 +95,7 @@ describe('a watch', () => {
     const subscriptions = Array.from({ length: 20 }, () =>
       session.feed.observe({ signal }).subscribe({ error: () => {} }),
     )
-    const wait = operations.waitAll(runId, [idOf(1)], { signal })
+    const wait = operations.waitAll(turnId, [idOf(1)], { signal })
     expect(getEventListeners(signal, 'abort')).toHaveLength(1)
     controller.abort(new Error('enough'))
     const ends = await Promise.allSettled([...waits, wait.result])

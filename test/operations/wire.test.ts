@@ -176,11 +176,15 @@ describe('a captured registry', () => {
     ])
   })
 
-  it('keeps what it knows when nothing is wrong with a wait: waits are not captured', async () => {
+  it('[13] shows the wait that began first, for readers of an export; recovery makes nothing of it', async () => {
     const { operations, run } = await openFixture()
     await run([1])
     using wait = operations.waitAll(idOf(90) as never, [idOf(1)])
-    expect(wait.requestId).toBeDefined()
+    expect(operations.capturePersistenceSnapshot().authority_state).toMatchObject({
+      wait_operation_ids: [idOf(1)],
+      wait_request_id: wait.requestId,
+    })
+    wait[Symbol.dispose]()
     expect(operations.capturePersistenceSnapshot().authority_state).toMatchObject({
       wait_operation_ids: [],
       wait_request_id: null,

@@ -10,7 +10,7 @@ import {
   openRuntime,
   refusal,
   refusalOf,
-  runId,
+  turnId,
   specOf,
   start,
   stateOf,
@@ -92,7 +92,7 @@ describe('closing a runtime', () => {
   it('settles a wait with the outcomes of what it terminated', async () => {
     const { runtime, session } = await openFixture()
     const { id } = await startWork(session)
-    const wait = session.waitAll(runId, [id])
+    const wait = session.waitAll(turnId, [id])
     await runtime.close({ policy: 'terminate' })
     expect((await wait).outcomes).toMatchObject([{ operationId: id, outcome: { type: 'terminated' } }])
   })

@@ -89,7 +89,7 @@ const peer = {
   },
 }
 const host = { isQuiescent: () => true, inject: () => true }
-const obligation = { waitRequestId: otherId, runId, operationIds: [] }
+const obligation = { waitRequestId: otherId, turnId: runId, operationIds: [] }
 
 const optionDoors: readonly OptionsDoor[] = [
   {
@@ -220,7 +220,7 @@ const optionDoors: readonly OptionsDoor[] = [
   },
   {
     name: 'OperationRegistry.waitAll',
-    call: ({ operations }, options) => operations.waitAll(runId as main.RunId, [idOf(1)], options),
+    call: ({ operations }, options) => operations.waitAll(runId as main.TurnId, [idOf(1)], options),
     good: {},
     bad: { signal: notSignals },
   },
@@ -228,7 +228,7 @@ const optionDoors: readonly OptionsDoor[] = [
     name: 'OperationRegistry.acknowledgeObligation',
     call: ({ operations }, given) => operations.acknowledgeObligation(given),
     good: obligation,
-    bad: { waitRequestId: notText, runId: notText, operationIds: [5, null, 'x'] },
+    bad: { waitRequestId: notText, turnId: notText, operationIds: [5, null, 'x'] },
   },
   {
     name: 'Feed.entries',
@@ -251,8 +251,8 @@ const optionDoors: readonly OptionsDoor[] = [
   {
     name: 'Turn',
     call: (_, options) => new main.Turn(options),
-    good: { runId },
-    bad: { runId: notText, operations: notPorts, inspect: [5, {}, null] },
+    good: { turnId: runId },
+    bad: { turnId: notText, operations: notPorts, inspect: [5, {}, null] },
   },
   {
     name: 'Turn.awaitOperations',

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { openFixture, openRuntime, runId } from '../operations/support/registry.js'
+import { openFixture, openRuntime, turnId } from '../operations/support/registry.js'
 import { tamperWithWait } from '../operations/support/tamper.js'
 import { strangeThrows, unsayableResults } from '../support/thrown.js'
 import { unhandledDuring } from '../support/unhandled.js'
@@ -17,7 +17,7 @@ describe('the end of an operation is not lost', () => {
     const rejected = session.run(job, async () => {
       throw make()
     })
-    const { outcomes } = await session.waitAll(runId, [thrown.id, rejected.id])
+    const { outcomes } = await session.waitAll(turnId, [thrown.id, rejected.id])
     expect(outcomes.map(({ outcome }) => outcome)).toEqual([
       { type: 'failed', error, reason: 'threw', cause: expect.objectContaining({ message: error }) },
       { type: 'failed', error, reason: 'threw', cause: expect.objectContaining({ message: error }) },
@@ -69,8 +69,8 @@ describe('the end of an operation is not lost', () => {
   it('when a broken barrier refuses it: the barrier is gone with the refusal, and the result stands', async () => {
     const fixture = await openFixture()
     const { id, outcome, result } = await startWork(fixture.session)
-    const wait = fixture.operations.waitAll(runId, [id])
-    tamperWithWait(fixture, { runId: undefined })
+    const wait = fixture.operations.waitAll(turnId, [id])
+    tamperWithWait(fixture, { turnId: undefined })
     result.resolve('done')
     expect(await outcome).toMatchObject({ type: 'completed', result: { content: 'done' } })
     await expect(wait.result).rejects.toMatchObject({ code: 'internal' })

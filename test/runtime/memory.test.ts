@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
-import { openFixture, refusal, runId } from '../operations/support/registry.js'
+import { openFixture, refusal, turnId } from '../operations/support/registry.js'
 import { job } from '../operations/support/work.js'
 
 setFlagsFromString('--expose-gc')
@@ -38,7 +38,7 @@ it('operations that have ended, been watched and waited for leave nothing behind
         operations.registerWatcher(session.run(job, () => 'done').id, { signal: givenUp.signal }),
       )
       givenUp.abort(new Error('enough'))
-      await session.waitAll(runId, ids, { signal })
+      await session.waitAll(turnId, ids, { signal })
       await Promise.all([abandoned, ...watches])
     }
     await runtime.flush()

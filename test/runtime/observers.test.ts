@@ -10,7 +10,7 @@ import {
   openRuntime,
   refusal,
   resultOf,
-  runId,
+  turnId,
   specOf,
 } from '../operations/support/registry.js'
 import { settleReactions } from '../lane/support/scripted-journal.js'
@@ -37,11 +37,11 @@ describe.each(stores)('an inspector %s', (_, storage) => {
     const fixture = await openFixture({}, { ...options, inspect: breaks, logger })
     const { operations, session, runtime, run, complete } = fixture
     await run([1, 2])
-    const wait = operations.waitAll(runId, [idOf(1), idOf(2)])
+    const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
     await complete(1)
     await operations.cancelOperation(idOf(2))
     await wait
-    using turn = session.turn(runId)
+    using turn = session.turn(turnId)
     turn.finish()
     using wake = session.wakeWhenIdle({ isQuiescent: () => true, inject: () => true })
     runtime.tasks.handle('work', () => 'done')
@@ -131,7 +131,7 @@ describe.each(stores)('an inspector %s', (_, storage) => {
     }
     const fixture = await openFixture({}, { ...storage(), inspect })
     await fixture.run([1, 2])
-    const wait = fixture.operations.waitAll(runId, [idOf(1), idOf(2)], { signal: controller.signal })
+    const wait = fixture.operations.waitAll(turnId, [idOf(1), idOf(2)], { signal: controller.signal })
     await fixture.operations.cancelOperation(idOf(1))
     await expect(wait.result).rejects.toThrow('enough')
     await closing
@@ -300,7 +300,7 @@ describe('what is handed out', () => {
     const { session, operations, run } = await openFixture()
     await run([1])
     const refs = [{ operationId: idOf(1), waitPolicy: 'barrier' as const }]
-    using turn = session.turn(runId)
+    using turn = session.turn(turnId)
     const outcomes = turn.awaitOperations(refs)
     refs.pop()
     tamper(turn.pendingOperations)

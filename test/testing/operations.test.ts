@@ -111,7 +111,7 @@ describe('the model of operations finds', () => {
     'a wait that is answered too early': [
       (whole) => ({
         ...whole,
-        waitAll: async (runId, ids) => ({ outcomes: [], satisfied: { runId, operationIds: ids } }),
+        waitAll: async (turnId, ids) => ({ outcomes: [], satisfied: { turnId, operationIds: ids } }),
       }),
       /wait/,
     ],

@@ -17,7 +17,7 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
   const { comparison, port } = driver
   const same = (actual: unknown, expected: unknown, what: string): void =>
     assertSame(actual, expected, what, comparison)
-  const { operations, cursors, wait, feed } = oracle
+  const { operations, cursors, feed } = oracle
   if (driver.has('listOperations')) {
     const listed = (await driver.call('listOperations')).map(rowOf)
     const expected = operations.toSorted(byNameThenId).map((one) => expectedRow(one, oracle))
@@ -34,20 +34,22 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
     }
   }
   if (driver.has('diagnostics')) {
-    const { pendingWait, activeCount, operationCount } = await driver.call('diagnostics')
+    const { pendingWait, pendingWaits, activeCount, operationCount } = await driver.call('diagnostics')
     assert.equal(activeCount, oracle.liveOperations().length, '[I7] active count')
     assert.equal(operationCount, operations.length, 'operation count')
-    const expectedWait = wait === undefined ? null : { runId: wait.runId, operationIds: wait.members }
-    const actualWait =
-      pendingWait === null ? null : { runId: pendingWait.runId, operationIds: pendingWait.operationIds }
-    same(actualWait, expectedWait, '[I12] the barrier')
+    same(
+      pendingWaits.map(({ turnId, operationIds }) => ({ turnId, operationIds })),
+      oracle.pendingWaits.map(({ turnId, members }) => ({ turnId, operationIds: members })),
+      '[I12] the barriers',
+    )
+    same(pendingWait, pendingWaits[0] ?? null, '[I12] the oldest barrier')
   }
   if (driver.has('outstandingObligations')) {
     const obligations = await driver.call('outstandingObligations')
     const owed = oracle.waits.filter(({ state }) => state === 'satisfied')
     same(
-      obligations.map(({ runId, operationIds }) => ({ runId, operationIds })),
-      owed.map(({ runId, members }) => ({ runId, operationIds: members })),
+      obligations.map(({ turnId, operationIds }) => ({ turnId, operationIds })),
+      owed.map(({ turnId, members }) => ({ turnId, operationIds: members })),
       'obligations',
     )
   }

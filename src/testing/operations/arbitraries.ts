@@ -105,8 +105,9 @@ export function operationsSteps(
     foreignResult: has('completeOperation') && !isLegalOnly('complete') && someone.map(steps.foreignResultStep),
     watch: canWatch && someone.map(steps.watchStep),
     abandonWatch: canWatch && fc.constant(steps.abandonWatchStep()),
-    waitAll: canWait && fc.array(someone, { maxLength: 4 }).map(steps.waitAllStep),
-    waitForSuccessive: canWait && neighbours.map(steps.waitAllStep),
+    waitAll:
+      canWait && fc.tuple(fc.array(someone, { maxLength: 4 }), fc.boolean()).map((wait) => steps.waitAllStep(...wait)),
+    waitForSuccessive: canWait && fc.tuple(neighbours, fc.boolean()).map((wait) => steps.waitAllStep(...wait)),
     giveUpWait: canWait && fc.constant(steps.giveUpWaitStep()),
     abortedWait: canWait && someone.map(steps.abortedWaitStep),
     acknowledge: has('acknowledgeObligation') && has('outstandingObligations') && fc.constant(steps.acknowledgeStep()),

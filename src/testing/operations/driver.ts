@@ -91,10 +91,10 @@ export class OperationsDriver {
   /** Begins a wait and keeps it together with how it should stand. */
   wait(expected: OracleWait): void {
     const controller = new AbortController()
-    const { runId, members } = expected
+    const { turnId, members } = expected
     let handle: unknown
     try {
-      handle = this.#invoke('waitAll', [runId, members, { signal: controller.signal }])
+      handle = this.#invoke('waitAll', [turnId, members, { signal: controller.signal }])
     } catch (refusal) {
       handle = Promise.reject(refusal)
     }
@@ -164,7 +164,7 @@ export class OperationsDriver {
   }
 
   /** Checks how a wait stands. */
-  verifyWait({ expected: { members, outcomes, runId, state }, probe }: ProbedWait): void {
+  verifyWait({ expected: { members, outcomes, turnId, state }, probe }: ProbedWait): void {
     switch (state) {
       case 'pending':
         return assert.equal(probe.state.type, 'pending', 'an unsatisfied wait')
@@ -180,8 +180,8 @@ export class OperationsDriver {
         }
         const { satisfied } = value
         if (satisfied === undefined && this.comparison === 'reported') return
-        const obligation = { runId: satisfied?.runId, operationIds: satisfied?.operationIds }
-        return this.#same(obligation, { runId, operationIds: members }, 'the obligation')
+        const obligation = { turnId: satisfied?.turnId, operationIds: satisfied?.operationIds }
+        return this.#same(obligation, { turnId, operationIds: members }, 'the obligation')
       }
       case 'cancelled':
         return assert.equal(probe.state.type, 'rejected', 'a wait that was given up')
@@ -202,7 +202,7 @@ export class OperationsDriver {
 }
 
 interface Obligation {
-  readonly runId?: unknown
+  readonly turnId?: unknown
   readonly operationIds?: unknown
 }
 

@@ -5,7 +5,7 @@ import type {
   OperationOutcome,
   OperationSpec,
   OperationStatus,
-  RunId,
+  TurnId,
 } from '../../../machines/operation-vocabulary.js'
 import type {
   OracleFeedRow,
@@ -51,7 +51,7 @@ export class OperationsOracle {
   cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   lost: OracleLost[] = []
   watches: OracleWatch[] = []
-  /** Every wait of this life, the active one among them. */
+  /** Every wait of this life, the active ones among them. */
   waits: OracleWait[] = []
   /** Every id that was ever registered, in whatever life. */
   readonly known = new Set<OperationId>()
@@ -74,9 +74,9 @@ export class OperationsOracle {
     this.#durable = this.#copy()
   }
 
-  /** The active wait, if any. */
-  get wait(): OracleWait | undefined {
-    return this.waits.find(({ state }) => state === 'pending')
+  /** The active waits, one per turn at most, oldest first. */
+  get pendingWaits(): readonly OracleWait[] {
+    return this.waits.filter(({ state }) => state === 'pending')
   }
 
   find(id: OperationId): OracleOperation | undefined {
@@ -88,7 +88,7 @@ export class OperationsOracle {
     return this.staged.find((end) => end.id === id)?.outcome.type ?? this.find(id)?.status
   }
 
-  /** Whether a record, a feed row or the active wait refers to the id (ruling D5). */
+  /** Whether a record, a feed row or an active wait refers to the id (ruling D5). */
   isUsed(id: OperationId): boolean {
     return this.find(id) !== undefined || this.#isPinned(id) || this.feed.some((row) => row.operationId === id)
   }
@@ -182,20 +182,21 @@ export class OperationsOracle {
   }
 
   /** Spec operations 6.2. */
-  waitAll(runId: RunId, members: readonly OperationId[]): Verdict & { readonly wait?: OracleWait } {
+  waitAll(turnId: TurnId, members: readonly OperationId[]): Verdict & { readonly wait?: OracleWait } {
     if (this.owner === 'retired') return ownerRetired
     const repeated = members.find((id, index) => members.indexOf(id) < index)
     if (repeated !== undefined) return { refused: 'duplicate_wait_operation', data: { id: repeated } }
-    if (this.wait !== undefined) return { refused: 'wait_already_active', data: {} }
+    const isWaiting = this.pendingWaits.some((wait) => wait.turnId === turnId)
+    if (isWaiting) return { refused: 'wait_already_active', data: {} }
     const unknown = members.find((id) => this.find(id) === undefined)
     if (unknown !== undefined) return { refused: 'not_found', data: { id: unknown } }
-    const wait: OracleWait = { runId, members, outcomes: new Map(), state: 'pending' }
+    const wait: OracleWait = { turnId, members, outcomes: new Map(), state: 'pending' }
     for (const id of members) {
       const outcome = this.find(id)?.outcome
       if (outcome !== undefined) wait.outcomes.set(id, outcome)
     }
     this.waits.push(wait)
-    this.#closeWaitIfSatisfied()
+    this.#closeSatisfiedWaits()
     return { wait }
   }
 
@@ -341,21 +342,20 @@ export class OperationsOracle {
       watch.state = 'resolved'
       watch.outcome = outcome
     }
-    const { wait } = this
-    if (wait?.members.includes(id) === true) wait.outcomes.set(id, outcome)
+    for (const wait of this.pendingWaits) if (wait.members.includes(id)) wait.outcomes.set(id, outcome)
     if (isTraceless(kind)) this.#drop([operation])
     else {
       this.tracedSequence = sequence
       this.feed.push({ seq: sequence, operationId: id, kind, displayName, outcome })
     }
-    this.#closeWaitIfSatisfied()
+    this.#closeSatisfiedWaits()
     this.#evict()
   }
 
-  #closeWaitIfSatisfied(): void {
-    const { wait } = this
-    if (wait === undefined || wait.outcomes.size < wait.members.length) return
-    wait.state = 'satisfied'
+  #closeSatisfiedWaits(): void {
+    for (const wait of this.pendingWaits) {
+      if (wait.outcomes.size === wait.members.length) wait.state = 'satisfied'
+    }
     this.#evict()
   }
 
@@ -366,10 +366,10 @@ export class OperationsOracle {
   }
 
   #isPinned(id: OperationId): boolean {
-    return this.wait?.members.includes(id) === true
+    return this.pendingWaits.some(({ members }) => members.includes(id))
   }
 
-  /** Spec operations 4.4 and ruling D3: all but the newest ends go, members of the active wait when it is over. */
+  /** Spec operations 4.4 and ruling D3: all but the newest ends go, members of active waits when these are over. */
   #evict(): void {
     const newest = this.feed.slice(-this.limits.maxCompleted).map(({ operationId }) => operationId)
     for (const operation of this.#ended()) operation.isEvicted = !newest.includes(operation.id)

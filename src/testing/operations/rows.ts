@@ -4,7 +4,7 @@ import type {
   OperationOutcome,
   OperationSource,
   OperationStatus,
-  RunId,
+  TurnId,
 } from '../../../machines/operation-vocabulary.js'
 
 /** What the oracle expects of one call: that it is taken, or refused with this code and data. */
@@ -22,7 +22,7 @@ export interface OracleOperation {
   progressCount: number
   outcome: OperationOutcome | undefined
   sequence: number | undefined
-  /** True once retention has passed it by; the active wait may keep it a while longer. */
+  /** True once retention has evicted it; an active wait may keep it a while longer. */
   isEvicted: boolean
 }
 
@@ -44,7 +44,7 @@ export interface OracleWatch {
 
 /** A wait-all and how it should stand. */
 export interface OracleWait {
-  readonly runId: RunId
+  readonly turnId: TurnId
   readonly members: readonly OperationId[]
   readonly outcomes: Map<OperationId, OperationOutcome>
   state: 'pending' | 'satisfied' | 'acknowledged' | 'cancelled' | 'closed'

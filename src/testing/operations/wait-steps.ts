@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import type { RunId } from '../../../machines/operation-vocabulary.js'
+import type { TurnId } from '../../../machines/operation-vocabulary.js'
 import { uuidOf, type Choice } from './choices.js'
 import type { OperationsStep } from './step.js'
 
-const runId = uuidOf(9, 5) as RunId
+const turnId = uuidOf(9, 5) as TurnId
+const otherTurnId = uuidOf(9, 6) as TurnId
 
 /** Watches an operation. */
 export function watchStep(operation: Choice): OperationsStep {
@@ -32,16 +33,18 @@ export function abandonWatchStep(): OperationsStep {
   }
 }
 
-/** Waits for operations, which may be unknown or named twice. */
-export function waitAllStep(operations: readonly Choice[]): OperationsStep {
-  const name = `wait for [${operations.map((operation) => operation.name).join(', ')}]`
+/** Waits for operations, which may be unknown or named twice; one of two turns does. */
+export function waitAllStep(operations: readonly Choice[], isOtherTurn = false): OperationsStep {
+  const names = operations.map((operation) => operation.name).join(', ')
+  const name = `wait for [${names}]${isOtherTurn ? ' in another turn' : ''}`
+  const turn = isOtherTurn ? otherTurnId : turnId
   return {
     name,
     run: (oracle, driver) => {
       const ids = operations.map(({ pick }) => pick(oracle))
-      const { wait, ...verdict } = oracle.waitAll(runId, ids)
+      const { wait, ...verdict } = oracle.waitAll(turn, ids)
       if (wait !== undefined) return driver.wait(wait)
-      driver.expect(name, driver.call('waitAll', runId, ids), { verdict })
+      driver.expect(name, driver.call('waitAll', turn, ids), { verdict })
     },
   }
 }
@@ -53,7 +56,7 @@ export function abortedWaitStep(operation: Choice): OperationsStep {
     name,
     run: (oracle, driver) => {
       const signal = AbortSignal.abort('enough')
-      const call = driver.call('waitAll', runId, [operation.pick(oracle)], { signal })
+      const call = driver.call('waitAll', turnId, [operation.pick(oracle)], { signal })
       driver.expect(name, call, { verdict: { refused: 'enough' } })
     },
   }

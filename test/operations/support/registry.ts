@@ -14,7 +14,7 @@ import type {
   OperationSource,
   OperationSpec,
   PeerId,
-  RunId,
+  TurnId,
   SessionId,
 } from '../../../machines/operation-vocabulary.js'
 
@@ -26,7 +26,7 @@ export function idOf(number: number): OperationId {
   return `00000000-0000-7000-8000-${String(number).padStart(12, '0')}` as OperationId
 }
 
-export const runId = '00000000-0000-7000-9000-000000000001' as RunId
+export const turnId = '00000000-0000-7000-9000-000000000001' as TurnId
 
 export function specOf(number: number, kind: OperationKind = 'background_tool_op', more: Partial<OperationSpec> = {}) {
   return {

@@ -1,4 +1,4 @@
-import type { OperationActorSnapshot } from '../../../machines/operation.js'
+import type { OperationContext } from '../../../machines/operation.js'
 import type { WaitAllBarrierActor } from '../../../machines/wait-all-barrier.js'
 import type { OperationRow } from '../../../src/operations/projection.js'
 import { idOf, type Fixture } from './registry.js'
@@ -9,7 +9,7 @@ type Forged<Fields> = { [Field in keyof Fields]?: unknown }
 export interface Forgery {
   /** Status of the chart. */
   readonly status?: unknown
-  readonly context?: Forged<OperationActorSnapshot['context']>
+  readonly context?: Forged<OperationContext>
   readonly row?: Forged<OperationRow>
 }
 
@@ -18,22 +18,20 @@ export function tamper({ session }: Fixture, number: number, forgery: Forgery): 
   const { rows } = session.history.core.records
   const row = rows.get(idOf(number))
   if (row === undefined) throw new Error(`operation ${number} is not tracked`)
-  const { actor } = row
-  const forgedActor = Object.create(actor, {
-    getSnapshot: {
-      value: () => {
-        const snapshot = actor.getSnapshot()
-        const value = 'status' in forgery ? forgery.status : snapshot.value
-        return { ...snapshot, value, context: { ...snapshot.context, ...forgery.context } }
-      },
-    },
-  }) as typeof actor
-  rows.set(idOf(number), { ...row, actor: forgedActor, ...forgery.row } as OperationRow)
+  const { context } = row
+  const forged: object = { ...row, ...forgery.row }
+  // Stays whatever the registry makes of it.
+  const stays = (field: string, shown: unknown): void => {
+    Object.defineProperty(forged, field, { get: () => shown, set: () => {}, enumerable: true })
+  }
+  if ('status' in forgery) stays('value', forgery.status)
+  if (forgery.context !== undefined) stays('context', { ...context, ...forgery.context })
+  rows.set(idOf(number), forged as OperationRow)
 }
 
 /** Falsifies what the active barrier remembers. */
-export function tamperWithWait({ session }: Fixture, context: Forged<{ runId: unknown; requestId: unknown }>): void {
-  const { wait } = session.history.core.records
+export function tamperWithWait({ session }: Fixture, context: Forged<{ turnId: unknown; requestId: unknown }>): void {
+  const { oldest: wait } = session.history.core.records.waits
   if (wait === undefined) throw new Error('no wait is active')
   const { barrier } = wait
   const forged = Object.create(barrier, {

@@ -1,0 +1,88 @@
+/** The vocabulary of the room as events and snapshot rows hold it: schemas with the names of the code. */
+
+import * as v from 'valibot'
+import { errorDetailsLimits, errorDetailsOf, type ErrorDetails } from '../base/error-details.js'
+import { isUuid } from '../base/ids.js'
+import { textSchema } from '../base/options.js'
+import {
+  failureReasons,
+  operationKinds,
+  type OperationId,
+  type OperationOutcome,
+  type OperationSource,
+  type OperationSpec,
+  type PeerId,
+  type SessionId,
+} from '../../machines/operation-vocabulary.js'
+
+/** A count, sequence or time: a safe integer from 0. */
+export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+
+/** A UUID in its one spelling. */
+export function uuid<Id extends string = string>(): v.GenericSchema<unknown, Id> {
+  return v.custom<Id>(isUuid, 'not a lower-case UUID')
+}
+
+/** One of the kinds. */
+export const kind = v.picklist(operationKinds)
+
+const name = v.string()
+
+/** A source; its exact parts are checked where it is used, so that a bad one is named by operation. */
+export const source: v.GenericSchema<unknown, OperationSource> = v.variant('kind', [
+  v.strictObject({ kind: v.literal('session_child'), sessionId: textSchema<SessionId>() }),
+  v.strictObject({
+    kind: v.literal('backend_peer'),
+    peerId: textSchema<PeerId>(),
+    address: v.strictObject({ transport: v.picklist(['inproc', 'uds', 'tcp']), endpoint: name }),
+  }),
+]) as never
+
+/** A registration payload. */
+export const spec: v.GenericSchema<unknown, OperationSpec> = v.strictObject({
+  id: uuid<OperationId>(),
+  kind,
+  ownerSessionId: textSchema<SessionId>(),
+  displayName: name,
+  sourceLabel: name,
+  operationSource: v.optional(source),
+  childSessionId: v.nullable(textSchema<SessionId>()),
+  expectPeerChannel: v.boolean(),
+}) as never
+
+/** Details of an error, this many levels of causes and members deep; what lies deeper is an unknown field. */
+function errorDetails(depth: number): v.GenericSchema<unknown, ErrorDetails> {
+  const own = { name, message: name, code: v.optional(name), stack: v.optional(name) }
+  if (depth === 0) return v.strictObject(own) as never
+  const below = errorDetails(depth - 1)
+  return v.strictObject({ ...own, cause: v.optional(below), errors: v.optional(v.array(below)) }) as never
+}
+
+const cause = v.pipe(
+  errorDetails(errorDetailsLimits.depth),
+  v.transform((details: ErrorDetails): ErrorDetails => errorDetailsOf(details)),
+)
+
+/** How an operation ended. */
+export const outcome: v.GenericSchema<unknown, OperationOutcome> = v.variant('type', [
+  v.strictObject({
+    type: v.literal('completed'),
+    result: v.strictObject({
+      id: uuid<OperationId>(),
+      content: v.string(),
+      isError: v.boolean(),
+      durationMs: count,
+      tokensUsed: count,
+    }),
+  }),
+  v.strictObject({
+    type: v.literal('failed'),
+    error: v.string(),
+    reason: v.optional(v.picklist(failureReasons)),
+    cause: v.optional(cause),
+  }),
+  v.strictObject({ type: v.literal('aborted'), reason: v.nullable(v.string()) }),
+  v.strictObject({ type: v.literal('cancelled'), reason: v.nullable(v.string()) }),
+  v.strictObject({ type: v.literal('retired') }),
+  v.strictObject({ type: v.literal('terminated'), reason: v.string() }),
+]) as never
