@@ -94,6 +94,67 @@ describe('the floors', () => {
   })
 })
 
+/** Circles that still have to go, by their first file. Never longer: whoever breaks one up takes it out. */
+const knownCircles: readonly string[] = [
+  'src/cli/plan-run.ts',
+  'src/journal/examine.ts',
+  'src/tasks/dispatch/account.ts',
+  'src/testing/operations/check.ts',
+  'src/work/job-list.ts',
+]
+
+/** The circles of a graph: its strongly connected components of more than one node (Tarjan), each sorted. */
+function circlesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const order = new Map<string, number>()
+  const low = new Map<string, number>()
+  const stack: string[] = []
+  const circles: string[][] = []
+  const visit = (node: string): void => {
+    order.set(node, order.size)
+    low.set(node, order.get(node) as number)
+    stack.push(node)
+    for (const next of graph.get(node) ?? []) {
+      if (!order.has(next)) visit(next)
+      else if (!stack.includes(next)) continue
+      low.set(node, Math.min(low.get(node) as number, low.get(next) as number))
+    }
+    if (low.get(node) !== order.get(node)) return
+    const component = stack.splice(stack.indexOf(node))
+    if (component.length > 1 || graph.get(node)?.includes(node) === true) circles.push(component.sort())
+  }
+  for (const node of graph.keys()) if (!order.has(node)) visit(node)
+  return circles.sort(([one = ''], [other = '']) => (one < other ? -1 : 1))
+}
+
+describe('imports, those of types included,', () => {
+  it('make no circles', () => {
+    const graph = new Map(
+      sourceFiles('src', 'machines', 'actors').map((file) => [
+        file,
+        importsOf(file).flatMap(({ to, isRelative }) => (isRelative ? [to] : [])),
+      ]),
+    )
+    const circles = circlesOf(graph)
+    expect(circles.filter(([first = '']) => !knownCircles.includes(first))).toEqual([])
+    expect(knownCircles.filter((known) => !circles.some(([first]) => first === known))).toEqual([])
+  })
+
+  it.each([
+    [{ a: ['b'], b: ['c'], c: [] }, []],
+    [{ a: ['b'], b: ['c'], c: ['b'] }, [['b', 'c']]],
+    [{ a: ['a'] }, [['a']]],
+    [
+      { a: ['b', 'c'], b: ['a'], c: ['d'], d: ['c'] },
+      [
+        ['a', 'b'],
+        ['c', 'd'],
+      ],
+    ],
+  ])('of %j are found', (graph, circles) => {
+    expect(circlesOf(new Map(Object.entries(graph)))).toEqual(circles)
+  })
+})
+
 describe('machines', () => {
   it('do no I/O: they import no module of Node', () => {
     const machines = sourceFiles('machines').flatMap(importsOf)

@@ -1,6 +1,6 @@
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { TaskCommand } from '../../src/tasks/commands.js'
+import type { TaskCommand } from '../../src/tasks/catalogue.js'
 import type { FileSystem } from '../../src/journal/file-system.js'
 import { elapsed, interleave, type BenchOptions, type Cell } from '../harness.js'
 import { RawFloor } from '../journal/contenders.js'

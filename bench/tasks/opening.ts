@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { readDirectoryJournal } from '../../src/journal/reading.js'
 import type { BenchOptions, Cell } from '../harness.js'
-import { longestBlockOf, longestBlockOfMachine } from '../support/longest-block.js'
+import { longestBlockOf, longestBlockOfMachine, type Block } from '../support/longest-block.js'
 import { median } from '../statistics.js'
 import type { Part } from '../tasks.js'
 import { openEmpty, runMany } from './empty-tasks.js'
@@ -32,21 +32,15 @@ async function writeFacts(
   return { tasks, facts }
 }
 
-interface Opening {
-  readonly longestBlockMs: number
-  readonly milliseconds: number
-}
-
-async function measureOpening(directory: string): Promise<Opening> {
+async function measureOpening(directory: string): Promise<Block> {
   const { value, ...opening } = await longestBlockOf(() => openEmpty({ directory, handles: false }))
   await value.close()
   return opening
 }
 
-async function measureCompacting(directory: string): Promise<Opening> {
+async function measureCompacting(directory: string): Promise<Block> {
   await using runtime = await openEmpty({ directory, handles: false })
-  const { longestBlockMs, milliseconds } = await longestBlockOf(() => runtime.compact())
-  return { longestBlockMs, milliseconds }
+  return longestBlockOf(() => runtime.compact())
 }
 
 /**
@@ -60,10 +54,10 @@ export async function measureOpenings(directory: string, { quick, progress }: Be
   progress(`writing ${size} facts`)
   const { tasks, facts } = await writeFacts(dataDir, size)
   progress(`opening ${size} facts`)
-  const opening: Opening[] = []
+  const opening: Block[] = []
   for (let round = 0; round < rounds; round += 1) opening.push(await measureOpening(dataDir))
   progress(`compacting ${size} rows`)
-  const compacting: Opening[] = []
+  const compacting: Block[] = []
   let rows = 0
   let held = tasks
   for (compacting.push(await measureCompacting(dataDir)); ; compacting.push(await measureCompacting(dataDir))) {
@@ -74,11 +68,12 @@ export async function measureOpenings(directory: string, { quick, progress }: Be
     await runMany(runtime, wanted)
     held += wanted
   }
-  const fromSnapshot: Opening[] = []
+  const fromSnapshot: Block[] = []
   for (let round = 0; round < rounds; round += 1) fromSnapshot.push(await measureOpening(dataDir))
-  const row = (what: string, of: readonly Opening[]): Record<string, Cell> => ({
+  const row = (what: string, of: readonly Block[]): Record<string, Cell> => ({
     what,
     'longest block ms': median(of.map(({ longestBlockMs }) => longestBlockMs)),
+    'of which busy ms': median(of.map(({ longestBusyMs }) => longestBusyMs)),
     ms: median(of.map(({ milliseconds }) => milliseconds)),
   })
   // The last one wrote all rows.
@@ -89,7 +84,10 @@ export async function measureOpenings(directory: string, { quick, progress }: Be
   ]
   const ofMachine = await longestBlockOfMachine(median(opening.map(({ milliseconds }) => milliseconds)))
   const [blockOpening, blockCompacting, blockOfRows] = table.map((cells) => cells['longest block ms'] as number)
-  const perSecond = (count: number, of: readonly Opening[]): number =>
+  const [busyOpening = Number.NaN, busyCompacting = Number.NaN] = table.map(
+    (cells) => cells['of which busy ms'] as number,
+  )
+  const perSecond = (count: number, of: readonly Block[]): number =>
     (count * 1000) / median(of.map(({ milliseconds }) => milliseconds))
   return {
     rows: table,
@@ -97,6 +95,7 @@ export async function measureOpenings(directory: string, { quick, progress }: Be
       longestBlockMs: Math.max(blockOpening ?? Number.NaN, blockCompacting ?? Number.NaN),
       longestBlockOpeningMs: blockOpening ?? Number.NaN,
       longestBlockCompactingMs: blockCompacting ?? Number.NaN,
+      longestBusyMs: Math.max(busyOpening, busyCompacting),
       longestBlockOfMachineMs: ofMachine,
       longestBlockOpeningRowsMs: blockOfRows ?? Number.NaN,
       tasksOpenedPerSecond: perSecond(tasks, opening),

@@ -1,9 +1,9 @@
 import { createUuidSource } from '../../src/base/ids.js'
-import { succeeded } from '../../src/tasks/attempt.js'
+import { succeeded } from '../../src/tasks/attempt-outcome.js'
 import { encodeBytes } from '../../src/tasks/bytes.js'
-import type { TaskCommand } from '../../src/tasks/commands.js'
+import type { TaskCommand } from '../../src/tasks/catalogue.js'
 import type { AttemptId, RunId, TaskId } from '../../src/tasks/ids.js'
-import type { TaskBatch } from '../../src/tasks/mutations.js'
+import type { TaskBatch } from '../../src/tasks/authority.js'
 import { createRun } from '../../src/tasks/run.js'
 import { createTaskSpec } from '../../src/tasks/task-spec.js'
 

@@ -76,7 +76,7 @@ async function allowMore(runId: RunId): Promise<void> {
   isAsking = false
 }
 
-tasks.authority.onCommit((events) => {
+tasks.authority.onCommit(({ events }) => {
   for (const event of events) if (event.type === 'run_suspended') void allowMore(event.runId)
 })
 const suspended = Array.from(tasks.projection.runsIn('suspended'))

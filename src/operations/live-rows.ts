@@ -6,7 +6,7 @@ const levels = 3
 const bits = 5
 
 interface Bucket<Row> {
-  readonly [key: string]: Bucket<Row> | Row
+  readonly [key: string | number]: Bucket<Row> | Row
 }
 
 /**
@@ -19,7 +19,7 @@ export type LiveRows<Row extends object> = Bucket<Row> & { readonly '~row'?: Row
 
 /** A draft of {@link LiveRows}. */
 interface Draft<Row> {
-  [key: string]: Draft<Row> | Row
+  [key: string | number]: Draft<Row> | Row
 }
 
 /** Rows to begin with. */
@@ -31,8 +31,9 @@ export function liveRowsOf<Row extends { readonly id: OperationId }>(rows: Itera
 
 /** The row of an operation. */
 export function rowIn<Row extends object>(rows: LiveRows<Row>, id: OperationId): Row | undefined {
+  const hash = hashOf(id)
   let bucket: Bucket<Row> | undefined = rows
-  for (const digit of digitsOf(id)) bucket = bucket?.[digit] as Bucket<Row> | undefined
+  for (let level = 0; level < levels; level += 1) bucket = bucket?.[keyAt(hash, level)] as Bucket<Row> | undefined
   return bucket?.[id] as Row | undefined
 }
 
@@ -47,30 +48,36 @@ export function rowsIn<Row extends object>(rows: LiveRows<Row>): Row[] {
 
 /** Puts a row in place of the one of its operation, in a draft. */
 export function setRow<Row extends { readonly id: OperationId }>(rows: object, row: Row): void {
+  const hash = hashOf(row.id)
   let bucket = rows as Draft<Row>
-  for (const digit of digitsOf(row.id)) bucket = (bucket[digit] ??= {}) as Draft<Row>
+  for (let level = 0; level < levels; level += 1) bucket = (bucket[keyAt(hash, level)] ??= {}) as Draft<Row>
   bucket[row.id] = row
 }
 
 /** Takes the row of an operation out of a draft, and the buckets that are empty without it. */
 export function deleteRow(rows: object, id: OperationId): void {
-  const path = [rows as Draft<object>]
-  const keys: string[] = [...digitsOf(id), id]
-  for (const key of keys.slice(0, -1)) {
-    const next = path.at(-1)?.[key]
-    if (next === undefined) return
-    path.push(next as Draft<object>)
-  }
-  for (const [index, bucket] of [...path.entries()].toReversed()) {
-    const key = keys[index]
-    if (key !== undefined) delete bucket[key]
-    if (Object.keys(bucket).length > 0) return
-  }
+  deleteIn(rows as Draft<object>, id, hashOf(id), 0)
 }
 
-/** FNV-1a, cut into digits: ids of a host need not be random anywhere. */
-function digitsOf(id: OperationId): string[] {
+function deleteIn(bucket: Draft<object>, id: OperationId, hash: number, level: number): void {
+  if (level === levels) {
+    delete bucket[id]
+    return
+  }
+  const key = keyAt(hash, level)
+  const below = bucket[key] as Draft<object> | undefined
+  if (below === undefined) return
+  deleteIn(below, id, hash, level + 1)
+  if (Object.keys(below).length === 0) delete bucket[key]
+}
+
+/** FNV-1a: ids of a host need not be random anywhere. */
+function hashOf(id: OperationId): number {
   let hash = 0x811c9dc5
   for (let index = 0; index < id.length; index += 1) hash = Math.imul(hash ^ id.charCodeAt(index), 0x01000193)
-  return Array.from({ length: levels }, (_, level) => String((hash >>> (level * bits)) & (2 ** bits - 1)))
+  return hash
+}
+
+function keyAt(hash: number, level: number): number {
+  return (hash >>> (level * bits)) & (2 ** bits - 1)
 }

@@ -17,6 +17,7 @@ export interface AnyEventDefinition<Tables, View> {
 export interface AnyCommandDefinition<View> {
   readonly type: string
   parse(input: unknown): { readonly type: string }
+  check(command: never): void
   decide(view: View, command: never, sequence: number): Decision<StateEvent, unknown>
 }
 
@@ -57,6 +58,11 @@ export class Catalogue<Tables, View, Event extends StateEvent, Command extends {
     this.#commands = new Map(commands.map((definition) => [definition.type, definition]))
     this.#rowsByKind = new Map(rows.map((definition) => [definition.kind, definition]))
     this.rows = rows
+  }
+
+  /** Raises what the rules of a command raise; its shape is taken to be right. For the room's own commands. */
+  check(command: Command): void {
+    this.#find(this.#commands, command.type, 'command').check(command as never)
   }
 
   /** Takes a frozen-in copy of a command from outside. Raises `invalid_input`, or what the command's own check raises. */

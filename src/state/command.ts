@@ -34,6 +34,8 @@ export interface CommandDefinition<
    * what its `check` raises.
    */
   parse(input: unknown): CommandWith<Type, Fields>
+  /** Raises what its rules raise, for a command of the room's own whose shape is known to be right. */
+  check(command: CommandWith<Type, Fields>): void
   decide(view: View, command: CommandWith<Type, Fields>, sequence: number): Decision<Event, Applied>
 }
 
@@ -60,6 +62,7 @@ export function commandDefiner<View>() {
         check?.(command)
         return command
       },
+      check: (command) => check?.(command),
       decide,
     }
   }

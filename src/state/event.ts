@@ -15,8 +15,11 @@ export interface StateEvent {
 /** The fields of an event, as schemas of valibot by name. */
 export type Entries = v.ObjectEntries
 
-/** The values that such fields hold. */
-export type Payload<Fields extends Entries> = Readonly<v.InferOutput<v.StrictObjectSchema<Fields, undefined>>>
+/** The values that such fields hold; nobody changes them. */
+export type Payload<Fields extends Entries> = ReadonlyFields<v.InferOutput<v.StrictObjectSchema<Fields, undefined>>>
+
+type ReadonlyFields<Values> = { readonly [Name in keyof Values]: ReadonlyList<Values[Name]> }
+type ReadonlyList<Value> = Value extends (infer Item)[] ? readonly Item[] : Value
 
 /** An event with these fields. */
 export type EventWith<Type extends string, Fields extends Entries> = {

@@ -3,7 +3,8 @@ import type { JsonObject } from '../base/json.js'
 import type { Draft } from './draft.js'
 import type { Entries, Payload } from './event.js'
 import { storedReader } from './reader.js'
-import { wireCodec } from './wire.js'
+import { inParts } from './row-parts.js'
+import { snakeCase, wireCodec } from './wire.js'
 
 /** What has to be said about a kind of snapshot row to define it. */
 export interface RowOptions<Fields extends Entries, Tables, View> {
@@ -11,6 +12,11 @@ export interface RowOptions<Fields extends Entries, Tables, View> {
   readonly fields: Fields
   /** Version of the shape. Default 1. */
   readonly version?: number
+  /**
+   * Fields that are lists and may outgrow what one record takes: items beyond 1 MiB follow in rows of their own, which
+   * hold no more either. What is read back is one row again.
+   */
+  readonly lists?: readonly (keyof Fields & string)[]
   /** The committed rows, taken during the call; they must not change afterwards. */
   readonly capture: (tables: Tables) => Iterable<Payload<Fields>>
   /** Seeds the row, and raises the error of the first rule it breaks. Rows it refers to come before it. */
@@ -20,6 +26,8 @@ export interface RowOptions<Fields extends Entries, Tables, View> {
 /** One kind of snapshot row: how it is taken, written, read and put back. */
 export interface RowDefinition<Tables, View> {
   readonly kind: string
+  /** Fields whose items may follow in parts, as they are spelt in the stored row. */
+  readonly lists: readonly string[]
   /** Everything of this kind now, ready to be encoded at leisure. */
   capture(tables: Tables): CapturedRows
   /** Reads a stored row and seeds it. Raises `invalid_input` naming the field, or the error of the rule it breaks. */
@@ -38,17 +46,19 @@ export function rowDefiner<Tables, View>() {
     kind: string,
     options: RowOptions<Fields, Tables, View>,
   ): RowDefinition<Tables, View> {
-    const { fields, version = 1, capture, restore } = options
+    const { fields, version = 1, lists: listFields = [], capture, restore } = options
     const schema = v.strictObject({ row: v.literal(kind), version: v.literal(version), ...fields })
     const wire = wireCodec(schema)
     const read = storedReader(schema as unknown as v.GenericSchema<unknown, Record<string, unknown>>)
     const subject = `snapshot row ${kind}`
+    const lists = listFields.map(snakeCase)
     return {
       kind,
+      lists,
       capture: (tables) => {
         const rows = Array.from(capture(tables))
         const encoded = function* (): Iterable<JsonObject> {
-          for (const row of rows) yield wire.encode({ row: kind, version, ...row }) as JsonObject
+          for (const row of rows) yield* inParts(wire.encode({ row: kind, version, ...row }) as JsonObject, lists)
         }
         return { count: rows.length, encoded }
       },

@@ -4,6 +4,7 @@ import type { JsonObject } from '../base/json.js'
 import type { Draft } from './draft.js'
 import { StateError } from './errors.js'
 import type { RowDefinition } from './row.js'
+import { partKind, withPart } from './row-parts.js'
 
 /** Version of header and end; rows have versions of their own. */
 const snapshotVersion = 1
@@ -49,6 +50,8 @@ export class SnapshotReader<Tables, View> {
   readonly #options: SnapshotReaderOptions<Tables, View>
   readonly #found = new Map<string, number>()
   #counts: Readonly<Record<string, number>> | undefined
+  /** The row that parts may still follow; it is whole when another row comes. */
+  #growing: { readonly definition: RowDefinition<Tables, View>; row: JsonObject } | undefined
   #isComplete = false
 
   constructor(options: SnapshotReaderOptions<Tables, View>) {
@@ -60,10 +63,13 @@ export class SnapshotReader<Tables, View> {
     if (this.#isComplete) throw this.#incomplete('a row follows the end')
     if (stored['row'] === 'header') return this.#begin(stored)
     if (this.#counts === undefined) throw this.#incomplete('a row precedes the header')
+    if (stored['row'] === partKind) return this.#grow(stored)
+    this.#finishGrowing(draft)
     if (stored['row'] === 'end') return this.#end(this.#counts)
     const definition = this.#options.rowOf(stored)
-    definition.restore(draft, stored)
     this.#found.set(definition.kind, (this.#found.get(definition.kind) ?? 0) + 1)
+    if (definition.lists.length === 0) definition.restore(draft, stored)
+    else this.#growing = { definition, row: stored }
   }
 
   /** Raises `snapshot_incomplete` if rows were taken and the end is missing. */
@@ -80,6 +86,19 @@ export class SnapshotReader<Tables, View> {
     }
     this.#counts = counts
     onHeader(sequence)
+  }
+
+  #grow(part: JsonObject): void {
+    const growing = this.#growing
+    const grown = growing && withPart(growing.row, part, growing.definition.lists)
+    if (growing === undefined || grown === undefined) throw this.#incomplete('a part does not follow its row')
+    growing.row = grown
+  }
+
+  #finishGrowing(draft: Draft<Tables, View>): void {
+    const growing = this.#growing
+    this.#growing = undefined
+    growing?.definition.restore(draft, growing.row)
   }
 
   #end(counts: Readonly<Record<string, number>>): void {

@@ -36,16 +36,24 @@ export interface Batch<View, Command> {
 }
 
 /** Told after events became durable and visible, in order, one call per batch. */
-export type CommitListener<Event> = (events: readonly Event[]) => void
+export type CommitListener<Commit> = (commit: Commit) => void
 
 /** What a stream is made of. */
-export interface EventStreamOptions<Tables, View, Event extends StateEvent, Command extends { readonly type: string }> {
+export interface EventStreamOptions<
+  Tables,
+  View,
+  Event extends StateEvent,
+  Command extends { readonly type: string },
+  Commit = readonly Event[],
+> {
   /** Unique and durable: replay finds the stream by it. */
   readonly name: string
   readonly catalogue: Catalogue<Tables, View, Event, Command>
   readonly tables: Tables & { readonly sequence: SequenceCounter }
   /** Reads the tables with everything under way; decisions are made on it. */
   readonly latest: View
+  /** What listeners are told of a batch; made once, right after it is applied. Default: its events. */
+  readonly commitOf?: (events: readonly Event[]) => Commit
   readonly logger?: Logger
 }
 
@@ -62,15 +70,20 @@ export interface EventStreamOptions<Tables, View, Event extends StateEvent, Comm
  *     stream.start(lane)
  *     await stream.transact((batch) => batch.take({ type: 'engine_pause', at: 0 }))
  */
-export class EventStream<Tables, View, Event extends StateEvent, Command extends { readonly type: string }>
-  implements LaneStream
+export class EventStream<
+  Tables,
+  View,
+  Event extends StateEvent,
+  Command extends { readonly type: string },
+  Commit = readonly Event[],
+> implements LaneStream
 {
   readonly name: string
-  readonly #options: EventStreamOptions<Tables, View, Event, Command>
+  readonly #options: EventStreamOptions<Tables, View, Event, Command, Commit>
   readonly #logger: Logger
-  readonly #listeners = new Set<CommitListener<Event>>()
+  readonly #listeners = new Set<CommitListener<Commit>>()
   /** Commits that listeners have not been told of. */
-  readonly #untold: (readonly Event[])[] = []
+  readonly #untold: Commit[] = []
   #isTelling = false
   #snapshot: SnapshotReader<Tables, View> | undefined
   /** What opening writes with. */
@@ -78,7 +91,7 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
   #lane: Lane | undefined
   #isReplayed = false
 
-  constructor(options: EventStreamOptions<Tables, View, Event, Command>) {
+  constructor(options: EventStreamOptions<Tables, View, Event, Command, Commit>) {
     this.name = options.name
     this.#options = options
     this.#replaying = new DirectDraft<Tables, View>(options.tables, options.latest)
@@ -121,7 +134,7 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
    * Tells `listener` of every commit until the handle is disposed; the first thing it throws is logged, none is passed on.
    * A change that it makes is told, to all, after the commit it was being told of.
    */
-  onCommit(listener: CommitListener<Event>): Disposable {
+  onCommit(listener: CommitListener<Commit>): Disposable {
     const guarded = guardedObserver(listener, this.#logger, `a commit listener of ${this.name} failed`)
     this.#listeners.add(guarded)
     return { [Symbol.dispose]: () => void this.#listeners.delete(guarded) }
@@ -185,7 +198,7 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
   }
 
   readonly #publish = (events: readonly Event[]): void => {
-    this.#untold.push(events)
+    this.#untold.push(this.#options.commitOf?.(events) ?? (events as Commit))
     if (this.#isTelling) return
     this.#isTelling = true
     for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
@@ -195,17 +208,23 @@ export class EventStream<Tables, View, Event extends StateEvent, Command extends
   }
 }
 
+/** The part of the options that batches are made with. */
+type BatchOptions<Tables, View, Event extends StateEvent, Command extends { readonly type: string }> = Pick<
+  EventStreamOptions<Tables, View, Event, Command>,
+  'catalogue' | 'tables' | 'latest'
+>
+
 /** A batch while its commands are being decided. */
 class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readonly type: string }>
   implements Batch<View, Command>
 {
   readonly events: Event[] = []
-  readonly #options: EventStreamOptions<Tables, View, Event, Command>
+  readonly #options: BatchOptions<Tables, View, Event, Command>
   readonly #draft: Draft<Tables, View>
   #isClosed = false
   #fault: Error | undefined
 
-  constructor(options: EventStreamOptions<Tables, View, Event, Command>) {
+  constructor(options: BatchOptions<Tables, View, Event, Command>) {
     this.#options = options
     this.#draft = new Draft<Tables, View>(options.tables, options.latest)
   }
@@ -260,15 +279,15 @@ class StagedBatch<Tables, View, Event extends StateEvent, Command extends { read
 {
   readonly result: Result
   isDiscarded = false
-  readonly #options: EventStreamOptions<Tables, View, Event, Command>
+  readonly #options: BatchOptions<Tables, View, Event, Command>
   readonly #batch: OpenBatch<Tables, View, Event, Command>
-  readonly #tell: CommitListener<Event>
+  readonly #tell: (events: readonly Event[]) => void
 
   constructor(
-    options: EventStreamOptions<Tables, View, Event, Command>,
+    options: BatchOptions<Tables, View, Event, Command>,
     batch: OpenBatch<Tables, View, Event, Command>,
     result: Result,
-    tell: CommitListener<Event>,
+    tell: (events: readonly Event[]) => void,
   ) {
     this.#options = options
     this.#batch = batch

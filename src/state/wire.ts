@@ -55,6 +55,7 @@ interface SchemaParts {
   readonly key?: unknown
   readonly options?: readonly unknown[]
   readonly literal?: unknown
+  readonly getter?: unknown
 }
 
 function namingOf(schema: object): Naming | undefined {
@@ -70,19 +71,39 @@ function namingOf(schema: object): Naming | undefined {
       return parts.value && recordNaming(namingOf(parts.value))
     case 'variant':
       return variantNaming(parts)
+    case 'lazy':
+      return lazyNaming(parts.getter as () => object)
     case 'union':
     case 'tuple':
     case 'strict_tuple':
-    case 'intersect':
-    case 'lazy': {
+    case 'intersect': {
       const within = [...(parts.options ?? []), ...(parts.items ?? [])] as SchemaParts[]
-      if (parts.type !== 'lazy' && within.every((option) => namingOf(option) === undefined)) return undefined
+      if (within.every((option) => namingOf(option) === undefined)) return undefined
       throw new StatewardError('wire_schema', `a ${parts.type} of objects has no names on the wire: use a variant`, {
         type: parts.type,
       })
     }
     default:
       return undefined
+  }
+}
+
+/** What values that contain their like are named by, found when there is one: a schema is asked once however deep they go. */
+const ofLazy = new WeakMap<object, { readonly naming: Naming | undefined }>()
+
+function lazyNaming(getter: () => object): Naming {
+  const resolve = (): Naming | undefined => {
+    const schema = getter()
+    let known = ofLazy.get(schema)
+    if (known === undefined) ofLazy.set(schema, (known = { naming: namingOf(schema) }))
+    return known.naming
+  }
+  return {
+    encode: (value) => resolve()?.encode(value) ?? value,
+    decode: (stored, place) => {
+      const naming = resolve()
+      return naming === undefined ? stored : naming.decode(stored, place)
+    },
   }
 }
 

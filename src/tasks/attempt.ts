@@ -1,99 +1,99 @@
-import * as v from 'valibot'
-import { decode } from '../base/decode.js'
-import { errorDetailsSchema } from '../base/error-details.js'
-import { failureReasons, type FailureOrigin } from '../base/failure.js'
-import { strictSchema } from '../base/options.js'
-import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
+import { runChart } from '../../machines/run.js'
+import { commandDefiner } from '../state/command.js'
+import { eventDefiner } from '../state/event.js'
+import { checkParts, outcomeEntries, outcomeSchema } from './attempt-outcome.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
+import { advanceRun, checkNotCancelled, type RunReads, type RunRows } from './run-commands.js'
+import { checkToken, selectMove, statesOf, type Run } from './run.js'
+import { fenced, ofAttempt } from './scalars.js'
+import type { TaskReads } from './task.js'
 
-/** How an attempt ended (spec mutation authority 1.8). */
-export const attemptResults = ['success', 'failure', 'timeout', 'suspended'] as const
-export type AttemptResult = (typeof attemptResults)[number]
+const defineEvent = eventDefiner<RunRows, RunReads>()
+const defineCommand = commandDefiner<RunReads>()
 
-/** Whether another attempt may help. Durable, so that replay can take the retry decision again (ruling D-25). */
-export const failureClasses = ['retryable', 'terminal'] as const
-export type FailureClass = (typeof failureClasses)[number]
-
-export { failureReasons, type FailureOrigin, type FailureReason } from '../base/failure.js'
-
-/** The result of an attempt with what belongs to it. */
-export type AttemptOutcome =
-  | { readonly result: 'success'; readonly output?: Base64 }
-  | (FailureOrigin & { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass })
-  | { readonly result: 'timeout'; readonly error: string }
-  | { readonly result: 'suspended'; readonly output?: Base64 }
-
-/** One attempt as the projection remembers it; unfinished while `finishedAtMs` is absent. */
-export interface AttemptRecord {
-  readonly attemptId: AttemptId
-  readonly startedAtMs: number
-  readonly finishedAtMs?: number
-  readonly outcome?: AttemptOutcome
-}
-
-/** An outcome in its parts, as it comes from outside. */
-export interface RawOutcome extends FailureOrigin {
-  readonly result: AttemptResult
-  readonly error?: string
-  readonly output?: Base64
-  readonly failureClass?: FailureClass
-}
-
-const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = strictSchema({
-  result: v.picklist(attemptResults),
-  error: v.exactOptional(v.string()),
-  output: v.exactOptional(base64Schema),
-  failureClass: v.exactOptional(v.picklist(failureClasses)),
-  reason: v.exactOptional(v.picklist(failureReasons)),
-  cause: v.exactOptional(errorDetailsSchema),
+/** Opens an attempt. */
+export const attemptStarted = defineEvent('attempt_started', {
+  fields: ofAttempt,
+  evolve: (draft, event) => {
+    advanceRun(draft, event, { type: 'start_attempt', attemptId: event.attemptId }, event)
+  },
 })
 
-/** The shape of an {@link AttemptOutcome}; that its parts fit together is for {@link outcomeFromParts} to say. */
-export const outcomeSchema = rawOutcomeSchema as v.GenericSchema<unknown, AttemptOutcome>
+/** Closes the open attempt with its outcome. */
+export const attemptFinished = defineEvent('attempt_finished', {
+  fields: { ...ofAttempt, ...outcomeEntries },
+  evolve: (draft, event) => {
+    const { runId: _r, attemptId, atMs, type: _t, version: _v, sequence: _s, ...parts } = event
+    advanceRun(draft, event, { type: 'finish_attempt', attemptId }, { atMs, outcome: checkParts(parts) })
+  },
+})
 
-/** A success; empty output counts as none. */
-export function succeeded(output?: BytesInput): AttemptOutcome {
-  return withOutput('success', output)
+/** Checks: known; running; none open; task not cancelled; token; id never used; count. */
+export const attemptStart = defineCommand('attempt_start', {
+  fields: { ...ofAttempt, ...fenced },
+  decide: (view, { runId, attemptId, fencingToken, atMs }, sequence) => {
+    const run = view.run(runId)
+    if (run === undefined) throw new TaskError('attempt_start_unknown_run', { runId })
+    checkStart(view, run, { attemptId, fencingToken })
+    return {
+      event: attemptStarted.create(sequence, { runId, attemptId, atMs }),
+      applied: { type: 'attempt_start', runId, attemptId } as const,
+    }
+  },
+})
+
+/** Checks: known; running; one open; the same; token. */
+export const attemptFinish = defineCommand('attempt_finish', {
+  fields: { ...ofAttempt, ...fenced, outcome: outcomeSchema },
+  check: ({ outcome }) => void checkParts(outcome),
+  decide: (view, { runId, attemptId, outcome, fencingToken, atMs }, sequence) => {
+    checkFinish(attemptRun(view, runId), { attemptId, fencingToken })
+    return {
+      event: attemptFinished.create(sequence, { runId, attemptId, ...outcome, atMs }),
+      applied: { type: 'attempt_finish', runId, attemptId, outcome } as const,
+    }
+  },
+})
+
+/** The attempt that a command names, and the token under which it comes. */
+interface Claim {
+  readonly attemptId: AttemptId
+  readonly fencingToken?: number | undefined
 }
 
-/** A preemption with the partial state to resume from; empty output counts as none. */
-export function suspended(output?: BytesInput): AttemptOutcome {
-  return withOutput('suspended', output)
+/** Raises what keeps an attempt from starting. */
+export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken }: Claim): void {
+  const { id: runId, state } = run
+  const { isTaken, guard } = selectMove(run, { type: 'start_attempt', attemptId })
+  if (guard === 'isRunning') throw new TaskError('attempt_start_requires_running', { runId, state })
+  if (!isTaken && guard === undefined && run.currentAttemptId !== undefined) {
+    throw new TaskError('attempt_start_already_active', { runId, activeAttemptId: run.currentAttemptId })
+  }
+  checkNotCancelled(view, run)
+  checkToken(run, fencingToken, { isRequired: true })
+  if (guard === 'isFreshAttempt') throw new TaskError('attempt_id_reused', { runId, attemptId })
+  if (!isTaken) throw new TaskError('attempt_count_overflow', { runId })
 }
 
-/** A failure; an empty text is allowed. */
-export function failed(error: string, failureClass: FailureClass, origin: FailureOrigin = {}): AttemptOutcome {
-  return { result: 'failure', error, failureClass, ...origin }
+/** Raises what keeps an attempt from finishing. */
+export function checkFinish(run: Run, { attemptId, fencingToken }: Claim): void {
+  if (!selectMove(run, { type: 'finish_attempt', attemptId }).isTaken) throw finishRefusal(run, attemptId)
+  checkToken(run, fencingToken, { isRequired: true })
 }
 
-/** A timeout whose text states the limit. */
-export function timedOut(limitMs: number): AttemptOutcome {
-  return { result: 'timeout', error: `attempt exceeded its limit of ${limitMs} milliseconds` }
+/** The run of an attempt that is to end; raises `attempt_finish_unknown_run`. */
+export function attemptRun(view: RunReads, runId: Run['id']): Run {
+  const run = view.run(runId)
+  if (run === undefined) throw new TaskError('attempt_finish_unknown_run', { runId })
+  return run
 }
 
-/**
- * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `invalid_input`, `success_with_error`,
- * `non_success_without_error`, `non_success_with_output`, `failure_without_class` or `class_without_failure`.
- */
-export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
-  return checkParts(decode(rawOutcomeSchema, parts, 'attempt outcome'))
-}
-
-/** The same for parts whose shape is right. */
-export function checkParts(parts: RawOutcome): AttemptOutcome {
-  const { result, error, output, failureClass, reason, cause } = parts
-  const isError = result === 'failure' || result === 'timeout'
-  if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })
-  if (isError && error === undefined) throw new TaskError('non_success_without_error', { result })
-  if (isError && output !== undefined) throw new TaskError('non_success_with_output', { result })
-  if (result === 'failure' && failureClass === undefined) throw new TaskError('failure_without_class', {})
-  const isOfFailure = failureClass !== undefined || reason !== undefined || cause !== undefined
-  if (result !== 'failure' && isOfFailure) throw new TaskError('class_without_failure', { result })
-  return parts as AttemptOutcome
-}
-
-function withOutput(result: 'success' | 'suspended', bytes: BytesInput = new Uint8Array()): AttemptOutcome {
-  const output = encodeBytes(bytes)
-  return output === '' ? { result } : { result, output }
+function finishRefusal(run: Run, providedAttemptId: AttemptId): TaskError {
+  const { id: runId, state, currentAttemptId: expectedAttemptId } = run
+  if (!runChart.isPossible({ ...statesOf(run), attempt: 'active' }, 'finish_attempt')) {
+    return new TaskError('attempt_finish_requires_running', { runId, state })
+  }
+  if (expectedAttemptId === undefined) return new TaskError('attempt_finish_missing_active', { runId })
+  return new TaskError('attempt_finish_attempt_mismatch', { runId, expectedAttemptId, providedAttemptId })
 }

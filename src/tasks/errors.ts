@@ -1,57 +1,414 @@
+import { defineErrors, type ErrorDataOf } from '../base/define-errors.js'
 import { StatewardError } from '../base/errors.js'
-import { constructionMessages, type ConstructionErrorData } from './errors/construction.js'
-import { dispatchMessages, type DispatchErrorData } from './errors/dispatch.js'
-import { refusalMessages, type RefusalData } from './errors/refusals.js'
-import { replayMessages, type ReplayErrorData } from './errors/replay.js'
-import { snapshotMessages, type SnapshotErrorData } from './errors/snapshot.js'
+import { textOf } from '../base/options.js'
+import type { StateErrorData } from '../state/errors.js'
+import type {
+  ActorId,
+  AttemptId,
+  BudgetDimension,
+  LedgerEntryId,
+  ReservationId,
+  RunId,
+  SubscriptionId,
+  TaskId,
+  TenantId,
+} from './ids.js'
+import type { RunState } from '../../machines/run-vocabulary.js'
+import type { AttemptResult, Capability } from './vocabulary.js'
 
-/** Data of the errors of using the authority wrongly, by code. */
-export interface UsageErrorData {
-  /** It has no lane yet. */
-  authority_not_started: Record<string, never>
-  /** The builder of the batch has returned. */
-  batch_closed: Record<string, never>
+/** Which lease command was refused. */
+export type LeaseAction = 'acquire' | 'heartbeat' | 'expire' | 'release'
+
+interface LeaseRefusal {
+  readonly runId: RunId
+  readonly event: LeaseAction
 }
 
-const usageMessages: { readonly [Code in keyof UsageErrorData]: () => string } = {
-  authority_not_started: () => 'start the task authority on a lane first',
-  batch_closed: () => 'a batch takes commands only until its builder returns; do not await in it',
+/** Raised where a value is built (spec mutation authority 1.2 to 1.13). */
+export const constructionMessages = {
+  invalid_task_id: (_: { readonly taskId: TaskId }) => 'a task id must not be the nil UUID',
+  invalid_run_id: (_: { readonly runId: RunId }) => 'a run id must not be the nil UUID',
+  empty_kind: () => 'kind must name a handler',
+  invalid_repeat_count: (_: { readonly count: number }) => 'a repeat policy needs a count of at least 1',
+  invalid_repeat_interval_ms: (_: { readonly intervalMs: number }) =>
+    'a repeat policy needs an interval of at least 1 millisecond',
+  cron_policy_error: ({ message }: { readonly message: string }) => `cron policy refused: ${message}`,
+  invalid_max_attempts: (_: { readonly maxAttempts: number }) => 'maxAttempts must be at least 1',
+  zero_timeout: () => 'timeoutMs must be at least 1, or absent for none',
+  empty_concurrency_key: () => 'concurrencyKey must not be empty; leave it out for none',
+  empty_capabilities: () => 'a list of capabilities must not be empty',
+  empty_capability_entry: () => 'a capability must not be empty text',
+  success_with_error: ({ result }: { readonly result: AttemptResult; readonly error: string | undefined }) =>
+    `a ${result} outcome carries no error`,
+  non_success_without_error: ({ result }: { readonly result: AttemptResult }) =>
+    `a ${result} outcome needs an error text`,
+  non_success_with_output: ({ result }: { readonly result: AttemptResult }) => `a ${result} outcome carries no output`,
+  failure_without_class: () => 'a failure says whether it is retryable or terminal',
+  class_without_failure: ({ result }: { readonly result: AttemptResult }) =>
+    `a ${result} outcome has no failure class, reason or cause`,
+  empty_lease_owner: () => 'a lease owner must not be empty',
+  /** `reason` where more can be said than that it is no dimension. */
+  invalid_budget_dimension: ({ name, reason }: { readonly name: string; readonly reason?: string }) =>
+    `not a budget dimension: ${name}${reason === undefined ? '' : ` (${reason})`}`,
+  zero_limit: ({ dimension }: { readonly dimension: BudgetDimension }) => `a ${dimension} budget needs a limit above 0`,
+  zero_amount: ({ dimension }: { readonly dimension: BudgetDimension }) => `an amount of ${dimension} must be above 0`,
+  invalid_threshold_percent: ({ thresholdPercent }: { readonly thresholdPercent: number }) =>
+    `a threshold is 0 to 100 percent, not ${thresholdPercent}`,
+  empty_custom_key: () => 'a custom event key must not be empty',
+  empty_identity: () => 'an actor identity must not be empty',
+  zero_heartbeat_interval: () => 'a heartbeat interval is at least 1 millisecond',
+  zero_timeout_multiplier: () => 'a heartbeat timeout multiplier is at least 1',
+  /** `length` counts UTF-8 bytes. */
+  department_id_too_long: ({ length }: { readonly length: number }) =>
+    `a department label has at most 128 UTF-8 bytes, not ${length}`,
+  department_id_empty: () => 'a department label must not be empty',
+  empty_tenant_name: () => 'a tenant name must not be empty',
+  empty_role_name: () => 'a custom role needs a name',
+  empty_capability_name: () => 'a custom capability needs a name',
+  empty_ledger_key: () => 'a ledger key must not be empty',
 }
 
-/** Data of every error of the task authority, by code. */
-export interface TaskErrorData
-  extends ConstructionErrorData,
-    RefusalData,
-    DispatchErrorData,
-    ReplayErrorData,
-    SnapshotErrorData,
-    UsageErrorData {}
+/** Refusals: a command that was valid in form met a state that does not allow it (spec mutation authority 3.5, Appendix A). */
+export const refusalMessages = {
+  unknown_run: ({ runId }: { readonly runId: RunId }) => `no run ${runId}`,
+  unknown_task: ({ taskId }: { readonly taskId: TaskId }) => `no task ${taskId}`,
+  task_already_exists: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} exists already`,
+  task_already_cancelled: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} is cancelled`,
+  engine_already_paused: () => 'the engine is paused already',
+  engine_not_paused: () => 'the engine is not paused',
+  run_already_exists: ({ runId }: { readonly runId: RunId }) => `run ${runId} exists already`,
+  run_create_requires_scheduled: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
+    `run ${runId} must be created scheduled, not ${state}`,
+  previous_state_mismatch: ({
+    runId,
+    expected,
+    actual,
+  }: {
+    readonly runId: RunId
+    readonly expected: RunState
+    readonly actual: RunState
+  }) => `run ${runId} is ${actual}, not ${expected}: read again`,
+  invalid_transition: ({
+    runId,
+    from,
+    to,
+  }: {
+    readonly runId: RunId
+    readonly from: RunState
+    readonly to: RunState
+  }) => `run ${runId} cannot go from ${from} to ${to}`,
+  attempt_start_unknown_run: ({ runId }: { readonly runId: RunId }) => `cannot start an attempt: no run ${runId}`,
+  attempt_start_requires_running: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
+    `cannot start an attempt: run ${runId} is ${state}`,
+  attempt_start_already_active: ({
+    runId,
+    activeAttemptId,
+  }: {
+    readonly runId: RunId
+    readonly activeAttemptId: AttemptId
+  }) => `run ${runId} has attempt ${activeAttemptId} under way`,
+  attempt_finish_unknown_run: ({ runId }: { readonly runId: RunId }) => `cannot finish an attempt: no run ${runId}`,
+  attempt_finish_requires_running: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
+    `cannot finish an attempt: run ${runId} is ${state}`,
+  attempt_finish_missing_active: ({ runId }: { readonly runId: RunId }) => `run ${runId} has no attempt under way`,
+  attempt_finish_attempt_mismatch: ({
+    expectedAttemptId,
+    providedAttemptId,
+  }: {
+    readonly runId: RunId
+    readonly expectedAttemptId: AttemptId
+    readonly providedAttemptId: AttemptId
+  }) => `attempt ${expectedAttemptId} is under way, not ${providedAttemptId}`,
+  lease_unknown_run: ({ runId, event }: LeaseRefusal) => `cannot ${event} a lease: no run ${runId}`,
+  lease_invalid_run_state: ({ runId, event, state }: LeaseRefusal & { readonly state: RunState }) =>
+    `cannot ${event} a lease: run ${runId} is ${state}`,
+  lease_already_active: ({ runId }: { readonly runId: RunId }) => `run ${runId} is leased already`,
+  lease_missing_active: ({ runId, event }: LeaseRefusal) => `cannot ${event} a lease: run ${runId} has none`,
+  lease_owner_mismatch: ({ runId, event }: LeaseRefusal) => `cannot ${event} a lease: run ${runId} has another owner`,
+  lease_expiry_mismatch: ({
+    event,
+    expectedExpiresAtMs,
+    providedExpiresAtMs,
+  }: LeaseRefusal & { readonly expectedExpiresAtMs: number; readonly providedExpiresAtMs: number }) =>
+    `cannot ${event} a lease: it expires at ${expectedExpiresAtMs}, not ${providedExpiresAtMs}`,
+  lease_heartbeat_expiry_regression: ({
+    previousExpiresAtMs,
+    proposedExpiresAtMs,
+  }: {
+    readonly runId: RunId
+    readonly previousExpiresAtMs: number
+    readonly proposedExpiresAtMs: number
+  }) => `a heartbeat cannot bring the expiry ${previousExpiresAtMs} forward to ${proposedExpiresAtMs}`,
+  empty_dependency_list: ({ taskId }: { readonly taskId: TaskId }) => `no prerequisites given for task ${taskId}`,
+  run_suspend_requires_running: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
+    `cannot suspend: run ${runId} is ${state}`,
+  run_resume_requires_suspended: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
+    `cannot resume: run ${runId} is ${state}`,
+  budget_not_allocated: ({ taskId, dimension }: { readonly taskId: TaskId; readonly dimension: BudgetDimension }) =>
+    `task ${taskId} has no ${dimension} budget`,
+  subscription_already_exists: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
+    `subscription ${subscriptionId} exists already`,
+  unknown_subscription: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
+    `no subscription ${subscriptionId}`,
+  subscription_already_cancelled: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
+    `subscription ${subscriptionId} is cancelled`,
+  /** G1, G2. */
+  attempt_still_active: ({ activeAttemptId }: { readonly runId: RunId; readonly activeAttemptId: AttemptId }) =>
+    `finish attempt ${activeAttemptId} first`,
+  /** 6.6 would refuse the snapshot. */
+  cancel_before_create: ({
+    createdAtMs,
+    cancelledAtMs,
+  }: {
+    readonly taskId: TaskId
+    readonly createdAtMs: number
+    readonly cancelledAtMs: number
+  }) => `cannot cancel at ${cancelledAtMs}, created at ${createdAtMs}`,
+  /** G3. */
+  resume_before_pause: ({ pausedAtMs, resumedAtMs }: { readonly pausedAtMs: number; readonly resumedAtMs: number }) =>
+    `cannot resume at ${resumedAtMs}, paused at ${pausedAtMs}`,
+  /** G4. */
+  attempt_id_reused: ({ runId, attemptId }: { readonly runId: RunId; readonly attemptId: AttemptId }) =>
+    `run ${runId} has had an attempt ${attemptId}`,
+  /** G5. */
+  attempt_count_overflow: ({ runId }: { readonly runId: RunId }) => `run ${runId} can count no further attempt`,
+  /** G6; `cycleThrough` is the prerequisite that leads back. */
+  dependency_cycle: ({ taskId, cycleThrough }: { readonly taskId: TaskId; readonly cycleThrough: TaskId }) =>
+    `task ${taskId} cannot wait for ${cycleThrough}, which waits for it`,
+  /** D-8: a cancelled task starts nothing any more. */
+  run_of_cancelled_task: ({ runId, taskId }: { readonly runId: RunId; readonly taskId: TaskId }) =>
+    `run ${runId} cannot go on: task ${taskId} is cancelled`,
+  /** G8. */
+  lease_still_held: ({ runId, owner }: { readonly runId: RunId; readonly owner: string }) =>
+    `release the lease of ${owner} on run ${runId} first`,
+  /** G9. */
+  run_create_requires_unstarted: ({ runId }: { readonly runId: RunId; readonly attemptCount: number }) =>
+    `run ${runId} must be created without attempts`,
+  /** D-28: the run is leased and the command names no token. */
+  fencing_token_required: ({ runId }: { readonly runId: RunId }) => `run ${runId} is leased: name the fencing token`,
+  /** D-28: somebody else holds the run now, or nobody. */
+  fencing_token_superseded: ({
+    runId,
+    provided,
+  }: {
+    readonly runId: RunId
+    readonly provided: number
+    readonly current: number | undefined
+  }) => `token ${provided} no longer holds run ${runId}: stop working`,
+  /** 7.9: the parent is unknown or finished. */
+  orphan_prevention: ({ parentTaskId }: { readonly taskId: TaskId; readonly parentTaskId: TaskId }) =>
+    `parent task ${parentTaskId} is unknown or finished`,
+  depth_limit_exceeded: ({ depth, limit }: { readonly depth: number; readonly limit: number }) =>
+    `a task at depth ${depth} exceeds the limit of ${limit}`,
+  budget_already_allocated: ({ taskId, dimension }: { readonly taskId: TaskId; readonly dimension: BudgetDimension }) =>
+    `task ${taskId} has a ${dimension} budget: replenish it instead`,
+  budget_not_raised: ({
+    limit,
+    newLimit,
+  }: {
+    readonly taskId: TaskId
+    readonly dimension: BudgetDimension
+    readonly limit: number
+    readonly newLimit: number
+  }) => `a replenishment raises the limit ${limit}, it does not set ${newLimit}`,
+  /** The reservation would exceed the ledger of `taskId`. */
+  budget_exceeded: ({
+    taskId,
+    dimension,
+    limit,
+    consumed,
+    reserved,
+    amount,
+  }: {
+    readonly taskId: TaskId
+    readonly dimension: BudgetDimension
+    readonly limit: number
+    readonly consumed: number
+    readonly reserved: number
+    readonly amount: number
+  }) =>
+    `${amount} of ${dimension} exceed the budget of task ${taskId}: limit ${limit}, spent ${consumed}, reserved ${reserved}`,
+  budget_overflow: ({ taskId, dimension }: { readonly taskId: TaskId; readonly dimension: BudgetDimension }) =>
+    `the ${dimension} ledger of task ${taskId} can count no further`,
+  reservation_already_exists: ({ reservationId }: { readonly reservationId: ReservationId }) =>
+    `reservation ${reservationId} is open already`,
+  unknown_reservation: ({ reservationId }: { readonly reservationId: ReservationId }) =>
+    `no open reservation ${reservationId}`,
+  subscription_already_triggered: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
+    `one-shot subscription ${subscriptionId} was triggered already`,
+  subscription_not_triggered: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
+    `subscription ${subscriptionId} has no trigger to consume`,
+  unknown_actor: ({ actorId }: { readonly actorId: ActorId }) => `no actor ${actorId}`,
+  unknown_tenant: ({ tenantId }: { readonly tenantId: TenantId }) => `no tenant ${tenantId}`,
+  ledger_entry_already_exists: ({ entryId }: { readonly entryId: LedgerEntryId }) =>
+    `ledger entry ${entryId} exists already`,
+}
 
-/** Stable code of a {@link TaskError}: the snake_case of the tag in spec mutation authority. */
-export type TaskErrorCode = keyof TaskErrorData
+/** Raised by submitting and handling tasks. */
+export const dispatchMessages = {
+  /** The runs of a policy reach beyond the last countable millisecond; none is derived. */
+  arithmetic_overflow: ({ policy, operation }: { readonly policy: 'repeat'; readonly operation: string }) =>
+    `the runs of a ${policy} policy cannot be counted: ${operation}`,
+  invalid_amount: ({ dimension, amount }: { readonly dimension: BudgetDimension; readonly amount: number }) =>
+    `an amount of ${dimension} is a whole number from 0, not ${textOf(amount)}`,
+  handler_exists: ({ kind }: { readonly kind: string }) => `kind ${kind} has a handler already: dispose it first`,
+  /** A graph names a task that is not in it. */
+  unknown_task_name: ({ name, usedBy }: { readonly name: string; readonly usedBy: string }) =>
+    `${usedBy} refers to ${name}, which is not in the graph`,
+  /** Tasks of a graph are each other's parents. */
+  parent_cycle: ({ name }: { readonly name: string }) => `${name} is its own ancestor`,
+  no_role_assigned: ({ actorId, tenantId }: { readonly actorId: ActorId; readonly tenantId: TenantId }) =>
+    `actor ${actorId} has no role in tenant ${tenantId}`,
+  missing_capability: ({
+    actorId,
+    tenantId,
+    capability,
+  }: {
+    readonly actorId: ActorId
+    readonly tenantId: TenantId
+    readonly capability: Capability
+  }) =>
+    `actor ${actorId} lacks ${capability.type === 'custom' ? capability.name : capability.type} in tenant ${tenantId}`,
+}
 
-/** Code of a command that was valid in form and refused by the state it met. */
-export type RefusalCode = keyof RefusalData
+/** Why a stored lease event cannot be applied (spec mutation authority 5.2). */
+export type LeaseCausality =
+  | 'unknown_run'
+  | 'invalid_run_state'
+  | 'lease_already_active'
+  | 'missing_active_lease'
+  | 'owner_mismatch'
+  | 'expiry_mismatch'
+  | 'non_monotonic_heartbeat_expiry'
 
-const messages: { readonly [Code in TaskErrorCode]: (data: TaskErrorData[Code]) => string } = {
+interface At {
+  /** Of the refused event. */
+  readonly sequence: number
+}
+
+interface OfRun {
+  readonly runId: RunId
+}
+
+/** Refusals of a stored event (spec mutation authority 5.3): nothing was changed. */
+export const replayMessages = {
+  replay_invalid_transition: ({ sequence, runId, reason }: At & { readonly runId: RunId; readonly reason: string }) =>
+    `event ${sequence} is illegal for run ${runId}: ${reason}`,
+  replay_duplicate_event: ({ sequence, id }: At & { readonly id: string }) => `event ${sequence} repeats ${id}`,
+  replay_corrupted_data: ({ sequence, reason }: At & { readonly reason: string }) =>
+    `event ${sequence} contradicts the log before it: ${reason}`,
+  replay_lease_causality: ({
+    sequence,
+    event,
+    runId,
+    cause,
+  }: At & { readonly runId: RunId; readonly event: LeaseAction; readonly cause: LeaseCausality }) =>
+    `event ${sequence} cannot ${event} a lease on run ${runId}: ${cause}`,
+  replay_task_unknown: ({ sequence, taskId }: At & { readonly taskId: TaskId }) =>
+    `event ${sequence} names an unknown task ${taskId}`,
+  replay_task_already_cancelled: ({
+    sequence,
+    taskId,
+  }: At & {
+    readonly taskId: TaskId
+    readonly firstCancelledAtMs: number
+    readonly duplicateCancelledAtMs: number
+  }) => `event ${sequence} cancels task ${taskId} again`,
+  replay_already_paused: ({
+    sequence,
+  }: At & { readonly firstPausedAtMs: number | undefined; readonly duplicatePausedAtMs: number }) =>
+    `event ${sequence} pauses a paused engine`,
+  replay_not_paused: ({ sequence }: At & { readonly attemptedResumedAtMs: number }) =>
+    `event ${sequence} resumes a running engine`,
+  replay_resume_before_pause: ({ sequence }: At & { readonly pausedAtMs: number; readonly resumedAtMs: number }) =>
+    `event ${sequence} resumes the engine before it was paused`,
+}
+
+/** Rules that the rows of a snapshot can break (spec mutation authority 6.6). */
+export const snapshotMessages = {
+  snapshot_duplicate_task: ({ taskId }: { readonly taskId: TaskId }) => `snapshot holds task ${taskId} twice`,
+  snapshot_cancelled_before_created: ({ taskId }: { readonly taskId: TaskId }) =>
+    `task ${taskId} is cancelled before it was created`,
+  snapshot_unknown_parent: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} comes before its parent`,
+  snapshot_nil_id: (_: { readonly id: string }) => 'snapshot holds a nil id',
+  snapshot_duplicate_run: ({ runId }: OfRun) => `snapshot holds run ${runId} twice`,
+  snapshot_unknown_task: ({ row, taskId }: { readonly taskId: TaskId; readonly row: string }) =>
+    `snapshot ${row} names an unknown task ${taskId}`,
+  snapshot_attempt_outside_running: ({ runId }: OfRun) => `run ${runId} has an active attempt and is not running`,
+  snapshot_attempt_without_count: ({ runId }: OfRun) => `run ${runId} has an active attempt and counts none`,
+  snapshot_attempt_count: ({ runId, expected, found }: OfRun & { readonly expected: number; readonly found: number }) =>
+    `run ${runId} counts ${expected} attempts and holds ${found}`,
+  snapshot_active_attempt: ({ runId }: OfRun) => `run ${runId} does not hold its active attempt once and unfinished`,
+  snapshot_history_start: ({ runId }: OfRun) => `history of run ${runId} does not start with its creation`,
+  snapshot_history_chain: ({ runId, index }: OfRun & { readonly index: number }) =>
+    `history of run ${runId} breaks at entry ${index}`,
+  snapshot_history_end: ({ runId }: OfRun) => `history of run ${runId} does not end in its state`,
+  snapshot_lease_state: ({ runId }: OfRun) => `run ${runId} holds a lease in a state that cannot`,
+  snapshot_engine: ({ reason }: { readonly reason: string }) => `engine flags disagree: ${reason}`,
+  snapshot_duplicate_dependency: ({ taskId }: { readonly taskId: TaskId }) =>
+    `snapshot declares the dependencies of ${taskId} twice`,
+  snapshot_unknown_prerequisite: ({
+    taskId,
+    prerequisite,
+  }: {
+    readonly taskId: TaskId
+    readonly prerequisite: TaskId
+  }) => `task ${taskId} waits for an unknown task ${prerequisite}`,
+  snapshot_duplicate_budget: ({ taskId, dimension }: { readonly taskId: TaskId; readonly dimension: string }) =>
+    `snapshot holds the ${dimension} budget of ${taskId} twice`,
+  snapshot_budget: ({
+    taskId,
+    dimension,
+    reason,
+  }: {
+    readonly taskId: TaskId
+    readonly dimension: string
+    readonly reason: string
+  }) => `the ${dimension} budget of ${taskId} does not balance: ${reason}`,
+  snapshot_duplicate_subscription: ({ subscriptionId }: { readonly subscriptionId: string }) =>
+    `snapshot holds subscription ${subscriptionId} twice`,
+  /** A row of the other tables is given twice. */
+  snapshot_duplicate_row: ({ row, id }: { readonly row: string; readonly id: string }) =>
+    `snapshot holds ${row} ${id} twice`,
+}
+
+const messages = {
   ...constructionMessages,
   ...refusalMessages,
   ...dispatchMessages,
   ...replayMessages,
   ...snapshotMessages,
-  ...usageMessages,
 }
+
+/** Data of every error of the tasks room, by code. Its events, rows and batches also raise the errors of a state stream. */
+export type TaskErrorData = ErrorDataOf<typeof messages>
+
+/** Stable code of a {@link TaskError}: the snake_case of the tag in spec mutation authority. */
+export type TaskErrorCode = keyof TaskErrorData
 
 /** Raised by the tasks room. The message is derived from `data`. */
-export class TaskError<Code extends TaskErrorCode = TaskErrorCode> extends StatewardError<Code, TaskErrorData[Code]> {
-  override readonly name = 'TaskError'
+export const TaskError = defineErrors('TaskError', messages)
+export type TaskError<Code extends TaskErrorCode = TaskErrorCode> = StatewardError<Code, TaskErrorData[Code]>
 
-  constructor(code: Code, data: TaskErrorData[Code], options?: ErrorOptions) {
-    super(code, messages[code](data), data, options)
-  }
-}
+/** Data of every refusal, by code: those of the room, and of the numbering of its commands. */
+export type RefusalData = ErrorDataOf<typeof refusalMessages> &
+  Pick<StateErrorData, 'non_monotonic_sequence' | 'sequence_overflow'>
+
+/** Code of a command that was valid in form and refused by the state it met. */
+export type RefusalCode = keyof RefusalData
+
+/** Every {@link RefusalCode}. */
+export const refusalCodes = [
+  'sequence_overflow',
+  'non_monotonic_sequence',
+  ...(Object.keys(refusalMessages) as (keyof typeof refusalMessages)[]),
+] as const satisfies readonly RefusalCode[]
+
+const refusals: ReadonlySet<string> = new Set(refusalCodes)
 
 /** True for a refusal: the log and the projection are unchanged. */
-export function isRefusal(error: unknown): error is { [Code in RefusalCode]: TaskError<Code> }[RefusalCode] {
-  return StatewardError.is(error) && error.code in refusalMessages
+export function isRefusal(
+  error: unknown,
+): error is { [Code in RefusalCode]: StatewardError<Code, RefusalData[Code]> }[RefusalCode] {
+  return StatewardError.is(error) && refusals.has(error.code)
 }

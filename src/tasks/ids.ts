@@ -1,6 +1,4 @@
 import { parseUuid, type Brand } from '../base/ids.js'
-import { checkText } from '../base/options.js'
-import { TaskError } from './errors.js'
 
 export type { AttemptId } from '../../machines/run-vocabulary.js'
 
@@ -28,19 +26,13 @@ export type ReservationId = Brand<string, 'ReservationId'>
 /** Human label of a group of actors. */
 export type DepartmentId = Brand<string, 'DepartmentId'>
 
-/** The longest department label, in UTF-8 bytes. */
-export const departmentIdMaxBytes = 128
+/**
+ * What a budget counts: `token`, `time:ms`, `cost:usd` and the like, or a name of the service's own.
+ * Money is counted in integer micro-units of the currency the name states (ruling D-21).
+ */
+export type BudgetDimension = Brand<string, 'BudgetDimension'>
 
 /** Any parseable UUID in its canonical spelling; raises `invalid_input` naming `what` otherwise. */
 export function parseId<Id extends string>(text: string, what = 'id'): Id {
   return parseUuid<Id>(text, what)
-}
-
-/** Checks a department label; raises `department_id_empty` or `department_id_too_long`. */
-export function departmentId(label: string): DepartmentId {
-  checkText('department', label)
-  if (label === '') throw new TaskError('department_id_empty', {})
-  const length = Buffer.byteLength(label)
-  if (length > departmentIdMaxBytes) throw new TaskError('department_id_too_long', { length })
-  return label as DepartmentId
 }

@@ -1,5 +1,5 @@
 /** What must run, and who may change that: the tasks room. */
 export * from './public.js'
 export { TaskAuthority } from './authority.js'
-export { commandTypes } from './decide/decide.js'
+export { commandTypes } from './catalogue.js'
 export { dispatchOptionsSchema } from './dispatch/options.js'

@@ -1,6 +1,6 @@
 import { abortable, createDeferred, type Deferred } from '../base/promises.js'
 import { TaskError } from './errors.js'
-import type { TaskEvent } from './events.js'
+import type { Ended } from './indexes.js'
 import type { TaskId } from './ids.js'
 import { outcomeOf, type TaskOutcome } from './outcome.js'
 import type { TaskProjection } from './view.js'
@@ -33,12 +33,9 @@ export class OutcomeWaits {
     }
   }
 
-  /** Takes what became durable. */
-  observe(events: readonly TaskEvent[]): void {
-    if (this.#waits.size === 0) return
-    for (const event of events) {
-      const taskId = this.#taskOf(event)
-      if (taskId === undefined || !this.#waits.has(taskId)) continue
+  /** Takes the tasks that have ended. */
+  observe({ tasks }: Ended): void {
+    for (const taskId of tasks) {
       for (const deferred of this.#waits.get(taskId) ?? []) {
         // To each their own: bytes cannot be frozen.
         const outcome = outcomeOf(this.#projection, taskId)
@@ -51,17 +48,5 @@ export class OutcomeWaits {
   close(reason: Error): void {
     this.#closed = reason
     for (const waits of this.#waits.values()) for (const deferred of waits) deferred.reject(reason)
-  }
-
-  #taskOf(event: TaskEvent): TaskId | undefined {
-    switch (event.type) {
-      case 'task_cancelled':
-        return event.taskId
-      case 'run_state_changed':
-      case 'run_cancelled':
-        return this.#projection.run(event.runId)?.taskId
-      default:
-        return undefined
-    }
   }
 }

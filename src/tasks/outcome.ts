@@ -1,8 +1,8 @@
 import type { ErrorDetails } from '../base/error-details.js'
-import type { AttemptOutcome, FailureReason } from './attempt.js'
+import type { AttemptOutcome, FailureReason } from './attempt-outcome.js'
 import { decodeBytes } from './bytes.js'
 import type { RunId, TaskId } from './ids.js'
-import { phaseOf } from './phase.js'
+import { phaseOf } from './task.js'
 import type { Run, TerminalRunState } from './run.js'
 import type { TaskView } from './view.js'
 

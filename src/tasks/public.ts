@@ -1,6 +1,8 @@
 /** What users of the tasks room see. */
 export {
+  canRun,
   defaultHeartbeatPolicy,
+  departmentId,
   heartbeatTimeout,
   type Actor,
   type ActorRegistration,
@@ -22,18 +24,22 @@ export {
   type FailureOrigin,
   type FailureReason,
   type RawOutcome,
-} from './attempt.js'
+} from './attempt-outcome.js'
 export { budgetDimension, consumedPercent, type Budget, type BudgetDimension, type Reservation } from './budget.js'
 export { decodeBytes, decodeText, encodeBytes, encodeText, type Base64, type BytesInput } from './bytes.js'
-export type {
-  AppliedOf,
-  AppliedPayloads,
-  CommandOf,
-  CommandPayloads,
-  CommandType,
-  MutationOutcome,
-  TaskCommand,
-} from './commands.js'
+export {
+  eventTypes,
+  type AppliedOf,
+  type CommandOf,
+  type CommandPayloads,
+  type CommandType,
+  type EventOf,
+  type EventPayloads,
+  type EventType,
+  type MutationOutcome,
+  type TaskCommand,
+  type TaskEvent,
+} from './catalogue.js'
 export {
   defaultConstraints,
   holdPolicies,
@@ -41,13 +47,11 @@ export {
   type ConcurrencyKeyHoldPolicy,
   type SafetyLevel,
   type TaskConstraints,
-} from './constraints.js'
+} from './task-spec.js'
 export { nextOccurrence } from './cron.js'
 export type { Instant } from '../base/instant.js'
 export { isRefusal, TaskError, type RefusalCode, type TaskErrorCode, type TaskErrorData } from './errors.js'
-export { eventTypes, type EventOf, type EventPayloads, type EventType, type TaskEvent } from './events.js'
 export {
-  departmentId,
   parseId,
   type ActorId,
   type AttemptId,
@@ -59,10 +63,19 @@ export {
   type TaskId,
   type TenantId,
 } from './ids.js'
-export type { CommitListener, Durability, SubmitOptions, TaskBatch, TaskMutations } from './mutations.js'
-export type { Capability, CapabilityGrant, LedgerEntry, Role, RoleAssignment, Tenant } from './platform.js'
-export type { TenantRegistration } from './platform.js'
-export type { RunPolicy } from './run-policy.js'
+export type { CommitListener, TaskBatch, TaskCommit, TaskMutations } from './authority.js'
+export type { Durability, SubmitOptions } from '../state/stream.js'
+export type { Ended } from './indexes.js'
+export {
+  checkPermission,
+  type Capability,
+  type CapabilityGrant,
+  type LedgerEntry,
+  type Role,
+  type RoleAssignment,
+  type Tenant,
+  type TenantRegistration,
+} from './tenant.js'
 export {
   createRun,
   isTerminalRunState,
@@ -80,12 +93,17 @@ export {
 export { isArmed, matches, type EventFilter, type Subscription, type SystemEvent } from './subscription.js'
 export {
   createTaskSpec,
+  type RunPolicy,
   type TaskMetadata,
   type TaskPayload,
   type TaskSpec,
   type TaskSpecInput,
 } from './task-spec.js'
-export type { DependencyGate, Engine, Task, TaskProgress, TaskProjection, TaskView } from './view.js'
+export type { DependencyGate } from './dependencies.js'
+export type { Engine } from './engine.js'
+export type { Task, TaskPhase, TaskProgress } from './task.js'
+export type { TaskProjection, TaskView } from './view.js'
+export type { AttemptBegin, AttemptEnd } from './attempt-steps.js'
 export { defaultBackoff, type Backoff } from './dispatch/options.js'
 export type { GraphNode, TaskGraph } from './dispatch/submission.js'
 export {
@@ -106,5 +124,4 @@ export {
 export type { DispatchOptions } from './dispatch/options.js'
 export type { SubmitInput } from './dispatch/submission.js'
 export type { EndReason, RunOutcome, TaskOutcome } from './outcome.js'
-export { canRun, checkPermission } from './permissions.js'
 export { Tasks, type CancelAnswer, type SubscribeOptions, type TasksOptions } from './tasks.js'

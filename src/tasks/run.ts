@@ -1,12 +1,16 @@
 import * as v from 'valibot'
+import type { Selection } from '../../machines/chart-table.js'
+import { runChart, type RunMove, type RunPlace } from '../../machines/run.js'
 import { runStates, type Lease, type RunState } from '../../machines/run-vocabulary.js'
 import { decode } from '../base/decode.js'
 import { isNilUuid } from '../base/ids.js'
 import { optionsSchema, strictSchema } from '../base/options.js'
-import type { AttemptRecord } from './attempt.js'
+import type { LeaseRow } from '../state/lease.js'
+import { checkFencing } from '../state/lease.js'
+import { checkParts, type AttemptOutcome, type AttemptRecord } from './attempt-outcome.js'
 import { TaskError } from './errors.js'
 import type { AttemptId, RunId, TaskId } from './ids.js'
-import { countSchema, idSchema, naturalSchema, prioritySchema } from './scalars.js'
+import { countSchema, idSchema, labelSchema, naturalSchema, prioritySchema } from './scalars.js'
 
 export {
   isTerminalRunState,
@@ -35,11 +39,7 @@ export interface RunInstance {
 }
 
 /** A lease as the projection holds it. */
-export interface RunLease extends Lease {
-  readonly acquiredAtMs: number
-  /** Last acquire or heartbeat. */
-  readonly updatedAtMs: number
-}
+export type RunLease = LeaseRow
 
 /** One step of a run's life; the first has no `from`. */
 export interface RunHistoryEntry {
@@ -74,8 +74,25 @@ export interface RunInput {
   readonly priority?: number
 }
 
-/** The shape of a {@link RunInstance}. */
-export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = strictSchema({
+/** The shape of a {@link RunHistoryEntry}. */
+export const historyEntrySchema: v.GenericSchema<unknown, RunHistoryEntry> = v.strictObject({
+  from: v.exactOptional(v.picklist(runStates)),
+  to: v.picklist(runStates),
+  atMs: naturalSchema,
+  reason: v.exactOptional(v.string()),
+})
+
+/** The shape of a {@link RunLease}. */
+export const leaseSchema: v.GenericSchema<unknown, RunLease> = v.strictObject({
+  owner: labelSchema,
+  expiresAtMs: naturalSchema,
+  fencingToken: naturalSchema,
+  acquiredAtMs: naturalSchema,
+  updatedAtMs: naturalSchema,
+})
+
+/** The fields of a {@link RunInstance}. */
+export const runInstanceEntries = {
   id: idSchema<RunId>(),
   taskId: idSchema<TaskId>(),
   state: v.picklist(runStates),
@@ -85,7 +102,10 @@ export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = strictSc
   scheduledAtMs: naturalSchema,
   effectivePriority: prioritySchema,
   lastStateChangeAtMs: naturalSchema,
-})
+}
+
+/** The shape of a {@link RunInstance}. */
+export const runInstanceSchema: v.GenericSchema<unknown, RunInstance> = strictSchema(runInstanceEntries)
 
 const inputSchema = optionsSchema<RunInput>({
   id: idSchema<RunId>(),
@@ -124,4 +144,174 @@ export function checkRunIds(runId: RunId, taskId: TaskId): void {
 /** Raises `empty_lease_owner`. */
 export function checkOwner({ owner }: Pick<Lease, 'owner'>): void {
   if (owner === '') throw new TaskError('empty_lease_owner', {})
+}
+
+/**
+ * Tells a superseded worker from the current one (ruling D-28). Raises `fencing_token_required` for a leased run
+ * without a token, and `fencing_token_superseded` for a token that does not hold the run.
+ */
+export function checkToken(
+  { id: runId, lease }: Run,
+  provided: number | undefined,
+  options: { readonly isRequired: boolean },
+): void {
+  switch (checkFencing(lease, provided, options)) {
+    case 'permitted':
+      return
+    case 'token_required':
+      throw new TaskError('fencing_token_required', { runId })
+    case 'token_superseded':
+      throw new TaskError('fencing_token_superseded', {
+        runId,
+        provided: provided as number,
+        current: lease?.fencingToken,
+      })
+  }
+}
+
+/** What the log says about a move beside the move itself. */
+export interface MoveFacts {
+  readonly atMs: number
+  /** Belongs to `finish_attempt`. */
+  readonly outcome?: AttemptOutcome
+  /** Belongs to `suspend`. */
+  readonly reason?: string
+  /** Belongs to `to_retry_wait`. */
+  readonly retryAtMs?: number
+}
+
+/** The states in which the chart sees a run. */
+export function statesOf({ state, currentAttemptId, lease }: Run): RunPlace['value'] {
+  return {
+    lifecycle: state,
+    attempt: currentAttemptId === undefined ? 'idle' : 'active',
+    lease: lease === undefined ? 'free' : 'held',
+  }
+}
+
+/** The move that leads to a state; nothing leads to `scheduled`. */
+export function moveTo(state: RunState): RunMove | undefined {
+  return state === 'scheduled' ? undefined : { type: `to_${state}` }
+}
+
+/** What the chart says about a move of a run. */
+export function selectMove(run: Run, move: RunMove): Selection {
+  return runChart.select(placeOf(run, move), move)
+}
+
+/** The run after a legal move; `undefined` for an illegal one. */
+export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined {
+  const next = runChart.move(placeOf(run, move), move)
+  if (next === undefined) return undefined
+  const { value, context } = next
+  const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
+  const isMoved = value.lifecycle !== run.state
+  // Made in one piece: a copy per changed part would be the dearest step of a command.
+  const after: { -readonly [Field in keyof Run]: Run[Field] } = {
+    id,
+    taskId,
+    state: value.lifecycle,
+    attemptCount: context.attemptCount,
+    createdAtMs,
+    scheduledAtMs,
+    effectivePriority,
+    lastStateChangeAtMs: isMoved ? facts.atMs : lastStateChangeAtMs,
+    history: isMoved ? [...history, entryOf(run, value.lifecycle, facts)] : history,
+    attempts: attemptsAfter(run, move, facts),
+  }
+  const lease = leaseAfter(run.lease, context.lease, facts)
+  const retryAtMs = isMoved ? facts.retryAtMs : run.retryAtMs
+  if (context.activeAttemptId !== undefined) after.currentAttemptId = context.activeAttemptId
+  if (lease !== undefined) after.lease = lease
+  if (retryAtMs !== undefined) after.retryAtMs = retryAtMs
+  return after
+}
+
+function placeOf(run: Run, move: RunMove): RunPlace {
+  const { currentAttemptId, attemptCount, attempts, lease } = run
+  return {
+    value: statesOf(run),
+    context: {
+      activeAttemptId: currentAttemptId,
+      attemptCount,
+      // Only a start compares itself with every attempt there was.
+      attemptIds: move.type === 'start_attempt' ? attempts.map(({ attemptId }) => attemptId) : [],
+      lease,
+    },
+  }
+}
+
+function entryOf(run: Run, to: RunState, { atMs, reason }: MoveFacts): RunHistoryEntry {
+  return { from: run.state, to, atMs, ...(reason !== undefined && { reason }) }
+}
+
+/** An attempt that is dropped by cancellation stays unfinished. */
+function attemptsAfter({ attempts }: Run, move: RunMove, { atMs, outcome }: MoveFacts): readonly AttemptRecord[] {
+  if (move.type === 'start_attempt') return [...attempts, { attemptId: move.attemptId, startedAtMs: atMs }]
+  if (move.type !== 'finish_attempt') return attempts
+  const open = attempts.at(-1) as AttemptRecord
+  return attempts.with(-1, { ...open, finishedAtMs: atMs, ...(outcome !== undefined && { outcome }) })
+}
+
+function leaseAfter(
+  before: RunLease | undefined,
+  held: RunPlace['context']['lease'],
+  { atMs }: MoveFacts,
+): RunLease | undefined {
+  if (held === before) return before
+  if (held === undefined) return undefined
+  return { ...held, acquiredAtMs: before?.acquiredAtMs ?? atMs, updatedAtMs: atMs }
+}
+
+/**
+ * The rules a stored run must keep (spec mutation authority 6.6); raises the `snapshot_*` code of the first it breaks.
+ * Which states go together, and which follows which, the chart says.
+ */
+export function checkRun(run: Run): void {
+  const { id: runId, taskId } = run
+  for (const id of [runId, taskId]) if (isNilUuid(id)) throw new TaskError('snapshot_nil_id', { id })
+  checkAttempts(run)
+  checkHistory(run)
+  if (!runChart.isReachable(statesOf(run))) throw new TaskError('snapshot_lease_state', { runId })
+}
+
+function checkAttempts(run: Run): void {
+  const { id: runId, currentAttemptId, attemptCount, attempts } = run
+  if (!runChart.isReachable({ ...statesOf(run), lease: 'free' })) {
+    throw new TaskError('snapshot_attempt_outside_running', { runId })
+  }
+  if (currentAttemptId !== undefined && attemptCount === 0) {
+    throw new TaskError('snapshot_attempt_without_count', { runId })
+  }
+  if (attempts.length !== attemptCount) {
+    throw new TaskError('snapshot_attempt_count', { runId, expected: attemptCount, found: attempts.length })
+  }
+  for (const { outcome } of attempts) if (outcome !== undefined) checkParts(outcome)
+  if (currentAttemptId !== undefined && !isOpenAttempt(run, currentAttemptId)) {
+    throw new TaskError('snapshot_active_attempt', { runId })
+  }
+}
+
+/** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */
+function isOpenAttempt({ currentAttemptId: _, ...run }: Run, attemptId: AttemptId): boolean {
+  const open = run.attempts.at(-1)
+  if (open?.attemptId !== attemptId || open.finishedAtMs !== undefined) return false
+  const before = { ...run, attemptCount: run.attemptCount - 1, attempts: run.attempts.slice(0, -1) }
+  return selectMove(before, { type: 'start_attempt', attemptId }).isTaken
+}
+
+function checkHistory({ id: runId, state, createdAtMs, history }: Run): void {
+  const [first] = history
+  if (first?.from !== undefined || first?.to !== 'scheduled' || first.atMs !== createdAtMs) {
+    throw new TaskError('snapshot_history_start', { runId })
+  }
+  const index = history.findIndex((entry, place) => place > 0 && !follows(history[place - 1], entry))
+  if (index !== -1) throw new TaskError('snapshot_history_chain', { runId, index })
+  if (history.at(-1)?.to !== state) throw new TaskError('snapshot_history_end', { runId })
+}
+
+function follows(before: RunHistoryEntry | undefined, { from, to }: RunHistoryEntry): boolean {
+  const move = moveTo(to)
+  if (from === undefined || from !== before?.to || move === undefined) return false
+  return runChart.isPossible({ lifecycle: from, attempt: 'idle', lease: 'free' }, move.type)
 }

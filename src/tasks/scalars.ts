@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { isUuid } from '../base/ids.js'
+import type { ActorId, AttemptId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
 
 /** Accepts an instant in epoch milliseconds or a length in milliseconds; also sequences, amounts and limits. */
 export const naturalSchema = v.custom<number>(
@@ -29,3 +30,25 @@ export const labelSchema = v.pipe(v.string(), v.maxLength(labelMaxLength))
 export function idSchema<Id extends string>(): v.GenericSchema<unknown, Id> {
   return v.custom<Id>(isUuid, 'expected a lower-case UUID')
 }
+
+/** Groups of fields that commands, events and rows share. */
+export const timed = { atMs: naturalSchema }
+export const ofTask = { ...timed, taskId: idSchema<TaskId>() }
+export const ofRun = { ...timed, runId: idSchema<RunId>() }
+export const ofAttempt = { ...ofRun, attemptId: idSchema<AttemptId>() }
+export const ofReservation = { ...timed, reservationId: idSchema<ReservationId>() }
+export const ofSubscription = { ...timed, subscriptionId: idSchema<SubscriptionId>() }
+export const ofActor = { ...timed, actorId: idSchema<ActorId>() }
+export const ofActorInTenant = { ...ofActor, tenantId: idSchema<TenantId>() }
+
+/** Token of the lease under which the caller works; required while the run is leased (ruling D-28). */
+export const fenced = { fencingToken: v.exactOptional(naturalSchema) }
+
+/** An instant that may be missing. */
+export const optionalTime = v.exactOptional(naturalSchema)
+
+/** A run that may be missing. */
+export const optionalRunId = v.exactOptional(idSchema<RunId>())
+
+/** A list of tasks. */
+export const taskIdsSchema = v.array(idSchema<TaskId>())

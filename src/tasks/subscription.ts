@@ -1,10 +1,18 @@
 import * as v from 'valibot'
-import { strictSchema } from '../base/options.js'
 import { runStates, type RunState } from '../../machines/run-vocabulary.js'
-import { dimensionSchema, type BudgetDimension } from './budget.js'
+import { MultiMap } from '../base/multi-map.js'
+import { strictSchema } from '../base/options.js'
+import { commandDefiner } from '../state/command.js'
+import type { Draft } from '../state/draft.js'
+import { eventDefiner } from '../state/event.js'
+import { rowDefiner } from '../state/row.js'
+import type { Table } from '../state/table.js'
+import { dimensionSchema } from './budget.js'
 import { TaskError } from './errors.js'
-import type { ActorId, LedgerEntryId, SubscriptionId, TaskId, TenantId } from './ids.js'
-import { idSchema, labelSchema, naturalSchema } from './scalars.js'
+import type { ActorId, BudgetDimension, LedgerEntryId, SubscriptionId, TaskId, TenantId } from './ids.js'
+import { knownRun, type RunReads, type RunRows } from './run-commands.js'
+import { idSchema, labelSchema, naturalSchema, ofSubscription, ofTask, optionalRunId, optionalTime } from './scalars.js'
+import { knownTask, storedTask } from './task.js'
 
 /** What a subscription waits for (spec mutation authority 1.11). */
 export type EventFilter =
@@ -100,5 +108,254 @@ export function matches(filter: EventFilter, event: SystemEvent): boolean {
       )
     case 'custom':
       return event.type === 'custom_event' && event.key === filter.key
+  }
+}
+
+/** Tables of this file. */
+export interface SubscriptionRows extends RunRows {
+  readonly subscriptions: Table<SubscriptionId, Subscription>
+}
+
+/** Reads of this file. */
+export interface SubscriptionReads extends RunReads {
+  subscription(subscriptionId: SubscriptionId): Subscription | undefined
+}
+
+/** A change of subscriptions in the making. */
+export type SubscriptionDraft = Draft<SubscriptionRows, SubscriptionReads>
+
+const defineEvent = eventDefiner<SubscriptionRows, SubscriptionReads>()
+const defineCommand = commandDefiner<SubscriptionReads>()
+const defineRow = rowDefiner<SubscriptionRows, SubscriptionReads>()
+
+/** Arms a subscription. */
+export const subscriptionCreated = defineEvent('subscription_created', {
+  fields: { ...ofSubscription, ...ofTask, filter: eventFilterSchema, rearm: v.boolean() },
+  check: ({ filter }) => checkFilter(filter),
+  evolve: (draft, { subscriptionId, taskId, filter, rearm, atMs }) => {
+    draft.put(draft.tables.subscriptions, subscriptionId, {
+      subscriptionId,
+      taskId,
+      filter,
+      rearm,
+      createdAtMs: atMs,
+      pendingTriggers: 0,
+    })
+  },
+})
+
+/** Its filter matched: one more run may be released. */
+export const subscriptionTriggered = defineEvent('subscription_triggered', {
+  fields: ofSubscription,
+  evolve: (draft, { subscriptionId, atMs }) => triggerSubscription(draft, subscriptionId, atMs),
+})
+
+/** Releases nothing any more. */
+export const subscriptionCancelled = defineEvent('subscription_cancelled', {
+  fields: ofSubscription,
+  evolve: (draft, { subscriptionId, atMs }) => {
+    change(draft, subscriptionId, () => ({ cancelledAtMs: atMs }))
+  },
+})
+
+/** A trigger has released its run. */
+export const subscriptionConsumed = defineEvent('subscription_consumed', {
+  fields: { ...ofSubscription, runId: optionalRunId },
+  evolve: (draft, { subscriptionId, atMs }) => {
+    change(draft, subscriptionId, ({ pendingTriggers }) => ({
+      consumedAtMs: atMs,
+      pendingTriggers: Math.max(0, pendingTriggers - 1),
+    }))
+  },
+})
+
+/** Checks: task known; id not known. */
+export const subscriptionCreate = defineCommand('subscription_create', {
+  fields: {
+    ...ofSubscription,
+    ...ofTask,
+    filter: eventFilterSchema,
+    /** Default false: spent after one release. */
+    rearm: v.exactOptional(v.boolean()),
+  },
+  check: ({ filter }) => checkFilter(filter),
+  decide: (view, { subscriptionId, taskId, filter, rearm = false, atMs }, sequence) => {
+    knownTask(view, taskId)
+    if (view.subscription(subscriptionId) !== undefined) {
+      throw new TaskError('subscription_already_exists', { subscriptionId })
+    }
+    return {
+      event: subscriptionCreated.create(sequence, { subscriptionId, taskId, filter, rearm, atMs }),
+      applied: { type: 'subscription_create', subscriptionId, taskId } as const,
+    }
+  },
+})
+
+/** Checks: known; not cancelled. */
+export const subscriptionCancel = defineCommand('subscription_cancel', {
+  fields: ofSubscription,
+  decide: (view, { subscriptionId, atMs }, sequence) => {
+    liveSubscription(view, subscriptionId)
+    return {
+      event: subscriptionCancelled.create(sequence, { subscriptionId, atMs }),
+      applied: { type: 'subscription_cancel', subscriptionId } as const,
+    }
+  },
+})
+
+/** Checks: known; not cancelled; a one-shot not triggered before. */
+export const subscriptionTrigger = defineCommand('subscription_trigger', {
+  fields: ofSubscription,
+  decide: (view, { subscriptionId, atMs }, sequence) => {
+    checkTriggers(view, [subscriptionId])
+    return {
+      event: subscriptionTriggered.create(sequence, { subscriptionId, atMs }),
+      applied: { type: 'subscription_trigger', subscriptionId } as const,
+    }
+  },
+})
+
+/**
+ * A trigger has released its run; belongs into one batch with the run's transition.
+ * Checks: known; not cancelled; a trigger is pending; run known.
+ */
+export const subscriptionConsume = defineCommand('subscription_consume', {
+  fields: { ...ofSubscription, runId: optionalRunId },
+  decide: (view, { subscriptionId, runId, atMs }, sequence) => {
+    const { pendingTriggers } = liveSubscription(view, subscriptionId)
+    if (pendingTriggers === 0) throw new TaskError('subscription_not_triggered', { subscriptionId })
+    if (runId !== undefined) knownRun(view, runId)
+    return {
+      event: subscriptionConsumed.create(sequence, {
+        subscriptionId,
+        ...(runId !== undefined && { runId }),
+        atMs,
+      }),
+      applied: { type: 'subscription_consume', subscriptionId } as const,
+    }
+  },
+})
+
+/** A subscription as it stands. */
+export const subscriptionRow = defineRow('subscription', {
+  fields: {
+    subscriptionId: idSchema<SubscriptionId>(),
+    taskId: idSchema<TaskId>(),
+    filter: eventFilterSchema,
+    rearm: v.boolean(),
+    createdAtMs: naturalSchema,
+    triggeredAtMs: optionalTime,
+    pendingTriggers: naturalSchema,
+    consumedAtMs: optionalTime,
+    cancelledAtMs: optionalTime,
+  },
+  capture: ({ subscriptions }) => subscriptions.rows(),
+  restore: (draft, subscription) => {
+    const { subscriptionId, taskId, filter } = subscription
+    if (draft.view.subscription(subscriptionId) !== undefined) {
+      throw new TaskError('snapshot_duplicate_subscription', { subscriptionId })
+    }
+    storedTask(draft, taskId, 'subscription')
+    checkFilter(filter)
+    draft.put(draft.tables.subscriptions, subscriptionId, subscription)
+  },
+})
+
+/** Raises what keeps these subscriptions from being triggered one after another. */
+export function checkTriggers(view: SubscriptionReads, subscriptionIds: readonly SubscriptionId[]): void {
+  const spent = new Set<SubscriptionId>()
+  for (const subscriptionId of subscriptionIds) {
+    const subscription = liveSubscription(view, subscriptionId)
+    if (!isArmed(subscription) || spent.has(subscriptionId)) {
+      throw new TaskError('subscription_already_triggered', { subscriptionId })
+    }
+    if (!subscription.rearm) spent.add(subscriptionId)
+  }
+}
+
+/** Counts a trigger; without such a subscription nothing changes. */
+export function triggerSubscription(draft: SubscriptionDraft, subscriptionId: SubscriptionId, atMs: number): void {
+  change(draft, subscriptionId, ({ pendingTriggers }) => ({
+    triggeredAtMs: atMs,
+    pendingTriggers: pendingTriggers + 1,
+  }))
+}
+
+function change(
+  draft: SubscriptionDraft,
+  subscriptionId: SubscriptionId,
+  update: (subscription: Subscription) => Partial<Subscription>,
+): void {
+  const subscription = draft.view.subscription(subscriptionId)
+  if (subscription === undefined) return
+  draft.put(draft.tables.subscriptions, subscriptionId, { ...subscription, ...update(subscription) })
+}
+
+function liveSubscription(view: SubscriptionReads, subscriptionId: SubscriptionId): Subscription {
+  const subscription = view.subscription(subscriptionId)
+  if (subscription === undefined) throw new TaskError('unknown_subscription', { subscriptionId })
+  if (subscription.cancelledAtMs !== undefined)
+    throw new TaskError('subscription_already_cancelled', { subscriptionId })
+  return subscription
+}
+
+/** Committed subscriptions by what fires them, by task, and those with pending triggers. */
+export class SubscriptionIndex {
+  readonly #armed = new MultiMap<string, SubscriptionId>()
+  readonly #byTask = new MultiMap<TaskId, SubscriptionId>()
+  readonly #triggered = new Set<SubscriptionId>()
+
+  /** Subscriptions with triggers that have not released a run. */
+  get triggered(): Iterable<SubscriptionId> {
+    return this.#triggered
+  }
+
+  /** Armed subscriptions whose filter an event may match; only thresholds need a second look. */
+  candidates(event: SystemEvent): Iterable<SubscriptionId> {
+    const key = keyOfEvent(event)
+    return key === undefined ? [] : this.#armed.get(key)
+  }
+
+  /** Subscriptions that release runs of a task. */
+  ofTask(taskId: TaskId): Iterable<SubscriptionId> {
+    return this.#byTask.get(taskId)
+  }
+
+  /** Takes a committed change of a subscription. */
+  update(id: SubscriptionId, before: Subscription | undefined, after: Subscription | undefined): void {
+    if (before !== undefined && isArmed(before)) this.#armed.delete(keyOfFilter(before.filter), id)
+    if (after === undefined) return
+    if (before === undefined) this.#byTask.add(after.taskId, id)
+    if (isArmed(after)) this.#armed.add(keyOfFilter(after.filter), id)
+    if (after.pendingTriggers > 0 && after.cancelledAtMs === undefined) this.#triggered.add(id)
+    else this.#triggered.delete(id)
+  }
+}
+
+function keyOfFilter(filter: EventFilter): string {
+  switch (filter.type) {
+    case 'task_completed':
+      return `completed/${filter.taskId}`
+    case 'run_state_changed':
+      return `state/${filter.taskId}/${filter.state}`
+    case 'budget_threshold':
+      return `budget/${filter.taskId}/${filter.dimension}`
+    case 'custom':
+      return `custom/${filter.key}`
+  }
+}
+
+function keyOfEvent(event: SystemEvent): string | undefined {
+  switch (event.type) {
+    case 'task_reached_terminal_success':
+      return `completed/${event.taskId}`
+    case 'run_changed_state':
+      return `state/${event.taskId}/${event.newState}`
+    case 'budget_threshold_crossed':
+      return `budget/${event.taskId}/${event.dimension}`
+    case 'custom_event':
+      return `custom/${event.key}`
+    default:
+      return undefined
   }
 }

@@ -1,13 +1,124 @@
 import * as v from 'valibot'
 import { decode, readable } from '../base/decode.js'
+import { InvalidInputError } from '../base/errors.js'
 import { isNilUuid } from '../base/ids.js'
 import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
-import { checkConstraints, constraintsSchema, defaultConstraints, type TaskConstraints } from './constraints.js'
+import { checkCron, nextOccurrence } from './cron.js'
 import { TaskError } from './errors.js'
 import type { TaskId, TenantId } from './ids.js'
-import { checkRunPolicy, runPolicySchema, type RunPolicy } from './run-policy.js'
-import { idSchema, labelSchema, prioritySchema } from './scalars.js'
+import { countSchema, idSchema, labelSchema, naturalSchema, prioritySchema } from './scalars.js'
+
+/** When a task runs (spec mutation authority 1.3). */
+export type RunPolicy =
+  | { readonly type: 'once' }
+  | {
+      readonly type: 'repeat'
+      /** 1 to 4,294,967,295. */
+      readonly count: number
+      /** Milliseconds, from 1; the last repetition must be due by epoch millisecond `Number.MAX_SAFE_INTEGER`. */
+      readonly intervalMs: number
+    }
+  | {
+      readonly type: 'cron'
+      /** Seven fields `sec min hour dom month dow year`, UTC. */
+      readonly expression: string
+      /** 1 to 4,294,967,295; absent means unlimited. */
+      readonly maxOccurrences?: number
+    }
+
+/** The shape of a {@link RunPolicy}; its rules are {@link checkRunPolicy}'s. */
+export const runPolicySchema: v.GenericSchema<unknown, RunPolicy> = v.variant('type', [
+  strictSchema({ type: v.literal('once') }),
+  strictSchema({ type: v.literal('repeat'), count: countSchema, intervalMs: naturalSchema }),
+  strictSchema({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
+])
+
+/** Raises `invalid_repeat_count`, `invalid_repeat_interval_ms` or `cron_policy_error`, in this order. */
+export function checkRunPolicy(policy: RunPolicy): void {
+  switch (policy.type) {
+    case 'once':
+      return
+    case 'repeat':
+      if (policy.count === 0) throw new TaskError('invalid_repeat_count', { count: 0 })
+      if (policy.intervalMs === 0) throw new TaskError('invalid_repeat_interval_ms', { intervalMs: 0 })
+      return
+    case 'cron':
+      checkCron(policy.expression)
+      if (policy.maxOccurrences === 0) {
+        throw new TaskError('cron_policy_error', { message: 'maxOccurrences must be at least 1' })
+      }
+  }
+}
+
+/**
+ * Raises `invalid_input` for a cron expression without any occurrence from `origin` on, for instance the 30th of February
+ * or a year that is over: its task would never end. A rule of taking a task, not of reading one: what was taken may since
+ * have come to its last occurrence.
+ */
+export function checkOccurs(policy: RunPolicy, origin: number): void {
+  if (policy.type !== 'cron' || nextOccurrence(policy.expression, origin - 1) !== undefined) return
+  const reason = `${policy.expression} never occurs from ${origin} on, in epoch milliseconds`
+  throw new InvalidInputError({ subject: 'task', field: 'runPolicy.expression', reason })
+}
+
+/** Whether a waiting run keeps its concurrency key. */
+export const holdPolicies = ['hold_during_retry', 'release_on_retry'] as const
+export type ConcurrencyKeyHoldPolicy = (typeof holdPolicies)[number]
+
+/** What a handler promises about running twice; advisory. */
+export const safetyLevels = ['pure', 'idempotent', 'transactional'] as const
+export type SafetyLevel = (typeof safetyLevels)[number]
+
+/** How a task may run (spec mutation authority 1.4). */
+export interface TaskConstraints {
+  /** At least 1. Default 1. */
+  readonly maxAttempts: number
+  /** Milliseconds per attempt, at least 1; absent means none. */
+  readonly timeoutMs?: number
+  /** Runs with one key never overlap. */
+  readonly concurrencyKey?: string
+  readonly requiredCapabilities?: readonly string[]
+  /** Default `hold_during_retry`. */
+  readonly concurrencyKeyHoldPolicy: ConcurrencyKeyHoldPolicy
+  /** Default `pure`. */
+  readonly safetyLevel: SafetyLevel
+}
+
+/** What a task gets that states nothing. */
+export const defaultConstraints: TaskConstraints = {
+  maxAttempts: 1,
+  concurrencyKeyHoldPolicy: 'hold_during_retry',
+  safetyLevel: 'pure',
+}
+
+/** The shape of {@link TaskConstraints}; its rules are {@link checkConstraints}'s. */
+export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = strictSchema({
+  maxAttempts: countSchema,
+  timeoutMs: v.exactOptional(naturalSchema),
+  concurrencyKey: v.exactOptional(labelSchema),
+  requiredCapabilities: v.exactOptional(v.array(labelSchema)),
+  concurrencyKeyHoldPolicy: v.picklist(holdPolicies),
+  safetyLevel: v.picklist(safetyLevels),
+})
+
+/**
+ * Raises `invalid_max_attempts`, `zero_timeout`, `empty_concurrency_key`, `empty_capabilities` or
+ * `empty_capability_entry`, in this order.
+ */
+export function checkConstraints(constraints: TaskConstraints): void {
+  const { maxAttempts, timeoutMs, concurrencyKey, requiredCapabilities } = constraints
+  if (maxAttempts === 0) throw new TaskError('invalid_max_attempts', { maxAttempts })
+  if (timeoutMs === 0) throw new TaskError('zero_timeout', {})
+  if (concurrencyKey === '') throw new TaskError('empty_concurrency_key', {})
+  if (requiredCapabilities !== undefined) checkCapabilityNames(requiredCapabilities)
+}
+
+/** Raises `empty_capabilities` or `empty_capability_entry`; also the rule for what an actor offers. */
+export function checkCapabilityNames(names: readonly string[]): void {
+  if (names.length === 0) throw new TaskError('empty_capabilities', {})
+  if (names.includes('')) throw new TaskError('empty_capability_entry', {})
+}
 
 /** What a handler works on. */
 export interface TaskPayload {

@@ -31,7 +31,7 @@ import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
-import { hasEnded } from './phase.js'
+import { hasEnded } from './task.js'
 import { isTerminalRunState } from './run.js'
 import type { EventFilter } from './subscription.js'
 import type { TaskProjection, TaskView } from './view.js'
@@ -92,11 +92,11 @@ export class Tasks {
     const { authority, dispatch, ...rest } = use
     this.#dispatcher = new Dispatcher({
       ...rest,
-      mutations: authority,
+      mutations: authority.own,
       projection: authority.projection,
       ...(dispatch !== undefined && { options: dispatch }),
     })
-    this.#commits = use.authority.onCommit((events) => this.#waits.observe(events))
+    this.#commits = use.authority.onCommit(({ ended }) => this.#waits.observe(ended))
   }
 
   /** True once dispatch has begun. */
@@ -114,12 +114,14 @@ export class Tasks {
    * errors and refusals.
    */
   submit(input: SubmitInput): Promise<TaskId> {
-    return this.authority.transact((batch) => submitInto(batch, decodeSubmit(input), this.#wall(), this.#use.ids))
+    return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(input), this.#wall(), this.#use.ids))
   }
 
   /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
   submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
-    return this.authority.transact((batch) => submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids))
+    return this.authority.own.transact((batch) =>
+      submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids),
+    )
   }
 
   /**
@@ -153,7 +155,7 @@ export class Tasks {
    * ended changes nothing. Rejects with `unknown_task`.
    */
   cancel(taskId: TaskId): Promise<CancelAnswer> {
-    return this.authority.transact((batch) => {
+    return this.authority.own.transact((batch) => {
       checkText('task id', taskId)
       const task = batch.view.task(taskId)
       if (task === undefined) throw new TaskError('unknown_task', { taskId })
@@ -166,7 +168,7 @@ export class Tasks {
 
   /** Cancels one run. Rejects with `unknown_run`. */
   cancelRun(runId: RunId): Promise<CancelAnswer> {
-    return this.authority.transact((batch) => {
+    return this.authority.own.transact((batch) => {
       checkText('run id', runId)
       const run = batch.view.run(runId)
       if (run === undefined) throw new TaskError('unknown_run', { runId })
@@ -194,7 +196,7 @@ export class Tasks {
 
   /** Stops promotion and dispatch, durably; what runs goes on. */
   pauseEngine(): Promise<'paused' | 'already_paused'> {
-    return this.authority.transact((batch) => {
+    return this.authority.own.transact((batch) => {
       if (batch.view.engine.paused) return 'already_paused'
       batch.submit({ type: 'engine_pause', atMs: this.#now() })
       return 'paused'
@@ -203,7 +205,7 @@ export class Tasks {
 
   /** Lets promotion and dispatch go on. */
   resumeEngine(): Promise<'resumed' | 'already_resumed'> {
-    return this.authority.transact((batch) => {
+    return this.authority.own.transact((batch) => {
       const { paused, pausedAtMs = 0 } = batch.view.engine
       if (!paused) return 'already_resumed'
       batch.submit({ type: 'engine_resume', atMs: Math.max(this.#now(), pausedAtMs) })
@@ -223,7 +225,7 @@ export class Tasks {
     for (let from = 0; from < armed.length; from += triggersAtOnce) {
       if (from > 0) await nextTurn()
       const group = armed.slice(from, from + triggersAtOnce)
-      count += await this.authority.transact((batch) => trigger(batch, group, this.#now()))
+      count += await this.authority.own.transact((batch) => trigger(batch, group, this.#now()))
     }
     return count
   }

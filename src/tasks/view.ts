@@ -1,126 +1,301 @@
+import type { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
-import type { Budget, BudgetDimension, Reservation } from './budget.js'
-import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
-import type { Capability, CapabilityGrant, LedgerEntry, RoleAssignment, Tenant } from './platform.js'
+import { budgetKey, type Budget, type BudgetReads, type Reservation } from './budget.js'
+import type { DependencyGate, DependencyReads } from './dependencies.js'
+import { runningEngine, type Engine, type EngineReads } from './engine.js'
+import type {
+  ActorId,
+  BudgetDimension,
+  LedgerEntryId,
+  ReservationId,
+  RunId,
+  SubscriptionId,
+  TaskId,
+  TenantId,
+} from './ids.js'
+import type { TaskIndexes } from './indexes.js'
+import type { RunReads } from './run-commands.js'
 import type { Run, RunState } from './run.js'
-import type { Subscription, SystemEvent } from './subscription.js'
-import type { TaskSpec } from './task-spec.js'
+import type { TaskTables } from './state.js'
+import { matches, type Subscription, type SubscriptionReads, type SystemEvent } from './subscription.js'
+import type { Task } from './task.js'
+import {
+  grantKey,
+  isInForce,
+  roleKey,
+  type Capability,
+  type CapabilityGrant,
+  type LedgerEntry,
+  type RoleAssignment,
+  type Tenant,
+  type TenantReads,
+} from './tenant.js'
 
-/** A task with all the projection knows about it. An immutable row. */
-export interface Task {
-  readonly spec: TaskSpec
-  readonly createdAtMs: number
-  readonly cancelledAtMs?: number
-  /** 0 without a parent. */
-  readonly depth: number
-  readonly progress: TaskProgress
-}
+/** Which layer of the tables a view shows. */
+type Layer = 'committed' | 'latest'
 
-/** How far the runs of a task are; counted, so that asking costs O(1). */
-export interface TaskProgress {
-  readonly runs: number
-  /** Runs in a state that can still change. */
-  readonly open: number
-  readonly completed: number
-  readonly failed: number
-  /** Latest time a run was created for; only for repeating tasks, whose next run comes after it. */
-  readonly lastScheduledAtMs?: number
-}
+/** Reads by key, from one layer of the tables: what decisions are made on. All O(1) unless said otherwise. */
+export class TaskView implements DependencyReads, RunReads, BudgetReads, SubscriptionReads, TenantReads, EngineReads {
+  protected readonly tables: TaskTables
+  readonly #isLatest: boolean
 
-/** Whether runs are promoted and dispatched. */
-export interface Engine {
-  readonly paused: boolean
-  readonly pausedAtMs?: number
-  readonly resumedAtMs?: number
-}
+  /** @internal */
+  constructor(tables: TaskTables, layer: Layer) {
+    this.tables = tables
+    this.#isLatest = layer === 'latest'
+  }
 
-/** Whether the prerequisites of a task let it run (spec mutation authority 7.9). */
-export type DependencyGate = 'open' | 'waiting' | 'failed'
-
-/** Reads by key: what decisions are made on. All O(1) unless said otherwise. */
-export interface TaskView {
   /** Sequence of the last command taken, 0 when there was none. */
-  readonly latestSequence: number
-  readonly engine: Engine
-  task(taskId: TaskId): Task | undefined
-  run(runId: RunId): Run | undefined
+  get latestSequence(): number {
+    const { latest, committed } = this.tables.sequence
+    return this.#isLatest ? latest : committed
+  }
+
+  get engine(): Engine {
+    return this.#read(this.tables.engine, 'engine') ?? runningEngine
+  }
+
+  task(taskId: TaskId): Task | undefined {
+    return this.#read(this.tables.tasks, taskId)
+  }
+
+  run(runId: RunId): Run | undefined {
+    return this.#read(this.tables.runs, runId)
+  }
+
   /** Runs of a task, ordered by id; O(runs of the task). */
-  runsOf(taskId: TaskId): readonly Run[]
-  /** Prerequisites in the order of their declaration. */
-  prerequisites(taskId: TaskId): readonly TaskId[]
-  /** True when another task waits for this one. */
-  hasDependents(taskId: TaskId): boolean
-  /** Exactly this task's own ledger. */
-  budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined
-  /** The ledgers a task spends from: its own and its ancestors', nearest first; O(depth). */
-  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[]
-  /** An open reservation. */
-  reservation(reservationId: ReservationId): Reservation | undefined
-  subscription(subscriptionId: SubscriptionId): Subscription | undefined
-  actor(actorId: ActorId): Actor | undefined
-  tenant(tenantId: TenantId): Tenant | undefined
-  role(actorId: ActorId, tenantId: TenantId): RoleAssignment | undefined
-  capabilityGrant(actorId: ActorId, capability: Capability, tenantId: TenantId): CapabilityGrant | undefined
-  ledgerEntry(entryId: LedgerEntryId): LedgerEntry | undefined
+  runsOf(taskId: TaskId): readonly Run[] {
+    return this.tables.runsByTask
+      .of(taskId)
+      .toSorted()
+      .flatMap((id) => this.run(id) ?? [])
+  }
+
+  prerequisites(taskId: TaskId): readonly TaskId[] {
+    return this.#read(this.tables.prerequisites, taskId)?.dependsOn ?? []
+  }
+
+  hasDependents(taskId: TaskId): boolean {
+    return this.#read(this.tables.dependentCounts, taskId) !== undefined
+  }
+
+  budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {
+    return this.#read(this.tables.budgets, budgetKey(taskId, dimension))
+  }
+
+  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+    const ledgers: Budget[] = []
+    for (let next: TaskId | undefined = taskId; next !== undefined; next = this.task(next)?.spec.parentTaskId) {
+      const ledger = this.budget(next, dimension)
+      if (ledger !== undefined) ledgers.push(ledger)
+    }
+    return ledgers
+  }
+
+  reservation(reservationId: ReservationId): Reservation | undefined {
+    return this.#read(this.tables.reservations, reservationId)
+  }
+
+  subscription(subscriptionId: SubscriptionId): Subscription | undefined {
+    return this.#read(this.tables.subscriptions, subscriptionId)
+  }
+
+  actor(actorId: ActorId): Actor | undefined {
+    return this.#read(this.tables.actors, actorId)
+  }
+
+  tenant(tenantId: TenantId): Tenant | undefined {
+    return this.#read(this.tables.tenants, tenantId)
+  }
+
+  role(actorId: ActorId, tenantId: TenantId): RoleAssignment | undefined {
+    return this.#read(this.tables.roles, roleKey(actorId, tenantId))
+  }
+
+  capabilityGrant(actorId: ActorId, capability: Capability, tenantId: TenantId): CapabilityGrant | undefined {
+    return this.#read(this.tables.grants, grantKey(actorId, capability, tenantId))
+  }
+
+  ledgerEntry(entryId: LedgerEntryId): LedgerEntry | undefined {
+    return this.#read(this.tables.ledger, entryId)
+  }
+
+  #read<Key, Row>(table: Table<Key, Row>, key: Key): Row | undefined {
+    return this.#isLatest ? table.latest(key) : table.get(key)
+  }
 }
 
 /**
  * The committed state with its derived indexes, read-only. Nothing shows here that a crash could take
  * back. Iterables are live: take what you need from one before you change anything.
  */
-export interface TaskProjection extends TaskView {
-  readonly taskCount: number
-  readonly runCount: number
+export class TaskProjection extends TaskView {
+  readonly #indexes: TaskIndexes
+
+  /** @internal */
+  constructor(tables: TaskTables, indexes: TaskIndexes) {
+    super(tables, 'committed')
+    this.#indexes = indexes
+  }
+
+  get taskCount(): number {
+    return this.tables.tasks.size
+  }
+
+  get runCount(): number {
+    return this.tables.runs.size
+  }
+
   /** Every task in the order of creation. */
-  tasks(): Iterable<Task>
+  tasks(): Iterable<Task> {
+    return this.tables.tasks.rows()
+  }
+
   /** Runs in a state; for `scheduled`, `ready`, `retry_wait` in the order below, otherwise by id. */
-  runsIn(state: RunState): Iterable<Run>
-  countIn(state: RunState): number
+  runsIn(state: RunState): Iterable<Run> {
+    return this.#indexes.runs.inState(state)
+  }
+
+  countIn(state: RunState): number {
+    return this.#indexes.runs.count(state)
+  }
+
   /**
    * Scheduled runs with `scheduledAtMs <= now`, or that were due when they were created, whose dependency gate is open and
    * whose task is not cancelled; the latter first, then earliest first, ties by id; O(log n) to start. Runs behind a
    * closed gate are kept apart and cost nothing.
    */
-  dueScheduled(now: number): Iterable<Run>
+  dueScheduled(now: number): Iterable<Run> {
+    return this.#indexes.runs.dueScheduled(now)
+  }
+
   /** When the next such run is due. */
-  nextScheduledAtMs(): number | undefined
+  nextScheduledAtMs(): number | undefined {
+    return this.#indexes.runs.nextScheduledAtMs()
+  }
+
   /** Waiting retries that are due at an instant in epoch milliseconds, earliest first, ties by id. */
-  dueRetries(nowMs: number): Iterable<Run>
+  dueRetries(nowMs: number): Iterable<Run> {
+    return this.#indexes.runs.dueRetries(nowMs)
+  }
+
   /** When the next of them is due, in epoch milliseconds. */
-  nextRetryAtMs(): number | undefined
+  nextRetryAtMs(): number | undefined {
+    return this.#indexes.runs.nextRetryAtMs()
+  }
+
   /** Ready runs in selection order: priority descending, createdAtMs ascending, id ascending. */
-  ready(): Iterable<Run>
+  ready(): Iterable<Run> {
+    return this.#indexes.runs.inState('ready')
+  }
+
   /** Leased runs with `now >= expiresAtMs`, earliest expiry first. */
-  expiredLeases(now: number): Iterable<Run>
+  expiredLeases(now: number): Iterable<Run> {
+    return this.#indexes.runs.expiredLeases(now)
+  }
+
   /** Every run that holds a lease, earliest expiry first. */
-  leased(): Iterable<Run>
-  nextLeaseExpiresAtMs(): number | undefined
+  leased(): Iterable<Run> {
+    return this.#indexes.runs.leased()
+  }
+
+  nextLeaseExpiresAtMs(): number | undefined {
+    return this.#indexes.runs.nextLeaseExpiresAtMs()
+  }
+
   /** Tasks that wait for this one. */
-  dependents(taskId: TaskId): Iterable<TaskId>
+  dependents(taskId: TaskId): Iterable<TaskId> {
+    return this.#indexes.gates.dependents(taskId)
+  }
+
   /** Open: no prerequisites, or each has ended with a completed run. Failed: one has ended without. */
-  dependencyGate(taskId: TaskId): DependencyGate
-  children(taskId: TaskId): Iterable<TaskId>
+  dependencyGate(taskId: TaskId): DependencyGate {
+    return this.#indexes.gates.gate(taskId)
+  }
+
+  children(taskId: TaskId): Iterable<TaskId> {
+    return this.#indexes.children.get(taskId)
+  }
+
   /** Cron tasks that are not cancelled. */
-  cronTasks(): Iterable<Task>
+  cronTasks(): Iterable<Task> {
+    return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
+  }
+
   /** Ledgers of exactly this task. */
-  budgetsOf(taskId: TaskId): Iterable<Budget>
+  budgetsOf(taskId: TaskId): Iterable<Budget> {
+    return present(this.#indexes.budgets.get(taskId), (dimension) =>
+      this.tables.budgets.get(budgetKey(taskId, dimension)),
+    )
+  }
+
   /** True when a ledger of the task or of an ancestor is exhausted. */
-  isBudgetExhausted(taskId: TaskId): boolean
+  isBudgetExhausted(taskId: TaskId): boolean {
+    for (let next: TaskId | undefined = taskId; next !== undefined; next = this.task(next)?.spec.parentTaskId) {
+      for (const { exhausted } of this.budgetsOf(next)) if (exhausted) return true
+    }
+    return false
+  }
+
   /** Open reservations, oldest first. */
-  reservations(): Iterable<Reservation>
-  reservationsOf(runId: RunId): Iterable<Reservation>
+  reservations(): Iterable<Reservation> {
+    return this.tables.reservations.rows()
+  }
+
+  reservationsOf(runId: RunId): Iterable<Reservation> {
+    return present(this.#indexes.reservations.get(runId), (id) => this.reservation(id))
+  }
+
   /** Armed subscriptions that an event fires; O(matches) by index, thresholds of one task and dimension scanned. */
-  subscriptionsFor(event: SystemEvent): Iterable<Subscription>
+  *subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
+    for (const id of this.#indexes.subscriptions.candidates(event)) {
+      const subscription = this.subscription(id)
+      if (subscription !== undefined && matches(subscription.filter, event)) yield subscription
+    }
+  }
+
   /** Subscriptions with triggers that have not released a run, and are not cancelled. */
-  triggeredSubscriptions(): Iterable<Subscription>
-  subscriptionsOf(taskId: TaskId): Iterable<Subscription>
-  actors(): Iterable<Actor>
-  tenants(): Iterable<Tenant>
+  triggeredSubscriptions(): Iterable<Subscription> {
+    return present(this.#indexes.subscriptions.triggered, (id) => this.subscription(id))
+  }
+
+  subscriptionsOf(taskId: TaskId): Iterable<Subscription> {
+    return present(this.#indexes.subscriptions.ofTask(taskId), (id) => this.subscription(id))
+  }
+
+  actors(): Iterable<Actor> {
+    return this.tables.actors.rows()
+  }
+
+  tenants(): Iterable<Tenant> {
+    return this.tables.tenants.rows()
+  }
+
   /** Registered and not deregistered. */
-  isActorActive(actorId: ActorId): boolean
+  isActorActive(actorId: ActorId): boolean {
+    const actor = this.actor(actorId)
+    return actor !== undefined && actor.deregisteredAtMs === undefined
+  }
+
   /** Granted and not revoked. */
-  hasCapability(actorId: ActorId, capability: Capability, tenantId: TenantId): boolean
+  hasCapability(actorId: ActorId, capability: Capability, tenantId: TenantId): boolean {
+    return isInForce(this.capabilityGrant(actorId, capability, tenantId))
+  }
+
   /** Ledger entries in the order they were appended. */
-  ledger(tenantId?: TenantId): Iterable<LedgerEntry>
-  ledgerByKey(ledgerKey: string): Iterable<LedgerEntry>
+  ledger(tenantId?: TenantId): Iterable<LedgerEntry> {
+    if (tenantId === undefined) return this.tables.ledger.rows()
+    return present(this.#indexes.ledgerByTenant.get(tenantId), (id) => this.ledgerEntry(id))
+  }
+
+  ledgerByKey(ledgerKey: string): Iterable<LedgerEntry> {
+    return present(this.#indexes.ledgerByKey.get(ledgerKey), (id) => this.ledgerEntry(id))
+  }
+}
+
+function* present<Key, Row>(keys: Iterable<Key>, read: (key: Key) => Row | undefined): Iterable<Row> {
+  for (const key of keys) {
+    const row = read(key)
+    if (row !== undefined) yield row
+  }
 }

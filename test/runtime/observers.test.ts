@@ -237,7 +237,7 @@ describe('what is handed out', () => {
     const { runtime } = await openFixture({}, { store })
     const { tasks } = runtime
     const heard: unknown[] = []
-    tasks.authority.onCommit((events) => heard.push(events))
+    tasks.authority.onCommit(({ events }) => heard.push(events))
     const spec = { kind: 'work', payload: { a: 1 }, metadata: { tags: ['x'] }, budgets: { token: 5 } }
     const first = await tasks.submit(spec)
     spec.metadata.tags.push('y')

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../src/base/json.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { Lane } from '../../src/lane/lane.js'
+import { EventStream } from '../../src/state/stream.js'
 import { open as openLane } from '../lane/support/fixture.js'
 import { balancesOf, createBank, type BankCommand } from './support/bank.js'
 
@@ -150,6 +151,28 @@ describe('listeners', () => {
   })
 })
 
+it('tells what its room makes of a commit, once for all listeners', async () => {
+  const { tables, latest, catalogue } = createBank()
+  const made: number[] = []
+  const stream = new EventStream({
+    name: 'bank',
+    catalogue,
+    tables,
+    latest,
+    commitOf: (events) => {
+      // The commit shows already.
+      made.push(Object.keys(balancesOf(tables)).length)
+      return `events ${events.map(({ sequence }) => sequence).join(', ')}`
+    },
+  })
+  stream.start(await Lane.open({ streamFor: () => undefined }))
+  const told: string[] = []
+  stream.onCommit((commit) => told.push(commit))
+  stream.onCommit((commit) => told.push(commit.toUpperCase()))
+  await stream.transact((batch) => [batch.take(openAccount('a')), batch.take(openAccount('b'))])
+  expect([made, told]).toEqual([[2], ['events 1, 2', 'EVENTS 1, 2']])
+})
+
 it('tells of a change made by a listener after the one it was told of, to all', async () => {
   const { stream, submit } = await openBank()
   const told: string[][] = []
@@ -183,6 +206,11 @@ describe('commands from outside', () => {
     expect(() => catalogue.parse(input)).toThrow(
       expect.objectContaining({ code: 'invalid_input', data: expect.objectContaining({ field }) }),
     )
+  })
+
+  it('are checked by these rules alone where their shape is known', () => {
+    expect(() => catalogue.check(openAccount(''))).toThrow(expect.objectContaining({ code: 'empty_account' }))
+    expect(() => catalogue.check(openAccount('a', Number.NaN))).not.toThrow()
   })
 
   it('are held to the rules of their values', () => {

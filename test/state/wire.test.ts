@@ -67,11 +67,29 @@ describe('wire names', () => {
     expect(v.safeParse(schema, decoded).success).toBe(false)
   })
 
-  it.each([
-    v.union([v.strictObject({ aB: v.string() }), v.string()]),
-    v.tuple([v.strictObject({ aB: v.string() })]),
-    v.lazy(() => schema),
-  ])('are not guessed for a schema of another shape', (unclear) => {
-    expect(() => wireCodec(unclear)).toThrow(expect.objectContaining({ code: 'wire_schema' }))
+  it('are found at any depth of a schema that contains itself', () => {
+    interface Tree {
+      readonly leafCount: number
+      readonly subTrees: readonly Tree[]
+    }
+    const tree: v.GenericSchema<unknown, Tree> = v.strictObject({
+      leafCount: v.number(),
+      subTrees: v.array(v.lazy(() => tree)),
+    })
+    const value = { leafCount: 1, subTrees: [{ leafCount: 2, subTrees: [{ leafCount: 3, subTrees: [] }] }] }
+    const written = { leaf_count: 1, sub_trees: [{ leaf_count: 2, sub_trees: [{ leaf_count: 3, sub_trees: [] }] }] }
+    const codec = wireCodec(tree)
+    expect(codec.encode(value)).toEqual(written)
+    expect(codec.decode(written, 'tree')).toEqual(value)
+    expect(() => codec.decode({ ...written, sub_trees: [{ leafCount: 2 }] }, 'tree')).toThrow(
+      expect.objectContaining({ data: expect.objectContaining({ field: 'sub_trees.0.leafCount' }) }),
+    )
   })
+
+  it.each([v.union([v.strictObject({ aB: v.string() }), v.string()]), v.tuple([v.strictObject({ aB: v.string() })])])(
+    'are not guessed for a schema of another shape',
+    (unclear) => {
+      expect(() => wireCodec(unclear)).toThrow(expect.objectContaining({ code: 'wire_schema' }))
+    },
+  )
 })

@@ -3,7 +3,7 @@ import { JournalError } from '../../src/journal/errors.js'
 import type { JournalStore } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { Lane } from '../../src/lane/lane.js'
-import { isRefusal, TaskAuthority, type CommandType, type TaskCommand, type TaskEvent } from '../../src/tasks/index.js'
+import { isRefusal, TaskAuthority, type CommandType, type TaskCommand } from '../../src/tasks/index.js'
 import { expectRefusal, factsIn, openTasks, reopenTasks, stateOf, submitAll } from './support/authority.js'
 import {
   allocate,
@@ -87,14 +87,14 @@ describe('a submitted command', () => {
       const tasks = await openTasks()
       await expect(tasks.authority.submit<CommandType>(command as TaskCommand)).rejects.toMatchObject({
         code: 'invalid_input',
-        data: { subject: 'command', field: 'type' },
+        data: { subject: 'task command', field: 'type' },
       })
       expect(tasks.authority.projection.latestSequence).toBe(0)
     },
   )
 
   it('is refused when the authority was never started', async () => {
-    await expectRefusal(new TaskAuthority().submit(taskCreate()), 'authority_not_started', {})
+    await expectRefusal(new TaskAuthority().submit(taskCreate()), 'stream_not_started', { stream: 'tasks' })
   })
 
   it('tells refusals from other errors', async () => {
@@ -351,7 +351,7 @@ describe('commit listeners', () => {
   it('hear of every commit in order, after it shows, and never of what failed', async () => {
     const { authority, store, lane } = await openTasks()
     const heard: string[][] = []
-    using _ = authority.onCommit((events: readonly TaskEvent[]) => {
+    using _ = authority.onCommit(({ events }) => {
       heard.push(events.map(({ sequence, type }) => `${sequence} ${type}`))
       expect(authority.projection.latestSequence).toBe(events.at(-1)?.sequence)
     })

@@ -42,7 +42,7 @@ it('[T-28, T-29] concurrent submits over a failing journal: what was acknowledge
       const { authority, lane, store } = tasks
       let acknowledged = 0
       const told: number[] = []
-      authority.onCommit((events) => {
+      authority.onCommit(({ events }) => {
         for (const { sequence } of events) told.push(sequence)
       })
       const track = (submitted: Promise<unknown>, count: number): Promise<void> =>

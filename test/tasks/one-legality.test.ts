@@ -102,8 +102,8 @@ describe('the run chart', () => {
     ['lets pass', 'run'],
   ] as const)('counts attempts as far as its guard says, which %s', async (_, chart) => {
     await roomWithout(chart, 'canCountAttempt')
-    const { decide } = await import('../../src/tasks/decide/decide.js')
-    const { step } = await import('../../src/tasks/run-step.js')
+    const { attemptStart } = await import('../../src/tasks/attempt.js')
+    const { step } = await import('../../src/tasks/run.js')
     const run = {
       id: R1,
       taskId: T1,
@@ -119,10 +119,12 @@ describe('the run chart', () => {
     const view = { run: () => run, task: () => undefined } as unknown as TaskView
     const next = step(run, { type: 'start_attempt', attemptId: A1 }, { atMs: 2 })
     if (chart === undefined) {
-      expect(() => decide(view, start(), 9)).toThrow(expect.objectContaining({ code: 'attempt_count_overflow' }))
+      expect(() => attemptStart.decide(view, start(), 9)).toThrow(
+        expect.objectContaining({ code: 'attempt_count_overflow' }),
+      )
       expect(next).toBeUndefined()
     } else {
-      expect(decide(view, start(), 9).event).toMatchObject({ type: 'attempt_started', attemptId: A1 })
+      expect(attemptStart.decide(view, start(), 9).event).toMatchObject({ type: 'attempt_started', attemptId: A1 })
       expect(next?.attemptCount).toBe(attemptCountLimit + 1)
     }
   })

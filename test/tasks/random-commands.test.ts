@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { JsonObject } from '../../src/base/json.js'
-import { budgetDimension, runStates, TaskAuthority, type CommandType, type TaskEvent } from '../../src/tasks/index.js'
+import { budgetDimension, runStates, TaskAuthority, type CommandType } from '../../src/tasks/index.js'
+import { taskCatalogue } from '../../src/tasks/catalogue.js'
 import { Lane } from '../../src/lane/lane.js'
 import { expectConsistentIndexes } from './support/indexes.js'
 import { taskId } from './support/ids.js'
@@ -29,9 +30,9 @@ it(
         authority.start(await Lane.open({ streamFor: () => authority }))
         const replica = new TaskAuthority()
         let fromSnapshot: TaskAuthority | undefined
-        authority.onCommit((events: readonly TaskEvent[]) => {
+        authority.onCommit(({ events }) => {
           for (const event of events) {
-            const stored = JSON.parse(JSON.stringify(event)) as JsonObject
+            const stored = JSON.parse(JSON.stringify(taskCatalogue.encode(event))) as JsonObject
             replica.replay(stored)
             fromSnapshot?.replay(stored)
           }

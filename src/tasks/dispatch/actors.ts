@@ -1,6 +1,6 @@
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { defaultHeartbeatPolicy, heartbeatTimeout } from '../actor.js'
-import type { TaskEvent } from '../events.js'
+import type { TaskEvent } from '../catalogue.js'
 import type { ActorId } from '../ids.js'
 import type { TaskProjection } from '../view.js'
 import { restOf, type TaskClock } from './task-clock.js'

@@ -2,11 +2,12 @@ import type { IdSource } from '../../base/ids.js'
 import { nextOccurrence } from '../cron.js'
 import { TaskError } from '../errors.js'
 import type { RunId, TaskId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
-import { noProgress } from '../phase.js'
+import type { TaskBatch } from '../authority.js'
+import { noProgress } from '../task.js'
 import { freshRun, type RunInstance } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
-import type { Task, TaskProgress, TaskProjection } from '../view.js'
+import type { Task, TaskProgress } from '../task.js'
+import type { TaskProjection } from '../view.js'
 
 /** How many runs of a repeating task wait or run at a time; the next one is made when one ends (spec mutation authority 7.3). */
 export const occurrenceWindow = 5

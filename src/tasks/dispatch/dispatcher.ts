@@ -11,9 +11,9 @@ import { isLaneFailure } from '../../lane/errors.js'
 import type { JobList } from '../../work/job-list.js'
 import type { Tracer } from '../../work/job-span.js'
 import { isRefusal, TaskError } from '../errors.js'
-import type { TaskEvent } from '../events.js'
+import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
-import type { CommitListener, TaskMutations } from '../mutations.js'
+import type { CommitListener, TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
@@ -65,6 +65,12 @@ const longestSleepMs = 60_000
  *
  * Every change goes through the authority in atomic batches. It wakes up for commits and for one
  * deadline, the next thing that is due; nothing is polled and no list of runs is scanned.
+ *
+ * A look (`#pump`) goes through its parts in order: `FollowUps` runs what earlier changes have left pending, leases that have
+ * expired are taken back, `Promotion` makes runs ready whose time or event has come, `Selection` names the next ready run that
+ * nothing blocks, and `Attempts` claims it and lets its handler work. Each is notified of every durable event, notes at O(1)
+ * what follows for it, and asks for the next look. For a task that runs once: its submission is committed, a look promotes
+ * its run and claims it with the same sync, its handler works, and the commit of its end brings the look that starts the next.
  */
 export class Dispatcher {
   /** What its commands are stamped with, and what the calendar goes by. */
@@ -191,7 +197,7 @@ export class Dispatcher {
     this.#actor = actor
     actor.start()
     actor.send({ type: 'start' })
-    this.#commits = mutations.onCommit((events) => this.#observe(events))
+    this.#commits = mutations.onCommit(({ events }) => this.#observe(events))
     this.#actors.start()
     this.#leases.start()
     this.#promotion.recover()

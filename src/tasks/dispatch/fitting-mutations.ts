@@ -1,8 +1,9 @@
 import { silence } from '../../base/promises.js'
 import { isTooLargeForJournal } from '../../lane/errors.js'
-import type { CommandOf, CommandType, MutationOutcome, TaskCommand } from '../commands.js'
+import type { CommandOf, CommandType, MutationOutcome, TaskCommand } from '../catalogue.js'
 import type { SubscriptionId } from '../ids.js'
-import type { SubmitOptions, TaskBatch, TaskMutations } from '../mutations.js'
+import type { SubmitOptions } from '../../state/stream.js'
+import type { TaskBatch, TaskMutations } from '../authority.js'
 import { DeferringBatch } from './triggers.js'
 
 /**

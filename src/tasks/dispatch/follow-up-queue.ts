@@ -2,7 +2,7 @@ import { messageOf, StatewardError } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
 import { nextTurn } from '../../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
-import type { TaskBatch, TaskMutations } from '../mutations.js'
+import type { TaskBatch, TaskMutations } from '../authority.js'
 
 /** A small part of a follow-up: adds a few commands to a batch, or none where nothing is left to do. */
 export type Step = (batch: TaskBatch) => void

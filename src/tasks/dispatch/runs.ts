@@ -1,8 +1,9 @@
 import type { RunId, TaskId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
-import { hasEnded } from '../phase.js'
+import type { TaskBatch } from '../authority.js'
+import { hasEnded } from '../task.js'
 import { isTerminalRunState, type Run, type RunState } from '../run.js'
-import type { Task, TaskProjection, TaskView } from '../view.js'
+import type { Task } from '../task.js'
+import type { TaskProjection, TaskView } from '../view.js'
 
 /** Moves one run along an edge. */
 export function moveRun(

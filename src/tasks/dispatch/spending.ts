@@ -1,6 +1,6 @@
 import type { Budget, BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
-import type { TaskBatch } from '../mutations.js'
+import type { TaskBatch } from '../authority.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { lineage } from './runs.js'
 

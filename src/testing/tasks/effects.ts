@@ -1,10 +1,10 @@
-import type { TaskCommand } from '../../tasks/public.js'
+import type { PlainCommand } from './port.js'
 import type { OracleBudget, OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
 import { isFinal } from './tables.js'
 
 /** What a command that was taken changes. */
-export function applyTo(state: OracleState, command: TaskCommand): void {
+export function applyTo(state: OracleState, command: PlainCommand): void {
   const run = 'runId' in command && command.runId !== undefined ? state.runs.get(command.runId) : undefined
   switch (command.type) {
     case 'task_create': {

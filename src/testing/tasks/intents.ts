@@ -8,21 +8,21 @@ import {
   succeeded,
   type CommandType,
   type RunState,
-  type TaskCommand,
 } from '../../tasks/public.js'
 import { actorId, attemptId, entryId, reservationId, runId, subscriptionId, taskId, tenantId } from './ids.js'
+import type { PlainCommand } from './port.js'
 import type { OracleState } from './state.js'
 
 /** Raw numbers that are turned into a command once it is known what would make sense. */
 export interface Intent {
-  readonly type: CommandType | 'advance'
+  readonly type: PlainCommand['type'] | 'advance'
   /** Picks ids, amounts and states. */
   readonly dice: readonly number[]
   /** Whether to aim at something legal; otherwise the dice decide alone. */
   readonly isSensible: boolean
 }
 
-const weights: readonly (readonly [CommandType | 'advance', number])[] = [
+const weights: readonly (readonly [PlainCommand['type'] | 'advance', number])[] = [
   ['advance', 90],
   ['task_create', 6],
   ['run_create', 6],
@@ -89,7 +89,7 @@ const next: Readonly<Record<string, readonly RunState[]>> = {
 }
 
 /** The next step of some run towards an end, or a task and a run to begin with. */
-function advance(oracle: OracleState, [, b = 0, c = 0, d = 0, e = 0]: readonly number[], atMs: number): TaskCommand {
+function advance(oracle: OracleState, [, b = 0, c = 0, d = 0, e = 0]: readonly number[], atMs: number): PlainCommand {
   if (oracle.tasks.size < 2) {
     return {
       type: 'task_create',
@@ -127,7 +127,7 @@ function advance(oracle: OracleState, [, b = 0, c = 0, d = 0, e = 0]: readonly n
 }
 
 /** The command an intent means in a given state. */
-export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleState): TaskCommand {
+export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleState): PlainCommand {
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = dice
   const atMs = 100 + a * 10 + b
   const task = taskId((a % 4) + 1)

@@ -1,4 +1,4 @@
-import type { TaskCommand } from '../../tasks/public.js'
+import type { PlainCommand } from './port.js'
 import { applyTo } from './effects.js'
 import { refusalOf } from './refusals.js'
 import { OracleState } from './state.js'
@@ -10,7 +10,7 @@ import { OracleState } from './state.js'
  */
 export class TasksOracle extends OracleState {
   /** The refusal's code; without one the command has been applied. */
-  submit(command: TaskCommand): string | undefined {
+  submit(command: PlainCommand): string | undefined {
     const refusal = refusalOf(this, command)
     if (refusal === undefined) {
       this.sequence += 1

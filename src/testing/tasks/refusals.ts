@@ -1,10 +1,10 @@
-import type { TaskCommand } from '../../tasks/public.js'
+import type { PlainCommand } from './port.js'
 import type { OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
 import { isEdge, isFinal } from './tables.js'
 
 /** The code that a command is refused with, if it is: spec mutation authority 3, the first that applies. */
-export function refusalOf(state: OracleState, command: TaskCommand): string | undefined {
+export function refusalOf(state: OracleState, command: PlainCommand): string | undefined {
   switch (command.type) {
     case 'task_create': {
       const { id, parentTaskId } = command.taskSpec

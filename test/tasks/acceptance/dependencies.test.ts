@@ -84,7 +84,7 @@ describe('a graph of tasks', () => {
       throw new Error('broken')
     })
     // The power goes with the commit of the failure: nothing that follows from it becomes durable.
-    before.tasks.authority.onCommit((events) => {
+    before.tasks.authority.onCommit(({ events }) => {
       if (events.some((event) => event.type === 'run_state_changed' && event.newState === 'failed'))
         before.store.crash()
     })

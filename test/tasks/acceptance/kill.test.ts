@@ -78,13 +78,24 @@ async function notesIn(file: string): Promise<readonly Note[]> {
     .map((line) => JSON.parse(line) as Note)
 }
 
+/** Stored names in camelCase, for an oracle that shares no code with the room. */
+function inTheSpellingOfTheCode(stored: unknown): unknown {
+  if (Array.isArray(stored)) return stored.map(inTheSpellingOfTheCode)
+  if (typeof stored !== 'object' || stored === null) return stored
+  const named = Object.entries(stored).map(([key, value]) => [
+    key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+    inTheSpellingOfTheCode(value),
+  ])
+  return Object.fromEntries(named)
+}
+
 /** Reads the whole log and says what it should not hold. */
 async function judgeLog({ journal }: Place): Promise<TaskLogOracle> {
   const oracle = new TaskLogOracle()
   const opened = await createDirectoryJournal({ directory: journal, segmentBytes: 64 * 1024 }).open()
   for (const { record } of opened.recovery.records) {
-    const [stream, event] = record as unknown as readonly [string, TaskEvent]
-    if (stream === 'tasks') oracle.take(event)
+    const [stream, stored] = record as unknown as readonly [string, object]
+    if (stream === 'tasks') oracle.take(inTheSpellingOfTheCode(stored) as TaskEvent)
   }
   await opened.journal.close()
   return oracle

@@ -22,7 +22,7 @@ const mostEvents = 514
 /** Sizes of the groups that become durable from now on. */
 function groupsOf({ authority }: Room): number[] {
   const sizes: number[] = []
-  authority.onCommit((events) => void sizes.push(events.length))
+  authority.onCommit(({ events }) => void sizes.push(events.length))
   return sizes
 }
 

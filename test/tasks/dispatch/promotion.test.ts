@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { firstRuns } from '../../../src/tasks/dispatch/cron-window.js'
 import { createTaskSpec, createRun, type Run, type RunId, type TaskId } from '../../../src/tasks/index.js'
-import { bySelection } from '../../../src/tasks/projection/run-index.js'
+import { bySelection } from '../../../src/tasks/run-index.js'
 import { runId, taskId } from '../support/ids.js'
 import { openRoom, start } from './support/room.js'
 

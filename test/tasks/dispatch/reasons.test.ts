@@ -133,7 +133,7 @@ describe('leases', () => {
     const ids = await Promise.all(Array.from({ length: 8 }, () => room.tasks.submit({ kind: 'work' })))
     await room.settle()
     const groups: number[] = []
-    room.authority.onCommit((events) => groups.push(events.filter(({ type }) => type === 'lease_heartbeat').length))
+    room.authority.onCommit(({ events }) => groups.push(events.filter(({ type }) => type === 'lease_heartbeat').length))
     await room.pass(20)
     expect(groups).toEqual([8])
     await room.pass(100)

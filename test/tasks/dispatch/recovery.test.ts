@@ -59,8 +59,8 @@ describe('lost owners', () => {
     await room.tasks.start()
     await room.settle()
     const events: string[] = []
-    room.authority.onCommit((committed) => void events.push(...committed.map(({ type }) => type)))
-    const transact = vi.spyOn(room.authority, 'transact')
+    room.authority.onCommit((committed) => void events.push(...committed.events.map(({ type }) => type)))
+    const transact = vi.spyOn(room.authority.own, 'transact')
     room.clock.advance(50_000)
     // Each registration makes the dispatcher look again.
     for (const kind of ['a', 'b', 'c', 'd']) {
@@ -106,7 +106,7 @@ describe('lost owners', () => {
       })),
     )
     const sizes: number[] = []
-    room.authority.onCommit((events) => void sizes.push(events.length))
+    room.authority.onCommit(({ events }) => void sizes.push(events.length))
     await room.tasks.start()
     await room.pass(50)
     expect(room.statesOf(id)).toEqual(['retry_wait'])
@@ -135,7 +135,7 @@ describe('lost owners', () => {
     const id = await room.tasks.submit({ kind: 'work' })
     const broken = Promise.reject(new Error('no such change'))
     broken.catch(() => {})
-    const transact = vi.spyOn(room.authority, 'transact')
+    const transact = vi.spyOn(room.authority.own, 'transact')
     room.tasks.handle('work', () => void transact.mockImplementation(() => broken))
     await room.settle()
     expect(room.warnings).toContain('the end of an attempt was not taken')

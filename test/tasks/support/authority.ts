@@ -1,14 +1,19 @@
 import { expect } from 'vitest'
+import type { JsonObject } from '../../../src/base/json.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../../../src/journal/memory-journal.js'
 import { Lane } from '../../../src/lane/lane.js'
+import type { StateErrorData } from '../../../src/state/errors.js'
+import { taskCatalogue } from '../../../src/tasks/catalogue.js'
 import {
   TaskAuthority,
   type CommandType,
   type MutationOutcome,
   type TaskCommand,
-  type TaskErrorCode,
   type TaskErrorData,
 } from '../../../src/tasks/index.js'
+
+/** Data of every error that commands, events and rows raise. */
+export type ErrorData = TaskErrorData & StateErrorData
 
 export interface OpenTasks {
   readonly authority: TaskAuthority
@@ -30,12 +35,12 @@ export async function reopenTasks({ lane, store }: OpenTasks): Promise<OpenTasks
   return openTasks(store)
 }
 
-/** The facts in the journal, and how many groups hold them. */
+/** The events in the journal, in the names of the code. */
 export async function factsIn(store: MemoryJournalStore): Promise<unknown[]> {
   const { journal, recovery } = await store.open()
   const facts = [...recovery.records].map(({ record }) => (record as readonly unknown[])[1])
   await journal.close()
-  return facts
+  return facts.map((fact) => taskCatalogue.decode(fact as JsonObject))
 }
 
 /** The whole committed state as plain rows. */
@@ -54,15 +59,15 @@ export async function submitAll(
 }
 
 /** Expects a rejection with exactly this code and data. */
-export async function expectRefusal<Code extends TaskErrorCode>(
+export async function expectRefusal<Code extends keyof ErrorData>(
   promise: Promise<unknown>,
   code: Code,
-  data: TaskErrorData[Code],
+  data: ErrorData[Code],
 ): Promise<void> {
   const error: unknown = await promise.then(
     () => 'accepted',
     (reason: unknown) => reason,
   )
-  expect(error).toMatchObject({ name: 'TaskError', code })
+  expect(error).toMatchObject({ code })
   expect((error as { readonly data: unknown }).data).toEqual(data)
 }

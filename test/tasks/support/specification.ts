@@ -1,12 +1,6 @@
 import { expect } from 'vitest'
-import type {
-  CommandType,
-  TaskCommand,
-  TaskErrorCode,
-  TaskErrorData,
-  TaskProjection,
-} from '../../../src/tasks/index.js'
-import { expectRefusal, factsIn, openTasks, stateOf, submitAll } from './authority.js'
+import type { CommandType, TaskCommand, TaskProjection } from '../../../src/tasks/index.js'
+import { expectRefusal, factsIn, openTasks, stateOf, submitAll, type ErrorData } from './authority.js'
 
 interface Accepted {
   /** The fact, without `sequence` and `version`. */
@@ -20,7 +14,7 @@ interface When {
   /** The command is taken; live state and log agree about it. */
   accepts(expected?: Accepted): Promise<void>
   /** The command is refused with exactly this data; state and log are as before. */
-  refuses<Code extends TaskErrorCode>(code: Code, data: TaskErrorData[Code]): Promise<void>
+  refuses<Code extends keyof ErrorData>(code: Code, data: ErrorData[Code]): Promise<void>
   /** The command is malformed: `field` is named; state and log are as before. */
   isInvalid(field: string): Promise<void>
 }

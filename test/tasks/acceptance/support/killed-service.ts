@@ -208,7 +208,7 @@ function endIfDone(): void {
   )
 }
 
-tasks.authority.onCommit((events) => {
+tasks.authority.onCommit(({ events }) => {
   say('commit')
   for (const event of events) {
     if (event.type === 'run_suspended') lookAfter(event.runId)

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest'
 import { DeadlineQueue } from '../../../../src/base/deadline-queue.js'
+import { checkedIds } from '../../../../src/base/checked-ids.js'
 import { createUuidSource, type IdSource } from '../../../../src/base/ids.js'
 import { silentLogger } from '../../../../src/base/logger.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../../../../src/journal/memory-journal.js'
@@ -54,7 +55,8 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
   const lane = await Lane.open({ store, streamFor: () => authority })
   authority.start(lane)
   const deadlines = new DeadlineQueue(clock)
-  const ids = options.ids ?? createUuidSource({ now: () => clock.wallNow() })
+  // As the runtime does.
+  const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
   const tasks = new Tasks({
     authority,
     clock,

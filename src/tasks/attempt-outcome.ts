@@ -1,0 +1,105 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { errorDetailsSchema } from '../base/error-details.js'
+import { failureReasons, type FailureOrigin } from '../base/failure.js'
+import { strictSchema } from '../base/options.js'
+import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
+import { TaskError } from './errors.js'
+import type { AttemptId } from './ids.js'
+import { idSchema, naturalSchema, optionalTime } from './scalars.js'
+import { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
+
+export { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
+export { failureReasons, type FailureOrigin, type FailureReason } from '../base/failure.js'
+
+/** The result of an attempt with what belongs to it. */
+export type AttemptOutcome =
+  | { readonly result: 'success'; readonly output?: Base64 }
+  | (FailureOrigin & { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass })
+  | { readonly result: 'timeout'; readonly error: string }
+  | { readonly result: 'suspended'; readonly output?: Base64 }
+
+/** One attempt as the projection remembers it; unfinished while `finishedAtMs` is absent. */
+export interface AttemptRecord {
+  readonly attemptId: AttemptId
+  readonly startedAtMs: number
+  readonly finishedAtMs?: number
+  readonly outcome?: AttemptOutcome
+}
+
+/** An outcome in its parts, as it comes from outside. */
+export interface RawOutcome extends FailureOrigin {
+  readonly result: AttemptResult
+  readonly error?: string
+  readonly output?: Base64
+  readonly failureClass?: FailureClass
+}
+
+/** The fields of a {@link RawOutcome}. */
+export const outcomeEntries = {
+  result: v.picklist(attemptResults),
+  error: v.exactOptional(v.string()),
+  output: v.exactOptional(base64Schema),
+  failureClass: v.exactOptional(v.picklist(failureClasses)),
+  reason: v.exactOptional(v.picklist(failureReasons)),
+  cause: v.exactOptional(errorDetailsSchema),
+}
+
+const rawOutcomeSchema: v.GenericSchema<unknown, RawOutcome> = strictSchema(outcomeEntries)
+
+/** The shape of an {@link AttemptOutcome}; that its parts fit together is for {@link outcomeFromParts} to say. */
+export const outcomeSchema = rawOutcomeSchema as v.GenericSchema<unknown, AttemptOutcome>
+
+/** The shape of an {@link AttemptRecord}. */
+export const attemptRecordSchema: v.GenericSchema<unknown, AttemptRecord> = v.strictObject({
+  attemptId: idSchema<AttemptId>(),
+  startedAtMs: naturalSchema,
+  finishedAtMs: optionalTime,
+  outcome: v.exactOptional(outcomeSchema),
+})
+
+/** A success; empty output counts as none. */
+export function succeeded(output?: BytesInput): AttemptOutcome {
+  return withOutput('success', output)
+}
+
+/** A preemption with the partial state to resume from; empty output counts as none. */
+export function suspended(output?: BytesInput): AttemptOutcome {
+  return withOutput('suspended', output)
+}
+
+/** A failure; an empty text is allowed. */
+export function failed(error: string, failureClass: FailureClass, origin: FailureOrigin = {}): AttemptOutcome {
+  return { result: 'failure', error, failureClass, ...origin }
+}
+
+/** A timeout whose text states the limit. */
+export function timedOut(limitMs: number): AttemptOutcome {
+  return { result: 'timeout', error: `attempt exceeded its limit of ${limitMs} milliseconds` }
+}
+
+/**
+ * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `invalid_input`, `success_with_error`,
+ * `non_success_without_error`, `non_success_with_output`, `failure_without_class` or `class_without_failure`.
+ */
+export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
+  return checkParts(decode(rawOutcomeSchema, parts, 'attempt outcome'))
+}
+
+/** The same for parts whose shape is right. */
+export function checkParts(parts: RawOutcome): AttemptOutcome {
+  const { result, error, output, failureClass, reason, cause } = parts
+  const isError = result === 'failure' || result === 'timeout'
+  if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })
+  if (isError && error === undefined) throw new TaskError('non_success_without_error', { result })
+  if (isError && output !== undefined) throw new TaskError('non_success_with_output', { result })
+  if (result === 'failure' && failureClass === undefined) throw new TaskError('failure_without_class', {})
+  const isOfFailure = failureClass !== undefined || reason !== undefined || cause !== undefined
+  if (result !== 'failure' && isOfFailure) throw new TaskError('class_without_failure', { result })
+  return parts as AttemptOutcome
+}
+
+function withOutput(result: 'success' | 'suspended', bytes: BytesInput = new Uint8Array()): AttemptOutcome {
+  const output = encodeBytes(bytes)
+  return output === '' ? { result } : { result, output }
+}

@@ -1,0 +1,263 @@
+import * as v from 'valibot'
+import type { RunMove } from '../../machines/run.js'
+import { InvalidInputError, unreachable } from '../base/errors.js'
+import { strictSchema } from '../base/options.js'
+import { commandDefiner } from '../state/command.js'
+import { eventDefiner } from '../state/event.js'
+import { checkParts, outcomeSchema } from './attempt-outcome.js'
+import { attemptRun, checkFinish, checkStart } from './attempt.js'
+import {
+  checkAmount,
+  consume,
+  dimensionSchema,
+  reserve,
+  settle,
+  Spending,
+  type BudgetReads,
+  type BudgetRows,
+} from './budget.js'
+import { TaskError } from './errors.js'
+import type { ReservationId, RunId, SubscriptionId, TaskId } from './ids.js'
+import { checkAcquire, checkHeld } from './lease.js'
+import {
+  checkCreate,
+  checkResume,
+  checkRetryAt,
+  checkSuspend,
+  checkTransition,
+  insertRun,
+  knownRun,
+  putRun,
+  replayedRun,
+  replayedStep,
+} from './run-commands.js'
+import { checkOwner, checkRunIds, runInstanceSchema, step, type MoveFacts, type Run } from './run.js'
+import { fenced, idSchema, labelSchema, naturalSchema, ofAttempt, optionalTime } from './scalars.js'
+import { checkTriggers, triggerSubscription, type SubscriptionReads, type SubscriptionRows } from './subscription.js'
+
+/**
+ * What a dispatcher does to a run is several moves at once: here each is one command and one event. Such a command does
+ * what the commands of its moves would do one after another, checks what they would check in their order, and is refused
+ * as the first of them would be; the run passes through every state on the way, and its history shows them.
+ */
+const defineEvent = eventDefiner<BudgetRows & SubscriptionRows, BudgetReads & SubscriptionReads>()
+const defineCommand = commandDefiner<BudgetReads & SubscriptionReads>()
+
+const reservation = strictSchema({
+  reservationId: idSchema<ReservationId>(),
+  dimension: dimensionSchema,
+  amount: naturalSchema,
+})
+
+const beginEntries = {
+  ...ofAttempt,
+  /** Of the lease; not empty. */
+  owner: labelSchema,
+  expiresAtMs: naturalSchema,
+  /** Amounts set aside for the attempt before it starts. */
+  reservations: v.exactOptional(v.array(reservation)),
+}
+
+const settlement = strictSchema({ reservationId: idSchema<ReservationId>(), amount: naturalSchema })
+const consumption = strictSchema({ dimension: dimensionSchema, amount: naturalSchema })
+
+/** Where a run can go when an attempt has ended. */
+const statesAfterAttempt = ['completed', 'failed', 'retry_wait', 'suspended'] as const
+
+const endEntries = {
+  ...ofAttempt,
+  outcome: outcomeSchema,
+  /** Reservations replaced by what was spent of them, which may be nothing. */
+  settlements: v.exactOptional(v.array(settlement)),
+  /** What was spent without a reservation. */
+  consumptions: v.exactOptional(v.array(consumption)),
+  newState: v.picklist(statesAfterAttempt),
+  /** When the retry is due; only with `newState: 'retry_wait'`. */
+  retryAtMs: optionalTime,
+  /** Why it gave way; only with `newState: 'suspended'`. */
+  reason: v.exactOptional(v.string()),
+  /** True: ready again at once; only with `newState: 'suspended'`. */
+  resume: v.exactOptional(v.boolean()),
+  /** Runs that the end of this one calls for: those of a repeating task. */
+  runs: v.exactOptional(v.array(runInstanceSchema)),
+  /** Subscriptions that the end fires. */
+  triggers: v.exactOptional(v.array(idSchema<SubscriptionId>())),
+}
+
+/** An attempt has begun: amounts set aside, run leased and running. Its sequence is the fencing token. */
+export const attemptBegun = defineEvent('attempt_begun', {
+  fields: beginEntries,
+  check: checkOwner,
+  evolve: (draft, event) => {
+    const { runId, reservations = [], sequence, atMs } = event
+    const run = replayedRun(draft, event)
+    let next = run
+    for (const move of beginMoves(event, sequence)) next = replayedStep(next, event, move, { atMs })
+    for (const item of reservations) reserve(draft, { ...item, taskId: run.taskId, runId, atMs })
+    putRun(draft, event, run, next)
+  },
+})
+
+/** An attempt has ended with all that follows: outcome, lease, spending, next state, next runs, triggers. */
+export const attemptEnded = defineEvent('attempt_ended', {
+  fields: endEntries,
+  check: ({ outcome }) => void checkParts(outcome),
+  evolve: (draft, event) => {
+    const { settlements = [], consumptions = [], runs = [], triggers = [], sequence, atMs } = event
+    const run = replayedRun(draft, event)
+    let next = run
+    for (const [move, facts] of endMoves(run, event)) next = replayedStep(next, event, move, facts)
+    for (const { reservationId, amount } of settlements) settle(draft, reservationId, amount)
+    for (const { dimension, amount } of consumptions) consume(draft, run.taskId, dimension, amount)
+    putRun(draft, event, run, next)
+    for (const runInstance of runs) insertRun(draft, runInstance, sequence)
+    for (const subscriptionId of triggers) triggerSubscription(draft, subscriptionId, atMs)
+  },
+})
+
+/**
+ * Claims a ready run and starts an attempt. Does what `budget_reserve` for each reservation, `run_state_transition` to
+ * `leased`, `lease_acquire`, `run_state_transition` to `running` and `attempt_start` do, in this order.
+ */
+export const attemptBegin = defineCommand('attempt_begin', {
+  fields: beginEntries,
+  check: (command) => {
+    for (const { dimension, amount } of command.reservations ?? []) checkAmount(dimension, amount)
+    checkOwner(command)
+  },
+  decide: (view, { type: _, ...payload }, sequence) => {
+    const { runId, attemptId, reservations = [], atMs } = payload
+    const run = knownRun(view, runId)
+    const { taskId } = run
+    const spending = new Spending(view)
+    for (const item of reservations) spending.reserve({ ...item, taskId })
+    const [claim, acquire, work] = beginMoves(payload, sequence)
+    checkTransition(view, run, { previousState: 'ready', newState: 'leased' })
+    const claimed = after(run, claim, { atMs })
+    checkAcquire(view, claimed, acquire)
+    const held = after(claimed, acquire, { atMs })
+    checkTransition(view, held, { previousState: 'leased', newState: 'running', fencingToken: sequence })
+    checkStart(view, after(held, work, { atMs }), { attemptId, fencingToken: sequence })
+    return {
+      event: attemptBegun.create(sequence, payload),
+      applied: { type: 'attempt_begin', runId, taskId, attemptId, fencingToken: sequence } as const,
+    }
+  },
+})
+
+/**
+ * Ends the attempt of a run with all that follows. Does what `attempt_finish`, `lease_release` if the run is leased,
+ * `budget_settle` for each settlement, `budget_consume` for each consumption, `run_suspend` or `run_state_transition`,
+ * `run_create` for each run, `run_resume` if asked for, and `subscription_trigger` for each trigger do, in this order.
+ */
+export const attemptEnd = defineCommand('attempt_end', {
+  fields: { ...endEntries, ...fenced },
+  check: ({ outcome, consumptions = [], newState, retryAtMs, reason, resume, runs = [] }) => {
+    checkParts(outcome)
+    for (const { dimension, amount } of consumptions) checkAmount(dimension, amount)
+    checkRetryAt(newState, retryAtMs)
+    if (reason !== undefined) checkGoesWithSuspended('reason', newState)
+    if (resume !== undefined) checkGoesWithSuspended('resume', newState)
+    for (const { id, taskId } of runs) checkRunIds(id, taskId)
+  },
+  decide: (view, { type: _, fencingToken, ...payload }, sequence) => {
+    const { runId, attemptId, newState, settlements = [], consumptions = [], runs = [], triggers = [] } = payload
+    const run = attemptRun(view, runId)
+    checkFinish(run, { attemptId, fencingToken })
+    let at = run
+    for (const [move, facts] of endMoves(run, payload)) {
+      if (move.type === 'close_lease') checkHeld(at, 'release', move, fencingToken)
+      if (move.type === 'resume') checkResume(view, at)
+      if (isLeaving(move)) {
+        checkSpent(view, run.taskId, settlements, consumptions)
+        if (move.type === 'suspend') checkSuspend(at, undefined)
+        else checkTransition(view, at, { previousState: 'running', newState })
+        checkCreateAll(view, runs)
+      }
+      at = after(at, move, facts)
+    }
+    checkTriggers(view, triggers)
+    return {
+      event: attemptEnded.create(sequence, payload),
+      applied: { type: 'attempt_end', runId, attemptId, newState: at.state } as const,
+    }
+  },
+})
+
+type Payload<Definition> = Definition extends { parse(input: unknown): infer Command } ? Omit<Command, 'type'> : never
+
+/** What {@link attemptBegin} carries. */
+export type AttemptBegin = Payload<typeof attemptBegin>
+
+/** What {@link attemptEnd} carries. */
+export type AttemptEnd = Payload<typeof attemptEnd>
+
+function beginMoves(
+  { owner, expiresAtMs, attemptId }: Pick<AttemptBegin, 'owner' | 'expiresAtMs' | 'attemptId'>,
+  sequence: number,
+) {
+  return [
+    { type: 'to_leased' },
+    { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } },
+    { type: 'to_running' },
+    { type: 'start_attempt', attemptId },
+  ] as const satisfies readonly RunMove[]
+}
+
+/** The moves of an end, each with what the log says about it. */
+function endMoves(
+  { lease }: Run,
+  { attemptId, outcome, newState, retryAtMs, reason, resume, atMs }: Omit<AttemptEnd, 'fencingToken'>,
+): readonly (readonly [RunMove, MoveFacts])[] {
+  const moves: [RunMove, MoveFacts][] = [
+    [
+      { type: 'finish_attempt', attemptId },
+      { atMs, outcome },
+    ],
+  ]
+  if (lease !== undefined) {
+    moves.push([{ type: 'close_lease', owner: lease.owner, expiresAtMs: lease.expiresAtMs }, { atMs }])
+  }
+  if (newState === 'suspended') {
+    moves.push([{ type: 'suspend' }, { atMs, ...(reason !== undefined && { reason }) }])
+    if (resume === true) moves.push([{ type: 'resume' }, { atMs }])
+  } else {
+    moves.push([{ type: `to_${newState}` }, { atMs, ...(retryAtMs !== undefined && { retryAtMs }) }])
+  }
+  return moves
+}
+
+/** True for the move by which a run leaves `running`. */
+function isLeaving({ type }: RunMove): boolean {
+  return type !== 'finish_attempt' && type !== 'close_lease' && type !== 'resume'
+}
+
+/** The run after a move that has just been found legal. */
+function after(run: Run, move: RunMove, facts: MoveFacts): Run {
+  return step(run, move, facts) ?? unreachable(move as never, 'move')
+}
+
+function checkSpent(
+  view: BudgetReads,
+  taskId: TaskId,
+  settlements: NonNullable<AttemptEnd['settlements']>,
+  consumptions: NonNullable<AttemptEnd['consumptions']>,
+): void {
+  const spending = new Spending(view)
+  for (const { reservationId, amount } of settlements) spending.settle(reservationId, amount)
+  for (const { dimension, amount } of consumptions) spending.consume(taskId, dimension, amount)
+}
+
+function checkCreateAll(view: BudgetReads, runs: NonNullable<AttemptEnd['runs']>): void {
+  const created = new Set<RunId>()
+  for (const runInstance of runs) {
+    if (created.has(runInstance.id)) throw new TaskError('run_already_exists', { runId: runInstance.id })
+    checkCreate(view, runInstance)
+    created.add(runInstance.id)
+  }
+}
+
+function checkGoesWithSuspended(field: string, newState: string): void {
+  if (newState === 'suspended') return
+  throw new InvalidInputError({ subject: 'command', field, reason: `does not go with ${newState}` })
+}

@@ -1,0 +1,231 @@
+import {
+  Catalogue,
+  type AppliedOf as Applied,
+  type CommandOf as Command,
+  type EventOf as Event,
+} from '../state/catalogue.js'
+import {
+  actorDeregister,
+  actorDeregistered,
+  actorHeartbeat,
+  actorHeartbeaten,
+  actorRegister,
+  actorRegistered,
+  actorRow,
+} from './actor.js'
+import { attemptBegin, attemptBegun, attemptEnd, attemptEnded } from './attempt-steps.js'
+import { attemptFinish, attemptFinished, attemptStart, attemptStarted } from './attempt.js'
+import {
+  budgetAllocate,
+  budgetAllocated,
+  budgetConsume,
+  budgetConsumed,
+  budgetExhausted,
+  budgetRelease,
+  budgetReleased,
+  budgetReplenish,
+  budgetReplenished,
+  budgetReserve,
+  budgetReserved,
+  budgetRow,
+  budgetSettle,
+  budgetSettled,
+  reservationRow,
+} from './budget.js'
+import { dependencyDeclare, dependencyDeclared, prerequisitesRow } from './dependencies.js'
+import { enginePause, enginePaused, engineResume, engineResumed, engineRow } from './engine.js'
+import {
+  leaseAcquire,
+  leaseAcquired,
+  leaseExpire,
+  leaseExpired,
+  leaseHeartbeat,
+  leaseHeartbeaten,
+  leaseRelease,
+  leaseReleased,
+} from './lease.js'
+import {
+  runCancelled,
+  runCreate,
+  runCreated,
+  runResume,
+  runResumed,
+  runRow,
+  runStateChanged,
+  runStateTransition,
+  runSuspend,
+  runSuspended,
+} from './run-commands.js'
+import type { TaskTables } from './state.js'
+import {
+  subscriptionCancel,
+  subscriptionCancelled,
+  subscriptionConsume,
+  subscriptionConsumed,
+  subscriptionCreate,
+  subscriptionCreated,
+  subscriptionRow,
+  subscriptionTrigger,
+  subscriptionTriggered,
+} from './subscription.js'
+import { taskCancel, taskCancelled, taskCreate, taskCreated, taskRow } from './task.js'
+import {
+  capabilityGrant,
+  capabilityGranted,
+  capabilityRevoke,
+  capabilityRevoked,
+  grantRow,
+  ledgerAppend,
+  ledgerEntryAppended,
+  ledgerRow,
+  roleAssign,
+  roleAssigned,
+  roleRow,
+  tenantCreate,
+  tenantCreated,
+  tenantRow,
+} from './tenant.js'
+import type { TaskView } from './view.js'
+
+const commands = [
+  taskCreate,
+  runCreate,
+  runStateTransition,
+  attemptStart,
+  attemptFinish,
+  taskCancel,
+  dependencyDeclare,
+  runSuspend,
+  runResume,
+  leaseAcquire,
+  leaseHeartbeat,
+  leaseExpire,
+  leaseRelease,
+  enginePause,
+  engineResume,
+  budgetAllocate,
+  budgetConsume,
+  budgetReplenish,
+  subscriptionCreate,
+  subscriptionCancel,
+  subscriptionTrigger,
+  actorRegister,
+  actorDeregister,
+  actorHeartbeat,
+  tenantCreate,
+  roleAssign,
+  capabilityGrant,
+  capabilityRevoke,
+  ledgerAppend,
+  budgetReserve,
+  budgetSettle,
+  budgetRelease,
+  subscriptionConsume,
+  attemptBegin,
+  attemptEnd,
+] as const
+
+const events = [
+  taskCreated,
+  runCreated,
+  runStateChanged,
+  attemptStarted,
+  attemptFinished,
+  taskCancelled,
+  runCancelled,
+  leaseAcquired,
+  leaseHeartbeaten,
+  leaseExpired,
+  leaseReleased,
+  enginePaused,
+  engineResumed,
+  dependencyDeclared,
+  runSuspended,
+  runResumed,
+  budgetAllocated,
+  budgetConsumed,
+  budgetExhausted,
+  budgetReplenished,
+  subscriptionCreated,
+  subscriptionTriggered,
+  subscriptionCancelled,
+  actorRegistered,
+  actorDeregistered,
+  actorHeartbeaten,
+  tenantCreated,
+  roleAssigned,
+  capabilityGranted,
+  capabilityRevoked,
+  ledgerEntryAppended,
+  budgetReserved,
+  budgetSettled,
+  budgetReleased,
+  subscriptionConsumed,
+  attemptBegun,
+  attemptEnded,
+] as const
+
+type CommandDefinition = (typeof commands)[number]
+
+/** What each command carries. */
+export type CommandPayloads = {
+  readonly [Definition in CommandDefinition as Definition['type']]: Omit<Command<Definition>, 'type'>
+}
+
+/** Name of a command. */
+export type CommandType = CommandDefinition['type']
+
+/** A command of one type. */
+export type CommandOf<Type extends CommandType> = { readonly type: Type } & CommandPayloads[Type]
+
+/** Any command. */
+export type TaskCommand = { [Type in CommandType]: CommandOf<Type> }[CommandType]
+
+/** What a command of one type says it did; actor and tenant commands say nothing (spec mutation authority 3, column Applied). */
+export type AppliedOf<Type extends CommandType> = Applied<Extract<CommandDefinition, { readonly type: Type }>>
+
+/** What a successful command returns. */
+export interface MutationOutcome<Type extends CommandType = CommandType> {
+  /** Position in the history of commands, from 1. */
+  readonly sequence: number
+  readonly applied: Type extends CommandType ? AppliedOf<Type> : never
+}
+
+/** Any event. */
+export type TaskEvent = Event<(typeof events)[number]>
+
+/** Name of an event. */
+export type EventType = TaskEvent['type']
+
+/** An event of one type. */
+export type EventOf<Type extends EventType> = Extract<TaskEvent, { readonly type: Type }>
+
+/** What each event carries beside its type, version and sequence. */
+export type EventPayloads = { readonly [Type in EventType]: Omit<EventOf<Type>, 'type' | 'version' | 'sequence'> }
+
+/** Every command name, in the order of spec mutation authority 3, the added ones last. */
+export const commandTypes = commands.map(({ type }) => type) as readonly CommandType[]
+
+/** Every event name, in the order of spec mutation authority 6.2, the added ones last. */
+export const eventTypes = events.map(({ type }) => type) as readonly EventType[]
+
+/** All that the tasks room can be asked, all that can happen in it, and all that it remembers. */
+export const taskCatalogue = new Catalogue<TaskTables, TaskView, TaskEvent, TaskCommand>({
+  subject: 'task',
+  commands,
+  events,
+  rows: [
+    engineRow,
+    taskRow,
+    prerequisitesRow,
+    runRow,
+    budgetRow,
+    reservationRow,
+    subscriptionRow,
+    actorRow,
+    tenantRow,
+    roleRow,
+    grantRow,
+    ledgerRow,
+  ],
+})

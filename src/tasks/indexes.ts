@@ -1,0 +1,107 @@
+import { MultiMap } from '../base/multi-map.js'
+import { GateIndex } from './dependencies.js'
+import type { BudgetDimension, LedgerEntryId, ReservationId, RunId, TaskId, TenantId } from './ids.js'
+import { RunIndex } from './run-index.js'
+import { isTerminalRunState, type Run } from './run.js'
+import type { TaskTables } from './state.js'
+import { SubscriptionIndex } from './subscription.js'
+import { phaseOf, type Task } from './task.js'
+
+/** What a commit has ended: each run and each task once in its life. */
+export interface Ended {
+  readonly runs: readonly RunId[]
+  readonly tasks: readonly TaskId[]
+}
+
+const nothingEnded: Ended = { runs: [], tasks: [] }
+
+/** Everything derived from the committed tables, kept up to date within each commit. */
+export class TaskIndexes {
+  readonly runs: RunIndex
+  readonly gates: GateIndex
+  readonly subscriptions = new SubscriptionIndex()
+  readonly children = new MultiMap<TaskId, TaskId>()
+  readonly cronTasks = new Set<TaskId>()
+  readonly budgets = new MultiMap<TaskId, BudgetDimension>()
+  readonly reservations = new MultiMap<RunId, ReservationId>()
+  readonly ledgerByTenant = new MultiMap<TenantId, LedgerEntryId>()
+  readonly ledgerByKey = new MultiMap<string, LedgerEntryId>()
+  readonly #tables: TaskTables
+  #endedRuns: RunId[] = []
+  #endedTasks: TaskId[] = []
+
+  constructor(tables: TaskTables) {
+    this.#tables = tables
+    this.runs = new RunIndex(
+      (taskId) => this.#mayRun(taskId),
+      (runId) => tables.runs.get(runId),
+    )
+    this.gates = new GateIndex(
+      (taskId) => tables.tasks.get(taskId),
+      (taskId) => this.#updateGate(taskId),
+    )
+    tables.runs.listen((_, before, after) => this.#onRun(before, after))
+    tables.tasks.listen((taskId, before, after) => this.#onTask(taskId, before, after))
+    tables.prerequisites.listen((taskId, before, after) =>
+      this.gates.declare(taskId, before?.dependsOn, after?.dependsOn),
+    )
+    tables.subscriptions.listen((id, before, after) => this.subscriptions.update(id, before, after))
+    tables.budgets.listen((_, before, after) => {
+      if (before === undefined && after !== undefined) this.budgets.add(after.taskId, after.dimension)
+    })
+    tables.reservations.listen((id, before, after) => {
+      if (after?.runId !== undefined) this.reservations.add(after.runId, id)
+      else if (before?.runId !== undefined) this.reservations.delete(before.runId, id)
+    })
+    tables.ledger.listen((entryId, _, after) => {
+      if (after === undefined) return
+      this.ledgerByTenant.add(after.tenantId, entryId)
+      this.ledgerByKey.add(after.ledgerKey, entryId)
+    })
+  }
+
+  /** What has ended since this was asked last. */
+  takeEnded(): Ended {
+    if (this.#endedRuns.length === 0 && this.#endedTasks.length === 0) return nothingEnded
+    const ended = { runs: this.#endedRuns, tasks: this.#endedTasks }
+    this.#endedRuns = []
+    this.#endedTasks = []
+    return ended
+  }
+
+  #onRun(before: Run | undefined, after: Run | undefined): void {
+    this.runs.update(before, after)
+    if (before === undefined || after === undefined || before.state === after.state) return
+    if (isTerminalRunState(after.state)) this.#endedRuns.push(after.id)
+  }
+
+  #onTask(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {
+    if (before === undefined && after !== undefined) {
+      if (after.spec.parentTaskId !== undefined) this.children.add(after.spec.parentTaskId, taskId)
+      if (after.spec.runPolicy.type === 'cron') this.cronTasks.add(taskId)
+    }
+    if (after?.cancelledAtMs !== undefined && before?.cancelledAtMs === undefined) {
+      this.cronTasks.delete(taskId)
+      this.#updateGate(taskId)
+    }
+    if (before !== undefined && after !== undefined && phaseOf(before) === 'open' && phaseOf(after) !== 'open') {
+      this.#endedTasks.push(taskId)
+    }
+    this.gates.update(taskId, before, after)
+  }
+
+  #mayRun(taskId: TaskId): boolean {
+    return this.#tables.tasks.get(taskId)?.cancelledAtMs === undefined && this.gates.gate(taskId) === 'open'
+  }
+
+  #updateGate(taskId: TaskId): void {
+    this.runs.updateGate(this.#scheduledRunsOf(taskId), this.#mayRun(taskId))
+  }
+
+  *#scheduledRunsOf(taskId: TaskId): Iterable<Run> {
+    for (const id of this.#tables.runsByTask.of(taskId)) {
+      const run = this.#tables.runs.get(id)
+      if (run?.state === 'scheduled') yield run
+    }
+  }
+}

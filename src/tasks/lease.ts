@@ -1,0 +1,192 @@
+import { runChart, type RunMove } from '../../machines/run.js'
+import { commandDefiner } from '../state/command.js'
+import { eventDefiner } from '../state/event.js'
+import { TaskError, type LeaseAction, type LeaseCausality } from './errors.js'
+import type { RunId } from './ids.js'
+import { checkNotCancelled, putRun, type OfRun, type RunDraft, type RunReads, type RunRows } from './run-commands.js'
+import { checkOwner, checkToken, selectMove, statesOf, step, type Run } from './run.js'
+import { fenced, labelSchema, naturalSchema, ofRun } from './scalars.js'
+import type { TaskReads } from './task.js'
+
+/** Fields of every command and event about a lease; the owner is not empty. */
+const ofLease = { ...ofRun, owner: labelSchema, expiresAtMs: naturalSchema }
+
+const defineEvent = eventDefiner<RunRows, RunReads>()
+const defineCommand = commandDefiner<RunReads>()
+
+/** Mints a fencing token: the event's sequence. */
+export const leaseAcquired = defineEvent('lease_acquired', {
+  fields: ofLease,
+  check: checkOwner,
+  evolve: (draft, event) => {
+    const { owner, expiresAtMs, sequence } = event
+    moveLease(draft, event, 'acquire', { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } })
+  },
+})
+
+/** Keeps or raises the expiry. */
+export const leaseHeartbeaten = defineEvent('lease_heartbeat', {
+  fields: ofLease,
+  evolve: (draft, event) => {
+    moveLease(draft, event, 'heartbeat', { type: 'extend_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
+  },
+})
+
+/** Frees the lease; a leased run becomes ready. */
+export const leaseExpired = defineEvent('lease_expired', {
+  fields: ofLease,
+  evolve: (draft, event) => {
+    moveLease(draft, event, 'expire', { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
+  },
+})
+
+/** Frees the lease; a leased run becomes ready. */
+export const leaseReleased = defineEvent('lease_released', {
+  fields: ofLease,
+  evolve: (draft, event) => {
+    moveLease(draft, event, 'release', { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
+  },
+})
+
+/** Checks: known; ready or leased; none held; task not cancelled. The sequence becomes the fencing token. */
+export const leaseAcquire = defineCommand('lease_acquire', {
+  fields: ofLease,
+  check: checkOwner,
+  decide: (view, { runId, owner, expiresAtMs, atMs }, sequence) => {
+    const move = { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } } as const
+    checkAcquire(view, leaseRun(view, runId, 'acquire'), move)
+    return {
+      event: leaseAcquired.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      applied: { type: 'lease_acquire', runId, owner, expiresAtMs, fencingToken: sequence } as const,
+    }
+  },
+})
+
+/** Checks: known; leased or running; held; same owner; expiresAtMs not lower; token if given. */
+export const leaseHeartbeat = defineCommand('lease_heartbeat', {
+  fields: { ...ofLease, ...fenced },
+  check: checkOwner,
+  decide: (view, { runId, owner, expiresAtMs, atMs, fencingToken }, sequence) => {
+    const run = leaseRun(view, runId, 'heartbeat')
+    checkHeld(run, 'heartbeat', { type: 'extend_lease', owner, expiresAtMs }, fencingToken)
+    return {
+      event: leaseHeartbeaten.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      applied: { type: 'lease_heartbeat', runId, owner, expiresAtMs } as const,
+    }
+  },
+})
+
+/** Checks: known; ready, leased or running; held; same owner; same expiry. The clock is not consulted: the caller decides that it expired. */
+export const leaseExpire = defineCommand('lease_expire', {
+  fields: ofLease,
+  check: checkOwner,
+  decide: (view, { runId, owner, expiresAtMs, atMs }, sequence) => {
+    checkHeld(leaseRun(view, runId, 'expire'), 'expire', { type: 'close_lease', owner, expiresAtMs }, undefined)
+    return {
+      event: leaseExpired.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      applied: { type: 'lease_expire', runId, owner, expiresAtMs } as const,
+    }
+  },
+})
+
+/** Checks: as for expiry; token if given. */
+export const leaseRelease = defineCommand('lease_release', {
+  fields: { ...ofLease, ...fenced },
+  check: checkOwner,
+  decide: (view, { runId, owner, expiresAtMs, atMs, fencingToken }, sequence) => {
+    checkHeld(leaseRun(view, runId, 'release'), 'release', { type: 'close_lease', owner, expiresAtMs }, fencingToken)
+    return {
+      event: leaseReleased.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      applied: { type: 'lease_release', runId, owner, expiresAtMs } as const,
+    }
+  },
+})
+
+type HeldLeaseMove = Extract<RunMove, { readonly type: 'extend_lease' | 'close_lease' }>
+
+/** Raises what keeps a lease from being taken. */
+export function checkAcquire(
+  view: TaskReads,
+  run: Run,
+  move: Extract<RunMove, { readonly type: 'acquire_lease' }>,
+): void {
+  const { id: runId, state } = run
+  if (!selectMove(run, move).isTaken) {
+    if (runChart.isPossible({ ...statesOf(run), lease: 'free' }, 'acquire_lease')) {
+      throw new TaskError('lease_already_active', { runId })
+    }
+    throw new TaskError('lease_invalid_run_state', { runId, event: 'acquire', state })
+  }
+  checkNotCancelled(view, run)
+}
+
+/** Raises what keeps a lease that should be held from being extended or closed. */
+export function checkHeld(run: Run, action: LeaseAction, move: HeldLeaseMove, token: number | undefined): void {
+  const { isTaken, guard } = selectMove(run, move)
+  if (!isTaken) throw heldRefusal(run, action, move, guard)
+  checkToken(run, token, { isRequired: false })
+}
+
+function heldRefusal(run: Run, event: LeaseAction, move: HeldLeaseMove, guard: string | undefined): TaskError {
+  const { id: runId, state, lease } = run
+  if (!runChart.isPossible({ ...statesOf(run), lease: 'held' }, move.type)) {
+    return new TaskError('lease_invalid_run_state', { runId, event, state })
+  }
+  if (lease === undefined) return new TaskError('lease_missing_active', { runId, event })
+  const { expiresAtMs: held } = lease
+  switch (guard) {
+    case 'isHeldByOwner':
+      return new TaskError('lease_owner_mismatch', { runId, event })
+    case 'isHeldExpiry':
+      return new TaskError('lease_expiry_mismatch', {
+        runId,
+        event,
+        expectedExpiresAtMs: held,
+        providedExpiresAtMs: move.expiresAtMs,
+      })
+    default:
+      return new TaskError('lease_heartbeat_expiry_regression', {
+        runId,
+        previousExpiresAtMs: held,
+        proposedExpiresAtMs: move.expiresAtMs,
+      })
+  }
+}
+
+function leaseRun(view: RunReads, runId: RunId, event: LeaseAction): Run {
+  const run = view.run(runId)
+  if (run === undefined) throw new TaskError('lease_unknown_run', { runId, event })
+  return run
+}
+
+function moveLease(draft: RunDraft, event: OfRun, action: LeaseAction, move: RunMove): void {
+  const run = draft.view.run(event.runId)
+  const next = run && step(run, move, event)
+  if (run === undefined || next === undefined) {
+    throw new TaskError('replay_lease_causality', {
+      sequence: event.sequence,
+      runId: event.runId,
+      event: action,
+      cause: run === undefined ? 'unknown_run' : leaseCausality(run, move),
+    })
+  }
+  putRun(draft, event, run, next)
+}
+
+function leaseCausality(run: Run, move: RunMove): LeaseCausality {
+  switch (selectMove(run, move).guard) {
+    case 'isHeldByOwner':
+      return 'owner_mismatch'
+    case 'isHeldExpiry':
+      return 'expiry_mismatch'
+    case 'isLaterExpiry':
+      return 'non_monotonic_heartbeat_expiry'
+    default:
+      return leaseStateCausality(run, move)
+  }
+}
+
+function leaseStateCausality(run: Run, move: RunMove): LeaseCausality {
+  if (move.type === 'acquire_lease') return run.lease === undefined ? 'invalid_run_state' : 'lease_already_active'
+  return run.lease === undefined ? 'missing_active_lease' : 'invalid_run_state'
+}

@@ -1,0 +1,346 @@
+import * as v from 'valibot'
+import { runChart, type RunMove } from '../../machines/run.js'
+import type { Selection } from '../../machines/chart-table.js'
+import { InvalidInputError } from '../base/errors.js'
+import { commandDefiner } from '../state/command.js'
+import type { Draft } from '../state/draft.js'
+import { eventDefiner } from '../state/event.js'
+import { rowDefiner } from '../state/row.js'
+import type { Table } from '../state/table.js'
+import { attemptRecordSchema } from './attempt-outcome.js'
+import { TaskError } from './errors.js'
+import type { RunId } from './ids.js'
+import {
+  checkRun,
+  checkRunIds,
+  checkToken,
+  historyEntrySchema,
+  isTerminalRunState,
+  leaseSchema,
+  moveTo,
+  runInstanceEntries,
+  runInstanceSchema,
+  runStates,
+  selectMove,
+  statesOf,
+  step,
+  type MoveFacts,
+  type Run,
+  type RunInstance,
+  type RunState,
+} from './run.js'
+import type { RunsByTask } from './runs-by-task.js'
+import { fenced, ofRun, optionalTime } from './scalars.js'
+import {
+  knownTask,
+  replayedTask,
+  storedTask,
+  type Task,
+  type TaskProgress,
+  type TaskReads,
+  type TaskRows,
+} from './task.js'
+
+/** Tables of this file. */
+export interface RunRows extends TaskRows {
+  readonly runs: Table<RunId, Run>
+  readonly runsByTask: RunsByTask
+}
+
+/** Reads of this file. */
+export interface RunReads extends TaskReads {
+  run(runId: RunId): Run | undefined
+}
+
+/** A change of runs in the making. */
+export type RunDraft = Draft<RunRows, RunReads>
+
+/** What every stored event about one run says. */
+export interface OfRun {
+  readonly sequence: number
+  readonly runId: RunId
+  readonly atMs: number
+}
+
+const defineEvent = eventDefiner<RunRows, RunReads>()
+const defineCommand = commandDefiner<RunReads>()
+const defineRow = rowDefiner<RunRows, RunReads>()
+
+/** Inserts a scheduled run and counts it for its task. */
+export const runCreated = defineEvent('run_created', {
+  fields: { runInstance: runInstanceSchema },
+  check: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
+  evolve: (draft, { runInstance, sequence }) => insertRun(draft, runInstance, sequence),
+})
+
+/** Moves the run along one of the 17 edges. */
+export const runStateChanged = defineEvent('run_state_changed', {
+  fields: {
+    ...ofRun,
+    previousState: v.picklist(runStates),
+    newState: v.picklist(runStates),
+    /** In epoch milliseconds. */
+    retryAtMs: optionalTime,
+  },
+  evolve: (draft, event) => {
+    const run = replayedRun(draft, event)
+    if (run.state !== event.previousState) {
+      illegal(event.sequence, run.id, `it is ${run.state}, not ${event.previousState}`)
+    }
+    const move = moveTo(event.newState)
+    if (move === undefined) illegal(event.sequence, run.id, `${run.state} to ${event.newState}`)
+    advanceRun(draft, event, move, event)
+  },
+})
+
+/** The run gave way and can be resumed. */
+export const runSuspended = defineEvent('run_suspended', {
+  fields: { ...ofRun, reason: v.exactOptional(v.string()) },
+  evolve: (draft, event) => advanceRun(draft, event, { type: 'suspend' }, event),
+})
+
+/** A suspended run is ready again. */
+export const runResumed = defineEvent('run_resumed', {
+  fields: ofRun,
+  evolve: (draft, event) => advanceRun(draft, event, { type: 'resume' }, event),
+})
+
+/** Accepted though no command writes it. */
+export const runCancelled = defineEvent('run_cancelled', {
+  fields: ofRun,
+  evolve: (draft, event) => advanceRun(draft, event, { type: 'to_cancelled' }, event),
+})
+
+/** Checks: task known; run not known; scheduled; task not cancelled; no attempts yet. Carries no timestamp: `createdAtMs` counts. */
+export const runCreate = defineCommand('run_create', {
+  fields: { runInstance: runInstanceSchema },
+  check: ({ runInstance }) => checkRunIds(runInstance.id, runInstance.taskId),
+  decide: (view, { runInstance }, sequence) => {
+    checkCreate(view, runInstance)
+    return {
+      event: runCreated.create(sequence, { runInstance }),
+      applied: { type: 'run_create', runId: runInstance.id, taskId: runInstance.taskId } as const,
+    }
+  },
+})
+
+/** Checks: known; declared state; edge; task not cancelled; token; no attempt open; no lease left behind. */
+export const runStateTransition = defineCommand('run_state_transition', {
+  fields: {
+    ...ofRun,
+    ...fenced,
+    previousState: v.picklist(runStates),
+    newState: v.picklist(runStates),
+    /** When the retry is due, in epoch milliseconds; only with `newState: 'retry_wait'`. */
+    retryAtMs: optionalTime,
+  },
+  check: ({ newState, retryAtMs }) => checkRetryAt(newState, retryAtMs),
+  decide: (view, command, sequence) => {
+    const { runId, previousState, newState, retryAtMs, atMs } = command
+    checkTransition(view, knownRun(view, runId), command)
+    return {
+      event: runStateChanged.create(sequence, {
+        runId,
+        previousState,
+        newState,
+        ...(retryAtMs !== undefined && { retryAtMs }),
+        atMs,
+      }),
+      applied: { type: 'run_state_transition', runId, previousState, newState } as const,
+    }
+  },
+})
+
+/** Checks: known; running; token; no attempt open; no lease left behind. */
+export const runSuspend = defineCommand('run_suspend', {
+  fields: { ...ofRun, ...fenced, reason: v.exactOptional(v.string()) },
+  decide: (view, { runId, reason, atMs, fencingToken }, sequence) => {
+    checkSuspend(knownRun(view, runId), fencingToken)
+    return {
+      event: runSuspended.create(sequence, { runId, ...(reason !== undefined && { reason }), atMs }),
+      applied: { type: 'run_suspend', runId } as const,
+    }
+  },
+})
+
+/** Checks: known; suspended; task not cancelled. */
+export const runResume = defineCommand('run_resume', {
+  fields: ofRun,
+  decide: (view, { runId, atMs }, sequence) => {
+    checkResume(view, knownRun(view, runId))
+    return {
+      event: runResumed.create(sequence, { runId, atMs }),
+      applied: { type: 'run_resume', runId } as const,
+    }
+  },
+})
+
+/** A run with its history and attempts: each attempt may have filled a record of the journal, and the run holds them all. */
+export const runRow = defineRow('run', {
+  fields: {
+    ...runInstanceEntries,
+    retryAtMs: optionalTime,
+    lease: v.exactOptional(leaseSchema),
+    history: v.array(historyEntrySchema),
+    attempts: v.array(attemptRecordSchema),
+  },
+  lists: ['history', 'attempts'],
+  capture: ({ runs }) => runs.rows(),
+  restore: (draft, run) => {
+    checkRun(run)
+    if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
+    addRun(draft, storedTask(draft, run.taskId, 'run'), run)
+  },
+})
+
+/** The run; raises `unknown_run`. */
+export function knownRun(view: RunReads, runId: RunId): Run {
+  const run = view.run(runId)
+  if (run === undefined) throw new TaskError('unknown_run', { runId })
+  return run
+}
+
+/** Raises `run_of_cancelled_task`. */
+export function checkNotCancelled(view: TaskReads, { id: runId, taskId }: Run): void {
+  if (view.task(taskId)?.cancelledAtMs !== undefined) throw new TaskError('run_of_cancelled_task', { runId, taskId })
+}
+
+/** Raises `invalid_input` for the time of a retry in a transition to another state, and for one that is no time. */
+export function checkRetryAt(newState: RunState, retryAtMs: number | undefined): void {
+  if (retryAtMs === undefined) return
+  // It is computed from what a caller's source of chance says.
+  const reason = newState === 'retry_wait' ? `not a time: ${retryAtMs}` : `does not go with ${newState}`
+  if (newState === 'retry_wait' && Number.isSafeInteger(retryAtMs) && retryAtMs >= 0) return
+  throw new InvalidInputError({ subject: 'command', field: 'retryAtMs', reason })
+}
+
+/** Raises what keeps a run from being created. */
+export function checkCreate(view: RunReads, runInstance: RunInstance): void {
+  const { id: runId, taskId, state, attemptCount, currentAttemptId, createdAtMs, lastStateChangeAtMs } = runInstance
+  const task = knownTask(view, taskId)
+  if (view.run(runId) !== undefined) throw new TaskError('run_already_exists', { runId })
+  if (state !== 'scheduled') throw new TaskError('run_create_requires_scheduled', { runId, state })
+  if (task.cancelledAtMs !== undefined) throw new TaskError('task_already_cancelled', { taskId })
+  if (attemptCount > 0 || currentAttemptId !== undefined || lastStateChangeAtMs !== createdAtMs) {
+    throw new TaskError('run_create_requires_unstarted', { runId, attemptCount })
+  }
+}
+
+/** Raises what keeps a run from going from one state to another. */
+export function checkTransition(
+  view: TaskReads,
+  run: Run,
+  {
+    previousState,
+    newState,
+    fencingToken,
+  }: { readonly previousState: RunState; readonly newState: RunState; readonly fencingToken?: number | undefined },
+): void {
+  const { id: runId } = run
+  if (run.state !== previousState) {
+    throw new TaskError('previous_state_mismatch', { runId, expected: previousState, actual: run.state })
+  }
+  const move = moveTo(newState)
+  const selection = move && selectMove(run, move)
+  if (selection === undefined || isUnheard(selection)) {
+    throw new TaskError('invalid_transition', { runId, from: run.state, to: newState })
+  }
+  if (runChart.hasTag({ ...statesOf(run), lifecycle: newState }, 'work')) checkNotCancelled(view, run)
+  checkToken(run, fencingToken, { isRequired: newState !== 'cancelled' })
+  checkRegions(run, selection)
+}
+
+/** Raises what keeps a run from being suspended. */
+export function checkSuspend(run: Run, fencingToken: number | undefined): void {
+  const selection = selectMove(run, { type: 'suspend' })
+  if (isUnheard(selection)) throw new TaskError('run_suspend_requires_running', { runId: run.id, state: run.state })
+  checkToken(run, fencingToken, { isRequired: true })
+  checkRegions(run, selection)
+}
+
+/** Raises what keeps a run from being resumed. */
+export function checkResume(view: TaskReads, run: Run): void {
+  if (!selectMove(run, { type: 'resume' }).isTaken) {
+    throw new TaskError('run_resume_requires_suspended', { runId: run.id, state: run.state })
+  }
+  checkNotCancelled(view, run)
+}
+
+/** Stages a run that is not known yet. Raises `replay_*`. */
+export function insertRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
+  const { id, taskId, state, createdAtMs } = runInstance
+  if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
+  if (state !== 'scheduled') illegal(sequence, id, `created ${state}`)
+  const task = replayedTask(draft.view, taskId, sequence)
+  addRun(draft, task, { ...runInstance, history: [{ to: state, atMs: createdAtMs }], attempts: [] })
+}
+
+/** The run of a stored event; raises `replay_invalid_transition`. */
+export function replayedRun({ view }: RunDraft, { runId, sequence }: OfRun): Run {
+  return view.run(runId) ?? illegal(sequence, runId, 'no such run')
+}
+
+/** Moves a run as a stored event says; raises `replay_invalid_transition` where the chart refuses. */
+export function advanceRun(draft: RunDraft, event: OfRun, move: RunMove, facts: MoveFacts): void {
+  const run = replayedRun(draft, event)
+  putRun(draft, event, run, replayedStep(run, event, move, facts))
+}
+
+/** The run after a move that a stored event says was made; raises `replay_invalid_transition`. */
+export function replayedStep(run: Run, { sequence }: OfRun, move: RunMove, facts: MoveFacts): Run {
+  return step(run, move, facts) ?? illegal(sequence, run.id, `${move.type} from ${run.state}`)
+}
+
+/** Stages a run that has moved, and counts its end for its task. */
+export function putRun(draft: RunDraft, { sequence }: OfRun, run: Run, next: Run): void {
+  draft.put(draft.tables.runs, run.id, next)
+  if (!isTerminalRunState(next.state)) return
+  const task = replayedTask(draft.view, run.taskId, sequence)
+  const { open, completed, failed } = task.progress
+  const progress = {
+    ...task.progress,
+    open: open - 1,
+    completed: completed + (next.state === 'completed' ? 1 : 0),
+    failed: failed + (next.state === 'failed' ? 1 : 0),
+  }
+  draft.put(draft.tables.tasks, run.taskId, { ...task, progress })
+}
+
+function addRun(draft: RunDraft, task: Task, run: Run): void {
+  const { runs, runsByTask, tasks } = draft.tables
+  const { id: taskId } = task.spec
+  // The task's own copy of the text, so that the event's can go.
+  draft.put(runs, run.id, { ...run, taskId })
+  draft.add(runsByTask.add(taskId, run.id))
+  draft.put(tasks, taskId, { ...task, progress: progressWith(task, run) })
+}
+
+/** The progress of a task with one more run. */
+function progressWith({ spec, progress }: Task, { state, scheduledAtMs }: RunInstance): TaskProgress {
+  const { runs, open, completed, failed, lastScheduledAtMs = 0 } = progress
+  return {
+    runs: runs + 1,
+    open: open + (isTerminalRunState(state) ? 0 : 1),
+    completed: completed + (state === 'completed' ? 1 : 0),
+    failed: failed + (state === 'failed' ? 1 : 0),
+    ...(spec.runPolicy.type !== 'once' && { lastScheduledAtMs: Math.max(lastScheduledAtMs, scheduledAtMs) }),
+  }
+}
+
+/** True when no state of the run listens to the move, whatever the data. */
+function isUnheard({ isTaken, guard }: Selection): boolean {
+  return !isTaken && guard === undefined
+}
+
+/** Raises the refusal of an edge that exists but is kept closed, by the guard that keeps it so. */
+function checkRegions({ id: runId, currentAttemptId, lease }: Run, { isTaken, guard }: Selection): void {
+  if (isTaken) return
+  if (guard === 'isAttemptIdle' && currentAttemptId !== undefined) {
+    throw new TaskError('attempt_still_active', { runId, activeAttemptId: currentAttemptId })
+  }
+  throw new TaskError('lease_still_held', { runId, owner: lease?.owner ?? '' })
+}
+
+function illegal(sequence: number, runId: RunId, reason: string): never {
+  throw new TaskError('replay_invalid_transition', { sequence, runId, reason })
+}

@@ -1,0 +1,147 @@
+import type { RunId, TaskId } from './ids.js'
+import { retryDueAt, runStates, type Run, type RunLease, type RunState } from './run.js'
+import { OrderedSet } from '../base/ordered-set.js'
+
+/** A run that holds a lease. */
+export type LeasedRun = Run & { readonly lease: RunLease }
+
+/**
+ * Committed runs by state and due time and by lease expiry; every change costs O(log n).
+ *
+ * An entry is the row with which a run came to its place. It is left there while nothing the order depends on
+ * changes, so what leaves the index is looked up again.
+ */
+export class RunIndex {
+  /** Per state, in the order in which that state is worked off. Scheduled runs stand in `due` or `held` instead. */
+  readonly #byState = new Map<RunState, OrderedSet<Run>>(
+    runStates.map((state) => [state, new OrderedSet(orderOf[state])]),
+  )
+  /** Scheduled runs that only wait for their time. */
+  readonly #due = new OrderedSet<Run>(byScheduledAt)
+  /** Scheduled runs of tasks that must not run now. */
+  readonly #held = new OrderedSet<Run>(byScheduledAt)
+  readonly #leases = new OrderedSet<LeasedRun>(byExpiry)
+  readonly #mayRun: (taskId: TaskId) => boolean
+  readonly #rowOf: (runId: RunId) => Run | undefined
+
+  /** `mayRun` says whether scheduled runs of a task wait for nothing but their time; `rowOf` reads the committed run. */
+  constructor(mayRun: (taskId: TaskId) => boolean, rowOf: (runId: RunId) => Run | undefined) {
+    this.#mayRun = mayRun
+    this.#rowOf = rowOf
+  }
+
+  /** Takes a committed change of a run. */
+  update(before: Run | undefined, after: Run | undefined): void {
+    if (before?.state !== after?.state) {
+      if (before !== undefined) this.#leave(before)
+      if (after !== undefined) this.#enter(after)
+    }
+    if (before?.lease?.expiresAtMs !== after?.lease?.expiresAtMs) {
+      if (before !== undefined && isLeased(before)) this.#leases.delete(before)
+      if (after !== undefined && isLeased(after)) this.#leases.add(after)
+    }
+  }
+
+  /** Runs in a state, in its order; scheduled ones whether due or held. */
+  *inState(state: RunState): Iterable<Run> {
+    if (state !== 'scheduled') return yield* this.#rows(this.#ordered(state))
+    yield* this.#rows(this.#due)
+    yield* this.#rows(this.#held)
+  }
+
+  /** How many runs are in a state. */
+  count(state: RunState): number {
+    return state === 'scheduled' ? this.#due.size + this.#held.size : this.#ordered(state).size
+  }
+
+  /** Scheduled runs whose time has come, earliest first. */
+  dueScheduled(now: number): Iterable<Run> {
+    return this.#rows(this.#due.while((run) => dueAt(run) <= now))
+  }
+
+  /** When the next of them is due. */
+  nextScheduledAtMs(): number | undefined {
+    return this.#due.first?.scheduledAtMs
+  }
+
+  /** Waiting retries whose time has come, earliest first; both in epoch milliseconds. */
+  dueRetries(nowMs: number): Iterable<Run> {
+    return this.#rows(this.#ordered('retry_wait').while((run) => retryDueAt(run) <= nowMs))
+  }
+
+  /** When the next of them is due. */
+  nextRetryAtMs(): number | undefined {
+    const { first } = this.#ordered('retry_wait')
+    return first && retryDueAt(first)
+  }
+
+  /** Leased runs whose lease has expired, earliest first. */
+  expiredLeases(now: number): Iterable<Run> {
+    return this.#rows(this.#leases.while(({ lease }) => now >= lease.expiresAtMs))
+  }
+
+  /** Runs that hold a lease, earliest expiry first. */
+  leased(): Iterable<Run> {
+    return this.#rows(this.#leases)
+  }
+
+  /** When the next lease expires. */
+  nextLeaseExpiresAtMs(): number | undefined {
+    return this.#leases.first?.lease.expiresAtMs
+  }
+
+  /** Moves the scheduled runs of a task to where `mayRun` now puts them. */
+  updateGate(scheduledRuns: Iterable<Run>, mayRun: boolean): void {
+    const [from, to] = mayRun ? [this.#held, this.#due] : [this.#due, this.#held]
+    for (const run of scheduledRuns) if (from.delete(run)) to.add(run)
+  }
+
+  #ordered(state: RunState): OrderedSet<Run> {
+    return this.#byState.get(state) as OrderedSet<Run>
+  }
+
+  *#rows(entries: Iterable<Run>): Iterable<Run> {
+    for (const { id } of entries) {
+      const run = this.#rowOf(id)
+      if (run !== undefined) yield run
+    }
+  }
+
+  #enter(run: Run): void {
+    if (run.state !== 'scheduled') this.#ordered(run.state).add(run)
+    else if (this.#mayRun(run.taskId)) this.#due.add(run)
+    else this.#held.add(run)
+  }
+
+  #leave(run: Run): void {
+    if (run.state !== 'scheduled') this.#ordered(run.state).delete(run)
+    else if (!this.#due.delete(run)) this.#held.delete(run)
+  }
+}
+
+/** From when on a run may start. One that was due when it was made is due at once, whatever becomes of the wall clock. */
+function dueAt({ scheduledAtMs, createdAtMs }: Run): number {
+  return scheduledAtMs <= createdAtMs ? 0 : scheduledAtMs
+}
+
+function isLeased(run: Run): run is LeasedRun {
+  return run.lease !== undefined
+}
+
+type Order = (one: Run, other: Run) => number
+
+const byId: Order = (one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0)
+const byScheduledAt: Order = (one, other) =>
+  dueAt(one) - dueAt(other) || one.scheduledAtMs - other.scheduledAtMs || byId(one, other)
+const byRetry: Order = (one, other) => retryDueAt(one) - retryDueAt(other) || byId(one, other)
+const byExpiry = (one: LeasedRun, other: LeasedRun): number =>
+  one.lease.expiresAtMs - other.lease.expiresAtMs || byId(one, other)
+/** The order of selection: priority, age, id (spec mutation authority 7.4). */
+export const bySelection: Order = (one, other) =>
+  other.effectivePriority - one.effectivePriority || one.createdAtMs - other.createdAtMs || byId(one, other)
+
+const orderOf: Readonly<Record<RunState, Order>> = {
+  ...(Object.fromEntries(runStates.map((state) => [state, byId])) as Record<RunState, Order>),
+  ready: bySelection,
+  retry_wait: byRetry,
+}

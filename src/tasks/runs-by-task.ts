@@ -1,0 +1,30 @@
+import type { RunId, TaskId } from './ids.js'
+import type { PendingWrite } from '../state/table.js'
+
+/**
+ * Ids of the runs of each task, those under way included: which of them a layer shows, its table of runs says.
+ *
+ * A run never leaves its task, so that one list serves both layers.
+ */
+export class RunsByTask {
+  readonly #ids = new Map<TaskId, RunId[]>()
+
+  /** The runs of a task in the order in which they were staged. */
+  of(taskId: TaskId): readonly RunId[] {
+    return this.#ids.get(taskId) ?? []
+  }
+
+  /** Stages a run that its table does not know yet. */
+  add(taskId: TaskId, runId: RunId): PendingWrite {
+    const ids = this.#ids.get(taskId)
+    if (ids === undefined) this.#ids.set(taskId, [runId])
+    else ids.push(runId)
+    return { commit: () => {}, undo: () => this.#remove(taskId, runId) }
+  }
+
+  #remove(taskId: TaskId, runId: RunId): void {
+    const ids = this.#ids.get(taskId)
+    if (ids?.length === 1) this.#ids.delete(taskId)
+    else ids?.splice(ids.lastIndexOf(runId), 1)
+  }
+}

@@ -1,0 +1,208 @@
+import { isNilUuid } from '../base/ids.js'
+import { commandDefiner } from '../state/command.js'
+import type { Draft } from '../state/draft.js'
+import { eventDefiner } from '../state/event.js'
+import { rowDefiner } from '../state/row.js'
+import type { Table } from '../state/table.js'
+import type { TerminalRunState } from '../../machines/run-vocabulary.js'
+import { TaskError } from './errors.js'
+import type { TaskId } from './ids.js'
+import { naturalSchema, ofTask, optionalTime, timed } from './scalars.js'
+import { checkOccurs, checkTaskSpec, shareDefaults, taskSpecSchema, type TaskSpec } from './task-spec.js'
+
+/** A task with all the projection knows about it. An immutable row. */
+export interface Task {
+  readonly spec: TaskSpec
+  readonly createdAtMs: number
+  readonly cancelledAtMs?: number
+  /** 0 without a parent. */
+  readonly depth: number
+  readonly progress: TaskProgress
+}
+
+/** How far the runs of a task are; counted, so that asking costs O(1). */
+export interface TaskProgress {
+  readonly runs: number
+  /** Runs in a state that can still change. */
+  readonly open: number
+  readonly completed: number
+  readonly failed: number
+  /** Latest time a run was created for; only for repeating tasks, whose next run comes after it. */
+  readonly lastScheduledAtMs?: number
+}
+
+/** Tables of this file. */
+export interface TaskRows {
+  readonly tasks: Table<TaskId, Task>
+}
+
+/** Reads of this file. */
+export interface TaskReads {
+  task(taskId: TaskId): Task | undefined
+}
+
+/** Where a task stands as a whole: `open`, or how it has ended. */
+export type TaskPhase = 'open' | TerminalRunState
+
+/** The progress of a task without runs. */
+export const noProgress: TaskProgress = { runs: 0, open: 0, completed: 0, failed: 0 }
+
+/** The deepest place below a task without a parent (spec mutation authority 7.9). */
+const depthLimit = 8
+
+/**
+ * The phase of a task. It has ended when none of its runs can change any more; a task that never had a run has ended once it
+ * is cancelled. `completed`: at least one run did; `failed`: none did and one failed; `cancelled`: all its runs were, or
+ * there were none.
+ *
+ * This is the one place that says so: what dependents, waiters, parents and follow-ups go by. Whether a task was *marked*
+ * as cancelled is another question, for its runs may still be under way.
+ */
+export function phaseOf({ progress, cancelledAtMs }: Pick<Task, 'progress' | 'cancelledAtMs'>): TaskPhase {
+  const { runs, open, completed, failed } = progress
+  if (open > 0 || (runs === 0 && cancelledAtMs === undefined)) return 'open'
+  if (completed > 0) return 'completed'
+  return failed > 0 ? 'failed' : 'cancelled'
+}
+
+/** True for a task that can change no more; of a task that is not known, `false`. */
+export function hasEnded(task: Task | undefined): boolean {
+  return task !== undefined && phaseOf(task) !== 'open'
+}
+
+const defineEvent = eventDefiner<TaskRows, TaskReads>()
+const defineCommand = commandDefiner<TaskReads>()
+const defineRow = rowDefiner<TaskRows, TaskReads>()
+
+/** Inserts the task below its parent. */
+export const taskCreated = defineEvent('task_created', {
+  fields: { ...timed, taskSpec: taskSpecSchema },
+  check: ({ taskSpec }) => checkTaskSpec(taskSpec),
+  evolve: (draft, { taskSpec, atMs, sequence }) => {
+    if (draft.view.task(taskSpec.id) !== undefined) {
+      throw new TaskError('replay_duplicate_event', { sequence, id: taskSpec.id })
+    }
+    const parent =
+      taskSpec.parentTaskId === undefined ? undefined : replayedTask(draft.view, taskSpec.parentTaskId, sequence)
+    draft.put(draft.tables.tasks, taskSpec.id, {
+      spec: shareDefaults(taskSpec),
+      createdAtMs: atMs,
+      depth: parent === undefined ? 0 : parent.depth + 1,
+      progress: noProgress,
+    })
+  },
+})
+
+/** Marks the task; its runs are cancelled by events of their own. */
+export const taskCancelled = defineEvent('task_cancelled', {
+  fields: ofTask,
+  evolve: (draft, { taskId, atMs, sequence }) => {
+    const task = replayedTask(draft.view, taskId, sequence)
+    if (task.cancelledAtMs !== undefined) {
+      throw new TaskError('replay_task_already_cancelled', {
+        sequence,
+        taskId,
+        firstCancelledAtMs: task.cancelledAtMs,
+        duplicateCancelledAtMs: atMs,
+      })
+    }
+    draft.put(draft.tables.tasks, taskId, { ...task, cancelledAtMs: atMs })
+  },
+})
+
+/** Checks: not known; parent known and not finished; depth. */
+export const taskCreate = defineCommand('task_create', {
+  fields: { ...timed, taskSpec: taskSpecSchema },
+  check: ({ taskSpec, atMs }) => {
+    checkTaskSpec(taskSpec)
+    checkOccurs(taskSpec.runPolicy, atMs)
+  },
+  decide: (view, { taskSpec, atMs }, sequence) => {
+    const { id: taskId, parentTaskId } = taskSpec
+    if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
+    if (parentTaskId !== undefined) {
+      const parent = view.task(parentTaskId)
+      if (parent === undefined || !takesChildren(parent)) {
+        throw new TaskError('orphan_prevention', { taskId, parentTaskId })
+      }
+      const depth = parent.depth + 1
+      if (depth > depthLimit) throw new TaskError('depth_limit_exceeded', { depth, limit: depthLimit })
+    }
+    return {
+      event: taskCreated.create(sequence, { taskSpec, atMs }),
+      applied: { type: 'task_create', taskId } as const,
+    }
+  },
+})
+
+/** Checks: known; not cancelled; not before it was created. */
+export const taskCancel = defineCommand('task_cancel', {
+  fields: ofTask,
+  decide: (view, { taskId, atMs }, sequence) => {
+    const task = knownTask(view, taskId)
+    if (task.cancelledAtMs !== undefined) throw new TaskError('task_already_cancelled', { taskId })
+    if (atMs < task.createdAtMs) {
+      throw new TaskError('cancel_before_create', { taskId, createdAtMs: task.createdAtMs, cancelledAtMs: atMs })
+    }
+    return {
+      event: taskCancelled.create(sequence, { taskId, atMs }),
+      applied: { type: 'task_cancel', taskId } as const,
+    }
+  },
+})
+
+/** Depth and progress are left out: they follow from parents and runs. */
+export const taskRow = defineRow('task', {
+  fields: { spec: taskSpecSchema, createdAtMs: naturalSchema, cancelledAtMs: optionalTime },
+  capture: ({ tasks }) => tasks.rows(),
+  restore: (draft, stored) => {
+    const { spec, createdAtMs, cancelledAtMs } = stored
+    const taskId = spec.id
+    if (isNilUuid(taskId)) throw new TaskError('snapshot_nil_id', { id: taskId })
+    checkTaskSpec(spec)
+    if (draft.view.task(taskId) !== undefined) throw new TaskError('snapshot_duplicate_task', { taskId })
+    if (cancelledAtMs !== undefined && cancelledAtMs < createdAtMs) {
+      throw new TaskError('snapshot_cancelled_before_created', { taskId })
+    }
+    const { parentTaskId } = spec
+    const parent = parentTaskId === undefined ? undefined : draft.view.task(parentTaskId)
+    if (parentTaskId !== undefined && parent === undefined) throw new TaskError('snapshot_unknown_parent', { taskId })
+    draft.put(draft.tables.tasks, taskId, {
+      ...stored,
+      spec: shareDefaults(spec),
+      depth: parent === undefined ? 0 : parent.depth + 1,
+      progress: noProgress,
+    })
+  },
+})
+
+/** The task; raises `unknown_task`. */
+export function knownTask(view: TaskReads, taskId: TaskId): Task {
+  const task = view.task(taskId)
+  if (task === undefined) throw new TaskError('unknown_task', { taskId })
+  return task
+}
+
+/** The task of a stored event; raises `replay_task_unknown`. */
+export function replayedTask(view: TaskReads, taskId: TaskId, sequence: number): Task {
+  const task = view.task(taskId)
+  if (task === undefined) throw new TaskError('replay_task_unknown', { sequence, taskId })
+  return task
+}
+
+/** The task that a row refers to; raises `snapshot_unknown_task`. */
+export function storedTask({ view }: Draft<unknown, TaskReads>, taskId: TaskId, row: string): Task {
+  const task = view.task(taskId)
+  if (task === undefined) throw new TaskError('snapshot_unknown_task', { taskId, row })
+  return task
+}
+
+/** Raises `snapshot_duplicate_row` for a row that is there already. */
+export function checkNewRow(existing: object | undefined, row: string, id: string): void {
+  if (existing !== undefined) throw new TaskError('snapshot_duplicate_row', { row, id })
+}
+
+/** A task that was cancelled takes no more, though its runs may still be under way. */
+function takesChildren(task: Task): boolean {
+  return task.cancelledAtMs === undefined && !hasEnded(task)
+}

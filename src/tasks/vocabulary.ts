@@ -1,0 +1,12 @@
+/** How an attempt ended (spec mutation authority 1.8). */
+export const attemptResults = ['success', 'failure', 'timeout', 'suspended'] as const
+export type AttemptResult = (typeof attemptResults)[number]
+
+/** Whether another attempt may help. Durable, so that replay can take the retry decision again (ruling D-25). */
+export const failureClasses = ['retryable', 'terminal'] as const
+export type FailureClass = (typeof failureClasses)[number]
+
+/** What an actor may do in a tenant. */
+export type Capability =
+  | { readonly type: 'can_submit' | 'can_execute' | 'can_review' | 'can_approve' | 'can_cancel' }
+  | { readonly type: 'custom'; readonly name: string }
