@@ -1,5 +1,6 @@
 import { defineErrors, type ErrorDataOf } from '../base/define-errors.js'
-import { describeValue, StatewardError } from '../base/errors.js'
+import { StatewardError } from '../base/errors.js'
+import { textOf } from '../base/options.js'
 import type { StateErrorData } from '../state/errors.js'
 import type {
   ActorId,
@@ -249,7 +250,7 @@ export const dispatchMessages = {
   arithmetic_overflow: ({ policy, operation }: { readonly policy: 'repeat'; readonly operation: string }) =>
     `the runs of a ${policy} policy cannot be counted: ${operation}`,
   invalid_amount: ({ dimension, amount }: { readonly dimension: BudgetDimension; readonly amount: number }) =>
-    `an amount of ${dimension} is a whole number from 0, not ${describeValue(amount)}`,
+    `an amount of ${dimension} is a whole number from 0, not ${textOf(amount)}`,
   handler_exists: ({ kind }: { readonly kind: string }) => `kind ${kind} has a handler already: dispose it first`,
   /** A graph names a task that is not in it. */
   unknown_task_name: ({ name, usedBy }: { readonly name: string; readonly usedBy: string }) =>

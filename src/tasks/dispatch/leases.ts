@@ -48,7 +48,7 @@ export class LeaseWatch implements Disposable {
 
   /** Takes a durable event. */
   observe(event: TaskEvent): void {
-    if (event.type === 'lease_acquired' || event.type === 'lease_heartbeat') {
+    if (event.type === 'lease_acquired' || event.type === 'lease_heartbeat' || event.type === 'attempt_begun') {
       this.#watch(event.runId, Math.max(0, event.expiresAtMs - event.atMs))
     } else if ('runId' in event && event.runId !== undefined && this.#isWatched(event.runId)) {
       if (this.#options.projection.run(event.runId)?.lease === undefined) this.#forget(event.runId)

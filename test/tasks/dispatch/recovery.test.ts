@@ -135,7 +135,7 @@ describe('lost owners', () => {
     const id = await room.tasks.submit({ kind: 'work' })
     const broken = Promise.reject(new Error('no such change'))
     broken.catch(() => {})
-    const transact = vi.spyOn(room.authority, 'transact')
+    const transact = vi.spyOn(room.authority.own, 'transact')
     room.tasks.handle('work', () => void transact.mockImplementation(() => broken))
     await room.settle()
     expect(room.warnings).toContain('the end of an attempt was not taken')
