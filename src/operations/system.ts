@@ -1,3 +1,5 @@
+import { decode } from '../base/decode.js'
+import { portSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import { OperationError } from './errors.js'
 import type { OperationRegistry } from './registry.js'
@@ -53,11 +55,14 @@ export interface OperationsSystem extends Pick<OperationRegistry, Exclude<keyof 
   waitAll(...given: Parameters<OperationRegistry['waitAll']>): OperationsWait
 }
 
+const anyPart = portSchema<Partial<OperationsSystem>>([])
+
 /**
  * Makes a system of whatever methods there are: each that is missing answers `unsupported` with its name, `wait_all` for
- * instance; by a rejection where the registry would give a promise.
+ * instance; by a rejection where the registry would give a promise. Raises `invalid_input` for what is no object.
  */
 export function operationsSystem(part: Partial<OperationsSystem>): OperationsSystem {
+  decode(anyPart, part, 'operations system')
   const whole: PropertyDescriptorMap = {}
   for (const [name, answer] of Object.entries(members)) {
     const present = (part as Readonly<Record<string, unknown>>)[name]

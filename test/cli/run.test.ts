@@ -59,7 +59,7 @@ describe('stateward run', () => {
     expect(stdout).toMatch(
       /\nFAILED {7}lint {2}ended with exit code 1 instead of exit code 0 after \d+ ms {2}[0-9a-f-]{36}\n {4}\| line 3: bad\n/,
     )
-    expect(stdout).toMatch(/\nwaited for 2 operations: wait request [0-9a-f-]{36}, run [0-9a-f-]{36}\n/)
+    expect(stdout).toMatch(/\nwaited for 2 operations: wait request [0-9a-f-]{36}, turn [0-9a-f-]{36}\n/)
     expect(stdout).toMatch(/\n1 of 2 tools ended as the plan expects\n$/)
     expect(existsSync(work.path('.stateward/demo/journal'))).toBe(true)
   })

@@ -108,14 +108,14 @@ describe('operations', () => {
 })
 
 describe('a wait', () => {
-  it('ends with the outcomes in the order asked for and names the run it was for', async () => {
+  it('ends with the outcomes in the order asked for and names the turn it was for', async () => {
     const { at, start, clock } = await startService()
     const slow = await start({ type: 'sleep', ms: 1000 }, 'slow')
     const quick = await start({ type: 'fail', message: 'no' }, 'quick')
     const turnId = '0199d2a0-0000-7000-8000-000000000001'
     const waiting = ask('POST', at('/sessions/one/wait'), { json: { turnId, operationIds: [slow, quick] } })
     await expect
-      .poll(() => ask('POST', at('/sessions/one/wait'), { json: { operationIds: [slow] } }))
+      .poll(() => ask('POST', at('/sessions/one/wait'), { json: { turnId, operationIds: [slow] } }))
       .toMatchObject({
         status: 409,
         body: { code: 'wait_already_active' },

@@ -300,6 +300,12 @@ const optionDoors: readonly OptionsDoor[] = [
     },
   },
   {
+    name: 'operationsSystem',
+    call: (_, part) => main.operationsSystem(part),
+    good: {},
+    bad: {},
+  },
+  {
     name: 'readDirectoryJournal',
     call: (_, options) => main.readDirectoryJournal(options),
     good: { directory: 'never made' },
