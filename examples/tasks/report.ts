@@ -77,7 +77,9 @@ async function allowMore(runId: RunId): Promise<void> {
 }
 
 tasks.authority.onCommit(({ events }) => {
-  for (const event of events) if (event.type === 'run_suspended') void allowMore(event.runId)
+  for (const event of events) {
+    if (event.type === 'attempt_ended' && event.newState === 'suspended') void allowMore(event.runId)
+  }
 })
 const suspended = Array.from(tasks.projection.runsIn('suspended'))
 for (const { id } of suspended) await allowMore(id)

@@ -460,14 +460,21 @@ function closeReservation(draft: BudgetDraft, reservationId: ReservationId): Res
   return reservation
 }
 
-function charge(
-  draft: BudgetDraft,
-  ledger: Budget,
-  change: { readonly consumed?: number; readonly reserved?: number },
-): void {
+/** What a ledger comes to bear, or no longer bears. */
+export interface LedgerChange {
+  readonly consumed?: number
+  readonly reserved?: number
+}
+
+/** A ledger after a change. */
+export function charged(ledger: Budget, change: LedgerChange): Budget {
   const consumed = ledger.consumed + (change.consumed ?? 0)
   const reserved = ledger.reserved + (change.reserved ?? 0)
-  putBudget(draft, { ...ledger, consumed, reserved, exhausted: ledger.exhausted || consumed >= ledger.limit })
+  return { ...ledger, consumed, reserved, exhausted: ledger.exhausted || consumed >= ledger.limit }
+}
+
+function charge(draft: BudgetDraft, ledger: Budget, change: LedgerChange): void {
+  putBudget(draft, charged(ledger, change))
 }
 
 function putBudget(draft: BudgetDraft, budget: Budget): void {

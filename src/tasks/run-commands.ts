@@ -28,6 +28,7 @@ import {
   type Run,
   type RunInstance,
   type RunState,
+  type TerminalRunState,
 } from './run.js'
 import type { RunsByTask } from './runs-by-task.js'
 import { fenced, ofRun, optionalTime } from './scalars.js'
@@ -296,14 +297,7 @@ export function putRun(draft: RunDraft, { sequence }: OfRun, run: Run, next: Run
   draft.put(draft.tables.runs, run.id, next)
   if (!isTerminalRunState(next.state)) return
   const task = replayedTask(draft.view, run.taskId, sequence)
-  const { open, completed, failed } = task.progress
-  const progress = {
-    ...task.progress,
-    open: open - 1,
-    completed: completed + (next.state === 'completed' ? 1 : 0),
-    failed: failed + (next.state === 'failed' ? 1 : 0),
-  }
-  draft.put(draft.tables.tasks, run.taskId, { ...task, progress })
+  draft.put(draft.tables.tasks, run.taskId, { ...task, progress: progressAfterEnd(task.progress, next.state) })
 }
 
 function addRun(draft: RunDraft, task: Task, run: Run): void {
@@ -315,8 +309,19 @@ function addRun(draft: RunDraft, task: Task, run: Run): void {
   draft.put(tasks, taskId, { ...task, progress: progressWith(task, run) })
 }
 
+/** The progress of a task one of whose open runs has ended. */
+export function progressAfterEnd(progress: TaskProgress, state: TerminalRunState): TaskProgress {
+  const { open, completed, failed } = progress
+  return {
+    ...progress,
+    open: open - 1,
+    completed: completed + (state === 'completed' ? 1 : 0),
+    failed: failed + (state === 'failed' ? 1 : 0),
+  }
+}
+
 /** The progress of a task with one more run. */
-function progressWith({ spec, progress }: Task, { state, scheduledAtMs }: RunInstance): TaskProgress {
+export function progressWith({ spec, progress }: Task, { state, scheduledAtMs }: RunInstance): TaskProgress {
   const { runs, open, completed, failed, lastScheduledAtMs = 0 } = progress
   return {
     runs: runs + 1,

@@ -4,22 +4,26 @@ import type { BudgetDimension } from '../budget.js'
 import { TaskError } from '../errors.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../authority.js'
-import { phaseOf } from '../task.js'
-import { isTerminalRunState, type Run, type RunState } from '../run.js'
+import type { AttemptEnd } from '../attempt-steps.js'
+import { phaseOf, type Task } from '../task.js'
+import { isTerminalRunState, type Run, type RunInstance, type RunState } from '../run.js'
+import { progressAfterEnd, progressWith } from '../run-commands.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
-import { fillWindow } from './cron-window.js'
+import { fillWindow, missingRuns } from './cron-window.js'
 import { isCancelled, moveRun } from './runs.js'
 import {
   type AttemptSpending,
   canSpendAgain,
   closeSpending,
+  type Ledgers,
+  recordOf,
   reservationsAtOnce,
   type Unsettled,
   unreported,
 } from './spending.js'
 import type { TaskClock } from './task-clock.js'
-import { fireForRun, fireForSpending } from './triggers.js'
+import { armedFor, eventsOfRun, eventsOfSpending, fire, fireForSpending, takenAlong } from './triggers.js'
 
 /** What the end of an attempt is decided with. */
 export interface EndingOptions {
@@ -29,8 +33,8 @@ export interface EndingOptions {
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly atMs: number
-  /** Takes the steps that follow from the end. Default: {@link orRefuse}. */
-  readonly consequence?: TakeConsequence
+  /** Takes what follows from the end step by step. Default: all of it belongs to the end, and is refused with it. */
+  readonly consequence?: TakeConsequence | undefined
 }
 
 /** Carries out a step that follows from an end, or leaves it out. */
@@ -69,14 +73,20 @@ export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): Atte
   if (run?.state !== 'ready' || run.lease !== undefined) return undefined
   const { taskId } = run
   const { owner, expiresAtMs, attemptId, reserve, atMs } = claim
-  for (const [dimension, { reservationId, amount }] of reserve) {
-    if (batch.view.ledgersFor(taskId, dimension).length === 0) continue
-    batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, atMs })
-  }
-  moveRun(batch, runId, 'ready', 'leased', atMs)
-  const { fencingToken } = batch.submit({ type: 'lease_acquire', runId, owner, expiresAtMs, atMs }).applied
-  moveRun(batch, runId, 'leased', 'running', atMs, { fencingToken })
-  batch.submit({ type: 'attempt_start', runId, attemptId, fencingToken, atMs })
+  const reservations = Array.from(reserve, ([dimension, { reservationId, amount }]) => ({
+    reservationId,
+    dimension,
+    amount,
+  })).filter(({ dimension }) => batch.view.ledgersFor(taskId, dimension).length > 0)
+  const { fencingToken } = batch.submit({
+    type: 'attempt_begin',
+    runId,
+    attemptId,
+    owner,
+    expiresAtMs,
+    ...(reservations.length > 0 && { reservations }),
+    atMs,
+  }).applied
   return { runId, taskId, attemptId, fencingToken }
 }
 
@@ -90,31 +100,23 @@ export function unsettledOfCancelled({ isAnswered }: Pick<AttemptReport, 'isAnsw
   return isAnswered ? 'given_back' : 'spent'
 }
 
-/** Ends an attempt with all that follows: result, lease, next state, spending and events are one change (ruling D-25). */
+/**
+ * Ends an attempt with all that follows: result, lease, next state, spending and events are one change (ruling D-25). It is
+ * one command, unless its consequences are taken one by one.
+ */
 export function finishAttempt(
   batch: TaskBatch,
-  { runId, taskId, attemptId, fencingToken }: AttemptIdentity,
+  { runId, attemptId, fencingToken }: AttemptIdentity,
   { outcome, suspendReason, isAnswered }: AttemptReport,
   spending: AttemptSpending,
   options: EndingOptions,
 ): void {
-  const { projection, atMs, consequence = orRefuse } = options
-  const lease = batch.view.run(runId)?.lease
-  batch.submit({ type: 'attempt_finish', runId, attemptId, outcome, fencingToken, atMs })
-  if (lease !== undefined) {
-    const { owner, expiresAtMs } = lease
-    batch.submit({ type: 'lease_release', runId, owner, expiresAtMs, fencingToken, atMs })
-  }
+  const run = batch.view.run(runId)
+  if (run === undefined) return
   const unsettled = unsettledAfter({ outcome, isAnswered })
-  let touched: readonly BudgetDimension[] = []
-  consequence(() => {
-    touched = closeSpending(batch, taskId, spending, unsettled, atMs)
-  })
-  const { refused } = spending
-  const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(batch.view, projection, taskId, refused)
-  leaveRunning(batch, runId, outcome, canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason, options)
-  if (canGoOn) batch.submit({ type: 'run_resume', runId, atMs })
-  consequence(() => fireForSpending(batch, projection, taskId, touched, atMs))
+  const end = { attemptId, fencingToken, outcome, suspendReason, spending, unsettled } as const
+  if (options.consequence === undefined) endAtOnce(batch, run, end, options)
+  else endStepByStep(batch, run, end, options, options.consequence)
 }
 
 /**
@@ -129,42 +131,133 @@ export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOption
   batch.submit({ type: 'lease_expire', runId, owner, expiresAtMs, atMs })
   if (run.state !== 'running') return
   const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
-  const touched = closeSpending(batch, run.taskId, unreported(open), 'spent', atMs)
-  const outcome = failed(`the owner ${owner} was lost`, 'retryable', { reason: 'lost' })
-  if (run.currentAttemptId !== undefined) {
-    batch.submit({ type: 'attempt_finish', runId, attemptId: run.currentAttemptId, outcome, atMs })
-  }
-  leaveRunning(batch, runId, outcome, undefined, options)
-  fireForSpending(batch, projection, run.taskId, touched, atMs)
+  const end = {
+    outcome: failed(`the owner ${owner} was lost`, 'retryable', { reason: 'lost' }),
+    spending: unreported(open),
+    unsettled: 'spent',
+  } as const
+  const { currentAttemptId: attemptId } = run
+  if (attemptId !== undefined) endAtOnce(batch, run, { ...end, attemptId }, options)
+  else endStepByStep(batch, run, end, options, orRefuse)
 }
 
-function leaveRunning(
+/** What a run leaves `running` with. */
+interface End {
+  /** Absent where a host has not begun any. */
+  readonly attemptId?: AttemptId
+  /** Of the lease, while it is held. */
+  readonly fencingToken?: number
+  readonly outcome: AttemptOutcome
+  readonly suspendReason?: SuspendReason | undefined
+  readonly spending: AttemptSpending
+  readonly unsettled: Unsettled
+}
+
+/** One command carries the end and all that follows from it. */
+function endAtOnce(
   batch: TaskBatch,
-  runId: RunId,
-  outcome: AttemptOutcome,
-  suspendReason: SuspendReason | undefined,
-  { delayOf, times, projection, ids, atMs, consequence = orRefuse }: EndingOptions,
+  run: Run,
+  { attemptId, ...end }: End & { readonly attemptId: AttemptId },
+  options: EndingOptions,
 ): void {
-  const run = batch.view.run(runId)
-  if (run === undefined) return
-  const { taskId } = run
-  const state = stateAfter(run, outcome, batch.view.task(taskId)?.spec.constraints.maxAttempts ?? 1)
-  if (state === 'suspended') {
-    batch.submit({ type: 'run_suspend', runId, reason: suspendReason ?? 'handler', atMs })
+  const { view } = batch
+  const { projection, times, ids, atMs } = options
+  const { id: runId, taskId } = run
+  const { settlements, consumptions, touched, ledgers } = recordOf(view, taskId, end.spending, end.unsettled)
+  const next = nextOf(view, ledgers, run, end, options)
+  const task = taskAfter(view.task(taskId), next.newState)
+  // With the end, so that a repeating task never looks finished between two of its runs.
+  const runs = isTerminalRunState(next.newState) ? missingRuns(task, projection, times.wall(), ids) : []
+  const triggers = takenAlong(
+    batch,
+    armedFor(view, projection, [
+      ...eventsOfRun(taskId, task && withRuns(task, runs), next.newState),
+      ...eventsOfSpending(ledgers, taskId, touched),
+    ]),
+  )
+  batch.submit({
+    type: 'attempt_end',
+    runId,
+    attemptId,
+    outcome: end.outcome,
+    ...next,
+    ...(settlements.length > 0 && { settlements }),
+    ...(consumptions.length > 0 && { consumptions }),
+    ...(runs.length > 0 && { runs }),
+    ...(triggers.length > 0 && { triggers }),
+    ...(end.fencingToken !== undefined && { fencingToken: end.fencingToken }),
+    atMs,
+  })
+}
+
+/** The end alone is one command, and each consequence its own, so that one can be left out. */
+function endStepByStep(
+  batch: TaskBatch,
+  run: Run,
+  { attemptId, ...end }: End,
+  options: EndingOptions,
+  consequence: TakeConsequence,
+): void {
+  const { view } = batch
+  const { projection, times, ids, atMs } = options
+  const { id: runId, taskId } = run
+  let touched: readonly BudgetDimension[] = []
+  consequence(() => {
+    touched = closeSpending(batch, taskId, end.spending, end.unsettled, atMs)
+  })
+  const next = nextOf(view, view, run, end, options)
+  const { newState, retryAtMs } = next
+  if (attemptId === undefined) {
+    moveRun(batch, runId, 'running', newState, atMs, retryAtMs === undefined ? {} : { retryAtMs })
   } else {
-    const retryAtMs =
-      state === 'retry_wait'
-        ? Math.min(times.now() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
-        : undefined
-    moveRun(batch, runId, 'running', state, atMs, retryAtMs === undefined ? {} : { retryAtMs })
+    const { outcome, fencingToken } = end
+    const token = fencingToken === undefined ? {} : { fencingToken }
+    batch.submit({ type: 'attempt_end', runId, attemptId, outcome, ...next, ...token, atMs })
   }
-  // In this batch, so that a repeating task never looks finished between two of its runs.
-  if (isTerminalRunState(state)) consequence(() => fillWindow(batch, projection, taskId, times.wall(), ids))
-  consequence(() => fireForRun(batch, projection, taskId, state, atMs))
+  if (isTerminalRunState(newState)) consequence(() => fillWindow(batch, projection, taskId, times.wall(), ids))
+  consequence(() => {
+    for (const event of eventsOfRun(taskId, view.task(taskId), newState)) fire(batch, projection, event, atMs)
+  })
+  consequence(() => fireForSpending(batch, projection, taskId, touched, atMs))
+}
+
+/** Where the run goes, and what belongs to that. `ledgers` are those after the end. */
+function nextOf(
+  view: TaskView,
+  ledgers: Ledgers,
+  run: Run,
+  { outcome, suspendReason = 'handler', spending: { refused } }: Omit<End, 'attemptId'>,
+  { delayOf, times, projection }: EndingOptions,
+): Pick<AttemptEnd, 'newState' | 'retryAtMs' | 'reason' | 'resume'> {
+  const newState = stateAfter(run, outcome, view.task(run.taskId)?.spec.constraints.maxAttempts ?? 1)
+  switch (newState) {
+    case 'retry_wait': {
+      const retryAtMs = Math.min(times.now() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
+      return { newState, retryAtMs }
+    }
+    case 'suspended': {
+      const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(ledgers, projection, run.taskId, refused)
+      const reason = canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason
+      return { newState, reason, ...(canGoOn && { resume: true }) }
+    }
+    default:
+      return { newState }
+  }
+}
+
+/** A task when one of its runs has got to a state. */
+function taskAfter(task: Task | undefined, newState: RunState): Task | undefined {
+  if (task === undefined || !isTerminalRunState(newState)) return task
+  return { ...task, progress: progressAfterEnd(task.progress, newState) }
+}
+
+/** A task with runs that it is to get. */
+function withRuns(task: Task, runs: readonly RunInstance[]): Task {
+  return runs.reduce((before, run) => ({ ...before, progress: progressWith(before, run) }), task)
 }
 
 /** Where a run goes after an attempt (spec mutation authority 7.5); at the cap or beyond it there is no other attempt. */
-export function stateAfter(run: Run, outcome: AttemptOutcome, maxAttempts: number): RunState {
+export function stateAfter(run: Run, outcome: AttemptOutcome, maxAttempts: number): AttemptEnd['newState'] {
   switch (outcome.result) {
     case 'success':
       return 'completed'

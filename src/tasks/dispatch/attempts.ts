@@ -61,8 +61,8 @@ interface Started {
 /** The end of an attempt as it is offered to the authority. */
 interface EndOffer {
   readonly report: AttemptReport
-  /** How the consequences of the end are taken. */
-  readonly consequence: TakeConsequence
+  /** How the consequences of the end are taken, unless all of them belong to it. */
+  readonly consequence?: TakeConsequence
 }
 
 /** A refused end is offered without refused consequences, as a failure, and as a failure without any consequence. */
@@ -207,7 +207,7 @@ export class Attempts implements Disposable {
     // Before the end is recorded: nobody may have the key in between.
     if (end.answer.type === 'none' && task.constraints.concurrencyKey !== undefined) onLeftBehind(run, job.finished)
     const recorded = new DurableEnd<EndOffer>(
-      { report, consequence: orRefuse },
+      { report },
       {
         deadlines,
         logger,
@@ -272,7 +272,8 @@ export class Attempts implements Disposable {
       // Cancelled meanwhile: the end does not count any more, what was spent does.
       if (run === undefined || !isTerminalRunState(run.state)) return
       const unsettled = unsettledOfCancelled(report)
-      consequence(() => void closeSpending(batch, attempt.taskId, spending, unsettled, atMs))
+      const take = consequence ?? orRefuse
+      take(() => void closeSpending(batch, attempt.taskId, spending, unsettled, atMs))
     })
   }
 

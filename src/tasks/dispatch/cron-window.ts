@@ -46,9 +46,21 @@ export function firstRuns(spec: TaskSpec, { origin, createdAtMs }: Origin, ids: 
 }
 
 /**
- * Makes the runs that a repeating task is short of; none for other tasks, for cancelled ones, and for those that a failed
+ * The runs that a repeating task is short of; none for other tasks, for cancelled ones, and for those that a failed
  * prerequisite keeps from running for good.
  */
+export function missingRuns(
+  task: Task | undefined,
+  projection: Pick<TaskProjection, 'dependencyGate'>,
+  now: number,
+  ids: IdSource,
+): RunInstance[] {
+  if (task === undefined || !hasMoreOccurrences(task)) return []
+  if (projection.dependencyGate(task.spec.id) === 'failed') return []
+  return nextRuns(task.spec, task.progress, now, now, ids)
+}
+
+/** Makes the runs that a task is short of; see {@link missingRuns}. */
 export function fillWindow(
   batch: TaskBatch,
   projection: Pick<TaskProjection, 'dependencyGate'>,
@@ -56,10 +68,7 @@ export function fillWindow(
   now: number,
   ids: IdSource,
 ): void {
-  const task = batch.view.task(taskId)
-  if (task === undefined || !hasMoreOccurrences(task)) return
-  if (projection.dependencyGate(taskId) === 'failed') return
-  for (const runInstance of nextRuns(task.spec, task.progress, now, now, ids)) {
+  for (const runInstance of missingRuns(batch.view.task(taskId), projection, now, ids)) {
     batch.submit({ type: 'run_create', runInstance })
   }
 }

@@ -13,7 +13,7 @@ import type { Tracer } from '../../work/job-span.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
-import type { CommitListener, TaskMutations } from '../authority.js'
+import type { CommitListener, TaskCommit, TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
@@ -197,7 +197,7 @@ export class Dispatcher {
     this.#actor = actor
     actor.start()
     actor.send({ type: 'start' })
-    this.#commits = mutations.onCommit(({ events }) => this.#observe(events))
+    this.#commits = mutations.onCommit((commit) => this.#observe(commit))
     this.#actors.start()
     this.#leases.start()
     this.#promotion.recover()
@@ -240,9 +240,16 @@ export class Dispatcher {
     return this.#attempts.stop(runId, 'suspend_requested')
   }
 
-  #observe(events: readonly TaskEvent[]): void {
+  #observe({ events, ended }: TaskCommit): void {
     const { projection } = this.#options
     this.#selection?.unblock('commit')
+    for (const runId of ended.runs) {
+      const run = projection.run(runId)
+      if (run === undefined) continue
+      this.#followUps.onRunEnded(run)
+      this.#promotion.onRunEnded(run)
+      this.#selection?.onRunEnded(run)
+    }
     for (const event of events) {
       this.#followUps.observe(event)
       this.#actors.observe(event)
@@ -261,6 +268,7 @@ export class Dispatcher {
           this.#attempts.stopExhausted()
           break
         default: {
+          if (event.type === 'attempt_ended' && hasSpent(event)) this.#attempts.stopExhausted()
           const run = 'runId' in event && event.runId !== undefined ? projection.run(event.runId) : undefined
           if (run !== undefined) this.#onRunChanged(run)
         }
@@ -400,4 +408,9 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
+}
+
+/** True when the end of an attempt has spent something. */
+function hasSpent({ settlements = [], consumptions = [] }: Extract<TaskEvent, { type: 'attempt_ended' }>): boolean {
+  return settlements.length > 0 || consumptions.length > 0
 }

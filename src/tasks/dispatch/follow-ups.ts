@@ -3,7 +3,7 @@ import { nextTurn } from '../../base/promises.js'
 import type { TaskEvent } from '../catalogue.js'
 import type { RunId, SubscriptionId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
-import { isTerminalRunState } from '../run.js'
+import { isTerminalRunState, type Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import { fillWindow, isRepeating } from './cron-window.js'
 import { FollowUpQueue, type FollowUpQueueOptions, nothing, type Step } from './follow-up-queue.js'
@@ -63,7 +63,6 @@ export class FollowUps implements Disposable {
 
   /** Notes what follows from an event; O(1). */
   observe(event: TaskEvent): void {
-    const { projection } = this.#options
     switch (event.type) {
       case 'task_created':
         if (isRepeating(event.taskSpec)) this.#queueWindow(event.taskSpec.id)
@@ -71,14 +70,6 @@ export class FollowUps implements Disposable {
       case 'task_cancelled':
         this.#queueBelow(event.taskId)
         return this.#queueDependents(event.taskId)
-      case 'run_state_changed':
-      case 'run_cancelled': {
-        const run = projection.run(event.runId)
-        if (run === undefined || !isTerminalRunState(run.state)) return
-        const task = projection.task(run.taskId)
-        if (task !== undefined && isRepeating(task.spec)) this.#queueWindow(run.taskId)
-        return this.#queueDependents(run.taskId)
-      }
       case 'dependency_declared':
         return this.#queueGate(event.taskId)
       case 'budget_replenished':
@@ -96,6 +87,13 @@ export class FollowUps implements Disposable {
       triggers.map((subscriptionId) => (batch: TaskBatch) => void trigger(batch, [{ subscriptionId }], now())),
     )
     this.run()
+  }
+
+  /** Notes what follows from the end of a run; O(1). */
+  onRunEnded({ taskId }: Run): void {
+    const task = this.#options.projection.task(taskId)
+    if (task !== undefined && isRepeating(task.spec)) this.#queueWindow(taskId)
+    this.#queueDependents(taskId)
   }
 
   /** Begins to run what is pending. */

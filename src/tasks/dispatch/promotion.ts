@@ -53,6 +53,11 @@ export class Promotion implements Disposable {
     this.#retries.observe(event)
   }
 
+  /** Takes a run that has ended. */
+  onRunEnded(run: Run): void {
+    this.#triggers.onRunEnded(run)
+  }
+
   /** Begins what can be begun now; O(1) when nothing is due. */
   run(wall: number): void {
     this.#promote('scheduled', this.#options.projection.dueScheduled(wall))
@@ -137,9 +142,9 @@ export class Retries implements Disposable {
 
   /** Takes a durable event. */
   observe(event: TaskEvent): void {
-    if (event.type !== 'run_state_changed') return
-    const { runId, previousState, newState } = event
-    if (previousState === 'retry_wait') this.#forget(runId)
+    if (event.type !== 'run_state_changed' && event.type !== 'attempt_ended') return
+    const { type, runId, newState } = event
+    if (type === 'run_state_changed' && event.previousState === 'retry_wait') this.#forget(runId)
     if (newState !== 'retry_wait') return
     const run = this.#options.projection.run(runId)
     if (run?.state === 'retry_wait') this.#wait(run)

@@ -135,27 +135,26 @@ export class Selection implements Disposable {
       case 'budget_settled':
       case 'budget_released':
         return this.#candidates.unblock('reservation')
-      case 'run_state_changed':
-      case 'run_cancelled': {
-        const { projection } = this.#options
-        const taskId = projection.run(event.runId)?.taskId
-        // Gates open and close with the last run of a task.
-        if (taskId !== undefined && projection.task(taskId)?.progress.open === 0) this.#unblockDependents(taskId)
+      case 'attempt_ended':
+        if ((event.settlements ?? []).length > 0) this.#candidates.unblock('reservation')
         return
-      }
       default:
         return
     }
+  }
+
+  /** Takes a run that has ended, which may have opened the gates of dependents. */
+  onRunEnded({ taskId }: Run): void {
+    const { projection } = this.#options
+    // Gates open and close with the last run of a task.
+    if (projection.task(taskId)?.progress.open !== 0) return
+    for (const dependent of projection.dependents(taskId)) this.#candidates.unblock(`gate:${dependent}`)
   }
 
   /** A run that does not start may have been let in front as the first to have its key; now it is another's turn. */
   #passKeyOn(run: Run): void {
     const key = this.#keys.keyOf(run)
     if (key !== undefined && this.#keys.isFree(key)) this.#candidates.unblock(`key:${key}`, 'first')
-  }
-
-  #unblockDependents(taskId: TaskId): void {
-    for (const dependent of this.#options.projection.dependents(taskId)) this.#candidates.unblock(`gate:${dependent}`)
   }
 
   #judge(run: Run): Selected | Blocker {

@@ -1,6 +1,15 @@
-import type { Budget, BudgetDimension } from '../budget.js'
+import type { AttemptEnd } from '../attempt-steps.js'
+import {
+  budgetKey,
+  charged,
+  type Budget,
+  type BudgetDimension,
+  type LedgerChange,
+  type Reservation,
+} from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
+import type { Task } from '../task.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { lineage } from './runs.js'
 
@@ -36,6 +45,62 @@ export function unreported(reservationIds: Iterable<ReservationId>): AttemptSpen
   return { reservationIds, reservedAtStart: new Map(), settled: new Map(), refused: undefined, reported: new Map() }
 }
 
+/** How what an attempt has spent is recorded. */
+export interface SpendingRecord {
+  /** What becomes of its reservations; one that is settled with nothing is given back. */
+  readonly settlements: NonNullable<AttemptEnd['settlements']>
+  /** What it spent without having set it aside. */
+  readonly consumptions: NonNullable<AttemptEnd['consumptions']>
+  /** Dimensions that bear something of it. */
+  readonly touched: readonly BudgetDimension[]
+  /** The ledgers when all of this is recorded. */
+  readonly ledgers: Ledgers
+}
+
+/** Where ledgers are read. */
+export type Ledgers = Pick<TaskView, 'task' | 'budget' | 'ledgersFor'>
+
+/** Says how to close what an attempt left open and to record what it reported. Changes nothing. */
+export function recordOf(
+  view: TaskView,
+  taskId: TaskId,
+  spending: AttemptSpending,
+  unsettled: Unsettled,
+): SpendingRecord {
+  const ledgers = new LedgersAfter(view)
+  const touched = new Set<BudgetDimension>()
+  const settlements = new Map<ReservationId, number>()
+  const consumptions: { dimension: BudgetDimension; amount: number }[] = []
+  const unreserved = new Map(spending.reported)
+  for (const reservationId of spending.reservationIds) {
+    const reservation = view.reservation(reservationId)
+    if (reservation === undefined || settlements.has(reservationId)) continue
+    const { dimension, amount: reserved } = reservation
+    const isOfStart = spending.reservedAtStart.get(dimension) === reservationId
+    const reported = isOfStart ? unreserved.get(dimension) : undefined
+    if (reported !== undefined) unreserved.delete(dimension)
+    const spent = spending.settled.get(reservationId) ?? reported ?? (unsettled === 'spent' ? reserved : 0)
+    const amount = countable(ledgers, reservation.taskId, dimension, spent)
+    settlements.set(reservationId, amount)
+    ledgers.settle(reservation, amount)
+    touched.add(dimension)
+  }
+  for (const [dimension, reported] of unreserved) {
+    if (ledgers.ledgersFor(taskId, dimension).length === 0) continue
+    const amount = countable(ledgers, taskId, dimension, reported)
+    if (amount === 0) continue
+    consumptions.push({ dimension, amount })
+    ledgers.consume(taskId, dimension, amount)
+    touched.add(dimension)
+  }
+  return {
+    settlements: Array.from(settlements, ([reservationId, amount]) => ({ reservationId, amount })),
+    consumptions,
+    touched: [...touched],
+    ledgers,
+  }
+}
+
 /** Closes what an attempt left open and records what it reported. Returns the dimensions that bore something. */
 export function closeSpending(
   batch: TaskBatch,
@@ -44,33 +109,57 @@ export function closeSpending(
   unsettled: Unsettled,
   atMs: number,
 ): readonly BudgetDimension[] {
-  const touched = new Set<BudgetDimension>()
-  const unreserved = new Map(spending.reported)
-  for (const reservationId of spending.reservationIds) {
-    const reservation = batch.view.reservation(reservationId)
-    if (reservation === undefined) continue
-    const { dimension, amount: reserved } = reservation
-    const isOfStart = spending.reservedAtStart.get(dimension) === reservationId
-    const reported = isOfStart ? unreserved.get(dimension) : undefined
-    if (reported !== undefined) unreserved.delete(dimension)
-    const spent = spending.settled.get(reservationId) ?? reported ?? (unsettled === 'spent' ? reserved : 0)
-    const amount = countable(batch.view, reservation.taskId, dimension, spent)
+  const { settlements, consumptions, touched } = recordOf(batch.view, taskId, spending, unsettled)
+  for (const { reservationId, amount } of settlements) {
     if (amount > 0) batch.submit({ type: 'budget_settle', reservationId, amount, atMs })
     else batch.submit({ type: 'budget_release', reservationId, atMs })
-    touched.add(dimension)
   }
-  for (const [dimension, reported] of unreserved) {
-    if (batch.view.ledgersFor(taskId, dimension).length === 0) continue
-    const amount = countable(batch.view, taskId, dimension, reported)
-    if (amount === 0) continue
+  for (const { dimension, amount } of consumptions) {
     batch.submit({ type: 'budget_consume', taskId, dimension, amount, atMs })
-    touched.add(dimension)
   }
-  return [...touched]
+  return touched
+}
+
+/** The ledgers as they will stand: what is to be recorded laid over what a view shows. */
+class LedgersAfter implements Ledgers {
+  readonly #view: TaskView
+  readonly #changed = new Map<string, Budget>()
+
+  constructor(view: TaskView) {
+    this.#view = view
+  }
+
+  task(taskId: TaskId): Task | undefined {
+    return this.#view.task(taskId)
+  }
+
+  budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {
+    return this.#changed.get(budgetKey(taskId, dimension)) ?? this.#view.budget(taskId, dimension)
+  }
+
+  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+    const ledgers = this.#view.ledgersFor(taskId, dimension)
+    if (this.#changed.size === 0) return ledgers
+    return ledgers.map((ledger) => this.#changed.get(budgetKey(ledger.taskId, dimension)) ?? ledger)
+  }
+
+  settle({ taskId, dimension, amount: reserved, chargedTaskIds }: Reservation, spent: number): void {
+    for (const bearer of chargedTaskIds) this.#charge(this.budget(bearer, dimension), { reserved: -reserved })
+    this.consume(taskId, dimension, spent)
+  }
+
+  consume(taskId: TaskId, dimension: BudgetDimension, amount: number): void {
+    for (const ledger of this.ledgersFor(taskId, dimension)) this.#charge(ledger, { consumed: amount })
+  }
+
+  #charge(ledger: Budget | undefined, change: LedgerChange): void {
+    if (ledger === undefined) return
+    this.#changed.set(budgetKey(ledger.taskId, ledger.dimension), charged(ledger, change))
+  }
 }
 
 /** As much of an amount as every ledger can count: one that is full to the last number keeps no attempt from ending. */
-function countable(view: TaskView, taskId: TaskId, dimension: BudgetDimension, amount: number): number {
+function countable(view: Ledgers, taskId: TaskId, dimension: BudgetDimension, amount: number): number {
   const room = view.ledgersFor(taskId, dimension).map(({ consumed }) => Number.MAX_SAFE_INTEGER - consumed)
   return Math.min(amount, ...room)
 }
@@ -80,7 +169,7 @@ function countable(view: TaskView, taskId: TaskId, dimension: BudgetDimension, a
  * What others have reserved does not count, they will give it back. Otherwise a replenishment that came between the refusal and the suspension would be waited for in vain.
  */
 export function canSpendAgain(
-  view: TaskView,
+  view: Ledgers,
   projection: Pick<TaskProjection, 'budgetsOf'>,
   taskId: TaskId,
   refused: RefusedAmount | undefined,

@@ -2,7 +2,7 @@ import { type BudgetDimension, consumedPercent } from '../budget.js'
 import type { CommandOf, CommandType, MutationOutcome, TaskEvent } from '../catalogue.js'
 import type { SubscriptionId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
-import { phaseOf } from '../task.js'
+import { phaseOf, type Task } from '../task.js'
 import type { Run, RunState } from '../run.js'
 import { isArmed, type Subscription, type SystemEvent } from '../subscription.js'
 import type { TaskProjection, TaskView } from '../view.js'
@@ -42,17 +42,20 @@ export class Triggers {
         return
       case 'run_created':
         return this.#lookAgain(event.runInstance.taskId)
-      case 'run_state_changed':
-      case 'run_cancelled': {
-        const run = this.#projection.run(event.runId)
-        // Gates open and close with the last run of a task.
-        if (run === undefined || (this.#projection.task(run.taskId)?.progress.open ?? 0) > 0) return
-        for (const dependent of this.#projection.dependents(run.taskId)) this.#lookAgain(dependent)
+      case 'attempt_ended':
+        for (const subscriptionId of event.triggers ?? []) this.#pending.add(subscriptionId)
+        for (const { taskId } of event.runs ?? []) this.#lookAgain(taskId)
         return
-      }
       default:
         return
     }
+  }
+
+  /** Takes a run that has ended, which may have opened the gates of dependents. */
+  onRunEnded({ taskId }: Run): void {
+    // Gates open and close with the last run of a task.
+    if ((this.#projection.task(taskId)?.progress.open ?? 0) > 0) return
+    for (const dependent of this.#projection.dependents(taskId)) this.#lookAgain(dependent)
   }
 
   /** Takes up to one batch of triggers out. */
@@ -139,6 +142,29 @@ export class DeferringBatch implements TaskBatch {
   }
 }
 
+/** The triggers that go with an event; none where the batch puts them off. */
+export function takenAlong(batch: TaskBatch, triggers: readonly SubscriptionId[]): readonly SubscriptionId[] {
+  if (!(batch instanceof DeferringBatch)) return triggers
+  for (const subscriptionId of triggers) batch.triggers.push(subscriptionId)
+  return []
+}
+
+/** The subscriptions that these events fire and that are still armed. */
+export function armedFor(
+  view: Pick<TaskView, 'subscription'>,
+  projection: Pick<TaskProjection, 'subscriptionsFor'>,
+  events: Iterable<SystemEvent>,
+): readonly SubscriptionId[] {
+  const armed: SubscriptionId[] = []
+  for (const event of events) {
+    for (const { subscriptionId } of projection.subscriptionsFor(event)) {
+      const subscription = view.subscription(subscriptionId)
+      if (subscription !== undefined && isArmed(subscription)) armed.push(subscriptionId)
+    }
+  }
+  return armed
+}
+
 /** Triggers those of the subscriptions that are still armed. Returns how many there were. */
 export function trigger(
   batch: TaskBatch,
@@ -156,21 +182,27 @@ export function trigger(
   return count
 }
 
-/** The events of a run that left `running` (spec mutation authority 7.8). */
-export function fireForRun(
-  batch: TaskBatch,
-  projection: TaskProjection,
-  taskId: TaskId,
-  newState: RunState,
-  atMs: number,
-): void {
-  fire(batch, projection, { type: 'run_changed_state', taskId, newState }, atMs)
-  const task = batch.view.task(taskId)
-  if (task === undefined || phaseOf(task) !== 'completed') return
-  fire(batch, projection, { type: 'task_reached_terminal_success', taskId }, atMs)
+/** The events of a run that left `running`; `task` is what its task is then (spec mutation authority 7.8). */
+export function* eventsOfRun(taskId: TaskId, task: Task | undefined, newState: RunState): Iterable<SystemEvent> {
+  yield { type: 'run_changed_state', taskId, newState }
+  if (task !== undefined && phaseOf(task) === 'completed') yield { type: 'task_reached_terminal_success', taskId }
 }
 
-/** The level of every ledger that bore a spending, as an event each (spec mutation authority 7.7). */
+/** The level of every ledger that bears a spending, as an event each (spec mutation authority 7.7). */
+export function* eventsOfSpending(
+  view: Pick<TaskView, 'ledgersFor'>,
+  taskId: TaskId,
+  dimensions: readonly BudgetDimension[],
+): Iterable<SystemEvent> {
+  for (const dimension of dimensions) {
+    for (const ledger of view.ledgersFor(taskId, dimension)) {
+      const percent = consumedPercent(ledger)
+      yield { type: 'budget_threshold_crossed', taskId: ledger.taskId, dimension, percent }
+    }
+  }
+}
+
+/** Fires the events of a spending; see {@link eventsOfSpending}. */
 export function fireForSpending(
   batch: TaskBatch,
   projection: TaskProjection,
@@ -178,10 +210,5 @@ export function fireForSpending(
   dimensions: readonly BudgetDimension[],
   atMs: number,
 ): void {
-  for (const dimension of dimensions) {
-    for (const ledger of batch.view.ledgersFor(taskId, dimension)) {
-      const percent = consumedPercent(ledger)
-      fire(batch, projection, { type: 'budget_threshold_crossed', taskId: ledger.taskId, dimension, percent }, atMs)
-    }
-  }
+  for (const event of eventsOfSpending(batch.view, taskId, dimensions)) fire(batch, projection, event, atMs)
 }

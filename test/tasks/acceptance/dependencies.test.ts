@@ -85,8 +85,7 @@ describe('a graph of tasks', () => {
     })
     // The power goes with the commit of the failure: nothing that follows from it becomes durable.
     before.tasks.authority.onCommit(({ events }) => {
-      if (events.some((event) => event.type === 'run_state_changed' && event.newState === 'failed'))
-        before.store.crash()
+      if (events.some((event) => event.type === 'attempt_ended' && event.newState === 'failed')) before.store.crash()
     })
     const { root, leaf } = await before.tasks.submitGraph({
       root: { kind: 'work' },

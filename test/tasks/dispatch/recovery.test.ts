@@ -69,9 +69,9 @@ describe('lost owners', () => {
     }
     expect(transact).toHaveBeenCalledTimes(1)
     await room.settle()
-    expect(events.filter((type) => type === 'lease_expired' || type === 'attempt_finished')).toEqual([
+    expect(events.filter((type) => type === 'lease_expired' || type === 'attempt_ended')).toEqual([
       'lease_expired',
-      'attempt_finished',
+      'attempt_ended',
     ])
     expect(room.runsOf(id)[0]).toMatchObject({ state: 'retry_wait', attemptCount: 1 })
   })

@@ -211,8 +211,9 @@ function endIfDone(): void {
 tasks.authority.onCommit(({ events }) => {
   say('commit')
   for (const event of events) {
-    if (event.type === 'run_suspended') lookAfter(event.runId)
-    if (event.type === 'budget_settled') for (const { spec } of projection.tasks()) replenish(spec.id, false)
+    if (event.type === 'attempt_ended' && event.newState === 'suspended') lookAfter(event.runId)
+    if (event.type === 'budget_settled' || event.type === 'attempt_ended')
+      for (const { spec } of projection.tasks()) replenish(spec.id, false)
   }
   endIfDone()
 })

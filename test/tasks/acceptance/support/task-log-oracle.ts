@@ -44,10 +44,7 @@ export class TaskLogOracle {
         return
       case 'run_created': {
         const { id, taskId } = event.runInstance
-        this.#check(!this.#runs.has(id), `run ${id} was created twice`)
-        const fresh = { hasEnded: false, lease: undefined, lastToken: 0, open: undefined, counted: 0 }
-        this.#runs.set(id, { taskId, ...fresh })
-        return
+        return this.#create(id, taskId)
       }
       case 'budget_allocated':
         this.#ledgers.set(`${event.taskId} ${event.dimension}`, { limit: event.limit, consumed: 0, reserved: 0 })
@@ -62,8 +59,7 @@ export class TaskLogOracle {
       case 'budget_released':
         return this.#close(event.reservationId, 0)
       case 'budget_consumed':
-        for (const ledger of this.#ledgersOf(event.taskId, event.dimension)) ledger.consumed += event.amount
-        return
+        return this.#consume(event.taskId, event.dimension, event.amount)
       default:
         if ('runId' in event && event.runId !== undefined) this.#takeOfRun(event, event.runId)
     }
@@ -85,34 +81,62 @@ export class TaskLogOracle {
         run.hasEnded = true
         return
       case 'lease_acquired':
-        this.#check(run.lease === undefined, `run ${runId} was leased twice`)
-        this.#check(event.sequence > run.lastToken, `the tokens of run ${runId} do not grow`)
-        run.lease = event.sequence
-        run.lastToken = event.sequence
-        return
+        return this.#lease(run, runId, event.sequence)
       case 'lease_expired':
       case 'lease_released':
         run.lease = undefined
         return
-      case 'attempt_started': {
-        const cap = this.#caps.get(run.taskId) ?? 0
-        this.#check(run.lease !== undefined, `attempt ${event.attemptId} has no lease`)
-        this.#check(run.open === undefined, `attempts of run ${runId} overlap`)
-        this.#check(!this.#attempts.has(event.attemptId), `attempt ${event.attemptId} started twice`)
-        this.#check(run.counted < cap, `run ${runId} has more attempts than ${cap}`)
-        this.#attempts.add(event.attemptId)
-        run.open = event.attemptId
-        run.counted += 1
-        return
-      }
+      case 'attempt_started':
+        return this.#open(run, runId, event.attemptId)
       case 'attempt_finished':
-        this.#check(run.open === event.attemptId, `attempt ${event.attemptId} finished and was not open`)
-        run.open = undefined
-        if (event.result === 'suspended') run.counted -= 1
+        return this.#finish(run, event.attemptId, event.result)
+      case 'attempt_begun':
+        for (const { reservationId, dimension, amount } of event.reservations ?? []) {
+          this.#reserve(reservationId, amount, this.#ledgersOf(run.taskId, dimension))
+        }
+        this.#lease(run, runId, event.sequence)
+        return this.#open(run, runId, event.attemptId)
+      case 'attempt_ended':
+        this.#finish(run, event.attemptId, event.outcome.result)
+        run.lease = undefined
+        for (const { reservationId, amount } of event.settlements ?? []) this.#close(reservationId, amount)
+        for (const { dimension, amount } of event.consumptions ?? []) this.#consume(run.taskId, dimension, amount)
+        if (event.newState === 'completed' || event.newState === 'failed') run.hasEnded = true
+        for (const { id, taskId } of event.runs ?? []) this.#create(id, taskId)
         return
       default:
         return
     }
+  }
+
+  #create(id: string, taskId: string): void {
+    this.#check(!this.#runs.has(id), `run ${id} was created twice`)
+    const fresh = { hasEnded: false, lease: undefined, lastToken: 0, open: undefined, counted: 0 }
+    this.#runs.set(id, { taskId, ...fresh })
+  }
+
+  #lease(run: OracleRun, runId: string, token: number): void {
+    this.#check(run.lease === undefined, `run ${runId} was leased twice`)
+    this.#check(token > run.lastToken, `the tokens of run ${runId} do not grow`)
+    run.lease = token
+    run.lastToken = token
+  }
+
+  #open(run: OracleRun, runId: string, attemptId: string): void {
+    const cap = this.#caps.get(run.taskId) ?? 0
+    this.#check(run.lease !== undefined, `attempt ${attemptId} has no lease`)
+    this.#check(run.open === undefined, `attempts of run ${runId} overlap`)
+    this.#check(!this.#attempts.has(attemptId), `attempt ${attemptId} started twice`)
+    this.#check(run.counted < cap, `run ${runId} has more attempts than ${cap}`)
+    this.#attempts.add(attemptId)
+    run.open = attemptId
+    run.counted += 1
+  }
+
+  #finish(run: OracleRun, attemptId: string, result: string): void {
+    this.#check(run.open === attemptId, `attempt ${attemptId} finished and was not open`)
+    run.open = undefined
+    if (result === 'suspended') run.counted -= 1
   }
 
   /** The ledgers on the way up, nearest first. */
@@ -132,6 +156,10 @@ export class TaskLogOracle {
       ledger.reserved += amount
     }
     this.#reservations.set(id, { amount, charged })
+  }
+
+  #consume(taskId: string, dimension: string, amount: number): void {
+    for (const ledger of this.#ledgersOf(taskId, dimension)) ledger.consumed += amount
   }
 
   #close(id: string, spent: number): void {
