@@ -10,7 +10,7 @@ export interface EngineContext {
 /** What happens to the engine; time arrives as data. */
 export type EngineEvent = { readonly type: 'pause' | 'resume'; readonly atMs: number }
 
-/** Whether runs are promoted and dispatched (spec mutation authority 3.3, 5.2). A resume never predates its pause. */
+/** Whether runs are promoted and dispatched (T-18, T-27). A resume never predates its pause. */
 export const engineMachine = setup({
   types: { context: {} as EngineContext, events: {} as EngineEvent },
   guards: {

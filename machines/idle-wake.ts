@@ -1,7 +1,7 @@
 import { assign, setup, type ActorRefFrom, type PromiseActorLogic } from 'xstate'
 import { StatewardError } from '../src/base/errors.js'
 
-/** Milliseconds until a held completion is looked at again for the first time, and at most (spec operations 1.5). */
+/** Milliseconds until a held completion is looked at again for the first time, and at most (O-88). */
 export const firstRePollMs = 25
 export const longestRePollMs = 1000
 
@@ -70,9 +70,9 @@ function nextDelay(hold: Hold | undefined, reason: HoldReason): number {
 }
 
 /**
- * Wakes an idle runtime when background work has ended (spec operations 5.5): one continuation for all
+ * Wakes an idle runtime when background work has ended (O-77): one continuation for all
  * completions of a batch. Completions that cannot be delivered now stay visible and are looked at again
- * on a ladder of delays instead of in a spin (spec operations 5.6). Cursors move only while the loop owns
+ * on a ladder of delays instead of in a spin (O-88). Cursors move only while the loop owns
  * its runtime, and never across a gap.
  */
 export const idleWakeMachine = setup({

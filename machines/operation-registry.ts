@@ -118,7 +118,7 @@ function waitIds(event: OperationRegistryEvent): readonly OperationId[] {
 }
 
 /**
- * The parent of all operations of one owner. Its guards decide, in the order of spec operations 2.5,
+ * The parent of all operations of one owner. Its guards decide, in the order of O-23,
  * 3 and 6.2, whether an event is legal; the first candidate that applies is the answer, and a refusal
  * is a transition that does nothing and says why in its meta. What one operation can do, its own chart says.
  */

@@ -1,4 +1,4 @@
-/** Words of the operations room that its charts speak (spec operations 1.2, 1.3); spellings are those of the wire. */
+/** Words of the operations room that its charts speak (O-2, O-3, O-4); spellings are those of the wire. */
 
 import type { FailureOrigin } from '../src/base/failure.js'
 import type { Brand } from '../src/base/ids.js'
@@ -57,7 +57,7 @@ export type OperationOutcome =
   | { readonly type: 'retired' }
   | { readonly type: 'terminated'; readonly reason: string }
 
-/** What can be done to an operation, in the order of spec operations 1.2. */
+/** What can be done to an operation, in the order of the table of legality. */
 export const operationActions = [
   'start',
   'fail',
@@ -85,7 +85,7 @@ export const terminalStatusOf = {
 /** An action that ends an operation. */
 export type TerminalAction = keyof typeof terminalStatusOf
 
-/** Only member children hand over a peer channel (spec operations 2.2). */
+/** Only member children hand over a peer channel (O-27). */
 export function expectsPeer(kind: OperationKind): boolean {
   return kind === 'mob_member_child'
 }
@@ -136,11 +136,11 @@ export interface OperationPeerHandle {
   }
 }
 
-/** Who reads the completion feed under a cursor of its own (spec operations 5.3). */
+/** Who reads the completion feed under a cursor of its own (O-73). */
 export const cursorConsumers = ['agent_applied', 'runtime_observed', 'runtime_injected'] as const
 export type CursorConsumer = (typeof cursorConsumers)[number]
 
-/** What a satisfied wait-all hands to the turn, exactly once; the ids are a set (spec operations 6.7). */
+/** What a satisfied wait-all hands to the turn, exactly once; the ids are a set (O-95). */
 export interface WaitAllSatisfied {
   readonly waitRequestId: WaitRequestId
   readonly turnId: TurnId

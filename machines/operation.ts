@@ -28,13 +28,13 @@ export type OperationEvent =
   | { readonly type: Exclude<OperationAction, TerminalAction> }
   | { readonly type: TerminalAction; readonly outcome: OperationOutcome }
 
-/** A terminal transition: legal only with an outcome of the status it leads to (spec operations 2.2). */
+/** A terminal transition: legal only with an outcome of the status it leads to (O-20). */
 function settle<Status extends TerminalStatus>(status: Status) {
   return { target: status, guard: { type: 'outcomeIs', params: { status } }, actions: 'keepOutcome' } as const
 }
 
 /**
- * The life of one operation. This chart is the legality table of spec operations 2.1 and 2.2 and the only
+ * The life of one operation. This chart is the table of legality (O-18, O-20) and the only
  * place where it stands: the registry asks it, and names a refusal by the guard that failed.
  */
 export const operationMachine = setup({

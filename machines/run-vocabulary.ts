@@ -1,4 +1,4 @@
-/** Words of the tasks room that the run chart speaks (spec mutation authority 1.7, 1.9); spellings are those of the log. */
+/** Words of the tasks room that the run chart speaks (T-30, T-73); spellings are those of the log. */
 
 import type { Brand } from '../src/base/ids.js'
 

@@ -22,7 +22,7 @@ export type RunMove =
   | { readonly type: 'acquire_lease'; readonly lease: Lease }
   | { readonly type: 'extend_lease' | 'close_lease'; readonly owner: string; readonly expiresAtMs: number }
 
-/** The highest number of attempts a run can count: an unsigned 32-bit integer (spec mutation authority 1.1). */
+/** The highest number of attempts a run can count: an unsigned 32-bit integer (T-33). */
 export const attemptCountLimit = 0xffff_ffff
 
 const isTerminal = or([
@@ -35,7 +35,7 @@ const isLeased = stateIn({ lifecycle: 'leased' })
 const isRunning = stateIn({ lifecycle: 'running' })
 
 /**
- * The life of one run: the 17 legal edges, its attempt and its lease (spec mutation authority 2).
+ * The life of one run: the 17 legal edges, its attempt and its lease (T-141).
  *
  * The regions are independent except where a guard says so. This chart is the only place where the legality of a run
  * stands: decisions, replay and the check of stored rows ask it through {@link runChart}, and name a refusal by the guard

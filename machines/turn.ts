@@ -42,7 +42,7 @@ function barrierIdsOf(refs: readonly AsyncOperationRef[]): readonly OperationId[
 }
 
 /**
- * One turn of an agent as far as background operations matter to it (spec operations 6.7). A turn with
+ * One turn of an agent as far as background operations matter to it (O-103). A turn with
  * barrier operations cannot resolve its tool calls before the obligation of the barrier has come back
  * unchanged; detached operations are recorded and never awaited.
  */

@@ -29,7 +29,7 @@ export type WaitAllBarrierEmitted = { readonly type: 'satisfied'; readonly oblig
 /**
  * One wait for a set of operations. It counts members down instead of testing them all, so that one
  * ending costs the same however many members there are, and it is done only when the obligation it
- * emitted has been acknowledged (spec operations 6.4, 6.7).
+ * emitted has been acknowledged (O-96, O-103).
  */
 export const waitAllBarrierMachine = setup({
   types: {

@@ -139,7 +139,7 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
-   * Makes a session from a snapshot that another registry exported (spec operations 7.1), keeping its epoch.
+   * Makes a session from a snapshot that another registry exported (O-108), keeping its epoch.
    * Rejects with `invalid_input` or `internal` for a bad snapshot, `session_exists` for a name in use, and
    * `lane_not_appended` for a snapshot larger than one journal append may be.
    */

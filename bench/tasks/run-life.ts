@@ -15,7 +15,7 @@ export const ids = createUuidSource({ now: () => Date.now() })
 /** Commands of one whole life. */
 export const commandsPerLife = 10
 
-/** The ten commands of a task that runs once, from its creation to its completion (spec mutation authority 2.4). */
+/** The ten commands of a task that runs once, from its creation to its completion (T-173). */
 interface Life {
   readonly taskId: TaskId
   readonly runId: RunId

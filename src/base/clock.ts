@@ -25,7 +25,7 @@ export const systemClock: Clock = {
 }
 
 /**
- * A wall-clock reading frozen together with a monotonic one (spec operations 1.3): later instants are
+ * A wall-clock reading frozen together with a monotonic one (O-10): later instants are
  * the anchor plus the monotonic distance, so they never run backwards when the wall clock is set back.
  */
 export interface ClockAnchor {

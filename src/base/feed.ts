@@ -24,8 +24,7 @@ export interface FeedBatch<Row extends Sequenced> {
 }
 
 /**
- * Says that a consumer at a cursor would miss rows: those between it and the retained part are gone (spec operations
- * 5.2), or, where `requestedAfterSeq` exceeds `watermark`, the cursor belongs to another feed, one that was there before
+ * Says that a consumer at a cursor would miss rows: those between it and the retained part are gone (O-69), or, where `requestedAfterSeq` exceeds `watermark`, the cursor belongs to another feed, one that was there before
  * its directory was made anew for instance, and the rows up to it would be taken for seen.
  */
 export interface FeedGap {

@@ -1,6 +1,6 @@
 import { StatewardError } from '../base/errors.js'
 
-/** Why stored bytes were refused (spec mutation authority 6.4, plus what segments and sequences add). */
+/** Why stored bytes were refused (T-53). */
 export type CorruptionReason =
   | 'incomplete_header'
   | 'incomplete_payload'

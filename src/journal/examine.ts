@@ -41,7 +41,7 @@ export interface Findings {
  *
  * Every record through `closedAt` must be there, or the end is broken; a tear before it is damage. Raises
  * `journal_corrupt` for damage elsewhere: before a whole frame, another format version, a gap between sequences, a
- * damaged snapshot whose records are gone (spec mutation authority 6.4, 6.5).
+ * damaged snapshot whose records are gone (T-61, T-64).
  */
 export async function examineDirectory(
   fileSystem: ReadableFiles,

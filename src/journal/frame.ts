@@ -17,7 +17,7 @@ import type { CorruptionReason } from './errors.js'
 /** Bytes before the payload of a frame. */
 export const frameHeaderBytes = 24
 
-/** The longest payload that is written, and the longest that is believed when read (spec mutation authority 6.1). */
+/** The longest payload that is written, and the longest that is believed when read (T-51, T-157). */
 export const maxPayloadBytes = 32 * 2 ** 20
 
 const frameVersion = 1

@@ -44,7 +44,7 @@ const growth = 4
  * The segment files as one log that frames are appended to.
  *
  * A frame is one durable write at a known position. What a failed write left is overwritten with zeros, and a file
- * whose sync has failed is never synced again (spec mutation authority 4.5 R3, 6.3).
+ * whose sync has failed is never synced again (T-26, T-59).
  */
 export class SegmentLog {
   readonly #options: SegmentLogOptions

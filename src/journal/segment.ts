@@ -99,7 +99,7 @@ export interface Loss {
   readonly closedAt: number
 }
 
-/** The error for damage that must stay as it is (spec mutation authority 6.4). */
+/** The error for damage that must stay as it is (T-53). */
 export function corruptError(file: string, { offset, reason }: Damage, loss?: Loss): JournalError<'journal_corrupt'> {
   const isShort = loss !== undefined && loss.closedAt >= loss.firstLost
   const lost = isShort ? `, and records ${loss.firstLost} to ${loss.closedAt} are gone` : ''

@@ -39,7 +39,7 @@ const progressFields: ReadonlySet<string> = new Set<keyof OperationProgress>(['m
 
 /**
  * The spec as the registry keeps it: checked, copied and frozen, its child session taken from the source. The source
- * itself is judged by {@link checkSource}. Raises `invalid_input` naming the field (spec operations B D10, D15).
+ * itself is judged by {@link checkSource}. Raises `invalid_input` naming the field (O-46, O-13).
  */
 export function checkSpec(spec: OperationSpec): OperationSpec {
   return readable('operation spec', () => readSpec(spec))
@@ -70,13 +70,13 @@ function readSpec(spec: OperationSpec): OperationSpec {
   })
 }
 
-/** Raises `invalid_input` for a source that is none of the exact shapes of spec operations 1.3. */
+/** Raises `invalid_input` for a source that is none of the exact shapes of O-3. */
 export function checkSource({ operationSource }: OperationSpec): void {
   const problem = operationSource === undefined ? undefined : sourceProblem(operationSource)
   if (problem !== undefined) refuse(`operationSource.${problem.field}`, problem.reason)
 }
 
-/** The handle of a peer, checked, copied and frozen (spec operations 1.1, 1.3). Raises `invalid_input` naming the field. */
+/** The handle of a peer, checked, copied and frozen (O-7, O-13). Raises `invalid_input` naming the field. */
 export function checkPeer(handle: OperationPeerHandle): OperationPeerHandle {
   return readable('peer handle', () => readPeer(handle))
 }

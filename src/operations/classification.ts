@@ -8,13 +8,13 @@ import {
 /** A status as classifiers take it: `absent` stands for an id nobody knows. */
 export type ObservedStatus = OperationStatus | 'absent'
 
-/** What the public learns of an operation (spec operations 2.7). */
+/** What the public learns of an operation (O-26). */
 export type PublicResultClass = 'missing_authority' | 'running' | 'completed' | 'failed' | 'cancelled'
 
 /** Whether a completion is worth waking an idle runtime for. */
 export type CompletionWakeClass = 'wake' | 'ignore'
 
-/** How the registry treats the completions of one kind (spec operations 2.7). */
+/** How the registry treats the completions of one kind (O-27). */
 interface KindClasses {
   /** Whether the completion appears in the feed. */
   readonly feed: 'emit' | 'suppress'
@@ -30,7 +30,7 @@ export const kindClasses: Readonly<Record<OperationKind, KindClasses>> = {
   background_tool_capacity_slot: { feed: 'suppress', wake: 'ignore', durability: 'discard' },
 }
 
-/** The public result of each status (spec operations 2.7). */
+/** The public result of each status (O-26). */
 export const publicResultOf: Readonly<Record<ObservedStatus, PublicResultClass>> = {
   absent: 'missing_authority',
   provisioning: 'running',
@@ -44,7 +44,7 @@ export const publicResultOf: Readonly<Record<ObservedStatus, PublicResultClass>>
   retired: 'cancelled',
 }
 
-/** The statuses besides the terminal ones in which repeating an action is a success (spec operations 2.6). */
+/** The statuses besides the terminal ones in which repeating an action is a success (O-25). */
 const repeats: Readonly<Record<OperationAction, { readonly live?: OperationStatus; readonly terminal: boolean }>> = {
   start: { live: 'running', terminal: false },
   retire_requested: { live: 'retiring', terminal: true },
@@ -58,7 +58,7 @@ const repeats: Readonly<Record<OperationAction, { readonly live?: OperationStatu
   terminate: { terminal: false },
 }
 
-/** Whether an action that was refused as an invalid transition counts as done already (spec operations 2.6). */
+/** Whether an action that was refused as an invalid transition counts as done already (O-25). */
 export function isIdempotentRepeat(status: ObservedStatus, action: OperationAction): boolean {
   if (status === 'absent') return false
   const { live, terminal } = repeats[action]

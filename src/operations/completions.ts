@@ -23,8 +23,8 @@ export interface CompletionBatch extends FeedBatch<CompletionEntry> {
 }
 
 /**
- * Reads the feed once. Throws `feed_gap` instead of skipping rows nobody saw (spec operations 5.2). A cursor of the
- * registry may run ahead of the feed (B D12): there is nothing to read then.
+ * Reads the feed once. Throws `feed_gap` instead of skipping rows nobody saw (O-72). A cursor of the
+ * registry may run ahead of the feed (O-73): there is nothing to read then.
  */
 export function completionsAfter(operations: CompletionAuthority, cursor: number): CompletionBatch {
   const feed = operations.completionFeed()

@@ -7,7 +7,7 @@ import type {
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 
-/** Data of every error of the operations room, by code (spec operations 1.4). */
+/** Data of every error of the operations room, by code (O-11). */
 export interface OperationErrorData {
   already_registered: { readonly id: OperationId }
   not_found: { readonly id: OperationId }
@@ -74,7 +74,7 @@ export class TurnRefusedError extends StatewardError<'turn_refused', TurnRefusal
   }
 }
 
-/** The action as `invalid_transition` names it (spec operations 1.2). */
+/** The action as `invalid_transition` names it (O-11). */
 export const actionLabels: Readonly<Record<OperationAction, string>> = {
   start: 'provisioning_succeeded',
   fail: 'fail_operation',

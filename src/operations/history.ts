@@ -79,7 +79,7 @@ export class OperationsHistory implements LaneStream {
     this.#opened = { core: new OperationsCore({ ...this.#options, ...limits }), epochId }
   }
 
-  /** Starts from a document in the wire shape of spec operations 7.1. Raises `invalid_input` or `internal`; then nothing has changed. */
+  /** Starts from a document in the exchange format (O-108). Raises `invalid_input` or `internal`; then nothing has changed. */
   import(document: unknown): void {
     this.#recover(decodeSnapshot(document))
   }
@@ -116,7 +116,7 @@ export class OperationsHistory implements LaneStream {
     return captureRows<PersistedOperations, undefined>(persisted, snapshotRows, persisted.nextCompletionSeq)
   }
 
-  /** The session in the wire shape of spec operations 7.1, unfinished operations included. */
+  /** The session in the exchange format (O-108), unfinished operations included. */
   exported(): JsonObject {
     return encodeSnapshot(this.#capture())
   }

@@ -21,7 +21,7 @@ import {
 import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
 import { inspectSchema } from './core.js'
 
-/** The one input that an idle runtime is woken with (spec operations 5.5). */
+/** The one input that an idle runtime is woken with (O-80). */
 export interface ContinuationInput {
   readonly origin: 'system'
   readonly durability: 'derived'
@@ -66,7 +66,7 @@ const optionsOfWake = optionsSchema<IdleWakeOptions>({
 
 /**
  * Wakes an idle runtime when background work has ended: one continuation for all completions since the
- * last one. Rows that the turn has shown already wake nobody (spec operations 5.5, 5.6, B D13).
+ * last one. Rows that the turn has shown already wake nobody (O-77, O-87, O-86).
  *
  * Delivery is at least once, because cursors become durable in the background: a host that must not run
  * twice for the same completions remembers `throughSeq`.
@@ -139,7 +139,7 @@ export class IdleWake implements Disposable {
 }
 
 function survey(operations: CompletionAuthority, after: number): FeedSurvey {
-  // What the turn has shown needs no wake (B D13), not even when retention has dropped it since.
+  // What the turn has shown needs no wake (O-86), not even when retention has dropped it since.
   const seen = Math.max(after, operations.completionCursor('agent_applied'))
   const { wakes, watermark } = completionsAfter(operations, seen)
   return { watermark, candidates: wakes.map(({ seq }) => seq) }

@@ -50,14 +50,14 @@ const kinds: ReadonlySet<unknown> = new Set(operationKinds)
 const statuses: ReadonlySet<unknown> = new Set([...liveStatuses, ...terminalStatuses])
 const progressCountLimit = 2 ** 32 - 1
 
-/** Reads the status, raising `internal` when there is none (spec operations 8, F3). */
+/** Reads the status, raising `internal` when there is none (O-134). */
 export function readStatus(id: OperationId, row: OperationRow): OperationStatus {
   const status: unknown = row.value
   if (!statuses.has(status)) throw internalError(`missing status for operation ${id}`)
   return status as OperationStatus
 }
 
-/** Reads the outcome against the status, raising `internal` for any contradiction (F7 to F10). */
+/** Reads the outcome against the status, raising `internal` for any contradiction (O-138, O-139, O-140, O-141). */
 export function readOutcome(id: OperationId, row: OperationRow): OperationOutcome | undefined {
   const status = readStatus(id, row)
   const { outcome } = row.context
@@ -75,7 +75,7 @@ export function readOutcome(id: OperationId, row: OperationRow): OperationOutcom
   return outcome
 }
 
-/** Reads every fact of a row in the order of spec operations 8, raising `internal` at the first that is missing or wrong. */
+/** Reads every fact of a row in the order of O-147, raising `internal` at the first that is missing or wrong. */
 export function readFacts(id: OperationId, row: OperationRow): OperationFacts {
   if ((row.spec as OperationSpec | undefined) === undefined) {
     throw internalError(`operation ${id} has authority facts without shell projection record`)
@@ -91,7 +91,7 @@ export function readFacts(id: OperationId, row: OperationRow): OperationFacts {
   return { kind, status, peerReady, progressCount, source: row.source, outcome: readOutcome(id, row) }
 }
 
-/** Raises `internal` for a key that is no operation id (F11). */
+/** Raises `internal` for a key that is no operation id (O-142). */
 export function checkKey(key: string): OperationId {
   if (!isUuid(key)) throw internalError(`invalid operation id key: ${JSON.stringify(key)}`)
   return key as OperationId

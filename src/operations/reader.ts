@@ -92,7 +92,7 @@ export class OperationReader {
     return publicResultOf[this.#observedStatus(id)]
   }
 
-  /** Whether an action refused with `invalid_transition` counts as done already (spec operations 2.6). */
+  /** Whether an action refused with `invalid_transition` counts as done already (O-25). */
   classifyTransitionIdempotence(id: OperationId, action: OperationAction): 'idempotent' | 'not_idempotent' {
     checkMember('operation action', action, operationActions)
     return isIdempotentRepeat(this.#observedStatus(id), action) ? 'idempotent' : 'not_idempotent'
@@ -126,7 +126,7 @@ export class OperationReader {
     }
   }
 
-  /** The durable part of the registry in the wire shape of spec operations 7.1. Raises `internal` for corrupt facts. */
+  /** The durable part of the registry in the exchange format (O-108). Raises `internal` for corrupt facts. */
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     this.#core.check()
     const wait = this.#records.waits.oldest?.request

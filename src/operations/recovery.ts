@@ -22,8 +22,7 @@ export interface InterruptedOperation {
 }
 
 /**
- * Raises `internal` for facts that no operation of this kind can have: a peer where none is expected (spec operations
- * 2.2), or the result of another operation (B D11).
+ * Raises `internal` for facts that no operation of this kind can have: a peer where none is expected (O-28), or the result of another operation (O-50).
  */
 export function checkKind(
   id: OperationId,
@@ -47,7 +46,7 @@ interface Ended {
 }
 
 /**
- * Fills fresh records from persisted state (spec operations 7.4) and returns what was live.
+ * Fills fresh records from persisted state (O-115) and returns what was live.
  *
  * Every contradiction raises `internal`: corruption is refused, never guessed around. The persisted
  * order of completions, active count and wait fields are not read.
@@ -206,7 +205,7 @@ function checkRetention(retention: FeedRetention | undefined, entries: readonly 
 
 /**
  * Rows that had left the feed come back where records still know all of them, and the gap closes; otherwise the gap
- * stays as it was (spec operations 5.2).
+ * stays as it was (O-71).
  */
 function retained(
   entries: readonly CompletionEntry[],

@@ -11,7 +11,7 @@ import type { OperationAction, OperationId } from '../../machines/operation-voca
 import { actionLabels, internalError, notFound, OperationError } from './errors.js'
 import type { OperationRecords } from './records.js'
 
-/** The public error for a refusal of the chart, with the data of spec operations 1.4. */
+/** The public error for a refusal of the chart, with its data (O-11). */
 export function refusalError(
   refusal: OperationRefusal,
   event: OperationRegistryEvent,
@@ -70,12 +70,12 @@ export function reentrantChange(): OperationError<'reentrant_change'> {
   return new OperationError('reentrant_change', 'the registry is in the middle of a change: ask again after it', {})
 }
 
-/** The registry broke half-way through a change (spec operations 8, F23). */
+/** The registry broke half-way through a change (O-146). */
 export function poisonedError(): OperationError<'internal'> {
   return internalError('ops lifecycle registry poisoned')
 }
 
-/** Named by the guard that failed in the operation's own chart (spec operations 2.5). */
+/** Named by the guard that failed in the operation's own chart (O-23). */
 function refusedByOperation(event: AdvanceEvent | SettleEvent, records: OperationRecords): OperationError {
   const { id, type } = event
   switch (records.refusingGuard(event)) {

@@ -77,7 +77,7 @@ const obligationSchema = optionsSchema<WaitAllSatisfied>({
 
 /**
  * All long-running operations of one owner: what runs, how each ended, who waits for it
- * (spec operations 1.6).
+ * (O-17).
  *
  * Every mutator decides during the call and returns a promise: ends resolve once they are durable,
  * everything else at once. Rejections carry an {@link OperationError}, or a `LaneError` when a legal
@@ -123,7 +123,7 @@ export class OperationRegistry extends OperationReader {
   }
 
   /**
-   * Adds an operation in status `provisioning`; a `limit` given here wins over the registry's own (spec operations 3).
+   * Adds an operation in status `provisioning`; a `limit` given here wins over the registry's own (O-40).
    *
    * Rejects with `invalid_input` for a spec that contradicts itself, `already_registered` for an id that this epoch still
    * refers to, `max_concurrent_exceeded`, or `owner_retired`. A lost operation is started anew under its id: it is not
@@ -225,7 +225,7 @@ export class OperationRegistry extends OperationReader {
   }
 
   /**
-   * Ends every live operation, in creation order, and waits for ends under way (spec operations 4.5). Thousands of
+   * Ends every live operation, in creation order, and waits for ends under way (O-61). Thousands of
    * operations end in one durable step, more of them in as many steps as the journal needs.
    */
   terminateOwner(reason: string): Promise<void> {
@@ -320,7 +320,7 @@ export class OperationRegistry extends OperationReader {
   }
 
   /**
-   * Waits until every named operation has ended (spec operations 6). A turn has one wait at a time, a registry as many as
+   * Waits until every named operation has ended (O-89, O-90). A turn has one wait at a time, a registry as many as
    * there are turns. The barrier is active when this returns;
    * dispose the handle or abort the signal to give up. Rejects with `invalid_input`, `duplicate_wait_operation`,
    * `wait_already_active`, `not_found`, or the signal's reason.
@@ -559,7 +559,7 @@ export class OperationRegistry extends OperationReader {
     }
   }
 
-  /** A broken barrier fails the call before anything becomes durable, and is cleared (spec operations 6.6, D3). */
+  /** A broken barrier fails the call before anything becomes durable, and is cleared (O-101). */
   #checkBarriers(ends: readonly SettleEvent[]): void {
     const { waits } = this.#records
     for (const { id } of ends) {

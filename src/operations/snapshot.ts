@@ -124,7 +124,7 @@ const completion = defineRow('completion', {
 export const snapshotRows = [session, operation, completion] as const
 
 /**
- * The durable part of a registry, read fail-closed (spec operations 7.2): every operation of a kept
+ * The durable part of a registry, read fail-closed (O-112): every operation of a kept
  * kind, ended or not, and every retained feed row. Raises `internal` rather than leaving something out.
  */
 export function capturePersisted(epochId: EpochId, records: OperationRecords): PersistedOperations {

@@ -20,7 +20,7 @@ const partsOf: Readonly<Record<OperationSource['kind'], readonly string[]>> = {
   backend_peer: ['kind', 'peerId', 'address'],
 }
 
-/** What keeps a source from being one of the exact shapes of spec operations 1.3; nothing when it is. */
+/** What keeps a source from being one of the exact shapes of O-3; nothing when it is. */
 export function sourceProblem(source: OperationSource): SourceProblem | undefined {
   switch (source.kind) {
     case 'session_child':

@@ -11,7 +11,7 @@ const groupBytes = 4 * 2 ** 20
 const bytesPerEnd = 512
 
 /**
- * The ends of all live operations, in creation order (spec operations 4.5), in groups that fit one journal append
+ * The ends of all live operations, in creation order (O-61), in groups that fit one journal append
  * each. Ends under way count as ends. Raises `invalid_input` for a bad reason and `internal` for corrupt facts.
  */
 export function terminations(records: OperationRecords, reason: string): SettleEvent[][] {

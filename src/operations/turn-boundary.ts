@@ -54,7 +54,7 @@ const optionsOfBoundary = optionsSchema<TurnBoundaryOptions>({
 })
 
 /**
- * Shows a turn what has completed in the background since the last time (spec operations 5.4).
+ * Shows a turn what has completed in the background since the last time (O-76).
  *
  * Delivery is at least once: after a failed edit, or a crash before the cursor was durable, the same
  * notices come again, and since an edit replaces the notices before it, repeating one does no harm.

@@ -51,7 +51,7 @@ const boundaryPort = v.optional(portSchema<Pick<TurnBoundary, 'deliver'>>(['deli
 export type TurnState = ReturnType<TurnActor['getSnapshot']>['value']
 
 /**
- * One turn of an agent as far as background operations matter to it (spec operations 6.7): it waits for
+ * One turn of an agent as far as background operations matter to it (O-103): it waits for
  * what its tool calls started, takes the obligation of that wait, and comes to the boundary before the
  * next call of the model. A fault on the way fails the turn, once, before the caller learns of it.
  */

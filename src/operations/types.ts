@@ -19,10 +19,10 @@ import type { PublicResultClass } from './classification.js'
 /** Identity of one continuous completion-ordering domain. */
 export type EpochId = Brand<string, 'EpochId'>
 
-/** Terminal records kept before the oldest is evicted (spec operations 1.5). */
+/** Terminal records kept before the oldest is evicted (O-12). */
 export const defaultMaxCompleted = 256
 
-/** Rows the completion feed keeps: larger than the record retention, so that bursts survive (spec operations 1.5). */
+/** Rows the completion feed keeps: larger than the record retention, so that bursts survive (O-12). */
 export function feedCapacity(maxCompleted: number): number {
   return Math.max(4 * maxCompleted, 1024)
 }
@@ -39,7 +39,7 @@ export interface CompletionEntry extends Sequenced {
   readonly completedAtMs: number | null
 }
 
-/** What one operation looks like from outside (spec operations 1.3). */
+/** What one operation looks like from outside (O-8). */
 export interface OperationSnapshot {
   readonly id: OperationId
   readonly kind: OperationKind
@@ -120,7 +120,7 @@ export interface LostOperation {
   readonly status: Exclude<LiveStatus, 'retiring'>
 }
 
-/** Facts of one operation as they are persisted (spec operations 7.1). */
+/** Facts of one operation as they are persisted (O-108). */
 export interface PersistedOperation {
   readonly status: OperationStatus | 'absent'
   readonly kind: OperationKind

@@ -1,4 +1,4 @@
-/** Spellings of the operations vocabulary in JSON (spec operations 1.2, 1.3); unknown fields are ignored, unknown members refused. */
+/** Spellings of the operations vocabulary in JSON (O-2, O-3, O-4); unknown fields are ignored, unknown members refused. */
 
 import * as v from 'valibot'
 import { errorDetailsLimits, errorDetailsOf, type ErrorDetails } from '../base/error-details.js'

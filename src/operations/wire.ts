@@ -29,7 +29,7 @@ import {
   wireUuid,
 } from './wire-vocabulary.js'
 
-/** The durable part of a registry (spec operations 7.1), decoded. */
+/** The durable part of a registry (O-108), decoded. */
 export interface PersistedOperations {
   readonly epochId: EpochId
   readonly operations: ReadonlyMap<OperationId, PersistedOperation>
@@ -135,7 +135,7 @@ export function decodeSnapshot(input: unknown): PersistedOperations {
   }
 }
 
-/** The same as JSON. Fields that recovery ignores are filled for readers of the older shape (spec operations B, D16). */
+/** The same as JSON. Fields that recovery ignores are filled for readers of the older shape (O-108). */
 export function encodeSnapshot(persisted: PersistedOperations): WireOperationsSnapshot {
   const { operations, specs, feedFacts, cursors, retention } = persisted
   const ended = [...operations].filter(([, { completionSequence }]) => completionSequence !== undefined)

@@ -24,7 +24,7 @@ export function departmentId(label: string): DepartmentId {
   return label as DepartmentId
 }
 
-/** A remote worker as it introduces itself (spec mutation authority 1.12). */
+/** A remote worker as it introduces itself (T-96). */
 export interface ActorRegistration {
   readonly actorId: ActorId
   /** Lease owner string of the actor; not empty. */

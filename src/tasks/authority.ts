@@ -73,7 +73,7 @@ const asItIs: Take = (command) => {
 
 /**
  * The only way to change what must run: a command is validated, made durable, applied and told, in this order, through
- * the lane (spec mutation authority 4).
+ * the lane (T-5, T-29).
  *
  * Give it to the lane as the stream `tasks`, then {@link TaskAuthority.start} it. Commands are numbered without gaps;
  * a refused command takes no number and leaves log and projection unchanged.

@@ -100,7 +100,7 @@ export function checkSpent(dimension: BudgetDimension, amount: number): void {
   if (!Number.isSafeInteger(amount) || amount < 0) throw new TaskError('invalid_amount', { dimension, amount })
 }
 
-/** How much of the limit is spent, in whole percent from 0 to 100 (spec mutation authority 7.7). */
+/** How much of the limit is spent, in whole percent from 0 to 100 (T-113). */
 export function consumedPercent({ consumed, limit }: Budget): number {
   if (consumed >= limit) return 100
   return Number((BigInt(consumed) * 100n) / BigInt(limit))

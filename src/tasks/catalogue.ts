@@ -181,7 +181,7 @@ export type CommandOf<Type extends CommandType> = { readonly type: Type } & Comm
 /** Any command. */
 export type TaskCommand = { [Type in CommandType]: CommandOf<Type> }[CommandType]
 
-/** What a command of one type says it did; actor and tenant commands say nothing (spec mutation authority 3, column Applied). */
+/** What a command of one type says it did; actor and tenant commands say nothing (T-1). */
 export type AppliedOf<Type extends CommandType> = Applied<Extract<CommandDefinition, { readonly type: Type }>>
 
 /** What a successful command returns. */
@@ -203,10 +203,10 @@ export type EventOf<Type extends EventType> = Extract<TaskEvent, { readonly type
 /** What each event carries beside its type, version and sequence. */
 export type EventPayloads = { readonly [Type in EventType]: Omit<EventOf<Type>, 'type' | 'version' | 'sequence'> }
 
-/** Every command name, in the order of spec mutation authority 3, the added ones last. */
+/** Every command name, in the order of docs/spec/tasks.md, the added ones last. */
 export const commandTypes = commands.map(({ type }) => type) as readonly CommandType[]
 
-/** Every event name, in the order of spec mutation authority 6.2, the added ones last. */
+/** Every event name, in the order in which they are listed above. */
 export const eventTypes = events.map(({ type }) => type) as readonly EventType[]
 
 /** All that the tasks room can be asked, all that can happen in it, and all that it remembers. */

@@ -9,7 +9,7 @@ const parsedLimit = 1024
 
 /**
  * Checks an expression of the seven fields `sec min hour dom month dow year`, in UTC.
- * Raises `cron_policy_error` (spec mutation authority 1.3).
+ * Raises `cron_policy_error` (T-108).
  */
 export function checkCron(expression: string): void {
   parse(expression)

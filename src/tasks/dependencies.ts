@@ -9,7 +9,7 @@ import type { TaskId } from './ids.js'
 import { idSchema, ofTask, taskIdsSchema } from './scalars.js'
 import { knownTask, phaseOf, storedTask, type Task, type TaskReads, type TaskRows } from './task.js'
 
-/** Whether the prerequisites of a task let it run (spec mutation authority 7.9). */
+/** Whether the prerequisites of a task let it run (T-194). */
 export type DependencyGate = 'open' | 'waiting' | 'failed'
 
 /** The tasks that one waits for, in the order of their declaration. An immutable row. */
@@ -113,7 +113,7 @@ function leadsTo(view: DependencyReads, start: TaskId, goal: TaskId, reached: Se
   return false
 }
 
-/** What a task means to those that wait for it (spec mutation authority 7.9). */
+/** What a task means to those that wait for it (T-194). */
 type PrerequisiteState = 'pending' | 'satisfied' | 'failed'
 
 interface Gate {

@@ -24,7 +24,7 @@ interface LeaseRefusal {
   readonly event: LeaseAction
 }
 
-/** Raised where a value is built (spec mutation authority 1.2 to 1.13). */
+/** Raised where a value is built (T-31). */
 export const constructionMessages = {
   invalid_task_id: (_: { readonly taskId: TaskId }) => 'a task id must not be the nil UUID',
   invalid_run_id: (_: { readonly runId: RunId }) => 'a run id must not be the nil UUID',
@@ -68,7 +68,7 @@ export const constructionMessages = {
   empty_ledger_key: () => 'a ledger key must not be empty',
 }
 
-/** Refusals: a command that was valid in form met a state that does not allow it (spec mutation authority 3.5, Appendix A). */
+/** Refusals: a command that was valid in form met a state that does not allow it. */
 export const refusalMessages = {
   unknown_run: ({ runId }: { readonly runId: RunId }) => `no run ${runId}`,
   unknown_task: ({ taskId }: { readonly taskId: TaskId }) => `no task ${taskId}`,
@@ -152,10 +152,10 @@ export const refusalMessages = {
     `no subscription ${subscriptionId}`,
   subscription_already_cancelled: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
     `subscription ${subscriptionId} is cancelled`,
-  /** G1, G2. */
+  /** An attempt is under way (T-142). */
   attempt_still_active: ({ activeAttemptId }: { readonly runId: RunId; readonly activeAttemptId: AttemptId }) =>
     `finish attempt ${activeAttemptId} first`,
-  /** 6.6 would refuse the snapshot. */
+  /** No snapshot could hold it (T-10). */
   cancel_before_create: ({
     createdAtMs,
     cancelledAtMs,
@@ -164,29 +164,29 @@ export const refusalMessages = {
     readonly createdAtMs: number
     readonly cancelledAtMs: number
   }) => `cannot cancel at ${cancelledAtMs}, created at ${createdAtMs}`,
-  /** G3. */
+  /** The clock went back since the pause (T-18). */
   resume_before_pause: ({ pausedAtMs, resumedAtMs }: { readonly pausedAtMs: number; readonly resumedAtMs: number }) =>
     `cannot resume at ${resumedAtMs}, paused at ${pausedAtMs}`,
-  /** G4. */
+  /** The run had an attempt of this id (T-11). */
   attempt_id_reused: ({ runId, attemptId }: { readonly runId: RunId; readonly attemptId: AttemptId }) =>
     `run ${runId} has had an attempt ${attemptId}`,
-  /** G5. */
+  /** The counter does not wrap (T-33). */
   attempt_count_overflow: ({ runId }: { readonly runId: RunId }) => `run ${runId} can count no further attempt`,
-  /** G6; `cycleThrough` is the prerequisite that leads back. */
+  /** T-133; `cycleThrough` is the prerequisite that leads back. */
   dependency_cycle: ({ taskId, cycleThrough }: { readonly taskId: TaskId; readonly cycleThrough: TaskId }) =>
     `task ${taskId} cannot wait for ${cycleThrough}, which waits for it`,
-  /** D-8: a cancelled task starts nothing any more. */
+  /** T-100: a cancelled task starts nothing any more. */
   run_of_cancelled_task: ({ runId, taskId }: { readonly runId: RunId; readonly taskId: TaskId }) =>
     `run ${runId} cannot go on: task ${taskId} is cancelled`,
-  /** G8. */
+  /** Release first (T-143). */
   lease_still_held: ({ runId, owner }: { readonly runId: RunId; readonly owner: string }) =>
     `release the lease of ${owner} on run ${runId} first`,
-  /** G9. */
+  /** A run begins without a past (T-127). */
   run_create_requires_unstarted: ({ runId }: { readonly runId: RunId; readonly attemptCount: number }) =>
     `run ${runId} must be created without attempts`,
-  /** D-28: the run is leased and the command names no token. */
+  /** T-146: the run is leased and the command names no token. */
   fencing_token_required: ({ runId }: { readonly runId: RunId }) => `run ${runId} is leased: name the fencing token`,
-  /** D-28: somebody else holds the run now, or nobody. */
+  /** T-146: somebody else holds the run now, or nobody. */
   fencing_token_superseded: ({
     runId,
     provided,
@@ -195,7 +195,7 @@ export const refusalMessages = {
     readonly provided: number
     readonly current: number | undefined
   }) => `token ${provided} no longer holds run ${runId}: stop working`,
-  /** 7.9: the parent is unknown or finished. */
+  /** T-126: the parent is unknown or finished. */
   orphan_prevention: ({ parentTaskId }: { readonly taskId: TaskId; readonly parentTaskId: TaskId }) =>
     `parent task ${parentTaskId} is unknown or finished`,
   depth_limit_exceeded: ({ depth, limit }: { readonly depth: number; readonly limit: number }) =>
@@ -271,7 +271,7 @@ export const dispatchMessages = {
     `actor ${actorId} lacks ${capability.type === 'custom' ? capability.name : capability.type} in tenant ${tenantId}`,
 }
 
-/** Why a stored lease event cannot be applied (spec mutation authority 5.2). */
+/** Why a stored lease event cannot be applied (T-156). */
 export type LeaseCausality =
   | 'unknown_run'
   | 'invalid_run_state'
@@ -290,7 +290,7 @@ interface OfRun {
   readonly runId: RunId
 }
 
-/** Refusals of a stored event (spec mutation authority 5.3): nothing was changed. */
+/** Refusals of a stored event (T-156): nothing was changed. */
 export const replayMessages = {
   replay_invalid_transition: ({ sequence, runId, reason }: At & { readonly runId: RunId; readonly reason: string }) =>
     `event ${sequence} is illegal for run ${runId}: ${reason}`,
@@ -324,7 +324,7 @@ export const replayMessages = {
     `event ${sequence} resumes the engine before it was paused`,
 }
 
-/** Rules that the rows of a snapshot can break (spec mutation authority 6.6). */
+/** Rules that the rows of a snapshot can break (T-69). */
 export const snapshotMessages = {
   snapshot_duplicate_task: ({ taskId }: { readonly taskId: TaskId }) => `snapshot holds task ${taskId} twice`,
   snapshot_cancelled_before_created: ({ taskId }: { readonly taskId: TaskId }) =>
@@ -383,7 +383,7 @@ const messages = {
 /** Data of every error of the tasks room, by code. Its events, rows and batches also raise the errors of a state stream. */
 export type TaskErrorData = ErrorDataOf<typeof messages>
 
-/** Stable code of a {@link TaskError}: the snake_case of the tag in spec mutation authority. */
+/** Stable code of a {@link TaskError} (T-120). */
 export type TaskErrorCode = keyof TaskErrorData
 
 /** Raised by the tasks room. The message is derived from `data`. */

@@ -5,7 +5,7 @@ export type { AttemptId } from '../../machines/run-vocabulary.js'
 /** Identifies a task; a UUID, never nil. */
 export type TaskId = Brand<string, 'TaskId'>
 
-/** Identifies one run of a task; a UUID, never nil. Text order breaks ties in selection (spec mutation authority 1.1). */
+/** Identifies one run of a task; a UUID, never nil. Text order breaks ties in selection (T-102, T-76). */
 export type RunId = Brand<string, 'TaskRunId'>
 
 /** Identifies a remote actor; a UUID. */
@@ -28,7 +28,7 @@ export type DepartmentId = Brand<string, 'DepartmentId'>
 
 /**
  * What a budget counts: `token`, `time:ms`, `cost:usd` and the like, or a name of the service's own.
- * Money is counted in integer micro-units of the currency the name states (ruling D-21).
+ * Money is counted in integer micro-units of the currency the name states (T-112).
  */
 export type BudgetDimension = Brand<string, 'BudgetDimension'>
 

@@ -136,7 +136,7 @@ const byScheduledAt: Order = (one, other) =>
 const byRetry: Order = (one, other) => retryDueAt(one) - retryDueAt(other) || byId(one, other)
 const byExpiry = (one: LeasedRun, other: LeasedRun): number =>
   one.lease.expiresAtMs - other.lease.expiresAtMs || byId(one, other)
-/** The order of selection: priority, age, id (spec mutation authority 7.4). */
+/** The order of selection: priority, age, id (T-76). */
 export const bySelection: Order = (one, other) =>
   other.effectivePriority - one.effectivePriority || one.createdAtMs - other.createdAtMs || byId(one, other)
 

@@ -21,7 +21,7 @@ export {
   type TerminalRunState,
 } from '../../machines/run-vocabulary.js'
 
-/** One run of a task (spec mutation authority 1.6). */
+/** One run of a task (T-95). */
 export interface RunInstance {
   /** Never nil. */
   readonly id: RunId
@@ -147,7 +147,7 @@ export function checkOwner({ owner }: Pick<Lease, 'owner'>): void {
 }
 
 /**
- * Tells a superseded worker from the current one (ruling D-28). Raises `fencing_token_required` for a leased run
+ * Tells a superseded worker from the current one (T-146). Raises `fencing_token_required` for a leased run
  * without a token, and `fencing_token_superseded` for a token that does not hold the run.
  */
 export function checkToken(
@@ -264,7 +264,7 @@ function leaseAfter(
 }
 
 /**
- * The rules a stored run must keep (spec mutation authority 6.6); raises the `snapshot_*` code of the first it breaks.
+ * The rules a stored run must keep (T-69); raises the `snapshot_*` code of the first it breaks.
  * Which states go together, and which follows which, the chart says.
  */
 export function checkRun(run: Run): void {

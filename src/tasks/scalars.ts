@@ -41,7 +41,7 @@ export const ofSubscription = { ...timed, subscriptionId: idSchema<SubscriptionI
 export const ofActor = { ...timed, actorId: idSchema<ActorId>() }
 export const ofActorInTenant = { ...ofActor, tenantId: idSchema<TenantId>() }
 
-/** Token of the lease under which the caller works; required while the run is leased (ruling D-28). */
+/** Token of the lease under which the caller works; required while the run is leased (T-146). */
 export const fenced = { fencingToken: v.exactOptional(naturalSchema) }
 
 /** An instant that may be missing. */

@@ -11,7 +11,7 @@ import type { Subscription, SubscriptionRows } from './subscription.js'
 import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
 
-/** Everything the tasks room remembers (spec mutation authority 5.1); histories and leases stand in the run's row. */
+/** Everything the tasks room remembers (T-48); histories and leases stand in the run's row. */
 export class TaskTables implements DependencyRows, BudgetRows, SubscriptionRows, TenantRows, EngineRows {
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()

@@ -14,7 +14,7 @@ import { knownRun, type RunReads, type RunRows } from './run-commands.js'
 import { idSchema, labelSchema, naturalSchema, ofSubscription, ofTask, optionalRunId, optionalTime } from './scalars.js'
 import { knownTask, storedTask } from './task.js'
 
-/** What a subscription waits for (spec mutation authority 1.11). */
+/** What a subscription waits for (T-32). */
 export type EventFilter =
   | { readonly type: 'task_completed'; readonly taskId: TaskId }
   | { readonly type: 'run_state_changed'; readonly taskId: TaskId; readonly state: RunState }
@@ -48,7 +48,7 @@ export type SystemEvent =
       readonly entryId: LedgerEntryId
     }
 
-/** A subscription: when its filter matches, the earliest eligible run of its task is released (ruling D-16). */
+/** A subscription: when its filter matches, the earliest eligible run of its task is released (T-192). */
 export interface Subscription {
   readonly subscriptionId: SubscriptionId
   /** The task whose runs are released. */
@@ -92,7 +92,7 @@ export function isArmed({ rearm, triggeredAtMs, cancelledAtMs }: Subscription): 
   return cancelledAtMs === undefined && (rearm || triggeredAtMs === undefined)
 }
 
-/** Whether an event fires a filter (spec mutation authority 1.11). */
+/** Whether an event fires a filter (T-32). */
 export function matches(filter: EventFilter, event: SystemEvent): boolean {
   switch (filter.type) {
     case 'task_completed':

@@ -9,7 +9,7 @@ import { TaskError } from './errors.js'
 import type { TaskId, TenantId } from './ids.js'
 import { countSchema, idSchema, labelSchema, naturalSchema, prioritySchema } from './scalars.js'
 
-/** When a task runs (spec mutation authority 1.3). */
+/** When a task runs (T-108). */
 export type RunPolicy =
   | { readonly type: 'once' }
   | {
@@ -70,7 +70,7 @@ export type ConcurrencyKeyHoldPolicy = (typeof holdPolicies)[number]
 export const safetyLevels = ['pure', 'idempotent', 'transactional'] as const
 export type SafetyLevel = (typeof safetyLevels)[number]
 
-/** How a task may run (spec mutation authority 1.4). */
+/** How a task may run (T-106). */
 export interface TaskConstraints {
   /** At least 1. Default 1. */
   readonly maxAttempts: number
@@ -127,7 +127,7 @@ export interface TaskPayload {
   readonly contentType?: string
 }
 
-/** What people and selection know about a task (spec mutation authority 1.5). */
+/** What people and selection know about a task (T-128, T-76). */
 export interface TaskMetadata {
   readonly tags: readonly string[]
   /** Copied to every run; higher is more urgent. */
@@ -135,7 +135,7 @@ export interface TaskMetadata {
   readonly description?: string
 }
 
-/** What must run (spec mutation authority 1.2). Immutable once accepted. */
+/** What must run (T-105). Immutable once accepted. */
 export interface TaskSpec {
   /** Never nil. */
   readonly id: TaskId
@@ -224,7 +224,7 @@ function statesNothing(constraints: TaskConstraints): boolean {
 
 /**
  * Raises `invalid_task_id`, then what {@link checkRunPolicy} and {@link checkConstraints} raise, then
- * `empty_kind`: the order of spec mutation authority 1.2.
+ * `empty_kind`: T-105.
  */
 export function checkTaskSpec(spec: TaskSpec): void {
   if (isNilUuid(spec.id)) throw new TaskError('invalid_task_id', { taskId: spec.id })

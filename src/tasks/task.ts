@@ -47,7 +47,7 @@ export type TaskPhase = 'open' | TerminalRunState
 /** The progress of a task without runs. */
 export const noProgress: TaskProgress = { runs: 0, open: 0, completed: 0, failed: 0 }
 
-/** The deepest place below a task without a parent (spec mutation authority 7.9). */
+/** The deepest place below a task without a parent (T-93). */
 const depthLimit = 8
 
 /**

@@ -15,7 +15,7 @@ import type { Capability } from './vocabulary.js'
 
 export type { Capability } from './vocabulary.js'
 
-/** A tenant as it is created (spec mutation authority 1.13). */
+/** A tenant as it is created (T-139). */
 export interface TenantRegistration {
   readonly tenantId: TenantId
   /** Not empty. */
@@ -110,7 +110,7 @@ function checkLedgerEntry({ ledgerKey }: LedgerEntry): void {
 
 /**
  * Raises `no_role_assigned`, then `missing_capability`: an actor needs a role in the tenant and the capability granted,
- * not revoked (spec mutation authority 7.10). Roles imply no capabilities; the authority itself asks nobody.
+ * not revoked (T-97). Roles imply no capabilities; the authority itself asks nobody.
  */
 export function checkPermission(
   view: Pick<TenantReads, 'role' | 'capabilityGrant'>,

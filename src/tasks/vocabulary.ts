@@ -1,8 +1,8 @@
-/** How an attempt ended (spec mutation authority 1.8). */
+/** How an attempt ended (T-110). */
 export const attemptResults = ['success', 'failure', 'timeout', 'suspended'] as const
 export type AttemptResult = (typeof attemptResults)[number]
 
-/** Whether another attempt may help. Durable, so that replay can take the retry decision again (ruling D-25). */
+/** Whether another attempt may help. Durable, so that replay can take the retry decision again (T-131). */
 export const failureClasses = ['retryable', 'terminal'] as const
 export type FailureClass = (typeof failureClasses)[number]
 

@@ -25,7 +25,7 @@ const turn = (): Promise<void> =>
   })
 
 describe('reading a feed', () => {
-  it('gives the rows after a cursor with the watermark of the same instant', () => {
+  it('[O-65] gives the rows after a cursor with the watermark of the same instant', () => {
     const feed = feedOf(10, 1, 2, 5)
     expect(feed.since(0)).toEqual({ entries: [row(1), row(2), row(5)], watermark: 5, droppedThrough: 0 })
     expect(feed.since(2).entries).toEqual([row(5)])
@@ -67,7 +67,7 @@ describe('reading a feed', () => {
 describe('a cursor of another feed, beyond the last row', () => {
   const told = { code: 'feed_gap', data: { requestedAfterSeq: 650, droppedThrough: 0, watermark: 2 } }
 
-  it('is told by gapAfter, while reading may run ahead (B D12)', async () => {
+  it('is told by gapAfter, while reading may run ahead (O-73)', async () => {
     const feed = feedOf(5, 1, 2)
     expect(feed.gapAfter(650)).toEqual(told.data)
     expect(feed.gapAfter(2)).toBeUndefined()
@@ -90,14 +90,14 @@ describe('a cursor of another feed, beyond the last row', () => {
   })
 })
 
-describe('a retention gap (spec operations 5.2)', () => {
-  it('[101] is reported for a cursor before the last dropped row, not for one at it', () => {
+describe('[O-69] a retention gap', () => {
+  it('[O-69] is reported for a cursor before the last dropped row, not for one at it', () => {
     const feed = feedOf(1, 1, 2)
     expect(feed.gapAfter(0)).toEqual({ requestedAfterSeq: 0, droppedThrough: 1, watermark: 2 })
     expect(feed.gapAfter(1)).toBeUndefined()
   })
 
-  it('[101] of a restored carrier is the same', () => {
+  it('[O-69] of a restored carrier is the same', () => {
     const feed = new SequencedFeed<Sequenced>(10)
     feed.restoreRetention(4, 4)
     expect(feed.since(0)).toEqual({ entries: [], watermark: 4, droppedThrough: 4 })
@@ -107,7 +107,7 @@ describe('a retention gap (spec operations 5.2)', () => {
     expect([feed.gapAfter(4), feed.gapAfter(8)]).toEqual([undefined, undefined])
   })
 
-  it('[104] of sparse rows is where the last dropped row stood', () => {
+  it('[O-70] of sparse rows is where the last dropped row stood', () => {
     const feed = feedOf(2, 2, 4, 5)
     expect([feed.droppedThrough, feed.droppedCount, sequencesOf(feed.rows())]).toEqual([2, 1, [4, 5]])
     expect([feed.gapAfter(1)?.droppedThrough, feed.gapAfter(2)]).toEqual([2, undefined])
@@ -178,7 +178,7 @@ describe('waitForAdvance', () => {
     expect(woken).toBe(false)
   })
 
-  it('loses no wake-up between a read and the next wait, whatever the interleaving', async () => {
+  it('[O-66] loses no wake-up between a read and the next wait, whatever the interleaving', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(3), { maxLength: 40 }), async (pauses) => {
         const feed = new SequencedFeed<Sequenced>(100)

@@ -61,7 +61,7 @@ describe('the directory lock', () => {
     await lock.release()
   })
 
-  it('refuses a second owner, also of the same process, and names the first', async () => {
+  it('[T-158] refuses a second owner, also of the same process, and names the first', async () => {
     const lock = await acquire()
     await expect(acquire()).rejects.toMatchObject({ code: 'journal_locked', data: { directory, pid: process.pid } })
     await lock.release()

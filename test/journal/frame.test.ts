@@ -45,7 +45,7 @@ describe('a frame', () => {
     ['another version', patched(frameOf('"abc"'), 0, 2), 'unsupported_version'],
     ['another version, cut short', patched(frameOf('"abc"'), 0, 2).subarray(0, 26), 'unsupported_version'],
     ['a changed payload', patched(frameOf('"abc"'), 25, 0x7a), 'crc_mismatch'],
-    ['a length beyond the limit', patched(frameOf('"abc"'), 7, 0x7f), 'decode_failure'],
+    ['[T-157] a length beyond the limit', patched(frameOf('"abc"'), 7, 0x7f), 'decode_failure'],
   ])('[T-53] %s is named', (_, bytes, reason) => {
     expect(readFrame(bytes, 0)).toEqual({ status: 'bad', reason })
   })

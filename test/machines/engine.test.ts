@@ -31,7 +31,7 @@ it('[T-18] refuses a second pause and a resume that no pause precedes', () => {
   })
 })
 
-it('[T-27, G3] refuses a resume that predates its pause, and takes one in the same second', () => {
+it('[T-27, T-18] refuses a resume that predates its pause, and takes one in the same second', () => {
   expect(engineChart.select(paused, { type: 'resume', atMs: 9 })).toMatchObject({ guard: 'followsPause' })
   expect(engineChart.move(paused, { type: 'resume', atMs: 9 })).toBeUndefined()
   expect(engineChart.move(paused, { type: 'resume', atMs: 10 })).toEqual({

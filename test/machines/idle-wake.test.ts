@@ -80,7 +80,7 @@ function next(world: World, value: State, event: AnyEventObject, over: Partial<I
   return snapshot
 }
 
-/** Spec operations 5.5 and 5.6; what is missing stays where it is. */
+/** O-77, O-87, O-88; what is missing stays where it is. */
 const table: Record<State, Partial<Record<string, State>>> = {
   waiting: { advanced: 'deciding', stop: 'stopped' },
   deciding: {
@@ -125,7 +125,7 @@ describe('the idle-wake chart', () => {
   })
 
   it.each(['surveyed something', 'surveyed nothing'])(
-    '[89] ends without moving a cursor when it %s as a stranger',
+    '[O-84] ends without moving a cursor when it %s as a stranger',
     (name) => {
       const ended = next({ owned: false, quiescent: true }, 'deciding', events[name] as AnyEventObject)
       expect(ended).toMatchObject({ status: 'done', output: { reason: 'lost_ownership' } })
@@ -133,13 +133,13 @@ describe('the idle-wake chart', () => {
     },
   )
 
-  it('[89] moves no cursor for an accepted injection when the runtime changed hands meanwhile', () => {
+  it('[O-84] moves no cursor for an accepted injection when the runtime changed hands meanwhile', () => {
     const ended = next({ owned: false, quiescent: true }, 'injecting', events['injection accepted'] as AnyEventObject)
     expect(ended).toMatchObject({ status: 'done', output: { reason: 'lost_ownership' } })
     expect(ended.context).toMatchObject({ observed: 3, injected: 3 })
   })
 
-  it('[111] ends at a gap and says which', () => {
+  it('[O-72] ends at a gap and says which', () => {
     const ended = next(world, 'deciding', events['met a gap'] as AnyEventObject)
     expect(ended.output).toEqual({ reason: 'gap', cause: gap })
   })

@@ -149,7 +149,7 @@ const waitFacts = combinations('namedTwice', 'waitActive', 'unknownMember')
 const register = (limit?: number): OperationRegistryEvent =>
   limit === undefined ? { type: 'register', spec } : { type: 'register', spec, limit }
 
-describe('registration (spec operations 3)', () => {
+describe('[O-39] registration', () => {
   it.each(registrationFacts)('first refusal wins: %o', (facts) => {
     const { idIsUsed, sourceIsMalformed, registryIsFull } = facts
     const expected: OperationRefusal | undefined = idIsUsed
@@ -173,7 +173,7 @@ describe('registration (spec operations 3)', () => {
   })
 })
 
-describe.each([...liveActions, ...terminalActions])('the order of refusals for %s (spec operations 2.5)', (action) => {
+describe.each([...liveActions, ...terminalActions])('the order of refusals for %s (O-23)', (action) => {
   const isTerminal = action in terminalStatusOf
   const own = isTerminal ? ownOutcome[action as TerminalAction] : undefined
 
@@ -199,7 +199,7 @@ describe.each([...liveActions, ...terminalActions])('the order of refusals for %
   })
 })
 
-describe('wait-all admission (spec operations 6.2)', () => {
+describe('[O-89] wait-all admission', () => {
   it.each(waitFacts)('first refusal wins: %o', (facts) => {
     const { namedTwice, waitActive, unknownMember } = facts
     const expected: OperationRefusal | undefined = namedTwice

@@ -20,7 +20,7 @@ import {
 
 const id = '01890000-0000-7000-8000-000000000001' as OperationId
 
-/** Spec operations 2.1, cell by cell; a missing cell is a refusal. */
+/** The table of legality (O-18), cell by cell; a missing cell is a refusal. */
 const table: Record<OperationStatus, Partial<Record<OperationAction, OperationStatus>>> = {
   provisioning: {
     start: 'running',
@@ -147,7 +147,7 @@ describe.each(operationKinds)('the chart of a %s', (kind) => {
     }
   })
 
-  it('[I1] is peer-ready only when it is a member child', () => {
+  it('[O-28] is peer-ready only when it is a member child', () => {
     const ready = steps.filter(({ nextState }) => nextState.context.peerReady)
     expect(ready.length > 0).toBe(kind === 'mob_member_child')
   })
@@ -156,7 +156,7 @@ describe.each(operationKinds)('the chart of a %s', (kind) => {
 describe('the table of the chart', () => {
   const chart = new ChartTable(operationMachine)
 
-  it.each(statuses)('allows in %s what the row of the sheet allows', (status) => {
+  it.each(statuses)('allows in %s what the row of the table allows', (status) => {
     const allowed = operationActions.filter((action) => chart.isPossible(status, action))
     expect(new Set(allowed)).toEqual(new Set(Object.keys(table[status])))
   })
@@ -171,7 +171,7 @@ describe('the table of the chart', () => {
 
   const peerFacts = operationKinds.flatMap((kind) => [false, true].map((peerReady) => ({ kind, peerReady })))
 
-  it.each(peerFacts)('names a refusal in the order of spec operations 2.5: $kind, peer $peerReady', (facts) => {
+  it.each(peerFacts)('names a refusal in the order of O-23: $kind, peer $peerReady', (facts) => {
     for (const value of statuses) {
       const context = { id, displayName: '', progressCount: 0, outcome: undefined, ...facts }
       for (const event of everyEvent) {
@@ -213,7 +213,7 @@ describe('the vocabulary', () => {
 })
 
 describe('an operation as an actor', () => {
-  it('may retire straight from running', () => {
+  it('[O-19] may retire straight from running', () => {
     const actor = createActor(operationMachine, { input: { id, kind: 'background_tool_op', displayName: 'build' } })
     actor.start()
     actor.send({ type: 'start' })
@@ -221,7 +221,7 @@ describe('an operation as an actor', () => {
     expect(actor.getSnapshot()).toMatchObject({ value: 'retired', status: 'done', output: { type: 'retired' } })
   })
 
-  it('[6] refuses a completion that carries a retired payload, then takes the right one', () => {
+  it('[O-20] refuses a completion that carries a retired payload, then takes the right one', () => {
     const actor = createActor(operationMachine, { input: { id, kind: 'background_tool_op', displayName: 'build' } })
     actor.start()
     actor.send({ type: 'start' })

@@ -10,7 +10,7 @@ type RunMoveType = RunMove['type']
 
 const runMoveTypes = runMachine.events as readonly RunMoveType[]
 
-/** Spec mutation authority 2.1, edge by edge; a missing pair is illegal. */
+/** T-30, edge by edge; a missing pair is illegal. */
 const edges: Record<RunState, readonly RunState[]> = {
   scheduled: ['ready', 'cancelled'],
   ready: ['leased', 'cancelled'],
@@ -38,7 +38,7 @@ const reachable: readonly RunStates[] = runStates.flatMap((lifecycle) =>
 )
 
 /**
- * Spec mutation authority 2.1 to 2.3 read as a table: where a move leads, written down independently of the chart.
+ * T-30, T-141 read as a table: where a move leads, written down independently of the chart.
  */
 function expected({ lifecycle, attempt, lease }: RunStates, type: RunMoveType): RunStates | undefined {
   const to = (state: RunState): RunStates => ({
@@ -118,7 +118,7 @@ describe('the run chart', () => {
     expect(runStates.filter(isTerminalRunState)).toEqual(['completed', 'failed', 'cancelled'])
   })
 
-  it('leads every reachable configuration by every move where the sheet says', () => {
+  it('[T-141] leads every reachable configuration by every move where the table says', () => {
     for (const from of reachable) {
       for (const type of runMoveTypes) {
         expect({ from, type, to: agreeingMoveFrom(from, type) }).toEqual({ from, type, to: expected(from, type) })

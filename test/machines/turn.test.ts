@@ -41,7 +41,7 @@ const names = Object.keys(currentEvents) as EventName[]
 const stateName = ({ value, context }: { value: string; context: { barrierIds: readonly string[] } }) =>
   value === 'waiting_for_operations' ? `waiting [${context.barrierIds.join(' ')}]` : value
 
-/** Spec operations 6.7 with ruling D9; a missing cell leaves the turn as it is. */
+/** O-103, O-105; a missing cell leaves the turn as it is. */
 const table: Record<string, Partial<Record<EventName, string>>> = {
   calling_llm: {
     'register a b': 'waiting [a b]',
@@ -99,7 +99,7 @@ describe('the turn', () => {
     }
   })
 
-  it('[92] keeps the typed detached and barrier refs it registered, and drops them with the barrier', () => {
+  it('[O-104] keeps the typed detached and barrier refs it registered, and drops them with the barrier', () => {
     const actor = createActor(turnMachine, { input: { turnId } }).start()
     actor.send(currentEvents['register a b'])
     expect(actor.getSnapshot().context).toMatchObject({
@@ -114,7 +114,7 @@ describe('the turn', () => {
     expect(actor.getSnapshot().context).toMatchObject({ pendingOperations: [], barrierIds: [] })
   })
 
-  it('[D9] refuses to resolve its tool calls while barrier members are outstanding', () => {
+  it('[O-105] refuses to resolve its tool calls while barrier members are outstanding', () => {
     const actor = createActor(turnMachine, { input: { turnId } }).start()
     actor.send(currentEvents['register a b'])
     actor.send(currentEvents.resolved)

@@ -74,7 +74,7 @@ describe('the wait-all barrier', () => {
     )
   })
 
-  it('emits its obligation exactly once, when the last member ends, and never before', () => {
+  it('[O-96] emits its obligation exactly once, when the last member ends, and never before', () => {
     const { actor, obligations } = start(2)
     actor.send({ type: 'member_ended' })
     expect(obligations).toEqual([])

@@ -18,13 +18,13 @@ it('the end of a capacity slot reaches those who watch the session, as every end
 })
 
 describe('registration', () => {
-  it('[7] of an id that is registered is refused with that id', async () => {
+  it('[O-43] of an id that is registered is refused with that id', async () => {
     const { operations } = await openFixture()
     await operations.registerOperation(specOf(1))
     expect(await refusal(operations.registerOperation(specOf(1)))).toEqual({ code: 'already_registered', id: idOf(1) })
   })
 
-  it('[47] beyond the limit is refused with limit and active count, until an operation ends', async () => {
+  it('[O-41] beyond the limit is refused with limit and active count, until an operation ends', async () => {
     const { operations, run, complete } = await openFixture({ maxConcurrent: 2 })
     await run([1])
     await operations.registerOperation(specOf(2))
@@ -38,13 +38,13 @@ describe('registration', () => {
     expect(await refusal(operations.registerOperation(specOf(3)))).toBe('resolved')
   })
 
-  it('[57] without a limit takes a hundred operations', async () => {
+  it('[O-40] without a limit takes a hundred operations', async () => {
     const { operations } = await openFixture()
     for (let number = 1; number <= 100; number += 1) await operations.registerOperation(specOf(number))
     expect(operations.activeCount).toBe(100)
   })
 
-  it('takes the limit of the call over the limit of the registry, a larger one too', async () => {
+  it('[O-40] takes the limit of the call over the limit of the registry, a larger one too', async () => {
     const { operations } = await openFixture({ maxConcurrent: 1 })
     const withLimit = (number: number, limit: number) =>
       refusal(operations.registerOperationWithAdmissionLimit(specOf(number), limit))
@@ -55,7 +55,7 @@ describe('registration', () => {
     expect(await refusal(operations.registerOperation(specOf(3)))).toMatchObject({ limit: 1, active: 2 })
   })
 
-  it('[98] counts capacity slots: at limit 1 a second slot is refused until the first is released, without a trace', async () => {
+  it('[O-42] counts capacity slots: at limit 1 a second slot is refused until the first is released, without a trace', async () => {
     const { operations, session } = await openFixture({ maxConcurrent: 1 })
     const slot = 'background_tool_capacity_slot'
     await operations.registerOperation(specOf(1, slot))
@@ -69,7 +69,7 @@ describe('registration', () => {
     expect(await refusal(operations.registerOperation(specOf(2, slot)))).toBe('resolved')
   })
 
-  it('judges in the order of section 3: id in use, then source, then capacity', async () => {
+  it('[O-39] judges in this order: id in use, then source, then capacity', async () => {
     const { operations } = await openFixture({ maxConcurrent: 1 })
     await operations.registerOperation(specOf(1))
     const malformed = (number: number) => specOf(number, 'background_tool_op', { operationSource: broken })
@@ -81,7 +81,7 @@ describe('registration', () => {
     expect(await refusal(operations.registerOperation(specOf(1)))).toMatchObject({ code: 'already_registered' })
   })
 
-  it('that is refused leaves no record and no fact', async () => {
+  it('[O-47] [O-24] that is refused leaves no record and no fact', async () => {
     const { operations } = await openFixture({ maxConcurrent: 0 })
     await refusal(operations.registerOperation(specOf(1)))
     expect(operations.listOperations()).toEqual([])
@@ -89,7 +89,7 @@ describe('registration', () => {
     expect(operations.activeCount).toBe(0)
   })
 
-  it('[116] of an id whose feed row is retained is refused after its record is gone (D5)', async () => {
+  it('[O-44] of an id whose feed row is retained is refused after its record is gone', async () => {
     const { operations, finish } = await openFixture()
     await finish(1)
     await operations.collectCompleted()
@@ -97,7 +97,7 @@ describe('registration', () => {
     expect(await refusal(operations.registerOperation(specOf(1)))).toEqual({ code: 'already_registered', id: idOf(1) })
   })
 
-  it('[116] of the id of a capacity slot that ended is accepted: nothing refers to it', async () => {
+  it('[O-44] of the id of a capacity slot that ended is accepted: nothing refers to it', async () => {
     const { operations } = await openFixture()
     const slot = 'background_tool_capacity_slot'
     await operations.registerOperation(specOf(1, slot))
@@ -128,7 +128,7 @@ describe('a registration payload', () => {
     ],
   ]
 
-  it.each(wrong)('is refused naming the field: %s (D10, D15)', async (field, part) => {
+  it.each(wrong)('[O-1] [O-3] [O-46] [O-13] is refused naming the field: %s', async (field, part) => {
     const { operations } = await openFixture()
     const spec = { ...specOf(1), ...part } as OperationSpec
     expect(await refusal(operations.registerOperation(spec))).toMatchObject({ code: 'invalid_input', field })
@@ -159,7 +159,7 @@ describe('a registration payload', () => {
     }).toThrow(TypeError)
   })
 
-  it('[29] has its child session taken from the source, a stale one is replaced', async () => {
+  it('[O-45] has its child session taken from the source, a stale one is replaced', async () => {
     const { operations } = await openFixture()
     const stale = { operationSource: childSource, childSessionId: 'stale' as SessionId }
     await operations.registerOperation(specOf(1, 'mob_member_child', stale))
@@ -191,7 +191,7 @@ describe('limits', () => {
     expect(operations.activeCount).toBe(0)
   })
 
-  it('of zero completed records count as one (D15)', async () => {
+  it('[O-12] of zero completed records count as one', async () => {
     const { operations, finish } = await openFixture({ maxCompleted: 0 })
     await finish(1)
     await finish(2)

@@ -26,7 +26,7 @@ const pass = (milliseconds: number): Promise<void> => passTime(clock, millisecon
 const continuation = expect.objectContaining({ reason: 'detached_background_op_completed' })
 
 describe('an agent loop that is woken', () => {
-  it('[79] runs exactly one continuation after a background completion, with no other trigger', async () => {
+  it('[O-77] runs exactly one continuation after a background completion, with no other trigger', async () => {
     using loop = new AgentLoop(session)
     await run(session)
     await settled()
@@ -34,7 +34,7 @@ describe('an agent loop that is woken', () => {
     expect(loop.runs).toMatchObject([{ input: continuation }])
   })
 
-  it('[80] runs an ordinary input and one continuation when both a completion and an input arrive', async () => {
+  it('[O-77] runs an ordinary input and one continuation when both a completion and an input arrive', async () => {
     using loop = new AgentLoop(session)
     const id = await start(session)
     const completed = complete(session, id)
@@ -44,7 +44,7 @@ describe('an agent loop that is woken', () => {
     expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: continuation }])
   })
 
-  it('[81] runs one continuation for five completions before an ordinary input', async () => {
+  it('[O-77] runs one continuation for five completions before an ordinary input', async () => {
     using loop = new AgentLoop(session)
     const ids = [await start(session), await start(session), await start(session), await start(session)]
     ids.push(await start(session))
@@ -56,7 +56,7 @@ describe('an agent loop that is woken', () => {
     expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: { throughSeq: 5 } }])
   })
 
-  it('[82] learns of a completion during a run when the run has ended, without waiting for a timer', async () => {
+  it('[O-78] learns of a completion during a run when the run has ended, without waiting for a timer', async () => {
     using loop = new AgentLoop(session)
     const release = loop.holdRuns()
     const submitted = loop.submit('hello')
@@ -69,7 +69,7 @@ describe('an agent loop that is woken', () => {
     expect(loop.runs).toMatchObject([{ input: 'hello' }, { input: continuation }])
   })
 
-  it('[82] learns of a completion during a continuation when that has ended', async () => {
+  it('[O-78] learns of a completion during a continuation when that has ended', async () => {
     using loop = new AgentLoop(session)
     const release = loop.holdRuns()
     await run(session)
@@ -82,7 +82,7 @@ describe('an agent loop that is woken', () => {
     expect(loop.runs).toMatchObject([{ input: { throughSeq: 1 } }, { input: { throughSeq: 2 } }])
   })
 
-  it('[83] never continues for a member child', async () => {
+  it('[O-79] never continues for a member child', async () => {
     using loop = new AgentLoop(session)
     await run(session, 'child', 'mob_member_child')
     await settled()
@@ -91,7 +91,7 @@ describe('an agent loop that is woken', () => {
     expect(observed()).toBe(1)
   })
 
-  it('[85] [83] wakes for the background row between rows that wake nobody', async () => {
+  it('[O-67] [O-79] wakes for the background row between rows that wake nobody', async () => {
     using loop = new AgentLoop(session, { showsCompletions: true })
     await Promise.all([
       run(session, 'child', 'mob_member_child'),
@@ -107,7 +107,7 @@ describe('an agent loop that is woken', () => {
     expect(loop.runs).toMatchObject([{ input: { throughSeq: 3 }, shown: ['job'] }])
   })
 
-  it('[D13] is not woken for what a run has shown already', async () => {
+  it('[O-86] is not woken for what a run has shown already', async () => {
     using loop = new AgentLoop(session, { showsCompletions: true })
     const release = loop.holdRuns()
     const submitted = loop.submit('hello')

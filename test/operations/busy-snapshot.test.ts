@@ -34,7 +34,7 @@ describe('a snapshot of the journal', () => {
     return runtime.session('owner')
   }
 
-  it('taken while an end is under way does not keep the end from being read back', async () => {
+  it('[O-112] taken while an end is under way does not keep the end from being read back', async () => {
     const fixture = await scripted([1, 2])
     const { operations, runtime, journal, complete } = fixture
     await operations.registerOperation(specOf(7, 'background_tool_capacity_slot'))

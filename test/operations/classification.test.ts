@@ -19,13 +19,13 @@ const everyStatus = [
 const terminal = ['completed', 'failed', 'aborted', 'cancelled', 'retired', 'terminated'] as const
 
 describe('kinds', () => {
-  it('[1] only member children expect a peer channel', () => {
+  it('[O-27] only member children expect a peer channel', () => {
     expect(expectsPeer('mob_member_child')).toBe(true)
     expect(expectsPeer('background_tool_op')).toBe(false)
     expect(expectsPeer('background_tool_capacity_slot')).toBe(false)
   })
 
-  it('have the classes of section 2.7', () => {
+  it('[O-27] have the classes of the table', () => {
     expect(kindClasses).toEqual({
       mob_member_child: { feed: 'emit', wake: 'ignore', durability: 'retain' },
       background_tool_op: { feed: 'emit', wake: 'wake', durability: 'retain' },
@@ -33,7 +33,7 @@ describe('kinds', () => {
     })
   })
 
-  it('[43] background operations wake an idle runtime, member children and capacity slots do not; the id need not exist', async () => {
+  it('[O-27] background operations wake an idle runtime, member children and capacity slots do not; the id need not exist', async () => {
     const { operations } = await openFixture()
     expect(operations.classifyCompletionWake(idOf(9), 'background_tool_op')).toBe('wake')
     expect(operations.classifyCompletionWake(idOf(9), 'mob_member_child')).toBe('ignore')
@@ -42,7 +42,7 @@ describe('kinds', () => {
 })
 
 describe('statuses', () => {
-  it('have the public results of section 2.7', () => {
+  it('[O-26] have the public results of the table', () => {
     expect(publicResultOf).toEqual({
       absent: 'missing_authority',
       provisioning: 'running',
@@ -63,7 +63,7 @@ describe('statuses', () => {
     expect(ended).toEqual(terminal)
   })
 
-  it('[37] a retiring operation is not terminal, has no outcome and passes for running', async () => {
+  it('[O-26] a retiring operation is not terminal, has no outcome and passes for running', async () => {
     const { operations, run } = await openFixture()
     await run([1])
     await operations.requestRetire(idOf(1))
@@ -74,7 +74,7 @@ describe('statuses', () => {
 })
 
 describe('a repeat that was refused', () => {
-  /** The statuses in which each action counts as done already (spec operations 2.6). */
+  /** The statuses in which each action counts as done already (O-25). */
   const successes: Record<OperationAction, readonly string[]> = {
     start: ['running'],
     fail: [],
@@ -88,11 +88,11 @@ describe('a repeat that was refused', () => {
     terminate: [],
   }
 
-  it.each(operationActions)('counts as done where section 2.6 says so: %s', (action) => {
+  it.each(operationActions)('[O-25] counts as done where the table says so: %s', (action) => {
     expect(everyStatus.filter((status) => isIdempotentRepeat(status, action))).toEqual(successes[action])
   })
 
-  it('[97] is classified by the status of the operation as it is now', async () => {
+  it('[O-25] is classified by the status of the operation as it is now', async () => {
     const { operations, finish } = await openFixture()
     await operations.registerOperation(specOf(1))
     expect(operations.classifyTransitionIdempotence(idOf(1), 'start')).toBe('not_idempotent')

@@ -18,7 +18,7 @@ beforeEach(() => {
   vi.spyOn(console, 'warn').mockImplementation(() => {})
 })
 
-/** The reads of section 8 by their letters there. */
+/** Everything that reads facts. */
 const surfaces: Record<string, (fixture: Fixture) => unknown> = {
   snapshot: ({ operations }) => operations.snapshot(idOf(1)),
   list: ({ operations }) => operations.listOperations(),
@@ -45,55 +45,55 @@ const outcomeReaders = [...view, 'capture', 'watch', 'collect']
 
 /** The fault, what upstream tests look for in the message, where it must surface, and how it comes about. */
 const faults: [string, string, readonly string[], 'ended' | 'running', Forgery][] = [
-  ['F1 [41]: no record', 'without shell projection record', view, 'ended', { row: { spec: undefined } }],
-  ['F2 [35]: no kind', 'missing kind', [...view, 'capture'], 'ended', { context: { kind: undefined } }],
+  ['O-132: no record', 'without shell projection record', view, 'ended', { row: { spec: undefined } }],
+  ['O-133: no kind', 'missing kind', [...view, 'capture'], 'ended', { context: { kind: undefined } }],
   [
-    'F3 [36]: no status',
+    'O-134: no status',
     'missing status',
     [...view, 'capture', 'public result', 'idempotence', 'terminate'],
     'running',
     { status: undefined },
   ],
   [
-    'F4 [38]: no peer-ready',
+    'O-135: no peer-ready',
     'missing peer-ready',
     [...view, 'capture'],
     'running',
     { context: { peerReady: undefined } },
   ],
   [
-    'F5 [39]: no progress',
+    'O-136: no progress',
     'missing progress count',
     [...view, 'capture'],
     'running',
     { context: { progressCount: undefined } },
   ],
   [
-    'F6 [33]: a source without its owner',
+    'O-137: a source without its owner',
     'operation source authority has invalid source',
     [...view, 'capture'],
     'running',
     { row: { source: { kind: 'session_child' } } },
   ],
-  ['F7 [32]: no outcome', 'missing terminal outcome', outcomeReaders, 'ended', { context: { outcome: undefined } }],
-  ['F8: an outcome while live', 'terminal outcome for non-terminal', outcomeReaders, 'ended', { status: 'running' }],
+  ['O-138: no outcome', 'missing terminal outcome', outcomeReaders, 'ended', { context: { outcome: undefined } }],
+  ['O-139: an outcome while live', 'terminal outcome for non-terminal', outcomeReaders, 'ended', { status: 'running' }],
   [
-    'F9 [31]: an outcome without payload',
+    'O-140: an outcome without payload',
     'missing terminal payload',
     outcomeReaders,
     'ended',
     { context: { outcome: { type: 'completed' } } },
   ],
   [
-    'F10 [30]: the outcome of another status',
+    'O-141: the outcome of another status',
     'does not match terminal outcome discriminant',
     outcomeReaders,
     'ended',
     { context: { outcome: { type: 'retired' } } },
   ],
-  ['F12 [40]: no sequence', 'missing completion sequence', ['capture'], 'ended', { row: { settlement: undefined } }],
+  ['O-143: no sequence', 'missing completion sequence', ['capture'], 'ended', { row: { settlement: undefined } }],
   [
-    'F13: a sequence while live',
+    'O-144: a sequence while live',
     'completion sequence for non-terminal',
     ['capture'],
     'running',
@@ -117,7 +117,7 @@ describe('corrupt facts surface as internal errors wherever they are read', () =
     })
   })
 
-  it.each(['list', 'diagnostics', 'capture', 'terminate'])('F11 [34]: a key that is no id: %s', async (surface) => {
+  it.each(['list', 'diagnostics', 'capture', 'terminate'])('O-142: a key that is no id: %s', async (surface) => {
     const fixture = await openFixture()
     await fixture.run([1])
     const { rows } = fixture.session.history.core.records
@@ -130,8 +130,8 @@ describe('corrupt facts surface as internal errors wherever they are read', () =
     })
   })
 
-  // A sequence while live (F13) is looked at by a capture only.
-  it.each(faults.filter(([name, , , status]) => status === 'running' && !name.startsWith('F13')))(
+  // A sequence while live (O-144) is looked at by a capture only.
+  it.each(faults.filter(([name, , , status]) => status === 'running' && !name.startsWith('O-144')))(
     'never become durable with the end of the operation, which can end once they are mended: %s',
     async (_, __, ___, ____, forgery) => {
       const fixture = await openFixture({}, { store: createMemoryJournal() })
@@ -149,7 +149,7 @@ describe('corrupt facts surface as internal errors wherever they are read', () =
     },
   )
 
-  it('are checked in the order of section 8: record, kind, status, peer-ready, progress, source, outcome', async () => {
+  it('[O-147] are checked in this order: record, kind, status, peer-ready, progress, source, outcome', async () => {
     const fixture = await openFixture()
     await fixture.finish(1)
     const broken = { kind: undefined, peerReady: undefined, progressCount: undefined, outcome: undefined }
@@ -175,7 +175,7 @@ describe('corrupt facts surface as internal errors wherever they are read', () =
     )
   })
 
-  it('[117] a collect that fails loses nothing (D8)', async () => {
+  it('[O-60] a collect that fails loses nothing', async () => {
     const fixture = await openFixture()
     const { operations, finish } = fixture
     for (const number of [1, 2, 3]) await finish(number)
@@ -188,7 +188,7 @@ describe('corrupt facts surface as internal errors wherever they are read', () =
 })
 
 describe('a corrupt barrier', () => {
-  it('F20 [17] without a turn id fails the terminal call before anything happens, and the waiter rejects', async () => {
+  it('[O-101] without a turn id fails the terminal call before anything happens, and the waiter rejects', async () => {
     const fixture = await openFixture({}, { store: createMemoryJournal() })
     const { operations, run, complete } = fixture
     await run([1])
@@ -200,14 +200,14 @@ describe('a corrupt barrier', () => {
       message: expect.stringContaining('active wait without turn id'),
     })
     await expect(wait.result).rejects.toThrow('wait_all completion channel dropped')
-    // D3: the barrier is cleared, the call can be made again, and the registry can wait again.
+    // O-101: the barrier is cleared, the call can be made again, and the registry can wait again.
     expect(operations.snapshot(idOf(1))?.status).toBe('running')
     const next = operations.waitAll(turnId, [idOf(1)])
     await complete(1)
     expect((await next).outcomes).toHaveLength(1)
   })
 
-  it('F20 fails the end of a capacity slot too, before anything happens', async () => {
+  it('[O-101] fails the end of a capacity slot too, before anything happens', async () => {
     const { operations, ...fixture } = await openFixture()
     await operations.registerOperation(specOf(1, 'background_tool_capacity_slot'))
     const wait = operations.waitAll(turnId, [idOf(1)])
@@ -228,7 +228,7 @@ describe('a corrupt barrier', () => {
     expect(await stateOf(wait)).toBe('pending')
   })
 
-  it('F22 that is satisfied too early rejects the waiter and fails the next member, once', async () => {
+  it('[O-102] that is satisfied too early rejects the waiter and fails the next member, once', async () => {
     const fixture = await openFixture()
     const { operations, session, run, complete } = fixture
     await run([1])
@@ -265,7 +265,7 @@ describe('a registry that broke half-way', () => {
     feed: ({ session }) => session.feed,
   }
 
-  it.each(Object.keys(calls))('F23 [18] answers nothing any more: %s', async (name) => {
+  it.each(Object.keys(calls))('[O-146] answers nothing any more: %s', async (name) => {
     const fixture = await poisoned()
     expect(await failure(() => calls[name]?.(fixture))).toMatchObject({
       code: 'internal',
@@ -273,7 +273,7 @@ describe('a registry that broke half-way', () => {
     })
   })
 
-  it('F17 because a durable end did not take effect: watch and wait reject, the lane stops', async () => {
+  it('[O-145] because a durable end did not take effect: watch and wait reject, the lane stops', async () => {
     const fixture = await openFixture({}, { store: createMemoryJournal() })
     const { runtime, operations, session, run, complete } = fixture
     await run([1, 2])

@@ -14,7 +14,7 @@ beforeEach(async () => {
 })
 afterEach(() => runtime.close({ policy: 'terminate' }))
 
-it('[95] diagnostics reflect cursors that were advanced on an empty feed', () => {
+it('[O-73] diagnostics reflect cursors that were advanced on an empty feed', () => {
   const { operations } = session
   operations.advanceCompletionCursor('agent_applied', 7)
   operations.advanceCompletionCursor('runtime_observed', 11)
@@ -25,7 +25,7 @@ it('[95] diagnostics reflect cursors that were advanced on an empty feed', () =>
   })
 })
 
-it('[96] one owner has one registry, one epoch and one feed; another owner has others', async () => {
+it('[O-128] one owner has one registry, one epoch and one feed; another owner has others', async () => {
   const again = runtime.session('agent')
   const other = runtime.session('other agent')
   expect(again.operations).toBe(session.operations)
@@ -36,7 +36,7 @@ it('[96] one owner has one registry, one epoch and one feed; another owner has o
   expect(other.feed.watermark()).toBe(0)
 })
 
-describe('[97] a host that repeats itself', () => {
+describe('[O-25] a host that repeats itself', () => {
   /** Does something and takes a refusal for success where the classifier says so. */
   async function tolerant(id: OperationId, action: OperationAction, act: () => Promise<void>): Promise<string> {
     try {
@@ -77,7 +77,7 @@ describe('[97] a host that repeats itself', () => {
   })
 })
 
-describe('[98] a guard that takes a capacity slot', () => {
+describe('[O-42] a guard that takes a capacity slot', () => {
   /** Occupies one unit of capacity; the answer gives it back. */
   async function takeSlot(limit: number): Promise<() => Promise<void>> {
     const id = freshId()

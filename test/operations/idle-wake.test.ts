@@ -48,7 +48,7 @@ function openWake(over: Partial<IdleWakeHost> = {}) {
 }
 
 describe('the idle-wake loop', () => {
-  it('[84] injects one derived, invisible, steering input of system origin with the fixed reason and no request id', async () => {
+  it('[O-80] injects one derived, invisible, steering input of system origin with the fixed reason and no request id', async () => {
     const { inputs } = openWake()
     await run(session)
     await settled()
@@ -65,7 +65,7 @@ describe('the idle-wake loop', () => {
     ])
   })
 
-  it('[86] advances both cursors to the watermark once the input is queued, before the queue is worked off', async () => {
+  it('[O-81] advances both cursors to the watermark once the input is queued, before the queue is worked off', async () => {
     await run(session)
     await run(session, 'child', 'mob_member_child')
     const cursors: number[][] = []
@@ -75,7 +75,7 @@ describe('the idle-wake loop', () => {
     expect(cursors).toEqual([[2, 2]])
   })
 
-  it('[86] moves the injected cursor first: what was injected is never offered again, what was only observed may be', async () => {
+  it('[O-81] moves the injected cursor first: what was injected is never offered again, what was only observed may be', async () => {
     const moves: string[] = []
     const operations = new Proxy(session.operations, {
       get(target, name) {
@@ -93,7 +93,7 @@ describe('the idle-wake loop', () => {
     expect(moves).toEqual(['runtime_injected 1', 'runtime_observed 1'])
   })
 
-  it('[87] queues nothing and moves no cursor when the registry can no longer answer', async () => {
+  it('[O-82] queues nothing and moves no cursor when the registry can no longer answer', async () => {
     const { wake, inputs } = openWake()
     const fault = new StatewardError('internal', 'ops lifecycle registry poisoned', {})
     vi.spyOn(session.operations, 'completionCursor').mockImplementation(() => {
@@ -107,7 +107,7 @@ describe('the idle-wake loop', () => {
     expect(errors).toEqual([{ reason: 'fault', cause: 'ops lifecycle registry poisoned' }])
   })
 
-  it('[87] does not start when the registry cannot say where it stood', () => {
+  it('[O-75] does not start when the registry cannot say where it stood', () => {
     vi.spyOn(session.operations, 'completionCursor').mockImplementation(() => {
       throw new Error('poisoned')
     })
@@ -115,7 +115,7 @@ describe('the idle-wake loop', () => {
     vi.restoreAllMocks()
   })
 
-  it('[88] does nothing on an empty feed', async () => {
+  it('[O-83] does nothing on an empty feed', async () => {
     const { wake, inputs } = openWake()
     await settled()
     expect(wake.actor.getSnapshot().value).toBe('waiting')
@@ -123,7 +123,7 @@ describe('the idle-wake loop', () => {
     expect([observed(), injected()]).toEqual([0, 0])
   })
 
-  it('[88] advances only the observed cursor over rows that wake nobody', async () => {
+  it('[O-83] advances only the observed cursor over rows that wake nobody', async () => {
     const { inputs } = openWake()
     await run(session, 'child', 'mob_member_child')
     await settled()
@@ -134,7 +134,7 @@ describe('the idle-wake loop', () => {
   it.each([
     ['a completion', 'background_tool_op'],
     ['a row that wakes nobody', 'mob_member_child'],
-  ] as const)('[89] that lost its runtime advances nothing for %s, and ends', async (_, kind) => {
+  ] as const)('[O-84] that lost its runtime advances nothing for %s, and ends', async (_, kind) => {
     const { wake, inputs } = openWake({ ownsRuntime: () => false })
     await run(session, 'job', kind)
     expect(await wake.stopped).toEqual({ reason: 'lost_ownership' })
@@ -142,7 +142,7 @@ describe('the idle-wake loop', () => {
     expect([observed(), injected()]).toEqual([0, 0])
   })
 
-  it('[89] that loses its runtime while injecting advances nothing', async () => {
+  it('[O-84] that loses its runtime while injecting advances nothing', async () => {
     let isOwner = true
     const { wake } = openWake({
       ownsRuntime: () => isOwner,
@@ -159,7 +159,7 @@ describe('the idle-wake loop', () => {
   it.each([
     ['refused', () => false],
     ['broken', () => Promise.reject(new Error('the queue is gone'))],
-  ])('[90] moves no cursor after a %s injection and offers it again', async (_, refuse) => {
+  ])('[O-85] moves no cursor after a %s injection and offers it again', async (_, refuse) => {
     const offers: ContinuationInput[] = []
     const answer: { inject: () => boolean | Promise<boolean> } = { inject: refuse }
     openWake({
@@ -226,7 +226,7 @@ describe('the idle-wake loop', () => {
 })
 
 describe('a completion that has to wait', () => {
-  it('[110] stays visible while the runtime is not quiescent, and is injected once when it is', async () => {
+  it('[O-87] stays visible while the runtime is not quiescent, and is injected once when it is', async () => {
     let isQuiescent = false
     const { inputs } = openWake({ isQuiescent: () => isQuiescent })
     await run(session)
@@ -242,7 +242,7 @@ describe('a completion that has to wait', () => {
     expect(inputs).toHaveLength(1)
   })
 
-  it('[110] is injected as soon as the executor says that it did something', async () => {
+  it('[O-87] is injected as soon as the executor says that it did something', async () => {
     let isQuiescent = false
     const { wake, inputs } = openWake({ isQuiescent: () => isQuiescent })
     await run(session)
@@ -253,7 +253,7 @@ describe('a completion that has to wait', () => {
     expect(inputs).toHaveLength(1)
   })
 
-  it('[119] costs a bounded number of feed reads: 6 in the first second, then 1 per second', async () => {
+  it('[O-88] costs a bounded number of feed reads: 6 in the first second, then 1 per second', async () => {
     const reads = vi.spyOn(session.feed, 'since')
     openWake({ isQuiescent: () => false })
     await run(session)
@@ -267,7 +267,7 @@ describe('a completion that has to wait', () => {
     expect(perSecond).toEqual([6, 1, 1, 1, 1, 1])
   })
 
-  it('[119] costs no more when injections keep failing', async () => {
+  it('[O-88] costs no more when injections keep failing', async () => {
     const reads = vi.spyOn(session.feed, 'since')
     openWake({ inject: () => false })
     await run(session)
@@ -276,7 +276,7 @@ describe('a completion that has to wait', () => {
     expect(reads.mock.calls.length).toBe(10)
   })
 
-  it('[119] costs nothing while nothing is held', async () => {
+  it('[O-88] costs nothing while nothing is held', async () => {
     openWake()
     await run(session)
     await settled()
@@ -332,7 +332,7 @@ describe('a gap in the feed', () => {
     for (let index = 0; index < 1025; index += 1) await run(session)
   }
 
-  it('[111] stops the loop instead of moving a cursor across it', async () => {
+  it('[O-72] stops the loop instead of moving a cursor across it', async () => {
     await overflow()
     const { wake, inputs } = openWake()
     expect(await wake.stopped).toMatchObject({
@@ -344,7 +344,7 @@ describe('a gap in the feed', () => {
     expect(errors).toMatchObject([{ reason: 'gap' }])
   })
 
-  it('[D13] is none for the loop when the turn has shown what was dropped', async () => {
+  it('[O-86] is none for the loop when the turn has shown what was dropped', async () => {
     await run(session)
     session.operations.advanceCompletionCursor('agent_applied', 1)
     await overflow()

@@ -18,7 +18,7 @@ function sequences({ session }: Scripted): [number, OperationId][] {
 const notAppended = { code: 'lane_not_appended' }
 
 describe('an end that is under way', () => {
-  it('is invisible to every reader', async () => {
+  it('[O-64] [O-17] is invisible to every reader', async () => {
     const fixture = await scripted([1])
     const { operations, session, journal, complete } = fixture
     const watch = operations.registerWatcher(idOf(1))
@@ -107,7 +107,7 @@ describe('an end that is under way', () => {
 })
 
 describe('a refused write', () => {
-  it('[100] [70] leaves everything as it was: running, feed empty, watermark 0, watch pending; the same call then succeeds', async () => {
+  it('[O-48] leaves everything as it was: running, feed empty, watermark 0, watch pending; the same call then succeeds', async () => {
     const fixture = await scripted([1])
     const { operations, session, journal, complete } = fixture
     const watch = operations.registerWatcher(idOf(1))
@@ -256,7 +256,7 @@ describe('capacity slots between ends under way', () => {
     return fixture
   }
 
-  it('settle at once and take a sequence of their own', async () => {
+  it('[O-49] [O-22] settle at once and take a sequence of their own', async () => {
     const fixture = await withSlots()
     const { operations, journal, complete } = fixture
     const first = complete(1)

@@ -19,7 +19,7 @@ describe('lost operations', () => {
     return session.lost.map(({ id, status }) => [id, status])
   }
 
-  it('are those that were live, with the status they had; capacity slots leave no trace', async () => {
+  it('[O-126] are those that were live, with the status they had; capacity slots leave no trace', async () => {
     const { fixture } = await withLost()
     expect(lost(fixture)).toEqual([
       [idOf(1), 'provisioning'],

@@ -22,7 +22,7 @@ const timeout = isLong ? 3_600_000 : 60_000
 beforeEach(() => void vi.spyOn(systemClock, 'monotonicNow').mockReturnValue(0))
 afterEach(() => void vi.restoreAllMocks())
 
-describe('the operations registry agrees with the oracle after every step, and keeps I1 to I12, in every history', () => {
+describe('the operations registry agrees with the oracle after every step in every history, and keeps O-28, O-29, O-30, O-31, O-32, O-33, O-34, O-35, O-36, O-37, O-38', () => {
   it('over a journal that refuses, breaks and comes back', { timeout }, async () => {
     const search = isLong ? { numRuns: 20_000, maxSteps: 200 } : { numRuns: 250 }
     await expect(checkJournalledOperations(fc, search)).resolves.toBeUndefined()
@@ -84,11 +84,11 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       steps.powerCutStep(),
     ],
   },
-  '[113] a pinned member stays readable until the wait is over, whatever is collected meanwhile': {
+  '[O-97] a pinned member stays readable until the wait is over, whatever is collected meanwhile': {
     maxCompleted: 1,
     steps: [...started(0, 1, 2, 3), waitFor(0, 1), ...ended(0, 2, 3), steps.collectStep(), ...ended(1)],
   },
-  '[116] the id of a capacity slot is not free while a wait counts on its end': {
+  '[O-44] the id of a capacity slot is not free while a wait counts on its end': {
     maxCompleted: 1,
     steps: [
       ...started(0),

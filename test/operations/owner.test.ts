@@ -15,7 +15,7 @@ import {
 const retired = { code: 'owner_retired' }
 
 describe('terminating an owner', () => {
-  it('[19] ends what runs and leaves alone what has ended', async () => {
+  it('[O-61] ends what runs and leaves alone what has ended', async () => {
     const { operations, run, finish } = await openFixture()
     await finish(1)
     await run([2])
@@ -25,7 +25,7 @@ describe('terminating an owner', () => {
     expect(operations.activeCount).toBe(0)
   })
 
-  it('[52] resolves the watches of provisioning and running operations; a late watch agrees', async () => {
+  it('[O-62] resolves the watches of provisioning and running operations; a late watch agrees', async () => {
     const { operations, run } = await openFixture()
     await operations.registerOperation(specOf(1))
     await run([2])
@@ -37,7 +37,7 @@ describe('terminating an owner', () => {
     expect(operations.snapshot(idOf(1))?.watcherCount).toBe(0)
   })
 
-  it('ends operations in creation order, whatever order they were registered in', async () => {
+  it('[O-61] ends operations in creation order, whatever order they were registered in', async () => {
     const { operations, session, run } = await openFixture()
     await run([3, 1, 2])
     await operations.terminateOwner('leaving')
@@ -85,7 +85,7 @@ describe('a draining owner', () => {
 })
 
 describe('a retired owner', () => {
-  it('[107] has its live operations terminated and refuses every change', async () => {
+  it('[O-63] has its live operations terminated and refuses every change', async () => {
     const { operations, run, finish } = await openFixture()
     await finish(1)
     await run([2])

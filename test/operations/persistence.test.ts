@@ -40,7 +40,7 @@ const stores: [string, () => Promise<JournalStore>][] = [
 ]
 
 describe.each(stores)('a session over a journal %s', (_, createStore) => {
-  it('[61] [62] [63] [72] [77] comes back with its epoch, its outcomes and its feed; what ran is lost', async () => {
+  it('[O-116] [O-127] [O-115] comes back with its epoch, its outcomes and its feed; what ran is lost', async () => {
     const store = await createStore()
     const before = await open(store)
     await before.finish(1)
@@ -70,7 +70,7 @@ describe.each(stores)('a session over a journal %s', (_, createStore) => {
     expect(after.operations.activeCount).toBe(0)
   })
 
-  it('[68] [61] comes back with all of thirty-two completions that shared syncs', async () => {
+  it('[O-113] [O-115] comes back with all of thirty-two completions that shared syncs', async () => {
     const store = await createStore()
     const before = await open(store)
     const numbers = Array.from({ length: 32 }, (__, index) => index + 1)
@@ -136,7 +136,7 @@ describe.each(stores)('a session over a journal %s', (_, createStore) => {
     expect(await refusal(operations.registerOperation(specOf(2)))).toMatchObject({ limit: 1 })
   })
 
-  it('[73] [96] is one of many that share the journal and nothing else', async () => {
+  it('[O-131] [O-128] is one of many that share the journal and nothing else', async () => {
     const store = await createStore()
     const runtime = await openRuntime({ store })
     const clock = new SimulatedClock(start)
@@ -157,7 +157,7 @@ describe.each(stores)('a session over a journal %s', (_, createStore) => {
     ).toEqual([idOf(3)])
   })
 
-  it('[78] that was deleted is gone for good: the next of its name has another epoch and no past', async () => {
+  it('[O-129] that was deleted is gone for good: the next of its name has another epoch and no past', async () => {
     const store = await createStore()
     const before = await open(store)
     await before.finish(1)
@@ -300,7 +300,7 @@ describe('a journal that contradicts itself', () => {
 })
 
 describe('a store that fails', () => {
-  it('[75] [76] to open fails the runtime, and leaves the store as it was', async () => {
+  it('[O-130] to open fails the runtime, and leaves the store as it was', async () => {
     const store = createMemoryJournal()
     const first = await openRuntime({ store })
     expect(await refusal(openRuntime({ store }))).toMatchObject({ code: 'journal_locked' })
@@ -308,7 +308,7 @@ describe('a store that fails', () => {
     expect(await refusal(openRuntime({ store }))).toBe('resolved')
   })
 
-  it('[69] because its runtime was closed refuses the terminal call', async () => {
+  it('[O-114] because its runtime was closed refuses the terminal call', async () => {
     const fixture = await open(createMemoryJournal())
     const { operations, runtime, run } = fixture
     await run([1])

@@ -31,25 +31,25 @@ describe('recovery fails closed', () => {
   const outcome = { outcome_type: 'cancelled', reason: null }
   const cases: [string, string, () => void][] = [
     [
-      '[118] a retained record without a spec (D7)',
+      '[O-124] a retained record without a spec',
       'has no spec',
       () => delete (snapshot.operation_specs as object as Record<string, unknown>)[idOf(1)],
     ],
-    ['D7: a spec under the key of another', 'names', () => (spec(1)['id'] = idOf(2))],
-    ['D7: a spec of another kind', 'names kind', () => (spec(2)['kind'] = 'mob_member_child')],
+    ['O-124: a spec under the key of another', 'names', () => (spec(1)['id'] = idOf(2))],
+    ['O-124: a spec of another kind', 'names kind', () => (spec(2)['kind'] = 'mob_member_child')],
     ['I1: a peer of a kind that has none', 'is peer-ready', () => (record(2)['peer_ready'] = true)],
     [
-      'D10: a spec that contradicts its kind on a peer channel',
+      'O-46: a spec that contradicts its kind on a peer channel',
       'contradicts the kind',
       () => (spec(2)['expect_peer_channel'] = true),
     ],
     [
-      'D11: the result of another operation in a record',
+      'O-50: the result of another operation in a record',
       'names',
       () => ((record(1)['terminal_outcome'] as Record<string, unknown>)['id'] = idOf(2)),
     ],
     [
-      'D11: the result of another operation in the feed, of one that has left the records',
+      'O-50: the result of another operation in the feed, of one that has left the records',
       'names',
       () => {
         for (const part of ['operations', 'operation_specs']) {
@@ -59,21 +59,21 @@ describe('recovery fails closed', () => {
         for (const row of [fact(1), entry(0)]) (row['terminal_outcome'] as Record<string, unknown>)['id'] = idOf(2)
       },
     ],
-    ['D7: sequence 0', 'carries sequence 0', () => (record(1)['completion_sequence'] = 0)],
-    ['D7: a record beyond the counter', 'beyond the counter', () => (record(2)['completion_sequence'] = 3)],
-    ['[45] F27: a feed fact beyond the counter', 'RecoverCompletionFeedEntry', () => (fact(2)['seq'] = 99)],
+    ['O-124: sequence 0', 'carries sequence 0', () => (record(1)['completion_sequence'] = 0)],
+    ['O-124: a record beyond the counter', 'beyond the counter', () => (record(2)['completion_sequence'] = 3)],
+    ['O-122: a feed fact beyond the counter', 'RecoverCompletionFeedEntry', () => (fact(2)['seq'] = 99)],
     [
-      'F25 [25]: a source that the spec contradicts',
+      'O-119: a source that the spec contradicts',
       'operation source mirror',
       () => (spec(1)['operation_source'] = { kind: 'session_child', session_id: 'other' }),
     ],
     [
-      'F25: a source that the facts do not have',
+      'O-119: a source that the facts do not have',
       'operation source mirror',
       () => (record(1)['operation_source'] = null),
     ],
     [
-      'F6: a source that names nobody',
+      'O-137: a source that names nobody',
       'operation source authority has invalid source',
       () => {
         record(1)['operation_source'] = { kind: 'session_child', session_id: ' ' }
@@ -97,20 +97,20 @@ describe('recovery fails closed', () => {
     ['one sequence for two', 'is claimed by', () => (record(2)['completion_sequence'] = 1)],
     ['a feed fact that differs from its record', 'drifted', () => (fact(1)['terminal_outcome'] = outcome)],
     ['a feed fact of another kind than its record', 'drifted', () => (fact(1)['kind'] = 'background_tool_op')],
-    ['a feed fact of a hidden kind', 'hidden kind', () => (fact(1)['kind'] = 'background_tool_capacity_slot')],
+    ['[O-123] a feed fact of a hidden kind', 'hidden kind', () => (fact(1)['kind'] = 'background_tool_capacity_slot')],
     [
-      '[44] F26: an entry without a feed fact',
+      'O-121: an entry without a feed fact',
       'no generated feed authority',
       () => delete (snapshot.authority_state.completion_feed_entries as object as Record<string, unknown>)[idOf(1)],
     ],
     ['an entry that differs from its fact', 'drifted', () => (entry(0)['seq'] = 2)],
     [
-      '[106] an entry twice',
+      '[O-121] an entry twice',
       'appears twice',
       () => snapshot.completion_entries.push(structuredClone(snapshot.completion_entries[0]) as never),
     ],
     [
-      '[105] a retention without the rows behind it',
+      '[O-125] a retention without the rows behind it',
       'no row is retained',
       () => {
         snapshot.completion_entries = []
@@ -118,7 +118,7 @@ describe('recovery fails closed', () => {
       },
     ],
     [
-      'a retention that counts nothing dropped',
+      '[O-125] a retention that counts nothing dropped',
       'contradict each other',
       () => (snapshot.completion_feed_retention = { dropped_through: 1, dropped_count: 0 }),
     ],
@@ -172,7 +172,7 @@ describe('recovery fails closed', () => {
     ],
   ]
 
-  it.each(fields)('[27] [28] F28 on what does not decode, naming the field: %s', async (field, damage) => {
+  it.each(fields)('[O-120] on what does not decode, naming the field: %s', async (field, damage) => {
     damage()
     expect(await failureOf(snapshot)).toEqual({ code: 'invalid_input', text: expect.stringContaining(`: ${field}: `) })
   })

@@ -21,7 +21,7 @@ import {
 } from './support/registry.js'
 
 describe('a member child', () => {
-  it('[50] goes its whole way: registered, started, two reports, peer, completed', async () => {
+  it('[O-21] [O-6] [O-8] goes its whole way: registered, started, two reports, peer, completed', async () => {
     const { operations, clock } = await openFixture()
     await operations.registerOperation(specOf(1, 'mob_member_child'))
     expect(operations.snapshot(idOf(1))).toEqual({
@@ -71,7 +71,7 @@ describe('a member child', () => {
     })
   })
 
-  it('[49] has no peer handle before it is peer-ready and has one with its name afterwards', async () => {
+  it('[O-7] has no peer handle before it is peer-ready and has one with its name afterwards', async () => {
     const { operations, run } = await openFixture()
     await run([1], 'mob_member_child')
     expect(operations.snapshot(idOf(1))).not.toHaveProperty('peerHandle')
@@ -104,7 +104,7 @@ describe('a member child', () => {
 })
 
 describe('reporting, retiring and cancelling', () => {
-  it('[54] allocate nobody who waits', async () => {
+  it('[O-56] allocate nobody who waits', async () => {
     const { operations, session, run } = await openFixture()
     await run([1])
     await operations.reportProgress(idOf(1), { message: 'half' })
@@ -116,7 +116,7 @@ describe('reporting, retiring and cancelling', () => {
 })
 
 describe('a refusal', () => {
-  it('[4] peer-ready of a background operation is peer_not_expected, before it runs too: kind beats status', async () => {
+  it('[O-23] peer-ready of a background operation is peer_not_expected, before it runs too: kind beats status', async () => {
     const { operations, run } = await openFixture()
     await run([1])
     await operations.registerOperation(specOf(2))
@@ -128,7 +128,7 @@ describe('a refusal', () => {
     }
   })
 
-  it('[8] of completing a provisioning operation names the status and the label', async () => {
+  it('[O-11] of completing a provisioning operation names the status and the label', async () => {
     const { operations } = await openFixture()
     await operations.registerOperation(specOf(1))
     const completion = operations.completeOperation(idOf(1), resultOf(1))
@@ -159,7 +159,7 @@ describe('a refusal', () => {
     expect(await refusal(operations.markRetired(idOf(9)))).toEqual(unknown)
   })
 
-  it('[6] of the core itself: a completion with a retired payload; the same call with a completed one succeeds', async () => {
+  it('[O-20] of the core itself: a completion with a retired payload; the same call with a completed one succeeds', async () => {
     const { session, operations, run } = await openFixture()
     await run([1])
     const { core } = session.history
@@ -172,7 +172,7 @@ describe('a refusal', () => {
   })
 })
 
-/** Next status per status and action; absent means refused (spec operations 2.1). */
+/** Next status per status and action; absent means refused (O-18). */
 const table: Record<'provisioning' | 'running' | 'retiring', Partial<Record<string, OperationStatus>>> = {
   provisioning: {
     start: 'running',
@@ -229,7 +229,7 @@ const waysTo: Record<string, readonly string[]> = {
   terminated: ['terminate'],
 }
 
-describe('section 2.1 through the registry', () => {
+describe('[O-18] the table of legality through the registry', () => {
   const pairs = [...liveStatuses, ...terminalStatuses].flatMap((status) =>
     Object.keys(actions).map((action) => [status, action] as const),
   )
@@ -266,7 +266,7 @@ describe('an end', () => {
   ]
 
   it.each(ends)(
-    '[5] [51] as %s from %s resolves the watch with its exact outcome',
+    '[O-4] [O-52] as %s from %s resolves the watch with its exact outcome',
     async (status, from, outcome, end) => {
       const { operations } = await openFixture()
       await operations.registerOperation(specOf(1))
@@ -282,7 +282,7 @@ describe('an end', () => {
     },
   )
 
-  it('keeps a result that says it is an error as completed', async () => {
+  it('[O-5] keeps a result that says it is an error as completed', async () => {
     const { operations, run } = await openFixture()
     await run([1])
     await operations.completeOperation(idOf(1), { ...resultOf(1), isError: true })
@@ -299,7 +299,7 @@ describe('an end', () => {
     ['result.tokensUsed', { tokensUsed: 2 ** 53 }],
   ]
 
-  it.each(wrong)('with a bad %s is refused before anything happens (D11, D15)', async (field, part) => {
+  it.each(wrong)('[O-50] [O-13] with a bad %s is refused before anything happens', async (field, part) => {
     const { operations, run } = await openFixture()
     await run([1])
     const result = { ...resultOf(1), ...part } as OperationResult
@@ -333,7 +333,7 @@ describe('an end', () => {
 })
 
 describe('times', () => {
-  it('[48] are set by what happened: created at once, started after the start, completed and elapsed after the end', async () => {
+  it('[O-9] are set by what happened: created at once, started after the start, completed and elapsed after the end', async () => {
     const { operations, clock } = await openFixture()
     await operations.registerOperation(specOf(1))
     expect(operations.snapshot(idOf(1))).not.toHaveProperty('startedAtMs')
@@ -347,7 +347,7 @@ describe('times', () => {
     expect(operations.snapshot(idOf(1))).toMatchObject({ completedAtMs: start + 50, elapsedMs: 50 })
   })
 
-  it('never run backwards when the wall clock is set back', async () => {
+  it('[O-10] never run backwards when the wall clock is set back', async () => {
     const { operations, clock } = await openFixture()
     await operations.registerOperation(specOf(1))
     clock.setWall(1_000)
@@ -359,7 +359,7 @@ describe('times', () => {
 })
 
 describe('reading', () => {
-  it('[53] sees only the operations of its own owner', async () => {
+  it('[O-16] sees only the operations of its own owner', async () => {
     const runtime = await openRuntime()
     const one = runtime.session('one')
     const other = runtime.session('other')
@@ -370,7 +370,7 @@ describe('reading', () => {
     expect(one.operations.listOperations()).toHaveLength(1)
   })
 
-  it('lists by display name, ties in order of ids', async () => {
+  it('[O-14] lists by display name, ties in order of ids', async () => {
     const { operations } = await openFixture()
     const names = ['b', 'a', 'B', 'a'] as const
     for (const [index, displayName] of names.entries()) {
@@ -385,7 +385,7 @@ describe('reading', () => {
     ])
   })
 
-  it('[93] diagnostics count all and the live, and show the wait only while there is one', async () => {
+  it('[O-15] diagnostics count all and the live, and show the wait only while there is one', async () => {
     const { operations, run, finish } = await openFixture()
     await finish(1)
     await run([2, 3])
@@ -405,7 +405,7 @@ describe('reading', () => {
     expect(operations.diagnostics().operations.map(({ progressCount }) => progressCount)).toEqual([0, 1, 0])
   })
 
-  it('[95] diagnostics show cursors, which only move forwards and need no completions', async () => {
+  it('[O-73] diagnostics show cursors, which only move forwards and need no completions', async () => {
     const { operations } = await openFixture()
     expect(operations.advanceCompletionCursor('agent_applied', 7)).toBe(7)
     expect(operations.advanceCompletionCursor('runtime_observed', 11)).toBe(11)

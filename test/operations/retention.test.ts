@@ -12,7 +12,7 @@ async function collected({ operations }: Fixture): Promise<number[]> {
 }
 
 describe('collecting', () => {
-  it('[20] returns what has ended and removes it, leaves what is live, and is empty the second time', async () => {
+  it('[O-59] returns what has ended and removes it, leaves what is live, and is empty the second time', async () => {
     const fixture = await openFixture()
     const { operations, finish, run } = fixture
     await finish(1)
@@ -42,7 +42,7 @@ describe('collecting', () => {
 })
 
 describe('eviction', () => {
-  it('[21] keeps the last three of five', async () => {
+  it('[O-57] keeps the last three of five', async () => {
     const fixture = await openFixture({ maxCompleted: 3 })
     for (const number of [1, 2, 3, 4, 5]) await fixture.finish(number)
     expect(kept(fixture)).toEqual([3, 4, 5])
@@ -64,27 +64,24 @@ describe('eviction', () => {
     expect(kept(fixture)).toEqual([1, 4])
   })
 
-  it.each(['evicted', 'collected'])(
-    '[112] of an operation with a source leaves nothing behind: %s (D1)',
-    async (how) => {
-      const { operations, finish } = await openFixture({ maxCompleted: 1 })
-      await operations.registerOperation(specOf(1, 'mob_member_child', { operationSource: childSource }))
-      await operations.abortProvisioning(idOf(1))
-      if (how === 'evicted') await finish(2)
-      else await operations.collectCompleted()
-      expect(operations.snapshot(idOf(1))).toBeUndefined()
-      expect(operations.listOperations()).toHaveLength(how === 'evicted' ? 1 : 0)
-      const { authority_state: authority, operation_specs: specs } = operations.capturePersistenceSnapshot()
-      expect(authority.operations).not.toHaveProperty(idOf(1))
-      expect(specs).not.toHaveProperty(idOf(1))
-      await finish(3)
-      expect(operations.snapshot(idOf(3))?.status).toBe('completed')
-    },
-  )
+  it.each(['evicted', 'collected'])('[O-58] of an operation with a source leaves nothing behind: %s', async (how) => {
+    const { operations, finish } = await openFixture({ maxCompleted: 1 })
+    await operations.registerOperation(specOf(1, 'mob_member_child', { operationSource: childSource }))
+    await operations.abortProvisioning(idOf(1))
+    if (how === 'evicted') await finish(2)
+    else await operations.collectCompleted()
+    expect(operations.snapshot(idOf(1))).toBeUndefined()
+    expect(operations.listOperations()).toHaveLength(how === 'evicted' ? 1 : 0)
+    const { authority_state: authority, operation_specs: specs } = operations.capturePersistenceSnapshot()
+    expect(authority.operations).not.toHaveProperty(idOf(1))
+    expect(specs).not.toHaveProperty(idOf(1))
+    await finish(3)
+    expect(operations.snapshot(idOf(3))?.status).toBe('completed')
+  })
 })
 
 describe('the completion feed', () => {
-  it('[85] holds background operations and member children, with their names and times', async () => {
+  it('[O-67] holds background operations and member children, with their names and times', async () => {
     const { session, finish, clock } = await openFixture()
     await finish(1)
     clock.advance(3)
@@ -113,11 +110,11 @@ describe('the completion feed', () => {
     })
   })
 
-  it('keeps rows longer than records: four times as many, at least 1024', () => {
+  it('[O-12] [O-68] keeps rows longer than records: four times as many, at least 1024', () => {
     expect([1, 255, 256, 257, 1000].map(feedCapacity)).toEqual([1024, 1024, 1024, 1028, 4000])
   })
 
-  it('[67] [99] keeps the rows of evicted operations as long as the bound allows, and then announces the gap', async () => {
+  it('[O-68] [O-69] keeps the rows of evicted operations as long as the bound allows, and then announces the gap', async () => {
     const fixture = await openFixture({ maxCompleted: 2 })
     const { session, operations, finish } = fixture
     for (const number of [1, 2, 3, 4]) await finish(number)
@@ -130,7 +127,7 @@ describe('the completion feed', () => {
     expect(session.feed.gapAfter(2)).toBeUndefined()
   })
 
-  it('[116] lets an id be used again once its row has left, and keeps both rows right', async () => {
+  it('[O-44] lets an id be used again once its row has left, and keeps both rows right', async () => {
     const { operations, session, finish } = await openFixture({ maxCompleted: 1 })
     for (let number = 1; number <= 1025; number += 1) await finish(number)
     await finish(1)
@@ -139,7 +136,7 @@ describe('the completion feed', () => {
     expect(operations.capturePersistenceSnapshot().authority_state.completion_feed_entries[idOf(1)]?.seq).toBe(1026)
   })
 
-  it('[101] of one row reports a gap for cursor 0 and none for cursor 1', () => {
+  it('[O-69] of one row reports a gap for cursor 0 and none for cursor 1', () => {
     const feed = new SequencedFeed<{ seq: number }>(1)
     feed.push({ seq: 1 })
     feed.push({ seq: 2 })
@@ -147,7 +144,7 @@ describe('the completion feed', () => {
     expect(feed.gapAfter(1)).toBeUndefined()
   })
 
-  it('[101] that dropped through 4 reports a gap for cursor 3 and none for 4 and 8', () => {
+  it('[O-69] that dropped through 4 reports a gap for cursor 3 and none for 4 and 8', () => {
     const feed = new SequencedFeed<{ seq: number }>(5)
     for (let seq = 1; seq <= 9; seq += 1) feed.push({ seq })
     expect([3, 4, 8].map((cursor) => feed.gapAfter(cursor))).toEqual([
@@ -157,7 +154,7 @@ describe('the completion feed', () => {
     ])
   })
 
-  it('[103] after capacity slots only has watermark 0 and no gap; the next public row is sparse without a gap', async () => {
+  it('[O-70] after capacity slots only has watermark 0 and no gap; the next public row is sparse without a gap', async () => {
     const { operations, session, finish } = await openFixture()
     await operations.registerOperation(specOf(1, 'background_tool_capacity_slot'))
     await operations.abortProvisioning(idOf(1))
@@ -168,7 +165,7 @@ describe('the completion feed', () => {
     expect(session.feed.gapAfter(0)).toBeUndefined()
   })
 
-  it('[104] with public and hidden ends interleaved drops only public rows', async () => {
+  it('[O-70] with public and hidden ends interleaved drops only public rows', async () => {
     const feed = new SequencedFeed<{ seq: number }>(2)
     // 1 and 3 belong to capacity slots.
     for (const seq of [2, 4, 5]) feed.push({ seq })

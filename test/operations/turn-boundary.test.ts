@@ -44,7 +44,7 @@ function openBoundary(options: Partial<TurnBoundaryOptions> = {}) {
 }
 
 describe('the turn boundary', () => {
-  it('[5.4] shows what completed in one edit, then advances the cursor, then emits one event per notice', async () => {
+  it('[O-76] shows what completed in one edit, then advances the cursor, then emits one event per notice', async () => {
     const { boundary, log } = openBoundary()
     await run(session, 'one')
     await run(session, 'two')
@@ -53,7 +53,7 @@ describe('the turn boundary', () => {
     expect(agentApplied()).toBe(2)
   })
 
-  it('[5.4] names each completion by its outcome, with its own id as the job when nothing is known of it', async () => {
+  it('[O-76] names each completion by its outcome, with its own id as the job when nothing is known of it', async () => {
     const { boundary, shown } = openBoundary()
     const completed = await run(session, 'one')
     const failed = await start(session, 'two')
@@ -66,7 +66,7 @@ describe('the turn boundary', () => {
     expect(delivery).toEqual({ type: 'delivered', notices: shown.notices })
   })
 
-  it('[5.4] passes over rows that wake nobody, without an edit', async () => {
+  it('[O-76] passes over rows that wake nobody, without an edit', async () => {
     const { boundary, log } = openBoundary()
     await run(session, 'child', 'mob_member_child')
     expect(await boundary.deliver()).toEqual({ type: 'delivered', notices: [] })
@@ -83,7 +83,7 @@ describe('the turn boundary', () => {
     expect(log).toEqual([])
   })
 
-  it('[5.4] starts where the turn stood, not at the watermark', async () => {
+  it('[O-76] starts where the turn stood, not at the watermark', async () => {
     await run(session, 'seen')
     session.operations.advanceCompletionCursor('agent_applied', 1)
     await run(session, 'unseen')
@@ -126,7 +126,7 @@ describe('the turn boundary', () => {
 })
 
 describe('enrichment', () => {
-  it('[5.4] replaces the fallback where something is known of the completion', async () => {
+  it('[O-76] replaces the fallback where something is known of the completion', async () => {
     const answers: Record<string, Enrichment> = {
       one: { answer: 'found', jobId: 'job 17', detail: 'exit code 0' },
       two: { answer: 'missing' },
@@ -143,7 +143,7 @@ describe('enrichment', () => {
     ])
   })
 
-  it('[5.4] that is busy defers the whole batch, which comes complete later', async () => {
+  it('[O-76] that is busy defers the whole batch, which comes complete later', async () => {
     let isBusy = true
     const { boundary, log } = openBoundary({
       enrich: async ({ displayName }) => (isBusy && displayName === 'two' ? { answer: 'busy' } : { answer: 'missing' }),
@@ -177,7 +177,7 @@ describe('a delivery that fails', () => {
     ...over,
   })
 
-  it('[5.4] in the classifier abandons the batch without advancing', async () => {
+  it('[O-76] in the classifier abandons the batch without advancing', async () => {
     const operations = registryWith({
       classifyCompletionWake: (id, kind) => {
         if (kind === 'mob_member_child') throw new Error('unknown kind')
@@ -192,7 +192,7 @@ describe('a delivery that fails', () => {
     expect(agentApplied()).toBe(0)
   })
 
-  it('[5.4] in the edit loses nothing: the batch comes again, with what completed since', async () => {
+  it('[O-76] in the edit loses nothing: the batch comes again, with what completed since', async () => {
     const attempts: string[][] = []
     const { boundary, log } = openBoundary({
       edit: (notices) => {
@@ -210,7 +210,7 @@ describe('a delivery that fails', () => {
     expect(log).toEqual(['event one at 2', 'event two at 2'])
   })
 
-  it('[5.4] in the advance emits no events, and edits the same notices again', async () => {
+  it('[O-76] in the advance emits no events, and edits the same notices again', async () => {
     let isRetired = true
     const operations = registryWith({
       advanceCompletionCursor: (consumer, cursor) => {
@@ -227,7 +227,7 @@ describe('a delivery that fails', () => {
     expect(log).toEqual(['edit one at 0', 'edit one at 0', 'event one at 1'])
   })
 
-  it('[5.3] a registry that cannot say where the turn stands fails the building', () => {
+  it('[O-75] a registry that cannot say where the turn stands fails the building', () => {
     const operations = registryWith({
       completionCursor: () => {
         throw new Error('poisoned')
@@ -238,7 +238,7 @@ describe('a delivery that fails', () => {
 })
 
 describe('a gap', () => {
-  it('[5.2] is refused without moving the cursor, until somebody steps over it knowingly', async () => {
+  it('[O-72] is refused without moving the cursor, until somebody steps over it knowingly', async () => {
     const { boundary, log } = openBoundary()
     for (let index = 0; index < 1025; index += 1) await run(session, `job ${index}`)
     const error: unknown = await boundary.deliver().catch((cause: unknown) => cause)
@@ -260,7 +260,7 @@ describe('across a restart', () => {
   })
   afterEach(() => rm(dataDir, { recursive: true }))
 
-  it('[5.3] a delivered batch is not delivered again, an undelivered one is', async () => {
+  it('[O-74] a delivered batch is not delivered again, an undelivered one is', async () => {
     const names: string[][] = []
     const open = async () => {
       const durable = await createRuntime({ dataDir })

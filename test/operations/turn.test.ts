@@ -33,7 +33,7 @@ function statesOf(turn: Turn): TurnState[] {
 const code = (expected: string) => expect.objectContaining({ code: expected })
 
 describe('a turn with barrier operations', () => {
-  it('[6.7] waits for them, takes the obligation, drains its boundary and goes on to the model', async () => {
+  it('[O-103] waits for them, takes the obligation, drains its boundary and goes on to the model', async () => {
     const turn = session.turn(turnId)
     const states = statesOf(turn)
     const one = await start(session, 'one')
@@ -52,14 +52,14 @@ describe('a turn with barrier operations', () => {
     expect(states).toEqual(['waiting_for_operations', 'draining_boundary', 'calling_llm', 'finished'])
   })
 
-  it('[6.7] acknowledges the obligation at the registry, so that nothing is owed', async () => {
+  it('[O-103] acknowledges the obligation at the registry, so that nothing is owed', async () => {
     const turn = session.turn(turnId)
     await turn.awaitOperations([barrier(await run(session))])
     expect(session.operations.outstandingObligations()).toEqual([])
     expect(session.operations.diagnostics().pendingWait).toBeNull()
   })
 
-  it('[92] shows its typed refs while it waits, and drops them afterwards', async () => {
+  it('[O-104] shows its typed refs while it waits, and drops them afterwards', async () => {
     const turn = session.turn(turnId)
     const awaited = await start(session)
     const background = await start(session)
@@ -88,7 +88,7 @@ describe('a turn with barrier operations', () => {
     expect(session.operations.diagnostics().pendingWait).toBeNull()
   })
 
-  it('[93] is visible in the diagnostics of the registry until its operations have ended', async () => {
+  it('[O-15] is visible in the diagnostics of the registry until its operations have ended', async () => {
     const id = await start(session, 'build')
     const { operations } = session
     await operations.reportProgress(id, { message: 'half', percent: 0.5 })
@@ -105,7 +105,7 @@ describe('a turn with barrier operations', () => {
     expect(operations.diagnostics().pendingWait).toBeNull()
   })
 
-  it('[94] keeps its wait through everything that happens around the registry, then settles', async () => {
+  it('[O-107] keeps its wait through everything that happens around the registry, then settles', async () => {
     const turn = session.turn(turnId)
     const id = await start(session)
     const outcomes = turn.awaitOperations([barrier(id)])
@@ -141,7 +141,7 @@ describe('a fault while a turn waits', () => {
     return error
   }
 
-  it('[91] without a registry fails the turn once, before the error is returned, and completes nothing', async () => {
+  it('[O-106] without a registry fails the turn once, before the error is returned, and completes nothing', async () => {
     const turn = new Turn({ turnId })
     const id = await start(session)
     expect(await faultOf(turn, [barrier(id)])).toEqual(code('unsupported'))
@@ -150,18 +150,18 @@ describe('a fault while a turn waits', () => {
     expect(session.feed.watermark()).toBe(0)
   })
 
-  it('[91] detached operations need no registry', async () => {
+  it('[O-106] detached operations need no registry', async () => {
     const turn = new Turn({ turnId })
     expect(await turn.awaitOperations([detached(freshId())])).toEqual([])
   })
 
-  it('[6.7] an unknown operation fails the turn', async () => {
+  it('[O-103] an unknown operation fails the turn', async () => {
     const turn = session.turn(turnId)
     expect(await faultOf(turn, [barrier(freshId())])).toEqual(code('not_found'))
     expect(turn.failure).toMatch(/^operation not found/)
   })
 
-  it('[6.7] a wait that somebody holds under its id fails the turn, and not that wait', async () => {
+  it('[O-103] a wait that somebody holds under its id fails the turn, and not that wait', async () => {
     const id = await start(session)
     const first = session.turn(turnId)
     const outcomes = first.awaitOperations([barrier(id)])
@@ -180,7 +180,7 @@ describe('a fault while a turn waits', () => {
     expect(session.operations.outstandingObligations()).toEqual([])
   })
 
-  it('[6.7] a registry that goes away fails the turn', async () => {
+  it('[O-103] a registry that goes away fails the turn', async () => {
     const turn = session.turn(turnId)
     const fault = faultOf(turn, [barrier(await start(session))])
     session.dispose()
@@ -193,7 +193,7 @@ describe('a fault while a turn waits', () => {
       (satisfied: { operationIds: readonly OperationId[] }) => ({ ...satisfied, turnId: freshId<TurnId>() }),
     ],
     ['other members', (satisfied: { turnId: TurnId }) => ({ ...satisfied, operationIds: [freshId()] })],
-  ])('[6.7] feedback that names %s is rejected, fails the turn, and leaves nothing owed', async (_, twist) => {
+  ])('[O-103] feedback that names %s is rejected, fails the turn, and leaves nothing owed', async (_, twist) => {
     const acknowledged: unknown[] = []
     const { operations } = session
     const operationsThatTwist = {

@@ -21,7 +21,7 @@ function pendingWait({ operations }: Fixture) {
 }
 
 describe('waiting for all', () => {
-  it('[10] of what has ended resolves with outcomes in order and an obligation that names them', async () => {
+  it('[O-94] of what has ended resolves with outcomes in order and an obligation that names them', async () => {
     const { operations, finish, run } = await openFixture()
     await finish(1)
     await run([2])
@@ -38,7 +38,7 @@ describe('waiting for all', () => {
     expect(operations.diagnostics()).toMatchObject(noWait)
   })
 
-  it('[11] leaves no barrier behind once it is satisfied', async () => {
+  it('[O-94] leaves no barrier behind once it is satisfied', async () => {
     const { operations, finish } = await openFixture()
     await finish(1)
     const { outcomes, satisfied } = await operations.waitAll(turnId, [idOf(1)])
@@ -47,7 +47,7 @@ describe('waiting for all', () => {
     expect(operations.diagnostics()).toMatchObject(noWait)
   })
 
-  it('[55] gives completed, failed and cancelled outcomes in the order of the request (D14)', async () => {
+  it('[O-95] gives completed, failed and cancelled outcomes in the order of the request', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1, 2, 3])
     const wait = operations.waitAll(turnId, [idOf(3), idOf(1), idOf(2)])
@@ -63,7 +63,7 @@ describe('waiting for all', () => {
     expect(satisfied.operationIds).toHaveLength(3)
   })
 
-  it('[12] for an id twice is refused with the first repeated one, even while another wait is active', async () => {
+  it('[O-89] for an id twice is refused with the first repeated one, even while another wait is active', async () => {
     const { operations, run } = await openFixture()
     await run([1, 2])
     const twice = [idOf(8), idOf(2), idOf(1), idOf(2), idOf(1)]
@@ -75,7 +75,7 @@ describe('waiting for all', () => {
     expect(await stateOf(wait)).toBe('pending')
   })
 
-  it('[13] a second time is refused while the first is pending, even for unknown ids; giving up the first clears the way', async () => {
+  it('[O-90] a second time is refused while the first is pending, even for unknown ids; giving up the first clears the way', async () => {
     const fixture = await openFixture()
     const { operations, run } = fixture
     await run([1])
@@ -88,7 +88,7 @@ describe('waiting for all', () => {
     await expect(first.result).rejects.toThrow('the wait was disposed')
   })
 
-  it('[14] [56] for an unknown id is refused with the first such id, and leaves no barrier', async () => {
+  it('[O-91] for an unknown id is refused with the first such id, and leaves no barrier', async () => {
     const { operations, run } = await openFixture()
     await run([1])
     const wait = operations.waitAll(turnId, [idOf(1), idOf(8), idOf(9)])
@@ -96,7 +96,7 @@ describe('waiting for all', () => {
     expect(operations.diagnostics()).toMatchObject(noWait)
   })
 
-  it('[15] stays pending, shows its request and members, and resolves with the same request id', async () => {
+  it('[O-93] stays pending, shows its request and members, and resolves with the same request id', async () => {
     const fixture = await openFixture()
     const { operations, run, complete } = fixture
     await run([1, 2])
@@ -109,7 +109,7 @@ describe('waiting for all', () => {
     expect(pendingWait(fixture)).toBeNull()
   })
 
-  it('for nothing is satisfied at once', async () => {
+  it('[O-92] for nothing is satisfied at once', async () => {
     const { operations } = await openFixture()
     expect((await operations.waitAll(turnId, [])).outcomes).toEqual([])
   })
@@ -126,7 +126,7 @@ describe('waiting for all', () => {
     expect(() => (satisfied.operationIds as OperationId[]).push(idOf(2))).toThrow(TypeError)
   })
 
-  it('[94] is untouched by draining; it settles when its operations do', async () => {
+  it('[O-107] is untouched by draining; it settles when its operations do', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1])
     const wait = operations.waitAll(turnId, [idOf(1)])
@@ -206,7 +206,7 @@ describe('waits of several turns', () => {
 })
 
 describe('giving up a wait', () => {
-  it('[16] by disposing it clears the barrier without an obligation', async () => {
+  it('[O-99] by disposing it clears the barrier without an obligation', async () => {
     const fixture = await openFixture()
     const { operations, run, complete } = fixture
     await run([1])
@@ -231,7 +231,7 @@ describe('giving up a wait', () => {
     expect(getEventListeners(controller.signal, 'abort')).toEqual([])
   })
 
-  it('[115] after it is satisfied is harmless', async () => {
+  it('[O-100] after it is satisfied is harmless', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1, 2])
     const controller = new AbortController()
@@ -246,7 +246,7 @@ describe('giving up a wait', () => {
     expect(await stateOf(next)).toBe('pending')
   })
 
-  it('[115] before it begins leaves the barrier idle', async () => {
+  it('[O-100] before it begins leaves the barrier idle', async () => {
     const { operations, run } = await openFixture()
     await run([1])
     const signal = AbortSignal.abort(new Error('too late'))
@@ -276,7 +276,7 @@ describe('giving up a wait', () => {
 })
 
 describe('members of a wait', () => {
-  it('[113] that ended early are not evicted before the barrier settles (D3)', async () => {
+  it('[O-97] that ended early are not evicted before the barrier settles', async () => {
     const { operations, run, complete } = await openFixture({ maxCompleted: 1 })
     await run([1, 2, 3])
     const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
@@ -289,7 +289,7 @@ describe('members of a wait', () => {
     expect(operations.listOperations().map(({ id }) => id)).toEqual([idOf(2)])
   })
 
-  it('[113] are not collected before the barrier settles; the others are', async () => {
+  it('[O-97] are not collected before the barrier settles; the others are', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1, 2, 3])
     const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
@@ -303,7 +303,7 @@ describe('members of a wait', () => {
     expect(await collectedIds()).toEqual([idOf(1), idOf(2)])
   })
 
-  it('[113] that had ended before the wait began are held too, and take their place in order again', async () => {
+  it('[O-97] that had ended before the wait began are held too, and take their place in order again', async () => {
     const { operations, run, complete, finish } = await openFixture({ maxCompleted: 3 })
     for (const number of [1, 2, 3]) await finish(number)
     await run([4])
@@ -316,7 +316,7 @@ describe('members of a wait', () => {
     expect(kept()).toEqual([4, 6, 7])
   })
 
-  it('[113] are released when the wait is given up', async () => {
+  it('[O-97] are released when the wait is given up', async () => {
     const { operations, run, complete, finish } = await openFixture({ maxCompleted: 1 })
     await run([1, 2])
     const wait = operations.waitAll(turnId, [idOf(1), idOf(2)])
@@ -327,7 +327,7 @@ describe('members of a wait', () => {
     expect(operations.snapshot(idOf(1))).toBeUndefined()
   })
 
-  it('[114] may be capacity slots: the barrier settles with their outcome although their record is gone', async () => {
+  it('[O-98] may be capacity slots: the barrier settles with their outcome although their record is gone', async () => {
     const { operations, run } = await openFixture()
     await operations.registerOperation(specOf(1, 'background_tool_capacity_slot'))
     await operations.provisioningSucceeded(idOf(1))

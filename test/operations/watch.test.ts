@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { completed, idOf, openFixture, refusal, refusalOf, turnId, specOf, stateOf } from './support/registry.js'
 
 describe('a watch', () => {
-  it('[2] taken after the end resolves at once with the stored outcome', async () => {
+  it('[O-51] taken after the end resolves at once with the stored outcome', async () => {
     const { operations, finish } = await openFixture()
     await finish(1)
     expect(await stateOf(operations.registerWatcher(idOf(1)))).toEqual(completed(1))
   })
 
-  it('[3] whose session goes away rejects with channel_closed: that is no outcome', async () => {
+  it('[O-53] whose session goes away rejects with channel_closed: that is no outcome', async () => {
     const { operations, session, run } = await openFixture()
     await run([1])
     const watch = operations.registerWatcher(idOf(1))
@@ -18,7 +18,7 @@ describe('a watch', () => {
     expect(await refusal(operations.registerWatcher(idOf(1)))).toEqual({ code: 'channel_closed', id: idOf(1) })
   })
 
-  it('[9] is one of three: all receive the outcome, in the order they were taken', async () => {
+  it('[O-52] is one of three: all receive the outcome, in the order they were taken', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1])
     const order: number[] = []
@@ -42,7 +42,7 @@ describe('a watch', () => {
     expect(await watch).toEqual({ type: 'aborted', reason: null })
   })
 
-  it('of an unknown, evicted or collected id is refused at once', async () => {
+  it('[O-54] of an unknown, evicted or collected id is refused at once', async () => {
     const { operations, finish } = await openFixture({ maxCompleted: 1 })
     await finish(1)
     await finish(2)
@@ -52,7 +52,7 @@ describe('a watch', () => {
     }
   })
 
-  it('is given up by its signal: it is not counted any more and leaves no listener', async () => {
+  it('[O-55] is given up by its signal: it is not counted any more and leaves no listener', async () => {
     const { operations, run, complete } = await openFixture()
     await run([1])
     const controller = new AbortController()

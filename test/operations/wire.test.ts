@@ -29,7 +29,7 @@ const fact = (number: number) =>
 const entry = (index: number) => snapshot.completion_entries[index] as Record<string, unknown>
 
 describe('a captured registry', () => {
-  it('[59] [65] has the shape of section 7.1', () => {
+  it('[O-108] has the shape of the exchange format', () => {
     const outcome = {
       outcome_type: 'completed',
       content: 'done',
@@ -128,7 +128,7 @@ describe('a captured registry', () => {
     })
   })
 
-  it('[60] holds the cursors', async () => {
+  it('[O-109] holds the cursors', async () => {
     const fixture = await openFixture()
     fixture.operations.advanceCompletionCursor('agent_applied', 5)
     fixture.operations.advanceCompletionCursor('runtime_observed', 3)
@@ -140,12 +140,12 @@ describe('a captured registry', () => {
     })
   })
 
-  it('[24] [26] holds the source with the facts, and an explicit null where there is none', () => {
+  it('[O-110] holds the source with the facts, and an explicit null where there is none', () => {
     expect(record(1)['operation_source']).toEqual({ kind: 'session_child', session_id: 'child-1' })
     expect(record(2)).toHaveProperty('operation_source', null)
   })
 
-  it('[23] holds no capacity slot, live or ended', async () => {
+  it('[O-111] holds no capacity slot, live or ended', async () => {
     const fixture = await openFixture()
     const { operations } = fixture
     for (const number of [1, 2]) await operations.registerOperation(specOf(number, 'background_tool_capacity_slot'))
@@ -157,7 +157,7 @@ describe('a captured registry', () => {
     })
   })
 
-  it('spells every outcome as section 1.3 does', async () => {
+  it('[O-2] [O-4] spells every outcome in snake case', async () => {
     const fixture = await openFixture()
     const { operations, run } = fixture
     await run([1, 2, 3, 4])
@@ -176,7 +176,7 @@ describe('a captured registry', () => {
     ])
   })
 
-  it('[13] shows the wait that began first, for readers of an export; recovery makes nothing of it', async () => {
+  it('[O-90] shows the wait that began first, for readers of an export; recovery makes nothing of it', async () => {
     const { operations, run } = await openFixture()
     await run([1])
     using wait = operations.waitAll(idOf(90) as never, [idOf(1)])
@@ -193,7 +193,7 @@ describe('a captured registry', () => {
 })
 
 describe('a recovered registry', () => {
-  it('[22] [61] [62] keeps what had ended and its feed, and drops what ran; collecting returns the former', async () => {
+  it('[O-115] keeps what had ended and its feed, and drops what ran; collecting returns the former', async () => {
     const session = await recovered(snapshot)
     const { operations } = session
     expect(session.epochId).toBe(epochId)
@@ -225,7 +225,7 @@ describe('a recovered registry', () => {
       expect(restored).not.toHaveProperty(field)
   })
 
-  it('[63] [66] has the rows nobody has seen, and a watermark of at least the completions', async () => {
+  it('[O-116] has the rows nobody has seen, and a watermark of at least the completions', async () => {
     const { feed } = await recovered(snapshot)
     expect(feed.since(0).entries.map(({ seq, displayName }) => [seq, displayName])).toEqual([
       [1, 'operation 1'],
@@ -235,7 +235,7 @@ describe('a recovered registry', () => {
     expect(feed.since(2).entries).toEqual([])
   })
 
-  it('[64] accepts new work and goes on with the sequence', async () => {
+  it('[O-117] accepts new work and goes on with the sequence', async () => {
     const { operations, feed } = await recovered(snapshot)
     await operations.registerOperation(specOf(4))
     await operations.abortProvisioning(idOf(4))
@@ -244,7 +244,7 @@ describe('a recovered registry', () => {
     expect(operations.activeCount).toBe(0)
   })
 
-  it('never lowers the counter: sequences go on after the persisted one', async () => {
+  it('[O-117] never lowers the counter: sequences go on after the persisted one', async () => {
     snapshot.authority_state.next_completion_seq = 9
     const { operations, feed } = await recovered(snapshot)
     await operations.registerOperation(specOf(4))
@@ -264,16 +264,16 @@ describe('a recovered registry', () => {
     expect(operations.listOperations().map(({ id }) => id)).toEqual([idOf(2), idOf(4)])
   })
 
-  it('[24] takes the source from the facts when the spec has none', async () => {
+  it('[O-110] takes the source from the facts when the spec has none', async () => {
     delete spec(1)['operation_source']
     expect((await recovered(snapshot)).operations.snapshot(idOf(1))?.operationSource).toEqual(childSource)
   })
 
-  it('[26] has no source where the facts say null', async () => {
+  it('[O-110] has no source where the facts say null', async () => {
     expect((await recovered(snapshot)).operations.snapshot(idOf(2))).not.toHaveProperty('operationSource')
   })
 
-  it('[42] corrects a child session that the spec gets wrong', async () => {
+  it('[O-45] corrects a child session that the spec gets wrong', async () => {
     spec(1)['child_session_id'] = 'tampered'
     spec(2)['child_session_id'] = 'tampered'
     const { operations } = await recovered(snapshot)
@@ -281,7 +281,7 @@ describe('a recovered registry', () => {
     expect(operations.snapshot(idOf(2))?.childSessionId).toBeNull()
   })
 
-  it('[46] orders by sequence, whatever order was persisted', async () => {
+  it('[O-118] orders by sequence, whatever order was persisted', async () => {
     snapshot.authority_state.completed_order.reverse()
     const { operations } = snapshot.authority_state
     snapshot.authority_state.operations = Object.fromEntries(Object.entries(operations).toReversed())
@@ -292,7 +292,7 @@ describe('a recovered registry', () => {
     expect(collected.map(({ operationId }) => operationId)).toEqual([idOf(1), idOf(2)])
   })
 
-  it('ignores counts, waits and fields it does not know', async () => {
+  it('[O-2] ignores counts, waits and fields it does not know', async () => {
     Object.assign(snapshot.authority_state, {
       active_count: 77,
       completed_order: ['nonsense'],
@@ -358,7 +358,7 @@ describe('a recovered registry', () => {
 })
 
 describe('the retention of the feed', () => {
-  it('[105] that is not carried invents no gap', async () => {
+  it('[O-71] that is not carried invents no gap', async () => {
     delete (snapshot as Record<string, unknown>)['completion_feed_retention']
     entry(1)['seq'] = 2
     delete (snapshot.authority_state.operations as Record<string, unknown>)[idOf(1)]
@@ -369,7 +369,7 @@ describe('the retention of the feed', () => {
     expect(feed.gapAfter(0)).toBeUndefined()
   })
 
-  it('[99] comes back with its gap', async () => {
+  it('[O-69] comes back with its gap', async () => {
     snapshot.completion_feed_retention = { dropped_through: 1, dropped_count: 1 }
     delete (snapshot.authority_state.operations as Record<string, unknown>)[idOf(1)]
     delete (snapshot.authority_state.completion_feed_entries as Record<string, unknown>)[idOf(1)]
@@ -379,7 +379,7 @@ describe('the retention of the feed', () => {
     expect(feed.gapAfter(1)).toBeUndefined()
   })
 
-  it('[102] is closed again where facts still know every dropped row', async () => {
+  it('[O-71] is closed again where facts still know every dropped row', async () => {
     snapshot.completion_feed_retention = { dropped_through: 1, dropped_count: 1 }
     snapshot.completion_entries.shift()
     const { feed } = await recovered(snapshot)
@@ -390,7 +390,7 @@ describe('the retention of the feed', () => {
     ])
   })
 
-  it('[102] stays as it was where some of the dropped rows are unknown', async () => {
+  it('[O-71] stays as it was where some of the dropped rows are unknown', async () => {
     snapshot.authority_state.next_completion_seq = 3
     Object.assign(record(2), { completion_sequence: 3 })
     Object.assign(fact(2), { seq: 3 })

@@ -128,7 +128,7 @@ describe('a data directory that is deleted under a runtime', () => {
 })
 
 describe('a completion cursor', () => {
-  it('may run ahead of every completion, which the log mentions (D12)', async () => {
+  it('[O-73] may run ahead of every completion, which the log mentions', async () => {
     const warnings: [object, string][] = []
     const ignore = (): void => {}
     const logger: Logger = {

@@ -7,7 +7,7 @@ import { createRecordingLogger } from './support/log.js'
 import { job, startWork } from '../operations/support/work.js'
 
 describe('the sessions of a runtime', () => {
-  it('[71] are the same instance for the same name, under the limit that was asked for last', async () => {
+  it('[O-128] are the same instance for the same name, under the limit that was asked for last', async () => {
     const runtime = await openRuntime()
     const session = runtime.session('one', { maxConcurrent: 1 })
     await session.operations.registerOperation(specOf(1))

@@ -16,7 +16,7 @@ async function open(options: RuntimeOptions = {}): Promise<Runtime> {
 
 const backoff = { type: 'fixed', delayMs: 0 } as const
 
-describe('attempts as jobs', () => {
+describe('[T-178] attempts as jobs', () => {
   it('each attempt is listed while it runs, with its task and how far it is', async () => {
     const runtime = await open({ tasks: { backoff } })
     const seen: unknown[] = []

@@ -58,7 +58,7 @@ async function submitUnderFault(at: number) {
   return { calls, acknowledged, reopened, store: tasks.store }
 }
 
-it('a change of which only some rows were applied is whole again when the journal is read back', async () => {
+it('[T-6] a change of which only some rows were applied is whole again when the journal is read back', async () => {
   const whole = await submitUnderFault(0)
   expect([whole.acknowledged, whole.reopened]).toEqual([[1, 2, 3, 4, 5, 6, 7], 'reopened'])
   expect(whole.calls).toBe(9)

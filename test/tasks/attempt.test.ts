@@ -29,7 +29,7 @@ describe('attempt_start', () => {
       .refuses('attempt_start_already_active', { runId: R1, activeAttemptId: A1 })
   })
 
-  it('[T-27, G4] refuses an id that was used before', () =>
+  it('[T-27, T-11] refuses an id that was used before', () =>
     given(reach.running, start(), finish()).when(start(A1)).refuses('attempt_id_reused', { runId: R1, attemptId: A1 }))
 })
 
@@ -43,7 +43,7 @@ describe('attempt_finish', () => {
     ['a retryable failure', failed('no', 'retryable'), { result: 'failure', error: 'no', failureClass: 'retryable' }],
     ['a terminal failure', failed('', 'terminal'), { result: 'failure', error: '', failureClass: 'terminal' }],
     ['partial state', suspended(output), { result: 'suspended', output }],
-  ] as const)('[D-25] stores %s durably', (_, outcome, fields) =>
+  ] as const)('[T-131] stores %s durably', (_, outcome, fields) =>
     given(running)
       .when(finish(A1, outcome))
       .accepts({
@@ -89,7 +89,7 @@ describe('attempt_finish', () => {
       .refuses('attempt_finish_requires_running', { runId: R1, state: 'cancelled' })
   })
 
-  it('refuses an outcome whose parts do not fit together', async () => {
+  it('[T-110] refuses an outcome whose parts do not fit together', async () => {
     const when = (outcome: object) => given(running).when(finish(A1, outcome as never))
     await when({ result: 'success', error: 'x' }).refuses('success_with_error', { result: 'success', error: 'x' })
     await when({ result: 'failure' }).refuses('non_success_without_error', { result: 'failure' })

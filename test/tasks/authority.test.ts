@@ -31,7 +31,7 @@ describe('a submitted command', () => {
     expect(authority.projection.run(R1)?.state).toBe('ready')
   })
 
-  it('[T-3, R8] takes no sequence when it is refused, and hurts no neighbour', async () => {
+  it('[T-3] takes no sequence when it is refused, and hurts no neighbour', async () => {
     const { authority } = await openTasks()
     const [first, refused, second] = await Promise.allSettled([
       authority.submit(taskCreate()),
@@ -42,7 +42,7 @@ describe('a submitted command', () => {
     expect(refused).toMatchObject({ status: 'rejected', reason: { code: 'task_already_exists' } })
   })
 
-  it('[T-7, R7] is refused under any expected sequence but the next', async () => {
+  it('[T-7] is refused under any expected sequence but the next', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, reach.leased)
     for (const expectedSequence of [4, 6]) {
@@ -52,7 +52,7 @@ describe('a submitted command', () => {
     expect(await tasks.authority.submit(cancel(), { expectedSequence: 5 })).toMatchObject({ sequence: 5 })
   })
 
-  it('compares the expected sequence with everything under way', async () => {
+  it('[T-7] compares the expected sequence with everything under way', async () => {
     const { authority } = await openTasks()
     const first = authority.submit(taskCreate(T1), { expectedSequence: 1 })
     const lost = authority.submit(taskCreate(T2), { expectedSequence: 1 })
@@ -71,7 +71,7 @@ describe('a submitted command', () => {
     expect(stateOf(await reopenTasks(tasks))).toEqual(live)
   })
 
-  it('cannot be changed by its caller afterwards', async () => {
+  it('[T-107] cannot be changed by its caller afterwards', async () => {
     const { authority } = await openTasks()
     const command = taskCreate()
     const tags = command.taskSpec.metadata.tags as string[]
@@ -93,11 +93,11 @@ describe('a submitted command', () => {
     },
   )
 
-  it('is refused when the authority was never started', async () => {
+  it('[T-152] is refused when the authority was never started', async () => {
     await expectRefusal(new TaskAuthority().submit(taskCreate()), 'stream_not_started', { stream: 'tasks' })
   })
 
-  it('tells refusals from other errors', async () => {
+  it('[T-120] tells refusals from other errors', async () => {
     const { authority, store } = await openTasks()
     const refusal: unknown = await authority.submit(runCreate()).catch((error: unknown) => error)
     store.failNext('write')
@@ -105,7 +105,7 @@ describe('a submitted command', () => {
     expect([refusal, failure, new Error('other')].map(isRefusal)).toEqual([true, false, false])
   })
 
-  it('works without a journal', async () => {
+  it('[T-152] works without a journal', async () => {
     const authority = new TaskAuthority()
     const lane = await Lane.open({ streamFor: () => authority })
     authority.start(lane)
@@ -127,7 +127,7 @@ describe('when the journal fails', () => {
     expect(await tasks.authority.submit(move('scheduled', 'ready'))).toMatchObject({ sequence: 3 })
   })
 
-  it('[T-2, T-5, R4] a failed sync leaves the durability unknown and the projection as it was', async () => {
+  it('[T-2, T-5] a failed sync leaves the durability unknown and the projection as it was', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, reach.scheduled)
     const before = stateOf(tasks)
@@ -140,7 +140,7 @@ describe('when the journal fails', () => {
     expect(tasks.authority.projection.latestSequence).toBe(2)
   })
 
-  it('[T-26, R3] every later command fails fast until the lane is reopened', async () => {
+  it('[T-26] every later command fails fast until the lane is reopened', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, reach.scheduled)
     tasks.store.failNext('sync')
@@ -157,7 +157,7 @@ describe('when the journal fails', () => {
     expect(stateOf(await reopenTasks(tasks))).toEqual(live)
   })
 
-  it('[T-28, R5] a failed sync rejects the whole group in order, with the projection unchanged', async () => {
+  it('[T-28] a failed sync rejects the whole group in order, with the projection unchanged', async () => {
     const tasks = await openTasks()
     const settled: number[] = []
     tasks.store.failNext('sync')
@@ -172,7 +172,7 @@ describe('when the journal fails', () => {
     expect(await tasks.authority.submit(taskCreate())).toMatchObject({ sequence: 1 })
   })
 
-  it('[R8] a refusal that leaned on a command whose sync failed is not told as a refusal', async () => {
+  it('[T-149] a refusal that leaned on a command whose sync failed is not told as a refusal', async () => {
     const { authority, store } = await openTasks()
     store.failNext('sync')
     const doomed = authority.submit(taskCreate())
@@ -181,7 +181,7 @@ describe('when the journal fails', () => {
     await expect(leaning).rejects.not.toMatchObject({ code: 'task_already_exists' })
   })
 
-  it('a command whose record is too large is refused, and nothing else', async () => {
+  it('[T-150] a command whose record is too large is refused, and nothing else', async () => {
     const store = createMemoryJournal()
     const authority = new TaskAuthority()
     const limited: JournalStore = {
@@ -205,7 +205,7 @@ describe('when the journal fails', () => {
 })
 
 describe('an atomic batch', () => {
-  it('[R6] is validated one after another and applied as one', async () => {
+  it('[T-122] is validated one after another and applied as one', async () => {
     const tasks = await openTasks()
     const outcomes = await tasks.authority.submitBatch([
       taskCreate(T1),
@@ -218,7 +218,7 @@ describe('an atomic batch', () => {
     expect(tasks.authority.projection.dependencyGate(T1)).toBe('waiting')
   })
 
-  it('[R6, D-22] leaves no trace when one command is refused', async () => {
+  it('[T-122] leaves no trace when one command is refused', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, [taskCreate(T2)])
     const before = stateOf(tasks)
@@ -230,7 +230,7 @@ describe('an atomic batch', () => {
     expect(await factsIn(tasks.store)).toHaveLength(2)
   })
 
-  it('[R6] survives a crash as a whole or not at all', async () => {
+  it('[T-122] survives a crash as a whole or not at all', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, reach.running)
     const doomed = tasks.authority.submitBatch([cancel(), move('running', 'cancelled')])
@@ -241,13 +241,13 @@ describe('an atomic batch', () => {
     expect(authority.projection.run(R1)?.state).toBe('running')
   })
 
-  it('names the first refusal of construction without touching the lane', async () => {
+  it('[T-118] names the first refusal of construction without touching the lane', async () => {
     const { authority } = await openTasks()
     await expectRefusal(authority.submitBatch([taskCreate(), consume(0)]), 'zero_amount', { dimension: token })
     expect(authority.projection.latestSequence).toBe(0)
   })
 
-  it('lets later commands build on the outcome of earlier ones', async () => {
+  it('[T-123] lets later commands build on the outcome of earlier ones', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, reach.ready)
     const fencingToken = await tasks.authority.transact((batch) => {
@@ -263,7 +263,7 @@ describe('an atomic batch', () => {
     expect(tasks.authority.projection.run(R1)).toMatchObject({ state: 'running', lease: { fencingToken: 5 } })
   })
 
-  it('sees the runs under way of a task, so that cancelling misses none', async () => {
+  it('[T-123] sees the runs under way of a task, so that cancelling misses none', async () => {
     const { authority } = await openTasks()
     const created = authority.submitBatch([taskCreate(), runCreate(R1)])
     const late = authority.submit(runCreate(R2))
@@ -275,7 +275,7 @@ describe('an atomic batch', () => {
     expect([R1, R2].map((id) => authority.projection.run(id)?.state)).toEqual(['cancelled', 'cancelled'])
   })
 
-  it('goes on after a refusal that its builder catches', async () => {
+  it('[T-122] goes on after a refusal that its builder catches', async () => {
     const { authority } = await openTasks()
     const outcome = await authority.transact((batch) => {
       expect(() => batch.submit(runCreate())).toThrow('no task')
@@ -285,7 +285,7 @@ describe('an atomic batch', () => {
     expect(outcome).toBe(2)
   })
 
-  it('without commands waits for what it saw, and takes no sequence', async () => {
+  it('[T-123] without commands waits for what it saw, and takes no sequence', async () => {
     const { authority } = await openTasks()
     const heard = vi.fn()
     using _ = authority.onCommit(heard)
@@ -300,7 +300,7 @@ describe('an atomic batch', () => {
     expect(heard).toHaveBeenCalledTimes(1)
   })
 
-  it('takes no command once its builder has returned', async () => {
+  it('[T-123] takes no command once its builder has returned', async () => {
     const { authority } = await openTasks()
     let kept: Parameters<Parameters<typeof authority.transact>[0]>[0] | undefined
     await authority.transact((batch) => {
@@ -311,7 +311,7 @@ describe('an atomic batch', () => {
     expect(authority.projection.latestSequence).toBe(1)
   })
 
-  it('is refused as a whole by what its builder throws', async () => {
+  it('[T-122] is refused as a whole by what its builder throws', async () => {
     const { authority } = await openTasks()
     const fault = new Error('changed my mind')
     const build = authority.transact((batch) => {
@@ -324,7 +324,7 @@ describe('an atomic batch', () => {
 })
 
 describe('a deferred command', () => {
-  it('is acknowledged at once and becomes visible when it is durable', async () => {
+  it('[T-124] is acknowledged at once and becomes visible when it is durable', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, [taskCreate(), allocate(100)])
     expect(await tasks.authority.submit(consume(7), { durability: 'deferred' })).toMatchObject({ sequence: 3 })
@@ -332,12 +332,12 @@ describe('a deferred command', () => {
     expect(tasks.authority.projection.budget(T1, token)?.consumed).toBe(7)
   })
 
-  it('still tells its refusal', async () => {
+  it('[T-124] still tells its refusal', async () => {
     const { authority } = await openTasks()
     await expectRefusal(authority.submit(consume(7), { durability: 'deferred' }), 'unknown_task', { taskId: T1 })
   })
 
-  it('may be lost with a crash, without leaving a trace or an unhandled rejection', async () => {
+  it('[T-124] may be lost with a crash, without leaving a trace or an unhandled rejection', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, [taskCreate(), allocate(100)])
     await tasks.authority.submit(consume(7), { durability: 'deferred' })
@@ -348,7 +348,7 @@ describe('a deferred command', () => {
 })
 
 describe('commit listeners', () => {
-  it('hear of every commit in order, after it shows, and never of what failed', async () => {
+  it('[T-151] hear of every commit in order, after it shows, and never of what failed', async () => {
     const { authority, store, lane } = await openTasks()
     const heard: string[][] = []
     using _ = authority.onCommit(({ events }) => {
@@ -366,7 +366,7 @@ describe('commit listeners', () => {
     expect(heard).toEqual([['1 task_created', '2 run_created'], ['3 run_state_changed'], ['4 task_cancelled']])
   })
 
-  it('cannot harm the lane, and stop when disposed', async () => {
+  it('[T-151] cannot harm the lane, and stop when disposed', async () => {
     const error = vi.fn()
     const authority = new TaskAuthority({ logger: { debug() {}, info() {}, warn() {}, error } })
     authority.start(await Lane.open({ streamFor: () => authority }))

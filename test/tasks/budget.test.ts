@@ -77,7 +77,7 @@ describe('budget_allocate', () => {
           ]),
       }))
 
-  it('[T-19] refuses an unknown task, a second allocation and a limit of zero', async () => {
+  it('[T-184] [T-19] refuses an unknown task, a second allocation and a limit of zero', async () => {
     await given().when(allocate(500)).refuses('unknown_task', { taskId: T1 })
     await given(taskCreate(), allocate(500), consume(10))
       .when(allocate(600))
@@ -108,14 +108,14 @@ describe('budget_consume', () => {
       })
   })
 
-  it('records what was spent even beyond the limit', () =>
+  it('[T-181] records what was spent even beyond the limit', () =>
     given(taskCreate(), allocate(100))
       .when(consume(250))
       .accepts({
         then: (projection) => expect(projection.budget(T1, token)).toMatchObject({ consumed: 250, exhausted: true }),
       }))
 
-  it('refuses an unknown task, a task without a ledger, nothing, and what no ledger can count', async () => {
+  it('[T-19] refuses an unknown task, a task without a ledger, nothing, and what no ledger can count', async () => {
     await given().when(consume(1)).refuses('unknown_task', { taskId: T1 })
     await given(taskCreate()).when(consume(1)).refuses('budget_not_allocated', { taskId: T1, dimension: token })
     await given(taskCreate(), allocate(1)).when(consume(0)).refuses('zero_amount', { dimension: token })
@@ -124,7 +124,7 @@ describe('budget_consume', () => {
       .refuses('budget_overflow', { taskId: T1, dimension: token })
   })
 
-  it('charges the task and every ancestor with a ledger', () =>
+  it('[T-180] charges the task and every ancestor with a ledger', () =>
     given(tree)
       .when(consume(50, T3))
       .accepts({
@@ -135,14 +135,14 @@ describe('budget_consume', () => {
         },
       }))
 
-  it('leaves the ledgers of children alone', () =>
+  it('[T-180] leaves the ledgers of children alone', () =>
     given(tree)
       .when(consume(10, T1))
       .accepts({ then: (projection) => expect(projection.budget(T2, token)?.consumed).toBe(0) }))
 })
 
 describe('budget_replenish', () => {
-  it('raises the limit and keeps what was consumed', () =>
+  it('[T-183] raises the limit and keeps what was consumed', () =>
     given(taskCreate(), allocate(100), consume(100))
       .when(replenish(150))
       .accepts({
@@ -152,7 +152,7 @@ describe('budget_replenish', () => {
           expect(projection.budget(T1, token)).toMatchObject({ limit: 150, consumed: 100, exhausted: false }),
       }))
 
-  it('leaves a ledger exhausted that has spent the new limit too', () =>
+  it('[T-183] leaves a ledger exhausted that has spent the new limit too', () =>
     given(taskCreate(), allocate(100), consume(200))
       .when(replenish(200))
       .accepts({ then: (projection) => expect(projection.budget(T1, token)?.exhausted).toBe(true) }))
@@ -167,7 +167,7 @@ describe('budget_replenish', () => {
 })
 
 describe('budget_reserve', () => {
-  it('sets the amount aside on the way up', () =>
+  it('[T-182] sets the amount aside on the way up', () =>
     given(tree, runCreate(R1, T3))
       .when({ ...reserve(50, V1, T3), runId: R1 })
       .accepts({
@@ -188,7 +188,7 @@ describe('budget_reserve', () => {
         },
       }))
 
-  it('refuses what would exceed the task or an ancestor, before it is spent', async () => {
+  it('[T-135] refuses what would exceed the task or an ancestor, before it is spent', async () => {
     await given(tree)
       .when(reserve(51, V1, T3))
       .refuses('budget_exceeded', { taskId: T2, dimension: token, limit: 50, consumed: 0, reserved: 0, amount: 51 })
@@ -200,7 +200,7 @@ describe('budget_reserve', () => {
       .accepts()
   })
 
-  it('refuses an open reservation id, an unknown run and a task without a ledger', async () => {
+  it('[T-135] refuses an open reservation id, an unknown run and a task without a ledger', async () => {
     await given(tree, reserve(1)).when(reserve(1)).refuses('reservation_already_exists', { reservationId: V1 })
     await given(tree)
       .when({ ...reserve(1), runId: R1 })
@@ -212,7 +212,7 @@ describe('budget_reserve', () => {
 })
 
 describe('budget_settle and budget_release', () => {
-  it('turns a reservation into what was really spent', () =>
+  it('[T-182] turns a reservation into what was really spent', () =>
     given(tree, reserve(40, V1, T3))
       .when(settle(33))
       .accepts({
@@ -225,7 +225,7 @@ describe('budget_settle and budget_release', () => {
         },
       }))
 
-  it('settles nothing spent, and more than was reserved, as the truth', async () => {
+  it('[T-182] settles nothing spent, and more than was reserved, as the truth', async () => {
     await given(tree, reserve(40, V1, T3))
       .when(settle(0))
       .accepts({
@@ -255,7 +255,7 @@ describe('budget_settle and budget_release', () => {
         },
       }))
 
-  it('gives a reservation back', () =>
+  it('[T-182] gives a reservation back', () =>
     given(tree, reserve(40, V1, T3))
       .when(release())
       .accepts({
@@ -277,7 +277,7 @@ describe('budget_settle and budget_release', () => {
         },
       }))
 
-  it('refuses a settlement that a ledger cannot count, on whichever level', async () => {
+  it('[T-136] refuses a settlement that a ledger cannot count, on whichever level', async () => {
     const most = Number.MAX_SAFE_INTEGER
     await given(tree, reserve(10), consume(most - 20, T1))
       .when(settle(21))
@@ -287,14 +287,14 @@ describe('budget_settle and budget_release', () => {
       .accepts({ then: (projection) => expect(projection.budget(T1, token)).toMatchObject({ consumed: most }) })
   })
 
-  it('refuses a reservation that is not open (any more)', async () => {
+  it('[T-136] refuses a reservation that is not open (any more)', async () => {
     await given(tree).when(settle(1)).refuses('unknown_reservation', { reservationId: V1 })
     await given(tree, reserve(1), release()).when(settle(1)).refuses('unknown_reservation', { reservationId: V1 })
     await given(tree, reserve(1), settle(1)).when(release()).refuses('unknown_reservation', { reservationId: V1 })
   })
 })
 
-it('[D-21] keeps ledgers of one task apart by dimension', () => {
+it('[T-112] keeps ledgers of one task apart by dimension', () => {
   const money = budgetDimension('cost:usd')
   return given(taskCreate(), allocate(10), { ...allocate(2_500_000), dimension: money }, consume(10))
     .when({ ...consume(1_000_000), dimension: money })
@@ -306,7 +306,7 @@ it('[D-21] keeps ledgers of one task apart by dimension', () => {
     })
 })
 
-it('names a dimension that is not one', () =>
+it('[T-112] names a dimension that is not one', () =>
   given(taskCreate())
     .when({ ...allocate(1), dimension: 'Token' as BudgetDimension })
     .isInvalid('dimension'))

@@ -151,7 +151,7 @@ const rules: readonly (readonly [TaskErrorCode, string, readonly TaskCommand[], 
   ],
 ]
 
-it.each(rules)('%s comes before %s', async (code, _, before, command) => {
+it.each(rules)('[T-118] [T-129] %s comes before %s', async (code, _, before, command) => {
   const tasks = await openTasks()
   await submitAll(tasks, before)
   const state = stateOf(tasks)
@@ -159,7 +159,7 @@ it.each(rules)('%s comes before %s', async (code, _, before, command) => {
   expect(stateOf(tasks)).toEqual(state)
 })
 
-it('shape comes before sequence, sequence before what the state refuses', async () => {
+it('[T-118] shape comes before sequence, sequence before what the state refuses', async () => {
   const { authority } = await openTasks()
   const options = { expectedSequence: 9 }
   const misshapen = { ...cancel(T1), atMs: -1 }
@@ -179,7 +179,7 @@ async function openAtTheEnd() {
   return { store, authority, lane }
 }
 
-it('a command after the last sequence a number can count is refused, and the journal is as it was', async () => {
+it('[T-119] a command after the last sequence a number can count is refused, and the journal is as it was', async () => {
   const { store, authority, lane } = await openAtTheEnd()
   expect((await authority.submit(taskCreate())).sequence).toBe(2 ** 53 - 1)
   await expectRefusal(authority.submit(taskCreate(T2)), 'sequence_overflow', {})
@@ -189,7 +189,7 @@ it('a command after the last sequence a number can count is refused, and the jou
   expect(await factsIn(store)).toMatchObject([{ type: 'task_created', sequence: 2 ** 53 - 1 }])
 })
 
-it('a batch that runs out of sequences is refused as a whole', async () => {
+it('[T-119] a batch that runs out of sequences is refused as a whole', async () => {
   const { store, authority, lane } = await openAtTheEnd()
   await expectRefusal(authority.submitBatch([taskCreate(), runCreate()]), 'sequence_overflow', {})
   expect(authority.projection).toMatchObject({ latestSequence: 2 ** 53 - 2, taskCount: 0 })

@@ -43,7 +43,7 @@ const withConstraints = (constraints: Partial<TaskConstraints>) => () =>
   createTaskSpec({ id: T1, kind: 'work', constraints })
 
 describe('a task spec', () => {
-  it('has a default for everything but its id and kind', () => {
+  it('[T-106] has a default for everything but its id and kind', () => {
     expect(createTaskSpec({ id: T1, kind: 'work' })).toEqual({
       id: T1,
       kind: 'work',
@@ -54,21 +54,21 @@ describe('a task spec', () => {
     })
   })
 
-  it('[T-31] refuses a nil id before it looks at the policy', () =>
+  it('[T-105] [T-31] refuses a nil id before it looks at the policy', () =>
     expectError(
       () => createTaskSpec({ id: nil as TaskId, kind: '', runPolicy: { type: 'repeat', count: 0, intervalMs: 0 } }),
       'invalid_task_id',
       { taskId: nil },
     ))
 
-  it('[T-31] refuses zero counts and intervals, the count first', () => {
+  it('[T-105] [T-31] refuses zero counts and intervals, the count first', () => {
     expectError(withPolicy({ type: 'repeat', count: 0, intervalMs: 0 }), 'invalid_repeat_count', { count: 0 })
     expectError(withPolicy({ type: 'repeat', count: 1, intervalMs: 0 }), 'invalid_repeat_interval_ms', {
       intervalMs: 0,
     })
   })
 
-  it('[T-31] refuses bad constraints in the order of the sheet', () => {
+  it('[T-105] [T-31] refuses bad constraints in this order', () => {
     const bad = { maxAttempts: 0, timeoutMs: 0, concurrencyKey: '', requiredCapabilities: [] }
     expectError(withConstraints(bad), 'invalid_max_attempts', { maxAttempts: 0 })
     expectError(withConstraints({ ...bad, maxAttempts: 1 }), 'zero_timeout')
@@ -77,11 +77,11 @@ describe('a task spec', () => {
     expectError(withConstraints({ requiredCapabilities: ['a', ''] }), 'empty_capability_entry')
   })
 
-  it('[T-31] refuses an empty kind last', () => {
+  it('[T-105] [T-31] refuses an empty kind last', () => {
     expectError(() => createTaskSpec({ id: T1, kind: '' }), 'empty_kind')
   })
 
-  it('names the field that has the wrong shape', () => {
+  it('[T-118] names the field that has the wrong shape', () => {
     const cases: readonly (readonly [Partial<TaskConstraints>, string])[] = [
       [{ maxAttempts: 1.5 }, 'constraints.maxAttempts'],
       [{ maxAttempts: 2 ** 32 }, 'constraints.maxAttempts'],
@@ -96,7 +96,7 @@ describe('a task spec', () => {
     }
   })
 
-  it('takes a copy that its caller cannot change afterwards', () => {
+  it('[T-107] takes a copy that its caller cannot change afterwards', () => {
     const tags = ['a']
     const bytes = new Uint8Array([1, 2])
     const spec = createTaskSpec({ id: T1, kind: 'work', metadata: { tags }, payload: { bytes } })
@@ -115,18 +115,18 @@ describe('a cron policy', () => {
   })
 
   it.each(['* * * * *', '* * * * * *', '61 * * * * * *', 'x * * * * * *', '', '* * * * * * * *', '@daily'])(
-    'refuses %j',
+    '[T-108] refuses %j',
     (expression) => {
       expect(errorOf(withPolicy(cron(expression))).code).toBe('cron_policy_error')
     },
   )
 
-  it('refuses to occur zero times', () => {
+  it('[T-108] refuses to occur zero times', () => {
     expect(errorOf(withPolicy(cron('0 0 12 * * * *', 0))).code).toBe('cron_policy_error')
     expect(withPolicy(cron('0 0 12 * * * *', 1))().runPolicy).toEqual(cron('0 0 12 * * * *', 1))
   })
 
-  it('finds occurrences in UTC, strictly after an instant, to the year', () => {
+  it('[T-109] finds occurrences in UTC, strictly after an instant, to the year', () => {
     const noon = Date.UTC(2026, 4, 4, 12)
     expect(nextOccurrence('0 0 12 * * * *', noon - 1)).toBe(noon)
     expect(nextOccurrence('0 0 12 * * * *', noon)).toBe(noon + 86_400_000)
@@ -137,7 +137,7 @@ describe('a cron policy', () => {
     expect(nextOccurrence('0 0 0 1 1 * 2020', noon)).toBeUndefined()
   })
 
-  it('counts Sunday as 0 and as 7', () => {
+  it('[T-108] counts Sunday as 0 and as 7', () => {
     const monday = Date.UTC(2026, 4, 4)
     const sunday = Date.UTC(2026, 4, 10)
     expect(nextOccurrence('0 0 0 ? * 0 *', monday)).toBe(sunday)
@@ -153,7 +153,7 @@ describe('ids', () => {
     expectError(() => createRun({ ...run, taskId: nil as TaskId }), 'invalid_task_id', { taskId: nil })
   })
 
-  it('are taken in any case and kept in one', () => {
+  it('[T-102] are taken in any case and kept in one', () => {
     expect(parseId('ABCDEF01-0000-4000-8000-00000000000A')).toBe('abcdef01-0000-4000-8000-00000000000a')
     expect(errorOf(() => parseId('not an id', 'task id'))).toMatchObject({
       code: 'invalid_input',
@@ -161,7 +161,7 @@ describe('ids', () => {
     })
   })
 
-  it('[D-20] a department label is measured in bytes', () => {
+  it('[T-115] a department label is measured in bytes', () => {
     expect(departmentId('ä'.repeat(64))).toHaveLength(64)
     expectError(() => departmentId('ä'.repeat(65)), 'department_id_too_long', { length: 130 })
     expectError(() => departmentId(''), 'department_id_empty')
@@ -169,7 +169,7 @@ describe('ids', () => {
 })
 
 describe('an outcome', () => {
-  it('turns empty output into none when helped, and keeps it when given in parts', () => {
+  it('[T-111] turns empty output into none when helped, and keeps it when given in parts', () => {
     expect(succeeded(new Uint8Array())).toEqual({ result: 'success' })
     expect(outcomeFromParts({ result: 'success', output: encodeBytes(new Uint8Array()) })).toEqual({
       result: 'success',
@@ -177,7 +177,7 @@ describe('an outcome', () => {
     })
   })
 
-  it('checks the error before the output', () => {
+  it('[T-110] checks the error before the output', () => {
     const output = encodeText('x')
     expectError(() => outcomeFromParts({ result: 'failure', output }), 'non_success_without_error', {
       result: 'failure',
@@ -195,7 +195,7 @@ describe('an outcome', () => {
 })
 
 describe('budgets', () => {
-  it('[D-21] accepts the names of old as aliases', () => {
+  it('[T-112] accepts the names of old as aliases', () => {
     expect(
       ['Token', 'CostCents', 'cost_cents', 'token', 'time:ms', 'cost:eur', 'gpu_secs'].map(budgetDimension),
     ).toEqual(['token', 'cost:usd', 'cost:usd', 'token', 'time:ms', 'cost:eur', 'gpu_secs'])
@@ -208,11 +208,11 @@ describe('budgets', () => {
   })
 
   it.each(['', 'Cost', 'cost:', ':usd', '1st', 'a b', 'cost:usd:x', '__proto__', 'a'.repeat(33)])(
-    'refuses the dimension %j',
+    '[T-112] refuses the dimension %j',
     (name) => expectError(() => budgetDimension(name), 'invalid_budget_dimension', { name }),
   )
 
-  it('counts spent percent down, to 100 at most', () => {
+  it('[T-113] counts spent percent down, to 100 at most', () => {
     const percent = (consumed: number, limit: number): number =>
       consumedPercent({
         taskId: T1,
@@ -232,29 +232,29 @@ describe('budgets', () => {
 })
 
 describe('a heartbeat policy', () => {
-  it('waits three intervals of thirty seconds unless told otherwise, and saturates', () => {
+  it('[T-114] waits three intervals of thirty seconds unless told otherwise, and saturates', () => {
     expect(heartbeatTimeout(defaultHeartbeatPolicy)).toBe(90_000)
     expect(heartbeatTimeout({ intervalMs: Number.MAX_SAFE_INTEGER, timeoutMultiplier: 3 })).toBe(9_007_199_254_740_991)
   })
 
-  it('refuses zeros', () => {
+  it('[T-114] refuses zeros', () => {
     expectError(() => heartbeatTimeout({ intervalMs: 0, timeoutMultiplier: 1 }), 'zero_heartbeat_interval')
     expectError(() => heartbeatTimeout({ intervalMs: 1, timeoutMultiplier: 0 }), 'zero_timeout_multiplier')
   })
 })
 
-it('bytes and text survive', () => {
+it('[T-104] bytes and text survive', () => {
   expect(decodeBytes(encodeBytes(new Uint8Array([0, 127, 128, 255])))).toEqual(new Uint8Array([0, 127, 128, 255]))
   expect(decodeText(encodeText('grüße'))).toBe('grüße')
   expect(encodeBytes(new Uint8Array([1, 2, 3, 4]).subarray(1, 3))).toBe('AgM=')
 })
 
-it('a payload may be long', () => {
+it('[T-104] a payload may be long', () => {
   const bytes = new Uint8Array(20 * 1024 * 1024)
   expect(createTaskSpec({ id: T1, kind: 'work', payload: { bytes } }).payload.bytes).toHaveLength(27_962_028)
 })
 
-it.each(['abc', 'ab=c', '====', 'ab c', 'abcd\n', '=bcd', 'abc-'])('%j is not base64 text', (bytes) => {
+it.each(['abc', 'ab=c', '====', 'ab c', 'abcd\n', '=bcd', 'abc-'])('[T-104] %j is not base64 text', (bytes) => {
   const error = errorOf(() => createTaskSpec({ id: T1, kind: 'work', payload: { bytes: bytes as Base64 } }))
   expect(error).toMatchObject({ code: 'invalid_input', data: { field: 'payload.bytes' } })
 })

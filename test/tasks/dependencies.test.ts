@@ -5,7 +5,7 @@ import { T1, T2, T3 } from './support/ids.js'
 
 const three = [taskCreate(T1), taskCreate(T2), taskCreate(T3)]
 
-it('[G6] finds a cycle that declarations of one batch would close', async () => {
+it('[T-133] finds a cycle that declarations of one batch would close', async () => {
   const tasks = await openTasks()
   await submitAll(tasks, three)
   const batch = tasks.authority.submitBatch([depend(T1, T2), depend(T2, T3), depend(T3, T1)])
@@ -13,7 +13,7 @@ it('[G6] finds a cycle that declarations of one batch would close', async () => 
   expect([T1, T2, T3].map((id) => tasks.authority.projection.prerequisites(id))).toEqual([[], [], []])
 })
 
-it('[G6] forgets the declarations of a refused batch: their opposite is no cycle', async () => {
+it('[T-133] forgets the declarations of a refused batch: their opposite is no cycle', async () => {
   const tasks = await openTasks()
   await submitAll(tasks, three)
   await expectRefusal(tasks.authority.submitBatch([depend(T1, T2), depend(T2, T2)]), 'dependency_cycle', {
@@ -24,7 +24,7 @@ it('[G6] forgets the declarations of a refused batch: their opposite is no cycle
   await expectRefusal(tasks.authority.submit(depend(T1, T2)), 'dependency_cycle', { taskId: T1, cycleThrough: T2 })
 })
 
-it('[G6] finds a cycle through what a snapshot brought back', async () => {
+it('[T-133] finds a cycle through what a snapshot brought back', async () => {
   const tasks = await openTasks()
   await submitAll(tasks, [...three, depend(T1, T2), depend(T2, T3)])
   await tasks.lane.compact()
@@ -32,7 +32,7 @@ it('[G6] finds a cycle through what a snapshot brought back', async () => {
   await expectRefusal(authority.submit(depend(T3, T1)), 'dependency_cycle', { taskId: T3, cycleThrough: T1 })
 })
 
-it('[G6] names the first prerequisite that leads back, also behind others that share its way', async () => {
+it('[T-133] names the first prerequisite that leads back, also behind others that share its way', async () => {
   const tasks = await openTasks()
   await submitAll(tasks, [...three, depend(T2, T1)])
   await expectRefusal(tasks.authority.submit(depend(T1, T3, T2)), 'dependency_cycle', { taskId: T1, cycleThrough: T2 })

@@ -27,5 +27,5 @@ it('[T-18] refuses to pause twice and to resume while running', async () => {
   await given().when(resume(11)).refuses('engine_not_paused', {})
 })
 
-it('[T-27, G3] refuses to resume before the pause', () =>
+it('[T-27, T-18] refuses to resume before the pause', () =>
   given(pause(10)).when(resume(9)).refuses('resume_before_pause', { pausedAtMs: 10, resumedAtMs: 9 }))

@@ -5,7 +5,7 @@ import { A1, R1 } from './support/ids.js'
 import { given } from './support/specification.js'
 
 describe('lease_acquire', () => {
-  it('holds a leased run and mints its sequence as the fencing token', () =>
+  it('[T-145] holds a leased run and mints its sequence as the fencing token', () =>
     given(reach.leased)
       .when(lease('lease_acquire'))
       .accepts({
@@ -30,7 +30,7 @@ describe('lease_acquire', () => {
     }
   })
 
-  it('refuses an unknown run, a second lease and an empty owner', async () => {
+  it('[T-134] refuses an unknown run, a second lease and an empty owner', async () => {
     await given().when(lease('lease_acquire')).refuses('lease_unknown_run', { runId: R1, event: 'acquire' })
     await given(held)
       .when(lease('lease_acquire', { owner: 'other' }))
@@ -42,7 +42,7 @@ describe('lease_acquire', () => {
 })
 
 describe('lease_heartbeat', () => {
-  it('keeps or raises the expiry', async () => {
+  it('[T-16] keeps or raises the expiry', async () => {
     await given(held)
       .when(lease('lease_heartbeat', { expiresAtMs: 6000, atMs: 118 }))
       .accepts({
@@ -66,7 +66,7 @@ describe('lease_heartbeat', () => {
       .accepts()
   })
 
-  it('refuses to lower the expiry', () =>
+  it('[T-16] refuses to lower the expiry', () =>
     given(held)
       .when(lease('lease_heartbeat', { expiresAtMs: 4999 }))
       .refuses('lease_heartbeat_expiry_regression', {
@@ -80,7 +80,7 @@ describe('lease_heartbeat', () => {
       .when(lease('lease_heartbeat', { owner: 'other', expiresAtMs: 1 }))
       .refuses('lease_owner_mismatch', { runId: R1, event: 'heartbeat' }))
 
-  it('is legal in leased and running only', async () => {
+  it('[T-16] is legal in leased and running only', async () => {
     await given(reach.ready, lease('lease_acquire'))
       .when(lease('lease_heartbeat'))
       .refuses('lease_invalid_run_state', { runId: R1, event: 'heartbeat', state: 'ready' })
@@ -95,7 +95,7 @@ describe.each([
   ['lease_expire', 'expire', 'lease_expired'],
   ['lease_release', 'release', 'lease_released'],
 ] as const)('%s', (type, event, fact) => {
-  it('[T-42, D-3] makes a leased run ready, with a history entry of its own', () =>
+  it('[T-42, T-144] makes a leased run ready, with a history entry of its own', () =>
     given(held)
       .when(lease(type, { atMs: 200 }))
       .accepts({
@@ -108,7 +108,7 @@ describe.each([
         },
       }))
 
-  it('only frees the lease of a ready or running run', async () => {
+  it('[T-42] only frees the lease of a ready or running run', async () => {
     await given(reach.ready, lease('lease_acquire'))
       .when(lease(type))
       .accepts({ then: (projection) => expect(projection.run(R1)?.state).toBe('ready') })
@@ -125,7 +125,7 @@ describe.each([
   it('[T-17] refuses a run without a lease under its own name', () =>
     given(reach.leased).when(lease(type)).refuses('lease_missing_active', { runId: R1, event }))
 
-  it('refuses another owner, then another expiry', async () => {
+  it('[T-17] refuses another owner, then another expiry', async () => {
     await given(held)
       .when(lease(type, { owner: 'other', expiresAtMs: 1 }))
       .refuses('lease_owner_mismatch', { runId: R1, event })
@@ -139,7 +139,7 @@ describe.each([
       .when(lease(type, { expiresAtMs: 5000 }))
       .refuses('lease_expiry_mismatch', { runId: R1, event, expectedExpiresAtMs: 6000, providedExpiresAtMs: 5000 }))
 
-  it('refuses states that hold no lease', async () => {
+  it('[T-17] refuses states that hold no lease', async () => {
     const states: RunState[] = ['scheduled', 'retry_wait', 'suspended', 'completed', 'failed', 'cancelled']
     for (const state of states) {
       await given(reach[state]).when(lease(type)).refuses('lease_invalid_run_state', { runId: R1, event, state })

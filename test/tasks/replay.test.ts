@@ -110,7 +110,7 @@ describe('sequences', () => {
     ['a gap', 3],
     ['a repetition', 1],
     ['a number from before', 0],
-  ])('[T-36, D-15] the log of an authority has no number twice and misses none: %s is refused', (_, sequence) => {
+  ])('[T-36, T-155] the log of an authority has no number twice and misses none: %s is refused', (_, sequence) => {
     const log = replay()
     log.take('engine_paused', { atMs: 1 })
     const error = errorOf(() => log.take('engine_resumed', { atMs: 1 }, sequence))
@@ -123,7 +123,7 @@ describe('sequences', () => {
   })
 })
 
-describe('malformed events', () => {
+describe('[T-117] malformed events', () => {
   it.each([
     ['an unknown type', { type: 'task_lost', version: 1, sequence: 1 }, 'type'],
     ['another version', { type: 'engine_paused', version: 2, sequence: 1, atMs: 1 }, 'version'],
@@ -214,7 +214,7 @@ describe('tasks and runs', () => {
     })
   })
 
-  it('an edge that is no edge, or starts elsewhere, is refused', () => {
+  it('[T-156] an edge that is no edge, or starts elsewhere, is refused', () => {
     const change = { runId: R1, atMs: 1 }
     const log = withRun('ready')
     log.refuses(
@@ -269,7 +269,7 @@ describe('attempts', () => {
     log.refuses('attempt_started', attempt, 'replay_invalid_transition', { runId: R1 })
   })
 
-  it('an outcome whose parts contradict each other is refused, not repaired', () => {
+  it('[T-156] an outcome whose parts contradict each other is refused, not repaired', () => {
     const log = withRun('running')
     log.take('attempt_started', attempt)
     expect(errorOf(() => log.take('attempt_finished', { ...attempt, result: 'failure' }))).toMatchObject({
@@ -299,7 +299,7 @@ describe('leases', () => {
     }
   })
 
-  it('say why they are refused', () => {
+  it('[T-156] say why they are refused', () => {
     const log = withRun('leased')
     const because = (event: string, cause: string) => ({ runId: R1, event, cause })
     log.refuses('lease_heartbeat', leaseFields, 'replay_lease_causality', because('heartbeat', 'missing_active_lease'))
@@ -451,7 +451,7 @@ describe('a whole log', () => {
     expect(authority.projection.runsOf(T1).map(({ id, state }) => [id, state])).toEqual([[R1, 'completed']])
   })
 
-  it('events of the two names that no command writes are taken', () => {
+  it('[T-38] events of the two names that no command writes are taken', () => {
     const log = withRun('ready')
     log.take('budget_allocated', { taskId: T1, dimension: 'token' as never, limit: 5, atMs: 1 })
     log.take('budget_exhausted', { taskId: T1, dimension: 'token' as never, atMs: 1 })

@@ -62,14 +62,14 @@ describe('run_state_transition', () => {
   })
 
   it.each(['retry_wait', 'suspended', 'completed', 'failed'] as const)(
-    '[T-27, G1] refuses %s while an attempt is under way',
+    '[T-27, T-142] refuses %s while an attempt is under way',
     (to) =>
       given(reach.running, start())
         .when(move('running', to))
         .refuses('attempt_still_active', { runId: R1, activeAttemptId: A1 }),
   )
 
-  it('drops an attempt unfinished when the run is cancelled', () =>
+  it('[T-142] drops an attempt unfinished when the run is cancelled', () =>
     given(reach.running, start())
       .when(move('running', 'cancelled', { atMs: 300 }))
       .accepts({
@@ -80,13 +80,13 @@ describe('run_state_transition', () => {
         },
       }))
 
-  it.each(['retry_wait', 'suspended'] as const)('[T-27, G8] refuses %s while the lease is held', (to) =>
+  it.each(['retry_wait', 'suspended'] as const)('[T-27, T-143] refuses %s while the lease is held', (to) =>
     given(held, move('leased', 'running', { fencingToken: 5 }))
       .when(move('running', to, { fencingToken: 5 }))
       .refuses('lease_still_held', { runId: R1, owner: 'worker' }),
   )
 
-  it('[T-27, G8] refuses to make a leased run ready past its lease', () =>
+  it('[T-27, T-143] refuses to make a leased run ready past its lease', () =>
     given(held)
       .when(move('leased', 'ready', { fencingToken: 5 }))
       .refuses('lease_still_held', { runId: R1, owner: 'worker' }))
@@ -102,7 +102,7 @@ describe('run_state_transition', () => {
         },
       }))
 
-  it('remembers when a retry is due and forgets it afterwards', async () => {
+  it('[T-130] remembers when a retry is due and forgets it afterwards', async () => {
     const waiting = [...reach.running, move('running', 'retry_wait', { retryAtMs: 900 })]
     await given(reach.running)
       .when(move('running', 'retry_wait', { retryAtMs: 900 }))
@@ -141,7 +141,7 @@ describe('run_suspend and run_resume', () => {
     await given().when({ type: 'run_suspend', runId: R1, atMs: 150 }).refuses('unknown_run', { runId: R1 })
   })
 
-  it('[T-27, G2] refuses to suspend while an attempt is under way', () =>
+  it('[T-27, T-142] refuses to suspend while an attempt is under way', () =>
     given(reach.running, start())
       .when({ type: 'run_suspend', runId: R1, atMs: 150 })
       .refuses('attempt_still_active', { runId: R1, activeAttemptId: A1 }))
@@ -163,10 +163,10 @@ describe('run_suspend and run_resume', () => {
   })
 })
 
-describe('[D-28] fencing', () => {
+describe('[T-146] fencing', () => {
   const required = { runId: R1 }
 
-  it('asks every worker of a leased run for the token of its lease', async () => {
+  it('[T-146] asks every worker of a leased run for the token of its lease', async () => {
     await given(held).when(move('leased', 'running')).refuses('fencing_token_required', required)
     await given(held, move('leased', 'running', { fencingToken: 5 }))
       .when(start())
@@ -185,7 +185,7 @@ describe('[D-28] fencing', () => {
       .refuses('fencing_token_required', required)
   })
 
-  it('refuses a worker whose lease was taken over', async () => {
+  it('[T-146] refuses a worker whose lease was taken over', async () => {
     const takenOver = [
       ...held,
       lease('lease_expire'),
@@ -204,7 +204,7 @@ describe('[D-28] fencing', () => {
       .refuses('fencing_token_superseded', superseded)
   })
 
-  it('refuses a worker whose lease ended while it worked', () =>
+  it('[T-146] refuses a worker whose lease ended while it worked', () =>
     given(working, lease('lease_expire'))
       .when({
         type: 'attempt_finish',
@@ -216,7 +216,7 @@ describe('[D-28] fencing', () => {
       })
       .refuses('fencing_token_superseded', { runId: R1, provided: 5, current: undefined }))
 
-  it('lets anybody cancel, but not in the name of a lease that is gone', async () => {
+  it('[T-147] lets anybody cancel, but not in the name of a lease that is gone', async () => {
     await given(working).when(move('running', 'cancelled')).accepts()
     await given(working)
       .when(move('running', 'cancelled', { fencingToken: 4 }))

@@ -106,7 +106,7 @@ describe('a snapshot', () => {
     })
   })
 
-  it('restores every index with the rows', async () => {
+  it('[T-50] restores every index with the rows', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, commands)
     await tasks.lane.compact()
@@ -137,7 +137,7 @@ describe('a snapshot', () => {
     })
   })
 
-  it('[T-71, D-3, D-4] taken right after a lease expiry, or with a promoted future run, loads', async () => {
+  it('[T-144, T-71] taken right after a lease expiry, or with a promoted future run, loads', async () => {
     for (const before of [
       [...held, lease('lease_expire')],
       [taskCreate(), runCreate(R1, T1, { scheduledAtMs: 99_999 }), move('scheduled', 'ready')],
@@ -149,12 +149,12 @@ describe('a snapshot', () => {
     }
   })
 
-  it('[T-72, D-11] keeps the last heartbeat of an actor', async () => {
+  it('[T-72] keeps the last heartbeat of an actor', async () => {
     const authority = restore(await rowsAfter(commands))
     expect(authority.projection.actor(actor)?.lastHeartbeatAtMs).toBe(77)
   })
 
-  it('does not change while it is being written', async () => {
+  it('[T-159] does not change while it is being written', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, reach.scheduled)
     const rows = tasks.authority.capture()
@@ -162,7 +162,7 @@ describe('a snapshot', () => {
     expect(restore([...rows]).projection).toMatchObject({ latestSequence: 2, taskCount: 1, runCount: 1 })
   })
 
-  it('is taken from what is committed, not from what is under way', async () => {
+  it('[T-159] is taken from what is committed, not from what is under way', async () => {
     const tasks = await openTasks()
     await submitAll(tasks, reach.scheduled)
     const underWay = tasks.authority.submit(move('scheduled', 'ready'))
@@ -249,7 +249,7 @@ const miscount =
   (kind: string): Edit =>
   (row) => ({ ...row, counts: { ...(row['counts'] as JsonObject), [kind]: 9 } })
 
-/** [T-69] Each rule of spec mutation authority 6.6: the row to change, how, and the tag of its own. */
+/** [T-69] Each rule of a stored row: the row to change, how, and the tag of its own. */
 const rules: readonly (readonly [string, string, Edit, keyof ErrorData])[] = [
   ['another schema', 'header', put({ version: 2 }), 'snapshot_version'],
   ['a second header', 'header', same, 'snapshot_incomplete'],
@@ -401,7 +401,7 @@ describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
     expect(() => restore(edited)).toThrow(expect.objectContaining({ code }))
   })
 
-  it('an end that is missing, at the first event and at the start', async () => {
+  it('[T-69] an end that is missing, at the first event and at the start', async () => {
     const rows = (await rowsAfter(commands)).slice(0, -1)
     const incomplete = expect.objectContaining({ code: 'snapshot_incomplete' })
     const event = { type: 'engine_resumed', version: 1, sequence: commands.length + 1, atMs: 99 }
@@ -410,7 +410,7 @@ describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
     expect(() => restore(rows).start(tasks.lane)).toThrow(incomplete)
   })
 
-  it('rows that come after events', async () => {
+  it('[T-69] rows that come after events', async () => {
     const rows = await rowsAfter(reach.scheduled)
     const authority = restore(rows)
     authority.replay(toWire({ type: 'engine_paused', version: 1, sequence: 3, atMs: 1 }))
@@ -419,7 +419,7 @@ describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
     )
   })
 
-  it('a field of the wrong shape, by its name', async () => {
+  it('[T-69] a field of the wrong shape, by its name', async () => {
     const rows = await rowsAfter(commands)
     const broken = rows.map((row) => (row['row'] === 'run' ? { ...row, attemptCount: -1 } : row))
     expect(() => restore(broken)).toThrow(
@@ -431,7 +431,7 @@ describe('[T-69] a snapshot row is refused with a tag of its own for', () => {
   })
 })
 
-it('a finished attempt of a cancelled run, dropped or not, loads', async () => {
+it('[T-70] a finished attempt of a cancelled run, dropped or not, loads', async () => {
   const rows = await rowsAfter([...reach.running, start(), finish(), start(A2), move('running', 'cancelled')])
   expect(restore(rows).projection.run(R1)?.attempts).toHaveLength(2)
 })

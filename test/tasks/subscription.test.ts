@@ -58,7 +58,7 @@ describe('subscription_create', () => {
 })
 
 describe('subscription_trigger and subscription_consume', () => {
-  it('[D-16] keep a one-shot triggered until its run is released, and spent afterwards', async () => {
+  it('[T-192] keep a one-shot triggered until its run is released, and spent afterwards', async () => {
     const armed = [reach.scheduled, subscribe(S1, custom)]
     await given(...armed)
       .when(trigger())
@@ -94,7 +94,7 @@ describe('subscription_trigger and subscription_consume', () => {
       .refuses('subscription_already_triggered', already)
   })
 
-  it('[D-16] release one run per event when the subscription re-arms', () =>
+  it('[T-192] release one run per event when the subscription re-arms', () =>
     given(taskCreate(), subscribe(S1, custom, { rearm: true }), trigger(), trigger())
       .when(consume())
       .accepts({
@@ -105,7 +105,7 @@ describe('subscription_trigger and subscription_consume', () => {
         },
       }))
 
-  it('refuse unknown and cancelled subscriptions, and a trigger that is not there', async () => {
+  it('[T-137] refuse unknown and cancelled subscriptions, and a trigger that is not there', async () => {
     for (const command of [trigger(), cancel(), consume()]) {
       await given(taskCreate()).when(command).refuses('unknown_subscription', { subscriptionId: S1 })
       await given(taskCreate(), subscribe(S1, custom), cancel())

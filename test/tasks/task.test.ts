@@ -7,7 +7,7 @@ import { given } from './support/specification.js'
 const spec = createTaskSpec({ id: T1, kind: 'work' })
 
 describe('task_create', () => {
-  it('creates a task', () =>
+  it('[T-125] creates a task', () =>
     given()
       .when(taskCreate())
       .accepts({
@@ -23,10 +23,10 @@ describe('task_create', () => {
         },
       }))
 
-  it('refuses a task that exists', () =>
+  it('[T-125] refuses a task that exists', () =>
     given(taskCreate()).when(taskCreate()).refuses('task_already_exists', { taskId: T1 }))
 
-  it('[T-27, G9] refuses a spec that was not built by its constructor', async () => {
+  it('[T-27, T-127] refuses a spec that was not built by its constructor', async () => {
     const nilId = { ...spec, id: nil as TaskId }
     await given()
       .when({ type: 'task_create', taskSpec: nilId, atMs: 1 })
@@ -37,7 +37,7 @@ describe('task_create', () => {
       .refuses('invalid_max_attempts', { maxAttempts: 0 })
   })
 
-  it('names the field of a malformed spec', async () => {
+  it('[T-118] names the field of a malformed spec', async () => {
     const broken = { ...spec, metadata: { ...spec.metadata, priority: 1.5 } }
     await given().when({ type: 'task_create', taskSpec: broken, atMs: 1 }).isInvalid('taskSpec.metadata.priority')
     const unknown = { ...spec, extra: true } as TaskSpec
@@ -45,7 +45,7 @@ describe('task_create', () => {
     await given().when({ type: 'task_create', taskSpec: spec, atMs: -1 }).isInvalid('atMs')
   })
 
-  it('[D-27] refuses a child of an unknown, cancelled or finished parent', async () => {
+  it('[T-126] refuses a child of an unknown, cancelled or finished parent', async () => {
     const child = taskCreate(T2, { parentTaskId: T1 })
     const data = { taskId: T2, parentTaskId: T1 }
     await given().when(child).refuses('orphan_prevention', data)
@@ -61,7 +61,7 @@ describe('task_create', () => {
       })
   })
 
-  it('refuses a child deeper than eight', () => {
+  it('[T-125] refuses a child deeper than eight', () => {
     const chain = Array.from({ length: 9 }, (_, depth) =>
       taskCreate(
         taskId(depth),
@@ -75,7 +75,7 @@ describe('task_create', () => {
 })
 
 describe('run_create', () => {
-  it('creates a scheduled run that carries the task priority it was given', () =>
+  it('[T-128] creates a scheduled run that carries the task priority it was given', () =>
     given(taskCreate())
       .when(runCreate(R1, T1, { priority: 7 }))
       .accepts({
@@ -99,7 +99,7 @@ describe('run_create', () => {
         },
       }))
 
-  it('refuses in the order of the sheet: task, run, state', async () => {
+  it('[T-127] refuses in this order: task, run, state', async () => {
     const ready = { ...createRun({ id: R1, taskId: T1, createdAtMs: 1, scheduledAtMs: 1 }), state: 'ready' as const }
     await given().when({ type: 'run_create', runInstance: ready }).refuses('unknown_task', { taskId: T1 })
     await given(reach.scheduled)
@@ -110,10 +110,10 @@ describe('run_create', () => {
       .refuses('run_create_requires_scheduled', { runId: R1, state: 'ready' })
   })
 
-  it('[T-27, G7] refuses a run of a cancelled task', () =>
+  it('[T-27, T-127] refuses a run of a cancelled task', () =>
     given(taskCreate(), cancel()).when(runCreate()).refuses('task_already_cancelled', { taskId: T1 }))
 
-  it('[T-27, G9] refuses a run that has a past or a nil id', async () => {
+  it('[T-27, T-127] refuses a run that has a past or a nil id', async () => {
     const fresh = createRun({ id: R1, taskId: T1, createdAtMs: 1, scheduledAtMs: 1 })
     for (const past of [{ attemptCount: 1 }, { currentAttemptId: A1 }, { lastStateChangeAtMs: 2 }]) {
       await given(taskCreate())
@@ -141,12 +141,12 @@ describe('task_cancel', () => {
     await given(taskCreate(), cancel()).when(cancel()).refuses('task_already_cancelled', { taskId: T1 })
   })
 
-  it('refuses to cancel before the task was created, which no snapshot could hold', () =>
+  it('[T-10] refuses to cancel before the task was created, which no snapshot could hold', () =>
     given(taskCreate())
       .when(cancel(T1, 99))
       .refuses('cancel_before_create', { taskId: T1, createdAtMs: 100, cancelledAtMs: 99 }))
 
-  it('[D-8, T-100] leaves nothing of the task startable, and everything cancelable', async () => {
+  it('[T-100] leaves nothing of the task startable, and everything cancelable', async () => {
     const refused = { runId: R1, taskId: T1 }
     const cancelled = { type: 'run_resume', runId: R1, atMs: 150 } as const
     await given(reach.scheduled, cancel()).when(move('scheduled', 'ready')).refuses('run_of_cancelled_task', refused)
@@ -163,7 +163,7 @@ describe('task_cancel', () => {
 describe('dependency_declare', () => {
   const three = [taskCreate(T1), taskCreate(T2), taskCreate(T3)]
 
-  it('adds prerequisites to a set', () =>
+  it('[T-132] adds prerequisites to a set', () =>
     given(three, depend(T1, T2))
       .when(depend(T1, T3, T2))
       .accepts({
@@ -176,7 +176,7 @@ describe('dependency_declare', () => {
         },
       }))
 
-  it('refuses an empty list before an unknown task, then unknown prerequisites in list order', async () => {
+  it('[T-132] refuses an empty list before an unknown task, then unknown prerequisites in list order', async () => {
     await given().when(depend(T1)).refuses('empty_dependency_list', { taskId: T1 })
     await given().when(depend(T1, T2)).refuses('unknown_task', { taskId: T1 })
     await given(taskCreate())
@@ -184,7 +184,7 @@ describe('dependency_declare', () => {
       .refuses('unknown_task', { taskId: T3 })
   })
 
-  it('[T-27, G6, T-91] refuses cycles of length one, two and three, and through a diamond', async () => {
+  it('[T-27, T-133, T-91] refuses cycles of length one, two and three, and through a diamond', async () => {
     await given(three).when(depend(T1, T1)).refuses('dependency_cycle', { taskId: T1, cycleThrough: T1 })
     await given(three, depend(T1, T2))
       .when(depend(T2, T1))
@@ -204,7 +204,7 @@ describe('dependency_declare', () => {
   })
 })
 
-it('refuses a transition into a state nobody knows by name', () =>
+it('[T-129] refuses a transition into a state nobody knows by name', () =>
   given(reach.scheduled)
     .when(move('scheduled', 'done' as 'ready', { runId: R2 }))
     .isInvalid('newState'))

@@ -22,7 +22,7 @@ const deregister: CommandOf<'actor_deregister'> = { type: 'actor_deregister', ac
 const noOp = { type: 'no_op' }
 
 describe('actors', () => {
-  it('register with all they offer', () =>
+  it('[T-96] register with all they offer', () =>
     given()
       .when({ ...register, registration: { ...registration, department: departmentId('ops'), tenantId: tenant } })
       .accepts({
@@ -39,14 +39,14 @@ describe('actors', () => {
         },
       }))
 
-  it('are replaced by a second registration', () =>
+  it('[T-138] are replaced by a second registration', () =>
     given(register, beat(20), deregister)
       .when({ ...register, atMs: 60 })
       .accepts({
         then: (projection) => expect(projection.actor(actor)).toEqual({ ...registration, registeredAtMs: 60 }),
       }))
 
-  it('give signs of life, even after they were deregistered', async () => {
+  it('[T-138] give signs of life, even after they were deregistered', async () => {
     await given(register)
       .when(beat(20))
       .accepts({
@@ -64,7 +64,7 @@ describe('actors', () => {
       })
   })
 
-  it('are unknown until they register', async () => {
+  it('[T-138] are unknown until they register', async () => {
     await given().when(beat(20)).refuses('unknown_actor', { actorId: actor })
     await given().when(deregister).refuses('unknown_actor', { actorId: actor })
     await given(register)
@@ -72,7 +72,7 @@ describe('actors', () => {
       .accepts({ event: { type: 'actor_deregistered', actorId: actor, atMs: 50 }, applied: noOp })
   })
 
-  it('need an identity, capabilities, a heartbeat and a short department', async () => {
+  it('[T-96] need an identity, capabilities, a heartbeat and a short department', async () => {
     const when = (change: object) => given().when({ ...register, registration: { ...registration, ...change } })
     await when({ identity: '' }).refuses('empty_identity', {})
     await when({ capabilities: [] }).refuses('empty_capabilities', {})
@@ -84,7 +84,7 @@ describe('actors', () => {
 })
 
 describe('tenants, roles and capabilities', () => {
-  it('create a tenant with a name', async () => {
+  it('[T-139] create a tenant with a name', async () => {
     await given()
       .when(create)
       .accepts({
@@ -98,7 +98,7 @@ describe('tenants, roles and capabilities', () => {
       .refuses('empty_tenant_name', {})
   })
 
-  it('keep one role per actor and tenant, the last one', () =>
+  it('[T-139] keep one role per actor and tenant, the last one', () =>
     given(both, { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'auditor' }, atMs: 12 })
       .when({
         type: 'role_assign',
@@ -123,7 +123,7 @@ describe('tenants, roles and capabilities', () => {
           }),
       }))
 
-  it('grant, revoke and grant again', async () => {
+  it('[T-139] grant, revoke and grant again', async () => {
     const grant: CommandOf<'capability_grant'> = {
       type: 'capability_grant',
       actorId: actor,
@@ -157,7 +157,7 @@ describe('tenants, roles and capabilities', () => {
       .accepts({ then: (projection) => expect(projection.capabilityGrant(actor, canReview, tenant)).toBeUndefined() })
   })
 
-  it('keep custom names apart from the built-in ones', () => {
+  it('[T-116] keep custom names apart from the built-in ones', () => {
     const named = { type: 'custom', name: 'can_review' } as const
     return given(both, {
       type: 'capability_grant',
@@ -170,7 +170,7 @@ describe('tenants, roles and capabilities', () => {
       .accepts({ then: (projection) => expect(projection.hasCapability(actor, canReview, tenant)).toBe(true) })
   })
 
-  it('ask for a known actor, then a known tenant', async () => {
+  it('[T-139] ask for a known actor, then a known tenant', async () => {
     const commands = [
       { type: 'role_assign', actorId: actor, tenantId: tenant, role: { type: 'operator' }, atMs: 1 },
       { type: 'capability_grant', actorId: actor, tenantId: tenant, capability: canReview, atMs: 1 },
@@ -182,7 +182,7 @@ describe('tenants, roles and capabilities', () => {
     }
   })
 
-  it('need names', async () => {
+  it('[T-116] need names', async () => {
     const custom = { type: 'custom', name: '' } as const
     const subject = { actorId: actor, tenantId: tenant, atMs: 1 }
     await given(both)
@@ -212,7 +212,7 @@ describe('ledger_append', () => {
     atMs: 99,
   })
 
-  it('[D-12, T-98] keeps the time and the bytes of the entry', () =>
+  it('[T-98] keeps the time and the bytes of the entry', () =>
     given(both)
       .when(append())
       .accepts({
@@ -234,7 +234,7 @@ describe('ledger_append', () => {
           expect([...projection.ledger()].map((row) => row.entryId)).toEqual([entryId(9), entryId(2)]),
       }))
 
-  it('refuses unknown tenants and actors, a known id and an empty key', async () => {
+  it('[T-140] refuses unknown tenants and actors, a known id and an empty key', async () => {
     await given(register).when(append()).refuses('unknown_tenant', { tenantId: tenant })
     await given(create).when(append()).refuses('unknown_actor', { actorId: actor })
     await given(both, append())

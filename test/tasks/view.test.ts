@@ -42,7 +42,7 @@ describe('queries by time', () => {
     expect(projection.nextScheduledAtMs()).toBe(600)
   })
 
-  it('find waiting retries by their due time, or by when they began to wait', async () => {
+  it('[T-78] find waiting retries by their due time, or by when they began to wait', async () => {
     const second = ended(T2, R2, 'failed').slice(0, -1)
     const { authority } = await after(
       reach.running,
@@ -84,10 +84,10 @@ describe('queries by time', () => {
   })
 })
 
-describe('[D-17] the dependency gate', () => {
+describe('[T-92] the dependency gate', () => {
   const dependent = [taskCreate(T1), runCreate(R1, T1)]
 
-  it('opens when every prerequisite has ended with a completed run', async () => {
+  it('[T-194] opens when every prerequisite has ended with a completed run', async () => {
     const { authority } = await after(
       dependent,
       ended(T2, R2, 'completed').slice(0, -1),
@@ -107,21 +107,21 @@ describe('[D-17] the dependency gate', () => {
     expectConsistentIndexes(projection)
   })
 
-  it('waits while one of several runs is open, and is satisfied by one that completed', async () => {
+  it('[T-194] waits while one of several runs is open, and is satisfied by one that completed', async () => {
     const { authority } = await after(dependent, ended(T2, R2, 'completed'), runCreate(R3, T2), depend(T1, T2))
     expect(authority.projection.dependencyGate(T1)).toBe('waiting')
     await authority.submit(move('scheduled', 'cancelled', { runId: R3 }))
     expect(authority.projection.dependencyGate(T1)).toBe('open')
   })
 
-  it('fails when a prerequisite ended without a completed run, or was cancelled without any', async () => {
+  it('[T-194] fails when a prerequisite ended without a completed run, or was cancelled without any', async () => {
     const failed = await after(dependent, ended(T2, R2, 'failed'), depend(T1, T2))
     expect(failed.authority.projection.dependencyGate(T1)).toBe('failed')
     const cancelled = await after(dependent, taskCreate(T2), depend(T1, T2), cancel(T2))
     expect(cancelled.authority.projection.dependencyGate(T1)).toBe('failed')
   })
 
-  it('closes again when a satisfied prerequisite gets another run', async () => {
+  it('[T-194] closes again when a satisfied prerequisite gets another run', async () => {
     const { authority } = await after(dependent, ended(T2, R2, 'completed'), depend(T1, T2))
     expect(authority.projection.dependencyGate(T1)).toBe('open')
     await authority.submit(runCreate(R3, T2))
@@ -142,13 +142,13 @@ describe('[D-17] the dependency gate', () => {
     expect(authority.projection.dependencyGate(third)).toBe('waiting')
   })
 
-  it('keeps the runs of a cancelled task out of what is due', async () => {
+  it('[T-154] keeps the runs of a cancelled task out of what is due', async () => {
     const { authority } = await after(dependent, cancel(T1))
     expect(idsOf(authority.projection.dueScheduled(100_000))).toEqual([])
   })
 })
 
-it('cron tasks are listed until they are cancelled', async () => {
+it('[T-162] cron tasks are listed until they are cancelled', async () => {
   const { authority } = await after(
     taskCreate(T1, { runPolicy: { type: 'cron', expression: '0 0 12 * * * *' } }),
     taskCreate(T2),
@@ -168,13 +168,13 @@ it('[T-23] stepping a run as a value changes neither the log nor the projection'
   expect(stateOf(tasks)).toEqual(before)
 })
 
-it('[T-27, G5] the attempt counter does not wrap', () => {
+it('[T-27, T-33] the attempt counter does not wrap', () => {
   const run = createRun({ id: R1, taskId: T1, createdAtMs: 1, scheduledAtMs: 1 })
   const full: Run = { ...run, state: 'running', attemptCount: 4_294_967_295, history: [], attempts: [] }
   expect(step(full, { type: 'start_attempt', attemptId: 'a' as never }, { atMs: 5 })).toBeUndefined()
 })
 
-it('readers keep the row they were given', async () => {
+it('[T-153] readers keep the row they were given', async () => {
   const { authority } = await after(reach.scheduled)
   const before = authority.projection.run(R1)
   await authority.submit(move('scheduled', 'ready'))

@@ -15,8 +15,7 @@ export interface ActorWatchOptions {
 }
 
 /**
- * Notices actors that have fallen silent for three heartbeat intervals; registering counts as a heartbeat (spec mutation
- * authority 7.10). Silence is monotonic; what of it an earlier process has heard is taken by the wall clock.
+ * Notices actors that have fallen silent for three heartbeat intervals; registering counts as a heartbeat (T-96). Silence is monotonic; what of it an earlier process has heard is taken by the wall clock.
  */
 export class ActorWatch implements Disposable {
   readonly #options: ActorWatchOptions

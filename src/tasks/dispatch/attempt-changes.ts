@@ -53,12 +53,12 @@ export interface Claim {
   readonly atMs: number
 }
 
-/** Attempts that count towards the cap: suspended ones do not (spec mutation authority 7.5). */
+/** Attempts that count towards the cap: suspended ones do not (T-77). */
 export function effectiveAttempts({ attempts }: Run): number {
   return attempts.filter(({ outcome }) => outcome?.result !== 'suspended').length
 }
 
-/** Raises `fencing_token_superseded` unless the attempt still holds its run (ruling D-28). */
+/** Raises `fencing_token_superseded` unless the attempt still holds its run (T-148). */
 export function checkHeld(batch: TaskBatch, { runId, fencingToken: provided }: AttemptIdentity): void {
   const current = batch.view.run(runId)?.lease?.fencingToken
   if (current !== provided) throw new TaskError('fencing_token_superseded', { runId, provided, current })
@@ -101,7 +101,7 @@ export function unsettledOfCancelled({ isAnswered }: Pick<AttemptReport, 'isAnsw
 }
 
 /**
- * Ends an attempt with all that follows: result, lease, next state, spending and events are one change (ruling D-25). It is
+ * Ends an attempt with all that follows: result, lease, next state, spending and events are one change (T-173). It is
  * one command, unless its consequences are taken one by one.
  */
 export function finishAttempt(
@@ -120,7 +120,7 @@ export function finishAttempt(
 }
 
 /**
- * Takes a run back from an owner that is gone (spec mutation authority 2.4). What it may have spent counts as spent: a
+ * Takes a run back from an owner that is gone (T-99). What it may have spent counts as spent: a
  * budget must not be exceeded because a worker died between its call and its receipt.
  */
 export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOptions): void {
@@ -256,7 +256,7 @@ function withRuns(task: Task, runs: readonly RunInstance[]): Task {
   return runs.reduce((before, run) => ({ ...before, progress: progressWith(before, run) }), task)
 }
 
-/** Where a run goes after an attempt (spec mutation authority 7.5); at the cap or beyond it there is no other attempt. */
+/** Where a run goes after an attempt (T-77); at the cap or beyond it there is no other attempt. */
 export function stateAfter(run: Run, outcome: AttemptOutcome, maxAttempts: number): AttemptEnd['newState'] {
   switch (outcome.result) {
     case 'success':
@@ -298,7 +298,7 @@ export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budge
   return isGateOpen && canSpendAgain(view, projection, taskId, undefined)
 }
 
-/** As dependents see it: every run has ended, and one of them well (spec mutation authority 7.9). */
+/** As dependents see it: every run has ended, and one of them well (T-194). */
 function hasCompleted(view: TaskView, taskId: TaskId): boolean {
   const task = view.task(taskId)
   return task !== undefined && phaseOf(task) === 'completed'

@@ -42,7 +42,7 @@ export interface AttemptReport {
   readonly isAnswered: boolean
 }
 
-/** Milliseconds that a handler told to stop has to answer before its attempt ends without it (spec mutation authority 7.5). */
+/** Milliseconds that a handler told to stop has to answer before its attempt ends without it (T-175). */
 const cooperationMs = 250
 
 /** What attempts are made with. */

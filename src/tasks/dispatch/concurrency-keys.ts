@@ -19,7 +19,7 @@ export interface ConcurrencyKeysOptions {
 
 /**
  * Which run holds each concurrency key. Derived from the projection at start, so that a key survives a
- * restart (spec mutation authority 7.4, D-10); afterwards kept up by what happens to runs.
+ * restart (T-84, T-86); afterwards kept up by what happens to runs.
  *
  * A key may be occupied besides: by code that goes on although its attempt has ended. Nobody acquires it then, not even
  * the run whose code that is. It is free again once the code has really ended, and at the latest after a while.

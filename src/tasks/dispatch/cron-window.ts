@@ -9,7 +9,7 @@ import type { TaskSpec } from '../task-spec.js'
 import type { Task, TaskProgress } from '../task.js'
 import type { TaskProjection } from '../view.js'
 
-/** How many runs of a repeating task wait or run at a time; the next one is made when one ends (spec mutation authority 7.3). */
+/** How many runs of a repeating task wait or run at a time; the next one is made when one ends (T-160). */
 export const occurrenceWindow = 5
 
 /** When the runs of a task are created and due for the first time. */
@@ -35,7 +35,7 @@ export function hasMoreOccurrences({ spec, progress, cancelledAtMs }: Task): boo
 
 /**
  * The runs a task starts with: its only one, or the first window, which includes the origin. Raises
- * `arithmetic_overflow` when a repetition would come too late to be counted (spec mutation authority 7.3).
+ * `arithmetic_overflow` when a repetition would come too late to be counted (T-75).
  */
 export function firstRuns(spec: TaskSpec, { origin, createdAtMs }: Origin, ids: IdSource): RunInstance[] {
   const { runPolicy } = spec

@@ -112,7 +112,7 @@ export class FollowUps implements Disposable {
     this.#queue.enqueue(`cancel_below:${taskId}`, () => this.#cancelBelow(taskId))
   }
 
-  /** The task's own runs and the nearest open tasks below, from whose cancellation the same follows (spec mutation authority 7.9). */
+  /** The task's own runs and the nearest open tasks below, from whose cancellation the same follows (T-93). */
   *#cancelBelow(taskId: TaskId): Iterable<Step> {
     const { projection } = this.#options
     yield* this.#cancelOpenRuns(taskId)

@@ -31,7 +31,7 @@ export interface HandlerContext {
   readonly attemptId: AttemptId
   /** From 1; suspended attempts do not count. */
   readonly attemptNumber: number
-  /** Grows with every lease; a store that remembers the highest one can refuse a superseded worker (ruling D-28). */
+  /** Grows with every lease; a store that remembers the highest one can refuse a superseded worker (T-145). */
   readonly fencingToken: number
   readonly payload: Uint8Array
   /** The payload read as UTF-8. */

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { durationSchema, nameSchema, numberSchema, optionsSchema, wholeNumberSchema } from '../../base/options.js'
 
-/** How long a failed run waits before its next attempt (spec mutation authority 7.1, 7.4). */
+/** How long a failed run waits before its next attempt (T-78). */
 export type Backoff =
   | { readonly type: 'fixed'; readonly delayMs: number; readonly jitter?: number }
   | { readonly type: 'exponential'; readonly baseMs: number; readonly maxMs: number; readonly jitter?: number }
@@ -74,7 +74,7 @@ export function retryDelay(backoff: Backoff, attempt: number, random: Random): n
   return Math.round(full - spread)
 }
 
-/** How tasks are dispatched; every field has a default (spec mutation authority 7.1). */
+/** How tasks are dispatched; every field has a default (T-170). */
 export interface DispatchOptions {
   /** Attempts running at a time. Default 4. */
   readonly concurrency?: number

@@ -27,7 +27,7 @@ type Source = 'scheduled' | 'retry_wait' | 'triggered'
 /** Runs promoted in one batch, so that a long downtime does not make one giant record. */
 const chunk = 256
 
-/** Makes runs ready whose time has come, or whose event (spec mutation authority 7.4, 7.8). */
+/** Makes runs ready whose time has come, or whose event (T-74, T-90). */
 export class Promotion implements Disposable {
   readonly #options: PromotionOptions
   readonly #triggers: Triggers

@@ -33,7 +33,7 @@ export interface Selected {
   readonly registered: RegisteredHandler
 }
 
-/** Which ready run starts next: the first in the order of selection that nothing blocks (spec mutation authority 7.4). */
+/** Which ready run starts next: the first in the order of selection that nothing blocks (T-76). */
 export class Selection implements Disposable {
   readonly #options: SelectionOptions
   readonly #candidates = new Candidates()

@@ -14,7 +14,7 @@ const chunk = 256
 
 /**
  * Triggers of subscriptions that have not released a run: one trigger releases the earliest run whose dependencies
- * have completed, whatever its time (ruling D-16). Those behind a closed gate are looked at again when it may have opened.
+ * have completed, whatever its time (T-192). Those behind a closed gate are looked at again when it may have opened.
  */
 export class Triggers {
   readonly #projection: TaskProjection
@@ -182,13 +182,13 @@ export function trigger(
   return count
 }
 
-/** The events of a run that left `running`; `task` is what its task is then (spec mutation authority 7.8). */
+/** The events of a run that left `running`; `task` is what its task is then (T-90). */
 export function* eventsOfRun(taskId: TaskId, task: Task | undefined, newState: RunState): Iterable<SystemEvent> {
   yield { type: 'run_changed_state', taskId, newState }
   if (task !== undefined && phaseOf(task) === 'completed') yield { type: 'task_reached_terminal_success', taskId }
 }
 
-/** The level of every ledger that bears a spending, as an event each (spec mutation authority 7.7). */
+/** The level of every ledger that bears a spending, as an event each (T-90). */
 export function* eventsOfSpending(
   view: Pick<TaskView, 'ledgersFor'>,
   taskId: TaskId,

@@ -35,14 +35,14 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
   }
   if (driver.has('diagnostics')) {
     const { pendingWait, pendingWaits, activeCount, operationCount } = await driver.call('diagnostics')
-    assert.equal(activeCount, oracle.liveOperations().length, '[I7] active count')
+    assert.equal(activeCount, oracle.liveOperations().length, '[O-33] active count')
     assert.equal(operationCount, operations.length, 'operation count')
     same(
       pendingWaits.map(({ turnId, operationIds }) => ({ turnId, operationIds })),
       oracle.pendingWaits.map(({ turnId, members }) => ({ turnId, operationIds: members })),
-      '[I12] the barriers',
+      '[O-38] the barriers',
     )
-    same(pendingWait, pendingWaits[0] ?? null, '[I12] the oldest barrier')
+    same(pendingWait, pendingWaits[0] ?? null, '[O-38] the oldest barrier')
   }
   if (driver.has('outstandingObligations')) {
     const obligations = await driver.call('outstandingObligations')
@@ -55,7 +55,7 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
   }
   if (driver.has('completionCursor')) {
     for (const consumer of cursorConsumers) {
-      assert.equal(await driver.call('completionCursor', consumer), cursors[consumer], `[I11] cursor ${consumer}`)
+      assert.equal(await driver.call('completionCursor', consumer), cursors[consumer], `[O-37] cursor ${consumer}`)
     }
   }
   if (driver.has('completionFeed')) {

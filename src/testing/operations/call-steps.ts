@@ -151,7 +151,7 @@ export function settleStep(action: SettleAction, operation: Choice, text: string
   )
 }
 
-/** A result that names another operation (ruling D11). */
+/** A result that names another operation (O-50). */
 export function foreignResultStep(operation: Choice): OperationsStep {
   const result = { id: operationIdOf(999), content: '', isError: false, durationMs: 0, tokensUsed: 0 }
   return callStep(

@@ -38,7 +38,7 @@ const accepted: Verdict = {}
 const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
 
 /**
- * An independent model of one operations registry, written from the tables of spec operations: plain
+ * An independent model of one operations registry, written from the tables of docs/spec/operations.md: plain
  * arrays, everything recomputed, nothing shared with the product but the names of types. Slow on
  * purpose; whatever it says that the registry does not do is a bug of one of the two.
  */
@@ -88,7 +88,7 @@ export class OperationsOracle {
     return this.staged.find((end) => end.id === id)?.outcome.type ?? this.find(id)?.status
   }
 
-  /** Whether a record, a feed row or an active wait refers to the id (ruling D5). */
+  /** Whether a record, a feed row or an active wait refers to the id (O-44). */
   isUsed(id: OperationId): boolean {
     return this.find(id) !== undefined || this.#isPinned(id) || this.feed.some((row) => row.operationId === id)
   }
@@ -102,7 +102,7 @@ export class OperationsOracle {
     return this.operations.filter(({ status }) => live.includes(status))
   }
 
-  /** Spec operations 3, with the argument errors of rulings D10 and D15 first. */
+  /** O-39, with the argument errors of O-46, O-13 first. */
   register(spec: OperationSpec, limit: number | undefined): Verdict {
     const { id, kind, displayName, sourceLabel, operationSource: source, expectPeerChannel } = spec
     if (expectPeerChannel !== (kind === 'mob_member_child')) return { refused: 'invalid_input' }
@@ -155,7 +155,7 @@ export class OperationsOracle {
     return accepted
   }
 
-  /** Every live operation ends, in id order (spec operations 4.5). */
+  /** Every live operation ends, in id order (O-61). */
   terminateOwner(reason: string): Verdict {
     const targets = this.liveOperations().filter(({ id }) => live.includes(this.statusFor(id) ?? ''))
     const ids = targets.map(({ id }) => id).toSorted()
@@ -181,7 +181,7 @@ export class OperationsOracle {
     return { watch }
   }
 
-  /** Spec operations 6.2. */
+  /** O-89. */
   waitAll(turnId: TurnId, members: readonly OperationId[]): Verdict & { readonly wait?: OracleWait } {
     if (this.owner === 'retired') return ownerRetired
     const repeated = members.find((id, index) => members.indexOf(id) < index)
@@ -258,7 +258,7 @@ export class OperationsOracle {
     this.#durable = this.#copy()
   }
 
-  /** The process died and came back (spec operations 7.4, 7.5). */
+  /** The process died and came back (O-115, O-126). */
   recover({ keepsLost = true }: { readonly keepsLost?: boolean } = {}): void {
     const { operations, feed, cursors, lost, tracedSequence } = structuredClone(this.#durable)
     const kept = operations.filter(({ kind, isEvicted }) => !isTraceless(kind) && !isEvicted)
@@ -311,7 +311,7 @@ export class OperationsOracle {
     return operation
   }
 
-  /** Spec operations 2.5, first match wins. */
+  /** O-23: the first match wins. */
   #refusal(action: OperationAction, id: OperationId): Verdict | undefined {
     if (this.owner === 'retired') return ownerRetired
     const operation = this.find(id)
@@ -330,7 +330,7 @@ export class OperationsOracle {
     return { id, outcome, sequence: this.lastSequence }
   }
 
-  /** Spec operations 2.4 and 4.1. */
+  /** O-22, O-48. */
   #end({ id, outcome, sequence }: StagedEnd): void {
     const operation = this.#get(id)
     const { kind, displayName } = operation
@@ -369,7 +369,7 @@ export class OperationsOracle {
     return this.pendingWaits.some(({ members }) => members.includes(id))
   }
 
-  /** Spec operations 4.4 and ruling D3: all but the newest ends go, members of active waits when these are over. */
+  /** O-57, O-97: all but the newest ends go, members of active waits when these are over. */
   #evict(): void {
     const newest = this.feed.slice(-this.limits.maxCompleted).map(({ operationId }) => operationId)
     for (const operation of this.#ended()) operation.isEvicted = !newest.includes(operation.id)

@@ -1,4 +1,4 @@
-/** The tables of spec operations 2, written out once more so that the oracle owes the product nothing. */
+/** The tables of O-18, O-25, O-26, O-27, written out once more so that the oracle owes the product nothing. */
 
 import type { OperationAction, OperationKind, OperationStatus } from '../../../machines/operation-vocabulary.js'
 
@@ -8,7 +8,7 @@ export const live: readonly string[] = ['provisioning', 'running', 'retiring']
 /** Statuses that are never left again. */
 export const terminal: readonly string[] = ['completed', 'failed', 'aborted', 'cancelled', 'retired', 'terminated']
 
-/** Spec operations 2.7. */
+/** O-27, O-26. */
 export const publicResults: Readonly<Record<OperationStatus, string>> = {
   provisioning: 'running',
   running: 'running',
@@ -21,7 +21,7 @@ export const publicResults: Readonly<Record<OperationStatus, string>> = {
   retired: 'cancelled',
 }
 
-/** Spec operations 2.6: statuses in which repeating the action is a success. */
+/** O-25: statuses in which repeating the action is a success. */
 export const repeats: Readonly<Partial<Record<OperationAction, readonly string[]>>> = {
   start: ['running'],
   retire_requested: ['retiring', ...terminal],
@@ -33,7 +33,7 @@ export const repeats: Readonly<Partial<Record<OperationAction, readonly string[]
 
 type TransitionTable = Readonly<Record<OperationStatus, Partial<Record<OperationAction, OperationStatus>>>>
 
-/** Spec operations 2.1; a missing cell is a refusal. */
+/** The table of legality (O-18); a missing cell is a refusal. */
 export const transitions: TransitionTable = {
   provisioning: {
     start: 'running',
@@ -69,7 +69,7 @@ export const transitions: TransitionTable = {
   terminated: {},
 }
 
-/** Spec operations 1.2: how a refused action is called. */
+/** How a refused action is called (O-11). */
 export const labels: Readonly<Record<OperationAction, string>> = {
   start: 'provisioning_succeeded',
   fail: 'fail_operation',
@@ -83,5 +83,5 @@ export const labels: Readonly<Record<OperationAction, string>> = {
   terminate: 'terminate_owner',
 }
 
-/** Capacity slots leave no trace (spec operations 2.7). */
+/** Capacity slots leave no trace (O-27). */
 export const isTraceless = (kind: OperationKind): boolean => kind === 'background_tool_capacity_slot'

@@ -4,7 +4,7 @@ import { refusalOf } from './refusals.js'
 import { OracleState } from './state.js'
 
 /**
- * An independent model of the authority over tasks, written from spec mutation authority 2 and 3 and its rulings: what
+ * An independent model of the authority over tasks, written from docs/spec/tasks.md: what
  * every command is refused with, or what it changes. Nothing is shared with the product but the names of types; whatever
  * it says that the authority does not do is a bug of one of the two.
  */

@@ -3,7 +3,7 @@ import type { OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
 import { isEdge, isFinal } from './tables.js'
 
-/** The code that a command is refused with, if it is: spec mutation authority 3, the first that applies. */
+/** The code that a command is refused with, if it is: the first that applies. */
 export function refusalOf(state: OracleState, command: PlainCommand): string | undefined {
   switch (command.type) {
     case 'task_create': {
@@ -153,7 +153,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
   }
 }
 
-/** Ruling D-28: a token must be that of the lease, and a held lease asks for it. */
+/** A token must be that of the lease, and a held lease asks for it. */
 function fence({ lease }: OracleRun, token: number | undefined, isRequired: boolean): string | undefined {
   if (token !== undefined) return token === lease?.token ? undefined : 'fencing_token_superseded'
   return isRequired && lease !== undefined ? 'fencing_token_required' : undefined

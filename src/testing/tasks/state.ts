@@ -33,7 +33,7 @@ export class OracleState {
     return [...(own === undefined ? [] : [own]), ...this.ledgers(this.tasks.get(task)?.parent, dimension)]
   }
 
-  /** Spec mutation authority 7.9, with the two sets of D-17 kept apart. */
+  /** Whether prerequisites let a task run; that it may and that it has completed are kept apart (T-92). */
   gate(task: string): string {
     const states = [...(this.prerequisites.get(task) ?? [])].map((prerequisite) => {
       const runs = this.runsOf(prerequisite)

@@ -1,6 +1,6 @@
-/** The tables of spec mutation authority 2, written out once more so that the oracle owes the product nothing. */
+/** The tables of the life of a run, written out once more so that the oracle owes the product nothing. */
 
-/** Spec mutation authority 2.1: the states that each state may be followed by; a state without a row is final. */
+/** The states that each state may be followed by; a state without a row is final. */
 const edges: Readonly<Record<string, string>> = {
   scheduled: 'ready cancelled',
   ready: 'leased cancelled',

@@ -167,7 +167,7 @@ describe('a permission', () => {
     expect(verdict(service, here)).toBe('granted')
   })
 
-  it('what a task requires is left to a process that has it', async () => {
+  it('[T-168] what a task requires is left to a process that has it', async () => {
     const before = await openService()
     const ran: string[] = []
     const constraints = { requiredCapabilities: ['gpu'] }

@@ -238,7 +238,7 @@ describe('attempts', () => {
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed', runs: [{ attempts: 1 }] })
   })
 
-  it('keeps its lease by heartbeats while the handler works, however long', async () => {
+  it('[T-197] keeps its lease by heartbeats while the handler works, however long', async () => {
     const service = await openService({ dispatch: { leaseMs: 30_000 } })
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
@@ -252,7 +252,7 @@ describe('attempts', () => {
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
   })
 
-  it('is not taken for abandoned by its own process when the clock is set forward beyond its lease', async () => {
+  it('[T-197] is not taken for abandoned by its own process when the clock is set forward beyond its lease', async () => {
     const service = await openService({ dispatch: { leaseMs: 30_000 } })
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
@@ -270,7 +270,7 @@ describe('attempts', () => {
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed', runs: [{ attempts: 1 }] })
   })
 
-  it('whose answer cannot be written down has failed, and says why', async () => {
+  it('[T-176] whose answer cannot be written down has failed, and says why', async () => {
     const service = await openService()
     service.tasks.handle('work', () => ({ count: 1n }))
     const taskId = await service.tasks.submit({ kind: 'work' })
@@ -279,7 +279,7 @@ describe('attempts', () => {
     expect(outcome.error).toContain('BigInt')
   })
 
-  it('cannot be suspended unless it is running', async () => {
+  it('[T-87] cannot be suspended unless it is running', async () => {
     const service = await openService()
     const taskId = await service.tasks.submit({ kind: 'work' })
     const { id } = service.run(taskId)
@@ -313,13 +313,13 @@ describe('attempts', () => {
       return { service, bench, taskId, context }
     }
 
-    it('[D-28] the signal of a superseded worker aborts', async () => {
+    it('[T-148] the signal of a superseded worker aborts', async () => {
       const { service, context } = await openSuperseded()
       await service.settle()
       expect(context.signal.reason).toMatchObject({ code: 'attempt_aborted', data: { cause: 'superseded' } })
     })
 
-    it('[D-28] whatever a superseded worker still does is refused', async () => {
+    it('[T-148] whatever a superseded worker still does is refused', async () => {
       const { service, bench, context, taskId } = await openSuperseded()
       await service.pass(5)
       const { runId, fencingToken } = context
@@ -337,7 +337,7 @@ describe('attempts', () => {
       expect([...service.projection.budgetsOf(taskId)]).toMatchObject([{ consumed: 0, reserved: 0 }])
     })
 
-    it('[D-28] the answer of a superseded worker does not count, that of its successor does', async () => {
+    it('[T-148] the answer of a superseded worker does not count, that of its successor does', async () => {
       const { service, bench, taskId, context } = await openSuperseded()
       bench.call(0).answer('stale')
       await service.pass(5)

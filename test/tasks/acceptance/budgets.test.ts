@@ -119,7 +119,7 @@ describe('an exhausted budget', () => {
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed', runs: [{ attempts: 2 }] })
   })
 
-  it('stops attempts that are running, suspends them, and goes on with them once it is replenished', async () => {
+  it('[T-186] stops attempts that are running, suspends them, and goes on with them once it is replenished', async () => {
     const { service, bench } = await openWithBench()
     const parent = await service.tasks.submit({ kind: 'nobody handles this', budgets: { token: 100 } })
     const [one, other] = [
@@ -146,7 +146,7 @@ describe('an exhausted budget', () => {
     expect(await service.tasks.outcome(other)).toMatchObject({ status: 'completed' })
   })
 
-  it('stops a handler that does not listen, after a quarter of a second', async () => {
+  it('[T-175] stops a handler that does not listen, after a quarter of a second', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await service.settle()
@@ -163,7 +163,7 @@ describe('an exhausted budget', () => {
 })
 
 describe('a reservation', () => {
-  it('is made before, settled after, and the rest is given back', async () => {
+  it('[T-182] is made before, settled after, and the rest is given back', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await service.settle()
@@ -183,7 +183,7 @@ describe('a reservation', () => {
     expect(ledgerOf(service, taskId)).toEqual({ limit: 100, consumed: 25, reserved: 0, exhausted: false })
   })
 
-  it('that would exceed is refused before the call starts, with the numbers', async () => {
+  it('[T-185] that would exceed is refused before the call starts, with the numbers', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await service.settle()
@@ -197,7 +197,7 @@ describe('a reservation', () => {
     expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 100 })
   })
 
-  it('records the truth even if more was spent than reserved', async () => {
+  it('[T-182] records the truth even if more was spent than reserved', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await service.settle()
@@ -206,7 +206,7 @@ describe('a reservation', () => {
     expect(ledgerOf(service, taskId)).toEqual({ limit: 100, consumed: 130, reserved: 0, exhausted: true })
   })
 
-  it('is spent in full when a handler ends well without settling it', async () => {
+  it('[T-188] is spent in full when a handler ends well without settling it', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     await service.settle()
@@ -229,7 +229,7 @@ describe('a reservation', () => {
     expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 0 })
   })
 
-  it('of an attempt that a crash cut off counts as spent: the call may have been made', async () => {
+  it('[T-188] of an attempt that a crash cut off counts as spent: the call may have been made', async () => {
     const { service: before, bench } = await openWithBench()
     const taskId = await before.tasks.submit({ kind: 'work', constraints: { maxAttempts: 2 }, budgets: { token: 100 } })
     await before.settle()
@@ -240,7 +240,7 @@ describe('a reservation', () => {
     expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 60, reserved: 0 })
   })
 
-  it('that is refused and not caught suspends the run until the budget is replenished', async () => {
+  it('[T-185] that is refused and not caught suspends the run until the budget is replenished', async () => {
     const service = await openService()
     let calls = 0
     service.tasks.handle('work', async ({ budget }) => {
@@ -266,7 +266,7 @@ describe('a reservation', () => {
     expect(calls).toBe(2)
   })
 
-  it('made with every attempt lets runs wait until they can have it', async () => {
+  it('[T-189] made with every attempt lets runs wait until they can have it', async () => {
     const service = await openService({ dispatch: { concurrency: 8 } })
     const bench = new Bench()
     service.tasks.handle('work', bench.handler, { reserve: { token: 40 } })
@@ -288,7 +288,7 @@ describe('a reservation', () => {
 })
 
 describe('a tree of tasks', () => {
-  it('shares the budget of its root, and each ledger on the way up counts', async () => {
+  it('[T-180] shares the budget of its root, and each ledger on the way up counts', async () => {
     const { service, bench } = await openWithBench()
     const { root, branch, leaf } = await service.tasks.submitGraph({
       root: { kind: 'nobody handles this', budgets: { token: 100 } },
@@ -315,7 +315,7 @@ describe('a tree of tasks', () => {
     expect(ledgerOf(service, root)).toMatchObject({ consumed: 80, reserved: 0 })
   })
 
-  it.each([1, 2, 3, 4])('never spends past its budget, however many spend at once (seed %i)', async (seed) => {
+  it.each([1, 2, 3, 4])('[T-191] never spends past its budget, however many spend at once (seed %i)', async (seed) => {
     const random = createRandom(seed)
     const upTo = (limit: number): number => Math.floor(random() * limit)
     const service = await openService({ dispatch: { concurrency: 8 } })

@@ -133,7 +133,7 @@ describe('a crash', () => {
     expect(leftovers(service)).toEqual(nothingLeft)
   })
 
-  it('[T-101] at every single commit of a life is survived, and the work is done in the end', async () => {
+  it('[T-173] [T-101] at every single commit of a life is survived, and the work is done in the end', async () => {
     const life = async (dieAt: number): Promise<number> => {
       const before = await openService({ dispatch: { backoff: { type: 'fixed', delayMs: 1000 } } })
       let commits = 0
@@ -179,7 +179,7 @@ describe('a crash', () => {
     for (let dieAt = 2; dieAt <= commits; dieAt += 1) await life(dieAt)
   })
 
-  it('after which the clock has gone back is survived too', async () => {
+  it('[T-198] after which the clock has gone back is survived too', async () => {
     const before = await openService()
     const bench = new Bench()
     before.tasks.handle('work', bench.handler)

@@ -156,7 +156,7 @@ describe('backoff', () => {
 describe('cron', () => {
   const everyTwentySeconds = { type: 'cron', expression: '*/20 * * * * * *' } as const
 
-  it('[7.3] derives five runs, the second of its origin included, and keeps five waiting', async () => {
+  it('[T-160] [T-162] derives five runs, the second of its origin included, and keeps five waiting', async () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
@@ -173,7 +173,7 @@ describe('cron', () => {
     expect(bench.calls).toHaveLength(2)
   })
 
-  it('[7.3] stops at maxOccurrences and has then an outcome', async () => {
+  it('[T-161] stops at maxOccurrences and has then an outcome', async () => {
     const service = await openService()
     service.tasks.handle('work', () => 'done')
     const runPolicy = { ...everyTwentySeconds, maxOccurrences: 7 }
@@ -183,7 +183,7 @@ describe('cron', () => {
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
   })
 
-  it('[7.3] catches up after a downtime without skipping', async () => {
+  it('[T-82] catches up after a downtime without skipping', async () => {
     const before = await openService()
     const runPolicy = { ...everyTwentySeconds, maxOccurrences: 20 }
     const taskId = await before.tasks.submit({ kind: 'work', runPolicy })
@@ -196,7 +196,7 @@ describe('cron', () => {
     expect(ran.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 20 }, (_, index) => 20 * index))
   })
 
-  it('[7.3] a cancelled task gets no further runs, also after a restart', async () => {
+  it('[T-160] a cancelled task gets no further runs, also after a restart', async () => {
     const before = await openService()
     before.tasks.handle('work', () => 'done')
     const taskId = await before.tasks.submit({ kind: 'work', runPolicy: everyTwentySeconds })

@@ -153,7 +153,7 @@ describe('a graph of tasks', () => {
     expect(service.projection.latestSequence).toBe(sequence)
   })
 
-  it('refuses a name that is not in it, or a task that is not there, and leaves no trace', async () => {
+  it('[T-91] refuses a name that is not in it, or a task that is not there, and leaves no trace', async () => {
     const service = await openService()
     const graph = { a: { kind: 'work', dependsOn: ['nobody'] } }
     expect(await codeOf(service.tasks.submitGraph<string>(graph))).toBe('unknown_task_name')
@@ -250,7 +250,7 @@ describe('a prerequisite', () => {
     expect(bench.last.context.taskId).toBe(third)
   })
 
-  it('with several runs is satisfied when all have ended and one completed', async () => {
+  it('[T-194] with several runs is satisfied when all have ended and one completed', async () => {
     const service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)

@@ -41,7 +41,7 @@ describe('cancelling a parent', () => {
     expect(leftovers(service)).toEqual(nothingLeft)
   })
 
-  it('[T-93] answers what it met, and calling again settles to nothing', async () => {
+  it('[T-204] [T-93] answers what it met, and calling again settles to nothing', async () => {
     const { service, bench } = await openWithBench()
     const cancelled = await service.tasks.submit({ kind: 'never' })
     expect(await service.tasks.cancel(cancelled)).toBe('cancelled')
@@ -228,7 +228,7 @@ describe('a cancelled task', () => {
     expect(leftovers(service)).toEqual(nothingLeft)
   })
 
-  it('[7.10] is not the same as a cancelled run: the others go on', async () => {
+  it('[T-195] is not the same as a cancelled run: the others go on', async () => {
     const { service, bench } = await openWithBench()
     const runPolicy = { type: 'repeat', count: 3, intervalMs: 10_000 } as const
     const taskId = await service.tasks.submit({ kind: 'work', runPolicy })

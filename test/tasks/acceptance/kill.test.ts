@@ -209,7 +209,7 @@ async function killRepeatedly(lane: number): Promise<{ killed: number; supersede
 }
 
 it(
-  '[kill] killed at any moment and restarted until done, every run ends once, within its cap, and budgets balance',
+  '[T-171] [kill] killed at any moment and restarted until done, every run ends once, within its cap, and budgets balance',
   async () => {
     const results = await Promise.all([1, 2].map((lane) => killRepeatedly(lane)))
     for (const { killed, superseded, runs } of results) {

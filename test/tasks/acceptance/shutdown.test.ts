@@ -10,7 +10,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('closing by retiring', () => {
-  it('lets attempts end, starts nothing more, and closes as soon as the last has ended', async () => {
+  it('[T-199] lets attempts end, starts nothing more, and closes as soon as the last has ended', async () => {
     const { service, bench } = await openWithBench({ dispatch: { concurrency: 1 } })
     const running = await service.tasks.submit({ kind: 'work' })
     const waiting = await service.tasks.submit({ kind: 'work' })
@@ -45,7 +45,7 @@ describe('closing by retiring', () => {
     expect(next.statesOf(taskId)).toEqual(['completed'])
   })
 
-  it('after the grace period tells attempts to stop; they go on in the next process, at no cost', async () => {
+  it('[T-199] after the grace period tells attempts to stop; they go on in the next process, at no cost', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 1 } })
     await service.settle()
@@ -69,7 +69,7 @@ describe('closing by retiring', () => {
     expect(await next.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
   })
 
-  it('does not resume in the next process what was suspended for another reason', async () => {
+  it('[T-200] does not resume in the next process what was suspended for another reason', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work' })
     await service.settle()
@@ -105,7 +105,7 @@ describe('closing by terminating', () => {
 })
 
 describe('whatever the policy, closing', () => {
-  it.each(['retire', 'terminate'] as const)('by %s leaves nothing behind', async (policy) => {
+  it.each(['retire', 'terminate'] as const)('[T-201] by %s leaves nothing behind', async (policy) => {
     const { service, bench } = await openWithBench({ dispatch: { backoff: { type: 'fixed', delayMs: 60_000 } } })
     await service.tasks.submit({ kind: 'work', at: 1_000_500_000 })
     await service.tasks.submit({ kind: 'work', runPolicy: { type: 'cron', expression: '0 0 * * * * *' } })
@@ -129,14 +129,14 @@ describe('whatever the policy, closing', () => {
     await journal.close()
   })
 
-  it('needs no time when nothing was ever dispatched', async () => {
+  it('[T-201] needs no time when nothing was ever dispatched', async () => {
     const service = await openService()
     await service.tasks.submit({ kind: 'work' })
     await service.runtime.close()
     expect(service.clock.pendingTimeouts).toBe(0)
   })
 
-  it('while the engine is paused ends as usual, and the engine stays paused', async () => {
+  it('[T-166] while the engine is paused ends as usual, and the engine stays paused', async () => {
     const { service, bench } = await openWithBench()
     const taskId = await service.tasks.submit({ kind: 'work' })
     await service.settle()
@@ -172,7 +172,7 @@ describe('whatever the policy, closing', () => {
 })
 
 describe('while a runtime is open', () => {
-  it('[7.2] a paused engine starts nothing, not even what is decided right after the pause', async () => {
+  it('[T-166] a paused engine starts nothing, not even what is decided right after the pause', async () => {
     const service = await openService()
     await service.tasks.start()
     const taskId = await service.tasks.submit({ kind: 'work' })

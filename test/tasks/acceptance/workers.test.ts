@@ -125,7 +125,7 @@ describe('workers', () => {
     expect(started).toEqual(['most urgent', 'urgent', 'urgent but later', 'plain', 'low'])
   })
 
-  it('submit once what carries its own id, however often they are told', async () => {
+  it('[T-202] submit once what carries its own id, however often they are told', async () => {
     const before = await openService()
     await before.tasks.submit({ kind: 'work', id: idOf(1) })
     const again = { code: 'task_already_exists', data: { taskId: idOf(1) } }
@@ -135,7 +135,7 @@ describe('workers', () => {
     expect([service.projection.taskCount, service.projection.runCount]).toEqual([1, 1])
   })
 
-  it('leave runs of a kind alone that nobody handles, or nobody any more', async () => {
+  it('[T-168] leave runs of a kind alone that nobody handles, or nobody any more', async () => {
     const service = await openService()
     const bench = new Bench()
     const registration = service.tasks.handle('work', bench.handler)
@@ -150,7 +150,7 @@ describe('workers', () => {
     expect(bench.calls).toHaveLength(1)
   })
 
-  it('answer whoever waits for an outcome, until that one has had enough', async () => {
+  it('[T-203] answer whoever waits for an outcome, until that one has had enough', async () => {
     const service = await openService()
     const taskId = await service.tasks.submit({ kind: 'work' })
     const patience = new AbortController()
@@ -163,7 +163,7 @@ describe('workers', () => {
     expect(await other).toMatchObject({ taskId, status: 'failed' })
   })
 
-  it('are refused options that make no sense, by name', async () => {
+  it('[T-170] are refused options that make no sense, by name', async () => {
     const refused = [
       [{ concurrency: 0 }, 'tasks.concurrency'],
       [{ leaseMs: 2999 }, 'tasks.leaseMs'],

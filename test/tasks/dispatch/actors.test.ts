@@ -44,7 +44,7 @@ describe('liveness of actors', () => {
     expect(later.authority.projection.isActorActive(actorId(1))).toBe(false)
   })
 
-  it('an actor can run what requires no more than it has', () => {
+  it('[T-168] an actor can run what requires no more than it has', () => {
     const actor = { capabilities: ['cpu', 'disk'] }
     expect(canRun(actor, defaultConstraints)).toBe(true)
     expect(canRun(actor, { ...defaultConstraints, requiredCapabilities: ['disk'] })).toBe(true)

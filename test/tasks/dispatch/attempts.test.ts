@@ -120,7 +120,7 @@ describe('retries', () => {
     expect(await later.tasks.outcome(id)).toEqual(outcome)
   })
 
-  it('a terminal failure ends the run at once and is stored as such', async () => {
+  it('[T-77] a terminal failure ends the run at once and is stored as such', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {
       throw new TerminalFailure('no such file')
@@ -141,7 +141,7 @@ describe('retries', () => {
 })
 
 describe('timeouts', () => {
-  it('a handler that heeds its signal ends with a timeout that names the limit, and may be retried', async () => {
+  it('[T-174] a handler that heeds its signal ends with a timeout that names the limit, and may be retried', async () => {
     const room = await openRoom()
     const reasons: unknown[] = []
     room.tasks.handle('work', async ({ signal, attemptNumber }) => {
@@ -165,7 +165,7 @@ describe('timeouts', () => {
     ])
   })
 
-  it('a handler that ignores its signal loses its slot a moment later', async () => {
+  it('[T-175] a handler that ignores its signal loses its slot a moment later', async () => {
     const room = await openRoom({ dispatch: { concurrency: 1 } })
     room.tasks.handle('stuck', () => new Promise(() => {}))
     room.tasks.handle('work', () => {})
@@ -177,7 +177,7 @@ describe('timeouts', () => {
     expect([room.statesOf(stuck), room.statesOf(next)]).toEqual([['failed'], ['completed']])
   })
 
-  it('an answer that comes after the limit counts as a timeout', async () => {
+  it('[T-174] an answer that comes after the limit counts as a timeout', async () => {
     const room = await openRoom()
     const late = createDeferred<string>()
     room.tasks.handle('work', async ({ signal }) => {
@@ -214,7 +214,7 @@ describe('suspension', () => {
     ])
   })
 
-  it('a running run is suspended on request, and only a running one', async () => {
+  it('[T-87] a running run is suspended on request, and only a running one', async () => {
     const room = await openRoom()
     room.tasks.handle('work', async ({ signal }) => {
       await new Promise((_, reject) => {
@@ -236,7 +236,7 @@ describe('suspension', () => {
 })
 
 describe('an attempt that has lost its run', () => {
-  it('is stopped, cannot finish, spend or submit, and frees its slot', async () => {
+  it('[T-148] is stopped, cannot finish, spend or submit, and frees its slot', async () => {
     const room = await openRoom({ dispatch: { concurrency: 1 } })
     const answer = createDeferred<string>()
     const contexts: HandlerContext[] = []

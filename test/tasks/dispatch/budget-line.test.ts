@@ -102,7 +102,7 @@ class Workshop {
 }
 
 describe('an amount that others have set aside', () => {
-  it('is waited for: those who want it are served one after another, as they came', async () => {
+  it('[T-190] is waited for: those who want it are served one after another, as they came', async () => {
     const shop = await Workshop.open(4)
     const wishes = [0, 1, 2, 3].map((index) => shop.worker(index).reserve(600))
     const [first, second] = wishes
@@ -291,7 +291,7 @@ describe('who would wait for ever', () => {
     expect([shop.workers.length, shop.stateOf(0)]).toEqual([2, 'running'])
   })
 
-  it('because two would wait for one another: the last comer is refused, the other gets what it gives back', async () => {
+  it('[T-190] because two would wait for one another: the last comer is refused, the other gets what it gives back', async () => {
     const shop = await Workshop.open(2)
     shop.worker(0).reserve(400)
     shop.worker(1).reserve(400)

@@ -25,7 +25,7 @@ describe('budgets', () => {
     expect([later.statesOf(id), ledger(later, id)]).toEqual([['ready'], [100, 0, 100]])
     await later.tasks.replenish(id, 'token', 150)
     expect(await later.tasks.outcome(id)).toMatchObject({ status: 'completed' })
-    // The ruling on budgets: a replenishment raises the limit and keeps what was spent.
+    // T-183: a replenishment raises the limit and keeps what was spent.
     expect(ledger(later, id)).toEqual([100, 0, 150])
   })
 
@@ -44,7 +44,7 @@ describe('budgets', () => {
     expect(room.runsOf(id)[0]).toMatchObject({ state: 'ready', attemptCount: 1 })
   })
 
-  it('a call that would exceed is refused before it starts, suspends the run, and goes on when replenished', async () => {
+  it('[T-185] a call that would exceed is refused before it starts, suspends the run, and goes on when replenished', async () => {
     const room = await openRoom()
     const calls: number[] = []
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
@@ -71,7 +71,7 @@ describe('budgets', () => {
     ])
   })
 
-  it('a budget is shared by a tree: children spend from their ancestors too, and none can exceed any', async () => {
+  it('[T-180] a budget is shared by a tree: children spend from their ancestors too, and none can exceed any', async () => {
     const room = await openRoom()
     const { project, cheap, dear } = await room.tasks.submitGraph({
       project: { kind: 'project', dependsOn: ['cheap'], budgets: { token: 100 } },
@@ -105,7 +105,7 @@ describe('budgets', () => {
     ])
   })
 
-  it('what is left open is spent by a success and given back by a failure', async () => {
+  it('[T-188] what is left open is spent by a success and given back by a failure', async () => {
     const room = await openRoom()
     room.tasks.handle('work', async ({ budget, json }) => {
       await budget.reserve('token', 30)
@@ -122,7 +122,7 @@ describe('budgets', () => {
     ])
   })
 
-  it('what a handler spent that never answered counts in full', async () => {
+  it('[T-188] what a handler spent that never answered counts in full', async () => {
     const room = await openRoom()
     room.tasks.handle('work', async ({ budget }) => {
       await budget.reserve('token', 30)
@@ -133,7 +133,7 @@ describe('budgets', () => {
     expect([room.statesOf(id), ledger(room, id)]).toEqual([['failed'], [30, 0, 100]])
   })
 
-  it('an amount can be set aside before every attempt, and is settled with what was reported', async () => {
+  it('[T-189] an amount can be set aside before every attempt, and is settled with what was reported', async () => {
     const room = await openRoom()
     const gates = [createDeferred<void>(), createDeferred<void>()]
     let started = 0
@@ -161,7 +161,7 @@ describe('budgets', () => {
     expect(ledger(room, id)).toEqual([50, 0, 100])
   })
 
-  it('what is reported without a reservation is recorded, even beyond the limit; no ledger counts nothing', async () => {
+  it('[T-181] what is reported without a reservation is recorded, even beyond the limit; no ledger counts nothing', async () => {
     const room = await openRoom()
     room.tasks.handle('work', ({ budget }) => {
       expect(() => budget.report('token', -1)).toThrow(expect.objectContaining({ code: 'invalid_amount' }))
@@ -174,7 +174,7 @@ describe('budgets', () => {
     expect([ledger(room, id), Buffer.from(output ?? []).toString()]).toEqual([[130, 0, 100], '100'])
   })
 
-  it('an attempt whose budget runs out meanwhile is told to stop and suspended', async () => {
+  it('[T-186] an attempt whose budget runs out meanwhile is told to stop and suspended', async () => {
     const room = await openRoom()
     const causes: unknown[] = []
     room.tasks.handle('work', async ({ signal }) => {
@@ -212,7 +212,7 @@ describe('budgets', () => {
     expect([room.statesOf(id), ledger(room, id)]).toEqual([['cancelled'], [15, 0, 100]])
   })
 
-  it('what an attempt had set aside counts as spent when its process was lost', async () => {
+  it('[T-188] what an attempt had set aside counts as spent when its process was lost', async () => {
     const room = await openRoom()
     room.tasks.handle('work', async ({ budget }) => {
       await budget.reserve('token', 40)
@@ -238,7 +238,7 @@ describe('budgets', () => {
     expect([status, error, calls]).toEqual(['failed', 'the account of somebody else is empty', 2])
   })
 
-  it('a replenishment between the refusal and the suspension is not waited for in vain', async () => {
+  it('[T-187] a replenishment between the refusal and the suspension is not waited for in vain', async () => {
     const room = await openRoom()
     const gate = createDeferred<void>()
     let calls = 0
@@ -260,7 +260,7 @@ describe('budgets', () => {
     expect([calls, room.statesOf(id), ledger(room, id)]).toEqual([2, ['completed'], [150, 0, 200]])
   })
 
-  it('a replenishment right behind a suspension that is not durable yet finds the run', async () => {
+  it('[T-187] a replenishment right behind a suspension that is not durable yet finds the run', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     const runId = room.runsOf(id)[0]?.id as RunId
@@ -282,7 +282,7 @@ describe('budgets', () => {
     expect(room.statesOf(id)).toEqual(['ready'])
   })
 
-  it('reservations of a run cancelled just before a crash are settled in full at the next start', async () => {
+  it('[T-188] reservations of a run cancelled just before a crash are settled in full at the next start', async () => {
     const room = await openRoom()
     room.tasks.handle('work', async ({ budget }) => {
       await budget.reserve('token', 40)

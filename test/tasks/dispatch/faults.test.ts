@@ -4,7 +4,7 @@ import { createUuidSource } from '../../../src/base/ids.js'
 import { budgetDimension } from '../../../src/tasks/index.js'
 import { openRoom } from './support/room.js'
 
-it('an end that the journal refuses is offered again until it is durable, and the handler is not run twice', async () => {
+it('[T-177] an end that the journal refuses is offered again until it is durable, and the handler is not run twice', async () => {
   const room = await openRoom()
   let calls = 0
   room.tasks.handle('work', () => {
@@ -19,7 +19,7 @@ it('an end that the journal refuses is offered again until it is durable, and th
   expect([room.statesOf(id), calls, room.runsOf(id)[0]?.attemptCount]).toEqual([['completed'], 1, 1])
 })
 
-it('an end whose durability is unknown is recorded after the lane was reopened', async () => {
+it('[T-177] an end whose durability is unknown is recorded after the lane was reopened', async () => {
   const room = await openRoom()
   room.tasks.handle('work', () => {
     room.store.failNext('sync')
@@ -33,7 +33,7 @@ it('an end whose durability is unknown is recorded after the lane was reopened',
   expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed', runs: [{ attempts: 1 }] })
 })
 
-it('a claim that the journal refuses is made again a second later', async () => {
+it('[T-177] a claim that the journal refuses is made again a second later', async () => {
   const room = await openRoom()
   let calls = 0
   room.tasks.handle('work', () => {
@@ -48,7 +48,7 @@ it('a claim that the journal refuses is made again a second later', async () => 
   expect([room.statesOf(id), calls]).toEqual([['completed'], 1])
 })
 
-it('while the lane is poisoned it is asked once a second, not with every run', async () => {
+it('[T-177] while the lane is poisoned it is asked once a second, not with every run', async () => {
   const room = await openRoom()
   room.tasks.handle('work', () => {})
   await room.tasks.pauseEngine()
@@ -64,7 +64,7 @@ it('while the lane is poisoned it is asked once a second, not with every run', a
   expect(ids.flatMap((id) => room.statesOf(id))).toEqual(ids.map(() => 'completed'))
 })
 
-it('ready runs do not storm a lane that takes nothing', async () => {
+it('[T-177] ready runs do not storm a lane that takes nothing', async () => {
   const room = await openRoom()
   await room.tasks.start()
   const ids = await Promise.all(Array.from({ length: 20 }, () => room.tasks.submit({ kind: 'work' })))
@@ -96,7 +96,7 @@ it('what a handler settled counts although the journal refused it at first', asy
   expect(room.authority.projection.budget(id, budgetDimension('token'))).toMatchObject({ consumed: 15, reserved: 0 })
 })
 
-it('an output that does not fit the journal fails the run for good', async () => {
+it('[T-176] an output that does not fit the journal fails the run for good', async () => {
   const room = await openRoom()
   room.tasks.handle('work', () => 'x'.repeat(maxPayloadBytes))
   const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 3 } })
@@ -105,7 +105,7 @@ it('an output that does not fit the journal fails the run for good', async () =>
   expect(error).toContain('does not fit the journal')
 })
 
-it('closing with a poisoned lane does not wait for ends that cannot be recorded', async () => {
+it('[T-201] closing with a poisoned lane does not wait for ends that cannot be recorded', async () => {
   const room = await openRoom()
   room.tasks.handle('work', () => {
     room.store.failNext('sync')

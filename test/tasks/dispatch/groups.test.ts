@@ -46,7 +46,7 @@ async function createMany(room: Room, spec: (index: number) => { readonly parent
 }
 
 describe('what follows from a change goes out in groups that fit', () => {
-  it('cancellation reaches every child, and another task is run meanwhile', async () => {
+  it('[T-196] cancellation reaches every child, and another task is run meanwhile', async () => {
     const room = await openRoom()
     await room.tasks.start()
     const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
@@ -98,7 +98,7 @@ describe('what follows from a change goes out in groups that fit', () => {
     expect(Math.max(...sizes)).toBeLessThanOrEqual(mostEvents)
   })
 
-  it('a cascade that a crash cut short is finished by the next process', async () => {
+  it('[T-196] a cascade that a crash cut short is finished by the next process', async () => {
     const room = await openRoom()
     await room.tasks.start()
     const parent = await room.tasks.submit({ kind: 'none', at: start + 86_400_000 })
@@ -215,7 +215,7 @@ describe('pending follow-ups', () => {
     return new LaneError('lane_not_appended', 'not appended', { cause: 'too large' }, { cause })
   }
 
-  it('is cut smaller until it fits, and nothing of it is left out', async () => {
+  it('[T-196] is cut smaller until it fits, and nothing of it is left out', async () => {
     const { queue, step, errors, taken } = await openQueue((steps) => (steps > 2 ? tooLarge() : undefined))
     queue.enqueue('a', () => ['1', '2', '3', '4', '5'].map(step))
     await queue.run()

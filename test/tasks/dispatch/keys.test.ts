@@ -71,7 +71,7 @@ describe('a handler that ignores its signal', () => {
     return { room, calls, one, two, started: () => calls.map(({ taskId: id }) => id) }
   }
 
-  it('keeps its key until it ends, but not its slot', async () => {
+  it('[T-179] keeps its key until it ends, but not its slot', async () => {
     const { room, calls, one, two, started } = await openRivals({ timeoutMs: 1000 })
     await room.pass(2)
     expect([room.statesOf(one), started()]).toEqual([['failed'], [one]])
@@ -109,7 +109,7 @@ describe('a handler that ignores its signal', () => {
     [undefined, 300],
     [5000, 5],
     [0, 0],
-  ])('is left behind after stragglerLimitMs (%s), which the log tells', async (limitMs, seconds) => {
+  ])('[T-179] is left behind after stragglerLimitMs (%s), which the log tells', async (limitMs, seconds) => {
     const { room, calls, one, two, started } = await openRivals({ timeoutMs: 1000 }, limitMs)
     await room.pass(1)
     room.clock.advance(250)
@@ -262,7 +262,7 @@ describe('concurrency keys', () => {
     expect(inside).toEqual([urgent])
   })
 
-  it('a run that is cancelled together with the holder of its key lets the next one in', async () => {
+  it('[T-84] a run that is cancelled together with the holder of its key lets the next one in', async () => {
     const room = await openRoom()
     const { inside, answer } = controlled(room)
     const runPolicy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
@@ -276,7 +276,7 @@ describe('concurrency keys', () => {
     expect(inside).toEqual([next])
   })
 
-  it('a run that its budget keeps out does not keep its key from the next', async () => {
+  it('[T-84] a run that its budget keeps out does not keep its key from the next', async () => {
     const room = await openRoom()
     const { inside, answer } = controlled(room)
     const holder = await room.tasks.submit(keyed('a'))

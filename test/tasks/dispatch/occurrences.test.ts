@@ -18,14 +18,14 @@ function duesOf(room: Room, taskId = T1): number[] {
 }
 
 describe('a repetition', () => {
-  it.each([525_600, 4_000_000_000])('of %i is one task with five runs', async (count) => {
+  it.each([525_600, 4_000_000_000])('[T-160] of %i is one task with five runs', async (count) => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'repeat', count, intervalMs: 60_000 } })
     expect(duesOf(room, id)).toEqual([0, 60, 120, 180, 240])
     expect(room.authority.projection.latestSequence).toBe(6)
   })
 
-  it('gets its next run in the change that ends one, and as many as were asked for', async () => {
+  it('[T-160] gets its next run in the change that ends one, and as many as were asked for', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
     const runPolicy = { type: 'repeat', count: 8, intervalMs: 10_000 } as const
@@ -40,7 +40,7 @@ describe('a repetition', () => {
     expect((await outcome).runs.map(({ state }) => state)).toEqual(Array.from({ length: 8 }, () => 'completed'))
   })
 
-  it('never looks finished in between, also when every run is cancelled by itself', async () => {
+  it('[T-161] never looks finished in between, also when every run is cancelled by itself', async () => {
     const room = await openRoom()
     const runPolicy = { type: 'repeat', count: 7, intervalMs: 10_000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy, at: start + 100_000 })
@@ -109,7 +109,7 @@ describe('cron', () => {
     expect(room.authority.projection.countIn('ready')).toBe(4)
   })
 
-  it('goes on after the latest run, in whatever order runs were made', async () => {
+  it('[T-162] goes on after the latest run, in whatever order runs were made', async () => {
     const room = await openRoom()
     const expression = '0 * * * * * *'
     await room.authority.submitBatch([
@@ -177,14 +177,14 @@ describe('at the door is refused with the field and the reason', () => {
     expect(dues).toEqual([1_798_761_600_007, 1_798_761_600_007])
   })
 
-  it('but 25 years are taken, and so is what occurs once', async () => {
+  it('[T-164] but 25 years are taken, and so is what occurs once', async () => {
     const room = await openRoom()
     await room.tasks.submit({ kind: 'work', at: start + 25 * year })
     const once = await room.tasks.submit({ kind: 'work', ...cron('0 0 0 1 1 * 1971') })
     expect(room.statesOf(once)).toEqual(['scheduled'])
   })
 
-  it('a cron expression without occurrence also by the authority, and what was taken is read whatever the time', async () => {
+  it('[T-164] a cron expression without occurrence also by the authority, and what was taken is read whatever the time', async () => {
     const room = await openRoom()
     const spec = { runPolicy: { type: 'cron', expression: '0 0 0 1 1 * 1971' } } as const
     await expect(room.authority.submit(taskCreate(T1, spec, start + 5 * year))).rejects.toMatchObject({

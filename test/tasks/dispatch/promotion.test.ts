@@ -59,7 +59,7 @@ describe('promotion by time', () => {
     expect(later.statesOf(id)).toEqual(['ready'])
   })
 
-  it('nothing is promoted or started while the engine is paused, and everything when it goes on', async () => {
+  it('[T-166] nothing is promoted or started while the engine is paused, and everything when it goes on', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
     expect(await room.tasks.pauseEngine()).toBe('paused')
@@ -73,7 +73,7 @@ describe('promotion by time', () => {
     expect(room.statesOf(id)).toEqual(['completed'])
   })
 
-  it('an idle dispatcher has one timer for the next thing due, and none when nothing is', async () => {
+  it('[T-165] an idle dispatcher has one timer for the next thing due, and none when nothing is', async () => {
     const room = await openRoom()
     await room.tasks.start()
     expect(room.clock.pendingTimeouts).toBe(0)
@@ -83,7 +83,7 @@ describe('promotion by time', () => {
     expect(room.clock.pendingTimeouts).toBe(1)
   })
 
-  it('a wall clock that is set forward is noticed within a minute', async () => {
+  it('[T-163] a wall clock that is set forward is noticed within a minute', async () => {
     const room = await openRoom()
     await room.tasks.start()
     const id = await room.tasks.submit({ kind: 'work', at: start + 86_400_000 })
@@ -95,7 +95,7 @@ describe('promotion by time', () => {
 })
 
 describe('cron', () => {
-  it('keeps five runs open, the first at the second it was submitted, and never repeats one', async () => {
+  it('[T-160] keeps five runs open, the first at the second it was submitted, and never repeats one', async () => {
     const room = await openRoom({ dispatch: { concurrency: 1 } })
     const id = await room.tasks.submit({ kind: 'work', runPolicy: { type: 'cron', expression: '*/10 * * * * * *' } })
     const times = (): number[] => room.runsOf(id).map(({ scheduledAtMs }) => (scheduledAtMs - start) / 1000)
@@ -108,7 +108,7 @@ describe('cron', () => {
     expect(room.authority.projection.task(id)?.progress).toMatchObject({ runs: 8, open: 5, completed: 3 })
   })
 
-  it('ends after maxOccurrences, also across a restart', async () => {
+  it('[T-161] ends after maxOccurrences, also across a restart', async () => {
     const room = await openRoom()
     const policy = { type: 'cron', expression: '* * * * * * *', maxOccurrences: 7 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy })
@@ -122,7 +122,7 @@ describe('cron', () => {
     expect(later.authority.projection.task(id)?.progress).toMatchObject({ runs: 7, open: 0, completed: 7 })
   })
 
-  it('does not look finished while all its open runs end at once', async () => {
+  it('[T-161] does not look finished while all its open runs end at once', async () => {
     const room = await openRoom()
     const runPolicy = { type: 'cron', expression: '* * * * * * *', maxOccurrences: 12 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy })
@@ -136,7 +136,7 @@ describe('cron', () => {
     expect(Buffer.from(output ?? []).toString()).toBe('12')
   })
 
-  it('derives runs for a cron task that was created without any, and none for a cancelled one', async () => {
+  it('[T-160] derives runs for a cron task that was created without any, and none for a cancelled one', async () => {
     const room = await openRoom()
     await room.tasks.start()
     const runPolicy = { type: 'cron', expression: '0 * * * * * *' } as const
@@ -190,7 +190,7 @@ describe('selection', () => {
     expect(started).toEqual(['high', 'middle', 'low'])
   })
 
-  it('never starts more attempts than it has slots', async () => {
+  it('[T-167] never starts more attempts than it has slots', async () => {
     const room = await openRoom({ dispatch: { concurrency: 3 } })
     let [running, most] = [0, 0]
     room.tasks.handle('work', async () => {
@@ -204,7 +204,7 @@ describe('selection', () => {
     expect(most).toBe(3)
   })
 
-  it('leaves runs without a handler or with foreign requirements in line, and nobody waits behind them', async () => {
+  it('[T-168] leaves runs without a handler or with foreign requirements in line, and nobody waits behind them', async () => {
     const room = await openRoom({ dispatch: { concurrency: 1, capabilities: ['cpu'] } })
     room.tasks.handle('work', () => {})
     const unknown = await room.tasks.submit({ kind: 'other' })
@@ -216,7 +216,7 @@ describe('selection', () => {
     await room.tasks.outcome(unknown)
   })
 
-  it('a kind has one handler, which can be taken back', async () => {
+  it('[T-169] a kind has one handler, which can be taken back', async () => {
     const room = await openRoom()
     const registration = room.tasks.handle('work', never)
     expect(() => room.tasks.handle('work', never)).toThrow(expect.objectContaining({ code: 'handler_exists' }))
@@ -227,7 +227,7 @@ describe('selection', () => {
     expect(room.statesOf(id)).toEqual(['ready'])
   })
 
-  it('an old registration disposed once more leaves the new handler of its kind alone', async () => {
+  it('[T-169] an old registration disposed once more leaves the new handler of its kind alone', async () => {
     const room = await openRoom()
     const old = room.tasks.handle('work', never)
     old[Symbol.dispose]()
@@ -343,7 +343,7 @@ describe('events', () => {
     expect(latest.statesOf(id)).toEqual(['ready', 'scheduled'])
   })
 
-  it('a trigger waits for the dependencies of its task', async () => {
+  it('[T-193] a trigger waits for the dependencies of its task', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
     const first = await room.tasks.submit({ kind: 'work', at: start + 20_000 })

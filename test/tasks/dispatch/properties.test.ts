@@ -134,7 +134,7 @@ async function release(room: Room): Promise<void> {
   }
 }
 
-it('any graph ends: every run once, within its attempts, keys, dependencies and budgets, whatever happens on the way', {
+it('[T-171] any graph ends: every run once, within its attempts, keys, dependencies and budgets, whatever happens on the way', {
   timeout,
 }, async () => {
   await fc.assert(

@@ -192,7 +192,7 @@ describe('lost owners', () => {
     ])
   })
 
-  it('a lease is kept by heartbeats as long as its handler works', async () => {
+  it('[T-197] a lease is kept by heartbeats as long as its handler works', async () => {
     const room = await openRoom({ dispatch: { leaseMs: 30_000 } })
     room.tasks.handle('work', never)
     const id = await room.tasks.submit({ kind: 'work' })
@@ -280,7 +280,7 @@ describe('crashes', () => {
 })
 
 describe('draining', () => {
-  it('starts nothing any more, lets what runs end in time, and leaves no timer', async () => {
+  it('[T-199] starts nothing any more, lets what runs end in time, and leaves no timer', async () => {
     const room = await openRoom({ dispatch: { concurrency: 1 } })
     let finish: () => void = () => {}
     room.tasks.handle('work', () => new Promise<void>((resolve) => (finish = resolve)))
@@ -295,7 +295,7 @@ describe('draining', () => {
     await expect(room.tasks.start()).rejects.toMatchObject({ code: 'runtime_closed' })
   })
 
-  it('puts aside what does not end in time; the next process resumes it, and the attempt does not count', async () => {
+  it('[T-199] puts aside what does not end in time; the next process resumes it, and the attempt does not count', async () => {
     const room = await openRoom()
     room.tasks.handle('work', never)
     const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 1 } })
@@ -314,7 +314,7 @@ describe('draining', () => {
     })
   })
 
-  it('ends at once when nothing was ever dispatched', async () => {
+  it('[T-201] ends at once when nothing was ever dispatched', async () => {
     const room = await openRoom()
     await room.tasks.close(5000)
     expect(room.clock.pendingTimeouts).toBe(0)

@@ -34,19 +34,22 @@ describe('a delay is monotonic', () => {
     ['back by an hour before the failure', -hour, 0],
     ['back by an hour during the delay', 0, -hour],
     ['forward by an hour during the delay', 0, hour],
-  ])('a retry comes after its backoff, to the millisecond, when the clock is set %s', async (_, before, during) => {
-    const { room, calls } = await openFlaky(1500)
-    await advance(room, 400)
-    setBy(room.clock, before)
-    await room.tasks.submit(twice)
-    await room.settle()
-    expect(calls()).toBe(1)
-    setBy(room.clock, during)
-    await advance(room, 1499)
-    expect(calls()).toBe(1)
-    await advance(room, 1)
-    expect(calls()).toBe(2)
-  })
+  ])(
+    '[T-163] a retry comes after its backoff, to the millisecond, when the clock is set %s',
+    async (_, before, during) => {
+      const { room, calls } = await openFlaky(1500)
+      await advance(room, 400)
+      setBy(room.clock, before)
+      await room.tasks.submit(twice)
+      await room.settle()
+      expect(calls()).toBe(1)
+      setBy(room.clock, during)
+      await advance(room, 1499)
+      expect(calls()).toBe(1)
+      await advance(room, 1)
+      expect(calls()).toBe(2)
+    },
+  )
 
   it.each([
     ['the rest of it by the wall clock', 0, 7000],
@@ -174,7 +177,7 @@ describe('nothing is rounded', () => {
 })
 
 describe('the calendar follows the wall clock', () => {
-  it('a task due in half an hour waits half an hour although the clock was set back by an hour', async () => {
+  it('[T-163] a task due in half an hour waits half an hour although the clock was set back by an hour', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => {})
     await room.tasks.outcome(await room.tasks.submit({ kind: 'work' }))
@@ -200,7 +203,7 @@ describe('the calendar follows the wall clock', () => {
     expect(room.statesOf(id)).toEqual(['completed', 'scheduled'])
   })
 
-  it('a task that names no time is due at once, also when the clock was set back before its kind was handled', async () => {
+  it('[T-163] a task that names no time is due at once, also when the clock was set back before its kind was handled', async () => {
     const room = await openRoom()
     await room.tasks.start()
     await room.tasks.pauseEngine()

@@ -73,7 +73,7 @@ describe('dependencies', () => {
     expect([room.authority.projection.taskCount, room.authority.projection.latestSequence]).toEqual([0, 0])
   })
 
-  it('refuses names that are not in the graph and parents that are each other', async () => {
+  it('[T-91] refuses names that are not in the graph and parents that are each other', async () => {
     const room = await openRoom()
     const unknown = room.tasks.submitGraph({ a: { kind: 'work', dependsOn: ['z' as 'a'] } })
     await expect(unknown).rejects.toMatchObject({ code: 'unknown_task_name', data: { name: 'z', usedBy: 'a' } })
@@ -271,7 +271,7 @@ describe('cancellation', () => {
     expect(await later.tasks.outcome(child)).toMatchObject({ status: 'cancelled' })
   })
 
-  it('one run of several can be cancelled; waiting for the task goes on', async () => {
+  it('[T-195] one run of several can be cancelled; waiting for the task goes on', async () => {
     const room = await openRoom()
     const policy = { type: 'repeat', count: 3, intervalMs: 10_000 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy })
@@ -287,7 +287,7 @@ describe('cancellation', () => {
     await expect(room.tasks.cancel(taskId(99))).rejects.toMatchObject({ code: 'unknown_task' })
   })
 
-  it('what waits for an outcome can give up, and nobody waits for what is unknown', async () => {
+  it('[T-203] what waits for an outcome can give up, and nobody waits for what is unknown', async () => {
     const room = await openRoom()
     const id = await room.tasks.submit({ kind: 'work' })
     const giveUp = new AbortController()
@@ -299,7 +299,7 @@ describe('cancellation', () => {
 })
 
 describe('a task of another host', () => {
-  it('runs when its runs are created by bare commands', async () => {
+  it('[T-172] runs when its runs are created by bare commands', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => 'ok')
     const id = taskId(1)
@@ -313,7 +313,7 @@ describe('a task of another host', () => {
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
   })
 
-  it('of a cancelled task without runs is cancelled, for those who wait and for those who ask later', async () => {
+  it('[T-203] of a cancelled task without runs is cancelled, for those who wait and for those who ask later', async () => {
     const room = await openRoom()
     const id = taskId(1)
     const taskSpec = createTaskSpec({ id, kind: 'work' })
