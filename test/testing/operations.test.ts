@@ -130,7 +130,7 @@ describe('the model of operations finds', () => {
       return { ...system, crash: async () => (await openSession(limits)).port }
     }
     const { message, data } = await faultOf({ open, limits, comparison: 'whole' })
-    expect(message).toMatch(/^lost operations|^operations|^\[I11\] cursor|^completion feed/)
+    expect(message).toMatch(/^lost operations|^operations|^\[O-37\] cursor|^completion feed/)
     expect(data.steps.at(-1)).toBe('crash')
     expect(data.steps.length).toBeLessThanOrEqual(3)
   })

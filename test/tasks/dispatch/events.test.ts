@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { budgetDimension, suspend, type TaskEvent, type TaskId } from '../../../src/tasks/index.js'
+import { createUuidSource } from '../../../src/base/ids.js'
+import { finishAttempt, startAttempt } from '../../../src/tasks/dispatch/attempt-changes.js'
+import { unreported } from '../../../src/tasks/dispatch/spending.js'
+import { budgetDimension, succeeded, suspend, type TaskEvent, type TaskId } from '../../../src/tasks/index.js'
+import { move, runCreate, subscribe, taskCreate } from '../support/commands.js'
+import { A1, R1, reservationId, S1, T1, T2 } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
 
 const token = budgetDimension('token')
@@ -119,5 +124,90 @@ describe('an attempt of the dispatcher', () => {
     await room.settle()
     expect(endsIn(events)).toMatchObject([{ newState: 'suspended', reason: 'handler' }])
     expect(room.runsOf(id)[0]?.history.at(-1)).toMatchObject({ to: 'suspended', reason: 'handler' })
+  })
+
+  it('gives way for good when what it spends itself leaves nothing of what it was refused', async () => {
+    const room = await openRoom()
+    const parent = await room.tasks.submit({ kind: 'nobody handles this', budgets: { token: 10 } })
+    const events = record(room)
+    room.tasks.handle('work', async ({ budget }) => {
+      const taskId = parent
+      const dimension = token
+      // Set aside by a host, for no run: nobody who works could give it back.
+      await room.authority.submit({
+        type: 'budget_reserve',
+        reservationId: reservationId(1),
+        taskId,
+        dimension,
+        amount: 5,
+        atMs: start,
+      })
+      budget.report('token', 10)
+      await budget.reserve('token', 6)
+    })
+    await room.tasks.submit({ kind: 'work', parentTaskId: parent })
+    await room.settle()
+    expect(endsIn(events)).toMatchObject([
+      { newState: 'suspended', reason: 'budget_exhausted', consumptions: [{ amount: 10 }] },
+    ])
+    expect(endsIn(events)[0]).not.toHaveProperty('resume')
+  })
+
+  it('spends no more than can be counted, in all', async () => {
+    const room = await openRoom()
+    const events = record(room)
+    room.tasks.handle('work', async ({ budget }) => {
+      await budget.reserve('token', 5)
+      budget.report('token', Number.MAX_SAFE_INTEGER)
+    })
+    await room.tasks.submit({ kind: 'work', budgets: { token: 10 } })
+    await room.settle()
+    expect(endsIn(events)).toMatchObject([
+      { newState: 'completed', settlements: [{ amount: 5 }], consumptions: [{ amount: Number.MAX_SAFE_INTEGER - 5 }] },
+    ])
+    expect(room.errors).toEqual([])
+  })
+
+  it('stops others when it has spent what they share', async () => {
+    const room = await openRoom()
+    room.tasks.handle('wait', async ({ signal }) => {
+      await new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error))
+      })
+    })
+    const parent = await room.tasks.submit({ kind: 'nobody handles this', budgets: { token: 10 } })
+    const waiting = await room.tasks.submit({ kind: 'wait', parentTaskId: parent })
+    await room.settle()
+    expect(room.statesOf(waiting)).toEqual(['running'])
+    room.tasks.handle('spend', ({ budget }) => budget.report('token', 10))
+    await room.tasks.submit({ kind: 'spend', parentTaskId: parent })
+    await room.settle()
+    expect(room.statesOf(waiting)).toEqual(['suspended'])
+    expect(room.runsOf(waiting)[0]?.history.at(-1)?.reason).toBe('budget_exhausted')
+  })
+
+  it('completes no task whose only run is followed by another', async () => {
+    const { authority } = await openRoom()
+    const { projection } = authority
+    const runPolicy = { type: 'repeat', count: 2, intervalMs: 1000 } as const
+    await authority.submitBatch([
+      // By a host, which leaves the second run to us.
+      taskCreate(T1, { runPolicy }),
+      runCreate(R1, T1),
+      taskCreate(T2),
+      subscribe(S1, { type: 'task_completed', taskId: T1 }, { taskId: T2 }),
+      move('scheduled', 'ready'),
+    ])
+    const claim = { owner: 'worker', expiresAtMs: start + 5000, attemptId: A1, reserve: new Map(), atMs: start }
+    const times = { now: () => start, wall: () => start }
+    const ids = createUuidSource({ now: times.now })
+    const ending = { projection, ids, delayOf: () => 0, times, atMs: start }
+    await authority.transact((batch) => {
+      const attempt = startAttempt(batch, R1, claim)
+      if (attempt === undefined) throw new Error('not ready')
+      finishAttempt(batch, attempt, { outcome: succeeded(), isAnswered: true }, unreported([]), ending)
+    })
+    expect(projection.task(T1)?.progress).toMatchObject({ runs: 2, open: 1, completed: 1 })
+    expect(projection.subscription(S1)?.pendingTriggers).toBe(0)
   })
 })
