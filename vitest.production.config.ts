@@ -8,7 +8,7 @@ import base from './vitest.config.js'
 
 process.env['NODE_ENV'] = 'production'
 
-const withoutXState = ['test/{base,bench,ci,docs,journal}/**', 'test/architecture.test.ts']
+const withoutXState = ['test/{base,bench,ci,docs,journal,lane,package,state}/**', 'test/architecture.test.ts']
 
 export default mergeConfig(
   base,
