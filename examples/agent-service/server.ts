@@ -11,6 +11,7 @@ import {
   type Logger,
   type Runtime,
 } from 'stateward'
+import { clientJson } from './client-json.js'
 import { detailsOf, replyToError, toRequestError } from './errors.js'
 import { routes, type Reply, type Route, type RouteContext } from './routes.js'
 
@@ -123,13 +124,13 @@ function send(response: ServerResponse, { status, body, headers = {} }: Reply, {
     ...(isLast && { connection: 'close' }),
     ...headers,
   })
-  response.end(`${JSON.stringify(body)}\n`)
+  response.end(`${clientJson(body)}\n`)
 }
 
 /** Answers what did not even become a request, and hangs up. */
 function refuse(socket: Duplex, error: StatewardError): void {
   const { status, body, headers = {} } = replyToError(error)
-  const text = `${JSON.stringify(body)}\n`
+  const text = `${clientJson(body)}\n`
   const lines = Object.entries({
     'content-type': 'application/json; charset=utf-8',
     'content-length': String(Buffer.byteLength(text)),

@@ -8,6 +8,7 @@ import {
   type FeedGap,
   type Session,
 } from 'stateward'
+import { clientJson } from './client-json.js'
 
 /** How a stream of completions is served. */
 export interface StreamOptions {
@@ -89,7 +90,7 @@ export function readCursor(text: string | undefined, session: Session): number {
 }
 
 function completionFrame(entry: CompletionEntry, epochId: string): string {
-  return `id: ${entry.seq}@${epochId}\nevent: completion\ndata: ${JSON.stringify(entry)}\n\n`
+  return `id: ${entry.seq}@${epochId}\nevent: completion\ndata: ${clientJson(entry)}\n\n`
 }
 
 function gapFrame(gap: FeedGap): string {
