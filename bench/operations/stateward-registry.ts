@@ -46,7 +46,7 @@ export function statewardRegistry(): Arrangement {
     },
     finish(operationId) {
       void operations.provisioningSucceeded(operationId)
-      void operations.reportProgress(operationId, { message: 'half', percent: 0.5 })
+      void operations.reportProgress(operationId, { message: 'half', fraction: 0.5 })
       void operations.completeOperation(operationId, {
         id: operationId,
         content: 'done',

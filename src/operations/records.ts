@@ -297,7 +297,7 @@ export class OperationRecords implements OperationBook {
   /** Nothing will end any more: watches and waits reject instead of hanging. */
   abandonWaiters(): void {
     for (const [id, row] of this.rows) {
-      eachWatcher(row.watchers, (watcher) => watcher.reject(new WatchError(id)))
+      eachWatcher(row.watchers, (watcher) => watcher.reject(new WatchError('channel_closed', { id })))
       row.watchers = undefined
     }
     const dropped = internalError('wait_all completion channel dropped')

@@ -27,14 +27,13 @@ import type {
 } from '../../machines/operation-vocabulary.js'
 import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, checkSpec } from './admission.js'
 import { kindClasses } from './classification.js'
-import { internalError, notFound, WatchError } from './errors.js'
+import { internalError, OperationError, WatchError } from './errors.js'
 import { checkEnd, events as written, type MintedEnd } from './events.js'
 import type { StagedEnd } from './core.js'
 import type { OperationsHistory } from './history.js'
 import { readOutcome, type OperationRow } from './projection.js'
 import { checkOutcome, outcomes } from './outcomes.js'
 import { OperationReader } from './reader.js'
-import { ownerRetired, waitNotActive } from './refusal.js'
 import { terminations } from './termination.js'
 import type { OperationProgress, WaitedOutcome } from './types.js'
 import type { ActiveWait } from './wait.js'
@@ -105,7 +104,7 @@ export class OperationRegistry extends OperationReader {
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
   forgetLost(ids: readonly OperationId[]): void {
     checkIds(ids)
-    if (this.#core.isRetired) throw ownerRetired()
+    if (this.#core.isRetired) throw new OperationError('owner_retired', {})
     this.#noteAll(this.#history.forgetLost(ids), written.lostForgotten)
   }
 
@@ -258,7 +257,7 @@ export class OperationRegistry extends OperationReader {
   collectCompleted(): Promise<readonly WaitedOutcome[]> {
     try {
       this.#core.check()
-      if (this.#core.isRetired) throw ownerRetired()
+      if (this.#core.isRetired) throw new OperationError('owner_retired', {})
       const ids = this.#records.collectable()
       const collected = ids.map((operationId) => ({ operationId, outcome: this.#outcomeOf(operationId) }))
       if (ids.length === 0) return Promise.resolve(collected)
@@ -281,11 +280,11 @@ export class OperationRegistry extends OperationReader {
     checkId(id)
     const { signal } = options === noOptions ? options : decode(abortableSchema, options, 'watch options')
     const row = this.#records.rows.get(id)
-    if (row === undefined) throw notFound(id)
+    if (row === undefined) throw new OperationError('not_found', { id })
     const outcome = readOutcome(id, row)
     if (outcome !== undefined) return Promise.resolve(outcome)
     if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
-    if (this.#isDisposed) return silence(Promise.reject(new WatchError(id)))
+    if (this.#isDisposed) return silence(Promise.reject(new WatchError('channel_closed', { id })))
     const watcher = createDeferred<OperationOutcome>()
     row.watchers = withWatcher(row.watchers, watcher)
     if (signal === undefined) return watcher.promise
@@ -373,7 +372,7 @@ export class OperationRegistry extends OperationReader {
       if (turnId !== wait.request.turnId) refuseObligation('turnId', `not the turn that waited: ${textOf(turnId)}`)
       if (!wait.hasMembers(operationIds)) refuseObligation('operationIds', 'not the members of the wait')
     }
-    if (!this.#records.waits.acknowledge(waitRequestId)) throw waitNotActive(waitRequestId)
+    if (!this.#records.waits.acknowledge(waitRequestId)) throw new OperationError('wait_not_active', { waitRequestId })
   }
 
   /** Ends watches and waits with an error and stops the actors; later changes are refused with `owner_retired`, reads still work. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { InvalidInputError, StatewardError } from '../base/errors.js'
+import { InvalidInputError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
@@ -11,6 +11,7 @@ import type { LaneStream } from '../lane/types.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import type { SessionId } from '../../machines/operation-vocabulary.js'
+import { internalError, OperationError } from './errors.js'
 import { events } from './events.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
 import { limitsSchema, type RegistryLimits } from './records.js'
@@ -80,7 +81,7 @@ export class SessionDirectory {
     const decoded = decode(limitsSchema, limits, 'registry limits')
     const existing = this.#sessions.get(id)
     if (existing !== undefined) return this.#limit(existing, decoded)
-    if (this.#imports.has(id)) throw sessionExists(id)
+    if (this.#imports.has(id)) throw new OperationError('session_exists', { id })
     const history = new OperationsHistory(id, this.#options)
     history.open(this.#options.ids.uuid() as EpochId, decoded)
     this.#opened.attach(history)
@@ -102,7 +103,7 @@ export class SessionDirectory {
   /** Makes a session from an exported document, keeping its epoch; see `Runtime.importSession`. */
   async import(name: string, snapshot: unknown): Promise<Session> {
     const id = checkSessionName(name)
-    if (this.#sessions.has(id) || this.#imports.has(id)) throw sessionExists(id)
+    if (this.#sessions.has(id) || this.#imports.has(id)) throw new OperationError('session_exists', { id })
     const history = new OperationsHistory(id, this.#options)
     history.import(snapshot)
     this.#imports.add(id)
@@ -141,7 +142,7 @@ export class SessionDirectory {
   }
 
   get #opened(): Lane {
-    if (this.#lane === undefined) throw new StatewardError('internal', 'the directory of sessions has not started', {})
+    if (this.#lane === undefined) throw internalError('the directory of sessions has not started')
     return this.#lane
   }
 
@@ -182,10 +183,6 @@ export class SessionDirectory {
     this.#opened.detach(history)
     session.dispose()
   }
-}
-
-function sessionExists(id: SessionId): StatewardError {
-  return new StatewardError('session_exists', `session already exists: ${id}`, { id })
 }
 
 function checkSessionName(name: string): SessionId {

@@ -7,7 +7,7 @@ describe('the view of a session', () => {
   it('shows each operation as it is now', async () => {
     const { session, operations, run, complete } = await openFixture()
     await run([1, 2])
-    await operations.reportProgress(idOf(1), { message: 'half', percent: 0.5 })
+    await operations.reportProgress(idOf(1), { message: 'half', fraction: 0.5 })
     await complete(2)
     expect(session.view.rows()).toEqual([
       {
@@ -15,7 +15,7 @@ describe('the view of a session', () => {
         displayName: 'operation 1',
         kind: 'background_tool_op',
         status: 'running',
-        progress: { message: 'half', percent: 0.5 },
+        progress: { message: 'half', fraction: 0.5 },
         outcome: null,
         createdAtMs: start,
       },
