@@ -113,7 +113,7 @@ export class OperationsHistory implements LaneStream {
   capture(): Iterable<JsonObject> {
     if (this.#opened === undefined) return []
     const persisted = this.#capture()
-    return captureRows<PersistedOperations, undefined>(persisted, snapshotRows, persisted.nextCompletionSeq)
+    return captureRows<PersistedOperations, undefined>(persisted, snapshotRows, { sequence: persisted.nextCompletionSeq, notes: 0 })
   }
 
   /** The session in the exchange format (O-108), unfinished operations included. */

@@ -32,6 +32,10 @@ export interface EventOptions<Fields extends Entries, Event, Tables, View> {
   readonly fields: Fields
   /** Version of the shape. Default 1; a directory that holds another one is refused. */
   readonly version?: number
+  /** Whether it is noted: visible before it is durable, and numbered among the notes (see `EventLog`). Default false. */
+  readonly isNoted?: boolean
+  /** Whether a history begins with it here: what was there before is over, and events are numbered from 1 again. */
+  readonly begins?: (tables: Tables, event: Event) => boolean
   /** Rules of a value that its schema cannot say; they hold for what is read as for what is built. */
   readonly check?: (event: Event) => void
   /** Applies it to the rows. Live and in replay alike, so it decides nothing and asks for no time. */
@@ -42,12 +46,15 @@ export interface EventOptions<Fields extends Entries, Event, Tables, View> {
 export interface EventDefinition<Type extends string, Fields extends Entries, Tables, View> {
   readonly type: Type
   readonly version: number
+  readonly isNoted: boolean
   /** Builds the event that gets this sequence. */
   create(sequence: number, payload: Payload<Fields>): EventWith<Type, Fields>
   /** The event as the journal keeps it. */
   encode(event: EventWith<Type, Fields>): JsonObject
   /** Reads a stored event; raises `invalid_input` naming the field, or what its `check` raises. */
   decode(stored: JsonObject): EventWith<Type, Fields>
+  /** Whether a history begins with it here. */
+  begins(tables: Tables, event: EventWith<Type, Fields>): boolean
   evolve(draft: Draft<Tables, View>, event: EventWith<Type, Fields>): void
 }
 
@@ -60,7 +67,7 @@ export function eventDefiner<Tables, View>() {
     type: Type,
     options: EventOptions<Fields, EventWith<Type, Fields>, Tables, View>,
   ): EventDefinition<Type, Fields, Tables, View> {
-    const { fields, version = 1, check, evolve } = options
+    const { fields, version = 1, isNoted = false, begins = () => false, check, evolve } = options
     const schema = v.strictObject({
       type: v.literal(type),
       version: v.literal(version),
@@ -71,6 +78,7 @@ export function eventDefiner<Tables, View>() {
     return {
       type,
       version,
+      isNoted,
       create: (sequence, payload) => ({ type, version, sequence, ...payload }),
       encode: (event) => codec.encode(event),
       decode: (stored) => {
@@ -78,6 +86,7 @@ export function eventDefiner<Tables, View>() {
         check?.(event)
         return event
       },
+      begins,
       evolve,
     }
   }
