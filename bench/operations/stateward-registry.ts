@@ -15,9 +15,10 @@ const ids = createUuidSource({ now: () => Date.now() })
 
 /** The registry of one session, with its read side attached as in a runtime. */
 export function statewardRegistry(): Arrangement {
-  const id = 'bench' as SessionId
+  const id = `bench ${ids.uuid()}` as SessionId
   const history = new OperationsHistory(id, { clock: systemClock })
   history.open(ids.uuid() as EpochId, {})
+  history.start(lane)
   const deadlines = new DeadlineQueue(systemClock)
   const jobs = new JobList()
   const { operations } = new Session({

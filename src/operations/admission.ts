@@ -11,7 +11,7 @@ import {
   type OperationSpec,
   type PeerAddress,
 } from '../../machines/operation-vocabulary.js'
-import { childSessionOf } from './projection.js'
+import { childSessionOf } from './operation-row.js'
 import { isPlainName, sourceProblem } from './source.js'
 import type { OperationProgress } from './types.js'
 

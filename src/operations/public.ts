@@ -37,4 +37,4 @@ export {
 export { Turn, type TurnOptions, type TurnState } from './turn.js'
 export * from './types.js'
 export { WaitAll } from './wait-all.js'
-export type { WireOperationsSnapshot } from './wire.js'
+export type { WireOperationsSnapshot } from './export.js'

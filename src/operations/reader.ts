@@ -22,10 +22,9 @@ import {
   type PublicResultClass,
 } from './classification.js'
 import type { OperationsHistory } from './history.js'
-import { checkKey, readStatus, snapshotOf } from './projection.js'
-import { capturePersisted } from './snapshot.js'
+import { checkKey, readStatus, snapshotOf } from './operation-row.js'
 import type { CompletionEntry, EpochId, LostOperation, OperationSnapshot, RegistryDiagnostics } from './types.js'
-import { encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
+import { documentOf, type WireOperationsSnapshot } from './export.js'
 
 const observedStatuses: readonly ObservedStatus[] = ['absent', ...liveStatuses, ...terminalStatuses]
 
@@ -129,8 +128,7 @@ export class OperationReader {
   /** The durable part of the registry in the exchange format (O-108). Raises `internal` for corrupt facts. */
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     this.#core.check()
-    const wait = this.#records.waits.oldest?.request
-    return encodeSnapshot({ ...capturePersisted(this.epochId, this.#records), ...(wait !== undefined && { wait }) })
+    return documentOf(this.#history.state, { wait: this.#records.waits.oldest?.request, withoutLost: true })
   }
 
   get #core() {

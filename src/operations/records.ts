@@ -35,7 +35,7 @@ import {
 import { checkLimit } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, WatchError } from './errors.js'
-import type { OperationRow } from './projection.js'
+import type { OperationRow } from './operation-row.js'
 import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
 import { Waits } from './waits.js'

@@ -3,15 +3,20 @@ import { onAbort } from '../base/abort.js'
 import { decode } from '../base/decode.js'
 import { InvalidInputError, messageOf, StatewardError, toError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
-import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger, guardedObserver } from '../base/observers.js'
 import { abortableSchema, checkText, optionsSchema, textOf, textSchema } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
+import type { NumberedEvent } from '../state/log.js'
 import type { OperationEvent } from '../../machines/operation.js'
-import type { AdvanceEvent, OperationRegistryEvent, SettleEvent } from '../../machines/operation-registry.js'
+import type {
+  AdvanceEvent,
+  OperationRegistryEvent,
+  SettleEvent,
+  Settlement,
+} from '../../machines/operation-registry.js'
 import type {
   CursorConsumer,
   FailureOrigin,
@@ -28,10 +33,18 @@ import type {
 import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, checkSpec } from './admission.js'
 import { kindClasses } from './classification.js'
 import { internalError, OperationError, WatchError } from './errors.js'
-import { checkEnd, events as written, type MintedEnd } from './events.js'
 import type { StagedEnd } from './core.js'
-import type { OperationsHistory } from './history.js'
-import { readOutcome, type OperationRow } from './projection.js'
+import { cursorAdvanced } from './completion.js'
+import type { OperationsEvent, OperationsHistory } from './history.js'
+import {
+  lostForgotten,
+  operationEnded,
+  operationRegistered,
+  operationsCollected,
+  operationStarted,
+} from './operation.js'
+import { sessionLimited } from './session-state.js'
+import { readFacts, readOutcome, type OperationRow } from './operation-row.js'
 import { checkOutcome, outcomes } from './outcomes.js'
 import { OperationReader } from './reader.js'
 import { terminations } from './termination.js'
@@ -98,14 +111,14 @@ export class OperationRegistry extends OperationReader {
     this.#ids = ids
     this.#observer = guardedRegistryObserver(observer, logger)
     this.#logger = logger
-    history.onSend = (id, event) => this.#request(id, event)
+    history.state.onSend = (id, event) => this.#request(id, event)
   }
 
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
   forgetLost(ids: readonly OperationId[]): void {
     checkIds(ids)
     if (this.#core.isRetired) throw new OperationError('owner_retired', {})
-    this.#noteAll(this.#history.forgetLost(ids), written.lostForgotten)
+    this.#noteAll(lostForgotten, this.#history.forgetLost(ids))
   }
 
   /** Changes how many operations may run, from the next registration on; durable like a start. Raises `invalid_input`. */
@@ -113,7 +126,7 @@ export class OperationRegistry extends OperationReader {
     checkLimit('maxConcurrent', maxConcurrent)
     if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
     this.#records.limitTo(maxConcurrent)
-    this.#note(() => written.limited(maxConcurrent))
+    this.#history.note((sequence) => sessionLimited.create(sequence, { maxConcurrent }))
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -149,8 +162,8 @@ export class OperationRegistry extends OperationReader {
     this.#core.change(() => {
       this.#now({ type: 'register', spec: checked, ...(limit !== undefined && { limit }) })
       const taken = this.#history.forgetLost([id])
-      if (this.#isKept(kind)) this.#note(() => written.registered(checked))
-      else this.#noteAll(taken, written.lostForgotten)
+      if (this.#isKept(kind)) this.#history.note((sequence) => operationRegistered.create(sequence, { spec: checked }))
+      else this.#noteAll(lostForgotten, taken)
     })
     this.#observer.onChange?.(id)
   }
@@ -158,7 +171,7 @@ export class OperationRegistry extends OperationReader {
   /** `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
     const note = (): void => {
-      if (this.#isKept(this.#kindOf(id))) this.#note(() => written.started(id))
+      if (this.#isKept(this.#kindOf(id))) this.#history.note((sequence) => operationStarted.create(sequence, { id }))
     }
     return this.#advance({ type: 'operation.start', id }, undefined, note)
   }
@@ -263,7 +276,7 @@ export class OperationRegistry extends OperationReader {
       if (ids.length === 0) return Promise.resolve(collected)
       this.#core.change(() => {
         this.#now({ type: 'records.drop', ids })
-        this.#noteAll(ids, written.collected)
+        this.#noteAll(operationsCollected, ids)
       })
       return Promise.resolve(collected)
     } catch (refusal) {
@@ -308,7 +321,9 @@ export class OperationRegistry extends OperationReader {
     const after = this.#core.change(() => {
       this.#now({ type: 'cursor.advance', consumer, cursor })
       const reached = this.#records.cursors[consumer]
-      if (reached > before) this.#note(() => written.cursorAdvanced(consumer, reached))
+      if (reached > before) {
+        this.#history.note((sequence) => cursorAdvanced.create(sequence, { consumer, cursor: reached }))
+      }
       return reached
     })
     if (after > this.#records.lastSequence) {
@@ -437,15 +452,10 @@ export class OperationRegistry extends OperationReader {
     if (!this.#core.isPoisoned && !this.#core.isRetired) this.#now({ type: 'owner.retire' })
   }
 
-  /** Notes what is visible already; written only where there is a journal. */
-  #note(eventOf: () => JsonObject): void {
-    if (this.#lane.isDurable) this.#lane.note(this.#history, eventOf())
-  }
-
   /** Notes something about many operations, in events small enough for the journal. */
-  #noteAll(ids: readonly OperationId[], eventOf: (ids: readonly OperationId[]) => JsonObject): void {
+  #noteAll(definition: typeof lostForgotten | typeof operationsCollected, ids: readonly OperationId[]): void {
     for (let next = 0; next < ids.length; next += idsPerEvent) {
-      this.#note(() => eventOf(ids.slice(next, next + idsPerEvent)))
+      this.#history.note((sequence) => definition.create(sequence, { ids: ids.slice(next, next + idsPerEvent) }))
     }
   }
 
@@ -524,23 +534,15 @@ export class OperationRegistry extends OperationReader {
     try {
       for (const end of ends) staged.push(this.#core.stage(end))
       this.#checkBarriers(ends)
-      const encoded = this.#encoded(ends)
-      return {
-        get facts() {
-          return encoded()
-        },
-        commit,
-        discard,
-        publish: () => this.#publish(ends),
-      }
+      return this.#history.stage({ events: this.#eventsOf(ends), commit, discard, publish: () => this.#publish(ends) })
     } catch (fault) {
       discard()
       throw fault
     }
   }
 
-  /** Read fail-closed now, written when the journal asks: a lane without one never does. */
-  #encoded(ends: readonly SettleEvent[]): () => readonly JsonObject[] {
+  /** Read fail-closed now, made when the journal asks: a lane without one never does. */
+  #eventsOf(ends: readonly SettleEvent[]): () => readonly NumberedEvent<OperationsEvent>[] {
     const kept: [MintedEnd, OperationRow][] = []
     for (const end of ends) {
       if (!this.#isKept(this.#kindOf(end.id))) continue
@@ -548,7 +550,12 @@ export class OperationRegistry extends OperationReader {
       checkEnd(end, row)
       kept.push([end, row as OperationRow])
     }
-    return () => kept.map(([end, row]) => written.ended(end, row))
+    return () =>
+      kept.map(
+        ([end, row]) =>
+          (sequence) =>
+            operationEnded.create(sequence, endOf(end, row)),
+      )
   }
 
   #publish(events: readonly SettleEvent[]): void {
@@ -589,6 +596,27 @@ export class OperationRegistry extends OperationReader {
     if (outcome === undefined) throw internalError(`missing terminal outcome for operation ${id}`)
     return outcome
   }
+}
+
+/** An end that has its place in the completion order and its time. */
+interface MintedEnd extends SettleEvent {
+  settlement: Required<Settlement>
+}
+
+/** Raises `internal` unless the end may become durable: nothing that is corrupt may. */
+function checkEnd(event: SettleEvent, row: OperationRow | undefined): asserts event is MintedEnd {
+  const { id, settlement } = event
+  if (row === undefined || settlement?.completedAtMs === undefined) {
+    throw internalError(`operation ${id} did not mint a completion sequence`)
+  }
+  readFacts(id, row)
+}
+
+/** An end as it is journalled. */
+function endOf({ id, outcome, settlement }: MintedEnd, { context }: OperationRow) {
+  const { peerReady, progressCount } = context
+  const { sequence: completionSequence, completedAtMs } = settlement
+  return { id, completionSequence, outcome, peerReady, progressCount, completedAtMs }
 }
 
 /** The change stands whatever those who are told of it do. */

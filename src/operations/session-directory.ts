@@ -12,8 +12,8 @@ import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import type { SessionId } from '../../machines/operation-vocabulary.js'
 import { internalError, OperationError } from './errors.js'
-import { events } from './events.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
+import { sessionDeleted } from './session-state.js'
 import { limitsSchema, type RegistryLimits } from './records.js'
 import { Session, type SessionCloseOptions } from './session.js'
 import { isPlainName } from './source.js'
@@ -66,8 +66,13 @@ export class SessionDirectory {
     for (const history of this.#restored) history.finishRestore()
     for (const history of this.#restored) {
       const id = sessionOfStream(history.name)
-      if (id !== undefined && history.isOpened) this.#adopt(history, id)
-      else lane.detach(history)
+      if (id !== undefined && history.isOpened) {
+        history.start(lane)
+        this.#adopt(history, id)
+      } else {
+        history.state.close()
+        lane.detach(history)
+      }
     }
     this.#restored = []
   }
@@ -84,8 +89,8 @@ export class SessionDirectory {
     if (this.#imports.has(id)) throw new OperationError('session_exists', { id })
     const history = new OperationsHistory(id, this.#options)
     history.open(this.#options.ids.uuid() as EpochId, decoded)
-    this.#opened.attach(history)
-    this.#opened.note(history, events.opened(history.epochId, history.core.records))
+    history.start(this.#opened)
+    history.noteOpened()
     return this.#adopt(history, id)
   }
 
@@ -105,20 +110,22 @@ export class SessionDirectory {
     const id = checkSessionName(name)
     if (this.#sessions.has(id) || this.#imports.has(id)) throw new OperationError('session_exists', { id })
     const history = new OperationsHistory(id, this.#options)
-    history.import(snapshot)
+    const steps = history.importOf(snapshot)
     this.#imports.add(id)
     try {
-      return await this.#opened.submit(history, () => ({
-        facts: [events.imported(history.exported())],
-        commit: () => {
-          // Not before it is durable, or a snapshot would hold a session that may yet be refused.
-          this.#opened.attach(history)
-          return this.#adopt(history, id)
-        },
-        discard: () => {},
-      }))
+      history.start(this.#opened)
+      let session: Session | undefined
+      for (const [index, { events, apply }] of steps.entries()) {
+        const commit = (): void => {
+          apply()
+          if (index === steps.length - 1) session = this.#adopt(history, id)
+        }
+        await this.#opened.submit(history, () => history.stage({ events: () => events, commit, discard: () => {} }))
+      }
+      return session as Session
     } catch (cause) {
-      history.core.stop()
+      this.#opened.detach(history)
+      history.state.close()
       throw cause
     } finally {
       this.#imports.delete(id)
@@ -150,11 +157,13 @@ export class SessionDirectory {
     const { history, operations } = session
     try {
       await operations.retireOwner(reason)
-      await this.#opened.submit(history, () => ({
-        facts: [events.deleted()],
-        commit: () => this.#forget(session, history),
-        discard: () => {},
-      }))
+      await this.#opened.submit(history, () =>
+        history.stage({
+          events: () => [(sequence) => sessionDeleted.create(sequence, {})],
+          commit: () => this.#forget(session, history),
+          discard: () => {},
+        }),
+      )
     } finally {
       this.#deletions.delete(session)
     }
