@@ -121,12 +121,12 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
     const groups = inGroups(rows)
     const draft = new DirectDraft<SessionState, undefined>(this.state, undefined)
     return groups.map((group, index) => {
-      const events: NumberedEvent<OperationsEvent>[] = [(sequence) => rowsImported.create(sequence, { rows: group })]
-      if (index === 0) events.unshift((sequence) => importBegun.create(sequence, {}))
+      const step: NumberedEvent<OperationsEvent>[] = [(sequence) => rowsImported.create(sequence, { rows: group })]
+      if (index === 0) step.unshift((sequence) => importBegun.create(sequence, {}))
       if (index === groups.length - 1) {
-        events.push((sequence) => sessionImported.create(sequence, { rows: rows.length }))
+        step.push((sequence) => sessionImported.create(sequence, { rows: rows.length }))
       }
-      return { events, apply: () => events.forEach((event) => catalogue.evolve(draft, event(1))) }
+      return { events: step, apply: () => step.forEach((event) => catalogue.evolve(draft, event(1))) }
     })
   }
 

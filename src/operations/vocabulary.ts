@@ -19,8 +19,13 @@ import {
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
 /** A UUID in its one spelling. */
-export function uuid<Id extends string = string>(): v.GenericSchema<unknown, Id> {
-  return v.custom<Id>(isUuid, 'not a lower-case UUID')
+export function uuid<Id extends string = string>(): v.GenericSchema<string, Id> {
+  return v.custom<Id>(isUuid, 'not a lower-case UUID') as v.GenericSchema as v.GenericSchema<string, Id>
+}
+
+/** Text that identifies something; its parts are checked where it is used. */
+function text<Text extends string>(): v.GenericSchema<string, Text> {
+  return textSchema<Text>() as v.GenericSchema as v.GenericSchema<string, Text>
 }
 
 /** One of the kinds. */
@@ -30,10 +35,10 @@ const name = v.string()
 
 /** A source; its exact parts are checked where it is used, so that a bad one is named by operation. */
 export const source: v.GenericSchema<OperationSource> = v.variant('kind', [
-  v.strictObject({ kind: v.literal('session_child'), sessionId: textSchema<SessionId>() }),
+  v.strictObject({ kind: v.literal('session_child'), sessionId: text<SessionId>() }),
   v.strictObject({
     kind: v.literal('backend_peer'),
-    peerId: textSchema<PeerId>(),
+    peerId: text<PeerId>(),
     address: v.strictObject({ transport: v.picklist(['inproc', 'uds', 'tcp']), endpoint: name }),
   }),
 ]) as never
@@ -42,11 +47,11 @@ export const source: v.GenericSchema<OperationSource> = v.variant('kind', [
 export const specFields = {
   id: uuid<OperationId>(),
   kind,
-  ownerSessionId: textSchema<SessionId>(),
+  ownerSessionId: text<SessionId>(),
   displayName: name,
   sourceLabel: name,
   operationSource: v.optional(source),
-  childSessionId: v.nullable(textSchema<SessionId>()),
+  childSessionId: v.nullable(text<SessionId>()),
   expectPeerChannel: v.boolean(),
 }
 

@@ -40,14 +40,22 @@ export function documentCodec<Written, Value>(
       try {
         return decode(schema, named, subject)
       } catch (refusal) {
-        throw inSpellingOfDocument(refusal)
+        throw inSpellingOf(document, refusal)
       }
     },
   }
 }
 
-function inSpellingOfDocument(refusal: unknown): unknown {
+function inSpellingOf(document: unknown, refusal: unknown): unknown {
   if (!StatewardError.is(refusal, 'invalid_input')) return refusal
-  const { subject, field, reason } = (refusal as InvalidInputError).data
-  return new InvalidInputError({ subject, field: snakeCase(field), reason }, { cause: refusal })
+  const { subject, field: path, reason } = (refusal as InvalidInputError).data
+  let within = document
+  const names = path.split('.').map((name) => {
+    // Keys of records are found as they are.
+    const isKey = typeof within === 'object' && within !== null && Object.hasOwn(within, name)
+    const written = isKey ? name : snakeCase(name)
+    within = (within as Readonly<Record<string, unknown>> | null | undefined)?.[written]
+    return written
+  })
+  return new InvalidInputError({ subject, field: names.join('.'), reason }, { cause: refusal })
 }

@@ -22,9 +22,13 @@ export interface EventLogOptions<Tables, View, Event extends StateEvent> {
 export type NumberedEvent<Event> = (sequence: number) => Event
 
 /** A decision of a room that keeps by itself what is under way. */
-export interface Decided<Event, Result> extends Omit<Staged<Result>, 'facts'> {
+export interface Decided<Event, Result> {
   /** Asked for once, and only where there is a journal. */
-  events(): readonly NumberedEvent<Event>[]
+  readonly events: () => readonly NumberedEvent<Event>[]
+  /** See {@link Staged}. */
+  readonly commit: () => Result
+  readonly discard: () => void
+  readonly publish?: () => void
 }
 
 /**

@@ -61,11 +61,11 @@ export function createGate() {
     state,
     log,
     /** Another history begins in the same stream, as when something is deleted and made anew. */
-    begin(name: string): void {
+    begin: (name: string): void => {
       Object.assign(state, { name, knocks: [], admitted: [] })
       log.note((sequence) => gateOpened.create(sequence, { name }))
     },
-    knock(visitor: number): void {
+    knock: (visitor: number): void => {
       state.knocks.push(visitor)
       log.note((sequence) => knocked.create(sequence, { visitor }))
     },
