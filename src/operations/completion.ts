@@ -46,7 +46,7 @@ export function restoreCompletion({ records }: SessionState, entry: CompletionEn
 /** The rows of the feed, behind the operations that they tell of. */
 export const completionRow = defineRow('completion', {
   fields: entryFields,
-  capture: (state) => (state.currentEpoch === undefined ? [] : state.records.feed.rows()),
+  capture: (state) => (state.currentEpoch === undefined ? [] : state.records.order.feed.rows()),
   restore: ({ tables }, entry) => {
     tables.claim(entry.seq, entry.operationId)
     restoreCompletion(tables, entry)

@@ -19,7 +19,8 @@ import {
 } from '../../machines/operation-registry.js'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
 import { withOperations } from './children.js'
-import { OperationRecords, type RegistryLimits } from './records.js'
+import type { RegistryLimits } from './limits.js'
+import { OperationRecords } from './records.js'
 import { OperationError, poisonedError } from './errors.js'
 import { refusalError } from './refusal.js'
 

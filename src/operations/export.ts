@@ -126,7 +126,7 @@ export function documentOf(
   const { epochId, cursors, nextCompletionSeq, maxCompleted, maxConcurrent, droppedThrough, droppedCount } =
     sessionRowOf(state)
   const { records } = state
-  const entries = records.feed.rows()
+  const entries = records.order.feed.rows()
   const stored = storedOperations(state).filter(({ spec: { id } }) => !withoutLost || records.has(id))
   const ended = stored.filter(({ completionSequence }) => completionSequence !== undefined)
   return codec.encode({
@@ -211,7 +211,7 @@ export function restoreDocument(state: SessionState, input: unknown): void {
   checkFeedFacts(document, state)
   checkRetention(retention, document.completionEntries)
   const { entries, retention: kept } = retained(entriesIn(document, operations), retention)
-  if (kept !== undefined) state.records.restoreRetention(kept)
+  if (kept !== undefined) state.records.order.restoreRetention(kept)
   for (const completion of entries) restoreCompletion(state, completion)
 }
 

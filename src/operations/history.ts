@@ -17,7 +17,7 @@ import {
   operationStarted,
 } from './operation.js'
 import { sessionDeleted, sessionLimited, sessionOpened, sessionRow, SessionState } from './session-state.js'
-import type { RegistryLimits } from './records.js'
+import type { RegistryLimits } from './limits.js'
 import type { EpochId, LostOperation } from './types.js'
 
 const namePrefix = 'operations/'
@@ -108,7 +108,8 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
   /** Notes the epoch that has been started. */
   noteOpened(): void {
     const { epochId, records } = this.state
-    const { maxCompleted, maxConcurrent = null } = records
+    const { maxConcurrent = null, order } = records
+    const { maxCompleted } = order
     this.note((sequence) => sessionOpened.create(sequence, { epochId, maxCompleted, maxConcurrent }))
   }
 

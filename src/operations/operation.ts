@@ -13,6 +13,7 @@ import {
 import { kindClasses } from './classification.js'
 import { internalError } from './errors.js'
 import { checkKey, childSessionOf, readFacts, type OperationRow } from './operation-row.js'
+import { canEnd } from './own-chart.js'
 import { defineEvent, defineRow, type SessionState, type UnfinishedOperation } from './session-state.js'
 import { sourceProblem } from './source.js'
 import { count, outcome, spec, uuid } from './vocabulary.js'
@@ -48,7 +49,7 @@ export const operationEnded = defineEvent('operation_ended', {
   evolve: ({ tables }, event) => {
     const { id, completionSequence, completedAtMs } = event
     const ended = unfinishedOf(tables, id, event.outcome)
-    if (completionSequence <= tables.records.lastSequence) {
+    if (completionSequence <= tables.records.order.lastSequence) {
       throw internalError(`sequence ${completionSequence} of operation ${id} is claimed already`)
     }
     tables.unfinished.delete(id)
@@ -86,7 +87,7 @@ export const lostForgotten = defineEvent('lost_forgotten', {
 function unfinishedOf(state: SessionState, id: OperationId, reached: OperationOutcome): UnfinishedOperation {
   const found = state.unfinished.get(id)
   if (found === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
-  if (!state.records.canEnd(found.spec, found.status, reached)) {
+  if (!canEnd(found.spec, found.status, reached)) {
     throw internalError(`the journal ends operation ${id} as ${reached.type} while it is ${found.status}`)
   }
   return found

@@ -22,7 +22,7 @@ export {
 } from './errors.js'
 export { OperationEndedError, type Work, type WorkContext } from './execution.js'
 export { IdleWake, type ContinuationInput, type IdleWakeHost, type IdleWakeOptions } from './idle-wake.js'
-export type { RegistryLimits } from './records.js'
+export type { RegistryLimits } from './limits.js'
 export { OperationRegistry } from './registry.js'
 export type { RegistryObserver } from './registry-observer.js'
 export type { OperationHandle, RunOptions, RunRequest, Session } from './session.js'

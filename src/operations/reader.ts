@@ -100,19 +100,19 @@ export class OperationReader {
   /** Completions in order; the handle outlives the registry. */
   completionFeed(): Feed<CompletionEntry> {
     this.#core.check()
-    return this.#records.feed
+    return this.#records.order.feed
   }
 
   /** Where a consumer stands. Raises `invalid_input` for one that there is none of. */
   completionCursor(consumer: CursorConsumer): number {
     this.#core.check()
     checkMember('cursor consumer', consumer, cursorConsumers)
-    return this.#records.cursors[consumer]
+    return this.#records.order.cursors[consumer]
   }
 
   /** The registry for people who look into it. Raises `internal` for corrupt facts. */
   diagnostics(): RegistryDiagnostics {
-    const { waits, rows, activeCount, feed } = this.#records
+    const { waits, rows, activeCount, order } = this.#records
     const pendingWaits = Array.from(waits.active, ({ request }) => ({ ...request }))
     return {
       operations: this.listOperations(),
@@ -120,8 +120,8 @@ export class OperationReader {
       activeCount,
       pendingWait: pendingWaits[0] ?? null,
       pendingWaits,
-      cursors: { ...this.#records.cursors },
-      watermark: feed.watermark(),
+      cursors: { ...this.#records.order.cursors },
+      watermark: order.feed.watermark(),
     }
   }
 

@@ -305,14 +305,14 @@ export class OperationRegistry {
     const before = this.completionCursor(consumer)
     const after = this.#core.change(() => {
       this.#now({ type: 'cursor.advance', consumer, cursor })
-      const reached = this.#records.cursors[consumer]
+      const reached = this.#records.order.cursors[consumer]
       if (reached > before) {
         this.#history.note((sequence) => cursorAdvanced.create(sequence, { consumer, cursor: reached }))
       }
       return reached
     })
-    if (after > this.#records.lastSequence) {
-      const minted = this.#records.lastSequence
+    if (after > this.#records.order.lastSequence) {
+      const minted = this.#records.order.lastSequence
       this.#logger.warn({ consumer, cursor: after, minted }, 'a cursor is ahead of every completion')
     }
     return after
@@ -394,7 +394,7 @@ export class OperationRegistry {
     this.#isDisposed = true
     this.#fence()
     this.#awaiting.close()
-    this.#records.feed.close()
+    this.#records.order.feed.close()
     this.#core.stop()
   }
 

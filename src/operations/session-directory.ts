@@ -14,7 +14,7 @@ import type { SessionId } from '../../machines/operation-vocabulary.js'
 import { internalError, OperationError } from './errors.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
 import { sessionDeleted } from './session-state.js'
-import { limitsSchema, type RegistryLimits } from './records.js'
+import { limitsSchema, type RegistryLimits } from './limits.js'
 import { Session, type SessionCloseOptions } from './session.js'
 import { isPlainName } from './source.js'
 import type { EpochId } from './types.js'
@@ -173,7 +173,7 @@ export class SessionDirectory {
   #limit(session: Session, { maxConcurrent, maxCompleted }: RegistryLimits): Session {
     const { operations, history } = session
     if (maxConcurrent !== undefined) operations.limitConcurrency(maxConcurrent)
-    const { maxCompleted: made } = history.core.records
+    const { maxCompleted: made } = history.core.records.order
     if (maxCompleted !== undefined && Math.max(1, maxCompleted) !== made) {
       const fields = { session: session.id, asked: maxCompleted, kept: made }
       this.#options.logger.warn(fields, 'maxCompleted counts when a session is made, it stays as it was')

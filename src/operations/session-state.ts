@@ -5,7 +5,8 @@ import { SequenceCounter } from '../state/sequence.js'
 import type { LiveStatus, OperationId, OperationSpec } from '../../machines/operation-vocabulary.js'
 import { OperationsCore, type CoreOptions } from './core.js'
 import { internalError } from './errors.js'
-import type { OperationRecords, RegistryLimits } from './records.js'
+import type { RegistryLimits } from './limits.js'
+import type { OperationRecords } from './records.js'
 import type { CompletionCursors, EpochId } from './types.js'
 import { count, uuid } from './vocabulary.js'
 
@@ -88,7 +89,7 @@ export class SessionState {
   /** Takes down whose sequence this is. Raises `internal` for a second owner, and for one that was never minted. */
   claim(sequence: number, id: OperationId): void {
     if (sequence < 1) throw internalError(`recovered operation ${id} carries sequence ${sequence}`)
-    const minted = this.records.lastSequence
+    const minted = this.records.order.lastSequence
     if (sequence > minted) {
       throw internalError(
         `RecoverCompletionFeedEntry: sequence ${sequence} of operation ${id} is beyond the counter ${minted}`,
@@ -104,7 +105,7 @@ export class SessionState {
   /** All rows have been put back. Raises `internal` when they contradict each other as a whole. */
   finishRestore(): void {
     this.#claimed.clear()
-    const feed = this.#opened?.core.records.feed
+    const feed = this.#opened?.core.records.order.feed
     if (feed !== undefined && this.isOpened && feed.droppedCount > 0 && feed.size === 0) {
       throw internalError('feed retention names dropped rows but no row is retained')
     }
@@ -164,7 +165,8 @@ export interface SessionRow {
 /** The session as it is now. Raises `internal` once its registry has broken: it differs from its journal. */
 export function sessionRowOf({ core, epochId }: SessionState): SessionRow {
   core.check()
-  const { maxCompleted, maxConcurrent = null, cursors, durableSequence, feed } = core.records
+  const { maxConcurrent = null, order } = core.records
+  const { maxCompleted, cursors, durableSequence, feed } = order
   const { droppedThrough, droppedCount } = feed
   return {
     epochId,
@@ -187,11 +189,11 @@ export function restoreSession(state: SessionState, row: SessionRow): void {
   state.open(epochId, limits)
   state.importedRows = importedRows
   const { records } = state
-  records.raiseSequence(nextCompletionSeq)
+  records.order.raise(nextCompletionSeq)
   for (const [consumer, cursor] of Object.entries(cursors)) {
-    records.advanceCursor(consumer as keyof CompletionCursors, cursor)
+    records.order.advanceCursor(consumer as keyof CompletionCursors, cursor)
   }
-  if (droppedCount > 0) records.restoreRetention({ droppedThrough, droppedCount })
+  if (droppedCount > 0) records.order.restoreRetention({ droppedThrough, droppedCount })
 }
 
 /** The session itself, before everything that belongs to it. */
