@@ -74,6 +74,17 @@ export class OperationReader {
     return snapshots.toSorted(byDisplayName)
   }
 
+  /** The operations that have not ended, in creation order. Raises `internal` for corrupt facts. */
+  liveIds(): readonly OperationId[] {
+    this.#core.check()
+    const ids: OperationId[] = []
+    for (const [key, row] of this.#records.rows) {
+      const id = checkKey(key)
+      if (!isTerminal(readStatus(id, row))) ids.push(id)
+    }
+    return ids
+  }
+
   /** Whether a status is final; the id need not exist. */
   classifyTerminality(_id: OperationId, status: ObservedStatus): 'terminal' | 'non_terminal' {
     checkMember('operation status', status, observedStatuses)

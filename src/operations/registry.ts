@@ -348,6 +348,11 @@ export class OperationRegistry {
     return this.#reader.listOperations()
   }
 
+  /** The operations that have not ended, in creation order. Raises `internal` for corrupt facts. */
+  liveIds(): readonly OperationId[] {
+    return this.#reader.liveIds()
+  }
+
   /** Whether a status is final; the id need not exist. */
   classifyTerminality(id: OperationId, status: ObservedStatus): 'terminal' | 'non_terminal' {
     return this.#reader.classifyTerminality(id, status)

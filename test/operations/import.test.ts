@@ -48,7 +48,7 @@ async function importing(document: unknown, groups: number) {
 const ends = 7
 
 describe('a large import', () => {
-  it('is journalled in groups that fit, one after another, each of about what one record may take', async () => {
+  it('[O-148] is journalled in groups that fit, one after another, each of about what one record may take', async () => {
     const document = await largeDocument(ends)
     const { journal, session } = await importing(document, 0)
     let groups = 0
@@ -68,7 +68,7 @@ describe('a large import', () => {
     ])
   })
 
-  it('is nothing to the next process unless all of it was durable', async () => {
+  it('[O-148] is nothing to the next process unless all of it was durable', async () => {
     const document = await largeDocument(ends)
     const { journal, runtime } = await importing(document, 2)
     expect([...runtime.sessions()]).toEqual([])
@@ -93,7 +93,7 @@ describe('a large import', () => {
     expect(next.session.lost.map(({ id }) => id)).toEqual([idOf(ends + 1)])
   })
 
-  it('that breaks off makes room for a session of its name, imported or not, which comes back', async () => {
+  it('[O-148] that breaks off makes room for a session of its name, imported or not, which comes back', async () => {
     const document = await largeDocument(ends)
     for (const isImported of [true, false]) {
       const { journal, runtime, session } = await importing(document, 2)

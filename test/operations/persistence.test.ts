@@ -286,7 +286,7 @@ describe('a journal that contradicts itself', () => {
     })
   })
 
-  it('does not open: an event that is missing, or comes twice', async () => {
+  it('[O-149] does not open: an event that is missing, or comes twice', async () => {
     expect(await recoveryOf(registered, { ...started, sequence: 4 })).toMatchObject({ code: 'replay_sequence' })
     expect(await recoveryOf(registered, { ...registered, sequence: 2 })).toMatchObject({ code: 'replay_sequence' })
     expect(await recoveryOf(registered, started, { ...settled, sequence: 2 })).toMatchObject({

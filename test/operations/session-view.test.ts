@@ -139,6 +139,25 @@ describe('the view of a session', () => {
     expect(counts).toEqual([512, 1024, 1200])
   })
 
+  it('shows many operations that are live at the first look in as many turns as they need', async () => {
+    const { session, run, operations } = await openFixture()
+    const { view } = session
+    await run(Array.from({ length: 1200 }, (_, number) => number))
+    const seen: [number, boolean][] = []
+    const look = (): void => void seen.push([view.live().length, view.store.get().context.isWhole])
+    view.store.subscribe(look)
+    look()
+    // Ends before it has been shown.
+    await operations.cancelOperation(idOf(1199))
+    await expect.poll(() => view.store.get().context.isWhole).toBe(true)
+    expect(seen).toEqual([
+      [512, false],
+      [1024, false],
+      [1199, true],
+    ])
+    expect(view.live()).toEqual(view.rows().filter(({ outcome }) => outcome === null))
+  })
+
   it('tells the last of it when its session is closed, and leaves nothing behind', async () => {
     const { session, run } = await openFixture()
     await run([1])

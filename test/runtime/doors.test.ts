@@ -767,6 +767,7 @@ describe('the table of doors', () => {
     'OperationRegistry.outstandingObligations',
     'OperationRegistry.dispose',
     'OperationRegistry.listOperations',
+    'OperationRegistry.liveIds',
     'OperationRegistry.completionFeed',
     'OperationRegistry.diagnostics',
     'OperationRegistry.capturePersistenceSnapshot',
