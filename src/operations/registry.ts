@@ -27,7 +27,9 @@ import { cursorAdvanced } from './completion.js'
 import { OperationEnds } from './ends.js'
 import { internalError, OperationError } from './errors.js'
 import type { WireOperationsSnapshot } from './export.js'
+import type { OperationsCore } from './core.js'
 import type { OperationsHistory } from './history.js'
+import type { OperationRecords } from './records.js'
 import { lostForgotten, operationRegistered, operationsCollected, operationStarted } from './operation.js'
 import { readOutcome } from './operation-row.js'
 import { checkOutcome, outcomes } from './outcomes.js'
@@ -70,6 +72,8 @@ const done = Promise.resolve()
 export class OperationRegistry {
   readonly #lane: Lane
   readonly #history: OperationsHistory
+  readonly #core: OperationsCore
+  readonly #records: OperationRecords
   readonly #reader: OperationReader
   readonly #ends: OperationEnds
   readonly #awaiting: Awaiting
@@ -81,9 +85,11 @@ export class OperationRegistry {
     const logger = guardedLogger(unguarded)
     this.#lane = lane
     this.#history = history
+    this.#core = history.core
+    this.#records = history.core.records
     this.#observer = guardedRegistryObserver(observer, logger)
     this.#reader = new OperationReader(history)
-    this.#awaiting = new Awaiting(history, ids)
+    this.#awaiting = new Awaiting(history.core, ids)
     this.#ends = new OperationEnds({
       lane,
       history,
@@ -441,14 +447,6 @@ export class OperationRegistry {
         throw new InvalidInputError({ subject: 'operation event', field: 'type', reason })
       }
     }
-  }
-
-  get #core() {
-    return this.#history.core
-  }
-
-  get #records() {
-    return this.#history.core.records
   }
 
   #fence(): void {
