@@ -9,7 +9,7 @@ import { phaseOf, type Task } from '../task.js'
 import { isTerminalRunState, type Run, type RunInstance, type RunState } from '../run.js'
 import { progressAfterEnd, progressWith } from '../run-commands.js'
 import type { TaskProjection, TaskView } from '../view.js'
-import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
+import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-report.js'
 import { fillWindow, missingRuns } from './cron-window.js'
 import { isCancelled, moveRun } from './runs.js'
 import {

@@ -5,7 +5,7 @@ import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskMutations } from '../authority.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { checkHeld } from './attempt-changes.js'
-import type { AttemptIdentity } from './attempt.js'
+import type { AttemptIdentity } from './attempt-report.js'
 import { isCrowded, shortageOf } from './spending.js'
 
 /** What a line is built on. */
