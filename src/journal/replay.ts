@@ -92,9 +92,5 @@ function tryParse(payload: string): readonly JournalRecord[] | undefined {
 }
 
 function undecodable(file: string, offset: number): JournalError<'journal_corrupt'> {
-  return new JournalError('journal_corrupt', `${file}: the records at ${offset} cannot be decoded`, {
-    file,
-    offset,
-    reason: 'decode_failure',
-  })
+  return new JournalError('journal_corrupt', { file, offset, reason: 'decode_failure' })
 }

@@ -152,7 +152,7 @@ export class Lane {
   /** Adds a stream that was not in the journal. Raises `lane_stream_exists` for a name in use. */
   attach(stream: LaneStream): void {
     if (this.#streams.has(stream.name)) {
-      throw new LaneError('lane_stream_exists', `stream already attached: ${stream.name}`, { stream: stream.name })
+      throw new LaneError('lane_stream_exists', { stream: stream.name })
     }
     this.#streams.set(stream.name, stream)
   }
@@ -283,13 +283,11 @@ export class Lane {
       case 'open':
         return undefined
       case 'poisoned':
-        return new LaneError('lane_poisoned', `the lane takes nothing, it failed earlier: ${health.cause}`, {
-          cause: health.cause,
-        })
+        return new LaneError('lane_poisoned', { cause: health.cause })
       case 'lost':
         return lostError(health.cause)
       case 'closed':
-        return new LaneError('lane_closed', 'the lane is closed', {})
+        return new LaneError('lane_closed', {})
     }
   }
 
@@ -407,7 +405,7 @@ export class Lane {
     this.#poison(cause)
     const text = messageOf(cause)
     if (StatewardError.is(cause, 'journal_lock_lost')) return lostError(text, { cause })
-    return new LaneError('lane_durability_unknown', `durability unknown: ${text}`, { cause: text }, { cause })
+    return new LaneError('lane_durability_unknown', { cause: text }, { cause })
   }
 
   /** True when the journal says that it broke; its other answers are on their way. */
@@ -424,9 +422,7 @@ export class Lane {
   /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
   #applyFailed(stream: LaneStream, cause: Error): StatewardError {
     this.#behind.add(stream)
-    const reason = messageOf(cause)
-    const text = `a durable change could not be applied, close the runtime and open it anew: ${reason}`
-    const failure = new LaneError('lane_apply_failed', text, { cause: reason }, { cause })
+    const failure = new LaneError('lane_apply_failed', { cause: messageOf(cause) }, { cause })
     this.#applyFault ??= failure
     this.#poison(failure)
     // The stream may have said it in its own words.
@@ -482,12 +478,11 @@ function* envelopes(
 }
 
 function notAppended(cause: unknown): LaneError {
-  const text = messageOf(cause)
-  return new LaneError('lane_not_appended', `not appended: ${text}`, { cause: text }, { cause })
+  return new LaneError('lane_not_appended', { cause: messageOf(cause) }, { cause })
 }
 
 function lostError(cause: string, options?: ErrorOptions): LaneError<'lane_lost'> {
-  return new LaneError('lane_lost', `the journal is lost to this process: ${cause}`, { cause }, options)
+  return new LaneError('lane_lost', { cause }, options)
 }
 
 function rejected(reason: Error): Promise<never> {
