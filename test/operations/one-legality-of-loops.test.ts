@@ -57,7 +57,7 @@ describe('the chart of a turn is the only place that refuses:', () => {
         answered.then((satisfied) => ({ outcomes: [], satisfied })),
         { requestId: 'request' as WaitRequestId, [Symbol.dispose]: () => {} },
       )
-    const turn = new Turn({ turnId, operations: { waitAll, acknowledgeObligation: () => true } as never })
+    const turn = new Turn({ turnId, operations: { waitAll, acknowledgeObligation: () => true } })
     const outcomes = turn.awaitOperations([{ operationId: id, waitPolicy: 'barrier' }])
     outcomes.catch(() => {})
     const satisfied = (operationIds: readonly OperationId[]): void =>

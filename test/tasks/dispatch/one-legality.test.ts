@@ -4,7 +4,7 @@ import { dispatcherMachine, type DispatcherEvent } from '../../../machines/dispa
 import { createDeferred } from '../../../src/base/promises.js'
 
 beforeEach(() => void vi.resetModules())
-afterEach(() => void vi.doUnmock('../../../machines/dispatcher.js'))
+afterEach(() => vi.doUnmock('../../../machines/dispatcher.js'))
 
 /** Two handlers at work in a room that closes; `lets` says for which events the guard of an idle dispatcher passes. */
 async function drainTwo(lets?: DispatcherEvent['type']) {
