@@ -24,7 +24,7 @@ export type { BudgetDimension } from './ids.js'
 
 const pattern = /^[a-z][a-z0-9_]{0,31}(?::[a-z0-9_]{1,32})?$/
 
-/** Names that ancestors of this ledger used; only the name changes, never an amount. */
+/** Names that ancestors of this budget used; only the name changes, never an amount. */
 const aliases: ReadonlyMap<string, string> = new Map([
   ['Token', 'token'],
   ['CostCents', 'cost:usd'],
@@ -52,7 +52,7 @@ export const dimensionSchema = v.custom<BudgetDimension>(
   ({ input }) => refused.get(input as string) ?? 'expected a budget dimension such as token, cost:usd or time:ms',
 )
 
-/** The ledger of one task and dimension; it also bears what the task's descendants spend. */
+/** The budget of one task and dimension; it also bears what the task's descendants spend. */
 export interface Budget {
   readonly taskId: TaskId
   readonly dimension: BudgetDimension
@@ -76,7 +76,7 @@ export interface Reservation {
   readonly runId?: RunId
   readonly dimension: BudgetDimension
   readonly amount: number
-  /** The task and its ancestors whose ledgers bear the reservation. */
+  /** The task and its ancestors whose budgets bear the reservation. */
   readonly chargedTaskIds: readonly TaskId[]
   readonly reservedAtMs: number
 }
@@ -116,10 +116,10 @@ export interface BudgetRows extends RunRows {
 
 /** Reads of this file. */
 export interface BudgetReads extends RunReads {
-  /** Exactly this task's own ledger. */
+  /** Exactly this task's own budget. */
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined
-  /** The ledgers a task spends from: its own and its ancestors', nearest first; O(depth). */
-  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[]
+  /** The budgets a task spends from: its own and its ancestors', nearest first; O(depth). */
+  budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[]
   /** An open reservation. */
   reservation(reservationId: ReservationId): Reservation | undefined
 }
@@ -127,7 +127,7 @@ export interface BudgetReads extends RunReads {
 /** A change of budgets in the making. */
 export type BudgetDraft = Draft<BudgetRows, BudgetReads>
 
-/** Key of a ledger. */
+/** Key of a budget. */
 export function budgetKey(taskId: TaskId, dimension: BudgetDimension): string {
   return `${taskId}/${dimension}`
 }
@@ -139,7 +139,7 @@ const defineEvent = eventDefiner<BudgetRows, BudgetReads>()
 const defineCommand = commandDefiner<BudgetReads>()
 const defineRow = rowDefiner<BudgetRows, BudgetReads>()
 
-/** Opens a ledger. */
+/** Opens a budget. */
 export const budgetAllocated = defineEvent('budget_allocated', {
   fields: { ...ofBudget, limit: naturalSchema },
   check: ({ dimension, limit }) => checkLimit(dimension, limit),
@@ -148,7 +148,7 @@ export const budgetAllocated = defineEvent('budget_allocated', {
   },
 })
 
-/** Charges every ledger the task spends from. */
+/** Charges every budget the task spends from. */
 export const budgetConsumed = defineEvent('budget_consumed', {
   fields: { ...ofBudget, amount: naturalSchema },
   evolve: (draft, { taskId, dimension, amount }) => consume(draft, taskId, dimension, amount),
@@ -158,8 +158,8 @@ export const budgetConsumed = defineEvent('budget_consumed', {
 export const budgetExhausted = defineEvent('budget_exhausted', {
   fields: ofBudget,
   evolve: (draft, { taskId, dimension }) => {
-    const ledger = draft.view.budget(taskId, dimension)
-    if (ledger !== undefined) putBudget(draft, { ...ledger, exhausted: true })
+    const budget = draft.view.budget(taskId, dimension)
+    if (budget !== undefined) putBudget(draft, { ...budget, exhausted: true })
   },
 })
 
@@ -168,18 +168,18 @@ export const budgetReplenished = defineEvent('budget_replenished', {
   fields: { ...ofBudget, newLimit: naturalSchema },
   check: ({ dimension, newLimit }) => checkLimit(dimension, newLimit),
   evolve: (draft, { taskId, dimension, newLimit, atMs }) => {
-    const ledger = draft.view.budget(taskId, dimension)
-    if (ledger === undefined) return
+    const budget = draft.view.budget(taskId, dimension)
+    if (budget === undefined) return
     putBudget(draft, {
-      ...ledger,
+      ...budget,
       limit: newLimit,
-      exhausted: ledger.consumed >= newLimit,
+      exhausted: budget.consumed >= newLimit,
       replenishedAtMs: atMs,
     })
   },
 })
 
-/** Sets the amount aside on every ledger the task spends from. */
+/** Sets the amount aside on every budget the task spends from. */
 export const budgetReserved = defineEvent('budget_reserved', {
   fields: reservationEntries,
   evolve: (draft, event) => reserve(draft, event),
@@ -213,7 +213,7 @@ export const budgetAllocate = defineCommand('budget_allocate', {
   },
 })
 
-/** Checks: task known; a ledger bears it; every ledger can count it. What was spent is recorded even beyond the limit. */
+/** Checks: task known; a budget bears it; every budget can count it. What was spent is recorded even beyond the limit. */
 export const budgetConsume = defineCommand('budget_consume', {
   fields: { ...ofBudget, amount: naturalSchema },
   check: ({ dimension, amount }) => checkAmount(dimension, amount),
@@ -233,9 +233,9 @@ export const budgetReplenish = defineCommand('budget_replenish', {
   check: ({ dimension, newLimit }) => checkLimit(dimension, newLimit),
   decide: (view, { taskId, dimension, newLimit, atMs }, sequence) => {
     knownTask(view, taskId)
-    const ledger = view.budget(taskId, dimension)
-    if (ledger === undefined) throw new TaskError('budget_not_allocated', { taskId, dimension })
-    const { limit } = ledger
+    const budget = view.budget(taskId, dimension)
+    if (budget === undefined) throw new TaskError('budget_not_allocated', { taskId, dimension })
+    const { limit } = budget
     if (newLimit <= limit) throw new TaskError('budget_not_raised', { taskId, dimension, limit, newLimit })
     return {
       event: budgetReplenished.create(sequence, { taskId, dimension, newLimit, atMs }),
@@ -245,8 +245,8 @@ export const budgetReplenish = defineCommand('budget_replenish', {
 })
 
 /**
- * Sets an amount aside on the ledgers of the task and its ancestors before it is spent.
- * Checks: task known; run known; id not open; a ledger bears it; no ledger on the way up is exceeded.
+ * Sets an amount aside on the budgets of the task and its ancestors before it is spent.
+ * Checks: task known; run known; id not open; a budget bears it; no budget on the way up is exceeded.
  */
 export const budgetReserve = defineCommand('budget_reserve', {
   fields: reservationEntries,
@@ -271,7 +271,7 @@ export const budgetReserve = defineCommand('budget_reserve', {
 
 /**
  * Replaces a reservation by what was really spent; the truth is recorded even if it is more.
- * Checks: open; every ledger can count it.
+ * Checks: open; every budget can count it.
  */
 export const budgetSettle = defineCommand('budget_settle', {
   fields: { ...ofReservation, amount: naturalSchema },
@@ -296,7 +296,7 @@ export const budgetRelease = defineCommand('budget_release', {
   },
 })
 
-/** A ledger as it stands. */
+/** A budget as it stands. */
 export const budgetRow = defineRow('budget', {
   fields: {
     taskId: idSchema<TaskId>(),
@@ -352,7 +352,7 @@ export class Spending {
   /** Reservations opened and closed by what was judged before. */
   readonly #opened = new Set<ReservationId>()
   readonly #closed = new Set<ReservationId>()
-  /** By ledger, what it bears more than the view shows. */
+  /** By budget, what it bears more than the view shows. */
   readonly #reserved = new Map<string, number>()
   readonly #consumed = new Map<string, number>()
 
@@ -360,59 +360,59 @@ export class Spending {
     this.#view = view
   }
 
-  /** Raises what keeps an amount from being set aside; returns the tasks whose ledgers bear it. */
+  /** Raises what keeps an amount from being set aside; returns the tasks whose budgets bear it. */
   reserve({ reservationId, taskId, dimension, amount }: Reserved): readonly TaskId[] {
     if (this.#opened.has(reservationId) || this.#view.reservation(reservationId) !== undefined) {
       throw new TaskError('reservation_already_exists', { reservationId })
     }
-    const ledgers = this.#ledgersOf(taskId, dimension)
-    for (const { taskId: bearer, limit, consumed, reserved: before } of ledgers) {
+    const budgets = this.#budgetsOf(taskId, dimension)
+    for (const { taskId: bearer, limit, consumed, reserved: before } of budgets) {
       const reserved = before + (this.#reserved.get(budgetKey(bearer, dimension)) ?? 0)
       if (consumed + reserved + amount > limit) {
         throw new TaskError('budget_exceeded', { taskId: bearer, dimension, limit, consumed, reserved, amount })
       }
     }
     this.#opened.add(reservationId)
-    for (const ledger of ledgers) add(this.#reserved, budgetKey(ledger.taskId, dimension), amount)
-    return ledgers.map((ledger) => ledger.taskId)
+    for (const budget of budgets) add(this.#reserved, budgetKey(budget.taskId, dimension), amount)
+    return budgets.map((budget) => budget.taskId)
   }
 
   /** Raises what keeps a reservation from being replaced by what was spent. */
   settle(reservationId: ReservationId, amount: number): void {
     if (this.#closed.has(reservationId)) throw new TaskError('unknown_reservation', { reservationId })
     const { taskId, dimension } = openReservation(this.#view, reservationId)
-    this.#count(this.#view.ledgersFor(taskId, dimension), amount)
+    this.#count(this.#view.budgetsFor(taskId, dimension), amount)
     this.#closed.add(reservationId)
   }
 
   /** Raises what keeps an amount from being recorded as spent. */
   consume(taskId: TaskId, dimension: BudgetDimension, amount: number): void {
-    this.#count(this.#ledgersOf(taskId, dimension), amount)
+    this.#count(this.#budgetsOf(taskId, dimension), amount)
   }
 
-  #count(ledgers: readonly Budget[], amount: number): void {
-    const key = (ledger: Budget): string => budgetKey(ledger.taskId, ledger.dimension)
+  #count(budgets: readonly Budget[], amount: number): void {
+    const key = (budget: Budget): string => budgetKey(budget.taskId, budget.dimension)
     checkCountable(
-      ledgers.map((ledger) => ({ ...ledger, consumed: ledger.consumed + (this.#consumed.get(key(ledger)) ?? 0) })),
+      budgets.map((budget) => ({ ...budget, consumed: budget.consumed + (this.#consumed.get(key(budget)) ?? 0) })),
       amount,
     )
-    for (const ledger of ledgers) add(this.#consumed, key(ledger), amount)
+    for (const budget of budgets) add(this.#consumed, key(budget), amount)
   }
 
-  #ledgersOf(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
-    const ledgers = this.#view.ledgersFor(taskId, dimension)
-    if (ledgers.length === 0) throw new TaskError('budget_not_allocated', { taskId, dimension })
-    return ledgers
+  #budgetsOf(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+    const budgets = this.#view.budgetsFor(taskId, dimension)
+    if (budgets.length === 0) throw new TaskError('budget_not_allocated', { taskId, dimension })
+    return budgets
   }
 }
 
-/** Raises `budget_overflow` when a ledger cannot count this much more. */
-export function checkCountable(ledgers: readonly Budget[], amount: number): void {
-  const full = ledgers.find(({ consumed }) => amount > Number.MAX_SAFE_INTEGER - consumed)
+/** Raises `budget_overflow` when a budget cannot count this much more. */
+export function checkCountable(budgets: readonly Budget[], amount: number): void {
+  const full = budgets.find(({ consumed }) => amount > Number.MAX_SAFE_INTEGER - consumed)
   if (full !== undefined) throw new TaskError('budget_overflow', { taskId: full.taskId, dimension: full.dimension })
 }
 
-/** Sets an amount aside on every ledger the task spends from. */
+/** Sets an amount aside on every budget the task spends from. */
 export function reserve(
   draft: BudgetDraft,
   {
@@ -424,15 +424,15 @@ export function reserve(
     atMs,
   }: Reserved & { readonly runId?: RunId; readonly atMs: number },
 ): void {
-  const ledgers = draft.view.ledgersFor(taskId, dimension)
-  for (const ledger of ledgers) charge(draft, ledger, { reserved: amount })
+  const budgets = draft.view.budgetsFor(taskId, dimension)
+  for (const budget of budgets) charge(draft, budget, { reserved: amount })
   draft.put(draft.tables.reservations, reservationId, {
     reservationId,
     taskId,
     ...(runId !== undefined && { runId }),
     dimension,
     amount,
-    chargedTaskIds: ledgers.map((ledger) => ledger.taskId),
+    chargedTaskIds: budgets.map((budget) => budget.taskId),
     reservedAtMs: atMs,
   })
 }
@@ -443,9 +443,9 @@ export function settle(draft: BudgetDraft, reservationId: ReservationId, amount:
   if (closed !== undefined) consume(draft, closed.taskId, closed.dimension, amount)
 }
 
-/** Charges every ledger the task spends from. */
+/** Charges every budget the task spends from. */
 export function consume(draft: BudgetDraft, taskId: TaskId, dimension: BudgetDimension, amount: number): void {
-  for (const ledger of draft.view.ledgersFor(taskId, dimension)) charge(draft, ledger, { consumed: amount })
+  for (const budget of draft.view.budgetsFor(taskId, dimension)) charge(draft, budget, { consumed: amount })
 }
 
 function closeReservation(draft: BudgetDraft, reservationId: ReservationId): Reservation | undefined {
@@ -453,28 +453,28 @@ function closeReservation(draft: BudgetDraft, reservationId: ReservationId): Res
   if (reservation === undefined) return undefined
   const { dimension, amount, chargedTaskIds } = reservation
   for (const taskId of chargedTaskIds) {
-    const ledger = draft.view.budget(taskId, dimension)
-    if (ledger !== undefined) charge(draft, ledger, { reserved: -amount })
+    const budget = draft.view.budget(taskId, dimension)
+    if (budget !== undefined) charge(draft, budget, { reserved: -amount })
   }
   draft.put(draft.tables.reservations, reservationId, undefined)
   return reservation
 }
 
-/** What a ledger comes to bear, or no longer bears. */
-export interface LedgerChange {
+/** What a budget comes to bear, or no longer bears. */
+export interface BudgetChange {
   readonly consumed?: number
   readonly reserved?: number
 }
 
-/** A ledger after a change. */
-export function charged(ledger: Budget, change: LedgerChange): Budget {
-  const consumed = ledger.consumed + (change.consumed ?? 0)
-  const reserved = ledger.reserved + (change.reserved ?? 0)
-  return { ...ledger, consumed, reserved, exhausted: ledger.exhausted || consumed >= ledger.limit }
+/** A budget after a change. */
+export function charged(budget: Budget, change: BudgetChange): Budget {
+  const consumed = budget.consumed + (change.consumed ?? 0)
+  const reserved = budget.reserved + (change.reserved ?? 0)
+  return { ...budget, consumed, reserved, exhausted: budget.exhausted || consumed >= budget.limit }
 }
 
-function charge(draft: BudgetDraft, ledger: Budget, change: LedgerChange): void {
-  putBudget(draft, charged(ledger, change))
+function charge(draft: BudgetDraft, budget: Budget, change: BudgetChange): void {
+  putBudget(draft, charged(budget, change))
 }
 
 function putBudget(draft: BudgetDraft, budget: Budget): void {

@@ -95,13 +95,13 @@ export class TaskView implements DependencyReads, RunReads, BudgetReads, Subscri
     return this.#read(this.tables.budgets, budgetKey(taskId, dimension))
   }
 
-  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
-    const ledgers: Budget[] = []
+  budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+    const budgets: Budget[] = []
     for (let next: TaskId | undefined = taskId; next !== undefined; next = this.task(next)?.spec.parentTaskId) {
-      const ledger = this.budget(next, dimension)
-      if (ledger !== undefined) ledgers.push(ledger)
+      const budget = this.budget(next, dimension)
+      if (budget !== undefined) budgets.push(budget)
     }
-    return ledgers
+    return budgets
   }
 
   reservation(reservationId: ReservationId): Reservation | undefined {
@@ -242,14 +242,14 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
   }
 
-  /** Ledgers of exactly this task. */
+  /** Budgets of exactly this task. */
   budgetsOf(taskId: TaskId): Iterable<Budget> {
     return present(this.#indexes.budgets.get(taskId), (dimension) =>
       this.tables.budgets.get(budgetKey(taskId, dimension)),
     )
   }
 
-  /** True when a ledger of the task or of an ancestor is exhausted. */
+  /** True when a budget of the task or of an ancestor is exhausted. */
   isBudgetExhausted(taskId: TaskId): boolean {
     for (let next: TaskId | undefined = taskId; next !== undefined; next = this.task(next)?.spec.parentTaskId) {
       for (const { exhausted } of this.budgetsOf(next)) if (exhausted) return true

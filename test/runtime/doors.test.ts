@@ -506,9 +506,9 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
       ({ tasks, taskId }: Place) => tasks.projection.budget(taskId, name as never),
     ] as const,
     [
-      'TaskProjection.ledgersFor',
+      'TaskProjection.budgetsFor',
       '$',
-      ({ tasks, taskId }: Place) => tasks.projection.ledgersFor(taskId, name as never),
+      ({ tasks, taskId }: Place) => tasks.projection.budgetsFor(taskId, name as never),
     ] as const,
     ['TaskProjection.role', '$', ({ tasks }: Place) => tasks.projection.role(name as never, runId as never)] as const,
     ['TaskProjection.role', '$', ({ tasks }: Place) => tasks.projection.role(runId as never, name as never)] as const,
