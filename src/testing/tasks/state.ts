@@ -21,6 +21,11 @@ export class OracleState {
   /** Entries of the ledger, in their order. */
   readonly entries: string[] = []
 
+  /** A copy that shares nothing. */
+  copy(): OracleState {
+    return Object.assign(new OracleState(), structuredClone({ ...this }))
+  }
+
   /** Runs of a task, in the order of their creation. */
   runsOf(task: string): OracleRun[] {
     return [...this.runs.values()].filter((run) => run.task === task)

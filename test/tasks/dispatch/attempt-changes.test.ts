@@ -118,7 +118,7 @@ class Side {
     for (const { id } of [...projection.runsIn('scheduled')].slice(0, 2)) {
       await authority.submit(move('scheduled', 'ready', { runId: id }))
     }
-    for (const { id } of [...projection.runsIn('retry_wait')]) {
+    for (const { id } of Array.from(projection.runsIn('retry_wait'))) {
       await authority.submit(move('retry_wait', 'ready', { runId: id }))
     }
     for (const { id } of [...projection.runsIn('suspended')].slice(1)) {
@@ -167,7 +167,7 @@ class Side {
       reported: new Map(step.reported),
     }
     const report = { outcome, suspendReason: step.suspendReason, isAnswered: step.isAnswered }
-    const ids: IdSource = { uuid: <Id extends string>() => runId((this.#ids += 1)) as string as Id }
+    const ids: IdSource = { uuid: () => runId((this.#ids += 1)) as never }
     const options = {
       delayOf: () => 5,
       times: createTaskClock(new SimulatedClock(now)),
