@@ -23,7 +23,7 @@ export class OracleState {
 
   /** A copy that shares nothing. */
   copy(): OracleState {
-    return Object.assign(new OracleState(), structuredClone({ ...this }))
+    return Object.assign(new OracleState(), structuredClone(Object.fromEntries(Object.entries(this))))
   }
 
   /** Runs of a task, in the order of their creation. */

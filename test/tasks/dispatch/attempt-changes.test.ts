@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { IdSource } from '../../../src/base/ids.js'
 import { Lane } from '../../../src/lane/lane.js'
 import {
   budgetDimension,
@@ -167,12 +166,13 @@ class Side {
       reported: new Map(step.reported),
     }
     const report = { outcome, suspendReason: step.suspendReason, isAnswered: step.isAnswered }
-    const ids: IdSource = { uuid: () => runId((this.#ids += 1)) as never }
+    const uuid = <Id extends string>(): Id =>
+      `00000000-0000-7000-8000-${String((this.#ids += 1)).padStart(12, '0')}` as Id
     const options = {
       delayOf: () => 5,
       times: createTaskClock(new SimulatedClock(now)),
       projection: authority.projection,
-      ids,
+      ids: { uuid },
       atMs: now,
       consequence: this.#consequence,
     }
