@@ -24,7 +24,7 @@ export {
   type ReadDirectoryJournalOptions,
 } from './journal/reading.js'
 export { LaneError, type LaneErrorCode, type LaneErrorData } from './lane/errors.js'
-export type { LaneHealth } from './lane/lane.js'
+export type { LaneHealth } from './lane/health.js'
 export * from './operations/public.js'
 export type { Span, Tracer } from './work/job-span.js'
 export { createRuntime, type Runtime, type RuntimeRecovery } from './runtime.js'
