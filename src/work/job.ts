@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { abortable, createDeferred, type Deferred } from '../base/promises.js'
 import type { JobInfo, JobList, JobProgress } from './job-list.js'
-import type { Slot } from './slots.js'
+import type { Slot } from './slot.js'
 
 /** What a job is run for and with. `Cause` names why it may be told to stop. */
 export interface JobOptions<Cause extends string> {
