@@ -7,18 +7,10 @@ import { eventDefiner } from '../state/event.js'
 import { rowDefiner } from '../state/row.js'
 import type { Table } from '../state/table.js'
 import { TaskError } from './errors.js'
-import type { BudgetDimension, ReservationId, RunId, TaskId } from './ids.js'
-import { knownRun, type RunReads, type RunRows } from './run-commands.js'
-import {
-  idSchema,
-  naturalSchema,
-  ofReservation,
-  ofTask,
-  optionalRunId,
-  optionalTime,
-  taskIdsSchema,
-} from './scalars.js'
-import { checkNewRow, knownTask, storedTask } from './task.js'
+import type { BudgetDimension, TaskId } from './ids.js'
+import type { RunReads, RunRows } from './run-commands.js'
+import { idSchema, naturalSchema, ofTask, optionalTime } from './scalars.js'
+import { knownTask, storedTask } from './task.js'
 
 export type { BudgetDimension } from './ids.js'
 
@@ -68,19 +60,6 @@ export interface Budget {
   readonly exhausted: boolean
 }
 
-/** An amount set aside before it is spent. */
-export interface Reservation {
-  readonly reservationId: ReservationId
-  /** Who spends. */
-  readonly taskId: TaskId
-  readonly runId?: RunId
-  readonly dimension: BudgetDimension
-  readonly amount: number
-  /** The task and its ancestors whose budgets bear the reservation. */
-  readonly chargedTaskIds: readonly TaskId[]
-  readonly reservedAtMs: number
-}
-
 /** Raises `zero_limit`. */
 export function checkLimit(dimension: BudgetDimension, limit: number): void {
   if (limit === 0) throw new TaskError('zero_limit', { dimension })
@@ -110,8 +89,6 @@ export function consumedPercent({ consumed, limit }: Budget): number {
 export interface BudgetRows extends RunRows {
   /** By {@link budgetKey}. */
   readonly budgets: Table<string, Budget>
-  /** The open ones. */
-  readonly reservations: Table<ReservationId, Reservation>
 }
 
 /** Reads of this file. */
@@ -120,8 +97,6 @@ export interface BudgetReads extends RunReads {
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined
   /** The budgets a task spends from: its own and its ancestors', nearest first; O(depth). */
   budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[]
-  /** An open reservation. */
-  reservation(reservationId: ReservationId): Reservation | undefined
 }
 
 /** A change of budgets in the making. */
@@ -132,8 +107,8 @@ export function budgetKey(taskId: TaskId, dimension: BudgetDimension): string {
   return `${taskId}/${dimension}`
 }
 
-const ofBudget = { ...ofTask, dimension: dimensionSchema }
-const reservationEntries = { ...ofReservation, ...ofBudget, amount: naturalSchema, runId: optionalRunId }
+/** The fields of what belongs to a budget. */
+export const ofBudget = { ...ofTask, dimension: dimensionSchema }
 
 const defineEvent = eventDefiner<BudgetRows, BudgetReads>()
 const defineCommand = commandDefiner<BudgetReads>()
@@ -179,24 +154,6 @@ export const budgetReplenished = defineEvent('budget_replenished', {
   },
 })
 
-/** Sets the amount aside on every budget the task spends from. */
-export const budgetReserved = defineEvent('budget_reserved', {
-  fields: reservationEntries,
-  evolve: (draft, event) => reserve(draft, event),
-})
-
-/** Turns a reservation into consumption of what was really spent. */
-export const budgetSettled = defineEvent('budget_settled', {
-  fields: { ...ofReservation, amount: naturalSchema },
-  evolve: (draft, { reservationId, amount }) => settle(draft, reservationId, amount),
-})
-
-/** Gives a reservation back. */
-export const budgetReleased = defineEvent('budget_released', {
-  fields: ofReservation,
-  evolve: (draft, { reservationId }) => void closeReservation(draft, reservationId),
-})
-
 /** Checks: task known; not allocated. */
 export const budgetAllocate = defineCommand('budget_allocate', {
   fields: { ...ofBudget, limit: naturalSchema },
@@ -219,7 +176,7 @@ export const budgetConsume = defineCommand('budget_consume', {
   check: ({ dimension, amount }) => checkAmount(dimension, amount),
   decide: (view, { taskId, dimension, amount, atMs }, sequence) => {
     knownTask(view, taskId)
-    new Spending(view).consume(taskId, dimension, amount)
+    checkCountable(bearing(view, taskId, dimension), amount)
     return {
       event: budgetConsumed.create(sequence, { taskId, dimension, amount, atMs }),
       applied: { type: 'budget_consume', taskId, dimension, amount } as const,
@@ -240,58 +197,6 @@ export const budgetReplenish = defineCommand('budget_replenish', {
     return {
       event: budgetReplenished.create(sequence, { taskId, dimension, newLimit, atMs }),
       applied: { type: 'budget_replenish', taskId, dimension, newLimit } as const,
-    }
-  },
-})
-
-/**
- * Sets an amount aside on the budgets of the task and its ancestors before it is spent.
- * Checks: task known; run known; id not open; a budget bears it; no budget on the way up is exceeded.
- */
-export const budgetReserve = defineCommand('budget_reserve', {
-  fields: reservationEntries,
-  check: ({ dimension, amount }) => checkAmount(dimension, amount),
-  decide: (view, { reservationId, taskId, dimension, amount, runId, atMs }, sequence) => {
-    knownTask(view, taskId)
-    if (runId !== undefined) knownRun(view, runId)
-    const chargedTaskIds = new Spending(view).reserve({ reservationId, taskId, dimension, amount })
-    return {
-      event: budgetReserved.create(sequence, {
-        reservationId,
-        taskId,
-        dimension,
-        amount,
-        ...(runId !== undefined && { runId }),
-        atMs,
-      }),
-      applied: { type: 'budget_reserve', reservationId, chargedTaskIds } as const,
-    }
-  },
-})
-
-/**
- * Replaces a reservation by what was really spent; the truth is recorded even if it is more.
- * Checks: open; every budget can count it.
- */
-export const budgetSettle = defineCommand('budget_settle', {
-  fields: { ...ofReservation, amount: naturalSchema },
-  decide: (view, { reservationId, amount, atMs }, sequence) => {
-    new Spending(view).settle(reservationId, amount)
-    return {
-      event: budgetSettled.create(sequence, { reservationId, amount, atMs }),
-      applied: { type: 'budget_settle', reservationId, amount } as const,
-    }
-  },
-})
-
-/** Gives a reservation back unspent. Checks: open. */
-export const budgetRelease = defineCommand('budget_release', {
-  fields: ofReservation,
-  decide: (view, { reservationId, atMs }, sequence) => {
-    openReservation(view, reservationId)
-    return {
-      event: budgetReleased.create(sequence, { reservationId, atMs }),
-      applied: { type: 'budget_release', reservationId } as const,
     }
   },
 })
@@ -323,87 +228,11 @@ export const budgetRow = defineRow('budget', {
   },
 })
 
-/** An open reservation. */
-export const reservationRow = defineRow('reservation', {
-  fields: {
-    reservationId: idSchema<ReservationId>(),
-    taskId: idSchema<TaskId>(),
-    runId: optionalRunId,
-    dimension: dimensionSchema,
-    amount: naturalSchema,
-    chargedTaskIds: taskIdsSchema,
-    reservedAtMs: naturalSchema,
-  },
-  capture: ({ reservations }) => reservations.rows(),
-  restore: (draft, reservation) => {
-    const { reservationId, taskId, chargedTaskIds } = reservation
-    for (const id of [taskId, ...chargedTaskIds]) storedTask(draft, id, 'reservation')
-    checkNewRow(draft.view.reservation(reservationId), 'reservation', reservationId)
-    draft.put(draft.tables.reservations, reservationId, reservation)
-  },
-})
-
-/** What is set aside of one dimension. */
-export type Reserved = Pick<Reservation, 'reservationId' | 'taskId' | 'dimension' | 'amount'>
-
-/** Judges amounts one after another, each as if those before it had been taken. Changes nothing. */
-export class Spending {
-  readonly #view: BudgetReads
-  /** Reservations opened and closed by what was judged before. */
-  readonly #opened = new Set<ReservationId>()
-  readonly #closed = new Set<ReservationId>()
-  /** By budget, what it bears more than the view shows. */
-  readonly #reserved = new Map<string, number>()
-  readonly #consumed = new Map<string, number>()
-
-  constructor(view: BudgetReads) {
-    this.#view = view
-  }
-
-  /** Raises what keeps an amount from being set aside; returns the tasks whose budgets bear it. */
-  reserve({ reservationId, taskId, dimension, amount }: Reserved): readonly TaskId[] {
-    if (this.#opened.has(reservationId) || this.#view.reservation(reservationId) !== undefined) {
-      throw new TaskError('reservation_already_exists', { reservationId })
-    }
-    const budgets = this.#budgetsOf(taskId, dimension)
-    for (const { taskId: bearer, limit, consumed, reserved: before } of budgets) {
-      const reserved = before + (this.#reserved.get(budgetKey(bearer, dimension)) ?? 0)
-      if (consumed + reserved + amount > limit) {
-        throw new TaskError('budget_exceeded', { taskId: bearer, dimension, limit, consumed, reserved, amount })
-      }
-    }
-    this.#opened.add(reservationId)
-    for (const budget of budgets) add(this.#reserved, budgetKey(budget.taskId, dimension), amount)
-    return budgets.map((budget) => budget.taskId)
-  }
-
-  /** Raises what keeps a reservation from being replaced by what was spent. */
-  settle(reservationId: ReservationId, amount: number): void {
-    if (this.#closed.has(reservationId)) throw new TaskError('unknown_reservation', { reservationId })
-    const { taskId, dimension } = openReservation(this.#view, reservationId)
-    this.#count(this.#view.budgetsFor(taskId, dimension), amount)
-    this.#closed.add(reservationId)
-  }
-
-  /** Raises what keeps an amount from being recorded as spent. */
-  consume(taskId: TaskId, dimension: BudgetDimension, amount: number): void {
-    this.#count(this.#budgetsOf(taskId, dimension), amount)
-  }
-
-  #count(budgets: readonly Budget[], amount: number): void {
-    const key = (budget: Budget): string => budgetKey(budget.taskId, budget.dimension)
-    checkCountable(
-      budgets.map((budget) => ({ ...budget, consumed: budget.consumed + (this.#consumed.get(key(budget)) ?? 0) })),
-      amount,
-    )
-    for (const budget of budgets) add(this.#consumed, key(budget), amount)
-  }
-
-  #budgetsOf(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
-    const budgets = this.#view.budgetsFor(taskId, dimension)
-    if (budgets.length === 0) throw new TaskError('budget_not_allocated', { taskId, dimension })
-    return budgets
-  }
+/** The budgets that a task spends from. Raises `budget_not_allocated` when there are none. */
+export function bearing(view: BudgetReads, taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+  const budgets = view.budgetsFor(taskId, dimension)
+  if (budgets.length === 0) throw new TaskError('budget_not_allocated', { taskId, dimension })
+  return budgets
 }
 
 /** Raises `budget_overflow` when a budget cannot count this much more. */
@@ -412,52 +241,9 @@ export function checkCountable(budgets: readonly Budget[], amount: number): void
   if (full !== undefined) throw new TaskError('budget_overflow', { taskId: full.taskId, dimension: full.dimension })
 }
 
-/** Sets an amount aside on every budget the task spends from. */
-export function reserve(
-  draft: BudgetDraft,
-  {
-    reservationId,
-    taskId,
-    dimension,
-    amount,
-    runId,
-    atMs,
-  }: Reserved & { readonly runId?: RunId; readonly atMs: number },
-): void {
-  const budgets = draft.view.budgetsFor(taskId, dimension)
-  for (const budget of budgets) charge(draft, budget, { reserved: amount })
-  draft.put(draft.tables.reservations, reservationId, {
-    reservationId,
-    taskId,
-    ...(runId !== undefined && { runId }),
-    dimension,
-    amount,
-    chargedTaskIds: budgets.map((budget) => budget.taskId),
-    reservedAtMs: atMs,
-  })
-}
-
-/** Replaces a reservation by what was spent; without one, nothing changes. */
-export function settle(draft: BudgetDraft, reservationId: ReservationId, amount: number): void {
-  const closed = closeReservation(draft, reservationId)
-  if (closed !== undefined) consume(draft, closed.taskId, closed.dimension, amount)
-}
-
 /** Charges every budget the task spends from. */
 export function consume(draft: BudgetDraft, taskId: TaskId, dimension: BudgetDimension, amount: number): void {
   for (const budget of draft.view.budgetsFor(taskId, dimension)) charge(draft, budget, { consumed: amount })
-}
-
-function closeReservation(draft: BudgetDraft, reservationId: ReservationId): Reservation | undefined {
-  const reservation = draft.view.reservation(reservationId)
-  if (reservation === undefined) return undefined
-  const { dimension, amount, chargedTaskIds } = reservation
-  for (const taskId of chargedTaskIds) {
-    const budget = draft.view.budget(taskId, dimension)
-    if (budget !== undefined) charge(draft, budget, { reserved: -amount })
-  }
-  draft.put(draft.tables.reservations, reservationId, undefined)
-  return reservation
 }
 
 /** What a budget comes to bear, or no longer bears. */
@@ -473,20 +259,11 @@ export function charged(budget: Budget, change: BudgetChange): Budget {
   return { ...budget, consumed, reserved, exhausted: budget.exhausted || consumed >= budget.limit }
 }
 
-function charge(draft: BudgetDraft, budget: Budget, change: BudgetChange): void {
+/** Changes what a budget bears. */
+export function charge(draft: BudgetDraft, budget: Budget, change: BudgetChange): void {
   putBudget(draft, charged(budget, change))
 }
 
 function putBudget(draft: BudgetDraft, budget: Budget): void {
   draft.put(draft.tables.budgets, budgetKey(budget.taskId, budget.dimension), budget)
-}
-
-function openReservation(view: BudgetReads, reservationId: ReservationId): Reservation {
-  const reservation = view.reservation(reservationId)
-  if (reservation === undefined) throw new TaskError('unknown_reservation', { reservationId })
-  return reservation
-}
-
-function add(amounts: Map<string, number>, key: string, amount: number): void {
-  amounts.set(key, (amounts.get(key) ?? 0) + amount)
 }

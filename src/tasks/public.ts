@@ -25,7 +25,8 @@ export {
   type FailureReason,
   type RawOutcome,
 } from './attempt-outcome.js'
-export { budgetDimension, consumedPercent, type Budget, type BudgetDimension, type Reservation } from './budget.js'
+export { budgetDimension, consumedPercent, type Budget, type BudgetDimension } from './budget.js'
+export type { Reservation } from './reservation.js'
 export { decodeBytes, decodeText, encodeBytes, encodeText, type Base64, type BytesInput } from './bytes.js'
 export {
   commandTypes,

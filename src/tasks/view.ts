@@ -3,7 +3,7 @@ import { InvalidInputError } from '../base/errors.js'
 import { checkText, textOf } from '../base/options.js'
 import type { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
-import { budgetKey, type Budget, type BudgetReads, type Reservation } from './budget.js'
+import { budgetKey, type Budget } from './budget.js'
 import type { DependencyGate, DependencyReads } from './dependencies.js'
 import { runningEngine, type Engine, type EngineReads } from './engine.js'
 import type {
@@ -17,6 +17,7 @@ import type {
   TenantId,
 } from './ids.js'
 import type { TaskIndexes } from './indexes.js'
+import type { Reservation, ReservationReads } from './reservation.js'
 import type { RunReads } from './run-commands.js'
 import type { Run, RunState } from './run.js'
 import type { TaskTables } from './state.js'
@@ -45,7 +46,9 @@ import {
 type Layer = 'committed' | 'latest'
 
 /** Reads by key, from one layer of the tables: what decisions are made on. All O(1) unless said otherwise. */
-export class TaskView implements DependencyReads, RunReads, BudgetReads, SubscriptionReads, TenantReads, EngineReads {
+export class TaskView
+  implements DependencyReads, RunReads, ReservationReads, SubscriptionReads, TenantReads, EngineReads
+{
   protected readonly tables: TaskTables
   readonly #isLatest: boolean
 

@@ -1,12 +1,6 @@
 import type { AttemptEnd } from '../attempt-steps.js'
-import {
-  budgetKey,
-  charged,
-  type Budget,
-  type BudgetDimension,
-  type BudgetChange,
-  type Reservation,
-} from '../budget.js'
+import { budgetKey, charged, type Budget, type BudgetDimension, type BudgetChange } from '../budget.js'
+import type { Reservation } from '../reservation.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
 import type { Task } from '../task.js'
