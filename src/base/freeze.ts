@@ -6,6 +6,6 @@ export function deepFreeze<Value>(value: Value): Value {
   // Bytes cannot be frozen.
   if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value
   Object.freeze(value)
-  for (const part of Object.values(value)) deepFreeze(part)
+  for (const part of Object.values(value)) if (typeof part === 'object') deepFreeze(part)
   return value
 }
