@@ -3,6 +3,7 @@ import type { Selection } from '../../machines/chart-table.js'
 import { runChart, type RunMove, type RunPlace } from '../../machines/run.js'
 import { runStates, type Lease, type RunState } from '../../machines/run-vocabulary.js'
 import { decode } from '../base/decode.js'
+import { deepFreeze } from '../base/freeze.js'
 import { isNilUuid } from '../base/ids.js'
 import { optionsSchema, strictSchema } from '../base/options.js'
 import type { LeaseRow } from '../state/lease.js'
@@ -180,14 +181,32 @@ export interface MoveFacts {
   readonly retryAtMs?: number
 }
 
-/** The states in which the chart sees a run. */
-export function statesOf({ state, currentAttemptId, lease }: Run): RunPlace['value'] {
-  return {
-    lifecycle: state,
-    attempt: currentAttemptId === undefined ? 'idle' : 'active',
-    lease: lease === undefined ? 'free' : 'held',
-  }
+/** The states in which the chart sees a run; the same combination is the same object. */
+export function statesOf({
+  state,
+  currentAttemptId,
+  lease,
+}: Pick<Run, 'state' | 'currentAttemptId' | 'lease'>): States {
+  return statesIn[state][currentAttemptId === undefined ? 'idle' : 'active'][lease === undefined ? 'free' : 'held']
 }
+
+type States = RunPlace['value']
+
+function combinationsOf(lifecycle: RunState): Record<States['attempt'], Record<States['lease'], States>> {
+  const withAttempt = (attempt: States['attempt']): Record<States['lease'], States> => ({
+    free: { lifecycle, attempt, lease: 'free' },
+    held: { lifecycle, attempt, lease: 'held' },
+  })
+  return { idle: withAttempt('idle'), active: withAttempt('active') }
+}
+
+/** Every combination, made once: that is what the chart knows its configurations by. */
+const statesIn = deepFreeze(
+  Object.fromEntries(runStates.map((state) => [state, combinationsOf(state)])) as Record<
+    RunState,
+    ReturnType<typeof combinationsOf>
+  >,
+)
 
 /** The move that leads to a state; nothing leads to `scheduled`. */
 export function moveTo(state: RunState): RunMove | undefined {
