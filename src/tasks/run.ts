@@ -181,12 +181,15 @@ export interface MoveFacts {
   readonly retryAtMs?: number
 }
 
+/** What the states of a run depend on. */
+interface Standing {
+  readonly state: RunState
+  readonly currentAttemptId?: AttemptId | undefined
+  readonly lease?: RunLease | undefined
+}
+
 /** The states in which the chart sees a run; the same combination is the same object. */
-export function statesOf({
-  state,
-  currentAttemptId,
-  lease,
-}: Pick<Run, 'state' | 'currentAttemptId' | 'lease'>): States {
+export function statesOf({ state, currentAttemptId, lease }: Standing): States {
   return statesIn[state][currentAttemptId === undefined ? 'idle' : 'active'][lease === undefined ? 'free' : 'held']
 }
 
@@ -220,9 +223,20 @@ export function selectMove(run: Run, move: RunMove): Selection {
 
 /** The run after a legal move; `undefined` for an illegal one. */
 export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined {
-  const next = runChart.move(placeOf(run, move), move)
-  if (next === undefined) return undefined
-  const { value, context } = next
+  const selection = selectMove(run, move)
+  return selection.isTaken ? after({ run, move, selection }, facts) : undefined
+}
+
+/** A move that {@link selectMove} has found legal. */
+export interface LegalMove {
+  readonly run: Run
+  readonly move: RunMove
+  readonly selection: Selection
+}
+
+/** The run after it. */
+export function after({ run, move, selection }: LegalMove, facts: MoveFacts): Run {
+  const { value, context } = runChart.follow(placeOf(run, move), move, selection)
   const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
   const isMoved = value.lifecycle !== run.state
   // Made in one piece: a copy per changed part would be the dearest step of a command.
