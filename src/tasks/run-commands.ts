@@ -189,7 +189,9 @@ export const runRow = defineRow('run', {
   restore: (draft, run) => {
     checkRun(run)
     if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
-    addRun(draft, storedTask(draft, run.taskId, 'run'), run)
+    const task = storedTask(draft, run.taskId, 'run')
+    addRun(draft, { ...run, taskId: task.spec.id })
+    countRun(draft, task, run)
   },
 })
 
@@ -271,13 +273,20 @@ export function checkResume(view: TaskReads, run: Run): LegalMove {
   return { run, move, selection }
 }
 
-/** Stages a run that is not known yet. Raises `replay_*`. */
+/** Stages a run that is not known yet, and counts it for its task. Raises `replay_*`. */
 export function insertRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
-  const { id, taskId, state, createdAtMs } = runInstance
+  const task = replayedTask(draft.view, runInstance.taskId, sequence)
+  // The task's own copy of the text, so that the event's can go.
+  stageRun(draft, { ...runInstance, taskId: task.spec.id }, sequence)
+  countRun(draft, task, runInstance)
+}
+
+/** Stages a run that is not known yet. Raises `replay_*`. */
+export function stageRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
+  const { id, state, createdAtMs } = runInstance
   if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
   if (state !== 'scheduled') illegal(sequence, id, `created ${state}`)
-  const task = replayedTask(draft.view, taskId, sequence)
-  addRun(draft, task, { ...runInstance, history: [{ to: state, atMs: createdAtMs }], attempts: [] })
+  addRun(draft, { ...runInstance, history: [{ to: state, atMs: createdAtMs }], attempts: [] })
 }
 
 /** The run of a stored event; raises `replay_invalid_transition`. */
@@ -306,13 +315,14 @@ export function putRun(draft: RunDraft, { sequence }: OfRun, run: Run, next: Run
   draft.put(draft.tables.tasks, run.taskId, { ...task, progress: progressAfterEnd(task.progress, next.state) })
 }
 
-function addRun(draft: RunDraft, task: Task, run: Run): void {
-  const { runs, runsByTask, tasks } = draft.tables
-  const { id: taskId } = task.spec
-  // The task's own copy of the text, so that the event's can go.
-  draft.put(runs, run.id, { ...run, taskId })
-  draft.add(runsByTask.add(taskId, run.id))
-  draft.put(tasks, taskId, { ...task, progress: progressWith(task, run) })
+function addRun(draft: RunDraft, run: Run): void {
+  draft.put(draft.tables.runs, run.id, run)
+  draft.add(draft.tables.runsByTask.add(run.taskId, run.id))
+}
+
+function countRun(draft: RunDraft, task: Task, run: RunInstance): void {
+  const { spec, progress } = task
+  draft.put(draft.tables.tasks, spec.id, { ...task, progress: progressWith(spec, progress, run) })
 }
 
 /** The progress of a task one of whose open runs has ended. */
@@ -327,7 +337,11 @@ export function progressAfterEnd(progress: TaskProgress, state: TerminalRunState
 }
 
 /** The progress of a task with one more run. */
-export function progressWith({ spec, progress }: Task, { state, scheduledAtMs }: RunInstance): TaskProgress {
+export function progressWith(
+  spec: Task['spec'],
+  progress: TaskProgress,
+  { state, scheduledAtMs }: RunInstance,
+): TaskProgress {
   const { runs, open, completed, failed, lastScheduledAtMs = 0 } = progress
   return {
     runs: runs + 1,
