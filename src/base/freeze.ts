@@ -1,6 +1,9 @@
 /**
  * Freezes a value of plain objects and arrays throughout and returns it. What is frozen already is taken to be so
  * throughout, so that a row that shares most parts with the one before costs no more than what is new in it.
+ *
+ * Freeze what you spread: V8 (of Node 20) gives every frozen `{ ...thing }` a hidden class of its own, some 300 bytes, unless
+ * `thing` is frozen or something stands before it.
  */
 export function deepFreeze<Value>(value: Value): Value {
   // Bytes cannot be frozen.

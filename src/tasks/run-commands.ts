@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { runChart, type RunMove } from '../../machines/run.js'
 import type { Selection } from '../../machines/chart-table.js'
 import { InvalidInputError } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -190,7 +191,7 @@ export const runRow = defineRow('run', {
     checkRun(run)
     if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
     const task = storedTask(draft, run.taskId, 'run')
-    addRun(draft, { ...run, taskId: task.spec.id })
+    addRun(draft, { ...deepFreeze(run), taskId: task.spec.id })
     countRun(draft, task, run)
   },
 })
@@ -277,7 +278,7 @@ export function checkResume(view: TaskReads, run: Run): LegalMove {
 export function insertRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
   const task = replayedTask(draft.view, runInstance.taskId, sequence)
   // The task's own copy of the text, so that the event's can go.
-  stageRun(draft, { ...runInstance, taskId: task.spec.id }, sequence)
+  stageRun(draft, { ...deepFreeze(runInstance), taskId: task.spec.id }, sequence)
   countRun(draft, task, runInstance)
 }
 
@@ -286,7 +287,7 @@ export function stageRun(draft: RunDraft, runInstance: RunInstance, sequence: nu
   const { id, state, createdAtMs } = runInstance
   if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
   if (state !== 'scheduled') illegal(sequence, id, `created ${state}`)
-  addRun(draft, { ...runInstance, history: [{ to: state, atMs: createdAtMs }], attempts: [] })
+  addRun(draft, { ...deepFreeze(runInstance), history: [{ to: state, atMs: createdAtMs }], attempts: [] })
 }
 
 /** The run of a stored event; raises `replay_invalid_transition`. */

@@ -293,7 +293,8 @@ function leaseAfter(
 ): RunLease | undefined {
   if (held === before) return before
   if (held === undefined) return undefined
-  return { ...held, acquiredAtMs: before?.acquiredAtMs ?? atMs, updatedAtMs: atMs }
+  const { owner, fencingToken, expiresAtMs } = held
+  return { owner, fencingToken, expiresAtMs, acquiredAtMs: before?.acquiredAtMs ?? atMs, updatedAtMs: atMs }
 }
 
 /**

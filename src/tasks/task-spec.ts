@@ -225,7 +225,7 @@ export function createTaskSpec(input: TaskSpecInput): TaskSpec {
 export function shareDefaults(spec: TaskSpec): TaskSpec {
   const { runPolicy, constraints, payload, metadata } = spec
   return {
-    ...spec,
+    ...deepFreeze(spec),
     runPolicy: runPolicy.type === 'once' ? once : runPolicy,
     constraints: statesNothing(constraints) ? defaultConstraints : constraints,
     payload: payload.bytes === '' && payload.contentType === undefined ? noPayload : payload,

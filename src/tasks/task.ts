@@ -1,3 +1,4 @@
+import { deepFreeze } from '../base/freeze.js'
 import { isNilUuid } from '../base/ids.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
@@ -121,7 +122,7 @@ export const taskRow = defineRow('task', {
     const parent = parentTaskId === undefined ? undefined : draft.view.task(parentTaskId)
     if (parentTaskId !== undefined && parent === undefined) throw new TaskError('snapshot_unknown_parent', { taskId })
     draft.put(draft.tables.tasks, taskId, {
-      ...stored,
+      ...deepFreeze(stored),
       depth: parent === undefined ? 0 : parent.depth + 1,
       progress: noProgress,
     })
