@@ -29,7 +29,8 @@ const ingredientsSchema = optionsSchema<UuidIngredients>({
 /** The latest millisecond that a UUID v7 can hold. */
 const latestMillisecond = 2 ** 48 - 1
 
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+/** What the text of a UUID looks like. */
+export const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const nilUuid = '00000000-0000-0000-0000-000000000000'
 /** The digits of each byte, two character codes after one another. */
 const hexDigits = Buffer.from(Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0')).join(''))
@@ -52,7 +53,6 @@ export function createUuidSource(ingredients: UuidIngredients): IdSource {
   const block = new Uint8Array(randomBlockSize)
   let used = randomBlockSize
   const bytes = Buffer.alloc(16)
-  const text = Buffer.from(nilUuid)
   return {
     uuid() {
       const millisecond = Math.max(instantOf(now()), lastMillisecond)
@@ -72,13 +72,7 @@ export function createUuidSource(ingredients: UuidIngredients): IdSource {
       for (let place = 1; place < randomBytes; place += 1) bytes[place + 7] = block[used + place] as number
       bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f)
       used += randomBytes
-      // A text put together from its parts would keep them: an id lives as long as what it names.
-      for (let place = 0; place < 16; place += 1) {
-        const digits = 2 * (bytes[place] as number)
-        text[digitPlaces[place] as number] = hexDigits[digits] as number
-        text[(digitPlaces[place] as number) + 1] = hexDigits[digits + 1] as number
-      }
-      return text.toString('latin1')
+      return spellUuid(bytes)
     },
   }
 }
@@ -90,6 +84,32 @@ function instantOf(now: number): number {
     field: 'now',
     reason: `not epoch milliseconds: ${textOf(now)}`,
   })
+}
+
+const spelt = Buffer.from(nilUuid)
+
+/** The text of a UUID of 16 bytes. */
+export function spellUuid(bytes: Uint8Array): string {
+  // A text put together from its parts would keep them: an id lives as long as what it names.
+  for (let place = 0; place < 16; place += 1) {
+    const digits = 2 * (bytes[place] as number)
+    spelt[digitPlaces[place] as number] = hexDigits[digits] as number
+    spelt[(digitPlaces[place] as number) + 1] = hexDigits[digits + 1] as number
+  }
+  return spelt.toString('latin1')
+}
+
+/** Writes the 16 bytes of a UUID; the text is one. */
+export function readUuid(uuid: string, target: Uint8Array, offset: number): void {
+  for (let place = 0; place < 16; place += 1) {
+    const digits = digitPlaces[place] as number
+    target[offset + place] = 16 * digitAt(uuid, digits) + digitAt(uuid, digits + 1)
+  }
+}
+
+function digitAt(uuid: string, place: number): number {
+  const code = uuid.charCodeAt(place)
+  return code < 0x60 ? code - 0x30 : code - 0x57
 }
 
 /** True for a lower-case hyphenated UUID of any version, the nil UUID included. */

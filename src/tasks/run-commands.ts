@@ -38,6 +38,7 @@ import { fenced, ofRun, optionalTime } from './scalars.js'
 import {
   knownTask,
   replayedTask,
+  sharedProgress,
   storedTask,
   type Task,
   type TaskProgress,
@@ -186,7 +187,7 @@ export const runRow = defineRow('run', {
     attempts: v.array(attemptRecordSchema),
   },
   lists: ['history', 'attempts'],
-  capture: ({ runs }) => runs.rows(),
+  capture: ({ runs }) => runs.captured(),
   restore: (draft, run) => {
     checkRun(run)
     if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
@@ -329,12 +330,12 @@ function countRun(draft: RunDraft, task: Task, run: RunInstance): void {
 /** The progress of a task one of whose open runs has ended. */
 export function progressAfterEnd(progress: TaskProgress, state: TerminalRunState): TaskProgress {
   const { open, completed, failed } = progress
-  return {
+  return sharedProgress({
     ...progress,
     open: open - 1,
     completed: completed + (state === 'completed' ? 1 : 0),
     failed: failed + (state === 'failed' ? 1 : 0),
-  }
+  })
 }
 
 /** The progress of a task with one more run. */
@@ -344,13 +345,13 @@ export function progressWith(
   { state, scheduledAtMs }: RunInstance,
 ): TaskProgress {
   const { runs, open, completed, failed, lastScheduledAtMs = 0 } = progress
-  return {
+  return sharedProgress({
     runs: runs + 1,
     open: open + (isTerminalRunState(state) ? 0 : 1),
     completed: completed + (state === 'completed' ? 1 : 0),
     failed: failed + (state === 'failed' ? 1 : 0),
     ...(spec.runPolicy.type !== 'once' && { lastScheduledAtMs: Math.max(lastScheduledAtMs, scheduledAtMs) }),
-  }
+  })
 }
 
 /** True when no state of the run listens to the move, whatever the data. */

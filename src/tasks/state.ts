@@ -5,7 +5,7 @@ import type { Budget, BudgetRows, Reservation } from './budget.js'
 import type { DependencyRows, Prerequisites } from './dependencies.js'
 import type { Engine, EngineRows } from './engine.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
-import type { Run } from './run.js'
+import { isTerminalRunState, type Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
 import type { Subscription, SubscriptionRows } from './subscription.js'
 import type { Task } from './task.js'
@@ -16,7 +16,7 @@ export class TaskTables implements DependencyRows, BudgetRows, SubscriptionRows,
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
   readonly tasks = new Table<TaskId, Task>()
-  readonly runs = new Table<RunId, Run>()
+  readonly runs = new Table<RunId, Run>({ isSettled: ({ state }) => isTerminalRunState(state) })
   readonly runsByTask = new RunsByTask()
   readonly prerequisites = new Table<TaskId, Prerequisites>()
   readonly dependentCounts = new Table<TaskId, number>()

@@ -46,7 +46,25 @@ export interface TaskReads {
 export type TaskPhase = 'open' | TerminalRunState
 
 /** The progress of a task without runs. */
-export const noProgress: TaskProgress = { runs: 0, open: 0, completed: 0, failed: 0 }
+export const noProgress: TaskProgress = deepFreeze({ runs: 0, open: 0, completed: 0, failed: 0 })
+
+/** Every progress of a task with one run, which nearly all have: each is kept once. */
+const ofOneRun: readonly TaskProgress[] = deepFreeze([
+  { runs: 1, open: 1, completed: 0, failed: 0 },
+  { runs: 1, open: 0, completed: 1, failed: 0 },
+  { runs: 1, open: 0, completed: 0, failed: 1 },
+  { runs: 1, open: 0, completed: 0, failed: 0 },
+])
+
+/** The same progress, shared where many tasks have it. */
+export function sharedProgress(progress: TaskProgress): TaskProgress {
+  const { runs, open, completed, failed, lastScheduledAtMs } = progress
+  if (runs !== 1 || lastScheduledAtMs !== undefined) return progress
+  for (const one of ofOneRun) {
+    if (one.open === open && one.completed === completed && one.failed === failed) return one
+  }
+  return progress
+}
 
 /**
  * The phase of a task. It has ended when none of its runs can change any more; a task that never had a run has ended once it

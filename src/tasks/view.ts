@@ -1,4 +1,3 @@
-import type { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
 import { budgetKey, type Budget, type BudgetReads, type Reservation } from './budget.js'
 import type { DependencyGate, DependencyReads } from './dependencies.js'
@@ -31,36 +30,36 @@ import {
   type TenantReads,
 } from './tenant.js'
 
-/** Which layer of the tables a view shows. */
-type Layer = 'committed' | 'latest'
+/** Which layer of the tables a view shows, by the method that reads it. */
+type Layer = 'get' | 'latest'
 
 /** Reads by key, from one layer of the tables: what decisions are made on. All O(1) unless said otherwise. */
 export class TaskView implements DependencyReads, RunReads, BudgetReads, SubscriptionReads, TenantReads, EngineReads {
   protected readonly tables: TaskTables
-  readonly #isLatest: boolean
+  readonly #layer: Layer
 
   /** @internal */
   constructor(tables: TaskTables, layer: Layer) {
     this.tables = tables
-    this.#isLatest = layer === 'latest'
+    this.#layer = layer
   }
 
   /** Sequence of the last command taken, 0 when there was none. */
   get latestSequence(): number {
     const { latest, committed } = this.tables.sequence
-    return this.#isLatest ? latest : committed
+    return this.#layer === 'latest' ? latest : committed
   }
 
   get engine(): Engine {
-    return this.#read(this.tables.engine, 'engine') ?? runningEngine
+    return this.tables.engine[this.#layer]('engine') ?? runningEngine
   }
 
   task(taskId: TaskId): Task | undefined {
-    return this.#read(this.tables.tasks, taskId)
+    return this.tables.tasks[this.#layer](taskId)
   }
 
   run(runId: RunId): Run | undefined {
-    return this.#read(this.tables.runs, runId)
+    return this.tables.runs[this.#layer](runId)
   }
 
   /** Runs of a task, ordered by id; O(runs of the task). */
@@ -72,15 +71,15 @@ export class TaskView implements DependencyReads, RunReads, BudgetReads, Subscri
   }
 
   prerequisites(taskId: TaskId): readonly TaskId[] {
-    return this.#read(this.tables.prerequisites, taskId)?.dependsOn ?? []
+    return this.tables.prerequisites[this.#layer](taskId)?.dependsOn ?? []
   }
 
   hasDependents(taskId: TaskId): boolean {
-    return this.#read(this.tables.dependentCounts, taskId) !== undefined
+    return this.tables.dependentCounts[this.#layer](taskId) !== undefined
   }
 
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {
-    return this.#read(this.tables.budgets, budgetKey(taskId, dimension))
+    return this.tables.budgets[this.#layer](budgetKey(taskId, dimension))
   }
 
   ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
@@ -93,35 +92,31 @@ export class TaskView implements DependencyReads, RunReads, BudgetReads, Subscri
   }
 
   reservation(reservationId: ReservationId): Reservation | undefined {
-    return this.#read(this.tables.reservations, reservationId)
+    return this.tables.reservations[this.#layer](reservationId)
   }
 
   subscription(subscriptionId: SubscriptionId): Subscription | undefined {
-    return this.#read(this.tables.subscriptions, subscriptionId)
+    return this.tables.subscriptions[this.#layer](subscriptionId)
   }
 
   actor(actorId: ActorId): Actor | undefined {
-    return this.#read(this.tables.actors, actorId)
+    return this.tables.actors[this.#layer](actorId)
   }
 
   tenant(tenantId: TenantId): Tenant | undefined {
-    return this.#read(this.tables.tenants, tenantId)
+    return this.tables.tenants[this.#layer](tenantId)
   }
 
   role(actorId: ActorId, tenantId: TenantId): RoleAssignment | undefined {
-    return this.#read(this.tables.roles, roleKey(actorId, tenantId))
+    return this.tables.roles[this.#layer](roleKey(actorId, tenantId))
   }
 
   capabilityGrant(actorId: ActorId, capability: Capability, tenantId: TenantId): CapabilityGrant | undefined {
-    return this.#read(this.tables.grants, grantKey(actorId, capability, tenantId))
+    return this.tables.grants[this.#layer](grantKey(actorId, capability, tenantId))
   }
 
   ledgerEntry(entryId: LedgerEntryId): LedgerEntry | undefined {
-    return this.#read(this.tables.ledger, entryId)
-  }
-
-  #read<Key, Row>(table: Table<Key, Row>, key: Key): Row | undefined {
-    return this.#isLatest ? table.latest(key) : table.get(key)
+    return this.tables.ledger[this.#layer](entryId)
   }
 }
 
@@ -134,7 +129,7 @@ export class TaskProjection extends TaskView {
 
   /** @internal */
   constructor(tables: TaskTables, indexes: TaskIndexes) {
-    super(tables, 'committed')
+    super(tables, 'get')
     this.#indexes = indexes
   }
 
