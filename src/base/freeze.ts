@@ -9,6 +9,10 @@ export function deepFreeze<Value>(value: Value): Value {
   // Bytes cannot be frozen.
   if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value
   Object.freeze(value)
-  for (const part of Object.values(value)) if (typeof part === 'object') deepFreeze(part)
+  if (Array.isArray(value)) {
+    for (const item of value) if (typeof item === 'object') deepFreeze(item)
+  } else {
+    for (const key in value) if (typeof value[key] === 'object') deepFreeze(value[key])
+  }
   return value
 }

@@ -51,7 +51,9 @@ export class OrderedSet<Item> implements Iterable<Item> {
     const index = this.#indexIn(block, item)
     const found = block[index]
     if (found === undefined || this.#compare(found, item) !== 0) return false
-    block.splice(index, 1)
+    if (index === block.length - 1) block.pop()
+    else if (index === 0) block.shift()
+    else block.splice(index, 1)
     if (block.length === 0) this.#blocks.splice(place, 1)
     this.#size -= 1
     return true

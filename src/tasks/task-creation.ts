@@ -84,7 +84,8 @@ function instanceOf(
   first: FirstRun,
   createdAtMs: number,
 ): RunInstance {
-  return freshRun({ ...first, taskId, createdAtMs, priority })
+  const { id, scheduledAtMs } = first
+  return freshRun({ id, taskId, createdAtMs, scheduledAtMs, priority })
 }
 
 /** Raises `invalid_run_id`. */
