@@ -113,8 +113,10 @@ function object<const Entries extends v.ObjectEntries>(entries: Entries) {
 function unknownKey(key: string, known: readonly string[]): string {
   const other = Object.hasOwn(otherNames, key) ? otherNames[key] : undefined
   const meant = other !== undefined && known.includes(other) ? other : nearest(key, known)
-  const question = meant === undefined ? '' : `, did you mean ${JSON.stringify(meant)}?`
-  return `unknown key${question}; known are ${known.join(', ')}`
+  const all = known.join(', ')
+  return meant === undefined
+    ? `unknown key; known are ${all}`
+    : `unknown key, did you mean ${JSON.stringify(meant)}? Known are ${all}`
 }
 
 const list = <const Item extends v.GenericSchema>(item: Item, most: number) =>

@@ -131,6 +131,8 @@ describe('on a terminal', () => {
       await work.write('go')
       expect((await run.ended).exitCode).toBe(0)
       expect(screen()).toContain('<32m1 of 1 tool ended as the plan expects<39m\r\n')
+      // What has scrolled by is not said again.
+      expect(screen().match(/<32mok<39m/g)).toHaveLength(1)
     },
   )
 })
