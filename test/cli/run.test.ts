@@ -174,7 +174,10 @@ describe('stateward run', () => {
     expect(stderr).toMatch(/^stateward: invalid plan\.json: k+…\n$/)
     await writeFile(work.path('plan.json'), '['.repeat(500_000))
     const deep = await work.start('check', 'plan.json').ended
-    expect(deep).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(/^stateward: invalid plan\.json: \$: not JSON/) })
+    expect(deep).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/^stateward: invalid plan\.json: \$: not JSON/),
+    })
   })
 
   it('ends with 2 for a command line that cannot be understood, and with 0 for help and version', async () => {
