@@ -39,6 +39,8 @@ export interface DryRun {
   readonly concurrency: number
   /** Nothing would be started, because tools were lost or interrupted and nobody has said to resume. */
   readonly blocked: boolean
+  /** Another run uses the directory now: what is said to be lost may be running. */
+  readonly inUse: boolean
   /** In the order in which they would be started. */
   readonly tools: readonly DryRunTool[]
 }
@@ -47,7 +49,8 @@ export interface DryRun {
 export async function dryRun(file: PlanFile, options: DryRunOptions): Promise<DryRun> {
   const { plan } = file
   const { dataDir } = options
-  const schedule = new Schedule(file, await earlierRunsIn(file, options), options)
+  const { earlier, inUse } = await earlierRunsIn(file, options)
+  const schedule = new Schedule(file, earlier, options)
   const inOrder = schedule.open
   schedule.settleOpen()
   const blocked = schedule.isBlocked
@@ -57,23 +60,24 @@ export async function dryRun(file: PlanFile, options: DryRunOptions): Promise<Dr
     const result = isRun ? null : schedule.resultSoFar(name)
     return { name, action: isRun ? 'run' : 'leave', command, args, needs, result }
   })
-  return { plan: plan.name, dataDir, concurrency: plan.concurrency, blocked, tools }
+  return { plan: plan.name, dataDir, concurrency: plan.concurrency, blocked, inUse, tools }
 }
 
 async function earlierRunsIn(
   { plan }: PlanFile,
   { dataDir, fresh = false }: DryRunOptions,
-): Promise<ReadonlyMap<string, EarlierRun>> {
+): Promise<{ readonly earlier: ReadonlyMap<string, EarlierRun>; readonly inUse: boolean }> {
   const directory = join(dataDir, 'journal')
-  if (fresh || !existsSync(directory)) return new Map()
-  const { sessions } = await readDirectory({ directory })
-  const session = sessions.find(({ id }) => id === sessionNameOf(plan))
-  return session === undefined ? new Map() : earlierRuns(session, plan.tools)
+  if (!existsSync(directory)) return { earlier: new Map(), inUse: false }
+  const { sessions, owner } = await readDirectory({ directory })
+  const inUse = owner !== undefined && owner.standing !== 'ended'
+  const session = fresh ? undefined : sessions.find(({ id }) => id === sessionNameOf(plan))
+  return { earlier: session === undefined ? new Map() : earlierRuns(session, plan.tools), inUse }
 }
 
 /** A dry run for people. */
 export function dryRunText(
-  { plan, dataDir, concurrency, blocked, tools }: DryRun,
+  { plan, dataDir, concurrency, blocked, inUse, tools }: DryRun,
   columns: number,
   paint: Paint,
 ): string {
@@ -88,7 +92,8 @@ export function dryRunText(
     if (tool.result !== null) lines.push(...resultLines(tool.result, layout, paint))
     else lines.push(...row(layout, 'run', tool.name, callOf(tool)))
   }
-  if (blocked) lines.push(...wrap('tools did not finish: nothing is started without --resume or --fresh', columns))
+  if (inUse) lines.push(...wrap('another run uses the data directory: what is lost here may be running there', columns))
+  else if (blocked) lines.push(...wrap('tools did not finish: nothing is started without --resume or --fresh', columns))
   return lines.map((line) => `${line}\n`).join('')
 }
 

@@ -9,7 +9,8 @@ beforeEach(async () => {
 afterEach(() => work[Symbol.asyncDispose]())
 
 /** A tool that notes its name, in the order in which tools come. */
-const note = (name: string, more: object = {}, script = ''): object => tool(name, `echo ${name} >> log; ${script}`, more)
+const note = (name: string, more: object = {}, script = ''): object =>
+  tool(name, `echo ${name} >> log; ${script}`, more)
 
 /** The log as it was written. */
 async function order(): Promise<string[]> {
@@ -87,10 +88,7 @@ describe('a tool that needs others', () => {
       note('alarm', { needs: ['sign'], after: 'failure' }),
     ])
     const { exitCode, report } = await work.run()
-    expect([exitCode, statuses(report)]).toEqual([
-      0,
-      { sign: 'skipped', publish: 'as_expected now', alarm: 'skipped' },
-    ])
+    expect([exitCode, statuses(report)]).toEqual([0, { sign: 'skipped', publish: 'as_expected now', alarm: 'skipped' }])
     expect(report.tools[0]?.reason).toBe('if: ${CHANNEL:-preview} == stable does not hold')
     await work.plan([note('sign', { if: '${CHANNEL} == stable', env: { CHANNEL: 'stable' } })], { name: 'stable' })
     expect(statuses((await work.run()).report)).toEqual({ sign: 'as_expected now' })
@@ -161,7 +159,9 @@ describe('variables', () => {
 
 describe('a timeout of the plan', () => {
   it('counts for tools that name none', async () => {
-    await work.plan([tool('hangs', 'exec sleep 600'), tool('quick', 'exit 0', { timeoutMs: 60_000 })], { timeoutMs: 50 })
+    await work.plan([tool('hangs', 'exec sleep 600'), tool('quick', 'exit 0', { timeoutMs: 60_000 })], {
+      timeoutMs: 50,
+    })
     const { report } = await work.run()
     expect(report.tools[0]?.reason).toBe('timed out after 50 ms instead of ending with exit code 0')
     expect(report.tools[1]?.status).toBe('as_expected')
@@ -295,7 +295,9 @@ describe('a run of tools that need each other, run again', () => {
       await rm(work.path('data'), { force: true, recursive: true })
       await work.plan(names.map((name) => tool(name, script(name), { needs: needs[name] })))
       const run = work.start('run', 'plan.json', '--data-dir', 'data')
-      await expect.poll(async () => (await work.log()).length, { interval: 1, timeout: 10_000 }).toBeGreaterThanOrEqual(moment)
+      await expect
+        .poll(async () => (await work.log()).length, { interval: 1, timeout: 10_000 })
+        .toBeGreaterThanOrEqual(moment)
       run.process.kill('SIGKILL')
       await run.ended
       const { report } = await work.run()
