@@ -28,7 +28,7 @@ export function reportText(report: RunReport, options: ReportTextOptions): strin
     const output = lastOutput(tool, columns).map((line) => paint('dim', line))
     const id = withIds && tool.operationId !== null ? [paint('dim', `    ${tool.operationId}`)] : []
     if (!isTold) return [...resultLines(tool, layout, paint), ...id, ...output]
-    return output.length + id.length === 0 ? [] : [`${tool.name}:`, ...id, ...output]
+    return output.length + id.length === 0 ? [] : [...wrap(`${tool.name}:`, columns), ...id, ...output]
   })
   const { obligation } = report
   if (withIds && obligation !== null) {

@@ -268,6 +268,22 @@ describe('a run of tools that need each other, run again', () => {
     expect(await order()).toEqual(['build', 'test', 'test', 'publish'])
   })
 
+  it('takes no end for good that is older than that of what it needs', async () => {
+    const build = (level: string): object => note('build', { env: { LEVEL: level } })
+    const others = [note('test', { needs: ['build'] }), note('publish', { needs: ['test'] })]
+    await work.plan([build('1'), ...others])
+    await work.run()
+    await work.plan([build('2')])
+    await work.run()
+    await work.plan([build('2'), ...others])
+    expect(statuses((await work.run()).report)).toEqual({
+      build: 'as_expected before',
+      test: 'as_expected now',
+      publish: 'as_expected now',
+    })
+    expect(await order()).toEqual(['build', 'test', 'publish', 'build', 'test', 'publish'])
+  })
+
   it('with --retry-failed runs what failed and then what needs it, and decides anew about the rest', async () => {
     await work.plan([
       note('build', {}, '[ "$(grep -c build log)" -gt 1 ]'),
