@@ -28,7 +28,7 @@ export type ReadableSession = Pick<Session, 'id' | 'epochId' | 'feed' | 'lost'> 
 }
 
 /** What a directory held at one instant, in the terms of the rooms. */
-export interface DirectoryState extends Pick<JournalReading, 'owner' | 'brokenEnd' | 'nextSequence'> {
+export interface DirectoryState extends Pick<JournalReading, 'owner' | 'brokenEnd' | 'nextSequence' | 'cuts'> {
   readonly sessions: readonly ReadableSession[]
   readonly tasks: TaskProjection
 }
@@ -48,7 +48,7 @@ const optionsOfReading = optionsSchema<ReadDirectoryOptions>({
 export async function readDirectory(options: ReadDirectoryOptions): Promise<DirectoryState> {
   const decoded = decode(optionsOfReading, options, 'directory reading options')
   await using reading = await readDirectoryJournal(decoded)
-  const { owner, brokenEnd, nextSequence } = reading
+  const { owner, brokenEnd, cuts, nextSequence } = reading
   const clock = systemClock
   const ids = createUuidSource({ now: () => clock.wallNow() })
   using deadlines = new DeadlineQueue(clock)
@@ -66,6 +66,7 @@ export async function readDirectory(options: ReadDirectoryOptions): Promise<Dire
     nextSequence,
     ...(owner !== undefined && { owner }),
     ...(brokenEnd !== undefined && { brokenEnd }),
+    cuts,
     sessions: [...sessions.all()],
     tasks: authority.projection,
   }

@@ -1,5 +1,7 @@
 import { parseArgs } from 'node:util'
 import { messageOf, StatewardError } from '../base/errors.js'
+import type { StatusOptions } from './directory/status.js'
+import type { TailOptions } from './directory/tail.js'
 import { nearest } from './nearest.js'
 
 /** What the command line asks for. */
@@ -8,6 +10,8 @@ export type Command =
   | { readonly type: 'version' }
   | ({ readonly type: 'run' } & RunCommand)
   | ({ readonly type: 'check' } & CheckCommand)
+  | ({ readonly type: 'status' } & StatusOptions)
+  | ({ readonly type: 'tail' } & TailOptions)
 
 /** Options of `stateward run`. */
 export interface RunCommand {
@@ -47,10 +51,14 @@ export class UsageError extends StatewardError<'bad_usage', Record<string, never
 /** Shown by `stateward --help`. */
 export const helpText = `Usage: stateward run <plan.json> [options]
        stateward check <plan.json>
+       stateward status <dir> [--watch] [--json]
+       stateward tail <dir> [--lines <n>] [--json]
 
 run    runs the tools of a plan as operations of one session, each once what it needs has ended,
        and waits for all of them. Run again after a crash, tools that have finished are not run twice.
 check  says whether run would take the plan, without starting anything.
+status tells what a data directory holds, live or dead: sessions, operations, tasks, budgets, waits.
+tail   tells the last events in a data directory, and those that come as long as it has an owner.
 
 Options of run:
   --data-dir <dir>  where the journal is kept (default: .stateward/<plan name>)
@@ -61,6 +69,11 @@ Options of run:
   --cut-damage      go on although the journal has lost records at its end
   --ids             show the ids of operations in the report
   --json            print the report as one line of JSON; progress goes to standard error
+
+Options of status and tail:
+  --watch           show the status anew whenever it has changed
+  --lines <n>       begin with the last n events (default: 20)
+  --json            print one line of JSON per status or event
 
   --help            show this text
   --version         show the version
@@ -73,7 +86,7 @@ Exit codes:
 Ctrl-C asks the running tools to end and starts no more; a second one kills them.
 `
 
-const verbs = ['run', 'check'] as const
+const verbs = ['run', 'check', 'status', 'tail'] as const
 type Verb = (typeof verbs)[number]
 
 const flag = { type: 'boolean' } as const
@@ -87,6 +100,8 @@ const options = {
   'cut-damage': flag,
   ids: flag,
   json: flag,
+  watch: flag,
+  lines: { type: 'string' },
   help: { ...flag, short: 'h' },
   version: { ...flag, short: 'v' },
 } as const
@@ -96,6 +111,8 @@ type Option = keyof typeof options
 const optionsOf: Readonly<Record<Verb, readonly Option[]>> = {
   run: ['data-dir', 'dry-run', 'resume', 'retry-failed', 'fresh', 'cut-damage', 'ids', 'json'],
   check: [],
+  status: ['watch', 'json'],
+  tail: ['lines', 'json'],
 }
 
 /** Reads a command line without the program's own name. Raises `bad_usage`. */
@@ -107,10 +124,15 @@ export function parseCommand(args: readonly string[]): Command {
   const verb = verbOf(word)
   const stranger = (Object.keys(values) as Option[]).find((option) => !optionsOf[verb].includes(option))
   if (stranger !== undefined) throw new UsageError(`${verb} takes no --${stranger}`)
-  const planFile = onlyTarget(verb, targets)
+  const target = onlyTarget(verb, targets)
+  const { json = false } = values
   switch (verb) {
     case 'check':
-      return { type: 'check', planFile }
+      return { type: 'check', planFile: target }
+    case 'status':
+      return { type: 'status', directory: target, watch: values.watch ?? false, json }
+    case 'tail':
+      return { type: 'tail', directory: target, lines: linesOf(values.lines), json }
     case 'run': {
       const { 'data-dir': dataDir, fresh = false, resume = false, 'retry-failed': retryFailed = false } = values
       if (dataDir === '') throw new UsageError('--data-dir needs a directory')
@@ -119,14 +141,14 @@ export function parseCommand(args: readonly string[]): Command {
       }
       return {
         type: 'run',
-        planFile,
+        planFile: target,
         dryRun: values['dry-run'] ?? false,
         resume,
         retryFailed,
         fresh,
         cutDamage: values['cut-damage'] ?? false,
         ids: values.ids ?? false,
-        json: values.json ?? false,
+        json,
         ...(dataDir !== undefined && { dataDir }),
       }
     }
@@ -143,10 +165,15 @@ function verbOf(word: string | undefined): Verb {
 }
 
 function onlyTarget(verb: Verb, [target, stranger]: readonly string[]): string {
-  if (target === undefined) throw new UsageError(`${verb} needs a plan file`)
-  if (stranger !== undefined)
-    throw new UsageError(`${verb} takes one plan file, but got ${JSON.stringify(stranger)} too`)
+  const noun = verb === 'run' || verb === 'check' ? 'plan file' : 'directory'
+  if (target === undefined || target === '') throw new UsageError(`${verb} needs a ${noun}`)
+  if (stranger !== undefined) throw new UsageError(`${verb} takes one ${noun}, but got ${JSON.stringify(stranger)} too`)
   return target
+}
+
+function linesOf(text = '20'): number {
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--lines needs a whole number, but got ${JSON.stringify(text)}`)
+  return Number(text)
 }
 
 function parse(args: readonly string[]) {

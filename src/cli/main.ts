@@ -5,6 +5,8 @@ import { systemClock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { helpText, parseCommand, type RunCommand } from './command.js'
+import { showStatus } from './directory/status.js'
+import { tail } from './directory/tail.js'
 import { dryRun, dryRunText } from './dry-run.js'
 import { listenForInterrupts } from './interrupts.js'
 import { LineDisplay } from './line-display.js'
@@ -41,6 +43,13 @@ async function main(args: readonly string[]): Promise<number> {
       stdout.write(
         `${plain(command.planFile)}: plan ${plan.name}, ${count(plan.tools.length, 'tool')}, is well-formed\n`,
       )
+      return 0
+    }
+    case 'status':
+    case 'tail': {
+      using interrupts = listenForInterrupts()
+      const { retire } = interrupts
+      await (command.type === 'status' ? showStatus(command, stdout, retire) : tail(command, stdout, retire))
       return 0
     }
   }

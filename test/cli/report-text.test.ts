@@ -79,7 +79,7 @@ describe('a report', () => {
     ]
     for (const text of texts) {
       expect(Math.max(...text.split('\n').map(widthOf))).toBeLessThanOrEqual(columns)
-      expect(text).not.toMatch(/[\u001b\u009b]/)
+      expect(text).not.toMatch(/[^\P{Cc}\n]/u)
     }
     // What is said of a tool begins in one column, whatever the tool is called.
     const [full = ''] = texts
