@@ -48,8 +48,11 @@ async function main(args: readonly string[]): Promise<number> {
     case 'status':
     case 'tail': {
       using interrupts = listenForInterrupts()
-      const { retire } = interrupts
-      await (command.type === 'status' ? showStatus(command, stdout, retire) : tail(command, stdout, retire))
+      const gone = new AbortController()
+      // Who has left needs to be told nothing more.
+      stdout.once('error', () => gone.abort())
+      const over = AbortSignal.any([interrupts.retire, gone.signal])
+      await (command.type === 'status' ? showStatus(command, stdout, over) : tail(command, stdout, over))
       return 0
     }
   }

@@ -25,17 +25,22 @@ export async function showStatus(
   for await (const _ of changesOf(directory, signal)) {
     const summary = summarize(await readDirectory({ directory }))
     const options = { columns: columnsOf(target), nowMs: Date.now() }
-    const text = json ? `${jsonLine({ directory, ...summary })}\n` : statusText(directory, summary, options)
-    if (text !== shown) target.write(watch && !json ? replacing(shown, text, target) : text)
+    const whole = json ? `${jsonLine({ directory, ...summary })}\n` : statusText(directory, summary, options)
+    const inPlace = watch && !json && target.isTTY === true
+    const text = inPlace ? firstLines(whole, (target.rows || 24) - 1) : whole
+    if (text !== shown) target.write(inPlace ? replacing(shown, text) : text)
     shown = text
     if (!watch) return
   }
 }
 
-/** On a terminal one picture takes the place of the other; elsewhere they follow one another. */
-function replacing(before: string, text: string, { isTTY, rows }: OutputTarget): string {
-  if (before === '') return text
-  if (isTTY !== true) return `\n${text}`
-  const lines = Math.min(before.split('\n').length - 1, (rows || 24) - 1)
-  return `\u001B[${lines}F\u001B[0J${text}`
+/** A picture that is higher than the terminal could not be taken back. */
+function firstLines(text: string, rows: number): string {
+  return text.split('\n', rows).join('\n').replace(/\n?$/, '\n')
+}
+
+/** One picture in the place of the other. */
+function replacing(before: string, text: string): string {
+  const lines = before.split('\n').length - 1
+  return lines === 0 ? text : `\u001B[${lines}F\u001B[0J${text}`
 }
