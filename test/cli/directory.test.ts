@@ -1,8 +1,10 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { showStatus } from '../../src/cli/directory/status.js'
 import { statusText } from '../../src/cli/directory/status-text.js'
 import type { DirectorySummary } from '../../src/directory-summary.js'
+import { createRuntime } from '../../src/runtime.js'
 import { tool, Workspace } from './support/cli.js'
 
 let work: Workspace
@@ -61,6 +63,36 @@ describe('stateward status', () => {
     await expect.poll(() => watch.stdout, { interval: 5, timeout: 10_000 }).toContain('"owner":null')
     expect(watch.stdout.split('\n').length).toBeGreaterThan(2)
     watch.process.kill('SIGINT')
+    expect(await watch.ended).toMatchObject({ exitCode: 0, stderr: '' })
+  })
+
+  it('draws one picture in the place of the other on a terminal, never higher than that', async () => {
+    await using runtime = await createRuntime({ dataDir: work.path('data') })
+    for (let index = 0; index < 10; index += 1) runtime.session(`session-${index}`)
+    await runtime.flush()
+    const over = new AbortController()
+    const written: string[] = []
+    const target = { write: (text: string) => written.push(text), isTTY: true, columns: 60, rows: 5 }
+    const watching = showStatus({ directory: work.path('data'), watch: true, json: false }, target, over.signal)
+    await expect.poll(() => written.length, { interval: 5, timeout: 10_000 }).toBe(1)
+    await runtime.deleteSession('session-0')
+    await expect.poll(() => written.length, { interval: 5, timeout: 10_000 }).toBe(2)
+    over.abort()
+    await watching
+    const lines = ['sessions: 10', '  session-0  nothing yet', '  session-1  nothing yet', '']
+    expect(written[0]?.split('\n').slice(1)).toEqual(lines)
+    expect(written[1]?.replaceAll('\u001B[', '<')).toMatch(/^<4F<0J.*\nsessions: 9\n/)
+  })
+
+  it('ends when nobody reads it any more', async () => {
+    await work.plan([waits])
+    const run = work.start('run', 'plan.json', '--data-dir', 'data')
+    await work.made('here')
+    const watch = work.start('status', 'data', '--watch', '--json')
+    await expect.poll(() => watch.stdout, { interval: 5, timeout: 10_000 }).toContain('"total":1')
+    watch.process.stdout.destroy()
+    await work.write('go')
+    await run.ended
     expect(await watch.ended).toMatchObject({ exitCode: 0, stderr: '' })
   })
 
