@@ -98,6 +98,11 @@ const messages = {
   /** What is stored contradicts itself; nothing is guessed around it. */
   'process.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
     `the store holds what cannot be: ${field}: ${reason}`,
+  /** The time for the wait is over; the process goes on. */
+  'process.await_timeout': ({ processId, timeoutMs }: OfProcess & { readonly timeoutMs: number }) =>
+    `process ${quoted(processId)}: what was waited for did not come within ${timeoutMs} ms`,
+  /** Nobody waits here any more: the runtime is closing. */
+  'process.await_closed': ({ wait }: { readonly wait: string }) => `the wait for ${wait} was closed`,
   /** The storage failed; that says nothing about the process. */
   'store.unavailable': ({ store, reason }: { readonly store: string; readonly reason: string }) =>
     `the store ${store} failed: ${reason}`,
