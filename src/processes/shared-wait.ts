@@ -194,5 +194,6 @@ export class SharedWait<Answer> {
 
 /** Lets the program end before the timer fires, where its clock knows how. */
 function unreferenced(timer: TimeoutHandle): void {
-  if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function') timer.unref()
+  if (typeof timer === 'object' && timer !== null && 'unref' in timer && typeof timer.unref === 'function')
+    timer.unref()
 }

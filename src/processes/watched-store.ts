@@ -2,17 +2,19 @@ import { systemClock, type Clock } from '../base/clock.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
 import type { AppendResult, ProcessEvent } from './event.js'
-import { isLifecycleType } from './event-type.js'
+import { isLifecycleEventType } from './event-type.js'
 import { defaultSinkTimeoutMs, SinkFeeder, type ProcessEventSink, type SinkCounts } from './event-sink.js'
 import { ProcessHub } from './hub.js'
 import type { ProcessLease } from './lease.js'
 import type { ProcessRegistration } from './registration.js'
 import type { ProcessId } from './scalars.js'
-import type { CompletionOutcome, ProcessStore } from './store.js'
+import type { ProcessStore } from './store.js'
 
 /** A method of a store. */
 export type StoreMethod = Exclude<
-  { [Key in keyof ProcessStore]-?: ProcessStore[Key] extends (...args: never) => unknown ? Key : never }[keyof ProcessStore],
+  {
+    [Key in keyof ProcessStore]-?: ProcessStore[Key] extends (...args: never) => unknown ? Key : never
+  }[keyof ProcessStore],
   'durabilityTier'
 >
 
@@ -169,7 +171,7 @@ class Watcher {
         const [last] = await this.#store.recentEvents(processId, 1)
         const result = await bumping(...args)
         for (const event of await this.#store.eventsAfter(processId, last?.sequence ?? 0)) {
-          if (isLifecycleType(event.eventType) || event.semantics.terminal !== undefined) await feeder.feed(event)
+          if (isTransition(event)) await feeder.feed(event)
         }
         return result
       })
@@ -194,6 +196,11 @@ class Watcher {
   }
 }
 
+/** Whether a lifecycle verb has written it, and it is for others to see. */
+function isTransition({ eventType, semantics }: ProcessEvent): boolean {
+  return semantics.terminal !== undefined || (isLifecycleEventType(eventType) && eventType !== 'process.step')
+}
+
 /** The process that a call has changed. The call has succeeded, so its first argument was checked. */
 function processIdOf(from: NonNullable<MethodEffect['bumps']>, argument: unknown): ProcessId {
   switch (from) {
@@ -204,9 +211,4 @@ function processIdOf(from: NonNullable<MethodEffect['bumps']>, argument: unknown
     case 'lease':
       return (argument as ProcessLease).processId
   }
-}
-
-/** @internal What became of a completion says whether it has written anything. */
-export function hasCommitted({ outcome }: CompletionOutcome): boolean {
-  return outcome === 'committed'
 }
