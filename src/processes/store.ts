@@ -2,7 +2,7 @@ import type { JsonValue } from '../base/json.js'
 import type { AppendRequest, AppendResult, ProcessEvent, WakeDelivery } from './event.js'
 import type { ProcessHub } from './hub.js'
 import type { GrantEntry, HandleDescriptor, HandleGrant, SessionDeleteReport } from './grant.js'
-import type { ClaimOutcome, LeaseCompletion, LeaseOwner, ProcessLease } from './lease.js'
+import type { ClaimOutcome, LeaseCompletion, LeaseOwner, LivenessCheck, ProcessLease } from './lease.js'
 import type { ProcessListFilter } from './list-filter.js'
 import type { AwaitOutput } from './output.js'
 import type { ChangeCursor, ChangePage, PruneOptions, PruneReport } from './pruning.js'
@@ -100,6 +100,8 @@ export interface ProcessStore {
   readonly writers: StoreWriters
   /** There exactly when this object alone writes: it tells this hub of every change once that is durable. */
   readonly hub?: ProcessHub
+  /** Says which holders of leases are dead for certain, as far as the store knows. */
+  readonly isHolderDead: LivenessCheck
 
   durabilityTier(): DurabilityTier
 

@@ -15,7 +15,7 @@ export type StoreMethod = Exclude<
   {
     [Key in keyof ProcessStore]-?: ProcessStore[Key] extends (...args: never) => unknown ? Key : never
   }[keyof ProcessStore],
-  'durabilityTier'
+  'durabilityTier' | 'isHolderDead'
 >
 
 /** What watchers learn of a call that succeeded. */
@@ -116,6 +116,7 @@ export function watch(inner: ProcessStore, options: WatchOptions = {}): Watched 
   const store = {
     name: inner.name,
     writers: inner.writers,
+    isHolderDead: inner.isHolderDead,
     ...(inner.hub !== undefined && { hub: inner.hub }),
     durabilityTier: () => inner.durabilityTier(),
     ...Object.fromEntries(methods),
