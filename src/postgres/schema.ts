@@ -91,14 +91,8 @@ export async function openSchema(
   { schema, create }: SchemaOptions,
 ): Promise<void> {
   checkSchemaName(schema)
+  if (create) await createTables(database, definition, schema)
   const differences = await database.transaction(async (transaction) => {
-    if (create && (await readVersion(transaction, definition, schema)) === undefined) {
-      // One at a time: two that create the same table at once would get in each other's way.
-      await transaction.query(lock, [`stateward:${schema}`])
-      if ((await readVersion(transaction, definition, schema)) === undefined) {
-        await transaction.script(schemaScript(definition, schema))
-      }
-    }
     const version = await readVersion(transaction, definition, schema)
     if (version === undefined) return ['they are not there']
     if (version !== definition.version)
@@ -110,8 +104,22 @@ export async function openSchema(
   }
 }
 
+async function createTables(database: PostgresDatabase, definition: SchemaDefinition, schema: string): Promise<void> {
+  const isThere = (transaction: Transaction): Promise<boolean> =>
+    readVersion(transaction, definition, schema).then((version) => version !== undefined)
+  if (await database.transaction(isThere)) return
+  await database.transaction(async (transaction) => {
+    // One at a time: two that create the same table at once would get in each other's way. It has to be the first that this
+    // transaction does, because a connection that has looked at the catalogue before may go on believing what it saw.
+    await transaction.query(lock, [`stateward:${schema}`])
+    if (!(await isThere(transaction))) await transaction.script(schemaScript(definition, schema))
+  })
+}
+
 const lock = sql(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`)
-const findVersions = sql(`SELECT to_regclass(format('%I.versions', $1::text)) IS NOT NULL AS is_there`)
+const findVersions = sql(`
+  SELECT true AS is_there FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = 'versions'`)
 
 async function readVersion(
   transaction: Transaction,

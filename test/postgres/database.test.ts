@@ -124,9 +124,27 @@ describe('a transaction', () => {
     expect([attempts, await balanceOf('ada')]).toEqual([2, 11])
   })
 
+  it('survives that its connection is lost while it does something else', async () => {
+    const pool = new pg.Pool({ connectionString: server.url })
+    const ended = createDeferred<void>()
+    pool.once('connect', (client) => client.once('end', () => ended.resolve()))
+    let attempts = 0
+    await withDatabase({ pool: pool as unknown as PgPool }, (other) =>
+      other.transaction(async (transaction) => {
+        attempts += 1
+        const [own] = (await transaction.query(ownProcess)).rows
+        if (attempts === 1) await database.read(terminate, [own?.['pid'] as number])
+        await ended.promise
+        await transaction.query(add, ['ada', 1])
+      }),
+    )
+    await pool.end()
+    expect([attempts, await balanceOf('ada')]).toEqual([2, 11])
+  })
+
   it('is told when an earlier commit may have landed', async () => {
     for (const lost of ['before', 'after'] as const) {
-      const { pool, lose } = losingPool(lost)
+      const { pool, lose, released } = losingPool(lost)
       const seen: boolean[] = []
       await withDatabase({ pool }, (other) => {
         lose()
@@ -138,6 +156,8 @@ describe('a transaction', () => {
       })
       await pool.end()
       expect(seen).toEqual([false, true])
+      // First to look at the server, then the one that was lost: nobody may have it again.
+      expect(released).toEqual([false, true, false])
       expect(await balanceOf(lost)).toBe(1)
     }
   })
@@ -264,7 +284,13 @@ describe('the database', () => {
 })
 
 /** A real pool whose connection breaks at the next commit: before the server hears of it, or before its answer arrives. */
-function losingPool(lost: 'before' | 'after'): { readonly pool: PgPool; readonly lose: () => void } {
+function losingPool(lost: 'before' | 'after'): {
+  readonly pool: PgPool
+  readonly lose: () => void
+  /** For each connection that was given back, whether it was to be ended. */
+  readonly released: readonly boolean[]
+} {
+  const released: boolean[] = []
   const inner = new pg.Pool({ connectionString: server.url }) as unknown as PgPool
   let isLosing = false
   const connect = async (): Promise<PgClient> => {
@@ -278,6 +304,12 @@ function losingPool(lost: 'before' | 'after'): { readonly pool: PgPool; readonly
     return new Proxy(client, {
       get: (target, name) => {
         if (name === 'query') return query
+        if (name === 'release') {
+          return (destroy = false) => {
+            released.push(destroy)
+            client.release(destroy)
+          }
+        }
         const value: unknown = Reflect.get(target, name)
         return typeof value === 'function' ? value.bind(target) : value
       },
@@ -291,6 +323,7 @@ function losingPool(lost: 'before' | 'after'): { readonly pool: PgPool; readonly
   }
   return {
     pool,
+    released,
     lose: () => {
       isLosing = true
     },
