@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { deepFreeze } from '../base/freeze.js'
 import { strictSchema } from '../base/options.js'
 import type { JsonValue } from '../base/json.js'
 import { storedReader } from '../state/reader.js'
@@ -233,7 +234,7 @@ export function recordOf(stored: StoredProcess): ProcessRecord {
   if (record === undefined) {
     const { registered, state, ...rest } = stored
     const { signalCounts: _, ...visible } = state
-    record = Object.freeze({ ...registered, ...rest, ...visible })
+    record = deepFreeze({ ...registered, ...rest, ...visible })
     records.set(stored, record)
   }
   return record
