@@ -222,7 +222,11 @@ function finalError(cause: unknown, end: { readonly attempts: number; readonly m
     return new StoreError('store.conflict', data, { cause: cause.cause })
   }
   if (end.mayHaveLanded && isPassing(cause)) {
-    return new StoreError('store.unavailable', { cause: cause.message, outcome: 'unknown' }, { cause: cause.cause })
+    return new StoreError(
+      'store.unavailable',
+      { store: 'postgres', reason: cause.message, outcome: 'unknown' },
+      { cause: cause.cause },
+    )
   }
   return cause
 }

@@ -2,8 +2,9 @@ import { defineErrors, type ErrorDataOf } from '../base/define-errors.js'
 import type { StatewardError } from '../base/errors.js'
 
 interface Unavailable {
+  readonly store: 'postgres'
   /** What the client said. */
-  readonly cause: string
+  readonly reason: string
   /** `not_applied`: nothing has changed. `unknown`: the connection was lost while the server was committing. */
   readonly outcome: 'not_applied' | 'unknown'
   /** The code of the server, when it was the server that said so. */
@@ -12,10 +13,10 @@ interface Unavailable {
 
 const messages = {
   /** The server cannot be reached, is going down, or has no room. A later try may succeed. */
-  'store.unavailable': ({ cause, outcome }: Unavailable) =>
+  'store.unavailable': ({ store, reason, outcome }: Unavailable) =>
     outcome === 'unknown'
-      ? `the store became unavailable while it was committing, whether it did is unknown: ${cause}`
-      : `the store is unavailable: ${cause}`,
+      ? `the store ${store} became unavailable while it was committing, whether it did is unknown: ${reason}`
+      : `the store ${store} failed: ${reason}`,
   /** Other transactions were in the way, each time that it was tried. Nothing has changed; a later try may succeed. */
   'store.conflict': ({
     attempts,
@@ -45,16 +46,6 @@ const messages = {
     readonly part: string
     readonly differences: readonly string[]
   }) => `the tables of ${part} in schema ${schema} are not as they must be: ${differences.join('; ')}`,
-  /** A row holds what this version cannot have written. */
-  'store.row_invalid': ({
-    table,
-    field,
-    reason,
-  }: {
-    readonly table: string
-    readonly field: string
-    readonly reason: string
-  }) => `a row of ${table} is invalid: ${field}: ${reason}`,
   /** The connection to the store was closed by its owner. */
   'store.closed': () => 'the store is closed',
 }

@@ -47,7 +47,11 @@ export function storeErrorOf(thrown: unknown): unknown {
   if (thrown instanceof TypeError || thrown instanceof RangeError) return thrown
   const cause = messageOf(thrown)
   if (!isServerError(thrown))
-    return new StoreError('store.unavailable', { cause, outcome: 'not_applied' }, { cause: thrown })
+    return new StoreError(
+      'store.unavailable',
+      { store: 'postgres', reason: cause, outcome: 'not_applied' },
+      { cause: thrown },
+    )
   const { code: sqlState } = thrown
   if (conflicts.has(sqlState))
     return new StoreError('store.conflict', { attempts: 1, cause, sqlState }, { cause: thrown })
@@ -57,7 +61,11 @@ export function storeErrorOf(thrown: unknown): unknown {
     return new StoreError('store.constraint', { constraint, table, rule, sqlState }, { cause: thrown })
   }
   if (unavailableClasses.has(sqlState.slice(0, 2)) || unavailableCodes.has(sqlState)) {
-    return new StoreError('store.unavailable', { cause, outcome: 'not_applied', sqlState }, { cause: thrown })
+    return new StoreError(
+      'store.unavailable',
+      { store: 'postgres', reason: cause, outcome: 'not_applied', sqlState },
+      { cause: thrown },
+    )
   }
   return new StoreError('store.rejected', { cause, sqlState }, { cause: thrown })
 }

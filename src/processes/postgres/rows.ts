@@ -12,11 +12,14 @@ import { logEntrySchema, type LogEntry } from '../event.js'
 import { descriptorSchema, type HandleGrant } from '../grant.js'
 import { digestOf } from '../keys.js'
 import { storedLeaseSchema, type StoredLease } from '../lease.js'
+import { outputSchema } from '../output.js'
 import { tombstoneSchema, type Tombstone } from '../pruning.js'
 import { stateSchema, workableFromMs, type ProcessState, type StoredProcess } from '../record.js'
 import { checkRegistered, registeredSchema, type Registered } from '../registration.js'
 import { idSchema, naturalSchema } from '../scalars.js'
 import { originatorIdOf, scopeSchema } from '../scope.js'
+import type { TerminalState } from '../store.js'
+import { isTerminalProcessStatus, processStatuses } from '../vocabulary.js'
 
 /*
  * What is read from a row is checked in full: whoever can write to the database can write anything, and nothing is guessed
@@ -36,6 +39,8 @@ const readScope = storedReader(scopeSchema)
 const readDescriptor = storedReader(descriptorSchema)
 const descriptorWire = wireCodec(descriptorSchema)
 const readGrant = storedReader(strictSchema({ sessionId: idSchema, scopeId: v.string(), processId: idSchema }))
+const readStatus = storedReader(v.picklist(processStatuses))
+const readOutput = storedReader(outputSchema)
 const readHead = storedReader(strictSchema({ registrationHash: v.string(), createdAtMs: naturalSchema }))
 
 /** Runs a reader; what it refuses is a fault of what is stored. */
@@ -102,7 +107,10 @@ export function registeredOf(row: SqlRow): Registered {
 }
 
 /** What changes of a process: the values of its row behind the id, the outcome when `hasOutcome`. */
-export function stateValues(state: ProcessState, { hasOutcome }: { readonly hasOutcome: boolean }): readonly SqlValue[] {
+export function stateValues(
+  state: ProcessState,
+  { hasOutcome }: { readonly hasOutcome: boolean },
+): readonly SqlValue[] {
   const encoded = stateWire.encode(state) as JsonObject
   const { status, outcome, updated_at_ms: updatedAtMs, last_sequence: lastSequence, ...facets } = encoded
   return [
@@ -133,6 +141,15 @@ export function processOf(row: SqlRow, registered: Registered): StoredProcess {
     const wakeTarget = sessionId === null ? undefined : readScope(target, 'wake target')
     const process = { registered, registrationHash, createdAtMs, state, ...(wakeTarget && { wakeTarget }) }
     return deepFreeze(process)
+  })
+}
+
+/** Reads the end of a process by its status and outcome alone. Raises `process.stored_invalid`. */
+export function terminalOf(row: SqlRow): TerminalState {
+  return reading('processes', () => {
+    const status = readStatus(row['status'], 'status')
+    if (!isTerminalProcessStatus(status)) return { state: 'running' }
+    return deepFreeze({ state: 'ended', status, output: readOutput(parse(row, 'outcome'), 'outcome') })
   })
 }
 

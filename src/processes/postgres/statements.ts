@@ -1,10 +1,11 @@
-import { sql, type SqlStatement } from '../../postgres/index.js'
+import { sql, type SqlStatement, type SqlValue } from '../../postgres/index.js'
 import type { ProcessListFilter } from '../list-filter.js'
-import type { SqlValue } from '../../postgres/index.js'
 import { definitionHash } from './rows.js'
 
 /** The clock of the server at this moment, not at the beginning of the transaction. */
 const now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
+/** The same for all rows of a statement. */
+const sinceStatement = 'floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint'
 
 const stateColumns = `p.process_id, p.registration_hash, p.created_at_ms, p.updated_at_ms, p.status, p.outcome, p.last_sequence,
   p.facets, p.wake_session_id, p.wake_frame_id`
@@ -14,13 +15,15 @@ const leaseColumns = `l.fencing_token, l.owner_id, l.incarnation_id, l.liveness,
 const grantColumns = 'g.scope_id, g.process_id, g.session_id, g.descriptor'
 
 /** An event wakes somebody who has not acknowledged it; `e` is the event and `p` its process. */
-const isPendingWake = (schema: string): string => `e.wakes IS NOT NULL AND (e.wakes = 'own' OR p.wake_session_id IS NOT NULL)
+const isPendingWake = (
+  schema: string,
+): string => `e.wakes IS NOT NULL AND (e.wakes = 'own' OR p.wake_session_id IS NOT NULL)
   AND NOT EXISTS (SELECT FROM ${schema}.process_wake_acks a WHERE a.process_id = e.process_id AND a.sequence = e.sequence)`
 
 /** Every statement of the store, for one schema. Values are parameters; the name of the schema was checked. */
 export function createStatements(schema: string) {
   const s = `"${schema}"`
-  const processes = `${s}.processes p JOIN ${s}.process_registrations r USING (process_id)`
+  const processes = joined(schema)
   /** Whether the process is there, and its rows of something, in one answer: one row of nulls when it has none. */
   const withProcess = (columns: string, rows: string): SqlStatement =>
     sql(`SELECT ${columns} FROM ${s}.processes p LEFT JOIN LATERAL (${rows}) e ON true WHERE p.process_id = $1`)
@@ -33,7 +36,9 @@ export function createStatements(schema: string) {
     lockAll: sql(
       `SELECT p.process_id FROM ${s}.processes p WHERE p.process_id = ANY($1::text[]) ORDER BY p.process_id FOR UPDATE`,
     ),
-    readRegistration: sql(`SELECT r.process_id, r.registered FROM ${s}.process_registrations r WHERE r.process_id = $1`),
+    readRegistration: sql(
+      `SELECT r.process_id, r.registered FROM ${s}.process_registrations r WHERE r.process_id = $1`,
+    ),
     /**
      * What else a command decides by. A statement of its own: one that waits for a lock sees only the locked row anew,
      * and everything that it joins as it was before.
@@ -95,7 +100,9 @@ export function createStatements(schema: string) {
     findEntryOfCall: sql(
       `SELECT true AS found FROM ${s}.process_events WHERE process_id = $1 AND sequence = $2 AND written_by = $3::uuid`,
     ),
-    findToken: sql(`SELECT true AS found FROM ${s}.process_leases WHERE process_id = $1 AND lease_token = $2`),
+    findToken: sql(
+      `SELECT true AS found FROM ${s}.process_leases WHERE process_id = $1 AND lease_token = $2 AND expires_at_ms = $3`,
+    ),
     findGrant: sql(`SELECT true AS found FROM ${s}.process_grants WHERE scope_id = $1 AND process_id = $2`),
     notify: sql(`SELECT pg_notify($1, $2)`),
 
@@ -116,7 +123,7 @@ export function createStatements(schema: string) {
           AND l.owner_id = asked.owner_id AND l.incarnation_id = asked.incarnation_id
         ORDER BY l.process_id FOR UPDATE OF l
       ), clock AS MATERIALIZED (
-        SELECT ${now} AS now_ms, (SELECT count(*) FROM held) AS locked
+        SELECT ${now} AS now_ms FROM (SELECT count(*) FROM held) AS locked
       )
       UPDATE ${s}.process_leases l SET expires_at_ms = least(clock.now_ms + $6::bigint, ${Number.MAX_SAFE_INTEGER})
       FROM held, clock WHERE l.process_id = held.process_id AND l.expires_at_ms > clock.now_ms
@@ -160,7 +167,6 @@ export function createStatements(schema: string) {
 
     // Reads of many.
 
-    listLive: sql(`SELECT ${processColumns} FROM ${processes} WHERE p.status = 'running' ORDER BY p.process_id`),
     pendingWakes: sql(`
       SELECT ${processColumns}, ${entryColumns} FROM ${s}.process_events e JOIN ${s}.processes p USING (process_id)
         JOIN ${s}.process_registrations r USING (process_id)
@@ -202,7 +208,7 @@ export function createStatements(schema: string) {
     listGrants: sql(`
       SELECT ${processColumns}, ${grantColumns} FROM ${s}.process_grants g JOIN ${s}.processes p USING (process_id)
         JOIN ${s}.process_registrations r USING (process_id)
-      WHERE g.scope_id = $1 AND (NOT $2 OR p.status = 'running') ORDER BY process_id`),
+      WHERE g.scope_id = $1 AND (NOT $2 OR p.status = 'running') ORDER BY p.process_id`),
     grantsOfProcess: sql(`
       SELECT ${grantColumns} FROM ${s}.processes p LEFT JOIN ${s}.process_grants g USING (process_id)
       WHERE p.process_id = $1 ORDER BY g.session_id, g.scope_id`),
@@ -211,33 +217,27 @@ export function createStatements(schema: string) {
       WHERE p.wake_session_id = $1 OR p.process_id IN (SELECT g.process_id FROM ${s}.process_grants g WHERE g.session_id = $1)
       ORDER BY p.process_id FOR UPDATE`),
     removeSessionGrants: sql(`DELETE FROM ${s}.process_grants WHERE session_id = $1 RETURNING process_id`),
-    stillGranted: sql(
-      `SELECT DISTINCT g.process_id FROM ${s}.process_grants g WHERE g.process_id = ANY($1::text[])`,
-    ),
+    stillGranted: sql(`SELECT DISTINCT g.process_id FROM ${s}.process_grants g WHERE g.process_id = ANY($1::text[])`),
     clearWakeTargets: sql(`
-      UPDATE ${s}.processes SET wake_session_id = NULL, wake_frame_id = NULL, updated_at_ms = ${now},
+      UPDATE ${s}.processes SET wake_session_id = NULL, wake_frame_id = NULL, updated_at_ms = ${sinceStatement},
         change_xid = pg_current_xact_id()
       WHERE wake_session_id = $1`),
 
     // Pruning.
 
-    /** What has ended and may go, but for the filter; `$2` is the transaction up to which changes were read, or null. */
-    lockPrunable: sql(`
-      SELECT ${processColumns} FROM ${processes}
-      WHERE p.status <> 'running' AND p.updated_at_ms < $1
-        AND ($2::xid8 IS NULL OR (p.change_xid, p.process_id) <= ($2::xid8, $3))
-        AND NOT EXISTS (SELECT FROM ${s}.process_events e WHERE e.process_id = p.process_id AND ${isPendingWake(s)})
-      ORDER BY p.process_id FOR UPDATE OF p`),
+    haveWakes: sql(`
+      SELECT DISTINCT e.process_id FROM ${s}.process_events e JOIN ${s}.processes p USING (process_id)
+      WHERE e.process_id = ANY($1::text[]) AND ${isPendingWake(s)}`),
     countEvents: sql(`SELECT count(*) AS count FROM ${s}.process_events WHERE process_id = ANY($1::text[])`),
     bury: sql(`
       INSERT INTO ${s}.process_tombstones (process_id, terminal_label, pruned_at_ms, change_xid)
-      SELECT p.process_id, p.status, ${now}, pg_current_xact_id() FROM ${s}.processes p WHERE p.process_id = ANY($1::text[])
+      SELECT p.process_id, p.status, ${sinceStatement}, pg_current_xact_id() FROM ${s}.processes p WHERE p.process_id = ANY($1::text[])
       ON CONFLICT (process_id) DO UPDATE SET terminal_label = excluded.terminal_label,
         pruned_at_ms = excluded.pruned_at_ms, change_xid = excluded.change_xid`),
     removeProcesses: sql(`DELETE FROM ${s}.processes WHERE process_id = ANY($1::text[])`),
     compactTombstones: sql(`
       DELETE FROM ${s}.process_tombstones t
-      WHERE t.pruned_at_ms < $1 AND ($2::xid8 IS NULL OR (t.change_xid, t.process_id) <= ($2::xid8, $3))`),
+      WHERE ($1::bigint IS NULL OR t.pruned_at_ms < $1) AND ($2::xid8 IS NULL OR (t.change_xid, t.process_id) <= ($2::xid8, $3))`),
   } satisfies Record<string, SqlStatement>
 }
 
@@ -246,27 +246,69 @@ export type Statements = ReturnType<typeof createStatements>
 
 /** The statement that finds what a filter asks for, and its values. */
 export function listStatement(schema: string, filter: ProcessListFilter): readonly [SqlStatement, readonly SqlValue[]] {
+  const { where, values } = conditionsOf(filter, [])
+  return [sql(`SELECT ${processColumns} FROM ${joined(schema)} WHERE ${where} ORDER BY p.process_id`), values]
+}
+
+/** What may be pruned but for its wakes, locked in the order of ids. */
+export interface PruneQuery {
+  readonly cutoffMs: number
+  readonly filter: ProcessListFilter
+  /** The last change that was read, if it is to be heeded. */
+  readonly watermark: ChangePosition | undefined
+}
+
+/** A place in the feed of changes. */
+export interface ChangePosition {
+  readonly changeXid: string
+  readonly processId: string
+}
+
+/** The statement that locks what may be pruned, and its values. */
+export function pruneStatement(
+  schema: string,
+  { cutoffMs, filter, watermark }: PruneQuery,
+): readonly [SqlStatement, readonly SqlValue[]] {
+  const before = cutoffMs === Number.MAX_SAFE_INTEGER ? null : cutoffMs
+  const given: SqlValue[] = [before, watermark?.changeXid ?? null, watermark?.processId ?? null]
+  const { where, values } = conditionsOf(filter, given)
+  return [
+    sql(`SELECT p.process_id FROM ${joined(schema)}
+      WHERE p.status <> 'running' AND ($1::bigint IS NULL OR p.updated_at_ms < $1)
+        AND ($2::xid8 IS NULL OR (p.change_xid, p.process_id) <= ($2::xid8, $3)) AND ${where}
+      ORDER BY p.process_id FOR UPDATE OF p`),
+    values,
+  ]
+}
+
+function joined(schema: string): string {
+  return `"${schema}".processes p JOIN "${schema}".process_registrations r USING (process_id)`
+}
+
+/** A filter as conditions, whose values follow those that are given. */
+function conditionsOf(
+  filter: ProcessListFilter,
+  given: readonly SqlValue[],
+): { readonly where: string; readonly values: readonly SqlValue[] } {
   const { status = 'running', definition, waiting, originatorId, identityKind, identityLabel } = filter
   const { causedByOccurrenceId, createdAtStartMs, createdAtEndMs } = filter
+  const values = [...given]
   const conditions: string[] = []
-  const values: SqlValue[] = []
   const add = (condition: string, value: SqlValue | undefined): void => {
     if (value === undefined) return
     values.push(value)
-    conditions.push(condition.replace('?', `$${values.length}`))
+    conditions.push(`${condition} $${values.length}`)
   }
   // Written out, so that the index of what runs is used.
   if (status === 'running') conditions.push(`p.status = 'running'`)
-  else if (status !== 'any') add('p.status = ?', status)
-  add('p.is_waiting = ?', waiting)
-  add('r.definition_hash = ?', definition === undefined ? undefined : definitionHash(definition))
-  add('r.originator_id = ?', originatorId)
-  add('r.identity_kind = ?', identityKind)
-  add('r.identity_label = ?', identityLabel)
-  add('r.caused_by_occurrence_id = ?', causedByOccurrenceId)
-  add('r.created_at_ms >= ?', createdAtStartMs)
-  add('r.created_at_ms < ?', createdAtEndMs)
-  const where = conditions.length === 0 ? 'true' : conditions.join(' AND ')
-  const processes = `"${schema}".processes p JOIN "${schema}".process_registrations r USING (process_id)`
-  return [sql(`SELECT ${processColumns} FROM ${processes} WHERE ${where} ORDER BY p.process_id`), values]
+  else if (status !== 'any') add('p.status =', status)
+  add('p.is_waiting =', waiting)
+  add('r.definition_hash =', definition === undefined ? undefined : definitionHash(definition))
+  add('r.originator_id =', originatorId)
+  add('r.identity_kind =', identityKind)
+  add('r.identity_label =', identityLabel)
+  add('r.caused_by_occurrence_id =', causedByOccurrenceId)
+  add('r.created_at_ms >=', createdAtStartMs)
+  add('r.created_at_ms <', createdAtEndMs)
+  return { where: conditions.length === 0 ? 'true' : conditions.join(' AND '), values }
 }
