@@ -1,9 +1,10 @@
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createDeferred } from '../../src/base/promises.js'
-import type { PgClient, PgPool, PgQuery } from '../../src/postgres/client.js'
+import type { PgPool } from '../../src/postgres/client.js'
 import { PostgresDatabase, sql, type PostgresOptions } from '../../src/postgres/index.js'
 import { usePostgres } from '../support/postgres-server.js'
+import { createLosingPool } from './support/losing-pool.js'
 import { rejectionOf } from './support/rejection.js'
 
 let server: Awaited<ReturnType<typeof usePostgres>>
@@ -144,10 +145,10 @@ describe('a transaction', () => {
 
   it('is told when an earlier commit may have landed', async () => {
     for (const lost of ['before', 'after'] as const) {
-      const { pool, lose, released } = losingPool(lost)
+      const { pool, lose, released } = createLosingPool(server.url)
       const seen: boolean[] = []
       await withDatabase({ pool }, (other) => {
-        lose()
+        lose(lost)
         return other.transaction(async (transaction) => {
           seen.push(transaction.mayHaveLanded)
           if (transaction.mayHaveLanded && (await transaction.query(readBalance, [lost])).rows.length > 0) return
@@ -163,9 +164,9 @@ describe('a transaction', () => {
   })
 
   it('says so when nobody can know whether it was committed', async () => {
-    const { pool, lose } = losingPool('after')
+    const { pool, lose } = createLosingPool(server.url)
     const refused = await withDatabase({ pool, retryMs: 0 }, (other) => {
-      lose()
+      lose('after')
       return rejectionOf(other.transaction((transaction) => transaction.query(add, ['ada', 1])))
     })
     await pool.end()
@@ -282,50 +283,3 @@ describe('the database', () => {
     })
   })
 })
-
-/** A real pool whose connection breaks at the next commit: before the server hears of it, or before its answer arrives. */
-function losingPool(lost: 'before' | 'after'): {
-  readonly pool: PgPool
-  readonly lose: () => void
-  /** For each connection that was given back, whether it was to be ended. */
-  readonly released: readonly boolean[]
-} {
-  const released: boolean[] = []
-  const inner = new pg.Pool({ connectionString: server.url }) as unknown as PgPool
-  let isLosing = false
-  const connect = async (): Promise<PgClient> => {
-    const client = await inner.connect()
-    const query = async (asked: PgQuery): ReturnType<PgClient['query']> => {
-      if (!isLosing || asked.text !== 'COMMIT') return client.query(asked)
-      isLosing = false
-      if (lost === 'after') await client.query(asked)
-      throw new Error('Connection terminated unexpectedly')
-    }
-    return new Proxy(client, {
-      get: (target, name) => {
-        if (name === 'query') return query
-        if (name === 'release') {
-          return (destroy = false) => {
-            released.push(destroy)
-            client.release(destroy)
-          }
-        }
-        const value: unknown = Reflect.get(target, name)
-        return typeof value === 'function' ? value.bind(target) : value
-      },
-    })
-  }
-  const pool: PgPool = {
-    connect,
-    end: () => inner.end(),
-    on: (event, listener) => inner.on(event, listener),
-    removeListener: (event, listener) => inner.removeListener(event, listener),
-  }
-  return {
-    pool,
-    released,
-    lose: () => {
-      isLosing = true
-    },
-  }
-}

@@ -179,6 +179,8 @@ class EmbeddedServer implements PostgresServer {
       shared_buffers: '32MB',
       log_min_messages: 'log',
       lc_messages: 'C',
+      // A transaction of its own in the background would hold back the feeds that tests read.
+      autovacuum: 'off',
       deadlock_timeout: '100ms',
     }
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])

@@ -48,7 +48,11 @@ it('walks', async () => {
   expect((await store.handleGrantsForProcess('one')).length).toBe(1)
   const done = await store.completeProcess('one', { type: 'success', value: 5 })
   expect(done.outcome).toBe('committed')
-  expect(await store.getTerminal('one')).toEqual({ state: 'ended', status: 'completed', output: { type: 'success', value: 5 } })
+  expect(await store.getTerminal('one')).toEqual({
+    state: 'ended',
+    status: 'completed',
+    output: { type: 'success', value: 5 },
+  })
   const [changes, cursor] = await store.processesChangedSince('', 10)
   expect(changes.length).toBe(1)
   expect((await store.listWork(10)).records.length).toBe(0)
@@ -56,7 +60,13 @@ it('walks', async () => {
   expect(await store.recentEvents('one', 1)).toHaveLength(1)
   expect(await store.countEventsThrough('one', 'producer.a', Infinity)).toBe(1)
   expect(await store.deleteSessionProcessState('t')).toMatchObject({ revokedHandleCount: 1 })
-  expect(await store.pruneTerminal(Infinity, { watermark: noProjector })).toEqual({ prunedProcesses: 1, prunedEvents: 2 })
-  expect(await store.processesChangedSince(cursor, 10)).toMatchObject([[{ type: 'pruned', tombstone: { processId: 'one' } }], {}])
+  expect(await store.pruneTerminal(Infinity, { watermark: noProjector })).toEqual({
+    prunedProcesses: 1,
+    prunedEvents: 2,
+  })
+  expect(await store.processesChangedSince(cursor, 10)).toMatchObject([
+    [{ type: 'pruned', tombstone: { processId: 'one' } }],
+    {},
+  ])
   expect(await store.compactTombstones(Infinity, { watermark: noProjector })).toBe(1)
 })
