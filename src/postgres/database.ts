@@ -9,7 +9,7 @@ import { postgresOptionsSchema, type PostgresOptions } from './options.js'
 import { createPool } from './pool.js'
 import { pause, pauseAfter } from './retry.js'
 import { storeErrorOf } from './sql-state.js'
-import { Connection, type Transaction } from './transaction.js'
+import { Connection, guardClient, type Transaction } from './transaction.js'
 
 const clockReading = sql(`SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms`)
 const facts = sql(
@@ -126,7 +126,9 @@ export class PostgresDatabase implements AsyncDisposable {
   async connect(): Promise<PgClient> {
     if (this.#closing !== undefined) throw new StoreError('store.closed', {})
     try {
-      return await this.#pool.connect()
+      const client = await this.#pool.connect()
+      guardClient(client)
+      return client
     } catch (thrown) {
       throw storeErrorOf(thrown)
     }

@@ -13,6 +13,16 @@ export interface Transaction extends SqlRunner {
   script(text: string): Promise<void>
 }
 
+/** Clients that never bring the process down any more: one that is being ended may still complain, when nobody listens. */
+const guarded = new WeakSet<PgClient>()
+
+/** Sees to it that what happens to a client that nobody uses harms nobody. */
+export function guardClient(client: PgClient): void {
+  if (guarded.has(client)) return
+  guarded.add(client)
+  client.on('error', () => {})
+}
+
 /** One connection, taken out of the pool, and what it knows of itself. */
 export class Connection implements SqlRunner {
   readonly #client: PgClient

@@ -16,6 +16,8 @@ const commits = /^\s*(COMMIT|INSERT|UPDATE|DELETE|WITH)\b/
 /** Makes one; end its pool when it is over. */
 export function createLosingPool(url: string): LosingPool {
   const inner = new pg.Pool({ connectionString: url }) as unknown as PgPool
+  // Between the databases that use it, nobody else listens to what becomes of its connections.
+  inner.on('error', () => {})
   const released: boolean[] = []
   let losing: 'before' | 'after' | undefined
   const connect = async (): Promise<PgClient> => {
