@@ -35,7 +35,7 @@ const isRunning = stateIn({ lifecycle: 'running' })
  * name a refusal by the guard that failed. Leases are beside it: who holds one may write, whatever the process is.
  */
 export const processMachine = setup({
-  types: { context: {} as ProcessContext, events: {} as ProcessMove, input: {} as Partial<ProcessContext> },
+  types: { context: {} as ProcessContext, events: {} as ProcessMove, input: {} },
   guards: {
     isRunning,
     isRerunnable: ({ context }) => context.disposition === 'rerunnable',

@@ -29,7 +29,7 @@ export function appendCommand(
   lease: ProcessLease | undefined,
 ): ProcessCommand<AppendResult> {
   const { eventType, payload, replay, wakeTargetScope } = request
-  if (replay !== undefined) checkKey(processId, replay.key)
+  if (replay !== undefined) checkKey(processId, replay.key, eventType)
   return {
     processId,
     ...(replay !== undefined && { key: replay.key }),
@@ -108,11 +108,13 @@ function resultOf({ registered, wakeTarget }: StoredProcess, entry: LogEntry, is
 }
 
 /** Keys of what the registry writes by itself are not for others: one of them taken would be in its way. */
-function checkKey(processId: ProcessId, key: string): void {
+function checkKey(processId: ProcessId, key: string, eventType: string): void {
   const prefix = `process:${processId}:`
-  if (!key.startsWith(prefix) || !reservedKey.test(key.slice(prefix.length))) return
+  if (!key.startsWith(prefix)) return
+  const rest = key.slice(prefix.length)
+  if (!reservedKey.test(rest) || rest === `terminal:${eventType}`) return
   const reason = `keys of this form are used by the registry alone: ${key}`
   throw new InvalidInputError({ subject: 'append request', field: 'replay.key', reason })
 }
 
-const reservedKey = /^(first-started|wait|external-ref|abandon-requested|step|adopted)(:|$)/
+const reservedKey = /^(terminal|first-started|wait|external-ref|abandon-requested|step|adopted)(:|$)/

@@ -8,7 +8,7 @@ import { appended, known, select, selectIfRunning, type Decided, type ProcessCom
 import { ProcessError } from './errors.js'
 import { terminalEventTypes } from './event-type.js'
 import { terminalKey } from './keys.js'
-import { checkHeld, isHeldBy, type ProcessLease, type StoredLease } from './lease.js'
+import { checkHeld, type ProcessLease, type StoredLease } from './lease.js'
 import { encodeOutput, outputSchema, statusOfOutput, type AwaitOutput } from './output.js'
 import { recordOf, type StoredProcess } from './record.js'
 import { checkSize, keySchema, take, type ProcessId } from './scalars.js'
@@ -44,7 +44,6 @@ export function completeCommand(
   const move = endMove(output, authority.type)
   return {
     processId,
-    key: keyOf(processId, output),
     decide: (rows, { nowMs }) => {
       const process = known(processId, rows)
       if (!selectIfRunning(process, move).isTaken) {
@@ -52,7 +51,6 @@ export function completeCommand(
         throw new ProcessError('process.completion_unauthorized', { processId, authority: authority.type, disposition })
       }
       if (!select(process, move).isTaken) return { result: endedBefore(process, output) }
-      if (rows.keyed !== undefined) throw keyTaken(processId, output)
       return ended(process, output, authority, nowMs)
     },
   }
@@ -64,7 +62,6 @@ export function completeWithLeaseCommand(lease: ProcessLease, output: AwaitOutpu
   const move = endMove(output, 'lease')
   return {
     processId,
-    key: keyOf(processId, output),
     decide: (rows, { nowMs }) => {
       const process = known(processId, rows)
       if (process.state.status !== 'running') return { result: endedBefore(process, output) }
@@ -73,7 +70,6 @@ export function completeWithLeaseCommand(lease: ProcessLease, output: AwaitOutpu
         const { disposition } = process.registered
         throw new ProcessError('process.completion_unauthorized', { processId, authority: 'lease', disposition })
       }
-      if (rows.keyed !== undefined) throw keyTaken(processId, output)
       const authority = { type: 'lease', fencingToken: lease.fencingToken } as const
       return withLease(ended(process, output, authority, nowMs), released(rows.lease))
     },
@@ -118,16 +114,6 @@ export function released(lease: StoredLease | undefined): StoredLease | undefine
   return lease && { fencingToken: lease.fencingToken }
 }
 
-/** Releases the lease when this is the one that holds the process. */
-export function releasedIfHeld(
-  processId: ProcessId,
-  stored: StoredLease | undefined,
-  lease: ProcessLease | undefined,
-  nowMs: number,
-): StoredLease | undefined {
-  return lease !== undefined && isHeldBy(processId, stored, lease, nowMs) ? released(stored) : undefined
-}
-
 function endedBefore(process: StoredProcess, output: AwaitOutput): CompletionOutcome {
   const isSame = isSameJson(process.state.outcome as unknown as JsonValue, output as unknown as JsonValue)
   return { outcome: isSame ? 'already_applied' : 'superseded', record: recordOf(process) }
@@ -139,9 +125,4 @@ function endMove(output: AwaitOutput, authority: EndMove['authority']): EndMove 
 
 function keyOf(processId: ProcessId, output: AwaitOutput): string {
   return terminalKey(processId, terminalEventTypes[statusOfOutput(output)])
-}
-
-/** Something else stands under the key of the end. */
-function keyTaken(processId: ProcessId, output: AwaitOutput): ProcessError<'process.replay_conflict'> {
-  return new ProcessError('process.replay_conflict', { processId, key: keyOf(processId, output) })
 }

@@ -1,4 +1,4 @@
-import * as v from 'valibot'
+import type * as v from 'valibot'
 import { isSameJson } from '../base/json-copy.js'
 import type { JsonValue } from '../base/json.js'
 import { strictSchema } from '../base/options.js'

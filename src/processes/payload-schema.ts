@@ -73,8 +73,8 @@ function compile(schema: PayloadSchema): Check {
   const checks = [...valueChecks(schema), ...listChecks(schema), ...objectChecks(schema)]
   return (value, path) => {
     for (const check of checks) {
-      const misfit = check(value, path)
-      if (misfit !== undefined) return misfit
+      const found = check(value, path)
+      if (found !== undefined) return found
     }
     return undefined
   }

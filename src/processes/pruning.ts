@@ -75,6 +75,11 @@ export function takePrune(cutoffMs: unknown, options: unknown): TakenPrune {
   return { cutoffMs: takeBound(cutoffMs, 'prune cutoff'), filter: { status: 'any', ...taken }, watermark }
 }
 
+/** Takes a watermark that stands among other options. Raises `invalid_input` naming the field. */
+export function takeWatermark(options: unknown): Watermark {
+  return take(strictSchema({ watermark: watermarkSchema }), options, 'compaction options').watermark
+}
+
 /** How a process stands beside its record, when it is a question whether it may go. */
 export interface PruneFacts {
   /** Whether its last change lies within the watermark. */

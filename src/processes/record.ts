@@ -161,7 +161,7 @@ function lifecycleField<Value>(field: string, schema: v.GenericSchema<unknown, V
   const wire = wireCodec(schema)
   const read = storedReader(schema)
   return {
-    write: (value: Value): JsonValue => ({ [field]: wire.encode(value) as JsonValue }),
+    write: (value: Value): JsonValue => ({ [field]: wire.encode(value) }),
     read: (payload: JsonValue): Value =>
       read((payload as Readonly<Record<string, JsonValue>>)[field], `event ${field}`),
   }

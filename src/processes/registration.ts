@@ -160,7 +160,7 @@ function hashOf(registered: Registered, wakeTarget: SessionScope | undefined): s
     .filter((type) => !builtInTexts.has(digestOf(type as unknown as JsonValue)))
     .toSorted(({ name: one }, { name: other }) => (one < other ? -1 : 1))
   const form = { ...rest, eventTypes: own, ...(wakeTarget !== undefined && { wakeTarget }) }
-  return `v1:${digestOf(wire.encode({ id: '', ...form }) as JsonValue)}`
+  return `v1:${digestOf(wire.encode({ id: '', ...form }))}`
 }
 
 const builtInTexts: ReadonlySet<string> = new Set(
