@@ -46,6 +46,12 @@ export interface SchemaOptions {
   readonly create: boolean
 }
 
+/** Tables that are as they must be. */
+export interface OpenedSchema {
+  /** Names these tables and no others, for as long as they are there. */
+  readonly storeId: string
+}
+
 /** Accepts the name of a schema: lower-case letters, digits and underscores, at most 40. */
 export function checkSchemaName(schema: unknown): asserts schema is string {
   if (typeof schema === 'string' && /^[a-z_][a-z0-9_]{0,39}$/.test(schema) && !schema.startsWith('pg_')) return
@@ -58,7 +64,7 @@ export function schemaScript(definition: SchemaDefinition, schema: string): stri
   checkSchemaName(schema)
   const lines = [
     `CREATE SCHEMA IF NOT EXISTS "${schema}";`,
-    `CREATE TABLE IF NOT EXISTS "${schema}".versions (part text PRIMARY KEY, version integer NOT NULL);`,
+    `CREATE TABLE IF NOT EXISTS "${schema}".versions (part text PRIMARY KEY, version integer NOT NULL, store_id uuid NOT NULL);`,
   ]
   const constraints: string[] = []
   for (const [name, table] of Object.entries(definition.tables)) {
@@ -75,7 +81,7 @@ export function schemaScript(definition: SchemaDefinition, schema: string): stri
     }
   }
   const { part, version } = definition
-  const version$ = `INSERT INTO "${schema}".versions VALUES ('${part}', ${version}) ON CONFLICT DO NOTHING;`
+  const version$ = `INSERT INTO "${schema}".versions VALUES ('${part}', ${version}, gen_random_uuid()) ON CONFLICT DO NOTHING;`
   return [...lines, ...constraints, version$, ''].join('\n').replaceAll('{schema}', `"${schema}"`)
 }
 
@@ -89,12 +95,15 @@ export async function openSchema(
   database: PostgresDatabase,
   definition: SchemaDefinition,
   { schema, create }: SchemaOptions,
-): Promise<void> {
+): Promise<OpenedSchema> {
   checkSchemaName(schema)
   if (create) await createTables(database, definition, schema)
+  let storeId = ''
   const differences = await database.transaction(async (transaction) => {
-    const version = await readVersion(transaction, definition, schema)
-    if (version === undefined) return ['they are not there']
+    const found = await readVersion(transaction, definition, schema)
+    if (found === undefined) return ['they are not there']
+    const { version } = found
+    storeId = found.storeId
     if (version !== definition.version)
       return [`they have version ${version}, this program needs ${definition.version}`]
     return differencesOf(transaction, definition, schema)
@@ -102,6 +111,7 @@ export async function openSchema(
   if (differences.length > 0) {
     throw new StoreError('store.schema_mismatch', { schema, part: definition.part, differences })
   }
+  return { storeId }
 }
 
 async function createTables(database: PostgresDatabase, definition: SchemaDefinition, schema: string): Promise<void> {
@@ -125,11 +135,12 @@ async function readVersion(
   transaction: Transaction,
   { part }: SchemaDefinition,
   schema: string,
-): Promise<number | undefined> {
+): Promise<{ readonly version: number; readonly storeId: string } | undefined> {
   const [found] = (await transaction.query(findVersions, [schema])).rows
   if (found?.['is_there'] !== true) return undefined
-  const { rows } = await transaction.query(sql(`SELECT version FROM "${schema}".versions WHERE part = $1`), [part])
-  return rows[0]?.['version'] as number | undefined
+  const text = `SELECT version, store_id FROM "${schema}".versions WHERE part = $1`
+  const [row] = (await transaction.query(sql(text), [part])).rows
+  return row && { version: row['version'] as number, storeId: row['store_id'] as string }
 }
 
 // Names of other schemas are written out only when they are not on the search path.

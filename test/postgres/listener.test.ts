@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createDeferred, type Deferred } from '../../src/base/promises.js'
 import { PostgresDatabase, PostgresListener, sql } from '../../src/postgres/index.js'
 import { isOtherServer, startPostgres, type PostgresServer } from '../support/postgres-server.js'
@@ -30,8 +30,13 @@ describe.skipIf(isOtherServer)('a listener', () => {
   let inbox: Inbox
   let listener: PostgresListener
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     server = await startPostgres()
+  })
+
+  afterAll(() => server?.[Symbol.asyncDispose]())
+
+  beforeEach(async () => {
     database = await PostgresDatabase.open({ url: server.url, retryMs: 10_000 })
     inbox = new Inbox()
     listener = new PostgresListener(database, {
@@ -44,7 +49,6 @@ describe.skipIf(isOtherServer)('a listener', () => {
   afterEach(async () => {
     await listener.close()
     await database.close()
-    await server[Symbol.asyncDispose]()
   })
 
   it('hears what is sent once it is connected, and nothing of other channels', async () => {
@@ -67,7 +71,8 @@ describe.skipIf(isOtherServer)('a listener', () => {
   it('can be closed while there is no server', async () => {
     expect(await inbox.take()).toBe('connected')
     await server.stop()
-    await listener.close()
+    await expect(listener.close()).resolves.toBeUndefined()
+    await server.start()
   })
 })
 

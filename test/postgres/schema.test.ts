@@ -40,11 +40,11 @@ let server: Awaited<ReturnType<typeof usePostgres>>
 let database: PostgresDatabase
 
 const script = (text: string): Promise<void> => database.transaction((transaction) => transaction.script(text))
-const open = (create: boolean, definition = library): Promise<void> =>
+const open = (create: boolean, definition = library): Promise<{ readonly storeId: string }> =>
   openSchema(database, definition, { schema, create })
 
 async function expectAsNeeded(): Promise<void> {
-  await expect(open(false)).resolves.toBeUndefined()
+  await expect(open(false)).resolves.toMatchObject({ storeId: expect.any(String) })
 }
 
 async function differencesOf(definition = library): Promise<readonly string[]> {
@@ -87,7 +87,9 @@ describe('tables', () => {
     const url = new URL(server.url)
     url.searchParams.set('options', `-c search_path=${schema}`)
     await using other = await PostgresDatabase.open({ url: url.href })
-    await expect(openSchema(other, library, { schema, create: false })).resolves.toBeUndefined()
+    await expect(openSchema(other, library, { schema, create: false })).resolves.toMatchObject({
+      storeId: expect.any(String),
+    })
   })
 
   it('may have more than they must', async () => {

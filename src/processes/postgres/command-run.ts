@@ -78,7 +78,8 @@ export class CommandRun<Result> {
   ): Promise<{ readonly rows: ProcessRows; readonly context: DecisionContext }> {
     const { statements, reader, newToken } = this.#options
     const [locked] = (await transaction.query(statements.lock, [processId])).rows
-    const [beside] = (await transaction.query(statements.readBeside, [processId, key ?? null, scopeId ?? null])).rows as [SqlRow]
+    const [beside] = (await transaction.query(statements.readBeside, [processId, key ?? null, scopeId ?? null]))
+      .rows as [SqlRow]
     const process = locked && (await reader.complete(transaction, locked))
     const rows: ProcessRows = {
       process,

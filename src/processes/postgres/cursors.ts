@@ -13,17 +13,22 @@ export interface WorkPosition {
 /** The greatest transaction id. */
 const lastXid = 2n ** 64n - 1n
 
-/** A place in the feed as callers hold it. */
-export function changeCursorOf({ changeXid, processId }: ChangePosition): string {
-  return `postgres:changes:${changeXid}:${processId}`
+/** A place in the feed of a store as callers hold it. */
+export function changeCursorOf(storeId: string, { changeXid, processId }: ChangePosition): string {
+  return `postgres:${storeId}:${changeXid}:${processId}`
 }
 
-/** The place that a cursor names; before everything for `''`. Raises `process.cursor_invalid`. */
-export function changePositionOf(cursor: unknown): ChangePosition {
+/**
+ * The place that a cursor names; before everything for `''`. Raises `process.cursor_invalid`, also for a cursor of another
+ * store: its numbers mean nothing here.
+ */
+export function changePositionOf(storeId: string, cursor: unknown): ChangePosition {
   if (cursor === '') return { changeXid: '0', processId: '' }
-  const [, changeXid, processId] =
-    (typeof cursor === 'string' && /^postgres:changes:(\d{1,20}):([\x20-\x7e]{1,256})$/.exec(cursor)) || []
-  if (changeXid === undefined || processId === undefined || BigInt(changeXid) > lastXid) return refuse(cursor)
+  const [, store, changeXid, processId] =
+    (typeof cursor === 'string' && /^postgres:([0-9a-f-]{36}):(\d{1,20}):([\x20-\x7e]{1,256})$/.exec(cursor)) || []
+  if (store !== storeId || changeXid === undefined || processId === undefined || BigInt(changeXid) > lastXid) {
+    return refuse(cursor)
+  }
   return { changeXid, processId }
 }
 

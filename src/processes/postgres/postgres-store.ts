@@ -4,6 +4,7 @@ import { guardedLogger } from '../../base/observers.js'
 import {
   openSchema,
   PostgresListener,
+  StoreError,
   type PostgresDatabase,
   type SqlResult,
   type SqlRow,
@@ -19,6 +20,7 @@ import { stepOf } from '../lifecycle.js'
 import { takeFilter, type ProcessListFilter } from '../list-filter.js'
 import {
   takePrune,
+  takeWatermark,
   type ChangeCursor,
   type ChangePage,
   type ProcessChange,
@@ -63,16 +65,18 @@ export class PostgresProcessStore extends TransactingStore {
   readonly writers = 'many'
   readonly #database: PostgresDatabase
   readonly #schema: string
+  readonly #storeId: string
   readonly #statements: Statements
   readonly #reader: ProcessReader
   readonly #running: CommandRunOptions
   readonly #warn: (message: string) => void
 
-  private constructor(options: PostgresStoreOptions, schema: string) {
+  private constructor(options: PostgresStoreOptions, schema: string, storeId: string) {
     super(options.isHolderDead)
     const { ids = createUuidSource({ now: () => Date.now() }), logger, notify = false } = options
     this.#database = options.database
     this.#schema = schema
+    this.#storeId = storeId
     this.#statements = createStatements(schema)
     this.#reader = new ProcessReader(this.#statements)
     this.#running = {
@@ -92,8 +96,10 @@ export class PostgresProcessStore extends TransactingStore {
   static async open(options: PostgresStoreOptions): Promise<PostgresProcessStore> {
     decode(postgresStoreOptionsSchema, options, 'options of the PostgreSQL store')
     const { database, schema = 'stateward', createTables = true } = options
-    await openSchema(database, processTables, { schema, create: createTables })
-    return new PostgresProcessStore(options, schema)
+    const { storeId } = await openSchema(database, processTables, { schema, create: createTables })
+    const store = new PostgresProcessStore(options, schema, storeId)
+    await store.#checkOrigin()
+    return store
   }
 
   durabilityTier(): DurabilityTier {
@@ -220,15 +226,15 @@ export class PostgresProcessStore extends TransactingStore {
   }
 
   async listWork(limit: number, cursor?: WorkCursor): Promise<WorkPage> {
-    const most = takeBound(limit, 'limit')
+    const most = takeLimit(limit)
     const from = cursor === undefined ? undefined : workPositionOf(cursor)
-    const values = [from?.afterId ?? '', most, from?.boundId ?? null]
+    // One more than is asked for tells whether something follows.
+    const values = [from?.afterId ?? '', most + 1, from?.boundId ?? null]
     const { rows } = await this.#database.read(this.#statements.listWork, values)
-    const records = rows.map((row) => recordOf(this.#reader.process(row)))
-    const last = records.at(-1)
-    const boundId = rows.at(-1)?.['bound_id'] as string | undefined
-    if (last === undefined || boundId === undefined || records.length < most || last.id >= boundId) return { records }
-    return { records, next: workCursorOf({ afterId: last.id, boundId }) }
+    const records = rows.slice(0, most).map((row) => recordOf(this.#reader.process(row)))
+    const [last, following] = [records.at(-1), rows[most]]
+    if (last === undefined || following === undefined) return { records }
+    return { records, next: workCursorOf({ afterId: last.id, boundId: following['bound_id'] as string }) }
   }
 
   async nextWorkAtMs(): Promise<number | undefined> {
@@ -237,8 +243,8 @@ export class PostgresProcessStore extends TransactingStore {
   }
 
   async processesChangedSince(cursor: ChangeCursor, limit: number): Promise<ChangePage> {
-    const { changeXid, processId } = changePositionOf(cursor)
-    const values = [changeXid, processId, takeBound(limit, 'limit')]
+    const { changeXid, processId } = changePositionOf(this.#storeId, cursor)
+    const values = [changeXid, processId, takeLimit(limit)]
     const { rows } = await this.#database.read(this.#statements.changesSince, values)
     const changes = rows.map((row): ProcessChange => {
       if (row['is_record'] === true) return { type: 'record', record: recordOf(this.#reader.process(row)) }
@@ -247,7 +253,7 @@ export class PostgresProcessStore extends TransactingStore {
     const last = rows.at(-1)
     if (last === undefined) return [changes, cursor]
     const position = { changeXid: last['change_xid'] as string, processId: last['changed_id'] as string }
-    return [changes, changeCursorOf(position)]
+    return [changes, changeCursorOf(this.#storeId, position)]
   }
 
   async getLease(processId: ProcessId): Promise<ProcessLease | undefined> {
@@ -281,7 +287,7 @@ export class PostgresProcessStore extends TransactingStore {
 
   async pruneTerminal(cutoffMs: number, options: PruneOptions): Promise<PruneReport> {
     const { watermark, ...taken } = takePrune(cutoffMs, options)
-    const position = watermark.type === 'no_projector' ? undefined : changePositionOf(watermark.cursor)
+    const position = watermark.type === 'no_projector' ? undefined : changePositionOf(this.#storeId, watermark.cursor)
     const [statement, values] = pruneStatement(this.#schema, { ...taken, watermark: position })
     const { haveWakes, countEvents, bury, removeProcesses } = this.#statements
     return this.#database.transaction(async (transaction) => {
@@ -297,14 +303,23 @@ export class PostgresProcessStore extends TransactingStore {
   }
 
   async compactTombstones(cutoffMs: number, options: Pick<PruneOptions, 'watermark'>): Promise<number> {
-    const { cutoffMs: before, watermark } = takePrune(cutoffMs, options)
-    const position = watermark.type === 'no_projector' ? undefined : changePositionOf(watermark.cursor)
+    const before = takeBound(cutoffMs, 'tombstone cutoff')
+    const watermark = takeWatermark(options)
+    const position = watermark.type === 'no_projector' ? undefined : changePositionOf(this.#storeId, watermark.cursor)
     const values = [
       before === Number.MAX_SAFE_INTEGER ? null : before,
       position?.changeXid ?? null,
       position?.processId ?? null,
     ]
     return (await this.#database.write(this.#statements.compactTombstones, values)).rowCount
+  }
+
+  /** The feed is ordered by the transactions of one server; raises `store.schema_mismatch` for tables of another one. */
+  async #checkOrigin(): Promise<void> {
+    const [found] = (await this.#database.read(this.#statements.foreignChanges)).rows
+    if (found === undefined) return
+    const differences = [`changes are numbered beyond ${found['next_xid']}: the tables were copied from another server`]
+    throw new StoreError('store.schema_mismatch', { schema: this.#schema, part: processTables.part, differences })
   }
 
   async #records(statement: SqlStatement, values: readonly SqlValue[]): Promise<readonly ProcessRecord[]> {
@@ -342,6 +357,14 @@ export class PostgresProcessStore extends TransactingStore {
     return row && tombstoneRowOf(row)
   }
 }
+
+/** A page has at least one row, so that whoever pages gets on. */
+function takeLimit(limit: unknown): number {
+  return Math.min(Math.max(1, takeBound(limit, 'limit')), mostRows)
+}
+
+/** More than anybody can hold, and less than would overflow when one is added. */
+const mostRows = 2 ** 31
 
 /** A process without any has one row without a sequence. */
 function entriesOf(rows: readonly SqlRow[]): readonly LogEntry[] {

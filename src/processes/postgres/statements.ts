@@ -14,11 +14,13 @@ const entryColumns = 'e.sequence, e.event_type, e.payload, e.replay_key, e.seman
 const leaseColumns = `l.fencing_token, l.owner_id, l.incarnation_id, l.liveness, l.lease_token, l.claimed_at_ms, l.expires_at_ms`
 const grantColumns = 'g.scope_id, g.process_id, g.session_id, g.descriptor'
 
-/** An event wakes somebody who has not acknowledged it; `e` is the event and `p` its process. */
-const isPendingWake = (
-  schema: string,
-): string => `e.wakes IS NOT NULL AND (e.wakes = 'own' OR p.wake_session_id IS NOT NULL)
+/** An event, `e`, that wakes and was not acknowledged. */
+const isUnacknowledged = (schema: string): string => `e.wakes IS NOT NULL
   AND NOT EXISTS (SELECT FROM ${schema}.process_wake_acks a WHERE a.process_id = e.process_id AND a.sequence = e.sequence)`
+
+/** The same where there is somebody to be woken; `p` is its process. */
+const isPendingWake = (schema: string): string =>
+  `(e.wakes = 'own' OR p.wake_session_id IS NOT NULL) AND ${isUnacknowledged(schema)}`
 
 /** Every statement of the store, for one schema. Values are parameters; the name of the schema was checked. */
 export function createStatements(schema: string) {
@@ -160,8 +162,8 @@ export function createStatements(schema: string) {
       `SELECT * FROM ${s}.process_events e WHERE e.process_id = p.process_id AND e.event_type = $2 ORDER BY e.sequence`,
     ),
     wakeEventsAfter: withProcess(
-      `${entryColumns}, p.wake_session_id`,
-      `SELECT * FROM ${s}.process_events e WHERE e.process_id = p.process_id AND e.sequence > $2 AND ${isPendingWake(s)}
+      entryColumns,
+      `SELECT * FROM ${s}.process_events e WHERE e.process_id = p.process_id AND e.sequence > $2 AND ${isUnacknowledged(s)}
        ORDER BY e.sequence`,
     ),
 
@@ -202,6 +204,13 @@ export function createStatements(schema: string) {
       FROM changes c LEFT JOIN (${processes}) ON c.is_record AND p.process_id = c.process_id
         LEFT JOIN ${s}.process_tombstones t ON NOT c.is_record AND t.process_id = c.process_id
       ORDER BY c.change_xid, c.process_id`),
+
+    /** Transactions of this server are numbered below; changes that are not come from another one. */
+    foreignChanges: sql(`
+      SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next_xid FROM (
+        (SELECT change_xid FROM ${s}.processes ORDER BY change_xid DESC LIMIT 1)
+        UNION ALL (SELECT change_xid FROM ${s}.process_tombstones ORDER BY change_xid DESC LIMIT 1)
+      ) c WHERE c.change_xid >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT 1`),
 
     // Handles.
 

@@ -20,12 +20,20 @@ export function createLosingPool(url: string): LosingPool {
   inner.on('error', () => {})
   const released: boolean[] = []
   let losing: 'before' | 'after' | undefined
+  const proxies = new WeakMap<PgClient, PgClient>()
   const connect = async (): Promise<PgClient> => {
     const client = await inner.connect()
+    const proxy = proxies.get(client) ?? proxyOf(client)
+    proxies.set(client, proxy)
+    return proxy
+  }
+  const proxyOf = (client: PgClient): PgClient => {
     let isInTransaction = false
     const query = async (asked: PgQuery): ReturnType<PgClient['query']> => {
       if (asked.text === 'BEGIN') isInTransaction = true
+      else if (asked.text === 'ROLLBACK') isInTransaction = false
       const doesCommit = isInTransaction ? asked.text === 'COMMIT' : commits.test(asked.text)
+      if (asked.text === 'COMMIT') isInTransaction = false
       if (losing === undefined || !doesCommit) return client.query(asked)
       const when = losing
       losing = undefined

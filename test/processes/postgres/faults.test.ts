@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ProcessLease } from '../../../src/processes/lease.js'
 import type { PostgresProcessStore } from '../../../src/processes/postgres/index.js'
 import { noProjector } from '../../../src/processes/pruning.js'
@@ -156,24 +156,21 @@ describe('a call whose connection breaks at its commit', () => {
   beforeAll(async () => {
     server = await usePostgres()
     losing = createLosingPool(server.url)
+    host = await openHost({ pool: losing.pool }, { schema, isHolderDead: () => true })
   })
 
   afterAll(async () => {
+    await host?.[Symbol.asyncDispose]()
     await losing?.pool.end()
     await server?.[Symbol.asyncDispose]()
   })
 
-  beforeEach(async () => {
-    host = await openHost({ pool: losing.pool }, { schema, isHolderDead: () => true })
-    await clear()
-  })
-
-  afterEach(() => host[Symbol.asyncDispose]())
-
   const clear = (): Promise<void> =>
     host.database.transaction((transaction) =>
-      transaction.script(`TRUNCATE ${schema}.processes, ${schema}.process_tombstones CASCADE`),
+      transaction.script(`DELETE FROM ${schema}.processes; DELETE FROM ${schema}.process_tombstones`),
     )
+
+  beforeEach(clear)
 
   it.each(
     Object.entries(calls).flatMap(([name, call]) =>
