@@ -100,8 +100,8 @@ export const leaseSchema: v.GenericSchema<unknown, ProcessLease> = strictSchema(
   expiresAtMs: naturalSchema,
 })
 
-/** The shape of a {@link LeaseCompletion}. */
-export const leaseCompletionSchema: v.GenericSchema<unknown, LeaseCompletion> = strictSchema({
+/** The shape of a {@link LeaseCompletion}; a whole lease is one, too. */
+export const leaseCompletionSchema: v.GenericSchema<unknown, LeaseCompletion> = v.object({
   processId: idSchema,
   leaseToken: keySchema,
 })

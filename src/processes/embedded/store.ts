@@ -87,6 +87,8 @@ const mostAtOnce = 5_000
 
 /** An embedded store with a lane of its own. */
 export interface OpenedProcessStore extends ProcessStore {
+  /** Writes a snapshot and shortens the journal now instead of when it has grown. */
+  compact(): Promise<void>
   /** Lets what is under way settle and releases the journal. */
   close(): Promise<void>
 }
@@ -105,7 +107,7 @@ export async function openProcessStore(options: OpenProcessStoreOptions = {}): P
     ...(rest.clock !== undefined && { clock: rest.clock }),
   })
   store.start(lane)
-  return Object.assign(store, { close: () => lane.close() })
+  return Object.assign(store, { compact: () => lane.compact(), close: () => lane.close() })
 }
 
 /**
