@@ -6,7 +6,7 @@ import type { JsonObject, JsonValue } from '../../base/json.js'
 import { strictSchema } from '../../base/options.js'
 import type { SqlRow, SqlValue } from '../../postgres/index.js'
 import { storedReader } from '../../state/reader.js'
-import { wireCodec } from '../../state/wire.js'
+import { snakeCase, wireCodec } from '../../state/wire.js'
 import { ProcessError } from '../errors.js'
 import { logEntrySchema, type LogEntry } from '../event.js'
 import { descriptorSchema, type HandleGrant } from '../grant.js'
@@ -50,7 +50,7 @@ function reading<Value>(table: string, read: () => Value): Value {
   } catch (cause) {
     if (cause instanceof InvalidInputError) {
       const { field, reason } = cause.data
-      throw new ProcessError('process.stored_invalid', { field: `${table}.${field}`, reason }, { cause })
+      throw new ProcessError('process.stored_invalid', { field: `${table}.${snakeCase(field)}`, reason }, { cause })
     }
     throw cause
   }

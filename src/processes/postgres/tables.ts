@@ -41,7 +41,7 @@ export const processTables: SchemaDefinition = {
         processes_timers: { definition: 'USING btree (workable_from_ms) WHERE (workable_from_ms > 0)' },
         processes_ended: { definition: `USING btree (updated_at_ms) WHERE (status <> 'running'::text)` },
         processes_wake_session: { definition: 'USING btree (wake_session_id) WHERE (wake_session_id IS NOT NULL)' },
-        processes_changes: { isUnique: true, definition: 'USING btree (change_xid, process_id)' },
+        processes_changes: { definition: 'USING btree (change_xid, process_id)' },
       },
     },
     // What never changes, and what lists ask for of it.
@@ -135,7 +135,7 @@ export const processTables: SchemaDefinition = {
       columns: { process_id: id, terminal_label: id, pruned_at_ms: whole, change_xid: { type: 'xid8' } },
       constraints: { process_tombstones_pkey: 'PRIMARY KEY (process_id)' },
       indexes: {
-        process_tombstones_changes: { isUnique: true, definition: 'USING btree (change_xid, process_id)' },
+        process_tombstones_changes: { definition: 'USING btree (change_xid, process_id)' },
         process_tombstones_pruned: { definition: 'USING btree (pruned_at_ms)' },
       },
     },

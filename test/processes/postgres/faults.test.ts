@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ProcessLease } from '../../../src/processes/lease.js'
-import type { PostgresProcessStore } from '../../../src/processes/postgres/index.js'
+import type { PostgresProcessStore } from '../../../src/processes/postgres/public.js'
 import { noProjector } from '../../../src/processes/pruning.js'
 import { createLosingPool, type LosingPool } from '../../postgres/support/losing-pool.js'
 import { isOtherServer, startPostgres, usePostgres } from '../../support/postgres-server.js'

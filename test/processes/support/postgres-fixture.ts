@@ -1,5 +1,5 @@
 import { PostgresDatabase, sql } from '../../../src/postgres/index.js'
-import { PostgresProcessStore } from '../../../src/processes/postgres/index.js'
+import { PostgresProcessStore } from '../../../src/processes/postgres/public.js'
 import type { ProcessStoreFixture } from '../../../src/testing/processes/fixture.js'
 import { usePostgres } from '../../support/postgres-server.js'
 

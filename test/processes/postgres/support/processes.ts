@@ -1,5 +1,5 @@
 import { PostgresDatabase, type PostgresOptions } from '../../../../src/postgres/index.js'
-import { PostgresProcessStore, type PostgresStoreOptions } from '../../../../src/processes/postgres/index.js'
+import { PostgresProcessStore, type PostgresStoreOptions } from '../../../../src/processes/postgres/public.js'
 import type { ProcessRegistration } from '../../../../src/processes/registration.js'
 
 /** A registration of a process that anybody may execute. */
