@@ -196,13 +196,14 @@ describe('the clock of the server', () => {
     await client.connect()
     await client.query(`UPDATE ${schema}.process_leases SET expires_at_ms = $1`, [now - 1])
     await client.end()
+    const lease = claimed.outcome === 'acquired' ? claimed.lease : never()
+    expect(await one.store.renewLeases([lease], 60_000)).toEqual([])
+    expect(await one.store.getLease('leased')).toMatchObject({ expiresAtMs: now - 1 })
     expect(await other.store.claimLease('leased', owner('other'), 60_000)).toMatchObject({
       outcome: 'acquired',
       lease: { fencingToken: 2 },
     })
-    await expect(
-      one.store.renewLease(claimed.outcome === 'acquired' ? claimed.lease : never(), 1),
-    ).rejects.toMatchObject({
+    await expect(one.store.renewLease(lease, 1)).rejects.toMatchObject({
       code: 'process.lease_superseded',
     })
   })
