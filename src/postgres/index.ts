@@ -12,13 +12,11 @@ export { StoreError, type StoreErrorCode, type StoreErrorData } from './errors.j
 export { PostgresListener, type ListenerOptions } from './listener.js'
 export type { PostgresOptions } from './options.js'
 export {
-  checkSchemaName,
   openSchema,
   schemaScript,
   type ColumnDefinition,
   type IndexDefinition,
   type SchemaDefinition,
-  type SchemaOptions,
   type TableDefinition,
 } from './schema.js'
 export type { Transaction } from './transaction.js'

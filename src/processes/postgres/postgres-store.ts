@@ -318,7 +318,9 @@ export class PostgresProcessStore extends TransactingStore {
   async #checkOrigin(): Promise<void> {
     const [found] = (await this.#database.read(this.#statements.foreignChanges)).rows
     if (found === undefined) return
-    const differences = [`changes are numbered beyond ${found['next_xid']}: the tables were copied from another server`]
+    const differences = [
+      `changes are numbered beyond ${found['next_xid'] as string}: the tables were copied from another server`,
+    ]
     throw new StoreError('store.schema_mismatch', { schema: this.#schema, part: processTables.part, differences })
   }
 

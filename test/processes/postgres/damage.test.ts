@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createDeferred } from '../../../src/base/promises.js'
-import { PostgresDatabase, schemaScript, sql, type SqlValue } from '../../../src/postgres/index.js'
+import { PostgresDatabase, PostgresListener, schemaScript, sql, type SqlValue } from '../../../src/postgres/index.js'
 import { PostgresProcessStore, processTables } from '../../../src/processes/postgres/public.js'
 import { noProjector, upTo } from '../../../src/processes/pruning.js'
 import { usePostgres } from '../../support/postgres-server.js'
@@ -168,10 +168,11 @@ describe('other hosts', () => {
     const connected = createDeferred<void>()
     const heard: string[] = []
     const last = createDeferred<void>()
-    await using _listener = host.store.listen((id) => {
+    await using listener = host.store.listen((id) => {
       heard.push(id)
       if (id === 'last') last.resolve()
     }, connected.resolve)
+    expect(listener).toBeInstanceOf(PostgresListener)
     await connected.promise
     await telling.store.registerProcess(external('p'))
     await telling.store.appendEvent('p', { eventType: 'note', payload: 1 })

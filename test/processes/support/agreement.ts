@@ -21,8 +21,8 @@ export async function expectAgreement(
           const command = among(one, oracle.leases.length)
           if (command === undefined) continue
           const expected = oracle.run(command)
-          expect(await run(driven, command), JSON.stringify(command)).toBe(expected)
-          expect(await stateOf(driven.store, startMs), JSON.stringify(command)).toEqual(oracle.state())
+          expect([command, await run(driven, command)]).toEqual([command, expected])
+          expect([command, await stateOf(driven.store, startMs)]).toEqual([command, oracle.state()])
         }
       } finally {
         await fixture.dispose?.()
