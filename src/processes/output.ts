@@ -8,7 +8,7 @@ import { jsonSchema, naturalSchema, textSchema } from './scalars.js'
 import type { TerminalProcessStatus } from './vocabulary.js'
 
 /** What kind of thing went wrong. */
-export const failureClasses = [
+export const processFailureClasses = [
   'invalid_request',
   'unavailable',
   'permission_denied',
@@ -18,7 +18,7 @@ export const failureClasses = [
   'resource_limit',
   'internal',
 ] as const
-export type ProcessFailureClass = (typeof failureClasses)[number]
+export type ProcessFailureClass = (typeof processFailureClasses)[number]
 
 /** Which of the ways to give up a process was taken. */
 export const abandonWriters = ['owner_drain', 'sweep', 'reconciled_request', 'engine_gave_up'] as const
@@ -71,7 +71,7 @@ export const outputSchema: v.GenericSchema<unknown, AwaitOutput> = v.variant('ty
   strictSchema({ type: v.literal('success'), value: jsonSchema, control: optionalJson }),
   strictSchema({
     type: v.literal('failure'),
-    class: v.picklist(failureClasses),
+    class: v.picklist(processFailureClasses),
     code: textSchema,
     message: textSchema,
     raw: optionalJson,

@@ -53,7 +53,7 @@ export {
 export type { ProcessListFilter } from './list-filter.js'
 export {
   abandonWriters,
-  failureClasses,
+  processFailureClasses,
   type AbandonEvidence,
   type AbandonWriter,
   type AwaitOutput,
@@ -98,7 +98,7 @@ export { largestValueBytes, type ProcessId } from './scalars.js'
 export { scopeIdOf, type CausalRef, type Originator, type Provenance, type SessionScope } from './scope.js'
 export type { Selector } from './selector.js'
 export type {
-  CompletionAuthority,
+  ProcessCompletionAuthority,
   CompletionOutcome,
   DurabilityTier,
   PendingWake,

@@ -81,7 +81,6 @@ export function textOfValue(value: JsonValue): string {
 
 /** Null and false are not; text, arrays and objects are when there is something in them; every number is, 0 too. */
 export function isTruthy(value: JsonValue): boolean {
-  if (typeof value === 'number') return true
   if (typeof value === 'object' && value !== null) return Object.keys(value).length > 0
   return value !== null && value !== false && value !== ''
 }

@@ -21,7 +21,7 @@ export type DurabilityTier = 'inline' | 'durable'
 export type StoreWriters = 'this_hub' | 'many'
 
 /** By what right somebody without a lease ends a process. */
-export type CompletionAuthority =
+export type ProcessCompletionAuthority =
   | { readonly type: 'external_owner' }
   /** An engine that runs the process under its id. */
   | { readonly type: 'workflow_key'; readonly key: string }
@@ -153,7 +153,7 @@ export interface ProcessStore {
   completeProcess(
     processId: ProcessId,
     output: AwaitOutput,
-    authority?: CompletionAuthority,
+    authority?: ProcessCompletionAuthority,
   ): Promise<CompletionOutcome>
   /** Ends a process and releases its lease in one change. Rejects with `process.lease_superseded`. */
   completeWithLease(lease: ProcessLease, output: AwaitOutput): Promise<CompletionOutcome>

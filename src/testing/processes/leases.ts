@@ -194,11 +194,4 @@ export const leasesPart: SuitePart = (test) => {
     const again = await store.deleteSessionProcessState('gone')
     assert.deepEqual(again, { ...report, revokedHandleCount: 0, orphanedProcessIds: [], preservedProcessIds: [] })
   })
-
-  test('P-48: what was granted by a call before the deletion goes with the session', async ({ store }) => {
-    await store.registerProcess(external('p'))
-    const granting = store.grantHandle(session('gone', 'f'), 'p', {})
-    await Promise.all([granting, granting.then(() => store.deleteSessionProcessState('gone'))])
-    assert.deepEqual(await store.handleGrantsForProcess('p'), [])
-  })
 }

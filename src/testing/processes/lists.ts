@@ -281,6 +281,13 @@ export const listsPart: SuitePart = (test) => {
     assert.deepEqual(idsOf(await store.listProcesses({ status: 'any' })), ['waking'])
     await store.ackWake('waking', 1)
     assert.equal(await prune({ watermark: noProjector }), 1)
+    await store.registerProcess(external('waking', { eventTypes, wakeTarget: session('s') }))
+    await store.appendEvent('waking', { eventType: 'done', payload: 1 })
+    await store.completeProcess('waking', success(1))
+    assert.equal(await prune({ watermark: noProjector }), 0)
+    // Nobody is left who could be woken.
+    await store.deleteSessionProcessState('s')
+    assert.equal(await prune({ watermark: noProjector }), 1)
     await refused(store.pruneTerminal(1, { watermark: upTo('x') }), 'process.cursor_invalid')
   })
 
