@@ -14,7 +14,7 @@ import { earlierRuns, isUnfinished, resultOfEarlier, type EarlierRun } from './e
 import type { PlanFile } from './plan-file.js'
 import type { PlannedTool } from './plan.js'
 import type { RunEvent } from './run-events.js'
-import type { RunPlanOptions } from './run-plan.js'
+import type { RunPlanOptions } from './run-plan-options.js'
 import { reportOf, resultOf, type RunReport, type ToolProcessSummary, type ToolResult } from './run-report.js'
 import { runTool, ToolInterruptedError, type ToolSurroundings } from './run-tool.js'
 import { labelOf } from './tool-label.js'

@@ -1,8 +1,10 @@
 /** What users of the package see of the operations room. */
 export { longestLabel } from './admission.js'
 export {
+  completionWakeClasses,
   isIdempotentRepeat,
   kindClasses,
+  publicResultClasses,
   publicResultOf,
   type CompletionWakeClass,
   type ObservedStatus,

@@ -1,6 +1,8 @@
+import { InvalidInputError } from '../base/errors.js'
+import { textOf } from '../base/options.js'
+import { OrderedSet } from '../base/ordered-set.js'
 import type { RunId, TaskId } from './ids.js'
 import { retryDueAt, runStates, type Run, type RunLease, type RunState } from './run.js'
-import { OrderedSet } from '../base/ordered-set.js'
 
 /** A run that holds a lease. */
 export type LeasedRun = Run & { readonly lease: RunLease }
@@ -43,10 +45,8 @@ export class RunIndex {
   }
 
   /** Runs in a state, in its order; scheduled ones whether due or held. */
-  *inState(state: RunState): Iterable<Run> {
-    if (state !== 'scheduled') return yield* this.#rows(this.#ordered(state))
-    yield* this.#rows(this.#due)
-    yield* this.#rows(this.#held)
+  inState(state: RunState): Iterable<Run> {
+    return state === 'scheduled' ? this.#scheduled() : this.#rows(this.#ordered(state))
   }
 
   /** How many runs are in a state. */
@@ -96,8 +96,16 @@ export class RunIndex {
     for (const run of scheduledRuns) if (from.delete(run)) to.add(run)
   }
 
+  *#scheduled(): Iterable<Run> {
+    yield* this.#rows(this.#due)
+    yield* this.#rows(this.#held)
+  }
+
   #ordered(state: RunState): OrderedSet<Run> {
-    return this.#byState.get(state) as OrderedSet<Run>
+    const ordered = this.#byState.get(state)
+    if (ordered !== undefined) return ordered
+    const reason = `${textOf(state)} is none of ${runStates.join(', ')}`
+    throw new InvalidInputError({ subject: 'run state', field: '$', reason })
   }
 
   *#rows(entries: Iterable<Run>): Iterable<Run> {

@@ -291,7 +291,11 @@ describe('a journal that contradicts itself', () => {
     const { journal } = await store.open()
     await journal.append([['strangers/1', {}]])
     await journal.close()
-    expect(await refusal(openRuntime({ store }))).toEqual({ code: 'lane_unknown_stream', stream: 'strangers/1' })
+    expect(await refusal(openRuntime({ store }))).toEqual({
+      code: 'lane_unknown_stream',
+      stream: 'strangers/1',
+      record: 'journal record 1',
+    })
   })
 
   it('opens when it does not', async () => {
