@@ -20,6 +20,8 @@ export async function createPool(url: string, options: PostgresOptions): Promise
     query_timeout: (options.statementTimeoutMs ?? 30_000) + 5000,
     idle_in_transaction_session_timeout: options.idleTransactionTimeoutMs ?? 10_000,
     keepAlive: true,
+    // What is asked together is sent together; versions that do not know it ask one by one.
+    pipeline: true,
     // A pool that has nothing to do keeps no process alive.
     allowExitOnIdle: true,
   })

@@ -77,9 +77,13 @@ export class CommandRun<Result> {
     { processId, key, scopeId }: ProcessCommand<Result>,
   ): Promise<{ readonly rows: ProcessRows; readonly context: DecisionContext }> {
     const { statements, reader, newToken } = this.#options
-    const [locked] = (await transaction.query(statements.lock, [processId])).rows
-    const [beside] = (await transaction.query(statements.readBeside, [processId, key ?? null, scopeId ?? null]))
-      .rows as [SqlRow]
+    // Sent together: the server does the second when it has the lock of the first.
+    const [lock, others] = await Promise.all([
+      transaction.query(statements.lock, [processId]),
+      transaction.query(statements.readBeside, [processId, key ?? null, scopeId ?? null]),
+    ])
+    const [locked] = lock.rows
+    const [beside] = others.rows as [SqlRow]
     const process = locked && (await reader.complete(transaction, locked))
     const rows: ProcessRows = {
       process,
