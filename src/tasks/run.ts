@@ -55,6 +55,8 @@ export interface Run extends RunInstance {
   /** When a waiting retry is due, in epoch milliseconds; only in `retry_wait`, and only if the transition named it. */
   readonly retryAtMs?: number
   readonly lease?: RunLease
+  /** While all that its attempt does is wait, durably. */
+  readonly isWaiting?: true
   readonly history: readonly RunHistoryEntry[]
   readonly attempts: readonly AttemptRecord[]
 }
@@ -181,10 +183,10 @@ export interface MoveFacts {
 }
 
 /** The states in which the chart sees a run. */
-export function statesOf({ state, currentAttemptId, lease }: Run): RunPlace['value'] {
+export function statesOf({ state, currentAttemptId, isWaiting, lease }: Run): RunPlace['value'] {
   return {
     lifecycle: state,
-    attempt: currentAttemptId === undefined ? 'idle' : 'active',
+    attempt: isWaiting === true ? 'waiting' : currentAttemptId === undefined ? 'idle' : 'active',
     lease: lease === undefined ? 'free' : 'held',
   }
 }
@@ -223,6 +225,7 @@ export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined
   const retryAtMs = isMoved ? facts.retryAtMs : run.retryAtMs
   if (context.activeAttemptId !== undefined) after.currentAttemptId = context.activeAttemptId
   if (lease !== undefined) after.lease = lease
+  if (value.attempt === 'waiting') after.isWaiting = true
   if (retryAtMs !== undefined) after.retryAtMs = retryAtMs
   return after
 }
@@ -293,7 +296,7 @@ function checkAttempts(run: Run): void {
 }
 
 /** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */
-function isOpenAttempt({ currentAttemptId: _, ...run }: Run, attemptId: AttemptId): boolean {
+function isOpenAttempt({ currentAttemptId: _, isWaiting: __, ...run }: Run, attemptId: AttemptId): boolean {
   const open = run.attempts.at(-1)
   if (open?.attemptId !== attemptId || open.finishedAtMs !== undefined) return false
   const before = { ...run, attemptCount: run.attemptCount - 1, attempts: run.attempts.slice(0, -1) }

@@ -16,21 +16,25 @@ import { JobList } from '../../../src/work/job-list.js'
 import { Slots } from '../../../src/work/slots.js'
 import { decodeValue, encodeValue } from '../../../src/work/values.js'
 
+interface MemoryWait extends RecordedWait {
+  readonly wait: DurableWait
+}
+
 /** What survives a crash: steps and waits by key, and answers that nobody has asked for yet. */
 class Memory {
   readonly steps = new Map<string, RecordedStep>()
-  readonly waits = new Map<string, RecordedWait>()
+  readonly waits = new Map<string, MemoryWait>()
   readonly early = new Map<string, JsonValue | undefined>()
   readonly #waiters = new Map<string, Deferred<DurableAnswer>>()
 
   settle(key: string, answer: DurableAnswer): void {
-    const { wait } = this.waits.get(key) as RecordedWait
+    const { wait } = this.waits.get(key) as MemoryWait
     this.waits.set(key, { wait, answer })
     this.#waiters.get(key)?.resolve(answer)
   }
 
   /** The oldest wait without an answer that fits. */
-  open(fits: (wait: DurableWait) => boolean): [string, RecordedWait] | undefined {
+  open(fits: (wait: DurableWait) => boolean): [string, MemoryWait] | undefined {
     for (const [key, recorded] of this.waits) {
       if (recorded.answer === undefined && fits(recorded.wait)) return [key, recorded]
     }
