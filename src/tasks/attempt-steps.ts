@@ -9,9 +9,11 @@ import { attemptRun, checkFinish, checkStart } from './attempt.js'
 import {
   checkAmount,
   consume,
+  consumptionSchema,
   dimensionSchema,
   reserve,
   settle,
+  settlementSchema,
   Spending,
   type BudgetReads,
   type BudgetRows,
@@ -58,9 +60,6 @@ const beginEntries = {
   reservations: v.exactOptional(v.array(reservation)),
 }
 
-const settlement = strictSchema({ reservationId: idSchema<ReservationId>(), amount: naturalSchema })
-const consumption = strictSchema({ dimension: dimensionSchema, amount: naturalSchema })
-
 /** Where a run can go when an attempt has ended. */
 const statesAfterAttempt = ['completed', 'failed', 'retry_wait', 'suspended'] as const
 
@@ -68,9 +67,9 @@ const endEntries = {
   ...ofAttempt,
   outcome: outcomeSchema,
   /** Reservations replaced by what was spent of them, which may be nothing. */
-  settlements: v.exactOptional(v.array(settlement)),
+  settlements: v.exactOptional(v.array(settlementSchema)),
   /** What was spent without a reservation. */
-  consumptions: v.exactOptional(v.array(consumption)),
+  consumptions: v.exactOptional(v.array(consumptionSchema)),
   newState: v.picklist(statesAfterAttempt),
   /** When the retry is due; only with `newState: 'retry_wait'`. */
   retryAtMs: optionalTime,

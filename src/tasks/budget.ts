@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { InvalidInputError } from '../base/errors.js'
-import { checkText, textOf } from '../base/options.js'
+import { checkText, strictSchema, textOf } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -11,6 +11,7 @@ import type { BudgetDimension, ReservationId, RunId, TaskId } from './ids.js'
 import { knownRun, type RunReads, type RunRows } from './run-commands.js'
 import {
   idSchema,
+  labelSchema,
   naturalSchema,
   ofReservation,
   ofTask,
@@ -74,6 +75,8 @@ export interface Reservation {
   /** Who spends. */
   readonly taskId: TaskId
   readonly runId?: RunId
+  /** The step of the run that it is set aside for: whoever does the step takes it over. */
+  readonly step?: string
   readonly dimension: BudgetDimension
   readonly amount: number
   /** The task and its ancestors whose ledgers bear the reservation. */
@@ -133,7 +136,20 @@ export function budgetKey(taskId: TaskId, dimension: BudgetDimension): string {
 }
 
 const ofBudget = { ...ofTask, dimension: dimensionSchema }
-const reservationEntries = { ...ofReservation, ...ofBudget, amount: naturalSchema, runId: optionalRunId }
+const reservationEntries = {
+  ...ofReservation,
+  ...ofBudget,
+  amount: naturalSchema,
+  runId: optionalRunId,
+  /** The step of the run that it is set aside for. */
+  step: v.exactOptional(labelSchema),
+}
+
+/** What replaces a reservation: what was really spent. */
+export const settlementSchema = strictSchema({ reservationId: idSchema<ReservationId>(), amount: naturalSchema })
+
+/** What was spent without a reservation. */
+export const consumptionSchema = strictSchema({ dimension: dimensionSchema, amount: naturalSchema })
 
 const defineEvent = eventDefiner<BudgetRows, BudgetReads>()
 const defineCommand = commandDefiner<BudgetReads>()
@@ -251,7 +267,7 @@ export const budgetReplenish = defineCommand('budget_replenish', {
 export const budgetReserve = defineCommand('budget_reserve', {
   fields: reservationEntries,
   check: ({ dimension, amount }) => checkAmount(dimension, amount),
-  decide: (view, { reservationId, taskId, dimension, amount, runId, atMs }, sequence) => {
+  decide: (view, { reservationId, taskId, dimension, amount, runId, step, atMs }, sequence) => {
     knownTask(view, taskId)
     if (runId !== undefined) knownRun(view, runId)
     const chargedTaskIds = new Spending(view).reserve({ reservationId, taskId, dimension, amount })
@@ -262,6 +278,7 @@ export const budgetReserve = defineCommand('budget_reserve', {
         dimension,
         amount,
         ...(runId !== undefined && { runId }),
+        ...(step !== undefined && { step }),
         atMs,
       }),
       applied: { type: 'budget_reserve', reservationId, chargedTaskIds } as const,
@@ -329,6 +346,7 @@ export const reservationRow = defineRow('reservation', {
     reservationId: idSchema<ReservationId>(),
     taskId: idSchema<TaskId>(),
     runId: optionalRunId,
+    step: v.exactOptional(labelSchema),
     dimension: dimensionSchema,
     amount: naturalSchema,
     chargedTaskIds: taskIdsSchema,
@@ -421,8 +439,9 @@ export function reserve(
     dimension,
     amount,
     runId,
+    step,
     atMs,
-  }: Reserved & { readonly runId?: RunId; readonly atMs: number },
+  }: Reserved & { readonly runId?: RunId; readonly step?: string; readonly atMs: number },
 ): void {
   const ledgers = draft.view.ledgersFor(taskId, dimension)
   for (const ledger of ledgers) charge(draft, ledger, { reserved: amount })
@@ -430,6 +449,7 @@ export function reserve(
     reservationId,
     taskId,
     ...(runId !== undefined && { runId }),
+    ...(step !== undefined && { step }),
     dimension,
     amount,
     chargedTaskIds: ledgers.map((ledger) => ledger.taskId),

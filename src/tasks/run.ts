@@ -290,9 +290,8 @@ function checkAttempts(run: Run): void {
     throw new TaskError('snapshot_attempt_count', { runId, expected: attemptCount, found: attempts.length })
   }
   for (const { outcome } of attempts) if (outcome !== undefined) checkParts(outcome)
-  if (currentAttemptId !== undefined && !isOpenAttempt(run, currentAttemptId)) {
-    throw new TaskError('snapshot_active_attempt', { runId })
-  }
+  const isOpen = currentAttemptId === undefined ? run.isWaiting === undefined : isOpenAttempt(run, currentAttemptId)
+  if (!isOpen) throw new TaskError('snapshot_active_attempt', { runId })
 }
 
 /** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */

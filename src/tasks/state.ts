@@ -5,14 +5,19 @@ import type { Budget, BudgetRows, Reservation } from './budget.js'
 import type { DependencyRows, Prerequisites } from './dependencies.js'
 import type { Engine, EngineRows } from './engine.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
+import type { Question } from './question.js'
 import type { Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
+import type { DurableStep, StepRows } from './step.js'
 import type { Subscription, SubscriptionRows } from './subscription.js'
 import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
+import type { DurableWait, WaitRows } from './wait.js'
 
 /** Everything the tasks room remembers (T-48); histories and leases stand in the run's row. */
-export class TaskTables implements DependencyRows, BudgetRows, SubscriptionRows, TenantRows, EngineRows {
+export class TaskTables
+  implements DependencyRows, BudgetRows, SubscriptionRows, TenantRows, EngineRows, StepRows, WaitRows
+{
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
   readonly tasks = new Table<TaskId, Task>()
@@ -22,6 +27,9 @@ export class TaskTables implements DependencyRows, BudgetRows, SubscriptionRows,
   readonly dependentCounts = new Table<TaskId, number>()
   readonly budgets = new Table<string, Budget>()
   readonly reservations = new Table<ReservationId, Reservation>()
+  readonly steps = new Table<string, DurableStep>()
+  readonly waits = new Table<string, DurableWait>()
+  readonly questions = new Table<string, Question>()
   readonly subscriptions = new Table<SubscriptionId, Subscription>()
   readonly actors = new Table<ActorId, Actor>()
   readonly tenants = new Table<TenantId, Tenant>()
