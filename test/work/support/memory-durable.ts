@@ -104,6 +104,7 @@ export function createMemoryDurable(): DurableFixture & { readonly slots: Slots 
   const jobs = new JobList()
   let slots = new Slots({ limit: 1, clock, deadlines })
   let current: { log: MemoryLog; job: Job } | undefined
+  let unused: readonly string[] = []
 
   const due = (): void => {
     const now = clock.wallNow()
@@ -138,8 +139,10 @@ export function createMemoryDurable(): DurableFixture & { readonly slots: Slots 
         reasonOf,
       })
       current = { log, job }
-      const { answer } = await job.run(() => handler(new DurableContext({ job, log, clock })))
+      const context = new DurableContext({ job, log, clock })
+      const { answer } = await job.run(() => handler(context))
       if (log.isDead) return new Promise(() => {})
+      unused = context.unused()
       slot.release()
       if (answer.type === 'threw') throw answer.thrown
       return answer.type === 'returned' ? answer.value : undefined
@@ -173,6 +176,7 @@ export function createMemoryDurable(): DurableFixture & { readonly slots: Slots 
       await settled()
       return { kind: (wait as { kind: string }).kind, input: decodeValue((wait as { input?: JsonValue }).input) }
     },
+    unused: () => unused,
     async waiting() {
       for (let turn = 0; turn < 100 && current?.job.state !== 'waiting'; turn++) await settled()
       if (current?.job.state !== 'waiting' || slots.taken !== 0) throw new Error('the work does not wait')
