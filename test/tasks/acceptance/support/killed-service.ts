@@ -99,7 +99,9 @@ async function takeOver({ runId, attemptId, fencingToken, task }: HandlerContext
     const run = batch.view.run(runId)
     const { lease } = run ?? {}
     if (run === undefined || lease?.fencingToken !== fencingToken) return false
-    const counted = run.attempts.filter(({ outcome }) => outcome?.result !== 'suspended').length
+    const counted = run.attempts.filter(
+      ({ outcome }) => outcome?.result !== 'suspended' && outcome?.result !== 'lost',
+    ).length
     const atMs = Math.max(now(), run.lastStateChangeAtMs)
     const { owner, expiresAtMs } = lease
     batch.submit({ type: 'lease_expire', runId, owner, expiresAtMs, atMs })
