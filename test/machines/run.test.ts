@@ -240,7 +240,7 @@ describe('the run chart', () => {
 function agreeingMoveFrom(value: RunStates, type: RunMoveType): RunStates | undefined {
   const isHeld = value.lease === 'held'
   const context = {
-    activeAttemptId: value.attempt === 'active' ? a1 : undefined,
+    activeAttemptId: value.attempt === 'idle' ? undefined : a1,
     attemptCount: 1,
     attemptIds: [a1],
     lease: isHeld ? { owner: 'one', expiresAtMs: 1, fencingToken: 1 } : undefined,
@@ -249,7 +249,7 @@ function agreeingMoveFrom(value: RunStates, type: RunMoveType): RunStates | unde
 }
 
 function isPlain(type: RunMoveType): boolean {
-  return type.startsWith('to_') || type === 'suspend' || type === 'resume'
+  return type.startsWith('to_') || ['suspend', 'resume', 'wait', 'go_on'].includes(type)
 }
 
 function disagrees({ context }: SnapshotFrom<typeof runMachine>, move: RunMove): boolean {
