@@ -33,7 +33,7 @@ export interface JobOptions<Cause extends string> {
   readonly graceMs?: number
   /** Given back while the job waits. */
   readonly slot?: Pick<Slot, 'giveBack' | 'takeAgain'>
-  /** Told that all it does is wait, or that it has gone on. Must not throw. */
+  /** Told that all it does is wait, again when one of several waits has ended, or that it has gone on. Must not throw. */
   readonly onWaiting?: (isWaiting: boolean) => void
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
 }
@@ -213,11 +213,14 @@ export class Job<Cause extends string = string> {
    */
   async wait<Result>(outside: () => Promise<Result>): Promise<Result> {
     this.#waits += 1
-    void this.#update()
     try {
-      return await abortable(outside(), this.signal)
+      // First, so that whoever is told that it waits can see for what.
+      const answer = outside()
+      void this.#update()
+      return await abortable(answer, this.signal)
     } finally {
       this.#waits -= 1
+      if (this.#waits > 0 && this.state === 'waiting') this.#options.onWaiting?.(true)
       await this.#update()
     }
   }

@@ -124,7 +124,8 @@ export function finishAttempt(
   const run = batch.view.run(runId)
   if (run === undefined) return
   const unsettled = unsettledAfter({ outcome, isAnswered })
-  const end = { attemptId, fencingToken, outcome, suspendReason, spending, unsettled } as const
+  const all = withStepsOf(run, spending, options.projection)
+  const end = { attemptId, fencingToken, outcome, suspendReason, spending: all, unsettled } as const
   if (options.consequence === undefined) endAtOnce(batch, run, end, options)
   else endStepByStep(batch, run, end, options, options.consequence)
 }
@@ -278,6 +279,22 @@ function constraintsOf(view: TaskView, { taskId }: Run): Caps {
 
 /** What ends a run that is tried again and again. */
 type Caps = Pick<TaskConstraints, 'maxAttempts' | 'maxLosses'>
+
+/** The spending with what earlier attempts have set aside for steps that were not done again. */
+function withStepsOf(
+  { id }: Run,
+  spending: AttemptSpending,
+  projection: Pick<TaskProjection, 'reservationsOf'>,
+): AttemptSpending {
+  const reservationIds = new Set(spending.reservationIds)
+  const { size } = reservationIds
+  for (const { reservationId, step } of projection.reservationsOf(id)) {
+    if (step !== undefined) reservationIds.add(reservationId)
+  }
+  if (reservationIds.size === size) return spending
+  const { reservedAtStart, settled, refused, reported } = spending
+  return { reservationIds, reservedAtStart, settled, refused, reported }
+}
 
 /** Where a run goes after an attempt (T-77, T-99); at a cap or beyond it there is no other attempt. */
 export function stateAfter(
