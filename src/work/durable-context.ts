@@ -160,10 +160,13 @@ export class DurableContext {
   }
 
   /**
-   * Starts other work and resolves with its result. It is started once, whatever becomes of this execution. Rejects with
+   * Starts other work, by its kind or what defines it, and resolves with its result. It is started once, whatever becomes of this execution. Rejects with
    * `call_failed` when it ends without a result, and with `invalid_input` for an input or result that its schema refuses.
    */
-  async call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output> {
+  call(kind: string, input?: unknown): Promise<unknown>
+  call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output>
+  async call(called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> {
+    const callable = typeof called === 'string' ? { kind: called } : called
     const { kind } = callable
     checkName('kind', kind)
     const checked = callable.input === undefined ? input : await checkValue(callable.input, input, `input of ${kind}`)
@@ -175,8 +178,7 @@ export class DurableContext {
       throw new DurableError('call_failed', `${kind} ended without a result: ${message}`, { kind, reason })
     }
     const value = decodeValue(answer.value)
-    if (callable.output === undefined) return value as Output
-    return (await checkValue(callable.output, value, `result of ${kind}`)) as Output
+    return callable.output === undefined ? value : checkValue(callable.output, value, `result of ${kind}`)
   }
 
   /** Keys that earlier executions recorded and this one has not asked for: what the code no longer does. */

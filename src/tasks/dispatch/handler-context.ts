@@ -3,7 +3,7 @@ import type { IdSource } from '../../base/ids.js'
 import type { JsonValue } from '../../base/json.js'
 import { textOf } from '../../base/options.js'
 import { silence } from '../../base/promises.js'
-import type { DurableContext, WaitForOptions } from '../../work/durable-context.js'
+import type { Callable, DurableContext, WaitForOptions } from '../../work/durable-context.js'
 import type { Schema } from '../../work/values.js'
 import { decodeBytes } from '../bytes.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
@@ -112,7 +112,8 @@ export class AttemptContext implements HandlerContext {
 
   get call(): DurableContext['call'] {
     const { durable } = this.#attempt
-    return (callable, input) => silence(durable.call(callable, input))
+    return <Input, Output>(callable: Callable<Input, Output> | string, input?: unknown) =>
+      silence(typeof callable === 'string' ? durable.call(callable, input) : durable.call(callable, input as Input))
   }
 
   get progress(): (message: string, fraction?: number) => void {

@@ -2,21 +2,22 @@ import type { MutationOutcome, TaskCommand, TaskProjection } from '../../tasks/p
 import type { Awaitable } from '../awaitable.js'
 import type { Reported } from '../comparison.js'
 
-/** Commands that the model submits: one move of a run each. Composites do the same in one go; steps and waits are no moves. */
-export type PlainCommand = Exclude<TaskCommand, { readonly type: 'attempt_begin' | 'attempt_end' | DurableCommandType }>
-
-type DurableCommandType =
-  | 'step_record'
-  | 'wait_begin'
-  | 'wait_end'
-  | 'attempt_wait'
-  | 'attempt_go_on'
-  | 'question_answer'
+/** Commands that are one move each: what the model submits. Composites do the same in one go. */
+export type PlainCommand = Exclude<TaskCommand, { readonly type: 'attempt_begin' | 'attempt_end' }>
 
 /** What the model reads, beside the commands that it submits. */
 type TasksReads = Pick<
   TaskProjection,
-  'latestSequence' | 'engine' | 'task' | 'run' | 'dependencyGate' | 'budget' | 'reservations' | 'ledger'
+  | 'latestSequence'
+  | 'engine'
+  | 'task'
+  | 'run'
+  | 'step'
+  | 'wait'
+  | 'dependencyGate'
+  | 'budget'
+  | 'reservations'
+  | 'ledger'
 >
 
 /** The interface of the authority: one way to change what must run, and what can be read of it. */

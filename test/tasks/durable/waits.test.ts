@@ -139,7 +139,7 @@ describe('calls', () => {
     const service = await openService()
     const commits: string[][] = []
     service.tasks.authority.onCommit(({ events }) => void commits.push(events.map(({ type }) => type)))
-    service.tasks.handle('parent', ({ call }) => call({ kind: 'child' }, 1))
+    service.tasks.handle('parent', ({ call }) => call('child', 1))
     await service.tasks.submit({ kind: 'parent' })
     await service.settle()
     expect(commits).toContainEqual(['task_created', 'run_created', 'wait_begun'])
