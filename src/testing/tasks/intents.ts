@@ -118,6 +118,12 @@ function advance(oracle: OracleState, [, b = 0, c = 0, d = 0, e = 0]: readonly n
     return { type: 'lease_acquire', runId: id, owner: `w${d % 2}`, expiresAtMs: 1000 + d, atMs }
   }
   if (run.state === 'running' && run.attempt !== undefined) {
+    const open = [...run.waits].find(([, { end, type }]) => end === undefined && type === 'time')
+    if (open !== undefined) return { type: 'wait_end', runId: id, key: open[0], atMs }
+    if (d % 3 === 0 && !run.waits.has(`wait:${e}`)) {
+      const subject = { type: 'time', untilMs: atMs } as const
+      return { type: 'wait_begin', ...ofRun, key: `wait:${e}`, subject, isWaiting: true }
+    }
     return { type: 'attempt_finish', ...ofRun, attemptId: run.attempt as never, outcome: succeeded() }
   }
   if (run.state === 'running' && d % 3 === 0) {
