@@ -18,7 +18,7 @@ export const questionAnswered = defineEvent('question_answered', {
   evolve: (draft, { taskId, name, value, runId, key, atMs, sequence }) => {
     replayedTask(draft.view, taskId, sequence)
     const given = value === undefined ? {} : { value }
-    if (runId === undefined || key === undefined) return keep(draft, taskId, name, { ...given, givenAtMs: atMs })
+    if (runId === undefined || key === undefined) return keep(draft, { taskId, name, ...given, givenAtMs: atMs })
     endWait(draft, { runId, key, atMs, sequence }, { type: 'answered', ...given })
   },
 })

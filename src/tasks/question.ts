@@ -7,10 +7,12 @@ import type { RunId, TaskId } from './ids.js'
 import { isTerminalRunState } from './run.js'
 import type { RunReads, RunRows } from './run-commands.js'
 import { idSchema, jsonTextSchema, labelSchema, naturalSchema } from './scalars.js'
-import { storedTask } from './task.js'
+import { checkNewRow, storedTask } from './task.js'
 
 /** An answer that came before its question. */
 export interface EarlyAnswer {
+  readonly taskId: TaskId
+  readonly name: string
   /** JSON text; absent for nothing. */
   readonly value?: string
   readonly givenAtMs: number
@@ -30,18 +32,21 @@ export interface Question {
   readonly open: readonly Asked[]
   /** Runs that were answered. */
   readonly answered: readonly RunId[]
-  readonly early?: EarlyAnswer
 }
 
 /** Tables of this file. */
 export interface QuestionRows extends RunRows {
   /** By {@link questionKey}. */
   readonly questions: Table<string, Question>
+  /** By {@link questionKey}. */
+  readonly answers: Table<string, EarlyAnswer>
 }
 
 /** Reads of this file. */
 export interface QuestionReads extends RunReads {
   question(taskId: TaskId, name: string): Question | undefined
+  /** An answer that nobody has asked for yet. */
+  earlyAnswer(taskId: TaskId, name: string): EarlyAnswer | undefined
 }
 
 type QuestionDraft = Draft<QuestionRows, QuestionReads>
@@ -56,10 +61,10 @@ export function questionKey(taskId: TaskId, name: string): string {
  * `question_already_answered`: each question is answered once, and a second answer is never taken for the next one.
  */
 export function addresseeOf(view: QuestionReads, taskId: TaskId, name: string): Asked | undefined {
-  const { open = [], answered = [], early } = view.question(taskId, name) ?? {}
+  const { open = [], answered = [] } = view.question(taskId, name) ?? {}
   const asked = open.find(({ runId }) => isOpen(view, runId))
   if (asked !== undefined) return asked
-  if (early !== undefined || answered.some((runId) => isOpen(view, runId))) {
+  if (view.earlyAnswer(taskId, name) !== undefined || answered.some((runId) => isOpen(view, runId))) {
     throw new TaskError('question_already_answered', { taskId, name })
   }
   return undefined
@@ -67,9 +72,13 @@ export function addresseeOf(view: QuestionReads, taskId: TaskId, name: string): 
 
 /** Notes that a run asks. Returns the answer that was there before, which is taken with it. */
 export function ask(draft: QuestionDraft, taskId: TaskId, name: string, asked: Asked): EarlyAnswer | undefined {
-  const { early, ...question } = current(draft, taskId, name)
+  const early = draft.view.earlyAnswer(taskId, name)
+  const question = current(draft, taskId, name)
   if (early === undefined) put(draft, { ...question, open: [...question.open, asked] })
-  else put(draft, { ...question, answered: withRun(question, asked) })
+  else {
+    draft.put(draft.tables.answers, questionKey(taskId, name), undefined)
+    put(draft, { ...question, answered: withRun(question, asked) })
+  }
   return early
 }
 
@@ -81,8 +90,8 @@ export function close(draft: QuestionDraft, taskId: TaskId, name: string, asked:
 }
 
 /** Keeps an answer until its question is asked. */
-export function keep(draft: QuestionDraft, taskId: TaskId, name: string, early: EarlyAnswer): void {
-  put(draft, { ...current(draft, taskId, name), early })
+export function keep(draft: QuestionDraft, early: EarlyAnswer): void {
+  draft.put(draft.tables.answers, questionKey(early.taskId, early.name), early)
 }
 
 const defineRow = rowDefiner<QuestionRows, QuestionReads>()
@@ -95,27 +104,23 @@ export const answerRow = defineRow('answer', {
     value: v.exactOptional(jsonTextSchema),
     givenAtMs: naturalSchema,
   },
-  capture: function* ({ questions }) {
-    for (const { taskId, name, early } of questions.rows()) if (early !== undefined) yield { taskId, name, ...early }
-  },
-  restore: (draft, { taskId, name, ...early }) => {
+  capture: ({ answers }) => answers.rows(),
+  restore: (draft, early) => {
+    const { taskId, name } = early
     storedTask(draft, taskId, 'answer')
-    if (draft.view.question(taskId, name)?.early !== undefined) {
-      throw new TaskError('snapshot_duplicate_row', { row: 'answer', id: questionKey(taskId, name) })
-    }
-    keep(draft, taskId, name, early)
+    checkNewRow(draft.view.earlyAnswer(taskId, name), 'answer', questionKey(taskId, name))
+    keep(draft, early)
   },
 })
 
 /** Without runs that have ended: they ask no more. */
 function current({ view }: QuestionDraft, taskId: TaskId, name: string): Question {
-  const { open = [], answered = [], early } = view.question(taskId, name) ?? {}
+  const { open = [], answered = [] } = view.question(taskId, name) ?? {}
   return {
     taskId,
     name,
     open: open.filter(({ runId }) => isOpen(view, runId)),
     answered: answered.filter((runId) => isOpen(view, runId)),
-    ...(early !== undefined && { early }),
   }
 }
 

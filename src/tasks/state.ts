@@ -5,7 +5,7 @@ import type { Budget, BudgetRows, Reservation } from './budget.js'
 import type { DependencyRows, Prerequisites } from './dependencies.js'
 import type { Engine, EngineRows } from './engine.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
-import type { Question } from './question.js'
+import type { EarlyAnswer, Question } from './question.js'
 import type { Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
 import type { DurableStep, StepRows } from './step.js'
@@ -30,6 +30,7 @@ export class TaskTables
   readonly steps = new Table<string, DurableStep>()
   readonly waits = new Table<string, DurableWait>()
   readonly questions = new Table<string, Question>()
+  readonly answers = new Table<string, EarlyAnswer>()
   readonly subscriptions = new Table<SubscriptionId, Subscription>()
   readonly actors = new Table<ActorId, Actor>()
   readonly tenants = new Table<TenantId, Tenant>()

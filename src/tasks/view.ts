@@ -14,7 +14,7 @@ import type {
   TenantId,
 } from './ids.js'
 import type { TaskIndexes } from './indexes.js'
-import { questionKey, type Question } from './question.js'
+import { questionKey, type EarlyAnswer, type Question } from './question.js'
 import type { RunReads } from './run-commands.js'
 import type { Run, RunState } from './run.js'
 import type { TaskTables } from './state.js'
@@ -114,6 +114,11 @@ export class TaskView
   /** What is asked under a name for a task. */
   question(taskId: TaskId, name: string): Question | undefined {
     return this.#read(this.tables.questions, questionKey(taskId, name))
+  }
+
+  /** An answer that nobody has asked for yet. */
+  earlyAnswer(taskId: TaskId, name: string): EarlyAnswer | undefined {
+    return this.#read(this.tables.answers, questionKey(taskId, name))
   }
 
   subscription(subscriptionId: SubscriptionId): Subscription | undefined {

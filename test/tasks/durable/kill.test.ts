@@ -80,7 +80,7 @@ function problemsOf(projection: TaskProjection, notes: readonly Note[]): readonl
     for (const run of runs) {
       const given = answered.get(`${spec.id} go`)
       const { end } = projection.wait(run.id, 'wait:go') ?? {}
-      const early = projection.question(spec.id, 'go')?.early?.value
+      const early = projection.earlyAnswer(spec.id, 'go')?.value
       const kept = end?.type === 'answered' ? end.value : early
       if (given !== undefined && kept !== JSON.stringify(given)) problems.push(`the answer to ${spec.id} is lost`)
     }
