@@ -22,16 +22,9 @@ import {
   budgetConsume,
   budgetConsumed,
   budgetExhausted,
-  budgetRelease,
-  budgetReleased,
   budgetReplenish,
   budgetReplenished,
-  budgetReserve,
-  budgetReserved,
   budgetRow,
-  budgetSettle,
-  budgetSettled,
-  reservationRow,
 } from './budget.js'
 import { dependencyDeclare, dependencyDeclared, prerequisitesRow } from './dependencies.js'
 import { enginePause, enginePaused, engineResume, engineResumed, engineRow } from './engine.js'
@@ -46,6 +39,15 @@ import {
   leaseReleased,
 } from './lease.js'
 import { answerRow } from './question.js'
+import {
+  budgetRelease,
+  budgetReleased,
+  budgetReserve,
+  budgetReserved,
+  budgetSettle,
+  budgetSettled,
+  reservationRow,
+} from './reservation.js'
 import {
   runCancelled,
   runCreate,
@@ -71,7 +73,8 @@ import {
   subscriptionTrigger,
   subscriptionTriggered,
 } from './subscription.js'
-import { taskCancel, taskCancelled, taskCreate, taskCreated, taskRow } from './task.js'
+import { taskCreate, taskCreated } from './task-creation.js'
+import { taskCancel, taskCancelled, taskRow } from './task.js'
 import {
   capabilityGrant,
   capabilityGranted,

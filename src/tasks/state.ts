@@ -1,12 +1,13 @@
 import { SequenceCounter } from '../state/sequence.js'
 import { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
-import type { Budget, BudgetRows, Reservation } from './budget.js'
+import type { Budget } from './budget.js'
+import type { Reservation, ReservationRows } from './reservation.js'
 import type { DependencyRows, Prerequisites } from './dependencies.js'
 import type { Engine, EngineRows } from './engine.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
 import type { EarlyAnswer, Question } from './question.js'
-import type { Run } from './run.js'
+import { isTerminalRunState, type Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
 import type { DurableStep, StepRows } from './step.js'
 import type { Subscription, SubscriptionRows } from './subscription.js'
@@ -16,12 +17,12 @@ import type { DurableWait, WaitRows } from './wait.js'
 
 /** Everything the tasks room remembers (T-48); histories and leases stand in the run's row. */
 export class TaskTables
-  implements DependencyRows, BudgetRows, SubscriptionRows, TenantRows, EngineRows, StepRows, WaitRows
+  implements DependencyRows, ReservationRows, SubscriptionRows, TenantRows, EngineRows, StepRows, WaitRows
 {
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
   readonly tasks = new Table<TaskId, Task>()
-  readonly runs = new Table<RunId, Run>()
+  readonly runs = new Table<RunId, Run>({ isSettled: ({ state }) => isTerminalRunState(state) })
   readonly runsByTask = new RunsByTask()
   readonly prerequisites = new Table<TaskId, Prerequisites>()
   readonly dependentCounts = new Table<TaskId, number>()

@@ -3,18 +3,10 @@ import { commandDefiner } from '../state/command.js'
 import { eventDefiner } from '../state/event.js'
 import { rowDefiner } from '../state/row.js'
 import type { Table } from '../state/table.js'
-import {
-  checkAmount,
-  consume,
-  consumptionSchema,
-  settle,
-  settlementSchema,
-  Spending,
-  type BudgetReads,
-  type BudgetRows,
-} from './budget.js'
+import { checkAmount, consume, consumptionSchema } from './budget.js'
 import { TaskError } from './errors.js'
 import type { RunId } from './ids.js'
+import { settle, settlementSchema, Spending, type ReservationReads, type ReservationRows } from './reservation.js'
 import { knownRun, replayedRun } from './run-commands.js'
 import { checkToken, type Run } from './run.js'
 import { fenced, idSchema, jsonTextSchema, labelSchema, naturalSchema, ofRun } from './scalars.js'
@@ -33,13 +25,13 @@ export interface DurableStep {
 }
 
 /** Tables of this file. */
-export interface StepRows extends BudgetRows {
+export interface StepRows extends ReservationRows {
   /** By {@link durableKey}. */
   readonly steps: Table<string, DurableStep>
 }
 
 /** Reads of this file. */
-export interface StepReads extends BudgetReads {
+export interface StepReads extends ReservationReads {
   step(runId: RunId, key: string): DurableStep | undefined
 }
 

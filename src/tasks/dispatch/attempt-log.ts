@@ -20,7 +20,7 @@ import type { TaskProjection, TaskView } from '../view.js'
 import type { Account } from './account.js'
 import type { Answers } from './answers.js'
 import { checkHeld } from './attempt-changes.js'
-import type { AttemptIdentity } from './attempt.js'
+import type { AttemptIdentity } from './attempt-report.js'
 import { submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
 import { fireForSpending } from './triggers.js'
@@ -139,7 +139,7 @@ export class AttemptLog implements DurableLog {
       for (const [dimension, amount] of amounts) {
         const reservationId = reserved?.get(dimension)?.id
         if (reservationId !== undefined) settlements.push({ reservationId, amount })
-        else if (amount > 0 && batch.view.ledgersFor(taskId, dimension).length > 0)
+        else if (amount > 0 && batch.view.budgetsFor(taskId, dimension).length > 0)
           consumptions.push({ dimension, amount })
       }
       batch.submit({

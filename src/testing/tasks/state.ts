@@ -1,10 +1,10 @@
 import type {
   OracleBudget,
+  OracleDurableWait,
   OracleReservation,
   OracleRun,
   OracleSubscription,
   OracleTask,
-  OracleDurableWait,
 } from './rows.js'
 import { isFinal } from './tables.js'
 
@@ -30,6 +30,11 @@ export class OracleState {
   /** Entries of the ledger, in their order. */
   readonly entries: string[] = []
 
+  /** A copy that shares nothing. */
+  copy(): OracleState {
+    return Object.assign(new OracleState(), structuredClone(Object.fromEntries(Object.entries(this))))
+  }
+
   /** Runs of a task, in the order of their creation. */
   runsOf(task: string): OracleRun[] {
     return [...this.runs.values()].filter((run) => run.task === task)
@@ -45,11 +50,11 @@ export class OracleState {
     return this.#questionsOf(task, name).some(({ end }) => end === 'answered')
   }
 
-  /** The ledgers a task spends from. */
-  ledgers(task: string | undefined, dimension: string): OracleBudget[] {
+  /** The budgets a task spends from. */
+  budgetsFor(task: string | undefined, dimension: string): OracleBudget[] {
     if (task === undefined) return []
     const own = this.budgets.get(task)?.get(dimension)
-    return [...(own === undefined ? [] : [own]), ...this.ledgers(this.tasks.get(task)?.parent, dimension)]
+    return [...(own === undefined ? [] : [own]), ...this.budgetsFor(this.tasks.get(task)?.parent, dimension)]
   }
 
   /** Whether prerequisites let a task run; that it may and that it has completed are kept apart (T-92). */

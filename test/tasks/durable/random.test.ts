@@ -9,10 +9,10 @@ import {
   createTaskSpec,
   TaskAuthority,
   type CommandType,
+  type TaskCommand,
 } from '../../../src/tasks/index.js'
 import { commandOf } from '../../../src/testing/tasks/intents.js'
 import { TasksOracle } from '../../../src/testing/tasks/oracle.js'
-import type { PlainCommand } from '../../../src/testing/tasks/port.js'
 import { isLong, timeout } from '../../journal/support/long.js'
 import { attemptId, runId, taskId } from '../support/ids.js'
 import { expectConsistentIndexes } from '../support/indexes.js'
@@ -35,7 +35,7 @@ const intents = fc.array(
 )
 
 /** Two runs of one task under way, one of them leased. */
-function* underWay(): Iterable<PlainCommand> {
+function* underWay(): Iterable<TaskCommand> {
   const atMs = 1
   yield { type: 'task_create', taskSpec: createTaskSpec({ id: taskId(1), kind: 'k' }), atMs }
   yield { type: 'budget_allocate', taskId: taskId(1), dimension: budgetDimension('token'), limit: 1000, atMs }
@@ -70,7 +70,7 @@ it(
             copy?.replay(stored)
           }
         })
-        const submit = async (command: PlainCommand): Promise<void> => {
+        const submit = async (command: TaskCommand): Promise<void> => {
           const expected = oracle.submit(command)
           const actual = await authority.submit<CommandType>(command).then(
             () => undefined,
