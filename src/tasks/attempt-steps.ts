@@ -6,19 +6,11 @@ import { commandDefiner } from '../state/command.js'
 import { eventDefiner } from '../state/event.js'
 import { checkParts, outcomeSchema } from './attempt-outcome.js'
 import { attemptRun, checkFinish, checkStart } from './attempt.js'
-import {
-  checkAmount,
-  consume,
-  dimensionSchema,
-  reserve,
-  settle,
-  Spending,
-  type BudgetReads,
-  type BudgetRows,
-} from './budget.js'
+import { checkAmount, consume, dimensionSchema } from './budget.js'
 import { TaskError } from './errors.js'
 import type { ReservationId, RunId, SubscriptionId, TaskId } from './ids.js'
 import { checkAcquire, checkHeld } from './lease.js'
+import { reserve, settle, Spending, type ReservationReads, type ReservationRows } from './reservation.js'
 import {
   checkCreate,
   checkResume,
@@ -40,8 +32,8 @@ import { checkTriggers, triggerSubscription, type SubscriptionReads, type Subscr
  * what the commands of its moves would do one after another, checks what they would check in their order, and is refused
  * as the first of them would be; the run passes through every state on the way, and its history shows them.
  */
-const defineEvent = eventDefiner<BudgetRows & SubscriptionRows, BudgetReads & SubscriptionReads>()
-const defineCommand = commandDefiner<BudgetReads & SubscriptionReads>()
+const defineEvent = eventDefiner<ReservationRows & SubscriptionRows, ReservationReads & SubscriptionReads>()
+const defineCommand = commandDefiner<ReservationReads & SubscriptionReads>()
 
 const reservation = strictSchema({
   reservationId: idSchema<ReservationId>(),
@@ -239,7 +231,7 @@ function endMoves(
 }
 
 function checkSpent(
-  view: BudgetReads,
+  view: ReservationReads,
   taskId: TaskId,
   settlements: NonNullable<AttemptEnd['settlements']>,
   consumptions: NonNullable<AttemptEnd['consumptions']>,
@@ -249,7 +241,7 @@ function checkSpent(
   for (const { dimension, amount } of consumptions) spending.consume(taskId, dimension, amount)
 }
 
-function checkCreateAll(view: BudgetReads, runs: NonNullable<AttemptEnd['runs']>): void {
+function checkCreateAll(view: ReservationReads, runs: NonNullable<AttemptEnd['runs']>): void {
   const created = new Set<RunId>()
   for (const runInstance of runs) {
     if (created.has(runInstance.id)) throw new TaskError('run_already_exists', { runId: runInstance.id })

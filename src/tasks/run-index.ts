@@ -1,3 +1,5 @@
+import { InvalidInputError } from '../base/errors.js'
+import { textOf } from '../base/options.js'
 import type { RunId, TaskId } from './ids.js'
 import { retryDueAt, runStates, terminalRunStates, type Run, type RunLease, type RunState } from './run.js'
 import { OrderedSet } from '../base/ordered-set.js'
@@ -47,12 +49,10 @@ export class RunIndex {
   }
 
   /** Runs in a state, in its order; scheduled ones whether due or held. */
-  *inState(state: RunState): Iterable<Run> {
+  inState(state: RunState): Iterable<Run> {
+    if (state === 'scheduled') return this.#scheduled()
     const ended = this.#ended.get(state)
-    if (ended !== undefined) return yield* this.#rowsOf(ended)
-    if (state !== 'scheduled') return yield* this.#rows(this.#ordered(state))
-    yield* this.#rows(this.#due)
-    yield* this.#rows(this.#held)
+    return ended === undefined ? this.#rows(this.#ordered(state)) : this.#rowsOf(ended)
   }
 
   /** How many runs are in a state. */
@@ -103,8 +103,16 @@ export class RunIndex {
     for (const run of scheduledRuns) if (from.delete(run)) to.add(run)
   }
 
+  *#scheduled(): Iterable<Run> {
+    yield* this.#rows(this.#due)
+    yield* this.#rows(this.#held)
+  }
+
   #ordered(state: RunState): OrderedSet<Run> {
-    return this.#byState.get(state) as OrderedSet<Run>
+    const ordered = this.#byState.get(state)
+    if (ordered !== undefined) return ordered
+    const reason = `${textOf(state)} is none of ${runStates.join(', ')}`
+    throw new InvalidInputError({ subject: 'run state', field: '$', reason })
   }
 
   *#rows(entries: Iterable<Run>): Iterable<Run> {

@@ -1,7 +1,8 @@
 import { SequenceCounter } from '../state/sequence.js'
 import { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
-import type { Budget, BudgetRows, Reservation } from './budget.js'
+import type { Budget } from './budget.js'
+import type { Reservation, ReservationRows } from './reservation.js'
 import type { DependencyRows, Prerequisites } from './dependencies.js'
 import type { Engine, EngineRows } from './engine.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
@@ -12,7 +13,7 @@ import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
 
 /** Everything the tasks room remembers (T-48); histories and leases stand in the run's row. */
-export class TaskTables implements DependencyRows, BudgetRows, SubscriptionRows, TenantRows, EngineRows {
+export class TaskTables implements DependencyRows, ReservationRows, SubscriptionRows, TenantRows, EngineRows {
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
   readonly tasks = new Table<TaskId, Task>()

@@ -1,5 +1,8 @@
+import { decode } from '../base/decode.js'
+import { InvalidInputError } from '../base/errors.js'
+import { checkText, textOf } from '../base/options.js'
 import type { Actor } from './actor.js'
-import { budgetKey, type Budget, type BudgetReads, type Reservation } from './budget.js'
+import { budgetKey, type Budget } from './budget.js'
 import type { DependencyGate, DependencyReads } from './dependencies.js'
 import { runningEngine, type Engine, type EngineReads } from './engine.js'
 import type {
@@ -13,12 +16,20 @@ import type {
   TenantId,
 } from './ids.js'
 import type { TaskIndexes } from './indexes.js'
+import type { Reservation, ReservationReads } from './reservation.js'
 import type { RunReads } from './run-commands.js'
 import type { Run, RunState } from './run.js'
 import type { TaskTables } from './state.js'
-import { matches, type Subscription, type SubscriptionReads, type SystemEvent } from './subscription.js'
+import {
+  checkSystemEvent,
+  matches,
+  type Subscription,
+  type SubscriptionReads,
+  type SystemEvent,
+} from './subscription.js'
 import type { Task } from './task.js'
 import {
+  capabilitySchema,
   grantKey,
   isInForce,
   roleKey,
@@ -34,7 +45,9 @@ import {
 type Layer = 'get' | 'latest'
 
 /** Reads by key, from one layer of the tables: what decisions are made on. All O(1) unless said otherwise. */
-export class TaskView implements DependencyReads, RunReads, BudgetReads, SubscriptionReads, TenantReads, EngineReads {
+export class TaskView
+  implements DependencyReads, RunReads, ReservationReads, SubscriptionReads, TenantReads, EngineReads
+{
   protected readonly tables: TaskTables
   readonly #layer: Layer
 
@@ -79,16 +92,18 @@ export class TaskView implements DependencyReads, RunReads, BudgetReads, Subscri
   }
 
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {
+    checkText('task id', taskId)
+    checkText('budget dimension', dimension)
     return this.tables.budgets[this.#layer](budgetKey(taskId, dimension))
   }
 
-  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
-    const ledgers: Budget[] = []
+  budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+    const budgets: Budget[] = []
     for (let next: TaskId | undefined = taskId; next !== undefined; next = this.task(next)?.spec.parentTaskId) {
-      const ledger = this.budget(next, dimension)
-      if (ledger !== undefined) ledgers.push(ledger)
+      const budget = this.budget(next, dimension)
+      if (budget !== undefined) budgets.push(budget)
     }
-    return ledgers
+    return budgets
   }
 
   reservation(reservationId: ReservationId): Reservation | undefined {
@@ -108,10 +123,15 @@ export class TaskView implements DependencyReads, RunReads, BudgetReads, Subscri
   }
 
   role(actorId: ActorId, tenantId: TenantId): RoleAssignment | undefined {
+    checkText('actor id', actorId)
+    checkText('tenant id', tenantId)
     return this.tables.roles[this.#layer](roleKey(actorId, tenantId))
   }
 
   capabilityGrant(actorId: ActorId, capability: Capability, tenantId: TenantId): CapabilityGrant | undefined {
+    checkText('actor id', actorId)
+    decode(capabilitySchema, capability, 'capability')
+    checkText('tenant id', tenantId)
     return this.tables.grants[this.#layer](grantKey(actorId, capability, tenantId))
   }
 
@@ -161,6 +181,7 @@ export class TaskProjection extends TaskView {
    * closed gate are kept apart and cost nothing.
    */
   dueScheduled(now: number): Iterable<Run> {
+    checkInstant(now)
     return this.#indexes.runs.dueScheduled(now)
   }
 
@@ -171,6 +192,7 @@ export class TaskProjection extends TaskView {
 
   /** Waiting retries that are due at an instant in epoch milliseconds, earliest first, ties by id. */
   dueRetries(nowMs: number): Iterable<Run> {
+    checkInstant(nowMs)
     return this.#indexes.runs.dueRetries(nowMs)
   }
 
@@ -186,6 +208,7 @@ export class TaskProjection extends TaskView {
 
   /** Leased runs with `now >= expiresAtMs`, earliest expiry first. */
   expiredLeases(now: number): Iterable<Run> {
+    checkInstant(now)
     return this.#indexes.runs.expiredLeases(now)
   }
 
@@ -217,14 +240,14 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
   }
 
-  /** Ledgers of exactly this task. */
+  /** Budgets of exactly this task. */
   budgetsOf(taskId: TaskId): Iterable<Budget> {
     return present(this.#indexes.budgets.get(taskId), (dimension) =>
       this.tables.budgets.get(budgetKey(taskId, dimension)),
     )
   }
 
-  /** True when a ledger of the task or of an ancestor is exhausted. */
+  /** True when a budget of the task or of an ancestor is exhausted. */
   isBudgetExhausted(taskId: TaskId): boolean {
     for (let next: TaskId | undefined = taskId; next !== undefined; next = this.task(next)?.spec.parentTaskId) {
       for (const { exhausted } of this.budgetsOf(next)) if (exhausted) return true
@@ -242,11 +265,9 @@ export class TaskProjection extends TaskView {
   }
 
   /** Armed subscriptions that an event fires; O(matches) by index, thresholds of one task and dimension scanned. */
-  *subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
-    for (const id of this.#indexes.subscriptions.candidates(event)) {
-      const subscription = this.subscription(id)
-      if (subscription !== undefined && matches(subscription.filter, event)) yield subscription
-    }
+  subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
+    checkSystemEvent(event)
+    return this.#subscriptionsFor(event)
   }
 
   /** Subscriptions with triggers that have not released a run, and are not cancelled. */
@@ -283,9 +304,22 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.ledgerByTenant.get(tenantId), (id) => this.ledgerEntry(id))
   }
 
+  *#subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
+    for (const id of this.#indexes.subscriptions.candidates(event)) {
+      const subscription = this.subscription(id)
+      if (subscription !== undefined && matches(subscription.filter, event)) yield subscription
+    }
+  }
+
   ledgerByKey(ledgerKey: string): Iterable<LedgerEntry> {
     return present(this.#indexes.ledgerByKey.get(ledgerKey), (id) => this.ledgerEntry(id))
   }
+}
+
+function checkInstant(input: unknown): void {
+  if (typeof input === 'number' && !Number.isNaN(input)) return
+  const reason = `not a number of milliseconds: ${textOf(input)}`
+  throw new InvalidInputError({ subject: 'instant', field: '$', reason })
 }
 
 function* present<Key, Row>(keys: Iterable<Key>, read: (key: Key) => Row | undefined): Iterable<Row> {

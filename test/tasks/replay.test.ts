@@ -469,7 +469,7 @@ describe('a whole log', () => {
     expect(log.authority.projection.isBudgetExhausted(T1)).toBe(true)
   })
 
-  it('a ledger that a log calls exhausted stays so, whatever is spent or given back, until it is replenished', () => {
+  it('a budget that a log calls exhausted stays so, whatever is spent or given back, until it is replenished', () => {
     const log = withRun('ready')
     const ofBudget = { taskId: T1, dimension: 'token' as never, atMs: 1 } as const
     log.take('budget_allocated', { ...ofBudget, limit: 5 })

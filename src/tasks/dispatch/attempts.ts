@@ -23,7 +23,8 @@ import {
   unsettledAfter,
   unsettledOfCancelled,
 } from './attempt-changes.js'
-import { Attempt, type AttemptIdentity, type AttemptOptions, type AttemptReport } from './attempt.js'
+import { Attempt, type AttemptOptions } from './attempt.js'
+import type { AttemptIdentity, AttemptReport } from './attempt-report.js'
 import { AttemptContext } from './handler-context.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
 import type { ResolvedDispatchOptions } from './options.js'

@@ -188,10 +188,10 @@ export class Selection implements Disposable {
     for (const [dimension, amount] of wanted) {
       const shortage = shortageOf(projection, taskId, dimension, amount)
       if (shortage?.cause === 'spent') {
-        const { ledger } = shortage
-        if (refused === undefined && amount > ledger.limit)
-          this.#warnOfLimit(registered, dimension, amount, ledger.limit, taskId)
-        return `budget:${ledger.taskId}`
+        const { budget } = shortage
+        if (refused === undefined && amount > budget.limit)
+          this.#warnOfLimit(registered, dimension, amount, budget.limit, taskId)
+        return `budget:${budget.taskId}`
       }
       if (shortage !== undefined || line.isWaitedFor(taskId, dimension)) return 'reservation'
     }

@@ -100,20 +100,20 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       return state.budgets.get(command.taskId)?.has(command.dimension) === true ? 'budget_already_allocated' : undefined
     case 'budget_consume':
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
-      return state.ledgers(command.taskId, command.dimension).length === 0 ? 'budget_not_allocated' : undefined
+      return state.budgetsFor(command.taskId, command.dimension).length === 0 ? 'budget_not_allocated' : undefined
     case 'budget_replenish': {
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
-      const ledger = state.budgets.get(command.taskId)?.get(command.dimension)
-      if (ledger === undefined) return 'budget_not_allocated'
-      return command.newLimit > ledger.limit ? undefined : 'budget_not_raised'
+      const budget = state.budgets.get(command.taskId)?.get(command.dimension)
+      if (budget === undefined) return 'budget_not_allocated'
+      return command.newLimit > budget.limit ? undefined : 'budget_not_raised'
     }
     case 'budget_reserve': {
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
       if (command.runId !== undefined && !state.runs.has(command.runId)) return 'unknown_run'
       if (state.reservations.has(command.reservationId)) return 'reservation_already_exists'
-      const ledgers = state.ledgers(command.taskId, command.dimension)
-      if (ledgers.length === 0) return 'budget_not_allocated'
-      const fits = ledgers.every(({ limit, consumed, reserved }) => limit - consumed - reserved >= command.amount)
+      const budgets = state.budgetsFor(command.taskId, command.dimension)
+      if (budgets.length === 0) return 'budget_not_allocated'
+      const fits = budgets.every(({ limit, consumed, reserved }) => limit - consumed - reserved >= command.amount)
       return fits ? undefined : 'budget_exceeded'
     }
     case 'budget_settle':

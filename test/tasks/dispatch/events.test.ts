@@ -36,7 +36,7 @@ describe('an attempt of the dispatcher', () => {
     ])
   })
 
-  it('begins with what it sets aside, where a ledger bears it', async () => {
+  it('begins with what it sets aside, where a budget bears it', async () => {
     const room = await openRoom()
     const events = record(room)
     room.tasks.handle('work', () => {}, { reserve: { token: 4, 'cost:usd': 9 } })
