@@ -29,7 +29,7 @@ import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, c
 import { kindClasses } from './classification.js'
 import { internalError, notFound, WatchError } from './errors.js'
 import { checkEnd, events as written, type MintedEnd } from './events.js'
-import type { StagedEnd } from './core.js'
+import type { CallerRequest, StagedEnd } from './core.js'
 import type { OperationsHistory } from './history.js'
 import { readOutcome, type OperationRow } from './projection.js'
 import { checkOutcome, outcomes } from './outcomes.js'
@@ -140,6 +140,10 @@ export class OperationRegistry extends OperationReader {
 
   /** The same, but throws a refusal at once, even one that leans on an end that is not durable yet. */
   admit(spec: OperationSpec, limit?: number): void {
+    this.#core.ask({ type: 'register' }, () => this.#admit(spec, limit))
+  }
+
+  #admit(spec: OperationSpec, limit: number | undefined): void {
     this.#lane.check()
     checkLimit('limit', limit)
     this.#core.checkClock()
@@ -170,7 +174,7 @@ export class OperationRegistry extends OperationReader {
     try {
       checked = checkProgress(progress)
     } catch (refusal) {
-      return this.#lane.refuse(toError(refusal))
+      return this.#refuse({ type: 'operation.progress_reported', id }, refusal)
     }
     return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress?.(id, checked))
   }
@@ -181,7 +185,7 @@ export class OperationRegistry extends OperationReader {
     try {
       checked = checkPeer(peer)
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse({ type: 'operation.peer_ready', id }, refusal)
     }
     return this.#advance({ type: 'operation.peer_ready', id, peer: checked })
   }
@@ -236,7 +240,7 @@ export class OperationRegistry extends OperationReader {
       if (this.#core.isRetired) return done
       groups = terminations(this.#records, reason)
     } catch (fault) {
-      return this.#lane.refuse(fault as Error)
+      return this.#refuse({ type: 'owner.terminate' }, fault)
     }
     if (groups.length === 0) return this.#records.isEnding ? this.#settleAll([]) : done
     return silence(inTurn(groups.map((events) => this.#settleAll(events))))
@@ -268,7 +272,7 @@ export class OperationRegistry extends OperationReader {
       })
       return Promise.resolve(collected)
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse({ type: 'records.drop' }, refusal)
     }
   }
 
@@ -339,6 +343,7 @@ export class OperationRegistry extends OperationReader {
       members = Object.freeze([...operationIds])
       signal = decode(abortableSchema, options, 'wait options').signal
     } catch (refusal) {
+      this.#core.showRefused({ type: 'wait_all.begin' }, refusal)
       return WaitAll.rejected(requestId, refusal)
     }
     if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
@@ -393,8 +398,7 @@ export class OperationRegistry extends OperationReader {
   #request(id: OperationId, event: OperationEvent): void {
     this.#carryOut(id, event).catch((refusal: unknown) => {
       const { type } = event
-      // What the chart refuses is shown where it is decided.
-      if (StatewardError.is(refusal, 'invalid_input')) this.#core.showRefused({ type, id }, refusal)
+      this.#core.showRefused({ type, id }, refusal)
       this.#logger.warn(
         { id, type, cause: messageOf(refusal) },
         'an event sent to the actor of an operation was refused',
@@ -471,7 +475,7 @@ export class OperationRegistry extends OperationReader {
         note?.()
       })
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse(event, refusal)
     }
     followUp?.()
     this.#observer.onChange?.(event.id)
@@ -479,6 +483,16 @@ export class OperationRegistry extends OperationReader {
   }
 
   #end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
+    return this.#core.ask({ type, id }, () => this.#decideEnd(type, id, outcomeOf))
+  }
+
+  /** What refuses a request before it comes to the lane; told when all that it may lean on is durable. */
+  #refuse(request: CallerRequest, refusal: unknown): Promise<never> {
+    this.#core.showRefused(request, refusal)
+    return this.#lane.refuse(toError(refusal))
+  }
+
+  #decideEnd(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
     let event: SettleEvent
     try {
       checkId(id)
