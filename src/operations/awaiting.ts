@@ -86,6 +86,7 @@ export class Awaiting {
         return this.#records.waits.get(requestId)
       })
     } catch (refusal) {
+      this.#core.showRefused({ type: 'wait_all.begin' }, refusal)
       return WaitAll.rejected(requestId, refusal)
     }
     if (wait === undefined) return WaitAll.rejected(requestId, internalError('accepted wait without a barrier'))

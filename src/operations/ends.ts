@@ -45,6 +45,10 @@ export class OperationEnds {
 
   /** Ends one operation. `outcomeOf` is asked once the id is known to be one; what it throws is the refusal. */
   end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
+    return this.#core.ask({ type, id }, () => this.#end(type, id, outcomeOf))
+  }
+
+  #end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
     let event: SettleEvent
     try {
       checkId(id)

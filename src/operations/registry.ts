@@ -1,4 +1,4 @@
-import { InvalidInputError, messageOf, StatewardError, toError } from '../base/errors.js'
+import { InvalidInputError, messageOf, toError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
@@ -24,6 +24,7 @@ import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, c
 import { Awaiting, type WaitOptions } from './awaiting.js'
 import { kindClasses, type CompletionWakeClass, type ObservedStatus, type PublicResultClass } from './classification.js'
 import { cursorAdvanced } from './completion.js'
+import type { CallerRequest } from './core.js'
 import { OperationEnds } from './ends.js'
 import { internalError, OperationError } from './errors.js'
 import type { WireOperationsSnapshot } from './export.js'
@@ -140,6 +141,10 @@ export class OperationRegistry {
 
   /** The same, but throws a refusal at once, even one that leans on an end that is not durable yet. */
   admit(spec: OperationSpec, limit?: number): void {
+    this.#core.ask({ type: 'register' }, () => this.#admit(spec, limit))
+  }
+
+  #admit(spec: OperationSpec, limit: number | undefined): void {
     this.#lane.check()
     checkLimit('limit', limit)
     this.#core.checkClock()
@@ -170,7 +175,7 @@ export class OperationRegistry {
     try {
       checked = checkProgress(progress)
     } catch (refusal) {
-      return this.#lane.refuse(toError(refusal))
+      return this.#refuse({ type: 'operation.progress_reported', id }, refusal)
     }
     return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress(id, checked))
   }
@@ -181,7 +186,7 @@ export class OperationRegistry {
     try {
       checked = checkPeer(peer)
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse({ type: 'operation.peer_ready', id }, refusal)
     }
     return this.#advance({ type: 'operation.peer_ready', id, peer: checked })
   }
@@ -233,7 +238,7 @@ export class OperationRegistry {
       outcomes.terminated(reason)
       this.#core.check()
     } catch (fault) {
-      return this.#lane.refuse(fault as Error)
+      return this.#refuse({ type: 'owner.terminate' }, fault)
     }
     return this.#core.isRetired ? done : this.#ends.endAll(reason)
   }
@@ -264,7 +269,7 @@ export class OperationRegistry {
       })
       return Promise.resolve(collected)
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse({ type: 'records.drop' }, refusal)
     }
   }
 
@@ -416,8 +421,7 @@ export class OperationRegistry {
   #request(id: OperationId, event: OperationEvent): void {
     this.#carryOut(id, event).catch((refusal: unknown) => {
       const { type } = event
-      // What the chart refuses is shown where it is decided.
-      if (StatewardError.is(refusal, 'invalid_input')) this.#core.showRefused({ type, id }, refusal)
+      this.#core.showRefused({ type, id }, refusal)
       this.#logger.warn(
         { id, type, cause: messageOf(refusal) },
         'an event sent to the actor of an operation was refused',
@@ -481,11 +485,17 @@ export class OperationRegistry {
         note?.()
       })
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse(event, refusal)
     }
     followUp?.()
     this.#observer.onChange(event.id)
     return done
+  }
+
+  /** What refuses a request before it comes to the lane; told when all that it may lean on is durable. */
+  #refuse(request: CallerRequest, refusal: unknown): Promise<never> {
+    this.#core.showRefused(request, refusal)
+    return this.#lane.refuse(toError(refusal))
   }
 
   #outcomeOf(id: OperationId): OperationOutcome {
