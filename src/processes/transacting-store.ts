@@ -77,7 +77,7 @@ export abstract class TransactingStore implements ProcessStore {
   abstract readonly name: string
   abstract readonly writers: StoreWriters
   /** What the store knows of the holders of leases. */
-  protected readonly isHolderDead: LivenessCheck
+  readonly isHolderDead: LivenessCheck
 
   constructor(isHolderDead: LivenessCheck = neverDead) {
     this.isHolderDead = isHolderDead
@@ -209,7 +209,12 @@ export abstract class TransactingStore implements ProcessStore {
   async renewLeases(leases: readonly ProcessLease[], ttlMs: number): Promise<readonly ProcessLease[]> {
     const ttl = takeTtl(ttlMs)
     const taken = takeList(leases, 'leases').map((lease) => take(leaseSchema, lease, 'lease'))
-    const renewed = await this.runAll(taken.map((lease) => tryRenewCommand(lease, ttl)))
+    return taken.length === 0 ? [] : this.renewAll(taken, ttl)
+  }
+
+  /** Renews what is held still; a store that can do so at once replaces it. */
+  protected async renewAll(leases: readonly ProcessLease[], ttlMs: number): Promise<readonly ProcessLease[]> {
+    const renewed = await this.runAll(leases.map((lease) => tryRenewCommand(lease, ttlMs)))
     return renewed.filter((lease) => lease !== undefined)
   }
 

@@ -16,6 +16,7 @@ import { EventStream, type Batch } from '../../state/stream.js'
 import type { DecisionContext, ProcessCommand, ProcessWrites } from '../command.js'
 import { ProcessError } from '../errors.js'
 import type { SessionDeleteReport } from '../grant.js'
+import { ProcessHub } from '../hub.js'
 import { neverDead, type LivenessCheck } from '../lease.js'
 import {
   isPrunable,
@@ -69,8 +70,6 @@ const mostAtOnce = 5_000
 
 /** An embedded store with a lane of its own. */
 export interface OpenedProcessStore extends ProcessStore {
-  /** Tells `listener` which processes a change was about, after it became durable and visible. */
-  onChange(listener: (processIds: readonly ProcessId[]) => void): Disposable
   /** Writes a snapshot and shortens the journal now instead of when it has grown. */
   compact(): Promise<void>
   /** Lets what is under way settle and releases the journal. */
@@ -91,7 +90,11 @@ export async function openProcessStore(options: OpenProcessStoreOptions = {}): P
     ...(rest.clock !== undefined && { clock: rest.clock }),
   })
   store.start(lane)
-  return Object.assign(store, { compact: () => lane.compact(), close: () => lane.close() })
+  const close = (): Promise<void> => {
+    store.hub.close()
+    return lane.close()
+  }
+  return Object.assign(store, { compact: () => lane.compact(), close })
 }
 
 /**
@@ -106,6 +109,7 @@ export class EmbeddedProcessStore extends ReadingStore {
   static readonly streamName = 'processes'
   readonly streamName = EmbeddedProcessStore.streamName
   readonly writers = 'this_hub'
+  readonly hub = new ProcessHub()
   readonly #stream: EventStream<ProcessTables, ProcessTables, StoreEvent, StoreCommand>
   readonly #logger: Logger
   readonly #context: DecisionContext
@@ -139,6 +143,12 @@ export class EmbeddedProcessStore extends ReadingStore {
       latest: this.tables,
       ...(logger !== undefined && { logger }),
     })
+    this.#stream.onCommit((events) => {
+      for (const event of events) {
+        const processId = awaitedIn(event)
+        if (processId !== undefined) this.hub.notify(processId)
+      }
+    })
   }
 
   /** `journal` or `memory`. */
@@ -160,11 +170,6 @@ export class EmbeddedProcessStore extends ReadingStore {
     this.#lane = lane
     for (const [, { holder }] of this.tables.leases.entries())
       if (holder !== undefined) this.#dead.add(holder.leaseToken)
-  }
-
-  /** Tells `listener` which processes a change was about, after it became durable and visible. */
-  onChange(listener: (processIds: readonly ProcessId[]) => void): Disposable {
-    return this.#stream.onCommit((events) => listener(events.flatMap(processesOf)))
   }
 
   override durabilityTier(): DurabilityTier {
@@ -329,14 +334,20 @@ export class EmbeddedProcessStore extends ReadingStore {
   }
 }
 
-function processesOf(event: StoreEvent): readonly ProcessId[] {
+/**
+ * The process whose waiters an event concerns. Leases and grants concern none, and nobody can still wait for what is
+ * pruned (P-140).
+ */
+function awaitedIn(event: StoreEvent): ProcessId | undefined {
   switch (event.type) {
     case 'process_registered':
-      return [event.registered.id]
+      return event.registered.id
     case 'process_changed':
-      return [event.processId]
-    default:
-      return event.processIds
+      return event.entries === undefined && event.ack === undefined ? undefined : event.processId
+    case 'session_detached':
+    case 'processes_pruned':
+    case 'tombstones_compacted':
+      return undefined
   }
 }
 

@@ -145,7 +145,7 @@ export const registrationPart: SuitePart = (test) => {
       store.clearWait('missing'),
       store.claimLease('missing', { ownerId: 'o', incarnationId: '1' }, 1),
     ]
-    for (const call of calls) await refused(call, 'process.unknown', text)
+    await Promise.all(calls.map((call) => refused(call, 'process.unknown', text)))
   })
 
   test('P-10: malformed input of every other verb is invalid_input naming the field', async ({ store }) => {
