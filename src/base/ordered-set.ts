@@ -33,12 +33,9 @@ export class OrderedSet<Item> implements Iterable<Item> {
 
   /** Adds an item; one that compares equal is replaced. */
   add(item: Item): void {
-    if (this.#size === 0) {
-      this.#blocks.push([item])
-      this.#size = 1
-      return
-    }
-    const place = Math.min(this.#blockFor(item), this.#blocks.length - 1)
+    const newest = this.#blocks.at(-1)
+    if (newest === undefined || this.#compare(newest.at(-1) as Item, item) < 0) return this.#append(newest, item)
+    const place = this.#blockFor(item)
     const block = this.#blocks[place] as Item[]
     const index = this.#indexIn(block, item)
     const found = block[index]
@@ -59,7 +56,9 @@ export class OrderedSet<Item> implements Iterable<Item> {
     const index = this.#indexIn(block, item)
     const found = block[index]
     if (found === undefined || this.#compare(found, item) !== 0) return false
-    block.splice(index, 1)
+    if (index === block.length - 1) block.pop()
+    else if (index === 0) block.shift()
+    else block.splice(index, 1)
     if (block.length === 0) this.#blocks.splice(place, 1)
     this.#size -= 1
     return true
@@ -88,6 +87,13 @@ export class OrderedSet<Item> implements Iterable<Item> {
       if (!test(item)) return
       yield item
     }
+  }
+
+  /** Most items come in order: blocks that are only appended to are filled, not split. */
+  #append(newest: Item[] | undefined, item: Item): void {
+    if (newest === undefined || newest.length === blockLimit) this.#blocks.push([item])
+    else newest.push(item)
+    this.#size += 1
   }
 
   /** Index of the first block whose last item is not before `item`. */

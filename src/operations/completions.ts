@@ -4,13 +4,13 @@ import type { OperationsSystem } from './system.js'
 import type { CompletionEntry } from './types.js'
 
 /** What a consumer of completions needs of a registry: the rows, their classes and the cursors. */
-export type ProcessCompletionAuthority = Pick<
+export type CompletionAuthority = Pick<
   OperationsSystem,
   'completionFeed' | 'completionCursor' | 'advanceCompletionCursor' | 'classifyCompletionWake'
 >
 
 /** Accepts a registry, or what stands in for one. */
-export const authoritySchema = portSchema<ProcessCompletionAuthority>([
+export const authoritySchema = portSchema<CompletionAuthority>([
   'completionFeed',
   'completionCursor',
   'advanceCompletionCursor',
@@ -26,7 +26,7 @@ export interface CompletionBatch extends FeedBatch<CompletionEntry> {
  * Reads the feed once. Throws `feed_gap` instead of skipping rows nobody saw (O-72). A cursor of the
  * registry may run ahead of the feed (O-73): there is nothing to read then.
  */
-export function completionsAfter(operations: ProcessCompletionAuthority, cursor: number): CompletionBatch {
+export function completionsAfter(operations: CompletionAuthority, cursor: number): CompletionBatch {
   const feed = operations.completionFeed()
   const gap = feed.gapAfter(cursor)
   if (gap !== undefined && gap.requestedAfterSeq <= gap.watermark) throw new FeedGapError(gap)

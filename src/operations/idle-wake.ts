@@ -18,7 +18,7 @@ import {
   type IdleWakeEvent,
   type IdleWakeStop,
 } from '../../machines/idle-wake.js'
-import { authoritySchema, completionsAfter, type ProcessCompletionAuthority } from './completions.js'
+import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
 import { inspectSchema } from './core.js'
 
 /** The one input that an idle runtime is woken with (O-80). */
@@ -47,7 +47,7 @@ export interface IdleWakeHost {
 
 /** What an idle-wake loop is made of. */
 export interface IdleWakeOptions {
-  readonly operations: ProcessCompletionAuthority
+  readonly operations: CompletionAuthority
   readonly host: IdleWakeHost
   readonly clock?: Clock
   readonly logger?: Logger
@@ -138,7 +138,7 @@ export class IdleWake implements Disposable {
   }
 }
 
-function survey(operations: ProcessCompletionAuthority, after: number): FeedSurvey {
+function survey(operations: CompletionAuthority, after: number): FeedSurvey {
   // What the turn has shown needs no wake (O-86), not even when retention has dropped it since.
   const seen = Math.max(after, operations.completionCursor('agent_applied'))
   const { wakes, watermark } = completionsAfter(operations, seen)
@@ -146,7 +146,7 @@ function survey(operations: ProcessCompletionAuthority, after: number): FeedSurv
 }
 
 function moveCursors(
-  operations: ProcessCompletionAuthority,
+  operations: CompletionAuthority,
   { injected, observed }: Partial<IdleWakeCursors>,
 ): IdleWakeCursors {
   const move = (consumer: 'runtime_injected' | 'runtime_observed', cursor: number | undefined): number =>

@@ -10,7 +10,7 @@ export {
   type ObservedStatus,
   type PublicResultClass,
 } from './classification.js'
-export type { ProcessCompletionAuthority } from './completions.js'
+export type { CompletionAuthority } from './completions.js'
 export type { Inspect } from '../base/inspection.js'
 export type { CoreOptions } from './core.js'
 export {

@@ -6,7 +6,7 @@ import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
 import { functionSchema, optionsSchema } from '../base/options.js'
 import { loggerSchema } from '../base/ports.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
-import { authoritySchema, completionsAfter, type ProcessCompletionAuthority } from './completions.js'
+import { authoritySchema, completionsAfter, type CompletionAuthority } from './completions.js'
 import type { CompletionEntry } from './types.js'
 
 /** What the model is told of one completion. */
@@ -36,7 +36,7 @@ export type BoundaryDelivery =
 
 /** What a turn boundary is made of. */
 export interface TurnBoundaryOptions {
-  readonly operations: ProcessCompletionAuthority
+  readonly operations: CompletionAuthority
   /** Puts these notices in place of the earlier background notices, in one edit. */
   readonly edit: (notices: readonly BackgroundNotice[]) => void | Promise<void>
   readonly enrich?: (entry: CompletionEntry) => Enrichment | Promise<Enrichment>

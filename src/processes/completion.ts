@@ -12,9 +12,9 @@ import { checkHeld, type ProcessLease, type StoredLease } from './lease.js'
 import { encodeOutput, outputSchema, statusOfOutput, type AwaitOutput } from './output.js'
 import { recordOf, type StoredProcess } from './record.js'
 import { checkSize, keySchema, take, type ProcessId } from './scalars.js'
-import type { ProcessCompletionAuthority, CompletionOutcome } from './store.js'
+import type { CompletionRight, CompletionOutcome } from './store.js'
 
-const authoritySchema: v.GenericSchema<unknown, ProcessCompletionAuthority> = v.variant('type', [
+const authoritySchema: v.GenericSchema<unknown, CompletionRight> = v.variant('type', [
   strictSchema({ type: v.literal('external_owner') }),
   strictSchema({ type: v.literal('workflow_key'), key: keySchema }),
   strictSchema({ type: v.literal('reconciled_abandon') }),
@@ -28,7 +28,7 @@ export function takeOutput(input: unknown): AwaitOutput {
 }
 
 /** Takes an authority. Raises `invalid_input` naming the field. */
-export function takeAuthority(input: unknown): ProcessCompletionAuthority {
+export function takeAuthority(input: unknown): CompletionRight {
   return take(authoritySchema, input, 'completion authority')
 }
 
@@ -39,7 +39,7 @@ export function takeAuthority(input: unknown): ProcessCompletionAuthority {
 export function completeCommand(
   processId: ProcessId,
   output: AwaitOutput,
-  authority: ProcessCompletionAuthority,
+  authority: CompletionRight,
 ): ProcessCommand<CompletionOutcome> {
   const move = endMove(output, authority.type)
   return {
@@ -78,7 +78,7 @@ export function completeWithLeaseCommand(lease: ProcessLease, output: AwaitOutpu
 
 /** By what right a process was ended, as the event of its end says it. */
 type RecordedAuthority =
-  | ProcessCompletionAuthority
+  | CompletionRight
   | { readonly type: 'lease'; readonly fencingToken: number }
   | { readonly type: 'attempts_exhausted' }
 

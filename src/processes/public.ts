@@ -98,7 +98,7 @@ export { largestValueBytes, type ProcessId } from './scalars.js'
 export { scopeIdOf, type CausalRef, type Originator, type Provenance, type SessionScope } from './scope.js'
 export type { Selector } from './selector.js'
 export type {
-  ProcessCompletionAuthority,
+  CompletionRight,
   CompletionOutcome,
   DurabilityTier,
   PendingWake,

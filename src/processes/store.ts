@@ -21,7 +21,7 @@ export type DurabilityTier = 'inline' | 'durable'
 export type StoreWriters = 'this_hub' | 'many'
 
 /** By what right somebody without a lease ends a process. */
-export type ProcessCompletionAuthority =
+export type CompletionRight =
   | { readonly type: 'external_owner' }
   /** An engine that runs the process under its id. */
   | { readonly type: 'workflow_key'; readonly key: string }
@@ -150,11 +150,7 @@ export interface ProcessStore {
    * Ends a process without a lease, by default as its owner outside. Rejects with `process.completion_unauthorized` when
    * the authority does not fit the disposition.
    */
-  completeProcess(
-    processId: ProcessId,
-    output: AwaitOutput,
-    authority?: ProcessCompletionAuthority,
-  ): Promise<CompletionOutcome>
+  completeProcess(processId: ProcessId, output: AwaitOutput, authority?: CompletionRight): Promise<CompletionOutcome>
   /** Ends a process and releases its lease in one change. Rejects with `process.lease_superseded`. */
   completeWithLease(lease: ProcessLease, output: AwaitOutput): Promise<CompletionOutcome>
 

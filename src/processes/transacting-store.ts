@@ -54,7 +54,7 @@ import { takeRegistration, type ProcessRegistration } from './registration.js'
 import { naturalSchema, positiveSchema, take, takeId, takeSequence, type ProcessId } from './scalars.js'
 import { scopeSchema, type SessionScope } from './scope.js'
 import type {
-  ProcessCompletionAuthority,
+  CompletionRight,
   CompletionOutcome,
   DurabilityTier,
   PendingWake,
@@ -148,7 +148,7 @@ export abstract class TransactingStore implements ProcessStore {
   async completeProcess(
     processId: ProcessId,
     output: AwaitOutput,
-    authority: ProcessCompletionAuthority = { type: 'external_owner' },
+    authority: CompletionRight = { type: 'external_owner' },
   ): Promise<CompletionOutcome> {
     return this.run(completeCommand(takeId(processId), takeOutput(output), takeAuthority(authority)))
   }

@@ -10,7 +10,7 @@ export interface AnyEventDefinition<Tables, View> {
   readonly type: string
   encode(event: never): JsonObject
   decode(stored: JsonObject): StateEvent
-  evolve(draft: Draft<Tables, View>, event: never): void
+  evolve(draft: Draft<Tables, View>, event: never, decided?: never): void
 }
 
 /** A command definition of any kind. */
@@ -87,9 +87,9 @@ export class Catalogue<Tables, View, Event extends StateEvent, Command extends {
     return this.#find(this.#events, stored['type'], 'event').decode(stored) as Event
   }
 
-  /** Applies an event to the rows. */
-  evolve(draft: Draft<Tables, View>, event: Event): void {
-    this.#find(this.#events, event.type, 'event').evolve(draft, event as never)
+  /** Applies an event to the rows, with what its decision has found out, if there was one. */
+  evolve(draft: Draft<Tables, View>, event: Event, decided?: unknown): void {
+    this.#find(this.#events, event.type, 'event').evolve(draft, event as never, decided as never)
   }
 
   /** The definition of a stored row. Raises `invalid_input` for an unknown one. */

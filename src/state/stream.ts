@@ -237,11 +237,11 @@ class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readon
     if (this.#isClosed) throw new StateError('batch_closed', {})
     const { catalogue, tables } = this.#options
     const sequence = tables.sequence.next()
-    const { event, applied } = catalogue.decide(this.view, command, sequence)
+    const { event, applied, decided } = catalogue.decide(this.view, command, sequence)
     // Listeners are given it, and rows share its parts.
     deepFreeze(event)
     try {
-      catalogue.evolve(this.#draft, event)
+      catalogue.evolve(this.#draft, event, decided)
     } catch (fault) {
       // Half of its writes may be staged: whatever the builder makes of the error, the batch is lost.
       this.#fault = toError(fault)

@@ -4,7 +4,10 @@ import type { JsonValue } from '../base/json.js'
 
 /** Writes values with the names of the wire, and reads them back. */
 export interface WireCodec {
-  /** The value as JSON: declared fields in snake_case, absent ones left out; keys and values of users stay as they are. */
+  /**
+   * The value as JSON: declared fields in snake_case; absent ones are left out, and so is the very value that the schema
+   * fills in where there is none. Keys and values of users stay as they are.
+   */
   encode(value: unknown): JsonValue
   /**
    * The value with the names of the code, for its schema to check. Raises `invalid_input` naming the field, as it is
@@ -49,6 +52,7 @@ interface SchemaParts {
   readonly type: string
   readonly entries?: Readonly<Record<string, SchemaParts>>
   readonly wrapped?: SchemaParts
+  readonly default?: unknown
   readonly item?: SchemaParts
   readonly items?: readonly SchemaParts[]
   readonly value?: SchemaParts
@@ -110,6 +114,8 @@ function lazyNaming(getter: () => object): Naming {
 interface Field {
   readonly name: string
   readonly wireName: string
+  /** What the schema fills in. */
+  readonly assumed: unknown
   readonly naming: Naming | undefined
 }
 
@@ -117,6 +123,7 @@ function objectNaming(entries: Readonly<Record<string, SchemaParts>>): Naming {
   const fields: Field[] = Object.entries(entries).map(([name, schema]) => ({
     name,
     wireName: snakeCase(name),
+    assumed: schema.default,
     naming: namingOf(schema),
   }))
   const byWireName = new Map(fields.map((field) => [field.wireName, field]))
@@ -124,9 +131,9 @@ function objectNaming(entries: Readonly<Record<string, SchemaParts>>): Naming {
     encode(value) {
       const source = value as Record<string, unknown>
       const stored: Record<string, unknown> = {}
-      for (const { name, wireName, naming } of fields) {
+      for (const { name, wireName, assumed, naming } of fields) {
         const content = source[name]
-        if (content === undefined) continue
+        if (content === undefined || content === assumed) continue
         stored[wireName] = naming === undefined || content === null ? content : naming.encode(content)
       }
       return stored

@@ -70,7 +70,8 @@ import {
   subscriptionTrigger,
   subscriptionTriggered,
 } from './subscription.js'
-import { taskCancel, taskCancelled, taskCreate, taskCreated, taskRow } from './task.js'
+import { taskCreate, taskCreated } from './task-creation.js'
+import { taskCancel, taskCancelled, taskRow } from './task.js'
 import {
   capabilityGrant,
   capabilityGranted,

@@ -6,7 +6,7 @@ import type { Reservation, ReservationRows } from './reservation.js'
 import type { DependencyRows, Prerequisites } from './dependencies.js'
 import type { Engine, EngineRows } from './engine.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
-import type { Run } from './run.js'
+import { isTerminalRunState, type Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
 import type { Subscription, SubscriptionRows } from './subscription.js'
 import type { Task } from './task.js'
@@ -17,7 +17,7 @@ export class TaskTables implements DependencyRows, ReservationRows, Subscription
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
   readonly tasks = new Table<TaskId, Task>()
-  readonly runs = new Table<RunId, Run>()
+  readonly runs = new Table<RunId, Run>({ isSettled: ({ state }) => isTerminalRunState(state) })
   readonly runsByTask = new RunsByTask()
   readonly prerequisites = new Table<TaskId, Prerequisites>()
   readonly dependentCounts = new Table<TaskId, number>()

@@ -1,7 +1,6 @@
 import { decode } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
 import { checkText, textOf } from '../base/options.js'
-import type { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
 import { budgetKey, type Budget } from './budget.js'
 import type { DependencyGate, DependencyReads } from './dependencies.js'
@@ -42,38 +41,38 @@ import {
   type TenantReads,
 } from './tenant.js'
 
-/** Which layer of the tables a view shows. */
-type Layer = 'committed' | 'latest'
+/** Which layer of the tables a view shows, by the method that reads it. */
+type Layer = 'get' | 'latest'
 
 /** Reads by key, from one layer of the tables: what decisions are made on. All O(1) unless said otherwise. */
 export class TaskView
   implements DependencyReads, RunReads, ReservationReads, SubscriptionReads, TenantReads, EngineReads
 {
   protected readonly tables: TaskTables
-  readonly #isLatest: boolean
+  readonly #layer: Layer
 
   /** @internal */
   constructor(tables: TaskTables, layer: Layer) {
     this.tables = tables
-    this.#isLatest = layer === 'latest'
+    this.#layer = layer
   }
 
   /** Sequence of the last command taken, 0 when there was none. */
   get latestSequence(): number {
     const { latest, committed } = this.tables.sequence
-    return this.#isLatest ? latest : committed
+    return this.#layer === 'latest' ? latest : committed
   }
 
   get engine(): Engine {
-    return this.#read(this.tables.engine, 'engine') ?? runningEngine
+    return this.tables.engine[this.#layer]('engine') ?? runningEngine
   }
 
   task(taskId: TaskId): Task | undefined {
-    return this.#read(this.tables.tasks, taskId)
+    return this.tables.tasks[this.#layer](taskId)
   }
 
   run(runId: RunId): Run | undefined {
-    return this.#read(this.tables.runs, runId)
+    return this.tables.runs[this.#layer](runId)
   }
 
   /** Runs of a task, ordered by id; O(runs of the task). */
@@ -85,17 +84,17 @@ export class TaskView
   }
 
   prerequisites(taskId: TaskId): readonly TaskId[] {
-    return this.#read(this.tables.prerequisites, taskId)?.dependsOn ?? []
+    return this.tables.prerequisites[this.#layer](taskId)?.dependsOn ?? []
   }
 
   hasDependents(taskId: TaskId): boolean {
-    return this.#read(this.tables.dependentCounts, taskId) !== undefined
+    return this.tables.dependentCounts[this.#layer](taskId) !== undefined
   }
 
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {
     checkText('task id', taskId)
     checkText('budget dimension', dimension)
-    return this.#read(this.tables.budgets, budgetKey(taskId, dimension))
+    return this.tables.budgets[this.#layer](budgetKey(taskId, dimension))
   }
 
   budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
@@ -108,40 +107,36 @@ export class TaskView
   }
 
   reservation(reservationId: ReservationId): Reservation | undefined {
-    return this.#read(this.tables.reservations, reservationId)
+    return this.tables.reservations[this.#layer](reservationId)
   }
 
   subscription(subscriptionId: SubscriptionId): Subscription | undefined {
-    return this.#read(this.tables.subscriptions, subscriptionId)
+    return this.tables.subscriptions[this.#layer](subscriptionId)
   }
 
   actor(actorId: ActorId): Actor | undefined {
-    return this.#read(this.tables.actors, actorId)
+    return this.tables.actors[this.#layer](actorId)
   }
 
   tenant(tenantId: TenantId): Tenant | undefined {
-    return this.#read(this.tables.tenants, tenantId)
+    return this.tables.tenants[this.#layer](tenantId)
   }
 
   role(actorId: ActorId, tenantId: TenantId): RoleAssignment | undefined {
     checkText('actor id', actorId)
     checkText('tenant id', tenantId)
-    return this.#read(this.tables.roles, roleKey(actorId, tenantId))
+    return this.tables.roles[this.#layer](roleKey(actorId, tenantId))
   }
 
   capabilityGrant(actorId: ActorId, capability: Capability, tenantId: TenantId): CapabilityGrant | undefined {
     checkText('actor id', actorId)
     decode(capabilitySchema, capability, 'capability')
     checkText('tenant id', tenantId)
-    return this.#read(this.tables.grants, grantKey(actorId, capability, tenantId))
+    return this.tables.grants[this.#layer](grantKey(actorId, capability, tenantId))
   }
 
   ledgerEntry(entryId: LedgerEntryId): LedgerEntry | undefined {
-    return this.#read(this.tables.ledger, entryId)
-  }
-
-  #read<Key, Row>(table: Table<Key, Row>, key: Key): Row | undefined {
-    return this.#isLatest ? table.latest(key) : table.get(key)
+    return this.tables.ledger[this.#layer](entryId)
   }
 }
 
@@ -154,7 +149,7 @@ export class TaskProjection extends TaskView {
 
   /** @internal */
   constructor(tables: TaskTables, indexes: TaskIndexes) {
-    super(tables, 'committed')
+    super(tables, 'get')
     this.#indexes = indexes
   }
 

@@ -102,7 +102,7 @@ describe('the chart of a process', () => {
     for (const place of places()) {
       for (const move of moves) {
         const { isTaken } = processChart.select(place, move)
-        expect(isTaken, JSON.stringify([place, move])).toBe(isLegal(place, move))
+        expect({ place, move, isTaken }).toEqual({ place, move, isTaken: isLegal(place, move) })
         if (isTaken) legal += 1
       }
     }
@@ -144,7 +144,8 @@ describe('the chart of a process', () => {
     expect(steps.length).toBeGreaterThan(100)
     for (const { state, event, nextState } of steps) {
       const place = { value: state.value, context: state.context } as ProcessPlace
-      expect(processChart.select(place, event).isTaken, JSON.stringify([place, event])).toBe(isLegal(place, event))
+      const { isTaken } = processChart.select(place, event)
+      expect({ place, event, isTaken }).toEqual({ place, event, isTaken: isLegal(place, event) })
       const next = processChart.move(place, event)
       if (next !== undefined) expect(next).toEqual({ value: nextState.value, context: nextState.context })
     }

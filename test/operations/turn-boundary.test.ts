@@ -7,7 +7,7 @@ import { createDeferred } from '../../src/base/promises.js'
 import {
   TurnBoundary,
   type BackgroundNotice,
-  type ProcessCompletionAuthority,
+  type CompletionAuthority,
   type Enrichment,
   type TurnBoundaryOptions,
 } from '../../src/operations/index.js'
@@ -169,7 +169,7 @@ describe('enrichment', () => {
 
 describe('a delivery that fails', () => {
   /** The registry with one answer replaced. */
-  const registryWith = (over: Partial<ProcessCompletionAuthority>): ProcessCompletionAuthority => ({
+  const registryWith = (over: Partial<CompletionAuthority>): CompletionAuthority => ({
     completionFeed: () => session.operations.completionFeed(),
     completionCursor: (consumer) => session.operations.completionCursor(consumer),
     advanceCompletionCursor: (consumer, cursor) => session.operations.advanceCompletionCursor(consumer, cursor),

@@ -103,9 +103,7 @@ describe('what is under way', () => {
   })
 
   it('tells which processes a change was about, after it is there', async () => {
-    const store = (await openOn(createMemoryJournal())) as OpenedProcessStore & {
-      onChange(listener: (ids: readonly string[]) => void): Disposable
-    }
+    const store = await openOn(createMemoryJournal())
     const told: (readonly string[])[] = []
     using _ = store.onChange((ids) => told.push(ids))
     await store.registerProcess(external('p'))

@@ -87,6 +87,8 @@ const mostAtOnce = 5_000
 
 /** An embedded store with a lane of its own. */
 export interface OpenedProcessStore extends ProcessStore {
+  /** Tells `listener` which processes a change was about, after it became durable and visible. */
+  onChange(listener: (processIds: readonly ProcessId[]) => void): Disposable
   /** Writes a snapshot and shortens the journal now instead of when it has grown. */
   compact(): Promise<void>
   /** Lets what is under way settle and releases the journal. */

@@ -253,7 +253,7 @@ function taskAfter(task: Task | undefined, newState: RunState): Task | undefined
 
 /** A task with runs that it is to get. */
 function withRuns(task: Task, runs: readonly RunInstance[]): Task {
-  return runs.reduce((before, run) => ({ ...before, progress: progressWith(before, run) }), task)
+  return runs.reduce((before, run) => ({ ...before, progress: progressWith(before.spec, before.progress, run) }), task)
 }
 
 /** Where a run goes after an attempt (T-77); at the cap or beyond it there is no other attempt. */

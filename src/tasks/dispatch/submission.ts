@@ -101,10 +101,7 @@ export function createInto(batch: TaskBatch, input: SubmitInput, atMs: number, i
   const taskSpec = specOf(input, ids)
   checkOccurs(taskSpec.runPolicy, origin)
   const taskId = taskSpec.id
-  batch.submit({ type: 'task_create', taskSpec, atMs })
-  for (const runInstance of firstRuns(taskSpec, { origin, createdAtMs: atMs }, ids)) {
-    batch.submit({ type: 'run_create', runInstance })
-  }
+  batch.submit({ type: 'task_create', taskSpec, runs: firstRuns(taskSpec, origin, ids), atMs })
   for (const [name, limit] of Object.entries(budgets)) {
     batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }

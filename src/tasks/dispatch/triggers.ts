@@ -40,6 +40,8 @@ export class Triggers {
       case 'subscription_triggered':
         this.#pending.add(event.subscriptionId)
         return
+      case 'task_created':
+        return this.#lookAgain(event.taskSpec.id)
       case 'run_created':
         return this.#lookAgain(event.runInstance.taskId)
       case 'attempt_ended':

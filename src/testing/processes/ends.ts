@@ -51,8 +51,8 @@ export const endsPart: SuitePart = (test) => {
       assert.equal(event?.sequence, 2)
       assert.equal(event?.invocation.replay?.key, `process:${id}:terminal:process.${statuses[index]}`)
       assert.equal(event?.occurredAt, record.updatedAtMs)
-      const { authority } = event?.payload as { authority: unknown }
-      assert.deepEqual(authority, { type: 'external_owner' })
+      const payload = event?.payload as { readonly authority: unknown } | undefined
+      assert.deepEqual(payload?.authority, { type: 'external_owner' })
     }
     assert.deepEqual(await store.listNonTerminal(), [])
   })
@@ -138,8 +138,9 @@ export const endsPart: SuitePart = (test) => {
     assert.equal((await store.completeWithLease(lease, success(2))).outcome, 'superseded')
     assert.deepEqual(await everythingOf(store, 'p'), before)
     assert.equal((await store.eventsAfter('p', 0)).length, 1)
-    const { authority } = (await store.eventsAfter('p', 0))[0]?.payload as { authority: unknown }
-    assert.deepEqual(authority, { type: 'lease', fencing_token: 1 })
+    const [event] = await store.eventsAfter('p', 0)
+    const payload = event?.payload as { readonly authority: unknown } | undefined
+    assert.deepEqual(payload?.authority, { type: 'lease', fencing_token: 1 })
     // The fence goes on.
     assert.equal((await acquire(store, 'p', owner('other'))).fencingToken, 2)
   })
@@ -300,7 +301,7 @@ export const endsPart: SuitePart = (test) => {
     const record = await store.getProcess('p')
     assert.equal(record?.status, 'abandoned')
     assert.equal(record.outcome?.type, 'abandoned')
-    const { evidence } = record.outcome as Extract<AwaitOutput, { type: 'abandoned' }>
+    const { evidence } = record.outcome
     assert.equal(evidence.writer, 'engine_gave_up')
     assert.deepEqual(evidence.owner, owner('o2'))
     assert.equal(record.firstStarted?.attempt, 2)

@@ -105,14 +105,14 @@ export async function acquire(
 /** The lease that was acquired. */
 export function leaseIn(outcome: ClaimOutcome): ProcessLease {
   assert.equal(outcome.outcome, 'acquired')
-  return (outcome as Extract<ClaimOutcome, { outcome: 'acquired' }>).lease
+  return outcome.lease
 }
 
 /** Expects a refusal by its code, and gives back its data. */
 export async function refused(call: Promise<unknown>, code: string, text = ''): Promise<Record<string, unknown>> {
   const [settled] = await Promise.allSettled([call])
   assert.equal(settled?.status, 'rejected', `expected ${code}`)
-  const { reason } = settled as PromiseRejectedResult
+  const { reason } = settled
   assert.ok(StatewardError.is(reason), String(reason))
   assert.equal(reason.code, code, reason.message)
   assert.ok(reason.message.includes(text), `${reason.message} does not say ${text}`)

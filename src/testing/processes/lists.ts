@@ -238,7 +238,7 @@ export const listsPart: SuitePart = (test) => {
     assert.equal(await store.getProcess('p'), undefined)
     const terminal = await store.getTerminal('p')
     assert.equal(terminal.state, 'pruned')
-    const { terminalLabel, prunedAtMs } = terminal as Extract<typeof terminal, { state: 'pruned' }>
+    const { terminalLabel, prunedAtMs } = terminal
     assert.equal(terminalLabel, 'completed')
     const calls = [
       () => store.eventsAfter('p', 0),

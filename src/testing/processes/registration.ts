@@ -151,7 +151,7 @@ export const registrationPart: SuitePart = (test) => {
   test('P-10: malformed input of every other verb is invalid_input naming the field', async ({ store }) => {
     await store.registerProcess(external('p'))
     const wrong: readonly (readonly [() => Promise<unknown>, string])[] = [
-      [() => store.getProcess('' as never), '$'],
+      [() => store.getProcess(''), '$'],
       [() => store.getProcess(1 as never), '$'],
       [() => store.appendEvent('p', { eventType: 'note', payload: undefined } as never), 'payload'],
       [() => store.appendEvent('p', { eventType: 'note', payload: { at: new Date(0) } } as never), 'payload.at'],

@@ -11,12 +11,12 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       const parent = command.taskSpec.parentTaskId
       const depth = parent === undefined ? 0 : (state.tasks.get(parent)?.depth ?? 0) + 1
       state.tasks.set(command.taskSpec.id, { parent, isCancelled: false, depth, createdAtMs: command.atMs })
+      for (const { id } of command.runs ?? []) state.runs.set(id, freshRun(command.taskSpec.id))
       return
     }
     case 'run_create': {
       const { id, taskId } = command.runInstance
-      const fresh = { state: 'scheduled', attempt: undefined, attempts: [], lease: undefined, history: ['scheduled'] }
-      state.runs.set(id, { task: taskId, ...fresh })
+      state.runs.set(id, freshRun(taskId))
       return
     }
     case 'run_state_transition':
@@ -121,6 +121,10 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       return
     default:
   }
+}
+
+function freshRun(task: string): OracleRun {
+  return { task, state: 'scheduled', attempt: undefined, attempts: [], lease: undefined, history: ['scheduled'] }
 }
 
 /** A run enters a state, and leaves behind what does not belong there. */

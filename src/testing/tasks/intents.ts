@@ -159,7 +159,8 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
       return advance(oracle, dice, atMs)
     case 'task_create': {
       const parent = c % 2 === 0 ? {} : { parentTaskId: taskId((d % 4) + 1) }
-      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...parent }), atMs }
+      const runs = e % 3 === 0 ? { runs: [{ id: run, scheduledAtMs: atMs + c }] } : {}
+      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...parent }), ...runs, atMs }
     }
     case 'run_create':
       return {

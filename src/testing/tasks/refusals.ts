@@ -9,12 +9,11 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     case 'task_create': {
       const { id, parentTaskId } = command.taskSpec
       if (state.tasks.has(id)) return 'task_already_exists'
-      if (parentTaskId === undefined) return undefined
-      const parent = state.tasks.get(parentTaskId)
-      const runs = state.runsOf(parentTaskId)
-      const isOver = runs.length > 0 && runs.every(({ state }) => isFinal(state))
-      if (parent === undefined || parent.isCancelled || isOver) return 'orphan_prevention'
-      return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
+      const orphan = parentTaskId === undefined ? undefined : refusalOfChild(state, parentTaskId)
+      if (orphan !== undefined) return orphan
+      const firstRuns = command.runs?.map((run) => run.id) ?? []
+      const isTaken = firstRuns.some((run) => state.runs.has(run)) || new Set(firstRuns).size < firstRuns.length
+      return isTaken ? 'run_already_exists' : undefined
     }
     case 'run_create': {
       const { id, taskId } = command.runInstance
@@ -164,4 +163,12 @@ function leaving(run: OracleRun, to: string): string | undefined {
   if (run.state === 'running' && to !== 'cancelled' && run.attempt !== undefined) return 'attempt_still_active'
   const keepsLease = to === 'retry_wait' || to === 'suspended' || (run.state === 'leased' && to === 'ready')
   return keepsLease && run.lease !== undefined ? 'lease_still_held' : undefined
+}
+
+function refusalOfChild(state: OracleState, parentTaskId: string): string | undefined {
+  const parent = state.tasks.get(parentTaskId)
+  const runs = state.runsOf(parentTaskId)
+  const isOver = runs.length > 0 && runs.every((run) => isFinal(run.state))
+  if (parent === undefined || parent.isCancelled || isOver) return 'orphan_prevention'
+  return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
 }

@@ -290,15 +290,16 @@ export class ProcessOracle {
 
   #deleteSession(session: string): string {
     let revoked = 0
-    const [orphaned, preserved]: string[][] = [[], []]
+    const orphaned: string[] = []
+    const preserved: string[] = []
     for (const [id, known] of this.processes) {
       const mine = [...known.grants].filter((scope) => scope === session)
       for (const scope of mine) known.grants.delete(scope)
       revoked += mine.length
-      if (mine.length > 0 && known.status === 'running') (known.grants.size === 0 ? orphaned : preserved)?.push(id)
+      if (mine.length > 0 && known.status === 'running') (known.grants.size === 0 ? orphaned : preserved).push(id)
       if (known.target === session) known.target = undefined
     }
-    return `revoked ${revoked}, orphaned ${orphaned?.toSorted()}, preserved ${preserved?.toSorted()}`
+    return `revoked ${revoked}, orphaned ${orphaned.toSorted().join()}, preserved ${preserved.toSorted().join()}`
   }
 
   #prune(): string {

@@ -142,9 +142,9 @@ export const randomCommand: fc.Arbitrary<Random> = fc.oneof(
 /** The command with its lease among those that were given out; without any, one that needs none. */
 export function among(command: Random, given: number): Random | undefined {
   if (!('lease' in command) || command.lease === undefined) return command
-  if (given > 0) return { ...command, lease: command.lease % given } as Random
+  if (given > 0) return { ...command, lease: command.lease % given }
   const needsLease = command.type === 'renew' || command.type === 'release' || command.type === 'complete_with_lease'
-  return needsLease ? undefined : ({ ...command, lease: undefined } as Random)
+  return needsLease ? undefined : { ...command, lease: undefined }
 }
 
 /** A store that commands are run on, with the leases that it gave out. */
@@ -252,7 +252,7 @@ async function attempt(driven: Driven, command: Random): Promise<string> {
     case 'delete_session': {
       const report = await store.deleteSessionProcessState(command.session)
       const { revokedHandleCount, orphanedProcessIds, preservedProcessIds } = report
-      return `revoked ${revokedHandleCount}, orphaned ${orphanedProcessIds}, preserved ${preservedProcessIds}`
+      return `revoked ${revokedHandleCount}, orphaned ${orphanedProcessIds.join()}, preserved ${preservedProcessIds.join()}`
     }
     case 'prune': {
       const report = await store.pruneTerminal(Number.POSITIVE_INFINITY, { watermark: noProjector })

@@ -1,4 +1,4 @@
-import { isTerminalRunState, type TaskEvent } from '../../../../src/tasks/index.js'
+import { isTerminalRunState, type TaskEvent, type TaskSpec } from '../../../../src/tasks/index.js'
 
 interface OracleRun {
   readonly taskId: string
@@ -40,7 +40,9 @@ export class TaskLogOracle {
     switch (event.type) {
       case 'task_created':
         this.#parents.set(event.taskSpec.id, event.taskSpec.parentTaskId)
-        this.#caps.set(event.taskSpec.id, event.taskSpec.constraints.maxAttempts)
+        // What a task does not state is not written.
+        this.#caps.set(event.taskSpec.id, (event.taskSpec as Partial<TaskSpec>).constraints?.maxAttempts ?? 1)
+        for (const { id } of event.runs ?? []) this.#create(id, event.taskSpec.id)
         return
       case 'run_created': {
         const { id, taskId } = event.runInstance
