@@ -98,6 +98,16 @@ const messages = {
   /** What is stored contradicts itself; nothing is guessed around it. */
   'process.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
     `the store holds what cannot be: ${field}: ${reason}`,
+  /** The time for the wait is over; the process goes on. */
+  'process.await_timeout': ({ processId, timeoutMs }: OfProcess & { readonly timeoutMs: number }) =>
+    `process ${quoted(processId)}: what was waited for did not come within ${timeoutMs} ms`,
+  /** Why a run is told to stop by its signal. */
+  'process.run_stopped': ({ processId, cause }: OfProcess & { readonly cause: string }) =>
+    `the run of process ${quoted(processId)} was told to stop: ${cause}`,
+  /** The worker takes nothing more. */
+  'process.worker_closed': () => 'the worker is closed',
+  /** Nobody waits here any more: the runtime is closing. */
+  'process.await_closed': ({ wait }: { readonly wait: string }) => `the wait for ${wait} was closed`,
   /** The storage failed; that says nothing about the process. */
   'store.unavailable': ({ store, reason }: { readonly store: string; readonly reason: string }) =>
     `the store ${store} failed: ${reason}`,

@@ -1,7 +1,8 @@
 import type { JsonValue } from '../base/json.js'
 import type { AppendRequest, AppendResult, ProcessEvent, WakeDelivery } from './event.js'
+import type { ProcessHub } from './hub.js'
 import type { GrantEntry, HandleDescriptor, HandleGrant, SessionDeleteReport } from './grant.js'
-import type { ClaimOutcome, LeaseCompletion, LeaseOwner, ProcessLease } from './lease.js'
+import type { ClaimOutcome, LeaseCompletion, LeaseOwner, LivenessCheck, ProcessLease } from './lease.js'
 import type { ProcessListFilter } from './list-filter.js'
 import type { AwaitOutput } from './output.js'
 import type { ChangeCursor, ChangePage, PruneOptions, PruneReport } from './pruning.js'
@@ -97,6 +98,10 @@ export interface ProcessStore {
   /** Names the kind of store in errors, for instance `memory`. */
   readonly name: string
   readonly writers: StoreWriters
+  /** There exactly when this object alone writes: it tells this hub of every change once that is durable. */
+  readonly hub?: ProcessHub
+  /** Says which holders of leases are dead for certain, as far as the store knows. */
+  readonly isHolderDead: LivenessCheck
 
   durabilityTier(): DurabilityTier
 

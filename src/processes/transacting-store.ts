@@ -77,7 +77,7 @@ export abstract class TransactingStore implements ProcessStore {
   abstract readonly name: string
   abstract readonly writers: StoreWriters
   /** What the store knows of the holders of leases. */
-  protected readonly isHolderDead: LivenessCheck
+  readonly isHolderDead: LivenessCheck
 
   constructor(isHolderDead: LivenessCheck = neverDead) {
     this.isHolderDead = isHolderDead

@@ -32,6 +32,10 @@ export interface EventOptions<Fields extends Entries, Event, Tables, View, Decid
   readonly fields: Fields
   /** Version of the shape. Default 1; a directory that holds another one is refused. */
   readonly version?: number
+  /** Whether it is noted: visible before it is durable, and numbered among the notes (see `EventLog`). Default false. */
+  readonly isNoted?: boolean
+  /** Whether a history begins with it here: what was there before is over, and events are numbered from 1 again. */
+  readonly begins?: (tables: Tables, event: Event) => boolean
   /** Rules of a value that its schema cannot say; they hold for what is read as for what is built. */
   readonly check?: (event: Event) => void
   /**
@@ -45,6 +49,7 @@ export interface EventOptions<Fields extends Entries, Event, Tables, View, Decid
 export interface EventDefinition<Type extends string, Fields extends Entries, Tables, View, Decided = never> {
   readonly type: Type
   readonly version: number
+  readonly isNoted: boolean
   /** Builds the event that gets this sequence. */
   create(sequence: number, payload: Payload<Fields>): EventWith<Type, Fields>
   /** The same for a decision that knows already what the event does, so that it is not found out twice. */
@@ -53,6 +58,8 @@ export interface EventDefinition<Type extends string, Fields extends Entries, Ta
   encode(event: EventWith<Type, Fields>): JsonObject
   /** Reads a stored event; raises `invalid_input` naming the field, or what its `check` raises. */
   decode(stored: JsonObject): EventWith<Type, Fields>
+  /** Whether a history begins with it here. */
+  begins(tables: Tables, event: EventWith<Type, Fields>): boolean
   evolve(draft: Draft<Tables, View>, event: EventWith<Type, Fields>, decided?: Decided): void
 }
 
@@ -71,7 +78,7 @@ export function eventDefiner<Tables, View>() {
     type: Type,
     options: EventOptions<Fields, EventWith<Type, Fields>, Tables, View, Decided>,
   ): EventDefinition<Type, Fields, Tables, View, Decided> {
-    const { fields, version = 1, check, evolve } = options
+    const { fields, version = 1, isNoted = false, begins = () => false, check, evolve } = options
     const schema = v.strictObject({
       type: v.literal(type),
       version: v.literal(version),
@@ -88,6 +95,7 @@ export function eventDefiner<Tables, View>() {
     return {
       type,
       version,
+      isNoted,
       create,
       decided: (sequence, payload, decided) => ({ event: create(sequence, payload), decided }),
       encode: (event) => codec.encode(event),
@@ -96,6 +104,7 @@ export function eventDefiner<Tables, View>() {
         check?.(event)
         return event
       },
+      begins,
       evolve: (draft, event, decided) => evolve(draft, event, decided),
     }
   }

@@ -11,9 +11,9 @@ export interface WireCodec {
   encode(value: unknown): JsonValue
   /**
    * The value with the names of the code, for its schema to check. Raises `invalid_input` naming the field, as it is
-   * spelt on the wire, for one that is not declared.
+   * spelt on the wire, for one that is not declared; or leaves it out where strangers may have written the value.
    */
-  decode(stored: unknown, subject: string): unknown
+  decode(stored: unknown, subject: string, options?: { readonly ignoresUnknown?: boolean }): unknown
 }
 
 /**
@@ -27,7 +27,8 @@ export function wireCodec(schema: v.GenericSchema): WireCodec {
   const naming = namingOf(schema)
   return {
     encode: (value) => (naming === undefined ? value : naming.encode(value)) as JsonValue,
-    decode: (stored, subject) => (naming === undefined ? stored : naming.decode(stored, { subject, path: [] })),
+    decode: (stored, subject, { ignoresUnknown = false } = {}) =>
+      naming === undefined ? stored : naming.decode(stored, { subject, path: [], ignoresUnknown }),
   }
 }
 
@@ -45,6 +46,7 @@ interface Naming {
 interface Place {
   readonly subject: string
   readonly path: readonly string[]
+  readonly ignoresUnknown: boolean
 }
 
 /** What is read of a schema of valibot, which has one shape per `type`. */
@@ -138,12 +140,13 @@ function objectNaming(entries: Readonly<Record<string, SchemaParts>>): Naming {
       }
       return stored
     },
-    decode(stored, { subject, path }) {
+    decode(stored, { subject, path, ignoresUnknown }) {
       if (!isRecord(stored)) return stored
       const value: Record<string, unknown> = {}
       for (const wireName of Object.keys(stored)) {
         const field = byWireName.get(wireName)
-        const place = { subject, path: [...path, wireName] }
+        if (field === undefined && ignoresUnknown) continue
+        const place = { subject, path: [...path, wireName], ignoresUnknown }
         if (field === undefined) {
           throw new InvalidInputError({ subject, field: place.path.join('.'), reason: 'unknown field' })
         }
@@ -159,9 +162,9 @@ function listNaming(naming: Naming | undefined): Naming | undefined {
   if (naming === undefined) return undefined
   return {
     encode: (value) => (value as readonly unknown[]).map((item) => naming.encode(item)),
-    decode: (stored, { subject, path }) =>
+    decode: (stored, { path, ...place }) =>
       Array.isArray(stored)
-        ? stored.map((item: unknown, index) => naming.decode(item, { subject, path: [...path, String(index)] }))
+        ? stored.map((item: unknown, index) => naming.decode(item, { ...place, path: [...path, String(index)] }))
         : stored,
   }
 }
@@ -172,9 +175,9 @@ function recordNaming(naming: Naming | undefined): Naming | undefined {
     Object.fromEntries(Object.entries(value).map(([key, content]) => [key, change(content, key)]))
   return {
     encode: (value) => map(value as object, (content) => naming.encode(content)),
-    decode: (stored, { subject, path }) =>
+    decode: (stored, { path, ...place }) =>
       isRecord(stored)
-        ? map(stored, (content, key) => naming.decode(content, { subject, path: [...path, key] }))
+        ? map(stored, (content, key) => naming.decode(content, { ...place, path: [...path, key] }))
         : stored,
   }
 }

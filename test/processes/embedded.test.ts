@@ -101,18 +101,6 @@ describe('what is under way', () => {
     expect(report.revokedHandleCount).toBe(1)
     expect(await store.handleGrantsForProcess('p')).toEqual([])
   })
-
-  it('tells which processes a change was about, after it is there', async () => {
-    const store = await openOn(createMemoryJournal())
-    const told: (readonly string[])[] = []
-    using _ = store.onChange((ids) => told.push(ids))
-    await store.registerProcess(external('p'))
-    await store.appendEvent('p', note(1))
-    await store.completeProcess('p', success(1))
-    await store.completeProcess('p', success(1))
-    await store.pruneTerminal(Infinity, { watermark: noProjector })
-    expect(told).toEqual([['p'], ['p'], ['p'], ['p']])
-  })
 })
 
 it('after opening, holders of before are dead: their work is taken over at once, under a higher fence (P-44)', async () => {

@@ -204,7 +204,7 @@ const optionDoors: readonly OptionsDoor[] = [
     name: 'OperationRegistry.reportProgress',
     call: ({ operations }, progress) => operations.reportProgress(idOf(1), progress),
     good: { message: 'half' },
-    bad: { message: notText, percent: ['0.5', Number.NaN, null] },
+    bad: { message: notText, fraction: ['0.5', Number.NaN, null, -0.1, 1.5, 50] },
   },
   {
     name: 'OperationRegistry.peerReady',
@@ -809,6 +809,7 @@ describe('the table of doors', () => {
     'OperationRegistry.outstandingObligations',
     'OperationRegistry.dispose',
     'OperationRegistry.listOperations',
+    'OperationRegistry.liveIds',
     'OperationRegistry.completionFeed',
     'OperationRegistry.diagnostics',
     'OperationRegistry.capturePersistenceSnapshot',

@@ -17,6 +17,7 @@ import { unknownProcess, type DecisionContext, type ProcessCommand, type Process
 import { ProcessError } from '../errors.js'
 import { eventOf, wakeDeliveryOf, type LogEntry, type ProcessEvent } from '../event.js'
 import type { GrantEntry, HandleGrant, SessionDeleteReport } from '../grant.js'
+import { ProcessHub } from '../hub.js'
 import { leaseOf, neverDead, type LivenessCheck, type ProcessLease } from '../lease.js'
 import { stepOf } from '../lifecycle.js'
 import { matches, modeOf, takeFilter, type ProcessListFilter } from '../list-filter.js'
@@ -87,8 +88,6 @@ const mostAtOnce = 5_000
 
 /** An embedded store with a lane of its own. */
 export interface OpenedProcessStore extends ProcessStore {
-  /** Tells `listener` which processes a change was about, after it became durable and visible. */
-  onChange(listener: (processIds: readonly ProcessId[]) => void): Disposable
   /** Writes a snapshot and shortens the journal now instead of when it has grown. */
   compact(): Promise<void>
   /** Lets what is under way settle and releases the journal. */
@@ -109,7 +108,11 @@ export async function openProcessStore(options: OpenProcessStoreOptions = {}): P
     ...(rest.clock !== undefined && { clock: rest.clock }),
   })
   store.start(lane)
-  return Object.assign(store, { compact: () => lane.compact(), close: () => lane.close() })
+  const close = (): Promise<void> => {
+    store.hub.close()
+    return lane.close()
+  }
+  return Object.assign(store, { compact: () => lane.compact(), close })
 }
 
 /**
@@ -124,6 +127,7 @@ export class EmbeddedProcessStore extends TransactingStore {
   static readonly streamName = 'processes'
   readonly streamName = EmbeddedProcessStore.streamName
   readonly writers = 'this_hub'
+  readonly hub = new ProcessHub()
   readonly #tables = new ProcessTables()
   readonly #stream: EventStream<ProcessTables, ProcessTables, StoreEvent, StoreCommand>
   readonly #clock: Clock
@@ -156,6 +160,12 @@ export class EmbeddedProcessStore extends TransactingStore {
       latest: this.#tables,
       ...(logger !== undefined && { logger }),
     })
+    this.#stream.onCommit((events) => {
+      for (const event of events) {
+        const processId = awaitedIn(event)
+        if (processId !== undefined) this.hub.notify(processId)
+      }
+    })
   }
 
   /** `journal` or `memory`. */
@@ -177,11 +187,6 @@ export class EmbeddedProcessStore extends TransactingStore {
     this.#lane = lane
     for (const [, { holder }] of this.#tables.leases.entries())
       if (holder !== undefined) this.#dead.add(holder.leaseToken)
-  }
-
-  /** Tells `listener` which processes a change was about, after it became durable and visible. */
-  onChange(listener: (processIds: readonly ProcessId[]) => void): Disposable {
-    return this.#stream.onCommit((events) => listener(events.flatMap(processesOf)))
   }
 
   override durabilityTier(): DurabilityTier {
@@ -576,14 +581,20 @@ function takePosition(after: unknown): WakePosition {
   return { processId: takeId(processId), sequence: takeSequence(sequence, 'sequence of a wake') }
 }
 
-function processesOf(event: StoreEvent): readonly ProcessId[] {
+/**
+ * The process whose waiters an event concerns. Leases and grants concern none, and nobody can still wait for what is
+ * pruned (P-140).
+ */
+function awaitedIn(event: StoreEvent): ProcessId | undefined {
   switch (event.type) {
     case 'process_registered':
-      return [event.registered.id]
+      return event.registered.id
     case 'process_changed':
-      return [event.processId]
-    default:
-      return event.processIds
+      return event.entries === undefined && event.ack === undefined ? undefined : event.processId
+    case 'session_detached':
+    case 'processes_pruned':
+    case 'tombstones_compacted':
+      return undefined
   }
 }
 

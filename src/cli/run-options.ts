@@ -1,15 +1,12 @@
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
 import type { RunListener } from './run-events.js'
+import type { RerunOptions } from './schedule.js'
 
 /** How a plan is run. */
-export interface RunPlanOptions {
+export interface RunPlanOptions extends RerunOptions {
   /** Holds the journal and the records of running processes; made if missing. */
   readonly dataDir: string
-  /** Runs tools again that were lost or interrupted. */
-  readonly resume?: boolean
-  /** Runs tools again that had ended differently from what the plan expects. */
-  readonly retryFailed?: boolean
   /** Forgets every earlier run of this plan first. */
   readonly fresh?: boolean
   /** What opening does when records at the end of the journal are damaged or missing. Default `refuse`. */
