@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import type { Entries, EventDefinition, Payload, StateEvent } from './event.js'
+import type { Entries, Payload, StateEvent } from './event.js'
 
 /** A command with these fields. */
 export type CommandWith<Type extends string, Fields extends Entries> = { readonly type: Type } & Payload<Fields>
