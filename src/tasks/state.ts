@@ -16,6 +16,8 @@ export class TaskTables implements DependencyRows, BudgetRows, SubscriptionRows,
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
   readonly tasks = new Table<TaskId, Task>()
+  readonly keys = new Table<string, TaskId>()
+  readonly retries = new Table<TaskId, TaskId>()
   readonly runs = new Table<RunId, Run>()
   readonly runsByTask = new RunsByTask()
   readonly prerequisites = new Table<TaskId, Prerequisites>()

@@ -8,6 +8,7 @@ import type { TerminalRunState } from '../../machines/run-vocabulary.js'
 import { TaskError } from './errors.js'
 import type { TaskId } from './ids.js'
 import { naturalSchema, ofTask, optionalTime, timed } from './scalars.js'
+import { checkKey, holderOfKey, indexKey, type KeyReads, type KeyRows } from './task-key.js'
 import { checkOccurs, checkTaskSpec, shareDefaults, taskSpecSchema, type TaskSpec } from './task-spec.js'
 
 /** A task with all the projection knows about it. An immutable row. */
@@ -32,12 +33,12 @@ export interface TaskProgress {
 }
 
 /** Tables of this file. */
-export interface TaskRows {
+export interface TaskRows extends KeyRows {
   readonly tasks: Table<TaskId, Task>
 }
 
 /** Reads of this file. */
-export interface TaskReads {
+export interface TaskReads extends KeyReads {
   task(taskId: TaskId): Task | undefined
 }
 
@@ -90,6 +91,7 @@ export const taskCreated = defineEvent('task_created', {
       depth: parent === undefined ? 0 : parent.depth + 1,
       progress: noProgress,
     })
+    indexKey(draft, taskSpec)
   },
 })
 
@@ -110,7 +112,7 @@ export const taskCancelled = defineEvent('task_cancelled', {
   },
 })
 
-/** Checks: not known; parent known and not finished; depth. */
+/** Checks: not known; parent known and not finished; depth; what it retries known, failed and not retried; key not in use. */
 export const taskCreate = defineCommand('task_create', {
   fields: { ...timed, taskSpec: taskSpecSchema },
   check: ({ taskSpec, atMs }) => {
@@ -118,7 +120,7 @@ export const taskCreate = defineCommand('task_create', {
     checkOccurs(taskSpec.runPolicy, atMs)
   },
   decide: (view, { taskSpec, atMs }, sequence) => {
-    const { id: taskId, parentTaskId } = taskSpec
+    const { id: taskId, parentTaskId, retryOf } = taskSpec
     if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
     if (parentTaskId !== undefined) {
       const parent = view.task(parentTaskId)
@@ -128,6 +130,8 @@ export const taskCreate = defineCommand('task_create', {
       const depth = parent.depth + 1
       if (depth > depthLimit) throw new TaskError('depth_limit_exceeded', { depth, limit: depthLimit })
     }
+    if (retryOf !== undefined) checkRetry(view, retryOf)
+    checkKey(view, taskSpec)
     return {
       event: taskCreated.create(sequence, { taskSpec, atMs }),
       applied: { type: 'task_create', taskId } as const,
@@ -164,7 +168,10 @@ export const taskRow = defineRow('task', {
     if (cancelledAtMs !== undefined && cancelledAtMs < createdAtMs) {
       throw new TaskError('snapshot_cancelled_before_created', { taskId })
     }
-    const { parentTaskId } = spec
+    const { parentTaskId, key } = spec
+    if (key !== undefined && holderOfKey(draft.view, spec) !== undefined) {
+      throw new TaskError('snapshot_key_in_use', { taskId, key })
+    }
     const parent = parentTaskId === undefined ? undefined : draft.view.task(parentTaskId)
     if (parentTaskId !== undefined && parent === undefined) throw new TaskError('snapshot_unknown_parent', { taskId })
     draft.put(draft.tables.tasks, taskId, {
@@ -173,6 +180,7 @@ export const taskRow = defineRow('task', {
       depth: parent === undefined ? 0 : parent.depth + 1,
       progress: noProgress,
     })
+    indexKey(draft, spec)
   },
 })
 
@@ -205,4 +213,12 @@ export function checkNewRow(existing: object | undefined, row: string, id: strin
 /** A task that was cancelled takes no more, though its runs may still be under way. */
 function takesChildren(task: Task): boolean {
   return task.cancelledAtMs === undefined && !hasEnded(task)
+}
+
+/** Raises `unknown_task`, `retry_requires_failed` or `already_retried`. */
+function checkRetry(view: TaskReads, taskId: TaskId): void {
+  const phase = phaseOf(knownTask(view, taskId))
+  if (phase !== 'failed') throw new TaskError('retry_requires_failed', { taskId, phase })
+  const retryTaskId = view.retryOf(taskId)
+  if (retryTaskId !== undefined) throw new TaskError('already_retried', { taskId, retryTaskId })
 }

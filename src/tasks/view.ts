@@ -31,6 +31,8 @@ import {
   type TenantReads,
 } from './tenant.js'
 
+const none: readonly TaskId[] = []
+
 /** Which layer of the tables a view shows. */
 type Layer = 'committed' | 'latest'
 
@@ -59,6 +61,14 @@ export class TaskView implements DependencyReads, RunReads, BudgetReads, Subscri
     return this.#read(this.tables.tasks, taskId)
   }
 
+  taskByKey(key: string): TaskId | undefined {
+    return this.#read(this.tables.keys, key)
+  }
+
+  retryOf(taskId: TaskId): TaskId | undefined {
+    return this.#read(this.tables.retries, taskId)
+  }
+
   run(runId: RunId): Run | undefined {
     return this.#read(this.tables.runs, runId)
   }
@@ -72,7 +82,12 @@ export class TaskView implements DependencyReads, RunReads, BudgetReads, Subscri
   }
 
   prerequisites(taskId: TaskId): readonly TaskId[] {
-    return this.#read(this.tables.prerequisites, taskId)?.dependsOn ?? []
+    const { dependsOn = none, after } = this.#read(this.tables.prerequisites, taskId) ?? {}
+    return after === undefined ? dependsOn : [...dependsOn, ...after]
+  }
+
+  prerequisitesOfAnyEnd(taskId: TaskId): readonly TaskId[] {
+    return this.#read(this.tables.prerequisites, taskId)?.after ?? none
   }
 
   hasDependents(taskId: TaskId): boolean {
@@ -208,7 +223,10 @@ export class TaskProjection extends TaskView {
     return this.#indexes.gates.dependents(taskId)
   }
 
-  /** Open: no prerequisites, or each has ended with a completed run. Failed: one has ended without. */
+  /**
+   * Open: no prerequisites, or each has ended, with a completed run where its completion is needed. Failed: one that had to
+   * complete has ended without.
+   */
   dependencyGate(taskId: TaskId): DependencyGate {
     return this.#indexes.gates.gate(taskId)
   }

@@ -5,7 +5,7 @@ import { TaskError } from '../errors.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../authority.js'
 import type { AttemptEnd } from '../attempt-steps.js'
-import { phaseOf, type Task } from '../task.js'
+import { hasEnded, phaseOf, type Task } from '../task.js'
 import { isTerminalRunState, type Run, type RunInstance, type RunState } from '../run.js'
 import { progressAfterEnd, progressWith } from '../run-commands.js'
 import type { TaskProjection, TaskView } from '../view.js'
@@ -294,7 +294,12 @@ export async function recoverLost(mutations: TaskMutations, runId: RunId, option
  */
 export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budgetsOf'>, taskId: TaskId): boolean {
   if (view.engine.paused || isCancelled(view, taskId)) return false
-  const isGateOpen = view.prerequisites(taskId).every((prerequisite) => hasCompleted(view, prerequisite))
+  const anyEnd = new Set(view.prerequisitesOfAnyEnd(taskId))
+  const isGateOpen = view
+    .prerequisites(taskId)
+    .every((prerequisite) =>
+      anyEnd.has(prerequisite) ? hasEnded(view.task(prerequisite)) : hasCompleted(view, prerequisite),
+    )
   return isGateOpen && canSpendAgain(view, projection, taskId, undefined)
 }
 

@@ -138,6 +138,9 @@ export class Selection implements Disposable {
       case 'attempt_ended':
         if ((event.settlements ?? []).length > 0) this.#candidates.unblock('reservation')
         return
+      case 'task_cancelled':
+        // One without runs has ended with this.
+        return this.#unblockDependents(event.taskId)
       default:
         return
     }
@@ -147,8 +150,11 @@ export class Selection implements Disposable {
   onRunEnded({ taskId }: Run): void {
     const { projection } = this.#options
     // Gates open and close with the last run of a task.
-    if (projection.task(taskId)?.progress.open !== 0) return
-    for (const dependent of projection.dependents(taskId)) this.#candidates.unblock(`gate:${dependent}`)
+    if (projection.task(taskId)?.progress.open === 0) this.#unblockDependents(taskId)
+  }
+
+  #unblockDependents(taskId: TaskId): void {
+    for (const dependent of this.#options.projection.dependents(taskId)) this.#candidates.unblock(`gate:${dependent}`)
   }
 
   /** A run that does not start may have been let in front as the first to have its key; now it is another's turn. */
