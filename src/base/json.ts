@@ -28,3 +28,11 @@ export function toJsonText(value: unknown, subject: string, field = '$'): string
     throw new InvalidInputError({ subject, field, reason: `JSON cannot say it: ${messageOf(cause)}` }, { cause })
   }
 }
+
+/** The same text for equal values, whatever the order of their keys. */
+export function canonicalText(value: JsonValue): string {
+  return JSON.stringify(value, (_, part: unknown) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part
+    return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
+  })
+}

@@ -23,17 +23,15 @@ export const contentTypes = {
  * The content of a value, which {@link valueOf} turns into the same value again; none for `undefined`. Raises
  * `invalid_input` naming the path of the first part that JSON would change on the way.
  */
-export function contentOf(value: unknown, subject: string): Content | undefined {
-  if (value === undefined) return undefined
+export function contentOf(value: unknown, subject: string, field?: string): Content | undefined {
   if (typeof value === 'string') return { bytes: Buffer.from(value), contentType: contentTypes.text }
   if (value instanceof Uint8Array) return { bytes: value, contentType: contentTypes.bytes }
-  return valueContentOf(value, subject)
+  const encoded = encodeValue(value, subject, field)
+  return encoded === undefined ? undefined : encodedContent(encoded)
 }
 
-/** The same, always as JSON text. */
-export function valueContentOf(value: unknown, subject: string): Content | undefined {
-  const encoded = encodeValue(value, subject)
-  if (encoded === undefined) return undefined
+/** The content of a value that `encodeValue` has encoded. */
+export function encodedContent(encoded: JsonValue): Content {
   return { bytes: Buffer.from(JSON.stringify(encoded)), contentType: contentTypes.value }
 }
 

@@ -25,10 +25,13 @@ import {
 import type { TaskClock } from './task-clock.js'
 import { armedFor, eventsOfRun, eventsOfSpending, fire, fireForSpending, takenAlong } from './triggers.js'
 
+/** How many milliseconds a run waits after a failed attempt, counted from 1. */
+export type DelayOf = (kind: string | undefined, effectiveAttempt: number) => number
+
 /** What the end of an attempt is decided with. */
 export interface EndingOptions {
-  /** Decides after a failed attempt, counted from 1, how many milliseconds to wait before the next. */
-  readonly delayOf: (effectiveAttempt: number) => number
+  /** Decides after a failed attempt of a kind, counted from 1, how many milliseconds to wait before the next. */
+  readonly delayOf: DelayOf
   readonly times: TaskClock
   readonly projection: TaskProjection
   readonly ids: IdSource
@@ -107,14 +110,14 @@ export function unsettledOfCancelled({ isAnswered }: Pick<AttemptReport, 'isAnsw
 export function finishAttempt(
   batch: TaskBatch,
   { runId, attemptId, fencingToken }: AttemptIdentity,
-  { outcome, suspendReason, isAnswered }: AttemptReport,
+  { outcome, suspendReason, isAnswered, retryAfterMs }: AttemptReport,
   spending: AttemptSpending,
   options: EndingOptions,
 ): void {
   const run = batch.view.run(runId)
   if (run === undefined) return
   const unsettled = unsettledAfter({ outcome, isAnswered })
-  const end = { attemptId, fencingToken, outcome, suspendReason, spending, unsettled } as const
+  const end = { attemptId, fencingToken, outcome, suspendReason, retryAfterMs, spending, unsettled } as const
   if (options.consequence === undefined) endAtOnce(batch, run, end, options)
   else endStepByStep(batch, run, end, options, options.consequence)
 }
@@ -149,6 +152,8 @@ interface End {
   readonly fencingToken?: number
   readonly outcome: AttemptOutcome
   readonly suspendReason?: SuspendReason | undefined
+  /** Where the handler has said how long to wait. */
+  readonly retryAfterMs?: number | undefined
   readonly spending: AttemptSpending
   readonly unsettled: Unsettled
 }
@@ -226,13 +231,15 @@ function nextOf(
   view: TaskView,
   ledgers: Ledgers,
   run: Run,
-  { outcome, suspendReason = 'handler', spending: { refused } }: Omit<End, 'attemptId'>,
+  { outcome, suspendReason = 'handler', retryAfterMs, spending: { refused } }: Omit<End, 'attemptId'>,
   { delayOf, times, projection }: EndingOptions,
 ): Pick<AttemptEnd, 'newState' | 'retryAtMs' | 'reason' | 'resume'> {
-  const newState = stateAfter(run, outcome, view.task(run.taskId)?.spec.constraints.maxAttempts ?? 1)
+  const spec = view.task(run.taskId)?.spec
+  const newState = stateAfter(run, outcome, spec?.constraints.maxAttempts ?? 1)
   switch (newState) {
     case 'retry_wait': {
-      const retryAtMs = Math.min(times.now() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
+      const delayMs = retryAfterMs ?? delayOf(spec?.kind, effectiveAttempts(run))
+      const retryAtMs = Math.min(times.now() + Math.round(delayMs), Number.MAX_SAFE_INTEGER)
       return { newState, retryAtMs }
     }
     case 'suspended': {

@@ -5,15 +5,16 @@ import { messageOf, StatewardError, unreachable } from '../../base/errors.js'
 import type { InspectionObserver } from '../../base/inspection.js'
 import type { JobList } from '../../work/job-list.js'
 import { Job, type JobEnd } from '../../work/job.js'
+import type { Slot } from '../../work/slots.js'
 import { type AttemptOutcome, failed, succeeded, suspended, timedOut } from '../attempt-outcome.js'
 import type { BudgetDimension } from '../budget.js'
+import { contentOf } from '../content.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import { Account, type AccountOptions } from './account.js'
-import { type AbortCause, AttemptAborted, isSuspension } from './handler.js'
+import { type AbortCause, AttemptAborted, isSuspension, RefusedValue, RetryLater } from './handler.js'
 import type { AttemptSpending } from './spending.js'
-import { bytesOf } from './submission.js'
 
 /** Who runs what, under which lease. */
 export interface AttemptIdentity {
@@ -40,6 +41,8 @@ export interface AttemptReport {
   readonly suspendReason?: SuspendReason
   /** False when the attempt ended without its handler: what it has spent is then not known. */
   readonly isAnswered: boolean
+  /** Milliseconds before the next attempt, where its handler has said so. */
+  readonly retryAfterMs?: number
 }
 
 /** Milliseconds that a handler told to stop has to answer before its attempt ends without it (T-175). */
@@ -51,6 +54,13 @@ export interface AttemptOptions extends Omit<AccountOptions, 'attempt' | 'signal
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly inspect?: InspectionObserver
+}
+
+/** What an attempt starts with. */
+export interface AttemptHoldings {
+  /** Given back while the attempt waits. */
+  readonly slot: Slot
+  readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
 }
 
 /** One attempt of this process: its job, what it spends, and what its end means for its run. */
@@ -72,7 +82,7 @@ export class Attempt implements AttemptIdentity {
     { runId, taskId, attemptId, fencingToken }: AttemptIdentity,
     run: Run,
     task: TaskSpec,
-    reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>,
+    { slot, reservedAtStart }: AttemptHoldings,
     options: AttemptOptions,
   ) {
     this.runId = runId
@@ -94,6 +104,7 @@ export class Attempt implements AttemptIdentity {
       clock,
       deadlines,
       jobs,
+      slot,
       reasonOf: abortedFor,
       graceMs: cooperationMs,
       ...(constraints.timeoutMs !== undefined && { timeoutMs: constraints.timeoutMs, timeoutCause: 'timeout' }),
@@ -154,8 +165,9 @@ export class Attempt implements AttemptIdentity {
       return { outcome: suspended(), suspendReason: 'budget_exhausted', isAnswered }
     }
     const failureClass = StatewardError.is(thrown, 'terminal_failure') ? 'terminal' : 'retryable'
-    const origin = { reason: isAnswered ? 'threw' : 'lost', cause: errorDetailsOf(thrown) } as const
-    return { outcome: failed(messageOf(thrown), failureClass, origin), isAnswered }
+    const reason = thrown instanceof RefusedValue ? 'refused' : isAnswered ? 'threw' : 'lost'
+    const outcome = failed(messageOf(thrown), failureClass, { reason, cause: errorDetailsOf(thrown) })
+    return { outcome, isAnswered, ...(thrown instanceof RetryLater && { retryAfterMs: thrown.data.delayMs }) }
   }
 }
 
@@ -167,10 +179,11 @@ function answerReport(
 ): AttemptReport {
   try {
     if (isSuspension(answer)) {
-      const outcome = suspended(bytesOf(answer.output, 'output'))
+      const outcome = suspended(contentOf(answer.output, 'output')?.bytes)
       return { outcome, suspendReason: suspensionFor(stopCause) ?? 'handler', isAnswered: true }
     }
-    return { outcome: timeout ?? succeeded(bytesOf(answer, 'output')), isAnswered: true }
+    const content = contentOf(answer, 'output')
+    return { outcome: timeout ?? succeeded(content?.bytes, content?.contentType), isAnswered: true }
   } catch (refusal) {
     const error = `the output cannot be recorded: ${messageOf(refusal)}`
     const outcome = timeout ?? failed(error, 'terminal', { reason: 'refused', cause: errorDetailsOf(refusal) })

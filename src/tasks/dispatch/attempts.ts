@@ -6,6 +6,7 @@ import { nextTurn } from '../../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
 import { JobSpan, type Tracer } from '../../work/job-span.js'
 import type { JobEnd } from '../../work/job.js'
+import type { Slot } from '../../work/slots.js'
 import { LeaseKeeper } from '../../work/lease-keeper.js'
 import { DurableEnd, type EndSettlement } from '../../work/until-durable.js'
 import { failed } from '../attempt-outcome.js'
@@ -15,6 +16,7 @@ import { isTerminalRunState, type Run } from '../run.js'
 import type { Account } from './account.js'
 import {
   type Claim,
+  type DelayOf,
   finishAttempt,
   mayStart,
   orRefuse,
@@ -42,7 +44,7 @@ export interface AttemptsOptions extends AttemptOptions {
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
   readonly times: TaskClock
-  readonly delayOf: (effectiveAttempt: number) => number
+  readonly delayOf: DelayOf
   readonly tracer?: Tracer
   /** Called when an attempt was left behind whose run has a concurrency key; `finished` resolves when its code has ended. */
   readonly onLeftBehind: (run: Run, finished: Promise<void>) => void
@@ -107,8 +109,8 @@ export class Attempts implements Disposable {
     return this.#attempts.has(runId)
   }
 
-  /** Claims a ready run and sets its handler to work. */
-  start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler): void {
+  /** Claims a ready run and sets its handler to work, in a slot that its job gives back while it waits. */
+  start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler, slot: Slot): void {
     const { mutations, projection } = this.#options
     this.#attempts.set(runId, undefined)
     const claimed = mutations.transact((batch) => {
@@ -118,7 +120,7 @@ export class Attempts implements Disposable {
       return identity === undefined ? undefined : { identity, claim }
     })
     claimed.then(
-      (started) => this.#onClaimed(runId, started, handler),
+      (started) => this.#onClaimed(runId, started, handler, slot),
       (failure: unknown) => this.#onNotStarted(runId, failure),
     )
   }
@@ -173,19 +175,19 @@ export class Attempts implements Disposable {
     }
   }
 
-  #onClaimed(runId: RunId, started: Started | undefined, handler: Handler): void {
+  #onClaimed(runId: RunId, started: Started | undefined, handler: Handler, slot: Slot): void {
     if (started === undefined) this.#onNotStarted(runId, undefined)
-    else this.#work(started, handler)
+    else this.#work(started, handler, slot)
   }
 
-  #work({ identity, claim: { reserve } }: Started, handler: Handler): void {
+  #work({ identity, claim: { reserve } }: Started, handler: Handler, slot: Slot): void {
     const { projection } = this.#options
     const { runId, taskId } = identity
     const run = projection.run(runId)
     const task = projection.task(taskId)?.spec
     if (run === undefined || task === undefined) return this.#leave(runId, undefined)
     const reservedAtStart = new Map(Array.from(reserve, ([dimension, { reservationId }]) => [dimension, reservationId]))
-    const attempt = new Attempt(identity, run, task, reservedAtStart, this.#options)
+    const attempt = new Attempt(identity, run, task, { slot, reservedAtStart }, this.#options)
     this.#attempts.set(runId, attempt)
     const lease = this.#leases.keep(attempt)
     const span = this.#spanOf(attempt)

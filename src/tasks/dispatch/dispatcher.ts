@@ -10,6 +10,7 @@ import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
 import type { JobList } from '../../work/job-list.js'
 import type { Tracer } from '../../work/job-span.js'
+import { type Slot, Slots } from '../../work/slots.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
@@ -17,7 +18,7 @@ import type { CommitListener, TaskCommit, TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
-import { recoverLost } from './attempt-changes.js'
+import { type DelayOf, recoverLost } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
 import { FittingMutations } from './fitting-mutations.js'
@@ -30,6 +31,7 @@ import {
   resolveDispatchOptions,
   retryDelay,
 } from './options.js'
+import type { DispatchBlock } from './block.js'
 import { LeaseWatch } from './leases.js'
 import { Promotion } from './promotion.js'
 import { Selection } from './selection.js'
@@ -80,6 +82,9 @@ export class Dispatcher {
   /** Made by `start`: a service without tasks has no dispatcher to look at. */
   #actor: DispatcherActor | undefined
   readonly #handlers = new Map<string, RegisteredHandler>()
+  readonly #slots: Slots
+  /** The slot of each attempt. */
+  readonly #slotOf = new Map<RunId, Slot>()
   readonly #followUps: FollowUps
   readonly #fitting: FittingMutations
   readonly #promotion: Promotion
@@ -106,6 +111,15 @@ export class Dispatcher {
     const { now, wall } = times
     this.times = times
     this.#share = new LoopShare(clock)
+    this.#slots = new Slots({
+      limit: this.#resolved.concurrency,
+      clock,
+      deadlines,
+      onRoom: (kind) => {
+        this.#selection?.onRoom(kind)
+        this.#schedulePump()
+      },
+    })
     const onDelay = (): void => this.#holdOff()
     this.#followUps = new FollowUps({ mutations, projection, ids, now, wall, logger, onDelay })
     this.#fitting = new FittingMutations(mutations, (triggers) => this.#followUps.queueTriggers(triggers))
@@ -176,8 +190,10 @@ export class Dispatcher {
     const decoded = checkHandler(kind, handler, options)
     if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
     const registered = { handler, options: decoded }
+    const { concurrency, rate } = decoded
     this.#handlers.set(kind, registered)
-    this.#selection?.unblock(`kind:${kind}`)
+    this.#slots.configure(kind, { ...(concurrency !== undefined && { limit: concurrency }), ...(rate && { rate }) })
+    this.#selection?.onHandler(kind)
     this.#schedulePump()
     return {
       [Symbol.dispose]: () => {
@@ -192,7 +208,7 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection, deadlines, logger } = this.#options
+    const { mutations, projection, clock, deadlines, logger } = this.#options
     const actor = createActor(dispatcherMachine, this.#inspection)
     this.#actor = actor
     actor.start()
@@ -207,6 +223,8 @@ export class Dispatcher {
     this.#selection = new Selection({
       projection,
       handlers: this.#handlers,
+      slots: this.#slots,
+      clock,
       capabilities,
       line: this.#line,
       isAtWork: (runId) => this.#attempts.has(runId),
@@ -230,6 +248,7 @@ export class Dispatcher {
     this.#actors[Symbol.dispose]()
     this.#leases[Symbol.dispose]()
     this.#selection?.[Symbol.dispose]()
+    this.#slots[Symbol.dispose]()
     this.#attempts[Symbol.dispose]()
     this.#promotion[Symbol.dispose]()
     this.#followUps[Symbol.dispose]()
@@ -238,6 +257,14 @@ export class Dispatcher {
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
   requestSuspend(runId: RunId): boolean {
     return this.#attempts.stop(runId, 'suspend_requested')
+  }
+
+  /** What keeps a run from starting that waits for its turn; `undefined` when nothing does but those before it. */
+  blockOf(run: Run): DispatchBlock | undefined {
+    const { value: state } = this.#actor?.getSnapshot() ?? { value: 'stopped' }
+    if (this.#selection === undefined || (state !== 'running' && state !== 'paused')) return { by: 'dispatch' }
+    if (state === 'paused') return { by: 'engine' }
+    return run.state === 'ready' ? this.#selection.blockOf(run) : undefined
   }
 
   #observe({ events, ended }: TaskCommit): void {
@@ -284,6 +311,8 @@ export class Dispatcher {
   }
 
   #onEnded(runId: RunId, refused?: RefusedAmount): void {
+    this.#slotOf.get(runId)?.release()
+    this.#slotOf.delete(runId)
     const run = this.#options.projection.run(runId)
     if (run !== undefined) {
       this.#leases.watch(run)
@@ -344,12 +373,13 @@ export class Dispatcher {
   }
 
   #startReady(): void {
-    while (this.#attempts.size < this.#resolved.concurrency) {
+    while (this.#slots.taken < this.#resolved.concurrency) {
       if (this.#share.isUsedUp) return this.#schedulePump()
       const chosen = this.#selection?.takeNext(() => this.#share.isUsedUp)
       if (chosen === undefined) return
       if (chosen === 'later') return this.#schedulePump()
-      this.#attempts.start(chosen.run, chosen.registered)
+      this.#slotOf.set(chosen.run.id, chosen.slot)
+      this.#attempts.start(chosen.run, chosen.registered, chosen.slot)
     }
   }
 
@@ -362,7 +392,10 @@ export class Dispatcher {
     this.#recovering.delete(runId)
   }
 
-  readonly #delayOf = (attempt: number): number => retryDelay(this.#resolved.backoff, attempt, this.#options.random)
+  readonly #delayOf: DelayOf = (kind, attempt) => {
+    const own = kind === undefined ? undefined : this.#handlers.get(kind)?.options.backoff
+    return retryDelay(own ?? this.#resolved.backoff, attempt, this.#options.random)
+  }
 
   async #reportFailure(change: Promise<unknown>): Promise<void> {
     try {
