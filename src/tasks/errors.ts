@@ -265,6 +265,16 @@ export const dispatchMessages = {
     `the runs of a ${policy} policy cannot be counted: ${operation}`,
   invalid_amount: ({ dimension, amount }: { readonly dimension: BudgetDimension; readonly amount: number }) =>
     `an amount of ${dimension} is a whole number from 0, not ${textOf(amount)}`,
+  /** A handle was asked for by another definition than the one the task is of. */
+  kind_mismatch: ({
+    taskId,
+    expected,
+    found,
+  }: {
+    readonly taskId: TaskId
+    readonly expected: string
+    readonly found: string
+  }) => `task ${taskId} is of kind ${found}, not ${expected}`,
   handler_exists: ({ kind }: { readonly kind: string }) => `kind ${kind} has a handler already: dispose it first`,
   /** A graph names a task that is not in it. */
   unknown_task_name: ({ name, usedBy }: { readonly name: string; readonly usedBy: string }) =>

@@ -6,7 +6,7 @@ import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
 import { canonicalText } from '../../base/json.js'
 import { longestDurationMs, optionsSchema, recordSchema, textOf, wholeNumberSchema } from '../../base/options.js'
 import { budgetDimension } from '../budget.js'
-import { encodeValue } from '../../work/values.js'
+import { checkValue, encodeValue, type Schema } from '../../work/values.js'
 import { decodeBytes } from '../bytes.js'
 import { type Content, contentOf, contentTypes, jsonOf } from '../content.js'
 import type { TaskConstraints } from '../task-spec.js'
@@ -60,6 +60,34 @@ export interface SubmitInput {
   readonly releasedBy?: readonly EventFilter[]
 }
 
+/** How a task is submitted beside its kind and input. */
+export type SubmitTaskOptions = Omit<SubmitInput, 'kind' | 'payload' | 'contentType'>
+
+/** The parts of a definition that a submission needs. */
+export interface SubmitDefinition {
+  readonly kind: string
+  readonly input?: Schema
+  readonly options: { readonly maxAttempts?: number; readonly timeoutMs?: number }
+}
+
+/**
+ * What submitting an input of a definition comes to. Rejects with `invalid_input` for one that its schema refuses. What is
+ * stored is the input as it was given: the handler's side asks the schema again.
+ */
+export async function submissionOf(
+  { kind, input: schema, options: { maxAttempts, timeoutMs } }: SubmitDefinition,
+  input: unknown,
+  options: SubmitTaskOptions,
+): Promise<SubmitInput> {
+  if (schema !== undefined) await checkValue(schema, input, `input of ${kind}`)
+  const constraints = {
+    ...(maxAttempts !== undefined && { maxAttempts }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...options.constraints,
+  }
+  return { ...options, constraints, kind, payload: input }
+}
+
 /** Parts that the task spec checks field by field; here only that they have fields. */
 function partSchema<Part extends object>(): v.GenericSchema<unknown, Part> {
   return v.custom<Part>(
@@ -101,7 +129,7 @@ export function decodeChild(input: Omit<SubmitInput, 'parentTaskId'>): Omit<Subm
   return decode(childSchema, input, 'child task')
 }
 
-/** Data of a submission: the task, and whether it was there already under its key. */
+/** What a submission has come to: the task, and whether it was there already under its key. */
 export interface Submitted {
   readonly taskId: TaskId
   readonly isNew: boolean
@@ -136,13 +164,37 @@ function knownByKey(view: TaskView, input: SubmitInput): TaskId | undefined {
   return taskId
 }
 
+/** Adds a task that does a failed one again. Raises the refusals of its commands. */
+export function createAgain(
+  batch: TaskBatch,
+  spec: TaskSpec,
+  connections: Pick<SubmitInput, 'dependsOn' | 'after' | 'budgets'>,
+  atMs: number,
+  ids: IdSource,
+): TaskId {
+  const taskSpec = { ...spec, id: ids.uuid() as TaskId, retryOf: spec.id }
+  createWith(batch, taskSpec, connections.budgets, { origin: atMs, createdAtMs: atMs }, ids)
+  connectInto(batch, taskSpec.id, connections, atMs, ids)
+  return taskSpec.id
+}
+
 /** The first half: the task, its runs and its budgets. */
 function createInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
-  const { budgets = {} } = input
   const origin = originOf(input, atMs)
   const taskSpec = specOf(input, ids)
-  checkOccurs(taskSpec.runPolicy, origin)
+  createWith(batch, taskSpec, input.budgets, { origin, createdAtMs: atMs }, ids)
+  return taskSpec.id
+}
+
+function createWith(
+  batch: TaskBatch,
+  taskSpec: TaskSpec,
+  budgets: Readonly<Record<string, number>> = {},
+  { origin, createdAtMs: atMs }: { readonly origin: number; readonly createdAtMs: number },
+  ids: IdSource,
+): void {
   const taskId = taskSpec.id
+  checkOccurs(taskSpec.runPolicy, origin)
   batch.submit({ type: 'task_create', taskSpec, atMs })
   for (const runInstance of firstRuns(taskSpec, { origin, createdAtMs: atMs }, ids)) {
     batch.submit({ type: 'run_create', runInstance })
@@ -150,14 +202,13 @@ function createInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdS
   for (const [name, limit] of Object.entries(budgets)) {
     batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }
-  return taskId
 }
 
 /** The second half: what it waits for and what releases it, once the other tasks of a batch are there. */
 function connectInto(
   batch: TaskBatch,
   taskId: TaskId,
-  { dependsOn = [], after = [], releasedBy = [] }: SubmitInput,
+  { dependsOn = [], after = [], releasedBy = [] }: Pick<SubmitInput, 'dependsOn' | 'after' | 'releasedBy'>,
   atMs: number,
   ids: IdSource,
 ): void {
@@ -184,13 +235,8 @@ function isNear(atMs: number, now: number): boolean {
   return Math.abs(atMs - now) <= longestDurationMs
 }
 
-/** What {@link specOf} makes a task spec of. */
-interface SpecInput extends SubmitInput {
-  readonly retryOf?: TaskId
-}
-
-function specOf(input: SpecInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
-  const { id = ids.uuid() as TaskId, kind, runPolicy, constraints, metadata, parentTaskId, tenantId, key, retryOf } = input
+function specOf(input: SubmitInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
+  const { id = ids.uuid() as TaskId, kind, runPolicy, constraints, metadata, parentTaskId, tenantId, key } = input
   const payload = payloadOf(input)
   return createTaskSpec({
     id,
@@ -202,7 +248,6 @@ function specOf(input: SpecInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
     ...(parentTaskId !== undefined && { parentTaskId }),
     ...(tenantId !== undefined && { tenantId }),
     ...(key !== undefined && { key }),
-    ...(retryOf !== undefined && { retryOf }),
   })
 }
 
