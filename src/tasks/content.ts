@@ -25,9 +25,18 @@ export const contentTypes = {
  */
 export function contentOf(value: unknown, subject: string, field?: string): Content | undefined {
   if (typeof value === 'string') return { bytes: Buffer.from(value), contentType: contentTypes.text }
-  if (value instanceof Uint8Array) return { bytes: value, contentType: contentTypes.bytes }
+  if (isBytes(value)) return { bytes: value, contentType: contentTypes.bytes }
   const encoded = encodeValue(value, subject, field)
   return encoded === undefined ? undefined : encodedContent(encoded)
+}
+
+/** Whether it is bytes. A proxy whose target is gone is none, and cannot be asked. */
+export function isBytes(value: unknown): value is Uint8Array {
+  try {
+    return value instanceof Uint8Array
+  } catch {
+    return false
+  }
 }
 
 /** The content of a value that `encodeValue` has encoded. */

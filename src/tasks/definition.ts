@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import { InvalidInputError, messageOf } from '../base/errors.js'
+import { InvalidInputError } from '../base/errors.js'
 import { checkFunction, checkText, optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
 import { checkValue, type InputOf, isSchema, type OutputOf, type Schema } from '../work/values.js'
 import { TaskError } from './errors.js'
@@ -10,9 +10,12 @@ import {
   handlerFields,
   type HandlerOptions,
   isSuspension,
-  RefusedValue,
   type Suspension,
+  ValueRefused,
 } from './dispatch/handler.js'
+
+/** Marks definitions, of other copies of the package too. */
+const brand = Symbol.for('stateward.task_definition')
 
 /** How the tasks of a definition run. What a submission says of its own counts before it. */
 export interface DefinitionOptions extends HandlerOptions {
@@ -32,7 +35,10 @@ interface DefinitionInput<Input extends Schema | undefined, Output extends Schem
 }
 
 /** The handler of a definition: is given the input as its schema gives it back, and returns what its schema takes. */
-export type DefinedHandler<Input, Returned> = (input: Input, context: HandlerContext) => Returned | PromiseLike<Returned>
+export type DefinedHandler<Input, Returned> = (
+  input: Input,
+  context: HandlerContext,
+) => Returned | PromiseLike<Returned>
 
 /**
  * A kind of task with everything about it: what it takes and gives, how it runs, and who does it. A value to be exported,
@@ -110,14 +116,23 @@ export function defineTask(
   const { input, output, ...rest } = decode(definitionSchema, options, `definition of ${kind}`)
   const schemas = { ...(input !== undefined && { input }), ...(output !== undefined && { output }) }
   const work = handler as DefinedHandler<unknown, unknown>
-  return Object.freeze({ kind, ...schemas, options: Object.freeze(rest), handler: handlerOf(kind, schemas, work) })
+  return Object.freeze({
+    [brand]: true,
+    kind,
+    ...schemas,
+    options: Object.freeze(rest),
+    handler: handlerOf(kind, schemas, work),
+  })
 }
 
-/** True for what {@link defineTask} made, or another copy of it. */
+/** True for what {@link defineTask} of any installed copy of the package has made. Never throws. */
 export function isDefinition(candidate: unknown): candidate is TaskDefinition {
-  if (typeof candidate !== 'object' || candidate === null) return false
-  const { kind, options, handler } = candidate as Partial<TaskDefinition>
-  return typeof kind === 'string' && typeof options === 'object' && typeof handler === 'function'
+  try {
+    return typeof candidate === 'object' && candidate !== null && brand in candidate
+  } catch {
+    // A proxy may throw.
+    return false
+  }
 }
 
 /** The part of a definition that its registration needs. */
@@ -153,7 +168,7 @@ async function orRefused(check: () => Promise<unknown>): Promise<unknown> {
   try {
     return await check()
   } catch (cause) {
-    if (cause instanceof InvalidInputError) throw new RefusedValue(messageOf(cause), { cause })
+    if (cause instanceof InvalidInputError) throw new ValueRefused(cause)
     throw cause
   }
 }

@@ -42,7 +42,8 @@ export class TaskFailed extends StatewardError<'task_failed', TaskFailure> {
 /** An error that says what the one did whose details these are. */
 function errorOf({ name, message, code, stack, cause, errors }: ErrorDetails): Error {
   const options = cause === undefined ? undefined : { cause: errorOf(cause) }
-  const error = errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorOf), message, options)
+  const error =
+    errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorOf), message, options)
   // Its own stack would name this line.
   const shown = { name, stack: stack ?? `${name}: ${message}`, ...(code !== undefined && { code }) }
   for (const [key, value] of Object.entries(shown)) {

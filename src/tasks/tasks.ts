@@ -27,7 +27,7 @@ import {
   submissionOf,
   type SubmitDefinition,
   type SubmitInput,
-  type Submitted,
+  submitInto,
   submitOnce,
   type SubmitTaskOptions,
   type TaskGraph,
@@ -140,9 +140,9 @@ export class Tasks {
     input?: unknown,
     options: SubmitTaskOptions = {},
   ): Promise<TaskHandle<unknown, CancelAnswer> | TaskId> {
-    if (typeof task === 'string') return this.#submitOf({ kind: task, options: {} }, input, options)
-    if (isDefinition(task)) return this.#submitOf(task, input, options)
-    return this.#submit(task).then(({ taskId }) => taskId)
+    if (typeof task === 'string') return silence(this.#submitOf({ kind: task, options: {} }, input, options))
+    if (isDefinition(task)) return silence(this.#submitOf(task, input, options))
+    return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
   }
 
   /** The handle of a task that is known, of this definition or kind. Raises `kind_mismatch` where it is of another. */
@@ -151,6 +151,7 @@ export class Tasks {
     taskId: TaskId,
   ): TaskHandle<Output, CancelAnswer> | undefined
   find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown, CancelAnswer> | undefined {
+    checkText('task id', taskId)
     const wanted = typeof definition === 'string' ? { kind: definition } : definition
     const found = this.projection.task(taskId)?.spec.kind
     if (found === undefined) return undefined
@@ -327,21 +328,16 @@ export class Tasks {
     }
   }
 
-  #submit(input: SubmitInput): Promise<Submitted> {
-    return this.authority.own.transact((batch) =>
-      submitOnce(batch, decodeSubmit(input), this.#wall(), this.#use.ids),
-    )
-  }
-
-  #submitOf(
+  async #submitOf(
     definition: SubmitDefinition & Pick<TaskDefinition, 'output'>,
     input: unknown,
     options: SubmitTaskOptions,
   ): Promise<TaskHandle<unknown, CancelAnswer>> {
-    const submitted = submissionOf(definition, input, options).then((submission) => this.#submit(submission))
-    return silence(
-      submitted.then(({ taskId: id, isNew }) => new TaskHandle({ ...definition, id, isNew }, this.#port)),
+    const submission = await submissionOf(definition, input, options)
+    const { taskId: id, isNew } = await this.authority.own.transact((batch) =>
+      submitOnce(batch, submission, this.#wall(), this.#use.ids),
     )
+    return new TaskHandle({ ...definition, id, isNew }, this.#port)
   }
 
   async #outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome> {

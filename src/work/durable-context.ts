@@ -221,5 +221,8 @@ function checkDuration(field: string, value: unknown): void {
 
 /** The same for equal inputs, whatever the order of their keys. */
 function digestOf(input: JsonValue | undefined): string {
-  return createHash('sha256').update(input === undefined ? '' : canonicalText(input)).digest('hex').slice(0, 32)
+  return createHash('sha256')
+    .update(input === undefined ? '' : canonicalText(input))
+    .digest('hex')
+    .slice(0, 32)
 }

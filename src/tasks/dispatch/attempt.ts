@@ -13,7 +13,7 @@ import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import { Account, type AccountOptions } from './account.js'
-import { type AbortCause, AttemptAborted, isSuspension, RefusedValue, RetryLater } from './handler.js'
+import { type AbortCause, AttemptAborted, isSuspension, type RetryLater } from './handler.js'
 import type { AttemptSpending } from './spending.js'
 
 /** Who runs what, under which lease. */
@@ -164,11 +164,18 @@ export class Attempt implements AttemptIdentity {
     if (this.#account?.hasRefused(thrown) === true) {
       return { outcome: suspended(), suspendReason: 'budget_exhausted', isAnswered }
     }
-    const failureClass = StatewardError.is(thrown, 'terminal_failure') ? 'terminal' : 'retryable'
-    const reason = thrown instanceof RefusedValue ? 'refused' : isAnswered ? 'threw' : 'lost'
+    const isRefused = StatewardError.is(thrown, 'value_refused')
+    const failureClass = isRefused || StatewardError.is(thrown, 'terminal_failure') ? 'terminal' : 'retryable'
+    const reason = isRefused ? 'refused' : isAnswered ? 'threw' : 'lost'
     const outcome = failed(messageOf(thrown), failureClass, { reason, cause: errorDetailsOf(thrown) })
-    return { outcome, isAnswered, ...(thrown instanceof RetryLater && { retryAfterMs: thrown.data.delayMs }) }
+    return { outcome, isAnswered, ...(StatewardError.is(thrown, 'retry_later') && retryAfter(thrown)) }
   }
+}
+
+/** What a {@link RetryLater} asks for, perhaps one of another copy of the package. */
+function retryAfter({ data }: StatewardError): Pick<AttemptReport, 'retryAfterMs'> {
+  const { delayMs } = data as RetryLater['data']
+  return delayMs >= 0 ? { retryAfterMs: delayMs } : {}
 }
 
 /** An answer that cannot be written down is a failure for good: the work is done, and doing it again says the same. */

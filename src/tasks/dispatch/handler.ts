@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
-import { StatewardError } from '../../base/errors.js'
+import { type InvalidInputError, StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
 import {
   checkFunction,
@@ -145,7 +145,9 @@ export interface HandlerOptions {
 export const handlerFields = {
   reserve: v.optional(recordSchema(wholeNumberSchema(0))),
   concurrency: v.optional(wholeNumberSchema(1)),
-  rate: v.optional(optionsSchema<Rate>({ starts: wholeNumberSchema(1), perMs: wholeNumberSchema(1, longestDurationMs) })),
+  rate: v.optional(
+    optionsSchema<Rate>({ starts: wholeNumberSchema(1), perMs: wholeNumberSchema(1, longestDurationMs) }),
+  ),
   backoff: v.optional(backoffSchema),
 } as const
 
@@ -173,8 +175,14 @@ export class TerminalFailure extends StatewardError<'terminal_failure', Record<s
   }
 }
 
-/** What a definition's schema refuses, or JSON cannot say: the same code, and no further attempt can help. */
-export class RefusedValue extends TerminalFailure {}
+/** What the schema of a definition has refused, with code `value_refused`: no further attempt can help. */
+export class ValueRefused extends StatewardError<'value_refused', Record<string, never>> {
+  override readonly name = 'ValueRefused'
+
+  constructor(cause: InvalidInputError) {
+    super('value_refused', cause.message, {}, { cause })
+  }
+}
 
 /** Thrown by a handler with code `retry_later`: the attempt has failed, and the next one begins after so many milliseconds. */
 export class RetryLater extends StatewardError<'retry_later', { readonly delayMs: number }> {

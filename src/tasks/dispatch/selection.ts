@@ -203,6 +203,7 @@ export class Selection implements Disposable {
     const block = slots.blockOf({ kind })
     if (block === undefined || block.by === 'rate') this.#candidates.unblock(`slot:${kind}`, 'first')
     if (block === undefined || block.by === 'kind') this.#candidates.unblock(`rate:${kind}`, 'first')
+    if (block?.by === 'rate') this.#awaitRate(kind)
   }
 
   #judge(run: Run): Selected | Blocker {
@@ -229,7 +230,10 @@ export class Selection implements Disposable {
       case 'kind':
         return { by: 'handler', kind }
       case 'capabilities':
-        return { by: 'capabilities', missing: (constraints?.requiredCapabilities ?? []).filter((one) => !capabilities.includes(one)) }
+        return {
+          by: 'capabilities',
+          missing: (constraints?.requiredCapabilities ?? []).filter((one) => !capabilities.includes(one)),
+        }
       case 'gate':
         return { by: 'prerequisites', taskIds: openPrerequisites(projection, run.taskId) }
       case 'budget':
@@ -248,7 +252,9 @@ export class Selection implements Disposable {
       case 'rate': {
         const block = slots.blockOf({ kind })
         if (block?.by === 'rate') return { by: 'rate', kind, forMs: Math.max(0, block.untilMs - clock.monotonicNow()) }
-        return block?.by === 'all' ? { by: 'slots', limit: slots.limitOf() } : { by: 'slots', limit: slots.limitOf(kind), kind }
+        return block?.by === 'all'
+          ? { by: 'slots', limit: slots.limitOf() }
+          : { by: 'slots', limit: slots.limitOf(kind), kind }
       }
       default:
         return undefined

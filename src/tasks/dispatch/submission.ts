@@ -8,7 +8,7 @@ import { longestDurationMs, optionsSchema, recordSchema, textOf, wholeNumberSche
 import { budgetDimension } from '../budget.js'
 import { checkValue, encodeValue, type Schema } from '../../work/values.js'
 import { decodeBytes } from '../bytes.js'
-import { type Content, contentOf, contentTypes, jsonOf } from '../content.js'
+import { type Content, contentOf, contentTypes, isBytes, jsonOf } from '../content.js'
 import type { TaskConstraints } from '../task-spec.js'
 import { TaskError } from '../errors.js'
 import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
@@ -28,7 +28,7 @@ export interface SubmitInput {
   readonly id?: TaskId
   /**
    * Text, bytes or a JSON value, perhaps with bytes in it; what JSON would change on the way is refused with its path.
-   * With a `contentType`: bytes as they are, text as UTF-8, anything else as JSON text.
+   * With a `contentType`: bytes as they are, text as UTF-8, anything else as JSON text in which bytes are `{ "$bytes": base64 }`.
    */
   readonly payload?: unknown
   /** Default: what the payload is. */
@@ -71,7 +71,8 @@ export interface SubmitDefinition {
 }
 
 /**
- * What submitting an input of a definition comes to. Rejects with `invalid_input` for one that its schema refuses. What is
+ * What submitting an input of a definition comes to. Rejects with `invalid_input` for one that its schema refuses, and for
+ * wrong options. What is
  * stored is the input as it was given: the handler's side asks the schema again.
  */
 export async function submissionOf(
@@ -79,13 +80,14 @@ export async function submissionOf(
   input: unknown,
   options: SubmitTaskOptions,
 ): Promise<SubmitInput> {
+  const decoded = decode(submitOptionsSchema, options, 'submit options')
   if (schema !== undefined) await checkValue(schema, input, `input of ${kind}`)
   const constraints = {
     ...(maxAttempts !== undefined && { maxAttempts }),
     ...(timeoutMs !== undefined && { timeoutMs }),
-    ...options.constraints,
+    ...decoded.constraints,
   }
-  return { ...options, constraints, kind, payload: input }
+  return { ...decoded, constraints, kind, payload: input }
 }
 
 /** Parts that the task spec checks field by field; here only that they have fields. */
@@ -116,6 +118,8 @@ export const submitFields = {
 const prerequisites = v.optional(v.array(idSchema<TaskId>(), 'not a list'))
 const prerequisiteFields = { dependsOn: prerequisites, after: prerequisites } as const
 const submitSchema = optionsSchema<SubmitInput>({ ...submitFields, ...prerequisiteFields })
+const { kind: _kind, payload: _payload, contentType: _type, ...optionFields } = submitFields
+const submitOptionsSchema = optionsSchema<SubmitTaskOptions>({ ...optionFields, ...prerequisiteFields })
 const { parentTaskId: _parent, ...childFields } = submitFields
 const childSchema = optionsSchema<Omit<SubmitInput, 'parentTaskId'>>({ ...childFields, ...prerequisiteFields })
 
@@ -254,7 +258,7 @@ function specOf(input: SubmitInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
 /** Raises `invalid_input` naming the part that JSON would change: it would reach the handler as something else. */
 function payloadOf({ payload, contentType }: SubmitInput): Content | undefined {
   if (contentType === undefined) return contentOf(payload, 'task', 'payload')
-  if (payload instanceof Uint8Array) return { bytes: payload, contentType }
+  if (isBytes(payload)) return { bytes: payload, contentType }
   const text = typeof payload === 'string' ? payload : JSON.stringify(encodeValue(payload, 'task', 'payload'))
   return { bytes: Buffer.from(text ?? ''), contentType }
 }
@@ -268,7 +272,10 @@ function isSamePayload(one: TaskPayload, other: TaskPayload): boolean {
   if (one.contentType !== other.contentType) return false
   if (one.bytes === other.bytes) return true
   if (one.contentType !== contentTypes.value) return false
-  return canonicalText(jsonOf(decodeBytes(one.bytes), 'payload')) === canonicalText(jsonOf(decodeBytes(other.bytes), 'payload'))
+  return (
+    canonicalText(jsonOf(decodeBytes(one.bytes), 'payload')) ===
+    canonicalText(jsonOf(decodeBytes(other.bytes), 'payload'))
+  )
 }
 
 /** A task of a graph; it names the others by their keys in the graph. */
@@ -312,7 +319,9 @@ export function submitGraphInto<Name extends string>(
 ): Readonly<Record<Name, TaskId>> {
   const nodes = new Map(Object.entries(graph) as [Name, GraphNode<Name>][])
   const known = new Map(Array.from(nodes, ([name, node]) => [name, knownByKey(batch.view, nodeInput(node))]))
-  const taskIds = new Map(Array.from(nodes, ([name, { id }]) => [name, known.get(name) ?? id ?? (ids.uuid() as TaskId)]))
+  const taskIds = new Map(
+    Array.from(nodes, ([name, { id }]) => [name, known.get(name) ?? id ?? (ids.uuid() as TaskId)]),
+  )
   const idOf = (name: Name, usedBy: Name): TaskId => {
     const id = taskIds.get(name)
     if (id === undefined) throw new TaskError('unknown_task_name', { name, usedBy })

@@ -188,7 +188,7 @@ describe('lost owners', () => {
     expect([run?.id, run?.attemptCount]).toEqual([first?.id, 2])
     expect(run?.attempts.map(({ outcome: ended }) => ended)).toEqual([
       failed('the owner local was lost', 'retryable', { reason: 'lost' }),
-      { result: 'success', output: 'b2s=' },
+      { result: 'success', output: 'b2s=', contentType: 'text/plain' },
     ])
   })
 
