@@ -134,7 +134,7 @@ export class Tasks {
     ...given: SubmitArguments<Input>
   ): Promise<TaskHandle<Output, CancelAnswer>>
   submit(kind: string, input?: unknown, options?: SubmitTaskOptions): Promise<TaskHandle<unknown, CancelAnswer>>
-  submit(task: SubmitInput): Promise<TaskId>
+  submit(task: SubmitInput & { readonly handler?: never }): Promise<TaskId>
   submit(
     task: TaskDefinition | string | SubmitInput,
     input?: unknown,
