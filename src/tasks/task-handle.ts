@@ -5,6 +5,7 @@ import { StatewardError } from '../base/errors.js'
 import { durationSchema, optionsSchema, signalSchema } from '../base/options.js'
 import { abortable, createDeferred, silence } from '../base/promises.js'
 import { checkValue, type Schema } from '../work/values.js'
+import type { CancelAnswer } from './dispatch/cancellation.js'
 import type { TaskId } from './ids.js'
 import { outputValue, type TaskOutcome } from './outcome.js'
 import { TaskFailed } from './task-failed.js'
@@ -23,10 +24,10 @@ const resultSchema = optionsSchema<ResultOptions>({
 })
 
 /** What a handle asks of the room. */
-export interface TaskHandlePort<Answer> {
+export interface TaskHandlePort {
   readonly deadlines: DeadlineQueue
   outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome>
-  cancel(taskId: TaskId): Promise<Answer>
+  cancel(taskId: TaskId): Promise<CancelAnswer>
 }
 
 /** What a handle is of. */
@@ -38,16 +39,16 @@ interface HandleOptions<Output> {
 }
 
 /** A task that was submitted: its id, its result, and the way to cancel it. Holds nothing of the task; drop it at will. */
-export class TaskHandle<Output, Answer = unknown> {
+export class TaskHandle<Output> {
   readonly id: TaskId
   readonly kind: string
   /** False when the task was there already, under the key it was submitted with. */
   readonly isNew: boolean
   readonly #output: Schema<unknown, Output> | undefined
-  readonly #port: TaskHandlePort<Answer>
+  readonly #port: TaskHandlePort
 
   /** @internal */
-  constructor({ id, kind, isNew, output }: HandleOptions<Output>, port: TaskHandlePort<Answer>) {
+  constructor({ id, kind, isNew, output }: HandleOptions<Output>, port: TaskHandlePort) {
     this.id = id
     this.kind = kind
     this.isNew = isNew
@@ -70,7 +71,7 @@ export class TaskHandle<Output, Answer = unknown> {
   }
 
   /** Cancels the task, as `tasks.cancel` does. */
-  cancel(): Promise<Answer> {
+  cancel(): Promise<CancelAnswer> {
     return this.#port.cancel(this.id)
   }
 

@@ -8,7 +8,7 @@ import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
-import { nextTurn, silence } from '../base/promises.js'
+import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import type { TaskAuthority } from './authority.js'
@@ -25,6 +25,7 @@ import {
   decodeSubmit,
   submitGraphInto,
   submissionOf,
+  type SubmitArguments,
   type SubmitDefinition,
   type SubmitInput,
   submitInto,
@@ -32,7 +33,7 @@ import {
   type SubmitTaskOptions,
   type TaskGraph,
 } from './dispatch/submission.js'
-import { trigger } from './dispatch/triggers.js'
+import { triggerAll } from './dispatch/triggers.js'
 import { blockOfRun, type RunBlock } from './dispatch/why.js'
 import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
@@ -60,13 +61,6 @@ export interface TasksOptions {
   readonly tracer?: Tracer
 }
 
-/** Subscriptions triggered in one batch. */
-const triggersAtOnce = 1024
-/** What a definition is submitted with: its input, which may be left out where it may be `undefined`, and options. */
-export type SubmitArguments<Input> = undefined extends Input
-  ? [input?: Input, options?: SubmitTaskOptions]
-  : [input: Input, options?: SubmitTaskOptions]
-
 /** How often a subscription releases. */
 export interface SubscribeOptions {
   /** True: with every event; false, the default: once. */
@@ -88,7 +82,7 @@ export class Tasks {
   readonly #waits: OutcomeWaits
   readonly #dispatcher: Dispatcher
   readonly #commits: Disposable
-  readonly #port: TaskHandlePort<CancelAnswer>
+  readonly #port: TaskHandlePort
   #starting: Promise<void> | undefined
   #isClosed = false
 
@@ -132,25 +126,22 @@ export class Tasks {
   submit<Input, Output>(
     definition: TaskDefinition<Input, Output>,
     ...given: SubmitArguments<Input>
-  ): Promise<TaskHandle<Output, CancelAnswer>>
-  submit(kind: string, input?: unknown, options?: SubmitTaskOptions): Promise<TaskHandle<unknown, CancelAnswer>>
+  ): Promise<TaskHandle<Output>>
+  submit(kind: string, input?: unknown, options?: SubmitTaskOptions): Promise<TaskHandle<unknown>>
   submit(task: SubmitInput & { readonly handler?: never }): Promise<TaskId>
   submit(
     task: TaskDefinition | string | SubmitInput,
     input?: unknown,
     options: SubmitTaskOptions = {},
-  ): Promise<TaskHandle<unknown, CancelAnswer> | TaskId> {
+  ): Promise<TaskHandle<unknown> | TaskId> {
     if (typeof task === 'string') return silence(this.#submitOf({ kind: task, options: {} }, input, options))
     if (isDefinition(task)) return silence(this.#submitOf(task, input, options))
     return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
   }
 
   /** The handle of a task that is known, of this definition or kind. Raises `kind_mismatch` where it is of another. */
-  find<Output>(
-    definition: TaskDefinition<unknown, Output> | string,
-    taskId: TaskId,
-  ): TaskHandle<Output, CancelAnswer> | undefined
-  find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown, CancelAnswer> | undefined {
+  find<Output>(definition: TaskDefinition<unknown, Output> | string, taskId: TaskId): TaskHandle<Output> | undefined
+  find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown> | undefined {
     checkText('task id', taskId)
     const wanted = typeof definition === 'string' ? { kind: definition } : definition
     const found = this.projection.task(taskId)?.spec.kind
@@ -278,14 +269,7 @@ export class Tasks {
   async publish(key: string): Promise<number> {
     checkText('event key', key)
     if (key === '') throw new TaskError('empty_custom_key', {})
-    const armed = [...this.projection.subscriptionsFor({ type: 'custom_event', key })]
-    let count = 0
-    for (let from = 0; from < armed.length; from += triggersAtOnce) {
-      if (from > 0) await nextTurn()
-      const group = armed.slice(from, from + triggersAtOnce)
-      count += await this.authority.own.transact((batch) => trigger(batch, group, this.#now()))
-    }
-    return count
+    return triggerAll(this.authority.own, this.projection, { type: 'custom_event', key }, () => this.#now())
   }
 
   /** Releases the earliest waiting run of a task when the event happens; once, or with `rearm` every time. */
@@ -332,7 +316,7 @@ export class Tasks {
     definition: SubmitDefinition & Pick<TaskDefinition, 'output'>,
     input: unknown,
     options: SubmitTaskOptions,
-  ): Promise<TaskHandle<unknown, CancelAnswer>> {
+  ): Promise<TaskHandle<unknown>> {
     const submission = await submissionOf(definition, input, options)
     const { taskId: id, isNew } = await this.authority.own.transact((batch) =>
       submitOnce(batch, submission, this.#wall(), this.#use.ids),

@@ -32,7 +32,7 @@ afterAll(() => rm(place, { recursive: true }))
 async function tsc(compiler: string, flags: readonly string[]): Promise<string> {
   const path = join(installed, compiler, 'bin', 'tsc')
   const failed = (failure: { readonly stdout?: string }): { readonly stdout: string } => ({
-    stdout: failure.stdout ?? String(failure),
+    stdout: failure.stdout ?? 'the compiler did not run',
   })
   const { stdout } = await run(process.execPath, [path, ...flags], { cwd: place }).catch(failed)
   return stdout

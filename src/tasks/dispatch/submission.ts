@@ -63,6 +63,11 @@ export interface SubmitInput {
 /** How a task is submitted beside its kind and input. */
 export type SubmitTaskOptions = Omit<SubmitInput, 'kind' | 'payload' | 'contentType'>
 
+/** What a definition is submitted with: its input, which may be left out where it may be `undefined`, and options. */
+export type SubmitArguments<Input> = undefined extends Input
+  ? [input?: Input, options?: SubmitTaskOptions]
+  : [input: Input, options?: SubmitTaskOptions]
+
 /** The parts of a definition that a submission needs. */
 export interface SubmitDefinition {
   readonly kind: string

@@ -13,10 +13,12 @@ const ofArktype = defineTask(
   ({ topic }) => topic.length,
 )
 
+declare function use(...values: readonly unknown[]): void
+
 const { tasks } = await createRuntime({ tasks: { define: [ofZod, ofArktype] } })
 const texts: string[] = await (await tasks.submit(ofZod, { count: '3' })).result()
 const length: number = await (await tasks.submit(ofArktype, { topic: 'cranes' })).result()
-console.log(texts, length)
+use(texts, length)
 // @ts-expect-error a count is text before it is read
 await tasks.submit(ofZod, { count: 3 })
 // @ts-expect-error a topic is text

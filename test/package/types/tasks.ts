@@ -5,6 +5,7 @@ import * as v from 'valibot'
 type Same<One, Other> = (<Any>() => Any extends One ? 1 : 2) extends <Any>() => Any extends Other ? 1 : 2 ? true : false
 
 declare function check<Holds extends true>(): Holds
+declare function use(...values: readonly unknown[]): void
 
 const Topic = v.object({ topic: v.string(), depth: v.optional(v.number(), 1) })
 const Report = v.object({
@@ -62,10 +63,10 @@ tasks.handle('text', ({ input, prerequisites }) => [input, prerequisites()])
 try {
   await handle.result()
 } catch (cause) {
-  if (cause instanceof TaskFailed) console.log(cause.data.reason, cause.data.attempts, id, handles)
+  if (cause instanceof TaskFailed) use(cause.data.reason, cause.data.attempts, id, handles)
 }
 const block = tasks.why([...tasks.projection.runsOf(handle.id)][0]?.id ?? (id as never))
-if (block.by === 'rate') console.log(block.forMs)
+if (block.by === 'rate') use(block.forMs)
 
 // @ts-expect-error a topic is text
 await tasks.submit(report, { topic: 5 })
