@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 
 const reports = process.env['STATEWARD_TEST_REPORTS']
 
@@ -16,6 +16,8 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    // They fetch other versions of Node: `npm run test:nodes`.
+    exclude: [...configDefaults.exclude, 'test/nodes/**'],
     // Tests start child processes and sync real files: forks give each file its own process to do so.
     pool: 'forks',
     testTimeout: 20_000,

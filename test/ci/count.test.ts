@@ -12,8 +12,9 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(reports, { recursive: true }))
 
-function report(name: string, passed: number, failed: number, testResults: readonly object[] = []): void {
-  const text = JSON.stringify({ numPassedTests: passed, numFailedTests: failed, testResults })
+function report(name: string, passed: number, failed: number, testResults: readonly object[] = [], skipped = 0): void {
+  const counts = { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped, numTodoTests: 0 }
+  const text = JSON.stringify({ ...counts, testResults })
   writeFileSync(join(reports, name), text)
 }
 
@@ -44,4 +45,10 @@ it('counts a file that did not load as one failure, a file with a failed test on
     { status: 'passed', assertionResults: [{ status: 'passed' }] },
   ])
   expect(count(0)).toEqual({ line: '5 passed, 2 failed\n', status: 1 })
+})
+
+it('says how many tests were skipped, if any', () => {
+  report('development.json', 5, 0)
+  report('nodes.json', 0, 0, [], 20)
+  expect(count(0)).toEqual({ line: '5 passed, 0 failed, 20 skipped\n', status: 0 })
 })
