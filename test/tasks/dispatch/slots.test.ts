@@ -60,6 +60,24 @@ describe('the slots of a kind', () => {
     expect(room.tasks.why(room.runsOf(poor)[0]?.id as never)).toEqual({ by: 'budget', taskId: poor })
   })
 
+  it('[T-215] go on to the next when the one let in front has lost its key to another kind', async () => {
+    const room = await openRoom()
+    const { running, work } = startedWork()
+    room.tasks.handle('work', work, { concurrency: 1 })
+    room.tasks.handle('other', startedWork().work)
+    await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    const key = { constraints: { concurrencyKey: 'k' } }
+    const keyed = await room.tasks.submit({ kind: 'work', ...key })
+    const plain = await room.tasks.submit({ kind: 'work' })
+    await room.settle()
+    await room.tasks.submit({ kind: 'other', ...key })
+    await room.settle()
+    running[0]?.resolve()
+    await room.settle()
+    expect([room.statesOf(keyed), room.statesOf(plain)]).toEqual([['ready'], ['running']])
+  })
+
   it('[T-216] start no more often than its rate says', async () => {
     const room = await openRoom({ dispatch: { concurrency: 100 } })
     const starts: number[] = []
