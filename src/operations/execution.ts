@@ -275,7 +275,7 @@ function insteadOf(end: End, refusal: unknown, refusals: number): End {
  */
 function contentOf(value: unknown): string {
   if (typeof value === 'string') return value
-  if (ArrayBuffer.isView(value)) {
+  if (value instanceof Uint8Array) {
     throw new InvalidInputError({ subject: 'result', field: '$', reason: 'bytes are no JSON, encode them as text' })
   }
   const encoded = encodeValue(value, 'result')
