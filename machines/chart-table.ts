@@ -10,6 +10,7 @@ import {
   type SnapshotFrom,
   type StateValue,
 } from 'xstate'
+import { deepFreeze } from '../src/base/freeze.js'
 import { assigned, ChartSteps, isAssign, overlap, valueAfter, type Step } from './chart-steps.js'
 import { askMachine, conditionIn, dataGuardsOf, refusedBy, type AskGuard, type DataGuard } from './guard-tree.js'
 import type { Condition, GuardArguments } from './guard-tree.js'
@@ -45,7 +46,10 @@ interface Candidate {
   readonly selection: Selection
 }
 
-/** A state node that is active: its candidates for one event type, asked when no node within has a transition. */
+/**
+ * A state node that is active: its candidates for one event type, asked when no node within has a transition. Nodes within
+ * that have none for it are left out.
+ */
 interface Level {
   readonly within: readonly Level[]
   readonly candidates: readonly Candidate[]
@@ -93,6 +97,8 @@ const maxGuardsTried = 12
 export class ChartTable<Machine extends AnyStateMachine> {
   readonly machine: Machine
   readonly #configurations = new Map<string, Configuration | undefined>()
+  /** The same for states that were asked about before as the same object; nobody changes the states of a place. */
+  readonly #known = new WeakMap<object, Configuration>()
   readonly #steps: ChartSteps
   #reachable: Set<Configuration | undefined> | undefined
 
@@ -160,6 +166,15 @@ export class ChartTable<Machine extends AnyStateMachine> {
   }
 
   #configuration(value: StateValue): Configuration | undefined {
+    if (typeof value === 'string') return this.#configurationOf(value)
+    const known = this.#known.get(value)
+    if (known !== undefined) return known
+    const found = this.#configurationOf(value)
+    if (found !== undefined && Object.isFrozen(value)) this.#known.set(value, found)
+    return found
+  }
+
+  #configurationOf(value: StateValue): Configuration | undefined {
     const key = keyOf(value)
     const known = this.#configurations.get(key)
     if (known !== undefined || this.#configurations.has(key)) return known
@@ -178,7 +193,7 @@ export class ChartTable<Machine extends AnyStateMachine> {
     // What was asked about left something out, or names its regions in another order.
     if (keyOf(snapshot.value as StateValue) !== keyOf(value)) return this.#configuration(snapshot.value as StateValue)
     return {
-      value: snapshot.value as StateValue,
+      value: deepFreeze(snapshot.value as StateValue),
       snapshot,
       levels: new Map(),
       possible: new Map(),
@@ -221,12 +236,10 @@ export class ChartTable<Machine extends AnyStateMachine> {
 
   #after(from: Configuration, steps: readonly Step[]): Configuration | undefined {
     let at: Configuration = from
-    for (const [place, step] of steps.entries()) {
+    for (const step of steps) {
       if (step.target === undefined) continue
       // Targets of different regions do not disturb one another; of those that do, the machine knows which goes first.
-      if (steps.some((other, index) => index < place && other.target !== undefined && overlap(step, other))) {
-        return undefined
-      }
+      if (steps.length > 1 && overlapsEarlier(step, steps)) return undefined
       let next: Configuration | undefined = at.after.get(step)
       if (next === undefined) {
         next = this.#configuration(valueAfter(at.value, step))
@@ -281,6 +294,11 @@ export class ChartTable<Machine extends AnyStateMachine> {
   }
 }
 
+/** Whether a step and one before it lead to states that disturb one another. */
+function overlapsEarlier(step: Step, steps: readonly Step[]): boolean {
+  return steps.slice(0, steps.indexOf(step)).some((other) => other.target !== undefined && overlap(step, other))
+}
+
 /** A text for each combination of states; two orders of the same regions may have two. */
 function keyOf(value: StateValue): string {
   if (typeof value === 'string') return value
@@ -299,7 +317,10 @@ function levelOf(
   const within = activeIn(node, value).map(([child, inner]) => levelOf(child, snapshot, stepsOf, inner))
   const steps = stepsOf(node)
   if (steps === undefined || !within.every((level) => level !== undefined)) return undefined
-  return { within, candidates: steps.map((step) => candidate(step, snapshot)) }
+  const listening = within.filter((level) => level.within.length > 0 || level.candidates.length > 0)
+  const [only] = listening
+  if (steps.length === 0 && listening.length === 1 && only !== undefined) return only
+  return { within: listening, candidates: steps.map((step) => candidate(step, snapshot)) }
 }
 
 /** The states within a node that are active, each with what is active within it. */
@@ -326,7 +347,7 @@ function eventless(
     for (let node: AnyStateNode | undefined = atom; node !== undefined; node = node.parent) {
       const own = chart.eventless(node)
       if (own === undefined) return undefined
-      chain.push(...own.map((step) => candidate(step, snapshot)))
+      chain.push(...own.map((step) => candidate(step, snapshot)).filter(mayPass))
     }
     if (chain.length > 0) chains.push(chain)
   }
@@ -343,6 +364,11 @@ function candidate(step: Step, snapshot: AnyMachineSnapshot): Candidate {
     meta: isRefusal ? transition.meta : undefined,
   }
   return { step, condition, selection }
+}
+
+/** False for a candidate that these states rule out, whatever the data. */
+function mayPass({ condition }: Candidate): boolean {
+  return condition?.type !== 'answer' || condition.passes
 }
 
 /** What is taken of a level: what its inner nodes take, or else its own first candidate that passes. */
@@ -368,10 +394,11 @@ function chooseEventless(always: NonNullable<Configuration['always']>, args: Gua
   if (always.length === 0) return nothingTaken
   const taken: Step[] = []
   for (const chain of always) {
-    const found = chain.find(
-      ({ condition }) => condition === undefined || refusedBy(condition, args, askMachine) === undefined,
-    )
-    if (found !== undefined && !taken.includes(found.step)) taken.push(found.step)
+    for (const { condition, step } of chain) {
+      if (condition !== undefined && refusedBy(condition, args, askMachine) !== undefined) continue
+      if (!taken.includes(step)) taken.push(step)
+      break
+    }
   }
   return taken
 }

@@ -74,9 +74,38 @@ export function conditionIn(guard: GuardTree, snapshot: AnyMachineSnapshot): Con
       return guard
     case 'states':
       return { type: 'answer', name, passes: guard.holds(snapshot) }
+    case 'not':
+      return negated(
+        name,
+        guard.parts.map((part) => conditionIn(part, snapshot)),
+      )
     default:
-      return { type: guard.type, name, parts: guard.parts.map((part) => conditionIn(part, snapshot)) }
+      return combined(
+        guard.type,
+        name,
+        guard.parts.map((part) => conditionIn(part, snapshot)),
+      )
   }
+}
+
+function negated(name: string, parts: readonly Condition[]): Condition {
+  const [part] = parts
+  return part?.type === 'answer' ? { type: 'answer', name, passes: !part.passes } : { type: 'not', name, parts }
+}
+
+/** Only what has to be asked: parts that pass add nothing to an `and`, and none is asked behind one that fails; an `or` the other way round. */
+function combined(type: 'and' | 'or', name: string, parts: readonly Condition[]): Condition {
+  const goesOn = type === 'and'
+  const asked: Condition[] = []
+  for (const part of parts) {
+    if (part.type === 'answer' && part.passes === goesOn) continue
+    asked.push(part)
+    if (part.type === 'answer') break
+  }
+  const [only] = asked
+  if (only === undefined) return { type: 'answer', name, passes: goesOn }
+  if (only.type === 'answer') return { ...only, name: goesOn ? only.name : name }
+  return goesOn && asked.length === 1 ? only : { type, name, parts: asked }
 }
 
 /** Name of the guard that refuses, `undefined` when the condition holds. Of an `and` it is the first part that fails. */

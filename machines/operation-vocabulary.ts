@@ -24,8 +24,9 @@ export type LiveStatus = (typeof liveStatuses)[number]
 export const terminalStatuses = ['completed', 'failed', 'aborted', 'cancelled', 'retired', 'terminated'] as const
 export type TerminalStatus = (typeof terminalStatuses)[number]
 
-/** Status of a registered operation. */
-export type OperationStatus = LiveStatus | TerminalStatus
+/** Every status of a registered operation. */
+export const operationStatuses = [...liveStatuses, ...terminalStatuses] as const
+export type OperationStatus = (typeof operationStatuses)[number]
 
 /** True for a status that is never left again. */
 export function isTerminal(status: OperationStatus): status is TerminalStatus {

@@ -1,4 +1,4 @@
-import { assign, setup, type ActorRefFrom } from 'xstate'
+import { and, assign, setup, type ActorRefFrom } from 'xstate'
 import type { OperationId, TurnId } from './operation-vocabulary.js'
 
 /** Whether a turn waits for an operation or only keeps its name. */
@@ -19,7 +19,7 @@ export interface TurnContext {
   readonly failure: string | undefined
 }
 
-/** What happens to a turn; every event names the run it means. */
+/** What happens to a turn; every event names the turn it means. */
 export type TurnEvent =
   | {
       readonly type: 'register_pending_operations'
@@ -53,13 +53,13 @@ export const turnMachine = setup({
     events: {} as TurnEvent,
   },
   guards: {
-    isCurrentRun: ({ context, event }) => event.turnId === context.turnId,
+    isCurrentTurn: ({ context, event }) => event.turnId === context.turnId,
     answersTheBarrier: ({ context, event }) => {
-      if (event.type !== 'operations_barrier_satisfied' || event.turnId !== context.turnId) return false
+      if (event.type !== 'operations_barrier_satisfied') return false
       const answered = new Set(event.operationIds)
       return answered.size === context.barrierIds.length && context.barrierIds.every((id) => answered.has(id))
     },
-    owesNothing: ({ context, event }) => event.turnId === context.turnId && context.barrierIds.length === 0,
+    isBarrierEmpty: ({ context }) => context.barrierIds.length === 0,
   },
   actions: {
     keepPendingOperations: assign(({ event }) =>
@@ -79,30 +79,30 @@ export const turnMachine = setup({
     calling_llm: {
       on: {
         register_pending_operations: {
-          guard: 'isCurrentRun',
+          guard: 'isCurrentTurn',
           actions: 'keepPendingOperations',
           target: 'waiting_for_operations',
         },
-        finish: { guard: 'isCurrentRun', target: 'finished' },
-        fail: { guard: 'isCurrentRun', actions: 'keepFailure', target: 'failed' },
+        finish: { guard: 'isCurrentTurn', target: 'finished' },
+        fail: { guard: 'isCurrentTurn', actions: 'keepFailure', target: 'failed' },
       },
     },
     waiting_for_operations: {
       on: {
-        register_pending_operations: { guard: 'isCurrentRun', actions: 'keepPendingOperations' },
-        operations_barrier_satisfied: { guard: 'answersTheBarrier', actions: 'clearBarrier' },
+        register_pending_operations: { guard: 'isCurrentTurn', actions: 'keepPendingOperations' },
+        operations_barrier_satisfied: { guard: and(['isCurrentTurn', 'answersTheBarrier']), actions: 'clearBarrier' },
         tool_calls_resolved: {
-          guard: 'owesNothing',
+          guard: and(['isCurrentTurn', 'isBarrierEmpty']),
           target: 'draining_boundary',
           description: 'Refused while barrier members are outstanding, so that the boundary is never skipped.',
         },
-        fail: { guard: 'isCurrentRun', actions: 'keepFailure', target: 'failed' },
+        fail: { guard: 'isCurrentTurn', actions: 'keepFailure', target: 'failed' },
       },
     },
     draining_boundary: {
       on: {
-        boundary_drained: { guard: 'isCurrentRun', target: 'calling_llm' },
-        fail: { guard: 'isCurrentRun', actions: 'keepFailure', target: 'failed' },
+        boundary_drained: { guard: 'isCurrentTurn', target: 'calling_llm' },
+        fail: { guard: 'isCurrentTurn', actions: 'keepFailure', target: 'failed' },
       },
     },
     finished: { type: 'final' },

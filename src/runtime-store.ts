@@ -37,8 +37,6 @@ export async function asJournalError<Value>(operation: string, work: () => Promi
     return await work()
   } catch (error) {
     if (StatewardError.is(error)) throw error
-    const cause = messageOf(error)
-    const data = { operation, file: 'store', cause }
-    throw new JournalError('journal_io', `the journal failed to ${operation}: ${cause}`, data, { cause: error })
+    throw new JournalError('journal_io', { operation, file: 'store', cause: messageOf(error) }, { cause: error })
   }
 }

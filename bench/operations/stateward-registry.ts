@@ -15,9 +15,10 @@ const ids = createUuidSource({ now: () => Date.now() })
 
 /** The registry of one session, with its read side attached as in a runtime. */
 export function statewardRegistry(): Arrangement {
-  const id = 'bench' as SessionId
+  const id = `bench ${ids.uuid()}` as SessionId
   const history = new OperationsHistory(id, { clock: systemClock })
   history.open(ids.uuid() as EpochId, {})
+  history.start(lane)
   const deadlines = new DeadlineQueue(systemClock)
   const jobs = new JobList()
   const { operations } = new Session({
@@ -46,7 +47,7 @@ export function statewardRegistry(): Arrangement {
     },
     finish(operationId) {
       void operations.provisioningSucceeded(operationId)
-      void operations.reportProgress(operationId, { message: 'half', percent: 0.5 })
+      void operations.reportProgress(operationId, { message: 'half', fraction: 0.5 })
       void operations.completeOperation(operationId, {
         id: operationId,
         content: 'done',

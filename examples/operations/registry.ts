@@ -28,7 +28,7 @@ await operations.peerReady(id, {
     pubkey: new Uint8Array(32),
   },
 })
-await operations.reportProgress(id, { message: 'reading', percent: 0.5 })
+await operations.reportProgress(id, { message: 'reading', fraction: 0.5 })
 
 for (const attempt of ['first', 'second']) {
   try {

@@ -1,11 +1,18 @@
 /**
  * Freezes a value of plain objects and arrays throughout and returns it. What is frozen already is taken to be so
  * throughout, so that a row that shares most parts with the one before costs no more than what is new in it.
+ *
+ * Freeze what you spread: V8 (of Node 20) gives every frozen `{ ...thing }` a hidden class of its own, some 300 bytes, unless
+ * `thing` is frozen or something stands before it.
  */
 export function deepFreeze<Value>(value: Value): Value {
   // Bytes cannot be frozen.
   if (typeof value !== 'object' || value === null || Object.isFrozen(value) || ArrayBuffer.isView(value)) return value
   Object.freeze(value)
-  for (const part of Object.values(value)) deepFreeze(part)
+  if (Array.isArray(value)) {
+    for (const item of value) if (typeof item === 'object') deepFreeze(item)
+  } else {
+    for (const key in value) if (typeof value[key] === 'object') deepFreeze(value[key])
+  }
   return value
 }

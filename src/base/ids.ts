@@ -29,10 +29,16 @@ const ingredientsSchema = optionsSchema<UuidIngredients>({
 /** The latest millisecond that a UUID v7 can hold. */
 const latestMillisecond = 2 ** 48 - 1
 
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+/** What the text of a UUID looks like. */
+export const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 const nilUuid = '00000000-0000-0000-0000-000000000000'
-const hex = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'))
+/** The digits of each byte, two character codes after one another. */
+const hexDigits = Buffer.from(Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0')).join(''))
+/** Where the digits of each byte stand in the text of a UUID. */
+const digitPlaces = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34]
 const randomBlockSize = 4096
+/** Of them an id takes so many: one begins its counter, the others are its end. */
+const randomBytes = 9
 
 /**
  * UUID v7 source (RFC 9562, method 1): a 12-bit counter keeps ids of one millisecond in order, and a
@@ -46,33 +52,27 @@ export function createUuidSource(ingredients: UuidIngredients): IdSource {
   // Random bytes are drawn in blocks: one system call per id would dominate the cost of registering.
   const block = new Uint8Array(randomBlockSize)
   let used = randomBlockSize
-  const draw = (): number => {
-    if (used === randomBlockSize) {
-      random(block)
-      used = 0
-    }
-    return block[used++] as number
-  }
+  const bytes = Buffer.alloc(16)
   return {
     uuid() {
       const millisecond = Math.max(instantOf(now()), lastMillisecond)
+      if (used + randomBytes > randomBlockSize) {
+        random(block)
+        used = 0
+      }
       if (millisecond > lastMillisecond) {
         lastMillisecond = millisecond
-        counter = draw() & 0x7f
+        counter = (block[used] as number) & 0x7f
       } else if (++counter > 0xfff) {
         lastMillisecond += 1
         counter = 0
       }
-      const high = Math.floor(lastMillisecond / 0x1_0000_0000)
-      const low = lastMillisecond >>> 0
-      // biome-ignore format: one group of the UUID per line
-      return (
-        byte(high >>> 8) + byte(high) + byte(low >>> 24) + byte(low >>> 16) + '-' +
-        byte(low >>> 8) + byte(low) + '-' +
-        byte(0x70 | (counter >>> 8)) + byte(counter) + '-' +
-        byte(0x80 | (draw() & 0x3f)) + byte(draw()) + '-' +
-        byte(draw()) + byte(draw()) + byte(draw()) + byte(draw()) + byte(draw()) + byte(draw())
-      )
+      bytes.writeUIntBE(lastMillisecond, 0, 6)
+      bytes.writeUInt16BE(0x7000 | counter, 6)
+      for (let place = 1; place < randomBytes; place += 1) bytes[place + 7] = block[used + place] as number
+      bytes[8] = 0x80 | ((bytes[8] as number) & 0x3f)
+      used += randomBytes
+      return spellUuid(bytes)
     },
   }
 }
@@ -86,8 +86,30 @@ function instantOf(now: number): number {
   })
 }
 
-function byte(value: number): string {
-  return hex[value & 0xff] as string
+const spelt = Buffer.from(nilUuid)
+
+/** The text of a UUID of 16 bytes. */
+export function spellUuid(bytes: Uint8Array): string {
+  // A text put together from its parts would keep them: an id lives as long as what it names.
+  for (let place = 0; place < 16; place += 1) {
+    const digits = 2 * (bytes[place] as number)
+    spelt[digitPlaces[place] as number] = hexDigits[digits] as number
+    spelt[(digitPlaces[place] as number) + 1] = hexDigits[digits + 1] as number
+  }
+  return spelt.toString('latin1')
+}
+
+/** Writes the 16 bytes of a UUID; the text is one. */
+export function readUuid(uuid: string, target: Uint8Array, offset: number): void {
+  for (let place = 0; place < 16; place += 1) {
+    const digits = digitPlaces[place] as number
+    target[offset + place] = 16 * digitAt(uuid, digits) + digitAt(uuid, digits + 1)
+  }
+}
+
+function digitAt(uuid: string, place: number): number {
+  const code = uuid.charCodeAt(place)
+  return code < 0x60 ? code - 0x30 : code - 0x57
 }
 
 /** True for a lower-case hyphenated UUID of any version, the nil UUID included. */

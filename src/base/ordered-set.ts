@@ -26,14 +26,16 @@ export class OrderedSet<Item> implements Iterable<Item> {
     return this.#blocks[0]?.[0]
   }
 
+  /** The greatest item. */
+  get last(): Item | undefined {
+    return this.#blocks.at(-1)?.at(-1)
+  }
+
   /** Adds an item; one that compares equal is replaced. */
   add(item: Item): void {
-    if (this.#size === 0) {
-      this.#blocks.push([item])
-      this.#size = 1
-      return
-    }
-    const place = Math.min(this.#blockFor(item), this.#blocks.length - 1)
+    const newest = this.#blocks.at(-1)
+    if (newest === undefined || this.#compare(newest.at(-1) as Item, item) < 0) return this.#append(newest, item)
+    const place = this.#blockFor(item)
     const block = this.#blocks[place] as Item[]
     const index = this.#indexIn(block, item)
     const found = block[index]
@@ -54,7 +56,9 @@ export class OrderedSet<Item> implements Iterable<Item> {
     const index = this.#indexIn(block, item)
     const found = block[index]
     if (found === undefined || this.#compare(found, item) !== 0) return false
-    block.splice(index, 1)
+    if (index === block.length - 1) block.pop()
+    else if (index === 0) block.shift()
+    else block.splice(index, 1)
     if (block.length === 0) this.#blocks.splice(place, 1)
     this.#size -= 1
     return true
@@ -65,12 +69,31 @@ export class OrderedSet<Item> implements Iterable<Item> {
     for (const block of this.#blocks) yield* block
   }
 
+  /** Items in order that come after this one, which need not be there; finding the first costs O(log n). */
+  *after(item: Item): Iterable<Item> {
+    const start = this.#blockFor(item)
+    for (let place = start; place < this.#blocks.length; place++) {
+      const block = this.#blocks[place] as Item[]
+      let index = place === start ? this.#indexIn(block, item) : 0
+      const found = block[index]
+      if (place === start && found !== undefined && this.#compare(found, item) === 0) index += 1
+      for (; index < block.length; index++) yield block[index] as Item
+    }
+  }
+
   /** Items in order up to the first that fails the test. */
   *while(test: (item: Item) => boolean): Iterable<Item> {
     for (const item of this) {
       if (!test(item)) return
       yield item
     }
+  }
+
+  /** Most items come in order: blocks that are only appended to are filled, not split. */
+  #append(newest: Item[] | undefined, item: Item): void {
+    if (newest === undefined || newest.length === blockLimit) this.#blocks.push([item])
+    else newest.push(item)
+    this.#size += 1
   }
 
   /** Index of the first block whose last item is not before `item`. */

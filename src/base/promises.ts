@@ -45,8 +45,11 @@ function ignore(): void {}
  * The promise, or the abort reason if `signal` aborts first. The listener leaves with whichever
  * comes first; the work behind the promise is not touched.
  */
-export async function abortable<Value>(promise: Promise<Value>, signal?: AbortSignal): Promise<Value> {
-  if (signal === undefined) return promise
+export function abortable<Value>(promise: Promise<Value>, signal?: AbortSignal): Promise<Value> {
+  return signal === undefined ? promise : untilAbort(promise, signal)
+}
+
+async function untilAbort<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   silence(promise)
   signal.throwIfAborted()
   const aborted = createDeferred<never>()

@@ -1,14 +1,25 @@
 import { parseArgs } from 'node:util'
 import { messageOf, StatewardError } from '../base/errors.js'
+import type { StatusOptions } from './directory/status.js'
+import type { TailOptions } from './directory/tail.js'
+import { nearest } from './nearest.js'
 
 /** What the command line asks for. */
-export type Command = { readonly type: 'help' } | { readonly type: 'version' } | ({ readonly type: 'run' } & RunCommand)
+export type Command =
+  | { readonly type: 'help' }
+  | { readonly type: 'version' }
+  | ({ readonly type: 'run' } & RunCommand)
+  | ({ readonly type: 'check' } & CheckCommand)
+  | ({ readonly type: 'status' } & StatusOptions)
+  | ({ readonly type: 'tail' } & TailOptions)
 
 /** Options of `stateward run`. */
 export interface RunCommand {
   readonly planFile: string
   /** `.stateward/<plan name>` when absent. */
   readonly dataDir?: string
+  /** Says what would be done, and does nothing. */
+  readonly dryRun: boolean
   /** Runs tools again that an earlier run began but did not finish. */
   readonly resume: boolean
   /** Runs tools again that ended differently from what the plan expects. */
@@ -17,8 +28,15 @@ export interface RunCommand {
   readonly fresh: boolean
   /** Goes on without records at the end of the journal that are damaged or missing. */
   readonly cutDamage: boolean
+  /** Shows the ids of operations in the report. */
+  readonly ids: boolean
   /** Prints the report as one line of JSON. */
   readonly json: boolean
+}
+
+/** Options of `stateward check`. */
+export interface CheckCommand {
+  readonly planFile: string
 }
 
 /** Raised with code `bad_usage` for a command line that cannot be understood. */
@@ -32,72 +50,135 @@ export class UsageError extends StatewardError<'bad_usage', Record<string, never
 
 /** Shown by `stateward --help`. */
 export const helpText = `Usage: stateward run <plan.json> [options]
+       stateward check <plan.json>
+       stateward status <dir> [--watch] [--json]
+       stateward tail <dir> [--lines <n>] [--json]
 
-Runs the tools of a plan as operations of one session and waits for all of them.
-Run again after a crash, tools that have finished are not run twice.
+run    runs the tools of a plan as operations of one session, each once what it needs has ended,
+       and waits for all of them. Run again after a crash, tools that have finished are not run twice.
+check  says whether run would take the plan, without starting anything.
+status tells what a data directory holds, live or dead: sessions, operations, tasks, budgets, waits.
+tail   tells the last events in a data directory, and those that come as long as it has an owner.
 
-Options:
+Options of run:
   --data-dir <dir>  where the journal is kept (default: .stateward/<plan name>)
+  --dry-run         say what would be run, and run nothing
   --resume          run tools again that were lost or interrupted
   --retry-failed    run tools again that ended differently from what the plan expects
   --fresh           forget all earlier runs of this plan and start over
   --cut-damage      go on although the journal has lost records at its end
+  --ids             show the ids of operations in the report
   --json            print the report as one line of JSON; progress goes to standard error
+
+Options of status and tail:
+  --watch           show the status anew whenever it has changed
+  --lines <n>       begin with the last n events (default: 20)
+  --json            print one line of JSON per status or event
+
   --help            show this text
   --version         show the version
 
 Exit codes:
-  0  every tool ended as the plan expects
+  0  every tool ended as the plan expects, or was skipped as it says
   1  a tool did not, or is lost or interrupted, or the run broke off
   2  the plan or the command line is wrong; nothing was started
 
 Ctrl-C asks the running tools to end and starts no more; a second one kills them.
 `
 
+const verbs = ['run', 'check', 'status', 'tail'] as const
+type Verb = (typeof verbs)[number]
+
+const flag = { type: 'boolean' } as const
+
+const options = {
+  'data-dir': { type: 'string' },
+  'dry-run': flag,
+  resume: flag,
+  'retry-failed': flag,
+  fresh: flag,
+  'cut-damage': flag,
+  ids: flag,
+  json: flag,
+  watch: flag,
+  lines: { type: 'string' },
+  help: { ...flag, short: 'h' },
+  version: { ...flag, short: 'v' },
+} as const
+
+type Option = keyof typeof options
+
+const optionsOf: Readonly<Record<Verb, readonly Option[]>> = {
+  run: ['data-dir', 'dry-run', 'resume', 'retry-failed', 'fresh', 'cut-damage', 'ids', 'json'],
+  check: [],
+  status: ['watch', 'json'],
+  tail: ['lines', 'json'],
+}
+
 /** Reads a command line without the program's own name. Raises `bad_usage`. */
 export function parseCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args)
   if (values.help) return { type: 'help' }
   if (values.version) return { type: 'version' }
-  const [verb, planFile, stranger] = positionals
-  if (verb === undefined) throw new UsageError('nothing to do: name a command')
-  if (verb !== 'run') throw new UsageError(`unknown command ${JSON.stringify(verb)}`)
-  if (planFile === undefined) throw new UsageError('run needs a plan file')
-  if (stranger !== undefined) throw new UsageError(`run takes one plan file, but got ${JSON.stringify(stranger)} too`)
-  const { resume, 'retry-failed': retryFailed, fresh, json, 'data-dir': dataDir, 'cut-damage': cutDamage } = values
-  if (dataDir === '') throw new UsageError('--data-dir needs a directory')
-  if (fresh && (resume || retryFailed)) {
-    throw new UsageError(`--fresh forgets what ${resume ? '--resume' : '--retry-failed'} would go on with`)
-  }
-  return {
-    type: 'run',
-    planFile,
-    resume,
-    retryFailed,
-    fresh,
-    cutDamage,
-    json,
-    ...(dataDir !== undefined && { dataDir }),
+  const [word, ...targets] = positionals
+  const verb = verbOf(word)
+  const stranger = (Object.keys(values) as Option[]).find((option) => !optionsOf[verb].includes(option))
+  if (stranger !== undefined) throw new UsageError(`${verb} takes no --${stranger}`)
+  const target = onlyTarget(verb, targets)
+  const { json = false } = values
+  switch (verb) {
+    case 'check':
+      return { type: 'check', planFile: target }
+    case 'status':
+      return { type: 'status', directory: target, watch: values.watch ?? false, json }
+    case 'tail':
+      return { type: 'tail', directory: target, lines: linesOf(values.lines), json }
+    case 'run': {
+      const { 'data-dir': dataDir, fresh = false, resume = false, 'retry-failed': retryFailed = false } = values
+      if (dataDir === '') throw new UsageError('--data-dir needs a directory')
+      if (fresh && (resume || retryFailed)) {
+        throw new UsageError(`--fresh forgets what ${resume ? '--resume' : '--retry-failed'} would go on with`)
+      }
+      return {
+        type: 'run',
+        planFile: target,
+        dryRun: values['dry-run'] ?? false,
+        resume,
+        retryFailed,
+        fresh,
+        cutDamage: values['cut-damage'] ?? false,
+        ids: values.ids ?? false,
+        json,
+        ...(dataDir !== undefined && { dataDir }),
+      }
+    }
   }
 }
 
+function verbOf(word: string | undefined): Verb {
+  if (word === undefined) throw new UsageError('nothing to do: name a command')
+  const verb = verbs.find((known) => known === word)
+  if (verb !== undefined) return verb
+  const meant = nearest(word, verbs)
+  const question = meant === undefined ? '' : `, did you mean ${meant}?`
+  throw new UsageError(`unknown command ${JSON.stringify(word)}${question}`)
+}
+
+function onlyTarget(verb: Verb, [target, stranger]: readonly string[]): string {
+  const noun = verb === 'run' || verb === 'check' ? 'plan file' : 'directory'
+  if (target === undefined || target === '') throw new UsageError(`${verb} needs a ${noun}`)
+  if (stranger !== undefined) throw new UsageError(`${verb} takes one ${noun}, but got ${JSON.stringify(stranger)} too`)
+  return target
+}
+
+function linesOf(text = '20'): number {
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--lines needs a whole number, but got ${JSON.stringify(text)}`)
+  return Number(text)
+}
+
 function parse(args: readonly string[]) {
-  const flag = { type: 'boolean', default: false } as const
   try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        'data-dir': { type: 'string' },
-        resume: flag,
-        'retry-failed': flag,
-        fresh: flag,
-        'cut-damage': flag,
-        json: flag,
-        help: { ...flag, short: 'h' },
-        version: { ...flag, short: 'v' },
-      },
-    })
+    return parseArgs({ args: [...args], allowPositionals: true, options })
   } catch (cause) {
     throw new UsageError(messageOf(cause), { cause })
   }

@@ -1,20 +1,29 @@
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 import { unreachable } from '../base/errors.js'
-import type { Session } from '../operations/session.js'
+import type { ReadableSession } from '../directory-state.js'
 import type { PlannedTool } from './plan.js'
-import { resultOf, type ToolResult } from './run-report.js'
-import { definitionOf, parseLabel, type ToolLabel } from './tool-label.js'
+import { resultOf, resultWithoutRun, type ToolResult } from './run-report.js'
+import { parseLabel, type ToolLabel } from './tool-label.js'
 
-/** What earlier runs of a plan left of one of its tools. */
+/** What earlier runs of a plan left of one of its tools, whatever its definition was then. */
 export type EarlierRun =
-  /** No run has begun it, or it was another tool then: its definition has changed since it ended. */
+  /** No run has begun it. */
   | { readonly type: 'none' }
   /** It has ended by itself. */
-  | { readonly type: 'ended'; readonly operationId: OperationId; readonly outcome: OperationOutcome }
-  /** It was ended before it could finish. Counts whatever its definition was, for it may have left things half done. */
-  | { readonly type: 'interrupted'; readonly operationId: OperationId; readonly outcome: OperationOutcome }
+  | EarlierEnd<'ended'>
+  /** It was ended before it could finish, and may have left things half done. */
+  | EarlierEnd<'interrupted'>
   /** The process that ran it was killed: how far it came is not known. */
   | { readonly type: 'lost'; readonly operationIds: readonly OperationId[] }
+
+/** How the last run of a tool ended. */
+export interface EarlierEnd<Type extends 'ended' | 'interrupted'> extends Omit<ToolLabel, 'name'> {
+  readonly type: Type
+  readonly operationId: OperationId
+  readonly outcome: OperationOutcome
+  /** Place in the order of all ends. */
+  readonly seq: number
+}
 
 /** True when the tool was begun and did not come to an end of its own: only `--resume` begins it again. */
 export function isUnfinished({ type }: EarlierRun): boolean {
@@ -25,41 +34,38 @@ export function isUnfinished({ type }: EarlierRun): boolean {
 export function resultOfEarlier(name: string, earlier: EarlierRun): ToolResult {
   switch (earlier.type) {
     case 'none':
-      return { name, status: 'not_started', begun: null, operationId: null, reason: 'was not started', process: null }
+      return resultWithoutRun(name, 'not_started', 'was not started')
     case 'lost': {
       const operationId = earlier.operationIds.at(-1) ?? null
-      return { name, status: 'lost', begun: 'before', operationId, reason: 'its run was killed', process: null }
+      return {
+        ...resultWithoutRun(name, 'not_started', 'its run was killed'),
+        status: 'lost',
+        begun: 'before',
+        operationId,
+      }
     }
     case 'interrupted':
-    case 'ended':
-      return resultOf(name, 'before', earlier.operationId, earlier.outcome)
+    case 'ended': {
+      const { operationId, attempt, outcome } = earlier
+      return resultOf({ name, begun: 'before', operationId, attempt }, outcome)
+    }
     default:
       return unreachable(earlier, 'earlier run')
   }
 }
 
-interface Ended {
-  readonly label: ToolLabel
-  readonly operationId: OperationId
-  readonly outcome: OperationOutcome
-}
-
 /** Reads a recovered session: for each tool of the plan, what the last run that began it left behind. */
-export function earlierRuns(session: Session, tools: readonly PlannedTool[]): ReadonlyMap<string, EarlierRun> {
+export function earlierRuns(session: ReadableSession, tools: readonly PlannedTool[]): ReadonlyMap<string, EarlierRun> {
+  const ended = lastEnds(session)
   const lost = lostByName(session)
-  const ended = lastEndByName(session)
-  return new Map(tools.map((tool) => [tool.name, earlierRun(tool, lost.get(tool.name), ended.get(tool.name))]))
+  const earlierRun = (name: string): EarlierRun => {
+    const operationIds = lost.get(name)
+    return operationIds === undefined ? (ended.get(name) ?? { type: 'none' }) : { type: 'lost', operationIds }
+  }
+  return new Map(tools.map(({ name }) => [name, earlierRun(name)]))
 }
 
-function earlierRun(tool: PlannedTool, lost: readonly OperationId[] | undefined, end: Ended | undefined): EarlierRun {
-  if (lost !== undefined) return { type: 'lost', operationIds: lost }
-  if (end === undefined) return { type: 'none' }
-  const { operationId, outcome, label } = end
-  if (outcome.type !== 'completed' && outcome.type !== 'failed') return { type: 'interrupted', operationId, outcome }
-  return label.definition === definitionOf(tool) ? { type: 'ended', operationId, outcome } : { type: 'none' }
-}
-
-function lostByName({ lost }: Session): ReadonlyMap<string, readonly OperationId[]> {
+function lostByName({ lost }: ReadableSession): ReadonlyMap<string, readonly OperationId[]> {
   const byName = new Map<string, OperationId[]>()
   for (const { id, sourceLabel } of lost) {
     const name = parseLabel(sourceLabel)?.name
@@ -68,13 +74,16 @@ function lostByName({ lost }: Session): ReadonlyMap<string, readonly OperationId
   return byName
 }
 
-/** The order of completions is the feed's: times and ids depend on a clock that may have been set back. */
-function lastEndByName({ feed, operations }: Session): ReadonlyMap<string, Ended> {
-  const byName = new Map<string, Ended>()
-  for (const { operationId, outcome } of feed.since(0).entries) {
+/** The order of ends is the feed's: times and ids depend on a clock that may have been set back. */
+function lastEnds({ feed, operations }: ReadableSession): ReadonlyMap<string, EarlierRun> {
+  const byName = new Map<string, EarlierRun>()
+  for (const { operationId, outcome, seq } of feed.since(0).entries) {
     const snapshot = operations.snapshot(operationId)
     const label = snapshot === undefined ? undefined : parseLabel(snapshot.sourceLabel)
-    if (label !== undefined) byName.set(label.name, { label, operationId, outcome })
+    if (label === undefined) continue
+    const { name, ...made } = label
+    const type = outcome.type === 'completed' || outcome.type === 'failed' ? 'ended' : 'interrupted'
+    byName.set(name, { type, ...made, operationId, outcome, seq })
   }
   return byName
 }

@@ -1,32 +1,43 @@
 import { unreachable } from '../base/errors.js'
+import { row, type Layout } from './layout.js'
 import type { Paint } from './paint.js'
-import { resultLine } from './report-text.js'
+import { resultLines } from './report-text.js'
 import type { RunEvent } from './run-events.js'
-import { count, pad, plain, widthOf } from './text.js'
+import { count, duration, plain, wrap } from './text.js'
 
-/** The lines that tell of an event, for people; none for progress that is shown in another way. */
-export function eventLines(event: Exclude<RunEvent, { type: 'progress' }>, paint: Paint): string[] {
+/** An event that is told in lines that stay; progress is shown in another way. */
+export type LastingEvent = Exclude<RunEvent, { type: 'progress' }>
+
+/** The lines that tell of an event, for people; the note stands behind the end of a tool. */
+export function eventLines(event: LastingEvent, layout: Layout, paint: Paint, note = ''): string[] {
+  const { columns } = layout
   switch (event.type) {
     case 'opened': {
       const { plan, toRun, concurrency, dataDir, before } = event
-      const width = Math.max(0, ...before.map(({ name }) => widthOf(name)))
       const head = `plan ${plan}: ${count(toRun, 'tool')} to run, ${concurrency} at once, data in ${plain(dataDir)}`
-      return [head, ...before.map((tool) => resultLine(tool, width, paint))]
+      return [...wrap(head, columns), ...before.flatMap((tool) => resultLines(tool, layout, paint))]
     }
     case 'reaped':
-      return reapedLines(event)
+      return reapedLines(event).flatMap((line) => wrap(line, columns))
     case 'started':
-      return [`${pad('start', 11)}  ${event.tool}`]
+      return row(layout, 'start', event.tool, '')
+    case 'retrying': {
+      const { result, attempts, delayMs } = event
+      const pause = delayMs === 0 ? '' : ` in ${duration(delayMs)}`
+      const text = `${plain(result.reason ?? '')}; attempt ${(result.attempt ?? 0) + 1} of ${attempts}${pause}`
+      return row(layout, 'again', result.name, text)
+    }
     case 'ended':
-      return [resultLine(event.result, 0, paint)]
+      return resultLines(event.result, layout, paint, note)
     case 'warning':
       return [paint('yellow', plain(event.message))]
     case 'stopping':
-      return [
+      return wrap(
         event.how === 'retire'
           ? 'stopping: running tools are asked to end, press Ctrl-C again to kill them'
           : 'stopping: running tools are killed',
-      ]
+        columns,
+      )
     default:
       return unreachable(event, 'run event')
   }

@@ -1,8 +1,9 @@
 import type { Clock } from '../base/clock.js'
 import { eventLines, progressText } from './event-text.js'
-import type { OutputTarget, Paint } from './paint.js'
+import { layoutFor, row, type Layout } from './layout.js'
+import { columnsOf, type OutputTarget, type Paint } from './paint.js'
 import type { RunEvent } from './run-events.js'
-import { pad } from './text.js'
+import { RunTotal } from './run-total.js'
 
 /** Least milliseconds between two lines about the progress of one tool. */
 const progressPauseMs = 1000
@@ -12,6 +13,7 @@ export class LineDisplay implements Disposable {
   readonly #target: OutputTarget
   readonly #paint: Paint
   readonly #clock: Clock
+  readonly #total = new RunTotal()
   /** When a tool's progress was last told, in monotonic milliseconds. */
   readonly #toldAt = new Map<string, number>()
 
@@ -23,16 +25,22 @@ export class LineDisplay implements Disposable {
 
   /** Takes the next event. */
   show(event: RunEvent): void {
-    const lines = event.type === 'progress' ? this.#progressLines(event) : eventLines(event, this.#paint)
+    this.#total.follow(event)
+    const layout = layoutFor(this.#total.names, columnsOf(this.#target))
+    const lines =
+      event.type === 'progress'
+        ? this.#progressLines(event, layout)
+        : eventLines(event, layout, this.#paint, `(${this.#total.text})`)
     if (lines.length > 0) this.#target.write(lines.map((line) => `${line}\n`).join(''))
   }
 
   [Symbol.dispose](): void {}
 
-  #progressLines({ tool, message = '', percent }: Extract<RunEvent, { type: 'progress' }>): string[] {
+  #progressLines(event: Extract<RunEvent, { type: 'progress' }>, layout: Layout): string[] {
+    const { tool, message = '', percent } = event
     const now = this.#clock.monotonicNow()
     if (now - (this.#toldAt.get(tool) ?? Number.NEGATIVE_INFINITY) < progressPauseMs) return []
     this.#toldAt.set(tool, now)
-    return [this.#paint('dim', `${pad('', 11)}  ${tool}  ${progressText(message, percent)}`)]
+    return row(layout, '', tool, progressText(message, percent)).map((line) => this.#paint('dim', line))
   }
 }

@@ -1,17 +1,26 @@
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
 import { eventLines, progressText } from './event-text.js'
+import { layoutFor } from './layout.js'
 import type { OutputTarget, Paint } from './paint.js'
 import type { RunEvent } from './run-events.js'
-import { count, duration, fit, pad, widthOf } from './text.js'
+import { RunTotal } from './run-total.js'
+import { bar, duration, fit, pad, widthOf } from './text.js'
 
 /** Milliseconds between two pictures. */
 const pauseMs = 100
 /** Milliseconds after which running times are shown anew although nothing has happened. */
 const idleMs = 1000
 
+/** Columns of a bar are a share of those of the terminal, within bounds. */
+const barShare = 0.2
+const narrowestBar = 8
+const widestBar = 22
+
 interface Row {
   readonly startedAt: number
+  /** How far the tool is, from 0 to 1, as far as it says. */
+  fraction: number | undefined
   text: string
 }
 
@@ -25,7 +34,7 @@ export class LiveDisplay implements Disposable {
   readonly #clock: Clock
   readonly #deadlines: DeadlineQueue
   readonly #rows = new Map<string, Row>()
-  #waiting = 0
+  readonly #total = new RunTotal()
   /** Lines of the block that is on the screen. */
   #drawn = 0
   #nextDraw: Deadline | undefined
@@ -41,7 +50,7 @@ export class LiveDisplay implements Disposable {
   show(event: RunEvent): void {
     this.#follow(event)
     if (event.type === 'progress' || event.type === 'started') return this.#drawWithin(pauseMs)
-    this.#draw(eventLines(event, this.#paint))
+    this.#draw(eventLines(event, layoutFor(this.#total.names, this.#columns), this.#paint))
   }
 
   /** Takes the block off the screen and leaves no timer behind. */
@@ -51,23 +60,29 @@ export class LiveDisplay implements Disposable {
     this.#deadlines[Symbol.dispose]()
   }
 
+  /** One less than the terminal has: some break a line that fills the last one. */
+  get #columns(): number {
+    return (this.#target.columns || 80) - 1
+  }
+
   #follow(event: RunEvent): void {
+    this.#total.follow(event)
     switch (event.type) {
-      case 'opened':
-        this.#waiting = event.toRun
-        break
       case 'started':
-        this.#waiting -= 1
-        this.#rows.set(event.tool, { startedAt: this.#clock.monotonicNow(), text: '' })
+        this.#rows.set(event.tool, { startedAt: this.#clock.monotonicNow(), fraction: undefined, text: '' })
         break
       case 'progress': {
         const row = this.#rows.get(event.tool)
-        if (row !== undefined) row.text = progressText(event.message ?? '', event.percent)
+        if (row === undefined) break
+        row.fraction = event.percent
+        row.text = progressText(event.message ?? '', event.percent)
         break
       }
+      case 'retrying':
       case 'ended':
         this.#rows.delete(event.result.name)
         break
+      case 'opened':
       case 'reaped':
       case 'warning':
       case 'stopping':
@@ -95,18 +110,21 @@ export class LiveDisplay implements Disposable {
 
   #block(): string[] {
     if (this.#rows.size === 0) return []
-    // A terminal that does not know its size says 0.
-    const columns = this.#target.columns || 80
-    const rows = this.#target.rows || 24
-    const room = Math.max(1, rows - 2)
+    const columns = this.#columns
+    const barColumns = Math.min(widestBar, Math.max(narrowestBar, Math.floor(columns * barShare)))
+    const room = Math.max(1, (this.#target.rows || 24) - 2)
     const names = [...this.#rows.keys()]
-    const width = Math.max(...names.map(widthOf))
+    const nameColumns = Math.min(Math.max(...names.map(widthOf)), Math.max(8, Math.floor(columns * 0.35)))
+    const hasBars = [...this.#rows.values()].some(({ fraction }) => fraction !== undefined)
     const now = this.#clock.monotonicNow()
-    const lines = [...this.#rows].slice(0, room).map(([name, { startedAt, text }]) => {
+    const lines = [...this.#rows].slice(0, room).map(([name, { startedAt, fraction, text }]) => {
       const time = duration(Math.floor((now - startedAt) / pauseMs) * pauseMs)
-      return fit(`${pad(name, width)}  ${pad(time, 8)}  ${text}`.trimEnd(), columns - 1)
+      const progress = fraction === undefined ? ' '.repeat(barColumns) : bar(fraction, barColumns)
+      const cells = [pad(fit(name, nameColumns), nameColumns), pad(time, 8), ...(hasBars ? [progress] : []), text]
+      return fit(cells.join('  ').trimEnd(), columns)
     })
-    const rest = `${count(names.length, 'tool')} running, ${this.#waiting} waiting`
-    return [...lines, this.#paint('dim', fit(rest, columns - 1))]
+    const { fraction, text, waiting } = this.#total
+    const total = `${bar(fraction, barColumns)}  ${text} done, ${names.length} running, ${waiting} waiting`
+    return [...lines, this.#paint('dim', fit(total, columns))]
   }
 }

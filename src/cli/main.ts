@@ -1,18 +1,22 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
+import { fstatSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { systemClock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { helpText, parseCommand, type RunCommand } from './command.js'
+import { showStatus } from './directory/status.js'
+import { tail } from './directory/tail.js'
+import { dryRun, dryRunText } from './dry-run.js'
 import { listenForInterrupts } from './interrupts.js'
 import { LineDisplay } from './line-display.js'
 import { LiveDisplay } from './live-display.js'
-import { createPaint, wantsColour } from './paint.js'
-import { loadPlan, type PlanFile } from './plan-file.js'
+import { columnsOf, createPaint, wantsColour } from './paint.js'
+import { loadPlan } from './plan-file.js'
+import type { PlanFile } from './plan-surroundings.js'
 import { reportText } from './report-text.js'
 import { runPlan } from './run-plan.js'
-import { jsonLine, plain } from './text.js'
+import { count, jsonLine, plain } from './text.js'
 
 const { stdout, stderr } = process
 
@@ -32,13 +36,30 @@ async function main(args: readonly string[]): Promise<number> {
     case 'run': {
       const file = await loadPlan(command.planFile)
       failureCode = 1
-      return run(file, command)
+      return command.dryRun ? tellDryRun(file, command) : run(file, command)
+    }
+    case 'check': {
+      const { plan } = await loadPlan(command.planFile)
+      stdout.write(
+        `${plain(command.planFile)}: plan ${plan.name}, ${count(plan.tools.length, 'tool')}, is well-formed\n`,
+      )
+      return 0
+    }
+    case 'status':
+    case 'tail': {
+      using interrupts = listenForInterrupts()
+      const gone = new AbortController()
+      // Who has left needs to be told nothing more.
+      stdout.once('error', () => gone.abort())
+      const over = AbortSignal.any([interrupts.retire, gone.signal])
+      await (command.type === 'status' ? showStatus(command, stdout, over) : tail(command, stdout, over))
+      return 0
     }
   }
 }
 
 async function run(file: PlanFile, command: RunCommand): Promise<number> {
-  const { dataDir, json, resume, retryFailed, fresh, cutDamage } = command
+  const { json, resume, retryFailed, fresh, cutDamage, ids } = command
   using interrupts = listenForInterrupts()
   using display = createDisplay()
   const { retire, terminate } = interrupts
@@ -47,15 +68,43 @@ async function run(file: PlanFile, command: RunCommand): Promise<number> {
     retryFailed,
     fresh,
     onDamage: cutDamage ? 'cut' : 'refuse',
-    dataDir: resolve(dataDir ?? join('.stateward', file.plan.name)),
+    dataDir: dataDirOf(file, command),
     retire,
     terminate,
     onEvent: (event) => display.show(event),
     logger: warningsTo(display),
   })
   display[Symbol.dispose]()
-  stdout.write(json ? `${jsonLine(report)}\n` : reportText(report, createPaint(wantsColour(stdout))))
+  const paint = createPaint(wantsColour(stdout))
+  const isTold = readsTheSame()
+  const text = json
+    ? `${jsonLine(report)}\n`
+    : reportText(report, { paint, columns: columnsOf(stdout), isTold, withIds: ids })
+  stdout.write(text)
   return report.exitCode
+}
+
+async function tellDryRun(file: PlanFile, command: RunCommand): Promise<number> {
+  const { json, resume, retryFailed, fresh } = command
+  const told = await dryRun(file, { resume, retryFailed, fresh, dataDir: dataDirOf(file, command) })
+  const paint = createPaint(wantsColour(stdout))
+  stdout.write(json ? `${jsonLine(told)}\n` : dryRunText(told, columnsOf(stdout), paint))
+  return 0
+}
+
+function dataDirOf({ plan }: PlanFile, { dataDir }: RunCommand): string {
+  return resolve(dataDir ?? join('.stateward', plan.name))
+}
+
+/** Whether both streams end at one place, a terminal or a log: nothing has to be said there twice. */
+function readsTheSame(): boolean {
+  try {
+    const [one, other] = [fstatSync(stdout.fd), fstatSync(stderr.fd)]
+    return one.ino === other.ino && one.dev === other.dev
+  } catch {
+    // One of them is closed.
+    return false
+  }
 }
 
 function createDisplay(): LineDisplay | LiveDisplay {
@@ -77,8 +126,13 @@ function warningsTo(display: LineDisplay | LiveDisplay): Logger {
   return { ...silentLogger, warn, error: warn }
 }
 
+/** A plan can hold keys and values of any length; nobody needs to see more of them. */
+const longestMessage = 2000
+
 function fail(error: unknown): void {
-  stderr.write(`stateward: ${plain(messageOf(error))}\n`)
+  const message = plain(messageOf(error))
+  const shown = message.length > longestMessage ? `${message.slice(0, longestMessage)}…` : message
+  stderr.write(`stateward: ${shown}\n`)
   process.exitCode = failureCode
 }
 

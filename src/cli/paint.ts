@@ -22,3 +22,8 @@ export interface OutputTarget {
 export function wantsColour(target: OutputTarget): boolean {
   return target.isTTY === true && target.hasColors?.() === true
 }
+
+/** Columns of a line on a terminal, 80 when it does not know its size; anything else takes lines of any length. */
+export function columnsOf(target: Pick<OutputTarget, 'isTTY' | 'columns'>): number {
+  return target.isTTY === true ? target.columns || 80 : Number.POSITIVE_INFINITY
+}

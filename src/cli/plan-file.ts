@@ -2,38 +2,78 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { InvalidInputError, messageOf } from '../base/errors.js'
-import { maxPlanBytes, parsePlan, type Plan } from './plan.js'
+import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
+import { expandDirectory, expandVariables, isSet, textsOf } from './expand-tool.js'
+import { parsePlan } from './parse-plan.js'
+import { maxPlanBytes, type PlannedTool } from './plan.js'
+import type { PlanFile } from './plan-surroundings.js'
+import { parseTemplate, referencesOf, TemplateError, unsetReference } from './template.js'
 
-/** A plan and the folder that the directories of its tools are relative to. */
-export interface PlanFile {
-  readonly plan: Plan
-  readonly home: string
+/** Raised with code `plan_missing` or `plan_unreadable` for a plan file that is not there or cannot be read. */
+export class PlanFileError extends StatewardError<'plan_missing' | 'plan_unreadable', { readonly file: string }> {
+  override readonly name = 'PlanFileError'
 }
 
-/** Reads a plan. Raises `invalid_input` naming the file, the field and the reason. */
-export async function loadPlan(file: string): Promise<PlanFile> {
+/**
+ * Reads a plan. Raises `plan_missing` and `plan_unreadable`, and `invalid_input` naming the file, the field and the reason:
+ * a plan that is loaded can be run as far as can be told beforehand, with the variables that it takes from `environment`.
+ */
+export async function loadPlan(
+  file: string,
+  environment: Readonly<NodeJS.ProcessEnv> = process.env,
+): Promise<PlanFile> {
   const plan = parsePlan(await readText(file), file)
   const home = dirname(resolve(file))
-  for (const [place, { cwd }] of plan.tools.entries()) {
-    const directory = resolve(home, cwd)
-    if (await isDirectory(directory)) continue
-    throw new InvalidInputError({
-      subject: file,
-      field: `tools.${place}.cwd`,
-      reason: `no such directory: ${directory}`,
-    })
+  const refuse = (field: string, reason: string): never => {
+    throw new InvalidInputError({ subject: file, field, reason })
   }
-  return { plan, home }
+  const env = expandVariables(plan.env, environment, (name, cause) => refuse(`env.${name}`, messageOf(cause)))
+  const loaded: PlanFile = { plan, home, environment, env }
+  for (const [place, tool] of plan.tools.entries()) {
+    for (const [field, text] of textsOf(tool)) {
+      const unset = unsetVariable(text, (variable) => isSet(variable, field, tool, loaded))
+      if (unset !== undefined) refuse(`tools.${place}.${field}`, unset)
+    }
+    const directory = directoryOf(tool, loaded)
+    if (directory !== undefined && !(await isDirectory(directory))) {
+      refuse(`tools.${place}.cwd`, `no such directory: ${directory}`)
+    }
+  }
+  return loaded
+}
+
+/** Why a text cannot be given its values, as far as these are variables. */
+function unsetVariable(text: string, isSetVariable: (name: string) => boolean): string | undefined {
+  const unset = referencesOf(parseTemplate(text)).find(
+    ({ tool, name, fallback }) => tool === undefined && fallback === undefined && !isSetVariable(name),
+  )
+  return unset && unsetReference(unset).message
+}
+
+/** Where the tool is run; nothing when that depends on what another one passes on. */
+function directoryOf(tool: PlannedTool, loaded: PlanFile): string | undefined {
+  try {
+    return resolve(loaded.home, expandDirectory(tool, loaded, new Map()))
+  } catch (error) {
+    if (error instanceof TemplateError) return undefined
+    throw error
+  }
 }
 
 async function readText(file: string): Promise<string> {
+  let bytes: Buffer
   try {
     // One byte more than allowed tells a file that is too long, however long it is.
-    const bytes = await buffer(createReadStream(file, { end: maxPlanBytes }))
+    bytes = await buffer(createReadStream(file, { end: maxPlanBytes }))
+  } catch (cause) {
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT'
+    if (isMissing) throw new PlanFileError('plan_missing', `there is no plan file ${file}`, { file }, { cause })
+    throw new PlanFileError('plan_unreadable', `cannot read ${file}: ${messageOf(cause)}`, { file }, { cause })
+  }
+  try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
-    throw new InvalidInputError({ subject: file, field: '$', reason: `cannot be read: ${messageOf(cause)}` }, { cause })
+    throw new InvalidInputError({ subject: file, field: '$', reason: 'not UTF-8' }, { cause })
   }
 }
 

@@ -1,4 +1,6 @@
-import type { OperationId, WaitAllSatisfied } from '../../machines/operation-vocabulary.js'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { OperationId, OperationOutcome, WaitAllSatisfied } from '../../machines/operation-vocabulary.js'
 import type { ProcessRecords } from '../work/children/process-records.js'
 import { defaultGraceMs } from '../work/children/child-process.js'
 import { onAbort } from '../base/abort.js'
@@ -6,20 +8,29 @@ import { systemClock } from '../base/clock.js'
 import { DeadlineQueue, type Deadline } from '../base/deadline-queue.js'
 import { StatewardError, toError } from '../base/errors.js'
 import { createUuidSource } from '../base/ids.js'
-import { abortable, silence } from '../base/promises.js'
+import { abortable, createDeferred, silence } from '../base/promises.js'
 import type { WorkContext } from '../operations/execution.js'
 import type { Runtime } from '../runtime.js'
 import type { Session } from '../operations/session.js'
-import { earlierRuns, isUnfinished, resultOfEarlier, type EarlierRun } from './earlier-runs.js'
-import type { PlanFile } from './plan-file.js'
+import { earlierRuns } from './earlier-runs.js'
 import type { PlannedTool } from './plan.js'
+import type { PlanFile } from './plan-surroundings.js'
 import type { RunEvent } from './run-events.js'
-import type { RunPlanOptions } from './run-plan.js'
-import { reportOf, resultOf, type RunReport, type ToolProcessSummary, type ToolResult } from './run-report.js'
+import type { RunPlanOptions } from './run-options.js'
+import {
+  reportOf,
+  resultOf,
+  type RunReport,
+  type ToolProcessSummary,
+  type ToolResult,
+  type ToolRun,
+} from './run-report.js'
 import { runTool, ToolInterruptedError, type ToolSurroundings } from './run-tool.js'
+import { Schedule, type ReadyTool } from './schedule.js'
+import { sessionNameOf } from './session-name.js'
 import { labelOf } from './tool-label.js'
 
-/** Ended tools a session remembers; more than a plan can have, so that a finished one is never taken for new. */
+/** Ended operations a session remembers; more than the attempts of a plan, so that a finished one is never taken for new. */
 const maxCompleted = 65_536
 
 /** One run of a plan on an open runtime: what earlier runs left, what is started now, how all of it ends. */
@@ -29,28 +40,29 @@ export class PlanRun {
   readonly #options: RunPlanOptions
   readonly #deadlines: DeadlineQueue
   readonly #surroundings: ToolSurroundings
-  /** The operations that tell how tools ended, of this run or an earlier one. */
-  readonly #operations = new Map<string, OperationId>()
-  readonly #launched = new Map<string, OperationId>()
+  /** The last operation of each tool that this run has started. */
+  readonly #launched = new Map<string, ToolRun>()
   readonly #summaries = new Map<string, ToolProcessSummary>()
-  /** Settle when the operation has ended and its process too. */
+  /** Settle when a tool has ended for good, its process too. */
   readonly #running = new Map<string, Promise<void>>()
   readonly #broken = new AbortController()
-  #earlier: ReadonlyMap<string, EarlierRun> = new Map()
+  #schedule: Schedule
 
   constructor(file: PlanFile, runtime: Runtime, records: ProcessRecords, options: RunPlanOptions) {
-    const { clock = systemClock, graceMs = defaultGraceMs } = options
+    const { clock = systemClock, graceMs = defaultGraceMs, dataDir } = options
     this.#file = file
     this.#runtime = runtime
     this.#options = options
     this.#deadlines = new DeadlineQueue(clock)
+    this.#schedule = new Schedule(file, new Map(), options)
     this.#surroundings = {
       home: file.home,
-      env: process.env,
+      env: file.environment,
       clock,
       deadlines: this.#deadlines,
       graceMs,
       records,
+      outputs: join(dataDir, 'outputs'),
       flush: () => this.#session.flush(),
       onEnd: ({ name }, summary) => this.#summaries.set(name, summary),
     }
@@ -59,21 +71,29 @@ export class PlanRun {
   /** Goes on where earlier runs have stopped and waits for the end of everything begun. */
   async toEnd(): Promise<RunReport> {
     const { plan } = this.#file
-    const { resume = false, fresh = false, dataDir } = this.#options
-    await this.#reap()
+    const { fresh = false, dataDir } = this.#options
+    await this.#cleanUp()
     if (fresh) await this.#runtime.deleteSession(this.#session.id, 'started over')
-    this.#earlier = earlierRuns(this.#session, plan.tools)
-    const isBlocked = !resume && [...this.#earlier.values()].some(isUnfinished)
-    const toRun = isBlocked ? [] : plan.tools.filter(({ name }) => this.#isToRun(name))
-    const left = plan.tools.filter((tool) => !toRun.includes(tool))
-    for (const { name } of left) this.#adopt(name)
-    const before = left.map(({ name }) => this.#earlierResult(name))
-    this.#emit({ type: 'opened', plan: plan.name, dataDir, toRun: toRun.length, concurrency: plan.concurrency, before })
+    const schedule = new Schedule(this.#file, earlierRuns(this.#session, plan.tools), this.#options)
+    this.#schedule = schedule
+    schedule.settleOpen()
+    const isBlocked = schedule.isBlocked
+    const left = isBlocked ? plan.tools : plan.tools.filter((tool) => !schedule.open.includes(tool))
+    const before = left.map(({ name }) => this.#schedule.resultSoFar(name))
+    this.#emit({
+      type: 'opened',
+      plan: plan.name,
+      dataDir,
+      tools: plan.tools.map(({ name }) => name),
+      toRun: plan.tools.length - left.length,
+      concurrency: plan.concurrency,
+      before,
+    })
     if (isBlocked) return this.#report(before, null)
 
     const disobey = this.#obeySignals()
     try {
-      await this.#launchAll(toRun)
+      await this.#launchAll()
       return await this.#waitForAll()
     } finally {
       disobey()
@@ -85,45 +105,41 @@ export class PlanRun {
     try {
       await this.#runtime.close({ policy: 'terminate', reason: 'the run broke off' })
     } finally {
+      // Nothing waits to be tried again any more.
+      this.#broken.abort(new StatewardError('channel_closed', 'the run is over', {}))
       await Promise.all(this.#running.values())
       this.#deadlines[Symbol.dispose]()
     }
   }
 
   get #session(): Session {
-    return this.#runtime.session(`plan:${this.#file.plan.name}`, { maxCompleted })
+    return this.#runtime.session(sessionNameOf(this.#file.plan), { maxCompleted })
+  }
+
+  get #isStopping(): boolean {
+    const { retire, terminate } = this.#options
+    return retire?.aborted === true || terminate?.aborted === true || this.#broken.signal.aborted
   }
 
   /** The journal's lock is held by now: whatever is recorded was left by a run that has been killed. */
-  async #reap(): Promise<void> {
-    const { records, clock } = this.#surroundings
+  async #cleanUp(): Promise<void> {
+    const { records, clock, outputs } = this.#surroundings
     const names = new Map<string, string>(this.#session.lost.map(({ id, displayName }) => [id, displayName]))
     for (const { operationId, killed, leftPids } of await records.reap(clock)) {
       this.#emit({ type: 'reaped', tool: names.get(operationId) ?? operationId, killed, leftPids })
     }
+    rmSync(outputs, { recursive: true, force: true })
+    mkdirSync(outputs)
   }
 
-  #isToRun(name: string): boolean {
-    const earlier = this.#earlier.get(name)
-    if (earlier?.type !== 'ended') return true
-    return this.#options.retryFailed === true && earlier.outcome.type === 'failed'
-  }
-
-  /** Lets the end in an earlier run stand for the tool. */
-  #adopt(name: string): void {
-    const earlier = this.#earlier.get(name)
-    if (earlier?.type === 'ended') this.#operations.set(name, earlier.operationId)
-  }
-
-  #earlierResult(name: string): ToolResult {
-    return resultOfEarlier(name, this.#earlier.get(name) ?? { type: 'none' })
-  }
-
-  async #launchAll(tools: readonly PlannedTool[]): Promise<void> {
-    for (const tool of tools) {
-      while (this.#running.size >= this.#file.plan.concurrency) await this.#waitForOne()
-      if (this.#options.retire?.aborted === true) return
-      this.#launch(tool)
+  /** Starts whatever can be started, until nothing is left that could be, or the run is to stop. */
+  async #launchAll(): Promise<void> {
+    for (;;) {
+      const room = this.#file.plan.concurrency - this.#running.size
+      const ready = room > 0 && !this.#isStopping ? this.#schedule.takeReady() : undefined
+      if (ready !== undefined) this.#launch(ready)
+      else if (this.#running.size > 0) await this.#waitForOne()
+      else return
     }
   }
 
@@ -131,29 +147,55 @@ export class PlanRun {
     await abortable(Promise.race(this.#running.values()), this.#broken.signal)
   }
 
-  #launch(tool: PlannedTool): void {
+  #launch(ready: ReadyTool): void {
+    const { name } = ready.tool
+    const ended = this.#runToEnd(ready)
+      .catch((failure: unknown) => this.#broken.abort(toError(failure)))
+      .finally(() => this.#running.delete(name))
+    this.#running.set(name, ended)
+  }
+
+  /** Runs the tool, again after a failure as often as the plan says. */
+  async #runToEnd({ tool, attempt: first }: ReadyTool): Promise<void> {
+    const { retries, retryDelayMs: delayMs } = tool
+    for (let attempt = first; ; attempt += 1) {
+      const { result, processGone } = await this.#attempt(tool, attempt)
+      const isRetried = result.status === 'unexpected' && attempt <= retries && !this.#isStopping
+      if (isRetried) this.#emit({ type: 'retrying', result, attempts: retries + 1, delayMs })
+      else this.#ended(result)
+      await processGone
+      if (!isRetried) return
+      await this.#pause(delayMs)
+      if (this.#isStopping) return this.#ended(result)
+    }
+  }
+
+  #ended(result: ToolResult): void {
+    this.#emit({ type: 'ended', result })
+    this.#schedule.ended(result)
+    for (const settled of this.#schedule.settleOpen()) this.#emit({ type: 'ended', result: settled })
+  }
+
+  /** One attempt: how it ended, once that is durable, and the moment when its process is gone as well. */
+  async #attempt(tool: PlannedTool, attempt: number): Promise<{ result: ToolResult; processGone: Promise<unknown> }> {
     const { name } = tool
-    let task: Promise<unknown> = Promise.resolve()
+    let work: Promise<unknown> = Promise.resolve()
+    this.#summaries.delete(name)
     const { id, outcome } = this.#session.run(
-      { kind: 'background_tool_op', displayName: name, sourceLabel: labelOf(tool) },
+      { kind: 'background_tool_op', displayName: name, sourceLabel: labelOf(tool, attempt) },
       (context) => {
-        task = silence(this.#execute(tool, context))
-        return task
+        work = silence(this.#execute(tool, context))
+        return work
       },
     )
     // After the new attempt is on record, so that no moment knows of neither.
-    const earlier = this.#earlier.get(name)
-    if (earlier?.type === 'lost') this.#session.forgetLost(earlier.operationIds)
-    this.#operations.set(name, id)
-    this.#launched.set(name, id)
+    const earlier = this.#schedule.earlier(name)
+    if (earlier.type === 'lost') this.#session.forgetLost(earlier.operationIds)
+    const run: ToolRun = { name, begun: 'now', operationId: id, attempt }
+    this.#launched.set(name, run)
     this.#emit({ type: 'started', tool: name, operationId: id })
-    const ended = outcome
-      .then((end) => this.#emit({ type: 'ended', result: resultOf(name, 'now', id, end, this.#summaries.get(name)) }))
-      .catch((failure: unknown) => this.#broken.abort(toError(failure)))
-      .then(() => task)
-      .then(ignore, ignore)
-      .finally(() => this.#running.delete(name))
-    this.#running.set(name, ended)
+    const result = resultOf(run, await outcome, this.#summaries.get(name))
+    return { result, processGone: Promise.allSettled([work]) }
   }
 
   async #execute(tool: PlannedTool, context: WorkContext): Promise<unknown> {
@@ -169,6 +211,17 @@ export class PlanRun {
       if (error instanceof ToolInterruptedError) await this.#session.operations.markRetired(context.id)
       throw error
     }
+  }
+
+  /** Resolves after the delay, or at once when the run is to stop. */
+  async #pause(delayMs: number): Promise<void> {
+    if (delayMs === 0 || this.#isStopping) return
+    const { retire, terminate } = this.#options
+    const over = createDeferred<void>()
+    using _ = this.#deadlines.after(delayMs, () => over.resolve())
+    const forgets = [retire, terminate, this.#broken.signal].map((signal) => onAbort(signal, () => over.resolve()))
+    await over.promise
+    for (const forget of forgets) forget()
   }
 
   /** Stops the run when asked to; the returned function ends that. */
@@ -193,9 +246,9 @@ export class PlanRun {
   }
 
   #askToEnd(name: string): void {
-    const id = this.#launched.get(name)
-    if (id === undefined) return
-    this.#session.operations.requestRetire(id).catch((refusal: unknown) => {
+    const run = this.#launched.get(name)
+    if (run === undefined) return
+    this.#session.operations.requestRetire(run.operationId).catch((refusal: unknown) => {
       // It has just ended, which is what it would have been asked for.
       if (!StatewardError.is(refusal, 'invalid_transition')) this.#broken.abort(refusal)
     })
@@ -203,19 +256,31 @@ export class PlanRun {
 
   async #waitForAll(): Promise<RunReport> {
     const { tools } = this.#file.plan
-    const names = tools.map(({ name }) => name).filter((name) => this.#operations.has(name))
-    const ids = names.flatMap((name) => this.#operations.get(name) ?? [])
+    const ids = tools.flatMap(({ name }) => this.#operationOf(name) ?? [])
     const turnId = createUuidSource({ now: () => this.#surroundings.clock.wallNow() }).uuid()
     const { outcomes, satisfied } = await this.#session.waitAll(turnId, ids, { signal: this.#broken.signal })
     await Promise.all(this.#running.values())
     const waited = new Map(outcomes.map(({ operationId, outcome }) => [operationId, outcome]))
-    const results = tools.map(({ name }) => {
-      const id = this.#operations.get(name)
-      const outcome = id === undefined ? undefined : waited.get(id)
-      if (id === undefined || outcome === undefined) return this.#earlierResult(name)
-      return resultOf(name, this.#launched.has(name) ? 'now' : 'before', id, outcome, this.#summaries.get(name))
-    })
+    const left = this.#schedule.open.map(({ name }) => name)
+    for (const name of left) this.#emit({ type: 'ended', result: this.#schedule.resultSoFar(name) })
+    const results = tools.map(({ name }) => this.#finalResult(name, waited))
     return this.#report(results, satisfied)
+  }
+
+  /** The operation that tells how the tool ended, of this run or an earlier one. */
+  #operationOf(name: string): OperationId | undefined {
+    const launched = this.#launched.get(name)
+    if (launched !== undefined) return launched.operationId
+    const earlier = this.#schedule.earlier(name)
+    const isAdopted = earlier.type === 'ended' && this.#schedule.resultOf(name)?.begun === 'before'
+    return isAdopted ? earlier.operationId : undefined
+  }
+
+  #finalResult(name: string, waited: ReadonlyMap<OperationId, OperationOutcome>): ToolResult {
+    const run = this.#launched.get(name)
+    const outcome = run && waited.get(run.operationId)
+    // Only now, when the process is gone, is it known how that ended.
+    return run && outcome ? resultOf(run, outcome, this.#summaries.get(name)) : this.#schedule.resultSoFar(name)
   }
 
   #report(tools: readonly ToolResult[], obligation: WaitAllSatisfied | null): RunReport {
@@ -229,5 +294,3 @@ export class PlanRun {
     this.#options.onEvent?.(event)
   }
 }
-
-function ignore(): void {}

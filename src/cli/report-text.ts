@@ -1,38 +1,66 @@
 import { unreachable } from '../base/errors.js'
+import { layoutFor, row, type Layout } from './layout.js'
 import type { Paint } from './paint.js'
 import type { RunReport, ToolResult } from './run-report.js'
-import { count, duration, pad, plain, widthOf } from './text.js'
+import { count, duration, fit, plain, wrap } from './text.js'
 import { endOf } from './verdict.js'
 
 /** Lines of output shown of a tool that ended differently from what the plan expects. */
 const shownLines = 20
 
-/** The outcomes and the obligation of a run, for people. */
-export function reportText(report: RunReport, paint: Paint): string {
-  const width = Math.max(...report.tools.map(({ name }) => widthOf(name)))
-  const lines = report.tools.flatMap((tool) => [
-    `${resultLine(tool, width, paint)}${tool.operationId === null ? '' : paint('dim', `  ${tool.operationId}`)}`,
-    ...lastOutput(tool, paint),
-  ])
+/** How a report is shown. */
+export interface ReportTextOptions {
+  readonly paint: Paint
+  /** Columns of a line; without bound when absent. */
+  readonly columns?: number
+  /** Whoever reads this has been told already, line by line, what became of every tool. */
+  readonly isTold?: boolean
+  /** Shows the ids of operations, of the wait and of its turn. */
+  readonly withIds?: boolean
+}
+
+/** The outcomes of a run, for people: what became of each tool, what failed tools have printed, a total, and what to do next. */
+export function reportText(report: RunReport, options: ReportTextOptions): string {
+  const { paint, columns = Number.POSITIVE_INFINITY, isTold = false, withIds = false } = options
+  const names = report.tools.map(({ name }) => name)
+  const layout = layoutFor(names, columns)
+  const lines = report.tools.flatMap((tool) => {
+    const output = lastOutput(tool, columns).map((line) => paint('dim', line))
+    const id = withIds && tool.operationId !== null ? [paint('dim', `    ${tool.operationId}`)] : []
+    if (!isTold) return [...resultLines(tool, layout, paint), ...id, ...output]
+    return output.length + id.length === 0 ? [] : [...wrap(`${tool.name}:`, columns), ...id, ...output]
+  })
   const { obligation } = report
-  if (obligation !== null) {
-    const { operationIds, waitRequestId, turnId } = obligation
-    lines.push(`waited for ${count(operationIds.length, 'operation')}: wait request ${waitRequestId}, turn ${turnId}`)
+  if (withIds && obligation !== null) {
+    lines.push(`wait request ${obligation.waitRequestId}`, `turn ${obligation.turnId}`)
   }
-  const good = report.tools.filter(({ status }) => status === 'as_expected').length
-  const summary = `${good} of ${count(report.tools.length, 'tool')} ended as the plan expects`
-  lines.push(paint(report.exitCode === 0 ? 'green' : 'red', summary), ...report.hints)
+  const good = report.exitCode === 0
+  for (const line of wrap(totalOf(report), columns)) lines.push(paint(good ? 'green' : 'red', line))
+  lines.push(...report.hints.flatMap((hint) => wrap(hint, columns)))
   return lines.map((line) => `${line}\n`).join('')
 }
 
-/** One line about one tool. */
-export function resultLine(tool: ToolResult, width: number, paint: Paint): string {
+function totalOf({ tools }: RunReport): string {
+  const countOf = (status: ToolResult['status']): number => tools.filter((tool) => tool.status === status).length
+  const skipped = countOf('skipped')
+  const total = `${countOf('as_expected')} of ${count(tools.length, 'tool')} ended as the plan expects`
+  return skipped === 0 ? total : `${total}, ${skipped} skipped`
+}
+
+/** What became of one tool, and a note; more than one line where the first is full. */
+export function resultLines(tool: ToolResult, layout: Layout, paint: Paint, note = ''): string[] {
   const [mark, colour] = markOf(tool)
-  const { process, reason, begun } = tool
-  const end = reason ?? (process === null ? 'ended as expected' : endOf(process))
-  const time = process === null ? '' : ` after ${duration(process.durationMs)}`
-  const earlier = begun === 'before' ? ' (in an earlier run)' : ''
-  return `${paint(colour, pad(mark, 11))}  ${pad(tool.name, width)}  ${plain(end)}${time}${earlier}`
+  const [first = '', ...rest] = row(layout, mark, tool.name, `${textOf(tool)} ${note}`.trim())
+  return [paint(colour, first.slice(0, mark.length)) + first.slice(mark.length), ...rest]
+}
+
+function textOf({ status, process, reason, begun, attempt }: ToolResult): string {
+  const time = process === null ? '' : duration(process.durationMs)
+  const isPlain = process?.exitCode === 0 && !process.timedOut
+  const end = status !== 'as_expected' ? plain(reason ?? '') : process === null || isPlain ? '' : endOf(process)
+  const tries = attempt !== null && attempt > 1 ? `attempt ${attempt}` : ''
+  const earlier = begun === 'before' ? 'in an earlier run' : ''
+  return [end, time, tries, earlier].filter((part) => part !== '').join(', ')
 }
 
 function markOf({ status }: ToolResult): [string, Parameters<Paint>[0]] {
@@ -41,6 +69,8 @@ function markOf({ status }: ToolResult): [string, Parameters<Paint>[0]] {
       return ['ok', 'green']
     case 'unexpected':
       return ['FAILED', 'red']
+    case 'skipped':
+      return ['skipped', 'dim']
     case 'interrupted':
       return ['INTERRUPTED', 'yellow']
     case 'lost':
@@ -52,8 +82,8 @@ function markOf({ status }: ToolResult): [string, Parameters<Paint>[0]] {
   }
 }
 
-function lastOutput({ status, process }: ToolResult, paint: Paint): string[] {
+function lastOutput({ status, process }: ToolResult, columns: number): string[] {
   if (status !== 'unexpected' || process === null) return []
   const lines = process.outputTail.split(/[\r\n]+/).filter((line) => line.trim() !== '')
-  return lines.slice(-shownLines).map((line) => paint('dim', `    | ${plain(line)}`))
+  return lines.slice(-shownLines).map((line) => fit(`    | ${plain(line)}`, columns))
 }

@@ -4,9 +4,10 @@ import { decodeJson } from '../base/decode.js'
 import { unreachable } from '../base/errors.js'
 import type { JournalCut } from '../journal/journal.js'
 import { count, plain } from './text.js'
+import type { ToolOutputs } from './tool-outputs.js'
 
 /** What became of a tool. */
-export type ToolStatus = 'as_expected' | 'unexpected' | 'interrupted' | 'lost' | 'not_started'
+export type ToolStatus = 'as_expected' | 'unexpected' | 'skipped' | 'interrupted' | 'lost' | 'not_started'
 
 /** How a tool's process ended. */
 export interface ToolProcessSummary {
@@ -17,6 +18,8 @@ export interface ToolProcessSummary {
   readonly outputBytes: number
   /** The last output of both streams. */
   readonly outputTail: string
+  /** What it passes on to tools that need it; nothing unless it ended as expected. */
+  readonly outputs: ToolOutputs
 }
 
 /** What a run knows of one tool in the end. */
@@ -26,6 +29,8 @@ export interface ToolResult {
   /** Which run it began in; `null` for a tool that no run has begun. */
   readonly begun: 'now' | 'before' | null
   readonly operationId: OperationId | null
+  /** Which attempt it was, from 1; `null` for a tool that no run has begun. */
+  readonly attempt: number | null
   /** Why the status is not `as_expected`. */
   readonly reason: string | null
   /** Absent (`null`) when it is not known: only ends that the plan expects are kept in full for later runs. */
@@ -57,26 +62,23 @@ const summarySchema = v.object({
   durationMs: v.number(),
   outputBytes: v.number(),
   outputTail: v.string(),
+  outputs: v.record(v.string(), v.string()),
 })
 
-/** The part of a process report that is kept. */
-export function summaryOf(report: ToolProcessSummary): ToolProcessSummary {
-  const { exitCode, signal, timedOut, durationMs, outputBytes, outputTail } = report
-  return { exitCode, signal, timedOut, durationMs, outputBytes, outputTail }
+/** An operation that ran a tool. */
+export interface ToolRun {
+  readonly name: string
+  readonly begun: 'now' | 'before'
+  readonly operationId: OperationId
+  readonly attempt: number
 }
 
 /** What the end of a tool's operation says. Raises `invalid_input` for a result that no tool has written. */
-export function resultOf(
-  name: string,
-  begun: 'now' | 'before',
-  operationId: OperationId,
-  outcome: OperationOutcome,
-  known?: ToolProcessSummary,
-): ToolResult {
-  const result = { name, begun, operationId, reason: null, process: known ?? null }
+export function resultOf(run: ToolRun, outcome: OperationOutcome, known?: ToolProcessSummary): ToolResult {
+  const result = { ...run, reason: null, process: known ?? null }
   switch (outcome.type) {
     case 'completed': {
-      const subject = `result of tool ${name}`
+      const subject = `result of tool ${run.name}`
       const process = decodeJson(summarySchema, outcome.result.content, { subject, maxBytes: maxContentBytes })
       return { ...result, status: 'as_expected', process }
     }
@@ -93,11 +95,21 @@ export function resultOf(
   }
 }
 
+/** What is reported of a tool that was not run. */
+export function resultWithoutRun(
+  name: string,
+  status: 'skipped' | 'not_started' | 'unexpected',
+  reason: string,
+): ToolResult {
+  return { name, status, begun: null, operationId: null, attempt: null, reason, process: null }
+}
+
 /** The report of a run, with its exit code and what to do next. */
 export function reportOf(run: Omit<RunReport, 'exitCode' | 'hints'>): RunReport {
-  const countOf = (matches: (tool: ToolResult) => boolean): number => run.tools.filter(matches).length
-  const unfinished = countOf(({ status }) => status === 'lost' || status === 'interrupted')
-  const failedBefore = countOf(({ status, begun }) => status === 'unexpected' && begun === 'before')
+  const countOf = (status: ToolStatus): number => run.tools.filter((tool) => tool.status === status).length
+  const unfinished = countOf('lost') + countOf('interrupted')
+  const failed = countOf('unexpected')
+  const notStarted = countOf('not_started')
   const hints: string[] = []
   // A write that a crash cut short had not been promised to anybody; the log tells of it.
   if (run.cut !== null && run.cut.cause !== 'torn_write') hints.push(lossHint(run.cut))
@@ -106,11 +118,15 @@ export function reportOf(run: Omit<RunReport, 'exitCode' | 'hints'>): RunReport 
       `${count(unfinished, 'tool')} did not finish: --resume runs what is left, --fresh forgets all and starts over`,
     )
   }
-  if (failedBefore > 0)
-    hints.push(`${count(failedBefore, 'tool')} had failed in an earlier run: --retry-failed runs what has failed again`)
-  const notStarted = countOf(({ status }) => status === 'not_started')
-  if (unfinished === 0 && notStarted > 0) hints.push(`${count(notStarted, 'tool')} not started: run again to go on`)
-  const exitCode = run.tools.every(({ status }) => status === 'as_expected') ? 0 : 1
+  if (failed > 0) {
+    const again = failed === 1 ? 'runs it again' : 'runs them again'
+    hints.push(
+      `${count(failed, 'tool')} failed: --retry-failed ${again}, and then what needs ${failed === 1 ? 'it' : 'them'}`,
+    )
+  } else if (unfinished === 0 && notStarted > 0) {
+    hints.push(`${count(notStarted, 'tool')} not started: run again to go on`)
+  }
+  const exitCode = run.tools.every(({ status }) => status === 'as_expected' || status === 'skipped') ? 0 : 1
   return { ...run, exitCode, hints }
 }
 

@@ -3,21 +3,24 @@ import { operationVariable, type ProcessRecords } from '../work/children/process
 import { runChildProcess } from '../work/children/child-process.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { StatewardError } from '../base/errors.js'
+import { messageOf, StatewardError } from '../base/errors.js'
 import type { WorkContext } from '../operations/execution.js'
 import type { PlannedTool } from './plan.js'
-import { summaryOf, type ToolProcessSummary } from './run-report.js'
+import type { ToolProcessSummary } from './run-report.js'
+import { OutputFile, outputVariable, type ToolOutputs } from './tool-outputs.js'
 import { disappointment } from './verdict.js'
 
 /** What every tool of a run is run with. */
 export interface ToolSurroundings {
   /** Folder that the directories of the plan are relative to. */
   readonly home: string
-  readonly env: NodeJS.ProcessEnv
+  readonly env: Readonly<NodeJS.ProcessEnv>
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly graceMs: number
   readonly records: ProcessRecords
+  /** Directory for the files in which tools leave what they pass on. */
+  readonly outputs: string
   /** Resolves once the start of the operation is durable. */
   readonly flush: () => Promise<void>
   /** Hears how the process ended, as expected or not. */
@@ -38,7 +41,7 @@ export class ToolInterruptedError extends StatewardError<'tool_interrupted', Rec
 }
 
 /**
- * The task of one operation: runs the tool's process and returns its summary when it ended as expected.
+ * The work of one operation: runs the tool's process and returns its summary when it ended as expected.
  *
  * Raises `tool_disappointed`, `tool_interrupted` and `child_not_started`.
  */
@@ -47,19 +50,20 @@ export async function runTool(
   context: WorkContext,
   surroundings: ToolSurroundings,
 ): Promise<ToolProcessSummary> {
-  const { home, env, records, flush, onEnd, ...timing } = surroundings
+  const { home, env, records, outputs, flush, onEnd, ...timing } = surroundings
   const { id, signal, retiring } = context
   // Otherwise a crash could forget that the tool was begun, and a later run would begin it again unasked.
   await flush()
   if (retiring.aborted || signal.aborted) throw interrupted()
   using record = records.open(id)
+  using outputFile = new OutputFile(outputs, id)
   const { command, args, timeoutMs } = tool
   const report = await runChildProcess(
     {
       command,
       args,
       cwd: resolve(home, tool.cwd),
-      env: { ...env, ...tool.env, [operationVariable]: id },
+      env: { ...env, ...tool.env, [operationVariable]: id, [outputVariable]: outputFile.path },
       ...(timeoutMs !== undefined && { timeoutMs }),
     },
     {
@@ -70,12 +74,21 @@ export async function runTool(
       onLine: (line) => reportProgress(tool, line, context),
     },
   )
-  const summary = summaryOf(report)
+  const { interrupted: wasInterrupted, ...end } = report
+  const summary: ToolProcessSummary = { ...end, outputs: {} }
   onEnd(tool, summary)
-  if (report.interrupted) throw interrupted()
+  if (wasInterrupted) throw interrupted()
   const reason = disappointment(tool, report)
   if (reason !== undefined) throw new ToolDisappointedError('tool_disappointed', reason, { summary })
-  return summary
+  return { ...summary, outputs: readOutputs(outputFile, summary) }
+}
+
+function readOutputs(file: OutputFile, summary: ToolProcessSummary): ToolOutputs {
+  try {
+    return file.read()
+  } catch (cause) {
+    throw new ToolDisappointedError('tool_disappointed', messageOf(cause), { summary }, { cause })
+  }
 }
 
 function interrupted(): ToolInterruptedError {

@@ -37,6 +37,39 @@ export function fit(text: string, columns: number): string {
   return kept
 }
 
+/** The text in lines of so many columns at most, broken between words where that is possible. */
+export function wrap(text: string, columns: number): string[] {
+  if (widthOf(text) <= columns) return [text]
+  const lines: string[] = []
+  let line = ''
+  const push = (word: string): void => {
+    const longer = line === '' ? word : `${line} ${word}`
+    if (widthOf(longer) <= columns) line = longer
+    else {
+      if (line !== '') lines.push(line)
+      line = word
+    }
+  }
+  for (const word of text.split(' ')) for (const piece of piecesOf(word, columns)) push(piece)
+  if (line !== '') lines.push(line)
+  return lines
+}
+
+/** A word that is too long for a line, in pieces that are not; one character has its line in any case. */
+function piecesOf(word: string, columns: number): string[] {
+  if (widthOf(word) <= columns) return [word]
+  const pieces: string[] = []
+  let piece = ''
+  for (const { segment } of clusters.segment(word)) {
+    if (piece !== '' && widthOf(piece + segment) > columns) {
+      pieces.push(piece)
+      piece = ''
+    }
+    piece += segment
+  }
+  return [...pieces, piece]
+}
+
 /** The text followed by spaces up to so many columns. */
 export function pad(text: string, columns: number): string {
   return text + ' '.repeat(Math.max(0, columns - widthOf(text)))
@@ -65,6 +98,13 @@ export function duration(milliseconds: number): string {
   if (milliseconds < 60_000) return `${(Math.floor(milliseconds / 100) / 10).toFixed(1)} s`
   const seconds = Math.floor(milliseconds / 1000)
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+}
+
+/** How much of something is done, as so many columns: `[####......]`. Takes a fraction from 0 to 1. */
+export function bar(fraction: number, columns: number): string {
+  const cells = Math.max(1, columns - 2)
+  const full = Math.floor(Math.min(1, Math.max(0, fraction)) * cells)
+  return `[${'#'.repeat(full)}${'.'.repeat(cells - full)}]`
 }
 
 /** `1 tool`, `2 tools`. */

@@ -6,20 +6,26 @@ export interface ToolLabel {
   readonly name: string
   /** Digest of everything that decides what is run and how its end is judged. */
   readonly definition: string
+  /** Which attempt it was, from 1. */
+  readonly attempt: number
 }
 
-/** The label of an operation that runs the tool as it is defined now: `tool:<name>#<definition>`. */
-export function labelOf(tool: PlannedTool): string {
-  return `tool:${tool.name}#${definitionOf(tool)}`
+/** The label of an operation that runs the tool, expanded, as it is defined now: `tool:<name>#<definition>@<attempt>`. */
+export function labelOf(tool: PlannedTool, attempt: number): string {
+  return `tool:${tool.name}#${definitionOf(tool)}@${attempt}`
 }
 
 /** Reads a label; nothing for an operation that ran no tool. */
 export function parseLabel(label: string): ToolLabel | undefined {
-  const [, name, definition] = /^tool:([^#]+)#([0-9a-f]{16})$/.exec(label) ?? []
-  return name === undefined || definition === undefined ? undefined : { name, definition }
+  const [, name, definition, attempt] = /^tool:([^#]+)#([0-9a-f]{16})@(\d{1,4})$/.exec(label) ?? []
+  if (name === undefined || definition === undefined) return undefined
+  return { name, definition, attempt: Number(attempt) }
 }
 
-/** Digest of the tool's definition; what is only shown does not count, nor does where the checkout lies. */
+/**
+ * Digest of the expanded tool; what is only shown does not count, nor when it is started, how often it is tried and where the
+ * checkout lies.
+ */
 export function definitionOf({ command, args, cwd, env, timeoutMs, expect }: PlannedTool): string {
   const sortedEnv = Object.entries(env).sort(([one], [other]) => (one < other ? -1 : 1))
   const essence = JSON.stringify([command, args, cwd, sortedEnv, timeoutMs ?? null, expect])

@@ -16,6 +16,7 @@ import {
 import { clockSchema, loggerSchema } from '../base/ports.js'
 import { acquireDirectoryLock, type DirectoryLock, type DirectoryLockOptions } from './directory-lock.js'
 import { examineDirectory, type Findings } from './examine.js'
+import { JournalError } from './errors.js'
 import { notAppended, withIoErrors } from './failures.js'
 import { FileSystemError, type FileSystem } from './file-system.js'
 import { encodeFrame, frameCapacity } from './frame.js'
@@ -25,7 +26,6 @@ import { flock, type KernelLock } from './kernel-lock.js'
 import { nodeFileSystem } from './node-file-system.js'
 import { repairDirectory } from './repair.js'
 import { recoveryOf } from './recovery.js'
-import { corruptError } from './segment.js'
 import { SegmentLog, type SegmentLogOptions } from './segment-log.js'
 import { snapshotSequence, writeSnapshot } from './snapshot-file.js'
 
@@ -134,7 +134,8 @@ function refuseBrokenEnd({ brokenEnd }: Findings, { tornTail, onDamage }: Polici
   if (brokenEnd === undefined) return
   const { cause, path, damage, sequence } = brokenEnd
   if ((cause === 'torn_write' ? tornTail : onDamage) === 'cut') return
-  throw corruptError(path, damage, { firstLost: sequence, closedAt })
+  const loss = { firstLost: sequence, closedAt }
+  throw new JournalError('journal_corrupt', { file: path, ...damage, loss })
 }
 
 /** The failure that led here is the one to report. */

@@ -262,18 +262,12 @@ async function remove(fileSystem: FileSystem, path: string): Promise<void> {
 }
 
 function lockedError(directory: string, { pid, host, owner, file }: Holder): JournalError<'journal_locked'> {
-  const text =
-    owner === 'running'
-      ? `${directory} is in use by process ${pid} of ${host}: wait (lockWaitMs), or stop that process`
-      : `${directory} was taken by process ${pid} of ${host}, and it cannot be told from here whether that still runs: ` +
-        `wait (lockWaitMs), or make sure that it has ended and remove ${file} by hand`
-  return new JournalError('journal_locked', text, { directory, pid, host, owner, file })
+  return new JournalError('journal_locked', { directory, pid, host, owner, file })
 }
 
 function lostError(
   file: string,
   reason: JournalErrorData['journal_lock_lost']['reason'],
 ): JournalError<'journal_lock_lost'> {
-  const text = `${file} is ${reason}: the directory is not this process's any more, and nothing is written to it`
-  return new JournalError('journal_lock_lost', text, { file, reason })
+  return new JournalError('journal_lock_lost', { file, reason })
 }

@@ -22,9 +22,5 @@ export function encodeGroup(records: readonly JournalRecord[]): string {
   if (3 * text.length <= maxPayloadBytes) return text
   const bytes = Buffer.byteLength(text)
   if (bytes <= maxPayloadBytes) return text
-  throw new JournalError(
-    'journal_record_too_large',
-    `${bytes} bytes exceed the ${maxPayloadBytes} that one append may take: store large values elsewhere`,
-    { bytes, limit: maxPayloadBytes },
-  )
+  throw new JournalError('journal_record_too_large', { bytes, limit: maxPayloadBytes })
 }

@@ -1,4 +1,5 @@
-import { StatewardError } from '../base/errors.js'
+import { defineErrors, type ErrorDataOf } from '../base/define-errors.js'
+import type { StatewardError } from '../base/errors.js'
 
 /** Why stored bytes were refused (T-53). */
 export type CorruptionReason =
@@ -10,49 +11,96 @@ export type CorruptionReason =
   | 'sequence_gap'
   | 'missing_records'
 
-/** Data of every journal error, by code. */
-export interface JournalErrorData {
+/** Who holds a directory, as far as that is known. */
+interface Holder {
+  readonly directory: string
+  readonly pid: number
+  readonly host?: string
+  readonly owner?: 'running' | 'unknown'
+  readonly file?: string
+}
+
+interface Corruption {
+  readonly file: string
+  readonly offset: number
+  readonly reason: CorruptionReason
+  /** What a broken end takes away; such an end may be cut. `closedAt` is the last sequence that a clean close left, or 0. */
+  readonly loss?: { readonly firstLost: number; readonly closedAt: number }
+}
+
+interface Failed {
+  readonly cause: string
+  /** What helps against it, where that is known. */
+  readonly advice?: string
+}
+
+const messages = {
   /**
    * Somebody else holds the directory: a live process, or one of which it cannot be told from here whether it runs
    * (`owner` is `unknown` then). `file` is the lock file that names it.
    */
-  journal_locked: {
-    readonly directory: string
-    readonly pid: number
-    readonly host?: string
-    readonly owner?: 'running' | 'unknown'
-    readonly file?: string
-  }
+  journal_locked: ({ directory, pid, host, owner, file }: Holder) => {
+    const holder = `process ${pid}${host === undefined ? '' : ` of ${host}`}`
+    return owner === 'unknown'
+      ? `${directory} was taken by ${holder}, and it cannot be told from here whether that still runs: ` +
+          `wait (lockWaitMs), or make sure that it has ended and remove ${file} by hand`
+      : `${directory} is in use by ${holder}: wait (lockWaitMs), or stop that process`
+  },
   /** The lock file cannot be understood, so nobody can tell who owns the directory. */
-  journal_lock_damaged: { readonly file: string; readonly cause: string }
+  journal_lock_damaged: ({ file, cause }: { readonly file: string; readonly cause: string }) =>
+    `${file} is damaged: ${cause}; make sure that no process uses the directory, then remove the file`,
   /**
    * The directory does not belong to this owner any more: its lock file is `gone`, `replaced` by another file, or
    * `superseded` by one of a higher number. Nothing is written from then on.
    */
-  journal_lock_lost: { readonly file: string; readonly reason: 'gone' | 'replaced' | 'superseded' }
+  journal_lock_lost: ({
+    file,
+    reason,
+  }: {
+    readonly file: string
+    readonly reason: 'gone' | 'replaced' | 'superseded'
+  }) => `${file} is ${reason}: the directory is not this process's any more, and nothing is written to it`,
   /** Stored bytes are damaged where records may follow, or were written by another version. Nothing was changed. */
-  journal_corrupt: { readonly file: string; readonly offset: number; readonly reason: CorruptionReason }
+  journal_corrupt: ({ file, offset, reason, loss }: Corruption) => {
+    const isShort = loss !== undefined && loss.closedAt >= loss.firstLost
+    const lost = isShort ? `, and records ${loss.firstLost} to ${loss.closedAt} are gone` : ''
+    const way =
+      loss === undefined ? '' : ", or open it with onDamage: 'cut' (--cut-damage) to go on without what is lost"
+    return `${file} is damaged at ${offset} (${reason})${lost}; nothing was changed: restore it from a copy${way}`
+  },
   /** A record or group exceeds the size limit; nothing was queued. */
-  journal_record_too_large: { readonly bytes: number; readonly limit: number }
+  journal_record_too_large: ({ bytes, limit }: { readonly bytes: number; readonly limit: number }) =>
+    `${bytes} bytes exceed the ${limit} that one append may take: store large values elsewhere`,
   /** The write was refused and taken back; the same records may be appended again. */
-  journal_not_appended: { readonly cause: string }
+  journal_not_appended: ({ cause, advice }: Failed) => `the write was refused: ${withAdvice(cause, advice)}`,
   /** The sync failed: the records may or may not survive. The journal is poisoned. */
-  journal_durability_unknown: { readonly cause: string }
+  journal_durability_unknown: ({ cause }: Failed) =>
+    `whether the records survive is unknown, reopen the journal: ${cause}`,
   /** An earlier failure poisoned the journal; `reopen()` is the way out. */
-  journal_poisoned: { readonly cause: string }
+  journal_poisoned: ({ cause }: Failed) => `the journal must be reopened first: ${cause}`,
   /** The journal was closed. */
-  journal_closed: Record<string, never>
+  journal_closed: () => 'the journal is closed',
   /** The storage could not be opened, read, compacted or released. */
-  journal_io: { readonly operation: string; readonly file: string; readonly cause: string }
+  journal_io: ({ operation, file, cause, advice }: Failed & { readonly operation: string; readonly file: string }) =>
+    `${operation} ${file} failed: ${withAdvice(cause, advice)}`,
 }
+
+function withAdvice(cause: string, advice: string | undefined): string {
+  return advice === undefined ? cause : `${cause}; ${advice}`
+}
+
+/** Data of every journal error, by code. */
+export type JournalErrorData = ErrorDataOf<typeof messages>
 
 /** Stable code of a {@link JournalError}. */
 export type JournalErrorCode = keyof JournalErrorData
 
-/** Raised by every journal; `code` says which stage failed and whether trying again makes sense. */
-export class JournalError<Code extends JournalErrorCode = JournalErrorCode> extends StatewardError<
+/**
+ * Raised by every journal; `code` says which stage failed and whether trying again makes sense. The message is derived
+ * from `data`.
+ */
+export const JournalError = defineErrors('JournalError', messages)
+export type JournalError<Code extends JournalErrorCode = JournalErrorCode> = StatewardError<
   Code,
   JournalErrorData[Code]
-> {
-  override readonly name = 'JournalError'
-}
+>

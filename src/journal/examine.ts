@@ -1,15 +1,10 @@
 import { join } from 'node:path'
 import { readWhole, type ReadableFiles } from './file-system.js'
+import type { ReplayPart } from './replay.js'
 import { corruptError, readSegment, segmentHeaderBytes, segmentSequence, type Damage } from './segment.js'
 import type { SegmentFile, SegmentPosition } from './segment-log.js'
 import { readSnapshot, snapshotSequence, type SnapshotFile } from './snapshot-file.js'
 import { temporarySuffix } from './spare-segment.js'
-
-/** Records of one segment that have to be replayed. */
-export interface ReplayPart extends SegmentFile {
-  /** Bytes up to which the segment holds whole frames. */
-  readonly end: number
-}
 
 /** Where the log stops before its end: bad bytes behind its last whole frame, or records that have been there once. */
 export interface BrokenEnd {

@@ -6,18 +6,16 @@ import { FileSystemError } from './file-system.js'
 export function ioError(error: unknown): unknown {
   if (!(error instanceof FileSystemError)) return error
   const { operation, path, errno } = error.data
-  const data = { operation, file: path, cause: errno }
-  const text = `${operation} ${path} failed: ${errno}${adviceOn(error)}`
-  return new JournalError('journal_io', text, data, { cause: error })
+  return new JournalError('journal_io', { operation, file: path, cause: errno, ...adviceOn(error) }, { cause: error })
 }
 
-/** What to do about a failed file operation, as the rest of a sentence; empty where nothing is known to help. */
-function adviceOn({ data: { operation, errno } }: FileSystemError): string {
+/** What to do about a failed file operation, where something is known to help. */
+function adviceOn({ data: { operation, errno } }: FileSystemError): { readonly advice?: string } {
   if (operation === 'link' && noLinkErrors.has(errno)) {
-    return '; the lock needs hard links, which this file system refuses: keep the journal on another one'
+    return { advice: 'the lock needs hard links, which this file system refuses: keep the journal on another one' }
   }
   const advice = adviceByErrno.get(errno)
-  return advice === undefined ? '' : `; ${advice}`
+  return advice === undefined ? {} : { advice }
 }
 
 const noLinkErrors: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'UNKNOWN'])
@@ -44,18 +42,11 @@ export async function withIoErrors<Value>(work: () => Promise<Value>): Promise<V
 /** The write was refused and no trace of it is left. */
 export function notAppended(error: unknown): JournalError<'journal_not_appended'> {
   const cause = messageOf(error)
-  const advice = error instanceof FileSystemError ? adviceOn(error) : ''
-  return new JournalError(
-    'journal_not_appended',
-    `the write was refused: ${cause}${advice}`,
-    { cause },
-    { cause: error },
-  )
+  const advice = error instanceof FileSystemError ? adviceOn(error) : {}
+  return new JournalError('journal_not_appended', { cause, ...advice }, { cause: error })
 }
 
 /** Nobody can tell whether the records will be there after a crash. */
 export function durabilityUnknown(error: unknown): JournalError<'journal_durability_unknown'> {
-  const cause = messageOf(error)
-  const text = `whether the records survive is unknown, reopen the journal: ${cause}`
-  return new JournalError('journal_durability_unknown', text, { cause }, { cause: error })
+  return new JournalError('journal_durability_unknown', { cause: messageOf(error) }, { cause: error })
 }

@@ -207,9 +207,9 @@ function isLoss(error: unknown): error is JournalError<'journal_lock_lost'> {
 }
 
 function closedError(): JournalError<'journal_closed'> {
-  return new JournalError('journal_closed', 'the journal is closed', {})
+  return new JournalError('journal_closed', {})
 }
 
 function poisonedError(cause: string): JournalError<'journal_poisoned'> {
-  return new JournalError('journal_poisoned', `the journal must be reopened first: ${cause}`, { cause })
+  return new JournalError('journal_poisoned', { cause })
 }

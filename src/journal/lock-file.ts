@@ -85,13 +85,6 @@ function decodeLock(text: string, file: string): LockContent {
     return decodeJson(content, text, { subject: 'lock file', maxBytes: contentBytes })
   } catch (error) {
     if (!StatewardError.is(error, 'invalid_input')) throw error
-    const advice = 'make sure that no process uses the directory, then remove the file'
-    const cause = error.message
-    throw new JournalError(
-      'journal_lock_damaged',
-      `${file} is damaged: ${cause}; ${advice}`,
-      { file, cause },
-      { cause: error },
-    )
+    throw new JournalError('journal_lock_damaged', { file, cause: error.message }, { cause: error })
   }
 }

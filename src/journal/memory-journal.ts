@@ -46,8 +46,7 @@ class MemoryStore implements MemoryJournalStore {
 
   async open(): Promise<OpenedJournal> {
     if (this.#owner !== undefined) {
-      const place = { directory: 'memory', pid: process.pid }
-      throw new JournalError('journal_locked', 'the journal in memory is open already: close it first', place)
+      throw new JournalError('journal_locked', { directory: 'memory', pid: process.pid })
     }
     const backend: MemoryBackend = new MemoryBackend({
       write: (frame) => this.#write(frame),
@@ -84,11 +83,11 @@ class MemoryStore implements MemoryJournalStore {
     const failure = this.#failure
     this.#failure = undefined
     if (failure === 'write') {
-      throw new JournalError('journal_not_appended', 'the write was refused: no space', { cause: 'no space' })
+      throw new JournalError('journal_not_appended', { cause: 'no space' })
     }
     this.#frames.push({ firstSequence, count, payload: texts.join(','), durable: failure === undefined })
     if (failure === 'sync') {
-      throw new JournalError('journal_durability_unknown', 'the sync failed', { cause: 'the sync failed' })
+      throw new JournalError('journal_durability_unknown', { cause: 'the sync failed' })
     }
   }
 
@@ -142,7 +141,7 @@ class MemoryBackend implements JournalBackend {
   }
 
   #refuseAfterCrash(): void {
-    if (this.#crashed) throw new JournalError('journal_closed', 'the journal crashed', {})
+    if (this.#crashed) throw new JournalError('journal_closed', {})
   }
 }
 

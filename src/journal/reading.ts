@@ -11,6 +11,7 @@ import { readNewestLock, type LockContent } from './lock-file.js'
 import { nodeFileSystem } from './node-file-system.js'
 import { standingOf, type ProcessStanding } from './process-identity.js'
 import { recoveryOf } from './recovery.js'
+import { isKeptCut } from './repair.js'
 
 /** What is read. */
 export interface ReadDirectoryJournalOptions {
@@ -38,6 +39,8 @@ export interface JournalReading extends AsyncDisposable {
    * as a rule one that is still under way.
    */
   readonly brokenEnd?: Omit<JournalCut, 'keptIn'>
+  /** Files to which earlier openings have copied what they cut from the end of the log. */
+  readonly cuts: readonly string[]
   /** Absent when nobody holds the lock, or its file cannot be understood. */
   readonly owner?: JournalOwner
   /** Lets go of the files. */
@@ -84,6 +87,7 @@ async function examine(files: HeldFiles, directory: string): Promise<JournalRead
     recovery: recoveryOf(files, findings),
     nextSequence: findings.nextSequence,
     ...(end && { brokenEnd: { cause: end.cause, file: end.path, ...end.damage, sequence: end.sequence } }),
+    cuts: (await files.list(directory)).filter(isKeptCut).sort(),
     ...(lock !== undefined && !lock.released && { owner: ownerOf(lock) }),
     close: () => files.close(),
     [Symbol.asyncDispose]: () => files.close(),

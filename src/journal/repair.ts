@@ -45,6 +45,13 @@ async function cutEnd(fileSystem: FileSystem, directory: string, end: BrokenEnd)
   return { ...cut, keptIn }
 }
 
+const keptPattern = /^cut-\d+-[0-9a-f]{8}\.bin$/
+
+/** Whether a file of this name holds what was cut from the end of a log. */
+export function isKeptCut(name: string): boolean {
+  return keptPattern.test(name)
+}
+
 /** Copies the bytes to a file of their own; the same bytes get the same name, however often this is repeated. */
 async function keepAside(
   fileSystem: FileSystem,

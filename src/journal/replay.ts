@@ -1,13 +1,19 @@
 import { JournalError } from './errors.js'
-import type { ReplayPart } from './examine.js'
 import { ioError } from './failures.js'
 import type { ReadableFiles } from './file-system.js'
 import { frameBytes, frameHeaderBytes, listFrames, payloadText, type FrameHeader } from './frame.js'
 import type { JournalRecord, ReplayedRecord } from './journal.js'
 import { segmentHeaderBytes } from './segment.js'
+import type { SegmentFile } from './segment-log.js'
 
 /** Bytes that are read and parsed in one go: small frames share a call, and no call takes much longer than this. */
 const sliceBytes = 256 * 1024
+
+/** Records of one segment that have to be replayed. */
+export interface ReplayPart extends SegmentFile {
+  /** Bytes up to which the segment holds whole frames. */
+  readonly end: number
+}
 
 /** Whole frames that were read together. */
 interface Slice {
@@ -86,9 +92,5 @@ function tryParse(payload: string): readonly JournalRecord[] | undefined {
 }
 
 function undecodable(file: string, offset: number): JournalError<'journal_corrupt'> {
-  return new JournalError('journal_corrupt', `${file}: the records at ${offset} cannot be decoded`, {
-    file,
-    offset,
-    reason: 'decode_failure',
-  })
+  return new JournalError('journal_corrupt', { file, offset, reason: 'decode_failure' })
 }

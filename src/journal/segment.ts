@@ -91,21 +91,9 @@ export async function readSegment(bytes: Buffer, firstSequence: number): Promise
   }
 }
 
-/** Records that a broken end takes away, if the log once reached further. */
-export interface Loss {
-  /** The first sequence that is not there. */
-  readonly firstLost: number
-  /** The last sequence that a clean close left; 0 when there was none. */
-  readonly closedAt: number
-}
-
 /** The error for damage that must stay as it is (T-53). */
-export function corruptError(file: string, { offset, reason }: Damage, loss?: Loss): JournalError<'journal_corrupt'> {
-  const isShort = loss !== undefined && loss.closedAt >= loss.firstLost
-  const lost = isShort ? `, and records ${loss.firstLost} to ${loss.closedAt} are gone` : ''
-  const way = loss === undefined ? '' : ", or open it with onDamage: 'cut' (--cut-damage) to go on without what is lost"
-  const text = `${file} is damaged at ${offset} (${reason})${lost}; nothing was changed: restore it from a copy${way}`
-  return new JournalError('journal_corrupt', text, { file, offset, reason })
+export function corruptError(file: string, { offset, reason }: Damage): JournalError<'journal_corrupt'> {
+  return new JournalError('journal_corrupt', { file, offset, reason })
 }
 
 function judge(

@@ -158,8 +158,7 @@ async function readFrames(file: OpenFile, path: string, through: number): Promis
 }
 
 function unreadable(file: string, { offset, reason }: Damage): JournalError<'journal_io'> {
-  const cause = `${reason} at ${offset}`
-  return new JournalError('journal_io', `${file} reads back damaged: ${cause}`, { operation: 'verify', file, cause })
+  return new JournalError('journal_io', { operation: 'verify', file, cause: `${reason} at ${offset}` })
 }
 
 async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void> {

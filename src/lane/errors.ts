@@ -1,35 +1,50 @@
+import { defineErrors, type ErrorDataOf } from '../base/define-errors.js'
 import { StatewardError } from '../base/errors.js'
 
-/** Data of every lane error, by code; the code names the stage that failed. */
-export interface LaneErrorData {
+interface Caused {
+  readonly cause: string
+}
+
+interface OfStream {
+  readonly stream: string
+}
+
+const messages = {
   /** The journal refused the write and took it back: nothing changed, the same call may be tried again. */
-  lane_not_appended: { readonly cause: string }
+  lane_not_appended: ({ cause }: Caused) => `not appended: ${cause}`,
   /** The sync failed: whether the change survives a crash is unknown, and nobody was told of it. The lane is poisoned. */
-  lane_durability_unknown: { readonly cause: string }
+  lane_durability_unknown: ({ cause }: Caused) => `durability unknown: ${cause}`,
   /**
    * A durable change could not be applied: memory and journal disagree from here on. What is in the journal stands, so the
    * way out is to close the runtime and open the directory anew, which reads it back; `reopen()` is refused with this code.
    */
-  lane_apply_failed: { readonly cause: string }
+  lane_apply_failed: ({ cause }: Caused) =>
+    `a durable change could not be applied, close the runtime and open it anew: ${cause}`,
   /** An earlier failure poisoned the lane; `reopen()` is the way out, unless it says otherwise. */
-  lane_poisoned: { readonly cause: string }
+  lane_poisoned: ({ cause }: Caused) => `the lane takes nothing, it failed earlier: ${cause}`,
   /** The journal belongs to somebody else now: this lane takes nothing any more, and what it had under way is not there. */
-  lane_lost: { readonly cause: string }
+  lane_lost: ({ cause }: Caused) => `the journal is lost to this process: ${cause}`,
   /** The lane was closed. */
-  lane_closed: Record<string, never>
-  /** A record or snapshot row belongs to no stream this program knows. */
-  lane_unknown_stream: { readonly stream: string }
+  lane_closed: () => 'the lane is closed',
+  /** A record or snapshot row belongs to no stream this program knows; `record` says which. */
+  lane_unknown_stream: ({ stream, record }: OfStream & { readonly record: string }) =>
+    `${record} belongs to an unknown stream: ${stream}`,
   /** A stream of this name is attached already. */
-  lane_stream_exists: { readonly stream: string }
+  lane_stream_exists: ({ stream }: OfStream) => `stream already attached: ${stream}`,
 }
+
+/** Data of every lane error, by code; the code names the stage that failed. */
+export type LaneErrorData = ErrorDataOf<typeof messages>
 
 /** Stable code of a {@link LaneError}. */
 export type LaneErrorCode = keyof LaneErrorData
 
-/** Raised by the lane after a decision was valid but could not be made durable. A refusal is never a `LaneError`. */
-export class LaneError<Code extends LaneErrorCode = LaneErrorCode> extends StatewardError<Code, LaneErrorData[Code]> {
-  override readonly name = 'LaneError'
-}
+/**
+ * Raised by the lane after a decision was valid but could not be made durable. A refusal is never a `LaneError`. The
+ * message is derived from `data`.
+ */
+export const LaneError = defineErrors('LaneError', messages)
+export type LaneError<Code extends LaneErrorCode = LaneErrorCode> = StatewardError<Code, LaneErrorData[Code]>
 
 /** True for a failure of the lane that a later try may not meet; anything else is a refusal, or the end of the lane. */
 export function isLaneFailure(cause: unknown): boolean {

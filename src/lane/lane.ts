@@ -6,12 +6,11 @@ import { LoopShare } from '../base/loop-share.js'
 import { guardedLogger } from '../base/observers.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import type { Journal, JournalCut, JournalRecord, JournalStore } from '../journal/journal.js'
+import { Compaction } from './compaction.js'
 import { LaneError } from './errors.js'
+import { HealthKeeper, type LaneHealth } from './health.js'
 import { replayInto } from './replay.js'
 import type { LaneStream, Staged } from './types.js'
-
-/** How many records may follow a snapshot before the lane writes the next one. */
-const defaultCompactAfter = 100_000
 
 /** What a lane is built on. */
 export interface LaneOptions {
@@ -28,16 +27,6 @@ export interface LaneOptions {
   /** Tells opening when to let others have their turn. Default the clock of the process. */
   readonly clock?: Pick<Clock, 'monotonicNow'>
 }
-
-/** Whether a lane takes work. */
-export type LaneHealth =
-  | { readonly status: 'open' }
-  | { readonly status: 'poisoned'; readonly cause: string }
-  /** The directory has another owner, or is gone: only closing is left. */
-  | { readonly status: 'lost'; readonly cause: string }
-  | { readonly status: 'closed' }
-
-const open: LaneHealth = Object.freeze({ status: 'open' })
 
 /** A group handed to the journal that has not settled. */
 interface Pending {
@@ -80,7 +69,8 @@ interface Batch {
 export class Lane {
   readonly #journal: Journal | undefined
   readonly #streams: Map<string, LaneStream>
-  readonly #compactAfter: number
+  readonly #compaction: Compaction | undefined
+  readonly #health: HealthKeeper
   readonly #logger: Logger
   /** Groups the journal has not settled, oldest first. */
   readonly #pending = new Set<Pending>()
@@ -88,14 +78,8 @@ export class Lane {
   #notesToRepeat: JournalRecord[] = []
   /** The one that the newest group belongs to. */
   #lastBatch: Batch | undefined
-  #health: LaneHealth = open
-  /** Set for good once a durable change could not be applied. */
-  #applyFault: LaneError | undefined
   /** Streams whose memory is behind the journal. */
   readonly #behind = new Set<LaneStream>()
-  #compaction: Promise<void> | undefined
-  /** Length of the tail at which the next snapshot is due. */
-  #compactAt: number
   #closing: Promise<void> | undefined
   /** What opening cut from the end of the journal, if anything. */
   readonly cut: JournalCut | undefined
@@ -109,9 +93,15 @@ export class Lane {
     this.#journal = journal
     this.cut = cut
     this.#streams = streams
-    this.#compactAfter = options.compactAfter ?? defaultCompactAfter
-    this.#compactAt = this.#compactAfter
     this.#logger = guardedLogger(options.logger)
+    this.#health = new HealthKeeper(this.#logger)
+    if (journal === undefined) return
+    this.#compaction = new Compaction({
+      journal,
+      streams: () => streams.values(),
+      appliedThrough: () => this.#appliedThrough(journal),
+      after: options.compactAfter,
+    })
   }
 
   /**
@@ -140,19 +130,19 @@ export class Lane {
 
   /** Whether the lane takes work; a poisoned one names the first failure. */
   get health(): LaneHealth {
-    return this.#health
+    return this.#health.current
   }
 
   /** Raises `lane_poisoned`, `lane_lost` or `lane_closed` when the lane takes no work. */
   check(): void {
-    const unusable = this.#unusable()
+    const { unusable } = this.#health
     if (unusable !== undefined) throw unusable
   }
 
   /** Adds a stream that was not in the journal. Raises `lane_stream_exists` for a name in use. */
   attach(stream: LaneStream): void {
     if (this.#streams.has(stream.name)) {
-      throw new LaneError('lane_stream_exists', `stream already attached: ${stream.name}`, { stream: stream.name })
+      throw new LaneError('lane_stream_exists', { stream: stream.name })
     }
     this.#streams.set(stream.name, stream)
   }
@@ -170,7 +160,7 @@ export class Lane {
    * `lane_lost` or `lane_closed`. A promise nobody awaits is never an unhandled rejection.
    */
   submit<Result>(stream: LaneStream, decide: () => Staged<Result>): Promise<Result> {
-    const unusable = this.#unusable()
+    const { unusable } = this.#health
     if (unusable !== undefined) return rejected(unusable)
     let staged: Staged<Result>
     try {
@@ -185,7 +175,9 @@ export class Lane {
       this.#append(this.#journal, records, { stream, staged, deferred: deferred as Deferred<unknown> })
     } catch (cause) {
       staged.discard()
-      return rejected(this.#noticePoison(cause) ? (this.#unusable() ?? notAppended(cause)) : notAppended(cause))
+      return rejected(
+        this.#health.noticePoison(cause) ? (this.#health.unusable ?? notAppended(cause)) : notAppended(cause),
+      )
     }
     return deferred.promise
   }
@@ -196,12 +188,12 @@ export class Lane {
    * Raises `journal_record_too_large`.
    */
   note(stream: LaneStream, fact: JsonObject): void {
-    if (this.#journal === undefined || this.#health.status === 'closed') return
+    if (this.#journal === undefined || this.health.status === 'closed') return
     const record: JournalRecord = [stream.name, fact]
     try {
-      if (this.#health.status === 'open') return this.#append(this.#journal, [record])
+      if (this.health.status === 'open') return this.#append(this.#journal, [record])
     } catch (cause) {
-      if (!this.#noticePoison(cause)) throw cause
+      if (!this.#health.noticePoison(cause)) throw cause
     }
     this.#notesToRepeat.push(record)
   }
@@ -229,32 +221,24 @@ export class Lane {
    * good, and with `lane_apply_failed`, because only reading the journal back tells what a change that broke off was to do.
    */
   async reopen(): Promise<void> {
-    if (this.#health.status === 'lost') throw lostError(this.#health.cause)
-    if (this.#health.status !== 'poisoned') return
-    this.#refuseWhenBehind()
+    if (!this.#health.isBroken) return
+    this.#health.checkMendable()
     try {
       await this.#journal?.reopen()
     } catch (cause) {
-      this.#noticePoison(cause)
+      this.#health.noticePoison(cause)
       throw cause
     }
     if (this.health.status === 'closed') return
     // A change whose sync was under way may have failed to apply meanwhile.
-    this.#refuseWhenBehind()
-    this.#health = open
+    this.#health.checkMendable()
+    this.#health.reopened()
     if (this.#journal !== undefined) this.#repeatNotes(this.#journal)
   }
 
   /** Writes a snapshot of every stream and shortens the journal. Calls while one is running share it. */
   compact(): Promise<void> {
-    const journal = this.#journal
-    if (journal === undefined || this.#health.status !== 'open') return Promise.resolve()
-    this.#compaction ??= silence(
-      this.#writeSnapshot(journal).finally(() => {
-        this.#compaction = undefined
-      }),
-    )
-    return this.#compaction
+    return this.health.status === 'open' ? silence(this.#compact()) : Promise.resolve()
   }
 
   /** Refuses new work, lets what is under way settle, and releases the journal. Every caller waits for that. */
@@ -263,10 +247,19 @@ export class Lane {
     return this.#closing
   }
 
+  async #compact(): Promise<void> {
+    try {
+      await this.#compaction?.run()
+    } catch (cause) {
+      this.#health.noticePoison(cause)
+      throw cause
+    }
+  }
+
   async #close(): Promise<void> {
-    this.#health = Object.freeze({ status: 'closed' })
+    this.#health.close()
     await this.settled()
-    await this.#compaction?.catch(() => {})
+    await this.#compaction?.running?.catch(() => {})
     if (this.#journal === undefined) return
     try {
       this.#repeatNotes(this.#journal)
@@ -275,22 +268,6 @@ export class Lane {
       this.#logger.warn({ lost, cause: messageOf(cause) }, 'facts that nobody awaited did not reach the broken journal')
     }
     await this.#journal.close()
-  }
-
-  #unusable(): LaneError | undefined {
-    const health = this.#health
-    switch (health.status) {
-      case 'open':
-        return undefined
-      case 'poisoned':
-        return new LaneError('lane_poisoned', `the lane takes nothing, it failed earlier: ${health.cause}`, {
-          cause: health.cause,
-        })
-      case 'lost':
-        return lostError(health.cause)
-      case 'closed':
-        return new LaneError('lane_closed', 'the lane is closed', {})
-    }
   }
 
   #commitInMemory<Result>(stream: LaneStream, staged: Staged<Result>): Promise<Result> {
@@ -370,7 +347,7 @@ export class Lane {
   }
 
   #compactWhenDue(): void {
-    if ((this.#journal?.tailLength ?? 0) < this.#compactAt || this.#compaction !== undefined) return
+    if (this.#compaction?.isDue !== true) return
     this.compact().catch((cause: unknown) => {
       this.#logger.error({ cause: messageOf(cause) }, 'the snapshot failed; the journal keeps every record')
     })
@@ -378,7 +355,7 @@ export class Lane {
 
   #commit({ stream, staged, deferred }: NonNullable<Pending['submit']>): void {
     // Decided on what the change that broke off was to leave behind.
-    if (this.#behind.has(stream)) return deferred.reject(this.#applyFault)
+    if (this.#behind.has(stream)) return deferred.reject(this.#health.applyFault)
     try {
       deferred.resolve(staged.commit())
     } catch (fault) {
@@ -390,8 +367,8 @@ export class Lane {
   /** The first failure settles everything under way at once, so that no retry is validated against doomed decisions. */
   #onFailure(failed: Pending, cause: Error): void {
     const isTakenBack = StatewardError.is(cause, 'journal_not_appended')
-    const first = isTakenBack ? notAppended(cause) : this.#durabilityUnknown(cause)
-    const behind = isTakenBack ? first : (this.#unusable() ?? first)
+    const first = isTakenBack ? notAppended(cause) : this.#health.durabilityUnknown(cause)
+    const behind = isTakenBack ? first : (this.#health.unusable ?? first)
     const doomed = [...this.#pending]
     this.#pending.clear()
     for (const pending of doomed) pending.failure = pending === failed ? first : behind
@@ -403,47 +380,9 @@ export class Lane {
     for (const { submit, failure } of doomed) submit?.deferred.reject(failure)
   }
 
-  #durabilityUnknown(cause: Error): LaneError {
-    this.#poison(cause)
-    const text = messageOf(cause)
-    if (StatewardError.is(cause, 'journal_lock_lost')) return lostError(text, { cause })
-    return new LaneError('lane_durability_unknown', `durability unknown: ${text}`, { cause: text }, { cause })
-  }
-
-  /** True when the journal says that it broke; its other answers are on their way. */
-  #noticePoison(cause: unknown): boolean {
-    if (!StatewardError.is(cause, 'journal_poisoned') && !StatewardError.is(cause, 'journal_lock_lost')) return false
-    this.#poison(cause)
-    return true
-  }
-
-  #refuseWhenBehind(): void {
-    if (this.#applyFault !== undefined) throw this.#applyFault
-  }
-
-  /** Memory is behind the journal now and nothing more may be decided on it: an end that is durable would be made again. */
   #applyFailed(stream: LaneStream, cause: Error): StatewardError {
     this.#behind.add(stream)
-    const reason = messageOf(cause)
-    const text = `a durable change could not be applied, close the runtime and open it anew: ${reason}`
-    const failure = new LaneError('lane_apply_failed', text, { cause: reason }, { cause })
-    this.#applyFault ??= failure
-    this.#poison(failure)
-    // The stream may have said it in its own words.
-    return StatewardError.is(cause) ? cause : failure
-  }
-
-  #poison(cause: Error): void {
-    const text = messageOf(cause)
-    const { status } = this.#health
-    if (StatewardError.is(cause, 'journal_lock_lost')) {
-      if (status === 'closed' || status === 'lost') return
-      this.#health = Object.freeze({ status: 'lost', cause: text })
-      this.#logger.error({ cause: text }, 'the lane has lost its journal for good')
-    } else if (status === 'open') {
-      this.#health = Object.freeze({ status: 'poisoned', cause: text })
-      this.#logger.error({ cause: text }, 'the lane is poisoned')
-    }
+    return this.#health.applyFailed(cause)
   }
 
   /** Everything up to here is committed; noted facts behind it may be too, which replay tolerates. */
@@ -451,43 +390,10 @@ export class Lane {
     const [oldest] = this.#pending
     return (oldest?.sequence ?? journal.nextSequence) - 1
   }
-
-  async #writeSnapshot(journal: Journal): Promise<void> {
-    // A snapshot that fails is not tried again with the very next record.
-    this.#compactAt = journal.tailLength + this.#compactAfter
-    // Every stream is captured at this instant; only the writing is lazy.
-    const captured = [...this.#streams.values()].map((stream) => [stream.name, stream.capture()] as const)
-    let written = 0
-    const rows = envelopes(captured, () => (written += 1))
-    try {
-      await journal.compact({ through: this.#appliedThrough(journal), rows })
-    } catch (cause) {
-      this.#noticePoison(cause)
-      throw cause
-    }
-    this.#compactAt = Math.max(this.#compactAfter, written)
-  }
-}
-
-function* envelopes(
-  captured: readonly (readonly [string, Iterable<JsonObject>])[],
-  onRow: () => void,
-): Iterable<JournalRecord> {
-  for (const [name, rows] of captured) {
-    for (const row of rows) {
-      onRow()
-      yield [name, row]
-    }
-  }
 }
 
 function notAppended(cause: unknown): LaneError {
-  const text = messageOf(cause)
-  return new LaneError('lane_not_appended', `not appended: ${text}`, { cause: text }, { cause })
-}
-
-function lostError(cause: string, options?: ErrorOptions): LaneError<'lane_lost'> {
-  return new LaneError('lane_lost', `the journal is lost to this process: ${cause}`, { cause }, options)
+  return new LaneError('lane_not_appended', { cause: messageOf(cause) }, { cause })
 }
 
 function rejected(reason: Error): Promise<never> {

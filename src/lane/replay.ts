@@ -27,7 +27,7 @@ export async function replayInto(
     if (stream === undefined) {
       stream = streamFor(name)
       if (stream === undefined) {
-        throw new LaneError('lane_unknown_stream', `${subject} belongs to an unknown stream: ${name}`, { stream: name })
+        throw new LaneError('lane_unknown_stream', { stream: name, record: subject })
       }
       streams.set(name, stream)
     }

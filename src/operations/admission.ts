@@ -11,7 +11,7 @@ import {
   type OperationSpec,
   type PeerAddress,
 } from '../../machines/operation-vocabulary.js'
-import { childSessionOf } from './projection.js'
+import { childSessionOf } from './operation-row.js'
 import { isPlainName, sourceProblem } from './source.js'
 import type { OperationProgress } from './types.js'
 
@@ -35,7 +35,7 @@ const trustedPeerFields: ReadonlySet<string> = new Set<keyof OperationPeerHandle
   'address',
   'pubkey',
 ])
-const progressFields: ReadonlySet<string> = new Set<keyof OperationProgress>(['message', 'percent'])
+const progressFields: ReadonlySet<string> = new Set<keyof OperationProgress>(['message', 'fraction'])
 
 /**
  * The spec as the registry keeps it: checked, copied and frozen, its child session taken from the source. The source
@@ -122,12 +122,17 @@ export function checkProgress(progress: OperationProgress): OperationProgress {
 
 function readProgress(progress: OperationProgress): OperationProgress {
   checkFields('operation progress', progress, progressFields)
-  const { message, percent } = progress
+  const { message, fraction } = progress
   if (typeof message !== 'string') refuse('message', `not text: ${textOf(message)}`, 'operation progress')
-  if (percent !== undefined && !Number.isFinite(percent)) {
-    refuse('percent', `not a number: ${textOf(percent)}`, 'operation progress')
+  if (fraction !== undefined && !isFraction(fraction)) {
+    refuse('fraction', `not a fraction from 0 to 1: ${textOf(fraction)}`, 'operation progress')
   }
-  return { message, ...(percent !== undefined && { percent }) }
+  return { message, ...(fraction !== undefined && { fraction }) }
+}
+
+/** Whether it is a number from 0 to 1. */
+export function isFraction(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= 1
 }
 
 function copyOfSource(source: OperationSource): OperationSource {

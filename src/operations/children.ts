@@ -1,7 +1,7 @@
 import type { ActorScope, AnyActorRef, AnyEventObject, AnyMachineSnapshot, AnyStateMachine, SnapshotFrom } from 'xstate'
 import type { operationRegistryMachine, OperationRegistryContext } from '../../machines/operation-registry.js'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
-import type { OperationRow } from './projection.js'
+import type { OperationRow } from './operation-row.js'
 
 /**
  * The operations of a registry as `children` of its snapshot: live and read-only, by operation id.

@@ -9,10 +9,12 @@ import {
 export type ObservedStatus = OperationStatus | 'absent'
 
 /** What the public learns of an operation (O-26). */
-export type PublicResultClass = 'missing_authority' | 'running' | 'completed' | 'failed' | 'cancelled'
+export const publicResultClasses = ['missing_authority', 'running', 'completed', 'failed', 'cancelled'] as const
+export type PublicResultClass = (typeof publicResultClasses)[number]
 
 /** Whether a completion is worth waking an idle runtime for. */
-export type CompletionWakeClass = 'wake' | 'ignore'
+export const completionWakeClasses = ['wake', 'ignore'] as const
+export type CompletionWakeClass = (typeof completionWakeClasses)[number]
 
 /** How the registry treats the completions of one kind (O-27). */
 interface KindClasses {

@@ -19,8 +19,10 @@ import {
 } from '../../machines/operation-registry.js'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
 import { withOperations } from './children.js'
-import { OperationRecords, type RegistryLimits } from './records.js'
-import { poisonedError, reentrantChange, refusalError } from './refusal.js'
+import type { RegistryLimits } from './limits.js'
+import { OperationRecords } from './records.js'
+import { OperationError, poisonedError } from './errors.js'
+import { refusalError } from './refusal.js'
 
 /** Accepts a function, or an observer with `next`. */
 export const inspectSchema = v.custom<Inspect>(
@@ -170,7 +172,7 @@ export class OperationsCore {
 
   #decide(event: OperationRegistryEvent): Selection {
     this.check()
-    if (this.#isApplying) throw reentrantChange()
+    if (this.#isApplying) throw new OperationError('reentrant_change', {})
     const selection = registry.decide(this.actor.getSnapshot(), event)
     const meta = selection.meta as { readonly refusal: OperationRefusal } | undefined
     if (meta === undefined) return selection

@@ -1,58 +1,28 @@
-import { StatewardError } from '../base/errors.js'
+import { defineErrors, type ErrorDataOf } from '../base/define-errors.js'
+import type { StatewardError } from '../base/errors.js'
 import type {
   OperationAction,
   OperationId,
   OperationStatus,
+  SessionId,
   TurnId,
   WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
 
-/** Data of every error of the operations room, by code (O-11). */
-export interface OperationErrorData {
-  already_registered: { readonly id: OperationId }
-  not_found: { readonly id: OperationId }
-  invalid_transition: { readonly id: OperationId; readonly status: OperationStatus; readonly action: string }
-  peer_not_expected: { readonly id: OperationId }
-  already_peer_ready: { readonly id: OperationId }
-  max_concurrent_exceeded: { readonly limit: number; readonly active: number }
-  wait_already_active: Record<string, never>
-  wait_not_active: { readonly waitRequestId: WaitRequestId }
-  duplicate_wait_operation: { readonly id: OperationId }
-  unsupported: { readonly method: string }
-  /** Corruption or a programming fault: the registry refuses to guess. */
-  internal: { readonly detail: string }
-  owner_retired: Record<string, never>
-  /** Asked for from inside another change of the same registry; nothing has happened, ask again in a later microtask. */
-  reentrant_change: Record<string, never>
+interface OfOperation {
+  readonly id: OperationId
 }
 
-/** Stable code of an {@link OperationError}. */
-export type OperationErrorCode = keyof OperationErrorData
-
-/** Raised by the operations registry; branch on `code` and read `data`. */
-export class OperationError<Code extends OperationErrorCode = OperationErrorCode> extends StatewardError<
-  Code,
-  OperationErrorData[Code]
-> {
-  override readonly name = 'OperationError'
+/** What was asked of an operation in a status that does not take it. */
+interface InvalidTransition extends OfOperation {
+  readonly status: OperationStatus
+  readonly action: string
 }
 
-/** Raised with code `channel_closed` by a watch whose operation went away without an outcome; never an outcome itself. */
-export class WatchError extends StatewardError<'channel_closed', { readonly id: OperationId }> {
-  override readonly name = 'WatchError'
-
-  constructor(id: OperationId) {
-    super('channel_closed', 'operation completion channel closed without an authorized terminal outcome', { id })
-  }
-}
-
-/** Raised with code `wait_disposed` by a wait whose handle was disposed; its name is the one of every given-up call. */
-export class WaitDisposedError extends StatewardError<'wait_disposed', { readonly requestId: WaitRequestId }> {
-  override readonly name = 'AbortError'
-
-  constructor(requestId: WaitRequestId) {
-    super('wait_disposed', 'the wait was disposed', { requestId })
-  }
+/** How many may run, and how many do. */
+interface Capacity {
+  readonly limit: number
+  readonly active: number
 }
 
 /** What a turn was asked, and where it stood. */
@@ -64,15 +34,65 @@ export interface TurnRefusal {
   readonly state: string
 }
 
-/** Raised with code `turn_refused` when a turn does not take an event where it stands; the turn stays as it is. */
-export class TurnRefusedError extends StatewardError<'turn_refused', TurnRefusal> {
-  override readonly name = 'TurnRefusedError'
-
-  constructor(refusal: TurnRefusal) {
-    const { turnId, event, state } = refusal
-    super('turn_refused', `turn ${turnId} is ${state} and does not take ${event}`, refusal)
-  }
+const messages = {
+  already_registered: ({ id }: OfOperation) => `operation already registered: ${id}`,
+  not_found: ({ id }: OfOperation) => `operation not found: ${id}`,
+  invalid_transition: ({ id, status, action }: InvalidTransition) =>
+    `invalid lifecycle transition for ${id}: ${status.charAt(0).toUpperCase()}${status.slice(1)} -> ${action}`,
+  peer_not_expected: ({ id }: OfOperation) => `operation does not expect a peer handoff: ${id}`,
+  already_peer_ready: ({ id }: OfOperation) => `operation is already peer-ready: ${id}`,
+  max_concurrent_exceeded: ({ limit, active }: Capacity) =>
+    `max concurrent operations exceeded (limit: ${limit}, active: ${active})`,
+  wait_already_active: () => 'wait_all already active',
+  wait_not_active: ({ waitRequestId }: { readonly waitRequestId: WaitRequestId }) =>
+    `wait_all not active for request: ${waitRequestId}`,
+  duplicate_wait_operation: ({ id }: OfOperation) => `wait_all contains duplicate operation id: ${id}`,
+  unsupported: ({ method }: { readonly method: string }) => `operation not supported: ${method}`,
+  /** Corruption or a programming fault: the registry refuses to guess. */
+  internal: ({ detail }: { readonly detail: string }) => `internal lifecycle registry error: ${detail}`,
+  /** The owner has gone; nothing is changed any more. */
+  owner_retired: () => 'operation owner is retired',
+  /** Asked for from inside another change of the same registry; nothing has happened, ask again in a later microtask. */
+  reentrant_change: () => 'the registry is in the middle of a change: ask again after it',
+  session_exists: ({ id }: { readonly id: SessionId }) => `session already exists: ${id}`,
 }
+
+/** Data of every error of the operations room, by code (O-11). */
+export type OperationErrorData = ErrorDataOf<typeof messages>
+
+/** Stable code of an {@link OperationError}. */
+export type OperationErrorCode = keyof OperationErrorData
+
+/** Raised by the operations room; branch on `code` and read `data`, from which the message is derived. */
+export const OperationError = defineErrors('OperationError', messages)
+export type OperationError<Code extends OperationErrorCode = OperationErrorCode> = StatewardError<
+  Code,
+  OperationErrorData[Code]
+>
+
+const watchMessages = {
+  channel_closed: (_: OfOperation) => 'operation completion channel closed without an authorized terminal outcome',
+}
+
+/** Raised with code `channel_closed` by a watch whose operation went away without an outcome; never an outcome itself. */
+export const WatchError = defineErrors('WatchError', watchMessages)
+export type WatchError = StatewardError<'channel_closed', ErrorDataOf<typeof watchMessages>['channel_closed']>
+
+const waitMessages = {
+  wait_disposed: (_: { readonly requestId: WaitRequestId }) => 'the wait was disposed',
+}
+
+/** Raised with code `wait_disposed` by a wait whose handle was disposed; its name is the one of every given-up call. */
+export const WaitDisposedError = defineErrors('AbortError', waitMessages)
+export type WaitDisposedError = StatewardError<'wait_disposed', ErrorDataOf<typeof waitMessages>['wait_disposed']>
+
+const turnMessages = {
+  turn_refused: ({ turnId, event, state }: TurnRefusal) => `turn ${turnId} is ${state} and does not take ${event}`,
+}
+
+/** Raised with code `turn_refused` when a turn does not take an event where it stands; the turn stays as it is. */
+export const TurnRefusedError = defineErrors('TurnRefusedError', turnMessages)
+export type TurnRefusedError = StatewardError<'turn_refused', TurnRefusal>
 
 /** The action as `invalid_transition` names it (O-11). */
 export const actionLabels: Readonly<Record<OperationAction, string>> = {
@@ -90,10 +110,10 @@ export const actionLabels: Readonly<Record<OperationAction, string>> = {
 
 /** The fail-closed error: something is wrong inside, and answering would mean guessing. */
 export function internalError(detail: string, options?: ErrorOptions): OperationError<'internal'> {
-  return new OperationError('internal', `internal lifecycle registry error: ${detail}`, { detail }, options)
+  return new OperationError('internal', { detail }, options)
 }
 
-/** No operation of this id is retained. */
-export function notFound(id: OperationId): OperationError<'not_found'> {
-  return new OperationError('not_found', `operation not found: ${id}`, { id })
+/** The registry broke half-way through a change (O-146). */
+export function poisonedError(): OperationError<'internal'> {
+  return internalError('ops lifecycle registry poisoned')
 }

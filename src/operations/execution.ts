@@ -17,6 +17,7 @@ import type {
   OperationOutcome,
   OperationSpec,
 } from '../../machines/operation-vocabulary.js'
+import { checkProgress } from './admission.js'
 import type { OperationRegistry } from './registry.js'
 import type { OperationSpan } from './operation-span.js'
 import type { OperationProgress } from './types.js'
@@ -28,7 +29,7 @@ export interface WorkContext {
   readonly signal: AbortSignal
   /** Aborts when the operation is asked to wind down; the work may still end in its own way. */
   readonly retiring: AbortSignal
-  /** Says how far it is; the fraction goes from 0 to 1. */
+  /** Says how far it is; a fraction from 0 to 1, anything else is `invalid_input`. */
   readonly progress: (message: string, fraction?: number) => void
   /** Adds to the tokens that the result will account for. Throws `invalid_input` unless it is a whole number from 0. */
   readonly useTokens: (count: number) => void
@@ -129,8 +130,8 @@ export class Execution {
   }
 
   /** A report of progress was counted. */
-  reported({ message, percent }: OperationProgress): void {
-    this.#job.reportProgress({ message, ...(percent !== undefined && { fraction: percent }) })
+  reported(progress: OperationProgress): void {
+    this.#job.reportProgress(progress)
   }
 
   /** The operation is asked to wind down. */
@@ -179,8 +180,9 @@ export class Execution {
         return job.retiring
       },
       progress: (message, fraction) => {
+        const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) })
         // A report that comes after the end is refused, which is all that has to happen.
-        silence(operations.reportProgress(id, { message, ...(fraction !== undefined && { percent: fraction }) }))
+        silence(operations.reportProgress(id, progress))
       },
       useTokens: (count) => {
         if (!Number.isSafeInteger(count) || count < 0 || !Number.isSafeInteger(this.#tokensUsed + count)) {

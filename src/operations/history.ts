@@ -1,18 +1,24 @@
-import { InvalidInputError, unreachable } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
-import type { LaneStream } from '../lane/types.js'
-import { Draft } from '../state/draft.js'
-import { captureRows, SnapshotReader } from '../state/snapshot.js'
-import type { OperationId, SessionId } from '../../machines/operation-vocabulary.js'
-import { kindClasses } from './classification.js'
-import { OperationsCore, type CoreOptions } from './core.js'
-import { internalError } from './errors.js'
-import { decodeEvent, type OperationsEvent } from './events.js'
-import type { RegistryLimits } from './records.js'
-import { checkKind, recover, type InterruptedOperation } from './recovery.js'
+import { Catalogue, type EventOf } from '../state/catalogue.js'
+import { DirectDraft } from '../state/draft.js'
+import { EventLog, type NumberedEvent } from '../state/log.js'
+import { inGroups } from '../state/row-parts.js'
+import type { SessionId } from '../../machines/operation-vocabulary.js'
+import { completionRow, cursorAdvanced } from './completion.js'
+import type { CoreOptions, OperationsCore } from './core.js'
+import { documentOf, restoreDocument } from './export.js'
+import { importBegun, importedRows, importRow, rowsImported, sessionImported } from './import.js'
+import {
+  lostForgotten,
+  operationEnded,
+  operationRegistered,
+  operationRow,
+  operationsCollected,
+  operationStarted,
+} from './operation.js'
+import { sessionDeleted, sessionLimited, sessionOpened, sessionRow, SessionState } from './session-state.js'
+import type { RegistryLimits } from './limits.js'
 import type { EpochId, LostOperation } from './types.js'
-import { capturePersisted, SnapshotState, snapshotRows } from './snapshot.js'
-import { decodeSnapshot, encodeSnapshot, type PersistedOperations } from './wire.js'
 
 const namePrefix = 'operations/'
 
@@ -26,44 +32,66 @@ export function sessionOfStream(name: string): SessionId | undefined {
   return name.startsWith(namePrefix) ? (name.slice(namePrefix.length) as SessionId) : undefined
 }
 
-/**
- * The durable side of one session: turns journalled events back into a registry at opening and hands
- * the lane its rows for snapshots.
- */
-export class OperationsHistory implements LaneStream {
-  readonly name: string
+const events = [
+  sessionOpened,
+  sessionLimited,
+  sessionDeleted,
+  importBegun,
+  rowsImported,
+  sessionImported,
+  operationRegistered,
+  operationStarted,
+  operationEnded,
+  operationsCollected,
+  lostForgotten,
+  cursorAdvanced,
+] as const
+
+/** Everything that can happen to a session and becomes durable. */
+export type OperationsEvent = EventOf<(typeof events)[number]>
+
+const catalogue = new Catalogue<SessionState, undefined, OperationsEvent, never>({
+  subject: 'operations',
+  events,
+  rows: [importRow, sessionRow, operationRow, completionRow],
+})
+
+/** A step of an import: its events, and what follows from them. */
+export interface ImportStep {
+  readonly events: readonly NumberedEvent<OperationsEvent>[]
+  readonly apply: () => void
+}
+
+/** The durable side of one session: its log, and the state that the log is read back into. */
+export class OperationsHistory extends EventLog<SessionState, undefined, OperationsEvent> {
+  readonly state: SessionState
   readonly #options: CoreOptions
-  #opened: { readonly core: OperationsCore; readonly epochId: EpochId } | undefined
-  /** The snapshot that is being read, until it has been read to its end. */
-  #restoring: Restoring | undefined
-  /** Registered but not ended: while replaying what may still end, afterwards what was lost. */
-  readonly #unfinished = new Map<OperationId, InterruptedOperation>()
-  /** Takes what somebody else sends to the actor of an operation. */
-  onSend: CoreOptions['onSend']
 
   constructor(sessionId: SessionId, options: CoreOptions) {
-    this.name = streamNameOf(sessionId)
-    this.#options = { ...options, owner: sessionId, onSend: (id, event) => this.onSend?.(id, event) }
+    const state = new SessionState({ ...options, owner: sessionId })
+    super({ name: streamNameOf(sessionId), catalogue, tables: state, view: undefined })
+    this.state = state
+    this.#options = options
   }
 
-  /** False for a session that was deleted, or never opened. */
+  /** False for a session that was deleted, was never opened, or whose import broke off. */
   get isOpened(): boolean {
-    return this.#opened !== undefined
+    return this.state.isOpened
   }
 
   /** The registry's charts and records. Raises `internal` before the session is opened. */
   get core(): OperationsCore {
-    return this.#state.core
+    return this.state.core
   }
 
   /** Identity of the completion order. Raises `internal` before the session is opened. */
   get epochId(): EpochId {
-    return this.#state.epochId
+    return this.state.epochId
   }
 
-  /** Operations without an end when replay was over. */
+  /** Operations without an end when the journal had been read back. */
   get lost(): readonly LostOperation[] {
-    return [...this.#unfinished.values()].map(({ spec, status }) => ({
+    return Array.from(this.state.unfinished.values(), ({ spec, status }) => ({
       id: spec.id,
       kind: spec.kind,
       displayName: spec.displayName,
@@ -72,172 +100,67 @@ export class OperationsHistory implements LaneStream {
     }))
   }
 
-  /** Starts an epoch, empty or from an exported snapshot. */
+  /** Starts an epoch with nothing in it; {@link OperationsHistory.noteOpened} writes that down. */
   open(epochId: EpochId, limits: RegistryLimits): void {
-    this.#opened?.core.stop()
-    this.#unfinished.clear()
-    this.#opened = { core: new OperationsCore({ ...this.#options, ...limits }), epochId }
+    this.state.open(epochId, limits)
   }
 
-  /** Starts from a document in the exchange format (O-108). Raises `invalid_input` or `internal`; then nothing has changed. */
-  import(document: unknown): void {
-    this.#recover(decodeSnapshot(document))
-  }
-
-  /** Forgets operations that were reported as lost; returns those that were. */
-  forgetLost(ids: readonly OperationId[]): OperationId[] {
-    return ids.filter((id) => this.#unfinished.delete(id))
-  }
-
-  restore(row: JsonObject): void {
-    this.#restoring ??= new Restoring(this.name)
-    this.#restoring.take(row)
-  }
-
-  replay(stored: JsonObject): void {
-    this.finishRestore()
-    this.#apply(decodeEvent(stored))
+  /** Notes the epoch that has been started. */
+  noteOpened(): void {
+    const { epochId, records } = this.state
+    const { maxConcurrent = null, order } = records
+    const { maxCompleted } = order
+    this.note((sequence) => sessionOpened.create(sequence, { epochId, maxCompleted, maxConcurrent }))
   }
 
   /**
-   * Takes over the snapshot rows restored so far. Raises `snapshot_incomplete` when some are missing, and `internal` for
-   * rows that contradict each other.
+   * The steps by which this history, which is empty, becomes the session of an exported document (O-108); each is small enough for
+   * one append. Raises `invalid_input` or `internal` for a document that is refused; then there are none.
    */
-  finishRestore(): void {
-    const restored = this.#restoring?.finish()
-    this.#restoring = undefined
-    if (restored !== undefined) this.#recover(restored)
+  importOf(document: unknown): readonly ImportStep[] {
+    const rows = this.#rowsOf(document)
+    const groups = inGroups(rows)
+    const draft = new DirectDraft<SessionState, undefined>(this.state, undefined)
+    return groups.map((group, index) => {
+      const step: NumberedEvent<OperationsEvent>[] = [(sequence) => rowsImported.create(sequence, { rows: group })]
+      if (index === 0) step.unshift((sequence) => importBegun.create(sequence, {}))
+      if (index === groups.length - 1) {
+        step.push((sequence) => sessionImported.create(sequence, { rows: rows.length }))
+      }
+      return { events: step, apply: () => step.forEach((event) => catalogue.evolve(draft, event(1))) }
+    })
+  }
+
+  /** Forgets operations that were reported as lost; returns those that were. */
+  forgetLost<Id extends string>(ids: readonly Id[]): Id[] {
+    return ids.filter((id) => this.state.unfinished.delete(id as never))
+  }
+
+  /** Also raises `internal` for rows that contradict each other. */
+  override finishRestore(): void {
+    super.finishRestore()
+    this.state.finishRestore()
   }
 
   /** Raises `internal` for corrupt facts and for a poisoned registry. */
-  capture(): Iterable<JsonObject> {
-    if (this.#opened === undefined) return []
-    const persisted = this.#capture()
-    return captureRows<PersistedOperations, undefined>(persisted, snapshotRows, persisted.nextCompletionSeq)
+  override capture(): Iterable<JsonObject> {
+    const { currentEpoch, importedRows: underWay } = this.state
+    return currentEpoch === undefined && underWay === undefined ? [] : super.capture()
   }
 
   /** The session in the exchange format (O-108), unfinished operations included. */
   exported(): JsonObject {
-    return encodeSnapshot(this.#capture())
+    return documentOf(this.state)
   }
 
-  #capture(): PersistedOperations {
-    const { core, epochId } = this.#state
-    // A registry that broke half-way differs from its journal: better no snapshot than one that loses what is there.
-    core.check()
-    const persisted = capturePersisted(epochId, core.records)
-    const operations = new Map(persisted.operations)
-    const specs = new Map(persisted.specs)
-    for (const [id, { spec, status }] of this.#unfinished) {
-      if (operations.has(id)) continue
-      const source = spec.operationSource ?? null
-      operations.set(id, { status, kind: spec.kind, source, peerReady: false, progressCount: 0, outcome: null })
-      specs.set(id, spec)
-    }
-    return { ...persisted, operations, specs }
-  }
-
-  #recover(persisted: PersistedOperations): void {
-    const { maxCompleted, maxConcurrent } = persisted
-    const limits = { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) }
-    const core = new OperationsCore({ ...this.#options, ...limits })
-    let interrupted: InterruptedOperation[]
+  #rowsOf(document: unknown): JsonObject[] {
+    const { inspect: _, ...options } = this.#options
+    const scratch = new SessionState(options)
     try {
-      interrupted = recover(persisted, core.records)
-    } catch (fault) {
-      core.stop()
-      throw fault
-    }
-    this.#opened?.core.stop()
-    this.#unfinished.clear()
-    for (const operation of interrupted) this.#unfinished.set(operation.spec.id, operation)
-    this.#opened = { core, epochId: persisted.epochId }
-  }
-
-  get #state() {
-    if (this.#opened === undefined) throw internalError(`${this.name} is not opened`)
-    return this.#opened
-  }
-
-  #apply(event: OperationsEvent): void {
-    switch (event.type) {
-      case 'session_opened': {
-        const { epochId, maxCompleted, maxConcurrent } = event
-        if (this.#opened?.epochId === epochId) return
-        return this.open(epochId, { maxCompleted, ...(maxConcurrent !== null && { maxConcurrent }) })
-      }
-      case 'session_limited':
-        return this.core.records.limitTo(event.maxConcurrent)
-      case 'session_imported':
-        return this.import(event.snapshot)
-      case 'session_deleted':
-        this.#opened?.core.stop()
-        this.#opened = undefined
-        return this.#unfinished.clear()
-      case 'operation_registered':
-        this.#unfinished.set(event.spec.id, { spec: event.spec, status: 'provisioning' })
-        return
-      case 'operation_started': {
-        const unfinished = this.#unfinished.get(event.id)
-        if (unfinished !== undefined) this.#unfinished.set(event.id, { ...unfinished, status: 'running' })
-        return
-      }
-      case 'operation_ended':
-        return this.#end(event)
-      case 'records_collected':
-        return this.core.records.drop(event.ids)
-      case 'lost_forgotten':
-        this.forgetLost(event.ids)
-        return
-      case 'cursor_advanced':
-        return this.core.records.advanceCursor(event.consumer, event.cursor)
-      default:
-        return unreachable(event, 'operations event')
+      restoreDocument(scratch, document)
+      return importedRows.flatMap((definition) => [...definition.capture(scratch).encoded()])
+    } finally {
+      scratch.close()
     }
   }
-
-  #end(event: Extract<OperationsEvent, { type: 'operation_ended' }>): void {
-    const { records } = this.core
-    const { id, seq, outcome, peerReady, progressCount, completedAtMs } = event
-    const unfinished = this.#unfinished.get(id)
-    if (unfinished === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
-    const { spec } = unfinished
-    checkKind(id, spec.kind, { peerReady, outcome })
-    if (seq <= records.lastSequence) throw internalError(`sequence ${seq} of operation ${id} is claimed already`)
-    if (!records.canEnd(unfinished.spec, unfinished.status, outcome)) {
-      throw internalError(`the journal ends operation ${id} as ${outcome.type} while it is ${unfinished.status}`)
-    }
-    this.#unfinished.delete(id)
-    const source = spec.operationSource
-    records.restore({ spec, source, peerReady, progressCount, outcome, sequence: seq })
-    if (kindClasses[spec.kind].feed === 'suppress') return
-    records.publish({ seq, operationId: id, kind: spec.kind, displayName: spec.displayName, outcome, completedAtMs })
-  }
-}
-
-/** One snapshot on its way from its rows into a registry. */
-class Restoring {
-  readonly #state = new SnapshotState()
-  readonly #draft = new Draft<PersistedOperations, undefined>(this.#state, undefined)
-  readonly #reader: SnapshotReader<PersistedOperations, undefined>
-
-  constructor(stream: string) {
-    this.#reader = new SnapshotReader({ stream, rowOf, onHeader: () => {} })
-  }
-
-  take(row: JsonObject): void {
-    this.#reader.take(this.#draft, row)
-  }
-
-  finish(): PersistedOperations {
-    this.#reader.finish()
-    return this.#state
-  }
-}
-
-function rowOf(stored: JsonObject): (typeof snapshotRows)[number] {
-  const found = snapshotRows.find(({ kind }) => kind === stored['row'])
-  if (found !== undefined) return found
-  const reason = `unknown snapshot row: ${JSON.stringify(stored['row'])}`
-  throw new InvalidInputError({ subject: 'operations snapshot row', field: 'row', reason })
 }

@@ -1,8 +1,10 @@
 /** What users of the package see of the operations room. */
 export { longestLabel } from './admission.js'
 export {
+  completionWakeClasses,
   isIdempotentRepeat,
   kindClasses,
+  publicResultClasses,
   publicResultOf,
   type CompletionWakeClass,
   type ObservedStatus,
@@ -22,8 +24,9 @@ export {
 } from './errors.js'
 export { OperationEndedError, type Work, type WorkContext } from './execution.js'
 export { IdleWake, type ContinuationInput, type IdleWakeHost, type IdleWakeOptions } from './idle-wake.js'
-export type { RegistryLimits } from './records.js'
-export { OperationRegistry, type RegistryObserver } from './registry.js'
+export type { RegistryLimits } from './limits.js'
+export { OperationRegistry } from './registry.js'
+export type { RegistryObserver } from './registry-observer.js'
 export type { OperationHandle, RunOptions, RunRequest, Session } from './session.js'
 export { sessionSelectors, type OperationView, type SessionView, type SessionViewContext } from './session-view.js'
 export { operationsSystem, type OperationsSystem, type OperationsWait } from './system.js'
@@ -37,4 +40,4 @@ export {
 export { Turn, type TurnOptions, type TurnState } from './turn.js'
 export * from './types.js'
 export { WaitAll } from './wait-all.js'
-export type { WireOperationsSnapshot } from './wire.js'
+export type { WireOperationsSnapshot } from './export.js'

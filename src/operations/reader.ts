@@ -22,10 +22,9 @@ import {
   type PublicResultClass,
 } from './classification.js'
 import type { OperationsHistory } from './history.js'
-import { checkKey, readStatus, snapshotOf } from './projection.js'
-import { capturePersisted } from './snapshot.js'
+import { checkKey, readStatus, snapshotOf } from './operation-row.js'
 import type { CompletionEntry, EpochId, LostOperation, OperationSnapshot, RegistryDiagnostics } from './types.js'
-import { encodeSnapshot, type WireOperationsSnapshot } from './wire.js'
+import { documentOf, type WireOperationsSnapshot } from './export.js'
 
 const observedStatuses: readonly ObservedStatus[] = ['absent', ...liveStatuses, ...terminalStatuses]
 
@@ -75,6 +74,17 @@ export class OperationReader {
     return snapshots.toSorted(byDisplayName)
   }
 
+  /** The operations that have not ended, in creation order. Raises `internal` for corrupt facts. */
+  liveIds(): readonly OperationId[] {
+    this.#core.check()
+    const ids: OperationId[] = []
+    for (const [key, row] of this.#records.rows) {
+      const id = checkKey(key)
+      if (!isTerminal(readStatus(id, row))) ids.push(id)
+    }
+    return ids
+  }
+
   /** Whether a status is final; the id need not exist. */
   classifyTerminality(_id: OperationId, status: ObservedStatus): 'terminal' | 'non_terminal' {
     checkMember('operation status', status, observedStatuses)
@@ -101,19 +111,19 @@ export class OperationReader {
   /** Completions in order; the handle outlives the registry. */
   completionFeed(): Feed<CompletionEntry> {
     this.#core.check()
-    return this.#records.feed
+    return this.#records.order.feed
   }
 
   /** Where a consumer stands. Raises `invalid_input` for one that there is none of. */
   completionCursor(consumer: CursorConsumer): number {
     this.#core.check()
     checkMember('cursor consumer', consumer, cursorConsumers)
-    return this.#records.cursors[consumer]
+    return this.#records.order.cursors[consumer]
   }
 
   /** The registry for people who look into it. Raises `internal` for corrupt facts. */
   diagnostics(): RegistryDiagnostics {
-    const { waits, rows, activeCount, feed } = this.#records
+    const { waits, rows, activeCount, order } = this.#records
     const pendingWaits = Array.from(waits.active, ({ request }) => ({ ...request }))
     return {
       operations: this.listOperations(),
@@ -121,16 +131,15 @@ export class OperationReader {
       activeCount,
       pendingWait: pendingWaits[0] ?? null,
       pendingWaits,
-      cursors: { ...this.#records.cursors },
-      watermark: feed.watermark(),
+      cursors: { ...this.#records.order.cursors },
+      watermark: order.feed.watermark(),
     }
   }
 
   /** The durable part of the registry in the exchange format (O-108). Raises `internal` for corrupt facts. */
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     this.#core.check()
-    const wait = this.#records.waits.oldest?.request
-    return encodeSnapshot({ ...capturePersisted(this.epochId, this.#records), ...(wait !== undefined && { wait }) })
+    return documentOf(this.#history.state, { wait: this.#records.waits.oldest?.request, withoutLost: true })
   }
 
   get #core() {

@@ -1,13 +1,8 @@
-import * as v from 'valibot'
 import type { AnyActorRef } from 'xstate'
 import { anchorNow, elapsedSince, type Clock } from '../base/clock.js'
-import { SequencedFeed } from '../base/feed.js'
 import { deepFreeze } from '../base/freeze.js'
 import type { Logger } from '../base/logger.js'
-import { optionsSchema, wholeNumberSchema } from '../base/options.js'
-import type { Selection } from '../../machines/chart-table.js'
-import { fastMachine } from '../../machines/fast-machine.js'
-import { operationMachine, type OperationEvent } from '../../machines/operation.js'
+import type { OperationEvent, operationMachine } from '../../machines/operation.js'
 import { rowActors, type RowActors } from '../../machines/row-actors.js'
 import type {
   AdvanceEvent,
@@ -19,10 +14,8 @@ import type {
 } from '../../machines/operation-registry.js'
 import {
   isTerminal,
-  operationActions,
   terminalStatusOf,
   type CursorConsumer,
-  type OperationAction,
   type OperationId,
   type OperationOutcome,
   type OperationSource,
@@ -34,42 +27,21 @@ import {
 } from '../../machines/operation-vocabulary.js'
 import { checkLimit } from './admission.js'
 import { kindClasses } from './classification.js'
+import { CompletionOrder } from './completion-order.js'
 import { internalError, WatchError } from './errors.js'
-import type { OperationRow } from './projection.js'
+import type { RegistryLimits } from './limits.js'
+import type { OperationRow } from './operation-row.js'
+import { actionOf, operationChart, ownEvent, type Decided } from './own-chart.js'
 import { sourceProblem } from './source.js'
-import { defaultMaxCompleted, feedCapacity, type CompletionEntry, type FeedRetention } from './types.js'
+import { defaultMaxCompleted, type CompletionEntry } from './types.js'
 import { Waits } from './waits.js'
 import { eachWatcher } from './watchers.js'
-
-/** How many operations may run and how many ended ones are kept. */
-export interface RegistryLimits {
-  /** Live operations of all kinds; absent means unlimited. */
-  readonly maxConcurrent?: number
-  /** Terminal records kept; values below 1 count as 1. Default 256. */
-  readonly maxCompleted?: number
-}
-
-/** Accepts limits as a caller states them. */
-export const limitsSchema = optionsSchema<RegistryLimits>({
-  maxConcurrent: v.optional(wholeNumberSchema(0)),
-  maxCompleted: v.optional(wholeNumberSchema(0)),
-})
 
 /** What the records need from outside. */
 export interface RecordsOptions extends RegistryLimits {
   readonly clock: Clock
   /** Hears of consumers of the feed that throw. */
   readonly logger?: Logger
-}
-
-const chart = fastMachine(operationMachine)
-
-const terminalActions = Object.keys(terminalStatusOf) as readonly TerminalAction[]
-
-/** What the chart of an operation was asked and answered. */
-interface Decided {
-  readonly event: OperationEvent
-  readonly selection: Selection
 }
 
 /** An end that is decided but not durable yet. */
@@ -88,34 +60,27 @@ export interface RestoredOperation {
 }
 
 /**
- * Every operation of one owner with the facts that span them: counters, completion order, retention,
- * feed, cursors and waits. Decides nothing; the registry's chart asks it and orders the
+ * Every operation of one owner with the facts that span them: counters, completion order
+ * and waits. Decides nothing; the registry's chart asks it and orders the
  * changes. All costs are flat in the number of operations.
  */
 export class OperationRecords implements OperationBook {
   readonly rows = new Map<OperationId, OperationRow>()
-  readonly feed: SequencedFeed<CompletionEntry>
-  readonly maxCompleted: number
-  readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
+  /** In which order operations ended, the feed and its cursors. */
+  readonly order: CompletionOrder
   readonly #clock: Clock
-  /** Ended operations that are neither evicted nor collected, in completion order. */
-  readonly #retained = new Set<OperationId>()
   /** Members of active waits that would be evicted: kept until these are over, but gone for a snapshot. */
   readonly #evictionPending = new Set<OperationId>()
   /** Who waits for several operations. */
   readonly waits = new Waits((id) => {
     if (this.#evictionPending.delete(id)) this.rows.delete(id)
   })
-  /** Ids that feed rows refer to. */
-  readonly #published = new Set<OperationId>()
   readonly #ending = new Map<OperationId, Ending>()
   /** What the registry was asked last, and what the operation's own chart says to it: decided once, then followed. */
   #asked: { readonly event: AdvanceEvent | SettleEvent; readonly decided: Decided } | undefined
   #actors: RowActors<typeof operationMachine> | undefined
   #maxConcurrent: number | undefined
   #activeCount = 0
-  #lastSequence = 0
-  #durableSequence = 0
   #lastSettled: OperationId | undefined
 
   constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted, logger }: RecordsOptions) {
@@ -123,14 +88,13 @@ export class OperationRecords implements OperationBook {
     checkLimit('maxCompleted', maxCompleted)
     this.#clock = clock
     this.#maxConcurrent = maxConcurrent
-    this.maxCompleted = Math.max(1, maxCompleted)
-    this.feed = new SequencedFeed(feedCapacity(this.maxCompleted), logger)
+    this.order = new CompletionOrder(maxCompleted, logger)
   }
 
   /** Names the actor whose children the operations are, and what takes events that somebody else sends to them. */
   showUnder(registry: AnyActorRef, onSend: (id: OperationId, event: OperationEvent) => void): void {
     this.#actors = rowActors({
-      machine: chart,
+      machine: operationChart,
       parent: registry,
       id: 'operation',
       onSend: (row, event) => onSend((row as OperationRow).spec.id, event),
@@ -152,16 +116,6 @@ export class OperationRecords implements OperationBook {
     return this.#activeCount
   }
 
-  /** The completion sequence minted last, 0 before the first; it may belong to an end that is not durable yet. */
-  get lastSequence(): number {
-    return this.#lastSequence
-  }
-
-  /** The last sequence of an end that leaves a trace and is durable, 0 before the first. */
-  get durableSequence(): number {
-    return this.#durableSequence
-  }
-
   /** True while an end is decided but not durable. */
   get isEnding(): boolean {
     return this.#ending.size > 0
@@ -174,12 +128,12 @@ export class OperationRecords implements OperationBook {
 
   /** What an inspector shows of the book: numbers, because the records themselves may be many. */
   toJSON(): { readonly operations: number; readonly active: number; readonly lastSequence: number } {
-    return { operations: this.rows.size, active: this.activeCount, lastSequence: this.lastSequence }
+    return { operations: this.rows.size, active: this.activeCount, lastSequence: this.order.lastSequence }
   }
 
   /** Ended operations in completion order, members of active waits left out. */
   collectable(): OperationId[] {
-    return [...this.#retained].filter((id) => !this.waits.hasMember(id))
+    return [...this.order.kept].filter((id) => !this.waits.hasMember(id))
   }
 
   /** True for an ended operation that is only kept for an active wait. */
@@ -193,7 +147,7 @@ export class OperationRecords implements OperationBook {
 
   isUsed(id: OperationId): boolean {
     // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
-    return this.rows.has(id) || this.#published.has(id) || this.waits.hasMember(id)
+    return this.rows.has(id) || this.order.isPublished(id) || this.waits.hasMember(id)
   }
 
   hasWellFormedSource({ operationSource }: OperationSpec): boolean {
@@ -216,14 +170,6 @@ export class OperationRecords implements OperationBook {
     return this.#ask(event)?.selection.guard
   }
 
-  /** Whether the chart lets an operation that stands so end so: what a journal says is held to the rules of live calls. */
-  canEnd(spec: OperationSpec, status: OperationStatus | 'absent', outcome: OperationOutcome): boolean {
-    const { id, kind, displayName } = spec
-    const context = { id, kind, displayName, peerReady: false, progressCount: 0, outcome: undefined }
-    if (status === 'absent') return false
-    return terminalActions.some((type) => chart.table.select({ value: status, context }, { type, outcome }).isTaken)
-  }
-
   isTurnWaiting(turnId: TurnId): boolean {
     return this.waits.isTurnWaiting(turnId)
   }
@@ -240,22 +186,22 @@ export class OperationRecords implements OperationBook {
   /** Mints the sequence of an end and keeps it in sight of later decisions until {@link settle} or {@link unstage}. */
   stage(event: SettleEvent): SettleEvent {
     const row = this.#row(event.id)
-    this.#lastSequence += 1
+    const sequence = this.order.mint()
     this.#ending.set(event.id, { ...this.#decidedOf(event), status: event.outcome.type })
     const elapsedMs = elapsedSince(row, this.#clock)
-    event.settlement = { sequence: this.#lastSequence, completedAtMs: row.wall + elapsedMs, elapsedMs }
+    event.settlement = { sequence, completedAtMs: row.wall + elapsedMs, elapsedMs }
     return event
   }
 
   /** Takes back an end that did not become durable; later ones must have been taken back before. */
   unstage({ id, settlement }: SettleEvent): void {
     this.#ending.delete(id)
-    if (settlement !== undefined) this.#lastSequence = settlement.sequence - 1
+    if (settlement !== undefined) this.order.takeBack(settlement.sequence)
   }
 
   register({ spec }: RegisterEvent): void {
     const { id, kind, displayName } = spec
-    this.#add(chart.initialPlace({ id, kind, displayName }), spec, spec.operationSource)
+    this.#add(operationChart.initialPlace({ id, kind, displayName }), spec, spec.operationSource)
     this.#activeCount += 1
   }
 
@@ -297,7 +243,7 @@ export class OperationRecords implements OperationBook {
   /** Nothing will end any more: watches and waits reject instead of hanging. */
   abandonWaiters(): void {
     for (const [id, row] of this.rows) {
-      eachWatcher(row.watchers, (watcher) => watcher.reject(new WatchError(id)))
+      eachWatcher(row.watchers, (watcher) => watcher.reject(new WatchError('channel_closed', { id })))
       row.watchers = undefined
     }
     const dropped = internalError('wait_all completion channel dropped')
@@ -306,13 +252,13 @@ export class OperationRecords implements OperationBook {
 
   drop(ids: readonly OperationId[]): void {
     for (const id of ids) {
-      this.#retained.delete(id)
+      this.order.forget(id)
       this.rows.delete(id)
     }
   }
 
   advanceCursor(consumer: CursorConsumer, cursor: number): void {
-    this.cursors[consumer] = Math.max(this.cursors[consumer], cursor)
+    this.order.advanceCursor(consumer, cursor)
   }
 
   /** Stops the actors of operations that have not ended. */
@@ -327,28 +273,17 @@ export class OperationRecords implements OperationBook {
     const context = { id, kind, displayName, peerReady, progressCount, outcome }
     const row = this.#add({ value: outcome.type, context }, spec, source)
     row.settlement = { sequence }
-    this.raiseSequence(sequence)
-    this.#retained.add(id)
+    this.order.raise(sequence)
+    this.order.keep(id, sequence)
     return row
   }
 
-  /** Publishes a completion, live or recovered. */
+  /** Publishes a completion, live or recovered, and evicts what retention has passed by. */
   publish(entry: CompletionEntry): void {
-    this.#published.add(entry.operationId)
-    const dropped = this.feed.push(entry)
-    if (dropped !== undefined) this.#published.delete(dropped.operationId)
-    this.#evict()
-  }
-
-  /** Takes over what retention had dropped in an earlier life. */
-  restoreRetention({ droppedThrough, droppedCount }: FeedRetention): void {
-    this.feed.restoreRetention(droppedThrough, droppedCount)
-  }
-
-  /** Never lowers the completion counter. */
-  raiseSequence(sequence: number): void {
-    this.#lastSequence = Math.max(this.#lastSequence, sequence)
-    this.#durableSequence = Math.max(this.#durableSequence, sequence)
+    const id = this.order.publish(entry)
+    if (id === undefined) return
+    if (this.waits.hasMember(id)) this.#evictionPending.add(id)
+    else this.rows.delete(id)
   }
 
   /** What the chart of an operation says to an event; an end that is under way counts. `undefined` for an unknown id. */
@@ -358,7 +293,7 @@ export class OperationRecords implements OperationBook {
     const ending = this.#ending.get(event.id)
     const own = ownEvent(event)
     const place = ending === undefined ? row : { value: ending.status, context: row.context }
-    return { event: own, selection: chart.decide(place, own) }
+    return { event: own, selection: operationChart.decide(place, own) }
   }
 
   /** What was decided about the event, so that no guard is asked a second time. */
@@ -414,41 +349,9 @@ export class OperationRecords implements OperationBook {
     const { feed, durability } = kindClasses[kind]
     const concerned = this.waits.memberEnded(id, outcome)
     if (durability === 'discard') this.rows.delete(id)
-    else {
-      this.#durableSequence = sequence
-      this.#retained.add(id)
-    }
+    else this.order.keep(id, sequence)
     if (feed === 'emit')
       this.publish({ seq: sequence, operationId: id, kind, displayName, outcome, completedAtMs: completedAtMs ?? null })
     this.waits.releaseSatisfied(concerned)
   }
-
-  /**
-   * An ended operation is kept until `maxCompleted` others have ended after it, collected or not. That depends on
-   * the completion order alone: were it to depend on waits, which leave no trace, or on when something was
-   * collected while an end was under way, replay would keep other operations than the live registry did.
-   */
-  #evict(): void {
-    const id = this.feed.fromEnd(this.maxCompleted + 1)?.operationId
-    if (id === undefined || !this.#retained.delete(id)) return
-    if (this.waits.hasMember(id)) this.#evictionPending.add(id)
-    else this.rows.delete(id)
-  }
-}
-
-/** What the events of the registry are called in the chart of the operation they name. */
-const ownTypes = new Map(operationActions.map((action) => [`operation.${action}`, action]))
-
-/** Events that carry nothing, each made once. */
-const plainEvents = new Map(operationActions.map((type) => [type, Object.freeze({ type }) as OperationEvent]))
-
-/** What an event of the registry is to the operation it names. */
-function ownEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
-  const type = actionOf(event.type)
-  if ('outcome' in event) return { type, outcome: event.outcome }
-  return plainEvents.get(type) as OperationEvent
-}
-
-function actionOf(type: AdvanceEvent['type'] | SettleEvent['type']): OperationAction {
-  return ownTypes.get(type) as OperationAction
 }

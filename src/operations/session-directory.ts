@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { InvalidInputError, StatewardError } from '../base/errors.js'
+import { InvalidInputError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
@@ -11,9 +11,10 @@ import type { LaneStream } from '../lane/types.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import type { SessionId } from '../../machines/operation-vocabulary.js'
-import { events } from './events.js'
+import { internalError, OperationError } from './errors.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
-import { limitsSchema, type RegistryLimits } from './records.js'
+import { sessionDeleted } from './session-state.js'
+import { limitsSchema, type RegistryLimits } from './limits.js'
 import { Session, type SessionCloseOptions } from './session.js'
 import { isPlainName } from './source.js'
 import type { EpochId } from './types.js'
@@ -65,8 +66,13 @@ export class SessionDirectory {
     for (const history of this.#restored) history.finishRestore()
     for (const history of this.#restored) {
       const id = sessionOfStream(history.name)
-      if (id !== undefined && history.isOpened) this.#adopt(history, id)
-      else lane.detach(history)
+      if (id !== undefined && history.isOpened) {
+        history.start(lane)
+        this.#adopt(history, id)
+      } else {
+        history.state.close()
+        lane.detach(history)
+      }
     }
     this.#restored = []
   }
@@ -80,11 +86,11 @@ export class SessionDirectory {
     const decoded = decode(limitsSchema, limits, 'registry limits')
     const existing = this.#sessions.get(id)
     if (existing !== undefined) return this.#limit(existing, decoded)
-    if (this.#imports.has(id)) throw sessionExists(id)
+    if (this.#imports.has(id)) throw new OperationError('session_exists', { id })
     const history = new OperationsHistory(id, this.#options)
     history.open(this.#options.ids.uuid() as EpochId, decoded)
-    this.#opened.attach(history)
-    this.#opened.note(history, events.opened(history.epochId, history.core.records))
+    history.start(this.#opened)
+    history.noteOpened()
     return this.#adopt(history, id)
   }
 
@@ -102,22 +108,24 @@ export class SessionDirectory {
   /** Makes a session from an exported document, keeping its epoch; see `Runtime.importSession`. */
   async import(name: string, snapshot: unknown): Promise<Session> {
     const id = checkSessionName(name)
-    if (this.#sessions.has(id) || this.#imports.has(id)) throw sessionExists(id)
+    if (this.#sessions.has(id) || this.#imports.has(id)) throw new OperationError('session_exists', { id })
     const history = new OperationsHistory(id, this.#options)
-    history.import(snapshot)
+    const steps = history.importOf(snapshot)
     this.#imports.add(id)
     try {
-      return await this.#opened.submit(history, () => ({
-        facts: [events.imported(history.exported())],
-        commit: () => {
-          // Not before it is durable, or a snapshot would hold a session that may yet be refused.
-          this.#opened.attach(history)
-          return this.#adopt(history, id)
-        },
-        discard: () => {},
-      }))
+      history.start(this.#opened)
+      let session: Session | undefined
+      for (const [index, { events, apply }] of steps.entries()) {
+        const commit = (): void => {
+          apply()
+          if (index === steps.length - 1) session = this.#adopt(history, id)
+        }
+        await this.#opened.submit(history, () => history.stage({ events: () => events, commit, discard: () => {} }))
+      }
+      return session as Session
     } catch (cause) {
-      history.core.stop()
+      this.#opened.detach(history)
+      history.state.close()
       throw cause
     } finally {
       this.#imports.delete(id)
@@ -141,7 +149,7 @@ export class SessionDirectory {
   }
 
   get #opened(): Lane {
-    if (this.#lane === undefined) throw new StatewardError('internal', 'the directory of sessions has not started', {})
+    if (this.#lane === undefined) throw internalError('the directory of sessions has not started')
     return this.#lane
   }
 
@@ -149,11 +157,13 @@ export class SessionDirectory {
     const { history, operations } = session
     try {
       await operations.retireOwner(reason)
-      await this.#opened.submit(history, () => ({
-        facts: [events.deleted()],
-        commit: () => this.#forget(session, history),
-        discard: () => {},
-      }))
+      await this.#opened.submit(history, () =>
+        history.stage({
+          events: () => [(sequence) => sessionDeleted.create(sequence, {})],
+          commit: () => this.#forget(session, history),
+          discard: () => {},
+        }),
+      )
     } finally {
       this.#deletions.delete(session)
     }
@@ -163,7 +173,7 @@ export class SessionDirectory {
   #limit(session: Session, { maxConcurrent, maxCompleted }: RegistryLimits): Session {
     const { operations, history } = session
     if (maxConcurrent !== undefined) operations.limitConcurrency(maxConcurrent)
-    const { maxCompleted: made } = history.core.records
+    const { maxCompleted: made } = history.core.records.order
     if (maxCompleted !== undefined && Math.max(1, maxCompleted) !== made) {
       const fields = { session: session.id, asked: maxCompleted, kept: made }
       this.#options.logger.warn(fields, 'maxCompleted counts when a session is made, it stays as it was')
@@ -182,10 +192,6 @@ export class SessionDirectory {
     this.#opened.detach(history)
     session.dispose()
   }
-}
-
-function sessionExists(id: SessionId): StatewardError {
-  return new StatewardError('session_exists', `session already exists: ${id}`, { id })
 }
 
 function checkSessionName(name: string): SessionId {

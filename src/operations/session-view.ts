@@ -34,6 +34,8 @@ export interface SessionViewContext {
   readonly version: number
   /** How many operations run. */
   readonly activeCount: number
+  /** False while rows of a session with many live operations are still coming in, some of them in each turn. */
+  readonly isWhole: boolean
   /** The operations that have not ended; {@link sessionSelectors} read it. */
   readonly live: LiveRows<OperationView>
 }
@@ -41,17 +43,20 @@ export interface SessionViewContext {
 /** What has become of operations: their rows, or nothing for those that are live no more. */
 type Changes = readonly (readonly [OperationId, OperationView | undefined])[]
 
-/** Changed operations that are published in one turn: more of them would block it for too long. */
+/** Operations that are published in one turn, changed ones or the first ones: more of them would block it for too long. */
 const perTurn = 512
 
 function createViewStore(context: SessionViewContext) {
   return createStore({
     context: Object.freeze(context),
     on: {
-      changed: (before, { activeCount, changes }: { activeCount: number; changes: Changes }) =>
+      changed: (
+        before,
+        { changes, ...shown }: Pick<SessionViewContext, 'activeCount' | 'isWhole'> & { changes: Changes },
+      ) =>
         produce(before, (draft) => {
           draft.version += 1
-          draft.activeCount = activeCount
+          Object.assign(draft, shown)
           for (const [id, row] of changes) {
             if (row === undefined) deleteRow(draft.live, id)
             else setRow(draft.live, row)
@@ -67,7 +72,8 @@ function createViewStore(context: SessionViewContext) {
  * The store holds the operations that have not ended, as immutable rows: a change replaces one row and a few buckets above
  * it (see `live-rows.ts`), whatever the session holds. The changes of one turn of the event loop make one step of the
  * store. Nobody pays for a store that nobody has asked for: it is made, of what is live then, when the store or a
- * selection is first looked at, and followed from then on.
+ * selection is first looked at, and followed from then on. Of more than 512 live operations the first look shows that many, and
+ * each of the following turns as many more, until `isWhole`.
  */
 export class SessionView {
   readonly #operations: OperationRegistry
@@ -77,6 +83,8 @@ export class SessionView {
   /** Operations that have changed since the last publication. */
   readonly #changed = new TurnBatch<OperationId>(perTurn, (ids) => this.#publish(ids))
   #store: ReturnType<typeof createViewStore> | undefined
+  /** Operations that were live when the store was made, and have not been shown yet. */
+  readonly #missing = new Set<OperationId>()
   /** The list of the rows it was last asked for. */
   #list: { readonly of: LiveRows<OperationView>; readonly rows: readonly OperationView[] } | undefined
 
@@ -164,13 +172,21 @@ export class SessionView {
     if (this.#operations.isPoisoned) return
     this.#guard(() => {
       const changes = ids.map((id) => [id, this.#liveRow(id)] as const)
-      this.#store?.trigger.changed({ activeCount: this.#operations.activeCount, changes })
+      for (const id of ids) this.#missing.delete(id)
+      const { activeCount } = this.#operations
+      this.#store?.trigger.changed({ activeCount, isWhole: this.#missing.size === 0, changes })
     })
   }
 
   #begin(): SessionViewContext {
     const { activeCount, isPoisoned } = this.#operations
-    return { version: 0, activeCount, live: liveRowsOf(isPoisoned ? [] : this.#liveNow()) }
+    const ids = isPoisoned ? [] : this.#operations.liveIds()
+    const rows = ids.slice(0, perTurn).flatMap((id) => this.#liveRow(id) ?? [])
+    for (const id of ids.slice(perTurn)) {
+      this.#missing.add(id)
+      this.#changed.add(id)
+    }
+    return { version: 0, activeCount, isWhole: this.#missing.size === 0, live: liveRowsOf(rows) }
   }
 
   #liveNow(): readonly OperationView[] {

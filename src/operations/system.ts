@@ -76,7 +76,7 @@ export function operationsSystem(part: Partial<OperationsSystem>): OperationsSys
 /** The refusal of a method that a system does not have; it names methods as it names actions, in snake case. */
 export function unsupported(name: string): OperationError<'unsupported'> {
   const method = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-  return new OperationError('unsupported', `operation not supported: ${method}`, { method })
+  return new OperationError('unsupported', { method })
 }
 
 function missing(name: string, answer: 'a value' | 'at once' | 'later'): PropertyDescriptor {

@@ -1,7 +1,7 @@
 import type { SettleEvent } from '../../machines/operation-registry.js'
 import { isTerminal, type OperationId, type OperationStatus } from '../../machines/operation-vocabulary.js'
 import { outcomes } from './outcomes.js'
-import { checkKey, readStatus } from './projection.js'
+import { checkKey, readStatus } from './operation-row.js'
 import type { OperationRecords } from './records.js'
 
 /** What one journal append may take of an owner's termination, in bytes, with room to spare. */

@@ -186,6 +186,6 @@ export class Turn implements Disposable {
   }
 
   #refusal({ type }: TurnEvent): TurnRefusedError {
-    return new TurnRefusedError({ turnId: this.turnId, event: type, state: this.state })
+    return new TurnRefusedError('turn_refused', { turnId: this.turnId, event: type, state: this.state })
   }
 }

@@ -107,8 +107,8 @@ export interface RegistryDiagnostics {
 /** A report of progress; only the count is kept. */
 export interface OperationProgress {
   readonly message: string
-  /** Fraction from 0 to 1 by custom; not validated. */
-  readonly percent?: number
+  /** From 0 to 1. */
+  readonly fraction?: number
 }
 
 /** An operation that was live when the previous process ended; it has no outcome and never will. */

@@ -1,4 +1,4 @@
-/** The vocabulary of the room as events and snapshot rows hold it: schemas with the names of the code. */
+/** The values of the room, each described once: for events, snapshot rows and the export document. Names are those of the code. */
 
 import * as v from 'valibot'
 import { errorDetailsLimits, errorDetailsOf, type ErrorDetails } from '../base/error-details.js'
@@ -19,8 +19,13 @@ import {
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
 /** A UUID in its one spelling. */
-export function uuid<Id extends string = string>(): v.GenericSchema<unknown, Id> {
-  return v.custom<Id>(isUuid, 'not a lower-case UUID')
+export function uuid<Id extends string = string>(): v.GenericSchema<string, Id> {
+  return v.custom<Id>(isUuid, 'not a lower-case UUID') as v.GenericSchema as v.GenericSchema<string, Id>
+}
+
+/** Text that identifies something; its parts are checked where it is used. */
+function text<Text extends string>(): v.GenericSchema<string, Text> {
+  return textSchema<Text>() as v.GenericSchema as v.GenericSchema<string, Text>
 }
 
 /** One of the kinds. */
@@ -29,26 +34,29 @@ export const kind = v.picklist(operationKinds)
 const name = v.string()
 
 /** A source; its exact parts are checked where it is used, so that a bad one is named by operation. */
-export const source: v.GenericSchema<unknown, OperationSource> = v.variant('kind', [
-  v.strictObject({ kind: v.literal('session_child'), sessionId: textSchema<SessionId>() }),
+export const source: v.GenericSchema<OperationSource> = v.variant('kind', [
+  v.strictObject({ kind: v.literal('session_child'), sessionId: text<SessionId>() }),
   v.strictObject({
     kind: v.literal('backend_peer'),
-    peerId: textSchema<PeerId>(),
+    peerId: text<PeerId>(),
     address: v.strictObject({ transport: v.picklist(['inproc', 'uds', 'tcp']), endpoint: name }),
   }),
 ]) as never
 
-/** A registration payload. */
-export const spec: v.GenericSchema<unknown, OperationSpec> = v.strictObject({
+/** The fields of a registration payload. */
+export const specFields = {
   id: uuid<OperationId>(),
   kind,
-  ownerSessionId: textSchema<SessionId>(),
+  ownerSessionId: text<SessionId>(),
   displayName: name,
   sourceLabel: name,
   operationSource: v.optional(source),
-  childSessionId: v.nullable(textSchema<SessionId>()),
+  childSessionId: v.nullable(text<SessionId>()),
   expectPeerChannel: v.boolean(),
-}) as never
+}
+
+/** A registration payload. */
+export const spec: v.GenericSchema<OperationSpec> = v.strictObject(specFields) as never
 
 /** Details of an error, this many levels of causes and members deep; what lies deeper is an unknown field. */
 function errorDetails(depth: number): v.GenericSchema<unknown, ErrorDetails> {
@@ -63,26 +71,30 @@ const cause = v.pipe(
   v.transform((details: ErrorDetails): ErrorDetails => errorDetailsOf(details)),
 )
 
+const reason = v.nullable(v.string())
+
+/** What an end carries besides its type; a document writes the fields of a result beside the type. */
+export const outcomeFields = {
+  completed: {
+    id: uuid<OperationId>(),
+    content: v.string(),
+    isError: v.boolean(),
+    durationMs: count,
+    tokensUsed: count,
+  },
+  failed: { error: v.string(), reason: v.optional(v.picklist(failureReasons)), cause: v.optional(cause) },
+  aborted: { reason },
+  cancelled: { reason },
+  retired: {},
+  terminated: { reason: v.string() },
+} as const satisfies Record<OperationOutcome['type'], v.ObjectEntries>
+
 /** How an operation ended. */
-export const outcome: v.GenericSchema<unknown, OperationOutcome> = v.variant('type', [
-  v.strictObject({
-    type: v.literal('completed'),
-    result: v.strictObject({
-      id: uuid<OperationId>(),
-      content: v.string(),
-      isError: v.boolean(),
-      durationMs: count,
-      tokensUsed: count,
-    }),
-  }),
-  v.strictObject({
-    type: v.literal('failed'),
-    error: v.string(),
-    reason: v.optional(v.picklist(failureReasons)),
-    cause: v.optional(cause),
-  }),
-  v.strictObject({ type: v.literal('aborted'), reason: v.nullable(v.string()) }),
-  v.strictObject({ type: v.literal('cancelled'), reason: v.nullable(v.string()) }),
+export const outcome: v.GenericSchema<OperationOutcome> = v.variant('type', [
+  v.strictObject({ type: v.literal('completed'), result: v.strictObject(outcomeFields.completed) }),
+  v.strictObject({ type: v.literal('failed'), ...outcomeFields.failed }),
+  v.strictObject({ type: v.literal('aborted'), ...outcomeFields.aborted }),
+  v.strictObject({ type: v.literal('cancelled'), ...outcomeFields.cancelled }),
   v.strictObject({ type: v.literal('retired') }),
-  v.strictObject({ type: v.literal('terminated'), reason: v.string() }),
+  v.strictObject({ type: v.literal('terminated'), ...outcomeFields.terminated }),
 ]) as never

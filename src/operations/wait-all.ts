@@ -45,6 +45,6 @@ export class WaitAll implements PromiseLike<WaitAllResult>, Disposable {
 
   /** Gives up a wait that is still pending, which rejects with `wait_disposed`; harmless afterwards. */
   [Symbol.dispose](): void {
-    this.#cancel(new WaitDisposedError(this.requestId))
+    this.#cancel(new WaitDisposedError('wait_disposed', { requestId: this.requestId }))
   }
 }

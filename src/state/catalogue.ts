@@ -8,9 +8,11 @@ import type { RowDefinition } from './row.js'
 /** An event definition of any kind. */
 export interface AnyEventDefinition<Tables, View> {
   readonly type: string
+  readonly isNoted: boolean
   encode(event: never): JsonObject
   decode(stored: JsonObject): StateEvent
-  evolve(draft: Draft<Tables, View>, event: never): void
+  begins(tables: Tables, event: never): boolean
+  evolve(draft: Draft<Tables, View>, event: never, decided?: never): void
 }
 
 /** A command definition of any kind. */
@@ -43,6 +45,12 @@ export interface CatalogueOptions<Tables, View> {
   /** In the order in which a snapshot holds them: what a row refers to comes before it. */
   readonly rows: readonly RowDefinition<Tables, View>[]
 }
+
+/** What can happen in a room and what it remembers, as a log of it needs to know. */
+export type EventCatalogue<Tables, View, Event extends StateEvent> = Pick<
+  Catalogue<Tables, View, Event, never>,
+  'rows' | 'rowOf' | 'encode' | 'decode' | 'isNoted' | 'begins' | 'evolve'
+>
 
 /** Finds the definition for what comes in by its type. A definition is listed once, where the room puts its nouns together. */
 export class Catalogue<Tables, View, Event extends StateEvent, Command extends { readonly type: string }> {
@@ -87,9 +95,19 @@ export class Catalogue<Tables, View, Event extends StateEvent, Command extends {
     return this.#find(this.#events, stored['type'], 'event').decode(stored) as Event
   }
 
-  /** Applies an event to the rows. */
-  evolve(draft: Draft<Tables, View>, event: Event): void {
-    this.#find(this.#events, event.type, 'event').evolve(draft, event as never)
+  /** Whether the event is noted: visible before it is durable. */
+  isNoted(event: Event): boolean {
+    return this.#find(this.#events, event.type, 'event').isNoted
+  }
+
+  /** Whether a history begins with the event, where these rows are. */
+  begins(tables: Tables, event: Event): boolean {
+    return this.#find(this.#events, event.type, 'event').begins(tables, event as never)
+  }
+
+  /** Applies an event to the rows, with what its decision has found out, if there was one. */
+  evolve(draft: Draft<Tables, View>, event: Event, decided?: unknown): void {
+    this.#find(this.#events, event.type, 'event').evolve(draft, event as never, decided as never)
   }
 
   /** The definition of a stored row. Raises `invalid_input` for an unknown one. */

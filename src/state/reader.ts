@@ -158,6 +158,8 @@ interface Field {
   readonly name: string
   readonly wireName: string
   readonly isOptional: boolean
+  /** What the schema fills in where there is nothing. */
+  readonly assumed: unknown
   readonly read: FastReader
 }
 
@@ -165,20 +167,22 @@ function objectReader(entries: Readonly<Record<string, Parts>>): FastReader | un
   const fields: Field[] = []
   for (const [name, parts] of Object.entries(entries)) {
     const isOptional = parts.type === 'exact_optional' || parts.type === 'optional'
-    // A default is filled in by the schema.
-    if (parts.default !== undefined || (isOptional && parts.wrapped === undefined)) return undefined
+    // What is computed, or stands for nothing else than a missing field, is left to the schema.
+    if (typeof parts.default === 'function' || (parts.default !== undefined && !isOptional)) return undefined
+    if (isOptional && parts.wrapped === undefined) return undefined
     const read = partReader(isOptional ? (parts.wrapped as Parts) : parts)
-    fields.push({ name, wireName: snakeCase(name), isOptional, read })
+    fields.push({ name, wireName: snakeCase(name), isOptional, assumed: parts.default, read })
   }
   return (stored) => {
     if (!isPlainObject(stored)) return unread
     const value: Record<string, unknown> = {}
     let found = 0
-    for (const { name, wireName, isOptional, read } of fields) {
+    for (const { name, wireName, isOptional, assumed, read } of fields) {
       const content = stored[wireName]
       if (content === undefined) {
-        if (isOptional && !(wireName in stored)) continue
-        return unread
+        if (!isOptional || wireName in stored) return unread
+        if (assumed !== undefined) value[name] = assumed
+        continue
       }
       const part = read(content)
       if (part === unread) return unread

@@ -47,6 +47,24 @@ export function withPart(row: JsonObject, part: JsonObject, lists: readonly stri
   return Array.isArray(before) ? { ...row, [list]: [...(before as readonly JsonValue[]), ...items] } : undefined
 }
 
+/** Items in groups of which each takes what one record takes, or is a single item that takes more. */
+export function inGroups(items: readonly JsonValue[]): readonly (readonly JsonValue[])[] {
+  const groups: JsonValue[][] = []
+  let room = 0
+  for (const item of items) {
+    const units = unitsOf(item)
+    const group = groups.at(-1)
+    if (group === undefined || units > room) {
+      groups.push([item])
+      room = mostUnits - units
+    } else {
+      group.push(item)
+      room -= units
+    }
+  }
+  return groups
+}
+
 /** About how long a value is as JSON text. */
 function unitsOf(value: JsonValue | undefined): number {
   if (typeof value === 'string') return value.length + 2

@@ -4,6 +4,7 @@ import type { Draft } from './draft.js'
 import type { Entries, Payload } from './event.js'
 import { inParts } from './row-parts.js'
 import { storedCodec } from './stored.js'
+import type { CapturedTable } from './table.js'
 import { snakeCase } from './wire.js'
 
 /** What has to be said about a kind of snapshot row to define it. */
@@ -18,7 +19,7 @@ export interface RowOptions<Fields extends Entries, Tables, View> {
    */
   readonly lists?: readonly (keyof Fields & string)[]
   /** The committed rows, taken during the call; they must not change afterwards. */
-  readonly capture: (tables: Tables) => Iterable<Payload<Fields>>
+  readonly capture: (tables: Tables) => Iterable<Payload<Fields>> | CapturedTable<Payload<Fields>>
   /** Seeds the row, and raises the error of the first rule it breaks. Rows it refers to come before it. */
   readonly restore: (draft: Draft<Tables, View>, row: Payload<Fields>) => void
 }
@@ -63,11 +64,11 @@ export function rowDefiner<Tables, View>() {
       kind,
       lists,
       capture: (tables) => {
-        const rows = Array.from(capture(tables))
+        const { count, rows } = taken(capture(tables))
         const encoded = function* (): Iterable<JsonObject> {
-          for (const row of rows) yield* inParts(codec.encode({ row: kind, version, ...row }), lists)
+          for (const row of rows()) yield* inParts(codec.encode({ row: kind, version, ...row }), lists)
         }
-        return { count: rows.length, encoded }
+        return { count, encoded }
       },
       restore: (draft, stored) => {
         const { row: _, version: __, ...row } = codec.decode(stored)
@@ -75,4 +76,10 @@ export function rowDefiner<Tables, View>() {
       },
     }
   }
+}
+
+function taken<Row>(rows: Iterable<Row> | CapturedTable<Row>): CapturedTable<Row> {
+  if (!(Symbol.iterator in rows)) return rows
+  const list = Array.from(rows)
+  return { count: list.length, rows: () => list }
 }

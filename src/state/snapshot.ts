@@ -15,8 +15,16 @@ const headerSchema = v.strictObject({
   row: v.literal('header'),
   version: v.number(),
   sequence: count,
+  /** Left out by streams that note nothing. */
+  notes: v.optional(count, 0),
   counts: v.record(v.string(), count),
 })
+
+/** The last events that a snapshot holds: of those that wait until they are durable, and of those that are noted. */
+export interface SnapshotNumbers {
+  readonly sequence: number
+  readonly notes: number
+}
 
 /**
  * The committed state as rows: a header that says how many of each kind there are, the rows, and an end. References are
@@ -25,12 +33,12 @@ const headerSchema = v.strictObject({
 export function captureRows<Tables, View>(
   tables: Tables,
   definitions: readonly RowDefinition<Tables, View>[],
-  sequence: number,
+  { sequence, notes }: SnapshotNumbers,
 ): Iterable<JsonObject> {
   const captured = definitions.map((definition) => [definition.kind, definition.capture(tables)] as const)
   return (function* () {
     const counts = Object.fromEntries(captured.map(([kind, rows]) => [kind, rows.count]))
-    yield { row: 'header', version: snapshotVersion, sequence, counts }
+    yield { row: 'header', version: snapshotVersion, sequence, ...(notes > 0 && { notes }), counts }
     for (const [, rows] of captured) yield* rows.encoded()
     yield { row: 'end' }
   })()
@@ -41,8 +49,8 @@ export interface SnapshotReaderOptions<Tables, View> {
   /** Name of the stream, for errors. */
   readonly stream: string
   readonly rowOf: (stored: JsonObject) => RowDefinition<Tables, View>
-  /** Told the sequence up to which the snapshot holds. */
-  readonly onHeader: (sequence: number) => void
+  /** Told up to where the snapshot holds. */
+  readonly onHeader: (numbers: SnapshotNumbers) => void
 }
 
 /** Puts the rows of one snapshot back, one after another, and refuses what is missing, repeated or out of place. */
@@ -80,12 +88,12 @@ export class SnapshotReader<Tables, View> {
   #begin(stored: JsonObject): void {
     const { stream, onHeader } = this.#options
     if (this.#counts !== undefined) throw this.#incomplete('a second header')
-    const { version, sequence, counts } = decode(headerSchema, stored, `snapshot header of ${stream}`)
+    const { version, sequence, notes, counts } = decode(headerSchema, stored, `snapshot header of ${stream}`)
     if (version !== snapshotVersion) {
       throw new StateError('snapshot_version', { stream, expected: snapshotVersion, found: version })
     }
     this.#counts = counts
-    onHeader(sequence)
+    onHeader({ sequence, notes })
   }
 
   #grow(part: JsonObject): void {

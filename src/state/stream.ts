@@ -7,11 +7,11 @@ import { silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { LaneStream, Staged } from '../lane/types.js'
 import type { Catalogue } from './catalogue.js'
-import { DirectDraft, Draft } from './draft.js'
+import { Draft } from './draft.js'
 import { StateError } from './errors.js'
 import type { StateEvent } from './event.js'
+import { EventLog } from './log.js'
 import type { SequenceCounter } from './sequence.js'
-import { captureRows, SnapshotReader } from './snapshot.js'
 
 /**
  * When a command counts as taken. `immediate`: once it is on stable storage. `deferred`: once it is valid and has its
@@ -85,22 +85,15 @@ export class EventStream<
   /** Commits that listeners have not been told of. */
   readonly #untold: Commit[] = []
   #isTelling = false
-  #snapshot: SnapshotReader<Tables, View> | undefined
-  /** What opening writes with. */
-  readonly #replaying: DirectDraft<Tables, View>
+  readonly #log: EventLog<Tables, View, Event>
   #lane: Lane | undefined
-  #isReplayed = false
 
   constructor(options: EventStreamOptions<Tables, View, Event, Command, Commit>) {
     this.name = options.name
     this.#options = options
-    this.#replaying = new DirectDraft<Tables, View>(options.tables, options.latest)
+    const { name, catalogue, tables, latest } = options
+    this.#log = new EventLog<Tables, View, Event>({ name, catalogue, tables, view: latest })
     this.#logger = guardedLogger(options.logger)
-    this.#snapshot = new SnapshotReader({
-      stream: options.name,
-      rowOf: (stored) => options.catalogue.rowOf(stored),
-      onHeader: (sequence) => options.tables.sequence.restore(sequence),
-    })
   }
 
   /**
@@ -108,8 +101,7 @@ export class EventStream<
    * Raises `snapshot_incomplete` when the journal's snapshot ended early.
    */
   start(lane: Lane): void {
-    this.#finishRestore()
-    if (!this.#isReplayed) lane.attach(this)
+    this.#log.start(lane, this)
     this.#lane = lane
   }
 
@@ -142,38 +134,17 @@ export class EventStream<
 
   /** @internal Part of {@link LaneStream}. */
   restore(row: JsonObject): void {
-    this.#isReplayed = true
-    const snapshot = this.#snapshot
-    if (snapshot === undefined) {
-      throw new StateError('snapshot_incomplete', { stream: this.name, reason: 'a row follows the events' })
-    }
-    snapshot.take(this.#replaying, row)
+    this.#log.restore(row)
   }
 
   /** @internal Part of {@link LaneStream}. Raises `invalid_input`, `replay_sequence`, or what the event breaks. */
   replay(stored: JsonObject): void {
-    this.#isReplayed = true
-    this.#finishRestore()
-    const { catalogue, tables } = this.#options
-    const event = catalogue.decode(stored)
-    const expected = tables.sequence.committed + 1
-    if (event.sequence !== expected) {
-      throw new StateError('replay_sequence', { stream: this.name, expected, found: event.sequence })
-    }
-    catalogue.evolve(this.#replaying, event)
-    tables.sequence.restore(event.sequence)
+    this.#log.replay(stored)
   }
 
   /** @internal Part of {@link LaneStream}. */
   capture(): Iterable<JsonObject> {
-    const { catalogue, tables } = this.#options
-    const { committed } = tables.sequence
-    return committed === 0 ? [] : captureRows<Tables, View>(tables, catalogue.rows, committed)
-  }
-
-  #finishRestore(): void {
-    this.#snapshot?.finish()
-    this.#snapshot = undefined
+    return this.#log.capture()
   }
 
   #stage<Result>(
@@ -237,11 +208,11 @@ class OpenBatch<Tables, View, Event extends StateEvent, Command extends { readon
     if (this.#isClosed) throw new StateError('batch_closed', {})
     const { catalogue, tables } = this.#options
     const sequence = tables.sequence.next()
-    const { event, applied } = catalogue.decide(this.view, command, sequence)
+    const { event, applied, decided } = catalogue.decide(this.view, command, sequence)
     // Listeners are given it, and rows share its parts.
     deepFreeze(event)
     try {
-      catalogue.evolve(this.#draft, event)
+      catalogue.evolve(this.#draft, event, decided)
     } catch (fault) {
       // Half of its writes may be staged: whatever the builder makes of the error, the batch is lost.
       this.#fault = toError(fault)

@@ -1,4 +1,5 @@
 import { deepFreeze } from '../base/freeze.js'
+import { Packer } from './packer.js'
 
 /** Hears of every committed change of a table: the row before and after, `undefined` where there is none. */
 export type RowListener<Key, Row> = (key: Key, before: Row | undefined, after: Row | undefined) => void
@@ -11,19 +12,49 @@ export interface PendingWrite {
   undo(): void
 }
 
+/** How a table keeps its rows. */
+export interface TableOptions<Row> {
+  /**
+   * Rows that will hardly change or be read again: all but the latest of them are kept packed, and every reading makes a
+   * copy. They are plain values, as a {@link Packer} takes them. Default: none.
+   */
+  readonly isSettled?: (row: Row) => boolean
+}
+
+/** A row as text. */
+type Packed = string
+
+/** Rows as they were when they were taken. */
+export interface CapturedTable<Row> {
+  readonly count: number
+  rows(): Iterable<Row>
+}
+
+/** How many settled rows stay as they are: who waits for a row to settle reads it right then. */
+const latestSettled = 1024
+
 /**
  * A table of immutable rows in two layers: what is committed, and what decisions under way would make of it.
  *
  * Reading either layer costs O(1), and so does committing or undoing a write.
  */
 export class Table<Key, Row> {
-  readonly #committed = new Map<Key, Row>()
+  readonly #committed = new Map<Key, Row | Packed>()
   readonly #pending = new Map<Key, Pending<Row>>()
   readonly #settle: Settle<Key, Row> = {
     commit: (key, row) => this.#commit(key, row),
     undo: (key, hidden) => this.#undo(key, hidden),
   }
   #listener: RowListener<Key, Row> | undefined
+  readonly #isSettled: ((row: Row) => boolean) | undefined
+  readonly #packer = new Packer()
+  /** Keys of the rows that settled last, in a ring. */
+  readonly #settled: Key[] = []
+  #oldestSettled = 0
+
+  constructor({ isSettled }: TableOptions<Row> = {}) {
+    this.#isSettled = isSettled
+  }
 
   /** Committed rows. */
   get size(): number {
@@ -37,23 +68,30 @@ export class Table<Key, Row> {
 
   /** The committed row. */
   get(key: Key): Row | undefined {
-    return this.#committed.get(key)
+    const held = this.#committed.get(key)
+    return typeof held === 'string' ? this.#rowOf(held) : held
   }
 
   /** The row as the decisions under way would leave it. */
   latest(key: Key): Row | undefined {
     const pending = this.#pending.get(key)
-    return pending === undefined ? this.#committed.get(key) : pending.row
+    return pending === undefined ? this.get(key) : pending.row
   }
 
   /** Committed rows in the order in which their keys were first committed. */
   rows(): Iterable<Row> {
-    return this.#committed.values()
+    return this.#unpacked(this.#committed.values())
   }
 
   /** The same with their keys. */
-  entries(): Iterable<readonly [Key, Row]> {
-    return this.#committed.entries()
+  *entries(): Iterable<readonly [Key, Row]> {
+    for (const [key, held] of this.#committed) yield [key, this.#rowOf(held)]
+  }
+
+  /** The same rows, taken now and read at leisure, whatever changes meanwhile. */
+  captured(): CapturedTable<Row> {
+    const held = [...this.#committed.values()]
+    return { count: held.length, rows: () => this.#unpacked(held) }
   }
 
   /** Stages a row, which is frozen from now on, or its removal. */
@@ -82,10 +120,32 @@ export class Table<Key, Row> {
   }
 
   #show(key: Key, row: Row | undefined): void {
-    const before = this.#committed.get(key)
+    const before = this.#listener === undefined ? undefined : this.get(key)
     if (row === undefined) this.#committed.delete(key)
     else this.#committed.set(key, row)
     this.#listener?.(key, before, row)
+    if (row !== undefined && this.#isSettled?.(row) === true) this.#onSettled(key)
+  }
+
+  /** Packs the row that settled longest ago of those that are not packed yet. */
+  #onSettled(key: Key): void {
+    const place = this.#oldestSettled
+    const oldest = this.#settled[place]
+    this.#settled[place] = key
+    this.#oldestSettled = (place + 1) % latestSettled
+    const row = oldest === undefined ? undefined : this.#committed.get(oldest)
+    if (oldest === undefined || row === undefined || typeof row === 'string' || this.#isSettled?.(row) !== true) return
+    this.#committed.set(oldest, this.#packer.pack(row))
+  }
+
+  *#unpacked(held: Iterable<Row | Packed>): Iterable<Row> {
+    for (const row of held) yield this.#rowOf(row)
+  }
+
+  #rowOf(held: Row | Packed): Row {
+    return typeof held === 'string' && this.#isSettled !== undefined
+      ? (this.#packer.unpack(held) as Row)
+      : (held as Row)
   }
 
   #undo(key: Key, hidden: Row | undefined): void {

@@ -4,13 +4,16 @@ import type { JsonValue } from '../base/json.js'
 
 /** Writes values with the names of the wire, and reads them back. */
 export interface WireCodec {
-  /** The value as JSON: declared fields in snake_case, absent ones left out; keys and values of users stay as they are. */
+  /**
+   * The value as JSON: declared fields in snake_case; absent ones are left out, and so is the very value that the schema
+   * fills in where there is none. Keys and values of users stay as they are.
+   */
   encode(value: unknown): JsonValue
   /**
    * The value with the names of the code, for its schema to check. Raises `invalid_input` naming the field, as it is
-   * spelt on the wire, for one that is not declared.
+   * spelt on the wire, for one that is not declared; or leaves it out where strangers may have written the value.
    */
-  decode(stored: unknown, subject: string): unknown
+  decode(stored: unknown, subject: string, options?: { readonly ignoresUnknown?: boolean }): unknown
 }
 
 /**
@@ -24,7 +27,8 @@ export function wireCodec(schema: v.GenericSchema): WireCodec {
   const naming = namingOf(schema)
   return {
     encode: (value) => (naming === undefined ? value : naming.encode(value)) as JsonValue,
-    decode: (stored, subject) => (naming === undefined ? stored : naming.decode(stored, { subject, path: [] })),
+    decode: (stored, subject, { ignoresUnknown = false } = {}) =>
+      naming === undefined ? stored : naming.decode(stored, { subject, path: [], ignoresUnknown }),
   }
 }
 
@@ -42,6 +46,7 @@ interface Naming {
 interface Place {
   readonly subject: string
   readonly path: readonly string[]
+  readonly ignoresUnknown: boolean
 }
 
 /** What is read of a schema of valibot, which has one shape per `type`. */
@@ -49,6 +54,7 @@ interface SchemaParts {
   readonly type: string
   readonly entries?: Readonly<Record<string, SchemaParts>>
   readonly wrapped?: SchemaParts
+  readonly default?: unknown
   readonly item?: SchemaParts
   readonly items?: readonly SchemaParts[]
   readonly value?: SchemaParts
@@ -110,6 +116,8 @@ function lazyNaming(getter: () => object): Naming {
 interface Field {
   readonly name: string
   readonly wireName: string
+  /** What the schema fills in. */
+  readonly assumed: unknown
   readonly naming: Naming | undefined
 }
 
@@ -117,6 +125,7 @@ function objectNaming(entries: Readonly<Record<string, SchemaParts>>): Naming {
   const fields: Field[] = Object.entries(entries).map(([name, schema]) => ({
     name,
     wireName: snakeCase(name),
+    assumed: schema.default,
     naming: namingOf(schema),
   }))
   const byWireName = new Map(fields.map((field) => [field.wireName, field]))
@@ -124,19 +133,20 @@ function objectNaming(entries: Readonly<Record<string, SchemaParts>>): Naming {
     encode(value) {
       const source = value as Record<string, unknown>
       const stored: Record<string, unknown> = {}
-      for (const { name, wireName, naming } of fields) {
+      for (const { name, wireName, assumed, naming } of fields) {
         const content = source[name]
-        if (content === undefined) continue
+        if (content === undefined || content === assumed) continue
         stored[wireName] = naming === undefined || content === null ? content : naming.encode(content)
       }
       return stored
     },
-    decode(stored, { subject, path }) {
+    decode(stored, { subject, path, ignoresUnknown }) {
       if (!isRecord(stored)) return stored
       const value: Record<string, unknown> = {}
       for (const wireName of Object.keys(stored)) {
         const field = byWireName.get(wireName)
-        const place = { subject, path: [...path, wireName] }
+        if (field === undefined && ignoresUnknown) continue
+        const place = { subject, path: [...path, wireName], ignoresUnknown }
         if (field === undefined) {
           throw new InvalidInputError({ subject, field: place.path.join('.'), reason: 'unknown field' })
         }
@@ -152,9 +162,9 @@ function listNaming(naming: Naming | undefined): Naming | undefined {
   if (naming === undefined) return undefined
   return {
     encode: (value) => (value as readonly unknown[]).map((item) => naming.encode(item)),
-    decode: (stored, { subject, path }) =>
+    decode: (stored, { path, ...place }) =>
       Array.isArray(stored)
-        ? stored.map((item: unknown, index) => naming.decode(item, { subject, path: [...path, String(index)] }))
+        ? stored.map((item: unknown, index) => naming.decode(item, { ...place, path: [...path, String(index)] }))
         : stored,
   }
 }
@@ -165,9 +175,9 @@ function recordNaming(naming: Naming | undefined): Naming | undefined {
     Object.fromEntries(Object.entries(value).map(([key, content]) => [key, change(content, key)]))
   return {
     encode: (value) => map(value as object, (content) => naming.encode(content)),
-    decode: (stored, { subject, path }) =>
+    decode: (stored, { path, ...place }) =>
       isRecord(stored)
-        ? map(stored, (content, key) => naming.decode(content, { subject, path: [...path, key] }))
+        ? map(stored, (content, key) => naming.decode(content, { ...place, path: [...path, key] }))
         : stored,
   }
 }

@@ -1,24 +1,16 @@
 import * as v from 'valibot'
 import type { RunMove } from '../../machines/run.js'
-import { InvalidInputError, unreachable } from '../base/errors.js'
+import { InvalidInputError } from '../base/errors.js'
 import { strictSchema } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import { eventDefiner } from '../state/event.js'
 import { checkParts, outcomeSchema } from './attempt-outcome.js'
 import { attemptRun, checkFinish, checkStart } from './attempt.js'
-import {
-  checkAmount,
-  consume,
-  dimensionSchema,
-  reserve,
-  settle,
-  Spending,
-  type BudgetReads,
-  type BudgetRows,
-} from './budget.js'
+import { checkAmount, consume, dimensionSchema } from './budget.js'
 import { TaskError } from './errors.js'
 import type { ReservationId, RunId, SubscriptionId, TaskId } from './ids.js'
 import { checkAcquire, checkHeld } from './lease.js'
+import { reserve, settle, Spending, type ReservationReads, type ReservationRows } from './reservation.js'
 import {
   checkCreate,
   checkResume,
@@ -31,7 +23,7 @@ import {
   replayedRun,
   replayedStep,
 } from './run-commands.js'
-import { checkOwner, checkRunIds, runInstanceSchema, step, type MoveFacts, type Run } from './run.js'
+import { after, checkOwner, checkRunIds, runInstanceSchema, type LegalMove, type MoveFacts, type Run } from './run.js'
 import { fenced, idSchema, labelSchema, naturalSchema, ofAttempt, optionalTime } from './scalars.js'
 import { checkTriggers, triggerSubscription, type SubscriptionReads, type SubscriptionRows } from './subscription.js'
 
@@ -40,8 +32,8 @@ import { checkTriggers, triggerSubscription, type SubscriptionReads, type Subscr
  * what the commands of its moves would do one after another, checks what they would check in their order, and is refused
  * as the first of them would be; the run passes through every state on the way, and its history shows them.
  */
-const defineEvent = eventDefiner<BudgetRows & SubscriptionRows, BudgetReads & SubscriptionReads>()
-const defineCommand = commandDefiner<BudgetReads & SubscriptionReads>()
+const defineEvent = eventDefiner<ReservationRows & SubscriptionRows, ReservationReads & SubscriptionReads>()
+const defineCommand = commandDefiner<ReservationReads & SubscriptionReads>()
 
 const reservation = strictSchema({
   reservationId: idSchema<ReservationId>(),
@@ -88,11 +80,13 @@ const endEntries = {
 export const attemptBegun = defineEvent('attempt_begun', {
   fields: beginEntries,
   check: checkOwner,
-  evolve: (draft, event) => {
+  evolve: (draft, event, decided?: Run) => {
     const { runId, reservations = [], sequence, atMs } = event
     const run = replayedRun(draft, event)
-    let next = run
-    for (const move of beginMoves(event, sequence)) next = replayedStep(next, event, move, { atMs })
+    let next = decided ?? run
+    if (decided === undefined) {
+      for (const move of beginMoves(event, sequence)) next = replayedStep(next, event, move, { atMs })
+    }
     for (const item of reservations) reserve(draft, { ...item, taskId: run.taskId, runId, atMs })
     putRun(draft, event, run, next)
   },
@@ -102,11 +96,13 @@ export const attemptBegun = defineEvent('attempt_begun', {
 export const attemptEnded = defineEvent('attempt_ended', {
   fields: endEntries,
   check: ({ outcome }) => void checkParts(outcome),
-  evolve: (draft, event) => {
+  evolve: (draft, event, decided?: Run) => {
     const { settlements = [], consumptions = [], runs = [], triggers = [], sequence, atMs } = event
     const run = replayedRun(draft, event)
-    let next = run
-    for (const [move, facts] of endMoves(run, event)) next = replayedStep(next, event, move, facts)
+    let next = decided ?? run
+    if (decided === undefined) {
+      for (const [move, facts] of endMoves(run, event)) next = replayedStep(next, event, move, facts)
+    }
     for (const { reservationId, amount } of settlements) settle(draft, reservationId, amount)
     for (const { dimension, amount } of consumptions) consume(draft, run.taskId, dimension, amount)
     putRun(draft, event, run, next)
@@ -131,15 +127,14 @@ export const attemptBegin = defineCommand('attempt_begin', {
     const { taskId } = run
     const spending = new Spending(view)
     for (const item of reservations) spending.reserve({ ...item, taskId })
-    const [claim, acquire, work] = beginMoves(payload, sequence)
-    checkTransition(view, run, { previousState: 'ready', newState: 'leased' })
-    const claimed = after(run, claim, { atMs })
-    checkAcquire(view, claimed, acquire)
-    const held = after(claimed, acquire, { atMs })
-    checkTransition(view, held, { previousState: 'leased', newState: 'running', fencingToken: sequence })
-    checkStart(view, after(held, work, { atMs }), { attemptId, fencingToken: sequence })
+    const [, acquire] = beginMoves(payload, sequence)
+    const claim = checkTransition(view, run, { previousState: 'ready', newState: 'leased' })
+    const hold = checkAcquire(view, after(claim, { atMs }), acquire)
+    const held = after(hold, { atMs })
+    const work = checkTransition(view, held, { previousState: 'leased', newState: 'running', fencingToken: sequence })
+    const start = checkStart(view, after(work, { atMs }), { attemptId, fencingToken: sequence })
     return {
-      event: attemptBegun.create(sequence, payload),
+      ...attemptBegun.decided(sequence, payload, after(start, { atMs })),
       applied: { type: 'attempt_begin', runId, taskId, attemptId, fencingToken: sequence } as const,
     }
   },
@@ -163,22 +158,30 @@ export const attemptEnd = defineCommand('attempt_end', {
   decide: (view, { type: _, fencingToken, ...payload }, sequence) => {
     const { runId, attemptId, newState, settlements = [], consumptions = [], runs = [], triggers = [] } = payload
     const run = attemptRun(view, runId)
-    checkFinish(run, { attemptId, fencingToken })
-    let at = run
-    for (const [move, facts] of endMoves(run, payload)) {
-      if (move.type === 'close_lease') checkHeld(at, 'release', move, fencingToken)
-      if (move.type === 'resume') checkResume(view, at)
-      if (isLeaving(move)) {
-        checkSpent(view, run.taskId, settlements, consumptions)
-        if (move.type === 'suspend') checkSuspend(at, undefined)
-        else checkTransition(view, at, { previousState: 'running', newState })
-        checkCreateAll(view, runs)
+    const check = (at: Run, move: RunMove): LegalMove => {
+      switch (move.type) {
+        case 'finish_attempt':
+          return checkFinish(at, { attemptId, fencingToken })
+        case 'close_lease':
+          return checkHeld(at, 'release', move, fencingToken)
+        case 'resume':
+          return checkResume(view, at)
+        default: {
+          checkSpent(view, run.taskId, settlements, consumptions)
+          const isSuspended = move.type === 'suspend'
+          const leave = isSuspended
+            ? checkSuspend(at, undefined)
+            : checkTransition(view, at, { previousState: 'running', newState })
+          checkCreateAll(view, runs)
+          return leave
+        }
       }
-      at = after(at, move, facts)
     }
+    let at = run
+    for (const [move, facts] of endMoves(run, payload)) at = after(check(at, move), facts)
     checkTriggers(view, triggers)
     return {
-      event: attemptEnded.create(sequence, payload),
+      ...attemptEnded.decided(sequence, payload, at),
       applied: { type: 'attempt_end', runId, attemptId, newState: at.state } as const,
     }
   },
@@ -227,18 +230,8 @@ function endMoves(
   return moves
 }
 
-/** True for the move by which a run leaves `running`. */
-function isLeaving({ type }: RunMove): boolean {
-  return type !== 'finish_attempt' && type !== 'close_lease' && type !== 'resume'
-}
-
-/** The run after a move that has just been found legal. */
-function after(run: Run, move: RunMove, facts: MoveFacts): Run {
-  return step(run, move, facts) ?? unreachable(move as never, 'move')
-}
-
 function checkSpent(
-  view: BudgetReads,
+  view: ReservationReads,
   taskId: TaskId,
   settlements: NonNullable<AttemptEnd['settlements']>,
   consumptions: NonNullable<AttemptEnd['consumptions']>,
@@ -248,7 +241,7 @@ function checkSpent(
   for (const { dimension, amount } of consumptions) spending.consume(taskId, dimension, amount)
 }
 
-function checkCreateAll(view: BudgetReads, runs: NonNullable<AttemptEnd['runs']>): void {
+function checkCreateAll(view: ReservationReads, runs: NonNullable<AttemptEnd['runs']>): void {
   const created = new Set<RunId>()
   for (const runInstance of runs) {
     if (created.has(runInstance.id)) throw new TaskError('run_already_exists', { runId: runInstance.id })

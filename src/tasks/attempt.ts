@@ -5,7 +5,7 @@ import { checkParts, outcomeEntries, outcomeSchema } from './attempt-outcome.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
 import { advanceRun, checkNotCancelled, type RunReads, type RunRows } from './run-commands.js'
-import { checkToken, selectMove, statesOf, type Run } from './run.js'
+import { after, checkToken, selectMove, statesOf, type LegalMove, type Run } from './run.js'
 import { fenced, ofAttempt } from './scalars.js'
 import type { TaskReads } from './task.js'
 
@@ -15,17 +15,17 @@ const defineCommand = commandDefiner<RunReads>()
 /** Opens an attempt. */
 export const attemptStarted = defineEvent('attempt_started', {
   fields: ofAttempt,
-  evolve: (draft, event) => {
-    advanceRun(draft, event, { type: 'start_attempt', attemptId: event.attemptId }, event)
+  evolve: (draft, event, decided?: Run) => {
+    advanceRun(draft, event, { type: 'start_attempt', attemptId: event.attemptId }, event, decided)
   },
 })
 
 /** Closes the open attempt with its outcome. */
 export const attemptFinished = defineEvent('attempt_finished', {
   fields: { ...ofAttempt, ...outcomeEntries },
-  evolve: (draft, event) => {
+  evolve: (draft, event, decided?: Run) => {
     const { runId: _r, attemptId, atMs, type: _t, version: _v, sequence: _s, ...parts } = event
-    advanceRun(draft, event, { type: 'finish_attempt', attemptId }, { atMs, outcome: checkParts(parts) })
+    advanceRun(draft, event, { type: 'finish_attempt', attemptId }, { atMs, outcome: checkParts(parts) }, decided)
   },
 })
 
@@ -35,9 +35,9 @@ export const attemptStart = defineCommand('attempt_start', {
   decide: (view, { runId, attemptId, fencingToken, atMs }, sequence) => {
     const run = view.run(runId)
     if (run === undefined) throw new TaskError('attempt_start_unknown_run', { runId })
-    checkStart(view, run, { attemptId, fencingToken })
+    const legal = checkStart(view, run, { attemptId, fencingToken })
     return {
-      event: attemptStarted.create(sequence, { runId, attemptId, atMs }),
+      ...attemptStarted.decided(sequence, { runId, attemptId, atMs }, after(legal, { atMs })),
       applied: { type: 'attempt_start', runId, attemptId } as const,
     }
   },
@@ -48,9 +48,9 @@ export const attemptFinish = defineCommand('attempt_finish', {
   fields: { ...ofAttempt, ...fenced, outcome: outcomeSchema },
   check: ({ outcome }) => void checkParts(outcome),
   decide: (view, { runId, attemptId, outcome, fencingToken, atMs }, sequence) => {
-    checkFinish(attemptRun(view, runId), { attemptId, fencingToken })
+    const legal = checkFinish(attemptRun(view, runId), { attemptId, fencingToken })
     return {
-      event: attemptFinished.create(sequence, { runId, attemptId, ...outcome, atMs }),
+      ...attemptFinished.decided(sequence, { runId, attemptId, ...outcome, atMs }, after(legal, { atMs, outcome })),
       applied: { type: 'attempt_finish', runId, attemptId, outcome } as const,
     }
   },
@@ -62,10 +62,12 @@ interface Claim {
   readonly fencingToken?: number | undefined
 }
 
-/** Raises what keeps an attempt from starting. */
-export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken }: Claim): void {
+/** The move that starts an attempt; raises what keeps it from being made. */
+export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken }: Claim): LegalMove {
   const { id: runId, state } = run
-  const { isTaken, guard } = selectMove(run, { type: 'start_attempt', attemptId })
+  const move = { type: 'start_attempt', attemptId } as const
+  const selection = selectMove(run, move)
+  const { isTaken, guard } = selection
   if (guard === 'isRunning') throw new TaskError('attempt_start_requires_running', { runId, state })
   if (!isTaken && guard === undefined && run.currentAttemptId !== undefined) {
     throw new TaskError('attempt_start_already_active', { runId, activeAttemptId: run.currentAttemptId })
@@ -74,12 +76,16 @@ export function checkStart(view: TaskReads, run: Run, { attemptId, fencingToken 
   checkToken(run, fencingToken, { isRequired: true })
   if (guard === 'isFreshAttempt') throw new TaskError('attempt_id_reused', { runId, attemptId })
   if (!isTaken) throw new TaskError('attempt_count_overflow', { runId })
+  return { run, move, selection }
 }
 
-/** Raises what keeps an attempt from finishing. */
-export function checkFinish(run: Run, { attemptId, fencingToken }: Claim): void {
-  if (!selectMove(run, { type: 'finish_attempt', attemptId }).isTaken) throw finishRefusal(run, attemptId)
+/** The move that finishes an attempt; raises what keeps it from being made. */
+export function checkFinish(run: Run, { attemptId, fencingToken }: Claim): LegalMove {
+  const move = { type: 'finish_attempt', attemptId } as const
+  const selection = selectMove(run, move)
+  if (!selection.isTaken) throw finishRefusal(run, attemptId)
   checkToken(run, fencingToken, { isRequired: true })
+  return { run, move, selection }
 }
 
 /** The run of an attempt that is to end; raises `attempt_finish_unknown_run`. */

@@ -7,24 +7,16 @@ import { eventDefiner } from '../state/event.js'
 import { rowDefiner } from '../state/row.js'
 import type { Table } from '../state/table.js'
 import { TaskError } from './errors.js'
-import type { BudgetDimension, ReservationId, RunId, TaskId } from './ids.js'
-import { knownRun, type RunReads, type RunRows } from './run-commands.js'
-import {
-  idSchema,
-  naturalSchema,
-  ofReservation,
-  ofTask,
-  optionalRunId,
-  optionalTime,
-  taskIdsSchema,
-} from './scalars.js'
-import { checkNewRow, knownTask, storedTask } from './task.js'
+import type { BudgetDimension, TaskId } from './ids.js'
+import type { RunReads, RunRows } from './run-commands.js'
+import { idSchema, naturalSchema, ofTask, optionalTime } from './scalars.js'
+import { knownTask, storedTask } from './task.js'
 
 export type { BudgetDimension } from './ids.js'
 
 const pattern = /^[a-z][a-z0-9_]{0,31}(?::[a-z0-9_]{1,32})?$/
 
-/** Names that ancestors of this ledger used; only the name changes, never an amount. */
+/** Names that ancestors of this budget used; only the name changes, never an amount. */
 const aliases: ReadonlyMap<string, string> = new Map([
   ['Token', 'token'],
   ['CostCents', 'cost:usd'],
@@ -52,7 +44,7 @@ export const dimensionSchema = v.custom<BudgetDimension>(
   ({ input }) => refused.get(input as string) ?? 'expected a budget dimension such as token, cost:usd or time:ms',
 )
 
-/** The ledger of one task and dimension; it also bears what the task's descendants spend. */
+/** The budget of one task and dimension; it also bears what the task's descendants spend. */
 export interface Budget {
   readonly taskId: TaskId
   readonly dimension: BudgetDimension
@@ -66,19 +58,6 @@ export interface Budget {
   readonly replenishedAtMs?: number
   /** consumed >= limit; no task below is dispatched. */
   readonly exhausted: boolean
-}
-
-/** An amount set aside before it is spent. */
-export interface Reservation {
-  readonly reservationId: ReservationId
-  /** Who spends. */
-  readonly taskId: TaskId
-  readonly runId?: RunId
-  readonly dimension: BudgetDimension
-  readonly amount: number
-  /** The task and its ancestors whose ledgers bear the reservation. */
-  readonly chargedTaskIds: readonly TaskId[]
-  readonly reservedAtMs: number
 }
 
 /** Raises `zero_limit`. */
@@ -110,36 +89,32 @@ export function consumedPercent({ consumed, limit }: Budget): number {
 export interface BudgetRows extends RunRows {
   /** By {@link budgetKey}. */
   readonly budgets: Table<string, Budget>
-  /** The open ones. */
-  readonly reservations: Table<ReservationId, Reservation>
 }
 
 /** Reads of this file. */
 export interface BudgetReads extends RunReads {
-  /** Exactly this task's own ledger. */
+  /** Exactly this task's own budget. */
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined
-  /** The ledgers a task spends from: its own and its ancestors', nearest first; O(depth). */
-  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[]
-  /** An open reservation. */
-  reservation(reservationId: ReservationId): Reservation | undefined
+  /** The budgets a task spends from: its own and its ancestors', nearest first; O(depth). */
+  budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[]
 }
 
 /** A change of budgets in the making. */
 export type BudgetDraft = Draft<BudgetRows, BudgetReads>
 
-/** Key of a ledger. */
+/** Key of a budget. */
 export function budgetKey(taskId: TaskId, dimension: BudgetDimension): string {
   return `${taskId}/${dimension}`
 }
 
-const ofBudget = { ...ofTask, dimension: dimensionSchema }
-const reservationEntries = { ...ofReservation, ...ofBudget, amount: naturalSchema, runId: optionalRunId }
+/** The fields of what belongs to a budget. */
+export const ofBudget = { ...ofTask, dimension: dimensionSchema }
 
 const defineEvent = eventDefiner<BudgetRows, BudgetReads>()
 const defineCommand = commandDefiner<BudgetReads>()
 const defineRow = rowDefiner<BudgetRows, BudgetReads>()
 
-/** Opens a ledger. */
+/** Opens a budget. */
 export const budgetAllocated = defineEvent('budget_allocated', {
   fields: { ...ofBudget, limit: naturalSchema },
   check: ({ dimension, limit }) => checkLimit(dimension, limit),
@@ -148,7 +123,7 @@ export const budgetAllocated = defineEvent('budget_allocated', {
   },
 })
 
-/** Charges every ledger the task spends from. */
+/** Charges every budget the task spends from. */
 export const budgetConsumed = defineEvent('budget_consumed', {
   fields: { ...ofBudget, amount: naturalSchema },
   evolve: (draft, { taskId, dimension, amount }) => consume(draft, taskId, dimension, amount),
@@ -158,8 +133,8 @@ export const budgetConsumed = defineEvent('budget_consumed', {
 export const budgetExhausted = defineEvent('budget_exhausted', {
   fields: ofBudget,
   evolve: (draft, { taskId, dimension }) => {
-    const ledger = draft.view.budget(taskId, dimension)
-    if (ledger !== undefined) putBudget(draft, { ...ledger, exhausted: true })
+    const budget = draft.view.budget(taskId, dimension)
+    if (budget !== undefined) putBudget(draft, { ...budget, exhausted: true })
   },
 })
 
@@ -168,33 +143,15 @@ export const budgetReplenished = defineEvent('budget_replenished', {
   fields: { ...ofBudget, newLimit: naturalSchema },
   check: ({ dimension, newLimit }) => checkLimit(dimension, newLimit),
   evolve: (draft, { taskId, dimension, newLimit, atMs }) => {
-    const ledger = draft.view.budget(taskId, dimension)
-    if (ledger === undefined) return
+    const budget = draft.view.budget(taskId, dimension)
+    if (budget === undefined) return
     putBudget(draft, {
-      ...ledger,
+      ...budget,
       limit: newLimit,
-      exhausted: ledger.consumed >= newLimit,
+      exhausted: budget.consumed >= newLimit,
       replenishedAtMs: atMs,
     })
   },
-})
-
-/** Sets the amount aside on every ledger the task spends from. */
-export const budgetReserved = defineEvent('budget_reserved', {
-  fields: reservationEntries,
-  evolve: (draft, event) => reserve(draft, event),
-})
-
-/** Turns a reservation into consumption of what was really spent. */
-export const budgetSettled = defineEvent('budget_settled', {
-  fields: { ...ofReservation, amount: naturalSchema },
-  evolve: (draft, { reservationId, amount }) => settle(draft, reservationId, amount),
-})
-
-/** Gives a reservation back. */
-export const budgetReleased = defineEvent('budget_released', {
-  fields: ofReservation,
-  evolve: (draft, { reservationId }) => void closeReservation(draft, reservationId),
 })
 
 /** Checks: task known; not allocated. */
@@ -213,13 +170,13 @@ export const budgetAllocate = defineCommand('budget_allocate', {
   },
 })
 
-/** Checks: task known; a ledger bears it; every ledger can count it. What was spent is recorded even beyond the limit. */
+/** Checks: task known; a budget bears it; every budget can count it. What was spent is recorded even beyond the limit. */
 export const budgetConsume = defineCommand('budget_consume', {
   fields: { ...ofBudget, amount: naturalSchema },
   check: ({ dimension, amount }) => checkAmount(dimension, amount),
   decide: (view, { taskId, dimension, amount, atMs }, sequence) => {
     knownTask(view, taskId)
-    new Spending(view).consume(taskId, dimension, amount)
+    checkCountable(bearing(view, taskId, dimension), amount)
     return {
       event: budgetConsumed.create(sequence, { taskId, dimension, amount, atMs }),
       applied: { type: 'budget_consume', taskId, dimension, amount } as const,
@@ -233,9 +190,9 @@ export const budgetReplenish = defineCommand('budget_replenish', {
   check: ({ dimension, newLimit }) => checkLimit(dimension, newLimit),
   decide: (view, { taskId, dimension, newLimit, atMs }, sequence) => {
     knownTask(view, taskId)
-    const ledger = view.budget(taskId, dimension)
-    if (ledger === undefined) throw new TaskError('budget_not_allocated', { taskId, dimension })
-    const { limit } = ledger
+    const budget = view.budget(taskId, dimension)
+    if (budget === undefined) throw new TaskError('budget_not_allocated', { taskId, dimension })
+    const { limit } = budget
     if (newLimit <= limit) throw new TaskError('budget_not_raised', { taskId, dimension, limit, newLimit })
     return {
       event: budgetReplenished.create(sequence, { taskId, dimension, newLimit, atMs }),
@@ -244,59 +201,7 @@ export const budgetReplenish = defineCommand('budget_replenish', {
   },
 })
 
-/**
- * Sets an amount aside on the ledgers of the task and its ancestors before it is spent.
- * Checks: task known; run known; id not open; a ledger bears it; no ledger on the way up is exceeded.
- */
-export const budgetReserve = defineCommand('budget_reserve', {
-  fields: reservationEntries,
-  check: ({ dimension, amount }) => checkAmount(dimension, amount),
-  decide: (view, { reservationId, taskId, dimension, amount, runId, atMs }, sequence) => {
-    knownTask(view, taskId)
-    if (runId !== undefined) knownRun(view, runId)
-    const chargedTaskIds = new Spending(view).reserve({ reservationId, taskId, dimension, amount })
-    return {
-      event: budgetReserved.create(sequence, {
-        reservationId,
-        taskId,
-        dimension,
-        amount,
-        ...(runId !== undefined && { runId }),
-        atMs,
-      }),
-      applied: { type: 'budget_reserve', reservationId, chargedTaskIds } as const,
-    }
-  },
-})
-
-/**
- * Replaces a reservation by what was really spent; the truth is recorded even if it is more.
- * Checks: open; every ledger can count it.
- */
-export const budgetSettle = defineCommand('budget_settle', {
-  fields: { ...ofReservation, amount: naturalSchema },
-  decide: (view, { reservationId, amount, atMs }, sequence) => {
-    new Spending(view).settle(reservationId, amount)
-    return {
-      event: budgetSettled.create(sequence, { reservationId, amount, atMs }),
-      applied: { type: 'budget_settle', reservationId, amount } as const,
-    }
-  },
-})
-
-/** Gives a reservation back unspent. Checks: open. */
-export const budgetRelease = defineCommand('budget_release', {
-  fields: ofReservation,
-  decide: (view, { reservationId, atMs }, sequence) => {
-    openReservation(view, reservationId)
-    return {
-      event: budgetReleased.create(sequence, { reservationId, atMs }),
-      applied: { type: 'budget_release', reservationId } as const,
-    }
-  },
-})
-
-/** A ledger as it stands. */
+/** A budget as it stands. */
 export const budgetRow = defineRow('budget', {
   fields: {
     taskId: idSchema<TaskId>(),
@@ -323,170 +228,42 @@ export const budgetRow = defineRow('budget', {
   },
 })
 
-/** An open reservation. */
-export const reservationRow = defineRow('reservation', {
-  fields: {
-    reservationId: idSchema<ReservationId>(),
-    taskId: idSchema<TaskId>(),
-    runId: optionalRunId,
-    dimension: dimensionSchema,
-    amount: naturalSchema,
-    chargedTaskIds: taskIdsSchema,
-    reservedAtMs: naturalSchema,
-  },
-  capture: ({ reservations }) => reservations.rows(),
-  restore: (draft, reservation) => {
-    const { reservationId, taskId, chargedTaskIds } = reservation
-    for (const id of [taskId, ...chargedTaskIds]) storedTask(draft, id, 'reservation')
-    checkNewRow(draft.view.reservation(reservationId), 'reservation', reservationId)
-    draft.put(draft.tables.reservations, reservationId, reservation)
-  },
-})
-
-/** What is set aside of one dimension. */
-export type Reserved = Pick<Reservation, 'reservationId' | 'taskId' | 'dimension' | 'amount'>
-
-/** Judges amounts one after another, each as if those before it had been taken. Changes nothing. */
-export class Spending {
-  readonly #view: BudgetReads
-  /** Reservations opened and closed by what was judged before. */
-  readonly #opened = new Set<ReservationId>()
-  readonly #closed = new Set<ReservationId>()
-  /** By ledger, what it bears more than the view shows. */
-  readonly #reserved = new Map<string, number>()
-  readonly #consumed = new Map<string, number>()
-
-  constructor(view: BudgetReads) {
-    this.#view = view
-  }
-
-  /** Raises what keeps an amount from being set aside; returns the tasks whose ledgers bear it. */
-  reserve({ reservationId, taskId, dimension, amount }: Reserved): readonly TaskId[] {
-    if (this.#opened.has(reservationId) || this.#view.reservation(reservationId) !== undefined) {
-      throw new TaskError('reservation_already_exists', { reservationId })
-    }
-    const ledgers = this.#ledgersOf(taskId, dimension)
-    for (const { taskId: bearer, limit, consumed, reserved: before } of ledgers) {
-      const reserved = before + (this.#reserved.get(budgetKey(bearer, dimension)) ?? 0)
-      if (consumed + reserved + amount > limit) {
-        throw new TaskError('budget_exceeded', { taskId: bearer, dimension, limit, consumed, reserved, amount })
-      }
-    }
-    this.#opened.add(reservationId)
-    for (const ledger of ledgers) add(this.#reserved, budgetKey(ledger.taskId, dimension), amount)
-    return ledgers.map((ledger) => ledger.taskId)
-  }
-
-  /** Raises what keeps a reservation from being replaced by what was spent. */
-  settle(reservationId: ReservationId, amount: number): void {
-    if (this.#closed.has(reservationId)) throw new TaskError('unknown_reservation', { reservationId })
-    const { taskId, dimension } = openReservation(this.#view, reservationId)
-    this.#count(this.#view.ledgersFor(taskId, dimension), amount)
-    this.#closed.add(reservationId)
-  }
-
-  /** Raises what keeps an amount from being recorded as spent. */
-  consume(taskId: TaskId, dimension: BudgetDimension, amount: number): void {
-    this.#count(this.#ledgersOf(taskId, dimension), amount)
-  }
-
-  #count(ledgers: readonly Budget[], amount: number): void {
-    const key = (ledger: Budget): string => budgetKey(ledger.taskId, ledger.dimension)
-    checkCountable(
-      ledgers.map((ledger) => ({ ...ledger, consumed: ledger.consumed + (this.#consumed.get(key(ledger)) ?? 0) })),
-      amount,
-    )
-    for (const ledger of ledgers) add(this.#consumed, key(ledger), amount)
-  }
-
-  #ledgersOf(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
-    const ledgers = this.#view.ledgersFor(taskId, dimension)
-    if (ledgers.length === 0) throw new TaskError('budget_not_allocated', { taskId, dimension })
-    return ledgers
-  }
+/** The budgets that a task spends from. Raises `budget_not_allocated` when there are none. */
+export function bearing(view: BudgetReads, taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+  const budgets = view.budgetsFor(taskId, dimension)
+  if (budgets.length === 0) throw new TaskError('budget_not_allocated', { taskId, dimension })
+  return budgets
 }
 
-/** Raises `budget_overflow` when a ledger cannot count this much more. */
-export function checkCountable(ledgers: readonly Budget[], amount: number): void {
-  const full = ledgers.find(({ consumed }) => amount > Number.MAX_SAFE_INTEGER - consumed)
+/** Raises `budget_overflow` when a budget cannot count this much more. */
+export function checkCountable(budgets: readonly Budget[], amount: number): void {
+  const full = budgets.find(({ consumed }) => amount > Number.MAX_SAFE_INTEGER - consumed)
   if (full !== undefined) throw new TaskError('budget_overflow', { taskId: full.taskId, dimension: full.dimension })
 }
 
-/** Sets an amount aside on every ledger the task spends from. */
-export function reserve(
-  draft: BudgetDraft,
-  {
-    reservationId,
-    taskId,
-    dimension,
-    amount,
-    runId,
-    atMs,
-  }: Reserved & { readonly runId?: RunId; readonly atMs: number },
-): void {
-  const ledgers = draft.view.ledgersFor(taskId, dimension)
-  for (const ledger of ledgers) charge(draft, ledger, { reserved: amount })
-  draft.put(draft.tables.reservations, reservationId, {
-    reservationId,
-    taskId,
-    ...(runId !== undefined && { runId }),
-    dimension,
-    amount,
-    chargedTaskIds: ledgers.map((ledger) => ledger.taskId),
-    reservedAtMs: atMs,
-  })
-}
-
-/** Replaces a reservation by what was spent; without one, nothing changes. */
-export function settle(draft: BudgetDraft, reservationId: ReservationId, amount: number): void {
-  const closed = closeReservation(draft, reservationId)
-  if (closed !== undefined) consume(draft, closed.taskId, closed.dimension, amount)
-}
-
-/** Charges every ledger the task spends from. */
+/** Charges every budget the task spends from. */
 export function consume(draft: BudgetDraft, taskId: TaskId, dimension: BudgetDimension, amount: number): void {
-  for (const ledger of draft.view.ledgersFor(taskId, dimension)) charge(draft, ledger, { consumed: amount })
+  for (const budget of draft.view.budgetsFor(taskId, dimension)) charge(draft, budget, { consumed: amount })
 }
 
-function closeReservation(draft: BudgetDraft, reservationId: ReservationId): Reservation | undefined {
-  const reservation = draft.view.reservation(reservationId)
-  if (reservation === undefined) return undefined
-  const { dimension, amount, chargedTaskIds } = reservation
-  for (const taskId of chargedTaskIds) {
-    const ledger = draft.view.budget(taskId, dimension)
-    if (ledger !== undefined) charge(draft, ledger, { reserved: -amount })
-  }
-  draft.put(draft.tables.reservations, reservationId, undefined)
-  return reservation
-}
-
-/** What a ledger comes to bear, or no longer bears. */
-export interface LedgerChange {
+/** What a budget comes to bear, or no longer bears. */
+export interface BudgetChange {
   readonly consumed?: number
   readonly reserved?: number
 }
 
-/** A ledger after a change. */
-export function charged(ledger: Budget, change: LedgerChange): Budget {
-  const consumed = ledger.consumed + (change.consumed ?? 0)
-  const reserved = ledger.reserved + (change.reserved ?? 0)
-  return { ...ledger, consumed, reserved, exhausted: ledger.exhausted || consumed >= ledger.limit }
+/** A budget after a change. */
+export function charged(budget: Budget, change: BudgetChange): Budget {
+  const consumed = budget.consumed + (change.consumed ?? 0)
+  const reserved = budget.reserved + (change.reserved ?? 0)
+  return { ...budget, consumed, reserved, exhausted: budget.exhausted || consumed >= budget.limit }
 }
 
-function charge(draft: BudgetDraft, ledger: Budget, change: LedgerChange): void {
-  putBudget(draft, charged(ledger, change))
+/** Changes what a budget bears. */
+export function charge(draft: BudgetDraft, budget: Budget, change: BudgetChange): void {
+  putBudget(draft, charged(budget, change))
 }
 
 function putBudget(draft: BudgetDraft, budget: Budget): void {
   draft.put(draft.tables.budgets, budgetKey(budget.taskId, budget.dimension), budget)
-}
-
-function openReservation(view: BudgetReads, reservationId: ReservationId): Reservation {
-  const reservation = view.reservation(reservationId)
-  if (reservation === undefined) throw new TaskError('unknown_reservation', { reservationId })
-  return reservation
-}
-
-function add(amounts: Map<string, number>, key: string, amount: number): void {
-  amounts.set(key, (amounts.get(key) ?? 0) + amount)
 }

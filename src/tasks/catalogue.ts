@@ -21,16 +21,9 @@ import {
   budgetConsume,
   budgetConsumed,
   budgetExhausted,
-  budgetRelease,
-  budgetReleased,
   budgetReplenish,
   budgetReplenished,
-  budgetReserve,
-  budgetReserved,
   budgetRow,
-  budgetSettle,
-  budgetSettled,
-  reservationRow,
 } from './budget.js'
 import { dependencyDeclare, dependencyDeclared, prerequisitesRow } from './dependencies.js'
 import { enginePause, enginePaused, engineResume, engineResumed, engineRow } from './engine.js'
@@ -44,6 +37,15 @@ import {
   leaseRelease,
   leaseReleased,
 } from './lease.js'
+import {
+  budgetRelease,
+  budgetReleased,
+  budgetReserve,
+  budgetReserved,
+  budgetSettle,
+  budgetSettled,
+  reservationRow,
+} from './reservation.js'
 import {
   runCancelled,
   runCreate,
@@ -68,7 +70,8 @@ import {
   subscriptionTrigger,
   subscriptionTriggered,
 } from './subscription.js'
-import { taskCancel, taskCancelled, taskCreate, taskCreated, taskRow } from './task.js'
+import { taskCreate, taskCreated } from './task-creation.js'
+import { taskCancel, taskCancelled, taskRow } from './task.js'
 import {
   capabilityGrant,
   capabilityGranted,

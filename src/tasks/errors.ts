@@ -225,7 +225,7 @@ export const refusalMessages = {
     readonly limit: number
     readonly newLimit: number
   }) => `a replenishment raises the limit ${limit}, it does not set ${newLimit}`,
-  /** The reservation would exceed the ledger of `taskId`. */
+  /** The reservation would exceed the budget of `taskId`. */
   budget_exceeded: ({
     taskId,
     dimension,
@@ -243,7 +243,7 @@ export const refusalMessages = {
   }) =>
     `${amount} of ${dimension} exceed the budget of task ${taskId}: limit ${limit}, spent ${consumed}, reserved ${reserved}`,
   budget_overflow: ({ taskId, dimension }: { readonly taskId: TaskId; readonly dimension: BudgetDimension }) =>
-    `the ${dimension} ledger of task ${taskId} can count no further`,
+    `the ${dimension} budget of task ${taskId} can count no further`,
   reservation_already_exists: ({ reservationId }: { readonly reservationId: ReservationId }) =>
     `reservation ${reservationId} is open already`,
   unknown_reservation: ({ reservationId }: { readonly reservationId: ReservationId }) =>

@@ -4,7 +4,7 @@ import { eventDefiner } from '../state/event.js'
 import { TaskError, type LeaseAction, type LeaseCausality } from './errors.js'
 import type { RunId } from './ids.js'
 import { checkNotCancelled, putRun, type OfRun, type RunDraft, type RunReads, type RunRows } from './run-commands.js'
-import { checkOwner, checkToken, selectMove, statesOf, step, type Run } from './run.js'
+import { after, checkOwner, checkToken, selectMove, statesOf, step, type LegalMove, type Run } from './run.js'
 import { fenced, labelSchema, naturalSchema, ofRun } from './scalars.js'
 import type { TaskReads } from './task.js'
 
@@ -18,33 +18,57 @@ const defineCommand = commandDefiner<RunReads>()
 export const leaseAcquired = defineEvent('lease_acquired', {
   fields: ofLease,
   check: checkOwner,
-  evolve: (draft, event) => {
+  evolve: (draft, event, decided?: Run) => {
     const { owner, expiresAtMs, sequence } = event
-    moveLease(draft, event, 'acquire', { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } })
+    moveLease(
+      draft,
+      event,
+      'acquire',
+      { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } },
+      decided,
+    )
   },
 })
 
 /** Keeps or raises the expiry. */
 export const leaseHeartbeaten = defineEvent('lease_heartbeat', {
   fields: ofLease,
-  evolve: (draft, event) => {
-    moveLease(draft, event, 'heartbeat', { type: 'extend_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
+  evolve: (draft, event, decided?: Run) => {
+    moveLease(
+      draft,
+      event,
+      'heartbeat',
+      { type: 'extend_lease', owner: event.owner, expiresAtMs: event.expiresAtMs },
+      decided,
+    )
   },
 })
 
 /** Frees the lease; a leased run becomes ready. */
 export const leaseExpired = defineEvent('lease_expired', {
   fields: ofLease,
-  evolve: (draft, event) => {
-    moveLease(draft, event, 'expire', { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
+  evolve: (draft, event, decided?: Run) => {
+    moveLease(
+      draft,
+      event,
+      'expire',
+      { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs },
+      decided,
+    )
   },
 })
 
 /** Frees the lease; a leased run becomes ready. */
 export const leaseReleased = defineEvent('lease_released', {
   fields: ofLease,
-  evolve: (draft, event) => {
-    moveLease(draft, event, 'release', { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs })
+  evolve: (draft, event, decided?: Run) => {
+    moveLease(
+      draft,
+      event,
+      'release',
+      { type: 'close_lease', owner: event.owner, expiresAtMs: event.expiresAtMs },
+      decided,
+    )
   },
 })
 
@@ -54,9 +78,9 @@ export const leaseAcquire = defineCommand('lease_acquire', {
   check: checkOwner,
   decide: (view, { runId, owner, expiresAtMs, atMs }, sequence) => {
     const move = { type: 'acquire_lease', lease: { owner, expiresAtMs, fencingToken: sequence } } as const
-    checkAcquire(view, leaseRun(view, runId, 'acquire'), move)
+    const legal = checkAcquire(view, leaseRun(view, runId, 'acquire'), move)
     return {
-      event: leaseAcquired.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      ...leaseAcquired.decided(sequence, { runId, owner, expiresAtMs, atMs }, after(legal, { atMs })),
       applied: { type: 'lease_acquire', runId, owner, expiresAtMs, fencingToken: sequence } as const,
     }
   },
@@ -68,9 +92,9 @@ export const leaseHeartbeat = defineCommand('lease_heartbeat', {
   check: checkOwner,
   decide: (view, { runId, owner, expiresAtMs, atMs, fencingToken }, sequence) => {
     const run = leaseRun(view, runId, 'heartbeat')
-    checkHeld(run, 'heartbeat', { type: 'extend_lease', owner, expiresAtMs }, fencingToken)
+    const legal = checkHeld(run, 'heartbeat', { type: 'extend_lease', owner, expiresAtMs }, fencingToken)
     return {
-      event: leaseHeartbeaten.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      ...leaseHeartbeaten.decided(sequence, { runId, owner, expiresAtMs, atMs }, after(legal, { atMs })),
       applied: { type: 'lease_heartbeat', runId, owner, expiresAtMs } as const,
     }
   },
@@ -81,9 +105,14 @@ export const leaseExpire = defineCommand('lease_expire', {
   fields: ofLease,
   check: checkOwner,
   decide: (view, { runId, owner, expiresAtMs, atMs }, sequence) => {
-    checkHeld(leaseRun(view, runId, 'expire'), 'expire', { type: 'close_lease', owner, expiresAtMs }, undefined)
+    const legal = checkHeld(
+      leaseRun(view, runId, 'expire'),
+      'expire',
+      { type: 'close_lease', owner, expiresAtMs },
+      undefined,
+    )
     return {
-      event: leaseExpired.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      ...leaseExpired.decided(sequence, { runId, owner, expiresAtMs, atMs }, after(legal, { atMs })),
       applied: { type: 'lease_expire', runId, owner, expiresAtMs } as const,
     }
   },
@@ -94,9 +123,14 @@ export const leaseRelease = defineCommand('lease_release', {
   fields: { ...ofLease, ...fenced },
   check: checkOwner,
   decide: (view, { runId, owner, expiresAtMs, atMs, fencingToken }, sequence) => {
-    checkHeld(leaseRun(view, runId, 'release'), 'release', { type: 'close_lease', owner, expiresAtMs }, fencingToken)
+    const legal = checkHeld(
+      leaseRun(view, runId, 'release'),
+      'release',
+      { type: 'close_lease', owner, expiresAtMs },
+      fencingToken,
+    )
     return {
-      event: leaseReleased.create(sequence, { runId, owner, expiresAtMs, atMs }),
+      ...leaseReleased.decided(sequence, { runId, owner, expiresAtMs, atMs }, after(legal, { atMs })),
       applied: { type: 'lease_release', runId, owner, expiresAtMs } as const,
     }
   },
@@ -104,27 +138,30 @@ export const leaseRelease = defineCommand('lease_release', {
 
 type HeldLeaseMove = Extract<RunMove, { readonly type: 'extend_lease' | 'close_lease' }>
 
-/** Raises what keeps a lease from being taken. */
+/** The move that takes a lease; raises what keeps it from being made. */
 export function checkAcquire(
   view: TaskReads,
   run: Run,
   move: Extract<RunMove, { readonly type: 'acquire_lease' }>,
-): void {
+): LegalMove {
   const { id: runId, state } = run
-  if (!selectMove(run, move).isTaken) {
+  const selection = selectMove(run, move)
+  if (!selection.isTaken) {
     if (runChart.isPossible({ ...statesOf(run), lease: 'free' }, 'acquire_lease')) {
       throw new TaskError('lease_already_active', { runId })
     }
     throw new TaskError('lease_invalid_run_state', { runId, event: 'acquire', state })
   }
   checkNotCancelled(view, run)
+  return { run, move, selection }
 }
 
-/** Raises what keeps a lease that should be held from being extended or closed. */
-export function checkHeld(run: Run, action: LeaseAction, move: HeldLeaseMove, token: number | undefined): void {
-  const { isTaken, guard } = selectMove(run, move)
-  if (!isTaken) throw heldRefusal(run, action, move, guard)
+/** The move that extends or closes a lease that should be held; raises what keeps it from being made. */
+export function checkHeld(run: Run, action: LeaseAction, move: HeldLeaseMove, token: number | undefined): LegalMove {
+  const selection = selectMove(run, move)
+  if (!selection.isTaken) throw heldRefusal(run, action, move, selection.guard)
   checkToken(run, token, { isRequired: false })
+  return { run, move, selection }
 }
 
 function heldRefusal(run: Run, event: LeaseAction, move: HeldLeaseMove, guard: string | undefined): TaskError {
@@ -159,9 +196,9 @@ function leaseRun(view: RunReads, runId: RunId, event: LeaseAction): Run {
   return run
 }
 
-function moveLease(draft: RunDraft, event: OfRun, action: LeaseAction, move: RunMove): void {
+function moveLease(draft: RunDraft, event: OfRun, action: LeaseAction, move: RunMove, decided: Run | undefined): void {
   const run = draft.view.run(event.runId)
-  const next = run && step(run, move, event)
+  const next = decided ?? (run && step(run, move, event))
   if (run === undefined || next === undefined) {
     throw new TaskError('replay_lease_causality', {
       sequence: event.sequence,

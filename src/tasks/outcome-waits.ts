@@ -15,22 +15,21 @@ export class OutcomeWaits {
     this.#projection = projection
   }
 
-  /** Resolves with the outcome, at once if there is one. Rejects with `unknown_task`, the signal's reason, or that of closing. */
-  async wait(taskId: TaskId, signal?: AbortSignal): Promise<TaskOutcome> {
+  /**
+   * Resolves with the outcome. Raises `unknown_task`, the signal's reason, or that of closing; rejects with the latter two if
+   * they come later.
+   */
+  wait(taskId: TaskId, signal?: AbortSignal): Promise<TaskOutcome> {
     signal?.throwIfAborted()
     if (this.#projection.task(taskId) === undefined) throw new TaskError('unknown_task', { taskId })
     const outcome = outcomeOf(this.#projection, taskId)
-    if (outcome !== undefined) return outcome
+    if (outcome !== undefined) return Promise.resolve(outcome)
     if (this.#closed !== undefined) throw this.#closed
     const deferred = createDeferred<TaskOutcome>()
     const waits = this.#waits.get(taskId) ?? new Set()
     this.#waits.set(taskId, waits.add(deferred))
-    try {
-      return await abortable(deferred.promise, signal)
-    } finally {
-      waits.delete(deferred)
-      if (waits.size === 0) this.#waits.delete(taskId)
-    }
+    if (signal === undefined) return deferred.promise
+    return abortable(deferred.promise, signal).finally(() => this.#forget(taskId, deferred))
   }
 
   /** Takes the tasks that have ended. */
@@ -39,9 +38,16 @@ export class OutcomeWaits {
       for (const deferred of this.#waits.get(taskId) ?? []) {
         // To each their own: bytes cannot be frozen.
         const outcome = outcomeOf(this.#projection, taskId)
-        if (outcome !== undefined) deferred.resolve(outcome)
+        if (outcome === undefined) continue
+        deferred.resolve(outcome)
+        this.#forget(taskId, deferred)
       }
     }
+  }
+
+  #forget(taskId: TaskId, deferred: Deferred<TaskOutcome>): void {
+    const waits = this.#waits.get(taskId)
+    if (waits?.delete(deferred) === true && waits.size === 0) this.#waits.delete(taskId)
   }
 
   /** Nothing will end here any more: whoever waits, or comes later to wait, is told so. */

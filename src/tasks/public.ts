@@ -25,9 +25,11 @@ export {
   type FailureReason,
   type RawOutcome,
 } from './attempt-outcome.js'
-export { budgetDimension, consumedPercent, type Budget, type BudgetDimension, type Reservation } from './budget.js'
+export { budgetDimension, consumedPercent, type Budget, type BudgetDimension } from './budget.js'
+export type { Reservation } from './reservation.js'
 export { decodeBytes, decodeText, encodeBytes, encodeText, type Base64, type BytesInput } from './bytes.js'
 export {
+  commandTypes,
   eventTypes,
   type AppliedOf,
   type CommandOf,
@@ -50,7 +52,14 @@ export {
 } from './task-spec.js'
 export { nextOccurrence } from './cron.js'
 export type { Instant } from '../base/instant.js'
-export { isRefusal, TaskError, type RefusalCode, type TaskErrorCode, type TaskErrorData } from './errors.js'
+export {
+  isRefusal,
+  refusalCodes,
+  TaskError,
+  type RefusalCode,
+  type TaskErrorCode,
+  type TaskErrorData,
+} from './errors.js'
 export {
   parseId,
   type ActorId,

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { runChart, type RunMove } from '../../machines/run.js'
 import type { Selection } from '../../machines/chart-table.js'
 import { InvalidInputError } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -11,6 +12,7 @@ import { attemptRecordSchema } from './attempt-outcome.js'
 import { TaskError } from './errors.js'
 import type { RunId } from './ids.js'
 import {
+  after,
   checkRun,
   checkRunIds,
   checkToken,
@@ -24,6 +26,7 @@ import {
   selectMove,
   statesOf,
   step,
+  type LegalMove,
   type MoveFacts,
   type Run,
   type RunInstance,
@@ -35,6 +38,7 @@ import { fenced, ofRun, optionalTime } from './scalars.js'
 import {
   knownTask,
   replayedTask,
+  sharedProgress,
   storedTask,
   type Task,
   type TaskProgress,
@@ -83,27 +87,27 @@ export const runStateChanged = defineEvent('run_state_changed', {
     /** In epoch milliseconds. */
     retryAtMs: optionalTime,
   },
-  evolve: (draft, event) => {
+  evolve: (draft, event, decided?: Run) => {
     const run = replayedRun(draft, event)
     if (run.state !== event.previousState) {
       illegal(event.sequence, run.id, `it is ${run.state}, not ${event.previousState}`)
     }
     const move = moveTo(event.newState)
     if (move === undefined) illegal(event.sequence, run.id, `${run.state} to ${event.newState}`)
-    advanceRun(draft, event, move, event)
+    advanceRun(draft, event, move, event, decided)
   },
 })
 
 /** The run gave way and can be resumed. */
 export const runSuspended = defineEvent('run_suspended', {
   fields: { ...ofRun, reason: v.exactOptional(v.string()) },
-  evolve: (draft, event) => advanceRun(draft, event, { type: 'suspend' }, event),
+  evolve: (draft, event, decided?: Run) => advanceRun(draft, event, { type: 'suspend' }, event, decided),
 })
 
 /** A suspended run is ready again. */
 export const runResumed = defineEvent('run_resumed', {
   fields: ofRun,
-  evolve: (draft, event) => advanceRun(draft, event, { type: 'resume' }, event),
+  evolve: (draft, event, decided?: Run) => advanceRun(draft, event, { type: 'resume' }, event, decided),
 })
 
 /** Accepted though no command writes it. */
@@ -138,15 +142,11 @@ export const runStateTransition = defineCommand('run_state_transition', {
   check: ({ newState, retryAtMs }) => checkRetryAt(newState, retryAtMs),
   decide: (view, command, sequence) => {
     const { runId, previousState, newState, retryAtMs, atMs } = command
-    checkTransition(view, knownRun(view, runId), command)
+    const run = knownRun(view, runId)
+    const legal = checkTransition(view, run, command)
+    const payload = { runId, previousState, newState, ...(retryAtMs !== undefined && { retryAtMs }), atMs }
     return {
-      event: runStateChanged.create(sequence, {
-        runId,
-        previousState,
-        newState,
-        ...(retryAtMs !== undefined && { retryAtMs }),
-        atMs,
-      }),
+      ...runStateChanged.decided(sequence, payload, after(legal, payload)),
       applied: { type: 'run_state_transition', runId, previousState, newState } as const,
     }
   },
@@ -156,9 +156,10 @@ export const runStateTransition = defineCommand('run_state_transition', {
 export const runSuspend = defineCommand('run_suspend', {
   fields: { ...ofRun, ...fenced, reason: v.exactOptional(v.string()) },
   decide: (view, { runId, reason, atMs, fencingToken }, sequence) => {
-    checkSuspend(knownRun(view, runId), fencingToken)
+    const legal = checkSuspend(knownRun(view, runId), fencingToken)
+    const payload = { runId, ...(reason !== undefined && { reason }), atMs }
     return {
-      event: runSuspended.create(sequence, { runId, ...(reason !== undefined && { reason }), atMs }),
+      ...runSuspended.decided(sequence, payload, after(legal, payload)),
       applied: { type: 'run_suspend', runId } as const,
     }
   },
@@ -168,9 +169,9 @@ export const runSuspend = defineCommand('run_suspend', {
 export const runResume = defineCommand('run_resume', {
   fields: ofRun,
   decide: (view, { runId, atMs }, sequence) => {
-    checkResume(view, knownRun(view, runId))
+    const legal = checkResume(view, knownRun(view, runId))
     return {
-      event: runResumed.create(sequence, { runId, atMs }),
+      ...runResumed.decided(sequence, { runId, atMs }, after(legal, { atMs })),
       applied: { type: 'run_resume', runId } as const,
     }
   },
@@ -186,11 +187,13 @@ export const runRow = defineRow('run', {
     attempts: v.array(attemptRecordSchema),
   },
   lists: ['history', 'attempts'],
-  capture: ({ runs }) => runs.rows(),
+  capture: ({ runs }) => runs.captured(),
   restore: (draft, run) => {
     checkRun(run)
     if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
-    addRun(draft, storedTask(draft, run.taskId, 'run'), run)
+    const task = storedTask(draft, run.taskId, 'run')
+    addRun(draft, { ...deepFreeze(run), taskId: task.spec.id })
+    countRun(draft, task, run)
   },
 })
 
@@ -227,7 +230,7 @@ export function checkCreate(view: RunReads, runInstance: RunInstance): void {
   }
 }
 
-/** Raises what keeps a run from going from one state to another. */
+/** The move of a run from one state to another; raises what keeps it from being made. */
 export function checkTransition(
   view: TaskReads,
   run: Run,
@@ -236,44 +239,56 @@ export function checkTransition(
     newState,
     fencingToken,
   }: { readonly previousState: RunState; readonly newState: RunState; readonly fencingToken?: number | undefined },
-): void {
+): LegalMove {
   const { id: runId } = run
   if (run.state !== previousState) {
     throw new TaskError('previous_state_mismatch', { runId, expected: previousState, actual: run.state })
   }
   const move = moveTo(newState)
   const selection = move && selectMove(run, move)
-  if (selection === undefined || isUnheard(selection)) {
+  if (move === undefined || selection === undefined || isUnheard(selection)) {
     throw new TaskError('invalid_transition', { runId, from: run.state, to: newState })
   }
-  if (runChart.hasTag({ ...statesOf(run), lifecycle: newState }, 'work')) checkNotCancelled(view, run)
+  const { currentAttemptId, lease } = run
+  if (runChart.hasTag(statesOf({ state: newState, currentAttemptId, lease }), 'work')) checkNotCancelled(view, run)
   checkToken(run, fencingToken, { isRequired: newState !== 'cancelled' })
   checkRegions(run, selection)
+  return { run, move, selection }
 }
 
-/** Raises what keeps a run from being suspended. */
-export function checkSuspend(run: Run, fencingToken: number | undefined): void {
-  const selection = selectMove(run, { type: 'suspend' })
+/** The move that suspends a run; raises what keeps it from being made. */
+export function checkSuspend(run: Run, fencingToken: number | undefined): LegalMove {
+  const move = { type: 'suspend' } as const
+  const selection = selectMove(run, move)
   if (isUnheard(selection)) throw new TaskError('run_suspend_requires_running', { runId: run.id, state: run.state })
   checkToken(run, fencingToken, { isRequired: true })
   checkRegions(run, selection)
+  return { run, move, selection }
 }
 
-/** Raises what keeps a run from being resumed. */
-export function checkResume(view: TaskReads, run: Run): void {
-  if (!selectMove(run, { type: 'resume' }).isTaken) {
-    throw new TaskError('run_resume_requires_suspended', { runId: run.id, state: run.state })
-  }
+/** The move that resumes a run; raises what keeps it from being made. */
+export function checkResume(view: TaskReads, run: Run): LegalMove {
+  const move = { type: 'resume' } as const
+  const selection = selectMove(run, move)
+  if (!selection.isTaken) throw new TaskError('run_resume_requires_suspended', { runId: run.id, state: run.state })
   checkNotCancelled(view, run)
+  return { run, move, selection }
+}
+
+/** Stages a run that is not known yet, and counts it for its task. Raises `replay_*`. */
+export function insertRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
+  const task = replayedTask(draft.view, runInstance.taskId, sequence)
+  // The task's own copy of the text, so that the event's can go.
+  stageRun(draft, { ...deepFreeze(runInstance), taskId: task.spec.id }, sequence)
+  countRun(draft, task, runInstance)
 }
 
 /** Stages a run that is not known yet. Raises `replay_*`. */
-export function insertRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
-  const { id, taskId, state, createdAtMs } = runInstance
+export function stageRun(draft: RunDraft, runInstance: RunInstance, sequence: number): void {
+  const { id, state, createdAtMs } = runInstance
   if (draft.view.run(id) !== undefined) throw new TaskError('replay_duplicate_event', { sequence, id })
   if (state !== 'scheduled') illegal(sequence, id, `created ${state}`)
-  const task = replayedTask(draft.view, taskId, sequence)
-  addRun(draft, task, { ...runInstance, history: [{ to: state, atMs: createdAtMs }], attempts: [] })
+  addRun(draft, { ...deepFreeze(runInstance), history: [{ to: state, atMs: createdAtMs }], attempts: [] })
 }
 
 /** The run of a stored event; raises `replay_invalid_transition`. */
@@ -281,10 +296,12 @@ export function replayedRun({ view }: RunDraft, { runId, sequence }: OfRun): Run
   return view.run(runId) ?? illegal(sequence, runId, 'no such run')
 }
 
-/** Moves a run as a stored event says; raises `replay_invalid_transition` where the chart refuses. */
-export function advanceRun(draft: RunDraft, event: OfRun, move: RunMove, facts: MoveFacts): void {
+/**
+ * Moves a run as an event says, to what was decided if it was; raises `replay_invalid_transition` where the chart refuses.
+ */
+export function advanceRun(draft: RunDraft, event: OfRun, move: RunMove, facts: MoveFacts, decided?: Run): void {
   const run = replayedRun(draft, event)
-  putRun(draft, event, run, replayedStep(run, event, move, facts))
+  putRun(draft, event, run, decided ?? replayedStep(run, event, move, facts))
 }
 
 /** The run after a move that a stored event says was made; raises `replay_invalid_transition`. */
@@ -300,36 +317,41 @@ export function putRun(draft: RunDraft, { sequence }: OfRun, run: Run, next: Run
   draft.put(draft.tables.tasks, run.taskId, { ...task, progress: progressAfterEnd(task.progress, next.state) })
 }
 
-function addRun(draft: RunDraft, task: Task, run: Run): void {
-  const { runs, runsByTask, tasks } = draft.tables
-  const { id: taskId } = task.spec
-  // The task's own copy of the text, so that the event's can go.
-  draft.put(runs, run.id, { ...run, taskId })
-  draft.add(runsByTask.add(taskId, run.id))
-  draft.put(tasks, taskId, { ...task, progress: progressWith(task, run) })
+function addRun(draft: RunDraft, run: Run): void {
+  draft.put(draft.tables.runs, run.id, run)
+  draft.add(draft.tables.runsByTask.add(run.taskId, run.id))
+}
+
+function countRun(draft: RunDraft, task: Task, run: RunInstance): void {
+  const { spec, progress } = task
+  draft.put(draft.tables.tasks, spec.id, { ...task, progress: progressWith(spec, progress, run) })
 }
 
 /** The progress of a task one of whose open runs has ended. */
 export function progressAfterEnd(progress: TaskProgress, state: TerminalRunState): TaskProgress {
   const { open, completed, failed } = progress
-  return {
+  return sharedProgress({
     ...progress,
     open: open - 1,
     completed: completed + (state === 'completed' ? 1 : 0),
     failed: failed + (state === 'failed' ? 1 : 0),
-  }
+  })
 }
 
 /** The progress of a task with one more run. */
-export function progressWith({ spec, progress }: Task, { state, scheduledAtMs }: RunInstance): TaskProgress {
+export function progressWith(
+  spec: Task['spec'],
+  progress: TaskProgress,
+  { state, scheduledAtMs }: RunInstance,
+): TaskProgress {
   const { runs, open, completed, failed, lastScheduledAtMs = 0 } = progress
-  return {
+  return sharedProgress({
     runs: runs + 1,
     open: open + (isTerminalRunState(state) ? 0 : 1),
     completed: completed + (state === 'completed' ? 1 : 0),
     failed: failed + (state === 'failed' ? 1 : 0),
     ...(spec.runPolicy.type !== 'once' && { lastScheduledAtMs: Math.max(lastScheduledAtMs, scheduledAtMs) }),
-  }
+  })
 }
 
 /** True when no state of the run listens to the move, whatever the data. */

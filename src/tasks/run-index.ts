@@ -1,5 +1,7 @@
+import { InvalidInputError } from '../base/errors.js'
+import { textOf } from '../base/options.js'
 import type { RunId, TaskId } from './ids.js'
-import { retryDueAt, runStates, type Run, type RunLease, type RunState } from './run.js'
+import { retryDueAt, runStates, terminalRunStates, type Run, type RunLease, type RunState } from './run.js'
 import { OrderedSet } from '../base/ordered-set.js'
 
 /** A run that holds a lease. */
@@ -15,6 +17,10 @@ export class RunIndex {
   /** Per state, in the order in which that state is worked off. Scheduled runs stand in `due` or `held` instead. */
   readonly #byState = new Map<RunState, OrderedSet<Run>>(
     runStates.map((state) => [state, new OrderedSet(orderOf[state])]),
+  )
+  /** Of runs that have ended nothing but the id is kept here. */
+  readonly #ended = new Map<RunState, OrderedSet<RunId>>(
+    terminalRunStates.map((state) => [state, new OrderedSet<RunId>(byText)]),
   )
   /** Scheduled runs that only wait for their time. */
   readonly #due = new OrderedSet<Run>(byScheduledAt)
@@ -43,15 +49,16 @@ export class RunIndex {
   }
 
   /** Runs in a state, in its order; scheduled ones whether due or held. */
-  *inState(state: RunState): Iterable<Run> {
-    if (state !== 'scheduled') return yield* this.#rows(this.#ordered(state))
-    yield* this.#rows(this.#due)
-    yield* this.#rows(this.#held)
+  inState(state: RunState): Iterable<Run> {
+    if (state === 'scheduled') return this.#scheduled()
+    const ended = this.#ended.get(state)
+    return ended === undefined ? this.#rows(this.#ordered(state)) : this.#rowsOf(ended)
   }
 
   /** How many runs are in a state. */
   count(state: RunState): number {
-    return state === 'scheduled' ? this.#due.size + this.#held.size : this.#ordered(state).size
+    if (state === 'scheduled') return this.#due.size + this.#held.size
+    return (this.#ended.get(state) ?? this.#ordered(state)).size
   }
 
   /** Scheduled runs whose time has come, earliest first. */
@@ -96,8 +103,16 @@ export class RunIndex {
     for (const run of scheduledRuns) if (from.delete(run)) to.add(run)
   }
 
+  *#scheduled(): Iterable<Run> {
+    yield* this.#rows(this.#due)
+    yield* this.#rows(this.#held)
+  }
+
   #ordered(state: RunState): OrderedSet<Run> {
-    return this.#byState.get(state) as OrderedSet<Run>
+    const ordered = this.#byState.get(state)
+    if (ordered !== undefined) return ordered
+    const reason = `${textOf(state)} is none of ${runStates.join(', ')}`
+    throw new InvalidInputError({ subject: 'run state', field: '$', reason })
   }
 
   *#rows(entries: Iterable<Run>): Iterable<Run> {
@@ -107,14 +122,25 @@ export class RunIndex {
     }
   }
 
+  *#rowsOf(ids: Iterable<RunId>): Iterable<Run> {
+    for (const id of ids) {
+      const run = this.#rowOf(id)
+      if (run !== undefined) yield run
+    }
+  }
+
   #enter(run: Run): void {
-    if (run.state !== 'scheduled') this.#ordered(run.state).add(run)
+    const ended = this.#ended.get(run.state)
+    if (ended !== undefined) ended.add(run.id)
+    else if (run.state !== 'scheduled') this.#ordered(run.state).add(run)
     else if (this.#mayRun(run.taskId)) this.#due.add(run)
     else this.#held.add(run)
   }
 
   #leave(run: Run): void {
-    if (run.state !== 'scheduled') this.#ordered(run.state).delete(run)
+    const ended = this.#ended.get(run.state)
+    if (ended !== undefined) ended.delete(run.id)
+    else if (run.state !== 'scheduled') this.#ordered(run.state).delete(run)
     else if (!this.#due.delete(run)) this.#held.delete(run)
   }
 }
@@ -130,7 +156,8 @@ function isLeased(run: Run): run is LeasedRun {
 
 type Order = (one: Run, other: Run) => number
 
-const byId: Order = (one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0)
+const byText = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
+const byId: Order = (one, other) => byText(one.id, other.id)
 const byScheduledAt: Order = (one, other) =>
   dueAt(one) - dueAt(other) || one.scheduledAtMs - other.scheduledAtMs || byId(one, other)
 const byRetry: Order = (one, other) => retryDueAt(one) - retryDueAt(other) || byId(one, other)

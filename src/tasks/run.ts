@@ -3,6 +3,7 @@ import type { Selection } from '../../machines/chart-table.js'
 import { runChart, type RunMove, type RunPlace } from '../../machines/run.js'
 import { runStates, type Lease, type RunState } from '../../machines/run-vocabulary.js'
 import { decode } from '../base/decode.js'
+import { deepFreeze } from '../base/freeze.js'
 import { isNilUuid } from '../base/ids.js'
 import { optionsSchema, strictSchema } from '../base/options.js'
 import type { LeaseRow } from '../state/lease.js'
@@ -180,14 +181,35 @@ export interface MoveFacts {
   readonly retryAtMs?: number
 }
 
-/** The states in which the chart sees a run. */
-export function statesOf({ state, currentAttemptId, lease }: Run): RunPlace['value'] {
-  return {
-    lifecycle: state,
-    attempt: currentAttemptId === undefined ? 'idle' : 'active',
-    lease: lease === undefined ? 'free' : 'held',
-  }
+/** What the states of a run depend on. */
+interface Standing {
+  readonly state: RunState
+  readonly currentAttemptId?: AttemptId | undefined
+  readonly lease?: RunLease | undefined
 }
+
+/** The states in which the chart sees a run; the same combination is the same object. */
+export function statesOf({ state, currentAttemptId, lease }: Standing): States {
+  return statesIn[state][currentAttemptId === undefined ? 'idle' : 'active'][lease === undefined ? 'free' : 'held']
+}
+
+type States = RunPlace['value']
+
+function combinationsOf(lifecycle: RunState): Record<States['attempt'], Record<States['lease'], States>> {
+  const withAttempt = (attempt: States['attempt']): Record<States['lease'], States> => ({
+    free: { lifecycle, attempt, lease: 'free' },
+    held: { lifecycle, attempt, lease: 'held' },
+  })
+  return { idle: withAttempt('idle'), active: withAttempt('active') }
+}
+
+/** Every combination, made once: that is what the chart knows its configurations by. */
+const statesIn = deepFreeze(
+  Object.fromEntries(runStates.map((state) => [state, combinationsOf(state)])) as Record<
+    RunState,
+    ReturnType<typeof combinationsOf>
+  >,
+)
 
 /** The move that leads to a state; nothing leads to `scheduled`. */
 export function moveTo(state: RunState): RunMove | undefined {
@@ -201,9 +223,20 @@ export function selectMove(run: Run, move: RunMove): Selection {
 
 /** The run after a legal move; `undefined` for an illegal one. */
 export function step(run: Run, move: RunMove, facts: MoveFacts): Run | undefined {
-  const next = runChart.move(placeOf(run, move), move)
-  if (next === undefined) return undefined
-  const { value, context } = next
+  const selection = selectMove(run, move)
+  return selection.isTaken ? after({ run, move, selection }, facts) : undefined
+}
+
+/** A move that {@link selectMove} has found legal. */
+export interface LegalMove {
+  readonly run: Run
+  readonly move: RunMove
+  readonly selection: Selection
+}
+
+/** The run after it. */
+export function after({ run, move, selection }: LegalMove, facts: MoveFacts): Run {
+  const { value, context } = runChart.follow(placeOf(run, move), move, selection)
   const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
   const isMoved = value.lifecycle !== run.state
   // Made in one piece: a copy per changed part would be the dearest step of a command.
@@ -260,7 +293,8 @@ function leaseAfter(
 ): RunLease | undefined {
   if (held === before) return before
   if (held === undefined) return undefined
-  return { ...held, acquiredAtMs: before?.acquiredAtMs ?? atMs, updatedAtMs: atMs }
+  const { owner, fencingToken, expiresAtMs } = held
+  return { owner, fencingToken, expiresAtMs, acquiredAtMs: before?.acquiredAtMs ?? atMs, updatedAtMs: atMs }
 }
 
 /**

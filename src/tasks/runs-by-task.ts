@@ -4,27 +4,29 @@ import type { PendingWrite } from '../state/table.js'
 /**
  * Ids of the runs of each task, those under way included: which of them a layer shows, its table of runs says.
  *
- * A run never leaves its task, so that one list serves both layers.
+ * A run never leaves its task, so that one list serves both layers. Most tasks have one run, which needs no list.
  */
 export class RunsByTask {
-  readonly #ids = new Map<TaskId, RunId[]>()
+  readonly #ids = new Map<TaskId, RunId | RunId[]>()
 
   /** The runs of a task in the order in which they were staged. */
   of(taskId: TaskId): readonly RunId[] {
-    return this.#ids.get(taskId) ?? []
+    const ids = this.#ids.get(taskId) ?? []
+    return typeof ids === 'string' ? [ids] : ids
   }
 
   /** Stages a run that its table does not know yet. */
   add(taskId: TaskId, runId: RunId): PendingWrite {
     const ids = this.#ids.get(taskId)
-    if (ids === undefined) this.#ids.set(taskId, [runId])
+    if (ids === undefined) this.#ids.set(taskId, runId)
+    else if (typeof ids === 'string') this.#ids.set(taskId, [ids, runId])
     else ids.push(runId)
     return { commit: () => {}, undo: () => this.#remove(taskId, runId) }
   }
 
   #remove(taskId: TaskId, runId: RunId): void {
     const ids = this.#ids.get(taskId)
-    if (ids?.length === 1) this.#ids.delete(taskId)
+    if (typeof ids === 'string' || ids?.length === 1) this.#ids.delete(taskId)
     else ids?.splice(ids.lastIndexOf(runId), 1)
   }
 }

@@ -1,24 +1,26 @@
 import { SequenceCounter } from '../state/sequence.js'
 import { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
-import type { Budget, BudgetRows, Reservation } from './budget.js'
+import type { Budget } from './budget.js'
+import type { Reservation, ReservationRows } from './reservation.js'
 import type { DependencyRows, Prerequisites } from './dependencies.js'
 import type { Engine, EngineRows } from './engine.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
-import type { Run } from './run.js'
+import { isTerminalRunState, type Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
 import type { Subscription, SubscriptionRows } from './subscription.js'
+import type { Found } from './task-key.js'
 import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
 
 /** Everything the tasks room remembers (T-48); histories and leases stand in the run's row. */
-export class TaskTables implements DependencyRows, BudgetRows, SubscriptionRows, TenantRows, EngineRows {
+export class TaskTables implements DependencyRows, ReservationRows, SubscriptionRows, TenantRows, EngineRows {
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
   readonly tasks = new Table<TaskId, Task>()
-  readonly keys = new Table<string, TaskId>()
-  readonly retries = new Table<TaskId, TaskId>()
-  readonly runs = new Table<RunId, Run>()
+  readonly keys = new Table<string, Found>()
+  readonly retries = new Table<TaskId, Found>()
+  readonly runs = new Table<RunId, Run>({ isSettled: ({ state }) => isTerminalRunState(state) })
   readonly runsByTask = new RunsByTask()
   readonly prerequisites = new Table<TaskId, Prerequisites>()
   readonly dependentCounts = new Table<TaskId, number>()

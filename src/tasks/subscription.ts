@@ -1,7 +1,8 @@
 import * as v from 'valibot'
 import { runStates, type RunState } from '../../machines/run-vocabulary.js'
+import { InvalidInputError } from '../base/errors.js'
 import { MultiMap } from '../base/multi-map.js'
-import { strictSchema } from '../base/options.js'
+import { strictSchema, textOf } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -90,6 +91,13 @@ export function checkFilter(filter: EventFilter): void {
 /** True while an event can trigger it: not cancelled, and not a one-shot that was triggered already. */
 export function isArmed({ rearm, triggeredAtMs, cancelledAtMs }: Subscription): boolean {
   return cancelledAtMs === undefined && (rearm || triggeredAtMs === undefined)
+}
+
+/** Raises `invalid_input` for what is no event; one of a type that matches no filter is. */
+export function checkSystemEvent(event: SystemEvent): void {
+  if (typeof event !== 'object' || event === null) {
+    throw new InvalidInputError({ subject: 'event', field: '$', reason: `not an object: ${textOf(event)}` })
+  }
 }
 
 /** Whether an event fires a filter (T-32). */

@@ -7,9 +7,14 @@ import type { TaskSpec } from './task-spec.js'
 /** Tables of this file: what follows from the specs of all tasks, for looking up. */
 export interface KeyRows {
   /** The task of a key; of a task and its retries the last. */
-  readonly keys: Table<string, TaskId>
+  readonly keys: Table<string, Found>
   /** The retry of a task. */
-  readonly retries: Table<TaskId, TaskId>
+  readonly retries: Table<TaskId, Found>
+}
+
+/** What a look-up finds. */
+export interface Found {
+  readonly taskId: TaskId
 }
 
 /** Reads of this file. */
@@ -34,6 +39,6 @@ export function checkKey(view: KeyReads, spec: TaskSpec): void {
 
 /** Stages what a task adds to the tables. */
 export function indexKey(draft: Draft<KeyRows, unknown>, { id, key, retryOf }: TaskSpec): void {
-  if (key !== undefined) draft.put(draft.tables.keys, key, id)
-  if (retryOf !== undefined) draft.put(draft.tables.retries, retryOf, id)
+  if (key !== undefined) draft.put(draft.tables.keys, key, { taskId: id })
+  if (retryOf !== undefined) draft.put(draft.tables.retries, retryOf, { taskId: id })
 }

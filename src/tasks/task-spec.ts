@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { decode, readable } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import { isNilUuid } from '../base/ids.js'
 import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
@@ -86,11 +87,11 @@ export interface TaskConstraints {
 }
 
 /** What a task gets that states nothing. */
-export const defaultConstraints: TaskConstraints = {
+export const defaultConstraints: TaskConstraints = deepFreeze({
   maxAttempts: 1,
   concurrencyKeyHoldPolicy: 'hold_during_retry',
   safetyLevel: 'pure',
-}
+})
 
 /** The shape of {@link TaskConstraints}; its rules are {@link checkConstraints}'s. */
 export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = strictSchema({
@@ -169,22 +170,41 @@ export interface TaskSpecInput {
   readonly retryOf?: TaskId
 }
 
-/** The shape of a {@link TaskSpec}; its rules are {@link checkTaskSpec}'s. */
-export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema({
+const payloadSchema = strictSchema({ bytes: base64Schema, contentType: v.exactOptional(labelSchema) })
+
+const metadataSchema = strictSchema({
+  tags: v.array(labelSchema),
+  priority: prioritySchema,
+  description: v.exactOptional(v.string()),
+})
+
+const taskSpecEntries = {
   id: idSchema<TaskId>(),
   kind: labelSchema,
   runPolicy: runPolicySchema,
   constraints: constraintsSchema,
-  payload: strictSchema({ bytes: base64Schema, contentType: v.exactOptional(labelSchema) }),
-  metadata: strictSchema({
-    tags: v.array(labelSchema),
-    priority: prioritySchema,
-    description: v.exactOptional(v.string()),
-  }),
+  payload: payloadSchema,
+  metadata: metadataSchema,
   parentTaskId: v.exactOptional(idSchema<TaskId>()),
   tenantId: v.exactOptional(idSchema<TenantId>()),
   key: v.exactOptional(labelSchema),
   retryOf: v.exactOptional(idSchema<TaskId>()),
+}
+
+/** The shape of a {@link TaskSpec}; its rules are {@link checkTaskSpec}'s. */
+export const taskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema(taskSpecEntries)
+
+const once: RunPolicy = deepFreeze({ type: 'once' })
+const noPayload: TaskPayload = deepFreeze({ bytes: encodeBytes(new Uint8Array()) })
+const noMetadata: TaskMetadata = deepFreeze({ tags: [], priority: 0 })
+
+/** The same as it is stored: parts that state nothing, which are those of {@link shareDefaults}, are left out. */
+export const storedTaskSpecSchema: v.GenericSchema<unknown, TaskSpec> = strictSchema({
+  ...taskSpecEntries,
+  runPolicy: v.optional(runPolicySchema, once),
+  constraints: v.optional(constraintsSchema, defaultConstraints),
+  payload: v.optional(payloadSchema, noPayload),
+  metadata: v.optional(metadataSchema as v.GenericSchema<unknown, TaskMetadata>, noMetadata),
 })
 
 /**
@@ -206,11 +226,14 @@ export function createTaskSpec(input: TaskSpecInput): TaskSpec {
   return spec
 }
 
-/** The same spec with parts that state nothing taken from one shared copy: a million plain tasks cost half the memory. */
+/**
+ * The same spec with parts that state nothing taken from one shared copy: a million plain tasks cost half the memory, and
+ * what is shared is not written.
+ */
 export function shareDefaults(spec: TaskSpec): TaskSpec {
   const { runPolicy, constraints, payload, metadata } = spec
   return {
-    ...spec,
+    ...deepFreeze(spec),
     runPolicy: runPolicy.type === 'once' ? once : runPolicy,
     constraints: statesNothing(constraints) ? defaultConstraints : constraints,
     payload: payload.bytes === '' && payload.contentType === undefined ? noPayload : payload,
@@ -220,10 +243,6 @@ export function shareDefaults(spec: TaskSpec): TaskSpec {
         : metadata,
   }
 }
-
-const once: RunPolicy = { type: 'once' }
-const noPayload: TaskPayload = { bytes: encodeBytes(new Uint8Array()) }
-const noMetadata: TaskMetadata = { tags: [], priority: 0 }
 
 function statesNothing(constraints: TaskConstraints): boolean {
   const keys = Object.keys(constraints) as (keyof TaskConstraints)[]

@@ -1,3 +1,4 @@
+import { deepFreeze } from '../base/freeze.js'
 import { isNilUuid } from '../base/ids.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
@@ -7,9 +8,9 @@ import type { Table } from '../state/table.js'
 import type { TerminalRunState } from '../../machines/run-vocabulary.js'
 import { TaskError } from './errors.js'
 import type { TaskId } from './ids.js'
-import { naturalSchema, ofTask, optionalTime, timed } from './scalars.js'
-import { checkKey, holderOfKey, indexKey, type KeyReads, type KeyRows } from './task-key.js'
-import { checkOccurs, checkTaskSpec, shareDefaults, taskSpecSchema, type TaskSpec } from './task-spec.js'
+import { naturalSchema, ofTask, optionalTime } from './scalars.js'
+import { holderOfKey, indexKey, type KeyReads, type KeyRows } from './task-key.js'
+import { checkTaskSpec, storedTaskSpecSchema, type TaskSpec } from './task-spec.js'
 
 /** A task with all the projection knows about it. An immutable row. */
 export interface Task {
@@ -46,10 +47,25 @@ export interface TaskReads extends KeyReads {
 export type TaskPhase = 'open' | TerminalRunState
 
 /** The progress of a task without runs. */
-export const noProgress: TaskProgress = { runs: 0, open: 0, completed: 0, failed: 0 }
+export const noProgress: TaskProgress = deepFreeze({ runs: 0, open: 0, completed: 0, failed: 0 })
 
-/** The deepest place below a task without a parent (T-93). */
-const depthLimit = 8
+/** Every progress of a task with one run, which nearly all have: each is kept once. */
+const ofOneRun: readonly TaskProgress[] = deepFreeze([
+  { runs: 1, open: 1, completed: 0, failed: 0 },
+  { runs: 1, open: 0, completed: 1, failed: 0 },
+  { runs: 1, open: 0, completed: 0, failed: 1 },
+  { runs: 1, open: 0, completed: 0, failed: 0 },
+])
+
+/** The same progress, shared where many tasks have it. */
+export function sharedProgress(progress: TaskProgress): TaskProgress {
+  const { runs, open, completed, failed, lastScheduledAtMs } = progress
+  if (runs !== 1 || lastScheduledAtMs !== undefined) return progress
+  for (const one of ofOneRun) {
+    if (one.open === open && one.completed === completed && one.failed === failed) return one
+  }
+  return progress
+}
 
 /**
  * The phase of a task. It has ended when none of its runs can change any more; a task that never had a run has ended once it
@@ -75,26 +91,6 @@ const defineEvent = eventDefiner<TaskRows, TaskReads>()
 const defineCommand = commandDefiner<TaskReads>()
 const defineRow = rowDefiner<TaskRows, TaskReads>()
 
-/** Inserts the task below its parent. */
-export const taskCreated = defineEvent('task_created', {
-  fields: { ...timed, taskSpec: taskSpecSchema },
-  check: ({ taskSpec }) => checkTaskSpec(taskSpec),
-  evolve: (draft, { taskSpec, atMs, sequence }) => {
-    if (draft.view.task(taskSpec.id) !== undefined) {
-      throw new TaskError('replay_duplicate_event', { sequence, id: taskSpec.id })
-    }
-    const parent =
-      taskSpec.parentTaskId === undefined ? undefined : replayedTask(draft.view, taskSpec.parentTaskId, sequence)
-    draft.put(draft.tables.tasks, taskSpec.id, {
-      spec: shareDefaults(taskSpec),
-      createdAtMs: atMs,
-      depth: parent === undefined ? 0 : parent.depth + 1,
-      progress: noProgress,
-    })
-    indexKey(draft, taskSpec)
-  },
-})
-
 /** Marks the task; its runs are cancelled by events of their own. */
 export const taskCancelled = defineEvent('task_cancelled', {
   fields: ofTask,
@@ -109,33 +105,6 @@ export const taskCancelled = defineEvent('task_cancelled', {
       })
     }
     draft.put(draft.tables.tasks, taskId, { ...task, cancelledAtMs: atMs })
-  },
-})
-
-/** Checks: not known; parent known and not finished; depth; what it retries known, failed and not retried; key not in use. */
-export const taskCreate = defineCommand('task_create', {
-  fields: { ...timed, taskSpec: taskSpecSchema },
-  check: ({ taskSpec, atMs }) => {
-    checkTaskSpec(taskSpec)
-    checkOccurs(taskSpec.runPolicy, atMs)
-  },
-  decide: (view, { taskSpec, atMs }, sequence) => {
-    const { id: taskId, parentTaskId, retryOf } = taskSpec
-    if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
-    if (parentTaskId !== undefined) {
-      const parent = view.task(parentTaskId)
-      if (parent === undefined || !takesChildren(parent)) {
-        throw new TaskError('orphan_prevention', { taskId, parentTaskId })
-      }
-      const depth = parent.depth + 1
-      if (depth > depthLimit) throw new TaskError('depth_limit_exceeded', { depth, limit: depthLimit })
-    }
-    if (retryOf !== undefined) checkRetry(view, retryOf)
-    checkKey(view, taskSpec)
-    return {
-      event: taskCreated.create(sequence, { taskSpec, atMs }),
-      applied: { type: 'task_create', taskId } as const,
-    }
   },
 })
 
@@ -157,7 +126,7 @@ export const taskCancel = defineCommand('task_cancel', {
 
 /** Depth and progress are left out: they follow from parents and runs. */
 export const taskRow = defineRow('task', {
-  fields: { spec: taskSpecSchema, createdAtMs: naturalSchema, cancelledAtMs: optionalTime },
+  fields: { spec: storedTaskSpecSchema, createdAtMs: naturalSchema, cancelledAtMs: optionalTime },
   capture: ({ tasks }) => tasks.rows(),
   restore: (draft, stored) => {
     const { spec, createdAtMs, cancelledAtMs } = stored
@@ -175,8 +144,7 @@ export const taskRow = defineRow('task', {
     const parent = parentTaskId === undefined ? undefined : draft.view.task(parentTaskId)
     if (parentTaskId !== undefined && parent === undefined) throw new TaskError('snapshot_unknown_parent', { taskId })
     draft.put(draft.tables.tasks, taskId, {
-      ...stored,
-      spec: shareDefaults(spec),
+      ...deepFreeze(stored),
       depth: parent === undefined ? 0 : parent.depth + 1,
       progress: noProgress,
     })
@@ -210,15 +178,7 @@ export function checkNewRow(existing: object | undefined, row: string, id: strin
   if (existing !== undefined) throw new TaskError('snapshot_duplicate_row', { row, id })
 }
 
-/** A task that was cancelled takes no more, though its runs may still be under way. */
-function takesChildren(task: Task): boolean {
+/** A task that was cancelled takes no more children, though its runs may still be under way. */
+export function takesChildren(task: Task): boolean {
   return task.cancelledAtMs === undefined && !hasEnded(task)
-}
-
-/** Raises `unknown_task`, `retry_requires_failed` or `already_retried`. */
-function checkRetry(view: TaskReads, taskId: TaskId): void {
-  const phase = phaseOf(knownTask(view, taskId))
-  if (phase !== 'failed') throw new TaskError('retry_requires_failed', { taskId, phase })
-  const retryTaskId = view.retryOf(taskId)
-  if (retryTaskId !== undefined) throw new TaskError('already_retried', { taskId, retryTaskId })
 }

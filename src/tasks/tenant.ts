@@ -68,7 +68,7 @@ const roleSchema: v.GenericSchema<unknown, Role> = v.variant('type', [
 ])
 
 /** The shape of a {@link Capability}. */
-const capabilitySchema: v.GenericSchema<unknown, Capability> = v.variant('type', [
+export const capabilitySchema: v.GenericSchema<unknown, Capability> = v.variant('type', [
   strictSchema({ type: v.picklist(['can_submit', 'can_execute', 'can_review', 'can_approve', 'can_cancel']) }),
   strictSchema({ type: v.literal('custom'), name: labelSchema }),
 ])

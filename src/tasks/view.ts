@@ -1,6 +1,8 @@
-import type { Table } from '../state/table.js'
+import { decode } from '../base/decode.js'
+import { InvalidInputError } from '../base/errors.js'
+import { checkText, textOf } from '../base/options.js'
 import type { Actor } from './actor.js'
-import { budgetKey, type Budget, type BudgetReads, type Reservation } from './budget.js'
+import { budgetKey, type Budget } from './budget.js'
 import type { DependencyGate, DependencyReads } from './dependencies.js'
 import { runningEngine, type Engine, type EngineReads } from './engine.js'
 import type {
@@ -14,12 +16,20 @@ import type {
   TenantId,
 } from './ids.js'
 import type { TaskIndexes } from './indexes.js'
+import type { Reservation, ReservationReads } from './reservation.js'
 import type { RunReads } from './run-commands.js'
 import type { Run, RunState } from './run.js'
 import type { TaskTables } from './state.js'
-import { matches, type Subscription, type SubscriptionReads, type SystemEvent } from './subscription.js'
+import {
+  checkSystemEvent,
+  matches,
+  type Subscription,
+  type SubscriptionReads,
+  type SystemEvent,
+} from './subscription.js'
 import type { Task } from './task.js'
 import {
+  capabilitySchema,
   grantKey,
   isInForce,
   roleKey,
@@ -33,44 +43,46 @@ import {
 
 const none: readonly TaskId[] = []
 
-/** Which layer of the tables a view shows. */
-type Layer = 'committed' | 'latest'
+/** Which layer of the tables a view shows, by the method that reads it. */
+type Layer = 'get' | 'latest'
 
 /** Reads by key, from one layer of the tables: what decisions are made on. All O(1) unless said otherwise. */
-export class TaskView implements DependencyReads, RunReads, BudgetReads, SubscriptionReads, TenantReads, EngineReads {
+export class TaskView
+  implements DependencyReads, RunReads, ReservationReads, SubscriptionReads, TenantReads, EngineReads
+{
   protected readonly tables: TaskTables
-  readonly #isLatest: boolean
+  readonly #layer: Layer
 
   /** @internal */
   constructor(tables: TaskTables, layer: Layer) {
     this.tables = tables
-    this.#isLatest = layer === 'latest'
+    this.#layer = layer
   }
 
   /** Sequence of the last command taken, 0 when there was none. */
   get latestSequence(): number {
     const { latest, committed } = this.tables.sequence
-    return this.#isLatest ? latest : committed
+    return this.#layer === 'latest' ? latest : committed
   }
 
   get engine(): Engine {
-    return this.#read(this.tables.engine, 'engine') ?? runningEngine
+    return this.tables.engine[this.#layer]('engine') ?? runningEngine
   }
 
   task(taskId: TaskId): Task | undefined {
-    return this.#read(this.tables.tasks, taskId)
+    return this.tables.tasks[this.#layer](taskId)
   }
 
   taskByKey(key: string): TaskId | undefined {
-    return this.#read(this.tables.keys, key)
+    return this.tables.keys[this.#layer](key)?.taskId
   }
 
   retryOf(taskId: TaskId): TaskId | undefined {
-    return this.#read(this.tables.retries, taskId)
+    return this.tables.retries[this.#layer](taskId)?.taskId
   }
 
   run(runId: RunId): Run | undefined {
-    return this.#read(this.tables.runs, runId)
+    return this.tables.runs[this.#layer](runId)
   }
 
   /** Runs of a task, ordered by id; O(runs of the task). */
@@ -82,61 +94,64 @@ export class TaskView implements DependencyReads, RunReads, BudgetReads, Subscri
   }
 
   prerequisites(taskId: TaskId): readonly TaskId[] {
-    const { dependsOn = none, after } = this.#read(this.tables.prerequisites, taskId) ?? {}
+    const { dependsOn = none, after } = this.tables.prerequisites[this.#layer](taskId) ?? {}
     return after === undefined ? dependsOn : [...dependsOn, ...after]
   }
 
   prerequisitesOfAnyEnd(taskId: TaskId): readonly TaskId[] {
-    return this.#read(this.tables.prerequisites, taskId)?.after ?? none
+    return this.tables.prerequisites[this.#layer](taskId)?.after ?? none
   }
 
   hasDependents(taskId: TaskId): boolean {
-    return this.#read(this.tables.dependentCounts, taskId) !== undefined
+    return this.tables.dependentCounts[this.#layer](taskId) !== undefined
   }
 
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {
-    return this.#read(this.tables.budgets, budgetKey(taskId, dimension))
+    checkText('task id', taskId)
+    checkText('budget dimension', dimension)
+    return this.tables.budgets[this.#layer](budgetKey(taskId, dimension))
   }
 
-  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
-    const ledgers: Budget[] = []
+  budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+    const budgets: Budget[] = []
     for (let next: TaskId | undefined = taskId; next !== undefined; next = this.task(next)?.spec.parentTaskId) {
-      const ledger = this.budget(next, dimension)
-      if (ledger !== undefined) ledgers.push(ledger)
+      const budget = this.budget(next, dimension)
+      if (budget !== undefined) budgets.push(budget)
     }
-    return ledgers
+    return budgets
   }
 
   reservation(reservationId: ReservationId): Reservation | undefined {
-    return this.#read(this.tables.reservations, reservationId)
+    return this.tables.reservations[this.#layer](reservationId)
   }
 
   subscription(subscriptionId: SubscriptionId): Subscription | undefined {
-    return this.#read(this.tables.subscriptions, subscriptionId)
+    return this.tables.subscriptions[this.#layer](subscriptionId)
   }
 
   actor(actorId: ActorId): Actor | undefined {
-    return this.#read(this.tables.actors, actorId)
+    return this.tables.actors[this.#layer](actorId)
   }
 
   tenant(tenantId: TenantId): Tenant | undefined {
-    return this.#read(this.tables.tenants, tenantId)
+    return this.tables.tenants[this.#layer](tenantId)
   }
 
   role(actorId: ActorId, tenantId: TenantId): RoleAssignment | undefined {
-    return this.#read(this.tables.roles, roleKey(actorId, tenantId))
+    checkText('actor id', actorId)
+    checkText('tenant id', tenantId)
+    return this.tables.roles[this.#layer](roleKey(actorId, tenantId))
   }
 
   capabilityGrant(actorId: ActorId, capability: Capability, tenantId: TenantId): CapabilityGrant | undefined {
-    return this.#read(this.tables.grants, grantKey(actorId, capability, tenantId))
+    checkText('actor id', actorId)
+    decode(capabilitySchema, capability, 'capability')
+    checkText('tenant id', tenantId)
+    return this.tables.grants[this.#layer](grantKey(actorId, capability, tenantId))
   }
 
   ledgerEntry(entryId: LedgerEntryId): LedgerEntry | undefined {
-    return this.#read(this.tables.ledger, entryId)
-  }
-
-  #read<Key, Row>(table: Table<Key, Row>, key: Key): Row | undefined {
-    return this.#isLatest ? table.latest(key) : table.get(key)
+    return this.tables.ledger[this.#layer](entryId)
   }
 }
 
@@ -149,7 +164,7 @@ export class TaskProjection extends TaskView {
 
   /** @internal */
   constructor(tables: TaskTables, indexes: TaskIndexes) {
-    super(tables, 'committed')
+    super(tables, 'get')
     this.#indexes = indexes
   }
 
@@ -181,6 +196,7 @@ export class TaskProjection extends TaskView {
    * closed gate are kept apart and cost nothing.
    */
   dueScheduled(now: number): Iterable<Run> {
+    checkInstant(now)
     return this.#indexes.runs.dueScheduled(now)
   }
 
@@ -191,6 +207,7 @@ export class TaskProjection extends TaskView {
 
   /** Waiting retries that are due at an instant in epoch milliseconds, earliest first, ties by id. */
   dueRetries(nowMs: number): Iterable<Run> {
+    checkInstant(nowMs)
     return this.#indexes.runs.dueRetries(nowMs)
   }
 
@@ -206,6 +223,7 @@ export class TaskProjection extends TaskView {
 
   /** Leased runs with `now >= expiresAtMs`, earliest expiry first. */
   expiredLeases(now: number): Iterable<Run> {
+    checkInstant(now)
     return this.#indexes.runs.expiredLeases(now)
   }
 
@@ -240,14 +258,14 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.cronTasks, (taskId) => this.task(taskId))
   }
 
-  /** Ledgers of exactly this task. */
+  /** Budgets of exactly this task. */
   budgetsOf(taskId: TaskId): Iterable<Budget> {
     return present(this.#indexes.budgets.get(taskId), (dimension) =>
       this.tables.budgets.get(budgetKey(taskId, dimension)),
     )
   }
 
-  /** True when a ledger of the task or of an ancestor is exhausted. */
+  /** True when a budget of the task or of an ancestor is exhausted. */
   isBudgetExhausted(taskId: TaskId): boolean {
     for (let next: TaskId | undefined = taskId; next !== undefined; next = this.task(next)?.spec.parentTaskId) {
       for (const { exhausted } of this.budgetsOf(next)) if (exhausted) return true
@@ -265,11 +283,9 @@ export class TaskProjection extends TaskView {
   }
 
   /** Armed subscriptions that an event fires; O(matches) by index, thresholds of one task and dimension scanned. */
-  *subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
-    for (const id of this.#indexes.subscriptions.candidates(event)) {
-      const subscription = this.subscription(id)
-      if (subscription !== undefined && matches(subscription.filter, event)) yield subscription
-    }
+  subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
+    checkSystemEvent(event)
+    return this.#subscriptionsFor(event)
   }
 
   /** Subscriptions with triggers that have not released a run, and are not cancelled. */
@@ -306,9 +322,22 @@ export class TaskProjection extends TaskView {
     return present(this.#indexes.ledgerByTenant.get(tenantId), (id) => this.ledgerEntry(id))
   }
 
+  *#subscriptionsFor(event: SystemEvent): Iterable<Subscription> {
+    for (const id of this.#indexes.subscriptions.candidates(event)) {
+      const subscription = this.subscription(id)
+      if (subscription !== undefined && matches(subscription.filter, event)) yield subscription
+    }
+  }
+
   ledgerByKey(ledgerKey: string): Iterable<LedgerEntry> {
     return present(this.#indexes.ledgerByKey.get(ledgerKey), (id) => this.ledgerEntry(id))
   }
+}
+
+function checkInstant(input: unknown): void {
+  if (typeof input === 'number' && !Number.isNaN(input)) return
+  const reason = `not a number of milliseconds: ${textOf(input)}`
+  throw new InvalidInputError({ subject: 'instant', field: '$', reason })
 }
 
 function* present<Key, Row>(keys: Iterable<Key>, read: (key: Key) => Row | undefined): Iterable<Row> {

@@ -1,4 +1,25 @@
-import type { JobInfo } from './job.js'
+import type { JobState } from '../../machines/job.js'
+
+/** How far a job says it is. */
+export interface JobProgress {
+  readonly message: string
+  /** From 0 to 1. */
+  readonly fraction?: number
+}
+
+/** A running job as a list shows it. */
+export interface JobInfo {
+  readonly id: string
+  readonly room: string
+  readonly kind: string
+  readonly displayName: string
+  readonly owner?: string
+  readonly state: JobState
+  /** The last that it reported. */
+  readonly progress?: JobProgress
+  /** Epoch milliseconds. */
+  readonly startedAtMs: number
+}
 
 /** What a list needs of a job. */
 interface Listed {

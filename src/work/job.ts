@@ -4,8 +4,8 @@ import { jobMachine, type JobActor, type JobEvent, type JobState } from '../../m
 import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { abortable, createDeferred, type Deferred } from '../base/promises.js'
-import type { JobList } from './job-list.js'
-import type { Slot } from './slots.js'
+import type { JobInfo, JobList, JobProgress } from './job-list.js'
+import type { Slot } from './slot.js'
 
 /** What a job is run for and with. `Cause` names why it may be told to stop. */
 export interface JobOptions<Cause extends string> {
@@ -45,27 +45,6 @@ export interface JobEnd<Cause extends string> {
     | { readonly type: 'none' }
   /** Why it had been told to stop, if it had. */
   readonly stopCause: Cause | undefined
-}
-
-/** How far a job says it is. */
-export interface JobProgress {
-  readonly message: string
-  /** From 0 to 1. */
-  readonly fraction?: number
-}
-
-/** A running job as a list shows it. */
-export interface JobInfo {
-  readonly id: string
-  readonly room: string
-  readonly kind: string
-  readonly displayName: string
-  readonly owner?: string
-  readonly state: JobState
-  /** The last that it reported. */
-  readonly progress?: JobProgress
-  /** Epoch milliseconds. */
-  readonly startedAtMs: number
 }
 
 const chart = new ChartTable(jobMachine)

@@ -4,6 +4,7 @@ import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { StatewardError } from '../base/errors.js'
 import { OrderedSet } from '../base/ordered-set.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
+import { Slot, type SlotClaim, type SlotOwner } from './slot.js'
 
 /** How often something may start: at most this many starts within any span of this many milliseconds. */
 export interface Rate {
@@ -30,13 +31,6 @@ export interface SlotsOptions {
   readonly onRoom?: (kind: string) => void
 }
 
-/** Who asks for a slot. */
-export interface SlotClaim {
-  readonly kind: string
-  /** Work of one key shares a limit of its own, whatever its kind. */
-  readonly key?: string
-}
-
 /** What stands in the way of a claim. */
 export type SlotBlock =
   | { readonly by: 'all' }
@@ -60,7 +54,7 @@ export type SlotBlock =
  *       slot.release()
  *     }
  */
-export class Slots implements Disposable {
+export class Slots implements SlotOwner, Disposable {
   readonly #options: SlotsOptions
   readonly #kinds = new Map<string, KindLimits>()
   readonly #takenByKind = new Map<string, number>()
@@ -310,80 +304,6 @@ export class Slots implements Disposable {
     const count = (counts.get(name) ?? 0) + by
     if (count === 0) counts.delete(name)
     else counts.set(name, count)
-  }
-}
-
-/** The right to run, taken from {@link Slots}. */
-export class Slot implements Disposable {
-  readonly #slots: Slots
-  readonly #claim: SlotClaim
-  readonly #arrival: number
-  #state: 'taken' | 'given_back' | 'released' = 'taken'
-  #isKeyKept = false
-
-  /** @internal */
-  constructor(slots: Slots, claim: SlotClaim, arrival: number) {
-    this.#slots = slots
-    this.#claim = claim
-    this.#arrival = arrival
-  }
-
-  /** True while it may be run under. */
-  get isTaken(): boolean {
-    return this.#state === 'taken'
-  }
-
-  /** Lets others run while its owner waits for something; `keepKey` lets none of the same key overtake. */
-  giveBack({ keepKey = false }: { readonly keepKey?: boolean } = {}): void {
-    if (this.#state !== 'taken') return
-    this.#state = 'given_back'
-    this.#isKeyKept = keepKey
-    this.#slots.giveBack(this.#claim, keepKey)
-  }
-
-  /** Resolves once the owner may go on. Rejects with the signal's reason, or `slots_closed`. */
-  async takeAgain({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    if (this.#state !== 'given_back') return
-    await this.#slots.takeAgain(this.#claim, this.#arrival, this.#isKeyKept, signal)
-    // Released while it stood in line.
-    if (this.#state !== 'given_back') return this.#slots.giveBack(this.#claim, this.#isKeyKept)
-    this.#isKeyKept = false
-    this.#state = 'taken'
-  }
-
-  /** Runs `wait` while others run, and takes the slot again before its answer is handed on. */
-  async during<Result>(
-    wait: () => Result | PromiseLike<Result>,
-    { keepKey = false, signal }: { readonly keepKey?: boolean; readonly signal?: AbortSignal } = {},
-  ): Promise<Result> {
-    this.giveBack({ keepKey })
-    try {
-      return await wait()
-    } finally {
-      await this.takeAgain(signal === undefined ? {} : { signal })
-    }
-  }
-
-  /** Gives the slot back for good; `keepKey` leaves the key taken until {@link Slot.freeKey}. Repeating it changes nothing. */
-  release({ keepKey = false }: { readonly keepKey?: boolean } = {}): void {
-    const before = this.#state
-    if (before === 'released') return
-    this.#state = 'released'
-    if (before === 'taken') {
-      this.#isKeyKept = keepKey
-      this.#slots.giveBack(this.#claim, keepKey)
-    } else if (!keepKey) this.freeKey()
-  }
-
-  /** Gives back a key that was kept. */
-  freeKey(): void {
-    if (!this.#isKeyKept) return
-    this.#isKeyKept = false
-    this.#slots.freeKey(this.#claim)
-  }
-
-  [Symbol.dispose](): void {
-    this.release()
   }
 }
 

@@ -6,25 +6,34 @@ describe('the command line', () => {
     expect(parseCommand(['run', 'plan.json'])).toEqual({
       type: 'run',
       planFile: 'plan.json',
+      dryRun: false,
       resume: false,
       retryFailed: false,
       fresh: false,
       cutDamage: false,
+      ids: false,
       json: false,
     })
   })
 
   it('takes options anywhere', () => {
-    expect(parseCommand(['--json', 'run', '--data-dir', 'there', 'plan.json', '--resume', '--retry-failed'])).toEqual({
+    const options = ['--resume', '--retry-failed', '--ids', '--dry-run']
+    expect(parseCommand(['--json', 'run', '--data-dir', 'there', 'plan.json', ...options])).toEqual({
       type: 'run',
       planFile: 'plan.json',
       dataDir: 'there',
+      dryRun: true,
       resume: true,
       retryFailed: true,
       fresh: false,
       cutDamage: false,
+      ids: true,
       json: true,
     })
+  })
+
+  it('checks a plan', () => {
+    expect(parseCommand(['check', 'plan.json'])).toEqual({ type: 'check', planFile: 'plan.json' })
   })
 
   it('shows help and version', () => {
@@ -36,6 +45,9 @@ describe('the command line', () => {
   it.each([
     [[], 'nothing to do'],
     [['walk', 'plan.json'], 'unknown command "walk"'],
+    [['chekc', 'plan.json'], 'unknown command "chekc", did you mean check?'],
+    [['check'], 'check needs a plan file'],
+    [['check', 'a', '--resume'], 'check takes no --resume'],
     [['run'], 'run needs a plan file'],
     [['run', 'a', 'b'], 'run takes one plan file, but got "b" too'],
     [['run', 'a', '--resum'], '--resum'],

@@ -7,14 +7,37 @@ import type { RunEvent } from '../../src/cli/run-events.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 
 const operationId = '019a0000-0000-7000-8000-000000000001' as OperationId
-const process = { exitCode: 0, signal: null, timedOut: false, durationMs: 1200, outputBytes: 0, outputTail: '' }
+const process = {
+  exitCode: 0,
+  signal: null,
+  timedOut: false,
+  durationMs: 1200,
+  outputBytes: 0,
+  outputTail: '',
+  outputs: {},
+}
 
-const opened: RunEvent = { type: 'opened', plan: 'demo', dataDir: '/data', toRun: 3, concurrency: 2, before: [] }
+const opened: RunEvent = {
+  type: 'opened',
+  plan: 'demo',
+  dataDir: '/data',
+  tools: ['one', 'two', 'three'],
+  toRun: 3,
+  concurrency: 2,
+  before: [],
+}
 const started = (tool: string): RunEvent => ({ type: 'started', tool, operationId })
-const ended = (name: string): RunEvent => ({
+const ended = (name: string): Extract<RunEvent, { type: 'ended' }> => ({
   type: 'ended',
-  result: { name, status: 'as_expected', begun: 'now', operationId, reason: null, process },
+  result: { name, status: 'as_expected', begun: 'now', operationId, attempt: 1, reason: null, process },
 })
+
+const failedOnce: RunEvent = {
+  type: 'retrying',
+  result: { ...ended('one').result, status: 'unexpected', reason: 'ended with exit code 1' },
+  attempts: 3,
+  delayMs: 5000,
+}
 
 /** A terminal that understands what the live display writes: new lines, "up and to the left", "erase below". */
 class FakeTerminal implements OutputTarget {
@@ -59,19 +82,20 @@ describe('the live display', () => {
     for (const event of [opened, started('one'), started('two')]) display.show(event)
     clock.advance(100)
     const head = 'plan demo: 3 tools to run, 2 at once, data in /data'
-    expect(terminal.screen).toEqual([head, 'one  100 ms', 'two  100 ms', '2 tools running, 1 waiting'])
+    const none = '[.........]  0 of 3 done, 2 running, 1 waiting'
+    expect(terminal.screen).toEqual([head, 'one  100 ms', 'two  100 ms', none])
     display.show({ type: 'progress', tool: 'two', message: 'half way', percent: 0.5 })
     clock.advance(100)
-    expect(terminal.screen).toEqual([head, 'one  200 ms', 'two  200 ms    50% half way', '2 tools running, 1 waiting'])
+    expect(terminal.screen).toEqual([head, 'one  200 ms', 'two  200 ms    [####.....]  50% half way', none])
     display.show(ended('one'))
     expect(terminal.screen).toEqual([
       head,
-      'ok           one  ended with exit code 0 after 1.2 s',
-      'two  200 ms    50% half way',
-      '1 tool running, 1 waiting',
+      'ok           one    1.2 s',
+      'two  200 ms    [####.....]  50% half way',
+      '[###......]  1 of 3 done, 1 running, 1 waiting',
     ])
     display[Symbol.dispose]()
-    expect(terminal.screen).toEqual([head, 'ok           one  ended with exit code 0 after 1.2 s'])
+    expect(terminal.screen).toEqual([head, 'ok           one    1.2 s'])
     expect(clock.pendingTimeouts).toBe(0)
   })
 
@@ -92,7 +116,7 @@ describe('the live display', () => {
     const { clock, terminal, display } = live()
     display.show(started('one'))
     clock.advance(3100)
-    expect(terminal.screen).toEqual(['one  3.1 s', '1 tool running, -1 waiting'])
+    expect(terminal.screen).toEqual(['one  3.1 s', '[.........]  0 of 0 done, 1 running, 0 waiting'])
   })
 
   it('never writes wider than the terminal, and nothing that the terminal would obey', () => {
@@ -127,7 +151,7 @@ describe('the live display', () => {
     const { clock, terminal, display } = live(60, 5)
     for (let index = 0; index < 20; index += 1) display.show(started(`tool-${index}`))
     clock.advance(100)
-    expect(terminal.screen.map((line) => line.split(' ')[0])).toEqual(['tool-0', 'tool-1', 'tool-2', '20'])
+    expect(terminal.screen.map((line) => line.split(' ')[0])).toEqual(['tool-0', 'tool-1', 'tool-2', '[.........]'])
   })
 })
 
@@ -142,6 +166,8 @@ describe('the line display', () => {
     for (const percent of [0.1, 0.2]) display.show({ type: 'progress', tool: 'one', message: 'copying', percent })
     clock.advance(1000)
     display.show({ type: 'progress', tool: 'one', message: '', percent: 0.7 })
+    display.show(failedOnce)
+    display.show(started('one'))
     display.show(ended('one'))
     display.show({ type: 'reaped', tool: 'two', killed: 2, leftPids: [17] })
     display.show({ type: 'warning', message: 'disk\nfull' })
@@ -149,9 +175,11 @@ describe('the line display', () => {
     expect(output.split('\n')).toEqual([
       'plan demo: 3 tools to run, 2 at once, data in /data',
       'start        one',
-      '             one  10% copying',
-      '             one  70%',
-      'ok           one  ended with exit code 0 after 1.2 s',
+      '             one    10% copying',
+      '             one    70%',
+      'again        one    ended with exit code 1; attempt 2 of 3 in 5.0 s',
+      'start        one',
+      'ok           one    1.2 s (1 of 3)',
       'killed 2 processes that an earlier run had left of two',
       'an earlier run may have left processes of two that cannot be told or killed: 17',
       'disk full',

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { maxPlanBytes, parsePlan } from '../../src/cli/plan.js'
+import { parsePlan } from '../../src/cli/parse-plan.js'
+import { maxPlanBytes } from '../../src/cli/plan.js'
 
 const tool = { name: 'build', command: 'make' }
+const defaults = { args: [], cwd: '.', env: {}, needs: [], after: 'success', retries: 0, retryDelayMs: 0 }
 
 function parse(plan: unknown) {
   return parsePlan(JSON.stringify(plan), 'plan.json')
@@ -25,7 +27,8 @@ describe('a plan', () => {
     expect(parse({ name: 'demo', tools: [tool] })).toEqual({
       name: 'demo',
       concurrency: 4,
-      tools: [{ ...tool, args: [], cwd: '.', env: {}, expect: { type: 'exit', exitCodes: [0] } }],
+      env: {},
+      tools: [{ ...tool, ...defaults, expect: { type: 'exit', exitCodes: [0] } }],
     })
   })
 
@@ -37,15 +40,27 @@ describe('a plan', () => {
       args: ['--all', ''],
       cwd: '../other',
       env: { LEVEL: '1' },
+      needs: ['build'],
+      after: 'always',
+      if: '${LEVEL} != 0',
       timeoutMs: 1000,
+      retries: 20,
+      retryDelayMs: 500,
       progress: { pattern: '^(?<percent>\\d+)% (?<message>.*)$' },
     }
-    const [parsed] = parse({ name: 'demo', concurrency: 64, tools: [{ ...full, expect: { exitCodes: [0, 2] } }] }).tools
+    const tools = [{ ...full, expect: { exitCodes: [0, 2] } }, tool]
+    const [parsed] = parse({ $schema: './plan.schema.json', name: 'demo', concurrency: 64, tools }).tools
     expect(parsed).toEqual({
       ...full,
       expect: { type: 'exit', exitCodes: [0, 2] },
       progress: { pattern: /^(?<percent>\d+)% (?<message>.*)$/u },
     })
+  })
+
+  it('may have a timeout for tools that name none', () => {
+    const tools = [tool, { ...tool, name: 'own', timeoutMs: 5 }, { ...tool, name: 'x', expect: { timeout: true } }]
+    const plan = parse({ name: 'demo', timeoutMs: 60_000, tools })
+    expect(plan.tools.map(({ timeoutMs }) => timeoutMs)).toEqual([60_000, 5, 60_000])
   })
 
   it('may expect a tool to run into its timeout', () => {
@@ -61,10 +76,110 @@ describe('a plan', () => {
     ['tools that are no list', { name: 'demo', tools: {} }, 'tools', 'expected a list but got Object'],
     [
       'an unknown key',
-      { name: 'demo', tools: [tool], jobs: 3 },
-      'jobs',
-      'unknown key; known are name, concurrency, tools',
+      { name: 'demo', tools: [tool], colour: 3 },
+      'colour',
+      'unknown key; known are $schema, name, concurrency, env, timeoutMs, tools',
     ],
+    [
+      'a misspelt key, although another is missing',
+      { name: 'd', tools: [{ nam: 'a', command: 'x' }] },
+      'tools.0.nam',
+      expect.stringMatching(/^unknown key, did you mean "name"\? Known are name, description, /),
+    ],
+    [
+      'a key that means another elsewhere',
+      withTool({ dependsOn: ['x'] }),
+      'tools.0.dependsOn',
+      expect.stringMatching(/^unknown key, did you mean "needs"\?/),
+    ],
+    [
+      'a misspelt key of a plan',
+      { name: 'd', concurency: 3, tools: [tool] },
+      'concurency',
+      expect.stringMatching(/^unknown key, did you mean "concurrency"\?/),
+    ],
+    [
+      'a tool that is not there',
+      withTool({ needs: ['biuld'] }),
+      'tools.0.needs.0',
+      'no tool is named "biuld", did you mean "build"?',
+    ],
+    ['a tool that is far from any', withTool({ needs: ['other'] }), 'tools.0.needs.0', 'no tool is named "other"'],
+    ['a tool that needs itself', withTool({ needs: ['build'] }), 'tools.0.needs.0', '"build" cannot need itself'],
+    [
+      'a tool that is needed twice',
+      { name: 'd', tools: [tool, { ...tool, name: 'b', needs: ['build', 'build'] }] },
+      'tools.1.needs.1',
+      '"build" is needed already, by needs.0',
+    ],
+    [
+      'a circle',
+      {
+        name: 'd',
+        tools: [
+          { ...tool, needs: ['free', 'c'] },
+          { ...tool, name: 'free' },
+          { ...tool, name: 'b', needs: ['build'] },
+          { ...tool, name: 'c', needs: ['b'] },
+        ],
+      },
+      'tools.0.needs.1',
+      'a circle: build needs c needs b needs build',
+    ],
+    [
+      'a long circle',
+      {
+        name: 'd',
+        tools: Array.from({ length: 1000 }, (_, i) => ({ ...tool, name: `t${i}`, needs: [`t${(i + 1) % 1000}`] })),
+      },
+      'tools.0.needs.0',
+      `a circle: ${Array.from({ length: 10 }, (_, i) => `t${i}`).join(' needs ')} needs ...`,
+    ],
+    [
+      'an order after nothing',
+      withTool({ after: 'always' }),
+      'tools.0.after',
+      'the tool needs no other that it could come after',
+    ],
+    [
+      'an order that is none',
+      withTool({ after: 'error' }),
+      'tools.0.after',
+      'expected one of success, failure, always but got "error"',
+    ],
+    [
+      'an output of a tool that it does not need',
+      { name: 'd', tools: [tool, { ...tool, name: 'b', args: ['-v', '${build.version}'] }] },
+      'tools.1.args.1',
+      '${build.version}: "build" is not among what the tool needs',
+    ],
+    [
+      'an output of a tool that is not there',
+      withTool({ if: '${biuld.version}' }),
+      'tools.0.if',
+      '${biuld.version}: no tool is named "biuld", did you mean "build"?',
+    ],
+    [
+      'an output as command',
+      withTool({ command: '${build.path}' }),
+      'tools.0.command',
+      expect.stringMatching(/^\$\{build\.path\} is an output of a tool/),
+    ],
+    [
+      'an output in a variable of the plan',
+      { name: 'd', env: { A: '${build.path}' }, tools: [tool] },
+      'env.A',
+      expect.stringMatching(/is an output of a tool/),
+    ],
+    [
+      'what begins a reference and is none',
+      withTool({ args: ['echo ${A%.js}'] }),
+      'tools.0.args.0',
+      expect.stringMatching(/^not a reference: \$\{A%\.js\}; known are \$\{NAME\}, .* and \$\$\{ stands for/),
+    ],
+    ['too many retries', withTool({ retries: 21 }), 'tools.0.retries', expect.stringMatching(/from 0 to 20/)],
+    ['a retry before', withTool({ retryDelayMs: -1 }), 'tools.0.retryDelayMs', expect.stringMatching(/^a delay must/)],
+    ['an empty condition', withTool({ if: '' }), 'tools.0.if', 'a condition must not be empty'],
     ['a name that is a path', { name: '../demo', tools: [tool] }, 'name', expect.stringMatching(/^a name has 1 to 64/)],
     [
       'no concurrency',
@@ -93,7 +208,7 @@ describe('a plan', () => {
       'an unknown key of a tool',
       withTool({ timeout: 5 }),
       'tools.0.timeout',
-      expect.stringMatching(/^unknown key; known are name,/),
+      expect.stringMatching(/^unknown key, did you mean "timeoutMs"\? Known are name,/),
     ],
     [
       'a prototype key',
@@ -147,7 +262,7 @@ describe('a plan', () => {
       'an unknown expectation',
       withTool({ expect: { exitCode: 1 } }),
       'tools.0.expect.exitCode',
-      'unknown key; known are exitCodes, timeout',
+      'unknown key, did you mean "exitCodes"? Known are exitCodes, timeout',
     ],
     [
       'two expectations',

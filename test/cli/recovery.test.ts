@@ -218,7 +218,7 @@ describe('what an earlier run has done', () => {
       1,
       { first: 'as_expected before', flaky: 'unexpected before' },
     ])
-    expect(again.report.hints).toEqual([expect.stringMatching(/^1 tool had failed in an earlier run: --retry-failed/)])
+    expect(again.report.hints).toEqual([expect.stringMatching(/^1 tool failed: --retry-failed/)])
     const retried = await work.run('--retry-failed')
     expect([retried.exitCode, statuses(retried.report)]).toEqual([
       0,

@@ -3,10 +3,13 @@ import { existsSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { loadPlan } from '../../src/cli/plan-file.js'
 import type { RunEvent } from '../../src/cli/run-events.js'
 import { runPlan } from '../../src/cli/run-plan.js'
+import type { RunReport } from '../../src/cli/run-report.js'
+import { widthOf } from '../../src/cli/text.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { expectGone } from '../support/processes.js'
 import { statuses, tool, Workspace } from './support/cli.js'
@@ -116,6 +119,31 @@ describe('the plan of this repository', () => {
   })
 })
 
+describe('the plan of a release', () => {
+  it('passes its version on, leaves out what is for stable releases only, and does nothing twice', async () => {
+    const copy = await mkdtemp(join(tmpdir(), 'stateward-copy-'))
+    try {
+      for (const name of ['machines', 'actors', 'src', 'examples', 'package-lock.json']) {
+        await cp(join(root, name), join(copy, name), { recursive: true })
+      }
+      const plan = join(copy, 'examples/plans/release.json')
+      const first = await work.start('run', plan, '--data-dir', 'data').ended
+      expect(first).toMatchObject({
+        exitCode: 0,
+        stdout: expect.stringMatching(/\n5 of 7 tools ended as the plan expects, 2 skipped\n$/),
+      })
+      const { version } = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as { version: string }
+      const sums = await readFile(join(copy, '.stateward/release/SHA256SUMS'), 'utf8')
+      expect(sums).toMatch(new RegExp(`^[0-9a-f]{64} {2}stateward-${version}\\.tar\\.gz\\n$`))
+      const again = await work.start('run', plan, '--data-dir', 'data', '--json').ended
+      const { tools } = JSON.parse(again.stdout) as RunReport
+      expect(tools.map(({ begun }) => begun)).toEqual(['before', 'before', 'before', null, 'before', null, 'before'])
+    } finally {
+      await rm(copy, { recursive: true })
+    }
+  })
+})
+
 describe('on a terminal', () => {
   it.runIf(process.platform === 'linux' && existsSync('/usr/bin/script'))(
     'redraws what is running, in colour',
@@ -128,9 +156,31 @@ describe('on a terminal', () => {
       const run = work.startOnTerminal('run', 'plan.json')
       const screen = (): string => run.stdout.replaceAll('\u001B[', '<')
       await expect.poll(screen, { interval: 5, timeout: 5000 }).toMatch(/<2F<0Jcopy {2}.* done\r\n/)
+      expect(screen()).toContain('<2m[.............]  0 of 1 done, 1 running, 0 waiting<22m')
       await work.write('go')
       expect((await run.ended).exitCode).toBe(0)
       expect(screen()).toContain('<32m1 of 1 tool ended as the plan expects<39m\r\n')
+      // What has scrolled by is not said again.
+      expect(screen().match(/<32mok<39m/g)).toHaveLength(1)
+    },
+  )
+
+  it.runIf(process.platform === 'linux' && existsSync('/usr/bin/script')).each([40, 60, 120])(
+    'keeps its columns at %i',
+    async (columns) => {
+      const name = 'a-tool-whose-name-is-not-short-at-all-but-allowed'
+      await work.plan([
+        tool(name, `echo "50% $(printf 'very long %.0s' $(seq 50))"; echo ${'x'.repeat(300)}; exit 1`, {
+          progress: { pattern: '^(?<percent>\\d+)% (?<message>.*)$' },
+          retries: 1,
+        }),
+        tool('then', 'exit 0', { needs: [name] }),
+      ])
+      work.terminalColumns = columns
+      const { stdout } = await work.startOnTerminal('run', 'plan.json', '--data-dir', 'd').ended
+      const lines = stripVTControlCharacters(stdout).split(/\r?\n/)
+      expect(lines).toContain('0 of 2 tools ended as the plan expects')
+      expect(lines.filter((line) => widthOf(line) > columns)).toEqual([])
     },
   )
 })

@@ -36,6 +36,7 @@ describe('stateward run', () => {
       durationMs: expect.any(Number),
       outputBytes: 6,
       outputTail: 'hello\n',
+      outputs: {},
     })
     expect(fails?.process).toMatchObject({ exitCode: 3, timedOut: false })
     expect(hangs?.process).toMatchObject({ exitCode: null, signal: 'SIGTERM', timedOut: true })
@@ -55,13 +56,41 @@ describe('stateward run', () => {
     expect(exitCode).toBe(1)
     expect(stderr).toContain('\nstart        copy\n')
     expect(stderr).toContain('\n             copy  10% begun\n')
-    expect(stdout).toMatch(/^ok {11}copy {2}ended with exit code 0 after \d+ ms {2}[0-9a-f-]{36}\n/)
-    expect(stdout).toMatch(
-      /\nFAILED {7}lint {2}ended with exit code 1 instead of exit code 0 after \d+ ms {2}[0-9a-f-]{36}\n {4}\| line 3: bad\n/,
-    )
-    expect(stdout).toMatch(/\nwaited for 2 operations: wait request [0-9a-f-]{36}, turn [0-9a-f-]{36}\n/)
-    expect(stdout).toMatch(/\n1 of 2 tools ended as the plan expects\n$/)
+    expect(stderr).toMatch(/\nok {11}copy {2}\d+ ms \([12] of 2\)\n/)
+    expect(stdout.replaceAll(/\d+ ms/g, '5 ms').split('\n')).toEqual([
+      'ok           copy  5 ms',
+      'FAILED       lint  ended with exit code 1 instead of exit code 0, 5 ms',
+      '    | line 3: bad',
+      '1 of 2 tools ended as the plan expects',
+      '1 tool failed: --retry-failed runs it again, and then what needs it',
+      '',
+    ])
     expect(existsSync(work.path('.stateward/demo/journal'))).toBe(true)
+  })
+
+  it('shows ids to those who ask for them', async () => {
+    await work.plan([tool('good', 'exit 0')])
+    const { stdout } = await work.start('run', 'plan.json', '--ids').ended
+    expect(stdout).toMatch(
+      /^ok {11}good {2}\d+ ms\n {4}[0-9a-f-]{36}\nwait request [0-9a-f-]{36}\nturn [0-9a-f-]{36}\n1 of 1 tool /,
+    )
+  })
+
+  it('says each thing once where both streams end at one place', async () => {
+    await work.plan([tool('good', 'exit 0'), tool('lint', 'echo "line 3: bad"; exit 1')], { concurrency: 1 })
+    const { stdout } = await work.startMerged('run', 'plan.json', '--data-dir', 'data').ended
+    expect(stdout.replaceAll(/\d+ ms/g, '5 ms').split('\n')).toEqual([
+      `plan demo: 2 tools to run, 1 at once, data in ${work.path('data')}`,
+      'start        good',
+      'ok           good  5 ms (1 of 2)',
+      'start        lint',
+      'FAILED       lint  ended with exit code 1 instead of exit code 0, 5 ms (2 of 2)',
+      'lint:',
+      '    | line 3: bad',
+      '1 of 2 tools ended as the plan expects',
+      '1 tool failed: --retry-failed runs it again, and then what needs it',
+      '',
+    ])
   })
 
   it('prints nothing that a terminal would obey, and loses none of it in JSON', async () => {
@@ -128,17 +157,26 @@ describe('stateward run', () => {
     })
   })
 
-  it('ends with 2 for a plan that cannot be read', async () => {
+  it('ends with 2 for a plan that is missing, cannot be read, or is not UTF-8', async () => {
     const missing = await work.start('run', 'plan.json').ended
-    expect(missing).toMatchObject({
-      exitCode: 2,
-      stderr: expect.stringMatching(/plan\.json: \$: cannot be read: ENOENT/),
-    })
+    expect(missing).toMatchObject({ exitCode: 2, stderr: 'stateward: there is no plan file plan.json\n' })
+    const folder = await work.start('run', '.').ended
+    expect(folder).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(/^stateward: cannot read \.: EISDIR/) })
     await writeFile(work.path('plan.json'), Buffer.from([0x7b, 0xff]))
     const binary = await work.start('run', 'plan.json').ended
-    expect(binary).toMatchObject({
+    expect(binary).toMatchObject({ exitCode: 2, stderr: 'stateward: invalid plan.json: $: not UTF-8\n' })
+  })
+
+  it('says little about a plan that is huge, and shows nothing of it that a terminal would obey', async () => {
+    await writeFile(work.path('plan.json'), JSON.stringify({ [`\u001b[2J\u202e${'k'.repeat(500_000)}`]: 1 }))
+    const { exitCode, stderr } = await work.start('check', 'plan.json').ended
+    expect([exitCode, stderr.length < 2100]).toEqual([2, true])
+    expect(stderr).toMatch(/^stateward: invalid plan\.json: k+…\n$/)
+    await writeFile(work.path('plan.json'), '['.repeat(500_000))
+    const deep = await work.start('check', 'plan.json').ended
+    expect(deep).toMatchObject({
       exitCode: 2,
-      stderr: expect.stringMatching(/plan\.json: \$: cannot be read: .*utf-8/i),
+      stderr: expect.stringMatching(/^stateward: invalid plan\.json: \$: not JSON/),
     })
   })
 

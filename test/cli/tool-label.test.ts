@@ -8,13 +8,17 @@ const base: PlannedTool = {
   args: ['all'],
   cwd: '.',
   env: { A: '1', B: '2' },
+  needs: [],
+  after: 'success',
+  retries: 0,
+  retryDelayMs: 0,
   expect: { type: 'exit', exitCodes: [0] },
 }
 
 describe('the label of a tool', () => {
   it('can be read back', () => {
-    expect(labelOf(base)).toMatch(/^tool:build\.all#[0-9a-f]{16}$/)
-    expect(parseLabel(labelOf(base))).toEqual({ name: 'build.all', definition: definitionOf(base) })
+    expect(labelOf(base, 3)).toMatch(/^tool:build\.all#[0-9a-f]{16}@3$/)
+    expect(parseLabel(labelOf(base, 3))).toEqual({ name: 'build.all', definition: definitionOf(base), attempt: 3 })
     expect(parseLabel('shell_job')).toBeUndefined()
   })
 
@@ -32,6 +36,7 @@ describe('the label of a tool', () => {
 
   it.each<Partial<PlannedTool>>([
     { description: 'builds' },
+    { needs: ['other'], after: 'always', if: 'yes', retries: 3, retryDelayMs: 5 },
     { progress: { pattern: /(?<message>.*)/u } },
     { env: { B: '2', A: '1' } },
   ])('is the same with %j', (change) => {

@@ -75,7 +75,7 @@ describe('a submit', () => {
   it('that the journal cannot encode is taken back alone', async () => {
     const { journal, tally, lane } = await open()
     const first = tally.add(lane, 1)
-    journal.throwNext = new JournalError('journal_record_too_large', 'too large', { bytes: 2, limit: 1 })
+    journal.throwNext = new JournalError('journal_record_too_large', { bytes: 2, limit: 1 })
     await expect(tally.add(lane, 2)).rejects.toMatchObject({ code: 'lane_not_appended' })
     expect(tally.log).toEqual(['discard 2'])
     await journal.sync()
@@ -139,7 +139,7 @@ describe('a write that was taken back', () => {
     await journal.fail('journal_not_appended')
     await expect(first).rejects.toMatchObject({
       code: 'lane_not_appended',
-      data: { cause: 'scripted journal_not_appended' },
+      data: { cause: 'the write was refused: scripted' },
     })
     const ends = watch(tally.add(lane, 9))
     await journal.sync()
@@ -154,7 +154,10 @@ describe('a sync that failed', () => {
     await journal.fail('journal_durability_unknown')
     expect(ends).toEqual(['lane_durability_unknown', 'lane_poisoned'])
     expect(tally.log).toEqual(['discard 2', 'discard 1'])
-    expect(lane.health).toMatchObject({ status: 'poisoned', cause: 'scripted journal_durability_unknown' })
+    expect(lane.health).toMatchObject({
+      status: 'poisoned',
+      cause: 'whether the records survive is unknown, reopen the journal: scripted',
+    })
     await expect(tally.add(lane, 1)).rejects.toMatchObject({ code: 'lane_poisoned' })
     expect(() => lane.check()).toThrow(expect.objectContaining({ code: 'lane_poisoned' }))
   })

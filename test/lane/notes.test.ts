@@ -54,7 +54,7 @@ describe('a note', () => {
     tally.note(lane, 1)
     tally.note(lane, 2)
     await journal.fail('journal_not_appended')
-    journal.throwNext = new JournalError('journal_poisoned', 'poisoned', { cause: 'sync' })
+    journal.throwNext = new JournalError('journal_poisoned', { cause: 'sync' })
     await expect(tally.add(lane, 3)).rejects.toMatchObject({ code: 'lane_poisoned' })
     await lane.reopen()
     void tally.add(lane, 4)

@@ -89,14 +89,34 @@ describe('opening a long journal', () => {
     const before = await contentOf(directory)
     const clock = new SimulatedClock()
     const broken = new SlowTally(clock)
+    const state = { isAnswered: false, isLast: false }
     broken.replay = ({ amount }) => {
-      if (broken.sum === 99) throw new Error('the last one is too much')
+      if (state.isLast) throw new Error('the last one is too much')
       SlowTally.prototype.replay.call(broken, { amount })
     }
-    const opening = Lane.open({ store, clock, streamFor: () => broken })
+    // The last record comes once the other has its answer, however long that takes.
+    function* prolonged(records: Iterable<ReplayedRecord>): Iterable<ReplayedRecord> {
+      for (const record of records) {
+        while (record.sequence === 100 && !state.isAnswered) yield record
+        state.isLast = record.sequence === 100
+        yield record
+      }
+    }
+    const prolongedStore: JournalStore = {
+      open: async () => {
+        const { journal, recovery } = await store.open()
+        return { journal, recovery: { ...recovery, records: prolonged(recovery.records) } }
+      },
+    }
+    const opening = Lane.open({ store: prolongedStore, clock, streamFor: () => broken })
     let other: Promise<Lane> | undefined
     const seen = inEachTurn(opening, () => {
-      if (broken.sum > 0) other ??= silence(Lane.open({ store: anotherStore, streamFor: () => new Tally() }))
+      if (broken.sum === 0 || other !== undefined) return
+      other = silence(Lane.open({ store: anotherStore, streamFor: () => new Tally() }))
+      const answered = (): void => {
+        state.isAnswered = true
+      }
+      other.then(answered, answered)
     })
     await expect(seen).rejects.toThrow('the last one is too much')
     await expect(other).rejects.toMatchObject({ code: 'journal_locked' })

@@ -72,7 +72,7 @@ describe('the record of children, which XState copies on every spawn and stop', 
     for (let index = 0; index < 50; index++) {
       await registry.registerOperation(specOf(index))
       await registry.provisioningSucceeded(idOf(index))
-      await registry.reportProgress(idOf(index), { message: 'half', percent: 0.5 })
+      await registry.reportProgress(idOf(index), { message: 'half', fraction: 0.5 })
       if (index % 2 === 0) await registry.completeOperation(idOf(index), resultOf(idOf(index)))
       expect(Object.keys(actor.getSnapshot().children)).toEqual([])
       expect(actor.getSnapshot().children).toBe(children)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { isIdempotentRepeat, kindClasses, publicResultOf } from '../../src/operations/classification.js'
+import * as main from '../../src/index.js'
 import { expectsPeer, operationActions, type OperationAction } from '../../machines/operation-vocabulary.js'
 import { idOf, openFixture, specOf } from './support/registry.js'
 
@@ -17,6 +18,24 @@ const everyStatus = [
 ] as const
 
 const terminal = ['completed', 'failed', 'aborted', 'cancelled', 'retired', 'terminated'] as const
+
+describe('the closed sets of the room', () => {
+  it('[O-2] [O-26] [O-27] stand in the main entry as arrays', () => {
+    expect(main).toMatchObject({
+      operationKinds: ['mob_member_child', 'background_tool_op', 'background_tool_capacity_slot'],
+      operationStatuses: everyStatus.slice(1),
+      liveStatuses: ['provisioning', 'running', 'retiring'],
+      terminalStatuses: terminal,
+      operationActions: expect.arrayContaining(['start', 'terminate']),
+      publicResultClasses: ['missing_authority', 'running', 'completed', 'failed', 'cancelled'],
+      completionWakeClasses: ['wake', 'ignore'],
+      cursorConsumers: ['agent_applied', 'runtime_observed', 'runtime_injected'],
+      failureReasons: ['threw', 'deadline', 'refused', 'lost'],
+    })
+    expect(main.publicResultClasses.filter((known) => !Object.values(publicResultOf).includes(known))).toEqual([])
+    expect(Object.keys(publicResultOf)).toEqual(expect.arrayContaining([...everyStatus]))
+  })
+})
 
 describe('kinds', () => {
   it('[O-27] only member children expect a peer channel', () => {

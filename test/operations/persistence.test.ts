@@ -216,13 +216,19 @@ describe('a journal that contradicts itself', () => {
     const store = createMemoryJournal()
     const { journal } = await store.open()
     const epoch = { type: 'session_opened', version: 1, epoch_id: idOf(99), max_completed: 256, max_concurrent: null }
-    for (const fact of [epoch, ...facts]) await journal.append([['operations/owner', fact as never]])
+    for (const fact of numbered([epoch, ...facts])) await journal.append([['operations/owner', fact as never]])
     await journal.close()
     const result = await refusal(openRuntime({ store }))
     if (result === 'resolved') return result
     // Whatever it says, the journal is free again.
     await (await store.open()).journal.close()
     return result
+  }
+
+  /** As they are numbered when they are written: ends by themselves, and what is noted. */
+  function numbered(facts: readonly Record<string, unknown>[]): Record<string, unknown>[] {
+    let [ends, notes] = [0, 0]
+    return facts.map((fact) => ({ sequence: fact['type'] === 'operation_ended' ? (ends += 1) : (notes += 1), ...fact }))
   }
 
   const spec = {
@@ -240,7 +246,7 @@ describe('a journal that contradicts itself', () => {
     type: 'operation_ended',
     version: 1,
     id: idOf(1),
-    seq: 1,
+    completion_sequence: 1,
     outcome: { type: 'retired' },
     peer_ready: false,
     progress_count: 0,
@@ -274,13 +280,26 @@ describe('a journal that contradicts itself', () => {
 
   it('does not open: a fact nobody knows, or with a field that does not fit', async () => {
     expect(await recoveryOf({ type: 'operation_forgotten' })).toMatchObject({ code: 'invalid_input' })
-    expect(await recoveryOf(registered, { ...settled, seq: -1 })).toMatchObject({ code: 'invalid_input', field: 'seq' })
+    expect(await recoveryOf(registered, { ...settled, completion_sequence: -1 })).toMatchObject({
+      code: 'invalid_input',
+      field: 'completionSequence',
+    })
+  })
+
+  it('[O-149] does not open: an event that is missing, or comes twice', async () => {
+    expect(await recoveryOf(registered, { ...started, sequence: 4 })).toMatchObject({ code: 'replay_sequence' })
+    expect(await recoveryOf(registered, { ...registered, sequence: 2 })).toMatchObject({ code: 'replay_sequence' })
+    expect(await recoveryOf(registered, started, { ...settled, sequence: 2 })).toMatchObject({
+      code: 'replay_sequence',
+      expected: 1,
+      found: 2,
+    })
   })
 
   it.each([0, 2, undefined])('does not open: an event of version %s, which is named', async (version) => {
     expect(await recoveryOf({ ...registered, version })).toEqual({
       code: 'invalid_input',
-      subject: 'operations event operation_registered',
+      subject: 'event operation_registered',
       field: 'version',
       reason: `version ${version}, this program reads 1`,
     })
@@ -291,7 +310,11 @@ describe('a journal that contradicts itself', () => {
     const { journal } = await store.open()
     await journal.append([['strangers/1', {}]])
     await journal.close()
-    expect(await refusal(openRuntime({ store }))).toEqual({ code: 'lane_unknown_stream', stream: 'strangers/1' })
+    expect(await refusal(openRuntime({ store }))).toEqual({
+      code: 'lane_unknown_stream',
+      stream: 'strangers/1',
+      record: 'journal record 1',
+    })
   })
 
   it('opens when it does not', async () => {

@@ -44,7 +44,7 @@ describe('a member child', () => {
     const watch = operations.registerWatcher(idOf(1))
     clock.advance(10)
     await operations.provisioningSucceeded(idOf(1))
-    await operations.reportProgress(idOf(1), { message: 'one', percent: 0.5 })
+    await operations.reportProgress(idOf(1), { message: 'one', fraction: 0.5 })
     await operations.reportProgress(idOf(1), { message: 'two' })
     await operations.peerReady(idOf(1), peerHandle)
     expect(operations.snapshot(idOf(1))).toMatchObject({

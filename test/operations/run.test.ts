@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
 import type { WorkContext } from '../../src/operations/execution.js'
-import { childSource, idOf, openFixture, refusal, specOf, stateOf } from '../operations/support/registry.js'
+import { childSource, idOf, openFixture, refusal, refusalOf, specOf, stateOf } from '../operations/support/registry.js'
 import { job, scriptedWork, startWork } from './support/work.js'
 
 async function outcomeOf(work: (context: WorkContext) => unknown) {
@@ -115,6 +115,22 @@ describe('running an operation', () => {
     context.progress('three')
     expect(operations.snapshot(id)?.progressCount).toBe(2)
     expect(session.view.row(id)).not.toHaveProperty('progress')
+  })
+
+  it('refuses progress that is no fraction from 0 to 1, a percent for instance, and counts nothing', async () => {
+    const { session, operations } = await openFixture()
+    const { id, context, result, outcome } = await startWork(session)
+    for (const fraction of [50, -0.1, Number.NaN]) {
+      expect(refusalOf(() => context.progress('half', fraction))).toMatchObject({
+        code: 'invalid_input',
+        subject: 'operation progress',
+        field: 'fraction',
+      })
+    }
+    for (const fraction of [0, 1]) context.progress('at an end', fraction)
+    expect(operations.snapshot(id)?.progressCount).toBe(2)
+    result.resolve('')
+    await outcome
   })
 
   it('is refused by a full registry: the outcome rejects and the work is never called', async () => {

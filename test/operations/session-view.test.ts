@@ -7,7 +7,7 @@ describe('the view of a session', () => {
   it('shows each operation as it is now', async () => {
     const { session, operations, run, complete } = await openFixture()
     await run([1, 2])
-    await operations.reportProgress(idOf(1), { message: 'half', percent: 0.5 })
+    await operations.reportProgress(idOf(1), { message: 'half', fraction: 0.5 })
     await complete(2)
     expect(session.view.rows()).toEqual([
       {
@@ -15,7 +15,7 @@ describe('the view of a session', () => {
         displayName: 'operation 1',
         kind: 'background_tool_op',
         status: 'running',
-        progress: { message: 'half', percent: 0.5 },
+        progress: { message: 'half', fraction: 0.5 },
         outcome: null,
         createdAtMs: start,
       },
@@ -137,6 +137,25 @@ describe('the view of a session', () => {
     await run(Array.from({ length: 1200 }, (_, number) => number))
     await expect.poll(() => counts.at(-1)).toBe(1200)
     expect(counts).toEqual([512, 1024, 1200])
+  })
+
+  it('shows many operations that are live at the first look in as many turns as they need', async () => {
+    const { session, run, operations } = await openFixture()
+    const { view } = session
+    await run(Array.from({ length: 1200 }, (_, number) => number))
+    const seen: [number, boolean][] = []
+    const look = (): void => void seen.push([view.live().length, view.store.get().context.isWhole])
+    view.store.subscribe(look)
+    look()
+    // Ends before it has been shown.
+    await operations.cancelOperation(idOf(1199))
+    await expect.poll(() => view.store.get().context.isWhole).toBe(true)
+    expect(seen).toEqual([
+      [512, false],
+      [1024, false],
+      [1199, true],
+    ])
+    expect(view.live()).toEqual(view.rows().filter(({ outcome }) => outcome === null))
   })
 
   it('tells the last of it when its session is closed, and leaves nothing behind', async () => {

@@ -91,7 +91,7 @@ describe('a turn with barrier operations', () => {
   it('[O-15] is visible in the diagnostics of the registry until its operations have ended', async () => {
     const id = await start(session, 'build')
     const { operations } = session
-    await operations.reportProgress(id, { message: 'half', percent: 0.5 })
+    await operations.reportProgress(id, { message: 'half', fraction: 0.5 })
     expect(operations.diagnostics()).toMatchObject({
       operationCount: 1,
       activeCount: 1,

@@ -214,7 +214,7 @@ const optionDoors: readonly OptionsDoor[] = [
     name: 'OperationRegistry.reportProgress',
     call: ({ operations }, progress) => operations.reportProgress(idOf(1), progress),
     good: { message: 'half' },
-    bad: { message: notText, percent: ['0.5', Number.NaN, null] },
+    bad: { message: notText, fraction: ['0.5', Number.NaN, null, -0.1, 1.5, 50] },
   },
   {
     name: 'OperationRegistry.peerReady',
@@ -546,6 +546,23 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['parseId', '$', () => rooms.parseId(name as never)] as const,
     ['departmentId', '$', () => rooms.departmentId(name as never)] as const,
     ['budgetDimension', '$', () => rooms.budgetDimension(name as never)] as const,
+    [
+      'TaskProjection.budget',
+      '$',
+      ({ tasks }: Place) => tasks.projection.budget(name as never, 'token' as never),
+    ] as const,
+    [
+      'TaskProjection.budget',
+      '$',
+      ({ tasks, taskId }: Place) => tasks.projection.budget(taskId, name as never),
+    ] as const,
+    [
+      'TaskProjection.budgetsFor',
+      '$',
+      ({ tasks, taskId }: Place) => tasks.projection.budgetsFor(taskId, name as never),
+    ] as const,
+    ['TaskProjection.role', '$', ({ tasks }: Place) => tasks.projection.role(name as never, runId as never)] as const,
+    ['TaskProjection.role', '$', ({ tasks }: Place) => tasks.projection.role(runId as never, name as never)] as const,
     ['encodeBytes', '$', () => rooms.encodeBytes(name as never)] as const,
     ['encodeText', '$', () => rooms.encodeText(name as never)] as const,
     ['decodeBytes', '$', () => rooms.decodeBytes(name as never)] as const,
@@ -599,6 +616,13 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ] as const,
   ]),
   ...['nobody', null, 5, '__proto__'].flatMap((word) => [
+    ['TaskProjection.runsIn', '$', ({ tasks }: Place) => tasks.projection.runsIn(word as never)] as const,
+    ['TaskProjection.countIn', '$', ({ tasks }: Place) => tasks.projection.countIn(word as never)] as const,
+    [
+      'TaskProjection.hasCapability',
+      '$',
+      ({ tasks }: Place) => tasks.projection.hasCapability(runId as never, word as never, otherId as never),
+    ] as const,
     [
       'OperationRegistry.advanceCompletionCursor',
       '$',
@@ -636,7 +660,25 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Turn.awaitOperations', '$', ({ turn }: Place) => turn.awaitOperations(list as never)] as const,
     ['TaskAuthority.submitBatch', '$', ({ tasks }: Place) => tasks.authority.submitBatch(list as never)] as const,
   ]),
+  ...[undefined, null, '5', Number.NaN, 5n].flatMap((instant) => [
+    [
+      'TaskProjection.dueScheduled',
+      '$',
+      ({ tasks }: Place) => tasks.projection.dueScheduled(instant as never),
+    ] as const,
+    ['TaskProjection.dueRetries', '$', ({ tasks }: Place) => tasks.projection.dueRetries(instant as never)] as const,
+    [
+      'TaskProjection.expiredLeases',
+      '$',
+      ({ tasks }: Place) => tasks.projection.expiredLeases(instant as never),
+    ] as const,
+  ]),
   ...[undefined, null, 5].flatMap((id) => [
+    [
+      'TaskProjection.subscriptionsFor',
+      '$',
+      ({ tasks }: Place) => tasks.projection.subscriptionsFor(id as never),
+    ] as const,
     ['OperationRegistry.waitAll', '$', ({ operations }: Place) => operations.waitAll(id as never, [idOf(1)])] as const,
     ['Session.waitAll', '$', ({ session }: Place) => session.waitAll(id as never, [idOf(1)])] as const,
     ['Session.turn', '$', ({ session }: Place) => session.turn(id as never)] as const,
@@ -818,6 +860,7 @@ describe('the table of doors', () => {
     'OperationRegistry.outstandingObligations',
     'OperationRegistry.dispose',
     'OperationRegistry.listOperations',
+    'OperationRegistry.liveIds',
     'OperationRegistry.completionFeed',
     'OperationRegistry.diagnostics',
     'OperationRegistry.capturePersistenceSnapshot',

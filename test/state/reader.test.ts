@@ -9,6 +9,8 @@ import { wireCodec } from '../../src/state/wire.js'
 const id = v.pipe(v.string(), v.minLength(1), v.maxLength(8), v.brand('Id'))
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(100))
 
+const nothing = { number: 0 }
+
 /** One field of every kind that the rooms use. */
 const schema = v.strictObject({
   type: v.literal('thing_done'),
@@ -32,8 +34,9 @@ const schema = v.strictObject({
     v.strictObject({ kindOf: v.picklist(['never', 'always']), atMost: v.nullable(count) }),
   ]),
   byKey: v.record(v.string(), v.strictObject({ lastSeen: count })),
-  /** The schema fills in a default, so this part is left to it. */
-  filled: v.strictObject({ number: v.optional(v.number(), 7) }),
+  filled: v.strictObject({ number: v.optional(v.number(), 7), sharedThing: v.optional(v.unknown(), nothing) }),
+  /** The schema computes a default, so this part is left to it. */
+  computed: v.strictObject({ number: v.optional(v.number(), () => 7) }),
   payload: v.unknown(),
   shape: v.custom<object>((value) => typeof value === 'object' && value !== null),
   either: v.union([v.string(), v.number()]),
@@ -62,7 +65,8 @@ const valid = fc.record(
       fc.record({ kind_of: fc.constantFrom('never', 'always'), at_most: fc.option(small) }),
     ),
     by_key: fc.dictionary(name, fc.record({ last_seen: small })),
-    filled: fc.record({ number: small }, { requiredKeys: [] }),
+    filled: fc.record({ number: small, shared_thing: fc.jsonValue() }, { requiredKeys: [] }),
+    computed: fc.record({ number: small }, { requiredKeys: [] }),
     payload: fc.jsonValue(),
     shape: fc.constant({ any: ['thing'] }),
     either: fc.oneof(name, small),
@@ -70,7 +74,7 @@ const valid = fc.record(
   {
     requiredKeys: [
       ...(['type', 'thing_id', 'times', 'share', 'is_last', 'result', 'limit', 'children', 'rule', 'by_key'] as const),
-      ...(['filled', 'payload', 'shape', 'either'] as const),
+      ...(['filled', 'computed', 'payload', 'shape', 'either'] as const),
     ],
   },
 )
@@ -125,6 +129,11 @@ describe('the reader of a stored value', () => {
       }),
       { numRuns: 2_000 },
     )
+  })
+
+  it('fills in the very value that the schema names, for all to share', () => {
+    const filled = fastReader(v.strictObject({ thing: v.optional(v.unknown(), nothing) }))({})
+    expect((filled as { thing: unknown }).thing).toBe(nothing)
   })
 
   it('takes what is right by its own checks', () => {

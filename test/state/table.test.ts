@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Table, type PendingWrite } from '../../src/state/table.js'
 
 it('shows a write to decisions at once and to readers once committed', () => {
@@ -96,4 +96,63 @@ it('agrees with replaying the surviving writes, for any mix of commits in order 
     }),
     { numRuns: 200 },
   )
+})
+
+describe('rows that have settled', () => {
+  interface Row {
+    readonly isDone: boolean
+    readonly parts: readonly { readonly at: number }[]
+  }
+  const done = (at: number): Row => ({ isDone: true, parts: [{ at }, { at: at + 1_700_000_000_000 }] })
+  const many = 5_000
+  const filled = (): Table<string, Row> => {
+    const table = new Table<string, Row>({ isSettled: ({ isDone }) => isDone })
+    for (let index = 0; index < many; index += 1) table.set(`row ${index}`, done(index))
+    return table
+  }
+
+  it('read as they were, in their order, from both layers', () => {
+    const table = filled()
+    expect(table.size).toBe(many)
+    expect([table.get('row 0'), table.latest('row 0'), table.get('row 4999')]).toEqual([done(0), done(0), done(4999)])
+    expect([...table.rows()]).toEqual(Array.from({ length: many }, (_, index) => done(index)))
+    expect(table.get('row 5000')).toBeUndefined()
+  })
+
+  it('are copies once they are old, so that nothing keeps them in memory, and themselves while they are new', () => {
+    const table = filled()
+    expect(table.get('row 0')).not.toBe(table.get('row 0'))
+    expect(table.get('row 4999')).toBe(table.get('row 4999'))
+  })
+
+  it('may still change or go, and their listener is told of what was there', () => {
+    const table = filled()
+    const told: unknown[] = []
+    table.listen((key, before, after) => void told.push([key, before, after]))
+    const open = { isDone: false, parts: [] }
+    table.write('row 1', open).commit()
+    table.set('row 2', undefined)
+    expect(told).toEqual([
+      ['row 1', done(1), open],
+      ['row 2', done(2), undefined],
+    ])
+    expect([table.get('row 1'), table.get('row 2'), table.size]).toEqual([open, undefined, many - 1])
+  })
+
+  it('that have opened again are not packed', () => {
+    const table = filled()
+    const open = { isDone: false, parts: [] }
+    table.set('row 4999', open)
+    for (let index = 0; index < many; index += 1) table.set(`later ${index}`, done(index))
+    expect(table.get('row 4999')).toBe(open)
+  })
+
+  it('are captured as they are now, whatever becomes of them while they are read', () => {
+    const table = filled()
+    const captured = table.captured()
+    table.set('row 0', undefined)
+    table.set('row 3', { isDone: false, parts: [] })
+    expect(captured.count).toBe(many)
+    expect([...captured.rows()]).toEqual(Array.from({ length: many }, (_, index) => done(index)))
+  })
 })

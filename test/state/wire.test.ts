@@ -45,6 +45,15 @@ describe('wire names', () => {
     expect(Object.keys(wire.encode({ ...rest, startedAtMs: undefined }) as object)).not.toContain('started_at_ms')
   })
 
+  it('leave out what the schema fills in, and only that very value', () => {
+    const nothing = { tags: [] as string[] }
+    const defaulted = wireCodec(
+      v.strictObject({ tags: v.optional(v.number(), 7), thing: v.optional(v.unknown(), nothing) }),
+    )
+    expect(defaulted.encode({ tags: 7, thing: nothing })).toEqual({})
+    expect(defaulted.encode({ tags: 8, thing: { tags: [] } })).toEqual({ tags: 8, thing: { tags: [] } })
+  })
+
   it.each([
     [{ ...stored, taskId: 't' }, 'taskId'],
     [{ ...stored, retry_policy: { kind_of_retry: 'always', atMost: null } }, 'retry_policy.atMost'],

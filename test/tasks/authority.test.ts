@@ -134,7 +134,7 @@ describe('when the journal fails', () => {
     tasks.store.failNext('sync')
     await expect(tasks.authority.submit(move('scheduled', 'ready'))).rejects.toMatchObject({
       code: 'lane_durability_unknown',
-      data: { cause: 'the sync failed' },
+      data: { cause: 'whether the records survive is unknown, reopen the journal: the sync failed' },
     })
     expect(stateOf(tasks)).toEqual(before)
     expect(tasks.authority.projection.latestSequence).toBe(2)
@@ -149,7 +149,7 @@ describe('when the journal fails', () => {
     })
     await expect(tasks.authority.submit(cancel())).rejects.toMatchObject({
       code: 'lane_poisoned',
-      data: { cause: 'the sync failed' },
+      data: { cause: 'whether the records survive is unknown, reopen the journal: the sync failed' },
     })
     await tasks.lane.reopen()
     expect(await tasks.authority.submit(move('scheduled', 'ready'))).toMatchObject({ sequence: 3 })
@@ -190,7 +190,7 @@ describe('when the journal fails', () => {
         const append = opened.journal.append.bind(opened.journal)
         opened.journal.append = (records) => {
           const bytes = JSON.stringify(records).length
-          if (bytes > 1000) throw new JournalError('journal_record_too_large', 'too large', { bytes, limit: 1000 })
+          if (bytes > 1000) throw new JournalError('journal_record_too_large', { bytes, limit: 1000 })
           return append(records)
         }
         return opened
@@ -198,8 +198,8 @@ describe('when the journal fails', () => {
     }
     authority.start(await Lane.open({ store: limited, streamFor: () => authority }))
     const large = taskCreate(T1, { payload: { bytes: new Uint8Array(1000) } })
-    await expect(authority.submit(large)).rejects.toThrow('too large')
-    await expect(authority.submit(large, { durability: 'deferred' })).rejects.toThrow('too large')
+    await expect(authority.submit(large)).rejects.toThrow('bytes exceed the 1000 ')
+    await expect(authority.submit(large, { durability: 'deferred' })).rejects.toThrow('bytes exceed the 1000 ')
     expect(await authority.submit(taskCreate(T1))).toMatchObject({ sequence: 1 })
   })
 })

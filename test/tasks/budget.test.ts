@@ -57,7 +57,7 @@ describe('budget_allocate', () => {
       .when({ ...allocate(500), dimension: 'time_secs' as never })
       .isInvalid('dimension'))
 
-  it('[T-19] opens a ledger', () =>
+  it('[T-19] opens a budget', () =>
     given(taskCreate())
       .when(allocate(500))
       .accepts({
@@ -87,7 +87,7 @@ describe('budget_allocate', () => {
 })
 
 describe('budget_consume', () => {
-  it('[T-19] counts, and exhausts the ledger at its limit', async () => {
+  it('[T-19] counts, and exhausts the budget at its limit', async () => {
     await given(taskCreate(), allocate(100))
       .when(consume(99))
       .accepts({
@@ -115,7 +115,7 @@ describe('budget_consume', () => {
         then: (projection) => expect(projection.budget(T1, token)).toMatchObject({ consumed: 250, exhausted: true }),
       }))
 
-  it('[T-19] refuses an unknown task, a task without a ledger, nothing, and what no ledger can count', async () => {
+  it('[T-19] refuses an unknown task, a task without a budget, nothing, and what no budget can count', async () => {
     await given().when(consume(1)).refuses('unknown_task', { taskId: T1 })
     await given(taskCreate()).when(consume(1)).refuses('budget_not_allocated', { taskId: T1, dimension: token })
     await given(taskCreate(), allocate(1)).when(consume(0)).refuses('zero_amount', { dimension: token })
@@ -124,7 +124,7 @@ describe('budget_consume', () => {
       .refuses('budget_overflow', { taskId: T1, dimension: token })
   })
 
-  it('[T-180] charges the task and every ancestor with a ledger', () =>
+  it('[T-180] charges the task and every ancestor with a budget', () =>
     given(tree)
       .when(consume(50, T3))
       .accepts({
@@ -135,7 +135,7 @@ describe('budget_consume', () => {
         },
       }))
 
-  it('[T-180] leaves the ledgers of children alone', () =>
+  it('[T-180] leaves the budgets of children alone', () =>
     given(tree)
       .when(consume(10, T1))
       .accepts({ then: (projection) => expect(projection.budget(T2, token)?.consumed).toBe(0) }))
@@ -152,12 +152,12 @@ describe('budget_replenish', () => {
           expect(projection.budget(T1, token)).toMatchObject({ limit: 150, consumed: 100, exhausted: false }),
       }))
 
-  it('[T-183] leaves a ledger exhausted that has spent the new limit too', () =>
+  it('[T-183] leaves a budget exhausted that has spent the new limit too', () =>
     given(taskCreate(), allocate(100), consume(200))
       .when(replenish(200))
       .accepts({ then: (projection) => expect(projection.budget(T1, token)?.exhausted).toBe(true) }))
 
-  it('[T-19] refuses an unknown task, a task without a ledger, and a limit that is no raise', async () => {
+  it('[T-19] refuses an unknown task, a task without a budget, and a limit that is no raise', async () => {
     await given().when(replenish(1)).refuses('unknown_task', { taskId: T1 })
     await given(taskCreate()).when(replenish(1)).refuses('budget_not_allocated', { taskId: T1, dimension: token })
     await given(taskCreate(), allocate(100))
@@ -200,7 +200,7 @@ describe('budget_reserve', () => {
       .accepts()
   })
 
-  it('[T-135] refuses an open reservation id, an unknown run and a task without a ledger', async () => {
+  it('[T-135] refuses an open reservation id, an unknown run and a task without a budget', async () => {
     await given(tree, reserve(1)).when(reserve(1)).refuses('reservation_already_exists', { reservationId: V1 })
     await given(tree)
       .when({ ...reserve(1), runId: R1 })
@@ -239,7 +239,7 @@ describe('budget_settle and budget_release', () => {
       })
   })
 
-  it('charges a ledger that was opened after the reservation too', () =>
+  it('charges a budget that was opened after the reservation too', () =>
     given(
       taskCreate(T1),
       taskCreate(T2, { parentTaskId: T1 }),
@@ -277,7 +277,7 @@ describe('budget_settle and budget_release', () => {
         },
       }))
 
-  it('[T-136] refuses a settlement that a ledger cannot count, on whichever level', async () => {
+  it('[T-136] refuses a settlement that a budget cannot count, on whichever level', async () => {
     const most = Number.MAX_SAFE_INTEGER
     await given(tree, reserve(10), consume(most - 20, T1))
       .when(settle(21))
@@ -294,7 +294,7 @@ describe('budget_settle and budget_release', () => {
   })
 })
 
-it('[T-112] keeps ledgers of one task apart by dimension', () => {
+it('[T-112] keeps budgets of one task apart by dimension', () => {
   const money = budgetDimension('cost:usd')
   return given(taskCreate(), allocate(10), { ...allocate(2_500_000), dimension: money }, consume(10))
     .when({ ...consume(1_000_000), dimension: money })

@@ -127,7 +127,7 @@ const rules: readonly (readonly [TaskErrorCode, string, readonly TaskCommand[], 
   ['unknown_run', 'a known reservation', [taskCreate(), allocate(100), reserve()], reserve({ runId: R2 })],
   [
     'reservation_already_exists',
-    'a task without a ledger',
+    'a task without a budget',
     [taskCreate(), allocate(100), reserve(), taskCreate(T2)],
     reserve({ taskId: T2 }),
   ],

@@ -23,6 +23,7 @@ it(
   async () => {
     const refused = new Set<string>()
     const reached = new Set<string>()
+    const taken = new Set<string>()
     await fc.assert(
       fc.asyncProperty(intents, fc.nat({ max: 60 }), async (stream, snapshotAt) => {
         const oracle = new TasksOracle()
@@ -46,6 +47,7 @@ it(
           )
           expect({ command, refusal: actual }).toEqual({ command, refusal: expected })
           if (actual !== undefined) refused.add(actual)
+          else taken.add(command.type)
           expectSameState(authority, oracle)
           expect([...replica.capture()]).toEqual([...authority.capture()])
           if (index === snapshotAt) fromSnapshot = restored(authority)
@@ -61,6 +63,7 @@ it(
       { numRuns: isLong ? 3000 : 50 },
     )
     expect([...reached].sort()).toEqual([...runStates].sort())
+    expect([...taken]).toEqual(expect.arrayContaining(['attempt_begin', 'attempt_end']))
     expect(refused.size).toBeGreaterThan(25)
   },
   isLong ? 600_000 : 20_000,

@@ -160,6 +160,7 @@ describe('[T-31] values that no constructor would build', () => {
     ['empty_concurrency_key', constraints({ concurrencyKey: '' })],
     ['empty_capabilities', constraints({ requiredCapabilities: [] })],
     ['empty_capability_entry', constraints({ requiredCapabilities: [''] })],
+    ['invalid_run_id', stored('task_created', { taskSpec: spec, runs: [{ id: nil, scheduledAtMs: 1 }] })],
     ['invalid_run_id', { type: 'run_created', version: 1, sequence: 1, runInstance: { ...run, id: nil } }],
     ['empty_lease_owner', stored('lease_acquired', { runId: R1, owner: '', expiresAtMs: 1 })],
     ['zero_limit', stored('budget_allocated', { taskId: T1, dimension: 'token', limit: 0 })],
@@ -189,6 +190,16 @@ describe('tasks and runs', () => {
     log.refuses('run_created', { runInstance: { ...run, state: 'ready' } }, 'replay_invalid_transition', { runId: R1 })
     log.take('run_created', { runInstance: run })
     log.refuses('run_created', { runInstance: run }, 'replay_duplicate_event', { id: R1 })
+  })
+
+  it('[T-37] a run that a task begins with is created once', () => {
+    const log = replay()
+    const other = createTaskSpec({ id: T2, kind: 'work' })
+    log.take('task_created', { taskSpec: spec, runs: [{ id: R1, scheduledAtMs: 100 }], atMs: 100 })
+    const again = errorOf(() =>
+      log.take('task_created', { taskSpec: other, runs: [{ id: R1, scheduledAtMs: 100 }], atMs: 100 }),
+    )
+    expect(again).toMatchObject({ code: 'replay_duplicate_event', data: { sequence: 2, id: R1 } })
   })
 
   it('[T-38] a run may be cancelled by an event that no command writes, unless it has ended', () => {
@@ -458,7 +469,7 @@ describe('a whole log', () => {
     expect(log.authority.projection.isBudgetExhausted(T1)).toBe(true)
   })
 
-  it('a ledger that a log calls exhausted stays so, whatever is spent or given back, until it is replenished', () => {
+  it('a budget that a log calls exhausted stays so, whatever is spent or given back, until it is replenished', () => {
     const log = withRun('ready')
     const ofBudget = { taskId: T1, dimension: 'token' as never, atMs: 1 } as const
     log.take('budget_allocated', { ...ofBudget, limit: 5 })

@@ -23,6 +23,56 @@ describe('task_create', () => {
         },
       }))
 
+  it('[T-125, T-128] creates the runs that the task begins with, with its priority', () => {
+    const firstRuns = [
+      { id: R1, scheduledAtMs: 100 },
+      { id: R2, scheduledAtMs: 700 },
+    ]
+    const urgent = { metadata: { priority: 3 }, runPolicy: { type: 'repeat', count: 2, intervalMs: 600 } } as const
+    return given()
+      .when({ ...taskCreate(T1, urgent), runs: firstRuns })
+      .accepts({
+        event: {
+          type: 'task_created',
+          taskSpec: { ...spec, ...createTaskSpec({ ...spec, ...urgent }) },
+          runs: firstRuns,
+          atMs: 100,
+        },
+        then: (projection) => {
+          expect(projection.task(T1)?.progress).toEqual({
+            runs: 2,
+            open: 2,
+            completed: 0,
+            failed: 0,
+            lastScheduledAtMs: 700,
+          })
+          expect([...projection.dueScheduled(100)]).toEqual([
+            {
+              ...createRun({ id: R1, taskId: T1, createdAtMs: 100, scheduledAtMs: 100, priority: 3 }),
+              history: [{ to: 'scheduled', atMs: 100 }],
+              attempts: [],
+            },
+          ])
+          expect(projection.nextScheduledAtMs()).toBe(100)
+        },
+      })
+  })
+
+  it('[T-125] refuses a run that exists, one named twice, and one without an id', async () => {
+    const withRuns = (...ids: (typeof R1)[]) => ({
+      ...taskCreate(T2),
+      runs: ids.map((id) => ({ id, scheduledAtMs: 1 })),
+    })
+    await given(taskCreate(), runCreate()).when(withRuns(R2, R1)).refuses('run_already_exists', { runId: R1 })
+    await given().when(withRuns(R2, R2)).refuses('run_already_exists', { runId: R2 })
+    await given()
+      .when(withRuns(nil as typeof R1))
+      .refuses('invalid_run_id', { runId: nil as typeof R1 })
+    await given()
+      .when({ ...withRuns(), runs: [{ id: R1, scheduledAtMs: 1, state: 'ready' }] as never })
+      .isInvalid('runs.0.state')
+  })
+
   it('[T-125] refuses a task that exists', () =>
     given(taskCreate()).when(taskCreate()).refuses('task_already_exists', { taskId: T1 }))
 

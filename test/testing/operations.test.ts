@@ -94,7 +94,7 @@ describe('the model of operations finds', () => {
           try {
             await whole.provisioningSucceeded?.(id)
           } catch {
-            throw new OperationError('not_found', 'not found', { id })
+            throw new OperationError('not_found', { id })
           }
         },
       }),

@@ -99,6 +99,19 @@ describe('the model of tasks finds', () => {
     expect(data.steps.length).toBeLessThanOrEqual(6)
   })
 
+  it('an end of an attempt that forgets what it settles', async () => {
+    const forgetful = (port: TasksPort): Partial<TasksPort> => ({
+      submit: async (command) => {
+        if (command.type !== 'attempt_end' || command.settlements === undefined) return port.submit(command)
+        const { settlements: _, ...rest } = command
+        return port.submit(rest)
+      },
+    })
+    const { message, data } = await faultOf({ open: changed(forgetful), numRuns: 200 })
+    expect(message).toMatch(/^budget of |^open reservations|should be refused with unknown_reservation, but was taken/)
+    expect(data.steps.at(-1)).toContain('attempt_end')
+  })
+
   it('what a crash takes back although it was answered', async () => {
     const open: TasksModelOptions['open'] = async () => {
       const system = await openTasks()

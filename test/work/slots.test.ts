@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DeadlineQueue } from '../../src/base/deadline-queue.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { Slots, type Slot, type SlotClaim, type SlotsOptions } from '../../src/work/slots.js'
+import type { Slot, SlotClaim } from '../../src/work/slot.js'
+import { Slots, type SlotsOptions } from '../../src/work/slots.js'
 
 function setUp(options: Partial<SlotsOptions> = {}) {
   const clock = new SimulatedClock()

@@ -6,7 +6,7 @@ import { LaneError } from '../../src/lane/errors.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { DurableEnd } from '../../src/work/until-durable.js'
 
-const unwritten = () => new LaneError('lane_not_appended', 'disk full', { cause: 'disk full' })
+const unwritten = () => new LaneError('lane_not_appended', { cause: 'disk full' })
 
 function setUp(answers: readonly (Error | 'taken')[], mostRefusals?: number) {
   const clock = new SimulatedClock()
@@ -74,7 +74,7 @@ describe('an end', () => {
 
   it('that is too large is replaced at once, not offered again', async () => {
     const cause = new StatewardError('journal_record_too_large', 'too large', {})
-    const tooLarge = new LaneError('lane_not_appended', 'too large', { cause: 'too large' }, { cause })
+    const tooLarge = new LaneError('lane_not_appended', { cause: 'too large' }, { cause })
     const { end, offers, clock } = setUp([tooLarge, 'taken'])
     expect(await end.settled).toEqual({ result: 'durable' })
     expect([offers.length, clock.pendingTimeouts]).toEqual([2, 0])

@@ -9,7 +9,7 @@ import { isRefusal, TaskError } from '../errors.js'
 import type { ReservationId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../authority.js'
 import type { TaskProjection } from '../view.js'
-import type { AttemptIdentity } from './attempt.js'
+import type { AttemptIdentity } from './attempt-report.js'
 import type { BudgetLine } from './budget-line.js'
 import type { BudgetAccess, ReserveOptions, Spending } from './handler.js'
 import { type AttemptSpending, type RefusedAmount, reservationsAtOnce } from './spending.js'
@@ -59,15 +59,15 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     checkSpent(dimension, amount)
     const total = (this.reported.get(dimension) ?? 0) + amount
     if (!Number.isSafeInteger(total)) throw new TaskError('invalid_amount', { dimension, amount })
-    checkCountable(projection.ledgersFor(attempt.taskId, dimension), total)
+    checkCountable(projection.budgetsFor(attempt.taskId, dimension), total)
     this.reported.set(dimension, total)
   }
 
   readonly remaining = (name: string): number | undefined => {
     const { attempt, projection } = this.#options
-    const ledgers = projection.ledgersFor(attempt.taskId, budgetDimension(name))
-    if (ledgers.length === 0) return undefined
-    return Math.max(0, Math.min(...ledgers.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
+    const budgets = projection.budgetsFor(attempt.taskId, budgetDimension(name))
+    if (budgets.length === 0) return undefined
+    return Math.max(0, Math.min(...budgets.map(({ limit, consumed, reserved }) => limit - consumed - reserved)))
   };
 
   [Symbol.dispose](): void {
@@ -107,7 +107,7 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
     signal.throwIfAborted()
     given?.throwIfAborted()
     if (this.#isOver) throw this.#superseded()
-    if (projection.ledgersFor(attempt.taskId, dimension).length === 0) return unlimited(dimension)
+    if (projection.budgetsFor(attempt.taskId, dimension).length === 0) return unlimited(dimension)
     const reservationId = ids.uuid() as ReservationId
     this.reservationIds.add(reservationId)
     const signals = given === undefined ? [signal] : [signal, given]
@@ -176,11 +176,11 @@ const reserveOptions = v.strictObject({
   signal: v.optional(v.custom<AbortSignal>((value) => value instanceof AbortSignal, 'must be an AbortSignal')),
 })
 
-/** What is spent where no ledger counts. */
+/** What is spent where no budget counts. */
 function unlimited(dimension: BudgetDimension): Spending {
-  return { settle: (spent) => silence(noLedger(dimension, spent)), release: () => Promise.resolve() }
+  return { settle: (spent) => silence(noBudget(dimension, spent)), release: () => Promise.resolve() }
 }
 
-async function noLedger(dimension: BudgetDimension, spent: number): Promise<void> {
+async function noBudget(dimension: BudgetDimension, spent: number): Promise<void> {
   checkSpent(dimension, spent)
 }

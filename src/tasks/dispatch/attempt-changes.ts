@@ -9,14 +9,14 @@ import { hasEnded, phaseOf, type Task } from '../task.js'
 import { isTerminalRunState, type Run, type RunInstance, type RunState } from '../run.js'
 import { progressAfterEnd, progressWith } from '../run-commands.js'
 import type { TaskProjection, TaskView } from '../view.js'
-import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt.js'
+import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-report.js'
 import { fillWindow, missingRuns } from './cron-window.js'
 import { isCancelled, moveRun } from './runs.js'
 import {
   type AttemptSpending,
   canSpendAgain,
   closeSpending,
-  type Ledgers,
+  type BudgetReader,
   recordOf,
   reservationsAtOnce,
   type Unsettled,
@@ -80,7 +80,7 @@ export function startAttempt(batch: TaskBatch, runId: RunId, claim: Claim): Atte
     reservationId,
     dimension,
     amount,
-  })).filter(({ dimension }) => batch.view.ledgersFor(taskId, dimension).length > 0)
+  })).filter(({ dimension }) => batch.view.budgetsFor(taskId, dimension).length > 0)
   const { fencingToken } = batch.submit({
     type: 'attempt_begin',
     runId,
@@ -168,8 +168,8 @@ function endAtOnce(
   const { view } = batch
   const { projection, times, ids, atMs } = options
   const { id: runId, taskId } = run
-  const { settlements, consumptions, touched, ledgers } = recordOf(view, taskId, end.spending, end.unsettled)
-  const next = nextOf(view, ledgers, run, end, options)
+  const { settlements, consumptions, touched, budgets } = recordOf(view, taskId, end.spending, end.unsettled)
+  const next = nextOf(view, budgets, run, end, options)
   const task = taskAfter(view.task(taskId), next.newState)
   // With the end, so that a repeating task never looks finished between two of its runs.
   const runs = isTerminalRunState(next.newState) ? missingRuns(task, projection, times.wall(), ids) : []
@@ -177,7 +177,7 @@ function endAtOnce(
     batch,
     armedFor(view, projection, [
       ...eventsOfRun(taskId, task && withRuns(task, runs), next.newState),
-      ...eventsOfSpending(ledgers, taskId, touched),
+      ...eventsOfSpending(budgets, taskId, touched),
     ]),
   )
   batch.submit({
@@ -226,10 +226,10 @@ function endStepByStep(
   consequence(() => fireForSpending(batch, projection, taskId, touched, atMs))
 }
 
-/** Where the run goes, and what belongs to that. `ledgers` are those after the end. */
+/** Where the run goes, and what belongs to that. `budgets` are those after the end. */
 function nextOf(
   view: TaskView,
-  ledgers: Ledgers,
+  budgets: BudgetReader,
   run: Run,
   { outcome, suspendReason = 'handler', retryAfterMs, spending: { refused } }: Omit<End, 'attemptId'>,
   { delayOf, times, projection }: EndingOptions,
@@ -243,7 +243,7 @@ function nextOf(
       return { newState, retryAtMs }
     }
     case 'suspended': {
-      const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(ledgers, projection, run.taskId, refused)
+      const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(budgets, projection, run.taskId, refused)
       const reason = canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason
       return { newState, reason, ...(canGoOn && { resume: true }) }
     }
@@ -260,7 +260,7 @@ function taskAfter(task: Task | undefined, newState: RunState): Task | undefined
 
 /** A task with runs that it is to get. */
 function withRuns(task: Task, runs: readonly RunInstance[]): Task {
-  return runs.reduce((before, run) => ({ ...before, progress: progressWith(before, run) }), task)
+  return runs.reduce((before, run) => ({ ...before, progress: progressWith(before.spec, before.progress, run) }), task)
 }
 
 /** Where a run goes after an attempt (T-77); at the cap or beyond it there is no other attempt. */

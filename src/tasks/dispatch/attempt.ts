@@ -5,7 +5,7 @@ import { messageOf, StatewardError, unreachable } from '../../base/errors.js'
 import type { InspectionObserver } from '../../base/inspection.js'
 import type { JobList } from '../../work/job-list.js'
 import { Job, type JobEnd } from '../../work/job.js'
-import type { Slot } from '../../work/slots.js'
+import type { Slot } from '../../work/slot.js'
 import { type AttemptOutcome, failed, succeeded, suspended, timedOut } from '../attempt-outcome.js'
 import type { BudgetDimension } from '../budget.js'
 import { contentOf } from '../content.js'
@@ -13,37 +13,9 @@ import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import { Account, type AccountOptions } from './account.js'
+import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-report.js'
 import { type AbortCause, AttemptAborted, isSuspension, type RetryLater } from './handler.js'
 import type { AttemptSpending } from './spending.js'
-
-/** Who runs what, under which lease. */
-export interface AttemptIdentity {
-  readonly runId: RunId
-  readonly taskId: TaskId
-  readonly attemptId: AttemptId
-  readonly fencingToken: number
-}
-
-/** Why a run is put aside; stands in its history. */
-export type SuspendReason =
-  | 'handler'
-  | 'requested'
-  /** It is spent: the run waits for a replenishment. */
-  | 'budget_exhausted'
-  /** Others have set it aside: the run is ready again at once and waits for that. */
-  | 'budget_reserved'
-  | 'shutdown'
-
-/** How an attempt ended, for the batch that finishes it. */
-export interface AttemptReport {
-  readonly outcome: AttemptOutcome
-  /** Comes with a suspended outcome. */
-  readonly suspendReason?: SuspendReason
-  /** False when the attempt ended without its handler: what it has spent is then not known. */
-  readonly isAnswered: boolean
-  /** Milliseconds before the next attempt, where its handler has said so. */
-  readonly retryAfterMs?: number
-}
 
 /** Milliseconds that a handler told to stop has to answer before its attempt ends without it (T-175). */
 const cooperationMs = 250

@@ -6,7 +6,7 @@ import { nextTurn } from '../../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
 import { JobSpan, type Tracer } from '../../work/job-span.js'
 import type { JobEnd } from '../../work/job.js'
-import type { Slot } from '../../work/slots.js'
+import type { Slot } from '../../work/slot.js'
 import { LeaseKeeper } from '../../work/lease-keeper.js'
 import { DurableEnd, type EndSettlement } from '../../work/until-durable.js'
 import { failed } from '../attempt-outcome.js'
@@ -25,7 +25,8 @@ import {
   unsettledAfter,
   unsettledOfCancelled,
 } from './attempt-changes.js'
-import { Attempt, type AttemptIdentity, type AttemptOptions, type AttemptReport } from './attempt.js'
+import { Attempt, type AttemptOptions } from './attempt.js'
+import type { AttemptIdentity, AttemptReport } from './attempt-report.js'
 import { AttemptContext } from './handler-context.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
 import type { ResolvedDispatchOptions } from './options.js'

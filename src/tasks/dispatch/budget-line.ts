@@ -5,7 +5,7 @@ import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskMutations } from '../authority.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import { checkHeld } from './attempt-changes.js'
-import type { AttemptIdentity } from './attempt.js'
+import type { AttemptIdentity } from './attempt-report.js'
 import { isCrowded, shortageOf } from './spending.js'
 
 /** What a line is built on. */
@@ -31,11 +31,11 @@ interface Place extends WantedAmount {
   readonly granted: Deferred<void>
 }
 
-/** One ledger. */
+/** One budget. */
 type LedgerKey = `${TaskId}/${BudgetDimension}`
 
 /**
- * Where attempts wait for amounts that others have set aside: first come, first served on every ledger.
+ * Where attempts wait for amounts that others have set aside: first come, first served on every budget.
  *
  * Somebody waits only while a reservation in the way belongs to a run that works. Whoever waits does not work: among
  * runs that would wait for one another for ever the last comer is refused.
@@ -50,13 +50,13 @@ export class BudgetLine {
     this.#options = options
   }
 
-  /** True while somebody waits for one of the ledgers a task spends from. */
+  /** True while somebody waits for one of the budgets a task spends from. */
   isWaitedFor(taskId: TaskId, dimension: BudgetDimension): boolean {
     if (this.#places.size === 0) return false
     const { projection } = this.#options
-    const wanted = new Set(projection.ledgersFor(taskId, dimension).map(keyOf))
+    const wanted = new Set(projection.budgetsFor(taskId, dimension).map(keyOf))
     for (const place of this.#places) {
-      if (ledgersFor(projection, place).some((ledger) => wanted.has(keyOf(ledger)))) return true
+      if (budgetsFor(projection, place).some((budget) => wanted.has(keyOf(budget)))) return true
     }
     return false
   }
@@ -84,7 +84,7 @@ export class BudgetLine {
     for (const place of this.#places) if (place.attempt.attemptId === attemptId) this.#withdraw(place, reason)
   }
 
-  /** Looks, soon, whether somebody's turn has come; to be called when ledgers or runs have changed. */
+  /** Looks, soon, whether somebody's turn has come; to be called when budgets or runs have changed. */
   look(): void {
     if (this.#isLookScheduled || this.#places.size === 0) return
     this.#isLookScheduled = true
@@ -98,10 +98,10 @@ export class BudgetLine {
     const before = this.#places.size
     const behind = new Set<LedgerKey>()
     for (const place of this.#places) {
-      const ledgers = ledgersFor(this.#options.projection, place).map(keyOf)
-      const isInFront = !ledgers.some((key) => behind.has(key))
+      const budgets = budgetsFor(this.#options.projection, place).map(keyOf)
+      const isInFront = !budgets.some((key) => behind.has(key))
       if ((isInFront || this.#isSpent(place)) && this.#offer(place)) this.#places.delete(place)
-      else for (const key of ledgers) behind.add(key)
+      else for (const key of budgets) behind.add(key)
     }
     this.#sendStuckAway()
     if (this.#places.size < before) this.#options.onMoved()
@@ -142,13 +142,13 @@ export class BudgetLine {
     return !mustWait
   }
 
-  /** False while changes of the ledgers in question are under way; once the journal has answered, the line is looked at again. */
+  /** False while changes of the budgets in question are under way; once the journal has answered, the line is looked at again. */
   #isQuiet(): boolean {
     const { mutations, projection } = this.#options
     if (this.#isWaitingForJournal) return false
     let isQuiet = true
     const everything = mutations.transact(({ view }) => {
-      isQuiet = [...this.#places].every((place) => isSame(ledgersFor(view, place), ledgersFor(projection, place)))
+      isQuiet = [...this.#places].every((place) => isSame(budgetsFor(view, place), budgetsFor(projection, place)))
     })
     const goOn = (): void => {
       this.#isWaitingForJournal = false
@@ -163,33 +163,33 @@ export class BudgetLine {
   /** Those who wait for nobody who works, not even through somebody in front of them; in the order they came. */
   #stuck(): Place[] {
     const { projection } = this.#options
-    const moving = this.#ledgersOfWorkers()
+    const moving = this.#budgetsOfWorkers()
     const stuck: Place[] = []
     for (const place of this.#places) {
-      const ledgers = ledgersFor(projection, place)
-      const isHopeful = ledgers.some((ledger) => {
-        const mayMove = moving.get(keyOf(ledger))
-        return mayMove === 'line' || (mayMove === 'reservation' && isCrowded(ledger, place.amount))
+      const budgets = budgetsFor(projection, place)
+      const isHopeful = budgets.some((budget) => {
+        const mayMove = moving.get(keyOf(budget))
+        return mayMove === 'line' || (mayMove === 'reservation' && isCrowded(budget, place.amount))
       })
-      if (isHopeful) for (const ledger of ledgers) moving.set(keyOf(ledger), 'line')
+      if (isHopeful) for (const budget of budgets) moving.set(keyOf(budget), 'line')
       else stuck.push(place)
     }
     return stuck
   }
 
-  /** Ledgers on which runs that work, here or elsewhere, have something set aside. */
-  #ledgersOfWorkers(): Map<LedgerKey, 'reservation' | 'line'> {
+  /** Budgets on which runs that work, here or elsewhere, have something set aside. */
+  #budgetsOfWorkers(): Map<LedgerKey, 'reservation' | 'line'> {
     const { projection, attempts } = this.#options
     const waiting = new Set([...this.#places].map(({ attempt }) => attempt.runId))
     const running = Array.from(projection.runsIn('running'), ({ id }) => id)
-    const ledgers = new Map<LedgerKey, 'reservation' | 'line'>()
+    const budgets = new Map<LedgerKey, 'reservation' | 'line'>()
     for (const runId of new Set([...attempts(), ...running])) {
       if (waiting.has(runId)) continue
       for (const { chargedTaskIds, dimension } of projection.reservationsOf(runId)) {
-        for (const taskId of chargedTaskIds) ledgers.set(keyOf({ taskId, dimension }), 'reservation')
+        for (const taskId of chargedTaskIds) budgets.set(keyOf({ taskId, dimension }), 'reservation')
       }
     }
-    return ledgers
+    return budgets
   }
 
   #isSpent({ attempt, dimension, amount }: Place): boolean {
@@ -201,11 +201,11 @@ function keyOf({ taskId, dimension }: Pick<Budget, 'taskId' | 'dimension'>): Led
   return `${taskId}/${dimension}`
 }
 
-function ledgersFor(view: Pick<TaskView, 'ledgersFor'>, { attempt, dimension }: Place): readonly Budget[] {
-  return view.ledgersFor(attempt.taskId, dimension)
+function budgetsFor(view: Pick<TaskView, 'budgetsFor'>, { attempt, dimension }: Place): readonly Budget[] {
+  return view.budgetsFor(attempt.taskId, dimension)
 }
 
 /** Rows are immutable: one that is being changed is another. */
 function isSame(some: readonly Budget[], others: readonly Budget[]): boolean {
-  return some.length === others.length && some.every((ledger, index) => ledger === others[index])
+  return some.length === others.length && some.every((budget, index) => budget === others[index])
 }

@@ -3,6 +3,7 @@ import { nextOccurrence } from '../cron.js'
 import { TaskError } from '../errors.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
+import type { FirstRun } from '../task-creation.js'
 import { noProgress } from '../task.js'
 import { freshRun, type RunInstance } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
@@ -11,12 +12,6 @@ import type { TaskProjection } from '../view.js'
 
 /** How many runs of a repeating task wait or run at a time; the next one is made when one ends (T-160). */
 export const occurrenceWindow = 5
-
-/** When the runs of a task are created and due for the first time. */
-export interface Origin {
-  readonly origin: number
-  readonly createdAtMs: number
-}
 
 /** True for tasks with a repeat or cron policy. */
 export function isRepeating({ runPolicy }: Pick<TaskSpec, 'runPolicy'>): boolean {
@@ -37,12 +32,12 @@ export function hasMoreOccurrences({ spec, progress, cancelledAtMs }: Task): boo
  * The runs a task starts with: its only one, or the first window, which includes the origin. Raises
  * `arithmetic_overflow` when a repetition would come too late to be counted (T-75).
  */
-export function firstRuns(spec: TaskSpec, { origin, createdAtMs }: Origin, ids: IdSource): RunInstance[] {
+export function firstRuns(spec: TaskSpec, origin: number, ids: IdSource): FirstRun[] {
   const { runPolicy } = spec
   if (runPolicy.type === 'repeat' && !Number.isSafeInteger(origin + (runPolicy.count - 1) * runPolicy.intervalMs)) {
     throw new TaskError('arithmetic_overflow', { policy: 'repeat', operation: 'origin + index * interval' })
   }
-  return nextRuns(spec, noProgress, origin, createdAtMs, ids)
+  return nextTimes(spec, noProgress, origin).map((scheduledAtMs) => ({ id: ids.uuid() as RunId, scheduledAtMs }))
 }
 
 /**
@@ -57,7 +52,7 @@ export function missingRuns(
 ): RunInstance[] {
   if (task === undefined || !hasMoreOccurrences(task)) return []
   if (projection.dependencyGate(task.spec.id) === 'failed') return []
-  return nextRuns(task.spec, task.progress, now, now, ids)
+  return nextTimes(task.spec, task.progress, now).map((scheduledAtMs) => runAt(task.spec, scheduledAtMs, now, ids))
 }
 
 /** Makes the runs that a task is short of; see {@link missingRuns}. */
@@ -73,22 +68,21 @@ export function fillWindow(
   }
 }
 
-function nextRuns(
+/** When the runs are due that a task is short of. */
+function nextTimes(
   spec: TaskSpec,
   { runs: made, open, lastScheduledAtMs }: TaskProgress,
   origin: number,
-  createdAtMs: number,
-  ids: IdSource,
-): RunInstance[] {
+): readonly number[] {
   const wanted = Math.min(occurrenceWindow - open, occurrencesOf(spec) - made)
-  const runs: RunInstance[] = []
+  const times: number[] = []
   let last = lastScheduledAtMs
-  while (runs.length < wanted) {
+  while (times.length < wanted) {
     last = occurrenceAfter(spec, last, origin)
     if (last === undefined) break
-    runs.push(runAt(spec, last, createdAtMs, ids))
+    times.push(last)
   }
-  return runs
+  return times
 }
 
 /** How many runs a task has in the end. */

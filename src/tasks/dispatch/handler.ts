@@ -98,9 +98,9 @@ export interface BudgetAccess {
   /**
    * Sets an amount aside before a call. What others have set aside is waited for in line, first come, first served, as
    * long as one of them works; the signals of the attempt and of the options end the wait with their reasons. A task
-   * without a ledger of this dimension is not limited.
+   * without a budget of this dimension is not limited.
    *
-   * Rejects with `budget_exceeded` when so much is spent that a ledger of the task or of an ancestor cannot bear the
+   * Rejects with `budget_exceeded` when so much is spent that a budget of the task or of an ancestor cannot bear the
    * amount, and when nobody who works could give it back: a handler never waits for what it holds itself. One that lets
    * this pass is suspended until the budget is replenished, or, where only reservations stood in the way, tried again
    * when they have gone. Rejects with `invalid_amount` and `invalid_input` for what is no amount or no option.
@@ -111,7 +111,7 @@ export interface BudgetAccess {
    * was reserved for the attempt at its start; beyond that it is recorded even if it exceeds the limit.
    */
   readonly report: (dimension: BudgetDimension | string, amount: number) => void
-  /** What the tightest ledger has left; `undefined` without one. */
+  /** What the tightest budget has left; `undefined` without one. */
   readonly remaining: (dimension: BudgetDimension | string) => number | undefined
 }
 

@@ -50,7 +50,7 @@ export function suspendReasonOf({ history }: Run): string | undefined {
 }
 
 /**
- * True for a run that was put aside for its budget and may go on: a ledger it spends from was replenished since. Told from
+ * True for a run that was put aside for its budget and may go on: a budget it spends from was replenished since. Told from
  * durable state, so that no crash between a replenishment and what it resumes is felt.
  */
 export function isResumptionPending(projection: Pick<TaskProjection, 'task' | 'budgetsOf'>, run: Run): boolean {

@@ -10,7 +10,8 @@ import { bySelection } from '../run-index.js'
 import type { Run } from '../run.js'
 import { hasEnded } from '../task.js'
 import type { TaskProjection } from '../view.js'
-import type { Slot, Slots } from '../../work/slots.js'
+import type { Slot } from '../../work/slot.js'
+import type { Slots } from '../../work/slots.js'
 import type { RegisteredHandler } from './attempts.js'
 import type { BudgetLine } from './budget-line.js'
 import { ConcurrencyKeys, type ConcurrencyKeysOptions } from './concurrency-keys.js'
@@ -307,10 +308,10 @@ export class Selection implements Disposable {
     for (const [dimension, amount] of wanted) {
       const shortage = shortageOf(projection, taskId, dimension, amount)
       if (shortage?.cause === 'spent') {
-        const { ledger } = shortage
-        if (refused === undefined && amount > ledger.limit)
-          this.#warnOfLimit(registered, dimension, amount, ledger.limit, taskId)
-        return `budget:${ledger.taskId}`
+        const { budget } = shortage
+        if (refused === undefined && amount > budget.limit)
+          this.#warnOfLimit(registered, dimension, amount, budget.limit, taskId)
+        return `budget:${budget.taskId}`
       }
       if (shortage !== undefined || line.isWaitedFor(taskId, dimension)) return 'reservation'
     }

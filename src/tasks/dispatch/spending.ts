@@ -1,12 +1,6 @@
 import type { AttemptEnd } from '../attempt-steps.js'
-import {
-  budgetKey,
-  charged,
-  type Budget,
-  type BudgetDimension,
-  type LedgerChange,
-  type Reservation,
-} from '../budget.js'
+import { budgetKey, charged, type Budget, type BudgetDimension, type BudgetChange } from '../budget.js'
+import type { Reservation } from '../reservation.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
 import type { Task } from '../task.js'
@@ -27,7 +21,7 @@ export interface AttemptSpending {
   readonly reported: ReadonlyMap<BudgetDimension, number>
 }
 
-/** An amount that a ledger refused. */
+/** An amount that a budget refused. */
 export interface RefusedAmount {
   readonly dimension: BudgetDimension
   /** What its attempt held already included: the next attempt needs both. */
@@ -53,12 +47,12 @@ export interface SpendingRecord {
   readonly consumptions: NonNullable<AttemptEnd['consumptions']>
   /** Dimensions that bear something of it. */
   readonly touched: readonly BudgetDimension[]
-  /** The ledgers when all of this is recorded. */
-  readonly ledgers: Ledgers
+  /** The budgets when all of this is recorded. */
+  readonly budgets: BudgetReader
 }
 
-/** Where ledgers are read. */
-export type Ledgers = Pick<TaskView, 'task' | 'budget' | 'ledgersFor'>
+/** Where budgets are read. */
+export type BudgetReader = Pick<TaskView, 'task' | 'budget' | 'budgetsFor'>
 
 /** Says how to close what an attempt left open and to record what it reported. Changes nothing. */
 export function recordOf(
@@ -67,7 +61,7 @@ export function recordOf(
   spending: AttemptSpending,
   unsettled: Unsettled,
 ): SpendingRecord {
-  const ledgers = new LedgersAfter(view)
+  const budgets = new BudgetsAfter(view)
   const touched = new Set<BudgetDimension>()
   const settlements = new Map<ReservationId, number>()
   const consumptions: { dimension: BudgetDimension; amount: number }[] = []
@@ -80,24 +74,24 @@ export function recordOf(
     const reported = isOfStart ? unreserved.get(dimension) : undefined
     if (reported !== undefined) unreserved.delete(dimension)
     const spent = spending.settled.get(reservationId) ?? reported ?? (unsettled === 'spent' ? reserved : 0)
-    const amount = countable(ledgers, reservation.taskId, dimension, spent)
+    const amount = countable(budgets, reservation.taskId, dimension, spent)
     settlements.set(reservationId, amount)
-    ledgers.settle(reservation, amount)
+    budgets.settle(reservation, amount)
     touched.add(dimension)
   }
   for (const [dimension, reported] of unreserved) {
-    if (ledgers.ledgersFor(taskId, dimension).length === 0) continue
-    const amount = countable(ledgers, taskId, dimension, reported)
+    if (budgets.budgetsFor(taskId, dimension).length === 0) continue
+    const amount = countable(budgets, taskId, dimension, reported)
     if (amount === 0) continue
     consumptions.push({ dimension, amount })
-    ledgers.consume(taskId, dimension, amount)
+    budgets.consume(taskId, dimension, amount)
     touched.add(dimension)
   }
   return {
     settlements: Array.from(settlements, ([reservationId, amount]) => ({ reservationId, amount })),
     consumptions,
     touched: [...touched],
-    ledgers,
+    budgets,
   }
 }
 
@@ -120,8 +114,8 @@ export function closeSpending(
   return touched
 }
 
-/** The ledgers as they will stand: what is to be recorded laid over what a view shows. */
-class LedgersAfter implements Ledgers {
+/** The budgets as they will stand: what is to be recorded laid over what a view shows. */
+class BudgetsAfter implements BudgetReader {
   readonly #view: TaskView
   readonly #changed = new Map<string, Budget>()
 
@@ -137,10 +131,10 @@ class LedgersAfter implements Ledgers {
     return this.#changed.get(budgetKey(taskId, dimension)) ?? this.#view.budget(taskId, dimension)
   }
 
-  ledgersFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
-    const ledgers = this.#view.ledgersFor(taskId, dimension)
-    if (this.#changed.size === 0) return ledgers
-    return ledgers.map((ledger) => this.#changed.get(budgetKey(ledger.taskId, dimension)) ?? ledger)
+  budgetsFor(taskId: TaskId, dimension: BudgetDimension): readonly Budget[] {
+    const budgets = this.#view.budgetsFor(taskId, dimension)
+    if (this.#changed.size === 0) return budgets
+    return budgets.map((budget) => this.#changed.get(budgetKey(budget.taskId, dimension)) ?? budget)
   }
 
   settle({ taskId, dimension, amount: reserved, chargedTaskIds }: Reservation, spent: number): void {
@@ -149,18 +143,18 @@ class LedgersAfter implements Ledgers {
   }
 
   consume(taskId: TaskId, dimension: BudgetDimension, amount: number): void {
-    for (const ledger of this.ledgersFor(taskId, dimension)) this.#charge(ledger, { consumed: amount })
+    for (const budget of this.budgetsFor(taskId, dimension)) this.#charge(budget, { consumed: amount })
   }
 
-  #charge(ledger: Budget | undefined, change: LedgerChange): void {
-    if (ledger === undefined) return
-    this.#changed.set(budgetKey(ledger.taskId, ledger.dimension), charged(ledger, change))
+  #charge(budget: Budget | undefined, change: BudgetChange): void {
+    if (budget === undefined) return
+    this.#changed.set(budgetKey(budget.taskId, budget.dimension), charged(budget, change))
   }
 }
 
-/** As much of an amount as every ledger can count: one that is full to the last number keeps no attempt from ending. */
-function countable(view: Ledgers, taskId: TaskId, dimension: BudgetDimension, amount: number): number {
-  const room = view.ledgersFor(taskId, dimension).map(({ consumed }) => Number.MAX_SAFE_INTEGER - consumed)
+/** As much of an amount as every budget can count: one that is full to the last number keeps no attempt from ending. */
+function countable(view: BudgetReader, taskId: TaskId, dimension: BudgetDimension, amount: number): number {
+  const room = view.budgetsFor(taskId, dimension).map(({ consumed }) => Number.MAX_SAFE_INTEGER - consumed)
   return Math.min(amount, ...room)
 }
 
@@ -169,7 +163,7 @@ function countable(view: Ledgers, taskId: TaskId, dimension: BudgetDimension, am
  * What others have reserved does not count, they will give it back. Otherwise a replenishment that came between the refusal and the suspension would be waited for in vain.
  */
 export function canSpendAgain(
-  view: Ledgers,
+  view: BudgetReader,
   projection: Pick<TaskProjection, 'budgetsOf'>,
   taskId: TaskId,
   refused: RefusedAmount | undefined,
@@ -185,28 +179,28 @@ export function canSpendAgain(
   return true
 }
 
-/** Why an amount cannot be set aside, and on which ledger. */
+/** Why an amount cannot be set aside, and on which budget. */
 export interface Shortage {
   /** `spent`: only a replenishment helps. `reserved`: it would fit if others gave back what they have set aside. */
   readonly cause: 'spent' | 'reserved'
-  readonly ledger: Budget
+  readonly budget: Budget
 }
 
 /** What keeps a task from setting an amount aside; what is spent counts before what is reserved. */
 export function shortageOf(
-  view: Pick<TaskView, 'ledgersFor'>,
+  view: Pick<TaskView, 'budgetsFor'>,
   taskId: TaskId,
   dimension: BudgetDimension,
   amount: number,
 ): Shortage | undefined {
-  const ledgers = view.ledgersFor(taskId, dimension)
-  const spent = ledgers.find(({ limit, consumed }) => consumed + amount > limit)
-  if (spent !== undefined) return { cause: 'spent', ledger: spent }
-  const reserved = ledgers.find((ledger) => isCrowded(ledger, amount))
-  return reserved && { cause: 'reserved', ledger: reserved }
+  const budgets = view.budgetsFor(taskId, dimension)
+  const spent = budgets.find(({ limit, consumed }) => consumed + amount > limit)
+  if (spent !== undefined) return { cause: 'spent', budget: spent }
+  const reserved = budgets.find((budget) => isCrowded(budget, amount))
+  return reserved && { cause: 'reserved', budget: reserved }
 }
 
-/** True when a ledger cannot bear an amount besides what is spent and reserved. */
+/** True when a budget cannot bear an amount besides what is spent and reserved. */
 export function isCrowded({ limit, consumed, reserved }: Budget, amount: number): boolean {
   return consumed + reserved + amount > limit
 }

@@ -204,10 +204,7 @@ function createWith(
 ): void {
   const taskId = taskSpec.id
   checkOccurs(taskSpec.runPolicy, origin)
-  batch.submit({ type: 'task_create', taskSpec, atMs })
-  for (const runInstance of firstRuns(taskSpec, { origin, createdAtMs: atMs }, ids)) {
-    batch.submit({ type: 'run_create', runInstance })
-  }
+  batch.submit({ type: 'task_create', taskSpec, runs: firstRuns(taskSpec, origin, ids), atMs })
   for (const [name, limit] of Object.entries(budgets)) {
     batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }

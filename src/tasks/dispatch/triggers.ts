@@ -41,6 +41,8 @@ export class Triggers {
       case 'subscription_triggered':
         this.#pending.add(event.subscriptionId)
         return
+      case 'task_created':
+        return this.#lookAgain(event.taskSpec.id)
       case 'run_created':
         return this.#lookAgain(event.runInstance.taskId)
       case 'attempt_ended':
@@ -209,16 +211,16 @@ export function* eventsOfRun(taskId: TaskId, task: Task | undefined, newState: R
   if (task !== undefined && phaseOf(task) === 'completed') yield { type: 'task_reached_terminal_success', taskId }
 }
 
-/** The level of every ledger that bears a spending, as an event each (T-90). */
+/** The level of every budget that bears a spending, as an event each (T-90). */
 export function* eventsOfSpending(
-  view: Pick<TaskView, 'ledgersFor'>,
+  view: Pick<TaskView, 'budgetsFor'>,
   taskId: TaskId,
   dimensions: readonly BudgetDimension[],
 ): Iterable<SystemEvent> {
   for (const dimension of dimensions) {
-    for (const ledger of view.ledgersFor(taskId, dimension)) {
-      const percent = consumedPercent(ledger)
-      yield { type: 'budget_threshold_crossed', taskId: ledger.taskId, dimension, percent }
+    for (const budget of view.budgetsFor(taskId, dimension)) {
+      const percent = consumedPercent(budget)
+      yield { type: 'budget_threshold_crossed', taskId: budget.taskId, dimension, percent }
     }
   }
 }

@@ -96,7 +96,7 @@ export function advanceStep(action: AdvanceAction, operation: Choice): Operation
         case 'start':
           return driver.call('provisioningSucceeded', id)
         case 'progress_reported':
-          return driver.call('reportProgress', id, { message: 'half', percent: 0.5 })
+          return driver.call('reportProgress', id, { message: 'half', fraction: 0.5 })
         case 'peer_ready':
           return driver.call('peerReady', id, peer)
         case 'retire_requested':

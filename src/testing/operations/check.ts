@@ -4,26 +4,11 @@ import type { Comparison } from '../comparison.js'
 import { searchHistories, type ModelSearch, type WeightedSteps } from '../model.js'
 import { assertAgreement } from './agreement.js'
 import { operationsSteps, type OperationsStepOptions } from './arbitraries.js'
-import { OperationsDriver, type DriverOptions } from './driver.js'
 import { advanceClockStep, crashStep, restartStep } from './life-steps.js'
 import { assertInvariants, type InvariantReads } from './invariants.js'
+import { OpenOperations, type OperationsUnderTest } from './open-operations.js'
 import { OperationsOracle } from './oracle.js'
-import type { OperationsPort } from './port.js'
 import type { OracleLimits } from './rows.js'
-
-/** A system at the beginning of a history: nothing has been registered. */
-export interface OperationsUnderTest {
-  readonly port: OperationsPort
-  /** Resolves once all that was answered is durable; called before a crash. Absent where every answer says so. */
-  flush?(): Awaitable<void>
-  /** Lets the process die and another take over what was durable; gives the port of the other. Absent: no crashes. */
-  crash?(): Awaitable<OperationsPort>
-  /** Ends what runs as terminated for this reason, stops, and starts anew. Absent: no restarts. */
-  restart?(reason: string): Awaitable<OperationsPort>
-  /** Moves the clock of the system, which is a simulated one. */
-  advance?(milliseconds: number): Awaitable<void>
-  close?(): Awaitable<void>
-}
 
 /** What is tested, and how. */
 export interface OperationsModelOptions extends ModelSearch, OperationsStepOptions {
@@ -35,21 +20,6 @@ export interface OperationsModelOptions extends ModelSearch, OperationsStepOptio
   readonly comparison?: Comparison
   /** Milliseconds, of the real clock, after which an answer that is due counts as missing. Default 5,000. */
   readonly patienceMs?: number
-}
-
-/** A system under test as steps drive it. */
-export class OpenOperations extends OperationsDriver {
-  readonly system: OperationsUnderTest
-
-  constructor(system: OperationsUnderTest, options: DriverOptions) {
-    super(system.port, options)
-    this.system = system
-  }
-
-  /** Goes on with the port of another life. */
-  reopen(port: OperationsPort | undefined): void {
-    if (port !== undefined) this.port = port
-  }
 }
 
 /** How many ended operations a session keeps by default. */

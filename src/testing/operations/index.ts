@@ -1,7 +1,8 @@
 /** Models of operations, for a system of yours that keeps them. */
 export { assertAgreement } from './agreement.js'
 export { operationsSteps, type OperationsStepName, type OperationsStepOptions } from './arbitraries.js'
-export { checkOperationsModel, OpenOperations, type OperationsModelOptions, type OperationsUnderTest } from './check.js'
+export { checkOperationsModel, type OperationsModelOptions } from './check.js'
+export { OpenOperations, type OperationsUnderTest } from './open-operations.js'
 export { OperationsDriver, type DriverOptions } from './driver.js'
 export { assertInvariants, type InvariantReads } from './invariants.js'
 export { OperationsOracle } from './oracle.js'

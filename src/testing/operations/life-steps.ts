@@ -1,5 +1,5 @@
 import type { OperationsStep } from './step.js'
-import type { OpenOperations } from './check.js'
+import type { OpenOperations } from './open-operations.js'
 
 /** Time passes. */
 export function advanceClockStep(milliseconds: number): OperationsStep<OpenOperations> {

@@ -2,7 +2,7 @@ import { createMemoryJournal } from '../../journal/memory-journal.js'
 import { createRuntime, type Runtime } from '../../runtime.js'
 import type { Session } from '../../operations/public.js'
 import { SimulatedClock } from '../simulated-clock.js'
-import type { OperationsUnderTest } from './check.js'
+import type { OperationsUnderTest } from './open-operations.js'
 import type { OperationsPort } from './port.js'
 import type { OracleLimits } from './rows.js'
 

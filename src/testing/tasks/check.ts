@@ -24,7 +24,7 @@ export interface TasksUnderTest {
 export interface TasksModelOptions extends ModelSearch {
   /** Opens a fresh system for each history. */
   readonly open: () => Awaitable<TasksUnderTest>
-  /** Commands that are submitted. Default: all that are one move each. */
+  /** Commands that are submitted. Default: all. */
   readonly commands?: readonly CommandType[]
   /** Default `reported`. */
   readonly comparison?: Comparison

@@ -11,12 +11,12 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       const parent = command.taskSpec.parentTaskId
       const depth = parent === undefined ? 0 : (state.tasks.get(parent)?.depth ?? 0) + 1
       state.tasks.set(command.taskSpec.id, { parent, isCancelled: false, depth, createdAtMs: command.atMs })
+      for (const { id } of command.runs ?? []) state.runs.set(id, freshRun(command.taskSpec.id))
       return
     }
     case 'run_create': {
       const { id, taskId } = command.runInstance
-      const fresh = { state: 'scheduled', attempt: undefined, attempts: [], lease: undefined, history: ['scheduled'] }
-      state.runs.set(id, { task: taskId, ...fresh })
+      state.runs.set(id, freshRun(taskId))
       return
     }
     case 'run_state_transition':
@@ -63,22 +63,22 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       state.paused = undefined
       return
     case 'budget_allocate': {
-      const ledgers = state.budgets.get(command.taskId) ?? new Map<string, OracleBudget>()
-      ledgers.set(command.dimension, { limit: command.limit, consumed: 0, reserved: 0 })
-      state.budgets.set(command.taskId, ledgers)
+      const budgets = state.budgets.get(command.taskId) ?? new Map<string, OracleBudget>()
+      budgets.set(command.dimension, { limit: command.limit, consumed: 0, reserved: 0 })
+      state.budgets.set(command.taskId, budgets)
       return
     }
     case 'budget_consume':
-      for (const ledger of state.ledgers(command.taskId, command.dimension)) ledger.consumed += command.amount
+      for (const budget of state.budgetsFor(command.taskId, command.dimension)) budget.consumed += command.amount
       return
     case 'budget_replenish': {
-      const ledger = state.budgets.get(command.taskId)?.get(command.dimension)
-      if (ledger !== undefined) ledger.limit = command.newLimit
+      const budget = state.budgets.get(command.taskId)?.get(command.dimension)
+      if (budget !== undefined) budget.limit = command.newLimit
       return
     }
     case 'budget_reserve': {
-      const charged = state.ledgers(command.taskId, command.dimension)
-      for (const ledger of charged) ledger.reserved += command.amount
+      const charged = state.budgetsFor(command.taskId, command.dimension)
+      for (const budget of charged) budget.reserved += command.amount
       const { taskId: task, dimension, amount } = command
       state.reservations.set(command.reservationId, { task, dimension, amount, charged })
       return
@@ -88,9 +88,9 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       const reservation = state.reservations.get(command.reservationId)
       if (reservation === undefined) return
       state.reservations.delete(command.reservationId)
-      for (const ledger of reservation.charged) ledger.reserved -= reservation.amount
+      for (const budget of reservation.charged) budget.reserved -= reservation.amount
       if (command.type === 'budget_release') return
-      for (const ledger of state.ledgers(reservation.task, reservation.dimension)) ledger.consumed += command.amount
+      for (const budget of state.budgetsFor(reservation.task, reservation.dimension)) budget.consumed += command.amount
       return
     }
     case 'subscription_create': {
@@ -121,6 +121,10 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       return
     default:
   }
+}
+
+function freshRun(task: string): OracleRun {
+  return { task, state: 'scheduled', attempt: undefined, attempts: [], lease: undefined, history: ['scheduled'] }
 }
 
 /** A run enters a state, and leaves behind what does not belong there. */

@@ -6,8 +6,13 @@ import {
   failed,
   runStates,
   succeeded,
+  type AttemptId,
+  type CommandOf,
   type CommandType,
+  type RunId,
   type RunState,
+  type TaskCommand,
+  type TaskId,
 } from '../../tasks/public.js'
 import { actorId, attemptId, entryId, reservationId, runId, subscriptionId, taskId, tenantId } from './ids.js'
 import type { PlainCommand } from './port.js'
@@ -15,14 +20,14 @@ import type { OracleState } from './state.js'
 
 /** Raw numbers that are turned into a command once it is known what would make sense. */
 export interface Intent {
-  readonly type: PlainCommand['type'] | 'advance'
+  readonly type: TaskCommand['type'] | 'advance'
   /** Picks ids, amounts and states. */
   readonly dice: readonly number[]
   /** Whether to aim at something legal; otherwise the dice decide alone. */
   readonly isSensible: boolean
 }
 
-const weights: readonly (readonly [PlainCommand['type'] | 'advance', number])[] = [
+const weights: readonly (readonly [TaskCommand['type'] | 'advance', number])[] = [
   ['advance', 90],
   ['task_create', 6],
   ['run_create', 6],
@@ -57,6 +62,8 @@ const weights: readonly (readonly [PlainCommand['type'] | 'advance', number])[] 
   ['budget_settle', 3],
   ['budget_release', 2],
   ['subscription_consume', 3],
+  ['attempt_begin', 14],
+  ['attempt_end', 14],
 ]
 
 /** Intents, as often as what they lead to should come up; only towards these commands, all by default. */
@@ -79,6 +86,8 @@ export function intentSteps(
 export const dimensions = ['token', 'time:ms'] as const
 
 const [token, time] = [budgetDimension('token'), budgetDimension('time:ms')]
+/** Where an end of an attempt leads. */
+const endStates = ['completed', 'failed', 'retry_wait', 'suspended'] as const
 const next: Readonly<Record<string, readonly RunState[]>> = {
   scheduled: ['ready'],
   ready: ['leased'],
@@ -127,7 +136,7 @@ function advance(oracle: OracleState, [, b = 0, c = 0, d = 0, e = 0]: readonly n
 }
 
 /** The command an intent means in a given state. */
-export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleState): PlainCommand {
+export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleState): TaskCommand {
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = dice
   const atMs = 100 + a * 10 + b
   const task = taskId((a % 4) + 1)
@@ -150,7 +159,8 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
       return advance(oracle, dice, atMs)
     case 'task_create': {
       const parent = c % 2 === 0 ? {} : { parentTaskId: taskId((d % 4) + 1) }
-      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...parent }), atMs }
+      const runs = e % 3 === 0 ? { runs: [{ id: run, scheduledAtMs: atMs + c }] } : {}
+      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...parent }), ...runs, atMs }
     }
     case 'run_create':
       return {
@@ -260,5 +270,65 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
       }
       return { type, entry, atMs }
     }
+    case 'attempt_begin':
+      return beginOf(dice, isSensible, oracle, atMs)
+    case 'attempt_end':
+      return endOf(dice, isSensible, oracle, atMs)
+  }
+}
+
+/** Claims a run and starts an attempt; with luck one that is ready, and with an amount set aside. */
+function beginOf(
+  [a = 0, b = 0, c = 0, d = 0, e = 0]: readonly number[],
+  isSensible: boolean,
+  oracle: OracleState,
+  atMs: number,
+): CommandOf<'attempt_begin'> {
+  const ready = [...oracle.runs].filter(([, { state, lease }]) => state === 'ready' && lease === undefined)
+  const chosen = isSensible ? ready[b % Math.max(1, ready.length)]?.[0] : undefined
+  const reservation = {
+    reservationId: reservationId((b % 2) + 1),
+    dimension: c % 4 === 0 ? time : token,
+    amount: d + 1,
+  }
+  return {
+    type: 'attempt_begin',
+    runId: (chosen as RunId | undefined) ?? runId(b + 1),
+    attemptId: attemptId(isSensible ? oracle.sequence + 100 : (c % 3) + 1),
+    owner: `w${c % 2}`,
+    expiresAtMs: 1000 + d,
+    ...(e % 3 === 0 && { reservations: [reservation] }),
+    ...(a === 0 && { reservations: [reservation, { ...reservation, reservationId: reservationId(3) }] }),
+    atMs,
+  }
+}
+
+/** Ends an attempt with all that follows; with luck one that is under way. */
+function endOf(
+  [a = 0, b = 0, c = 0, d = 0, e = 0]: readonly number[],
+  isSensible: boolean,
+  oracle: OracleState,
+  atMs: number,
+): CommandOf<'attempt_end'> {
+  const working = [...oracle.runs].filter(([, { attempt }]) => attempt !== undefined)
+  const [id, run] = (isSensible ? working[b % Math.max(1, working.length)] : undefined) ?? [undefined, undefined]
+  const token = run?.lease?.token ?? (isSensible || d % 3 > 0 ? undefined : e + 1)
+  const newState = endStates[c % endStates.length] ?? 'completed'
+  const task = (run?.task as TaskId | undefined) ?? taskId((a % 4) + 1)
+  const fresh = createRun({ id: runId(d + 1), taskId: task, createdAtMs: atMs, scheduledAtMs: atMs + c })
+  return {
+    type: 'attempt_end',
+    runId: (id as RunId | undefined) ?? runId(b + 1),
+    attemptId: (run?.attempt as AttemptId | undefined) ?? attemptId((c % 3) + 1),
+    outcome: d % 2 === 0 ? succeeded() : failed(`e${e}`, e % 2 === 0 ? 'retryable' : 'terminal'),
+    newState,
+    ...(newState === 'retry_wait' && { retryAtMs: atMs + 50 }),
+    ...(newState === 'suspended' && { resume: d % 2 === 0, reason: `r${d}` }),
+    ...(e % 3 === 0 && { settlements: [{ reservationId: reservationId((d % 3) + 1), amount: d }] }),
+    ...(e % 4 === 1 && { consumptions: [{ dimension: d % 4 === 0 ? time : budgetDimension('token'), amount: d + 1 }] }),
+    ...(a % 4 === 0 && { runs: [fresh] }),
+    ...(a % 4 === 1 && { triggers: [subscriptionId((d % 2) + 1)] }),
+    ...(token !== undefined && { fencingToken: token }),
+    atMs,
   }
 }

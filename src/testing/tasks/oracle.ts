@@ -1,4 +1,5 @@
-import type { PlainCommand } from './port.js'
+import type { TaskCommand } from '../../tasks/public.js'
+import { movesOf } from './composites.js'
 import { applyTo } from './effects.js'
 import { refusalOf } from './refusals.js'
 import { OracleState } from './state.js'
@@ -10,12 +11,16 @@ import { OracleState } from './state.js'
  */
 export class TasksOracle extends OracleState {
   /** The refusal's code; without one the command has been applied. */
-  submit(command: PlainCommand): string | undefined {
-    const refusal = refusalOf(this, command)
-    if (refusal === undefined) {
-      this.sequence += 1
-      applyTo(this, command)
+  submit(command: TaskCommand): string | undefined {
+    const trial = this.copy()
+    trial.sequence += 1
+    for (const move of movesOf(trial, command)) {
+      const refusal = refusalOf(trial, move)
+      if (refusal !== undefined) return refusal
+      applyTo(trial, move)
     }
-    return refusal
+    this.sequence += 1
+    for (const move of movesOf(this, command)) applyTo(this, move)
+    return undefined
   }
 }

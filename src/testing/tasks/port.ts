@@ -2,7 +2,7 @@ import type { MutationOutcome, TaskCommand, TaskProjection } from '../../tasks/p
 import type { Awaitable } from '../awaitable.js'
 import type { Reported } from '../comparison.js'
 
-/** Commands that are one move each: what the model submits. Composites do the same in one go. */
+/** Commands that are one move each. Composites do the same in one go: see {@link movesOf}. */
 export type PlainCommand = Exclude<TaskCommand, { readonly type: 'attempt_begin' | 'attempt_end' }>
 
 /** What the model reads, beside the commands that it submits. */

@@ -9,12 +9,11 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     case 'task_create': {
       const { id, parentTaskId } = command.taskSpec
       if (state.tasks.has(id)) return 'task_already_exists'
-      if (parentTaskId === undefined) return undefined
-      const parent = state.tasks.get(parentTaskId)
-      const runs = state.runsOf(parentTaskId)
-      const isOver = runs.length > 0 && runs.every(({ state }) => isFinal(state))
-      if (parent === undefined || parent.isCancelled || isOver) return 'orphan_prevention'
-      return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
+      const orphan = parentTaskId === undefined ? undefined : refusalOfChild(state, parentTaskId)
+      if (orphan !== undefined) return orphan
+      const firstRuns = command.runs?.map((run) => run.id) ?? []
+      const isTaken = firstRuns.some((run) => state.runs.has(run)) || new Set(firstRuns).size < firstRuns.length
+      return isTaken ? 'run_already_exists' : undefined
     }
     case 'run_create': {
       const { id, taskId } = command.runInstance
@@ -101,20 +100,20 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       return state.budgets.get(command.taskId)?.has(command.dimension) === true ? 'budget_already_allocated' : undefined
     case 'budget_consume':
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
-      return state.ledgers(command.taskId, command.dimension).length === 0 ? 'budget_not_allocated' : undefined
+      return state.budgetsFor(command.taskId, command.dimension).length === 0 ? 'budget_not_allocated' : undefined
     case 'budget_replenish': {
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
-      const ledger = state.budgets.get(command.taskId)?.get(command.dimension)
-      if (ledger === undefined) return 'budget_not_allocated'
-      return command.newLimit > ledger.limit ? undefined : 'budget_not_raised'
+      const budget = state.budgets.get(command.taskId)?.get(command.dimension)
+      if (budget === undefined) return 'budget_not_allocated'
+      return command.newLimit > budget.limit ? undefined : 'budget_not_raised'
     }
     case 'budget_reserve': {
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
       if (command.runId !== undefined && !state.runs.has(command.runId)) return 'unknown_run'
       if (state.reservations.has(command.reservationId)) return 'reservation_already_exists'
-      const ledgers = state.ledgers(command.taskId, command.dimension)
-      if (ledgers.length === 0) return 'budget_not_allocated'
-      const fits = ledgers.every(({ limit, consumed, reserved }) => limit - consumed - reserved >= command.amount)
+      const budgets = state.budgetsFor(command.taskId, command.dimension)
+      if (budgets.length === 0) return 'budget_not_allocated'
+      const fits = budgets.every(({ limit, consumed, reserved }) => limit - consumed - reserved >= command.amount)
       return fits ? undefined : 'budget_exceeded'
     }
     case 'budget_settle':
@@ -164,4 +163,12 @@ function leaving(run: OracleRun, to: string): string | undefined {
   if (run.state === 'running' && to !== 'cancelled' && run.attempt !== undefined) return 'attempt_still_active'
   const keepsLease = to === 'retry_wait' || to === 'suspended' || (run.state === 'leased' && to === 'ready')
   return keepsLease && run.lease !== undefined ? 'lease_still_held' : undefined
+}
+
+function refusalOfChild(state: OracleState, parentTaskId: string): string | undefined {
+  const parent = state.tasks.get(parentTaskId)
+  const runs = state.runsOf(parentTaskId)
+  const isOver = runs.length > 0 && runs.every((run) => isFinal(run.state))
+  if (parent === undefined || parent.isCancelled || isOver) return 'orphan_prevention'
+  return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
 }

@@ -21,16 +21,21 @@ export class OracleState {
   /** Entries of the ledger, in their order. */
   readonly entries: string[] = []
 
+  /** A copy that shares nothing. */
+  copy(): OracleState {
+    return Object.assign(new OracleState(), structuredClone(Object.fromEntries(Object.entries(this))))
+  }
+
   /** Runs of a task, in the order of their creation. */
   runsOf(task: string): OracleRun[] {
     return [...this.runs.values()].filter((run) => run.task === task)
   }
 
-  /** The ledgers a task spends from. */
-  ledgers(task: string | undefined, dimension: string): OracleBudget[] {
+  /** The budgets a task spends from. */
+  budgetsFor(task: string | undefined, dimension: string): OracleBudget[] {
     if (task === undefined) return []
     const own = this.budgets.get(task)?.get(dimension)
-    return [...(own === undefined ? [] : [own]), ...this.ledgers(this.tasks.get(task)?.parent, dimension)]
+    return [...(own === undefined ? [] : [own]), ...this.budgetsFor(this.tasks.get(task)?.parent, dimension)]
   }
 
   /** Whether prerequisites let a task run; that it may and that it has completed are kept apart (T-92). */

@@ -42,6 +42,8 @@ export class CliRun {
 /** A folder with a plan and what its tools leave behind. Tools run in it, so relative paths in scripts mean it. */
 export class Workspace implements AsyncDisposable {
   readonly folder: string
+  /** How wide the terminal is that {@link startOnTerminal} opens. */
+  terminalColumns = 80
   readonly #main: string
   readonly #runs: CliRun[] = []
 
@@ -82,8 +84,14 @@ export class Workspace implements AsyncDisposable {
 
   /** Runs the command line on a terminal of its own; what the terminal gets is the run's `stdout`. */
   startOnTerminal(...args: readonly string[]): CliRun {
-    const command = [process.execPath, this.#main, ...args].map((word) => `'${word}'`).join(' ')
+    const words = [process.execPath, this.#main, ...args].map((word) => `'${word}'`)
+    const command = `stty cols ${this.terminalColumns}; exec ${words.join(' ')}`
     return this.#spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], { TERM: 'xterm-256color' })
+  }
+
+  /** Runs the command line with standard error at the place where standard output is. */
+  startMerged(...args: readonly string[]): CliRun {
+    return this.#spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, this.#main, ...args])
   }
 
   /** Runs the command line where no file may grow beyond so many bytes, as on a disk that is full. */

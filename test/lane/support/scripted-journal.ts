@@ -49,8 +49,8 @@ export class ScriptedJournal implements Journal {
     const { throwNext } = this
     this.throwNext = undefined
     if (throwNext !== undefined) throw throwNext
-    if (this.isClosed) throw new JournalError('journal_closed', 'closed', {})
-    if (this.isPoisoned) throw new JournalError('journal_poisoned', 'poisoned', { cause: 'sync' })
+    if (this.isClosed) throw new JournalError('journal_closed', {})
+    if (this.isPoisoned) throw new JournalError('journal_poisoned', { cause: 'sync' })
     if (records.length === 0) return this.settled()
     const deferred = createDeferred<void>()
     this.#queue.push({ records: structuredClone(records), deferred })
@@ -81,11 +81,9 @@ export class ScriptedJournal implements Journal {
   failUnnoticed(code: 'journal_not_appended' | 'journal_durability_unknown'): void {
     this.isPoisoned = code === 'journal_durability_unknown'
     const [first, ...behind] = this.#queue.splice(0)
-    const error = new JournalError(code, `scripted ${code}`, { cause: 'scripted' })
+    const error = new JournalError(code, { cause: 'scripted' })
     first?.deferred.reject(error)
-    const consequence = this.isPoisoned
-      ? new JournalError('journal_poisoned', 'poisoned', { cause: 'scripted' })
-      : error
+    const consequence = this.isPoisoned ? new JournalError('journal_poisoned', { cause: 'scripted' }) : error
     for (const { deferred } of behind) deferred.reject(consequence)
   }
 

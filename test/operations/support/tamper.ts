@@ -1,6 +1,6 @@
 import type { OperationContext } from '../../../machines/operation.js'
 import type { WaitAllBarrierActor } from '../../../machines/wait-all-barrier.js'
-import type { OperationRow } from '../../../src/operations/projection.js'
+import type { OperationRow } from '../../../src/operations/operation-row.js'
 import { idOf, type Fixture } from './registry.js'
 
 type Forged<Fields> = { [Field in keyof Fields]?: unknown }

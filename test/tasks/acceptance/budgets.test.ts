@@ -11,11 +11,11 @@ import {
   type Service,
 } from './support.js'
 
-/** The numbers of a task's one ledger. */
-function ledgerOf({ projection }: Service, taskId: TaskId): object {
-  const [ledger, ...others] = [...projection.budgetsOf(taskId)]
-  if (ledger === undefined || others.length > 0) throw new Error(`task ${taskId} has not exactly one ledger`)
-  const { limit, consumed, reserved, exhausted } = ledger
+/** The numbers of a task's one budget. */
+function budgetOf({ projection }: Service, taskId: TaskId): object {
+  const [budget, ...others] = [...projection.budgetsOf(taskId)]
+  if (budget === undefined || others.length > 0) throw new Error(`task ${taskId} has not exactly one budget`)
+  const { limit, consumed, reserved, exhausted } = budget
   return { limit, consumed, reserved, exhausted }
 }
 
@@ -27,18 +27,18 @@ describe('an exhausted budget', () => {
     const taskId = await before.tasks.submit({ kind: 'work', runPolicy, budgets: { token: 100 } })
     await before.pass(60)
     // What was used is recorded even where it exceeds the limit.
-    expect(ledgerOf(before, taskId)).toEqual({ limit: 100, consumed: 120, reserved: 0, exhausted: true })
+    expect(budgetOf(before, taskId)).toEqual({ limit: 100, consumed: 120, reserved: 0, exhausted: true })
     expect(before.statesOf(taskId).toSorted()).toEqual(['completed', 'completed', 'ready'])
 
     const service = await before.crash({ seconds: 60 })
     service.tasks.handle('work', ({ budget }) => budget.report('token', 60))
     await service.pass(60)
-    expect(ledgerOf(service, taskId)).toEqual({ limit: 100, consumed: 120, reserved: 0, exhausted: true })
+    expect(budgetOf(service, taskId)).toEqual({ limit: 100, consumed: 120, reserved: 0, exhausted: true })
     expect(service.statesOf(taskId).toSorted()).toEqual(['completed', 'completed', 'ready'])
 
     await service.tasks.replenish(taskId, 'token', 200)
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
-    expect(ledgerOf(service, taskId)).toEqual({ limit: 200, consumed: 180, reserved: 0, exhausted: false })
+    expect(budgetOf(service, taskId)).toEqual({ limit: 200, consumed: 180, reserved: 0, exhausted: false })
   })
 
   it('[T-88] is not opened by a limit that is still spent, nor by none', async () => {
@@ -170,17 +170,17 @@ describe('a reservation', () => {
     const { budget } = bench.last.context
     expect(budget.remaining('token')).toBe(100)
     const spending = await budget.reserve('token', 60)
-    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 60 })
+    expect(budgetOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 60 })
     expect(budget.remaining('token')).toBe(40)
     await spending.settle(25)
-    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 25, reserved: 0 })
+    expect(budgetOf(service, taskId)).toMatchObject({ consumed: 25, reserved: 0 })
     const unused = await budget.reserve('token', 75)
     expect(budget.remaining('token')).toBe(0)
     await unused.release()
-    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 25, reserved: 0 })
+    expect(budgetOf(service, taskId)).toMatchObject({ consumed: 25, reserved: 0 })
     bench.last.answer()
     await service.tasks.outcome(taskId)
-    expect(ledgerOf(service, taskId)).toEqual({ limit: 100, consumed: 25, reserved: 0, exhausted: false })
+    expect(budgetOf(service, taskId)).toEqual({ limit: 100, consumed: 25, reserved: 0, exhausted: false })
   })
 
   it('[T-185] that would exceed is refused before the call starts, with the numbers', async () => {
@@ -194,7 +194,7 @@ describe('a reservation', () => {
       data: { taskId, dimension: 'token', limit: 100, consumed: 0, reserved: 60, amount: 41 },
     })
     await budget.reserve('token', 40)
-    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 100 })
+    expect(budgetOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 100 })
   })
 
   it('[T-182] records the truth even if more was spent than reserved', async () => {
@@ -203,7 +203,7 @@ describe('a reservation', () => {
     await service.settle()
     const spending = await bench.last.context.budget.reserve('token', 60)
     await spending.settle(130)
-    expect(ledgerOf(service, taskId)).toEqual({ limit: 100, consumed: 130, reserved: 0, exhausted: true })
+    expect(budgetOf(service, taskId)).toEqual({ limit: 100, consumed: 130, reserved: 0, exhausted: true })
   })
 
   it('[T-188] is spent in full when a handler ends well without settling it', async () => {
@@ -213,7 +213,7 @@ describe('a reservation', () => {
     await bench.last.context.budget.reserve('token', 60)
     bench.last.answer()
     await service.tasks.outcome(taskId)
-    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 60, reserved: 0 })
+    expect(budgetOf(service, taskId)).toMatchObject({ consumed: 60, reserved: 0 })
   })
 
   it.each([
@@ -226,7 +226,7 @@ describe('a reservation', () => {
     await bench.last.context.budget.reserve('token', 60)
     end(bench)
     await service.settle()
-    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 0 })
+    expect(budgetOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 0 })
   })
 
   it('[T-188] of an attempt that a crash cut off counts as spent: the call may have been made', async () => {
@@ -235,9 +235,9 @@ describe('a reservation', () => {
     await before.settle()
     await bench.last.context.budget.reserve('token', 60)
     const service = await before.crash()
-    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 60 })
+    expect(budgetOf(service, taskId)).toMatchObject({ consumed: 0, reserved: 60 })
     await service.tasks.start()
-    expect(ledgerOf(service, taskId)).toMatchObject({ consumed: 60, reserved: 0 })
+    expect(budgetOf(service, taskId)).toMatchObject({ consumed: 60, reserved: 0 })
   })
 
   it('[T-185] that is refused and not caught suspends the run until the budget is replenished', async () => {
@@ -262,7 +262,7 @@ describe('a reservation', () => {
     expect(calls).toBe(1)
     await reopened.tasks.replenish(taskId, 'token', 150)
     expect(await reopened.tasks.outcome(taskId)).toMatchObject({ status: 'completed' })
-    expect(ledgerOf(reopened, taskId)).toEqual({ limit: 150, consumed: 120, reserved: 0, exhausted: false })
+    expect(budgetOf(reopened, taskId)).toEqual({ limit: 150, consumed: 120, reserved: 0, exhausted: false })
     expect(calls).toBe(2)
   })
 
@@ -275,20 +275,20 @@ describe('a reservation', () => {
     const taskIds = [await submit(), await submit(), await submit()]
     await service.settle()
     expect(bench.calls).toHaveLength(2)
-    expect(ledgerOf(service, parent)).toMatchObject({ consumed: 0, reserved: 80 })
+    expect(budgetOf(service, parent)).toMatchObject({ consumed: 0, reserved: 80 })
     bench.call(0).context.budget.report('token', 5)
     bench.call(0).answer()
     await service.settle()
     expect(bench.calls).toHaveLength(3)
-    expect(ledgerOf(service, parent)).toMatchObject({ consumed: 5, reserved: 80 })
+    expect(budgetOf(service, parent)).toMatchObject({ consumed: 5, reserved: 80 })
     for (const call of bench.calls) call.answer()
     await Promise.all(taskIds.map((id) => service.tasks.outcome(id)))
-    expect(ledgerOf(service, parent)).toMatchObject({ consumed: 85, reserved: 0 })
+    expect(budgetOf(service, parent)).toMatchObject({ consumed: 85, reserved: 0 })
   })
 })
 
 describe('a tree of tasks', () => {
-  it('[T-180] shares the budget of its root, and each ledger on the way up counts', async () => {
+  it('[T-180] shares the budget of its root, and each budget on the way up counts', async () => {
     const { service, bench } = await openWithBench()
     const { root, branch, leaf } = await service.tasks.submitGraph({
       root: { kind: 'nobody handles this', budgets: { token: 100 } },
@@ -300,19 +300,19 @@ describe('a tree of tasks', () => {
     const [inLeaf, inOther] =
       bench.calls[0]?.context.taskId === leaf ? [bench.call(0), bench.call(1)] : [bench.call(1), bench.call(0)]
     const spending = await inLeaf.context.budget.reserve('token', 50)
-    expect(ledgerOf(service, branch)).toMatchObject({ reserved: 50 })
-    expect(ledgerOf(service, root)).toMatchObject({ reserved: 50 })
+    expect(budgetOf(service, branch)).toMatchObject({ reserved: 50 })
+    expect(budgetOf(service, root)).toMatchObject({ reserved: 50 })
     await expect(inLeaf.context.budget.reserve('token', 11)).rejects.toMatchObject({ data: { taskId: branch } })
     await expect(inOther.context.budget.reserve('token', 101)).rejects.toMatchObject({ data: { taskId: root } })
     await inOther.context.budget.reserve('token', 50)
     await spending.settle(30)
-    expect(ledgerOf(service, branch)).toMatchObject({ consumed: 30, reserved: 0 })
-    expect(ledgerOf(service, root)).toMatchObject({ consumed: 30, reserved: 50 })
+    expect(budgetOf(service, branch)).toMatchObject({ consumed: 30, reserved: 0 })
+    expect(budgetOf(service, root)).toMatchObject({ consumed: 30, reserved: 50 })
     inLeaf.answer()
     inOther.answer()
     await service.settle()
-    expect(ledgerOf(service, branch)).toMatchObject({ consumed: 30, reserved: 0 })
-    expect(ledgerOf(service, root)).toMatchObject({ consumed: 80, reserved: 0 })
+    expect(budgetOf(service, branch)).toMatchObject({ consumed: 30, reserved: 0 })
+    expect(budgetOf(service, root)).toMatchObject({ consumed: 80, reserved: 0 })
   })
 
   it.each([1, 2, 3, 4])('[T-191] never spends past its budget, however many spend at once (seed %i)', async (seed) => {
@@ -342,22 +342,22 @@ describe('a tree of tasks', () => {
     const parent = await service.tasks.submit({ kind: 'nobody handles this', budgets: { token: 400 } })
     const overdrafts: object[] = []
     service.tasks.authority.onCommit(() => {
-      for (const ledger of service.projection.budgetsOf(parent)) {
-        if (ledger.consumed + ledger.reserved > ledger.limit) overdrafts.push(ledger)
+      for (const budget of service.projection.budgetsOf(parent)) {
+        if (budget.consumed + budget.reserved > budget.limit) overdrafts.push(budget)
       }
     })
     const submit = () => service.tasks.submit({ kind: 'work', parentTaskId: parent, constraints: { maxAttempts: 3 } })
     const children = await Promise.all(Array.from({ length: 40 }, submit))
     await service.pass(30)
     expect(refused).toBeGreaterThan(0)
-    expect(ledgerOf(service, parent)).toMatchObject({ consumed: spent, reserved: 0 })
+    expect(budgetOf(service, parent)).toMatchObject({ consumed: spent, reserved: 0 })
     expect(spent).toBeGreaterThan(200)
 
     await service.tasks.replenish(parent, 'token', 100_000)
     await service.pass(30)
     const outcomes = await Promise.all(children.map((id) => service.tasks.outcome(id)))
     expect(outcomes).toHaveLength(40)
-    expect(ledgerOf(service, parent)).toMatchObject({ consumed: spent, reserved: 0 })
+    expect(budgetOf(service, parent)).toMatchObject({ consumed: spent, reserved: 0 })
     expect(overdrafts).toEqual([])
     await service.tasks.cancel(parent)
     expect(leftovers(service)).toEqual(nothingLeft)

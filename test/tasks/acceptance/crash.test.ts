@@ -165,8 +165,8 @@ describe('a crash', () => {
       const service = await before.crash({ seconds: 1 })
       handleIn(service)
       await service.pass(6)
-      const [ledger] = [...service.projection.budgetsOf(ids.root)]
-      const { consumed = 0, reserved = 0 } = ledger ?? {}
+      const [budget] = [...service.projection.budgetsOf(ids.root)]
+      const { consumed = 0, reserved = 0 } = budget ?? {}
       const states = [ids.first, ids.second].flatMap((id) => service.statesOf(id))
       // The number goes with the rest, to be seen when it fails.
       expect({ dieAt, states, reserved }).toEqual({ dieAt, states: ['completed', 'completed'], reserved: 0 })

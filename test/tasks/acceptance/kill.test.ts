@@ -190,7 +190,7 @@ async function killRepeatedly(lane: number): Promise<{ killed: number; supersede
         if (isTerminalRunState(state)) endedAs.set(id, state)
       }
       for (const { taskId, dimension, limit, consumed, reserved } of projection.budgetsOf(spec.id)) {
-        if (oracle !== undefined) expect(oracle.ledger(taskId, dimension)).toEqual({ limit, consumed, reserved })
+        if (oracle !== undefined) expect(oracle.budget(taskId, dimension)).toEqual({ limit, consumed, reserved })
       }
     }
     if (isWaveDone) {

@@ -32,7 +32,7 @@ describe('a subscription', () => {
     const spender = await service.tasks.submit({ kind: 'work', budgets: { token: 500 } })
     const subscribed = await service.tasks.submit(farAhead)
     const dimension = [...service.projection.budgetsOf(spender)][0]?.dimension
-    if (dimension === undefined) throw new Error('no ledger')
+    if (dimension === undefined) throw new Error('no budget')
     const filter = { type: 'budget_threshold', taskId: spender, dimension, thresholdPercent: 80 } as const
     await service.tasks.subscribe(subscribed, filter)
     await service.settle()

@@ -191,6 +191,22 @@ describe('timeouts', () => {
       error: expect.stringContaining('1000 milliseconds'),
     })
   })
+
+  it('[T-174] a suspension that comes after the limit stands, and is no timeout', async () => {
+    const room = await openRoom()
+    const late = createDeferred<unknown>()
+    room.tasks.handle('work', async ({ signal, resumeFrom }) => {
+      if (resumeFrom !== undefined) return `from ${text(resumeFrom)}`
+      signal.addEventListener('abort', () => late.resolve(suspend('page 7')))
+      return late.promise
+    })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { timeoutMs: 1000, maxAttempts: 1 } })
+    await room.pass(2)
+    expect(room.runsOf(id)[0]).toMatchObject({ state: 'suspended', attempts: [{ outcome: { result: 'suspended' } }] })
+    await room.tasks.resume(room.runsOf(id)[0]?.id as never)
+    const { status, output } = await room.tasks.outcome(id)
+    expect([status, text(output)]).toEqual(['completed', 'from page 7'])
+  })
 })
 
 describe('suspension', () => {

@@ -79,9 +79,9 @@ class Workshop {
     return this.room.authority.projection.run(this.worker(index).context.runId)?.state
   }
 
-  get ledger(): readonly [consumed: number | undefined, reserved: number | undefined] {
-    const ledger = this.room.authority.projection.budget(this.root, token)
-    return [ledger?.consumed, ledger?.reserved]
+  get budget(): readonly [consumed: number | undefined, reserved: number | undefined] {
+    const budget = this.room.authority.projection.budget(this.root, token)
+    return [budget?.consumed, budget?.reserved]
   }
 
   /** Sets an amount aside as a host does, outside of any attempt. */
@@ -108,13 +108,13 @@ describe('an amount that others have set aside', () => {
     const [first, second] = wishes
     await shop.room.settle()
     const states = () => wishes.map(({ state }) => state)
-    expect([states(), shop.ledger]).toEqual([
+    expect([states(), shop.budget]).toEqual([
       ['granted', 'waits', 'waits', 'waits'],
       [0, 600],
     ])
     await first?.spending?.settle(100)
     await shop.room.settle()
-    expect([states(), shop.ledger]).toEqual([
+    expect([states(), shop.budget]).toEqual([
       ['granted', 'granted', 'waits', 'waits'],
       [100, 600],
     ])
@@ -124,13 +124,13 @@ describe('an amount that others have set aside', () => {
     // The end of an attempt gives back as well.
     shop.worker(2).fail(new Error('no'))
     await shop.room.settle()
-    expect([states(), shop.ledger]).toEqual([
+    expect([states(), shop.budget]).toEqual([
       ['granted', 'granted', 'granted', 'granted'],
       [100, 600],
     ])
   })
 
-  it('is not given to a small wish that came later, on the same ledger', async () => {
+  it('is not given to a small wish that came later, on the same budget', async () => {
     const shop = await Workshop.open(3)
     const holder = shop.worker(0).reserve(600)
     await shop.room.settle()
@@ -159,7 +159,7 @@ describe('an amount that others have set aside', () => {
     expect([waiting.state, shop.room.statesOf(late)]).toEqual(['granted', ['completed']])
   })
 
-  it('leaves an amount on another ledger alone', async () => {
+  it('leaves an amount on another budget alone', async () => {
     const shop = await Workshop.open(2)
     const own = await shop.room.tasks.submit({ kind: 'work', budgets: { token: 10 } })
     shop.worker(0).reserve(1000)
@@ -217,7 +217,7 @@ describe('a wait in line', () => {
     expect(waiting).toMatchObject({ state: 'refused', reason: { code: 'attempt_aborted', data: { cause: 'timeout' } } })
     shop.worker(1).fail(waiting.reason)
     await shop.room.settle()
-    expect(shop.ledger).toEqual([0, 600])
+    expect(shop.budget).toEqual([0, 600])
   })
 
   it('ends with the signal it was given, and lets those behind go on', async () => {
@@ -253,7 +253,7 @@ describe('a wait in line', () => {
     shop.worker(2).answer('done without it')
     await shop.room.settle()
     expect(forgotten).toMatchObject({ state: 'refused', reason: { code: 'fencing_token_superseded' } })
-    expect([inFront.state, shop.stateOf(2), shop.ledger]).toEqual(['waits', 'completed', [0, 600]])
+    expect([inFront.state, shop.stateOf(2), shop.budget]).toEqual(['waits', 'completed', [0, 600]])
     await holder.spending?.release()
     const late = shop.worker(2).reserve(1)
     await shop.room.settle()
@@ -350,7 +350,7 @@ describe('who would wait for ever', () => {
     await shop.room.settle()
     const little = shop.worker(0).reserve(10)
     await shop.room.settle()
-    expect([inFront.state, little.state, shop.ledger]).toEqual(['waits', 'granted', [0, 610]])
+    expect([inFront.state, little.state, shop.budget]).toEqual(['waits', 'granted', [0, 610]])
     await held.spending?.settle(0)
     await shop.room.settle()
     expect(inFront.state).toBe('granted')
@@ -375,7 +375,7 @@ describe('who would wait for ever', () => {
     const shop = await Workshop.open(2)
     // Neither call has seen the other's reservation in the projection.
     const [first, second] = [shop.worker(0).reserve(600), shop.worker(1).reserve(600)]
-    expect(shop.ledger).toEqual([0, 0])
+    expect(shop.budget).toEqual([0, 0])
     await shop.room.settle()
     expect([first.state, second.state]).toEqual(['granted', 'waits'])
   })

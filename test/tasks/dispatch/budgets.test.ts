@@ -6,7 +6,7 @@ import { openRoom, start, type Room } from './support/room.js'
 
 const token = budgetDimension('token')
 
-function ledger(room: Room, taskId: TaskId): readonly [consumed: number, reserved: number, limit: number] {
+function budget(room: Room, taskId: TaskId): readonly [consumed: number, reserved: number, limit: number] {
   const { consumed = -1, reserved = -1, limit = -1 } = room.authority.projection.budget(taskId, token) ?? {}
   return [consumed, reserved, limit]
 }
@@ -22,11 +22,11 @@ describe('budgets', () => {
     const later = await room.crash()
     later.tasks.handle('work', () => {})
     await later.settle()
-    expect([later.statesOf(id), ledger(later, id)]).toEqual([['ready'], [100, 0, 100]])
+    expect([later.statesOf(id), budget(later, id)]).toEqual([['ready'], [100, 0, 100]])
     await later.tasks.replenish(id, 'token', 150)
     expect(await later.tasks.outcome(id)).toMatchObject({ status: 'completed' })
     // T-183: a replenishment raises the limit and keeps what was spent.
-    expect(ledger(later, id)).toEqual([100, 0, 150])
+    expect(budget(later, id)).toEqual([100, 0, 150])
   })
 
   it('[T-89] a resumed run with an exhausted budget waits in ready', async () => {
@@ -62,10 +62,10 @@ describe('budgets', () => {
       state: 'suspended',
       history: expect.arrayContaining([expect.objectContaining({ reason: 'budget_exhausted' })]),
     })
-    expect(ledger(room, id)).toEqual([90, 0, 100])
+    expect(budget(room, id)).toEqual([90, 0, 100])
     await room.tasks.replenish(id, 'token', 120)
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
-    expect([calls, ledger(room, id)]).toEqual([
+    expect([calls, budget(room, id)]).toEqual([
       [0, 1, 2, 3],
       [120, 0, 120],
     ])
@@ -92,14 +92,14 @@ describe('budgets', () => {
     expect(refusals).toMatchObject([
       { code: 'budget_exceeded', data: { taskId: project, limit: 100, consumed: 60, amount: 50 } },
     ])
-    expect([ledger(room, project), ledger(room, dear)]).toEqual([
+    expect([budget(room, project), budget(room, dear)]).toEqual([
       [60, 0, 100],
       [0, 0, 1000],
     ])
     expect([cheap, dear].flatMap((id) => room.statesOf(id))).toEqual(['completed', 'suspended'])
     await room.tasks.replenish(project, 'token', 200)
     await room.tasks.outcome(dear)
-    expect([ledger(room, project), ledger(room, dear)]).toEqual([
+    expect([budget(room, project), budget(room, dear)]).toEqual([
       [110, 0, 200],
       [50, 0, 1000],
     ])
@@ -116,7 +116,7 @@ describe('budgets', () => {
     const good = await room.tasks.submit({ kind: 'work', payload: '"ok"', budgets: { token: 100 } })
     const bad = await room.tasks.submit({ kind: 'work', payload: '"fail"', budgets: { token: 100 } })
     await Promise.all([room.tasks.outcome(good), room.tasks.outcome(bad)])
-    expect([ledger(room, good), ledger(room, bad)]).toEqual([
+    expect([budget(room, good), budget(room, bad)]).toEqual([
       [30, 0, 100],
       [0, 0, 100],
     ])
@@ -130,7 +130,7 @@ describe('budgets', () => {
     })
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 }, constraints: { timeoutMs: 1000 } })
     await room.pass(3)
-    expect([room.statesOf(id), ledger(room, id)]).toEqual([['failed'], [30, 0, 100]])
+    expect([room.statesOf(id), budget(room, id)]).toEqual([['failed'], [30, 0, 100]])
   })
 
   it('[T-189] an amount can be set aside before every attempt, and is settled with what was reported', async () => {
@@ -152,16 +152,16 @@ describe('budgets', () => {
     const id = await room.tasks.submit({ kind: 'work', runPolicy: policy, budgets: { token: 100 } })
     await room.pass(5)
     // The second does not start while the first may still spend its share.
-    expect([started, ledger(room, id)]).toEqual([1, [0, 60, 100]])
+    expect([started, budget(room, id)]).toEqual([1, [0, 60, 100]])
     gates[0]?.resolve()
     await room.settle()
-    expect([started, ledger(room, id)]).toEqual([2, [25, 60, 100]])
+    expect([started, budget(room, id)]).toEqual([2, [25, 60, 100]])
     gates[1]?.resolve()
     await room.tasks.outcome(id)
-    expect(ledger(room, id)).toEqual([50, 0, 100])
+    expect(budget(room, id)).toEqual([50, 0, 100])
   })
 
-  it('[T-181] what is reported without a reservation is recorded, even beyond the limit; no ledger counts nothing', async () => {
+  it('[T-181] what is reported without a reservation is recorded, even beyond the limit; no budget counts nothing', async () => {
     const room = await openRoom()
     room.tasks.handle('work', ({ budget }) => {
       expect(() => budget.report('token', -1)).toThrow(expect.objectContaining({ code: 'invalid_amount' }))
@@ -171,7 +171,7 @@ describe('budgets', () => {
     })
     const id = await room.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     const { output } = await room.tasks.outcome(id)
-    expect([ledger(room, id), Buffer.from(output ?? []).toString()]).toEqual([[130, 0, 100], '100'])
+    expect([budget(room, id), Buffer.from(output ?? []).toString()]).toEqual([[130, 0, 100], '100'])
   })
 
   it('[T-186] an attempt whose budget runs out meanwhile is told to stop and suspended', async () => {
@@ -209,7 +209,7 @@ describe('budgets', () => {
     await room.settle()
     expect(await room.tasks.cancel(id)).toBe('cancelled')
     await room.settle()
-    expect([room.statesOf(id), ledger(room, id)]).toEqual([['cancelled'], [15, 0, 100]])
+    expect([room.statesOf(id), budget(room, id)]).toEqual([['cancelled'], [15, 0, 100]])
   })
 
   it('[T-188] what an attempt had set aside counts as spent when its process was lost', async () => {
@@ -223,7 +223,7 @@ describe('budgets', () => {
     const later = await room.crash()
     await later.tasks.start()
     await later.settle()
-    expect([later.statesOf(id), ledger(later, id)]).toEqual([['failed'], [40, 0, 100]])
+    expect([later.statesOf(id), budget(later, id)]).toEqual([['failed'], [40, 0, 100]])
   })
 
   it('a refusal that does not come from the budget of the attempt is a failure as any other, and ends', async () => {
@@ -257,7 +257,7 @@ describe('budgets', () => {
     expect([calls, room.statesOf(id)]).toEqual([1, ['running']])
     gate.resolve()
     await room.settle()
-    expect([calls, room.statesOf(id), ledger(room, id)]).toEqual([2, ['completed'], [150, 0, 200]])
+    expect([calls, room.statesOf(id), budget(room, id)]).toEqual([2, ['completed'], [150, 0, 200]])
   })
 
   it('[T-187] a replenishment right behind a suspension that is not durable yet finds the run', async () => {
@@ -294,6 +294,6 @@ describe('budgets', () => {
     const later = await room.crash()
     await later.tasks.start()
     await later.settle()
-    expect(ledger(later, id)).toEqual([40, 0, 100])
+    expect(budget(later, id)).toEqual([40, 0, 100])
   })
 })

@@ -202,7 +202,7 @@ describe('an amount that is no amount', () => {
   })
 })
 
-describe('a ledger that can count no further', () => {
+describe('a budget that can count no further', () => {
   const most = Number.MAX_SAFE_INTEGER
 
   it('refuses a report that it cannot count, when it is made', async () => {

@@ -19,20 +19,14 @@ const typesIn = (events: readonly TaskEvent[]): string[] => events.map(({ type }
 const endsIn = (events: readonly TaskEvent[]) => events.filter(({ type }) => type === 'attempt_ended')
 
 describe('an attempt of the dispatcher', () => {
-  it('is two events: a task that runs once is five', async () => {
+  it('is two events: a task that runs once is four', async () => {
     const room = await openRoom()
     const events = record(room)
     room.tasks.handle('work', () => {})
     await room.tasks.start()
     const id = await room.tasks.submit({ kind: 'work' })
     await room.settle()
-    expect(typesIn(events)).toEqual([
-      'task_created',
-      'run_created',
-      'run_state_changed',
-      'attempt_begun',
-      'attempt_ended',
-    ])
+    expect(typesIn(events)).toEqual(['task_created', 'run_state_changed', 'attempt_begun', 'attempt_ended'])
     expect(room.runsOf(id)[0]?.history.map(({ to }) => to)).toEqual([
       'scheduled',
       'ready',
@@ -42,7 +36,7 @@ describe('an attempt of the dispatcher', () => {
     ])
   })
 
-  it('begins with what it sets aside, where a ledger bears it', async () => {
+  it('begins with what it sets aside, where a budget bears it', async () => {
     const room = await openRoom()
     const events = record(room)
     room.tasks.handle('work', () => {}, { reserve: { token: 4, 'cost:usd': 9 } })

@@ -103,8 +103,8 @@ function check(room: Room, planned: readonly PlannedTask[], ids: readonly TaskId
       )
       if (unmet.length > 0) problems.push(`run of ${index} started before ${unmet.join()} had completed`)
     }
-    const ledger = projection.budget(id, token)
-    if (ledger !== undefined && ledger.consumed + ledger.reserved > ledger.limit)
+    const budget = projection.budget(id, token)
+    if (budget !== undefined && budget.consumed + budget.reserved > budget.limit)
       problems.push(`budget of ${index} is exceeded`)
   }
   for (const [run, tokens] of observed.tokens) {

@@ -1,4 +1,4 @@
-import { isTerminalRunState, type TaskEvent } from '../../../../src/tasks/index.js'
+import { isTerminalRunState, type TaskEvent, type TaskSpec } from '../../../../src/tasks/index.js'
 
 interface OracleRun {
   readonly taskId: string
@@ -9,7 +9,7 @@ interface OracleRun {
   counted: number
 }
 
-interface OracleLedger {
+interface OracleBudget {
   limit: number
   consumed: number
   reserved: number
@@ -17,7 +17,7 @@ interface OracleLedger {
 
 interface OracleReservation {
   readonly amount: number
-  readonly charged: readonly OracleLedger[]
+  readonly charged: readonly OracleBudget[]
 }
 
 /**
@@ -31,7 +31,7 @@ export class TaskLogOracle {
   readonly #caps = new Map<string, number>()
   readonly #runs = new Map<string, OracleRun>()
   readonly #attempts = new Set<string>()
-  readonly #ledgers = new Map<string, OracleLedger>()
+  readonly #budgets = new Map<string, OracleBudget>()
   readonly #reservations = new Map<string, OracleReservation>()
 
   take(event: TaskEvent): void {
@@ -40,20 +40,22 @@ export class TaskLogOracle {
     switch (event.type) {
       case 'task_created':
         this.#parents.set(event.taskSpec.id, event.taskSpec.parentTaskId)
-        this.#caps.set(event.taskSpec.id, event.taskSpec.constraints.maxAttempts)
+        // What a task does not state is not written.
+        this.#caps.set(event.taskSpec.id, (event.taskSpec as Partial<TaskSpec>).constraints?.maxAttempts ?? 1)
+        for (const { id } of event.runs ?? []) this.#create(id, event.taskSpec.id)
         return
       case 'run_created': {
         const { id, taskId } = event.runInstance
         return this.#create(id, taskId)
       }
       case 'budget_allocated':
-        this.#ledgers.set(`${event.taskId} ${event.dimension}`, { limit: event.limit, consumed: 0, reserved: 0 })
+        this.#budgets.set(`${event.taskId} ${event.dimension}`, { limit: event.limit, consumed: 0, reserved: 0 })
         return
       case 'budget_replenished':
-        for (const ledger of this.#ledgersOf(event.taskId, event.dimension).slice(0, 1)) ledger.limit = event.newLimit
+        for (const budget of this.#budgetsOf(event.taskId, event.dimension).slice(0, 1)) budget.limit = event.newLimit
         return
       case 'budget_reserved':
-        return this.#reserve(event.reservationId, event.amount, this.#ledgersOf(event.taskId, event.dimension))
+        return this.#reserve(event.reservationId, event.amount, this.#budgetsOf(event.taskId, event.dimension))
       case 'budget_settled':
         return this.#close(event.reservationId, event.amount)
       case 'budget_released':
@@ -65,9 +67,9 @@ export class TaskLogOracle {
     }
   }
 
-  /** The numbers of one ledger. */
-  ledger(taskId: string, dimension: string): OracleLedger | undefined {
-    return this.#ledgers.get(`${taskId} ${dimension}`)
+  /** The numbers of one budget. */
+  budget(taskId: string, dimension: string): OracleBudget | undefined {
+    return this.#budgets.get(`${taskId} ${dimension}`)
   }
 
   #takeOfRun(event: TaskEvent, runId: string): void {
@@ -92,7 +94,7 @@ export class TaskLogOracle {
         return this.#finish(run, event.attemptId, event.result)
       case 'attempt_begun':
         for (const { reservationId, dimension, amount } of event.reservations ?? []) {
-          this.#reserve(reservationId, amount, this.#ledgersOf(run.taskId, dimension))
+          this.#reserve(reservationId, amount, this.#budgetsOf(run.taskId, dimension))
         }
         this.#lease(run, runId, event.sequence)
         return this.#open(run, runId, event.attemptId)
@@ -139,36 +141,36 @@ export class TaskLogOracle {
     if (result === 'suspended') run.counted -= 1
   }
 
-  /** The ledgers on the way up, nearest first. */
-  #ledgersOf(taskId: string, dimension: string): readonly OracleLedger[] {
-    const found: OracleLedger[] = []
+  /** The budgets on the way up, nearest first. */
+  #budgetsOf(taskId: string, dimension: string): readonly OracleBudget[] {
+    const found: OracleBudget[] = []
     for (let next: string | undefined = taskId; next !== undefined; next = this.#parents.get(next)) {
-      const ledger = this.ledger(next, dimension)
-      if (ledger !== undefined) found.push(ledger)
+      const budget = this.budget(next, dimension)
+      if (budget !== undefined) found.push(budget)
     }
     return found
   }
 
-  #reserve(id: string, amount: number, charged: readonly OracleLedger[]): void {
-    for (const ledger of charged) {
-      const { limit, consumed, reserved } = ledger
+  #reserve(id: string, amount: number, charged: readonly OracleBudget[]): void {
+    for (const budget of charged) {
+      const { limit, consumed, reserved } = budget
       this.#check(consumed + reserved + amount <= limit, `reservation ${id} exceeds a limit of ${limit}`)
-      ledger.reserved += amount
+      budget.reserved += amount
     }
     this.#reservations.set(id, { amount, charged })
   }
 
   #consume(taskId: string, dimension: string, amount: number): void {
-    for (const ledger of this.#ledgersOf(taskId, dimension)) ledger.consumed += amount
+    for (const budget of this.#budgetsOf(taskId, dimension)) budget.consumed += amount
   }
 
   #close(id: string, spent: number): void {
     const reservation = this.#reservations.get(id)
     if (reservation === undefined) return this.#check(false, `reservation ${id} is closed and was not open`)
     this.#reservations.delete(id)
-    for (const ledger of reservation.charged) {
-      ledger.reserved -= reservation.amount
-      ledger.consumed += spent
+    for (const budget of reservation.charged) {
+      budget.reserved -= reservation.amount
+      budget.consumed += spent
     }
   }
 

@@ -1,0 +1,89 @@
+import type { DirectorySummary, Excerpt, SessionSummary, TasksSummary, WaitingRun } from '../../directory-summary.js'
+import { count, duration, fit, plain } from '../text.js'
+
+/** How a summary is shown. */
+export interface StatusTextOptions {
+  /** Columns of a line; what does not fit is cut. */
+  readonly columns: number
+  /** Epoch milliseconds. */
+  readonly nowMs: number
+}
+
+/** A directory at one glance, for people. */
+export function statusText(directory: string, summary: DirectorySummary, options: StatusTextOptions): string {
+  const { sessions, tasks, brokenEnd, cuts } = summary
+  const lines = [
+    `${directory}: ${count(summary.nextSequence - 1, 'record')}, ${ownerText(summary)}`,
+    `sessions: ${sessions.total}`,
+    ...listed(sessions, (session) => sessionLines(session, isRunning(summary))),
+    `tasks: ${tasks.total}${tasks.paused ? ', paused' : ''}`,
+    ...tasksLines(tasks, options.nowMs),
+  ]
+  if (brokenEnd !== null) {
+    const { cause, file, offset, reason } = brokenEnd
+    lines.push(`the log stops before its end: ${cause} (${reason}) in ${file} at ${offset}`)
+  }
+  if (cuts.length > 0)
+    lines.push('cut from the end of the log by earlier openings:', ...cuts.map((name) => `  ${name}`))
+  return lines.map((line) => `${fit(plainIndented(line), options.columns)}\n`).join('')
+}
+
+function isRunning({ owner }: DirectorySummary): boolean {
+  return owner !== null && owner.standing !== 'ended'
+}
+
+function ownerText({ owner }: DirectorySummary): string {
+  if (owner === null) return 'no owner'
+  const process = `process ${owner.pid} on ${owner.host}`
+  switch (owner.standing) {
+    case 'running':
+      return `owned by ${process}`
+    case 'ended':
+      return `left by ${process}, which did not close it`
+    case 'unknown':
+      return `owned by ${process}, if that still runs`
+  }
+}
+
+function sessionLines({ id, unfinished, ended }: SessionSummary, isOwned: boolean): string[] {
+  const word = isOwned ? 'running' : 'lost'
+  const counts = Object.entries(ended).map(([type, amount]) => `${amount} ${type}`)
+  if (unfinished.total > 0) counts.unshift(`${unfinished.total} ${word}`)
+  const operations = listed(unfinished, ({ displayName, kind, status }) => [
+    `${displayName}  ${kind}  ${isOwned ? status : word}`,
+  ])
+  return [`${id}  ${counts.join(', ') || 'nothing yet'}`, ...operations]
+}
+
+function tasksLines({ kinds, budgets, waiting }: TasksSummary, nowMs: number): string[] {
+  const lines = listed(kinds, ({ kind, runs }) => {
+    const counts = Object.entries(runs).map(([state, amount]) => `${amount} ${state}`)
+    return [`${kind}  ${counts.join(', ')}`]
+  })
+  if (budgets.total > 0) lines.push(`budgets: ${budgets.total}`)
+  lines.push(
+    ...listed(budgets, ({ taskId, dimension, limit, consumed, reserved, exhausted }) => [
+      `${taskId}  ${dimension}  ${consumed} of ${limit} spent, ${reserved} reserved${exhausted ? ', exhausted' : ''}`,
+    ]),
+  )
+  if (waiting.total > 0) lines.push(`waiting: ${waiting.total}`)
+  lines.push(...listed(waiting, (run) => [waitingText(run, nowMs)]))
+  return lines
+}
+
+function waitingText({ runId, kind, waitsFor, untilMs, reason }: WaitingRun, nowMs: number): string {
+  const time = untilMs === null ? '' : untilMs <= nowMs ? ', due' : `, in ${duration(untilMs - nowMs)}`
+  return `${runId}  ${kind}  waits for ${waitsFor}${time}${reason === null ? '' : `: ${reason}`}`
+}
+
+function listed<Entry>({ total, entries }: Excerpt<Entry>, linesOf: (entry: Entry) => string[]): string[] {
+  const lines = entries.flatMap(linesOf)
+  if (total > entries.length) lines.push(`and ${total - entries.length} more`)
+  return lines.map((line) => `  ${line}`)
+}
+
+/** Names belong to strangers; the indent in front of them is ours. */
+function plainIndented(line: string): string {
+  const indent = /^ */.exec(line)?.[0] ?? ''
+  return indent + plain(line)
+}

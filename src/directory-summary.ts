@@ -1,0 +1,136 @@
+import type { OperationOutcome } from '../machines/operation-vocabulary.js'
+import type { DirectoryState, ReadableSession } from './directory-state.js'
+import type { JournalReading } from './journal/reading.js'
+import type { LostOperation } from './operations/index.js'
+import { runStates, type Budget, type Run, type RunState, type TaskProjection } from './tasks/index.js'
+
+/** Most entries of one list of a summary. */
+const mostEntries = 100
+
+/** A list that may be longer than what is shown of it. */
+export interface Excerpt<Entry> {
+  readonly total: number
+  readonly entries: readonly Entry[]
+}
+
+/** What a session holds. */
+export interface SessionSummary {
+  readonly id: string
+  /** What has begun and not ended: running when the directory has an owner that runs, lost otherwise. */
+  readonly unfinished: Excerpt<Pick<LostOperation, 'id' | 'kind' | 'displayName' | 'status'>>
+  /** How many of the ends that are kept were of which kind. */
+  readonly ended: Readonly<Partial<Record<OperationOutcome['type'], number>>>
+  /** Place of the last end in the order of all. */
+  readonly lastEnd: number
+}
+
+/** A run that waits, and for what. */
+export interface WaitingRun {
+  readonly runId: string
+  readonly taskId: string
+  readonly kind: string
+  /** The place for questions that wait for an answer, once the projection of tasks lists them. */
+  readonly waitsFor: 'its time' | 'its retry' | 'prerequisites' | 'its resumption'
+  /** Epoch milliseconds; `null` where no time is set. */
+  readonly untilMs: number | null
+  readonly reason: string | null
+}
+
+/** What the tasks of a directory are doing. */
+export interface TasksSummary {
+  readonly total: number
+  readonly paused: boolean
+  readonly runs: Readonly<Record<RunState, number>>
+  /** Runs by the kind of their tasks, by name. */
+  readonly kinds: Excerpt<{ readonly kind: string; readonly runs: Readonly<Partial<Record<RunState, number>>> }>
+  readonly budgets: Excerpt<Pick<Budget, 'taskId' | 'dimension' | 'limit' | 'consumed' | 'reserved' | 'exhausted'>>
+  readonly waiting: Excerpt<WaitingRun>
+}
+
+/** A directory at one glance: plain data, bounded in size whatever the directory holds. */
+export interface DirectorySummary extends Pick<JournalReading, 'nextSequence' | 'cuts'> {
+  readonly owner: NonNullable<JournalReading['owner']> | null
+  readonly brokenEnd: NonNullable<JournalReading['brokenEnd']> | null
+  readonly sessions: Excerpt<SessionSummary>
+  readonly tasks: TasksSummary
+}
+
+/** Sums up what a directory held. O(operations + runs). */
+export function summarize(state: DirectoryState): DirectorySummary {
+  const { nextSequence, cuts, owner = null, brokenEnd = null, sessions, tasks } = state
+  return {
+    nextSequence,
+    owner,
+    brokenEnd,
+    cuts: cuts.slice(-mostEntries),
+    sessions: { total: sessions.length, entries: sessions.slice(0, mostEntries).map(summaryOfSession) },
+    tasks: summaryOfTasks(tasks),
+  }
+}
+
+function summaryOfSession({ id, lost, feed }: ReadableSession): SessionSummary {
+  const ended: Partial<Record<OperationOutcome['type'], number>> = {}
+  for (const { outcome } of feed.since(0).entries) ended[outcome.type] = (ended[outcome.type] ?? 0) + 1
+  const entries = lost
+    .slice(0, mostEntries)
+    .map(({ id: operationId, kind, displayName, status }) => ({ id: operationId, kind, displayName, status }))
+  return { id, unfinished: { total: lost.length, entries }, ended, lastEnd: feed.watermark() }
+}
+
+function summaryOfTasks(tasks: TaskProjection): TasksSummary {
+  const kinds = new Map<string, Partial<Record<RunState, number>>>()
+  for (const state of runStates) {
+    for (const { taskId } of tasks.runsIn(state)) {
+      const kind = tasks.task(taskId)?.spec.kind ?? ''
+      const runs = kinds.get(kind) ?? {}
+      runs[state] = (runs[state] ?? 0) + 1
+      kinds.set(kind, runs)
+    }
+  }
+  const runs = Object.fromEntries(runStates.map((state) => [state, tasks.countIn(state)])) as Record<RunState, number>
+  return {
+    total: tasks.taskCount,
+    paused: tasks.engine.paused,
+    runs,
+    kinds: excerptOf(
+      [...kinds].sort(([one], [other]) => (one < other ? -1 : 1)).map(([kind, counts]) => ({ kind, runs: counts })),
+    ),
+    budgets: excerptOf(budgetsOf(tasks)),
+    waiting: excerptOf(waitingRuns(tasks)),
+  }
+}
+
+function* budgetsOf(tasks: TaskProjection): Iterable<TasksSummary['budgets']['entries'][number]> {
+  for (const { spec } of tasks.tasks()) {
+    for (const { taskId, dimension, limit, consumed, reserved, exhausted } of tasks.budgetsOf(spec.id)) {
+      yield { taskId, dimension, limit, consumed, reserved, exhausted }
+    }
+  }
+}
+
+function* waitingRuns(tasks: TaskProjection): Iterable<WaitingRun> {
+  const wait = (run: Run, waitsFor: WaitingRun['waitsFor'], untilMs: number | null): WaitingRun => ({
+    runId: run.id,
+    taskId: run.taskId,
+    kind: tasks.task(run.taskId)?.spec.kind ?? '',
+    waitsFor,
+    untilMs,
+    reason: waitsFor === 'its resumption' ? (run.history.at(-1)?.reason ?? null) : null,
+  })
+  for (const run of tasks.runsIn('suspended')) yield wait(run, 'its resumption', null)
+  for (const run of tasks.runsIn('retry_wait')) yield wait(run, 'its retry', run.retryAtMs ?? null)
+  for (const run of tasks.runsIn('scheduled')) {
+    const isFree = tasks.dependencyGate(run.taskId) === 'open'
+    yield wait(run, isFree ? 'its time' : 'prerequisites', isFree ? run.scheduledAtMs : null)
+  }
+}
+
+function excerptOf<Entry>(all: Iterable<Entry>): Excerpt<Entry> {
+  const entries: Entry[] = []
+  let total = 0
+  for (const entry of all) {
+    total += 1
+    if (entries.length < mostEntries) entries.push(entry)
+  }
+  return { total, entries }
+}

@@ -1,0 +1,77 @@
+import type { JsonObject } from '../base/json.js'
+import { silence } from '../base/promises.js'
+import type { Journal, JournalRecord } from '../journal/journal.js'
+import type { LaneStream } from './types.js'
+
+/** How many records may follow a snapshot before the lane writes the next one. */
+const defaultCompactAfter = 100_000
+
+/** What snapshots are made of. */
+export interface CompactionOptions {
+  readonly journal: Journal
+  /** The streams that a snapshot captures, as they are then. */
+  readonly streams: () => Iterable<LaneStream>
+  /** Sequence up to which everything is committed. */
+  readonly appliedThrough: () => number
+  /** Default 100,000. */
+  readonly after?: number | undefined
+}
+
+/** The snapshots of a lane: one at a time, each due when as many records have followed the last as are allowed. */
+export class Compaction {
+  readonly #options: CompactionOptions
+  readonly #after: number
+  /** Length of the tail at which the next snapshot is due. */
+  #dueAt: number
+  #running: Promise<void> | undefined
+
+  constructor(options: CompactionOptions) {
+    this.#options = options
+    this.#after = options.after ?? defaultCompactAfter
+    this.#dueAt = this.#after
+  }
+
+  /** True when one should be written, and none is. */
+  get isDue(): boolean {
+    return this.#running === undefined && this.#options.journal.tailLength >= this.#dueAt
+  }
+
+  /** The one that is being written. */
+  get running(): Promise<void> | undefined {
+    return this.#running
+  }
+
+  /** Writes a snapshot and shortens the journal. Calls while one is running share it. */
+  run(): Promise<void> {
+    this.#running ??= silence(
+      this.#write().finally(() => {
+        this.#running = undefined
+      }),
+    )
+    return this.#running
+  }
+
+  async #write(): Promise<void> {
+    const { journal, streams, appliedThrough } = this.#options
+    // A snapshot that fails is not tried again with the very next record.
+    this.#dueAt = journal.tailLength + this.#after
+    // Every stream is captured at this instant; only the writing is lazy.
+    const captured = Array.from(streams(), (stream) => [stream.name, stream.capture()] as const)
+    let written = 0
+    const rows = envelopes(captured, () => (written += 1))
+    await journal.compact({ through: appliedThrough(), rows })
+    this.#dueAt = Math.max(this.#after, written)
+  }
+}
+
+function* envelopes(
+  captured: readonly (readonly [string, Iterable<JsonObject>])[],
+  onRow: () => void,
+): Iterable<JournalRecord> {
+  for (const [name, rows] of captured) {
+    for (const row of rows) {
+      onRow()
+      yield [name, row]
+    }
+  }
+}

@@ -1,0 +1,137 @@
+import * as v from 'valibot'
+import { onAbort } from '../base/abort.js'
+import { decode } from '../base/decode.js'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
+import type { IdSource } from '../base/ids.js'
+import { abortableSchema, checkText, optionsSchema, textOf, textSchema } from '../base/options.js'
+import { createDeferred, silence } from '../base/promises.js'
+import type {
+  OperationId,
+  OperationOutcome,
+  TurnId,
+  WaitAllSatisfied,
+  WaitRequestId,
+} from '../../machines/operation-vocabulary.js'
+import { checkId, checkIds } from './admission.js'
+import { internalError, OperationError, WatchError } from './errors.js'
+import type { OperationsHistory } from './history.js'
+import { readOutcome } from './operation-row.js'
+import type { ActiveWait } from './wait.js'
+import { WaitAll } from './wait-all.js'
+import { withoutWatcher, withWatcher } from './watchers.js'
+
+/** How to wait. */
+export interface WaitOptions {
+  /** Gives the wait up when it aborts. */
+  readonly signal?: AbortSignal
+}
+
+const noOptions: WaitOptions = {}
+
+const obligationSchema = optionsSchema<WaitAllSatisfied>({
+  waitRequestId: textSchema<WaitRequestId>(),
+  turnId: textSchema<TurnId>(),
+  operationIds: v.array(textSchema<OperationId>()),
+})
+
+/**
+ * Who waits for operations of a registry: watchers of one, and turns that wait for several. The methods are those of
+ * {@link OperationRegistry}, which says what they promise. Nothing of it is durable.
+ */
+export class Awaiting {
+  readonly #history: OperationsHistory
+  readonly #ids: IdSource
+  #isClosed = false
+
+  constructor(history: OperationsHistory, ids: IdSource) {
+    this.#history = history
+    this.#ids = ids
+  }
+
+  registerWatcher(id: OperationId, options: WaitOptions = noOptions): Promise<OperationOutcome> {
+    this.#core.check()
+    checkId(id)
+    const { signal } = options === noOptions ? options : decode(abortableSchema, options, 'watch options')
+    const row = this.#records.rows.get(id)
+    if (row === undefined) throw new OperationError('not_found', { id })
+    const outcome = readOutcome(id, row)
+    if (outcome !== undefined) return Promise.resolve(outcome)
+    if (signal?.aborted === true) return silence(Promise.reject(signal.reason))
+    if (this.#isClosed) return silence(Promise.reject(new WatchError('channel_closed', { id })))
+    const watcher = createDeferred<OperationOutcome>()
+    row.watchers = withWatcher(row.watchers, watcher)
+    if (signal === undefined) return watcher.promise
+    const forget = onAbort(signal, () => {
+      row.watchers = withoutWatcher(row.watchers, watcher)
+      watcher.reject(signal.reason)
+    })
+    return silence(watcher.promise.finally(forget))
+  }
+
+  waitAll(turnId: TurnId, operationIds: readonly OperationId[], options: WaitOptions = noOptions): WaitAll {
+    const requestId = this.#ids.uuid() as WaitRequestId
+    let signal: AbortSignal | undefined
+    let wait: ActiveWait | undefined
+    try {
+      checkText('turn id', turnId)
+      checkIds(operationIds)
+      const members = Object.freeze([...operationIds])
+      signal = decode(abortableSchema, options, 'wait options').signal
+      if (signal?.aborted === true) return WaitAll.rejected(requestId, signal.reason)
+      wait = this.#core.change(() => {
+        this.#core.take({ type: 'wait_all.begin', requestId, turnId, operationIds: members })
+        return this.#records.waits.get(requestId)
+      })
+    } catch (refusal) {
+      return WaitAll.rejected(requestId, refusal)
+    }
+    if (wait === undefined) return WaitAll.rejected(requestId, internalError('accepted wait without a barrier'))
+    return new WaitAll(requestId, wait.result, signal, (reason) => this.#giveUp(requestId, reason))
+  }
+
+  outstandingObligations(): readonly WaitAllSatisfied[] {
+    return this.#records.waits
+      .satisfied()
+      .map(({ request: { requestId, turnId, operationIds } }) => ({ waitRequestId: requestId, turnId, operationIds }))
+  }
+
+  acknowledgeObligation(obligation: WaitAllSatisfied): void {
+    const { waitRequestId, turnId, operationIds } = decode(obligationSchema, obligation, 'obligation')
+    const wait = this.#records.waits.get(waitRequestId)
+    if (wait !== undefined && wait.isSatisfied) {
+      if (turnId !== wait.request.turnId) refuseObligation('turnId', `not the turn that waited: ${textOf(turnId)}`)
+      if (!wait.hasMembers(operationIds)) refuseObligation('operationIds', 'not the members of the wait')
+    }
+    if (!this.#records.waits.acknowledge(waitRequestId)) throw new OperationError('wait_not_active', { waitRequestId })
+  }
+
+  /** Nothing will end any more: watches and waits reject instead of hanging, those to come too. */
+  close(): void {
+    this.#isClosed = true
+    this.#records.abandonWaiters()
+  }
+
+  get #core() {
+    return this.#history.core
+  }
+
+  get #records() {
+    return this.#history.core.records
+  }
+
+  #giveUp(requestId: WaitRequestId, reason: unknown): void {
+    if (!this.#records.hasActiveWait(requestId)) return
+    // Giving up is possible even where nothing else is: the waiter is told, and nobody has to know better.
+    if (this.#core.isPoisoned || this.#core.isRetired) return this.#records.cancelWait(requestId, reason)
+    try {
+      this.#core.take({ type: 'wait_all.cancel', requestId, reason })
+    } catch (fault) {
+      if (StatewardError.is(fault, 'reentrant_change')) queueMicrotask(() => this.#giveUp(requestId, reason))
+      // Broken half-way, which has told every waiter; a signal that aborts has nobody to tell.
+    }
+  }
+}
+
+function refuseObligation(field: string, reason: string): never {
+  throw new InvalidInputError({ subject: 'obligation', field, reason })
+}

@@ -1,0 +1,177 @@
+import { silence } from '../base/promises.js'
+import type { Lane } from '../lane/lane.js'
+import type { Staged } from '../lane/types.js'
+import type { NumberedEvent } from '../state/log.js'
+import type { SettleEvent, Settlement } from '../../machines/operation-registry.js'
+import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
+import { checkId } from './admission.js'
+import { kindClasses } from './classification.js'
+import type { StagedEnd } from './core.js'
+import { internalError } from './errors.js'
+import type { OperationsEvent, OperationsHistory } from './history.js'
+import { operationEnded } from './operation.js'
+import { readFacts, type OperationRow } from './operation-row.js'
+import { terminations } from './termination.js'
+
+const done = Promise.resolve()
+
+/** What ends are made of. */
+export interface OperationEndsOptions {
+  readonly lane: Lane
+  readonly history: OperationsHistory
+  /** Told of each end that is durable and visible. */
+  readonly onEnded: (id: OperationId, outcome: OperationOutcome) => void
+}
+
+/**
+ * How operations end: decided during the call, seen by later decisions from then on, and carried out once that is durable. An
+ * end that did not become durable is taken back, and with it everything that was decided after it.
+ */
+export class OperationEnds {
+  readonly #lane: Lane
+  readonly #history: OperationsHistory
+  readonly #onEnded: OperationEndsOptions['onEnded']
+
+  constructor({ lane, history, onEnded }: OperationEndsOptions) {
+    this.#lane = lane
+    this.#history = history
+    this.#onEnded = onEnded
+  }
+
+  /** Ends one operation. `outcomeOf` is asked once the id is known to be one; what it throws is the refusal. */
+  end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
+    let event: SettleEvent
+    try {
+      checkId(id)
+      event = { type, id, outcome: outcomeOf() }
+    } catch (refusal) {
+      return this.#lane.refuse(refusal as Error)
+    }
+    const row = this.#records.rows.get(id)
+    if (row !== undefined && !isKept(row)) return this.#endSlot(event)
+    return this.#endTogether([event])
+  }
+
+  /** Ends all that live, in groups that fit the journal, and waits for ends under way. */
+  endAll(reason: string): Promise<void> {
+    let groups: SettleEvent[][]
+    try {
+      groups = terminations(this.#records, reason)
+    } catch (fault) {
+      return this.#lane.refuse(fault as Error)
+    }
+    if (groups.length === 0) return this.#records.isEnding ? this.#endTogether([]) : done
+    return silence(inTurn(groups.map((events) => this.#endTogether(events))))
+  }
+
+  get #core() {
+    return this.#history.core
+  }
+
+  get #records() {
+    return this.#history.core.records
+  }
+
+  /** Capacity slots leave no trace, so their end waits for nothing. */
+  #endSlot(event: SettleEvent): Promise<void> {
+    let discard = (): void => {}
+    try {
+      const staged = this.#core.stage(event)
+      discard = () => this.#core.unstage(staged)
+      this.#checkBarriers([event])
+      discard = () => {}
+      this.#core.settle(staged)
+    } catch (refusal) {
+      discard()
+      return this.#lane.refuse(refusal as Error)
+    }
+    this.#onEnded(event.id, event.outcome)
+    return done
+  }
+
+  #endTogether(events: readonly SettleEvent[]): Promise<void> {
+    return this.#lane.submit(this.#history, () => this.#stage(events))
+  }
+
+  #stage(ends: readonly SettleEvent[]): Staged<void> {
+    const staged: StagedEnd[] = []
+    const discard = (): void => {
+      for (const end of staged.toReversed()) this.#core.unstage(end)
+    }
+    // All of the group, or an inspector's own end would come before those that were decided earlier.
+    const commit = (): void =>
+      this.#core.change(() => {
+        for (const end of staged) this.#core.settle(end)
+      })
+    const publish = (): void => {
+      for (const { id, outcome } of ends) this.#onEnded(id, outcome)
+    }
+    try {
+      for (const end of ends) staged.push(this.#core.stage(end))
+      this.#checkBarriers(ends)
+      return this.#history.stage({ events: this.#eventsOf(ends), commit, discard, publish })
+    } catch (fault) {
+      discard()
+      throw fault
+    }
+  }
+
+  /** Read fail-closed now, made when the journal asks: a lane without one never does. */
+  #eventsOf(ends: readonly SettleEvent[]): () => readonly NumberedEvent<OperationsEvent>[] {
+    const kept: [MintedEnd, OperationRow][] = []
+    for (const end of ends) {
+      const row = this.#records.rows.get(end.id)
+      if (row !== undefined && !isKept(row)) continue
+      checkEnd(end, row)
+      kept.push([end, row as OperationRow])
+    }
+    return () =>
+      kept.map(
+        ([end, row]) =>
+          (sequence) =>
+            operationEnded.create(sequence, payloadOf(end, row)),
+      )
+  }
+
+  /** A broken barrier fails the call before anything becomes durable, and is cleared (O-101). */
+  #checkBarriers(ends: readonly SettleEvent[]): void {
+    const { waits } = this.#records
+    for (const { id } of ends) {
+      for (const wait of waits.of(id)) {
+        const problem = wait.problem()
+        if (problem === undefined) continue
+        waits.fault(wait, internalError(`wait_all completion channel dropped: ${problem}`))
+        throw internalError(problem)
+      }
+    }
+  }
+}
+
+/** An end that has its place in the completion order and its time. */
+interface MintedEnd extends SettleEvent {
+  settlement: Required<Settlement>
+}
+
+/** Raises `internal` unless the end may become durable: nothing that is corrupt may. */
+function checkEnd(event: SettleEvent, row: OperationRow | undefined): asserts event is MintedEnd {
+  const { id, settlement } = event
+  if (row === undefined || settlement?.completedAtMs === undefined) {
+    throw internalError(`operation ${id} did not mint a completion sequence`)
+  }
+  readFacts(id, row)
+}
+
+function payloadOf({ id, outcome, settlement }: MintedEnd, { context }: OperationRow) {
+  const { peerReady, progressCount } = context
+  const { sequence: completionSequence, completedAtMs } = settlement
+  return { id, completionSequence, outcome, peerReady, progressCount, completedAtMs }
+}
+
+function isKept({ spec }: OperationRow): boolean {
+  return kindClasses[spec.kind].durability === 'retain'
+}
+
+/** Resolves once all have; a rejection that nobody awaits is no unhandled one. */
+async function inTurn(steps: readonly Promise<void>[]): Promise<void> {
+  for (const step of steps) await step
+}

@@ -1,0 +1,335 @@
+/** A session as a document that is exchanged with others (O-108): what is written, and how it is read. */
+
+import { isDeepStrictEqual } from 'node:util'
+import * as v from 'valibot'
+import { isUuid } from '../base/ids.js'
+import { documentCodec, type DocumentOf } from '../state/document.js'
+import {
+  isTerminal,
+  liveStatuses,
+  terminalStatuses,
+  type OperationId,
+  type OperationOutcome,
+  type OperationSpec,
+  type WaitRequestId,
+} from '../../machines/operation-vocabulary.js'
+import { kindClasses } from './classification.js'
+import { entryFields, restoreCompletion } from './completion.js'
+import { internalError } from './errors.js'
+import { checkResult, claimSequence, restoreOperation, storedOperations, type StoredOperation } from './operation.js'
+import { restoreSession, sessionRowOf, type SessionState } from './session-state.js'
+import type { CompletionEntry, EpochId, FeedRetention } from './types.js'
+import { count, kind, outcomeFields, source, specFields, uuid } from './vocabulary.js'
+
+/** An operation id used as a key. */
+const key = v.pipe(
+  v.string(),
+  v.check((text) => isUuid(text), 'invalid operation id key'),
+)
+
+const reason = v.optional(v.nullable(v.string()), null)
+
+/** An outcome with its type beside its fields. */
+const documentOutcome = v.variant('outcomeType', [
+  v.strictObject({ outcomeType: v.literal('completed'), ...outcomeFields.completed }),
+  v.strictObject({ outcomeType: v.literal('failed'), ...outcomeFields.failed }),
+  v.strictObject({ outcomeType: v.literal('aborted'), reason }),
+  v.strictObject({ outcomeType: v.literal('cancelled'), reason }),
+  v.strictObject({ outcomeType: v.literal('retired') }),
+  v.strictObject({ outcomeType: v.literal('terminated'), ...outcomeFields.terminated }),
+])
+type DocumentOutcome = v.InferInput<typeof documentOutcome>
+
+const outcome = v.pipe(
+  documentOutcome,
+  v.transform(({ outcomeType: type, ...fields }): OperationOutcome => {
+    return (type === 'completed' ? { type, result: fields } : { type, ...fields }) as OperationOutcome
+  }),
+)
+
+function writtenOutcome(reached: OperationOutcome): DocumentOutcome {
+  const { type: outcomeType, ...fields } = reached
+  return (
+    reached.type === 'completed' ? { outcomeType, ...reached.result } : { outcomeType, ...fields }
+  ) as DocumentOutcome
+}
+
+const optionalOutcome = v.optional(v.nullable(outcome), null)
+
+const record = v.strictObject({
+  status: v.picklist([...liveStatuses, ...terminalStatuses, 'absent']),
+  kind,
+  // Required but nullable: null says there is none, a missing field is corruption.
+  operationSource: v.nullable(source),
+  peerReady: v.boolean(),
+  progressCount: count,
+  terminalOutcome: optionalOutcome,
+  completionSequence: v.optional(count),
+  watcherCount: count,
+  terminalBuffered: v.boolean(),
+})
+type DocumentRecord = v.InferOutput<typeof record>
+
+const { outcome: _, completedAtMs: __, ...sharedEntryFields } = entryFields
+const entry = v.strictObject({
+  ...sharedEntryFields,
+  terminalOutcome: outcome,
+  completedAtMs: v.optional(v.nullable(count), null),
+})
+
+const documentSchema = v.strictObject({
+  epochId: uuid<EpochId>(),
+  authorityState: v.strictObject({
+    operations: v.record(key, record),
+    completionFeedEntries: v.record(key, v.strictObject({ seq: count, kind, terminalOutcome: outcome })),
+    nextCompletionSeq: count,
+    maxCompleted: count,
+    maxConcurrent: v.optional(v.nullable(count), null),
+    completedOrder: v.array(v.string()),
+    activeCount: count,
+    waitOperationIds: v.array(v.string()),
+    waitRequestId: v.optional(v.nullable(v.string()), null),
+  }),
+  operationSpecs: v.record(
+    key,
+    v.strictObject({ ...specFields, childSessionId: v.optional(v.nullable(specFields.childSessionId.wrapped), null) }),
+  ),
+  completionEntries: v.array(entry),
+  cursors: v.strictObject({
+    agentAppliedCursor: count,
+    runtimeObservedSeq: count,
+    runtimeLastInjectedSeq: count,
+  }),
+  completionFeedRetention: v.optional(v.strictObject({ droppedThrough: count, droppedCount: count })),
+})
+type Document = v.InferOutput<typeof documentSchema>
+type WrittenDocument = v.InferInput<typeof documentSchema>
+
+/** A session as JSON. */
+export type WireOperationsSnapshot = DocumentOf<WrittenDocument>
+
+const codec = documentCodec<WrittenDocument, Document>(documentSchema, 'operations snapshot')
+
+/** What an export may say besides. */
+export interface ExportOptions {
+  /** The active wait that began first, for readers of an export; waits end with their process. */
+  readonly wait?: { readonly requestId: WaitRequestId; readonly operationIds: readonly OperationId[] } | undefined
+  /** Leaves out what was live when the process before ended. Default false. */
+  readonly withoutLost?: boolean
+}
+
+/** The document of a session as it is now. Fields that reading ignores are filled for readers of the older shape. Raises `internal` for corrupt facts. */
+export function documentOf(
+  state: SessionState,
+  { wait, withoutLost = false }: ExportOptions = {},
+): WireOperationsSnapshot {
+  const { epochId, cursors, nextCompletionSeq, maxCompleted, maxConcurrent, droppedThrough, droppedCount } =
+    sessionRowOf(state)
+  const { records } = state
+  const entries = records.order.feed.rows()
+  const stored = storedOperations(state).filter(({ spec: { id } }) => !withoutLost || records.has(id))
+  const ended = stored.filter(({ completionSequence }) => completionSequence !== undefined)
+  return codec.encode({
+    epochId,
+    authorityState: {
+      operations: Object.fromEntries(stored.map((operation) => [operation.spec.id, writtenRecord(operation)])),
+      completionFeedEntries: Object.fromEntries(
+        entries.map(({ operationId, seq, kind: shown, outcome: reached }) => [
+          operationId,
+          { seq, kind: shown, terminalOutcome: writtenOutcome(reached) },
+        ]),
+      ),
+      nextCompletionSeq,
+      maxCompleted,
+      maxConcurrent,
+      completedOrder: ended.map(({ spec: { id } }) => id),
+      activeCount: stored.length - ended.length,
+      waitOperationIds: [...(wait?.operationIds ?? [])],
+      waitRequestId: wait?.requestId ?? null,
+    },
+    operationSpecs: Object.fromEntries(stored.map(({ spec }) => [spec.id, spec])),
+    completionEntries: entries.map(({ outcome: reached, ...shared }) => ({
+      ...shared,
+      terminalOutcome: writtenOutcome(reached),
+    })),
+    cursors: {
+      agentAppliedCursor: cursors.agent_applied,
+      runtimeObservedSeq: cursors.runtime_observed,
+      runtimeLastInjectedSeq: cursors.runtime_injected,
+    },
+    completionFeedRetention: { droppedThrough, droppedCount },
+  })
+}
+
+function writtenRecord({
+  spec,
+  status,
+  peerReady,
+  progressCount,
+  outcome: reached,
+  completionSequence,
+}: StoredOperation) {
+  return {
+    status,
+    kind: spec.kind,
+    operationSource: spec.operationSource ?? null,
+    peerReady,
+    progressCount,
+    terminalOutcome: reached === null ? null : writtenOutcome(reached),
+    ...(completionSequence !== undefined && { completionSequence }),
+    watcherCount: 0,
+    terminalBuffered: reached !== null,
+  }
+}
+
+/**
+ * Fills a fresh state from a document (O-115). Raises `invalid_input` naming the field that is missing or wrong, and `internal` for
+ * every contradiction: corruption is refused, never guessed around. The order of completions, the counts and the
+ * waits that a document names are not read.
+ */
+export function restoreDocument(state: SessionState, input: unknown): void {
+  const document = codec.decode(input)
+  const { authorityState: authority, cursors, completionFeedRetention: retention } = document
+  restoreSession(state, {
+    epochId: document.epochId,
+    maxCompleted: authority.maxCompleted,
+    maxConcurrent: authority.maxConcurrent,
+    cursors: {
+      agent_applied: cursors.agentAppliedCursor,
+      runtime_observed: cursors.runtimeObservedSeq,
+      runtime_injected: cursors.runtimeLastInjectedSeq,
+    },
+    nextCompletionSeq: authority.nextCompletionSeq,
+    droppedThrough: 0,
+    droppedCount: 0,
+  })
+  const operations = operationsIn(document)
+  for (const operation of operations) {
+    claimSequence(state, operation)
+    restoreOperation(state, operation)
+  }
+  checkFeedFacts(document, state)
+  checkRetention(retention, document.completionEntries)
+  const { entries, retention: kept } = retained(entriesIn(document, operations), retention)
+  if (kept !== undefined) state.records.order.restoreRetention(kept)
+  for (const completion of entries) restoreCompletion(state, completion)
+}
+
+/** The operations of a document, those that have ended in completion order; the order of the input does not matter. */
+function operationsIn({ authorityState, operationSpecs }: Document): StoredOperation[] {
+  const found: StoredOperation[] = []
+  for (const [text, facts] of Object.entries(authorityState.operations)) {
+    const id = text as OperationId
+    const { status, peerReady, progressCount, terminalOutcome, completionSequence } = facts
+    if (kindClasses[facts.kind].durability === 'discard') continue
+    if (status === 'absent') {
+      if (terminalOutcome !== null) throw internalError(`terminal outcome for non-terminal operation ${id}`)
+      if (completionSequence !== undefined) {
+        throw internalError(`completion sequence for non-terminal operation ${id}`)
+      }
+      continue
+    }
+    found.push({
+      spec: specOf(id, operationSpecs[id] as OperationSpec | undefined, facts),
+      status,
+      peerReady,
+      progressCount,
+      outcome: terminalOutcome,
+      ...(completionSequence !== undefined && { completionSequence }),
+    })
+  }
+  return found.toSorted((one, other) => (one.completionSequence ?? 0) - (other.completionSequence ?? 0))
+}
+
+/** The source stands with the facts; the spec may repeat it. */
+function specOf(id: OperationId, spec: OperationSpec | undefined, facts: DocumentRecord): OperationSpec {
+  if (spec === undefined) throw internalError(`retained operation ${id} has no spec`)
+  if (spec.id !== id) throw internalError(`spec under key ${id} names ${spec.id}`)
+  if (spec.kind !== facts.kind) {
+    throw internalError(`spec of operation ${id} names kind ${spec.kind}, the record ${facts.kind}`)
+  }
+  const { operationSource: mirror, ...rest } = spec
+  const operationSource = facts.operationSource ?? undefined
+  if (mirror !== undefined && !isDeepStrictEqual(mirror, operationSource)) {
+    throw internalError(`operation source mirror of ${id} drifted from its authority`)
+  }
+  return { ...rest, ...(operationSource !== undefined && { operationSource }) }
+}
+
+/** A retained public record without a feed fact is tolerated; a feed fact without a record is the trace of an evicted one. */
+function checkFeedFacts({ authorityState, completionEntries }: Document, state: SessionState): void {
+  const { completionFeedEntries: facts } = authorityState
+  for (const [text, { seq, kind: told, terminalOutcome }] of Object.entries(facts)) {
+    const id = text as OperationId
+    if (kindClasses[told].feed === 'suppress') {
+      throw internalError(`completion feed authority holds the hidden kind ${told} of ${id}`)
+    }
+    state.claim(seq, id)
+    checkResult(id, terminalOutcome)
+    const row = state.records.rows.get(id)
+    if (row === undefined) continue
+    const { context, settlement } = row
+    if (settlement?.sequence !== seq || context.kind !== told || !isDeepStrictEqual(context.outcome, terminalOutcome)) {
+      throw internalError(`completion feed fact of ${id} drifted from its recovery`)
+    }
+  }
+  const seen = new Set<OperationId>()
+  for (const { operationId: id, seq, kind: told, terminalOutcome } of completionEntries) {
+    const fact = facts[id]
+    if (fact === undefined) throw internalError(`completion entry ${id} has no generated feed authority`)
+    if (fact.seq !== seq || fact.kind !== told || !isDeepStrictEqual(fact.terminalOutcome, terminalOutcome)) {
+      throw internalError(`completion entry ${id} drifted from its feed authority`)
+    }
+    if (seen.has(id)) throw internalError(`completion entry ${id} appears twice`)
+    seen.add(id)
+  }
+}
+
+/** Every public completion in order: what the facts say, shown with the names and times the entries and specs know. */
+function entriesIn(
+  { authorityState, completionEntries, operationSpecs }: Document,
+  operations: readonly StoredOperation[],
+): CompletionEntry[] {
+  const written = new Map(completionEntries.map((one) => [one.operationId, one]))
+  const known = new Map<OperationId, Pick<CompletionEntry, 'seq' | 'kind' | 'outcome'>>()
+  for (const [id, { seq, kind: shown, terminalOutcome }] of Object.entries(authorityState.completionFeedEntries)) {
+    known.set(id as OperationId, { seq, kind: shown, outcome: terminalOutcome })
+  }
+  for (const { spec, status, outcome: reached, completionSequence: seq } of operations) {
+    if (!isTerminal(status) || reached === null || seq === undefined) continue
+    if (kindClasses[spec.kind].feed === 'emit') known.set(spec.id, { seq, kind: spec.kind, outcome: reached })
+  }
+  return Array.from(known, ([operationId, shown]) => ({
+    ...shown,
+    operationId,
+    displayName: operationSpecs[operationId]?.displayName ?? written.get(operationId)?.displayName ?? '',
+    completedAtMs: written.get(operationId)?.completedAtMs ?? null,
+  })).toSorted((one, other) => one.seq - other.seq)
+}
+
+/** The carrier must agree with itself and with the rows that were in the feed. */
+function checkRetention(retention: FeedRetention | undefined, entries: readonly { readonly seq: number }[]): void {
+  if (retention === undefined) return
+  const { droppedThrough, droppedCount } = retention
+  if (droppedCount > 0 !== droppedThrough > 0) throw internalError('feed retention counters contradict each other')
+  if (droppedCount > droppedThrough) throw internalError('feed retention dropped more rows than sequences')
+  if (droppedCount === 0) return
+  if (entries.length === 0) throw internalError('feed retention names dropped rows but no row is retained')
+  if (entries.some(({ seq }) => seq <= droppedThrough)) {
+    throw internalError('feed retention names a dropped sequence that is retained')
+  }
+}
+
+/**
+ * Rows that had left the feed come back where records still know all of them, and the gap closes; otherwise the gap
+ * stays as it was (O-71).
+ */
+function retained(
+  entries: readonly CompletionEntry[],
+  retention: FeedRetention | undefined,
+): { entries: readonly CompletionEntry[]; retention?: FeedRetention } {
+  if (retention === undefined) return { entries }
+  const suffix = entries.filter(({ seq }) => seq > retention.droppedThrough)
+  if (entries.length - suffix.length === retention.droppedCount) return { entries }
+  return { entries: suffix, retention }
+}

@@ -1,0 +1,224 @@
+import * as v from 'valibot'
+import {
+  expectsPeer,
+  isTerminal,
+  liveStatuses,
+  terminalStatuses,
+  type OperationId,
+  type OperationKind,
+  type OperationOutcome,
+  type OperationSpec,
+  type OperationStatus,
+} from '../../machines/operation-vocabulary.js'
+import { kindClasses } from './classification.js'
+import { internalError } from './errors.js'
+import { checkKey, childSessionOf, readFacts, type OperationRow } from './operation-row.js'
+import { canEnd } from './own-chart.js'
+import { defineEvent, defineRow, type SessionState, type UnfinishedOperation } from './session-state.js'
+import { sourceProblem } from './source.js'
+import { count, outcome, spec, uuid } from './vocabulary.js'
+
+/** An operation of a kept kind was registered, or a lost one was started anew under its id. */
+export const operationRegistered = defineEvent('operation_registered', {
+  fields: { spec },
+  isNoted: true,
+  evolve: ({ tables }, event) =>
+    void tables.unfinished.set(event.spec.id, { spec: event.spec, status: 'provisioning' }),
+})
+
+/** It runs. Nothing else of what it does before its end is journalled. */
+export const operationStarted = defineEvent('operation_started', {
+  fields: { id: uuid<OperationId>() },
+  isNoted: true,
+  evolve: ({ tables }, { id }) => {
+    const unfinished = tables.unfinished.get(id)
+    if (unfinished !== undefined) tables.unfinished.set(id, { ...unfinished, status: 'running' })
+  },
+})
+
+/** It ended, with its place in the completion order. */
+export const operationEnded = defineEvent('operation_ended', {
+  fields: {
+    id: uuid<OperationId>(),
+    completionSequence: count,
+    outcome,
+    peerReady: v.boolean(),
+    progressCount: count,
+    completedAtMs: count,
+  },
+  evolve: ({ tables }, event) => {
+    const { id, completionSequence, completedAtMs } = event
+    const ended = unfinishedOf(tables, id, event.outcome)
+    if (completionSequence <= tables.records.order.lastSequence) {
+      throw internalError(`sequence ${completionSequence} of operation ${id} is claimed already`)
+    }
+    tables.unfinished.delete(id)
+    const { kind, displayName } = ended.spec
+    restoreOperation(tables, { ...event, spec: ended.spec, status: event.outcome.type })
+    if (kindClasses[kind].feed === 'suppress') return
+    tables.records.publish({
+      seq: completionSequence,
+      operationId: id,
+      kind,
+      displayName,
+      outcome: event.outcome,
+      completedAtMs,
+    })
+  },
+})
+
+/** Ended operations were collected; the feed keeps its rows. */
+export const operationsCollected = defineEvent('operations_collected', {
+  fields: { ids: v.array(uuid<OperationId>()) },
+  isNoted: true,
+  evolve: ({ tables }, { ids }) => tables.records.drop(ids),
+})
+
+/** Lost operations have been dealt with. */
+export const lostForgotten = defineEvent('lost_forgotten', {
+  fields: { ids: v.array(uuid<OperationId>()) },
+  isNoted: true,
+  evolve: ({ tables }, { ids }) => {
+    for (const id of ids) tables.unfinished.delete(id)
+  },
+})
+
+/** What a journalled end says of its operation is held to the rules of live calls: its chart has to take it. */
+function unfinishedOf(state: SessionState, id: OperationId, reached: OperationOutcome): UnfinishedOperation {
+  const found = state.unfinished.get(id)
+  if (found === undefined) throw internalError(`the journal ends operation ${id}, which it never registered`)
+  if (!canEnd(found.spec, found.status, reached)) {
+    throw internalError(`the journal ends operation ${id} as ${reached.type} while it is ${found.status}`)
+  }
+  return found
+}
+
+/** An operation as a snapshot keeps it: what it is, where it stands and, once it has ended, how. */
+export interface StoredOperation {
+  readonly spec: OperationSpec
+  readonly status: OperationStatus
+  readonly peerReady: boolean
+  readonly progressCount: number
+  readonly outcome: OperationOutcome | null
+  readonly completionSequence?: number | undefined
+}
+
+/**
+ * Every operation of a kept kind, read fail-closed (O-112): those that have ended, in completion order, before those that
+ * have not. Raises `internal` rather than leaving something out.
+ */
+export function storedOperations(state: SessionState): StoredOperation[] {
+  const { records, unfinished } = state
+  const ended: StoredOperation[] = []
+  const live: StoredOperation[] = []
+  for (const [key, row] of records.rows) {
+    const id = checkKey(key)
+    const stored = storedOperation(id, row)
+    if (stored === undefined || records.isEvictionPending(id)) continue
+    const rows = stored.completionSequence === undefined ? live : ended
+    rows.push(stored)
+  }
+  ended.sort((one, other) => (one.completionSequence ?? 0) - (other.completionSequence ?? 0))
+  for (const { spec: lost, status } of unfinished.values()) {
+    if (!records.has(lost.id)) live.push({ spec: lost, status, peerReady: false, progressCount: 0, outcome: null })
+  }
+  return [...ended, ...live]
+}
+
+/** Nothing for a kind that leaves no trace. */
+function storedOperation(id: OperationId, row: OperationRow): StoredOperation | undefined {
+  const { kind, status, peerReady, progressCount, source, outcome: reached = null } = readFacts(id, row)
+  if (kindClasses[kind].durability === 'discard') return undefined
+  const completionSequence = row.settlement?.sequence
+  if (isTerminal(status) && completionSequence === undefined) {
+    throw internalError(`missing completion sequence for operation ${id}`)
+  }
+  if (!isTerminal(status) && completionSequence !== undefined) {
+    throw internalError(`completion sequence for non-terminal operation ${id}`)
+  }
+  const { operationSource: _mirror, ...rest } = row.spec
+  return {
+    spec: { ...rest, ...(source !== undefined && { operationSource: source }), childSessionId: childSessionOf(source) },
+    status,
+    peerReady,
+    progressCount,
+    outcome: reached,
+    ...(completionSequence !== undefined && { completionSequence }),
+  }
+}
+
+/**
+ * Puts an operation back (O-115): one that has ended as it was, of one that has not only that it was there. Raises `internal` for
+ * facts that contradict each other or that no operation of its kind can have; corruption is refused, never guessed around.
+ */
+export function restoreOperation(state: SessionState, stored: StoredOperation): void {
+  const { spec: told, status, peerReady, progressCount, outcome: reached, completionSequence: sequence } = stored
+  const { id, kind, operationSource: source } = told
+  checkKind(id, kind, { peerReady, outcome: reached })
+  checkSpec(told)
+  const restored: OperationSpec = { ...told, childSessionId: childSessionOf(source) }
+  if (!isTerminal(status)) {
+    if (reached !== null) throw internalError(`terminal outcome for non-terminal operation ${id}`)
+    if (sequence !== undefined) throw internalError(`completion sequence for non-terminal operation ${id}`)
+    state.unfinished.set(id, { spec: restored, status })
+    return
+  }
+  if (reached === null) throw internalError(`recovered operation ${id} is missing terminal outcome`)
+  if (sequence === undefined) throw internalError(`recovered operation ${id} is missing completion sequence`)
+  if (reached.type !== status) {
+    throw internalError(
+      `payload variant ${reached.type} of operation ${id} does not match terminal outcome discriminant ${status}`,
+    )
+  }
+  state.records.restore({ spec: restored, source, peerReady, progressCount, outcome: reached, sequence })
+}
+
+/** The sequence of an end that is put back is its own alone. Raises `internal` like {@link SessionState.claim}. */
+export function claimSequence(
+  state: SessionState,
+  { spec: { id }, status, completionSequence }: StoredOperation,
+): void {
+  if (isTerminal(status) && completionSequence !== undefined) state.claim(completionSequence, id)
+}
+
+/** Raises `internal` for a peer where none is expected (O-28), or the result of another operation (O-50). */
+function checkKind(
+  id: OperationId,
+  kind: OperationKind,
+  { peerReady, outcome: reached }: Pick<StoredOperation, 'peerReady' | 'outcome'>,
+): void {
+  if (peerReady && !expectsPeer(kind)) throw internalError(`operation ${id} is peer-ready, which no ${kind} is`)
+  if (reached !== null) checkResult(id, reached)
+}
+
+/** Raises `internal` for the result of another operation (O-50). */
+export function checkResult(id: OperationId, reached: OperationOutcome): void {
+  if (reached.type !== 'completed' || reached.result.id === id) return
+  throw internalError(`the result of operation ${id} names ${reached.result.id}`)
+}
+
+function checkSpec({ id, kind, expectPeerChannel, operationSource }: OperationSpec): void {
+  if (expectPeerChannel !== expectsPeer(kind)) {
+    throw internalError(`spec of operation ${id} contradicts the kind ${kind} on a peer channel`)
+  }
+  if (operationSource !== undefined && sourceProblem(operationSource) !== undefined) {
+    throw internalError(`operation source authority has invalid source for ${id}`)
+  }
+}
+
+/** The operations, behind the session. */
+export const operationRow = defineRow('operation', {
+  fields: {
+    spec,
+    status: v.picklist([...liveStatuses, ...terminalStatuses]),
+    peerReady: v.boolean(),
+    progressCount: count,
+    outcome: v.nullable(outcome),
+    completionSequence: v.optional(count),
+  },
+  capture: (state) => (state.currentEpoch === undefined ? [] : storedOperations(state)),
+  restore: ({ tables }, row) => {
+    claimSequence(tables, row)
+    restoreOperation(tables, row)
+  },
+})

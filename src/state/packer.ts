@@ -1,0 +1,280 @@
+import { readUuid, spellUuid, uuidPattern } from '../base/ids.js'
+
+/** First byte of a packed value. What is higher is a small number, or a word that was seen before. */
+const tag = {
+  null: 0,
+  false: 1,
+  true: 2,
+  double: 3,
+  natural: 4,
+  later: 5,
+  earlier: 6,
+  latin1: 7,
+  utf16: 8,
+  uuid: 9,
+  list: 10,
+  object: 11,
+  keyed: 12,
+} as const
+const firstNumber = 16
+const firstWord = 128
+
+/** Whole numbers from here on are written as their distance from the one before them: most are instants. */
+const farNumber = 2 ** 31
+/** Words and shapes that are remembered: there are few, unless users make them up. */
+const mostWords = 256 - firstWord
+const mostShapes = 4096
+const longestWord = 32
+
+/** The keys of objects, as a tree: a node follows one that has all keys but the last. */
+interface Shape {
+  readonly keys: readonly string[]
+  readonly following: Map<string, Shape>
+  /** Its place among the shapes that objects have had. */
+  place: number | undefined
+}
+
+/**
+ * Keeps plain values of one kind, rows for instance, as short texts: a fraction of what they take as objects, and nothing
+ * that the collector of garbage has to walk through. One character stands for one byte. Words and the shapes of objects are
+ * remembered and written as numbers, so that only the packer that has packed a value can unpack it.
+ *
+ *     const packer = new Packer()
+ *     const text = packer.pack({ state: 'completed', atMs: 1_700_000_000_000 })
+ *     packer.unpack(text) // an equal value
+ *
+ * A value is made of objects, lists, texts, numbers, booleans and null. Fields that are `undefined` are left out; a negative
+ * zero comes back as zero.
+ */
+export class Packer {
+  readonly #words: string[] = []
+  readonly #wordPlaces = new Map<string, number>()
+  readonly #root: Shape = { keys: [], following: new Map(), place: undefined }
+  readonly #shapes: Shape[] = []
+  /** Shapes that are remembered, those on the way to another one included. */
+  #shapeCount = 0
+  readonly #uuid = Buffer.alloc(16)
+  #bytes = Buffer.alloc(1024)
+  #end = 0
+  /** Of the value under way. */
+  #text = ''
+  #at = 0
+  #far = 0
+
+  /** The value as text. Raises a `TypeError` for what it cannot be made of. */
+  pack(value: unknown): string {
+    this.#end = 0
+    this.#far = 0
+    this.#write(value)
+    return this.#bytes.toString('latin1', 0, this.#end)
+  }
+
+  /** The value that was packed, as a new copy. */
+  unpack(text: string): unknown {
+    this.#text = text
+    this.#at = 0
+    this.#far = 0
+    return this.#read()
+  }
+
+  #write(value: unknown): void {
+    if (typeof value === 'string') this.#writeText(value)
+    else if (typeof value === 'number') this.#writeNumber(value)
+    else if (typeof value === 'boolean') this.#writeByte(value ? tag.true : tag.false)
+    else if (value === null) this.#writeByte(tag.null)
+    else if (Array.isArray(value)) this.#writeList(value)
+    else if (typeof value === 'object') this.#writeObject(value as Readonly<Record<string, unknown>>)
+    else throw new TypeError(`cannot pack a ${typeof value}`)
+  }
+
+  #writeText(value: string): void {
+    const word = this.#wordPlaces.get(value)
+    if (word !== undefined) return this.#writeByte(firstWord + word)
+    if (uuidPattern.test(value)) {
+      this.#writeByte(tag.uuid)
+      this.#makeRoom(16)
+      readUuid(value, this.#bytes, this.#end)
+      this.#end += 16
+      return
+    }
+    if (value.length <= longestWord && this.#words.length < mostWords) {
+      this.#wordPlaces.set(value, this.#words.length)
+      this.#writeByte(firstWord + this.#words.push(value) - 1)
+      return
+    }
+    const encoding = isLatin1(value) ? 'latin1' : 'utf16le'
+    this.#writeByte(tag[encoding === 'latin1' ? 'latin1' : 'utf16'])
+    this.#writeNatural(value.length)
+    this.#makeRoom(2 * value.length)
+    this.#end += this.#bytes.write(value, this.#end, encoding)
+  }
+
+  #writeNumber(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0) {
+      this.#writeByte(tag.double)
+      this.#makeRoom(8)
+      this.#end = this.#bytes.writeDoubleLE(value, this.#end)
+    } else if (value < firstWord - firstNumber) {
+      this.#writeByte(firstNumber + value)
+    } else if (value < farNumber) {
+      this.#writeByte(tag.natural)
+      this.#writeNatural(value)
+    } else {
+      const distance = value - this.#far
+      this.#far = value
+      this.#writeByte(distance < 0 ? tag.earlier : tag.later)
+      this.#writeNatural(Math.abs(distance))
+    }
+  }
+
+  #writeList(values: readonly unknown[]): void {
+    this.#writeByte(tag.list)
+    this.#writeNatural(values.length)
+    for (const value of values) this.#write(value)
+  }
+
+  #writeObject(value: Readonly<Record<string, unknown>>): void {
+    let shape: Shape | undefined = this.#root
+    let count = 0
+    for (const key in value) {
+      if (value[key] === undefined) continue
+      count += 1
+      shape = shape && this.#following(shape, key)
+    }
+    if (shape === undefined) {
+      this.#writeByte(tag.keyed)
+      this.#writeNatural(count)
+    } else {
+      this.#writeByte(tag.object)
+      shape.place ??= this.#shapes.push(shape) - 1
+      this.#writeNatural(shape.place)
+    }
+    for (const key in value) {
+      const content = value[key]
+      if (content === undefined) continue
+      if (shape === undefined) this.#writeText(key)
+      this.#write(content)
+    }
+  }
+
+  /** The shape with one more key; `undefined` when there are too many to remember another one. */
+  #following({ keys, following }: Shape, key: string): Shape | undefined {
+    const known = following.get(key)
+    if (known !== undefined || this.#shapeCount === mostShapes) return known
+    this.#shapeCount += 1
+    const made: Shape = { keys: [...keys, key], following: new Map(), place: undefined }
+    following.set(key, made)
+    return made
+  }
+
+  /** Seven bits a byte, the lowest first; the eighth says that more follow. */
+  #writeNatural(value: number): void {
+    let rest = value
+    while (rest >= 0x80) {
+      this.#writeByte((rest % 0x80) + 0x80)
+      rest = Math.floor(rest / 0x80)
+    }
+    this.#writeByte(rest)
+  }
+
+  #writeByte(value: number): void {
+    if (this.#end === this.#bytes.length) this.#makeRoom(1)
+    this.#bytes[this.#end++] = value
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#end + bytes <= this.#bytes.length) return
+    this.#bytes = Buffer.concat([this.#bytes], 2 * (this.#end + bytes))
+  }
+
+  #read(): unknown {
+    const first = this.#readByte()
+    if (first >= firstWord) return this.#words[first - firstWord]
+    if (first >= firstNumber) return first - firstNumber
+    switch (first) {
+      case tag.null:
+        return null
+      case tag.false:
+        return false
+      case tag.true:
+        return true
+      case tag.double:
+        return this.#readDouble()
+      case tag.natural:
+        return this.#readNatural()
+      case tag.later:
+        return (this.#far += this.#readNatural())
+      case tag.earlier:
+        return (this.#far -= this.#readNatural())
+      case tag.latin1:
+        return this.#readLatin1()
+      case tag.utf16:
+        return this.#readUtf16()
+      case tag.uuid:
+        for (let place = 0; place < 16; place += 1) this.#uuid[place] = this.#readByte()
+        return spellUuid(this.#uuid)
+      case tag.list:
+        return Array.from({ length: this.#readNatural() }, () => this.#read())
+      case tag.object:
+        return this.#readObject((this.#shapes[this.#readNatural()] as Shape).keys)
+      default:
+        return this.#readKeyed()
+    }
+  }
+
+  #readObject(keys: readonly string[]): unknown {
+    const value: Record<string, unknown> = {}
+    for (const key of keys) {
+      if (key === '__proto__') this.#readInto(value, key)
+      else value[key] = this.#read()
+    }
+    return value
+  }
+
+  #readKeyed(): unknown {
+    const value: Record<string, unknown> = {}
+    for (let left = this.#readNatural(); left > 0; left -= 1) {
+      this.#readInto(value, this.#read() as string)
+    }
+    return value
+  }
+
+  /** Whatever the key is called: assigning would find a setter. */
+  #readInto(value: object, key: string): void {
+    Object.defineProperty(value, key, { value: this.#read(), enumerable: true, configurable: true, writable: true })
+  }
+
+  #readLatin1(): string {
+    const length = this.#readNatural()
+    this.#at += length
+    return this.#text.slice(this.#at - length, this.#at)
+  }
+
+  #readUtf16(): string {
+    const units = Array.from({ length: this.#readNatural() }, () => this.#readByte() + 0x100 * this.#readByte())
+    return Buffer.from(Uint16Array.from(units).buffer).toString('utf16le')
+  }
+
+  #readDouble(): number {
+    const bytes = Buffer.from(Array.from({ length: 8 }, () => this.#readByte()))
+    return bytes.readDoubleLE()
+  }
+
+  #readNatural(): number {
+    let value = 0
+    for (let unit = 1; ; unit *= 0x80) {
+      const byte = this.#readByte()
+      value += (byte % 0x80) * unit
+      if (byte < 0x80) return value
+    }
+  }
+
+  #readByte(): number {
+    return this.#text.charCodeAt(this.#at++)
+  }
+}
+
+function isLatin1(value: string): boolean {
+  for (let place = 0; place < value.length; place += 1) if (value.charCodeAt(place) > 0xff) return false
+  return true
+}

@@ -1,0 +1,55 @@
+import type { CommandOf, TaskCommand } from '../../tasks/public.js'
+import type { PlainCommand } from './port.js'
+import type { OracleState } from './state.js'
+
+/**
+ * The moves of a command, one after another, each worked out where the ones before it have led: a command that is one move
+ * is itself. A composite is refused as the first of its moves is, and then changes nothing.
+ */
+export function* movesOf(state: OracleState, command: TaskCommand): Iterable<PlainCommand> {
+  switch (command.type) {
+    case 'attempt_begin':
+      return yield* begin(state, command)
+    case 'attempt_end':
+      return yield* end(state, command)
+    default:
+      yield command
+  }
+}
+
+function* begin(state: OracleState, command: CommandOf<'attempt_begin'>): Iterable<PlainCommand> {
+  const { runId, attemptId, owner, expiresAtMs, reservations = [], atMs } = command
+  const ofRun = { runId, atMs }
+  const taskId = state.runs.get(runId)?.task as CommandOf<'budget_reserve'>['taskId'] | undefined
+  if (taskId !== undefined) for (const item of reservations) yield { type: 'budget_reserve', ...ofRun, ...item, taskId }
+  yield { type: 'run_state_transition', ...ofRun, previousState: 'ready', newState: 'leased' }
+  yield { type: 'lease_acquire', ...ofRun, owner, expiresAtMs }
+  const fencingToken = state.sequence
+  yield { type: 'run_state_transition', ...ofRun, previousState: 'leased', newState: 'running', fencingToken }
+  yield { type: 'attempt_start', ...ofRun, attemptId, fencingToken }
+}
+
+function* end(state: OracleState, command: CommandOf<'attempt_end'>): Iterable<PlainCommand> {
+  const { runId, attemptId, outcome, newState, fencingToken, atMs } = command
+  const { settlements = [], consumptions = [], runs = [], triggers = [], reason, retryAtMs, resume } = command
+  const ofRun = { runId, atMs }
+  const fence = fencingToken === undefined ? {} : { fencingToken }
+  yield { type: 'attempt_finish', ...ofRun, ...fence, attemptId, outcome }
+  const run = state.runs.get(runId)
+  if (run === undefined) return
+  const taskId = run.task as CommandOf<'budget_consume'>['taskId']
+  if (run.lease !== undefined) {
+    const { owner, expiresAtMs } = run.lease
+    yield { type: 'lease_release', ...ofRun, ...fence, owner, expiresAtMs }
+  }
+  for (const settlement of settlements) yield { type: 'budget_settle', ...settlement, atMs }
+  for (const consumption of consumptions) yield { type: 'budget_consume', taskId, ...consumption, atMs }
+  if (newState === 'suspended') yield { type: 'run_suspend', ...ofRun, ...(reason !== undefined && { reason }) }
+  else {
+    const retry = retryAtMs === undefined ? {} : { retryAtMs }
+    yield { type: 'run_state_transition', ...ofRun, previousState: 'running', newState, ...retry }
+  }
+  for (const runInstance of runs) yield { type: 'run_create', runInstance }
+  if (resume === true) yield { type: 'run_resume', ...ofRun }
+  for (const subscriptionId of triggers) yield { type: 'subscription_trigger', subscriptionId, atMs }
+}

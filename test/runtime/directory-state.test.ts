@@ -1,0 +1,110 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { readDirectory } from '../../src/directory-state.js'
+import { summarize } from '../../src/directory-summary.js'
+import { createRuntime } from '../../src/runtime.js'
+import type { TaskId } from '../../src/tasks/index.js'
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'stateward-read-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+const kind = 'background_tool_op'
+
+/** Names and bytes of all files. */
+async function contents(): Promise<Record<string, string>> {
+  const names = (await readdir(directory)).sort()
+  return Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name), 'base64')])),
+  )
+}
+
+it('reads the state of a directory beside its owner, changes nothing there, and reads it again when that has gone', async () => {
+  const runtime = await createRuntime({ dataDir: directory })
+  const session = runtime.session('agent')
+  await session.run({ kind, displayName: 'done' }, () => 'well').outcome
+  await session.run({ kind, displayName: 'broken' }, () => Promise.reject(new Error('no'))).outcome
+  const running = session.run({ kind, displayName: 'busy' }, ({ signal }) => {
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+  })
+  const { tasks } = runtime
+  tasks.handle('fails', () => Promise.reject(new Error('not now')))
+  tasks.handle('works', () => 'done')
+  const works = await tasks.submit({ kind: 'works', budgets: { token: 500 } })
+  await tasks.outcome(works)
+  const later = await tasks.submit({ kind: 'unhandled', at: Date.now() + 3_600_000 })
+  const blocked = await tasks.submit({ kind: 'unhandled', dependsOn: [later] })
+  await session.flush()
+
+  const before = await contents()
+  const summary = summarize(await readDirectory({ directory }))
+  expect(await contents()).toEqual(before)
+  expect(summary).toMatchObject({
+    owner: { pid: process.pid, standing: 'running' },
+    brokenEnd: null,
+    cuts: [],
+    sessions: {
+      total: 1,
+      entries: [
+        {
+          id: 'agent',
+          unfinished: { total: 1, entries: [{ id: running.id, kind, displayName: 'busy', status: 'running' }] },
+          ended: { completed: 1, failed: 1 },
+          lastEnd: 2,
+        },
+      ],
+    },
+    tasks: {
+      total: 3,
+      paused: false,
+      runs: { scheduled: 2, completed: 1, failed: 0 },
+      kinds: {
+        total: 2,
+        entries: [
+          { kind: 'unhandled', runs: { scheduled: 2 } },
+          { kind: 'works', runs: { completed: 1 } },
+        ],
+      },
+      budgets: {
+        total: 1,
+        entries: [{ taskId: works, dimension: 'token', limit: 500, consumed: 0, reserved: 0, exhausted: false }],
+      },
+    },
+  })
+  const waiting = new Map<TaskId | string, string>(
+    summary.tasks.waiting.entries.map(({ taskId, waitsFor }) => [taskId, waitsFor]),
+  )
+  expect(waiting).toEqual(
+    new Map([
+      [later, 'its time'],
+      [blocked, 'prerequisites'],
+    ]),
+  )
+  expect(JSON.parse(JSON.stringify(summary))).toEqual(summary)
+
+  await runtime.close({ policy: 'terminate' })
+  const after = summarize(await readDirectory({ directory }))
+  expect(after.owner).toBeNull()
+  expect(after.sessions.entries[0]).toMatchObject({
+    unfinished: { total: 0, entries: [] },
+    ended: { completed: 1, failed: 1, terminated: 1 },
+  })
+})
+
+it('shows the beginning of long lists and how long they are', async () => {
+  const runtime = await createRuntime({ dataDir: directory })
+  const { tasks } = runtime
+  const at = Date.now() + 3_600_000
+  await Promise.all(Array.from({ length: 101 }, (_, index) => tasks.submit({ kind: `kind-${index}`, at })))
+  const { kinds, waiting } = summarize(await readDirectory({ directory })).tasks
+  expect([kinds.total, kinds.entries.length, waiting.total, waiting.entries.length]).toEqual([101, 100, 101, 100])
+  await runtime.close()
+})
+
+it('refuses a directory that is not there', async () => {
+  await expect(readDirectory({ directory: join(directory, 'nowhere') })).rejects.toMatchObject({ code: 'journal_io' })
+})
