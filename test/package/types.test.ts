@@ -31,8 +31,9 @@ afterAll(() => rm(place, { recursive: true }))
 
 async function tsc(compiler: string, flags: readonly string[]): Promise<string> {
   const path = join(installed, compiler, 'bin', 'tsc')
-  const failed = (failure: { readonly stdout?: string }): { readonly stdout: string } => ({
-    stdout: failure.stdout ?? 'the compiler did not run',
+  // What it says on its standard error is no report of types: it did not run.
+  const failed = ({ stdout: report, stderr }: { readonly stdout?: string; readonly stderr?: string }) => ({
+    stdout: report === undefined || report === '' ? `the compiler did not run: ${stderr}` : report,
   })
   const { stdout } = await run(process.execPath, [path, ...flags], { cwd: place }).catch(failed)
   return stdout
