@@ -85,6 +85,11 @@ export class Table<Key, Row> {
     return this.#unpacked(this.#committed.values())
   }
 
+  /** The same with their keys. */
+  *entries(): Iterable<readonly [Key, Row]> {
+    for (const [key, held] of this.#committed) yield [key, this.#rowOf(held)]
+  }
+
   /** The same rows, taken now and read at leisure, whatever changes meanwhile. */
   captured(): CapturedTable<Row> {
     const held = [...this.#committed.values()]
