@@ -13,7 +13,9 @@ export interface RunContext {
 }
 
 /** Moves that name nothing but the state they lead to. */
-export type PlainRunMove = { readonly type: `to_${Exclude<RunState, 'scheduled'>}` | 'suspend' | 'resume' }
+export type PlainRunMove = {
+  readonly type: `to_${Exclude<RunState, 'scheduled'>}` | 'suspend' | 'resume' | 'wait' | 'go_on'
+}
 
 /** What happens to a run. */
 export type RunMove =
@@ -148,6 +150,15 @@ export const runMachine = setup({
         active: {
           always: { guard: not('isRunning'), actions: 'closeAttempt', target: 'idle' },
           on: {
+            wait: 'waiting',
+            finish_attempt: { guard: and(['isRunning', 'isActiveAttempt']), actions: 'closeAttempt', target: 'idle' },
+          },
+        },
+        waiting: {
+          description: 'All its handler does is wait, durably: it has no slot, its time stands still, and losing it is no loss.',
+          always: { guard: not('isRunning'), actions: 'closeAttempt', target: 'idle' },
+          on: {
+            go_on: 'active',
             finish_attempt: { guard: and(['isRunning', 'isActiveAttempt']), actions: 'closeAttempt', target: 'idle' },
           },
         },

@@ -1,6 +1,6 @@
 /**
  * A report written by tasks that share one budget. Kill it whenever you like and start it again: it goes on where it was,
- * until the report is done, and never spends more than it may.
+ * until the report is done, and spends exactly what its work costs: each call of the model is a step, made once.
  *
  *     npm run example:tasks
  */
@@ -16,12 +16,13 @@ const report = parseId<TaskId>('5ce7ab1e-0000-4000-8000-000000000001')
 const runtime = await createRuntime({ dataDir, tasks: { backoff: { type: 'fixed', delayMs: 0 } } })
 const { tasks } = runtime
 
-/** Stands for calls of a model: each sets its price aside before it starts, and says afterwards what it cost. */
-async function think(calls: number, { budget, signal }: HandlerContext): Promise<void> {
+/** Stands for calls of a model: each is a step, which sets its price aside before it starts and says what it cost. */
+async function think(calls: number, { step }: HandlerContext): Promise<void> {
   for (let call = 0; call < calls; call += 1) {
-    const spending = await budget.reserve(token, 200)
-    await delay(20, undefined, { signal })
-    await spending.settle(150)
+    await step('call the model', ({ signal }) => delay(20, 150, { signal }), {
+      reserve: { token: 200 },
+      spent: (usage) => ({ token: usage }),
+    })
   }
 }
 
@@ -41,7 +42,8 @@ tasks.handle('report', async (context) => {
   console.log(`put together from ${context.children().length} parts`)
 })
 
-const constraints = { maxAttempts: 50 }
+/** However often it is killed. */
+const constraints = { maxLosses: 1_000_000 }
 
 if (tasks.projection.task(report) === undefined) {
   const section = { kind: 'section', parent: 'report', dependsOn: ['outline'], constraints } as const
@@ -54,7 +56,7 @@ if (tasks.projection.task(report) === undefined) {
       kind: 'report',
       id: report,
       dependsOn: ['history', 'method', 'results'],
-      budgets: { token: 1200 },
+      budgets: { token: 600 },
       constraints,
     },
   })
@@ -70,9 +72,8 @@ async function allowMore(runId: RunId): Promise<void> {
   isAsking = true
   const { limit = 0, consumed = 0 } = tasks.projection.budget(report, token) ?? {}
   console.log(`the budget of ${limit} is used up: ${consumed} spent`)
-  // Resumes every run that the budget had suspended. They begin anew and share what is added, so that less than what all of
-  // them need would be spent by each on its first calls, again and again.
-  await tasks.replenish(report, token, limit + 2000)
+  // Resumes every run that the budget had suspended; each goes on with its first step that is not done.
+  await tasks.replenish(report, token, limit + 600)
   isAsking = false
 }
 

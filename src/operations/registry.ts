@@ -28,7 +28,9 @@ import type { CallerRequest } from './core.js'
 import { OperationEnds } from './ends.js'
 import { internalError, OperationError } from './errors.js'
 import type { WireOperationsSnapshot } from './export.js'
+import type { OperationsCore } from './core.js'
 import type { OperationsHistory } from './history.js'
+import type { OperationRecords } from './records.js'
 import { lostForgotten, operationRegistered, operationsCollected, operationStarted } from './operation.js'
 import { readOutcome } from './operation-row.js'
 import { checkOutcome, outcomes } from './outcomes.js'
@@ -71,6 +73,8 @@ const done = Promise.resolve()
 export class OperationRegistry {
   readonly #lane: Lane
   readonly #history: OperationsHistory
+  readonly #core: OperationsCore
+  readonly #records: OperationRecords
   readonly #reader: OperationReader
   readonly #ends: OperationEnds
   readonly #awaiting: Awaiting
@@ -82,9 +86,11 @@ export class OperationRegistry {
     const logger = guardedLogger(unguarded)
     this.#lane = lane
     this.#history = history
+    this.#core = history.core
+    this.#records = history.core.records
     this.#observer = guardedRegistryObserver(observer, logger)
     this.#reader = new OperationReader(history)
-    this.#awaiting = new Awaiting(history, ids)
+    this.#awaiting = new Awaiting(history.core, ids)
     this.#ends = new OperationEnds({
       lane,
       history,
@@ -445,14 +451,6 @@ export class OperationRegistry {
         throw new InvalidInputError({ subject: 'operation event', field: 'type', reason })
       }
     }
-  }
-
-  get #core() {
-    return this.#history.core
-  }
-
-  get #records() {
-    return this.#history.core.records
   }
 
   #fence(): void {

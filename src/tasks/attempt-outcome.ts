@@ -16,7 +16,7 @@ export { failureReasons, type FailureOrigin, type FailureReason } from '../base/
 export type AttemptOutcome =
   | { readonly result: 'success'; readonly output?: Base64 }
   | (FailureOrigin & { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass })
-  | { readonly result: 'timeout'; readonly error: string }
+  | { readonly result: 'timeout' | 'lost'; readonly error: string }
   | { readonly result: 'suspended'; readonly output?: Base64 }
 
 /** One attempt as the projection remembers it; unfinished while `finishedAtMs` is absent. */
@@ -78,6 +78,11 @@ export function timedOut(limitMs: number): AttemptOutcome {
   return { result: 'timeout', error: `attempt exceeded its limit of ${limitMs} milliseconds` }
 }
 
+/** The loss of whoever worked on the attempt. */
+export function lost(error: string): AttemptOutcome {
+  return { result: 'lost', error }
+}
+
 /**
  * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `invalid_input`, `success_with_error`,
  * `non_success_without_error`, `non_success_with_output`, `failure_without_class` or `class_without_failure`.
@@ -89,7 +94,7 @@ export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
 /** The same for parts whose shape is right. */
 export function checkParts(parts: RawOutcome): AttemptOutcome {
   const { result, error, output, failureClass, reason, cause } = parts
-  const isError = result === 'failure' || result === 'timeout'
+  const isError = result === 'failure' || result === 'timeout' || result === 'lost'
   if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })
   if (isError && error === undefined) throw new TaskError('non_success_without_error', { result })
   if (isError && output !== undefined) throw new TaskError('non_success_with_output', { result })

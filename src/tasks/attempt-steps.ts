@@ -6,11 +6,18 @@ import { commandDefiner } from '../state/command.js'
 import { eventDefiner } from '../state/event.js'
 import { checkParts, outcomeSchema } from './attempt-outcome.js'
 import { attemptRun, checkFinish, checkStart } from './attempt.js'
-import { checkAmount, consume, dimensionSchema } from './budget.js'
+import { checkAmount, consume, consumptionSchema, dimensionSchema } from './budget.js'
 import { TaskError } from './errors.js'
 import type { ReservationId, RunId, SubscriptionId, TaskId } from './ids.js'
 import { checkAcquire, checkHeld } from './lease.js'
-import { reserve, settle, Spending, type ReservationReads, type ReservationRows } from './reservation.js'
+import {
+  reserve,
+  settle,
+  settlementSchema,
+  Spending,
+  type ReservationReads,
+  type ReservationRows,
+} from './reservation.js'
 import {
   checkCreate,
   checkResume,
@@ -50,9 +57,6 @@ const beginEntries = {
   reservations: v.exactOptional(v.array(reservation)),
 }
 
-const settlement = strictSchema({ reservationId: idSchema<ReservationId>(), amount: naturalSchema })
-const consumption = strictSchema({ dimension: dimensionSchema, amount: naturalSchema })
-
 /** Where a run can go when an attempt has ended. */
 const statesAfterAttempt = ['completed', 'failed', 'retry_wait', 'suspended'] as const
 
@@ -60,9 +64,9 @@ const endEntries = {
   ...ofAttempt,
   outcome: outcomeSchema,
   /** Reservations replaced by what was spent of them, which may be nothing. */
-  settlements: v.exactOptional(v.array(settlement)),
+  settlements: v.exactOptional(v.array(settlementSchema)),
   /** What was spent without a reservation. */
-  consumptions: v.exactOptional(v.array(consumption)),
+  consumptions: v.exactOptional(v.array(consumptionSchema)),
   newState: v.picklist(statesAfterAttempt),
   /** When the retry is due; only with `newState: 'retry_wait'`. */
   retryAtMs: optionalTime,

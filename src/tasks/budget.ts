@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { InvalidInputError } from '../base/errors.js'
-import { checkText, textOf } from '../base/options.js'
+import { checkText, strictSchema, textOf } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -106,6 +106,9 @@ export type BudgetDraft = Draft<BudgetRows, BudgetReads>
 export function budgetKey(taskId: TaskId, dimension: BudgetDimension): string {
   return `${taskId}/${dimension}`
 }
+
+/** What was spent without a reservation. */
+export const consumptionSchema = strictSchema({ dimension: dimensionSchema, amount: naturalSchema })
 
 /** The fields of what belongs to a budget. */
 export const ofBudget = { ...ofTask, dimension: dimensionSchema }

@@ -13,6 +13,7 @@ import {
   actorRegistered,
   actorRow,
 } from './actor.js'
+import { questionAnswer, questionAnswered } from './answer.js'
 import { attemptBegin, attemptBegun, attemptEnd, attemptEnded } from './attempt-steps.js'
 import { attemptFinish, attemptFinished, attemptStart, attemptStarted } from './attempt.js'
 import {
@@ -37,6 +38,7 @@ import {
   leaseRelease,
   leaseReleased,
 } from './lease.js'
+import { answerRow } from './question.js'
 import {
   budgetRelease,
   budgetReleased,
@@ -59,6 +61,7 @@ import {
   runSuspended,
 } from './run-commands.js'
 import type { TaskTables } from './state.js'
+import { stepRecord, stepRecorded, stepRow } from './step.js'
 import {
   subscriptionCancel,
   subscriptionCancelled,
@@ -89,6 +92,17 @@ import {
   tenantRow,
 } from './tenant.js'
 import type { TaskView } from './view.js'
+import {
+  attemptGoOn,
+  attemptWait,
+  attemptWaiting,
+  attemptWorking,
+  waitBegin,
+  waitBegun,
+  waitEnd,
+  waitEnded,
+  waitRow,
+} from './wait.js'
 
 const commands = [
   taskCreate,
@@ -126,6 +140,12 @@ const commands = [
   subscriptionConsume,
   attemptBegin,
   attemptEnd,
+  stepRecord,
+  waitBegin,
+  waitEnd,
+  attemptWait,
+  attemptGoOn,
+  questionAnswer,
 ] as const
 
 const events = [
@@ -166,6 +186,12 @@ const events = [
   subscriptionConsumed,
   attemptBegun,
   attemptEnded,
+  stepRecorded,
+  waitBegun,
+  waitEnded,
+  attemptWaiting,
+  attemptWorking,
+  questionAnswered,
 ] as const
 
 type CommandDefinition = (typeof commands)[number]
@@ -224,6 +250,9 @@ export const taskCatalogue = new Catalogue<TaskTables, TaskView, TaskEvent, Task
     runRow,
     budgetRow,
     reservationRow,
+    stepRow,
+    waitRow,
+    answerRow,
     subscriptionRow,
     actorRow,
     tenantRow,

@@ -24,6 +24,15 @@ interface LeaseRefusal {
   readonly event: LeaseAction
 }
 
+interface OfRun {
+  readonly runId: RunId
+}
+
+/** A step or wait of a run. */
+interface OfDurable extends OfRun {
+  readonly key: string
+}
+
 /** Raised where a value is built (T-31). */
 export const constructionMessages = {
   invalid_task_id: (_: { readonly taskId: TaskId }) => 'a task id must not be the nil UUID',
@@ -34,6 +43,7 @@ export const constructionMessages = {
     'a repeat policy needs an interval of at least 1 millisecond',
   cron_policy_error: ({ message }: { readonly message: string }) => `cron policy refused: ${message}`,
   invalid_max_attempts: (_: { readonly maxAttempts: number }) => 'maxAttempts must be at least 1',
+  invalid_max_losses: (_: { readonly maxLosses: number }) => 'maxLosses must be at least 1, or absent for 3',
   zero_timeout: () => 'timeoutMs must be at least 1, or absent for none',
   empty_concurrency_key: () => 'concurrencyKey must not be empty; leave it out for none',
   empty_capabilities: () => 'a list of capabilities must not be empty',
@@ -234,6 +244,21 @@ export const refusalMessages = {
     `reservation ${reservationId} is open already`,
   unknown_reservation: ({ reservationId }: { readonly reservationId: ReservationId }) =>
     `no open reservation ${reservationId}`,
+  /** Its attempt has ended, or was never begun. */
+  no_active_attempt: ({ runId }: OfRun) => `run ${runId} has no attempt under way`,
+  step_already_recorded: ({ runId, key }: OfDurable) => `run ${runId} has done ${key} already`,
+  wait_already_begun: ({ runId, key }: OfDurable) => `run ${runId} waits for ${key} already`,
+  unknown_wait: ({ runId, key }: OfDurable) => `run ${runId} does not wait for ${key}`,
+  wait_already_ended: ({ runId, key }: OfDurable) => `what run ${runId} waited for is there already: ${key}`,
+  /** A time or the end of another task ends the wait for it, and nothing else does. */
+  wait_ends_otherwise: ({ runId, key }: OfDurable) => `this does not end the wait of run ${runId} for ${key}`,
+  /** The attempt waits already, or goes on already. */
+  waiting_unchanged: ({ runId }: OfRun) => `run ${runId} does so already`,
+  question_already_answered: ({ taskId, name }: { readonly taskId: TaskId; readonly name: string }) =>
+    `question ${name} of task ${taskId} is answered already`,
+  /** Nobody will ask any more. */
+  answer_too_late: ({ taskId, name }: { readonly taskId: TaskId; readonly name: string }) =>
+    `task ${taskId} has ended and asks no ${name}`,
   subscription_already_triggered: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
     `one-shot subscription ${subscriptionId} was triggered already`,
   subscription_not_triggered: ({ subscriptionId }: { readonly subscriptionId: SubscriptionId }) =>
@@ -286,10 +311,6 @@ interface At {
   readonly sequence: number
 }
 
-interface OfRun {
-  readonly runId: RunId
-}
-
 /** Refusals of a stored event (T-156): nothing was changed. */
 export const replayMessages = {
   replay_invalid_transition: ({ sequence, runId, reason }: At & { readonly runId: RunId; readonly reason: string }) =>
@@ -334,6 +355,8 @@ export const snapshotMessages = {
   snapshot_duplicate_run: ({ runId }: OfRun) => `snapshot holds run ${runId} twice`,
   snapshot_unknown_task: ({ row, taskId }: { readonly taskId: TaskId; readonly row: string }) =>
     `snapshot ${row} names an unknown task ${taskId}`,
+  snapshot_unknown_run: ({ row, runId }: OfRun & { readonly row: string }) =>
+    `snapshot ${row} names an unknown run ${runId}`,
   snapshot_attempt_outside_running: ({ runId }: OfRun) => `run ${runId} has an active attempt and is not running`,
   snapshot_attempt_without_count: ({ runId }: OfRun) => `run ${runId} has an active attempt and counts none`,
   snapshot_attempt_count: ({ runId, expected, found }: OfRun & { readonly expected: number; readonly found: number }) =>

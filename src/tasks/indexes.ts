@@ -1,5 +1,6 @@
 import { MultiMap } from '../base/multi-map.js'
 import { GateIndex } from './dependencies.js'
+import { DurableIndex } from './durable-index.js'
 import type { BudgetDimension, LedgerEntryId, ReservationId, RunId, TaskId, TenantId } from './ids.js'
 import { RunIndex } from './run-index.js'
 import { isTerminalRunState, type Run } from './run.js'
@@ -20,6 +21,7 @@ export class TaskIndexes {
   readonly runs: RunIndex
   readonly gates: GateIndex
   readonly subscriptions = new SubscriptionIndex()
+  readonly durable: DurableIndex
   readonly children = new MultiMap<TaskId, TaskId>()
   readonly cronTasks = new Set<TaskId>()
   readonly budgets = new MultiMap<TaskId, BudgetDimension>()
@@ -36,6 +38,7 @@ export class TaskIndexes {
       (taskId) => this.#mayRun(taskId),
       (runId) => tables.runs.get(runId),
     )
+    this.durable = new DurableIndex((runId) => !isTerminalRunState(tables.runs.get(runId)?.state ?? 'cancelled'))
     this.gates = new GateIndex(
       (taskId) => tables.tasks.get(taskId),
       (taskId) => this.#updateGate(taskId),
@@ -53,6 +56,8 @@ export class TaskIndexes {
       if (after?.runId !== undefined) this.reservations.add(after.runId, id)
       else if (before?.runId !== undefined) this.reservations.delete(before.runId, id)
     })
+    tables.steps.listen((id, before, after) => this.durable.updateStep(id, before, after))
+    tables.waits.listen((id, before, after) => this.durable.updateWait(id, before, after))
     tables.ledger.listen((entryId, _, after) => {
       if (after === undefined) return
       this.ledgerByTenant.add(after.tenantId, entryId)
@@ -72,7 +77,9 @@ export class TaskIndexes {
   #onRun(before: Run | undefined, after: Run | undefined): void {
     this.runs.update(before, after)
     if (before === undefined || after === undefined || before.state === after.state) return
-    if (isTerminalRunState(after.state)) this.#endedRuns.push(after.id)
+    if (!isTerminalRunState(after.state)) return
+    this.#endedRuns.push(after.id)
+    this.durable.onRunEnded(after.id, (id) => this.#tables.waits.get(id))
   }
 
   #onTask(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {

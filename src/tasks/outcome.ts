@@ -76,6 +76,8 @@ function faultOf(outcome: AttemptOutcome | undefined): Fault {
       return faultIn(outcome)
     case 'timeout':
       return { error: outcome.error, reason: 'deadline' }
+    case 'lost':
+      return { error: outcome.error, reason: 'lost' }
     case 'success':
     case 'suspended':
     case undefined:

@@ -13,6 +13,7 @@ export {
   failed,
   failureClasses,
   failureReasons,
+  lost,
   outcomeFromParts,
   succeeded,
   suspended,
@@ -133,4 +134,5 @@ export {
 export type { DispatchOptions } from './dispatch/options.js'
 export type { SubmitInput } from './dispatch/submission.js'
 export type { EndReason, RunOutcome, TaskOutcome } from './outcome.js'
+export type { PendingQuestion, QuestionsOptions } from './questions.js'
 export { Tasks, type CancelAnswer, type SubscribeOptions, type TasksOptions } from './tasks.js'

@@ -1,3 +1,5 @@
+import * as v from 'valibot'
+import { strictSchema } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -19,7 +21,7 @@ import {
 import { TaskError } from './errors.js'
 import type { BudgetDimension, ReservationId, RunId, TaskId } from './ids.js'
 import { knownRun } from './run-commands.js'
-import { idSchema, naturalSchema, ofReservation, optionalRunId, taskIdsSchema } from './scalars.js'
+import { idSchema, labelSchema, naturalSchema, ofReservation, optionalRunId, taskIdsSchema } from './scalars.js'
 import { checkNewRow, knownTask, storedTask } from './task.js'
 
 /** An amount set aside before it is spent. */
@@ -28,6 +30,8 @@ export interface Reservation {
   /** Who spends. */
   readonly taskId: TaskId
   readonly runId?: RunId
+  /** The step of the run that it is set aside for: whoever does the step takes it over. */
+  readonly step?: string
   readonly dimension: BudgetDimension
   readonly amount: number
   /** The task and its ancestors whose budgets bear the reservation. */
@@ -50,7 +54,17 @@ export interface ReservationReads extends BudgetReads {
 /** A change of reservations in the making. */
 export type ReservationDraft = Draft<ReservationRows, ReservationReads>
 
-const reservationEntries = { ...ofReservation, ...ofBudget, amount: naturalSchema, runId: optionalRunId }
+const reservationEntries = {
+  ...ofReservation,
+  ...ofBudget,
+  amount: naturalSchema,
+  runId: optionalRunId,
+  /** The step of the run that it is set aside for. */
+  step: v.exactOptional(labelSchema),
+}
+
+/** What replaces a reservation: what was really spent. */
+export const settlementSchema = strictSchema({ reservationId: idSchema<ReservationId>(), amount: naturalSchema })
 
 const defineEvent = eventDefiner<ReservationRows, ReservationReads>()
 const defineCommand = commandDefiner<ReservationReads>()
@@ -81,7 +95,7 @@ export const budgetReleased = defineEvent('budget_released', {
 export const budgetReserve = defineCommand('budget_reserve', {
   fields: reservationEntries,
   check: ({ dimension, amount }) => checkAmount(dimension, amount),
-  decide: (view, { reservationId, taskId, dimension, amount, runId, atMs }, sequence) => {
+  decide: (view, { reservationId, taskId, dimension, amount, runId, step, atMs }, sequence) => {
     knownTask(view, taskId)
     if (runId !== undefined) knownRun(view, runId)
     const chargedTaskIds = new Spending(view).reserve({ reservationId, taskId, dimension, amount })
@@ -92,6 +106,7 @@ export const budgetReserve = defineCommand('budget_reserve', {
         dimension,
         amount,
         ...(runId !== undefined && { runId }),
+        ...(step !== undefined && { step }),
         atMs,
       }),
       applied: { type: 'budget_reserve', reservationId, chargedTaskIds } as const,
@@ -132,6 +147,7 @@ export const reservationRow = defineRow('reservation', {
     reservationId: idSchema<ReservationId>(),
     taskId: idSchema<TaskId>(),
     runId: optionalRunId,
+    step: v.exactOptional(labelSchema),
     dimension: dimensionSchema,
     amount: naturalSchema,
     chargedTaskIds: taskIdsSchema,
@@ -212,8 +228,9 @@ export function reserve(
     dimension,
     amount,
     runId,
+    step,
     atMs,
-  }: Reserved & { readonly runId?: RunId; readonly atMs: number },
+  }: Reserved & { readonly runId?: RunId; readonly step?: string; readonly atMs: number },
 ): void {
   const budgets = draft.view.budgetsFor(taskId, dimension)
   for (const budget of budgets) charge(draft, budget, { reserved: amount })
@@ -221,6 +238,7 @@ export function reserve(
     reservationId,
     taskId,
     ...(runId !== undefined && { runId }),
+    ...(step !== undefined && { step }),
     dimension,
     amount,
     chargedTaskIds: budgets.map((budget) => budget.taskId),

@@ -183,6 +183,7 @@ export const runRow = defineRow('run', {
     ...runInstanceEntries,
     retryAtMs: optionalTime,
     lease: v.exactOptional(leaseSchema),
+    isWaiting: v.exactOptional(v.literal(true)),
     history: v.array(historyEntrySchema),
     attempts: v.array(attemptRecordSchema),
   },

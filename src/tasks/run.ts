@@ -56,6 +56,8 @@ export interface Run extends RunInstance {
   /** When a waiting retry is due, in epoch milliseconds; only in `retry_wait`, and only if the transition named it. */
   readonly retryAtMs?: number
   readonly lease?: RunLease
+  /** While all that its attempt does is wait, durably. */
+  readonly isWaiting?: true
   readonly history: readonly RunHistoryEntry[]
   readonly attempts: readonly AttemptRecord[]
 }
@@ -185,12 +187,14 @@ export interface MoveFacts {
 interface Standing {
   readonly state: RunState
   readonly currentAttemptId?: AttemptId | undefined
+  readonly isWaiting?: true | undefined
   readonly lease?: RunLease | undefined
 }
 
 /** The states in which the chart sees a run; the same combination is the same object. */
-export function statesOf({ state, currentAttemptId, lease }: Standing): States {
-  return statesIn[state][currentAttemptId === undefined ? 'idle' : 'active'][lease === undefined ? 'free' : 'held']
+export function statesOf({ state, currentAttemptId, isWaiting, lease }: Standing): States {
+  const attempt = isWaiting === true ? 'waiting' : currentAttemptId === undefined ? 'idle' : 'active'
+  return statesIn[state][attempt][lease === undefined ? 'free' : 'held']
 }
 
 type States = RunPlace['value']
@@ -200,7 +204,7 @@ function combinationsOf(lifecycle: RunState): Record<States['attempt'], Record<S
     free: { lifecycle, attempt, lease: 'free' },
     held: { lifecycle, attempt, lease: 'held' },
   })
-  return { idle: withAttempt('idle'), active: withAttempt('active') }
+  return { idle: withAttempt('idle'), active: withAttempt('active'), waiting: withAttempt('waiting') }
 }
 
 /** Every combination, made once: that is what the chart knows its configurations by. */
@@ -240,7 +244,7 @@ export function after({ run, move, selection }: LegalMove, facts: MoveFacts): Ru
   const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
   const isMoved = value.lifecycle !== run.state
   // Made in one piece: a copy per changed part would be the dearest step of a command.
-  const after: { -readonly [Field in keyof Run]: Run[Field] } = {
+  const next: { -readonly [Field in keyof Run]: Run[Field] } = {
     id,
     taskId,
     state: value.lifecycle,
@@ -254,10 +258,11 @@ export function after({ run, move, selection }: LegalMove, facts: MoveFacts): Ru
   }
   const lease = leaseAfter(run.lease, context.lease, facts)
   const retryAtMs = isMoved ? facts.retryAtMs : run.retryAtMs
-  if (context.activeAttemptId !== undefined) after.currentAttemptId = context.activeAttemptId
-  if (lease !== undefined) after.lease = lease
-  if (retryAtMs !== undefined) after.retryAtMs = retryAtMs
-  return after
+  if (context.activeAttemptId !== undefined) next.currentAttemptId = context.activeAttemptId
+  if (lease !== undefined) next.lease = lease
+  if (value.attempt === 'waiting') next.isWaiting = true
+  if (retryAtMs !== undefined) next.retryAtMs = retryAtMs
+  return next
 }
 
 function placeOf(run: Run, move: RunMove): RunPlace {
@@ -321,13 +326,12 @@ function checkAttempts(run: Run): void {
     throw new TaskError('snapshot_attempt_count', { runId, expected: attemptCount, found: attempts.length })
   }
   for (const { outcome } of attempts) if (outcome !== undefined) checkParts(outcome)
-  if (currentAttemptId !== undefined && !isOpenAttempt(run, currentAttemptId)) {
-    throw new TaskError('snapshot_active_attempt', { runId })
-  }
+  const isOpen = currentAttemptId === undefined ? run.isWaiting === undefined : isOpenAttempt(run, currentAttemptId)
+  if (!isOpen) throw new TaskError('snapshot_active_attempt', { runId })
 }
 
 /** Whether the last attempt is this one, unfinished, and the chart lets it start after those before it. */
-function isOpenAttempt({ currentAttemptId: _, ...run }: Run, attemptId: AttemptId): boolean {
+function isOpenAttempt({ currentAttemptId: _, isWaiting: __, ...run }: Run, attemptId: AttemptId): boolean {
   const open = run.attempts.at(-1)
   if (open?.attemptId !== attemptId || open.finishedAtMs !== undefined) return false
   const before = { ...run, attemptCount: run.attemptCount - 1, attempts: run.attempts.slice(0, -1) }

@@ -31,6 +31,21 @@ export function idSchema<Id extends string>(): v.GenericSchema<unknown, Id> {
   return v.custom<Id>(isUuid, 'expected a lower-case UUID')
 }
 
+/** Accepts a value as JSON text. */
+export const jsonTextSchema = v.custom<string>(
+  (input) => typeof input === 'string' && isJsonText(input),
+  'expected JSON text',
+)
+
+function isJsonText(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Groups of fields that commands, events and rows share. */
 export const timed = { atMs: naturalSchema }
 export const ofTask = { ...timed, taskId: idSchema<TaskId>() }

@@ -75,6 +75,8 @@ export type SafetyLevel = (typeof safetyLevels)[number]
 export interface TaskConstraints {
   /** At least 1. Default 1. */
   readonly maxAttempts: number
+  /** Attempts in a row that may be lost with their processes, at least 1; the last of them fails the run. Default 3. */
+  readonly maxLosses?: number
   /** Milliseconds per attempt, at least 1; absent means none. */
   readonly timeoutMs?: number
   /** Runs with one key never overlap. */
@@ -96,6 +98,7 @@ export const defaultConstraints: TaskConstraints = deepFreeze({
 /** The shape of {@link TaskConstraints}; its rules are {@link checkConstraints}'s. */
 export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = strictSchema({
   maxAttempts: countSchema,
+  maxLosses: v.exactOptional(countSchema),
   timeoutMs: v.exactOptional(naturalSchema),
   concurrencyKey: v.exactOptional(labelSchema),
   requiredCapabilities: v.exactOptional(v.array(labelSchema)),
@@ -104,12 +107,13 @@ export const constraintsSchema: v.GenericSchema<unknown, TaskConstraints> = stri
 })
 
 /**
- * Raises `invalid_max_attempts`, `zero_timeout`, `empty_concurrency_key`, `empty_capabilities` or
+ * Raises `invalid_max_attempts`, `invalid_max_losses`, `zero_timeout`, `empty_concurrency_key`, `empty_capabilities` or
  * `empty_capability_entry`, in this order.
  */
 export function checkConstraints(constraints: TaskConstraints): void {
-  const { maxAttempts, timeoutMs, concurrencyKey, requiredCapabilities } = constraints
+  const { maxAttempts, maxLosses, timeoutMs, concurrencyKey, requiredCapabilities } = constraints
   if (maxAttempts === 0) throw new TaskError('invalid_max_attempts', { maxAttempts })
+  if (maxLosses === 0) throw new TaskError('invalid_max_losses', { maxLosses })
   if (timeoutMs === 0) throw new TaskError('zero_timeout', {})
   if (concurrencyKey === '') throw new TaskError('empty_concurrency_key', {})
   if (requiredCapabilities !== undefined) checkCapabilityNames(requiredCapabilities)

@@ -31,6 +31,7 @@ import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
+import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsOptions } from './questions.js'
 import { hasEnded } from './task.js'
 import { isTerminalRunState } from './run.js'
 import type { EventFilter } from './subscription.js'
@@ -192,6 +193,20 @@ export class Tasks {
   /** Lets a suspended run go on. Rejects with `run_resume_requires_suspended`. */
   async resume(runId: RunId): Promise<void> {
     await this.authority.submit({ type: 'run_resume', runId, atMs: this.#now() })
+  }
+
+  /**
+   * Answers what a handler asks with `waitFor`: its oldest open question of this name; the first that it will ask, when it
+   * has asked none. Rejects with `unknown_task`, `question_already_answered`, `answer_too_late` when the task has ended, and
+   * `invalid_input` for a value that has no form in JSON.
+   */
+  answer(taskId: TaskId, name: string, value?: unknown): Promise<void> {
+    return silence(answerQuestion(this.authority.own, taskId, name, value, () => this.#now()))
+  }
+
+  /** What handlers ask and nobody has answered, oldest first: what does this service wait for, and whom? Raises `invalid_input`. */
+  questions(options: QuestionsOptions = {}): readonly PendingQuestion[] {
+    return pendingQuestions(this.projection, options)
   }
 
   /** Stops promotion and dispatch, durably; what runs goes on. */

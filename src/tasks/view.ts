@@ -16,10 +16,12 @@ import type {
   TenantId,
 } from './ids.js'
 import type { TaskIndexes } from './indexes.js'
+import { questionKey, type EarlyAnswer, type Question } from './question.js'
 import type { Reservation, ReservationReads } from './reservation.js'
 import type { RunReads } from './run-commands.js'
 import type { Run, RunState } from './run.js'
 import type { TaskTables } from './state.js'
+import { durableKey, type DurableStep, type StepReads } from './step.js'
 import {
   checkSystemEvent,
   matches,
@@ -40,13 +42,22 @@ import {
   type Tenant,
   type TenantReads,
 } from './tenant.js'
+import type { DurableWait, WaitReads } from './wait.js'
 
 /** Which layer of the tables a view shows, by the method that reads it. */
 type Layer = 'get' | 'latest'
 
 /** Reads by key, from one layer of the tables: what decisions are made on. All O(1) unless said otherwise. */
 export class TaskView
-  implements DependencyReads, RunReads, ReservationReads, SubscriptionReads, TenantReads, EngineReads
+  implements
+    DependencyReads,
+    RunReads,
+    ReservationReads,
+    SubscriptionReads,
+    TenantReads,
+    EngineReads,
+    StepReads,
+    WaitReads
 {
   protected readonly tables: TaskTables
   readonly #layer: Layer
@@ -108,6 +119,26 @@ export class TaskView
 
   reservation(reservationId: ReservationId): Reservation | undefined {
     return this.tables.reservations[this.#layer](reservationId)
+  }
+
+  /** A step of a run that was done. */
+  step(runId: RunId, key: string): DurableStep | undefined {
+    return this.tables.steps[this.#layer](durableKey(runId, key))
+  }
+
+  /** A wait of a run, over or not. */
+  wait(runId: RunId, key: string): DurableWait | undefined {
+    return this.tables.waits[this.#layer](durableKey(runId, key))
+  }
+
+  /** What is asked under a name for a task. */
+  question(taskId: TaskId, name: string): Question | undefined {
+    return this.tables.questions[this.#layer](questionKey(taskId, name))
+  }
+
+  /** An answer that nobody has asked for yet. */
+  earlyAnswer(taskId: TaskId, name: string): EarlyAnswer | undefined {
+    return this.tables.answers[this.#layer](questionKey(taskId, name))
   }
 
   subscription(subscriptionId: SubscriptionId): Subscription | undefined {
@@ -262,6 +293,41 @@ export class TaskProjection extends TaskView {
 
   reservationsOf(runId: RunId): Iterable<Reservation> {
     return present(this.#indexes.reservations.get(runId), (id) => this.reservation(id))
+  }
+
+  /** Steps that a run has done, in their order. */
+  stepsOf(runId: RunId): Iterable<DurableStep> {
+    return present(this.#indexes.durable.stepsOf(runId), (id) => this.tables.steps.get(id))
+  }
+
+  /** What a run waits for or has waited for, in the order in which the waits began. */
+  waitsOf(runId: RunId): Iterable<DurableWait> {
+    return present(this.#indexes.durable.waitsOf(runId), (id) => this.tables.waits.get(id))
+  }
+
+  /** Waits of runs that can still change, in the order in which they began. */
+  openWaits(): Iterable<DurableWait> {
+    return present(this.#indexes.durable.open, (id) => this.tables.waits.get(id))
+  }
+
+  /** The open wait for the end of a task. */
+  callOf(childTaskId: TaskId): DurableWait | undefined {
+    const id = this.#indexes.durable.callOf(childTaskId)
+    return id === undefined ? undefined : this.tables.waits.get(id)
+  }
+
+  /** Open waits that are over at an instant in epoch milliseconds, earliest first. */
+  *dueWaits(nowMs: number): Iterable<DurableWait> {
+    for (const { atMs, id } of this.#indexes.durable.due) {
+      if (atMs > nowMs) return
+      const wait = this.tables.waits.get(id)
+      if (wait !== undefined) yield wait
+    }
+  }
+
+  /** When the next of them is over, in epoch milliseconds. */
+  nextWaitDueAtMs(): number | undefined {
+    return this.#indexes.durable.nextDueAtMs
   }
 
   /** Armed subscriptions that an event fires; O(matches) by index, thresholds of one task and dimension scanned. */

@@ -1,5 +1,5 @@
-/** How an attempt ended (T-110). */
-export const attemptResults = ['success', 'failure', 'timeout', 'suspended'] as const
+/** How an attempt ended (T-110); `lost` with the process that worked on it. */
+export const attemptResults = ['success', 'failure', 'timeout', 'suspended', 'lost'] as const
 export type AttemptResult = (typeof attemptResults)[number]
 
 /** Whether another attempt may help. Durable, so that replay can take the retry decision again (T-131). */

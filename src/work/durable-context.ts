@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import { textOf } from '../base/options.js'
 import type { JsonValue } from '../base/json.js'
-import type { DurableAnswer, DurableLog, DurableWait, StepReceipt } from './durable-log.js'
+import type { DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
 import type { Job } from './job.js'
 import { checkValue, decodeValue, encodeValue, type OutputOf, type Schema } from './values.js'
 
@@ -33,14 +33,18 @@ export interface StepScope {
 
 /** How a step is done. */
 export interface StepOptions<Output> {
-  /** Says what the step was done with; recorded with its result. */
-  readonly receipt?: (output: Output) => StepReceipt
+  /** Amounts set aside before the step is done, so that what it may not spend is not spent. */
+  readonly reserve?: StepAmounts
+  /** Says what the step has really spent; recorded with its result. Default: what was set aside. */
+  readonly spent?: (output: Output) => StepAmounts
 }
 
 /** How an answer is waited for. */
 export interface WaitForOptions {
   /** Milliseconds, from when the question was first asked, after which the wait rejects with `wait_timed_out`. */
   readonly timeoutMs?: number
+  /** Who is asked; shown with the question. */
+  readonly whom?: string
 }
 
 /** Work that can be called by what defines it. */
@@ -52,7 +56,7 @@ export interface Callable<Input, Output> {
 
 /** What a {@link DurableContext} is built on. */
 export interface DurableContextOptions {
-  readonly job: Pick<Job, 'signal' | 'wait' | 'step'>
+  readonly job: Pick<Job, 'signal' | 'wait' | 'step' | 'stepCount'>
   readonly log: DurableLog
   readonly clock: Clock
 }
@@ -79,6 +83,8 @@ export class DurableContext {
   readonly #asked = new Map<string, number>()
   readonly #inFlight = new Set<string>()
   readonly #used = new Set<string>()
+  /** Waits on their way into the log. */
+  #beginning = 0
 
   constructor(options: DurableContextOptions) {
     this.#options = options
@@ -92,16 +98,25 @@ export class DurableContext {
   async step<Output>(
     name: string,
     work: (scope: StepScope) => Output | PromiseLike<Output>,
-    { receipt }: StepOptions<Output> = {},
+    { reserve, spent }: StepOptions<Output> = {},
   ): Promise<Output> {
     return this.#named('step', name, async (key) => {
       const { job, log } = this.#options
       const recorded = log.stepOf(key)
       if (recorded !== undefined) return decodeValue(recorded.output) as Output
       return job.step(async () => {
-        const output = await work({ signal: job.signal })
-        const encoded = encodeValue(output, `result of step ${name}`)
-        await log.recordStep(key, encoded, receipt?.(output))
+        if (reserve !== undefined) await log.reserveStep?.(key, reserve)
+        let encoded: JsonValue | undefined
+        let amounts: StepAmounts | undefined
+        try {
+          const output = await work({ signal: job.signal })
+          encoded = encodeValue(output, `result of step ${name}`)
+          amounts = spent?.(output)
+        } catch (thrown) {
+          if (reserve !== undefined) await log.releaseStep?.(key)
+          throw thrown
+        }
+        await log.recordStep(key, encoded, amounts)
         // As every later execution will have it.
         return decodeValue(encoded) as Output
       })
@@ -114,11 +129,16 @@ export class DurableContext {
    */
   waitFor(name: string, schema?: undefined, options?: WaitForOptions): Promise<unknown>
   waitFor<Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
-  async waitFor(name: string, schema?: Schema, { timeoutMs }: WaitForOptions = {}): Promise<unknown> {
+  async waitFor(name: string, schema?: Schema, { timeoutMs, whom }: WaitForOptions = {}): Promise<unknown> {
     if (timeoutMs !== undefined) checkDuration('timeoutMs', timeoutMs)
+    if (whom !== undefined) checkName('whom', whom)
     return this.#named('wait', name, async (key) => {
-      const untilMs = timeoutMs === undefined ? undefined : this.#wallNow() + timeoutMs
-      const wait: DurableWait = { type: 'answer', name, ...(untilMs !== undefined && { untilMs }) }
+      const wait: DurableWait = {
+        type: 'answer',
+        name,
+        ...(timeoutMs !== undefined && { untilMs: Math.trunc(this.#wallNow() + timeoutMs) }),
+        ...(whom !== undefined && { whom }),
+      }
       const answer = await this.#answerTo(key, wait)
       if (answer.type !== 'answered') throw new DurableError('wait_timed_out', `nobody answered ${name}`, { name })
       const value = decodeValue(answer.value)
@@ -140,10 +160,13 @@ export class DurableContext {
   }
 
   /**
-   * Starts other work and resolves with its result. It is started once, whatever becomes of this execution. Rejects with
+   * Starts other work, by its kind or what defines it, and resolves with its result. It is started once, whatever becomes of this execution. Rejects with
    * `call_failed` when it ends without a result, and with `invalid_input` for an input or result that its schema refuses.
    */
-  async call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output> {
+  call(kind: string, input?: unknown): Promise<unknown>
+  call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output>
+  async call(called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> {
+    const callable = typeof called === 'string' ? { kind: called } : called
     const { kind } = callable
     checkName('kind', kind)
     const checked = callable.input === undefined ? input : await checkValue(callable.input, input, `input of ${kind}`)
@@ -155,8 +178,7 @@ export class DurableContext {
       throw new DurableError('call_failed', `${kind} ended without a result: ${message}`, { kind, reason })
     }
     const value = decodeValue(answer.value)
-    if (callable.output === undefined) return value as Output
-    return (await checkValue(callable.output, value, `result of ${kind}`)) as Output
+    return callable.output === undefined ? value : checkValue(callable.output, value, `result of ${kind}`)
   }
 
   /** Keys that earlier executions recorded and this one has not asked for: what the code no longer does. */
@@ -168,8 +190,19 @@ export class DurableContext {
     const { job, log } = this.#options
     const recorded = log.waitOf(key)
     if (recorded?.answer !== undefined) return recorded.answer
-    if (recorded === undefined) await job.step(() => log.recordWait(key, wait))
+    if (recorded === undefined) await job.step(() => this.#begin(key, wait))
     return job.wait(() => log.answerTo(key, { signal: job.signal }))
+  }
+
+  /** All that the execution does is wait when each step under way is the beginning of a wait. */
+  async #begin(key: string, wait: DurableWait): Promise<void> {
+    const { job, log } = this.#options
+    this.#beginning += 1
+    try {
+      await log.recordWait(key, wait, { isWaiting: job.stepCount === this.#beginning })
+    } finally {
+      this.#beginning -= 1
+    }
   }
 
   async #named<Result>(prefix: string, name: string, run: (key: string) => Promise<Result>): Promise<Result> {

@@ -3,7 +3,7 @@ import type { JsonValue } from '../base/json.js'
 /** What an execution asks of the world and waits for. Instants are epoch milliseconds. */
 export type DurableWait =
   /** An answer that somebody gives under this name, up to an instant if there is one. */
-  | { readonly type: 'answer'; readonly name: string; readonly untilMs?: number }
+  | { readonly type: 'answer'; readonly name: string; readonly untilMs?: number; readonly whom?: string }
   /** A time. */
   | { readonly type: 'time'; readonly untilMs: number }
   /** The end of other work, started with the wait and once only. */
@@ -23,12 +23,17 @@ export interface RecordedStep {
 
 /** A wait that was begun, by an execution of the same work, this one or an earlier one. */
 export interface RecordedWait {
-  readonly wait: DurableWait
   readonly answer?: DurableAnswer
 }
 
-/** What a step was done with, beside its result; a room makes of it what it can, spending for instance. */
-export type StepReceipt = Readonly<Record<string, number>>
+/** Amounts by what they are of, which a step sets aside or has spent; a room makes of them what it can. */
+export type StepAmounts = Readonly<Record<string, number>>
+
+/** What a room is told of a wait that begins. */
+export interface WaitStart {
+  /** True when all that the execution does from now on is wait. */
+  readonly isWaiting: boolean
+}
 
 /**
  * Where the results of durable work live: a port that each room with durable handlers implements in its own rows. A write
@@ -41,10 +46,17 @@ export interface DurableLog {
   waitOf(key: string): RecordedWait | undefined
   /** Every key that is recorded. */
   keys(): Iterable<string>
-  /** Makes the result of a step durable, with its receipt in the same change. Resolves once it is. */
-  recordStep(key: string, output: JsonValue | undefined, receipt: StepReceipt | undefined): Promise<void>
+  /** Sets aside what a step is going to spend, before it is done. Absent where nothing is counted. */
+  reserveStep?(key: string, amounts: StepAmounts): Promise<void>
+  /** Gives back what was set aside for a step that has thrown. */
+  releaseStep?(key: string): Promise<void>
+  /**
+   * Makes the result of a step durable, with what it has spent in the same change: what it set aside unless something else
+   * is said. Resolves once it is.
+   */
+  recordStep(key: string, output: JsonValue | undefined, spent: StepAmounts | undefined): Promise<void>
   /** Makes a wait durable, and starts what it calls. Resolves once it is. */
-  recordWait(key: string, wait: DurableWait): Promise<void>
+  recordWait(key: string, wait: DurableWait, start: WaitStart): Promise<void>
   /** Resolves with the answer to a recorded wait once that is durable, at once if it is. Rejects with the signal's reason. */
   answerTo(key: string, options: { readonly signal: AbortSignal }): Promise<DurableAnswer>
 }

@@ -32,7 +32,9 @@ export interface JobOptions<Cause extends string> {
   /** Milliseconds that a job told to stop has to answer. Absent: it is waited for however long it takes. */
   readonly graceMs?: number
   /** Given back while the job waits. */
-  readonly slot?: Slot
+  readonly slot?: Pick<Slot, 'giveBack' | 'takeAgain'>
+  /** Told that all it does is wait, again when one of several waits has ended, or that it has gone on. Must not throw. */
+  readonly onWaiting?: (isWaiting: boolean) => void
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
 }
 
@@ -100,6 +102,11 @@ export class Job<Cause extends string = string> {
 
   get state(): JobState {
     return this.#place.value
+  }
+
+  /** Steps under way; see {@link Job.step}. */
+  get stepCount(): number {
+    return this.#steps
   }
 
   get info(): JobInfo {
@@ -185,11 +192,14 @@ export class Job<Cause extends string = string> {
    */
   async wait<Result>(outside: () => Promise<Result>): Promise<Result> {
     this.#waits += 1
-    void this.#update()
     try {
-      return await abortable(outside(), this.signal)
+      // First, so that whoever is told that it waits can see for what.
+      const answer = outside()
+      void this.#update()
+      return await abortable(answer, this.signal)
     } finally {
       this.#waits -= 1
+      if (this.#waits > 0 && this.state === 'waiting') this.#options.onWaiting?.(true)
       await this.#update()
     }
   }
@@ -244,11 +254,12 @@ export class Job<Cause extends string = string> {
 
   /** Goes to wait when all it does is wait, and back to work when there is something to do again. */
   #update(): Promise<void> | undefined {
-    const { slot } = this.#options
+    const { slot, onWaiting } = this.#options
     if (this.#waits > 0 && this.#steps === 0) {
       if (this.#returning === undefined && this.#send({ type: 'wait' })) {
         this.#stopTime()
         slot?.giveBack()
+        onWaiting?.(true)
       }
       return undefined
     }
@@ -257,14 +268,17 @@ export class Job<Cause extends string = string> {
     return this.#returning
   }
 
-  async #goOn(slot: Slot | undefined): Promise<void> {
+  async #goOn(slot: JobOptions<Cause>['slot']): Promise<void> {
     try {
       await slot?.takeAgain({ signal: this.signal })
     } catch {
       // Told to stop, or nothing starts here any more: the function is told by its signal, and needs no slot to end.
     }
     this.#returning = undefined
-    if (this.#send({ type: 'go_on' })) this.#startTime()
+    if (this.#send({ type: 'go_on' })) {
+      this.#startTime()
+      this.#options.onWaiting?.(false)
+    }
     // All it does may be to wait again.
     void this.#update()
   }

@@ -23,7 +23,7 @@ const edges: Record<RunState, readonly RunState[]> = {
   cancelled: [],
 }
 
-const attempts = ['idle', 'active'] as const
+const attempts = ['idle', 'active', 'waiting'] as const
 const leases = ['free', 'held'] as const
 
 /** Every combination the regions can be in together; an attempt is active only while running, a lease never at the end. */
@@ -46,7 +46,7 @@ function expected({ lifecycle, attempt, lease }: RunStates, type: RunMoveType): 
     attempt: 'idle',
     lease: ['completed', 'failed', 'cancelled'].includes(state) ? 'free' : lease,
   })
-  const isOpen = attempt === 'active'
+  const isOpen = attempt !== 'idle'
   const isHeld = lease === 'held'
   switch (type) {
     case 'to_ready':
@@ -73,6 +73,10 @@ function expected({ lifecycle, attempt, lease }: RunStates, type: RunMoveType): 
       return lifecycle === 'running' && !isOpen ? { lifecycle, attempt: 'active', lease } : undefined
     case 'finish_attempt':
       return lifecycle === 'running' && isOpen ? { lifecycle, attempt: 'idle', lease } : undefined
+    case 'wait':
+      return attempt === 'active' ? { lifecycle, attempt: 'waiting', lease } : undefined
+    case 'go_on':
+      return attempt === 'waiting' ? { lifecycle, attempt: 'active', lease } : undefined
     case 'acquire_lease':
       return ['ready', 'leased'].includes(lifecycle) && !isHeld ? { lifecycle, attempt, lease: 'held' } : undefined
     case 'extend_lease':
@@ -236,7 +240,7 @@ describe('the run chart', () => {
 function agreeingMoveFrom(value: RunStates, type: RunMoveType): RunStates | undefined {
   const isHeld = value.lease === 'held'
   const context = {
-    activeAttemptId: value.attempt === 'active' ? a1 : undefined,
+    activeAttemptId: value.attempt === 'idle' ? undefined : a1,
     attemptCount: 1,
     attemptIds: [a1],
     lease: isHeld ? { owner: 'one', expiresAtMs: 1, fencingToken: 1 } : undefined,
@@ -245,7 +249,7 @@ function agreeingMoveFrom(value: RunStates, type: RunMoveType): RunStates | unde
 }
 
 function isPlain(type: RunMoveType): boolean {
-  return type.startsWith('to_') || type === 'suspend' || type === 'resume'
+  return type.startsWith('to_') || ['suspend', 'resume', 'wait', 'go_on'].includes(type)
 }
 
 function disagrees({ context }: SnapshotFrom<typeof runMachine>, move: RunMove): boolean {

@@ -90,12 +90,18 @@ function expectSameState({ projection }: TaskAuthority, oracle: TasksOracle): vo
         token: run.lease.fencingToken,
       },
       history: run?.history.map(({ to }) => to),
+      isWaiting: run?.isWaiting === true,
+      steps: Array.from(projection.stepsOf(id as never), ({ key }) => key),
+      waits: Array.from(projection.waitsOf(id as never), ({ key, end }) => [key, end?.type]),
     }).toEqual({
       state: model.state,
       attempt: model.attempt,
       attempts: model.attempts,
       lease: model.lease,
       history: model.history,
+      isWaiting: model.isWaiting,
+      steps: [...model.steps],
+      waits: Array.from(model.waits, ([key, { end }]) => [key, end]),
     })
   }
   for (const number of [1, 2, 3, 4]) {

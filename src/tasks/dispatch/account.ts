@@ -42,6 +42,8 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
   readonly reported = new Map<BudgetDimension, number>()
   readonly #options: AccountOptions
   readonly #refusals = new WeakSet<object>()
+  /** Reservations of steps. They are few, and their end says what becomes of them. */
+  readonly #ofSteps = new Set<ReservationId>()
   #isOver = false
 
   constructor(options: AccountOptions) {
@@ -52,6 +54,21 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
 
   readonly reserve = (name: string, amount: number, options: ReserveOptions = {}): Promise<Spending> =>
     silence(this.#reserve(name, amount, options))
+
+  /** Sets an amount aside for a step; nothing where no ledger counts it. Rejects as {@link Account.reserve} does. */
+  async reserveFor(step: string, name: string, amount: number): Promise<ReservationId | undefined> {
+    const dimension = this.#checkReserve(name, amount)
+    const { attempt, projection } = this.#options
+    if (this.#isOver) throw this.#superseded()
+    if (projection.budgetsFor(attempt.taskId, dimension).length === 0) return undefined
+    return this.#setAside({ dimension, amount, step }, [this.#options.signal()])
+  }
+
+  /** Answers for a reservation that was made for a step by an earlier attempt. */
+  takeOver(reservationId: ReservationId): void {
+    this.reservationIds.add(reservationId)
+    this.#ofSteps.add(reservationId)
+  }
 
   readonly report = (name: string, amount: number): void => {
     const { attempt, projection } = this.#options
@@ -82,44 +99,35 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
 
   /** Open reservations beyond those that are closed together with the end of the attempt; some of them. */
   surplus(): readonly ReservationId[] {
-    if (this.reservationIds.size <= reservationsAtOnce) return []
+    if (this.reservationIds.size - this.#ofSteps.size <= reservationsAtOnce) return []
     const atStart = new Set(this.reservedAtStart.values())
     const surplus: ReservationId[] = []
     for (const id of this.reservationIds) {
       if (surplus.length === reservationsAtOnce) break
-      if (!atStart.has(id)) surplus.push(id)
+      if (!atStart.has(id) && !this.#ofSteps.has(id)) surplus.push(id)
     }
     return surplus
   }
 
   /** Leaves reservations out that are closed. */
   forget(closed: readonly ReservationId[]): void {
-    for (const id of closed) this.reservationIds.delete(id)
+    for (const id of closed) {
+      this.reservationIds.delete(id)
+      this.#ofSteps.delete(id)
+    }
   }
 
   async #reserve(name: string, amount: number, options: ReserveOptions): Promise<Spending> {
-    const { attempt, projection, line, ids, now } = this.#options
-    const dimension = budgetDimension(name)
-    checkAmount(dimension, amount)
-    if (!Number.isSafeInteger(amount) || amount < 0) throw new TaskError('invalid_amount', { dimension, amount })
+    const { attempt, projection, now } = this.#options
+    const dimension = this.#checkReserve(name, amount)
     const { signal: given } = decode(reserveOptions, options, 'reserve options')
     const signal = this.#options.signal()
     signal.throwIfAborted()
     given?.throwIfAborted()
     if (this.#isOver) throw this.#superseded()
     if (projection.budgetsFor(attempt.taskId, dimension).length === 0) return unlimited(dimension)
-    const reservationId = ids.uuid() as ReservationId
-    this.reservationIds.add(reservationId)
     const signals = given === undefined ? [signal] : [signal, given]
-    try {
-      await line.reserve({ attempt, reservationId, dimension, amount }, signals)
-    } catch (refusal) {
-      if (StatewardError.is(refusal, 'budget_exceeded')) {
-        this.#refusals.add(refusal)
-        this.refused = { dimension, amount: amount + this.#heldOf(dimension) }
-      }
-      throw refusal
-    }
+    const reservationId = await this.#setAside({ dimension, amount }, signals)
     return {
       settle: (spent) => silence(this.#settle(reservationId, dimension, spent)),
       release: () =>
@@ -129,6 +137,35 @@ export class Account implements BudgetAccess, AttemptSpending, Disposable {
           ),
         ),
     }
+  }
+
+  #checkReserve(name: string, amount: number): BudgetDimension {
+    const dimension = budgetDimension(name)
+    checkAmount(dimension, amount)
+    if (!Number.isSafeInteger(amount) || amount < 0) throw new TaskError('invalid_amount', { dimension, amount })
+    return dimension
+  }
+
+  async #setAside(
+    wanted: { readonly dimension: BudgetDimension; readonly amount: number; readonly step?: string },
+    signals: readonly AbortSignal[],
+  ): Promise<ReservationId> {
+    const { attempt, line, ids } = this.#options
+    for (const signal of signals) signal.throwIfAborted()
+    const { dimension, amount } = wanted
+    const reservationId = ids.uuid() as ReservationId
+    this.reservationIds.add(reservationId)
+    if (wanted.step !== undefined) this.#ofSteps.add(reservationId)
+    try {
+      await line.reserve({ attempt, reservationId, ...wanted }, signals)
+    } catch (refusal) {
+      if (StatewardError.is(refusal, 'budget_exceeded')) {
+        this.#refusals.add(refusal)
+        this.refused = { dimension, amount: amount + this.#heldOf(dimension) }
+      }
+      throw refusal
+    }
+    return reservationId
   }
 
   #heldOf(wanted: BudgetDimension): number {

@@ -1,10 +1,11 @@
 import type { IdSource } from '../../base/ids.js'
-import { type AttemptOutcome, failed } from '../attempt-outcome.js'
+import { type AttemptOutcome, lost, suspended } from '../attempt-outcome.js'
 import type { BudgetDimension } from '../budget.js'
 import { TaskError } from '../errors.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../authority.js'
 import type { AttemptEnd } from '../attempt-steps.js'
+import type { TaskConstraints } from '../task-spec.js'
 import { phaseOf, type Task } from '../task.js'
 import { isTerminalRunState, type Run, type RunInstance, type RunState } from '../run.js'
 import { progressAfterEnd, progressWith } from '../run-commands.js'
@@ -53,10 +54,19 @@ export interface Claim {
   readonly atMs: number
 }
 
-/** Attempts that count towards the cap: suspended ones do not (T-77). */
+/** Attempts that count towards the cap: those that were suspended or lost do not (T-77). */
 export function effectiveAttempts({ attempts }: Run): number {
-  return attempts.filter(({ outcome }) => outcome?.result !== 'suspended').length
+  return attempts.filter(({ outcome }) => outcome?.result !== 'suspended' && outcome?.result !== 'lost').length
 }
+
+/** How many attempts in a row, up to the one under way, have been lost before it. */
+function lossesBefore({ attempts }: Run): number {
+  const before = attempts.at(-1)?.outcome === undefined ? attempts.slice(0, -1) : attempts
+  return before.length - 1 - before.findLastIndex(({ outcome }) => outcome?.result !== 'lost')
+}
+
+/** Losses in a row that fail a run. */
+const defaultMaxLosses = 3
 
 /** Raises `fencing_token_superseded` unless the attempt still holds its run (T-148). */
 export function checkHeld(batch: TaskBatch, { runId, fencingToken: provided }: AttemptIdentity): void {
@@ -114,7 +124,8 @@ export function finishAttempt(
   const run = batch.view.run(runId)
   if (run === undefined) return
   const unsettled = unsettledAfter({ outcome, isAnswered })
-  const end = { attemptId, fencingToken, outcome, suspendReason, spending, unsettled } as const
+  const all = withStepsOf(run, spending, options.projection)
+  const end = { attemptId, fencingToken, outcome, suspendReason, spending: all, unsettled } as const
   if (options.consequence === undefined) endAtOnce(batch, run, end, options)
   else endStepByStep(batch, run, end, options, options.consequence)
 }
@@ -131,11 +142,12 @@ export function recoverRun(batch: TaskBatch, runId: RunId, options: EndingOption
   batch.submit({ type: 'lease_expire', runId, owner, expiresAtMs, atMs })
   if (run.state !== 'running') return
   const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
-  const end = {
-    outcome: failed(`the owner ${owner} was lost`, 'retryable', { reason: 'lost' }),
-    spending: unreported(open),
-    unsettled: 'spent',
-  } as const
+  const spending = unreported(open)
+  // One that did nothing but wait has lost nothing: it goes on when the wait is over (T-252).
+  const end: Omit<End, 'attemptId'> =
+    run.isWaiting === true
+      ? { outcome: suspended(), suspendReason: 'waiting', spending, unsettled: 'given_back' }
+      : { outcome: lost(`the owner ${owner} was lost`), spending, unsettled: 'spent' }
   const { currentAttemptId: attemptId } = run
   if (attemptId !== undefined) endAtOnce(batch, run, { ...end, attemptId }, options)
   else endStepByStep(batch, run, end, options, orRefuse)
@@ -163,7 +175,8 @@ function endAtOnce(
   const { view } = batch
   const { projection, times, ids, atMs } = options
   const { id: runId, taskId } = run
-  const { settlements, consumptions, touched, budgets } = recordOf(view, taskId, end.spending, end.unsettled)
+  const goesOn = !isTerminalRunState(stateAfter(run, end.outcome, constraintsOf(view, run)))
+  const { settlements, consumptions, touched, budgets } = recordOf(view, taskId, end.spending, end.unsettled, goesOn)
   const next = nextOf(view, budgets, run, end, options)
   const task = taskAfter(view.task(taskId), next.newState)
   // With the end, so that a repeating task never looks finished between two of its runs.
@@ -203,7 +216,8 @@ function endStepByStep(
   const { id: runId, taskId } = run
   let touched: readonly BudgetDimension[] = []
   consequence(() => {
-    touched = closeSpending(batch, taskId, end.spending, end.unsettled, atMs)
+    const goesOn = !isTerminalRunState(stateAfter(run, end.outcome, constraintsOf(view, run)))
+    touched = closeSpending(batch, taskId, end.spending, end.unsettled, atMs, goesOn)
   })
   const next = nextOf(view, view, run, end, options)
   const { newState, retryAtMs } = next
@@ -229,13 +243,16 @@ function nextOf(
   { outcome, suspendReason = 'handler', spending: { refused } }: Omit<End, 'attemptId'>,
   { delayOf, times, projection }: EndingOptions,
 ): Pick<AttemptEnd, 'newState' | 'retryAtMs' | 'reason' | 'resume'> {
-  const newState = stateAfter(run, outcome, view.task(run.taskId)?.spec.constraints.maxAttempts ?? 1)
+  const newState = stateAfter(run, outcome, constraintsOf(view, run))
   switch (newState) {
     case 'retry_wait': {
-      const retryAtMs = Math.min(times.now() + delayOf(effectiveAttempts(run)), Number.MAX_SAFE_INTEGER)
-      return { newState, retryAtMs }
+      // After the first of several losses at once: it was no fault of the run.
+      const count = outcome.result === 'lost' ? lossesBefore(run) : effectiveAttempts(run)
+      const delayMs = count === 0 ? 0 : delayOf(count)
+      return { newState, retryAtMs: Math.min(times.now() + delayMs, Number.MAX_SAFE_INTEGER) }
     }
     case 'suspended': {
+      if (suspendReason === 'shutdown' && run.isWaiting === true) return { newState, reason: 'waiting' }
       const canGoOn = suspendReason === 'budget_exhausted' && canSpendAgain(budgets, projection, run.taskId, refused)
       const reason = canGoOn && refused !== undefined ? 'budget_reserved' : suspendReason
       return { newState, reason, ...(canGoOn && { resume: true }) }
@@ -256,13 +273,42 @@ function withRuns(task: Task, runs: readonly RunInstance[]): Task {
   return runs.reduce((before, run) => ({ ...before, progress: progressWith(before.spec, before.progress, run) }), task)
 }
 
-/** Where a run goes after an attempt (T-77); at the cap or beyond it there is no other attempt. */
-export function stateAfter(run: Run, outcome: AttemptOutcome, maxAttempts: number): AttemptEnd['newState'] {
+function constraintsOf(view: TaskView, { taskId }: Run): Caps {
+  return view.task(taskId)?.spec.constraints ?? { maxAttempts: 1 }
+}
+
+/** What ends a run that is tried again and again. */
+type Caps = Pick<TaskConstraints, 'maxAttempts' | 'maxLosses'>
+
+/** The spending with what earlier attempts have set aside for steps that were not done again. */
+function withStepsOf(
+  { id }: Run,
+  spending: AttemptSpending,
+  projection: Pick<TaskProjection, 'reservationsOf'>,
+): AttemptSpending {
+  const reservationIds = new Set(spending.reservationIds)
+  const { size } = reservationIds
+  for (const { reservationId, step } of projection.reservationsOf(id)) {
+    if (step !== undefined) reservationIds.add(reservationId)
+  }
+  if (reservationIds.size === size) return spending
+  const { reservedAtStart, settled, refused, reported } = spending
+  return { reservationIds, reservedAtStart, settled, refused, reported }
+}
+
+/** Where a run goes after an attempt (T-77, T-99); at a cap or beyond it there is no other attempt. */
+export function stateAfter(
+  run: Run,
+  outcome: AttemptOutcome,
+  { maxAttempts, maxLosses = defaultMaxLosses }: Caps,
+): AttemptEnd['newState'] {
   switch (outcome.result) {
     case 'success':
       return 'completed'
     case 'suspended':
       return 'suspended'
+    case 'lost':
+      return lossesBefore(run) + 1 >= maxLosses ? 'failed' : 'retry_wait'
     case 'failure':
     case 'timeout': {
       const isTerminal = outcome.result === 'failure' && outcome.failureClass === 'terminal'
@@ -279,7 +325,9 @@ export async function recoverLost(mutations: TaskMutations, runId: RunId, option
   const { projection, atMs } = options
   for (;;) {
     const run = projection.run(runId)
-    const open = [...projection.reservationsOf(runId)].map(({ reservationId }) => reservationId)
+    const open = Array.from(projection.reservationsOf(runId))
+      .filter(({ step }) => step === undefined)
+      .map(({ reservationId }) => reservationId)
     if (run?.state !== 'running' || run.lease === undefined || open.length <= reservationsAtOnce) break
     const group = unreported(open.slice(0, reservationsAtOnce))
     await mutations.transact((batch) => closeSpending(batch, run.taskId, group, 'spent', atMs))

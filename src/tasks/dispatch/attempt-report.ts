@@ -18,6 +18,8 @@ export type SuspendReason =
   /** Others have set it aside: the run is ready again at once and waits for that. */
   | 'budget_reserved'
   | 'shutdown'
+  /** All it did was wait: it goes on when the wait is over. */
+  | 'waiting'
 
 /** How an attempt ended, for the batch that finishes it. */
 export interface AttemptReport {

@@ -3,21 +3,20 @@ import type { DeadlineQueue } from '../../base/deadline-queue.js'
 import { errorDetailsOf } from '../../base/error-details.js'
 import { messageOf, StatewardError, unreachable } from '../../base/errors.js'
 import type { InspectionObserver } from '../../base/inspection.js'
+import { DurableContext } from '../../work/durable-context.js'
 import type { JobList } from '../../work/job-list.js'
-import { Job, type JobEnd } from '../../work/job.js'
+import { Job, type JobEnd, type JobOptions } from '../../work/job.js'
 import { type AttemptOutcome, failed, succeeded, suspended, timedOut } from '../attempt-outcome.js'
 import type { BudgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import { Account, type AccountOptions } from './account.js'
+import { AttemptLog, type AttemptLogOptions } from './attempt-log.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-report.js'
 import { type AbortCause, AttemptAborted, isSuspension } from './handler.js'
 import type { AttemptSpending } from './spending.js'
 import { bytesOf } from './submission.js'
-
-/** Milliseconds that a handler told to stop has to answer before its attempt ends without it (T-175). */
-const cooperationMs = 250
 
 /** What attempts are made with. */
 export interface AttemptOptions extends Omit<AccountOptions, 'attempt' | 'signal' | 'reservedAtStart'> {
@@ -25,6 +24,19 @@ export interface AttemptOptions extends Omit<AccountOptions, 'attempt' | 'signal
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly inspect?: InspectionObserver
+  /** Milliseconds that a handler told to stop has to answer before its attempt ends without it (T-175). */
+  readonly cooperationMs: number
+  /** Told that all an attempt does is wait, or that it has gone on. */
+  readonly onWaiting: (attempt: Attempt, isWaiting: boolean) => void
+}
+
+/** What the lease of one attempt comes with. */
+export interface AttemptStart {
+  readonly reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
+  readonly slot: NonNullable<JobOptions<AbortCause>['slot']>
+  /** Names the code of its handler. */
+  readonly codeVersion: string | undefined
+  readonly log: Omit<AttemptLogOptions, 'mutations' | 'projection' | 'ids'>
 }
 
 /** One attempt of this process: its job, what it spends, and what its end means for its run. */
@@ -38,7 +50,9 @@ export class Attempt implements AttemptIdentity {
   readonly task: TaskSpec
   readonly job: Job<AbortCause>
   readonly #options: AttemptOptions
-  readonly #reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>
+  readonly #start: AttemptStart
+  #log: AttemptLog | undefined
+  #durable: DurableContext | undefined
   #account: Account | undefined
   #isOver = false
 
@@ -46,7 +60,7 @@ export class Attempt implements AttemptIdentity {
     { runId, taskId, attemptId, fencingToken }: AttemptIdentity,
     run: Run,
     task: TaskSpec,
-    reservedAtStart: ReadonlyMap<BudgetDimension, ReservationId>,
+    start: AttemptStart,
     options: AttemptOptions,
   ) {
     this.runId = runId
@@ -56,8 +70,8 @@ export class Attempt implements AttemptIdentity {
     this.run = run
     this.task = task
     this.#options = options
-    this.#reservedAtStart = reservedAtStart
-    const { clock, deadlines, jobs, inspect } = options
+    this.#start = start
+    const { clock, deadlines, jobs, inspect, cooperationMs, onWaiting } = options
     const { kind, metadata, constraints } = task
     this.job = new Job<AbortCause>({
       id: attemptId,
@@ -70,6 +84,8 @@ export class Attempt implements AttemptIdentity {
       jobs,
       reasonOf: abortedFor,
       graceMs: cooperationMs,
+      slot: start.slot,
+      onWaiting: (isWaiting) => onWaiting(this, isWaiting),
       ...(constraints.timeoutMs !== undefined && { timeoutMs: constraints.timeoutMs, timeoutCause: 'timeout' }),
       ...(inspect !== undefined && { inspect }),
     })
@@ -83,6 +99,28 @@ export class Attempt implements AttemptIdentity {
   /** Its lease was lost. */
   readonly onLost = (): void => this.job.stop('superseded')
 
+  /** Its steps and waits; made when its handler asks for the first of them. */
+  get durable(): DurableContext {
+    if (this.#durable === undefined) {
+      const { job } = this
+      this.#durable = new DurableContext({ job, log: this.log, clock: this.#options.clock })
+    }
+    return this.#durable
+  }
+
+  get log(): AttemptLog {
+    this.#log ??= new AttemptLog(this, () => this.account, this.#start.codeVersion, {
+      ...this.#options,
+      ...this.#start.log,
+    })
+    return this.#log
+  }
+
+  /** What earlier attempts have recorded and this one has not asked for; of a run without steps, nothing at no cost. */
+  unusedKeys(): readonly string[] {
+    return this.#durable?.unused() ?? [...this.log.keys()]
+  }
+
   /** What it spends; made when its handler looks at it for the first time. */
   get account(): Account {
     if (this.#account === undefined) {
@@ -91,7 +129,7 @@ export class Attempt implements AttemptIdentity {
         ...this.#options,
         attempt: this,
         signal: () => job.signal,
-        reservedAtStart: this.#reservedAtStart,
+        reservedAtStart: this.#start.reservedAtStart,
       })
       if (this.#isOver) this.#account[Symbol.dispose]()
     }
@@ -100,7 +138,7 @@ export class Attempt implements AttemptIdentity {
 
   /** What it may have spent, as far as it is known. */
   get spending(): AttemptSpending {
-    return this.#account ?? startedWith(this.#reservedAtStart)
+    return this.#account ?? startedWith(this.#start.reservedAtStart)
   }
 
   /** Its account where more stands open than can be closed together with its end. */

@@ -7,12 +7,15 @@ import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
 import { JobSpan, type Tracer } from '../../work/job-span.js'
 import type { JobEnd } from '../../work/job.js'
 import { LeaseKeeper } from '../../work/lease-keeper.js'
+import type { Slot } from '../../work/slot.js'
 import { DurableEnd, type EndSettlement } from '../../work/until-durable.js'
 import { failed } from '../attempt-outcome.js'
 import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import { isTerminalRunState, type Run } from '../run.js'
+import type { TaskSpec } from '../task-spec.js'
 import type { Account } from './account.js'
+import type { Answers } from './answers.js'
 import {
   type Claim,
   finishAttempt,
@@ -23,7 +26,7 @@ import {
   unsettledAfter,
   unsettledOfCancelled,
 } from './attempt-changes.js'
-import { Attempt, type AttemptOptions } from './attempt.js'
+import { Attempt, type AttemptOptions, type AttemptStart } from './attempt.js'
 import type { AttemptIdentity, AttemptReport } from './attempt-report.js'
 import { AttemptContext } from './handler-context.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
@@ -34,17 +37,22 @@ import { fireForSpending } from './triggers.js'
 
 /** A handler with how its runs are started. */
 export interface RegisteredHandler {
+  readonly kind: string
   readonly handler: Handler
   readonly options: HandlerOptions
 }
 
 /** What the attempts of a process are built on. */
-export interface AttemptsOptions extends AttemptOptions {
+export interface AttemptsOptions extends Omit<AttemptOptions, 'onWaiting' | 'cooperationMs'> {
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
   readonly times: TaskClock
   readonly delayOf: (effectiveAttempt: number) => number
   readonly tracer?: Tracer
+  /** Who waits for answers, times and calls. */
+  readonly answers: Answers
+  /** The concurrency keys of runs that give them back while they wait. */
+  readonly keys: { giveBack(run: Run): void; takeAgain(run: Run, signal?: AbortSignal): Promise<void> }
   /** Called when an attempt was left behind whose run has a concurrency key; `finished` resolves when its code has ended. */
   readonly onLeftBehind: (run: Run, finished: Promise<void>) => void
   /** Called when an attempt has ended and its run is free again, with what it was last refused. */
@@ -57,6 +65,13 @@ export interface AttemptsOptions extends AttemptOptions {
 interface Started {
   readonly identity: AttemptIdentity
   readonly claim: Claim
+}
+
+/** What an attempt has until its end is durable. */
+interface Held {
+  readonly lease: Disposable
+  readonly slot: Slot
+  readonly version: string | undefined
 }
 
 /** The end of an attempt as it is offered to the authority. */
@@ -83,11 +98,18 @@ export class Attempts implements Disposable {
   readonly #ends = new Set<DurableEnd<EndOffer>>()
   readonly #leases: LeaseKeeper<Attempt>
   readonly #tracing: ObserverGuard
+  readonly #attemptOptions: AttemptOptions
+  #isRetiring = false
   #isClosing = false
 
   constructor(options: AttemptsOptions) {
     this.#options = options
     const { deadlines, logger } = options
+    this.#attemptOptions = {
+      ...options,
+      cooperationMs: options.options.cooperationMs,
+      onWaiting: (attempt, isWaiting) => this.#onWaiting(attempt, isWaiting),
+    }
     const intervalMs = (options.options.leaseMs * 2) / 3
     this.#leases = new LeaseKeeper({ deadlines, logger, intervalMs, renew: (attempts) => this.#renew(attempts) })
     this.#tracing = createObserverGuard(logger, 'the tracer threw')
@@ -109,7 +131,7 @@ export class Attempts implements Disposable {
   }
 
   /** Claims a ready run and sets its handler to work. */
-  start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler): void {
+  start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler, slot: Slot): void {
     const { mutations, projection } = this.#options
     this.#attempts.set(runId, undefined)
     const claimed = mutations.transact((batch) => {
@@ -119,8 +141,11 @@ export class Attempts implements Disposable {
       return identity === undefined ? undefined : { identity, claim }
     })
     claimed.then(
-      (started) => this.#onClaimed(runId, started, handler),
-      (failure: unknown) => this.#onNotStarted(runId, failure),
+      (started) => {
+        if (started === undefined) this.#onNotStarted(runId, undefined, slot)
+        else this.#work(started, handler, options, slot)
+      },
+      (failure: unknown) => this.#onNotStarted(runId, failure, slot),
     )
   }
 
@@ -131,13 +156,17 @@ export class Attempts implements Disposable {
     return attempt !== undefined
   }
 
-  /** Tells every attempt to stop whose task has spent its budget. */
+  /** Tells every attempt to stop whose task has spent its budget; one that waits spends nothing. */
   stopExhausted(): void {
     for (const attempt of this.#attempts.values()) {
-      if (attempt !== undefined && this.#options.projection.isBudgetExhausted(attempt.taskId)) {
-        attempt.job.stop('budget_exhausted')
-      }
+      if (attempt !== undefined && attempt.job.state !== 'waiting') this.#stopIfExhausted(attempt)
     }
+  }
+
+  /** Tells every attempt that the process is going to end; those that do nothing but wait are put aside at once. */
+  retire(): void {
+    this.#isRetiring = true
+    for (const attempt of this.#attempts.values()) if (attempt !== undefined) windDown(attempt)
   }
 
   /** Tells every attempt to stop because the process ends; from now on an end that the lane does not take is given up. */
@@ -174,37 +203,79 @@ export class Attempts implements Disposable {
     }
   }
 
-  #onClaimed(runId: RunId, started: Started | undefined, handler: Handler): void {
-    if (started === undefined) this.#onNotStarted(runId, undefined)
-    else this.#work(started, handler)
-  }
-
-  #work({ identity, claim: { reserve } }: Started, handler: Handler): void {
-    const { projection } = this.#options
+  #work({ identity, claim: { reserve } }: Started, handler: Handler, { version }: HandlerOptions, slot: Slot): void {
+    const { projection, answers, logger, times } = this.#options
     const { runId, taskId } = identity
     const run = projection.run(runId)
     const task = projection.task(taskId)?.spec
-    if (run === undefined || task === undefined) return this.#leave(runId, undefined)
+    if (run === undefined || task === undefined) return this.#leave(runId, undefined, slot)
     const reservedAtStart = new Map(Array.from(reserve, ([dimension, { reservationId }]) => [dimension, reservationId]))
-    const attempt = new Attempt(identity, run, task, reservedAtStart, this.#options)
+    const start = {
+      reservedAtStart,
+      slot: this.#slotOf(run, task, slot),
+      codeVersion: version,
+      log: { answers, logger, times },
+    }
+    const attempt = new Attempt(identity, run, task, start, this.#attemptOptions)
     this.#attempts.set(runId, attempt)
     const lease = this.#leases.keep(attempt)
     const span = this.#spanOf(attempt)
     // Whatever happened to the run since the claim became durable counts at once.
     this.onRunChanged(run)
+    if (this.#isRetiring) attempt.job.windDown()
     if (this.#isClosing) attempt.job.stop('shutdown')
     attempt.job.start(
       () => handler(new AttemptContext(attempt, this.#options)),
-      (end) => this.#finish(attempt, end, lease, span),
+      (end) => this.#finish(attempt, end, { lease, slot, version }, span),
     )
   }
 
-  #finish(attempt: Attempt, end: JobEnd<AbortCause>, lease: Disposable, span: JobSpan | undefined): void {
+  /** While a run waits it holds no slot, and its concurrency key only as it would while it waits for a retry. */
+  #slotOf(run: Run, { constraints }: TaskSpec, slot: Slot): AttemptStart['slot'] {
+    const { concurrencyKey, concurrencyKeyHoldPolicy } = constraints
+    if (concurrencyKey === undefined || concurrencyKeyHoldPolicy !== 'release_on_retry') return slot
+    const { keys } = this.#options
+    return {
+      giveBack: () => {
+        slot.giveBack()
+        keys.giveBack(run)
+      },
+      // The key first: whoever holds a slot waits for nothing.
+      takeAgain: async ({ signal } = {}) => {
+        await keys.takeAgain(run, signal)
+        await slot.takeAgain(signal === undefined ? {} : { signal })
+      },
+    }
+  }
+
+  /** Makes durable that all an attempt does is wait, or that it does not, so that its loss is judged by it. */
+  #onWaiting(attempt: Attempt, isWaiting: boolean): void {
+    const { mutations, logger, now } = this.#options
+    const { runId, attemptId, fencingToken } = attempt
+    const change = mutations.transact((batch) => {
+      const run = batch.view.run(runId)
+      if (run?.currentAttemptId !== attemptId || (run.isWaiting === true) === isWaiting) return
+      if (isWaiting && !attempt.log.isOpen(batch.view)) return
+      batch.submit({ type: isWaiting ? 'attempt_wait' : 'attempt_go_on', runId, attemptId, fencingToken, atMs: now() })
+    })
+    change.catch((failure: unknown) =>
+      logger.debug({ runId, cause: messageOf(failure) }, 'whether a run waits was not recorded'),
+    )
+    if (isWaiting && this.#isRetiring) attempt.job.stop('shutdown')
+    if (!isWaiting) this.#stopIfExhausted(attempt)
+  }
+
+  #stopIfExhausted({ taskId, job }: Attempt): void {
+    if (this.#options.projection.isBudgetExhausted(taskId)) job.stop('budget_exhausted')
+  }
+
+  #finish(attempt: Attempt, end: JobEnd<AbortCause>, held: Held, span: JobSpan | undefined): void {
     attempt.end()
     const { deadlines, logger, onLeftBehind } = this.#options
     const { runId, run, task, job } = attempt
     const report = attempt.reportOf(end)
     endSpan(span, report)
+    if (report.outcome.result === 'success') this.#tellUnused(attempt, held)
     // Before the end is recorded: nobody may have the key in between.
     if (end.answer.type === 'none' && task.constraints.concurrencyKey !== undefined) onLeftBehind(run, job.finished)
     const recorded = new DurableEnd<EndOffer>(
@@ -217,7 +288,7 @@ export class Attempts implements Disposable {
         insteadOf: (offer, refusal, refusals) => insteadOf(offer, refusal, refusals, logger),
         isFinal: (failure) => this.#isClosing && isLaneFailure(failure) && !isTooLargeForJournal(failure),
         mostRefusals,
-        onSettled: (settlement) => this.#onRecorded(attempt, recorded, settlement, lease),
+        onSettled: (settlement) => this.#onRecorded(attempt, recorded, settlement, held),
       },
     )
     this.#ends.add(recorded)
@@ -227,13 +298,22 @@ export class Attempts implements Disposable {
     { runId, spending }: Attempt,
     end: DurableEnd<EndOffer>,
     { result, refusal }: EndSettlement,
-    lease: Disposable,
+    { lease, slot }: Held,
   ): void {
     const { logger } = this.#options
     if (result === 'given_up') logger.warn({ runId, cause: messageOf(refusal) }, 'the end of an attempt was not taken')
     this.#ends.delete(end)
     lease[Symbol.dispose]()
-    this.#leave(runId, spending.refused)
+    this.#leave(runId, spending.refused, slot)
+  }
+
+  /** Steps that new code does not ask for any more were done for nothing, or are done again under another name. */
+  #tellUnused(attempt: Attempt, { version }: Held): void {
+    const unused = attempt.unusedKeys()
+    if (unused.length === 0) return
+    const { runId, taskId, task } = attempt
+    const fields = { runId, taskId, kind: task.kind, ...(version !== undefined && { version }), unused }
+    this.#options.logger.warn(fields, 'a handler has not asked for steps that were recorded: its code has changed')
   }
 
   #offer(attempt: Attempt, offer: EndOffer, refusals: number): Promise<void> {
@@ -312,15 +392,22 @@ export class Attempts implements Disposable {
     return new JobSpan(tracer, start, this.#tracing)
   }
 
-  #onNotStarted(runId: RunId, failure: unknown): void {
+  #onNotStarted(runId: RunId, failure: unknown, slot: Slot): void {
     this.#attempts.delete(runId)
+    slot.release()
     this.#options.onNotStarted(runId, failure)
   }
 
-  #leave(runId: RunId, refused: RefusedAmount | undefined): void {
+  #leave(runId: RunId, refused: RefusedAmount | undefined, slot: Slot): void {
     this.#attempts.delete(runId)
+    slot.release()
     this.#options.onEnded(runId, refused)
   }
+}
+
+function windDown({ job }: Attempt): void {
+  job.windDown()
+  if (job.state === 'waiting') job.stop('shutdown')
 }
 
 function isHolder({ fencingToken }: Attempt, { state, lease }: Run): boolean {

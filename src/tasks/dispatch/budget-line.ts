@@ -25,6 +25,8 @@ export interface WantedAmount {
   readonly reservationId: ReservationId
   readonly dimension: BudgetDimension
   readonly amount: number
+  /** The step that it is set aside for. */
+  readonly step?: string
 }
 
 interface Place extends WantedAmount {
@@ -128,14 +130,15 @@ export class BudgetLine {
   /** Tries to set an amount aside; false when it must wait. */
   #offer(place: Place, mode: 'or wait' | 'now or never' = 'or wait'): boolean {
     const { mutations, now } = this.#options
-    const { attempt, reservationId, dimension, amount, granted } = place
+    const { attempt, reservationId, dimension, amount, step, granted } = place
     const { taskId, runId } = attempt
     let mustWait = false
     const change = mutations.transact((batch) => {
       checkHeld(batch, attempt)
       mustWait = mode === 'or wait' && shortageOf(batch.view, taskId, dimension, amount)?.cause === 'reserved'
       if (mustWait) return
-      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, atMs: now() })
+      const ofStep = step === undefined ? {} : { step }
+      batch.submit({ type: 'budget_reserve', reservationId, taskId, dimension, amount, runId, ...ofStep, atMs: now() })
     })
     if (mustWait) void silence(change)
     else change.then(granted.resolve, granted.reject)

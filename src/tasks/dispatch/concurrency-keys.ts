@@ -1,5 +1,6 @@
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import type { Logger } from '../../base/logger.js'
+import { abortable, createDeferred, type Deferred } from '../../base/promises.js'
 import type { RunId } from '../ids.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
@@ -17,6 +18,11 @@ export interface ConcurrencyKeysOptions {
   readonly onFreeForHolder: (key: string, holder: RunId) => void
 }
 
+interface Returning {
+  readonly runId: RunId
+  readonly granted: Deferred<void>
+}
+
 /**
  * Which run holds each concurrency key. Derived from the projection at start, so that a key survives a
  * restart (T-84, T-86); afterwards kept up by what happens to runs.
@@ -32,6 +38,8 @@ export class ConcurrencyKeys implements Disposable {
   readonly #holders = new Map<string, RunId>()
   readonly #occupied = new Map<string, number>()
   readonly #limits = new Set<Deadline>()
+  /** Runs that had a key, gave it back and need it again to go on; before those that start. */
+  readonly #returning = new Map<string, Set<Returning>>()
 
   constructor(options: ConcurrencyKeysOptions) {
     this.#options = options
@@ -65,7 +73,22 @@ export class ConcurrencyKeys implements Disposable {
     const key = this.keyOf(run)
     if (key === undefined || this.#holders.get(key) !== run.id) return
     this.#holders.delete(key)
-    if (!this.#occupied.has(key)) this.#options.onFree(key)
+    if (!this.#occupied.has(key)) this.#passOn(key)
+  }
+
+  /** Resolves once a run has its key that it had given back. Rejects with the signal's reason. */
+  async takeAgain(run: Run, signal?: AbortSignal): Promise<void> {
+    const key = this.keyOf(run)
+    if (key === undefined || this.tryAcquire(run)) return
+    const place = { runId: run.id, granted: createDeferred<void>() }
+    const line = this.#returning.get(key) ?? new Set()
+    this.#returning.set(key, line.add(place))
+    try {
+      await abortable(place.granted.promise, signal)
+    } finally {
+      line.delete(place)
+      if (line.size === 0) this.#returning.delete(key)
+    }
   }
 
   /** Frees the key unless the run, in the state it has now, still holds it. */
@@ -103,13 +126,21 @@ export class ConcurrencyKeys implements Disposable {
     this.#limits.clear()
   }
 
+  #passOn(key: string): void {
+    const [next] = this.#returning.get(key) ?? []
+    if (next === undefined) return this.#options.onFree(key)
+    this.#returning.get(key)?.delete(next)
+    this.#holders.set(key, next.runId)
+    next.granted.resolve()
+  }
+
   /** Takes one occupation back. */
   #vacate(key: string): void {
     const left = (this.#occupied.get(key) ?? 1) - 1
     if (left > 0) return void this.#occupied.set(key, left)
     this.#occupied.delete(key)
     const holder = this.#holders.get(key)
-    if (holder === undefined) this.#options.onFree(key)
+    if (holder === undefined) this.#passOn(key)
     else this.#options.onFreeForHolder(key, holder)
   }
 

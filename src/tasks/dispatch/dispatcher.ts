@@ -10,6 +10,7 @@ import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
 import type { JobList } from '../../work/job-list.js'
 import type { Tracer } from '../../work/job-span.js'
+import { Slots } from '../../work/slots.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
@@ -17,6 +18,7 @@ import type { CommitListener, TaskCommit, TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
+import { Answers } from './answers.js'
 import { recoverLost } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
@@ -35,6 +37,7 @@ import { Promotion } from './promotion.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
 import { createTaskClock, type TaskClock } from './task-clock.js'
+import { WaitEnds } from './wait-ends.js'
 
 /** What a dispatcher is built on. */
 export interface DispatcherOptions {
@@ -85,6 +88,9 @@ export class Dispatcher {
   readonly #promotion: Promotion
   readonly #line: BudgetLine
   readonly #attempts: Attempts
+  readonly #slots: Slots
+  readonly #answers: Answers
+  readonly #waitEnds: WaitEnds
   readonly #inspection: { readonly inspect?: InspectionObserver }
   readonly #actors: ActorWatch
   readonly #leases: LeaseWatch
@@ -128,6 +134,20 @@ export class Dispatcher {
         this.#schedulePump()
       },
     })
+    this.#slots = new Slots({
+      limit: this.#resolved.concurrency,
+      clock,
+      deadlines,
+      onRoom: () => this.#schedulePump(),
+    })
+    this.#answers = new Answers(projection)
+    this.#waitEnds = new WaitEnds({
+      mutations,
+      projection,
+      now,
+      onFailure: (failure) => this.#onFailure(failure),
+      onRoom: () => this.#schedulePump(),
+    })
     this.#attempts = new Attempts({
       ...rest,
       ...this.#inspection,
@@ -142,6 +162,11 @@ export class Dispatcher {
       now,
       times,
       delayOf: this.#delayOf,
+      answers: this.#answers,
+      keys: {
+        giveBack: (run) => this.#selection?.giveKeyBack(run),
+        takeAgain: async (run, signal) => this.#selection?.takeKeyAgain(run, signal),
+      },
       onLeftBehind: (run, finished) => this.#selection?.keepKeyUntil(run, finished),
       onEnded: (runId, refused) => this.#onEnded(runId, refused),
       onNotStarted: (runId, failure) => this.#onNotStarted(runId, failure),
@@ -175,7 +200,7 @@ export class Dispatcher {
   handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
     const decoded = checkHandler(kind, handler, options)
     if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
-    const registered = { handler, options: decoded }
+    const registered = { kind, handler, options: decoded }
     this.#handlers.set(kind, registered)
     this.#selection?.unblock(`kind:${kind}`)
     this.#schedulePump()
@@ -201,6 +226,7 @@ export class Dispatcher {
     this.#actors.start()
     this.#leases.start()
     this.#promotion.recover()
+    this.#waitEnds.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
     await Promise.all([...abandoned.map(({ id }) => this.#recover(id)), this.#reportFailure(this.#followUps.recover())])
     const { capabilities, stragglerLimitMs } = this.#resolved
@@ -219,10 +245,14 @@ export class Dispatcher {
     this.#schedulePump()
   }
 
-  /** Starts nothing any more and waits for running attempts; after `graceMs` they are told to stop and are put aside. */
+  /**
+   * Starts nothing any more and waits for running attempts, which are told at once that the process is going to end; after
+   * `graceMs` they are told to stop and are put aside.
+   */
   async drain(graceMs: number): Promise<void> {
     const grace = this.#options.deadlines.after(graceMs, () => this.#attempts.shutDown())
     this.#actor?.send({ type: 'drain', attempts: this.#attempts.size })
+    this.#attempts.retire()
     if (this.#actor !== undefined) await waitFor(this.#actor, ({ status }) => status === 'done')
     grace[Symbol.dispose]()
     this.#commits?.[Symbol.dispose]()
@@ -230,6 +260,7 @@ export class Dispatcher {
     this.#actors[Symbol.dispose]()
     this.#leases[Symbol.dispose]()
     this.#selection?.[Symbol.dispose]()
+    this.#slots[Symbol.dispose]()
     this.#attempts[Symbol.dispose]()
     this.#promotion[Symbol.dispose]()
     this.#followUps[Symbol.dispose]()
@@ -250,7 +281,9 @@ export class Dispatcher {
       this.#promotion.onRunEnded(run)
       this.#selection?.onRunEnded(run)
     }
+    for (const taskId of ended.tasks) this.#waitEnds.onTaskEnded(taskId)
     for (const event of events) {
+      this.#answers.observe(event)
       this.#followUps.observe(event)
       this.#actors.observe(event)
       this.#leases.observe(event)
@@ -328,6 +361,7 @@ export class Dispatcher {
     if (state === 'draining') return
     const wall = this.times.wall()
     this.#recoverExpired()
+    this.#waitEnds.run(wall)
     if (state === 'running') {
       this.#promotion.run(wall)
       this.#startReady()
@@ -344,12 +378,14 @@ export class Dispatcher {
   }
 
   #startReady(): void {
-    while (this.#attempts.size < this.#resolved.concurrency) {
+    while (this.#slots.taken < this.#resolved.concurrency) {
       if (this.#share.isUsedUp) return this.#schedulePump()
       const chosen = this.#selection?.takeNext(() => this.#share.isUsedUp)
       if (chosen === undefined) return
       if (chosen === 'later') return this.#schedulePump()
-      this.#attempts.start(chosen.run, chosen.registered)
+      const slot = this.#slots.tryTake({ kind: chosen.registered.kind })
+      // There is room: nobody takes a slot within this loop.
+      if (slot !== undefined) this.#attempts.start(chosen.run, chosen.registered, slot)
     }
   }
 
@@ -395,9 +431,10 @@ export class Dispatcher {
 
   #armWake(wall: number, isPromoting: boolean): void {
     const { deadlines } = this.#options
-    const promotionAt = isPromoting ? this.#promotion.nextDueAt() : undefined
-    // What is due already waits for something else.
-    const wakeAt = promotionAt !== undefined && promotionAt > wall ? promotionAt : undefined
+    const wakeAt = earliestAfter(wall, [
+      isPromoting ? this.#promotion.nextDueAt() : undefined,
+      this.#waitEnds.nextDueAt(),
+    ])
     if (wakeAt === this.#wakeAt) return
     this.#wake?.[Symbol.dispose]()
     this.#wakeAt = wakeAt
@@ -408,6 +445,15 @@ export class Dispatcher {
       this.#schedulePump()
     })
   }
+}
+
+/** What is due already waits for something else. */
+function earliestAfter(wall: number, times: readonly (number | undefined)[]): number | undefined {
+  let earliest: number | undefined
+  for (const time of times) {
+    if (time !== undefined && time > wall && (earliest === undefined || time < earliest)) earliest = time
+  }
+  return earliest
 }
 
 /** True when the end of an attempt has spent something. */

@@ -90,7 +90,10 @@ export class FollowUps implements Disposable {
   }
 
   /** Notes what follows from the end of a run; O(1). */
-  onRunEnded({ taskId }: Run): void {
+  onRunEnded(run: Run): void {
+    const { id, taskId, history } = run
+    // What steps had set aside goes with the end of an attempt; here it was cancelled between two of them.
+    if (history.at(-1)?.from !== 'running') this.#queueSettlementsOf(id)
     const task = this.#options.projection.task(taskId)
     if (task !== undefined && isRepeating(task.spec)) this.#queueWindow(taskId)
     this.#queueDependents(taskId)
@@ -183,6 +186,17 @@ export class FollowUps implements Disposable {
           resumeRuns(batch, [id], now()),
     )
     if (steps.length > 0) this.#queue.enqueue(`resume:${reason}`, () => steps)
+  }
+
+  #queueSettlementsOf(runId: RunId): void {
+    const { projection, now } = this.#options
+    const open = Array.from(projection.reservationsOf(runId))
+    if (open.length === 0) return
+    this.#queue.enqueue(`settle:${runId}`, () =>
+      open.map(({ reservationId, taskId }) => (batch: TaskBatch) => {
+        closeSpending(batch, taskId, unreported([reservationId]), 'spent', now())
+      }),
+    )
   }
 
   /** Runs cancelled while they ran may have left reservations; what their workers spent is not known. */

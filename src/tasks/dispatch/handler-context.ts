@@ -2,6 +2,9 @@ import { InvalidInputError, messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { JsonValue } from '../../base/json.js'
 import { textOf } from '../../base/options.js'
+import { silence } from '../../base/promises.js'
+import type { Callable, DurableContext, WaitForOptions } from '../../work/durable-context.js'
+import type { Schema } from '../../work/values.js'
 import { decodeBytes } from '../bytes.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
 import type { TaskMutations } from '../authority.js'
@@ -80,6 +83,37 @@ export class AttemptContext implements HandlerContext {
 
   get signal(): AbortSignal {
     return this.#attempt.job.signal
+  }
+
+  get retiring(): AbortSignal {
+    return this.#attempt.job.retiring
+  }
+
+  get step(): DurableContext['step'] {
+    const { durable } = this.#attempt
+    return (name, work, options) => silence(durable.step(name, work, options))
+  }
+
+  get waitFor(): DurableContext['waitFor'] {
+    const { durable } = this.#attempt
+    return (name: string, schema?: Schema, options?: WaitForOptions) =>
+      silence(schema === undefined ? durable.waitFor(name, schema, options) : durable.waitFor(name, schema, options))
+  }
+
+  get sleep(): DurableContext['sleep'] {
+    const { durable } = this.#attempt
+    return (durationMs) => silence(durable.sleep(durationMs))
+  }
+
+  get sleepUntil(): DurableContext['sleepUntil'] {
+    const { durable } = this.#attempt
+    return (instant) => silence(durable.sleepUntil(instant))
+  }
+
+  get call(): DurableContext['call'] {
+    const { durable } = this.#attempt
+    return <Input, Output>(callable: Callable<Input, Output> | string, input?: unknown) =>
+      silence(typeof callable === 'string' ? durable.call(callable, input) : durable.call(callable, input as Input))
   }
 
   get progress(): (message: string, fraction?: number) => void {

@@ -2,7 +2,15 @@ import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import { StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
-import { checkFunction, checkText, optionsSchema, recordSchema, wholeNumberSchema } from '../../base/options.js'
+import {
+  checkFunction,
+  checkText,
+  nameSchema,
+  optionsSchema,
+  recordSchema,
+  wholeNumberSchema,
+} from '../../base/options.js'
+import type { DurableContext } from '../../work/durable-context.js'
 import { budgetDimension, type BudgetDimension, checkAmount } from '../budget.js'
 import { TaskError } from '../errors.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
@@ -44,6 +52,22 @@ export interface HandlerContext {
   readonly signal: AbortSignal
   /** Says how far it is, for whoever looks at the running jobs; a fraction from 0 to 1, anything else is `invalid_input`. */
   readonly progress: (message: string, fraction?: number) => void
+  /** Aborts when the process is going to end: there is time left to come to a good end, until `signal` aborts. */
+  readonly retiring: AbortSignal
+  /**
+   * Does something once for the run, whatever becomes of its attempts; see {@link DurableContext.step}. What it sets aside
+   * (`reserve`) and has spent (`spent`) is of budgets, and recorded with its result in one change. Rejects besides with
+   * `budget_exceeded`, and with `fencing_token_superseded` when the run is another's.
+   */
+  readonly step: DurableContext['step']
+  /** Waits for `tasks.answer`; see {@link DurableContext.waitFor}. Meanwhile the run holds no slot. */
+  readonly waitFor: DurableContext['waitFor']
+  /** Waits for a number of milliseconds, over restarts; see {@link DurableContext.sleep}. */
+  readonly sleep: DurableContext['sleep']
+  /** Waits for an instant, over restarts; see {@link DurableContext.sleepUntil}. */
+  readonly sleepUntil: DurableContext['sleepUntil']
+  /** Runs a child of this task and waits for what it returns; see {@link DurableContext.call}. Meanwhile the run holds no slot. */
+  readonly call: DurableContext['call']
   readonly budget: BudgetAccess
   /** Submits a child of this task. */
   readonly submit: (child: Omit<SubmitInput, 'parentTaskId'>) => Promise<TaskId>
@@ -106,10 +130,13 @@ export interface HandlerOptions {
    * had. Settled at the end with what was reported, or in full.
    */
   readonly reserve?: Readonly<Record<string, number>>
+  /** Names the code of the handler; kept with the steps that it does. */
+  readonly version?: string
 }
 
 const handlerOptionsSchema = optionsSchema<HandlerOptions>({
   reserve: v.optional(recordSchema(wholeNumberSchema(0))),
+  version: v.optional(nameSchema),
 })
 
 /**

@@ -89,6 +89,8 @@ export interface DispatchOptions {
    * on after its attempt has ended. Then it is left behind, and the log says so. Default 300,000.
    */
   readonly stragglerLimitMs?: number
+  /** Milliseconds that a handler told to stop has to answer before its attempt ends without it. Default 250. */
+  readonly cooperationMs?: number
   /** What this process can do; tasks that require more are left to others. */
   readonly capabilities?: readonly string[]
 }
@@ -100,6 +102,7 @@ export const dispatchOptionsSchema = optionsSchema<DispatchOptions>({
   backoff: v.optional(backoffSchema),
   owner: v.optional(nameSchema),
   stragglerLimitMs: v.optional(durationSchema),
+  cooperationMs: v.optional(durationSchema),
   capabilities: v.optional(v.array(nameSchema, 'not a list')),
 })
 
@@ -110,6 +113,6 @@ export type ResolvedDispatchOptions = Required<DispatchOptions>
 export function resolveDispatchOptions(options: DispatchOptions = {}): ResolvedDispatchOptions {
   const decoded = decode(dispatchOptionsSchema, options, 'dispatch options')
   const { concurrency = 4, leaseMs = 300_000, backoff = defaultBackoff, owner = 'local', capabilities = [] } = decoded
-  const { stragglerLimitMs = 300_000 } = decoded
-  return { concurrency, leaseMs, backoff, owner, stragglerLimitMs, capabilities }
+  const { stragglerLimitMs = 300_000, cooperationMs = 250 } = decoded
+  return { concurrency, leaseMs, backoff, owner, stragglerLimitMs, cooperationMs, capabilities }
 }

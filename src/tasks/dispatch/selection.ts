@@ -96,6 +96,16 @@ export class Selection implements Disposable {
     this.#refused.set(runId, refused)
   }
 
+  /** Lets others have the key of a run that waits. */
+  giveKeyBack(run: Run): void {
+    this.#keys.release(run)
+  }
+
+  /** Resolves once a run that has waited has its key again. Rejects with the signal's reason. */
+  takeKeyAgain(run: Run, signal?: AbortSignal): Promise<void> {
+    return this.#keys.takeAgain(run, signal)
+  }
+
   /** Keeps the key of a run from everybody until the code of its attempt has ended. */
   keepKeyUntil(run: Run, finished: Promise<void>): void {
     this.#keys.keepUntil(run, finished)

@@ -54,12 +54,16 @@ export interface SpendingRecord {
 /** Where budgets are read. */
 export type BudgetReader = Pick<TaskView, 'task' | 'budget' | 'budgetsFor'>
 
-/** Says how to close what an attempt left open and to record what it reported. Changes nothing. */
+/**
+ * Says how to close what an attempt left open and to record what it reported. Changes nothing. Of a run that goes on, what
+ * was set aside for steps whose end is not known stays so: whoever does such a step again takes it over.
+ */
 export function recordOf(
   view: TaskView,
   taskId: TaskId,
   spending: AttemptSpending,
   unsettled: Unsettled,
+  goesOn = false,
 ): SpendingRecord {
   const budgets = new BudgetsAfter(view)
   const touched = new Set<BudgetDimension>()
@@ -69,6 +73,8 @@ export function recordOf(
   for (const reservationId of spending.reservationIds) {
     const reservation = view.reservation(reservationId)
     if (reservation === undefined || settlements.has(reservationId)) continue
+    const isSettled = spending.settled.has(reservationId)
+    if (goesOn && unsettled === 'spent' && reservation.step !== undefined && !isSettled) continue
     const { dimension, amount: reserved } = reservation
     const isOfStart = spending.reservedAtStart.get(dimension) === reservationId
     const reported = isOfStart ? unreserved.get(dimension) : undefined
@@ -102,8 +108,9 @@ export function closeSpending(
   spending: AttemptSpending,
   unsettled: Unsettled,
   atMs: number,
+  goesOn = false,
 ): readonly BudgetDimension[] {
-  const { settlements, consumptions, touched } = recordOf(batch.view, taskId, spending, unsettled)
+  const { settlements, consumptions, touched } = recordOf(batch.view, taskId, spending, unsettled, goesOn)
   for (const { reservationId, amount } of settlements) {
     if (amount > 0) batch.submit({ type: 'budget_settle', reservationId, amount, atMs })
     else batch.submit({ type: 'budget_release', reservationId, atMs })

@@ -23,6 +23,15 @@ export async function assertTasksAgreement(
   if (port.run !== undefined) {
     for (const [id, run] of oracle.runs) same(rowOf(await port.run(id as RunId)), expectedRow(run), `run ${id}`)
   }
+  for (const [id, { steps, waits }] of oracle.runs) {
+    for (const key of port.step === undefined ? [] : steps) {
+      same((await port.step?.(id as RunId, key))?.key, key, `step ${key} of run ${id}`)
+    }
+    for (const [key, { type, end }] of port.wait === undefined ? [] : waits) {
+      const wait = await port.wait?.(id as RunId, key)
+      same({ type: wait?.subject?.type, end: wait?.end?.type }, { type, end }, `wait ${key} of run ${id}`)
+    }
+  }
   for (const [id, { depth }] of oracle.tasks) {
     const taskId = id as TaskId
     const task = await port.task?.(taskId)
@@ -54,21 +63,23 @@ export async function assertTasksAgreement(
 
 function rowOf(run: ReportedRun): object | undefined {
   if (run === undefined) return undefined
-  const { state, currentAttemptId, attempts, lease, history } = run
+  const { state, currentAttemptId, attempts, lease, isWaiting, history } = run
   return {
     state,
     currentAttemptId,
     attempts: attempts?.map(({ attemptId }) => ({ attemptId })),
+    isWaiting,
     lease: lease && { owner: lease.owner, expiresAtMs: lease.expiresAtMs, fencingToken: lease.fencingToken },
     history: history?.map(({ to }) => ({ to })),
   }
 }
 
-function expectedRow({ state, attempt, attempts, lease, history }: OracleRun): object {
+function expectedRow({ state, attempt, attempts, lease, isWaiting, history }: OracleRun): object {
   return {
     state,
     currentAttemptId: attempt,
     attempts: attempts.map((attemptId) => ({ attemptId })),
+    isWaiting: isWaiting ? true : undefined,
     lease: lease && { owner: lease.owner, expiresAtMs: lease.expiresAtMs, fencingToken: lease.token },
     history: history.map((to) => ({ to })),
   }

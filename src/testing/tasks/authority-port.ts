@@ -26,6 +26,8 @@ export function tasksPort(of: Authority | Pick<Tasks, 'authority'>): TasksSystem
     },
     task: (taskId) => projection.task(taskId),
     run: (runId) => projection.run(runId),
+    step: (runId, key) => projection.step(runId, key),
+    wait: (runId, key) => projection.wait(runId, key),
     dependencyGate: (taskId) => projection.dependencyGate(taskId),
     budget: (taskId, dimension) => projection.budget(taskId, dimension),
     reservations: () => projection.reservations(),

@@ -1,5 +1,5 @@
 import type { PlainCommand } from './port.js'
-import type { OracleBudget, OracleRun } from './rows.js'
+import type { OracleBudget, OracleDurableWait, OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
 import { isFinal } from './tables.js'
 
@@ -30,8 +30,36 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       if (run !== undefined) run.attempt = command.attemptId
       return
     case 'attempt_finish':
-      if (run !== undefined) run.attempt = undefined
+      if (run !== undefined) closeAttempt(run)
       return
+    case 'attempt_wait':
+    case 'attempt_go_on':
+      if (run !== undefined) run.isWaiting = command.type === 'attempt_wait'
+      return
+    case 'step_record':
+      run?.steps.add(command.key)
+      for (const { dimension, amount } of command.consumptions ?? []) {
+        for (const budget of state.budgetsFor(run?.task, dimension)) budget.consumed += amount
+      }
+      return
+    case 'wait_begin': {
+      const { subject } = command
+      const name = subject.type === 'answer' ? subject.name : undefined
+      const isEarly = name !== undefined && state.early.delete(`${run?.task} ${name}`)
+      const end = isEarly ? 'answered' : undefined
+      const isLimited = subject.type === 'answer' && subject.untilMs !== undefined
+      run?.waits.set(command.key, { type: subject.type, name, isLimited, begunAt: state.sequence, end })
+      if (run !== undefined && !isEarly && command.isWaiting === true) run.isWaiting = true
+      return
+    }
+    case 'wait_end':
+      return endWait(run, run?.waits.get(command.key), command.isTimedOut === true ? 'timed_out' : 'over')
+    case 'question_answer': {
+      const asked = state.askedOf(command.taskId, command.name)
+      if (asked === undefined) state.early.add(`${command.taskId} ${command.name}`)
+      const asker = state.runsOf(command.taskId).find(({ waits }) => [...waits.values()].some((wait) => wait === asked))
+      return endWait(asker, asked, 'answered')
+    }
     case 'lease_acquire':
       if (run !== undefined)
         run.lease = { owner: command.owner, expiresAtMs: command.expiresAtMs, token: state.sequence }
@@ -124,7 +152,17 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
 }
 
 function freshRun(task: string): OracleRun {
-  return { task, state: 'scheduled', attempt: undefined, attempts: [], lease: undefined, history: ['scheduled'] }
+  return {
+    task,
+    state: 'scheduled',
+    attempt: undefined,
+    attempts: [],
+    isWaiting: false,
+    steps: new Set(),
+    waits: new Map(),
+    lease: undefined,
+    history: ['scheduled'],
+  }
 }
 
 /** A run enters a state, and leaves behind what does not belong there. */
@@ -132,6 +170,18 @@ function enter(run: OracleRun | undefined, state: string): void {
   if (run === undefined) return
   run.state = state
   run.history.push(state)
-  if (state !== 'running') run.attempt = undefined
+  if (state !== 'running') closeAttempt(run)
   if (isFinal(state)) run.lease = undefined
+}
+
+function closeAttempt(run: OracleRun): void {
+  run.attempt = undefined
+  run.isWaiting = false
+}
+
+/** A run whose wait has ended does something again. */
+function endWait(run: OracleRun | undefined, wait: OracleDurableWait | undefined, end: string): void {
+  if (run === undefined || wait === undefined) return
+  wait.end = end
+  run.isWaiting = false
 }

@@ -62,6 +62,12 @@ const weights: readonly (readonly [TaskCommand['type'] | 'advance', number])[] =
   ['budget_settle', 3],
   ['budget_release', 2],
   ['subscription_consume', 3],
+  ['step_record', 4],
+  ['wait_begin', 8],
+  ['wait_end', 4],
+  ['attempt_wait', 3],
+  ['attempt_go_on', 2],
+  ['question_answer', 6],
   ['attempt_begin', 14],
   ['attempt_end', 14],
 ]
@@ -198,6 +204,30 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
       const outcome = d % 2 === 0 ? succeeded() : failed(`e${e}`, e % 2 === 0 ? 'retryable' : 'terminal')
       return { type, ...ofRun, ...fence, ...wild, attemptId: id ?? attemptId((c % 3) + 1), outcome }
     }
+    case 'attempt_wait':
+    case 'attempt_go_on':
+      return { type, ...ofRun, ...fence, ...wild, attemptId: (model?.attempt ?? attemptId(1)) as never }
+    case 'step_record': {
+      const consumptions = d % 3 === 0 ? { consumptions: [{ dimension: token, amount: d + 1 }] } : {}
+      return { type, ...ofRun, ...fence, ...wild, key: `step:${c % 3}`, output: `${d}`, ...consumptions }
+    }
+    case 'wait_begin': {
+      const isWaiting = e % 2 === 0 ? ({ isWaiting: true } as const) : {}
+      const untilMs = c % 3 === 0 ? {} : { untilMs: atMs + d }
+      const subject =
+        d % 3 === 0
+          ? ({ type: 'time', untilMs: atMs + d } as const)
+          : ({ type: 'answer', name: `q${d % 2}`, ...untilMs } as const)
+      return { type, ...ofRun, ...fence, ...wild, key: `wait:${c}`, subject, ...isWaiting }
+    }
+    case 'wait_end': {
+      const open = [...(model?.waits ?? [])].find(([, { end }]) => end === undefined)
+      const [key, wait] = isSensible && open !== undefined ? open : [`wait:${c}`, undefined]
+      const isTimedOut = wait === undefined ? d % 2 === 0 : wait.type === 'answer'
+      return { type, ...ofRun, key, ...(isTimedOut && { isTimedOut: true as const }) }
+    }
+    case 'question_answer':
+      return { type, taskId: task, name: `q${d % 2}`, value: `${e}`, atMs }
     case 'task_cancel':
       return { type, taskId: task, atMs: atMs + (isSensible ? 200 : 0) }
     case 'dependency_declare':

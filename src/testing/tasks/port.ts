@@ -8,7 +8,16 @@ export type PlainCommand = Exclude<TaskCommand, { readonly type: 'attempt_begin'
 /** What the model reads, beside the commands that it submits. */
 type TasksReads = Pick<
   TaskProjection,
-  'latestSequence' | 'engine' | 'task' | 'run' | 'dependencyGate' | 'budget' | 'reservations' | 'ledger'
+  | 'latestSequence'
+  | 'engine'
+  | 'task'
+  | 'run'
+  | 'step'
+  | 'wait'
+  | 'dependencyGate'
+  | 'budget'
+  | 'reservations'
+  | 'ledger'
 >
 
 /** The interface of the authority: one way to change what must run, and what can be read of it. */

@@ -47,6 +47,47 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       if (run.attempt !== command.attemptId) return 'attempt_finish_attempt_mismatch'
       return fence(run, command.fencingToken, true)
     }
+    case 'attempt_wait':
+    case 'attempt_go_on': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'unknown_run'
+      const isUnchanged = run.isWaiting === (command.type === 'attempt_wait')
+      return unworked(run, command.fencingToken) ?? (isUnchanged ? 'waiting_unchanged' : undefined)
+    }
+    case 'step_record': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'unknown_run'
+      const refusal = unworked(run, command.fencingToken)
+      if (refusal !== undefined) return refusal
+      if (run.steps.has(command.key)) return 'step_already_recorded'
+      const isCounted = ({ dimension }: { dimension: string }): boolean =>
+        state.budgetsFor(run.task, dimension).length > 0
+      return (command.consumptions ?? []).every(isCounted) ? undefined : 'budget_not_allocated'
+    }
+    case 'wait_begin': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'unknown_run'
+      return unworked(run, command.fencingToken) ?? (run.waits.has(command.key) ? 'wait_already_begun' : undefined)
+    }
+    case 'wait_end': {
+      const run = state.runs.get(command.runId)
+      if (run === undefined) return 'unknown_run'
+      const wait = run.waits.get(command.key)
+      if (wait === undefined) return 'unknown_wait'
+      if (wait.end !== undefined || isFinal(run.state)) return 'wait_already_ended'
+      const fits = command.isTimedOut === true ? wait.isLimited : wait.type === 'time'
+      return fits ? undefined : 'wait_ends_otherwise'
+    }
+    case 'question_answer': {
+      const { taskId, name } = command
+      if (!state.tasks.has(taskId)) return 'unknown_task'
+      if (state.askedOf(taskId, name) !== undefined) return undefined
+      if (state.early.has(`${taskId} ${name}`) || state.isAnswered(taskId, name)) return 'question_already_answered'
+      const runs = state.runsOf(taskId)
+      const isOver =
+        runs.length === 0 ? state.tasks.get(taskId)?.isCancelled : runs.every(({ state }) => isFinal(state))
+      return isOver === true ? 'answer_too_late' : undefined
+    }
     case 'task_cancel':
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
       if (state.tasks.get(command.taskId)?.isCancelled === true) return 'task_already_cancelled'
@@ -156,6 +197,11 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
 function fence({ lease }: OracleRun, token: number | undefined, isRequired: boolean): string | undefined {
   if (token !== undefined) return token === lease?.token ? undefined : 'fencing_token_superseded'
   return isRequired && lease !== undefined ? 'fencing_token_required' : undefined
+}
+
+/** What keeps a worker from speaking for a run: there is none, or it is another. */
+function unworked(run: OracleRun, token: number | undefined): string | undefined {
+  return run.attempt === undefined ? 'no_active_attempt' : fence(run, token, true)
 }
 
 /** What keeps a run from leaving its state. */

@@ -13,8 +13,25 @@ export interface OracleRun {
   state: string
   attempt: string | undefined
   attempts: string[]
+  /** All that its attempt does is wait. */
+  isWaiting: boolean
+  /** Keys of steps that are done. */
+  readonly steps: Set<string>
+  /** By key, in the order in which they were begun. */
+  readonly waits: Map<string, OracleDurableWait>
   lease: { owner: string; expiresAtMs: number; token: number } | undefined
   history: string[]
+}
+
+/** A wait as the oracle keeps it. */
+export interface OracleDurableWait {
+  readonly type: string
+  /** Of a question. */
+  readonly name: string | undefined
+  readonly isLimited: boolean
+  /** Sequence of the command that began it. */
+  readonly begunAt: number
+  end: string | undefined
 }
 
 /** What one task may spend of one dimension, as the oracle keeps it. */

@@ -1,4 +1,11 @@
-import type { OracleBudget, OracleReservation, OracleRun, OracleSubscription, OracleTask } from './rows.js'
+import type {
+  OracleBudget,
+  OracleDurableWait,
+  OracleReservation,
+  OracleRun,
+  OracleSubscription,
+  OracleTask,
+} from './rows.js'
 import { isFinal } from './tables.js'
 
 /** What the oracle knows of all tasks: mutable maps and no other structure, everything recomputed. */
@@ -15,6 +22,8 @@ export class OracleState {
   readonly budgets = new Map<string, Map<string, OracleBudget>>()
   /** Open reservations, oldest first. */
   readonly reservations = new Map<string, OracleReservation>()
+  /** Answers that nobody has asked for, by task and name. */
+  readonly early = new Set<string>()
   readonly subscriptions = new Map<string, OracleSubscription>()
   readonly actors = new Set<string>()
   readonly tenants = new Set<string>()
@@ -29,6 +38,16 @@ export class OracleState {
   /** Runs of a task, in the order of their creation. */
   runsOf(task: string): OracleRun[] {
     return [...this.runs.values()].filter((run) => run.task === task)
+  }
+
+  /** The oldest open question of this name, among runs that have not ended. */
+  askedOf(task: string, name: string): OracleDurableWait | undefined {
+    return this.#questionsOf(task, name).find(({ end }) => end === undefined)
+  }
+
+  /** Whether a run that has not ended was answered under this name. */
+  isAnswered(task: string, name: string): boolean {
+    return this.#questionsOf(task, name).some(({ end }) => end === 'answered')
   }
 
   /** The budgets a task spends from. */
@@ -53,6 +72,13 @@ export class OracleState {
   /** Whether the task of a run is cancelled. */
   isCancelled(run: OracleRun): boolean {
     return this.tasks.get(run.task)?.isCancelled ?? false
+  }
+
+  /** In the order in which they were asked. */
+  #questionsOf(task: string, name: string): OracleDurableWait[] {
+    const open = this.runsOf(task).filter(({ state }) => !isFinal(state))
+    const asked = open.flatMap(({ waits }) => [...waits.values()]).filter((wait) => wait.name === name)
+    return asked.sort((one, other) => one.begunAt - other.begunAt)
   }
 
   /** Whether a task waits for another, over any number of steps. */

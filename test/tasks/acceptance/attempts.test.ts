@@ -171,26 +171,59 @@ describe('attempts', () => {
     expect(bench.last.context.runId).toBe(runId)
     expect(bench.last.context.attemptId).not.toBe(attemptId)
     expect(bench.last.context.fencingToken).toBeGreaterThan(fencingToken)
-    expect(bench.last.context.attemptNumber).toBe(2)
+    // A loss is no failure of the handler, and counts apart.
+    expect(bench.last.context.attemptNumber).toBe(1)
     bench.last.answer()
     expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed', runs: [{ attempts: 2 }] })
-    expect(service.run(taskId).attempts[0]?.outcome).toMatchObject({ result: 'failure', failureClass: 'retryable' })
+    expect(service.run(taskId).attempts[0]?.outcome).toEqual({ result: 'lost', error: 'the owner local was lost' })
   })
 
-  it('[T-99] the cap still holds: crashes use attempts up', async () => {
+  it.each([
+    [3, {}],
+    [2, { maxLosses: 2 }],
+  ])('[T-81] [T-99] the cap of losses holds: a run that is lost %i times in a row has failed', async (cap, losses) => {
     let service = await openService()
     const bench = new Bench()
     service.tasks.handle('work', bench.handler)
-    const taskId = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 3 } })
+    const taskId = await service.tasks.submit({ kind: 'work', constraints: losses })
     await service.settle()
     for (let crash = 0; crash < 5; crash += 1) {
       service = await service.crash({ seconds: 1 })
       service.tasks.handle('work', bench.handler)
       await service.pass(6)
     }
-    expect(bench.calls).toHaveLength(3)
-    expect(service.run(taskId)).toMatchObject({ state: 'failed', attemptCount: 3 })
+    expect(bench.calls).toHaveLength(cap)
+    expect(service.run(taskId)).toMatchObject({ state: 'failed', attemptCount: cap })
+    expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'failed', reason: 'lost' })
     expect(leftovers(service)).toEqual(nothingLeft)
+  })
+
+  it('[T-99] what ended otherwise between two losses begins their count anew, and a second loss in a row waits', async () => {
+    let service = await openService()
+    const bench = new Bench()
+    service.tasks.handle('work', bench.handler)
+    const constraints = { maxAttempts: 2, maxLosses: 3 }
+    const taskId = await service.tasks.submit({ kind: 'work', constraints })
+    await service.settle()
+    const lose = async (seconds: number): Promise<void> => {
+      service = await service.crash()
+      service.tasks.handle('work', bench.handler)
+      await service.pass(seconds)
+    }
+    await lose(0)
+    expect(bench.calls).toHaveLength(2)
+    await lose(4)
+    expect(bench.calls).toHaveLength(2)
+    await service.pass(1)
+    expect(bench.calls).toHaveLength(3)
+    bench.last.fail(new Error('broken'))
+    await service.pass(5)
+    expect(bench.last.context.attemptNumber).toBe(2)
+    await lose(0)
+    await lose(5)
+    expect(bench.calls).toHaveLength(6)
+    bench.last.answer()
+    expect(await service.tasks.outcome(taskId)).toMatchObject({ status: 'completed', runs: [{ attempts: 6 }] })
   })
 
   it('[T-99] the lease of another owner is respected until it expires, then its run is taken back', async () => {
@@ -205,8 +238,6 @@ describe('attempts', () => {
     await service.pass(29)
     expect(service.statesOf(taskId)).toEqual(['running'])
     await service.pass(1)
-    expect(service.statesOf(taskId)).toEqual(['retry_wait'])
-    await service.pass(5)
     expect(bench.calls).toHaveLength(1)
     expect(service.run(taskId).lease?.owner).toBe('two')
   })

@@ -71,7 +71,7 @@ describe('a crash', () => {
     await service.tasks.cancel(cancelled)
     const suspended = await service.tasks.submit({ kind: 'work' })
     const failing = await service.tasks.submit({ kind: 'work' })
-    const running = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 9 } })
+    const running = await service.tasks.submit({ kind: 'work', constraints: { maxLosses: 9 } })
     const later = await service.tasks.submit({ kind: 'quick', at: start + 60_000, dependsOn: [done] })
     await service.settle()
     bench.call(0).answer(suspend('half'))

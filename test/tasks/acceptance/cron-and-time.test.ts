@@ -23,7 +23,7 @@ describe('time', () => {
     expect([...service.projection.expiredLeases(start + 29_000)]).toEqual([])
     expect(service.statesOf(taskId)).toEqual(['running'])
     await service.pass(1)
-    expect(service.run(taskId)).toMatchObject({ state: 'retry_wait', lastStateChangeAtMs: start + 30_000 })
+    expect(service.run(taskId)).toMatchObject({ state: 'ready', lastStateChangeAtMs: start + 30_000 })
   })
 
   it('[T-74] a run is promoted at its time, not one second earlier', async () => {

@@ -129,7 +129,9 @@ function problemsOf(projection: TaskProjection, notes: readonly Note[]): readonl
     }
   }
   for (const { id, taskId, attempts, history, state } of runs.values()) {
-    const counted = attempts.filter(({ outcome }) => outcome?.result !== 'suspended').length
+    const counted = attempts.filter(
+      ({ outcome }) => outcome?.result !== 'suspended' && outcome?.result !== 'lost',
+    ).length
     const cap = projection.task(taskId)?.spec.constraints.maxAttempts ?? 0
     check(counted <= cap, `run ${id} has ${counted} attempts, cap ${cap}`)
     const ends = history.filter(({ to }) => isTerminalRunState(to))

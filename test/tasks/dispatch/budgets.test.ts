@@ -223,7 +223,7 @@ describe('budgets', () => {
     const later = await room.crash()
     await later.tasks.start()
     await later.settle()
-    expect([later.statesOf(id), budget(later, id)]).toEqual([['failed'], [40, 0, 100]])
+    expect([later.statesOf(id), budget(later, id)]).toEqual([['ready'], [40, 0, 100]])
   })
 
   it('a refusal that does not come from the budget of the attempt is a failure as any other, and ends', async () => {

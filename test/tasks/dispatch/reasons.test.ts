@@ -53,7 +53,7 @@ describe('how an end came about', () => {
   it('lost: its owner is gone', async () => {
     const room = await openRoom()
     room.tasks.handle('work', () => new Promise(() => {}))
-    const id = await room.tasks.submit({ kind: 'work' })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxLosses: 1 } })
     await room.settle()
     const later = await room.crash()
     await later.tasks.start()

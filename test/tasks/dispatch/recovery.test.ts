@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { recoverRun } from '../../../src/tasks/dispatch/attempt-changes.js'
-import { createTaskSpec, failed, type RunState, type TaskId } from '../../../src/tasks/index.js'
+import { createTaskSpec, lost, type RunState, type TaskId } from '../../../src/tasks/index.js'
 import { nil, reservationId, taskId } from '../support/ids.js'
 import { openRoom, start, type Room } from './support/room.js'
 
@@ -44,8 +44,6 @@ describe('lost owners', () => {
       await later.pass(49)
       expect([later.statesOf(id), contexts]).toEqual([[state], []])
       await later.pass(1)
-      // A lost attempt counts and waits for its backoff; a claim that never started does neither.
-      await later.pass(state === 'running' ? 5 : 0)
       expect(later.statesOf(id)).toEqual(['completed'])
       expect(contexts).toEqual([[before?.id, expect.not.stringContaining('00000009')]])
       expect(later.runsOf(id)[0]?.attemptCount).toBe(state === 'running' ? 2 : 1)
@@ -73,7 +71,7 @@ describe('lost owners', () => {
       'lease_expired',
       'attempt_ended',
     ])
-    expect(room.runsOf(id)[0]).toMatchObject({ state: 'retry_wait', attemptCount: 1 })
+    expect(room.runsOf(id)[0]).toMatchObject({ state: 'ready', attemptCount: 1 })
   })
 
   it('what is taken back twice in one batch changes once', async () => {
@@ -109,7 +107,7 @@ describe('lost owners', () => {
     room.authority.onCommit(({ events }) => void sizes.push(events.length))
     await room.tasks.start()
     await room.pass(50)
-    expect(room.statesOf(id)).toEqual(['retry_wait'])
+    expect(room.statesOf(id)).toEqual(['ready'])
     expect(room.authority.projection.budget(id, 'token' as never)).toMatchObject({ consumed: 1000, reserved: 0 })
     expect(Math.max(...sizes)).toBeLessThan(300)
   })
@@ -127,12 +125,12 @@ describe('lost owners', () => {
     await room.pass(49)
     expect(room.statesOf(id)).toEqual(['running'])
     await room.pass(1)
-    expect(room.statesOf(id)).toEqual(['failed'])
+    expect(room.statesOf(id)).toEqual(['ready'])
   })
 
   it('a run whose end could be recorded in no way is taken back when the lease of its attempt is over', async () => {
     const room = await openRoom({ dispatch: { leaseMs: 3000 } })
-    const id = await room.tasks.submit({ kind: 'work' })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxLosses: 1 } })
     const broken = Promise.reject(new Error('no such change'))
     broken.catch(() => {})
     const transact = vi.spyOn(room.authority.own, 'transact')
@@ -165,7 +163,7 @@ describe('lost owners', () => {
 
   it('[T-99] the cap still holds: an attempt that was lost may have been the last', async () => {
     const room = await openRoom()
-    const id = await room.tasks.submit({ kind: 'work', constraints: { maxAttempts: 1 } })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { maxLosses: 1 } })
     await leaseByOther(room, id, 'running', start + 50_000)
     await room.tasks.start()
     await room.pass(50)
@@ -182,12 +180,12 @@ describe('lost owners', () => {
     const later = await room.crash(1)
     later.tasks.handle('work', () => 'ok')
     const outcome = later.tasks.outcome(id)
-    await later.pass(5)
+    await later.pass(1)
     expect(await outcome).toMatchObject({ status: 'completed' })
     const [run] = later.runsOf(id)
     expect([run?.id, run?.attemptCount]).toEqual([first?.id, 2])
     expect(run?.attempts.map(({ outcome: ended }) => ended)).toEqual([
-      failed('the owner local was lost', 'retryable', { reason: 'lost' }),
+      lost('the owner local was lost'),
       { result: 'success', output: 'b2s=' },
     ])
   })

@@ -52,6 +52,17 @@ export function expectConsistentIndexes(projection: TaskProjection): void {
         .sort(),
     )
   }
+  const isOpen = ({ state }: Run): boolean => !isTerminalRunState(state)
+  const waits = runs
+    .filter(isOpen)
+    .flatMap(({ id }) => [...projection.waitsOf(id)].filter(({ end }) => end === undefined))
+  const key = ({ runId, key }: { runId: string; key: string }): string => `${runId}/${key}`
+  expect(Array.from(projection.openWaits(), key).sort()).toEqual(waits.map(key).sort())
+  const due = waits.flatMap(({ subject }) =>
+    subject.type !== 'call' && subject.untilMs !== undefined ? [subject.untilMs] : [],
+  )
+  expect([...projection.dueWaits(Number.MAX_SAFE_INTEGER)]).toHaveLength(due.length)
+  expect(projection.nextWaitDueAtMs()).toBe(due.length === 0 ? undefined : Math.min(...due))
   const reservations = [...projection.reservations()]
   for (const run of runs) {
     expect([...projection.reservationsOf(run.id)]).toEqual(reservations.filter(({ runId }) => runId === run.id))

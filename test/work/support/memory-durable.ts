@@ -16,21 +16,25 @@ import { JobList } from '../../../src/work/job-list.js'
 import { Slots } from '../../../src/work/slots.js'
 import { decodeValue, encodeValue } from '../../../src/work/values.js'
 
+interface MemoryWait extends RecordedWait {
+  readonly wait: DurableWait
+}
+
 /** What survives a crash: steps and waits by key, and answers that nobody has asked for yet. */
 class Memory {
   readonly steps = new Map<string, RecordedStep>()
-  readonly waits = new Map<string, RecordedWait>()
+  readonly waits = new Map<string, MemoryWait>()
   readonly early = new Map<string, JsonValue | undefined>()
   readonly #waiters = new Map<string, Deferred<DurableAnswer>>()
 
   settle(key: string, answer: DurableAnswer): void {
-    const { wait } = this.waits.get(key) as RecordedWait
+    const { wait } = this.waits.get(key) as MemoryWait
     this.waits.set(key, { wait, answer })
     this.#waiters.get(key)?.resolve(answer)
   }
 
   /** The oldest wait without an answer that fits. */
-  open(fits: (wait: DurableWait) => boolean): [string, RecordedWait] | undefined {
+  open(fits: (wait: DurableWait) => boolean): [string, MemoryWait] | undefined {
     for (const [key, recorded] of this.waits) {
       if (recorded.answer === undefined && fits(recorded.wait)) return [key, recorded]
     }
@@ -100,6 +104,7 @@ export function createMemoryDurable(): DurableFixture & { readonly slots: Slots 
   const jobs = new JobList()
   let slots = new Slots({ limit: 1, clock, deadlines })
   let current: { log: MemoryLog; job: Job } | undefined
+  let unused: readonly string[] = []
 
   const due = (): void => {
     const now = clock.wallNow()
@@ -134,8 +139,10 @@ export function createMemoryDurable(): DurableFixture & { readonly slots: Slots 
         reasonOf,
       })
       current = { log, job }
-      const { answer } = await job.run(() => handler(new DurableContext({ job, log, clock })))
+      const context = new DurableContext({ job, log, clock })
+      const { answer } = await job.run(() => handler(context))
       if (log.isDead) return new Promise(() => {})
+      unused = context.unused()
       slot.release()
       if (answer.type === 'threw') throw answer.thrown
       return answer.type === 'returned' ? answer.value : undefined
@@ -169,6 +176,7 @@ export function createMemoryDurable(): DurableFixture & { readonly slots: Slots 
       await settled()
       return { kind: (wait as { kind: string }).kind, input: decodeValue((wait as { input?: JsonValue }).input) }
     },
+    unused: () => unused,
     async waiting() {
       for (let turn = 0; turn < 100 && current?.job.state !== 'waiting'; turn++) await settled()
       if (current?.job.state !== 'waiting' || slots.taken !== 0) throw new Error('the work does not wait')

@@ -9,8 +9,6 @@ import { appendFileSync, writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { StatewardError } from '../../../../src/base/errors.js'
 import { createDirectoryJournal } from '../../../../src/journal/directory-journal.js'
-import type { FileSystem } from '../../../../src/journal/file-system.js'
-import { nodeFileSystem } from '../../../../src/journal/node-file-system.js'
 import { createRuntime } from '../../../../src/runtime.js'
 import {
   failed,
@@ -22,53 +20,15 @@ import {
   type RunId,
   type TaskId,
 } from '../../../../src/tasks/index.js'
+import { createDice, die, mortalFileSystem } from '../../../journal/support/mortal-file-system.js'
 
 const [directory = '', notes = '', seed = '0', waves = '1', mortal = '0', compactAfter = '0'] = process.argv.slice(2)
 const say = (...words: readonly unknown[]): void => void writeSync(1, `${words.join(' ')}\n`)
 
-/** Small, seeded, and good enough to spread what happens (xorshift). */
-let state = Number(seed) * 2_654_435_761 + 1
-function upTo(limit: number): number {
-  state ^= state << 13
-  state ^= state >>> 17
-  state ^= state << 5
-  return (state >>> 0) % limit
-}
-
+const upTo = createDice(Number(seed))
 const isMortal = mortal === '1'
-let writesLeft = isMortal && upTo(2) === 0 ? 3 + upTo(80) : Number.POSITIVE_INFINITY
-
-function die(): never {
-  process.kill(process.pid, 'SIGKILL')
-  throw new Error('still alive')
-}
-
-/** Real files; the process ends before, within or after one of the writes. */
-const mortalFileSystem: FileSystem = {
-  ...nodeFileSystem,
-  async open(path, mode) {
-    const file = await nodeFileSystem.open(path, mode)
-    return {
-      descriptor: file.descriptor,
-      isAt: (path) => file.isAt(path),
-      size: () => file.size(),
-      read: (into, position) => file.read(into, position),
-      readSync: (position, length) => file.readSync(position, length),
-      write: async (bytes, position) => {
-        writesLeft -= 1
-        if (writesLeft > 0) return file.write(bytes, position)
-        const length = upTo(bytes.length + 1)
-        if (length > 0) await file.write(bytes.subarray(0, length), position)
-        return die()
-      },
-      sync: () => file.sync(),
-      truncate: (length) => file.truncate(length),
-      close: () => file.close(),
-    }
-  },
-}
-
-const store = createDirectoryJournal({ directory, fileSystem: mortalFileSystem, segmentBytes: 64 * 1024 })
+const writes = isMortal && upTo(2) === 0 ? 3 + upTo(80) : Number.POSITIVE_INFINITY
+const store = createDirectoryJournal({ directory, fileSystem: mortalFileSystem(writes, upTo), segmentBytes: 64 * 1024 })
 const runtime = await createRuntime({
   store,
   tasks: { concurrency: 3, backoff: { type: 'fixed', delayMs: 0 } },
@@ -99,7 +59,9 @@ async function takeOver({ runId, attemptId, fencingToken, task }: HandlerContext
     const run = batch.view.run(runId)
     const { lease } = run ?? {}
     if (run === undefined || lease?.fencingToken !== fencingToken) return false
-    const counted = run.attempts.filter(({ outcome }) => outcome?.result !== 'suspended').length
+    const counted = run.attempts.filter(
+      ({ outcome }) => outcome?.result !== 'suspended' && outcome?.result !== 'lost',
+    ).length
     const atMs = Math.max(now(), run.lastStateChangeAtMs)
     const { owner, expiresAtMs } = lease
     batch.submit({ type: 'lease_expire', runId, owner, expiresAtMs, atMs })

@@ -138,7 +138,7 @@ export class TaskLogOracle {
   #finish(run: OracleRun, attemptId: string, result: string): void {
     this.#check(run.open === attemptId, `attempt ${attemptId} finished and was not open`)
     run.open = undefined
-    if (result === 'suspended') run.counted -= 1
+    if (result === 'suspended' || result === 'lost') run.counted -= 1
   }
 
   /** The budgets on the way up, nearest first. */

@@ -1,0 +1,42 @@
+import { abortable, createDeferred, type Deferred } from '../../base/promises.js'
+import type { TaskEvent } from '../catalogue.js'
+import type { RunId } from '../ids.js'
+import { durableKey } from '../step.js'
+import type { DurableWait } from '../wait.js'
+import type { TaskProjection } from '../view.js'
+
+/** Attempts that wait for the ends of their waits. */
+export class Answers {
+  readonly #projection: Pick<TaskProjection, 'wait'>
+  readonly #waiting = new Map<string, Set<Deferred<DurableWait>>>()
+
+  constructor(projection: Pick<TaskProjection, 'wait'>) {
+    this.#projection = projection
+  }
+
+  /** Resolves with a wait that is over, at once if it is. Rejects with the signal's reason. */
+  async next(runId: RunId, key: string, signal: AbortSignal): Promise<DurableWait> {
+    const wait = this.#projection.wait(runId, key)
+    if (wait?.end !== undefined) return wait
+    const id = durableKey(runId, key)
+    const deferred = createDeferred<DurableWait>()
+    const waiting = this.#waiting.get(id) ?? new Set()
+    this.#waiting.set(id, waiting.add(deferred))
+    try {
+      return await abortable(deferred.promise, signal)
+    } finally {
+      waiting.delete(deferred)
+      if (waiting.size === 0) this.#waiting.delete(id)
+    }
+  }
+
+  /** Takes a durable event. */
+  observe(event: TaskEvent): void {
+    if (event.type !== 'wait_ended' && event.type !== 'question_answered') return
+    const { runId, key } = event
+    if (runId === undefined || key === undefined) return
+    const wait = this.#projection.wait(runId, key)
+    if (wait?.end === undefined) return
+    for (const deferred of this.#waiting.get(durableKey(runId, key)) ?? []) deferred.resolve(wait)
+  }
+}

@@ -1,0 +1,252 @@
+import { messageOf } from '../../base/errors.js'
+import type { IdSource } from '../../base/ids.js'
+import type { JsonValue } from '../../base/json.js'
+import type { Logger } from '../../base/logger.js'
+import type {
+  DurableAnswer,
+  DurableLog,
+  DurableWait,
+  RecordedStep,
+  RecordedWait,
+  StepAmounts,
+  WaitStart,
+} from '../../work/durable-log.js'
+import type { TaskMutations } from '../authority.js'
+import { budgetDimension, checkSpent, type BudgetDimension } from '../budget.js'
+import type { ReservationId, TaskId } from '../ids.js'
+import { outcomeOf } from '../outcome.js'
+import type { DurableWait as WaitRow, WaitSubject } from '../wait.js'
+import type { TaskProjection, TaskView } from '../view.js'
+import type { Account } from './account.js'
+import type { Answers } from './answers.js'
+import { checkHeld } from './attempt-changes.js'
+import type { AttemptIdentity } from './attempt-report.js'
+import { submitInto } from './submission.js'
+import type { TaskClock } from './task-clock.js'
+import { fireForSpending } from './triggers.js'
+
+/** What the log of an attempt is built on. */
+export interface AttemptLogOptions {
+  readonly mutations: TaskMutations
+  readonly projection: TaskProjection
+  readonly ids: IdSource
+  readonly times: TaskClock
+  readonly answers: Answers
+  readonly logger: Logger
+}
+
+/** Steps, waits and calls of a run, as one of its attempts reads and writes them: under its lease, or not at all. */
+export class AttemptLog implements DurableLog {
+  readonly #attempt: AttemptIdentity
+  readonly #account: () => Account
+  readonly #codeVersion: string | undefined
+  readonly #options: AttemptLogOptions
+  /** What steps under way have set aside. */
+  readonly #reserved = new Map<string, Map<BudgetDimension, { id: ReservationId; amount: number }>>()
+  /** What the attempt waits for now. */
+  readonly #awaited = new Set<string>()
+
+  constructor(
+    attempt: AttemptIdentity,
+    account: () => Account,
+    codeVersion: string | undefined,
+    options: AttemptLogOptions,
+  ) {
+    this.#attempt = attempt
+    this.#account = account
+    this.#codeVersion = codeVersion
+    this.#options = options
+  }
+
+  stepOf(key: string): RecordedStep | undefined {
+    const step = this.#options.projection.step(this.#attempt.runId, key)
+    return step && { output: parsed(step.output) }
+  }
+
+  waitOf(key: string): RecordedWait | undefined {
+    const wait = this.#options.projection.wait(this.#attempt.runId, key)
+    if (wait === undefined) return undefined
+    return wait.end === undefined ? {} : { answer: this.#answerOf(wait) }
+  }
+
+  *keys(): Iterable<string> {
+    const { projection } = this.#options
+    for (const { key } of projection.stepsOf(this.#attempt.runId)) yield key
+    for (const { key } of projection.waitsOf(this.#attempt.runId)) yield key
+  }
+
+  /** True while something that the attempt waits for is not there, what is under way included. */
+  isOpen(view: Pick<TaskView, 'wait'>): boolean {
+    for (const key of this.#awaited) if (view.wait(this.#attempt.runId, key)?.end === undefined) return true
+    return false
+  }
+
+  /** Takes over what an attempt that was lost has set aside for the same step. */
+  async reserveStep(key: string, amounts: StepAmounts): Promise<void> {
+    const { projection } = this.#options
+    const { runId } = this.#attempt
+    const mine = new Map<BudgetDimension, { id: ReservationId; amount: number }>()
+    this.#reserved.set(key, mine)
+    const kept = new Map<BudgetDimension, { id: ReservationId; amount: number }>()
+    for (const { step, dimension, reservationId: id, amount } of projection.reservationsOf(runId)) {
+      if (step === key) kept.set(dimension, { id, amount })
+    }
+    try {
+      for (const [name, amount] of Object.entries(amounts)) {
+        const dimension = budgetDimension(name)
+        const before = kept.get(dimension)
+        if (before?.amount === amount) {
+          this.#account().takeOver(before.id)
+          mine.set(dimension, before)
+          continue
+        }
+        if (before !== undefined) await this.#release([before.id])
+        const id = await this.#account().reserveFor(key, dimension, amount)
+        if (id !== undefined) mine.set(dimension, { id, amount })
+      }
+    } catch (refusal) {
+      await this.releaseStep(key)
+      throw refusal
+    }
+  }
+
+  async releaseStep(key: string): Promise<void> {
+    const open = this.#reserved.get(key)
+    this.#reserved.delete(key)
+    if (open === undefined || open.size === 0) return
+    try {
+      await this.#release(Array.from(open.values(), ({ id }) => id))
+    } catch (failure) {
+      // The end of the attempt, or of its run, closes it.
+      const { runId } = this.#attempt
+      this.#options.logger.debug(
+        { runId, step: key, cause: messageOf(failure) },
+        'what a step set aside stays so for now',
+      )
+    }
+  }
+
+  async recordStep(key: string, output: JsonValue | undefined, spent: StepAmounts | undefined): Promise<void> {
+    const { mutations, projection, times } = this.#options
+    const { runId, taskId, fencingToken } = this.#attempt
+    const reserved = this.#reserved.get(key)
+    await mutations.transact((batch) => {
+      checkHeld(batch, this.#attempt)
+      const atMs = times.now()
+      const amounts = amountsOf(reserved, spent)
+      const settlements: { reservationId: ReservationId; amount: number }[] = []
+      const consumptions: { dimension: BudgetDimension; amount: number }[] = []
+      for (const [dimension, amount] of amounts) {
+        const reservationId = reserved?.get(dimension)?.id
+        if (reservationId !== undefined) settlements.push({ reservationId, amount })
+        else if (amount > 0 && batch.view.budgetsFor(taskId, dimension).length > 0)
+          consumptions.push({ dimension, amount })
+      }
+      batch.submit({
+        type: 'step_record',
+        runId,
+        key,
+        ...(output !== undefined && { output: JSON.stringify(output) }),
+        ...(this.#codeVersion !== undefined && { codeVersion: this.#codeVersion }),
+        ...(settlements.length > 0 && { settlements }),
+        ...(consumptions.length > 0 && { consumptions }),
+        fencingToken,
+        atMs,
+      })
+      fireForSpending(batch, projection, taskId, [...amounts.keys()], atMs)
+    })
+    this.#reserved.delete(key)
+    if (reserved !== undefined) this.#account().forget(Array.from(reserved.values(), ({ id }) => id))
+  }
+
+  async recordWait(key: string, wait: DurableWait, { isWaiting }: WaitStart): Promise<void> {
+    const { mutations, ids, times } = this.#options
+    const { runId, taskId, fencingToken } = this.#attempt
+    await mutations.transact((batch) => {
+      checkHeld(batch, this.#attempt)
+      const call = (kind: string, input: JsonValue | undefined): TaskId =>
+        submitInto(
+          batch,
+          { kind, parentTaskId: taskId, ...(input !== undefined && { payload: JSON.stringify(input) }) },
+          times.wall(),
+          ids,
+        )
+      const subject: WaitSubject =
+        wait.type === 'call' ? { type: 'call', childTaskId: call(wait.kind, wait.input) } : wait
+      batch.submit({
+        type: 'wait_begin',
+        runId,
+        key,
+        subject,
+        ...(isWaiting && { isWaiting }),
+        fencingToken,
+        atMs: times.now(),
+      })
+    })
+  }
+
+  async answerTo(key: string, { signal }: { readonly signal: AbortSignal }): Promise<DurableAnswer> {
+    this.#awaited.add(key)
+    try {
+      return this.#answerOf(await this.#options.answers.next(this.#attempt.runId, key, signal))
+    } finally {
+      this.#awaited.delete(key)
+    }
+  }
+
+  #answerOf({ subject, end }: WaitRow): DurableAnswer {
+    if (end?.type === 'timed_out') return { type: 'timed_out' }
+    if (subject.type === 'call') return this.#resultOf(subject.childTaskId)
+    return { type: 'answered', value: parsed(end?.type === 'answered' ? end.value : undefined) }
+  }
+
+  #resultOf(childTaskId: TaskId): DurableAnswer {
+    const outcome = outcomeOf(this.#options.projection, childTaskId)
+    if (outcome?.status === 'completed') return { type: 'answered', value: valueOf(outcome.output) }
+    const reason = outcome?.reason ?? 'failed'
+    return { type: 'failed', reason, message: outcome?.error ?? reason }
+  }
+
+  async #release(reservationIds: readonly ReservationId[]): Promise<void> {
+    const { mutations, times } = this.#options
+    await mutations.transact((batch) => {
+      checkHeld(batch, this.#attempt)
+      for (const reservationId of reservationIds) {
+        if (batch.view.reservation(reservationId) === undefined) continue
+        batch.submit({ type: 'budget_release', reservationId, atMs: times.now() })
+      }
+    })
+    this.#account().forget(reservationIds)
+  }
+}
+
+/** What a step has spent: as it says, and otherwise what it set aside. Raises `invalid_amount`. */
+function amountsOf(
+  reserved: ReadonlyMap<BudgetDimension, { readonly amount: number }> | undefined,
+  spent: StepAmounts = {},
+): ReadonlyMap<BudgetDimension, number> {
+  const amounts = new Map<BudgetDimension, number>()
+  for (const [dimension, { amount }] of reserved ?? []) amounts.set(dimension, amount)
+  for (const [name, amount] of Object.entries(spent)) {
+    const dimension = budgetDimension(name)
+    checkSpent(dimension, amount)
+    amounts.set(dimension, amount)
+  }
+  return amounts
+}
+
+function parsed(text: string | undefined): JsonValue | undefined {
+  return text === undefined ? undefined : (JSON.parse(text) as JsonValue)
+}
+
+/** What a handler has returned: JSON, or text that is none, or bytes that are no text either. */
+function valueOf(output: Uint8Array | undefined): JsonValue | undefined {
+  if (output === undefined) return undefined
+  const text = Buffer.from(output).toString()
+  if (!Buffer.from(text).equals(output)) return { $bytes: Buffer.from(output).toString('base64') }
+  try {
+    return JSON.parse(text) as JsonValue
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,80 @@
+import * as v from 'valibot'
+import { decode, readable } from '../base/decode.js'
+import { InvalidInputError } from '../base/errors.js'
+import { checkText, optionsSchema, textOf } from '../base/options.js'
+import { encodeValue } from '../work/values.js'
+import type { TaskMutations } from './authority.js'
+import { resumeWaiting } from './dispatch/wait-ends.js'
+import type { RunId, TaskId } from './ids.js'
+import { idSchema, labelMaxLength } from './scalars.js'
+import type { TaskProjection } from './view.js'
+
+/** A question that a handler asks and nobody has answered. Instants are epoch milliseconds. */
+export interface PendingQuestion {
+  readonly taskId: TaskId
+  readonly runId: RunId
+  readonly name: string
+  /** Of the task that asks. */
+  readonly kind: string
+  readonly description?: string
+  /** Who is asked, if the handler has said so. */
+  readonly whom?: string
+  readonly askedAtMs: number
+  /** When the handler gives up. */
+  readonly untilMs?: number
+}
+
+/** Which questions to list. */
+export interface QuestionsOptions {
+  readonly taskId?: TaskId
+}
+
+const questionsSchema = optionsSchema<QuestionsOptions>({ taskId: v.optional(idSchema<TaskId>()) })
+
+/** Gives an answer: to the oldest question of this name that the task asks, or to the first that it will ask. */
+export async function answerQuestion(
+  mutations: TaskMutations,
+  taskId: TaskId,
+  name: string,
+  value: unknown,
+  now: () => number,
+): Promise<void> {
+  checkText('task id', taskId)
+  checkName(name)
+  const encoded = readable('answer', () => encodeValue(value, 'answer'))
+  await mutations.transact((batch) => {
+    const atMs = now()
+    const answer = encoded === undefined ? {} : { value: JSON.stringify(encoded) }
+    const { applied } = batch.submit({ type: 'question_answer', taskId, name, ...answer, atMs })
+    if (applied.runId !== undefined) resumeWaiting(batch, applied.runId, atMs)
+  })
+}
+
+/** What is asked and not answered, oldest first. */
+export function pendingQuestions(projection: TaskProjection, options: QuestionsOptions): readonly PendingQuestion[] {
+  const { taskId: wanted } = decode(questionsSchema, options, 'questions options')
+  const questions: PendingQuestion[] = []
+  for (const { runId, subject, begunAtMs } of projection.openWaits()) {
+    const taskId = projection.run(runId)?.taskId
+    const task = taskId === undefined ? undefined : projection.task(taskId)
+    if (subject.type !== 'answer' || task === undefined) continue
+    if (wanted !== undefined && task.spec.id !== wanted) continue
+    const { kind, metadata } = task.spec
+    const { type: _, ...asked } = subject
+    questions.push({
+      taskId: task.spec.id,
+      runId,
+      kind,
+      ...(metadata.description !== undefined && { description: metadata.description }),
+      ...asked,
+      askedAtMs: begunAtMs,
+    })
+  }
+  return questions
+}
+
+function checkName(name: unknown): void {
+  if (typeof name === 'string' && name !== '' && name.length <= labelMaxLength) return
+  const reason = `expected the name of a question, got ${textOf(name)}`
+  throw new InvalidInputError({ subject: 'answer', field: 'name', reason })
+}
