@@ -29,7 +29,7 @@ export interface WaitingRun {
   readonly runId: string
   readonly taskId: string
   readonly kind: string
-  /** `questions` comes with the answers to them. */
+  /** The place for questions that wait for an answer, once the projection of tasks lists them. */
   readonly waitsFor: 'its time' | 'its retry' | 'prerequisites' | 'its resumption'
   /** Epoch milliseconds; `null` where no time is set. */
   readonly untilMs: number | null

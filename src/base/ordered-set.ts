@@ -26,6 +26,11 @@ export class OrderedSet<Item> implements Iterable<Item> {
     return this.#blocks[0]?.[0]
   }
 
+  /** The greatest item. */
+  get last(): Item | undefined {
+    return this.#blocks.at(-1)?.at(-1)
+  }
+
   /** Adds an item; one that compares equal is replaced. */
   add(item: Item): void {
     const newest = this.#blocks.at(-1)
@@ -62,6 +67,18 @@ export class OrderedSet<Item> implements Iterable<Item> {
   /** Items in order; the set must not change while iterating. */
   *[Symbol.iterator](): Iterator<Item> {
     for (const block of this.#blocks) yield* block
+  }
+
+  /** Items in order that come after this one, which need not be there; finding the first costs O(log n). */
+  *after(item: Item): Iterable<Item> {
+    const start = this.#blockFor(item)
+    for (let place = start; place < this.#blocks.length; place++) {
+      const block = this.#blocks[place] as Item[]
+      let index = place === start ? this.#indexIn(block, item) : 0
+      const found = block[index]
+      if (place === start && found !== undefined && this.#compare(found, item) === 0) index += 1
+      for (; index < block.length; index++) yield block[index] as Item
+    }
   }
 
   /** Items in order up to the first that fails the test. */

@@ -75,12 +75,19 @@ export class Table<Key, Row> {
   /** The row as the decisions under way would leave it. */
   latest(key: Key): Row | undefined {
     const pending = this.#pending.get(key)
-    return pending === undefined ? this.get(key) : pending.row
+    if (pending !== undefined) return pending.row
+    const held = this.#committed.get(key)
+    return typeof held === 'string' ? this.#rowOf(held) : held
   }
 
   /** Committed rows in the order in which their keys were first committed. */
   rows(): Iterable<Row> {
     return this.#unpacked(this.#committed.values())
+  }
+
+  /** The same with their keys. */
+  *entries(): Iterable<readonly [Key, Row]> {
+    for (const [key, held] of this.#committed) yield [key, this.#rowOf(held)]
   }
 
   /** The same rows, taken now and read at leisure, whatever changes meanwhile. */

@@ -13,5 +13,7 @@ export { durableConformance, type DurableFixture } from './durable-conformance.j
 export { journalConformance, type JournalFixture, type SuiteFunctions } from './journal-conformance.js'
 export { ModelError, type ModelDisagreement, type ModelSearch } from './model.js'
 export * from './operations/index.js'
+export { processStoreConformance } from './process-store-conformance.js'
+export type { ProcessStoreFixture } from './processes/fixture.js'
 export { SimulatedClock } from './simulated-clock.js'
 export * from './tasks/index.js'

@@ -25,6 +25,8 @@ export interface DurableEndOptions<End> {
   readonly insteadOf: (end: End, refusal: unknown, refusals: number) => End
   /** True for a refusal after which no other end would be taken either: there is one already, or nothing changes any more. */
   readonly isFinal: (refusal: unknown) => boolean
+  /** True for a failure that says nothing about the end, so that it is offered again later. Default: failures of the lane. */
+  readonly isTransient?: (failure: unknown) => boolean
   /** How often something else is offered in place of a refused end. Default 2. */
   readonly mostRefusals?: number
   /** Called once when nothing more is offered, beside {@link DurableEnd.settled}; must not throw. */
@@ -103,10 +105,11 @@ export class DurableEnd<End> implements Disposable {
   #onFailure(end: End, failure: unknown, delay: number, refusals: number): void {
     if (this.#isDisposed) return
     const { subject, logger, deadlines, insteadOf, isFinal, mostRefusals = 2 } = this.#options
+    const { isTransient = isFailureOfLane } = this.#options
     const cause = messageOf(failure)
     if (isFinal(failure) || StatewardError.is(failure, 'lane_closed'))
       return this.#settle({ result: 'given_up', refusal: failure })
-    if (isLaneFailure(failure) && !isTooLargeForJournal(failure)) {
+    if (isTransient(failure)) {
       logger.warn({ ...subject, cause }, 'an end is not durable yet, trying again')
       const next = Math.min(2 * delay, longestRetryMs)
       this.#again = () => this.#offer(end, next, refusals)
@@ -117,4 +120,8 @@ export class DurableEnd<End> implements Disposable {
     if (refusals === mostRefusals) return this.#settle({ result: 'given_up', refusal: failure })
     this.#offer(insteadOf(end, failure, refusals), firstRetryMs, refusals + 1)
   }
+}
+
+function isFailureOfLane(failure: unknown): boolean {
+  return isLaneFailure(failure) && !isTooLargeForJournal(failure)
 }

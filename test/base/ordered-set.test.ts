@@ -9,7 +9,7 @@ it('keeps items in order and each once', () => {
   for (const item of [5, 1, 3, 5, 2]) set.add(item)
   expect([...set]).toEqual([1, 2, 3, 5])
   expect(set.size).toBe(4)
-  expect(set.first).toBe(1)
+  expect([set.first, set.last]).toEqual([1, 5])
   expect([set.delete(3), set.delete(3), set.delete(9)]).toEqual([true, false, false])
   expect([...set]).toEqual([1, 2, 5])
 })
@@ -19,7 +19,7 @@ it('is empty again when everything is gone', () => {
   set.add(1)
   set.delete(1)
   expect(set.size).toBe(0)
-  expect(set.first).toBeUndefined()
+  expect([set.first, set.last]).toEqual([undefined, undefined])
   expect([...set]).toEqual([])
 })
 
@@ -28,6 +28,20 @@ it('stops where the test fails', () => {
   for (let item = 0; item < 2000; item++) set.add(item)
   expect([...set.while((item) => item < 3)]).toEqual([0, 1, 2])
   expect([...set.while(() => false)]).toEqual([])
+})
+
+it('goes on behind an item, whether it is there or not', () => {
+  const set = numbers()
+  for (let item = 0; item < 2000; item += 2) set.add(item)
+  const behind = (item: number): number[] => [...set.after(item)].slice(0, 2)
+  expect(behind(-1)).toEqual([0, 2])
+  for (const item of [0, 511, 1021, 1022, 1023, 1024, 1990]) {
+    const next = item % 2 === 0 ? item + 2 : item + 1
+    expect(behind(item)).toEqual([next, next + 2])
+  }
+  expect(behind(1996)).toEqual([1998])
+  expect(behind(1998)).toEqual([])
+  expect([...numbers().after(1)]).toEqual([])
 })
 
 it('replaces an item that compares equal', () => {

@@ -302,18 +302,17 @@ describe('a run of tools that need each other, run again', () => {
     expect(await order()).toEqual(['build', 'build', 'test'])
   })
 
-  it('is killed at any moment: nothing begins before what it needs has ended, nothing runs twice unless lost', async () => {
-    const names = ['a', 'b', 'c', 'd', 'e']
-    const script = (name: string): string => `echo "begin ${name}" >> log; sleep 0.02; echo "end ${name}" >> log`
-    const needs: Readonly<Record<string, string[]>> = { a: [], b: ['a'], c: ['a'], d: ['b', 'c'], e: ['d'] }
-    for (const moment of [1, 2, 4, 6, 9]) {
-      await rm(work.path('log'), { force: true })
-      await rm(work.path('data'), { force: true, recursive: true })
+  const names = ['a', 'b', 'c', 'd', 'e']
+  const needs: Readonly<Record<string, string[]>> = { a: [], b: ['a'], c: ['a'], d: ['b', 'c'], e: ['d'] }
+
+  it.each([1, 2, 4, 6, 9])(
+    'is killed after %i lines: nothing begins before what it needs has ended, and nothing runs twice that is not lost',
+    async (moment) => {
+      const script = (name: string): string => `echo "begin ${name}" >> log; sleep 0.02; echo "end ${name}" >> log`
       await work.plan(names.map((name) => tool(name, script(name), { needs: needs[name] })))
       const run = work.start('run', 'plan.json', '--data-dir', 'data')
-      await expect
-        .poll(async () => (await work.log()).length, { interval: 1, timeout: 10_000 })
-        .toBeGreaterThanOrEqual(moment)
+      const written = async (): Promise<number> => (await work.log()).length
+      await expect.poll(written, { interval: 1, timeout: 10_000 }).toBeGreaterThanOrEqual(moment)
       run.process.kill('SIGKILL')
       await run.ended
       const { report } = await work.run()
@@ -328,6 +327,6 @@ describe('a run of tools that need each other, run again', () => {
           expect([name, need, end >= 0 && begun.every((index) => index > end)]).toEqual([name, need, true])
         }
       }
-    }
-  })
+    },
+  )
 })

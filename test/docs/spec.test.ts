@@ -9,10 +9,11 @@ const root = join(import.meta.dirname, '../..')
 const rooms: readonly SpecRoom[] = [
   { page: 'operations', letter: 'O' },
   { page: 'tasks', letter: 'T' },
+  { page: 'processes', letter: 'P' },
 ]
 
 /** Pages whose numbers the tests cite, all of them. A page that is not here yet is still cited by older names. */
-const cited: readonly string[] = ['operations', 'tasks']
+const cited: readonly string[] = ['operations', 'tasks', 'processes']
 
 /** TypeScript below some folders; this check and its parts cite numbers that do not exist. */
 function sourcesIn(...folders: readonly string[]): TextFile[] {

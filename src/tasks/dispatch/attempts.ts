@@ -241,9 +241,9 @@ export class Attempts implements Disposable {
         keys.giveBack(run)
       },
       // The key first: whoever holds a slot waits for nothing.
-      takeAgain: async ({ signal }) => {
-        await keys.takeAgain(run, signal)
-        await slot.takeAgain(signal === undefined ? {} : { signal })
+      takeAgain: async (options) => {
+        await keys.takeAgain(run, options?.signal)
+        await slot.takeAgain(options)
       },
     }
   }

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto'
+import type * as v from 'valibot'
+import { portSchema } from '../base/options.js'
+
+/** What a parameter may be. */
+export type SqlValue = string | number | boolean | null | readonly (string | number | null)[]
+
+/** A row as it comes; whoever reads it checks it. */
+export type SqlRow = Readonly<Record<string, unknown>>
+
+/** The answer to a statement. */
+export interface SqlResult {
+  readonly rows: readonly SqlRow[]
+  /** How many rows were read or written. */
+  readonly rowCount: number
+}
+
+/** A statement under the name that connections keep it prepared by. Values go into its parameters only. */
+export interface SqlStatement {
+  readonly name: string
+  readonly text: string
+}
+
+/** Makes a statement of fixed text; `$1` to `$n` are its parameters. */
+export function sql(text: string): SqlStatement {
+  const name = `stateward_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`
+  return { name, text }
+}
+
+/** What takes statements: a transaction, or the database for one statement at a time. */
+export interface SqlRunner {
+  /** Runs a statement. Raises a {@link StoreError}. */
+  query(statement: SqlStatement, values?: readonly SqlValue[]): Promise<SqlResult>
+}
+
+/** The part of a client of `pg` that is used. */
+export interface PgClient {
+  query(query: PgQuery): Promise<PgResult>
+  release(destroy?: boolean): void
+  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'end', listener: () => void): unknown
+  on(event: 'notification', listener: (message: PgNotification) => void): unknown
+  removeListener(event: string, listener: (...values: never[]) => void): unknown
+}
+
+/** The part of a pool of `pg` that is used: any `Pool` of `pg` 8 fits. */
+export interface PgPool {
+  connect(): Promise<PgClient>
+  end(): Promise<void>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  removeListener(event: string, listener: (...values: never[]) => void): unknown
+}
+
+export interface PgQuery {
+  readonly text: string
+  readonly name?: string
+  readonly values?: unknown[]
+  readonly types?: { getTypeParser(oid: number, format?: string): (text: string) => unknown }
+}
+
+export interface PgResult {
+  readonly rows: readonly unknown[]
+  readonly rowCount: number | null
+  readonly command: string
+}
+
+export interface PgNotification {
+  readonly channel: string
+  readonly payload?: string | undefined
+}
+
+/** Accepts a pool of `pg`. */
+export const poolSchema: v.GenericSchema<unknown, PgPool> = portSchema<PgPool>([
+  'connect',
+  'end',
+  'on',
+  'removeListener',
+])
+
+const asText = (text: string): string => text
+const parsers = new Map<number, (text: string) => unknown>([
+  [16, (text) => text === 't'], // boolean
+  [20, parseWhole], // bigint
+  [21, parseWhole], // smallint
+  [23, parseWhole], // integer
+])
+
+/**
+ * How values of the server are read, whatever types the program has set for its own queries: whole numbers as numbers,
+ * truth values as such, all else as text. A whole number that is not safe stays text, and the check of the row refuses it.
+ */
+export const valueTypes: NonNullable<PgQuery['types']> = { getTypeParser: (oid) => parsers.get(oid) ?? asText }
+
+function parseWhole(text: string): unknown {
+  const value = Number(text)
+  return Number.isSafeInteger(value) ? value : text
+}

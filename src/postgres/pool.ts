@@ -1,0 +1,43 @@
+import { StatewardError } from '../base/errors.js'
+import type { PgPool } from './client.js'
+import type { PostgresOptions } from './options.js'
+
+/** The part of the module `pg` that is used. */
+interface PgModule {
+  readonly default: { readonly Pool: new (config: object) => PgPool }
+}
+
+/** Makes a pool of our own. Raises `optional_package_missing` when `pg` is not installed. */
+export async function createPool(url: string, options: PostgresOptions): Promise<PgPool> {
+  const { default: pg } = await loadPg()
+  return new pg.Pool({
+    connectionString: url,
+    application_name: 'stateward',
+    max: options.maxConnections ?? 10,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 5000,
+    statement_timeout: options.statementTimeoutMs ?? 30_000,
+    // The server's own limit speaks first; this one is for a network that says nothing any more.
+    query_timeout: (options.statementTimeoutMs ?? 30_000) + 5000,
+    idle_in_transaction_session_timeout: options.idleTransactionTimeoutMs ?? 10_000,
+    keepAlive: true,
+    // What is asked together is sent together; versions that do not know it ask one by one.
+    pipeline: true,
+    // A pool that has nothing to do keeps no process alive.
+    allowExitOnIdle: true,
+  })
+}
+
+async function loadPg(): Promise<PgModule> {
+  try {
+    // The package is an optional peer: its types must not be asked of those who do not use it.
+    const name: string = 'pg'
+    return (await import(name)) as PgModule
+  } catch (cause) {
+    throw new StatewardError(
+      'optional_package_missing',
+      'the PostgreSQL store needs the package pg: npm install pg',
+      { package: 'pg' },
+      { cause },
+    )
+  }
+}

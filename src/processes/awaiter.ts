@@ -1,0 +1,164 @@
+import * as v from 'valibot'
+import type { Clock } from '../base/clock.js'
+import { decode } from '../base/decode.js'
+import { DeadlineQueue } from '../base/deadline-queue.js'
+import { durationSchema, optionsSchema, signalSchema } from '../base/options.js'
+import { ProcessError } from './errors.js'
+import type { ProcessEvent } from './event.js'
+import type { ProcessHub } from './hub.js'
+import type { AwaitOutput, NoLongerRetained } from './output.js'
+import { takeId, takeName, takeSequence, type ProcessId } from './scalars.js'
+import { longestPollMs, SharedWait, type WaitBounds } from './shared-wait.js'
+import type { ProcessStore } from './store.js'
+
+/** What an {@link Awaiter} reads. */
+export type AwaitedStore = Pick<ProcessStore, 'getTerminal' | 'firstEventAfter' | 'eventsAfter' | 'writers'>
+
+/** How an {@link Awaiter} is made. */
+export interface AwaiterOptions {
+  readonly store: AwaitedStore
+  /** Tells of changes; without it every wait polls. */
+  readonly hub?: ProcessHub
+  readonly clock: Clock
+  /** The longest sleep between two reads, in milliseconds; default 1000. Longer ones learn later of other hosts' writes. */
+  readonly longestPollMs?: number
+}
+
+/** How an event is waited for. */
+export interface EventWaitBounds extends WaitBounds {
+  /** True: rejects with `process.already_terminal` once the process has ended without such an event. */
+  readonly stopOnTerminal?: boolean
+}
+
+const boundsFields = {
+  signal: v.optional(signalSchema),
+  timeoutMs: v.optional(durationSchema),
+  unref: v.optional(v.boolean()),
+}
+const boundsSchema = optionsSchema<WaitBounds>(boundsFields)
+const eventBoundsSchema = optionsSchema<EventWaitBounds>({ ...boundsFields, stopOnTerminal: v.optional(v.boolean()) })
+
+/**
+ * Waits for what happens to processes, on nothing but their store: narrow reads, woken by the hub if there is one.
+ *
+ * Who waits for the same thing shares one read and one timer. A hub that is told of every change (`writers: 'this_hub'`)
+ * makes polling needless; otherwise others may write behind its back, and the wait looks again after 25, 50, … up to 1,000
+ * milliseconds. Every wait takes a signal and a time limit, which say nothing about the process: it goes on.
+ *
+ *     const output = await awaiter.awaitTerminal('order-42', { timeoutMs: 60_000 })
+ */
+export class Awaiter implements Disposable {
+  readonly #options: AwaiterOptions
+  readonly #deadlines: DeadlineQueue
+  readonly #terminal = new Map<string, SharedWait<AwaitOutput | NoLongerRetained>>()
+  readonly #events = new Map<string, SharedWait<ProcessEvent>>()
+  #isClosed = false
+
+  constructor(options: AwaiterOptions) {
+    this.#options = options
+    this.#deadlines = new DeadlineQueue(options.clock)
+  }
+
+  /**
+   * Resolves with what the process has come to, at once when it has ended; `no_longer_retained` once it was pruned. Rejects
+   * with `process.unknown`, also when it vanishes under the wait, `process.await_timeout`, `process.await_closed`, the
+   * signal's reason, and what the store rejects with.
+   */
+  async awaitTerminal(processId: ProcessId, bounds: WaitBounds = {}): Promise<AwaitOutput | NoLongerRetained> {
+    const id = takeId(processId)
+    const taken = decode(boundsSchema, bounds, 'bounds of a wait')
+    return this.#wait(this.#terminal, id, id, () => this.#readTerminal(id), taken)
+  }
+
+  /**
+   * Resolves with the first event of a type behind the cursor, one that is there already at once. Rejects like
+   * {@link Awaiter.awaitTerminal}. The end of the process ends the wait only with `stopOnTerminal`.
+   */
+  async awaitEvent(
+    processId: ProcessId,
+    eventType: string,
+    afterSequence: number,
+    bounds: EventWaitBounds = {},
+  ): Promise<ProcessEvent> {
+    const id = takeId(processId)
+    const type = takeName(eventType, 'event type')
+    const cursor = takeSequence(afterSequence, 'cursor')
+    const { stopOnTerminal = false, ...taken } = decode(eventBoundsSchema, bounds, 'bounds of a wait')
+    const key = `${id} ${type} ${cursor} ${stopOnTerminal}`
+    const read = (): Promise<ProcessEvent | undefined> => this.#readEvent(id, type, cursor, stopOnTerminal)
+    return this.#wait(this.#events, key, id, read, taken)
+  }
+
+  /** How many different things somebody waits for. */
+  get size(): number {
+    return this.#terminal.size + this.#events.size
+  }
+
+  /** Ends every wait with `process.await_closed`. */
+  [Symbol.dispose](): void {
+    this.#isClosed = true
+    for (const waits of [this.#terminal, this.#events]) {
+      for (const [key, wait] of waits) wait.close(new ProcessError('process.await_closed', { wait: key }))
+    }
+    this.#deadlines[Symbol.dispose]()
+  }
+
+  #wait<Answer>(
+    waits: Map<string, SharedWait<Answer>>,
+    key: string,
+    processId: ProcessId,
+    read: () => Promise<Answer | undefined>,
+    bounds: WaitBounds,
+  ): Promise<Answer> {
+    if (this.#isClosed) throw new ProcessError('process.await_closed', { wait: key })
+    bounds.signal?.throwIfAborted()
+    let shared = waits.get(key)
+    if (shared === undefined) {
+      const { store, hub, clock } = this.#options
+      shared = new SharedWait<Answer>({
+        read,
+        subscription: hub?.subscribe(processId),
+        isComplete: hub !== undefined && store.writers === 'this_hub',
+        clock,
+        deadlines: this.#deadlines,
+        longestPollMs: this.#options.longestPollMs ?? longestPollMs,
+        timeoutError: (timeoutMs) => new ProcessError('process.await_timeout', { processId, timeoutMs }),
+        onEmpty: () => waits.delete(key),
+      })
+      waits.set(key, shared)
+    }
+    return shared.join(bounds)
+  }
+
+  async #readTerminal(processId: ProcessId): Promise<AwaitOutput | NoLongerRetained | undefined> {
+    const terminal = await this.#options.store.getTerminal(processId)
+    switch (terminal.state) {
+      case 'running':
+        return undefined
+      case 'ended':
+        return terminal.output
+      case 'pruned': {
+        const { terminalLabel, prunedAtMs } = terminal
+        return { type: 'no_longer_retained', terminalLabel, prunedAtMs }
+      }
+      case 'unknown':
+        throw new ProcessError('process.unknown', { processId })
+    }
+  }
+
+  async #readEvent(
+    processId: ProcessId,
+    eventType: string,
+    cursor: number,
+    stopOnTerminal: boolean,
+  ): Promise<ProcessEvent | undefined> {
+    const { store } = this.#options
+    // Asked first: an event of before the end is then found for certain.
+    const terminal = stopOnTerminal ? await store.getTerminal(processId) : undefined
+    const event = await store.firstEventAfter(processId, eventType, cursor)
+    if (event === undefined && terminal?.state === 'ended') {
+      throw new ProcessError('process.already_terminal', { processId, status: terminal.status })
+    }
+    return event
+  }
+}

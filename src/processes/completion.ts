@@ -1,0 +1,128 @@
+import type { EndMove } from '../../machines/process.js'
+import { isSameJson } from '../base/json-copy.js'
+import type { JsonValue } from '../base/json.js'
+import { strictSchema } from '../base/options.js'
+import * as v from 'valibot'
+import { endMoves } from './append.js'
+import { appended, known, select, selectIfRunning, type Decided, type ProcessCommand } from './command.js'
+import { ProcessError } from './errors.js'
+import { terminalEventTypes } from './event-type.js'
+import { terminalKey } from './keys.js'
+import { checkHeld, type ProcessLease, type StoredLease } from './lease.js'
+import { encodeOutput, outputSchema, statusOfOutput, type AwaitOutput } from './output.js'
+import { recordOf, type StoredProcess } from './record.js'
+import { checkSize, keySchema, take, type ProcessId } from './scalars.js'
+import type { CompletionRight, CompletionOutcome } from './store.js'
+
+const authoritySchema: v.GenericSchema<unknown, CompletionRight> = v.variant('type', [
+  strictSchema({ type: v.literal('external_owner') }),
+  strictSchema({ type: v.literal('workflow_key'), key: keySchema }),
+  strictSchema({ type: v.literal('reconciled_abandon') }),
+])
+
+/** Takes an output. Raises `invalid_input` naming the field, also for one that is too large. */
+export function takeOutput(input: unknown): AwaitOutput {
+  const output = take(outputSchema, input, 'await output')
+  checkSize(output as unknown as JsonValue, 'await output', '$')
+  return output
+}
+
+/** Takes an authority. Raises `invalid_input` naming the field. */
+export function takeAuthority(input: unknown): CompletionRight {
+  return take(authoritySchema, input, 'completion authority')
+}
+
+/**
+ * Ends a process by an authority of its own, without a lease (P-30). What has ended stays as it is: the answer says whether
+ * it ended so, or otherwise.
+ */
+export function completeCommand(
+  processId: ProcessId,
+  output: AwaitOutput,
+  authority: CompletionRight,
+): ProcessCommand<CompletionOutcome> {
+  const move = endMove(output, authority.type)
+  return {
+    processId,
+    decide: (rows, { nowMs }) => {
+      const process = known(processId, rows)
+      if (!selectIfRunning(process, move).isTaken) {
+        const { disposition } = process.registered
+        throw new ProcessError('process.completion_unauthorized', { processId, authority: authority.type, disposition })
+      }
+      if (!select(process, move).isTaken) return { result: endedBefore(process, output) }
+      return ended(process, output, authority, nowMs)
+    },
+  }
+}
+
+/** Ends a process by the one who holds its lease, which is released in the same change (P-31). */
+export function completeWithLeaseCommand(lease: ProcessLease, output: AwaitOutput): ProcessCommand<CompletionOutcome> {
+  const { processId } = lease
+  const move = endMove(output, 'lease')
+  return {
+    processId,
+    decide: (rows, { nowMs }) => {
+      const process = known(processId, rows)
+      if (process.state.status !== 'running') return { result: endedBefore(process, output) }
+      checkHeld(processId, rows.lease, lease, nowMs)
+      if (!select(process, move).isTaken) {
+        const { disposition } = process.registered
+        throw new ProcessError('process.completion_unauthorized', { processId, authority: 'lease', disposition })
+      }
+      const authority = { type: 'lease', fencingToken: lease.fencingToken } as const
+      return withLease(ended(process, output, authority, nowMs), released(rows.lease))
+    },
+  }
+}
+
+/** By what right a process was ended, as the event of its end says it. */
+type RecordedAuthority =
+  | CompletionRight
+  | { readonly type: 'lease'; readonly fencingToken: number }
+  | { readonly type: 'attempts_exhausted' }
+
+/** The end of a process that runs, which the chart has allowed. */
+export function ended(
+  process: StoredProcess,
+  output: AwaitOutput,
+  authority: RecordedAuthority,
+  nowMs: number,
+): Decided<CompletionOutcome> {
+  const { id } = process.registered
+  const state = statusOfOutput(output)
+  const { fencingToken, ...plain } = { fencingToken: undefined, ...authority }
+  const recorded = fencingToken === undefined ? plain : { ...plain, fencing_token: fencingToken }
+  const added = {
+    eventType: terminalEventTypes[state],
+    payload: { await_output: encodeOutput(output), authority: recorded },
+    replayKey: keyOf(id, output),
+    semantics: { terminal: { state, awaitOutput: output } },
+  }
+  const { entry, process: after } = appended(process, added, nowMs)
+  const result = { outcome: 'committed', record: recordOf(after) } as const
+  return { writes: { entries: [entry] }, process: after, result }
+}
+
+/** The same decision, which leaves the lease so. */
+export function withLease<Result>(decided: Decided<Result>, lease: StoredLease | undefined): Decided<Result> {
+  return lease === undefined ? decided : { ...decided, writes: { ...decided.writes, lease } }
+}
+
+/** A lease without its holder; the fencing token stays. */
+export function released(lease: StoredLease | undefined): StoredLease | undefined {
+  return lease && { fencingToken: lease.fencingToken }
+}
+
+function endedBefore(process: StoredProcess, output: AwaitOutput): CompletionOutcome {
+  const isSame = isSameJson(process.state.outcome as unknown as JsonValue, output as unknown as JsonValue)
+  return { outcome: isSame ? 'already_applied' : 'superseded', record: recordOf(process) }
+}
+
+function endMove(output: AwaitOutput, authority: EndMove['authority']): EndMove {
+  return { type: endMoves[statusOfOutput(output)], authority }
+}
+
+function keyOf(processId: ProcessId, output: AwaitOutput): string {
+  return terminalKey(processId, terminalEventTypes[statusOfOutput(output)])
+}

@@ -1,0 +1,166 @@
+import { MultiMap } from '../../base/multi-map.js'
+import { OrderedSet } from '../../base/ordered-set.js'
+import { SequenceCounter } from '../../state/sequence.js'
+import { Table } from '../../state/table.js'
+import { doesWake } from '../event.js'
+import { compareText, type HandleGrant } from '../grant.js'
+import type { StoredLease } from '../lease.js'
+import type { Tombstone } from '../pruning.js'
+import { workableFromMs, type StoredProcess } from '../record.js'
+import type { ProcessId } from '../scalars.js'
+import type { WakePosition } from '../store.js'
+import type { ProcessLog } from './log.js'
+
+/** A process, and the number of its last change. */
+export interface ProcessRow {
+  readonly stored: StoredProcess
+  readonly change: number
+}
+
+/** What remains of a pruned process, and the number of that change. */
+export interface TombstoneRow {
+  readonly tombstone: Tombstone
+  readonly change: number
+}
+
+/** Everything the store remembers; what hangs on a process goes with it. */
+export class ProcessTables {
+  readonly sequence = new SequenceCounter()
+  /** Numbers the changes of processes, for those who follow them. */
+  readonly changes = new SequenceCounter()
+  readonly processes = new Table<ProcessId, ProcessRow>()
+  /** There once something has happened. */
+  readonly logs = new Table<ProcessId, ProcessLog>()
+  readonly leases = new Table<ProcessId, StoredLease>()
+  /** By process, in the order of sessions and scopes. */
+  readonly grants = new Table<ProcessId, readonly HandleGrant[]>()
+  readonly tombstones = new Table<ProcessId, TombstoneRow>()
+  readonly indexes = new ProcessIndexes(this)
+}
+
+interface At {
+  readonly at: number
+  readonly id: ProcessId
+}
+
+const byPlace = (one: At, other: At): number => one.at - other.at || compareText(one.id, other.id)
+const byPosition = (one: WakePosition, other: WakePosition): number =>
+  compareText(one.processId, other.processId) || one.sequence - other.sequence
+
+/** What is looked up by something else than the id; follows what is committed. */
+export class ProcessIndexes {
+  readonly ids = new OrderedSet<ProcessId>(compareText)
+  /** What has not ended. */
+  readonly live = new OrderedSet<ProcessId>(compareText)
+  /** What has not ended and waits for nothing that is missing; timers that were due when somebody asked are among them. */
+  readonly workable = new OrderedSet<ProcessId>(compareText)
+  /** What waits for a time, by that time. */
+  readonly timers = new OrderedSet<At>(byPlace)
+  /** What has ended, by its last update. */
+  readonly ended = new OrderedSet<At>(byPlace)
+  /** Processes and tombstones by their last change. */
+  readonly changes = new OrderedSet<At>(byPlace)
+  readonly byWakeSession = new MultiMap<string, ProcessId>()
+  readonly byScope = new MultiMap<string, ProcessId>()
+  readonly bySession = new MultiMap<string, ProcessId>()
+  /** Events that wake somebody and were not acknowledged. */
+  readonly pendingWakes = new OrderedSet<WakePosition>(byPosition)
+  readonly #tables: Pick<ProcessTables, 'processes' | 'logs' | 'grants' | 'tombstones'>
+
+  constructor(tables: Pick<ProcessTables, 'processes' | 'logs' | 'grants' | 'tombstones'>) {
+    this.#tables = tables
+    tables.processes.listen((id, before, after) => this.#onProcess(id, before, after))
+    tables.grants.listen((id, before, after) => this.#onGrants(id, before, after))
+    tables.tombstones.listen((id, before, after) => this.#onTombstone(id, before, after))
+  }
+
+  /** Makes timers that are due workable. */
+  promote(nowMs: number): void {
+    for (let due = this.timers.first; due !== undefined && due.at <= nowMs; due = this.timers.first) {
+      this.timers.delete(due)
+      this.workable.add(due.id)
+    }
+  }
+
+  /** Whether a process has wakes that were not acknowledged. */
+  hasPendingWakes(processId: ProcessId): boolean {
+    for (const wake of this.pendingWakes.after({ processId, sequence: 0 })) return wake.processId === processId
+    return false
+  }
+
+  /** A wake was acknowledged. */
+  onAck(processId: ProcessId, sequence: number): void {
+    this.pendingWakes.delete({ processId, sequence })
+  }
+
+  #onProcess(id: ProcessId, before: ProcessRow | undefined, after: ProcessRow | undefined): void {
+    if (before !== undefined) this.changes.delete({ at: before.change, id })
+    if (after !== undefined) this.changes.add({ at: after.change, id })
+    if (before === undefined || after === undefined) {
+      if (after === undefined) this.ids.delete(id)
+      else this.ids.add(id)
+    }
+    this.#followStatus(id, before?.stored, after?.stored)
+    this.#followWakes(id, before?.stored, after?.stored)
+  }
+
+  #followStatus(id: ProcessId, before: StoredProcess | undefined, after: StoredProcess | undefined): void {
+    const [was, is] = [before?.state, after?.state]
+    if (was?.status !== 'running' && was !== undefined) this.ended.delete({ at: was.updatedAtMs, id })
+    if (is?.status !== 'running' && is !== undefined) this.ended.add({ at: is.updatedAtMs, id })
+    if ((was?.status === 'running') !== (is?.status === 'running')) {
+      if (is?.status === 'running') this.live.add(id)
+      else this.live.delete(id)
+    }
+    const [from, to] = [was && workableFromMs(was), is && workableFromMs(is)]
+    if (from === to) return
+    if (from !== undefined) {
+      this.workable.delete(id)
+      if (from > 0) this.timers.delete({ at: from, id })
+    }
+    if (to === 0) this.workable.add(id)
+    else if (to !== undefined) this.timers.add({ at: to, id })
+  }
+
+  #followWakes(id: ProcessId, before: StoredProcess | undefined, after: StoredProcess | undefined): void {
+    const [from, to] = [before?.wakeTarget?.sessionId, after?.wakeTarget?.sessionId]
+    if (from !== to) {
+      if (from !== undefined) this.byWakeSession.delete(from, id)
+      if (to !== undefined) this.byWakeSession.add(to, id)
+    }
+    const isRetargeted = before !== undefined && before.wakeTarget !== after?.wakeTarget
+    if (isRetargeted) this.#forgetWakes(id)
+    const log = this.#tables.logs.get(id)
+    if (after === undefined || log === undefined) return
+    for (let at = isRetargeted ? 1 : (before?.state.lastSequence ?? 0) + 1; at <= after.state.lastSequence; at++) {
+      const entry = log.at(at)
+      if (entry === undefined || !doesWake(entry, after.wakeTarget) || log.isAcked(at)) continue
+      this.pendingWakes.add({ processId: id, sequence: at })
+    }
+  }
+
+  #forgetWakes(processId: ProcessId): void {
+    const wakes: WakePosition[] = []
+    for (const wake of this.pendingWakes.after({ processId, sequence: 0 })) {
+      if (wake.processId !== processId) break
+      wakes.push(wake)
+    }
+    for (const wake of wakes) this.pendingWakes.delete(wake)
+  }
+
+  #onGrants(id: ProcessId, before: readonly HandleGrant[] = [], after: readonly HandleGrant[] = []): void {
+    for (const { scopeId, sessionId } of before) {
+      this.byScope.delete(scopeId, id)
+      this.bySession.delete(sessionId, id)
+    }
+    for (const { scopeId, sessionId } of after) {
+      this.byScope.add(scopeId, id)
+      this.bySession.add(sessionId, id)
+    }
+  }
+
+  #onTombstone(id: ProcessId, before: TombstoneRow | undefined, after: TombstoneRow | undefined): void {
+    if (before !== undefined) this.changes.delete({ at: before.change, id })
+    if (after !== undefined) this.changes.add({ at: after.change, id })
+  }
+}

@@ -1,0 +1,54 @@
+import { ProcessError } from '../errors.js'
+import { takeId } from '../scalars.js'
+import type { ChangePosition } from './statements.js'
+
+/** Where a scan of what is to be done stands. */
+export interface WorkPosition {
+  /** What comes next lies behind it. */
+  readonly afterId: string
+  /** The last id of the scan. */
+  readonly boundId: string
+}
+
+/** The greatest transaction id. */
+const lastXid = 2n ** 64n - 1n
+
+/** A place in the feed of a store as callers hold it. */
+export function changeCursorOf(storeId: string, { changeXid, processId }: ChangePosition): string {
+  return `postgres:${storeId}:${changeXid}:${processId}`
+}
+
+/**
+ * The place that a cursor names; before everything for `''`. Raises `process.cursor_invalid`, also for a cursor of another
+ * store: its numbers mean nothing here.
+ */
+export function changePositionOf(storeId: string, cursor: unknown): ChangePosition {
+  if (cursor === '') return { changeXid: '0', processId: '' }
+  const [, store, changeXid, processId] =
+    (typeof cursor === 'string' && /^postgres:([0-9a-f-]{36}):(\d{1,20}):([\x20-\x7e]{1,256})$/.exec(cursor)) || []
+  if (store !== storeId || changeXid === undefined || processId === undefined || BigInt(changeXid) > lastXid) {
+    return refuse(cursor)
+  }
+  return { changeXid, processId }
+}
+
+/** A place in a scan as callers hold it. */
+export function workCursorOf({ afterId, boundId }: WorkPosition): string {
+  return `postgres:work:${Buffer.from(JSON.stringify([afterId, boundId])).toString('base64url')}`
+}
+
+/** The place that a cursor names. Raises `process.cursor_invalid`. */
+export function workPositionOf(cursor: unknown): WorkPosition {
+  try {
+    const [, text = ''] = (typeof cursor === 'string' && /^postgres:work:([\w-]+)$/.exec(cursor)) || []
+    const [afterId, boundId] = JSON.parse(Buffer.from(text, 'base64url').toString()) as readonly unknown[]
+    return { afterId: takeId(afterId), boundId: takeId(boundId) }
+  } catch (cause) {
+    return refuse(cursor, cause)
+  }
+}
+
+function refuse(cursor: unknown, cause?: unknown): never {
+  const text = typeof cursor === 'string' ? cursor.slice(0, 300) : typeof cursor
+  throw new ProcessError('process.cursor_invalid', { cursor: text }, { cause })
+}

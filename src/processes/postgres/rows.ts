@@ -1,0 +1,224 @@
+import * as v from 'valibot'
+import { InvalidInputError, messageOf } from '../../base/errors.js'
+import { deepFreeze } from '../../base/freeze.js'
+import { canonicalJson } from '../../base/json-copy.js'
+import type { JsonObject, JsonValue } from '../../base/json.js'
+import { strictSchema } from '../../base/options.js'
+import type { SqlRow, SqlValue } from '../../postgres/index.js'
+import { storedReader } from '../../state/reader.js'
+import { snakeCase, wireCodec } from '../../state/wire.js'
+import { ProcessError } from '../errors.js'
+import { logEntrySchema, type LogEntry } from '../event.js'
+import { descriptorSchema, type HandleGrant } from '../grant.js'
+import { digestOf } from '../keys.js'
+import { storedLeaseSchema, type StoredLease } from '../lease.js'
+import { outputSchema } from '../output.js'
+import { tombstoneSchema, type Tombstone } from '../pruning.js'
+import { stateSchema, workableFromMs, type ProcessState, type StoredProcess } from '../record.js'
+import { checkRegistered, registeredSchema, type Registered } from '../registration.js'
+import { idSchema, naturalSchema } from '../scalars.js'
+import { originatorIdOf, scopeSchema } from '../scope.js'
+import type { TerminalState } from '../store.js'
+import { isTerminalProcessStatus, processStatuses } from '../vocabulary.js'
+
+/*
+ * What is read from a row is checked in full: whoever can write to the database can write anything, and nothing is guessed
+ * around it.
+ */
+
+const registeredWire = wireCodec(registeredSchema)
+const readRegistered = storedReader(registeredSchema)
+const stateWire = wireCodec(stateSchema)
+const readState = storedReader(stateSchema)
+const entryWire = wireCodec(logEntrySchema)
+const readEntry = storedReader(logEntrySchema)
+const readLease = storedReader(storedLeaseSchema)
+const leaseWire = wireCodec(storedLeaseSchema)
+const readTombstone = storedReader(tombstoneSchema)
+const readScope = storedReader(scopeSchema)
+const readDescriptor = storedReader(descriptorSchema)
+const descriptorWire = wireCodec(descriptorSchema)
+const readGrant = storedReader(strictSchema({ sessionId: idSchema, scopeId: v.string(), processId: idSchema }))
+const readStatus = storedReader(v.picklist(processStatuses))
+const readOutput = storedReader(outputSchema)
+const readHead = storedReader(strictSchema({ registrationHash: v.string(), createdAtMs: naturalSchema }))
+
+/** Runs a reader; what it refuses is a fault of what is stored. */
+function reading<Value>(table: string, read: () => Value): Value {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof InvalidInputError) {
+      const { field, reason } = cause.data
+      throw new ProcessError('process.stored_invalid', { field: `${table}.${snakeCase(field)}`, reason }, { cause })
+    }
+    throw cause
+  }
+}
+
+/** JSON text of a column; `undefined` for null. Raises `invalid_input` naming the column. */
+function parse(row: SqlRow, column: string): JsonValue | undefined {
+  const text = row[column]
+  if (text === null || text === undefined) return undefined
+  try {
+    return JSON.parse(text as string) as JsonValue
+  } catch (cause) {
+    throw new InvalidInputError({ subject: 'row', field: column, reason: `no JSON: ${messageOf(cause)}` }, { cause })
+  }
+}
+
+/** The columns that are not null, as one object with the names of the wire. */
+function present(row: SqlRow, columns: readonly string[]): JsonObject {
+  const found: Record<string, JsonValue> = {}
+  for (const column of columns) if (row[column] !== null) found[column] = row[column] as JsonValue
+  return found
+}
+
+/** What a registration is kept as: the values of its row behind the id. */
+export function registrationValues(registered: Registered, createdAtMs: number): readonly SqlValue[] {
+  const { identity, provenance } = registered
+  const { originator, causedBy } = provenance
+  return [
+    JSON.stringify(registeredWire.encode(registered)),
+    createdAtMs,
+    originatorIdOf(originator),
+    identity.kind,
+    identity.label ?? null,
+    identity.definition === undefined ? null : definitionHash(identity.definition),
+    causedBy?.type === 'trigger_occurrence' ? causedBy.id : null,
+  ]
+}
+
+/** What two definitions that say the same have in common. */
+export function definitionHash(definition: JsonValue): string {
+  return digestOf(definition)
+}
+
+/** Reads a registration. Raises `process.stored_invalid`. */
+export function registeredOf(row: SqlRow): Registered {
+  return reading('process_registrations', () => {
+    const registered = readRegistered(parse(row, 'registered'), 'registration')
+    if (registered.id !== row['process_id']) {
+      throw new InvalidInputError({ subject: 'row', field: 'registered.id', reason: 'not the id of its row' })
+    }
+    checkRegistered(registered)
+    return deepFreeze(registered)
+  })
+}
+
+/** What changes of a process: the values of its row behind the id, the outcome when `hasOutcome`. */
+export function stateValues(
+  state: ProcessState,
+  { hasOutcome }: { readonly hasOutcome: boolean },
+): readonly SqlValue[] {
+  const encoded = stateWire.encode(state) as JsonObject
+  const { status, outcome, updated_at_ms: updatedAtMs, last_sequence: lastSequence, ...facets } = encoded
+  return [
+    updatedAtMs as number,
+    status as string,
+    hasOutcome && outcome !== undefined ? JSON.stringify(outcome) : null,
+    lastSequence as number,
+    JSON.stringify(facets),
+    state.wait !== undefined,
+    workableFromMs(state) ?? null,
+  ]
+}
+
+/** Reads a process whose registration is known. Raises `process.stored_invalid`. */
+export function processOf(row: SqlRow, registered: Registered): StoredProcess {
+  return reading('processes', () => {
+    const facets = parse(row, 'facets') as JsonObject
+    const outcome = parse(row, 'outcome')
+    const columns = present(row, ['status', 'updated_at_ms', 'last_sequence'])
+    const state = readState({ ...facets, ...columns, ...(outcome !== undefined && { outcome }) }, 'process')
+    if ((state.status === 'running') !== (state.outcome === undefined)) {
+      throw new InvalidInputError({ subject: 'row', field: 'outcome', reason: `does not go with ${state.status}` })
+    }
+    const { registrationHash, createdAtMs } = readHead(present(row, ['registration_hash', 'created_at_ms']), 'process')
+    const sessionId = row['wake_session_id']
+    const frameId = row['wake_frame_id']
+    const target = { session_id: sessionId, ...(frameId !== null && { agent_frame_id: frameId }) }
+    const wakeTarget = sessionId === null ? undefined : readScope(target, 'wake target')
+    const process = { registered, registrationHash, createdAtMs, state, ...(wakeTarget && { wakeTarget }) }
+    return deepFreeze(process)
+  })
+}
+
+/** Reads the end of a process by its status and outcome alone. Raises `process.stored_invalid`. */
+export function terminalOf(row: SqlRow): TerminalState {
+  return reading('processes', () => {
+    const status = readStatus(row['status'], 'status')
+    if (!isTerminalProcessStatus(status)) return { state: 'running' }
+    return deepFreeze({ state: 'ended', status, output: readOutput(parse(row, 'outcome'), 'outcome') })
+  })
+}
+
+/** What an entry is kept as: the values of its row behind the id. */
+export function entryValues(entry: LogEntry): readonly SqlValue[] {
+  const encoded = entryWire.encode(entry) as JsonObject
+  const { wake } = entry.semantics ?? {}
+  return [
+    entry.sequence,
+    entry.eventType,
+    JSON.stringify(encoded['payload']),
+    entry.replayKey ?? null,
+    encoded['semantics'] === undefined ? null : JSON.stringify(encoded['semantics']),
+    entry.occurredAtMs,
+    wake === undefined ? null : wake.target === undefined ? 'process' : 'own',
+  ]
+}
+
+/** Reads an entry. Raises `process.stored_invalid`. */
+export function entryOf(row: SqlRow): LogEntry {
+  return reading('process_events', () => {
+    const payload = parse(row, 'payload')
+    const semantics = parse(row, 'semantics')
+    const columns = present(row, ['sequence', 'event_type', 'replay_key', 'occurred_at_ms'])
+    const stored = { ...columns, payload, ...(semantics !== undefined && { semantics }) }
+    return deepFreeze(readEntry(stored, 'event'))
+  })
+}
+
+/** What a lease is kept as: the values of its row behind the id. */
+export function leaseValues({ fencingToken, holder }: StoredLease): readonly SqlValue[] {
+  if (holder === undefined) return [fencingToken, null, null, null, null, null, null]
+  const { owner, leaseToken, claimedAtMs, expiresAtMs } = holder
+  const encoded = leaseWire.encode({ fencingToken, holder }) as { readonly holder: { readonly owner: JsonObject } }
+  const { liveness } = encoded.holder.owner
+  const text = liveness === undefined ? null : canonicalJson(liveness)
+  return [fencingToken, owner.ownerId, owner.incarnationId, text, leaseToken, claimedAtMs, expiresAtMs]
+}
+
+/** Reads a lease; `undefined` when the process never had one. Raises `process.stored_invalid`. */
+export function leaseRowOf(row: SqlRow): StoredLease | undefined {
+  if (row['fencing_token'] === null) return undefined
+  return reading('process_leases', () => {
+    const stored = present(row, ['fencing_token'])
+    if (row['lease_token'] === null) return deepFreeze(readLease(stored, 'lease'))
+    const liveness = parse(row, 'liveness')
+    const owner = { ...present(row, ['owner_id', 'incarnation_id']), ...(liveness !== undefined && { liveness }) }
+    const holder = { owner, ...present(row, ['lease_token', 'claimed_at_ms', 'expires_at_ms']) }
+    return deepFreeze(readLease({ ...stored, holder }, 'lease'))
+  })
+}
+
+/** What a grant is kept as: all values of its row. */
+export function grantValues({ scopeId, processId, sessionId, descriptor }: HandleGrant): readonly SqlValue[] {
+  return [scopeId, processId, sessionId, JSON.stringify(descriptorWire.encode(descriptor))]
+}
+
+/** Reads a grant. Raises `process.stored_invalid`. */
+export function grantOf(row: SqlRow): HandleGrant {
+  return reading('process_grants', () => {
+    const columns = readGrant(present(row, ['session_id', 'scope_id', 'process_id']), 'grant')
+    const descriptor = readDescriptor(parse(row, 'descriptor'), 'descriptor')
+    return deepFreeze({ ...columns, descriptor })
+  })
+}
+
+/** Reads what remains of a pruned process. Raises `process.stored_invalid`. */
+export function tombstoneRowOf(row: SqlRow): Tombstone {
+  return reading('process_tombstones', () =>
+    deepFreeze(readTombstone(present(row, ['process_id', 'terminal_label', 'pruned_at_ms']), 'tombstone')),
+  )
+}

@@ -1,0 +1,323 @@
+import { sql, type SqlStatement, type SqlValue } from '../../postgres/index.js'
+import type { ProcessListFilter } from '../list-filter.js'
+import { definitionHash } from './rows.js'
+
+/** The clock of the server at this moment, not at the beginning of the transaction. */
+const now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
+/** The same for all rows of a statement. */
+const sinceStatement = 'floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint'
+
+const stateColumns = `p.process_id, p.registration_hash, p.created_at_ms, p.updated_at_ms, p.status, p.outcome, p.last_sequence,
+  p.facets, p.wake_session_id, p.wake_frame_id`
+const processColumns = `${stateColumns}, r.registered`
+const entryColumns = 'e.sequence, e.event_type, e.payload, e.replay_key, e.semantics, e.occurred_at_ms'
+const leaseColumns = `l.fencing_token, l.owner_id, l.incarnation_id, l.liveness, l.lease_token, l.claimed_at_ms, l.expires_at_ms`
+const grantColumns = 'g.scope_id, g.process_id, g.session_id, g.descriptor'
+
+/** An event, `e`, that wakes and was not acknowledged. */
+const isUnacknowledged = (schema: string): string => `e.wakes IS NOT NULL
+  AND NOT EXISTS (SELECT FROM ${schema}.process_wake_acks a WHERE a.process_id = e.process_id AND a.sequence = e.sequence)`
+
+/** The same where there is somebody to be woken; `p` is its process. */
+const isPendingWake = (schema: string): string =>
+  `(e.wakes = 'own' OR p.wake_session_id IS NOT NULL) AND ${isUnacknowledged(schema)}`
+
+/** Every statement of the store, for one schema. Values are parameters; the name of the schema was checked. */
+export function createStatements(schema: string) {
+  const s = `"${schema}"`
+  const processes = joined(schema)
+  /** Whether the process is there, and its rows of something, in one answer: one row of nulls when it has none. */
+  const withProcess = (columns: string, rows: string): SqlStatement =>
+    sql(`SELECT ${columns} FROM ${s}.processes p LEFT JOIN LATERAL (${rows}) e ON true WHERE p.process_id = $1`)
+
+  return {
+    // Commands.
+
+    /** Opens the change of a process: whoever else wants to change it waits. */
+    lock: sql(`SELECT ${stateColumns} FROM ${s}.processes p WHERE p.process_id = $1 FOR UPDATE`),
+    lockAll: sql(
+      `SELECT p.process_id FROM ${s}.processes p WHERE p.process_id = ANY($1::text[]) ORDER BY p.process_id FOR UPDATE`,
+    ),
+    readRegistration: sql(
+      `SELECT r.process_id, r.registered FROM ${s}.process_registrations r WHERE r.process_id = $1`,
+    ),
+    /**
+     * What else a command decides by. A statement of its own: one that waits for a lock sees only the locked row anew,
+     * and everything that it joins as it was before.
+     */
+    readBeside: sql(`
+      SELECT ${now} AS now_ms, ${leaseColumns}, ${entryColumns}, g.session_id, g.descriptor, g.scope_id,
+        t.terminal_label, t.pruned_at_ms
+      FROM (SELECT $1::text AS process_id) i
+        LEFT JOIN ${s}.process_leases l ON l.process_id = i.process_id
+        LEFT JOIN ${s}.process_events e ON e.process_id = i.process_id AND e.replay_key = $2
+        LEFT JOIN ${s}.process_grants g ON g.process_id = i.process_id AND g.scope_id = $3
+        LEFT JOIN ${s}.process_tombstones t ON t.process_id = i.process_id`),
+    /** Writes nothing when somebody else has registered the id in the meantime. */
+    register: sql(`
+      WITH p AS (
+        INSERT INTO ${s}.processes (process_id, registration_hash, created_at_ms, wake_session_id, wake_frame_id,
+          updated_at_ms, status, outcome, last_sequence, facets, is_waiting, workable_from_ms, change_xid)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, pg_current_xact_id())
+        ON CONFLICT (process_id) DO NOTHING
+        RETURNING process_id
+      ), t AS (
+        DELETE FROM ${s}.process_tombstones t USING p WHERE t.process_id = p.process_id
+      )
+      INSERT INTO ${s}.process_registrations (process_id, registered, created_at_ms, originator_id, identity_kind,
+        identity_label, definition_hash, caused_by_occurrence_id)
+      SELECT process_id, $13, $14, $15, $16, $17, $18, $19 FROM p`),
+    insertEntry: sql(`
+      INSERT INTO ${s}.process_events (process_id, sequence, event_type, payload, replay_key, semantics, occurred_at_ms,
+        wakes, written_by)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`),
+    /** The outcome is sent when it is new, and stays what it was otherwise. */
+    update: sql(`
+      UPDATE ${s}.processes SET updated_at_ms = $2, status = $3, outcome = coalesce($4, outcome), last_sequence = $5,
+        facets = $6, is_waiting = $7, workable_from_ms = $8, change_xid = pg_current_xact_id()
+      WHERE process_id = $1`),
+    /** An entry and what follows from it, in one. */
+    append: sql(`
+      WITH e AS (
+        INSERT INTO ${s}.process_events (process_id, sequence, event_type, payload, replay_key, semantics,
+          occurred_at_ms, wakes, written_by)
+        VALUES ($1, $9, $10, $11, $12, $13, $14, $15, $16)
+      )
+      UPDATE ${s}.processes SET updated_at_ms = $2, status = $3, outcome = coalesce($4, outcome), last_sequence = $5,
+        facets = $6, is_waiting = $7, workable_from_ms = $8, change_xid = pg_current_xact_id()
+      WHERE process_id = $1`),
+    putLease: sql(`
+      INSERT INTO ${s}.process_leases (process_id, fencing_token, owner_id, incarnation_id, liveness, lease_token,
+        claimed_at_ms, expires_at_ms)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+      ON CONFLICT (process_id) DO UPDATE SET fencing_token = excluded.fencing_token, owner_id = excluded.owner_id,
+        incarnation_id = excluded.incarnation_id, liveness = excluded.liveness, lease_token = excluded.lease_token,
+        claimed_at_ms = excluded.claimed_at_ms, expires_at_ms = excluded.expires_at_ms`),
+    putAck: sql(`INSERT INTO ${s}.process_wake_acks (process_id, sequence) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
+    putGrant: sql(`
+      INSERT INTO ${s}.process_grants (scope_id, process_id, session_id, descriptor) VALUES ($1, $2, $3, $4)
+      ON CONFLICT (scope_id, process_id) DO UPDATE SET descriptor = excluded.descriptor`),
+    removeGrant: sql(`DELETE FROM ${s}.process_grants WHERE scope_id = $1 AND process_id = $2`),
+    /** Whether a call whose commit went unanswered was committed: by the entry that it wrote, or by its token. */
+    findEntryOfCall: sql(
+      `SELECT true AS found FROM ${s}.process_events WHERE process_id = $1 AND sequence = $2 AND written_by = $3::uuid`,
+    ),
+    findToken: sql(
+      `SELECT true AS found FROM ${s}.process_leases WHERE process_id = $1 AND lease_token = $2 AND expires_at_ms = $3`,
+    ),
+    findGrant: sql(`SELECT true AS found FROM ${s}.process_grants WHERE scope_id = $1 AND process_id = $2`),
+    notify: sql(`SELECT pg_notify($1, $2)`),
+
+    // Leases.
+
+    readLease: sql(`SELECT ${leaseColumns} FROM ${s}.process_leases l WHERE l.process_id = $1`),
+    /**
+     * Renews what is held still. The rows are locked in the order of their ids, so that two calls never wait for each
+     * other, and looked at again once they are locked.
+     */
+    renewAll: sql(`
+      WITH asked AS (
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+          AS asked (process_id, lease_token, fencing_token, owner_id, incarnation_id)
+      ), held AS MATERIALIZED (
+        SELECT l.process_id FROM ${s}.process_leases l JOIN asked USING (process_id)
+        WHERE l.lease_token = asked.lease_token AND l.fencing_token = asked.fencing_token
+          AND l.owner_id = asked.owner_id AND l.incarnation_id = asked.incarnation_id
+        ORDER BY l.process_id FOR UPDATE OF l
+      ), clock AS MATERIALIZED (
+        SELECT ${now} AS now_ms FROM (SELECT count(*) FROM held) AS locked
+      )
+      UPDATE ${s}.process_leases l SET expires_at_ms = least(clock.now_ms + $6::bigint, ${Number.MAX_SAFE_INTEGER})
+      FROM held, clock WHERE l.process_id = held.process_id AND l.expires_at_ms > clock.now_ms
+      RETURNING l.process_id, ${leaseColumns}`),
+
+    // Reads of one process.
+
+    readState: sql(`SELECT ${stateColumns} FROM ${s}.processes p WHERE p.process_id = $1`),
+    readProcess: sql(`SELECT ${processColumns} FROM ${processes} WHERE p.process_id = $1`),
+    readTerminal: sql(`SELECT p.status, p.outcome FROM ${s}.processes p WHERE p.process_id = $1`),
+    readTombstone: sql(
+      `SELECT t.process_id, t.terminal_label, t.pruned_at_ms FROM ${s}.process_tombstones t WHERE t.process_id = $1`,
+    ),
+    eventsAfter: withProcess(
+      entryColumns,
+      `SELECT * FROM ${s}.process_events e WHERE e.process_id = p.process_id AND e.sequence > $2 ORDER BY e.sequence`,
+    ),
+    firstEventAfter: withProcess(
+      entryColumns,
+      `SELECT * FROM ${s}.process_events e WHERE e.process_id = p.process_id AND e.event_type = $2 AND e.sequence > $3
+       ORDER BY e.sequence LIMIT 1`,
+    ),
+    countEventsThrough: withProcess(
+      'e.count',
+      `SELECT count(*) AS count FROM ${s}.process_events e
+       WHERE e.process_id = p.process_id AND e.event_type = $2 AND e.sequence <= $3`,
+    ),
+    recentEvents: withProcess(
+      entryColumns,
+      `SELECT * FROM ${s}.process_events e WHERE e.process_id = p.process_id ORDER BY e.sequence DESC LIMIT $2`,
+    ),
+    eventsOfType: withProcess(
+      entryColumns,
+      `SELECT * FROM ${s}.process_events e WHERE e.process_id = p.process_id AND e.event_type = $2 ORDER BY e.sequence`,
+    ),
+    wakeEventsAfter: withProcess(
+      entryColumns,
+      `SELECT * FROM ${s}.process_events e WHERE e.process_id = p.process_id AND e.sequence > $2 AND ${isUnacknowledged(s)}
+       ORDER BY e.sequence`,
+    ),
+
+    // Reads of many.
+
+    pendingWakes: sql(`
+      SELECT ${processColumns}, ${entryColumns} FROM ${s}.process_events e JOIN ${s}.processes p USING (process_id)
+        JOIN ${s}.process_registrations r USING (process_id)
+      WHERE (e.process_id, e.sequence) > ($1, $2) AND ${isPendingWake(s)}
+      ORDER BY e.process_id, e.sequence LIMIT $3`),
+    /** What can be worked on behind an id and up to another; without the other, up to the greatest that runs now. */
+    listWork: sql(`
+      WITH bound AS MATERIALIZED (
+        SELECT coalesce($3, (SELECT max(b.process_id) FROM ${s}.processes b WHERE b.status = 'running')) AS bound_id
+      )
+      SELECT bound.bound_id, ${processColumns} FROM bound, ${processes}
+      WHERE p.status = 'running' AND p.workable_from_ms <= ${now} AND p.process_id > $1 AND p.process_id <= bound.bound_id
+      ORDER BY p.process_id LIMIT $2`),
+    nextWorkAt: sql(
+      `SELECT min(p.workable_from_ms) AS at_ms FROM ${s}.processes p WHERE p.workable_from_ms > 0 AND p.workable_from_ms > ${now}`,
+    ),
+    /**
+     * Changes of transactions older than any that runs, so that none can appear behind them later. A process that was
+     * pruned and registered again has one row, for the tombstone goes.
+     */
+    changesSince: sql(`
+      WITH settled AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin), changes AS (
+        (SELECT p.change_xid, p.process_id, true AS is_record FROM ${s}.processes p, settled
+         WHERE (p.change_xid, p.process_id) > ($1::xid8, $2) AND p.change_xid < settled.xmin
+         ORDER BY p.change_xid, p.process_id LIMIT $3)
+        UNION ALL
+        (SELECT t.change_xid, t.process_id, false FROM ${s}.process_tombstones t, settled
+         WHERE (t.change_xid, t.process_id) > ($1::xid8, $2) AND t.change_xid < settled.xmin
+         ORDER BY t.change_xid, t.process_id LIMIT $3)
+        ORDER BY change_xid, process_id LIMIT $3
+      )
+      SELECT c.change_xid, c.is_record, c.process_id AS changed_id, t.terminal_label, t.pruned_at_ms, ${processColumns}
+      FROM changes c LEFT JOIN (${processes}) ON c.is_record AND p.process_id = c.process_id
+        LEFT JOIN ${s}.process_tombstones t ON NOT c.is_record AND t.process_id = c.process_id
+      ORDER BY c.change_xid, c.process_id`),
+
+    /** Transactions of this server are numbered below; changes that are not come from another one. */
+    foreignChanges: sql(`
+      SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next_xid FROM (
+        (SELECT change_xid FROM ${s}.processes ORDER BY change_xid DESC LIMIT 1)
+        UNION ALL (SELECT change_xid FROM ${s}.process_tombstones ORDER BY change_xid DESC LIMIT 1)
+      ) c WHERE c.change_xid >= pg_snapshot_xmax(pg_current_snapshot()) LIMIT 1`),
+
+    // Handles.
+
+    listGrants: sql(`
+      SELECT ${processColumns}, ${grantColumns} FROM ${s}.process_grants g JOIN ${s}.processes p USING (process_id)
+        JOIN ${s}.process_registrations r USING (process_id)
+      WHERE g.scope_id = $1 AND (NOT $2 OR p.status = 'running') ORDER BY p.process_id`),
+    grantsOfProcess: sql(`
+      SELECT ${grantColumns} FROM ${s}.processes p LEFT JOIN ${s}.process_grants g USING (process_id)
+      WHERE p.process_id = $1 ORDER BY g.session_id, g.scope_id`),
+    lockSession: sql(`
+      SELECT p.process_id, p.status FROM ${s}.processes p
+      WHERE p.wake_session_id = $1 OR p.process_id IN (SELECT g.process_id FROM ${s}.process_grants g WHERE g.session_id = $1)
+      ORDER BY p.process_id FOR UPDATE`),
+    removeSessionGrants: sql(`DELETE FROM ${s}.process_grants WHERE session_id = $1 RETURNING process_id`),
+    stillGranted: sql(`SELECT DISTINCT g.process_id FROM ${s}.process_grants g WHERE g.process_id = ANY($1::text[])`),
+    clearWakeTargets: sql(`
+      UPDATE ${s}.processes SET wake_session_id = NULL, wake_frame_id = NULL, updated_at_ms = ${sinceStatement},
+        change_xid = pg_current_xact_id()
+      WHERE wake_session_id = $1`),
+
+    // Pruning.
+
+    haveWakes: sql(`
+      SELECT DISTINCT e.process_id FROM ${s}.process_events e JOIN ${s}.processes p USING (process_id)
+      WHERE e.process_id = ANY($1::text[]) AND ${isPendingWake(s)}`),
+    countEvents: sql(`SELECT count(*) AS count FROM ${s}.process_events WHERE process_id = ANY($1::text[])`),
+    bury: sql(`
+      INSERT INTO ${s}.process_tombstones (process_id, terminal_label, pruned_at_ms, change_xid)
+      SELECT p.process_id, p.status, ${sinceStatement}, pg_current_xact_id() FROM ${s}.processes p WHERE p.process_id = ANY($1::text[])
+      ON CONFLICT (process_id) DO UPDATE SET terminal_label = excluded.terminal_label,
+        pruned_at_ms = excluded.pruned_at_ms, change_xid = excluded.change_xid`),
+    removeProcesses: sql(`DELETE FROM ${s}.processes WHERE process_id = ANY($1::text[])`),
+    compactTombstones: sql(`
+      DELETE FROM ${s}.process_tombstones t
+      WHERE ($1::bigint IS NULL OR t.pruned_at_ms < $1) AND ($2::xid8 IS NULL OR (t.change_xid, t.process_id) <= ($2::xid8, $3))`),
+  } satisfies Record<string, SqlStatement>
+}
+
+/** All statements of the store. */
+export type Statements = ReturnType<typeof createStatements>
+
+/** The statement that finds what a filter asks for, and its values. */
+export function listStatement(schema: string, filter: ProcessListFilter): readonly [SqlStatement, readonly SqlValue[]] {
+  const { where, values } = conditionsOf(filter, [])
+  return [sql(`SELECT ${processColumns} FROM ${joined(schema)} WHERE ${where} ORDER BY p.process_id`), values]
+}
+
+/** What may be pruned but for its wakes, locked in the order of ids. */
+export interface PruneQuery {
+  readonly cutoffMs: number
+  readonly filter: ProcessListFilter
+  /** The last change that was read, if it is to be heeded. */
+  readonly watermark: ChangePosition | undefined
+}
+
+/** A place in the feed of changes. */
+export interface ChangePosition {
+  readonly changeXid: string
+  readonly processId: string
+}
+
+/** The statement that locks what may be pruned, and its values. */
+export function pruneStatement(
+  schema: string,
+  { cutoffMs, filter, watermark }: PruneQuery,
+): readonly [SqlStatement, readonly SqlValue[]] {
+  const before = cutoffMs === Number.MAX_SAFE_INTEGER ? null : cutoffMs
+  const given: SqlValue[] = [before, watermark?.changeXid ?? null, watermark?.processId ?? null]
+  const { where, values } = conditionsOf(filter, given)
+  return [
+    sql(`SELECT p.process_id FROM ${joined(schema)}
+      WHERE p.status <> 'running' AND ($1::bigint IS NULL OR p.updated_at_ms < $1)
+        AND ($2::xid8 IS NULL OR (p.change_xid, p.process_id) <= ($2::xid8, $3)) AND ${where}
+      ORDER BY p.process_id FOR UPDATE OF p`),
+    values,
+  ]
+}
+
+function joined(schema: string): string {
+  return `"${schema}".processes p JOIN "${schema}".process_registrations r USING (process_id)`
+}
+
+/** A filter as conditions, whose values follow those that are given. */
+function conditionsOf(
+  filter: ProcessListFilter,
+  given: readonly SqlValue[],
+): { readonly where: string; readonly values: readonly SqlValue[] } {
+  const { status = 'running', definition, waiting, originatorId, identityKind, identityLabel } = filter
+  const { causedByOccurrenceId, createdAtStartMs, createdAtEndMs } = filter
+  const values = [...given]
+  const conditions: string[] = []
+  const add = (condition: string, value: SqlValue | undefined): void => {
+    if (value === undefined) return
+    values.push(value)
+    conditions.push(`${condition} $${values.length}`)
+  }
+  // Written out, so that the index of what runs is used.
+  if (status === 'running') conditions.push(`p.status = 'running'`)
+  else if (status !== 'any') add('p.status =', status)
+  add('p.is_waiting =', waiting)
+  add('r.definition_hash =', definition === undefined ? undefined : definitionHash(definition))
+  add('r.originator_id =', originatorId)
+  add('r.identity_kind =', identityKind)
+  add('r.identity_label =', identityLabel)
+  add('r.caused_by_occurrence_id =', causedByOccurrenceId)
+  add('r.created_at_ms >=', createdAtStartMs)
+  add('r.created_at_ms <', createdAtEndMs)
+  return { where: conditions.length === 0 ? 'true' : conditions.join(' AND '), values }
+}

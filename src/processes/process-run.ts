@@ -1,0 +1,241 @@
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { messageOf, StatewardError } from '../base/errors.js'
+import type { InspectionEvent, Observer } from 'xstate'
+import type { Logger } from '../base/logger.js'
+import { silence } from '../base/promises.js'
+import type { JobList } from '../work/job-list.js'
+import { Job, type JobEnd } from '../work/job.js'
+import type { KeptLease, LeaseKeeper } from '../work/lease-keeper.js'
+import type { Slot } from '../work/slot.js'
+import { DurableEnd } from '../work/until-durable.js'
+import type { Awaiter } from './awaiter.js'
+import { isSuperseded } from './claim.js'
+import { ProcessError } from './errors.js'
+import { cancelRequestedType } from './event-type.js'
+import type { WorkerFault } from './event-sink.js'
+import type { ProcessEvent } from './event.js'
+import type { ProcessLease } from './lease.js'
+import type { AwaitOutput } from './output.js'
+import type { ProcessRecord } from './record.js'
+import type { ProcessRunner, RunContext, StopCause } from './runner.js'
+import type { ProcessId } from './scalars.js'
+import type { ProcessStore } from './store.js'
+
+/** What runs of processes share. */
+export interface RunTools {
+  readonly store: ProcessStore
+  readonly awaiter: Awaiter
+  readonly runner: ProcessRunner
+  readonly keeper: LeaseKeeper<HeldLease>
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly jobs: JobList
+  readonly logger: Logger
+  /** Milliseconds that a run told to stop has to answer. */
+  readonly graceMs: number
+  readonly report: (fault: WorkerFault) => void
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+}
+
+/** A lease that is renewed while its run works. */
+export interface HeldLease extends KeptLease {
+  lease: ProcessLease
+  /** The store could not renew it, and it runs out before the next try. */
+  readonly onUnrenewable: () => void
+}
+
+/** What a run begins with. */
+export interface RunStart {
+  readonly record: ProcessRecord
+  readonly lease: ProcessLease
+  readonly slot: Slot
+  /** There when the run looks after what a dead owner has left. */
+  readonly deadHolder?: ProcessLease
+}
+
+/**
+ * One execution of one process under its lease.
+ *
+ * It runs as a job, is told to stop when somebody asks to cancel the process, when its lease is lost, or when the worker
+ * closes, and its lease is renewed meanwhile. What it has come to is written with the release of the lease in one change,
+ * offered until the store takes it. A run that lost its lease writes nothing more: whoever holds the process now is its
+ * only writer. A run that could not be run ends nothing; the process is tried again later.
+ */
+export class ProcessRun {
+  readonly #tools: RunTools
+  readonly #start: RunStart
+  readonly #job: Job<StopCause>
+  readonly #held: HeldLease
+  readonly #watching = new AbortController()
+  #cancelRequest: ProcessEvent | undefined
+  #end: DurableEnd<AwaitOutput> | undefined
+
+  constructor(start: RunStart, tools: RunTools) {
+    this.#tools = tools
+    this.#start = start
+    const { record, lease, slot } = start
+    const { clock, deadlines, jobs, graceMs, inspect } = tools
+    const { originator } = record.provenance
+    this.#job = new Job<StopCause>({
+      id: record.id,
+      room: 'processes',
+      kind: record.identity.kind,
+      displayName: record.identity.label ?? record.identity.kind,
+      ...(originator.type === 'session' && { owner: originator.scope.sessionId }),
+      clock,
+      deadlines,
+      jobs,
+      reasonOf: (cause) => this.#reasonOf(cause),
+      graceMs,
+      slot,
+      ...(inspect !== undefined && { inspect }),
+    })
+    this.#held = {
+      id: record.id,
+      lease,
+      onLost: () => this.#job.stop('lease_lost'),
+      onUnrenewable: () => {
+        this.#report('renew its lease', 'the store did not renew the lease in time')
+        this.#job.stop('store_failed')
+      },
+    }
+  }
+
+  get processId(): ProcessId {
+    return this.#start.record.id
+  }
+
+  /** True for work that nobody may ever do again. */
+  get isOwnerBound(): boolean {
+    return this.#start.record.disposition === 'owner_bound'
+  }
+
+  /** Runs it. Resolves once nothing more can be done here: with whether the process has ended. */
+  async run(): Promise<boolean> {
+    const kept = this.#tools.keeper.keep(this.#held)
+    silence(this.#watchForCancel())
+    try {
+      const end = await this.#job.run(() => this.#work())
+      return await this.#settle(end)
+    } finally {
+      kept[Symbol.dispose]()
+      this.#watching.abort()
+      this.#start.slot.release()
+    }
+  }
+
+  /** Tells it to wind down, and to stop. */
+  close(): void {
+    this.#job.windDown()
+    this.#job.stop('closing')
+    this.#end?.hurry()
+  }
+
+  /** Waits for the store no longer. */
+  drop(): void {
+    this.#end?.[Symbol.dispose]()
+  }
+
+  #work(): Promise<AwaitOutput | undefined> {
+    const { runner, store } = this.#tools
+    const { record, deadHolder } = this.#start
+    const context: RunContext = {
+      record,
+      lease: () => this.#held.lease,
+      job: this.#job,
+      cancelRequest: () => this.#cancelRequest,
+      store,
+    }
+    return deadHolder === undefined || runner.recover === undefined
+      ? runner.run(context)
+      : runner.recover(context, deadHolder)
+  }
+
+  async #watchForCancel(): Promise<void> {
+    const { awaiter } = this.#tools
+    const { signal } = this.#watching
+    try {
+      this.#cancelRequest = await awaiter.awaitEvent(this.processId, cancelRequestedType, 0, { signal, unref: true })
+      this.#job.stop('cancelled')
+    } catch (error) {
+      if (!signal.aborted) this.#report('watch for a request to cancel', messageOf(error))
+    }
+  }
+
+  async #settle({ answer, stopCause }: JobEnd<StopCause>): Promise<boolean> {
+    if (stopCause === 'lease_lost') return false
+    if (answer.type === 'returned') return this.#complete((answer.value as AwaitOutput | undefined) ?? this.#lost())
+    if (answer.type === 'threw' && isSuperseded(answer.thrown)) return false
+    if (stopCause === 'cancelled') return this.#complete({ type: 'cancelled', message: 'the process was cancelled' })
+    if (answer.type === 'threw' && stopCause === undefined) this.#report('run', messageOf(answer.thrown))
+    // Bound to its owner: a release would say that nothing of it runs any more, which nobody knows.
+    if (!this.isOwnerBound || answer.type !== 'none') await this.#release()
+    return false
+  }
+
+  /** What is left of a process whose owner is dead and that nobody could look after. */
+  #lost(): AwaitOutput {
+    const owner = this.#start.deadHolder?.owner
+    const epochMs = Math.trunc(this.#tools.clock.wallNow())
+    return { type: 'abandoned', evidence: { writer: 'sweep', ...(owner !== undefined && { owner }), epochMs } }
+  }
+
+  async #complete(output: AwaitOutput): Promise<boolean> {
+    const { store, deadlines, logger } = this.#tools
+    let isReported = false
+    this.#end = new DurableEnd(output, {
+      deadlines,
+      logger,
+      subject: { processId: this.processId },
+      offer: async (offered) => {
+        try {
+          await store.completeWithLease(this.#held.lease, offered)
+        } catch (error) {
+          if (!isReported && !isSuperseded(error)) this.#report('write its end', messageOf(error))
+          isReported = true
+          throw error
+        }
+      },
+      insteadOf: (_, refusal) => failureOf(refusal),
+      isFinal: isSuperseded,
+      isTransient: (failure) => StatewardError.is(failure, 'store.unavailable'),
+    })
+    const { result } = await this.#end.settled
+    return result === 'durable'
+  }
+
+  async #release(): Promise<void> {
+    const { processId, leaseToken } = this.#held.lease
+    try {
+      await this.#tools.store.completeLease({ processId, leaseToken })
+    } catch (error) {
+      this.#report('release its lease', messageOf(error))
+    }
+  }
+
+  #reasonOf(cause: StopCause): unknown {
+    const { processId } = this
+    switch (cause) {
+      case 'lease_lost':
+        return new ProcessError('process.lease_superseded', {
+          processId,
+          fencingToken: this.#held.lease.fencingToken,
+        })
+      case 'cancelled':
+      case 'store_failed':
+      case 'closing':
+        return new ProcessError('process.run_stopped', { processId, cause })
+    }
+  }
+
+  #report(operation: string, message: string): void {
+    const type = operation === 'run' ? 'row_run_failed' : 'row_backend_error'
+    this.#tools.report({ type, processId: this.processId, operation, message })
+  }
+}
+
+function failureOf(refusal: unknown): AwaitOutput {
+  const message = messageOf(refusal)
+  return { type: 'failure', class: 'execution', code: 'process_output_refused', message }
+}

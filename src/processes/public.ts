@@ -1,0 +1,125 @@
+/** `stateward/processes`: what processes are, where they live, and what a store of one's own needs. */
+export {
+  openProcessStore,
+  type EmbeddedProcessStoreOptions,
+  type OpenedProcessStore,
+  type OpenProcessStoreOptions,
+} from './embedded/store.js'
+export type {
+  Decided,
+  DecisionContext,
+  ProcessCommand,
+  ProcessRows,
+  ProcessWrites,
+} from './command.js'
+export { ProcessError, type ProcessErrorData } from './errors.js'
+export {
+  builtInEventTypes,
+  cancelRequestedType,
+  lifecycleEventTypes,
+  terminalEventTypes,
+  type EventSemantics,
+  type LifecycleEventType,
+  type MaterializedSemantics,
+  type ProcessEventType,
+  type TerminalSpec,
+  type WakeSpec,
+} from './event-type.js'
+export {
+  type AppendRequest,
+  type AppendResult,
+  type EventInvocation,
+  type LogEntry,
+  type ProcessEvent,
+  type WakeDelivery,
+} from './event.js'
+export type { GrantEntry, HandleDescriptor, HandleGrant, SessionDeleteReport } from './grant.js'
+export type { PreparedToolCall, ProcessIdentity, ProcessInput } from './input.js'
+export { cancelRequestKey, ordinalKey, signalKey, signalWaitKey, terminalKey } from './keys.js'
+export {
+  checkLeaseTimings,
+  defaultLeaseTimings,
+  leaseTimingsFromTtl,
+  neverDead,
+  type ClaimOutcome,
+  type LeaseCompletion,
+  type LeaseHolder,
+  type LeaseOwner,
+  type LeaseTimings,
+  type LivenessCheck,
+  type ProcessLease,
+  type StoredLease,
+} from './lease.js'
+export type { ProcessListFilter } from './list-filter.js'
+export {
+  abandonWriters,
+  processFailureClasses,
+  type AbandonEvidence,
+  type AbandonWriter,
+  type AwaitOutput,
+  type NoLongerRetained,
+  type ProcessFailureClass,
+} from './output.js'
+export type { PayloadSchema } from './payload-schema.js'
+export {
+  noProjector,
+  upTo,
+  type ChangeCursor,
+  type ChangePage,
+  type ProcessChange,
+  type PruneOptions,
+  type PruneReport,
+  type Tombstone,
+  type Watermark,
+} from './pruning.js'
+export {
+  fold,
+  initialState,
+  statusOf,
+  type AbandonRequest,
+  type ExternalRef,
+  type ProcessRecord,
+  type ProcessState,
+  type Started,
+  type StatusView,
+  type StoredProcess,
+  type WaitKind,
+  type WaitState,
+} from './record.js'
+export {
+  declaredEventTypes,
+  withEventTypes,
+  withExtraEventTypes,
+  type ExecutionEnvRef,
+  type ProcessRegistration,
+  type Registered,
+} from './registration.js'
+export { largestValueBytes, type ProcessId } from './scalars.js'
+export { scopeIdOf, type CausalRef, type Originator, type Provenance, type SessionScope } from './scope.js'
+export type { Selector } from './selector.js'
+export type {
+  CompletionRight,
+  CompletionOutcome,
+  DurabilityTier,
+  PendingWake,
+  ProcessStore,
+  StartRequest,
+  StepResult,
+  StoreWriters,
+  TerminalState,
+  WakePosition,
+  WorkCursor,
+  WorkPage,
+  WriteOptions,
+} from './store.js'
+export { TransactingStore } from './transacting-store.js'
+export {
+  isTerminalProcessStatus,
+  processStatuses,
+  recoveryDispositions,
+  terminalProcessStatuses,
+  type EndAuthority,
+  type ProcessStatus,
+  type RecoveryDisposition,
+  type TerminalProcessStatus,
+} from './vocabulary.js'

@@ -1,0 +1,263 @@
+import * as v from 'valibot'
+import { deepFreeze } from '../base/freeze.js'
+import { strictSchema } from '../base/options.js'
+import type { JsonValue } from '../base/json.js'
+import { storedReader } from '../state/reader.js'
+import { wireCodec } from '../state/wire.js'
+import { isSignalType } from './event-type.js'
+import type { LogEntry } from './event.js'
+import { ownerSchema, type LeaseOwner } from './lease.js'
+import { outputSchema, type AwaitOutput } from './output.js'
+import type { Registered } from './registration.js'
+import {
+  idSchema,
+  jsonSchema,
+  keySchema,
+  nameSchema,
+  naturalSchema,
+  positiveSchema,
+  textSchema,
+  type ProcessId,
+} from './scalars.js'
+import type { SessionScope } from './scope.js'
+import { processStatuses, type ProcessStatus } from './vocabulary.js'
+
+/** What a process is outside, for instance a workflow of an engine; written once. */
+export interface ExternalRef {
+  readonly backend: string
+  readonly id: string
+  readonly metadata?: JsonValue
+}
+
+/** What a process waits for: it is running all the same. */
+export interface WaitState {
+  /** Epoch milliseconds; an execution that begins again gives the stored one. */
+  readonly sinceMs: number
+  readonly kind: WaitKind
+}
+
+export type WaitKind =
+  /** The nth occurrence of a signal. */
+  | {
+      readonly type: 'signal'
+      readonly name: string
+      readonly eventType: string
+      readonly key: string
+      readonly ordinal: number
+    }
+  | { readonly type: 'timer'; readonly untilMs: number }
+  | { readonly type: 'process'; readonly processId: ProcessId }
+
+/** Somebody wants the process given up; that alone ends nothing. */
+export interface AbandonRequest {
+  readonly requestedBy: string
+  readonly requestedAtMs: number
+  readonly reason?: string
+}
+
+/** Who began to execute a process, under which lease, and for the how manyth time. */
+export interface Started {
+  readonly owner: LeaseOwner
+  readonly startedAtMs: number
+  /** 0 for what is executed elsewhere, without a lease. */
+  readonly fencingToken: number
+  readonly attempt: number
+}
+
+/** What follows from the log of a process, and changes with it. */
+export interface ProcessState {
+  readonly status: ProcessStatus
+  /** There when it has ended. */
+  readonly outcome?: AwaitOutput
+  readonly updatedAtMs: number
+  /** Length of the log. */
+  readonly lastSequence: number
+  readonly externalRef?: ExternalRef
+  readonly firstStarted?: Started
+  readonly abandonRequest?: AbandonRequest
+  readonly wait?: WaitState
+  /** Signals that came, by event type: the nth one ends the nth wait. */
+  readonly signalCounts: Readonly<Record<string, number>>
+}
+
+/** A process as a store holds it: what never changes, what follows from its log, and its edge to a session. */
+export interface StoredProcess {
+  readonly registered: Registered
+  readonly registrationHash: string
+  readonly createdAtMs: number
+  readonly wakeTarget?: SessionScope
+  readonly state: ProcessState
+}
+
+/** A process as callers see it. */
+export interface ProcessRecord extends Registered, Omit<ProcessState, 'lastSequence' | 'signalCounts'> {
+  readonly registrationHash: string
+  readonly createdAtMs: number
+  readonly wakeTarget?: SessionScope
+  /** Sequence of its last event, 0 when there is none. */
+  readonly lastSequence: number
+}
+
+/** A running process, or an ended one with what it has come to, in one value. */
+export type StatusView =
+  | { readonly state: 'running' }
+  | { readonly state: Exclude<ProcessStatus, 'running'>; readonly awaitOutput: AwaitOutput }
+
+/** The shape of an {@link ExternalRef}. */
+export const externalRefSchema: v.GenericSchema<unknown, ExternalRef> = strictSchema({
+  backend: nameSchema,
+  id: idSchema,
+  metadata: v.exactOptional(jsonSchema),
+})
+
+const waitKindSchema: v.GenericSchema<unknown, WaitKind> = v.variant('type', [
+  strictSchema({
+    type: v.literal('signal'),
+    name: nameSchema,
+    eventType: nameSchema,
+    key: keySchema,
+    ordinal: positiveSchema,
+  }),
+  strictSchema({ type: v.literal('timer'), untilMs: naturalSchema }),
+  strictSchema({ type: v.literal('process'), processId: idSchema }),
+])
+
+/** The shape of a {@link WaitState}. */
+export const waitSchema: v.GenericSchema<unknown, WaitState> = strictSchema({
+  sinceMs: naturalSchema,
+  kind: waitKindSchema,
+})
+
+/** The shape of an {@link AbandonRequest}. */
+export const abandonRequestSchema: v.GenericSchema<unknown, AbandonRequest> = strictSchema({
+  requestedBy: nameSchema,
+  requestedAtMs: naturalSchema,
+  reason: v.exactOptional(textSchema),
+})
+
+/** The shape of {@link Started}. */
+export const startedSchema: v.GenericSchema<unknown, Started> = strictSchema({
+  owner: ownerSchema,
+  startedAtMs: naturalSchema,
+  fencingToken: naturalSchema,
+  attempt: positiveSchema,
+})
+
+/** The shape of a {@link ProcessState}. */
+export const stateSchema: v.GenericSchema<unknown, ProcessState> = strictSchema({
+  status: v.picklist(processStatuses),
+  outcome: v.exactOptional(outputSchema),
+  updatedAtMs: naturalSchema,
+  lastSequence: naturalSchema,
+  externalRef: v.exactOptional(externalRefSchema),
+  firstStarted: v.exactOptional(startedSchema),
+  abandonRequest: v.exactOptional(abandonRequestSchema),
+  wait: v.exactOptional(waitSchema),
+  signalCounts: v.record(v.string(), positiveSchema),
+})
+
+/** A value of a lifecycle event, written and read with the names of the wire. */
+function lifecycleField<Value>(field: string, schema: v.GenericSchema<unknown, Value>) {
+  const wire = wireCodec(schema)
+  const read = storedReader(schema)
+  return {
+    write: (value: Value): JsonValue => ({ [field]: wire.encode(value) }),
+    read: (payload: JsonValue): Value =>
+      read((payload as Readonly<Record<string, JsonValue>>)[field], `event ${field}`),
+  }
+}
+
+/** Payloads of the lifecycle events that records follow from (P-24). */
+export const lifecyclePayloads = {
+  started: lifecycleField('started', startedSchema),
+  wait: lifecycleField('wait', waitSchema),
+  externalRef: lifecycleField('external_ref', externalRefSchema),
+  request: lifecycleField('request', abandonRequestSchema),
+}
+
+/** The state of a process that was just registered: nothing has happened yet. */
+export function initialState(createdAtMs: number): ProcessState {
+  return { status: 'running', updatedAtMs: createdAtMs, lastSequence: 0, signalCounts: {} }
+}
+
+/**
+ * The state after one more event. Every change of a state comes of this, in every store, so folding the log over the
+ * registration gives what is stored (P-26).
+ */
+export function fold(state: ProcessState, entry: LogEntry): ProcessState {
+  const next = { ...state, lastSequence: entry.sequence, updatedAtMs: entry.occurredAtMs }
+  const { eventType, payload, semantics } = entry
+  switch (eventType) {
+    case 'process.first_started':
+      return { ...next, firstStarted: lifecyclePayloads.started.read(payload) }
+    case 'process.external_ref_set':
+      return { ...next, externalRef: lifecyclePayloads.externalRef.read(payload) }
+    case 'process.abandon_requested':
+      return { ...next, abandonRequest: lifecyclePayloads.request.read(payload) }
+    case 'process.waiting':
+      return { ...next, wait: lifecyclePayloads.wait.read(payload) }
+    case 'process.resumed':
+      return withoutWait(next)
+    default:
+  }
+  if (semantics?.terminal !== undefined) {
+    const { state: status, awaitOutput } = semantics.terminal
+    return { ...withoutWait(next), status, outcome: awaitOutput }
+  }
+  if (!isSignalType(eventType)) return next
+  return { ...next, signalCounts: { ...next.signalCounts, [eventType]: (next.signalCounts[eventType] ?? 0) + 1 } }
+}
+
+/**
+ * From when on a process can be worked on, in epoch milliseconds; 0 when it waits for nothing that could be missing, and
+ * `undefined` while it has ended or a signal is missing (P-64).
+ */
+export function workableFromMs({ status, wait, signalCounts }: ProcessState): number | undefined {
+  if (status !== 'running') return undefined
+  if (wait === undefined) return 0
+  const { kind } = wait
+  switch (kind.type) {
+    case 'timer':
+      return kind.untilMs
+    case 'signal':
+      return (signalCounts[kind.eventType] ?? 0) >= kind.ordinal ? 0 : undefined
+    case 'process':
+      return 0
+  }
+}
+
+const records = new WeakMap<StoredProcess, ProcessRecord>()
+
+/** A process as callers see it: one frozen object per stored one. */
+export function recordOf(stored: StoredProcess): ProcessRecord {
+  let record = records.get(stored)
+  if (record === undefined) {
+    const { registered, state, ...rest } = stored
+    const { signalCounts: _, ...visible } = state
+    record = deepFreeze({ ...registered, ...rest, ...visible })
+    records.set(stored, record)
+  }
+  return record
+}
+
+/** Status and outcome in one value, as older callers have it. */
+export function statusOf({ status, outcome }: Pick<ProcessRecord, 'status' | 'outcome'>): StatusView {
+  if (status === 'running' || outcome === undefined) return { state: 'running' }
+  return { state: status, awaitOutput: outcome }
+}
+
+/** What identifies a wait among others of its process. */
+export function waitKeyOf(kind: WaitKind): string {
+  switch (kind.type) {
+    case 'signal':
+      return kind.key
+    case 'timer':
+      return `timer:${kind.untilMs}`
+    case 'process':
+      return `process:${kind.processId}`
+  }
+}
+
+function withoutWait({ wait: _, ...state }: ProcessState): ProcessState {
+  return state
+}

@@ -1,0 +1,168 @@
+import * as v from 'valibot'
+import { InvalidInputError } from '../base/errors.js'
+import { strictSchema } from '../base/options.js'
+import type { JsonValue } from '../base/json.js'
+import { wireCodec } from '../state/wire.js'
+import { ProcessError } from './errors.js'
+import { builtInEventTypes, eventTypeSchema, isLifecycleEventType, type ProcessEventType } from './event-type.js'
+import {
+  identityOf,
+  identitySchema,
+  inputSchema,
+  needsEnvironment,
+  type ProcessIdentity,
+  type ProcessInput,
+} from './input.js'
+import { digestOf } from './keys.js'
+import { checkSize, idSchema, longestId, positiveSchema, take, type ProcessId } from './scalars.js'
+import { provenanceSchema, scopeSchema, type Provenance, type SessionScope } from './scope.js'
+import { recoveryDispositions, type RecoveryDisposition } from './vocabulary.js'
+
+/** The content address of an environment that was captured for a process. */
+export type ExecutionEnvRef = string
+
+/** A process that somebody wants to have. */
+export interface ProcessRegistration {
+  readonly id: ProcessId
+  readonly input: ProcessInput
+  /** Has no default: who forgets it must not compile, and must not be read back. */
+  readonly disposition: RecoveryDisposition
+  /** Default what follows from the input. */
+  readonly identity?: ProcessIdentity
+  /** The producer's own types, and built-in ones that it wants otherwise. */
+  readonly eventTypes: readonly ProcessEventType[]
+  readonly provenance: Provenance
+  /** Required for tool calls and engines, forbidden for the others. */
+  readonly envRef?: ExecutionEnvRef
+  /** Who is woken unless an event says otherwise. */
+  readonly wakeTarget?: SessionScope
+  /** How often a rerunnable process may be started; any number unless told. */
+  readonly maxAttempts?: number
+}
+
+/** What a registration comes to and never changes again; the wake target is an edge of its own. */
+export interface Registered extends Omit<ProcessRegistration, 'identity' | 'wakeTarget'> {
+  readonly identity: ProcessIdentity
+}
+
+/** A registration that was taken. */
+export interface TakenRegistration {
+  readonly registered: Registered
+  readonly wakeTarget: SessionScope | undefined
+  readonly registrationHash: string
+}
+
+const envRefSchema = v.custom<string>(
+  (input) => typeof input === 'string' && /^process-env:sha256:[0-9a-f]{64}$/.test(input),
+  'not process-env:sha256: and 64 hexadecimal digits',
+)
+
+const shared = {
+  id: idSchema,
+  input: inputSchema,
+  disposition: v.picklist(recoveryDispositions),
+  eventTypes: v.pipe(v.array(eventTypeSchema), v.maxLength(longestId)),
+  provenance: provenanceSchema,
+  envRef: v.exactOptional(envRefSchema),
+  maxAttempts: v.exactOptional(positiveSchema),
+}
+
+const registrationSchema: v.GenericSchema<unknown, ProcessRegistration> = strictSchema({
+  ...shared,
+  identity: v.exactOptional(identitySchema),
+  wakeTarget: v.exactOptional(scopeSchema),
+})
+
+/** The shape of what is {@link Registered}. */
+export const registeredSchema: v.GenericSchema<unknown, Registered> = strictSchema({
+  ...shared,
+  identity: identitySchema,
+})
+
+const wire = wireCodec(registrationSchema)
+
+/** Takes a registration. Raises `process.registration_invalid` naming the field. */
+export function takeRegistration(input: unknown): TakenRegistration {
+  try {
+    const { wakeTarget, ...registration } = take(registrationSchema, input, 'registration')
+    checkSize(registration.input as unknown as JsonValue, 'registration', 'input')
+    checkSize(registration.eventTypes as unknown as JsonValue, 'registration', 'eventTypes')
+    const registered = { ...registration, identity: registration.identity ?? identityOf(registration.input) }
+    checkRegistered(registered)
+    return { registered, wakeTarget, registrationHash: hashOf(registered, wakeTarget) }
+  } catch (cause) {
+    if (!(cause instanceof InvalidInputError)) throw cause
+    const { field, reason } = cause.data
+    throw new ProcessError('process.registration_invalid', { field, reason }, { cause })
+  }
+}
+
+/** Raises `process.registration_invalid` for what a schema cannot say; holds for what is read back, too. */
+export function checkRegistered({ input, envRef, eventTypes, disposition, maxAttempts }: Registered): void {
+  if (needsEnvironment(input) && envRef === undefined) refuse('envRef', `required for ${input.type}`)
+  if (!needsEnvironment(input) && envRef !== undefined) refuse('envRef', `${input.type} has no environment`)
+  if (maxAttempts !== undefined && disposition !== 'rerunnable') {
+    refuse('maxAttempts', `a process that is ${disposition} is started once`)
+  }
+  const names = new Set<string>()
+  for (const [index, { name, semantics }] of eventTypes.entries()) {
+    if (names.has(name)) refuse(`eventTypes.${index}.name`, `declared twice: ${name}`)
+    names.add(name)
+    if (isLifecycleEventType(name)) refuse(`eventTypes.${index}.name`, `written by the registry alone: ${name}`)
+    checkSemantics(name, semantics, `eventTypes.${index}.semantics`)
+  }
+}
+
+/** The registration with other event types in place of its own. */
+export function withEventTypes(
+  registration: ProcessRegistration,
+  eventTypes: readonly ProcessEventType[],
+): ProcessRegistration {
+  return { ...registration, eventTypes }
+}
+
+/** The registration with more event types. */
+export function withExtraEventTypes(
+  registration: ProcessRegistration,
+  eventTypes: readonly ProcessEventType[],
+): ProcessRegistration {
+  return { ...registration, eventTypes: [...registration.eventTypes, ...eventTypes] }
+}
+
+/** Every type that events of the process may have, built-in ones included. */
+export function declaredEventTypes(eventTypes: readonly ProcessEventType[]): readonly ProcessEventType[] {
+  const own = new Set(eventTypes.map(({ name }) => name))
+  return [...eventTypes, ...builtInEventTypes.filter(({ name }) => !own.has(name))]
+}
+
+function checkSemantics(name: string, { terminal }: ProcessEventType['semantics'], field: string): void {
+  if (terminal !== undefined && terminal.state !== 'completed' && terminal.awaitOutput === undefined) {
+    refuse(`${field}.terminal.awaitOutput`, `required for an end as ${terminal.state}`)
+  }
+  const builtIn = builtInEventTypes.find((type) => type.name === name)
+  // Ends are written by their names: one that ended nothing would lose the output.
+  if (builtIn !== undefined && builtIn.semantics.terminal?.state !== terminal?.state) {
+    refuse(`${field}.terminal.state`, `${name} is ${builtIn.semantics.terminal?.state ?? 'no end'}`)
+  }
+}
+
+function refuse(field: string, reason: string): never {
+  throw new ProcessError('process.registration_invalid', { field, reason })
+}
+
+/**
+ * What tells a repeat from another registration: `v1:` and the hex SHA-256 of its canonical form, in which the order of keys and of
+ * event types plays no part, the id is left out, and so is a built-in type that was declared as it is anyway.
+ */
+function hashOf(registered: Registered, wakeTarget: SessionScope | undefined): string {
+  const { id: _, eventTypes, ...rest } = registered
+  const own = eventTypes
+    .filter((type) => !builtInTexts.has(digestOf(type as unknown as JsonValue)))
+    .toSorted(({ name: one }, { name: other }) => (one < other ? -1 : 1))
+  const form = { ...rest, eventTypes: own, ...(wakeTarget !== undefined && { wakeTarget }) }
+  return `v1:${digestOf(wire.encode({ id: '', ...form }))}`
+}
+
+const builtInTexts: ReadonlySet<string> = new Set(
+  builtInEventTypes.map((type) => digestOf(type as unknown as JsonValue)),
+)

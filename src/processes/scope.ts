@@ -1,0 +1,60 @@
+import * as v from 'valibot'
+import { strictSchema } from '../base/options.js'
+import { idSchema, positiveSchema } from './scalars.js'
+
+/** A session, or one agent frame of it. An empty frame id counts as none. */
+export interface SessionScope {
+  readonly sessionId: string
+  readonly agentFrameId?: string
+}
+
+/** Who started a process; nothing follows from it. */
+export type Originator = { readonly type: 'host' } | { readonly type: 'session'; readonly scope: SessionScope }
+
+/** What made somebody do something. */
+export type CausalRef =
+  | { readonly type: 'turn' | 'effect' | 'tool_call' | 'trigger_occurrence' | 'session_node'; readonly id: string }
+  | { readonly type: 'process'; readonly processId: string }
+  | { readonly type: 'process_event'; readonly processId: string; readonly sequence: number }
+
+/** Where a process comes from: lineage alone, no visibility, wake or cleanup follows from it. */
+export interface Provenance {
+  readonly originator: Originator
+  readonly causedBy?: CausalRef
+}
+
+/** The shape of a {@link SessionScope}. */
+export const scopeSchema: v.GenericSchema<unknown, SessionScope> = strictSchema({
+  sessionId: idSchema,
+  agentFrameId: v.exactOptional(v.union([v.literal(''), idSchema])),
+})
+
+const originatorSchema: v.GenericSchema<unknown, Originator> = v.variant('type', [
+  strictSchema({ type: v.literal('host') }),
+  strictSchema({ type: v.literal('session'), scope: scopeSchema }),
+])
+
+const causalRefSchema: v.GenericSchema<unknown, CausalRef> = v.variant('type', [
+  strictSchema({
+    type: v.picklist(['turn', 'effect', 'tool_call', 'trigger_occurrence', 'session_node']),
+    id: idSchema,
+  }),
+  strictSchema({ type: v.literal('process'), processId: idSchema }),
+  strictSchema({ type: v.literal('process_event'), processId: idSchema, sequence: positiveSchema }),
+])
+
+/** The shape of a {@link Provenance}. */
+export const provenanceSchema: v.GenericSchema<unknown, Provenance> = strictSchema({
+  originator: originatorSchema,
+  causedBy: v.exactOptional(causalRefSchema),
+})
+
+/** The id of a scope: `session:<session>`, with `/frame:<frame>` for a frame. */
+export function scopeIdOf({ sessionId, agentFrameId = '' }: SessionScope): string {
+  return agentFrameId === '' ? `session:${sessionId}` : `session:${sessionId}/frame:${agentFrameId}`
+}
+
+/** The id of who started a process: `host`, or that of the session's scope. */
+export function originatorIdOf(originator: Originator): string {
+  return originator.type === 'host' ? 'host' : scopeIdOf(originator.scope)
+}

@@ -1,0 +1,117 @@
+import { abortable } from '../base/promises.js'
+import type { Clock } from '../base/clock.js'
+import { messageOf } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import { createDeferred, silence } from '../base/promises.js'
+import type { Awaiter, EventWaitBounds } from './awaiter.js'
+import { ProcessError } from './errors.js'
+import type { ProcessEvent } from './event.js'
+import type { ProcessHub } from './hub.js'
+import type { AwaitOutput, NoLongerRetained } from './output.js'
+import { takeId, type ProcessId } from './scalars.js'
+import type { WaitBounds } from './shared-wait.js'
+import type { ProcessStore } from './store.js'
+import type { DriveReport } from './worker.js'
+
+/** Drives pending work once. */
+export interface RunHandle {
+  claimAndRunPending(): Promise<DriveReport>
+}
+
+/**
+ * The wait of an engine that executes processes itself: its own durable promise. It is asked once per wait, for processes
+ * that have not ended; what it answers is the answer, and what it fails with is the failure.
+ */
+export interface ProcessAttach {
+  awaitTerminal(processId: ProcessId, bounds: { readonly signal?: AbortSignal }): Promise<AwaitOutput>
+}
+
+/** What a {@link WorkDriver} is built on. */
+export interface WorkDriverOptions {
+  /** The watched store. */
+  readonly store: ProcessStore
+  readonly hub: ProcessHub
+  readonly awaiter: Awaiter
+  readonly runs: RunHandle
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/**
+ * Waits for processes and drives their work, whoever executes them.
+ *
+ * Where an engine executes them it owns the wait; else the awaiter does. There is no loop in here: what has not ended is the
+ * queue, and whoever starts something, or opens a session, drives it.
+ */
+export class WorkDriver {
+  readonly store: ProcessStore
+  readonly hub: ProcessHub
+  readonly #options: WorkDriverOptions
+  #attach: ProcessAttach | undefined
+
+  constructor(options: WorkDriverOptions) {
+    this.store = options.store
+    this.hub = options.hub
+    this.#options = options
+  }
+
+  /** Leaves waits to an engine from now on. */
+  attach(attach: ProcessAttach): void {
+    this.#attach = attach
+  }
+
+  /**
+   * Resolves with what the process has come to. Rejects with `process.unknown`, with what the store or the engine fails
+   * with, with `process.await_timeout`, and with the signal's reason, also when the engine does not heed it.
+   */
+  async awaitTerminal(processId: ProcessId, bounds: WaitBounds = {}): Promise<AwaitOutput | NoLongerRetained> {
+    const attach = this.#attach
+    if (attach === undefined) return this.#options.awaiter.awaitTerminal(processId, bounds)
+    const id = takeId(processId)
+    bounds.signal?.throwIfAborted()
+    const terminal = await this.store.getTerminal(id)
+    if (terminal.state !== 'running') return this.#options.awaiter.awaitTerminal(id, bounds)
+    return this.#attached(attach, id, bounds)
+  }
+
+  /** Like {@link Awaiter.awaitEvent}: no engine knows of events. */
+  awaitEvent(
+    processId: ProcessId,
+    eventType: string,
+    afterSequence: number,
+    bounds: EventWaitBounds = {},
+  ): Promise<ProcessEvent> {
+    return this.#options.awaiter.awaitEvent(processId, eventType, afterSequence, bounds)
+  }
+
+  /** Drives pending work once; `reason` says in the log what for. What it rejects with is logged, too. */
+  async claimAndRunPending(reason: string): Promise<DriveReport> {
+    try {
+      return await this.#options.runs.claimAndRunPending()
+    } catch (error) {
+      this.#options.logger.warn({ reason, cause: messageOf(error) }, 'pending processes were not driven')
+      throw error
+    }
+  }
+
+  /** The engine's wait within the caller's bounds, whether it keeps to them or not. */
+  async #attached(attach: ProcessAttach, processId: ProcessId, bounds: WaitBounds): Promise<AwaitOutput> {
+    const { signal, timeoutMs } = bounds
+    const { clock } = this.#options
+    const bound = new AbortController()
+    const both = signal === undefined ? bound.signal : AbortSignal.any([signal, bound.signal])
+    const late = createDeferred<never>()
+    const giveUp = (): void => {
+      const error = new ProcessError('process.await_timeout', { processId, timeoutMs: timeoutMs ?? 0 })
+      late.reject(error)
+      bound.abort(error)
+    }
+    const timer = timeoutMs === undefined ? undefined : clock.setTimeout(giveUp, timeoutMs)
+    try {
+      const waiting = silence(attach.awaitTerminal(processId, { signal: both }))
+      return await abortable(Promise.race([waiting, late.promise]), signal)
+    } finally {
+      if (timer !== undefined) clock.clearTimeout(timer)
+    }
+  }
+}

@@ -1,0 +1,489 @@
+import type { InspectionEvent, Observer } from 'xstate'
+import type { Clock } from '../base/clock.js'
+import { DeadlineQueue } from '../base/deadline-queue.js'
+import { messageOf, StatewardError } from '../base/errors.js'
+import type { IdSource } from '../base/ids.js'
+import type { Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
+import { createDeferred, silence, type Deferred } from '../base/promises.js'
+import type { JobList } from '../work/job-list.js'
+import { LeaseKeeper } from '../work/lease-keeper.js'
+import type { Slot } from '../work/slot.js'
+import { Slots, type KindLimits } from '../work/slots.js'
+import type { Awaiter } from './awaiter.js'
+import { claim, isSuperseded } from './claim.js'
+import { ProcessError } from './errors.js'
+import type { ProcessEventSink, WorkerFault } from './event-sink.js'
+import {
+  checkLeaseTimings,
+  defaultLeaseTimings,
+  type LeaseOwner,
+  type LeaseTimings,
+  type ProcessLease,
+} from './lease.js'
+import { ProcessRun, type HeldLease, type RunTools } from './process-run.js'
+import type { ProcessRecord } from './record.js'
+import { isClaimable, recoveryOf } from './recovery.js'
+import type { ProcessRunner } from './runner.js'
+import type { ProcessId } from './scalars.js'
+import type { ProcessStore, WorkCursor, WorkPage } from './store.js'
+
+/** Why a process was not taken. */
+export type Disposition =
+  /** Somebody else is at work, or this worker already is. */
+  | { readonly type: 'busy' }
+  /** It was pruned meanwhile. */
+  | { readonly type: 'absent' }
+  /** It has ended meanwhile. */
+  | { readonly type: 'settled_by_peer' }
+  /** It was ended here, without being run. */
+  | { readonly type: 'already_applied' }
+  | { readonly type: 'lease_lost' }
+  | { readonly type: 'externally_owned' }
+  /** Bound to an owner that may still be at work. */
+  | { readonly type: 'owner_bound' }
+  /** What it runs in is not here. */
+  | { readonly type: 'kind_unknown' }
+  | { readonly type: 'backend_error'; readonly operation: string }
+
+/** A process that was not taken. */
+export interface Deferral {
+  readonly processId: ProcessId
+  readonly disposition: Disposition
+}
+
+/** What a drive has done: handed over, not ended. */
+export interface DriveReport {
+  /** `coalesced`: a scan was under way, and another follows it. */
+  readonly intake: 'scanned' | 'coalesced'
+  readonly admitted: readonly ProcessId[]
+  readonly deferred: readonly Deferral[]
+}
+
+/** What draining has done. */
+export interface DrainReport {
+  /** In the order in which they were given up. */
+  readonly abandoned: readonly ProcessId[]
+  readonly deferred: readonly Deferral[]
+}
+
+/** What a {@link Worker} is built on. */
+export interface WorkerOptions {
+  /** A watched store, so that its waiters hear of what is written. */
+  readonly store: ProcessStore
+  readonly awaiter: Awaiter
+  readonly runner: ProcessRunner
+  /** The stable name of this worker; `firstStarted` records it. */
+  readonly owner: LeaseOwner
+  readonly clock: Clock
+  readonly ids: IdSource
+  readonly jobs: JobList
+  readonly logger: Logger
+  readonly sink?: ProcessEventSink
+  /** How many processes run at a time, those that wait left out; default 64. */
+  readonly concurrency?: number
+  /** Limits of single kinds. */
+  readonly limits?: Readonly<Record<string, KindLimits>>
+  readonly timings?: LeaseTimings
+  /** Milliseconds that a run told to stop has to answer; default 5,000. */
+  readonly graceMs?: number
+  /** Milliseconds after which something is tried again that could not be run; default 5,000. */
+  readonly retryDelayMs?: number
+  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+}
+
+/** Rows that one page of a scan holds at most. */
+const largestPage = 256
+/** Milliseconds before a page is asked for again: three tries. */
+const pageRetriesMs = [10, 20]
+
+/**
+ * Claims processes that nobody works on and runs them.
+ *
+ * Rows that have not ended are the queue; a drive looks through them, page by page, as long as there are free slots, and
+ * goes on by itself when one frees. Drives that come while one is under way become one more scan. Each claim is made under
+ * an owner of its own, so that a second sweep of the same worker meets its first run as anybody else would; what to do is
+ * decided on the record as it stands under the lease. A run that waits gives its slot to others.
+ *
+ *     const worker = new Worker({ store, awaiter, runner, owner, ... })
+ *     await worker.claimAndRunPending()
+ */
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #logger: Logger
+  readonly #deadlines: DeadlineQueue
+  readonly #slots: Slots
+  readonly #timings: LeaseTimings
+  readonly #tools: RunTools
+  readonly #runs = new Map<ProcessId, ProcessRun>()
+  /** Processes that came up again while they were being run. */
+  readonly #again = new Set<ProcessId>()
+  #scanning: Promise<void> | undefined
+  #isRescanDue = false
+  /** Something was passed over because its kind was full: another look follows as soon as something frees. */
+  #isRoomWanted = false
+  #room: Deferred<void> | undefined
+  #idle: Deferred<void> | undefined
+  #timer: Disposable | undefined
+  #retry: Disposable | undefined
+  #isClosed = false
+
+  constructor(options: WorkerOptions) {
+    const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {}, inspect } = options
+    this.#options = options
+    this.#logger = guardedLogger(logger)
+    this.#deadlines = new DeadlineQueue(clock)
+    this.#timings = checkLeaseTimings(options.timings ?? defaultLeaseTimings)
+    this.#slots = new Slots({ limit: concurrency, clock, deadlines: this.#deadlines, onRoom: () => this.#onRoom() })
+    for (const [kind, kindLimits] of Object.entries(limits)) this.#slots.configure(kind, kindLimits)
+    const keeper = new LeaseKeeper<HeldLease>({
+      deadlines: this.#deadlines,
+      logger: this.#logger,
+      intervalMs: this.#timings.renewIntervalMs,
+      renew: (held) => this.#renew(held),
+    })
+    this.#tools = {
+      store,
+      awaiter,
+      runner,
+      keeper,
+      clock,
+      deadlines: this.#deadlines,
+      jobs,
+      logger: this.#logger,
+      graceMs: options.graceMs ?? 5000,
+      report: (fault) => this.#report(fault),
+      ...(inspect !== undefined && { inspect }),
+    }
+  }
+
+  /** How many processes it has claimed and not let go of. */
+  get size(): number {
+    return this.#runs.size
+  }
+
+  /**
+   * Claims and starts what nobody works on. Resolves once a scan has handed over what there was room for; the rest follows
+   * when slots free. Rejects with `process.worker_closed`.
+   */
+  async claimAndRunPending(): Promise<DriveReport> {
+    if (this.#isClosed) throw new ProcessError('process.worker_closed', {})
+    if (this.#scanning !== undefined) {
+      this.#isRescanDue = true
+      return { intake: 'coalesced', admitted: [], deferred: [] }
+    }
+    const report = { admitted: [] as ProcessId[], deferred: [] as Deferral[] }
+    const handedOver = createDeferred<void>()
+    this.#scanning = silence(this.#scanAll(report, handedOver))
+    await handedOver.promise
+    return { intake: 'scanned', admitted: [...report.admitted], deferred: [...report.deferred] }
+  }
+
+  /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
+  async idle(): Promise<void> {
+    while (this.#runs.size > 0 || this.#scanning !== undefined) {
+      this.#idle ??= createDeferred<void>()
+      await this.#idle.promise
+    }
+  }
+
+  /**
+   * Gives up what this worker has started and nobody else may run: the lever of a host that will not come back. What others
+   * started, what has not started, and what can be run again stays.
+   */
+  async drainOwnerBoundWork(): Promise<DrainReport> {
+    const { store, owner } = this.#options
+    const abandoned: ProcessId[] = []
+    const deferred: Deferral[] = []
+    for (const record of await store.listNonTerminal()) {
+      if (record.disposition !== 'owner_bound' || record.firstStarted?.owner.ownerId !== owner.ownerId) continue
+      const disposition = await this.#drain(record.id)
+      if (disposition === undefined) abandoned.push(record.id)
+      else deferred.push({ processId: record.id, disposition })
+    }
+    return { abandoned, deferred }
+  }
+
+  /**
+   * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over. What can be run
+   * again is free for others at once.
+   */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#timer?.[Symbol.dispose]()
+    this.#room?.resolve()
+    for (const run of this.#runs.values()) run.close()
+    await this.idle()
+    this.#tools.keeper[Symbol.dispose]()
+    this.#slots[Symbol.dispose]()
+    this.#deadlines[Symbol.dispose]()
+  }
+
+  async #scanAll(report: { admitted: ProcessId[]; deferred: Deferral[] }, handedOver: Deferred<void>): Promise<void> {
+    do {
+      this.#isRescanDue = false
+      await this.#scan(report, handedOver)
+    } while (this.#isRescanDue && !this.#isClosed)
+    this.#scanning = undefined
+    handedOver.resolve()
+    await this.#armTimer()
+    this.#tellIdle()
+  }
+
+  async #scan(report: { admitted: ProcessId[]; deferred: Deferral[] }, handedOver: Deferred<void>): Promise<void> {
+    const { concurrency = 64 } = this.#options
+    let cursor: WorkCursor | undefined
+    do {
+      // A worker that is full fetches no page: nobody would work on it.
+      while (this.#slots.taken >= concurrency && !this.#isClosed) {
+        handedOver.resolve()
+        this.#room ??= createDeferred<void>()
+        await this.#room.promise
+        this.#room = undefined
+      }
+      if (this.#isClosed) return
+      const page = await this.#page(Math.min(largestPage, concurrency - this.#slots.taken), cursor)
+      if (page === undefined) return
+      await Promise.all(
+        page.records.map(async (record) => {
+          const disposition = await this.#admit(record)
+          if (disposition === undefined) report.admitted.push(record.id)
+          else report.deferred.push({ processId: record.id, disposition })
+        }),
+      )
+      cursor = page.next
+    } while (cursor !== undefined)
+  }
+
+  async #page(limit: number, cursor: WorkCursor | undefined): Promise<WorkPage | undefined> {
+    for (const delay of [...pageRetriesMs, undefined]) {
+      try {
+        return await this.#options.store.listWork(limit, cursor)
+      } catch (error) {
+        if (delay === undefined) {
+          this.#report({ type: 'incomplete_scan', operation: 'list the work', message: messageOf(error) })
+          return undefined
+        }
+        await new Promise<void>((resolve) => this.#deadlines.after(delay, resolve))
+      }
+    }
+    return undefined
+  }
+
+  /** Claims a process and starts what has to be done; `undefined` when it was handed over. */
+  async #admit(record: ProcessRecord): Promise<Disposition | undefined> {
+    const { runner } = this.#options
+    const { id } = record
+    if (this.#runs.has(id)) {
+      this.#again.add(id)
+      return { type: 'busy' }
+    }
+    if (!isClaimable(record)) return { type: 'externally_owned' }
+    if (record.disposition !== 'externally_owned' && !runner.canRun(record)) return { type: 'kind_unknown' }
+    const slot = this.#slots.tryTake({ kind: record.identity.kind })
+    if (slot === undefined) {
+      this.#isRoomWanted = true
+      return { type: 'busy' }
+    }
+    let operation = 'claim'
+    try {
+      const claimed = await claim(this.#options.store, id, this.#claimant(), this.#timings.ttlMs)
+      if (claimed === undefined) return this.#letGo(slot, { type: 'busy' })
+      operation = 'read'
+      return await this.#decide(id, claimed.lease, claimed.deadHolder, slot, (next) => (operation = next))
+    } catch (error) {
+      slot.release()
+      if (isSuperseded(error)) return { type: 'lease_lost' }
+      if (StatewardError.is(error, 'process.unknown')) return { type: 'absent' }
+      this.#report({ type: 'row_backend_error', processId: id, operation, message: messageOf(error) })
+      return { type: 'backend_error', operation }
+    }
+  }
+
+  async #decide(
+    id: ProcessId,
+    lease: ProcessLease,
+    deadHolder: ProcessLease | undefined,
+    slot: Slot,
+    step: (operation: string) => void,
+  ): Promise<Disposition | undefined> {
+    const { store, clock, owner, runner } = this.#options
+    const nowMs = Math.trunc(clock.wallNow())
+    const release = async (disposition: Disposition): Promise<Disposition> => {
+      step('release')
+      await store.completeLease({ processId: id, leaseToken: lease.leaseToken })
+      return this.#letGo(slot, disposition)
+    }
+    const record = await store.getProcess(id)
+    if (record === undefined) return release({ type: 'absent' })
+    const recovery = recoveryOf(record, { nowMs, deadHolder })
+    switch (recovery.action) {
+      case 'leave':
+        return release({ type: 'externally_owned' })
+      case 'release':
+        return release(record.status === 'running' ? { type: 'owner_bound' } : { type: 'settled_by_peer' })
+      case 'abandon': {
+        const isLookedAfter = recovery.evidence.writer === 'sweep' && runner.recover !== undefined
+        if (isLookedAfter && deadHolder !== undefined) return this.#run({ record, lease, slot, deadHolder })
+        step('write its end')
+        const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence: recovery.evidence })
+        return this.#letGo(slot, outcome === 'superseded' ? { type: 'settled_by_peer' } : { type: 'already_applied' })
+      }
+      case 'run': {
+        step('record its start')
+        try {
+          const started = await store.recordFirstStarted(id, { owner, startedAtMs: nowMs }, { lease })
+          return this.#run({ record: started, lease, slot })
+        } catch (error) {
+          if (StatewardError.is(error, 'process.attempts_exhausted')) return release({ type: 'already_applied' })
+          if (StatewardError.is(error, 'process.already_started')) return release({ type: 'owner_bound' })
+          throw error
+        }
+      }
+    }
+  }
+
+  #run(start: ConstructorParameters<typeof ProcessRun>[0]): undefined {
+    const run = new ProcessRun(start, this.#tools)
+    const { processId } = run
+    this.#runs.set(processId, run)
+    const ended = (): void => {
+      this.#runs.delete(processId)
+      if (this.#again.delete(processId)) this.#drive()
+      this.#tellIdle()
+    }
+    void run.run().then(
+      (hasEnded) => {
+        if (!hasEnded) this.#driveLater()
+        ended()
+      },
+      (error: unknown) => {
+        this.#report({ type: 'row_run_failed', processId, operation: 'end', message: messageOf(error) })
+        ended()
+      },
+    )
+    if (this.#isClosed) run.close()
+  }
+
+  #letGo(slot: Slot, disposition: Disposition): Disposition {
+    slot.release()
+    return disposition
+  }
+
+  async #drain(processId: ProcessId): Promise<Disposition | undefined> {
+    const { store, owner, clock, ids } = this.#options
+    const identity = { ...owner, ownerId: `${owner.ownerId}:drain:${ids.uuid()}`, incarnationId: ids.uuid() }
+    try {
+      const claimed = await store.claimLease(processId, identity, this.#timings.ttlMs)
+      if (claimed.outcome === 'busy') return { type: 'busy' }
+      const { lease } = claimed
+      const release = async (disposition: Disposition): Promise<Disposition> => {
+        await store.completeLease({ processId, leaseToken: lease.leaseToken })
+        return disposition
+      }
+      const record = await store.getProcess(processId)
+      if (record === undefined) return await release({ type: 'absent' })
+      if (record.status !== 'running') return await release({ type: 'settled_by_peer' })
+      const evidence = { writer: 'owner_drain', owner, epochMs: Math.trunc(clock.wallNow()) } as const
+      const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence })
+      if (outcome === 'committed') return undefined
+      return { type: outcome === 'superseded' ? 'settled_by_peer' : 'already_applied' }
+    } catch (error) {
+      if (isSuperseded(error)) return { type: 'lease_lost' }
+      if (StatewardError.is(error, 'process.unknown')) return { type: 'absent' }
+      this.#report({ type: 'row_backend_error', processId, operation: 'drain', message: messageOf(error) })
+      return { type: 'backend_error', operation: 'drain' }
+    }
+  }
+
+  /** Renews leases in one change; a store that fails stops only work whose lease would run out before the next try. */
+  async #renew(held: readonly HeldLease[]): Promise<readonly HeldLease[]> {
+    const { store, clock } = this.#options
+    const { ttlMs, renewIntervalMs } = this.#timings
+    try {
+      const renewed = await store.renewLeases(
+        held.map(({ lease }) => lease),
+        ttlMs,
+      )
+      const byProcess = new Map(renewed.map((lease) => [lease.processId, lease]))
+      return held.filter((one) => {
+        const lease = byProcess.get(one.lease.processId)
+        if (lease === undefined) return true
+        one.lease = lease
+        return false
+      })
+    } catch (error) {
+      const nextMs = clock.wallNow() + 2 * renewIntervalMs
+      for (const one of held) if (one.lease.expiresAtMs <= nextMs) one.onUnrenewable()
+      throw error
+    }
+  }
+
+  /** An owner of its own for every claim. */
+  #claimant(): LeaseOwner {
+    const { owner, ids } = this.#options
+    const incarnationId = ids.uuid()
+    return { ...owner, ownerId: `${owner.ownerId}:recovery:${incarnationId}`, incarnationId }
+  }
+
+  #onRoom(): void {
+    this.#room?.resolve()
+    if (!this.#isRoomWanted) return
+    this.#isRoomWanted = false
+    this.#drive()
+  }
+
+  /** Looks again, by itself. */
+  #drive(): void {
+    if (this.#isClosed) return
+    this.claimAndRunPending().catch((error: unknown) =>
+      this.#report({ type: 'incomplete_scan', operation: 'drive', message: messageOf(error) }),
+    )
+  }
+
+  /** Looks again after a while: something could not be run, or not ended, and is free for another try. */
+  #driveLater(): void {
+    if (this.#isClosed || this.#retry !== undefined) return
+    this.#retry = this.#deadlines.after(this.#options.retryDelayMs ?? 5000, () => {
+      this.#retry = undefined
+      this.#drive()
+    })
+  }
+
+  /** Looks again when the next timer of a process is due. */
+  async #armTimer(): Promise<void> {
+    const { store, clock } = this.#options
+    let dueAtMs: number | undefined
+    try {
+      dueAtMs = await store.nextWorkAtMs()
+    } catch (error) {
+      this.#report({ type: 'incomplete_scan', operation: 'ask for the next timer', message: messageOf(error) })
+    }
+    if (this.#isClosed) return
+    this.#timer?.[Symbol.dispose]()
+    this.#timer = undefined
+    if (dueAtMs === undefined) return
+    const delay = Math.max(0, dueAtMs - clock.wallNow())
+    this.#timer = this.#deadlines.after(delay, () => this.#drive())
+  }
+
+  #tellIdle(): void {
+    if (this.#runs.size > 0 || this.#scanning !== undefined) return
+    this.#idle?.resolve()
+    this.#idle = undefined
+  }
+
+  #report(fault: WorkerFault): void {
+    const { sink } = this.#options
+    if (sink?.emitWorkerFault === undefined) {
+      this.#logger.error(fault, 'a fault of a process worker')
+      return
+    }
+    try {
+      const emitted = sink.emitWorkerFault(fault)
+      if (emitted instanceof Promise) silence(emitted)
+    } catch (error) {
+      this.#logger.error({ ...fault, cause: messageOf(error) }, 'a fault of a process worker, which its sink refused')
+    }
+  }
+}
