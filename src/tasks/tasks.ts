@@ -60,7 +60,7 @@ const resumedAtOnce = 256
 const lookedAtOnce = 4096
 
 /** What cancelling met. */
-export type CancelAnswer = 'cancelled' | 'already_cancelled' | 'already_terminal'
+export type CancelAnswer = 'cancelled' | 'already_cancelled' | 'already_ended'
 
 /** How often a subscription releases. */
 export interface SubscribeOptions {
@@ -161,7 +161,7 @@ export class Tasks {
       const task = batch.view.task(taskId)
       if (task === undefined) throw new TaskError('unknown_task', { taskId })
       if (task.cancelledAtMs !== undefined) return 'already_cancelled'
-      if (hasEnded(task)) return 'already_terminal'
+      if (hasEnded(task)) return 'already_ended'
       cancelTask(batch, taskId, this.#now())
       return 'cancelled'
     })
@@ -174,7 +174,7 @@ export class Tasks {
       const run = batch.view.run(runId)
       if (run === undefined) throw new TaskError('unknown_run', { runId })
       if (run.state === 'cancelled') return 'already_cancelled'
-      if (isTerminalRunState(run.state)) return 'already_terminal'
+      if (isTerminalRunState(run.state)) return 'already_ended'
       cancelRun(batch, runId, this.#now())
       fillWindow(batch, this.projection, run.taskId, this.#dispatcher.times.wall(), this.#use.ids)
       return 'cancelled'
