@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { budgetDimension, type HandlerContext } from '../../../src/tasks/index.js'
+import { budgetDimension, defineTask, type HandlerContext } from '../../../src/tasks/index.js'
 import { codeOf, leftovers, nothingLeft, openService, start, textOf } from '../acceptance/support.js'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -133,6 +133,30 @@ describe('calls', () => {
     expect(textOf((await service.tasks.outcome(id)).output)).toBe('[10,20,30]')
     expect([...service.projection.children(id)]).toHaveLength(3)
     expect(leftovers(service)).toEqual(nothingLeft)
+  })
+
+  it('[T-249] a definition is called with what it says of its schemas and limits; values cross as they are', async () => {
+    const service = await openService()
+    const Amount = v.pipe(v.string(), v.transform(Number))
+    const child = defineTask(
+      'child',
+      { input: Amount, output: Amount, maxAttempts: 2 },
+      (amount, { attemptNumber }) => {
+        if (attemptNumber === 1) throw new Error('once')
+        return `${amount * 2}`
+      },
+    )
+    const parent = defineTask('parent', {}, async (_, { call }) => ({
+      twice: await call(child, '21'),
+      bytes: await call('echo', new Uint8Array([1])),
+      text: await call('echo', '5'),
+    }))
+    service.tasks.handle(child)
+    service.tasks.handle(parent)
+    service.tasks.handle('echo', ({ input }) => input)
+    const handle = await service.tasks.submit(parent, undefined)
+    await service.pass(5)
+    expect(await handle.result()).toEqual({ twice: 42, bytes: new Uint8Array([1]), text: '5' })
   })
 
   it('[T-249] a child and the wait for it are one change', async () => {
