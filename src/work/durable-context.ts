@@ -50,6 +50,7 @@ export interface WaitForOptions {
 /** Work that can be called by what defines it. */
 export interface Callable<Input, Output> {
   readonly kind: string
+  /** Checks the input, which is handed on as it was given. */
   readonly input?: Schema<Input, unknown>
   readonly output?: Schema<unknown, Output>
   readonly options?: CallLimits
@@ -167,20 +168,13 @@ export class DurableContext {
   call(kind: string, input?: unknown): Promise<unknown>
   call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output>
   async call(called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> {
-    const callable = typeof called === 'string' ? { kind: called } : called
+    const callable: Callable<unknown, unknown> = typeof called === 'string' ? { kind: called } : called
     const { kind } = callable
     checkName('kind', kind)
     if (callable.input !== undefined) await checkValue(callable.input, input, `input of ${kind}`)
-    // As it was given: whoever does the work asks the schema again.
     const encoded = encodeValue(input, `input of ${kind}`)
-    const { maxAttempts, timeoutMs, maxLosses } = callable.options ?? {}
-    const limits = {
-      ...(maxAttempts !== undefined && { maxAttempts }),
-      ...(timeoutMs !== undefined && { timeoutMs }),
-      ...(maxLosses !== undefined && { maxLosses }),
-    }
     const key = this.#numbered(`call:${kind}:${digestOf(encoded)}`)
-    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, limits })
+    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, ...limitsOf(callable) })
     if (answer.type !== 'answered') {
       const { reason, message } = answer.type === 'failed' ? answer : { reason: 'timed_out', message: 'timed out' }
       throw new DurableError('call_failed', `${kind} ended without a result: ${message}`, { kind, reason })
@@ -238,6 +232,16 @@ export class DurableContext {
   #wallNow(): number {
     return Math.trunc(this.#options.clock.wallNow())
   }
+}
+
+function limitsOf({ options = {} }: Pick<Callable<never, unknown>, 'options'>): { readonly limits?: CallLimits } {
+  const { maxAttempts, timeoutMs, maxLosses } = options
+  const limits = {
+    ...(maxAttempts !== undefined && { maxAttempts }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(maxLosses !== undefined && { maxLosses }),
+  }
+  return Object.keys(limits).length === 0 ? {} : { limits }
 }
 
 const control = /\p{Cc}/u

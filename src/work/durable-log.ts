@@ -14,9 +14,10 @@ export type DurableWait =
       readonly limits?: CallLimits
     }
 
-/** How often and how long work that is called may be tried. */
+/** How far work that is called may go. */
 export interface CallLimits {
   readonly maxAttempts?: number
+  /** Milliseconds per attempt. */
   readonly timeoutMs?: number
   /** How often in a row it may be lost. */
   readonly maxLosses?: number

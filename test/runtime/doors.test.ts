@@ -542,6 +542,9 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.suspend', '$', ({ tasks }: Place) => tasks.suspend(name as never)] as const,
     ['Tasks.resume', 'runId', ({ tasks }: Place) => tasks.resume(name as never)] as const,
     ['Tasks.publish', '$', ({ tasks }: Place) => tasks.publish(name as never)] as const,
+    ['Tasks.answer', '$', ({ tasks }: Place) => tasks.answer(name as never, 'question')] as const,
+    ['Tasks.answer', 'name', ({ tasks, taskId }: Place) => tasks.answer(taskId, name as never)] as const,
+    ['Tasks.questions', 'taskId', ({ tasks }: Place) => tasks.questions({ taskId: name as never })] as const,
     [
       'Tasks.subscribe',
       'taskId',
