@@ -40,6 +40,11 @@ export class HeldInspection {
     this.option = observer === undefined ? {} : { inspect: (event) => this.#take(event) }
   }
 
+  /** Whether anybody inspects. */
+  get isWatched(): boolean {
+    return this.#observer !== undefined
+  }
+
   /** Passes on an event that is none of XState's own. */
   show(event: InspectionEvent): void {
     if (this.#observer !== undefined) this.#take(event)

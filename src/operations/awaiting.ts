@@ -14,7 +14,8 @@ import type {
 } from '../../machines/operation-vocabulary.js'
 import { checkId, checkIds } from './admission.js'
 import { internalError, OperationError, WatchError } from './errors.js'
-import type { OperationsHistory } from './history.js'
+import type { OperationsCore } from './core.js'
+import type { OperationRecords } from './records.js'
 import { readOutcome } from './operation-row.js'
 import type { ActiveWait } from './wait.js'
 import { WaitAll } from './wait-all.js'
@@ -39,12 +40,14 @@ const obligationSchema = optionsSchema<WaitAllSatisfied>({
  * {@link OperationRegistry}, which says what they promise. Nothing of it is durable.
  */
 export class Awaiting {
-  readonly #history: OperationsHistory
+  readonly #core: OperationsCore
+  readonly #records: OperationRecords
   readonly #ids: IdSource
   #isClosed = false
 
-  constructor(history: OperationsHistory, ids: IdSource) {
-    this.#history = history
+  constructor(core: OperationsCore, ids: IdSource) {
+    this.#core = core
+    this.#records = core.records
     this.#ids = ids
   }
 
@@ -83,6 +86,7 @@ export class Awaiting {
         return this.#records.waits.get(requestId)
       })
     } catch (refusal) {
+      this.#core.showRefused({ type: 'wait_all.begin' }, refusal)
       return WaitAll.rejected(requestId, refusal)
     }
     if (wait === undefined) return WaitAll.rejected(requestId, internalError('accepted wait without a barrier'))
@@ -109,14 +113,6 @@ export class Awaiting {
   close(): void {
     this.#isClosed = true
     this.#records.abandonWaiters()
-  }
-
-  get #core() {
-    return this.#history.core
-  }
-
-  get #records() {
-    return this.#history.core.records
   }
 
   #giveUp(requestId: WaitRequestId, reason: unknown): void {

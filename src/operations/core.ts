@@ -45,6 +45,12 @@ export interface CoreOptions extends RegistryLimits {
 const registry = fastMachine(operationRegistryMachine)
 const machine = withOperations(registry.machine)
 
+/** What a caller asks of a registry, as inspectors are shown it. */
+export interface CallerRequest {
+  readonly type: string
+  readonly id?: OperationId | undefined
+}
+
 /** An end that is decided and has its place in the completion order, but is not durable yet. */
 export interface StagedEnd {
   readonly event: SettleEvent
@@ -62,6 +68,8 @@ export class OperationsCore {
   readonly #inspection: HeldInspection
   #isApplying = false
   #isBroken = false
+  /** Refusals that inspectors have been shown. */
+  readonly #shown = new WeakSet<object>()
   /** Events handed to the actor. */
   #applied = 0
 
@@ -140,10 +148,27 @@ export class OperationsCore {
     })
   }
 
-  /** Leaves an inspection event that says what was refused, and why. */
-  showRefused(request: { readonly type: string; readonly id?: OperationId }, refusal: unknown): void {
+  /**
+   * Makes a request of a caller. Whatever refuses it, at once or later, its arguments, the chart or the lane, leaves one
+   * inspection event that says so.
+   */
+  ask<Answer>(request: CallerRequest, make: () => Answer): Answer {
+    if (!this.#inspection.isWatched) return make()
+    try {
+      const answer = make()
+      if (answer instanceof Promise) answer.catch((refusal: unknown) => this.showRefused(request, refusal))
+      return answer
+    } catch (refusal) {
+      this.showRefused(request, refusal)
+      throw refusal
+    }
+  }
+
+  /** Leaves an inspection event that says what was refused, and why; one for each refusal. */
+  showRefused({ type, id }: CallerRequest, refusal: unknown): void {
+    if (typeof refusal !== 'object' || refusal === null || this.#shown.has(refusal)) return
+    this.#shown.add(refusal)
     const { code, message } = refusal as { readonly code?: unknown; readonly message?: unknown }
-    const { type, id } = request
     this.#inspection.show({
       type: '@xstate.event',
       rootId: this.actor.sessionId,

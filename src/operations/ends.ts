@@ -6,9 +6,10 @@ import type { SettleEvent, Settlement } from '../../machines/operation-registry.
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 import { checkId } from './admission.js'
 import { kindClasses } from './classification.js'
-import type { StagedEnd } from './core.js'
+import type { OperationsCore, StagedEnd } from './core.js'
 import { internalError } from './errors.js'
 import type { OperationsEvent, OperationsHistory } from './history.js'
+import type { OperationRecords } from './records.js'
 import { operationEnded } from './operation.js'
 import { readFacts, type OperationRow } from './operation-row.js'
 import { terminations } from './termination.js'
@@ -30,16 +31,24 @@ export interface OperationEndsOptions {
 export class OperationEnds {
   readonly #lane: Lane
   readonly #history: OperationsHistory
+  readonly #core: OperationsCore
+  readonly #records: OperationRecords
   readonly #onEnded: OperationEndsOptions['onEnded']
 
   constructor({ lane, history, onEnded }: OperationEndsOptions) {
     this.#lane = lane
     this.#history = history
+    this.#core = history.core
+    this.#records = history.core.records
     this.#onEnded = onEnded
   }
 
   /** Ends one operation. `outcomeOf` is asked once the id is known to be one; what it throws is the refusal. */
   end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
+    return this.#core.ask({ type, id }, () => this.#end(type, id, outcomeOf))
+  }
+
+  #end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
     let event: SettleEvent
     try {
       checkId(id)
@@ -62,14 +71,6 @@ export class OperationEnds {
     }
     if (groups.length === 0) return this.#records.isEnding ? this.#endTogether([]) : done
     return silence(inTurn(groups.map((events) => this.#endTogether(events))))
-  }
-
-  get #core() {
-    return this.#history.core
-  }
-
-  get #records() {
-    return this.#history.core.records
   }
 
   /** Capacity slots leave no trace, so their end waits for nothing. */

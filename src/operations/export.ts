@@ -27,7 +27,12 @@ const key = v.pipe(
   v.check((text) => isUuid(text), 'invalid operation id key'),
 )
 
-const reason = v.optional(v.nullable(v.string()), null)
+/** `null` where there is none, also for who leaves it out. A function, because a plain default would not be written. */
+function orNull<const Schema extends v.GenericSchema>(schema: Schema) {
+  return v.optional(v.nullable(schema), () => null)
+}
+
+const reason = orNull(v.string())
 
 /** An outcome with its type beside its fields. */
 const documentOutcome = v.variant('outcomeType', [
@@ -54,8 +59,6 @@ function writtenOutcome(reached: OperationOutcome): DocumentOutcome {
   ) as DocumentOutcome
 }
 
-const optionalOutcome = v.optional(v.nullable(outcome), null)
-
 const record = v.strictObject({
   status: v.picklist([...liveStatuses, ...terminalStatuses, 'absent']),
   kind,
@@ -63,7 +66,7 @@ const record = v.strictObject({
   operationSource: v.nullable(source),
   peerReady: v.boolean(),
   progressCount: count,
-  terminalOutcome: optionalOutcome,
+  terminalOutcome: orNull(outcome),
   completionSequence: v.optional(count),
   watcherCount: count,
   terminalBuffered: v.boolean(),
@@ -74,7 +77,7 @@ const { outcome: _, completedAtMs: __, ...sharedEntryFields } = entryFields
 const entry = v.strictObject({
   ...sharedEntryFields,
   terminalOutcome: outcome,
-  completedAtMs: v.optional(v.nullable(count), null),
+  completedAtMs: orNull(count),
 })
 
 const documentSchema = v.strictObject({
@@ -84,15 +87,15 @@ const documentSchema = v.strictObject({
     completionFeedEntries: v.record(key, v.strictObject({ seq: count, kind, terminalOutcome: outcome })),
     nextCompletionSeq: count,
     maxCompleted: count,
-    maxConcurrent: v.optional(v.nullable(count), null),
+    maxConcurrent: orNull(count),
     completedOrder: v.array(v.string()),
     activeCount: count,
     waitOperationIds: v.array(v.string()),
-    waitRequestId: v.optional(v.nullable(v.string()), null),
+    waitRequestId: orNull(v.string()),
   }),
   operationSpecs: v.record(
     key,
-    v.strictObject({ ...specFields, childSessionId: v.optional(v.nullable(specFields.childSessionId.wrapped), null) }),
+    v.strictObject({ ...specFields, childSessionId: orNull(specFields.childSessionId.wrapped) }),
   ),
   completionEntries: v.array(entry),
   cursors: v.strictObject({

@@ -21,7 +21,9 @@ import {
   type ObservedStatus,
   type PublicResultClass,
 } from './classification.js'
+import type { OperationsCore } from './core.js'
 import type { OperationsHistory } from './history.js'
+import type { OperationRecords } from './records.js'
 import { checkKey, readStatus, snapshotOf } from './operation-row.js'
 import type { CompletionEntry, EpochId, LostOperation, OperationSnapshot, RegistryDiagnostics } from './types.js'
 import { documentOf, type WireOperationsSnapshot } from './export.js'
@@ -34,9 +36,13 @@ const observedStatuses: readonly ObservedStatus[] = ['absent', ...liveStatuses, 
  */
 export class OperationReader {
   readonly #history: OperationsHistory
+  readonly #core: OperationsCore
+  readonly #records: OperationRecords
 
   constructor(history: OperationsHistory) {
     this.#history = history
+    this.#core = history.core
+    this.#records = history.core.records
   }
 
   /** Identity of the completion order; survives restarts. */
@@ -140,14 +146,6 @@ export class OperationReader {
   capturePersistenceSnapshot(): WireOperationsSnapshot {
     this.#core.check()
     return documentOf(this.#history.state, { wait: this.#records.waits.oldest?.request, withoutLost: true })
-  }
-
-  get #core() {
-    return this.#history.core
-  }
-
-  get #records() {
-    return this.#history.core.records
   }
 
   #observedStatus(id: OperationId): ObservedStatus {

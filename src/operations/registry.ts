@@ -1,4 +1,4 @@
-import { InvalidInputError, messageOf, StatewardError, toError } from '../base/errors.js'
+import { InvalidInputError, messageOf, toError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
@@ -24,10 +24,13 @@ import { checkId, checkIds, checkLimit, checkPeer, checkProgress, checkSource, c
 import { Awaiting, type WaitOptions } from './awaiting.js'
 import { kindClasses, type CompletionWakeClass, type ObservedStatus, type PublicResultClass } from './classification.js'
 import { cursorAdvanced } from './completion.js'
+import type { CallerRequest } from './core.js'
 import { OperationEnds } from './ends.js'
 import { internalError, OperationError } from './errors.js'
 import type { WireOperationsSnapshot } from './export.js'
+import type { OperationsCore } from './core.js'
 import type { OperationsHistory } from './history.js'
+import type { OperationRecords } from './records.js'
 import { lostForgotten, operationRegistered, operationsCollected, operationStarted } from './operation.js'
 import { readOutcome } from './operation-row.js'
 import { checkOutcome, outcomes } from './outcomes.js'
@@ -70,6 +73,8 @@ const done = Promise.resolve()
 export class OperationRegistry {
   readonly #lane: Lane
   readonly #history: OperationsHistory
+  readonly #core: OperationsCore
+  readonly #records: OperationRecords
   readonly #reader: OperationReader
   readonly #ends: OperationEnds
   readonly #awaiting: Awaiting
@@ -81,9 +86,11 @@ export class OperationRegistry {
     const logger = guardedLogger(unguarded)
     this.#lane = lane
     this.#history = history
+    this.#core = history.core
+    this.#records = history.core.records
     this.#observer = guardedRegistryObserver(observer, logger)
     this.#reader = new OperationReader(history)
-    this.#awaiting = new Awaiting(history, ids)
+    this.#awaiting = new Awaiting(history.core, ids)
     this.#ends = new OperationEnds({
       lane,
       history,
@@ -134,6 +141,10 @@ export class OperationRegistry {
 
   /** The same, but throws a refusal at once, even one that leans on an end that is not durable yet. */
   admit(spec: OperationSpec, limit?: number): void {
+    this.#core.ask({ type: 'register' }, () => this.#admit(spec, limit))
+  }
+
+  #admit(spec: OperationSpec, limit: number | undefined): void {
     this.#lane.check()
     checkLimit('limit', limit)
     this.#core.checkClock()
@@ -164,7 +175,7 @@ export class OperationRegistry {
     try {
       checked = checkProgress(progress)
     } catch (refusal) {
-      return this.#lane.refuse(toError(refusal))
+      return this.#refuse({ type: 'operation.progress_reported', id }, refusal)
     }
     return this.#advance({ type: 'operation.progress_reported', id }, () => this.#observer.onProgress(id, checked))
   }
@@ -175,7 +186,7 @@ export class OperationRegistry {
     try {
       checked = checkPeer(peer)
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse({ type: 'operation.peer_ready', id }, refusal)
     }
     return this.#advance({ type: 'operation.peer_ready', id, peer: checked })
   }
@@ -227,7 +238,7 @@ export class OperationRegistry {
       outcomes.terminated(reason)
       this.#core.check()
     } catch (fault) {
-      return this.#lane.refuse(fault as Error)
+      return this.#refuse({ type: 'owner.terminate' }, fault)
     }
     return this.#core.isRetired ? done : this.#ends.endAll(reason)
   }
@@ -258,7 +269,7 @@ export class OperationRegistry {
       })
       return Promise.resolve(collected)
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse({ type: 'records.drop' }, refusal)
     }
   }
 
@@ -410,8 +421,7 @@ export class OperationRegistry {
   #request(id: OperationId, event: OperationEvent): void {
     this.#carryOut(id, event).catch((refusal: unknown) => {
       const { type } = event
-      // What the chart refuses is shown where it is decided.
-      if (StatewardError.is(refusal, 'invalid_input')) this.#core.showRefused({ type, id }, refusal)
+      this.#core.showRefused({ type, id }, refusal)
       this.#logger.warn(
         { id, type, cause: messageOf(refusal) },
         'an event sent to the actor of an operation was refused',
@@ -441,14 +451,6 @@ export class OperationRegistry {
         throw new InvalidInputError({ subject: 'operation event', field: 'type', reason })
       }
     }
-  }
-
-  get #core() {
-    return this.#history.core
-  }
-
-  get #records() {
-    return this.#history.core.records
   }
 
   #fence(): void {
@@ -483,11 +485,17 @@ export class OperationRegistry {
         note?.()
       })
     } catch (refusal) {
-      return this.#lane.refuse(refusal as Error)
+      return this.#refuse(event, refusal)
     }
     followUp?.()
     this.#observer.onChange(event.id)
     return done
+  }
+
+  /** What refuses a request before it comes to the lane; told when all that it may lean on is durable. */
+  #refuse(request: CallerRequest, refusal: unknown): Promise<never> {
+    this.#core.showRefused(request, refusal)
+    return this.#lane.refuse(toError(refusal))
   }
 
   #outcomeOf(id: OperationId): OperationOutcome {

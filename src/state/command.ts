@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import type { Entries, EventDefinition, Payload, StateEvent } from './event.js'
+import type { Entries, Payload, StateEvent } from './event.js'
 
 /** A command with these fields. */
 export type CommandWith<Type extends string, Fields extends Entries> = { readonly type: Type } & Payload<Fields>
@@ -9,7 +9,7 @@ export type CommandWith<Type extends string, Fields extends Entries> = { readonl
 export interface Decision<Event extends StateEvent, Applied> {
   readonly event: Event
   readonly applied: Applied
-  /** What the decision has found out already, for the event to be applied with: {@link EventDefinition.decided}. */
+  /** What the decision has found out already, for the event to be applied with: see `decided` of an event definition. */
   readonly decided?: unknown
 }
 

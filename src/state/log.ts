@@ -104,7 +104,10 @@ export class EventLog<Tables, View, Event extends StateEvent> implements LaneStr
   }
 
   /** A decision as the lane takes it: its events are numbered when they are written, and give their numbers back with it. */
-  stage<Result>({ events, commit, discard, publish }: Decided<Event, Result>): Staged<Result> {
+  stage<Result>(decided: Decided<Event, Result>): Staged<Result> {
+    const { events, commit, discard, publish } = decided
+    if (this.#lane?.isDurable === false)
+      return { facts: [], commit, discard, ...(publish !== undefined && { publish }) }
     const { catalogue, tables } = this.#options
     let last = 0
     let taken = 0

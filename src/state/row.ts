@@ -64,11 +64,11 @@ export function rowDefiner<Tables, View>() {
       kind,
       lists,
       capture: (tables) => {
-        const { count, rows } = taken(capture(tables))
+        const captured = taken(capture(tables))
         const encoded = function* (): Iterable<JsonObject> {
-          for (const row of rows()) yield* inParts(codec.encode({ row: kind, version, ...row }), lists)
+          for (const row of captured.rows()) yield* inParts(codec.encode({ row: kind, version, ...row }), lists)
         }
-        return { count, encoded }
+        return { count: captured.count, encoded }
       },
       restore: (draft, stored) => {
         const { row: _, version: __, ...row } = codec.decode(stored)

@@ -75,7 +75,9 @@ export class Table<Key, Row> {
   /** The row as the decisions under way would leave it. */
   latest(key: Key): Row | undefined {
     const pending = this.#pending.get(key)
-    return pending === undefined ? this.get(key) : pending.row
+    if (pending !== undefined) return pending.row
+    const held = this.#committed.get(key)
+    return typeof held === 'string' ? this.#rowOf(held) : held
   }
 
   /** Committed rows in the order in which their keys were first committed. */

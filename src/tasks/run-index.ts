@@ -157,7 +157,7 @@ function isLeased(run: Run): run is LeasedRun {
 type Order = (one: Run, other: Run) => number
 
 const byText = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
-const byId: Order = (one, other) => byText(one.id, other.id)
+const byId: Order = (one, other) => (one.id < other.id ? -1 : one.id > other.id ? 1 : 0)
 const byScheduledAt: Order = (one, other) =>
   dueAt(one) - dueAt(other) || one.scheduledAtMs - other.scheduledAtMs || byId(one, other)
 const byRetry: Order = (one, other) => retryDueAt(one) - retryDueAt(other) || byId(one, other)

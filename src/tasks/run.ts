@@ -244,7 +244,7 @@ export function after({ run, move, selection }: LegalMove, facts: MoveFacts): Ru
   const { id, taskId, createdAtMs, scheduledAtMs, effectivePriority, lastStateChangeAtMs, history } = run
   const isMoved = value.lifecycle !== run.state
   // Made in one piece: a copy per changed part would be the dearest step of a command.
-  const after: { -readonly [Field in keyof Run]: Run[Field] } = {
+  const next: { -readonly [Field in keyof Run]: Run[Field] } = {
     id,
     taskId,
     state: value.lifecycle,
@@ -258,11 +258,11 @@ export function after({ run, move, selection }: LegalMove, facts: MoveFacts): Ru
   }
   const lease = leaseAfter(run.lease, context.lease, facts)
   const retryAtMs = isMoved ? facts.retryAtMs : run.retryAtMs
-  if (context.activeAttemptId !== undefined) after.currentAttemptId = context.activeAttemptId
-  if (lease !== undefined) after.lease = lease
-  if (value.attempt === 'waiting') after.isWaiting = true
-  if (retryAtMs !== undefined) after.retryAtMs = retryAtMs
-  return after
+  if (context.activeAttemptId !== undefined) next.currentAttemptId = context.activeAttemptId
+  if (lease !== undefined) next.lease = lease
+  if (value.attempt === 'waiting') next.isWaiting = true
+  if (retryAtMs !== undefined) next.retryAtMs = retryAtMs
+  return next
 }
 
 function placeOf(run: Run, move: RunMove): RunPlace {

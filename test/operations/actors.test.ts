@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Actor, toPromise, waitFor, type AnyActorRef, type InspectionEvent } from 'xstate'
-import { createMemoryJournal } from '../../src/journal/memory-journal.js'
+import { createMemoryJournal, type MemoryJournalStore } from '../../src/journal/memory-journal.js'
 import { settled } from './support/background.js'
 import { completed, idOf, openFixture, turnId, specOf, type Fixture } from './support/registry.js'
 
@@ -17,7 +17,7 @@ function actorOf(fixture: Fixture, number: number): AnyActorRef {
 }
 
 /** A fixture whose inspection events are kept as text. */
-async function inspected() {
+async function inspected(options: { readonly store?: MemoryJournalStore } = {}) {
   const seen: string[] = []
   const inspect = (event: InspectionEvent): void => {
     if (event.type !== '@xstate.event') return
@@ -27,7 +27,7 @@ async function inspected() {
     const refused = code === undefined ? '' : ` ${request}: ${code}`
     seen.push(`${source?.id ?? 'outside'} > ${id}: ${type}${refused}`)
   }
-  const fixture = await openFixture({}, { inspect })
+  const fixture = await openFixture({}, { ...options, inspect })
   return { fixture, seen, take: () => seen.splice(0) }
 }
 
@@ -118,8 +118,8 @@ describe('an event sent to an operation from outside', () => {
   it.each([
     ['abort', { outcome: { type: 'aborted', reason: null } }, 'operation.abort: invalid_transition'],
     ['complete', { outcome: { type: 'retired' } }, 'operation.complete: internal'],
-    ['complete', { outcome: { type: 'nothing' } }, 'complete: invalid_input'],
-    ['complete', {}, 'complete: invalid_input'],
+    ['complete', { outcome: { type: 'nothing' } }, 'operation.complete: invalid_input'],
+    ['complete', {}, 'operation.complete: invalid_input'],
     ['peer_ready', {}, 'peer_ready: invalid_input'],
     ['xstate.stop', {}, 'xstate.stop: invalid_input'],
   ] as const)('%s with %o is refused, changes nothing, and is shown as refused', async (type, more, shown) => {
@@ -165,6 +165,45 @@ describe('an inspector', () => {
       `outside > ${registryName}: request.refused operation.start: invalid_transition`,
       `outside > ${registryName}: request.refused register: already_registered`,
       `outside > ${registryName}: request.refused wait_all.begin: not_found`,
+    ])
+  })
+
+  it('is shown what the checks of the arguments refuse, once for each', async () => {
+    const { fixture, take } = await inspected()
+    await fixture.run([1])
+    take()
+    const { operations } = fixture
+    await operations.registerOperation({} as never).catch(() => {})
+    await operations.provisioningSucceeded(7 as never).catch(() => {})
+    await operations.reportProgress(idOf(1), {} as never).catch(() => {})
+    await operations.peerReady(idOf(1), {} as never).catch(() => {})
+    await operations.completeOperation(idOf(1), {} as never).catch(() => {})
+    await operations.terminateOwner(7 as never).catch(() => {})
+    await operations.waitAll(7 as never, []).result.catch(() => {})
+    const requests = [
+      'register',
+      'operation.start',
+      'operation.progress_reported',
+      'operation.peer_ready',
+      'operation.complete',
+      'owner.terminate',
+      'wait_all.begin',
+    ]
+    expect(take()).toEqual(requests.map((type) => `outside > ${registryName}: request.refused ${type}: invalid_input`))
+  })
+
+  it('is shown what the lane refuses, and what it takes back', async () => {
+    const store = createMemoryJournal()
+    const { fixture, take } = await inspected({ store })
+    await fixture.run([1, 2])
+    await fixture.session.flush()
+    take()
+    store.failNext('sync')
+    await fixture.operations.cancelOperation(idOf(1)).catch(() => {})
+    await fixture.operations.cancelOperation(idOf(2)).catch(() => {})
+    expect(take()).toEqual([
+      `outside > ${registryName}: request.refused operation.cancel: lane_durability_unknown`,
+      `outside > ${registryName}: request.refused operation.cancel: lane_poisoned`,
     ])
   })
 })

@@ -67,6 +67,7 @@ describe('a journal that refuses (P-72)', () => {
     const { event, replayed } = await store.appendEvent('p', { ...note(4), replay: { key: 'l' } })
     expect([event.sequence, replayed]).toEqual([2, false])
     expect(await store.countEventsThrough('p', 'note', 9)).toBe(2)
+    expect(await store.eventsAfter('p', 1)).toEqual([event])
     await store.close()
     const reopened = await openOn(journal)
     expect(await reopened.eventsAfter('p', 1)).toEqual([event])

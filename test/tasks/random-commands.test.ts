@@ -66,7 +66,7 @@ it(
     expect([...taken]).toEqual(expect.arrayContaining(['attempt_begin', 'attempt_end']))
     expect(refused.size).toBeGreaterThan(25)
   },
-  isLong ? 600_000 : 20_000,
+  isLong ? 600_000 : 60_000,
 )
 
 function restored(authority: TaskAuthority): TaskAuthority {

@@ -13,43 +13,25 @@ import type { JournalStore } from '../../journal/journal.js'
 import { Lane } from '../../lane/lane.js'
 import type { LaneStream } from '../../lane/types.js'
 import { EventStream, type Batch } from '../../state/stream.js'
-import { unknownProcess, type DecisionContext, type ProcessCommand, type ProcessWrites } from '../command.js'
+import type { DecisionContext, ProcessCommand, ProcessWrites } from '../command.js'
 import { ProcessError } from '../errors.js'
-import { eventOf, wakeDeliveryOf, type LogEntry, type ProcessEvent } from '../event.js'
-import type { GrantEntry, HandleGrant, SessionDeleteReport } from '../grant.js'
+import type { SessionDeleteReport } from '../grant.js'
 import { ProcessHub } from '../hub.js'
-import { leaseOf, neverDead, type LivenessCheck, type ProcessLease } from '../lease.js'
-import { stepOf } from '../lifecycle.js'
-import { matches, modeOf, takeFilter, type ProcessListFilter } from '../list-filter.js'
+import { neverDead, type LivenessCheck } from '../lease.js'
 import {
   isPrunable,
   takePrune,
   takeWatermark,
-  type ChangeCursor,
-  type ChangePage,
-  type ProcessChange,
   type PruneOptions,
   type PruneReport,
   type TakenPrune,
   type Watermark,
 } from '../pruning.js'
-import { recordOf, workableFromMs, type ProcessRecord, type StoredProcess } from '../record.js'
-import { takeBound, takeId, takeName, takeSequence, type ProcessId } from '../scalars.js'
-import { scopeIdOf, type SessionScope } from '../scope.js'
-import type {
-  DurabilityTier,
-  PendingWake,
-  ProcessStore,
-  StepResult,
-  TerminalState,
-  WakePosition,
-  WorkCursor,
-  WorkPage,
-} from '../store.js'
-import { takeScope, TransactingStore } from '../transacting-store.js'
+import { takeBound, takeId, type ProcessId } from '../scalars.js'
+import type { DurabilityTier, ProcessStore } from '../store.js'
 import { processCatalogue, type StoreCommand, type StoreEvent } from './catalogue.js'
-import type { ProcessLog } from './log.js'
-import { ProcessTables, type ProcessRow } from './tables.js'
+import { changeIn, ReadingStore } from './reading-store.js'
+import type { ProcessTables } from './tables.js'
 
 /** What an embedded store is built with. */
 export interface EmbeddedProcessStoreOptions {
@@ -122,15 +104,13 @@ export async function openProcessStore(options: OpenProcessStoreOptions = {}): P
  * A lease that an earlier process held when the directory was opened counts as held by a dead holder (P-44): the lock of
  * the directory proves that nobody else is there.
  */
-export class EmbeddedProcessStore extends TransactingStore {
+export class EmbeddedProcessStore extends ReadingStore {
   /** Name of its stream in the journal. */
   static readonly streamName = 'processes'
   readonly streamName = EmbeddedProcessStore.streamName
   readonly writers = 'this_hub'
   readonly hub = new ProcessHub()
-  readonly #tables = new ProcessTables()
   readonly #stream: EventStream<ProcessTables, ProcessTables, StoreEvent, StoreCommand>
-  readonly #clock: Clock
   readonly #logger: Logger
   readonly #context: DecisionContext
   /** Tokens of leases that nobody alive can hold. */
@@ -141,23 +121,26 @@ export class EmbeddedProcessStore extends TransactingStore {
     const decoded = decode(storeOptionsSchema, options, 'process store options')
     const { clock = systemClock, ids, logger, isHolderDead = neverDead } = decoded
     const dead = new Set<string>()
-    super((holder, claimant) => dead.has(holder.leaseToken) || isHolderDead(holder, claimant))
+    const checked = checkedClock(clock)
+    const nowMs = (): number => Math.trunc(checked.wallNow())
+    super({
+      isHolderDead: (holder, claimant) => dead.has(holder.leaseToken) || isHolderDead(holder, claimant),
+      nowMs,
+    })
     this.#dead = dead
-    this.#clock = checkedClock(clock)
     this.#logger = guardedLogger(logger)
-    const tokens = ids === undefined ? createUuidSource({ now: () => this.#clock.wallNow() }) : checkedIds(ids)
-    const now = (): number => this.#nowMs()
+    const tokens = ids === undefined ? createUuidSource({ now: nowMs }) : checkedIds(ids)
     this.#context = {
       get nowMs() {
-        return now()
+        return nowMs()
       },
       newToken: () => tokens.uuid(),
     }
     this.#stream = new EventStream<ProcessTables, ProcessTables, StoreEvent, StoreCommand>({
       name: this.streamName,
       catalogue: processCatalogue,
-      tables: this.#tables,
-      latest: this.#tables,
+      tables: this.tables,
+      latest: this.tables,
       ...(logger !== undefined && { logger }),
     })
     this.#stream.onCommit((events) => {
@@ -185,7 +168,7 @@ export class EmbeddedProcessStore extends TransactingStore {
   start(lane: Lane): void {
     this.#stream.start(lane)
     this.#lane = lane
-    for (const [, { holder }] of this.#tables.leases.entries())
+    for (const [, { holder }] of this.tables.leases.entries())
       if (holder !== undefined) this.#dead.add(holder.leaseToken)
   }
 
@@ -207,24 +190,6 @@ export class EmbeddedProcessStore extends TransactingStore {
     })
   }
 
-  override async listHandleGrants(scope: SessionScope): Promise<readonly GrantEntry[]> {
-    return this.#grantsOf(scope, () => true)
-  }
-
-  override async listLiveHandleGrants(scope: SessionScope): Promise<readonly GrantEntry[]> {
-    return this.#grantsOf(scope, ({ state }) => state.status === 'running')
-  }
-
-  override async hasHandleGrant(scope: SessionScope, processId: ProcessId): Promise<boolean> {
-    const scopeId = scopeIdOf(takeScope(scope))
-    return this.#tables.grants.get(takeId(processId))?.some((grant) => grant.scopeId === scopeId) ?? false
-  }
-
-  override async handleGrantsForProcess(processId: ProcessId): Promise<readonly HandleGrant[]> {
-    this.#known(processId)
-    return this.#tables.grants.get(processId) ?? []
-  }
-
   override async deleteSessionProcessState(sessionId: string): Promise<SessionDeleteReport> {
     const id = takeId(sessionId, 'session id')
     // What was asked for before is looked up with what is committed.
@@ -232,154 +197,11 @@ export class EmbeddedProcessStore extends TransactingStore {
     return this.#transact((batch) => this.#detach(batch, id))
   }
 
-  override async eventsAfter(processId: ProcessId, cursor: number): Promise<readonly ProcessEvent[]> {
-    const after = takeSequence(cursor, 'cursor')
-    this.#known(processId)
-    return (
-      this.#logOf(processId)
-        ?.after(after)
-        .map((entry) => eventOf(processId, entry)) ?? []
-    )
-  }
-
-  override async firstEventAfter(
-    processId: ProcessId,
-    eventType: string,
-    cursor: number,
-  ): Promise<ProcessEvent | undefined> {
-    const [type, after] = [takeName(eventType, 'event type'), takeSequence(cursor, 'cursor')]
-    this.#known(processId)
-    const log = this.#logOf(processId)
-    for (const sequence of log?.ofTypeAfter(type, after) ?? []) {
-      return eventOf(processId, log?.at(sequence) as LogEntry)
-    }
-    return undefined
-  }
-
-  override async countEventsThrough(processId: ProcessId, eventType: string, upTo: number): Promise<number> {
-    const [type, bound] = [takeName(eventType, 'event type'), takeBound(upTo, 'bound')]
-    this.#known(processId)
-    return this.#logOf(processId)?.countThrough(type, bound) ?? 0
-  }
-
-  override async recentEvents(processId: ProcessId, limit: number): Promise<readonly ProcessEvent[]> {
-    const most = takeBound(limit, 'limit')
-    this.#known(processId)
-    const log = this.#logOf(processId)
-    if (log === undefined) return []
-    return log.after(Math.max(0, log.committed - most)).map((entry) => eventOf(processId, entry))
-  }
-
-  override async wakeEventsAfter(processId: ProcessId, cursor: number): Promise<readonly ProcessEvent[]> {
-    const after = takeSequence(cursor, 'cursor')
-    this.#known(processId)
-    const log = this.#logOf(processId)
-    const entries = log
-      ?.after(after)
-      .filter(({ semantics, sequence }) => semantics?.wake !== undefined && !log.isAcked(sequence))
-    return entries?.map((entry) => eventOf(processId, entry)) ?? []
-  }
-
-  override async pendingWakes(limit: number, after?: WakePosition): Promise<readonly PendingWake[]> {
-    const most = takeBound(limit, 'limit')
-    const position = after === undefined ? { processId: '', sequence: 0 } : takePosition(after)
-    const wakes: PendingWake[] = []
-    for (const { processId, sequence } of this.#tables.indexes.pendingWakes.after(position)) {
-      if (wakes.length >= most) break
-      const { stored } = this.#tables.processes.get(processId) as ProcessRow
-      const event = eventOf(processId, this.#logOf(processId)?.at(sequence) as LogEntry)
-      const { causedBy } = stored.registered.provenance
-      const { wakeTarget } = stored
-      const source = { ...(wakeTarget !== undefined && { wakeTarget }), ...(causedBy !== undefined && { causedBy }) }
-      const delivery = wakeDeliveryOf(event, source)
-      if (delivery !== undefined) wakes.push({ event, delivery })
-    }
-    return wakes
-  }
-
-  override async recordedSteps(processId: ProcessId): Promise<readonly StepResult[]> {
-    this.#known(processId)
-    const log = this.#logOf(processId)
-    return Array.from(log?.ofTypeAfter('process.step', 0) ?? [], (sequence) => stepOf(log?.at(sequence) as LogEntry))
-  }
-
-  override async getProcess(processId: ProcessId): Promise<ProcessRecord | undefined> {
-    const row = this.#tables.processes.get(takeId(processId))
-    return row && recordOf(row.stored)
-  }
-
-  override async getTerminal(processId: ProcessId): Promise<TerminalState> {
-    const row = this.#tables.processes.get(takeId(processId))
-    if (row === undefined) {
-      const tombstone = this.#tables.tombstones.get(processId)?.tombstone
-      if (tombstone === undefined) return { state: 'unknown' }
-      return { state: 'pruned', terminalLabel: tombstone.terminalLabel, prunedAtMs: tombstone.prunedAtMs }
-    }
-    const { status, outcome } = row.stored.state
-    if (status === 'running' || outcome === undefined) return { state: 'running' }
-    return { state: 'ended', status, output: outcome }
-  }
-
-  override async listProcesses(filter: ProcessListFilter = {}): Promise<readonly ProcessRecord[]> {
-    const taken = takeFilter(filter)
-    const { live, ids } = this.#tables.indexes
-    const records: ProcessRecord[] = []
-    for (const id of modeOf(taken) === 'live' ? live : ids) {
-      const { stored } = this.#tables.processes.get(id) as ProcessRow
-      if (matches(taken, stored)) records.push(recordOf(stored))
-    }
-    return records
-  }
-
-  override async listNonTerminal(): Promise<readonly ProcessRecord[]> {
-    return this.listProcesses({ status: 'running' })
-  }
-
-  override async listWork(limit: number, cursor?: WorkCursor): Promise<WorkPage> {
-    const most = Math.max(1, takeBound(limit, 'limit'))
-    const { indexes, processes } = this.#tables
-    const nowMs = this.#nowMs()
-    indexes.promote(nowMs)
-    const { through, after } = cursor === undefined ? { through: indexes.live.last ?? '', after: '' } : readWork(cursor)
-    const records: ProcessRecord[] = []
-    for (const id of indexes.workable.after(after)) {
-      if (id > through) break
-      const { stored } = processes.get(id) as ProcessRow
-      // The clock may have gone back since its timer was due.
-      if ((workableFromMs(stored.state) ?? Infinity) > nowMs) continue
-      if (records.length === most) return { records, next: writeWork(through, records.at(-1)?.id ?? after) }
-      records.push(recordOf(stored))
-    }
-    return { records }
-  }
-
-  override async nextWorkAtMs(): Promise<number | undefined> {
-    this.#tables.indexes.promote(this.#nowMs())
-    return this.#tables.indexes.timers.first?.at
-  }
-
-  override async processesChangedSince(cursor: ChangeCursor, limit: number): Promise<ChangePage> {
-    const most = Math.max(1, takeBound(limit, 'limit'))
-    const since = this.#changeOf(cursor)
-    const changes: ProcessChange[] = []
-    let last = since
-    for (const { at, id } of this.#tables.indexes.changes.after({ at: since, id: lastId })) {
-      if (changes.length === most) break
-      changes.push(this.#change(id))
-      last = at
-    }
-    return [changes, writeChange(last)]
-  }
-
-  override async getLease(processId: ProcessId): Promise<ProcessLease | undefined> {
-    return leaseOf(takeId(processId), this.#tables.leases.get(processId))
-  }
-
   override async pruneTerminal(cutoffMs: number, options: PruneOptions): Promise<PruneReport> {
     const taken = takePrune(cutoffMs, options)
     const readThrough = this.#readThrough(taken.watermark)
     await this.#lane?.settled()
-    const { ended } = this.#tables.indexes
+    const { ended } = this.tables.indexes
     const ids: ProcessId[] = []
     for (const { at, id } of ended) {
       if (at >= taken.cutoffMs) break
@@ -398,7 +220,7 @@ export class EmbeddedProcessStore extends TransactingStore {
     const cutoff = takeBound(cutoffMs, 'tombstone cutoff')
     const readThrough = this.#readThrough(takeWatermark(options))
     await this.#lane?.settled()
-    const { tombstones } = this.#tables
+    const { tombstones } = this.tables
     const isDone = (id: ProcessId): boolean => {
       const row = tombstones.latest(id)
       return row !== undefined && row.tombstone.prunedAtMs < cutoff && row.change <= readThrough
@@ -420,7 +242,7 @@ export class EmbeddedProcessStore extends TransactingStore {
     command: ProcessCommand<Result>,
   ): { readonly result: Result; readonly refusal: Error | undefined } {
     const { processId, key, scopeId } = command
-    const { processes, tombstones, leases, logs, grants } = this.#tables
+    const { processes, tombstones, leases, logs, grants } = this.tables
     const { writes, result, refusal, warning } = command.decide(
       {
         process: processes.latest(processId)?.stored,
@@ -443,13 +265,13 @@ export class EmbeddedProcessStore extends TransactingStore {
       batch.take({ type: 'process_registered', ...registration })
     }
     const { ack, ...others } = change
-    const isRepeat = ack !== undefined && this.#tables.logs.get(processId)?.isAcked(ack) === true
+    const isRepeat = ack !== undefined && this.tables.logs.get(processId)?.isAcked(ack) === true
     const effective = isRepeat ? others : change
     if (Object.keys(effective).length > 0) batch.take({ type: 'process_changed', processId, ...effective })
   }
 
   #detach(batch: Batch<ProcessTables, StoreCommand>, sessionId: string): SessionDeleteReport {
-    const { indexes, grants, processes } = this.#tables
+    const { indexes, grants, processes } = this.tables
     const isLive = (id: ProcessId): boolean => processes.latest(id)?.stored.state.status === 'running'
     const affected = new Set([...indexes.bySession.get(sessionId), ...indexes.byWakeSession.get(sessionId)])
     const ids = [...affected].filter((id) => processes.latest(id) !== undefined).toSorted()
@@ -462,7 +284,7 @@ export class EmbeddedProcessStore extends TransactingStore {
       if (revoked > 0 && isLive(id)) (revoked === held.length ? orphanedProcessIds : preservedProcessIds)?.push(id)
     }
     for (const processIds of chunksOf(ids)) {
-      batch.take({ type: 'session_detached', sessionId, processIds, atMs: this.#nowMs() })
+      batch.take({ type: 'session_detached', sessionId, processIds, atMs: this.nowMs() })
     }
     return {
       sessionId,
@@ -481,63 +303,20 @@ export class EmbeddedProcessStore extends TransactingStore {
   ): PruneReport {
     const processIds = candidates.filter((id) => this.#isPrunable(id, taken, readThrough))
     let prunedEvents = 0
-    for (const id of processIds) prunedEvents += this.#tables.processes.latest(id)?.stored.state.lastSequence ?? 0
-    if (processIds.length > 0) batch.take({ type: 'processes_pruned', processIds, atMs: this.#nowMs() })
+    for (const id of processIds) prunedEvents += this.tables.processes.latest(id)?.stored.state.lastSequence ?? 0
+    if (processIds.length > 0) batch.take({ type: 'processes_pruned', processIds, atMs: this.nowMs() })
     return { prunedProcesses: processIds.length, prunedEvents }
   }
 
   #isPrunable(id: ProcessId, taken: TakenPrune, readThrough: number): boolean {
-    const row = this.#tables.processes.latest(id)
+    const row = this.tables.processes.latest(id)
     if (row === undefined) return false
-    const facts = { isRead: row.change <= readThrough, hasPendingWakes: this.#tables.indexes.hasPendingWakes(id) }
+    const facts = { isRead: row.change <= readThrough, hasPendingWakes: this.tables.indexes.hasPendingWakes(id) }
     return isPrunable(row.stored, taken, facts)
   }
 
-  #grantsOf(scope: SessionScope, isAsked: (stored: StoredProcess) => boolean): readonly GrantEntry[] {
-    const scopeId = scopeIdOf(takeScope(scope))
-    const { indexes, grants, processes } = this.#tables
-    const entries: GrantEntry[] = []
-    for (const id of [...indexes.byScope.get(scopeId)].toSorted()) {
-      const { stored } = processes.get(id) as ProcessRow
-      const grant = grants.get(id)?.find((one) => one.scopeId === scopeId) as HandleGrant
-      if (isAsked(stored)) entries.push([grant, recordOf(stored)])
-    }
-    return entries
-  }
-
-  #change(id: ProcessId): ProcessChange {
-    const row = this.#tables.processes.get(id)
-    if (row !== undefined) return { type: 'record', record: recordOf(row.stored) }
-    const tombstone = this.#tables.tombstones.get(id)
-    if (tombstone === undefined) throw new TypeError(`the index names ${id}, which is not there`)
-    return { type: 'pruned', tombstone: tombstone.tombstone }
-  }
-
   #readThrough(watermark: Watermark): number {
-    return watermark.type === 'no_projector' ? Number.MAX_SAFE_INTEGER : this.#changeOf(watermark.cursor)
-  }
-
-  /** The number of the change that a cursor stands behind. Raises `process.cursor_invalid`. */
-  #changeOf(cursor: unknown): number {
-    if (cursor === '') return 0
-    const digits = typeof cursor === 'string' ? /^embedded:(\d{1,16})$/.exec(cursor)?.[1] : undefined
-    const change = digits === undefined ? NaN : Number(digits)
-    if (change <= this.#tables.changes.committed) return change
-    throw new ProcessError('process.cursor_invalid', { cursor: String(cursor) })
-  }
-
-  #known(processId: ProcessId): StoredProcess {
-    const row = this.#tables.processes.get(takeId(processId))
-    if (row !== undefined) return row.stored
-    throw unknownProcess(processId, this.#tables.tombstones.get(processId)?.tombstone)
-  }
-
-  #logOf(processId: ProcessId): ProcessLog | undefined {
-    return this.#tables.logs.get(processId)
-  }
-
-  #nowMs(): number {
-    return Math.trunc(this.#clock.wallNow())
+    return watermark.type === 'no_projector' ? Number.MAX_SAFE_INTEGER : changeIn(this.tables, watermark.cursor)
   }
 
   async #transact<Result>(build: (batch: Batch<ProcessTables, StoreCommand>) => Result): Promise<Result> {
@@ -553,32 +332,6 @@ export class EmbeddedProcessStore extends TransactingStore {
     if (!StatewardError.is(cause) || !cause.code.startsWith('lane_')) return cause
     return new ProcessError('store.unavailable', { store: this.name, reason: messageOf(cause) }, { cause })
   }
-}
-
-/** Comes after every id. */
-const lastId = '\x7f'
-
-function writeChange(change: number): ChangeCursor {
-  return `embedded:${change}`
-}
-
-function writeWork(through: ProcessId, after: ProcessId): WorkCursor {
-  return `embedded:${JSON.stringify([through, after])}`
-}
-
-function readWork(cursor: unknown): { readonly through: ProcessId; readonly after: ProcessId } {
-  try {
-    const text = typeof cursor === 'string' && cursor.startsWith('embedded:') ? cursor.slice('embedded:'.length) : ''
-    const [through, after] = v.parse(v.strictTuple([v.string(), v.string()]), JSON.parse(text))
-    return { through, after }
-  } catch (cause) {
-    throw new ProcessError('process.cursor_invalid', { cursor: String(cursor) }, { cause })
-  }
-}
-
-function takePosition(after: unknown): WakePosition {
-  const { processId, sequence } = (after ?? {}) as Partial<WakePosition>
-  return { processId: takeId(processId), sequence: takeSequence(sequence, 'sequence of a wake') }
 }
 
 /**

@@ -2,19 +2,19 @@ import type { CommandOf, TaskCommand } from '../../tasks/public.js'
 import type { PlainCommand } from './port.js'
 import type { OracleState } from './state.js'
 
+/** True for a command that is no composite. */
+export function isOneMove(command: TaskCommand): command is PlainCommand {
+  return command.type !== 'attempt_begin' && command.type !== 'attempt_end'
+}
+
 /**
  * The moves of a command, one after another, each worked out where the ones before it have led: a command that is one move
  * is itself. A composite is refused as the first of its moves is, and then changes nothing.
  */
 export function* movesOf(state: OracleState, command: TaskCommand): Iterable<PlainCommand> {
-  switch (command.type) {
-    case 'attempt_begin':
-      return yield* begin(state, command)
-    case 'attempt_end':
-      return yield* end(state, command)
-    default:
-      yield command
-  }
+  if (isOneMove(command)) yield command
+  else if (command.type === 'attempt_begin') yield* begin(state, command)
+  else yield* end(state, command)
 }
 
 function* begin(state: OracleState, command: CommandOf<'attempt_begin'>): Iterable<PlainCommand> {

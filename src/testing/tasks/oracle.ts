@@ -1,5 +1,5 @@
 import type { TaskCommand } from '../../tasks/public.js'
-import { movesOf } from './composites.js'
+import { isOneMove, movesOf } from './composites.js'
 import { applyTo } from './effects.js'
 import { refusalOf } from './refusals.js'
 import { OracleState } from './state.js'
@@ -12,6 +12,15 @@ import { OracleState } from './state.js'
 export class TasksOracle extends OracleState {
   /** The refusal's code; without one the command has been applied. */
   submit(command: TaskCommand): string | undefined {
+    const refusal = isOneMove(command) ? refusalOf(this, command) : this.#refusalOfMoves(command)
+    if (refusal !== undefined) return refusal
+    this.sequence += 1
+    for (const move of movesOf(this, command)) applyTo(this, move)
+    return undefined
+  }
+
+  /** Tried out on a copy, so that a refusal leaves nothing of the moves before it. */
+  #refusalOfMoves(command: TaskCommand): string | undefined {
     const trial = this.copy()
     trial.sequence += 1
     for (const move of movesOf(trial, command)) {
@@ -19,8 +28,6 @@ export class TasksOracle extends OracleState {
       if (refusal !== undefined) return refusal
       applyTo(trial, move)
     }
-    this.sequence += 1
-    for (const move of movesOf(this, command)) applyTo(this, move)
     return undefined
   }
 }
