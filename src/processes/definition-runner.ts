@@ -29,7 +29,7 @@ export interface DefinitionRunnerOptions {
     definition: ProcessDefinition,
     childId: ProcessId,
     input: JsonValue,
-    parentId: ProcessId,
+    parent: ProcessRecord,
   ) => Promise<void>
 }
 
@@ -80,8 +80,8 @@ export class DefinitionRunner implements ProcessRunner {
       clock,
       deadlines,
       logger,
-      startChild: (childId, name, childInput, parentId) =>
-        startChild(called.get(name) ?? definitions.ofKind(name), childId, childInput, parentId),
+      startChild: (childId, name, childInput, parent) =>
+        startChild(called.get(name) ?? definitions.ofKind(name), childId, childInput, parent),
     })
     const durable = new DurableContext({ job: run.job, log, clock })
     const onCalled = (one: ProcessDefinition): void => void called.set(one.kind, one)

@@ -15,7 +15,7 @@ import type { Awaiter } from './awaiter.js'
 import { ProcessError } from './errors.js'
 import { signalWaitKey } from './keys.js'
 import type { AwaitOutput, NoLongerRetained } from './output.js'
-import type { WaitKind, WaitState } from './record.js'
+import type { ProcessRecord, WaitKind, WaitState } from './record.js'
 import type { RunContext } from './runner.js'
 import { idSchema, jsonSchema, longestId, nameSchema, naturalSchema, positiveSchema, takeName } from './scalars.js'
 import type { ProcessId } from './scalars.js'
@@ -27,7 +27,7 @@ export interface RunLogTools {
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
   /** Starts a process that another one calls, unless it is there already. */
-  readonly startChild: (childId: ProcessId, kind: string, input: JsonValue, parentId: ProcessId) => Promise<void>
+  readonly startChild: (childId: ProcessId, kind: string, input: JsonValue, parent: ProcessRecord) => Promise<void>
 }
 
 /** What a wait is for, as it is recorded: what was called is a process by then. */
@@ -226,7 +226,7 @@ export class RunLog implements DurableLog {
       }
       case 'call': {
         const processId = childIdOf(record.id, key)
-        await this.#tools.startChild(processId, wait.kind, wait.input ?? null, record.id)
+        await this.#tools.startChild(processId, wait.kind, wait.input ?? null, record)
         return { type: 'process', processId }
       }
     }

@@ -10,13 +10,13 @@ import type { WakeHandler } from './wakes.js'
 /** The processes of a runtime; every field has a default. */
 export interface RuntimeProcessesOptions {
   /** What this host runs; see `defineProcess`. */
-  // oxlint-disable-next-line no-explicit-any
-  readonly define?: readonly AnyProcessDefinition[]
+  readonly define?: readonly ProcessDefinition[]
   /** Where processes live. Default: with the rest of the runtime, in its directory or in memory. */
   readonly store?: ProcessStore
   /** How many processes run at a time, those that wait left out. Default 64. */
   readonly concurrency?: number
-  /** The stable name of this host among those that share a store: what was bound to it is found again. Default `host`. */
+  /** The stable name of this host among those that share a store: draining gives up what was bound to it. Default: `host`,
+   * and a name of its own for each runtime on a store that several hosts share. */
   readonly owner?: string
   /** Is told of appended events. */
   readonly sink?: ProcessEventSink
@@ -39,11 +39,10 @@ export interface RuntimeProcessesOptions {
   readonly onWake?: WakeHandler
 }
 
-/** A definition, whatever its types. */
-// biome-ignore lint/suspicious/noExplicitAny: variance
-export type AnyProcessDefinition = Pick<ProcessDefinition, 'kind' | 'options' | 'envRef'>
+/** Names of claims are made of it. */
+const longestOwner = 128
 
-const definitionSchema = v.custom<AnyProcessDefinition>(
+const definitionSchema = v.custom<ProcessDefinition>(
   isProcessDefinition,
   ({ input }) => `not made by defineProcess: ${textOf(input)}`,
 )
@@ -53,7 +52,7 @@ export const runtimeProcessesSchema = optionsSchema<RuntimeProcessesOptions>({
   define: v.optional(v.array(definitionSchema, 'not a list')),
   store: v.optional(portSchema<ProcessStore>(['registerProcess', 'appendEvent', 'getTerminal', 'listWork'])),
   concurrency: v.optional(wholeNumberSchema(1)),
-  owner: v.optional(idSchema),
+  owner: v.optional(v.pipe(idSchema, v.maxLength(longestOwner, `longer than ${longestOwner} characters`))),
   sink: v.optional(portSchema<ProcessEventSink>(['emit'], ['emitWorkerFault'])),
   sinkTimeoutMs: v.optional(wholeNumberSchema(0)),
   emitLifecycle: v.optional(v.boolean()),
