@@ -18,7 +18,7 @@ import { clockSchema, idSourceSchema, loggerSchema } from './base/ports.js'
 import type { JournalStore } from './journal/journal.js'
 import { inspectSchema } from './operations/index.js'
 import { runtimeProcessesSchema, type RuntimeProcessesOptions } from './processes/index.js'
-import { dispatchOptionsSchema, type DispatchOptions } from './tasks/index.js'
+import { runtimeTasksSchema, type RuntimeTasksOptions } from './tasks/index.js'
 import { tracerSchema, type Tracer } from './work/job-span.js'
 
 /** What a runtime is built on; everything has a default. */
@@ -47,8 +47,8 @@ export interface RuntimeOptions {
   readonly tracer?: Tracer
   /** Journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number
-  /** How tasks are dispatched. */
-  readonly tasks?: DispatchOptions
+  /** What tasks there are, and how they are dispatched. */
+  readonly tasks?: RuntimeTasksOptions
   /** What processes there are, where they live, and how they are run. */
   readonly processes?: RuntimeProcessesOptions
   /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
@@ -67,7 +67,7 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   logger: v.optional(loggerSchema),
   tracer: v.optional(tracerSchema),
   compactAfter: v.optional(wholeNumberSchema(1)),
-  tasks: v.optional(dispatchOptionsSchema),
+  tasks: v.optional(runtimeTasksSchema),
   processes: v.optional(runtimeProcessesSchema),
   random: v.optional(functionSchema<() => number>()),
 })

@@ -78,7 +78,8 @@ export class Runtime implements AsyncDisposable {
 
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
-    const { inspect, compactAfter, tracer, tasks: dispatch, random = Math.random } = options
+    const { inspect, compactAfter, tracer, random = Math.random } = options
+    const { define, ...dispatch } = options.tasks ?? {}
     const logger = guardedLogger(options.logger)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
@@ -114,7 +115,7 @@ export class Runtime implements AsyncDisposable {
       authority.start(lane)
       embedded.start(lane)
       const spread = checkedRandom(random)
-      const tasks = new Tasks({ ...shared, authority, random: spread, ...(dispatch !== undefined && { dispatch }) })
+      const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
       const onWake = wakeInSession(sessions)
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
       processes.begin()

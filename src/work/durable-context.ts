@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import { textOf } from '../base/options.js'
-import type { JsonValue } from '../base/json.js'
+import { canonicalText, type JsonValue } from '../base/json.js'
 import type { DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
 import type { Job } from './job.js'
 import { checkValue, decodeValue, encodeValue, type OutputOf, type Schema } from './values.js'
@@ -254,13 +254,8 @@ function checkDuration(field: string, value: unknown): void {
 
 /** The same for equal inputs, whatever the order of their keys. */
 function digestOf(input: JsonValue | undefined): string {
-  return createHash('sha256').update(canonical(input)).digest('hex').slice(0, 32)
-}
-
-function canonical(value: JsonValue | undefined): string {
-  if (value === undefined) return ''
-  return JSON.stringify(value, (_, part: unknown) => {
-    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part
-    return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)))
-  })
+  return createHash('sha256')
+    .update(input === undefined ? '' : canonicalText(input))
+    .digest('hex')
+    .slice(0, 32)
 }

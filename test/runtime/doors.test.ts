@@ -91,6 +91,15 @@ const peer = {
 const host = { isQuiescent: () => true, inject: () => true }
 const obligation = { waitRequestId: otherId, turnId: runId, operationIds: [] }
 
+const handlerFaults = {
+  reserve: [5, null, []],
+  'reserve.token': notCounts,
+  concurrency: [0, ...notCounts],
+  rate: [5, null, []],
+  'rate.starts': [0, ...notCounts],
+  backoff: [5, null],
+}
+
 const optionDoors: readonly OptionsDoor[] = [
   {
     name: 'createRuntime',
@@ -112,6 +121,7 @@ const optionDoors: readonly OptionsDoor[] = [
       'tasks.owner': ['', 5],
       'tasks.capabilities': ['all', 5],
       'tasks.backoff': [5, null],
+      'tasks.define': [5, null, {}],
     },
   },
   {
@@ -323,13 +333,17 @@ const optionDoors: readonly OptionsDoor[] = [
   },
   {
     name: 'Tasks.submit',
-    call: ({ tasks }, input) => tasks.submit(input),
+    // Text would be the kind of another task.
+    call: ({ tasks }, input) => tasks.submit((typeof input === 'string' ? [input] : input) as never),
     good: { kind: 'work' },
     bad: {
       kind: notText,
       id: ['x', 5, null],
-      payload: [work, Symbol('x'), 5n],
+      payload: [work, Symbol('x'), 5n, new Map(), new Date(0), Number.NaN],
+      'payload.at': [new Date(0)],
       contentType: notText,
+      key: notText,
+      after: [5, 'x', null],
       runPolicy: [5, null],
       'runPolicy.type': ['twice', 5],
       at: notCounts,
@@ -354,10 +368,43 @@ const optionDoors: readonly OptionsDoor[] = [
     bad: { 'one.kind': notText, 'one.at': notCounts, 'one.parent': [5, null], 'one.dependsOn': [5, null, 'one'] },
   },
   {
+    name: 'Tasks.submit, of a kind',
+    call: ({ tasks }, options) => tasks.submit('work', 'input', options),
+    good: {},
+    bad: {
+      key: notText,
+      at: notCounts,
+      dependsOn: [5, 'x', null],
+      after: [5, 'x', null],
+      kind: ['work'],
+      payload: [5],
+    },
+  },
+  {
     name: 'Tasks.handle',
     call: ({ tasks }, options) => tasks.handle('work', work, options),
     good: {},
-    bad: { reserve: [5, null, []], 'reserve.token': notCounts },
+    bad: handlerFaults,
+  },
+  {
+    name: 'defineTask',
+    call: (_, options) => main.defineTask('work', options, work),
+    good: {},
+    bad: {
+      ...handlerFaults,
+      maxAttempts: [0, ...notCounts],
+      timeoutMs: [0, ...notCounts],
+      version: ['', 1.5, null],
+      input: [5, {}, null],
+      output: [5, {}, null],
+      maxAttemps: [3],
+    },
+  },
+  {
+    name: 'TaskHandle.result',
+    call: ({ tasks, taskId }, options) => tasks.find('nobody handles it', taskId)?.result(options),
+    good: {},
+    bad: { signal: notSignals, timeoutMs: [-1, '5', null, Number.NaN] },
   },
   {
     name: 'Tasks.outcome',
@@ -479,6 +526,10 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.outcome', '$', ({ tasks }: Place) => tasks.outcome(name as never)] as const,
     ['Tasks.cancel', '$', ({ tasks }: Place) => tasks.cancel(name as never)] as const,
     ['Tasks.cancelRun', '$', ({ tasks }: Place) => tasks.cancelRun(name as never)] as const,
+    ['Tasks.retry', '$', ({ tasks }: Place) => tasks.retry(name as never)] as const,
+    ['Tasks.why', '$', ({ tasks }: Place) => tasks.why(name as never)] as const,
+    ['Tasks.find', '$', ({ tasks }: Place) => tasks.find('work', name as never)] as const,
+    ['defineTask', '$', () => main.defineTask(name as never, {}, work)] as const,
     ['Tasks.suspend', '$', ({ tasks }: Place) => tasks.suspend(name as never)] as const,
     ['Tasks.resume', 'runId', ({ tasks }: Place) => tasks.resume(name as never)] as const,
     ['Tasks.publish', '$', ({ tasks }: Place) => tasks.publish(name as never)] as const,
@@ -849,6 +900,7 @@ describe('the table of doors', () => {
     const rowsOnly = [
       'isSuspension',
       'suspend',
+      'outputValue',
       'isTerminalRunState',
       'isArmed',
       'matches',
