@@ -116,7 +116,9 @@ function take(text: string, limit: number, budget: Budget): string {
 export function errorOfDetails({ name, message, code, stack, cause, errors }: ErrorDetails): Error {
   const options = cause === undefined ? undefined : { cause: errorOfDetails(cause) }
   const error =
-    errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorOfDetails), message, options)
+    errors === undefined
+      ? new Error(message, options)
+      : new AggregateError(errors.map(errorOfDetails), message, options)
   // Its own stack would name this line.
   const shown = { name, stack: stack ?? `${name}: ${message}`, ...(code !== undefined && { code }) }
   for (const [key, value] of Object.entries(shown)) {

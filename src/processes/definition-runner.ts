@@ -89,7 +89,10 @@ export class DefinitionRunner implements ProcessRunner {
     const returned = await definition.run(given, scope)
     const unused = durable.unused()
     if (unused.length > 0)
-      logger.warn({ processId: record.id, unused }, 'a process has not asked for what it had recorded: did its code change?')
+      logger.warn(
+        { processId: record.id, unused },
+        'a process has not asked for what it had recorded: did its code change?',
+      )
     return outputOf(definition, returned)
   }
 }

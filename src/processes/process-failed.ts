@@ -14,7 +14,8 @@ type Of<Type extends AwaitOutput['type']> = Extract<AwaitOutput, { readonly type
 
 const messages = {
   /** It failed; what was thrown, perhaps on another host, is the `cause`. */
-  'process.failed': ({ processId, output }: Ended<Of<'failure'>>) => `process \`${processId}\` failed: ${output.message}`,
+  'process.failed': ({ processId, output }: Ended<Of<'failure'>>) =>
+    `process \`${processId}\` failed: ${output.message}`,
   'process.cancelled': ({ processId }: Ended<Of<'cancelled'>>) => `process \`${processId}\` was cancelled`,
   /** It was given up: the evidence says by whom and why. */
   'process.abandoned': ({ processId, output }: Ended<Of<'abandoned'>>) =>

@@ -186,7 +186,10 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
     return (await checkValue(schema, value, `result of ${kind}`)) as Output
   }
 
-  async *#follow({ after = 0, steps = false }: ProcessEventsOptions, signal?: AbortSignal): AsyncGenerator<ProcessEvent> {
+  async *#follow(
+    { after = 0, steps = false }: ProcessEventsOptions,
+    signal?: AbortSignal,
+  ): AsyncGenerator<ProcessEvent> {
     const bounds = signal === undefined ? {} : { signal }
     for (let cursor = after; ; ) {
       const events = await this.#port.awaiter.awaitMore(this.id, cursor, bounds)

@@ -62,7 +62,8 @@ export interface CloseProcessesOptions {
 }
 
 /** {@link defineProcess}, or a definition that it has made. */
-type DefineProcess = typeof defineProcess & (<Definition extends ProcessDefinition>(definition: Definition) => Definition)
+type DefineProcess = typeof defineProcess &
+  (<Definition extends ProcessDefinition>(definition: Definition) => Definition)
 
 const startSchema = optionsSchema<StartProcessOptions>({
   id: v.optional(idSchema),
@@ -267,7 +268,12 @@ export class Processes {
     return new ProcessHandle(id, definition, this.#port)
   }
 
-  async #startChild(definition: ProcessDefinition, id: ProcessId, input: JsonValue, parent: ProcessRecord): Promise<void> {
+  async #startChild(
+    definition: ProcessDefinition,
+    id: ProcessId,
+    input: JsonValue,
+    parent: ProcessRecord,
+  ): Promise<void> {
     const { originator } = parent.provenance
     const causedBy = { type: 'process', processId: parent.id } as const
     try {

@@ -81,7 +81,8 @@ export class RunScope implements ProcessContext {
   readonly emit = async (eventType: string, payload: unknown): Promise<ProcessEvent> => {
     const { run, definition, log } = this.#options
     const schema = ownOf(definition.events, eventType)
-    if (schema === undefined) throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
+    if (schema === undefined)
+      throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
     this.#emitted += 1
     const replay = { key: ordinalKey(this.processId, this.#emitted) }
     return run.job.step(async () => {

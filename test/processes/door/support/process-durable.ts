@@ -140,7 +140,9 @@ export async function createProcessDurable(home: DurableHome): Promise<DurableFi
       else call.end.resolve(end.value)
       await settle()
       const { processId, input } = call.context
-      const [record] = await host.processes.list({ status: 'any' }).then((all) => all.filter((one) => one.id === processId))
+      const [record] = await host.processes
+        .list({ status: 'any' })
+        .then((all) => all.filter((one) => one.id === processId))
       return { kind: record?.identity.kind ?? '', input: input ?? undefined }
     },
     async waiting() {
