@@ -322,9 +322,11 @@ export class Processes {
 
   /** A handler that does not come back holds nobody up for longer than a run may. */
   async #closeWakes(graceMs: number): Promise<void> {
+    const closed = this.#wakes.close()
+    if (graceMs === 0) return
     const late = createDeferred<void>()
     const deadline = this.#options.deadlines.after(graceMs, () => late.resolve())
-    await Promise.race([this.#wakes.close(), late.promise])
+    await Promise.race([closed, late.promise])
     deadline[Symbol.dispose]()
   }
 
