@@ -30,7 +30,7 @@ export type { Span, Tracer } from './work/job-span.js'
 export {
   defineProcess,
   ProcessFailed,
-  type ProcessContext,
+  type ProcessRunContext,
   type ProcessDefinition,
   type ProcessHandle,
 } from './processes/public.js'

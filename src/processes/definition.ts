@@ -14,6 +14,10 @@ import { nameSchema, takeName, type ProcessId } from './scalars.js'
 /** Schemas by the name of what they check. */
 export type SchemaMap = Readonly<Record<string, Schema>>
 
+declare const noName: unique symbol
+/** No schemas at all. */
+type NoSchemas = { readonly [noName]?: never }
+
 /** Marks definitions, of other copies of the package too. */
 const brand = Symbol.for('stateward.process_definition')
 
@@ -48,7 +52,7 @@ export interface ProcessOptions<
 }
 
 /** What a run of a process is given. Its functions may be taken out of it. */
-export interface ProcessContext<
+export interface ProcessRunContext<
   Input = unknown,
   Events extends SchemaMap = SchemaMap,
   Signals extends SchemaMap = SchemaMap,
@@ -84,7 +88,7 @@ export interface ProcessContext<
 /** The function of a definition: is given the input as its schema gives it back, and returns what its schema takes. */
 export type DefinedRun<Input, Events extends SchemaMap, Signals extends SchemaMap, Returned> = (
   input: Input,
-  context: ProcessContext<Input, Events, Signals>,
+  context: ProcessRunContext<Input, Events, Signals>,
 ) => Returned | PromiseLike<Returned>
 
 type AnyOptions = ProcessOptions<Schema | undefined, Schema | undefined, SchemaMap, SchemaMap>
@@ -111,7 +115,7 @@ export interface ProcessDefinition<
   readonly eventTypes: readonly ProcessEventType[]
   /** The content address of kind, version and event types: who runs its processes has the same one. */
   readonly envRef: ExecutionEnvRef
-  readonly run: (input: unknown, context: ProcessContext) => unknown
+  readonly run: (input: unknown, context: ProcessRunContext) => unknown
 }
 
 const signalNamePattern = /^[A-Za-z0-9_-]+$/
@@ -154,8 +158,8 @@ const optionsOfDefinition = optionsSchema<AnyOptions>({
 export function defineProcess<
   Input extends Schema,
   Output extends Schema,
-  Events extends SchemaMap = Readonly<Record<never, never>>,
-  Signals extends SchemaMap = Readonly<Record<never, never>>,
+  Events extends SchemaMap = NoSchemas,
+  Signals extends SchemaMap = NoSchemas,
 >(
   kind: string,
   options: ProcessOptions<Input, Output, Events, Signals> & { readonly input: Input; readonly output: Output },
@@ -164,8 +168,8 @@ export function defineProcess<
 export function defineProcess<
   Input extends Schema,
   Returned,
-  Events extends SchemaMap = Readonly<Record<never, never>>,
-  Signals extends SchemaMap = Readonly<Record<never, never>>,
+  Events extends SchemaMap = NoSchemas,
+  Signals extends SchemaMap = NoSchemas,
 >(
   kind: string,
   options: ProcessOptions<Input, undefined, Events, Signals> & { readonly input: Input },
@@ -174,8 +178,8 @@ export function defineProcess<
 export function defineProcess<
   Output extends Schema,
   Input = unknown,
-  Events extends SchemaMap = Readonly<Record<never, never>>,
-  Signals extends SchemaMap = Readonly<Record<never, never>>,
+  Events extends SchemaMap = NoSchemas,
+  Signals extends SchemaMap = NoSchemas,
 >(
   kind: string,
   options: ProcessOptions<undefined, Output, Events, Signals> & { readonly output: Output },
@@ -184,8 +188,8 @@ export function defineProcess<
 export function defineProcess<
   Returned,
   Input = unknown,
-  Events extends SchemaMap = Readonly<Record<never, never>>,
-  Signals extends SchemaMap = Readonly<Record<never, never>>,
+  Events extends SchemaMap = NoSchemas,
+  Signals extends SchemaMap = NoSchemas,
 >(
   kind: string,
   options: ProcessOptions<undefined, undefined, Events, Signals>,

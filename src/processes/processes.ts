@@ -226,9 +226,9 @@ export class Processes {
   }
 
   /** Looks for work once: for whoever writes to the store by other ways. Resolves once there is no more room for it, or no more of it. */
-  drive(): Promise<DriveReport> {
+  async drive(): Promise<DriveReport> {
     this.#checkOpen()
-    return silence(this.driver.claimAndRunPending('asked'))
+    return this.driver.claimAndRunPending('asked')
   }
 
   /** Whether anything runs or waits here. */

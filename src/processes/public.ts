@@ -15,7 +15,7 @@ export type {
 export {
   defineProcess,
   type DefinedRun,
-  type ProcessContext,
+  type ProcessRunContext,
   type ProcessDefinition,
   type ProcessOptions,
   type SchemaMap,

@@ -72,9 +72,15 @@ const answerSchema: v.GenericSchema<unknown, AnswerRow> = v.variant('type', [
   strictSchema({ type: v.literal('failed'), reason: v.string(), message: v.string() }),
 ])
 
-const stepRow = { write: wireCodec(stepSchema).encode, read: storedReader(stepSchema) }
-const waitRow = { write: wireCodec(waitSchema).encode, read: storedReader(waitSchema) }
-const answerRow = { write: wireCodec(answerSchema).encode, read: storedReader(answerSchema) }
+/** How a row is written into the log, and read back. */
+function formOf<Row>(schema: v.GenericSchema<unknown, Row>) {
+  const wire = wireCodec(schema)
+  return { write: (row: Row): JsonValue => wire.encode(row), read: storedReader(schema) }
+}
+
+const stepRow = formOf(stepSchema)
+const waitRow = formOf(waitSchema)
+const answerRow = formOf(answerSchema)
 
 /** Stands before the name of a step that holds the answer to a wait. */
 const answerPrefix = 'answer:'
@@ -141,7 +147,7 @@ export class RunLog implements DurableLog {
 
   async recordStep(key: string, output: JsonValue | undefined): Promise<void> {
     const step: RecordedStep = { output }
-    await this.#keep(key, stepRow.write(output === undefined ? {} : step))
+    await this.#keep(key, stepRow.write(output === undefined ? {} : { output }))
     this.#steps.set(key, step)
   }
 
@@ -296,8 +302,7 @@ export class RunLog implements DurableLog {
 
   async #keep(key: string, result: JsonValue): Promise<void> {
     if (!this.#isKept) return
-    const { store, lease } = this.#context
-    await store.recordStep(lease(), { ...placeOf(key), result })
+    await this.#context.store.recordStep(this.#context.lease(), { ...placeOf(key), result })
   }
 
   /** Lets the record say what the run waits for. */
@@ -309,8 +314,8 @@ export class RunLog implements DurableLog {
 
   async #showNow(wait: WaitState | undefined): Promise<void> {
     if (!this.#isKept || isSameWait(wait, this.#shown)) return
-    const { store, lease } = this.#context
-    const options = { lease: lease() }
+    const { store } = this.#context
+    const options = { lease: this.#context.lease() }
     if (wait === undefined) await store.clearWait(this.#processId, options)
     else await store.setWait(this.#processId, wait, options)
     this.#shown = wait

@@ -1,6 +1,6 @@
 import type { Callable, DurableContext, StepOptions, StepScope, WaitForOptions } from '../work/durable-context.js'
 import { checkValue, encodeValue, type Schema } from '../work/values.js'
-import { isProcessDefinition, type ProcessContext, type ProcessDefinition, type SchemaMap } from './definition.js'
+import { isProcessDefinition, type ProcessRunContext, type ProcessDefinition, type SchemaMap } from './definition.js'
 import { ProcessError } from './errors.js'
 import type { ProcessEvent } from './event.js'
 import { ordinalKey } from './keys.js'
@@ -20,7 +20,7 @@ export interface RunScopeOptions {
 }
 
 /** What one run of a process is given. */
-export class RunScope implements ProcessContext {
+export class RunScope implements ProcessRunContext {
   readonly processId: ProcessId
   readonly input: unknown
   readonly attempt: number
@@ -68,7 +68,7 @@ export class RunScope implements ProcessContext {
     if (typeof called === 'string') return durable.call(called, input)
     if (isProcessDefinition(called)) onCalled(called)
     return durable.call(called, input)
-  }) as ProcessContext['call']
+  }) as ProcessRunContext['call']
 
   readonly waitFor = (name: string, given?: Schema, options: WaitForOptions = {}): Promise<never> => {
     const { durable, definition } = this.#options

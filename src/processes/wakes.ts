@@ -120,13 +120,16 @@ export class Wakes implements Disposable {
     }
     line.keys.add(key)
     this.#lines.set(sessionId, line)
-    line.last = line.last.then(async () => {
-      if (!(await this.#offer(delivery, handler))) line.isStuck = true
-      line.keys.delete(key)
-      if (line.keys.size > 0) return
-      this.#lines.delete(sessionId)
-      if (line.isOverfull && !line.isStuck) this.look()
-    })
+    line.last = this.#offerNext(line, key, delivery, handler)
+  }
+
+  async #offerNext(line: Line, key: string, delivery: WakeDelivery, handler: WakeHandler): Promise<void> {
+    await line.last
+    if (!(await this.#offer(delivery, handler))) line.isStuck = true
+    line.keys.delete(key)
+    if (line.keys.size > 0) return
+    this.#lines.delete(delivery.targetSessionId)
+    if (line.isOverfull && !line.isStuck) this.look()
   }
 
   /** Whether it was taken. Never rejects. */

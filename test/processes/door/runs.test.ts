@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import * as v from 'valibot'
 import { createDeferred } from '../../../src/base/promises.js'
 import { createMemoryJournal } from '../../../src/journal/memory-journal.js'
-import { defineProcess, ProcessError, type ProcessStore } from '../../../src/processes/public.js'
+import { defineProcess, noProjector, ProcessError, type ProcessStore } from '../../../src/processes/public.js'
 import { openProcessStore } from '../../../src/processes/index.js'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { openRuntime, recordingLogger, settle, until } from './support/runtime.js'
@@ -122,7 +122,7 @@ describe('what a run has recorded [P-200]', () => {
         const draft = await step('draft', () => (done.push('draft'), 'draft'))
         const words = [await waitFor('word'), await waitFor('word')]
         const late = await waitFor('word', v.string(), { timeoutMs: 0 }).catch(
-          (error: Error) => (error as ProcessError).code,
+          (error: unknown) => (error as ProcessError).code,
         )
         const last = await step('last', () => (done.push('last'), 'last'))
         return [draft, ...words, late, last, await waitFor('word'), context.attempt]
@@ -317,7 +317,7 @@ describe('a process that calls others [P-202]', () => {
       throw new Error('no')
     })
     const asking = processes.define('asking', rerunnable, async (kind: string, { call }) =>
-      call(kind, null).catch((error: ProcessError) => error.data),
+      call(kind, null).catch((error: unknown) => (error as ProcessError).data),
     )
     expect(await (await processes.start(asking, 'bad')).result()).toEqual({ kind: 'bad', reason: 'process_failed' })
     expect(await (await processes.start(asking, 'nothing')).result()).toEqual({ kind: 'nothing' })
@@ -338,12 +338,10 @@ describe('a process that calls others [P-202]', () => {
     const first = await openRuntime({ store, processes: { define } })
     const { id } = await first.processes.start(asking, null)
     await until(async () => (await first.processes.get(asking, id).status()).wait?.kind.type === 'signal')
-    const noProjector = { watermark: { type: 'no_projector' } } as const
     await settle()
-    const { prunedProcesses } = await first.processes.store.pruneTerminal(
-      Number.POSITIVE_INFINITY,
-      noProjector as never,
-    )
+    const { prunedProcesses } = await first.processes.store.pruneTerminal(Number.POSITIVE_INFINITY, {
+      watermark: noProjector,
+    })
     expect(prunedProcesses).toBe(1)
     await first.close({ policy: 'terminate' })
     const second = await openRuntime({ store, processes: { define } })

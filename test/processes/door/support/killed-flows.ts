@@ -8,7 +8,7 @@ import { appendFileSync, writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import * as v from 'valibot'
 import { createDirectoryJournal } from '../../../../src/journal/directory-journal.js'
-import { defineProcess, type ProcessContext } from '../../../../src/processes/public.js'
+import { defineProcess, type ProcessRunContext } from '../../../../src/processes/public.js'
 import { createRuntime } from '../../../../src/runtime.js'
 import { createDice, mortalFileSystem } from '../../../journal/support/mortal-file-system.js'
 
@@ -23,7 +23,10 @@ function note(what: string, processId: string, key: string, value?: unknown): vo
 }
 
 /** A step that is noted when it is done, and when that is durable. */
-async function noted({ step, processId }: Pick<ProcessContext, 'step' | 'processId'>, name: string): Promise<number> {
+async function noted(
+  { step, processId }: Pick<ProcessRunContext, 'step' | 'processId'>,
+  name: string,
+): Promise<number> {
   const result = await step(name, async () => {
     note('do', processId, name)
     await nextTurn()

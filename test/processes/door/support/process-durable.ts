@@ -2,7 +2,7 @@ import { createUuidSource } from '../../../../src/base/ids.js'
 import { DeadlineQueue } from '../../../../src/base/deadline-queue.js'
 import type { Logger } from '../../../../src/base/logger.js'
 import { createDeferred, type Deferred } from '../../../../src/base/promises.js'
-import { defineProcess, Processes, type ProcessContext, type ProcessStore } from '../../../../src/processes/index.js'
+import { defineProcess, Processes, type ProcessRunContext, type ProcessStore } from '../../../../src/processes/index.js'
 import type { DurableFixture, DurableWork } from '../../../../src/testing/durable-conformance.js'
 import { SimulatedClock } from '../../../../src/testing/simulated-clock.js'
 import { JobList } from '../../../../src/work/job-list.js'
@@ -26,7 +26,7 @@ interface Host {
 }
 
 interface Call {
-  readonly context: ProcessContext
+  readonly context: ProcessRunContext
   readonly end: Deferred<unknown>
 }
 
@@ -62,7 +62,7 @@ export async function createProcessDurable(home: DurableHome): Promise<DurableFi
     const timings = { ttlMs: 86_400_000, renewIntervalMs: 3_600_000 }
     const called = (kind: string) =>
       defineProcess(kind, { disposition: 'rerunnable' }, (_: unknown, context) => {
-        const call = { context: context as ProcessContext, end: createDeferred<unknown>() }
+        const call = { context: context as ProcessRunContext, end: createDeferred<unknown>() }
         calls.push(call)
         return call.end.promise
       })
@@ -73,7 +73,7 @@ export async function createProcessDurable(home: DurableHome): Promise<DurableFi
         const handler = await code.promise
         if (mine !== generation) return new Promise(() => {})
         try {
-          const value = await handler(context as unknown as DurableWork)
+          const value = await handler(context as DurableWork)
           if (mine === generation) result.resolve(value)
           return null
         } catch (thrown) {
