@@ -41,7 +41,13 @@ export interface RuntimeOptions {
   readonly ids?: IdSource
   /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
   readonly inspect?: Inspect
+  /** Is told the life of the service; every line is listed in docs/observability.md. Default: nobody is. */
   readonly logger?: Logger
+  /**
+   * Which fields hold secrets, by their names: the logger is shown `[masked]` instead of what they hold, also where they stand
+   * in a text, as in `password=abc`. Default: passwords, tokens, keys, cookies and the like.
+   */
+  readonly mask?: RegExp
   /** Opens one OpenTelemetry span per operation and per attempt of a task. */
   readonly tracer?: Tracer
   /** Journal records after which a snapshot is written. Default 100,000. */
@@ -51,6 +57,11 @@ export interface RuntimeOptions {
   /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
   readonly random?: () => number
 }
+
+const patternSchema = v.custom<RegExp>(
+  (input) => input instanceof RegExp,
+  ({ input }) => `not a regular expression: ${textOf(input)}`,
+)
 
 /** Accepts {@link RuntimeOptions}. */
 export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
@@ -62,6 +73,7 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   ids: v.optional(idSourceSchema),
   inspect: v.optional(inspectSchema),
   logger: v.optional(loggerSchema),
+  mask: v.optional(patternSchema),
   tracer: v.optional(tracerSchema),
   compactAfter: v.optional(wholeNumberSchema(1)),
   tasks: v.optional(runtimeTasksSchema),

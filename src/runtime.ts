@@ -1,12 +1,14 @@
 import { checkedClock } from './base/checked-clock.js'
 import { checkedIds } from './base/checked-ids.js'
 import { DeadlineQueue } from './base/deadline-queue.js'
-import { systemClock } from './base/clock.js'
+import { systemClock, type Clock } from './base/clock.js'
 import { decode } from './base/decode.js'
 import { StatewardError } from './base/errors.js'
 import { createUuidSource } from './base/ids.js'
 import { inspectOption } from './base/inspection.js'
-import { guardedLogger } from './base/observers.js'
+import { silentLogger, type Logger } from './base/logger.js'
+import { secretKeys } from './base/mask.js'
+import { guardedLogger, maskingLogger } from './base/observers.js'
 import { silence } from './base/promises.js'
 import type { JournalCut } from './journal/journal.js'
 import { Lane } from './lane/lane.js'
@@ -18,8 +20,9 @@ import {
   type CloseOptions,
   type RuntimeOptions,
 } from './runtime-options.js'
+import { journalReopened, runtimeClosed, runtimeClosing, runtimeOpened } from './runtime-lines.js'
 import { asJournalError, storeOf } from './runtime-store.js'
-import { TaskAuthority, Tasks } from './tasks/index.js'
+import { isTerminalRunState, runStates, TaskAuthority, Tasks } from './tasks/index.js'
 import { JobList } from './work/job-list.js'
 
 /** What opening a runtime found in its journal. */
@@ -46,6 +49,8 @@ interface Parts {
   readonly tasks: Tasks
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
+  readonly clock: Clock
+  readonly logger: Logger
 }
 
 /** Many sessions and the tasks over one journal, one clock and one deadline queue. */
@@ -59,24 +64,29 @@ export class Runtime implements AsyncDisposable {
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
+  readonly #clock: Clock
+  readonly #logger: Logger
   #closing: Promise<void> | undefined
 
-  private constructor({ lane, sessions, tasks, deadlines, jobs }: Parts) {
+  private constructor({ lane, sessions, tasks, deadlines, jobs, clock, logger }: Parts) {
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
     this.jobs = jobs
     this.#lane = lane
     this.#sessions = sessions
     this.#deadlines = deadlines
+    this.#clock = clock
+    this.#logger = logger
   }
 
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
     const { define, ...dispatch } = options.tasks ?? {}
-    const logger = guardedLogger(options.logger)
+    const logger = loggerOf(options)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
+    const openingAt = clock.monotonicNow()
     const deadlines = new DeadlineQueue(clock)
     const jobs = new JobList()
     const shared = {
@@ -105,7 +115,9 @@ export class Runtime implements AsyncDisposable {
       authority.start(lane)
       const spread = checkedRandom(random)
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
-      return new Runtime({ lane, sessions, tasks, deadlines, jobs })
+      const runtime = new Runtime({ lane, sessions, tasks, deadlines, jobs, clock, logger })
+      runtime.#tellOpened(options.dataDir, openingAt)
+      return runtime
     } catch (cause) {
       await lane.close()
       throw cause
@@ -163,8 +175,10 @@ export class Runtime implements AsyncDisposable {
    * The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on.
    * Rejects with `lane_apply_failed` when memory is behind the journal: then close the runtime and open it anew.
    */
-  reopen(): Promise<void> {
-    return asJournalError('reopen', () => this.#lane.reopen())
+  async reopen(): Promise<void> {
+    const { status } = this.health
+    await asJournalError('reopen', () => this.#lane.reopen())
+    if (status !== this.health.status) journalReopened(this.#logger, {})
   }
 
   /** Resolves once the journal has answered for everything so far; see {@link Runtime.health} for what it said. */
@@ -202,6 +216,8 @@ export class Runtime implements AsyncDisposable {
     graceMs = defaultGraceMs,
     reason = 'runtime closed',
   }: CloseOptions): Promise<void> {
+    const closingAt = this.#clock.monotonicNow()
+    runtimeClosing(this.#logger, { policy, graceMs, reason, jobs: this.jobs.size })
     // First, because attempts may run operations.
     const draining = this.tasks.close(policy === 'retire' ? graceMs : 0)
     if (this.tasks.isDispatching) await Promise.allSettled([draining])
@@ -209,10 +225,36 @@ export class Runtime implements AsyncDisposable {
     const closed = await Promise.allSettled([draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close())
+    const durationMs = this.#clock.monotonicNow() - closingAt
+    runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })
     for (const part of closed) if (part.status === 'rejected') throw part.reason
+  }
+
+  #tellOpened(dataDir: string | undefined, openingAt: number): void {
+    if (this.#logger === silentLogger) return
+    const { projection } = this.tasks
+    const sessions = [...this.sessions()]
+    const openRuns = runStates.reduce(
+      (sum, state) => sum + (isTerminalRunState(state) ? 0 : projection.countIn(state)),
+      0,
+    )
+    runtimeOpened(this.#logger, {
+      ...(dataDir !== undefined && { dataDir }),
+      durationMs: this.#clock.monotonicNow() - openingAt,
+      sessions: sessions.length,
+      lostOperations: sessions.reduce((sum, { lost }) => sum + lost.length, 0),
+      tasks: projection.taskCount,
+      openRuns,
+      ...this.recovery,
+    })
   }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
   }
+}
+
+/** The logger of the options, which is told no secrets and never throws. */
+function loggerOf({ logger, mask }: RuntimeOptions): Logger {
+  return logger === undefined || mask === undefined ? guardedLogger(logger) : maskingLogger(logger, secretKeys(mask))
 }

@@ -101,6 +101,8 @@ export class Lane {
       streams: () => streams.values(),
       appliedThrough: () => this.#appliedThrough(journal),
       after: options.compactAfter,
+      logger: this.#logger,
+      clock: options.clock ?? systemClock,
     })
   }
 

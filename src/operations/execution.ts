@@ -220,7 +220,7 @@ export class Execution {
     this.#end = new DurableEnd<End>(end, {
       deadlines,
       logger,
-      subject: { operation: this.#id },
+      subject: { operationId: this.#id },
       offer: (offered) => this.#submit(offered),
       insteadOf,
       onSettled: ({ refusal }) => {
@@ -244,7 +244,7 @@ export class Execution {
   #onRefused(refusal: unknown): void {
     if (this.#isOver || StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found'))
       return
-    this.#options.logger.error({ operation: this.#id, cause: messageOf(refusal) }, 'an operation was abandoned')
+    this.#options.logger.error({ operationId: this.#id, cause: messageOf(refusal) }, 'an operation was abandoned')
     this.abandon(refusal)
   }
 

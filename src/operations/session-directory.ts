@@ -15,9 +15,13 @@ import { internalError, OperationError } from './errors.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
 import { sessionDeleted } from './session-state.js'
 import { limitsSchema, type RegistryLimits } from './limits.js'
+import { operationsLost } from './operation-lines.js'
 import { Session, type SessionCloseOptions } from './session.js'
 import { isPlainName } from './source.js'
 import type { EpochId } from './types.js'
+
+/** How many of the operations that a session has lost a line names. */
+const mostLostTold = 10
 
 /** What a directory makes its sessions of. */
 export interface SessionDirectoryOptions {
@@ -68,7 +72,7 @@ export class SessionDirectory {
       const id = sessionOfStream(history.name)
       if (id !== undefined && history.isOpened) {
         history.start(lane)
-        this.#adopt(history, id)
+        this.#tellLost(this.#adopt(history, id))
       } else {
         history.state.close()
         lane.detach(history)
@@ -169,13 +173,19 @@ export class SessionDirectory {
     }
   }
 
+  #tellLost({ id: sessionId, lost }: Session): void {
+    if (lost.length === 0) return
+    const operationIds = lost.slice(0, mostLostTold).map(({ id }) => id)
+    operationsLost(this.#options.logger, { sessionId, operations: lost.length, operationIds })
+  }
+
   /** What is said of a session that is there already. */
   #limit(session: Session, { maxConcurrent, maxCompleted }: RegistryLimits): Session {
     const { operations, history } = session
     if (maxConcurrent !== undefined) operations.limitConcurrency(maxConcurrent)
     const { maxCompleted: made } = history.core.records.order
     if (maxCompleted !== undefined && Math.max(1, maxCompleted) !== made) {
-      const fields = { session: session.id, asked: maxCompleted, kept: made }
+      const fields = { sessionId: session.id, asked: maxCompleted, kept: made }
       this.#options.logger.warn(fields, 'maxCompleted counts when a session is made, it stays as it was')
     }
     return session

@@ -6,7 +6,7 @@ import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
-import type { Logger } from '../base/logger.js'
+import { silentLogger, type Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
@@ -41,6 +41,7 @@ import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
 import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsOptions } from './questions.js'
 import type { EventFilter } from './subscription.js'
+import { TaskLog } from './task-log.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
 import type { TaskProjection } from './view.js'
 
@@ -100,6 +101,10 @@ export class Tasks {
     })
     for (const { kind, handler, options } of define) this.#dispatcher.handle(kind, handler, handlerOptionsOf(options))
     this.#commits = use.authority.onCommit(({ ended }) => this.#waits.observe(ended))
+    if (use.logger !== silentLogger) {
+      const log = new TaskLog(use.authority.projection, use.logger)
+      use.authority.onCommit((commit) => log.observe(commit))
+    }
     this.#port = {
       deadlines: use.deadlines,
       outcome: (taskId, options) => this.outcome(taskId, options),

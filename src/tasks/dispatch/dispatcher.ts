@@ -16,6 +16,7 @@ import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
 import type { CommitListener, TaskCommit, TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
+import { runsTakenBack } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
 import { Answers } from './answers.js'
@@ -235,6 +236,7 @@ export class Dispatcher {
     this.#waitEnds.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
     await Promise.all([...abandoned.map(({ id }) => this.#recover(id)), this.#reportFailure(this.#followUps.recover())])
+    if (abandoned.length > 0) runsTakenBack(logger, { runs: abandoned.length })
     const { capabilities, stragglerLimitMs } = this.#resolved
     this.#selection = new Selection({
       projection,
