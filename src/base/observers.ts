@@ -1,3 +1,4 @@
+import { faultFields } from './error-details.js'
 import { messageOf } from './errors.js'
 import { silentLogger, type Logger } from './logger.js'
 import { maskFields, secretKeys, type IsSecretKey } from './mask.js'
@@ -15,7 +16,7 @@ export function createObserverGuard(logger: Logger, message: string): ObserverGu
   const report = (cause: unknown): void => {
     if (isReported) return
     isReported = true
-    guardedLogger(logger).error({ cause: messageOf(cause) }, message)
+    guardedLogger(logger).error({ ...faultFields(cause) }, message)
   }
   return (step) => runGuarded(step, report)
 }

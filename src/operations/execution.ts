@@ -1,4 +1,4 @@
-import { errorDetailsOf } from '../base/error-details.js'
+import { errorDetailsOf, faultFields } from '../base/error-details.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
@@ -244,7 +244,7 @@ export class Execution {
   #onRefused(refusal: unknown): void {
     if (this.#isOver || StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found'))
       return
-    this.#options.logger.error({ operationId: this.#id, cause: messageOf(refusal) }, 'an operation was abandoned')
+    this.#options.logger.error({ operationId: this.#id, ...faultFields(refusal) }, 'an operation was abandoned')
     this.abandon(refusal)
   }
 

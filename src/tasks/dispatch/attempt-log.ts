@@ -120,7 +120,7 @@ export class AttemptLog implements DurableLog {
       // The end of the attempt, or of its run, closes it.
       const { runId } = this.#attempt
       this.#options.logger.debug(
-        { runId, step: key, cause: messageOf(failure) },
+        { runId, step: key, error: messageOf(failure) },
         'what a step set aside stays so for now',
       )
     }

@@ -1,4 +1,4 @@
-import { errorDetailsOf } from '../../base/error-details.js'
+import { errorDetailsOf, faultFields } from '../../base/error-details.js'
 import { messageOf } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
 import { createObserverGuard, type ObserverGuard } from '../../base/observers.js'
@@ -261,7 +261,7 @@ export class Attempts implements Disposable {
       batch.submit({ type: isWaiting ? 'attempt_wait' : 'attempt_go_on', runId, attemptId, fencingToken, atMs: now() })
     })
     change.catch((failure: unknown) =>
-      logger.debug({ runId, cause: messageOf(failure) }, 'whether a run waits was not recorded'),
+      logger.debug({ runId, error: messageOf(failure) }, 'whether a run waits was not recorded'),
     )
     if (isWaiting && this.#isRetiring) attempt.job.stop('shutdown')
     if (!isWaiting) this.#stopIfExhausted(attempt)
@@ -303,7 +303,7 @@ export class Attempts implements Disposable {
     { lease, slot }: Held,
   ): void {
     const { logger } = this.#options
-    if (result === 'given_up') logger.warn({ runId, cause: messageOf(refusal) }, 'the end of an attempt was not taken')
+    if (result === 'given_up') logger.warn({ runId, ...faultFields(refusal) }, 'the end of an attempt was not taken')
     this.#ends.delete(end)
     lease[Symbol.dispose]()
     this.#leave(runId, spending.refused, slot)
@@ -432,7 +432,7 @@ function insteadOf({ report }: EndOffer, refusal: unknown, refusals: number, log
     try {
       step()
     } catch (cause) {
-      logger.error({ cause: messageOf(cause) }, 'what follows from the end of an attempt was refused')
+      logger.error({ ...faultFields(cause) }, 'what follows from the end of an attempt was refused')
     }
   }
   const leaveOut: TakeConsequence = () => logger.error({}, 'what follows from the end of an attempt was left out')

@@ -1,8 +1,8 @@
+import { faultFields } from '../../base/error-details.js'
 import { createActor, waitFor } from 'xstate'
 import { type DispatcherActor, dispatcherMachine } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
-import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { type Inspect, type InspectionObserver, inspectOption } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
@@ -349,7 +349,7 @@ export class Dispatcher {
   #onNotStarted(runId: RunId, failure: unknown): void {
     // What no later try can mend stays with its run; it must not hold off the others.
     const isFault = failure !== undefined && !isRefusal(failure) && !isLaneFailure(failure)
-    if (isFault) this.#options.logger.error({ runId, cause: messageOf(failure) }, 'an attempt cannot be started')
+    if (isFault) this.#options.logger.error({ runId, ...faultFields(failure) }, 'an attempt cannot be started')
     else if (failure !== undefined) this.#onFailure(failure)
     this.#onEnded(runId)
     const run = this.#options.projection.run(runId)
@@ -430,9 +430,8 @@ export class Dispatcher {
   /** A lost race is nothing to worry about; what the journal refused is tried again a little later. */
   #onFailure(failure: unknown): void {
     const { logger } = this.#options
-    const cause = messageOf(failure)
-    if (isRefusal(failure)) return logger.debug({ cause }, 'a change came too late')
-    logger.warn({ cause }, 'a change is not durable, trying again')
+    if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change came too late')
+    logger.warn(faultFields(failure), 'a change is not durable, trying again')
     this.#holdOff()
   }
 
