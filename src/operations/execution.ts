@@ -161,8 +161,10 @@ export class Execution {
   #start(work: Work): void {
     if (this.#isOver) return
     const startedAt = this.#options.clock.monotonicNow()
+    const { span } = this.#options
+    const call = (): unknown => work(this.#context())
     this.#job.start(
-      () => work(this.#context()),
+      () => (span === undefined ? call() : span.run(call)),
       ({ answer }) => this.#offer(this.#endOf(answer, startedAt)),
     )
   }

@@ -33,6 +33,7 @@ import {
   type SubmitTaskOptions,
   type TaskGraph,
 } from './dispatch/submission.js'
+import { submitWithin, TaskSpans, type TraceOfSubmission } from './dispatch/task-spans.js'
 import { triggerAll } from './dispatch/triggers.js'
 import { blockOfRun, type RunBlock } from './dispatch/why.js'
 import { TaskError } from './errors.js'
@@ -59,7 +60,7 @@ export interface TasksOptions {
   readonly define?: readonly TaskDefinition[]
   /** Where attempts are listed while they run. */
   readonly jobs: JobList
-  /** Opens one span per attempt. */
+  /** Opens one span per submission and attempt. */
   readonly tracer?: Tracer
 }
 
@@ -83,6 +84,7 @@ export class Tasks {
   readonly #use: TasksOptions
   readonly #waits: OutcomeWaits
   readonly #dispatcher: Dispatcher
+  readonly #spans: TaskSpans | undefined
   readonly #commits: Disposable
   readonly #port: TaskHandlePort
   #starting: Promise<void> | undefined
@@ -92,12 +94,14 @@ export class Tasks {
     this.#use = use
     this.authority = use.authority
     this.#waits = new OutcomeWaits(use.authority.projection)
-    const { authority, dispatch, define = [], ...rest } = use
+    const { authority, dispatch, define = [], tracer, ...rest } = use
+    this.#spans = tracer === undefined ? undefined : new TaskSpans(tracer, use.logger)
     this.#dispatcher = new Dispatcher({
       ...rest,
       mutations: authority.own,
       projection: authority.projection,
       ...(dispatch !== undefined && { options: dispatch }),
+      ...(this.#spans !== undefined && { spans: this.#spans }),
     })
     for (const { kind, handler, options } of define) this.#dispatcher.handle(kind, handler, handlerOptionsOf(options))
     this.#commits = use.authority.onCommit(({ ended }) => this.#waits.observe(ended))
@@ -142,6 +146,7 @@ export class Tasks {
   ): Promise<TaskHandle<unknown> | TaskId> {
     if (typeof task === 'string') return silence(this.#submitOf({ kind: task, options: {} }, input, options))
     if (isDefinition(task)) return silence(this.#submitOf(task, input, options))
+    if (this.#spans !== undefined) return silence(this.#submitWithin(this.#spans, task))
     return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
   }
 
@@ -158,8 +163,14 @@ export class Tasks {
 
   /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
   submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
-    return this.authority.own.transact((batch) =>
-      submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids),
+    return submitWithin(
+      this.#spans,
+      'graph',
+      (trace) =>
+        this.authority.own.transact((batch) =>
+          submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids, trace),
+        ),
+      () => undefined,
     )
   }
 
@@ -220,11 +231,14 @@ export class Tasks {
    * `orphan_prevention` when its parent has ended.
    */
   retry(taskId: TaskId): Promise<TaskId> {
-    return this.authority.own.transact((batch) => {
-      checkText('task id', taskId)
-      const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
-      return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids)
-    })
+    const retry = (trace: TraceOfSubmission): Promise<TaskId> =>
+      this.authority.own.transact((batch) => {
+        checkText('task id', taskId)
+        const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
+        return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids, trace)
+      })
+    const kind = this.projection.task(taskId)?.spec.kind ?? 'unknown'
+    return submitWithin(this.#spans, kind, retry, (retried) => retried)
   }
 
   /** Why a run is not at work, as things stand. Raises `unknown_run`. */
@@ -332,14 +346,27 @@ export class Tasks {
     }
   }
 
+  async #submitWithin(spans: TaskSpans, task: SubmitInput): Promise<TaskId> {
+    const decoded = decodeSubmit(task)
+    const submit = (trace: TraceOfSubmission): Promise<TaskId> =>
+      this.authority.own.transact((batch) => submitInto(batch, { ...trace, ...decoded }, this.#wall(), this.#use.ids))
+    return spans.submit(decoded.kind, submit, (taskId) => taskId)
+  }
+
   async #submitOf(
     definition: SubmitDefinition & Pick<TaskDefinition, 'output'>,
     input: unknown,
     options: SubmitTaskOptions,
   ): Promise<TaskHandle<unknown>> {
     const submission = await submissionOf(definition, input, options)
-    const { taskId: id, isNew } = await this.authority.own.transact((batch) =>
-      submitOnce(batch, submission, this.#wall(), this.#use.ids),
+    const { taskId: id, isNew } = await submitWithin(
+      this.#spans,
+      definition.kind,
+      (trace) =>
+        this.authority.own.transact((batch) =>
+          submitOnce(batch, { ...trace, ...submission }, this.#wall(), this.#use.ids),
+        ),
+      ({ taskId }) => taskId,
     )
     return new TaskHandle({ ...definition, id, isNew }, this.#port)
   }

@@ -23,6 +23,7 @@ import { checkHeld } from './attempt-changes.js'
 import type { AttemptIdentity } from './attempt-report.js'
 import { submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
+import { submitWithin, type TaskSpans, type TraceOfSubmission } from './task-spans.js'
 import { fireForSpending } from './triggers.js'
 
 /** What the log of an attempt is built on. */
@@ -33,6 +34,8 @@ export interface AttemptLogOptions {
   readonly times: TaskClock
   readonly answers: Answers
   readonly logger: Logger
+  /** Where calls are traced. */
+  readonly spans?: TaskSpans
 }
 
 /** Steps, waits and calls of a run, as one of its attempts reads and writes them: under its lease, or not at all. */
@@ -159,15 +162,32 @@ export class AttemptLog implements DurableLog {
     if (reserved !== undefined) this.#account().forget(Array.from(reserved.values(), ({ id }) => id))
   }
 
-  async recordWait(key: string, wait: DurableWait, { isWaiting }: WaitStart): Promise<void> {
+  async recordWait(key: string, wait: DurableWait, start: WaitStart): Promise<void> {
+    if (wait.type !== 'call') return void (await this.#recordWait(key, wait, start))
+    const { spans } = this.#options
+    await submitWithin(
+      spans,
+      wait.kind,
+      (trace) => this.#recordWait(key, wait, start, trace),
+      (childTaskId) => childTaskId,
+    )
+  }
+
+  /** Resolves with the id of the task that a call has submitted. */
+  async #recordWait(
+    key: string,
+    wait: DurableWait,
+    { isWaiting }: WaitStart,
+    trace: TraceOfSubmission = {},
+  ): Promise<TaskId | undefined> {
     const { mutations, ids, times } = this.#options
     const { runId, taskId, fencingToken } = this.#attempt
-    await mutations.transact((batch) => {
+    return mutations.transact((batch) => {
       checkHeld(batch, this.#attempt)
       const call = (kind: string, input: JsonValue | undefined): TaskId =>
         submitInto(
           batch,
-          { kind, parentTaskId: taskId, ...(input !== undefined && { payload: JSON.stringify(input) }) },
+          { kind, parentTaskId: taskId, ...trace, ...(input !== undefined && { payload: JSON.stringify(input) }) },
           times.wall(),
           ids,
         )
@@ -182,6 +202,7 @@ export class AttemptLog implements DurableLog {
         fencingToken,
         atMs: times.now(),
       })
+      return subject.type === 'call' ? subject.childTaskId : undefined
     })
   }
 

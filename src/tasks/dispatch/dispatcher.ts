@@ -9,7 +9,6 @@ import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
 import type { JobList } from '../../work/job-list.js'
-import type { Tracer } from '../../work/job-span.js'
 import { Slots } from '../../work/slots.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { TaskEvent } from '../catalogue.js'
@@ -38,6 +37,7 @@ import { LeaseWatch } from './leases.js'
 import { Promotion } from './promotion.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
+import type { TaskSpans } from './task-spans.js'
 import { createTaskClock, type TaskClock } from './task-clock.js'
 import { WaitEnds } from './wait-ends.js'
 
@@ -53,8 +53,8 @@ export interface DispatcherOptions {
   readonly jobs: JobList
   readonly logger: Logger
   readonly inspect?: Inspect
-  /** Opens one span per attempt. */
-  readonly tracer?: Tracer
+  /** Where attempts and what they submit are traced. */
+  readonly spans?: TaskSpans
   readonly options?: DispatchOptions
 }
 
