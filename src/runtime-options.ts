@@ -4,6 +4,7 @@ import { InvalidInputError } from './base/errors.js'
 import type { IdSource } from './base/ids.js'
 import type { Inspect } from './base/inspection.js'
 import type { Logger } from './base/logger.js'
+import { meterSchema, type Meter } from './base/meter.js'
 import {
   durationSchema,
   functionSchema,
@@ -48,8 +49,12 @@ export interface RuntimeOptions {
    * in a text, as in `password=abc`. Default: passwords, tokens, keys, cookies and the like.
    */
   readonly mask?: RegExp
-  /** Opens one OpenTelemetry span per operation and per attempt of a task. */
+  /**
+   * An OpenTelemetry tracer: one span per operation, submission and attempt, active inside its work. See docs/observability.md.
+   */
   readonly tracer?: Tracer
+  /** An OpenTelemetry meter: queues, waits, durations, ends, budgets and the journal. See docs/observability.md. */
+  readonly meter?: Meter
   /** Journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number
   /** What tasks there are, and how they are dispatched. */
@@ -75,6 +80,7 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   logger: v.optional(loggerSchema),
   mask: v.optional(patternSchema),
   tracer: v.optional(tracerSchema),
+  meter: v.optional(meterSchema),
   compactAfter: v.optional(wholeNumberSchema(1)),
   tasks: v.optional(runtimeTasksSchema),
   random: v.optional(functionSchema<() => number>()),

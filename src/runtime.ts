@@ -8,9 +8,11 @@ import { createUuidSource } from './base/ids.js'
 import { inspectOption } from './base/inspection.js'
 import { silentLogger, type Logger } from './base/logger.js'
 import { secretKeys } from './base/mask.js'
+import { Instruments } from './base/meter.js'
 import { guardedLogger, maskingLogger } from './base/observers.js'
 import { silence } from './base/promises.js'
 import type { JournalCut } from './journal/journal.js'
+import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type RegistryLimits, type Session } from './operations/index.js'
 import {
@@ -51,6 +53,7 @@ interface Parts {
   readonly jobs: JobList
   readonly clock: Clock
   readonly logger: Logger
+  readonly instruments: Instruments | undefined
 }
 
 /** Many sessions and the tasks over one journal, one clock and one deadline queue. */
@@ -66,9 +69,10 @@ export class Runtime implements AsyncDisposable {
   readonly #deadlines: DeadlineQueue
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #instruments: Instruments | undefined
   #closing: Promise<void> | undefined
 
-  private constructor({ lane, sessions, tasks, deadlines, jobs, clock, logger }: Parts) {
+  private constructor({ lane, sessions, tasks, deadlines, jobs, clock, logger, instruments }: Parts) {
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
     this.jobs = jobs
@@ -77,6 +81,7 @@ export class Runtime implements AsyncDisposable {
     this.#deadlines = deadlines
     this.#clock = clock
     this.#logger = logger
+    this.#instruments = instruments
   }
 
   static async open(given: RuntimeOptions): Promise<Runtime> {
@@ -89,6 +94,8 @@ export class Runtime implements AsyncDisposable {
     const openingAt = clock.monotonicNow()
     const deadlines = new DeadlineQueue(clock)
     const jobs = new JobList()
+    const instruments = options.meter === undefined ? undefined : new Instruments(options.meter, logger)
+    if (instruments !== undefined) measureJobs(instruments, jobs)
     const shared = {
       clock,
       logger,
@@ -97,15 +104,17 @@ export class Runtime implements AsyncDisposable {
       jobs,
       ...inspectOption(inspect, logger),
       ...(tracer !== undefined && { tracer }),
+      ...(instruments !== undefined && { instruments }),
     }
     const sessions = new SessionDirectory(shared)
     const authority = new TaskAuthority({ logger })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
+    const measured = store && instruments ? measuredStore(store, instruments, clock) : store
     const lane = await asJournalError('open', () =>
       Lane.open({
         logger,
         clock,
-        ...(store !== undefined && { store }),
+        ...(measured !== undefined && { store: measured }),
         ...(compactAfter !== undefined && { compactAfter }),
         streamFor: (name) => (name === TaskAuthority.streamName ? authority : sessions.streamFor(name)),
       }),
@@ -115,7 +124,7 @@ export class Runtime implements AsyncDisposable {
       authority.start(lane)
       const spread = checkedRandom(random)
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
-      const runtime = new Runtime({ lane, sessions, tasks, deadlines, jobs, clock, logger })
+      const runtime = new Runtime({ lane, sessions, tasks, deadlines, jobs, clock, logger, instruments })
       runtime.#tellOpened(options.dataDir, openingAt)
       return runtime
     } catch (cause) {
@@ -224,6 +233,7 @@ export class Runtime implements AsyncDisposable {
     // The journal is released whatever becomes of them all.
     const closed = await Promise.allSettled([draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
+    this.#instruments?.[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close())
     const durationMs = this.#clock.monotonicNow() - closingAt
     runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })
@@ -257,4 +267,19 @@ export class Runtime implements AsyncDisposable {
 /** The logger of the options, which is told no secrets and never throws. */
 function loggerOf({ logger, mask }: RuntimeOptions): Logger {
   return logger === undefined || mask === undefined ? guardedLogger(logger) : maskingLogger(logger, secretKeys(mask))
+}
+
+/** What runs, told apart by room and state. */
+function measureJobs(instruments: Instruments, jobs: JobList): void {
+  instruments.level('stateward.jobs', '{job}', 'Work whose code is running', (observe) => {
+    const counts = new Map<string, { readonly room: string; readonly state: string; count: number }>()
+    for (const { room, state } of jobs.list()) {
+      const known = counts.get(`${room} ${state}`) ?? { room, state, count: 0 }
+      known.count += 1
+      counts.set(`${room} ${state}`, known)
+    }
+    for (const { room, state, count } of counts.values()) {
+      observe(count, { 'stateward.room': room, 'stateward.job.state': state })
+    }
+  })
 }

@@ -5,6 +5,7 @@ import { InvalidInputError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
+import type { Instruments } from '../base/meter.js'
 import { checkText } from '../base/options.js'
 import type { Lane } from '../lane/lane.js'
 import type { LaneStream } from '../lane/types.js'
@@ -15,6 +16,7 @@ import { internalError, OperationError } from './errors.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
 import { sessionDeleted } from './session-state.js'
 import { limitsSchema, type RegistryLimits } from './limits.js'
+import { OperationMetrics } from './operation-metrics.js'
 import { operationsLost } from './operation-lines.js'
 import { Session, type SessionCloseOptions } from './session.js'
 import { isPlainName } from './source.js'
@@ -33,6 +35,7 @@ export interface SessionDirectoryOptions {
   /** Where running jobs are listed. */
   readonly jobs: JobList
   readonly tracer?: Tracer
+  readonly instruments?: Instruments
 }
 
 /**
@@ -42,6 +45,7 @@ export interface SessionDirectoryOptions {
  */
 export class SessionDirectory {
   readonly #options: SessionDirectoryOptions
+  readonly #metrics: OperationMetrics | undefined
   readonly #sessions = new Map<SessionId, Session>()
   /** Streams that were read back, until the lane is open. */
   #restored: OperationsHistory[] = []
@@ -53,6 +57,8 @@ export class SessionDirectory {
 
   constructor(options: SessionDirectoryOptions) {
     this.#options = options
+    const { instruments } = options
+    this.#metrics = instruments && new OperationMetrics(instruments)
   }
 
   /** The stream of this name, to be read back, if it is one of a session. */
@@ -192,7 +198,7 @@ export class SessionDirectory {
   }
 
   #adopt(history: OperationsHistory, id: SessionId): Session {
-    const session = new Session({ ...this.#options, id, history, lane: this.#opened })
+    const session = new Session({ ...this.#options, id, history, lane: this.#opened, metrics: this.#metrics })
     this.#sessions.set(id, session)
     return session
   }

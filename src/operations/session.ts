@@ -22,6 +22,7 @@ import { SessionView } from './session-view.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import { type EndReasons, operationEnded, type OperationFields, operationStarted } from './operation-lines.js'
+import type { OperationMetrics } from './operation-metrics.js'
 import { OperationSpan } from './operation-span.js'
 import {
   expectsPeer,
@@ -100,6 +101,8 @@ export interface SessionOptions {
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly tracer?: Tracer
+  /** Absent where nobody measures. */
+  readonly metrics?: OperationMetrics | undefined
 }
 
 /** The work of one owner: starts operations, waits for them, and shows what each is doing. */
@@ -301,19 +304,22 @@ export class Session {
   }
 
   #ended(id: OperationId, outcome: OperationOutcome): void {
-    if (this.#log !== undefined) this.#tellEnd(this.#log, id, outcome)
+    if (this.#log !== undefined || this.#options.metrics !== undefined) this.#tellEnd(id, outcome)
     this.view.ended(id)
     this.#executions.get(id)?.end(outcome)
     this.#executions.delete(id)
   }
 
-  #tellEnd(logger: Logger, id: OperationId, outcome: OperationOutcome): void {
+  #tellEnd(id: OperationId, outcome: OperationOutcome): void {
     const snapshot = this.operations.snapshot(id)
     if (snapshot === undefined) return
-    operationEnded(logger, {
+    const { kind, elapsedMs: durationMs = 0 } = snapshot
+    this.#options.metrics?.ended(kind, outcome, durationMs)
+    if (this.#log === undefined) return
+    operationEnded(this.#log, {
       ...fieldsOf(snapshot),
       outcome: outcome.type,
-      durationMs: snapshot.elapsedMs ?? 0,
+      durationMs,
       ...reasonsIn(outcome),
     })
   }

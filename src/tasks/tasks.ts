@@ -7,6 +7,7 @@ import { StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import { silentLogger, type Logger } from '../base/logger.js'
+import type { Instruments } from '../base/meter.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
@@ -42,6 +43,7 @@ import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
 import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsOptions } from './questions.js'
 import type { EventFilter } from './subscription.js'
+import { TaskMetrics } from './task-metrics.js'
 import { TaskLog } from './task-log.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
 import type { TaskProjection } from './view.js'
@@ -62,6 +64,7 @@ export interface TasksOptions {
   readonly jobs: JobList
   /** Opens one span per submission and attempt. */
   readonly tracer?: Tracer
+  readonly instruments?: Instruments
 }
 
 /** How often a subscription releases. */
@@ -105,6 +108,10 @@ export class Tasks {
     })
     for (const { kind, handler, options } of define) this.#dispatcher.handle(kind, handler, handlerOptionsOf(options))
     this.#commits = use.authority.onCommit(({ ended }) => this.#waits.observe(ended))
+    if (use.instruments !== undefined) {
+      const metrics = new TaskMetrics(use.authority.projection, use.instruments)
+      use.authority.onCommit((commit) => metrics.observe(commit))
+    }
     if (use.logger !== silentLogger) {
       const log = new TaskLog(use.authority.projection, use.logger)
       use.authority.onCommit((commit) => log.observe(commit))

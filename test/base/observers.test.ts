@@ -18,7 +18,13 @@ describe('a guarded observer', () => {
     )
     for (const value of [1, 2, 3]) observe(value)
     expect(heard).toEqual([1, 2, 3])
-    expect(logger.lines).toEqual([{ level: 'error', message: 'an observer threw', fields: { error: 'broken by 1', cause: expect.objectContaining({ message: 'broken by 1' }) } }])
+    expect(logger.lines).toEqual([
+      {
+        level: 'error',
+        message: 'an observer threw',
+        fields: { error: 'broken by 1', cause: expect.objectContaining({ message: 'broken by 1' }) },
+      },
+    ])
   })
 
   it('that is asynchronous may reject: that is no unhandled rejection', async () => {
