@@ -1,3 +1,4 @@
+import { faultFields } from '../base/error-details.js'
 import type { InspectionEvent, Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
@@ -488,7 +489,7 @@ export class Worker {
       const emitted = sink.emitWorkerFault(fault)
       if (emitted instanceof Promise) silence(emitted)
     } catch (error) {
-      this.#logger.error({ ...fault, cause: messageOf(error) }, 'a fault of a process worker, which its sink refused')
+      this.#logger.error({ ...fault, ...faultFields(error) }, 'a fault of a process worker, which its sink refused')
     }
   }
 }
