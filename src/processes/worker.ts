@@ -316,15 +316,15 @@ export class Worker {
     }
     const record = await store.getProcess(id)
     if (record === undefined) return release({ type: 'absent' })
-    const recovery = recoveryOf(record, { nowMs, deadHolder })
+    const recovery = recoveryOf(record, { nowMs, deadHolder, isRecoverable: runner.canRecover?.(record) ?? false })
     switch (recovery.action) {
       case 'leave':
         return release({ type: 'externally_owned' })
       case 'release':
         return release(record.status === 'running' ? { type: 'owner_bound' } : { type: 'settled_by_peer' })
+      case 'recover':
+        return this.#run({ record, lease, slot, recovery: { deadHolder, evidence: recovery.evidence } })
       case 'abandon': {
-        const isLookedAfter = recovery.evidence.writer === 'sweep' && runner.recover !== undefined
-        if (isLookedAfter && deadHolder !== undefined) return this.#run({ record, lease, slot, deadHolder })
         step('write its end')
         const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence: recovery.evidence })
         return this.#letGo(slot, outcome === 'superseded' ? { type: 'settled_by_peer' } : { type: 'already_applied' })
