@@ -30,7 +30,15 @@ export const exitUnknown: AwaitOutput = {
   message: 'it has ended, and nothing says how',
 }
 
-function endOf({ exitCode, signal, durationMs, stdoutBytes, stderrBytes, outputTail, ...rest }: EndedReport): JsonObject {
+function endOf({
+  exitCode,
+  signal,
+  durationMs,
+  stdoutBytes,
+  stderrBytes,
+  outputTail,
+  ...rest
+}: EndedReport): JsonObject {
   const { outputFailure } = rest
   return {
     exitCode,

@@ -1,7 +1,13 @@
 import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
 import type { JsonValue } from '../../base/json.js'
-import { durationSchema, nameSchema as filledSchema, recordSchema, strictSchema, textSchema } from '../../base/options.js'
+import {
+  durationSchema,
+  nameSchema as filledSchema,
+  recordSchema,
+  strictSchema,
+  textSchema,
+} from '../../base/options.js'
 import { storedReader } from '../../state/reader.js'
 import { wireCodec } from '../../state/wire.js'
 import type { ProcessEventType } from '../event-type.js'

@@ -6,10 +6,12 @@ import { messageOf, StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
 import { hasVariable } from '../../base/process-status.js'
+import { readChildRecord } from '../../work/children/child-record.js'
 import { readExitReport, type ExitReport } from '../../work/children/exit-report.js'
 import {
   isStillRunning,
   killProcesses,
+  type KilledProcesses,
   type ProcessIdentity,
   type ProcessMark,
 } from '../../work/children/marked-processes.js'
@@ -52,7 +54,6 @@ const supervisorGraceMs = 1000
 interface Traces {
   readonly directory: string
   readonly mark: ProcessMark
-  readonly recorded?: ProcessIdentity
 }
 
 /**
@@ -97,9 +98,8 @@ export class SystemRunner implements ProcessRunner {
       if (!StatewardError.is(error, 'child_not_started')) throw error
       return outcomeOf({ type: 'not_started', systemCode: null, message: error.message })
     }
-    const recorded = child.identity
     try {
-      const identity: Spawned = recorded ?? { pid: child.pid }
+      const identity: Spawned = child.identity ?? { pid: child.pid }
       await store.appendEvent(write.processId, spawned.request(identity), { lease: write.lease() })
       job.signal.throwIfAborted()
     } catch (error) {
@@ -109,7 +109,7 @@ export class SystemRunner implements ProcessRunner {
     }
     logger.debug({ processId: record.id, pid: child.pid }, 'a process of the operating system begins')
     child.begin(this.#orderOf(command, traces.mark))
-    return this.#watch(context, child, { ...traces, ...(recorded && { recorded }) })
+    return this.#watch(context, child, traces)
   }
 
   async recover(context: RunContext, deadHolder: ProcessLease | undefined): Promise<AwaitOutput | undefined> {
@@ -122,7 +122,7 @@ export class SystemRunner implements ProcessRunner {
       throw new ProcessError('process.elsewhere', { processId: record.id, hostId: host.hostId })
     }
     const identity = isSameBoot(host, this.#host) ? await this.#identityOf(context) : undefined
-    const traces = { ...this.#tracesOf(mark), ...(identity && { recorded: identity }) }
+    const traces = this.#tracesOf(mark)
     const supervisor = identity && supervisorOf(identity, traces.mark, this.#options.clock)
     const isKept = commandOf(record).recover === 'adopt' || deadHolder === undefined
     if (supervisor === undefined || !isKept || record.abandonRequest !== undefined) {
@@ -140,7 +140,7 @@ export class SystemRunner implements ProcessRunner {
   ): Promise<AwaitOutput | undefined> {
     const { graceMs = defaultGraceMs } = commandOf(record)
     if (supervisor !== undefined) await this.#end(supervisor, traces, graceMs)
-    const { killed, leftPids } = await killProcesses(traces, this.#options.clock)
+    const { killed, leftPids } = await this.#kill(traces)
     if (supervisor !== undefined || killed + leftPids.length > 0) {
       this.#options.logger.warn({ processId: record.id, killed, leftPids }, 'what an owner left running was ended')
     }
@@ -174,7 +174,7 @@ export class SystemRunner implements ProcessRunner {
   async #settle(context: RunContext, traces: Traces): Promise<AwaitOutput> {
     const report = readReport(traces)
     if (report === undefined || report === 'unreadable') {
-      await killProcesses(traces, this.#options.clock)
+      await this.#kill(traces)
       return exitUnknown
     }
     return this.#answerOf(report) ?? this.#givenUp(context, 'sweep')
@@ -200,7 +200,13 @@ export class SystemRunner implements ProcessRunner {
     } catch {
       this.#options.logger.warn({ pid: supervisor.pid }, 'the supervisor of a process did not end in time')
     }
-    await killProcesses(traces, this.#options.clock)
+    await this.#kill(traces)
+  }
+
+  /** Kills whatever bears the mark, and the child and its group: never anything by its pid alone. */
+  #kill({ directory, mark }: Traces): Promise<KilledProcesses> {
+    const recorded = readChildRecord(directory)
+    return killProcesses({ mark, ...(recorded && { recorded }) }, this.#options.clock)
   }
 
   #answerOf(report: ExitReport): AwaitOutput | undefined {

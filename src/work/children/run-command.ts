@@ -3,7 +3,14 @@ import * as v from 'valibot'
 import { systemClock, type Clock } from '../../base/clock.js'
 import { decode } from '../../base/decode.js'
 import { DeadlineQueue } from '../../base/deadline-queue.js'
-import { durationSchema, functionSchema, nameSchema, optionsSchema, signalSchema, textSchema } from '../../base/options.js'
+import {
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  signalSchema,
+  textSchema,
+} from '../../base/options.js'
 import { clockSchema } from '../../base/ports.js'
 import { runChildProcess, type ChildProcessReport, type OutputStream } from './child-process.js'
 import { killProcesses } from './marked-processes.js'

@@ -66,7 +66,12 @@ export class SupervisedChild implements Supervisor {
     const args = [program, directory]
     const log = openSync(join(directory, 'supervisor.log'), 'a', 0o600)
     try {
-      const child = spawn(process.execPath, args, { cwd: directory, env, detached: true, stdio: ['pipe', 'ignore', log] })
+      const child = spawn(process.execPath, args, {
+        cwd: directory,
+        env,
+        detached: true,
+        stdio: ['pipe', 'ignore', log],
+      })
       if (child.pid !== undefined) return new SupervisedChild(child, child.pid)
       const [cause] = (await once(child, 'error')) as [unknown]
       throw new ChildNotStartedError({ command: process.execPath, args, cwd: directory, env }, cause)

@@ -7,11 +7,12 @@
  */
 import { systemClock } from '../../base/clock.js'
 import { DeadlineQueue } from '../../base/deadline-queue.js'
-import { messageOf, StatewardError } from '../../base/errors.js'
-import { runChildProcess, type OutputStream } from './child-process.js'
+import { StatewardError } from '../../base/errors.js'
+import { runChildProcess } from './child-process.js'
+import { writeChildRecord } from './child-record.js'
 import { writeExitReport, type ExitReport } from './exit-report.js'
 import { killProcesses } from './marked-processes.js'
-import { SegmentWriter } from './output-segments.js'
+import { OutputFiles } from './output-files.js'
 import type { SupervisedCommand } from './supervised-child.js'
 
 const directory = process.argv[2]
@@ -56,6 +57,7 @@ async function supervise(call: SupervisedCommand, home: string): Promise<ExitRep
       graceMs,
       retiring: retire.signal,
       signal: terminate.signal,
+      onStarted: (pid) => writeChildRecord(home, pid),
       onOutput: (bytes, stream) => output.write(bytes, stream),
       onExited: () => killProcesses({ mark }, systemClock),
     })
@@ -76,37 +78,5 @@ async function supervise(call: SupervisedCommand, home: string): Promise<ExitRep
     if (!StatewardError.is(error, 'child_not_started')) throw error
     const { systemCode = null } = error.data as { readonly systemCode?: string }
     return { type: 'not_started', systemCode, message: error.message }
-  }
-}
-
-/** The files of both streams. A disk that is full is no reason to stop the child: the rest of its output is counted. */
-class OutputFiles implements Disposable {
-  readonly totals = { stdout: 0, stderr: 0 }
-  readonly #writers: Readonly<Record<OutputStream, SegmentWriter>>
-  #failure: string | null = null
-
-  constructor(home: string, limitBytes: number) {
-    this.#writers = {
-      stdout: new SegmentWriter(home, 'stdout', limitBytes),
-      stderr: new SegmentWriter(home, 'stderr', limitBytes),
-    }
-  }
-
-  get failure(): string | null {
-    return this.#failure
-  }
-
-  write(bytes: Buffer, stream: OutputStream): void {
-    this.totals[stream] += bytes.length
-    if (this.#failure !== null) return
-    try {
-      this.#writers[stream].write(bytes)
-    } catch (error) {
-      this.#failure = messageOf(error)
-    }
-  }
-
-  [Symbol.dispose](): void {
-    for (const writer of Object.values(this.#writers)) writer[Symbol.dispose]()
   }
 }
