@@ -5,7 +5,7 @@ import { silentLogger } from '../../../src/base/logger.js'
 import { Awaiter } from '../../../src/processes/awaiter.js'
 import type { WorkerFault } from '../../../src/processes/event-sink.js'
 import type { ProcessStore } from '../../../src/processes/index.js'
-import type { LeaseOwner } from '../../../src/processes/lease.js'
+import type { LeaseOwner, LeaseTimings } from '../../../src/processes/lease.js'
 import { localLiveness } from '../../../src/processes/system/host.js'
 import { SystemOutput } from '../../../src/processes/system/system-output.js'
 import { SystemRunner } from '../../../src/processes/system/system-runner.js'
@@ -20,10 +20,11 @@ export interface SystemWorkerOptions {
   readonly directory: string
   readonly supervisor: string
   readonly owner?: LeaseOwner
+  readonly timings?: LeaseTimings
 }
 
 /** A worker of processes of the operating system, with real time. */
-export function systemWorker({ store: given, directory, supervisor, owner }: SystemWorkerOptions) {
+export function systemWorker({ store: given, directory, supervisor, owner, timings }: SystemWorkerOptions) {
   const { store, hub } = watch(given, { clock })
   const awaiter = new Awaiter({ store, hub, clock })
   const deadlines = new DeadlineQueue(clock)
@@ -41,6 +42,7 @@ export function systemWorker({ store: given, directory, supervisor, owner }: Sys
     logger: silentLogger,
     sink: { emit: () => {}, emitWorkerFault: (fault) => void faults.push(fault) },
     retryDelayMs: 50,
+    ...(timings !== undefined && { timings }),
   })
   const close = async (): Promise<void> => {
     await worker.close()

@@ -71,6 +71,11 @@ async function run(registration: ReturnType<typeof systemProcess>, on?: Host) {
   return here
 }
 
+/** Waits until a question has this answer. */
+async function eventually(ask: () => unknown, answer: unknown): Promise<void> {
+  await expect.poll(ask, { interval: 5, timeout: 10_000 }).toEqual(answer)
+}
+
 /** Everything that is kept from the cursor on. */
 async function readAll({ output }: Host, stream: 'stdout' | 'stderr') {
   const parts = [await output.read('p', stream)]
@@ -89,12 +94,10 @@ async function outcomeOf(store: ProcessStore, id = 'p') {
 /** The text of a file of the test, once it is there. */
 async function written(name: string): Promise<string> {
   let text = ''
-  await expect
-    .poll(async () => (text = await readFile(join(directory, name), 'utf8').catch(() => '')).endsWith('\n'), {
-      interval: 5,
-      timeout: 5000,
-    })
-    .toBe(true)
+  await eventually(async () => {
+    text = await readFile(join(directory, name), 'utf8').catch(() => '')
+    return text.endsWith('\n')
+  }, true)
   return text.trim()
 }
 
@@ -160,13 +163,11 @@ describe('a process of the operating system [P-220]', () => {
     await here.open.registerProcess(shell('echo begun >begun'))
     const parts = systemWorker({ store: refusing, directory, supervisor })
     await parts.worker.claimAndRunPending()
-    await expect.poll(() => parts.faults.length).toBeGreaterThan(0)
+    await eventually(() => parts.faults.length > 0, true)
     await parts.worker.idle()
     await parts.close()
     const [mark = ''] = (await readdir(directory)).filter((name) => name.includes('-'))
-    await expect
-      .poll(() => readFile(join(directory, mark, 'exit.json'), 'utf8').catch(() => ''))
-      .toBe('{"type":"unasked"}')
+    await eventually(() => readFile(join(directory, mark, 'exit.json'), 'utf8').catch(() => ''), '{"type":"unasked"}')
     expect(await readdir(directory)).not.toContain('begun')
     expect(parts.faults[0]).toMatchObject({ type: 'row_run_failed', message: 'disk full' })
   })
@@ -233,7 +234,7 @@ describe('when its owner is gone [P-221]', () => {
     expect(isRunning(pid)).toBe(true)
     const second = await host()
     await second.worker.claimAndRunPending()
-    await expect.poll(async () => (await second.open.getProcess('p'))?.lastSequence).toBe(4)
+    await eventually(async () => (await second.open.getProcess('p'))?.lastSequence, 4)
     const [adopted] = await second.open.recentEvents('p', 1)
     const event = await second.open.firstEventAfter('p', spawned.eventType, 0)
     expect(adopted).toMatchObject({
@@ -297,6 +298,40 @@ describe('when its owner is gone [P-221]', () => {
   })
 })
 
+describe('a worker that loses its lease [P-227]', () => {
+  it('leaves the process running, and whoever claims it next on this host looks after it', async () => {
+    const open = await openProcessStore({ journal, isHolderDead: ({ owner }) => owner.ownerId.startsWith('first') })
+    closing.push(() => open.close())
+    const first = systemWorker({
+      store: open,
+      directory,
+      supervisor,
+      owner: { ownerId: 'first', incarnationId: 'one' },
+      timings: { ttlMs: 300, renewIntervalMs: 20 },
+    })
+    await open.registerProcess(shell('echo $$ >up; while [ ! -e go ]; do sleep 0.01; done; exit 5'))
+    await first.worker.claimAndRunPending()
+    const pid = Number(await written('up'))
+    const held = await open.getLease('p')
+    if (held === undefined) throw new Error('no lease')
+    const taken = await open.reclaimLease('p', { ownerId: 'thief', incarnationId: 'one' }, held, 60_000)
+    if (taken.outcome !== 'acquired') throw new Error('busy')
+    await eventually(() => first.worker.size, 0)
+    await first.close()
+    expect(isRunning(pid)).toBe(true)
+    // Gives it back: nobody is known to be dead now.
+    await open.completeLease(taken.lease)
+    const second = systemWorker({ store: open, directory, supervisor })
+    closing.push(second.close)
+    await second.worker.claimAndRunPending()
+    await writeFile(join(directory, 'go'), '')
+    await second.worker.idle()
+    expect(await outcomeOf(open)).toMatchObject({ code: 'exit_code', raw: { exitCode: 5 } })
+    const types = (await open.eventsAfter('p', 0)).map(({ eventType }) => eventType)
+    expect(types.slice(3)).toEqual(['process.adopted', 'process.failed'])
+  })
+})
+
 /** A process that its owner has put on record as this, and an owner that is gone. */
 async function recorded(
   facts: {
@@ -347,7 +382,7 @@ describe('adoption [P-222]', () => {
     await recorded({ mark, pid, startTime })
     const here = await host()
     await here.worker.claimAndRunPending()
-    await expect.poll(async () => (await here.open.recentEvents('p', 1))[0]?.eventType).toBe('process.adopted')
+    await eventually(async () => (await here.open.recentEvents('p', 1))[0]?.eventType, 'process.adopted')
     process.kill(pid, 'SIGKILL')
     await here.worker.idle()
     expect(await outcomeOf(here.open)).toMatchObject({ type: 'failure', code: 'exit_unknown' })
@@ -420,7 +455,12 @@ describe('output [P-230]', () => {
   it('goes on where it was across an adoption', async () => {
     const first = await run(shell('echo one; echo >up; while [ ! -e go ]; do sleep 0.01; done; echo two'))
     await written('up')
-    const before = await first.output.read('p', 'stdout')
+    const before = { cursor: 0, text: '' }
+    await eventually(async () => {
+      const part = await first.output.read('p', 'stdout')
+      Object.assign(before, { cursor: part.cursor, text: part.bytes.toString() })
+      return part.cursor
+    }, 4)
     await first.close()
     const second = await host()
     await second.worker.claimAndRunPending()
@@ -432,7 +472,7 @@ describe('output [P-230]', () => {
     await writeFile(join(directory, 'go'), '')
     await following
     await second.worker.idle()
-    expect([before.bytes.toString(), text.join('')]).toEqual(['one\n', 'two\n'])
+    expect([before.text, text.join('')]).toEqual(['one\n', 'two\n'])
   })
 
   it('may be anything: bytes that are no text, no line end, more than anybody reads', async () => {
