@@ -86,8 +86,7 @@ export class SystemRunner implements ProcessRunner {
     const command = commandOf(record)
     job.signal.throwIfAborted()
     const mark = this.#options.ids.uuid()
-    const write = { processId: record.id, lease: context.lease }
-    await store.appendEvent(write.processId, spawning.request({ mark, ...this.#host }), { lease: write.lease() })
+    await store.appendEvent(record.id, spawning.request({ mark, ...this.#host }), { lease: context.lease() })
     const traces = this.#tracesOf(mark)
     const { supervisor = supervisorProgram, logger } = this.#options
     makeOutputDirectory(traces.directory, record.id)
@@ -100,7 +99,7 @@ export class SystemRunner implements ProcessRunner {
     }
     try {
       const identity: Spawned = child.identity ?? { pid: child.pid }
-      await store.appendEvent(write.processId, spawned.request(identity), { lease: write.lease() })
+      await store.appendEvent(record.id, spawned.request(identity), { lease: context.lease() })
       job.signal.throwIfAborted()
     } catch (error) {
       // It has not been told what to run: nothing of the command was ever there.
@@ -215,8 +214,8 @@ export class SystemRunner implements ProcessRunner {
     return outcomeOf(report)
   }
 
-  #givenUp({ record, lease }: RunContext, writer: 'owner_drain' | 'sweep'): AwaitOutput {
-    const { owner = lease().owner } = record.firstStarted ?? {}
+  #givenUp(context: RunContext, writer: 'owner_drain' | 'sweep'): AwaitOutput {
+    const { owner = context.lease().owner } = context.record.firstStarted ?? {}
     return { type: 'abandoned', evidence: { writer, owner, epochMs: Math.trunc(this.#options.clock.wallNow()) } }
   }
 

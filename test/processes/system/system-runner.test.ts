@@ -227,7 +227,7 @@ describe('a child that throws its environment away [P-226]', () => {
 })
 
 describe('when its owner is gone [P-221]', () => {
-  it('it goes on and is adopted by the next one, on a higher fence, with its exit code', async () => {
+  it('goes on and is adopted by the next one, on a higher fence, with its exit code', async () => {
     const first = await run(shell('echo $$ >up; while [ ! -e go ]; do sleep 0.01; done; exit 5'))
     const pid = Number(await written('up'))
     await first.close()
