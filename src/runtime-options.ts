@@ -17,7 +17,7 @@ import {
 import { clockSchema, idSourceSchema, loggerSchema } from './base/ports.js'
 import type { JournalStore } from './journal/journal.js'
 import { inspectSchema } from './operations/index.js'
-import { dispatchOptionsSchema, type DispatchOptions } from './tasks/index.js'
+import { runtimeTasksSchema, type RuntimeTasksOptions } from './tasks/index.js'
 import { tracerSchema, type Tracer } from './work/job-span.js'
 
 /** What a runtime is built on; everything has a default. */
@@ -46,8 +46,8 @@ export interface RuntimeOptions {
   readonly tracer?: Tracer
   /** Journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number
-  /** How tasks are dispatched. */
-  readonly tasks?: DispatchOptions
+  /** What tasks there are, and how they are dispatched. */
+  readonly tasks?: RuntimeTasksOptions
   /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
   readonly random?: () => number
 }
@@ -64,7 +64,7 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   logger: v.optional(loggerSchema),
   tracer: v.optional(tracerSchema),
   compactAfter: v.optional(wholeNumberSchema(1)),
-  tasks: v.optional(dispatchOptionsSchema),
+  tasks: v.optional(runtimeTasksSchema),
   random: v.optional(functionSchema<() => number>()),
 })
 

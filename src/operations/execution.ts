@@ -2,7 +2,6 @@ import { errorDetailsOf } from '../base/error-details.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
-import { toJsonText } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import type { LoopShare } from '../base/loop-share.js'
 import { textOf } from '../base/options.js'
@@ -11,6 +10,7 @@ import { isTooLargeForJournal } from '../lane/errors.js'
 import { Job, type JobEnd } from '../work/job.js'
 import type { JobList } from '../work/job-list.js'
 import { DurableEnd } from '../work/until-durable.js'
+import { encodeValue } from '../work/values.js'
 import type {
   FailureReason,
   OperationId,
@@ -271,7 +271,15 @@ function insteadOf(end: End, refusal: unknown, refusals: number): End {
   return failure('refused', refusal, `the end was refused: ${messageOf(refusal)}`)
 }
 
-/** What JSON leaves out, such as `undefined` or a function, is an empty content. Raises `invalid_input` for what it cannot say. */
+/**
+ * Text as it is, any other JSON value as its text, `undefined` as an empty one. Raises `invalid_input` naming the path of the
+ * first part that JSON would change on the way.
+ */
 function contentOf(value: unknown): string {
-  return typeof value === 'string' ? value : (toJsonText(value, 'result') ?? '')
+  if (typeof value === 'string') return value
+  if (value instanceof Uint8Array) {
+    throw new InvalidInputError({ subject: 'result', field: '$', reason: 'bytes are no JSON, encode them as text' })
+  }
+  const encoded = encodeValue(value, 'result')
+  return encoded === undefined ? '' : JSON.stringify(encoded)
 }

@@ -6,7 +6,7 @@ import { strictSchema } from '../base/options.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { TaskError } from './errors.js'
 import type { AttemptId } from './ids.js'
-import { idSchema, naturalSchema, optionalTime } from './scalars.js'
+import { idSchema, labelSchema, naturalSchema, optionalTime } from './scalars.js'
 import { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
 
 export { attemptResults, failureClasses, type AttemptResult, type FailureClass } from './vocabulary.js'
@@ -14,7 +14,8 @@ export { failureReasons, type FailureOrigin, type FailureReason } from '../base/
 
 /** The result of an attempt with what belongs to it. */
 export type AttemptOutcome =
-  | { readonly result: 'success'; readonly output?: Base64 }
+  /** `contentType` says what the output means; without one it is bytes. */
+  | { readonly result: 'success'; readonly output?: Base64; readonly contentType?: string }
   | (FailureOrigin & { readonly result: 'failure'; readonly error: string; readonly failureClass: FailureClass })
   | { readonly result: 'timeout' | 'lost'; readonly error: string }
   | { readonly result: 'suspended'; readonly output?: Base64 }
@@ -32,6 +33,7 @@ export interface RawOutcome extends FailureOrigin {
   readonly result: AttemptResult
   readonly error?: string
   readonly output?: Base64
+  readonly contentType?: string
   readonly failureClass?: FailureClass
 }
 
@@ -40,6 +42,7 @@ export const outcomeEntries = {
   result: v.picklist(attemptResults),
   error: v.exactOptional(v.string()),
   output: v.exactOptional(base64Schema),
+  contentType: v.exactOptional(labelSchema),
   failureClass: v.exactOptional(v.picklist(failureClasses)),
   reason: v.exactOptional(v.picklist(failureReasons)),
   cause: v.exactOptional(errorDetailsSchema),
@@ -58,9 +61,10 @@ export const attemptRecordSchema: v.GenericSchema<unknown, AttemptRecord> = v.st
   outcome: v.exactOptional(outcomeSchema),
 })
 
-/** A success; empty output counts as none. */
-export function succeeded(output?: BytesInput): AttemptOutcome {
-  return withOutput('success', output)
+/** A success; empty output counts as none, unless it is said what it means. */
+export function succeeded(output?: BytesInput, contentType?: string): AttemptOutcome {
+  if (output === undefined || contentType === undefined) return withOutput('success', output)
+  return { result: 'success', output: encodeBytes(output), contentType }
 }
 
 /** A preemption with the partial state to resume from; empty output counts as none. */
@@ -85,7 +89,7 @@ export function lost(error: string): AttemptOutcome {
 
 /**
  * Checks an outcome given in parts; empty output is kept as given. Raises, in this order, `invalid_input`, `success_with_error`,
- * `non_success_without_error`, `non_success_with_output`, `failure_without_class` or `class_without_failure`.
+ * `non_success_without_error`, `non_success_with_output`, `content_type_without_output`, `failure_without_class` or `class_without_failure`.
  */
 export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
   return checkParts(decode(rawOutcomeSchema, parts, 'attempt outcome'))
@@ -93,11 +97,14 @@ export function outcomeFromParts(parts: RawOutcome): AttemptOutcome {
 
 /** The same for parts whose shape is right. */
 export function checkParts(parts: RawOutcome): AttemptOutcome {
-  const { result, error, output, failureClass, reason, cause } = parts
+  const { result, error, output, contentType, failureClass, reason, cause } = parts
   const isError = result === 'failure' || result === 'timeout' || result === 'lost'
   if (!isError && error !== undefined) throw new TaskError('success_with_error', { result, error })
   if (isError && error === undefined) throw new TaskError('non_success_without_error', { result })
   if (isError && output !== undefined) throw new TaskError('non_success_with_output', { result })
+  if (contentType !== undefined && (result !== 'success' || output === undefined)) {
+    throw new TaskError('content_type_without_output', { result })
+  }
   if (result === 'failure' && failureClass === undefined) throw new TaskError('failure_without_class', {})
   const isOfFailure = failureClass !== undefined || reason !== undefined || cause !== undefined
   if (result !== 'failure' && isOfFailure) throw new TaskError('class_without_failure', { result })

@@ -1,3 +1,4 @@
+import * as v from 'valibot'
 import { MultiMap } from '../base/multi-map.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
@@ -12,10 +13,13 @@ import { knownTask, phaseOf, storedTask, type Task, type TaskReads, type TaskRow
 /** Whether the prerequisites of a task let it run (T-194). */
 export type DependencyGate = 'open' | 'waiting' | 'failed'
 
-/** The tasks that one waits for, in the order of their declaration. An immutable row. */
+/** The tasks that one waits for, each list in the order of declaration; none stands in both. An immutable row. */
 export interface Prerequisites {
   readonly taskId: TaskId
+  /** Those that must have completed. */
   readonly dependsOn: readonly TaskId[]
+  /** Those that must have ended, however; absent for none. */
+  readonly after?: readonly TaskId[]
 }
 
 /** Tables of this file. */
@@ -27,8 +31,10 @@ export interface DependencyRows extends TaskRows {
 
 /** Reads of this file. */
 export interface DependencyReads extends TaskReads {
-  /** Prerequisites in the order of their declaration. */
+  /** All prerequisites: those that must have completed, then those that must have ended, each in the order of declaration. */
   prerequisites(taskId: TaskId): readonly TaskId[]
+  /** Those of them whose end is enough. */
+  prerequisitesOfAnyEnd(taskId: TaskId): readonly TaskId[]
   /** True when another task waits for this one. */
   hasDependents(taskId: TaskId): boolean
 }
@@ -39,58 +45,93 @@ const defineEvent = eventDefiner<DependencyRows, DependencyReads>()
 const defineCommand = commandDefiner<DependencyReads>()
 const defineRow = rowDefiner<DependencyRows, DependencyReads>()
 
+/** Fields of a declaration; the second list is absent where it would be empty. */
+const declared = { dependsOn: taskIdsSchema, after: v.exactOptional(taskIdsSchema) }
+
 /** Adds prerequisites to the task's set. */
 export const dependencyDeclared = defineEvent('dependency_declared', {
-  fields: { ...ofTask, dependsOn: taskIdsSchema },
-  evolve: (draft, { taskId, dependsOn }) => {
-    const declared = draft.view.prerequisites(taskId)
-    const union = [...new Set([...declared, ...dependsOn])]
-    if (union.length > declared.length) putPrerequisites(draft, taskId, union)
+  fields: { ...ofTask, ...declared },
+  evolve: (draft, { taskId, dependsOn, after = [] }) => {
+    const known = listsOf(draft.view, taskId)
+    const wanted = { dependsOn: union(known.dependsOn, dependsOn), after: union(known.after, after) }
+    const isMore = wanted.dependsOn.length > known.dependsOn.length || wanted.after.length > known.after.length
+    if (isMore) putPrerequisites(draft, taskId, wanted)
   },
 })
 
-/** Checks: list not empty; task known; each prerequisite known, in order; no cycle. */
+/** Checks: list not empty; task known; each prerequisite known, in order; none of both kinds; no cycle. */
 export const dependencyDeclare = defineCommand('dependency_declare', {
-  fields: { ...ofTask, dependsOn: taskIdsSchema },
-  decide: (view, { taskId, dependsOn, atMs }, sequence) => {
-    if (dependsOn.length === 0) throw new TaskError('empty_dependency_list', { taskId })
+  fields: { ...ofTask, ...declared },
+  decide: (view, { taskId, dependsOn, after = [], atMs }, sequence) => {
+    const prerequisites = [...dependsOn, ...after]
+    if (prerequisites.length === 0) throw new TaskError('empty_dependency_list', { taskId })
     knownTask(view, taskId)
-    for (const prerequisite of dependsOn) knownTask(view, prerequisite)
-    const cycleThrough = findCycle(view, taskId, dependsOn)
+    for (const prerequisite of prerequisites) knownTask(view, prerequisite)
+    const known = listsOf(view, taskId)
+    const ofBoth = inBoth(union(known.dependsOn, dependsOn), union(known.after, after))
+    if (ofBoth !== undefined) throw new TaskError('conflicting_dependency', { taskId, prerequisite: ofBoth })
+    const cycleThrough = findCycle(view, taskId, prerequisites)
     if (cycleThrough !== undefined) throw new TaskError('dependency_cycle', { taskId, cycleThrough })
+    const lists = { dependsOn, ...(after.length > 0 && { after }) }
     return {
-      event: dependencyDeclared.create(sequence, { taskId, dependsOn, atMs }),
-      applied: { type: 'dependency_declare', taskId, dependsOn } as const,
+      event: dependencyDeclared.create(sequence, { taskId, ...lists, atMs }),
+      applied: { type: 'dependency_declare', taskId, ...lists } as const,
     }
   },
 })
 
 /** What was declared in many events need not fit one record. */
 export const prerequisitesRow = defineRow('prerequisites', {
-  fields: { taskId: idSchema<TaskId>(), dependsOn: taskIdsSchema },
-  lists: ['dependsOn'],
+  fields: { taskId: idSchema<TaskId>(), ...declared },
+  lists: ['dependsOn', 'after'],
   capture: ({ prerequisites }) => prerequisites.rows(),
-  restore: (draft, { taskId, dependsOn }) => {
-    if (draft.view.prerequisites(taskId).length > 0 || new Set(dependsOn).size < dependsOn.length) {
+  restore: (draft, { taskId, dependsOn, after = [] }) => {
+    const all = [...dependsOn, ...after]
+    if (draft.view.prerequisites(taskId).length > 0 || new Set(all).size < all.length) {
       throw new TaskError('snapshot_duplicate_dependency', { taskId })
     }
     storedTask(draft, taskId, 'prerequisites')
-    for (const prerequisite of dependsOn) {
+    for (const prerequisite of all) {
       if (draft.view.task(prerequisite) === undefined) {
         throw new TaskError('snapshot_unknown_prerequisite', { taskId, prerequisite })
       }
     }
-    putPrerequisites(draft, taskId, dependsOn)
+    putPrerequisites(draft, taskId, { dependsOn, after })
   },
 })
 
-/** Stages the prerequisites of a task, which begin with those it has. */
-function putPrerequisites(draft: DependencyDraft, taskId: TaskId, dependsOn: readonly TaskId[]): void {
+/** Both lists of a task. */
+interface PrerequisiteLists {
+  readonly dependsOn: readonly TaskId[]
+  readonly after: readonly TaskId[]
+}
+
+function listsOf(view: DependencyReads, taskId: TaskId): PrerequisiteLists {
+  const after = view.prerequisitesOfAnyEnd(taskId)
+  const all = view.prerequisites(taskId)
+  return { dependsOn: all.slice(0, all.length - after.length), after }
+}
+
+/** What was there, in its order, then what is new. */
+function union(known: readonly TaskId[], added: readonly TaskId[]): readonly TaskId[] {
+  return [...new Set([...known, ...added])]
+}
+
+/** The first that stands in both lists. */
+function inBoth(one: readonly TaskId[], other: readonly TaskId[]): TaskId | undefined {
+  if (one.length === 0 || other.length === 0) return undefined
+  const found = new Set(one)
+  return other.find((taskId) => found.has(taskId))
+}
+
+/** Stages the prerequisites of a task; each list begins with what it had. */
+function putPrerequisites(draft: DependencyDraft, taskId: TaskId, { dependsOn, after }: PrerequisiteLists): void {
   const { tables, view } = draft
-  for (const added of dependsOn.slice(view.prerequisites(taskId).length)) {
+  const known = listsOf(view, taskId)
+  for (const added of [...dependsOn.slice(known.dependsOn.length), ...after.slice(known.after.length)]) {
     draft.put(tables.dependentCounts, added, (tables.dependentCounts.latest(added) ?? 0) + 1)
   }
-  draft.put(tables.prerequisites, taskId, { taskId, dependsOn })
+  draft.put(tables.prerequisites, taskId, { taskId, dependsOn, ...(after.length > 0 && { after }) })
 }
 
 /** The first prerequisite that waits for the task itself, over however many others. */
@@ -128,7 +169,10 @@ interface Gate {
  */
 export class GateIndex {
   readonly #gates = new Map<TaskId, Gate>()
+  /** Those that need the completion of a task. */
   readonly #dependents = new MultiMap<TaskId, TaskId>()
+  /** Those that need no more than its end. */
+  readonly #followers = new MultiMap<TaskId, TaskId>()
   readonly #taskOf: (taskId: TaskId) => Task | undefined
   readonly #onChange: (taskId: TaskId) => void
 
@@ -146,19 +190,24 @@ export class GateIndex {
     return gate.pending > 0 ? 'waiting' : 'open'
   }
 
-  /** Tasks that wait for this one. */
-  dependents(taskId: TaskId): Iterable<TaskId> {
-    return this.#dependents.get(taskId)
+  /** Tasks that wait for this one, whatever they make of its end. */
+  *dependents(taskId: TaskId): Iterable<TaskId> {
+    yield* this.#dependents.get(taskId)
+    yield* this.#followers.get(taskId)
   }
 
   /** Takes a committed change of a task's prerequisites; they only ever grow. */
-  declare(taskId: TaskId, before: readonly TaskId[] = [], after: readonly TaskId[] = []): void {
+  declare(taskId: TaskId, before: Prerequisites | undefined, after: Prerequisites | undefined): void {
     const gate = this.#gates.get(taskId) ?? { pending: 0, failed: 0 }
     this.#gates.set(taskId, gate)
     const wasOpen = isOpen(gate)
-    for (const prerequisite of after.slice(before.length)) {
+    for (const prerequisite of addedTo(before?.dependsOn, after?.dependsOn)) {
       this.#dependents.add(prerequisite, taskId)
       count(gate, stateOf(this.#taskOf(prerequisite)), 1)
+    }
+    for (const prerequisite of addedTo(before?.after, after?.after)) {
+      this.#followers.add(prerequisite, taskId)
+      count(gate, stateForFollowers(stateOf(this.#taskOf(prerequisite))), 1)
     }
     if (isOpen(gate) !== wasOpen) this.#onChange(taskId)
   }
@@ -167,15 +216,30 @@ export class GateIndex {
   update(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {
     const [was, is] = [stateOf(before), stateOf(after)]
     if (was === is) return
-    for (const dependent of this.dependents(taskId)) {
-      const gate = this.#gates.get(dependent)
-      if (gate === undefined) continue
-      const wasOpen = isOpen(gate)
-      count(gate, was, -1)
-      count(gate, is, 1)
-      if (isOpen(gate) !== wasOpen) this.#onChange(dependent)
+    for (const dependent of this.#dependents.get(taskId)) this.#recount(dependent, was, is)
+    for (const follower of this.#followers.get(taskId)) {
+      this.#recount(follower, stateForFollowers(was), stateForFollowers(is))
     }
   }
+
+  #recount(taskId: TaskId, was: PrerequisiteState, is: PrerequisiteState): void {
+    const gate = this.#gates.get(taskId)
+    if (gate === undefined) return
+    const wasOpen = isOpen(gate)
+    count(gate, was, -1)
+    count(gate, is, 1)
+    if (isOpen(gate) !== wasOpen) this.#onChange(taskId)
+  }
+}
+
+/** What a list has got since. */
+function addedTo(before: readonly TaskId[] = [], after: readonly TaskId[] = []): readonly TaskId[] {
+  return after.slice(before.length)
+}
+
+/** To those that come after a task whatever its end, a failure is as good as a completion. */
+function stateForFollowers(state: PrerequisiteState): PrerequisiteState {
+  return state === 'failed' ? 'satisfied' : state
 }
 
 function isOpen({ pending, failed }: Gate): boolean {

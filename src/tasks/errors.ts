@@ -42,6 +42,7 @@ export const constructionMessages = {
   invalid_repeat_interval_ms: (_: { readonly intervalMs: number }) =>
     'a repeat policy needs an interval of at least 1 millisecond',
   cron_policy_error: ({ message }: { readonly message: string }) => `cron policy refused: ${message}`,
+  empty_task_key: () => 'the key of a task must not be empty; leave it out for none',
   invalid_max_attempts: (_: { readonly maxAttempts: number }) => 'maxAttempts must be at least 1',
   invalid_max_losses: (_: { readonly maxLosses: number }) => 'maxLosses must be at least 1, or absent for 3',
   zero_timeout: () => 'timeoutMs must be at least 1, or absent for none',
@@ -53,6 +54,8 @@ export const constructionMessages = {
   non_success_without_error: ({ result }: { readonly result: AttemptResult }) =>
     `a ${result} outcome needs an error text`,
   non_success_with_output: ({ result }: { readonly result: AttemptResult }) => `a ${result} outcome carries no output`,
+  content_type_without_output: ({ result }: { readonly result: AttemptResult }) =>
+    `a ${result} outcome has no output that a content type could be of`,
   failure_without_class: () => 'a failure says whether it is retryable or terminal',
   class_without_failure: ({ result }: { readonly result: AttemptResult }) =>
     `a ${result} outcome has no failure class, reason or cause`,
@@ -83,6 +86,14 @@ export const refusalMessages = {
   unknown_run: ({ runId }: { readonly runId: RunId }) => `no run ${runId}`,
   unknown_task: ({ taskId }: { readonly taskId: TaskId }) => `no task ${taskId}`,
   task_already_exists: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} exists already`,
+  /** Another task has the key: one of other input, or one that was submitted past the door. */
+  key_in_use: ({ key, taskId }: { readonly key: string; readonly taskId: TaskId }) =>
+    `the key ${key} belongs to task ${taskId}`,
+  /** Only what has failed is retried. */
+  retry_requires_failed: ({ taskId, phase }: { readonly taskId: TaskId; readonly phase: string }) =>
+    `task ${taskId} cannot be retried: it is ${phase}`,
+  already_retried: ({ taskId, retryTaskId }: { readonly taskId: TaskId; readonly retryTaskId: TaskId }) =>
+    `task ${taskId} was retried as ${retryTaskId}`,
   task_already_cancelled: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} is cancelled`,
   engine_already_paused: () => 'the engine is paused already',
   engine_not_paused: () => 'the engine is not paused',
@@ -150,6 +161,9 @@ export const refusalMessages = {
     readonly proposedExpiresAtMs: number
   }) => `a heartbeat cannot bring the expiry ${previousExpiresAtMs} forward to ${proposedExpiresAtMs}`,
   empty_dependency_list: ({ taskId }: { readonly taskId: TaskId }) => `no prerequisites given for task ${taskId}`,
+  /** A prerequisite either has to complete or only to end. */
+  conflicting_dependency: ({ taskId, prerequisite }: { readonly taskId: TaskId; readonly prerequisite: TaskId }) =>
+    `task ${taskId} cannot wait for the completion and for any end of ${prerequisite}`,
   run_suspend_requires_running: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
     `cannot suspend: run ${runId} is ${state}`,
   run_resume_requires_suspended: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
@@ -276,6 +290,16 @@ export const dispatchMessages = {
     `the runs of a ${policy} policy cannot be counted: ${operation}`,
   invalid_amount: ({ dimension, amount }: { readonly dimension: BudgetDimension; readonly amount: number }) =>
     `an amount of ${dimension} is a whole number from 0, not ${textOf(amount)}`,
+  /** A handle was asked for by another definition than the one the task is of. */
+  kind_mismatch: ({
+    taskId,
+    expected,
+    found,
+  }: {
+    readonly taskId: TaskId
+    readonly expected: string
+    readonly found: string
+  }) => `task ${taskId} is of kind ${found}, not ${expected}`,
   handler_exists: ({ kind }: { readonly kind: string }) => `kind ${kind} has a handler already: dispose it first`,
   /** A graph names a task that is not in it. */
   unknown_task_name: ({ name, usedBy }: { readonly name: string; readonly usedBy: string }) =>
@@ -348,6 +372,8 @@ export const replayMessages = {
 /** Rules that the rows of a snapshot can break (T-69). */
 export const snapshotMessages = {
   snapshot_duplicate_task: ({ taskId }: { readonly taskId: TaskId }) => `snapshot holds task ${taskId} twice`,
+  snapshot_key_in_use: ({ taskId, key }: { readonly taskId: TaskId; readonly key: string }) =>
+    `task ${taskId} has the key ${key} of another`,
   snapshot_cancelled_before_created: ({ taskId }: { readonly taskId: TaskId }) =>
     `task ${taskId} is cancelled before it was created`,
   snapshot_unknown_parent: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} comes before its parent`,

@@ -2,4 +2,4 @@
 export * from './public.js'
 export { TaskAuthority } from './authority.js'
 export { commandTypes } from './catalogue.js'
-export { dispatchOptionsSchema } from './dispatch/options.js'
+export { runtimeTasksSchema } from './runtime-tasks-options.js'

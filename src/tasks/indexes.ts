@@ -45,9 +45,7 @@ export class TaskIndexes {
     )
     tables.runs.listen((_, before, after) => this.#onRun(before, after))
     tables.tasks.listen((taskId, before, after) => this.#onTask(taskId, before, after))
-    tables.prerequisites.listen((taskId, before, after) =>
-      this.gates.declare(taskId, before?.dependsOn, after?.dependsOn),
-    )
+    tables.prerequisites.listen((taskId, before, after) => this.gates.declare(taskId, before, after))
     tables.subscriptions.listen((id, before, after) => this.subscriptions.update(id, before, after))
     tables.budgets.listen((_, before, after) => {
       if (before === undefined && after !== undefined) this.budgets.add(after.taskId, after.dimension)

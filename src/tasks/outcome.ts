@@ -1,6 +1,7 @@
 import type { ErrorDetails } from '../base/error-details.js'
 import type { AttemptOutcome, FailureReason } from './attempt-outcome.js'
 import { decodeBytes } from './bytes.js'
+import { valueOf } from './content.js'
 import type { RunId, TaskId } from './ids.js'
 import { phaseOf } from './task.js'
 import type { Run, TerminalRunState } from './run.js'
@@ -25,8 +26,10 @@ export interface RunOutcome extends Fault {
   readonly state: TerminalRunState
   /** Attempts ever started. */
   readonly attempts: number
-  /** What the handler returned; only of a completed run that returned something. */
+  /** What the handler returned, as bytes; only of a completed run that returned something. */
   readonly output?: Uint8Array
+  /** What the output means; absent for bytes of which nothing is known. */
+  readonly contentType?: string
 }
 
 /** How a task ended, as dependents see it: see {@link phaseOf}. What went wrong is of the last run that failed. */
@@ -35,8 +38,9 @@ export interface TaskOutcome extends Fault {
   readonly status: TerminalRunState
   /** Every run, ordered by id. */
   readonly runs: readonly RunOutcome[]
-  /** Output of the last run that completed. */
+  /** Output of the last run that completed, as bytes, and what it means. */
   readonly output?: Uint8Array
+  readonly contentType?: string
 }
 
 /** The outcome of a task that can change no more; `undefined` while it can. */
@@ -45,26 +49,36 @@ export function outcomeOf(view: Pick<TaskView, 'task' | 'runsOf'>, taskId: TaskI
   const status = task === undefined ? 'open' : phaseOf(task)
   if (status === 'open') return undefined
   const runs = view.runsOf(taskId).map(runOutcome)
-  const output = runs.findLast((run) => run.output !== undefined)?.output
+  const { output, contentType } = runs.findLast((run) => run.output !== undefined) ?? {}
   const failure = runs.findLast((run) => run.state === 'failed')
   return {
     taskId,
     status,
     runs,
     ...(output !== undefined && { output }),
+    ...(contentType !== undefined && { contentType }),
     ...(failure !== undefined && faultIn(failure)),
     ...(status === 'cancelled' && { reason: status }),
   }
 }
 
+/**
+ * What the handler of a completed run, or of the last completed run of a task, has returned: text, bytes or a JSON value;
+ * `undefined` for nothing. Raises `invalid_input` where a host of its own has said what is not so.
+ */
+export function outputValue({ output, contentType }: Pick<RunOutcome, 'output' | 'contentType'>): unknown {
+  return output === undefined ? undefined : valueOf(output, contentType, 'output')
+}
+
 function runOutcome({ id: runId, state, attemptCount: attempts, attempts: records }: Run): RunOutcome {
   const last = records.at(-1)?.outcome
-  const output = last?.result === 'success' ? last.output : undefined
+  const { output, contentType } = last?.result === 'success' ? last : {}
   return {
     runId,
     state: state as TerminalRunState,
     attempts,
     ...(output !== undefined && { output: decodeBytes(output) }),
+    ...(contentType !== undefined && { contentType }),
     ...faultOf(last),
     ...(state === 'cancelled' && { reason: state }),
   }

@@ -119,6 +119,7 @@ export type { GraphNode, TaskGraph } from './dispatch/submission.js'
 export {
   AttemptAborted,
   isSuspension,
+  RetryLater,
   suspend,
   TerminalFailure,
   type AbortCause,
@@ -128,11 +129,20 @@ export {
   type Handler,
   type HandlerContext,
   type HandlerOptions,
+  type PrerequisiteView,
   type Spending,
   type Suspension,
 } from './dispatch/handler.js'
 export type { DispatchOptions } from './dispatch/options.js'
-export type { SubmitInput } from './dispatch/submission.js'
-export type { EndReason, RunOutcome, TaskOutcome } from './outcome.js'
+export type { SubmitArguments, SubmitInput, SubmitTaskOptions } from './dispatch/submission.js'
+export { outputValue, type EndReason, type RunOutcome, type TaskOutcome } from './outcome.js'
 export type { PendingQuestion, QuestionsOptions } from './questions.js'
-export { Tasks, type CancelAnswer, type SubscribeOptions, type TasksOptions } from './tasks.js'
+export { contentTypes } from './content.js'
+export { defineTask, type DefinedHandler, type DefinitionOptions, type TaskDefinition } from './definition.js'
+export type { CancelAnswer } from './dispatch/cancellation.js'
+export type { DispatchBlock } from './dispatch/block.js'
+export type { RunBlock } from './dispatch/why.js'
+export type { RuntimeTasksOptions } from './runtime-tasks-options.js'
+export { TaskFailed, type TaskFailure } from './task-failed.js'
+export type { ResultOptions, TaskHandle } from './task-handle.js'
+export { Tasks, type SubscribeOptions, type TasksOptions } from './tasks.js'

@@ -11,6 +11,7 @@ import { isTerminalRunState, type Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
 import type { DurableStep, StepRows } from './step.js'
 import type { Subscription, SubscriptionRows } from './subscription.js'
+import type { Found } from './task-key.js'
 import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
 import type { DurableWait, WaitRows } from './wait.js'
@@ -22,6 +23,8 @@ export class TaskTables
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
   readonly tasks = new Table<TaskId, Task>()
+  readonly keys = new Table<string, Found>()
+  readonly retries = new Table<TaskId, Found>()
   readonly runs = new Table<RunId, Run>({ isSettled: ({ state }) => isTerminalRunState(state) })
   readonly runsByTask = new RunsByTask()
   readonly prerequisites = new Table<TaskId, Prerequisites>()

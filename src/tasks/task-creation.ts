@@ -16,7 +16,8 @@ import {
   taskSpecSchema,
   type TaskSpec,
 } from './task-spec.js'
-import { noProgress, replayedTask, takesChildren } from './task.js'
+import { checkKey, indexKey } from './task-key.js'
+import { knownTask, noProgress, phaseOf, replayedTask, takesChildren } from './task.js'
 
 const defineEvent = eventDefiner<RunRows, RunReads>()
 const defineCommand = commandDefiner<RunReads>()
@@ -51,11 +52,12 @@ export const taskCreated = defineEvent('task_created', {
       depth: parent === undefined ? 0 : parent.depth + 1,
       progress: instances.reduce((progress, run) => progressWith(spec, progress, run), noProgress),
     })
+    indexKey(draft, spec)
     for (const run of instances) stageRun(draft, run, sequence)
   },
 })
 
-/** Checks: not known; parent known and not finished; depth; first runs not known. */
+/** Checks: not known; parent known and not finished; depth; first runs not known; what it retries known, failed and not retried; key free. */
 export const taskCreate = defineCommand('task_create', {
   fields: { ...timed, taskSpec: taskSpecSchema, runs },
   check: (command) => {
@@ -68,6 +70,8 @@ export const taskCreate = defineCommand('task_create', {
     if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
     checkParent(view, taskSpec)
     checkFirstRuns(view, firstRuns)
+    checkRetry(view, taskSpec)
+    checkKey(view, taskSpec)
     return {
       event: taskCreated.create(sequence, {
         taskSpec: shareDefaults(taskSpec),
@@ -99,6 +103,15 @@ function checkParent(view: RunReads, { id: taskId, parentTaskId }: TaskSpec): vo
   if (parent === undefined || !takesChildren(parent)) throw new TaskError('orphan_prevention', { taskId, parentTaskId })
   const depth = parent.depth + 1
   if (depth > depthLimit) throw new TaskError('depth_limit_exceeded', { depth, limit: depthLimit })
+}
+
+/** Raises `unknown_task`, `retry_requires_failed` or `already_retried`. */
+function checkRetry(view: RunReads, { retryOf: taskId }: TaskSpec): void {
+  if (taskId === undefined) return
+  const phase = phaseOf(knownTask(view, taskId))
+  if (phase !== 'failed') throw new TaskError('retry_requires_failed', { taskId, phase })
+  const retryTaskId = view.retryOf(taskId)
+  if (retryTaskId !== undefined) throw new TaskError('already_retried', { taskId, retryTaskId })
 }
 
 function checkFirstRuns(view: RunReads, firstRuns: readonly FirstRun[] = []): void {

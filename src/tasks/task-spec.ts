@@ -152,6 +152,10 @@ export interface TaskSpec {
   readonly metadata: TaskMetadata
   readonly parentTaskId?: TaskId
   readonly tenantId?: TenantId
+  /** A name of the service's own; no two tasks have the same one, but for a task and its retries. Not empty. */
+  readonly key?: string
+  /** The failed task that this one does again. */
+  readonly retryOf?: TaskId
 }
 
 /** What {@link createTaskSpec} needs; everything else has a default. */
@@ -166,6 +170,8 @@ export interface TaskSpecInput {
   readonly metadata?: Partial<TaskMetadata>
   readonly parentTaskId?: TaskId
   readonly tenantId?: TenantId
+  readonly key?: string
+  readonly retryOf?: TaskId
 }
 
 const payloadSchema = strictSchema({ bytes: base64Schema, contentType: v.exactOptional(labelSchema) })
@@ -185,6 +191,8 @@ const taskSpecEntries = {
   metadata: metadataSchema,
   parentTaskId: v.exactOptional(idSchema<TaskId>()),
   tenantId: v.exactOptional(idSchema<TenantId>()),
+  key: v.exactOptional(labelSchema),
+  retryOf: v.exactOptional(idSchema<TaskId>()),
 }
 
 /** The shape of a {@link TaskSpec}; its rules are {@link checkTaskSpec}'s. */
@@ -247,11 +255,12 @@ function statesNothing(constraints: TaskConstraints): boolean {
 
 /**
  * Raises `invalid_task_id`, then what {@link checkRunPolicy} and {@link checkConstraints} raise, then
- * `empty_kind`: T-105.
+ * `empty_kind` and `empty_task_key`: T-105.
  */
 export function checkTaskSpec(spec: TaskSpec): void {
   if (isNilUuid(spec.id)) throw new TaskError('invalid_task_id', { taskId: spec.id })
   checkRunPolicy(spec.runPolicy)
   checkConstraints(spec.constraints)
   if (spec.kind === '') throw new TaskError('empty_kind', {})
+  if (spec.key === '') throw new TaskError('empty_task_key', {})
 }

@@ -9,6 +9,7 @@ import type { TerminalRunState } from '../../machines/run-vocabulary.js'
 import { TaskError } from './errors.js'
 import type { TaskId } from './ids.js'
 import { naturalSchema, ofTask, optionalTime } from './scalars.js'
+import { holderOfKey, indexKey, type KeyReads, type KeyRows } from './task-key.js'
 import { checkTaskSpec, storedTaskSpecSchema, type TaskSpec } from './task-spec.js'
 
 /** A task with all the projection knows about it. An immutable row. */
@@ -33,12 +34,12 @@ export interface TaskProgress {
 }
 
 /** Tables of this file. */
-export interface TaskRows {
+export interface TaskRows extends KeyRows {
   readonly tasks: Table<TaskId, Task>
 }
 
 /** Reads of this file. */
-export interface TaskReads {
+export interface TaskReads extends KeyReads {
   task(taskId: TaskId): Task | undefined
 }
 
@@ -136,7 +137,10 @@ export const taskRow = defineRow('task', {
     if (cancelledAtMs !== undefined && cancelledAtMs < createdAtMs) {
       throw new TaskError('snapshot_cancelled_before_created', { taskId })
     }
-    const { parentTaskId } = spec
+    const { parentTaskId, key } = spec
+    if (key !== undefined && holderOfKey(draft.view, spec) !== undefined) {
+      throw new TaskError('snapshot_key_in_use', { taskId, key })
+    }
     const parent = parentTaskId === undefined ? undefined : draft.view.task(parentTaskId)
     if (parentTaskId !== undefined && parent === undefined) throw new TaskError('snapshot_unknown_parent', { taskId })
     draft.put(draft.tables.tasks, taskId, {
@@ -144,6 +148,7 @@ export const taskRow = defineRow('task', {
       depth: parent === undefined ? 0 : parent.depth + 1,
       progress: noProgress,
     })
+    indexKey(draft, spec)
   },
 })
 

@@ -8,34 +8,41 @@ import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
-import { nextTurn, silence } from '../base/promises.js'
+import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import type { TaskAuthority } from './authority.js'
 import { budgetDimension, type BudgetDimension } from './budget.js'
-import { fillWindow } from './dispatch/cron-window.js'
+import { handlerOptionsOf, isDefinition, type TaskDefinition } from './definition.js'
+import { type CancelAnswer, cancelOpenRun, cancelOpenTask } from './dispatch/cancellation.js'
 import { Dispatcher } from './dispatch/dispatcher.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
 import type { DispatchOptions, Random } from './dispatch/options.js'
-import { cancelRun, cancelTask, lineage, resumeRuns, suspendReasonOf } from './dispatch/runs.js'
+import { replenishInto } from './dispatch/replenishment.js'
+import { retryInto } from './dispatch/retry.js'
 import {
   decodeGraph,
   decodeSubmit,
   submitGraphInto,
+  submissionOf,
+  type SubmitArguments,
+  type SubmitDefinition,
   type SubmitInput,
   submitInto,
+  submitOnce,
+  type SubmitTaskOptions,
   type TaskGraph,
 } from './dispatch/submission.js'
-import { trigger } from './dispatch/triggers.js'
+import { triggerAll } from './dispatch/triggers.js'
+import { blockOfRun, type RunBlock } from './dispatch/why.js'
 import { TaskError } from './errors.js'
 import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
 import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsOptions } from './questions.js'
-import { hasEnded } from './task.js'
-import { isTerminalRunState } from './run.js'
 import type { EventFilter } from './subscription.js'
-import type { TaskProjection, TaskView } from './view.js'
+import { TaskHandle, type TaskHandlePort } from './task-handle.js'
+import type { TaskProjection } from './view.js'
 
 /** What the door of the tasks room is built on. */
 export interface TasksOptions {
@@ -47,20 +54,13 @@ export interface TasksOptions {
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly dispatch?: DispatchOptions
+  /** Registered at once; dispatch begins when there are any. */
+  readonly define?: readonly TaskDefinition[]
   /** Where attempts are listed while they run. */
   readonly jobs: JobList
   /** Opens one span per attempt. */
   readonly tracer?: Tracer
 }
-
-/** Subscriptions triggered in one batch. */
-const triggersAtOnce = 1024
-/** Suspended runs that are resumed in one batch with a replenishment, and that are looked at for it. */
-const resumedAtOnce = 256
-const lookedAtOnce = 4096
-
-/** What cancelling met. */
-export type CancelAnswer = 'cancelled' | 'already_cancelled' | 'already_terminal'
 
 /** How often a subscription releases. */
 export interface SubscribeOptions {
@@ -83,6 +83,7 @@ export class Tasks {
   readonly #waits: OutcomeWaits
   readonly #dispatcher: Dispatcher
   readonly #commits: Disposable
+  readonly #port: TaskHandlePort
   #starting: Promise<void> | undefined
   #isClosed = false
 
@@ -90,14 +91,21 @@ export class Tasks {
     this.#use = use
     this.authority = use.authority
     this.#waits = new OutcomeWaits(use.authority.projection)
-    const { authority, dispatch, ...rest } = use
+    const { authority, dispatch, define = [], ...rest } = use
     this.#dispatcher = new Dispatcher({
       ...rest,
       mutations: authority.own,
       projection: authority.projection,
       ...(dispatch !== undefined && { options: dispatch }),
     })
+    for (const { kind, handler, options } of define) this.#dispatcher.handle(kind, handler, handlerOptionsOf(options))
     this.#commits = use.authority.onCommit(({ ended }) => this.#waits.observe(ended))
+    this.#port = {
+      deadlines: use.deadlines,
+      outcome: (taskId, options) => this.outcome(taskId, options),
+      cancel: (taskId) => this.cancel(taskId),
+    }
+    if (define.length > 0) void silence(this.start())
   }
 
   /** True once dispatch has begun. */
@@ -111,11 +119,36 @@ export class Tasks {
   }
 
   /**
-   * Submits a task with its runs, prerequisites, budgets and subscriptions. Rejects with `invalid_input`, construction
-   * errors and refusals.
+   * Submits a task of a definition, or of a kind by its name, with its input. Resolves with a handle of it once it is
+   * durable. Rejects with `invalid_input`, construction errors and refusals.
+   *
+   * Given one object, it submits the task that this describes, and resolves with its id.
    */
-  submit(input: SubmitInput): Promise<TaskId> {
-    return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(input), this.#wall(), this.#use.ids))
+  submit<Input, Output>(
+    definition: TaskDefinition<Input, Output>,
+    ...given: SubmitArguments<Input>
+  ): Promise<TaskHandle<Output>>
+  submit(kind: string, input?: unknown, options?: SubmitTaskOptions): Promise<TaskHandle<unknown>>
+  submit(task: SubmitInput & { readonly handler?: never }): Promise<TaskId>
+  submit(
+    task: TaskDefinition | string | SubmitInput,
+    input?: unknown,
+    options: SubmitTaskOptions = {},
+  ): Promise<TaskHandle<unknown> | TaskId> {
+    if (typeof task === 'string') return silence(this.#submitOf({ kind: task, options: {} }, input, options))
+    if (isDefinition(task)) return silence(this.#submitOf(task, input, options))
+    return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
+  }
+
+  /** The handle of a task that is known, of this definition or kind. Raises `kind_mismatch` where it is of another. */
+  find<Output>(definition: TaskDefinition<unknown, Output> | string, taskId: TaskId): TaskHandle<Output> | undefined
+  find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown> | undefined {
+    checkText('task id', taskId)
+    const wanted = typeof definition === 'string' ? { kind: definition } : definition
+    const found = this.projection.task(taskId)?.spec.kind
+    if (found === undefined) return undefined
+    if (found !== wanted.kind) throw new TaskError('kind_mismatch', { taskId, expected: wanted.kind, found })
+    return new TaskHandle({ ...wanted, id: taskId, isNew: false }, this.#port)
   }
 
   /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
@@ -126,12 +159,16 @@ export class Tasks {
   }
 
   /**
-   * Registers the handler of a kind and begins to dispatch. Dispose the handle to take it back; its runs then wait.
-   * Raises `invalid_input`, `empty_kind`, `handler_exists`, `invalid_budget_dimension`, `zero_amount` and `runtime_closed`.
+   * Registers a definition, or the handler of a kind, and begins to dispatch. Dispose the handle to take it back; its runs
+   * then wait. Raises `invalid_input`, `empty_kind`, `handler_exists`, `invalid_budget_dimension`, `zero_amount` and `runtime_closed`.
    */
-  handle(kind: string, handler: Handler, options: HandlerOptions = {}): Disposable {
+  handle(definition: TaskDefinition): Disposable
+  handle(kind: string, handler: Handler, options?: HandlerOptions): Disposable
+  handle(task: TaskDefinition | string, handler?: Handler, options: HandlerOptions = {}): Disposable {
     this.#checkOpen()
-    const registration = this.#dispatcher.handle(kind, handler, options)
+    const registration = isDefinition(task)
+      ? this.#dispatcher.handle(task.kind, task.handler, handlerOptionsOf(task.options))
+      : this.#dispatcher.handle(task, handler as Handler, options)
     void silence(this.start())
     return registration
   }
@@ -158,27 +195,39 @@ export class Tasks {
   cancel(taskId: TaskId): Promise<CancelAnswer> {
     return this.authority.own.transact((batch) => {
       checkText('task id', taskId)
-      const task = batch.view.task(taskId)
-      if (task === undefined) throw new TaskError('unknown_task', { taskId })
-      if (task.cancelledAtMs !== undefined) return 'already_cancelled'
-      if (hasEnded(task)) return 'already_terminal'
-      cancelTask(batch, taskId, this.#now())
-      return 'cancelled'
+      return cancelOpenTask(batch, taskId, this.#now())
     })
   }
 
   /** Cancels one run. Rejects with `unknown_run`. */
   cancelRun(runId: RunId): Promise<CancelAnswer> {
+    const { ids } = this.#use
     return this.authority.own.transact((batch) => {
       checkText('run id', runId)
-      const run = batch.view.run(runId)
-      if (run === undefined) throw new TaskError('unknown_run', { runId })
-      if (run.state === 'cancelled') return 'already_cancelled'
-      if (isTerminalRunState(run.state)) return 'already_terminal'
-      cancelRun(batch, runId, this.#now())
-      fillWindow(batch, this.projection, run.taskId, this.#dispatcher.times.wall(), this.#use.ids)
-      return 'cancelled'
+      const window = { projection: this.projection, wall: this.#dispatcher.times.wall, ids }
+      return cancelOpenRun(batch, runId, this.#now(), window)
     })
+  }
+
+  /**
+   * Submits a failed task anew, under a new id that names the old one as `retryOf`, and with its key. Resolves with the new
+   * id; with the same one again for what was retried already. Rejects with `unknown_task`, `retry_requires_failed`, and
+   * `orphan_prevention` when its parent has ended.
+   */
+  retry(taskId: TaskId): Promise<TaskId> {
+    return this.authority.own.transact((batch) => {
+      checkText('task id', taskId)
+      const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
+      return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids)
+    })
+  }
+
+  /** Why a run is not at work, as things stand. Raises `unknown_run`. */
+  why(runId: RunId): RunBlock {
+    checkText('run id', runId)
+    const run = this.projection.run(runId)
+    if (run === undefined) throw new TaskError('unknown_run', { runId })
+    return blockOfRun(this.projection, run, this.#wall(), (blocked) => this.#dispatcher.blockOf(blocked))
   }
 
   /** Asks the handler of a running run to stop, so that it is suspended. Raises `run_suspend_requires_running` for any other. */
@@ -235,14 +284,7 @@ export class Tasks {
   async publish(key: string): Promise<number> {
     checkText('event key', key)
     if (key === '') throw new TaskError('empty_custom_key', {})
-    const armed = [...this.projection.subscriptionsFor({ type: 'custom_event', key })]
-    let count = 0
-    for (let from = 0; from < armed.length; from += triggersAtOnce) {
-      if (from > 0) await nextTurn()
-      const group = armed.slice(from, from + triggersAtOnce)
-      count += await this.authority.own.transact((batch) => trigger(batch, group, this.#now()))
-    }
-    return count
+    return triggerAll(this.authority.own, this.projection, { type: 'custom_event', key }, () => this.#now())
   }
 
   /** Releases the earliest waiting run of a task when the event happens; once, or with `rearm` every time. */
@@ -265,9 +307,8 @@ export class Tasks {
    */
   replenish(taskId: TaskId, dimension: BudgetDimension | string, newLimit: number): Promise<void> {
     return this.authority.transact((batch) => {
-      const atMs = this.#now()
-      batch.submit({ type: 'budget_replenish', taskId, dimension: budgetDimension(dimension), newLimit, atMs })
-      resumeRuns(batch, this.#suspendedForBudget(batch.view, taskId), atMs)
+      const replenishment = { taskId, dimension: budgetDimension(dimension), newLimit, atMs: this.#now() }
+      replenishInto(batch, this.projection, replenishment)
     })
   }
 
@@ -286,25 +327,22 @@ export class Tasks {
     }
   }
 
+  async #submitOf(
+    definition: SubmitDefinition & Pick<TaskDefinition, 'output'>,
+    input: unknown,
+    options: SubmitTaskOptions,
+  ): Promise<TaskHandle<unknown>> {
+    const submission = await submissionOf(definition, input, options)
+    const { taskId: id, isNew } = await this.authority.own.transact((batch) =>
+      submitOnce(batch, submission, this.#wall(), this.#use.ids),
+    )
+    return new TaskHandle({ ...definition, id, isNew }, this.#port)
+  }
+
   async #outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome> {
     checkText('task id', taskId)
     const { signal } = decode(abortableSchema, options, 'wait options')
     return this.#waits.wait(taskId, signal)
-  }
-
-  /** The first of them, those among them whose suspension is under way; the others follow the replenishment. */
-  #suspendedForBudget(view: TaskView, taskId: TaskId): readonly RunId[] {
-    const found: RunId[] = []
-    let looked = 0
-    for (const state of ['running', 'suspended'] as const) {
-      for (const { id } of this.projection.runsIn(state)) {
-        if (found.length === resumedAtOnce || ++looked > lookedAtOnce) return found
-        const run = view.run(id)
-        if (run?.state !== 'suspended' || suspendReasonOf(run) !== 'budget_exhausted') continue
-        for (const { spec } of lineage(view, run.taskId)) if (spec.id === taskId) found.push(run.id)
-      }
-    }
-    return found
   }
 
   /** For what a caller asks: refused while the clock breaks its contract. */

@@ -44,6 +44,8 @@ import {
 } from './tenant.js'
 import type { DurableWait, WaitReads } from './wait.js'
 
+const none: readonly TaskId[] = []
+
 /** Which layer of the tables a view shows, by the method that reads it. */
 type Layer = 'get' | 'latest'
 
@@ -82,6 +84,14 @@ export class TaskView
     return this.tables.tasks[this.#layer](taskId)
   }
 
+  taskByKey(key: string): TaskId | undefined {
+    return this.tables.keys[this.#layer](key)?.taskId
+  }
+
+  retryOf(taskId: TaskId): TaskId | undefined {
+    return this.tables.retries[this.#layer](taskId)?.taskId
+  }
+
   run(runId: RunId): Run | undefined {
     return this.tables.runs[this.#layer](runId)
   }
@@ -95,7 +105,12 @@ export class TaskView
   }
 
   prerequisites(taskId: TaskId): readonly TaskId[] {
-    return this.tables.prerequisites[this.#layer](taskId)?.dependsOn ?? []
+    const { dependsOn = none, after } = this.tables.prerequisites[this.#layer](taskId) ?? {}
+    return after === undefined ? dependsOn : [...dependsOn, ...after]
+  }
+
+  prerequisitesOfAnyEnd(taskId: TaskId): readonly TaskId[] {
+    return this.tables.prerequisites[this.#layer](taskId)?.after ?? none
   }
 
   hasDependents(taskId: TaskId): boolean {
@@ -257,7 +272,10 @@ export class TaskProjection extends TaskView {
     return this.#indexes.gates.dependents(taskId)
   }
 
-  /** Open: no prerequisites, or each has ended with a completed run. Failed: one has ended without. */
+  /**
+   * Open: no prerequisites, or each has ended, with a completed run where its completion is needed. Failed: one that had to
+   * complete has ended without.
+   */
   dependencyGate(taskId: TaskId): DependencyGate {
     return this.#indexes.gates.gate(taskId)
   }

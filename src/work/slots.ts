@@ -27,8 +27,8 @@ export interface SlotsOptions {
   readonly limit?: number
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
-  /** Told that something may fit now that did not before; whoever asks with {@link Slots.tryTake} asks again. */
-  readonly onRoom?: () => void
+  /** Told of which kind a slot was given back: something may fit now that did not before; whoever asks with {@link Slots.tryTake} asks again. */
+  readonly onRoom?: (kind: string) => void
 }
 
 /** What stands in the way of a claim. */
@@ -86,6 +86,11 @@ export class Slots implements SlotOwner, Disposable {
     return this.#waiting
   }
 
+  /** How many may run at a time, of a kind or of all. */
+  limitOf(kind?: string): number {
+    return (kind === undefined ? undefined : this.#kinds.get(kind)?.limit) ?? this.#limit
+  }
+
   /** Changes the limit over all; whoever runs goes on. */
   setLimit(limit: number): void {
     this.#limit = limit
@@ -141,15 +146,15 @@ export class Slots implements SlotOwner, Disposable {
     this.#unblock(`kind:${kind}`)
     if (key !== undefined && !isKeyKept) this.#freeKey(key)
     this.#pump()
-    this.#options.onRoom?.()
+    this.#options.onRoom?.(kind)
   }
 
   /** @internal For {@link Slot}. */
-  freeKey({ key }: SlotClaim): void {
+  freeKey({ kind, key }: SlotClaim): void {
     if (key === undefined) return
     this.#freeKey(key)
     this.#pump()
-    this.#options.onRoom?.()
+    this.#options.onRoom?.(kind)
   }
 
   /** @internal For {@link Slot}: in again, before all who came later; a rate counts starts only. */

@@ -5,6 +5,9 @@ import type { JsonValue } from '../base/json.js'
 /** A schema of any library that speaks Standard Schema: valibot, zod, arktype and others. */
 export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>
 
+/** What a value of a schema may be before it was checked. */
+export type InputOf<Checked extends Schema> = StandardSchemaV1.InferInput<Checked>
+
 /** What a value of a schema is after it was checked. */
 export type OutputOf<Checked extends Schema> = StandardSchemaV1.InferOutput<Checked>
 
@@ -22,11 +25,12 @@ const plainKey = '$plain'
  *
  * Raises `invalid_input` naming the path of the first part that JSON would change on the way: NaN and infinities, BigInt,
  * symbols, functions, dates, maps, sets, other typed arrays, instances of classes, holes, cycles, and what is nested
- * deeper than {@link deepestValue}. It throws nothing else, whatever getters and proxies do.
+ * deeper than {@link deepestValue}. It throws nothing else, whatever getters and proxies do. `field` is where the value
+ * itself stands in the subject.
  */
-export function encodeValue(value: unknown, subject: string): JsonValue | undefined {
+export function encodeValue(value: unknown, subject: string, field?: string): JsonValue | undefined {
   if (value === undefined) return undefined
-  return new ValueEncoder(subject).encode(value, undefined)
+  return new ValueEncoder(subject, field).encode(value, undefined)
 }
 
 /** The value that was encoded. Trusts its input: it comes from a journal that was checked. */
@@ -61,6 +65,13 @@ export async function checkValue<Checked extends Schema>(
   throw new InvalidInputError({ subject, field: pathOf(issue), reason: issue?.message ?? 'refused by its schema' })
 }
 
+/** True for what can be asked to check a value; arktype's schemas are functions. */
+export function isSchema(candidate: unknown): candidate is Schema {
+  if ((typeof candidate !== 'object' || candidate === null) && typeof candidate !== 'function') return false
+  const standard = (candidate as { readonly '~standard'?: { readonly validate?: unknown } })['~standard']
+  return typeof standard?.validate === 'function'
+}
+
 function pathOf(issue: StandardSchemaV1.Issue | undefined): string {
   const keys = (issue?.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part))
   return keys.length === 0 ? '$' : keys.join('.')
@@ -80,11 +91,13 @@ interface Place {
 
 class ValueEncoder {
   readonly #subject: string
+  readonly #root: readonly string[]
   /** Objects on the way from the root to the part at hand. */
   readonly #above = new Set<object>()
 
-  constructor(subject: string) {
+  constructor(subject: string, field: string | undefined) {
     this.#subject = subject
+    this.#root = field === undefined ? [] : [field]
   }
 
   encode(value: unknown, place: Place | undefined): JsonValue {
@@ -145,6 +158,7 @@ class ValueEncoder {
   #refuse(place: Place | undefined, reason: string): never {
     const keys: string[] = []
     for (let next = place; next !== undefined; next = next.above) keys.unshift(next.key)
+    keys.unshift(...this.#root)
     throw new InvalidInputError({ subject: this.#subject, field: keys.length === 0 ? '$' : keys.join('.'), reason })
   }
 }

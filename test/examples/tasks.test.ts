@@ -22,6 +22,13 @@ it('the everyday example retries, runs in order, and tells a failure for good fr
   ])
 })
 
+it('the example of definitions submits once, and says why there is no result', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  const name = 'definitions'
+  await import(`../../examples/tasks/${name}.ts`)
+  expect(log.mock.calls).toEqual([['On cranes', 6], [true], ['threw', 'connection reset']])
+})
+
 it('the report is finished by whoever starts it again after a kill, and costs what its calls cost', {
   timeout: 60_000,
 }, async () => {

@@ -18,7 +18,7 @@ describe('the result of work', () => {
     ['a number as JSON', 7, '7'],
     ['null as JSON', null, 'null'],
     ['nothing as nothing', undefined, ''],
-    ['what JSON leaves out as nothing', () => {}, ''],
+    ['what JSON leaves out as nothing', { left: undefined }, '{}'],
   ])('becomes the content: %s', async (_, value, content) => {
     const { id, outcome } = await outcomeOf(() => value)
     expect(outcome).toEqual({

@@ -91,6 +91,15 @@ const peer = {
 const host = { isQuiescent: () => true, inject: () => true }
 const obligation = { waitRequestId: otherId, turnId: runId, operationIds: [] }
 
+const handlerFaults = {
+  reserve: [5, null, []],
+  'reserve.token': notCounts,
+  concurrency: [0, ...notCounts],
+  rate: [5, null, []],
+  'rate.starts': [0, ...notCounts],
+  backoff: [5, null],
+}
+
 const optionDoors: readonly OptionsDoor[] = [
   {
     name: 'createRuntime',
@@ -112,6 +121,7 @@ const optionDoors: readonly OptionsDoor[] = [
       'tasks.owner': ['', 5],
       'tasks.capabilities': ['all', 5],
       'tasks.backoff': [5, null],
+      'tasks.define': [5, null, {}],
     },
   },
   {
@@ -323,13 +333,17 @@ const optionDoors: readonly OptionsDoor[] = [
   },
   {
     name: 'Tasks.submit',
-    call: ({ tasks }, input) => tasks.submit(input),
+    // Text would be the kind of another task.
+    call: ({ tasks }, input) => tasks.submit((typeof input === 'string' ? [input] : input) as never),
     good: { kind: 'work' },
     bad: {
       kind: notText,
       id: ['x', 5, null],
-      payload: [work, Symbol('x'), 5n],
+      payload: [work, Symbol('x'), 5n, new Map(), new Date(0), Number.NaN],
+      'payload.at': [new Date(0)],
       contentType: notText,
+      key: notText,
+      after: [5, 'x', null],
       runPolicy: [5, null],
       'runPolicy.type': ['twice', 5],
       at: notCounts,
@@ -354,10 +368,50 @@ const optionDoors: readonly OptionsDoor[] = [
     bad: { 'one.kind': notText, 'one.at': notCounts, 'one.parent': [5, null], 'one.dependsOn': [5, null, 'one'] },
   },
   {
+    name: 'Tasks.submit, of a kind',
+    call: ({ tasks }, options) => tasks.submit('work', 'input', options),
+    good: {},
+    bad: {
+      key: notText,
+      at: notCounts,
+      dependsOn: [5, 'x', null],
+      after: [5, 'x', null],
+      kind: ['work'],
+      payload: [5],
+    },
+  },
+  {
     name: 'Tasks.handle',
     call: ({ tasks }, options) => tasks.handle('work', work, options),
     good: {},
-    bad: { reserve: [5, null, []], 'reserve.token': notCounts },
+    bad: handlerFaults,
+  },
+  {
+    name: 'defineTask',
+    call: (_, options) => main.defineTask('work', options, work),
+    good: {},
+    bad: {
+      ...handlerFaults,
+      maxAttempts: [0, ...notCounts],
+      timeoutMs: [0, ...notCounts],
+      version: ['', 1.5, null],
+      maxLosses: [0, ...notCounts],
+      input: [5, {}, null],
+      output: [5, {}, null],
+      maxAttemps: [3],
+    },
+  },
+  {
+    name: 'TaskHandle.result',
+    call: ({ tasks, taskId }, options) => tasks.find('nobody handles it', taskId)?.result(options),
+    good: {},
+    bad: { signal: notSignals, timeoutMs: [-1, '5', null, Number.NaN] },
+  },
+  {
+    name: 'Tasks.questions',
+    call: ({ tasks }, options) => tasks.questions(options),
+    good: {},
+    bad: { taskId: ['x', 5, null] },
   },
   {
     name: 'Tasks.outcome',
@@ -479,9 +533,18 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.outcome', '$', ({ tasks }: Place) => tasks.outcome(name as never)] as const,
     ['Tasks.cancel', '$', ({ tasks }: Place) => tasks.cancel(name as never)] as const,
     ['Tasks.cancelRun', '$', ({ tasks }: Place) => tasks.cancelRun(name as never)] as const,
+    ['Tasks.answer', '$', ({ tasks }: Place) => tasks.answer(name as never, 'question')] as const,
+    ['Tasks.answer', 'name', ({ tasks, taskId }: Place) => tasks.answer(taskId, name as never)] as const,
+    ['Tasks.retry', '$', ({ tasks }: Place) => tasks.retry(name as never)] as const,
+    ['Tasks.why', '$', ({ tasks }: Place) => tasks.why(name as never)] as const,
+    ['Tasks.find', '$', ({ tasks }: Place) => tasks.find('work', name as never)] as const,
+    ['defineTask', '$', () => main.defineTask(name as never, {}, work)] as const,
     ['Tasks.suspend', '$', ({ tasks }: Place) => tasks.suspend(name as never)] as const,
     ['Tasks.resume', 'runId', ({ tasks }: Place) => tasks.resume(name as never)] as const,
     ['Tasks.publish', '$', ({ tasks }: Place) => tasks.publish(name as never)] as const,
+    ['Tasks.answer', '$', ({ tasks }: Place) => tasks.answer(name as never, 'question')] as const,
+    ['Tasks.answer', 'name', ({ tasks, taskId }: Place) => tasks.answer(taskId, name as never)] as const,
+    ['Tasks.questions', 'taskId', ({ tasks }: Place) => tasks.questions({ taskId: name as never })] as const,
     [
       'Tasks.subscribe',
       'taskId',
@@ -849,6 +912,7 @@ describe('the table of doors', () => {
     const rowsOnly = [
       'isSuspension',
       'suspend',
+      'outputValue',
       'isTerminalRunState',
       'isArmed',
       'matches',
@@ -856,7 +920,7 @@ describe('the table of doors', () => {
       'canRun',
     ]
     // Values that go into a command, which is decoded; and cron, whose expressions have errors of their own.
-    const parts = ['failed', 'succeeded', 'suspended', 'timedOut', 'nextOccurrence']
+    const parts = ['failed', 'lost', 'succeeded', 'suspended', 'timedOut', 'nextOccurrence']
     // Takes a port, which may be more than is asked for.
     const ports = ['operationsSystem']
     const known = new Set<string>([...looks, ...rowsOnly, ...parts, ...ports])

@@ -77,23 +77,22 @@ export const strangeThrows: readonly (readonly [name: string, make: () => unknow
 
 /** Results that JSON cannot say, and what is said of them. */
 export const unsayableResults: readonly (readonly [name: string, make: () => unknown, reason: string])[] = [
-  ['a BigInt', () => ({ count: 10n }), 'Do not know how to serialize a BigInt'],
-  ['bytes in another guise', () => new Float64Array(8), 'bytes are no JSON'],
-  ['a circle', circle, 'Converting circular structure to JSON'],
+  ['a BigInt', () => ({ count: 10n }), 'count: a bigint has no form in JSON'],
+  ['bytes in another guise', () => new Float64Array(8), 'an instance of Float64Array has no form in JSON'],
+  ['a circle', circle, 'self: it contains itself'],
   [
     'a getter that throws',
     () => Object.defineProperty({}, 'a', { enumerable: true, get: throwing }),
     'nobody may look',
   ],
-  ['a toJSON that throws what has no text', () => ({ toJSON: () => throwIt(revoked()) }), noText],
+  ['a date', () => ({ at: [new Date(0)] }), 'at.0: an instance of Date has no form in JSON'],
+  ['not a number', () => [Number.NaN], '0: NaN has no form in JSON'],
+  ['a map', () => new Map([['a', 1]]), '$: an instance of Map has no form in JSON'],
+  ['a function', () => ({ run: throwing }), 'run: a function has no form in JSON'],
 ]
 
 function circle(): unknown {
   const self: { self?: unknown } = {}
   self.self = self
   return self
-}
-
-function throwIt(value: unknown): never {
-  throw value
 }

@@ -172,7 +172,7 @@ export abstract class ReadingStore extends TransactingStore {
 
   override async processesChangedSince(cursor: ChangeCursor, limit: number): Promise<ChangePage> {
     const most = Math.max(1, takeBound(limit, 'limit'))
-    const since = this.changeOf(cursor)
+    const since = changeIn(this.tables, cursor)
     const changes: ProcessChange[] = []
     let last = since
     for (const { at, id } of this.tables.indexes.changes.after({ at: since, id: lastId })) {
@@ -205,15 +205,6 @@ export abstract class ReadingStore extends TransactingStore {
     const tombstone = this.tables.tombstones.get(id)
     if (tombstone === undefined) throw new TypeError(`the index names ${id}, which is not there`)
     return { type: 'pruned', tombstone: tombstone.tombstone }
-  }
-
-  /** The number of the change that a cursor stands behind. Raises `process.cursor_invalid`. */
-  protected changeOf(cursor: unknown): number {
-    if (cursor === '') return 0
-    const digits = typeof cursor === 'string' ? /^embedded:(\d{1,16})$/.exec(cursor)?.[1] : undefined
-    const change = digits === undefined ? NaN : Number(digits)
-    if (change <= this.tables.changes.committed) return change
-    throw new ProcessError('process.cursor_invalid', { cursor: String(cursor) })
   }
 
   #known(processId: ProcessId): StoredProcess {
@@ -251,4 +242,13 @@ function readWork(cursor: unknown): { readonly through: ProcessId; readonly afte
 function takePosition(after: unknown): WakePosition {
   const { processId, sequence } = (after ?? {}) as Partial<WakePosition>
   return { processId: takeId(processId), sequence: takeSequence(sequence, 'sequence of a wake') }
+}
+
+/** The number of the change that a cursor stands behind. Raises `process.cursor_invalid`. */
+export function changeIn({ changes }: Pick<ProcessTables, 'changes'>, cursor: unknown): number {
+  if (cursor === '') return 0
+  const digits = typeof cursor === 'string' ? /^embedded:(\d{1,16})$/.exec(cursor)?.[1] : undefined
+  const change = digits === undefined ? NaN : Number(digits)
+  if (change <= changes.committed) return change
+  throw new ProcessError('process.cursor_invalid', { cursor: String(cursor) })
 }

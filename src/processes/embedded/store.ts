@@ -30,7 +30,7 @@ import {
 import { takeBound, takeId, type ProcessId } from '../scalars.js'
 import type { DurabilityTier, ProcessStore } from '../store.js'
 import { processCatalogue, type StoreCommand, type StoreEvent } from './catalogue.js'
-import { ReadingStore } from './reading-store.js'
+import { changeIn, ReadingStore } from './reading-store.js'
 import type { ProcessTables } from './tables.js'
 
 /** What an embedded store is built with. */
@@ -316,7 +316,7 @@ export class EmbeddedProcessStore extends ReadingStore {
   }
 
   #readThrough(watermark: Watermark): number {
-    return watermark.type === 'no_projector' ? Number.MAX_SAFE_INTEGER : this.changeOf(watermark.cursor)
+    return watermark.type === 'no_projector' ? Number.MAX_SAFE_INTEGER : changeIn(this.tables, watermark.cursor)
   }
 
   async #transact<Result>(build: (batch: Batch<ProcessTables, StoreCommand>) => Result): Promise<Result> {

@@ -6,7 +6,7 @@ import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { TaskBatch, TaskMutations } from '../authority.js'
 import type { AttemptEnd } from '../attempt-steps.js'
 import type { TaskConstraints } from '../task-spec.js'
-import { phaseOf, type Task } from '../task.js'
+import { hasEnded, phaseOf, type Task } from '../task.js'
 import { isTerminalRunState, type Run, type RunInstance, type RunState } from '../run.js'
 import { progressAfterEnd, progressWith } from '../run-commands.js'
 import type { TaskProjection, TaskView } from '../view.js'
@@ -26,10 +26,13 @@ import {
 import type { TaskClock } from './task-clock.js'
 import { armedFor, eventsOfRun, eventsOfSpending, fire, fireForSpending, takenAlong } from './triggers.js'
 
+/** How many milliseconds a run waits after a failed attempt, counted from 1. */
+export type DelayOf = (kind: string | undefined, effectiveAttempt: number) => number
+
 /** What the end of an attempt is decided with. */
 export interface EndingOptions {
-  /** Decides after a failed attempt, counted from 1, how many milliseconds to wait before the next. */
-  readonly delayOf: (effectiveAttempt: number) => number
+  /** Decides after a failed attempt of a kind, counted from 1, how many milliseconds to wait before the next. */
+  readonly delayOf: DelayOf
   readonly times: TaskClock
   readonly projection: TaskProjection
   readonly ids: IdSource
@@ -117,7 +120,7 @@ export function unsettledOfCancelled({ isAnswered }: Pick<AttemptReport, 'isAnsw
 export function finishAttempt(
   batch: TaskBatch,
   { runId, attemptId, fencingToken }: AttemptIdentity,
-  { outcome, suspendReason, isAnswered }: AttemptReport,
+  { outcome, suspendReason, isAnswered, retryAfterMs }: AttemptReport,
   spending: AttemptSpending,
   options: EndingOptions,
 ): void {
@@ -125,7 +128,7 @@ export function finishAttempt(
   if (run === undefined) return
   const unsettled = unsettledAfter({ outcome, isAnswered })
   const all = withStepsOf(run, spending, options.projection)
-  const end = { attemptId, fencingToken, outcome, suspendReason, spending: all, unsettled } as const
+  const end = { attemptId, fencingToken, outcome, suspendReason, retryAfterMs, spending: all, unsettled } as const
   if (options.consequence === undefined) endAtOnce(batch, run, end, options)
   else endStepByStep(batch, run, end, options, options.consequence)
 }
@@ -161,6 +164,8 @@ interface End {
   readonly fencingToken?: number
   readonly outcome: AttemptOutcome
   readonly suspendReason?: SuspendReason | undefined
+  /** Where the handler has said how long to wait. */
+  readonly retryAfterMs?: number | undefined
   readonly spending: AttemptSpending
   readonly unsettled: Unsettled
 }
@@ -240,7 +245,7 @@ function nextOf(
   view: TaskView,
   budgets: BudgetReader,
   run: Run,
-  { outcome, suspendReason = 'handler', spending: { refused } }: Omit<End, 'attemptId'>,
+  { outcome, suspendReason = 'handler', retryAfterMs, spending: { refused } }: Omit<End, 'attemptId'>,
   { delayOf, times, projection }: EndingOptions,
 ): Pick<AttemptEnd, 'newState' | 'retryAtMs' | 'reason' | 'resume'> {
   const newState = stateAfter(run, outcome, constraintsOf(view, run))
@@ -248,8 +253,8 @@ function nextOf(
     case 'retry_wait': {
       // After the first of several losses at once: it was no fault of the run.
       const count = outcome.result === 'lost' ? lossesBefore(run) : effectiveAttempts(run)
-      const delayMs = count === 0 ? 0 : delayOf(count)
-      return { newState, retryAtMs: Math.min(times.now() + delayMs, Number.MAX_SAFE_INTEGER) }
+      const delayMs = retryAfterMs ?? (count === 0 ? 0 : delayOf(view.task(run.taskId)?.spec.kind, count))
+      return { newState, retryAtMs: Math.min(times.now() + Math.round(delayMs), Number.MAX_SAFE_INTEGER) }
     }
     case 'suspended': {
       if (suspendReason === 'shutdown' && run.isWaiting === true) return { newState, reason: 'waiting' }
@@ -342,7 +347,12 @@ export async function recoverLost(mutations: TaskMutations, runId: RunId, option
  */
 export function mayStart(view: TaskView, projection: Pick<TaskProjection, 'budgetsOf'>, taskId: TaskId): boolean {
   if (view.engine.paused || isCancelled(view, taskId)) return false
-  const isGateOpen = view.prerequisites(taskId).every((prerequisite) => hasCompleted(view, prerequisite))
+  const anyEnd = new Set(view.prerequisitesOfAnyEnd(taskId))
+  const isGateOpen = view
+    .prerequisites(taskId)
+    .every((prerequisite) =>
+      anyEnd.has(prerequisite) ? hasEnded(view.task(prerequisite)) : hasCompleted(view, prerequisite),
+    )
   return isGateOpen && canSpendAgain(view, projection, taskId, undefined)
 }
 

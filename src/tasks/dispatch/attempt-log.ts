@@ -11,10 +11,11 @@ import type {
   StepAmounts,
   WaitStart,
 } from '../../work/durable-log.js'
-import type { TaskMutations } from '../authority.js'
+import { decodeValue, encodeValue } from '../../work/values.js'
+import type { TaskBatch, TaskMutations } from '../authority.js'
 import { budgetDimension, checkSpent, type BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
-import { outcomeOf } from '../outcome.js'
+import { outcomeOf, outputValue } from '../outcome.js'
 import type { DurableWait as WaitRow, WaitSubject } from '../wait.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import type { Account } from './account.js'
@@ -160,19 +161,12 @@ export class AttemptLog implements DurableLog {
   }
 
   async recordWait(key: string, wait: DurableWait, { isWaiting }: WaitStart): Promise<void> {
-    const { mutations, ids, times } = this.#options
-    const { runId, taskId, fencingToken } = this.#attempt
+    const { mutations, times } = this.#options
+    const { runId, fencingToken } = this.#attempt
     await mutations.transact((batch) => {
       checkHeld(batch, this.#attempt)
-      const call = (kind: string, input: JsonValue | undefined): TaskId =>
-        submitInto(
-          batch,
-          { kind, parentTaskId: taskId, ...(input !== undefined && { payload: JSON.stringify(input) }) },
-          times.wall(),
-          ids,
-        )
       const subject: WaitSubject =
-        wait.type === 'call' ? { type: 'call', childTaskId: call(wait.kind, wait.input) } : wait
+        wait.type === 'call' ? { type: 'call', childTaskId: this.#call(batch, wait, times.wall()) } : wait
       batch.submit({
         type: 'wait_begin',
         runId,
@@ -194,6 +188,13 @@ export class AttemptLog implements DurableLog {
     }
   }
 
+  #call(batch: TaskBatch, { kind, input, limits }: Extract<DurableWait, { type: 'call' }>, atMs: number): TaskId {
+    const { ids } = this.#options
+    const parentTaskId = this.#attempt.taskId
+    const called = { kind, parentTaskId, payload: decodeValue(input), ...(limits && { constraints: limits }) }
+    return submitInto(batch, called, atMs, ids)
+  }
+
   #answerOf({ subject, end }: WaitRow): DurableAnswer {
     if (end?.type === 'timed_out') return { type: 'timed_out' }
     if (subject.type === 'call') return this.#resultOf(subject.childTaskId)
@@ -202,7 +203,7 @@ export class AttemptLog implements DurableLog {
 
   #resultOf(childTaskId: TaskId): DurableAnswer {
     const outcome = outcomeOf(this.#options.projection, childTaskId)
-    if (outcome?.status === 'completed') return { type: 'answered', value: valueOf(outcome.output) }
+    if (outcome?.status === 'completed') return { type: 'answered', value: encodeValue(outputValue(outcome), 'result') }
     const reason = outcome?.reason ?? 'failed'
     return { type: 'failed', reason, message: outcome?.error ?? reason }
   }
@@ -237,16 +238,4 @@ function amountsOf(
 
 function parsed(text: string | undefined): JsonValue | undefined {
   return text === undefined ? undefined : (JSON.parse(text) as JsonValue)
-}
-
-/** What a handler has returned: JSON, or text that is none, or bytes that are no text either. */
-function valueOf(output: Uint8Array | undefined): JsonValue | undefined {
-  if (output === undefined) return undefined
-  const text = Buffer.from(output).toString()
-  if (!Buffer.from(text).equals(output)) return { $bytes: Buffer.from(output).toString('base64') }
-  try {
-    return JSON.parse(text) as JsonValue
-  } catch {
-    return text
-  }
 }

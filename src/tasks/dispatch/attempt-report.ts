@@ -28,4 +28,6 @@ export interface AttemptReport {
   readonly suspendReason?: SuspendReason
   /** False when the attempt ended without its handler: what it has spent is then not known. */
   readonly isAnswered: boolean
+  /** Milliseconds before the next attempt, where its handler has said so. */
+  readonly retryAfterMs?: number
 }

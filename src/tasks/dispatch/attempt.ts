@@ -8,15 +8,15 @@ import type { JobList } from '../../work/job-list.js'
 import { Job, type JobEnd, type JobOptions } from '../../work/job.js'
 import { type AttemptOutcome, failed, succeeded, suspended, timedOut } from '../attempt-outcome.js'
 import type { BudgetDimension } from '../budget.js'
+import { contentOf } from '../content.js'
 import type { AttemptId, ReservationId, RunId, TaskId } from '../ids.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import { Account, type AccountOptions } from './account.js'
 import { AttemptLog, type AttemptLogOptions } from './attempt-log.js'
 import type { AttemptIdentity, AttemptReport, SuspendReason } from './attempt-report.js'
-import { type AbortCause, AttemptAborted, isSuspension } from './handler.js'
+import { type AbortCause, AttemptAborted, isSuspension, type RetryLater } from './handler.js'
 import type { AttemptSpending } from './spending.js'
-import { bytesOf } from './submission.js'
 
 /** What attempts are made with. */
 export interface AttemptOptions extends Omit<AccountOptions, 'attempt' | 'signal' | 'reservedAtStart'> {
@@ -165,10 +165,18 @@ export class Attempt implements AttemptIdentity {
     if (this.#account?.hasRefused(thrown) === true) {
       return { outcome: suspended(), suspendReason: 'budget_exhausted', isAnswered }
     }
-    const failureClass = StatewardError.is(thrown, 'terminal_failure') ? 'terminal' : 'retryable'
-    const origin = { reason: isAnswered ? 'threw' : 'lost', cause: errorDetailsOf(thrown) } as const
-    return { outcome: failed(messageOf(thrown), failureClass, origin), isAnswered }
+    const isRefused = StatewardError.is(thrown, 'value_refused')
+    const failureClass = isRefused || StatewardError.is(thrown, 'terminal_failure') ? 'terminal' : 'retryable'
+    const reason = isRefused ? 'refused' : isAnswered ? 'threw' : 'lost'
+    const outcome = failed(messageOf(thrown), failureClass, { reason, cause: errorDetailsOf(thrown) })
+    return { outcome, isAnswered, ...(StatewardError.is(thrown, 'retry_later') && retryAfter(thrown)) }
   }
+}
+
+/** What a {@link RetryLater} asks for, perhaps one of another copy of the package. */
+function retryAfter({ data }: StatewardError): Pick<AttemptReport, 'retryAfterMs'> {
+  const { delayMs } = data as RetryLater['data']
+  return delayMs >= 0 ? { retryAfterMs: delayMs } : {}
 }
 
 /** An answer that cannot be written down is a failure for good: the work is done, and doing it again says the same. */
@@ -179,10 +187,11 @@ function answerReport(
 ): AttemptReport {
   try {
     if (isSuspension(answer)) {
-      const outcome = suspended(bytesOf(answer.output, 'output'))
+      const outcome = suspended(contentOf(answer.output, 'output')?.bytes)
       return { outcome, suspendReason: suspensionFor(stopCause) ?? 'handler', isAnswered: true }
     }
-    return { outcome: timeout ?? succeeded(bytesOf(answer, 'output')), isAnswered: true }
+    const content = contentOf(answer, 'output')
+    return { outcome: timeout ?? succeeded(content?.bytes, content?.contentType), isAnswered: true }
   } catch (refusal) {
     const error = `the output cannot be recorded: ${messageOf(refusal)}`
     const outcome = timeout ?? failed(error, 'terminal', { reason: 'refused', cause: errorDetailsOf(refusal) })

@@ -18,6 +18,7 @@ import type { Account } from './account.js'
 import type { Answers } from './answers.js'
 import {
   type Claim,
+  type DelayOf,
   finishAttempt,
   mayStart,
   orRefuse,
@@ -47,7 +48,7 @@ export interface AttemptsOptions extends Omit<AttemptOptions, 'onWaiting' | 'coo
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
   readonly times: TaskClock
-  readonly delayOf: (effectiveAttempt: number) => number
+  readonly delayOf: DelayOf
   readonly tracer?: Tracer
   /** Who waits for answers, times and calls. */
   readonly answers: Answers
@@ -130,7 +131,7 @@ export class Attempts implements Disposable {
     return this.#attempts.has(runId)
   }
 
-  /** Claims a ready run and sets its handler to work. */
+  /** Claims a ready run and sets its handler to work, in a slot that its job gives back while it waits. */
   start({ id: runId, taskId }: Run, { handler, options }: RegisteredHandler, slot: Slot): void {
     const { mutations, projection } = this.#options
     this.#attempts.set(runId, undefined)
@@ -142,8 +143,8 @@ export class Attempts implements Disposable {
     })
     claimed.then(
       (started) => {
-        if (started === undefined) this.#onNotStarted(runId, undefined, slot)
-        else this.#work(started, handler, options, slot)
+        if (started === undefined) return this.#onNotStarted(runId, undefined, slot)
+        return this.#work(started, handler, options, slot)
       },
       (failure: unknown) => this.#onNotStarted(runId, failure, slot),
     )
@@ -203,7 +204,8 @@ export class Attempts implements Disposable {
     }
   }
 
-  #work({ identity, claim: { reserve } }: Started, handler: Handler, { version }: HandlerOptions, slot: Slot): void {
+  #work({ identity, claim: { reserve } }: Started, handler: Handler, options: HandlerOptions, slot: Slot): void {
+    const version = options.version === undefined ? undefined : String(options.version)
     const { projection, answers, logger, times } = this.#options
     const { runId, taskId } = identity
     const run = projection.run(runId)
@@ -241,9 +243,9 @@ export class Attempts implements Disposable {
         keys.giveBack(run)
       },
       // The key first: whoever holds a slot waits for nothing.
-      takeAgain: async ({ signal } = {}) => {
-        await keys.takeAgain(run, signal)
-        await slot.takeAgain(signal === undefined ? {} : { signal })
+      takeAgain: async (options) => {
+        await keys.takeAgain(run, options?.signal)
+        await slot.takeAgain(options)
       },
     }
   }

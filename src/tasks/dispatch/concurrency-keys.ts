@@ -58,14 +58,20 @@ export class ConcurrencyKeys implements Disposable {
     return !this.#holders.has(key) && !this.#occupied.has(key)
   }
 
-  /** True when the run has no key, or holds it or takes it now and nothing occupies it. */
-  tryAcquire(run: Run): boolean {
+  /** True when the run has no key, or holds it or could take it, and nothing occupies it. */
+  mayAcquire(run: Run): boolean {
     const key = this.keyOf(run)
     if (key === undefined) return true
-    if (this.#occupied.has(key)) return false
     const holder = this.#holders.get(key)
-    if (holder === undefined) this.#holders.set(key, run.id)
-    return holder === undefined || holder === run.id
+    return !this.#occupied.has(key) && (holder === undefined || holder === run.id)
+  }
+
+  /** Takes the key, unless it may not; true when the run has none or holds it now. */
+  tryAcquire(run: Run): boolean {
+    if (!this.mayAcquire(run)) return false
+    const key = this.keyOf(run)
+    if (key !== undefined) this.#holders.set(key, run.id)
+    return true
   }
 
   /** Frees the key if this run holds it; a foreign release has no effect. */

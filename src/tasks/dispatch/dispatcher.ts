@@ -19,7 +19,7 @@ import type { Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
 import { Answers } from './answers.js'
-import { recoverLost } from './attempt-changes.js'
+import { type DelayOf, recoverLost } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
 import { FittingMutations } from './fitting-mutations.js'
@@ -32,6 +32,7 @@ import {
   resolveDispatchOptions,
   retryDelay,
 } from './options.js'
+import type { DispatchBlock } from './block.js'
 import { LeaseWatch } from './leases.js'
 import { Promotion } from './promotion.js'
 import { Selection } from './selection.js'
@@ -83,12 +84,12 @@ export class Dispatcher {
   /** Made by `start`: a service without tasks has no dispatcher to look at. */
   #actor: DispatcherActor | undefined
   readonly #handlers = new Map<string, RegisteredHandler>()
+  readonly #slots: Slots
   readonly #followUps: FollowUps
   readonly #fitting: FittingMutations
   readonly #promotion: Promotion
   readonly #line: BudgetLine
   readonly #attempts: Attempts
-  readonly #slots: Slots
   readonly #answers: Answers
   readonly #waitEnds: WaitEnds
   readonly #inspection: { readonly inspect?: InspectionObserver }
@@ -112,6 +113,15 @@ export class Dispatcher {
     const { now, wall } = times
     this.times = times
     this.#share = new LoopShare(clock)
+    this.#slots = new Slots({
+      limit: this.#resolved.concurrency,
+      clock,
+      deadlines,
+      onRoom: (kind) => {
+        this.#selection?.onRoom(kind)
+        this.#schedulePump()
+      },
+    })
     const onDelay = (): void => this.#holdOff()
     this.#followUps = new FollowUps({ mutations, projection, ids, now, wall, logger, onDelay })
     this.#fitting = new FittingMutations(mutations, (triggers) => this.#followUps.queueTriggers(triggers))
@@ -133,12 +143,6 @@ export class Dispatcher {
         this.#selection?.unblock('reservation')
         this.#schedulePump()
       },
-    })
-    this.#slots = new Slots({
-      limit: this.#resolved.concurrency,
-      clock,
-      deadlines,
-      onRoom: () => this.#schedulePump(),
     })
     this.#answers = new Answers(projection)
     this.#waitEnds = new WaitEnds({
@@ -201,8 +205,10 @@ export class Dispatcher {
     const decoded = checkHandler(kind, handler, options)
     if (this.#handlers.has(kind)) throw new TaskError('handler_exists', { kind })
     const registered = { kind, handler, options: decoded }
+    const { concurrency, rate } = decoded
     this.#handlers.set(kind, registered)
-    this.#selection?.unblock(`kind:${kind}`)
+    this.#slots.configure(kind, { ...(concurrency !== undefined && { limit: concurrency }), ...(rate && { rate }) })
+    this.#selection?.onHandler(kind)
     this.#schedulePump()
     return {
       [Symbol.dispose]: () => {
@@ -217,7 +223,7 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection, deadlines, logger } = this.#options
+    const { mutations, projection, clock, deadlines, logger } = this.#options
     const actor = createActor(dispatcherMachine, this.#inspection)
     this.#actor = actor
     actor.start()
@@ -233,6 +239,8 @@ export class Dispatcher {
     this.#selection = new Selection({
       projection,
       handlers: this.#handlers,
+      slots: this.#slots,
+      clock,
       capabilities,
       line: this.#line,
       isAtWork: (runId) => this.#attempts.has(runId),
@@ -269,6 +277,14 @@ export class Dispatcher {
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
   requestSuspend(runId: RunId): boolean {
     return this.#attempts.stop(runId, 'suspend_requested')
+  }
+
+  /** What keeps a run from starting that waits for its turn; `undefined` when nothing does but those before it. */
+  blockOf(run: Run): DispatchBlock | undefined {
+    const { value: state } = this.#actor?.getSnapshot() ?? { value: 'stopped' }
+    if (this.#selection === undefined || (state !== 'running' && state !== 'paused')) return { by: 'dispatch' }
+    if (state === 'paused') return { by: 'engine' }
+    return run.state === 'ready' ? this.#selection.blockOf(run) : undefined
   }
 
   #observe({ events, ended }: TaskCommit): void {
@@ -383,9 +399,7 @@ export class Dispatcher {
       const chosen = this.#selection?.takeNext(() => this.#share.isUsedUp)
       if (chosen === undefined) return
       if (chosen === 'later') return this.#schedulePump()
-      const slot = this.#slots.tryTake({ kind: chosen.registered.kind })
-      // There is room: nobody takes a slot within this loop.
-      if (slot !== undefined) this.#attempts.start(chosen.run, chosen.registered, slot)
+      this.#attempts.start(chosen.run, chosen.registered, chosen.slot)
     }
   }
 
@@ -398,7 +412,10 @@ export class Dispatcher {
     this.#recovering.delete(runId)
   }
 
-  readonly #delayOf = (attempt: number): number => retryDelay(this.#resolved.backoff, attempt, this.#options.random)
+  readonly #delayOf: DelayOf = (kind, attempt) => {
+    const own = kind === undefined ? undefined : this.#handlers.get(kind)?.options.backoff
+    return retryDelay(own ?? this.#resolved.backoff, attempt, this.#options.random)
+  }
 
   async #reportFailure(change: Promise<unknown>): Promise<void> {
     try {

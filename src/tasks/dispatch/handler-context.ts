@@ -1,4 +1,4 @@
-import { InvalidInputError, messageOf } from '../../base/errors.js'
+import { InvalidInputError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { JsonValue } from '../../base/json.js'
 import { textOf } from '../../base/options.js'
@@ -6,15 +6,17 @@ import { silence } from '../../base/promises.js'
 import type { Callable, DurableContext, WaitForOptions } from '../../work/durable-context.js'
 import type { Schema } from '../../work/values.js'
 import { decodeBytes } from '../bytes.js'
+import { jsonOf, valueOf } from '../content.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
 import type { TaskMutations } from '../authority.js'
-import { hasEnded } from '../task.js'
+import { outcomeOf, outputValue } from '../outcome.js'
+import { hasEnded, phaseOf } from '../task.js'
 import type { Run } from '../run.js'
 import type { TaskSpec } from '../task-spec.js'
 import type { TaskProjection } from '../view.js'
 import { checkHeld, effectiveAttempts } from './attempt-changes.js'
 import type { Attempt } from './attempt.js'
-import type { BudgetAccess, ChildView, HandlerContext } from './handler.js'
+import type { BudgetAccess, ChildView, HandlerContext, PrerequisiteView } from './handler.js'
 import { decodeChild, type SubmitInput, submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
 
@@ -69,12 +71,16 @@ export class AttemptContext implements HandlerContext {
     return this.#payload
   }
 
+  get input(): unknown {
+    return valueOf(this.payload, this.#attempt.task.payload.contentType, 'task payload')
+  }
+
   get text(): () => string {
     return () => utf8Of(this.payload)
   }
 
   get json(): () => JsonValue {
-    return () => jsonOf(this.payload)
+    return () => jsonOf(this.payload, 'task payload')
   }
 
   get resumeFrom(): Uint8Array | undefined {
@@ -139,6 +145,11 @@ export class AttemptContext implements HandlerContext {
     return () => Array.from(projection.children(this.taskId), (child) => childView(projection, child))
   }
 
+  get prerequisites(): () => readonly PrerequisiteView[] {
+    const { projection } = this.#options
+    return () => projection.prerequisites(this.taskId).flatMap((taskId) => prerequisiteView(projection, taskId))
+  }
+
   #submit(child: Omit<SubmitInput, 'parentTaskId'>): Promise<TaskId> {
     const { mutations, times, ids } = this.#options
     // The transaction's promise has a handler already: a handler that does not await a refused submission harms nobody.
@@ -154,15 +165,6 @@ function utf8Of(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString()
 }
 
-function jsonOf(payload: Uint8Array): JsonValue {
-  try {
-    return JSON.parse(utf8Of(payload)) as JsonValue
-  } catch (cause) {
-    const reason = `not JSON: ${messageOf(cause)}`
-    throw new InvalidInputError({ subject: 'task payload', field: '$', reason }, { cause })
-  }
-}
-
 function lastSuspendedOutput({ attempts }: Run): Uint8Array | undefined {
   const outcome = attempts.findLast(({ outcome: ended }) => ended !== undefined)?.outcome
   return outcome?.result === 'suspended' && outcome.output !== undefined ? decodeBytes(outcome.output) : undefined
@@ -171,4 +173,13 @@ function lastSuspendedOutput({ attempts }: Run): Uint8Array | undefined {
 function childView(projection: TaskProjection, taskId: TaskId): ChildView {
   const runs = projection.runsOf(taskId).map(({ state }) => state)
   return { taskId, runs, isFinished: hasEnded(projection.task(taskId)) }
+}
+
+function prerequisiteView(projection: TaskProjection, taskId: TaskId): readonly PrerequisiteView[] {
+  const task = projection.task(taskId)
+  if (task === undefined) return []
+  const outcome = outcomeOf(projection, taskId)
+  const output = outcome === undefined ? undefined : outputValue(outcome)
+  const error = outcome?.error
+  return [{ taskId, kind: task.spec.kind, status: phaseOf(task), output, ...(error !== undefined && { error }) }]
 }

@@ -1,30 +1,35 @@
 import * as v from 'valibot'
 import { decode } from '../../base/decode.js'
-import { StatewardError } from '../../base/errors.js'
+import { type InvalidInputError, StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
 import {
   checkFunction,
   checkText,
-  nameSchema,
+  durationSchema,
+  longestDurationMs,
   optionsSchema,
   recordSchema,
+  textOf,
   wholeNumberSchema,
 } from '../../base/options.js'
 import type { DurableContext } from '../../work/durable-context.js'
+import type { Rate } from '../../work/slots.js'
 import { budgetDimension, type BudgetDimension, checkAmount } from '../budget.js'
 import { TaskError } from '../errors.js'
 import type { AttemptId, RunId, TaskId } from '../ids.js'
 import type { RunState } from '../run.js'
+import type { TaskPhase } from '../task.js'
 import type { TaskSpec } from '../task-spec.js'
+import { type Backoff, backoffSchema } from './options.js'
 import type { SubmitInput } from './submission.js'
 
 /**
- * The work of a kind of task. What it returns becomes the output of the run: bytes as they are, text as
- * UTF-8, anything else as JSON text. It may run again after a crash, with the same `runId` and a higher
+ * The work of a kind of task. What it returns becomes the output of the run: text, bytes or a JSON value, perhaps with
+ * bytes in it; what JSON would change on the way ends the run as `refused`. It may run again after a crash, with the same `runId` and a higher
  * `fencingToken`, so effects outside need one of them.
  *
  * Throwing means failure: {@link TerminalFailure} ends the run, anything else is retried as far as the
- * task's `maxAttempts` allow. Returning {@link suspend} puts the run aside without counting the attempt.
+ * task's `maxAttempts` allow, {@link RetryLater} when it says. Returning {@link suspend} puts the run aside without counting the attempt.
  */
 export type Handler = (context: HandlerContext) => unknown
 
@@ -42,6 +47,8 @@ export interface HandlerContext {
   /** Grows with every lease; a store that remembers the highest one can refuse a superseded worker (T-145). */
   readonly fencingToken: number
   readonly payload: Uint8Array
+  /** The payload as the value that was submitted: text, a JSON value, or bytes; throws `invalid_input` where it is not what its content type says. */
+  readonly input: unknown
   /** The payload read as UTF-8. */
   readonly text: () => string
   /** The payload read as JSON; throws `invalid_input` when it is not. */
@@ -73,6 +80,20 @@ export interface HandlerContext {
   readonly submit: (child: Omit<SubmitInput, 'parentTaskId'>) => Promise<TaskId>
   /** The children of this task as they are now. */
   readonly children: () => readonly ChildView[]
+  /** What this task waited for, in the order of its declaration: `dependsOn`, then `after`. */
+  readonly prerequisites: () => readonly PrerequisiteView[]
+}
+
+/** A task that another has waited for. */
+export interface PrerequisiteView {
+  readonly taskId: TaskId
+  readonly kind: string
+  /** How it has ended. */
+  readonly status: TaskPhase
+  /** What it has returned: text, bytes or a JSON value; `undefined` for nothing. */
+  readonly output: unknown
+  /** Why it failed. */
+  readonly error?: string
 }
 
 /** One child of a task. */
@@ -130,14 +151,33 @@ export interface HandlerOptions {
    * had. Settled at the end with what was reported, or in full.
    */
   readonly reserve?: Readonly<Record<string, number>>
-  /** Names the code of the handler; kept with the steps that it does. */
-  readonly version?: string
+  /** Names the state of its code, to be raised when its steps change; kept with the steps that it does. */
+  readonly version?: string | number
+  /** Attempts of this kind running at a time, within those of all kinds. Default: as many. */
+  readonly concurrency?: number
+  /** How often an attempt of this kind may start. Default: as often as there is a slot. */
+  readonly rate?: Rate
+  /** How long a failed run of this kind waits before its next attempt. Default: as all others. */
+  readonly backoff?: Backoff
 }
 
-const handlerOptionsSchema = optionsSchema<HandlerOptions>({
+/** The fields of {@link HandlerOptions} that a definition has too. */
+export const handlerFields = {
   reserve: v.optional(recordSchema(wholeNumberSchema(0))),
-  version: v.optional(nameSchema),
-})
+  version: v.optional(
+    v.custom<string | number>(
+      (input) => (typeof input === 'string' && input !== '') || Number.isSafeInteger(input),
+      ({ input }) => `neither text nor a whole number: ${textOf(input)}`,
+    ),
+  ),
+  concurrency: v.optional(wholeNumberSchema(1)),
+  rate: v.optional(
+    optionsSchema<Rate>({ starts: wholeNumberSchema(1), perMs: wholeNumberSchema(1, longestDurationMs) }),
+  ),
+  backoff: v.optional(backoffSchema),
+} as const
+
+const handlerOptionsSchema = optionsSchema<HandlerOptions>(handlerFields)
 
 /**
  * The options of a registration, checked with what they belong to. Raises `invalid_input`, `empty_kind`,
@@ -158,6 +198,26 @@ export class TerminalFailure extends StatewardError<'terminal_failure', Record<s
 
   constructor(message: string, options?: ErrorOptions) {
     super('terminal_failure', message, {}, options)
+  }
+}
+
+/** What the schema of a definition has refused, with code `value_refused`: no further attempt can help. */
+export class ValueRefused extends StatewardError<'value_refused', Record<string, never>> {
+  override readonly name = 'ValueRefused'
+
+  constructor(cause: InvalidInputError) {
+    super('value_refused', cause.message, {}, { cause })
+  }
+}
+
+/** Thrown by a handler with code `retry_later`: the attempt has failed, and the next one begins after so many milliseconds. */
+export class RetryLater extends StatewardError<'retry_later', { readonly delayMs: number }> {
+  override readonly name = 'RetryLater'
+
+  /** Raises `invalid_input` for a delay that is not from 0 milliseconds to 25 years. */
+  constructor(delayMs: number, message = `again in ${delayMs} milliseconds`, options?: ErrorOptions) {
+    decode(durationSchema, delayMs, 'delay of RetryLater')
+    super('retry_later', message, { delayMs }, options)
   }
 }
 

@@ -95,8 +95,8 @@ export interface DispatchOptions {
   readonly capabilities?: readonly string[]
 }
 
-/** Accepts {@link DispatchOptions} as a caller states them. */
-export const dispatchOptionsSchema = optionsSchema<DispatchOptions>({
+/** The fields of {@link DispatchOptions}, for the options of a runtime. */
+export const dispatchFields = {
   concurrency: v.optional(wholeNumberSchema(1)),
   leaseMs: v.optional(wholeNumberSchema(3000, 86_400_000)),
   backoff: v.optional(backoffSchema),
@@ -104,7 +104,10 @@ export const dispatchOptionsSchema = optionsSchema<DispatchOptions>({
   stragglerLimitMs: v.optional(durationSchema),
   cooperationMs: v.optional(durationSchema),
   capabilities: v.optional(v.array(nameSchema, 'not a list')),
-})
+} as const
+
+/** Accepts {@link DispatchOptions} as a caller states them. */
+const dispatchOptionsSchema = optionsSchema<DispatchOptions>(dispatchFields)
 
 /** The options with their defaults. */
 export type ResolvedDispatchOptions = Required<DispatchOptions>

@@ -1,3 +1,5 @@
+import type { Clock } from '../../base/clock.js'
+import type { Deadline } from '../../base/deadline-queue.js'
 import type { Logger } from '../../base/logger.js'
 import { OrderedSet } from '../../base/ordered-set.js'
 import { budgetDimension, type BudgetDimension } from '../budget.js'
@@ -6,17 +8,25 @@ import type { RunId, TaskId } from '../ids.js'
 import { canRun } from '../actor.js'
 import { bySelection } from '../run-index.js'
 import type { Run } from '../run.js'
+import { hasEnded } from '../task.js'
 import type { TaskProjection } from '../view.js'
+import type { Slot } from '../../work/slot.js'
+import type { Slots } from '../../work/slots.js'
 import type { RegisteredHandler } from './attempts.js'
 import type { BudgetLine } from './budget-line.js'
 import { ConcurrencyKeys, type ConcurrencyKeysOptions } from './concurrency-keys.js'
+import type { DispatchBlock } from './block.js'
 import { isCancelled, lineage } from './runs.js'
 import { type RefusedAmount, shortageOf } from './spending.js'
+import { UnhandledKinds } from './unhandled-kinds.js'
 
 /** What selection is built on. */
 export interface SelectionOptions extends Pick<ConcurrencyKeysOptions, 'deadlines' | 'stragglerLimitMs'> {
   readonly projection: TaskProjection
   readonly handlers: ReadonlyMap<string, RegisteredHandler>
+  /** Who may run beside whom. */
+  readonly slots: Slots
+  readonly clock: Pick<Clock, 'monotonicNow'>
   readonly capabilities: readonly string[]
   /** Who waits there for a budget goes first. */
   readonly line: Pick<BudgetLine, 'isWaitedFor'>
@@ -27,10 +37,11 @@ export interface SelectionOptions extends Pick<ConcurrencyKeysOptions, 'deadline
   readonly onRoom: () => void
 }
 
-/** A run that may start, holding its concurrency key, and who handles it. */
+/** A run that may start, holding its concurrency key and a slot, and who handles it. */
 export interface Selected {
   readonly run: Run
   readonly registered: RegisteredHandler
+  readonly slot: Slot
 }
 
 /** Which ready run starts next: the first in the order of selection that nothing blocks (T-76). */
@@ -42,6 +53,9 @@ export class Selection implements Disposable {
   readonly #refused = new Map<RunId, RefusedAmount>()
   /** Handlers that the log has warned of: no budget bears what they set aside. */
   readonly #warned = new WeakSet<RegisteredHandler>()
+  readonly #unhandled: UnhandledKinds
+  /** When the next of a kind may start. */
+  readonly #rates = new Map<string, Deadline>()
 
   /** Reads what is ready off the projection, once. */
   constructor(options: SelectionOptions) {
@@ -57,6 +71,7 @@ export class Selection implements Disposable {
         options.onRoom()
       },
     })
+    this.#unhandled = new UnhandledKinds(options)
     for (const run of options.projection.ready()) this.#candidates.add(run)
   }
 
@@ -73,6 +88,7 @@ export class Selection implements Disposable {
       } else {
         this.#candidates.remove(run.id)
         this.#refused.delete(run.id)
+        this.#passOn(run)
         return chosen
       }
     }
@@ -83,7 +99,21 @@ export class Selection implements Disposable {
   block(run: Run, blocker: Blocker): void {
     this.#candidates.block(run, blocker)
     this.#keys.update(run)
-    this.#passKeyOn(run)
+    this.#passOn(run)
+  }
+
+  /** Takes a handler that was registered. */
+  onHandler(kind: string): void {
+    this.#unhandled.onHandled(kind)
+    this.#candidates.unblock(`kind:${kind}`)
+    this.#candidates.unblock(`slot:${kind}`)
+    this.#candidates.unblock(`rate:${kind}`)
+  }
+
+  /** Takes a slot of a kind that was given back. */
+  onRoom(kind: string): void {
+    this.#candidates.unblock('slot')
+    this.#candidates.unblock(`slot:${kind}`, 'first')
   }
 
   /** Lets runs that waited for this stand in line again. */
@@ -114,6 +144,9 @@ export class Selection implements Disposable {
   /** Leaves no timer behind. */
   [Symbol.dispose](): void {
     this.#keys[Symbol.dispose]()
+    this.#unhandled[Symbol.dispose]()
+    for (const deadline of this.#rates.values()) deadline[Symbol.dispose]()
+    this.#rates.clear()
   }
 
   /**
@@ -130,7 +163,7 @@ export class Selection implements Disposable {
     if (run.state !== 'ready') {
       this.#candidates.remove(run.id)
       this.#refused.delete(run.id)
-      return this.#passKeyOn(run)
+      return this.#passOn(run)
     }
     this.#candidates.add(run)
     if (run.lease === undefined) this.#candidates.unblockRun(run.id, 'lease')
@@ -148,6 +181,9 @@ export class Selection implements Disposable {
       case 'attempt_ended':
         if ((event.settlements ?? []).length > 0) this.#candidates.unblock('reservation')
         return
+      case 'task_cancelled':
+        // One without runs has ended with this.
+        return this.#unblockDependents(event.taskId)
       default:
         return
     }
@@ -157,18 +193,87 @@ export class Selection implements Disposable {
   onRunEnded({ taskId }: Run): void {
     const { projection } = this.#options
     // Gates open and close with the last run of a task.
-    if (projection.task(taskId)?.progress.open !== 0) return
-    for (const dependent of projection.dependents(taskId)) this.#candidates.unblock(`gate:${dependent}`)
+    if (projection.task(taskId)?.progress.open === 0) this.#unblockDependents(taskId)
   }
 
-  /** A run that does not start may have been let in front as the first to have its key; now it is another's turn. */
-  #passKeyOn(run: Run): void {
+  #unblockDependents(taskId: TaskId): void {
+    for (const dependent of this.#options.projection.dependents(taskId)) this.#candidates.unblock(`gate:${dependent}`)
+  }
+
+  /**
+   * A run may have been let in front as the first to have its key, or a slot of its kind; now that it has started or
+   * cannot, it is the turn of another.
+   */
+  #passOn(run: Run): void {
     const key = this.#keys.keyOf(run)
     if (key !== undefined && this.#keys.isFree(key)) this.#candidates.unblock(`key:${key}`, 'first')
+    const { projection, slots } = this.#options
+    const kind = projection.task(run.taskId)?.spec.kind
+    if (kind === undefined) return
+    if (!this.#candidates.isBlocking(`slot:${kind}`) && !this.#candidates.isBlocking(`rate:${kind}`)) return
+    const block = slots.blockOf({ kind })
+    if (block === undefined || block.by === 'rate') this.#candidates.unblock(`slot:${kind}`, 'first')
+    if (block === undefined || block.by === 'kind') this.#candidates.unblock(`rate:${kind}`, 'first')
+    if (block?.by === 'rate') this.#awaitRate(kind)
   }
 
   #judge(run: Run): Selected | Blocker {
-    const { projection, handlers, capabilities, isAtWork } = this.#options
+    const { projection, handlers, slots } = this.#options
+    const kind = projection.task(run.taskId)?.spec.kind ?? ''
+    const blocker = this.#blockerOf(run)
+    if (blocker?.startsWith('kind:') === true) this.#unhandled.note(kind, run)
+    if (blocker?.startsWith('rate:') === true) this.#awaitRate(kind)
+    const registered = handlers.get(kind)
+    if (blocker !== undefined || registered === undefined) return blocker ?? `kind:${kind}`
+    const slot = slots.tryTake({ kind })
+    if (slot === undefined) return 'slot'
+    this.#keys.tryAcquire(run)
+    return { run, registered, slot }
+  }
+
+  /** What keeps a ready run from starting, in words for whoever asks; see {@link DispatchBlock}. */
+  blockOf(run: Run): DispatchBlock | undefined {
+    const { projection, capabilities, slots, clock } = this.#options
+    const blocker = this.#blockerOf(run)
+    const { kind, constraints } = projection.task(run.taskId)?.spec ?? { kind: '' }
+    const [type = '', name = ''] = blocker === undefined ? [] : splitAtColon(blocker)
+    switch (type) {
+      case 'kind':
+        return { by: 'handler', kind }
+      case 'capabilities':
+        return {
+          by: 'capabilities',
+          missing: (constraints?.requiredCapabilities ?? []).filter((one) => !capabilities.includes(one)),
+        }
+      case 'gate':
+        return { by: 'prerequisites', taskIds: openPrerequisites(projection, run.taskId) }
+      case 'budget':
+        return { by: 'budget', taskId: name as TaskId }
+      case 'reservation':
+        return { by: 'reservation' }
+      case 'key':
+        return { by: 'key', key: name }
+      case 'cancellation':
+        return { by: 'cancellation' }
+      case 'lease': {
+        const { lease } = run
+        return { by: 'lease', ...(lease !== undefined && { owner: lease.owner, expiresAtMs: lease.expiresAtMs }) }
+      }
+      case 'slot':
+      case 'rate': {
+        const block = slots.blockOf({ kind })
+        if (block?.by === 'rate') return { by: 'rate', kind, forMs: Math.max(0, block.untilMs - clock.monotonicNow()) }
+        return block?.by === 'all'
+          ? { by: 'slots', limit: slots.limitOf() }
+          : { by: 'slots', limit: slots.limitOf(kind), kind }
+      }
+      default:
+        return undefined
+    }
+  }
+
+  #blockerOf(run: Run): Blocker | undefined {
+    const { projection, handlers, capabilities, isAtWork, slots } = this.#options
     const { taskId } = run
     const task = projection.task(taskId)
     if (task === undefined || isCancelled(projection, taskId)) return 'cancellation'
@@ -183,8 +288,23 @@ export class Selection implements Disposable {
     const short = this.#shortOf(run, registered)
     if (short !== undefined) return short
     const key = constraints.concurrencyKey
-    if (key !== undefined && !this.#keys.tryAcquire(run)) return `key:${key}`
-    return { run, registered }
+    if (key !== undefined && !this.#keys.mayAcquire(run)) return `key:${key}`
+    const block = slots.blockOf({ kind })
+    if (block === undefined) return undefined
+    return block.by === 'rate' ? `rate:${kind}` : block.by === 'kind' ? `slot:${kind}` : 'slot'
+  }
+
+  /** One deadline per kind, however many runs wait for it. */
+  #awaitRate(kind: string): void {
+    const { slots, deadlines, onRoom } = this.#options
+    const block = slots.blockOf({ kind })
+    if (block?.by !== 'rate' || this.#rates.has(kind)) return
+    const wake = (): void => {
+      this.#rates.delete(kind)
+      this.#candidates.unblock(`rate:${kind}`, 'first')
+      onRoom()
+    }
+    this.#rates.set(kind, deadlines.at(block.untilMs, wake))
   }
 
   /** What keeps a run from what it sets aside with its next attempt, or was refused in the last one. */
@@ -225,6 +345,16 @@ export class Selection implements Disposable {
   }
 }
 
+function splitAtColon(blocker: Blocker): readonly [string, string] {
+  const colon = blocker.indexOf(':')
+  return colon === -1 ? [blocker, ''] : [blocker.slice(0, colon), blocker.slice(colon + 1)]
+}
+
+/** The prerequisites that a task still waits for. */
+export function openPrerequisites(projection: TaskProjection, taskId: TaskId): readonly TaskId[] {
+  return projection.prerequisites(taskId).filter((prerequisite) => !hasEnded(projection.task(prerequisite)))
+}
+
 /** The nearest task, this one or an ancestor, whose budget is exhausted. */
 function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undefined {
   for (const { spec } of lineage(projection, taskId)) {
@@ -236,6 +366,10 @@ function exhaustedAt(projection: TaskProjection, taskId: TaskId): TaskId | undef
 /** What a ready run waits for, and of what. */
 export type Blocker =
   | `kind:${string}`
+  /** The limit of its kind, or that of all. */
+  | `slot:${string}`
+  | 'slot'
+  | `rate:${string}`
   | `key:${string}`
   | `gate:${string}`
   | `budget:${string}`
@@ -321,6 +455,11 @@ export class Candidates {
       return
     }
     for (const run of which === 'all' ? [...runs] : [runs.first]) if (run !== undefined) this.#return(run)
+  }
+
+  /** True when somebody waits for it. */
+  isBlocking(blocker: Blocker): boolean {
+    return this.#blocked.has(blocker)
   }
 
   /** Puts one run back in line if it waits for this. */

@@ -1,12 +1,14 @@
 import * as v from 'valibot'
-import { decode, readable } from '../../base/decode.js'
+import { decode } from '../../base/decode.js'
 import { InvalidInputError, isList } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
-import { toJsonText } from '../../base/json.js'
+import { canonicalText } from '../../base/json.js'
 import { longestDurationMs, optionsSchema, recordSchema, textOf, wholeNumberSchema } from '../../base/options.js'
 import { budgetDimension } from '../budget.js'
-import type { BytesInput } from '../bytes.js'
+import { checkValue, encodeValue, type Schema } from '../../work/values.js'
+import { decodeBytes } from '../bytes.js'
+import { type Content, contentOf, contentTypes, isBytes, jsonOf } from '../content.js'
 import type { TaskConstraints } from '../task-spec.js'
 import { TaskError } from '../errors.js'
 import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
@@ -14,7 +16,8 @@ import type { TaskBatch } from '../authority.js'
 import { checkOccurs, type RunPolicy, runPolicySchema } from '../task-spec.js'
 import { idSchema, labelSchema } from '../scalars.js'
 import { type EventFilter, eventFilterSchema } from '../subscription.js'
-import { createTaskSpec, type TaskMetadata, type TaskSpec } from '../task-spec.js'
+import { createTaskSpec, type TaskMetadata, type TaskPayload, type TaskSpec } from '../task-spec.js'
+import type { TaskView } from '../view.js'
 import { firstRuns } from './cron-window.js'
 
 /** What must run, as a service says it. */
@@ -23,9 +26,19 @@ export interface SubmitInput {
   readonly kind: string
   /** Minted when absent. Submitting an id again is refused with `task_already_exists`: a way to submit once. */
   readonly id?: TaskId
-  /** Bytes as they are; text as UTF-8; anything else as JSON text. */
+  /**
+   * Text, bytes or a JSON value, perhaps with bytes in it; what JSON would change on the way is refused with its path.
+   * With a `contentType`: bytes as they are, text as UTF-8, anything else as JSON text in which bytes are `{ "$bytes": base64 }`.
+   */
   readonly payload?: unknown
+  /** Default: what the payload is. */
   readonly contentType?: string
+  /**
+   * A name of the service's own, such as `order-42`. What is submitted under a key again is answered with the task that is
+   * there, or the last of its retries; of another kind or with another payload it is refused with `key_in_use`. Everything
+   * else about it counts the first time only.
+   */
+  readonly key?: string
   /** Default: once. */
   readonly runPolicy?: RunPolicy
   /**
@@ -39,10 +52,48 @@ export interface SubmitInput {
   readonly tenantId?: TenantId
   /** Tasks that must have completed before this one may start. */
   readonly dependsOn?: readonly TaskId[]
+  /** Tasks that must have ended before this one may start, however they have. */
+  readonly after?: readonly TaskId[]
   /** Limits by dimension, for this task and everything below it; money in micro-units, `cost:usd`. */
   readonly budgets?: Readonly<Record<string, number>>
   /** Events that release the earliest run before its time; each once. */
   readonly releasedBy?: readonly EventFilter[]
+}
+
+/** How a task is submitted beside its kind and input. */
+export type SubmitTaskOptions = Omit<SubmitInput, 'kind' | 'payload' | 'contentType'>
+
+/** What a definition is submitted with: its input, which may be left out where it may be `undefined`, and options. */
+export type SubmitArguments<Input> = undefined extends Input
+  ? [input?: Input, options?: SubmitTaskOptions]
+  : [input: Input, options?: SubmitTaskOptions]
+
+/** The parts of a definition that a submission needs. */
+export interface SubmitDefinition {
+  readonly kind: string
+  readonly input?: Schema
+  readonly options: Pick<Partial<TaskConstraints>, 'maxAttempts' | 'timeoutMs' | 'maxLosses'>
+}
+
+/**
+ * What submitting an input of a definition comes to. Rejects with `invalid_input` for one that its schema refuses, and for
+ * wrong options. What is
+ * stored is the input as it was given: the handler's side asks the schema again.
+ */
+export async function submissionOf(
+  { kind, input: schema, options: { maxAttempts, timeoutMs, maxLosses } }: SubmitDefinition,
+  input: unknown,
+  options: SubmitTaskOptions,
+): Promise<SubmitInput> {
+  const decoded = decode(submitOptionsSchema, options, 'submit options')
+  if (schema !== undefined) await checkValue(schema, input, `input of ${kind}`)
+  const constraints = {
+    ...(maxAttempts !== undefined && { maxAttempts }),
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(maxLosses !== undefined && { maxLosses }),
+    ...decoded.constraints,
+  }
+  return { ...decoded, constraints, kind, payload: input }
 }
 
 /** Parts that the task spec checks field by field; here only that they have fields. */
@@ -59,6 +110,7 @@ export const submitFields = {
   id: v.optional(idSchema<TaskId>()),
   payload: v.optional(v.unknown()),
   contentType: v.optional(labelSchema),
+  key: v.optional(labelSchema),
   runPolicy: v.optional(runPolicySchema),
   at: v.optional(instantSchema),
   constraints: v.optional(partSchema<Partial<TaskConstraints>>()),
@@ -70,9 +122,12 @@ export const submitFields = {
 } as const
 
 const prerequisites = v.optional(v.array(idSchema<TaskId>(), 'not a list'))
-const submitSchema = optionsSchema<SubmitInput>({ ...submitFields, dependsOn: prerequisites })
+const prerequisiteFields = { dependsOn: prerequisites, after: prerequisites } as const
+const submitSchema = optionsSchema<SubmitInput>({ ...submitFields, ...prerequisiteFields })
+const { kind: _kind, payload: _payload, contentType: _type, ...optionFields } = submitFields
+const submitOptionsSchema = optionsSchema<SubmitTaskOptions>({ ...optionFields, ...prerequisiteFields })
 const { parentTaskId: _parent, ...childFields } = submitFields
-const childSchema = optionsSchema<Omit<SubmitInput, 'parentTaskId'>>({ ...childFields, dependsOn: prerequisites })
+const childSchema = optionsSchema<Omit<SubmitInput, 'parentTaskId'>>({ ...childFields, ...prerequisiteFields })
 
 /** What a caller submits, field by field; the rules of construction come later. Raises `invalid_input`. */
 export function decodeSubmit(input: SubmitInput): SubmitInput {
@@ -84,39 +139,89 @@ export function decodeChild(input: Omit<SubmitInput, 'parentTaskId'>): Omit<Subm
   return decode(childSchema, input, 'child task')
 }
 
+/** What a submission has come to: the task, and whether it was there already under its key. */
+export interface Submitted {
+  readonly taskId: TaskId
+  readonly isNew: boolean
+}
+
 /**
- * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none.
- * Raises `invalid_input`, the construction errors of a task spec and the refusals of its commands.
+ * Adds a task with its runs, prerequisites, budgets and subscriptions to a batch: all of it becomes durable, or none. One
+ * whose key is known is left as it is. Raises `invalid_input`, `key_in_use`, the construction errors of a task spec and the
+ * refusals of its commands.
  */
 export function submitInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
+  return submitOnce(batch, input, atMs, ids).taskId
+}
+
+/** The same, and says whether it was there. */
+export function submitOnce(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): Submitted {
+  const known = knownByKey(batch.view, input)
+  if (known !== undefined) return { taskId: known, isNew: false }
   const taskId = createInto(batch, input, atMs, ids)
   connectInto(batch, taskId, input, atMs, ids)
+  return { taskId, isNew: true }
+}
+
+/** The task that an input names by its key. Raises `key_in_use` when that is another one. */
+function knownByKey(view: TaskView, input: SubmitInput): TaskId | undefined {
+  const { key } = input
+  const taskId = key === undefined ? undefined : view.taskByKey(key)
+  const spec = taskId === undefined ? undefined : view.task(taskId)?.spec
+  if (key === undefined || taskId === undefined || spec === undefined) return undefined
+  const { kind, payload } = specOf({ kind: input.kind, ...payloadIn(input) }, { uuid: () => taskId })
+  if (kind !== spec.kind || !isSamePayload(payload, spec.payload)) throw new TaskError('key_in_use', { key, taskId })
   return taskId
 }
 
+/** Adds a task that does a failed one again. Raises the refusals of its commands. */
+export function createAgain(
+  batch: TaskBatch,
+  spec: TaskSpec,
+  connections: Pick<SubmitInput, 'dependsOn' | 'after' | 'budgets'>,
+  atMs: number,
+  ids: IdSource,
+): TaskId {
+  const taskSpec = { ...spec, id: ids.uuid() as TaskId, retryOf: spec.id }
+  createWith(batch, taskSpec, connections.budgets, { origin: atMs, createdAtMs: atMs }, ids)
+  connectInto(batch, taskSpec.id, connections, atMs, ids)
+  return taskSpec.id
+}
+
 /** The first half: the task, its runs and its budgets. */
-export function createInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
-  const { budgets = {} } = input
+function createInto(batch: TaskBatch, input: SubmitInput, atMs: number, ids: IdSource): TaskId {
   const origin = originOf(input, atMs)
   const taskSpec = specOf(input, ids)
-  checkOccurs(taskSpec.runPolicy, origin)
+  createWith(batch, taskSpec, input.budgets, { origin, createdAtMs: atMs }, ids)
+  return taskSpec.id
+}
+
+function createWith(
+  batch: TaskBatch,
+  taskSpec: TaskSpec,
+  budgets: Readonly<Record<string, number>> = {},
+  { origin, createdAtMs: atMs }: { readonly origin: number; readonly createdAtMs: number },
+  ids: IdSource,
+): void {
   const taskId = taskSpec.id
+  checkOccurs(taskSpec.runPolicy, origin)
   batch.submit({ type: 'task_create', taskSpec, runs: firstRuns(taskSpec, origin, ids), atMs })
   for (const [name, limit] of Object.entries(budgets)) {
     batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }
-  return taskId
 }
 
 /** The second half: what it waits for and what releases it, once the other tasks of a batch are there. */
-export function connectInto(
+function connectInto(
   batch: TaskBatch,
   taskId: TaskId,
-  { dependsOn = [], releasedBy = [] }: SubmitInput,
+  { dependsOn = [], after = [], releasedBy = [] }: Pick<SubmitInput, 'dependsOn' | 'after' | 'releasedBy'>,
   atMs: number,
   ids: IdSource,
 ): void {
-  if (dependsOn.length > 0) batch.submit({ type: 'dependency_declare', taskId, dependsOn, atMs })
+  if (dependsOn.length > 0 || after.length > 0) {
+    batch.submit({ type: 'dependency_declare', taskId, dependsOn, ...(after.length > 0 && { after }), atMs })
+  }
   for (const filter of releasedBy) {
     const subscriptionId = ids.uuid() as SubscriptionId
     batch.submit({ type: 'subscription_create', subscriptionId, taskId, filter, atMs })
@@ -137,39 +242,51 @@ function isNear(atMs: number, now: number): boolean {
   return Math.abs(atMs - now) <= longestDurationMs
 }
 
-function specOf(input: SubmitInput, ids: IdSource): TaskSpec {
-  const { id = ids.uuid() as TaskId, kind, payload, contentType } = input
-  const { runPolicy, constraints, metadata, parentTaskId, tenantId } = input
+function specOf(input: SubmitInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
+  const { id = ids.uuid() as TaskId, kind, runPolicy, constraints, metadata, parentTaskId, tenantId, key } = input
+  const payload = payloadOf(input)
   return createTaskSpec({
     id,
     kind,
-    payload: { bytes: payloadOf(payload), ...(contentType !== undefined && { contentType }) },
+    ...(payload !== undefined && { payload }),
     ...(runPolicy !== undefined && { runPolicy }),
     ...(constraints !== undefined && { constraints }),
     ...(metadata !== undefined && { metadata }),
     ...(parentTaskId !== undefined && { parentTaskId }),
     ...(tenantId !== undefined && { tenantId }),
+    ...(key !== undefined && { key }),
   })
 }
 
-/** The bytes of a payload. Raises `invalid_input` for what JSON cannot say: it would reach the handler as nothing. */
-function payloadOf(payload: unknown): BytesInput {
-  if (typeof payload === 'function' || typeof payload === 'symbol') {
-    throw new InvalidInputError({ subject: 'task', field: 'payload', reason: `not JSON: ${textOf(payload)}` })
-  }
-  return readable('task', () => bytesOf(payload, 'task', 'payload'))
+/** Raises `invalid_input` naming the part that JSON would change: it would reach the handler as something else. */
+function payloadOf({ payload, contentType }: SubmitInput): Content | undefined {
+  if (contentType === undefined) return contentOf(payload, 'task', 'payload')
+  if (isBytes(payload)) return { bytes: payload, contentType }
+  const text = typeof payload === 'string' ? payload : JSON.stringify(encodeValue(payload, 'task', 'payload'))
+  return { bytes: Buffer.from(text ?? ''), contentType }
 }
 
-/** Bytes as they are, text as UTF-8, anything else as JSON text; what JSON leaves out as nothing. Raises `invalid_input` for what it cannot say. */
-export function bytesOf(value: unknown, subject: string, field?: string): BytesInput {
-  if (value instanceof Uint8Array) return value
-  return Buffer.from(typeof value === 'string' ? value : (toJsonText(value, subject, field) ?? ''))
+function payloadIn({ payload, contentType }: SubmitInput): Pick<SubmitInput, 'payload' | 'contentType'> {
+  return { payload, ...(contentType !== undefined && { contentType }) }
+}
+
+/** Whether two payloads say the same, whatever the order of their keys. */
+function isSamePayload(one: TaskPayload, other: TaskPayload): boolean {
+  if (one.contentType !== other.contentType) return false
+  if (one.bytes === other.bytes) return true
+  if (one.contentType !== contentTypes.value) return false
+  return (
+    canonicalText(jsonOf(decodeBytes(one.bytes), 'payload')) ===
+    canonicalText(jsonOf(decodeBytes(other.bytes), 'payload'))
+  )
 }
 
 /** A task of a graph; it names the others by their keys in the graph. */
-export interface GraphNode<Name extends string> extends Omit<SubmitInput, 'dependsOn' | 'parentTaskId'> {
+export interface GraphNode<Name extends string> extends Omit<SubmitInput, 'dependsOn' | 'after' | 'parentTaskId'> {
   /** Tasks of the graph that must have completed before this one may start. */
   readonly dependsOn?: readonly NoInfer<Name>[]
+  /** Tasks of the graph that must have ended before this one may start, however they have. */
+  readonly after?: readonly NoInfer<Name>[]
   /** The task of the graph below which this one stands: it spends from its budgets and is cancelled with it. */
   readonly parent?: NoInfer<Name>
   /** A parent outside the graph. */
@@ -182,6 +299,7 @@ export type TaskGraph<Name extends string> = { readonly [Key in Name]: GraphNode
 const nodeSchema = optionsSchema<GraphNode<string>>({
   ...submitFields,
   dependsOn: v.optional(v.array(v.string(), 'not a list')),
+  after: v.optional(v.array(v.string(), 'not a list')),
   parent: v.optional(v.string()),
 })
 
@@ -203,24 +321,37 @@ export function submitGraphInto<Name extends string>(
   ids: IdSource,
 ): Readonly<Record<Name, TaskId>> {
   const nodes = new Map(Object.entries(graph) as [Name, GraphNode<Name>][])
-  const taskIds = new Map(Array.from(nodes, ([name, { id }]) => [name, id ?? (ids.uuid() as TaskId)]))
+  const known = new Map(Array.from(nodes, ([name, node]) => [name, knownByKey(batch.view, nodeInput(node))]))
+  const taskIds = new Map(
+    Array.from(nodes, ([name, { id }]) => [name, known.get(name) ?? id ?? (ids.uuid() as TaskId)]),
+  )
   const idOf = (name: Name, usedBy: Name): TaskId => {
     const id = taskIds.get(name)
     if (id === undefined) throw new TaskError('unknown_task_name', { name, usedBy })
     return id
   }
   const inputs = new Map<Name, SubmitInput>()
-  for (const [name, { dependsOn = [], parent, ...input }] of nodes) {
+  for (const [name, node] of nodes) {
+    const { dependsOn = [], after = [], parent } = node
     inputs.set(name, {
-      ...input,
+      ...nodeInput(node),
       id: idOf(name, name),
       dependsOn: dependsOn.map((prerequisite) => idOf(prerequisite, name)),
+      after: after.map((prerequisite) => idOf(prerequisite, name)),
       ...(parent !== undefined && { parentTaskId: idOf(parent, name) }),
     })
   }
-  for (const name of parentsFirst(nodes)) createInto(batch, inputs.get(name) as SubmitInput, atMs, ids)
-  for (const [name, input] of inputs) connectInto(batch, idOf(name, name), input, atMs, ids)
+  const isNew = (name: Name): boolean => known.get(name) === undefined
+  for (const name of parentsFirst(nodes)) {
+    if (isNew(name)) createInto(batch, inputs.get(name) as SubmitInput, atMs, ids)
+  }
+  for (const [name, input] of inputs) if (isNew(name)) connectInto(batch, idOf(name, name), input, atMs, ids)
   return Object.fromEntries(taskIds) as Record<Name, TaskId>
+}
+
+/** What a task of a graph says without the others. */
+function nodeInput({ dependsOn: _, after: __, parent: ___, ...input }: GraphNode<string>): SubmitInput {
+  return input
 }
 
 function parentsFirst<Name extends string>(nodes: ReadonlyMap<Name, GraphNode<Name>>): Iterable<Name> {

@@ -1,7 +1,8 @@
+import { nextTurn } from '../../base/promises.js'
 import { type BudgetDimension, consumedPercent } from '../budget.js'
 import type { CommandOf, CommandType, MutationOutcome, TaskEvent } from '../catalogue.js'
 import type { SubscriptionId, TaskId } from '../ids.js'
-import type { TaskBatch } from '../authority.js'
+import type { TaskBatch, TaskMutations } from '../authority.js'
 import { phaseOf, type Task } from '../task.js'
 import type { Run, RunState } from '../run.js'
 import { isArmed, type Subscription, type SystemEvent } from '../subscription.js'
@@ -180,6 +181,26 @@ export function trigger(
     if (batch instanceof DeferringBatch) batch.triggers.push(subscriptionId)
     else batch.submit({ type: 'subscription_trigger', subscriptionId, atMs })
     count += 1
+  }
+  return count
+}
+
+/** Subscriptions triggered in one batch. */
+const triggersAtOnce = 1024
+
+/** Triggers all that are armed for an event of the service's own, in groups. Resolves with how many they were. */
+export async function triggerAll(
+  mutations: TaskMutations,
+  projection: TaskProjection,
+  event: SystemEvent,
+  now: () => number,
+): Promise<number> {
+  const armed = [...projection.subscriptionsFor(event)]
+  let count = 0
+  for (let from = 0; from < armed.length; from += triggersAtOnce) {
+    if (from > 0) await nextTurn()
+    const group = armed.slice(from, from + triggersAtOnce)
+    count += await mutations.transact((batch) => trigger(batch, group, now()))
   }
   return count
 }

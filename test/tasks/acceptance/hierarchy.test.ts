@@ -50,7 +50,7 @@ describe('cancelling a parent', () => {
     await service.settle()
     bench.last.answer()
     await service.tasks.outcome(completed)
-    expect(await service.tasks.cancel(completed)).toBe('already_terminal')
+    expect(await service.tasks.cancel(completed)).toBe('already_ended')
     expect(await codeOf(service.tasks.cancel('00000001-0000-4000-8000-000000000001' as TaskId))).toBe('unknown_task')
     await service.settle()
     const sequence = service.projection.latestSequence
@@ -243,6 +243,6 @@ describe('a cancelled task', () => {
     const outcome = await service.tasks.outcome(taskId)
     expect(outcome.status).toBe('completed')
     expect(outcome.runs.map(({ state }) => state).toSorted()).toEqual(['cancelled', 'completed', 'completed'])
-    expect(await service.tasks.cancelRun(bench.last.context.runId)).toBe('already_terminal')
+    expect(await service.tasks.cancelRun(bench.last.context.runId)).toBe('already_ended')
   })
 })

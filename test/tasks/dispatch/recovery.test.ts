@@ -186,7 +186,7 @@ describe('lost owners', () => {
     expect([run?.id, run?.attemptCount]).toEqual([first?.id, 2])
     expect(run?.attempts.map(({ outcome: ended }) => ended)).toEqual([
       lost('the owner local was lost'),
-      { result: 'success', output: 'b2s=' },
+      { result: 'success', output: 'b2s=', contentType: 'text/plain' },
     ])
   })
 

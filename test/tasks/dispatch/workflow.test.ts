@@ -154,7 +154,7 @@ describe('parents and children', () => {
     expect(flat(room, [root, done, running, deep])).toEqual(['cancelled', 'completed', 'cancelled', 'cancelled'])
     expect(stopped).toMatchObject([{ data: { cause: 'cancelled' } }])
     expect(await room.tasks.cancel(root)).toBe('already_cancelled')
-    expect(await room.tasks.cancel(done)).toBe('already_terminal')
+    expect(await room.tasks.cancel(done)).toBe('already_ended')
   })
 
   it('[T-93] cancellation comes through a child that has ended to its own children', async () => {
@@ -282,7 +282,7 @@ describe('cancellation', () => {
     const outcome = room.tasks.outcome(id)
     await room.pass(20)
     expect((await outcome).runs.map(({ state }) => state)).toEqual(['completed', 'cancelled', 'completed'])
-    expect(await room.tasks.cancelRun(first?.id as never)).toBe('already_terminal')
+    expect(await room.tasks.cancelRun(first?.id as never)).toBe('already_ended')
     await expect(room.tasks.cancelRun(runId(99))).rejects.toMatchObject({ code: 'unknown_run' })
     await expect(room.tasks.cancel(taskId(99))).rejects.toMatchObject({ code: 'unknown_task' })
   })

@@ -1,0 +1,31 @@
+import type { IdSource } from '../../base/ids.js'
+import type { TaskBatch } from '../authority.js'
+import type { BudgetDimension, TaskId } from '../ids.js'
+import { knownTask } from '../task.js'
+import { createAgain } from './submission.js'
+
+/**
+ * Submits a failed task anew, under a new id that names the old one, with the same kind, payload, policy, constraints,
+ * metadata, parent, tenant, prerequisites and limits of budgets; it takes over its key. What was retried already is
+ * answered with its retry. Raises `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has ended.
+ */
+export function retryInto(
+  batch: TaskBatch,
+  taskId: TaskId,
+  dimensions: Iterable<BudgetDimension>,
+  atMs: number,
+  ids: IdSource,
+): TaskId {
+  const { view } = batch
+  const { spec } = knownTask(view, taskId)
+  const retried = view.retryOf(taskId)
+  if (retried !== undefined) return retried
+  const after = view.prerequisitesOfAnyEnd(taskId)
+  const dependsOn = view.prerequisites(taskId).filter((prerequisite) => !after.includes(prerequisite))
+  const budgets: Record<string, number> = {}
+  for (const dimension of dimensions) {
+    const budget = view.budget(taskId, dimension)
+    if (budget !== undefined) budgets[dimension] = budget.limit
+  }
+  return createAgain(batch, spec, { dependsOn, after, budgets }, atMs, ids)
+}

@@ -1,0 +1,21 @@
+import * as v from 'valibot'
+import { optionsSchema, textOf } from '../base/options.js'
+import { isDefinition, type TaskDefinition } from './definition.js'
+import { dispatchFields, type DispatchOptions } from './dispatch/options.js'
+
+/** The tasks of a runtime; every field has a default. */
+export interface RuntimeTasksOptions extends DispatchOptions {
+  /** Registered when the runtime opens, which then begins to dispatch; see `defineTask`. */
+  readonly define?: readonly TaskDefinition[]
+}
+
+const definitionSchema = v.custom<TaskDefinition>(
+  isDefinition,
+  ({ input }) => `not made by defineTask: ${textOf(input)}`,
+)
+
+/** Accepts {@link RuntimeTasksOptions}. */
+export const runtimeTasksSchema = optionsSchema<RuntimeTasksOptions>({
+  ...dispatchFields,
+  define: v.optional(v.array(definitionSchema, 'not a list')),
+})

@@ -1,0 +1,105 @@
+import * as v from 'valibot'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { decode } from '../base/decode.js'
+import { StatewardError } from '../base/errors.js'
+import { durationSchema, optionsSchema, signalSchema } from '../base/options.js'
+import { abortable, createDeferred, silence } from '../base/promises.js'
+import { checkValue, type Schema } from '../work/values.js'
+import type { CancelAnswer } from './dispatch/cancellation.js'
+import type { TaskId } from './ids.js'
+import { outputValue, type TaskOutcome } from './outcome.js'
+import { TaskFailed } from './task-failed.js'
+
+/** How long a result is waited for. */
+export interface ResultOptions {
+  /** Ends the wait with its reason; the task goes on. */
+  readonly signal?: AbortSignal
+  /** Milliseconds after which the wait rejects with `result_timed_out`; the task goes on. */
+  readonly timeoutMs?: number
+}
+
+const resultSchema = optionsSchema<ResultOptions>({
+  signal: v.optional(signalSchema),
+  timeoutMs: v.optional(durationSchema),
+})
+
+/** What a handle asks of the room. */
+export interface TaskHandlePort {
+  readonly deadlines: DeadlineQueue
+  outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome>
+  cancel(taskId: TaskId): Promise<CancelAnswer>
+}
+
+/** What a handle is of. */
+interface HandleOptions<Output> {
+  readonly id: TaskId
+  readonly kind: string
+  readonly isNew: boolean
+  readonly output?: Schema<unknown, Output>
+}
+
+/** A task that was submitted: its id, its result, and the way to cancel it. Holds nothing of the task; drop it at will. */
+export class TaskHandle<Output> {
+  readonly id: TaskId
+  readonly kind: string
+  /** False when the task was there already, under the key it was submitted with. */
+  readonly isNew: boolean
+  readonly #output: Schema<unknown, Output> | undefined
+  readonly #port: TaskHandlePort
+
+  /** @internal */
+  constructor({ id, kind, isNew, output }: HandleOptions<Output>, port: TaskHandlePort) {
+    this.id = id
+    this.kind = kind
+    this.isNew = isNew
+    this.#output = output
+    this.#port = port
+  }
+
+  /**
+   * What the handler has returned, of the last run that completed, once the task has ended. Rejects with {@link TaskFailed}
+   * when it has ended without a result, with `result_timed_out`, the signal's reason, `channel_closed` when the runtime
+   * closes first, and `invalid_input` for a result that the schema of the definition refuses.
+   */
+  result(options: ResultOptions = {}): Promise<Output> {
+    return silence(this.#result(options))
+  }
+
+  /** How the task has ended, run by run, once it has; nothing is thrown for a failure. Rejects as `tasks.outcome` does. */
+  outcome(options: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
+    return this.#port.outcome(this.id, options)
+  }
+
+  /** Cancels the task, as `tasks.cancel` does. */
+  cancel(): Promise<CancelAnswer> {
+    return this.#port.cancel(this.id)
+  }
+
+  async #result(options: ResultOptions): Promise<Output> {
+    const { signal, timeoutMs } = decode(resultSchema, options, 'result options')
+    const outcome = await this.#within(timeoutMs, signal)
+    if (outcome.status !== 'completed') throw new TaskFailed(this.kind, outcome)
+    const value = outputValue(outcome)
+    if (this.#output === undefined) return value as Output
+    return (await checkValue(this.#output, value, `result of ${this.kind}`)) as Output
+  }
+
+  async #within(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<TaskOutcome> {
+    if (timeoutMs === undefined) return this.#port.outcome(this.id, signal === undefined ? {} : { signal })
+    const { id: taskId, kind } = this
+    const given = new AbortController()
+    const late = createDeferred<never>()
+    const deadline = this.#port.deadlines.after(timeoutMs, () => {
+      const message = `${kind} has no result after ${timeoutMs} milliseconds`
+      late.reject(new StatewardError('result_timed_out', message, { taskId, timeoutMs }))
+    })
+    const ended = silence(this.#port.outcome(taskId, { signal: given.signal }))
+    try {
+      return await abortable(Promise.race([ended, late.promise]), signal)
+    } finally {
+      deadline[Symbol.dispose]()
+      // Nobody waits for the outcome any more.
+      given.abort()
+    }
+  }
+}
