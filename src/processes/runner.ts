@@ -42,4 +42,9 @@ export interface ProcessRunner {
    * nothing.
    */
   recover?(context: RunContext, deadHolder: ProcessLease | undefined): Promise<AwaitOutput | undefined>
+  /**
+   * Ends what is left of a process that it could recover and that is given up instead. Resolves with what it had come to
+   * before, if it had. Throwing ends nothing.
+   */
+  reap?(record: ProcessRecord, store: ProcessStore): Promise<AwaitOutput | undefined>
 }

@@ -12,6 +12,7 @@ export function combineRunners(...runners: readonly ProcessRunner[]): ProcessRun
     canRun: (record) => runners.some((runner) => runner.canRun(record)),
     canRecover: (record) => runnerOf(record).canRecover?.(record) ?? false,
     run: async (context) => runnerOf(context.record).run(context),
+    reap: async (record, store) => runnerOf(record).reap?.(record, store),
     recover: async (context, deadHolder) => runnerOf(context.record).recover?.(context, deadHolder),
   }
 }

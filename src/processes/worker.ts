@@ -370,7 +370,7 @@ export class Worker {
   }
 
   async #drain(processId: ProcessId): Promise<Disposition | undefined> {
-    const { store, owner, clock, ids } = this.#options
+    const { store, owner, clock, ids, runner } = this.#options
     const identity = { ...owner, ownerId: `${owner.ownerId}:drain:${ids.uuid()}`, incarnationId: ids.uuid() }
     try {
       const claimed = await store.claimLease(processId, identity, this.#timings.ttlMs)
@@ -384,8 +384,11 @@ export class Worker {
       if (record === undefined) return await release({ type: 'absent' })
       if (record.status !== 'running') return await release({ type: 'settled_by_peer' })
       const evidence = { writer: 'owner_drain', owner, epochMs: Math.trunc(clock.wallNow()) } as const
-      const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence })
-      if (outcome === 'committed') return undefined
+      // What runs on without its owner is ended first.
+      const isLeft = runner.canRun(record) && runner.canRecover?.(record) === true
+      const own = isLeft ? await runner.reap?.(record, store) : undefined
+      const { outcome } = await store.completeWithLease(lease, own ?? { type: 'abandoned', evidence })
+      if (outcome === 'committed') return own && { type: 'already_applied' }
       return { type: outcome === 'superseded' ? 'settled_by_peer' : 'already_applied' }
     } catch (error) {
       if (isSuperseded(error)) return { type: 'lease_lost' }

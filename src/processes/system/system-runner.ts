@@ -12,7 +12,6 @@ import {
   isStillRunning,
   killProcesses,
   type KilledProcesses,
-  type ProcessIdentity,
   type ProcessMark,
 } from '../../work/children/marked-processes.js'
 import {
@@ -26,6 +25,7 @@ import type { ProcessLease } from '../lease.js'
 import type { AwaitOutput } from '../output.js'
 import type { ProcessRecord } from '../record.js'
 import type { ProcessRunner, RunContext } from '../runner.js'
+import type { ProcessStore } from '../store.js'
 import { isSameBoot, thisHost, type Host } from './host.js'
 import { makeOutputDirectory, outputDirectoryOf } from './system-output.js'
 import { cancelledOutcome, exitUnknown, outcomeOf } from './outcome.js'
@@ -54,6 +54,14 @@ const supervisorGraceMs = 1000
 interface Traces {
   readonly directory: string
   readonly mark: ProcessMark
+}
+
+/** What is known of one that somebody has started. */
+interface Found {
+  readonly host: Host
+  readonly traces: Traces
+  /** There when everything that is on record agrees with a process that runs. */
+  readonly supervisor: Supervisor | undefined
 }
 
 /**
@@ -95,7 +103,7 @@ export class SystemRunner implements ProcessRunner {
       child = await SupervisedChild.start(supervisor, traces.directory, traces.mark)
     } catch (error) {
       if (!StatewardError.is(error, 'child_not_started')) throw error
-      return outcomeOf({ type: 'not_started', systemCode: null, message: error.message })
+      return { type: 'failure', class: 'unavailable', code: 'child_not_started', message: error.message }
     }
     try {
       const identity: Spawned = child.identity ?? { pid: child.pid }
@@ -113,30 +121,35 @@ export class SystemRunner implements ProcessRunner {
 
   async recover(context: RunContext, deadHolder: ProcessLease | undefined): Promise<AwaitOutput | undefined> {
     const { record, store } = context
-    const begun = await store.firstEventAfter(record.id, spawning.eventType, 0)
-    // Nothing is started before that is on record.
-    if (begun === undefined) return undefined
-    const { mark, ...host } = spawning.read(begun.payload)
-    if (host.hostId !== this.#host.hostId && deadHolder === undefined) {
-      throw new ProcessError('process.elsewhere', { processId: record.id, hostId: host.hostId })
-    }
-    const identity = isSameBoot(host, this.#host) ? await this.#identityOf(context) : undefined
-    const traces = this.#tracesOf(mark)
-    const supervisor = identity && supervisorOf(identity, traces.mark, this.#options.clock)
+    const found = await this.#find(record, store)
+    if (found === undefined) return undefined
+    const { host, traces, supervisor } = found
+    if (host.hostId !== this.#host.hostId && deadHolder === undefined) throw elsewhere(record, host)
     const isKept = commandOf(record).recover === 'adopt' || deadHolder === undefined
-    if (supervisor === undefined || !isKept || record.abandonRequest !== undefined) {
-      return this.#reap(context, supervisor, traces)
-    }
+    if (supervisor === undefined || !isKept || record.abandonRequest !== undefined) return this.#reap(record, found)
     await store.recordAdoption(context.lease(), supervisor.pid)
     return this.#watch(context, supervisor, traces)
   }
 
+  async reap(record: ProcessRecord, store: ProcessStore): Promise<AwaitOutput | undefined> {
+    const found = await this.#find(record, store)
+    if (found !== undefined && found.host.hostId !== this.#host.hostId) throw elsewhere(record, found.host)
+    return found && this.#reap(record, found)
+  }
+
+  /** What its log says of it; `undefined` when nothing of it was ever there: nothing is started before that is on record. */
+  async #find({ id }: ProcessRecord, store: ProcessStore): Promise<Found | undefined> {
+    const begun = await store.firstEventAfter(id, spawning.eventType, 0)
+    if (begun === undefined) return undefined
+    const { mark, ...host } = spawning.read(begun.payload)
+    const traces = this.#tracesOf(mark)
+    const event = isSameBoot(host, this.#host) ? await store.firstEventAfter(id, spawned.eventType, 0) : undefined
+    const supervisor = event && supervisorOf(spawned.read(event.payload), traces.mark, this.#options.clock)
+    return { host, traces, supervisor }
+  }
+
   /** Ends whatever is left of it. What it had come to by itself still counts. */
-  async #reap(
-    { record }: RunContext,
-    supervisor: Supervisor | undefined,
-    traces: Traces,
-  ): Promise<AwaitOutput | undefined> {
+  async #reap(record: ProcessRecord, { supervisor, traces }: Found): Promise<AwaitOutput | undefined> {
     const { graceMs = defaultGraceMs } = commandOf(record)
     if (supervisor !== undefined) await this.#end(supervisor, traces, graceMs)
     const { killed, leftPids } = await this.#kill(traces)
@@ -219,13 +232,6 @@ export class SystemRunner implements ProcessRunner {
     return { type: 'abandoned', evidence: { writer, owner, epochMs: Math.trunc(this.#options.clock.wallNow()) } }
   }
 
-  async #identityOf({ record, store }: RunContext): Promise<ProcessIdentity | undefined> {
-    const event = await store.firstEventAfter(record.id, spawned.eventType, 0)
-    if (event === undefined) return undefined
-    const { pid, startTime, bootId } = spawned.read(event.payload)
-    return startTime === undefined || bootId === undefined ? undefined : { pid, startTime, bootId }
-  }
-
   #tracesOf(mark: string): Traces {
     // A name for each: what runs within what we run bears both marks.
     const name = `STATEWARD_PROCESS_${mark.replaceAll('-', '_')}`
@@ -249,8 +255,18 @@ export class SystemRunner implements ProcessRunner {
   }
 }
 
+function elsewhere({ id }: ProcessRecord, { hostId }: Host): Error {
+  return new ProcessError('process.elsewhere', { processId: id, hostId })
+}
+
 /** The supervisor with this identity, when pid, start time, boot and mark all say that it is the one. */
-function supervisorOf(identity: ProcessIdentity, { name, value }: ProcessMark, clock: Clock): Supervisor | undefined {
+function supervisorOf(
+  { pid, startTime, bootId }: Spawned,
+  { name, value }: ProcessMark,
+  clock: Clock,
+): Supervisor | undefined {
+  if (startTime === undefined || bootId === undefined) return undefined
+  const identity = { pid, startTime, bootId }
   const isIt = isStillRunning(identity) && hasVariable(identity.pid, name, value)
   return isIt ? new AdoptedSupervisor(identity, clock) : undefined
 }

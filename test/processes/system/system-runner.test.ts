@@ -282,6 +282,16 @@ describe('when its owner is gone [P-221]', () => {
     })
   })
 
+  it('draining ends what goes on, and gives it up', async () => {
+    const first = await run(shell('echo $$ >up; exec sleep 600'))
+    const pid = Number(await written('up'))
+    await first.close()
+    const second = await host()
+    expect(await second.worker.drainOwnerBoundWork()).toEqual({ abandoned: ['p'], deferred: [] })
+    await expectGone(pid)
+    expect(await outcomeOf(second.open)).toMatchObject({ type: 'abandoned', evidence: { writer: 'owner_drain' } })
+  })
+
   it('one that was asked to be abandoned is ended before it is given up', async () => {
     const first = await run(shell('echo $$ >up; exec sleep 600'))
     const pid = Number(await written('up'))
