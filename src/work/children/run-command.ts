@@ -14,6 +14,7 @@ import {
 import { clockSchema } from '../../base/ports.js'
 import { runChildProcess, type ChildProcessReport, type OutputStream } from './child-process.js'
 import { killProcesses } from './marked-processes.js'
+import { guardMark, markOf } from './orphan-guard.js'
 
 /** How a command is run. */
 export interface RunCommandOptions {
@@ -51,8 +52,8 @@ const optionsOfCommand = optionsSchema<RunCommandOptions>({
  *
  *     const { exitCode, outputTail } = await runCommand('git', ['fetch'], { cwd, signal })
  *
- * The command does not outlive this process, unless that is killed; what must not be left behind even then, or must go on,
- * is a process: see `systemProcess`.
+ * The command does not outlive this process, even if that is killed, as far as the system tells which processes there
+ * are. What must go on, or must not be forgotten, is a process: see `systemProcess`.
  *
  * Rejects with `invalid_input`, with `child_not_started`, and with the reason of the signal.
  */
@@ -63,7 +64,7 @@ export async function runCommand(
 ): Promise<CommandReport> {
   const taken = decode(optionsOfCommand, options, 'command options')
   const { cwd = process.cwd(), env = process.env, clock = systemClock, timeoutMs, signal, ...rest } = taken
-  const mark = { name: `STATEWARD_COMMAND_${randomUUID().replaceAll('-', '_')}`, value: '1' }
+  const mark = markOf(`STATEWARD_COMMAND_${randomUUID().replaceAll('-', '_')}`)
   using deadlines = new DeadlineQueue(clock)
   const call = {
     command: decode(nameSchema, command, 'command'),
@@ -72,6 +73,7 @@ export async function runCommand(
     env: { ...env, [mark.name]: mark.value },
     ...(timeoutMs !== undefined && { timeoutMs }),
   }
+  using _ = guardMark(mark)
   const { interrupted, ...report } = await runChildProcess(call, {
     clock,
     deadlines,

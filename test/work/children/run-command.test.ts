@@ -1,8 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { runCommand } from '../../../src/work/children/run-command.js'
+import { buildLibrary } from '../../support/build.js'
 import { expectGone } from '../../support/processes.js'
 
 let cwd: string
@@ -22,7 +26,25 @@ async function daemonPid(): Promise<number> {
   return pid
 }
 
-describe('a command', () => {
+describe('a command [P-231]', () => {
+  it('does not outlive a process that is killed, nor does what it has started', async () => {
+    const dist = pathToFileURL(await buildLibrary()).href
+    const script = `
+      import { runCommand } from '${dist}/src/work/children/run-command.js'
+      await runCommand('true')
+      const onLine = (line) => process.stdout.write(line + '\\n')
+      await runCommand('sh', ['-c', ${JSON.stringify(`trap '' TERM; setsid sleep 600 & echo $! $$; sleep 600`)}], { onLine })
+    `
+    const owner = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [bytes] = (await once(owner.stdout, 'data')) as [Buffer]
+    const pids = bytes.toString().trim().split(' ').map(Number)
+    expect(pids).toHaveLength(2)
+    owner.kill('SIGKILL')
+    for (const pid of pids) await expectGone(pid)
+  }, 120_000)
+
   it('resolves with how it ended, whatever that is', async () => {
     const lines: string[] = []
     const onLine = (line: string): void => void lines.push(line)
