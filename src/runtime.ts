@@ -73,7 +73,7 @@ export class Runtime implements AsyncDisposable {
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
-    const { define, ...dispatch } = options.tasks ?? {}
+    const { define, feedCapacity, ...dispatch } = options.tasks ?? {}
     const logger = guardedLogger(options.logger)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
@@ -89,7 +89,7 @@ export class Runtime implements AsyncDisposable {
       ...(tracer !== undefined && { tracer }),
     }
     const sessions = new SessionDirectory(shared)
-    const authority = new TaskAuthority({ logger })
+    const authority = new TaskAuthority({ logger, ...(feedCapacity !== undefined && { feedCapacity }) })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
     const lane = await asJournalError('open', () =>
       Lane.open({
