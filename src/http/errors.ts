@@ -30,6 +30,7 @@ const statuses: Readonly<Record<string, number>> = {
   target_too_long: 414,
   unsupported_media_type: 415,
   headers_too_large: 431,
+  client_gone: 499,
   channel_closed: 503,
   lane_closed: 503,
   lane_durability_unknown: 503,

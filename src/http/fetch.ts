@@ -66,23 +66,26 @@ function eventResponse(
   leave: () => void,
 ): Response {
   const { clock, heartbeatMs, stallMs } = server.options
+  // Nothing would let go of what is begun for somebody who has gone.
+  signal.throwIfAborted()
   const counted = server.openStream()
   const pieces = eventPieces(events, { clock, heartbeatMs, signal })
-  let stall: unknown
+  let expected = (): void => {}
   onAbort(signal, () => {
-    clock.clearTimeout(stall)
+    expected()
     counted[Symbol.dispose]()
     void silence(pieces.return(undefined))
   })
   const expectRead = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
     if (signal.aborted) return
-    stall = clock.setTimeout(() => {
+    const timeout = clock.setTimeout(() => {
       controller.error(new StatewardError('client_stalled', `nothing was read for ${stallMs} ms`, { stallMs }))
       leave()
     }, stallMs)
+    expected = () => clock.clearTimeout(timeout)
   }
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
-    clock.clearTimeout(stall)
+    expected()
     try {
       const { done, value } = await pieces.next()
       if (done !== true) {
