@@ -13,7 +13,10 @@ const published = 'dist'
 const { exports, bin } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 /** `src/index` for `./dist/src/index.js`. */
-const moduleOf = (path) => normalize(path).replace(/^dist\//, '').replace(/(\.d\.ts|\.js)$/, '')
+const moduleOf = (path) =>
+  normalize(path)
+    .replace(/^dist\//, '')
+    .replace(/(\.d\.ts|\.js)$/, '')
 
 const entryPoints = Object.values(exports)
   .filter((target) => typeof target !== 'string')
