@@ -27,6 +27,13 @@ export { LaneError, type LaneErrorCode, type LaneErrorData } from './lane/errors
 export type { LaneHealth } from './lane/health.js'
 export * from './operations/public.js'
 export type { Span, Tracer } from './work/job-span.js'
+export {
+  defineProcess,
+  ProcessFailed,
+  type ProcessRunContext,
+  type ProcessDefinition,
+  type ProcessHandle,
+} from './processes/public.js'
 export { createRuntime, type Runtime, type RuntimeRecovery } from './runtime.js'
 export type { CloseOptions, RuntimeOptions } from './runtime-options.js'
 export { defineTask, type DefinitionOptions, type TaskDefinition } from './tasks/definition.js'

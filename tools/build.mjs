@@ -49,6 +49,8 @@ await build({
     dir: published,
     entryFileNames: '[name].js',
     chunkFileNames: 'chunks/[name]-[hash].js',
+    // The declarations say what things are for.
+    comments: { jsdoc: false },
   },
 })
 
