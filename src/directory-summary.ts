@@ -2,10 +2,20 @@ import type { OperationOutcome } from '../machines/operation-vocabulary.js'
 import type { DirectoryState, ReadableSession } from './directory-state.js'
 import type { JournalReading } from './journal/reading.js'
 import type { LostOperation } from './operations/index.js'
-import { runStates, type Budget, type Run, type RunState, type TaskProjection } from './tasks/index.js'
+import {
+  pendingQuestions,
+  runStates,
+  type Budget,
+  type PendingQuestion,
+  type Run,
+  type RunState,
+  type TaskProjection,
+} from './tasks/index.js'
 
 /** Most entries of one list of a summary. */
 const mostEntries = 100
+/** Most steps that are shown of one attempt: the last of them. */
+const mostSteps = 20
 
 /** A list that may be longer than what is shown of it. */
 export interface Excerpt<Entry> {
@@ -29,11 +39,26 @@ export interface WaitingRun {
   readonly runId: string
   readonly taskId: string
   readonly kind: string
-  /** The place for questions that wait for an answer, once the projection of tasks lists them. */
-  readonly waitsFor: 'its time' | 'its retry' | 'prerequisites' | 'its resumption'
+  readonly waitsFor: 'its time' | 'its retry' | 'prerequisites' | 'its resumption' | 'an answer' | 'the end of a call'
   /** Epoch milliseconds; `null` where no time is set. */
   readonly untilMs: number | null
   readonly reason: string | null
+}
+
+/** An attempt that had begun and not ended, and what of its run is done. */
+export interface RunningAttempt {
+  readonly runId: string
+  readonly taskId: string
+  readonly kind: string
+  readonly attemptId: string
+  /** From 1; suspended attempts count. */
+  readonly attempt: number
+  /** Epoch milliseconds. */
+  readonly startedAtMs: number
+  /** All it does is wait. */
+  readonly isWaiting: boolean
+  /** Names of the steps that are done, the last of them where there are many. */
+  readonly steps: Excerpt<string>
 }
 
 /** What the tasks of a directory are doing. */
@@ -44,7 +69,10 @@ export interface TasksSummary {
   /** Runs by the kind of their tasks, by name. */
   readonly kinds: Excerpt<{ readonly kind: string; readonly runs: Readonly<Partial<Record<RunState, number>>> }>
   readonly budgets: Excerpt<Pick<Budget, 'taskId' | 'dimension' | 'limit' | 'consumed' | 'reserved' | 'exhausted'>>
+  readonly running: Excerpt<RunningAttempt>
   readonly waiting: Excerpt<WaitingRun>
+  /** What handlers ask and nobody has answered, oldest first. */
+  readonly questions: Excerpt<PendingQuestion>
 }
 
 /** A directory at one glance: plain data, bounded in size whatever the directory holds. */
@@ -96,7 +124,9 @@ function summaryOfTasks(tasks: TaskProjection): TasksSummary {
       [...kinds].sort(([one], [other]) => (one < other ? -1 : 1)).map(([kind, counts]) => ({ kind, runs: counts })),
     ),
     budgets: excerptOf(budgetsOf(tasks)),
+    running: excerptOf(runningAttempts(tasks)),
     waiting: excerptOf(waitingRuns(tasks)),
+    questions: excerptOf(pendingQuestions(tasks, {})),
   }
 }
 
@@ -108,6 +138,36 @@ function* budgetsOf(tasks: TaskProjection): Iterable<TasksSummary['budgets']['en
   }
 }
 
+function* runningAttempts(tasks: TaskProjection): Iterable<RunningAttempt> {
+  for (const run of tasks.runsIn('running')) {
+    const attempt = run.attempts.at(-1)
+    if (attempt === undefined) continue
+    const names = Array.from(tasks.stepsOf(run.id), ({ key }) => key.replace(/^step:/, ''))
+    yield {
+      runId: run.id,
+      taskId: run.taskId,
+      kind: tasks.task(run.taskId)?.spec.kind ?? '',
+      attemptId: attempt.attemptId,
+      attempt: run.attempts.length,
+      startedAtMs: attempt.startedAtMs,
+      isWaiting: run.isWaiting === true,
+      steps: { total: names.length, entries: names.slice(-mostSteps) },
+    }
+  }
+}
+
+/** What a suspended run is to be resumed by, and when at the latest. */
+function wayOut(tasks: TaskProjection, run: Run): Pick<WaitingRun, 'waitsFor' | 'untilMs'> {
+  if (run.history.at(-1)?.reason !== 'waiting') return { waitsFor: 'its resumption', untilMs: null }
+  for (const { subject, end } of tasks.waitsOf(run.id)) {
+    if (end !== undefined) continue
+    if (subject.type === 'answer') return { waitsFor: 'an answer', untilMs: subject.untilMs ?? null }
+    if (subject.type === 'time') return { waitsFor: 'its time', untilMs: subject.untilMs }
+    return { waitsFor: 'the end of a call', untilMs: null }
+  }
+  return { waitsFor: 'its resumption', untilMs: null }
+}
+
 function* waitingRuns(tasks: TaskProjection): Iterable<WaitingRun> {
   const wait = (run: Run, waitsFor: WaitingRun['waitsFor'], untilMs: number | null): WaitingRun => ({
     runId: run.id,
@@ -117,7 +177,10 @@ function* waitingRuns(tasks: TaskProjection): Iterable<WaitingRun> {
     untilMs,
     reason: waitsFor === 'its resumption' ? (run.history.at(-1)?.reason ?? null) : null,
   })
-  for (const run of tasks.runsIn('suspended')) yield wait(run, 'its resumption', null)
+  for (const run of tasks.runsIn('suspended')) {
+    const { waitsFor, untilMs } = wayOut(tasks, run)
+    yield wait(run, waitsFor, untilMs)
+  }
   for (const run of tasks.runsIn('retry_wait')) yield wait(run, 'its retry', run.retryAtMs ?? null)
   for (const run of tasks.runsIn('scheduled')) {
     const isFree = tasks.dependencyGate(run.taskId) === 'open'

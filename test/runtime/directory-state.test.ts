@@ -95,6 +95,31 @@ it('reads the state of a directory beside its owner, changes nothing there, and 
   })
 })
 
+it('tells what attempts have done and what they ask, beside their owner and after it', async () => {
+  const runtime = await createRuntime({ dataDir: directory })
+  const { tasks } = runtime
+  tasks.handle('report', async ({ step, waitFor }) => {
+    await step('plan', () => 1)
+    await step('draft', () => 2)
+    await waitFor('approval', undefined, { whom: 'editor', timeoutMs: 3_600_000 })
+  })
+  const taskId = await tasks.submit({ kind: 'report' })
+  await expect.poll(() => tasks.questions().length).toBe(1)
+  await runtime.flush()
+  const question = { taskId, kind: 'report', name: 'approval', whom: 'editor', untilMs: expect.any(Number) }
+  const live = summarize(await readDirectory({ directory })).tasks
+  expect(live.running).toMatchObject({
+    total: 1,
+    entries: [{ taskId, kind: 'report', attempt: 1, isWaiting: true, steps: { total: 2, entries: ['plan', 'draft'] } }],
+  })
+  expect(live.questions).toMatchObject({ total: 1, entries: [question] })
+  await runtime.close()
+  const dead = summarize(await readDirectory({ directory })).tasks
+  expect(dead.running).toEqual({ total: 0, entries: [] })
+  expect(dead.questions).toMatchObject({ total: 1, entries: [question] })
+  expect(dead.waiting.entries).toMatchObject([{ taskId, waitsFor: 'an answer', untilMs: question.untilMs }])
+})
+
 it('shows the beginning of long lists and how long they are', async () => {
   const runtime = await createRuntime({ dataDir: directory })
   const { tasks } = runtime

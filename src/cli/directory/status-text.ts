@@ -1,4 +1,12 @@
-import type { DirectorySummary, Excerpt, SessionSummary, TasksSummary, WaitingRun } from '../../directory-summary.js'
+import type {
+  DirectorySummary,
+  Excerpt,
+  RunningAttempt,
+  SessionSummary,
+  TasksSummary,
+  WaitingRun,
+} from '../../directory-summary.js'
+import type { PendingQuestion } from '../../tasks/index.js'
 import { count, duration, fit, plain } from '../text.js'
 
 /** How a summary is shown. */
@@ -55,7 +63,7 @@ function sessionLines({ id, unfinished, ended }: SessionSummary, isOwned: boolea
   return [`${id}  ${counts.join(', ') || 'nothing yet'}`, ...operations]
 }
 
-function tasksLines({ kinds, budgets, waiting }: TasksSummary, nowMs: number): string[] {
+function tasksLines({ kinds, budgets, running, waiting, questions }: TasksSummary, nowMs: number): string[] {
   const lines = listed(kinds, ({ kind, runs }) => {
     const counts = Object.entries(runs).map(([state, amount]) => `${amount} ${state}`)
     return [`${kind}  ${counts.join(', ')}`]
@@ -66,13 +74,34 @@ function tasksLines({ kinds, budgets, waiting }: TasksSummary, nowMs: number): s
       `${taskId}  ${dimension}  ${consumed} of ${limit} spent, ${reserved} reserved${exhausted ? ', exhausted' : ''}`,
     ]),
   )
+  if (running.total > 0) lines.push(`attempts: ${running.total}`)
+  lines.push(...listed(running, (attempt) => [attemptText(attempt, nowMs)]))
   if (waiting.total > 0) lines.push(`waiting: ${waiting.total}`)
   lines.push(...listed(waiting, (run) => [waitingText(run, nowMs)]))
+  if (questions.total > 0) lines.push(`questions: ${questions.total}`)
+  lines.push(...listed(questions, (question) => [questionText(question, nowMs)]))
   return lines
 }
 
+function attemptText(attempt: RunningAttempt, nowMs: number): string {
+  const { runId, kind, startedAtMs, isWaiting, steps } = attempt
+  const since = duration(Math.max(0, nowMs - startedAtMs))
+  const names = `${steps.total > steps.entries.length ? '…, ' : ''}${steps.entries.join(', ')}`
+  const done = steps.total === 0 ? '' : `, ${count(steps.total, 'step')} done: ${names}`
+  return `${runId}  ${kind}  attempt ${attempt.attempt} for ${since}${isWaiting ? ', waits' : ''}${done}`
+}
+
+function questionText({ taskId, kind, name, whom, untilMs }: PendingQuestion, nowMs: number): string {
+  const asked = whom === undefined ? '' : ` of ${whom}`
+  return `${taskId}  ${kind}  asks for ${name}${asked}${timeText(untilMs ?? null, nowMs)}`
+}
+
+function timeText(untilMs: number | null, nowMs: number): string {
+  return untilMs === null ? '' : untilMs <= nowMs ? ', due' : `, in ${duration(untilMs - nowMs)}`
+}
+
 function waitingText({ runId, kind, waitsFor, untilMs, reason }: WaitingRun, nowMs: number): string {
-  const time = untilMs === null ? '' : untilMs <= nowMs ? ', due' : `, in ${duration(untilMs - nowMs)}`
+  const time = timeText(untilMs, nowMs)
   return `${runId}  ${kind}  waits for ${waitsFor}${time}${reason === null ? '' : `: ${reason}`}`
 }
 
