@@ -106,7 +106,7 @@ describe('a span, inside the work that it stands for,', () => {
   })
   afterAll(() => context.disable())
 
-  it('is the active one, also after a wait, and stands below the one that was active when the work was asked for', async () => {
+  it('is the active one, also after a wait, and stands below the one that was active when the work was asked for (O-193)', async () => {
     const { session, tracer, finished } = await traced()
     await tracer.startActiveSpan('request', async (request) => {
       const work = async (): Promise<void> => {
