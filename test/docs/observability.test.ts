@@ -23,7 +23,9 @@ it('every line of the life of a service is on the page, at its level, and no oth
     ...Object.values(taskLines),
   ]
   const told = rows.filter(([first = '']) => ['debug', 'info', 'warn', 'error'].includes(first))
-  expect(told.toSorted()).toEqual(lines.map(({ level, message }) => [level, message]).toSorted())
+  expect(told.map((row) => row.join(' ')).toSorted()).toEqual(
+    lines.map(({ level, message }) => `${level} ${message}`).toSorted(),
+  )
 })
 
 it('every instrument is on the page, and no other', async () => {

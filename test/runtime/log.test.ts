@@ -142,10 +142,13 @@ describe('the log', () => {
     await expect.poll(() => runtime.tasks.projection.countIn('suspended')).toBe(2)
     const told = logger.lines.filter(({ message }) => message.includes('suspended'))
     const kinds = told.map(({ level, message, fields }) => [level, message, (fields as { kind: string }).kind])
-    expect(kinds.toSorted()).toEqual([
-      ['debug', 'a run was suspended', 'gives way'],
-      ['warn', 'a run was suspended because its budget is spent', 'spends'],
-    ])
+    expect(kinds).toHaveLength(2)
+    expect(kinds).toEqual(
+      expect.arrayContaining([
+        ['debug', 'a run was suspended', 'gives way'],
+        ['warn', 'a run was suspended because its budget is spent', 'spends'],
+      ]),
+    )
   })
 
   it('tells of operations at debug, with how they ended and why (O-192)', async () => {
