@@ -29,6 +29,13 @@ export type { LaneHealth } from './lane/health.js'
 export * from './operations/public.js'
 export type { Span, SpanAttributes, SpanOptions, Tracer } from './work/job-span.js'
 export type { SpanContext } from './work/trace-context.js'
+export {
+  defineProcess,
+  ProcessFailed,
+  type ProcessRunContext,
+  type ProcessDefinition,
+  type ProcessHandle,
+} from './processes/public.js'
 export { createRuntime, type Runtime, type RuntimeRecovery } from './runtime.js'
 export type { CloseOptions, RuntimeOptions } from './runtime-options.js'
 export { defineTask, type DefinitionOptions, type TaskDefinition } from './tasks/definition.js'
@@ -40,4 +47,6 @@ export type { Rate } from './work/slots.js'
 export type { IdleWakeStop } from '../machines/idle-wake.js'
 export * from '../machines/operation-vocabulary.js'
 export type { AsyncOperationRef, WaitPolicy } from '../machines/turn.js'
+export type { OutputStream } from './work/children/child-process.js'
+export { runCommand, type CommandReport, type RunCommandOptions } from './work/children/run-command.js'
 export type { JobInfo, JobList, JobProgress } from './work/job-list.js'

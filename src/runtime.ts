@@ -22,8 +22,10 @@ import {
   type CloseOptions,
   type RuntimeOptions,
 } from './runtime-options.js'
+import { EmbeddedProcessStore, Processes } from './processes/index.js'
 import { journalReopened, runtimeClosed, runtimeClosing, runtimeOpened } from './runtime-lines.js'
 import { asJournalError, storeOf } from './runtime-store.js'
+import { wakeInSession } from './session-wakes.js'
 import { isTerminalRunState, runStates, TaskAuthority, Tasks } from './tasks/index.js'
 import { JobList } from './work/job-list.js'
 
@@ -49,6 +51,7 @@ interface Parts {
   readonly lane: Lane
   readonly sessions: SessionDirectory
   readonly tasks: Tasks
+  readonly processes: Processes
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly clock: Clock
@@ -56,10 +59,12 @@ interface Parts {
   readonly instruments: Instruments | undefined
 }
 
-/** Many sessions and the tasks over one journal, one clock and one deadline queue. */
+/** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
   /** What must run. */
   readonly tasks: Tasks
+  /** Who waits for what, across restarts. */
+  readonly processes: Processes
   /** Everything whose code is running here, whatever its room. */
   readonly jobs: JobList
   /** What opening found: whoever minds a loss looks here. */
@@ -72,9 +77,11 @@ export class Runtime implements AsyncDisposable {
   readonly #instruments: Instruments | undefined
   #closing: Promise<void> | undefined
 
-  private constructor({ lane, sessions, tasks, deadlines, jobs, clock, logger, instruments }: Parts) {
+  private constructor(parts: Parts) {
+    const { lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments } = parts
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
+    this.processes = processes
     this.jobs = jobs
     this.#lane = lane
     this.#sessions = sessions
@@ -108,6 +115,7 @@ export class Runtime implements AsyncDisposable {
     }
     const sessions = new SessionDirectory(shared)
     const authority = new TaskAuthority({ logger })
+    const embedded = new EmbeddedProcessStore({ clock, ids, logger })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
     const measured = store && instruments ? measuredStore(store, instruments, clock) : store
     const lane = await asJournalError('open', () =>
@@ -116,15 +124,22 @@ export class Runtime implements AsyncDisposable {
         clock,
         ...(measured !== undefined && { store: measured }),
         ...(compactAfter !== undefined && { compactAfter }),
-        streamFor: (name) => (name === TaskAuthority.streamName ? authority : sessions.streamFor(name)),
+        streamFor: (name) => {
+          if (name === TaskAuthority.streamName) return authority
+          return name === EmbeddedProcessStore.streamName ? embedded.stream : sessions.streamFor(name)
+        },
       }),
     )
     try {
       sessions.start(lane)
       authority.start(lane)
+      embedded.start(lane)
       const spread = checkedRandom(random)
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
-      const runtime = new Runtime({ lane, sessions, tasks, deadlines, jobs, clock, logger, instruments })
+      const onWake = wakeInSession(sessions)
+      const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
+      processes.begin()
+      const runtime = new Runtime({ lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments })
       runtime.#tellOpened(options.dataDir, openingAt)
       return runtime
     } catch (cause) {
@@ -177,6 +192,7 @@ export class Runtime implements AsyncDisposable {
    */
   async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
     this.#checkOpen()
+    await this.processes.forgetSession(name)
     await this.#sessions.delete(name, reason)
   }
 
@@ -224,14 +240,17 @@ export class Runtime implements AsyncDisposable {
     policy = 'retire',
     graceMs = defaultGraceMs,
     reason = 'runtime closed',
+    drain = false,
   }: CloseOptions): Promise<void> {
     const closingAt = this.#clock.monotonicNow()
     runtimeClosing(this.#logger, { policy, graceMs, reason, jobs: this.jobs.size })
-    // First, because attempts may run operations.
-    const draining = this.tasks.close(policy === 'retire' ? graceMs : 0)
-    if (this.tasks.isDispatching) await Promise.allSettled([draining])
+    // First, because attempts and runs may run operations.
+    const leftMs = policy === 'retire' ? graceMs : 0
+    const isAtWork = this.tasks.isDispatching || this.processes.isRunning
+    const draining = [this.tasks.close(leftMs), this.processes.close({ graceMs: leftMs, drain })]
+    if (isAtWork) await Promise.allSettled(draining)
     // The journal is released whatever becomes of them all.
-    const closed = await Promise.allSettled([draining, this.#sessions.close({ policy, graceMs, reason })])
+    const closed = await Promise.allSettled([...draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
     this.#instruments?.[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close())
