@@ -2,6 +2,7 @@ import type { OperationOutcome } from '../machines/operation-vocabulary.js'
 import type { DirectoryState, ReadableSession } from './directory-state.js'
 import type { JournalReading } from './journal/reading.js'
 import type { LostOperation } from './operations/index.js'
+import type { ProcessRecord, ProcessStatus } from './processes/index.js'
 import {
   pendingQuestions,
   runStates,
@@ -75,17 +76,40 @@ export interface TasksSummary {
   readonly questions: Excerpt<PendingQuestion>
 }
 
+/** A process that has not ended, and what it waits for. */
+export interface OpenProcess {
+  readonly id: string
+  readonly kind: string
+  readonly label: string | null
+  /** How often its execution has begun. */
+  readonly attempt: number
+  /** A signal by its name, a time, or another process by its id; `null` while it waits for nothing. */
+  readonly waitsFor: string | null
+  /** Epoch milliseconds. */
+  readonly sinceMs: number | null
+  /** Epoch milliseconds; `null` where no time is set. */
+  readonly untilMs: number | null
+}
+
+/** What the processes of a directory are doing. */
+export interface ProcessesSummary {
+  readonly total: number
+  readonly statuses: Readonly<Partial<Record<ProcessStatus, number>>>
+  readonly open: Excerpt<OpenProcess>
+}
+
 /** A directory at one glance: plain data, bounded in size whatever the directory holds. */
 export interface DirectorySummary extends Pick<JournalReading, 'nextSequence' | 'cuts'> {
   readonly owner: NonNullable<JournalReading['owner']> | null
   readonly brokenEnd: NonNullable<JournalReading['brokenEnd']> | null
   readonly sessions: Excerpt<SessionSummary>
   readonly tasks: TasksSummary
+  readonly processes: ProcessesSummary
 }
 
-/** Sums up what a directory held. O(operations + runs). */
-export function summarize(state: DirectoryState): DirectorySummary {
-  const { nextSequence, cuts, owner = null, brokenEnd = null, sessions, tasks } = state
+/** Sums up what a directory held. O(operations + runs + processes). */
+export async function summarize(state: DirectoryState): Promise<DirectorySummary> {
+  const { nextSequence, cuts, owner = null, brokenEnd = null, sessions, tasks, processes } = state
   return {
     nextSequence,
     owner,
@@ -93,6 +117,7 @@ export function summarize(state: DirectoryState): DirectorySummary {
     cuts: cuts.slice(-mostEntries),
     sessions: { total: sessions.length, entries: sessions.slice(0, mostEntries).map(summaryOfSession) },
     tasks: summaryOfTasks(tasks),
+    processes: summaryOfProcesses(await processes.listProcesses({ status: 'any' })),
   }
 }
 
@@ -127,6 +152,36 @@ function summaryOfTasks(tasks: TaskProjection): TasksSummary {
     running: excerptOf(runningAttempts(tasks)),
     waiting: excerptOf(waitingRuns(tasks)),
     questions: excerptOf(pendingQuestions(tasks, {})),
+  }
+}
+
+function summaryOfProcesses(processes: readonly ProcessRecord[]): ProcessesSummary {
+  const statuses: Partial<Record<ProcessStatus, number>> = {}
+  for (const { status } of processes) statuses[status] = (statuses[status] ?? 0) + 1
+  const open = processes.filter(({ status }) => status === 'running').map(openProcess)
+  return { total: processes.length, statuses, open: excerptOf(open) }
+}
+
+function openProcess({ id, identity, firstStarted, wait }: ProcessRecord): OpenProcess {
+  return {
+    id,
+    kind: identity.kind,
+    label: identity.label ?? null,
+    attempt: firstStarted?.attempt ?? 0,
+    waitsFor: wait === undefined ? null : waitText(wait.kind),
+    sinceMs: wait?.sinceMs ?? null,
+    untilMs: wait?.kind.type === 'timer' ? wait.kind.untilMs : null,
+  }
+}
+
+function waitText(kind: NonNullable<ProcessRecord['wait']>['kind']): string {
+  switch (kind.type) {
+    case 'signal':
+      return `signal ${kind.name}`
+    case 'timer':
+      return 'its time'
+    case 'process':
+      return `process ${kind.processId}`
   }
 }
 

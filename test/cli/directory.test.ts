@@ -184,6 +184,24 @@ describe('stateward status', () => {
           ],
         },
       },
+      processes: {
+        total: 3,
+        statuses: { completed: 2, running: 1 },
+        open: {
+          total: 1,
+          entries: [
+            {
+              id: 'p1',
+              kind: 'agent',
+              label: 'cranes',
+              attempt: 1,
+              waitsFor: 'signal approval',
+              sinceMs: 0,
+              untilMs: null,
+            },
+          ],
+        },
+      },
     }
     expect(statusText('/data', summary, { columns: 40, nowMs: 0 }).split('\n')).toEqual([
       '/data: 7 records, no owner',
@@ -198,6 +216,8 @@ describe('stateward status', () => {
       '  r1  report  waits for its retry, in 1…',
       'questions: 1',
       '  t2  report  asks for ok of editor, in…',
+      'processes: 2 completed, 1 running',
+      '  p1  agent  cranes  waits for signal a…',
       '',
     ])
   })

@@ -1,6 +1,8 @@
 import type {
   DirectorySummary,
   Excerpt,
+  OpenProcess,
+  ProcessesSummary,
   RunningAttempt,
   SessionSummary,
   TasksSummary,
@@ -19,13 +21,14 @@ export interface StatusTextOptions {
 
 /** A directory at one glance, for people. */
 export function statusText(directory: string, summary: DirectorySummary, options: StatusTextOptions): string {
-  const { sessions, tasks, brokenEnd, cuts } = summary
+  const { sessions, tasks, processes, brokenEnd, cuts } = summary
   const lines = [
     `${directory}: ${count(summary.nextSequence - 1, 'record')}, ${ownerText(summary)}`,
     `sessions: ${sessions.total}`,
     ...listed(sessions, (session) => sessionLines(session, isRunning(summary))),
     `tasks: ${tasks.total}${tasks.paused ? ', paused' : ''}`,
     ...tasksLines(tasks, options.nowMs),
+    ...processesLines(processes, options.nowMs),
   ]
   if (brokenEnd !== null) {
     const { cause, file, offset, reason } = brokenEnd
@@ -81,6 +84,18 @@ function tasksLines({ kinds, budgets, running, waiting, questions }: TasksSummar
   if (questions.total > 0) lines.push(`questions: ${questions.total}`)
   lines.push(...listed(questions, (question) => [questionText(question, nowMs)]))
   return lines
+}
+
+/** Nothing where there are none: most directories have none. */
+function processesLines({ total, statuses, open }: ProcessesSummary, nowMs: number): string[] {
+  if (total === 0) return []
+  const counts = Object.entries(statuses).map(([status, amount]) => `${amount} ${status}`)
+  return [`processes: ${counts.join(', ')}`, ...listed(open, (process) => [processText(process, nowMs)])]
+}
+
+function processText({ id, kind, label, waitsFor, untilMs }: OpenProcess, nowMs: number): string {
+  const waits = waitsFor === null ? '' : `  waits for ${waitsFor}${timeText(untilMs, nowMs)}`
+  return `${id}  ${kind}${label === null ? '' : `  ${label}`}${waits}`
 }
 
 function attemptText(attempt: RunningAttempt, nowMs: number): string {
