@@ -7,7 +7,20 @@ export type DurableWait =
   /** A time. */
   | { readonly type: 'time'; readonly untilMs: number }
   /** The end of other work, started with the wait and once only. */
-  | { readonly type: 'call'; readonly kind: string; readonly input: JsonValue | undefined }
+  | {
+      readonly type: 'call'
+      readonly kind: string
+      readonly input: JsonValue | undefined
+      readonly limits?: CallLimits
+    }
+
+/** How often and how long work that is called may be tried. */
+export interface CallLimits {
+  readonly maxAttempts?: number
+  readonly timeoutMs?: number
+  /** How often in a row it may be lost. */
+  readonly maxLosses?: number
+}
 
 /** How a wait came to its end. */
 export type DurableAnswer =
