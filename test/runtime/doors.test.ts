@@ -296,6 +296,20 @@ const optionDoors: readonly OptionsDoor[] = [
     bad: { now: notFunctions, random: notFunctions },
   },
   {
+    name: 'runCommand',
+    call: (_, options) => main.runCommand('true', [], options),
+    good: {},
+    bad: {
+      cwd: ['', 5, null],
+      env: [5, null],
+      signal: notSignals,
+      timeoutMs: notDurations,
+      graceMs: notDurations,
+      onLine: notFunctions,
+      clock: [5, null],
+    },
+  },
+  {
     name: 'createDirectoryJournal',
     call: (_, options) => main.createDirectoryJournal(options),
     good: { directory: 'never made' },
