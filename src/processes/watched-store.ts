@@ -206,11 +206,10 @@ class Watcher {
   #inOrder<Result>(processId: ProcessId, write: () => Promise<Result>): Promise<Result> {
     const before = this.#last.get(processId) ?? Promise.resolve()
     const written = before.then(write, write)
-    const done = silence(written).catch(() => {})
-    this.#last.set(processId, done)
-    void done.then(() => {
+    const done = silence(written).finally(() => {
       if (this.#last.get(processId) === done) this.#last.delete(processId)
     })
+    this.#last.set(processId, silence(done))
     return written
   }
 }

@@ -353,22 +353,21 @@ export class Worker {
     const run = new ProcessRun(start, this.#tools)
     const { processId } = run
     this.#runs.set(processId, run)
-    const ended = (): void => {
+    silence(this.#follow(run))
+    if (this.#isClosed) run.close()
+  }
+
+  async #follow(run: ProcessRun): Promise<void> {
+    const { processId } = run
+    try {
+      if (!(await run.run())) this.#driveLater()
+    } catch (error) {
+      this.#report({ type: 'row_run_failed', processId, operation: 'end', message: messageOf(error) })
+    } finally {
       this.#runs.delete(processId)
       if (this.#again.delete(processId)) this.#drive()
       this.#tellIdle()
     }
-    void run.run().then(
-      (hasEnded) => {
-        if (!hasEnded) this.#driveLater()
-        ended()
-      },
-      (error: unknown) => {
-        this.#report({ type: 'row_run_failed', processId, operation: 'end', message: messageOf(error) })
-        ended()
-      },
-    )
-    if (this.#isClosed) run.close()
   }
 
   #letGo(slot: Slot, disposition: Disposition): Disposition {

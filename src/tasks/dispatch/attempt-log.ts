@@ -12,7 +12,7 @@ import type {
   WaitStart,
 } from '../../work/durable-log.js'
 import { decodeValue, encodeValue } from '../../work/values.js'
-import type { TaskMutations } from '../authority.js'
+import type { TaskBatch, TaskMutations } from '../authority.js'
 import { budgetDimension, checkSpent, type BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import { outcomeOf, outputValue } from '../outcome.js'
@@ -161,15 +161,12 @@ export class AttemptLog implements DurableLog {
   }
 
   async recordWait(key: string, wait: DurableWait, { isWaiting }: WaitStart): Promise<void> {
-    const { mutations, ids, times } = this.#options
-    const { runId, taskId, fencingToken } = this.#attempt
+    const { mutations, times } = this.#options
+    const { runId, fencingToken } = this.#attempt
     await mutations.transact((batch) => {
       checkHeld(batch, this.#attempt)
-      const call = ({ kind, input, limits: constraints }: Extract<DurableWait, { type: 'call' }>): TaskId => {
-        const child = { kind, parentTaskId: taskId, payload: decodeValue(input), ...(constraints && { constraints }) }
-        return submitInto(batch, child, times.wall(), ids)
-      }
-      const subject: WaitSubject = wait.type === 'call' ? { type: 'call', childTaskId: call(wait) } : wait
+      const subject: WaitSubject =
+        wait.type === 'call' ? { type: 'call', childTaskId: this.#call(batch, wait, times.wall()) } : wait
       batch.submit({
         type: 'wait_begin',
         runId,
@@ -191,6 +188,13 @@ export class AttemptLog implements DurableLog {
     }
   }
 
+  #call(batch: TaskBatch, { kind, input, limits }: Extract<DurableWait, { type: 'call' }>, atMs: number): TaskId {
+    const { ids } = this.#options
+    const parentTaskId = this.#attempt.taskId
+    const called = { kind, parentTaskId, payload: decodeValue(input), ...(limits && { constraints: limits }) }
+    return submitInto(batch, called, atMs, ids)
+  }
+
   #answerOf({ subject, end }: WaitRow): DurableAnswer {
     if (end?.type === 'timed_out') return { type: 'timed_out' }
     if (subject.type === 'call') return this.#resultOf(subject.childTaskId)
@@ -199,9 +203,7 @@ export class AttemptLog implements DurableLog {
 
   #resultOf(childTaskId: TaskId): DurableAnswer {
     const outcome = outcomeOf(this.#options.projection, childTaskId)
-    if (outcome?.status === 'completed') {
-      return { type: 'answered', value: encodeValue(outputValue(outcome), `result of ${childTaskId}`) }
-    }
+    if (outcome?.status === 'completed') return { type: 'answered', value: encodeValue(outputValue(outcome), 'result') }
     const reason = outcome?.reason ?? 'failed'
     return { type: 'failed', reason, message: outcome?.error ?? reason }
   }

@@ -72,7 +72,7 @@ export type SubmitArguments<Input> = undefined extends Input
 export interface SubmitDefinition {
   readonly kind: string
   readonly input?: Schema
-  readonly options: { readonly maxAttempts?: number; readonly timeoutMs?: number }
+  readonly options: Pick<Partial<TaskConstraints>, 'maxAttempts' | 'timeoutMs' | 'maxLosses'>
 }
 
 /**
@@ -81,7 +81,7 @@ export interface SubmitDefinition {
  * stored is the input as it was given: the handler's side asks the schema again.
  */
 export async function submissionOf(
-  { kind, input: schema, options: { maxAttempts, timeoutMs } }: SubmitDefinition,
+  { kind, input: schema, options: { maxAttempts, timeoutMs, maxLosses } }: SubmitDefinition,
   input: unknown,
   options: SubmitTaskOptions,
 ): Promise<SubmitInput> {
@@ -90,6 +90,7 @@ export async function submissionOf(
   const constraints = {
     ...(maxAttempts !== undefined && { maxAttempts }),
     ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(maxLosses !== undefined && { maxLosses }),
     ...decoded.constraints,
   }
   return { ...decoded, constraints, kind, payload: input }
