@@ -22,6 +22,13 @@ it('the everyday example retries, runs in order, and tells a failure for good fr
   ])
 })
 
+it('the example of suspended and released runs counts on where it was, and orders a year early', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  const name = 'released'
+  await import(`../../examples/tasks/${name}.ts`)
+  expect(log.mock.calls).toEqual([['completed'], ['completed']])
+})
+
 it('the example of definitions submits once, and says why there is no result', async () => {
   const log = vi.spyOn(console, 'log').mockImplementation(() => {})
   const name = 'definitions'
