@@ -25,6 +25,7 @@ const runId = '01900000-0000-7000-8000-000000000001'
 const otherId = '01900000-0000-7000-8000-000000000002'
 const logger = main.silentLogger
 const work = (): void => {}
+const idle = main.defineProcess('idle', { disposition: 'rerunnable' }, work)
 
 async function openPlace(): Promise<Place> {
   const store = createMemoryJournal()
@@ -436,6 +437,52 @@ const optionDoors: readonly OptionsDoor[] = [
       output: [5, {}, null],
       maxAttemps: [3],
     },
+  },
+  {
+    name: 'defineProcess',
+    call: (_, options) => main.defineProcess('kind', options, work),
+    good: { disposition: 'rerunnable' },
+    bad: {
+      disposition: ['external', 5, null, undefined],
+      maxAttempts: [0, ...notCounts],
+      concurrency: [0, ...notCounts],
+      version: ['', 1.5, null],
+      input: [5, {}, null],
+      output: [5, {}, null],
+      events: [5, null, []],
+      signals: [5, null, []],
+      wakes: [5, null, {}],
+    },
+  },
+  {
+    name: 'Processes.start',
+    call: ({ runtime }, options) => runtime.processes.start(idle, null, options),
+    good: {},
+    bad: { id: [5, '', 'ä', null], label: [5, '', null], originator: [5, null], wakeTarget: [5, null] },
+  },
+  {
+    name: 'ProcessHandle.result',
+    call: ({ runtime }, options) => runtime.processes.get(idle, 'p').result(options),
+    good: { timeoutMs: 0 },
+    bad: { signal: notSignals, timeoutMs: [-1, '5', null, Number.NaN] },
+  },
+  {
+    name: 'ProcessHandle.events',
+    call: ({ runtime }, options) => runtime.processes.get(idle, 'p').events(options),
+    good: {},
+    bad: { after: [...notCounts], steps: [5, null], signal: notSignals },
+  },
+  {
+    name: 'ProcessHandle.observe',
+    call: ({ runtime }, options) => runtime.processes.get(idle, 'p').observe(options),
+    good: {},
+    bad: { after: [...notCounts], steps: [5, null], signal: notSignals },
+  },
+  {
+    name: 'ProcessHandle.signal',
+    call: ({ runtime }, options) => runtime.processes.get(undefined, 'p').signal('go', null, options),
+    good: {},
+    bad: { id: [5, '', null] },
   },
   {
     name: 'TaskHandle.result',
