@@ -48,6 +48,7 @@ export interface PgPool {
   connect(): Promise<PgClient>
   end(): Promise<void>
   on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'acquire', listener: (client: PgClient) => void): unknown
   removeListener(event: string, listener: (...values: never[]) => void): unknown
 }
 

@@ -50,6 +50,8 @@ export class PostgresDatabase implements AsyncDisposable {
     const logger = guardedLogger(options.logger ?? silentLogger)
     this.#onIdleError = ({ message }) => logger.warn({ cause: message }, 'lost an idle connection to the store')
     pool.on('error', this.#onIdleError)
+    // Not only once we have it: a server that ends may say so right behind the word that it lets us in.
+    pool.on('acquire', guardClient)
   }
 
   /**
@@ -146,7 +148,10 @@ export class PostgresDatabase implements AsyncDisposable {
 
   async #end(): Promise<void> {
     if (this.#isOurs) await this.#pool.end()
-    else this.#pool.removeListener('error', this.#onIdleError)
+    else {
+      this.#pool.removeListener('error', this.#onIdleError)
+      this.#pool.removeListener('acquire', guardClient)
+    }
   }
 
   async #checkServer(): Promise<void> {

@@ -125,6 +125,21 @@ describe('a transaction', () => {
     expect([attempts, await balanceOf('ada')]).toEqual([2, 11])
   })
 
+  it('survives that its connection is lost in the moment in which it is handed out', async () => {
+    const pool = new pg.Pool({ connectionString: server.url })
+    let broken: pg.PoolClient | undefined
+    pool.once('acquire', (client) => {
+      broken = client
+      // Before whoever asked for it has it, and after the pool has let it go.
+      queueMicrotask(() => client.emit('error', new Error('terminating connection due to unexpected postmaster exit')))
+    })
+    await withDatabase({ pool: pool as unknown as PgPool }, (other) =>
+      other.transaction((transaction) => transaction.query(add, ['ada', 1])),
+    )
+    await pool.end()
+    expect([broken?.constructor.name, await balanceOf('ada')]).toEqual(['Client', 11])
+  })
+
   it('survives that its connection is lost while it does something else', async () => {
     const pool = new pg.Pool({ connectionString: server.url })
     const ended = createDeferred<void>()

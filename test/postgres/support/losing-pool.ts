@@ -57,7 +57,7 @@ export function createLosingPool(url: string): LosingPool {
   const pool: PgPool = {
     connect,
     end: () => inner.end(),
-    on: (event, listener) => inner.on(event, listener),
+    on: inner.on.bind(inner),
     removeListener: (event, listener) => inner.removeListener(event, listener),
   }
   return {
