@@ -19,7 +19,8 @@ const { job, bound } = sharedKinds(
     appendFileSync(notes, `${JSON.stringify({ what, processId, value })}\n`)
     writeSync(1, 'note\n')
   },
-  () => new Promise((resolve) => setTimeout(resolve, upTo(30))),
+  // What was taken over takes its time, so that whoever had it before may still write meanwhile.
+  (attempt) => new Promise((resolve) => setTimeout(resolve, attempt === 1 ? upTo(30) : 150)),
 )
 
 // A host that is frozen within a transaction holds its locks no longer than that.

@@ -12,13 +12,13 @@ interface SharedKinds {
 }
 
 /** The kinds that two hosts share; what they do is noted. */
-export function sharedKinds(note: Note, pause: () => Promise<void>): SharedKinds {
+export function sharedKinds(note: Note, pause: (attempt: number) => Promise<void>): SharedKinds {
   const job = defineProcess('job', { disposition: 'rerunnable' }, async (_: unknown, { processId, step, ...run }) => {
     const results: number[] = []
     for (const name of steps) {
       const result = await step(name, async () => {
         note('do', processId)
-        await pause()
+        await pause(run.attempt)
         return run.fencingToken
       })
       note('done', processId, [name, result])
@@ -28,7 +28,7 @@ export function sharedKinds(note: Note, pause: () => Promise<void>): SharedKinds
   })
   const bound = defineProcess('bound', { disposition: 'owner_bound' }, async (_: unknown, { processId }) => {
     note('begin', processId)
-    await pause()
+    await pause(1)
     return 'done'
   })
   return { job, bound }
