@@ -95,7 +95,7 @@ async function openBoss(url: string, { batchSize }: { readonly batchSize: number
 
 /** Jobs per second on the same server, from start to durable end, beside pg-boss. */
 export async function measureJobs(url: string, { quick, progress }: BenchOptions): Promise<Part> {
-  const count = quick ? 100 : 1000
+  const count = quick ? 300 : 1000
   progress(`${count} jobs beside pg-boss`)
   await using ours = await openProcesses(url)
   await using single = await openBoss(url, { batchSize: 1 })

@@ -1,3 +1,4 @@
+import { silence } from '../base/promises.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
@@ -97,23 +98,32 @@ export class PostgresDatabase implements AsyncDisposable {
    */
   transaction<Result>(body: (transaction: Transaction) => Promise<Result>): Promise<Result> {
     return this.#retried(async (connection, attempt) => {
-      await connection.command('BEGIN')
+      // Sent ahead of what the body asks, and before what it has sent is answered: a round trip less on either side.
+      const begun = silence(connection.command('BEGIN'))
+      const sent: Promise<unknown>[] = []
       let result: Result
       try {
         result = await body({
           mayHaveLanded: attempt.mayHaveLanded,
           query: (statement, values) => connection.query(statement, values),
+          send: (statement, values) => void sent.push(silence(connection.query(statement, values))),
           script: async (text) => {
             await connection.command(text)
           },
         })
+        await begun
       } catch (cause) {
         await rollBack(connection)
         throw cause
       }
       attempt.isCommitting = true
+      const committed = silence(connection.command('COMMIT'))
+      const answers = await Promise.allSettled(sent)
+      const command = await committed
+      // What went wrong with one of these says more than that nothing was committed.
+      for (const answer of answers) if (answer.status === 'rejected') throw answer.reason
       // The server answers ROLLBACK when a statement had failed and the body did not mind.
-      if ((await connection.command('COMMIT')) === 'COMMIT') return result
+      if (command === 'COMMIT') return result
       throw new StoreError('store.rejected', { cause: 'a statement of the transaction had failed', sqlState: '25P02' })
     })
   }

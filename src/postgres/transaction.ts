@@ -9,6 +9,8 @@ export interface Transaction extends SqlRunner {
    * done twice has to look for what it did before.
    */
   readonly mayHaveLanded: boolean
+  /** Sends a statement whose answer nobody needs: what goes wrong with it is what the transaction fails with. */
+  send(statement: SqlStatement, values?: readonly SqlValue[]): void
   /** Runs text of several statements that has no parameters; for what defines tables. */
   script(text: string): Promise<void>
 }

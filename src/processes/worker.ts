@@ -297,7 +297,7 @@ export class Worker {
       const claimed = await claim(this.#options.store, id, this.#claimant(), this.#timings.ttlMs)
       if (claimed === undefined) return this.#letGo(slot, { type: 'busy' })
       operation = 'read'
-      return await this.#decide(id, claimed.lease, claimed.deadHolder, slot, (next) => (operation = next))
+      return await this.#decide(record, claimed.lease, claimed.deadHolder, slot, (next) => (operation = next))
     } catch (error) {
       slot.release()
       if (isSuperseded(error)) return { type: 'lease_lost' }
@@ -308,20 +308,22 @@ export class Worker {
   }
 
   async #decide(
-    id: ProcessId,
+    found: ProcessRecord,
     lease: ProcessLease,
     deadHolder: ProcessLease | undefined,
     slot: Slot,
     step: (operation: string) => void,
   ): Promise<Disposition | undefined> {
     const { store, clock, owner, runner } = this.#options
+    const { id } = found
     const nowMs = Math.trunc(clock.wallNow())
     const release = async (disposition: Disposition): Promise<Disposition> => {
       step('release')
       await store.completeLease({ processId: id, leaseToken: lease.leaseToken })
       return this.#letGo(slot, disposition)
     }
-    const record = await store.getProcess(id)
+    // What may run again is run whatever has happened to it, unless it has ended, which its start finds out.
+    const record = found.disposition === 'rerunnable' ? found : await store.getProcess(id)
     if (record === undefined) return release({ type: 'absent' })
     const recovery = recoveryOf(record, { nowMs, deadHolder, isRecoverable: runner.canRecover?.(record) ?? false })
     switch (recovery.action) {
@@ -343,6 +345,7 @@ export class Worker {
           return this.#run({ record: started, lease, slot })
         } catch (error) {
           if (StatewardError.is(error, 'process.attempts_exhausted')) return release({ type: 'already_applied' })
+          if (StatewardError.is(error, 'process.already_terminal')) return release({ type: 'settled_by_peer' })
           if (StatewardError.is(error, 'process.already_started')) return release({ type: 'owner_bound' })
           throw error
         }

@@ -1,4 +1,4 @@
-import type { SqlResult, SqlRow, SqlStatement, SqlValue, Transaction } from '../../postgres/index.js'
+import type { SqlRow, SqlStatement, SqlValue, Transaction } from '../../postgres/index.js'
 import type { Decided, DecisionContext, ProcessCommand, ProcessRows, ProcessWrites } from '../command.js'
 import type { StoredProcess } from '../record.js'
 import { compareText } from '../grant.js'
@@ -99,36 +99,36 @@ export class CommandRun<Result> {
   async #write(transaction: Transaction, processId: ProcessId, { writes, process }: Decided<Result>): Promise<boolean> {
     if (writes === undefined) return true
     const { statements, channel } = this.#options
-    const write = (statement: SqlStatement, values: readonly SqlValue[]): Promise<SqlResult> =>
-      transaction.query(statement, [processId, ...values])
+    const write = (statement: SqlStatement, values: readonly SqlValue[]): void =>
+      transaction.send(statement, [processId, ...values])
     const { register, lease, ack, grant, revoke } = writes
     if (register !== undefined) {
-      const { rowCount } = await write(statements.register, registerValues(register))
+      const { rowCount } = await transaction.query(statements.register, [processId, ...registerValues(register)])
       if (rowCount === 0) return false
     } else if (process !== undefined) {
-      await this.#writeState(write, writes, process)
+      this.#writeState(write, writes, process)
     }
-    if (lease !== undefined) await write(statements.putLease, leaseValues(lease))
-    if (ack !== undefined) await write(statements.putAck, [ack])
-    if (revoke !== undefined) await transaction.query(statements.removeGrant, [revoke, processId])
-    if (grant !== undefined) await transaction.query(statements.putGrant, grantValues(grant))
-    if (channel !== undefined && process !== undefined) await transaction.query(statements.notify, [channel, processId])
+    if (lease !== undefined) write(statements.putLease, leaseValues(lease))
+    if (ack !== undefined) write(statements.putAck, [ack])
+    if (revoke !== undefined) transaction.send(statements.removeGrant, [revoke, processId])
+    if (grant !== undefined) transaction.send(statements.putGrant, grantValues(grant))
+    if (channel !== undefined && process !== undefined) transaction.send(statements.notify, [channel, processId])
     return true
   }
 
-  async #writeState(
-    write: (statement: SqlStatement, values: readonly SqlValue[]) => Promise<SqlResult>,
+  #writeState(
+    write: (statement: SqlStatement, values: readonly SqlValue[]) => void,
     { entries = [] }: ProcessWrites,
     { state }: StoredProcess,
-  ): Promise<void> {
+  ): void {
     const { statements } = this.#options
     const last = entries.at(-1)
-    for (const entry of entries.slice(0, -1)) await write(statements.insertEntry, [...entryValues(entry), this.#name])
+    for (const entry of entries.slice(0, -1)) write(statements.insertEntry, [...entryValues(entry), this.#name])
     // What is there already is not sent again: an outcome may be long.
     const hasOutcome = last === undefined || entries.some(({ semantics }) => semantics?.terminal !== undefined)
     const values = stateValues(state, { hasOutcome })
-    if (last === undefined) await write(statements.update, values)
-    else await write(statements.append, [...values, ...entryValues(last), this.#name])
+    if (last === undefined) write(statements.update, values)
+    else write(statements.append, [...values, ...entryValues(last), this.#name])
   }
 
   /** Whether what was decided stands: all of it does when one part of it that nobody else can have written does. */

@@ -164,7 +164,7 @@ export class ProcessOracle {
   /** As they were registered; what is registered again is compared with these. */
   readonly #targets = new Map<string, string | undefined>()
 
-  #append(known: Known, { event, payload, key }: Extract<Random, { type: 'append' }>): string {
+  #append(known: Known, { event, payload, key, lease }: Extract<Random, { type: 'append' }>): string {
     const there = key === undefined ? undefined : known.events.find((one) => one.key === key)
     if (there !== undefined) {
       return there.type === event && there.payload === payload ? 'replayed' : 'process.replay_conflict'
@@ -174,6 +174,9 @@ export class ProcessOracle {
     if (event === 'note' && payload > 8) return 'process.event_payload_invalid'
     const isOver = known.status !== 'running'
     if (isOver && (event === 'end' || event === 'signal.go')) return 'process.already_terminal'
+    // Whoever holds the lease of what is owned outside may give it up, and nothing else.
+    const isOutside = known.disposition === 'externally_owned'
+    if (event === 'end' && lease !== undefined && isOutside) return 'process.completion_unauthorized'
     known.events.push({ type: event, payload, key })
     if (event === 'end') this.#end(known, 'completed', { type: 'success', value: payload })
     return 'appended'
