@@ -461,6 +461,18 @@ const optionDoors: readonly OptionsDoor[] = [
     bad: { id: [5, '', 'ä', null], label: [5, '', null], originator: [5, null], wakeTarget: [5, null] },
   },
   {
+    name: 'Processes.startCommand',
+    call: ({ runtime }, options) => runtime.processes.startCommand(options as never),
+    good: { command: 'true', recover: 'reap' },
+    bad: {
+      id: [5, '', 'ä', null],
+      command: [5, '', null],
+      args: [5, [5]],
+      recover: ['never', null],
+      timeoutMs: [-1, '5'],
+    },
+  },
+  {
     name: 'ProcessHandle.result',
     call: ({ runtime }, options) => runtime.processes.get(idle, 'p').result(options),
     good: { timeoutMs: 0 },
