@@ -42,6 +42,7 @@ export { defineTask, type DefinitionOptions, type TaskDefinition } from './tasks
 export { RetryLater, TerminalFailure } from './tasks/dispatch/handler.js'
 export { TaskFailed, type TaskFailure } from './tasks/task-failed.js'
 export type { TaskHandle } from './tasks/task-handle.js'
+export type { TaskEnd } from './tasks/task-end.js'
 export type { Schema } from './work/values.js'
 export type { Rate } from './work/slots.js'
 export type { IdleWakeStop } from '../machines/idle-wake.js'

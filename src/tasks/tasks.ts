@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
+import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import { silentLogger, type Logger } from '../base/logger.js'
@@ -45,6 +46,7 @@ import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsO
 import type { EventFilter } from './subscription.js'
 import { TaskMetrics } from './task-metrics.js'
 import { TaskLog } from './task-log.js'
+import type { TaskEnd } from './task-end.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
 import type { TaskProjection } from './view.js'
 
@@ -132,6 +134,15 @@ export class Tasks {
   /** What is durable, with its indexes. */
   get projection(): TaskProjection {
     return this.authority.projection
+  }
+
+  /**
+   * What has ended, in order, under cursors: whoever was away asks `since(n)`, or follows with `entries({ after: n })` or
+   * `observe({ after: n })`. Where rows are no longer kept (`feedCapacity`), these raise `feed_gap` instead of skipping.
+   * Streams complete when the runtime closes. A task that is given more runs after its end ends once more.
+   */
+  get feed(): Feed<TaskEnd> {
+    return this.authority.feed
   }
 
   /**
@@ -348,6 +359,7 @@ export class Tasks {
         await this.#dispatcher.drain(graceMs)
       } finally {
         this.#commits[Symbol.dispose]()
+        this.authority.closeFeed()
         this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
       }
     }
