@@ -24,6 +24,7 @@ import { checkHeld } from './attempt-changes.js'
 import type { AttemptIdentity } from './attempt-report.js'
 import { submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
+import { submitWithin, type TaskSpans, type TraceOfSubmission } from './task-spans.js'
 import { fireForSpending } from './triggers.js'
 
 /** What the log of an attempt is built on. */
@@ -34,6 +35,8 @@ export interface AttemptLogOptions {
   readonly times: TaskClock
   readonly answers: Answers
   readonly logger: Logger
+  /** Where calls are traced. */
+  readonly spans?: TaskSpans
 }
 
 /** Steps, waits and calls of a run, as one of its attempts reads and writes them: under its lease, or not at all. */
@@ -121,7 +124,7 @@ export class AttemptLog implements DurableLog {
       // The end of the attempt, or of its run, closes it.
       const { runId } = this.#attempt
       this.#options.logger.debug(
-        { runId, step: key, cause: messageOf(failure) },
+        { runId, step: key, error: messageOf(failure) },
         'what a step set aside stays so for now',
       )
     }
@@ -176,13 +179,29 @@ export class AttemptLog implements DurableLog {
     if (reserved !== undefined) this.#account().forget(Array.from(reserved.values(), ({ id }) => id))
   }
 
-  async recordWait(key: string, wait: DurableWait, { isWaiting }: WaitStart): Promise<void> {
+  async recordWait(key: string, wait: DurableWait, start: WaitStart): Promise<void> {
+    if (wait.type !== 'call') return void (await this.#recordWait(key, wait, start))
+    await submitWithin(
+      this.#options.spans,
+      wait.kind,
+      (trace) => this.#recordWait(key, wait, start, trace),
+      (childTaskId) => childTaskId,
+    )
+  }
+
+  /** Resolves with the id of the task that a call has submitted. */
+  #recordWait(
+    key: string,
+    wait: DurableWait,
+    { isWaiting }: WaitStart,
+    trace: TraceOfSubmission = {},
+  ): Promise<TaskId | undefined> {
     const { mutations, times } = this.#options
     const { runId, fencingToken } = this.#attempt
-    await mutations.transact((batch) => {
+    return mutations.transact((batch) => {
       checkHeld(batch, this.#attempt)
       const subject: WaitSubject =
-        wait.type === 'call' ? { type: 'call', childTaskId: this.#call(batch, wait, times.wall()) } : wait
+        wait.type === 'call' ? { type: 'call', childTaskId: this.#call(batch, wait, trace, times.wall()) } : wait
       batch.submit({
         type: 'wait_begin',
         runId,
@@ -192,6 +211,7 @@ export class AttemptLog implements DurableLog {
         fencingToken,
         atMs: times.now(),
       })
+      return subject.type === 'call' ? subject.childTaskId : undefined
     })
   }
 
@@ -224,10 +244,15 @@ export class AttemptLog implements DurableLog {
     return { settlements, consumptions }
   }
 
-  #call(batch: TaskBatch, { kind, input, limits }: Extract<DurableWait, { type: 'call' }>, atMs: number): TaskId {
+  #call(
+    batch: TaskBatch,
+    { kind, input, limits }: Extract<DurableWait, { type: 'call' }>,
+    trace: TraceOfSubmission,
+    atMs: number,
+  ): TaskId {
     const { ids } = this.#options
     const parentTaskId = this.#attempt.taskId
-    const called = { kind, parentTaskId, payload: decodeValue(input), ...(limits && { constraints: limits }) }
+    const called = { kind, parentTaskId, payload: decodeValue(input), ...trace, ...(limits && { constraints: limits }) }
     return submitInto(batch, called, atMs, ids)
   }
 
