@@ -4,7 +4,7 @@ import { InvalidInputError, isList, StatewardError } from '../base/errors.js'
 import { epochMs } from '../base/instant.js'
 import { checkFields, checkFunction, longestDurationMs, textOf } from '../base/options.js'
 import { canonicalText, type JsonValue } from '../base/json.js'
-import type { CallLimits, DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
+import type { AwaitedAnswer, CallLimits, DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
 import type { Job } from './job.js'
 import { checkValue, decodeValue, encodeValue, isSchema, type OutputOf, type Schema } from './values.js'
 
@@ -158,10 +158,11 @@ export class DurableContext {
         ...(timeoutMs !== undefined && { untilMs: Math.trunc(this.#wallNow() + timeoutMs) }),
         ...(whom !== undefined && { whom }),
       }
-      const answer = await this.#answerTo(key, wait)
+      const check = (value: unknown) => (schema === undefined ? value : checkValue(schema, value, `answer to ${name}`))
+      const answer = await this.#answerTo(key, wait, schema && (async (value) => void (await check(value))))
       if (answer.type !== 'answered') throw new DurableError('wait_timed_out', `nobody answered ${name}`, { name })
       const value = decodeValue(answer.value)
-      return schema === undefined ? value : checkValue(schema, value, `answer to ${name}`)
+      return check(value)
     })
   }
 
@@ -216,12 +217,12 @@ export class DurableContext {
     return Array.from(this.#options.log.keys()).filter((key) => !this.#used.has(key))
   }
 
-  async #answerTo(key: string, wait: DurableWait): Promise<DurableAnswer> {
+  async #answerTo(key: string, wait: DurableWait, check?: AwaitedAnswer['check']): Promise<DurableAnswer> {
     const { job, log } = this.#options
     const recorded = log.waitOf(key)
     if (recorded?.answer !== undefined) return recorded.answer
     if (recorded === undefined) await job.step(() => this.#begin(key, wait))
-    return job.wait(() => log.answerTo(key, { signal: job.signal }))
+    return job.wait(() => log.answerTo(key, { signal: job.signal, ...(check && { check }) }))
   }
 
   /** All that the execution does is wait when each step under way is the beginning of a wait. */
