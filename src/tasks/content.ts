@@ -24,11 +24,16 @@ export const contentTypes = {
  * `invalid_input` naming the path of the first part that JSON would change on the way.
  */
 export function contentOf(value: unknown, subject: string, field?: string): Content | undefined {
-  if (typeof value === 'string') return { bytes: Buffer.from(value), contentType: contentTypes.text }
+  // Text that has no form in UTF-8, with half a surrogate pair in it, has one in JSON.
+  if (typeof value === 'string' && !halfOfPair.test(value))
+    return { bytes: Buffer.from(value), contentType: contentTypes.text }
   if (isBytes(value)) return { bytes: value, contentType: contentTypes.bytes }
   const encoded = encodeValue(value, subject, field)
   return encoded === undefined ? undefined : encodedContent(encoded)
 }
+
+/** A surrogate that stands alone. */
+const halfOfPair = /\p{Surrogate}/u
 
 /** Whether it is bytes. A proxy whose target is gone is none, and cannot be asked. */
 export function isBytes(value: unknown): value is Uint8Array {

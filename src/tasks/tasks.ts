@@ -284,10 +284,13 @@ export class Tasks {
   /**
    * Answers what a handler asks with `waitFor`: its oldest open question of this name; the first that it will ask, when it
    * has asked none. Rejects with `unknown_task`, `question_already_answered`, `answer_too_late` when the task has ended, and
-   * `invalid_input` for a value that has no form in JSON.
+   * `invalid_input` for a value that has no form in JSON, or that the schema of the handler which asks refuses; the question
+   * stays open then.
    */
   answer(taskId: TaskId, name: string, value?: unknown): Promise<void> {
-    return silence(answerQuestion(this.authority.own, taskId, name, value, () => this.#now()))
+    const { checkAnswer } = this.#dispatcher
+    const use = { mutations: this.authority.own, projection: this.projection, checkAnswer, now: () => this.#now() }
+    return silence(answerQuestion(use, taskId, name, value))
   }
 
   /** What handlers ask and nobody has answered, oldest first: what does this service wait for, and whom? Raises `invalid_input`. */

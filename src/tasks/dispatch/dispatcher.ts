@@ -18,7 +18,7 @@ import type { Run } from '../run.js'
 import { runsTakenBack } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
-import { Answers } from './answers.js'
+import { Answers, type CheckAnswer } from './answers.js'
 import { type DelayOf, recoverLost } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
@@ -275,6 +275,9 @@ export class Dispatcher {
     this.#promotion[Symbol.dispose]()
     this.#followUps[Symbol.dispose]()
   }
+
+  /** Rejects with `invalid_input` for an answer that the attempt which asks here would not take. */
+  readonly checkAnswer: CheckAnswer = (asked, value) => this.#answers.check(asked, value)
 
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
   requestSuspend(runId: RunId): boolean {
