@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { StatewardError } from '../../src/base/errors.js'
 import * as main from '../../src/index.js'
+import { createHttpHandler } from '../../src/http/index.js'
 import { createStatelyInspector } from '../../src/inspect/index.js'
 import type { Journal } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
@@ -296,6 +297,20 @@ const optionDoors: readonly OptionsDoor[] = [
     bad: { now: notFunctions, random: notFunctions },
   },
   {
+    name: 'runCommand',
+    call: (_, options) => main.runCommand('true', [], options),
+    good: {},
+    bad: {
+      cwd: ['', 5, null],
+      env: [5, null],
+      signal: notSignals,
+      timeoutMs: notDurations,
+      graceMs: notDurations,
+      onLine: notFunctions,
+      clock: [5, null],
+    },
+  },
+  {
     name: 'createDirectoryJournal',
     call: (_, options) => main.createDirectoryJournal(options),
     good: { directory: 'never made' },
@@ -315,6 +330,27 @@ const optionDoors: readonly OptionsDoor[] = [
     call: (_, options) => main.readDirectoryJournal(options),
     good: { directory: 'never made' },
     bad: { directory: ['', 5, null], fileSystem: notPorts },
+  },
+  {
+    name: 'createHttpHandler',
+    call: (_, options) => createHttpHandler(options),
+    good: ({ runtime }) => ({ runtime, unprotected: true }),
+    bad: {
+      runtime: notPorts,
+      token: ['short', 5, null, []],
+      authorize: notFunctions,
+      unprotected: [1, 'true', null],
+      hosts: ['all', [''], [5], null],
+      origins: ['https://a.example', null],
+      basePath: ['x', '/', '/x/', '', 5, null],
+      routes: [[{}], [null], 'x', null],
+      maxBodyBytes: notCounts,
+      maxStreams: notCounts,
+      heartbeatMs: notDurations,
+      stallMs: notDurations,
+      clock: notPorts,
+      logger: notPorts,
+    },
   },
   {
     name: 'createStatelyInspector',
@@ -929,6 +965,7 @@ describe('the table of doors', () => {
     // Of use to the runtime only, which has decoded the grace period.
     'Tasks.close',
     'TaskAuthority.start',
+    'TaskAuthority.closeFeed',
     'TaskAuthority.restore',
     'TaskAuthority.replay',
     'TaskAuthority.capture',
