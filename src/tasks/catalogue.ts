@@ -60,6 +60,7 @@ import {
   runSuspend,
   runSuspended,
 } from './run-commands.js'
+import { scheduleChange, scheduleChanged } from './schedule.js'
 import type { TaskTables } from './state.js'
 import { stepRecord, stepRecorded, stepRow } from './step.js'
 import {
@@ -146,6 +147,7 @@ const commands = [
   attemptWait,
   attemptGoOn,
   questionAnswer,
+  scheduleChange,
 ] as const
 
 const events = [
@@ -192,6 +194,7 @@ const events = [
   attemptWaiting,
   attemptWorking,
   questionAnswered,
+  scheduleChanged,
 ] as const
 
 type CommandDefinition = (typeof commands)[number]

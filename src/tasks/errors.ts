@@ -95,6 +95,11 @@ export const refusalMessages = {
   already_retried: ({ taskId, retryTaskId }: { readonly taskId: TaskId; readonly retryTaskId: TaskId }) =>
     `task ${taskId} was retried as ${retryTaskId}`,
   task_already_cancelled: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} is cancelled`,
+  task_already_ended: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} has ended`,
+  /** Only what repeats has a schedule. */
+  task_not_repeating: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} has no schedule, or would have none`,
+  /** The task would never have run and never end: cancel it instead. */
+  schedule_without_runs: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} would have no runs`,
   engine_already_paused: () => 'the engine is paused already',
   engine_not_paused: () => 'the engine is not paused',
   run_already_exists: ({ runId }: { readonly runId: RunId }) => `run ${runId} exists already`,

@@ -81,14 +81,14 @@ export class TaskIndexes {
   }
 
   #onTask(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {
-    if (before === undefined && after !== undefined) {
-      if (after.spec.parentTaskId !== undefined) this.children.add(after.spec.parentTaskId, taskId)
-      if (after.spec.runPolicy.type === 'cron') this.cronTasks.add(taskId)
+    if (before === undefined && after?.spec.parentTaskId !== undefined) {
+      this.children.add(after.spec.parentTaskId, taskId)
     }
-    if (after?.cancelledAtMs !== undefined && before?.cancelledAtMs === undefined) {
-      this.cronTasks.delete(taskId)
-      this.#updateGate(taskId)
+    if (after?.spec !== before?.spec || after?.cancelledAtMs !== before?.cancelledAtMs) {
+      if (after?.spec.runPolicy.type === 'cron' && after.cancelledAtMs === undefined) this.cronTasks.add(taskId)
+      else this.cronTasks.delete(taskId)
     }
+    if (after?.cancelledAtMs !== undefined && before?.cancelledAtMs === undefined) this.#updateGate(taskId)
     if (before !== undefined && after !== undefined && phaseOf(before) === 'open' && phaseOf(after) !== 'open') {
       this.#endedTasks.push(taskId)
     }

@@ -44,10 +44,14 @@ export {
   type TaskEvent,
 } from './catalogue.js'
 export {
+  catchUps,
   defaultConstraints,
   holdPolicies,
+  overlaps,
   safetyLevels,
+  type CatchUp,
   type ConcurrencyKeyHoldPolicy,
+  type Overlap,
   type SafetyLevel,
   type TaskConstraints,
 } from './task-spec.js'

@@ -29,7 +29,7 @@ export interface TaskProgress {
   readonly open: number
   readonly completed: number
   readonly failed: number
-  /** Latest time a run was created for; only for repeating tasks, whose next run comes after it. */
+  /** Where the calendar of a repeating task has come to: its next run comes after it. */
   readonly lastScheduledAtMs?: number
 }
 
@@ -124,11 +124,20 @@ export const taskCancel = defineCommand('task_cancel', {
   },
 })
 
-/** Depth and progress are left out: they follow from parents and runs. */
+/** Depth and progress are left out, as far as they follow from parents and runs. */
 export const taskRow = defineRow('task', {
-  fields: { spec: storedTaskSpecSchema, createdAtMs: naturalSchema, cancelledAtMs: optionalTime },
-  capture: ({ tasks }) => tasks.rows(),
-  restore: (draft, stored) => {
+  fields: {
+    spec: storedTaskSpecSchema,
+    createdAtMs: naturalSchema,
+    cancelledAtMs: optionalTime,
+    /** Of a repeating task: its calendar goes on from here, whatever became of its runs. */
+    lastScheduledAtMs: optionalTime,
+  },
+  capture: ({ tasks }) => {
+    const captured = tasks.captured()
+    return { count: captured.count, rows: () => withCalendars(captured.rows()) }
+  },
+  restore: (draft, { lastScheduledAtMs, ...stored }) => {
     const { spec, createdAtMs, cancelledAtMs } = stored
     const taskId = spec.id
     if (isNilUuid(taskId)) throw new TaskError('snapshot_nil_id', { id: taskId })
@@ -146,11 +155,18 @@ export const taskRow = defineRow('task', {
     draft.put(draft.tables.tasks, taskId, {
       ...deepFreeze(stored),
       depth: parent === undefined ? 0 : parent.depth + 1,
-      progress: noProgress,
+      progress: lastScheduledAtMs === undefined ? noProgress : { ...noProgress, lastScheduledAtMs },
     })
     indexKey(draft, spec)
   },
 })
+
+function* withCalendars(rows: Iterable<Task>): Iterable<Task & { readonly lastScheduledAtMs?: number }> {
+  for (const row of rows) {
+    const { lastScheduledAtMs } = row.progress
+    yield lastScheduledAtMs === undefined ? row : { ...row, lastScheduledAtMs }
+  }
+}
 
 /** The task; raises `unknown_task`. */
 export function knownTask(view: TaskReads, taskId: TaskId): Task {

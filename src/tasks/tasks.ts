@@ -19,6 +19,7 @@ import { Dispatcher } from './dispatch/dispatcher.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
 import type { DispatchOptions, Random } from './dispatch/options.js'
 import { replenishInto } from './dispatch/replenishment.js'
+import { reschedule } from './dispatch/reschedule.js'
 import { retryInto } from './dispatch/retry.js'
 import {
   decodeGraph,
@@ -41,6 +42,7 @@ import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
 import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsOptions } from './questions.js'
 import type { EventFilter } from './subscription.js'
+import { type RunPolicy, runPolicySchema } from './task-spec.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
 import type { TaskProjection } from './view.js'
 
@@ -228,6 +230,18 @@ export class Tasks {
     const run = this.projection.run(runId)
     if (run === undefined) throw new TaskError('unknown_run', { runId })
     return blockOfRun(this.projection, run, this.#wall(), (blocked) => this.#dispatcher.blockOf(blocked))
+  }
+
+  /**
+   * Gives a repeating task another schedule, from now on: runs that were not due yet give way to those of the new one; what is
+   * due or under way goes on. Rejects with `unknown_task`, `task_not_repeating`, `task_already_cancelled`,
+   * `task_already_ended`, `schedule_without_runs`, and with `invalid_input` and the construction errors of a policy.
+   */
+  reschedule(taskId: TaskId, policy: RunPolicy): Promise<void> {
+    return this.authority.own.transact((batch) => {
+      checkText('task id', taskId)
+      reschedule(batch, taskId, decode(runPolicySchema, policy, 'run policy'), this.#wall(), this.#use.ids)
+    })
   }
 
   /** Asks the handler of a running run to stop, so that it is suspended. Raises `run_suspend_requires_running` for any other. */

@@ -19,7 +19,7 @@ import type { TaskIndexes } from './indexes.js'
 import { questionKey, type EarlyAnswer, type Question } from './question.js'
 import type { Reservation, ReservationReads } from './reservation.js'
 import type { RunReads } from './run-commands.js'
-import type { Run, RunState } from './run.js'
+import { isTerminalRunState, type Run, type RunState } from './run.js'
 import type { TaskTables } from './state.js'
 import { durableKey, type DurableStep, type StepReads } from './step.js'
 import {
@@ -102,6 +102,18 @@ export class TaskView
       .of(taskId)
       .toSorted()
       .flatMap((id) => this.run(id) ?? [])
+  }
+
+  /** Runs of a task that can still change, the latest first; O(runs that were made after the oldest of them). */
+  openRunsOf(taskId: TaskId): readonly Run[] {
+    const open: Run[] = []
+    const ids = this.tables.runsByTask.of(taskId)
+    const count = this.task(taskId)?.progress.open ?? 0
+    for (let index = ids.length - 1; index >= 0 && open.length < count; index--) {
+      const run = this.run(ids[index] as RunId)
+      if (run !== undefined && !isTerminalRunState(run.state)) open.push(run)
+    }
+    return open
   }
 
   prerequisites(taskId: TaskId): readonly TaskId[] {

@@ -204,7 +204,7 @@ function createWith(
 ): void {
   const taskId = taskSpec.id
   checkOccurs(taskSpec.runPolicy, origin)
-  batch.submit({ type: 'task_create', taskSpec, runs: firstRuns(taskSpec, origin, ids), atMs })
+  batch.submit({ type: 'task_create', taskSpec, runs: firstRuns(taskSpec, { origin, now: atMs }, ids), atMs })
   for (const [name, limit] of Object.entries(budgets)) {
     batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }

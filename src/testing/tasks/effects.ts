@@ -10,7 +10,9 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
     case 'task_create': {
       const parent = command.taskSpec.parentTaskId
       const depth = parent === undefined ? 0 : (state.tasks.get(parent)?.depth ?? 0) + 1
-      state.tasks.set(command.taskSpec.id, { parent, isCancelled: false, depth, createdAtMs: command.atMs })
+      const isRepeating = command.taskSpec.runPolicy.type !== 'once'
+      const { atMs: createdAtMs } = command
+      state.tasks.set(command.taskSpec.id, { parent, isCancelled: false, isRepeating, depth, createdAtMs })
       for (const { id } of command.runs ?? []) state.runs.set(id, freshRun(command.taskSpec.id))
       return
     }
@@ -78,6 +80,10 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       if (task !== undefined) task.isCancelled = true
       return
     }
+    case 'schedule_change':
+      for (const id of command.dropped) state.runs.delete(id)
+      for (const { id } of command.runs) state.runs.set(id, freshRun(command.taskId))
+      return
     case 'dependency_declare': {
       const set = state.prerequisites.get(command.taskId) ?? new Set()
       for (const id of command.dependsOn) set.add(id)

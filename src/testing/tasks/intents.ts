@@ -35,6 +35,7 @@ const weights: readonly (readonly [TaskCommand['type'] | 'advance', number])[] =
   ['attempt_start', 8],
   ['attempt_finish', 8],
   ['task_cancel', 1],
+  ['schedule_change', 3],
   ['dependency_declare', 3],
   ['run_suspend', 3],
   ['run_resume', 3],
@@ -166,7 +167,8 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
     case 'task_create': {
       const parent = c % 2 === 0 ? {} : { parentTaskId: taskId((d % 4) + 1) }
       const runs = e % 3 === 0 ? { runs: [{ id: run, scheduledAtMs: atMs + c }] } : {}
-      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...parent }), ...runs, atMs }
+      const policy = a % 2 === 0 ? { runPolicy: { type: 'repeat', count: 9, intervalMs: 10 } as const } : {}
+      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...policy, ...parent }), ...runs, atMs }
     }
     case 'run_create':
       return {
@@ -228,6 +230,13 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
     }
     case 'question_answer':
       return { type, taskId: task, name: `q${d % 2}`, value: `${e}`, atMs }
+    case 'schedule_change': {
+      const scheduled = [...oracle.runs].filter(([, { task: of, state }]) => of === task && state === 'scheduled')
+      const dropped = isSensible ? scheduled.slice(0, c % 3).map(([id]) => id as RunId) : [run]
+      const runs = d % 3 === 0 ? [] : [{ id: run, scheduledAtMs: atMs + c }]
+      const policy = e % 4 === 0 ? { runPolicy: { type: 'repeat', count: 5, intervalMs: 20 } as const } : {}
+      return { type, taskId: task, ...policy, dropped, runs, atMs }
+    }
     case 'task_cancel':
       return { type, taskId: task, atMs: atMs + (isSensible ? 200 : 0) }
     case 'dependency_declare':

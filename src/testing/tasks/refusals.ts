@@ -92,6 +92,22 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
       if (state.tasks.get(command.taskId)?.isCancelled === true) return 'task_already_cancelled'
       return command.atMs < (state.tasks.get(command.taskId)?.createdAtMs ?? 0) ? 'cancel_before_create' : undefined
+    case 'schedule_change': {
+      const { taskId, runPolicy, dropped, runs } = command
+      const task = state.tasks.get(taskId)
+      if (task === undefined) return 'unknown_task'
+      if (!task.isRepeating || runPolicy?.type === 'once') return 'task_not_repeating'
+      if (task.isCancelled) return 'task_already_cancelled'
+      const had = state.runsOf(taskId)
+      if (had.length > 0 && had.every((run) => isFinal(run.state))) return 'task_already_ended'
+      for (const id of dropped) {
+        const run = state.runs.get(id)
+        if (run?.task !== taskId) return 'unknown_run'
+        if (run.state !== 'scheduled') return 'previous_state_mismatch'
+      }
+      if (runs.some(({ id }) => state.runs.has(id))) return 'run_already_exists'
+      return had.length - dropped.length + runs.length === 0 ? 'schedule_without_runs' : undefined
+    }
     case 'dependency_declare': {
       const { taskId, dependsOn } = command
       if (dependsOn.length === 0) return 'empty_dependency_list'

@@ -2,6 +2,7 @@
 export interface OracleTask {
   readonly parent: string | undefined
   isCancelled: boolean
+  readonly isRepeating: boolean
   /** 0 without a parent. */
   readonly depth: number
   readonly createdAtMs: number
