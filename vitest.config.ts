@@ -18,8 +18,8 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    // They fetch other versions of Node: `npm run test:nodes`.
-    exclude: [...configDefaults.exclude, 'test/nodes/**'],
+    // They fetch other versions of Node and of the compiler: `npm run test:supported`.
+    exclude: [...configDefaults.exclude, 'test/supported/**'],
     // Tests start child processes and sync real files: forks give each file its own process to do so.
     pool: 'forks',
     testTimeout: 20_000,

@@ -43,16 +43,16 @@ export interface AdvanceEvent {
 }
 
 /** Asks for an operation to end. */
-export interface SettleEvent {
+export interface EndEvent {
   readonly type: `operation.${TerminalAction}`
   readonly id: OperationId
   readonly outcome: OperationOutcome
   /** Minted when the decision is staged; absent while it is only being asked about. */
-  settlement?: Settlement
+  stamp?: EndStamp
 }
 
-/** What the registry adds to an outcome; a recovered operation keeps only its sequence. */
-export interface Settlement {
+/** Place and time of an end, which the registry adds to its outcome; a recovered operation keeps only its sequence. */
+export interface EndStamp {
   /** Place in the completion order, from 1. */
   readonly sequence: number
   /** Epoch milliseconds. */
@@ -72,7 +72,7 @@ export interface BeginWaitEvent {
 export type OperationRegistryEvent =
   | RegisterEvent
   | AdvanceEvent
-  | SettleEvent
+  | EndEvent
   | BeginWaitEvent
   | { readonly type: 'wait_all.cancel'; readonly requestId: WaitRequestId; readonly reason: unknown }
   | { readonly type: 'records.drop'; readonly ids: readonly OperationId[] }
@@ -95,13 +95,13 @@ export interface OperationBook {
   /** True when one more operation would exceed the limit, the event's own or else the registry's. */
   isFull(limit: number | undefined): boolean
   /** Whether the operation's own chart lets the event happen; an end that is under way counts. */
-  allows(event: AdvanceEvent | SettleEvent): boolean
+  allows(event: AdvanceEvent | EndEvent): boolean
   /** Whether the turn waits already. */
   isTurnWaiting(turnId: TurnId): boolean
   hasActiveWait(requestId: WaitRequestId): boolean
   register(event: RegisterEvent): void
   advance(event: AdvanceEvent): void
-  settle(event: SettleEvent): void
+  end(event: EndEvent): void
   beginWait(event: BeginWaitEvent, registry: AnyActorRef): void
   cancelWait(requestId: WaitRequestId, reason: unknown): void
   drop(ids: readonly OperationId[]): void
@@ -134,7 +134,7 @@ export const operationRegistryMachine = setup({
     sourceIsMalformed: ({ context, event }) => !context.book.hasWellFormedSource((event as RegisterEvent).spec),
     registryIsFull: ({ context, event }) => context.book.isFull((event as RegisterEvent).limit),
     operationIsUnknown: ({ context, event }) => !context.book.has((event as AdvanceEvent).id),
-    operationRefuses: ({ context, event }) => !context.book.allows(event as AdvanceEvent | SettleEvent),
+    operationRefuses: ({ context, event }) => !context.book.allows(event as AdvanceEvent | EndEvent),
     operationEnds: ({ event }) => 'outcome' in event,
     waitNamesAnIdTwice: ({ event }) => new Set(waitIds(event)).size < waitIds(event).length,
     turnIsWaiting: ({ context, event }) => context.book.isTurnWaiting((event as BeginWaitEvent).turnId),
@@ -145,7 +145,7 @@ export const operationRegistryMachine = setup({
   actions: {
     registerOperation: ({ context, event }) => context.book.register(event as RegisterEvent),
     advanceOperation: ({ context, event }) => context.book.advance(event as AdvanceEvent),
-    settleOperation: ({ context, event }) => context.book.settle(event as SettleEvent),
+    endOperation: ({ context, event }) => context.book.end(event as EndEvent),
     beginWait: ({ context, event, self }) => context.book.beginWait(event as BeginWaitEvent, self),
     cancelWait: ({ context, event }) => {
       if (event.type === 'wait_all.cancel') context.book.cancelWait(event.requestId, event.reason)
@@ -166,7 +166,7 @@ export const operationRegistryMachine = setup({
     'operation.*': [
       { guard: 'operationIsUnknown', meta: { refusal: 'not_found' } },
       { guard: 'operationRefuses', meta: { refusal: 'operation_refuses' } },
-      { guard: 'operationEnds', actions: 'settleOperation' },
+      { guard: 'operationEnds', actions: 'endOperation' },
       { actions: 'advanceOperation' },
     ],
     'wait_all.begin': [

@@ -29,7 +29,7 @@ export type OperationEvent =
   | { readonly type: TerminalAction; readonly outcome: OperationOutcome }
 
 /** A terminal transition: legal only with an outcome of the status it leads to (O-20). */
-function settle<Status extends TerminalStatus>(status: Status) {
+function endAs<Status extends TerminalStatus>(status: Status) {
   return { target: status, guard: { type: 'outcomeIs', params: { status } }, actions: 'keepOutcome' } as const
 }
 
@@ -81,32 +81,32 @@ export const operationMachine = setup({
       description: 'Registered; what it needs is being set up.',
       on: {
         start: 'running',
-        fail: settle('failed'),
-        abort: settle('aborted'),
-        cancel: settle('cancelled'),
-        terminate: settle('terminated'),
+        fail: endAs('failed'),
+        abort: endAs('aborted'),
+        cancel: endAs('cancelled'),
+        terminate: endAs('terminated'),
       },
     },
     running: {
       on: {
         progress_reported: { actions: 'countProgress' },
         retire_requested: 'retiring',
-        complete: settle('completed'),
-        fail: settle('failed'),
-        cancel: settle('cancelled'),
-        retire_completed: settle('retired'),
-        terminate: settle('terminated'),
+        complete: endAs('completed'),
+        fail: endAs('failed'),
+        cancel: endAs('cancelled'),
+        retire_completed: endAs('retired'),
+        terminate: endAs('terminated'),
       },
     },
     retiring: {
       description: 'Asked to wind down; may still report, complete or fail.',
       on: {
         progress_reported: { actions: 'countProgress' },
-        complete: settle('completed'),
-        fail: settle('failed'),
-        cancel: settle('cancelled'),
-        retire_completed: settle('retired'),
-        terminate: settle('terminated'),
+        complete: endAs('completed'),
+        fail: endAs('failed'),
+        cancel: endAs('cancelled'),
+        retire_completed: endAs('retired'),
+        terminate: endAs('terminated'),
       },
     },
     completed: { type: 'final' },

@@ -34,7 +34,7 @@ export function restoreCompletion({ records }: SessionState, entry: CompletionEn
   checkResult(id, entry.outcome)
   const known = records.rows.get(id)
   if (known !== undefined) {
-    const { sequence } = known.settlement ?? {}
+    const { sequence } = known.stamp ?? {}
     const { kind: knownKind, outcome: knownOutcome } = known.context
     if (sequence !== seq || knownKind !== entry.kind || !isDeepStrictEqual(knownOutcome, entry.outcome)) {
       throw internalError(`completion feed fact of ${id} drifted from its recovery`)

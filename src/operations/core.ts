@@ -15,7 +15,7 @@ import {
   type OperationRefusal,
   type OperationRegistryActor,
   type OperationRegistryEvent,
-  type SettleEvent,
+  type EndEvent,
 } from '../../machines/operation-registry.js'
 import type { OperationId } from '../../machines/operation-vocabulary.js'
 import { withOperations } from './children.js'
@@ -53,7 +53,7 @@ export interface CallerRequest {
 
 /** An end that is decided and has its place in the completion order, but is not durable yet. */
 export interface StagedEnd {
-  readonly event: SettleEvent
+  readonly event: EndEvent
   readonly selection: Selection
 }
 
@@ -127,7 +127,7 @@ export class OperationsCore {
   }
 
   /** Decides an end and gives it its place in the completion order; throws like {@link OperationsCore.take}. */
-  stage(event: SettleEvent): StagedEnd {
+  stage(event: EndEvent): StagedEnd {
     const selection = this.#decide(event)
     this.records.stage(event)
     return { event, selection }
@@ -139,10 +139,10 @@ export class OperationsCore {
   }
 
   /** Carries out an end that is durable now. */
-  settle({ event, selection }: StagedEnd): void {
+  end({ event, selection }: StagedEnd): void {
     this.change(() => {
       this.#apply(event, selection)
-      if (this.records.lastSettled === event.id) return
+      if (this.records.lastEnded === event.id) return
       this.actor.send({ type: 'fault', cause: `the durable end of operation ${event.id} was not applied` })
       throw poisonedError()
     })

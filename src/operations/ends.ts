@@ -2,7 +2,7 @@ import { silence } from '../base/promises.js'
 import type { Lane } from '../lane/lane.js'
 import type { Staged } from '../lane/types.js'
 import type { NumberedEvent } from '../state/log.js'
-import type { SettleEvent, Settlement } from '../../machines/operation-registry.js'
+import type { EndEvent, EndStamp } from '../../machines/operation-registry.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 import { checkId } from './admission.js'
 import { kindClasses } from './classification.js'
@@ -44,12 +44,12 @@ export class OperationEnds {
   }
 
   /** Ends one operation. `outcomeOf` is asked once the id is known to be one; what it throws is the refusal. */
-  end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
+  end(type: EndEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
     return this.#core.ask({ type, id }, () => this.#end(type, id, outcomeOf))
   }
 
-  #end(type: SettleEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
-    let event: SettleEvent
+  #end(type: EndEvent['type'], id: OperationId, outcomeOf: () => OperationOutcome): Promise<void> {
+    let event: EndEvent
     try {
       checkId(id)
       event = { type, id, outcome: outcomeOf() }
@@ -63,7 +63,7 @@ export class OperationEnds {
 
   /** Ends all that live, in groups that fit the journal, and waits for ends under way. */
   endAll(reason: string): Promise<void> {
-    let groups: SettleEvent[][]
+    let groups: EndEvent[][]
     try {
       groups = terminations(this.#records, reason)
     } catch (fault) {
@@ -74,14 +74,14 @@ export class OperationEnds {
   }
 
   /** Capacity slots leave no trace, so their end waits for nothing. */
-  #endSlot(event: SettleEvent): Promise<void> {
+  #endSlot(event: EndEvent): Promise<void> {
     let discard = (): void => {}
     try {
       const staged = this.#core.stage(event)
       discard = () => this.#core.unstage(staged)
       this.#checkBarriers([event])
       discard = () => {}
-      this.#core.settle(staged)
+      this.#core.end(staged)
     } catch (refusal) {
       discard()
       return this.#lane.refuse(refusal as Error)
@@ -90,11 +90,11 @@ export class OperationEnds {
     return done
   }
 
-  #endTogether(events: readonly SettleEvent[]): Promise<void> {
+  #endTogether(events: readonly EndEvent[]): Promise<void> {
     return this.#lane.submit(this.#history, () => this.#stage(events))
   }
 
-  #stage(ends: readonly SettleEvent[]): Staged<void> {
+  #stage(ends: readonly EndEvent[]): Staged<void> {
     const staged: StagedEnd[] = []
     const discard = (): void => {
       for (const end of staged.toReversed()) this.#core.unstage(end)
@@ -102,7 +102,7 @@ export class OperationEnds {
     // All of the group, or an inspector's own end would come before those that were decided earlier.
     const commit = (): void =>
       this.#core.change(() => {
-        for (const end of staged) this.#core.settle(end)
+        for (const end of staged) this.#core.end(end)
       })
     const publish = (): void => {
       for (const { id, outcome } of ends) this.#onEnded(id, outcome)
@@ -118,7 +118,7 @@ export class OperationEnds {
   }
 
   /** Read fail-closed now, made when the journal asks: a lane without one never does. */
-  #eventsOf(ends: readonly SettleEvent[]): () => readonly NumberedEvent<OperationsEvent>[] {
+  #eventsOf(ends: readonly EndEvent[]): () => readonly NumberedEvent<OperationsEvent>[] {
     const kept: [MintedEnd, OperationRow][] = []
     for (const end of ends) {
       const row = this.#records.rows.get(end.id)
@@ -135,7 +135,7 @@ export class OperationEnds {
   }
 
   /** A broken barrier fails the call before anything becomes durable, and is cleared (O-101). */
-  #checkBarriers(ends: readonly SettleEvent[]): void {
+  #checkBarriers(ends: readonly EndEvent[]): void {
     const { waits } = this.#records
     for (const { id } of ends) {
       for (const wait of waits.of(id)) {
@@ -149,22 +149,22 @@ export class OperationEnds {
 }
 
 /** An end that has its place in the completion order and its time. */
-interface MintedEnd extends SettleEvent {
-  settlement: Required<Settlement>
+interface MintedEnd extends EndEvent {
+  stamp: Required<EndStamp>
 }
 
 /** Raises `internal` unless the end may become durable: nothing that is corrupt may. */
-function checkEnd(event: SettleEvent, row: OperationRow | undefined): asserts event is MintedEnd {
-  const { id, settlement } = event
-  if (row === undefined || settlement?.completedAtMs === undefined) {
+function checkEnd(event: EndEvent, row: OperationRow | undefined): asserts event is MintedEnd {
+  const { id, stamp } = event
+  if (row === undefined || stamp?.completedAtMs === undefined) {
     throw internalError(`operation ${id} did not mint a completion sequence`)
   }
   readFacts(id, row)
 }
 
-function payloadOf({ id, outcome, settlement }: MintedEnd, { context }: OperationRow) {
+function payloadOf({ id, outcome, stamp }: MintedEnd, { context }: OperationRow) {
   const { peerReady, progressCount } = context
-  const { sequence: completionSequence, completedAtMs } = settlement
+  const { sequence: completionSequence, completedAtMs } = stamp
   return { id, completionSequence, outcome, peerReady, progressCount, completedAtMs }
 }
 

@@ -271,8 +271,8 @@ function checkFeedFacts({ authorityState, completionEntries }: Document, state: 
     checkResult(id, terminalOutcome)
     const row = state.records.rows.get(id)
     if (row === undefined) continue
-    const { context, settlement } = row
-    if (settlement?.sequence !== seq || context.kind !== told || !isDeepStrictEqual(context.outcome, terminalOutcome)) {
+    const { context, stamp } = row
+    if (stamp?.sequence !== seq || context.kind !== told || !isDeepStrictEqual(context.outcome, terminalOutcome)) {
       throw internalError(`completion feed fact of ${id} drifted from its recovery`)
     }
   }

@@ -2,7 +2,7 @@ import { isUuid } from '../base/ids.js'
 import type { ClockAnchor } from '../base/clock.js'
 import type { operationMachine } from '../../machines/operation.js'
 import type { ActorRow } from '../../machines/row-actors.js'
-import type { Settlement } from '../../machines/operation-registry.js'
+import type { EndStamp } from '../../machines/operation-registry.js'
 import {
   isTerminal,
   liveStatuses,
@@ -31,7 +31,7 @@ export interface OperationRow extends ActorRow<typeof operationMachine>, ClockAn
   readonly spec: OperationSpec
   readonly source: OperationSource | undefined
   startedAtMs: number | undefined
-  settlement: Settlement | undefined
+  stamp: EndStamp | undefined
   peer: OperationPeerHandle | undefined
   watchers: Watchers | undefined
 }
@@ -100,7 +100,7 @@ export function checkKey(key: string): OperationId {
 /** The public picture of one operation; raises `internal` rather than leaving something out. */
 export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapshot {
   const { kind, status, peerReady, progressCount, source, outcome } = readFacts(id, row)
-  const { spec, peer, startedAtMs, settlement } = row
+  const { spec, peer, startedAtMs, stamp } = row
   return {
     id,
     kind,
@@ -120,8 +120,8 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
     watcherCount: countOf(row.watchers),
     createdAtMs: row.wall,
     ...(startedAtMs !== undefined && { startedAtMs }),
-    ...(settlement?.completedAtMs !== undefined && { completedAtMs: settlement.completedAtMs }),
-    ...(settlement?.elapsedMs !== undefined && { elapsedMs: settlement.elapsedMs }),
+    ...(stamp?.completedAtMs !== undefined && { completedAtMs: stamp.completedAtMs }),
+    ...(stamp?.elapsedMs !== undefined && { elapsedMs: stamp.elapsedMs }),
   }
 }
 

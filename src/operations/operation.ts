@@ -129,7 +129,7 @@ export function storedOperations(state: SessionState): StoredOperation[] {
 function storedOperation(id: OperationId, row: OperationRow): StoredOperation | undefined {
   const { kind, status, peerReady, progressCount, source, outcome: reached = null } = readFacts(id, row)
   if (kindClasses[kind].durability === 'discard') return undefined
-  const completionSequence = row.settlement?.sequence
+  const completionSequence = row.stamp?.sequence
   if (isTerminal(status) && completionSequence === undefined) {
     throw internalError(`missing completion sequence for operation ${id}`)
   }

@@ -3,7 +3,7 @@
 import type { Selection } from '../../machines/chart-table.js'
 import { fastMachine } from '../../machines/fast-machine.js'
 import { operationMachine, type OperationEvent } from '../../machines/operation.js'
-import type { AdvanceEvent, SettleEvent } from '../../machines/operation-registry.js'
+import type { AdvanceEvent, EndEvent } from '../../machines/operation-registry.js'
 import {
   operationActions,
   terminalStatusOf,
@@ -40,13 +40,13 @@ const ownTypes = new Map(operationActions.map((action) => [`operation.${action}`
 const plainEvents = new Map(operationActions.map((type) => [type, Object.freeze({ type }) as OperationEvent]))
 
 /** What an event of the registry is to the operation it names. */
-export function ownEvent(event: AdvanceEvent | SettleEvent): OperationEvent {
+export function ownEvent(event: AdvanceEvent | EndEvent): OperationEvent {
   const type = actionOf(event.type)
   if ('outcome' in event) return { type, outcome: event.outcome }
   return plainEvents.get(type) as OperationEvent
 }
 
 /** The action that an event of the registry asks for. */
-export function actionOf(type: AdvanceEvent['type'] | SettleEvent['type']): OperationAction {
+export function actionOf(type: AdvanceEvent['type'] | EndEvent['type']): OperationAction {
   return ownTypes.get(type) as OperationAction
 }

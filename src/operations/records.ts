@@ -9,8 +9,8 @@ import type {
   BeginWaitEvent,
   OperationBook,
   RegisterEvent,
-  SettleEvent,
-  Settlement,
+  EndEvent,
+  EndStamp,
 } from '../../machines/operation-registry.js'
 import {
   isTerminal,
@@ -77,11 +77,11 @@ export class OperationRecords implements OperationBook {
   })
   readonly #ending = new Map<OperationId, Ending>()
   /** What the registry was asked last, and what the operation's own chart says to it: decided once, then followed. */
-  #asked: { readonly event: AdvanceEvent | SettleEvent; readonly decided: Decided } | undefined
+  #asked: { readonly event: AdvanceEvent | EndEvent; readonly decided: Decided } | undefined
   #actors: RowActors<typeof operationMachine> | undefined
   #maxConcurrent: number | undefined
   #activeCount = 0
-  #lastSettled: OperationId | undefined
+  #lastEnded: OperationId | undefined
 
   constructor({ clock, maxConcurrent, maxCompleted = defaultMaxCompleted, logger }: RecordsOptions) {
     checkLimit('maxConcurrent', maxConcurrent)
@@ -122,8 +122,8 @@ export class OperationRecords implements OperationBook {
   }
 
   /** The operation that ended last. */
-  get lastSettled(): OperationId | undefined {
-    return this.#lastSettled
+  get lastEnded(): OperationId | undefined {
+    return this.#lastEnded
   }
 
   /** What an inspector shows of the book: numbers, because the records themselves may be many. */
@@ -158,7 +158,7 @@ export class OperationRecords implements OperationBook {
     return limit !== undefined && this.#activeCount >= limit
   }
 
-  allows(event: AdvanceEvent | SettleEvent): boolean {
+  allows(event: AdvanceEvent | EndEvent): boolean {
     const decided = this.#ask(event)
     if (decided === undefined || !decided.selection.isTaken) return false
     this.#asked = { event, decided }
@@ -166,7 +166,7 @@ export class OperationRecords implements OperationBook {
   }
 
   /** The guard in the operation's chart because of which the event is refused; `undefined` when its status is the reason. */
-  refusingGuard(event: AdvanceEvent | SettleEvent): string | undefined {
+  refusingGuard(event: AdvanceEvent | EndEvent): string | undefined {
     return this.#ask(event)?.selection.guard
   }
 
@@ -183,20 +183,20 @@ export class OperationRecords implements OperationBook {
     return this.#ending.get(id)?.status ?? this.rows.get(id)?.value
   }
 
-  /** Mints the sequence of an end and keeps it in sight of later decisions until {@link settle} or {@link unstage}. */
-  stage(event: SettleEvent): SettleEvent {
+  /** Mints the sequence of an end and keeps it in sight of later decisions until {@link end} or {@link unstage}. */
+  stage(event: EndEvent): EndEvent {
     const row = this.#row(event.id)
     const sequence = this.order.mint()
     this.#ending.set(event.id, { ...this.#decidedOf(event), status: event.outcome.type })
     const elapsedMs = elapsedSince(row, this.#clock)
-    event.settlement = { sequence, completedAtMs: row.wall + elapsedMs, elapsedMs }
+    event.stamp = { sequence, completedAtMs: row.wall + elapsedMs, elapsedMs }
     return event
   }
 
   /** Takes back an end that did not become durable; later ones must have been taken back before. */
-  unstage({ id, settlement }: SettleEvent): void {
+  unstage({ id, stamp }: EndEvent): void {
     this.#ending.delete(id)
-    if (settlement !== undefined) this.order.takeBack(settlement.sequence)
+    if (stamp !== undefined) this.order.takeBack(stamp.sequence)
   }
 
   register({ spec }: RegisterEvent): void {
@@ -214,10 +214,10 @@ export class OperationRecords implements OperationBook {
   }
 
   /** Ends an operation: facts first, then the watchers, the barrier, and the feed last. */
-  settle(event: SettleEvent): void {
-    const { type, id, outcome, settlement } = event
+  end(event: EndEvent): void {
+    const { type, id, outcome, stamp } = event
     const row = this.#row(id)
-    if (settlement === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
+    if (stamp === undefined) throw internalError(`operation ${id} did not mint a completion sequence`)
     this.#move(row, this.#ending.get(id) ?? this.#decidedOf(event))
     // From here on the operation's own chart answers for the end.
     this.#ending.delete(id)
@@ -225,11 +225,11 @@ export class OperationRecords implements OperationBook {
       throw internalError(`terminal status of operation ${id} drifted to ${row.value}`)
     }
     this.#activeCount -= 1
-    this.#lastSettled = id
-    row.settlement = settlement
+    this.#lastEnded = id
+    row.stamp = stamp
     eachWatcher(row.watchers, (watcher) => watcher.resolve(outcome))
     row.watchers = undefined
-    this.#keep(row, settlement, outcome)
+    this.#keep(row, stamp, outcome)
   }
 
   beginWait(event: BeginWaitEvent, registry: AnyActorRef): void {
@@ -272,7 +272,7 @@ export class OperationRecords implements OperationBook {
     const { id, kind, displayName } = spec
     const context = { id, kind, displayName, peerReady, progressCount, outcome }
     const row = this.#add({ value: outcome.type, context }, spec, source)
-    row.settlement = { sequence }
+    row.stamp = { sequence }
     this.order.raise(sequence)
     this.order.keep(id, sequence)
     return row
@@ -287,7 +287,7 @@ export class OperationRecords implements OperationBook {
   }
 
   /** What the chart of an operation says to an event; an end that is under way counts. `undefined` for an unknown id. */
-  #ask(event: AdvanceEvent | SettleEvent): Decided | undefined {
+  #ask(event: AdvanceEvent | EndEvent): Decided | undefined {
     const row = this.rows.get(event.id)
     if (row === undefined) return undefined
     const ending = this.#ending.get(event.id)
@@ -297,7 +297,7 @@ export class OperationRecords implements OperationBook {
   }
 
   /** What was decided about the event, so that no guard is asked a second time. */
-  #decidedOf(event: AdvanceEvent | SettleEvent): Decided {
+  #decidedOf(event: AdvanceEvent | EndEvent): Decided {
     const asked = this.#asked
     this.#asked = undefined
     const decided = asked?.event === event ? asked.decided : this.#ask(event)
@@ -335,7 +335,7 @@ export class OperationRecords implements OperationBook {
       wall,
       monotonic,
       startedAtMs: undefined,
-      settlement: undefined,
+      stamp: undefined,
       peer: undefined,
       watchers: undefined,
     }
@@ -344,7 +344,7 @@ export class OperationRecords implements OperationBook {
     return shown
   }
 
-  #keep(row: OperationRow, { sequence, completedAtMs }: Settlement, outcome: OperationOutcome): void {
+  #keep(row: OperationRow, { sequence, completedAtMs }: EndStamp, outcome: OperationOutcome): void {
     const { id, kind, displayName } = row.spec
     const { feed, durability } = kindClasses[kind]
     const concerned = this.waits.memberEnded(id, outcome)

@@ -5,7 +5,7 @@ import type {
   OperationRefusal,
   OperationRegistryEvent,
   RegisterEvent,
-  SettleEvent,
+  EndEvent,
 } from '../../machines/operation-registry.js'
 import type { OperationAction, OperationId } from '../../machines/operation-vocabulary.js'
 import { actionLabels, internalError, OperationError, poisonedError } from './errors.js'
@@ -30,9 +30,9 @@ export function refusalError(
       return new OperationError('max_concurrent_exceeded', { limit, active })
     }
     case 'not_found':
-      return new OperationError('not_found', { id: (event as AdvanceEvent | SettleEvent).id })
+      return new OperationError('not_found', { id: (event as AdvanceEvent | EndEvent).id })
     case 'operation_refuses':
-      return refusedByOperation(event as AdvanceEvent | SettleEvent, records)
+      return refusedByOperation(event as AdvanceEvent | EndEvent, records)
     case 'duplicate_wait_operation': {
       const id = firstRepeated((event as BeginWaitEvent).operationIds)
       return new OperationError('duplicate_wait_operation', { id })
@@ -55,7 +55,7 @@ export function refusalError(
 }
 
 /** Named by the guard that failed in the operation's own chart (O-23). */
-function refusedByOperation(event: AdvanceEvent | SettleEvent, records: OperationRecords): OperationError {
+function refusedByOperation(event: AdvanceEvent | EndEvent, records: OperationRecords): OperationError {
   const { id, type } = event
   switch (records.refusingGuard(event)) {
     case 'expectsPeer':
@@ -69,7 +69,7 @@ function refusedByOperation(event: AdvanceEvent | SettleEvent, records: Operatio
   }
 }
 
-function invalidTransition(event: AdvanceEvent | SettleEvent, records: OperationRecords): OperationError {
+function invalidTransition(event: AdvanceEvent | EndEvent, records: OperationRecords): OperationError {
   const { id } = event
   const status = records.effectiveStatus(id)
   if (status === undefined) return new OperationError('not_found', { id })

@@ -1,4 +1,4 @@
-import type { SettleEvent } from '../../machines/operation-registry.js'
+import type { EndEvent } from '../../machines/operation-registry.js'
 import { isTerminal, type OperationId, type OperationStatus } from '../../machines/operation-vocabulary.js'
 import { outcomes } from './outcomes.js'
 import { checkKey, readStatus } from './operation-row.js'
@@ -14,11 +14,11 @@ const bytesPerEnd = 512
  * The ends of all live operations, in creation order (O-61), in groups that fit one journal append
  * each. Ends under way count as ends. Raises `invalid_input` for a bad reason and `internal` for corrupt facts.
  */
-export function terminations(records: OperationRecords, reason: string): SettleEvent[][] {
+export function terminations(records: OperationRecords, reason: string): EndEvent[][] {
   const outcome = outcomes.terminated(reason)
   const ids = liveIds(records)
   const perGroup = Math.max(1, Math.floor(groupBytes / (bytesPerEnd + 3 * reason.length)))
-  const groups: SettleEvent[][] = []
+  const groups: EndEvent[][] = []
   for (let next = 0; next < ids.length; next += perGroup) {
     groups.push(ids.slice(next, next + perGroup).map((id) => ({ type: 'operation.terminate', id, outcome })))
   }

@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import { textOf } from '../base/options.js'
 import { canonicalText, type JsonValue } from '../base/json.js'
-import type { DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
+import type { CallLimits, DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
 import type { Job } from './job.js'
 import { checkValue, decodeValue, encodeValue, type OutputOf, type Schema } from './values.js'
 
@@ -50,8 +50,10 @@ export interface WaitForOptions {
 /** Work that can be called by what defines it. */
 export interface Callable<Input, Output> {
   readonly kind: string
+  /** Checks the input, which is handed on as it was given. */
   readonly input?: Schema<Input, unknown>
   readonly output?: Schema<unknown, Output>
+  readonly options?: CallLimits
 }
 
 /** What a {@link DurableContext} is built on. */
@@ -166,13 +168,13 @@ export class DurableContext {
   call(kind: string, input?: unknown): Promise<unknown>
   call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output>
   async call(called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> {
-    const callable = typeof called === 'string' ? { kind: called } : called
+    const callable: Callable<unknown, unknown> = typeof called === 'string' ? { kind: called } : called
     const { kind } = callable
     checkName('kind', kind)
-    const checked = callable.input === undefined ? input : await checkValue(callable.input, input, `input of ${kind}`)
-    const encoded = encodeValue(checked, `input of ${kind}`)
+    if (callable.input !== undefined) await checkValue(callable.input, input, `input of ${kind}`)
+    const encoded = encodeValue(input, `input of ${kind}`)
     const key = this.#numbered(`call:${kind}:${digestOf(encoded)}`)
-    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded })
+    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, ...limitsOf(callable) })
     if (answer.type !== 'answered') {
       const { reason, message } = answer.type === 'failed' ? answer : { reason: 'timed_out', message: 'timed out' }
       throw new DurableError('call_failed', `${kind} ended without a result: ${message}`, { kind, reason })
@@ -229,6 +231,15 @@ export class DurableContext {
 
   #wallNow(): number {
     return Math.trunc(this.#options.clock.wallNow())
+  }
+}
+
+function limitsOf({ options: { maxAttempts, timeoutMs } = {} }: Pick<Callable<never, unknown>, 'options'>): {
+  readonly limits?: CallLimits
+} {
+  if (maxAttempts === undefined && timeoutMs === undefined) return {}
+  return {
+    limits: { ...(maxAttempts !== undefined && { maxAttempts }), ...(timeoutMs !== undefined && { timeoutMs }) },
   }
 }
 

@@ -7,7 +7,19 @@ export type DurableWait =
   /** A time. */
   | { readonly type: 'time'; readonly untilMs: number }
   /** The end of other work, started with the wait and once only. */
-  | { readonly type: 'call'; readonly kind: string; readonly input: JsonValue | undefined }
+  | {
+      readonly type: 'call'
+      readonly kind: string
+      readonly input: JsonValue | undefined
+      readonly limits?: CallLimits
+    }
+
+/** How far work that is called may go. */
+export interface CallLimits {
+  readonly maxAttempts?: number
+  /** Milliseconds per attempt. */
+  readonly timeoutMs?: number
+}
 
 /** How a wait came to its end. */
 export type DurableAnswer =

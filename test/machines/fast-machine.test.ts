@@ -55,7 +55,7 @@ class TinyBook {
     this.#order(`register ${spec.id}`, () => this.#statuses.set(spec.id, ''))
   advance = ({ id: operation, type }: { id: string; type: string }): void =>
     this.#order(`${type} ${operation}`, () => this.#statuses.set(operation, type.slice('operation.'.length)))
-  settle = ({ id: operation, type }: { id: string; type: string }): void =>
+  end = ({ id: operation, type }: { id: string; type: string }): void =>
     this.#order(`${type} ${operation}`, () => this.#statuses.delete(operation))
   beginWait = ({ requestId }: { requestId: string }): void => this.#order('wait', () => (this.#wait = requestId))
   cancelWait = (): void => this.#order('cancel', () => (this.#wait = undefined))

@@ -74,7 +74,7 @@ function fakeBook(answers: Answers) {
     hasActiveWait: (wanted) => answers.hasActiveWait && wanted === requestId,
     register: (event) => orders.push(['register', event.spec.id]),
     advance: (event) => orders.push(['advance', event.type]),
-    settle: (event) => orders.push(['settle', event.type, event.outcome.type]),
+    end: (event) => orders.push(['end', event.type, event.outcome.type]),
     beginWait: (event, registry: AnyActorRef) => orders.push(['beginWait', event.requestId, registry.id]),
     cancelWait: (request, reason) => orders.push(['cancelWait', request, reason]),
     drop: (ids) => orders.push(['drop', ...ids]),
@@ -188,7 +188,7 @@ describe.each([...liveActions, ...terminalActions])('the order of refusals for %
       allows: !operationRefuses,
     })
     expect(refusal).toBe(expected)
-    const order = isTerminal ? ['settle', `operation.${action}`, own?.type] : ['advance', `operation.${action}`]
+    const order = isTerminal ? ['end', `operation.${action}`, own?.type] : ['advance', `operation.${action}`]
     expect(orders).toEqual(expected === undefined ? [order] : [])
     expect(contextIsTheSame).toBe(true)
   })
@@ -238,7 +238,7 @@ describe('[O-89] wait-all admission', () => {
 const legalEvents: readonly (readonly [OperationRegistryEvent, string])[] = [
   [register(), 'register'],
   [eventOf('start'), 'advance'],
-  [eventOf('complete', outcomes.completed), 'settle'],
+  [eventOf('complete', outcomes.completed), 'end'],
   [{ type: 'wait_all.begin', requestId, turnId, operationIds: [id] }, 'beginWait'],
   [{ type: 'records.drop', ids: [id] }, 'drop'],
   [{ type: 'cursor.advance', consumer: 'agent_applied', cursor: 4 }, 'advanceCursor'],

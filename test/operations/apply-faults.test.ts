@@ -10,7 +10,7 @@ import { completed, fixtureOf, idOf, turnId, specOf, start, type Fixture } from 
 const applied = [
   'register',
   'advance',
-  'settle',
+  'end',
   'publish',
   'beginWait',
   'cancelWait',

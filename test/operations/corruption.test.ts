@@ -91,13 +91,13 @@ const faults: [string, string, readonly string[], 'ended' | 'running', Forgery][
     'ended',
     { context: { outcome: { type: 'retired' } } },
   ],
-  ['O-143: no sequence', 'missing completion sequence', ['capture'], 'ended', { row: { settlement: undefined } }],
+  ['O-143: no sequence', 'missing completion sequence', ['capture'], 'ended', { row: { stamp: undefined } }],
   [
     'O-144: a sequence while live',
     'completion sequence for non-terminal',
     ['capture'],
     'running',
-    { row: { settlement: { sequence: 1 } } },
+    { row: { stamp: { sequence: 1 } } },
   ],
 ]
 

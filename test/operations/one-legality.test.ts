@@ -83,7 +83,7 @@ async function coreWithout(chart: Chart | undefined, guard = ''): Promise<Operat
 
 /** Decides and carries out, as a live call does. */
 function take(core: OperationsCore, event: OperationRegistryEvent): void {
-  if ('outcome' in event) core.settle(core.stage(event))
+  if ('outcome' in event) core.end(core.stage(event))
   else core.take(event)
 }
 

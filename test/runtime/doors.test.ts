@@ -533,6 +533,9 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.suspend', '$', ({ tasks }: Place) => tasks.suspend(name as never)] as const,
     ['Tasks.resume', 'runId', ({ tasks }: Place) => tasks.resume(name as never)] as const,
     ['Tasks.publish', '$', ({ tasks }: Place) => tasks.publish(name as never)] as const,
+    ['Tasks.answer', '$', ({ tasks }: Place) => tasks.answer(name as never, 'question')] as const,
+    ['Tasks.answer', 'name', ({ tasks, taskId }: Place) => tasks.answer(taskId, name as never)] as const,
+    ['Tasks.questions', 'taskId', ({ tasks }: Place) => tasks.questions({ taskId: name as never })] as const,
     [
       'Tasks.subscribe',
       'taskId',
@@ -908,7 +911,7 @@ describe('the table of doors', () => {
       'canRun',
     ]
     // Values that go into a command, which is decoded; and cron, whose expressions have errors of their own.
-    const parts = ['failed', 'succeeded', 'suspended', 'timedOut', 'nextOccurrence']
+    const parts = ['failed', 'lost', 'succeeded', 'suspended', 'timedOut', 'nextOccurrence']
     // Takes a port, which may be more than is asked for.
     const ports = ['operationsSystem']
     const known = new Set<string>([...looks, ...rowsOnly, ...parts, ...ports])

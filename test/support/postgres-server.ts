@@ -132,11 +132,21 @@ class EmbeddedServer implements PostgresServer {
   }
 
   static async create(): Promise<EmbeddedServer> {
-    const folder = await mkdtemp(join(tmpdir(), 'stateward-postgres-'))
+    const found = findBinaries()
     const identity = await findIdentity()
+    const folder = await mkdtemp(join(tmpdir(), 'stateward-postgres-'))
+    try {
+      return await EmbeddedServer.#prepare(folder, found, identity)
+    } catch (cause) {
+      await rm(folder, { recursive: true, force: true })
+      throw cause
+    }
+  }
+
+  /** Makes the data of a new server. */
+  static async #prepare(folder: string, found: string, identity: Partial<Identity>): Promise<EmbeddedServer> {
     if (identity.uid !== undefined && identity.gid !== undefined) await chown(folder, identity.uid, identity.gid)
     await chmod(folder, 0o755)
-    const found = findBinaries()
     const binaries = (await isUsable(found)) ? found : await copyBinaries(found, folder)
     const server = new EmbeddedServer(folder, binaries, identity, await findFreePort())
     // Names are compared as in English unless a column says otherwise, so that tests notice one that does not.

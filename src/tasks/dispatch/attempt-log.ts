@@ -11,10 +11,11 @@ import type {
   StepAmounts,
   WaitStart,
 } from '../../work/durable-log.js'
+import { decodeValue, encodeValue } from '../../work/values.js'
 import type { TaskMutations } from '../authority.js'
 import { budgetDimension, checkSpent, type BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
-import { outcomeOf } from '../outcome.js'
+import { outcomeOf, outputValue } from '../outcome.js'
 import type { DurableWait as WaitRow, WaitSubject } from '../wait.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import type { Account } from './account.js'
@@ -164,15 +165,11 @@ export class AttemptLog implements DurableLog {
     const { runId, taskId, fencingToken } = this.#attempt
     await mutations.transact((batch) => {
       checkHeld(batch, this.#attempt)
-      const call = (kind: string, input: JsonValue | undefined): TaskId =>
-        submitInto(
-          batch,
-          { kind, parentTaskId: taskId, ...(input !== undefined && { payload: JSON.stringify(input) }) },
-          times.wall(),
-          ids,
-        )
-      const subject: WaitSubject =
-        wait.type === 'call' ? { type: 'call', childTaskId: call(wait.kind, wait.input) } : wait
+      const call = ({ kind, input, limits: constraints }: Extract<DurableWait, { type: 'call' }>): TaskId => {
+        const child = { kind, parentTaskId: taskId, payload: decodeValue(input), ...(constraints && { constraints }) }
+        return submitInto(batch, child, times.wall(), ids)
+      }
+      const subject: WaitSubject = wait.type === 'call' ? { type: 'call', childTaskId: call(wait) } : wait
       batch.submit({
         type: 'wait_begin',
         runId,
@@ -202,7 +199,9 @@ export class AttemptLog implements DurableLog {
 
   #resultOf(childTaskId: TaskId): DurableAnswer {
     const outcome = outcomeOf(this.#options.projection, childTaskId)
-    if (outcome?.status === 'completed') return { type: 'answered', value: valueOf(outcome.output) }
+    if (outcome?.status === 'completed') {
+      return { type: 'answered', value: encodeValue(outputValue(outcome), `result of ${childTaskId}`) }
+    }
     const reason = outcome?.reason ?? 'failed'
     return { type: 'failed', reason, message: outcome?.error ?? reason }
   }
@@ -237,16 +236,4 @@ function amountsOf(
 
 function parsed(text: string | undefined): JsonValue | undefined {
   return text === undefined ? undefined : (JSON.parse(text) as JsonValue)
-}
-
-/** What a handler has returned: JSON, or text that is none, or bytes that are no text either. */
-function valueOf(output: Uint8Array | undefined): JsonValue | undefined {
-  if (output === undefined) return undefined
-  const text = Buffer.from(output).toString()
-  if (!Buffer.from(text).equals(output)) return { $bytes: Buffer.from(output).toString('base64') }
-  try {
-    return JSON.parse(text) as JsonValue
-  } catch {
-    return text
-  }
 }

@@ -143,8 +143,8 @@ export class Attempts implements Disposable {
     })
     claimed.then(
       (started) => {
-        if (started === undefined) this.#onNotStarted(runId, undefined, slot)
-        else this.#work(started, handler, options, slot)
+        if (started === undefined) return this.#onNotStarted(runId, undefined, slot)
+        return this.#work(started, handler, options, slot)
       },
       (failure: unknown) => this.#onNotStarted(runId, failure, slot),
     )
@@ -243,9 +243,9 @@ export class Attempts implements Disposable {
         keys.giveBack(run)
       },
       // The key first: whoever holds a slot waits for nothing.
-      takeAgain: async ({ signal } = {}) => {
-        await keys.takeAgain(run, signal)
-        await slot.takeAgain(signal === undefined ? {} : { signal })
+      takeAgain: async (options) => {
+        await keys.takeAgain(run, options?.signal)
+        await slot.takeAgain(options)
       },
     }
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { messageOf } from '../../../src/base/errors.js'
 import { budgetDimension, type HandlerContext, type TaskId } from '../../../src/tasks/index.js'
 import { codeOf, openService, textOf, type Service } from '../acceptance/support.js'
 import { openRoom } from '../dispatch/support/room.js'
@@ -78,7 +79,7 @@ describe('steps', () => {
     let held: unknown
     service.tasks.handle('work', async ({ step, taskId }) => {
       const failing = step('call', () => Promise.reject(new Error('no')), { reserve: { token: 40 } })
-      expect(await failing.catch((failure: Error) => failure.message)).toBe('no')
+      expect(await failing.catch(messageOf)).toBe('no')
       held = ledger(service, taskId)
     })
     const id = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })

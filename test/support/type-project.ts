@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process'
+import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const root = join(import.meta.dirname, '../..')
+const installed = join(root, 'node_modules')
+const run = promisify(execFile)
+
+/** The compiler that the project itself uses. */
+export const ownCompiler = join(installed, 'typescript')
+
+/** The project of somebody else, who has the package as it is published and libraries of schemas, and code in TypeScript. */
+export interface TypeProject extends AsyncDisposable {
+  /** What a compiler, by the folder of its package, finds wrong in that code. */
+  errorsOf(compiler: string, exactOptionalPropertyTypes: boolean): Promise<readonly string[]>
+}
+
+const strict = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--module', 'nodenext']
+const environment = ['--lib', 'es2023,esnext.disposable', '--types', 'node']
+
+/** The declarations of XState do not hold `exactOptionalPropertyTypes`; whoever sets it skips the check of libraries. */
+const fromXState = /[\\/]xstate[\\/]/
+
+/** Compiles the declarations of the package and sets up the project beside them. */
+export async function createTypeProject(): Promise<TypeProject> {
+  const place = await mkdtemp(join(tmpdir(), 'stateward-types-'))
+  const home = join(place, 'node_modules', 'stateward')
+  await mkdir(home, { recursive: true })
+  await copyFile(join(root, 'package.json'), join(home, 'package.json'))
+  await writeFile(join(place, 'package.json'), '{ "type": "module" }')
+  await symlink(installed, join(home, 'node_modules'))
+  for (const name of ['@types', '@ark', 'arktype', 'valibot', 'zod']) {
+    await symlink(join(installed, name), join(place, 'node_modules', name))
+  }
+  const sources = join(import.meta.dirname, 'types')
+  for (const name of await readdir(sources)) await copyFile(join(sources, name), join(place, name))
+  const compile = async (compiler: string, flags: readonly string[]): Promise<string> => {
+    const failed = (failure: { readonly stdout?: string }): { readonly stdout: string } => ({
+      stdout: failure.stdout ?? 'the compiler did not run',
+    })
+    const { stdout } = await run(process.execPath, [join(compiler, 'bin', 'tsc'), ...flags], { cwd: place }).catch(
+      failed,
+    )
+    return stdout
+  }
+  const declarations = ['--emitDeclarationOnly', '--declarationMap', 'false', '--sourceMap', 'false']
+  await compile(ownCompiler, ['-p', root, '--outDir', join(home, 'dist'), ...declarations])
+  return {
+    errorsOf: async (compiler, exact) => {
+      const flags = [...strict, ...environment, '--exactOptionalPropertyTypes', String(exact)]
+      const output = await compile(compiler, [...flags, 'tasks.ts', 'libraries.ts'])
+      // What belongs to an error is indented below it.
+      return output.split('\n').filter((line) => /^\S/.test(line) && !fromXState.test(line))
+    },
+    [Symbol.asyncDispose]: () => rm(place, { recursive: true }),
+  }
+}

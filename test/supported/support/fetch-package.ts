@@ -1,0 +1,37 @@
+import { execFile } from 'node:child_process'
+import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const root = join(import.meta.dirname, '../../..')
+const cache = join(root, 'node_modules', '.cache', 'stateward-packages')
+
+/** Returns the folder of a package in this version, fetched from the registry the first time; `only` is all that is unpacked. */
+export async function fetchPackage(name: string, version: string, only: readonly string[] = []): Promise<string> {
+  const place = join(cache, `${name}-${version}`)
+  const unpacked = join(place, 'package')
+  if (await isThere(unpacked)) return unpacked
+  await mkdir(cache, { recursive: true })
+  const draft = await mkdtemp(join(cache, 'draft-'))
+  try {
+    const { stdout } = await run('npm', ['pack', `${name}@${version}`, '--silent'], { cwd: draft })
+    const tarball = stdout.trim()
+    await run('tar', ['xzf', tarball, ...only.map((path) => `package/${path}`)], { cwd: draft })
+    await rm(join(draft, tarball))
+    // Two runs may fetch at once; the second finds the place taken by the same content.
+    await rename(draft, place).catch(async (error: unknown) => {
+      if (!(await isThere(unpacked))) throw error
+    })
+  } finally {
+    await rm(draft, { recursive: true, force: true })
+  }
+  return unpacked
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
