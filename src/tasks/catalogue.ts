@@ -27,6 +27,7 @@ import {
   budgetRow,
 } from './budget.js'
 import { dependencyDeclare, dependencyDeclared, prerequisitesRow } from './dependencies.js'
+import { runsForget, runsForgotten, tasksForget, tasksForgotten } from './forgetting.js'
 import { enginePause, enginePaused, engineResume, engineResumed, engineRow } from './engine.js'
 import {
   leaseAcquire,
@@ -92,6 +93,7 @@ import {
   tenantCreated,
   tenantRow,
 } from './tenant.js'
+import { tombstoneRow, tombstonesExpire, tombstonesExpired } from './tombstone.js'
 import type { TaskView } from './view.js'
 import {
   attemptGoOn,
@@ -148,6 +150,9 @@ const commands = [
   attemptGoOn,
   questionAnswer,
   scheduleChange,
+  tasksForget,
+  runsForget,
+  tombstonesExpire,
 ] as const
 
 const events = [
@@ -195,6 +200,9 @@ const events = [
   attemptWorking,
   questionAnswered,
   scheduleChanged,
+  tasksForgotten,
+  runsForgotten,
+  tombstonesExpired,
 ] as const
 
 type CommandDefinition = (typeof commands)[number]
@@ -249,6 +257,7 @@ export const taskCatalogue = new Catalogue<TaskTables, TaskView, TaskEvent, Task
   rows: [
     engineRow,
     taskRow,
+    tombstoneRow,
     prerequisitesRow,
     runRow,
     budgetRow,

@@ -16,11 +16,12 @@ import {
   taskSpecSchema,
   type TaskSpec,
 } from './task-spec.js'
+import type { TombstoneReads } from './tombstone.js'
 import { checkKey, indexKey } from './task-key.js'
 import { knownTask, noProgress, phaseOf, replayedTask, takesChildren } from './task.js'
 
 const defineEvent = eventDefiner<RunRows, RunReads>()
-const defineCommand = commandDefiner<RunReads>()
+const defineCommand = commandDefiner<RunReads & TombstoneReads>()
 
 /** The deepest place below a task without a parent (T-93). */
 const depthLimit = 8
@@ -68,7 +69,9 @@ export const taskCreate = defineCommand('task_create', {
   },
   decide: (view, { taskSpec, runs: firstRuns, atMs }, sequence) => {
     const { id: taskId } = taskSpec
-    if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
+    if ((view.task(taskId) ?? view.tombstone(taskId)) !== undefined) {
+      throw new TaskError('task_already_exists', { taskId })
+    }
     checkParent(view, taskSpec)
     checkFirstRuns(view, firstRuns)
     checkRetry(view, taskSpec)

@@ -1,5 +1,7 @@
+import * as v from 'valibot'
 import { deepFreeze } from '../base/freeze.js'
 import { isNilUuid } from '../base/ids.js'
+import { strictSchema } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -20,6 +22,15 @@ export interface Task {
   /** 0 without a parent. */
   readonly depth: number
   readonly progress: TaskProgress
+  /** Runs that are counted and not kept. */
+  readonly forgottenRuns?: ForgottenRuns
+}
+
+/** How many runs of a task were forgotten while it stayed, and how they had ended. */
+export interface ForgottenRuns {
+  readonly runs: number
+  readonly completed: number
+  readonly failed: number
 }
 
 /** How far the runs of a task are; counted, so that asking costs O(1). */
@@ -132,6 +143,9 @@ export const taskRow = defineRow('task', {
     cancelledAtMs: optionalTime,
     /** Of a repeating task: its calendar goes on from here, whatever became of its runs. */
     lastScheduledAtMs: optionalTime,
+    forgottenRuns: v.exactOptional(
+      strictSchema({ runs: naturalSchema, completed: naturalSchema, failed: naturalSchema }),
+    ),
   },
   capture: ({ tasks }) => {
     const captured = tasks.captured()
@@ -155,7 +169,10 @@ export const taskRow = defineRow('task', {
     draft.put(draft.tables.tasks, taskId, {
       ...deepFreeze(stored),
       depth: parent === undefined ? 0 : parent.depth + 1,
-      progress: lastScheduledAtMs === undefined ? noProgress : { ...noProgress, lastScheduledAtMs },
+      progress:
+        lastScheduledAtMs === undefined && stored.forgottenRuns === undefined
+          ? noProgress
+          : { ...noProgress, ...stored.forgottenRuns, ...(lastScheduledAtMs !== undefined && { lastScheduledAtMs }) },
     })
     indexKey(draft, spec)
   },

@@ -15,6 +15,7 @@ import type {
   TaskId,
   TenantId,
 } from './ids.js'
+import type { ForgettingReads } from './forgetting.js'
 import type { TaskIndexes } from './indexes.js'
 import { questionKey, type EarlyAnswer, type Question } from './question.js'
 import type { Reservation, ReservationReads } from './reservation.js'
@@ -42,6 +43,7 @@ import {
   type Tenant,
   type TenantReads,
 } from './tenant.js'
+import type { Tombstone } from './tombstone.js'
 import type { DurableWait, WaitReads } from './wait.js'
 
 const none: readonly TaskId[] = []
@@ -59,7 +61,8 @@ export class TaskView
     TenantReads,
     EngineReads,
     StepReads,
-    WaitReads
+    WaitReads,
+    ForgettingReads
 {
   protected readonly tables: TaskTables
   readonly #layer: Layer
@@ -127,6 +130,27 @@ export class TaskView
 
   hasDependents(taskId: TaskId): boolean {
     return this.tables.dependentCounts[this.#layer](taskId) !== undefined
+  }
+
+  childrenOf(taskId: TaskId): Iterable<TaskId> {
+    return this.tables.tasks.keysIn(taskId)
+  }
+
+  dependentsOf(taskId: TaskId): Iterable<TaskId> {
+    return this.tables.prerequisites.keysIn(taskId)
+  }
+
+  subscriptionsAbout(taskId: TaskId): Iterable<SubscriptionId> {
+    return this.tables.subscriptions.keysIn(taskId)
+  }
+
+  reservationsFor(id: TaskId | RunId): Iterable<ReservationId> {
+    return this.tables.reservations.keysIn(id)
+  }
+
+  /** What is left of a task that was forgotten. */
+  tombstone(taskId: TaskId): Tombstone | undefined {
+    return this.tables.tombstones[this.#layer](taskId)
   }
 
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {
@@ -293,7 +317,18 @@ export class TaskProjection extends TaskView {
   }
 
   children(taskId: TaskId): Iterable<TaskId> {
-    return this.#indexes.children.get(taskId)
+    return filtered(this.tables.tasks.keysIn(taskId), (child) => this.task(child) !== undefined)
+  }
+
+  /** Tombstones without and with a key, the oldest first. */
+  tombstones(which: 'with_key' | 'without_key'): Iterable<Tombstone> {
+    const { tombstones, tombstonesWithKey } = this.#indexes
+    return present(which === 'with_key' ? tombstonesWithKey : tombstones, (taskId) => this.tombstone(taskId))
+  }
+
+  /** How many tombstones there are without a key. */
+  get tombstoneCount(): number {
+    return this.#indexes.tombstones.size
   }
 
   /** Cron tasks that are not cancelled. */
@@ -416,6 +451,10 @@ function checkInstant(input: unknown): void {
   if (typeof input === 'number' && !Number.isNaN(input)) return
   const reason = `not a number of milliseconds: ${textOf(input)}`
   throw new InvalidInputError({ subject: 'instant', field: '$', reason })
+}
+
+function* filtered<Key>(keys: Iterable<Key>, isKept: (key: Key) => boolean): Iterable<Key> {
+  for (const key of keys) if (isKept(key)) yield key
 }
 
 function* present<Key, Row>(keys: Iterable<Key>, read: (key: Key) => Row | undefined): Iterable<Row> {

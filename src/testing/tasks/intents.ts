@@ -17,6 +17,7 @@ import {
 import { actorId, attemptId, entryId, reservationId, runId, subscriptionId, taskId, tenantId } from './ids.js'
 import type { PlainCommand } from './port.js'
 import type { OracleState } from './state.js'
+import { isFinal } from './tables.js'
 
 /** Raw numbers that are turned into a command once it is known what would make sense. */
 export interface Intent {
@@ -36,6 +37,9 @@ const weights: readonly (readonly [TaskCommand['type'] | 'advance', number])[] =
   ['attempt_finish', 8],
   ['task_cancel', 1],
   ['schedule_change', 3],
+  ['tasks_forget', 4],
+  ['runs_forget', 3],
+  ['tombstones_expire', 1],
   ['dependency_declare', 3],
   ['run_suspend', 3],
   ['run_resume', 3],
@@ -159,6 +163,7 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
   }
   const ofActor = { actorId: actorId((a % 2) + 1), atMs }
   const ofTenant = { ...ofActor, tenantId: tenantId((b % 2) + 1) }
+  const until = { tombstonesUntilMs: 500 }
   const ofBudget = { taskId: task, dimension: c % 4 === 0 ? time : token, atMs }
   const ofSubscription = { subscriptionId: subscriptionId((b % 2) + 1), atMs }
   switch (type) {
@@ -236,6 +241,20 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
       const runs = d % 3 === 0 ? [] : [{ id: run, scheduledAtMs: atMs + c }]
       const policy = e % 4 === 0 ? { runPolicy: { type: 'repeat', count: 5, intervalMs: 20 } as const } : {}
       return { type, taskId: task, ...policy, dropped, runs, atMs }
+    }
+    case 'tasks_forget': {
+      // With luck what is below it goes first.
+      const below = [...oracle.tasks].filter(([, { parent }]) => parent === task).map(([id]) => id as TaskId)
+      return { type, taskIds: isSensible ? [...below, task] : [task, taskId((c % 4) + 1)], ...until, atMs }
+    }
+    case 'runs_forget': {
+      const ended = [...oracle.runs].filter(([, { task: of, state }]) => of === task && isFinal(state))
+      const runIds = isSensible ? ended.slice(0, (c % 2) + 1).map(([id]) => id as RunId) : [run]
+      return { type, taskId: task, runIds, atMs }
+    }
+    case 'tombstones_expire': {
+      const [first] = oracle.tombstones
+      return { type, taskIds: [isSensible && first !== undefined ? (first as TaskId) : task], atMs }
     }
     case 'task_cancel':
       return { type, taskId: task, atMs: atMs + (isSensible ? 200 : 0) }
