@@ -73,7 +73,7 @@ export class Runtime implements AsyncDisposable {
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
-    const { define, ...dispatch } = options.tasks ?? {}
+    const { define, retention, ...dispatch } = options.tasks ?? {}
     const logger = guardedLogger(options.logger)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
@@ -104,7 +104,8 @@ export class Runtime implements AsyncDisposable {
       sessions.start(lane)
       authority.start(lane)
       const spread = checkedRandom(random)
-      const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
+      const own = { ...(define && { define }), ...(retention && { retention }) }
+      const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...own })
       return new Runtime({ lane, sessions, tasks, deadlines, jobs })
     } catch (cause) {
       await lane.close()

@@ -70,7 +70,11 @@ export const runsForgotten = defineEvent('runs_forgotten', {
     for (const runId of runIds) {
       const run = replayedRun(draft, { runId, atMs, sequence })
       if (run.taskId !== taskId || !isTerminalRunState(run.state)) {
-        throw new TaskError('replay_invalid_transition', { sequence, runId, reason: `it is ${run.state}, not forgotten` })
+        throw new TaskError('replay_invalid_transition', {
+          sequence,
+          runId,
+          reason: `it is ${run.state}, not forgotten`,
+        })
       }
       removeRunWithParts(draft, run)
       runs += 1
@@ -161,9 +165,16 @@ function openAbove(view: ForgettingReads, taskId: TaskId): TaskId | undefined {
 }
 
 /** Whether what stands below a repeating task is of a run that is over: every run at work has begun after it was made. */
-export function isLeftBehind(view: ForgettingReads, { spec }: Task, { createdAtMs }: Task): boolean {
+function isLeftBehind(view: ForgettingReads, { spec }: Task, { createdAtMs }: Task): boolean {
   if (spec.runPolicy.type === 'once') return false
-  return view.openRunsOf(spec.id).every(({ attempts: [first] }) => first === undefined || first.startedAtMs > createdAtMs)
+  return view
+    .openRunsOf(spec.id)
+    .every(({ attempts: [first] }) => first === undefined || first.startedAtMs > createdAtMs)
+}
+
+/** Whether nothing keeps a run that has ended. */
+export function isRunFree(view: ForgettingReads, runId: RunId): boolean {
+  return openReservation(view, runId) === undefined
 }
 
 function openReservation(view: ForgettingReads, id: TaskId | RunId): ReservationId | undefined {
@@ -191,7 +202,8 @@ function removeTask(draft: ForgettingDraft, { spec }: Task): void {
   clear(draft, tables.answers, tables.answers.keysIn(taskId))
   const own = Array.from(tables.subscriptions.keysIn(taskId)).filter((id) => view.subscription(id)?.taskId === taskId)
   clear(draft, tables.subscriptions, own)
-  if (retryOf !== undefined && tables.retries.latest(retryOf)?.taskId === taskId) clear(draft, tables.retries, [retryOf])
+  if (retryOf !== undefined && tables.retries.latest(retryOf)?.taskId === taskId)
+    clear(draft, tables.retries, [retryOf])
   clear(draft, tables.tasks, [taskId])
 }
 

@@ -56,6 +56,10 @@ export {
   type TaskConstraints,
 } from './task-spec.js'
 export { nextOccurrence } from './cron.js'
+export type { Archive, ArchivedTask, RetentionBounds, RetentionOptions } from './retention/options.js'
+export type { TaskUse } from './task-use.js'
+export type { Tombstone } from './tombstone.js'
+export type { ForgottenRuns } from './task.js'
 export type { Instant } from '../base/instant.js'
 export {
   isRefusal,

@@ -25,12 +25,12 @@ function ofTask({ taskId }: { readonly taskId: TaskId }): readonly TaskId[] {
 }
 
 /** Everything the tasks room remembers (T-48); histories and leases stand in the run's row. */
-export class TaskTables
-  implements ForgettingRows, ReservationRows, TenantRows, EngineRows
-{
+export class TaskTables implements ForgettingRows, ReservationRows, TenantRows, EngineRows {
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
-  readonly tasks = new Table<TaskId, Task>({ groupsOf: ({ spec }) => (spec.parentTaskId === undefined ? none : [spec.parentTaskId]) })
+  readonly tasks = new Table<TaskId, Task>({
+    groupsOf: ({ spec }) => (spec.parentTaskId === undefined ? none : [spec.parentTaskId]),
+  })
   readonly keys = new Table<string, Found>()
   readonly retries = new Table<TaskId, Found>()
   readonly runs = new Table<RunId, Run>({ isSettled: ({ state }) => isTerminalRunState(state) })

@@ -41,6 +41,8 @@ import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
 import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsOptions } from './questions.js'
+import { type RetentionOptions, resolveRetention } from './retention/options.js'
+import { Retention } from './retention/retention.js'
 import type { EventFilter } from './subscription.js'
 import { type RunPolicy, runPolicySchema } from './task-spec.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
@@ -58,6 +60,8 @@ export interface TasksOptions {
   readonly dispatch?: DispatchOptions
   /** Registered at once; dispatch begins when there are any. */
   readonly define?: readonly TaskDefinition[]
+  /** What is kept of tasks that have ended. Default: all of them. */
+  readonly retention?: RetentionOptions
   /** Where attempts are listed while they run. */
   readonly jobs: JobList
   /** Opens one span per attempt. */
@@ -85,6 +89,7 @@ export class Tasks {
   readonly #waits: OutcomeWaits
   readonly #dispatcher: Dispatcher
   readonly #commits: Disposable
+  readonly #retention: Retention
   readonly #port: TaskHandlePort
   #starting: Promise<void> | undefined
   #isClosed = false
@@ -93,7 +98,7 @@ export class Tasks {
     this.#use = use
     this.authority = use.authority
     this.#waits = new OutcomeWaits(use.authority.projection)
-    const { authority, dispatch, define = [], ...rest } = use
+    const { authority, dispatch, define = [], retention, ...rest } = use
     this.#dispatcher = new Dispatcher({
       ...rest,
       mutations: authority.own,
@@ -101,7 +106,17 @@ export class Tasks {
       ...(dispatch !== undefined && { options: dispatch }),
     })
     for (const { kind, handler, options } of define) this.#dispatcher.handle(kind, handler, handlerOptionsOf(options))
-    this.#commits = use.authority.onCommit(({ ended }) => this.#waits.observe(ended))
+    this.#retention = new Retention({
+      ...rest,
+      mutations: authority.own,
+      projection: authority.projection,
+      now: this.#dispatcher.times.now,
+      options: resolveRetention(retention),
+    })
+    this.#commits = use.authority.onCommit((commit) => {
+      this.#waits.observe(commit.ended)
+      this.#retention.observe(commit)
+    })
     this.#port = {
       deadlines: use.deadlines,
       outcome: (taskId, options) => this.outcome(taskId, options),
@@ -147,7 +162,7 @@ export class Tasks {
   find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown> | undefined {
     checkText('task id', taskId)
     const wanted = typeof definition === 'string' ? { kind: definition } : definition
-    const found = this.projection.task(taskId)?.spec.kind
+    const found = this.projection.task(taskId)?.spec.kind ?? this.projection.tombstone(taskId)?.kind
     if (found === undefined) return undefined
     if (found !== wanted.kind) throw new TaskError('kind_mismatch', { taskId, expected: wanted.kind, found })
     return new TaskHandle({ ...wanted, id: taskId, isNew: false }, this.#port)
@@ -199,6 +214,18 @@ export class Tasks {
       checkText('task id', taskId)
       return cancelOpenTask(batch, taskId, this.#now())
     })
+  }
+
+  /**
+   * Forgets a task that has ended and all below it, with their runs, steps, waits, budgets and subscriptions; the archive of
+   * the retention is given them first. For a while it is still known that the task was there, and its key stays taken:
+   * then asking for its outcome rejects with `no_longer_retained`. Does nothing for one that is forgotten already. Rejects with
+   * `unknown_task`, with `task_not_ended`, with `task_in_use` where something that has not ended refers to it, and with what
+   * the archive throws.
+   */
+  forget(taskId: TaskId): Promise<void> {
+    checkText('task id', taskId)
+    return silence(this.#retention.forget(taskId))
   }
 
   /** Cancels one run. Rejects with `unknown_run`. */
@@ -336,6 +363,7 @@ export class Tasks {
         await this.#dispatcher.drain(graceMs)
       } finally {
         this.#commits[Symbol.dispose]()
+        this.#retention[Symbol.dispose]()
         this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
       }
     }

@@ -107,6 +107,14 @@ export class TaskView
       .flatMap((id) => this.run(id) ?? [])
   }
 
+  /** Runs of a task in the order in which they were made. */
+  *runsInOrder(taskId: TaskId): Iterable<Run> {
+    for (const id of this.tables.runsByTask.of(taskId)) {
+      const run = this.run(id)
+      if (run !== undefined) yield run
+    }
+  }
+
   /** Runs of a task that can still change, the latest first; O(runs that were made after the oldest of them). */
   openRunsOf(taskId: TaskId): readonly Run[] {
     const open: Run[] = []

@@ -12,7 +12,14 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       const depth = parent === undefined ? 0 : (state.tasks.get(parent)?.depth ?? 0) + 1
       const isRepeating = command.taskSpec.runPolicy.type !== 'once'
       const { atMs: createdAtMs } = command
-      state.tasks.set(command.taskSpec.id, { parent, isCancelled: false, isRepeating, forgotten: 0, depth, createdAtMs })
+      state.tasks.set(command.taskSpec.id, {
+        parent,
+        isCancelled: false,
+        isRepeating,
+        forgotten: 0,
+        depth,
+        createdAtMs,
+      })
       for (const { id } of command.runs ?? []) state.runs.set(id, freshRun(command.taskSpec.id))
       return
     }
@@ -145,7 +152,13 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
     case 'subscription_create': {
       const rearm = command.rearm ?? false
       const { taskId: task } = command
-      state.subscriptions.set(command.subscriptionId, { task, rearm, isTriggered: false, isCancelled: false, pending: 0 })
+      state.subscriptions.set(command.subscriptionId, {
+        task,
+        rearm,
+        isTriggered: false,
+        isCancelled: false,
+        pending: 0,
+      })
       return
     }
     case 'subscription_cancel':
