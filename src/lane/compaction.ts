@@ -15,6 +15,8 @@ export interface CompactionOptions {
   readonly appliedThrough: () => number
   /** Default 100,000. */
   readonly after?: number | undefined
+  /** Rows of the snapshot that the journal has. */
+  readonly snapshotRows: number
 }
 
 /** The snapshots of a lane: one at a time, each due when as many records have followed the last as are allowed. */
@@ -28,7 +30,7 @@ export class Compaction {
   constructor(options: CompactionOptions) {
     this.#options = options
     this.#after = options.after ?? defaultCompactAfter
-    this.#dueAt = this.#after
+    this.#dueAt = Math.max(this.#after, options.snapshotRows)
   }
 
   /** True when one should be written, and none is. */
