@@ -13,6 +13,7 @@ export {
 export { createUuidSource, isUuid, parseUuid, type Brand, type IdSource, type UuidIngredients } from './base/ids.js'
 export type { JsonObject, JsonValue } from './base/json.js'
 export { silentLogger, type Logger } from './base/logger.js'
+export type { InstrumentOptions, Meter, MeterAttributes, ObserveCallback } from './base/meter.js'
 export { createDirectoryJournal, type DirectoryJournalOptions } from './journal/directory-journal.js'
 export { JournalError, type JournalErrorCode, type JournalErrorData } from './journal/errors.js'
 export type * from './journal/journal.js'
@@ -26,7 +27,15 @@ export {
 export { LaneError, type LaneErrorCode, type LaneErrorData } from './lane/errors.js'
 export type { LaneHealth } from './lane/health.js'
 export * from './operations/public.js'
-export type { Span, Tracer } from './work/job-span.js'
+export type { Span, SpanAttributes, SpanOptions, Tracer } from './work/job-span.js'
+export type { SpanContext } from './work/trace-context.js'
+export {
+  defineProcess,
+  ProcessFailed,
+  type ProcessRunContext,
+  type ProcessDefinition,
+  type ProcessHandle,
+} from './processes/public.js'
 export { createRuntime, type Runtime, type RuntimeRecovery } from './runtime.js'
 export type { CloseOptions, RuntimeOptions } from './runtime-options.js'
 export { defineTask, type DefinitionOptions, type TaskDefinition } from './tasks/definition.js'

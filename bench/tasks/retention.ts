@@ -50,9 +50,9 @@ async function measureOpened(
   let heap = 0
   for (let round = 0; round < 3; round += 1) {
     let runtime: Runtime | undefined
-    const begun = performance.now()
     let ms = 0
     const { bytes } = await heapBytesOf(async () => {
+      const begun = performance.now()
       runtime = await open(dataDir, clock, kept)
       ms = performance.now() - begun
     })

@@ -115,6 +115,8 @@ export class ProcessRun {
   async run(): Promise<boolean> {
     const kept = this.#tools.keeper.keep(this.#held)
     silence(this.#watchForCancel())
+    // Nothing of it is to begin before it hears of a request that is there already.
+    if (this.#start.record.cancelRequested === true) this.#job.stop('cancelled')
     try {
       const end = await this.#job.run(() => this.#work())
       return await this.#settle(end)
@@ -125,10 +127,10 @@ export class ProcessRun {
     }
   }
 
-  /** Tells it to wind down, and to stop. */
-  close(): void {
+  /** Tells it to wind down, and to stop, with a grace of its own if one is given. */
+  close(graceMs?: number): void {
     this.#job.windDown()
-    this.#job.stop('closing')
+    this.#job.stop('closing', graceMs)
     this.#end?.hurry()
   }
 
@@ -167,7 +169,7 @@ export class ProcessRun {
     if (stopCause === 'lease_lost') return false
     if (answer.type === 'returned') return this.#complete((answer.value as AwaitOutput | undefined) ?? this.#lost())
     if (answer.type === 'threw' && isSuperseded(answer.thrown)) return false
-    if (stopCause === 'cancelled') return this.#complete({ type: 'cancelled', message: 'the process was cancelled' })
+    if (stopCause === 'cancelled') return this.#complete(cancelledBy(this.#cancelRequest))
     if (answer.type === 'threw' && stopCause === undefined) this.#report('run', messageOf(answer.thrown))
     // Bound to its owner: a release would say that nothing of it runs any more, which nobody knows.
     if (!this.isOwnerBound || answer.type !== 'none') await this.#release()
@@ -233,6 +235,12 @@ export class ProcessRun {
     const type = operation === 'run' ? 'row_run_failed' : 'row_backend_error'
     this.#tools.report({ type, processId: this.processId, operation, message })
   }
+}
+
+/** The end of a process that was asked to end and did. */
+export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {
+  const output = { type: 'cancelled', message: 'the process was cancelled' } as const
+  return request === undefined ? output : { ...output, raw: request.payload }
 }
 
 function failureOf(refusal: unknown): AwaitOutput {

@@ -12,6 +12,14 @@ export type {
   ProcessRows,
   ProcessWrites,
 } from './command.js'
+export {
+  defineProcess,
+  type DefinedRun,
+  type ProcessRunContext,
+  type ProcessDefinition,
+  type ProcessOptions,
+  type SchemaMap,
+} from './definition.js'
 export { ProcessError, type ProcessErrorData } from './errors.js'
 export {
   builtInEventTypes,
@@ -123,3 +131,13 @@ export {
   type RecoveryDisposition,
   type TerminalProcessStatus,
 } from './vocabulary.js'
+export { ProcessFailed, type ProcessFailureData } from './process-failed.js'
+export {
+  type ProcessEventsOptions,
+  type ProcessHandle,
+  type ProcessWaitOptions,
+  type SignalOptions,
+} from './process-handle.js'
+export type { Processes, StartProcessOptions } from './processes.js'
+export type { RuntimeProcessesOptions } from './runtime-processes-options.js'
+export type { WakeHandler } from './wakes.js'

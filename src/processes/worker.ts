@@ -1,3 +1,4 @@
+import { faultFields } from '../base/error-details.js'
 import type { InspectionEvent, Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
@@ -179,6 +180,11 @@ export class Worker {
     return { intake: 'scanned', admitted: [...report.admitted], deferred: [...report.deferred] }
   }
 
+  /** Limits a kind from now on; what runs goes on. */
+  limit(kind: string, limits: KindLimits): void {
+    this.#slots.configure(kind, limits)
+  }
+
   /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
   async idle(): Promise<void> {
     while (this.#runs.size > 0 || this.#scanning !== undefined) {
@@ -206,13 +212,14 @@ export class Worker {
 
   /**
    * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over. What can be run
-   * again is free for others at once.
+   * again is free for others at once. `graceMs` counts in place of the grace of the options.
    */
-  async close(): Promise<void> {
+  async close(graceMs?: number): Promise<void> {
     this.#isClosed = true
     this.#timer?.[Symbol.dispose]()
+    this.#retry?.[Symbol.dispose]()
     this.#room?.resolve()
-    for (const run of this.#runs.values()) run.close()
+    for (const run of this.#runs.values()) run.close(graceMs)
     await this.idle()
     this.#tools.keeper[Symbol.dispose]()
     this.#slots[Symbol.dispose]()
@@ -347,22 +354,21 @@ export class Worker {
     const run = new ProcessRun(start, this.#tools)
     const { processId } = run
     this.#runs.set(processId, run)
-    const ended = (): void => {
+    silence(this.#follow(run))
+    if (this.#isClosed) run.close()
+  }
+
+  async #follow(run: ProcessRun): Promise<void> {
+    const { processId } = run
+    try {
+      if (!(await run.run())) this.#driveLater()
+    } catch (error) {
+      this.#report({ type: 'row_run_failed', processId, operation: 'end', message: messageOf(error) })
+    } finally {
       this.#runs.delete(processId)
       if (this.#again.delete(processId)) this.#drive()
       this.#tellIdle()
     }
-    void run.run().then(
-      (hasEnded) => {
-        if (!hasEnded) this.#driveLater()
-        ended()
-      },
-      (error: unknown) => {
-        this.#report({ type: 'row_run_failed', processId, operation: 'end', message: messageOf(error) })
-        ended()
-      },
-    )
-    if (this.#isClosed) run.close()
   }
 
   #letGo(slot: Slot, disposition: Disposition): Disposition {
@@ -483,7 +489,7 @@ export class Worker {
       const emitted = sink.emitWorkerFault(fault)
       if (emitted instanceof Promise) silence(emitted)
     } catch (error) {
-      this.#logger.error({ ...fault, cause: messageOf(error) }, 'a fault of a process worker, which its sink refused')
+      this.#logger.error({ ...fault, ...faultFields(error) }, 'a fault of a process worker, which its sink refused')
     }
   }
 }

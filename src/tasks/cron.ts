@@ -58,7 +58,7 @@ function parse(expression: string, timezone = 'UTC'): Cron {
   if (known !== undefined) return known
   const cron = reported(() => {
     // A zone that does not exist is told here, and not with the first occurrence.
-    new Intl.DateTimeFormat('en', { timeZone: timezone })
+    Intl.DateTimeFormat('en', { timeZone: timezone })
     const mode = expression.trim().split(/\s+/).length === shortFields ? '5-part' : '7-part'
     return new Cron(expression, { mode, timezone, paused: true })
   })

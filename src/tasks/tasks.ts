@@ -6,7 +6,8 @@ import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
-import type { Logger } from '../base/logger.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import type { Instruments } from '../base/meter.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
@@ -34,6 +35,7 @@ import {
   type SubmitTaskOptions,
   type TaskGraph,
 } from './dispatch/submission.js'
+import { submitWithin, TaskSpans, type TraceOfSubmission } from './dispatch/task-spans.js'
 import { triggerAll } from './dispatch/triggers.js'
 import { blockOfRun, type RunBlock } from './dispatch/why.js'
 import { TaskError } from './errors.js'
@@ -45,6 +47,8 @@ import { type RetentionOptions, resolveRetention } from './retention/options.js'
 import { Retention } from './retention/retention.js'
 import type { EventFilter } from './subscription.js'
 import { type RunPolicy, runPolicySchema } from './task-spec.js'
+import { TaskMetrics } from './task-metrics.js'
+import { TaskLog } from './task-log.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
 import type { TaskProjection } from './view.js'
 
@@ -64,8 +68,9 @@ export interface TasksOptions {
   readonly retention?: RetentionOptions
   /** Where attempts are listed while they run. */
   readonly jobs: JobList
-  /** Opens one span per attempt. */
+  /** Opens one span per submission and attempt. */
   readonly tracer?: Tracer
+  readonly instruments?: Instruments
 }
 
 /** How often a subscription releases. */
@@ -88,6 +93,7 @@ export class Tasks {
   readonly #use: TasksOptions
   readonly #waits: OutcomeWaits
   readonly #dispatcher: Dispatcher
+  readonly #spans: TaskSpans | undefined
   readonly #commits: Disposable
   readonly #retention: Retention
   readonly #port: TaskHandlePort
@@ -98,12 +104,14 @@ export class Tasks {
     this.#use = use
     this.authority = use.authority
     this.#waits = new OutcomeWaits(use.authority.projection)
-    const { authority, dispatch, define = [], retention, ...rest } = use
+    const { authority, dispatch, define = [], tracer, retention, ...rest } = use
+    this.#spans = tracer === undefined ? undefined : new TaskSpans(tracer, use.logger)
     this.#dispatcher = new Dispatcher({
       ...rest,
       mutations: authority.own,
       projection: authority.projection,
       ...(dispatch !== undefined && { options: dispatch }),
+      ...(this.#spans !== undefined && { spans: this.#spans }),
     })
     for (const { kind, handler, options } of define) this.#dispatcher.handle(kind, handler, handlerOptionsOf(options))
     this.#retention = new Retention({
@@ -117,6 +125,14 @@ export class Tasks {
       this.#waits.observe(commit.ended)
       this.#retention.observe(commit)
     })
+    if (use.instruments !== undefined) {
+      const metrics = new TaskMetrics(use.authority.projection, use.instruments)
+      use.authority.onCommit((commit) => metrics.observe(commit))
+    }
+    if (use.logger !== silentLogger) {
+      const log = new TaskLog(use.authority.projection, use.logger)
+      use.authority.onCommit((commit) => log.observe(commit))
+    }
     this.#port = {
       deadlines: use.deadlines,
       outcome: (taskId, options) => this.outcome(taskId, options),
@@ -154,6 +170,7 @@ export class Tasks {
   ): Promise<TaskHandle<unknown> | TaskId> {
     if (typeof task === 'string') return silence(this.#submitOf({ kind: task, options: {} }, input, options))
     if (isDefinition(task)) return silence(this.#submitOf(task, input, options))
+    if (this.#spans !== undefined) return silence(this.#submitWithin(this.#spans, task))
     return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
   }
 
@@ -170,8 +187,14 @@ export class Tasks {
 
   /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
   submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
-    return this.authority.own.transact((batch) =>
-      submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids),
+    return submitWithin(
+      this.#spans,
+      'graph',
+      (trace) =>
+        this.authority.own.transact((batch) =>
+          submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids, trace),
+        ),
+      () => undefined,
     )
   }
 
@@ -244,11 +267,14 @@ export class Tasks {
    * `orphan_prevention` when its parent has ended.
    */
   retry(taskId: TaskId): Promise<TaskId> {
-    return this.authority.own.transact((batch) => {
-      checkText('task id', taskId)
-      const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
-      return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids)
-    })
+    const retry = (trace: TraceOfSubmission): Promise<TaskId> =>
+      this.authority.own.transact((batch) => {
+        checkText('task id', taskId)
+        const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
+        return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids, trace)
+      })
+    const kind = this.projection.task(taskId)?.spec.kind ?? 'unknown'
+    return submitWithin(this.#spans, kind, retry, (retried) => retried)
   }
 
   /** Why a run is not at work, as things stand. Raises `unknown_run`. */
@@ -369,14 +395,27 @@ export class Tasks {
     }
   }
 
+  async #submitWithin(spans: TaskSpans, task: SubmitInput): Promise<TaskId> {
+    const decoded = decodeSubmit(task)
+    const submit = (trace: TraceOfSubmission): Promise<TaskId> =>
+      this.authority.own.transact((batch) => submitInto(batch, { ...trace, ...decoded }, this.#wall(), this.#use.ids))
+    return spans.submit(decoded.kind, submit, (taskId) => taskId)
+  }
+
   async #submitOf(
     definition: SubmitDefinition & Pick<TaskDefinition, 'output'>,
     input: unknown,
     options: SubmitTaskOptions,
   ): Promise<TaskHandle<unknown>> {
     const submission = await submissionOf(definition, input, options)
-    const { taskId: id, isNew } = await this.authority.own.transact((batch) =>
-      submitOnce(batch, submission, this.#wall(), this.#use.ids),
+    const { taskId: id, isNew } = await submitWithin(
+      this.#spans,
+      definition.kind,
+      (trace) =>
+        this.authority.own.transact((batch) =>
+          submitOnce(batch, { ...trace, ...submission }, this.#wall(), this.#use.ids),
+        ),
+      ({ taskId }) => taskId,
     )
     return new TaskHandle({ ...definition, id, isNew }, this.#port)
   }

@@ -172,9 +172,16 @@ export class DurableContext {
     const { kind } = callable
     checkName('kind', kind)
     if (callable.input !== undefined) await checkValue(callable.input, input, `input of ${kind}`)
+    // As it was given: whoever does the work asks the schema again.
     const encoded = encodeValue(input, `input of ${kind}`)
+    const { maxAttempts, timeoutMs, maxLosses } = callable.options ?? {}
+    const limits = {
+      ...(maxAttempts !== undefined && { maxAttempts }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(maxLosses !== undefined && { maxLosses }),
+    }
     const key = this.#numbered(`call:${kind}:${digestOf(encoded)}`)
-    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, ...limitsOf(callable) })
+    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, limits })
     if (answer.type !== 'answered') {
       const { reason, message } = answer.type === 'failed' ? answer : { reason: 'timed_out', message: 'timed out' }
       throw new DurableError('call_failed', `${kind} ended without a result: ${message}`, { kind, reason })
@@ -231,15 +238,6 @@ export class DurableContext {
 
   #wallNow(): number {
     return Math.trunc(this.#options.clock.wallNow())
-  }
-}
-
-function limitsOf({ options: { maxAttempts, timeoutMs } = {} }: Pick<Callable<never, unknown>, 'options'>): {
-  readonly limits?: CallLimits
-} {
-  if (maxAttempts === undefined && timeoutMs === undefined) return {}
-  return {
-    limits: { ...(maxAttempts !== undefined && { maxAttempts }), ...(timeoutMs !== undefined && { timeoutMs }) },
   }
 }
 

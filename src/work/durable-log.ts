@@ -14,11 +14,12 @@ export type DurableWait =
       readonly limits?: CallLimits
     }
 
-/** How far work that is called may go. */
+/** How often and how long work that is called may be tried. */
 export interface CallLimits {
   readonly maxAttempts?: number
-  /** Milliseconds per attempt. */
   readonly timeoutMs?: number
+  /** How often in a row it may be lost. */
+  readonly maxLosses?: number
 }
 
 /** How a wait came to its end. */

@@ -12,7 +12,7 @@ import type {
   WaitStart,
 } from '../../work/durable-log.js'
 import { decodeValue, encodeValue } from '../../work/values.js'
-import type { TaskMutations } from '../authority.js'
+import type { TaskBatch, TaskMutations } from '../authority.js'
 import { budgetDimension, checkSpent, type BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import { outcomeOf, outputValue } from '../outcome.js'
@@ -24,6 +24,7 @@ import { checkHeld } from './attempt-changes.js'
 import type { AttemptIdentity } from './attempt-report.js'
 import { submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
+import { submitWithin, type TaskSpans, type TraceOfSubmission } from './task-spans.js'
 import { fireForSpending } from './triggers.js'
 
 /** What the log of an attempt is built on. */
@@ -34,6 +35,8 @@ export interface AttemptLogOptions {
   readonly times: TaskClock
   readonly answers: Answers
   readonly logger: Logger
+  /** Where calls are traced. */
+  readonly spans?: TaskSpans
 }
 
 /** Steps, waits and calls of a run, as one of its attempts reads and writes them: under its lease, or not at all. */
@@ -121,7 +124,7 @@ export class AttemptLog implements DurableLog {
       // The end of the attempt, or of its run, closes it.
       const { runId } = this.#attempt
       this.#options.logger.debug(
-        { runId, step: key, cause: messageOf(failure) },
+        { runId, step: key, error: messageOf(failure) },
         'what a step set aside stays so for now',
       )
     }
@@ -160,16 +163,29 @@ export class AttemptLog implements DurableLog {
     if (reserved !== undefined) this.#account().forget(Array.from(reserved.values(), ({ id }) => id))
   }
 
-  async recordWait(key: string, wait: DurableWait, { isWaiting }: WaitStart): Promise<void> {
-    const { mutations, ids, times } = this.#options
-    const { runId, taskId, fencingToken } = this.#attempt
-    await mutations.transact((batch) => {
+  async recordWait(key: string, wait: DurableWait, start: WaitStart): Promise<void> {
+    if (wait.type !== 'call') return void (await this.#recordWait(key, wait, start))
+    await submitWithin(
+      this.#options.spans,
+      wait.kind,
+      (trace) => this.#recordWait(key, wait, start, trace),
+      (childTaskId) => childTaskId,
+    )
+  }
+
+  /** Resolves with the id of the task that a call has submitted. */
+  #recordWait(
+    key: string,
+    wait: DurableWait,
+    { isWaiting }: WaitStart,
+    trace: TraceOfSubmission = {},
+  ): Promise<TaskId | undefined> {
+    const { mutations, times } = this.#options
+    const { runId, fencingToken } = this.#attempt
+    return mutations.transact((batch) => {
       checkHeld(batch, this.#attempt)
-      const call = ({ kind, input, limits: constraints }: Extract<DurableWait, { type: 'call' }>): TaskId => {
-        const child = { kind, parentTaskId: taskId, payload: decodeValue(input), ...(constraints && { constraints }) }
-        return submitInto(batch, child, times.wall(), ids)
-      }
-      const subject: WaitSubject = wait.type === 'call' ? { type: 'call', childTaskId: call(wait) } : wait
+      const subject: WaitSubject =
+        wait.type === 'call' ? { type: 'call', childTaskId: this.#call(batch, wait, trace, times.wall()) } : wait
       batch.submit({
         type: 'wait_begin',
         runId,
@@ -179,6 +195,7 @@ export class AttemptLog implements DurableLog {
         fencingToken,
         atMs: times.now(),
       })
+      return subject.type === 'call' ? subject.childTaskId : undefined
     })
   }
 
@@ -191,6 +208,18 @@ export class AttemptLog implements DurableLog {
     }
   }
 
+  #call(
+    batch: TaskBatch,
+    { kind, input, limits }: Extract<DurableWait, { type: 'call' }>,
+    trace: TraceOfSubmission,
+    atMs: number,
+  ): TaskId {
+    const { ids } = this.#options
+    const parentTaskId = this.#attempt.taskId
+    const called = { kind, parentTaskId, payload: decodeValue(input), ...trace, ...(limits && { constraints: limits }) }
+    return submitInto(batch, called, atMs, ids)
+  }
+
   #answerOf({ subject, end }: WaitRow): DurableAnswer {
     if (end?.type === 'timed_out') return { type: 'timed_out' }
     if (subject.type === 'call') return this.#resultOf(subject.childTaskId)
@@ -199,9 +228,7 @@ export class AttemptLog implements DurableLog {
 
   #resultOf(childTaskId: TaskId): DurableAnswer {
     const outcome = outcomeOf(this.#options.projection, childTaskId)
-    if (outcome?.status === 'completed') {
-      return { type: 'answered', value: encodeValue(outputValue(outcome), `result of ${childTaskId}`) }
-    }
+    if (outcome?.status === 'completed') return { type: 'answered', value: encodeValue(outputValue(outcome), 'result') }
     const reason = outcome?.reason ?? 'failed'
     return { type: 'failed', reason, message: outcome?.error ?? reason }
   }

@@ -182,7 +182,7 @@ describe('forgetting', () => {
     const submit = (room: Room, payload: string): Promise<unknown> =>
       room.tasks.submit('work', payload, { key: 'order-42' }).then(
         ({ id, isNew }) => ({ id, isNew }),
-        ({ code }: { readonly code: string }) => code,
+        (refusal: unknown) => (refusal as { readonly code: string }).code,
       )
     const { id } = (await submit(before, 'a')) as { readonly id: TaskId }
     await before.pass(2)
@@ -283,16 +283,16 @@ describe('forgetting', () => {
 
   it('[T-307] takes what earlier runs of a repeating task have left below it, and nothing of those at work', async () => {
     const room = await openWorking({ endedForMs: minute, runs: 2 })
-    let block: Promise<void> | undefined
+    const gate: { block?: Promise<void> } = {}
     room.tasks.handle('parent', async ({ submit }) => {
       await submit({ kind: 'work' })
-      await block
+      await gate.block
     })
     const runPolicy = { type: 'cron', expression: '* * * * *' } as const
     const parent = await room.tasks.submit({ kind: 'parent', runPolicy })
     await room.pass(600)
     expect(tasksOf(room).length).toBeLessThan(5)
-    block = new Promise(() => {})
+    gate.block = new Promise(() => {})
     await room.pass(60)
     const [last] = [...room.authority.projection.children(parent)].slice(-1)
     await room.pass(300)
