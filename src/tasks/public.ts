@@ -58,7 +58,7 @@ export {
 export { nextOccurrence } from './cron.js'
 export type { Archive, ArchivedTask, RetentionBounds, RetentionOptions } from './retention/options.js'
 export type { TaskUse } from './task-use.js'
-export type { Tombstone } from './tombstone.js'
+export type { TaskTombstone } from './tombstone.js'
 export type { ForgottenRuns } from './task.js'
 export type { Instant } from '../base/instant.js'
 export {

@@ -15,7 +15,7 @@ import type { Subscription } from './subscription.js'
 import type { Found } from './task-key.js'
 import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
-import type { Tombstone } from './tombstone.js'
+import type { TaskTombstone } from './tombstone.js'
 import type { DurableWait } from './wait.js'
 
 const none: readonly TaskId[] = []
@@ -51,7 +51,7 @@ export class TaskTables implements ForgettingRows, ReservationRows, TenantRows, 
   readonly subscriptions = new Table<SubscriptionId, Subscription>({
     groupsOf: ({ taskId, filter }) => (filter.type === 'custom' ? [taskId] : [taskId, filter.taskId]),
   })
-  readonly tombstones = new Table<TaskId, Tombstone>()
+  readonly tombstones = new Table<TaskId, TaskTombstone>()
   readonly actors = new Table<ActorId, Actor>()
   readonly tenants = new Table<TenantId, Tenant>()
   readonly roles = new Table<string, RoleAssignment>()

@@ -247,7 +247,6 @@ export class Tasks {
    * the archive throws.
    */
   forget(taskId: TaskId): Promise<void> {
-    checkText('task id', taskId)
     return silence(this.#retention.forget(taskId))
   }
 

@@ -11,7 +11,7 @@ import type { KeyRows } from './task-key.js'
 import { checkNewRow, type TaskReads, type TaskRows } from './task.js'
 
 /** What is still known of a task that was forgotten: that it was there, how it ended, and what was submitted under its key. */
-export interface Tombstone {
+export interface TaskTombstone {
   readonly taskId: TaskId
   readonly kind: string
   readonly status: TerminalRunState
@@ -26,12 +26,12 @@ export interface Tombstone {
 
 /** Tables of this file. */
 export interface TombstoneRows extends TaskRows, KeyRows {
-  readonly tombstones: Table<TaskId, Tombstone>
+  readonly tombstones: Table<TaskId, TaskTombstone>
 }
 
 /** Reads of this file. */
 export interface TombstoneReads extends TaskReads {
-  tombstone(taskId: TaskId): Tombstone | undefined
+  tombstone(taskId: TaskId): TaskTombstone | undefined
 }
 
 const defineEvent = eventDefiner<TombstoneRows, TombstoneReads>()

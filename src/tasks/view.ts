@@ -43,7 +43,7 @@ import {
   type Tenant,
   type TenantReads,
 } from './tenant.js'
-import type { Tombstone } from './tombstone.js'
+import type { TaskTombstone } from './tombstone.js'
 import type { DurableWait, WaitReads } from './wait.js'
 
 const none: readonly TaskId[] = []
@@ -157,7 +157,7 @@ export class TaskView
   }
 
   /** What is left of a task that was forgotten. */
-  tombstone(taskId: TaskId): Tombstone | undefined {
+  tombstone(taskId: TaskId): TaskTombstone | undefined {
     return this.tables.tombstones[this.#layer](taskId)
   }
 
@@ -329,7 +329,7 @@ export class TaskProjection extends TaskView {
   }
 
   /** Tombstones without and with a key, the oldest first. */
-  tombstones(which: 'with_key' | 'without_key'): Iterable<Tombstone> {
+  tombstones(which: 'with_key' | 'without_key'): Iterable<TaskTombstone> {
     const { tombstones, tombstonesWithKey } = this.#indexes
     return present(which === 'with_key' ? tombstonesWithKey : tombstones, (taskId) => this.tombstone(taskId))
   }

@@ -2,6 +2,7 @@ import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
+import { checkText } from '../../base/options.js'
 import { LoopShare } from '../../base/loop-share.js'
 import type { TaskBatch, TaskCommit, TaskMutations } from '../authority.js'
 import { TaskError } from '../errors.js'
@@ -85,6 +86,7 @@ export class Retention implements Disposable {
    * rejects with, and with the lane's errors; then what was below it may be gone already. Does nothing for one that is gone.
    */
   async forget(taskId: TaskId): Promise<void> {
+    checkText('task id', taskId)
     const { projection } = this.#port
     if (projection.task(taskId) === undefined && projection.tombstone(taskId) !== undefined) return
     const members = await this.#membersOf(taskId)
