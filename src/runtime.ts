@@ -94,7 +94,7 @@ export class Runtime implements AsyncDisposable {
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
-    const { define, retention, ...dispatch } = options.tasks ?? {}
+    const { define, retention, feedCapacity, ...dispatch } = options.tasks ?? {}
     const logger = loggerOf(options)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
@@ -114,7 +114,7 @@ export class Runtime implements AsyncDisposable {
       ...(instruments !== undefined && { instruments }),
     }
     const sessions = new SessionDirectory(shared)
-    const authority = new TaskAuthority({ logger })
+    const authority = new TaskAuthority({ logger, ...(feedCapacity !== undefined && { feedCapacity }) })
     const embedded = new EmbeddedProcessStore({ clock, ids, logger })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
     const measured = store && instruments ? measuredStore(store, instruments, clock) : store

@@ -36,6 +36,7 @@ export interface WaitState {
   readonly kind: WaitKind
 }
 
+/** What an execution waits for. */
 export type WaitKind =
   /** The nth occurrence of a signal. */
   | {

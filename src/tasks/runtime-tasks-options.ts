@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { optionsSchema, textOf } from '../base/options.js'
+import { optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
 import { isDefinition, type TaskDefinition } from './definition.js'
 import { dispatchFields, type DispatchOptions } from './dispatch/options.js'
 import { type RetentionOptions, retentionSchema } from './retention/options.js'
@@ -10,6 +10,8 @@ export interface RuntimeTasksOptions extends DispatchOptions {
   readonly define?: readonly TaskDefinition[]
   /** What is kept of tasks that have ended. Default: all of them. */
   readonly retention?: RetentionOptions
+  /** How many ends of tasks `tasks.feed` keeps, from 1; older ones are told as a gap. Default 10,000. */
+  readonly feedCapacity?: number
 }
 
 const definitionSchema = v.custom<TaskDefinition>(
@@ -22,4 +24,5 @@ export const runtimeTasksSchema = optionsSchema<RuntimeTasksOptions>({
   ...dispatchFields,
   define: v.optional(v.array(definitionSchema, 'not a list')),
   retention: v.optional(retentionSchema),
+  feedCapacity: v.optional(wholeNumberSchema(1)),
 })

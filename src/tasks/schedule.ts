@@ -8,7 +8,7 @@ import { freshRun } from './run.js'
 import { idSchema, ofTask } from './scalars.js'
 import { checkFirstRunIds, checkFirstRuns, firstRunsSchema } from './task-creation.js'
 import { checkRunPolicy, runPolicySchema } from './task-spec.js'
-import { hasEnded, knownTask, replayedTask, type TaskProgress } from './task.js'
+import { hasEnded, knownTask, putTask, replayedTask, type TaskProgress } from './task.js'
 
 const entries = {
   ...ofTask,
@@ -46,7 +46,7 @@ export const scheduleChanged = defineEvent('schedule_changed', {
     const kept = withoutRuns(task.progress, dropped.length)
     const began = runPolicy === undefined ? kept : withCalendarAt(kept, atMs, created.length === 0)
     const progress = created.reduce((before, run) => progressWith(spec, before, run), began)
-    draft.put(draft.tables.tasks, taskId, { ...task, spec, progress })
+    putTask(draft, task, { ...task, spec, progress }, { sequence, atMs })
     for (const run of created) stageRun(draft, run, sequence)
   },
 })

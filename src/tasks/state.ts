@@ -1,3 +1,5 @@
+import { SequencedFeed } from '../base/feed.js'
+import type { Logger } from '../base/logger.js'
 import { SequenceCounter } from '../state/sequence.js'
 import { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
@@ -12,6 +14,7 @@ import { isTerminalRunState, type Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
 import type { DurableStep } from './step.js'
 import type { Subscription } from './subscription.js'
+import { defaultFeedCapacity, type TaskEnd } from './task-end.js'
 import type { Found } from './task-key.js'
 import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
@@ -57,4 +60,10 @@ export class TaskTables implements ForgettingRows, ReservationRows, TenantRows, 
   readonly roles = new Table<string, RoleAssignment>()
   readonly grants = new Table<string, CapabilityGrant>()
   readonly ledger = new Table<LedgerEntryId, LedgerEntry>()
+  readonly ends: SequencedFeed<TaskEnd>
+
+  /** `logger` hears of consumers of the feed that throw. */
+  constructor(feedCapacity = defaultFeedCapacity, logger?: Logger) {
+    this.ends = new SequencedFeed(feedCapacity, logger)
+  }
 }

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
+import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import { silentLogger, type Logger } from '../base/logger.js'
@@ -49,6 +50,7 @@ import type { EventFilter } from './subscription.js'
 import { type RunPolicy, runPolicySchema } from './task-spec.js'
 import { TaskMetrics } from './task-metrics.js'
 import { TaskLog } from './task-log.js'
+import type { TaskEnd } from './task-end.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
 import type { TaskProjection } from './view.js'
 
@@ -149,6 +151,15 @@ export class Tasks {
   /** What is durable, with its indexes. */
   get projection(): TaskProjection {
     return this.authority.projection
+  }
+
+  /**
+   * What has ended, in order, under cursors: whoever was away asks `since(n)`, or follows with `entries({ after: n })` or
+   * `observe({ after: n })`. Where rows are no longer kept (`feedCapacity`), these raise `feed_gap` instead of skipping.
+   * Streams complete when the runtime closes. A task that is given more runs after its end ends once more.
+   */
+  get feed(): Feed<TaskEnd> {
+    return this.authority.feed
   }
 
   /**
@@ -389,6 +400,7 @@ export class Tasks {
       } finally {
         this.#commits[Symbol.dispose]()
         this.#retention[Symbol.dispose]()
+        this.authority.closeFeed()
         this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
       }
     }

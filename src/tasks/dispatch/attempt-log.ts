@@ -138,14 +138,7 @@ export class AttemptLog implements DurableLog {
       checkHeld(batch, this.#attempt)
       const atMs = times.now()
       const amounts = amountsOf(reserved, spent)
-      const settlements: { reservationId: ReservationId; amount: number }[] = []
-      const consumptions: { dimension: BudgetDimension; amount: number }[] = []
-      for (const [dimension, amount] of amounts) {
-        const reservationId = reserved?.get(dimension)?.id
-        if (reservationId !== undefined) settlements.push({ reservationId, amount })
-        else if (amount > 0 && batch.view.budgetsFor(taskId, dimension).length > 0)
-          consumptions.push({ dimension, amount })
-      }
+      const { settlements, consumptions } = this.#closing(batch, amounts, reserved)
       batch.submit({
         type: 'step_record',
         runId,
@@ -159,6 +152,29 @@ export class AttemptLog implements DurableLog {
       })
       fireForSpending(batch, projection, taskId, [...amounts.keys()], atMs)
     })
+    this.#reserved.delete(key)
+    if (reserved !== undefined) this.#account().forget(Array.from(reserved.values(), ({ id }) => id))
+  }
+
+  async settleStep(key: string, spent: StepAmounts | undefined): Promise<void> {
+    const { mutations, projection, times, logger } = this.#options
+    const { runId, taskId } = this.#attempt
+    const reserved = this.#reserved.get(key)
+    try {
+      await mutations.transact((batch) => {
+        checkHeld(batch, this.#attempt)
+        const atMs = times.now()
+        const amounts = amountsOf(reserved, isCountable(spent) ? spent : {})
+        const { settlements, consumptions } = this.#closing(batch, amounts, reserved)
+        for (const settlement of settlements) batch.submit({ type: 'budget_settle', ...settlement, atMs })
+        for (const consumption of consumptions) batch.submit({ type: 'budget_consume', taskId, ...consumption, atMs })
+        fireForSpending(batch, projection, taskId, [...amounts.keys()], atMs)
+      })
+    } catch (failure) {
+      // What is set aside stays so, and the end of the run counts it.
+      logger.debug({ runId, step: key, cause: messageOf(failure) }, 'what a step has spent is not counted for now')
+      return
+    }
     this.#reserved.delete(key)
     if (reserved !== undefined) this.#account().forget(Array.from(reserved.values(), ({ id }) => id))
   }
@@ -206,6 +222,26 @@ export class AttemptLog implements DurableLog {
     } finally {
       this.#awaited.delete(key)
     }
+  }
+
+  /** How what a step has spent is counted: in place of what it set aside, and beside it where a budget bears it. */
+  #closing(
+    batch: TaskBatch,
+    amounts: ReadonlyMap<BudgetDimension, number>,
+    reserved: ReadonlyMap<BudgetDimension, { readonly id: ReservationId }> | undefined,
+  ): {
+    readonly settlements: readonly { reservationId: ReservationId; amount: number }[]
+    readonly consumptions: readonly { dimension: BudgetDimension; amount: number }[]
+  } {
+    const settlements: { reservationId: ReservationId; amount: number }[] = []
+    const consumptions: { dimension: BudgetDimension; amount: number }[] = []
+    for (const [dimension, amount] of amounts) {
+      const reservationId = reserved?.get(dimension)?.id
+      if (reservationId !== undefined) settlements.push({ reservationId, amount })
+      else if (amount > 0 && batch.view.budgetsFor(this.#attempt.taskId, dimension).length > 0)
+        consumptions.push({ dimension, amount })
+    }
+    return { settlements, consumptions }
   }
 
   #call(
@@ -259,6 +295,16 @@ function amountsOf(
     amounts.set(dimension, amount)
   }
   return amounts
+}
+
+/** Whether what a step says that it has spent can be counted. */
+function isCountable(spent: StepAmounts | undefined): spent is StepAmounts {
+  try {
+    amountsOf(undefined, spent)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function parsed(text: string | undefined): JsonValue | undefined {

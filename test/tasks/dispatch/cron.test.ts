@@ -138,6 +138,20 @@ describe('what was missed', () => {
     expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
     expect(await room.tasks.outcome(over)).toMatchObject({ status: 'cancelled' })
   })
+
+  it('[T-293] ends a task that has run, once, when nothing is left of its calendar', async () => {
+    const year = new Date(first).getUTCFullYear()
+    const lastMinutes = { type: 'cron', expression: `0 58,59 23 31 12 * ${year}`, catchUp: 'none' } as const
+    const before = await openRoom({ clock: new SimulatedClock(Date.UTC(year, 11, 31, 23, 57, 50)) })
+    const seen = countRuns(before)
+    const id = await before.tasks.submit({ kind: 'work', runPolicy: lastMinutes })
+    await before.pass(15)
+    expect(seen).toHaveLength(1)
+    const room = await before.crash(3600)
+    expect(await countedFor(room, 1)).toEqual([])
+    expect(await room.tasks.outcome(id)).toMatchObject({ status: 'completed' })
+    expect(room.tasks.feed.since(0).entries).toMatchObject([{ taskId: id, status: 'completed' }])
+  })
 })
 
 describe('overlapping occurrences', () => {
