@@ -173,7 +173,7 @@ describe('forgetting', () => {
     expect(projection.run(run?.id as never)).toBeUndefined()
     expect(room.lane.health.status).toBe('open')
     const rows = JSON.stringify(
-      [...room.authority.capture()].filter(({ row }) => row !== 'tombstone' && row !== 'end_of_task'),
+      [...room.authority.capture()].filter(({ row }) => row !== 'tombstone' && row !== 'task_end'),
     )
     expect([rows.includes(gone), rows.includes(kept)]).toEqual([false, true])
     expectRestorable(room)
