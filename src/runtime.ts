@@ -94,7 +94,7 @@ export class Runtime implements AsyncDisposable {
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
-    const { define, feedCapacity, ...dispatch } = options.tasks ?? {}
+    const { define, retention, feedCapacity, ...dispatch } = options.tasks ?? {}
     const logger = loggerOf(options)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
@@ -135,7 +135,8 @@ export class Runtime implements AsyncDisposable {
       authority.start(lane)
       embedded.start(lane)
       const spread = checkedRandom(random)
-      const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
+      const own = { ...(define && { define }), ...(retention && { retention }) }
+      const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...own })
       const onWake = wakeInSession(sessions)
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
       processes.begin()

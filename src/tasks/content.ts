@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto'
 import { readable } from '../base/decode.js'
 import { InvalidInputError, messageOf } from '../base/errors.js'
-import type { JsonValue } from '../base/json.js'
+import { canonicalText, type JsonValue } from '../base/json.js'
 import { decodeValue, encodeValue } from '../work/values.js'
-import type { BytesInput } from './bytes.js'
+import { decodeBytes, type Base64, type BytesInput } from './bytes.js'
 
 /** Bytes with what they mean: a payload, or what a handler has returned. */
 export interface Content {
@@ -66,6 +67,17 @@ export function valueOf(bytes: Uint8Array, contentType: string | undefined, subj
     default:
       return bytes
   }
+}
+
+/** Tells a payload from others without keeping it; the same for values that differ in the order of their fields alone. */
+export function payloadDigest(payload: { readonly bytes: Base64; readonly contentType?: string }): string {
+  return createHash('sha256').update(essenceOf(payload)).digest('base64url')
+}
+
+/** What makes a payload what it is, as text. */
+export function essenceOf({ bytes, contentType }: { readonly bytes: Base64; readonly contentType?: string }): string {
+  const isValue = contentType === contentTypes.value
+  return `${contentType ?? ''} ${isValue ? canonicalText(jsonOf(decodeBytes(bytes), 'payload')) : bytes}`
 }
 
 /** Bytes read as JSON. Raises `invalid_input`. */

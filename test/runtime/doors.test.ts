@@ -630,6 +630,8 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.cancelRun', '$', ({ tasks }: Place) => tasks.cancelRun(name as never)] as const,
     ['Tasks.answer', '$', ({ tasks }: Place) => tasks.answer(name as never, 'question')] as const,
     ['Tasks.answer', 'name', ({ tasks, taskId }: Place) => tasks.answer(taskId, name as never)] as const,
+    ['Tasks.forget', '$', ({ tasks }: Place) => tasks.forget(name as never)] as const,
+    ['Tasks.reschedule', '$', ({ tasks }: Place) => tasks.reschedule(name as never, { type: 'once' })] as const,
     ['Tasks.retry', '$', ({ tasks }: Place) => tasks.retry(name as never)] as const,
     ['Tasks.why', '$', ({ tasks }: Place) => tasks.why(name as never)] as const,
     ['Tasks.find', '$', ({ tasks }: Place) => tasks.find('work', name as never)] as const,

@@ -12,7 +12,7 @@ import { failed } from '../attempt-outcome.js'
 import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import type { TaskSpec } from '../task-spec.js'
+import { concurrencyKeyOf, type TaskSpec } from '../task-spec.js'
 import type { Account } from './account.js'
 import type { Answers } from './answers.js'
 import {
@@ -233,9 +233,9 @@ export class Attempts implements Disposable {
   }
 
   /** While a run waits it holds no slot, and its concurrency key only as it would while it waits for a retry. */
-  #slotOf(run: Run, { constraints }: TaskSpec, slot: Slot): AttemptStart['slot'] {
-    const { concurrencyKey, concurrencyKeyHoldPolicy } = constraints
-    if (concurrencyKey === undefined || concurrencyKeyHoldPolicy !== 'release_on_retry') return slot
+  #slotOf(run: Run, spec: TaskSpec, slot: Slot): AttemptStart['slot'] {
+    const { concurrencyKeyHoldPolicy } = spec.constraints
+    if (concurrencyKeyOf(spec) === undefined || concurrencyKeyHoldPolicy !== 'release_on_retry') return slot
     const { keys } = this.#options
     return {
       giveBack: () => {
@@ -279,7 +279,7 @@ export class Attempts implements Disposable {
     endAttemptSpan(span, report.outcome)
     if (report.outcome.result === 'success') this.#tellUnused(attempt, held)
     // Before the end is recorded: nobody may have the key in between.
-    if (end.answer.type === 'none' && task.constraints.concurrencyKey !== undefined) onLeftBehind(run, job.finished)
+    if (end.answer.type === 'none' && concurrencyKeyOf(task) !== undefined) onLeftBehind(run, job.finished)
     const recorded = new DurableEnd<EndOffer>(
       { report },
       {

@@ -103,6 +103,8 @@ export class Dispatcher {
   #wake: Deadline | undefined
   #wakeAt: number | undefined
   #isPumpScheduled = false
+  /** Since when runs are promoted at their time, by the wall clock. */
+  #watchedSince = 0
   #isHoldingOff = false
 
   constructor(options: DispatcherOptions) {
@@ -131,6 +133,8 @@ export class Dispatcher {
       projection,
       deadlines,
       times,
+      ids,
+      watchedSince: () => this.#watchedSince,
       onPromoting: (run) => this.#selection?.onPromoting(run),
       onFailure: (failure) => this.#onFailure(failure),
       onRoom: () => this.#schedulePump(),
@@ -225,6 +229,7 @@ export class Dispatcher {
    */
   async start(): Promise<void> {
     const { mutations, projection, clock, deadlines, logger } = this.#options
+    this.#watchedSince = this.times.wall()
     const actor = createActor(dispatcherMachine, this.#inspection)
     this.#actor = actor
     actor.start()
@@ -315,6 +320,7 @@ export class Dispatcher {
           this.#actor?.send({ type: 'pause' })
           break
         case 'engine_resumed':
+          this.#watchedSince = this.times.wall()
           this.#actor?.send({ type: 'resume' })
           break
         case 'budget_consumed':

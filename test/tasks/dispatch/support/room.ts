@@ -10,6 +10,7 @@ import {
   TaskAuthority,
   Tasks,
   type DispatchOptions,
+  type RetentionOptions,
   type Run,
   type RunState,
   type TaskId,
@@ -43,6 +44,7 @@ export interface RoomOptions {
   readonly store?: MemoryJournalStore
   readonly clock?: SimulatedClock
   readonly dispatch?: DispatchOptions
+  readonly retention?: RetentionOptions
   readonly random?: () => number
   readonly ids?: IdSource
 }
@@ -76,6 +78,7 @@ export async function openRoom(options: RoomOptions = {}): Promise<Room> {
     },
     jobs: new JobList(),
     ...(options.dispatch !== undefined && { dispatch: options.dispatch }),
+    ...(options.retention !== undefined && { retention: options.retention }),
   })
   let isOver = false
   const end = async (): Promise<void> => {
