@@ -103,6 +103,7 @@ export class Runtime implements AsyncDisposable {
     try {
       sessions.start(lane)
       authority.start(lane)
+      sessions.finishTrees()
       const spread = checkedRandom(random)
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
       return new Runtime({ lane, sessions, tasks, deadlines, jobs })

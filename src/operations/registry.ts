@@ -1,4 +1,5 @@
 import { InvalidInputError, messageOf, toError } from '../base/errors.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
 import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
@@ -46,6 +47,7 @@ import type {
   RegistryDiagnostics,
   WaitedOutcome,
 } from './types.js'
+import { TreeEnds } from './tree-ends.js'
 import type { WaitAll } from './wait-all.js'
 
 /** What a registry is made of. */
@@ -53,6 +55,7 @@ export interface OperationRegistryOptions {
   readonly lane: Lane
   readonly history: OperationsHistory
   readonly ids: IdSource
+  readonly deadlines: DeadlineQueue
   readonly observer?: RegistryObserver
   readonly logger?: Logger
 }
@@ -77,12 +80,13 @@ export class OperationRegistry {
   readonly #records: OperationRecords
   readonly #reader: OperationReader
   readonly #ends: OperationEnds
+  readonly #treeEnds: TreeEnds
   readonly #awaiting: Awaiting
   readonly #observer: Required<RegistryObserver>
   readonly #logger: Logger
   #isDisposed = false
 
-  constructor({ lane, history, ids, observer = {}, logger: unguarded }: OperationRegistryOptions) {
+  constructor({ lane, history, ids, deadlines, observer = {}, logger: unguarded }: OperationRegistryOptions) {
     const logger = guardedLogger(unguarded)
     this.#lane = lane
     this.#history = history
@@ -97,10 +101,24 @@ export class OperationRegistry {
       onEnded: (id, outcome) => {
         this.#observer.onEnded(id, outcome)
         this.#observer.onChange(id)
+        this.#treeEnds.close(id, outcome)
       },
+    })
+    this.#treeEnds = new TreeEnds({
+      records: this.#records,
+      deadlines,
+      logger,
+      end: (events) => this.#ends.endTogether(events),
+      isOver: () => this.#core.isPoisoned || this.#core.isRetired,
     })
     this.#logger = logger
     history.state.onSend = (id, event) => this.#request(id, event)
+  }
+
+  /** Ends what an earlier process owed an end to, because one above it had ended. */
+  finishTrees(): void {
+    const owed = this.#history.reviveOwed()
+    if (owed.length > 0) this.#treeEnds.endAll(owed, 'the operation that it was a part of has ended')
   }
 
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
@@ -127,7 +145,7 @@ export class OperationRegistry {
    * Adds an operation in status `provisioning`; a `limit` given here wins over the registry's own (O-40).
    *
    * Rejects with `invalid_input` for a spec that contradicts itself, `already_registered` for an id that this epoch still
-   * refers to, `max_concurrent_exceeded`, or `owner_retired`. A lost operation is started anew under its id: it is not
+   * refers to, `parent_not_found`, `parent_ended`, `tree_too_deep`, `max_concurrent_exceeded`, or `owner_retired`. A lost operation is started anew under its id: it is not
    * reported as lost any more.
    */
   registerOperationWithAdmissionLimit(spec: OperationSpec, limit?: number): Promise<void> {
@@ -409,6 +427,7 @@ export class OperationRegistry {
     if (this.#isDisposed) return
     this.#isDisposed = true
     this.#fence()
+    this.#treeEnds[Symbol.dispose]()
     this.#awaiting.close()
     this.#records.order.feed.close()
     this.#core.stop()

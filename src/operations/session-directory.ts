@@ -77,6 +77,11 @@ export class SessionDirectory {
     this.#restored = []
   }
 
+  /** Ends what an earlier process owed an end to; for the owner of the directory. */
+  finishTrees(): void {
+    for (const session of this.#sessions.values()) session.operations.finishTrees()
+  }
+
   /**
    * The session of this name, there already or new. Raises `invalid_input` for a limit that is not a whole number or a name
    * that no session can have, and `session_exists` while one is being imported under the name.

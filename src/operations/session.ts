@@ -127,6 +127,7 @@ export class Session {
       lane,
       history,
       ids,
+      deadlines: options.deadlines,
       logger: options.logger,
       observer: {
         onChange: (operationId) => this.view.changed(operationId),
