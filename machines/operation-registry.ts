@@ -93,6 +93,8 @@ export type OperationRegistryEvent =
 export interface OperationBook {
   /** True for a retained operation. */
   has(id: OperationId): boolean
+  /** True for an operation that is retained, or whose end a row of the feed tells. */
+  canBeAwaited(id: OperationId): boolean
   /** True for an id that a retained record, a feed row or an active wait still refers to. */
   isUsed(id: OperationId): boolean
   hasWellFormedSource(spec: OperationSpec): boolean
@@ -154,7 +156,7 @@ export const operationRegistryMachine = setup({
     operationEnds: ({ event }) => 'outcome' in event,
     waitNamesAnIdTwice: ({ event }) => new Set(waitIds(event)).size < waitIds(event).length,
     turnIsWaiting: ({ context, event }) => context.book.isTurnWaiting((event as BeginWaitEvent).turnId),
-    waitNamesAnUnknownId: ({ context, event }) => waitIds(event).some((id) => !context.book.has(id)),
+    waitNamesAnUnknownId: ({ context, event }) => waitIds(event).some((id) => !context.book.canBeAwaited(id)),
     waitIsActive: ({ context, event }) =>
       event.type === 'wait_all.cancel' && context.book.hasActiveWait(event.requestId),
   },

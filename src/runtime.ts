@@ -10,7 +10,7 @@ import { guardedLogger } from './base/observers.js'
 import { silence } from './base/promises.js'
 import type { JournalCut } from './journal/journal.js'
 import { Lane } from './lane/lane.js'
-import { SessionDirectory, type RegistryLimits, type Session } from './operations/index.js'
+import { SessionDirectory, type SessionLimits, type Session } from './operations/index.js'
 import {
   checkedRandom,
   closeOptionsSchema,
@@ -125,7 +125,7 @@ export class Runtime implements AsyncDisposable {
    * or holds control characters, `session_exists` while one is being imported
    * under the name, and `runtime_closed` after {@link Runtime.close}.
    */
-  session(name: string, limits: RegistryLimits = {}): Session {
+  session(name: string, limits: SessionLimits = {}): Session {
     this.#checkOpen()
     return this.#sessions.open(name, limits)
   }

@@ -111,3 +111,16 @@ function take(text: string, limit: number, budget: Budget): string {
   budget.text -= Math.min(text.length, most)
   return text.length > most ? `${text.slice(0, most)}…` : text
 }
+
+/** An error that says what the one did whose details these are. */
+export function errorFrom({ name, message, code, stack, cause, errors }: ErrorDetails): Error {
+  const options = cause === undefined ? undefined : { cause: errorFrom(cause) }
+  const error =
+    errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorFrom), message, options)
+  // Its own stack would name this line.
+  const shown = { name, stack: stack ?? `${name}: ${message}`, ...(code !== undefined && { code }) }
+  for (const [key, value] of Object.entries(shown)) {
+    Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: key === 'code' })
+  }
+  return error
+}

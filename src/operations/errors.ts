@@ -52,6 +52,13 @@ const messages = {
   parent_ended: ({ id, parentId }: OfChild) => `operation ${id} cannot start: ${parentId} above it has ended`,
   tree_too_deep: ({ id, limit }: { readonly id: OperationId; readonly limit: number }) =>
     `operation ${id} would have more than ${limit} operations above it`,
+  limit_reached: ({ id, by }: OfOperation & { readonly by: 'all' | 'kind' | 'key' | 'rate' }) =>
+    `operation ${id} does not fit now: the limit by ${by} is reached`,
+  queue_full: ({ limit }: { readonly limit: number }) => `so many operations wait in line already: ${limit}`,
+  cancelled_in_line: ({ id, reason }: OfOperation & { readonly reason: string | null }) =>
+    `operation ${id} was cancelled before it began${reason === null ? '' : `: ${reason}`}`,
+  /** It may have ended so long ago that nothing of it is kept, or there never was one. */
+  no_longer_retained: ({ id }: OfOperation) => `nothing is kept of operation ${id}, if it ever was one`,
   wait_already_active: () => 'wait_all already active',
   wait_not_active: ({ waitRequestId }: { readonly waitRequestId: WaitRequestId }) =>
     `wait_all not active for request: ${waitRequestId}`,

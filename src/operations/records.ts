@@ -153,6 +153,10 @@ export class OperationRecords implements OperationBook {
     return this.rows.has(id)
   }
 
+  canBeAwaited(id: OperationId): boolean {
+    return this.rows.has(id) || this.order.isPublished(id)
+  }
+
   isUsed(id: OperationId): boolean {
     // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
     return this.rows.has(id) || this.order.isPublished(id) || this.waits.hasMember(id)
@@ -281,7 +285,11 @@ export class OperationRecords implements OperationBook {
   }
 
   beginWait(event: BeginWaitEvent, registry: AnyActorRef): void {
-    this.waits.begin(event, (id) => this.rows.get(id)?.context.outcome, registry)
+    const outcomeOf = (id: OperationId): OperationOutcome | undefined => {
+      const row = this.rows.get(id)
+      return row === undefined ? this.order.published(id)?.outcome : row.context.outcome
+    }
+    this.waits.begin(event, outcomeOf, registry)
   }
 
   cancelWait(requestId: WaitRequestId, reason: unknown): void {

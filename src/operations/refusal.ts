@@ -53,8 +53,11 @@ export function refusalError(
     case 'wait_already_active':
       return new OperationError('wait_already_active', {})
     case 'wait_member_not_found': {
-      const id = (event as BeginWaitEvent).operationIds.find((member) => !records.has(member)) as OperationId
-      return new OperationError('not_found', { id })
+      const { operationIds } = event as BeginWaitEvent
+      const id = operationIds.find((member) => !records.canBeAwaited(member)) as OperationId
+      // Once rows have left the feed, an operation that has ended cannot be told from one that never was.
+      const isKnownForGood = records.order.feed.droppedCount === 0
+      return new OperationError(isKnownForGood ? 'not_found' : 'no_longer_retained', { id })
     }
     case 'wait_not_active':
       return new OperationError('wait_not_active', { waitRequestId: (event as BeginWaitEvent).requestId })

@@ -134,6 +134,12 @@ export class OperationRegistry {
     if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
     this.#records.limitTo(maxConcurrent)
     this.#history.note((sequence) => sessionLimited.create(sequence, { maxConcurrent }))
+    this.#observer.onLimited()
+  }
+
+  /** How many operations may run; unlimited when absent. */
+  get maxConcurrent(): number | undefined {
+    return this.#records.maxConcurrent
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -360,6 +366,11 @@ export class OperationRegistry {
   /** True once a change broke off half-way; every other answer is an `internal` error then. */
   get isPoisoned(): boolean {
     return this.#reader.isPoisoned
+  }
+
+  /** True for an operation below one that has ended, an end under way included: it will end, and nothing starts there. */
+  isTreeClosed(id: OperationId): boolean {
+    return this.#records.isBelowEnded(id)
   }
 
   /** Operations that have not ended. */

@@ -1,4 +1,4 @@
-import type { ErrorDetails } from '../base/error-details.js'
+import { errorFrom, type ErrorDetails } from '../base/error-details.js'
 import { StatewardError } from '../base/errors.js'
 import type { TaskId } from './ids.js'
 import type { EndReason, TaskOutcome } from './outcome.js'
@@ -35,19 +35,6 @@ export class TaskFailed extends StatewardError<'task_failed', TaskFailure> {
       ...(thrown !== undefined && { thrown }),
     }
     const message = isCancelled ? `${kind} was cancelled` : `${kind} failed: ${error ?? 'nobody said why'}`
-    super('task_failed', message, data, thrown === undefined ? undefined : { cause: errorOf(thrown) })
+    super('task_failed', message, data, thrown === undefined ? undefined : { cause: errorFrom(thrown) })
   }
-}
-
-/** An error that says what the one did whose details these are. */
-function errorOf({ name, message, code, stack, cause, errors }: ErrorDetails): Error {
-  const options = cause === undefined ? undefined : { cause: errorOf(cause) }
-  const error =
-    errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorOf), message, options)
-  // Its own stack would name this line.
-  const shown = { name, stack: stack ?? `${name}: ${message}`, ...(code !== undefined && { code }) }
-  for (const [key, value] of Object.entries(shown)) {
-    Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: key === 'code' })
-  }
-  return error
 }

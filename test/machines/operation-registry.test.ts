@@ -68,6 +68,7 @@ function fakeBook(answers: Answers) {
   const asked: unknown[][] = []
   const book: OperationBook = {
     has: (operationId) => answers.has && operationId !== 'unknown',
+    canBeAwaited: (operationId) => answers.has && operationId !== 'unknown',
     isUsed: () => answers.isUsed,
     hasWellFormedSource: () => answers.hasWellFormedSource,
     lacksParent: () => answers.lacksParent,
