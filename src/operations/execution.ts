@@ -113,6 +113,7 @@ export class Execution implements Candidate, HandleTarget {
   /** Why the job is told to stop. */
   #stopReason: unknown
   #isOver = false
+  #isRefused = false
   #settled: OperationOutcome | undefined
   #tokensUsed = 0
   /** What the work has returned, as JSON, and the content that says it in the outcome. */
@@ -158,7 +159,7 @@ export class Execution implements Candidate, HandleTarget {
   get status(): OperationStatus | 'queued' | undefined {
     const { line, operations } = this.#options
     if (this.#settled !== undefined) return this.#settled.type
-    if (this.#isOver) return undefined
+    if (this.#isOver || this.#isRefused) return undefined
     return line.get(this.id) === undefined ? operations.snapshot(this.id)?.status : 'queued'
   }
 
@@ -196,6 +197,7 @@ export class Execution implements Candidate, HandleTarget {
     try {
       operations.admit(this.spec)
     } catch (refusal) {
+      this.#isRefused = true
       // It may lean on an end that is not durable yet.
       lane.refuse(toError(refusal)).catch((reason: unknown) => this.abandon(reason))
       return refusal

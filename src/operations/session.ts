@@ -207,7 +207,8 @@ export class Session {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<ResultsOf<Handles>> {
     const listed = decode(handlesSchema, handles, 'operation handles')
-    const running = listed.filter(({ isSettled }) => !isSettled).map(({ id }) => id)
+    const isUnderWay = ({ isSettled, status }: OperationHandle): boolean => !isSettled && status !== undefined
+    const running = listed.filter(isUnderWay).map(({ id }) => id)
     const turnId = this.#options.ids.uuid() as TurnId
     await this.waitAll(turnId, [...new Set(running)], options)
     const results: unknown[] = []

@@ -58,12 +58,13 @@ export class ReportStream implements AsyncIterable<Report> {
 /** One reader; leaving it settles at once, also while it waits. */
 class ReportReader implements AsyncIterableIterator<Report> {
   readonly #feed: SequencedFeed<Row>
+  readonly #left = new AbortController()
   #rows: AsyncIterableIterator<Row>
   #after = 0
 
   constructor(feed: SequencedFeed<Row>) {
     this.#feed = feed
-    this.#rows = feed.entries()
+    this.#rows = this.#read()
   }
 
   async next(): Promise<IteratorResult<Report, undefined>> {
@@ -73,18 +74,24 @@ class ReportReader implements AsyncIterableIterator<Report> {
       this.#after = value.seq
       return { done: false, value: value.report }
     } catch (gap) {
+      if (this.#left.signal.aborted) return { done: true, value: undefined }
       if (!(gap instanceof FeedGapError)) throw gap
       const { droppedThrough } = gap.data
       const missed = droppedThrough - this.#after
       this.#after = droppedThrough
-      this.#rows = this.#feed.entries({ after: droppedThrough })
+      this.#rows = this.#read()
       return { done: false, value: Object.freeze({ type: 'gap', missed }) }
     }
   }
 
   async return(): Promise<IteratorResult<Report, undefined>> {
-    await this.#rows.return?.()
+    // A reader who leaves does not wait for a report that may never come.
+    this.#left.abort()
     return { done: true, value: undefined }
+  }
+
+  #read(): AsyncIterableIterator<Row> {
+    return this.#feed.entries({ after: this.#after, signal: this.#left.signal })
   }
 
   [Symbol.asyncIterator](): this {

@@ -137,7 +137,7 @@ describe('a session whose operations wait in line', () => {
     const { session } = await openFixture({ maxConcurrent: 1, ...queue })
     const begin = starter(session)
     begin('first')
-    expect(await refusal(begin('a\nb').handle.outcome)).toMatchObject({ code: 'invalid_input', field: 'displayName' })
+    expect(await refusal(begin('x'.repeat(1025)).handle.outcome)).toMatchObject({ code: 'invalid_input', field: 'displayName' })
     const { handle } = begin('second')
     const again = session.run({ displayName: 'third', id: handle.id }, () => 1)
     expect(await refusal(again.outcome)).toEqual({ code: 'already_registered', id: handle.id })
