@@ -187,7 +187,8 @@ export class Execution implements Candidate, HandleTarget {
       await operations.cancelOperation(id, reason)
       return 'cancelled'
     } catch (refusal) {
-      if (StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found')) return 'already_ended'
+      if (StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found'))
+        return 'already_ended'
       throw refusal
     }
   }

@@ -24,8 +24,7 @@ import { count, outcome, spec, uuid } from './vocabulary.js'
 export const operationRegistered = defineEvent('operation_registered', {
   fields: { spec },
   isNoted: true,
-  evolve: ({ tables }, { spec: registered }) =>
-    tables.unfinished.add({ spec: registered, status: 'provisioning' }),
+  evolve: ({ tables }, { spec: registered }) => tables.unfinished.add({ spec: registered, status: 'provisioning' }),
 })
 
 /** It runs. Nothing else of what it does before its end is journalled. */
@@ -130,11 +129,7 @@ export function storedOperations(state: SessionState): StoredOperation[] {
 }
 
 /** Nothing for a kind that leaves no trace. */
-function storedOperation(
-  id: OperationId,
-  row: OperationRow,
-  records: OperationRecords,
-): StoredOperation | undefined {
+function storedOperation(id: OperationId, row: OperationRow, records: OperationRecords): StoredOperation | undefined {
   const { kind, status, peerReady, progressCount, source, outcome: reached = null } = readFacts(id, row)
   if (kindClasses[kind].durability === 'discard') return undefined
   const completionSequence = row.stamp?.sequence
@@ -161,7 +156,15 @@ function storedOperation(
  * facts that contradict each other or that no operation of its kind can have; corruption is refused, never guessed around.
  */
 export function restoreOperation(state: SessionState, stored: StoredOperation): void {
-  const { spec: told, status, peerReady, progressCount, outcome: reached, completionSequence: sequence, isOwed } = stored
+  const {
+    spec: told,
+    status,
+    peerReady,
+    progressCount,
+    outcome: reached,
+    completionSequence: sequence,
+    isOwed,
+  } = stored
   const { id, kind, operationSource: source } = told
   checkKind(id, kind, { peerReady, outcome: reached })
   checkSpec(told)

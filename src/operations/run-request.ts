@@ -44,7 +44,7 @@ export interface RunOptions<Input = unknown> {
   /** Cancels the operation when it aborts. */
   readonly signal?: AbortSignal
   /** The operation that this one is a part of: with any end of it this one ends too. */
-  readonly parent?: OperationHandle<unknown> | OperationId
+  readonly parent?: OperationHandle | OperationId
   /** Lets it go on when its parent ends. */
   readonly outlivesParent?: boolean
   /**
@@ -60,7 +60,7 @@ const runOptionsSchema = optionsSchema<RunOptions>({
   deadlineMs: v.optional(durationSchema),
   signal: v.optional(signalSchema),
   parent: v.optional(
-    v.custom<OperationHandle<unknown> | OperationId>(
+    v.custom<OperationHandle | OperationId>(
       (parent) => typeof parent === 'string' || parent instanceof OperationHandle,
       ({ input }) => `neither the handle nor the id of an operation: ${textOf(input)}`,
     ),

@@ -118,7 +118,10 @@ describe('a session whose operations wait in line', () => {
     begin('first')
     const second = begin('second')
     const controller = new AbortController()
-    const waits = [session.waitAll(turnId, [second.handle.id], { signal: controller.signal }), session.all([second.handle])]
+    const waits = [
+      session.waitAll(turnId, [second.handle.id], { signal: controller.signal }),
+      session.all([second.handle]),
+    ]
     controller.abort('enough')
     await expect(waits[0]).rejects.toBe('enough')
     await second.handle.cancel()
@@ -137,7 +140,10 @@ describe('a session whose operations wait in line', () => {
     const { session } = await openFixture({ maxConcurrent: 1, ...queue })
     const begin = starter(session)
     begin('first')
-    expect(await refusal(begin('x'.repeat(1025)).handle.outcome)).toMatchObject({ code: 'invalid_input', field: 'displayName' })
+    expect(await refusal(begin('x'.repeat(1025)).handle.outcome)).toMatchObject({
+      code: 'invalid_input',
+      field: 'displayName',
+    })
     const { handle } = begin('second')
     const again = session.run({ displayName: 'third', id: handle.id }, () => 1)
     expect(await refusal(again.outcome)).toEqual({ code: 'already_registered', id: handle.id })
@@ -160,7 +166,13 @@ describe('a session whose operations wait in line', () => {
     const kinds = { background_tool_op: { limit: 3, limitPerKey: 2 } }
     const { session } = await openFixture({ maxConcurrent: 4, ...queue, kinds })
     const begin = starter(session)
-    const works = [begin('a', { key: 'x' }), begin('b', { key: 'x' }), begin('c', { key: 'x' }), begin('d', { key: 'y' }), begin('e')]
+    const works = [
+      begin('a', { key: 'x' }),
+      begin('b', { key: 'x' }),
+      begin('c', { key: 'x' }),
+      begin('d', { key: 'y' }),
+      begin('e'),
+    ]
     expect(works.map(({ handle }) => handle.status)).toEqual(['running', 'running', 'queued', 'running', 'queued'])
     const member = session.run({ displayName: 'm', kind: 'mob_member_child' }, () => new Promise(() => {}))
     expect(member.status).toBe('running')

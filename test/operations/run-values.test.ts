@@ -77,9 +77,13 @@ describe('what an operation works on and returns', () => {
   it('[O-164] cancels what its signal gives up, and begins nothing under one that has aborted', async () => {
     const { session } = await openFixture()
     const controller = new AbortController()
-    const handle = session.run('job', ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', reject)), {
-      signal: controller.signal,
-    })
+    const handle = session.run(
+      'job',
+      ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', reject)),
+      {
+        signal: controller.signal,
+      },
+    )
     controller.abort(new Error('the user left'))
     expect(await handle.outcome).toEqual({ type: 'cancelled', reason: 'the user left' })
     const late = session.run('job', () => 1, { signal: controller.signal })

@@ -93,7 +93,8 @@ describe('a tree of operations', () => {
     const alone = specOf(2, 'background_tool_op', { outlivesParent: true })
     expect(await refusal(operations.registerOperation(alone))).toMatchObject({ field: 'outlivesParent' })
     await operations.registerOperation(specOf(1))
-    for (let number = 2; number <= mostLevels + 1; number += 1) await operations.registerOperation(partOf(number, number - 1))
+    for (let number = 2; number <= mostLevels + 1; number += 1)
+      await operations.registerOperation(partOf(number, number - 1))
     const last = mostLevels + 2
     const answer = await refusal(operations.registerOperation(partOf(last, last - 1)))
     expect(answer).toEqual({ code: 'tree_too_deep', id: idOf(last), limit: 128 })
@@ -122,7 +123,7 @@ describe('a tree of operations', () => {
     const { operations } = fixture
     await fixture.run([1])
     for (let number = 2; number <= 20_000; number += 1) {
-      await operations.registerOperation(partOf(number, number <= 100 ? 1 : number % 99 + 2))
+      await operations.registerOperation(partOf(number, number <= 100 ? 1 : (number % 99) + 2))
     }
     await operations.cancelOperation(idOf(1))
     await fixture.runtime.flush()
