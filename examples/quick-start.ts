@@ -1,28 +1,24 @@
-/** Two operations, one wait for both, and the completions after it: the example of the README. */
+/** A task that survives `kill -9`: the example of the README and of docs/getting-started.md. Plain JavaScript, on purpose. */
 // #region shown
-import { randomUUID } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createRuntime } from 'stateward'
+import { createRuntime, defineTask } from 'stateward'
 
-const runtime = await createRuntime({ dataDir: '.stateward' })
-const session = runtime.session('my-agent')
-
-const listing = session.run({ kind: 'background_tool_op', displayName: 'list files' }, async ({ progress }) => {
-  progress('reading', 0.1)
-  return `${(await readdir('.')).length} files`
+const report = defineTask('report', {}, async (_, { step, text }) => {
+  const parts = []
+  for (const part of ['history', 'method', 'results']) {
+    // Done once: the result of a step is on disk before the next one begins, and no restart does it again.
+    const written = await step(part, async () => {
+      console.log(`writing the ${part} of ${text()}`)
+      return delay(800, `${part}: 3 pages`) // stands for a call that takes long and costs money
+    })
+    parts.push(written)
+  }
+  return parts
 })
-const asking = session.run(
-  { kind: 'background_tool_op', displayName: 'ask a slow service' },
-  async ({ signal }) => delay(50, 'the answer', { signal }),
-  { deadlineMs: 5000 },
-)
 
-const { outcomes } = await session.waitAll(randomUUID(), [listing.id, asking.id])
-for (const { operationId, outcome } of outcomes) console.log(operationId, outcome)
-
-// Completions are numbered: keep the last number you have seen, and after a crash read on from there.
-for (const entry of session.feed.since(0).entries) console.log(entry.seq, entry.displayName, entry.outcome.type)
-
+const runtime = await createRuntime({ dataDir: '.stateward', tasks: { define: [report] } })
+// Submitted once, however often this program is started.
+const handle = await runtime.tasks.submit(report, 'cranes', { key: 'report on cranes' })
+console.log(await handle.result())
 await runtime.close()
 // #endregion

@@ -1,8 +1,9 @@
 import { assign, setup, type ActorRefFrom, type PromiseActorLogic } from 'xstate'
 import { StatewardError } from '../src/base/errors.js'
 
-/** Milliseconds until a held completion is looked at again for the first time, and at most (O-88). */
+/** Milliseconds until a held completion is looked at again for the first time (O-88). */
 export const firstRePollMs = 25
+/** Milliseconds until it is looked at again, at most. */
 export const longestRePollMs = 1000
 
 /** Why a completion that is worth waking for has to wait. */

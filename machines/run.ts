@@ -155,7 +155,8 @@ export const runMachine = setup({
           },
         },
         waiting: {
-          description: 'All its handler does is wait, durably: it has no slot, its time stands still, and losing it is no loss.',
+          description:
+            'All its handler does is wait, durably: it has no slot, its time stands still, and losing it is no loss.',
           always: { guard: not('isRunning'), actions: 'closeAttempt', target: 'idle' },
           on: {
             go_on: 'active',

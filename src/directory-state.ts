@@ -11,6 +11,7 @@ import type { Journal, JournalStore } from './journal/journal.js'
 import { readDirectoryJournal, type JournalReading } from './journal/reading.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type Session } from './operations/index.js'
+import { EmbeddedProcessStore, type ProcessStore } from './processes/index.js'
 import { TaskAuthority, type TaskProjection } from './tasks/index.js'
 import { JobList } from './work/job-list.js'
 
@@ -31,6 +32,7 @@ export type ReadableSession = Pick<Session, 'id' | 'epochId' | 'feed' | 'lost'> 
 export interface DirectoryState extends Pick<JournalReading, 'owner' | 'brokenEnd' | 'nextSequence' | 'cuts'> {
   readonly sessions: readonly ReadableSession[]
   readonly tasks: TaskProjection
+  readonly processes: Pick<ProcessStore, 'getProcess' | 'listProcesses' | 'eventsAfter'>
 }
 
 const optionsOfReading = optionsSchema<ReadDirectoryOptions>({
@@ -54,14 +56,19 @@ export async function readDirectory(options: ReadDirectoryOptions): Promise<Dire
   using deadlines = new DeadlineQueue(clock)
   const sessions = new SessionDirectory({ clock, logger: silentLogger, ids, deadlines, jobs: new JobList() })
   const authority = new TaskAuthority()
+  const processes = new EmbeddedProcessStore()
   const lane = await Lane.open({
     store: storeOf(reading),
     // Nothing is ever written.
     compactAfter: Number.MAX_SAFE_INTEGER,
-    streamFor: (name) => (name === TaskAuthority.streamName ? authority : sessions.streamFor(name)),
+    streamFor: (name) => {
+      if (name === TaskAuthority.streamName) return authority
+      return name === EmbeddedProcessStore.streamName ? processes.stream : sessions.streamFor(name)
+    },
   })
   sessions.start(lane)
   authority.start(lane)
+  processes.start(lane)
   return {
     nextSequence,
     ...(owner !== undefined && { owner }),
@@ -69,6 +76,7 @@ export async function readDirectory(options: ReadDirectoryOptions): Promise<Dire
     cuts,
     sessions: [...sessions.all()],
     tasks: authority.projection,
+    processes,
   }
 }
 

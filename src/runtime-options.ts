@@ -4,6 +4,7 @@ import { InvalidInputError } from './base/errors.js'
 import type { IdSource } from './base/ids.js'
 import type { Inspect } from './base/inspection.js'
 import type { Logger } from './base/logger.js'
+import { meterSchema, type Meter } from './base/meter.js'
 import {
   durationSchema,
   functionSchema,
@@ -17,6 +18,7 @@ import {
 import { clockSchema, idSourceSchema, loggerSchema } from './base/ports.js'
 import type { JournalStore } from './journal/journal.js'
 import { inspectSchema } from './operations/index.js'
+import { runtimeProcessesSchema, type RuntimeProcessesOptions } from './processes/index.js'
 import { runtimeTasksSchema, type RuntimeTasksOptions } from './tasks/index.js'
 import { tracerSchema, type Tracer } from './work/job-span.js'
 
@@ -41,16 +43,33 @@ export interface RuntimeOptions {
   readonly ids?: IdSource
   /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
   readonly inspect?: Inspect
+  /** Is told the life of the service; every line is listed in docs/observability.md. Default: nobody is. */
   readonly logger?: Logger
-  /** Opens one OpenTelemetry span per operation and per attempt of a task. */
+  /**
+   * Which fields hold secrets, by their names: the logger is shown `[masked]` instead of what they hold, also where they stand
+   * in a text, as in `password=abc`. Default: passwords, tokens, keys, cookies and the like.
+   */
+  readonly mask?: RegExp
+  /**
+   * An OpenTelemetry tracer: one span per operation, submission and attempt, active inside its work. See docs/observability.md.
+   */
   readonly tracer?: Tracer
+  /** An OpenTelemetry meter: queues, waits, durations, ends, budgets and the journal. See docs/observability.md. */
+  readonly meter?: Meter
   /** Journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number
   /** What tasks there are, and how they are dispatched. */
   readonly tasks?: RuntimeTasksOptions
+  /** What processes there are, where they live, and how they are run. */
+  readonly processes?: RuntimeProcessesOptions
   /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
   readonly random?: () => number
 }
+
+const patternSchema = v.custom<RegExp>(
+  (input) => input instanceof RegExp,
+  ({ input }) => `not a regular expression: ${textOf(input)}`,
+)
 
 /** Accepts {@link RuntimeOptions}. */
 export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
@@ -62,9 +81,12 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   ids: v.optional(idSourceSchema),
   inspect: v.optional(inspectSchema),
   logger: v.optional(loggerSchema),
+  mask: v.optional(patternSchema),
   tracer: v.optional(tracerSchema),
+  meter: v.optional(meterSchema),
   compactAfter: v.optional(wholeNumberSchema(1)),
   tasks: v.optional(runtimeTasksSchema),
+  processes: v.optional(runtimeProcessesSchema),
   random: v.optional(functionSchema<() => number>()),
 })
 
@@ -72,13 +94,19 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
 export interface CloseOptions {
   /**
    * `retire` lets attempts of tasks end and asks operations to wind down, and stops the rest after the grace period;
-   * `terminate` does so at once. Attempts that are stopped are resumed by the next process. Default `retire`.
+   * `terminate` does so at once. Attempts that are stopped are resumed by the next process. Runs of processes are told to
+   * stop at once either way, and have the grace period to answer. Default `retire`.
    */
   readonly policy?: 'retire' | 'terminate'
   /** Milliseconds that `retire` waits, for attempts first and then for operations: from 0 to 25 years. Default 5,000. */
   readonly graceMs?: number
   /** Written into the outcome of what is terminated. */
   readonly reason?: string
+  /**
+   * True: processes that were started here and may run nowhere else are given up, because this host does not come back.
+   * Default false: they wait until somebody knows what became of them.
+   */
+  readonly drain?: boolean
 }
 
 /** Accepts {@link CloseOptions}. */
@@ -86,6 +114,7 @@ export const closeOptionsSchema = optionsSchema<CloseOptions>({
   policy: v.optional(v.picklist(['retire', 'terminate'])),
   graceMs: v.optional(durationSchema),
   reason: v.optional(textSchema()),
+  drain: v.optional(v.boolean()),
 })
 
 /** A delay that is spread by something else than a fraction would be none. Raises `invalid_input`. */

@@ -1,14 +1,18 @@
 import { checkedClock } from './base/checked-clock.js'
 import { checkedIds } from './base/checked-ids.js'
 import { DeadlineQueue } from './base/deadline-queue.js'
-import { systemClock } from './base/clock.js'
+import { systemClock, type Clock } from './base/clock.js'
 import { decode } from './base/decode.js'
 import { StatewardError } from './base/errors.js'
 import { createUuidSource } from './base/ids.js'
 import { inspectOption } from './base/inspection.js'
-import { guardedLogger } from './base/observers.js'
+import { silentLogger, type Logger } from './base/logger.js'
+import { secretKeys } from './base/mask.js'
+import { Instruments } from './base/meter.js'
+import { guardedLogger, maskingLogger } from './base/observers.js'
 import { silence } from './base/promises.js'
 import type { JournalCut } from './journal/journal.js'
+import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type SessionLimits, type Session } from './operations/index.js'
 import {
@@ -18,8 +22,11 @@ import {
   type CloseOptions,
   type RuntimeOptions,
 } from './runtime-options.js'
+import { EmbeddedProcessStore, Processes } from './processes/index.js'
+import { journalReopened, runtimeClosed, runtimeClosing, runtimeOpened } from './runtime-lines.js'
 import { asJournalError, storeOf } from './runtime-store.js'
-import { TaskAuthority, Tasks } from './tasks/index.js'
+import { wakeInSession } from './session-wakes.js'
+import { isTerminalRunState, runStates, TaskAuthority, Tasks } from './tasks/index.js'
 import { JobList } from './work/job-list.js'
 
 /** What opening a runtime found in its journal. */
@@ -44,14 +51,20 @@ interface Parts {
   readonly lane: Lane
   readonly sessions: SessionDirectory
   readonly tasks: Tasks
+  readonly processes: Processes
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly instruments: Instruments | undefined
 }
 
-/** Many sessions and the tasks over one journal, one clock and one deadline queue. */
+/** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
   /** What must run. */
   readonly tasks: Tasks
+  /** Who waits for what, across restarts. */
+  readonly processes: Processes
   /** Everything whose code is running here, whatever its room. */
   readonly jobs: JobList
   /** What opening found: whoever minds a loss looks here. */
@@ -59,26 +72,37 @@ export class Runtime implements AsyncDisposable {
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #instruments: Instruments | undefined
   #closing: Promise<void> | undefined
 
-  private constructor({ lane, sessions, tasks, deadlines, jobs }: Parts) {
+  private constructor(parts: Parts) {
+    const { lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments } = parts
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
+    this.processes = processes
     this.jobs = jobs
     this.#lane = lane
     this.#sessions = sessions
     this.#deadlines = deadlines
+    this.#clock = clock
+    this.#logger = logger
+    this.#instruments = instruments
   }
 
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
-    const { define, ...dispatch } = options.tasks ?? {}
-    const logger = guardedLogger(options.logger)
+    const { define, feedCapacity, ...dispatch } = options.tasks ?? {}
+    const logger = loggerOf(options)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
+    const openingAt = clock.monotonicNow()
     const deadlines = new DeadlineQueue(clock)
     const jobs = new JobList()
+    const instruments = options.meter === undefined ? undefined : new Instruments(options.meter, logger)
+    if (instruments !== undefined) measureJobs(instruments, jobs)
     const shared = {
       clock,
       logger,
@@ -87,26 +111,38 @@ export class Runtime implements AsyncDisposable {
       jobs,
       ...inspectOption(inspect, logger),
       ...(tracer !== undefined && { tracer }),
+      ...(instruments !== undefined && { instruments }),
     }
     const sessions = new SessionDirectory(shared)
-    const authority = new TaskAuthority({ logger })
+    const authority = new TaskAuthority({ logger, ...(feedCapacity !== undefined && { feedCapacity }) })
+    const embedded = new EmbeddedProcessStore({ clock, ids, logger })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
+    const measured = store && instruments ? measuredStore(store, instruments, clock) : store
     const lane = await asJournalError('open', () =>
       Lane.open({
         logger,
         clock,
-        ...(store !== undefined && { store }),
+        ...(measured !== undefined && { store: measured }),
         ...(compactAfter !== undefined && { compactAfter }),
-        streamFor: (name) => (name === TaskAuthority.streamName ? authority : sessions.streamFor(name)),
+        streamFor: (name) => {
+          if (name === TaskAuthority.streamName) return authority
+          return name === EmbeddedProcessStore.streamName ? embedded.stream : sessions.streamFor(name)
+        },
       }),
     )
     try {
       sessions.start(lane)
       authority.start(lane)
+      embedded.start(lane)
       sessions.finishTrees()
       const spread = checkedRandom(random)
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
-      return new Runtime({ lane, sessions, tasks, deadlines, jobs })
+      const onWake = wakeInSession(sessions)
+      const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
+      processes.begin()
+      const runtime = new Runtime({ lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments })
+      runtime.#tellOpened(options.dataDir, openingAt)
+      return runtime
     } catch (cause) {
       await lane.close()
       throw cause
@@ -157,6 +193,7 @@ export class Runtime implements AsyncDisposable {
    */
   async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
     this.#checkOpen()
+    await this.processes.forgetSession(name)
     await this.#sessions.delete(name, reason)
   }
 
@@ -164,8 +201,10 @@ export class Runtime implements AsyncDisposable {
    * The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on.
    * Rejects with `lane_apply_failed` when memory is behind the journal: then close the runtime and open it anew.
    */
-  reopen(): Promise<void> {
-    return asJournalError('reopen', () => this.#lane.reopen())
+  async reopen(): Promise<void> {
+    const { status } = this.health
+    await asJournalError('reopen', () => this.#lane.reopen())
+    if (status !== this.health.status) journalReopened(this.#logger, {})
   }
 
   /** Resolves once the journal has answered for everything so far; see {@link Runtime.health} for what it said. */
@@ -202,18 +241,65 @@ export class Runtime implements AsyncDisposable {
     policy = 'retire',
     graceMs = defaultGraceMs,
     reason = 'runtime closed',
+    drain = false,
   }: CloseOptions): Promise<void> {
-    // First, because attempts may run operations.
-    const draining = this.tasks.close(policy === 'retire' ? graceMs : 0)
-    if (this.tasks.isDispatching) await Promise.allSettled([draining])
+    const closingAt = this.#clock.monotonicNow()
+    runtimeClosing(this.#logger, { policy, graceMs, reason, jobs: this.jobs.size })
+    // First, because attempts and runs may run operations.
+    const leftMs = policy === 'retire' ? graceMs : 0
+    const isAtWork = this.tasks.isDispatching || this.processes.isRunning
+    const draining = [this.tasks.close(leftMs), this.processes.close({ graceMs: leftMs, drain })]
+    if (isAtWork) await Promise.allSettled(draining)
     // The journal is released whatever becomes of them all.
-    const closed = await Promise.allSettled([draining, this.#sessions.close({ policy, graceMs, reason })])
+    const closed = await Promise.allSettled([...draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
+    this.#instruments?.[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close())
+    const durationMs = this.#clock.monotonicNow() - closingAt
+    runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })
     for (const part of closed) if (part.status === 'rejected') throw part.reason
+  }
+
+  #tellOpened(dataDir: string | undefined, openingAt: number): void {
+    if (this.#logger === silentLogger) return
+    const { projection } = this.tasks
+    const sessions = [...this.sessions()]
+    const openRuns = runStates.reduce(
+      (sum, state) => sum + (isTerminalRunState(state) ? 0 : projection.countIn(state)),
+      0,
+    )
+    runtimeOpened(this.#logger, {
+      ...(dataDir !== undefined && { dataDir }),
+      durationMs: this.#clock.monotonicNow() - openingAt,
+      sessions: sessions.length,
+      lostOperations: sessions.reduce((sum, { lost }) => sum + lost.length, 0),
+      tasks: projection.taskCount,
+      openRuns,
+      ...this.recovery,
+    })
   }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
   }
+}
+
+/** The logger of the options, which is told no secrets and never throws. */
+function loggerOf({ logger, mask }: RuntimeOptions): Logger {
+  return logger === undefined || mask === undefined ? guardedLogger(logger) : maskingLogger(logger, secretKeys(mask))
+}
+
+/** What runs, told apart by room and state. */
+function measureJobs(instruments: Instruments, jobs: JobList): void {
+  instruments.level('stateward.jobs', '{job}', 'Work whose code is running', (observe) => {
+    const counts = new Map<string, { readonly room: string; readonly state: string; count: number }>()
+    for (const { room, state } of jobs.list()) {
+      const known = counts.get(`${room} ${state}`) ?? { room, state, count: 0 }
+      known.count += 1
+      counts.set(`${room} ${state}`, known)
+    }
+    for (const { room, state, count } of counts.values()) {
+      observe(count, { 'stateward.room': room, 'stateward.job.state': state })
+    }
+  })
 }

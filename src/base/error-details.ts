@@ -54,6 +54,11 @@ export function errorDetailsOf(thrown: unknown): ErrorDetails {
   return detailsOf(thrown, [], { errors, text })
 }
 
+/** What a line of a log says of what was thrown: the text, and all that is known of it. */
+export function faultFields(thrown: unknown): { readonly error: string; readonly cause: ErrorDetails } {
+  return { error: messageOf(thrown), cause: errorDetailsOf(thrown) }
+}
+
 function detailsOf(thrown: unknown, above: readonly unknown[], budget: Budget): ErrorDetails {
   budget.errors -= 1
   const message = take(messageOf(thrown), errorDetailsLimits.message, budget)
@@ -113,10 +118,12 @@ function take(text: string, limit: number, budget: Budget): string {
 }
 
 /** An error that says what the one did whose details these are. */
-export function errorFrom({ name, message, code, stack, cause, errors }: ErrorDetails): Error {
-  const options = cause === undefined ? undefined : { cause: errorFrom(cause) }
+export function errorOfDetails({ name, message, code, stack, cause, errors }: ErrorDetails): Error {
+  const options = cause === undefined ? undefined : { cause: errorOfDetails(cause) }
   const error =
-    errors === undefined ? new Error(message, options) : new AggregateError(errors.map(errorFrom), message, options)
+    errors === undefined
+      ? new Error(message, options)
+      : new AggregateError(errors.map(errorOfDetails), message, options)
   // Its own stack would name this line.
   const shown = { name, stack: stack ?? `${name}: ${message}`, ...(code !== undefined && { code }) }
   for (const [key, value] of Object.entries(shown)) {

@@ -44,8 +44,8 @@ export function eventLines(event: LastingEvent, layout: Layout, paint: Paint, no
 }
 
 /** How far a tool is, as far as it says. */
-export function progressText(message: string, percent: number | undefined): string {
-  const share = percent === undefined ? '' : `${Math.round(percent * 100)}%`
+export function progressText(message: string, fraction: number | undefined): string {
+  const share = fraction === undefined ? '' : `${Math.round(fraction * 100)}%`
   return [share, plain(message)].filter((part) => part !== '').join(' ')
 }
 

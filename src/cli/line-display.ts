@@ -37,10 +37,10 @@ export class LineDisplay implements Disposable {
   [Symbol.dispose](): void {}
 
   #progressLines(event: Extract<RunEvent, { type: 'progress' }>, layout: Layout): string[] {
-    const { tool, message = '', percent } = event
+    const { tool, message = '', fraction } = event
     const now = this.#clock.monotonicNow()
     if (now - (this.#toldAt.get(tool) ?? Number.NEGATIVE_INFINITY) < progressPauseMs) return []
     this.#toldAt.set(tool, now)
-    return row(layout, '', tool, progressText(message, percent)).map((line) => this.#paint('dim', line))
+    return row(layout, '', tool, progressText(message, fraction)).map((line) => this.#paint('dim', line))
   }
 }

@@ -74,8 +74,8 @@ export class LiveDisplay implements Disposable {
       case 'progress': {
         const row = this.#rows.get(event.tool)
         if (row === undefined) break
-        row.fraction = event.percent
-        row.text = progressText(event.message ?? '', event.percent)
+        row.fraction = event.fraction
+        row.text = progressText(event.message ?? '', event.fraction)
         break
       }
       case 'retrying':

@@ -200,9 +200,9 @@ export class PlanRun {
 
   async #execute(tool: PlannedTool, context: WorkContext): Promise<unknown> {
     const { name } = tool
-    const progress: WorkContext['progress'] = (message, percent) => {
-      context.progress(message, percent)
-      this.#emit({ type: 'progress', tool: name, message, ...(percent !== undefined && { percent }) })
+    const progress: WorkContext['progress'] = (message, fraction) => {
+      context.progress(message, fraction)
+      this.#emit({ type: 'progress', tool: name, message, ...(fraction !== undefined && { fraction }) })
     }
     try {
       return await runTool(tool, { ...context, progress }, this.#surroundings)

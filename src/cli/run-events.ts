@@ -18,8 +18,8 @@ export type RunEvent =
   /** Processes of a killed run were found running. */
   | { readonly type: 'reaped'; readonly tool: string; readonly killed: number; readonly leftPids: readonly number[] }
   | { readonly type: 'started'; readonly tool: string; readonly operationId: OperationId }
-  /** `percent` is a fraction from 0 to 1. */
-  | { readonly type: 'progress'; readonly tool: string; readonly message?: string; readonly percent?: number }
+  /** `fraction` goes from 0 to 1. */
+  | { readonly type: 'progress'; readonly tool: string; readonly message?: string; readonly fraction?: number }
   /** A tool has failed, and is started once more. */
   | { readonly type: 'retrying'; readonly result: ToolResult; readonly attempts: number; readonly delayMs: number }
   /** A tool has ended for good, or is settled without having been started. */

@@ -1,4 +1,4 @@
-import { errorDetailsOf } from '../base/error-details.js'
+import { errorDetailsOf, faultFields } from '../base/error-details.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { onAbort } from '../base/abort.js'
@@ -79,7 +79,8 @@ export interface ExecutionOptions {
   readonly logger: Logger
   /** Milliseconds of work after which the operation fails. */
   readonly deadlineMs: number | undefined
-  readonly span?: OperationSpan
+  /** Called when it begins, where somebody traces. */
+  readonly startSpan: () => OperationSpan | undefined
   /** Cancels the operation when it aborts. */
   readonly signal: AbortSignal | undefined
   /** Operations of one key share a limit of their own. */
@@ -120,6 +121,7 @@ export class Execution implements Candidate, HandleTarget {
   #returned: { readonly value: JsonValue | undefined; readonly content: string } | undefined
   #reports: ReportStream | undefined
   #forgetSignal: (() => void) | undefined
+  #span: OperationSpan | undefined
 
   constructor(options: ExecutionOptions) {
     const { spec, clock, deadlines, jobs, deadlineMs, signal } = options
@@ -194,7 +196,8 @@ export class Execution implements Candidate, HandleTarget {
   }
 
   begin(): unknown {
-    const { operations, lane, onBegun } = this.#options
+    const { operations, lane, onBegun, startSpan } = this.#options
+    this.#span = startSpan()
     try {
       operations.admit(this.spec)
     } catch (refusal) {
@@ -246,7 +249,7 @@ export class Execution implements Candidate, HandleTarget {
     this.#settled = outcome
     this.#ended.resolve(outcome)
     this.#release(new OperationEndedError(this.id, outcome))
-    this.#options.span?.end(outcome)
+    this.#span?.end(outcome)
   }
 
   /** The operation will have no outcome here. */
@@ -254,16 +257,18 @@ export class Execution implements Candidate, HandleTarget {
     if (this.#isOver) return
     this.#ended.reject(reason)
     this.#release(reason)
-    this.#options.span?.abandon(messageOf(reason))
+    this.#span?.abandon(messageOf(reason))
   }
 
   #start(): void {
     const { operations, clock, work } = this.#options
+    const span = this.#span
     // Below an operation that has ended nothing starts; its end is on the way.
     if (this.#isOver || operations.isTreeClosed(this.id)) return
     const startedAt = clock.monotonicNow()
+    const call = (): unknown => work(this.#context())
     this.#job.start(
-      () => work(this.#context()),
+      () => (span === undefined ? call() : span.run(call)),
       ({ answer }) => this.#offer(this.#endOf(answer, startedAt)),
     )
   }
@@ -335,7 +340,7 @@ export class Execution implements Candidate, HandleTarget {
     this.#end = new DurableEnd<End>(end, {
       deadlines,
       logger,
-      subject: { operation: this.id },
+      subject: { operationId: this.id },
       offer: (offered) => this.#submit(offered),
       insteadOf,
       onSettled: ({ refusal }) => {
@@ -360,7 +365,7 @@ export class Execution implements Candidate, HandleTarget {
   #onRefused(refusal: unknown): void {
     if (this.#isOver || StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found'))
       return
-    this.#options.logger.error({ operation: this.id, cause: messageOf(refusal) }, 'an operation was abandoned')
+    this.#options.logger.error({ operationId: this.id, ...faultFields(refusal) }, 'an operation was abandoned')
     this.abandon(refusal)
   }
 

@@ -1,4 +1,4 @@
-import { errorFrom } from '../base/error-details.js'
+import { errorOfDetails } from '../base/error-details.js'
 import { StatewardError } from '../base/errors.js'
 import type { OperationId, OperationOutcome } from '../../machines/operation-vocabulary.js'
 
@@ -21,7 +21,7 @@ export class OperationFailed extends StatewardError<
       'operation_failed',
       `operation ${id} ended as ${outcome.type}${reasonIn(outcome)}`,
       { id, outcome },
-      thrown === undefined ? {} : { cause: errorFrom(thrown) },
+      thrown === undefined ? {} : { cause: errorOfDetails(thrown) },
     )
   }
 }

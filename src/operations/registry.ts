@@ -1,5 +1,6 @@
-import { InvalidInputError, messageOf, toError } from '../base/errors.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { faultFields } from '../base/error-details.js'
+import { InvalidInputError, toError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
@@ -452,10 +453,7 @@ export class OperationRegistry {
     this.#carryOut(id, event).catch((refusal: unknown) => {
       const { type } = event
       this.#core.showRefused({ type, id }, refusal)
-      this.#logger.warn(
-        { id, type, cause: messageOf(refusal) },
-        'an event sent to the actor of an operation was refused',
-      )
+      this.#logger.warn({ id, type, ...faultFields(refusal) }, 'an event sent to the actor of an operation was refused')
     })
   }
 

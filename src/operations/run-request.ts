@@ -81,7 +81,7 @@ export interface DecodedRun {
   readonly key: string | undefined
 }
 
-/** Decodes what a caller of `run` says. Raises `invalid_input` naming the field, and an aborted signal's reason. */
+/** Decodes what a caller of `run` says. Raises `invalid_input` naming the field. */
 export function decodeRun(
   owner: SessionId,
   ids: IdSource,
@@ -93,7 +93,6 @@ export function decodeRun(
   const spec = readable('run request', () => specOf(owner, ids, request))
   if (options === noOptions) return { spec, deadlineMs: undefined, signal: undefined, key: undefined }
   const { deadlineMs, signal, parent, outlivesParent, input, key } = decode(runOptionsSchema, options, 'run options')
-  signal?.throwIfAborted()
   const parentId = parent instanceof OperationHandle ? parent.id : parent
   const encoded = encodeValue(input, 'run options', 'input')
   return { spec: extended(spec, parentId, outlivesParent, encoded), deadlineMs, signal, key }

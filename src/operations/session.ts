@@ -6,7 +6,7 @@ import { decode } from '../base/decode.js'
 import { isList, StatewardError, toError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
 import { parseUuid, type IdSource } from '../base/ids.js'
-import type { Logger } from '../base/logger.js'
+import { silentLogger, type Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
 import { abortableSchema, checkFunction, durationSchema, optionsSchema, textOf, textSchema } from '../base/options.js'
@@ -29,10 +29,13 @@ import { SessionView } from './session-view.js'
 import { WaitAll } from './wait-all.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
+import { type EndReasons, operationEnded, type OperationFields, operationStarted } from './operation-lines.js'
+import type { OperationMetrics } from './operation-metrics.js'
 import { OperationSpan } from './operation-span.js'
 import type {
   OperationId,
   OperationOutcome,
+  OperationSpec,
   TurnId,
   SessionId,
   WaitRequestId,
@@ -64,6 +67,8 @@ export interface SessionOptions {
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly tracer?: Tracer
+  /** Absent where nobody measures. */
+  readonly metrics?: OperationMetrics | undefined
 }
 
 /** The work of one owner: starts operations, waits for them, and shows what each is doing. */
@@ -81,6 +86,8 @@ export class Session {
   readonly #share: LoopShare
   readonly #idleWakes = new Set<IdleWake>()
   readonly #tracing: ObserverGuard
+  /** Absent where nobody reads it. */
+  readonly #log: Logger | undefined
 
   constructor(options: SessionOptions) {
     const { id, history, lane, ids } = options
@@ -89,6 +96,7 @@ export class Session {
     this.#options = options
     this.#share = new LoopShare(options.clock)
     this.#tracing = createObserverGuard(options.logger, 'the tracer threw')
+    this.#log = options.logger === silentLogger ? undefined : options.logger
     this.operations = new OperationRegistry({
       lane,
       history,
@@ -172,9 +180,10 @@ export class Session {
       checkFunction('work', work)
       decoded = decodeRun(this.id, ids, request, options)
     } catch (refusal) {
-      const reason = refusal === options.signal?.reason ? refusal : toError(refusal)
-      return refusedHandle(ids.uuid() as OperationId, lane.refuse(reason as Error))
+      return refusedHandle(ids.uuid() as OperationId, lane.refuse(toError(refusal)))
     }
+    const { spec, signal } = decoded
+    if (signal?.aborted === true) return refusedHandle(spec.id, silence(Promise.reject(signal.reason)))
     return this.#run(decoded, work as Work)
   }
 
@@ -305,10 +314,25 @@ export class Session {
   }
 
   #ended(id: OperationId, outcome: OperationOutcome): void {
+    if (this.#log !== undefined || this.#options.metrics !== undefined) this.#tellEnd(id, outcome)
     this.view.ended(id)
     this.#executions.get(id)?.end(outcome)
     this.#executions.delete(id)
     this.#line.ended(id)
+  }
+
+  #tellEnd(id: OperationId, outcome: OperationOutcome): void {
+    const snapshot = this.operations.snapshot(id)
+    if (snapshot === undefined) return
+    const { kind, elapsedMs: durationMs = 0 } = snapshot
+    this.#options.metrics?.ended(kind, outcome, durationMs)
+    if (this.#log === undefined) return
+    operationEnded(this.#log, {
+      ...fieldsOf(snapshot),
+      outcome: outcome.type,
+      durationMs,
+      ...reasonsIn(outcome),
+    })
   }
 
   #run<Result>({ spec, deadlineMs, signal, key }: DecodedRun, work: Work): OperationHandle<Result> {
@@ -323,7 +347,7 @@ export class Session {
       deadlineMs,
       share: this.#share,
       logger,
-      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, this.#tracing) }),
+      startSpan: () => tracer && new OperationSpan(tracer, spec, this.#tracing),
       signal,
       key,
       work,
@@ -334,7 +358,10 @@ export class Session {
     return new OperationHandle(execution)
   }
 
-  readonly #onBegun = (execution: Execution): void => void this.#executions.set(execution.id, execution)
+  readonly #onBegun = (execution: Execution): void => {
+    this.#executions.set(execution.id, execution)
+    if (this.#log !== undefined) operationStarted(this.#log, fieldsOf(execution.spec))
+  }
 
   /** A wait for what is in line begins once that is registered. */
   #waitAll(turnId: TurnId, operationIds: readonly OperationId[], options: WaitOptions = {}): OperationsWait {
@@ -357,6 +384,24 @@ export class Session {
     const requestId = this.#options.ids.uuid() as WaitRequestId
     return new WaitAll(requestId, silence(wait()), undefined, (reason) => givenUp.abort(reason))
   }
+}
+
+function fieldsOf({
+  id: operationId,
+  ownerSessionId: sessionId,
+  kind,
+  displayName,
+}: Pick<OperationSpec, 'id' | 'ownerSessionId' | 'kind' | 'displayName'>): OperationFields {
+  return { sessionId, operationId, kind, displayName }
+}
+
+/** Why it ended as it did, where somebody has said so. */
+function reasonsIn(outcome: OperationOutcome): EndReasons {
+  if (outcome.type === 'failed') {
+    const { error, reason, cause } = outcome
+    return { error, ...(reason !== undefined && { reason }), ...(cause !== undefined && { cause }) }
+  }
+  return 'reason' in outcome && outcome.reason !== null ? { reason: outcome.reason } : {}
 }
 
 function closedBefore(): StatewardError {

@@ -63,7 +63,7 @@ export class UnfinishedOperations implements Iterable<UnfinishedOperation> {
   }
 
   clear(): void {
-    for (const id of [...this.#operations.keys()]) this.delete(id)
+    for (const id of this.#operations.keys()) this.delete(id)
   }
 
   [Symbol.iterator](): Iterator<UnfinishedOperation> {

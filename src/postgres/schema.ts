@@ -24,6 +24,7 @@ export interface TableDefinition {
   readonly indexes?: Readonly<Record<string, IndexDefinition>>
 }
 
+/** An index, in the same words. */
 export interface IndexDefinition {
   readonly isUnique?: boolean
   readonly definition: string

@@ -52,6 +52,7 @@ export class Awaiter implements Disposable {
   readonly #deadlines: DeadlineQueue
   readonly #terminal = new Map<string, SharedWait<AwaitOutput | NoLongerRetained>>()
   readonly #events = new Map<string, SharedWait<ProcessEvent>>()
+  readonly #logs = new Map<string, SharedWait<readonly ProcessEvent[]>>()
   #isClosed = false
 
   constructor(options: AwaiterOptions) {
@@ -89,15 +90,30 @@ export class Awaiter implements Disposable {
     return this.#wait(this.#events, key, id, read, taken)
   }
 
+  /**
+   * Resolves with everything behind the cursor once there is anything, and with nothing when there is none and the process
+   * has ended. Rejects like {@link Awaiter.awaitTerminal}.
+   */
+  async awaitMore(
+    processId: ProcessId,
+    afterSequence: number,
+    bounds: WaitBounds = {},
+  ): Promise<readonly ProcessEvent[]> {
+    const id = takeId(processId)
+    const cursor = takeSequence(afterSequence, 'cursor')
+    const taken = decode(boundsSchema, bounds, 'bounds of a wait')
+    return this.#wait(this.#logs, `${id} ${cursor}`, id, () => this.#readMore(id, cursor), taken)
+  }
+
   /** How many different things somebody waits for. */
   get size(): number {
-    return this.#terminal.size + this.#events.size
+    return this.#terminal.size + this.#events.size + this.#logs.size
   }
 
   /** Ends every wait with `process.await_closed`. */
   [Symbol.dispose](): void {
     this.#isClosed = true
-    for (const waits of [this.#terminal, this.#events]) {
+    for (const waits of [this.#terminal, this.#events, this.#logs]) {
       for (const [key, wait] of waits) wait.close(new ProcessError('process.await_closed', { wait: key }))
     }
     this.#deadlines[Symbol.dispose]()
@@ -144,6 +160,14 @@ export class Awaiter implements Disposable {
       case 'unknown':
         throw new ProcessError('process.unknown', { processId })
     }
+  }
+
+  async #readMore(processId: ProcessId, cursor: number): Promise<readonly ProcessEvent[] | undefined> {
+    const { store } = this.#options
+    // Asked first: what came before the end is then found for certain.
+    const terminal = await store.getTerminal(processId)
+    const events = await store.eventsAfter(processId, cursor)
+    return events.length > 0 || terminal.state === 'ended' ? events : undefined
   }
 
   async #readEvent(

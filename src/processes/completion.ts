@@ -1,4 +1,5 @@
 import type { EndMove } from '../../machines/process.js'
+import { StatewardError } from '../base/errors.js'
 import { isSameJson } from '../base/json-copy.js'
 import type { JsonValue } from '../base/json.js'
 import { strictSchema } from '../base/options.js'
@@ -6,7 +7,7 @@ import * as v from 'valibot'
 import { endMoves } from './append.js'
 import { appended, known, select, selectIfRunning, type Decided, type ProcessCommand } from './command.js'
 import { ProcessError } from './errors.js'
-import { terminalEventTypes } from './event-type.js'
+import { compiledTypes, terminalEventTypes, type MaterializedSemantics } from './event-type.js'
 import { terminalKey } from './keys.js'
 import { checkHeld, type ProcessLease, type StoredLease } from './lease.js'
 import { encodeOutput, outputSchema, statusOfOutput, type AwaitOutput } from './output.js'
@@ -93,15 +94,35 @@ export function ended(
   const state = statusOfOutput(output)
   const { fencingToken, ...plain } = { fencingToken: undefined, ...authority }
   const recorded = fencingToken === undefined ? plain : { ...plain, fencing_token: fencingToken }
+  const eventType = terminalEventTypes[state]
+  const payload = { await_output: encodeOutput(output), authority: recorded }
+  const { wake, warning } = wakeOf(process, eventType, payload)
   const added = {
-    eventType: terminalEventTypes[state],
-    payload: { await_output: encodeOutput(output), authority: recorded },
+    eventType,
+    payload,
     replayKey: keyOf(id, output),
-    semantics: { terminal: { state, awaitOutput: output } },
+    semantics: { terminal: { state, awaitOutput: output }, ...(wake !== undefined && { wake }) },
   }
   const { entry, process: after } = appended(process, added, nowMs)
   const result = { outcome: 'committed', record: recordOf(after) } as const
-  return { writes: { entries: [entry] }, process: after, result }
+  return { writes: { entries: [entry] }, process: after, result, ...(warning !== undefined && { warning }) }
+}
+
+/** Whom an end wakes, where its producer has declared that it wakes. No end is lost for a selector that finds nothing. */
+function wakeOf(
+  { registered, state }: StoredProcess,
+  eventType: string,
+  payload: JsonValue,
+): { readonly wake?: MaterializedSemantics['wake']; readonly warning?: string } {
+  const type = compiledTypes(registered.eventTypes).get(eventType)
+  if (type?.declared.semantics.wake === undefined) return {}
+  const event = { processId: registered.id, sequence: state.lastSequence + 1, payload, wakeTarget: undefined }
+  try {
+    return { wake: type.materialize(event).wake }
+  } catch (refusal) {
+    if (!StatewardError.is(refusal, 'process.event_payload_invalid')) throw refusal
+    return { warning: `the end of process ${registered.id} wakes nobody: ${refusal.message}` }
+  }
 }
 
 /** The same decision, which leaves the lease so. */

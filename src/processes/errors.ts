@@ -101,9 +101,17 @@ const messages = {
   /** The time for the wait is over; the process goes on. */
   'process.await_timeout': ({ processId, timeoutMs }: OfProcess & { readonly timeoutMs: number }) =>
     `process ${quoted(processId)}: what was waited for did not come within ${timeoutMs} ms`,
+  /** Nothing is defined under this kind here, so nobody can say what its processes run in. */
+  'process.kind_unknown': ({ kind }: { readonly kind: string }) => `no process ${kind} is defined here`,
+  /** The same definition, or an equal one, is there already: another one of the kind needs another version. */
+  'process.kind_defined': ({ kind }: { readonly kind: string }) =>
+    `a process ${kind} of this version is defined already`,
   /** Why a run is told to stop by its signal. */
   'process.run_stopped': ({ processId, cause }: OfProcess & { readonly cause: string }) =>
     `the run of process ${quoted(processId)} was told to stop: ${cause}`,
+  /** It runs on another host, whose processes nobody here knows. */
+  'process.elsewhere': ({ processId, hostId }: OfProcess & { readonly hostId: string }) =>
+    `process ${quoted(processId)} runs on another host: ${hostId}`,
   /** The worker takes nothing more. */
   'process.worker_closed': () => 'the worker is closed',
   /** Nobody waits here any more: the runtime is closing. */

@@ -1,2 +1,5 @@
 /** The room of processes: who waits for what, across restarts and hosts. */
 export * from './public.js'
+export { EmbeddedProcessStore } from './embedded/store.js'
+export { Processes } from './processes.js'
+export { runtimeProcessesSchema } from './runtime-processes-options.js'

@@ -16,7 +16,7 @@ import { cancelRequestedType } from './event-type.js'
 import type { WorkerFault } from './event-sink.js'
 import type { ProcessEvent } from './event.js'
 import type { ProcessLease } from './lease.js'
-import type { AwaitOutput } from './output.js'
+import type { AbandonEvidence, AwaitOutput } from './output.js'
 import type { ProcessRecord } from './record.js'
 import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
@@ -50,8 +50,8 @@ export interface RunStart {
   readonly record: ProcessRecord
   readonly lease: ProcessLease
   readonly slot: Slot
-  /** There when the run looks after what a dead owner has left. */
-  readonly deadHolder?: ProcessLease
+  /** There when the run looks after what another owner has left; the evidence is for what is lost. */
+  readonly recovery?: { readonly deadHolder: ProcessLease | undefined; readonly evidence: AbandonEvidence }
 }
 
 /**
@@ -115,6 +115,8 @@ export class ProcessRun {
   async run(): Promise<boolean> {
     const kept = this.#tools.keeper.keep(this.#held)
     silence(this.#watchForCancel())
+    // Nothing of it is to begin before it hears of a request that is there already.
+    if (this.#start.record.cancelRequested === true) this.#job.stop('cancelled')
     try {
       const end = await this.#job.run(() => this.#work())
       return await this.#settle(end)
@@ -125,10 +127,10 @@ export class ProcessRun {
     }
   }
 
-  /** Tells it to wind down, and to stop. */
-  close(): void {
+  /** Tells it to wind down, and to stop, with a grace of its own if one is given. */
+  close(graceMs?: number): void {
     this.#job.windDown()
-    this.#job.stop('closing')
+    this.#job.stop('closing', graceMs)
     this.#end?.hurry()
   }
 
@@ -139,7 +141,7 @@ export class ProcessRun {
 
   #work(): Promise<AwaitOutput | undefined> {
     const { runner, store } = this.#tools
-    const { record, deadHolder } = this.#start
+    const { record, recovery } = this.#start
     const context: RunContext = {
       record,
       lease: () => this.#held.lease,
@@ -147,9 +149,9 @@ export class ProcessRun {
       cancelRequest: () => this.#cancelRequest,
       store,
     }
-    return deadHolder === undefined || runner.recover === undefined
+    return recovery === undefined || runner.recover === undefined
       ? runner.run(context)
-      : runner.recover(context, deadHolder)
+      : runner.recover(context, recovery.deadHolder)
   }
 
   async #watchForCancel(): Promise<void> {
@@ -167,7 +169,7 @@ export class ProcessRun {
     if (stopCause === 'lease_lost') return false
     if (answer.type === 'returned') return this.#complete((answer.value as AwaitOutput | undefined) ?? this.#lost())
     if (answer.type === 'threw' && isSuperseded(answer.thrown)) return false
-    if (stopCause === 'cancelled') return this.#complete({ type: 'cancelled', message: 'the process was cancelled' })
+    if (stopCause === 'cancelled') return this.#complete(cancelledBy(this.#cancelRequest))
     if (answer.type === 'threw' && stopCause === undefined) this.#report('run', messageOf(answer.thrown))
     // Bound to its owner: a release would say that nothing of it runs any more, which nobody knows.
     if (!this.isOwnerBound || answer.type !== 'none') await this.#release()
@@ -176,9 +178,9 @@ export class ProcessRun {
 
   /** What is left of a process whose owner is dead and that nobody could look after. */
   #lost(): AwaitOutput {
-    const owner = this.#start.deadHolder?.owner
+    const { recovery } = this.#start
     const epochMs = Math.trunc(this.#tools.clock.wallNow())
-    return { type: 'abandoned', evidence: { writer: 'sweep', ...(owner !== undefined && { owner }), epochMs } }
+    return { type: 'abandoned', evidence: recovery?.evidence ?? { writer: 'sweep', epochMs } }
   }
 
   async #complete(output: AwaitOutput): Promise<boolean> {
@@ -233,6 +235,12 @@ export class ProcessRun {
     const type = operation === 'run' ? 'row_run_failed' : 'row_backend_error'
     this.#tools.report({ type, processId: this.processId, operation, message })
   }
+}
+
+/** The end of a process that was asked to end and did. */
+export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {
+  const output = { type: 'cancelled', message: 'the process was cancelled' } as const
+  return request === undefined ? output : { ...output, raw: request.payload }
 }
 
 function failureOf(refusal: unknown): AwaitOutput {

@@ -12,6 +12,14 @@ export type {
   ProcessRows,
   ProcessWrites,
 } from './command.js'
+export {
+  defineProcess,
+  type DefinedRun,
+  type ProcessRunContext,
+  type ProcessDefinition,
+  type ProcessOptions,
+  type SchemaMap,
+} from './definition.js'
 export { ProcessError, type ProcessErrorData } from './errors.js'
 export {
   builtInEventTypes,
@@ -112,6 +120,21 @@ export type {
   WorkPage,
   WriteOptions,
 } from './store.js'
+export { isLocalOwnerDead, localLiveness } from './system/host.js'
+export {
+  SystemOutput,
+  type OutputFollowOptions,
+  type OutputReadOptions,
+  type SystemOutputOptions,
+} from './system/system-output.js'
+export {
+  systemProcess,
+  type SystemCommand,
+  type SystemProcessOptions,
+  type SystemRecovery,
+} from './system/system-process.js'
+export type { OutputPart } from '../work/children/output-segments.js'
+export type { OutputStream } from '../work/children/child-process.js'
 export { TransactingStore } from './transacting-store.js'
 export {
   isTerminalProcessStatus,
@@ -123,3 +146,13 @@ export {
   type RecoveryDisposition,
   type TerminalProcessStatus,
 } from './vocabulary.js'
+export { ProcessFailed, type ProcessFailureData } from './process-failed.js'
+export {
+  type ProcessEventsOptions,
+  type ProcessHandle,
+  type ProcessWaitOptions,
+  type SignalOptions,
+} from './process-handle.js'
+export type { Processes, StartProcessOptions } from './processes.js'
+export type { RuntimeProcessesOptions } from './runtime-processes-options.js'
+export type { WakeHandler } from './wakes.js'

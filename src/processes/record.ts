@@ -4,7 +4,7 @@ import { strictSchema } from '../base/options.js'
 import type { JsonValue } from '../base/json.js'
 import { storedReader } from '../state/reader.js'
 import { wireCodec } from '../state/wire.js'
-import { isSignalType } from './event-type.js'
+import { cancelRequestedType, isSignalType } from './event-type.js'
 import type { LogEntry } from './event.js'
 import { ownerSchema, type LeaseOwner } from './lease.js'
 import { outputSchema, type AwaitOutput } from './output.js'
@@ -36,6 +36,7 @@ export interface WaitState {
   readonly kind: WaitKind
 }
 
+/** What an execution waits for. */
 export type WaitKind =
   /** The nth occurrence of a signal. */
   | {
@@ -75,6 +76,8 @@ export interface ProcessState {
   readonly externalRef?: ExternalRef
   readonly firstStarted?: Started
   readonly abandonRequest?: AbandonRequest
+  /** There when somebody has asked it to end. */
+  readonly cancelRequested?: true
   readonly wait?: WaitState
   /** Signals that came, by event type: the nth one ends the nth wait. */
   readonly signalCounts: Readonly<Record<string, number>>
@@ -152,6 +155,7 @@ export const stateSchema: v.GenericSchema<unknown, ProcessState> = strictSchema(
   externalRef: v.exactOptional(externalRefSchema),
   firstStarted: v.exactOptional(startedSchema),
   abandonRequest: v.exactOptional(abandonRequestSchema),
+  cancelRequested: v.exactOptional(v.literal(true)),
   wait: v.exactOptional(waitSchema),
   signalCounts: v.record(v.string(), positiveSchema),
 })
@@ -194,6 +198,8 @@ export function fold(state: ProcessState, entry: LogEntry): ProcessState {
       return { ...next, externalRef: lifecyclePayloads.externalRef.read(payload) }
     case 'process.abandon_requested':
       return { ...next, abandonRequest: lifecyclePayloads.request.read(payload) }
+    case cancelRequestedType:
+      return { ...next, cancelRequested: true }
     case 'process.waiting':
       return { ...next, wait: lifecyclePayloads.wait.read(payload) }
     case 'process.resumed':
@@ -209,12 +215,13 @@ export function fold(state: ProcessState, entry: LogEntry): ProcessState {
 }
 
 /**
- * From when on a process can be worked on, in epoch milliseconds; 0 when it waits for nothing that could be missing, and
- * `undefined` while it has ended or a signal is missing (P-64).
+ * From when on a process can be worked on, in epoch milliseconds; 0 when it waits for nothing that could be missing, or was
+ * asked to end, and `undefined` while it has ended or a signal is missing (P-64).
  */
-export function workableFromMs({ status, wait, signalCounts }: ProcessState): number | undefined {
+export function workableFromMs(state: ProcessState): number | undefined {
+  const { status, wait, signalCounts, cancelRequested } = state
   if (status !== 'running') return undefined
-  if (wait === undefined) return 0
+  if (wait === undefined || cancelRequested) return 0
   const { kind } = wait
   switch (kind.type) {
     case 'timer':

@@ -29,7 +29,8 @@ export const scopeSchema: v.GenericSchema<unknown, SessionScope> = strictSchema(
   agentFrameId: v.exactOptional(v.union([v.literal(''), idSchema])),
 })
 
-const originatorSchema: v.GenericSchema<unknown, Originator> = v.variant('type', [
+/** The shape of an {@link Originator}. */
+export const originatorSchema: v.GenericSchema<unknown, Originator> = v.variant('type', [
   strictSchema({ type: v.literal('host') }),
   strictSchema({ type: v.literal('session'), scope: scopeSchema }),
 ])

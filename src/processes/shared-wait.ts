@@ -162,15 +162,18 @@ export class SharedWait<Answer> {
     const { subscription } = this.#options
     if (this.#isListening || !this.#isSubscribed || subscription === undefined) return
     this.#isListening = true
-    void subscription.changed().then((tick) => {
-      this.#isListening = false
-      if (this.#hasEnded) return
-      // A closed subscription would tick for ever: from here on only the timer wakes, at the pace that it has.
-      if (tick === 'closed') this.#isSubscribed = false
-      else this.#pollMs = shortestPollMs
-      this.#isTicked = true
-      if (!this.#isReading) this.#look()
-    })
+    silence(this.#takeTick(subscription))
+  }
+
+  async #takeTick(subscription: HubSubscription): Promise<void> {
+    const tick = await subscription.changed()
+    this.#isListening = false
+    if (this.#hasEnded) return
+    // A closed subscription would tick for ever: from here on only the timer wakes, at the pace that it has.
+    if (tick === 'closed') this.#isSubscribed = false
+    else this.#pollMs = shortestPollMs
+    this.#isTicked = true
+    if (!this.#isReading) this.#look()
   }
 
   #sleep(): void {

@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from '../base/clock.js'
+import { StatewardError } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
 import type { AppendResult, ProcessEvent } from './event.js'
@@ -8,7 +9,7 @@ import { ProcessHub } from './hub.js'
 import type { ProcessLease } from './lease.js'
 import type { ProcessRegistration } from './registration.js'
 import type { ProcessId } from './scalars.js'
-import type { ProcessStore } from './store.js'
+import type { CompletionOutcome, ProcessStore } from './store.js'
 
 /** A method of a store. */
 export type StoreMethod = Exclude<
@@ -83,6 +84,8 @@ export interface WatchOptions {
   readonly sinkTimeoutMs?: number
   /** True: the sink is also given ends and lifecycle events. Default false: ends are learned by waiting for them. */
   readonly emitLifecycle?: boolean
+  /** Told when something was written that may wake a session. Must not throw. */
+  readonly onWake?: () => void
   readonly clock?: Clock
   readonly logger?: Logger
 }
@@ -132,16 +135,18 @@ class Watcher {
   readonly #hub: ProcessHub
   readonly #feeder: SinkFeeder | undefined
   readonly #emitsLifecycle: boolean
+  readonly #onWake: (() => void) | undefined
   /** Per process, the last write whose events are on their way to the sink; later ones queue behind it. */
   readonly #last = new Map<ProcessId, Promise<unknown>>()
 
   constructor(store: ProcessStore, hub: ProcessHub, options: WatchOptions) {
     const { sink, sinkTimeoutMs: timeoutMs = defaultSinkTimeoutMs } = options
-    const { clock = systemClock, logger = silentLogger, emitLifecycle = false } = options
+    const { clock = systemClock, logger = silentLogger, emitLifecycle = false, onWake } = options
     this.#store = store
     this.#hub = hub
     this.#feeder = sink && new SinkFeeder({ sink, clock, logger, timeoutMs })
     this.#emitsLifecycle = emitLifecycle
+    this.#onWake = onWake
   }
 
   get counts(): SinkCounts {
@@ -151,8 +156,16 @@ class Watcher {
   wrap(call: Call, { bumps: from, emits }: MethodEffect): Call {
     if (from === undefined) return call
     const bumping: Call = async (...args) => {
-      const result = await call(...args)
+      let result: unknown
+      try {
+        result = await call(...args)
+      } catch (refusal) {
+        // The one refusal that comes with a change: the process has ended.
+        if (StatewardError.is(refusal, 'process.attempts_exhausted')) this.#changed(processIdOf(from, args[0]))
+        throw refusal
+      }
       this.#hub.notify(processIdOf(from, args[0]))
+      if (mayWake(result)) this.#onWake?.()
       return result
     }
     const feeder = this.#feeder
@@ -179,6 +192,11 @@ class Watcher {
     }
   }
 
+  #changed(processId: ProcessId): void {
+    this.#hub.notify(processId)
+    this.#onWake?.()
+  }
+
   /** Ends are learned by waiting for them; the sink gets them only where that was asked for. */
   #mayEmit({ semantics }: ProcessEvent): boolean {
     return this.#emitsLifecycle || semantics.terminal === undefined
@@ -188,13 +206,18 @@ class Watcher {
   #inOrder<Result>(processId: ProcessId, write: () => Promise<Result>): Promise<Result> {
     const before = this.#last.get(processId) ?? Promise.resolve()
     const written = before.then(write, write)
-    const done = silence(written).catch(() => {})
-    this.#last.set(processId, done)
-    void done.then(() => {
+    const done = silence(written).finally(() => {
       if (this.#last.get(processId) === done) this.#last.delete(processId)
     })
+    this.#last.set(processId, silence(done))
     return written
   }
+}
+
+/** Whether what a call has written may wake somebody: an event, or the end of a process that was started for a session. */
+function mayWake(result: unknown): boolean {
+  const { wakeDelivery, record } = (result ?? {}) as Partial<AppendResult & CompletionOutcome>
+  return wakeDelivery !== undefined || record?.wakeTarget !== undefined
 }
 
 /** Whether a lifecycle verb has written it, and it is for others to see. */

@@ -23,6 +23,8 @@ export interface DefinitionOptions extends HandlerOptions {
   readonly maxAttempts?: number
   /** Milliseconds per attempt. Default: no limit. */
   readonly timeoutMs?: number
+  /** Losses in a row that fail a run. Default 3. */
+  readonly maxLosses?: number
 }
 
 /** What {@link defineTask} is given beside the handler. */
@@ -57,6 +59,7 @@ const definitionSchema = optionsSchema<DefinitionInput<Schema | undefined, Schem
   ...handlerFields,
   maxAttempts: v.optional(wholeNumberSchema(1, 0xffff_ffff)),
   timeoutMs: v.optional(wholeNumberSchema(1)),
+  maxLosses: v.optional(wholeNumberSchema(1, 0xffff_ffff)),
   input: v.optional(schemaSchema()),
   output: v.optional(schemaSchema()),
 })

@@ -1,4 +1,4 @@
-import { errorFrom, type ErrorDetails } from '../base/error-details.js'
+import { errorOfDetails, type ErrorDetails } from '../base/error-details.js'
 import { StatewardError } from '../base/errors.js'
 import type { TaskId } from './ids.js'
 import type { EndReason, TaskOutcome } from './outcome.js'
@@ -35,6 +35,6 @@ export class TaskFailed extends StatewardError<'task_failed', TaskFailure> {
       ...(thrown !== undefined && { thrown }),
     }
     const message = isCancelled ? `${kind} was cancelled` : `${kind} failed: ${error ?? 'nobody said why'}`
-    super('task_failed', message, data, thrown === undefined ? undefined : { cause: errorFrom(thrown) })
+    super('task_failed', message, data, thrown === undefined ? undefined : { cause: errorOfDetails(thrown) })
   }
 }

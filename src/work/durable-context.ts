@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.js'
-import { InvalidInputError, StatewardError } from '../base/errors.js'
+import { InvalidInputError, isList, StatewardError } from '../base/errors.js'
 import { textOf } from '../base/options.js'
 import { canonicalText, type JsonValue } from '../base/json.js'
-import type { DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
+import type { CallLimits, DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
 import type { Job } from './job.js'
 import { checkValue, decodeValue, encodeValue, type OutputOf, type Schema } from './values.js'
 
@@ -50,8 +50,10 @@ export interface WaitForOptions {
 /** Work that can be called by what defines it. */
 export interface Callable<Input, Output> {
   readonly kind: string
+  /** Checks the input, which is handed on as it was given. */
   readonly input?: Schema<Input, unknown>
   readonly output?: Schema<unknown, Output>
+  readonly options?: CallLimits
 }
 
 /** What a {@link DurableContext} is built on. */
@@ -106,19 +108,25 @@ export class DurableContext {
       if (recorded !== undefined) return decodeValue(recorded.output) as Output
       return job.step(async () => {
         if (reserve !== undefined) await log.reserveStep?.(key, reserve)
-        let encoded: JsonValue | undefined
-        let amounts: StepAmounts | undefined
+        let output: Output
         try {
-          const output = await work({ signal: job.signal })
-          encoded = encodeValue(output, `result of step ${name}`)
-          amounts = spent?.(output)
+          output = await work({ signal: job.signal })
         } catch (thrown) {
           if (reserve !== undefined) await log.releaseStep?.(key)
           throw thrown
         }
-        await log.recordStep(key, encoded, amounts)
-        // As every later execution will have it.
-        return decodeValue(encoded) as Output
+        let amounts: StepAmounts | undefined
+        try {
+          amounts = spent === undefined ? undefined : amountsOf(spent(output))
+          const encoded = encodeValue(output, `result of step ${name}`)
+          await log.recordStep(key, encoded, amounts)
+          // As every later execution will have it.
+          return decodeValue(encoded) as Output
+        } catch (refusal) {
+          // It was done all the same.
+          await log.settleStep?.(key, amounts)
+          throw refusal
+        }
       })
     })
   }
@@ -166,13 +174,20 @@ export class DurableContext {
   call(kind: string, input?: unknown): Promise<unknown>
   call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output>
   async call(called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> {
-    const callable = typeof called === 'string' ? { kind: called } : called
+    const callable: Callable<unknown, unknown> = typeof called === 'string' ? { kind: called } : called
     const { kind } = callable
     checkName('kind', kind)
-    const checked = callable.input === undefined ? input : await checkValue(callable.input, input, `input of ${kind}`)
-    const encoded = encodeValue(checked, `input of ${kind}`)
+    if (callable.input !== undefined) await checkValue(callable.input, input, `input of ${kind}`)
+    // As it was given: whoever does the work asks the schema again.
+    const encoded = encodeValue(input, `input of ${kind}`)
+    const { maxAttempts, timeoutMs, maxLosses } = callable.options ?? {}
+    const limits = {
+      ...(maxAttempts !== undefined && { maxAttempts }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(maxLosses !== undefined && { maxLosses }),
+    }
     const key = this.#numbered(`call:${kind}:${digestOf(encoded)}`)
-    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded })
+    const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, limits })
     if (answer.type !== 'answered') {
       const { reason, message } = answer.type === 'failed' ? answer : { reason: 'timed_out', message: 'timed out' }
       throw new DurableError('call_failed', `${kind} ended without a result: ${message}`, { kind, reason })
@@ -233,6 +248,12 @@ export class DurableContext {
 }
 
 const control = /\p{Cc}/u
+
+/** What a step says that it has spent. A promise holds no amounts, and would count as nothing. Raises `invalid_input`. */
+function amountsOf(spent: StepAmounts): StepAmounts {
+  if (typeof spent === 'object' && spent !== null && !isList(spent) && !('then' in spent)) return spent
+  throw new InvalidInputError({ subject: 'step options', field: 'spent', reason: `gave no amounts: ${textOf(spent)}` })
+}
 
 function checkName(field: string, name: unknown): void {
   const isGood =

@@ -7,7 +7,20 @@ export type DurableWait =
   /** A time. */
   | { readonly type: 'time'; readonly untilMs: number }
   /** The end of other work, started with the wait and once only. */
-  | { readonly type: 'call'; readonly kind: string; readonly input: JsonValue | undefined }
+  | {
+      readonly type: 'call'
+      readonly kind: string
+      readonly input: JsonValue | undefined
+      readonly limits?: CallLimits
+    }
+
+/** How often and how long work that is called may be tried. */
+export interface CallLimits {
+  readonly maxAttempts?: number
+  readonly timeoutMs?: number
+  /** How often in a row it may be lost. */
+  readonly maxLosses?: number
+}
 
 /** How a wait came to its end. */
 export type DurableAnswer =
@@ -50,6 +63,11 @@ export interface DurableLog {
   reserveStep?(key: string, amounts: StepAmounts): Promise<void>
   /** Gives back what was set aside for a step that has thrown. */
   releaseStep?(key: string): Promise<void>
+  /**
+   * Counts what a step has spent that was done although its result is not recorded: what is said, and otherwise what it set
+   * aside. Never rejects: what cannot be counted now stays set aside.
+   */
+  settleStep?(key: string, spent: StepAmounts | undefined): Promise<void>
   /**
    * Makes the result of a step durable, with what it has spent in the same change: what it set aside unless something else
    * is said. Resolves once it is.

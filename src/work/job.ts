@@ -175,12 +175,15 @@ export class Job<Cause extends string = string> {
     this.#retire?.abort()
   }
 
-  /** Tells it to stop; the first cause counts, and a job that has ended is not told any more. */
-  stop(cause: Cause): void {
+  /**
+   * Tells it to stop, with a grace of its own if one is given; the first cause counts, and a job that has ended is not told
+   * any more.
+   */
+  stop(cause: Cause, graceMs: number | undefined = this.#options.graceMs): void {
     if (!this.#send({ type: 'stop', cause })) return
     this.#stopCause = cause
     this.#stopTime()
-    const { graceMs, deadlines, reasonOf } = this.#options
+    const { deadlines, reasonOf } = this.#options
     if (graceMs !== undefined) this.#grace = deadlines.after(graceMs, () => this.#leaveBehind())
     this.#abort?.abort(reasonOf(cause))
   }
@@ -236,10 +239,11 @@ export class Job<Cause extends string = string> {
 
   /** Its code has ended; where it had been left behind, nobody waits for the answer any more. */
   #finish(answer: JobEnd<Cause>['answer']): void {
+    const isAnswered = this.state === 'left_behind'
     this.#send({ type: 'end' })
     this.#options.jobs.delete(this)
     this.#finished?.resolve()
-    this.#answer(answer)
+    if (!isAnswered) this.#answer(answer)
   }
 
   #answer(answer: JobEnd<Cause>['answer']): void {

@@ -84,7 +84,7 @@ describe('the live display', () => {
     const head = 'plan demo: 3 tools to run, 2 at once, data in /data'
     const none = '[.........]  0 of 3 done, 2 running, 1 waiting'
     expect(terminal.screen).toEqual([head, 'one  100 ms', 'two  100 ms', none])
-    display.show({ type: 'progress', tool: 'two', message: 'half way', percent: 0.5 })
+    display.show({ type: 'progress', tool: 'two', message: 'half way', fraction: 0.5 })
     clock.advance(100)
     expect(terminal.screen).toEqual([head, 'one  200 ms', 'two  200 ms    [####.....]  50% half way', none])
     display.show(ended('one'))
@@ -163,9 +163,9 @@ describe('the line display', () => {
     using display = new LineDisplay(target, createPaint(false), clock)
     display.show(opened)
     display.show(started('one'))
-    for (const percent of [0.1, 0.2]) display.show({ type: 'progress', tool: 'one', message: 'copying', percent })
+    for (const fraction of [0.1, 0.2]) display.show({ type: 'progress', tool: 'one', message: 'copying', fraction })
     clock.advance(1000)
-    display.show({ type: 'progress', tool: 'one', message: '', percent: 0.7 })
+    display.show({ type: 'progress', tool: 'one', message: '', fraction: 0.7 })
     display.show(failedOnce)
     display.show(started('one'))
     display.show(ended('one'))

@@ -65,8 +65,8 @@ describe('running a plan', () => {
       onEvent: (event) => event.type === 'progress' && told.push(event),
     })
     expect(told).toEqual([
-      { type: 'progress', tool: 'copy', message: 'begun', percent: 0.05 },
-      { type: 'progress', tool: 'copy', message: 'more', percent: 1 },
+      { type: 'progress', tool: 'copy', message: 'begun', fraction: 0.05 },
+      { type: 'progress', tool: 'copy', message: 'more', fraction: 1 },
       { type: 'progress', tool: 'copy', message: 'odd' },
     ])
   })

@@ -30,7 +30,7 @@ describe('operations', () => {
         displayName: 'b nap',
         status: 'running',
         outcome: null,
-        progress: { message: 'asleep for 60000 ms', percent: 0 },
+        progress: { message: 'asleep for 60000 ms', fraction: 0 },
       },
     ])
     expect(await ask('GET', at(first.headers.location ?? ''))).toMatchObject({

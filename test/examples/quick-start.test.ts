@@ -1,41 +1,46 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { dirname, join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { buildLibrary } from '../support/build.js'
 
-const home = process.cwd()
-let place: string
+const readme = join(import.meta.dirname, '../../README.md')
 
-beforeEach(async () => {
-  place = await mkdtemp(join(tmpdir(), 'stateward-quick-start-'))
-  process.chdir(place)
-})
-afterEach(async () => {
-  process.chdir(home)
-  vi.restoreAllMocks()
-  await rm(place, { recursive: true })
-})
-
-/** Runs the example as it stands in the README and returns what it prints. */
-async function runExample(): Promise<unknown[][]> {
-  const log = vi.spyOn(console, 'log').mockReset().mockReturnValue()
-  vi.resetModules()
-  await import('../../examples/quick-start.js')
-  return log.mock.calls
+/** A folder with the first code of the README as `report.mjs`, as it stands, and the library to import. */
+async function createPlace(): Promise<string> {
+  const place = await mkdtemp(join(tmpdir(), 'stateward-quick-start-'))
+  onTestFinished(() => rm(place, { recursive: true }))
+  await mkdir(join(place, 'node_modules'))
+  await symlink(dirname(await buildLibrary()), join(place, 'node_modules/stateward'))
+  const [, code] = /```ts\n([^]*?)```/.exec(await readFile(readme, 'utf8')) ?? []
+  if (code === undefined) throw new Error('no code in the README')
+  await writeFile(join(place, 'report.mjs'), code)
+  return place
 }
 
-it('the example of the README waits for both operations and shows their completions', async () => {
-  const [listed, asked, ...feed] = await runExample()
-  expect(listed?.[1]).toMatchObject({ type: 'completed', result: { content: '1 files' } })
-  expect(asked?.[1]).toMatchObject({ type: 'completed', result: { content: 'the answer' } })
-  expect(feed).toEqual([
-    [1, 'list files', 'completed'],
-    [2, 'ask a slow service', 'completed'],
-  ])
-})
+/** Runs the program and returns its lines; killed as soon as it has said `last`. */
+async function run(place: string, last?: string): Promise<readonly string[]> {
+  const child = spawn(process.execPath, ['report.mjs'], { cwd: place, stdio: ['ignore', 'pipe', 'inherit'] })
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk.toString()
+    if (last !== undefined && said.includes(`${last}\n`)) child.kill('SIGKILL')
+  })
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
+  expect({ code, signal }).toEqual(last === undefined ? { code: 0, signal: null } : { code: null, signal: 'SIGKILL' })
+  return said.trim().split('\n')
+}
 
-it('the example of the README, run again, still has the completions of the run before', async () => {
-  await runExample()
-  const [, , ...feed] = await runExample()
-  expect(feed.map(([seq]) => seq)).toEqual([1, 2, 3, 4])
+const result = "[ 'history: 3 pages', 'method: 3 pages', 'results: 3 pages' ]"
+
+it('the example of the README goes on where kill -9 ended it, and does no step again that is done', async () => {
+  const place = await createPlace()
+  const history = 'writing the history of cranes'
+  const method = 'writing the method of cranes'
+  expect(await run(place, method)).toEqual([history, method])
+  // The step that was under way is done again, the one before it is not.
+  expect(await run(place)).toEqual([method, 'writing the results of cranes', result])
+  expect(await run(place)).toEqual([result])
 })

@@ -22,11 +22,28 @@ it('the everyday example retries, runs in order, and tells a failure for good fr
   ])
 })
 
+it('the example of suspended and released runs counts on where it was, and orders a year early', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  const name = 'released'
+  await import(`../../examples/tasks/${name}.ts`)
+  expect(log.mock.calls).toEqual([['completed'], ['completed']])
+})
+
 it('the example of definitions submits once, and says why there is no result', async () => {
   const log = vi.spyOn(console, 'log').mockImplementation(() => {})
   const name = 'definitions'
   await import(`../../examples/tasks/${name}.ts`)
   expect(log.mock.calls).toEqual([['On cranes', 6], [true], ['threw', 'connection reset']])
+})
+
+it('the example of a feed reads what has ended while its consumer was away', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  const name = 'feed'
+  await import(`../../examples/tasks/${name}.ts`)
+  expect(log.mock.calls).toEqual([
+    ['completed', 1],
+    ['completed', 1],
+  ])
 })
 
 it('the report is finished by whoever starts it again after a kill, and costs what its calls cost', {

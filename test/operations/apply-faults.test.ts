@@ -7,16 +7,7 @@ import { unhandledDuring } from '../support/unhandled.js'
 import { completed, fixtureOf, idOf, turnId, specOf, start, type Fixture } from './support/registry.js'
 
 /** What the registry's chart orders: every way in which memory changes. */
-const applied = [
-  'register',
-  'advance',
-  'end',
-  'publish',
-  'beginWait',
-  'cancelWait',
-  'drop',
-  'advanceCursor',
-] as const
+const applied = ['register', 'advance', 'end', 'publish', 'beginWait', 'cancelWait', 'drop', 'advanceCursor'] as const
 
 /** Lets one of the changes of a registry's memory break off, before or after it has happened; counts them. */
 class Saboteur {

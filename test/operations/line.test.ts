@@ -7,6 +7,12 @@ import { scriptedWork } from './support/work.js'
 
 const queue = { whenFull: 'queue' } as const
 
+function nth<Item>(items: readonly Item[], index: number): Item {
+  const item = items[index]
+  if (item === undefined) throw new Error(`there is no item ${index}`)
+  return item
+}
+
 /** Starts works that end when told, in a session. */
 function starter(session: { run: (...given: never[]) => OperationHandle }) {
   return (name: string, options: object = {}) => {
@@ -23,10 +29,10 @@ describe('a session whose operations wait in line', () => {
     const works = ['a', 'b', 'c', 'd'].map((name) => begin(name))
     expect(works.map(({ handle }) => handle.status)).toEqual(['running', 'running', 'queued', 'queued'])
     expect(operations.activeCount).toBe(2)
-    expect(await stateOf(works[2]!.started)).toBe('pending')
-    works[1]!.result.resolve('done')
-    await works[1]!.handle.outcome
-    await works[2]!.started
+    expect(await stateOf(nth(works, 2).started)).toBe('pending')
+    nth(works, 1).result.resolve('done')
+    await nth(works, 1).handle.outcome
+    await nth(works, 2).started
     expect(works.map(({ handle }) => handle.status)).toEqual(['running', 'completed', 'running', 'queued'])
     for (const { result } of works) result.resolve('done')
     for (const { handle } of works) expect(await handle.result()).toBe('done')
@@ -176,10 +182,10 @@ describe('a session whose operations wait in line', () => {
     expect(works.map(({ handle }) => handle.status)).toEqual(['running', 'running', 'queued', 'running', 'queued'])
     const member = session.run({ displayName: 'm', kind: 'mob_member_child' }, () => new Promise(() => {}))
     expect(member.status).toBe('running')
-    works[3]!.result.resolve(1)
-    await works[4]!.started
-    works[0]!.result.resolve(1)
-    await works[2]!.started
+    nth(works, 3).result.resolve(1)
+    await nth(works, 4).started
+    nth(works, 0).result.resolve(1)
+    await nth(works, 2).started
   })
 
   it('[O-160] refuses what a limit of a kind, key or rate holds back where nobody waits in line', async () => {
@@ -191,7 +197,7 @@ describe('a session whose operations wait in line', () => {
     expect(await refusal(second.handle.outcome)).toMatchObject({ code: 'limit_reached', by: 'key' })
     begin('c')
     expect(await refusal(begin('d').handle.outcome)).toMatchObject({ code: 'limit_reached', by: 'rate' })
-    await clock.advance(1000)
+    clock.advance(1000)
     expect(begin('e').handle.status).toBe('running')
   })
 
@@ -200,10 +206,10 @@ describe('a session whose operations wait in line', () => {
     const { session, clock } = await openFixture({ ...queue, kinds })
     const begin = starter(session)
     const works = [begin('a'), begin('b')]
-    await clock.advance(999)
-    expect(works[1]!.handle.status).toBe('queued')
-    await clock.advance(1)
-    expect(works[1]!.handle.status).toBe('running')
+    clock.advance(999)
+    expect(nth(works, 1).handle.status).toBe('queued')
+    clock.advance(1)
+    expect(nth(works, 1).handle.status).toBe('running')
   })
 
   it('[O-161] lets a part of what is in line follow it, and refuses it when its parent has ended', async () => {

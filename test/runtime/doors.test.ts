@@ -395,6 +395,7 @@ const optionDoors: readonly OptionsDoor[] = [
       maxAttempts: [0, ...notCounts],
       timeoutMs: [0, ...notCounts],
       version: ['', 1.5, null],
+      maxLosses: [0, ...notCounts],
       input: [5, {}, null],
       output: [5, {}, null],
       maxAttemps: [3],
@@ -405,6 +406,12 @@ const optionDoors: readonly OptionsDoor[] = [
     call: ({ tasks, taskId }, options) => tasks.find('nobody handles it', taskId)?.result(options),
     good: {},
     bad: { signal: notSignals, timeoutMs: [-1, '5', null, Number.NaN] },
+  },
+  {
+    name: 'Tasks.questions',
+    call: ({ tasks }, options) => tasks.questions(options),
+    good: {},
+    bad: { taskId: ['x', 5, null] },
   },
   {
     name: 'Tasks.outcome',
@@ -526,6 +533,8 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.outcome', '$', ({ tasks }: Place) => tasks.outcome(name as never)] as const,
     ['Tasks.cancel', '$', ({ tasks }: Place) => tasks.cancel(name as never)] as const,
     ['Tasks.cancelRun', '$', ({ tasks }: Place) => tasks.cancelRun(name as never)] as const,
+    ['Tasks.answer', '$', ({ tasks }: Place) => tasks.answer(name as never, 'question')] as const,
+    ['Tasks.answer', 'name', ({ tasks, taskId }: Place) => tasks.answer(taskId, name as never)] as const,
     ['Tasks.retry', '$', ({ tasks }: Place) => tasks.retry(name as never)] as const,
     ['Tasks.why', '$', ({ tasks }: Place) => tasks.why(name as never)] as const,
     ['Tasks.find', '$', ({ tasks }: Place) => tasks.find('work', name as never)] as const,
@@ -533,6 +542,9 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.suspend', '$', ({ tasks }: Place) => tasks.suspend(name as never)] as const,
     ['Tasks.resume', 'runId', ({ tasks }: Place) => tasks.resume(name as never)] as const,
     ['Tasks.publish', '$', ({ tasks }: Place) => tasks.publish(name as never)] as const,
+    ['Tasks.answer', '$', ({ tasks }: Place) => tasks.answer(name as never, 'question')] as const,
+    ['Tasks.answer', 'name', ({ tasks, taskId }: Place) => tasks.answer(taskId, name as never)] as const,
+    ['Tasks.questions', 'taskId', ({ tasks }: Place) => tasks.questions({ taskId: name as never })] as const,
     [
       'Tasks.subscribe',
       'taskId',
@@ -908,7 +920,7 @@ describe('the table of doors', () => {
       'canRun',
     ]
     // Values that go into a command, which is decoded; and cron, whose expressions have errors of their own.
-    const parts = ['failed', 'succeeded', 'suspended', 'timedOut', 'nextOccurrence']
+    const parts = ['failed', 'lost', 'succeeded', 'suspended', 'timedOut', 'nextOccurrence']
     // Takes a port, which may be more than is asked for.
     const ports = ['operationsSystem']
     const known = new Set<string>([...looks, ...rowsOnly, ...parts, ...ports])

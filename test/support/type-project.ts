@@ -37,8 +37,9 @@ export async function createTypeProject(): Promise<TypeProject> {
   const sources = join(import.meta.dirname, 'types')
   for (const name of await readdir(sources)) await copyFile(join(sources, name), join(place, name))
   const compile = async (compiler: string, flags: readonly string[]): Promise<string> => {
-    const failed = (failure: { readonly stdout?: string }): { readonly stdout: string } => ({
-      stdout: failure.stdout ?? 'the compiler did not run',
+    // What it says on its standard error is no report of types: it did not run.
+    const failed = ({ stdout: report, stderr }: { readonly stdout?: string; readonly stderr?: string }) => ({
+      stdout: report === undefined || report === '' ? `the compiler did not run: ${stderr}` : report,
     })
     const { stdout } = await run(process.execPath, [join(compiler, 'bin', 'tsc'), ...flags], { cwd: place }).catch(
       failed,

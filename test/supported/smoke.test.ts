@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { areBinariesAtHand, fetchNode, versions } from './support/binaries.js'
@@ -11,6 +11,10 @@ describe.skipIf(!areBinariesAtHand)('the package as it is published', () => {
     consumer = await createConsumer()
   }, 180_000)
   afterAll(() => consumer[Symbol.asyncDispose]())
+
+  it('takes 22 MB at most, with everything it needs', async () => {
+    expect(await consumer.installedBytes()).toBeLessThan(22e6)
+  })
 
   for (const version of versions) {
     describe(`on Node ${version}`, () => {
@@ -33,9 +37,19 @@ describe.skipIf(!areBinariesAtHand)('the package as it is published', () => {
         expect(await consumer.run(node, 'load.mjs')).toBe(entries.map((entry) => `${entry} true\n`).join(''))
       })
 
-      it('runs the example of the README', async () => {
-        const printed = await consumer.run(node, 'out/quick-start.js')
-        expect(printed).toContain('the answer')
+      it('goes through the page that a newcomer reads first, from a new folder to a task that was killed', async () => {
+        const place = join(consumer.place, `started-${version}`)
+        await mkdir(place)
+        const [program, first = '', second = ''] = await gettingStarted()
+        await writeFile(join(place, 'report.mjs'), program)
+        const killed = await consumer.shell(node, place, first)
+        const resumed = await consumer.shell(node, place, second)
+        expect(resumed.at(-1)).toBe("[ 'history: 3 pages', 'method: 3 pages', 'results: 3 pages' ]")
+        const writing = ['history', 'method', 'results'].map((part) => `writing the ${part} of cranes`)
+        expect(killed).toEqual(writing.slice(0, killed.length))
+        // However far it came: what was done is not done again; the step under way is, unless it had just ended.
+        const rest = [writing.slice(Math.max(0, killed.length - 1)), writing.slice(killed.length)]
+        expect(rest).toContainEqual(resumed.slice(0, -1))
       })
 
       it('ends a plan of tools from the command line', async () => {
@@ -56,6 +70,14 @@ describe.skipIf(!areBinariesAtHand)('the package as it is published', () => {
     })
   }
 })
+
+/** The program of `docs/getting-started.md` as it is installed, and the two lines that start and kill it. */
+async function gettingStarted(): Promise<readonly [program: string, ...lines: string[]]> {
+  const page = await readFile(join(consumer.place, 'node_modules/stateward/docs/getting-started.md'), 'utf8')
+  const [, program = ''] = /```js\n([^]*?)```/.exec(page) ?? []
+  const [, lines = ''] = /```sh\n(node report[^]*?)\n```/.exec(page) ?? []
+  return [program, ...lines.split('\n')]
+}
 
 /** The entry points of the package, without those of optional peers. */
 async function entryPoints(): Promise<readonly string[]> {

@@ -62,6 +62,28 @@ describe('a definition', () => {
     expect(calls).toBe(1)
   })
 
+  it('[T-205] is called from another handler as it is submitted, and tried as often as it says', async () => {
+    const room = await openRoom({ dispatch: { concurrency: 1, backoff: { type: 'fixed', delayMs: 0 } } })
+    const double = defineTask('double', { input: Count, output: Count, maxAttempts: 2 }, (count, { attemptNumber }) => {
+      if (attemptNumber === 1) throw new Error('once')
+      return String(count * 2)
+    })
+    const echo = defineTask('echo', {}, (input: unknown) => input)
+    const bytes = new Uint8Array([7])
+    const parent = defineTask('parent', {}, async (_, { call }) => ({
+      doubled: await call(double, '21'),
+      text: await call(echo, '5'),
+      tree: await call(echo, { bytes }),
+      nothing: await call('echo'),
+    }))
+    for (const definition of [double, echo, parent]) room.tasks.handle(definition)
+    const handle = await room.tasks.submit(parent)
+    await room.pass(5)
+    expect(await handle.result()).toEqual({ doubled: 42, text: '5', tree: { bytes } })
+    const outcomes = Array.from(room.authority.projection.children(handle.id), (id) => room.runsOf(id)[0]?.attemptCount)
+    expect(outcomes).toEqual([2, 1, 1, 1])
+  })
+
   it('[T-206] carries how its tasks run; what a submission says counts before it', async () => {
     const room = await openRoom()
     const work = defineTask('work', { maxAttempts: 4, timeoutMs: 60_000 }, () => 1)

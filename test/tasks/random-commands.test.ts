@@ -4,12 +4,11 @@ import type { JsonObject } from '../../src/base/json.js'
 import { budgetDimension, runStates, TaskAuthority, type CommandType } from '../../src/tasks/index.js'
 import { taskCatalogue } from '../../src/tasks/catalogue.js'
 import { Lane } from '../../src/lane/lane.js'
+import { isLong, timeout } from '../journal/support/long.js'
 import { expectConsistentIndexes } from './support/indexes.js'
 import { taskId } from './support/ids.js'
 import { commandOf, intentSteps } from '../../src/testing/tasks/intents.js'
 import { TasksOracle } from '../../src/testing/tasks/oracle.js'
-
-const isLong = process.env['STATEWARD_LONG'] !== undefined
 
 /** Streams of intents, shrinking towards few and small ones. */
 const intents = fc.array(fc.oneof(...intentSteps(fc).map(([weight, arbitrary]) => ({ weight, arbitrary }))), {
@@ -66,7 +65,7 @@ it(
     expect([...taken]).toEqual(expect.arrayContaining(['attempt_begin', 'attempt_end']))
     expect(refused.size).toBeGreaterThan(25)
   },
-  isLong ? 600_000 : 60_000,
+  timeout,
 )
 
 function restored(authority: TaskAuthority): TaskAuthority {

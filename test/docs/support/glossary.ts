@@ -1,4 +1,4 @@
-import { wordsOf, type Declaration } from './exports.js'
+import { wordsOf, type Declaration } from '../../../docs/tools/exports.js'
 
 /** One word of the glossary. */
 export interface Word {

@@ -4,6 +4,7 @@
  * says `parent ID` once all are durable.
  */
 import { writeSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createDirectoryJournal } from '../../../src/journal/directory-journal.js'
 import type { FileSystem } from '../../../src/journal/file-system.js'
 import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
@@ -39,6 +40,7 @@ await session.flush()
 writeSync(1, `parent ${parent.id}\n`)
 writesLeft = Number(writes)
 void parent.cancel('stop')
-setInterval(() => {}, 1000)
-// Everything was written before its time came.
-setTimeout(() => process.kill(process.pid, 'SIGKILL'), 20_000)
+// Nobody is left to kill it where all was written before its time came: the lane has settled then.
+await session.operations.registerWatcher(parent.id)
+while (session.operations.activeCount > 1) await nextTurn()
+process.kill(process.pid, 'SIGKILL')

@@ -41,7 +41,19 @@ check<Same<typeof inputOnly, TaskDefinition<string, number>>>()
 const outputOnly = defineTask('output-only', { output: v.number() }, (input: string) => input.length)
 check<Same<typeof outputOnly, TaskDefinition<string, number>>>()
 
-const runtime = await createRuntime({ tasks: { define: [report, plain, nightly, inputOnly, outputOnly] } })
+const parent = defineTask('parent', {}, async (_: undefined, context) => {
+  const called = await context.call(report, { topic: 'cranes' })
+  check<Same<typeof called, { parts: string[]; at: Date }>>()
+  const plan = await context.step('plan', ({ signal }) => [String(signal.aborted)], { reserve: { token: 400 } })
+  check<Same<typeof plan, string[]>>()
+  const { approved } = await context.waitFor('approval', v.object({ approved: v.boolean() }), { timeoutMs: 1000 })
+  check<Same<typeof approved, boolean>>()
+  // @ts-expect-error a topic is text
+  await context.call(report, { topic: 5 })
+  return { approved, plan, at: called.at.getTime() }
+})
+
+const runtime = await createRuntime({ tasks: { define: [parent, report, plain, nightly, inputOnly, outputOnly] } })
 const { tasks } = runtime
 
 const handle = await tasks.submit(report, { topic: 'cranes' }, { key: 'order-42', budgets: { token: 5000 } })

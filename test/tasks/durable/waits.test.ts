@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { budgetDimension, type HandlerContext } from '../../../src/tasks/index.js'
+import { budgetDimension, defineTask, type HandlerContext } from '../../../src/tasks/index.js'
 import { codeOf, leftovers, nothingLeft, openService, start, textOf } from '../acceptance/support.js'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -104,7 +104,7 @@ describe('answers', () => {
   it('[T-248] a question and a sleep end at their instants, also when nothing ran then', async () => {
     const before = await openService()
     const handler = async ({ waitFor, sleep }: HandlerContext): Promise<unknown> => {
-      const answer = await waitFor('a', undefined, { timeoutMs: 10_000 }).catch(({ code }: { code: string }) => code)
+      const answer = await codeOf(waitFor('a', undefined, { timeoutMs: 10_000 }))
       await sleep(5000)
       return answer
     }
@@ -135,6 +135,30 @@ describe('calls', () => {
     expect(leftovers(service)).toEqual(nothingLeft)
   })
 
+  it('[T-249] a definition is called with what it says of its schemas and limits; values cross as they are', async () => {
+    const service = await openService()
+    const Amount = v.pipe(v.string(), v.transform(Number))
+    const child = defineTask(
+      'child',
+      { input: Amount, output: Amount, maxAttempts: 2 },
+      (amount, { attemptNumber }) => {
+        if (attemptNumber === 1) throw new Error('once')
+        return `${amount * 2}`
+      },
+    )
+    const parent = defineTask('parent', {}, async (_, { call }) => ({
+      twice: await call(child, '21'),
+      bytes: await call('echo', new Uint8Array([1])),
+      text: await call('echo', '5'),
+    }))
+    service.tasks.handle(child)
+    service.tasks.handle(parent)
+    service.tasks.handle('echo', ({ input }) => input)
+    const handle = await service.tasks.submit(parent, undefined)
+    await service.pass(5)
+    expect(await handle.result()).toEqual({ twice: 42, bytes: new Uint8Array([1]), text: '5' })
+  })
+
   it('[T-249] a child and the wait for it are one change', async () => {
     const service = await openService()
     const commits: string[][] = []
@@ -151,7 +175,10 @@ describe('calls', () => {
   ])('[T-249] a child that %s fails the call with the reason', async (_, reason) => {
     const service = await openService()
     service.tasks.handle('parent', async ({ call }) =>
-      call({ kind: 'child' }, 1).catch(({ code, data }: { code: string; data: object }) => ({ code, ...data })),
+      call({ kind: 'child' }, 1).catch((failure: unknown) => {
+        const { code, data } = failure as { code: string; data: object }
+        return { code, ...data }
+      }),
     )
     service.tasks.handle('child', () => {
       if (reason === 'threw') throw new Error('no')

@@ -1,0 +1,13 @@
+/** Spans of operations and attempts: docs/cookbook.md. */
+// #region shown
+import { BasicTracerProvider, ConsoleSpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import { createRuntime } from 'stateward'
+
+// In a service: `trace.getTracer('my-service')` of @opentelemetry/api, with the SDK and exporter that you have.
+const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(new ConsoleSpanExporter())] })
+
+await using runtime = await createRuntime({ tracer: provider.getTracer('my-service') })
+runtime.tasks.handle('greet', ({ text }) => `hello ${text()}`)
+const task = await runtime.tasks.submit({ kind: 'greet', payload: 'Ada' })
+await runtime.tasks.outcome(task)
+// #endregion

@@ -1,0 +1,356 @@
+import * as v from 'valibot'
+import type { Clock } from '../base/clock.js'
+import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
+import { decode } from '../base/decode.js'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
+import type { IdSource } from '../base/ids.js'
+import type { InspectionObserver } from '../base/inspection.js'
+import type { JsonValue } from '../base/json.js'
+import type { Logger } from '../base/logger.js'
+import { functionSchema, optionsSchema, textOf } from '../base/options.js'
+import { createDeferred, silence } from '../base/promises.js'
+import type { JobList } from '../work/job-list.js'
+import { checkValue, encodeValue } from '../work/values.js'
+import { Awaiter } from './awaiter.js'
+import { defineProcess, isProcessDefinition, type ProcessDefinition, type SchemaMap } from './definition.js'
+import { DefinitionRunner } from './definition-runner.js'
+import { Definitions } from './definitions.js'
+import { terminalEventTypes, type ProcessEventType } from './event-type.js'
+import type { ProcessListFilter } from './list-filter.js'
+import { ProcessHandle, type ProcessHandlePort } from './process-handle.js'
+import type { ProcessRecord } from './record.js'
+import type { ProcessRegistration } from './registration.js'
+import type { RuntimeProcessesOptions } from './runtime-processes-options.js'
+import { idSchema, nameSchema, takeId, type ProcessId } from './scalars.js'
+import { originatorSchema, scopeSchema, type Originator, type Provenance, type SessionScope } from './scope.js'
+import type { ProcessStore } from './store.js'
+import type { TerminalProcessStatus } from './vocabulary.js'
+import { Wakes, type WakeHandler } from './wakes.js'
+import { watch } from './watched-store.js'
+import { WorkDriver } from './work-driver.js'
+import { Worker, type DriveReport } from './worker.js'
+
+/** What the door of the processes room is built on. */
+export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'> {
+  readonly store: ProcessStore
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly ids: IdSource
+  readonly logger: Logger
+  readonly jobs: JobList
+  readonly inspect?: InspectionObserver
+}
+
+/** How a process is started. */
+export interface StartProcessOptions {
+  /** By which a start is told to be a repeat: starting again under it finds the process. Minted when absent. */
+  readonly id?: ProcessId
+  /** What it is called in lists. */
+  readonly label?: string
+  /** Who starts it; nothing follows from that. Default the host. */
+  readonly originator?: Originator
+  /** The session that its end wakes, and so do the events that its definition names. */
+  readonly wakeTarget?: SessionScope
+}
+
+/** How the processes of a runtime are closed. */
+export interface CloseProcessesOptions {
+  /** Milliseconds that runs have to answer once they are told to stop. */
+  readonly graceMs: number
+  /** True: what is bound to this host and was started is given up, because the host does not come back. */
+  readonly drain: boolean
+}
+
+/** {@link defineProcess}, or a definition that it has made. */
+type DefineProcess = typeof defineProcess &
+  (<Definition extends ProcessDefinition>(definition: Definition) => Definition)
+
+const startSchema = optionsSchema<StartProcessOptions>({
+  id: v.optional(idSchema),
+  label: v.optional(nameSchema),
+  originator: v.optional(originatorSchema),
+  wakeTarget: v.optional(scopeSchema),
+})
+
+const handlerSchema = functionSchema<WakeHandler>()
+
+/** Milliseconds between two looks for what hosts that are gone have left, where several share a store. */
+const defaultSweepIntervalMs = 5000
+
+/** The four ends, each of which wakes the session that the process was started for. */
+const wakingEnds: readonly ProcessEventType[] = Object.entries(terminalEventTypes).map(([state, name]) => {
+  const output = { type: 'pointer', pointer: '/await_output' } as const
+  const terminal = { state: state as TerminalProcessStatus, awaitOutput: output }
+  return { name, payloadSchema: {}, semantics: { terminal, wake: { input: output } } }
+})
+
+/**
+ * Who waits for what, across restarts and hosts: starts processes, runs those whose definition is here, and lets anybody wait
+ * for them.
+ *
+ *     const handle = await runtime.processes.start(publish, article, { id: 'article-7' })
+ *     await handle.signal('approval', { approved: true })
+ *     const address = await handle.result()
+ *
+ * Calls reject with `runtime_closed`, with `store.unavailable` when the store fails, and with refusals by `code`.
+ */
+export class Processes {
+  /** The full set of verbs, for hosts that execute processes themselves; waiters hear of what is written through it. */
+  readonly store: ProcessStore
+  /** Waits and drives; an engine that executes processes itself is attached here. */
+  readonly driver: WorkDriver
+  /**
+   * Says how processes of a kind are run, and runs those that are pending: by a definition, or by what `defineProcess` takes.
+   * Gives back the definition. Raises `invalid_input`, `process.kind_defined` and `runtime_closed`.
+   */
+  readonly define: DefineProcess = ((definition: ProcessDefinition | string, ...rest: unknown[]) => {
+    this.#checkOpen()
+    const make = defineProcess as (kind: string, ...given: unknown[]) => ProcessDefinition
+    const defined = isProcessDefinition(definition) ? definition : make(definition, ...rest)
+    this.#add(defined)
+    this.#drive('define')
+    return defined
+  }) as DefineProcess
+  readonly #options: ProcessesOptions
+  readonly #definitions = new Definitions()
+  readonly #awaiter: Awaiter
+  readonly #worker: Worker
+  readonly #wakes: Wakes
+  readonly #port: ProcessHandlePort
+  readonly #sweepIntervalMs: number | undefined
+  #sweep: Deadline | undefined
+  #isClosed = false
+
+  constructor(options: ProcessesOptions) {
+    const { clock, deadlines, ids, logger, jobs, inspect, define = [], onWake, sink, ...rest } = options
+    const { owner = rest.store.writers === 'many' ? `host:${ids.uuid()}` : 'host', sweepIntervalMs } = rest
+    this.#options = options
+    const { store, hub } = watch(rest.store, {
+      clock,
+      logger,
+      onWake: () => this.#wakes.look(),
+      ...(sink !== undefined && { sink }),
+      ...(rest.sinkTimeoutMs !== undefined && { sinkTimeoutMs: rest.sinkTimeoutMs }),
+      ...(rest.emitLifecycle !== undefined && { emitLifecycle: rest.emitLifecycle }),
+    })
+    this.store = store
+    this.#awaiter = new Awaiter({
+      store,
+      hub,
+      clock,
+      ...(rest.longestPollMs !== undefined && { longestPollMs: rest.longestPollMs }),
+    })
+    this.#worker = new Worker({
+      store,
+      awaiter: this.#awaiter,
+      runner: new DefinitionRunner({
+        definitions: this.#definitions,
+        awaiter: this.#awaiter,
+        clock,
+        deadlines,
+        logger,
+        startChild: (...child) => this.#startChild(...child),
+      }),
+      owner: { ownerId: owner, incarnationId: ids.uuid() },
+      clock,
+      ids,
+      jobs,
+      logger,
+      ...(sink !== undefined && { sink }),
+      ...(rest.concurrency !== undefined && { concurrency: rest.concurrency }),
+      ...(rest.timings !== undefined && { timings: rest.timings }),
+      ...(rest.retryDelayMs !== undefined && { retryDelayMs: rest.retryDelayMs }),
+      ...(inspect !== undefined && { inspect }),
+    })
+    this.driver = new WorkDriver({ store, hub, awaiter: this.#awaiter, runs: this.#worker, clock, logger })
+    this.#wakes = new Wakes({ store, deadlines, logger, fallback: onWake })
+    this.#port = {
+      driver: this.driver,
+      awaiter: this.#awaiter,
+      ids,
+      logger,
+      drive: (reason) => this.#drive(reason),
+    }
+    this.#sweepIntervalMs = sweepIntervalMs ?? (store.writers === 'many' ? defaultSweepIntervalMs : undefined)
+    for (const definition of define) this.#add(definition)
+  }
+
+  /** Runs what is pending, and delivers wakes that are; called once the store takes calls. */
+  begin(): void {
+    this.#drive('open')
+    this.#wakes.look()
+    this.#sweepLater()
+  }
+
+  /**
+   * Starts a process of a definition, or of a kind that is defined here, unless it is there already: same id, same input.
+   * Resolves with a handle once it is durable. Rejects with `invalid_input`, `process.registration_conflict` when something
+   * else was started under the id, and `process.kind_unknown`.
+   */
+  start<Input, Output, Events extends SchemaMap, Signals extends SchemaMap>(
+    definition: ProcessDefinition<Input, Output, Events, Signals>,
+    input: Input,
+    options?: StartProcessOptions,
+  ): Promise<ProcessHandle<Output, Signals>>
+  start(kind: string, input?: unknown, options?: StartProcessOptions): Promise<ProcessHandle>
+  start(
+    process: ProcessDefinition | string,
+    input?: unknown,
+    options: StartProcessOptions = {},
+  ): Promise<ProcessHandle> {
+    return silence(this.#start(process, input, options))
+  }
+
+  /** The handle of a process by its id, typed by its definition. Reads nothing: what it does rejects when there is no such process. */
+  get<Output, Events extends SchemaMap, Signals extends SchemaMap>(
+    definition: ProcessDefinition<unknown, Output, Events, Signals>,
+    processId: ProcessId,
+  ): ProcessHandle<Output, Signals>
+  get(definition: undefined, processId: ProcessId): ProcessHandle
+  get(definition: ProcessDefinition | undefined, processId: ProcessId): ProcessHandle {
+    return new ProcessHandle(processId, definition ?? {}, this.#port)
+  }
+
+  /** Processes that the filter asks for, by id; those that have not ended unless it says otherwise. */
+  list(filter: ProcessListFilter = {}): Promise<readonly ProcessRecord[]> {
+    return this.store.listProcesses(filter)
+  }
+
+  /**
+   * Takes the wakes of a session from now on, pending ones first, each at least once: one is acknowledged when the handler
+   * resolves, unless with `false`. Dispose it to stop. Raises `invalid_input`.
+   */
+  onWake(sessionId: string, handler: WakeHandler): Disposable {
+    this.#checkOpen()
+    return this.#wakes.handle(takeId(sessionId, 'session id'), decode(handlerSchema, handler, 'wake handler'))
+  }
+
+  /** Looks for work once: for whoever writes to the store by other ways. Resolves once there is no more room for it, or no more of it. */
+  async drive(): Promise<DriveReport> {
+    this.#checkOpen()
+    return this.driver.claimAndRunPending('asked')
+  }
+
+  /** Whether anything runs or waits here. */
+  get isRunning(): boolean {
+    return this.#worker.size > 0
+  }
+
+  /** Takes every handle and wake target of a session away; its processes go on. */
+  async forgetSession(sessionId: string): Promise<void> {
+    // Another name than an id no process could refer to.
+    if (v.is(idSchema, sessionId)) await this.store.deleteSessionProcessState(sessionId)
+  }
+
+  /** Starts nothing any more and tells what runs to stop. What may run again is free for the next host at once. */
+  async close({ graceMs, drain }: CloseProcessesOptions): Promise<void> {
+    this.#isClosed = true
+    this.#sweep?.[Symbol.dispose]()
+    await this.#worker.close(graceMs)
+    if (drain) await this.#drain()
+    await this.#closeWakes(graceMs)
+    this.#awaiter[Symbol.dispose]()
+  }
+
+  async #start(
+    process: ProcessDefinition | string,
+    input: unknown,
+    options: StartProcessOptions,
+  ): Promise<ProcessHandle> {
+    this.#checkOpen()
+    const definition = this.#definitionOf(process)
+    const subject = `input of ${definition.kind}`
+    const { id = this.#options.ids.uuid(), ...rest } = decode(startSchema, options, 'start options')
+    if (definition.input !== undefined) await checkValue(definition.input, input, subject)
+    const payload = encodeValue(input, subject) ?? null
+    await this.store.registerProcess(registrationOf(definition, id, payload, rest))
+    this.#drive('start')
+    return new ProcessHandle(id, definition, this.#port)
+  }
+
+  async #startChild(
+    definition: ProcessDefinition,
+    id: ProcessId,
+    input: JsonValue,
+    parent: ProcessRecord,
+  ): Promise<void> {
+    const { originator } = parent.provenance
+    const causedBy = { type: 'process', processId: parent.id } as const
+    try {
+      await this.store.registerProcess(registrationOf(definition, id, input, { originator, causedBy }))
+    } catch (refusal) {
+      // Its id says who called it, by what name and with what: the parent has called it before, of another version.
+      if (!StatewardError.is(refusal, 'process.registration_conflict')) throw refusal
+    }
+    this.#drive('call')
+  }
+
+  #definitionOf(process: unknown): ProcessDefinition {
+    if (isProcessDefinition(process)) return process
+    if (typeof process === 'string') return this.#definitions.ofKind(process)
+    const reason = `neither made by defineProcess nor the name of a kind: ${textOf(process)}`
+    throw new InvalidInputError({ subject: 'process', field: '$', reason })
+  }
+
+  #add(definition: ProcessDefinition): void {
+    this.#definitions.add(definition)
+    const { kind, options } = definition
+    if (options.concurrency !== undefined) this.#worker.limit(kind, { limit: options.concurrency })
+  }
+
+  /** What goes wrong is told where it happens: by the driver, the worker and its sink. */
+  #drive(reason: string): void {
+    if (!this.#isClosed) silence(this.driver.claimAndRunPending(reason))
+  }
+
+  #sweepLater(): void {
+    const interval = this.#sweepIntervalMs
+    if (interval === undefined || this.#isClosed) return
+    this.#sweep = this.#options.deadlines.after(interval, () => {
+      this.#drive('sweep')
+      this.#wakes.look()
+      this.#sweepLater()
+    })
+  }
+
+  async #drain(): Promise<void> {
+    const { abandoned, deferred } = await this.#worker.drainOwnerBoundWork()
+    const { logger } = this.#options
+    if (abandoned.length > 0) logger.info({ abandoned }, 'processes that were bound to this host were given up')
+    if (deferred.length > 0) logger.warn({ deferred }, 'processes that are bound to this host could not be given up')
+  }
+
+  /** A handler that does not come back holds nobody up for longer than a run may. */
+  async #closeWakes(graceMs: number): Promise<void> {
+    const closed = this.#wakes.close()
+    if (graceMs === 0) return
+    const late = createDeferred<void>()
+    const deadline = this.#options.deadlines.after(graceMs, () => late.resolve())
+    await Promise.race([closed, late.promise])
+    deadline[Symbol.dispose]()
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
+  }
+}
+
+function registrationOf(
+  { kind, options, eventTypes, envRef }: ProcessDefinition,
+  id: ProcessId,
+  payload: JsonValue,
+  { label, originator = { type: 'host' }, causedBy, wakeTarget }: Omit<StartProcessOptions, 'id'> & Partial<Provenance>,
+): ProcessRegistration {
+  const { disposition, maxAttempts } = options
+  return {
+    id,
+    input: { type: 'engine', kind, payload },
+    disposition,
+    eventTypes: wakeTarget === undefined ? eventTypes : [...eventTypes, ...wakingEnds],
+    provenance: { originator, ...(causedBy !== undefined && { causedBy }) },
+    envRef,
+    ...(label !== undefined && { identity: { kind, label } }),
+    ...(wakeTarget !== undefined && { wakeTarget }),
+    ...(maxAttempts !== undefined && { maxAttempts }),
+  }
+}

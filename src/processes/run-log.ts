@@ -1,0 +1,413 @@
+import { createHash } from 'node:crypto'
+import * as v from 'valibot'
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { messageOf, StatewardError } from '../base/errors.js'
+import { isSameJson } from '../base/json-copy.js'
+import type { JsonValue } from '../base/json.js'
+import type { Logger } from '../base/logger.js'
+import { strictSchema } from '../base/options.js'
+import { abortable, createDeferred } from '../base/promises.js'
+import { storedReader } from '../state/reader.js'
+import { wireCodec } from '../state/wire.js'
+import type { DurableAnswer, DurableLog, DurableWait, RecordedStep, RecordedWait } from '../work/durable-log.js'
+import type { Awaiter } from './awaiter.js'
+import { ProcessError } from './errors.js'
+import { signalWaitKey } from './keys.js'
+import type { AwaitOutput, NoLongerRetained } from './output.js'
+import type { ProcessRecord, WaitKind, WaitState } from './record.js'
+import type { RunContext } from './runner.js'
+import { idSchema, jsonSchema, longestId, nameSchema, naturalSchema, positiveSchema, takeName } from './scalars.js'
+import type { ProcessId } from './scalars.js'
+
+/** What the log of a run asks of the door. */
+export interface RunLogTools {
+  readonly awaiter: Awaiter
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly logger: Logger
+  /** Starts a process that another one calls, unless it is there already. */
+  readonly startChild: (childId: ProcessId, kind: string, input: JsonValue, parent: ProcessRecord) => Promise<void>
+}
+
+/** What a wait is for, as it is recorded: what was called is a process by then. */
+type WaitRow =
+  | { readonly type: 'answer'; readonly name: string; readonly untilMs?: number; readonly whom?: string }
+  | { readonly type: 'time'; readonly untilMs: number }
+  | { readonly type: 'process'; readonly processId: ProcessId }
+
+/** A wait, and when it was first begun. */
+interface BegunWait {
+  readonly sinceMs: number
+  readonly wait: WaitRow
+}
+
+/** How a wait has ended, as it is recorded. Of a signal only its place: its payload is in the log already. */
+type AnswerRow =
+  | { readonly type: 'signal'; readonly sequence: number }
+  | { readonly type: 'value'; readonly value: JsonValue }
+  | { readonly type: 'timed_out' }
+  | { readonly type: 'failed'; readonly reason: string; readonly message: string }
+
+const stepSchema = strictSchema({ output: v.exactOptional(jsonSchema) })
+
+const waitSchema: v.GenericSchema<unknown, BegunWait> = strictSchema({
+  sinceMs: naturalSchema,
+  wait: v.variant('type', [
+    strictSchema({
+      type: v.literal('answer'),
+      name: nameSchema,
+      untilMs: v.exactOptional(naturalSchema),
+      whom: v.exactOptional(v.string()),
+    }),
+    strictSchema({ type: v.literal('time'), untilMs: naturalSchema }),
+    strictSchema({ type: v.literal('process'), processId: idSchema }),
+  ]),
+})
+
+const answerSchema: v.GenericSchema<unknown, AnswerRow> = v.variant('type', [
+  strictSchema({ type: v.literal('signal'), sequence: positiveSchema }),
+  strictSchema({ type: v.literal('value'), value: jsonSchema }),
+  strictSchema({ type: v.literal('timed_out') }),
+  strictSchema({ type: v.literal('failed'), reason: v.string(), message: v.string() }),
+])
+
+/** How a row is written into the log, and read back. */
+function formOf<Row>(schema: v.GenericSchema<unknown, Row>) {
+  const wire = wireCodec(schema)
+  return { write: (row: Row): JsonValue => wire.encode(row), read: storedReader(schema) }
+}
+
+const stepRow = formOf(stepSchema)
+const waitRow = formOf(waitSchema)
+const answerRow = formOf(answerSchema)
+
+/** Stands before the name of a step that holds the answer to a wait. */
+const answerPrefix = 'answer:'
+
+/**
+ * Steps and waits of a process, as one of its runs reads and writes them: in its log, under its lease, or not at all (P-200).
+ *
+ * A wait is a step, and so is its answer once it is taken, so that a run that starts again comes to the same answers: the
+ * nth wait for a signal takes the next one that none before it took. While all that the run does is one wait, the record
+ * says what for, and nobody need run it before that is there; with several the record says nothing, and whoever finds the
+ * process without an owner runs it up to its waits. What is bound to its owner is run once: what it does is kept here alone.
+ */
+export class RunLog implements DurableLog {
+  readonly #context: RunContext
+  readonly #tools: RunLogTools
+  readonly #isKept: boolean
+  readonly #steps = new Map<string, RecordedStep>()
+  readonly #waits = new Map<string, BegunWait>()
+  readonly #answers = new Map<string, DurableAnswer>()
+  /** By event type, the last signal that was taken, and how many were. */
+  readonly #taken = new Map<string, { readonly sequence: number; readonly count: number }>()
+  /** What the run waits for now. */
+  readonly #pending = new Map<string, BegunWait>()
+  /** What the record says that the process waits for. */
+  #shown: WaitState | undefined
+  /** Changes of that, one after another. */
+  #showing: Promise<unknown> = Promise.resolve()
+
+  private constructor(context: RunContext, tools: RunLogTools) {
+    this.#context = context
+    this.#tools = tools
+    this.#isKept = context.record.disposition === 'rerunnable'
+    this.#shown = context.record.wait
+  }
+
+  /** The log with what earlier runs have recorded. */
+  static async open(context: RunContext, tools: RunLogTools): Promise<RunLog> {
+    const log = new RunLog(context, tools)
+    const { firstStarted } = context.record
+    if (log.#isKept && (firstStarted?.attempt ?? 1) > 1) await log.#load()
+    return log
+  }
+
+  stepOf(key: string): RecordedStep | undefined {
+    // Asked before the step is done: one that could not be recorded is refused in time.
+    takeName(placeOf(key).name, 'name of a step')
+    return this.#steps.get(key)
+  }
+
+  waitOf(key: string): RecordedWait | undefined {
+    const begun = this.#waits.get(key)
+    if (begun === undefined) return undefined
+    const answer = this.#answers.get(key)
+    if (answer !== undefined) return { answer }
+    const { wait } = begun
+    const isOver = wait.type === 'time' && wait.untilMs <= this.#nowMs()
+    return isOver ? { answer: { type: 'answered', value: undefined } } : {}
+  }
+
+  *keys(): Iterable<string> {
+    yield* this.#steps.keys()
+    yield* this.#waits.keys()
+  }
+
+  async recordStep(key: string, output: JsonValue | undefined): Promise<void> {
+    const step: RecordedStep = { output }
+    await this.#keep(key, stepRow.write(output === undefined ? {} : { output }))
+    this.#steps.set(key, step)
+  }
+
+  async recordWait(key: string, wait: DurableWait): Promise<void> {
+    // First: a record that names one of two waits would keep others from running the process when the other one ends.
+    await this.resume()
+    const begun: BegunWait = { sinceMs: this.#nowMs(), wait: await this.#rowOf(key, wait) }
+    await this.#keep(key, waitRow.write(begun))
+    this.#waits.set(key, begun)
+  }
+
+  async answerTo(key: string, { signal }: { readonly signal: AbortSignal }): Promise<DurableAnswer> {
+    const begun = this.#waits.get(key) as BegunWait
+    this.#pending.set(key, begun)
+    let answer: DurableAnswer
+    try {
+      // The record says so a moment later, when it is known whether the run does anything else.
+      this.#show().catch((failure: unknown) => this.#reportUnshown(failure))
+      answer = await this.#await(key, begun.wait, signal)
+    } finally {
+      this.#pending.delete(key)
+    }
+    // A run that is told to stop leaves its wait in the record: nobody need run the process before it is over.
+    await this.#show()
+    return answer
+  }
+
+  /** Takes out of the record that the process waits: the run has something to do. */
+  async resume(): Promise<void> {
+    await this.#show({ isWorking: true })
+  }
+
+  async #load(): Promise<void> {
+    const { store, record } = this.#context
+    const steps = await store.recordedSteps(record.id)
+    const signals: (readonly [string, number])[] = []
+    for (const step of steps) {
+      const key = keyOf(step.name, step.ordinal)
+      const stored = 'result' in step ? step.result : undefined
+      const subject = `step ${key} of process ${record.id}`
+      if (key.startsWith('step:')) this.#steps.set(key, { output: stepRow.read(stored, subject).output })
+      else if (!key.startsWith(answerPrefix)) this.#waits.set(key, waitRow.read(stored, subject))
+      else {
+        const waitKey = key.slice(answerPrefix.length)
+        const answer = answerRow.read(stored, subject)
+        if (answer.type === 'signal') signals.push([waitKey, answer.sequence])
+        else this.#answers.set(waitKey, answerOf(answer))
+      }
+    }
+    await Promise.all(signals.map(([key, sequence]) => this.#loadSignal(key, sequence)))
+  }
+
+  async #loadSignal(key: string, sequence: number): Promise<void> {
+    const { store, record } = this.#context
+    const wait = this.#waits.get(key)?.wait
+    const eventType = wait?.type === 'answer' ? signalType(wait.name) : ''
+    const event = wait && (await store.firstEventAfter(record.id, eventType, sequence - 1))
+    if (event?.sequence !== sequence) {
+      const reason = `no signal ${sequence} for ${key} of process ${record.id}`
+      throw new ProcessError('process.stored_invalid', { field: 'sequence', reason })
+    }
+    this.#take(key, eventType, sequence, event.payload)
+  }
+
+  /** Takes a signal as the answer to a wait. */
+  #take(key: string, eventType: string, sequence: number, payload: JsonValue): void {
+    const before = this.#taken.get(eventType)
+    const last = Math.max(before?.sequence ?? 0, sequence)
+    this.#taken.set(eventType, { sequence: last, count: (before?.count ?? 0) + 1 })
+    this.#answers.set(key, { type: 'answered', value: payload })
+  }
+
+  async #rowOf(key: string, wait: DurableWait): Promise<WaitRow> {
+    const { record } = this.#context
+    switch (wait.type) {
+      case 'time':
+        return wait
+      case 'answer': {
+        const eventType = signalType(wait.name)
+        if (record.eventTypes.some(({ name }) => name === eventType)) return wait
+        throw new ProcessError('process.event_undeclared', { processId: record.id, eventType })
+      }
+      case 'call': {
+        const processId = childIdOf(record.id, key)
+        await this.#tools.startChild(processId, wait.kind, wait.input ?? null, record)
+        return { type: 'process', processId }
+      }
+    }
+  }
+
+  async #await(key: string, wait: WaitRow, signal: AbortSignal): Promise<DurableAnswer> {
+    switch (wait.type) {
+      case 'time':
+        await this.#until(wait.untilMs, signal)
+        return { type: 'answered', value: undefined }
+      case 'answer':
+        return this.#awaitSignal(key, signalType(wait.name), wait.untilMs, signal)
+      case 'process':
+        return this.#answer(key, rowOfOutput(await this.#endOf(wait.processId, signal)))
+    }
+  }
+
+  async #awaitSignal(
+    key: string,
+    eventType: string,
+    untilMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<DurableAnswer> {
+    const { awaiter } = this.#tools
+    const after = this.#taken.get(eventType)?.sequence ?? 0
+    const timeoutMs = untilMs === undefined ? undefined : Math.max(0, untilMs - this.#nowMs())
+    try {
+      const bounds = { signal, ...(timeoutMs !== undefined && { timeoutMs }) }
+      const { sequence, payload } = await awaiter.awaitEvent(this.#processId, eventType, after, bounds)
+      await this.#keep(answerKeyOf(key), answerRow.write({ type: 'signal', sequence }))
+      this.#take(key, eventType, sequence, payload)
+      return { type: 'answered', value: payload }
+    } catch (error) {
+      if (!StatewardError.is(error, 'process.await_timeout')) throw error
+      return this.#answer(key, { type: 'timed_out' })
+    }
+  }
+
+  async #endOf(processId: ProcessId, signal: AbortSignal): Promise<AwaitOutput | NoLongerRetained | undefined> {
+    try {
+      return await this.#tools.awaiter.awaitTerminal(processId, { signal })
+    } catch (error) {
+      if (StatewardError.is(error, 'process.unknown')) return undefined
+      throw error
+    }
+  }
+
+  async #answer(key: string, row: Exclude<AnswerRow, { type: 'signal' }>): Promise<DurableAnswer> {
+    await this.#keep(answerKeyOf(key), answerRow.write(row))
+    const answer = answerOf(row)
+    this.#answers.set(key, answer)
+    return answer
+  }
+
+  /** The clock of the wall may have been behind when the time was up. */
+  async #until(untilMs: number, signal: AbortSignal): Promise<void> {
+    for (let left = untilMs - this.#nowMs(); left > 0; left = untilMs - this.#nowMs()) {
+      const over = createDeferred<void>()
+      const deadline = this.#tools.deadlines.after(left, () => over.resolve())
+      try {
+        await abortable(over.promise, signal)
+      } finally {
+        deadline[Symbol.dispose]()
+      }
+    }
+  }
+
+  async #keep(key: string, result: JsonValue): Promise<void> {
+    if (!this.#isKept) return
+    await this.#context.store.recordStep(this.#context.lease(), { ...placeOf(key), result })
+  }
+
+  /** Lets the record say what the run waits for. */
+  #show({ isWorking = false }: { readonly isWorking?: boolean } = {}): Promise<void> {
+    const shown = this.#showing.then(() => this.#showNow(isWorking ? undefined : this.#onlyWait()))
+    this.#showing = shown.catch(() => {})
+    return shown
+  }
+
+  async #showNow(wait: WaitState | undefined): Promise<void> {
+    if (!this.#isKept || isSameWait(wait, this.#shown)) return
+    const { store } = this.#context
+    const options = { lease: this.#context.lease() }
+    if (wait === undefined) await store.clearWait(this.#processId, options)
+    else await store.setWait(this.#processId, wait, options)
+    this.#shown = wait
+  }
+
+  /** The wait that is all that the run does, where others can tell that it is over. */
+  #onlyWait(): WaitState | undefined {
+    const [only, ...others] = this.#pending.values()
+    if (only === undefined || others.length > 0 || this.#context.job.stepCount > 0) return undefined
+    const kind = this.#kindOf(only.wait)
+    return kind && { sinceMs: only.sinceMs, kind }
+  }
+
+  #kindOf(wait: WaitRow): WaitKind | undefined {
+    switch (wait.type) {
+      case 'time':
+        return { type: 'timer', untilMs: wait.untilMs }
+      case 'process':
+        return wait
+      case 'answer': {
+        // Two things can end it, and the record has room for one.
+        if (wait.untilMs !== undefined) return undefined
+        const eventType = signalType(wait.name)
+        const ordinal = (this.#taken.get(eventType)?.count ?? 0) + 1
+        return { type: 'signal', name: wait.name, eventType, key: this.#waitKey(wait.name, ordinal), ordinal }
+      }
+    }
+  }
+
+  #waitKey(name: string, ordinal: number): string {
+    return signalWaitKey(this.#processId, name, ordinal)
+  }
+
+  #reportUnshown(failure: unknown): void {
+    const fields = { processId: this.#processId, cause: messageOf(failure) }
+    this.#tools.logger.debug(fields, 'the record does not say that the process waits')
+  }
+
+  get #processId(): ProcessId {
+    return this.#context.record.id
+  }
+
+  #nowMs(): number {
+    return Math.trunc(this.#tools.clock.wallNow())
+  }
+}
+
+/** The id of what a process calls under a key; the same in each of its runs. */
+export function childIdOf(parentId: ProcessId, key: string): ProcessId {
+  const id = `${parentId}/${key}`
+  if (id.length <= longestId) return id
+  return `called:${createHash('sha256').update(id).digest('hex')}`
+}
+
+function signalType(name: string): string {
+  return `signal.${name}`
+}
+
+/** Where a key stands in the log: its name, and the how manyth of that name it is. */
+function placeOf(key: string): { readonly name: string; readonly ordinal: number } {
+  const [name = '', number = '1'] = key.split('#')
+  return { name, ordinal: Number(number) }
+}
+
+function keyOf(name: string, ordinal: number): string {
+  return ordinal === 1 ? name : `${name}#${ordinal}`
+}
+
+function answerKeyOf(key: string): string {
+  return `${answerPrefix}${key}`
+}
+
+function answerOf(row: Exclude<AnswerRow, { type: 'signal' }>): DurableAnswer {
+  return row.type === 'value' ? { type: 'answered', value: row.value } : row
+}
+
+/** What a process that was called has come to, as an answer. */
+function rowOfOutput(output: AwaitOutput | NoLongerRetained | undefined): Exclude<AnswerRow, { type: 'signal' }> {
+  switch (output?.type) {
+    case 'success':
+      return { type: 'value', value: output.value }
+    case 'failure':
+      return { type: 'failed', reason: output.code, message: output.message }
+    case 'cancelled':
+      return { type: 'failed', reason: 'cancelled', message: output.message }
+    case 'abandoned':
+      return { type: 'failed', reason: 'abandoned', message: `it was given up: ${output.evidence.writer}` }
+    default:
+      return { type: 'failed', reason: 'no_longer_retained', message: 'it has ended and is no longer kept' }
+  }
+}
+
+function isSameWait(one: WaitState | undefined, other: WaitState | undefined): boolean {
+  return isSameJson(one as unknown as JsonValue | undefined, other as unknown as JsonValue | undefined)
+}

@@ -1,0 +1,100 @@
+import type { Callable, DurableContext, StepOptions, StepScope, WaitForOptions } from '../work/durable-context.js'
+import { checkValue, encodeValue, type Schema } from '../work/values.js'
+import { isProcessDefinition, type ProcessRunContext, type ProcessDefinition, type SchemaMap } from './definition.js'
+import { ProcessError } from './errors.js'
+import type { ProcessEvent } from './event.js'
+import { ordinalKey } from './keys.js'
+import type { RunLog } from './run-log.js'
+import type { RunContext } from './runner.js'
+import type { ProcessId } from './scalars.js'
+
+/** What the scope of a run is built on. */
+export interface RunScopeOptions {
+  readonly run: RunContext
+  readonly definition: ProcessDefinition
+  readonly input: unknown
+  readonly durable: DurableContext
+  readonly log: RunLog
+  /** Told of definitions that the run calls by value: they need not be defined here. */
+  readonly onCalled: (definition: ProcessDefinition) => void
+}
+
+/** What one run of a process is given. */
+export class RunScope implements ProcessRunContext {
+  readonly processId: ProcessId
+  readonly input: unknown
+  readonly attempt: number
+  readonly fencingToken: number
+  readonly #options: RunScopeOptions
+  /** Events that the run has emitted. */
+  #emitted = 0
+
+  constructor(options: RunScopeOptions) {
+    const { run, input } = options
+    this.#options = options
+    this.processId = run.record.id
+    this.input = input
+    this.attempt = run.record.firstStarted?.attempt ?? 1
+    this.fencingToken = run.lease().fencingToken
+  }
+
+  get signal(): AbortSignal {
+    return this.#options.run.job.signal
+  }
+
+  get retiring(): AbortSignal {
+    return this.#options.run.job.retiring
+  }
+
+  readonly step = <Output>(
+    name: string,
+    work: (scope: StepScope) => Output | PromiseLike<Output>,
+    options?: StepOptions<Output>,
+  ): Promise<Output> => {
+    const { durable, log } = this.#options
+    const resumed = async (scope: StepScope): Promise<Output> => {
+      await log.resume()
+      return work(scope)
+    }
+    return durable.step(name, resumed, options)
+  }
+
+  readonly sleep = (durationMs: number): Promise<void> => this.#options.durable.sleep(durationMs)
+
+  readonly sleepUntil = (instant: Date | number): Promise<void> => this.#options.durable.sleepUntil(instant)
+
+  readonly call = ((called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> => {
+    const { durable, onCalled } = this.#options
+    if (typeof called === 'string') return durable.call(called, input)
+    if (isProcessDefinition(called)) onCalled(called)
+    return durable.call(called, input)
+  }) as ProcessRunContext['call']
+
+  readonly waitFor = (name: string, given?: Schema, options: WaitForOptions = {}): Promise<never> => {
+    const { durable, definition } = this.#options
+    const schema = given ?? ownOf(definition.signals, name)
+    return (
+      schema === undefined ? durable.waitFor(name, undefined, options) : durable.waitFor(name, schema, options)
+    ) as Promise<never>
+  }
+
+  readonly emit = async (eventType: string, payload: unknown): Promise<ProcessEvent> => {
+    const { run, definition, log } = this.#options
+    const schema = ownOf(definition.events, eventType)
+    if (schema === undefined)
+      throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
+    this.#emitted += 1
+    const replay = { key: ordinalKey(this.processId, this.#emitted) }
+    return run.job.step(async () => {
+      await checkValue(schema, payload, `event ${eventType}`)
+      await log.resume()
+      const request = { eventType, payload: encodeValue(payload, `event ${eventType}`) ?? null, replay }
+      return (await run.store.appendEvent(this.processId, request, { lease: run.lease() })).event
+    })
+  }
+}
+
+/** What a map holds under a name of its own. */
+export function ownOf(schemas: SchemaMap, name: string): Schema | undefined {
+  return Object.hasOwn(schemas, name) ? schemas[name] : undefined
+}
