@@ -79,8 +79,8 @@ export interface ExecutionOptions {
   readonly logger: Logger
   /** Milliseconds of work after which the operation fails. */
   readonly deadlineMs: number | undefined
-  /** Called when it begins, where somebody traces. */
-  readonly startSpan: () => OperationSpan | undefined
+  /** Begun when the operation is asked for, below the span that was active then. */
+  readonly span: OperationSpan | undefined
   /** Cancels the operation when it aborts. */
   readonly signal: AbortSignal | undefined
   /** Operations of one key share a limit of their own. */
@@ -121,7 +121,6 @@ export class Execution implements Candidate, HandleTarget {
   #returned: { readonly value: JsonValue | undefined; readonly content: string } | undefined
   #reports: ReportStream | undefined
   #forgetSignal: (() => void) | undefined
-  #span: OperationSpan | undefined
 
   constructor(options: ExecutionOptions) {
     const { spec, clock, deadlines, jobs, deadlineMs, signal } = options
@@ -196,8 +195,7 @@ export class Execution implements Candidate, HandleTarget {
   }
 
   begin(): unknown {
-    const { operations, lane, onBegun, startSpan } = this.#options
-    this.#span = startSpan()
+    const { operations, lane, onBegun } = this.#options
     try {
       operations.admit(this.spec)
     } catch (refusal) {
@@ -249,7 +247,7 @@ export class Execution implements Candidate, HandleTarget {
     this.#settled = outcome
     this.#ended.resolve(outcome)
     this.#release(new OperationEndedError(this.id, outcome))
-    this.#span?.end(outcome)
+    this.#options.span?.end(outcome)
   }
 
   /** The operation will have no outcome here. */
@@ -257,12 +255,11 @@ export class Execution implements Candidate, HandleTarget {
     if (this.#isOver) return
     this.#ended.reject(reason)
     this.#release(reason)
-    this.#span?.abandon(messageOf(reason))
+    this.#options.span?.abandon(messageOf(reason))
   }
 
   #start(): void {
-    const { operations, clock, work } = this.#options
-    const span = this.#span
+    const { operations, clock, work, span } = this.#options
     // Below an operation that has ended nothing starts; its end is on the way.
     if (this.#isOver || operations.isTreeClosed(this.id)) return
     const startedAt = clock.monotonicNow()

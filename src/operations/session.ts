@@ -358,7 +358,7 @@ export class Session {
       deadlineMs,
       share: this.#share,
       logger,
-      startSpan: () => tracer && new OperationSpan(tracer, spec, this.#tracing),
+      span: tracer && new OperationSpan(tracer, spec, this.#tracing),
       signal,
       key,
       work,
