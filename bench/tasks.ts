@@ -11,6 +11,7 @@ import { measureCounts } from './tasks/counts.js'
 import { measureMemory } from './tasks/memory.js'
 import { measureOpenings } from './tasks/opening.js'
 import { measureRetention } from './tasks/retention.js'
+import { measureQueue } from './tasks/queue.js'
 import { measureRuns } from './tasks/runs.js'
 import { measureScaling } from './tasks/scaling.js'
 import { measureWakeUps } from './tasks/wake-ups.js'
@@ -34,6 +35,7 @@ const bench: Bench = {
         await measureScaling(options),
         await measureBootstrap(directory, options),
         await measureRetention(directory, options),
+        await measureQueue(options),
         // Last, because what counts calls slows everything down.
         await measureCounts(directory, options),
       ]
@@ -61,6 +63,7 @@ const bench: Bench = {
           idleGrowth: { atMost: 1.3 },
           worstScaling: { atMost: 3 },
           retentionFlat: { atMost: 1.1 },
+          queueVsDirect: { atMost: 1.3 },
         },
       }
     })
