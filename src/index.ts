@@ -13,6 +13,7 @@ export {
 export { createUuidSource, isUuid, parseUuid, type Brand, type IdSource, type UuidIngredients } from './base/ids.js'
 export type { JsonObject, JsonValue } from './base/json.js'
 export { silentLogger, type Logger } from './base/logger.js'
+export type { InstrumentOptions, Meter, MeterAttributes, ObserveCallback } from './base/meter.js'
 export { createDirectoryJournal, type DirectoryJournalOptions } from './journal/directory-journal.js'
 export { JournalError, type JournalErrorCode, type JournalErrorData } from './journal/errors.js'
 export type * from './journal/journal.js'
@@ -26,7 +27,8 @@ export {
 export { LaneError, type LaneErrorCode, type LaneErrorData } from './lane/errors.js'
 export type { LaneHealth } from './lane/health.js'
 export * from './operations/public.js'
-export type { Span, Tracer } from './work/job-span.js'
+export type { Span, SpanAttributes, SpanOptions, Tracer } from './work/job-span.js'
+export type { SpanContext } from './work/trace-context.js'
 export {
   defineProcess,
   ProcessFailed,
@@ -40,9 +42,12 @@ export { defineTask, type DefinitionOptions, type TaskDefinition } from './tasks
 export { RetryLater, TerminalFailure } from './tasks/dispatch/handler.js'
 export { TaskFailed, type TaskFailure } from './tasks/task-failed.js'
 export type { TaskHandle } from './tasks/task-handle.js'
+export type { TaskEnd } from './tasks/task-end.js'
 export type { Schema } from './work/values.js'
 export type { Rate } from './work/slots.js'
 export type { IdleWakeStop } from '../machines/idle-wake.js'
 export * from '../machines/operation-vocabulary.js'
 export type { AsyncOperationRef, WaitPolicy } from '../machines/turn.js'
+export type { OutputStream } from './work/children/child-process.js'
+export { runCommand, type CommandReport, type RunCommandOptions } from './work/children/run-command.js'
 export type { JobInfo, JobList, JobProgress } from './work/job-list.js'

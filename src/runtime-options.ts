@@ -4,6 +4,7 @@ import { InvalidInputError } from './base/errors.js'
 import type { IdSource } from './base/ids.js'
 import type { Inspect } from './base/inspection.js'
 import type { Logger } from './base/logger.js'
+import { meterSchema, type Meter } from './base/meter.js'
 import {
   durationSchema,
   functionSchema,
@@ -42,9 +43,19 @@ export interface RuntimeOptions {
   readonly ids?: IdSource
   /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
   readonly inspect?: Inspect
+  /** Is told the life of the service; every line is listed in docs/observability.md. Default: nobody is. */
   readonly logger?: Logger
-  /** Opens one OpenTelemetry span per operation and per attempt of a task. */
+  /**
+   * Which fields hold secrets, by their names: the logger is shown `[masked]` instead of what they hold, also where they stand
+   * in a text, as in `password=abc`. Default: passwords, tokens, keys, cookies and the like.
+   */
+  readonly mask?: RegExp
+  /**
+   * An OpenTelemetry tracer: one span per operation, submission and attempt, active inside its work. See docs/observability.md.
+   */
   readonly tracer?: Tracer
+  /** An OpenTelemetry meter: queues, waits, durations, ends, budgets and the journal. See docs/observability.md. */
+  readonly meter?: Meter
   /** Journal records after which a snapshot is written. Default 100,000. */
   readonly compactAfter?: number
   /** What tasks there are, and how they are dispatched. */
@@ -54,6 +65,11 @@ export interface RuntimeOptions {
   /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
   readonly random?: () => number
 }
+
+const patternSchema = v.custom<RegExp>(
+  (input) => input instanceof RegExp,
+  ({ input }) => `not a regular expression: ${textOf(input)}`,
+)
 
 /** Accepts {@link RuntimeOptions}. */
 export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
@@ -65,7 +81,9 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   ids: v.optional(idSourceSchema),
   inspect: v.optional(inspectSchema),
   logger: v.optional(loggerSchema),
+  mask: v.optional(patternSchema),
   tracer: v.optional(tracerSchema),
+  meter: v.optional(meterSchema),
   compactAfter: v.optional(wholeNumberSchema(1)),
   tasks: v.optional(runtimeTasksSchema),
   processes: v.optional(runtimeProcessesSchema),

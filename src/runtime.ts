@@ -1,14 +1,18 @@
 import { checkedClock } from './base/checked-clock.js'
 import { checkedIds } from './base/checked-ids.js'
 import { DeadlineQueue } from './base/deadline-queue.js'
-import { systemClock } from './base/clock.js'
+import { systemClock, type Clock } from './base/clock.js'
 import { decode } from './base/decode.js'
 import { StatewardError } from './base/errors.js'
 import { createUuidSource } from './base/ids.js'
 import { inspectOption } from './base/inspection.js'
-import { guardedLogger } from './base/observers.js'
+import { silentLogger, type Logger } from './base/logger.js'
+import { secretKeys } from './base/mask.js'
+import { Instruments } from './base/meter.js'
+import { guardedLogger, maskingLogger } from './base/observers.js'
 import { silence } from './base/promises.js'
 import type { JournalCut } from './journal/journal.js'
+import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type RegistryLimits, type Session } from './operations/index.js'
 import {
@@ -19,9 +23,10 @@ import {
   type RuntimeOptions,
 } from './runtime-options.js'
 import { EmbeddedProcessStore, Processes } from './processes/index.js'
+import { journalReopened, runtimeClosed, runtimeClosing, runtimeOpened } from './runtime-lines.js'
 import { asJournalError, storeOf } from './runtime-store.js'
 import { wakeInSession } from './session-wakes.js'
-import { TaskAuthority, Tasks } from './tasks/index.js'
+import { isTerminalRunState, runStates, TaskAuthority, Tasks } from './tasks/index.js'
 import { JobList } from './work/job-list.js'
 
 /** What opening a runtime found in its journal. */
@@ -49,6 +54,9 @@ interface Parts {
   readonly processes: Processes
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly instruments: Instruments | undefined
 }
 
 /** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
@@ -64,9 +72,13 @@ export class Runtime implements AsyncDisposable {
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #instruments: Instruments | undefined
   #closing: Promise<void> | undefined
 
-  private constructor({ lane, sessions, tasks, processes, deadlines, jobs }: Parts) {
+  private constructor(parts: Parts) {
+    const { lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments } = parts
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
     this.processes = processes
@@ -74,17 +86,23 @@ export class Runtime implements AsyncDisposable {
     this.#lane = lane
     this.#sessions = sessions
     this.#deadlines = deadlines
+    this.#clock = clock
+    this.#logger = logger
+    this.#instruments = instruments
   }
 
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
-    const { define, ...dispatch } = options.tasks ?? {}
-    const logger = guardedLogger(options.logger)
+    const { define, feedCapacity, ...dispatch } = options.tasks ?? {}
+    const logger = loggerOf(options)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
+    const openingAt = clock.monotonicNow()
     const deadlines = new DeadlineQueue(clock)
     const jobs = new JobList()
+    const instruments = options.meter === undefined ? undefined : new Instruments(options.meter, logger)
+    if (instruments !== undefined) measureJobs(instruments, jobs)
     const shared = {
       clock,
       logger,
@@ -93,16 +111,18 @@ export class Runtime implements AsyncDisposable {
       jobs,
       ...inspectOption(inspect, logger),
       ...(tracer !== undefined && { tracer }),
+      ...(instruments !== undefined && { instruments }),
     }
     const sessions = new SessionDirectory(shared)
-    const authority = new TaskAuthority({ logger })
+    const authority = new TaskAuthority({ logger, ...(feedCapacity !== undefined && { feedCapacity }) })
     const embedded = new EmbeddedProcessStore({ clock, ids, logger })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
+    const measured = store && instruments ? measuredStore(store, instruments, clock) : store
     const lane = await asJournalError('open', () =>
       Lane.open({
         logger,
         clock,
-        ...(store !== undefined && { store }),
+        ...(measured !== undefined && { store: measured }),
         ...(compactAfter !== undefined && { compactAfter }),
         streamFor: (name) => {
           if (name === TaskAuthority.streamName) return authority
@@ -119,7 +139,9 @@ export class Runtime implements AsyncDisposable {
       const onWake = wakeInSession(sessions)
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
       processes.begin()
-      return new Runtime({ lane, sessions, tasks, processes, deadlines, jobs })
+      const runtime = new Runtime({ lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments })
+      runtime.#tellOpened(options.dataDir, openingAt)
+      return runtime
     } catch (cause) {
       await lane.close()
       throw cause
@@ -178,8 +200,10 @@ export class Runtime implements AsyncDisposable {
    * The way out after a failed sync: work whose durability was unknown is dropped from the journal, and the runtime goes on.
    * Rejects with `lane_apply_failed` when memory is behind the journal: then close the runtime and open it anew.
    */
-  reopen(): Promise<void> {
-    return asJournalError('reopen', () => this.#lane.reopen())
+  async reopen(): Promise<void> {
+    const { status } = this.health
+    await asJournalError('reopen', () => this.#lane.reopen())
+    if (status !== this.health.status) journalReopened(this.#logger, {})
   }
 
   /** Resolves once the journal has answered for everything so far; see {@link Runtime.health} for what it said. */
@@ -218,6 +242,8 @@ export class Runtime implements AsyncDisposable {
     reason = 'runtime closed',
     drain = false,
   }: CloseOptions): Promise<void> {
+    const closingAt = this.#clock.monotonicNow()
+    runtimeClosing(this.#logger, { policy, graceMs, reason, jobs: this.jobs.size })
     // First, because attempts and runs may run operations.
     const leftMs = policy === 'retire' ? graceMs : 0
     const isAtWork = this.tasks.isDispatching || this.processes.isRunning
@@ -226,11 +252,53 @@ export class Runtime implements AsyncDisposable {
     // The journal is released whatever becomes of them all.
     const closed = await Promise.allSettled([...draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
+    this.#instruments?.[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close())
+    const durationMs = this.#clock.monotonicNow() - closingAt
+    runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })
     for (const part of closed) if (part.status === 'rejected') throw part.reason
+  }
+
+  #tellOpened(dataDir: string | undefined, openingAt: number): void {
+    if (this.#logger === silentLogger) return
+    const { projection } = this.tasks
+    const sessions = [...this.sessions()]
+    const openRuns = runStates.reduce(
+      (sum, state) => sum + (isTerminalRunState(state) ? 0 : projection.countIn(state)),
+      0,
+    )
+    runtimeOpened(this.#logger, {
+      ...(dataDir !== undefined && { dataDir }),
+      durationMs: this.#clock.monotonicNow() - openingAt,
+      sessions: sessions.length,
+      lostOperations: sessions.reduce((sum, { lost }) => sum + lost.length, 0),
+      tasks: projection.taskCount,
+      openRuns,
+      ...this.recovery,
+    })
   }
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
   }
+}
+
+/** The logger of the options, which is told no secrets and never throws. */
+function loggerOf({ logger, mask }: RuntimeOptions): Logger {
+  return logger === undefined || mask === undefined ? guardedLogger(logger) : maskingLogger(logger, secretKeys(mask))
+}
+
+/** What runs, told apart by room and state. */
+function measureJobs(instruments: Instruments, jobs: JobList): void {
+  instruments.level('stateward.jobs', '{job}', 'Work whose code is running', (observe) => {
+    const counts = new Map<string, { readonly room: string; readonly state: string; count: number }>()
+    for (const { room, state } of jobs.list()) {
+      const known = counts.get(`${room} ${state}`) ?? { room, state, count: 0 }
+      known.count += 1
+      counts.set(`${room} ${state}`, known)
+    }
+    for (const { room, state, count } of counts.values()) {
+      observe(count, { 'stateward.room': room, 'stateward.job.state': state })
+    }
+  })
 }

@@ -16,7 +16,7 @@ const floors: readonly (readonly string[])[] = [
   ['src/work'],
   ['src/operations', 'src/tasks', 'src/processes', 'src/node'],
   ['src'],
-  ['src/index.ts', 'src/cli', 'src/inspect', 'src/testing'],
+  ['src/index.ts', 'src/cli', 'src/http', 'src/inspect', 'src/testing'],
   ['examples'],
 ]
 

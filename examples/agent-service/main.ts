@@ -1,7 +1,6 @@
 /** `node main.js [--port 8787] [--data-dir .stateward/agent-service]` */
 import { parseArgs } from 'node:util'
 import { createRuntime, type Logger } from 'stateward'
-import { detailsOf } from './errors.js'
 import { startAgentService } from './server.js'
 
 const log =
@@ -35,7 +34,7 @@ async function main(): Promise<void> {
 
 function fail(message: string) {
   return (error: unknown): void => {
-    logger.error({ error: detailsOf(error) }, message)
+    logger.error({ error: error instanceof Error ? error.stack : String(error) }, message)
     process.exitCode = 1
   }
 }

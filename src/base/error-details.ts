@@ -54,6 +54,11 @@ export function errorDetailsOf(thrown: unknown): ErrorDetails {
   return detailsOf(thrown, [], { errors, text })
 }
 
+/** What a line of a log says of what was thrown: the text, and all that is known of it. */
+export function faultFields(thrown: unknown): { readonly error: string; readonly cause: ErrorDetails } {
+  return { error: messageOf(thrown), cause: errorDetailsOf(thrown) }
+}
+
 function detailsOf(thrown: unknown, above: readonly unknown[], budget: Budget): ErrorDetails {
   budget.errors -= 1
   const message = take(messageOf(thrown), errorDetailsLimits.message, budget)

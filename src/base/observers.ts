@@ -1,5 +1,7 @@
+import { faultFields } from './error-details.js'
 import { messageOf } from './errors.js'
 import { silentLogger, type Logger } from './logger.js'
+import { maskFields, secretKeys, type IsSecretKey } from './mask.js'
 
 /** Runs a step of somebody who only looks. Nothing that it throws, or rejects with, comes back. */
 export type ObserverGuard = (step: () => unknown) => void
@@ -14,7 +16,7 @@ export function createObserverGuard(logger: Logger, message: string): ObserverGu
   const report = (cause: unknown): void => {
     if (isReported) return
     isReported = true
-    guardedLogger(logger).error({ cause: messageOf(cause) }, message)
+    guardedLogger(logger).error({ ...faultFields(cause) }, message)
   }
   return (step) => runGuarded(step, report)
 }
@@ -32,31 +34,36 @@ export function guardedObserver<Arguments extends readonly unknown[]>(
 const guardedLoggers = new WeakMap<Logger, Logger>()
 
 /**
- * The same logger, but one that never throws: whoever has something to report goes on whatever becomes of the report.
- * Nobody is left to tell of a logger that breaks but the process, which is warned once.
+ * The same logger, but one that never throws and is told no secrets: whoever has something to report goes on whatever
+ * becomes of the report. Nobody is left to tell of a logger that breaks but the process, which is warned once.
  */
 export function guardedLogger(logger: Logger = silentLogger): Logger {
-  let guarded = guardedLoggers.get(logger)
-  if (guarded === undefined) {
-    guarded = guardLogger(logger)
-    guardedLoggers.set(logger, guarded).set(guarded, guarded)
-  }
+  // One that says nothing stays known as such, so that nobody makes lines for it.
+  if (logger === silentLogger) return logger
+  return guardedLoggers.get(logger) ?? maskingLogger(logger, secretKeys())
+}
+
+/** The same with another idea of what is a secret. */
+export function maskingLogger(logger: Logger, isSecret: IsSecretKey): Logger {
+  const guarded = guardLogger(logger, isSecret)
+  guardedLoggers.set(guarded, guarded)
+  // Asked for once more, the same logger says once that it breaks.
+  if (!guardedLoggers.has(logger)) guardedLoggers.set(logger, guarded)
   return guarded
 }
 
-function guardLogger(logger: Logger): Logger {
+function guardLogger(logger: Logger, isSecret: IsSecretKey): Logger {
   let isReported = false
   const report = (cause: unknown): void => {
     if (isReported) return
     isReported = true
     process.emitWarning(`the logger of stateward threw: ${messageOf(cause)}`)
   }
-  return {
-    debug: (fields, message) => runGuarded(() => logger.debug(fields, message), report),
-    info: (fields, message) => runGuarded(() => logger.info(fields, message), report),
-    warn: (fields, message) => runGuarded(() => logger.warn(fields, message), report),
-    error: (fields, message) => runGuarded(() => logger.error(fields, message), report),
-  }
+  const write =
+    (level: keyof Logger) =>
+    (fields: object, message: string): void =>
+      runGuarded(() => logger[level](maskFields(fields, isSecret), message), report)
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
 }
 
 /** What is `async` breaks later: its rejection is as little felt as an exception. */

@@ -1,6 +1,6 @@
+import { faultFields } from '../base/error-details.js'
 import type { ActorRefLike, InspectedEventEvent, InspectedSnapshotEvent, Snapshot } from 'xstate'
 import type { Clock } from '../base/clock.js'
-import { messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { createDeferred, type Deferred } from '../base/promises.js'
 import type { InspectorAdapter } from './adapter.js'
@@ -235,7 +235,7 @@ export class Outbox {
       this.#send(toGapEvent(root, rootId, this.#unannouncedLoss, this.#stamp(at)))
       this.#unannouncedLoss = 0
     } catch (fault) {
-      this.#options.logger.warn({ cause: messageOf(fault) }, 'the inspector could not be told what it has missed')
+      this.#options.logger.warn({ ...faultFields(fault) }, 'the inspector could not be told what it has missed')
     }
   }
 
@@ -246,7 +246,7 @@ export class Outbox {
 
   #countLost(fault: unknown): void {
     this.#dropped += 1
-    this.#options.logger.warn({ cause: messageOf(fault) }, 'an event could not be shown to the inspector')
+    this.#options.logger.warn({ ...faultFields(fault) }, 'an event could not be shown to the inspector')
   }
 
   /** Introduces an actor, its ancestors first, unless this connection knows it. */

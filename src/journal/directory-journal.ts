@@ -1,7 +1,8 @@
+import { faultFields } from '../base/error-details.js'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import { messageOf, StatewardError } from '../base/errors.js'
+import { StatewardError } from '../base/errors.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
@@ -143,7 +144,7 @@ async function releaseAfterFailure(lock: DirectoryLock, { logger, directory }: S
   try {
     await lock.release()
   } catch (error) {
-    logger.error({ directory, cause: messageOf(error) }, 'the lock stays until this process ends')
+    logger.error({ directory, ...faultFields(error) }, 'the lock stays until this process ends')
   }
 }
 
@@ -196,7 +197,7 @@ class DirectoryBackend implements JournalBackend {
       await removeOlderSnapshots(fileSystem, directory, snapshot.through)
     } catch (error) {
       // The snapshot counts already: what stays behind it is skipped and removed at the next opening.
-      logger.warn({ directory, cause: messageOf(error) }, 'files that a snapshot has replaced could not be removed')
+      logger.warn({ directory, ...faultFields(error) }, 'files that a snapshot has replaced could not be removed')
     }
   }
 

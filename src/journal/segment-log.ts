@@ -1,5 +1,5 @@
+import { faultFields } from '../base/error-details.js'
 import { join } from 'node:path'
-import { messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { durabilityUnknown, notAppended } from './failures.js'
 import { FileSystemError, readWhole, writeWhole, type FileSystem, type OpenFile } from './file-system.js'
@@ -187,7 +187,7 @@ export class SegmentLog {
       await writeWhole(file, Buffer.alloc(bytes), position)
     } catch (second) {
       const { directory } = this.#options
-      this.#options.logger.error({ directory, cause: messageOf(second) }, 'a refused write could not be taken back')
+      this.#options.logger.error({ directory, ...faultFields(second) }, 'a refused write could not be taken back')
       return durabilityUnknown(error)
     }
     return notAppended(error)
@@ -209,7 +209,7 @@ export class SegmentLog {
     try {
       await file?.close()
     } catch (error) {
-      this.#options.logger.warn({ cause: messageOf(error) }, 'a segment could not be closed')
+      this.#options.logger.warn({ ...faultFields(error) }, 'a segment could not be closed')
     }
   }
 }

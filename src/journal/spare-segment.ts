@@ -1,5 +1,5 @@
+import { faultFields } from '../base/error-details.js'
 import { join } from 'node:path'
-import { messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { FileSystemError, writeWhole, type FileSystem } from './file-system.js'
 
@@ -35,7 +35,7 @@ export class SpareSegments {
   /** Begins to prepare a spare in the background unless there is one; a failure is logged, and met again by `take`. */
   prepare(bytes: number): void {
     this.#pending ??= this.#make(bytes).catch((error: unknown) => {
-      this.#logger.warn({ directory: this.#directory, cause: messageOf(error) }, 'no segment could be prepared')
+      this.#logger.warn({ directory: this.#directory, ...faultFields(error) }, 'no segment could be prepared')
       return undefined
     })
   }
@@ -69,7 +69,7 @@ export class SpareSegments {
       await this.#fileSystem.unlink(path)
     } catch (error) {
       if (FileSystemError.has(error, 'ENOENT')) return
-      this.#logger.warn({ path, cause: messageOf(error) }, 'a temporary file stays until the journal is opened again')
+      this.#logger.warn({ path, ...faultFields(error) }, 'a temporary file stays until the journal is opened again')
     }
   }
 

@@ -1,6 +1,9 @@
 import type { JsonObject } from '../base/json.js'
+import type { Clock } from '../base/clock.js'
+import type { Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
 import type { Journal, JournalRecord } from '../journal/journal.js'
+import { journalCompacted } from './lines.js'
 import type { LaneStream } from './types.js'
 
 /** How many records may follow a snapshot before the lane writes the next one. */
@@ -15,6 +18,8 @@ export interface CompactionOptions {
   readonly appliedThrough: () => number
   /** Default 100,000. */
   readonly after?: number | undefined
+  readonly logger: Logger
+  readonly clock: Pick<Clock, 'monotonicNow'>
 }
 
 /** The snapshots of a lane: one at a time, each due when as many records have followed the last as are allowed. */
@@ -52,7 +57,9 @@ export class Compaction {
   }
 
   async #write(): Promise<void> {
-    const { journal, streams, appliedThrough } = this.#options
+    const { journal, streams, appliedThrough, logger, clock } = this.#options
+    const startedAt = clock.monotonicNow()
+    const tailBefore = journal.tailLength
     // A snapshot that fails is not tried again with the very next record.
     this.#dueAt = journal.tailLength + this.#after
     // Every stream is captured at this instant; only the writing is lazy.
@@ -61,6 +68,8 @@ export class Compaction {
     const rows = envelopes(captured, () => (written += 1))
     await journal.compact({ through: appliedThrough(), rows })
     this.#dueAt = Math.max(this.#after, written)
+    const records = Math.max(0, tailBefore - journal.tailLength)
+    journalCompacted(logger, { rows: written, records, durationMs: clock.monotonicNow() - startedAt })
   }
 }
 

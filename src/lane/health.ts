@@ -1,4 +1,5 @@
 import { messageOf, StatewardError } from '../base/errors.js'
+import { faultFields } from '../base/error-details.js'
 import type { Logger } from '../base/logger.js'
 import { LaneError } from './errors.js'
 
@@ -99,10 +100,10 @@ export class HealthKeeper {
     if (StatewardError.is(cause, 'journal_lock_lost')) {
       if (status === 'closed' || status === 'lost') return
       this.#health = Object.freeze({ status: 'lost', cause: text })
-      this.#logger.error({ cause: text }, 'the lane has lost its journal for good')
+      this.#logger.error(faultFields(cause), 'the lane has lost its journal for good')
     } else if (status === 'open') {
       this.#health = Object.freeze({ status: 'poisoned', cause: text })
-      this.#logger.error({ cause: text }, 'the lane is poisoned')
+      this.#logger.error(faultFields(cause), 'the lane is poisoned')
     }
   }
 }

@@ -1,3 +1,4 @@
+import { faultFields } from '../base/error-details.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import { messageOf, StatewardError, toError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
@@ -101,6 +102,8 @@ export class Lane {
       streams: () => streams.values(),
       appliedThrough: () => this.#appliedThrough(journal),
       after: options.compactAfter,
+      logger: this.#logger,
+      clock: options.clock ?? systemClock,
     })
   }
 
@@ -265,7 +268,7 @@ export class Lane {
       this.#repeatNotes(this.#journal)
     } catch (cause) {
       const lost = this.#notesToRepeat.length
-      this.#logger.warn({ lost, cause: messageOf(cause) }, 'facts that nobody awaited did not reach the broken journal')
+      this.#logger.warn({ lost, ...faultFields(cause) }, 'facts that nobody awaited did not reach the broken journal')
     }
     await this.#journal.close()
   }
@@ -286,7 +289,7 @@ export class Lane {
     try {
       staged.publish?.()
     } catch (cause) {
-      this.#logger.error({ cause: messageOf(cause) }, 'an observer of the lane threw')
+      this.#logger.error({ ...faultFields(cause) }, 'an observer of the lane threw')
     }
   }
 
@@ -349,7 +352,7 @@ export class Lane {
   #compactWhenDue(): void {
     if (this.#compaction?.isDue !== true) return
     this.compact().catch((cause: unknown) => {
-      this.#logger.error({ cause: messageOf(cause) }, 'the snapshot failed; the journal keeps every record')
+      this.#logger.error({ ...faultFields(cause) }, 'the snapshot failed; the journal keeps every record')
     })
   }
 

@@ -1,8 +1,8 @@
+import { faultFields } from '../base/error-details.js'
 import * as v from 'valibot'
 import { createActor } from 'xstate'
 import { checkClock } from '../base/checked-clock.js'
 import type { Clock } from '../base/clock.js'
-import { messageOf } from '../base/errors.js'
 import { HeldInspection, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
@@ -86,7 +86,7 @@ export class OperationsCore {
     })
     // Without an observer XState would rethrow a fault from a timer and take the process down.
     this.actor.subscribe({
-      error: (cause) => logger.error({ cause: messageOf(cause) }, 'the operations registry broke'),
+      error: (cause) => logger.error({ ...faultFields(cause) }, 'the operations registry broke'),
     })
     this.actor.start()
     this.records.showUnder(this.actor, (id, event) => onSend?.(id, event))

@@ -1,4 +1,4 @@
-import { errorDetailsOf } from '../base/error-details.js'
+import { errorDetailsOf, faultFields } from '../base/error-details.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
@@ -161,8 +161,10 @@ export class Execution {
   #start(work: Work): void {
     if (this.#isOver) return
     const startedAt = this.#options.clock.monotonicNow()
+    const { span } = this.#options
+    const call = (): unknown => work(this.#context())
     this.#job.start(
-      () => work(this.#context()),
+      () => (span === undefined ? call() : span.run(call)),
       ({ answer }) => this.#offer(this.#endOf(answer, startedAt)),
     )
   }
@@ -220,7 +222,7 @@ export class Execution {
     this.#end = new DurableEnd<End>(end, {
       deadlines,
       logger,
-      subject: { operation: this.#id },
+      subject: { operationId: this.#id },
       offer: (offered) => this.#submit(offered),
       insteadOf,
       onSettled: ({ refusal }) => {
@@ -244,7 +246,7 @@ export class Execution {
   #onRefused(refusal: unknown): void {
     if (this.#isOver || StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found'))
       return
-    this.#options.logger.error({ operation: this.#id, cause: messageOf(refusal) }, 'an operation was abandoned')
+    this.#options.logger.error({ operationId: this.#id, ...faultFields(refusal) }, 'an operation was abandoned')
     this.abandon(refusal)
   }
 

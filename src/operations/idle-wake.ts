@@ -1,3 +1,4 @@
+import { faultFields } from '../base/error-details.js'
 import * as v from 'valibot'
 import { createActor, fromPromise } from 'xstate'
 import { feedAdvance } from '../../actors/feed-advance.js'
@@ -99,7 +100,7 @@ export class IdleWake implements Disposable {
           if (hold?.warned.includes(reason) === true) return
           logger.warn({ reason }, 'a completion waits until the runtime can be woken')
         },
-        reportFailure: (_, { cause }) => logger.error({ cause: messageOf(cause) }, 'the runtime could not be woken'),
+        reportFailure: (_, { cause }) => logger.error({ ...faultFields(cause) }, 'the runtime could not be woken'),
       },
     })
     const input = {

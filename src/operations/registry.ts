@@ -1,4 +1,5 @@
-import { InvalidInputError, messageOf, toError } from '../base/errors.js'
+import { faultFields } from '../base/error-details.js'
+import { InvalidInputError, toError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
@@ -422,10 +423,7 @@ export class OperationRegistry {
     this.#carryOut(id, event).catch((refusal: unknown) => {
       const { type } = event
       this.#core.showRefused({ type, id }, refusal)
-      this.#logger.warn(
-        { id, type, cause: messageOf(refusal) },
-        'an event sent to the actor of an operation was refused',
-      )
+      this.#logger.warn({ id, type, ...faultFields(refusal) }, 'an event sent to the actor of an operation was refused')
     })
   }
 

@@ -5,6 +5,7 @@ import { InvalidInputError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
+import type { Instruments } from '../base/meter.js'
 import { checkText } from '../base/options.js'
 import type { Lane } from '../lane/lane.js'
 import type { LaneStream } from '../lane/types.js'
@@ -15,9 +16,14 @@ import { internalError, OperationError } from './errors.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
 import { sessionDeleted } from './session-state.js'
 import { limitsSchema, type RegistryLimits } from './limits.js'
+import { OperationMetrics } from './operation-metrics.js'
+import { operationsLost } from './operation-lines.js'
 import { Session, type SessionCloseOptions } from './session.js'
 import { isPlainName } from './source.js'
 import type { EpochId } from './types.js'
+
+/** How many of the operations that a session has lost a line names. */
+const mostLostTold = 10
 
 /** What a directory makes its sessions of. */
 export interface SessionDirectoryOptions {
@@ -29,6 +35,7 @@ export interface SessionDirectoryOptions {
   /** Where running jobs are listed. */
   readonly jobs: JobList
   readonly tracer?: Tracer
+  readonly instruments?: Instruments
 }
 
 /**
@@ -38,6 +45,7 @@ export interface SessionDirectoryOptions {
  */
 export class SessionDirectory {
   readonly #options: SessionDirectoryOptions
+  readonly #metrics: OperationMetrics | undefined
   readonly #sessions = new Map<SessionId, Session>()
   /** Streams that were read back, until the lane is open. */
   #restored: OperationsHistory[] = []
@@ -49,6 +57,8 @@ export class SessionDirectory {
 
   constructor(options: SessionDirectoryOptions) {
     this.#options = options
+    const { instruments } = options
+    this.#metrics = instruments && new OperationMetrics(instruments)
   }
 
   /** The stream of this name, to be read back, if it is one of a session. */
@@ -68,7 +78,7 @@ export class SessionDirectory {
       const id = sessionOfStream(history.name)
       if (id !== undefined && history.isOpened) {
         history.start(lane)
-        this.#adopt(history, id)
+        this.#tellLost(this.#adopt(history, id))
       } else {
         history.state.close()
         lane.detach(history)
@@ -169,20 +179,26 @@ export class SessionDirectory {
     }
   }
 
+  #tellLost({ id: sessionId, lost }: Session): void {
+    if (lost.length === 0) return
+    const operationIds = lost.slice(0, mostLostTold).map(({ id }) => id)
+    operationsLost(this.#options.logger, { sessionId, operations: lost.length, operationIds })
+  }
+
   /** What is said of a session that is there already. */
   #limit(session: Session, { maxConcurrent, maxCompleted }: RegistryLimits): Session {
     const { operations, history } = session
     if (maxConcurrent !== undefined) operations.limitConcurrency(maxConcurrent)
     const { maxCompleted: made } = history.core.records.order
     if (maxCompleted !== undefined && Math.max(1, maxCompleted) !== made) {
-      const fields = { session: session.id, asked: maxCompleted, kept: made }
+      const fields = { sessionId: session.id, asked: maxCompleted, kept: made }
       this.#options.logger.warn(fields, 'maxCompleted counts when a session is made, it stays as it was')
     }
     return session
   }
 
   #adopt(history: OperationsHistory, id: SessionId): Session {
-    const session = new Session({ ...this.#options, id, history, lane: this.#opened })
+    const session = new Session({ ...this.#options, id, history, lane: this.#opened, metrics: this.#metrics })
     this.#sessions.set(id, session)
     return session
   }

@@ -5,7 +5,7 @@ import { decode, readable } from '../base/decode.js'
 import { StatewardError, toError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
 import { parseUuid, type IdSource } from '../base/ids.js'
-import type { Logger } from '../base/logger.js'
+import { silentLogger, type Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
 import { checkFields, checkFunction, durationSchema, optionsSchema, textSchema } from '../base/options.js'
@@ -21,6 +21,8 @@ import type { CompletionEntry, EpochId, LostOperation, WaitAllResult } from './t
 import { SessionView } from './session-view.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
+import { type EndReasons, operationEnded, type OperationFields, operationStarted } from './operation-lines.js'
+import type { OperationMetrics } from './operation-metrics.js'
 import { OperationSpan } from './operation-span.js'
 import {
   expectsPeer,
@@ -99,6 +101,8 @@ export interface SessionOptions {
   readonly logger: Logger
   readonly inspect?: Inspect
   readonly tracer?: Tracer
+  /** Absent where nobody measures. */
+  readonly metrics?: OperationMetrics | undefined
 }
 
 /** The work of one owner: starts operations, waits for them, and shows what each is doing. */
@@ -115,6 +119,8 @@ export class Session {
   readonly #share: LoopShare
   readonly #idleWakes = new Set<IdleWake>()
   readonly #tracing: ObserverGuard
+  /** Absent where nobody reads it. */
+  readonly #log: Logger | undefined
 
   constructor(options: SessionOptions) {
     const { id, history, lane, ids } = options
@@ -123,6 +129,7 @@ export class Session {
     this.#options = options
     this.#share = new LoopShare(options.clock)
     this.#tracing = createObserverGuard(options.logger, 'the tracer threw')
+    this.#log = options.logger === silentLogger ? undefined : options.logger
     this.operations = new OperationRegistry({
       lane,
       history,
@@ -208,6 +215,7 @@ export class Session {
       return { id, outcome, cancel: async () => void (await outcome) }
     }
     this.#executions.set(id, execution)
+    if (this.#log !== undefined) operationStarted(this.#log, fieldsOf(spec))
     execution.run(work)
     return { id, outcome, cancel: (reason) => this.operations.cancelOperation(id, reason ?? null) }
   }
@@ -296,9 +304,24 @@ export class Session {
   }
 
   #ended(id: OperationId, outcome: OperationOutcome): void {
+    if (this.#log !== undefined || this.#options.metrics !== undefined) this.#tellEnd(id, outcome)
     this.view.ended(id)
     this.#executions.get(id)?.end(outcome)
     this.#executions.delete(id)
+  }
+
+  #tellEnd(id: OperationId, outcome: OperationOutcome): void {
+    const snapshot = this.operations.snapshot(id)
+    if (snapshot === undefined) return
+    const { kind, elapsedMs: durationMs = 0 } = snapshot
+    this.#options.metrics?.ended(kind, outcome, durationMs)
+    if (this.#log === undefined) return
+    operationEnded(this.#log, {
+      ...fieldsOf(snapshot),
+      outcome: outcome.type,
+      durationMs,
+      ...reasonsIn(outcome),
+    })
   }
 
   #specOf({ id: asked, kind, displayName, sourceLabel, operationSource }: RunRequest) {
@@ -315,6 +338,24 @@ export class Session {
     }
     return { id, spec }
   }
+}
+
+function fieldsOf({
+  id: operationId,
+  ownerSessionId: sessionId,
+  kind,
+  displayName,
+}: Pick<OperationSpec, 'id' | 'ownerSessionId' | 'kind' | 'displayName'>): OperationFields {
+  return { sessionId, operationId, kind, displayName }
+}
+
+/** Why it ended as it did, where somebody has said so. */
+function reasonsIn(outcome: OperationOutcome): EndReasons {
+  if (outcome.type === 'failed') {
+    const { error, reason, cause } = outcome
+    return { error, ...(reason !== undefined && { reason }), ...(cause !== undefined && { cause }) }
+  }
+  return 'reason' in outcome && outcome.reason !== null ? { reason: outcome.reason } : {}
 }
 
 /** The handle of an operation that never began; its id names nothing. */

@@ -1,4 +1,5 @@
-import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
+import { faultFields } from '../base/error-details.js'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
 import { guardedLogger, createObserverGuard } from '../base/observers.js'
 import type { Logger } from '../base/logger.js'
 import { textOf } from '../base/options.js'
@@ -60,7 +61,7 @@ export class PostgresListener implements AsyncDisposable {
         })
       } catch (cause) {
         if (StatewardError.is(cause, 'store.closed')) return
-        if (failures === 0) logger.warn({ cause: messageOf(cause) }, 'lost the connection that listens to the store')
+        if (failures === 0) logger.warn({ ...faultFields(cause) }, 'lost the connection that listens to the store')
       }
       failures += 1
       if (!this.#isClosed) await this.#pause(pauseAfter(failures, () => 1))

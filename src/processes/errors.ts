@@ -109,6 +109,9 @@ const messages = {
   /** Why a run is told to stop by its signal. */
   'process.run_stopped': ({ processId, cause }: OfProcess & { readonly cause: string }) =>
     `the run of process ${quoted(processId)} was told to stop: ${cause}`,
+  /** It runs on another host, whose processes nobody here knows. */
+  'process.elsewhere': ({ processId, hostId }: OfProcess & { readonly hostId: string }) =>
+    `process ${quoted(processId)} runs on another host: ${hostId}`,
   /** The worker takes nothing more. */
   'process.worker_closed': () => 'the worker is closed',
   /** Nobody waits here any more: the runtime is closing. */

@@ -1,6 +1,6 @@
+import { faultFields } from '../base/error-details.js'
 import { BoundedQueue } from '../base/bounded-queue.js'
 import type { Clock } from '../base/clock.js'
-import { messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import type { ProcessEvent } from './event.js'
@@ -100,7 +100,7 @@ export class SinkFeeder {
   #fail(error: unknown, { processId, sequence, eventType }: ProcessEvent): void {
     this.#failed += 1
     const { logger } = this.#options
-    logger.error({ processId, sequence, eventType, cause: messageOf(error) }, 'the event sink failed')
+    logger.error({ processId, sequence, eventType, ...faultFields(error) }, 'the event sink failed')
   }
 }
 

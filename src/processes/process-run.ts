@@ -16,7 +16,7 @@ import { cancelRequestedType } from './event-type.js'
 import type { WorkerFault } from './event-sink.js'
 import type { ProcessEvent } from './event.js'
 import type { ProcessLease } from './lease.js'
-import type { AwaitOutput } from './output.js'
+import type { AbandonEvidence, AwaitOutput } from './output.js'
 import type { ProcessRecord } from './record.js'
 import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
@@ -50,8 +50,8 @@ export interface RunStart {
   readonly record: ProcessRecord
   readonly lease: ProcessLease
   readonly slot: Slot
-  /** There when the run looks after what a dead owner has left. */
-  readonly deadHolder?: ProcessLease
+  /** There when the run looks after what another owner has left; the evidence is for what is lost. */
+  readonly recovery?: { readonly deadHolder: ProcessLease | undefined; readonly evidence: AbandonEvidence }
 }
 
 /**
@@ -141,7 +141,7 @@ export class ProcessRun {
 
   #work(): Promise<AwaitOutput | undefined> {
     const { runner, store } = this.#tools
-    const { record, deadHolder } = this.#start
+    const { record, recovery } = this.#start
     const context: RunContext = {
       record,
       lease: () => this.#held.lease,
@@ -149,9 +149,9 @@ export class ProcessRun {
       cancelRequest: () => this.#cancelRequest,
       store,
     }
-    return deadHolder === undefined || runner.recover === undefined
+    return recovery === undefined || runner.recover === undefined
       ? runner.run(context)
-      : runner.recover(context, deadHolder)
+      : runner.recover(context, recovery.deadHolder)
   }
 
   async #watchForCancel(): Promise<void> {
@@ -178,9 +178,9 @@ export class ProcessRun {
 
   /** What is left of a process whose owner is dead and that nobody could look after. */
   #lost(): AwaitOutput {
-    const owner = this.#start.deadHolder?.owner
+    const { recovery } = this.#start
     const epochMs = Math.trunc(this.#tools.clock.wallNow())
-    return { type: 'abandoned', evidence: { writer: 'sweep', ...(owner !== undefined && { owner }), epochMs } }
+    return { type: 'abandoned', evidence: recovery?.evidence ?? { writer: 'sweep', epochMs } }
   }
 
   async #complete(output: AwaitOutput): Promise<boolean> {

@@ -120,6 +120,21 @@ export type {
   WorkPage,
   WriteOptions,
 } from './store.js'
+export { isLocalOwnerDead, localLiveness } from './system/host.js'
+export {
+  SystemOutput,
+  type OutputFollowOptions,
+  type OutputReadOptions,
+  type SystemOutputOptions,
+} from './system/system-output.js'
+export {
+  systemProcess,
+  type SystemCommand,
+  type SystemProcessOptions,
+  type SystemRecovery,
+} from './system/system-process.js'
+export type { OutputPart } from '../work/children/output-segments.js'
+export type { OutputStream } from '../work/children/child-process.js'
 export { TransactingStore } from './transacting-store.js'
 export {
   isTerminalProcessStatus,

@@ -32,8 +32,19 @@ export interface ProcessRunner {
    */
   run(context: RunContext): Promise<AwaitOutput>
   /**
-   * Looks after a process that is bound to an owner which is dead for certain. Resolves with what it has come to, or with
-   * `undefined` when it is lost. Without it such a process is given up.
+   * Whether it can look after this process, which is bound to an owner and was started, when nobody works on it. Without
+   * it such a process is given up once its owner is dead for certain, or when that was asked for.
    */
-  recover?(context: RunContext, deadHolder: ProcessLease): Promise<AwaitOutput | undefined>
+  canRecover?(record: ProcessRecord): boolean
+  /**
+   * Looks after a process that is bound to an owner and that nobody works on any more. `deadHolder` is there when who held
+   * it last is dead for certain. Resolves with what it has come to, or with `undefined` when it is lost. Throwing ends
+   * nothing.
+   */
+  recover?(context: RunContext, deadHolder: ProcessLease | undefined): Promise<AwaitOutput | undefined>
+  /**
+   * Ends what is left of a process that it could recover and that is given up instead. Resolves with what it had come to
+   * before, if it had. Throwing ends nothing.
+   */
+  reap?(record: ProcessRecord, store: ProcessStore): Promise<AwaitOutput | undefined>
 }

@@ -1,6 +1,6 @@
+import { faultFields } from '../base/error-details.js'
 import { abortable } from '../base/promises.js'
 import type { Clock } from '../base/clock.js'
-import { messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { Awaiter, EventWaitBounds } from './awaiter.js'
@@ -89,7 +89,7 @@ export class WorkDriver {
     try {
       return await this.#options.runs.claimAndRunPending()
     } catch (error) {
-      this.#options.logger.warn({ reason, cause: messageOf(error) }, 'pending processes were not driven')
+      this.#options.logger.warn({ reason, ...faultFields(error) }, 'pending processes were not driven')
       throw error
     }
   }

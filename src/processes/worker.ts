@@ -1,3 +1,4 @@
+import { faultFields } from '../base/error-details.js'
 import type { InspectionEvent, Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
@@ -322,15 +323,15 @@ export class Worker {
     }
     const record = await store.getProcess(id)
     if (record === undefined) return release({ type: 'absent' })
-    const recovery = recoveryOf(record, { nowMs, deadHolder })
+    const recovery = recoveryOf(record, { nowMs, deadHolder, isRecoverable: runner.canRecover?.(record) ?? false })
     switch (recovery.action) {
       case 'leave':
         return release({ type: 'externally_owned' })
       case 'release':
         return release(record.status === 'running' ? { type: 'owner_bound' } : { type: 'settled_by_peer' })
+      case 'recover':
+        return this.#run({ record, lease, slot, recovery: { deadHolder, evidence: recovery.evidence } })
       case 'abandon': {
-        const isLookedAfter = recovery.evidence.writer === 'sweep' && runner.recover !== undefined
-        if (isLookedAfter && deadHolder !== undefined) return this.#run({ record, lease, slot, deadHolder })
         step('write its end')
         const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence: recovery.evidence })
         return this.#letGo(slot, outcome === 'superseded' ? { type: 'settled_by_peer' } : { type: 'already_applied' })
@@ -376,7 +377,7 @@ export class Worker {
   }
 
   async #drain(processId: ProcessId): Promise<Disposition | undefined> {
-    const { store, owner, clock, ids } = this.#options
+    const { store, owner, clock, ids, runner } = this.#options
     const identity = { ...owner, ownerId: `${owner.ownerId}:drain:${ids.uuid()}`, incarnationId: ids.uuid() }
     try {
       const claimed = await store.claimLease(processId, identity, this.#timings.ttlMs)
@@ -390,8 +391,11 @@ export class Worker {
       if (record === undefined) return await release({ type: 'absent' })
       if (record.status !== 'running') return await release({ type: 'settled_by_peer' })
       const evidence = { writer: 'owner_drain', owner, epochMs: Math.trunc(clock.wallNow()) } as const
-      const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence })
-      if (outcome === 'committed') return undefined
+      // What runs on without its owner is ended first.
+      const isLeft = runner.canRun(record) && runner.canRecover?.(record) === true
+      const own = isLeft ? await runner.reap?.(record, store) : undefined
+      const { outcome } = await store.completeWithLease(lease, own ?? { type: 'abandoned', evidence })
+      if (outcome === 'committed') return own && { type: 'already_applied' }
       return { type: outcome === 'superseded' ? 'settled_by_peer' : 'already_applied' }
     } catch (error) {
       if (isSuperseded(error)) return { type: 'lease_lost' }
@@ -488,7 +492,7 @@ export class Worker {
       const emitted = sink.emitWorkerFault(fault)
       if (emitted instanceof Promise) silence(emitted)
     } catch (error) {
-      this.#logger.error({ ...fault, cause: messageOf(error) }, 'a fault of a process worker, which its sink refused')
+      this.#logger.error({ ...fault, ...faultFields(error) }, 'a fault of a process worker, which its sink refused')
     }
   }
 }

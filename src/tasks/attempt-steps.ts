@@ -109,8 +109,9 @@ export const attemptEnded = defineEvent('attempt_ended', {
     }
     for (const { reservationId, amount } of settlements) settle(draft, reservationId, amount)
     for (const { dimension, amount } of consumptions) consume(draft, run.taskId, dimension, amount)
-    putRun(draft, event, run, next)
+    // Before the end of this one, so that a task that goes on has not ended in between.
     for (const runInstance of runs) insertRun(draft, runInstance, sequence)
+    putRun(draft, event, run, next)
     for (const subscriptionId of triggers) triggerSubscription(draft, subscriptionId, atMs)
   },
 })

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { decode, readable } from '../base/decode.js'
 import { InvalidInputError, isList } from '../base/errors.js'
+import type { Feed } from '../base/feed.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import { checkFunction, optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
@@ -18,6 +19,7 @@ import {
 } from './catalogue.js'
 import { TaskIndexes, type Ended } from './indexes.js'
 import { TaskTables } from './state.js'
+import type { TaskEnd } from './task-end.js'
 import { TaskProjection, TaskView } from './view.js'
 
 /** An atomic batch under construction: commands are validated one after another, each seeing those before it. */
@@ -51,6 +53,8 @@ type OwnMutations = TaskMutations & { onCommit(listener: CommitListener): Dispos
 
 /** What an authority is built with. */
 export interface TaskAuthorityOptions {
+  /** How many ends of tasks the feed keeps. Default 10,000. */
+  readonly feedCapacity?: number
   readonly logger?: Logger
 }
 
@@ -84,11 +88,13 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   readonly name = TaskAuthority.streamName
   readonly #projection: TaskProjection
   readonly #own: OwnMutations
+  readonly #tables: TaskTables
   readonly #indexes: TaskIndexes
   readonly #stream: EventStream<TaskTables, TaskView, TaskEvent, TaskCommand, TaskCommit>
 
-  constructor({ logger }: TaskAuthorityOptions = {}) {
-    const tables = new TaskTables()
+  constructor({ logger, feedCapacity }: TaskAuthorityOptions = {}) {
+    const tables = new TaskTables(feedCapacity, logger)
+    this.#tables = tables
     const indexes = new TaskIndexes(tables)
     this.#indexes = indexes
     this.#projection = new TaskProjection(tables, indexes)
@@ -112,6 +118,16 @@ export class TaskAuthority implements LaneStream, TaskMutations {
   /** What is committed, read-only: nothing shows here that a crash could take back. */
   get projection(): TaskProjection {
     return this.#projection
+  }
+
+  /** What has ended, in order, under cursors: durable, numbered alike after every restart, the oldest dropped and told as a gap. */
+  get feed(): Feed<TaskEnd> {
+    return this.#tables.ends
+  }
+
+  /** @internal Nothing will end here any more: streams of the feed complete once they have told what there is. */
+  closeFeed(): void {
+    this.#tables.ends.close()
   }
 
   /** @internal The same for the room's own commands: their shape is not checked again. */

@@ -73,6 +73,7 @@ import {
   subscriptionTrigger,
   subscriptionTriggered,
 } from './subscription.js'
+import { feedRetentionRow, taskEndRow } from './task-end.js'
 import { taskCreate, taskCreated } from './task-creation.js'
 import { taskCancel, taskCancelled, taskRow } from './task.js'
 import {
@@ -259,5 +260,7 @@ export const taskCatalogue = new Catalogue<TaskTables, TaskView, TaskEvent, Task
     roleRow,
     grantRow,
     ledgerRow,
+    feedRetentionRow,
+    taskEndRow,
   ],
 })

@@ -111,6 +111,7 @@ export {
 } from './task-spec.js'
 export type { DependencyGate } from './dependencies.js'
 export type { Engine } from './engine.js'
+export type { TaskEnd } from './task-end.js'
 export type { Task, TaskPhase, TaskProgress } from './task.js'
 export type { TaskProjection, TaskView } from './view.js'
 export type { AttemptBegin, AttemptEnd } from './attempt-steps.js'

@@ -37,6 +37,7 @@ import type { RunsByTask } from './runs-by-task.js'
 import { fenced, ofRun, optionalTime } from './scalars.js'
 import {
   knownTask,
+  putTask,
   replayedTask,
   sharedProgress,
   storedTask,
@@ -311,11 +312,11 @@ export function replayedStep(run: Run, { sequence }: OfRun, move: RunMove, facts
 }
 
 /** Stages a run that has moved, and counts its end for its task. */
-export function putRun(draft: RunDraft, { sequence }: OfRun, run: Run, next: Run): void {
+export function putRun(draft: RunDraft, event: OfRun, run: Run, next: Run): void {
   draft.put(draft.tables.runs, run.id, next)
   if (!isTerminalRunState(next.state)) return
-  const task = replayedTask(draft.view, run.taskId, sequence)
-  draft.put(draft.tables.tasks, run.taskId, { ...task, progress: progressAfterEnd(task.progress, next.state) })
+  const task = replayedTask(draft.view, run.taskId, event.sequence)
+  putTask(draft, task, { ...task, progress: progressAfterEnd(task.progress, next.state) }, event)
 }
 
 function addRun(draft: RunDraft, run: Run): void {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { optionsSchema, textOf } from '../base/options.js'
+import { optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
 import { isDefinition, type TaskDefinition } from './definition.js'
 import { dispatchFields, type DispatchOptions } from './dispatch/options.js'
 
@@ -7,6 +7,8 @@ import { dispatchFields, type DispatchOptions } from './dispatch/options.js'
 export interface RuntimeTasksOptions extends DispatchOptions {
   /** Registered when the runtime opens, which then begins to dispatch; see `defineTask`. */
   readonly define?: readonly TaskDefinition[]
+  /** How many ends of tasks `tasks.feed` keeps, from 1; older ones are told as a gap. Default 10,000. */
+  readonly feedCapacity?: number
 }
 
 const definitionSchema = v.custom<TaskDefinition>(
@@ -18,4 +20,5 @@ const definitionSchema = v.custom<TaskDefinition>(
 export const runtimeTasksSchema = optionsSchema<RuntimeTasksOptions>({
   ...dispatchFields,
   define: v.optional(v.array(definitionSchema, 'not a list')),
+  feedCapacity: v.optional(wholeNumberSchema(1)),
 })

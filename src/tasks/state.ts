@@ -1,3 +1,5 @@
+import { SequencedFeed } from '../base/feed.js'
+import type { Logger } from '../base/logger.js'
 import { SequenceCounter } from '../state/sequence.js'
 import { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
@@ -11,6 +13,7 @@ import { isTerminalRunState, type Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
 import type { DurableStep, StepRows } from './step.js'
 import type { Subscription, SubscriptionRows } from './subscription.js'
+import { defaultFeedCapacity, type TaskEnd } from './task-end.js'
 import type { Found } from './task-key.js'
 import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
@@ -41,4 +44,10 @@ export class TaskTables
   readonly roles = new Table<string, RoleAssignment>()
   readonly grants = new Table<string, CapabilityGrant>()
   readonly ledger = new Table<LedgerEntryId, LedgerEntry>()
+  readonly ends: SequencedFeed<TaskEnd>
+
+  /** `logger` hears of consumers of the feed that throw. */
+  constructor(feedCapacity = defaultFeedCapacity, logger?: Logger) {
+    this.ends = new SequencedFeed(feedCapacity, logger)
+  }
 }

@@ -4,6 +4,7 @@ import { InvalidInputError } from '../base/errors.js'
 import { deepFreeze } from '../base/freeze.js'
 import { isNilUuid } from '../base/ids.js'
 import { strictSchema } from '../base/options.js'
+import { traceparentSchema } from '../work/trace-context.js'
 import { base64Schema, encodeBytes, type Base64, type BytesInput } from './bytes.js'
 import { checkCron, nextOccurrence } from './cron.js'
 import { TaskError } from './errors.js'
@@ -156,6 +157,8 @@ export interface TaskSpec {
   readonly key?: string
   /** The failed task that this one does again. */
   readonly retryOf?: TaskId
+  /** Where its submission stands among traces: a W3C `traceparent`, which the spans of its attempts link to. */
+  readonly traceparent?: string
 }
 
 /** What {@link createTaskSpec} needs; everything else has a default. */
@@ -172,6 +175,7 @@ export interface TaskSpecInput {
   readonly tenantId?: TenantId
   readonly key?: string
   readonly retryOf?: TaskId
+  readonly traceparent?: string
 }
 
 const payloadSchema = strictSchema({ bytes: base64Schema, contentType: v.exactOptional(labelSchema) })
@@ -193,6 +197,7 @@ const taskSpecEntries = {
   tenantId: v.exactOptional(idSchema<TenantId>()),
   key: v.exactOptional(labelSchema),
   retryOf: v.exactOptional(idSchema<TaskId>()),
+  traceparent: v.exactOptional(traceparentSchema),
 }
 
 /** The shape of a {@link TaskSpec}; its rules are {@link checkTaskSpec}'s. */

@@ -10,6 +10,7 @@ import { TaskError } from './errors.js'
 import type { TaskId } from './ids.js'
 import { naturalSchema, ofTask, optionalTime } from './scalars.js'
 import { holderOfKey, indexKey, type KeyReads, type KeyRows } from './task-key.js'
+import { stageTaskEnd, type EndRows } from './task-end.js'
 import { checkTaskSpec, storedTaskSpecSchema, type TaskSpec } from './task-spec.js'
 
 /** A task with all the projection knows about it. An immutable row. */
@@ -34,7 +35,7 @@ export interface TaskProgress {
 }
 
 /** Tables of this file. */
-export interface TaskRows extends KeyRows {
+export interface TaskRows extends KeyRows, EndRows {
   readonly tasks: Table<TaskId, Task>
 }
 
@@ -104,7 +105,7 @@ export const taskCancelled = defineEvent('task_cancelled', {
         duplicateCancelledAtMs: atMs,
       })
     }
-    draft.put(draft.tables.tasks, taskId, { ...task, cancelledAtMs: atMs })
+    putTask(draft, task, { ...task, cancelledAtMs: atMs }, { sequence, atMs })
   },
 })
 
@@ -151,6 +152,20 @@ export const taskRow = defineRow('task', {
     indexKey(draft, spec)
   },
 })
+
+/** Stages a task that has changed; with its end, if that is what the change has brought about. */
+export function putTask(
+  draft: Draft<TaskRows, unknown>,
+  before: Task,
+  task: Task,
+  { sequence: seq, atMs: endedAtMs }: { readonly sequence: number; readonly atMs: number },
+): void {
+  const { id: taskId, kind, key } = task.spec
+  draft.put(draft.tables.tasks, taskId, task)
+  const status = phaseOf(task)
+  if (status === 'open' || hasEnded(before)) return
+  stageTaskEnd(draft, { seq, taskId, kind, ...(key !== undefined && { key }), status, endedAtMs })
+}
 
 /** The task; raises `unknown_task`. */
 export function knownTask(view: TaskReads, taskId: TaskId): Task {

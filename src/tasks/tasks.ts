@@ -4,9 +4,11 @@ import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
+import type { Feed } from '../base/feed.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
-import type { Logger } from '../base/logger.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import type { Instruments } from '../base/meter.js'
 import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
@@ -33,6 +35,7 @@ import {
   type SubmitTaskOptions,
   type TaskGraph,
 } from './dispatch/submission.js'
+import { submitWithin, TaskSpans, type TraceOfSubmission } from './dispatch/task-spans.js'
 import { triggerAll } from './dispatch/triggers.js'
 import { blockOfRun, type RunBlock } from './dispatch/why.js'
 import { TaskError } from './errors.js'
@@ -41,6 +44,9 @@ import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
 import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsOptions } from './questions.js'
 import type { EventFilter } from './subscription.js'
+import { TaskMetrics } from './task-metrics.js'
+import { TaskLog } from './task-log.js'
+import type { TaskEnd } from './task-end.js'
 import { TaskHandle, type TaskHandlePort } from './task-handle.js'
 import type { TaskProjection } from './view.js'
 
@@ -58,8 +64,9 @@ export interface TasksOptions {
   readonly define?: readonly TaskDefinition[]
   /** Where attempts are listed while they run. */
   readonly jobs: JobList
-  /** Opens one span per attempt. */
+  /** Opens one span per submission and attempt. */
   readonly tracer?: Tracer
+  readonly instruments?: Instruments
 }
 
 /** How often a subscription releases. */
@@ -82,6 +89,7 @@ export class Tasks {
   readonly #use: TasksOptions
   readonly #waits: OutcomeWaits
   readonly #dispatcher: Dispatcher
+  readonly #spans: TaskSpans | undefined
   readonly #commits: Disposable
   readonly #port: TaskHandlePort
   #starting: Promise<void> | undefined
@@ -91,15 +99,25 @@ export class Tasks {
     this.#use = use
     this.authority = use.authority
     this.#waits = new OutcomeWaits(use.authority.projection)
-    const { authority, dispatch, define = [], ...rest } = use
+    const { authority, dispatch, define = [], tracer, ...rest } = use
+    this.#spans = tracer === undefined ? undefined : new TaskSpans(tracer, use.logger)
     this.#dispatcher = new Dispatcher({
       ...rest,
       mutations: authority.own,
       projection: authority.projection,
       ...(dispatch !== undefined && { options: dispatch }),
+      ...(this.#spans !== undefined && { spans: this.#spans }),
     })
     for (const { kind, handler, options } of define) this.#dispatcher.handle(kind, handler, handlerOptionsOf(options))
     this.#commits = use.authority.onCommit(({ ended }) => this.#waits.observe(ended))
+    if (use.instruments !== undefined) {
+      const metrics = new TaskMetrics(use.authority.projection, use.instruments)
+      use.authority.onCommit((commit) => metrics.observe(commit))
+    }
+    if (use.logger !== silentLogger) {
+      const log = new TaskLog(use.authority.projection, use.logger)
+      use.authority.onCommit((commit) => log.observe(commit))
+    }
     this.#port = {
       deadlines: use.deadlines,
       outcome: (taskId, options) => this.outcome(taskId, options),
@@ -116,6 +134,15 @@ export class Tasks {
   /** What is durable, with its indexes. */
   get projection(): TaskProjection {
     return this.authority.projection
+  }
+
+  /**
+   * What has ended, in order, under cursors: whoever was away asks `since(n)`, or follows with `entries({ after: n })` or
+   * `observe({ after: n })`. Where rows are no longer kept (`feedCapacity`), these raise `feed_gap` instead of skipping.
+   * Streams complete when the runtime closes. A task that is given more runs after its end ends once more.
+   */
+  get feed(): Feed<TaskEnd> {
+    return this.authority.feed
   }
 
   /**
@@ -137,6 +164,7 @@ export class Tasks {
   ): Promise<TaskHandle<unknown> | TaskId> {
     if (typeof task === 'string') return silence(this.#submitOf({ kind: task, options: {} }, input, options))
     if (isDefinition(task)) return silence(this.#submitOf(task, input, options))
+    if (this.#spans !== undefined) return silence(this.#submitWithin(this.#spans, task))
     return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
   }
 
@@ -153,8 +181,14 @@ export class Tasks {
 
   /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
   submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
-    return this.authority.own.transact((batch) =>
-      submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids),
+    return submitWithin(
+      this.#spans,
+      'graph',
+      (trace) =>
+        this.authority.own.transact((batch) =>
+          submitGraphInto(batch, decodeGraph(graph), this.#wall(), this.#use.ids, trace),
+        ),
+      () => undefined,
     )
   }
 
@@ -215,11 +249,14 @@ export class Tasks {
    * `orphan_prevention` when its parent has ended.
    */
   retry(taskId: TaskId): Promise<TaskId> {
-    return this.authority.own.transact((batch) => {
-      checkText('task id', taskId)
-      const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
-      return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids)
-    })
+    const retry = (trace: TraceOfSubmission): Promise<TaskId> =>
+      this.authority.own.transact((batch) => {
+        checkText('task id', taskId)
+        const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
+        return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids, trace)
+      })
+    const kind = this.projection.task(taskId)?.spec.kind ?? 'unknown'
+    return submitWithin(this.#spans, kind, retry, (retried) => retried)
   }
 
   /** Why a run is not at work, as things stand. Raises `unknown_run`. */
@@ -322,9 +359,17 @@ export class Tasks {
         await this.#dispatcher.drain(graceMs)
       } finally {
         this.#commits[Symbol.dispose]()
+        this.authority.closeFeed()
         this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
       }
     }
+  }
+
+  async #submitWithin(spans: TaskSpans, task: SubmitInput): Promise<TaskId> {
+    const decoded = decodeSubmit(task)
+    const submit = (trace: TraceOfSubmission): Promise<TaskId> =>
+      this.authority.own.transact((batch) => submitInto(batch, { ...trace, ...decoded }, this.#wall(), this.#use.ids))
+    return spans.submit(decoded.kind, submit, (taskId) => taskId)
   }
 
   async #submitOf(
@@ -333,8 +378,14 @@ export class Tasks {
     options: SubmitTaskOptions,
   ): Promise<TaskHandle<unknown>> {
     const submission = await submissionOf(definition, input, options)
-    const { taskId: id, isNew } = await this.authority.own.transact((batch) =>
-      submitOnce(batch, submission, this.#wall(), this.#use.ids),
+    const { taskId: id, isNew } = await submitWithin(
+      this.#spans,
+      definition.kind,
+      (trace) =>
+        this.authority.own.transact((batch) =>
+          submitOnce(batch, { ...trace, ...submission }, this.#wall(), this.#use.ids),
+        ),
+      ({ taskId }) => taskId,
     )
     return new TaskHandle({ ...definition, id, isNew }, this.#port)
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.js'
-import { InvalidInputError, StatewardError } from '../base/errors.js'
+import { InvalidInputError, isList, StatewardError } from '../base/errors.js'
 import { textOf } from '../base/options.js'
 import { canonicalText, type JsonValue } from '../base/json.js'
 import type { CallLimits, DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
@@ -108,19 +108,25 @@ export class DurableContext {
       if (recorded !== undefined) return decodeValue(recorded.output) as Output
       return job.step(async () => {
         if (reserve !== undefined) await log.reserveStep?.(key, reserve)
-        let encoded: JsonValue | undefined
-        let amounts: StepAmounts | undefined
+        let output: Output
         try {
-          const output = await work({ signal: job.signal })
-          encoded = encodeValue(output, `result of step ${name}`)
-          amounts = spent?.(output)
+          output = await work({ signal: job.signal })
         } catch (thrown) {
           if (reserve !== undefined) await log.releaseStep?.(key)
           throw thrown
         }
-        await log.recordStep(key, encoded, amounts)
-        // As every later execution will have it.
-        return decodeValue(encoded) as Output
+        let amounts: StepAmounts | undefined
+        try {
+          amounts = spent === undefined ? undefined : amountsOf(spent(output))
+          const encoded = encodeValue(output, `result of step ${name}`)
+          await log.recordStep(key, encoded, amounts)
+          // As every later execution will have it.
+          return decodeValue(encoded) as Output
+        } catch (refusal) {
+          // It was done all the same.
+          await log.settleStep?.(key, amounts)
+          throw refusal
+        }
       })
     })
   }
@@ -242,6 +248,12 @@ export class DurableContext {
 }
 
 const control = /\p{Cc}/u
+
+/** What a step says that it has spent. A promise holds no amounts, and would count as nothing. Raises `invalid_input`. */
+function amountsOf(spent: StepAmounts): StepAmounts {
+  if (typeof spent === 'object' && spent !== null && !isList(spent) && !('then' in spent)) return spent
+  throw new InvalidInputError({ subject: 'step options', field: 'spent', reason: `gave no amounts: ${textOf(spent)}` })
+}
 
 function checkName(field: string, name: unknown): void {
   const isGood =

@@ -64,6 +64,11 @@ export interface DurableLog {
   /** Gives back what was set aside for a step that has thrown. */
   releaseStep?(key: string): Promise<void>
   /**
+   * Counts what a step has spent that was done although its result is not recorded: what is said, and otherwise what it set
+   * aside. Never rejects: what cannot be counted now stays set aside.
+   */
+  settleStep?(key: string, spent: StepAmounts | undefined): Promise<void>
+  /**
    * Makes the result of a step durable, with what it has spent in the same change: what it set aside unless something else
    * is said. Resolves once it is.
    */

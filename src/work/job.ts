@@ -239,10 +239,11 @@ export class Job<Cause extends string = string> {
 
   /** Its code has ended; where it had been left behind, nobody waits for the answer any more. */
   #finish(answer: JobEnd<Cause>['answer']): void {
+    const isAnswered = this.state === 'left_behind'
     this.#send({ type: 'end' })
     this.#options.jobs.delete(this)
     this.#finished?.resolve()
-    this.#answer(answer)
+    if (!isAnswered) this.#answer(answer)
   }
 
   #answer(answer: JobEnd<Cause>['answer']): void {

@@ -1,5 +1,5 @@
+import { faultFields } from '../base/error-details.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
-import { messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 
 /** A lease that its holder works under. */
@@ -66,7 +66,7 @@ export class LeaseKeeper<Lease extends KeptLease> implements Disposable {
     if (this.#next !== undefined || this.#isDisposed || this.#leases.size === 0) return
     this.#next = this.#options.deadlines.after(this.#options.intervalMs, () => {
       this.#renew().catch((fault: unknown) =>
-        this.#options.logger.error({ cause: messageOf(fault) }, 'work under a lost lease could not be stopped'),
+        this.#options.logger.error({ ...faultFields(fault) }, 'work under a lost lease could not be stopped'),
       )
     })
   }
@@ -83,7 +83,7 @@ export class LeaseKeeper<Lease extends KeptLease> implements Disposable {
     try {
       lost = await renew(leases)
     } catch (failure) {
-      logger.warn({ leases: leases.length, cause: messageOf(failure) }, 'leases were not renewed, trying again')
+      logger.warn({ leases: leases.length, ...faultFields(failure) }, 'leases were not renewed, trying again')
     }
     this.#next = undefined
     this.#arm()

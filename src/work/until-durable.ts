@@ -1,5 +1,6 @@
+import { faultFields } from '../base/error-details.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
-import { messageOf, StatewardError } from '../base/errors.js'
+import { StatewardError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { createDeferred, type Deferred } from '../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../lane/errors.js'
@@ -106,17 +107,16 @@ export class DurableEnd<End> implements Disposable {
     if (this.#isDisposed) return
     const { subject, logger, deadlines, insteadOf, isFinal, mostRefusals = 2 } = this.#options
     const { isTransient = isFailureOfLane } = this.#options
-    const cause = messageOf(failure)
     if (isFinal(failure) || StatewardError.is(failure, 'lane_closed'))
       return this.#settle({ result: 'given_up', refusal: failure })
     if (isTransient(failure)) {
-      logger.warn({ ...subject, cause }, 'an end is not durable yet, trying again')
+      logger.warn({ ...subject, ...faultFields(failure) }, 'an end is not durable yet, trying again')
       const next = Math.min(2 * delay, longestRetryMs)
       this.#again = () => this.#offer(end, next, refusals)
       this.#retry = deadlines.after(delay, this.#again)
       return
     }
-    logger.error({ ...subject, cause }, 'an end was refused')
+    logger.error({ ...subject, ...faultFields(failure) }, 'an end was refused')
     if (refusals === mostRefusals) return this.#settle({ result: 'given_up', refusal: failure })
     this.#offer(insteadOf(end, failure, refusals), firstRetryMs, refusals + 1)
   }

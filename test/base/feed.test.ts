@@ -466,7 +466,7 @@ describe('a consumer of observe() that breaks', () => {
     for (const seq of [1, 2, 3]) feed.push(row(seq))
     feed.observe().subscribe(() => {})
     await logger.written(1)
-    expect(logger.lines).toMatchObject([{ level: 'error', fields: { cause: expect.stringContaining('no longer') } }])
+    expect(logger.lines).toMatchObject([{ level: 'error', fields: { error: expect.stringContaining('no longer') } }])
   })
 
   it('hears everything again as an ordinary observer: methods keep their object, operators their subscriber', async () => {

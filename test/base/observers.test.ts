@@ -18,14 +18,20 @@ describe('a guarded observer', () => {
     )
     for (const value of [1, 2, 3]) observe(value)
     expect(heard).toEqual([1, 2, 3])
-    expect(logger.lines).toEqual([{ level: 'error', message: 'an observer threw', fields: { cause: 'broken by 1' } }])
+    expect(logger.lines).toEqual([
+      {
+        level: 'error',
+        message: 'an observer threw',
+        fields: { error: 'broken by 1', cause: expect.objectContaining({ message: 'broken by 1' }) },
+      },
+    ])
   })
 
   it('that is asynchronous may reject: that is no unhandled rejection', async () => {
     const logger = createRecordingLogger()
     const observe = guardedObserver(async () => Promise.reject(new Error('later')), logger, 'an observer threw')
     expect(await unhandledDuring(observe)).toEqual([])
-    expect(logger.lines).toMatchObject([{ level: 'error', fields: { cause: 'later' } }])
+    expect(logger.lines).toMatchObject([{ level: 'error', fields: { error: 'later' } }])
   })
 
   it('shares its one report with whoever stands behind the same guard, and with nobody else', () => {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { setImmediate } from 'node:timers/promises'
 import type { CompletionEntry, Session } from 'stateward'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { streamCompletions } from '../../examples/agent-service/sse.js'
+import { createHttpHandler } from '../../src/http/index.js'
 import { ask, openStream, type ServerSentEvent } from './support/client.js'
 import { startService } from './support/service.js'
 
@@ -176,16 +176,18 @@ describe('a client that reads slowly', () => {
   it('is waited for: the service holds no more than one completion for it', async () => {
     const { runtime, clock } = await startService()
     const session = runtime.session('one')
-    const signal = new AbortController().signal
+    const handler = createHttpHandler({ runtime, clock, unprotected: true, heartbeatMs: 1000, stallMs: 60_001 })
     const responses: ServerResponse[] = []
-    const server = createServer((_, response) => {
+    const server = createServer((request, response) => {
       responses.push(response)
-      void streamCompletions(session, response, { after: 0, signal, clock, heartbeatMs: 1000 })
+      handler.node(request, response)
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
     onTestFinished(() => void server.close())
     await complete(session, 1)
-    const stream = await openStream(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const stream = await openStream(
+      `http://127.0.0.1:${(server.address() as AddressInfo).port}/sessions/one/completions`,
+    )
     await stream.until(() => stream.events.length === 1)
     stream.pause()
     let mostHeld = 0
@@ -257,7 +259,8 @@ describe('a service that is stopped', () => {
     stream.pause()
     await complete(session, 2, 'x'.repeat(8 * 1024 * 1024))
     const closed = service.close()
-    await expect.poll(() => clock.pendingTimeouts).toBe(1)
+    // That of the client who does not read, and that of the grace period.
+    await expect.poll(() => clock.pendingTimeouts).toBe(2)
     clock.advance(999)
     expect(await Promise.race([closed.then(() => 'closed'), setImmediate('open')])).toBe('open')
     clock.advance(1)

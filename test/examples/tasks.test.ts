@@ -36,6 +36,16 @@ it('the example of definitions submits once, and says why there is no result', a
   expect(log.mock.calls).toEqual([['On cranes', 6], [true], ['threw', 'connection reset']])
 })
 
+it('the example of a feed reads what has ended while its consumer was away', async () => {
+  const log = vi.spyOn(console, 'log').mockImplementation(() => {})
+  const name = 'feed'
+  await import(`../../examples/tasks/${name}.ts`)
+  expect(log.mock.calls).toEqual([
+    ['completed', 1],
+    ['completed', 1],
+  ])
+})
+
 it('the report is finished by whoever starts it again after a kill, and costs what its calls cost', {
   timeout: 60_000,
 }, async () => {

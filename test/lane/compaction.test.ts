@@ -79,7 +79,7 @@ describe('a lane', () => {
     await journal.sync()
     expect(await added).toBe(1)
     expect(lane.health).toEqual({ status: 'open' })
-    expect(logger.lines).toMatchObject([{ level: 'error', fields: { cause: 'nobody listens' } }])
+    expect(logger.lines).toMatchObject([{ level: 'error', fields: { error: 'nobody listens' } }])
   })
 
   it('in memory is of no more use after a change broke: there is nothing to read back', async () => {

@@ -1,19 +1,21 @@
-import { SpanStatusCode } from '@opentelemetry/api'
+import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Span, Tracer } from '../../src/work/job-span.js'
 import { createRecordingLogger } from '../runtime/support/log.js'
 import type { RuntimeOptions } from '../../src/runtime-options.js'
-import { suspend } from '../../src/tasks/index.js'
+import { suspend, TerminalFailure } from '../../src/tasks/index.js'
 import { openFixture, refusal } from '../operations/support/registry.js'
 import { job, startWork } from './support/work.js'
 
 async function traced(limits = {}, more: Pick<RuntimeOptions, 'tasks'> = {}) {
   const exporter = new InMemorySpanExporter()
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
-  const fixture = await openFixture(limits, { tracer: provider.getTracer('stateward'), ...more })
+  const tracer = provider.getTracer('stateward')
+  const fixture = await openFixture(limits, { tracer, ...more })
   const spans = () => exporter.getFinishedSpans().map(({ name, attributes, status }) => ({ name, attributes, status }))
-  return { ...fixture, spans }
+  return { ...fixture, spans, tracer, finished: () => exporter.getFinishedSpans() }
 }
 
 describe('a span', () => {
@@ -25,10 +27,11 @@ describe('a span', () => {
     await outcome
     expect(spans()).toEqual([
       {
-        name: 'operation job',
+        name: 'operation background_tool_op',
         attributes: {
           'stateward.operation.id': id,
           'stateward.operation.kind': 'background_tool_op',
+          'stateward.operation.name': 'job',
           'stateward.session.id': 'owner',
           'stateward.operation.outcome': 'completed',
         },
@@ -78,7 +81,7 @@ describe('a span of an attempt', () => {
     await expect.poll(() => runtime.tasks.projection.runsOf(id)[0]?.state).toBe('suspended')
     await runtime.tasks.resume(runtime.tasks.projection.runsOf(id)[0]?.id as never)
     await runtime.tasks.outcome(id)
-    expect(spans()).toEqual(
+    expect(spans().filter(({ name }) => name !== 'submit work')).toMatchObject(
       [
         ['failure', { code: SpanStatusCode.ERROR, message: 'broken' }],
         ['suspended', { code: SpanStatusCode.UNSET }],
@@ -97,6 +100,141 @@ describe('a span of an attempt', () => {
   })
 })
 
+describe('a span, inside the work that it stands for,', () => {
+  beforeAll(() => {
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  })
+  afterAll(() => context.disable())
+
+  it('is the active one, also after a wait, and stands below the one that was active when the work was asked for', async () => {
+    const { session, tracer, finished } = await traced()
+    await tracer.startActiveSpan('request', async (request) => {
+      const work = async (): Promise<void> => {
+        tracer.startSpan('first').end()
+        await new Promise((resolve) => setImmediate(resolve))
+        tracer.startSpan('second').end()
+      }
+      await Promise.all([session.run(job, work).outcome, session.run(job, work).outcome])
+      request.end()
+    })
+    const nameOf = new Map(finished().map((span) => [span.spanContext().spanId, span.name]))
+    const parents = finished().map(({ name, parentSpanContext }) => [name, nameOf.get(parentSpanContext?.spanId ?? '')])
+    expect(parents.toSorted()).toEqual([
+      ['first', 'operation background_tool_op'],
+      ['first', 'operation background_tool_op'],
+      ['operation background_tool_op', 'request'],
+      ['operation background_tool_op', 'request'],
+      ['request', undefined],
+      ['second', 'operation background_tool_op'],
+      ['second', 'operation background_tool_op'],
+    ])
+    const inner = finished().filter(({ name }) => name === 'first')
+    expect(new Set(inner.map(({ parentSpanContext }) => parentSpanContext?.spanId)).size).toBe(2)
+  })
+
+  it('of an attempt has a trace of its own, links to the submission, and is above what the handler submits (T-350, T-351)', async () => {
+    const { runtime, tracer, finished } = await traced()
+    runtime.tasks.handle('child', () => {})
+    runtime.tasks.handle('parent', async ({ submit, call }) => {
+      await submit({ kind: 'child' })
+      await call('child', 1)
+    })
+    const taskId = await tracer.startActiveSpan('request', async (request) => {
+      const id = await runtime.tasks.submit({ kind: 'parent' })
+      request.end()
+      return id
+    })
+    await runtime.tasks.outcome(taskId)
+    await expect.poll(() => finished().filter(({ name }) => name === 'attempt child').length).toBe(2)
+    const named = (name: string) => finished().find((span) => span.name === name)
+    const [request, submission, attempt] = [named('request'), named('submit parent'), named('attempt parent')]
+    expect(submission).toMatchObject({ kind: SpanKind.PRODUCER, parentSpanContext: request?.spanContext() })
+    expect(submission?.attributes).toMatchObject({ 'messaging.message.id': taskId, 'messaging.operation.type': 'send' })
+    expect(attempt).toMatchObject({ kind: SpanKind.CONSUMER, parentSpanContext: undefined })
+    expect(attempt?.spanContext().traceId).not.toBe(request?.spanContext().traceId)
+    expect(attempt?.links.map((link) => link.context.spanId)).toEqual([submission?.spanContext().spanId])
+    const below = finished().filter(({ name }) => name === 'submit child')
+    expect(below.map(({ parentSpanContext }) => parentSpanContext?.spanId)).toEqual([
+      attempt?.spanContext().spanId,
+      attempt?.spanContext().spanId,
+    ])
+  })
+
+  it('is none of somebody else: what was active when an attempt began to run is not above it', async () => {
+    const { runtime, finished } = await traced()
+    runtime.tasks.handle('work', () => trace.getActiveSpan()?.spanContext().spanId)
+    const id = await runtime.tasks.submit({ kind: 'work' })
+    const { output } = await runtime.tasks.outcome(id)
+    const attempt = finished().find(({ name }) => name === 'attempt work')
+    expect(Buffer.from(output ?? []).toString()).toBe(attempt?.spanContext().spanId)
+  })
+})
+
+describe('the trace of a submission', () => {
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+
+  it('is kept with the task over a restart, and is the own one where one is named (T-350)', async () => {
+    const { runtime } = await traced()
+    const submitted = await runtime.tasks.submit({ kind: 'work' })
+    expect(runtime.tasks.projection.task(submitted)?.spec.traceparent).toMatch(/^00-[\da-f]{32}-[\da-f]{16}-01$/)
+    const named = await runtime.tasks.submit({ kind: 'work', traceparent })
+    expect(runtime.tasks.projection.task(named)?.spec.traceparent).toBe(traceparent)
+    await expect(runtime.tasks.submit({ kind: 'work', traceparent: 'abc' })).rejects.toMatchObject({
+      code: 'invalid_input',
+      data: { field: 'traceparent' },
+    })
+  })
+
+  it('belongs to each submission of a graph, and anew to a retry (T-350)', async () => {
+    const { runtime, finished } = await traced()
+    runtime.tasks.handle('work', () => {
+      throw new TerminalFailure('no')
+    })
+    const { one, other } = await runtime.tasks.submitGraph({
+      one: { kind: 'work' },
+      other: { kind: 'work', traceparent },
+    })
+    await runtime.tasks.outcome(one)
+    await runtime.tasks.outcome(other)
+    const retried = await runtime.tasks.retry(other)
+    const spanIdOf = (taskId: typeof one) => runtime.tasks.projection.task(taskId)?.spec.traceparent?.split('-')[2]
+    const idOf = (name: string) =>
+      finished()
+        .find((span) => span.name === name)
+        ?.spanContext().spanId
+    expect([spanIdOf(one), spanIdOf(other), spanIdOf(retried)]).toEqual([
+      idOf('submit graph'),
+      '00f067aa0ba902b7',
+      idOf('submit work'),
+    ])
+  })
+
+  it('that was refused is an error', async () => {
+    const { runtime, spans } = await traced()
+    await expect(
+      runtime.tasks.submit({ kind: 'work', parentTaskId: '00000000-0000-4000-8000-000000000009' as never }),
+    ).rejects.toThrow()
+    expect(spans()).toMatchObject([{ name: 'submit work', status: { code: SpanStatusCode.ERROR } }])
+  })
+})
+
+describe('a span of a failure', () => {
+  it('has what was thrown, by code and with its stack', async () => {
+    const { session, runtime, finished } = await traced()
+    const fault = Object.assign(new Error('too many'), { code: 'rate_limited' })
+    await session.run(job, () => Promise.reject(fault)).outcome
+    runtime.tasks.handle('work', () => {
+      throw new TerminalFailure('no')
+    })
+    await runtime.tasks.outcome(await runtime.tasks.submit({ kind: 'work' }))
+    const failures = finished().filter(({ status }) => status.code === SpanStatusCode.ERROR)
+    expect(failures.map(({ attributes }) => attributes['error.type'])).toEqual(['rate_limited', 'terminal_failure'])
+    expect(failures[0]?.events).toMatchObject([
+      { name: 'exception', attributes: { 'exception.stacktrace': expect.stringContaining('tracing.test') } },
+    ])
+  })
+})
+
 describe('a tracer that throws', () => {
   const broken = (): never => {
     throw new Error('the exporter is gone')
@@ -105,6 +243,7 @@ describe('a tracer that throws', () => {
   const tracers: [string, Tracer][] = [
     ['when a span starts', { startSpan: broken }],
     ['when a span ends', { startSpan: () => span }],
+    ['when an active span starts', { startSpan: () => span, startActiveSpan: broken }],
   ]
 
   it.each(tracers)('harms no operation: %s', async (_, tracer) => {

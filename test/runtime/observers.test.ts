@@ -48,7 +48,11 @@ describe.each(stores)('an inspector %s', (_, storage) => {
     expect((await runtime.tasks.outcome(await runtime.tasks.submit({ kind: 'work' }))).status).toBe('completed')
     expect(wake.actor.getSnapshot().status).toBe('active')
     expect(logger.lines).toEqual([
-      { level: 'error', message: 'an inspector threw', fields: { cause: 'the observer broke' } },
+      {
+        level: 'error',
+        message: 'an inspector threw',
+        fields: { error: 'the observer broke', cause: expect.objectContaining({ stack: expect.any(String) }) },
+      },
     ])
     expect(runtime.health).toEqual({ status: 'open' })
     await runtime.close()

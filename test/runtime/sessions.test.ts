@@ -41,7 +41,7 @@ describe('the sessions of a runtime', () => {
     expect(logger.lines).toEqual([])
     runtime.session('one', { maxCompleted: 7 })
     expect(logger.lines.map(({ level, fields }) => [level, fields])).toEqual([
-      ['warn', { session: 'one', asked: 7, kept: 2 }],
+      ['warn', { sessionId: 'one', asked: 7, kept: 2 }],
     ])
   })
 

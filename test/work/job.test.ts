@@ -110,6 +110,22 @@ describe('a job', () => {
     expect([jobs.size, job.state, clock.pendingTimeouts]).toEqual([0, 'ended', 0])
   })
 
+  it('tells its owner once that it has ended, also when its code ends after it was left behind', async () => {
+    const { clock, jobOf } = setUp()
+    const gate = createDeferred<void>()
+    const ends: unknown[] = []
+    const job = jobOf({ graceMs: 250 })
+    job.start(
+      () => gate.promise,
+      (end) => ends.push(end),
+    )
+    job.stop('cancelled')
+    clock.advance(250)
+    gate.resolve()
+    await job.finished
+    expect(ends).toEqual([{ answer: { type: 'none' }, stopCause: 'cancelled' }])
+  })
+
   it('is stopped when its time is over, and leaves no timer behind when it is not', async () => {
     const { clock, jobOf } = setUp()
     const slow = jobOf({ timeoutMs: 1000, graceMs: 0 })

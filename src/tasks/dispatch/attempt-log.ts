@@ -24,6 +24,7 @@ import { checkHeld } from './attempt-changes.js'
 import type { AttemptIdentity } from './attempt-report.js'
 import { submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
+import { submitWithin, type TaskSpans, type TraceOfSubmission } from './task-spans.js'
 import { fireForSpending } from './triggers.js'
 
 /** What the log of an attempt is built on. */
@@ -34,6 +35,8 @@ export interface AttemptLogOptions {
   readonly times: TaskClock
   readonly answers: Answers
   readonly logger: Logger
+  /** Where calls are traced. */
+  readonly spans?: TaskSpans
 }
 
 /** Steps, waits and calls of a run, as one of its attempts reads and writes them: under its lease, or not at all. */
@@ -121,7 +124,7 @@ export class AttemptLog implements DurableLog {
       // The end of the attempt, or of its run, closes it.
       const { runId } = this.#attempt
       this.#options.logger.debug(
-        { runId, step: key, cause: messageOf(failure) },
+        { runId, step: key, error: messageOf(failure) },
         'what a step set aside stays so for now',
       )
     }
@@ -135,14 +138,7 @@ export class AttemptLog implements DurableLog {
       checkHeld(batch, this.#attempt)
       const atMs = times.now()
       const amounts = amountsOf(reserved, spent)
-      const settlements: { reservationId: ReservationId; amount: number }[] = []
-      const consumptions: { dimension: BudgetDimension; amount: number }[] = []
-      for (const [dimension, amount] of amounts) {
-        const reservationId = reserved?.get(dimension)?.id
-        if (reservationId !== undefined) settlements.push({ reservationId, amount })
-        else if (amount > 0 && batch.view.budgetsFor(taskId, dimension).length > 0)
-          consumptions.push({ dimension, amount })
-      }
+      const { settlements, consumptions } = this.#closing(batch, amounts, reserved)
       batch.submit({
         type: 'step_record',
         runId,
@@ -160,13 +156,52 @@ export class AttemptLog implements DurableLog {
     if (reserved !== undefined) this.#account().forget(Array.from(reserved.values(), ({ id }) => id))
   }
 
-  async recordWait(key: string, wait: DurableWait, { isWaiting }: WaitStart): Promise<void> {
+  async settleStep(key: string, spent: StepAmounts | undefined): Promise<void> {
+    const { mutations, projection, times, logger } = this.#options
+    const { runId, taskId } = this.#attempt
+    const reserved = this.#reserved.get(key)
+    try {
+      await mutations.transact((batch) => {
+        checkHeld(batch, this.#attempt)
+        const atMs = times.now()
+        const amounts = amountsOf(reserved, isCountable(spent) ? spent : {})
+        const { settlements, consumptions } = this.#closing(batch, amounts, reserved)
+        for (const settlement of settlements) batch.submit({ type: 'budget_settle', ...settlement, atMs })
+        for (const consumption of consumptions) batch.submit({ type: 'budget_consume', taskId, ...consumption, atMs })
+        fireForSpending(batch, projection, taskId, [...amounts.keys()], atMs)
+      })
+    } catch (failure) {
+      // What is set aside stays so, and the end of the run counts it.
+      logger.debug({ runId, step: key, cause: messageOf(failure) }, 'what a step has spent is not counted for now')
+      return
+    }
+    this.#reserved.delete(key)
+    if (reserved !== undefined) this.#account().forget(Array.from(reserved.values(), ({ id }) => id))
+  }
+
+  async recordWait(key: string, wait: DurableWait, start: WaitStart): Promise<void> {
+    if (wait.type !== 'call') return void (await this.#recordWait(key, wait, start))
+    await submitWithin(
+      this.#options.spans,
+      wait.kind,
+      (trace) => this.#recordWait(key, wait, start, trace),
+      (childTaskId) => childTaskId,
+    )
+  }
+
+  /** Resolves with the id of the task that a call has submitted. */
+  #recordWait(
+    key: string,
+    wait: DurableWait,
+    { isWaiting }: WaitStart,
+    trace: TraceOfSubmission = {},
+  ): Promise<TaskId | undefined> {
     const { mutations, times } = this.#options
     const { runId, fencingToken } = this.#attempt
-    await mutations.transact((batch) => {
+    return mutations.transact((batch) => {
       checkHeld(batch, this.#attempt)
       const subject: WaitSubject =
-        wait.type === 'call' ? { type: 'call', childTaskId: this.#call(batch, wait, times.wall()) } : wait
+        wait.type === 'call' ? { type: 'call', childTaskId: this.#call(batch, wait, trace, times.wall()) } : wait
       batch.submit({
         type: 'wait_begin',
         runId,
@@ -176,6 +211,7 @@ export class AttemptLog implements DurableLog {
         fencingToken,
         atMs: times.now(),
       })
+      return subject.type === 'call' ? subject.childTaskId : undefined
     })
   }
 
@@ -188,10 +224,35 @@ export class AttemptLog implements DurableLog {
     }
   }
 
-  #call(batch: TaskBatch, { kind, input, limits }: Extract<DurableWait, { type: 'call' }>, atMs: number): TaskId {
+  /** How what a step has spent is counted: in place of what it set aside, and beside it where a budget bears it. */
+  #closing(
+    batch: TaskBatch,
+    amounts: ReadonlyMap<BudgetDimension, number>,
+    reserved: ReadonlyMap<BudgetDimension, { readonly id: ReservationId }> | undefined,
+  ): {
+    readonly settlements: readonly { reservationId: ReservationId; amount: number }[]
+    readonly consumptions: readonly { dimension: BudgetDimension; amount: number }[]
+  } {
+    const settlements: { reservationId: ReservationId; amount: number }[] = []
+    const consumptions: { dimension: BudgetDimension; amount: number }[] = []
+    for (const [dimension, amount] of amounts) {
+      const reservationId = reserved?.get(dimension)?.id
+      if (reservationId !== undefined) settlements.push({ reservationId, amount })
+      else if (amount > 0 && batch.view.budgetsFor(this.#attempt.taskId, dimension).length > 0)
+        consumptions.push({ dimension, amount })
+    }
+    return { settlements, consumptions }
+  }
+
+  #call(
+    batch: TaskBatch,
+    { kind, input, limits }: Extract<DurableWait, { type: 'call' }>,
+    trace: TraceOfSubmission,
+    atMs: number,
+  ): TaskId {
     const { ids } = this.#options
     const parentTaskId = this.#attempt.taskId
-    const called = { kind, parentTaskId, payload: decodeValue(input), ...(limits && { constraints: limits }) }
+    const called = { kind, parentTaskId, payload: decodeValue(input), ...trace, ...(limits && { constraints: limits }) }
     return submitInto(batch, called, atMs, ids)
   }
 
@@ -234,6 +295,16 @@ function amountsOf(
     amounts.set(dimension, amount)
   }
   return amounts
+}
+
+/** Whether what a step says that it has spent can be counted. */
+function isCountable(spent: StepAmounts | undefined): spent is StepAmounts {
+  try {
+    amountsOf(undefined, spent)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function parsed(text: string | undefined): JsonValue | undefined {

@@ -1,10 +1,9 @@
-import { errorDetailsOf } from '../../base/error-details.js'
+import { errorDetailsOf, faultFields } from '../../base/error-details.js'
 import { messageOf } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
-import { createObserverGuard, type ObserverGuard } from '../../base/observers.js'
 import { nextTurn } from '../../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
-import { JobSpan, type Tracer } from '../../work/job-span.js'
+import type { JobSpan } from '../../work/job-span.js'
 import type { JobEnd } from '../../work/job.js'
 import { LeaseKeeper } from '../../work/lease-keeper.js'
 import type { Slot } from '../../work/slot.js'
@@ -29,11 +28,12 @@ import {
 } from './attempt-changes.js'
 import { Attempt, type AttemptOptions, type AttemptStart } from './attempt.js'
 import type { AttemptIdentity, AttemptReport } from './attempt-report.js'
-import { AttemptContext } from './handler-context.js'
+import { AttemptContext, type AttemptContextOptions } from './handler-context.js'
 import type { AbortCause, Handler, HandlerOptions } from './handler.js'
 import type { ResolvedDispatchOptions } from './options.js'
 import { closeSpending, type RefusedAmount, unreported } from './spending.js'
 import type { TaskClock } from './task-clock.js'
+import { endAttemptSpan } from './task-spans.js'
 import { fireForSpending } from './triggers.js'
 
 /** A handler with how its runs are started. */
@@ -44,12 +44,11 @@ export interface RegisteredHandler {
 }
 
 /** What the attempts of a process are built on. */
-export interface AttemptsOptions extends Omit<AttemptOptions, 'onWaiting' | 'cooperationMs'> {
+export interface AttemptsOptions extends Omit<AttemptOptions, 'onWaiting' | 'cooperationMs'>, AttemptContextOptions {
   readonly logger: Logger
   readonly options: ResolvedDispatchOptions
   readonly times: TaskClock
   readonly delayOf: DelayOf
-  readonly tracer?: Tracer
   /** Who waits for answers, times and calls. */
   readonly answers: Answers
   /** The concurrency keys of runs that give them back while they wait. */
@@ -98,7 +97,6 @@ export class Attempts implements Disposable {
   /** Ends on their way into the journal. */
   readonly #ends = new Set<DurableEnd<EndOffer>>()
   readonly #leases: LeaseKeeper<Attempt>
-  readonly #tracing: ObserverGuard
   readonly #attemptOptions: AttemptOptions
   #isRetiring = false
   #isClosing = false
@@ -113,7 +111,6 @@ export class Attempts implements Disposable {
     }
     const intervalMs = (options.options.leaseMs * 2) / 3
     this.#leases = new LeaseKeeper({ deadlines, logger, intervalMs, renew: (attempts) => this.#renew(attempts) })
-    this.#tracing = createObserverGuard(logger, 'the tracer threw')
   }
 
   /** Attempts being started, at work or being finished. */
@@ -206,7 +203,7 @@ export class Attempts implements Disposable {
 
   #work({ identity, claim: { reserve } }: Started, handler: Handler, options: HandlerOptions, slot: Slot): void {
     const version = options.version === undefined ? undefined : String(options.version)
-    const { projection, answers, logger, times } = this.#options
+    const { projection, answers, logger, times, spans } = this.#options
     const { runId, taskId } = identity
     const run = projection.run(runId)
     const task = projection.task(taskId)?.spec
@@ -216,18 +213,21 @@ export class Attempts implements Disposable {
       reservedAtStart,
       slot: this.#slotOf(run, task, slot),
       codeVersion: version,
-      log: { answers, logger, times },
+      log: { answers, logger, times, ...(spans !== undefined && { spans }) },
     }
     const attempt = new Attempt(identity, run, task, start, this.#attemptOptions)
     this.#attempts.set(runId, attempt)
     const lease = this.#leases.keep(attempt)
-    const span = this.#spanOf(attempt)
+    const span = spans?.attempt({ ...identity, task, attemptNumber: run.attemptCount })
     // Whatever happened to the run since the claim became durable counts at once.
     this.onRunChanged(run)
     if (this.#isRetiring) attempt.job.windDown()
     if (this.#isClosing) attempt.job.stop('shutdown')
     attempt.job.start(
-      () => handler(new AttemptContext(attempt, this.#options)),
+      () => {
+        const work = (): unknown => handler(new AttemptContext(attempt, this.#options))
+        return span === undefined ? work() : span.run(work)
+      },
       (end) => this.#finish(attempt, end, { lease, slot, version }, span),
     )
   }
@@ -261,7 +261,7 @@ export class Attempts implements Disposable {
       batch.submit({ type: isWaiting ? 'attempt_wait' : 'attempt_go_on', runId, attemptId, fencingToken, atMs: now() })
     })
     change.catch((failure: unknown) =>
-      logger.debug({ runId, cause: messageOf(failure) }, 'whether a run waits was not recorded'),
+      logger.debug({ runId, error: messageOf(failure) }, 'whether a run waits was not recorded'),
     )
     if (isWaiting && this.#isRetiring) attempt.job.stop('shutdown')
     if (!isWaiting) this.#stopIfExhausted(attempt)
@@ -276,7 +276,7 @@ export class Attempts implements Disposable {
     const { deadlines, logger, onLeftBehind } = this.#options
     const { runId, run, task, job } = attempt
     const report = attempt.reportOf(end)
-    endSpan(span, report)
+    endAttemptSpan(span, report.outcome)
     if (report.outcome.result === 'success') this.#tellUnused(attempt, held)
     // Before the end is recorded: nobody may have the key in between.
     if (end.answer.type === 'none' && task.constraints.concurrencyKey !== undefined) onLeftBehind(run, job.finished)
@@ -303,7 +303,7 @@ export class Attempts implements Disposable {
     { lease, slot }: Held,
   ): void {
     const { logger } = this.#options
-    if (result === 'given_up') logger.warn({ runId, cause: messageOf(refusal) }, 'the end of an attempt was not taken')
+    if (result === 'given_up') logger.warn({ runId, ...faultFields(refusal) }, 'the end of an attempt was not taken')
     this.#ends.delete(end)
     lease[Symbol.dispose]()
     this.#leave(runId, spending.refused, slot)
@@ -381,19 +381,6 @@ export class Attempts implements Disposable {
     return lost
   }
 
-  #spanOf({ task, taskId, runId, attemptId }: Attempt): JobSpan | undefined {
-    const { tracer } = this.#options
-    if (tracer === undefined) return undefined
-    const attributes = {
-      'stateward.task.id': taskId,
-      'stateward.task.kind': task.kind,
-      'stateward.run.id': runId,
-      'stateward.attempt.id': attemptId,
-    }
-    const start = { name: `attempt ${task.kind}`, attributes, outcomeAttribute: 'stateward.attempt.outcome' }
-    return new JobSpan(tracer, start, this.#tracing)
-  }
-
   #onNotStarted(runId: RunId, failure: unknown, slot: Slot): void {
     this.#attempts.delete(runId)
     slot.release()
@@ -416,12 +403,6 @@ function isHolder({ fencingToken }: Attempt, { state, lease }: Run): boolean {
   return state === 'running' && lease?.fencingToken === fencingToken
 }
 
-/** A suspension is no error: the run goes on later. */
-function endSpan(span: JobSpan | undefined, { outcome }: AttemptReport): void {
-  if (outcome.result === 'success' || outcome.result === 'suspended') span?.end(outcome.result)
-  else span?.end(outcome.result, outcome.error)
-}
-
 /**
  * What is offered in place of a refused end, so that no end is lost whatever it is made of: the same end without those of
  * its consequences that are refused; then a failure that carries the refusal; at last that failure and nothing else.
@@ -432,7 +413,7 @@ function insteadOf({ report }: EndOffer, refusal: unknown, refusals: number, log
     try {
       step()
     } catch (cause) {
-      logger.error({ cause: messageOf(cause) }, 'what follows from the end of an attempt was refused')
+      logger.error({ ...faultFields(cause) }, 'what follows from the end of an attempt was refused')
     }
   }
   const leaveOut: TakeConsequence = () => logger.error({}, 'what follows from the end of an attempt was left out')

@@ -1,21 +1,21 @@
+import { faultFields } from '../../base/error-details.js'
 import { createActor, waitFor } from 'xstate'
 import { type DispatcherActor, dispatcherMachine } from '../../../machines/dispatcher.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
-import { messageOf } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { type Inspect, type InspectionObserver, inspectOption } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
 import type { JobList } from '../../work/job-list.js'
-import type { Tracer } from '../../work/job-span.js'
 import { Slots } from '../../work/slots.js'
 import { isRefusal, TaskError } from '../errors.js'
 import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
 import type { CommitListener, TaskCommit, TaskMutations } from '../authority.js'
 import type { Run } from '../run.js'
+import { runsTakenBack } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
 import { Answers } from './answers.js'
@@ -37,6 +37,7 @@ import { LeaseWatch } from './leases.js'
 import { Promotion } from './promotion.js'
 import { Selection } from './selection.js'
 import type { RefusedAmount } from './spending.js'
+import type { TaskSpans } from './task-spans.js'
 import { createTaskClock, type TaskClock } from './task-clock.js'
 import { WaitEnds } from './wait-ends.js'
 
@@ -52,8 +53,8 @@ export interface DispatcherOptions {
   readonly jobs: JobList
   readonly logger: Logger
   readonly inspect?: Inspect
-  /** Opens one span per attempt. */
-  readonly tracer?: Tracer
+  /** Where attempts and what they submit are traced. */
+  readonly spans?: TaskSpans
   readonly options?: DispatchOptions
 }
 
@@ -235,6 +236,7 @@ export class Dispatcher {
     this.#waitEnds.recover()
     const abandoned = [...projection.leased()].filter(({ lease }) => lease?.owner === this.#resolved.owner)
     await Promise.all([...abandoned.map(({ id }) => this.#recover(id)), this.#reportFailure(this.#followUps.recover())])
+    if (abandoned.length > 0) runsTakenBack(logger, { runs: abandoned.length })
     const { capabilities, stragglerLimitMs } = this.#resolved
     this.#selection = new Selection({
       projection,
@@ -347,7 +349,7 @@ export class Dispatcher {
   #onNotStarted(runId: RunId, failure: unknown): void {
     // What no later try can mend stays with its run; it must not hold off the others.
     const isFault = failure !== undefined && !isRefusal(failure) && !isLaneFailure(failure)
-    if (isFault) this.#options.logger.error({ runId, cause: messageOf(failure) }, 'an attempt cannot be started')
+    if (isFault) this.#options.logger.error({ runId, ...faultFields(failure) }, 'an attempt cannot be started')
     else if (failure !== undefined) this.#onFailure(failure)
     this.#onEnded(runId)
     const run = this.#options.projection.run(runId)
@@ -428,9 +430,8 @@ export class Dispatcher {
   /** A lost race is nothing to worry about; what the journal refused is tried again a little later. */
   #onFailure(failure: unknown): void {
     const { logger } = this.#options
-    const cause = messageOf(failure)
-    if (isRefusal(failure)) return logger.debug({ cause }, 'a change came too late')
-    logger.warn({ cause }, 'a change is not durable, trying again')
+    if (isRefusal(failure)) return logger.debug({ error: failure.message }, 'a change came too late')
+    logger.warn(faultFields(failure), 'a change is not durable, trying again')
     this.#holdOff()
   }
 

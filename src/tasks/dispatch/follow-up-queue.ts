@@ -1,4 +1,5 @@
-import { messageOf, StatewardError } from '../../base/errors.js'
+import { faultFields } from '../../base/error-details.js'
+import { StatewardError } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
 import { nextTurn } from '../../base/promises.js'
 import { isLaneFailure, isTooLargeForJournal } from '../../lane/errors.js'
@@ -105,8 +106,10 @@ export class FollowUpQueue implements Disposable {
     }
     if (StatewardError.is(failure, 'lane_closed')) return false
     // Neither time nor a smaller group would help: to try again would be a loop.
-    const cause = messageOf(failure)
-    logger.error({ followUp: last, cause }, 'what follows from a change of a task cannot be done, it is given up')
+    logger.error(
+      { followUp: last, ...faultFields(failure) },
+      'what follows from a change of a task cannot be done, it is given up',
+    )
     if (last === undefined) return false
     this.#queue.delete(last)
     return true

@@ -19,6 +19,7 @@ import type { Attempt } from './attempt.js'
 import type { BudgetAccess, ChildView, HandlerContext, PrerequisiteView } from './handler.js'
 import { decodeChild, type SubmitInput, submitInto } from './submission.js'
 import type { TaskClock } from './task-clock.js'
+import type { TaskSpans, TraceOfSubmission } from './task-spans.js'
 
 /** What a handler's context reads and writes. */
 export interface AttemptContextOptions {
@@ -26,6 +27,8 @@ export interface AttemptContextOptions {
   readonly projection: TaskProjection
   readonly ids: IdSource
   readonly times: TaskClock
+  /** Where submissions are traced. */
+  readonly spans?: TaskSpans
 }
 
 /**
@@ -151,13 +154,26 @@ export class AttemptContext implements HandlerContext {
   }
 
   #submit(child: Omit<SubmitInput, 'parentTaskId'>): Promise<TaskId> {
-    const { mutations, times, ids } = this.#options
+    const { mutations, times, ids, spans } = this.#options
+    const input = (): SubmitInput => ({ ...decodeChild(child), parentTaskId: this.taskId })
+    if (spans !== undefined) return silence(this.#submitWithin(spans, input))
     // The transaction's promise has a handler already: a handler that does not await a refused submission harms nobody.
     return mutations.transact((batch) => {
-      const input = { ...decodeChild(child), parentTaskId: this.taskId }
+      const decoded = input()
       checkHeld(batch, this.#attempt)
-      return submitInto(batch, input, times.wall(), ids)
+      return submitInto(batch, decoded, times.wall(), ids)
     })
+  }
+
+  async #submitWithin(spans: TaskSpans, input: () => SubmitInput): Promise<TaskId> {
+    const { mutations, times, ids } = this.#options
+    const decoded = input()
+    const submit = (trace: TraceOfSubmission): Promise<TaskId> =>
+      mutations.transact((batch) => {
+        checkHeld(batch, this.#attempt)
+        return submitInto(batch, { ...trace, ...decoded }, times.wall(), ids)
+      })
+    return spans.submit(decoded.kind, submit, (taskId) => taskId)
   }
 }
 

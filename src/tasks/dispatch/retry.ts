@@ -3,6 +3,7 @@ import type { TaskBatch } from '../authority.js'
 import type { BudgetDimension, TaskId } from '../ids.js'
 import { knownTask } from '../task.js'
 import { createAgain } from './submission.js'
+import type { TraceOfSubmission } from './task-spans.js'
 
 /**
  * Submits a failed task anew, under a new id that names the old one, with the same kind, payload, policy, constraints,
@@ -15,6 +16,7 @@ export function retryInto(
   dimensions: Iterable<BudgetDimension>,
   atMs: number,
   ids: IdSource,
+  trace: TraceOfSubmission = {},
 ): TaskId {
   const { view } = batch
   const { spec } = knownTask(view, taskId)
@@ -27,5 +29,5 @@ export function retryInto(
     const budget = view.budget(taskId, dimension)
     if (budget !== undefined) budgets[dimension] = budget.limit
   }
-  return createAgain(batch, spec, { dependsOn, after, budgets }, atMs, ids)
+  return createAgain(batch, spec, { dependsOn, after, budgets, ...trace }, atMs, ids)
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.js'
 import type { Deadline } from '../../base/deadline-queue.js'
-import type { Logger } from '../../base/logger.js'
+import { silentLogger, type Logger } from '../../base/logger.js'
 import { OrderedSet } from '../../base/ordered-set.js'
 import { budgetDimension, type BudgetDimension } from '../budget.js'
 import type { TaskEvent } from '../catalogue.js'
@@ -9,6 +9,7 @@ import { canRun } from '../actor.js'
 import { bySelection } from '../run-index.js'
 import type { Run } from '../run.js'
 import { hasEnded } from '../task.js'
+import { runBlocked } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import type { Slot } from '../../work/slot.js'
 import type { Slots } from '../../work/slots.js'
@@ -54,6 +55,8 @@ export class Selection implements Disposable {
   /** Handlers that the log has warned of: no budget bears what they set aside. */
   readonly #warned = new WeakSet<RegisteredHandler>()
   readonly #unhandled: UnhandledKinds
+  /** What the log was told last of runs that cannot start; nothing where there is no logger. */
+  readonly #told = new Map<RunId, Blocker>()
   /** When the next of a kind may start. */
   readonly #rates = new Map<string, Deadline>()
 
@@ -83,11 +86,13 @@ export class Selection implements Disposable {
     for (let run = this.#candidates.first; run !== undefined; run = this.#candidates.first) {
       const chosen = this.#judge(run)
       if (typeof chosen === 'string') {
+        this.#tellBlock(run, chosen)
         this.block(run, chosen)
         if (isEnough()) return 'later'
       } else {
         this.#candidates.remove(run.id)
         this.#refused.delete(run.id)
+        this.#told.delete(run.id)
         this.#passOn(run)
         return chosen
       }
@@ -163,6 +168,7 @@ export class Selection implements Disposable {
     if (run.state !== 'ready') {
       this.#candidates.remove(run.id)
       this.#refused.delete(run.id)
+      this.#told.delete(run.id)
       return this.#passOn(run)
     }
     this.#candidates.add(run)
@@ -229,6 +235,18 @@ export class Selection implements Disposable {
     if (slot === undefined) return 'slot'
     this.#keys.tryAcquire(run)
     return { run, registered, slot }
+  }
+
+  /** Once for each thing that it waits for; what passes by itself in a moment is not worth a line. */
+  #tellBlock(run: Run, blocker: Blocker): void {
+    const { logger, projection } = this.#options
+    if (logger === silentLogger || blocker === 'commit' || blocker === 'lease' || blocker === 'cancellation') return
+    if (this.#told.get(run.id) === blocker) return
+    this.#told.set(run.id, blocker)
+    const { id: runId, taskId } = run
+    const kind = projection.task(taskId)?.spec.kind ?? ''
+    const block = this.blockOf(run) ?? { by: blocker }
+    runBlocked(logger, { taskId, kind, runId, ...block })
   }
 
   /** What keeps a ready run from starting, in words for whoever asks; see {@link DispatchBlock}. */

@@ -5,6 +5,7 @@ import type { IdSource } from '../../base/ids.js'
 import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
 import { canonicalText } from '../../base/json.js'
 import { longestDurationMs, optionsSchema, recordSchema, textOf, wholeNumberSchema } from '../../base/options.js'
+import { traceparentSchema } from '../../work/trace-context.js'
 import { budgetDimension } from '../budget.js'
 import { checkValue, encodeValue, type Schema } from '../../work/values.js'
 import { decodeBytes } from '../bytes.js'
@@ -58,6 +59,11 @@ export interface SubmitInput {
   readonly budgets?: Readonly<Record<string, number>>
   /** Events that release the earliest run before its time; each once. */
   readonly releasedBy?: readonly EventFilter[]
+  /**
+   * A W3C `traceparent` that the spans of its attempts link to. Default: with a tracer that of the span in which the task is
+   * submitted.
+   */
+  readonly traceparent?: string
 }
 
 /** How a task is submitted beside its kind and input. */
@@ -119,6 +125,7 @@ export const submitFields = {
   tenantId: v.optional(idSchema<TenantId>()),
   budgets: v.optional(recordSchema(wholeNumberSchema(0))),
   releasedBy: v.optional(v.array(eventFilterSchema, 'not a list')),
+  traceparent: v.optional(traceparentSchema),
 } as const
 
 const prerequisites = v.optional(v.array(idSchema<TaskId>(), 'not a list'))
@@ -178,11 +185,17 @@ function knownByKey(view: TaskView, input: SubmitInput): TaskId | undefined {
 export function createAgain(
   batch: TaskBatch,
   spec: TaskSpec,
-  connections: Pick<SubmitInput, 'dependsOn' | 'after' | 'budgets'>,
+  { traceparent, ...connections }: Pick<SubmitInput, 'dependsOn' | 'after' | 'budgets' | 'traceparent'>,
   atMs: number,
   ids: IdSource,
 ): TaskId {
-  const taskSpec = { ...spec, id: ids.uuid() as TaskId, retryOf: spec.id }
+  const { traceparent: _, ...same } = spec
+  const taskSpec = {
+    ...same,
+    id: ids.uuid() as TaskId,
+    retryOf: spec.id,
+    ...(traceparent !== undefined && { traceparent }),
+  }
   createWith(batch, taskSpec, connections.budgets, { origin: atMs, createdAtMs: atMs }, ids)
   connectInto(batch, taskSpec.id, connections, atMs, ids)
   return taskSpec.id
@@ -243,7 +256,17 @@ function isNear(atMs: number, now: number): boolean {
 }
 
 function specOf(input: SubmitInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
-  const { id = ids.uuid() as TaskId, kind, runPolicy, constraints, metadata, parentTaskId, tenantId, key } = input
+  const {
+    id = ids.uuid() as TaskId,
+    kind,
+    runPolicy,
+    constraints,
+    metadata,
+    parentTaskId,
+    tenantId,
+    key,
+    traceparent,
+  } = input
   const payload = payloadOf(input)
   return createTaskSpec({
     id,
@@ -255,6 +278,7 @@ function specOf(input: SubmitInput, ids: Pick<IdSource, 'uuid'>): TaskSpec {
     ...(parentTaskId !== undefined && { parentTaskId }),
     ...(tenantId !== undefined && { tenantId }),
     ...(key !== undefined && { key }),
+    ...(traceparent !== undefined && { traceparent }),
   })
 }
 
@@ -319,6 +343,7 @@ export function submitGraphInto<Name extends string>(
   graph: TaskGraph<Name>,
   atMs: number,
   ids: IdSource,
+  trace: Pick<SubmitInput, 'traceparent'> = {},
 ): Readonly<Record<Name, TaskId>> {
   const nodes = new Map(Object.entries(graph) as [Name, GraphNode<Name>][])
   const known = new Map(Array.from(nodes, ([name, node]) => [name, knownByKey(batch.view, nodeInput(node))]))
@@ -334,6 +359,7 @@ export function submitGraphInto<Name extends string>(
   for (const [name, node] of nodes) {
     const { dependsOn = [], after = [], parent } = node
     inputs.set(name, {
+      ...trace,
       ...nodeInput(node),
       id: idOf(name, name),
       dependsOn: dependsOn.map((prerequisite) => idOf(prerequisite, name)),

@@ -43,6 +43,13 @@ export interface ChildProcessOptions {
   readonly onStarted?: (pid: number) => void
   /** Called for every line of output that is not empty. */
   readonly onLine?: (line: string, stream: OutputStream) => void
+  /** Called with the output as it comes. Must not throw. */
+  readonly onOutput?: (bytes: Buffer, stream: OutputStream) => void
+  /**
+   * Called once the child has ended and its group was killed, before the rest of its output is read: ends what has left
+   * the group, which may hold the pipes open.
+   */
+  readonly onExited?: () => Promise<unknown>
 }
 
 /** How a child ended. */
@@ -85,7 +92,7 @@ type OutputProcess = ChildProcessByStdio<null, Readable, Readable>
  * Raises `child_not_started`, the reason of an already aborted `signal`, and what `onStarted` throws.
  */
 export async function runChildProcess(call: ChildCommand, options: ChildProcessOptions): Promise<ChildProcessReport> {
-  const { clock, onStarted, onLine } = options
+  const { clock, onStarted, onExited } = options
   options.signal?.throwIfAborted()
   const startedAt = clock.monotonicNow()
   const child = start(call)
@@ -98,7 +105,7 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
     const exited = once(child, 'exit')
     const closed = silence(once(child, 'close'))
     const tail = new OutputTail(outputTailBytes)
-    readOutput(child, tail, onLine)
+    readOutput(child, tail, options)
     let refusal: Error | undefined
     try {
       onStarted?.(pid)
@@ -109,6 +116,7 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
     const [exitCode, signal] = (await exited) as [number | null, NodeJS.Signals | null]
     ending[Symbol.dispose]()
     signalGroup(pid, 'SIGKILL')
+    await onExited?.()
     await releasePipes(child, closed, options)
     if (refusal !== undefined) throw refusal
     return {
@@ -157,11 +165,12 @@ async function failureOf(child: OutputProcess): Promise<unknown> {
   return error
 }
 
-function readOutput(child: OutputProcess, tail: OutputTail, onLine: ChildProcessOptions['onLine']): void {
+function readOutput(child: OutputProcess, tail: OutputTail, { onLine, onOutput }: ChildProcessOptions): void {
   for (const stream of ['stdout', 'stderr'] as const) {
     const lines = new LineSplitter((line) => onLine?.(line, stream))
     child[stream].on('data', (bytes: Buffer) => {
       tail.push(bytes)
+      onOutput?.(bytes, stream)
       lines.push(bytes)
     })
     child[stream].on('end', () => lines.end())

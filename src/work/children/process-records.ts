@@ -4,14 +4,8 @@ import * as v from 'valibot'
 import type { Clock } from '../../base/clock.js'
 import { decodeJson } from '../../base/decode.js'
 import { isUuid } from '../../base/ids.js'
-import {
-  hasVariable,
-  isPidInUse,
-  listProcesses,
-  readBootId,
-  readProcessStatus,
-  type ProcessStatus,
-} from '../../base/process-status.js'
+import { isPidInUse } from '../../base/process-status.js'
+import { identify, killProcesses, type KilledProcesses } from './marked-processes.js'
 
 /**
  * Name of the variable by which every process of an operation is known. It is inherited, so it also
@@ -20,9 +14,6 @@ import {
 export const operationVariable = 'STATEWARD_OPERATION_ID'
 
 const maxRecordBytes = 1024
-/** Milliseconds between looking whether killed processes have gone, and how often to look. */
-const reapPollMs = 5
-const reapPolls = 400
 
 const recordSchema = v.strictObject({
   pid: v.pipe(v.number(), v.safeInteger(), v.minValue(2)),
@@ -39,12 +30,8 @@ export interface OpenProcessRecord extends Disposable {
 }
 
 /** What became of the recorded processes of one operation. */
-export interface ReapedOperation {
+export interface ReapedOperation extends KilledProcesses {
   readonly operationId: string
-  /** How many processes were still running and have been killed. */
-  readonly killed: number
-  /** Processes that may still run: killed without effect, or not to be told from a stranger on this system. */
-  readonly leftPids: readonly number[]
 }
 
 /**
@@ -105,47 +92,13 @@ async function reapOperation(
   operationId: string,
   record: ProcessRecord | undefined,
   clock: Clock,
-): Promise<Omit<ReapedOperation, 'operationId'>> {
+): Promise<KilledProcesses> {
   if (record?.identity === null) return { killed: 0, leftPids: isPidInUse(record.pid) ? [record.pid] : [] }
-  const killed = new Set<number>()
-  for (let poll = 0; poll < reapPolls; poll += 1) {
-    const running = processesOf(operationId, record)
-    if (running.length === 0) break
-    for (const { pid } of running) {
-      kill(pid)
-      killed.add(pid)
-    }
-    await new Promise<void>((resolve) => clock.setTimeout(resolve, reapPollMs))
-  }
-  const leftPids = processesOf(operationId, record).map(({ pid }) => pid)
-  return { killed: killed.size - leftPids.length, leftPids }
-}
-
-/** The operation's processes, and whatever shares a group with one of them. */
-function processesOf(operationId: string, record: ProcessRecord | undefined): ProcessStatus[] {
-  const processes = listProcesses()
-  const isRecordedBoot = record?.identity?.bootId === readBootId()
-  const isRecorded = ({ pid, startTime }: ProcessStatus): boolean =>
-    isRecordedBoot && pid === record?.pid && startTime === record.identity?.startTime
-  const own = processes.filter(
-    (status) => isRecorded(status) || hasVariable(status.pid, operationVariable, operationId),
-  )
-  const groups = new Set(own.map(({ group }) => group))
-  groups.delete(readProcessStatus(process.pid)?.group ?? 0)
-  return processes.filter(({ group }) => groups.has(group))
+  const recorded = record && { pid: record.pid, ...record.identity }
+  return killProcesses({ mark: { name: operationVariable, value: operationId }, ...(recorded && { recorded }) }, clock)
 }
 
 function identityOf(pid: number): ProcessRecord['identity'] {
-  const [status, bootId] = [readProcessStatus(pid), readBootId()]
-  return status === undefined || bootId === undefined ? null : { startTime: status.startTime, bootId }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch (error) {
-    // It ended by itself, or is not ours to kill; the next look tells which.
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ESRCH' && code !== 'EPERM') throw error
-  }
+  const identity = identify(pid)
+  return identity === undefined ? null : { startTime: identity.startTime, bootId: identity.bootId }
 }

@@ -1,17 +1,21 @@
 import { createDeferred } from '../../../src/base/promises.js'
 import type { Logger } from '../../../src/base/logger.js'
 
-/** A logger that remembers what it was told, and tells when. */
+/** A logger that remembers what it was told at some levels, and tells when. */
 export interface RecordingLogger extends Logger {
   readonly lines: { readonly level: string; readonly message: string; readonly fields: object }[]
   /** Resolves once this many lines were written. */
   written(count: number): Promise<void>
 }
 
-export function createRecordingLogger(): RecordingLogger {
+const trouble = ['warn', 'error'] as const
+
+/** The life of a service goes on at lower levels; unless asked for, only trouble is remembered. */
+export function createRecordingLogger(levels: readonly (keyof Logger)[] = trouble): RecordingLogger {
   const lines: RecordingLogger['lines'] = []
   const waiting = new Map<number, () => void>()
-  const log = (level: string) => (fields: object, message: string) => {
+  const log = (level: keyof Logger) => (fields: object, message: string) => {
+    if (!levels.includes(level)) return
     lines.push({ level, message, fields })
     waiting.get(lines.length)?.()
   }

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { decode } from '../../../src/base/decode.js'
 import { createDeferred } from '../../../src/base/promises.js'
 import { backoffSchema, retryDelay } from '../../../src/tasks/dispatch/options.js'
-import { AttemptAborted, suspend, TerminalFailure, type HandlerContext } from '../../../src/tasks/index.js'
+import {
+  AttemptAborted,
+  budgetDimension,
+  suspend,
+  TerminalFailure,
+  type HandlerContext,
+} from '../../../src/tasks/index.js'
 import { openRoom, start } from './support/room.js'
 
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString()
@@ -163,6 +169,41 @@ describe('timeouts', () => {
       { result: 'timeout', error: 'attempt exceeded its limit of 30000 milliseconds' },
       { result: 'success' },
     ])
+  })
+
+  it('[T-175] what a handler has spent counts once, also when it ends after its attempt', async () => {
+    const room = await openRoom()
+    const gate = createDeferred<void>()
+    room.tasks.handle('work', ({ budget }) => {
+      budget.report('token', 5)
+      return gate.promise
+    })
+    const constraints = { timeoutMs: 1000, maxAttempts: 1 }
+    const id = await room.tasks.submit({ kind: 'work', constraints, budgets: { token: 100 } })
+    await room.pass(2)
+    expect(room.statesOf(id)).toEqual(['failed'])
+    gate.resolve()
+    await room.settle()
+    expect(room.authority.projection.budget(id, budgetDimension('token'))?.consumed).toBe(5)
+  })
+
+  it('[T-175] the late end of an earlier attempt leaves the next one, its signal included, alone', async () => {
+    const room = await openRoom({ dispatch: { backoff: { type: 'fixed', delayMs: 0 } } })
+    const first = createDeferred<void>()
+    let second: AbortSignal | undefined
+    room.tasks.handle('work', ({ attemptNumber, signal }) => {
+      if (attemptNumber === 1) return first.promise
+      second = signal
+      return new Promise(() => {})
+    })
+    const id = await room.tasks.submit({ kind: 'work', constraints: { timeoutMs: 5000, maxAttempts: 2 } })
+    await room.pass(6)
+    expect(second?.aborted).toBe(false)
+    first.resolve()
+    await room.settle()
+    await room.tasks.cancel(id)
+    await room.settle()
+    expect(second?.aborted).toBe(true)
   })
 
   it('[T-175] a handler that ignores its signal loses its slot a moment later', async () => {

@@ -2,9 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { messageOf } from '../../../src/base/errors.js'
 import { budgetDimension, type HandlerContext, type TaskId } from '../../../src/tasks/index.js'
 import { codeOf, openService, textOf, type Service } from '../acceptance/support.js'
+import type { StepOptions } from '../../../src/work/durable-context.js'
 import { openRoom } from '../dispatch/support/room.js'
 
 const token = budgetDimension('token')
+const fail = (): never => {
+  throw new Error('no usage')
+}
 const never = (): Promise<never> => new Promise(() => {})
 
 /** Limit, spent and reserved of a task. */
@@ -85,6 +89,27 @@ describe('steps', () => {
     const id = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
     expect(await service.tasks.outcome(id)).toMatchObject({ status: 'completed' })
     expect([held, [...service.projection.stepsOf(service.run(id).id)]]).toEqual([[100, 0, 0], []])
+  })
+
+  it.each<[string, StepOptions<unknown>, () => unknown, number]>([
+    ['whose result cannot be recorded', { reserve: { token: 40 }, spent: () => ({ token: 15 }) }, () => new Map(), 15],
+    ['that reserved nothing', { spent: () => ({ token: 15 }) }, () => new Map(), 15],
+    ['that does not say what it spent', { reserve: { token: 40 } }, () => new Map(), 40],
+    ['that fails to say what it spent', { reserve: { token: 40 }, spent: () => fail() }, () => 1, 40],
+    ['that says no amount', { reserve: { token: 40 }, spent: () => ({ token: Number.NaN }) }, () => 1, 40],
+    ['that promises an amount', { reserve: { token: 40 }, spent: async () => ({ token: 1 }) } as never, () => 1, 40],
+  ])('[T-242] one %s was done, and counts what it has spent', async (_, options, work, spent) => {
+    const service = await openService()
+    let held: unknown
+    let failure: unknown
+    service.tasks.handle('work', async ({ step, taskId }) => {
+      failure = await step('call', work, options).then(() => undefined, messageOf)
+      held = ledger(service, taskId)
+    })
+    const id = await service.tasks.submit({ kind: 'work', budgets: { token: 100 } })
+    expect(await service.tasks.outcome(id)).toMatchObject({ status: 'completed' })
+    expect([failure, held, ledger(service, id)]).toEqual([expect.any(String), [100, spent, 0], [100, spent, 0]])
+    expect([...service.projection.stepsOf(service.run(id).id)]).toEqual([])
   })
 
   it('[T-242] what a lost process had set aside for a step is taken over by whoever does the step again', async () => {

@@ -1,0 +1,68 @@
+/** What a masked value is shown as. */
+export const masked = '[masked]'
+
+/** Names of fields whose values nobody should read in a log. */
+export const defaultSecretKeys =
+  /passw(?:or)?d|passphrase|secret|token|credential|authori[sz]ation|cookie|api[-_.]?key|access[-_.]?key|private[-_.]?key/i
+
+/** How deep fields are looked into; what lies deeper is left out. */
+const deepest = 8
+
+/** `key: value`, `key=value` or `"key": "value"` in a text, as in messages of errors. A word begins once, so that this is linear. */
+const pairsInText =
+  /(?<![\w.-])(["']?)([\w.-]{1,64})\1(\s{0,4}[:=]\s{0,4})("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic)\s)?[^\s"',;&(){}[\]]+)/gi
+
+/** Whether the field of this name holds a secret. */
+export type IsSecretKey = (key: string) => boolean
+
+/** Decides by a pattern; one with state (`g`, `y`) is asked from its beginning every time. */
+export function secretKeys(pattern: RegExp = defaultSecretKeys): IsSecretKey {
+  return (key) => key.search(pattern) !== -1
+}
+
+/**
+ * The same fields with whatever stands under the name of a secret replaced, at any depth, and in texts such as
+ * `token=abc` too. Numbers and the like stay: a budget of tokens is none. Never changes what it is given, and copies only what
+ * has a secret in it.
+ */
+export function maskFields(fields: object, isSecret: IsSecretKey): object {
+  return maskValue(fields, isSecret, 0) as object
+}
+
+function maskValue(value: unknown, isSecret: IsSecretKey, depth: number): unknown {
+  if (typeof value === 'string') return maskText(value, isSecret)
+  if (typeof value !== 'object' || value === null) return value
+  if (depth === deepest) return '…'
+  if (Array.isArray(value)) {
+    const items = value.map((item) => maskValue(item, isSecret, depth + 1))
+    return items.some((item, index) => item !== value[index]) ? items : value
+  }
+  // An instance of a class is its own business, but for what it is printed as.
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return value
+  let copy: Record<string, unknown> | undefined
+  for (const [key, item] of Object.entries(value)) {
+    const shown = isSecret(key) && isText(item) ? masked : maskValue(item, isSecret, depth + 1)
+    if (shown !== item) (copy ??= { ...value })[key] = shown
+  }
+  return copy ?? value
+}
+
+/** What can hold a secret: text, or something made of texts. */
+function isText(value: unknown): boolean {
+  return typeof value === 'string' || (typeof value === 'object' && value !== null)
+}
+
+/** The same text with the values of secrets in it replaced. */
+function maskText(text: string, isSecret: IsSecretKey): string {
+  if (!/[:=]/.test(text)) return text
+  return text.replace(pairsInText, (pair, quote: string, key: string, between: string, value: string) =>
+    isSecret(key) && !/^\d+$/.test(value) ? `${quote}${key}${quote}${between}${maskedLike(value)}` : pair,
+  )
+}
+
+/** In the quotes that it had. */
+function maskedLike(value: string): string {
+  const [first = ''] = value
+  return first === '"' || first === "'" ? `${first}${masked}${first}` : masked
+}

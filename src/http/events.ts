@@ -1,0 +1,91 @@
+import { onAbort } from '../base/abort.js'
+import type { Clock } from '../base/clock.js'
+import { silence } from '../base/promises.js'
+import { clientJson } from './json.js'
+import type { HttpEvent } from './route.js'
+
+/** How events are served. */
+export interface EventTextOptions {
+  readonly clock: Clock
+  /** Milliseconds of silence after which a comment shows that the stream is alive. */
+  readonly heartbeatMs: number
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal
+}
+
+/** The most that is handed to a connection at once, in bytes: so much has to be read for a client not to have stalled. */
+const pieceSize = 64 * 1024
+
+/**
+ * Events as bytes of a stream of Server-Sent Events, in pieces. The next event is asked for when the last piece was taken, so that
+ * one event is held at most. Time is kept only while an event is waited for: who does not read sets no timer. Raises the
+ * signal's reason.
+ */
+export async function* eventPieces(
+  events: AsyncIterable<HttpEvent>,
+  options: EventTextOptions,
+): AsyncGenerator<Uint8Array> {
+  const iterator = events[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const next = new Arrival(iterator.next())
+      while (!(await next.within(options))) yield Buffer.from(': still here\n\n')
+      const result = next.result()
+      if (result.done === true) return
+      const bytes = Buffer.from(textOf(result.value))
+      for (let start = 0; start < bytes.length; start += pieceSize) yield bytes.subarray(start, start + pieceSize)
+    }
+  } finally {
+    // Not waited for: events that do not heed the signal may never answer.
+    void silence(Promise.resolve(iterator.return?.()))
+  }
+}
+
+function textOf({ id, event, data }: HttpEvent): string {
+  const head = id === undefined ? '' : `id: ${id}\n`
+  return `${head}event: ${event}\ndata: ${clientJson(data)}\n\n`
+}
+
+/** The next event, which may be waited for again and again without piling up what waits. */
+class Arrival {
+  #settled: (() => IteratorResult<HttpEvent>) | undefined
+  #wake = (): void => {}
+
+  constructor(next: Promise<IteratorResult<HttpEvent>>) {
+    const settle = (result: () => IteratorResult<HttpEvent>): void => {
+      this.#settled = result
+      this.#wake()
+    }
+    next.then(
+      (result) => settle(() => result),
+      (reason: unknown) =>
+        settle(() => {
+          throw reason
+        }),
+    )
+  }
+
+  /** Resolves with true once the event is there, with false when the time is over. Raises the signal's reason. */
+  async within({ clock, heartbeatMs, signal }: EventTextOptions): Promise<boolean> {
+    signal.throwIfAborted()
+    if (this.#settled !== undefined) return true
+    let giveUp = (): void => {}
+    await new Promise<void>((resolve) => {
+      const timeout = clock.setTimeout(resolve, heartbeatMs)
+      const forget = onAbort(signal, resolve)
+      this.#wake = resolve
+      giveUp = () => {
+        clock.clearTimeout(timeout)
+        forget()
+      }
+    })
+    giveUp()
+    signal.throwIfAborted()
+    return this.#settled !== undefined
+  }
+
+  result(): IteratorResult<HttpEvent> {
+    if (this.#settled === undefined) throw new Error('the event is not there yet')
+    return this.#settled()
+  }
+}

@@ -1,0 +1,110 @@
+import { onAbort } from '../base/abort.js'
+import { StatewardError } from '../base/errors.js'
+import { silence } from '../base/promises.js'
+import { fetchBody } from './body.js'
+import { eventPieces } from './events.js'
+import { clientJson, commonHeaders } from './json.js'
+import type { HttpEvent, HttpReply } from './route.js'
+import type { Incoming, Server } from './server.js'
+
+/** Answers a request of Fetch. Never rejects. */
+export async function serveFetch(server: Server, request: Request): Promise<Response> {
+  const gone = new AbortController()
+  const leave = (): void => gone.abort(new StatewardError('client_gone', 'the client has gone', {}))
+  if (request.signal.aborted) leave()
+  onAbort(gone.signal, onAbort(request.signal, leave))
+  const incoming = incomingOf(request, gone.signal)
+  const reply = (await server.answer(incoming)) as HttpReply
+  try {
+    const { events } = reply
+    if (events !== undefined) return eventResponse(server, { ...reply, events }, gone.signal, leave)
+    const response = jsonResponse(reply)
+    leave()
+    return response
+  } catch (error) {
+    const failure = server.failed(incoming, error)
+    leave()
+    return jsonResponse(failure)
+  }
+}
+
+function incomingOf(request: Request, signal: AbortSignal): Incoming {
+  const { method, url, headers } = request
+  const { host, pathname, search } = new URL(url)
+  return {
+    method,
+    target: `${pathname}${search}`,
+    // Servers make the address of it; a request that never was on a network has the address alone.
+    host: headers.get('host') ?? host,
+    header: (name) => headers.get(name) ?? undefined,
+    body: () => fetchBody(request),
+    raw: request,
+    signal,
+    hasNext: false,
+  }
+}
+
+function jsonResponse({ status, body, headers = {} }: HttpReply): Response {
+  return new Response(`${clientJson(body)}\n`, {
+    status,
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      ...commonHeaders,
+      ...headers,
+    },
+  })
+}
+
+/**
+ * A stream that is read as it is pulled: what is not asked for is not read from the feed, and nobody is waited for any longer than
+ * `stallMs`. `leave` makes the signal abort, which lets go of everything.
+ */
+function eventResponse(
+  server: Server,
+  { status, headers = {}, events }: HttpReply & { readonly events: AsyncIterable<HttpEvent> },
+  signal: AbortSignal,
+  leave: () => void,
+): Response {
+  const { clock, heartbeatMs, stallMs } = server.options
+  // Nothing would let go of what is begun for somebody who has gone.
+  signal.throwIfAborted()
+  const counted = server.openStream()
+  const pieces = eventPieces(events, { clock, heartbeatMs, signal })
+  let expected = (): void => {}
+  onAbort(signal, () => {
+    expected()
+    counted[Symbol.dispose]()
+    void silence(pieces.return(undefined))
+  })
+  const expectRead = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
+    if (signal.aborted) return
+    const timeout = clock.setTimeout(() => {
+      controller.error(new StatewardError('client_stalled', `nothing was read for ${stallMs} ms`, { stallMs }))
+      leave()
+    }, stallMs)
+    expected = () => clock.clearTimeout(timeout)
+  }
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    expected()
+    try {
+      const { done, value } = await pieces.next()
+      if (done !== true) {
+        controller.enqueue(value)
+        return expectRead(controller)
+      }
+      controller.close()
+    } catch (error) {
+      controller.error(error)
+    }
+    leave()
+  }
+  const body = new ReadableStream<Uint8Array>({ start: expectRead, pull, cancel: leave }, { highWaterMark: 0 })
+  return new Response(body, {
+    status,
+    headers: {
+      'content-type': 'text/event-stream; charset=utf-8',
+      ...commonHeaders,
+      ...headers,
+    },
+  })
+}

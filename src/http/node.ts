@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { StatewardError } from '../base/errors.js'
+import { nodeBody } from './body.js'
+import { eventPieces } from './events.js'
+import { clientJson, commonHeaders } from './json.js'
+import type { HttpReply } from './route.js'
+import type { Incoming, Server } from './server.js'
+
+/** Answers a request of Node. Rejects only with what `next` throws. */
+export async function serveNode(
+  server: Server,
+  request: IncomingMessage,
+  response: ServerResponse,
+  next?: () => void,
+): Promise<void> {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort(new StatewardError('client_gone', 'the client has gone', {})))
+  // A response that breaks says so by closing, too; without a listener it would end the process.
+  response.on('error', () => {})
+  const incoming = incomingOf(request, gone.signal, next !== undefined)
+  const reply = await server.answer(incoming)
+  if (gone.signal.aborted) return
+  if (reply === undefined) return next?.()
+  try {
+    await send(server, response, reply, gone.signal)
+  } catch (error) {
+    if (gone.signal.aborted) return
+    const failure = server.failed(incoming, error)
+    if (response.headersSent) response.destroy()
+    else sendJson(response, failure)
+  }
+}
+
+function incomingOf(request: IncomingMessage, signal: AbortSignal, hasNext: boolean): Incoming {
+  const { headers, method = '', url: target = '' } = request
+  return {
+    method,
+    target,
+    // Under HTTP/2 it has a name of its own.
+    host: headers.host ?? (headers[':authority'] as string | undefined),
+    header: (name) => textOf(headers[name.toLowerCase()]),
+    body: () => nodeBody(request),
+    raw: request,
+    signal,
+    hasNext,
+  }
+}
+
+function textOf(value: string | readonly string[] | undefined): string | undefined {
+  return typeof value === 'string' || value === undefined ? value : value.join(', ')
+}
+
+async function send(server: Server, response: ServerResponse, reply: HttpReply, signal: AbortSignal): Promise<void> {
+  const { clock, heartbeatMs, stallMs } = server.options
+  /** Hangs up on a client that does not read on; one of a stream may come back with its cursor. */
+  const readOn = async (event: 'drain' | 'close'): Promise<void> => {
+    const timeout = clock.setTimeout(() => response.destroy(), stallMs)
+    try {
+      await once(response, event, { signal })
+    } finally {
+      clock.clearTimeout(timeout)
+    }
+  }
+  const { events } = reply
+  if (events === undefined) {
+    sendJson(response, reply)
+  } else {
+    using _ = server.openStream()
+    beginEvents(response, reply)
+    for await (const piece of eventPieces(events, { clock, heartbeatMs, signal })) {
+      // The client reads slower than work completes: wait for it instead of piling up what it has not read.
+      if (!response.write(piece)) await readOn('drain')
+    }
+    response.end()
+  }
+  // The buffers of the system have not taken all of it.
+  if (response.writableLength > 0) await readOn('close')
+}
+
+function sendJson(response: ServerResponse, { status, body, headers = {} }: HttpReply): void {
+  const text = `${clientJson(body)}\n`
+  // A body that was not read to its end leaves the connection unusable.
+  const isLast = !response.req.complete
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    ...commonHeaders,
+    ...(isLast && isHttp1(response) && { connection: 'close' }),
+    ...headers,
+  })
+  response.end(text)
+}
+
+function beginEvents(response: ServerResponse, { status, headers = {} }: HttpReply): void {
+  response.writeHead(status, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    ...commonHeaders,
+    // Nothing follows a stream on its connection, so that a server that closes need not wait for more.
+    ...(isHttp1(response) && { connection: 'close' }),
+    ...headers,
+  })
+  response.flushHeaders()
+}
+
+function isHttp1({ req }: ServerResponse): boolean {
+  return req.httpVersionMajor === 1
+}

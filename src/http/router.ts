@@ -1,0 +1,76 @@
+import { InvalidInputError, StatewardError } from '../base/errors.js'
+import type { HttpRoute } from './route.js'
+
+/** What a path leads to. */
+export interface RouteMatch {
+  readonly route: HttpRoute
+  readonly params: Readonly<Record<string, string>>
+}
+
+/** What asks: its path, decoded and below the base path, and what is asked after it. */
+export interface Target {
+  /** Absent outside the base path. */
+  readonly path?: string
+  readonly query: URLSearchParams
+  /** The host that a whole address names, if it is one. */
+  readonly host?: string
+}
+
+/** The longest request target, in characters. */
+const longestTarget = 8192
+
+/** Reads what is asked for: a path, or a whole address as proxies send it. Raises `invalid_input` and `target_too_long`. */
+export function readTarget(target: string, basePath: string): Target {
+  if (target.length > longestTarget) {
+    const message = `the request target exceeds ${longestTarget} characters`
+    throw new StatewardError('target_too_long', message, { limit: longestTarget })
+  }
+  const isPath = target.startsWith('/')
+  // To a URL parser a path that begins with two slashes would name a host.
+  const address = isPath ? `http://localhost${target}` : target
+  if (!/^https?:\/\//i.test(address) || !URL.canParse(address)) {
+    throw new InvalidInputError({ subject: 'request target', field: '$', reason: 'neither a path nor an address' })
+  }
+  const { pathname, searchParams: query, host } = new URL(address)
+  const isBelow = pathname === basePath || pathname.startsWith(`${basePath}/`)
+  const path = pathname.slice(basePath.length)
+  return { query, ...(isBelow && { path: path === '' ? '/' : path }), ...(!isPath && { host }) }
+}
+
+/** Every route of a path, in their order; none has been asked for by its method yet. Raises `invalid_input`. */
+export function matchRoutes(routes: readonly HttpRoute[], path: string): RouteMatch[] {
+  const parts = path.split('/').map(decodePart)
+  return routes.flatMap((route) => {
+    const params = paramsOf(route.path, parts)
+    return params === undefined ? [] : { route, params }
+  })
+}
+
+/** The one to answer. Raises `route_not_found` and `method_not_allowed`. */
+export function routeOf(matches: readonly RouteMatch[], method: string, path: string): RouteMatch {
+  if (matches.length === 0) throw new StatewardError('route_not_found', `no such route: ${path}`, { path })
+  const found = matches.find(({ route }) => route.method === method)
+  if (found !== undefined) return found
+  const allowed = [...new Set(matches.map(({ route }) => route.method))]
+  throw new StatewardError('method_not_allowed', `${method} is not possible here`, { method, allowed })
+}
+
+function paramsOf(path: string, parts: readonly string[]): Record<string, string> | undefined {
+  const pattern = path.split('/')
+  if (pattern.length !== parts.length) return undefined
+  const params: [string, string][] = []
+  for (const [index, expected] of pattern.entries()) {
+    const part = parts[index] ?? ''
+    if (expected.startsWith(':')) params.push([expected.slice(1), part])
+    else if (expected !== part) return undefined
+  }
+  return Object.fromEntries(params)
+}
+
+function decodePart(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch (cause) {
+    throw new InvalidInputError({ subject: 'path', field: '$', reason: 'not well-formed' }, { cause })
+  }
+}

@@ -1,0 +1,118 @@
+import type { IncomingMessage } from 'node:http'
+import type { Clock } from '../base/clock.js'
+import { StatewardError, toError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import type { Runtime } from '../runtime.js'
+import { readJson, type BodySource } from './body.js'
+import { replyToError } from './errors.js'
+import type { Guard } from './guard.js'
+import type { HttpCall, HttpReply, HttpRequest, HttpRoute } from './route.js'
+import { matchRoutes, readTarget, routeOf } from './router.js'
+
+/** What answers are made with. */
+export interface ServerOptions {
+  readonly runtime: Runtime
+  readonly routes: readonly HttpRoute[]
+  readonly basePath: string
+  readonly guard: Guard
+  readonly maxBodyBytes: number
+  readonly maxStreams: number
+  readonly heartbeatMs: number
+  readonly stallMs: number
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** A request, whatever brought it. */
+export interface Incoming {
+  readonly method: string
+  /** A path with its query, or a whole address. */
+  readonly target: string
+  readonly host: string | undefined
+  readonly header: (name: string) => string | undefined
+  readonly body: () => BodySource
+  readonly raw: IncomingMessage | Request
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal
+  /** Whether somebody else answers what no route is for. */
+  readonly hasNext: boolean
+}
+
+/** Decides what is answered; how it is sent is the affair of the adapters. */
+export class Server {
+  readonly options: ServerOptions
+  #streams = 0
+
+  constructor(options: ServerOptions) {
+    this.options = options
+  }
+
+  /** The answer to a request; none where somebody else is to answer. Never rejects. */
+  async answer(incoming: Incoming): Promise<HttpReply | undefined> {
+    try {
+      return await this.#answer(incoming)
+    } catch (error) {
+      return this.failed(incoming, error)
+    }
+  }
+
+  /** The answer to what went wrong; a fault of the service is told to the log. */
+  failed({ method, target, signal }: Incoming, error: unknown): HttpReply {
+    const reply = replyToError(error)
+    // Whoever has gone breaks what was still read from them, which is nobody's fault.
+    if (reply.status === 500 && !signal.aborted) {
+      const { stack, message } = toError(error)
+      this.options.logger.error({ method, target: target.slice(0, 256), error: stack ?? message }, 'a request failed')
+    }
+    return reply
+  }
+
+  /** Counts a stream until it is disposed. Raises `too_many_streams`. */
+  openStream(): Disposable {
+    const { maxStreams } = this.options
+    if (this.#streams >= maxStreams) {
+      throw new StatewardError('too_many_streams', `more than ${maxStreams} streams are open`, { limit: maxStreams })
+    }
+    this.#streams += 1
+    let isOpen = true
+    return {
+      [Symbol.dispose]: () => {
+        if (isOpen) this.#streams -= 1
+        isOpen = false
+      },
+    }
+  }
+
+  async #answer(incoming: Incoming): Promise<HttpReply | undefined> {
+    const { runtime, clock, routes, basePath, guard, maxBodyBytes } = this.options
+    const { method, header, raw, signal, host, hasNext } = incoming
+    const target = readTarget(incoming.target, basePath)
+    const { path, query } = target
+    const matches = path === undefined ? [] : matchRoutes(routes, path)
+    if (matches.length === 0 && hasNext) return undefined
+    guard.checkHost(host)
+    if (target.host !== undefined) guard.checkHost(target.host)
+    guard.checkOrigin(header('origin'), host)
+    const match = matches.find(({ route }) => route.method === method) ?? matches[0]
+    const request: HttpRequest = {
+      method,
+      path: path ?? '',
+      query,
+      params: match?.params ?? {},
+      header,
+      raw,
+      ...(match !== undefined && { route: match.route.path }),
+    }
+    await guard.checkCaller(request)
+    const { route, params } = routeOf(matches, method, request.path)
+    const call: HttpCall = {
+      ...request,
+      params,
+      runtime,
+      clock,
+      signal,
+      json: (schema) => readJson(incoming.body(), schema, maxBodyBytes),
+    }
+    return route.handle(call)
+  }
+}

@@ -1,0 +1,114 @@
+import { InvalidInputError } from '../base/errors.js'
+import { parseUuid } from '../base/ids.js'
+import { TaskError } from '../tasks/errors.js'
+import type { TaskId } from '../tasks/index.js'
+import { outcomeOf, outputValue, type TaskOutcome } from '../tasks/outcome.js'
+import { phaseOf, type Task, type TaskPhase } from '../tasks/task.js'
+import type { TaskProjection } from '../tasks/view.js'
+import { encodeValue } from '../work/values.js'
+import { followFeed } from './completions.js'
+import type { HttpCall, HttpReply, HttpRoute } from './route.js'
+
+/** Runs of a task that are shown: the last ones. */
+const shownRuns = 100
+
+const phases: readonly TaskPhase[] = ['open', 'completed', 'failed', 'cancelled']
+
+/** Tasks, and what has ended. */
+export const taskRoutes: readonly HttpRoute[] = [
+  { method: 'GET', path: '/tasks', handle: listTasks },
+  { method: 'GET', path: '/tasks/completions', handle: (call) => followFeed(call, { feed: call.runtime.tasks.feed }) },
+  { method: 'GET', path: '/tasks/:task', handle: getTask },
+]
+
+/** The id that a path names with `:task`. Raises `invalid_input`. */
+export function taskIdOf({ params }: HttpCall): TaskId {
+  return parseUuid<TaskId>(params['task'] ?? '', 'task id')
+}
+
+/** Tasks in the order in which they were submitted, a page at a time. */
+function listTasks({ query, runtime }: HttpCall): HttpReply {
+  const { projection } = runtime.tasks
+  const [phase, kind, after] = [query.get('status'), query.get('kind'), query.get('after')]
+  if (phase !== null && !phases.includes(phase as TaskPhase)) {
+    throw new InvalidInputError({ subject: 'query', field: 'status', reason: `none of ${phases.join(', ')}` })
+  }
+  const limit = readLimit(query.get('limit'))
+  const afterId = after === null ? undefined : parseUuid<TaskId>(after, 'cursor')
+  if (afterId !== undefined) knownTask(projection, afterId)
+  const tasks: object[] = []
+  let last: TaskId | undefined
+  let isBehind = afterId === undefined
+  for (const task of projection.tasks()) {
+    const isShown =
+      isBehind && (phase ?? phaseOf(task)) === phaseOf(task) && (kind ?? task.spec.kind) === task.spec.kind
+    isBehind ||= task.spec.id === afterId
+    if (!isShown) continue
+    if (tasks.length === limit) return { status: 200, body: { tasks, next: last } }
+    tasks.push(describeTask(task))
+    last = task.spec.id
+  }
+  return { status: 200, body: { tasks } }
+}
+
+function getTask(call: HttpCall): HttpReply {
+  const { tasks } = call.runtime
+  const taskId = taskIdOf(call)
+  const task = knownTask(tasks.projection, taskId)
+  const outcome = outcomeOf(tasks.projection, taskId)
+  const runs = tasks.projection.runsOf(taskId).slice(-shownRuns)
+  return {
+    status: 200,
+    body: {
+      ...describeTask(task),
+      runs: runs.map(({ id, state, attemptCount, scheduledAtMs, lastStateChangeAtMs }) => ({
+        id,
+        state,
+        attempts: attemptCount,
+        scheduledAtMs,
+        lastStateChangeAtMs,
+      })),
+      questions: tasks.questions({ taskId }),
+      ...(outcome !== undefined && { outcome: describeOutcome(outcome) }),
+    },
+  }
+}
+
+/** A task as clients see it; not what it was submitted with, which may be a secret. */
+function describeTask(task: Task): object {
+  const { spec, createdAtMs, cancelledAtMs, progress } = task
+  const { id, kind, key, parentTaskId, retryOf, metadata } = spec
+  const { runs, open, completed, failed } = progress
+  return {
+    id,
+    kind,
+    key,
+    status: phaseOf(task),
+    description: metadata.description,
+    parentTaskId,
+    retryOf,
+    createdAtMs,
+    cancelledAtMs,
+    progress: { runs, open, completed, failed },
+  }
+}
+
+/** Bytes are `{ "$bytes": base64 }`, as everywhere in JSON. */
+function describeOutcome(outcome: TaskOutcome): object {
+  const { status, error, reason, cause } = outcome
+  return { status, output: encodeValue(outputValue(outcome), 'output'), error, reason, cause }
+}
+
+/** How many rows a page has: as many as asked for, within bounds. */
+function readLimit(text: string | null): number {
+  if (text === null) return 100
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0
+  if (limit >= 1 && limit <= 1000) return limit
+  throw new InvalidInputError({ subject: 'query', field: 'limit', reason: 'not a whole number from 1 to 1000' })
+}
+
+function knownTask(projection: TaskProjection, taskId: TaskId): Task {
+  const task = projection.task(taskId)
+  if (task === undefined) throw new TaskError('unknown_task', { taskId })
+  return task
+}

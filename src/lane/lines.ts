@@ -1,0 +1,9 @@
+import { defineLine } from '../base/log-lines.js'
+
+export const journalCompacted = defineLine<{
+  /** Rows of the snapshot. */
+  readonly rows: number
+  /** Records that opening need not replay any more. */
+  readonly records: number
+  readonly durationMs: number
+}>('info', 'the journal was compacted')

@@ -1,0 +1,28 @@
+import type { Instruments, Measure } from '../base/meter.js'
+import { errorTypeOf } from '../work/job-span.js'
+import type { OperationKind, OperationOutcome } from '../../machines/operation-vocabulary.js'
+
+/** Measures operations. Only made when there is a meter, for all sessions together. */
+export class OperationMetrics {
+  readonly #durations: Measure
+
+  constructor(instruments: Instruments) {
+    this.#durations = instruments.duration(
+      'stateward.operation.duration',
+      'Time from the registration of an operation to its end',
+    )
+  }
+
+  /** Takes an end that is durable. */
+  ended(kind: OperationKind, outcome: OperationOutcome, elapsedMs: number): void {
+    this.#durations(elapsedMs, {
+      'stateward.operation.kind': kind,
+      'stateward.operation.outcome': outcome.type,
+      ...(outcome.type === 'failed' && { 'error.type': failureTypeOf(outcome) }),
+    })
+  }
+}
+
+function failureTypeOf({ reason, cause }: Extract<OperationOutcome, { type: 'failed' }>): string {
+  return cause === undefined ? (reason ?? 'failed') : errorTypeOf(cause)
+}

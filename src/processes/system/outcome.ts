@@ -1,0 +1,52 @@
+import type { JsonObject } from '../../base/json.js'
+import type { EndedReport, ExitReport } from '../../work/children/exit-report.js'
+import type { AwaitOutput } from '../output.js'
+
+/** What a process of the operating system has come to, by how it ended. */
+export function outcomeOf(report: Exclude<ExitReport, { type: 'unasked' }>): AwaitOutput {
+  if (report.type === 'not_started') {
+    const { systemCode, message } = report
+    return { type: 'failure', class: 'invalid_request', code: 'child_not_started', message, raw: { systemCode } }
+  }
+  const { exitCode, signal, timedOut } = report
+  const raw = endOf(report)
+  if (timedOut) return { type: 'failure', class: 'timeout', code: 'timed_out', message: 'ran into its time limit', raw }
+  if (exitCode === 0) return { type: 'success', value: raw }
+  return signal === null
+    ? { type: 'failure', class: 'execution', code: 'exit_code', message: `exited with code ${exitCode}`, raw }
+    : { type: 'failure', class: 'execution', code: 'exit_signal', message: `ended by ${signal}`, raw }
+}
+
+/** The outcome of one that was asked to end. */
+export function cancelledOutcome(report: EndedReport): AwaitOutput {
+  return { type: 'cancelled', message: 'the process was cancelled', raw: endOf(report) }
+}
+
+/** The outcome of one that ended without leaving how. */
+export const exitUnknown: AwaitOutput = {
+  type: 'failure',
+  class: 'external',
+  code: 'exit_unknown',
+  message: 'it has ended, and nothing says how',
+}
+
+function endOf({
+  exitCode,
+  signal,
+  durationMs,
+  stdoutBytes,
+  stderrBytes,
+  outputTail,
+  ...rest
+}: EndedReport): JsonObject {
+  const { outputFailure } = rest
+  return {
+    exitCode,
+    signal,
+    durationMs,
+    stdoutBytes,
+    stderrBytes,
+    outputTail,
+    ...(outputFailure !== null && { outputFailure }),
+  }
+}

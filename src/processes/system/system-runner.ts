@@ -1,0 +1,286 @@
+import { mkdirSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Clock } from '../../base/clock.js'
+import type { DeadlineQueue } from '../../base/deadline-queue.js'
+import { messageOf, StatewardError } from '../../base/errors.js'
+import type { IdSource } from '../../base/ids.js'
+import type { Logger } from '../../base/logger.js'
+import { hasVariable } from '../../base/process-status.js'
+import { readChildRecord } from '../../work/children/child-record.js'
+import { readExitReport, type ExitReport } from '../../work/children/exit-report.js'
+import {
+  isStillRunning,
+  killProcesses,
+  type KilledProcesses,
+  type ProcessMark,
+} from '../../work/children/marked-processes.js'
+import {
+  AdoptedSupervisor,
+  SupervisedChild,
+  supervisorProgram,
+  type Supervisor,
+} from '../../work/children/supervised-child.js'
+import { ProcessError } from '../errors.js'
+import type { ProcessLease } from '../lease.js'
+import type { AwaitOutput } from '../output.js'
+import type { ProcessRecord } from '../record.js'
+import type { ProcessRunner, RunContext } from '../runner.js'
+import type { ProcessStore } from '../store.js'
+import { isSameBoot, thisHost, type Host } from './host.js'
+import { makeOutputDirectory, outputDirectoryOf } from './system-output.js'
+import { cancelledOutcome, exitUnknown, outcomeOf } from './outcome.js'
+import { commandOf, isSystemProcess, spawned, spawning, type Spawned, type SystemCommand } from './system-process.js'
+
+/** What a {@link SystemRunner} is built on. */
+export interface SystemRunnerOptions {
+  /** Where output and exits are left: a folder of this host, one for each of its workers or one for all. */
+  readonly directory: string
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly ids: IdSource
+  readonly logger: Logger
+  /** The environment that commands are run in, beside their own variables; default that of this process. */
+  readonly env?: Readonly<NodeJS.ProcessEnv>
+  /** The program that commands run under; default the one that comes with the library. Told where that is bundled. */
+  readonly supervisor?: string
+}
+
+const defaultGraceMs = 2000
+const defaultOutputLimitBytes = 4 * 2 ** 20
+/** Milliseconds beyond the grace after which a supervisor that does not end is ended with its child. */
+const supervisorGraceMs = 1000
+
+/** A process of the operating system as far as it is on record. */
+interface Traces {
+  readonly directory: string
+  readonly mark: ProcessMark
+}
+
+/** What is known of one that somebody has started. */
+interface Found {
+  readonly host: Host
+  readonly traces: Traces
+  /** There when everything that is on record agrees with a process that runs. */
+  readonly supervisor: Supervisor | undefined
+}
+
+/**
+ * Runs processes of the operating system (P-220): on record before they are there, looked after by whoever comes next on
+ * their host, ended as a whole.
+ */
+export class SystemRunner implements ProcessRunner {
+  readonly #options: SystemRunnerOptions
+  readonly #host: Host = thisHost()
+
+  /** Makes the directory when it is missing. */
+  constructor(options: SystemRunnerOptions) {
+    this.#options = { ...options, directory: resolve(options.directory) }
+    mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 })
+  }
+
+  /** What another host has started is left alone. */
+  canRun(record: ProcessRecord): boolean {
+    const liveness = record.firstStarted?.owner.liveness
+    const isElsewhere = liveness?.type === 'local_process' && liveness.hostId !== this.#host.hostId
+    return isSystemProcess(record) && !isElsewhere
+  }
+
+  canRecover(record: ProcessRecord): boolean {
+    return this.canRun(record)
+  }
+
+  async run(context: RunContext): Promise<AwaitOutput> {
+    const { record, store, job } = context
+    const command = commandOf(record)
+    job.signal.throwIfAborted()
+    const mark = this.#options.ids.uuid()
+    await store.appendEvent(record.id, spawning.request({ mark, ...this.#host }), { lease: context.lease() })
+    const traces = this.#tracesOf(mark)
+    const { supervisor = supervisorProgram, logger } = this.#options
+    makeOutputDirectory(traces.directory, record.id)
+    let child: SupervisedChild
+    try {
+      child = await SupervisedChild.start(supervisor, traces.directory, traces.mark)
+    } catch (error) {
+      if (!StatewardError.is(error, 'child_not_started')) throw error
+      return { type: 'failure', class: 'unavailable', code: 'child_not_started', message: error.message }
+    }
+    try {
+      const identity: Spawned = child.identity ?? { pid: child.pid }
+      await store.appendEvent(record.id, spawned.request(identity), { lease: context.lease() })
+      job.signal.throwIfAborted()
+    } catch (error) {
+      // It has not been told what to run: nothing of the command was ever there.
+      child.withdraw()
+      throw error
+    }
+    logger.debug({ processId: record.id, pid: child.pid }, 'a process of the operating system begins')
+    child.begin(this.#orderOf(command, traces.mark))
+    return this.#watch(context, child, traces)
+  }
+
+  async recover(context: RunContext, deadHolder: ProcessLease | undefined): Promise<AwaitOutput | undefined> {
+    const { record, store } = context
+    const found = await this.#find(record, store)
+    if (found === undefined) return undefined
+    const { host, traces, supervisor } = found
+    if (host.hostId !== this.#host.hostId && deadHolder === undefined) throw elsewhere(record, host)
+    const isKept = commandOf(record).recover === 'adopt' || deadHolder === undefined
+    if (supervisor === undefined || !isKept || record.abandonRequest !== undefined) return this.#reap(record, found)
+    await store.recordAdoption(context.lease(), supervisor.pid)
+    return this.#watch(context, supervisor, traces)
+  }
+
+  async reap(record: ProcessRecord, store: ProcessStore): Promise<AwaitOutput | undefined> {
+    const found = await this.#find(record, store)
+    if (found !== undefined && found.host.hostId !== this.#host.hostId) throw elsewhere(record, found.host)
+    return found && this.#reap(record, found)
+  }
+
+  /** What its log says of it; `undefined` when nothing of it was ever there: nothing is started before that is on record. */
+  async #find({ id }: ProcessRecord, store: ProcessStore): Promise<Found | undefined> {
+    const begun = await store.firstEventAfter(id, spawning.eventType, 0)
+    if (begun === undefined) return undefined
+    const { mark, ...host } = spawning.read(begun.payload)
+    const traces = this.#tracesOf(mark)
+    const event = isSameBoot(host, this.#host) ? await store.firstEventAfter(id, spawned.eventType, 0) : undefined
+    const supervisor = event && supervisorOf(spawned.read(event.payload), traces.mark, this.#options.clock)
+    return { host, traces, supervisor }
+  }
+
+  /** Ends whatever is left of it. What it had come to by itself still counts. */
+  async #reap(record: ProcessRecord, { supervisor, traces }: Found): Promise<AwaitOutput | undefined> {
+    const { graceMs = defaultGraceMs } = commandOf(record)
+    if (supervisor !== undefined) await this.#end(supervisor, traces, graceMs)
+    const { killed, leftPids } = await this.#kill(traces)
+    if (supervisor !== undefined || killed + leftPids.length > 0) {
+      this.#options.logger.warn({ processId: record.id, killed, leftPids }, 'what an owner left running was ended')
+    }
+    const report = readReport(traces)
+    const isItsOwn = typeof report === 'object' && !(report.type === 'ended' && report.interruptedBy !== null)
+    return isItsOwn ? this.#answerOf(report) : undefined
+  }
+
+  /** Resolves with what it has come to; rejects when it goes on without us. */
+  async #watch(context: RunContext, supervisor: Supervisor, traces: Traces): Promise<AwaitOutput> {
+    const { job, record } = context
+    const { signal } = job
+    const { recover, graceMs = defaultGraceMs } = commandOf(record)
+    try {
+      await supervisor.ended(signal)
+    } catch (reason) {
+      if (!signal.aborted) throw reason
+      const cause = causeOf(reason)
+      const isEnded = cause === 'cancelled' || (cause === 'closing' && recover === 'reap')
+      if (!isEnded) {
+        supervisor.leave()
+        throw reason
+      }
+      await this.#end(supervisor, traces, graceMs)
+      return this.#outcomeWhenStopped(context, traces, cause)
+    }
+    return this.#settle(context, traces)
+  }
+
+  /** How it ended by itself. */
+  async #settle(context: RunContext, traces: Traces): Promise<AwaitOutput> {
+    const report = readReport(traces)
+    if (report === undefined || report === 'unreadable') {
+      await this.#kill(traces)
+      return exitUnknown
+    }
+    return this.#answerOf(report) ?? this.#givenUp(context, 'sweep')
+  }
+
+  #outcomeWhenStopped(context: RunContext, traces: Traces, cause: 'cancelled' | 'closing'): AwaitOutput {
+    const report = readReport(traces)
+    // It may have come to its own end in the same moment.
+    if (typeof report === 'object' && report.type === 'ended' && report.interruptedBy === null) return outcomeOf(report)
+    if (cause === 'closing') return this.#givenUp(context, 'owner_drain')
+    return typeof report === 'object' && report.type === 'ended'
+      ? cancelledOutcome(report)
+      : { type: 'cancelled', message: 'the process was cancelled' }
+  }
+
+  /** Asks it to end, and kills what has not ended in time. */
+  async #end(supervisor: Supervisor, traces: Traces, graceMs: number): Promise<void> {
+    const late = new AbortController()
+    using _ = this.#options.deadlines.after(graceMs + supervisorGraceMs, () => late.abort())
+    supervisor.askToEnd()
+    try {
+      await supervisor.ended(late.signal)
+    } catch {
+      this.#options.logger.warn({ pid: supervisor.pid }, 'the supervisor of a process did not end in time')
+    }
+    await this.#kill(traces)
+  }
+
+  /** Kills whatever bears the mark, and the child and its group: never anything by its pid alone. */
+  #kill({ directory, mark }: Traces): Promise<KilledProcesses> {
+    const recorded = readChildRecord(directory)
+    return killProcesses({ mark, ...(recorded && { recorded }) }, this.#options.clock)
+  }
+
+  #answerOf(report: ExitReport): AwaitOutput | undefined {
+    if (report.type === 'unasked') return undefined
+    if (report.type === 'ended' && report.interruptedBy === 'owner_lost') return undefined
+    return outcomeOf(report)
+  }
+
+  #givenUp(context: RunContext, writer: 'owner_drain' | 'sweep'): AwaitOutput {
+    const { owner = context.lease().owner } = context.record.firstStarted ?? {}
+    return { type: 'abandoned', evidence: { writer, owner, epochMs: Math.trunc(this.#options.clock.wallNow()) } }
+  }
+
+  #tracesOf(mark: string): Traces {
+    // A name for each: what runs within what we run bears both marks.
+    const name = `STATEWARD_PROCESS_${mark.replaceAll('-', '_')}`
+    return { directory: outputDirectoryOf(this.#options.directory, mark), mark: { name, value: '1' } }
+  }
+
+  #orderOf(command: SystemCommand, mark: ProcessMark) {
+    const { args = [], cwd = process.cwd(), env = {}, recover, timeoutMs, ...limits } = command
+    const { graceMs = defaultGraceMs, outputLimitBytes = defaultOutputLimitBytes } = limits
+    return {
+      command: command.command,
+      args,
+      cwd,
+      env: { ...(this.#options.env ?? process.env), ...env },
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      mark,
+      graceMs,
+      outputLimitBytes,
+      endsWithOwner: recover === 'reap',
+    }
+  }
+}
+
+function elsewhere({ id }: ProcessRecord, { hostId }: Host): Error {
+  return new ProcessError('process.elsewhere', { processId: id, hostId })
+}
+
+/** The supervisor with this identity, when pid, start time, boot and mark all say that it is the one. */
+function supervisorOf(
+  { pid, startTime, bootId }: Spawned,
+  { name, value }: ProcessMark,
+  clock: Clock,
+): Supervisor | undefined {
+  if (startTime === undefined || bootId === undefined) return undefined
+  const identity = { pid, startTime, bootId }
+  const isIt = isStillRunning(identity) && hasVariable(identity.pid, name, value)
+  return isIt ? new AdoptedSupervisor(identity, clock) : undefined
+}
+
+/** The report that was left; one that is none says as little as none. */
+function readReport({ directory }: Traces): ExitReport | 'unreadable' | undefined {
+  try {
+    return readExitReport(directory)
+  } catch (error) {
+    if (StatewardError.is(error, 'invalid_input')) return 'unreadable'
+    throw error
+  }
+}
+
+function causeOf(reason: unknown): string {
+  return StatewardError.is(reason, 'process.run_stopped') ? (reason.data as { cause: string }).cause : messageOf(reason)
+}

@@ -1,0 +1,75 @@
+import { defineLine } from '../base/log-lines.js'
+import type { ErrorDetails } from '../base/error-details.js'
+import type { AttemptId, RunId, TaskId } from './ids.js'
+import type { EndReason } from './outcome.js'
+import type { AttemptResult } from './vocabulary.js'
+
+/** Which task. */
+export interface TaskFields {
+  readonly taskId: TaskId
+  readonly kind: string
+}
+
+/** Which run of it. */
+export interface RunFields extends TaskFields {
+  readonly runId: RunId
+}
+
+/** Which attempt. */
+export interface AttemptFields extends RunFields {
+  readonly attemptId: AttemptId
+  /** From 1; suspended attempts count. */
+  readonly attempt: number
+}
+
+/** What went wrong. */
+export interface FaultFields {
+  readonly reason?: EndReason
+  readonly error?: string
+  readonly cause?: ErrorDetails
+}
+
+export const taskSubmitted = defineLine<
+  TaskFields & { readonly key?: string; readonly parentTaskId?: TaskId; readonly retryOf?: TaskId }
+>('debug', 'a task was submitted')
+
+export const taskCompleted = defineLine<TaskFields>('debug', 'a task has completed')
+export const taskCancelled = defineLine<TaskFields>('debug', 'a task was cancelled')
+export const taskFailed = defineLine<TaskFields & FaultFields & { readonly attempts: number }>(
+  'warn',
+  'a task has failed',
+)
+
+export const attemptStarted = defineLine<AttemptFields>('debug', 'an attempt has started')
+export const attemptEnded = defineLine<
+  AttemptFields & FaultFields & { readonly result: AttemptResult; readonly durationMs: number }
+>('debug', 'an attempt has ended')
+export const attemptRetried = defineLine<
+  AttemptFields & FaultFields & { readonly result: AttemptResult; readonly retryAtMs: number; readonly delayMs: number }
+>('debug', 'an attempt has failed, the run is tried again')
+export const attemptLost = defineLine<AttemptFields & FaultFields>('warn', 'an attempt was lost with its process')
+
+export const runSuspended = defineLine<RunFields & { readonly reason?: string }>('debug', 'a run was suspended')
+export const runOutOfBudget = defineLine<RunFields>('warn', 'a run was suspended because its budget is spent')
+export const runResumed = defineLine<RunFields>('debug', 'a run goes on')
+export const runBlocked = defineLine<RunFields & { readonly by: string }>('debug', 'a run cannot start yet')
+
+export const answerAwaited = defineLine<
+  RunFields & { readonly name: string; readonly whom?: string; readonly untilMs?: number }
+>('debug', 'a run waits for an answer')
+export const timeAwaited = defineLine<RunFields & { readonly untilMs: number }>('debug', 'a run sleeps')
+export const callAwaited = defineLine<RunFields & { readonly childTaskId: TaskId }>(
+  'debug',
+  'a run waits for a task it has called',
+)
+export const questionAnswered = defineLine<{ readonly taskId: TaskId; readonly name: string }>(
+  'debug',
+  'a question was answered',
+)
+
+export const dispatchPaused = defineLine<object>('info', 'dispatch is paused')
+export const dispatchResumed = defineLine<object>('info', 'dispatch goes on')
+export const runsTakenBack = defineLine<{ readonly runs: number }>(
+  'info',
+  'runs that an earlier process held were taken back',
+)

@@ -1,0 +1,43 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { ProcessMark } from './marked-processes.js'
+
+const program = fileURLToPath(new URL('./reaper.js', import.meta.url))
+
+let reaper: ChildProcess | undefined
+
+/** The mark of this name. */
+export function markOf(name: string): ProcessMark {
+  return { name, value: '1' }
+}
+
+/**
+ * Until disposed, makes sure that nothing with this mark outlives this process, even if that is killed: one small process
+ * waits for its end. It is started with the first mark and stays; where its program is not found, in a service that is
+ * bundled into one file, there is none.
+ */
+export function guardMark({ name }: ProcessMark): Disposable {
+  tell(`+${name}\n`)
+  return { [Symbol.dispose]: () => tell(`-${name}\n`) }
+}
+
+function tell(line: string): void {
+  reaper ??= start()
+  reaper?.stdin?.write(line)
+}
+
+function start(): ChildProcess | undefined {
+  if (!existsSync(program)) return undefined
+  const { NODE_OPTIONS: _, ...env } = process.env
+  // In a session of its own: it has to outlive a kill of our whole group.
+  const child = spawn(process.execPath, [program], { env, detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  const forget = (): void => {
+    if (reaper === child) reaper = undefined
+  }
+  child.on('error', forget).on('exit', forget)
+  child.stdin.on('error', forget)
+  child.unref()
+  if ('unref' in child.stdin) (child.stdin as { unref(): void }).unref()
+  return child
+}

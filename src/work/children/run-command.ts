@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
+import { systemClock, type Clock } from '../../base/clock.js'
+import { decode } from '../../base/decode.js'
+import { DeadlineQueue } from '../../base/deadline-queue.js'
+import {
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  signalSchema,
+  textSchema,
+} from '../../base/options.js'
+import { clockSchema } from '../../base/ports.js'
+import { runChildProcess, type ChildProcessReport, type OutputStream } from './child-process.js'
+import { killProcesses } from './marked-processes.js'
+import { guardMark, markOf } from './orphan-guard.js'
+
+/** How a command is run. */
+export interface RunCommandOptions {
+  /** Default the directory of this process. */
+  readonly cwd?: string
+  /** The whole environment; default that of this process. */
+  readonly env?: Readonly<NodeJS.ProcessEnv>
+  /** Asks the command to end, and rejects once nothing of it is left. */
+  readonly signal?: AbortSignal
+  /** Milliseconds after which it is asked to end. */
+  readonly timeoutMs?: number
+  /** Milliseconds between asking it to end and killing it; default 5,000. */
+  readonly graceMs?: number
+  /** Called for every line of output that is not empty. */
+  readonly onLine?: (line: string, stream: OutputStream) => void
+  readonly clock?: Clock
+}
+
+/** How a command ended. */
+export type CommandReport = Omit<ChildProcessReport, 'interrupted'>
+
+const optionsOfCommand = optionsSchema<RunCommandOptions>({
+  cwd: v.optional(nameSchema),
+  env: v.optional(v.custom<Readonly<NodeJS.ProcessEnv>>((input) => typeof input === 'object' && input !== null)),
+  signal: v.optional(signalSchema),
+  timeoutMs: v.optional(durationSchema),
+  graceMs: v.optional(durationSchema),
+  onLine: v.optional(functionSchema<NonNullable<RunCommandOptions['onLine']>>()),
+  clock: v.optional(clockSchema),
+})
+
+/**
+ * Runs a program for the code that awaits it, for instance a handler of a task with its signal. Resolves with how it
+ * ended, whatever that is, once nothing of it is left: what it started is ended with it, in whatever session it runs.
+ *
+ *     const { exitCode, outputTail } = await runCommand('git', ['fetch'], { cwd, signal })
+ *
+ * The command does not outlive this process, even if that is killed, as far as the system tells which processes there
+ * are. What must go on, or must not be forgotten, is a process: see `systemProcess`.
+ *
+ * Rejects with `invalid_input`, with `child_not_started`, and with the reason of the signal.
+ */
+export async function runCommand(
+  command: string,
+  args: readonly string[] = [],
+  options: RunCommandOptions = {},
+): Promise<CommandReport> {
+  const taken = decode(optionsOfCommand, options, 'command options')
+  const { cwd = process.cwd(), env = process.env, clock = systemClock, timeoutMs, signal, ...rest } = taken
+  const mark = markOf(`STATEWARD_COMMAND_${randomUUID().replaceAll('-', '_')}`)
+  using deadlines = new DeadlineQueue(clock)
+  const call = {
+    command: decode(nameSchema, command, 'command'),
+    args: decode(v.array(textSchema()), args, 'arguments'),
+    cwd,
+    env: { ...env, [mark.name]: mark.value },
+    ...(timeoutMs !== undefined && { timeoutMs }),
+  }
+  using _ = guardMark(mark)
+  const { interrupted, ...report } = await runChildProcess(call, {
+    clock,
+    deadlines,
+    ...(signal !== undefined && { signal }),
+    ...(rest.graceMs !== undefined && { graceMs: rest.graceMs }),
+    ...(rest.onLine !== undefined && { onLine: rest.onLine }),
+    onExited: () => killProcesses({ mark }, clock),
+  })
+  if (interrupted) throw signal?.reason
+  return report
+}
