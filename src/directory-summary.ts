@@ -2,10 +2,21 @@ import type { OperationOutcome } from '../machines/operation-vocabulary.js'
 import type { DirectoryState, ReadableSession } from './directory-state.js'
 import type { JournalReading } from './journal/reading.js'
 import type { LostOperation } from './operations/index.js'
-import { runStates, type Budget, type Run, type RunState, type TaskProjection } from './tasks/index.js'
+import type { ProcessRecord, ProcessStatus } from './processes/index.js'
+import {
+  pendingQuestions,
+  runStates,
+  type Budget,
+  type PendingQuestion,
+  type Run,
+  type RunState,
+  type TaskProjection,
+} from './tasks/index.js'
 
 /** Most entries of one list of a summary. */
 const mostEntries = 100
+/** Most steps that are shown of one attempt: the last of them. */
+const mostSteps = 20
 
 /** A list that may be longer than what is shown of it. */
 export interface Excerpt<Entry> {
@@ -29,11 +40,26 @@ export interface WaitingRun {
   readonly runId: string
   readonly taskId: string
   readonly kind: string
-  /** The place for questions that wait for an answer, once the projection of tasks lists them. */
-  readonly waitsFor: 'its time' | 'its retry' | 'prerequisites' | 'its resumption'
+  readonly waitsFor: 'its time' | 'its retry' | 'prerequisites' | 'its resumption' | 'an answer' | 'the end of a call'
   /** Epoch milliseconds; `null` where no time is set. */
   readonly untilMs: number | null
   readonly reason: string | null
+}
+
+/** An attempt that had begun and not ended, and what of its run is done. */
+export interface RunningAttempt {
+  readonly runId: string
+  readonly taskId: string
+  readonly kind: string
+  readonly attemptId: string
+  /** From 1; suspended attempts count. */
+  readonly attempt: number
+  /** Epoch milliseconds. */
+  readonly startedAtMs: number
+  /** All it does is wait. */
+  readonly isWaiting: boolean
+  /** Names of the steps that are done, the last of them where there are many. */
+  readonly steps: Excerpt<string>
 }
 
 /** What the tasks of a directory are doing. */
@@ -44,7 +70,32 @@ export interface TasksSummary {
   /** Runs by the kind of their tasks, by name. */
   readonly kinds: Excerpt<{ readonly kind: string; readonly runs: Readonly<Partial<Record<RunState, number>>> }>
   readonly budgets: Excerpt<Pick<Budget, 'taskId' | 'dimension' | 'limit' | 'consumed' | 'reserved' | 'exhausted'>>
+  readonly running: Excerpt<RunningAttempt>
   readonly waiting: Excerpt<WaitingRun>
+  /** What handlers ask and nobody has answered, oldest first. */
+  readonly questions: Excerpt<PendingQuestion>
+}
+
+/** A process that has not ended, and what it waits for. */
+export interface OpenProcess {
+  readonly id: string
+  readonly kind: string
+  readonly label: string | null
+  /** How often its execution has begun. */
+  readonly attempt: number
+  /** A signal by its name, a time, or another process by its id; `null` while it waits for nothing. */
+  readonly waitsFor: string | null
+  /** Epoch milliseconds. */
+  readonly sinceMs: number | null
+  /** Epoch milliseconds; `null` where no time is set. */
+  readonly untilMs: number | null
+}
+
+/** What the processes of a directory are doing. */
+export interface ProcessesSummary {
+  readonly total: number
+  readonly statuses: Readonly<Partial<Record<ProcessStatus, number>>>
+  readonly open: Excerpt<OpenProcess>
 }
 
 /** A directory at one glance: plain data, bounded in size whatever the directory holds. */
@@ -53,11 +104,12 @@ export interface DirectorySummary extends Pick<JournalReading, 'nextSequence' | 
   readonly brokenEnd: NonNullable<JournalReading['brokenEnd']> | null
   readonly sessions: Excerpt<SessionSummary>
   readonly tasks: TasksSummary
+  readonly processes: ProcessesSummary
 }
 
-/** Sums up what a directory held. O(operations + runs). */
-export function summarize(state: DirectoryState): DirectorySummary {
-  const { nextSequence, cuts, owner = null, brokenEnd = null, sessions, tasks } = state
+/** Sums up what a directory held. O(operations + runs + processes). */
+export async function summarize(state: DirectoryState): Promise<DirectorySummary> {
+  const { nextSequence, cuts, owner = null, brokenEnd = null, sessions, tasks, processes } = state
   return {
     nextSequence,
     owner,
@@ -65,6 +117,7 @@ export function summarize(state: DirectoryState): DirectorySummary {
     cuts: cuts.slice(-mostEntries),
     sessions: { total: sessions.length, entries: sessions.slice(0, mostEntries).map(summaryOfSession) },
     tasks: summaryOfTasks(tasks),
+    processes: summaryOfProcesses(await processes.listProcesses({ status: 'any' })),
   }
 }
 
@@ -96,7 +149,39 @@ function summaryOfTasks(tasks: TaskProjection): TasksSummary {
       [...kinds].sort(([one], [other]) => (one < other ? -1 : 1)).map(([kind, counts]) => ({ kind, runs: counts })),
     ),
     budgets: excerptOf(budgetsOf(tasks)),
+    running: excerptOf(runningAttempts(tasks)),
     waiting: excerptOf(waitingRuns(tasks)),
+    questions: excerptOf(pendingQuestions(tasks, {})),
+  }
+}
+
+function summaryOfProcesses(processes: readonly ProcessRecord[]): ProcessesSummary {
+  const statuses: Partial<Record<ProcessStatus, number>> = {}
+  for (const { status } of processes) statuses[status] = (statuses[status] ?? 0) + 1
+  const open = processes.filter(({ status }) => status === 'running').map(openProcess)
+  return { total: processes.length, statuses, open: excerptOf(open) }
+}
+
+function openProcess({ id, identity, firstStarted, wait }: ProcessRecord): OpenProcess {
+  return {
+    id,
+    kind: identity.kind,
+    label: identity.label ?? null,
+    attempt: firstStarted?.attempt ?? 0,
+    waitsFor: wait === undefined ? null : waitText(wait.kind),
+    sinceMs: wait?.sinceMs ?? null,
+    untilMs: wait?.kind.type === 'timer' ? wait.kind.untilMs : null,
+  }
+}
+
+function waitText(kind: NonNullable<ProcessRecord['wait']>['kind']): string {
+  switch (kind.type) {
+    case 'signal':
+      return `signal ${kind.name}`
+    case 'timer':
+      return 'its time'
+    case 'process':
+      return `process ${kind.processId}`
   }
 }
 
@@ -108,6 +193,36 @@ function* budgetsOf(tasks: TaskProjection): Iterable<TasksSummary['budgets']['en
   }
 }
 
+function* runningAttempts(tasks: TaskProjection): Iterable<RunningAttempt> {
+  for (const run of tasks.runsIn('running')) {
+    const attempt = run.attempts.at(-1)
+    if (attempt === undefined) continue
+    const names = Array.from(tasks.stepsOf(run.id), ({ key }) => key.replace(/^step:/, ''))
+    yield {
+      runId: run.id,
+      taskId: run.taskId,
+      kind: tasks.task(run.taskId)?.spec.kind ?? '',
+      attemptId: attempt.attemptId,
+      attempt: run.attempts.length,
+      startedAtMs: attempt.startedAtMs,
+      isWaiting: run.isWaiting === true,
+      steps: { total: names.length, entries: names.slice(-mostSteps) },
+    }
+  }
+}
+
+/** What a suspended run is to be resumed by, and when at the latest. */
+function wayOut(tasks: TaskProjection, run: Run): Pick<WaitingRun, 'waitsFor' | 'untilMs'> {
+  if (run.history.at(-1)?.reason !== 'waiting') return { waitsFor: 'its resumption', untilMs: null }
+  for (const { subject, end } of tasks.waitsOf(run.id)) {
+    if (end !== undefined) continue
+    if (subject.type === 'answer') return { waitsFor: 'an answer', untilMs: subject.untilMs ?? null }
+    if (subject.type === 'time') return { waitsFor: 'its time', untilMs: subject.untilMs }
+    return { waitsFor: 'the end of a call', untilMs: null }
+  }
+  return { waitsFor: 'its resumption', untilMs: null }
+}
+
 function* waitingRuns(tasks: TaskProjection): Iterable<WaitingRun> {
   const wait = (run: Run, waitsFor: WaitingRun['waitsFor'], untilMs: number | null): WaitingRun => ({
     runId: run.id,
@@ -117,7 +232,10 @@ function* waitingRuns(tasks: TaskProjection): Iterable<WaitingRun> {
     untilMs,
     reason: waitsFor === 'its resumption' ? (run.history.at(-1)?.reason ?? null) : null,
   })
-  for (const run of tasks.runsIn('suspended')) yield wait(run, 'its resumption', null)
+  for (const run of tasks.runsIn('suspended')) {
+    const { waitsFor, untilMs } = wayOut(tasks, run)
+    yield wait(run, waitsFor, untilMs)
+  }
   for (const run of tasks.runsIn('retry_wait')) yield wait(run, 'its retry', run.retryAtMs ?? null)
   for (const run of tasks.runsIn('scheduled')) {
     const isFree = tasks.dependencyGate(run.taskId) === 'open'

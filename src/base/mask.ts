@@ -8,9 +8,14 @@ export const defaultSecretKeys =
 /** How deep fields are looked into; what lies deeper is left out. */
 const deepest = 8
 
-/** `key: value`, `key=value` or `"key": "value"` in a text, as in messages of errors. A word begins once, so that this is linear. */
-const pairsInText =
-  /(?<![\w.-])(["']?)([\w.-]{1,64})\1(\s{0,4}[:=]\s{0,4})("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic)\s)?[^\s"',;&(){}[\]]+)/gi
+/**
+ * The first half of `key: value`, `key=value` or `"key": "value"` in a text, as in messages of errors. A word begins once, so
+ * that this is linear.
+ */
+const nameInText = /(?<![\w.-])(["']?)([\w.-]{1,64})\1\s{0,4}[:=]\s{0,4}/g
+
+/** The other half. */
+const valueInText = /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic)\s)?[^\s"',;&(){}[\]]+/iy
 
 /** Whether the field of this name holds a secret. */
 export type IsSecretKey = (key: string) => boolean
@@ -55,10 +60,19 @@ function isText(value: unknown): boolean {
 
 /** The same text with the values of secrets in it replaced. */
 function maskText(text: string, isSecret: IsSecretKey): string {
-  if (!/[:=]/.test(text)) return text
-  return text.replace(pairsInText, (pair, quote: string, key: string, between: string, value: string) =>
-    isSecret(key) && !/^\d+$/.test(value) ? `${quote}${key}${quote}${between}${maskedLike(value)}` : pair,
-  )
+  let shown = ''
+  let told = 0
+  for (const match of text.matchAll(nameInText)) {
+    const [name, , key = ''] = match
+    const start = match.index + name.length
+    if (start <= told || !isSecret(key)) continue
+    valueInText.lastIndex = start
+    const value = valueInText.exec(text)?.[0]
+    if (value === undefined || /^\d+$/.test(value)) continue
+    shown += text.slice(told, start) + maskedLike(value)
+    told = start + value.length
+  }
+  return told === 0 ? text : shown + text.slice(told)
 }
 
 /** In the quotes that it had. */

@@ -1,12 +1,6 @@
 import type { ErrorDetails } from '../base/error-details.js'
 import { defineLine } from '../base/log-lines.js'
-import type {
-  FailureReason,
-  OperationId,
-  OperationKind,
-  OperationOutcome,
-  SessionId,
-} from '../../machines/operation-vocabulary.js'
+import type { OperationId, OperationKind, OperationOutcome, SessionId } from '../../machines/operation-vocabulary.js'
 
 /** Which operation. */
 export interface OperationFields {
@@ -19,7 +13,7 @@ export interface OperationFields {
 /** Why an operation ended as it did. */
 export interface EndReasons {
   /** How a failure came about, or why it was cancelled or terminated. */
-  readonly reason?: FailureReason | string
+  readonly reason?: string
   readonly error?: string
   readonly cause?: ErrorDetails
 }

@@ -2,4 +2,5 @@
 export * from './public.js'
 export { TaskAuthority } from './authority.js'
 export { commandTypes } from './catalogue.js'
+export { pendingQuestions } from './questions.js'
 export { runtimeTasksSchema } from './runtime-tasks-options.js'

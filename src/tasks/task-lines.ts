@@ -54,6 +54,8 @@ export const runOutOfBudget = defineLine<RunFields>('warn', 'a run was suspended
 export const runResumed = defineLine<RunFields>('debug', 'a run goes on')
 export const runBlocked = defineLine<RunFields & { readonly by: string }>('debug', 'a run cannot start yet')
 
+export const stepDone = defineLine<RunFields & { readonly step: string }>('debug', 'a step is done')
+
 export const answerAwaited = defineLine<
   RunFields & { readonly name: string; readonly whom?: string; readonly untilMs?: number }
 >('debug', 'a run waits for an answer')

@@ -18,6 +18,7 @@ import {
   runOutOfBudget,
   runResumed,
   runSuspended,
+  stepDone,
   taskCancelled,
   taskCompleted,
   type TaskFields,
@@ -65,6 +66,8 @@ export class TaskLog {
         return runSuspended(logger, { ...this.#run(event.runId), ...reasonIn(event) })
       case 'run_resumed':
         return runResumed(logger, this.#run(event.runId))
+      case 'step_recorded':
+        return stepDone(logger, { ...this.#run(event.runId), step: event.key.replace(/^step:/, '') })
       case 'wait_begun':
         return this.#tellWait(event)
       case 'question_answered':

@@ -5,6 +5,7 @@ import { showStatus } from '../../src/cli/directory/status.js'
 import { statusText } from '../../src/cli/directory/status-text.js'
 import type { DirectorySummary } from '../../src/directory-summary.js'
 import { createRuntime } from '../../src/runtime.js'
+import type { RunId, TaskId } from '../../src/tasks/index.js'
 import { tool, Workspace } from './support/cli.js'
 
 let work: Workspace
@@ -147,10 +148,57 @@ describe('stateward status', () => {
         runs: {} as DirectorySummary['tasks']['runs'],
         kinds: { total: 1, entries: [{ kind: 'report', runs: { retry_wait: 1 } }] },
         budgets: nothing,
+        running: {
+          total: 1,
+          entries: [
+            {
+              runId: 'r2',
+              taskId: 't2',
+              kind: 'report',
+              attemptId: 'a2',
+              attempt: 2,
+              startedAtMs: -2000,
+              isWaiting: true,
+              steps: { total: 3, entries: ['plan', 'x\u001b[2J'] },
+            },
+          ],
+        },
+        questions: {
+          total: 1,
+          entries: [
+            {
+              taskId: 't2' as TaskId,
+              runId: 'r2' as RunId,
+              kind: 'report',
+              name: 'ok',
+              whom: 'editor',
+              askedAtMs: 0,
+              untilMs: 5000,
+            },
+          ],
+        },
         waiting: {
           total: 1,
           entries: [
             { runId: 'r1', taskId: 't1', kind: 'report', waitsFor: 'its retry', untilMs: 61_000, reason: null },
+          ],
+        },
+      },
+      processes: {
+        total: 3,
+        statuses: { completed: 2, running: 1 },
+        open: {
+          total: 1,
+          entries: [
+            {
+              id: 'p1',
+              kind: 'agent',
+              label: 'cranes',
+              attempt: 1,
+              waitsFor: 'signal approval',
+              sinceMs: 0,
+              untilMs: null,
+            },
           ],
         },
       },
@@ -162,8 +210,14 @@ describe('stateward status', () => {
       '  and 1 more',
       'tasks: 1, paused',
       '  report  1 retry_wait',
+      'attempts: 1',
+      '  r2  report  attempt 2 for 2.0 s, wait…',
       'waiting: 1',
       '  r1  report  waits for its retry, in 1…',
+      'questions: 1',
+      '  t2  report  asks for ok of editor, in…',
+      'processes: 2 completed, 1 running',
+      '  p1  agent  cranes  waits for signal a…',
       '',
     ])
   })

@@ -43,7 +43,7 @@ it('a route of its own is protected and bounded like the others, and comes befor
   const large = { method: 'POST', body: 'x'.repeat(101), headers: { ...headers, 'content-type': 'application/json' } }
   expect([(await fetch(path, large)).status, (await fetch(path, { ...large, body: '{' })).status]).toEqual([413, 400])
   expect((await post('{"value":true}')).status).toBe(200)
-  expect(await await runtime.tasks.find('ask', id)?.result()).toBe(true)
+  expect(await runtime.tasks.find('ask', id)?.result()).toBe(true)
   expect(await post('{"value":true}')).toMatchObject({ status: 409, body: { code: 'answer_too_late' } })
   expect((await ask('GET', at('/status'), { headers })).body).toEqual({ own: true })
 })

@@ -2,6 +2,7 @@ import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import type { Span, Tracer } from '../../src/work/job-span.js'
 import { createRecordingLogger } from '../runtime/support/log.js'
 import type { RuntimeOptions } from '../../src/runtime-options.js'
@@ -9,7 +10,7 @@ import { suspend, TerminalFailure } from '../../src/tasks/index.js'
 import { openFixture, refusal } from '../operations/support/registry.js'
 import { job, startWork } from './support/work.js'
 
-async function traced(limits = {}, more: Pick<RuntimeOptions, 'tasks'> = {}) {
+async function traced(limits = {}, more: Pick<RuntimeOptions, 'tasks' | 'store'> = {}) {
   const exporter = new InMemorySpanExporter()
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
   const tracer = provider.getTracer('stateward')
@@ -106,7 +107,7 @@ describe('a span, inside the work that it stands for,', () => {
   })
   afterAll(() => context.disable())
 
-  it('is the active one, also after a wait, and stands below the one that was active when the work was asked for', async () => {
+  it('is the active one, also after a wait, and stands below the one that was active when the work was asked for (O-193)', async () => {
     const { session, tracer, finished } = await traced()
     await tracer.startActiveSpan('request', async (request) => {
       const work = async (): Promise<void> => {
@@ -118,15 +119,17 @@ describe('a span, inside the work that it stands for,', () => {
       request.end()
     })
     const nameOf = new Map(finished().map((span) => [span.spanContext().spanId, span.name]))
-    const parents = finished().map(({ name, parentSpanContext }) => [name, nameOf.get(parentSpanContext?.spanId ?? '')])
+    const parents = finished().map(
+      ({ name, parentSpanContext }) => `${name} < ${nameOf.get(parentSpanContext?.spanId ?? '')}`,
+    )
     expect(parents.toSorted()).toEqual([
-      ['first', 'operation background_tool_op'],
-      ['first', 'operation background_tool_op'],
-      ['operation background_tool_op', 'request'],
-      ['operation background_tool_op', 'request'],
-      ['request', undefined],
-      ['second', 'operation background_tool_op'],
-      ['second', 'operation background_tool_op'],
+      'first < operation background_tool_op',
+      'first < operation background_tool_op',
+      'operation background_tool_op < request',
+      'operation background_tool_op < request',
+      'request < undefined',
+      'second < operation background_tool_op',
+      'second < operation background_tool_op',
     ])
     const inner = finished().filter(({ name }) => name === 'first')
     expect(new Set(inner.map(({ parentSpanContext }) => parentSpanContext?.spanId)).size).toBe(2)
@@ -174,7 +177,8 @@ describe('the trace of a submission', () => {
   const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
 
   it('is kept with the task over a restart, and is the own one where one is named (T-350)', async () => {
-    const { runtime } = await traced()
+    const store = createMemoryJournal()
+    const { runtime } = await traced({}, { store })
     const submitted = await runtime.tasks.submit({ kind: 'work' })
     expect(runtime.tasks.projection.task(submitted)?.spec.traceparent).toMatch(/^00-[\da-f]{32}-[\da-f]{16}-01$/)
     const named = await runtime.tasks.submit({ kind: 'work', traceparent })
@@ -183,6 +187,13 @@ describe('the trace of a submission', () => {
       code: 'invalid_input',
       data: { field: 'traceparent' },
     })
+    const kept = runtime.tasks.projection.task(submitted)?.spec.traceparent
+    await runtime.close()
+    const next = await traced({}, { store })
+    next.runtime.tasks.handle('work', () => {})
+    await next.runtime.tasks.outcome(submitted)
+    const attempt = next.finished().find(({ attributes }) => attributes['stateward.task.id'] === submitted)
+    expect(attempt?.links.map(({ context: { traceId, spanId } }) => `00-${traceId}-${spanId}-01`)).toEqual([kept])
   })
 
   it('belongs to each submission of a graph, and anew to a retry (T-350)', async () => {

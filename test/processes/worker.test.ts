@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createUuidSource } from '../../src/base/ids.js'
+import { abortable } from '../../src/base/promises.js'
 import { silentLogger } from '../../src/base/logger.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { Awaiter } from '../../src/processes/awaiter.js'
@@ -232,15 +233,21 @@ describe('a run', () => {
       const cancel = { eventType: 'process.cancel_requested', payload: { reason: 'enough' }, replay: { key: 'c' } }
       await open.registerProcess(engine(id, 'rerunnable'))
       if (isEarly) await open.appendEvent(id, cancel)
+      let wasTold = false
       const worker = workerOf(
-        ({ job }) => new Promise((_, reject) => job.signal.addEventListener('abort', () => reject(job.signal.reason))),
+        ({ job }) => {
+          wasTold = job.signal.aborted
+          return abortable(new Promise(() => {}), job.signal)
+        },
         { name: id },
       )
       await worker.claimAndRunPending()
       await settle()
+      expect(wasTold).toBe(isEarly)
       if (!isEarly) await open.appendEvent(id, cancel)
       await worker.idle()
       expect(await statusOf(id)).toBe('cancelled')
+      expect((await open.getProcess(id))?.outcome).toMatchObject({ raw: { reason: 'enough' } })
     }
   })
 

@@ -1,9 +1,11 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { readDirectory } from '../../src/directory-state.js'
 import { summarize } from '../../src/directory-summary.js'
+import { defineProcess, type ProcessId } from '../../src/processes/index.js'
 import { createRuntime } from '../../src/runtime.js'
 import type { TaskId } from '../../src/tasks/index.js'
 
@@ -41,7 +43,7 @@ it('reads the state of a directory beside its owner, changes nothing there, and 
   await session.flush()
 
   const before = await contents()
-  const summary = summarize(await readDirectory({ directory }))
+  const summary = await summarize(await readDirectory({ directory }))
   expect(await contents()).toEqual(before)
   expect(summary).toMatchObject({
     owner: { pid: process.pid, standing: 'running' },
@@ -87,7 +89,7 @@ it('reads the state of a directory beside its owner, changes nothing there, and 
   expect(JSON.parse(JSON.stringify(summary))).toEqual(summary)
 
   await runtime.close({ policy: 'terminate' })
-  const after = summarize(await readDirectory({ directory }))
+  const after = await summarize(await readDirectory({ directory }))
   expect(after.owner).toBeNull()
   expect(after.sessions.entries[0]).toMatchObject({
     unfinished: { total: 0, entries: [] },
@@ -95,12 +97,55 @@ it('reads the state of a directory beside its owner, changes nothing there, and 
   })
 })
 
+it('tells what attempts have done and what they ask, beside their owner and after it', async () => {
+  const runtime = await createRuntime({ dataDir: directory })
+  const { tasks } = runtime
+  tasks.handle('report', async ({ step, waitFor }) => {
+    await step('plan', () => 1)
+    await step('draft', () => 2)
+    await waitFor('approval', undefined, { whom: 'editor', timeoutMs: 3_600_000 })
+  })
+  const taskId = await tasks.submit({ kind: 'report' })
+  await expect.poll(() => tasks.questions().length).toBe(1)
+  await runtime.flush()
+  const question = { taskId, kind: 'report', name: 'approval', whom: 'editor', untilMs: expect.any(Number) }
+  const live = (await summarize(await readDirectory({ directory }))).tasks
+  expect(live.running).toMatchObject({
+    total: 1,
+    entries: [{ taskId, kind: 'report', attempt: 1, isWaiting: true, steps: { total: 2, entries: ['plan', 'draft'] } }],
+  })
+  expect(live.questions).toMatchObject({ total: 1, entries: [question] })
+  await runtime.close()
+  const dead = (await summarize(await readDirectory({ directory }))).tasks
+  expect(dead.running).toEqual({ total: 0, entries: [] })
+  expect(dead.questions).toMatchObject({ total: 1, entries: [question] })
+  expect(dead.waiting.entries).toMatchObject([{ taskId, waitsFor: 'an answer', untilMs: question.untilMs }])
+})
+
+it('tells what processes wait for', async () => {
+  const runtime = await createRuntime({ dataDir: directory })
+  const { processes } = runtime
+  const options = { signals: { approval: v.boolean() }, disposition: 'rerunnable' } as const
+  const agent = defineProcess('agent', options, (_, { waitFor }) => waitFor('approval'))
+  processes.define(agent)
+  await processes.start(agent, undefined, { id: 'article-1' as ProcessId, label: 'cranes' })
+  await expect.poll(async () => (await processes.store.getProcess('article-1' as ProcessId))?.wait).toBeDefined()
+  await runtime.flush()
+  const { processes: summary } = await summarize(await readDirectory({ directory }))
+  expect(summary).toMatchObject({
+    total: 1,
+    statuses: { running: 1 },
+    open: { total: 1, entries: [{ id: 'article-1', label: 'cranes', waitsFor: 'signal approval', untilMs: null }] },
+  })
+  await runtime.close()
+})
+
 it('shows the beginning of long lists and how long they are', async () => {
   const runtime = await createRuntime({ dataDir: directory })
   const { tasks } = runtime
   const at = Date.now() + 3_600_000
   await Promise.all(Array.from({ length: 101 }, (_, index) => tasks.submit({ kind: `kind-${index}`, at })))
-  const { kinds, waiting } = summarize(await readDirectory({ directory })).tasks
+  const { kinds, waiting } = (await summarize(await readDirectory({ directory }))).tasks
   expect([kinds.total, kinds.entries.length, waiting.total, waiting.entries.length]).toEqual([101, 100, 101, 100])
   await runtime.close()
 })

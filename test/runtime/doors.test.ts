@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { StatewardError } from '../../src/base/errors.js'
 import * as main from '../../src/index.js'
+import { createHttpHandler } from '../../src/http/index.js'
 import { createStatelyInspector } from '../../src/inspect/index.js'
 import type { Journal } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
@@ -24,6 +25,7 @@ const runId = '01900000-0000-7000-8000-000000000001'
 const otherId = '01900000-0000-7000-8000-000000000002'
 const logger = main.silentLogger
 const work = (): void => {}
+const idle = main.defineProcess('idle', { disposition: 'rerunnable' }, work)
 
 async function openPlace(): Promise<Place> {
   const store = createMemoryJournal()
@@ -295,6 +297,20 @@ const optionDoors: readonly OptionsDoor[] = [
     bad: { now: notFunctions, random: notFunctions },
   },
   {
+    name: 'runCommand',
+    call: (_, options) => main.runCommand('true', [], options),
+    good: {},
+    bad: {
+      cwd: ['', 5, null],
+      env: [5, null],
+      signal: notSignals,
+      timeoutMs: notDurations,
+      graceMs: notDurations,
+      onLine: notFunctions,
+      clock: [5, null],
+    },
+  },
+  {
     name: 'createDirectoryJournal',
     call: (_, options) => main.createDirectoryJournal(options),
     good: { directory: 'never made' },
@@ -314,6 +330,27 @@ const optionDoors: readonly OptionsDoor[] = [
     call: (_, options) => main.readDirectoryJournal(options),
     good: { directory: 'never made' },
     bad: { directory: ['', 5, null], fileSystem: notPorts },
+  },
+  {
+    name: 'createHttpHandler',
+    call: (_, options) => createHttpHandler(options),
+    good: ({ runtime }) => ({ runtime, unprotected: true }),
+    bad: {
+      runtime: notPorts,
+      token: ['short', 5, null, []],
+      authorize: notFunctions,
+      unprotected: [1, 'true', null],
+      hosts: ['all', [''], [5], null],
+      origins: ['https://a.example', null],
+      basePath: ['x', '/', '/x/', '', 5, null],
+      routes: [[{}], [null], 'x', null],
+      maxBodyBytes: notCounts,
+      maxStreams: notCounts,
+      heartbeatMs: notDurations,
+      stallMs: notDurations,
+      clock: notPorts,
+      logger: notPorts,
+    },
   },
   {
     name: 'createStatelyInspector',
@@ -400,6 +437,52 @@ const optionDoors: readonly OptionsDoor[] = [
       output: [5, {}, null],
       maxAttemps: [3],
     },
+  },
+  {
+    name: 'defineProcess',
+    call: (_, options) => main.defineProcess('kind', options, work),
+    good: { disposition: 'rerunnable' },
+    bad: {
+      disposition: ['external', 5, null, undefined],
+      maxAttempts: [0, ...notCounts],
+      concurrency: [0, ...notCounts],
+      version: ['', 1.5, null],
+      input: [5, {}, null],
+      output: [5, {}, null],
+      events: [5, null, []],
+      signals: [5, null, []],
+      wakes: [5, null, {}],
+    },
+  },
+  {
+    name: 'Processes.start',
+    call: ({ runtime }, options) => runtime.processes.start(idle, null, options),
+    good: {},
+    bad: { id: [5, '', 'ä', null], label: [5, '', null], originator: [5, null], wakeTarget: [5, null] },
+  },
+  {
+    name: 'ProcessHandle.result',
+    call: ({ runtime }, options) => runtime.processes.get(idle, 'p').result(options),
+    good: { timeoutMs: 0 },
+    bad: { signal: notSignals, timeoutMs: [-1, '5', null, Number.NaN] },
+  },
+  {
+    name: 'ProcessHandle.events',
+    call: ({ runtime }, options) => runtime.processes.get(idle, 'p').events(options),
+    good: {},
+    bad: { after: [...notCounts], steps: [5, null], signal: notSignals },
+  },
+  {
+    name: 'ProcessHandle.observe',
+    call: ({ runtime }, options) => runtime.processes.get(idle, 'p').observe(options),
+    good: {},
+    bad: { after: [...notCounts], steps: [5, null], signal: notSignals },
+  },
+  {
+    name: 'ProcessHandle.signal',
+    call: ({ runtime }, options) => runtime.processes.get(undefined, 'p').signal('go', null, options),
+    good: {},
+    bad: { id: [5, '', null] },
   },
   {
     name: 'TaskHandle.result',
@@ -882,6 +965,7 @@ describe('the table of doors', () => {
     // Of use to the runtime only, which has decoded the grace period.
     'Tasks.close',
     'TaskAuthority.start',
+    'TaskAuthority.closeFeed',
     'TaskAuthority.restore',
     'TaskAuthority.replay',
     'TaskAuthority.capture',

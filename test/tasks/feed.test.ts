@@ -8,8 +8,11 @@ import { openTasks, reopenTasks, stateOf, submitAll } from './support/authority.
 import { cancel, move, reach, runCreate, taskCreate, working } from './support/commands.js'
 import { A1, R1, R2, runId, T1, T2, T3, taskId } from './support/ids.js'
 
-const cancelRun = (number: number): TaskCommand =>
-  ({ ...move('scheduled', 'cancelled'), runId: runId(number), atMs: 300 + number }) as TaskCommand
+const cancelRun = (number: number): TaskCommand => ({
+  ...move('scheduled', 'cancelled'),
+  runId: runId(number),
+  atMs: 300 + number,
+})
 
 /** A task of one run that is cancelled by the third command. */
 const endedTask = (number: number): readonly TaskCommand[] => [

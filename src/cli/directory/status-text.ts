@@ -1,4 +1,14 @@
-import type { DirectorySummary, Excerpt, SessionSummary, TasksSummary, WaitingRun } from '../../directory-summary.js'
+import type {
+  DirectorySummary,
+  Excerpt,
+  OpenProcess,
+  ProcessesSummary,
+  RunningAttempt,
+  SessionSummary,
+  TasksSummary,
+  WaitingRun,
+} from '../../directory-summary.js'
+import type { PendingQuestion } from '../../tasks/index.js'
 import { count, duration, fit, plain } from '../text.js'
 
 /** How a summary is shown. */
@@ -11,13 +21,14 @@ export interface StatusTextOptions {
 
 /** A directory at one glance, for people. */
 export function statusText(directory: string, summary: DirectorySummary, options: StatusTextOptions): string {
-  const { sessions, tasks, brokenEnd, cuts } = summary
+  const { sessions, tasks, processes, brokenEnd, cuts } = summary
   const lines = [
     `${directory}: ${count(summary.nextSequence - 1, 'record')}, ${ownerText(summary)}`,
     `sessions: ${sessions.total}`,
     ...listed(sessions, (session) => sessionLines(session, isRunning(summary))),
     `tasks: ${tasks.total}${tasks.paused ? ', paused' : ''}`,
     ...tasksLines(tasks, options.nowMs),
+    ...processesLines(processes, options.nowMs),
   ]
   if (brokenEnd !== null) {
     const { cause, file, offset, reason } = brokenEnd
@@ -55,7 +66,7 @@ function sessionLines({ id, unfinished, ended }: SessionSummary, isOwned: boolea
   return [`${id}  ${counts.join(', ') || 'nothing yet'}`, ...operations]
 }
 
-function tasksLines({ kinds, budgets, waiting }: TasksSummary, nowMs: number): string[] {
+function tasksLines({ kinds, budgets, running, waiting, questions }: TasksSummary, nowMs: number): string[] {
   const lines = listed(kinds, ({ kind, runs }) => {
     const counts = Object.entries(runs).map(([state, amount]) => `${amount} ${state}`)
     return [`${kind}  ${counts.join(', ')}`]
@@ -66,13 +77,46 @@ function tasksLines({ kinds, budgets, waiting }: TasksSummary, nowMs: number): s
       `${taskId}  ${dimension}  ${consumed} of ${limit} spent, ${reserved} reserved${exhausted ? ', exhausted' : ''}`,
     ]),
   )
+  if (running.total > 0) lines.push(`attempts: ${running.total}`)
+  lines.push(...listed(running, (attempt) => [attemptText(attempt, nowMs)]))
   if (waiting.total > 0) lines.push(`waiting: ${waiting.total}`)
   lines.push(...listed(waiting, (run) => [waitingText(run, nowMs)]))
+  if (questions.total > 0) lines.push(`questions: ${questions.total}`)
+  lines.push(...listed(questions, (question) => [questionText(question, nowMs)]))
   return lines
 }
 
+/** Nothing where there are none: most directories have none. */
+function processesLines({ total, statuses, open }: ProcessesSummary, nowMs: number): string[] {
+  if (total === 0) return []
+  const counts = Object.entries(statuses).map(([status, amount]) => `${amount} ${status}`)
+  return [`processes: ${counts.join(', ')}`, ...listed(open, (process) => [processText(process, nowMs)])]
+}
+
+function processText({ id, kind, label, waitsFor, untilMs }: OpenProcess, nowMs: number): string {
+  const waits = waitsFor === null ? '' : `  waits for ${waitsFor}${timeText(untilMs, nowMs)}`
+  return `${id}  ${kind}${label === null ? '' : `  ${label}`}${waits}`
+}
+
+function attemptText(attempt: RunningAttempt, nowMs: number): string {
+  const { runId, kind, startedAtMs, isWaiting, steps } = attempt
+  const since = duration(Math.max(0, nowMs - startedAtMs))
+  const names = `${steps.total > steps.entries.length ? '…, ' : ''}${steps.entries.join(', ')}`
+  const done = steps.total === 0 ? '' : `, ${count(steps.total, 'step')} done: ${names}`
+  return `${runId}  ${kind}  attempt ${attempt.attempt} for ${since}${isWaiting ? ', waits' : ''}${done}`
+}
+
+function questionText({ taskId, kind, name, whom, untilMs }: PendingQuestion, nowMs: number): string {
+  const asked = whom === undefined ? '' : ` of ${whom}`
+  return `${taskId}  ${kind}  asks for ${name}${asked}${timeText(untilMs ?? null, nowMs)}`
+}
+
+function timeText(untilMs: number | null, nowMs: number): string {
+  return untilMs === null ? '' : untilMs <= nowMs ? ', due' : `, in ${duration(untilMs - nowMs)}`
+}
+
 function waitingText({ runId, kind, waitsFor, untilMs, reason }: WaitingRun, nowMs: number): string {
-  const time = untilMs === null ? '' : untilMs <= nowMs ? ', due' : `, in ${duration(untilMs - nowMs)}`
+  const time = timeText(untilMs, nowMs)
   return `${runId}  ${kind}  waits for ${waitsFor}${time}${reason === null ? '' : `: ${reason}`}`
 }
 

@@ -23,7 +23,7 @@ export async function showStatus(
   const directory = await locateJournal(named)
   let shown = ''
   for await (const _ of changesOf(directory, signal)) {
-    const summary = summarize(await readDirectory({ directory }))
+    const summary = await summarize(await readDirectory({ directory }))
     const options = { columns: columnsOf(target), nowMs: Date.now() }
     const whole = json ? `${jsonLine({ directory, ...summary })}\n` : statusText(directory, summary, options)
     const inPlace = watch && !json && target.isTTY === true

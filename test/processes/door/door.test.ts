@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, expectTypeOf, it } from 'vitest'
 import * as v from 'valibot'
 import { createDeferred } from '../../../src/base/promises.js'
 import { createMemoryJournal } from '../../../src/journal/memory-journal.js'
@@ -74,6 +74,26 @@ describe('a definition [P-190]', () => {
     await old.signal('approval', { approved: true })
     expect(await old.result()).toBe('draft of a')
   })
+})
+
+it('types follow from schemas and functions, at every door', async () => {
+  const { processes } = await openRuntime({ processes: { define: [publish] } })
+  const handle = await processes.start(publish, { title: 'a' })
+  expectTypeOf(handle.result).returns.resolves.toEqualTypeOf<string>()
+  expectTypeOf(handle.signal<'approval'>)
+    .parameter(1)
+    .toEqualTypeOf<{ approved: boolean }>()
+  expectTypeOf(processes.get(publish, 'p').result).returns.resolves.toEqualTypeOf<string>()
+  expectTypeOf(processes.get(undefined, 'p').result).returns.resolves.toEqualTypeOf<unknown>()
+  processes.define('untyped', rerunnable, async (input: { a: number }, context) => {
+    expectTypeOf(context.input).toEqualTypeOf<{ a: number }>()
+    expectTypeOf(await context.call(publish, { title: 'a' })).toEqualTypeOf<string>()
+    return input.a
+  })
+  // @ts-expect-error the title is text
+  await expect(processes.start(publish, { title: 1 })).rejects.toMatchObject({ code: 'invalid_input' })
+  // @ts-expect-error no such signal
+  await expect(handle.signal('other', 1)).rejects.toMatchObject({ code: 'process.event_undeclared' })
 })
 
 describe('starting [P-191]', () => {

@@ -267,6 +267,32 @@ describe('what a process waits for [P-201]', () => {
     expect(await handle.result()).toEqual(['yes', 'sent'])
   })
 
+  it('is taken back before a second wait is recorded: a crash in between would keep others from the second one', async () => {
+    const later = createDeferred<void>()
+    const { processes } = await openRuntime()
+    const signals = { a: v.string(), b: v.string() }
+    const ask = processes.define('ask', { ...rerunnable, signals }, async (_: unknown, { waitFor }) => {
+      const first = waitFor('a')
+      await later.promise
+      return Promise.all([first, waitFor('b')])
+    })
+    const handle = await processes.start(ask, null)
+    await until(async () => (await handle.status()).wait !== undefined)
+    later.resolve()
+    await until(async () => (await processes.store.recordedSteps(handle.id)).length === 2)
+    const events = await processes.store.eventsAfter(handle.id, 0)
+    expect(events.map(({ eventType }) => eventType)).toEqual([
+      'process.first_started',
+      'process.step',
+      'process.waiting',
+      'process.resumed',
+      'process.step',
+    ])
+    await handle.signal('b', 'second')
+    await handle.signal('a', 'first')
+    expect(await handle.result()).toEqual(['first', 'second'])
+  })
+
   it('is taken back before a step that comes later begins', async () => {
     const later = createDeferred<void>()
     const seen: unknown[] = []

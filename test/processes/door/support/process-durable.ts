@@ -73,7 +73,7 @@ export async function createProcessDurable(home: DurableHome): Promise<DurableFi
         const handler = await code.promise
         if (mine !== generation) return new Promise(() => {})
         try {
-          const value = await handler(context as DurableWork)
+          const value = await handler(context)
           if (mine === generation) result.resolve(value)
           return null
         } catch (thrown) {
