@@ -14,7 +14,7 @@ import { silence } from './base/promises.js'
 import type { JournalCut } from './journal/journal.js'
 import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
-import { SessionDirectory, type RegistryLimits, type Session } from './operations/index.js'
+import { SessionDirectory, type SessionLimits, type Session } from './operations/index.js'
 import {
   checkedRandom,
   closeOptionsSchema,
@@ -134,6 +134,7 @@ export class Runtime implements AsyncDisposable {
       sessions.start(lane)
       authority.start(lane)
       embedded.start(lane)
+      sessions.finishTrees()
       const spread = checkedRandom(random)
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
       const onWake = wakeInSession(sessions)
@@ -160,7 +161,7 @@ export class Runtime implements AsyncDisposable {
    * or holds control characters, `session_exists` while one is being imported
    * under the name, and `runtime_closed` after {@link Runtime.close}.
    */
-  session(name: string, limits: RegistryLimits = {}): Session {
+  session(name: string, limits: SessionLimits = {}): Session {
     this.#checkOpen()
     return this.#sessions.open(name, limits)
   }

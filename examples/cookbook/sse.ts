@@ -16,8 +16,8 @@ const handler = createHttpHandler({
 const server = createServer(handler.node).listen(0, '127.0.0.1')
 // #endregion
 await new Promise((resolve) => server.once('listening', resolve))
-await session.run({ kind: 'background_tool_op', displayName: 'first' }, () => 'one').outcome
-await session.run({ kind: 'background_tool_op', displayName: 'second' }, () => 'two').outcome
+await session.run('first', () => 'one').outcome
+await session.run('second', () => 'two').outcome
 const { port } = server.address() as { port: number }
 const url = `http://127.0.0.1:${port}/sessions/agent/completions`
 console.log((await fetch(url)).status)
