@@ -131,11 +131,6 @@ export interface OperationSpec {
   readonly input?: JsonValue
 }
 
-/** The operation whose end ends this one, if there is one. */
-export function tieOf({ parentId, outlivesParent }: OperationSpec): OperationId | undefined {
-  return outlivesParent === true ? undefined : parentId
-}
-
 /** How to reach a peer once it is ready; never persisted. */
 export interface OperationPeerHandle {
   /** Non-blank, without control characters; display only. */

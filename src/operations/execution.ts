@@ -25,7 +25,7 @@ import type {
 import { checkProgress } from './admission.js'
 import { OperationError } from './errors.js'
 import type { Candidate, OperationLine } from './line.js'
-import type { CancelAnswer, HandleTarget } from './operation-handle.js'
+import type { OperationCancelAnswer, HandleTarget } from './operation-handle.js'
 import type { OperationRegistry } from './registry.js'
 import type { OperationSpan } from './operation-span.js'
 import type { OperationProgress } from './types.js'
@@ -178,7 +178,7 @@ export class Execution implements Candidate, HandleTarget {
     return this.#returned?.content === content ? decodeValue(this.#returned.value) : content
   }
 
-  async cancel(reason: string | null): Promise<CancelAnswer> {
+  async cancel(reason: string | null): Promise<OperationCancelAnswer> {
     const { operations, line } = this.#options
     const { id } = this
     if (this.#settled !== undefined) return 'already_ended'

@@ -4,11 +4,12 @@ import { MultiMap } from '../base/multi-map.js'
 import { createDeferred, type Deferred } from '../base/promises.js'
 import type { Slot, SlotClaim } from '../work/slot.js'
 import { Slots, type SlotBlock } from '../work/slots.js'
-import { tieOf, type OperationId, type OperationSpec } from '../../machines/operation-vocabulary.js'
+import type { OperationId, OperationSpec } from '../../machines/operation-vocabulary.js'
 import { checkSource, checkSpec } from './admission.js'
 import { OperationError } from './errors.js'
 import { defaultMaxQueued, type SessionLimits } from './limits.js'
 import type { OperationRegistry } from './registry.js'
+import { tieOf } from './tree.js'
 
 /** An operation that is to run once there is room for it. */
 export interface Candidate {

@@ -6,7 +6,7 @@ import type { OperationId, OperationOutcome, OperationStatus } from '../../machi
 import { OperationFailed } from './operation-failed.js'
 
 /** What cancelling an operation came to. */
-export type CancelAnswer = 'cancelled' | 'cancelled_in_line' | 'already_ended'
+export type OperationCancelAnswer = 'cancelled' | 'cancelled_in_line' | 'already_ended'
 
 /** What a handle is of: the operation itself, or the refusal of one. */
 export interface HandleTarget {
@@ -19,7 +19,7 @@ export interface HandleTarget {
   readonly reports: AsyncIterable<Report>
   /** What the work has returned, once the operation has completed. */
   valueOf(outcome: OperationOutcome & { readonly type: 'completed' }): unknown
-  cancel(reason: string | null): Promise<CancelAnswer>
+  cancel(reason: string | null): Promise<OperationCancelAnswer>
 }
 
 /** An operation that was started, or put in line. Ignoring it is harmless. */
@@ -30,7 +30,7 @@ export class OperationHandle<Result = unknown> {
    * that has ended as it is. Rejects like {@link OperationHandle.outcome} where it never began, and with the errors of the
    * lane.
    */
-  readonly cancel: (reason?: string | null) => Promise<CancelAnswer>
+  readonly cancel: (reason?: string | null) => Promise<OperationCancelAnswer>
   readonly #target: HandleTarget
 
   /** @internal */

@@ -26,7 +26,7 @@ export { OperationEndedError, type Work, type WorkContext } from './execution.js
 export { IdleWake, type ContinuationInput, type IdleWakeHost, type IdleWakeOptions } from './idle-wake.js'
 export type { RegistryLimits, SessionLimits } from './limits.js'
 export { OperationFailed, type FailedOutcome } from './operation-failed.js'
-export { OperationHandle, type CancelAnswer } from './operation-handle.js'
+export { OperationHandle, type OperationCancelAnswer } from './operation-handle.js'
 export type { RunOptions, RunRequest } from './run-request.js'
 export type { Report } from '../work/report-stream.js'
 export { OperationRegistry } from './registry.js'

@@ -15,7 +15,6 @@ import type {
 import {
   isTerminal,
   terminalStatusOf,
-  tieOf,
   type CursorConsumer,
   type LiveStatus,
   type OperationId,
@@ -36,7 +35,7 @@ import type { OperationRow } from './operation-row.js'
 import { actionOf, operationChart, ownEvent, type Decided } from './own-chart.js'
 import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, type CompletionEntry } from './types.js'
-import { OperationTree } from './tree.js'
+import { OperationTree, tieOf } from './tree.js'
 import { Waits } from './waits.js'
 import { eachWatcher } from './watchers.js'
 

@@ -371,6 +371,8 @@ export class OperationRegistry {
 
   /** True for an operation below one that has ended, an end under way included: it will end, and nothing starts there. */
   isTreeClosed(id: OperationId): boolean {
+    checkId(id)
+    this.#core.check()
     return this.#records.isBelowEnded(id)
   }
 

@@ -9,7 +9,15 @@ import { parseUuid, type IdSource } from '../base/ids.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
-import { abortableSchema, checkFunction, durationSchema, optionsSchema, textOf, textSchema } from '../base/options.js'
+import {
+  abortableSchema,
+  checkFunction,
+  durationSchema,
+  optionsSchema,
+  signalSchema,
+  textOf,
+  textSchema,
+} from '../base/options.js'
 import { abortable, createDeferred, silence } from '../base/promises.js'
 import type { WaitOptions } from './awaiting.js'
 import { Execution, type Work, type WorkContext } from './execution.js'
@@ -191,12 +199,15 @@ export class Session {
    * Runs operations again that an earlier process has lost, each under its own id, with the input it was given: `choose` is
    * asked for the work of each, and answers nothing for one that is to stay lost. Returns the handles of those that run. One
    * whose parent is not run again, or has been before, is refused with `parent_not_found` and stays lost.
+   * Throws the reason of a signal that has aborted.
    */
   rerunLost(
     choose: (id: OperationId, lost: LostOperation) => Work | undefined,
-    { deadlineMs, signal }: Pick<RunOptions, 'deadlineMs' | 'signal'> = {},
+    options: RerunOptions = {},
   ): OperationHandle[] {
     checkFunction('choice of work', choose)
+    const { deadlineMs, signal } = decode(rerunSchema, options, 'rerun options')
+    signal?.throwIfAborted()
     return this.lost.flatMap((lost) => {
       const work = choose(lost.id, lost)
       const spec = this.history.lostSpec(lost.id)
@@ -407,6 +418,13 @@ function reasonsIn(outcome: OperationOutcome): EndReasons {
 function closedBefore(): StatewardError {
   return new StatewardError('channel_closed', 'the session was closed before the operation ended', {})
 }
+
+type RerunOptions = Pick<RunOptions, 'deadlineMs' | 'signal'>
+
+const rerunSchema = optionsSchema<RerunOptions>({
+  deadlineMs: v.optional(durationSchema),
+  signal: v.optional(signalSchema),
+})
 
 /** What the works of these handles return, in their order. */
 type ResultsOf<Handles extends readonly OperationHandle[]> = {

@@ -1,7 +1,6 @@
 import { MultiMap } from '../base/multi-map.js'
 import {
   isTerminal,
-  tieOf,
   type OperationId,
   type OperationSpec,
   type OperationStatus,
@@ -9,6 +8,11 @@ import {
 
 /** How many operations may stand above one; asking whether a tree is closed goes through them. */
 export const mostLevels = 128
+
+/** The operation whose end ends this one, if there is one. */
+export function tieOf({ parentId, outlivesParent }: OperationSpec): OperationId | undefined {
+  return outlivesParent === true ? undefined : parentId
+}
 
 /** What a tree has to know of an operation. */
 interface TreeNode {
