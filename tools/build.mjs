@@ -69,11 +69,13 @@ await build({
 const declarations = new Set(entryPoints.flatMap((module) => [...declarationsOf(module)]))
 for (const module of declarations) cpSync(join(compiled, `${module}.d.ts`), join(published, `${module}.d.ts`))
 
-const licences = [...included].sort().map((name) => {
-  const folder = join('node_modules', name)
-  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
-  if (file === undefined) throw new Error(`${name} says no licence`)
-  return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
-})
+const licences = [...included]
+  .sort((one, other) => (one < other ? -1 : 1))
+  .map((name) => {
+    const folder = join('node_modules', name)
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+    if (file === undefined) throw new Error(`${name} says no licence`)
+    return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
+  })
 writeFileSync(join(published, 'LICENSES'), licences.join('\n---\n\n'))
 rmSync(compiled, { recursive: true })
