@@ -10,7 +10,7 @@ const session = runtime.session('agent')
 const handler = createHttpHandler({
   runtime,
   // An `EventSource` sends cookies and no headers of yours: look at the cookie of whoever is signed in.
-  authorize: ({ header }) => header('cookie')?.includes('user=ada') === true,
+  authorize: (request) => request.header('cookie')?.includes('user=ada') === true,
 })
 // In the browser: new EventSource('/sessions/agent/completions')
 const server = createServer(handler.node).listen(0, '127.0.0.1')
