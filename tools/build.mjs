@@ -56,7 +56,9 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconf
 })
 
 await build({
-  input: Object.fromEntries([...entryPoints, ...commands, ...programs].map((module) => [module, join(compiled, `${module}.js`)])),
+  input: Object.fromEntries(
+    [...entryPoints, ...commands, ...programs].map((module) => [module, join(compiled, `${module}.js`)]),
+  ),
   external: isInstalled,
   platform: 'node',
   output: {

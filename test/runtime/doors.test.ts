@@ -500,7 +500,7 @@ const optionDoors: readonly OptionsDoor[] = [
   },
   {
     name: 'Processes.startCommand',
-    call: ({ runtime }, options) => runtime.processes.startCommand(options as never),
+    call: ({ runtime }, options) => runtime.processes.startCommand(options),
     good: { command: 'true', recover: 'reap' },
     bad: {
       id: [5, '', 'ä', null],
