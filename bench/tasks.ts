@@ -10,6 +10,8 @@ import { measureCommands } from './tasks/commands.js'
 import { measureCounts } from './tasks/counts.js'
 import { measureMemory } from './tasks/memory.js'
 import { measureOpenings } from './tasks/opening.js'
+import { measureRetention } from './tasks/retention.js'
+import { measureQueue } from './tasks/queue.js'
 import { measureRuns } from './tasks/runs.js'
 import { measureScaling } from './tasks/scaling.js'
 import { measureWakeUps } from './tasks/wake-ups.js'
@@ -32,6 +34,8 @@ const bench: Bench = {
         await measureWakeUps(options),
         await measureScaling(options),
         await measureBootstrap(directory, options),
+        await measureRetention(directory, options),
+        await measureQueue(options),
         // Last, because what counts calls slows everything down.
         await measureCounts(directory, options),
       ]
@@ -58,6 +62,8 @@ const bench: Bench = {
           groupCommit256: { atLeast: 20 },
           idleGrowth: { atMost: 1.3 },
           worstScaling: { atMost: 3 },
+          retentionFlat: { atMost: 1.1 },
+          queueVsDirect: { atMost: 1.3 },
         },
       }
     })

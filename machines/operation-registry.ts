@@ -15,6 +15,10 @@ import type {
 export type OperationRefusal =
   | 'already_registered'
   | 'source_malformed'
+  | 'parent_not_found'
+  /** The tree that the operation belongs to, or would belong to, is closed: an operation above it has ended. */
+  | 'parent_ended'
+  | 'tree_too_deep'
   | 'max_concurrent_exceeded'
   | 'not_found'
   /** The chart of the operation does; the guard that failed there says why. */
@@ -89,9 +93,19 @@ export type OperationRegistryEvent =
 export interface OperationBook {
   /** True for a retained operation. */
   has(id: OperationId): boolean
+  /** True for an operation that is retained, or whose end a row of the feed tells. */
+  canBeAwaited(id: OperationId): boolean
   /** True for an id that a retained record, a feed row or an active wait still refers to. */
   isUsed(id: OperationId): boolean
   hasWellFormedSource(spec: OperationSpec): boolean
+  /** True for an operation with a parent that the registry does not know. */
+  lacksParent(spec: OperationSpec): boolean
+  /** True when an operation whose end would end this one has ended; an end that is under way counts. */
+  isTreeClosed(spec: OperationSpec): boolean
+  /** True when there are too many operations above. */
+  isTooDeep(spec: OperationSpec): boolean
+  /** The same as {@link OperationBook.isTreeClosed}, of a retained operation. */
+  isBelowEnded(id: OperationId): boolean
   /** True when one more operation would exceed the limit, the event's own or else the registry's. */
   isFull(limit: number | undefined): boolean
   /** Whether the operation's own chart lets the event happen; an end that is under way counts. */
@@ -132,13 +146,17 @@ export const operationRegistryMachine = setup({
   guards: {
     idIsUsed: ({ context, event }) => context.book.isUsed((event as RegisterEvent).spec.id),
     sourceIsMalformed: ({ context, event }) => !context.book.hasWellFormedSource((event as RegisterEvent).spec),
+    parentIsUnknown: ({ context, event }) => context.book.lacksParent((event as RegisterEvent).spec),
+    treeIsClosed: ({ context, event }) => context.book.isTreeClosed((event as RegisterEvent).spec),
+    treeIsTooDeep: ({ context, event }) => context.book.isTooDeep((event as RegisterEvent).spec),
+    isBelowEnded: ({ context, event }) => context.book.isBelowEnded((event as AdvanceEvent).id),
     registryIsFull: ({ context, event }) => context.book.isFull((event as RegisterEvent).limit),
     operationIsUnknown: ({ context, event }) => !context.book.has((event as AdvanceEvent).id),
     operationRefuses: ({ context, event }) => !context.book.allows(event as AdvanceEvent | EndEvent),
     operationEnds: ({ event }) => 'outcome' in event,
     waitNamesAnIdTwice: ({ event }) => new Set(waitIds(event)).size < waitIds(event).length,
     turnIsWaiting: ({ context, event }) => context.book.isTurnWaiting((event as BeginWaitEvent).turnId),
-    waitNamesAnUnknownId: ({ context, event }) => waitIds(event).some((id) => !context.book.has(id)),
+    waitNamesAnUnknownId: ({ context, event }) => waitIds(event).some((id) => !context.book.canBeAwaited(id)),
     waitIsActive: ({ context, event }) =>
       event.type === 'wait_all.cancel' && context.book.hasActiveWait(event.requestId),
   },
@@ -169,6 +187,12 @@ export const operationRegistryMachine = setup({
       { guard: 'operationEnds', actions: 'endOperation' },
       { actions: 'advanceOperation' },
     ],
+    'operation.start': [
+      { guard: 'operationIsUnknown', meta: { refusal: 'not_found' } },
+      { guard: 'operationRefuses', meta: { refusal: 'operation_refuses' } },
+      { guard: 'isBelowEnded', meta: { refusal: 'parent_ended' } },
+      { actions: 'advanceOperation' },
+    ],
     'wait_all.begin': [
       { guard: 'waitNamesAnIdTwice', meta: { refusal: 'duplicate_wait_operation' } },
       { guard: 'turnIsWaiting', meta: { refusal: 'wait_already_active' } },
@@ -187,6 +211,9 @@ export const operationRegistryMachine = setup({
         register: [
           { guard: 'idIsUsed', meta: { refusal: 'already_registered' } },
           { guard: 'sourceIsMalformed', meta: { refusal: 'source_malformed' } },
+          { guard: 'parentIsUnknown', meta: { refusal: 'parent_not_found' } },
+          { guard: 'treeIsClosed', meta: { refusal: 'parent_ended' } },
+          { guard: 'treeIsTooDeep', meta: { refusal: 'tree_too_deep' } },
           { guard: 'registryIsFull', meta: { refusal: 'max_concurrent_exceeded' } },
           { actions: 'registerOperation' },
         ],

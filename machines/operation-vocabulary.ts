@@ -2,6 +2,7 @@
 
 import type { FailureOrigin } from '../src/base/failure.js'
 import type { Brand } from '../src/base/ids.js'
+import type { JsonValue } from '../src/base/json.js'
 
 /** Identifies one operation; a UUID, v7 when minted here, so text order is creation order. */
 export type OperationId = Brand<string, 'OperationId'>
@@ -122,6 +123,12 @@ export interface OperationSpec {
   readonly childSessionId: SessionId | null
   /** Must agree with the kind. */
   readonly expectPeerChannel: boolean
+  /** The operation that this one is a part of: with any end of it this one ends too. */
+  readonly parentId?: OperationId
+  /** Goes on when its parent ends; only beside a parent. */
+  readonly outlivesParent?: true
+  /** What it works on, as JSON (see `src/work/values.ts`): enough to start it anew once it is lost. */
+  readonly input?: JsonValue
 }
 
 /** How to reach a peer once it is ready; never persisted. */

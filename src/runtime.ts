@@ -14,7 +14,7 @@ import { silence } from './base/promises.js'
 import type { JournalCut } from './journal/journal.js'
 import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
-import { SessionDirectory, type RegistryLimits, type Session } from './operations/index.js'
+import { SessionDirectory, type SessionLimits, type Session } from './operations/index.js'
 import {
   checkedRandom,
   closeOptionsSchema,
@@ -94,7 +94,7 @@ export class Runtime implements AsyncDisposable {
   static async open(given: RuntimeOptions): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
-    const { define, feedCapacity, ...dispatch } = options.tasks ?? {}
+    const { define, retention, feedCapacity, ...dispatch } = options.tasks ?? {}
     const logger = loggerOf(options)
     const clock = checkedClock(options.clock ?? systemClock)
     const ids = options.ids === undefined ? createUuidSource({ now: () => clock.wallNow() }) : checkedIds(options.ids)
@@ -134,8 +134,10 @@ export class Runtime implements AsyncDisposable {
       sessions.start(lane)
       authority.start(lane)
       embedded.start(lane)
+      sessions.finishTrees()
       const spread = checkedRandom(random)
-      const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...(define && { define }) })
+      const own = { ...(define && { define }), ...(retention && { retention }) }
+      const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...own })
       const onWake = wakeInSession(sessions)
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
       processes.begin()
@@ -160,7 +162,7 @@ export class Runtime implements AsyncDisposable {
    * or holds control characters, `session_exists` while one is being imported
    * under the name, and `runtime_closed` after {@link Runtime.close}.
    */
-  session(name: string, limits: RegistryLimits = {}): Session {
+  session(name: string, limits: SessionLimits = {}): Session {
     this.#checkOpen()
     return this.#sessions.open(name, limits)
   }

@@ -4,13 +4,14 @@
  * declarations those are kept that an entry point leads to.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, readFileSync, rmSync } from 'node:fs'
-import { dirname, join, normalize } from 'node:path'
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
+import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { build } from 'rolldown'
 
 const compiled = 'dist-modules'
 const published = 'dist'
-const { exports, bin } = JSON.parse(readFileSync('package.json', 'utf8'))
+const { exports, bin, dependencies, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 /** `src/index` for `./dist/src/index.js`. */
 const moduleOf = (path) =>
@@ -23,6 +24,8 @@ const entryPoints = Object.values(exports)
   .map(({ types }) => moduleOf(types))
 /** The command, and the part of it that says how wide a text is, which can be tried without a terminal. */
 const commands = [...Object.values(bin).map(moduleOf), 'src/cli/text']
+/** Programs that run in processes of their own. */
+const programs = ['src/work/children/supervisor', 'src/work/children/reaper']
 
 /** The declarations that a module leads to, itself included. */
 function declarationsOf(module, found = new Set()) {
@@ -35,15 +38,28 @@ function declarationsOf(module, found = new Set()) {
   return found
 }
 
+/** Packages that are used here and are no dependencies become part of our files, under their licences. */
+const included = new Set()
+
+/** Whether a module is beside us when we are installed: Node's own, and those of dependencies. */
+function isInstalled(id) {
+  if (/^[./]|^node_modules/.test(id) || isAbsolute(id)) return false
+  const name = id.split('/', id.startsWith('@') ? 2 : 1).join('/')
+  if (isBuiltin(id) || name in dependencies || name in peerDependencies) return true
+  included.add(name)
+  return false
+}
+
 for (const folder of [compiled, published]) rmSync(folder, { recursive: true, force: true })
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--outDir', compiled], {
   stdio: 'inherit',
 })
 
 await build({
-  input: Object.fromEntries([...entryPoints, ...commands].map((module) => [module, join(compiled, `${module}.js`)])),
-  // Whatever is no file of ours is installed beside us.
-  external: (id) => !/^[./]/.test(id),
+  input: Object.fromEntries(
+    [...entryPoints, ...commands, ...programs].map((module) => [module, join(compiled, `${module}.js`)]),
+  ),
+  external: isInstalled,
   platform: 'node',
   output: {
     dir: published,
@@ -56,4 +72,14 @@ await build({
 
 const declarations = new Set(entryPoints.flatMap((module) => [...declarationsOf(module)]))
 for (const module of declarations) cpSync(join(compiled, `${module}.d.ts`), join(published, `${module}.d.ts`))
+
+const licences = [...included]
+  .sort((one, other) => (one < other ? -1 : 1))
+  .map((name) => {
+    const folder = join('node_modules', name)
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+    if (file === undefined) throw new Error(`${name} says no licence`)
+    return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
+  })
+writeFileSync(join(published, 'LICENSES'), licences.join('\n---\n\n'))
 rmSync(compiled, { recursive: true })

@@ -9,7 +9,7 @@ export interface ApiDeclaration {
 
 /** A doc comment, if there is one, then the declaration: every top-level statement begins at the start of a line. */
 const statement =
-  /^(?:\/\*\*((?:(?!\*\/)[^])*)\*\/\n)?export (?:declare )?(?:abstract )?(function|class|const|interface|type) (\w+)[^]*?(?=^(?:\/\*\*|export |import |declare |interface |type |const |class |\/\/)|(?![^]))/gm
+  /^(?:\/\*\*((?:(?!\*\/)[^])*)\*\/\n)?export (?:declare )?(?:abstract )?(function|class|const|interface|type) (\w+)[^]*?(?=^(?:\/\*\*(?:(?!\*\/)[^])*\*\/\n)?(?:export|import|declare|interface|type|const|class) |(?![^]))/gm
 
 /**
  * The exported declarations of a file that the compiler has written; a function has one for each overload. A type made of
@@ -41,7 +41,7 @@ function readable(code: string): string {
     .replaceAll(/^ *\/\*\* @internal[^\n]*\n[^\n]*\n/gm, '')
     .split('\n')
     .filter((line) => !/^\s+(#private;|private )/.test(line))
-    .map((line) => line.replace(/^ +/, (indent) => ' '.repeat(indent.length / 2)).replace(/;$/, ''))
+    .map((line) => line.replace(/^ +/, (indent) => ' '.repeat(indent.length / 2)).replace(/;?\s*$/, ''))
   return withoutLinks(shortened(lines).join('\n').trim(), (name) => name)
 }
 

@@ -18,6 +18,8 @@ export interface CompactionOptions {
   readonly appliedThrough: () => number
   /** Default 100,000. */
   readonly after?: number | undefined
+  /** Rows of the snapshot that the journal has. */
+  readonly snapshotRows: number
   readonly logger: Logger
   readonly clock: Pick<Clock, 'monotonicNow'>
 }
@@ -33,7 +35,7 @@ export class Compaction {
   constructor(options: CompactionOptions) {
     this.#options = options
     this.#after = options.after ?? defaultCompactAfter
-    this.#dueAt = this.#after
+    this.#dueAt = Math.max(this.#after, options.snapshotRows)
   }
 
   /** True when one should be written, and none is. */

@@ -89,7 +89,7 @@ export class Lane {
     journal: Journal | undefined,
     streams: Map<string, LaneStream>,
     options: LaneOptions,
-    cut?: JournalCut,
+    { snapshotRows = 0, cut }: { readonly snapshotRows?: number; readonly cut?: JournalCut | undefined } = {},
   ) {
     this.#journal = journal
     this.cut = cut
@@ -102,6 +102,7 @@ export class Lane {
       streams: () => streams.values(),
       appliedThrough: () => this.#appliedThrough(journal),
       after: options.compactAfter,
+      snapshotRows,
       logger: this.#logger,
       clock: options.clock ?? systemClock,
     })
@@ -117,13 +118,14 @@ export class Lane {
     const streams = new Map<string, LaneStream>()
     if (options.store === undefined) return new Lane(undefined, streams, options)
     const { journal, recovery } = await options.store.open()
+    let snapshotRows: number
     try {
-      await replayInto(streams, recovery, options.streamFor, new LoopShare(options.clock ?? systemClock))
+      snapshotRows = await replayInto(streams, recovery, options.streamFor, new LoopShare(options.clock ?? systemClock))
     } catch (cause) {
       await journal.close()
       throw cause
     }
-    return new Lane(journal, streams, options, recovery.cut)
+    return new Lane(journal, streams, options, { snapshotRows, cut: recovery.cut })
   }
 
   /** True when facts reach stable storage before they become visible. */

@@ -11,7 +11,7 @@ const envelope = v.strictTuple([v.string(), v.custom<JsonObject>(isJsonObject, '
 
 /**
  * Brings streams up to date with what a journal held, making each on first sight. However much that is, timers and
- * input have their turn in between.
+ * input have their turn in between. Resolves with the number of rows that the snapshot had.
  *
  * Rejects with `lane_unknown_stream`, `invalid_input` for a record that is no envelope, and whatever a stream raises.
  */
@@ -20,7 +20,8 @@ export async function replayInto(
   recovery: JournalRecovery,
   streamFor: (name: string) => LaneStream | undefined,
   share: LoopShare,
-): Promise<void> {
+): Promise<number> {
+  let rows = 0
   const open = (record: JournalRecord, subject: string): { stream: LaneStream; content: JsonObject } => {
     const [name, content] = decode(envelope, record, subject)
     let stream = streams.get(name)
@@ -34,6 +35,7 @@ export async function replayInto(
     return { stream, content }
   }
   await visitInTurns(recovery.snapshot?.rows ?? [], share, (row) => {
+    rows += 1
     const { stream, content } = open(row, 'snapshot row')
     stream.restore(content)
   })
@@ -41,6 +43,7 @@ export async function replayInto(
     const { stream, content } = open(record, `journal record ${sequence}`)
     stream.replay(content)
   })
+  return rows
 }
 
 function isJsonObject(value: unknown): boolean {

@@ -1,6 +1,8 @@
 import { readable } from '../base/decode.js'
 import { InvalidInputError, isList } from '../base/errors.js'
+import { deepFreeze } from '../base/freeze.js'
 import { isUuid } from '../base/ids.js'
+import type { JsonValue } from '../base/json.js'
 import { checkFields, textOf } from '../base/options.js'
 import {
   expectsPeer,
@@ -11,12 +13,16 @@ import {
   type OperationSpec,
   type PeerAddress,
 } from '../../machines/operation-vocabulary.js'
+import { decodeValue, encodeValue } from '../work/values.js'
 import { childSessionOf } from './operation-row.js'
 import { isPlainName, sourceProblem } from './source.js'
 import type { OperationProgress } from './types.js'
 
 /** The longest display name or label, in UTF-16 units. */
 export const longestLabel = 1024
+
+/** The longest input of an operation as JSON, in UTF-16 units. */
+export const longestInput = 1_048_576
 
 const specFields: ReadonlySet<string> = new Set<keyof OperationSpec>([
   'id',
@@ -27,6 +33,9 @@ const specFields: ReadonlySet<string> = new Set<keyof OperationSpec>([
   'operationSource',
   'childSessionId',
   'expectPeerChannel',
+  'parentId',
+  'outlivesParent',
+  'input',
 ])
 const peerFields: ReadonlySet<string> = new Set<keyof OperationPeerHandle>(['peerName', 'trustedPeer'])
 const trustedPeerFields: ReadonlySet<string> = new Set<keyof OperationPeerHandle['trustedPeer']>([
@@ -48,6 +57,7 @@ export function checkSpec(spec: OperationSpec): OperationSpec {
 function readSpec(spec: OperationSpec): OperationSpec {
   checkFields('operation spec', spec, specFields)
   const { id, kind, ownerSessionId, displayName, sourceLabel, operationSource, expectPeerChannel } = spec
+  const { parentId, outlivesParent, input } = spec
   if (!isUuid(id)) refuse('id', `not a lower-case UUID: ${textOf(id)}`)
   if (!operationKinds.includes(kind)) refuse('kind', `not one of ${operationKinds.join(', ')}: ${textOf(kind)}`)
   if (operationSource !== undefined) checkIsObject('operationSource', operationSource)
@@ -58,6 +68,12 @@ function readSpec(spec: OperationSpec): OperationSpec {
   if (expectPeerChannel !== peer) {
     refuse('expectPeerChannel', `contradicts the kind ${kind}, which ${peer ? 'expects a' : 'has no'} peer channel`)
   }
+  if (parentId !== undefined && (!isUuid(parentId) || parentId === id)) {
+    refuse('parentId', `not the id of another operation: ${textOf(parentId)}`)
+  }
+  if (outlivesParent !== undefined && ((outlivesParent as unknown) !== true || parentId === undefined)) {
+    refuse('outlivesParent', 'not true beside a parent')
+  }
   return Object.freeze({
     id,
     kind,
@@ -67,7 +83,18 @@ function readSpec(spec: OperationSpec): OperationSpec {
     ...(operationSource !== undefined && { operationSource: copyOfSource(operationSource) }),
     childSessionId: childSessionOf(operationSource),
     expectPeerChannel,
+    ...(parentId !== undefined && { parentId }),
+    ...(outlivesParent !== undefined && { outlivesParent }),
+    ...(input !== undefined && { input: checkInput(input) }),
   })
+}
+
+/** What JSON would change, and what is too long, is refused; it goes into one record with the registration. */
+function checkInput(input: JsonValue): JsonValue {
+  const copy = encodeValue(decodeValue(input), 'operation spec', 'input') as JsonValue
+  const { length } = JSON.stringify(copy)
+  if (length > longestInput) refuse('input', `${length} characters as JSON, more than ${longestInput}`)
+  return deepFreeze(copy)
 }
 
 /** Raises `invalid_input` for a source that is none of the exact shapes of O-3. */

@@ -17,8 +17,8 @@ export class CompletionOrder {
   readonly cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
   /** Ended operations that are neither evicted nor collected. */
   readonly #kept = new Set<OperationId>()
-  /** Ids that rows of the feed refer to. */
-  readonly #published = new Set<OperationId>()
+  /** Rows of the feed by the ids that they refer to. */
+  readonly #published = new Map<OperationId, CompletionEntry>()
   #lastSequence = 0
   #durableSequence = 0
 
@@ -46,6 +46,11 @@ export class CompletionOrder {
   /** Whether a row of the feed refers to the operation. */
   isPublished(id: OperationId): boolean {
     return this.#published.has(id)
+  }
+
+  /** The row of the feed that tells of the operation. */
+  published(id: OperationId): CompletionEntry | undefined {
+    return this.#published.get(id)
   }
 
   /** The sequence of an end that has just been decided. */
@@ -78,7 +83,7 @@ export class CompletionOrder {
 
   /** Publishes a completion, live or recovered. Returns the operation that is not kept any longer, if there is one. */
   publish(entry: CompletionEntry): OperationId | undefined {
-    this.#published.add(entry.operationId)
+    this.#published.set(entry.operationId, entry)
     const dropped = this.feed.push(entry)
     if (dropped !== undefined) this.#published.delete(dropped.operationId)
     const passed = this.feed.fromEnd(this.maxCompleted + 1)?.operationId

@@ -58,7 +58,12 @@ export class OperationEnds {
     }
     const row = this.#records.rows.get(id)
     if (row !== undefined && !isKept(row)) return this.#endSlot(event)
-    return this.#endTogether([event])
+    return this.endTogether([event])
+  }
+
+  /** Ends these operations as one group; it is refused as a whole. */
+  endTogether(events: readonly EndEvent[]): Promise<void> {
+    return this.#lane.submit(this.#history, () => this.#stage(events))
   }
 
   /** Ends all that live, in groups that fit the journal, and waits for ends under way. */
@@ -69,8 +74,8 @@ export class OperationEnds {
     } catch (fault) {
       return this.#lane.refuse(fault as Error)
     }
-    if (groups.length === 0) return this.#records.isEnding ? this.#endTogether([]) : done
-    return silence(inTurn(groups.map((events) => this.#endTogether(events))))
+    if (groups.length === 0) return this.#records.isEnding ? this.endTogether([]) : done
+    return silence(inTurn(groups.map((events) => this.endTogether(events))))
   }
 
   /** Capacity slots leave no trace, so their end waits for nothing. */
@@ -88,10 +93,6 @@ export class OperationEnds {
     }
     this.#onEnded(event.id, event.outcome)
     return done
-  }
-
-  #endTogether(events: readonly EndEvent[]): Promise<void> {
-    return this.#lane.submit(this.#history, () => this.#stage(events))
   }
 
   #stage(ends: readonly EndEvent[]): Staged<void> {

@@ -13,6 +13,10 @@ interface OfOperation {
   readonly id: OperationId
 }
 
+interface OfChild extends OfOperation {
+  readonly parentId: OperationId
+}
+
 /** What was asked of an operation in a status that does not take it. */
 interface InvalidTransition extends OfOperation {
   readonly status: OperationStatus
@@ -43,6 +47,18 @@ const messages = {
   already_peer_ready: ({ id }: OfOperation) => `operation is already peer-ready: ${id}`,
   max_concurrent_exceeded: ({ limit, active }: Capacity) =>
     `max concurrent operations exceeded (limit: ${limit}, active: ${active})`,
+  parent_not_found: ({ id, parentId }: OfChild) => `operation ${id} names a parent that is not known: ${parentId}`,
+  /** The end of a parent closes the tree: nothing below it starts any more. */
+  parent_ended: ({ id, parentId }: OfChild) => `operation ${id} cannot start: ${parentId} above it has ended`,
+  tree_too_deep: ({ id, limit }: { readonly id: OperationId; readonly limit: number }) =>
+    `operation ${id} would have more than ${limit} operations above it`,
+  limit_reached: ({ id, by }: OfOperation & { readonly by: 'all' | 'kind' | 'key' | 'rate' }) =>
+    `operation ${id} does not fit now: the limit by ${by} is reached`,
+  queue_full: ({ limit }: { readonly limit: number }) => `so many operations wait in line already: ${limit}`,
+  cancelled_in_line: ({ id, reason }: OfOperation & { readonly reason: string | null }) =>
+    `operation ${id} was cancelled before it began${reason === null ? '' : `: ${reason}`}`,
+  /** It may have ended so long ago that nothing of it is kept, or there never was one. */
+  no_longer_retained: ({ id }: OfOperation) => `nothing is kept of operation ${id}, if it ever was one`,
   wait_already_active: () => 'wait_all already active',
   wait_not_active: ({ waitRequestId }: { readonly waitRequestId: WaitRequestId }) =>
     `wait_all not active for request: ${waitRequestId}`,

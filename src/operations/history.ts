@@ -3,7 +3,7 @@ import { Catalogue, type EventOf } from '../state/catalogue.js'
 import { DirectDraft } from '../state/draft.js'
 import { EventLog, type NumberedEvent } from '../state/log.js'
 import { inGroups } from '../state/row-parts.js'
-import type { SessionId } from '../../machines/operation-vocabulary.js'
+import type { OperationId, OperationSpec, SessionId } from '../../machines/operation-vocabulary.js'
 import { completionRow, cursorAdvanced } from './completion.js'
 import type { CoreOptions, OperationsCore } from './core.js'
 import { documentOf, restoreDocument } from './export.js'
@@ -19,6 +19,8 @@ import {
 import { sessionDeleted, sessionLimited, sessionOpened, sessionRow, SessionState } from './session-state.js'
 import type { RegistryLimits } from './limits.js'
 import type { EpochId, LostOperation } from './types.js'
+import type { UnfinishedOperation } from './unfinished.js'
+import { decodeValue } from '../work/values.js'
 
 const namePrefix = 'operations/'
 
@@ -91,13 +93,25 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
 
   /** Operations without an end when the journal had been read back. */
   get lost(): readonly LostOperation[] {
-    return Array.from(this.state.unfinished.values(), ({ spec, status }) => ({
-      id: spec.id,
-      kind: spec.kind,
-      displayName: spec.displayName,
-      sourceLabel: spec.sourceLabel,
-      status: status === 'provisioning' ? 'provisioning' : 'running',
-    }))
+    return this.state.unfinished.lost.map(lostOperation)
+  }
+
+  /** Lost operations by id. */
+  lostSpec(id: OperationId): OperationSpec | undefined {
+    return this.state.unfinished.get(id)?.spec
+  }
+
+  /**
+   * Takes back into the records what an earlier process has not ended although one above it has ended, so that it can end
+   * now; returns what it took.
+   */
+  reviveOwed(): OperationId[] {
+    const { unfinished, records } = this.state
+    return unfinished.owed.map(({ spec, status }) => {
+      unfinished.delete(spec.id)
+      records.revive(spec, status)
+      return spec.id
+    })
   }
 
   /** Starts an epoch with nothing in it; {@link OperationsHistory.noteOpened} writes that down. */
@@ -162,5 +176,18 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
     } finally {
       scratch.close()
     }
+  }
+}
+
+function lostOperation({ spec, status }: UnfinishedOperation): LostOperation {
+  const { id, kind, displayName, sourceLabel, parentId, input } = spec
+  return {
+    id,
+    kind,
+    displayName,
+    sourceLabel,
+    status: status === 'provisioning' ? 'provisioning' : 'running',
+    ...(parentId !== undefined && { parentId }),
+    ...(input !== undefined && { input: decodeValue(input) }),
   }
 }

@@ -17,6 +17,7 @@ import {
   type OperationStatus,
   type SessionId,
 } from '../../machines/operation-vocabulary.js'
+import { decodeValue } from '../work/values.js'
 import { publicResultOf } from './classification.js'
 import { internalError } from './errors.js'
 import { sourceProblem } from './source.js'
@@ -110,6 +111,8 @@ export function snapshotOf(id: OperationId, row: OperationRow): OperationSnapsho
     expectPeerChannel: spec.expectPeerChannel,
     ...(source !== undefined && { operationSource: source }),
     childSessionId: childSessionOf(source),
+    ...(spec.parentId !== undefined && { parentId: spec.parentId }),
+    ...(spec.input !== undefined && { input: decodeValue(spec.input) }),
     status,
     terminal: isTerminal(status),
     publicResultClass: publicResultOf[status],

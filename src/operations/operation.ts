@@ -14,26 +14,24 @@ import { kindClasses } from './classification.js'
 import { internalError } from './errors.js'
 import { checkKey, childSessionOf, readFacts, type OperationRow } from './operation-row.js'
 import { canEnd } from './own-chart.js'
-import { defineEvent, defineRow, type SessionState, type UnfinishedOperation } from './session-state.js'
+import type { OperationRecords } from './records.js'
+import { defineEvent, defineRow, type SessionState } from './session-state.js'
 import { sourceProblem } from './source.js'
+import type { UnfinishedOperation } from './unfinished.js'
 import { count, outcome, spec, uuid } from './vocabulary.js'
 
 /** An operation of a kept kind was registered, or a lost one was started anew under its id. */
 export const operationRegistered = defineEvent('operation_registered', {
   fields: { spec },
   isNoted: true,
-  evolve: ({ tables }, event) =>
-    void tables.unfinished.set(event.spec.id, { spec: event.spec, status: 'provisioning' }),
+  evolve: ({ tables }, { spec: registered }) => tables.unfinished.add({ spec: registered, status: 'provisioning' }),
 })
 
 /** It runs. Nothing else of what it does before its end is journalled. */
 export const operationStarted = defineEvent('operation_started', {
   fields: { id: uuid<OperationId>() },
   isNoted: true,
-  evolve: ({ tables }, { id }) => {
-    const unfinished = tables.unfinished.get(id)
-    if (unfinished !== undefined) tables.unfinished.set(id, { ...unfinished, status: 'running' })
-  },
+  evolve: ({ tables }, { id }) => tables.unfinished.start(id),
 })
 
 /** It ended, with its place in the completion order. */
@@ -52,7 +50,7 @@ export const operationEnded = defineEvent('operation_ended', {
     if (completionSequence <= tables.records.order.lastSequence) {
       throw internalError(`sequence ${completionSequence} of operation ${id} is claimed already`)
     }
-    tables.unfinished.delete(id)
+    tables.unfinished.end(id)
     const { kind, displayName } = ended.spec
     restoreOperation(tables, { ...event, spec: ended.spec, status: event.outcome.type })
     if (kindClasses[kind].feed === 'suppress') return
@@ -101,6 +99,8 @@ export interface StoredOperation {
   readonly progressCount: number
   readonly outcome: OperationOutcome | null
   readonly completionSequence?: number | undefined
+  /** An operation above it has ended, so that an end is owed to it. */
+  readonly isOwed?: true | undefined
 }
 
 /**
@@ -113,20 +113,23 @@ export function storedOperations(state: SessionState): StoredOperation[] {
   const live: StoredOperation[] = []
   for (const [key, row] of records.rows) {
     const id = checkKey(key)
-    const stored = storedOperation(id, row)
+    const stored = storedOperation(id, row, records)
     if (stored === undefined || records.isEvictionPending(id)) continue
     const rows = stored.completionSequence === undefined ? live : ended
     rows.push(stored)
   }
   ended.sort((one, other) => (one.completionSequence ?? 0) - (other.completionSequence ?? 0))
-  for (const { spec: lost, status } of unfinished.values()) {
-    if (!records.has(lost.id)) live.push({ spec: lost, status, peerReady: false, progressCount: 0, outcome: null })
+  const nothing = { peerReady: false, progressCount: 0, outcome: null } as const
+  const owed = new Set(unfinished.owed)
+  for (const operation of unfinished) {
+    if (records.has(operation.spec.id)) continue
+    live.push({ ...operation, ...nothing, ...(owed.has(operation) && { isOwed: true }) })
   }
   return [...ended, ...live]
 }
 
 /** Nothing for a kind that leaves no trace. */
-function storedOperation(id: OperationId, row: OperationRow): StoredOperation | undefined {
+function storedOperation(id: OperationId, row: OperationRow, records: OperationRecords): StoredOperation | undefined {
   const { kind, status, peerReady, progressCount, source, outcome: reached = null } = readFacts(id, row)
   if (kindClasses[kind].durability === 'discard') return undefined
   const completionSequence = row.stamp?.sequence
@@ -144,6 +147,7 @@ function storedOperation(id: OperationId, row: OperationRow): StoredOperation | 
     progressCount,
     outcome: reached,
     ...(completionSequence !== undefined && { completionSequence }),
+    ...(!isTerminal(status) && records.isOwedAnEnd(id) && { isOwed: true }),
   }
 }
 
@@ -152,7 +156,15 @@ function storedOperation(id: OperationId, row: OperationRow): StoredOperation | 
  * facts that contradict each other or that no operation of its kind can have; corruption is refused, never guessed around.
  */
 export function restoreOperation(state: SessionState, stored: StoredOperation): void {
-  const { spec: told, status, peerReady, progressCount, outcome: reached, completionSequence: sequence } = stored
+  const {
+    spec: told,
+    status,
+    peerReady,
+    progressCount,
+    outcome: reached,
+    completionSequence: sequence,
+    isOwed,
+  } = stored
   const { id, kind, operationSource: source } = told
   checkKind(id, kind, { peerReady, outcome: reached })
   checkSpec(told)
@@ -160,7 +172,7 @@ export function restoreOperation(state: SessionState, stored: StoredOperation): 
   if (!isTerminal(status)) {
     if (reached !== null) throw internalError(`terminal outcome for non-terminal operation ${id}`)
     if (sequence !== undefined) throw internalError(`completion sequence for non-terminal operation ${id}`)
-    state.unfinished.set(id, { spec: restored, status })
+    state.unfinished.add({ spec: restored, status }, { isOwed: isOwed === true })
     return
   }
   if (reached === null) throw internalError(`recovered operation ${id} is missing terminal outcome`)
@@ -215,6 +227,7 @@ export const operationRow = defineRow('operation', {
     progressCount: count,
     outcome: v.nullable(outcome),
     completionSequence: v.optional(count),
+    isOwed: v.optional(v.literal(true)),
   },
   capture: (state) => (state.currentEpoch === undefined ? [] : storedOperations(state)),
   restore: ({ tables }, row) => {

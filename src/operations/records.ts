@@ -16,6 +16,7 @@ import {
   isTerminal,
   terminalStatusOf,
   type CursorConsumer,
+  type LiveStatus,
   type OperationId,
   type OperationOutcome,
   type OperationSource,
@@ -34,6 +35,7 @@ import type { OperationRow } from './operation-row.js'
 import { actionOf, operationChart, ownEvent, type Decided } from './own-chart.js'
 import { sourceProblem } from './source.js'
 import { defaultMaxCompleted, type CompletionEntry } from './types.js'
+import { OperationTree, tieOf } from './tree.js'
 import { Waits } from './waits.js'
 import { eachWatcher } from './watchers.js'
 
@@ -74,6 +76,11 @@ export class OperationRecords implements OperationBook {
   /** Who waits for several operations. */
   readonly waits = new Waits((id) => {
     if (this.#evictionPending.delete(id)) this.rows.delete(id)
+  })
+  /** Which operations are parts of which. */
+  readonly tree = new OperationTree((id) => {
+    const spec = this.rows.get(id)?.spec
+    return spec && { spec, status: this.effectiveStatus(id) as OperationStatus }
   })
   readonly #ending = new Map<OperationId, Ending>()
   /** What the registry was asked last, and what the operation's own chart says to it: decided once, then followed. */
@@ -145,6 +152,10 @@ export class OperationRecords implements OperationBook {
     return this.rows.has(id)
   }
 
+  canBeAwaited(id: OperationId): boolean {
+    return this.rows.has(id) || this.order.isPublished(id)
+  }
+
   isUsed(id: OperationId): boolean {
     // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
     return this.rows.has(id) || this.order.isPublished(id) || this.waits.hasMember(id)
@@ -152,6 +163,38 @@ export class OperationRecords implements OperationBook {
 
   hasWellFormedSource({ operationSource }: OperationSpec): boolean {
     return operationSource === undefined || sourceProblem(operationSource) === undefined
+  }
+
+  lacksParent({ parentId }: OperationSpec): boolean {
+    return parentId !== undefined && !this.isUsed(parentId)
+  }
+
+  isTreeClosed(spec: OperationSpec): boolean {
+    return !this.lacksParent(spec) && this.tree.endedFrom(spec.parentId) !== undefined
+  }
+
+  isTooDeep(spec: OperationSpec): boolean {
+    return this.tree.isTooDeep(tieOf(spec))
+  }
+
+  isBelowEnded(id: OperationId): boolean {
+    return this.endedAbove(id) !== undefined
+  }
+
+  /** The operation whose end has closed the tree that this one is in, if there is one; an end that is under way counts. */
+  endedAbove(id: OperationId): OperationId | undefined {
+    const spec = this.rows.get(id)?.spec
+    return spec && this.tree.endedFrom(tieOf(spec))
+  }
+
+  /** True when one above it has ended, and that is durable. */
+  isOwedAnEnd(id: OperationId): boolean {
+    const committed = new OperationTree((above) => {
+      const row = this.rows.get(above)
+      return row && { spec: row.spec, status: row.value }
+    })
+    const spec = this.rows.get(id)?.spec
+    return spec !== undefined && committed.endedFrom(tieOf(spec)) !== undefined
   }
 
   isFull(limit = this.maxConcurrent): boolean {
@@ -183,6 +226,12 @@ export class OperationRecords implements OperationBook {
     return this.#ending.get(id)?.status ?? this.rows.get(id)?.value
   }
 
+  /** True for an operation that has not ended; an end that is under way counts. */
+  isLive(id: OperationId): boolean {
+    const status = this.effectiveStatus(id)
+    return status !== undefined && !isTerminal(status)
+  }
+
   /** Mints the sequence of an end and keeps it in sight of later decisions until {@link end} or {@link unstage}. */
   stage(event: EndEvent): EndEvent {
     const row = this.#row(event.id)
@@ -202,6 +251,7 @@ export class OperationRecords implements OperationBook {
   register({ spec }: RegisterEvent): void {
     const { id, kind, displayName } = spec
     this.#add(operationChart.initialPlace({ id, kind, displayName }), spec, spec.operationSource)
+    this.tree.add(spec)
     this.#activeCount += 1
   }
 
@@ -224,6 +274,7 @@ export class OperationRecords implements OperationBook {
     if (row.value !== terminalStatusOf[actionOf(type) as TerminalAction]) {
       throw internalError(`terminal status of operation ${id} drifted to ${row.value}`)
     }
+    this.tree.remove(row.spec)
     this.#activeCount -= 1
     this.#lastEnded = id
     row.stamp = stamp
@@ -233,7 +284,11 @@ export class OperationRecords implements OperationBook {
   }
 
   beginWait(event: BeginWaitEvent, registry: AnyActorRef): void {
-    this.waits.begin(event, (id) => this.rows.get(id)?.context.outcome, registry)
+    const outcomeOf = (id: OperationId): OperationOutcome | undefined => {
+      const row = this.rows.get(id)
+      return row === undefined ? this.order.published(id)?.outcome : row.context.outcome
+    }
+    this.waits.begin(event, outcomeOf, registry)
   }
 
   cancelWait(requestId: WaitRequestId, reason: unknown): void {
@@ -264,6 +319,14 @@ export class OperationRecords implements OperationBook {
   /** Stops the actors of operations that have not ended. */
   stopOperations(): void {
     for (const row of this.rows.values()) if (!isTerminal(row.value)) this.#actors?.stop(row)
+  }
+
+  /** Adds an operation of an earlier life that has not ended, so that it may end now. */
+  revive(spec: OperationSpec, status: LiveStatus): void {
+    const { id, kind, displayName } = spec
+    this.#add({ ...operationChart.initialPlace({ id, kind, displayName }), value: status }, spec, spec.operationSource)
+    this.tree.add(spec)
+    this.#activeCount += 1
   }
 
   /** Adds an operation that ended in an earlier life, in completion order. */

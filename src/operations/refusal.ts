@@ -10,6 +10,7 @@ import type {
 import type { OperationAction, OperationId } from '../../machines/operation-vocabulary.js'
 import { actionLabels, internalError, OperationError, poisonedError } from './errors.js'
 import type { OperationRecords } from './records.js'
+import { mostLevels } from './tree.js'
 
 /** The public error for a refusal of the chart, with its data (O-11). */
 export function refusalError(
@@ -24,6 +25,18 @@ export function refusalError(
     }
     case 'source_malformed':
       return internalError('registration carries a malformed operation source')
+    case 'parent_not_found': {
+      const { id, parentId } = (event as RegisterEvent).spec
+      return new OperationError('parent_not_found', { id, parentId: parentId as OperationId })
+    }
+    case 'parent_ended': {
+      const { id, above } = closedTreeOf(event as RegisterEvent | AdvanceEvent, records)
+      return new OperationError('parent_ended', { id, parentId: above as OperationId })
+    }
+    case 'tree_too_deep': {
+      const { id } = (event as RegisterEvent).spec
+      return new OperationError('tree_too_deep', { id, limit: mostLevels })
+    }
     case 'max_concurrent_exceeded': {
       const limit = (event as RegisterEvent).limit ?? records.maxConcurrent ?? 0
       const active = records.activeCount
@@ -40,8 +53,11 @@ export function refusalError(
     case 'wait_already_active':
       return new OperationError('wait_already_active', {})
     case 'wait_member_not_found': {
-      const id = (event as BeginWaitEvent).operationIds.find((member) => !records.has(member)) as OperationId
-      return new OperationError('not_found', { id })
+      const { operationIds } = event as BeginWaitEvent
+      const id = operationIds.find((member) => !records.canBeAwaited(member)) as OperationId
+      // Once rows have left the feed, an operation that has ended cannot be told from one that never was.
+      const isKnownForGood = records.order.feed.droppedCount === 0
+      return new OperationError(isKnownForGood ? 'not_found' : 'no_longer_retained', { id })
     }
     case 'wait_not_active':
       return new OperationError('wait_not_active', { waitRequestId: (event as BeginWaitEvent).requestId })
@@ -52,6 +68,12 @@ export function refusalError(
     default:
       return unreachable(refusal, 'refusal')
   }
+}
+
+function closedTreeOf(event: RegisterEvent | AdvanceEvent, records: OperationRecords) {
+  if (event.type !== 'register') return { id: event.id, above: records.endedAbove(event.id) }
+  const { id, parentId } = event.spec
+  return { id, above: records.tree.endedFrom(parentId) }
 }
 
 /** Named by the guard that failed in the operation's own chart (O-23). */

@@ -7,6 +7,8 @@ import type { OperationProgress } from './types.js'
 export interface RegistryObserver {
   /** An operation was registered, moved on or ended. */
   onChange?(id: OperationId): void
+  /** Another number of operations may run. */
+  onLimited?(): void
   /** A report that was counted; the registry keeps nothing of its content. */
   onProgress?(id: OperationId, progress: OperationProgress): void
   /** An operation was asked to wind down. */
@@ -21,6 +23,7 @@ export function guardedRegistryObserver(observer: RegistryObserver, logger: Logg
     guardedObserver(tell, logger, 'an observer of a registry threw')
   return {
     onChange: guarded((id) => observer.onChange?.(id)),
+    onLimited: guarded(() => observer.onLimited?.()),
     onProgress: guarded((id, progress) => observer.onProgress?.(id, progress)),
     onRetireRequested: guarded((id) => observer.onRetireRequested?.(id)),
     onEnded: guarded((id, outcome) => observer.onEnded?.(id, outcome)),

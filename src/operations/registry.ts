@@ -1,3 +1,4 @@
+import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { faultFields } from '../base/error-details.js'
 import { InvalidInputError, toError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
@@ -47,6 +48,7 @@ import type {
   RegistryDiagnostics,
   WaitedOutcome,
 } from './types.js'
+import { TreeEnds } from './tree-ends.js'
 import type { WaitAll } from './wait-all.js'
 
 /** What a registry is made of. */
@@ -54,6 +56,7 @@ export interface OperationRegistryOptions {
   readonly lane: Lane
   readonly history: OperationsHistory
   readonly ids: IdSource
+  readonly deadlines: DeadlineQueue
   readonly observer?: RegistryObserver
   readonly logger?: Logger
 }
@@ -78,12 +81,13 @@ export class OperationRegistry {
   readonly #records: OperationRecords
   readonly #reader: OperationReader
   readonly #ends: OperationEnds
+  readonly #treeEnds: TreeEnds
   readonly #awaiting: Awaiting
   readonly #observer: Required<RegistryObserver>
   readonly #logger: Logger
   #isDisposed = false
 
-  constructor({ lane, history, ids, observer = {}, logger: unguarded }: OperationRegistryOptions) {
+  constructor({ lane, history, ids, deadlines, observer = {}, logger: unguarded }: OperationRegistryOptions) {
     const logger = guardedLogger(unguarded)
     this.#lane = lane
     this.#history = history
@@ -98,10 +102,24 @@ export class OperationRegistry {
       onEnded: (id, outcome) => {
         this.#observer.onEnded(id, outcome)
         this.#observer.onChange(id)
+        this.#treeEnds.close(id, outcome)
       },
+    })
+    this.#treeEnds = new TreeEnds({
+      records: this.#records,
+      deadlines,
+      logger,
+      end: (events) => this.#ends.endTogether(events),
+      isOver: () => this.#core.isPoisoned || this.#core.isRetired,
     })
     this.#logger = logger
     history.state.onSend = (id, event) => this.#request(id, event)
+  }
+
+  /** Ends what an earlier process owed an end to, because one above it had ended. */
+  finishTrees(): void {
+    const owed = this.#history.reviveOwed()
+    if (owed.length > 0) this.#treeEnds.endAll(owed, 'the operation that it was a part of has ended')
   }
 
   /** Stops reporting these operations as lost; ids that are not lost are ignored. Raises `owner_retired`. */
@@ -117,6 +135,12 @@ export class OperationRegistry {
     if (maxConcurrent === this.#records.maxConcurrent || maxConcurrent === undefined) return
     this.#records.limitTo(maxConcurrent)
     this.#history.note((sequence) => sessionLimited.create(sequence, { maxConcurrent }))
+    this.#observer.onLimited()
+  }
+
+  /** How many operations may run; unlimited when absent. */
+  get maxConcurrent(): number | undefined {
+    return this.#records.maxConcurrent
   }
 
   /** Adds an operation under the registry's own limit. See {@link registerOperationWithAdmissionLimit}. */
@@ -128,7 +152,7 @@ export class OperationRegistry {
    * Adds an operation in status `provisioning`; a `limit` given here wins over the registry's own (O-40).
    *
    * Rejects with `invalid_input` for a spec that contradicts itself, `already_registered` for an id that this epoch still
-   * refers to, `max_concurrent_exceeded`, or `owner_retired`. A lost operation is started anew under its id: it is not
+   * refers to, `parent_not_found`, `parent_ended`, `tree_too_deep`, `max_concurrent_exceeded`, or `owner_retired`. A lost operation is started anew under its id: it is not
    * reported as lost any more.
    */
   registerOperationWithAdmissionLimit(spec: OperationSpec, limit?: number): Promise<void> {
@@ -345,6 +369,13 @@ export class OperationRegistry {
     return this.#reader.isPoisoned
   }
 
+  /** True for an operation below one that has ended, an end under way included: it will end, and nothing starts there. */
+  isTreeClosed(id: OperationId): boolean {
+    checkId(id)
+    this.#core.check()
+    return this.#records.isBelowEnded(id)
+  }
+
   /** Operations that have not ended. */
   get activeCount(): number {
     return this.#reader.activeCount
@@ -410,6 +441,7 @@ export class OperationRegistry {
     if (this.#isDisposed) return
     this.#isDisposed = true
     this.#fence()
+    this.#treeEnds[Symbol.dispose]()
     this.#awaiting.close()
     this.#records.order.feed.close()
     this.#core.stop()

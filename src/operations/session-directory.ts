@@ -15,7 +15,7 @@ import type { SessionId } from '../../machines/operation-vocabulary.js'
 import { internalError, OperationError } from './errors.js'
 import { OperationsHistory, sessionOfStream } from './history.js'
 import { sessionDeleted } from './session-state.js'
-import { limitsSchema, type RegistryLimits } from './limits.js'
+import { limitsSchema, type SessionLimits } from './limits.js'
 import { OperationMetrics } from './operation-metrics.js'
 import { operationsLost } from './operation-lines.js'
 import { Session, type SessionCloseOptions } from './session.js'
@@ -87,11 +87,16 @@ export class SessionDirectory {
     this.#restored = []
   }
 
+  /** Ends what an earlier process owed an end to; for the owner of the directory. */
+  finishTrees(): void {
+    for (const session of this.#sessions.values()) session.operations.finishTrees()
+  }
+
   /**
    * The session of this name, there already or new. Raises `invalid_input` for a limit that is not a whole number or a name
    * that no session can have, and `session_exists` while one is being imported under the name.
    */
-  open(name: string, limits: RegistryLimits): Session {
+  open(name: string, limits: SessionLimits): Session {
     const id = checkSessionName(name)
     const decoded = decode(limitsSchema, limits, 'registry limits')
     const existing = this.#sessions.get(id)
@@ -101,7 +106,9 @@ export class SessionDirectory {
     history.open(this.#options.ids.uuid() as EpochId, decoded)
     history.start(this.#opened)
     history.noteOpened()
-    return this.#adopt(history, id)
+    const session = this.#adopt(history, id)
+    session.configure(decoded)
+    return session
   }
 
   /** The session of this name if there is one. Raises `invalid_input`. */
@@ -186,9 +193,11 @@ export class SessionDirectory {
   }
 
   /** What is said of a session that is there already. */
-  #limit(session: Session, { maxConcurrent, maxCompleted }: RegistryLimits): Session {
+  #limit(session: Session, limits: SessionLimits): Session {
     const { operations, history } = session
+    const { maxConcurrent, maxCompleted } = limits
     if (maxConcurrent !== undefined) operations.limitConcurrency(maxConcurrent)
+    session.configure(limits)
     const { maxCompleted: made } = history.core.records.order
     if (maxCompleted !== undefined && Math.max(1, maxCompleted) !== made) {
       const fields = { sessionId: session.id, asked: maxCompleted, kept: made }

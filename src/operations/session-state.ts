@@ -2,19 +2,14 @@ import * as v from 'valibot'
 import { eventDefiner } from '../state/event.js'
 import { rowDefiner } from '../state/row.js'
 import { SequenceCounter } from '../state/sequence.js'
-import type { LiveStatus, OperationId, OperationSpec } from '../../machines/operation-vocabulary.js'
+import type { OperationId } from '../../machines/operation-vocabulary.js'
 import { OperationsCore, type CoreOptions } from './core.js'
 import { internalError } from './errors.js'
 import type { RegistryLimits } from './limits.js'
 import type { OperationRecords } from './records.js'
 import type { CompletionCursors, EpochId } from './types.js'
+import { UnfinishedOperations } from './unfinished.js'
 import { count, uuid } from './vocabulary.js'
-
-/** An operation that had not ended when the state was captured; its process has not seen its end. */
-export interface UnfinishedOperation {
-  readonly spec: OperationSpec
-  readonly status: LiveStatus
-}
 
 /**
  * The durable state of one session, and the events and the snapshot row that concern it as a whole. What an operation, a completion
@@ -27,7 +22,7 @@ export class SessionState {
   /** Numbers of the events that wait until they are durable. */
   readonly sequence = new SequenceCounter()
   /** Registered but not ended: while reading back what may still end, afterwards what was lost. */
-  readonly unfinished = new Map<OperationId, UnfinishedOperation>()
+  readonly unfinished = new UnfinishedOperations()
   /** How many rows of an import there are so far, while it is not whole. */
   importedRows: number | undefined
   readonly #options: CoreOptions

@@ -12,6 +12,7 @@ import type {
 } from '../../machines/operation-vocabulary.js'
 import { guardStore } from './guarded-store.js'
 import { deleteRow, liveRowsOf, rowIn, rowsIn, setRow, type LiveRows } from './live-rows.js'
+import type { OperationLine } from './line.js'
 import type { OperationRegistry } from './registry.js'
 import type { OperationProgress, OperationSnapshot } from './types.js'
 
@@ -20,7 +21,8 @@ export interface OperationView {
   readonly id: OperationId
   readonly displayName: string
   readonly kind: OperationKind
-  readonly status: OperationStatus
+  /** `queued` while it stands in line, not registered yet. */
+  readonly status: OperationStatus | 'queued'
   /** The latest report, while the operation runs. */
   readonly progress?: OperationProgress
   readonly outcome: OperationOutcome | null
@@ -77,6 +79,7 @@ function createViewStore(context: SessionViewContext) {
  */
 export class SessionView {
   readonly #operations: OperationRegistry
+  readonly #line: OperationLine
   readonly #logger: Logger
   readonly #guard: ObserverGuard
   readonly #progress = new Map<OperationId, OperationProgress>()
@@ -89,8 +92,9 @@ export class SessionView {
   #list: { readonly of: LiveRows<OperationView>; readonly rows: readonly OperationView[] } | undefined
 
   /** `logger` hears of subscribers and selectors that throw. */
-  constructor(operations: OperationRegistry, logger: Logger) {
+  constructor(operations: OperationRegistry, line: OperationLine, logger: Logger) {
     this.#operations = operations
+    this.#line = line
     this.#logger = logger
     this.#guard = createObserverGuard(logger, 'a view could not read its registry')
   }
@@ -106,18 +110,29 @@ export class SessionView {
     return this.#store?.get().context.activeCount ?? this.#operations.activeCount
   }
 
-  /** One operation, as long as it is tracked. */
+  /** How many operations stand in line. */
+  get queuedCount(): number {
+    return this.#line.size
+  }
+
+  /** One operation, as long as it is tracked or stands in line. */
   row(id: OperationId): OperationView | undefined {
     const snapshot = this.#operations.snapshot(id)
-    return snapshot === undefined ? undefined : this.#rowOf(snapshot)
+    return snapshot === undefined ? this.#queuedRow(id) : this.#rowOf(snapshot)
   }
 
-  /** Every tracked operation, by display name. */
+  /** Every operation that is tracked or stands in line, by display name. */
   rows(): readonly OperationView[] {
-    return this.#operations.listOperations().map((snapshot) => this.#rowOf(snapshot))
+    const tracked = this.#operations.listOperations().map((snapshot) => this.#rowOf(snapshot))
+    return this.#line.size === 0 ? tracked : [...tracked, ...this.queued()].toSorted(byDisplayName)
   }
 
-  /** The operations that have not ended, by display name, as last published; the same list until one of them changes. */
+  /** Those that stand in line, in its order. */
+  queued(): readonly OperationView[] {
+    return this.#line.ids().flatMap((id) => this.#queuedRow(id) ?? [])
+  }
+
+  /** The operations that have not ended, those in line included, by display name, as last published; the same list until one of them changes. */
   live(): readonly OperationView[] {
     if (this.#store === undefined) return this.#liveNow()
     const { live } = this.#store.get().context
@@ -180,7 +195,7 @@ export class SessionView {
 
   #begin(): SessionViewContext {
     const { activeCount, isPoisoned } = this.#operations
-    const ids = isPoisoned ? [] : this.#operations.liveIds()
+    const ids = isPoisoned ? [] : [...this.#operations.liveIds(), ...this.#line.ids()]
     const rows = ids.slice(0, perTurn).flatMap((id) => this.#liveRow(id) ?? [])
     for (const id of ids.slice(perTurn)) {
       this.#missing.add(id)
@@ -191,7 +206,14 @@ export class SessionView {
 
   #liveNow(): readonly OperationView[] {
     const live = this.#operations.listOperations().filter(({ terminal }) => !terminal)
-    return live.map((snapshot) => this.#rowOf(snapshot))
+    return [...live.map((snapshot) => this.#rowOf(snapshot)), ...this.queued()].toSorted(byDisplayName)
+  }
+
+  #queuedRow(id: OperationId): OperationView | undefined {
+    const queued = this.#line.get(id)
+    if (queued === undefined) return undefined
+    const { displayName, kind } = queued.candidate.spec
+    return { id, displayName, kind, status: 'queued', outcome: null, createdAtMs: queued.queuedAtMs }
   }
 
   #rowOf({ id, displayName, kind, status, outcome, createdAtMs }: OperationSnapshot): OperationView {

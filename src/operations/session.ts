@@ -1,67 +1,53 @@
 import * as v from 'valibot'
+import { onAbort } from '../base/abort.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { decode, readable } from '../base/decode.js'
-import { StatewardError, toError } from '../base/errors.js'
+import { decode } from '../base/decode.js'
+import { isList, StatewardError, toError } from '../base/errors.js'
 import type { Feed } from '../base/feed.js'
 import { parseUuid, type IdSource } from '../base/ids.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
-import { checkFields, checkFunction, durationSchema, optionsSchema, textSchema } from '../base/options.js'
-import { createDeferred, silence } from '../base/promises.js'
-import { Execution, type Work } from './execution.js'
+import {
+  abortableSchema,
+  checkFunction,
+  durationSchema,
+  optionsSchema,
+  signalSchema,
+  textOf,
+  textSchema,
+} from '../base/options.js'
+import { abortable, createDeferred, silence } from '../base/promises.js'
+import type { WaitOptions } from './awaiting.js'
+import { Execution, type Work, type WorkContext } from './execution.js'
 import type { Lane } from '../lane/lane.js'
 import type { Inspect } from '../base/inspection.js'
 import type { OperationsHistory } from './history.js'
 import { IdleWake, type IdleWakeHost } from './idle-wake.js'
+import type { SessionLimits } from './limits.js'
+import { OperationLine } from './line.js'
+import { OperationHandle, refusedHandle } from './operation-handle.js'
 import { OperationRegistry } from './registry.js'
+import { decodeRun, noOptions, type DecodedRun, type RunOptions, type RunRequest } from './run-request.js'
+import type { OperationsWait } from './system.js'
 import { Turn } from './turn.js'
 import type { CompletionEntry, EpochId, LostOperation, WaitAllResult } from './types.js'
 import { SessionView } from './session-view.js'
+import { WaitAll } from './wait-all.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import { type EndReasons, operationEnded, type OperationFields, operationStarted } from './operation-lines.js'
 import type { OperationMetrics } from './operation-metrics.js'
 import { OperationSpan } from './operation-span.js'
-import {
-  expectsPeer,
-  type OperationId,
-  type OperationKind,
-  type OperationOutcome,
-  type OperationSource,
-  type OperationSpec,
-  type TurnId,
-  type SessionId,
+import type {
+  OperationId,
+  OperationOutcome,
+  OperationSpec,
+  TurnId,
+  SessionId,
+  WaitRequestId,
 } from '../../machines/operation-vocabulary.js'
-
-/** What is said of an operation when it is started. */
-export interface RunRequest {
-  readonly kind: OperationKind
-  readonly displayName: string
-  /** Minted when absent. */
-  readonly id?: OperationId
-  /** Free text such as `shell_job`; the kind when absent. */
-  readonly sourceLabel?: string
-  readonly operationSource?: OperationSource
-}
-
-const requestFields: ReadonlySet<string> = new Set<keyof RunRequest>([
-  'kind',
-  'displayName',
-  'id',
-  'sourceLabel',
-  'operationSource',
-])
-
-/** How an operation is run. */
-export interface RunOptions {
-  /** Milliseconds after which the operation fails and its signal aborts: from 0 to 25 years. */
-  readonly deadlineMs?: number
-}
-
-const runOptionsSchema = optionsSchema<RunOptions>({ deadlineMs: v.optional(durationSchema) })
-const noOptions: RunOptions = {}
 
 /** How a session is closed; {@link CloseOptions} with nothing left out. */
 export interface SessionCloseOptions {
@@ -75,18 +61,6 @@ const closeOptionsSchema = optionsSchema<SessionCloseOptions>({
   graceMs: durationSchema,
   reason: textSchema(),
 })
-
-/** An operation that was started. */
-export interface OperationHandle {
-  readonly id: OperationId
-  /**
-   * How it ended, once that is durable. Rejects with the refusal when the registry did not accept the
-   * operation or the options, and with `channel_closed` when the runtime closed first. Ignoring it is harmless.
-   */
-  readonly outcome: Promise<OperationOutcome>
-  /** Ends the operation as cancelled and aborts its signal; refused with `invalid_transition` once it has ended. */
-  cancel(reason?: string): Promise<void>
-}
 
 /** What a session is made of. */
 export interface SessionOptions {
@@ -115,6 +89,7 @@ export class Session {
   /** The durable side; of use to the runtime only. */
   readonly history: OperationsHistory
   readonly #options: SessionOptions
+  readonly #line: OperationLine
   readonly #executions = new Map<OperationId, Execution>()
   readonly #share: LoopShare
   readonly #idleWakes = new Set<IdleWake>()
@@ -134,9 +109,14 @@ export class Session {
       lane,
       history,
       ids,
+      deadlines: options.deadlines,
       logger: options.logger,
       observer: {
-        onChange: (operationId) => this.view.changed(operationId),
+        onChange: (operationId) => {
+          this.view.changed(operationId)
+          this.#line.update()
+        },
+        onLimited: () => this.#line.update(),
         onProgress: (operationId, progress) => {
           this.#executions.get(operationId)?.reported(progress)
           this.view.reported(operationId, progress)
@@ -145,7 +125,18 @@ export class Session {
         onEnded: (operationId, outcome) => this.#ended(operationId, outcome),
       },
     })
-    this.view = new SessionView(this.operations, options.logger)
+    this.#line = new OperationLine({
+      operations: this.operations,
+      clock: options.clock,
+      deadlines: options.deadlines,
+      onChange: (operationId) => this.view.changed(operationId),
+    })
+    this.view = new SessionView(this.operations, this.#line, options.logger)
+  }
+
+  /** Takes over the limits that are not the registry's; for the directory of sessions. */
+  configure(limits: SessionLimits): void {
+    this.#line.configure(limits)
   }
 
   /** Identity of the completion order; survives restarts. */
@@ -179,50 +170,76 @@ export class Session {
   }
 
   /**
-   * Starts an operation around an async function, which is called in a later microtask. Bad input rejects the outcome
-   * with `invalid_input`; nothing has begun then.
+   * Starts an operation around an async function, which is called in a later microtask; a text is its display name. In a
+   * session that is full it is refused, or waits in line (`whenFull`). Bad input rejects the outcome with `invalid_input`, a
+   * signal that has aborted with its reason; nothing has begun then.
+   *
+   *     const docs = session.run('fetch docs', ({ signal }) => fetchDocs(signal), { deadlineMs: 30_000, parent })
+   *     const pages = await docs.result()
    */
-  run(request: RunRequest, work: Work, options: RunOptions = noOptions): OperationHandle {
-    const { ids, lane, clock, deadlines, jobs, logger, tracer } = this.#options
-    let id: OperationId
-    let spec: OperationSpec
-    let deadlineMs: number | undefined
+  run<Result, Input = undefined>(
+    request: RunRequest | string,
+    work: (context: WorkContext<Input>) => Result | PromiseLike<Result>,
+    options: RunOptions<Input> = noOptions,
+  ): OperationHandle<Result> {
+    const { ids, lane } = this.#options
+    let decoded: DecodedRun
     try {
-      checkFields('run request', request, requestFields)
-      ;({ id, spec } = readable('run request', () => this.#specOf(request)))
       checkFunction('work', work)
-      if (options !== noOptions) ({ deadlineMs } = decode(runOptionsSchema, options, 'run options'))
+      decoded = decodeRun(this.id, ids, request, options)
     } catch (refusal) {
       return refusedHandle(ids.uuid() as OperationId, lane.refuse(toError(refusal)))
     }
-    const execution = new Execution({
-      spec,
-      operations: this.operations,
-      clock,
-      deadlines,
-      jobs,
-      ...(deadlineMs !== undefined && { deadlineMs }),
-      share: this.#share,
-      logger,
-      ...(tracer !== undefined && { span: new OperationSpan(tracer, spec, this.#tracing) }),
+    const { spec, signal } = decoded
+    if (signal?.aborted === true) return refusedHandle(spec.id, silence(Promise.reject(signal.reason)))
+    return this.#run(decoded, work as Work)
+  }
+
+  /**
+   * Runs operations again that an earlier process has lost, each under its own id, with the input it was given: `choose` is
+   * asked for the work of each, and answers nothing for one that is to stay lost. Returns the handles of those that run. One
+   * whose parent is not run again, or has been before, is refused with `parent_not_found` and stays lost.
+   * Throws the reason of a signal that has aborted.
+   */
+  rerunLost(
+    choose: (id: OperationId, lost: LostOperation) => Work | undefined,
+    options: RerunOptions = {},
+  ): OperationHandle[] {
+    checkFunction('choice of work', choose)
+    const { deadlineMs, signal } = decode(rerunSchema, options, 'rerun options')
+    signal?.throwIfAborted()
+    return this.lost.flatMap((lost) => {
+      const work = choose(lost.id, lost)
+      const spec = this.history.lostSpec(lost.id)
+      if (work === undefined || spec === undefined) return []
+      checkFunction('work', work)
+      return [this.#run({ spec, deadlineMs, signal, key: undefined }, work)]
     })
-    const { outcome } = execution
-    try {
-      this.operations.admit(spec)
-    } catch (refusal) {
-      lane.refuse(toError(refusal)).catch((reason: unknown) => execution.abandon(reason))
-      // Not by id: that may be the id of somebody else's operation.
-      return { id, outcome, cancel: async () => void (await outcome) }
-    }
-    this.#executions.set(id, execution)
-    if (this.#log !== undefined) operationStarted(this.#log, fieldsOf(spec))
-    execution.run(work)
-    return { id, outcome, cancel: (reason) => this.operations.cancelOperation(id, reason ?? null) }
+  }
+
+  /**
+   * Waits until all of these operations have ended and hands out what their work has returned, in the order of the handles.
+   * Rejects, once all have ended, with {@link OperationFailed} of the first that has no result, with the refusal of one that
+   * never began, and with the signal's reason. It is a turn of its own: others may wait at the same time.
+   */
+  async all<const Handles extends readonly OperationHandle[]>(
+    handles: Handles,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<ResultsOf<Handles>> {
+    const listed = decode(handlesSchema, handles, 'operation handles')
+    const isUnderWay = ({ isSettled, status }: OperationHandle): boolean => !isSettled && status !== undefined
+    const running = listed.filter(isUnderWay).map(({ id }) => id)
+    const turnId = this.#options.ids.uuid() as TurnId
+    await this.waitAll(turnId, [...new Set(running)], options)
+    const results: unknown[] = []
+    for (const handle of listed) results.push(await handle.result())
+    return results as ResultsOf<Handles>
   }
 
   /**
    * Waits until all named operations have ended; the outcomes come in request order. Abort the signal to give up.
-   * Rejects with `invalid_input`, `duplicate_wait_operation`, `wait_already_active`, `not_found`, or the signal's reason. The obligation counts
+   * Rejects with `invalid_input`, `duplicate_wait_operation`, `wait_already_active`, `not_found`, `no_longer_retained`, or the signal's reason. A wait for what is in line begins
+   * once that is registered, and rejects with its refusal. The obligation counts
    * as acknowledged once this resolves; use `operations.waitAll` to acknowledge it yourself.
    */
   async waitAll(
@@ -230,7 +247,7 @@ export class Session {
     operationIds: readonly OperationId[],
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<WaitAllResult> {
-    const result = await this.operations.waitAll(parseUuid<TurnId>(turnId, 'turn id'), operationIds, options)
+    const result = await this.#waitAll(parseUuid<TurnId>(turnId, 'turn id'), operationIds, options)
     this.operations.acknowledgeObligation(result.satisfied)
     return result
   }
@@ -238,9 +255,13 @@ export class Session {
   /** A turn of an agent whose tool calls start operations here. Raises `invalid_input` unless the turn id is a UUID. */
   turn(turnId: TurnId | string): Turn {
     const { inspect } = this.#options
+    const { operations } = this
     return new Turn({
       turnId: parseUuid<TurnId>(turnId, 'turn id'),
-      operations: this.operations,
+      operations: {
+        waitAll: (...given) => this.#waitAll(...given),
+        acknowledgeObligation: (obligation) => operations.acknowledgeObligation(obligation),
+      },
       logger: this.#options.logger,
       ...(inspect !== undefined && { inspect }),
     })
@@ -261,6 +282,7 @@ export class Session {
     const { policy, graceMs, reason } = decode(closeOptionsSchema, options, 'close options')
     try {
       this.#stopWaking()
+      this.#line.close(closedBefore())
       this.operations.drain()
       if (policy === 'retire') await this.#windDown(graceMs)
       await this.operations.retireOwner(reason)
@@ -274,11 +296,10 @@ export class Session {
   /** Lets go of everything without a durable trace: watches and handles reject, actors stop. */
   dispose(): void {
     this.#stopWaking()
+    this.#line.close(closedBefore())
     this.view.dispose()
     this.operations.dispose()
-    for (const execution of this.#executions.values()) {
-      execution.abandon(new StatewardError('channel_closed', 'the session was closed before the operation ended', {}))
-    }
+    for (const execution of this.#executions.values()) execution.abandon(closedBefore())
     this.#executions.clear()
   }
 
@@ -308,6 +329,7 @@ export class Session {
     this.view.ended(id)
     this.#executions.get(id)?.end(outcome)
     this.#executions.delete(id)
+    this.#line.ended(id)
   }
 
   #tellEnd(id: OperationId, outcome: OperationOutcome): void {
@@ -324,19 +346,54 @@ export class Session {
     })
   }
 
-  #specOf({ id: asked, kind, displayName, sourceLabel, operationSource }: RunRequest) {
-    const id = asked === undefined ? (this.#options.ids.uuid() as OperationId) : asked
-    const spec: OperationSpec = {
-      id,
-      kind,
-      ownerSessionId: this.id,
-      displayName,
-      sourceLabel: sourceLabel === undefined ? kind : sourceLabel,
-      ...(operationSource !== undefined && { operationSource }),
-      childSessionId: null,
-      expectPeerChannel: expectsPeer(kind),
+  #run<Result>({ spec, deadlineMs, signal, key }: DecodedRun, work: Work): OperationHandle<Result> {
+    const { lane, clock, deadlines, jobs, logger, tracer } = this.#options
+    const execution = new Execution({
+      spec,
+      operations: this.operations,
+      lane,
+      clock,
+      deadlines,
+      jobs,
+      deadlineMs,
+      share: this.#share,
+      logger,
+      span: tracer && new OperationSpan(tracer, spec, this.#tracing),
+      signal,
+      key,
+      work,
+      line: this.#line,
+      onBegun: this.#onBegun,
+    })
+    this.#line.take(execution)
+    return new OperationHandle(execution)
+  }
+
+  readonly #onBegun = (execution: Execution): void => {
+    this.#executions.set(execution.id, execution)
+    if (this.#log !== undefined) operationStarted(this.#log, fieldsOf(execution.spec))
+  }
+
+  /** A wait for what is in line begins once that is registered. */
+  #waitAll(turnId: TurnId, operationIds: readonly OperationId[], options: WaitOptions = {}): OperationsWait {
+    const isListed = isList(operationIds)
+    const begun = isListed ? operationIds.flatMap((id) => this.#line.begun(id) ?? []) : []
+    if (begun.length === 0) return this.operations.waitAll(turnId, operationIds, options)
+    const members = [...operationIds]
+    const givenUp = new AbortController()
+    const { signal } = decode(abortableSchema, options, 'wait options')
+    const forget = onAbort(signal, () => givenUp.abort(signal?.reason))
+    const wait = async (): Promise<WaitAllResult> => {
+      try {
+        signal?.throwIfAborted()
+        await abortable(Promise.all(begun), givenUp.signal)
+        return await this.operations.waitAll(turnId, members, { signal: givenUp.signal })
+      } finally {
+        forget()
+      }
     }
-    return { id, spec }
+    const requestId = this.#options.ids.uuid() as WaitRequestId
+    return new WaitAll(requestId, silence(wait()), undefined, (reason) => givenUp.abort(reason))
   }
 }
 
@@ -358,7 +415,26 @@ function reasonsIn(outcome: OperationOutcome): EndReasons {
   return 'reason' in outcome && outcome.reason !== null ? { reason: outcome.reason } : {}
 }
 
-/** The handle of an operation that never began; its id names nothing. */
-function refusedHandle(id: OperationId, outcome: Promise<never>): OperationHandle {
-  return { id, outcome, cancel: async () => void (await outcome) }
+function closedBefore(): StatewardError {
+  return new StatewardError('channel_closed', 'the session was closed before the operation ended', {})
 }
+
+type RerunOptions = Pick<RunOptions, 'deadlineMs' | 'signal'>
+
+const rerunSchema = optionsSchema<RerunOptions>({
+  deadlineMs: v.optional(durationSchema),
+  signal: v.optional(signalSchema),
+})
+
+/** What the works of these handles return, in their order. */
+type ResultsOf<Handles extends readonly OperationHandle[]> = {
+  -readonly [Index in keyof Handles]: Handles[Index] extends OperationHandle<infer Result> ? Result : never
+}
+
+const handlesSchema = v.array(
+  v.custom<OperationHandle>(
+    (handle) => handle instanceof OperationHandle,
+    ({ input }) => `not the handle of an operation: ${textOf(input)}`,
+  ),
+  'not a list',
+)

@@ -1,5 +1,5 @@
 import type { EndEvent } from '../../machines/operation-registry.js'
-import { isTerminal, type OperationId, type OperationStatus } from '../../machines/operation-vocabulary.js'
+import { isTerminal, type OperationId } from '../../machines/operation-vocabulary.js'
 import { outcomes } from './outcomes.js'
 import { checkKey, readStatus } from './operation-row.js'
 import type { OperationRecords } from './records.js'
@@ -16,12 +16,16 @@ const bytesPerEnd = 512
  */
 export function terminations(records: OperationRecords, reason: string): EndEvent[][] {
   const outcome = outcomes.terminated(reason)
-  const ids = liveIds(records)
+  return inTerminationGroups(liveIds(records), reason).map((ids) =>
+    ids.map((id) => ({ type: 'operation.terminate', id, outcome })),
+  )
+}
+
+/** Operations that end for this reason, in groups whose ends fit one journal append each. */
+export function inTerminationGroups(ids: readonly OperationId[], reason: string): OperationId[][] {
   const perGroup = Math.max(1, Math.floor(groupBytes / (bytesPerEnd + 3 * reason.length)))
-  const groups: EndEvent[][] = []
-  for (let next = 0; next < ids.length; next += perGroup) {
-    groups.push(ids.slice(next, next + perGroup).map((id) => ({ type: 'operation.terminate', id, outcome })))
-  }
+  const groups: OperationId[][] = []
+  for (let next = 0; next < ids.length; next += perGroup) groups.push(ids.slice(next, next + perGroup))
   return groups
 }
 
@@ -29,7 +33,7 @@ function liveIds(records: OperationRecords): OperationId[] {
   const ids: OperationId[] = []
   for (const [key, row] of records.rows) {
     const id = checkKey(key)
-    if (isTerminal(readStatus(id, row)) || isTerminal(records.effectiveStatus(id) as OperationStatus)) continue
+    if (isTerminal(readStatus(id, row)) || !records.isLive(id)) continue
     ids.push(id)
   }
   return ids.toSorted()

@@ -50,6 +50,10 @@ export interface OperationSnapshot {
   readonly operationSource?: OperationSource
   /** Derived from the source, never from the registration payload. */
   readonly childSessionId: SessionId | null
+  /** The operation that it is a part of. */
+  readonly parentId?: OperationId
+  /** What it was started with, if it was told. */
+  readonly input?: unknown
   readonly status: OperationStatus
   readonly terminal: boolean
   readonly publicResultClass: PublicResultClass
@@ -118,6 +122,9 @@ export interface LostOperation {
   readonly displayName: string
   readonly sourceLabel: string
   readonly status: Exclude<LiveStatus, 'retiring'>
+  readonly parentId?: OperationId
+  /** What it was started with, if it was told. */
+  readonly input?: unknown
 }
 
 /** Facts of one operation as they are persisted (O-108). */

@@ -53,6 +53,10 @@ export const specFields = {
   operationSource: v.optional(source),
   childSessionId: v.nullable(text<SessionId>()),
   expectPeerChannel: v.boolean(),
+  parentId: v.optional(uuid<OperationId>()),
+  outlivesParent: v.optional(v.literal(true)),
+  // A value of the user's own: no name in it is changed.
+  input: v.optional(v.unknown()),
 }
 
 /** A registration payload. */

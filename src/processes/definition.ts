@@ -72,17 +72,22 @@ export interface ProcessRunContext<
    * Its schema is that of the definition unless one is given. Rejects with `wait_timed_out`, with `invalid_input` for a
    * payload that the schema refuses, and with `process.event_undeclared` for a signal that the process does not take.
    */
-  waitFor<Name extends keyof Signals & string>(
-    name: Name,
-    schema?: undefined,
-    options?: WaitForOptions,
-  ): Promise<OutputOf<Signals[Name]>>
-  waitFor<Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
+  readonly waitFor: {
+    <Name extends keyof Signals & string>(
+      name: Name,
+      schema?: undefined,
+      options?: WaitForOptions,
+    ): Promise<OutputOf<Signals[Name]>>
+    <Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
+  }
   /**
    * Writes an event into the log, once: a run that starts again finds its nth event written already. It must then be the
    * same one, or the call rejects with `process.replay_conflict`, so what changes from run to run comes from a step.
    */
-  emit<Type extends keyof Events & string>(type: Type, payload: InputOf<Events[Type]>): Promise<ProcessEvent>
+  readonly emit: <Type extends keyof Events & string>(
+    type: Type,
+    payload: InputOf<Events[Type]>,
+  ) => Promise<ProcessEvent>
 }
 
 /** The function of a definition: is given the input as its schema gives it back, and returns what its schema takes. */

@@ -21,10 +21,15 @@ import { ProcessHandle, type ProcessHandlePort } from './process-handle.js'
 import type { ProcessRecord } from './record.js'
 import type { ProcessRegistration } from './registration.js'
 import type { RuntimeProcessesOptions } from './runtime-processes-options.js'
+import { combineRunners } from './runners.js'
 import { idSchema, nameSchema, takeId, type ProcessId } from './scalars.js'
 import { originatorSchema, scopeSchema, type Originator, type Provenance, type SessionScope } from './scope.js'
 import type { ProcessStore } from './store.js'
 import type { TerminalProcessStatus } from './vocabulary.js'
+import { localLiveness } from './system/host.js'
+import type { SystemResult } from './system/outcome.js'
+import { systemProcess, type SystemProcessOptions } from './system/system-process.js'
+import { SystemRunner } from './system/system-runner.js'
 import { Wakes, type WakeHandler } from './wakes.js'
 import { watch } from './watched-store.js'
 import { WorkDriver } from './work-driver.js'
@@ -51,6 +56,12 @@ export interface StartProcessOptions {
   readonly originator?: Originator
   /** The session that its end wakes, and so do the events that its definition names. */
   readonly wakeTarget?: SessionScope
+}
+
+/** A program that is started as a process. */
+export interface StartCommandOptions extends Omit<SystemProcessOptions, 'id'> {
+  /** By which a start is told to be a repeat. Minted when absent. */
+  readonly id?: ProcessId
 }
 
 /** How the processes of a runtime are closed. */
@@ -140,18 +151,23 @@ export class Processes {
       clock,
       ...(rest.longestPollMs !== undefined && { longestPollMs: rest.longestPollMs }),
     })
+    const runner = new DefinitionRunner({
+      definitions: this.#definitions,
+      awaiter: this.#awaiter,
+      clock,
+      deadlines,
+      logger,
+      startChild: (...child) => this.#startChild(...child),
+    })
+    const { systemDirectory: directory } = rest
     this.#worker = new Worker({
       store,
       awaiter: this.#awaiter,
-      runner: new DefinitionRunner({
-        definitions: this.#definitions,
-        awaiter: this.#awaiter,
-        clock,
-        deadlines,
-        logger,
-        startChild: (...child) => this.#startChild(...child),
-      }),
-      owner: { ownerId: owner, incarnationId: ids.uuid() },
+      runner:
+        directory === undefined
+          ? runner
+          : combineRunners(runner, new SystemRunner({ directory, clock, deadlines, ids, logger })),
+      owner: { ownerId: owner, incarnationId: ids.uuid(), liveness: localLiveness() },
       clock,
       ids,
       jobs,
@@ -199,6 +215,15 @@ export class Processes {
     options: StartProcessOptions = {},
   ): Promise<ProcessHandle> {
     return silence(this.#start(process, input, options))
+  }
+
+  /**
+   * Starts a program of the operating system as a process, unless it is there already under its id. Resolves with a handle
+   * once it is durable; it runs on this host when the runtime has a `systemDirectory`. Rejects with `invalid_input` and
+   * `process.registration_conflict`.
+   */
+  startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
+    return silence(this.#startCommand(command))
   }
 
   /** The handle of a process by its id, typed by its definition. Reads nothing: what it does rejects when there is no such process. */
@@ -266,6 +291,14 @@ export class Processes {
     await this.store.registerProcess(registrationOf(definition, id, payload, rest))
     this.#drive('start')
     return new ProcessHandle(id, definition, this.#port)
+  }
+
+  async #startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
+    this.#checkOpen()
+    const registration = systemProcess({ id: this.#options.ids.uuid(), ...command })
+    await this.store.registerProcess(registration)
+    this.#drive('start')
+    return new ProcessHandle<SystemResult>(registration.id, {}, this.#port)
   }
 
   async #startChild(

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { functionSchema, optionsSchema, portSchema, textOf, wholeNumberSchema } from '../base/options.js'
+import { functionSchema, nameSchema, optionsSchema, portSchema, textOf, wholeNumberSchema } from '../base/options.js'
 import { isProcessDefinition, type ProcessDefinition } from './definition.js'
 import type { ProcessEventSink } from './event-sink.js'
 import type { LeaseTimings } from './lease.js'
@@ -35,6 +35,11 @@ export interface RuntimeProcessesOptions {
   readonly retryDelayMs?: number
   /** The longest sleep between two looks of a wait, where others write too. Default 1,000. */
   readonly longestPollMs?: number
+  /**
+   * Where programs leave their output and their exits: a folder of this host. With it this host runs programs as processes
+   * (`startCommand`); without it, it leaves them to others.
+   */
+  readonly systemDirectory?: string
   /** Takes wakes that no `onWake` takes. Default: the session of the runtime, where they end as operations. */
   readonly onWake?: WakeHandler
 }
@@ -60,5 +65,6 @@ export const runtimeProcessesSchema = optionsSchema<RuntimeProcessesOptions>({
   sweepIntervalMs: v.optional(wholeNumberSchema(1)),
   retryDelayMs: v.optional(wholeNumberSchema(0)),
   longestPollMs: v.optional(wholeNumberSchema(1)),
+  systemDirectory: v.optional(nameSchema),
   onWake: v.optional(functionSchema<WakeHandler>()),
 })

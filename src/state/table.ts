@@ -1,4 +1,5 @@
 import { deepFreeze } from '../base/freeze.js'
+import { MultiMap } from '../base/multi-map.js'
 import { Packer } from './packer.js'
 
 /** Hears of every committed change of a table: the row before and after, `undefined` where there is none. */
@@ -19,6 +20,8 @@ export interface TableOptions<Row> {
    * copy. They are plain values, as a {@link Packer} takes them. Default: none.
    */
   readonly isSettled?: (row: Row) => boolean
+  /** Names of groups that a row belongs to, by which {@link Table.keysIn} finds it. Default: none. */
+  readonly groupsOf?: (row: Row) => readonly string[]
 }
 
 /** A row as text. */
@@ -43,17 +46,20 @@ export class Table<Key, Row> {
   readonly #pending = new Map<Key, Pending<Row>>()
   readonly #settle: Settle<Key, Row> = {
     commit: (key, row) => this.#commit(key, row),
-    undo: (key, hidden) => this.#undo(key, hidden),
+    undo: (key, row, hidden) => this.#undo(key, row, hidden),
   }
   #listener: RowListener<Key, Row> | undefined
   readonly #isSettled: ((row: Row) => boolean) | undefined
+  readonly #groupsOf: ((row: Row) => readonly string[]) | undefined
+  readonly #groups = new MultiMap<string, Key>()
   readonly #packer = new Packer()
   /** Keys of the rows that settled last, in a ring. */
   readonly #settled: Key[] = []
   #oldestSettled = 0
 
-  constructor({ isSettled }: TableOptions<Row> = {}) {
+  constructor({ isSettled, groupsOf }: TableOptions<Row> = {}) {
     this.#isSettled = isSettled
+    this.#groupsOf = groupsOf
   }
 
   /** Committed rows. */
@@ -80,6 +86,14 @@ export class Table<Key, Row> {
     return typeof held === 'string' ? this.#rowOf(held) : held
   }
 
+  /**
+   * Keys of rows that belong to a group, in the order in which they came to it. One list serves both layers: whether a layer
+   * shows a row there, the row says. Live.
+   */
+  keysIn(group: string): Iterable<Key> {
+    return this.#groups.get(group)
+  }
+
   /** Committed rows in the order in which their keys were first committed. */
   rows(): Iterable<Row> {
     return this.#unpacked(this.#committed.values())
@@ -99,6 +113,7 @@ export class Table<Key, Row> {
   /** Stages a row, which is frozen from now on, or its removal. */
   write(key: Key, row: Row | undefined): PendingWrite {
     deepFreeze(row)
+    this.#enterGroups(key, row)
     const pending = this.#pending.get(key)
     const write = new Write(this.#settle, key, row, pending?.row)
     if (pending === undefined) {
@@ -113,6 +128,7 @@ export class Table<Key, Row> {
   /** Commits a row, which is frozen from now on, or its removal at once; no write of it may be under way. */
   set(key: Key, row: Row | undefined): void {
     deepFreeze(row)
+    this.#enterGroups(key, row)
     this.#show(key, row)
   }
 
@@ -122,9 +138,10 @@ export class Table<Key, Row> {
   }
 
   #show(key: Key, row: Row | undefined): void {
-    const before = this.#listener === undefined ? undefined : this.get(key)
+    const before = this.#listener === undefined && this.#groupsOf === undefined ? undefined : this.get(key)
     if (row === undefined) this.#committed.delete(key)
     else this.#committed.set(key, row)
+    this.#leaveGroups(key, before)
     this.#listener?.(key, before, row)
     if (row !== undefined && this.#isSettled?.(row) === true) this.#onSettled(key)
   }
@@ -150,9 +167,26 @@ export class Table<Key, Row> {
       : (held as Row)
   }
 
-  #undo(key: Key, hidden: Row | undefined): void {
+  #undo(key: Key, row: Row | undefined, hidden: Row | undefined): void {
     const pending = this.#forgetWrite(key)
     if (pending !== undefined) pending.row = hidden
+    this.#leaveGroups(key, row)
+  }
+
+  #enterGroups(key: Key, row: Row | undefined): void {
+    if (this.#groupsOf === undefined || row === undefined) return
+    for (const group of this.#groupsOf(row)) this.#groups.add(group, key)
+  }
+
+  /** A row was replaced or taken back: its groups are left, but for those of the rows that are there. */
+  #leaveGroups(key: Key, row: Row | undefined): void {
+    const groups = this.#groupsOf === undefined || row === undefined ? [] : this.#groupsOf(row)
+    if (groups.length === 0) return
+    const stay = new Set<string>()
+    for (const kept of [this.get(key), this.#pending.get(key)?.row]) {
+      if (kept !== undefined) for (const group of this.#groupsOf?.(kept) ?? []) stay.add(group)
+    }
+    for (const group of groups) if (!stay.has(group)) this.#groups.delete(group, key)
   }
 
   /** Returns what other writes of the row still wait for. */
@@ -175,7 +209,7 @@ interface Pending<Row> {
 /** The table's end of its writes: one for all of them, because a pair of closures per write would add up. */
 interface Settle<Key, Row> {
   commit(key: Key, row: Row | undefined): void
-  undo(key: Key, hidden: Row | undefined): void
+  undo(key: Key, row: Row | undefined, hidden: Row | undefined): void
 }
 
 class Write<Key, Row> implements PendingWrite {
@@ -197,6 +231,6 @@ class Write<Key, Row> implements PendingWrite {
   }
 
   undo(): void {
-    this.#settle.undo(this.#key, this.#hidden)
+    this.#settle.undo(this.#key, this.#row, this.#hidden)
   }
 }

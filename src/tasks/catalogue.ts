@@ -27,6 +27,7 @@ import {
   budgetRow,
 } from './budget.js'
 import { dependencyDeclare, dependencyDeclared, prerequisitesRow } from './dependencies.js'
+import { runsForget, runsForgotten, tasksForget, tasksForgotten } from './forgetting.js'
 import { enginePause, enginePaused, engineResume, engineResumed, engineRow } from './engine.js'
 import {
   leaseAcquire,
@@ -60,6 +61,7 @@ import {
   runSuspend,
   runSuspended,
 } from './run-commands.js'
+import { scheduleChange, scheduleChanged } from './schedule.js'
 import type { TaskTables } from './state.js'
 import { stepRecord, stepRecorded, stepRow } from './step.js'
 import {
@@ -92,6 +94,7 @@ import {
   tenantCreated,
   tenantRow,
 } from './tenant.js'
+import { tombstoneRow, tombstonesExpire, tombstonesExpired } from './tombstone.js'
 import type { TaskView } from './view.js'
 import {
   attemptGoOn,
@@ -147,6 +150,10 @@ const commands = [
   attemptWait,
   attemptGoOn,
   questionAnswer,
+  scheduleChange,
+  tasksForget,
+  runsForget,
+  tombstonesExpire,
 ] as const
 
 const events = [
@@ -193,6 +200,10 @@ const events = [
   attemptWaiting,
   attemptWorking,
   questionAnswered,
+  scheduleChanged,
+  tasksForgotten,
+  runsForgotten,
+  tombstonesExpired,
 ] as const
 
 type CommandDefinition = (typeof commands)[number]
@@ -247,6 +258,7 @@ export const taskCatalogue = new Catalogue<TaskTables, TaskView, TaskEvent, Task
   rows: [
     engineRow,
     taskRow,
+    tombstoneRow,
     prerequisitesRow,
     runRow,
     budgetRow,

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto'
 import { readable } from '../base/decode.js'
 import { InvalidInputError, messageOf } from '../base/errors.js'
-import type { JsonValue } from '../base/json.js'
+import { canonicalText, type JsonValue } from '../base/json.js'
 import { decodeValue, encodeValue } from '../work/values.js'
-import type { BytesInput } from './bytes.js'
+import { decodeBytes, type Base64, type BytesInput } from './bytes.js'
 
 /** Bytes with what they mean: a payload, or what a handler has returned. */
 export interface Content {
@@ -24,11 +25,16 @@ export const contentTypes = {
  * `invalid_input` naming the path of the first part that JSON would change on the way.
  */
 export function contentOf(value: unknown, subject: string, field?: string): Content | undefined {
-  if (typeof value === 'string') return { bytes: Buffer.from(value), contentType: contentTypes.text }
+  // Text that has no form in UTF-8, with half a surrogate pair in it, has one in JSON.
+  if (typeof value === 'string' && !halfOfPair.test(value))
+    return { bytes: Buffer.from(value), contentType: contentTypes.text }
   if (isBytes(value)) return { bytes: value, contentType: contentTypes.bytes }
   const encoded = encodeValue(value, subject, field)
   return encoded === undefined ? undefined : encodedContent(encoded)
 }
+
+/** A surrogate that stands alone. */
+const halfOfPair = /\p{Surrogate}/u
 
 /** Whether it is bytes. A proxy whose target is gone is none, and cannot be asked. */
 export function isBytes(value: unknown): value is Uint8Array {
@@ -61,6 +67,17 @@ export function valueOf(bytes: Uint8Array, contentType: string | undefined, subj
     default:
       return bytes
   }
+}
+
+/** Tells a payload from others without keeping it; the same for values that differ in the order of their fields alone. */
+export function payloadDigest(payload: { readonly bytes: Base64; readonly contentType?: string }): string {
+  return createHash('sha256').update(essenceOf(payload)).digest('base64url')
+}
+
+/** What makes a payload what it is, as text. */
+export function essenceOf({ bytes, contentType }: { readonly bytes: Base64; readonly contentType?: string }): string {
+  const isValue = contentType === contentTypes.value
+  return `${contentType ?? ''} ${isValue ? canonicalText(jsonOf(decodeBytes(bytes), 'payload')) : bytes}`
 }
 
 /** Bytes read as JSON. Raises `invalid_input`. */

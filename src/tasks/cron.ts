@@ -3,45 +3,75 @@ import { messageOf } from '../base/errors.js'
 import { epochMs, type Instant } from '../base/instant.js'
 import { TaskError } from './errors.js'
 
-/** Parsed expressions by text: parsing costs some twenty microseconds and a service uses few of them. */
+/** A cron expression and the place whose wall clock it follows. */
+export interface Calendar {
+  /** Five fields `min hour dom month dow`, or seven: `sec min hour dom month dow year`. */
+  readonly expression: string
+  /** An IANA time zone such as `Europe/Berlin`. Default UTC. */
+  readonly timezone?: string
+}
+
+/** Parsed expressions by zone and text: parsing costs some twenty microseconds and a service uses few of them. */
 const parsed = new Map<string, Cron>()
 const parsedLimit = 1024
 
-/**
- * Checks an expression of the seven fields `sec min hour dom month dow year`, in UTC.
- * Raises `cron_policy_error` (T-108).
- */
-export function checkCron(expression: string): void {
-  parse(expression)
+/** Fields of an expression without seconds and year. */
+const shortFields = 5
+
+/** Checks an expression and its time zone. Raises `cron_policy_error` (T-108). */
+export function checkCron({ expression, timezone }: Calendar): void {
+  parse(expression, timezone)
 }
 
 /**
  * The first occurrence strictly after `after`, in epoch milliseconds, if there is one in what a date can say. `after` is a
  * `Date` or epoch milliseconds; occurrences are whole seconds. Raises `cron_policy_error`.
+ *
+ * In a time zone, a time that the start of daylight saving leaves out occurs when the clock has gone on, and of a time that
+ * the end of it repeats the first counts; what occurs every hour or more often occurs in both hours.
  */
-export function nextOccurrence(expression: string, after: Instant): number | undefined {
-  const cron = parse(expression)
+export function nextOccurrence(expression: string, after: Instant, timezone?: string): number | undefined {
+  const cron = parse(expression, timezone)
   const from = new Date(epochMs(after))
   if (Number.isNaN(from.getTime())) return undefined
-  let next: Date | null
-  try {
-    next = cron.nextRun(from)
-  } catch (cause) {
-    throw new TaskError('cron_policy_error', { message: messageOf(cause) }, { cause })
-  }
-  return next === null ? undefined : next.getTime()
+  return reported(() => cron.nextRun(from))?.getTime()
 }
 
-function parse(expression: string): Cron {
-  const known = parsed.get(expression)
+/** The last occurrence up to and including an instant, if there is one. Raises `cron_policy_error`. */
+export function latestOccurrence({ expression, timezone }: Calendar, upTo: number): number | undefined {
+  const cron = parse(expression, timezone)
+  // Strictly before, so one millisecond more.
+  const before = reported(() => cron.previousRuns(1, new Date(upTo + 1)))[0]?.getTime()
+  if (before === undefined) return undefined
+  // As counted forwards: the two ways may differ where a clock is set.
+  let latest = before
+  for (;;) {
+    const next = nextOccurrence(expression, latest, timezone)
+    if (next === undefined || next > upTo) return latest
+    latest = next
+  }
+}
+
+function parse(expression: string, timezone = 'UTC'): Cron {
+  const name = `${timezone} ${expression}`
+  const known = parsed.get(name)
   if (known !== undefined) return known
-  let cron: Cron
+  const cron = reported(() => {
+    // A zone that does not exist is told here, and not with the first occurrence.
+    Intl.DateTimeFormat('en', { timeZone: timezone })
+    const mode = expression.trim().split(/\s+/).length === shortFields ? '5-part' : '7-part'
+    return new Cron(expression, { mode, timezone, paused: true })
+  })
+  if (parsed.size === parsedLimit) parsed.clear()
+  parsed.set(name, cron)
+  return cron
+}
+
+/** What the library throws, as an error of ours. */
+function reported<Result>(ask: () => Result): Result {
   try {
-    cron = new Cron(expression, { mode: '7-part', timezone: 'UTC', paused: true })
+    return ask()
   } catch (cause) {
     throw new TaskError('cron_policy_error', { message: messageOf(cause) }, { cause })
   }
-  if (parsed.size === parsedLimit) parsed.clear()
-  parsed.set(expression, cron)
-  return cron
 }

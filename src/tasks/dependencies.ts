@@ -91,11 +91,6 @@ export const prerequisitesRow = defineRow('prerequisites', {
       throw new TaskError('snapshot_duplicate_dependency', { taskId })
     }
     storedTask(draft, taskId, 'prerequisites')
-    for (const prerequisite of all) {
-      if (draft.view.task(prerequisite) === undefined) {
-        throw new TaskError('snapshot_unknown_prerequisite', { taskId, prerequisite })
-      }
-    }
     putPrerequisites(draft, taskId, { dependsOn, after })
   },
 })
@@ -129,6 +124,8 @@ function putPrerequisites(draft: DependencyDraft, taskId: TaskId, { dependsOn, a
   const { tables, view } = draft
   const known = listsOf(view, taskId)
   for (const added of [...dependsOn.slice(known.dependsOn.length), ...after.slice(known.after.length)]) {
+    // One that was forgotten since is waited for no more.
+    if (view.task(added) === undefined) continue
     draft.put(tables.dependentCounts, added, (tables.dependentCounts.latest(added) ?? 0) + 1)
   }
   draft.put(tables.prerequisites, taskId, { taskId, dependsOn, ...(after.length > 0 && { after }) })
@@ -196,8 +193,9 @@ export class GateIndex {
     yield* this.#followers.get(taskId)
   }
 
-  /** Takes a committed change of a task's prerequisites; they only ever grow. */
+  /** Takes a committed change of a task's prerequisites; they only ever grow, until the task is forgotten. */
   declare(taskId: TaskId, before: Prerequisites | undefined, after: Prerequisites | undefined): void {
+    if (after === undefined) return this.#forget(taskId, before)
     const gate = this.#gates.get(taskId) ?? { pending: 0, failed: 0 }
     this.#gates.set(taskId, gate)
     const wasOpen = isOpen(gate)
@@ -220,6 +218,12 @@ export class GateIndex {
     for (const follower of this.#followers.get(taskId)) {
       this.#recount(follower, stateForFollowers(was), stateForFollowers(is))
     }
+  }
+
+  #forget(taskId: TaskId, { dependsOn = [], after = [] }: Partial<Prerequisites> = {}): void {
+    this.#gates.delete(taskId)
+    for (const prerequisite of dependsOn) this.#dependents.delete(prerequisite, taskId)
+    for (const prerequisite of after) this.#followers.delete(prerequisite, taskId)
   }
 
   #recount(taskId: TaskId, was: PrerequisiteState, is: PrerequisiteState): void {
@@ -251,8 +255,9 @@ function count(gate: Gate, state: PrerequisiteState, by: 1 | -1): void {
   if (state === 'failed') gate.failed += by
 }
 
+/** One that was forgotten has ended, and nobody waits for it any more. */
 function stateOf(task: Task | undefined): PrerequisiteState {
-  const phase = task === undefined ? 'open' : phaseOf(task)
+  const phase = task === undefined ? 'completed' : phaseOf(task)
   if (phase === 'open') return 'pending'
   return phase === 'completed' ? 'satisfied' : 'failed'
 }

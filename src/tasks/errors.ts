@@ -13,7 +13,8 @@ import type {
   TaskId,
   TenantId,
 } from './ids.js'
-import type { RunState } from '../../machines/run-vocabulary.js'
+import type { RunState, TerminalRunState } from '../../machines/run-vocabulary.js'
+import type { TaskUse } from './task-use.js'
 import type { AttemptResult, Capability } from './vocabulary.js'
 
 /** Which lease command was refused. */
@@ -95,6 +96,26 @@ export const refusalMessages = {
   already_retried: ({ taskId, retryTaskId }: { readonly taskId: TaskId; readonly retryTaskId: TaskId }) =>
     `task ${taskId} was retried as ${retryTaskId}`,
   task_already_cancelled: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} is cancelled`,
+  task_not_ended: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} has not ended`,
+  run_not_ended: ({ runId, state }: { readonly runId: RunId; readonly state: RunState }) =>
+    `run ${runId} has not ended: it is ${state}`,
+  /** Something that has not ended refers to it. */
+  task_in_use: ({ taskId, use }: { readonly taskId: TaskId; readonly use: TaskUse }) =>
+    `task ${taskId} must stay: a ${use.by} refers to it`,
+  /** It has ended and was forgotten; only a tombstone is left. */
+  no_longer_retained: ({
+    taskId,
+    status,
+  }: {
+    readonly taskId: TaskId
+    readonly status: TerminalRunState
+    readonly forgottenAtMs: number
+  }) => `task ${taskId} has ended, ${status}, and was forgotten since`,
+  task_already_ended: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} has ended`,
+  /** Only what repeats has a schedule. */
+  task_not_repeating: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} has no schedule, or would have none`,
+  /** The task would never have run and never end: cancel it instead. */
+  schedule_without_runs: ({ taskId }: { readonly taskId: TaskId }) => `task ${taskId} would have no runs`,
   engine_already_paused: () => 'the engine is paused already',
   engine_not_paused: () => 'the engine is not paused',
   run_already_exists: ({ runId }: { readonly runId: RunId }) => `run ${runId} exists already`,
@@ -396,13 +417,6 @@ export const snapshotMessages = {
   snapshot_engine: ({ reason }: { readonly reason: string }) => `engine flags disagree: ${reason}`,
   snapshot_duplicate_dependency: ({ taskId }: { readonly taskId: TaskId }) =>
     `snapshot declares the dependencies of ${taskId} twice`,
-  snapshot_unknown_prerequisite: ({
-    taskId,
-    prerequisite,
-  }: {
-    readonly taskId: TaskId
-    readonly prerequisite: TaskId
-  }) => `task ${taskId} waits for an unknown task ${prerequisite}`,
   snapshot_duplicate_budget: ({ taskId, dimension }: { readonly taskId: TaskId; readonly dimension: string }) =>
     `snapshot holds the ${dimension} budget of ${taskId} twice`,
   snapshot_budget: ({

@@ -22,8 +22,10 @@ export class TaskIndexes {
   readonly gates: GateIndex
   readonly subscriptions = new SubscriptionIndex()
   readonly durable: DurableIndex
-  readonly children = new MultiMap<TaskId, TaskId>()
   readonly cronTasks = new Set<TaskId>()
+  /** Tombstones without and with a key, the oldest first. */
+  readonly tombstones = new Set<TaskId>()
+  readonly tombstonesWithKey = new Set<TaskId>()
   readonly budgets = new MultiMap<TaskId, BudgetDimension>()
   readonly reservations = new MultiMap<RunId, ReservationId>()
   readonly ledgerByTenant = new MultiMap<TenantId, LedgerEntryId>()
@@ -49,10 +51,16 @@ export class TaskIndexes {
     tables.subscriptions.listen((id, before, after) => this.subscriptions.update(id, before, after))
     tables.budgets.listen((_, before, after) => {
       if (before === undefined && after !== undefined) this.budgets.add(after.taskId, after.dimension)
+      if (before !== undefined && after === undefined) this.budgets.delete(before.taskId, before.dimension)
     })
     tables.reservations.listen((id, before, after) => {
       if (after?.runId !== undefined) this.reservations.add(after.runId, id)
       else if (before?.runId !== undefined) this.reservations.delete(before.runId, id)
+    })
+    tables.tombstones.listen((taskId, before, after) => {
+      const kept = (before ?? after)?.key === undefined ? this.tombstones : this.tombstonesWithKey
+      if (after === undefined) kept.delete(taskId)
+      else kept.add(taskId)
     })
     tables.steps.listen((id, before, after) => this.durable.updateStep(id, before, after))
     tables.waits.listen((id, before, after) => this.durable.updateWait(id, before, after))
@@ -81,14 +89,11 @@ export class TaskIndexes {
   }
 
   #onTask(taskId: TaskId, before: Task | undefined, after: Task | undefined): void {
-    if (before === undefined && after !== undefined) {
-      if (after.spec.parentTaskId !== undefined) this.children.add(after.spec.parentTaskId, taskId)
-      if (after.spec.runPolicy.type === 'cron') this.cronTasks.add(taskId)
+    if (after?.spec !== before?.spec || after?.cancelledAtMs !== before?.cancelledAtMs) {
+      if (after?.spec.runPolicy.type === 'cron' && after.cancelledAtMs === undefined) this.cronTasks.add(taskId)
+      else this.cronTasks.delete(taskId)
     }
-    if (after?.cancelledAtMs !== undefined && before?.cancelledAtMs === undefined) {
-      this.cronTasks.delete(taskId)
-      this.#updateGate(taskId)
-    }
+    if (after?.cancelledAtMs !== undefined && before?.cancelledAtMs === undefined) this.#updateGate(taskId)
     if (before !== undefined && after !== undefined && phaseOf(before) === 'open' && phaseOf(after) !== 'open') {
       this.#endedTasks.push(taskId)
     }

@@ -3,7 +3,16 @@ import { TaskError } from './errors.js'
 import type { Ended } from './indexes.js'
 import type { TaskId } from './ids.js'
 import { outcomeOf, type TaskOutcome } from './outcome.js'
+import type { TombstoneReads } from './tombstone.js'
 import type { TaskProjection } from './view.js'
+
+/** Why nothing can be said of a task: it was forgotten, or nobody knows it. */
+function unknownTask(view: TombstoneReads, taskId: TaskId): TaskError {
+  const tombstone = view.tombstone(taskId)
+  if (tombstone === undefined) return new TaskError('unknown_task', { taskId })
+  const { status, forgottenAtMs } = tombstone
+  return new TaskError('no_longer_retained', { taskId, status, forgottenAtMs })
+}
 
 /** Those who wait for the end of a task. */
 export class OutcomeWaits {
@@ -16,12 +25,12 @@ export class OutcomeWaits {
   }
 
   /**
-   * Resolves with the outcome. Raises `unknown_task`, the signal's reason, or that of closing; rejects with the latter two if
+   * Resolves with the outcome. Raises `unknown_task`, `no_longer_retained`, the signal's reason, or that of closing; rejects with the latter two if
    * they come later.
    */
   wait(taskId: TaskId, signal?: AbortSignal): Promise<TaskOutcome> {
     signal?.throwIfAborted()
-    if (this.#projection.task(taskId) === undefined) throw new TaskError('unknown_task', { taskId })
+    if (this.#projection.task(taskId) === undefined) throw unknownTask(this.#projection, taskId)
     const outcome = outcomeOf(this.#projection, taskId)
     if (outcome !== undefined) return Promise.resolve(outcome)
     if (this.#closed !== undefined) throw this.#closed

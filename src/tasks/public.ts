@@ -44,14 +44,22 @@ export {
   type TaskEvent,
 } from './catalogue.js'
 export {
+  catchUps,
   defaultConstraints,
   holdPolicies,
+  overlaps,
   safetyLevels,
+  type CatchUp,
   type ConcurrencyKeyHoldPolicy,
+  type Overlap,
   type SafetyLevel,
   type TaskConstraints,
 } from './task-spec.js'
 export { nextOccurrence } from './cron.js'
+export type { Archive, ArchivedTask, RetentionBounds, RetentionOptions } from './retention/options.js'
+export type { TaskUse } from './task-use.js'
+export type { TaskTombstone } from './tombstone.js'
+export type { ForgottenRuns } from './task.js'
 export type { Instant } from '../base/instant.js'
 export {
   isRefusal,

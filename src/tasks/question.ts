@@ -56,14 +56,19 @@ export function questionKey(taskId: TaskId, name: string): string {
   return `${taskId}/${name}`
 }
 
+/** Who asks a question of this name now, the oldest first. */
+export function askerOf(view: QuestionReads, taskId: TaskId, name: string): Asked | undefined {
+  return view.question(taskId, name)?.open.find(({ runId }) => isOpen(view, runId))
+}
+
 /**
  * Where an answer goes: to the oldest question of this name that a run still asks; nowhere yet when none has asked. Raises
  * `question_already_answered`: each question is answered once, and a second answer is never taken for the next one.
  */
 export function addresseeOf(view: QuestionReads, taskId: TaskId, name: string): Asked | undefined {
-  const { open = [], answered = [] } = view.question(taskId, name) ?? {}
-  const asked = open.find(({ runId }) => isOpen(view, runId))
+  const asked = askerOf(view, taskId, name)
   if (asked !== undefined) return asked
+  const { answered = [] } = view.question(taskId, name) ?? {}
   if (view.earlyAnswer(taskId, name) !== undefined || answered.some((runId) => isOpen(view, runId))) {
     throw new TaskError('question_already_answered', { taskId, name })
   }

@@ -2,10 +2,13 @@ import * as v from 'valibot'
 import { decode, readable } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
 import { checkText, optionsSchema, textOf } from '../base/options.js'
-import { encodeValue } from '../work/values.js'
+import { decodeValue, encodeValue } from '../work/values.js'
 import type { TaskMutations } from './authority.js'
+import type { CheckAnswer } from './dispatch/answers.js'
 import { resumeWaiting } from './dispatch/wait-ends.js'
+import { TaskError } from './errors.js'
 import type { RunId, TaskId } from './ids.js'
+import { askerOf } from './question.js'
 import { idSchema, labelMaxLength } from './scalars.js'
 import type { TaskProjection } from './view.js'
 
@@ -31,18 +34,33 @@ export interface QuestionsOptions {
 
 const questionsSchema = optionsSchema<QuestionsOptions>({ taskId: v.optional(idSchema<TaskId>()) })
 
+/** What an answer is given with. */
+export interface AnswerUse {
+  readonly mutations: TaskMutations
+  readonly projection: TaskProjection
+  readonly checkAnswer: CheckAnswer
+  readonly now: () => number
+}
+
 /** Gives an answer: to the oldest question of this name that the task asks, or to the first that it will ask. */
 export async function answerQuestion(
-  mutations: TaskMutations,
+  { mutations, projection, checkAnswer, now }: AnswerUse,
   taskId: TaskId,
   name: string,
   value: unknown,
-  now: () => number,
 ): Promise<void> {
   checkText('task id', taskId)
   checkName(name)
   const encoded = readable('answer', () => encodeValue(value, 'answer'))
+  const asked = askerOf(projection, taskId, name)
+  const checked = asked && checkAnswer(asked, decodeValue(encoded))
+  if (checked !== undefined) await checked
   await mutations.transact((batch) => {
+    // Answered by somebody else while it was checked: it is not for the next question of the name.
+    const asking = askerOf(batch.view, taskId, name)
+    if (checked !== undefined && asking !== undefined && (asking.runId !== asked?.runId || asking.key !== asked.key)) {
+      throw new TaskError('question_already_answered', { taskId, name })
+    }
     const atMs = now()
     const answer = encoded === undefined ? {} : { value: JSON.stringify(encoded) }
     const { applied } = batch.submit({ type: 'question_answer', taskId, name, ...answer, atMs })

@@ -195,7 +195,13 @@ export const runRow = defineRow('run', {
     if (draft.view.run(run.id) !== undefined) throw new TaskError('snapshot_duplicate_run', { runId: run.id })
     const task = storedTask(draft, run.taskId, 'run')
     addRun(draft, { ...deepFreeze(run), taskId: task.spec.id })
-    countRun(draft, task, run)
+    const { lastScheduledAtMs: _, ...progress } = progressWith(task.spec, task.progress, run)
+    // Where the calendar has come to stands in the task's own row.
+    const { lastScheduledAtMs } = task.progress
+    draft.put(draft.tables.tasks, task.spec.id, {
+      ...task,
+      progress: lastScheduledAtMs === undefined ? sharedProgress(progress) : { ...progress, lastScheduledAtMs },
+    })
   },
 })
 
@@ -317,6 +323,12 @@ export function putRun(draft: RunDraft, event: OfRun, run: Run, next: Run): void
   if (!isTerminalRunState(next.state)) return
   const task = replayedTask(draft.view, run.taskId, event.sequence)
   putTask(draft, task, { ...task, progress: progressAfterEnd(task.progress, next.state) }, event)
+}
+
+/** Stages that a run is gone; what its task counts is the caller's to say. */
+export function removeRun(draft: RunDraft, { id, taskId }: Run): void {
+  draft.put(draft.tables.runs, id, undefined)
+  draft.add(draft.tables.runsByTask.remove(taskId, id))
 }
 
 function addRun(draft: RunDraft, run: Run): void {

@@ -24,6 +24,11 @@ export class RunsByTask {
     return { commit: () => {}, undo: () => this.#remove(taskId, runId) }
   }
 
+  /** Stages that the table knows a run no more. */
+  remove(taskId: TaskId, runId: RunId): PendingWrite {
+    return { commit: () => this.#remove(taskId, runId), undo: () => {} }
+  }
+
   #remove(taskId: TaskId, runId: RunId): void {
     const ids = this.#ids.get(taskId)
     if (typeof ids === 'string' || ids?.length === 1) this.#ids.delete(taskId)

@@ -5,40 +5,56 @@ import { Table } from '../state/table.js'
 import type { Actor } from './actor.js'
 import type { Budget } from './budget.js'
 import type { Reservation, ReservationRows } from './reservation.js'
-import type { DependencyRows, Prerequisites } from './dependencies.js'
+import type { Prerequisites } from './dependencies.js'
 import type { Engine, EngineRows } from './engine.js'
+import type { ForgettingRows } from './forgetting.js'
 import type { ActorId, LedgerEntryId, ReservationId, RunId, SubscriptionId, TaskId, TenantId } from './ids.js'
 import type { EarlyAnswer, Question } from './question.js'
 import { isTerminalRunState, type Run } from './run.js'
 import { RunsByTask } from './runs-by-task.js'
-import type { DurableStep, StepRows } from './step.js'
-import type { Subscription, SubscriptionRows } from './subscription.js'
+import type { DurableStep } from './step.js'
+import type { Subscription } from './subscription.js'
 import { defaultFeedCapacity, type TaskEnd } from './task-end.js'
 import type { Found } from './task-key.js'
 import type { Task } from './task.js'
 import type { CapabilityGrant, LedgerEntry, RoleAssignment, Tenant, TenantRows } from './tenant.js'
-import type { DurableWait, WaitRows } from './wait.js'
+import type { TaskTombstone } from './tombstone.js'
+import type { DurableWait } from './wait.js'
+
+const none: readonly TaskId[] = []
+
+function ofTask({ taskId }: { readonly taskId: TaskId }): readonly TaskId[] {
+  return [taskId]
+}
 
 /** Everything the tasks room remembers (T-48); histories and leases stand in the run's row. */
-export class TaskTables
-  implements DependencyRows, ReservationRows, SubscriptionRows, TenantRows, EngineRows, StepRows, WaitRows
-{
+export class TaskTables implements ForgettingRows, ReservationRows, TenantRows, EngineRows {
   readonly sequence = new SequenceCounter()
   readonly engine = new Table<'engine', Engine>()
-  readonly tasks = new Table<TaskId, Task>()
+  readonly tasks = new Table<TaskId, Task>({
+    groupsOf: ({ spec }) => (spec.parentTaskId === undefined ? none : [spec.parentTaskId]),
+  })
   readonly keys = new Table<string, Found>()
   readonly retries = new Table<TaskId, Found>()
   readonly runs = new Table<RunId, Run>({ isSettled: ({ state }) => isTerminalRunState(state) })
   readonly runsByTask = new RunsByTask()
-  readonly prerequisites = new Table<TaskId, Prerequisites>()
+  readonly prerequisites = new Table<TaskId, Prerequisites>({
+    groupsOf: ({ dependsOn, after = none }) => [...dependsOn, ...after],
+  })
   readonly dependentCounts = new Table<TaskId, number>()
-  readonly budgets = new Table<string, Budget>()
-  readonly reservations = new Table<ReservationId, Reservation>()
-  readonly steps = new Table<string, DurableStep>()
-  readonly waits = new Table<string, DurableWait>()
-  readonly questions = new Table<string, Question>()
-  readonly answers = new Table<string, EarlyAnswer>()
-  readonly subscriptions = new Table<SubscriptionId, Subscription>()
+  readonly budgets = new Table<string, Budget>({ groupsOf: ofTask })
+  readonly reservations = new Table<ReservationId, Reservation>({
+    groupsOf: ({ taskId, runId }) => (runId === undefined ? [taskId] : [taskId, runId]),
+  })
+  readonly steps = new Table<string, DurableStep>({ groupsOf: ({ runId }) => [runId] })
+  readonly waits = new Table<string, DurableWait>({ groupsOf: ({ runId }) => [runId] })
+  readonly questions = new Table<string, Question>({ groupsOf: ofTask })
+  readonly answers = new Table<string, EarlyAnswer>({ groupsOf: ofTask })
+  /** Those of a task, and those that an event about it fires. */
+  readonly subscriptions = new Table<SubscriptionId, Subscription>({
+    groupsOf: ({ taskId, filter }) => (filter.type === 'custom' ? [taskId] : [taskId, filter.taskId]),
+  })
+  readonly tombstones = new Table<TaskId, TaskTombstone>()
   readonly actors = new Table<ActorId, Actor>()
   readonly tenants = new Table<TenantId, Tenant>()
   readonly roles = new Table<string, RoleAssignment>()

@@ -332,7 +332,11 @@ export class SubscriptionIndex {
   /** Takes a committed change of a subscription. */
   update(id: SubscriptionId, before: Subscription | undefined, after: Subscription | undefined): void {
     if (before !== undefined && isArmed(before)) this.#armed.delete(keyOfFilter(before.filter), id)
-    if (after === undefined) return
+    if (after === undefined) {
+      this.#triggered.delete(id)
+      if (before !== undefined) this.#byTask.delete(before.taskId, id)
+      return
+    }
     if (before === undefined) this.#byTask.add(after.taskId, id)
     if (isArmed(after)) this.#armed.add(keyOfFilter(after.filter), id)
     if (after.pendingTriggers > 0 && after.cancelledAtMs === undefined) this.#triggered.add(id)

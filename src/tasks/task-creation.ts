@@ -16,11 +16,12 @@ import {
   taskSpecSchema,
   type TaskSpec,
 } from './task-spec.js'
+import type { TombstoneReads } from './tombstone.js'
 import { checkKey, indexKey } from './task-key.js'
 import { knownTask, noProgress, phaseOf, replayedTask, takesChildren } from './task.js'
 
 const defineEvent = eventDefiner<RunRows, RunReads>()
-const defineCommand = commandDefiner<RunReads>()
+const defineCommand = commandDefiner<RunReads & TombstoneReads>()
 
 /** The deepest place below a task without a parent (T-93). */
 const depthLimit = 8
@@ -31,15 +32,16 @@ export interface FirstRun {
   readonly scheduledAtMs: number
 }
 
-/** Runs that the task begins with, scheduled, with its priority. */
-const runs = v.exactOptional(v.array(strictSchema({ id: idSchema<RunId>(), scheduledAtMs: naturalSchema })))
+/** Runs that a task is given, scheduled, with its priority. */
+export const firstRunsSchema = v.array(strictSchema({ id: idSchema<RunId>(), scheduledAtMs: naturalSchema }))
+const runs = v.exactOptional(firstRunsSchema)
 
 /** Inserts the task below its parent, with its first runs. */
 export const taskCreated = defineEvent('task_created', {
   fields: { ...timed, taskSpec: storedTaskSpecSchema, runs },
   check: (event) => {
     checkTaskSpec(event.taskSpec)
-    checkIds(event.runs)
+    checkFirstRunIds(event.runs)
   },
   evolve: (draft, { taskSpec: spec, runs: firstRuns = [], atMs, sequence }) => {
     const { id: taskId, parentTaskId } = spec
@@ -63,11 +65,13 @@ export const taskCreate = defineCommand('task_create', {
   check: (command) => {
     checkTaskSpec(command.taskSpec)
     checkOccurs(command.taskSpec.runPolicy, command.atMs)
-    checkIds(command.runs)
+    checkFirstRunIds(command.runs)
   },
   decide: (view, { taskSpec, runs: firstRuns, atMs }, sequence) => {
     const { id: taskId } = taskSpec
-    if (view.task(taskId) !== undefined) throw new TaskError('task_already_exists', { taskId })
+    if ((view.task(taskId) ?? view.tombstone(taskId)) !== undefined) {
+      throw new TaskError('task_already_exists', { taskId })
+    }
     checkParent(view, taskSpec)
     checkFirstRuns(view, firstRuns)
     checkRetry(view, taskSpec)
@@ -93,7 +97,7 @@ function instanceOf(
 }
 
 /** Raises `invalid_run_id`. */
-function checkIds(firstRuns: readonly FirstRun[] = []): void {
+export function checkFirstRunIds(firstRuns: readonly FirstRun[] = []): void {
   for (const { id: runId } of firstRuns) if (isNilUuid(runId)) throw new TaskError('invalid_run_id', { runId })
 }
 
@@ -114,7 +118,8 @@ function checkRetry(view: RunReads, { retryOf: taskId }: TaskSpec): void {
   if (retryTaskId !== undefined) throw new TaskError('already_retried', { taskId, retryTaskId })
 }
 
-function checkFirstRuns(view: RunReads, firstRuns: readonly FirstRun[] = []): void {
+/** Raises `run_already_exists`. */
+export function checkFirstRuns(view: RunReads, firstRuns: readonly FirstRun[] = []): void {
   const ids = new Set<RunId>()
   for (const { id: runId } of firstRuns) {
     if (ids.has(runId) || view.run(runId) !== undefined) throw new TaskError('run_already_exists', { runId })

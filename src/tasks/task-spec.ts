@@ -23,17 +23,46 @@ export type RunPolicy =
     }
   | {
       readonly type: 'cron'
-      /** Seven fields `sec min hour dom month dow year`, UTC. */
+      /** Five fields `min hour dom month dow`, or seven: `sec min hour dom month dow year`. */
       readonly expression: string
-      /** 1 to 4,294,967,295; absent means unlimited. */
+      /** An IANA time zone such as `Europe/Berlin`, whose wall clock is followed. Default UTC. */
+      readonly timezone?: string
+      /** 1 to 4,294,967,295; absent means unlimited. What was skipped does not count. */
       readonly maxOccurrences?: number
+      /** Default `latest`. */
+      readonly catchUp?: CatchUp
+      /** Default `allow`. */
+      readonly overlap?: Overlap
     }
+
+/**
+ * What becomes of occurrences that were missed, because nothing ran at their time or their dispatch was paused: `all` are made
+ * up for, the `latest` is, or `none` is and the next one comes at its time. One that is due while nothing was missed is not
+ * missed by being a little late.
+ */
+export const catchUps = ['all', 'latest', 'none'] as const
+export type CatchUp = (typeof catchUps)[number]
+
+/**
+ * What becomes of an occurrence that comes while an earlier run of the task is not over: both run (`allow`), it is left out
+ * (`skip`), or it waits (`queue`), as if all runs of the task had one concurrency key; five wait at most, what comes then
+ * is missed.
+ */
+export const overlaps = ['allow', 'skip', 'queue'] as const
+export type Overlap = (typeof overlaps)[number]
 
 /** The shape of a {@link RunPolicy}; its rules are {@link checkRunPolicy}'s. */
 export const runPolicySchema: v.GenericSchema<unknown, RunPolicy> = v.variant('type', [
   strictSchema({ type: v.literal('once') }),
   strictSchema({ type: v.literal('repeat'), count: countSchema, intervalMs: naturalSchema }),
-  strictSchema({ type: v.literal('cron'), expression: labelSchema, maxOccurrences: v.exactOptional(countSchema) }),
+  strictSchema({
+    type: v.literal('cron'),
+    expression: labelSchema,
+    timezone: v.exactOptional(labelSchema),
+    maxOccurrences: v.exactOptional(countSchema),
+    catchUp: v.exactOptional(v.picklist(catchUps)),
+    overlap: v.exactOptional(v.picklist(overlaps)),
+  }),
 ])
 
 /** Raises `invalid_repeat_count`, `invalid_repeat_interval_ms` or `cron_policy_error`, in this order. */
@@ -46,7 +75,7 @@ export function checkRunPolicy(policy: RunPolicy): void {
       if (policy.intervalMs === 0) throw new TaskError('invalid_repeat_interval_ms', { intervalMs: 0 })
       return
     case 'cron':
-      checkCron(policy.expression)
+      checkCron(policy)
       if (policy.maxOccurrences === 0) {
         throw new TaskError('cron_policy_error', { message: 'maxOccurrences must be at least 1' })
       }
@@ -59,7 +88,7 @@ export function checkRunPolicy(policy: RunPolicy): void {
  * have come to its last occurrence.
  */
 export function checkOccurs(policy: RunPolicy, origin: number): void {
-  if (policy.type !== 'cron' || nextOccurrence(policy.expression, origin - 1) !== undefined) return
+  if (policy.type !== 'cron' || nextOccurrence(policy.expression, origin - 1, policy.timezone) !== undefined) return
   const reason = `${policy.expression} never occurs from ${origin} on, in epoch milliseconds`
   throw new InvalidInputError({ subject: 'task', field: 'runPolicy.expression', reason })
 }
@@ -87,6 +116,12 @@ export interface TaskConstraints {
   readonly concurrencyKeyHoldPolicy: ConcurrencyKeyHoldPolicy
   /** Default `pure`. */
   readonly safetyLevel: SafetyLevel
+}
+
+/** Runs with one key never overlap: what the task names, or, where its runs wait for one another, its own. */
+export function concurrencyKeyOf({ id, constraints, runPolicy }: TaskSpec): string | undefined {
+  if (constraints.concurrencyKey !== undefined) return constraints.concurrencyKey
+  return runPolicy.type === 'cron' && runPolicy.overlap === 'queue' ? `task/${id}` : undefined
 }
 
 /** What a task gets that states nothing. */
@@ -141,7 +176,7 @@ export interface TaskMetadata {
   readonly description?: string
 }
 
-/** What must run (T-105). Immutable once accepted. */
+/** What must run (T-105). Immutable once accepted, but for the run policy, which a change of the schedule replaces. */
 export interface TaskSpec {
   /** Never nil. */
   readonly id: TaskId

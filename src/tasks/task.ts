@@ -1,5 +1,7 @@
+import * as v from 'valibot'
 import { deepFreeze } from '../base/freeze.js'
 import { isNilUuid } from '../base/ids.js'
+import { strictSchema } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
@@ -21,6 +23,15 @@ export interface Task {
   /** 0 without a parent. */
   readonly depth: number
   readonly progress: TaskProgress
+  /** Runs that are counted and not kept. */
+  readonly forgottenRuns?: ForgottenRuns
+}
+
+/** How many runs of a task were forgotten while it stayed, and how they had ended. */
+export interface ForgottenRuns {
+  readonly runs: number
+  readonly completed: number
+  readonly failed: number
 }
 
 /** How far the runs of a task are; counted, so that asking costs O(1). */
@@ -30,7 +41,7 @@ export interface TaskProgress {
   readonly open: number
   readonly completed: number
   readonly failed: number
-  /** Latest time a run was created for; only for repeating tasks, whose next run comes after it. */
+  /** Where the calendar of a repeating task has come to: its next run comes after it. */
   readonly lastScheduledAtMs?: number
 }
 
@@ -125,11 +136,23 @@ export const taskCancel = defineCommand('task_cancel', {
   },
 })
 
-/** Depth and progress are left out: they follow from parents and runs. */
+/** Depth and progress are left out, as far as they follow from parents and runs. */
 export const taskRow = defineRow('task', {
-  fields: { spec: storedTaskSpecSchema, createdAtMs: naturalSchema, cancelledAtMs: optionalTime },
-  capture: ({ tasks }) => tasks.rows(),
-  restore: (draft, stored) => {
+  fields: {
+    spec: storedTaskSpecSchema,
+    createdAtMs: naturalSchema,
+    cancelledAtMs: optionalTime,
+    /** Of a repeating task: its calendar goes on from here, whatever became of its runs. */
+    lastScheduledAtMs: optionalTime,
+    forgottenRuns: v.exactOptional(
+      strictSchema({ runs: naturalSchema, completed: naturalSchema, failed: naturalSchema }),
+    ),
+  },
+  capture: ({ tasks }) => {
+    const captured = tasks.captured()
+    return { count: captured.count, rows: () => withCalendars(captured.rows()) }
+  },
+  restore: (draft, { lastScheduledAtMs, ...stored }) => {
     const { spec, createdAtMs, cancelledAtMs } = stored
     const taskId = spec.id
     if (isNilUuid(taskId)) throw new TaskError('snapshot_nil_id', { id: taskId })
@@ -147,11 +170,21 @@ export const taskRow = defineRow('task', {
     draft.put(draft.tables.tasks, taskId, {
       ...deepFreeze(stored),
       depth: parent === undefined ? 0 : parent.depth + 1,
-      progress: noProgress,
+      progress:
+        lastScheduledAtMs === undefined && stored.forgottenRuns === undefined
+          ? noProgress
+          : { ...noProgress, ...stored.forgottenRuns, ...(lastScheduledAtMs !== undefined && { lastScheduledAtMs }) },
     })
     indexKey(draft, spec)
   },
 })
+
+function* withCalendars(rows: Iterable<Task>): Iterable<Task & { readonly lastScheduledAtMs?: number }> {
+  for (const row of rows) {
+    const { lastScheduledAtMs } = row.progress
+    yield lastScheduledAtMs === undefined ? row : { ...row, lastScheduledAtMs }
+  }
+}
 
 /** Stages a task that has changed; with its end, if that is what the change has brought about. */
 export function putTask(

@@ -21,6 +21,7 @@ import { Dispatcher } from './dispatch/dispatcher.js'
 import type { Handler, HandlerOptions } from './dispatch/handler.js'
 import type { DispatchOptions, Random } from './dispatch/options.js'
 import { replenishInto } from './dispatch/replenishment.js'
+import { reschedule } from './dispatch/reschedule.js'
 import { retryInto } from './dispatch/retry.js'
 import {
   decodeGraph,
@@ -43,7 +44,10 @@ import type { RunId, SubscriptionId, TaskId } from './ids.js'
 import { OutcomeWaits } from './outcome-waits.js'
 import type { TaskOutcome } from './outcome.js'
 import { answerQuestion, type PendingQuestion, pendingQuestions, type QuestionsOptions } from './questions.js'
+import { type RetentionOptions, resolveRetention } from './retention/options.js'
+import { Retention } from './retention/retention.js'
 import type { EventFilter } from './subscription.js'
+import { type RunPolicy, runPolicySchema } from './task-spec.js'
 import { TaskMetrics } from './task-metrics.js'
 import { TaskLog } from './task-log.js'
 import type { TaskEnd } from './task-end.js'
@@ -62,6 +66,8 @@ export interface TasksOptions {
   readonly dispatch?: DispatchOptions
   /** Registered at once; dispatch begins when there are any. */
   readonly define?: readonly TaskDefinition[]
+  /** What is kept of tasks that have ended. Default: all of them. */
+  readonly retention?: RetentionOptions
   /** Where attempts are listed while they run. */
   readonly jobs: JobList
   /** Opens one span per submission and attempt. */
@@ -91,6 +97,7 @@ export class Tasks {
   readonly #dispatcher: Dispatcher
   readonly #spans: TaskSpans | undefined
   readonly #commits: Disposable
+  readonly #retention: Retention
   readonly #port: TaskHandlePort
   #starting: Promise<void> | undefined
   #isClosed = false
@@ -99,7 +106,7 @@ export class Tasks {
     this.#use = use
     this.authority = use.authority
     this.#waits = new OutcomeWaits(use.authority.projection)
-    const { authority, dispatch, define = [], tracer, ...rest } = use
+    const { authority, dispatch, define = [], tracer, retention, ...rest } = use
     this.#spans = tracer === undefined ? undefined : new TaskSpans(tracer, use.logger)
     this.#dispatcher = new Dispatcher({
       ...rest,
@@ -109,7 +116,17 @@ export class Tasks {
       ...(this.#spans !== undefined && { spans: this.#spans }),
     })
     for (const { kind, handler, options } of define) this.#dispatcher.handle(kind, handler, handlerOptionsOf(options))
-    this.#commits = use.authority.onCommit(({ ended }) => this.#waits.observe(ended))
+    this.#retention = new Retention({
+      ...rest,
+      mutations: authority.own,
+      projection: authority.projection,
+      now: this.#dispatcher.times.now,
+      options: resolveRetention(retention),
+    })
+    this.#commits = use.authority.onCommit((commit) => {
+      this.#waits.observe(commit.ended)
+      this.#retention.observe(commit)
+    })
     if (use.instruments !== undefined) {
       const metrics = new TaskMetrics(use.authority.projection, use.instruments)
       use.authority.onCommit((commit) => metrics.observe(commit))
@@ -173,7 +190,7 @@ export class Tasks {
   find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown> | undefined {
     checkText('task id', taskId)
     const wanted = typeof definition === 'string' ? { kind: definition } : definition
-    const found = this.projection.task(taskId)?.spec.kind
+    const found = this.projection.task(taskId)?.spec.kind ?? this.projection.tombstone(taskId)?.kind
     if (found === undefined) return undefined
     if (found !== wanted.kind) throw new TaskError('kind_mismatch', { taskId, expected: wanted.kind, found })
     return new TaskHandle({ ...wanted, id: taskId, isNew: false }, this.#port)
@@ -233,6 +250,17 @@ export class Tasks {
     })
   }
 
+  /**
+   * Forgets a task that has ended and all below it, with their runs, steps, waits, budgets and subscriptions; the archive of
+   * the retention is given them first. For a while it is still known that the task was there, and its key stays taken:
+   * then asking for its outcome rejects with `no_longer_retained`. Does nothing for one that is forgotten already. Rejects with
+   * `unknown_task`, with `task_not_ended`, with `task_in_use` where something that has not ended refers to it, and with what
+   * the archive throws.
+   */
+  forget(taskId: TaskId): Promise<void> {
+    return silence(this.#retention.forget(taskId))
+  }
+
   /** Cancels one run. Rejects with `unknown_run`. */
   cancelRun(runId: RunId): Promise<CancelAnswer> {
     const { ids } = this.#use
@@ -267,6 +295,18 @@ export class Tasks {
     return blockOfRun(this.projection, run, this.#wall(), (blocked) => this.#dispatcher.blockOf(blocked))
   }
 
+  /**
+   * Gives a repeating task another schedule, from now on: runs that were not due yet give way to those of the new one; what is
+   * due or under way goes on. Rejects with `unknown_task`, `task_not_repeating`, `task_already_cancelled`,
+   * `task_already_ended`, `schedule_without_runs`, and with `invalid_input` and the construction errors of a policy.
+   */
+  reschedule(taskId: TaskId, policy: RunPolicy): Promise<void> {
+    return this.authority.own.transact((batch) => {
+      checkText('task id', taskId)
+      reschedule(batch, taskId, decode(runPolicySchema, policy, 'run policy'), this.#wall(), this.#use.ids)
+    })
+  }
+
   /** Asks the handler of a running run to stop, so that it is suspended. Raises `run_suspend_requires_running` for any other. */
   suspend(runId: RunId): void {
     checkText('run id', runId)
@@ -284,10 +324,13 @@ export class Tasks {
   /**
    * Answers what a handler asks with `waitFor`: its oldest open question of this name; the first that it will ask, when it
    * has asked none. Rejects with `unknown_task`, `question_already_answered`, `answer_too_late` when the task has ended, and
-   * `invalid_input` for a value that has no form in JSON.
+   * `invalid_input` for a value that has no form in JSON, or that the schema of the handler which asks refuses; the question
+   * stays open then.
    */
   answer(taskId: TaskId, name: string, value?: unknown): Promise<void> {
-    return silence(answerQuestion(this.authority.own, taskId, name, value, () => this.#now()))
+    const { checkAnswer } = this.#dispatcher
+    const use = { mutations: this.authority.own, projection: this.projection, checkAnswer, now: () => this.#now() }
+    return silence(answerQuestion(use, taskId, name, value))
   }
 
   /** What handlers ask and nobody has answered, oldest first: what does this service wait for, and whom? Raises `invalid_input`. */
@@ -359,6 +402,7 @@ export class Tasks {
         await this.#dispatcher.drain(graceMs)
       } finally {
         this.#commits[Symbol.dispose]()
+        this.#retention[Symbol.dispose]()
         this.authority.closeFeed()
         this.#waits.close(new StatewardError('channel_closed', 'the runtime was closed before the task ended', {}))
       }

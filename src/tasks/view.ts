@@ -15,11 +15,12 @@ import type {
   TaskId,
   TenantId,
 } from './ids.js'
+import type { ForgettingReads } from './forgetting.js'
 import type { TaskIndexes } from './indexes.js'
 import { questionKey, type EarlyAnswer, type Question } from './question.js'
 import type { Reservation, ReservationReads } from './reservation.js'
 import type { RunReads } from './run-commands.js'
-import type { Run, RunState } from './run.js'
+import { isTerminalRunState, type Run, type RunState } from './run.js'
 import type { TaskTables } from './state.js'
 import { durableKey, type DurableStep, type StepReads } from './step.js'
 import {
@@ -42,6 +43,7 @@ import {
   type Tenant,
   type TenantReads,
 } from './tenant.js'
+import type { TaskTombstone } from './tombstone.js'
 import type { DurableWait, WaitReads } from './wait.js'
 
 const none: readonly TaskId[] = []
@@ -59,7 +61,8 @@ export class TaskView
     TenantReads,
     EngineReads,
     StepReads,
-    WaitReads
+    WaitReads,
+    ForgettingReads
 {
   protected readonly tables: TaskTables
   readonly #layer: Layer
@@ -104,6 +107,26 @@ export class TaskView
       .flatMap((id) => this.run(id) ?? [])
   }
 
+  /** Runs of a task in the order in which they were made. */
+  *runsInOrder(taskId: TaskId): Iterable<Run> {
+    for (const id of this.tables.runsByTask.of(taskId)) {
+      const run = this.run(id)
+      if (run !== undefined) yield run
+    }
+  }
+
+  /** Runs of a task that can still change, the latest first; O(runs that were made after the oldest of them). */
+  openRunsOf(taskId: TaskId): readonly Run[] {
+    const open: Run[] = []
+    const ids = this.tables.runsByTask.of(taskId)
+    const count = this.task(taskId)?.progress.open ?? 0
+    for (let index = ids.length - 1; index >= 0 && open.length < count; index--) {
+      const run = this.run(ids[index] as RunId)
+      if (run !== undefined && !isTerminalRunState(run.state)) open.push(run)
+    }
+    return open
+  }
+
   prerequisites(taskId: TaskId): readonly TaskId[] {
     const { dependsOn = none, after } = this.tables.prerequisites[this.#layer](taskId) ?? {}
     return after === undefined ? dependsOn : [...dependsOn, ...after]
@@ -115,6 +138,27 @@ export class TaskView
 
   hasDependents(taskId: TaskId): boolean {
     return this.tables.dependentCounts[this.#layer](taskId) !== undefined
+  }
+
+  childrenOf(taskId: TaskId): Iterable<TaskId> {
+    return this.tables.tasks.keysIn(taskId)
+  }
+
+  dependentsOf(taskId: TaskId): Iterable<TaskId> {
+    return this.tables.prerequisites.keysIn(taskId)
+  }
+
+  subscriptionsAbout(taskId: TaskId): Iterable<SubscriptionId> {
+    return this.tables.subscriptions.keysIn(taskId)
+  }
+
+  reservationsFor(id: TaskId | RunId): Iterable<ReservationId> {
+    return this.tables.reservations.keysIn(id)
+  }
+
+  /** What is left of a task that was forgotten. */
+  tombstone(taskId: TaskId): TaskTombstone | undefined {
+    return this.tables.tombstones[this.#layer](taskId)
   }
 
   budget(taskId: TaskId, dimension: BudgetDimension): Budget | undefined {
@@ -281,7 +325,18 @@ export class TaskProjection extends TaskView {
   }
 
   children(taskId: TaskId): Iterable<TaskId> {
-    return this.#indexes.children.get(taskId)
+    return filtered(this.tables.tasks.keysIn(taskId), (child) => this.task(child) !== undefined)
+  }
+
+  /** Tombstones without and with a key, the oldest first. */
+  tombstones(which: 'with_key' | 'without_key'): Iterable<TaskTombstone> {
+    const { tombstones, tombstonesWithKey } = this.#indexes
+    return present(which === 'with_key' ? tombstonesWithKey : tombstones, (taskId) => this.tombstone(taskId))
+  }
+
+  /** How many tombstones there are without a key. */
+  get tombstoneCount(): number {
+    return this.#indexes.tombstones.size
   }
 
   /** Cron tasks that are not cancelled. */
@@ -404,6 +459,10 @@ function checkInstant(input: unknown): void {
   if (typeof input === 'number' && !Number.isNaN(input)) return
   const reason = `not a number of milliseconds: ${textOf(input)}`
   throw new InvalidInputError({ subject: 'instant', field: '$', reason })
+}
+
+function* filtered<Key>(keys: Iterable<Key>, isKept: (key: Key) => boolean): Iterable<Key> {
+  for (const key of keys) if (isKept(key)) yield key
 }
 
 function* present<Key, Row>(keys: Iterable<Key>, read: (key: Key) => Row | undefined): Iterable<Row> {

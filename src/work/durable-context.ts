@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.js'
 import { InvalidInputError, isList, StatewardError } from '../base/errors.js'
-import { textOf } from '../base/options.js'
+import { epochMs } from '../base/instant.js'
+import { checkFields, checkFunction, longestDurationMs, textOf } from '../base/options.js'
 import { canonicalText, type JsonValue } from '../base/json.js'
-import type { CallLimits, DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
+import type { AwaitedAnswer, CallLimits, DurableAnswer, DurableLog, DurableWait, StepAmounts } from './durable-log.js'
 import type { Job } from './job.js'
-import { checkValue, decodeValue, encodeValue, type OutputOf, type Schema } from './values.js'
+import { checkValue, decodeValue, encodeValue, isSchema, type OutputOf, type Schema } from './values.js'
 
 /** Data of the errors of durable work, by code. */
 export interface DurableErrorData {
@@ -100,8 +101,13 @@ export class DurableContext {
   async step<Output>(
     name: string,
     work: (scope: StepScope) => Output | PromiseLike<Output>,
-    { reserve, spent }: StepOptions<Output> = {},
+    options: StepOptions<Output> = {},
   ): Promise<Output> {
+    checkFunction('step', work)
+    checkFields('step options', options, stepFields)
+    const { reserve, spent } = options
+    if (reserve !== undefined) checkAmounts('reserve', reserve)
+    if (spent !== undefined) checkFunction('spent of step options', spent)
     return this.#named('step', name, async (key) => {
       const { job, log } = this.#options
       const recorded = log.stepOf(key)
@@ -117,7 +123,8 @@ export class DurableContext {
         }
         let amounts: StepAmounts | undefined
         try {
-          amounts = spent === undefined ? undefined : amountsOf(spent(output))
+          amounts = spent?.(output)
+          if (spent !== undefined) checkAmounts('spent', amounts)
           const encoded = encodeValue(output, `result of step ${name}`)
           await log.recordStep(key, encoded, amounts)
           // As every later execution will have it.
@@ -137,7 +144,11 @@ export class DurableContext {
    */
   waitFor(name: string, schema?: undefined, options?: WaitForOptions): Promise<unknown>
   waitFor<Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
-  async waitFor(name: string, schema?: Schema, { timeoutMs, whom }: WaitForOptions = {}): Promise<unknown> {
+  async waitFor(name: string, schema?: Schema, options: WaitForOptions = {}): Promise<unknown> {
+    if (schema !== undefined && !isSchema(schema))
+      throw invalid('schema', `speaks no Standard Schema: ${textOf(schema)}`)
+    checkFields('waitFor options', options, waitForFields)
+    const { timeoutMs, whom } = options
     if (timeoutMs !== undefined) checkDuration('timeoutMs', timeoutMs)
     if (whom !== undefined) checkName('whom', whom)
     return this.#named('wait', name, async (key) => {
@@ -147,24 +158,28 @@ export class DurableContext {
         ...(timeoutMs !== undefined && { untilMs: Math.trunc(this.#wallNow() + timeoutMs) }),
         ...(whom !== undefined && { whom }),
       }
-      const answer = await this.#answerTo(key, wait)
+      const check = (value: unknown) => (schema === undefined ? value : checkValue(schema, value, `answer to ${name}`))
+      const answer = await this.#answerTo(key, wait, schema && (async (value) => void (await check(value))))
       if (answer.type !== 'answered') throw new DurableError('wait_timed_out', `nobody answered ${name}`, { name })
       const value = decodeValue(answer.value)
-      return schema === undefined ? value : checkValue(schema, value, `answer to ${name}`)
+      return check(value)
     })
   }
 
   /** Waits until an instant, a `Date` or epoch milliseconds: the one that the first execution named. */
   async sleepUntil(instant: Date | number): Promise<void> {
-    const untilMs = instant instanceof Date ? instant.getTime() : instant
-    checkDuration('instant', untilMs)
+    const untilMs = epochMs(instant)
+    const awayMs = Math.abs(untilMs - this.#wallNow())
+    if (!(awayMs <= longestDurationMs))
+      throw invalid('instant', `expected epoch milliseconds within 25 years from now, got ${textOf(instant)}`)
     await this.#answerTo(this.#numbered('sleep'), { type: 'time', untilMs: Math.trunc(untilMs) })
   }
 
   /** Waits for a number of milliseconds, counted from the first execution that comes here. */
   async sleep(durationMs: number): Promise<void> {
     checkDuration('durationMs', durationMs)
-    await this.sleepUntil(this.#wallNow() + durationMs)
+    const untilMs = Math.trunc(this.#wallNow() + durationMs)
+    await this.#answerTo(this.#numbered('sleep'), { type: 'time', untilMs })
   }
 
   /**
@@ -175,6 +190,7 @@ export class DurableContext {
   call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output>
   async call(called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> {
     const callable: Callable<unknown, unknown> = typeof called === 'string' ? { kind: called } : called
+    if (typeof callable !== 'object' || callable === null) throw invalid('kind', `nothing to call: ${textOf(callable)}`)
     const { kind } = callable
     checkName('kind', kind)
     if (callable.input !== undefined) await checkValue(callable.input, input, `input of ${kind}`)
@@ -201,12 +217,12 @@ export class DurableContext {
     return Array.from(this.#options.log.keys()).filter((key) => !this.#used.has(key))
   }
 
-  async #answerTo(key: string, wait: DurableWait): Promise<DurableAnswer> {
+  async #answerTo(key: string, wait: DurableWait, check?: AwaitedAnswer['check']): Promise<DurableAnswer> {
     const { job, log } = this.#options
     const recorded = log.waitOf(key)
     if (recorded?.answer !== undefined) return recorded.answer
     if (recorded === undefined) await job.step(() => this.#begin(key, wait))
-    return job.wait(() => log.answerTo(key, { signal: job.signal }))
+    return job.wait(() => log.answerTo(key, { signal: job.signal, ...(check && { check }) }))
   }
 
   /** All that the execution does is wait when each step under way is the beginning of a wait. */
@@ -249,10 +265,17 @@ export class DurableContext {
 
 const control = /\p{Cc}/u
 
-/** What a step says that it has spent. A promise holds no amounts, and would count as nothing. Raises `invalid_input`. */
-function amountsOf(spent: StepAmounts): StepAmounts {
-  if (typeof spent === 'object' && spent !== null && !isList(spent) && !('then' in spent)) return spent
-  throw new InvalidInputError({ subject: 'step options', field: 'spent', reason: `gave no amounts: ${textOf(spent)}` })
+const stepFields = new Set(['reserve', 'spent'])
+const waitForFields = new Set(['timeoutMs', 'whom'])
+
+function invalid(field: string, reason: string): InvalidInputError {
+  return new InvalidInputError({ subject: 'durable context', field, reason })
+}
+
+/** A promise holds no amounts, and would count as nothing. What the amounts are of, and how much, the room checks. */
+function checkAmounts(field: string, amounts: unknown): void {
+  if (typeof amounts === 'object' && amounts !== null && !isList(amounts) && !('then' in amounts)) return
+  throw invalid(field, `expected amounts by dimension, got ${textOf(amounts)}`)
 }
 
 function checkName(field: string, name: unknown): void {
@@ -263,14 +286,15 @@ function checkName(field: string, name: unknown): void {
     !control.test(name) &&
     !name.includes('#')
   if (isGood) return
-  const reason = `expected 1 to ${longestDurableName} characters without control characters and "#", got ${textOf(name)}`
-  throw new InvalidInputError({ subject: 'durable context', field, reason })
+  throw invalid(
+    field,
+    `expected 1 to ${longestDurableName} characters without control characters and "#", got ${textOf(name)}`,
+  )
 }
 
 function checkDuration(field: string, value: unknown): void {
-  if (Number.isFinite(value) && (value as number) >= 0) return
-  const reason = `expected milliseconds from 0, got ${textOf(value)}`
-  throw new InvalidInputError({ subject: 'durable context', field, reason })
+  if (typeof value === 'number' && value >= 0 && value <= longestDurationMs) return
+  throw invalid(field, `expected milliseconds from 0 to 25 years, got ${textOf(value)}`)
 }
 
 /** The same for equal inputs, whatever the order of their keys. */

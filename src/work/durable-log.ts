@@ -48,6 +48,13 @@ export interface WaitStart {
   readonly isWaiting: boolean
 }
 
+/** How an execution waits for an answer. */
+export interface AwaitedAnswer {
+  readonly signal: AbortSignal
+  /** Rejects for a value that the execution would not take, so that it can be refused before it is recorded. */
+  readonly check?: (value: unknown) => Promise<void>
+}
+
 /**
  * Where the results of durable work live: a port that each room with durable handlers implements in its own rows. A write
  * carries the lease of its execution: one that has lost it rejects, and changes nothing.
@@ -76,5 +83,5 @@ export interface DurableLog {
   /** Makes a wait durable, and starts what it calls. Resolves once it is. */
   recordWait(key: string, wait: DurableWait, start: WaitStart): Promise<void>
   /** Resolves with the answer to a recorded wait once that is durable, at once if it is. Rejects with the signal's reason. */
-  answerTo(key: string, options: { readonly signal: AbortSignal }): Promise<DurableAnswer>
+  answerTo(key: string, options: AwaitedAnswer): Promise<DurableAnswer>
 }

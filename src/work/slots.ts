@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { StatewardError } from '../base/errors.js'
 import { OrderedSet } from '../base/ordered-set.js'
-import { createDeferred, silence, type Deferred } from '../base/promises.js'
+import { createDeferred, silence } from '../base/promises.js'
 import { Slot, type SlotClaim, type SlotOwner } from './slot.js'
 
 /** How often something may start: at most this many starts within any span of this many milliseconds. */
@@ -70,6 +70,7 @@ export class Slots implements SlotOwner, Disposable {
   #taken = 0
   #arrivals = 0
   #waiting = 0
+  #isPumping = false
 
   constructor(options: SlotsOptions) {
     this.#options = options
@@ -128,6 +129,31 @@ export class Slots implements SlotOwner, Disposable {
     )
   }
 
+  /**
+   * The same with a callback, which must not throw, and is called at once when there is room: for so many claims that a
+   * promise for each counts. Returns what leaves the line. Closing calls nobody back.
+   */
+  enter(claim: SlotClaim, onSlot: (slot: Slot) => void): () => void {
+    const arrival = this.#arrivals++
+    // Those in line are let in first when this is asked by one of them.
+    if (!this.#isPumping && this.blockOf(claim) === undefined) {
+      onSlot(this.#admit(claim, arrival, true))
+      return () => {}
+    }
+    const waiter = newWaiter({
+      claim,
+      arrival,
+      isStart: true,
+      admit: () => onSlot(this.#admit(claim, arrival, true)),
+      reject: () => {},
+    })
+    this.#enterLine(waiter)
+    this.#pump()
+    return () => {
+      if (this.#leaveLine(waiter)) this.#pump()
+    }
+  }
+
   /** Ends the line: everybody in it is rejected with `slots_closed`. Slots that are taken stay so. */
   [Symbol.dispose](): void {
     for (const deadline of this.#wakeUps.values()) deadline[Symbol.dispose]()
@@ -135,7 +161,7 @@ export class Slots implements SlotOwner, Disposable {
     const waiters = [...this.#groups.values()].flatMap((group) => [...group.waiters])
     for (const waiter of waiters) {
       this.#leaveLine(waiter)
-      waiter.deferred.reject(new StatewardError('slots_closed', 'nothing starts here any more', {}))
+      waiter.reject(new StatewardError('slots_closed', 'nothing starts here any more', {}))
     }
   }
 
@@ -213,16 +239,16 @@ export class Slots implements SlotOwner, Disposable {
     admit: (waiter: Waiter) => Result,
   ): Promise<Result> {
     const deferred = createDeferred<Result>()
-    const waiter: Waiter = {
+    const waiter = newWaiter({
       ...request,
-      deferred: deferred as Deferred<unknown>,
       admit: (self) => deferred.resolve(admit(self)),
+      reject: deferred.reject,
       forgetSignal: onAbort(signal, () => {
         this.#leaveLine(waiter)
         deferred.reject(signal?.reason)
         this.#pump()
       }),
-    }
+    })
     this.#enterLine(waiter)
     this.#pump()
     return deferred.promise
@@ -234,27 +260,41 @@ export class Slots implements SlotOwner, Disposable {
     if (group === undefined) this.#groups.set(key, (group = new Group(key, waiter.claim, waiter.isStart)))
     this.#open.delete(group)
     group.waiters.add(waiter)
+    waiter.group = group
     if (group.blockedBy === undefined) this.#open.add(group)
     this.#waiting += 1
   }
 
-  #leaveLine(waiter: Waiter): void {
-    const group = this.#groups.get(groupKeyOf(waiter.claim, waiter.isStart))
-    if (group === undefined) return
+  /** False for one that is in no line. */
+  #leaveLine(waiter: Waiter): boolean {
+    const { group } = waiter
+    if (group === undefined) return false
+    waiter.group = undefined
     this.#open.delete(group)
-    if (!group.waiters.delete(waiter)) return
-    waiter.forgetSignal()
+    group.waiters.delete(waiter)
+    waiter.forgetSignal?.()
     this.#waiting -= 1
     if (group.waiters.size > 0) {
       if (group.blockedBy === undefined) this.#open.add(group)
-      return
+      return true
     }
     this.#groups.delete(group.key)
     if (group.blockedBy !== undefined) this.#blocked.get(group.blockedBy)?.delete(group)
+    return true
   }
 
-  /** Lets in whoever fits, in order. */
+  /** Lets in whoever fits, in order; whoever is let in may give back or come in line meanwhile. */
   #pump(): void {
+    if (this.#isPumping) return
+    this.#isPumping = true
+    try {
+      this.#letIn()
+    } finally {
+      this.#isPumping = false
+    }
+  }
+
+  #letIn(): void {
     while (this.#taken < this.#limit) {
       const group = this.#open.first
       if (group === undefined) return
@@ -312,9 +352,16 @@ interface Waiter {
   readonly claim: SlotClaim
   readonly arrival: number
   readonly isStart: boolean
-  readonly deferred: Deferred<unknown>
   readonly admit: (waiter: Waiter) => void
-  readonly forgetSignal: () => void
+  readonly reject: (reason: unknown) => void
+  readonly forgetSignal: (() => void) | undefined
+  /** Where it stands, while it is in line. */
+  group: Group | undefined
+}
+
+function newWaiter(waiter: Omit<Waiter, 'group' | 'forgetSignal'> & Partial<Pick<Waiter, 'forgetSignal'>>): Waiter {
+  const { claim, arrival, isStart, admit, reject, forgetSignal } = waiter
+  return { claim, arrival, isStart, admit, reject, forgetSignal, group: undefined }
 }
 
 /** Claims that the same limits hold for: when the first does not fit, none of them does. */
@@ -338,7 +385,8 @@ class Group {
 }
 
 function groupKeyOf({ kind, key }: SlotClaim, isStart = true): string {
-  return JSON.stringify([isStart, kind, key])
+  // Most have no key, and text that begins like a list is no list.
+  return key === undefined ? `${isStart} ${kind}` : JSON.stringify([isStart, kind, key])
 }
 
 function reasonOf(block: SlotBlock): string {

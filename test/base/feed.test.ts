@@ -453,10 +453,10 @@ describe('a consumer of observe() that breaks', () => {
     })
     expect(seen).toEqual([1, 2])
     expect(direct.closed).toBe(true)
-    expect(logger.lines.map(({ message, fields }) => [message, fields])).toEqual([
-      ['a consumer of a stream threw', { cause: 'the consumer broke' }],
-      ['a consumer of a stream threw', { cause: 'the consumer broke' }],
-      ['a stream ended with an error that no consumer handles', { cause: 'the consumer broke' }],
+    expect(logger.lines.map(({ message, fields }) => [message, fields])).toMatchObject([
+      ['a consumer of a stream threw', { error: 'the consumer broke' }],
+      ['a consumer of a stream threw', { error: 'the consumer broke' }],
+      ['a stream ended with an error that no consumer handles', { error: 'the consumer broke' }],
     ])
   })
 

@@ -86,8 +86,9 @@ describe('the cookbook', () => {
   })
 
   it('streams completions after the last one that a client has seen', async () => {
-    const [id, event, data] = (await print('sse')).split('\n')
-    expect([id, event]).toEqual(['id: 2', 'event: completion'])
+    const [refused, id, event, data] = (await print('sse')).split('\n')
+    expect([refused, event]).toEqual(['403', 'event: completion'])
+    expect(id).toMatch(/^id: 2@/)
     expect(JSON.parse(data?.slice('data: '.length) ?? '')).toMatchObject({
       displayName: 'second',
       outcome: { type: 'completed', result: { content: 'two' } },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { Lane } from '../../src/lane/lane.js'
 import { createRecordingLogger } from '../runtime/support/log.js'
 import { ScriptedJournal, storeOf } from './support/scripted-journal.js'
@@ -39,6 +40,26 @@ describe('a snapshot of a lane', () => {
     expect(journal.snapshots).toHaveLength(1)
     await add(1)
     expect(journal.snapshots).toHaveLength(2)
+  })
+
+  it('is not written again sooner because the journal was opened anew', async () => {
+    const store = createMemoryJournal()
+    const open = async (): Promise<{ lane: Lane; tally: LargeTally }> => {
+      const tally = new LargeTally('tally', 1000)
+      tally.rows = 7
+      const lane = await Lane.open({ store, streamFor: () => tally, compactAfter: 2 })
+      if (tally.sum === 0) lane.attach(tally)
+      return { lane, tally }
+    }
+    const before = await open()
+    await before.tally.add(before.lane, 1)
+    await before.lane.compact()
+    await before.lane.close()
+    const { lane, tally } = await open()
+    for (let count = 0; count < 6; count += 1) await tally.add(lane, 1)
+    await lane.close()
+    const { recovery } = await store.open()
+    expect([...recovery.records]).toHaveLength(6)
   })
 
   it('that fails is not tried again with every record, but once the journal has grown as much again', async () => {

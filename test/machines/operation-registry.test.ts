@@ -38,6 +38,10 @@ interface Answers {
   readonly has: boolean
   readonly isUsed: boolean
   readonly hasWellFormedSource: boolean
+  readonly lacksParent: boolean
+  readonly isTreeClosed: boolean
+  readonly isTooDeep: boolean
+  readonly isBelowEnded: boolean
   readonly isFull: boolean
   readonly allows: boolean
   readonly isTurnWaiting: boolean
@@ -48,6 +52,10 @@ const permissive: Answers = {
   has: true,
   isUsed: false,
   hasWellFormedSource: true,
+  lacksParent: false,
+  isTreeClosed: false,
+  isTooDeep: false,
+  isBelowEnded: false,
   isFull: false,
   allows: true,
   isTurnWaiting: false,
@@ -60,8 +68,13 @@ function fakeBook(answers: Answers) {
   const asked: unknown[][] = []
   const book: OperationBook = {
     has: (operationId) => answers.has && operationId !== 'unknown',
+    canBeAwaited: (operationId) => answers.has && operationId !== 'unknown',
     isUsed: () => answers.isUsed,
     hasWellFormedSource: () => answers.hasWellFormedSource,
+    lacksParent: () => answers.lacksParent,
+    isTreeClosed: () => answers.isTreeClosed,
+    isTooDeep: () => answers.isTooDeep,
+    isBelowEnded: () => answers.isBelowEnded,
     isFull: (limit) => {
       asked.push(['isFull', limit])
       return answers.isFull
@@ -142,7 +155,14 @@ function eventOf(action: OperationAction, outcome?: OperationOutcome): Operation
     : { type: `operation.${action}`, id, outcome }) as unknown as OperationRegistryEvent
 }
 
-const registrationFacts = combinations('idIsUsed', 'sourceIsMalformed', 'registryIsFull')
+const registrationFacts = combinations(
+  'idIsUsed',
+  'sourceIsMalformed',
+  'lacksParent',
+  'isTreeClosed',
+  'isTooDeep',
+  'registryIsFull',
+)
 const actionFacts = combinations('unknown', 'operationRefuses')
 const waitFacts = combinations('namedTwice', 'waitActive', 'unknownMember')
 
@@ -151,15 +171,18 @@ const register = (limit?: number): OperationRegistryEvent =>
 
 describe('[O-39] registration', () => {
   it.each(registrationFacts)('first refusal wins: %o', (facts) => {
-    const { idIsUsed, sourceIsMalformed, registryIsFull } = facts
-    const expected: OperationRefusal | undefined = idIsUsed
-      ? 'already_registered'
-      : sourceIsMalformed
-        ? 'source_malformed'
-        : registryIsFull
-          ? 'max_concurrent_exceeded'
-          : undefined
-    const answers = { isUsed: idIsUsed, hasWellFormedSource: !sourceIsMalformed, isFull: registryIsFull }
+    const { idIsUsed, sourceIsMalformed, lacksParent, isTreeClosed, isTooDeep, registryIsFull } = facts
+    const steps: readonly (readonly [boolean, OperationRefusal])[] = [
+      [idIsUsed, 'already_registered'],
+      [sourceIsMalformed, 'source_malformed'],
+      [lacksParent, 'parent_not_found'],
+      [isTreeClosed, 'parent_ended'],
+      [isTooDeep, 'tree_too_deep'],
+      [registryIsFull, 'max_concurrent_exceeded'],
+    ]
+    const expected = steps.find(([applies]) => applies)?.[1]
+    const tree = { lacksParent, isTreeClosed, isTooDeep }
+    const answers = { isUsed: idIsUsed, hasWellFormedSource: !sourceIsMalformed, isFull: registryIsFull, ...tree }
     const { refusal, orders, state } = ask(register(), answers)
     expect(refusal).toBe(expected)
     expect(orders).toEqual(expected === undefined ? [['register', id]] : [])
@@ -171,6 +194,11 @@ describe('[O-39] registration', () => {
     expect(ask(register()).asked).toContainEqual(['isFull', undefined])
     expect(ask(register(7), { hasWellFormedSource: false }).asked).toEqual([])
   })
+})
+
+it('[O-152] nothing starts below an operation that has ended, and everything else goes on', () => {
+  expect(ask(eventOf('start'), { isBelowEnded: true })).toMatchObject({ refusal: 'parent_ended', orders: [] })
+  expect(ask(eventOf('progress_reported'), { isBelowEnded: true }).refusal).toBeUndefined()
 })
 
 describe.each([...liveActions, ...terminalActions])('the order of refusals for %s (O-23)', (action) => {

@@ -221,7 +221,7 @@ describe('the idle-wake loop', () => {
     await run(session)
     await settled()
     expect(inputs).toMatchObject([{ throughSeq: 1 }, { throughSeq: 2 }])
-    expect(errors).toEqual([{ cause: 'the run broke' }, { cause: 'the run broke' }])
+    expect(errors).toMatchObject([{ error: 'the run broke' }, { error: 'the run broke' }])
   })
 })
 

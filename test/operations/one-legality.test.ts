@@ -43,10 +43,30 @@ const operationScenarios: readonly Scenario[] = [
   ['outcomeIs', started, { type: 'operation.complete', id, outcome: { type: 'retired' } }, 'internal'],
 ]
 
+const cancel = (number: number): OperationRegistryEvent => ({
+  type: 'operation.cancel',
+  id: idOf(number),
+  outcome: { type: 'cancelled', reason: null },
+})
+/** A line of operations, each a part of the one before. */
+const line = Array.from({ length: 130 }, (_, index): OperationRegistryEvent => {
+  const more = index === 0 ? {} : { parentId: idOf(100 + index - 1) }
+  return { type: 'register', spec: specOf(100 + index, 'background_tool_op', more), limit: 1_000 }
+})
+
 /** The same for the registry, whose guards refuse by holding. */
 const registryScenarios: readonly Scenario[] = [
   ['idIsUsed', [register(1)], register(1), 'already_registered'],
   ['sourceIsMalformed', [], register(1, { operationSource: { kind: 'session_child', sessionId: ' ' } }), 'internal'],
+  ['parentIsUnknown', [], register(1, { parentId: idOf(7) }), 'parent_not_found'],
+  ['treeIsClosed', [register(1), cancel(1)], register(2, { parentId: id }), 'parent_ended'],
+  ['treeIsTooDeep', line.slice(0, -1), line.at(-1) as OperationRegistryEvent, 'tree_too_deep'],
+  [
+    'isBelowEnded',
+    [register(1), register(2, { parentId: id }), cancel(1)],
+    { type: 'operation.start', id: idOf(2) },
+    'parent_ended',
+  ],
   ['registryIsFull', [register(1), register(2)], register(3), 'max_concurrent_exceeded'],
   ['waitNamesAnIdTwice', started, wait('one', id, id), 'duplicate_wait_operation'],
   ['turnIsWaiting', [...started, wait('one', id)], wait('two', id), 'wait_already_active'],

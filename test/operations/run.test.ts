@@ -214,11 +214,17 @@ describe('ending an operation without its work', () => {
     expect(session.feed.since(0).entries).toHaveLength(1)
   })
 
-  it('is refused once it has ended', async () => {
-    const { session } = await openFixture()
-    const { outcome, cancel } = session.run(job, () => 'done')
-    await outcome
-    expect(await refusal(cancel())).toMatchObject({ code: 'invalid_transition', status: 'completed' })
+  it('[O-165] answers that it has ended already, evicted ones too', async () => {
+    const { session, operations } = await openFixture({ maxCompleted: 1 })
+    const first = session.run(job, () => 'done')
+    await first.outcome
+    expect(await first.cancel()).toBe('already_ended')
+    await session.run(job, () => 'done').outcome
+    expect(operations.snapshot(first.id)).toBeUndefined()
+    expect(await first.cancel()).toBe('already_ended')
+    const { cancel } = await startWork(session)
+    const answers = await Promise.all([cancel('first'), cancel('second')])
+    expect(answers).toEqual(['cancelled', 'already_ended'])
   })
 
   it('before the work was called leaves it uncalled', async () => {

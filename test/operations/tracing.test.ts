@@ -164,11 +164,14 @@ describe('a span, inside the work that it stands for,', () => {
   })
 
   it('is none of somebody else: what was active when an attempt began to run is not above it', async () => {
-    const { runtime, finished } = await traced()
+    const { runtime, tracer, finished } = await traced()
     runtime.tasks.handle('work', () => trace.getActiveSpan()?.spanContext().spanId)
-    const id = await runtime.tasks.submit({ kind: 'work' })
-    const { output } = await runtime.tasks.outcome(id)
+    await runtime.tasks.start()
+    const { output } = await tracer.startActiveSpan('request', async () =>
+      runtime.tasks.outcome(await runtime.tasks.submit({ kind: 'work' })),
+    )
     const attempt = finished().find(({ name }) => name === 'attempt work')
+    expect(attempt?.parentSpanContext).toBeUndefined()
     expect(Buffer.from(output ?? []).toString()).toBe(attempt?.spanContext().spanId)
   })
 })

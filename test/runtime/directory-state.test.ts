@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { readDirectory } from '../../src/directory-state.js'
 import { summarize } from '../../src/directory-summary.js'
-import { defineProcess, type ProcessId } from '../../src/processes/index.js'
+import { defineProcess } from '../../src/processes/index.js'
 import { createRuntime } from '../../src/runtime.js'
 import type { TaskId } from '../../src/tasks/index.js'
 
@@ -128,8 +128,8 @@ it('tells what processes wait for', async () => {
   const options = { signals: { approval: v.boolean() }, disposition: 'rerunnable' } as const
   const agent = defineProcess('agent', options, (_, { waitFor }) => waitFor('approval'))
   processes.define(agent)
-  await processes.start(agent, undefined, { id: 'article-1' as ProcessId, label: 'cranes' })
-  await expect.poll(async () => (await processes.store.getProcess('article-1' as ProcessId))?.wait).toBeDefined()
+  await processes.start(agent, undefined, { id: 'article-1', label: 'cranes' })
+  await expect.poll(async () => (await processes.store.getProcess('article-1'))?.wait).toBeDefined()
   await runtime.flush()
   const { processes: summary } = await summarize(await readDirectory({ directory }))
   expect(summary).toMatchObject({

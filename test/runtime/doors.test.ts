@@ -72,6 +72,8 @@ interface OptionsDoor {
   readonly bad: Readonly<Record<string, readonly unknown[]>>
   /** The field under which a caller's own object is refused as a whole: it may have more than is called. */
   readonly isPort?: string
+  /** True where a text stands for an object of one field. */
+  readonly takesText?: boolean
 }
 
 const notText = [7, null, {}]
@@ -130,13 +132,29 @@ const optionDoors: readonly OptionsDoor[] = [
     name: 'Runtime.session',
     call: ({ runtime }, options) => runtime.session('another', options),
     good: {},
-    bad: { maxConcurrent: notCounts, maxCompleted: notCounts },
+    bad: {
+      maxConcurrent: notCounts,
+      maxCompleted: notCounts,
+      whenFull: ['wait', 5, null],
+      maxQueued: notCounts,
+      kinds: [5, null],
+      'kinds.background_tool_op': [5, null],
+      'kinds.background_tool_op.limit': [0, '5', null],
+    },
   },
   {
     name: 'Runtime.session of one that is there',
     call: ({ runtime }, options) => runtime.session('owner', options),
     good: {},
-    bad: { maxConcurrent: notCounts, maxCompleted: notCounts },
+    bad: {
+      maxConcurrent: notCounts,
+      maxCompleted: notCounts,
+      whenFull: ['wait', 5, null],
+      maxQueued: notCounts,
+      kinds: [5, null],
+      'kinds.background_tool_op': [5, null],
+      'kinds.background_tool_op.limit': [0, '5', null],
+    },
   },
   {
     name: 'Runtime.close',
@@ -154,6 +172,8 @@ const optionDoors: readonly OptionsDoor[] = [
     name: 'Session.run request',
     call: ({ session }, request) => session.run(request, work).outcome,
     good: job,
+    // A text is the display name.
+    takesText: true,
     bad: {
       kind: ['task', 5, null],
       displayName: notText,
@@ -167,7 +187,25 @@ const optionDoors: readonly OptionsDoor[] = [
     name: 'Session.run options',
     call: ({ session }, options) => session.run(job, work, options).outcome,
     good: {},
-    bad: { deadlineMs: notDurations },
+    bad: {
+      deadlineMs: notDurations,
+      signal: notSignals,
+      parent: [5, null, {}],
+      outlivesParent: [5, 'yes', null],
+      key: ['', 5, null],
+    },
+  },
+  {
+    name: 'Session.rerunLost options',
+    call: ({ session }, options) => session.rerunLost(() => work, options),
+    good: {},
+    bad: { deadlineMs: notDurations, signal: notSignals },
+  },
+  {
+    name: 'Session.all',
+    call: ({ session }, options) => session.all([], options),
+    good: {},
+    bad: { signal: notSignals },
   },
   {
     name: 'Session.waitAll',
@@ -461,6 +499,18 @@ const optionDoors: readonly OptionsDoor[] = [
     bad: { id: [5, '', 'ä', null], label: [5, '', null], originator: [5, null], wakeTarget: [5, null] },
   },
   {
+    name: 'Processes.startCommand',
+    call: ({ runtime }, options) => runtime.processes.startCommand(options),
+    good: { command: 'true', recover: 'reap' },
+    bad: {
+      id: [5, '', 'ä', null],
+      command: [5, '', null],
+      args: [5, [5]],
+      recover: ['never', null],
+      timeoutMs: [-1, '5'],
+    },
+  },
+  {
     name: 'ProcessHandle.result',
     call: ({ runtime }, options) => runtime.processes.get(idle, 'p').result(options),
     good: { timeoutMs: 0 },
@@ -566,6 +616,7 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Runtime.deleteSession', '$', ({ runtime }: Place) => runtime.deleteSession(name as never)] as const,
     ['Runtime.importSession', '$', ({ runtime }: Place) => runtime.importSession(name as never, {})] as const,
     ['OperationRegistry.snapshot', '$', ({ operations }: Place) => operations.snapshot(name as never)] as const,
+    ['OperationRegistry.isTreeClosed', '$', ({ operations }: Place) => operations.isTreeClosed(name as never)] as const,
     [
       'OperationRegistry.provisioningSucceeded',
       '$',
@@ -618,6 +669,8 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.cancelRun', '$', ({ tasks }: Place) => tasks.cancelRun(name as never)] as const,
     ['Tasks.answer', '$', ({ tasks }: Place) => tasks.answer(name as never, 'question')] as const,
     ['Tasks.answer', 'name', ({ tasks, taskId }: Place) => tasks.answer(taskId, name as never)] as const,
+    ['Tasks.forget', '$', ({ tasks }: Place) => tasks.forget(name as never)] as const,
+    ['Tasks.reschedule', '$', ({ tasks }: Place) => tasks.reschedule(name as never, { type: 'once' })] as const,
     ['Tasks.retry', '$', ({ tasks }: Place) => tasks.retry(name as never)] as const,
     ['Tasks.why', '$', ({ tasks }: Place) => tasks.why(name as never)] as const,
     ['Tasks.find', '$', ({ tasks }: Place) => tasks.find('work', name as never)] as const,
@@ -679,6 +732,7 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
   ]),
   ...notFunctions.flatMap((value) => [
     ['Session.run', '$', ({ session }: Place) => session.run(job, value as never).outcome] as const,
+    ['Session.rerunLost', '$', ({ session }: Place) => session.rerunLost(value as never)] as const,
     ['SessionView.select', '$', ({ session }: Place) => session.view.select(value as never)] as const,
     ['SessionView.select', '$', ({ session }: Place) => session.view.select(work, value as never)] as const,
     ['Tasks.handle', '$', ({ tasks }: Place) => tasks.handle('work', value as never)] as const,
@@ -752,6 +806,7 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ] as const,
     ['OperationRegistry.forgetLost', '$', ({ operations }: Place) => operations.forgetLost(list as never)] as const,
     ['Session.waitAll', '$', ({ session }: Place) => session.waitAll(runId, list as never)] as const,
+    ['Session.all', '$', ({ session }: Place) => session.all(list as never)] as const,
     ['Turn.awaitOperations', '$', ({ turn }: Place) => turn.awaitOperations(list as never)] as const,
     ['TaskAuthority.submitBatch', '$', ({ tasks }: Place) => tasks.authority.submitBatch(list as never)] as const,
   ]),
@@ -866,6 +921,7 @@ describe('a public door', () => {
 
   describe.each(optionDoors)('$name', (door) => {
     it.each([[null], [7], ['text'], [[]], [work]])('refuses %o in place of its options', async (value) => {
+      if (typeof value === 'string' && door.takesText === true) return
       const refusal = await refusalOf(() => door.call(place, value as never))
       expect(refusal).toEqual(expect.objectContaining({ code: 'invalid_input' }))
       await expectNothingHappened()
@@ -950,6 +1006,9 @@ describe('the table of doors', () => {
     'Runtime.compact',
     'Session.flush',
     'Session.dispose',
+    // Of use to the directory of sessions only, which has decoded the limits.
+    'Session.configure',
+    'OperationRegistry.finishTrees',
     'OperationRegistry.drain',
     'OperationRegistry.collectCompleted',
     'OperationRegistry.outstandingObligations',

@@ -114,7 +114,7 @@ describe('a cron policy', () => {
     ...(maxOccurrences !== undefined && { maxOccurrences }),
   })
 
-  it.each(['* * * * *', '* * * * * *', '61 * * * * * *', 'x * * * * * *', '', '* * * * * * * *', '@daily'])(
+  it.each(['* * * *', '* * * * * *', '61 * * * * * *', 'x * * * * * *', '', '* * * * * * * *', '@daily'])(
     '[T-108] refuses %j',
     (expression) => {
       expect(errorOf(withPolicy(cron(expression))).code).toBe('cron_policy_error')

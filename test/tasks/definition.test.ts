@@ -141,6 +141,7 @@ describe('values', () => {
     ['null', null],
     ['a number', -0.5],
     ['nothing', undefined],
+    ['text with half a surrogate pair', 'a\ud800b'],
   ])('[T-207] %s goes in and comes out as it is', async (_, value) => {
     const room = await openRoom()
     room.tasks.handle(echo)

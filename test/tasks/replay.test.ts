@@ -154,7 +154,7 @@ describe('[T-31] values that no constructor would build', () => {
     ['invalid_task_id', stored('task_created', { taskSpec: { ...spec, id: nil } })],
     ['invalid_repeat_count', policy({ type: 'repeat', count: 0, intervalMs: 1 })],
     ['invalid_repeat_interval_ms', policy({ type: 'repeat', count: 1, intervalMs: 0 })],
-    ['cron_policy_error', policy({ type: 'cron', expression: '* * * * *' })],
+    ['cron_policy_error', policy({ type: 'cron', expression: '* * * * * *' })],
     ['invalid_max_attempts', constraints({ maxAttempts: 0 })],
     ['zero_timeout', constraints({ timeoutMs: 0 })],
     ['empty_concurrency_key', constraints({ concurrencyKey: '' })],

@@ -352,7 +352,6 @@ const rules: readonly (readonly [string, string, Edit, keyof ErrorData])[] = [
   ['dependencies twice', 'prerequisites', same, 'snapshot_duplicate_dependency'],
   ['a prerequisite twice', 'prerequisites', put({ dependsOn: [T1, T1] }), 'snapshot_duplicate_dependency'],
   ['dependencies of an unknown task', 'prerequisites', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
-  ['an unknown prerequisite', 'prerequisites', put({ dependsOn: [entryId(9)] }), 'snapshot_unknown_prerequisite'],
   ['a budget twice', 'budget', same, 'snapshot_duplicate_budget'],
   ['a budget of an unknown task', 'budget', put({ taskId: entryId(9) }), 'snapshot_unknown_task'],
   ['a budget without a limit', 'budget', put({ limit: 0, exhausted: true }), 'snapshot_budget'],

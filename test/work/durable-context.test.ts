@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
-import { durableConformance } from '../../src/testing/durable-conformance.js'
+import { durableConformance, type DurableWork } from '../../src/testing/durable-conformance.js'
 import { createMemoryDurable } from './support/memory-durable.js'
 
 durableConformance({ describe, it }, 'memory', async () => createMemoryDurable())
@@ -50,13 +50,39 @@ describe('a durable context', () => {
     })
   })
 
-  it.each([Number.NaN, -1, Number.POSITIVE_INFINITY, '5'])('refuses the duration %s', async (duration) => {
+  it.each([Number.NaN, -1, Number.POSITIVE_INFINITY, 1e16, '5'])('refuses the duration %s', async (duration) => {
     const { run } = createMemoryDurable()
     const bad = duration as number
     const refused = { code: 'invalid_input' }
     await expect(run((context) => context.sleep(bad))).rejects.toMatchObject(refused)
     await expect(run((context) => context.sleepUntil(bad))).rejects.toMatchObject(refused)
     await expect(run((context) => context.waitFor('a', undefined, { timeoutMs: bad }))).rejects.toMatchObject(refused)
+  })
+
+  it('refuses an instant more than 25 years away: seconds, or microseconds', async () => {
+    const { run, advance } = createMemoryDurable()
+    await advance(1_800_000_000_000)
+    for (const instant of [1_800_000_000, 1_800_000_000_000_000, new Date(Number.NaN)]) {
+      await expect(run((context) => context.sleepUntil(instant))).rejects.toMatchObject({
+        code: 'invalid_input',
+        data: { field: 'instant' },
+      })
+    }
+  })
+
+  it.each<[string, string, (context: DurableWork) => unknown]>([
+    ['a step without a function', '$', (context) => context.step('a', 5 as never)],
+    ['an unknown option of a step', 'reserved', (context) => context.step('a', () => 1, { reserved: {} } as never)],
+    ['no options of a step', '$', (context) => context.step('a', () => 1, null as never)],
+    ['amounts that are none', 'reserve', (context) => context.step('a', () => 1, { reserve: 5 as never })],
+    ['a promise of amounts', 'spent', (context) => context.step('a', () => 1, { spent: async () => ({}) } as never)],
+    ['a price that is no function', '$', (context) => context.step('a', () => 1, { spent: { token: 1 } as never })],
+    ['options in place of a schema', 'schema', (context) => context.waitFor('a', { timeoutMs: 5 } as never)],
+    ['an unknown option of a wait', 'timeout', (context) => context.waitFor('a', undefined, { timeout: 5 } as never)],
+    ['a call of nothing', 'kind', (context) => context.call(undefined as never)],
+  ])('refuses %s, naming the field', async (_, field, handler) => {
+    const { run } = createMemoryDurable()
+    await expect(run(handler)).rejects.toMatchObject({ code: 'invalid_input', data: { field } })
   })
 
   it('knows a call by its input whatever the order of its keys', async () => {

@@ -37,6 +37,32 @@ describe('the line', () => {
     expect(log).toEqual(['1', '2', '3', '4'])
   })
 
+  it('calls back who came in line with a callback, in order, also from within; who leaves is not called', () => {
+    const { slots } = setUp({ limit: 1 })
+    const log: string[] = []
+    const kept: Slot[] = []
+    const enter = (name: string, more = (): void => {}) =>
+      slots.enter({ kind: 'a' }, (slot) => {
+        log.push(name)
+        kept.push(slot)
+        more()
+      })
+    enter('at once')
+    // What comes in line while somebody is let in stands behind those who wait, though there is room.
+    enter('first', () => {
+      slots.setLimit(3)
+      enter('late')
+    })
+    const leave = enter('leaves')
+    enter('second')
+    leave()
+    leave()
+    expect([log, slots.waiting]).toEqual([['at once'], 2])
+    kept[0]?.release()
+    expect(log).toEqual(['at once', 'first', 'second', 'late'])
+    expect([slots.taken, slots.waiting]).toEqual([3, 0])
+  })
+
   it('lets nobody wait for a limit that is not his', async () => {
     const { slots, log, ask, release, settled } = setUp({ limit: 3 })
     slots.configure('a', { limit: 1 })

@@ -2,6 +2,18 @@ import type { JsonObject } from '../../base/json.js'
 import type { EndedReport, ExitReport } from '../../work/children/exit-report.js'
 import type { AwaitOutput } from '../output.js'
 
+/** What a program that went well has left; the last of its output among it. */
+export interface SystemResult {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly durationMs: number
+  readonly stdoutBytes: number
+  readonly stderrBytes: number
+  readonly outputTail: string
+  /** Why not all of its output was kept. */
+  readonly outputFailure?: string
+}
+
 /** What a process of the operating system has come to, by how it ended. */
 export function outcomeOf(report: Exclude<ExitReport, { type: 'unasked' }>): AwaitOutput {
   if (report.type === 'not_started') {
@@ -40,7 +52,7 @@ function endOf({
   ...rest
 }: EndedReport): JsonObject {
   const { outputFailure } = rest
-  return {
+  const result: SystemResult = {
     exitCode,
     signal,
     durationMs,
@@ -49,4 +61,5 @@ function endOf({
     outputTail,
     ...(outputFailure !== null && { outputFailure }),
   }
+  return { ...result }
 }

@@ -3,6 +3,7 @@ import type { IdSource } from '../../base/ids.js'
 import type { JsonValue } from '../../base/json.js'
 import type { Logger } from '../../base/logger.js'
 import type {
+  AwaitedAnswer,
   DurableAnswer,
   DurableLog,
   DurableWait,
@@ -215,10 +216,10 @@ export class AttemptLog implements DurableLog {
     })
   }
 
-  async answerTo(key: string, { signal }: { readonly signal: AbortSignal }): Promise<DurableAnswer> {
+  async answerTo(key: string, options: AwaitedAnswer): Promise<DurableAnswer> {
     this.#awaited.add(key)
     try {
-      return this.#answerOf(await this.#options.answers.next(this.#attempt.runId, key, signal))
+      return this.#answerOf(await this.#options.answers.next(this.#attempt.runId, key, options))
     } finally {
       this.#awaited.delete(key)
     }

@@ -12,7 +12,7 @@ import { failed } from '../attempt-outcome.js'
 import { budgetDimension } from '../budget.js'
 import type { AttemptId, ReservationId, RunId } from '../ids.js'
 import { isTerminalRunState, type Run } from '../run.js'
-import type { TaskSpec } from '../task-spec.js'
+import { concurrencyKeyOf, type TaskSpec } from '../task-spec.js'
 import type { Account } from './account.js'
 import type { Answers } from './answers.js'
 import {
@@ -233,9 +233,9 @@ export class Attempts implements Disposable {
   }
 
   /** While a run waits it holds no slot, and its concurrency key only as it would while it waits for a retry. */
-  #slotOf(run: Run, { constraints }: TaskSpec, slot: Slot): AttemptStart['slot'] {
-    const { concurrencyKey, concurrencyKeyHoldPolicy } = constraints
-    if (concurrencyKey === undefined || concurrencyKeyHoldPolicy !== 'release_on_retry') return slot
+  #slotOf(run: Run, spec: TaskSpec, slot: Slot): AttemptStart['slot'] {
+    const { concurrencyKeyHoldPolicy } = spec.constraints
+    if (concurrencyKeyOf(spec) === undefined || concurrencyKeyHoldPolicy !== 'release_on_retry') return slot
     const { keys } = this.#options
     return {
       giveBack: () => {
@@ -279,7 +279,7 @@ export class Attempts implements Disposable {
     endAttemptSpan(span, report.outcome)
     if (report.outcome.result === 'success') this.#tellUnused(attempt, held)
     // Before the end is recorded: nobody may have the key in between.
-    if (end.answer.type === 'none' && task.constraints.concurrencyKey !== undefined) onLeftBehind(run, job.finished)
+    if (end.answer.type === 'none' && concurrencyKeyOf(task) !== undefined) onLeftBehind(run, job.finished)
     const recorded = new DurableEnd<EndOffer>(
       { report },
       {
@@ -287,7 +287,7 @@ export class Attempts implements Disposable {
         logger,
         subject: { runId },
         offer: (offer, refusals) => this.#offer(attempt, offer, refusals),
-        insteadOf: (offer, refusal, refusals) => insteadOf(offer, refusal, refusals, logger),
+        insteadOf: (offer, refusal, refusals) => insteadOf(offer, refusal, refusals, { runId, logger }),
         isFinal: (failure) => this.#isClosing && isLaneFailure(failure) && !isTooLargeForJournal(failure),
         mostRefusals,
         onSettled: (settlement) => this.#onRecorded(attempt, recorded, settlement, held),
@@ -407,16 +407,25 @@ function isHolder({ fencingToken }: Attempt, { state, lease }: Run): boolean {
  * What is offered in place of a refused end, so that no end is lost whatever it is made of: the same end without those of
  * its consequences that are refused; then a failure that carries the refusal; at last that failure and nothing else.
  */
-function insteadOf({ report }: EndOffer, refusal: unknown, refusals: number, logger: Logger): EndOffer {
+function insteadOf(
+  { report }: EndOffer,
+  refusal: unknown,
+  refusals: number,
+  { runId, logger }: { readonly runId: RunId; readonly logger: Logger },
+): EndOffer {
   const isTooLarge = isTooLargeForJournal(refusal)
   const tolerate: TakeConsequence = (step) => {
     try {
       step()
     } catch (cause) {
-      logger.error({ ...faultFields(cause) }, 'what follows from the end of an attempt was refused')
+      logger.error({ runId, ...faultFields(cause) }, 'what follows from the end of an attempt was refused')
     }
   }
-  const leaveOut: TakeConsequence = () => logger.error({}, 'what follows from the end of an attempt was left out')
+  let isTold = false
+  const leaveOut: TakeConsequence = () => {
+    if (!isTold) logger.error({ runId }, 'what follows from the end of an attempt was left out')
+    isTold = true
+  }
   if (refusals === 0) return { report, consequence: isTooLarge ? leaveOut : tolerate }
   const reason = isTooLarge ? 'the end does not fit the journal' : 'the end was refused'
   const origin = { reason: 'refused', cause: errorDetailsOf(refusal) } as const

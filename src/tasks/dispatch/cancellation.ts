@@ -13,6 +13,7 @@ export type CancelAnswer = 'cancelled' | 'already_cancelled' | 'already_ended'
 
 /** Cancels a task that has not ended. Raises `unknown_task`. */
 export function cancelOpenTask(batch: TaskBatch, taskId: TaskId, atMs: number): CancelAnswer {
+  if (batch.view.tombstone(taskId) !== undefined) return 'already_ended'
   const task = knownTask(batch.view, taskId)
   if (task.cancelledAtMs !== undefined) return 'already_cancelled'
   if (hasEnded(task)) return 'already_ended'

@@ -3,6 +3,7 @@ import type { Logger } from '../../base/logger.js'
 import { abortable, createDeferred, type Deferred } from '../../base/promises.js'
 import type { RunId } from '../ids.js'
 import type { Run } from '../run.js'
+import { concurrencyKeyOf } from '../task-spec.js'
 import type { TaskProjection } from '../view.js'
 
 /** What concurrency keys are built on. */
@@ -50,7 +51,8 @@ export class ConcurrencyKeys implements Disposable {
 
   /** The key of a run, if it has one. */
   keyOf({ taskId }: Run): string | undefined {
-    return this.#options.projection.task(taskId)?.spec.constraints.concurrencyKey
+    const spec = this.#options.projection.task(taskId)?.spec
+    return spec && concurrencyKeyOf(spec)
   }
 
   /** True when nobody holds or occupies the key. */
@@ -152,8 +154,9 @@ export class ConcurrencyKeys implements Disposable {
 
   /** A run that was promoted again after an attempt has not released its key in between. */
   #holds(run: Run): boolean {
-    const constraints = this.#options.projection.task(run.taskId)?.spec.constraints
-    if (constraints?.concurrencyKey === undefined) return false
+    const spec = this.#options.projection.task(run.taskId)?.spec
+    if (spec === undefined || concurrencyKeyOf(spec) === undefined) return false
+    const { constraints } = spec
     switch (run.state) {
       case 'leased':
       case 'running':

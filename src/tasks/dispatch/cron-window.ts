@@ -1,12 +1,12 @@
 import type { IdSource } from '../../base/ids.js'
-import { nextOccurrence } from '../cron.js'
+import { latestOccurrence, nextOccurrence } from '../cron.js'
 import { TaskError } from '../errors.js'
 import type { RunId, TaskId } from '../ids.js'
 import type { TaskBatch } from '../authority.js'
 import type { FirstRun } from '../task-creation.js'
 import { noProgress } from '../task.js'
 import { freshRun, type RunInstance } from '../run.js'
-import type { TaskSpec } from '../task-spec.js'
+import type { RunPolicy, TaskSpec } from '../task-spec.js'
 import type { Task, TaskProgress } from '../task.js'
 import type { TaskProjection } from '../view.js'
 
@@ -32,12 +32,16 @@ export function hasMoreOccurrences({ spec, progress, cancelledAtMs }: Task): boo
  * The runs a task starts with: its only one, or the first window, which includes the origin. Raises
  * `arithmetic_overflow` when a repetition would come too late to be counted (T-75).
  */
-export function firstRuns(spec: TaskSpec, origin: number, ids: IdSource): FirstRun[] {
+export function firstRuns(
+  spec: TaskSpec,
+  { origin, now }: { readonly origin: number; readonly now: number },
+  ids: IdSource,
+): FirstRun[] {
   const { runPolicy } = spec
   if (runPolicy.type === 'repeat' && !Number.isSafeInteger(origin + (runPolicy.count - 1) * runPolicy.intervalMs)) {
     throw new TaskError('arithmetic_overflow', { policy: 'repeat', operation: 'origin + index * interval' })
   }
-  return nextTimes(spec, noProgress, origin).map((scheduledAtMs) => ({ id: ids.uuid() as RunId, scheduledAtMs }))
+  return nextRuns(spec, noProgress, { origin, now }, ids)
 }
 
 /**
@@ -52,7 +56,7 @@ export function missingRuns(
 ): RunInstance[] {
   if (task === undefined || !hasMoreOccurrences(task)) return []
   if (projection.dependencyGate(task.spec.id) === 'failed') return []
-  return nextTimes(task.spec, task.progress, now).map((scheduledAtMs) => runAt(task.spec, scheduledAtMs, now, ids))
+  return nextRuns(task.spec, task.progress, { origin: now, now }, ids).map((run) => instanceOf(task.spec, run, now))
 }
 
 /** Makes the runs that a task is short of; see {@link missingRuns}. */
@@ -68,21 +72,28 @@ export function fillWindow(
   }
 }
 
-/** When the runs are due that a task is short of. */
-function nextTimes(
+/** When the calendar of a task begins, and the time by which occurrences are missed. */
+interface Times {
+  readonly origin: number
+  readonly now: number
+}
+
+/** The runs that a task with this progress is short of. */
+export function nextRuns(
   spec: TaskSpec,
   { runs: made, open, lastScheduledAtMs }: TaskProgress,
-  origin: number,
-): readonly number[] {
+  times: Times,
+  ids: IdSource,
+): FirstRun[] {
   const wanted = Math.min(occurrenceWindow - open, occurrencesOf(spec) - made)
-  const times: number[] = []
+  const runs: FirstRun[] = []
   let last = lastScheduledAtMs
-  while (times.length < wanted) {
-    last = occurrenceAfter(spec, last, origin)
+  while (runs.length < wanted) {
+    last = occurrenceAfter(spec, last, times)
     if (last === undefined) break
-    times.push(last)
+    runs.push({ id: ids.uuid() as RunId, scheduledAtMs: last })
   }
-  return times
+  return runs
 }
 
 /** How many runs a task has in the end. */
@@ -98,18 +109,30 @@ function occurrencesOf({ runPolicy }: TaskSpec): number {
 }
 
 /** The occurrence that follows the last one, or the first from the origin on. */
-function occurrenceAfter({ runPolicy }: TaskSpec, last: number | undefined, origin: number): number | undefined {
+function occurrenceAfter({ runPolicy }: TaskSpec, last: number | undefined, times: Times): number | undefined {
   switch (runPolicy.type) {
     case 'once':
-      return last === undefined ? origin : undefined
+      return last === undefined ? times.origin : undefined
     case 'repeat':
-      return last === undefined ? origin : last + runPolicy.intervalMs
+      return last === undefined ? times.origin : last + runPolicy.intervalMs
     case 'cron':
-      return nextOccurrence(runPolicy.expression, last ?? origin - 1)
+      return cronOccurrenceAfter(runPolicy, last ?? times.origin - 1, times.now)
   }
 }
 
-function runAt(spec: TaskSpec, scheduledAtMs: number, createdAtMs: number, ids: IdSource): RunInstance {
-  const { priority } = spec.metadata
-  return freshRun({ id: ids.uuid() as RunId, taskId: spec.id, createdAtMs, scheduledAtMs, priority })
+/** Leaves out what was missed, as the policy says. */
+function cronOccurrenceAfter(
+  policy: Extract<RunPolicy, { type: 'cron' }>,
+  last: number,
+  now: number,
+): number | undefined {
+  const { expression, timezone, catchUp = 'latest' } = policy
+  const next = nextOccurrence(expression, last, timezone)
+  if (next === undefined || next >= now || catchUp === 'all') return next
+  if (catchUp === 'none') return nextOccurrence(expression, now - 1, timezone)
+  return Math.max(next, latestOccurrence(policy, now) ?? next)
+}
+
+function instanceOf(spec: TaskSpec, { id, scheduledAtMs }: FirstRun, createdAtMs: number): RunInstance {
+  return freshRun({ id, taskId: spec.id, createdAtMs, scheduledAtMs, priority: spec.metadata.priority })
 }

@@ -18,7 +18,7 @@ import type { Run } from '../run.js'
 import { runsTakenBack } from '../task-lines.js'
 import type { TaskProjection } from '../view.js'
 import { ActorWatch } from './actors.js'
-import { Answers } from './answers.js'
+import { Answers, type CheckAnswer } from './answers.js'
 import { type DelayOf, recoverLost } from './attempt-changes.js'
 import { Attempts, type RegisteredHandler } from './attempts.js'
 import { BudgetLine } from './budget-line.js'
@@ -103,6 +103,8 @@ export class Dispatcher {
   #wake: Deadline | undefined
   #wakeAt: number | undefined
   #isPumpScheduled = false
+  /** Since when runs are promoted at their time, by the wall clock. */
+  #watchedSince = 0
   #isHoldingOff = false
 
   constructor(options: DispatcherOptions) {
@@ -131,6 +133,8 @@ export class Dispatcher {
       projection,
       deadlines,
       times,
+      ids,
+      watchedSince: () => this.#watchedSince,
       onPromoting: (run) => this.#selection?.onPromoting(run),
       onFailure: (failure) => this.#onFailure(failure),
       onRoom: () => this.#schedulePump(),
@@ -225,6 +229,7 @@ export class Dispatcher {
    */
   async start(): Promise<void> {
     const { mutations, projection, clock, deadlines, logger } = this.#options
+    this.#watchedSince = this.times.wall()
     const actor = createActor(dispatcherMachine, this.#inspection)
     this.#actor = actor
     actor.start()
@@ -276,6 +281,9 @@ export class Dispatcher {
     this.#followUps[Symbol.dispose]()
   }
 
+  /** Rejects with `invalid_input` for an answer that the attempt which asks here would not take. */
+  readonly checkAnswer: CheckAnswer = (asked, value) => this.#answers.check(asked, value)
+
   /** Asks a running attempt to stop and be suspended. False when the run has none here. */
   requestSuspend(runId: RunId): boolean {
     return this.#attempts.stop(runId, 'suspend_requested')
@@ -312,6 +320,7 @@ export class Dispatcher {
           this.#actor?.send({ type: 'pause' })
           break
         case 'engine_resumed':
+          this.#watchedSince = this.times.wall()
           this.#actor?.send({ type: 'resume' })
           break
         case 'budget_consumed':

@@ -65,6 +65,10 @@ export class AttemptContext implements HandlerContext {
     return effectiveAttempts(this.#attempt.run)
   }
 
+  get scheduledAt(): Date {
+    return new Date(this.#attempt.run.scheduledAtMs)
+  }
+
   get fencingToken(): number {
     return this.#attempt.fencingToken
   }

@@ -44,6 +44,8 @@ export interface HandlerContext {
   readonly attemptId: AttemptId
   /** From 1; suspended attempts do not count. */
   readonly attemptNumber: number
+  /** When the run was due: of a repeating task, the occurrence that it stands for. */
+  readonly scheduledAt: Date
   /** Grows with every lease; a store that remembers the highest one can refuse a superseded worker (T-145). */
   readonly fencingToken: number
   readonly payload: Uint8Array

@@ -1,9 +1,11 @@
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
+import type { IdSource } from '../../base/ids.js'
 import type { TaskEvent } from '../catalogue.js'
 import type { RunId } from '../ids.js'
 import type { TaskMutations } from '../authority.js'
 import { retryDueAt, type Run } from '../run.js'
 import type { TaskProjection } from '../view.js'
+import { leaveOutMissed } from './missed-occurrences.js'
 import { promoteRuns } from './runs.js'
 import { restOf, type TaskClock } from './task-clock.js'
 import { Triggers } from './triggers.js'
@@ -14,6 +16,9 @@ export interface PromotionOptions {
   readonly projection: TaskProjection
   readonly deadlines: DeadlineQueue
   readonly times: TaskClock
+  /** Since when occurrences are promoted at their time, in epoch milliseconds. */
+  readonly watchedSince: () => number
+  readonly ids: IdSource
   /** Notified of every run whose promotion is on its way to the journal: what follows from it may share the sync. */
   readonly onPromoting: (run: Run) => void
   /** Takes the failure of a batch. */
@@ -81,9 +86,20 @@ export class Promotion implements Disposable {
     for (const run of due) if (runs.push(run) === chunk) break
     if (runs.length === 0) return
     const { mutations, times, onPromoting } = this.#options
-    const runIds = runs.map(({ id }) => id)
-    const change = mutations.transact((batch) => promoteRuns(batch, runIds, from, times.now()))
-    runs.forEach(onPromoting)
+    let promoted: readonly Run[] = runs
+    const change = mutations.transact((batch) => {
+      if (batch.view.engine.paused) return 0
+      const before = batch.view.latestSequence
+      if (from === 'scheduled') promoted = leaveOutMissed(batch, runs, this.#options)
+      promoteRuns(
+        batch,
+        promoted.map(({ id }) => id),
+        from,
+        times.now(),
+      )
+      return batch.view.latestSequence - before
+    })
+    promoted.forEach(onPromoting)
     void this.#follow(from, change)
   }
 

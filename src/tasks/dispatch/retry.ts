@@ -22,8 +22,11 @@ export function retryInto(
   const { spec } = knownTask(view, taskId)
   const retried = view.retryOf(taskId)
   if (retried !== undefined) return retried
-  const after = view.prerequisitesOfAnyEnd(taskId)
-  const dependsOn = view.prerequisites(taskId).filter((prerequisite) => !after.includes(prerequisite))
+  const ofAnyEnd = view.prerequisitesOfAnyEnd(taskId)
+  // Those that were forgotten have ended.
+  const kept = view.prerequisites(taskId).filter((prerequisite) => view.task(prerequisite) !== undefined)
+  const after = kept.filter((prerequisite) => ofAnyEnd.includes(prerequisite))
+  const dependsOn = kept.filter((prerequisite) => !ofAnyEnd.includes(prerequisite))
   const budgets: Record<string, number> = {}
   for (const dimension of dimensions) {
     const budget = view.budget(taskId, dimension)

@@ -305,7 +305,7 @@ export class Selection implements Disposable {
     if (exhausted !== undefined) return `budget:${exhausted}`
     const short = this.#shortOf(run, registered)
     if (short !== undefined) return short
-    const key = constraints.concurrencyKey
+    const key = this.#keys.keyOf(run)
     if (key !== undefined && !this.#keys.mayAcquire(run)) return `key:${key}`
     const block = slots.blockOf({ kind })
     if (block === undefined) return undefined

@@ -3,13 +3,11 @@ import { decode } from '../../base/decode.js'
 import { InvalidInputError, isList } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import { epochMs, type Instant, instantSchema } from '../../base/instant.js'
-import { canonicalText } from '../../base/json.js'
 import { longestDurationMs, optionsSchema, recordSchema, textOf, wholeNumberSchema } from '../../base/options.js'
 import { traceparentSchema } from '../../work/trace-context.js'
 import { budgetDimension } from '../budget.js'
 import { checkValue, encodeValue, type Schema } from '../../work/values.js'
-import { decodeBytes } from '../bytes.js'
-import { type Content, contentOf, contentTypes, isBytes, jsonOf } from '../content.js'
+import { type Content, contentOf, essenceOf, isBytes, payloadDigest } from '../content.js'
 import type { TaskConstraints } from '../task-spec.js'
 import { TaskError } from '../errors.js'
 import type { SubscriptionId, TaskId, TenantId } from '../ids.js'
@@ -174,10 +172,13 @@ export function submitOnce(batch: TaskBatch, input: SubmitInput, atMs: number, i
 function knownByKey(view: TaskView, input: SubmitInput): TaskId | undefined {
   const { key } = input
   const taskId = key === undefined ? undefined : view.taskByKey(key)
-  const spec = taskId === undefined ? undefined : view.task(taskId)?.spec
-  if (key === undefined || taskId === undefined || spec === undefined) return undefined
+  if (key === undefined || taskId === undefined) return undefined
   const { kind, payload } = specOf({ kind: input.kind, ...payloadIn(input) }, { uuid: () => taskId })
-  if (kind !== spec.kind || !isSamePayload(payload, spec.payload)) throw new TaskError('key_in_use', { key, taskId })
+  const known = view.task(taskId)?.spec ?? view.tombstone(taskId)
+  if (known === undefined) return undefined
+  const isSame =
+    'payload' in known ? isSamePayload(payload, known.payload) : payloadDigest(payload) === known.payloadDigest
+  if (kind !== known.kind || !isSame) throw new TaskError('key_in_use', { key, taskId })
   return taskId
 }
 
@@ -218,7 +219,7 @@ function createWith(
 ): void {
   const taskId = taskSpec.id
   checkOccurs(taskSpec.runPolicy, origin)
-  batch.submit({ type: 'task_create', taskSpec, runs: firstRuns(taskSpec, origin, ids), atMs })
+  batch.submit({ type: 'task_create', taskSpec, runs: firstRuns(taskSpec, { origin, now: atMs }, ids), atMs })
   for (const [name, limit] of Object.entries(budgets)) {
     batch.submit({ type: 'budget_allocate', taskId, dimension: budgetDimension(name), limit, atMs })
   }
@@ -297,12 +298,7 @@ function payloadIn({ payload, contentType }: SubmitInput): Pick<SubmitInput, 'pa
 /** Whether two payloads say the same, whatever the order of their keys. */
 function isSamePayload(one: TaskPayload, other: TaskPayload): boolean {
   if (one.contentType !== other.contentType) return false
-  if (one.bytes === other.bytes) return true
-  if (one.contentType !== contentTypes.value) return false
-  return (
-    canonicalText(jsonOf(decodeBytes(one.bytes), 'payload')) ===
-    canonicalText(jsonOf(decodeBytes(other.bytes), 'payload'))
-  )
+  return one.bytes === other.bytes || essenceOf(one) === essenceOf(other)
 }
 
 /** A task of a graph; it names the others by their keys in the graph. */

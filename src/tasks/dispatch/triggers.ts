@@ -45,6 +45,8 @@ export class Triggers {
         return this.#lookAgain(event.taskSpec.id)
       case 'run_created':
         return this.#lookAgain(event.runInstance.taskId)
+      case 'schedule_changed':
+        return this.#lookAgain(event.taskId)
       case 'attempt_ended':
         for (const subscriptionId of event.triggers ?? []) this.#pending.add(subscriptionId)
         for (const { taskId } of event.runs ?? []) this.#lookAgain(taskId)

@@ -188,11 +188,13 @@ export class OperationsOracle {
     if (repeated !== undefined) return { refused: 'duplicate_wait_operation', data: { id: repeated } }
     const isWaiting = this.pendingWaits.some((wait) => wait.turnId === turnId)
     if (isWaiting) return { refused: 'wait_already_active', data: {} }
-    const unknown = members.find((id) => this.find(id) === undefined)
+    // What has left the records is awaited from the feed, which keeps more rows than a model ever has.
+    const known = (id: OperationId) => this.find(id) ?? this.feed.find((row) => row.operationId === id)
+    const unknown = members.find((id) => known(id) === undefined)
     if (unknown !== undefined) return { refused: 'not_found', data: { id: unknown } }
     const wait: OracleWait = { turnId, members, outcomes: new Map(), state: 'pending' }
     for (const id of members) {
-      const outcome = this.find(id)?.outcome
+      const outcome = known(id)?.outcome
       if (outcome !== undefined) wait.outcomes.set(id, outcome)
     }
     this.waits.push(wait)

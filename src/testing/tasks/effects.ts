@@ -10,7 +10,16 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
     case 'task_create': {
       const parent = command.taskSpec.parentTaskId
       const depth = parent === undefined ? 0 : (state.tasks.get(parent)?.depth ?? 0) + 1
-      state.tasks.set(command.taskSpec.id, { parent, isCancelled: false, depth, createdAtMs: command.atMs })
+      const isRepeating = command.taskSpec.runPolicy.type !== 'once'
+      const { atMs: createdAtMs } = command
+      state.tasks.set(command.taskSpec.id, {
+        parent,
+        isCancelled: false,
+        isRepeating,
+        forgotten: 0,
+        depth,
+        createdAtMs,
+      })
       for (const { id } of command.runs ?? []) state.runs.set(id, freshRun(command.taskSpec.id))
       return
     }
@@ -27,7 +36,10 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       return enter(run, 'ready')
     case 'attempt_start':
       run?.attempts.push(command.attemptId)
-      if (run !== undefined) run.attempt = command.attemptId
+      if (run !== undefined) {
+        run.attempt = command.attemptId
+        run.startedAtMs ??= command.atMs
+      }
       return
     case 'attempt_finish':
       if (run !== undefined) closeAttempt(run)
@@ -78,6 +90,22 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       if (task !== undefined) task.isCancelled = true
       return
     }
+    case 'tasks_forget':
+      for (const id of command.taskIds) forgetTask(state, id)
+      return
+    case 'runs_forget': {
+      const task = state.tasks.get(command.taskId)
+      if (task !== undefined) task.forgotten += command.runIds.length
+      for (const id of command.runIds) state.runs.delete(id)
+      return
+    }
+    case 'tombstones_expire':
+      for (const id of command.taskIds) state.tombstones.delete(id)
+      return
+    case 'schedule_change':
+      for (const id of command.dropped) state.runs.delete(id)
+      for (const { id } of command.runs) state.runs.set(id, freshRun(command.taskId))
+      return
     case 'dependency_declare': {
       const set = state.prerequisites.get(command.taskId) ?? new Set()
       for (const id of command.dependsOn) set.add(id)
@@ -108,7 +136,7 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       const charged = state.budgetsFor(command.taskId, command.dimension)
       for (const budget of charged) budget.reserved += command.amount
       const { taskId: task, dimension, amount } = command
-      state.reservations.set(command.reservationId, { task, dimension, amount, charged })
+      state.reservations.set(command.reservationId, { task, run: command.runId, dimension, amount, charged })
       return
     }
     case 'budget_settle':
@@ -123,7 +151,14 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
     }
     case 'subscription_create': {
       const rearm = command.rearm ?? false
-      state.subscriptions.set(command.subscriptionId, { rearm, isTriggered: false, isCancelled: false, pending: 0 })
+      const { taskId: task } = command
+      state.subscriptions.set(command.subscriptionId, {
+        task,
+        rearm,
+        isTriggered: false,
+        isCancelled: false,
+        pending: 0,
+      })
       return
     }
     case 'subscription_cancel':
@@ -151,12 +186,23 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
   }
 }
 
+function forgetTask(state: OracleState, id: string): void {
+  for (const [run, { task }] of state.runs) if (task === id) state.runs.delete(run)
+  for (const [key, { task }] of state.subscriptions) if (task === id) state.subscriptions.delete(key)
+  for (const answer of state.early) if (answer.startsWith(id)) state.early.delete(answer)
+  state.prerequisites.delete(id)
+  state.budgets.delete(id)
+  state.tasks.delete(id)
+  state.tombstones.add(id)
+}
+
 function freshRun(task: string): OracleRun {
   return {
     task,
     state: 'scheduled',
     attempt: undefined,
     attempts: [],
+    startedAtMs: undefined,
     isWaiting: false,
     steps: new Set(),
     waits: new Map(),

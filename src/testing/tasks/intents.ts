@@ -17,6 +17,7 @@ import {
 import { actorId, attemptId, entryId, reservationId, runId, subscriptionId, taskId, tenantId } from './ids.js'
 import type { PlainCommand } from './port.js'
 import type { OracleState } from './state.js'
+import { isFinal } from './tables.js'
 
 /** Raw numbers that are turned into a command once it is known what would make sense. */
 export interface Intent {
@@ -35,6 +36,10 @@ const weights: readonly (readonly [TaskCommand['type'] | 'advance', number])[] =
   ['attempt_start', 8],
   ['attempt_finish', 8],
   ['task_cancel', 1],
+  ['schedule_change', 3],
+  ['tasks_forget', 4],
+  ['runs_forget', 3],
+  ['tombstones_expire', 1],
   ['dependency_declare', 3],
   ['run_suspend', 3],
   ['run_resume', 3],
@@ -158,6 +163,7 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
   }
   const ofActor = { actorId: actorId((a % 2) + 1), atMs }
   const ofTenant = { ...ofActor, tenantId: tenantId((b % 2) + 1) }
+  const until = { tombstonesUntilMs: 500 }
   const ofBudget = { taskId: task, dimension: c % 4 === 0 ? time : token, atMs }
   const ofSubscription = { subscriptionId: subscriptionId((b % 2) + 1), atMs }
   switch (type) {
@@ -166,7 +172,8 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
     case 'task_create': {
       const parent = c % 2 === 0 ? {} : { parentTaskId: taskId((d % 4) + 1) }
       const runs = e % 3 === 0 ? { runs: [{ id: run, scheduledAtMs: atMs + c }] } : {}
-      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...parent }), ...runs, atMs }
+      const policy = a % 2 === 0 ? { runPolicy: { type: 'repeat', count: 9, intervalMs: 10 } as const } : {}
+      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...policy, ...parent }), ...runs, atMs }
     }
     case 'run_create':
       return {
@@ -228,6 +235,27 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
     }
     case 'question_answer':
       return { type, taskId: task, name: `q${d % 2}`, value: `${e}`, atMs }
+    case 'schedule_change': {
+      const scheduled = [...oracle.runs].filter(([, { task: of, state }]) => of === task && state === 'scheduled')
+      const dropped = isSensible ? scheduled.slice(0, c % 3).map(([id]) => id as RunId) : [run]
+      const runs = d % 3 === 0 ? [] : [{ id: run, scheduledAtMs: atMs + c }]
+      const policy = e % 4 === 0 ? { runPolicy: { type: 'repeat', count: 5, intervalMs: 20 } as const } : {}
+      return { type, taskId: task, ...policy, dropped, runs, atMs }
+    }
+    case 'tasks_forget': {
+      // With luck what is below it goes first.
+      const below = [...oracle.tasks].filter(([, { parent }]) => parent === task).map(([id]) => id as TaskId)
+      return { type, taskIds: isSensible ? [...below, task] : [task, taskId((c % 4) + 1)], ...until, atMs }
+    }
+    case 'runs_forget': {
+      const ended = [...oracle.runs].filter(([, { task: of, state }]) => of === task && isFinal(state))
+      const runIds = isSensible ? ended.slice(0, (c % 2) + 1).map(([id]) => id as RunId) : [run]
+      return { type, taskId: task, runIds, atMs }
+    }
+    case 'tombstones_expire': {
+      const [first] = oracle.tombstones
+      return { type, taskIds: [isSensible && first !== undefined ? (first as TaskId) : task], atMs }
+    }
     case 'task_cancel':
       return { type, taskId: task, atMs: atMs + (isSensible ? 200 : 0) }
     case 'dependency_declare':

@@ -8,7 +8,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
   switch (command.type) {
     case 'task_create': {
       const { id, parentTaskId } = command.taskSpec
-      if (state.tasks.has(id)) return 'task_already_exists'
+      if (state.tasks.has(id) || state.tombstones.has(id)) return 'task_already_exists'
       const orphan = parentTaskId === undefined ? undefined : refusalOfChild(state, parentTaskId)
       if (orphan !== undefined) return orphan
       const firstRuns = command.runs?.map((run) => run.id) ?? []
@@ -83,15 +83,53 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       if (!state.tasks.has(taskId)) return 'unknown_task'
       if (state.askedOf(taskId, name) !== undefined) return undefined
       if (state.early.has(`${taskId} ${name}`) || state.isAnswered(taskId, name)) return 'question_already_answered'
-      const runs = state.runsOf(taskId)
-      const isOver =
-        runs.length === 0 ? state.tasks.get(taskId)?.isCancelled : runs.every(({ state }) => isFinal(state))
-      return isOver === true ? 'answer_too_late' : undefined
+      return state.hasEnded(taskId) ? 'answer_too_late' : undefined
     }
     case 'task_cancel':
       if (!state.tasks.has(command.taskId)) return 'unknown_task'
       if (state.tasks.get(command.taskId)?.isCancelled === true) return 'task_already_cancelled'
       return command.atMs < (state.tasks.get(command.taskId)?.createdAtMs ?? 0) ? 'cancel_before_create' : undefined
+    case 'tasks_forget': {
+      const left = state.copy()
+      for (const id of command.taskIds) {
+        if (!left.tasks.has(id)) return 'unknown_task'
+        if (!state.hasEnded(id)) return 'task_not_ended'
+        if (left.isUsed(id)) return 'task_in_use'
+        left.tasks.delete(id)
+        left.prerequisites.delete(id)
+      }
+      return undefined
+    }
+    case 'runs_forget': {
+      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      const gone = new Set<string>()
+      for (const id of command.runIds) {
+        const run = state.runs.get(id)
+        if (gone.has(id) || run?.task !== command.taskId) return 'unknown_run'
+        if (!isFinal(run.state)) return 'run_not_ended'
+        if ([...state.reservations.values()].some((reservation) => reservation.run === id)) return 'task_in_use'
+        gone.add(id)
+      }
+      return undefined
+    }
+    case 'tombstones_expire':
+      return command.taskIds.every((id) => state.tombstones.has(id)) ? undefined : 'unknown_task'
+    case 'schedule_change': {
+      const { taskId, runPolicy, dropped, runs } = command
+      const task = state.tasks.get(taskId)
+      if (task === undefined) return 'unknown_task'
+      if (!task.isRepeating || runPolicy?.type === 'once') return 'task_not_repeating'
+      if (task.isCancelled) return 'task_already_cancelled'
+      const had = state.runsOf(taskId)
+      if (state.hasEnded(taskId)) return 'task_already_ended'
+      for (const id of dropped) {
+        const run = state.runs.get(id)
+        if (run?.task !== taskId) return 'unknown_run'
+        if (run.state !== 'scheduled') return 'previous_state_mismatch'
+      }
+      if (runs.some(({ id }) => state.runs.has(id))) return 'run_already_exists'
+      return had.length + task.forgotten - dropped.length + runs.length === 0 ? 'schedule_without_runs' : undefined
+    }
     case 'dependency_declare': {
       const { taskId, dependsOn } = command
       if (dependsOn.length === 0) return 'empty_dependency_list'
@@ -213,8 +251,6 @@ function leaving(run: OracleRun, to: string): string | undefined {
 
 function refusalOfChild(state: OracleState, parentTaskId: string): string | undefined {
   const parent = state.tasks.get(parentTaskId)
-  const runs = state.runsOf(parentTaskId)
-  const isOver = runs.length > 0 && runs.every((run) => isFinal(run.state))
-  if (parent === undefined || parent.isCancelled || isOver) return 'orphan_prevention'
+  if (parent === undefined || parent.isCancelled || state.hasEnded(parentTaskId)) return 'orphan_prevention'
   return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
 }

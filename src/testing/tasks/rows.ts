@@ -2,6 +2,9 @@
 export interface OracleTask {
   readonly parent: string | undefined
   isCancelled: boolean
+  readonly isRepeating: boolean
+  /** Runs that were forgotten while it stayed. */
+  forgotten: number
   /** 0 without a parent. */
   readonly depth: number
   readonly createdAtMs: number
@@ -13,6 +16,8 @@ export interface OracleRun {
   state: string
   attempt: string | undefined
   attempts: string[]
+  /** When its first attempt began. */
+  startedAtMs: number | undefined
   /** All that its attempt does is wait. */
   isWaiting: boolean
   /** Keys of steps that are done. */
@@ -43,6 +48,7 @@ export interface OracleBudget {
 
 /** A subscription as the oracle keeps it. */
 export interface OracleSubscription {
+  readonly task: string
   readonly rearm: boolean
   isTriggered: boolean
   isCancelled: boolean
@@ -52,6 +58,7 @@ export interface OracleSubscription {
 /** An amount that is set aside, as the oracle keeps it. */
 export interface OracleReservation {
   readonly task: string
+  readonly run: string | undefined
   readonly dimension: string
   readonly amount: number
   /** The budgets that it was set aside on. */

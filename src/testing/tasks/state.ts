@@ -15,6 +15,8 @@ export class OracleState {
   /** Since when the engine is paused. */
   paused: { at: number } | undefined
   readonly tasks = new Map<string, OracleTask>()
+  /** Tasks that were forgotten and are still known to have been there. */
+  readonly tombstones = new Set<string>()
   readonly runs = new Map<string, OracleRun>()
   /** Tasks that a task waits for. */
   readonly prerequisites = new Map<string, Set<string>>()
@@ -60,6 +62,8 @@ export class OracleState {
   /** Whether prerequisites let a task run; that it may and that it has completed are kept apart (T-92). */
   gate(task: string): string {
     const states = [...(this.prerequisites.get(task) ?? [])].map((prerequisite) => {
+      // What was forgotten has ended.
+      if (!this.tasks.has(prerequisite)) return 'open'
       const runs = this.runsOf(prerequisite)
       if (runs.some(({ state }) => !isFinal(state))) return 'waiting'
       if (runs.some(({ state }) => state === 'completed')) return 'open'
@@ -67,6 +71,33 @@ export class OracleState {
     })
     if (states.includes('failed')) return 'failed'
     return states.includes('waiting') ? 'waiting' : 'open'
+  }
+
+  /** Whether a task can change no more. */
+  hasEnded(task: string): boolean {
+    const { isCancelled = false, forgotten = 0 } = this.tasks.get(task) ?? {}
+    const runs = this.runsOf(task)
+    return runs.every(({ state }) => isFinal(state)) && (runs.length + forgotten > 0 || isCancelled)
+  }
+
+  /** Whether something that has not ended refers to a task, or is below it. */
+  isUsed(task: string): boolean {
+    for (let above = this.tasks.get(task)?.parent; above !== undefined; above = this.tasks.get(above)?.parent) {
+      if (!this.hasEnded(above) && !this.isLeftBehind(above, task)) return true
+    }
+    if ([...this.tasks.values()].some(({ parent }) => parent === task)) return true
+    if ([...this.prerequisites].some(([id, set]) => set.has(task) && !this.hasEnded(id))) return true
+    return [...this.reservations.values()].some((reservation) => reservation.task === task)
+  }
+
+  /** Whether a task is below a repeating one, all of whose runs at work have begun after it was made. */
+  isLeftBehind(above: string, task: string): boolean {
+    let below = task
+    while (this.tasks.get(below)?.parent !== above) below = this.tasks.get(below)?.parent ?? above
+    const createdAtMs = this.tasks.get(below)?.createdAtMs ?? 0
+    if (this.tasks.get(above)?.isRepeating !== true) return false
+    const open = this.runsOf(above).filter(({ state }) => !isFinal(state))
+    return open.every(({ startedAtMs }) => startedAtMs === undefined || startedAtMs > createdAtMs)
   }
 
   /** Whether the task of a run is cancelled. */

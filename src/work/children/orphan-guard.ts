@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import type { ProcessMark } from './marked-processes.js'
+import { programPath } from './program-path.js'
 
-const program = fileURLToPath(new URL('./reaper.js', import.meta.url))
+const program = programPath('reaper')
 
 let reaper: ChildProcess | undefined
 

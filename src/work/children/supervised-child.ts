@@ -2,12 +2,12 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { onAbort } from '../../base/abort.js'
 import type { Clock } from '../../base/clock.js'
 import { abortable, createDeferred, silence } from '../../base/promises.js'
 import { ChildNotStartedError, type ChildCommand } from './child-process.js'
 import { identify, isStillRunning, type ProcessIdentity, type ProcessMark } from './marked-processes.js'
+import { programPath } from './program-path.js'
 
 /** What a supervisor is told to run. */
 export interface SupervisedCommand extends ChildCommand {
@@ -25,7 +25,7 @@ export interface SupervisedCommand extends ChildCommand {
 const pollMs = 50
 
 /** The program that comes with the library. */
-export const supervisorProgram = fileURLToPath(new URL('./supervisor.js', import.meta.url))
+export const supervisorProgram = programPath('supervisor')
 
 /** A supervisor, of our own or adopted: what can be done to a child from outside. */
 export interface Supervisor {

@@ -2,7 +2,7 @@ import { afterEach } from 'vitest'
 import { StatewardError } from '../../../src/base/errors.js'
 import { createRuntime, type Runtime } from '../../../src/runtime.js'
 import type { RuntimeOptions } from '../../../src/runtime-options.js'
-import type { RegistryLimits } from '../../../src/operations/index.js'
+import type { SessionLimits } from '../../../src/operations/index.js'
 import type { Session } from '../../../src/operations/session.js'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import type {
@@ -80,7 +80,7 @@ export function fixtureOf(
   runtime: Runtime,
   clock: SimulatedClock,
   name = 'owner',
-  limits: RegistryLimits = {},
+  limits: SessionLimits = {},
 ): Fixture {
   const session = runtime.session(name, limits)
   const { operations } = session
@@ -130,7 +130,7 @@ export async function openRuntime(options: RuntimeOptions = {}): Promise<Runtime
 }
 
 /** A session in a runtime of its own. */
-export async function openFixture(limits: RegistryLimits = {}, options: RuntimeOptions = {}): Promise<Fixture> {
+export async function openFixture(limits: SessionLimits = {}, options: RuntimeOptions = {}): Promise<Fixture> {
   const clock = new SimulatedClock(start)
   return fixtureOf(await openRuntime({ clock, ...options }), clock, 'owner', limits)
 }

@@ -30,5 +30,6 @@ export const job = { kind: 'background_tool_op', displayName: 'job' } as const
 export async function startWork(session: Session, options?: { readonly deadlineMs?: number }) {
   const { work, started, result } = scriptedWork()
   const handle = session.run(job, work, options)
-  return { ...handle, context: await started, result }
+  const { id, outcome } = handle
+  return { id, outcome, cancel: (reason?: string) => handle.cancel(reason), context: await started, result }
 }

@@ -103,6 +103,11 @@ it('[T-176] an output that does not fit the journal fails the run for good', asy
   const { status, error, runs } = await room.tasks.outcome(id)
   expect([status, runs[0]?.attempts]).toEqual(['failed', 1])
   expect(error).toContain('does not fit the journal')
+  expect(room.errors).toEqual([
+    'an end was refused',
+    'what follows from the end of an attempt was left out',
+    'an end was refused',
+  ])
 })
 
 it('[T-201] closing with a poisoned lane does not wait for ends that cannot be recorded', async () => {

@@ -234,7 +234,7 @@ describe('pending follow-ups', () => {
     queue.enqueue('impossible', () => [step('impossible')])
     queue.enqueue('b', () => [step('b')])
     await queue.run()
-    expect(errors).toMatchObject([{ followUp: 'impossible', cause: 'not appended: too large' }])
+    expect(errors).toMatchObject([{ followUp: 'impossible', error: 'not appended: too large' }])
     expect(taken.flat()).toEqual(['b'])
   })
 

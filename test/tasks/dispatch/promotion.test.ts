@@ -124,7 +124,7 @@ describe('cron', () => {
 
   it('[T-161] does not look finished while all its open runs end at once', async () => {
     const room = await openRoom()
-    const runPolicy = { type: 'cron', expression: '* * * * * * *', maxOccurrences: 12 } as const
+    const runPolicy = { type: 'cron', expression: '* * * * * * *', catchUp: 'all', maxOccurrences: 12 } as const
     const id = await room.tasks.submit({ kind: 'work', runPolicy })
     const behind = await room.tasks.submit({ kind: 'behind', dependsOn: [id] })
     const later = await room.crash(60, { concurrency: 5 })
@@ -153,7 +153,7 @@ describe('cron', () => {
 
   it('[T-75] first runs of a once task are due at the origin', () => {
     const spec = createTaskSpec({ id: taskId(1), kind: 'work', metadata: { priority: 7 } })
-    const [run] = firstRuns(spec, 90, { uuid: () => runId(1) })
+    const [run] = firstRuns(spec, { origin: 90, now: 90 }, { uuid: () => runId(1) })
     expect(run).toEqual({ id: runId(1), scheduledAtMs: 90 })
   })
 })

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
+import { createDeferred } from '../../../src/base/promises.js'
 import { budgetDimension, defineTask, type HandlerContext } from '../../../src/tasks/index.js'
 import { codeOf, leftovers, nothingLeft, openService, start, textOf } from '../acceptance/support.js'
 
@@ -18,6 +19,43 @@ describe('answers', () => {
     await service.tasks.answer(id, 'approval', { approved: true })
     expect(textOf((await outcome).output)).toBe('yes')
     expect(await codeOf(service.tasks.answer(id, 'approval', {}))).toBe('answer_too_late')
+  })
+
+  it('[T-246] one that the schema of the handler at work refuses is refused, and its question stays open', async () => {
+    const service = await openService()
+    service.tasks.handle('work', ({ waitFor }) => waitFor('count', v.pipe(v.string(), v.transform(Number))))
+    const id = await service.tasks.submit({ kind: 'work', constraints: { maxAttempts: 1 } })
+    await service.settle()
+    await expect(service.tasks.answer(id, 'count', 5)).rejects.toMatchObject({
+      code: 'invalid_input',
+      data: { subject: 'answer to count' },
+    })
+    expect(service.tasks.questions()).toHaveLength(1)
+    await service.tasks.answer(id, 'count', '5')
+    expect(textOf((await service.tasks.outcome(id)).output)).toBe('5')
+  })
+
+  it('[T-246] one that was still checked when another one came is not for the next question of the name', async () => {
+    const service = await openService()
+    const gate = createDeferred<void>()
+    const slow = v.pipeAsync(
+      v.string(),
+      v.checkAsync(async (name) => {
+        if (name === 'late') await gate.promise
+        return true
+      }),
+    )
+    service.tasks.handle('work', async ({ waitFor }) => [await waitFor('name', slow), await waitFor('name', slow)])
+    const id = await service.tasks.submit({ kind: 'work' })
+    await service.settle()
+    const late = codeOf(service.tasks.answer(id, 'name', 'late'))
+    await service.tasks.answer(id, 'name', 'first')
+    await service.settle()
+    expect(service.tasks.questions()).toHaveLength(1)
+    gate.resolve()
+    expect(await late).toBe('question_already_answered')
+    await service.tasks.answer(id, 'name', 'second')
+    expect(textOf((await service.tasks.outcome(id)).output)).toBe('["first","second"]')
   })
 
   it('[T-246] an answer before its question is kept, a second one is refused; so is one to a question that was answered', async () => {

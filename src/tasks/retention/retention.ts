@@ -1,0 +1,355 @@
+import type { Clock } from '../../base/clock.js'
+import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
+import { messageOf } from '../../base/errors.js'
+import type { Logger } from '../../base/logger.js'
+import { checkText } from '../../base/options.js'
+import { LoopShare } from '../../base/loop-share.js'
+import type { TaskBatch, TaskCommit, TaskMutations } from '../authority.js'
+import { TaskError } from '../errors.js'
+import { type ForgettingReads, isRunFree, useOf } from '../forgetting.js'
+import type { TaskId } from '../ids.js'
+import { hasEnded, type Task } from '../task.js'
+import type { TaskProjection } from '../view.js'
+import { EndedTasks } from './ended-tasks.js'
+import type { ArchivedTask, ResolvedRetention } from './options.js'
+import { archivedRuns, archivedTask, endedAtMs, oldRunsOf, treeOf, unitOf } from './rows.js'
+
+/** What retention is built on. */
+export interface RetentionPort {
+  readonly mutations: TaskMutations
+  readonly projection: TaskProjection
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly logger: Logger
+  /** What commands are stamped with. */
+  readonly now: () => number
+  readonly options: ResolvedRetention
+}
+
+/** Rows that go with one change, about as many; what belongs to one run goes together. */
+const rowsAtOnce = 256
+/** What ends meanwhile is forgotten together. */
+const pauseMs = 1000
+/** Until what is still in use, or could not be archived, is looked at again. */
+const lookAgainMs = 60_000
+/** Until the wall clock is looked at again: it may be set. */
+const longestSleepMs = 3_600_000
+/** Tombstones without a key that are kept. */
+const mostTombstones = 10_000
+
+/**
+ * Forgets what has ended and is beyond its bounds, in changes that hold some hundred rows; the event loop runs in
+ * between. What is due is read off the projection at a start, so no crash loses it.
+ */
+export class Retention implements Disposable {
+  readonly #port: RetentionPort
+  readonly #ended: EndedTasks
+  /** Repeating tasks that may have more ended runs than are kept. */
+  readonly #calendars = new Set<TaskId>()
+  /** In use when they were due, or not archived; by the monotonic time of the next look. */
+  readonly #later = new Map<TaskId, number>()
+  readonly #share: LoopShare
+  #running: Promise<void> | undefined
+  #wake: Deadline | undefined
+  #isStopped = false
+  #hasTombstones = false
+
+  constructor(port: RetentionPort) {
+    this.#port = port
+    const { kinds, ...bounds } = port.options
+    this.#ended = new EndedTasks(bounds, kinds)
+    this.#share = new LoopShare(port.clock)
+    this.#hasTombstones = this.#nextTombstoneMs() !== undefined
+    if (port.options.isOn) this.#running = this.#report(() => this.#read())
+    else if (this.#hasTombstones) this.#sleep(0)
+  }
+
+  /** Takes what has become durable. */
+  observe({ ended, events }: TaskCommit): void {
+    if (!this.#hasTombstones && events.some(({ type }) => type === 'tasks_forgotten')) {
+      this.#hasTombstones = true
+      this.#sleep(0)
+    }
+    if (!this.#port.options.isOn || (ended.tasks.length === 0 && ended.runs.length === 0)) return
+    const { projection } = this.#port
+    for (const taskId of ended.tasks) this.#note(taskId)
+    for (const runId of ended.runs) {
+      const run = projection.run(runId)
+      if (run !== undefined && projection.task(run.taskId)?.spec.runPolicy.type !== 'once')
+        this.#calendars.add(run.taskId)
+    }
+    this.#sleep(pauseMs)
+  }
+
+  /**
+   * Forgets a task and all below it. Rejects with `unknown_task`, `task_not_ended` and `task_in_use`, with what the archive
+   * rejects with, and with the lane's errors; then what was below it may be gone already. Does nothing for one that is gone.
+   */
+  async forget(taskId: TaskId): Promise<void> {
+    checkText('task id', taskId)
+    const { projection } = this.#port
+    if (projection.task(taskId) === undefined && projection.tombstone(taskId) !== undefined) return
+    const members = await this.#membersOf(taskId)
+    const refusal = (await this.#refusalOf(members)) ?? (await this.#forgetAll(members))
+    if (refusal !== undefined) throw refusal
+  }
+
+  /** Starts nothing more and leaves no timer behind. What an archive still works on stays. */
+  [Symbol.dispose](): void {
+    this.#isStopped = true
+    this.#wake?.[Symbol.dispose]()
+  }
+
+  async #read(): Promise<void> {
+    const { projection } = this.#port
+    for (const task of projection.tasks()) {
+      while (this.#share.isUsedUp) await this.#share.turn()
+      if (this.#isStopped) return
+      if (hasEnded(task)) this.#note(task.spec.id)
+      if (task.spec.runPolicy.type !== 'once') this.#calendars.add(task.spec.id)
+    }
+    await this.#sweep()
+  }
+
+  /** A task has ended: it, or the one it goes with, may now be forgotten some time. */
+  #note(taskId: TaskId): void {
+    const { projection } = this.#port
+    const unit = unitOf(projection, taskId)
+    if (unit === undefined || !hasEnded(unit)) return
+    const task = projection.task(taskId)
+    if (task !== undefined) this.#ended.add(unit.spec.id, unit.spec.kind, endedAtMs(projection, task))
+  }
+
+  async #sweep(): Promise<void> {
+    this.#takeUpLater()
+    for (const taskId of this.#calendars) {
+      await this.#forgetOldRuns(taskId)
+      this.#calendars.delete(taskId)
+    }
+    for (;;) {
+      const { roots, members } = await this.#nextDue()
+      if (members.length === 0 || this.#isStopped) break
+      try {
+        await this.#forgetAll(members)
+      } catch (failure) {
+        for (const taskId of roots) this.#lookLater(taskId)
+        throw failure
+      }
+    }
+    await this.#expireTombstones()
+  }
+
+  /** Members of trees that are due, enough for a change or of one tree. */
+  async #nextDue(): Promise<{ readonly roots: readonly TaskId[]; readonly members: readonly TaskId[] }> {
+    const { clock } = this.#port
+    const roots: TaskId[] = []
+    const members: TaskId[] = []
+    for (;;) {
+      const taskId = members.length >= rowsAtOnce ? undefined : this.#ended.due(clock.wallNow())
+      if (taskId === undefined) return { roots, members }
+      this.#ended.delete(taskId)
+      const tree = await this.#membersOf(taskId)
+      if ((await this.#refusalOf(tree)) === undefined) {
+        roots.push(taskId)
+        for (const member of tree) members.push(member)
+      } else {
+        this.#lookLater(taskId)
+      }
+    }
+  }
+
+  async #membersOf(taskId: TaskId): Promise<readonly TaskId[]> {
+    const members: TaskId[] = []
+    for (const member of treeOf(this.#port.projection, taskId)) {
+      while (this.#share.isUsedUp) await this.#share.turn()
+      members.push(member)
+    }
+    return members
+  }
+
+  /** Why a tree cannot be forgotten as it is now, if so. */
+  async #refusalOf(members: readonly TaskId[]): Promise<TaskError | undefined> {
+    const { projection } = this.#port
+    const gone = new Set<TaskId>()
+    for (const taskId of members) {
+      while (this.#share.isUsedUp) await this.#share.turn()
+      const refusal = refusalOf(projection, taskId, gone)
+      if (refusal !== undefined) return refusal
+      gone.add(taskId)
+    }
+    return undefined
+  }
+
+  /** Forgets tasks in their order, group by group. Resolves with what has kept one of them, if anything has. */
+  async #forgetAll(members: readonly TaskId[]): Promise<TaskError | undefined> {
+    let refusal: TaskError | undefined
+    let group: Task[] = []
+    let rows = 0
+    const flush = async (): Promise<void> => {
+      if (group.length === 0) return
+      refusal = (await this.#forgetGroup(group)) ?? refusal
+      group = []
+      rows = 0
+    }
+    for (const taskId of members) {
+      if (this.#isStopped) return refusal
+      const task = this.#port.projection.task(taskId)
+      if (task === undefined) continue
+      const { runs } = task.progress
+      // One with very many runs loses them first; it counts them further on, so its end stays what it is.
+      if (runs > rowsAtOnce) await this.#forgetRuns(taskId, 0)
+      group.push(task)
+      rows += 1 + Math.min(runs, rowsAtOnce)
+      if (rows >= rowsAtOnce) await flush()
+    }
+    await flush()
+    return refusal
+  }
+
+  async #forgetGroup(group: readonly Task[]): Promise<TaskError | undefined> {
+    const { projection, mutations, now, options } = this.#port
+    await this.#archive(group.map((task) => archivedTask(projection, task)))
+    if (this.#isStopped) return undefined
+    const kept: TaskId[] = []
+    let refusal: TaskError | undefined
+    const build = (batch: TaskBatch): void => {
+      const gone = new Set<TaskId>()
+      for (const { spec } of group) {
+        const found = refusalOf(batch.view, spec.id, gone)
+        if (found === undefined) gone.add(spec.id)
+        else kept.push(spec.id)
+        refusal ??= found
+      }
+      const atMs = now()
+      const tombstonesUntilMs = atMs + options.tombstonesForMs
+      if (gone.size > 0) batch.submit({ type: 'tasks_forget', taskIds: [...gone], tombstonesUntilMs, atMs })
+    }
+    await mutations.transact(build)
+    for (const taskId of kept) this.#lookLater(unitOf(projection, taskId)?.spec.id ?? taskId)
+    while (this.#share.isUsedUp) await this.#share.turn()
+    return refusal
+  }
+
+  async #forgetOldRuns(taskId: TaskId): Promise<void> {
+    const task = this.#port.projection.task(taskId)
+    if (task !== undefined && task.spec.runPolicy.type !== 'once')
+      await this.#forgetRuns(taskId, this.#port.options.runs)
+  }
+
+  async #forgetRuns(taskId: TaskId, kept: number): Promise<void> {
+    const { projection, mutations, now } = this.#port
+    for (;;) {
+      const task = projection.task(taskId)
+      const runs = oldRunsOf(projection, taskId, kept, rowsAtOnce)
+      if (task === undefined || runs.length === 0 || this.#isStopped) return
+      await this.#archive([archivedRuns(projection, task, runs)])
+      if (this.#isStopped) return
+      const gone = await mutations.transact((batch) => {
+        const free = runs.filter(({ id }) => isRunFree(batch.view, id))
+        const runIds = free.map(({ id }) => id)
+        if (runIds.length > 0) batch.submit({ type: 'runs_forget', taskId, runIds, atMs: now() })
+        return runIds.length
+      })
+      // What was below them may be due on its own.
+      for (const child of projection.children(taskId)) if (hasEnded(projection.task(child))) this.#note(child)
+      if (gone < runs.length) return
+      while (this.#share.isUsedUp) await this.#share.turn()
+    }
+  }
+
+  async #archive(rows: readonly ArchivedTask[]): Promise<void> {
+    await this.#port.options.archive?.(rows)
+  }
+
+  /** Those whose time is over, and of those without a key the oldest beyond the number that is kept. */
+  async #expireTombstones(): Promise<void> {
+    const { projection, clock, mutations, now } = this.#port
+    for (;;) {
+      const wall = clock.wallNow()
+      const over: TaskId[] = []
+      for (const { taskId, untilMs } of projection.tombstones('with_key')) {
+        if (untilMs > wall || over.length >= rowsAtOnce) break
+        over.push(taskId)
+      }
+      let beyond = projection.tombstoneCount - mostTombstones
+      for (const { taskId, untilMs } of projection.tombstones('without_key')) {
+        if ((untilMs > wall && beyond <= 0) || over.length >= rowsAtOnce) break
+        over.push(taskId)
+        beyond -= 1
+      }
+      if (over.length === 0 || this.#isStopped) break
+      await mutations.submit({ type: 'tombstones_expire', taskIds: over, atMs: now() })
+      while (this.#share.isUsedUp) await this.#share.turn()
+    }
+    this.#hasTombstones = this.#nextTombstoneMs() !== undefined
+  }
+
+  #nextTombstoneMs(): number | undefined {
+    const { projection } = this.#port
+    const [withKey] = projection.tombstones('with_key')
+    const [without] = projection.tombstones('without_key')
+    return earliest([withKey?.untilMs, without?.untilMs])
+  }
+
+  #lookLater(taskId: TaskId): void {
+    this.#later.set(taskId, this.#port.clock.monotonicNow() + lookAgainMs)
+  }
+
+  #takeUpLater(): void {
+    const now = this.#port.clock.monotonicNow()
+    for (const [taskId, atMs] of this.#later) {
+      if (atMs > now) return
+      this.#later.delete(taskId)
+      this.#note(taskId)
+    }
+  }
+
+  /** Looks again when something is due, after a moment at the earliest. */
+  #sleep(earliestMs: number): void {
+    if (this.#isStopped || this.#running !== undefined) return
+    const { deadlines, clock } = this.#port
+    const [firstLater] = this.#later.values()
+    const dueAtMs = earliest([this.#ended.nextDueAtMs(), this.#nextTombstoneMs()])
+    const delays = [
+      dueAtMs === undefined ? undefined : dueAtMs - clock.wallNow(),
+      firstLater === undefined ? undefined : firstLater - clock.monotonicNow(),
+      this.#calendars.size > 0 ? 0 : undefined,
+    ]
+    const delay = earliest(delays)
+    this.#wake?.[Symbol.dispose]()
+    this.#wake = undefined
+    if (delay === undefined) return
+    this.#wake = deadlines.after(Math.min(Math.max(earliestMs, delay), longestSleepMs), () => {
+      this.#running = this.#report(() => this.#sweep())
+    })
+  }
+
+  /** What cannot be done now is done later. */
+  async #report(work: () => Promise<void>): Promise<void> {
+    let restMs = pauseMs
+    try {
+      await work()
+    } catch (failure) {
+      const { logger } = this.#port
+      restMs = lookAgainMs
+      if (!this.#isStopped) logger.warn({ cause: messageOf(failure) }, 'what has ended was not forgotten, trying again')
+    } finally {
+      this.#running = undefined
+      this.#sleep(restMs)
+    }
+  }
+}
+
+/** Why a task that is to be forgotten has to stay; what is `gone` keeps it no more. */
+function refusalOf(view: ForgettingReads, taskId: TaskId, gone: ReadonlySet<TaskId>): TaskError | undefined {
+  const task = view.task(taskId)
+  if (task === undefined) return new TaskError('unknown_task', { taskId })
+  if (!hasEnded(task)) return new TaskError('task_not_ended', { taskId })
+  const use = useOf(view, taskId, gone)
+  return use && new TaskError('task_in_use', { taskId, use })
+}
+
+function earliest(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
+}

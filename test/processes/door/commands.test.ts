@@ -1,0 +1,39 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { nextTurn } from '../../../src/base/promises.js'
+import { createRuntime } from '../../../src/index.js'
+import { buildLibrary } from '../../support/build.js'
+
+let place: string
+
+beforeEach(async () => {
+  place = await mkdtemp(join(tmpdir(), 'stateward-commands-'))
+})
+afterEach(() => rm(place, { recursive: true, force: true }))
+
+it('P-229: a runtime with a folder for programs runs them as processes, beside its definitions', async () => {
+  // As it is published: programs run under a program of the library.
+  const library = (await import(join(await buildLibrary(), 'src/index.js'))) as { createRuntime: typeof createRuntime }
+  const processes = { systemDirectory: join(place, 'system') }
+  await using runtime = await library.createRuntime({ dataDir: join(place, 'data'), processes })
+  const command = { id: 'hello', command: 'sh', args: ['-c', 'echo hello; exit 0'], recover: 'reap' } as const
+  const handle = await runtime.processes.startCommand(command)
+  expect(await handle.result()).toMatchObject({ exitCode: 0, signal: null, outputTail: 'hello\n' })
+  const again = await runtime.processes.startCommand(command)
+  expect((await again.status()).status).toBe('completed')
+  const failed = await runtime.processes.startCommand({ command: 'sh', args: ['-c', 'exit 3'], recover: 'reap' })
+  await expect(failed.result()).rejects.toMatchObject({ code: 'process.failed' })
+})
+
+it('P-229: one without leaves them to other hosts', async () => {
+  await using runtime = await createRuntime()
+  const handle = await runtime.processes.startCommand({ command: 'true', recover: 'reap' })
+  let report = await runtime.processes.drive()
+  while (report.intake === 'coalesced') {
+    await nextTurn()
+    report = await runtime.processes.drive()
+  }
+  expect(report.deferred).toEqual([{ processId: handle.id, disposition: { type: 'kind_unknown' } }])
+})
