@@ -61,13 +61,14 @@ async function openBoss(url: string, { batchSize }: { readonly batchSize: number
   await boss.createQueue(queue)
   let left = 0
   let done = createDeferred<void>()
+  const isBusy = (): boolean => left > 0
   const isDone = (ended: number): void => {
     left -= ended
     if (left === 0) done.resolve()
   }
   // Its own worker waits at least half a second between two batches; this one asks again as long as there are jobs.
   const work = async (): Promise<void> => {
-    while (left > 0) {
+    while (isBusy()) {
       const jobs = await boss.fetch(queue, { batchSize })
       if (jobs.length === 0) {
         await new Promise((resolve) => setTimeout(resolve, 1))
@@ -95,7 +96,7 @@ async function openBoss(url: string, { batchSize }: { readonly batchSize: number
 
 /** Jobs per second on the same server, from start to durable end, beside pg-boss. */
 export async function measureJobs(url: string, { quick, progress }: BenchOptions): Promise<Part> {
-  const count = quick ? 300 : 1000
+  const count = quick ? 200 : 1000
   progress(`${count} jobs beside pg-boss`)
   await using ours = await openProcesses(url)
   await using single = await openBoss(url, { batchSize: 1 })

@@ -29,11 +29,11 @@ const book = defineProcess(
     events: { written: v.object({ chapter: v.number(), by: v.string() }) },
     disposition: 'rerunnable',
   },
-  async ({ chapters }, { step, emit, sleep }) => {
+  async ({ chapters }, run) => {
     for (let chapter = 1; chapter <= chapters; chapter += 1) {
-      const by = await step(`chapter ${chapter}`, () => name ?? 'nobody')
-      await emit('written', { chapter, by })
-      await sleep(1000)
+      const by = await run.step(`chapter ${chapter}`, () => name ?? 'nobody')
+      await run.emit('written', { chapter, by })
+      await run.sleep(1000)
     }
     return `a book of ${chapters} chapters`
   },
