@@ -115,7 +115,7 @@ it.skipIf(isOtherServer)(
     timeout,
   },
   async ({ onTestFailed }) => {
-    onTestFailed(() => process.stderr.write(`STATEWARD_SEED=${seed}\n`))
+    onTestFailed(() => void process.stderr.write(`STATEWARD_SEED=${seed}\n`))
     const upTo = createDice(seed)
     await using client = await openHost({ url: server.url, retryMs: 30_000 })
     const { store } = client
