@@ -194,8 +194,9 @@ export class Runtime implements AsyncDisposable {
    */
   async deleteSession(name: string, reason = 'session deleted'): Promise<void> {
     this.#checkOpen()
-    await this.processes.forgetSession(name)
-    await this.#sessions.delete(name, reason)
+    // At once, so that the session takes no new work from now on.
+    const deletion = this.#sessions.delete(name, reason)
+    await Promise.all([deletion, this.processes.forgetSession(name)])
   }
 
   /**

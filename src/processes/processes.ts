@@ -85,6 +85,12 @@ const startSchema = optionsSchema<StartProcessOptions>({
 
 const handlerSchema = functionSchema<WakeHandler>()
 
+/** A copy, for its fields to be checked where they are known. */
+const startCommandSchema = v.pipe(
+  v.custom<StartCommandOptions>((input) => typeof input === 'object' && input !== null, 'not an object'),
+  v.transform((options) => ({ ...options })),
+)
+
 /** Milliseconds between two looks for what hosts that are gone have left, where several share a store. */
 const defaultSweepIntervalMs = 5000
 
@@ -295,7 +301,8 @@ export class Processes {
 
   async #startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
     this.#checkOpen()
-    const registration = systemProcess({ id: this.#options.ids.uuid(), ...command })
+    const given = decode(startCommandSchema, command, 'system process')
+    const registration = systemProcess({ id: this.#options.ids.uuid(), ...given })
     await this.store.registerProcess(registration)
     this.#drive('start')
     return new ProcessHandle<SystemResult>(registration.id, {}, this.#port)

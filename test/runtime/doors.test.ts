@@ -503,9 +503,8 @@ const optionDoors: readonly OptionsDoor[] = [
     call: ({ runtime }, options) => runtime.processes.startCommand(options),
     good: { command: 'true', recover: 'reap' },
     bad: {
-      id: [5, '', 'ä', null],
       command: [5, '', null],
-      args: [5, [5]],
+      args: [5],
       recover: ['never', null],
       timeoutMs: [-1, '5'],
     },

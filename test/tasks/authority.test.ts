@@ -374,7 +374,7 @@ describe('commit listeners', () => {
       throw new Error('listener fault')
     })
     await authority.submit(taskCreate())
-    expect(error).toHaveBeenCalledWith({ cause: 'listener fault' }, expect.any(String))
+    expect(error).toHaveBeenCalledWith(expect.objectContaining({ error: 'listener fault' }), expect.any(String))
     handle[Symbol.dispose]()
     await authority.submit(runCreate())
     expect(error).toHaveBeenCalledTimes(1)

@@ -179,11 +179,15 @@ class Side {
     await authority.transact((batch) => finishAttempt(batch, identity, report, spending, options))
   }
 
-  /** Everything remembered but the numbers of the events, of which the steps need more. */
+  /**
+   * Everything remembered but the numbers of the events, of which the steps need more, and the feed: step by step a task
+   * that goes on has ended for a moment (T-333).
+   */
   get rows(): unknown[] {
     const [, ...rows] = [...this.authority.capture()]
-    const isNumber = (name: string): boolean => name === 'fencingToken' || name === 'sequence'
-    return rows.map((row) =>
+    const isNumber = (name: string): boolean => ['fencingToken', 'sequence', 'seq'].includes(name)
+    const kept = rows.filter(({ row }) => row !== 'task_end')
+    return kept.map((row) =>
       JSON.parse(JSON.stringify(fromWire(row), (name, part: unknown) => (isNumber(name) ? 'a number' : part))),
     )
   }
