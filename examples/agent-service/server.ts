@@ -96,7 +96,7 @@ function toRequestError({ code, message }: NodeJS.ErrnoException): StatewardErro
 function refuse(socket: Duplex, error: StatewardError): void {
   const { status, body, headers = {} } = replyToError(error)
   const text = `${JSON.stringify(body)}\n`
-  const lines = Object.entries({
+  const lines = Object.entries<string>({
     'content-type': 'application/json; charset=utf-8',
     'content-length': String(Buffer.byteLength(text)),
     connection: 'close',

@@ -112,6 +112,9 @@ const messages = {
   /** It runs on another host, whose processes nobody here knows. */
   'process.elsewhere': ({ processId, hostId }: OfProcess & { readonly hostId: string }) =>
     `process ${quoted(processId)} runs on another host: ${hostId}`,
+  /** Runs would lose what they keep there although the processes themselves survive. */
+  'process.facet_inline': ({ facet }: { readonly facet: string }) =>
+    `${facet} does not survive its host, and processes that are durable need it`,
   /** The worker takes nothing more. */
   'process.worker_closed': () => 'the worker is closed',
   /** Nobody waits here any more: the runtime is closing. */

@@ -15,6 +15,7 @@ import { Awaiter } from './awaiter.js'
 import { defineProcess, isProcessDefinition, type ProcessDefinition, type SchemaMap } from './definition.js'
 import { DefinitionRunner } from './definition-runner.js'
 import { Definitions } from './definitions.js'
+import { checkDurability } from './durability.js'
 import { terminalEventTypes, type ProcessEventType } from './event-type.js'
 import type { ProcessListFilter } from './list-filter.js'
 import { ProcessHandle, type ProcessHandlePort } from './process-handle.js'
@@ -142,6 +143,7 @@ export class Processes {
     const { clock, deadlines, ids, logger, jobs, inspect, define = [], onWake, sink, ...rest } = options
     const { owner = rest.store.writers === 'many' ? `host:${ids.uuid()}` : 'host', sweepIntervalMs } = rest
     this.#options = options
+    checkDurability(rest.store.durabilityTier(), rest.facets ?? [])
     const { store, hub } = watch(rest.store, {
       clock,
       logger,

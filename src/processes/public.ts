@@ -20,6 +20,14 @@ export {
   type ProcessOptions,
   type SchemaMap,
 } from './definition.js'
+export { checkDurability, type DurabilityFacet } from './durability.js'
+export {
+  processEnd,
+  processEvent,
+  type ProcessEndInput,
+  type ProcessEventInput,
+  type ProcessWaits,
+} from './wait-logic.js'
 export { ProcessError, type ProcessErrorData } from './errors.js'
 export {
   builtInEventTypes,

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { functionSchema, nameSchema, optionsSchema, portSchema, textOf, wholeNumberSchema } from '../base/options.js'
 import { isProcessDefinition, type ProcessDefinition } from './definition.js'
+import type { DurabilityFacet } from './durability.js'
 import type { ProcessEventSink } from './event-sink.js'
 import type { LeaseTimings } from './lease.js'
 import { idSchema, positiveSchema } from './scalars.js'
@@ -40,6 +41,11 @@ export interface RuntimeProcessesOptions {
    * (`startCommand`); without it, it leaves them to others.
    */
   readonly systemDirectory?: string
+  /**
+   * What runs keep their state in beside the store, with how durable that is: one that is `inline` is refused with
+   * `process.facet_inline` where processes are durable.
+   */
+  readonly facets?: readonly DurabilityFacet[]
   /** Takes wakes that no `onWake` takes. Default: the session of the runtime, where they end as operations. */
   readonly onWake?: WakeHandler
 }
@@ -66,5 +72,11 @@ export const runtimeProcessesSchema = optionsSchema<RuntimeProcessesOptions>({
   retryDelayMs: v.optional(wholeNumberSchema(0)),
   longestPollMs: v.optional(wholeNumberSchema(1)),
   systemDirectory: v.optional(nameSchema),
+  facets: v.optional(
+    v.array(
+      optionsSchema<DurabilityFacet>({ name: nameSchema, tier: v.picklist(['inline', 'durable']) }),
+      'not a list',
+    ),
+  ),
   onWake: v.optional(functionSchema<WakeHandler>()),
 })
