@@ -46,7 +46,7 @@ const report = defineTask(
 
 await using runtime = await createRuntime({
   dataDir: '.stateward',
-  tasks: { define: [report, section] },
+  tasks: { define: [report, section], retention: { endedForMs: 86_400_000 } },
 })
 const { signal } = new AbortController()
 
