@@ -143,7 +143,7 @@ export class Processes {
     const { clock, deadlines, ids, logger, jobs, inspect, define = [], onWake, sink, ...rest } = options
     const { owner = rest.store.writers === 'many' ? `host:${ids.uuid()}` : 'host', sweepIntervalMs } = rest
     this.#options = options
-    checkDurability(rest.store.durabilityTier(), rest.facets ?? [])
+    if (rest.facets !== undefined) checkDurability(rest.store.durabilityTier(), rest.facets)
     const { store, hub } = watch(rest.store, {
       clock,
       logger,
