@@ -10,54 +10,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createUuidSource } from '../../../src/base/ids.js'
 import type { WorkContext } from '../../../src/operations/execution.js'
 import { createDirectoryJournal } from '../../../src/journal/directory-journal.js'
-import type { FileSystem } from '../../../src/journal/file-system.js'
-import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
 import { createRuntime } from '../../../src/runtime.js'
 import type { Session } from '../../../src/operations/session.js'
+import { createDice, mortalFileSystem } from '../../journal/support/mortal-file-system.js'
 
 const [directory = '', seed = '0'] = process.argv.slice(2)
 const say = (...words: readonly unknown[]): void => void writeSync(1, `${words.join(' ')}\n`)
 
-/** Small, seeded, and good enough to spread kills (xorshift). */
-let state = Number(seed) * 2_654_435_761 + 1
-function upTo(limit: number): number {
-  state ^= state << 13
-  state ^= state >>> 17
-  state ^= state << 5
-  return (state >>> 0) % limit
-}
-
-let writesLeft = upTo(2) === 0 ? 3 + upTo(60) : Number.POSITIVE_INFINITY
-
-function die(): never {
-  process.kill(process.pid, 'SIGKILL')
-  throw new Error('still alive')
-}
-
-/** Real files; the process ends before, within or after one of the writes. */
-const mortal: FileSystem = {
-  ...nodeFileSystem,
-  async open(path, mode) {
-    const file = await nodeFileSystem.open(path, mode)
-    return {
-      descriptor: file.descriptor,
-      isAt: (path) => file.isAt(path),
-      size: () => file.size(),
-      read: (into, position) => file.read(into, position),
-      readSync: (position, length) => file.readSync(position, length),
-      write: async (bytes, position) => {
-        writesLeft -= 1
-        if (writesLeft > 0) return file.write(bytes, position)
-        const length = upTo(bytes.length + 1)
-        if (length > 0) await file.write(bytes.subarray(0, length), position)
-        return die()
-      },
-      sync: () => file.sync(),
-      truncate: (length) => file.truncate(length),
-      close: () => file.close(),
-    }
-  },
-}
+const upTo = createDice(Number(seed))
+const fileSystem = mortalFileSystem(upTo(2) === 0 ? 3 + upTo(60) : Number.POSITIVE_INFINITY, upTo)
 
 async function task({ signal, progress }: WorkContext): Promise<unknown> {
   const kind = upTo(6)
@@ -105,7 +66,7 @@ async function barriers(session: Session): Promise<void> {
   }
 }
 
-const store = createDirectoryJournal({ directory, fileSystem: mortal, segmentBytes: 64 * 1024 })
+const store = createDirectoryJournal({ directory, fileSystem, segmentBytes: 64 * 1024 })
 const runtime = await createRuntime({ store, compactAfter: 40 + upTo(200) })
 for (const name of ['one', 'two']) {
   const session = runtime.session(name, { maxCompleted: 4096 })
