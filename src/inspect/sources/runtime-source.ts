@@ -1,10 +1,8 @@
 import { runStates } from '../../tasks/index.js'
-import { statesOf } from '../../tasks/run.js'
 import { runMachine } from '../../../machines/run.js'
 import type { Clock } from '../../base/clock.js'
 import type { Logger } from '../../base/logger.js'
 import type { Runtime } from '../../runtime.js'
-import { innermostStates } from '../stream/chart-graph.js'
 import { InspectionStream } from '../stream/inspection-stream.js'
 import { MachineTable } from '../stream/machine-table.js'
 import type {
@@ -24,6 +22,7 @@ import type { InspectedState } from '../views/state.js'
 import { barriersOf } from '../views/waits.js'
 import { actOnRuntime } from './actions.js'
 import { knownMachines } from './known-machines.js'
+import { occupancyOfRuns } from './run-occupancy.js'
 import { RuntimeFeed } from './runtime-feed.js'
 import { stateView, viewsOfRooms } from './state-view.js'
 import { StreamSource } from './stream-source.js'
@@ -152,22 +151,4 @@ export class RuntimeSource extends StreamSource {
       samples: this.samples,
     }
   }
-}
-
-/** How many runs are in each innermost state of their chart. O(runs that have not ended). */
-export function occupancyOfRuns({ tasks }: Pick<InspectedState, 'tasks'>): Readonly<Record<string, number>> {
-  const counts = new Map<string, number>()
-  const add = (states: readonly string[], count: number): void => {
-    for (const state of states) counts.set(state, (counts.get(state) ?? 0) + count)
-  }
-  for (const state of runStates) {
-    const count = tasks.countIn(state)
-    if (count === 0) continue
-    if (state === 'completed' || state === 'failed' || state === 'cancelled') {
-      add(innermostStates(runMachine as never, { lifecycle: state, attempt: 'idle', lease: 'free' }), count)
-      continue
-    }
-    for (const run of tasks.runsIn(state)) add(innermostStates(runMachine as never, statesOf(run) as never), 1)
-  }
-  return Object.fromEntries(counts)
 }

@@ -423,7 +423,8 @@ function mayMatch(
   return words.every((word) => searched.includes(word))
 }
 
-function isAbout(entry: StreamEntry, actor: string | undefined, item: string | undefined): boolean {
+/** Whether an entry is about an actor and an item, where these are asked for. */
+export function isAbout(entry: StreamEntry, actor: string | undefined, item: string | undefined): boolean {
   if (actor !== undefined) {
     const isIts = 'actor' in entry && (entry.actor === actor || ('source' in entry && entry.source === actor))
     if (!isIts) return false
@@ -434,6 +435,7 @@ function isAbout(entry: StreamEntry, actor: string | undefined, item: string | u
   return entry.type === 'actor' ? entry.item?.id === item : true
 }
 
+/** Raised for a view that a source has not got. */
 export function viewUnknown(view: string): StatewardError {
   return new StatewardError('view_unknown', `there is no view ${view} of this`, { view })
 }

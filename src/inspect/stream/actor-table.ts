@@ -21,6 +21,11 @@ export class ActorTable {
     return new ActorTable(this.#most, this)
   }
 
+  /** A table that knows nothing yet. */
+  empty(): ActorTable {
+    return new ActorTable(this.#most)
+  }
+
   get size(): number {
     return this.#rows.size
   }

@@ -71,6 +71,12 @@ export class EntryRing {
     return { texts, last: Math.max(number, next - 1), ...(isCut && { lostFrom: number + 1 }) }
   }
 
+  /** The first entry has this number; only before there is one. */
+  beginAt(number: number): void {
+    this.#oldest = number
+    this.#newest = number - 1
+  }
+
   /** Forgets all entries and leaves a number out, so that whoever read before is told that something is missing. */
   interrupt(): void {
     this.#texts = []

@@ -44,6 +44,11 @@ export class RowTable {
     return new RowTable(this.#most, this)
   }
 
+  /** A table that knows nothing yet. */
+  empty(): RowTable {
+    return new RowTable(this.#most)
+  }
+
   get size(): number {
     return this.#live.size + this.#ended.size
   }
