@@ -31,7 +31,7 @@ const perTurn = 200
 /** Operations that are introduced as actors to whoever begins to look; the others when something happens to them. */
 const mostIntroduced = 2000
 /** Tasks that have ended of which a row is made when somebody begins to look: the last of them. */
-const mostEndedTasks = 20_000
+const mostEndedTasks = 10_000
 /** Milliseconds between two looks at what has changed in the store of processes. */
 const processPauseMs = 500
 /** Changed processes of one look, and events of each that are told of. */

@@ -99,8 +99,8 @@ export abstract class StreamSource implements InspectorSource {
     const { stream } = this.options
     const viewer = this.#enter()
     try {
-      yield messageOf(this.#hello())
       let last = this.#startOf(after)
+      yield messageOf(this.#hello())
       while (!signal.aborted) {
         const part = stream.ring.after(last, mostOfMessage)
         if (part.texts.length > 0 || part.lostFrom !== undefined) {
