@@ -61,14 +61,22 @@ function bytesResponse(
   { status, headers = {}, bytes }: HttpReply & { readonly bytes: NonNullable<HttpReply['bytes']> },
   leave: () => void,
 ): Response {
-  async function* pieces(): AsyncGenerator<Uint8Array> {
+  async function* readPieces(): AsyncGenerator<Uint8Array> {
     try {
       yield* bytes
     } finally {
       leave()
     }
   }
-  return new Response(ReadableStream.from(pieces()), { status, headers: { ...commonHeaders, ...headers } })
+  const pieces = readPieces()
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    const { done, value } = await pieces.next()
+    if (done === true) controller.close()
+    else controller.enqueue(value)
+  }
+  const cancel = async (): Promise<void> => void (await pieces.return(undefined))
+  const body = new ReadableStream<Uint8Array>({ pull, cancel }, { highWaterMark: 0 })
+  return new Response(body, { status, headers: { ...commonHeaders, ...headers } })
 }
 
 /**

@@ -19,7 +19,7 @@ describe('the inspector of a runtime', () => {
     expect(following.messages[0]).toMatchObject({
       type: 'hello',
       protocol: 1,
-      source: { type: 'runtime', isLive: true },
+      source: { type: 'runtime', name: 'runtime', isLive: true },
       actions: [],
       showsValues: false,
     } satisfies Partial<HelloMessage>)
@@ -120,7 +120,7 @@ describe('the inspector of a runtime', () => {
     const { runtime, url } = await openRuntime()
     const task = await runtime.tasks.submit('report', { topic: 'cranes' }, { key: 'cranes' })
     const idle = runtime.processes.define('idle', { disposition: 'rerunnable' }, () => 1)
-    await runtime.processes.start(idle)
+    await runtime.processes.start(idle, undefined)
     const { views } = await hello(url)
     expect(views).not.toContain('node')
     const item = { type: 'task', id: task.id } as const
