@@ -3,7 +3,7 @@ import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
 import type { InspectionEvent, Observer } from 'xstate'
 import type { Logger } from '../base/logger.js'
-import { silence } from '../base/promises.js'
+import { abortable, createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import { Job, type JobEnd } from '../work/job.js'
 import type { KeptLease, LeaseKeeper } from '../work/lease-keeper.js'
@@ -20,6 +20,7 @@ import type { AbandonEvidence, AwaitOutput } from './output.js'
 import type { ProcessRecord } from './record.js'
 import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
+import { shortestPollMs } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
 
 /** What runs of processes share. */
@@ -155,14 +156,22 @@ export class ProcessRun {
   }
 
   async #watchForCancel(): Promise<void> {
-    const { awaiter } = this.#tools
+    const { awaiter, store } = this.#tools
     const { signal } = this.#watching
     try {
+      // The record has just said that nobody asked. Where looking costs a round trip, a run that is over soon spares it.
+      if (store.writers === 'many') await this.#pause(shortestPollMs, signal)
       this.#cancelRequest = await awaiter.awaitEvent(this.processId, cancelRequestedType, 0, { signal, unref: true })
       this.#job.stop('cancelled')
     } catch (error) {
       if (!signal.aborted) this.#report('watch for a request to cancel', messageOf(error))
     }
+  }
+
+  async #pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+    const over = createDeferred<void>()
+    using _ = this.#tools.deadlines.after(milliseconds, () => over.resolve())
+    await abortable(over.promise, signal)
   }
 
   async #settle({ answer, stopCause }: JobEnd<StopCause>): Promise<boolean> {

@@ -414,11 +414,11 @@ describe('how much runs [P-176]', () => {
     expect(await statusOf('p')).toBe('completed')
   })
 
-  it.each(['getLease', 'claimLease', 'getProcess', 'recordFirstStarted'])(
+  it.each(['getLease', 'claimLease', 'getProcess', 'recordFirstStarted', 'claimAndStart'])(
     'reports a failing %s once, and does not lose the process',
     async (method) => {
-      // What may run again is not read: its start says how it stands.
-      await open.registerProcess(engine('p', method === 'getProcess' ? 'owner_bound' : 'rerunnable'))
+      // What may run again is claimed and started in one.
+      await open.registerProcess(engine('p', method === 'claimAndStart' ? 'rerunnable' : 'owner_bound'))
       let failures = 1
       const store = failing(open, { [method]: () => failures-- > 0 })
       const worker = workerOf(() => done, { store })
