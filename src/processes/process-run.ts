@@ -3,7 +3,7 @@ import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
 import type { InspectionEvent, Observer } from 'xstate'
 import type { Logger } from '../base/logger.js'
-import { abortable, createDeferred, silence } from '../base/promises.js'
+import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import { Job, type JobEnd } from '../work/job.js'
 import type { KeptLease, LeaseKeeper } from '../work/lease-keeper.js'
@@ -114,8 +114,11 @@ export class ProcessRun {
 
   /** Runs it. Resolves once nothing more can be done here: with whether the process has ended. */
   async run(): Promise<boolean> {
-    const kept = this.#tools.keeper.keep(this.#held)
-    silence(this.#watchForCancel())
+    const { keeper, store, deadlines } = this.#tools
+    const kept = keeper.keep(this.#held)
+    const watch = (): void => void silence(this.#watchForCancel())
+    // The record has just said that nobody asked: where looking costs a round trip, a run that is over soon spares it.
+    const watching = store.writers === 'many' ? deadlines.after(shortestPollMs, watch) : watch()
     // Nothing of it is to begin before it hears of a request that is there already.
     if (this.#start.record.cancelRequested === true) this.#job.stop('cancelled')
     try {
@@ -123,7 +126,8 @@ export class ProcessRun {
       return await this.#settle(end)
     } finally {
       kept[Symbol.dispose]()
-      this.#watching.abort()
+      watching?.[Symbol.dispose]()
+      this.#watching.abort(isOver)
       this.#start.slot.release()
     }
   }
@@ -156,22 +160,14 @@ export class ProcessRun {
   }
 
   async #watchForCancel(): Promise<void> {
-    const { awaiter, store } = this.#tools
+    const { awaiter } = this.#tools
     const { signal } = this.#watching
     try {
-      // The record has just said that nobody asked. Where looking costs a round trip, a run that is over soon spares it.
-      if (store.writers === 'many') await this.#pause(shortestPollMs, signal)
       this.#cancelRequest = await awaiter.awaitEvent(this.processId, cancelRequestedType, 0, { signal, unref: true })
       this.#job.stop('cancelled')
     } catch (error) {
       if (!signal.aborted) this.#report('watch for a request to cancel', messageOf(error))
     }
-  }
-
-  async #pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-    const over = createDeferred<void>()
-    using _ = this.#tools.deadlines.after(milliseconds, () => over.resolve())
-    await abortable(over.promise, signal)
   }
 
   async #settle({ answer, stopCause }: JobEnd<StopCause>): Promise<boolean> {
@@ -245,6 +241,9 @@ export class ProcessRun {
     this.#tools.report({ type, processId: this.processId, operation, message })
   }
 }
+
+/** Why nobody is watched for any more; one for all, because making one is dear. */
+const isOver = new ProcessError('process.worker_closed', {})
 
 /** The end of a process that was asked to end and did. */
 export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {

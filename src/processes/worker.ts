@@ -95,6 +95,8 @@ export interface WorkerOptions {
 
 /** Rows that one page of a scan holds at most. */
 const largestPage = 256
+/** Processes that are remembered until there is room for them; with more, the store is asked for them. */
+const mostOffered = 1024
 /** Milliseconds before a page is asked for again: three tries. */
 const pageRetriesMs = [10, 20]
 
@@ -119,6 +121,9 @@ export class Worker {
   readonly #runs = new Map<ProcessId, ProcessRun>()
   /** What runs here, or is about to: nobody need look at it again. */
   readonly #taken = new Set<ProcessId>()
+  /** Processes that were offered while there was no room, by kind, and how many. */
+  readonly #offered = new Map<string, ProcessRecord[]>()
+  #offeredCount = 0
   #scanning: Promise<void> | undefined
   #isRescanDue = false
   /** Something was passed over because its kind was full: another look follows as soon as something frees. */
@@ -181,14 +186,14 @@ export class Worker {
   }
 
   /**
-   * Takes a process that was just registered, if there is room for it: nobody looks through all the others to find it. If
-   * there is none, a scan finds it once there is.
+   * Takes a process that was just registered, as soon as there is room for it: nobody looks through all the others to find
+   * it. When too many wait for room a scan finds it.
    */
   offer(record: ProcessRecord): void {
     if (this.#isClosed) return
     // While a scan waits for room, those that it has to come to are first; and whether a wait is over is known to the store.
     if (this.#scanning !== undefined || record.wait !== undefined) this.#drive()
-    else silence(this.#admit(record))
+    else silence(this.#admit(record, (full) => this.#remember(full)))
   }
 
   /** Limits a kind from now on; what runs goes on. */
@@ -250,6 +255,9 @@ export class Worker {
 
   async #scan(report: { admitted: ProcessId[]; deferred: Deferral[] }, handedOver: Deferred<void>): Promise<void> {
     const { concurrency = 64 } = this.#options
+    // It comes to them, too.
+    this.#offered.clear()
+    this.#offeredCount = 0
     let cursor: WorkCursor | undefined
     do {
       // A worker that is full fetches no page: nobody would work on it.
@@ -290,8 +298,11 @@ export class Worker {
     return undefined
   }
 
-  /** Claims a process and starts what has to be done; `undefined` when it was handed over. */
-  async #admit(record: ProcessRecord): Promise<Disposition | undefined> {
+  /** Claims a process and starts what has to be done; `undefined` when it was handed over. `onFull` is told that there is no room. */
+  async #admit(
+    record: ProcessRecord,
+    onFull: (record: ProcessRecord) => void = () => (this.#isRoomWanted = true),
+  ): Promise<Disposition | undefined> {
     const { runner } = this.#options
     const { id } = record
     if (this.#taken.has(id)) return { type: 'busy' }
@@ -299,7 +310,16 @@ export class Worker {
     if (record.disposition !== 'externally_owned' && !runner.canRun(record)) return { type: 'kind_unknown' }
     const slot = this.#slots.tryTake({ kind: record.identity.kind })
     if (slot === undefined) {
-      this.#isRoomWanted = true
+      onFull(record)
+      return { type: 'busy' }
+    }
+    return this.#admitInto(slot, record)
+  }
+
+  async #admitInto(slot: Slot, record: ProcessRecord): Promise<Disposition | undefined> {
+    const { id } = record
+    if (this.#taken.has(id)) {
+      slot.release()
       return { type: 'busy' }
     }
     let operation = 'claim'
@@ -484,9 +504,38 @@ export class Worker {
 
   #onRoom(): void {
     this.#room?.resolve()
-    if (!this.#isRoomWanted) return
-    this.#isRoomWanted = false
-    this.#drive()
+    if (this.#isRoomWanted) {
+      this.#isRoomWanted = false
+      this.#drive()
+    } else if (this.#scanning === undefined) this.#admitOffered()
+  }
+
+  /** Keeps a process for which there is no room, unless a scan is due anyway. */
+  #remember(record: ProcessRecord): void {
+    if (this.#isRoomWanted || this.#offeredCount >= mostOffered) {
+      this.#isRoomWanted = true
+      return
+    }
+    const { kind } = record.identity
+    const before = this.#offered.get(kind)
+    if (before === undefined) this.#offered.set(kind, [record])
+    else before.push(record)
+    this.#offeredCount += 1
+  }
+
+  /** Takes what was offered, as far as there is room now, kind after kind. */
+  #admitOffered(): void {
+    for (const [kind, records] of this.#offered) {
+      if (this.#isClosed) return
+      const slot = this.#slots.tryTake({ kind })
+      if (slot === undefined) continue
+      const record = records.shift() as ProcessRecord
+      this.#offeredCount -= 1
+      this.#offered.delete(kind)
+      // Whoever had a turn is behind the others, and is come to again in this loop.
+      if (records.length > 0) this.#offered.set(kind, records)
+      silence(this.#admitInto(slot, record))
+    }
   }
 
   /** Looks again, by itself. */

@@ -382,8 +382,8 @@ function takeLimit(limit: unknown): number {
   return Math.min(Math.max(1, takeBound(limit, 'limit')), mostRows)
 }
 
-/** Transactions of commands that are under way at a time: one is made up while the server does the other. */
-const mostGroups = 2
+/** Transactions of commands that are under way at a time: some are made up while the server does the others. */
+const mostGroups = 4
 /** Commands of one transaction. */
 const mostCommands = 128
 
