@@ -7,7 +7,7 @@ import { readJson, type BodySource } from './body.js'
 import { replyToError } from './errors.js'
 import type { Guard } from './guard.js'
 import type { HttpCall, HttpReply, HttpRequest, HttpRoute } from './route.js'
-import { matchRoutes, readTarget, routeOf } from './router.js'
+import { matchRoutes, methodOfRoute, readTarget, routeOf } from './router.js'
 
 /** What answers are made with. */
 export interface ServerOptions {
@@ -93,7 +93,7 @@ export class Server {
     guard.checkHost(host)
     if (target.host !== undefined) guard.checkHost(target.host)
     guard.checkOrigin(header('origin'), host)
-    const match = matches.find(({ route }) => route.method === method) ?? matches[0]
+    const match = matches.find(({ route }) => route.method === methodOfRoute(method)) ?? matches[0]
     const request: HttpRequest = {
       method,
       path: path ?? '',
