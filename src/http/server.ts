@@ -113,6 +113,15 @@ export class Server {
       signal,
       json: (schema) => readJson(incoming.body(), schema, maxBodyBytes),
     }
-    return route.handle(call)
+    return checkReply(await route.handle(call), route)
   }
+}
+
+/** A route that answers nothing would leave its client waiting. */
+function checkReply(reply: HttpReply | undefined, { method, path }: HttpRoute): HttpReply {
+  const status: unknown = reply?.status
+  if (reply !== undefined && typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599) {
+    return reply
+  }
+  throw new StatewardError('internal', `the route ${method} ${path} answers without a status from 200 to 599`, {})
 }
