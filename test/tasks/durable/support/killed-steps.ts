@@ -79,7 +79,14 @@ async function answer(taskId: TaskId): Promise<void> {
 async function drive(number: number): Promise<void> {
   const id = `${number.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000` as TaskId
   const key = `order-${number}`
-  const taskId = await tasks.submit({ kind: 'flow', id, key, payload: { number }, constraints, budgets: { token: 100 } })
+  const taskId = await tasks.submit({
+    kind: 'flow',
+    id,
+    key,
+    payload: { number },
+    constraints,
+    budgets: { token: 100 },
+  })
   note({ what: 'submitted', taskId, key, value: number })
   try {
     const [{ status }] = await Promise.all([tasks.outcome(taskId), answer(taskId)])
