@@ -7,7 +7,7 @@ import type { JournalRecord, JournalSnapshot } from './journal.js'
 import { encodeMark, markBytes, readMark } from './mark.js'
 import { readRecords } from './replay.js'
 import { paddedSequence, type Damage } from './segment.js'
-import { snapshotParts } from './snapshot-part.js'
+import { snapshotParts, type SnapshotPart } from './snapshot-part.js'
 import { temporarySuffix } from './spare-segment.js'
 
 /*
@@ -69,9 +69,8 @@ export interface SnapshotOptions {
  * Writes those parts of a snapshot that older ones do not hold, verifies them and gives the file its name; only then it
  * counts. A failure removes what was written.
  *
- * Of a file of which less than half is still in use nothing is shared, so that what is left of it is written once more and
- * the file can go: files hold at most about twice what is in use, and what is written again has been paid for by what was
- * replaced.
+ * What is left of a file of which less than half is used is copied, so that the file can go: files take at most about twice
+ * what is in use, and what is copied has been paid for by what was replaced.
  */
 export async function writeSnapshot(
   fileSystem: FileSystem,
@@ -86,7 +85,12 @@ export async function writeSnapshot(
   try {
     const file = await fileSystem.open(temporary, 'create')
     try {
-      written = await writeParts(file, { through, rows }, previous)
+      const writer = new SnapshotWriter(file, through)
+      await writer.writeRows(rows, sharedParts(previous, through))
+      for (const older of filesToLeave(previous, writer.parts, through)) {
+        await withFile(fileSystem, join(directory, snapshotName(older)), (from) => writer.copyParts(from, older))
+      }
+      written = await writer.finish(previous)
       const damage = await verifyFile(file, written)
       if (damage !== undefined) throw unreadable(temporary, damage)
     } finally {
@@ -147,54 +151,90 @@ export function* snapshotRows(
   }
 }
 
-async function writeParts(
-  file: OpenFile,
-  { through, rows }: JournalSnapshot,
-  previous: SnapshotFile | undefined,
-): Promise<SnapshotFile> {
-  const writer = new SliceWriter(file)
-  await writer.write(encodeMark('snapshot', through))
-  const shared = sharedParts(previous, through)
-  const parts: PartPlace[] = []
-  let [all, own] = [0, 0]
-  for (const { text, rows: count, digest } of snapshotParts(rows)) {
-    const known = shared.get(digest)
-    if (known === undefined) {
-      const frame = frameOf(text, own + 1, count)
-      const payloadBytes = frame.length - frameHeaderBytes
-      const place = { through, offset: writer.position, payloadBytes, rows: count, digest }
-      await writer.write(frame)
-      own += count
-      parts.push(place)
-      shared.set(digest, place)
-    } else {
-      parts.push(known)
-      await nextTurn()
-    }
-    all += count
-  }
-  const placesAt = writer.position
-  for (const { text, first, count } of placeTexts(parts)) await writer.write(frameOf(text, first, count))
-  await writer.write(encodeMark('snapshotPlaces', placesAt))
-  await writer.write(encodeMark('snapshotEnd', all))
-  await writer.flush()
-  const files = new Map<number, number>()
-  for (const part of parts) files.set(part.through, previous?.files.get(part.through) ?? 0)
-  return { through, parts, files: files.set(through, writer.position) }
-}
-
 /** Parts of the snapshot before that the next one may share, by their digests. */
 function sharedParts(previous: SnapshotFile | undefined, through: number): Map<string, PartPlace> {
-  const shared = new Map<string, PartPlace>()
-  if (previous === undefined) return shared
+  // A file of the same name will be replaced.
+  const parts = previous?.parts.filter((part) => part.through !== through) ?? []
+  return new Map(parts.map((part) => [part.digest, part]))
+}
+
+/** Older files of which these parts use less than half; `own` is the file that is being written. */
+function filesToLeave(previous: SnapshotFile | undefined, parts: readonly PartPlace[], own: number): readonly number[] {
   const used = new Map<number, number>()
-  for (const part of previous.parts) used.set(part.through, (used.get(part.through) ?? 0) + part.payloadBytes)
-  for (const part of previous.parts) {
-    const isHalfUsed = 2 * (used.get(part.through) ?? 0) >= (previous.files.get(part.through) ?? 0)
-    // A file of the same name will be replaced.
-    if (isHalfUsed && part.through !== through) shared.set(part.digest, part)
+  for (const { through, payloadBytes } of new Set(parts)) {
+    if (through !== own) used.set(through, (used.get(through) ?? 0) + payloadBytes)
   }
-  return shared
+  return [...used].flatMap(([through, bytes]) => (2 * bytes < (previous?.files.get(through) ?? 0) ? [through] : []))
+}
+
+/** Writes the file of one snapshot from its beginning to its end. */
+class SnapshotWriter {
+  /** Of the whole snapshot, in order. */
+  parts: readonly PartPlace[] = []
+  readonly #through: number
+  readonly #slices: SliceWriter
+  /** Rows in the file itself. */
+  #rows = 0
+
+  constructor(file: OpenFile, through: number) {
+    this.#through = through
+    this.#slices = new SliceWriter(file)
+  }
+
+  /** Writes the parts that cannot be shared. */
+  async writeRows(rows: Iterable<JournalRecord>, shared: Map<string, PartPlace>): Promise<void> {
+    const parts: PartPlace[] = []
+    await this.#slices.write(encodeMark('snapshot', this.#through))
+    for (const part of snapshotParts(rows)) {
+      const known = shared.get(part.digest)
+      const place = known ?? (await this.#writePart(part))
+      if (known === undefined) shared.set(part.digest, place)
+      else await nextTurn()
+      parts.push(place)
+    }
+    this.parts = parts
+  }
+
+  /** Copies the parts that stand in an older file, and uses the copies. */
+  async copyParts(file: OpenFile, older: number): Promise<void> {
+    const copies = new Map<PartPlace, PartPlace>()
+    for (const part of new Set(this.parts)) {
+      if (part.through !== older) continue
+      const bytes = await readAt(file, part.offset, frameHeaderBytes + part.payloadBytes)
+      const damage = damageOf(bytes, 0, part)
+      if (damage !== undefined) throw unreadable(snapshotName(older), damage)
+      const { payloadBytes, rows, digest } = part
+      const text = payloadText(bytes, { offset: 0, payloadBytes, firstSequence: 1, count: rows })
+      copies.set(part, await this.#writePart({ text, rows, digest }))
+    }
+    this.parts = this.parts.map((part) => copies.get(part) ?? part)
+  }
+
+  /** Writes where the parts stand, and the end. */
+  async finish(previous: SnapshotFile | undefined): Promise<SnapshotFile> {
+    const { parts } = this
+    const placesAt = this.#slices.position
+    for (const { text, first, count } of placeTexts(parts)) await this.#slices.write(frameOf(text, first, count))
+    await this.#slices.write(encodeMark('snapshotPlaces', placesAt))
+    await this.#slices.write(
+      encodeMark(
+        'snapshotEnd',
+        parts.reduce((sum, { rows }) => sum + rows, 0),
+      ),
+    )
+    await this.#slices.flush()
+    const files = new Map<number, number>()
+    for (const { through } of parts) files.set(through, previous?.files.get(through) ?? 0)
+    return { through: this.#through, parts, files: files.set(this.#through, this.#slices.position) }
+  }
+
+  async #writePart({ text, rows, digest }: SnapshotPart): Promise<PartPlace> {
+    const frame = frameOf(text, this.#rows + 1, rows)
+    const offset = this.#slices.position
+    await this.#slices.write(frame)
+    this.#rows += rows
+    return { through: this.#through, offset, payloadBytes: frame.length - frameHeaderBytes, rows, digest }
+  }
 }
 
 function frameOf(text: string, firstSequence: number, count: number): Buffer {
@@ -306,14 +346,21 @@ async function verifyParts(file: OpenFile, parts: readonly PartPlace[]): Promise
     const last = run.at(-1)
     if (first === undefined || last === undefined) continue
     const bytes = await readAt(file, first.offset, endOf(last) - first.offset)
-    for (const { offset, payloadBytes, rows } of run) {
-      const reading = readFrame(bytes, offset - first.offset)
-      if (reading.status !== 'frame') return { offset, reason: reasonOf(reading) }
-      const { header } = reading
-      if (header.payloadBytes !== payloadBytes || header.count !== rows) return { offset, reason: 'decode_failure' }
+    for (const part of run) {
+      const damage = damageOf(bytes, part.offset - first.offset, part)
+      if (damage !== undefined) return damage
     }
   }
   return undefined
+}
+
+/** What is wrong with a part that was read to this place of some bytes, if anything is. */
+function damageOf(bytes: Buffer, at: number, { offset, payloadBytes, rows }: PartPlace): Damage | undefined {
+  const reading = readFrame(bytes, at)
+  if (reading.status !== 'frame') return { offset, reason: reasonOf(reading) }
+  const { header } = reading
+  const isAsSaid = header.payloadBytes === payloadBytes && header.count === rows
+  return isAsSaid ? undefined : { offset, reason: 'decode_failure' }
 }
 
 /** Parts that stand one behind the other in a file, about as many as are read together. */

@@ -272,10 +272,12 @@ describe('a snapshot after another one', () => {
     await compact(rows)
     const left = [...rows.slice(0, 800), ...rowsOf(2000, 100)]
     await compact(left)
-    expect(await snapshotsIn()).toEqual([name(1), name(2)])
-    await compact(left)
-    expect(await snapshotsIn()).toEqual([name(2), name(3)])
+    expect(await snapshotsIn()).toEqual([name(2)])
     expect(await rowsRead()).toEqual(left)
+    const most = [...left.slice(0, 500), ...rowsOf(3000, 100)]
+    await compact(most)
+    expect(await snapshotsIn()).toEqual([name(2), name(3)])
+    expect(await rowsRead()).toEqual(most)
   })
 
   it('may contain the same records', async () => {
@@ -320,8 +322,8 @@ describe('a snapshot after another one', () => {
       expect(await rowsRead()).toEqual(rows)
       let bytes = 0
       for (const file of await snapshotsIn()) bytes += await bytesIn(file)
-      // What was used by half when it was last looked at, and what has been written since.
-      expect(bytes).toBeLessThan(4 * JSON.stringify(rows).length + 200_000)
+      // At least half of each file is in use; the rest is headers and places.
+      expect(bytes).toBeLessThan(2.2 * JSON.stringify(rows).length + 10_000)
     }
   })
 })
