@@ -75,7 +75,7 @@ export class DefinitionRunner implements ProcessRunner {
       throw refusal
     }
     const called = new Map<string, ProcessDefinition>()
-    const log = await RunLog.open(run, {
+    using log = await RunLog.open(run, {
       awaiter,
       clock,
       deadlines,

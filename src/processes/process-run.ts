@@ -9,6 +9,7 @@ import { Job, type JobEnd } from '../work/job.js'
 import type { KeptLease, LeaseKeeper } from '../work/lease-keeper.js'
 import type { Slot } from '../work/slot.js'
 import { DurableEnd } from '../work/until-durable.js'
+import type { JobSpan } from '../work/job-span.js'
 import type { Awaiter } from './awaiter.js'
 import { isSuperseded } from './claim.js'
 import { ProcessError } from './errors.js'
@@ -17,7 +18,10 @@ import type { WorkerFault } from './event-sink.js'
 import type { ProcessEvent } from './event.js'
 import type { ProcessLease } from './lease.js'
 import type { AbandonEvidence, AwaitOutput } from './output.js'
+import type { ProcessMetrics } from './process-metrics.js'
+import { endRunSpan, type ProcessSpans } from './process-spans.js'
 import type { ProcessRecord } from './record.js'
+import { endedWith, notRun, type RunResult } from './run-result.js'
 import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
 import type { ProcessStore } from './store.js'
@@ -35,12 +39,16 @@ export interface RunTools {
   /** Milliseconds that a run told to stop has to answer. */
   readonly graceMs: number
   readonly report: (fault: WorkerFault) => void
+  readonly spans?: ProcessSpans
+  readonly metrics?: ProcessMetrics
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
 }
 
 /** A lease that is renewed while its run works. */
 export interface HeldLease extends KeptLease {
   lease: ProcessLease
+  /** Monotonic milliseconds by which it was renewed last: its expiry is an instant of the clock of the store. */
+  renewedAtMs: number
   /** The store could not renew it, and it runs out before the next try. */
   readonly onUnrenewable: () => void
 }
@@ -70,6 +78,8 @@ export class ProcessRun {
   readonly #watching = new AbortController()
   #cancelRequest: ProcessEvent | undefined
   #end: DurableEnd<AwaitOutput> | undefined
+  /** For whoever watches. */
+  #result: RunResult = { outcome: 'superseded' }
 
   constructor(start: RunStart, tools: RunTools) {
     this.#tools = tools
@@ -94,6 +104,7 @@ export class ProcessRun {
     this.#held = {
       id: record.id,
       lease,
+      renewedAtMs: clock.monotonicNow(),
       onLost: () => this.#job.stop('lease_lost'),
       onUnrenewable: () => {
         this.#report('renew its lease', 'the store did not renew the lease in time')
@@ -115,12 +126,19 @@ export class ProcessRun {
   async run(): Promise<boolean> {
     const kept = this.#tools.keeper.keep(this.#held)
     silence(this.#watchForCancel())
+    const { clock, spans, metrics } = this.#tools
+    const { record, recovery } = this.#start
+    const span = spans?.run(record)
+    const startedAt = clock.monotonicNow()
+    if (recovery === undefined && record.firstStarted?.attempt === 1) metrics?.started(record)
     // Nothing of it is to begin before it hears of a request that is there already.
-    if (this.#start.record.cancelRequested === true) this.#job.stop('cancelled')
+    if (record.cancelRequested === true) this.#job.stop('cancelled')
     try {
-      const end = await this.#job.run(() => this.#work())
+      const end = await this.#job.run(() => this.#work(span))
       return await this.#settle(end)
     } finally {
+      endRunSpan(span, this.#result)
+      metrics?.ran(record.identity.kind, this.#result, clock.monotonicNow() - startedAt)
       kept[Symbol.dispose]()
       this.#watching.abort()
       this.#start.slot.release()
@@ -139,7 +157,7 @@ export class ProcessRun {
     this.#end?.[Symbol.dispose]()
   }
 
-  #work(): Promise<AwaitOutput | undefined> {
+  #work(span: JobSpan | undefined): Promise<AwaitOutput | undefined> {
     const { runner, store } = this.#tools
     const { record, recovery } = this.#start
     const context: RunContext = {
@@ -149,9 +167,11 @@ export class ProcessRun {
       cancelRequest: () => this.#cancelRequest,
       store,
     }
-    return recovery === undefined || runner.recover === undefined
-      ? runner.run(context)
-      : runner.recover(context, recovery.deadHolder)
+    const work = (): Promise<AwaitOutput | undefined> =>
+      recovery === undefined || runner.recover === undefined
+        ? runner.run(context)
+        : runner.recover(context, recovery.deadHolder)
+    return span === undefined ? work() : span.run(work)
   }
 
   async #watchForCancel(): Promise<void> {
@@ -170,6 +190,7 @@ export class ProcessRun {
     if (answer.type === 'returned') return this.#complete((answer.value as AwaitOutput | undefined) ?? this.#lost())
     if (answer.type === 'threw' && isSuperseded(answer.thrown)) return false
     if (stopCause === 'cancelled') return this.#complete(cancelledBy(this.#cancelRequest))
+    this.#result = answer.type === 'threw' && stopCause === undefined ? notRun(answer.thrown) : { outcome: 'stopped' }
     if (answer.type === 'threw' && stopCause === undefined) this.#report('run', messageOf(answer.thrown))
     // Bound to its owner: a release would say that nothing of it runs any more, which nobody knows.
     if (!this.isOwnerBound || answer.type !== 'none') await this.#release()
@@ -192,7 +213,8 @@ export class ProcessRun {
       subject: { processId: this.processId },
       offer: async (offered) => {
         try {
-          await store.completeWithLease(this.#held.lease, offered)
+          const { outcome } = await store.completeWithLease(this.#held.lease, offered)
+          if (outcome !== 'superseded') this.#result = endedWith(offered)
         } catch (error) {
           if (!isReported && !isSuperseded(error)) this.#report('write its end', messageOf(error))
           isReported = true
