@@ -1,6 +1,8 @@
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { messageOf, StatewardError } from '../base/errors.js'
+import { errorDetailsOf } from '../base/error-details.js'
+import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
+import type { JsonValue } from '../base/json.js'
 import type { InspectionEvent, Observer } from 'xstate'
 import type { Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
@@ -189,12 +191,23 @@ export class ProcessRun {
     if (stopCause === 'lease_lost') return false
     if (answer.type === 'returned') return this.#complete((answer.value as AwaitOutput | undefined) ?? this.#lost())
     if (answer.type === 'threw' && isSuperseded(answer.thrown)) return false
-    if (stopCause === 'cancelled') return this.#complete(cancelledBy(this.#cancelRequest))
+    if (stopCause === 'cancelled') return this.#complete(cancelledBy(await this.#request()))
     this.#result = answer.type === 'threw' && stopCause === undefined ? notRun(answer.thrown) : { outcome: 'stopped' }
     if (answer.type === 'threw' && stopCause === undefined) this.#report('run', messageOf(answer.thrown))
     // Bound to its owner: a release would say that nothing of it runs any more, which nobody knows.
     if (!this.isOwnerBound || answer.type !== 'none') await this.#release()
     return false
+  }
+
+  /** The request to cancel; one from before the run began may not have been read yet. */
+  async #request(): Promise<ProcessEvent | undefined> {
+    if (this.#cancelRequest !== undefined) return this.#cancelRequest
+    try {
+      return await this.#tools.store.firstEventAfter(this.processId, cancelRequestedType, 0)
+    } catch {
+      // It ends all the same; only its reason is not told.
+      return undefined
+    }
   }
 
   /** What is left of a process whose owner is dead and that nobody could look after. */
@@ -216,8 +229,10 @@ export class ProcessRun {
           const { outcome } = await store.completeWithLease(this.#held.lease, offered)
           if (outcome !== 'superseded') this.#result = endedWith(offered)
         } catch (error) {
-          if (!isReported && !isSuperseded(error)) this.#report('write its end', messageOf(error))
-          isReported = true
+          // An output that is refused says so as the end of its process.
+          const isToldOtherwise = isSuperseded(error) || error instanceof InvalidInputError
+          if (!isReported && !isToldOtherwise) this.#report('write its end', messageOf(error))
+          isReported ||= !isToldOtherwise
           throw error
         }
       },
@@ -266,6 +281,8 @@ export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {
 }
 
 function failureOf(refusal: unknown): AwaitOutput {
-  const message = messageOf(refusal)
-  return { type: 'failure', class: 'execution', code: 'process_output_refused', message }
+  const details = errorDetailsOf(refusal)
+  const { message } = details
+  const raw = details as unknown as JsonValue
+  return { type: 'failure', class: 'execution', code: 'process_output_refused', message, raw }
 }

@@ -230,8 +230,9 @@ export class Processes {
 
   /**
    * Starts a process of a definition, or of a kind that is defined here, unless it is there already: same id, same input.
-   * Resolves with a handle once it is durable. Rejects with `invalid_input`, `process.registration_conflict` when something
-   * else was started under the id, and `process.kind_unknown`.
+   * Resolves with a handle once it is durable. Rejects with `invalid_input`, with `process.registration_conflict` when something
+   * else was started under the id, with `process.registration_invalid` for an input that is too large or too deep to be
+   * kept, and with `process.kind_unknown`.
    */
   start<Input, Output, Events extends SchemaMap, Signals extends SchemaMap>(
     definition: ProcessDefinition<Input, Output, Events, Signals>,

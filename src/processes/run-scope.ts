@@ -57,7 +57,8 @@ export class RunScope implements ProcessRunContext {
       await log.resume()
       return work(scope)
     }
-    return silence(durable.step(name, resumed, options))
+    // What is no function is refused there.
+    return silence(durable.step(name, typeof work === 'function' ? resumed : work, options))
   }
 
   readonly sleep = (durationMs: number): Promise<void> => silence(this.#options.durable.sleep(durationMs))

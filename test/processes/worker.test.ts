@@ -251,6 +251,19 @@ describe('a run', () => {
     }
   })
 
+  it('keeps the reason of a request from before it began, however soon it ends', async () => {
+    await open.registerProcess(engine('p', 'rerunnable'))
+    const payload = { reason: 'enough' }
+    await open.appendEvent('p', { eventType: 'process.cancel_requested', payload, replay: { key: 'c' } })
+    const worker = workerOf(({ job }) => {
+      job.signal.throwIfAborted()
+      return done
+    })
+    await worker.claimAndRunPending()
+    await worker.idle()
+    expect((await open.getProcess('p'))?.outcome).toMatchObject({ type: 'cancelled', raw: payload })
+  })
+
   it('keeps its lease while it works, and one that lost it writes nothing', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))
     let finish!: () => void

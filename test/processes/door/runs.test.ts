@@ -160,6 +160,12 @@ describe('what a run has recorded [P-200]', () => {
     )
   })
 
+  it('is of functions alone', async () => {
+    const flow = defineProcess('flow', rerunnable, (_: unknown, { step }) => step('one', 5 as never))
+    const { processes } = await openRuntime({ processes: { define: [flow] } })
+    expect(await (await processes.start(flow, null)).outcome()).toMatchObject({ code: 'invalid_input' })
+  })
+
   it('has names of printable ASCII; another is refused before the step is done', async () => {
     let done = 0
     const { processes } = await openRuntime()
