@@ -250,8 +250,8 @@ export class Processes {
 
   /**
    * Starts a program of the operating system as a process, unless it is there already under its id. Resolves with a handle
-   * once it is durable; it runs on this host when the runtime has a `systemDirectory`. Rejects with `invalid_input` and
-   * `process.registration_conflict`.
+   * once it is durable; it runs on this host when the runtime has a `systemDirectory`. Rejects with `invalid_input`,
+   * `process.registration_conflict`, and `process.registration_invalid` for a command that is too large to be kept.
    */
   startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
     return silence(this.#startCommand(command))
@@ -328,7 +328,8 @@ export class Processes {
 
   async #startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
     this.#checkOpen()
-    const { id = this.#options.ids.uuid(), ...given } = decode(startCommandSchema, command, 'system process')
+    const { id: named, ...given } = decode(startCommandSchema, command, 'system process')
+    const id = takeId(named ?? this.#options.ids.uuid())
     const registration = systemProcess({ id, ...given })
     await startWithin(this.#spans, { kind: systemKind, processId: id }, (trace) =>
       this.store.registerProcess({ ...registration, ...trace }),
