@@ -22,7 +22,9 @@ import {
   type LeaseTimings,
   type ProcessLease,
 } from './lease.js'
+import type { ProcessMetrics } from './process-metrics.js'
 import { ProcessRun, type HeldLease, type RunTools } from './process-run.js'
+import type { ProcessSpans } from './process-spans.js'
 import type { ProcessRecord } from './record.js'
 import { isClaimable, recoveryOf } from './recovery.js'
 import type { ProcessRunner } from './runner.js'
@@ -90,6 +92,8 @@ export interface WorkerOptions {
   readonly graceMs?: number
   /** Milliseconds after which something is tried again that could not be run; default 5,000. */
   readonly retryDelayMs?: number
+  readonly spans?: ProcessSpans
+  readonly metrics?: ProcessMetrics
   readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
 }
 
@@ -99,6 +103,8 @@ const largestPage = 256
 const mostOffered = 1024
 /** Milliseconds before a page is asked for again: three tries. */
 const pageRetriesMs = [10, 20]
+/** Milliseconds before a timer is asked for again that is over by the clock of this host alone. */
+const shortestTimerMs = 25
 
 /**
  * Claims processes that nobody works on and runs them.
@@ -135,7 +141,8 @@ export class Worker {
   #isClosed = false
 
   constructor(options: WorkerOptions) {
-    const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {}, inspect } = options
+    const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {} } = options
+    const { spans, metrics, inspect } = options
     this.#options = options
     this.#logger = guardedLogger(logger)
     this.#deadlines = new DeadlineQueue(clock)
@@ -159,6 +166,8 @@ export class Worker {
       logger: this.#logger,
       graceMs: options.graceMs ?? 5000,
       report: (fault) => this.#report(fault),
+      ...(spans !== undefined && { spans }),
+      ...(metrics !== undefined && { metrics }),
       ...(inspect !== undefined && { inspect }),
     }
   }
@@ -476,6 +485,7 @@ export class Worker {
   async #renew(held: readonly HeldLease[]): Promise<readonly HeldLease[]> {
     const { store, clock } = this.#options
     const { ttlMs, renewIntervalMs } = this.#timings
+    const askedAtMs = clock.monotonicNow()
     try {
       const renewed = await store.renewLeases(
         held.map(({ lease }) => lease),
@@ -486,11 +496,12 @@ export class Worker {
         const lease = byProcess.get(one.lease.processId)
         if (lease === undefined) return true
         one.lease = lease
+        one.renewedAtMs = askedAtMs
         return false
       })
     } catch (error) {
-      const nextMs = clock.wallNow() + 2 * renewIntervalMs
-      for (const one of held) if (one.lease.expiresAtMs <= nextMs) one.onUnrenewable()
+      const nextMs = clock.monotonicNow() + renewIntervalMs
+      for (const one of held) if (one.renewedAtMs + ttlMs <= nextMs) one.onUnrenewable()
       throw error
     }
   }
@@ -568,7 +579,9 @@ export class Worker {
     this.#timer?.[Symbol.dispose]()
     this.#timer = undefined
     if (dueAtMs === undefined) return
-    const delay = Math.max(0, dueAtMs - clock.wallNow())
+    // A timer that is over here and not yet by the clock of the store would be asked for without end.
+    const left = dueAtMs - clock.wallNow()
+    const delay = left > 0 ? left : shortestTimerMs
     this.#timer = this.#deadlines.after(delay, () => this.#drive())
   }
 
