@@ -1,3 +1,4 @@
+import { msUntil } from './scalars.js'
 import type { MonotonicMs } from './vocabulary.js'
 
 /** What the loop tells the daemons of its node; instants are its own. */
@@ -20,6 +21,5 @@ export interface ControlSink {
 
 /** A control event as its daemons are to learn of it at an instant. */
 export function daemonControlOf(event: ControlEvent, now: MonotonicMs): DaemonControl {
-  if (event.type !== 'shutdown' && event.type !== 'drain_start') return event
-  return { type: event.type, gracePeriodMs: Math.max(0, event.deadline - now) }
+  return 'deadline' in event ? { type: event.type, gracePeriodMs: msUntil(event.deadline, now) } : event
 }

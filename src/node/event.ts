@@ -4,7 +4,12 @@ import { deepFreeze } from '../base/freeze.js'
 import { copyJson } from '../base/json-copy.js'
 import { durationSchema, strictSchema } from '../base/options.js'
 import { adminEventSchema, type AdminEvent } from './admin-event.js'
-import { signedAdminCommitSchema, signedIceCommitSchema, type SignedAdminCommit, type SignedIceCommit } from './commit.js'
+import {
+  signedAdminCommitSchema,
+  signedIceCommitSchema,
+  type SignedAdminCommit,
+  type SignedIceCommit,
+} from './commit.js'
 import { daemonRefSchema, daemonSignalSchema, type DaemonRef, type DaemonSignal } from './daemon.js'
 import {
   blobIdSchema,

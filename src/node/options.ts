@@ -82,12 +82,10 @@ export interface NodeConfiguration {
 type Partially<Options> = { readonly [Name in keyof Options]?: Options[Name] }
 
 /** How the loop of a node works; everything but the node itself has a default. */
-export interface NodeOptions extends Partially<
-  Pick<
-    NodeConfiguration,
-    'tickIntervalMs' | 'eventQueueCapacity' | 'actionQueueCapacity' | 'forcedEntriesCapacity'
-  >
-> {
+export interface NodeOptions
+  extends Partially<
+    Pick<NodeConfiguration, 'tickIntervalMs' | 'eventQueueCapacity' | 'actionQueueCapacity' | 'forcedEntriesCapacity'>
+  > {
   readonly thisNode: NodeId
   readonly backpressure?: Partially<BackpressureOptions>
   readonly locality?: Partially<LocalityOptions>
