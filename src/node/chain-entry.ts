@@ -1,25 +1,21 @@
 import * as v from 'valibot'
 import type { SequencedFeed } from '../base/feed.js'
-import type { JsonObject } from '../base/json.js'
 import { wholeNumberSchema } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import type { Draft } from '../state/draft.js'
 import { eventDefiner } from '../state/event.js'
 import { rowDefiner } from '../state/row.js'
-
-/** What a node writes down: what it did, what went wrong, who asked for what, and what it was told to say. */
-export const chainNames = ['action', 'failure', 'audit', 'log'] as const
-export type ChainName = (typeof chainNames)[number]
+import { chainNames, chainRecordSchemas, type ChainName, type ChainRecords } from './chain-record.js'
+import { epochIdSchema, type EpochId } from './ids.js'
 
 /**
  * A record as its chain keeps it. `seq` is the chain's own number: it grows over restarts, with gaps, and orders the records. That
  * of the record itself begins anew in every epoch (N-401).
  */
-export interface ChainEntry<Content = JsonObject> {
+export interface ChainEntry<Content = ChainRecords[ChainName]> {
   readonly seq: number
-  readonly chain: ChainName
-  /** The run of the loop that wrote it. */
-  readonly epoch: string
+  /** The life of the loop that wrote it. */
+  readonly epoch: EpochId
   /** Epoch milliseconds at which it was written. */
   readonly atMs: number
   readonly record: Content
@@ -33,29 +29,27 @@ export interface ChainRetention {
   readonly ageMs?: number
 }
 
+/** The chains as they can be read and followed. */
+export type ChainFeeds = { readonly [Name in ChainName]: SequencedFeed<ChainEntry<ChainRecords[Name]>> }
+
+/** How much of each chain is kept. */
+export type ChainRetentions = Readonly<Record<ChainName, ChainRetention>>
+
 /** Tables of this file. */
 export interface ChainRows {
-  readonly chains: Readonly<Record<ChainName, SequencedFeed<ChainEntry>>>
-  readonly retention: Readonly<Record<ChainName, ChainRetention>>
+  readonly chains: ChainFeeds
+  readonly retention: ChainRetentions
 }
-
-const chainSchema = v.picklist(chainNames)
-const millisecondsSchema = wholeNumberSchema(0)
-/** Records are checked where they are made; what is read back is what was written. */
-const recordSchema = v.custom<JsonObject>(
-  (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
-)
-const fields = { chain: chainSchema, epoch: v.string(), atMs: millisecondsSchema, record: recordSchema }
 
 const defineEvent = eventDefiner<ChainRows, unknown>()
 const defineCommand = commandDefiner<unknown>()
 const defineRow = rowDefiner<ChainRows, unknown>()
 
 /** Stages a record: its chain shows it once it is durable, and lets go of what is too old or too much. */
-function stageEntry(draft: Draft<ChainRows, unknown>, entry: ChainEntry): void {
+function stageEntry(draft: Draft<ChainRows, unknown>, name: ChainName, entry: ChainEntry): void {
   const { chains, retention } = draft.tables
-  const chain = chains[entry.chain]
-  const { ageMs } = retention[entry.chain]
+  const chain = chains[name] as SequencedFeed<ChainEntry>
+  const { ageMs } = retention[name]
   draft.add({
     commit: () => {
       chain.push(entry)
@@ -65,23 +59,48 @@ function stageEntry(draft: Draft<ChainRows, unknown>, entry: ChainEntry): void {
   })
 }
 
-export const chainAppended = defineEvent('chain_appended', {
-  fields,
-  evolve: (draft, { sequence: seq, chain, epoch, atMs, record }) =>
-    stageEntry(draft, { seq, chain, epoch, atMs, record }),
-})
+/** How the records of one chain are written and read back. */
+function defineChain<Name extends ChainName>(name: Name) {
+  const record = chainRecordSchemas[name] as v.GenericSchema<unknown, ChainRecords[ChainName]>
+  const fields = { epoch: epochIdSchema, atMs: wholeNumberSchema(0), record }
+  const recorded = defineEvent(`${name}_recorded`, {
+    fields,
+    evolve: (draft, { sequence: seq, epoch, atMs, record: content }) =>
+      stageEntry(draft, name, { seq, epoch, atMs, record: content }),
+  })
+  return {
+    event: recorded,
+    command: defineCommand(`${name}_record`, {
+      fields,
+      decide: (_view, { type: _, ...payload }, sequence) => ({
+        event: recorded.create(sequence, payload),
+        applied: sequence,
+      }),
+    }),
+    row: defineRow(`${name}_entry`, {
+      fields: { seq: wholeNumberSchema(1), ...fields },
+      capture: ({ chains }) => chains[name].rows(),
+      // Raises `feed_sequence` for one out of order.
+      restore: (draft, entry) => stageEntry(draft, name, entry),
+    }),
+  }
+}
 
-export const appendToChain = defineCommand('chain_append', {
-  fields,
-  decide: (_view, { type: _, ...payload }, sequence) => ({
-    event: chainAppended.create(sequence, payload),
-    applied: sequence,
-  }),
-})
+/** The four chains. */
+export const chainDefinitions = {
+  action: defineChain('action'),
+  failure: defineChain('failure'),
+  audit: defineChain('audit'),
+  log: defineChain('log'),
+} as const
 
 /** What retention has dropped from a chain, if anything: told as a gap also after a restart. */
 export const chainRetentionRow = defineRow('chain_retention', {
-  fields: { chain: chainSchema, droppedThrough: wholeNumberSchema(0), droppedCount: wholeNumberSchema(0) },
+  fields: {
+    chain: v.picklist(chainNames),
+    droppedThrough: wholeNumberSchema(0),
+    droppedCount: wholeNumberSchema(0),
+  },
   capture: ({ chains }) =>
     chainNames.flatMap((chain) => {
       const { droppedThrough, droppedCount } = chains[chain]
@@ -89,11 +108,4 @@ export const chainRetentionRow = defineRow('chain_retention', {
     }),
   restore: ({ tables }, { chain, droppedThrough, droppedCount }) =>
     tables.chains[chain].restoreRetention(droppedThrough, droppedCount),
-})
-
-/** The records of the chains. Raises `feed_sequence` for one out of order. */
-export const chainEntryRow = defineRow('chain_entry', {
-  fields: { seq: wholeNumberSchema(1), ...fields },
-  capture: ({ chains }) => chainNames.flatMap((chain) => chains[chain].rows()),
-  restore: stageEntry,
 })

@@ -1,17 +1,16 @@
 import { errorDetailsOf, type ErrorDetails } from '../base/error-details.js'
-import type { JsonObject } from '../base/json.js'
 import { RecordRing, type Pending } from '../base/record-ring.js'
-import type { ChainName } from './chain-entry.js'
+import type { ChainName } from './chain-record.js'
 
 /** Where the records of a chain become durable. Its promises may reject; nobody else awaits them. */
-export type AppendRecord = (record: JsonObject, atMs: number) => Promise<unknown>
+export type AppendRecord<Row> = (record: Row, atMs: number) => Promise<unknown>
 
 /** What a chain is built on. */
-export interface ChainOptions {
+export interface ChainOptions<Row> {
   readonly name: ChainName
   /** Records in the ring. */
   readonly capacity: number
-  readonly append: AppendRecord
+  readonly append: AppendRecord<Row>
   /** Appends that may be under way, of all chains together. */
   readonly inFlight: InFlight
   /** Told of each append that failed; must not throw. */
@@ -49,12 +48,12 @@ export class InFlight {
  * for which there was no room any more, keeps its flag for good and is counted.
  */
 export class Chain<Row extends Pending> {
-  readonly #options: ChainOptions
+  readonly #options: ChainOptions<Row>
   readonly #ring: RecordRing<Row>
   #lost = 0
   #failures = 0
 
-  constructor(options: ChainOptions) {
+  constructor(options: ChainOptions<Row>) {
     this.#options = options
     this.#ring = new RecordRing<Row>(options.capacity)
   }
@@ -93,7 +92,7 @@ export class Chain<Row extends Pending> {
     }
     try {
       // What is appended says that it is durable, which it is wherever it can be read (5.7).
-      append({ ...row, chainPending: false } as unknown as JsonObject, atMs).then(confirm, fail)
+      append({ ...row, chainPending: false }, atMs).then(confirm, fail)
     } catch (cause) {
       fail(cause)
     }

@@ -1,22 +1,44 @@
 import * as v from 'valibot'
-import type { JsonObject } from '../base/json.js'
-import { nameSchema, wholeNumberSchema } from '../base/options.js'
+import { nameSchema, strictSchema, wholeNumberSchema } from '../base/options.js'
 import { commandDefiner } from '../state/command.js'
 import { eventDefiner } from '../state/event.js'
 import { rowDefiner } from '../state/row.js'
 import type { Table } from '../state/table.js'
+import { daemonRefSchema, type DaemonRef } from './daemon.js'
+import { stateEventSchema, type IntentEvent, type ObservedEvent } from './event.js'
+import { nodeIdSchema, type NodeId } from './ids.js'
+import { naturalSchema, textSchema } from './scalars.js'
+import { maintenanceStatuses, type MaintenanceStatus } from './vocabulary.js'
 
-/**
- * Something that the loop has folded and must fold again when it starts anew: an intent, an accepted command, an observed
- * transition, a crash (N-402). The latest under a key is the one that counts.
- */
+/** Where a node stood in its maintenance, by the clock of the wall. */
+export interface MaintenanceFact {
+  readonly type: 'maintenance'
+  readonly node: NodeId
+  readonly status: MaintenanceStatus
+  readonly sinceMs: number
+  readonly deadlineMs?: number
+  readonly reason?: string
+  readonly isDrain?: true
+}
+
+/** What the loop folds again when it starts anew; every instant is one of the wall, in epoch milliseconds. */
+export type FactContent =
+  /** What was wished. */
+  | { readonly type: 'intent'; readonly event: IntentEvent | ObservedEvent }
+  | MaintenanceFact
+  | { readonly type: 'freeze'; readonly untilMs: number }
+  | { readonly type: 'cordon'; readonly node: NodeId }
+  /** The latest crashes of a daemon: its gate follows from them. */
+  | { readonly type: 'crashes'; readonly daemon: DaemonRef; readonly atMs: readonly number[] }
+  /** Maintenance has paused the tasks of this process, and nobody else has. */
+  | { readonly type: 'tasks_paused' }
+
+/** Something that must not be forgotten by a restart (N-402). The latest under a key is the one that counts. */
 export interface Fact {
   readonly key: string
   /** Number of the change that wrote it: facts are folded in this order. */
   readonly seq: number
-  /** Epoch milliseconds of the tick that the loop stood at. */
-  readonly atMs: number
-  readonly event: JsonObject
+  readonly content: FactContent
 }
 
 /** Tables of this file. */
@@ -24,11 +46,23 @@ export interface FactRows {
   readonly facts: Table<string, Fact>
 }
 
-const keySchema = nameSchema
-const eventSchema = v.custom<JsonObject>(
-  (input) => typeof input === 'object' && input !== null && !Array.isArray(input),
-)
-const fields = { key: keySchema, atMs: wholeNumberSchema(0), event: eventSchema }
+const contentSchema: v.GenericSchema<unknown, FactContent> = v.variant('type', [
+  strictSchema({ type: v.literal('intent'), event: stateEventSchema }),
+  strictSchema({
+    type: v.literal('maintenance'),
+    node: nodeIdSchema,
+    status: v.picklist(maintenanceStatuses),
+    sinceMs: naturalSchema,
+    deadlineMs: v.exactOptional(naturalSchema),
+    reason: v.exactOptional(textSchema),
+    isDrain: v.exactOptional(v.literal(true)),
+  }),
+  strictSchema({ type: v.literal('freeze'), untilMs: naturalSchema }),
+  strictSchema({ type: v.literal('cordon'), node: nodeIdSchema }),
+  strictSchema({ type: v.literal('crashes'), daemon: daemonRefSchema, atMs: v.array(naturalSchema) }),
+  strictSchema({ type: v.literal('tasks_paused') }),
+])
+const fields = { key: nameSchema, content: contentSchema }
 
 const defineEvent = eventDefiner<FactRows, unknown>()
 const defineCommand = commandDefiner<unknown>()
@@ -36,14 +70,11 @@ const defineRow = rowDefiner<FactRows, unknown>()
 
 export const factKept = defineEvent('fact_kept', {
   fields,
-  evolve: (draft, { sequence: seq, key, atMs, event }) => {
-    // Those of later changes come later, also where there was one under the key before.
-    draft.put(draft.tables.facts, key, { key, seq, atMs, event })
-  },
+  evolve: (draft, { sequence: seq, key, content }) => draft.put(draft.tables.facts, key, { key, seq, content }),
 })
 
 export const factForgotten = defineEvent('fact_forgotten', {
-  fields: { key: keySchema },
+  fields: { key: nameSchema },
   evolve: (draft, { key }) => draft.put(draft.tables.facts, key, undefined),
 })
 
@@ -56,7 +87,7 @@ export const keepFact = defineCommand('fact_keep', {
 })
 
 export const forgetFact = defineCommand('fact_forget', {
-  fields: { key: keySchema },
+  fields: { key: nameSchema },
   decide: (_view, { key }, sequence) => ({ event: factForgotten.create(sequence, { key }), applied: sequence }),
 })
 

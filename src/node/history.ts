@@ -8,25 +8,31 @@ import { SequenceCounter } from '../state/sequence.js'
 import { EventStream } from '../state/stream.js'
 import { Table } from '../state/table.js'
 import {
-  appendToChain,
-  chainAppended,
-  chainEntryRow,
-  chainNames,
+  chainDefinitions,
   chainRetentionRow,
   type ChainEntry,
-  type ChainName,
-  type ChainRetention,
+  type ChainFeeds,
+  type ChainRetentions,
   type ChainRows,
 } from './chain-entry.js'
-import { factForgotten, factKept, factRow, forgetFact, keepFact, type Fact, type FactRows } from './fact.js'
+import { chainNames, type ChainName, type ChainRecords } from './chain-record.js'
+import {
+  factForgotten,
+  factKept,
+  factRow,
+  forgetFact,
+  keepFact,
+  type Fact,
+  type FactContent,
+  type FactRows,
+} from './fact.js'
+import type { EpochId } from './ids.js'
 
-const events = [chainAppended, factKept, factForgotten] as const
-const commands = [appendToChain, keepFact, forgetFact] as const
+const { action, failure, audit, log } = chainDefinitions
+const events = [action.event, failure.event, audit.event, log.event, factKept, factForgotten] as const
+const commands = [action.command, failure.command, audit.command, log.command, keepFact, forgetFact] as const
 type HistoryEvent = EventOf<(typeof events)[number]>
 type HistoryCommand = CommandOf<(typeof commands)[number]>
-
-/** How much of each chain is kept. */
-export type ChainRetentions = Readonly<Record<ChainName, ChainRetention>>
 
 const day = 24 * 60 * 60 * 1000
 
@@ -47,12 +53,12 @@ const historyCatalogue = new Catalogue<HistoryTables, unknown, HistoryEvent, His
   subject: 'node',
   events,
   commands,
-  rows: [chainRetentionRow, chainEntryRow, factRow],
+  rows: [chainRetentionRow, action.row, failure.row, audit.row, log.row, factRow],
 })
 
 /** A change of the facts: what is kept from now on, and the keys of what counts no more. */
 export interface FactChange {
-  readonly keep?: Pick<Fact, 'key' | 'atMs' | 'event'>
+  readonly keep?: readonly { readonly key: string; readonly content: FactContent }[]
   readonly forget?: readonly string[]
 }
 
@@ -74,7 +80,7 @@ export class NodeHistory implements LaneStream {
     const retentions = { ...defaultRetention, ...retention }
     const chains = Object.fromEntries(
       chainNames.map((name) => [name, new SequencedFeed<ChainEntry>(retentions[name].records, logger)]),
-    ) as Record<ChainName, SequencedFeed<ChainEntry>>
+    ) as unknown as ChainFeeds
     this.#tables = { sequence: new SequenceCounter(), chains, retention: retentions, facts: new Table<string, Fact>() }
     this.#stream = new EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>({
       name: this.name,
@@ -90,9 +96,9 @@ export class NodeHistory implements LaneStream {
     this.#stream.start(lane)
   }
 
-  /** The records of a chain that are durable, those of earlier epochs included. */
-  chain(name: ChainName): SequencedFeed<ChainEntry> {
-    return this.#tables.chains[name]
+  /** The records of each chain that are durable, those of earlier epochs included. */
+  get chains(): ChainFeeds {
+    return this.#tables.chains
   }
 
   /** The facts in the order in which they came about. */
@@ -106,21 +112,28 @@ export class NodeHistory implements LaneStream {
   }
 
   /** Resolves with the number of the record once it is durable. Rejects with the errors of the lane. */
-  append(chain: ChainName, epoch: string, atMs: number, record: JsonObject): Promise<unknown> {
-    return this.#stream.transact((batch) => batch.take({ type: 'chain_append', chain, epoch, atMs, record }).sequence)
+  append<Name extends ChainName>(
+    chain: Name,
+    epoch: EpochId,
+    atMs: number,
+    record: ChainRecords[Name],
+  ): Promise<number> {
+    // Which record goes with which command, the two schemas know.
+    const command = { type: `${chain}_record`, epoch, atMs, record } as HistoryCommand
+    return this.#stream.transact((batch) => batch.take(command).sequence)
   }
 
   /** Resolves once the change is durable. Rejects with the errors of the lane. */
-  change({ keep, forget = [] }: FactChange): Promise<void> {
+  change({ keep = [], forget = [] }: FactChange): Promise<void> {
     return this.#stream.transact((batch) => {
       for (const key of forget) if (this.fact(key) !== undefined) batch.take({ type: 'fact_forget', key })
-      if (keep !== undefined) batch.take({ type: 'fact_keep', ...keep })
+      for (const { key, content } of keep) batch.take({ type: 'fact_keep', key, content })
     })
   }
 
   /** Ends the feeds of the chains: nothing follows. */
   close(): void {
-    for (const name of chainNames) this.chain(name).close()
+    for (const name of chainNames) this.chains[name].close()
   }
 
   /** @internal Part of {@link LaneStream}. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ChartTable } from '../../machines/chart-table.js'
+import { ChartTable, type Place } from '../../machines/chart-table.js'
 import { nodeLoopMachine, type NodeLoopEvent } from '../../machines/node-loop.js'
 import { executorMachine, type ExecutorEvent } from '../../machines/executor.js'
 import { followWalk, walkChart } from '../../src/testing/index.js'
@@ -26,7 +26,10 @@ const executorEvents: readonly ExecutorEvent[] = [
 describe('the loop of a node', () => {
   const chart = new ChartTable(nodeLoopMachine)
   const after = (...events: readonly NodeLoopEvent[]) =>
-    events.reduce((place, event) => chart.move(place, event) ?? place, { value: 'idle', context: {} } as const as never)
+    events.reduce<Place<typeof nodeLoopMachine>>((place, event) => chart.move(place, event) ?? place, {
+      value: 'idle',
+      context: {},
+    })
 
   it('[N-450] ends by a shutdown, or when nobody can publish and nothing is queued', () => {
     const [start, shutDown, abandoned, backlog, applied] = loopEvents as readonly [

@@ -34,7 +34,11 @@ beforeEach(() => {
   answer = () => {}
 })
 
-function executorOf(admit: (pending: PendingAction, now: number) => Admission = () => ({ type: 'admit' }), rest: Partial<AdmissionGate> = {}, capacity = 8) {
+function executorOf(
+  admit: (pending: PendingAction, now: number) => Admission = () => ({ type: 'admit' }),
+  rest: Partial<AdmissionGate> = {},
+  capacity = 8,
+) {
   return new Executor({
     capacity,
     maxDeferCount: 3,
