@@ -28,8 +28,13 @@ export type FactContent =
   | MaintenanceFact
   | { readonly type: 'freeze'; readonly untilMs: number }
   | { readonly type: 'cordon'; readonly node: NodeId }
-  /** The latest crashes of a daemon: its gate follows from them. */
-  | { readonly type: 'crashes'; readonly daemon: DaemonRef; readonly atMs: readonly number[] }
+  /** The gate of a daemon that has crashed is closed. */
+  | {
+      readonly type: 'gate'
+      readonly daemon: DaemonRef
+      readonly untilMs: number
+      readonly isCrashLooping: boolean
+    }
   /** Maintenance has paused the tasks of this process, and nobody else has. */
   | { readonly type: 'tasks_paused' }
 
@@ -59,7 +64,12 @@ const contentSchema: v.GenericSchema<unknown, FactContent> = v.variant('type', [
   }),
   strictSchema({ type: v.literal('freeze'), untilMs: naturalSchema }),
   strictSchema({ type: v.literal('cordon'), node: nodeIdSchema }),
-  strictSchema({ type: v.literal('crashes'), daemon: daemonRefSchema, atMs: v.array(naturalSchema) }),
+  strictSchema({
+    type: v.literal('gate'),
+    daemon: daemonRefSchema,
+    untilMs: naturalSchema,
+    isCrashLooping: v.boolean(),
+  }),
   strictSchema({ type: v.literal('tasks_paused') }),
 ])
 const fields = { key: nameSchema, content: contentSchema }
