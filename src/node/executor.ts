@@ -10,20 +10,17 @@ import { LoopShare } from '../base/loop-share.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
 import { createDeferred } from '../base/promises.js'
 import type { PendingAction } from './action.js'
+import type { Admission } from './admission.js'
 import type { NodeErrorData } from './errors.js'
 import { DeferredActions, type DeferredAction } from './deferred-actions.js'
 import type { BackpressureEdge, Dispatcher } from './dispatch.js'
 import type { ActionDisposition } from './records.js'
-
-/** What admission says of an action. */
-export type Admission =
-  | { readonly type: 'admit' }
-  | { readonly type: 'defer'; readonly retryAfterMs: number }
-  | { readonly type: 'gate'; readonly reason: string; readonly cooldownMs: number }
+import { msUntil } from './scalars.js'
+import type { MonotonicMs } from './vocabulary.js'
 
 /** Whether an action may be carried out now; what it reserves is given back when the dispatcher fails. */
 export interface AdmissionGate {
-  admit(pending: PendingAction, now: number): Admission
+  admit(pending: PendingAction, now: MonotonicMs): Admission
   release(pending: PendingAction): void
   /** The cluster flag at a depth: an edge, or nothing. */
   measure(depth: number): BackpressureEdge | undefined
@@ -175,16 +172,18 @@ export class Executor {
 
   async #execute({ pending, deferrals }: DeferredAction): Promise<void> {
     const { gate, clock, recorder } = this.#options
+    const now = clock.monotonicNow()
     this.#measure(this.depth + 1)
-    const admission = gate.admit(pending, clock.monotonicNow())
-    switch (admission.type) {
-      case 'admit':
+    const admission = gate.admit(pending, now)
+    switch (admission.status) {
+      case 'admitted':
         return this.#dispatch(pending, deferrals)
-      case 'defer':
+      case 'deferred':
         if (this.#putOff(pending, deferrals, admission.retryAfterMs)) return
         return this.#fail(pending, `deferred ${deferrals} times`)
-      case 'gate': {
-        const { reason, cooldownMs } = admission
+      case 'gated': {
+        const { reason } = admission
+        const cooldownMs = msUntil(admission.until, now)
         this.#stats.gated += 1
         recorder.disposed(pending, { status: 'gated', reason, cooldownMs })
         recorder.failed(pending, `gated (${reason}) for ${cooldownMs} ms`)

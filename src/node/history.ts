@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { SequencedFeed } from '../base/feed.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
@@ -7,6 +8,15 @@ import { Catalogue, type CommandOf, type EventOf } from '../state/catalogue.js'
 import { SequenceCounter } from '../state/sequence.js'
 import { EventStream } from '../state/stream.js'
 import { Table } from '../state/table.js'
+import {
+  acceptCommit,
+  adminMemoryRow,
+  commitAccepted,
+  latestMemory,
+  type AcceptedCommit,
+  type AdminMemory,
+  type AdminMemoryRows,
+} from './admin/index.js'
 import {
   chainDefinitions,
   chainRetentionRow,
@@ -29,8 +39,16 @@ import {
 import type { EpochId } from './ids.js'
 
 const { action, failure, audit, log } = chainDefinitions
-const events = [action.event, failure.event, audit.event, log.event, factKept, factForgotten] as const
-const commands = [action.command, failure.command, audit.command, log.command, keepFact, forgetFact] as const
+const events = [action.event, failure.event, audit.event, log.event, factKept, factForgotten, commitAccepted] as const
+const commands = [
+  action.command,
+  failure.command,
+  audit.command,
+  log.command,
+  keepFact,
+  forgetFact,
+  acceptCommit,
+] as const
 type HistoryEvent = EventOf<(typeof events)[number]>
 type HistoryCommand = CommandOf<(typeof commands)[number]>
 
@@ -45,7 +63,7 @@ export const defaultRetention: ChainRetentions = {
 }
 
 /** What a node keeps over restarts. */
-interface HistoryTables extends ChainRows, FactRows {
+interface HistoryTables extends ChainRows, FactRows, AdminMemoryRows {
   readonly sequence: SequenceCounter
 }
 
@@ -53,13 +71,15 @@ const historyCatalogue = new Catalogue<HistoryTables, unknown, HistoryEvent, His
   subject: 'node',
   events,
   commands,
-  rows: [chainRetentionRow, action.row, failure.row, audit.row, log.row, factRow],
+  rows: [chainRetentionRow, action.row, failure.row, audit.row, log.row, factRow, adminMemoryRow],
 })
 
 /** A change of the facts: what is kept from now on, and the keys of what counts no more. */
 export interface FactChange {
   readonly keep?: readonly { readonly key: string; readonly content: FactContent }[]
   readonly forget?: readonly string[]
+  /** What administration has to remember of the commit that this follows from. */
+  readonly accepted?: AcceptedCommit
 }
 
 /**
@@ -81,7 +101,7 @@ export class NodeHistory implements LaneStream {
     const chains = Object.fromEntries(
       chainNames.map((name) => [name, new SequencedFeed<ChainEntry>(retentions[name].records, logger)]),
     ) as unknown as ChainFeeds
-    this.#tables = { sequence: new SequenceCounter(), chains, retention: retentions, facts: new Table<string, Fact>() }
+    this.#tables = { sequence: new SequenceCounter(), chains, retention: retentions, facts: new Table<string, Fact>(), adminMemory: new Table() }
     this.#stream = new EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>({
       name: this.name,
       catalogue: historyCatalogue,
@@ -111,6 +131,11 @@ export class NodeHistory implements LaneStream {
     return this.#tables.facts.latest(key)
   }
 
+  /** What administration remembers, with what is not durable yet. */
+  get adminMemory(): AdminMemory {
+    return latestMemory(this.#tables)
+  }
+
   /** Resolves with the number of the record once it is durable. Rejects with the errors of the lane. */
   append<Name extends ChainName>(
     chain: Name,
@@ -124,11 +149,18 @@ export class NodeHistory implements LaneStream {
   }
 
   /** Resolves once the change is durable. Rejects with the errors of the lane. */
-  change({ keep = [], forget = [] }: FactChange): Promise<void> {
+  change({ keep = [], forget = [], accepted }: FactChange): Promise<void> {
     return this.#stream.transact((batch) => {
       for (const key of forget) if (this.fact(key) !== undefined) batch.take({ type: 'fact_forget', key })
-      for (const { key, content } of keep) batch.take({ type: 'fact_keep', key, content })
+      if (accepted !== undefined) batch.take({ type: 'admin_commit_accept', ...accepted })
+      for (const { key, content } of keep) if (!this.#isKnown(key, content)) batch.take({ type: 'fact_keep', key, content })
     })
+  }
+
+  /** What says nothing new is not written again. */
+  #isKnown(key: string, content: FactContent): boolean {
+    const known = this.fact(key)
+    return known !== undefined && isDeepStrictEqual(known.content, content)
   }
 
   /** Ends the feeds of the chains: nothing follows. */

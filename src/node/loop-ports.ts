@@ -1,21 +1,8 @@
 import type { ControlSink } from './control-event.js'
 import type { FoldEvent } from './fold-event.js'
-import type { MigrationId, NodeId } from './ids.js'
-import type { MigrationView } from './snapshot.js'
+import type { MigrationAborter, MigrationSource } from './admin/index.js'
+import type { NodeId } from './ids.js'
 import type { Scorer } from './scorer.js'
-
-/**
- * Ends a migration. One that is not on this node is ended already. What it raises is recorded as a failure; it is not waited for,
- * so that an answer that comes later is a fault of it.
- */
-export interface MigrationAborter {
-  abort(migration: MigrationId): void
-}
-
-/** Says which migrations are under way here; synchronous and quick. */
-export interface MigrationSource {
-  migrations(): readonly MigrationView[]
-}
 
 /** A part of the process that a drain waits for. */
 export interface Participant {

@@ -2,13 +2,23 @@ import { Channel, type Sent } from '../base/channel.js'
 import { decode } from '../base/decode.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { durationSchema } from '../base/options.js'
-import { silence } from '../base/promises.js'
+import { createDeferred, silence } from '../base/promises.js'
 import { NodeError } from './errors.js'
-import { takeNodeEvent, type NodeEvent } from './event.js'
+import { takeNodeEvent, type NodeEvent, type OperatorEvent } from './event.js'
+import type { AdminAuditRecord } from './records.js'
 
-/** An event in the queue of a loop, and whom to tell what became of it. */
+/** An event in the queue of a loop. */
 export interface QueuedEvent {
   readonly event: NodeEvent
+  /** Of an attempt of an operator: by which instant it is judged, if not by the clock of this node, and whom to tell. */
+  readonly attempt?: QueuedAttempt
+}
+
+/** What goes with an attempt of an operator that somebody waits for. */
+export interface QueuedAttempt {
+  readonly judgedAtMs: number | undefined
+  /** Told what became of it, or why that is not known; called once. */
+  readonly onJudged: (judged: Promise<AdminAuditRecord>) => void
 }
 
 /**
@@ -72,6 +82,34 @@ export class PublishQueue {
     return handle
   }
 
+  /**
+   * Puts an attempt of an operator into the queue and resolves with its record, once what follows from it is durable. Rejects with
+   * `node.queue_full` when there was no room for so many milliseconds, and `node.loop_closed`.
+   */
+  submit(event: OperatorEvent, options: { readonly timeoutMs: number; readonly judgedAtMs?: number }): Promise<AdminAuditRecord> {
+    const { timeoutMs, judgedAtMs } = options
+    const { capacity, deadlines } = this.#options
+    const judged = createDeferred<AdminAuditRecord>()
+    const attempt: QueuedAttempt = { judgedAtMs, onJudged: judged.resolve }
+    const take = async (): Promise<AdminAuditRecord> => {
+      const sent = await this.#channel.sendWithin({ event: takeNodeEvent(event), attempt }, timeoutMs, deadlines)
+      if (sent === 'closed') throw new NodeError('node.loop_closed', {})
+      if (sent === 'full') throw new NodeError('node.queue_full', { capacity })
+      return judged.promise
+    }
+    return silence(take())
+  }
+
+  /** Puts an event of the node's own into the queue, whose shape is known to be right. */
+  post(event: NodeEvent): Sent {
+    return this.#channel.trySend({ event })
+  }
+
+  /** The same, but waits for room. */
+  postWhenRoom(event: NodeEvent): Promise<Sent> {
+    return this.#channel.send({ event })
+  }
+
   /** Takes the oldest event. */
   take(): QueuedEvent | undefined {
     return this.#channel.take()
@@ -80,7 +118,11 @@ export class PublishQueue {
   /** Refuses everything from now on and forgets what is queued; says how much that was. */
   close(): number {
     this.#channel.close()
-    return this.#channel.clear()
+    const { size } = this
+    for (let queued = this.take(); queued !== undefined; queued = this.take()) {
+      queued.attempt?.onJudged(silence(Promise.reject(new NodeError('node.loop_closed', {}))))
+    }
+    return size
   }
 
   #forget(handle: Handle): void {

@@ -3,7 +3,8 @@ import type { FactContent, MaintenanceFact } from './fact.js'
 import type { FactChange } from './history.js'
 import type { FoldEvent } from './fold-event.js'
 import type { DaemonId, NodeId } from './ids.js'
-import type { MaintenanceState } from './maintenance.js'
+import { maintenanceOf, type MaintenanceState } from './maintenance.js'
+import type { NodeState } from './state.js'
 import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
 
 /** What has to be read of the state after a fold to know what must not be forgotten of it. */
@@ -15,6 +16,27 @@ export interface RememberedState {
   readonly freezeUntil: MonotonicMs | undefined
   /** The gate of a daemon, if it is closed. */
   gateOf(daemon: DaemonId): { readonly until: MonotonicMs; readonly isCrashLooping: boolean } | undefined
+}
+
+/** The same of the state of a node. */
+export function rememberedOf(state: NodeState): RememberedState {
+  const { thisNode } = state.configuration
+  return {
+    thisNode,
+    get localMaintenance() {
+      return maintenanceOf(state.maintenance)
+    },
+    maintenanceOf: (node) => state.peer(node)?.maintenance,
+    isCordoned: (node) => (node === thisNode ? state.isCordoned : state.peer(node)?.isCordoned === true),
+    get freezeUntil() {
+      return state.freeze.value === 'frozen' ? state.freeze.context.until : undefined
+    },
+    gateOf: (daemon) => {
+      const { value, context } = state.daemon(daemon)?.place ?? {}
+      if (value === undefined || value.gate === 'idle' || context?.gateUntil === undefined) return undefined
+      return { until: context.gateUntil, isCrashLooping: value.gate === 'crash_looping' }
+    },
+  }
 }
 
 /** How instants of this life and of the wall belong together. */
@@ -107,19 +129,27 @@ function gateChange(daemon: DaemonRef, state: RememberedState, anchor: WallAncho
   return keep(ofGate(daemon.id), { type: 'gate', daemon, untilMs, isCrashLooping: gate.isCrashLooping })
 }
 
+/** What has to be kept of where a node stands in its maintenance. */
 function maintenanceChange(node: NodeId, state: RememberedState, anchor: WallAnchor): FactChange {
   const key = ofMaintenance(node)
-  const local = node === state.thisNode ? state.localMaintenance : undefined
-  const status = local?.status ?? state.maintenanceOf(node)
+  if (node === state.thisNode) return transitionChange(node, state.localMaintenance, anchor)
+  const status = state.maintenanceOf(node)
   if (status === undefined || status === 'active') return { forget: [key] }
+  return keep(key, { type: 'maintenance', node, status, sinceMs: toWall(anchor, anchor.monotonic) })
+}
+
+/** The same of a transition that is about to be observed: it is durable before anybody learns of it (14.7). */
+export function transitionChange(node: NodeId, state: MaintenanceState, anchor: WallAnchor): FactChange {
+  const key = ofMaintenance(node)
+  if (state.status === 'active') return { forget: [key] }
   return keep(key, {
     type: 'maintenance',
     node,
-    status,
-    sinceMs: toWall(anchor, local !== undefined && 'since' in local ? local.since : anchor.monotonic),
-    ...(local !== undefined && 'deadline' in local && { deadlineMs: toWall(anchor, local.deadline) }),
-    ...(local !== undefined && 'reason' in local && { reason: local.reason }),
-    ...(local !== undefined && 'isDrain' in local && local.isDrain === true && { isDrain: true }),
+    status: state.status,
+    sinceMs: toWall(anchor, state.since),
+    ...('deadline' in state && { deadlineMs: toWall(anchor, state.deadline) }),
+    ...('reason' in state && { reason: state.reason }),
+    ...('isDrain' in state && state.isDrain === true && { isDrain: true }),
   })
 }
 

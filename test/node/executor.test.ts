@@ -2,9 +2,10 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { DeadlineQueue } from '../../src/base/deadline-queue.js'
 import { silentLogger } from '../../src/base/logger.js'
 import type { NodeAction, PendingAction } from '../../src/node/action.js'
+import type { Admission } from '../../src/node/admission.js'
 import type { BackpressureEdge } from '../../src/node/dispatch.js'
 import { NodeError } from '../../src/node/errors.js'
-import { Executor, type Admission, type AdmissionGate } from '../../src/node/executor.js'
+import { Executor, type AdmissionGate } from '../../src/node/executor.js'
 import type { ChainId, NodeId } from '../../src/node/ids.js'
 import type { ActionDisposition } from '../../src/node/records.js'
 import { SimulatedClock } from '../../src/testing/index.js'
@@ -35,7 +36,7 @@ beforeEach(() => {
 })
 
 function executorOf(
-  admit: (pending: PendingAction, now: number) => Admission = () => ({ type: 'admit' }),
+  admit: (pending: PendingAction, now: number) => Admission = () => ({ status: 'admitted' }),
   rest: Partial<AdmissionGate> = {},
   capacity = 8,
 ) {
@@ -98,7 +99,7 @@ describe('the executor', () => {
   it('[N-411] puts off what may not be done yet, and dispatches it when its time has come', async () => {
     const notBefore = 150
     const executor = executorOf((_, now) =>
-      now >= notBefore ? { type: 'admit' } : { type: 'defer', retryAfterMs: notBefore - now },
+      now >= notBefore ? { status: 'admitted' } : { status: 'deferred', retryAfterMs: notBefore - now },
     )
     executor.offer(pending(pull('a')))
     await settle()
@@ -114,7 +115,7 @@ describe('the executor', () => {
   })
 
   it('[N-411] keeps one of each kind and target: what is asked for again takes the place of what waits', async () => {
-    const executor = executorOf(() => ({ type: 'defer', retryAfterMs: 60_000 }))
+    const executor = executorOf(() => ({ status: 'deferred', retryAfterMs: 60_000 }))
     for (let pass = 0; pass < 50; pass += 1) {
       executor.offer(pending(pull('a')))
       executor.offer(pending(pull('b')))
@@ -131,7 +132,7 @@ describe('the executor', () => {
   })
 
   it('[N-412] gives up what was put off too often', async () => {
-    const executor = executorOf(() => ({ type: 'defer', retryAfterMs: 10 }))
+    const executor = executorOf(() => ({ status: 'deferred', retryAfterMs: 10 }))
     executor.offer(pending(pull('a')))
     for (let turn = 0; turn < 10; turn += 1) {
       await settle()
@@ -183,7 +184,7 @@ describe('the executor', () => {
   })
 
   it('[N-413] never hands a gated action to the dispatcher', async () => {
-    const executor = executorOf(() => ({ type: 'gate', reason: 'daemon-backoff', cooldownMs: 500 }))
+    const executor = executorOf(() => ({ status: 'gated', reason: 'daemon-backoff', until: 500 }))
     executor.offer(pending(drop('a')))
     await settle()
     expect(dispatched).toEqual([])
