@@ -66,16 +66,12 @@ export const daemonSupervisionMachine = setup({
   actions: {
     awaitStart: assign(({ event }) => (event.type === 'start' ? { answerBy: event.answerBy } : {})),
     awaitStop: assign(({ context, event }) =>
-      event.type === 'stop'
-        ? { answerBy: event.answerBy, stopDeadline: context.stopDeadline ?? event.deadline }
-        : {},
+      event.type === 'stop' ? { answerBy: event.answerBy, stopDeadline: context.stopDeadline ?? event.deadline } : {},
     ),
     takeAnswer: assign(() => answered),
     giveUpWaiting: assign(() => ({ answerBy: undefined })),
     countStart: assign(({ context, event }) =>
-      event.type === 'started'
-        ? { ...afterRun(context, event.at, event.backoff, event.at), gateUntil: undefined }
-        : {},
+      event.type === 'started' ? { ...afterRun(context, event.at, event.backoff, event.at), gateUntil: undefined } : {},
     ),
     countExit: assign(({ context, event }) =>
       event.type === 'exited_cleanly' ? { ...afterRun(context, event.at, event.backoff), gateUntil: undefined } : {},
