@@ -11,11 +11,7 @@ export function signAdminCommit(key: KeyPair, event: AdminEvent, issuedAtMs: num
 }
 
 /** A proposal with what it would touch, which nobody has signed yet. There is no other way to a commit of the second tier. */
-export function proposeIceCommit(
-  snapshot: SimulationView,
-  proposal: IceProposal,
-  issuedAtMs: number,
-): SignedIceCommit {
+export function proposeIceCommit(snapshot: SimulationView, proposal: IceProposal, issuedAtMs: number): SignedIceCommit {
   const blastRadius = simulate(snapshot, proposal)
   return { proposal, issuedAtMs, blastRadius, blastHash: blastHashOf(blastRadius), signatures: [] }
 }
