@@ -1,21 +1,22 @@
-import { clusterBackpressureChart } from '../../machines/cluster-backpressure.js'
 import type { Place } from '../../machines/chart-table.js'
+import { clusterBackpressureChart } from '../../machines/cluster-backpressure.js'
 import type { PendingAction } from './action.js'
-import { admit, collected, openAdmission, released, reserve, type Admission, type AdmissionState } from './admission.js'
+import { AdmissionGate, pressureOf, type Admission } from './admission.js'
 import type { BackpressureEdge } from './dispatch.js'
-import type { AdmissionGate } from './executor.js'
+import type { ExecutorGate } from './executor.js'
 import type { DaemonId } from './ids.js'
 import type { BackpressureOptions } from './options.js'
 import type { MonotonicMs } from './vocabulary.js'
 
-/** What an executor may do with an action now: remembers for {@link admit} what was admitted, and where the cluster flag stands. */
-export class NodeAdmissionGate implements AdmissionGate {
+/** What the executor of a node asks before it hands an action on: what was reserved by others, and where the cluster flag stands. */
+export class NodeAdmissionGate implements ExecutorGate {
   readonly #options: BackpressureOptions
-  #state: AdmissionState = openAdmission
+  readonly #reservations: AdmissionGate
   #flag: Place<typeof clusterBackpressureChart.machine> = { value: 'steady', context: {} }
 
   constructor(options: BackpressureOptions) {
     this.#options = options
+    this.#reservations = new AdmissionGate(options)
   }
 
   get isAsserted(): boolean {
@@ -23,22 +24,19 @@ export class NodeAdmissionGate implements AdmissionGate {
   }
 
   admit(pending: PendingAction, now: MonotonicMs): Admission {
-    this.#state = collected(this.#state, now)
-    const admission = admit(this.#state, pending.action, now, this.#options)
-    if (admission.status === 'admitted') this.#state = reserve(this.#state, pending, now, this.#options)
+    this.#reservations.collect(now)
+    const admission = this.#reservations.admit(pending.action, now)
+    if (admission.status === 'admitted') this.#reservations.reserve(pending, now)
     return admission
   }
 
   release(pending: PendingAction): void {
-    this.#state = released(this.#state, pending)
+    this.#reservations.release(pending)
   }
 
   /** The daemon may be started again: an operator has released it, or it has ended cleanly. */
   open(daemon: DaemonId): void {
-    if (!this.#state.gatedDaemons.has(daemon)) return
-    const gatedDaemons = new Map(this.#state.gatedDaemons)
-    gatedDaemons.delete(daemon)
-    this.#state = { ...this.#state, gatedDaemons }
+    this.#reservations.openDaemon(daemon)
   }
 
   measure(depth: number): BackpressureEdge | undefined {
@@ -46,7 +44,6 @@ export class NodeAdmissionGate implements AdmissionGate {
     const next = clusterBackpressureChart.move(this.#flag, { type: 'depth', depth, threshold, release })
     if (next === undefined) return undefined
     this.#flag = next
-    const level = Math.min(1, Math.max(0, (depth - release) / Math.max(1, threshold - release)))
-    return { type: this.isAsserted ? 'asserted' : 'released', level }
+    return { type: this.isAsserted ? 'asserted' : 'released', level: pressureOf(depth, this.#options) }
   }
 }

@@ -19,7 +19,7 @@ import { msUntil } from './scalars.js'
 import type { MonotonicMs } from './vocabulary.js'
 
 /** Whether an action may be carried out now; what it reserves is given back when the dispatcher fails. */
-export interface AdmissionGate {
+export interface ExecutorGate {
   admit(pending: PendingAction, now: MonotonicMs): Admission
   release(pending: PendingAction): void
   /** The cluster flag at a depth: an edge, or nothing. */
@@ -41,7 +41,7 @@ export interface ExecutorOptions {
   readonly capacity: number
   /** How often an action is put off before it counts as failed. */
   readonly maxDeferCount: number
-  readonly gate: AdmissionGate
+  readonly gate: ExecutorGate
   readonly dispatcher: Dispatcher
   readonly recorder: ExecutorRecorder
   readonly clock: Clock

@@ -101,7 +101,13 @@ export class NodeHistory implements LaneStream {
     const chains = Object.fromEntries(
       chainNames.map((name) => [name, new SequencedFeed<ChainEntry>(retentions[name].records, logger)]),
     ) as unknown as ChainFeeds
-    this.#tables = { sequence: new SequenceCounter(), chains, retention: retentions, facts: new Table<string, Fact>(), adminMemory: new Table() }
+    this.#tables = {
+      sequence: new SequenceCounter(),
+      chains,
+      retention: retentions,
+      facts: new Table<string, Fact>(),
+      adminMemory: new Table(),
+    }
     this.#stream = new EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>({
       name: this.name,
       catalogue: historyCatalogue,
@@ -153,7 +159,8 @@ export class NodeHistory implements LaneStream {
     return this.#stream.transact((batch) => {
       for (const key of forget) if (this.fact(key) !== undefined) batch.take({ type: 'fact_forget', key })
       if (accepted !== undefined) batch.take({ type: 'admin_commit_accept', ...accepted })
-      for (const { key, content } of keep) if (!this.#isKnown(key, content)) batch.take({ type: 'fact_keep', key, content })
+      for (const { key, content } of keep)
+        if (!this.#isKnown(key, content)) batch.take({ type: 'fact_keep', key, content })
     })
   }
 

@@ -29,7 +29,6 @@ import { callPort, ProbeRegistry, type OnFault } from './probes.js'
 import { PublishQueue, type PublishHandle, type QueuedAttempt, type QueuedEvent } from './publish-handle.js'
 import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
-import type { AdminAuditRecord } from './records.js'
 import { RecoveryRegistry } from './recovery.js'
 import { factChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
@@ -310,7 +309,9 @@ export class NodeLoop {
       if (peer !== thisNode) this.#fold({ type: 'node_health', peer, health: state })
     }
     if (counts.inventory === 0) return
-    const samples = inventory.samples.flatMap(([peer, found]) => (peer === thisNode ? [] : [{ peer, inventory: found }]))
+    const samples = inventory.samples.flatMap(([peer, found]) =>
+      peer === thisNode ? [] : [{ peer, inventory: found }],
+    )
     // Nobody is forgotten because a probe has failed, or because none knew anything (6.3).
     const isComplete = !inventory.hasFailed && inventory.samples.length > 0
     if (samples.length > 0 || isComplete) this.#fold({ type: 'inventory_polled', samples, isComplete })
@@ -380,7 +381,8 @@ export class NodeLoop {
       logRing: chains.log,
       inFlightMigrations: migrationsUnderWay(migrations, (cause) => this.#onFault('migration source', cause)),
     })
-    const isChanged = this.#published === undefined || isOtherThan(version, this.#published) || hasNews(snapshot, this.#snapshot)
+    const isChanged =
+      this.#published === undefined || isOtherThan(version, this.#published) || hasNews(snapshot, this.#snapshot)
     this.#published = version
     this.#snapshot = snapshot
     publish(snapshot, isChanged)

@@ -86,7 +86,10 @@ export class PublishQueue {
    * Puts an attempt of an operator into the queue and resolves with its record, once what follows from it is durable. Rejects with
    * `node.queue_full` when there was no room for so many milliseconds, and `node.loop_closed`.
    */
-  submit(event: OperatorEvent, options: { readonly timeoutMs: number; readonly judgedAtMs?: number }): Promise<AdminAuditRecord> {
+  submit(
+    event: OperatorEvent,
+    options: { readonly timeoutMs: number; readonly judgedAtMs?: number },
+  ): Promise<AdminAuditRecord> {
     const { timeoutMs, judgedAtMs } = options
     const { capacity, deadlines } = this.#options
     const judged = createDeferred<AdminAuditRecord>()

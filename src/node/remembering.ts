@@ -51,7 +51,10 @@ function toWall({ monotonic, wall }: WallAnchor, at: MonotonicMs): number {
 }
 
 /** An instant of the wall as one of this life: what is over is over now, and nothing has begun in the future (14.4). */
-function fromWall({ monotonic, wall }: WallAnchor, atMs: number): { readonly past: MonotonicMs; readonly until: MonotonicMs } {
+function fromWall(
+  { monotonic, wall }: WallAnchor,
+  atMs: number,
+): { readonly past: MonotonicMs; readonly until: MonotonicMs } {
   return { past: monotonic - Math.max(0, wall - atMs), until: monotonic + Math.max(0, atMs - wall) }
 }
 

@@ -142,12 +142,20 @@ export class SnapshotReader {
     return new GuardedObservable<NodeSnapshot>(this.#logger, (subscriber) => {
       subscriber.next(this.#snapshot)
       if (this.#isClosed) return subscriber.complete()
-      subscriber.add(this.#listen((snapshot) => subscriber.next(snapshot), () => subscriber.complete()))
+      subscriber.add(
+        this.#listen(
+          (snapshot) => subscriber.next(snapshot),
+          () => subscriber.complete(),
+        ),
+      )
     })
   }
 
   /** The records of a ring, and its gaps, as an RxJS stream: what is there, then what comes; completes when the node has ended. */
-  observeRing<Name extends RingName>(ring: Name, options: FollowOptions = {}): Observable<RingEvent<RingRecords[Name]>> {
+  observeRing<Name extends RingName>(
+    ring: Name,
+    options: FollowOptions = {},
+  ): Observable<RingEvent<RingRecords[Name]>> {
     return new GuardedObservable<RingEvent<RingRecords[Name]>>(this.#logger, (subscriber) => {
       const { signal } = options
       if (signal?.aborted === true) return subscriber.error(signal.reason)

@@ -5,7 +5,7 @@ import type { NodeAction, PendingAction } from '../../src/node/action.js'
 import type { Admission } from '../../src/node/admission.js'
 import type { BackpressureEdge } from '../../src/node/dispatch.js'
 import { NodeError } from '../../src/node/errors.js'
-import { Executor, type AdmissionGate } from '../../src/node/executor.js'
+import { Executor, type ExecutorGate } from '../../src/node/executor.js'
 import type { ChainId, NodeId } from '../../src/node/ids.js'
 import type { ActionDisposition } from '../../src/node/records.js'
 import { SimulatedClock } from '../../src/testing/index.js'
@@ -37,7 +37,7 @@ beforeEach(() => {
 
 function executorOf(
   admit: (pending: PendingAction, now: number) => Admission = () => ({ status: 'admitted' }),
-  rest: Partial<AdmissionGate> = {},
+  rest: Partial<ExecutorGate> = {},
   capacity = 8,
 ) {
   return new Executor({
@@ -62,7 +62,7 @@ function executorOf(
 }
 
 /** Merges without reading what is to be read later. */
-function withGetters(gate: AdmissionGate, rest: Partial<AdmissionGate>): AdmissionGate {
+function withGetters(gate: ExecutorGate, rest: Partial<ExecutorGate>): ExecutorGate {
   return Object.defineProperties(gate, Object.getOwnPropertyDescriptors(rest))
 }
 
