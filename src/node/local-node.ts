@@ -43,6 +43,8 @@ export interface NodeSurroundings {
   readonly jobs: JobList
   readonly logger: Logger
   readonly history: NodeHistory
+  /** Puts what the composition root has into a definition. */
+  readonly bind?: (definition: DaemonDefinition) => DaemonDefinition
   readonly inspect?: InspectionObserver
 }
 
@@ -137,7 +139,7 @@ export class LocalNode {
       ...(parts.fenceOf !== undefined && { fenceOf: parts.fenceOf }),
       ...inspected,
     })
-    for (const definition of parts.daemons ?? []) this.#supervisor.define(definition)
+    for (const definition of parts.daemons ?? []) this.define(definition)
     const dispatcher = new NodeDispatcher({
       supervisor: this.#supervisor,
       history,
@@ -251,7 +253,8 @@ export class LocalNode {
 
   /** Adds a definition, or replaces it; whether the daemon runs, its intent says. */
   define(definition: DaemonDefinition): void {
-    this.#supervisor.define(definition)
+    const { bind = (given) => given } = this.#surroundings
+    this.#supervisor.define(bind(definition))
   }
 
   /** Wishes that a daemon runs here or, with `node`, on that node alone, from now on and over restarts. */
@@ -323,6 +326,11 @@ export class LocalNode {
       throw new NodeError(stuck, { timeoutMs })
     }
     return { passes, droppedActions: this.#loop.stats.droppedActions, executor: this.#executor.stats }
+  }
+
+  /** @internal Ends the feeds of its chains: nothing becomes durable any more. */
+  closeChains(): void {
+    this.#surroundings.history.close()
   }
 
   #wish(daemon: DaemonDefinition | DaemonRef, intent: DaemonIntent, node?: NodeId): Promise<void> {
