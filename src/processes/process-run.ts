@@ -20,6 +20,7 @@ import type { AbandonEvidence, AwaitOutput } from './output.js'
 import type { ProcessRecord } from './record.js'
 import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
+import { shortestPollMs } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
 
 /** What runs of processes share. */
@@ -113,8 +114,11 @@ export class ProcessRun {
 
   /** Runs it. Resolves once nothing more can be done here: with whether the process has ended. */
   async run(): Promise<boolean> {
-    const kept = this.#tools.keeper.keep(this.#held)
-    silence(this.#watchForCancel())
+    const { keeper, store, deadlines } = this.#tools
+    const kept = keeper.keep(this.#held)
+    const watch = (): void => void silence(this.#watchForCancel())
+    // The record has just said that nobody asked: where looking costs a round trip, a run that is over soon spares it.
+    const watching = store.writers === 'many' ? deadlines.after(shortestPollMs, watch) : watch()
     // Nothing of it is to begin before it hears of a request that is there already.
     if (this.#start.record.cancelRequested === true) this.#job.stop('cancelled')
     try {
@@ -122,7 +126,8 @@ export class ProcessRun {
       return await this.#settle(end)
     } finally {
       kept[Symbol.dispose]()
-      this.#watching.abort()
+      watching?.[Symbol.dispose]()
+      this.#watching.abort(isOver)
       this.#start.slot.release()
     }
   }
@@ -236,6 +241,9 @@ export class ProcessRun {
     this.#tools.report({ type, processId: this.processId, operation, message })
   }
 }
+
+/** Why nobody is watched for any more; one for all, because making one is dear. */
+const isOver = new ProcessError('process.worker_closed', {})
 
 /** The end of a process that was asked to end and did. */
 export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {

@@ -296,8 +296,7 @@ export class Processes {
     const { id = this.#options.ids.uuid(), ...rest } = decode(startSchema, options, 'start options')
     if (definition.input !== undefined) await checkValue(definition.input, input, subject)
     const payload = encodeValue(input, subject) ?? null
-    await this.store.registerProcess(registrationOf(definition, id, payload, rest))
-    this.#drive('start')
+    this.#worker.offer(await this.store.registerProcess(registrationOf(definition, id, payload, rest)))
     return new ProcessHandle(id, definition, this.#port)
   }
 
@@ -305,8 +304,7 @@ export class Processes {
     this.#checkOpen()
     const given = decode(startCommandSchema, command, 'system process')
     const registration = systemProcess({ id: this.#options.ids.uuid(), ...given })
-    await this.store.registerProcess(registration)
-    this.#drive('start')
+    this.#worker.offer(await this.store.registerProcess(registration))
     return new ProcessHandle<SystemResult>(registration.id, {}, this.#port)
   }
 
@@ -319,12 +317,13 @@ export class Processes {
     const { originator } = parent.provenance
     const causedBy = { type: 'process', processId: parent.id } as const
     try {
-      await this.store.registerProcess(registrationOf(definition, id, input, { originator, causedBy }))
+      const child = registrationOf(definition, id, input, { originator, causedBy })
+      this.#worker.offer(await this.store.registerProcess(child))
     } catch (refusal) {
       // Its id says who called it, by what name and with what: the parent has called it before, of another version.
       if (!StatewardError.is(refusal, 'process.registration_conflict')) throw refusal
+      this.#drive('call')
     }
-    this.#drive('call')
   }
 
   #definitionOf(process: unknown): ProcessDefinition {
