@@ -1,8 +1,10 @@
 import type { NodeAction } from './action.js'
 import type { AdminEvent } from './admin-event.js'
+import type { DaemonRef } from './daemon.js'
 import type { IntentEvent, ObservedEvent } from './event.js'
 import type { NodeId } from './ids.js'
 import type { PeerInventory } from './inventory.js'
+import type { MaintenanceState } from './maintenance.js'
 import type { MonotonicMs } from './vocabulary.js'
 
 /** What the inventory probes of one tick have said of a peer. */
@@ -20,6 +22,15 @@ export type FoldEvent =
   | IntentEvent
   /** The first of a life: `at` is the instant of the node until its first tick. */
   | { readonly type: 'started'; readonly at: MonotonicMs }
+  /** What an earlier life had left, by the clock of this one; before the first tick. */
+  | { readonly type: 'maintenance_restored'; readonly state: MaintenanceState }
+  | { readonly type: 'freeze_restored'; readonly until: MonotonicMs }
+  | {
+      readonly type: 'gate_restored'
+      readonly daemon: DaemonRef
+      readonly until: MonotonicMs
+      readonly isCrashLooping: boolean
+    }
   /** Time has passed. */
   | { readonly type: 'tick'; readonly at: MonotonicMs }
   /** An operator's event that has passed the freeze gate and its verifier; a rejected one is never folded. */

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { maintenanceChart, type MaintenancePlace, type ObservedMaintenance } from '../../machines/maintenance.js'
 import { strictSchema } from '../base/options.js'
 import { monotonicSchema, textSchema } from './scalars.js'
 import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
@@ -42,3 +43,44 @@ export const maintenanceTransitionSchema: v.GenericSchema<unknown, MaintenanceTr
   }),
   strictSchema({ status: v.literal('drain_failed'), reason: textSchema }),
 ])
+
+/** What a place in the chart says. */
+export function maintenanceOf({ value, context }: MaintenancePlace): MaintenanceState {
+  const { since = 0, deadline = since, reason = '', isDrain } = context
+  const drain = isDrain ? ({ isDrain } as const) : {}
+  switch (value) {
+    case 'active':
+      return { status: value }
+    case 'entering_maintenance':
+      return { status: value, since, deadline, ...drain }
+    case 'maintenance':
+      return { status: value, since, ...drain }
+    case 'drain_failed':
+      return { status: value, since, reason }
+    case 'exiting_maintenance':
+    case 'recovery':
+      return { status: value, since }
+  }
+}
+
+/** Where an observed transition leads; `undefined` when it is no successor of where the node stands. */
+export function observed(
+  place: MaintenancePlace,
+  { status, ...state }: MaintenanceState,
+): MaintenancePlace | undefined {
+  return maintenanceChart.move(place, { type: `observe_${status}`, state: state as ObservedMaintenance })
+}
+
+/** Where an earlier life had left the node; `undefined` when this one has gone on already. */
+export function restored(
+  place: MaintenancePlace,
+  { status, ...state }: MaintenanceState,
+): MaintenancePlace | undefined {
+  if (status === 'active') return place
+  return maintenanceChart.move(place, { type: `restore_${status}`, state: state as ObservedMaintenance })
+}
+
+/** Whether what runs on the node is to leave it: nothing new is taken, and what is there is stopped or moved. */
+export function isDraining(status: MaintenanceStatus | undefined): boolean {
+  return status !== undefined && maintenanceChart.hasTag(status, 'draining')
+}
