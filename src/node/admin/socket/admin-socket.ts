@@ -131,14 +131,14 @@ class Connection {
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #reader = new LineReader(mostRequestBytes)
-  #idle: TimeoutHandle
+  #idle: TimeoutHandle | undefined
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket
     this.#options = options
     // Whoever has gone is told nothing more.
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => options.clock.clearTimeout(this.#idle))
+    socket.on('close', () => this.#stopWaiting())
     socket.on('data', (bytes) => void this.#take(bytes))
     this.#awaitRequest()
   }
@@ -149,8 +149,13 @@ class Connection {
 
   #awaitRequest(): void {
     const { clock, idleMs } = this.#options
-    clock.clearTimeout(this.#idle)
-    this.#idle = clock.setTimeout(() => this.end(), idleMs)
+    this.#stopWaiting()
+    if (!this.#socket.destroyed) this.#idle = clock.setTimeout(() => this.end(), idleMs)
+  }
+
+  #stopWaiting(): void {
+    if (this.#idle !== undefined) this.#options.clock.clearTimeout(this.#idle)
+    this.#idle = undefined
   }
 
   async #take(bytes: Uint8Array): Promise<void> {
