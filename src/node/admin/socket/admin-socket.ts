@@ -131,7 +131,8 @@ class Connection {
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #reader = new LineReader(mostRequestBytes)
-  #idle: TimeoutHandle | undefined
+  /** `undefined` while nothing is waited for. */
+  #idle: TimeoutHandle
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket

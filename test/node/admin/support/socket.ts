@@ -13,7 +13,7 @@ import { now, verifierWith, view } from './operators.js'
 
 /** What stands for a loop: it judges, audits, folds into a list and remembers, at an instant that tests move. */
 export class FakeNode implements AdminHost {
-  readonly verifier = verifierWith({ iceThreshold: 2 })
+  verifier = verifierWith({ iceThreshold: 2 })
   readonly folded: AdminEvent[] = []
   readonly audit: AdmissionAudit[] = []
   memory: AdminMemory = emptyAdminMemory
