@@ -128,6 +128,7 @@ export class Worker {
   #timer: Disposable | undefined
   #retry: Disposable | undefined
   #isClosed = false
+  #isHeld = false
 
   constructor(options: WorkerOptions) {
     const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {}, inspect } = options
@@ -169,6 +170,7 @@ export class Worker {
    */
   async claimAndRunPending(): Promise<DriveReport> {
     if (this.#isClosed) throw new ProcessError('process.worker_closed', {})
+    if (this.#isHeld) return { intake: 'coalesced', admitted: [], deferred: [] }
     if (this.#scanning !== undefined) {
       this.#isRescanDue = true
       return { intake: 'coalesced', admitted: [], deferred: [] }
@@ -183,6 +185,20 @@ export class Worker {
   /** Limits a kind from now on; what runs goes on. */
   limit(kind: string, limits: KindLimits): void {
     this.#slots.configure(kind, limits)
+  }
+
+  /**
+   * Claims nothing until {@link Worker.release}, and hands over what can be run again: it is told to stop, and is free for others at
+   * once. What is bound to this host goes on.
+   */
+  hold(graceMs?: number): void {
+    this.#isHeld = true
+    for (const run of this.#runs.values()) if (run.isRerunnable) run.close(graceMs)
+  }
+
+  /** Claims again. */
+  release(): void {
+    this.#isHeld = false
   }
 
   /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
@@ -281,6 +297,7 @@ export class Worker {
   async #admit(record: ProcessRecord): Promise<Disposition | undefined> {
     const { runner } = this.#options
     const { id } = record
+    if (this.#isHeld) return { type: 'busy' }
     if (this.#runs.has(id)) {
       this.#again.add(id)
       return { type: 'busy' }
