@@ -8,7 +8,8 @@ import { count, duration, jsonLine } from '../text.js'
 export function commitText(attempt: SignedAttempt, nowMs: number): string {
   const { issuedAtMs } = attempt.commit
   const ageMs = nowMs - issuedAtMs
-  const when = `issued ${new Date(issuedAtMs).toISOString()}, ${ageMs < 0 ? 'in' : 'since'} ${duration(Math.abs(ageMs))}`
+  const age = duration(Math.abs(ageMs))
+  const when = `issued ${new Date(issuedAtMs).toISOString()}, ${ageMs < 0 ? `in ${age}` : `${age} ago`}`
   if (attempt.type === 'signed_admin_commit') {
     const { event, signature } = attempt.commit
     return `${eventText(event)}\n${when}\nsigned by operator ${signature.operator}\n`

@@ -170,9 +170,9 @@ function times(factor: bigint, point: Point): Point {
 }
 
 function littleEndian(source: Uint8Array): bigint {
-  return BigInt(`0x${Buffer.from(source).reverse().toString('hex')}`)
+  return BigInt(`0x${Buffer.from(source.toReversed()).toString('hex')}`)
 }
 
 function toLittleEndian(value: bigint): string {
-  return Buffer.from(value.toString(16).padStart(64, '0'), 'hex').reverse().toString('hex')
+  return Buffer.from(Buffer.from(value.toString(16).padStart(64, '0'), 'hex').toReversed()).toString('hex')
 }

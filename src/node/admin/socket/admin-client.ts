@@ -16,6 +16,16 @@ import {
   type AdminRequest,
 } from './protocol.js'
 
+const endedEarly = 'the connection ended before the answer'
+
+/** What errors of the system mean here. */
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: 'nobody listens there',
+  ECONNREFUSED: 'nobody listens there',
+  ECONNRESET: endedEarly,
+  EPIPE: endedEarly,
+}
+
 /** How long a node may take to answer, in milliseconds: it may be writing to a slow disk. */
 const answerTimeoutMs = 30_000
 
@@ -73,7 +83,7 @@ function exchange(path: string, request: string): Promise<string> {
     }
     socket.setTimeout(answerTimeoutMs, () => fail(`no answer within ${answerTimeoutMs} ms`))
     socket.once('error', fail)
-    socket.once('close', () => fail('the connection ended before the answer'))
+    socket.once('close', () => fail(endedEarly))
     socket.on('data', (bytes: Uint8Array) => {
       try {
         const lines = reader.take(bytes)
@@ -92,7 +102,7 @@ function exchange(path: string, request: string): Promise<string> {
 
 function unreachable(path: string, cause: unknown): Error {
   const { code } = cause as NodeJS.ErrnoException
-  const reason = code === 'ENOENT' || code === 'ECONNREFUSED' ? 'nobody listens there' : messageOf(cause)
+  const reason = (code !== undefined && reasons[code]) || messageOf(cause)
   return new AdminError('admin.node_unreachable', { path, reason }, { cause })
 }
 

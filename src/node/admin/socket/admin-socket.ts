@@ -131,6 +131,7 @@ class Connection {
   readonly #socket: Socket
   readonly #options: ConnectionOptions
   readonly #reader = new LineReader(mostRequestBytes)
+  /** `undefined` while nothing is waited for. */
   #idle: TimeoutHandle
 
   constructor(socket: Socket, options: ConnectionOptions) {
@@ -138,7 +139,7 @@ class Connection {
     this.#options = options
     // Whoever has gone is told nothing more.
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => options.clock.clearTimeout(this.#idle))
+    socket.on('close', () => this.#stopWaiting())
     socket.on('data', (bytes) => void this.#take(bytes))
     this.#awaitRequest()
   }
@@ -149,8 +150,13 @@ class Connection {
 
   #awaitRequest(): void {
     const { clock, idleMs } = this.#options
-    clock.clearTimeout(this.#idle)
-    this.#idle = clock.setTimeout(() => this.end(), idleMs)
+    this.#stopWaiting()
+    if (!this.#socket.destroyed) this.#idle = clock.setTimeout(() => this.end(), idleMs)
+  }
+
+  #stopWaiting(): void {
+    if (this.#idle !== undefined) this.#options.clock.clearTimeout(this.#idle)
+    this.#idle = undefined
   }
 
   async #take(bytes: Uint8Array): Promise<void> {
