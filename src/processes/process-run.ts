@@ -151,6 +151,11 @@ export class ProcessRun {
     }
   }
 
+  /** Whether another host may run it again. */
+  get isRerunnable(): boolean {
+    return this.#start.record.disposition === 'rerunnable'
+  }
+
   /** Tells it to wind down, and to stop, with a grace of its own if one is given. */
   close(graceMs?: number): void {
     this.#job.windDown()

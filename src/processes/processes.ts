@@ -298,6 +298,17 @@ export class Processes {
     if (v.is(idSchema, sessionId)) await this.store.deleteSessionProcessState(sessionId)
   }
 
+  /** Runs nothing new until {@link Processes.release}, and hands over to other hosts what may run again; the rest goes on. */
+  hold(): void {
+    this.#worker.hold()
+  }
+
+  /** Runs what is pending again. */
+  release(): void {
+    this.#worker.release()
+    this.#drive('release')
+  }
+
   /** Starts nothing any more and tells what runs to stop. What may run again is free for the next host at once. */
   async close({ graceMs, drain }: CloseProcessesOptions): Promise<void> {
     this.#isClosed = true

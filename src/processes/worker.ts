@@ -139,6 +139,7 @@ export class Worker {
   #timer: Disposable | undefined
   #retry: Disposable | undefined
   #isClosed = false
+  #isHeld = false
 
   constructor(options: WorkerOptions) {
     const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {} } = options
@@ -183,6 +184,7 @@ export class Worker {
    */
   async claimAndRunPending(): Promise<DriveReport> {
     if (this.#isClosed) throw new ProcessError('process.worker_closed', {})
+    if (this.#isHeld) return { intake: 'coalesced', admitted: [], deferred: [] }
     if (this.#scanning !== undefined) {
       this.#isRescanDue = true
       return { intake: 'coalesced', admitted: [], deferred: [] }
@@ -208,6 +210,20 @@ export class Worker {
   /** Limits a kind from now on; what runs goes on. */
   limit(kind: string, limits: KindLimits): void {
     this.#slots.configure(kind, limits)
+  }
+
+  /**
+   * Claims nothing until {@link Worker.release}, and hands over what can be run again: it is told to stop, and is free for others at
+   * once. What is bound to this host goes on.
+   */
+  hold(graceMs?: number): void {
+    this.#isHeld = true
+    for (const run of this.#runs.values()) if (run.isRerunnable) run.close(graceMs)
+  }
+
+  /** Claims again. */
+  release(): void {
+    this.#isHeld = false
   }
 
   /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
@@ -314,7 +330,7 @@ export class Worker {
   ): Promise<Disposition | undefined> {
     const { runner } = this.#options
     const { id } = record
-    if (this.#taken.has(id)) return { type: 'busy' }
+    if (this.#isHeld || this.#taken.has(id)) return { type: 'busy' }
     if (!isClaimable(record)) return { type: 'externally_owned' }
     if (record.disposition !== 'externally_owned' && !runner.canRun(record)) return { type: 'kind_unknown' }
     const slot = this.#slots.tryTake({ kind: record.identity.kind })
