@@ -178,6 +178,11 @@ export class Worker {
     return this.#taken.size
   }
 
+  /** Whether it has claimed a process, or is about to, and not let go of it. */
+  isAtWorkOn(processId: ProcessId): boolean {
+    return this.#taken.has(processId)
+  }
+
   /**
    * Claims and starts what nobody works on. Resolves once a scan has handed over what there was room for; the rest follows
    * when slots free. Rejects with `process.worker_closed`.
