@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path'
 import { systemClock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
+import { adminHelpText } from './admin/command.js'
+import { runAdminCommand } from './admin/run.js'
 import { helpText, parseCommand, type RunCommand } from './command.js'
 import { showStatus } from './directory/status.js'
 import { tail } from './directory/tail.js'
@@ -31,6 +33,11 @@ async function main(args: readonly string[]): Promise<number> {
     case 'help':
       stdout.write(helpText)
       return 0
+    case 'admin help':
+      stdout.write(adminHelpText)
+      return 0
+    case 'admin':
+      return runAdminCommand(command.command, { output: stdout, clock: systemClock })
     case 'version':
       stdout.write(`${packageVersion()}\n`)
       return 0
