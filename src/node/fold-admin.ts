@@ -8,6 +8,7 @@ import { countForced, isForcing } from './forced.js'
 import { putUngated } from './fold-daemon.js'
 import { moveMaintenance } from './fold-maintenance.js'
 import type { DaemonId, NodeId } from './ids.js'
+import { withRestarts } from './restart.js'
 import { isFrozen, type NodeState } from './state.js'
 
 const nothing: readonly NodeEffect[] = Object.freeze([])
@@ -34,7 +35,7 @@ export function foldAdmin(state: NodeState, event: AdminEvent): readonly NodeEff
     case 'uncordon':
       return cordon(state, event.node, false)
     case 'restart_all_daemons':
-      if (isHere) state.restarting = withRestarts(state)
+      if (isHere) state.restarts = withRestarts(state.restarts, runningHere(state))
       return nothing
     case 'invalidate_placement':
       return [{ type: 'invalidate_placement', node: event.node }]
@@ -110,12 +111,11 @@ function cordon(state: NodeState, node: NodeId, isCordoned: boolean): readonly N
   return nothing
 }
 
-/** Those that wait for a restart, and whoever runs now, in order. */
-function withRestarts(state: NodeState): readonly DaemonId[] {
+/** Whatever runs and is to, in order. */
+function runningHere(state: NodeState): DaemonId[] {
   const { thisNode } = state.configuration
-  const waiting = new Set(state.restarting)
   const running = [...state.daemons()].filter((row) => canStop(row) && isWantedHere(row, thisNode))
-  return [...state.restarting, ...running.flatMap(({ id }) => (waiting.has(id) ? [] : [id]))]
+  return running.map(({ id }) => id)
 }
 
 function flush(state: NodeState, scope: AvoidScope): void {

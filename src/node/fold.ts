@@ -20,6 +20,7 @@ import { putUngated } from './fold-daemon.js'
 import { foldObserved, foldRestored } from './fold-maintenance.js'
 import { leftAfterPass } from './forced.js'
 import type { NodeId } from './ids.js'
+import { withEnded, withoutRestart } from './restart.js'
 import { isFrozen, type NodeState } from './state.js'
 import type { MonotonicMs } from './vocabulary.js'
 
@@ -53,7 +54,7 @@ export function fold(state: NodeState, event: FoldEvent): readonly NodeEffect[] 
       return foldIntent(state, event)
     case 'daemon_removed':
       state.removeDaemon(event.daemon)
-      state.restarting = state.restarting.filter((id) => id !== event.daemon)
+      state.restarts = withoutRestart(state.restarts, event.daemon)
       return nothing
     case 'gate_restored':
       state.putDaemon(
@@ -160,13 +161,11 @@ function foldChain(
 
 function foldSignal(state: NodeState, { daemon, signal }: Of<'daemon_lifecycle'>): readonly NodeEffect[] {
   const row = signalled(daemonFor(state, daemon), signal, state.configuration.supervision)
-  if (signal.type === 'started') leaveRestarts(state, daemon)
+  if (signal.type === 'started') state.restarts = withoutRestart(state.restarts, daemon.id)
+  if (signal.type === 'exited_cleanly' || signal.type === 'crashed') {
+    state.restarts = withEnded(state.restarts, daemon.id)
+  }
   return putUngated(state, row)
-}
-
-/** Whoever has started again, or is not to run any more, waits for no restart. */
-function leaveRestarts(state: NodeState, { id }: DaemonRef): void {
-  if (state.restarting.includes(id)) state.restarting = state.restarting.filter((other) => other !== id)
 }
 
 function foldIntent(state: NodeState, { daemon, intent, node }: Of<'daemon_intent_update'>): readonly NodeEffect[] {
@@ -176,7 +175,7 @@ function foldIntent(state: NodeState, { daemon, intent, node }: Of<'daemon_inten
   const isNew = isWantedHere(wished, thisNode) && !isWantedHere(before, thisNode)
   const after: DaemonRow = { ...before, ...wished, isHeldBack: state.isCordoned && isNew }
   state.putDaemon(after)
-  if (!isWantedHere(after, thisNode)) leaveRestarts(state, daemon)
+  if (!isWantedHere(after, thisNode)) state.restarts = withoutRestart(state.restarts, daemon.id)
   return nothing
 }
 

@@ -1,6 +1,9 @@
-import type { NodeId } from './ids.js'
-import type { PeerInventory } from './inventory.js'
-import type { NodeHealth } from './vocabulary.js'
+import type * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { durationSchema } from '../base/options.js'
+import { nodeIdSchema, type NodeId } from './ids.js'
+import { inventorySchema, type PeerInventory } from './inventory.js'
+import { nodeHealthSchema, type NodeHealth } from './vocabulary.js'
 
 /** Something that can be asked in every tick; quick and synchronous. It says nothing of this node. */
 export interface Probe<Sample> {
@@ -64,9 +67,9 @@ export class ProbeRegistry {
     // Taken in one step: a probe that adds another does not see it asked in this tick.
     const { locality, health, inventory } = this.#lists
     return {
-      locality: pollAll('locality', locality, onFault),
-      health: pollAll('health', health, onFault),
-      inventory: pollAll('inventory', inventory, onFault),
+      locality: pollAll('locality', locality, durationSchema, onFault),
+      health: pollAll('health', health, nodeHealthSchema, onFault),
+      inventory: pollAll('inventory', inventory, inventorySchema, onFault),
     }
   }
 }
@@ -95,22 +98,35 @@ export function callPort<Answer>(port: string, call: () => Answer, onFault: OnFa
   }
 }
 
-function pollAll<Sample>(kind: ProbeKind, probes: readonly Probe<Sample>[], onFault: OnFault): Polled<Sample> {
+function pollAll<Sample>(
+  kind: ProbeKind,
+  probes: readonly Probe<Sample>[],
+  schema: v.GenericSchema<unknown, Sample>,
+  onFault: OnFault,
+): Polled<Sample> {
   const samples: (readonly [NodeId, Sample])[] = []
   let hasFailed = false
   for (const probe of probes) {
     const port = `${kind} probe${probe.name === undefined ? '' : ` ${probe.name}`}`
     // Copied within the guard: what it answers with may be anything.
-    const found = callPort(port, () => checkedSamples(probe.sample()), onFault)
+    const found = callPort(port, () => checkedSamples(probe.sample(), schema), onFault)
     if (found === undefined) hasFailed = true
     else samples.push(...found)
   }
   return { samples, hasFailed }
 }
 
-function checkedSamples<Sample>(answer: readonly (readonly [NodeId, Sample])[]): (readonly [NodeId, Sample])[] {
+/** What is none of what its type says is a fault of the probe, all that it said included. */
+function checkedSamples<Sample>(
+  answer: readonly (readonly [NodeId, Sample])[],
+  schema: v.GenericSchema<unknown, Sample>,
+): (readonly [NodeId, Sample])[] {
   if (isThenable(answer)) return answer as never
-  return Array.from(answer, ([peer, sample]) => [peer, sample] as const)
+  return Array.from(
+    answer,
+    ([peer, sample]) =>
+      [decode(nodeIdSchema, peer, 'peer of a probe'), decode(schema, sample, 'sample of a probe')] as const,
+  )
 }
 
 function isThenable(value: unknown): boolean {

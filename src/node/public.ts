@@ -130,6 +130,7 @@ export type {
 } from './probes.js'
 export type { PublishHandle } from './publish-handle.js'
 export type { RecoveryHandler, RecoveryRegistry } from './recovery.js'
+export { DaemonSource, ReplicaSource } from './sources.js'
 export {
   newInRing,
   type FollowOptions,

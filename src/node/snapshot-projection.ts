@@ -80,7 +80,7 @@ export function isOtherThan(version: NodeVersion, before: NodeVersion): boolean 
     version.freeze !== before.freeze ||
     version.isCordoned !== before.isCordoned ||
     version.forced !== before.forced ||
-    version.restarting !== before.restarting ||
+    version.restarts !== before.restarts ||
     version.participants !== before.participants
   )
 }

@@ -8,6 +8,7 @@ import { noneForced, type ForcedEntries } from './forced.js'
 import type { BlobId, ChainId, DaemonId, NodeId } from './ids.js'
 import type { NodeConfiguration } from './options.js'
 import { isUnknown, newPeer, type AvoidRow, type PeerRow } from './peer-row.js'
+import type { Restart } from './restart.js'
 import type { MonotonicMs } from './vocabulary.js'
 
 /** What a node knows and wishes, as it is at one instant. It never changes. */
@@ -25,8 +26,8 @@ export interface NodeVersion {
   /** Whether this node takes nothing new. */
   readonly isCordoned: boolean
   readonly forced: ForcedEntries
-  /** Daemons that an operator has asked to restart and that did not start since, in this order, one at a time. */
-  readonly restarting: readonly DaemonId[]
+  /** Restarts that operators have asked for, in this order, one at a time. */
+  readonly restarts: readonly Restart[]
   /** The parts of the process that a drain waits for, and whether each is idle. */
   readonly participants: ReadonlyMap<string, boolean>
 }
@@ -47,7 +48,7 @@ export class NodeState {
   freeze: FreezePlace = initialFreeze
   isCordoned = false
   forced: ForcedEntries = noneForced
-  restarting: readonly DaemonId[] = []
+  restarts: readonly Restart[] = []
   readonly blobs = new VersionedTable<BlobId, BlobRow>()
   readonly avoided = new VersionedTable<NodeId, AvoidRow>()
   readonly #daemons = new VersionedTable<DaemonId, DaemonRow>()
@@ -77,7 +78,7 @@ export class NodeState {
       freeze: this.freeze,
       isCordoned: this.isCordoned,
       forced: this.forced,
-      restarting: this.restarting,
+      restarts: this.restarts,
       participants: this.#participants,
     }
   }

@@ -9,6 +9,7 @@ import { checkValue, decodeValue, encodeValue, type Schema } from '../work/value
 import type { Awaiter } from './awaiter.js'
 import type { ProcessDefinition } from './definition.js'
 import type { Definitions } from './definitions.js'
+import { cancelRequestedType } from './event-type.js'
 import type { AwaitOutput } from './output.js'
 import { cancelledBy } from './process-run.js'
 import type { ProcessRecord } from './record.js'
@@ -50,7 +51,8 @@ export class DefinitionRunner implements ProcessRunner {
     const definition = this.#options.definitions.inEnvironment(record.envRef)
     if (definition === undefined) throw new TypeError(`process ${record.id} was taken without a definition`)
     // It was never begun, so there is nothing to wind down.
-    if (record.cancelRequested === true && record.firstStarted?.attempt === 1) return cancelledBy(run.cancelRequest())
+    if (record.cancelRequested === true && record.firstStarted?.attempt === 1)
+      return cancelledBy(await run.store.firstEventAfter(record.id, cancelRequestedType, 0))
     try {
       return await this.#execute(run, definition)
     } catch (thrown) {
@@ -75,7 +77,7 @@ export class DefinitionRunner implements ProcessRunner {
       throw refusal
     }
     const called = new Map<string, ProcessDefinition>()
-    const log = await RunLog.open(run, {
+    using log = await RunLog.open(run, {
       awaiter,
       clock,
       deadlines,

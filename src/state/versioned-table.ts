@@ -57,7 +57,7 @@ export class VersionedTable<Key extends string, Row> {
   }
 }
 
-/** The rows of one instant, in the order of their keys; a read-only map. */
+/** The rows of one instant, in the order of their keys; a read-only map, and as JSON an object. */
 export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, Row> {
   readonly #pages: readonly Page<Key, Row>[]
   readonly size: number
@@ -101,6 +101,11 @@ export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, R
 
   [Symbol.iterator](): MapIterator<[Key, Row]> {
     return this.entries()
+  }
+
+  /** The rows by key, in order. */
+  toJSON(): Readonly<Record<string, Row>> {
+    return Object.fromEntries(this)
   }
 
   /** The version after these changes; `undefined` removes. */

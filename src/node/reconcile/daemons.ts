@@ -1,12 +1,13 @@
 import { canStart, canStop, isWantedHere, lifecycleOf, refOf, type DaemonRow } from '../daemon-row.js'
+import type { Restart } from '../restart.js'
 import type { Pass } from './pass.js'
 
 /** First arm: daemons are started and stopped as they are wished for, in the order of their ids (N-44 to N-47). */
 export function reconcileDaemons(pass: Pass): void {
-  const [restarting] = pass.version.restarting
+  const [restart] = pass.version.restarts
   pass.version.daemons.forEach((row) => {
     if (row.intent === undefined) return
-    const reason = reasonToStop(pass, row, restarting)
+    const reason = reasonToStop(pass, row, restart)
     if (reason !== undefined) stop(pass, row, reason)
     else if (!row.isHeldBack && lifecycleOf(row) === 'stopped') start(pass, row)
   })
@@ -16,14 +17,14 @@ export function reconcileDaemons(pass: Pass): void {
 function reasonToStop(
   { thisNode, isDraining }: Pass,
   row: DaemonRow,
-  restarting: DaemonRow['id'] | undefined,
+  restart: Restart | undefined,
 ): string | undefined {
   if (row.intent === 'stop') return 'desired-state intent: Stop'
   if (isDraining) return 'the node drains'
   if (row.isHeldBack) return undefined
   if (!isWantedHere(row, thisNode)) return `pinned to ${row.pinnedTo}`
-  // Once it has stopped, it is started like any other.
-  return row.id === restarting && lifecycleOf(row) !== 'stopped' ? 'an operator asked for a restart' : undefined
+  // Once it has ended, it is started like any other.
+  return row.id === restart?.daemon && !restart.hasEnded ? 'an operator asked for a restart' : undefined
 }
 
 function start({ version: { now }, actions }: Pass, row: DaemonRow): void {

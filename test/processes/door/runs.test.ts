@@ -160,6 +160,12 @@ describe('what a run has recorded [P-200]', () => {
     )
   })
 
+  it('is of functions alone', async () => {
+    const flow = defineProcess('flow', rerunnable, (_: unknown, { step }) => step('one', 5 as never))
+    const { processes } = await openRuntime({ processes: { define: [flow] } })
+    expect(await (await processes.start(flow, null)).outcome()).toMatchObject({ code: 'invalid_input' })
+  })
+
   it('has names of printable ASCII; another is refused before the step is done', async () => {
     let done = 0
     const { processes } = await openRuntime()
@@ -417,5 +423,64 @@ describe('a process that is bound to its owner [P-203]', () => {
       data: { output: { evidence: { writer: 'sweep', owner: { ownerId: expect.stringContaining('host') } } } },
     })
     expect(runs).toBe(1)
+  })
+})
+
+describe('what a run still waits for when it has ended [P-275]', () => {
+  it('is waited for no longer: nothing is left of it, and nothing of it is told', async () => {
+    const clock = new SimulatedClock()
+    const told: unknown[] = []
+    const flow = defineProcess(
+      'flow',
+      { ...rerunnable, signals: { go: v.unknown(), other: v.unknown() } },
+      (_: unknown, { waitFor, sleep }) => {
+        const late = (reason: unknown): void => void told.push(reason)
+        waitFor('other').then(late, late)
+        return Promise.race([waitFor('go'), sleep(86_400_000).then(() => 'late')])
+      },
+    )
+    const { processes } = await openRuntime({ clock, processes: { define: [flow] } })
+    const before = clock.pendingTimeouts
+    const handle = await processes.start(flow, null)
+    await until(async () => (await processes.store.recordedSteps(handle.id)).length === 3)
+    await handle.signal('go', 'now')
+    expect(await handle.result()).toBe('now')
+    await until(() => !processes.isRunning)
+    await settle()
+    expect(clock.pendingTimeouts).toBe(before)
+    expect(processes.driver.hub.trackedProcesses()).toBe(0)
+    expect(told).toEqual([])
+  })
+
+  it('harms nobody when it rejects first: a promise that is let go of has a handler', async () => {
+    const unhandled: unknown[] = []
+    const note = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    try {
+      const flow = defineProcess(
+        'flow',
+        { ...rerunnable, events: { said: v.string() }, signals: { go: v.unknown() } },
+        async (_: unknown, { emit, step, waitFor, sleep, call, signal }) => {
+          void waitFor('go')
+          void sleep(86_400_000)
+          void emit('said', 5 as never)
+          void step('', () => 1)
+          void call('nobody defines it')
+          await new Promise((resolve) => signal.addEventListener('abort', resolve))
+          await new Promise(setImmediate)
+          return 'done'
+        },
+      )
+      const { processes } = await openRuntime({ processes: { define: [flow] } })
+      const handle = await processes.start(flow, null)
+      await until(() => processes.isRunning)
+      await settle()
+      await handle.cancel()
+      expect(await handle.result()).toBe('done')
+      await settle()
+      expect(unhandled).toEqual([])
+    } finally {
+      process.off('unhandledRejection', note)
+    }
   })
 })
