@@ -3,7 +3,7 @@ import { checkedIds } from './base/checked-ids.js'
 import { DeadlineQueue } from './base/deadline-queue.js'
 import { systemClock, type Clock } from './base/clock.js'
 import { decode } from './base/decode.js'
-import { StatewardError } from './base/errors.js'
+import { InvalidInputError, StatewardError } from './base/errors.js'
 import { createUuidSource } from './base/ids.js'
 import { Inspection } from './base/inspection.js'
 import { silentLogger, type Logger } from './base/logger.js'
@@ -15,6 +15,7 @@ import type { JournalCut } from './journal/journal.js'
 import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type SessionLimits, type Session } from './operations/index.js'
+import { LocalNode, NodeHistory } from './node/index.js'
 import {
   checkedRandom,
   inspectorServerIn,
@@ -26,7 +27,9 @@ import {
   type RuntimeOptions,
 } from './runtime-options.js'
 import { EmbeddedProcessStore, Processes } from './processes/index.js'
+import { boundTo } from './runtime-daemons.js'
 import { journalReopened, runtimeClosed, runtimeClosing, runtimeOpened } from './runtime-lines.js'
+import { NodeMaintenance } from './runtime-node.js'
 import { asJournalError, storeOf } from './runtime-store.js'
 import { wakeInSession } from './session-wakes.js'
 import { isTerminalRunState, runStates, TaskAuthority, Tasks } from './tasks/index.js'
@@ -72,6 +75,7 @@ interface Parts {
   readonly sessions: SessionDirectory
   readonly tasks: Tasks
   readonly processes: Processes
+  readonly node: LocalNode | undefined
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly clock: Clock
@@ -105,6 +109,7 @@ export class Runtime implements AsyncDisposable {
   readonly recovery: RuntimeRecovery
   /** @internal For inspectors. */
   readonly inspected: InspectedParts
+  readonly #node: LocalNode | undefined
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
@@ -115,10 +120,12 @@ export class Runtime implements AsyncDisposable {
   #closing: Promise<void> | undefined
 
   private constructor(parts: Parts) {
-    const { lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments, inspection, dataDir } = parts
+    const { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments } = parts
+    const { inspection, dataDir } = parts
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
     this.processes = processes
+    this.#node = node
     this.jobs = jobs
     this.#lane = lane
     this.#sessions = sessions
@@ -156,6 +163,10 @@ export class Runtime implements AsyncDisposable {
     const sessions = new SessionDirectory(shared)
     const authority = new TaskAuthority({ logger, ...(feedCapacity !== undefined && { feedCapacity }) })
     const embedded = new EmbeddedProcessStore({ clock, ids, logger })
+    const history = new NodeHistory({
+      logger,
+      ...(options.node?.retention !== undefined && { retention: options.node.retention }),
+    })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
     const measured = store && instruments ? measuredStore(store, instruments, clock) : store
     const lane = await asJournalError('open', () =>
@@ -166,6 +177,7 @@ export class Runtime implements AsyncDisposable {
         ...(compactAfter !== undefined && { compactAfter }),
         streamFor: (name) => {
           if (name === TaskAuthority.streamName) return authority
+          if (name === NodeHistory.streamName) return history
           return name === EmbeddedProcessStore.streamName ? embedded.stream : sessions.streamFor(name)
         },
       }),
@@ -174,26 +186,22 @@ export class Runtime implements AsyncDisposable {
       sessions.start(lane)
       authority.start(lane)
       embedded.start(lane)
+      history.start(lane)
       sessions.finishTrees()
       const spread = checkedRandom(random)
       const own = { ...(define && { define }), ...(retention && { retention }) }
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...own })
       const onWake = wakeInSession(sessions)
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
+      const node =
+        options.node && new LocalNode(options.node, { ...shared, history, bind: boundTo({ processes, ids }) })
+      if (node !== undefined) new NodeMaintenance(node, { sessions, tasks, processes, jobs, history, logger })
+      await node?.listen()
       processes.begin()
-      const runtime = new Runtime({
-        lane,
-        sessions,
-        tasks,
-        processes,
-        deadlines,
-        jobs,
-        clock,
-        logger,
-        instruments,
-        inspection,
-        dataDir: options.dataDir,
-      })
+      await node?.start()
+      const parts = { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments }
+      const { dataDir } = options
+      const runtime = new Runtime({ ...parts, inspection, dataDir })
       const server = inspectorServerIn(inspect)
       if (server !== undefined) {
         runtime.#inspector = await runtime.#serve(openInspector, server, options.mask)
@@ -209,6 +217,16 @@ export class Runtime implements AsyncDisposable {
   /** Where its inspector is served, with the secret in it, when `inspect` asks for one: whoever knows it may look. */
   get inspectorUrl(): string | undefined {
     return this.#inspector?.url
+  }
+
+  /** What this host should be doing, and whether it may. Raises `invalid_input` where the options name no node. */
+  get node(): LocalNode {
+    if (this.#node !== undefined) return this.#node
+    throw new InvalidInputError({
+      subject: 'runtime options',
+      field: 'node',
+      reason: 'missing: this runtime has no node',
+    })
   }
 
   /** Whether durable changes are possible; a poisoned runtime needs {@link Runtime.reopen}. */
@@ -326,6 +344,8 @@ export class Runtime implements AsyncDisposable {
     // First, because attempts and runs may run operations.
     const leftMs = policy === 'retire' ? graceMs : 0
     const isAtWork = this.tasks.isDispatching || this.processes.isRunning
+    // Before all: its daemons use the rest.
+    const [ended] = await Promise.allSettled([this.#node?.shutdown({ graceMs: leftMs })])
     const draining = [this.tasks.close(leftMs), this.processes.close({ graceMs: leftMs, drain })]
     if (isAtWork) await Promise.allSettled(draining)
     // The journal is released whatever becomes of them all.
@@ -333,9 +353,10 @@ export class Runtime implements AsyncDisposable {
     this.#deadlines[Symbol.dispose]()
     this.#instruments?.[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close()).finally(() => this.#inspector?.[Symbol.asyncDispose]())
+    this.#node?.closeChains()
     const durationMs = this.#clock.monotonicNow() - closingAt
     runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })
-    for (const part of closed) if (part.status === 'rejected') throw part.reason
+    for (const part of [ended, ...closed]) if (part.status === 'rejected') throw part.reason
   }
 
   #tellOpened(dataDir: string | undefined, openingAt: number): void {

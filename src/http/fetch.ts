@@ -17,11 +17,13 @@ export async function serveFetch<Call extends ServedCall>(server: Server<Call>, 
   const reply = (await server.answer(incoming)) as HttpReply
   try {
     const { events, bytes } = reply
-    if (bytes !== undefined) return bytesResponse({ ...reply, bytes }, leave)
-    if (events !== undefined) return eventResponse(server, { ...reply, events }, gone.signal, leave)
-    const response = jsonResponse(reply)
+    if (bytes !== undefined && request.method !== 'HEAD') return bytesResponse({ ...reply, bytes }, leave)
+    if (events !== undefined && request.method !== 'HEAD') {
+      return eventResponse(server, { ...reply, events }, gone.signal, leave)
+    }
+    const response = events === undefined ? jsonResponse(reply) : new Response(null, eventsInit(reply))
     leave()
-    return response
+    return request.method === 'HEAD' ? new Response(null, response) : response
   } catch (error) {
     const failure = server.failed(incoming, error)
     leave()
@@ -123,12 +125,9 @@ function eventResponse<Call extends ServedCall>(
     leave()
   }
   const body = new ReadableStream<Uint8Array>({ start: expectRead, pull, cancel: leave }, { highWaterMark: 0 })
-  return new Response(body, {
-    status,
-    headers: {
-      'content-type': 'text/event-stream; charset=utf-8',
-      ...commonHeaders,
-      ...headers,
-    },
-  })
+  return new Response(body, eventsInit({ status, headers }))
+}
+
+function eventsInit({ status, headers = {} }: HttpReply): ResponseInit {
+  return { status, headers: { 'content-type': 'text/event-stream; charset=utf-8', ...commonHeaders, ...headers } }
 }

@@ -77,6 +77,9 @@ async function send<Call extends ServedCall>(
     response.end()
   } else if (events === undefined) {
     sendJson(response, reply)
+  } else if (response.req.method === 'HEAD') {
+    beginEvents(response, reply)
+    response.end()
   } else {
     using _ = server.openStream()
     beginEvents(response, reply)

@@ -9,7 +9,12 @@ const root = join(import.meta.dirname, '..', '..')
 const cache = join(root, 'node_modules', '.cache', 'stateward-build')
 const staleMs = 24 * 60 * 60 * 1000
 /** What tests import of it beside its entry points. */
-const parts = ['src/base/clock', 'src/base/deadline-queue', 'src/work/children/child-process', 'src/work/children/run-command']
+const parts = [
+  'src/base/clock',
+  'src/base/deadline-queue',
+  'src/work/children/child-process',
+  'src/work/children/run-command',
+]
 
 let built: Promise<string> | undefined
 

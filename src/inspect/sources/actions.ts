@@ -33,7 +33,7 @@ export async function actOnRuntime(
       await terminate(runtime, request.item, request.reason ?? usualReason)
       return { action }
     case 'retry':
-      return { action, item: { type: 'task', id: await runtime.tasks.retry(taskIdOf(request.item)) } }
+      return { action, item: { type: 'task', id: (await runtime.tasks.retry(taskIdOf(request.item))).id } }
     case 'answer':
       await runtime.tasks.answer(taskIdOf(request.item), request.name, request.value)
       return { action }

@@ -132,7 +132,6 @@ export class RowTable {
       }
     }
   }
-
 }
 
 function dropFirst(table: Map<string, Held>): void {
