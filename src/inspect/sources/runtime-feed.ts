@@ -78,6 +78,8 @@ const processViews: readonly ViewName[] = [
   'entries',
 ]
 
+const filledViews: readonly ViewName[] = ['list', 'overview']
+
 const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
 
 /** Tells a stream what happens in a runtime, from when somebody begins to look until nobody does any more. */
@@ -211,7 +213,7 @@ export class RuntimeFeed implements Disposable {
       if (next.done !== true) next.value()
     }
     if (this.#dirty.size > 0 || hasMore) this.#schedule()
-    else this.#options.onChange(['list', 'overview'])
+    else this.#options.onChange(filledViews)
   }
 
   #rowOf({ type, id, session: name }: ItemRef): ItemRow | undefined {
