@@ -8,6 +8,7 @@ import { createInspector } from '@statelyai/inspect'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createRuntime, type Runtime, type RuntimeOptions } from '../src/index.js'
 import { systemClock } from '../src/base/clock.js'
+import { createDeferred } from '../src/base/promises.js'
 import { silentLogger } from '../src/base/logger.js'
 import { defaultSecretKeys, secretKeys } from '../src/base/mask.js'
 import { createInspectorHandler, createStatelyInspector, type AdapterState } from '../src/inspect/index.js'
@@ -93,16 +94,16 @@ async function watched(count: number): Promise<Sample> {
     await using runtime = await createRuntime()
     const source = sourceOf(runtime, 100_000)
     const abort = new AbortController()
-    let isReading = false
+    const began = createDeferred<void>()
     const reading = (async () => {
       for await (const { type, id, json } of source.follow(undefined, abort.signal)) {
-        isReading = true
+        began.resolve()
         if (type !== 'entries') continue
         if (json.includes('"type":"gap"')) throw new Error('entries were dropped')
         sent = Number(id?.split('@')[0])
       }
     })()
-    while (!isReading) await nextTurn()
+    await began.promise
     await workIn(runtime, count)
     source.close('done')
     await reading

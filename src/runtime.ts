@@ -352,7 +352,11 @@ export class Runtime implements AsyncDisposable {
     const closed = await Promise.allSettled([...draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
     this.#instruments?.[Symbol.dispose]()
-    await asJournalError('close', () => this.#lane.close()).finally(() => this.#inspector?.[Symbol.asyncDispose]())
+    try {
+      await asJournalError('close', () => this.#lane.close())
+    } finally {
+      await this.#inspector?.[Symbol.asyncDispose]()
+    }
     this.#node?.closeChains()
     const durationMs = this.#clock.monotonicNow() - closingAt
     runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })

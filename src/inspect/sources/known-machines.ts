@@ -34,4 +34,4 @@ export const knownMachines: readonly AnyStateMachine[] = [
   freezeGateMachine,
   maintenanceMachine,
   clusterBackpressureMachine,
-] as unknown as readonly AnyStateMachine[]
+]

@@ -91,7 +91,7 @@ export class RuntimeFeed implements Disposable {
   readonly #dirty = new Map<string, ItemRef>()
   readonly #backlog: Iterator<() => void>
   #turn: NodeJS.Immediate | undefined
-  #timer: TimeoutHandle | undefined
+  #timer: TimeoutHandle
   #cursor: ChangeCursor = ''
   /** The last event of each running process that was told of. */
   readonly #told = new Map<string, number>()
@@ -139,14 +139,14 @@ export class RuntimeFeed implements Disposable {
     const put =
       (row: ItemRow): (() => void) =>
       () =>
-        void stream.push({ type: 'row', row })
-    for (const session of [...runtime.sessions()]) {
+        stream.push({ type: 'row', row })
+    for (const session of Array.from(runtime.sessions())) {
       for (const lost of session.lost) yield put(unfinishedRow(session.id, lost, false))
       for (const view of session.view.rows()) yield put(operationRow(session.id, view, shown))
     }
     const { projection } = runtime.tasks
     const ended: Task[] = []
-    for (const task of [...projection.tasks()]) {
+    for (const task of Array.from(projection.tasks())) {
       if (task.progress.open > 0)
         yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
       else ended.push(task)
@@ -154,9 +154,9 @@ export class RuntimeFeed implements Disposable {
     for (const task of ended.slice(-mostEndedTasks)) {
       yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
     }
-    for (const root of [...runtime.inspected.inspection.roots]) yield () => actors.introduce(root)
+    for (const root of Array.from(runtime.inspected.inspection.roots)) yield () => actors.introduce(root)
     let left = mostIntroduced
-    for (const session of [...runtime.sessions()]) {
+    for (const session of Array.from(runtime.sessions())) {
       for (const id of session.operations.liveIds()) {
         const actor = left > 0 ? session.operations.actorOf(id) : undefined
         if (actor === undefined) continue

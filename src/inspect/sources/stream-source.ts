@@ -69,10 +69,10 @@ export abstract class StreamSource implements InspectorSource {
   readonly #viewers = new Set<Viewer>()
   #isFed = false
   #goodbye: string | undefined
-  #entryTimer: TimeoutHandle | undefined
-  #changeTimer: TimeoutHandle | undefined
-  #sampleTimer: TimeoutHandle | undefined
-  #lingerTimer: TimeoutHandle | undefined
+  #entryTimer: TimeoutHandle
+  #changeTimer: TimeoutHandle
+  #sampleTimer: TimeoutHandle
+  #lingerTimer: TimeoutHandle
   /** What the sample before has counted. */
   #before = { started: 0, ended: 0, failed: 0, entries: 0, dropped: 0 }
 

@@ -69,7 +69,7 @@ export class ActorEvents {
         return
       }
       case '@xstate.snapshot':
-        return this.#moved(actorRef as InspectedActor, event.event, event.snapshot as Snapshot<unknown>)
+        return this.#moved(actorRef as InspectedActor, event.event, event.snapshot)
       default:
         return
     }

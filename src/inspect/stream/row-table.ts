@@ -124,7 +124,7 @@ export class RowTable {
   *#found({ types = defaultTypes, phases, text = '' }: ListRequest): Iterable<ItemRow> {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean)
     for (const table of [this.#live, this.#ended]) {
-      for (const held of [...table.values()].reverse()) {
+      for (const held of [...table.values()].toReversed()) {
         const { row } = held
         if (!types.includes(row.type) || phases?.includes(row.phase) === false) continue
         if (words.length > 0 && !matches(held, words)) continue

@@ -10,6 +10,8 @@ import { silentLogger } from '../../../src/base/logger.js'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 
 setFlagsFromString('--expose-gc')
+const perMinute = process.env['STATEWARD_LONG'] === undefined ? 1 : 20
+
 const gc = runInNewContext('gc') as () => void
 
 async function liveHeap(): Promise<number> {
@@ -33,7 +35,7 @@ it('holds no more for a viewer that never reads, in 24 simulated hours, and tell
     shown: new ShownValues({ values: true, isSecret: () => false }),
     actions: false,
     sample: 1,
-    capacity: 500,
+    capacity: 100,
     name: 'runtime',
   })
   onTestFinished(() => source[Symbol.asyncDispose]())
@@ -43,7 +45,7 @@ it('holds no more for a viewer that never reads, in 24 simulated hours, and tell
   const session = runtime.session('agent')
   const hour = async (): Promise<void> => {
     for (let minute = 0; minute < 60; minute += 1) {
-      for (let number = 0; number < 5; number += 1) {
+      for (let number = 0; number < perMinute; number += 1) {
         await session.run({ kind: 'background_tool_op', displayName: `work ${number}` }, () => 'x'.repeat(500)).outcome
       }
       clock.advance(60_000)
@@ -51,16 +53,16 @@ it('holds no more for a viewer that never reads, in 24 simulated hours, and tell
     }
   }
   // Rings and records fill up first.
-  for (let hours = 0; hours < 6; hours += 1) await hour()
+  for (let hours = 0; hours < 12; hours += 1) await hour()
   const before = await liveHeap()
-  for (let hours = 0; hours < 18; hours += 1) await hour()
+  for (let hours = 0; hours < 12; hours += 1) await hour()
   const grown = (await liveHeap()) - before
-  expect(grown).toBeLessThan(2 * 1024 * 1024)
+  expect(grown).toBeLessThan(1024 * 1024)
   const { value } = await viewer.next()
   const [gap, next] = (JSON.parse(value.json) as { entries: GapEntry[] }).entries
   expect(gap).toMatchObject({ type: 'gap', from: 1, reason: 'slow' })
   expect(next?.n).toBe((gap?.n ?? 0) + 1)
-  expect(gap?.n).toBeGreaterThan(10_000)
+  expect(gap?.n).toBeGreaterThan(5_000)
   abort.abort()
   await viewer.return?.(undefined)
 })

@@ -127,7 +127,7 @@ describe('the inspector of a runtime', () => {
     const requests = { item: { item }, history: { item }, machine: { machine: 'run' }, feed: { feed: 'tasks' } }
     for (const name of views) {
       const more = requests[name as keyof typeof requests] ?? {}
-      expect(await view(url, { view: name, ...more } as never), name).toMatchObject({ view: name })
+      expect(await view(url, { view: name, ...more } as never)).toMatchObject({ view: name })
     }
     const shown = await view(url, { view: 'item', item })
     expect(shown).toMatchObject({
