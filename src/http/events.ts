@@ -41,9 +41,9 @@ export async function* eventPieces(
   }
 }
 
-function textOf({ id, event, data }: HttpEvent): string {
+function textOf({ id, event, data, json = clientJson(data) }: HttpEvent): string {
   const head = id === undefined ? '' : `id: ${id}\n`
-  return `${head}event: ${event}\ndata: ${clientJson(data)}\n\n`
+  return `${head}event: ${event}\ndata: ${json}\n\n`
 }
 
 /** The next event, which may be waited for again and again without piling up what waits. */

@@ -4,11 +4,11 @@ import { silence } from '../base/promises.js'
 import { fetchBody } from './body.js'
 import { eventPieces } from './events.js'
 import { clientJson, commonHeaders } from './json.js'
-import type { HttpEvent, HttpReply } from './route.js'
+import type { HttpEvent, HttpReply, ServedCall } from './route.js'
 import type { Incoming, Server } from './server.js'
 
 /** Answers a request of Fetch. Never rejects. */
-export async function serveFetch(server: Server, request: Request): Promise<Response> {
+export async function serveFetch<Call extends ServedCall>(server: Server<Call>, request: Request): Promise<Response> {
   const gone = new AbortController()
   const leave = (): void => gone.abort(new StatewardError('client_gone', 'the client has gone', {}))
   if (request.signal.aborted) leave()
@@ -16,7 +16,8 @@ export async function serveFetch(server: Server, request: Request): Promise<Resp
   const incoming = incomingOf(request, gone.signal)
   const reply = (await server.answer(incoming)) as HttpReply
   try {
-    const { events } = reply
+    const { events, bytes } = reply
+    if (bytes !== undefined) return bytesResponse({ ...reply, bytes }, leave)
     if (events !== undefined) return eventResponse(server, { ...reply, events }, gone.signal, leave)
     const response = jsonResponse(reply)
     leave()
@@ -55,12 +56,27 @@ function jsonResponse({ status, body, headers = {} }: HttpReply): Response {
   })
 }
 
+/** Bytes that are read as they are pulled. */
+function bytesResponse(
+  { status, headers = {}, bytes }: HttpReply & { readonly bytes: NonNullable<HttpReply['bytes']> },
+  leave: () => void,
+): Response {
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* bytes
+    } finally {
+      leave()
+    }
+  }
+  return new Response(ReadableStream.from(pieces()), { status, headers: { ...commonHeaders, ...headers } })
+}
+
 /**
  * A stream that is read as it is pulled: what is not asked for is not read from the feed, and nobody is waited for any longer than
  * `stallMs`. `leave` makes the signal abort, which lets go of everything.
  */
-function eventResponse(
-  server: Server,
+function eventResponse<Call extends ServedCall>(
+  server: Server<Call>,
   { status, headers = {}, events }: HttpReply & { readonly events: AsyncIterable<HttpEvent> },
   signal: AbortSignal,
   leave: () => void,

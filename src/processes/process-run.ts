@@ -1,9 +1,9 @@
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
-import type { InspectionEvent, Observer } from 'xstate'
 import type { Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JobList } from '../work/job-list.js'
 import { Job, type JobEnd } from '../work/job.js'
 import type { KeptLease, LeaseKeeper } from '../work/lease-keeper.js'
@@ -35,7 +35,7 @@ export interface RunTools {
   /** Milliseconds that a run told to stop has to answer. */
   readonly graceMs: number
   readonly report: (fault: WorkerFault) => void
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
 }
 
 /** A lease that is renewed while its run works. */
