@@ -42,3 +42,4 @@ const licences = included
     if (file === undefined) throw new Error(`${name} says no licence`)
     return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
   })
+writePageList(page)
