@@ -18,6 +18,7 @@ import type {
 import { actionNames } from '../stream/protocol.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { jobRow } from '../views/item-rows.js'
+import { nodeView } from '../views/node.js'
 import type { InspectedState } from '../views/state.js'
 import { barriersOf } from '../views/waits.js'
 import { actOnRuntime } from './actions.js'
@@ -56,7 +57,7 @@ export class RuntimeSource extends StreamSource {
       stream: new InspectionStream({ clock, capacity, filter }),
       machines: new MachineTable(knownMachines),
       source: { type: 'runtime', name, isLive: true },
-      views: viewsOfRooms,
+      views: runtime.inspected.node === undefined ? viewsOfRooms : [...viewsOfRooms, 'node'],
       actions: actions ? actionNames : [],
       showsValues: shown.areShown,
       ...(lingerMs !== undefined && { lingerMs }),
@@ -117,7 +118,9 @@ export class RuntimeSource extends StreamSource {
   }
 
   protected override async otherView(request: ViewRequest): Promise<View> {
+    const { node } = this.#own.runtime.inspected
     if (request.view === 'overview') return this.#overview()
+    if (request.view === 'node' && node !== undefined) return nodeView(node, this.#own.shown, this.#state.nowMs())
     return stateView(this.#state, request, this.#own.runtime.inspected.dataDir)
   }
 

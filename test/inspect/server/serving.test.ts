@@ -140,6 +140,17 @@ describe('the inspector of a runtime', () => {
   })
 })
 
+it('shows the node of a runtime that has one', async () => {
+  const { url } = await openRuntime({ node: { thisNode: '00000000000000a1' as never } })
+  expect((await hello(url)).views).toContain('node')
+  expect(await view(url, { view: 'node' })).toMatchObject({
+    name: '00000000000000a1',
+    daemons: [],
+    maintenance: [{ name: 'maintenance', status: 'active' }],
+    audit: [],
+  })
+})
+
 async function hello(url: URL): Promise<HelloMessage> {
   await using following = new Following(url)
   await following.until(({ messages }) => messages.length > 0)
