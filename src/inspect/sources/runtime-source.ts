@@ -11,6 +11,7 @@ import type {
   ListRequest,
   ListView,
   OverviewView,
+  SlotRow,
   StreamEntry,
   View,
   ViewRequest,
@@ -124,6 +125,18 @@ export class RuntimeSource extends StreamSource {
     return stateView(this.#state, request, this.#own.runtime.inspected.dataDir)
   }
 
+  /** Attempts of tasks, and the sessions that have a limit. */
+  #slots(): readonly SlotRow[] {
+    const { tasks } = this.#own.runtime
+    const rows: SlotRow[] = []
+    if (tasks.isDispatching) rows.push({ name: 'tasks', ...tasks.slots, waiting: tasks.projection.countIn('ready') })
+    for (const { id, operations, view } of this.#own.runtime.sessions()) {
+      const { maxConcurrent: limit, activeCount: taken } = operations
+      if (limit !== undefined) rows.push({ name: `session ${id}`, limit, taken, waiting: view.queuedCount })
+    }
+    return rows
+  }
+
   #overview(): OverviewView {
     const { stream } = this.options
     const { runtime, clock, sample } = this.#own
@@ -146,7 +159,7 @@ export class RuntimeSource extends StreamSource {
       sessions: [...runtime.sessions()].length,
       barriers: [...barriersOf(this.#state)].length,
       questions: runtime.tasks.questions().length,
-      slots: [],
+      slots: this.#slots(),
       stream: { oldest, newest, dropped: stream.dropped, viewers: this.viewerCount, sample },
       ...(journal !== undefined && {
         journal: { status: runtime.health.status, nextSequence: journal.nextSequence, tail: journal.tailLength },
