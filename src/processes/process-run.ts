@@ -3,9 +3,9 @@ import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { errorDetailsOf } from '../base/error-details.js'
 import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
-import type { InspectionEvent, Observer } from 'xstate'
 import type { Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JobList } from '../work/job-list.js'
 import { Job, type JobEnd } from '../work/job.js'
 import type { KeptLease, LeaseKeeper } from '../work/lease-keeper.js'
@@ -28,6 +28,7 @@ import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
 import { shortestPollMs } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
+import { isFailureOfStore } from './store-failure.js'
 
 /** What runs of processes share. */
 export interface RunTools {
@@ -44,7 +45,7 @@ export interface RunTools {
   readonly report: (fault: WorkerFault) => void
   readonly spans?: ProcessSpans
   readonly metrics?: ProcessMetrics
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
 }
 
 /** A lease that is renewed while its run works. */
@@ -81,6 +82,7 @@ export class ProcessRun {
   readonly #watching = new AbortController()
   #cancelRequest: ProcessEvent | undefined
   #end: DurableEnd<AwaitOutput> | undefined
+  #isDropped = false
   /** For whoever watches. */
   #result: RunResult = { outcome: 'superseded' }
 
@@ -163,8 +165,9 @@ export class ProcessRun {
     this.#end?.hurry()
   }
 
-  /** Waits for the store no longer. */
+  /** Waits for the store no longer: what it does not take now, nobody writes. Whoever holds the process next finds it. */
   drop(): void {
+    this.#isDropped = true
     this.#end?.[Symbol.dispose]()
   }
 
@@ -246,8 +249,8 @@ export class ProcessRun {
         }
       },
       insteadOf: (_, refusal) => failureOf(refusal),
-      isFinal: isSuperseded,
-      isTransient: (failure) => StatewardError.is(failure, 'store.unavailable'),
+      isFinal: (failure) => this.#isDropped || isSuperseded(failure) || StatewardError.is(failure, 'store.closed'),
+      isTransient: isFailureOfStore,
     })
     const { result } = await this.#end.settled
     return result === 'durable'
