@@ -17,6 +17,7 @@ import {
 } from './base/options.js'
 import { clockSchema, idSourceSchema, loggerSchema } from './base/ports.js'
 import type { JournalStore } from './journal/journal.js'
+import { runtimeNodeSchema, type RuntimeNodeOptions } from './node/index.js'
 import { inspectSchema } from './operations/index.js'
 import { runtimeProcessesSchema, type RuntimeProcessesOptions } from './processes/index.js'
 import { runtimeTasksSchema, type RuntimeTasksOptions } from './tasks/index.js'
@@ -51,7 +52,7 @@ export interface RuntimeOptions {
    */
   readonly mask?: RegExp
   /**
-   * An OpenTelemetry tracer: one span per operation, submission and attempt, active inside its work. See docs/observability.md.
+   * An OpenTelemetry tracer: one span per operation, submission, attempt, start and run, active inside its work. See docs/observability.md.
    */
   readonly tracer?: Tracer
   /** An OpenTelemetry meter: queues, waits, durations, ends, budgets and the journal. See docs/observability.md. */
@@ -62,6 +63,8 @@ export interface RuntimeOptions {
   readonly tasks?: RuntimeTasksOptions
   /** What processes there are, where they live, and how they are run. */
   readonly processes?: RuntimeProcessesOptions
+  /** Who this node is, what daemons it can run, and whom it obeys. Without it there is no node. */
+  readonly node?: RuntimeNodeOptions
   /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
   readonly random?: () => number
 }
@@ -87,6 +90,7 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   compactAfter: v.optional(wholeNumberSchema(1)),
   tasks: v.optional(runtimeTasksSchema),
   processes: v.optional(runtimeProcessesSchema),
+  node: v.optional(runtimeNodeSchema),
   random: v.optional(functionSchema<() => number>()),
 })
 

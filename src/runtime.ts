@@ -3,7 +3,7 @@ import { checkedIds } from './base/checked-ids.js'
 import { DeadlineQueue } from './base/deadline-queue.js'
 import { systemClock, type Clock } from './base/clock.js'
 import { decode } from './base/decode.js'
-import { StatewardError } from './base/errors.js'
+import { InvalidInputError, StatewardError } from './base/errors.js'
 import { createUuidSource } from './base/ids.js'
 import { inspectOption } from './base/inspection.js'
 import { silentLogger, type Logger } from './base/logger.js'
@@ -15,6 +15,7 @@ import type { JournalCut } from './journal/journal.js'
 import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type SessionLimits, type Session } from './operations/index.js'
+import { LocalNode, NodeHistory } from './node/index.js'
 import {
   checkedRandom,
   closeOptionsSchema,
@@ -23,7 +24,9 @@ import {
   type RuntimeOptions,
 } from './runtime-options.js'
 import { EmbeddedProcessStore, Processes } from './processes/index.js'
+import { boundTo } from './runtime-daemons.js'
 import { journalReopened, runtimeClosed, runtimeClosing, runtimeOpened } from './runtime-lines.js'
+import { NodeMaintenance } from './runtime-node.js'
 import { asJournalError, storeOf } from './runtime-store.js'
 import { wakeInSession } from './session-wakes.js'
 import { isTerminalRunState, runStates, TaskAuthority, Tasks } from './tasks/index.js'
@@ -52,6 +55,7 @@ interface Parts {
   readonly sessions: SessionDirectory
   readonly tasks: Tasks
   readonly processes: Processes
+  readonly node: LocalNode | undefined
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly clock: Clock
@@ -69,6 +73,7 @@ export class Runtime implements AsyncDisposable {
   readonly jobs: JobList
   /** What opening found: whoever minds a loss looks here. */
   readonly recovery: RuntimeRecovery
+  readonly #node: LocalNode | undefined
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
@@ -78,10 +83,11 @@ export class Runtime implements AsyncDisposable {
   #closing: Promise<void> | undefined
 
   private constructor(parts: Parts) {
-    const { lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments } = parts
+    const { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments } = parts
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
     this.processes = processes
+    this.#node = node
     this.jobs = jobs
     this.#lane = lane
     this.#sessions = sessions
@@ -116,6 +122,10 @@ export class Runtime implements AsyncDisposable {
     const sessions = new SessionDirectory(shared)
     const authority = new TaskAuthority({ logger, ...(feedCapacity !== undefined && { feedCapacity }) })
     const embedded = new EmbeddedProcessStore({ clock, ids, logger })
+    const history = new NodeHistory({
+      logger,
+      ...(options.node?.retention !== undefined && { retention: options.node.retention }),
+    })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
     const measured = store && instruments ? measuredStore(store, instruments, clock) : store
     const lane = await asJournalError('open', () =>
@@ -126,6 +136,7 @@ export class Runtime implements AsyncDisposable {
         ...(compactAfter !== undefined && { compactAfter }),
         streamFor: (name) => {
           if (name === TaskAuthority.streamName) return authority
+          if (name === NodeHistory.streamName) return history
           return name === EmbeddedProcessStore.streamName ? embedded.stream : sessions.streamFor(name)
         },
       }),
@@ -134,20 +145,37 @@ export class Runtime implements AsyncDisposable {
       sessions.start(lane)
       authority.start(lane)
       embedded.start(lane)
+      history.start(lane)
       sessions.finishTrees()
       const spread = checkedRandom(random)
       const own = { ...(define && { define }), ...(retention && { retention }) }
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...own })
       const onWake = wakeInSession(sessions)
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
+      const node =
+        options.node && new LocalNode(options.node, { ...shared, history, bind: boundTo({ processes, ids }) })
+      if (node !== undefined) new NodeMaintenance(node, { sessions, tasks, processes, jobs, history, logger })
+      await node?.listen()
       processes.begin()
-      const runtime = new Runtime({ lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments })
+      await node?.start()
+      const parts = { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments }
+      const runtime = new Runtime(parts)
       runtime.#tellOpened(options.dataDir, openingAt)
       return runtime
     } catch (cause) {
       await lane.close()
       throw cause
     }
+  }
+
+  /** What this host should be doing, and whether it may. Raises `invalid_input` where the options name no node. */
+  get node(): LocalNode {
+    if (this.#node !== undefined) return this.#node
+    throw new InvalidInputError({
+      subject: 'runtime options',
+      field: 'node',
+      reason: 'missing: this runtime has no node',
+    })
   }
 
   /** Whether durable changes are possible; a poisoned runtime needs {@link Runtime.reopen}. */
@@ -250,6 +278,8 @@ export class Runtime implements AsyncDisposable {
     // First, because attempts and runs may run operations.
     const leftMs = policy === 'retire' ? graceMs : 0
     const isAtWork = this.tasks.isDispatching || this.processes.isRunning
+    // Before all: its daemons use the rest.
+    const [ended] = await Promise.allSettled([this.#node?.shutdown({ graceMs: leftMs })])
     const draining = [this.tasks.close(leftMs), this.processes.close({ graceMs: leftMs, drain })]
     if (isAtWork) await Promise.allSettled(draining)
     // The journal is released whatever becomes of them all.
@@ -257,9 +287,10 @@ export class Runtime implements AsyncDisposable {
     this.#deadlines[Symbol.dispose]()
     this.#instruments?.[Symbol.dispose]()
     await asJournalError('close', () => this.#lane.close())
+    this.#node?.closeChains()
     const durationMs = this.#clock.monotonicNow() - closingAt
     runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })
-    for (const part of closed) if (part.status === 'rejected') throw part.reason
+    for (const part of [ended, ...closed]) if (part.status === 'rejected') throw part.reason
   }
 
   #tellOpened(dataDir: string | undefined, openingAt: number): void {

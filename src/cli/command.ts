@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util'
-import { messageOf, StatewardError } from '../base/errors.js'
+import { messageOf } from '../base/errors.js'
+import { parseAdminCommand, type AdminCommand } from './admin/command.js'
 import type { StatusOptions } from './directory/status.js'
 import type { TailOptions } from './directory/tail.js'
 import { nearest } from './nearest.js'
+import { UsageError } from './usage-error.js'
 
 /** What the command line asks for. */
 export type Command =
@@ -12,6 +14,8 @@ export type Command =
   | ({ readonly type: 'check' } & CheckCommand)
   | ({ readonly type: 'status' } & StatusOptions)
   | ({ readonly type: 'tail' } & TailOptions)
+  | { readonly type: 'admin help' }
+  | { readonly type: 'admin'; readonly command: AdminCommand }
 
 /** Options of `stateward run`. */
 export interface RunCommand {
@@ -39,26 +43,19 @@ export interface CheckCommand {
   readonly planFile: string
 }
 
-/** Raised with code `bad_usage` for a command line that cannot be understood. */
-export class UsageError extends StatewardError<'bad_usage', Record<string, never>> {
-  override readonly name = 'UsageError'
-
-  constructor(reason: string, options?: ErrorOptions) {
-    super('bad_usage', `${reason} (see stateward --help)`, {}, options)
-  }
-}
-
 /** Shown by `stateward --help`. */
 export const helpText = `Usage: stateward run <plan.json> [options]
        stateward check <plan.json>
        stateward status <dir> [--watch] [--json]
        stateward tail <dir> [--lines <n>] [--json]
+       stateward admin <keygen | simulate | sign | verify | submit> ...
 
 run    runs the tools of a plan as operations of one session, each once what it needs has ended,
        and waits for all of them. Run again after a crash, tools that have finished are not run twice.
 check  says whether run would take the plan, without starting anything.
 status tells what a data directory holds, live or dead: sessions, operations, tasks, budgets, waits.
 tail   tells the last events in a data directory, and those that come as long as it has an owner.
+admin  signs what operators want of a running node and hands it in (see stateward admin --help).
 
 Options of run:
   --data-dir <dir>  where the journal is kept (default: .stateward/<plan name>)
@@ -117,6 +114,8 @@ const optionsOf: Readonly<Record<Verb, readonly Option[]>> = {
 
 /** Reads a command line without the program's own name. Raises `bad_usage`. */
 export function parseCommand(args: readonly string[]): Command {
+  // It has options of its own.
+  if (args[0] === 'admin') return adminCommand(args.slice(1))
   const { values, positionals } = parse(args)
   if (values.help) return { type: 'help' }
   if (values.version) return { type: 'version' }
@@ -155,11 +154,16 @@ export function parseCommand(args: readonly string[]): Command {
   }
 }
 
+function adminCommand(args: readonly string[]): Command {
+  const command = parseAdminCommand(args)
+  return command === undefined ? { type: 'admin help' } : { type: 'admin', command }
+}
+
 function verbOf(word: string | undefined): Verb {
   if (word === undefined) throw new UsageError('nothing to do: name a command')
   const verb = verbs.find((known) => known === word)
   if (verb !== undefined) return verb
-  const meant = nearest(word, verbs)
+  const meant = nearest(word, [...verbs, 'admin'])
   const question = meant === undefined ? '' : `, did you mean ${meant}?`
   throw new UsageError(`unknown command ${JSON.stringify(word)}${question}`)
 }
@@ -180,6 +184,11 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], allowPositionals: true, options })
   } catch (cause) {
-    throw new UsageError(messageOf(cause), { cause })
+    const [, unknown] = /^Unknown option '--([\w-]+)'/.exec(messageOf(cause)) ?? []
+    if (unknown === undefined) throw new UsageError(messageOf(cause), undefined, { cause })
+    const meant = nearest(unknown, Object.keys(options))
+    throw new UsageError(`unknown option --${unknown}${meant === undefined ? '' : `, did you mean --${meant}?`}`, undefined, {
+      cause,
+    })
   }
 }

@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path'
 import { systemClock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
+import { adminHelpText } from './admin/command.js'
+import { runAdminCommand } from './admin/run.js'
 import { helpText, parseCommand, type RunCommand } from './command.js'
 import { showStatus } from './directory/status.js'
 import { tail } from './directory/tail.js'
@@ -15,6 +17,7 @@ import { columnsOf, createPaint, wantsColour } from './paint.js'
 import { loadPlan } from './plan-file.js'
 import type { PlanFile } from './plan-surroundings.js'
 import { reportText } from './report-text.js'
+import { operationsLost } from '../operations/operation-lines.js'
 import { runPlan } from './run-plan.js'
 import { count, jsonLine, plain } from './text.js'
 
@@ -30,6 +33,11 @@ async function main(args: readonly string[]): Promise<number> {
     case 'help':
       stdout.write(helpText)
       return 0
+    case 'admin help':
+      stdout.write(adminHelpText)
+      return 0
+    case 'admin':
+      return runAdminCommand(command.command, { output: stdout, clock: systemClock })
     case 'version':
       stdout.write(`${packageVersion()}\n`)
       return 0
@@ -121,6 +129,8 @@ function packageVersion(): string {
 /** What the runtime reports goes where the run is told. */
 function warningsTo(display: LineDisplay | LiveDisplay): Logger {
   const warn: Logger['warn'] = (fields, message) => {
+    // The report says so of each tool, without ids.
+    if (message === operationsLost.message) return
     display.show({ type: 'warning', message: `${message}: ${jsonLine(fields)}` })
   }
   return { ...silentLogger, warn, error: warn }

@@ -100,6 +100,10 @@ export class Job<Cause extends string = string> {
     return this.#options.id
   }
 
+  get room(): string {
+    return this.#options.room
+  }
+
   get state(): JobState {
     return this.#place.value
   }
