@@ -264,6 +264,36 @@ describe('a run', () => {
     expect((await open.getProcess('p'))?.outcome).toMatchObject({ type: 'cancelled', raw: payload })
   })
 
+  it('looks for a request to cancel after a moment where a look is a round trip, and is told of one that came before', async () => {
+    let looks = 0
+    const counted = failing(open, {
+      firstEventAfter: () => {
+        looks += 1
+        return false
+      },
+    })
+    const store = new Proxy(counted, {
+      get: (target, name) => (name === 'writers' ? 'many' : name === 'hub' ? undefined : Reflect.get(target, name)),
+    })
+    for (const id of ['short', 'long']) await open.registerProcess(engine(id))
+    const worker = workerOf(
+      ({ record, job }) => (record.id === 'short' ? done : abortable(new Promise(() => {}), job.signal)),
+      { store },
+    )
+    await worker.claimAndRunPending()
+    await settle()
+    expect([await statusOf('short'), looks]).toEqual(['completed', 0])
+    const cancel = { eventType: 'process.cancel_requested', payload: null, replay: { key: 'c' } }
+    await open.appendEvent('long', cancel)
+    clock.advance(24)
+    await settle()
+    expect([await statusOf('long'), looks]).toEqual(['running', 0])
+    clock.advance(1)
+    await settle()
+    await worker.idle()
+    expect([await statusOf('long'), looks]).toEqual(['cancelled', 1])
+  })
+
   it('keeps its lease while it works, and one that lost it writes nothing', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))
     let finish!: () => void
