@@ -24,11 +24,17 @@ export interface Excerpt<Entry> {
   readonly entries: readonly Entry[]
 }
 
+/** An operation that has begun and not ended. */
+export interface UnfinishedOperation extends Pick<LostOperation, 'id' | 'kind' | 'displayName' | 'status'> {
+  /** When it began to run, epoch milliseconds; `null` when it had not. */
+  readonly startedAtMs: number | null
+}
+
 /** What a session holds. */
 export interface SessionSummary {
   readonly id: string
   /** What has begun and not ended: running when the directory has an owner that runs, lost otherwise. */
-  readonly unfinished: Excerpt<Pick<LostOperation, 'id' | 'kind' | 'displayName' | 'status'>>
+  readonly unfinished: Excerpt<UnfinishedOperation>
   /** How many of the ends that are kept were of which kind. */
   readonly ended: Readonly<Partial<Record<OperationOutcome['type'], number>>>
   /** Place of the last end in the order of all. */
@@ -126,7 +132,9 @@ function summaryOfSession({ id, lost, feed }: ReadableSession): SessionSummary {
   for (const { outcome } of feed.since(0).entries) ended[outcome.type] = (ended[outcome.type] ?? 0) + 1
   const entries = lost
     .slice(0, mostEntries)
-    .map(({ id: operationId, kind, displayName, status }) => ({ id: operationId, kind, displayName, status }))
+    .map(({ id: operationId, kind, displayName, status, startedAtMs = null }) => {
+      return { id: operationId, kind, displayName, status, startedAtMs }
+    })
   return { id, unfinished: { total: lost.length, entries }, ended, lastEnd: feed.watermark() }
 }
 

@@ -1,34 +1,40 @@
+import { cp, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
 import { createRuntime, type Runtime } from '../../src/runtime.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { heapBytesOf, type BenchOptions } from '../harness.js'
+import { heapBytesOf, interleave, type BenchOptions } from '../harness.js'
 import { median } from '../statistics.js'
 import type { Part } from '../tasks.js'
 import { emptyKind } from './empty-tasks.js'
 
 /** Tasks that end at a time; then a second passes. */
-const atATime = 500
+const atATime = 1000
 
-/** Opens a runtime that keeps so many ended tasks, on simulated time. */
-function open(dataDir: string, clock: SimulatedClock, kept: number): Promise<Runtime> {
+/**
+ * Opens a runtime that keeps so many ended tasks, on simulated time. Its feed keeps half as many ends, so that it is full
+ * after the first of the histories already, and so are its segments.
+ */
+function open(directory: string, clock: SimulatedClock, kept: number): Promise<Runtime> {
   return createRuntime({
-    dataDir,
+    store: createDirectoryJournal({ directory, segmentBytes: 2 ** 20 }),
     clock,
     compactAfter: kept,
-    tasks: { concurrency: 64, retention: { count: kept, tombstonesForMs: 10_000 } },
+    tasks: { concurrency: atATime, feedCapacity: kept / 2, retention: { count: kept, tombstonesForMs: 10_000 } },
   })
 }
 
-/** Runs so many tasks, and lets those be forgotten that are beyond the bound. */
-async function runTasks(runtime: Runtime, clock: SimulatedClock, count: number): Promise<void> {
+/** Runs so many tasks, and waits until those are forgotten that are beyond the bound, and their tombstones. */
+async function runTasks(runtime: Runtime, clock: SimulatedClock, count: number, kept: number): Promise<void> {
   const { tasks } = runtime
+  const { projection } = tasks
   const registration = tasks.handle(emptyKind, () => undefined)
   for (let done = 0; done < count; done += atATime) {
     await Promise.all(Array.from({ length: atATime }, async () => (await tasks.submit(emptyKind)).outcome()))
     await passSecond(clock)
   }
   registration[Symbol.dispose]()
-  for (let second = 0; second < 15; second += 1) await passSecond(clock)
+  while (projection.taskCount > kept || projection.tombstoneCount > 0) await passSecond(clock)
 }
 
 async function passSecond(clock: SimulatedClock): Promise<void> {
@@ -40,55 +46,75 @@ async function passSecond(clock: SimulatedClock): Promise<void> {
   }
 }
 
-/** Heap that an opened runtime keeps, and how long opening it takes. */
+/** How long opening takes, and what the runtime keeps then. */
 async function measureOpened(
-  dataDir: string,
+  directory: string,
   clock: SimulatedClock,
   kept: number,
-): Promise<{ readonly bytes: number; readonly ms: number }> {
-  const times: number[] = []
-  let heap = 0
-  for (let round = 0; round < 3; round += 1) {
-    let runtime: Runtime | undefined
-    let ms = 0
-    const { bytes } = await heapBytesOf(async () => {
-      const begun = performance.now()
-      runtime = await open(dataDir, clock, kept)
-      ms = performance.now() - begun
-    })
-    await runtime?.close()
-    times.push(ms)
-    heap = bytes
-  }
-  return { bytes: heap, ms: median(times) }
+): Promise<{ readonly heapBytes: number; readonly ms: number }> {
+  let runtime: Runtime | undefined
+  let ms = 0
+  const { bytes } = await heapBytesOf(async () => {
+    const begun = performance.now()
+    runtime = await open(directory, clock, kept)
+    ms = performance.now() - begun
+  })
+  await runtime?.close()
+  return { heapBytes: bytes, ms }
 }
 
-/** What a history leaves behind when what has ended is forgotten: heap and opening time after ten times of it over after one. */
+async function bytesIn(directory: string): Promise<number> {
+  const sizes = (await readdir(directory)).map(async (name) => (await stat(join(directory, name))).size)
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+}
+
+/**
+ * What a history leaves behind when what has ended is forgotten: heap, directory and opening time, after ten times as many
+ * tasks as are kept over those after as many.
+ */
 export async function measureRetention(directory: string, { quick, progress }: BenchOptions): Promise<Part> {
   const kept = quick ? 2_000 : 20_000
-  const dataDir = join(directory, 'retention')
   const clock = new SimulatedClock()
-  const grow = async (tasks: number): Promise<{ readonly bytes: number; readonly ms: number }> => {
+  const directories = { once: join(directory, 'retention-once'), tenTimes: join(directory, 'retention') }
+  const grow = async (tasks: number): Promise<void> => {
     progress(`${tasks} tasks, ${kept} of them kept`)
-    const runtime = await open(dataDir, clock, kept)
-    await runTasks(runtime, clock, tasks)
+    const runtime = await open(directories.tenTimes, clock, kept)
+    await runTasks(runtime, clock, tasks, kept)
+    // One that is under way has not seen everything.
+    await runtime.compact()
     await runtime.compact()
     await runtime.close()
-    return await measureOpened(dataDir, clock, kept)
   }
-  const once = await grow(2 * kept)
-  const tenTimes = await grow(18 * kept)
-  const heapRatio = tenTimes.bytes / once.bytes
-  const openingRatio = tenTimes.ms / once.ms
-  return {
-    rows: [
-      { what: `${2 * kept} tasks, ${kept} kept`, 'heap bytes': once.bytes, 'opening ms': once.ms },
-      { what: `${20 * kept} tasks, ${kept} kept`, 'heap bytes': tenTimes.bytes, 'opening ms': tenTimes.ms },
-    ],
-    ratios: {
-      retentionFlat: Math.max(heapRatio, openingRatio),
-      retentionHeap: heapRatio,
-      retentionOpening: openingRatio,
+  await grow(kept)
+  await cp(directories.tenTimes, directories.once, { recursive: true })
+  await grow(9 * kept)
+  progress('opening both')
+  const opened = await interleave(
+    {
+      once: () => measureOpened(directories.once, clock, kept),
+      tenTimes: () => measureOpened(directories.tenTimes, clock, kept),
     },
+    { rounds: 7 },
+  )
+  const left = async (name: keyof typeof directories) => ({
+    heapBytes: median(opened[name].map(({ heapBytes }) => heapBytes)),
+    directoryBytes: await bytesIn(directories[name]),
+    openingMs: median(opened[name].map(({ ms }) => ms)),
+  })
+  const [once, tenTimes] = [await left('once'), await left('tenTimes')]
+  const row = (tasks: number, { heapBytes, directoryBytes, openingMs }: typeof once): Part['rows'][number] => ({
+    what: `${tasks} tasks, ${kept} kept`,
+    'heap bytes': heapBytes,
+    'directory bytes': directoryBytes,
+    'opening ms': openingMs,
+  })
+  const ratios = {
+    retentionHeap: tenTimes.heapBytes / once.heapBytes,
+    retentionDirectory: tenTimes.directoryBytes / once.directoryBytes,
+    retentionOpening: tenTimes.openingMs / once.openingMs,
+  }
+  return {
+    rows: [row(kept, once), row(10 * kept, tenTimes)],
+    ratios: { retentionFlat: Math.max(...Object.values(ratios)), ...ratios },
   }
 }

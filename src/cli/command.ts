@@ -180,6 +180,11 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], allowPositionals: true, options })
   } catch (cause) {
-    throw new UsageError(messageOf(cause), { cause })
+    const [, unknown] = /^Unknown option '--([\w-]+)'/.exec(messageOf(cause)) ?? []
+    if (unknown === undefined) throw new UsageError(messageOf(cause), { cause })
+    const meant = nearest(unknown, Object.keys(options))
+    throw new UsageError(`unknown option --${unknown}${meant === undefined ? '' : `, did you mean --${meant}?`}`, {
+      cause,
+    })
   }
 }

@@ -15,6 +15,7 @@ import { columnsOf, createPaint, wantsColour } from './paint.js'
 import { loadPlan } from './plan-file.js'
 import type { PlanFile } from './plan-surroundings.js'
 import { reportText } from './report-text.js'
+import { operationsLost } from '../operations/operation-lines.js'
 import { runPlan } from './run-plan.js'
 import { count, jsonLine, plain } from './text.js'
 
@@ -121,6 +122,8 @@ function packageVersion(): string {
 /** What the runtime reports goes where the run is told. */
 function warningsTo(display: LineDisplay | LiveDisplay): Logger {
   const warn: Logger['warn'] = (fields, message) => {
+    // The report says so of each tool, without ids.
+    if (message === operationsLost.message) return
     display.show({ type: 'warning', message: `${message}: ${jsonLine(fields)}` })
   }
   return { ...silentLogger, warn, error: warn }

@@ -17,10 +17,12 @@ export async function serveFetch(server: Server, request: Request): Promise<Resp
   const reply = (await server.answer(incoming)) as HttpReply
   try {
     const { events } = reply
-    if (events !== undefined) return eventResponse(server, { ...reply, events }, gone.signal, leave)
-    const response = jsonResponse(reply)
+    if (events !== undefined && request.method !== 'HEAD') {
+      return eventResponse(server, { ...reply, events }, gone.signal, leave)
+    }
+    const response = events === undefined ? jsonResponse(reply) : new Response(null, eventsInit(reply))
     leave()
-    return response
+    return request.method === 'HEAD' ? new Response(null, response) : response
   } catch (error) {
     const failure = server.failed(incoming, error)
     leave()
@@ -99,12 +101,9 @@ function eventResponse(
     leave()
   }
   const body = new ReadableStream<Uint8Array>({ start: expectRead, pull, cancel: leave }, { highWaterMark: 0 })
-  return new Response(body, {
-    status,
-    headers: {
-      'content-type': 'text/event-stream; charset=utf-8',
-      ...commonHeaders,
-      ...headers,
-    },
-  })
+  return new Response(body, eventsInit({ status, headers }))
+}
+
+function eventsInit({ status, headers = {} }: HttpReply): ResponseInit {
+  return { status, headers: { 'content-type': 'text/event-stream; charset=utf-8', ...commonHeaders, ...headers } }
 }

@@ -65,6 +65,9 @@ async function send(server: Server, response: ServerResponse, reply: HttpReply, 
   const { events } = reply
   if (events === undefined) {
     sendJson(response, reply)
+  } else if (response.req.method === 'HEAD') {
+    beginEvents(response, reply)
+    response.end()
   } else {
     using _ = server.openStream()
     beginEvents(response, reply)

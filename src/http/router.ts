@@ -46,12 +46,18 @@ export function matchRoutes(routes: readonly HttpRoute[], path: string): RouteMa
   })
 }
 
+/** `HEAD` asks for what `GET` would answer, without its body (RFC 9110, 9.3.2). */
+export function methodOfRoute(method: string): string {
+  return method === 'HEAD' ? 'GET' : method
+}
+
 /** The one to answer. Raises `route_not_found` and `method_not_allowed`. */
 export function routeOf(matches: readonly RouteMatch[], method: string, path: string): RouteMatch {
   if (matches.length === 0) throw new StatewardError('route_not_found', `no such route: ${path}`, { path })
-  const found = matches.find(({ route }) => route.method === method)
+  const found = matches.find(({ route }) => route.method === methodOfRoute(method))
   if (found !== undefined) return found
-  const allowed = [...new Set(matches.map(({ route }) => route.method))]
+  const known = matches.map(({ route }) => route.method)
+  const allowed = [...new Set(known.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])))]
   throw new StatewardError('method_not_allowed', `${method} is not possible here`, { method, allowed })
 }
 

@@ -7,7 +7,7 @@ import { readJson, type BodySource } from './body.js'
 import { replyToError } from './errors.js'
 import type { Guard } from './guard.js'
 import type { HttpCall, HttpReply, HttpRequest, HttpRoute } from './route.js'
-import { matchRoutes, readTarget, routeOf } from './router.js'
+import { matchRoutes, methodOfRoute, readTarget, routeOf } from './router.js'
 
 /** What answers are made with. */
 export interface ServerOptions {
@@ -93,7 +93,7 @@ export class Server {
     guard.checkHost(host)
     if (target.host !== undefined) guard.checkHost(target.host)
     guard.checkOrigin(header('origin'), host)
-    const match = matches.find(({ route }) => route.method === method) ?? matches[0]
+    const match = matches.find(({ route }) => route.method === methodOfRoute(method)) ?? matches[0]
     const request: HttpRequest = {
       method,
       path: path ?? '',
@@ -113,6 +113,15 @@ export class Server {
       signal,
       json: (schema) => readJson(incoming.body(), schema, maxBodyBytes),
     }
-    return route.handle(call)
+    return checkReply(await route.handle(call), route)
   }
+}
+
+/** A route that answers nothing would leave its client waiting. */
+function checkReply(reply: HttpReply | undefined, { method, path }: HttpRoute): HttpReply {
+  const status: unknown = reply?.status
+  if (reply !== undefined && typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599) {
+    return reply
+  }
+  throw new StatewardError('internal', `the route ${method} ${path} answers without a status from 200 to 599`, {})
 }

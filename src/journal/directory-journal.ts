@@ -28,7 +28,7 @@ import { nodeFileSystem } from './node-file-system.js'
 import { repairDirectory } from './repair.js'
 import { recoveryOf } from './recovery.js'
 import { SegmentLog, type SegmentLogOptions } from './segment-log.js'
-import { snapshotSequence, writeSnapshot } from './snapshot-file.js'
+import { snapshotSequence, writeSnapshot, type SnapshotFile } from './snapshot-file.js'
 
 /** How a journal in a directory behaves. */
 export interface DirectoryJournalOptions {
@@ -122,8 +122,11 @@ async function openDirectory(
     if (last < lock.closedAt) await lock.accept(last)
     const log = await SegmentLog.open(options, findings.segments, findings.position)
     return {
-      journal: journalOver(new DirectoryBackend(options, log, lock, lockOptions.clock), findings),
-      recovery: { ...recoveryOf(fileSystem, findings), ...(cut && { cut }) },
+      journal: journalOver(
+        new DirectoryBackend({ ...lockOptions, ...options }, log, lock, findings.snapshot),
+        findings,
+      ),
+      recovery: { ...recoveryOf(fileSystem, directory, findings), ...(cut && { cut }) },
     }
   } catch (error) {
     await releaseAfterFailure(lock, options)
@@ -157,17 +160,25 @@ class DirectoryBackend implements JournalBackend {
   readonly #log: SegmentLog
   readonly #lock: DirectoryLock
   readonly #clock: Clock
+  /** The newest one. */
+  #snapshot: SnapshotFile | undefined
   /** Monotonic milliseconds at which the lock was last found in place. */
   #checkedAt: number
   #loss: StatewardError | undefined
   #buffer = Buffer.allocUnsafe(0)
 
-  constructor(options: SegmentLogOptions, log: SegmentLog, lock: DirectoryLock, clock: Clock) {
+  constructor(
+    options: SegmentLogOptions & { readonly clock: Clock },
+    log: SegmentLog,
+    lock: DirectoryLock,
+    snapshot: SnapshotFile | undefined,
+  ) {
     this.#options = options
     this.#log = log
     this.#lock = lock
-    this.#clock = clock
-    this.#checkedAt = clock.monotonicNow()
+    this.#clock = options.clock
+    this.#snapshot = snapshot
+    this.#checkedAt = options.clock.monotonicNow()
   }
 
   async write({ texts, firstSequence, count }: PendingFrame): Promise<void> {
@@ -188,13 +199,15 @@ class DirectoryBackend implements JournalBackend {
 
   async compact(snapshot: JournalSnapshot): Promise<void> {
     const { fileSystem, directory, logger } = this.#options
-    await withIoErrors(async () => {
+    const written = await withIoErrors(async () => {
       await this.#checkLock()
-      await writeSnapshot(fileSystem, directory, snapshot, () => this.#checkLock())
+      const previous = this.#snapshot
+      return writeSnapshot(fileSystem, directory, snapshot, { previous, beforeNaming: () => this.#checkLock() })
     })
+    this.#snapshot = written
     try {
       await this.#log.forget(snapshot.through)
-      await removeOlderSnapshots(fileSystem, directory, snapshot.through)
+      await removeReplacedSnapshots(fileSystem, directory, written)
     } catch (error) {
       // The snapshot counts already: what stays behind it is skipped and removed at the next opening.
       logger.warn({ directory, ...faultFields(error) }, 'files that a snapshot has replaced could not be removed')
@@ -244,8 +257,16 @@ class DirectoryBackend implements JournalBackend {
   }
 }
 
-async function removeOlderSnapshots(fileSystem: FileSystem, directory: string, through: number): Promise<void> {
-  const older = (await fileSystem.list(directory)).filter((name) => (snapshotSequence(name) ?? through) < through)
-  for (const name of older) await fileSystem.unlink(join(directory, name))
-  if (older.length > 0) await fileSystem.syncDirectory(directory)
+/** Removes the older ones of which this one uses no part. */
+async function removeReplacedSnapshots(
+  fileSystem: FileSystem,
+  directory: string,
+  { through, files }: SnapshotFile,
+): Promise<void> {
+  const replaced = (await fileSystem.list(directory)).filter((name) => {
+    const older = snapshotSequence(name)
+    return older !== undefined && older < through && !files.has(older)
+  })
+  for (const name of replaced) await fileSystem.unlink(join(directory, name))
+  if (replaced.length > 0) await fileSystem.syncDirectory(directory)
 }

@@ -81,7 +81,7 @@ interface FoundSnapshots {
   readonly snapshot?: SnapshotFile
   /** The newest one, if it is damaged: the records it replaced must all be there. */
   readonly damaged?: DamagedSnapshot
-  /** Snapshots older than the one that is used. */
+  /** Snapshots older than the one that is used, and of which it uses no part. */
   readonly replaced: readonly string[]
 }
 
@@ -96,15 +96,17 @@ async function findSnapshot(
   })
   let damaged: DamagedSnapshot | undefined
   for (let candidate = candidates.pop(); candidate !== undefined; candidate = candidates.pop()) {
-    const { through, path } = candidate
-    const reading = await readSnapshot(fileSystem, path, through)
+    const { through } = candidate
+    const reading = await readSnapshot(fileSystem, directory, through)
     if ('whole' in reading) {
-      const found = { snapshot: reading.whole, replaced: candidates.map((older) => older.path) }
-      return damaged === undefined ? found : { ...found, damaged }
+      const { whole } = reading
+      const replaced = candidates.filter((older) => !whole.files.has(older.through)).map(({ path }) => path)
+      return damaged === undefined ? { snapshot: whole, replaced } : { snapshot: whole, replaced, damaged }
     }
-    const isForeign = reading.damage.offset === 0 && reading.damage.reason === 'unsupported_version'
-    if (isForeign) throw corruptError(path, reading.damage)
-    damaged ??= { through, path, damage: reading.damage }
+    const { damage, file } = reading
+    const isForeign = damage.offset === 0 && damage.reason === 'unsupported_version'
+    if (isForeign) throw corruptError(file, damage)
+    damaged ??= { through, path: file, damage }
   }
   return damaged === undefined ? { replaced: [] } : { replaced: [], damaged }
 }

@@ -5,8 +5,8 @@ import { readSequence, writeSequence } from './frame.js'
 /*
  * Offset  Size  Mark, all integers little-endian
  *      0     8  magic, says what the mark is for
- *      8     4  format version, 1
- *     12     8  a number: first sequence, last contained sequence, or count of rows
+ *      8     4  format version: 1, of a snapshot 2
+ *     12     8  a number: first sequence, last contained sequence, an offset, or count of rows
  *     20     4  CRC-32 of the 20 bytes before it
  */
 
@@ -18,11 +18,18 @@ const magics = {
   segment: 'STWJSEGM',
   /** First in a snapshot; the number is the last sequence that it contains. */
   snapshot: 'STWJSNAP',
+  /** Ends the places of a snapshot; the number is the offset of the first of them. */
+  snapshotPlaces: 'STWJPLAC',
   /** Last in a snapshot; the number counts its rows. Without it the snapshot is not whole. */
   snapshotEnd: 'STWJSEND',
 } as const
 
-const formatVersion = 1
+const formatVersions: Readonly<Record<MarkKind, number>> = {
+  segment: 1,
+  snapshot: 2,
+  snapshotPlaces: 2,
+  snapshotEnd: 2,
+}
 const checksumOffset = 20
 
 /** What a mark stands for. */
@@ -35,7 +42,7 @@ export type MarkReading = { readonly number: number } | { readonly reason: Corru
 export function encodeMark(kind: MarkKind, number: number): Buffer {
   const bytes = Buffer.alloc(markBytes)
   bytes.write(magics[kind], 'latin1')
-  bytes.writeUInt32LE(formatVersion, 8)
+  bytes.writeUInt32LE(formatVersions[kind], 8)
   writeSequence(bytes, number, 12)
   bytes.writeUInt32LE(crc32(bytes.subarray(0, checksumOffset)), checksumOffset)
   return bytes
@@ -45,7 +52,7 @@ export function encodeMark(kind: MarkKind, number: number): Buffer {
 export function readMark(bytes: Buffer, kind: MarkKind, offset = 0): MarkReading {
   if (bytes.length - offset < markBytes) return { reason: 'incomplete_header' }
   if (bytes.toString('latin1', offset, offset + 8) !== magics[kind]) return { reason: 'decode_failure' }
-  if (bytes.readUInt32LE(offset + 8) !== formatVersion) return { reason: 'unsupported_version' }
+  if (bytes.readUInt32LE(offset + 8) !== formatVersions[kind]) return { reason: 'unsupported_version' }
   const sum = crc32(bytes.subarray(offset, offset + checksumOffset))
   if (sum !== bytes.readUInt32LE(offset + checksumOffset)) return { reason: 'crc_mismatch' }
   return { number: readSequence(bytes, offset + 12) }

@@ -84,7 +84,7 @@ async function examine(files: HeldFiles, directory: string): Promise<JournalRead
   const findings = await examineDirectory(files, directory, lock?.closedAt ?? 0)
   const { brokenEnd: end } = findings
   return {
-    recovery: recoveryOf(files, findings),
+    recovery: recoveryOf(files, directory, findings),
     nextSequence: findings.nextSequence,
     ...(end && { brokenEnd: { cause: end.cause, file: end.path, ...end.damage, sequence: end.sequence } }),
     cuts: (await files.list(directory)).filter(isKeptCut).sort(),

@@ -5,8 +5,8 @@ import { replayParts } from './replay.js'
 import { snapshotRows } from './snapshot-file.js'
 
 /** What an examined directory gives back; rows and records are read and decoded while iterating. */
-export function recoveryOf(files: ReadableFiles, { replay, snapshot }: Findings): JournalRecovery {
+export function recoveryOf(files: ReadableFiles, directory: string, { replay, snapshot }: Findings): JournalRecovery {
   const records = replayParts(files, replay, snapshot?.through ?? 0)
   if (snapshot === undefined) return { records }
-  return { records, snapshot: { through: snapshot.through, rows: snapshotRows(files, snapshot) } }
+  return { records, snapshot: { through: snapshot.through, rows: snapshotRows(files, directory, snapshot) } }
 }

@@ -48,10 +48,23 @@ export function* replayParts(
   }
 }
 
-/** The records of one frame at this place of a file. Raises like {@link replayParts}. */
-export function readRecords(fileSystem: ReadableFiles, file: string, frame: FrameHeader): readonly JournalRecord[] {
-  const bytes = readPart(fileSystem, file, frame.offset, frameHeaderBytes + frame.payloadBytes)
-  return parseSlice({ file, position: frame.offset, bytes, frames: [{ ...frame, offset: 0 }] })
+/** The records of frames that stand one behind the other in a file, at these offsets. Raises like {@link replayParts}. */
+export function readRecords(
+  fileSystem: ReadableFiles,
+  file: string,
+  frames: readonly FrameHeader[],
+): readonly JournalRecord[] {
+  const [first, last] = [frames[0], frames.at(-1)]
+  if (first === undefined || last === undefined) return []
+  const position = first.offset
+  const length = last.offset + frameHeaderBytes + last.payloadBytes - position
+  const bytes = readPart(fileSystem, file, position, length)
+  return parseSlice({
+    file,
+    position,
+    bytes,
+    frames: frames.map((frame) => ({ ...frame, offset: frame.offset - position })),
+  })
 }
 
 function* slicesOf(fileSystem: ReadableFiles, { path: file, end }: ReplayPart): Iterable<Slice> {

@@ -1,20 +1,25 @@
 import { join } from 'node:path'
-import { encodeGroup } from './encode-group.js'
+import { nextTurn } from '../base/promises.js'
 import { JournalError } from './errors.js'
-import { encodeFrame, frameCapacity, frameHeaderBytes, maxPayloadBytes, readFrame, type FrameHeader } from './frame.js'
-import { writeWhole, type FileSystem, type OpenFile, type ReadableFiles } from './file-system.js'
+import { FileSystemError, writeWhole, type FileSystem, type OpenFile, type ReadableFiles } from './file-system.js'
+import { encodeFrame, frameCapacity, frameHeaderBytes, payloadText, readFrame } from './frame.js'
 import type { JournalRecord, JournalSnapshot } from './journal.js'
 import { encodeMark, markBytes, readMark } from './mark.js'
 import { readRecords } from './replay.js'
 import { paddedSequence, type Damage } from './segment.js'
+import { snapshotParts, type SnapshotPart } from './snapshot-part.js'
 import { temporarySuffix } from './spare-segment.js'
 
 /*
- * mark `snapshot` (last contained sequence) | frames of rows, numbered from 1 | mark `snapshotEnd` (count of rows)
+ * mark `snapshot` (last contained sequence) | frames of rows, numbered from 1 | frames of places, numbered from 1
+ * | mark `snapshotPlaces` (offset of the first of them) | mark `snapshotEnd` (count of rows)
+ *
+ * The places say which frames of rows the snapshot consists of, in order: those of its own file, and those that older
+ * snapshots have written.
  */
 
-/** UTF-16 units after which a frame of rows is written; between two frames the event loop runs. */
-const sliceUnits = 256 * 1024
+/** Bytes that are written together, and verified together; in between the event loop runs. */
+const sliceBytes = 256 * 1024
 
 const namePattern = /^snapshot-(\d{16})\.rows$/
 
@@ -29,39 +34,68 @@ export function snapshotSequence(name: string): number | undefined {
   return match === null ? undefined : Number(match[1])
 }
 
-/** A snapshot that is whole: every checksum was verified. */
-export interface SnapshotFile {
+/** Where a part of a snapshot stands. */
+export interface PartPlace {
+  /** The snapshot in whose file it stands, by the last sequence that it contains. */
   readonly through: number
-  readonly path: string
-  /** Its frames; offsets are those in the file. */
-  readonly frames: readonly FrameHeader[]
+  readonly offset: number
+  readonly payloadBytes: number
+  readonly rows: number
+  /** Tells its text from all others. */
+  readonly digest: string
 }
 
-/** What reading a snapshot found. */
-export type SnapshotReading = { readonly whole: SnapshotFile } | { readonly damage: Damage }
+/** A snapshot that is whole: every checksum was verified, those of parts in older files as well. */
+export interface SnapshotFile {
+  readonly through: number
+  /** In order. */
+  readonly parts: readonly PartPlace[]
+  /** The files that they stand in, by sequence, with their lengths in bytes. */
+  readonly files: ReadonlyMap<number, number>
+}
+
+/** What reading a snapshot found, and the file that is damaged. */
+export type SnapshotReading = { readonly whole: SnapshotFile } | { readonly damage: Damage; readonly file: string }
+
+/** What a snapshot is written with. */
+export interface SnapshotOptions {
+  /** The snapshot before it, whose parts it may share. */
+  readonly previous: SnapshotFile | undefined
+  /** May still refuse before the snapshot gets its name. */
+  readonly beforeNaming: () => Promise<void>
+}
 
 /**
- * Writes a snapshot beside the others, verifies it and gives it its name; only then it counts. A failure removes what
- * was written. `beforeNaming` may still refuse.
+ * Writes those parts of a snapshot that older ones do not hold, verifies them and gives the file its name; only then it
+ * counts. A failure removes what was written.
+ *
+ * What is left of a file of which less than half is used is copied, so that the file can go: files take at most about twice
+ * what is in use, and what is copied has been paid for by what was replaced.
  */
 export async function writeSnapshot(
   fileSystem: FileSystem,
   directory: string,
   { through, rows }: JournalSnapshot,
-  beforeNaming: () => Promise<void>,
-): Promise<void> {
+  { previous, beforeNaming }: SnapshotOptions,
+): Promise<SnapshotFile> {
   const path = join(directory, snapshotName(through))
   const temporary = `${path}${temporarySuffix}`
   await removeIfThere(fileSystem, temporary)
+  let written: SnapshotFile
   try {
     const file = await fileSystem.open(temporary, 'create')
     try {
-      await writeRows(file, through, rows)
+      const writer = new SnapshotWriter(file, through)
+      await writer.writeRows(rows, sharedParts(previous, through))
+      for (const older of filesToLeave(previous, writer.parts, through)) {
+        await withFile(fileSystem, join(directory, snapshotName(older)), (from) => writer.copyParts(from, older))
+      }
+      written = await writer.finish(previous)
+      const damage = await verifyFile(file, written)
+      if (damage !== undefined) throw unreadable(temporary, damage)
     } finally {
       await file.close()
     }
-    const reading = await readSnapshot(fileSystem, temporary, through)
-    if ('damage' in reading) throw unreadable(temporary, reading.damage)
     await beforeNaming()
     await fileSystem.rename(temporary, path)
   } catch (error) {
@@ -69,92 +103,321 @@ export async function writeSnapshot(
     throw error
   }
   await fileSystem.syncDirectory(directory)
+  return written
 }
 
-/** Reads a snapshot frame by frame and verifies it; `through` is what its name says. */
-export async function readSnapshot(fileSystem: ReadableFiles, path: string, through: number): Promise<SnapshotReading> {
+/** Reads a snapshot with all its parts and verifies them; `through` is what its name says. */
+export async function readSnapshot(
+  fileSystem: ReadableFiles,
+  directory: string,
+  through: number,
+): Promise<SnapshotReading> {
+  const path = join(directory, snapshotName(through))
+  const own = await withFile(fileSystem, path, (file) => readPlaces(file, through))
+  if ('damage' in own) return { damage: own.damage, file: path }
+  const files = new Map<number, number>([[through, own.bytes]])
+  for (const older of new Set(own.parts.map((part) => part.through))) {
+    const olderPath = join(directory, snapshotName(older))
+    const parts = own.parts.filter((part) => part.through === older)
+    try {
+      const damage = await withFile(fileSystem, olderPath, async (file) => {
+        files.set(older, await file.size())
+        return verifyParts(file, parts)
+      })
+      if (damage !== undefined) return { damage, file: olderPath }
+    } catch (error) {
+      if (!FileSystemError.has(error, 'ENOENT')) throw error
+      return { damage: { offset: 0, reason: 'missing_records' }, file: olderPath }
+    }
+  }
+  return { whole: { through, parts: own.parts, files } }
+}
+
+/** The rows of a whole snapshot, a few parts at a time. Raises `journal_corrupt` and `journal_io`. */
+export function* snapshotRows(
+  fileSystem: ReadableFiles,
+  directory: string,
+  { parts }: SnapshotFile,
+): Iterable<JournalRecord> {
+  for (const run of runsOf(parts)) {
+    const through = run[0]?.through ?? 0
+    const frames = run.map(({ offset, payloadBytes, rows }) => ({
+      offset,
+      payloadBytes,
+      firstSequence: 1,
+      count: rows,
+    }))
+    yield* readRecords(fileSystem, join(directory, snapshotName(through)), frames)
+  }
+}
+
+/** Parts of the snapshot before that the next one may share, by their digests. */
+function sharedParts(previous: SnapshotFile | undefined, through: number): Map<string, PartPlace> {
+  // A file of the same name will be replaced.
+  const parts = previous?.parts.filter((part) => part.through !== through) ?? []
+  return new Map(parts.map((part) => [part.digest, part]))
+}
+
+/** Older files of which these parts use less than half; `own` is the file that is being written. */
+function filesToLeave(previous: SnapshotFile | undefined, parts: readonly PartPlace[], own: number): readonly number[] {
+  const used = new Map<number, number>()
+  for (const { through, payloadBytes } of new Set(parts)) {
+    if (through !== own) used.set(through, (used.get(through) ?? 0) + payloadBytes)
+  }
+  return [...used].flatMap(([through, bytes]) => (2 * bytes < (previous?.files.get(through) ?? 0) ? [through] : []))
+}
+
+/** Writes the file of one snapshot from its beginning to its end. */
+class SnapshotWriter {
+  /** Of the whole snapshot, in order. */
+  parts: readonly PartPlace[] = []
+  readonly #through: number
+  readonly #slices: SliceWriter
+  /** Rows in the file itself. */
+  #rows = 0
+
+  constructor(file: OpenFile, through: number) {
+    this.#through = through
+    this.#slices = new SliceWriter(file)
+  }
+
+  /** Writes the parts that cannot be shared. */
+  async writeRows(rows: Iterable<JournalRecord>, shared: Map<string, PartPlace>): Promise<void> {
+    const parts: PartPlace[] = []
+    await this.#slices.write(encodeMark('snapshot', this.#through))
+    for (const part of snapshotParts(rows)) {
+      const known = shared.get(part.digest)
+      const place = known ?? (await this.#writePart(part))
+      if (known === undefined) shared.set(part.digest, place)
+      else await nextTurn()
+      parts.push(place)
+    }
+    this.parts = parts
+  }
+
+  /** Copies the parts that stand in an older file, and uses the copies. */
+  async copyParts(file: OpenFile, older: number): Promise<void> {
+    const copies = new Map<PartPlace, PartPlace>()
+    for (const part of new Set(this.parts)) {
+      if (part.through !== older) continue
+      const bytes = await readAt(file, part.offset, frameHeaderBytes + part.payloadBytes)
+      const damage = damageOf(bytes, 0, part)
+      if (damage !== undefined) throw unreadable(snapshotName(older), damage)
+      const { payloadBytes, rows, digest } = part
+      const text = payloadText(bytes, { offset: 0, payloadBytes, firstSequence: 1, count: rows })
+      copies.set(part, await this.#writePart({ text, rows, digest }))
+    }
+    this.parts = this.parts.map((part) => copies.get(part) ?? part)
+  }
+
+  /** Writes where the parts stand, and the end. */
+  async finish(previous: SnapshotFile | undefined): Promise<SnapshotFile> {
+    const { parts } = this
+    const placesAt = this.#slices.position
+    for (const { text, first, count } of placeTexts(parts)) await this.#slices.write(frameOf(text, first, count))
+    await this.#slices.write(encodeMark('snapshotPlaces', placesAt))
+    await this.#slices.write(
+      encodeMark(
+        'snapshotEnd',
+        parts.reduce((sum, { rows }) => sum + rows, 0),
+      ),
+    )
+    await this.#slices.flush()
+    const files = new Map<number, number>()
+    for (const { through } of parts) files.set(through, previous?.files.get(through) ?? 0)
+    return { through: this.#through, parts, files: files.set(this.#through, this.#slices.position) }
+  }
+
+  async #writePart({ text, rows, digest }: SnapshotPart): Promise<PartPlace> {
+    const frame = frameOf(text, this.#rows + 1, rows)
+    const offset = this.#slices.position
+    await this.#slices.write(frame)
+    this.#rows += rows
+    return { through: this.#through, offset, payloadBytes: frame.length - frameHeaderBytes, rows, digest }
+  }
+}
+
+function frameOf(text: string, firstSequence: number, count: number): Buffer {
+  const frame = Buffer.allocUnsafe(frameCapacity(text))
+  return frame.subarray(0, encodeFrame(frame, { text, firstSequence, count }))
+}
+
+/** Places that are written in one frame. */
+const placesAtOnce = 1000
+
+function* placeTexts(
+  parts: readonly PartPlace[],
+): Iterable<{ readonly text: string; readonly first: number; readonly count: number }> {
+  for (let from = 0; from < parts.length; from += placesAtOnce) {
+    const places = parts
+      .slice(from, from + placesAtOnce)
+      .map(({ through, offset, payloadBytes, rows, digest }) =>
+        JSON.stringify([through, offset, payloadBytes, rows, digest]),
+      )
+    yield { text: places.join(','), first: from + 1, count: places.length }
+  }
+}
+
+/** Writes a file from its beginning. Slice by slice: one large flush would hold up records that are written meanwhile. */
+class SliceWriter {
+  readonly #file: OpenFile
+  #slice: Buffer[] = []
+  #sliceBytes = 0
+  #flushed = 0
+
+  constructor(file: OpenFile) {
+    this.#file = file
+  }
+
+  /** Where the next bytes go. */
+  get position(): number {
+    return this.#flushed + this.#sliceBytes
+  }
+
+  async write(bytes: Buffer): Promise<void> {
+    this.#slice.push(bytes)
+    this.#sliceBytes += bytes.length
+    if (this.#sliceBytes >= sliceBytes) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    const bytes = Buffer.concat(this.#slice)
+    this.#slice = []
+    await writeWhole(this.#file, bytes, this.#flushed)
+    await this.#file.sync()
+    this.#flushed += bytes.length
+    this.#sliceBytes = 0
+  }
+}
+
+/** What a snapshot's own file says; the parts are not verified. */
+type Places = { readonly parts: readonly PartPlace[]; readonly bytes: number } | { readonly damage: Damage }
+
+async function readPlaces(file: OpenFile, through: number): Promise<Places> {
+  const bytes = await file.size()
+  const mark = readMark(await readAt(file, 0, markBytes), 'snapshot')
+  if ('reason' in mark) return damaged(0, mark.reason)
+  if (mark.number !== through) return damaged(0, 'sequence_gap')
+  const marksAt = Math.max(markBytes, bytes - 2 * markBytes)
+  const marks = await readAt(file, marksAt, 2 * markBytes)
+  const end = readMark(marks, 'snapshotEnd', markBytes)
+  if ('reason' in end) return damaged(marksAt + markBytes, end.reason)
+  const start = readMark(marks, 'snapshotPlaces')
+  if ('reason' in start) return damaged(marksAt, start.reason)
+  const parts: PartPlace[] = []
+  const places = await readAt(file, start.number, marksAt - start.number)
+  for (let at = 0; at < places.length; ) {
+    const reading = readFrame(places, at)
+    if (reading.status !== 'frame') return damaged(start.number + at, reasonOf(reading))
+    const read = placesIn(payloadText(places, reading.header))
+    if (read?.length !== reading.header.count) return damaged(start.number + at, 'decode_failure')
+    if (reading.header.firstSequence !== parts.length + 1) return damaged(start.number + at, 'sequence_gap')
+    for (const place of read) parts.push(place)
+    at = reading.end
+  }
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0)
+  return rows === end.number ? { parts, bytes } : damaged(marksAt + markBytes, 'sequence_gap')
+}
+
+function placesIn(text: string): readonly PartPlace[] | undefined {
+  try {
+    return (JSON.parse(`[${text}]`) as [number, number, number, number, string][]).map(
+      ([through, offset, payloadBytes, rows, digest]) => ({ through, offset, payloadBytes, rows, digest }),
+    )
+  } catch {
+    return undefined
+  }
+}
+
+/** Reads back what was just written. */
+async function verifyFile(file: OpenFile, { through, parts }: SnapshotFile): Promise<Damage | undefined> {
+  const places = await readPlaces(file, through)
+  if ('damage' in places) return places.damage
+  return verifyParts(
+    file,
+    [...new Set(parts)].filter((part) => part.through === through),
+  )
+}
+
+/** Looks for the first of these parts of one file that is not what its place says. */
+async function verifyParts(file: OpenFile, parts: readonly PartPlace[]): Promise<Damage | undefined> {
+  for (const run of runsOf(parts)) {
+    const [first] = run
+    const last = run.at(-1)
+    if (first === undefined || last === undefined) continue
+    const bytes = await readAt(file, first.offset, endOf(last) - first.offset)
+    for (const part of run) {
+      const damage = damageOf(bytes, part.offset - first.offset, part)
+      if (damage !== undefined) return damage
+    }
+  }
+  return undefined
+}
+
+/** What is wrong with a part that was read to this place of some bytes, if anything is. */
+function damageOf(bytes: Buffer, at: number, { offset, payloadBytes, rows }: PartPlace): Damage | undefined {
+  const reading = readFrame(bytes, at)
+  if (reading.status !== 'frame') return { offset, reason: reasonOf(reading) }
+  const { header } = reading
+  const isAsSaid = header.payloadBytes === payloadBytes && header.count === rows
+  return isAsSaid ? undefined : { offset, reason: 'decode_failure' }
+}
+
+/** Parts that stand one behind the other in a file, about as many as are read together. */
+function* runsOf(parts: readonly PartPlace[]): Iterable<readonly PartPlace[]> {
+  let run: PartPlace[] = []
+  for (const part of parts) {
+    const [first, last] = [run[0], run.at(-1)]
+    const goesOn =
+      first !== undefined &&
+      last !== undefined &&
+      last.through === part.through &&
+      endOf(last) === part.offset &&
+      part.offset - first.offset < sliceBytes
+    if (run.length > 0 && !goesOn) {
+      yield run
+      run = []
+    }
+    run.push(part)
+  }
+  if (run.length > 0) yield run
+}
+
+function endOf({ offset, payloadBytes }: PartPlace): number {
+  return offset + frameHeaderBytes + payloadBytes
+}
+
+function reasonOf(reading: Exclude<ReturnType<typeof readFrame>, { readonly status: 'frame' }>): Damage['reason'] {
+  return reading.status === 'bad' ? reading.reason : 'incomplete_header'
+}
+
+function damaged(offset: number, reason: Damage['reason']): { readonly damage: Damage } {
+  return { damage: { offset, reason } }
+}
+
+/** Bytes of a file, fewer where it ends. */
+async function readAt(file: OpenFile, position: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.alloc(Math.max(0, length))
+  let filled = 0
+  while (filled < bytes.length) {
+    const taken = await file.read(bytes.subarray(filled), position + filled)
+    if (taken === 0) break
+    filled += taken
+  }
+  return bytes.subarray(0, filled)
+}
+
+async function withFile<Result>(
+  fileSystem: ReadableFiles,
+  path: string,
+  use: (file: OpenFile) => Promise<Result>,
+): Promise<Result> {
   const file = await fileSystem.open(path, 'read')
   try {
-    return await readFrames(file, path, through)
+    return await use(file)
   } finally {
     await file.close()
   }
-}
-
-/** The rows of a whole snapshot, a frame at a time. Raises `journal_corrupt` and `journal_io`. */
-export function* snapshotRows(fileSystem: ReadableFiles, { path, frames }: SnapshotFile): Iterable<JournalRecord> {
-  for (const frame of frames) yield* readRecords(fileSystem, path, frame)
-}
-
-async function writeRows(file: OpenFile, through: number, rows: Iterable<JournalRecord>): Promise<void> {
-  let position = 0
-  const write = async (bytes: Uint8Array): Promise<void> => {
-    await writeWhole(file, bytes, position)
-    // Slice by slice: one large flush would hold up the records that are written meanwhile.
-    await file.sync()
-    position += bytes.length
-  }
-  await write(encodeMark('snapshot', through))
-  let count = 0
-  for (const { text, rows: size } of slices(rows)) {
-    const frame = Buffer.allocUnsafe(frameCapacity(text))
-    const length = encodeFrame(frame, { text, firstSequence: count + 1, count: size })
-    await write(frame.subarray(0, length))
-    count += size
-  }
-  await write(encodeMark('snapshotEnd', count))
-}
-
-function* slices(rows: Iterable<JournalRecord>): Iterable<{ readonly text: string; readonly rows: number }> {
-  let texts: string[] = []
-  let units = 0
-  for (const row of rows) {
-    const text = encodeGroup([row])
-    if (units > 0 && units + text.length > sliceUnits) {
-      yield { text: texts.join(','), rows: texts.length }
-      texts = []
-      units = 0
-    }
-    texts.push(text)
-    units += text.length
-  }
-  if (texts.length > 0) yield { text: texts.join(','), rows: texts.length }
-}
-
-async function readFrames(file: OpenFile, path: string, through: number): Promise<SnapshotReading> {
-  const size = await file.size()
-  const readAt = async (position: number, length: number): Promise<Buffer> => {
-    const bytes = Buffer.alloc(Math.max(0, Math.min(length, size - position)))
-    for (let filled = 0; filled < bytes.length; ) {
-      const taken = await file.read(bytes.subarray(filled), position + filled)
-      if (taken === 0) break
-      filled += taken
-    }
-    return bytes
-  }
-  const mark = readMark(await readAt(0, markBytes), 'snapshot')
-  if ('reason' in mark) return { damage: { offset: 0, reason: mark.reason } }
-  if (mark.number !== through) return { damage: { offset: 0, reason: 'sequence_gap' } }
-  const frames: FrameHeader[] = []
-  let count = 0
-  let position = markBytes
-  while (position < size - markBytes) {
-    const header = await readAt(position, frameHeaderBytes)
-    const payloadBytes = Math.min(header.readUInt32LE(4), maxPayloadBytes)
-    const reading = readFrame(await readAt(position, frameHeaderBytes + payloadBytes), 0)
-    if (reading.status !== 'frame') {
-      const reason = reading.status === 'bad' ? reading.reason : 'incomplete_header'
-      return { damage: { offset: position, reason } }
-    }
-    if (reading.header.firstSequence !== count + 1) return { damage: { offset: position, reason: 'sequence_gap' } }
-    frames.push({ ...reading.header, offset: position })
-    count += reading.header.count
-    position += reading.end
-  }
-  const end = readMark(await readAt(position, markBytes), 'snapshotEnd')
-  if ('reason' in end) return { damage: { offset: position, reason: end.reason } }
-  if (end.number !== count) return { damage: { offset: position, reason: 'sequence_gap' } }
-  return { whole: { through, path, frames } }
 }
 
 function unreadable(file: string, { offset, reason }: Damage): JournalError<'journal_io'> {

@@ -6,7 +6,7 @@ import type { Journal, JournalRecord } from '../journal/journal.js'
 import { journalCompacted } from './lines.js'
 import type { LaneStream } from './types.js'
 
-/** How many records may follow a snapshot before the lane writes the next one. */
+/** How many records follow a snapshot at least before the lane writes the next one. */
 const defaultCompactAfter = 100_000
 
 /** What snapshots are made of. */
@@ -35,7 +35,7 @@ export class Compaction {
   constructor(options: CompactionOptions) {
     this.#options = options
     this.#after = options.after ?? defaultCompactAfter
-    this.#dueAt = Math.max(this.#after, options.snapshotRows)
+    this.#dueAt = this.#tailAfter(options.snapshotRows)
   }
 
   /** True when one should be written, and none is. */
@@ -58,6 +58,11 @@ export class Compaction {
     return this.#running
   }
 
+  /** Every row is encoded for a snapshot: this bounds how often, on average, whatever is kept. */
+  #tailAfter(rows: number): number {
+    return Math.max(this.#after, Math.ceil(rows / 2))
+  }
+
   async #write(): Promise<void> {
     const { journal, streams, appliedThrough, logger, clock } = this.#options
     const startedAt = clock.monotonicNow()
@@ -69,7 +74,7 @@ export class Compaction {
     let written = 0
     const rows = envelopes(captured, () => (written += 1))
     await journal.compact({ through: appliedThrough(), rows })
-    this.#dueAt = Math.max(this.#after, written)
+    this.#dueAt = this.#tailAfter(written)
     const records = Math.max(0, tailBefore - journal.tailLength)
     journalCompacted(logger, { rows: written, records, durationMs: clock.monotonicNow() - startedAt })
   }

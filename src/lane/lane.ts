@@ -20,8 +20,8 @@ export interface LaneOptions {
   /** The stream that owns records of this name, made on first use; `undefined` refuses the journal. */
   readonly streamFor: (name: string) => LaneStream | undefined
   /**
-   * Records after which a snapshot is written and the journal shortened; never fewer than the last snapshot had rows,
-   * so that a large state is not written over and over. Default 100,000.
+   * Records after which a snapshot is written and the journal shortened; never fewer than half the rows that the last
+   * snapshot had, so that a large state is not encoded over and over. Default 100,000.
    */
   readonly compactAfter?: number
   readonly logger?: Logger

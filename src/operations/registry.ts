@@ -189,7 +189,10 @@ export class OperationRegistry {
   /** `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
     const note = (): void => {
-      if (this.#isKept(this.#kindOf(id))) this.#history.note((sequence) => operationStarted.create(sequence, { id }))
+      if (!this.#isKept(this.#kindOf(id))) return
+      const startedAtMs = this.#records.rows.get(id)?.startedAtMs
+      const started = { id, ...(startedAtMs !== undefined && { startedAtMs }) }
+      this.#history.note((sequence) => operationStarted.create(sequence, started))
     }
     return this.#advance({ type: 'operation.start', id }, undefined, note)
   }

@@ -26,6 +26,7 @@ import type { ProcessRecord } from './record.js'
 import { endedWith, notRun, type RunResult } from './run-result.js'
 import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
+import { shortestPollMs } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
 import { isFailureOfStore } from './store-failure.js'
 
@@ -128,10 +129,12 @@ export class ProcessRun {
 
   /** Runs it. Resolves once nothing more can be done here: with whether the process has ended. */
   async run(): Promise<boolean> {
-    const kept = this.#tools.keeper.keep(this.#held)
-    silence(this.#watchForCancel())
-    const { clock, spans, metrics } = this.#tools
+    const { keeper, store, deadlines, clock, spans, metrics } = this.#tools
     const { record, recovery } = this.#start
+    const kept = keeper.keep(this.#held)
+    const watch = (): void => void silence(this.#watchForCancel())
+    // The record has just said that nobody asked: where looking costs a round trip, a run that is over soon spares it.
+    const watching = store.writers === 'many' ? deadlines.after(shortestPollMs, watch) : watch()
     const span = spans?.run(record)
     const startedAt = clock.monotonicNow()
     if (recovery === undefined && record.firstStarted?.attempt === 1) metrics?.started(record)
@@ -144,7 +147,8 @@ export class ProcessRun {
       endRunSpan(span, this.#result)
       metrics?.ran(record.identity.kind, this.#result, clock.monotonicNow() - startedAt)
       kept[Symbol.dispose]()
-      this.#watching.abort()
+      watching?.[Symbol.dispose]()
+      this.#watching.abort(isOver)
       this.#start.slot.release()
     }
   }
@@ -276,6 +280,9 @@ export class ProcessRun {
     this.#tools.report({ type, processId: this.processId, operation, message })
   }
 }
+
+/** Why nobody is watched for any more; one for all, because making one is dear. */
+const isOver = new ProcessError('process.worker_closed', {})
 
 /** The end of a process that was asked to end and did. */
 export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {

@@ -317,12 +317,12 @@ export class Processes {
     const definition = this.#definitionOf(process)
     const subject = `input of ${definition.kind}`
     const { id = this.#options.ids.uuid(), ...rest } = decode(startSchema, options, 'start options')
-    await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
+    const record = await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
       if (definition.input !== undefined) await checkValue(definition.input, input, subject)
       const payload = encodeValue(input, subject) ?? null
-      await this.store.registerProcess(registrationOf(definition, id, payload, { ...trace, ...rest }))
+      return this.store.registerProcess(registrationOf(definition, id, payload, { ...trace, ...rest }))
     })
-    this.#drive('start')
+    this.#worker.offer(record)
     return new ProcessHandle(id, definition, this.#port)
   }
 
@@ -331,10 +331,10 @@ export class Processes {
     const { id: named, ...given } = decode(startCommandSchema, command, 'system process')
     const id = takeId(named ?? this.#options.ids.uuid())
     const registration = systemProcess({ id, ...given })
-    await startWithin(this.#spans, { kind: systemKind, processId: id }, (trace) =>
+    const record = await startWithin(this.#spans, { kind: systemKind, processId: id }, (trace) =>
       this.store.registerProcess({ ...registration, ...trace }),
     )
-    this.#drive('start')
+    this.#worker.offer(record)
     return new ProcessHandle<SystemResult>(registration.id, {}, this.#port)
   }
 
@@ -347,14 +347,15 @@ export class Processes {
     const { originator } = parent.provenance
     const causedBy = { type: 'process', processId: parent.id } as const
     try {
-      await startWithin(this.#spans, { kind: definition.kind, processId: id }, (trace) =>
+      const record = await startWithin(this.#spans, { kind: definition.kind, processId: id }, (trace) =>
         this.store.registerProcess(registrationOf(definition, id, input, { ...trace, originator, causedBy })),
       )
+      this.#worker.offer(record)
     } catch (refusal) {
       // Its id says who called it, by what name and with what: the parent has called it before, of another version.
       if (!StatewardError.is(refusal, 'process.registration_conflict')) throw refusal
+      this.#drive('call')
     }
-    this.#drive('call')
   }
 
   #definitionOf(process: unknown): ProcessDefinition {

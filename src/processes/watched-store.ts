@@ -42,6 +42,7 @@ export const methodEffects: Readonly<Record<StoreMethod, MethodEffect>> = {
   completeProcess: transition,
   completeWithLease: { bumps: 'lease', emits: 'lifecycle' },
   recordFirstStarted: transition,
+  claimAndStart: transition,
   recordStep: { bumps: 'lease' },
   recordAdoption: { bumps: 'lease', emits: 'lifecycle' },
   requestAbandon: transition,

@@ -6,7 +6,7 @@ import { messageOf, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
-import { createDeferred, silence, type Deferred } from '../base/promises.js'
+import { createDeferred, nextTurn, silence, type Deferred } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import { LeaseKeeper } from '../work/lease-keeper.js'
 import type { Slot } from '../work/slot.js'
@@ -99,6 +99,8 @@ export interface WorkerOptions {
 
 /** Rows that one page of a scan holds at most. */
 const largestPage = 256
+/** Processes that are remembered until there is room for them; with more, the store is asked for them. */
+const mostOffered = 1024
 /** Milliseconds before a page is asked for again: three tries. */
 const pageRetriesMs = [10, 20]
 /** Milliseconds beyond the grace of the closing that a store has to take the ends that runs have come to. */
@@ -125,8 +127,11 @@ export class Worker {
   readonly #timings: LeaseTimings
   readonly #tools: RunTools
   readonly #runs = new Map<ProcessId, ProcessRun>()
-  /** Processes that came up again while they were being run. */
-  readonly #again = new Set<ProcessId>()
+  /** What runs here, or is about to: nobody need look at it again. */
+  readonly #taken = new Set<ProcessId>()
+  /** Processes that were offered while there was no room, by kind, and how many. */
+  readonly #offered = new Map<string, ProcessRecord[]>()
+  #offeredCount = 0
   #scanning: Promise<void> | undefined
   #isRescanDue = false
   /** Something was passed over because its kind was full: another look follows as soon as something frees. */
@@ -171,7 +176,7 @@ export class Worker {
 
   /** How many processes it has claimed and not let go of. */
   get size(): number {
-    return this.#runs.size
+    return this.#taken.size
   }
 
   /**
@@ -191,6 +196,17 @@ export class Worker {
     return { intake: 'scanned', admitted: [...report.admitted], deferred: [...report.deferred] }
   }
 
+  /**
+   * Takes a process that was just registered, as soon as there is room for it: nobody looks through all the others to find
+   * it. When too many wait for room a scan finds it.
+   */
+  offer(record: ProcessRecord): void {
+    if (this.#isClosed) return
+    // While a scan waits for room, those that it has to come to are first; and whether a wait is over is known to the store.
+    if (this.#scanning !== undefined || record.wait !== undefined) this.#drive()
+    else silence(this.#admit(record, (full) => this.#remember(full)))
+  }
+
   /** Limits a kind from now on; what runs goes on. */
   limit(kind: string, limits: KindLimits): void {
     this.#slots.configure(kind, limits)
@@ -198,7 +214,7 @@ export class Worker {
 
   /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
   async idle(): Promise<void> {
-    while (this.#runs.size > 0 || this.#scanning !== undefined) {
+    while (this.#taken.size > 0 || this.#scanning !== undefined) {
       this.#idle ??= createDeferred<void>()
       await this.#idle.promise
     }
@@ -255,6 +271,9 @@ export class Worker {
 
   async #scan(report: { admitted: ProcessId[]; deferred: Deferral[] }, handedOver: Deferred<void>): Promise<void> {
     const { concurrency = 64 } = this.#options
+    // It comes to them, too.
+    this.#offered.clear()
+    this.#offeredCount = 0
     let cursor: WorkCursor | undefined
     do {
       // A worker that is full fetches no page: nobody would work on it.
@@ -263,6 +282,8 @@ export class Worker {
         this.#room ??= createDeferred<void>()
         await this.#room.promise
         this.#room = undefined
+        // What ends together frees its slots together, and one page is for all of them.
+        await nextTurn()
       }
       if (this.#isClosed) return
       const page = await this.#page(Math.min(largestPage, concurrency - this.#slots.taken), cursor)
@@ -281,7 +302,7 @@ export class Worker {
   async #page(limit: number, cursor: WorkCursor | undefined): Promise<WorkPage | undefined> {
     for (const delay of [...pageRetriesMs, undefined]) {
       try {
-        return await this.#options.store.listWork(limit, cursor)
+        return await this.#options.store.listWork(limit, cursor, this.#taken)
       } catch (error) {
         if (delay === undefined) {
           this.#report({ type: 'incomplete_scan', operation: 'list the work', message: messageOf(error) })
@@ -293,33 +314,73 @@ export class Worker {
     return undefined
   }
 
-  /** Claims a process and starts what has to be done; `undefined` when it was handed over. */
-  async #admit(record: ProcessRecord): Promise<Disposition | undefined> {
+  /** Claims a process and starts what has to be done; `undefined` when it was handed over. `onFull` is told that there is no room. */
+  async #admit(
+    record: ProcessRecord,
+    onFull: (record: ProcessRecord) => void = () => (this.#isRoomWanted = true),
+  ): Promise<Disposition | undefined> {
     const { runner } = this.#options
     const { id } = record
-    if (this.#runs.has(id)) {
-      this.#again.add(id)
-      return { type: 'busy' }
-    }
+    if (this.#taken.has(id)) return { type: 'busy' }
     if (!isClaimable(record)) return { type: 'externally_owned' }
     if (record.disposition !== 'externally_owned' && !runner.canRun(record)) return { type: 'kind_unknown' }
     const slot = this.#slots.tryTake({ kind: record.identity.kind })
     if (slot === undefined) {
-      this.#isRoomWanted = true
+      onFull(record)
+      return { type: 'busy' }
+    }
+    return this.#admitInto(slot, record)
+  }
+
+  async #admitInto(slot: Slot, record: ProcessRecord): Promise<Disposition | undefined> {
+    const { id } = record
+    if (this.#taken.has(id)) {
+      slot.release()
       return { type: 'busy' }
     }
     let operation = 'claim'
+    this.#taken.add(id)
     try {
+      if (record.disposition === 'rerunnable') {
+        const begun = await this.#begin(record, slot)
+        if (begun !== 'held_by_the_dead') return begun
+      }
       const claimed = await claim(this.#options.store, id, this.#claimant(), this.#timings.ttlMs)
-      if (claimed === undefined) return this.#letGo(slot, { type: 'busy' })
+      if (claimed === undefined) return this.#letGo(id, slot, { type: 'busy' })
       operation = 'read'
       return await this.#decide(record, claimed.lease, claimed.deadHolder, slot, (next) => (operation = next))
     } catch (error) {
-      slot.release()
+      this.#letGo(id, slot, { type: 'busy' })
       if (isSuperseded(error)) return { type: 'lease_lost' }
       if (StatewardError.is(error, 'process.unknown')) return { type: 'absent' }
       this.#report({ type: 'row_backend_error', processId: id, operation, message: messageOf(error) })
       return { type: 'backend_error', operation }
+    }
+  }
+
+  /**
+   * Claims what may run again and starts it, in one change: it is run whatever has happened to it, unless it has ended. What
+   * a dead owner holds is left to whoever takes it from him.
+   */
+  async #begin(found: ProcessRecord, slot: Slot): Promise<Disposition | 'held_by_the_dead' | undefined> {
+    const { store, clock, owner } = this.#options
+    const { id } = found
+    const claimant = this.#claimant()
+    const started = { owner, startedAtMs: Math.trunc(clock.wallNow()) }
+    try {
+      const claimed = await store.claimAndStart(id, claimant, started, this.#timings.ttlMs)
+      switch (claimed.outcome) {
+        case 'started':
+          return this.#run({ record: claimed.record, lease: claimed.lease, slot })
+        case 'ended':
+          return this.#letGo(id, slot, { type: 'settled_by_peer' })
+        case 'busy':
+          if (store.isHolderDead(claimed.holder, claimant)) return 'held_by_the_dead'
+          return this.#letGo(id, slot, { type: 'busy' })
+      }
+    } catch (error) {
+      if (!StatewardError.is(error, 'process.attempts_exhausted')) throw error
+      return this.#letGo(id, slot, { type: 'already_applied' })
     }
   }
 
@@ -336,7 +397,7 @@ export class Worker {
     const release = async (disposition: Disposition): Promise<Disposition> => {
       step('release')
       await store.completeLease({ processId: id, leaseToken: lease.leaseToken })
-      return this.#letGo(slot, disposition)
+      return this.#letGo(id, slot, disposition)
     }
     // What may run again is run whatever has happened to it, unless it has ended, which its start finds out.
     const record = found.disposition === 'rerunnable' ? found : await store.getProcess(id)
@@ -352,7 +413,8 @@ export class Worker {
       case 'abandon': {
         step('write its end')
         const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence: recovery.evidence })
-        return this.#letGo(slot, outcome === 'superseded' ? { type: 'settled_by_peer' } : { type: 'already_applied' })
+        const type = outcome === 'superseded' ? 'settled_by_peer' : 'already_applied'
+        return this.#letGo(id, slot, { type })
       }
       case 'run': {
         step('record its start')
@@ -385,13 +447,15 @@ export class Worker {
       this.#report({ type: 'row_run_failed', processId, operation: 'end', message: messageOf(error) })
     } finally {
       this.#runs.delete(processId)
-      if (this.#again.delete(processId)) this.#drive()
+      this.#taken.delete(processId)
       this.#tellIdle()
     }
   }
 
-  #letGo(slot: Slot, disposition: Disposition): Disposition {
+  #letGo(id: ProcessId, slot: Slot, disposition: Disposition): Disposition {
+    this.#taken.delete(id)
     slot.release()
+    this.#tellIdle()
     return disposition
   }
 
@@ -458,9 +522,38 @@ export class Worker {
 
   #onRoom(): void {
     this.#room?.resolve()
-    if (!this.#isRoomWanted) return
-    this.#isRoomWanted = false
-    this.#drive()
+    if (this.#isRoomWanted) {
+      this.#isRoomWanted = false
+      this.#drive()
+    } else if (this.#scanning === undefined) this.#admitOffered()
+  }
+
+  /** Keeps a process for which there is no room, unless a scan is due anyway. */
+  #remember(record: ProcessRecord): void {
+    if (this.#isRoomWanted || this.#offeredCount >= mostOffered) {
+      this.#isRoomWanted = true
+      return
+    }
+    const { kind } = record.identity
+    const before = this.#offered.get(kind)
+    if (before === undefined) this.#offered.set(kind, [record])
+    else before.push(record)
+    this.#offeredCount += 1
+  }
+
+  /** Takes what was offered, as far as there is room now, kind after kind. */
+  #admitOffered(): void {
+    for (const [kind, records] of this.#offered) {
+      if (this.#isClosed) return
+      const slot = this.#slots.tryTake({ kind })
+      if (slot === undefined) continue
+      const record = records.shift() as ProcessRecord
+      this.#offeredCount -= 1
+      this.#offered.delete(kind)
+      // Whoever had a turn is behind the others, and is come to again in this loop.
+      if (records.length > 0) this.#offered.set(kind, records)
+      silence(this.#admitInto(slot, record))
+    }
   }
 
   /** Looks again, by itself. */
@@ -500,7 +593,7 @@ export class Worker {
   }
 
   #tellIdle(): void {
-    if (this.#runs.size > 0 || this.#scanning !== undefined) return
+    if (this.#taken.size > 0 || this.#scanning !== undefined) return
     this.#idle?.resolve()
     this.#idle = undefined
   }

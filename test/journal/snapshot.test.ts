@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -7,6 +7,7 @@ import { createDirectoryJournal } from '../../src/journal/directory-journal.js'
 import type { Journal, JournalRecord, JournalSnapshot, JournalStore } from '../../src/journal/journal.js'
 import { appendTo, contentOf, namesIn, recordsOf, temporaryDirectory } from './support/directory.js'
 import { FaultyFileSystem } from './support/faulty-file-system.js'
+import { createDice } from './support/mortal-file-system.js'
 
 let directory: string
 let disk: FaultyFileSystem
@@ -109,7 +110,7 @@ describe('compaction', () => {
   it.each([
     ['cannot be created', { operation: 'open', path: 'snapshot', errno: 'ENOSPC' }],
     ['cannot be written', { operation: 'write', path: 'snapshot', errno: 'ENOSPC', written: 10 }],
-    ['cannot be synced', { operation: 'sync', path: 'snapshot', errno: 'EIO', after: 1 }],
+    ['cannot be synced', { operation: 'sync', path: 'snapshot', errno: 'EIO' }],
     ['cannot be read back', { operation: 'read', path: 'snapshot', errno: 'EIO' }],
     ['cannot be named', { operation: 'rename', path: 'snapshot', errno: 'EIO' }],
   ] as const)('[T-65] a snapshot that %s leaves the old one, every record and no file behind', async (_, fault) => {
@@ -188,7 +189,7 @@ describe('a snapshot', () => {
   })
 
   it('of another version is refused although the records are there', async () => {
-    const file = await change(three, (bytes) => void bytes.writeUInt8(2, 8))
+    const file = await change(three, (bytes) => void bytes.writeUInt8(1, 8))
     expect(await refusalOf()).toEqual({ file, offset: 0, reason: 'unsupported_version' })
   })
 
@@ -228,5 +229,101 @@ describe('a snapshot', () => {
     expect(await stateAfterOpening()).toEqual({ through: 5, rows: ['all'], records: [] })
     await appendTo(store, ['f'])
     expect(await recordsOf(store)).toEqual([{ sequence: 6, record: 'f' }])
+  })
+})
+
+describe('a snapshot after another one', () => {
+  const rowsOf = (from: number, count: number): string[] =>
+    Array.from({ length: count }, (_, index) => `row ${from + index} ${filler.slice(0, 300)}`)
+  const snapshotsIn = async (): Promise<string[]> =>
+    (await namesIn(directory)).filter((name) => name.startsWith('snapshot'))
+  const bytesIn = async (name = ''): Promise<number> => (await stat(join(directory, name))).size
+  const compact = (rows: JournalRecord[]): Promise<void> =>
+    inJournal(async (journal) => {
+      await journal.append(['record'])
+      await journal.compact({ through: journal.nextSequence - 1, rows })
+    })
+  const name = (through: number): string => `snapshot-${String(through).padStart(16, '0')}.rows`
+  const rowsRead = async (): Promise<unknown> => ((await stateAfterOpening()) as { readonly rows: unknown }).rows
+
+  it('holds what has changed, and shares the rest with it', async () => {
+    const rows = rowsOf(0, 4000)
+    await compact(rows)
+    const whole = await bytesIn(name(1))
+    const changed = [
+      ...rows.slice(0, 1000),
+      'another',
+      ...rows.slice(1001, 2000),
+      ...rows.slice(2010),
+      ...rowsOf(4000, 100),
+    ]
+    await compact(changed)
+    expect(await snapshotsIn()).toEqual([name(1), name(2)])
+    // 112 of 4,000 rows, the parts in which they stand, and the places of all parts.
+    expect(await bytesIn(name(2))).toBeLessThan(whole / 8)
+    expect(await rowsRead()).toEqual(changed)
+    await compact(changed)
+    expect(await bytesIn(name(3))).toBeLessThan(whole / 50)
+    expect(await rowsRead()).toEqual(changed)
+  })
+
+  it('writes again what is left of a file that is used by less than half, and removes that', async () => {
+    const rows = rowsOf(0, 2000)
+    await compact(rows)
+    const left = [...rows.slice(0, 800), ...rowsOf(2000, 100)]
+    await compact(left)
+    expect(await snapshotsIn()).toEqual([name(2)])
+    expect(await rowsRead()).toEqual(left)
+    const most = [...left.slice(0, 500), ...rowsOf(3000, 100)]
+    await compact(most)
+    expect(await snapshotsIn()).toEqual([name(2), name(3)])
+    expect(await rowsRead()).toEqual(most)
+  })
+
+  it('may contain the same records', async () => {
+    await compact(rowsOf(0, 200))
+    await inJournal((journal) => journal.compact({ through: 1, rows: rowsOf(0, 100) }))
+    await inJournal((journal) => journal.compact({ through: 1, rows: rowsOf(0, 200) }))
+    expect(await snapshotsIn()).toEqual([name(1)])
+    expect(await rowsRead()).toEqual(rowsOf(0, 200))
+  })
+
+  it.each([
+    ['damaged', (bytes: Buffer) => flip(bytes, 5000), { offset: 24, reason: 'crc_mismatch' }],
+    ['cut short', (bytes: Buffer) => bytes.subarray(0, 5000), { offset: 24, reason: 'incomplete_payload' }],
+  ] as const)('is refused when a file that it shares is %s, which is named', async (_, edit, damage) => {
+    await compact(rowsOf(0, 200))
+    await compact(rowsOf(0, 201))
+    await rm(join(directory, 'journal-0000000000000001.log'))
+    const file = await change(name(1), edit)
+    expect(await refusalOf()).toEqual({ file, ...damage })
+    await unlink(file)
+    expect(await refusalOf()).toEqual({ file, offset: 0, reason: 'missing_records' })
+  })
+
+  it('is passed over with what it shares while the records are there', async () => {
+    await compact(rowsOf(0, 200))
+    await compact(rowsOf(0, 201))
+    await unlink(join(directory, name(1)))
+    expect(await stateAfterOpening()).toEqual({ through: undefined, rows: undefined, records: ['record', 'record'] })
+  })
+
+  it('comes back whatever has changed, and never takes much more than twice its size', async () => {
+    let rows = rowsOf(0, 300)
+    let next = 300
+    const upTo = createDice(7)
+    for (let round = 0; round < 25; round += 1) {
+      const from = upTo(rows.length)
+      const gone = upTo(3) === 0 ? upTo(rows.length) : upTo(4)
+      const made = rowsOf(next, upTo(120))
+      next += 120
+      rows = [...rows.slice(0, from), ...made.slice(0, 2), ...rows.slice(from + gone), ...made.slice(2)]
+      await compact(rows)
+      expect(await rowsRead()).toEqual(rows)
+      let bytes = 0
+      for (const file of await snapshotsIn()) bytes += await bytesIn(file)
+      // At least half of each file is in use; the rest is headers and places.
+      expect(bytes).toBeLessThan(2.2 * JSON.stringify(rows).length + 10_000)
+    }
   })
 })

@@ -31,9 +31,9 @@ async function openLane(compactAfter: number) {
 }
 
 describe('a snapshot of a lane', () => {
-  it('is not written again before the journal has grown by as many records as it had rows', async () => {
+  it('is not written again before the journal has grown by half as many records as it had rows', async () => {
     const { journal, tally, add } = await openLane(2)
-    tally.rows = 7
+    tally.rows = 13
     await add(2)
     expect(journal.snapshots).toHaveLength(1)
     await add(6)
@@ -46,7 +46,7 @@ describe('a snapshot of a lane', () => {
     const store = createMemoryJournal()
     const open = async (): Promise<{ lane: Lane; tally: LargeTally }> => {
       const tally = new LargeTally('tally', 1000)
-      tally.rows = 7
+      tally.rows = 13
       const lane = await Lane.open({ store, streamFor: () => tally, compactAfter: 2 })
       if (tally.sum === 0) lane.attach(tally)
       return { lane, tally }

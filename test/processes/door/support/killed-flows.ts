@@ -1,26 +1,14 @@
 /**
- * A service whose processes do steps, ask, call and sleep until they are done or the service is killed: `killed-flows.js
- * DIRECTORY NOTES SEED MORTAL WAVE`. It notes in the file NOTES, one JSON object per line, each step that it does, each that
- * is durable, and each signal that is. It says `note` for every note, and `done` when every process has ended. The seed
- * decides, if MORTAL is 1, whether and where it kills itself within a file operation.
+ * A service whose processes do steps, ask, call and sleep until they are done or the service is killed. It notes each step
+ * that it does, and each that is durable. It is done when every process has ended.
  */
-import { appendFileSync, writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import * as v from 'valibot'
-import { createDirectoryJournal } from '../../../../src/journal/directory-journal.js'
 import { defineProcess, type ProcessRunContext } from '../../../../src/processes/public.js'
 import { createRuntime } from '../../../../src/runtime.js'
-import { createDice, mortalFileSystem } from '../../../journal/support/mortal-file-system.js'
+import { mortalProgram } from '../../../support/mortal-program.js'
 
-const [directory = '', notes = '', seed = '0', mortal = '0', wave = '0'] = process.argv.slice(2)
-const upTo = createDice(Number(seed))
-const writes = mortal === '1' && upTo(2) === 0 ? 3 + upTo(120) : Number.POSITIVE_INFINITY
-
-/** What has been noted survives a kill: the file is the system's. */
-function note(what: string, processId: string, key: string, value?: unknown): void {
-  appendFileSync(notes, `${JSON.stringify({ what, processId, key, value })}\n`)
-  writeSync(1, 'note\n')
-}
+const { wave, upTo, store, note, done } = mortalProgram()
 
 /** A step that is noted when it is done, and when that is durable. */
 async function noted(
@@ -28,11 +16,11 @@ async function noted(
   name: string,
 ): Promise<number> {
   const result = await step(name, async () => {
-    note('do', processId, name)
+    note({ what: 'do', processId, key: name })
     await nextTurn()
     return upTo(1000)
   })
-  note('done', processId, name, result)
+  note({ what: 'done', processId, key: name, value: result })
   return result
 }
 
@@ -63,8 +51,6 @@ const flow = defineProcess(
   },
 )
 
-const fileSystem = mortalFileSystem(writes, upTo)
-const store = createDirectoryJournal({ directory, fileSystem, segmentBytes: 64 * 1024 })
 const runtime = await createRuntime({ store, compactAfter: 200, processes: { concurrency: 2, define: [leaf, flow] } })
 const { processes } = runtime
 
@@ -81,4 +67,4 @@ async function drive(id: string): Promise<unknown> {
 
 await Promise.all([0, 1, 2, 3].map((number) => drive(`${wave}-${number}`)))
 await runtime.close()
-writeSync(1, 'done\n')
+done()

@@ -1,30 +1,30 @@
 /**
- * A service whose handlers do steps, ask, call and sleep until it is done or killed: `killed-steps.js DIRECTORY NOTES SEED
- * MORTAL`. It notes in the file NOTES, one JSON object per line, each step that it does, each that is durable, and each
- * answer that is. It says `note` for every note, and `done` when every flow has ended. The seed decides, if MORTAL is 1,
- * whether and where it kills itself within a file operation.
+ * A service whose handlers do steps, ask, call and sleep, and which forgets what has ended, until it is done or killed. It
+ * notes each flow that is submitted, each step that it does, each that is durable, each answer that is, each flow that has
+ * ended, what the archive is given, and each flow that it has forgotten at once. It is done when every flow has ended.
  */
-import { appendFileSync, writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { createDirectoryJournal } from '../../../../src/journal/directory-journal.js'
+import { StatewardError } from '../../../../src/base/errors.js'
 import { createRuntime } from '../../../../src/runtime.js'
-import { isRefusal, type HandlerContext, type TaskId } from '../../../../src/tasks/index.js'
-import { createDice, mortalFileSystem } from '../../../journal/support/mortal-file-system.js'
+import { isRefusal, type ArchivedTask, type HandlerContext, type TaskId } from '../../../../src/tasks/index.js'
+import { mortalProgram } from '../../../support/mortal-program.js'
 
-const [directory = '', notes = '', seed = '0', mortal = '0', wave = '0'] = process.argv.slice(2)
-const upTo = createDice(Number(seed))
-const writes = mortal === '1' && upTo(2) === 0 ? 3 + upTo(120) : Number.POSITIVE_INFINITY
+const { wave, upTo, store, note, done } = mortalProgram()
 
-/** What has been noted survives a kill: the file is the system's. */
-function note(what: string, taskId: TaskId, key: string, value?: unknown): void {
-  appendFileSync(notes, `${JSON.stringify({ what, taskId, key, value })}\n`)
-  writeSync(1, 'note\n')
+const archive = async (rows: readonly ArchivedTask[]): Promise<void> => {
+  for (const { taskId, isWhole, task, waits, budgets } of rows) {
+    const spent = budgets.map(({ consumed, reserved }) => [consumed, reserved])
+    const answers = waits.flatMap(({ end }) => (end?.type === 'answered' ? [end.value] : []))
+    note({ what: 'archived', taskId, key: task.spec.kind, value: { isWhole, spent, answers, ...task.progress } })
+  }
+  await nextTurn()
 }
 
-const fileSystem = mortalFileSystem(writes, upTo)
-const store = createDirectoryJournal({ directory, fileSystem, segmentBytes: 64 * 1024 })
-const dispatch = { concurrency: 2, backoff: { type: 'fixed', delayMs: 0 } } as const
-const runtime = await createRuntime({ store, tasks: dispatch, compactAfter: 200 })
+const runtime = await createRuntime({
+  store,
+  compactAfter: 200,
+  tasks: { concurrency: 2, backoff: { type: 'fixed', delayMs: 0 }, retention: { count: 5, archive } },
+})
 const { tasks } = runtime
 
 /** A step that is noted when it is done, and when that is durable. */
@@ -32,13 +32,13 @@ async function noted({ step, taskId }: HandlerContext, name: string, tokens: num
   const result = await step(
     name,
     async () => {
-      note('do', taskId, name)
+      note({ what: 'do', taskId, key: name })
       await nextTurn()
       return upTo(1000)
     },
     { reserve: { token: tokens * 2 }, spent: () => ({ token: tokens }) },
   )
-  note('done', taskId, name, result)
+  note({ what: 'done', taskId, key: name, value: result })
   return result
 }
 
@@ -63,27 +63,43 @@ tasks.handle('leaf', async (context) => {
   return { number: context.json(), drawn }
 })
 
-const flows = [0, 1, 2, 3].map((flow) => {
-  const number = Number(wave) * 16 + flow
-  return `${number.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000` as TaskId
-})
-for (const id of flows) {
-  if (tasks.projection.task(id) === undefined)
-    await tasks.submit({ kind: 'flow', id, constraints, budgets: { token: 100 } })
-}
-
-/** Gives each flow one answer, however often it is given. */
-async function answer(id: TaskId): Promise<void> {
+/** Gives a flow one answer, however often it is given. */
+async function answer(taskId: TaskId): Promise<void> {
   for (let pause = upTo(40); pause > 0; pause -= 1) await nextTurn()
   const value = upTo(1_000_000)
   try {
-    await tasks.answer(id, 'go', value)
-    note('answered', id, 'go', value)
+    await tasks.answer(taskId, 'go', value)
+    note({ what: 'answered', taskId, key: 'go', value })
   } catch (refusal) {
     if (!isRefusal(refusal)) throw refusal
   }
 }
 
-await Promise.all([...flows.map(answer), ...flows.map((id) => tasks.outcome(id))])
+/** Submits a flow under its key, which it has been before if this is not its first life, and sees to its end. */
+async function drive(number: number): Promise<void> {
+  const id = `${number.toString(16).padStart(8, '0')}-0000-4000-8000-000000000000` as TaskId
+  const key = `order-${number}`
+  const taskId = await tasks.submit({
+    kind: 'flow',
+    id,
+    key,
+    payload: { number },
+    constraints,
+    budgets: { token: 100 },
+  })
+  note({ what: 'submitted', taskId, key, value: number })
+  try {
+    const [{ status }] = await Promise.all([tasks.outcome(taskId), answer(taskId)])
+    note({ what: 'ended', taskId, key: status })
+  } catch (error) {
+    if (!StatewardError.is(error, 'no_longer_retained')) throw error
+    return
+  }
+  if (number % 3 > 0) return
+  await tasks.forget(taskId)
+  note({ what: 'forgotten', taskId, key })
+}
+
+await Promise.all([0, 1, 2, 3].map((flow) => drive(wave * 4 + flow)))
 await runtime.close()
-writeSync(1, 'done\n')
+done()

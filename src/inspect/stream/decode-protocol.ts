@@ -1,0 +1,307 @@
+/** Strict decoders of `protocol.ts`: an unknown field, a missing one and one that is too long are refused by name. */
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
+import type { JsonObject, JsonValue } from '../../base/json.js'
+import { strictSchema } from '../../base/options.js'
+import {
+  actionNames,
+  inspectorProtocol,
+  itemPhases,
+  itemTypes,
+  viewNames,
+  type ActionRequest,
+  type InspectedSource,
+  type ItemRef,
+  type ItemRow,
+  type MachineDefinition,
+  type RecordingHeader,
+  type RecordingLine,
+  type Sample,
+  type ServerMessage,
+  type ShownEvent,
+  type StreamEntry,
+  type ViewRequest,
+} from './protocol.js'
+
+/** Levels of nesting that a value may have. */
+const deepestValue = 64
+
+const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1))
+const instant = v.pipe(v.number(), v.finite())
+const count = v.pipe(v.number(), v.finite(), v.minValue(0))
+const id = v.pipe(v.string(), v.minLength(1), v.maxLength(1024))
+const text = v.pipe(v.string(), v.maxLength(16_384))
+const search = v.pipe(v.string(), v.maxLength(256))
+const reason = v.pipe(v.string(), v.maxLength(1024))
+const value = v.custom<JsonValue>((input) => isValue(input, deepestValue), 'not a value of JSON, or too deep')
+const fields = v.custom<JsonObject>(
+  (input) => typeof input === 'object' && input !== null && !Array.isArray(input) && isValue(input, deepestValue),
+  'not an object of JSON, or too deep',
+)
+const ids = (most: number) => v.pipe(v.array(id), v.maxLength(most))
+const texts = (most: number) => v.pipe(v.array(text), v.maxLength(most))
+
+function isValue(input: unknown, depth: number): boolean {
+  if (input === null || typeof input === 'string' || typeof input === 'boolean') return true
+  if (typeof input === 'number') return Number.isFinite(input)
+  if (typeof input !== 'object' || depth === 0) return false
+  return Object.values(input).every((part) => part === undefined || isValue(part, depth - 1))
+}
+
+const itemEntries = {
+  type: v.picklist(itemTypes),
+  id,
+  session: v.exactOptional(id),
+}
+
+/** Accepts an {@link ItemRef}. */
+export const itemSchema: v.GenericSchema<unknown, ItemRef> = strictSchema(itemEntries)
+
+const rowSchema: v.GenericSchema<unknown, ItemRow> = strictSchema({
+  ...itemEntries,
+  name: text,
+  kind: text,
+  phase: v.picklist(itemPhases),
+  status: text,
+  waitsFor: v.exactOptional(text),
+  progress: v.exactOptional(
+    strictSchema({ message: text, fraction: v.exactOptional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))) }),
+  ),
+  error: v.exactOptional(text),
+  attempt: v.exactOptional(natural),
+  parent: v.exactOptional(itemSchema),
+  owner: v.exactOptional(text),
+  createdAtMs: v.exactOptional(instant),
+  startedAtMs: v.exactOptional(instant),
+  endedAtMs: v.exactOptional(instant),
+})
+
+/* ------------------------------------------------------------------ entries */
+
+const placed = { n: positive, atMs: instant }
+const eventSchema: v.GenericSchema<unknown, ShownEvent> = strictSchema({ type: text, data: v.exactOptional(fields) })
+const states = ids(1000)
+
+const entrySchemas = [
+  strictSchema({
+    type: v.literal('actor'),
+    ...placed,
+    actor: id,
+    name: text,
+    machine: v.exactOptional(id),
+    parent: v.exactOptional(id),
+    item: v.exactOptional(itemSchema),
+    states,
+    context: v.exactOptional(value),
+  }),
+  strictSchema({
+    type: v.literal('transition'),
+    ...placed,
+    actor: id,
+    event: eventSchema,
+    source: v.exactOptional(id),
+    states,
+    context: v.exactOptional(value),
+  }),
+  strictSchema({
+    type: v.literal('refused'),
+    ...placed,
+    actor: id,
+    event: eventSchema,
+    source: v.exactOptional(id),
+    reason: text,
+  }),
+  strictSchema({ type: v.literal('end'), ...placed, actor: id, status: v.picklist(['done', 'error', 'stopped']) }),
+  strictSchema({
+    type: v.literal('fact'),
+    ...placed,
+    topic: text,
+    name: text,
+    items: v.pipe(v.array(itemSchema), v.maxLength(1000)),
+    data: v.exactOptional(fields),
+  }),
+  strictSchema({ type: v.literal('row'), ...placed, row: rowSchema }),
+  strictSchema({ type: v.literal('gap'), ...placed, from: positive, reason: v.picklist(['slow', 'evicted', 'cut']) }),
+] as const
+
+/** Accepts a {@link StreamEntry}. */
+export const entrySchema: v.GenericSchema<unknown, StreamEntry> = v.variant('type', [...entrySchemas])
+
+/* ------------------------------------------------------------------ messages */
+
+const sourceSchema: v.GenericSchema<unknown, InspectedSource> = strictSchema({
+  type: v.picklist(['runtime', 'directory', 'recording']),
+  name: text,
+  isLive: v.boolean(),
+})
+
+const sampleSchema: v.GenericSchema<unknown, Sample> = strictSchema({
+  atMs: instant,
+  running: count,
+  waiting: count,
+  started: count,
+  ended: count,
+  failed: count,
+  entries: count,
+  dropped: count,
+  journal: count,
+})
+
+const sampleMessage = strictSchema({ type: v.literal('sample'), sample: sampleSchema })
+
+const messageSchema: v.GenericSchema<unknown, ServerMessage> = v.variant('type', [
+  strictSchema({
+    type: v.literal('hello'),
+    protocol: v.literal(inspectorProtocol),
+    release: text,
+    stream: id,
+    source: sourceSchema,
+    views: v.array(v.picklist(viewNames)),
+    actions: v.array(v.picklist(actionNames)),
+    showsValues: v.boolean(),
+    oldest: natural,
+    newest: natural,
+    nowMs: instant,
+  }),
+  strictSchema({ type: v.literal('entries'), entries: v.array(entrySchema) }),
+  sampleMessage,
+  strictSchema({ type: v.literal('changed'), views: v.array(v.picklist(viewNames)) }),
+  strictSchema({ type: v.literal('bye'), reason: text }),
+])
+
+/** Decodes what came over the stream. Raises `invalid_input`. */
+export function decodeServerMessage(input: unknown): ServerMessage {
+  return decode(messageSchema, input, 'message of the inspector')
+}
+
+/* ------------------------------------------------------------------ requests */
+
+const limitUpTo = (most: number) => v.exactOptional(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(most)))
+const windowEntries = { offset: v.exactOptional(natural), limit: limitUpTo(500) }
+const past = { at: v.exactOptional(natural) }
+const bare = <const Name extends string>(name: Name) => strictSchema({ view: v.literal(name) })
+const windowed = <const Name extends string>(name: Name) => strictSchema({ view: v.literal(name), ...windowEntries })
+
+const viewRequestSchema: v.GenericSchema<unknown, ViewRequest> = v.variant('view', [
+  bare('overview'),
+  strictSchema({
+    view: v.literal('list'),
+    ...windowEntries,
+    ...past,
+    types: v.exactOptional(v.array(v.picklist(itemTypes))),
+    phases: v.exactOptional(v.array(v.picklist(itemPhases))),
+    text: v.exactOptional(search),
+    order: v.exactOptional(v.picklist(['changed', 'name', 'created'])),
+  }),
+  strictSchema({ view: v.literal('item'), item: itemSchema }),
+  strictSchema({ view: v.literal('history'), ...windowEntries, item: itemSchema }),
+  bare('machines'),
+  strictSchema({ view: v.literal('machine'), machine: id }),
+  strictSchema({
+    view: v.literal('actors'),
+    ...windowEntries,
+    ...past,
+    machine: v.exactOptional(id),
+    text: v.exactOptional(search),
+  }),
+  strictSchema({
+    view: v.literal('entries'),
+    after: v.exactOptional(natural),
+    before: v.exactOptional(natural),
+    limit: limitUpTo(500),
+    actor: v.exactOptional(id),
+    item: v.exactOptional(itemSchema),
+    text: v.exactOptional(search),
+  }),
+  bare('feeds'),
+  strictSchema({ view: v.literal('feed'), feed: id, ...windowEntries }),
+  bare('waits'),
+  strictSchema({ view: v.literal('graph'), task: v.exactOptional(id), limit: limitUpTo(1000) }),
+  windowed('budgets'),
+  windowed('schedules'),
+  windowed('processes'),
+  bare('node'),
+])
+
+/** Decodes what is asked for. Raises `invalid_input` naming the field. */
+export function decodeViewRequest(input: unknown): ViewRequest {
+  return decode(viewRequestSchema, input, 'view request')
+}
+
+const actionRequestSchema: v.GenericSchema<unknown, ActionRequest> = v.variant('action', [
+  strictSchema({ action: v.literal('cancel'), item: itemSchema, reason: v.exactOptional(reason) }),
+  strictSchema({ action: v.literal('terminate'), item: itemSchema, reason: v.exactOptional(reason) }),
+  strictSchema({ action: v.literal('retry'), item: itemSchema }),
+  strictSchema({ action: v.literal('answer'), item: itemSchema, name: id, value: v.exactOptional(value) }),
+  strictSchema({ action: v.literal('pause') }),
+  strictSchema({ action: v.literal('resume') }),
+])
+
+/** Decodes what is to be done. Raises `invalid_input` naming the field. */
+export function decodeActionRequest(input: unknown): ActionRequest {
+  return decode(actionRequestSchema, input, 'action request')
+}
+
+/* ------------------------------------------------------------------ recordings */
+
+/** Accepts a {@link MachineDefinition}. */
+export const machineSchema: v.GenericSchema<unknown, MachineDefinition> = strictSchema({
+  id,
+  description: v.exactOptional(text),
+  states: v.pipe(
+    v.array(
+      strictSchema({
+        id,
+        key: id,
+        parent: v.exactOptional(id),
+        type: v.picklist(['atomic', 'compound', 'parallel', 'final', 'history']),
+        initial: v.exactOptional(id),
+        description: v.exactOptional(text),
+        entry: texts(1000),
+        exit: texts(1000),
+        invokes: texts(1000),
+        tags: texts(1000),
+      }),
+    ),
+    v.minLength(1),
+    v.maxLength(10_000),
+  ),
+  transitions: v.pipe(
+    v.array(
+      strictSchema({
+        source: id,
+        event: text,
+        targets: ids(1000),
+        guard: v.exactOptional(text),
+        actions: texts(1000),
+        description: v.exactOptional(text),
+      }),
+    ),
+    v.maxLength(100_000),
+  ),
+})
+
+const headerSchema: v.GenericSchema<unknown, RecordingHeader> = strictSchema({
+  type: v.literal('stateward.recording'),
+  version: v.literal(inspectorProtocol),
+  release: text,
+  source: sourceSchema,
+  atMs: instant,
+})
+
+const bodyLineSchema: v.GenericSchema<unknown, Exclude<RecordingLine, RecordingHeader>> = v.variant('type', [
+  strictSchema({ type: v.literal('machine'), machine: machineSchema }),
+  sampleMessage,
+  ...entrySchemas,
+])
+
+/** Decodes the first line of a recording. Raises `invalid_input`, also for another version. */
+export function decodeRecordingHeader(input: unknown): RecordingHeader {
+  return decode(headerSchema, input, 'recording')
+}
+
+/** Decodes any other line of a recording. Raises `invalid_input`. */
+export function decodeRecordingLine(input: unknown): Exclude<RecordingLine, RecordingHeader> {
+  return decode(bodyLineSchema, input, 'recording line')
+}
