@@ -4,7 +4,7 @@ import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { decode } from '../base/decode.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
-import type { InspectionObserver } from '../base/inspection.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import type { Instruments } from '../base/meter.js'
@@ -51,7 +51,7 @@ export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'>
   readonly jobs: JobList
   readonly tracer?: Tracer
   readonly instruments?: Instruments
-  readonly inspect?: InspectionObserver
+  readonly inspect?: Inspect
 }
 
 /** How a process is started. */
@@ -215,7 +215,10 @@ export class Processes {
       awaiter: this.#awaiter,
       ids,
       logger,
-      drive: (reason) => this.#drive(reason),
+      // What runs here hears of it by itself.
+      drive: (reason, processId) => {
+        if (!this.#worker.isAtWorkOn(processId)) this.#drive(reason)
+      },
     }
     this.#sweepIntervalMs = sweepIntervalMs ?? (store.writers === 'many' ? defaultSweepIntervalMs : undefined)
     for (const definition of define) this.#add(definition)
@@ -298,6 +301,17 @@ export class Processes {
     if (v.is(idSchema, sessionId)) await this.store.deleteSessionProcessState(sessionId)
   }
 
+  /** Runs nothing new until {@link Processes.release}, and hands over to other hosts what may run again; the rest goes on. */
+  hold(): void {
+    this.#worker.hold()
+  }
+
+  /** Runs what is pending again. */
+  release(): void {
+    this.#worker.release()
+    this.#drive('release')
+  }
+
   /** Starts nothing any more and tells what runs to stop. What may run again is free for the next host at once. */
   async close({ graceMs, drain }: CloseProcessesOptions): Promise<void> {
     this.#isClosed = true
@@ -317,12 +331,13 @@ export class Processes {
     const definition = this.#definitionOf(process)
     const subject = `input of ${definition.kind}`
     const { id = this.#options.ids.uuid(), ...rest } = decode(startSchema, options, 'start options')
-    const record = await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
+    await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
       if (definition.input !== undefined) await checkValue(definition.input, input, subject)
       const payload = encodeValue(input, subject) ?? null
-      return this.store.registerProcess(registrationOf(definition, id, payload, { ...trace, ...rest }))
+      this.#worker.offer(
+        await this.store.registerProcess(registrationOf(definition, id, payload, { ...trace, ...rest })),
+      )
     })
-    this.#worker.offer(record)
     return new ProcessHandle(id, definition, this.#port)
   }
 
@@ -331,10 +346,9 @@ export class Processes {
     const { id: named, ...given } = decode(startCommandSchema, command, 'system process')
     const id = takeId(named ?? this.#options.ids.uuid())
     const registration = systemProcess({ id, ...given })
-    const record = await startWithin(this.#spans, { kind: systemKind, processId: id }, (trace) =>
-      this.store.registerProcess({ ...registration, ...trace }),
-    )
-    this.#worker.offer(record)
+    await startWithin(this.#spans, { kind: systemKind, processId: id }, async (trace) => {
+      this.#worker.offer(await this.store.registerProcess({ ...registration, ...trace }))
+    })
     return new ProcessHandle<SystemResult>(registration.id, {}, this.#port)
   }
 
@@ -347,10 +361,10 @@ export class Processes {
     const { originator } = parent.provenance
     const causedBy = { type: 'process', processId: parent.id } as const
     try {
-      const record = await startWithin(this.#spans, { kind: definition.kind, processId: id }, (trace) =>
-        this.store.registerProcess(registrationOf(definition, id, input, { ...trace, originator, causedBy })),
-      )
-      this.#worker.offer(record)
+      await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
+        const child = registrationOf(definition, id, input, { ...trace, originator, causedBy })
+        this.#worker.offer(await this.store.registerProcess(child))
+      })
     } catch (refusal) {
       // Its id says who called it, by what name and with what: the parent has called it before, of another version.
       if (!StatewardError.is(refusal, 'process.registration_conflict')) throw refusal

@@ -1,5 +1,4 @@
 import { faultFields } from '../base/error-details.js'
-import type { InspectionEvent, Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
@@ -7,6 +6,7 @@ import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
 import { createDeferred, nextTurn, silence, type Deferred } from '../base/promises.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JobList } from '../work/job-list.js'
 import { LeaseKeeper } from '../work/lease-keeper.js'
 import type { Slot } from '../work/slot.js'
@@ -94,7 +94,7 @@ export interface WorkerOptions {
   readonly retryDelayMs?: number
   readonly spans?: ProcessSpans
   readonly metrics?: ProcessMetrics
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
 }
 
 /** Rows that one page of a scan holds at most. */
@@ -141,6 +141,7 @@ export class Worker {
   #timer: Disposable | undefined
   #retry: Disposable | undefined
   #isClosed = false
+  #isHeld = false
 
   constructor(options: WorkerOptions) {
     const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {} } = options
@@ -179,12 +180,18 @@ export class Worker {
     return this.#taken.size
   }
 
+  /** Whether it has claimed a process, or is about to, and not let go of it. */
+  isAtWorkOn(processId: ProcessId): boolean {
+    return this.#taken.has(processId)
+  }
+
   /**
    * Claims and starts what nobody works on. Resolves once a scan has handed over what there was room for; the rest follows
    * when slots free. Rejects with `process.worker_closed`.
    */
   async claimAndRunPending(): Promise<DriveReport> {
     if (this.#isClosed) throw new ProcessError('process.worker_closed', {})
+    if (this.#isHeld) return { intake: 'coalesced', admitted: [], deferred: [] }
     if (this.#scanning !== undefined) {
       this.#isRescanDue = true
       return { intake: 'coalesced', admitted: [], deferred: [] }
@@ -210,6 +217,20 @@ export class Worker {
   /** Limits a kind from now on; what runs goes on. */
   limit(kind: string, limits: KindLimits): void {
     this.#slots.configure(kind, limits)
+  }
+
+  /**
+   * Claims nothing until {@link Worker.release}, and hands over what can be run again: it is told to stop, and is free for others at
+   * once. What is bound to this host goes on.
+   */
+  hold(graceMs?: number): void {
+    this.#isHeld = true
+    for (const run of this.#runs.values()) if (run.isRerunnable) run.close(graceMs)
+  }
+
+  /** Claims again. */
+  release(): void {
+    this.#isHeld = false
   }
 
   /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
@@ -321,7 +342,7 @@ export class Worker {
   ): Promise<Disposition | undefined> {
     const { runner } = this.#options
     const { id } = record
-    if (this.#taken.has(id)) return { type: 'busy' }
+    if (this.#isHeld || this.#taken.has(id)) return { type: 'busy' }
     if (!isClaimable(record)) return { type: 'externally_owned' }
     if (record.disposition !== 'externally_owned' && !runner.canRun(record)) return { type: 'kind_unknown' }
     const slot = this.#slots.tryTake({ kind: record.identity.kind })
