@@ -207,7 +207,7 @@ export class ProcessRun {
   /** A store that was away for a while is no reason never to hear of a request again. */
   #watchLater(): void {
     const { deadlines } = this.#tools
-    const again = deadlines.after(watchRetryMs, () => silence(this.#watchForCancel()))
+    const again = deadlines.after(watchRetryMs, () => void silence(this.#watchForCancel()))
     onAbort(this.#watching.signal, () => again[Symbol.dispose]())
   }
 

@@ -516,6 +516,18 @@ describe('how much runs [P-176]', () => {
     expect(asked).toBe(5)
   })
 
+  it('looks again by itself for a process that the store would not let it claim (P-285)', async () => {
+    await open.registerProcess(engine('p', 'rerunnable'))
+    let failures = 1
+    const store = failing(open, { claimAndStart: () => failures-- > 0 })
+    const worker = workerOf(() => done, { store })
+    await worker.claimAndRunPending()
+    clock.advance(5000)
+    await settle()
+    await worker.idle()
+    expect(await statusOf('p')).toBe('completed')
+  })
+
   it('waits for the timer of what sleeps', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))
     const untilMs = clock.wallNow() + 60_000
