@@ -17,6 +17,7 @@ import { RunLog } from './run-log.js'
 import { RunScope } from './run-scope.js'
 import type { ProcessRunner, RunContext } from './runner.js'
 import type { ProcessId } from './scalars.js'
+import { isPassingFailure } from './store-failure.js'
 
 /** What a {@link DefinitionRunner} is built on. */
 export interface DefinitionRunnerOptions {
@@ -58,7 +59,7 @@ export class DefinitionRunner implements ProcessRunner {
     } catch (thrown) {
       // What it is told to stop for says what becomes of it; a store that fails says nothing about the process.
       const isOurs = run.job.signal.aborted || StatewardError.is(thrown, 'process.lease_superseded')
-      const isLater = record.disposition === 'rerunnable' && StatewardError.is(thrown, 'store.unavailable')
+      const isLater = record.disposition === 'rerunnable' && isPassingFailure(thrown)
       if (isOurs || isLater) throw thrown
       return failureOf(thrown)
     }

@@ -28,6 +28,7 @@ import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
 import { shortestPollMs } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
+import { isFailureOfStore } from './store-failure.js'
 
 /** What runs of processes share. */
 export interface RunTools {
@@ -81,6 +82,7 @@ export class ProcessRun {
   readonly #watching = new AbortController()
   #cancelRequest: ProcessEvent | undefined
   #end: DurableEnd<AwaitOutput> | undefined
+  #isDropped = false
   /** For whoever watches. */
   #result: RunResult = { outcome: 'superseded' }
 
@@ -163,8 +165,9 @@ export class ProcessRun {
     this.#end?.hurry()
   }
 
-  /** Waits for the store no longer. */
+  /** Waits for the store no longer: what it does not take now, nobody writes. Whoever holds the process next finds it. */
   drop(): void {
+    this.#isDropped = true
     this.#end?.[Symbol.dispose]()
   }
 
@@ -246,8 +249,8 @@ export class ProcessRun {
         }
       },
       insteadOf: (_, refusal) => failureOf(refusal),
-      isFinal: isSuperseded,
-      isTransient: (failure) => StatewardError.is(failure, 'store.unavailable'),
+      isFinal: (failure) => this.#isDropped || isSuperseded(failure) || StatewardError.is(failure, 'store.closed'),
+      isTransient: isFailureOfStore,
     })
     const { result } = await this.#end.settled
     return result === 'durable'

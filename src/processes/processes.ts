@@ -215,7 +215,10 @@ export class Processes {
       awaiter: this.#awaiter,
       ids,
       logger,
-      drive: (reason) => this.#drive(reason),
+      // What runs here hears of it by itself.
+      drive: (reason, processId) => {
+        if (!this.#worker.isAtWorkOn(processId)) this.#drive(reason)
+      },
     }
     this.#sweepIntervalMs = sweepIntervalMs ?? (store.writers === 'many' ? defaultSweepIntervalMs : undefined)
     for (const definition of define) this.#add(definition)

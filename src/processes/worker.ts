@@ -103,6 +103,8 @@ const largestPage = 256
 const mostOffered = 1024
 /** Milliseconds before a page is asked for again: three tries. */
 const pageRetriesMs = [10, 20]
+/** Milliseconds beyond the grace of the closing that a store has to take the ends that runs have come to. */
+const storeGraceMs = 1000
 /** Milliseconds before a timer is asked for again that is over by the clock of this host alone. */
 const shortestTimerMs = 25
 
@@ -176,6 +178,11 @@ export class Worker {
   /** How many processes it has claimed and not let go of. */
   get size(): number {
     return this.#taken.size
+  }
+
+  /** Whether it has claimed a process, or is about to, and not let go of it. */
+  isAtWorkOn(processId: ProcessId): boolean {
+    return this.#taken.has(processId)
   }
 
   /**
@@ -252,8 +259,9 @@ export class Worker {
   }
 
   /**
-   * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over. What can be run
-   * again is free for others at once. `graceMs` counts in place of the grace of the options.
+   * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over, and the store has
+   * taken what it came to; a store that cannot is waited for a second more. What can be run again is free for others at
+   * once. `graceMs` counts in place of the grace of the options.
    */
   async close(graceMs?: number): Promise<void> {
     this.#isClosed = true
@@ -261,6 +269,10 @@ export class Worker {
     this.#retry?.[Symbol.dispose]()
     this.#room?.resolve()
     for (const run of this.#runs.values()) run.close(graceMs)
+    const latestMs = (graceMs ?? this.#tools.graceMs) + storeGraceMs
+    using _ = this.#deadlines.after(latestMs, () => {
+      for (const run of this.#runs.values()) run.drop()
+    })
     await this.idle()
     this.#tools.keeper[Symbol.dispose]()
     this.#slots[Symbol.dispose]()

@@ -274,6 +274,18 @@ describe('the database', () => {
     })
   })
 
+  it('is unavailable while its server only reads: another one takes over', async () => {
+    await withDatabase({ retryMs: 0 }, async (other) => {
+      const refused = await rejectionOf(
+        other.transaction(async (transaction) => {
+          await transaction.script('SET TRANSACTION READ ONLY')
+          await transaction.query(add, ['ada', 1])
+        }),
+      )
+      expect(refused).toMatchObject({ code: 'store.unavailable', data: { outcome: 'not_applied', sqlState: '25006' } })
+    })
+  })
+
   it('is closed when what is under way is over, also what waits for a connection still', async () => {
     const other = await PostgresDatabase.open({ url: server.url, maxConnections: 1, connectTimeoutMs: 0 })
     const asked = [other.now(), other.now(), other.now()]
