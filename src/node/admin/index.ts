@@ -13,12 +13,18 @@ export {
   type SeenCommit,
 } from './admin-memory.js'
 export type { Cooldown, CooldownTarget } from './cooldown.js'
-export { createSeed, KeyPair } from './ed25519.js'
+export { createSeed, KeyPair, type PublicKeyText, type SignatureText } from './ed25519.js'
 export { AdminError, type AdminErrorData } from './errors.js'
 export { nodeIdOf, operatorIdOf } from './identity.js'
 export { readKeyFile, writeKeyFile, type OperatorKey } from './key-file.js'
 export { killMigration, migrationsUnderWay, type MigrationAborter, type MigrationSource } from './kill-migration.js'
-export { OperatorRegistry, readOperatorsFile, type Operator, type OperatorOptions } from './operators.js'
+export {
+  OperatorRegistry,
+  readOperatorsFile,
+  type Operator,
+  type OperatorOptions,
+  type OperatorsFile,
+} from './operators.js'
 export { adminPayload, blastHashOf, icePayload, payloadDigest } from './signing-payload.js'
 export { decodeSimulationView, simulate, type SimulationView } from './simulation.js'
 export { AdminVerifier, type AdminVerifierOptions, type Rejection, type Verification } from './verifier.js'
