@@ -52,7 +52,7 @@ export interface RuntimeOptions {
    */
   readonly mask?: RegExp
   /**
-   * An OpenTelemetry tracer: one span per operation, submission and attempt, active inside its work. See docs/observability.md.
+   * An OpenTelemetry tracer: one span per operation, submission, attempt, start and run, active inside its work. See docs/observability.md.
    */
   readonly tracer?: Tracer
   /** An OpenTelemetry meter: queues, waits, durations, ends, budgets and the journal. See docs/observability.md. */

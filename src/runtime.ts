@@ -155,6 +155,7 @@ export class Runtime implements AsyncDisposable {
       const node =
         options.node && new LocalNode(options.node, { ...shared, history, bind: boundTo({ processes, ids }) })
       if (node !== undefined) new NodeMaintenance(node, { sessions, tasks, processes, jobs, history, logger })
+      await node?.listen()
       processes.begin()
       await node?.start()
       const parts = { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments }

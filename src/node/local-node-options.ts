@@ -1,6 +1,13 @@
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import { durationSchema, functionSchema, optionsSchema, portSchema, wholeNumberSchema } from '../base/options.js'
+import {
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  portSchema,
+  wholeNumberSchema,
+} from '../base/options.js'
 import { AdminVerifier, type MigrationAborter, type MigrationSource } from './admin/index.js'
 import type { ChainRetention, ChainRetentions } from './chain-entry.js'
 import type { ControlSink } from './control-event.js'
@@ -17,6 +24,8 @@ export interface RuntimeNodeOptions extends NodeOptions {
   readonly daemons?: readonly DaemonDefinition[]
   /** Who may administer it. Without one, nothing that comes from operators is verified. */
   readonly verifier?: AdminVerifier
+  /** Path of a socket at which it listens for operators, in a folder of its user alone. It takes a verifier that knows one. */
+  readonly adminSocket?: string
   /** Where the copies of chains are kept. Without one, pulls and drops fail with `node.unsupported`. */
   readonly replicas?: ReplicaStore
   /** Who decides which node holds what. Without one, requests fail with `node.unsupported`. */
@@ -49,6 +58,7 @@ type NodeParts = Omit<RuntimeNodeOptions, keyof NodeOptions>
 const partsSchema = optionsSchema<NodeParts>({
   daemons: v.optional(v.array(definitionSchema)),
   verifier: v.optional(v.instance(AdminVerifier, 'not an AdminVerifier')),
+  adminSocket: v.optional(nameSchema),
   replicas: v.optional(portSchema<ReplicaStore>(['pull', 'drop'])),
   placement: v.optional(portSchema<PlacementSource>(['requestPlacement', 'requestEviction', 'invalidate'])),
   scorer: v.optional(
@@ -73,6 +83,7 @@ const partsSchema = optionsSchema<NodeParts>({
 const partNames: readonly (keyof NodeParts)[] = [
   'daemons',
   'verifier',
+  'adminSocket',
   'replicas',
   'placement',
   'scorer',

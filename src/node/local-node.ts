@@ -7,7 +7,7 @@ import type { Logger } from '../base/logger.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import { NodeAdmissionGate } from './admission-gate.js'
-import type { AdminVerifier } from './admin/index.js'
+import { AdminSocket, type AdminVerifier } from './admin/index.js'
 import type { ChainFeeds } from './chain-entry.js'
 import type { DaemonDefinition } from './daemon-definition.js'
 import { DaemonSupervisor } from './daemon-supervisor.js'
@@ -108,6 +108,9 @@ export class LocalNode {
   readonly #handle: PublishHandle
   readonly #shutdownTimeoutMs: number
   readonly #verifier: AdminVerifier | undefined
+  readonly #socketPath: string | undefined
+  /** Where it listens for operators. */
+  #socket: AdminSocket | undefined
   readonly #onSnapshot = new Set<(snapshot: NodeSnapshot) => void>()
   #running: Promise<number> | undefined
   #ending: Promise<NodeReport> | undefined
@@ -119,6 +122,7 @@ export class LocalNode {
     this.#surroundings = surroundings
     this.#configuration = configuration
     this.#verifier = parts.verifier
+    this.#socketPath = parts.adminSocket
     this.#shutdownTimeoutMs = parts.shutdownTimeoutMs ?? defaultShutdownTimeoutMs
     this.id = configuration.thisNode
     this.epoch = epochOf(ids)
@@ -241,6 +245,22 @@ export class LocalNode {
     )
   }
 
+  /**
+   * Listens for operators, where it was told to; what they ask for waits in the queue until the loop runs. To be called once,
+   * before {@link LocalNode.start}. Rejects with what keeps an {@link AdminSocket} from opening.
+   */
+  async listen(): Promise<void> {
+    const path = this.#socketPath
+    if (path === undefined) return
+    const { clock, logger } = this.#surroundings
+    const host = {
+      verifier: this.#verifier,
+      submit: (attempt: OperatorEvent) => this.submit(attempt),
+      snapshot: () => this.reader.read(),
+    }
+    this.#socket = await AdminSocket.open({ path, host, clock, logger })
+  }
+
   /** Another handle to publish with; close it when nothing more is to come. */
   handle(): PublishHandle {
     return this.#handle.clone()
@@ -309,6 +329,7 @@ export class LocalNode {
 
   async #shutdown({ graceMs = this.#configuration.supervision.stopGraceMs }: ShutdownNodeOptions): Promise<NodeReport> {
     const timeoutMs = this.#shutdownTimeoutMs
+    await this.#socket?.close()
     try {
       await this.#handle.publishTimeout({ type: 'shutdown' }, timeoutMs)
     } catch (refusal) {
