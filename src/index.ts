@@ -36,6 +36,14 @@ export {
   type ProcessDefinition,
   type ProcessHandle,
 } from './processes/public.js'
+export {
+  defineDaemon,
+  type DaemonDefinition,
+  type DaemonScope,
+  type LocalNode,
+  type RuntimeNodeOptions,
+} from './node/public.js'
+export { SystemDaemon, type SystemDaemonOptions } from './runtime-daemons.js'
 export { createRuntime, type Runtime, type RuntimeRecovery } from './runtime.js'
 export type { CloseOptions, RuntimeOptions } from './runtime-options.js'
 export { defineTask, type DefinitionOptions, type TaskDefinition } from './tasks/definition.js'

@@ -187,8 +187,12 @@ function parse(args: readonly string[]) {
     const [, unknown] = /^Unknown option '--([\w-]+)'/.exec(messageOf(cause)) ?? []
     if (unknown === undefined) throw new UsageError(messageOf(cause), undefined, { cause })
     const meant = nearest(unknown, Object.keys(options))
-    throw new UsageError(`unknown option --${unknown}${meant === undefined ? '' : `, did you mean --${meant}?`}`, undefined, {
-      cause,
-    })
+    throw new UsageError(
+      `unknown option --${unknown}${meant === undefined ? '' : `, did you mean --${meant}?`}`,
+      undefined,
+      {
+        cause,
+      },
+    )
   }
 }
