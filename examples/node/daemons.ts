@@ -19,7 +19,7 @@ import { setup } from 'xstate'
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
-// #region daemons
+// #region shown
 const indexer = defineDaemon('indexer', async ({ signal, log }) => {
   log('info', 'indexing')
   await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
@@ -35,9 +35,7 @@ const broken = defineDaemon('broken', () => {
 })
 
 const daemons: readonly DaemonDefinition[] = [indexer, defineDaemon('lamp', lamp), broken]
-// #endregion
 
-// #region node
 const ada = KeyPair.fromSeed(createSeed())
 const thisNode = parseNodeId('00000000000000a1')
 const runtime = await createRuntime({
@@ -87,5 +85,10 @@ await node.stopDaemon(broken)
 say(`Ada brings it back: ${await ask({ type: 'exit_maintenance', node: thisNode }, ada)}`)
 await until(() => status() === 'active')
 say(`active again: ${lifecycles()}`)
-say(`in the audit: ${node.reader.read().adminAudit.map(({ event, outcome: { status: said } }) => `${event.type} ${said}`).join(', ')}`)
+say(
+  `in the audit: ${node.reader
+    .read()
+    .adminAudit.map(({ event, outcome: { status: said } }) => `${event.type} ${said}`)
+    .join(', ')}`,
+)
 await runtime.close()

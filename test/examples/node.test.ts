@@ -7,7 +7,9 @@ import { buildLibrary } from '../support/build.js'
 
 const root = join(import.meta.dirname, '..', '..')
 
-it('the node with three daemons is drained and brought back by who has signed for it', { timeout: 60_000 }, async () => {
+it('the node with three daemons is drained and brought back by who has signed for it', {
+  timeout: 60_000,
+}, async () => {
   const home = dirname(await buildLibrary())
   const output = await mkdtemp(join(home, 'example-node-'))
   onTestFinished(() => rm(output, { recursive: true }))

@@ -63,7 +63,12 @@ it('[N-460] takes tasks, operations and processes out of service with the node, 
   await runtime.node.submit({ type: 'admin_event', event: { type: 'exit_maintenance', node: thisNode } })
   await tick(3)
   expect(runtime.tasks.projection.engine.paused).toBe(false)
-  await expect(runtime.session('work').run('more', () => 1).result()).resolves.toBe(1)
+  await expect(
+    runtime
+      .session('work')
+      .run('more', () => 1)
+      .result(),
+  ).resolves.toBe(1)
   await tick(4)
   expect(status()).toBe('active')
   await runtime.close()
