@@ -14,6 +14,7 @@ import { measureRetention } from './tasks/retention.js'
 import { measureQueue } from './tasks/queue.js'
 import { measureRuns } from './tasks/runs.js'
 import { measureScaling } from './tasks/scaling.js'
+import { measureSteps } from './tasks/steps.js'
 import { measureWakeUps } from './tasks/wake-ups.js'
 
 /** What one part of the bench found out. */
@@ -36,6 +37,7 @@ const bench: Bench = {
         await measureBootstrap(directory, options),
         await measureRetention(directory, options),
         await measureQueue(options),
+        await measureSteps(directory, options),
         // Last, because what counts calls slows everything down.
         await measureCounts(directory, options),
       ]
@@ -64,6 +66,7 @@ const bench: Bench = {
           worstScaling: { atMost: 3 },
           retentionFlat: { atMost: 1.1 },
           queueVsDirect: { atMost: 1.3 },
+          stepsVsDbos: { atLeast: 10 },
         },
       }
     })

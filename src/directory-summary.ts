@@ -10,8 +10,10 @@ import {
   type PendingQuestion,
   type Run,
   type RunState,
+  type TaskId,
   type TaskProjection,
 } from './tasks/index.js'
+import { phaseOf } from './tasks/task.js'
 
 /** Most entries of one list of a summary. */
 const mostEntries = 100
@@ -75,6 +77,7 @@ export interface TasksSummary {
   readonly runs: Readonly<Record<RunState, number>>
   /** Runs by the kind of their tasks, by name. */
   readonly kinds: Excerpt<{ readonly kind: string; readonly runs: Readonly<Partial<Record<RunState, number>>> }>
+  /** Of tasks that have not ended before those of others. */
   readonly budgets: Excerpt<Pick<Budget, 'taskId' | 'dimension' | 'limit' | 'consumed' | 'reserved' | 'exhausted'>>
   readonly running: Excerpt<RunningAttempt>
   readonly waiting: Excerpt<WaitingRun>
@@ -193,12 +196,24 @@ function waitText(kind: NonNullable<ProcessRecord['wait']>['kind']): string {
   }
 }
 
+/** Those that something may still be spent of come first: of ended tasks there may be very many. */
 function* budgetsOf(tasks: TaskProjection): Iterable<TasksSummary['budgets']['entries'][number]> {
-  for (const { spec } of tasks.tasks()) {
-    for (const { taskId, dimension, limit, consumed, reserved, exhausted } of tasks.budgetsOf(spec.id)) {
-      yield { taskId, dimension, limit, consumed, reserved, exhausted }
+  for (const isWanted of [true, false]) {
+    for (const { spec } of tasks.tasks()) {
+      const budgets = [...tasks.budgetsOf(spec.id)]
+      if (budgets.length === 0 || isOpenBelow(tasks, spec.id) !== isWanted) continue
+      for (const { taskId, dimension, limit, consumed, reserved, exhausted } of budgets) {
+        yield { taskId, dimension, limit, consumed, reserved, exhausted }
+      }
     }
   }
+}
+
+/** Whether a task, or one below it, has not ended. */
+function isOpenBelow(tasks: TaskProjection, taskId: TaskId): boolean {
+  const task = tasks.task(taskId)
+  if (task === undefined) return false
+  return phaseOf(task) === 'open' || [...tasks.children(taskId)].some((child) => isOpenBelow(tasks, child))
 }
 
 function* runningAttempts(tasks: TaskProjection): Iterable<RunningAttempt> {

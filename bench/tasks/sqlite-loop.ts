@@ -5,6 +5,8 @@ import Database from 'libsql'
 export interface SqliteLoop {
   /** Writes a job down, runs it, and writes its end down; resolves once that is on stable storage. */
   runOnce(): Promise<void>
+  /** The same for a job that consists of steps, each of which is a row before the next one begins. */
+  runSteps(steps: number): Promise<void>
   close(): void
 }
 
@@ -17,8 +19,10 @@ export function openSqliteLoop(directory: string, work: () => void | Promise<voi
   database.pragma('journal_mode = WAL')
   database.pragma('synchronous = FULL')
   database.exec('CREATE TABLE jobs (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, status TEXT NOT NULL, at INTEGER)')
+  database.exec('CREATE TABLE steps (job INTEGER, step INTEGER, output TEXT, PRIMARY KEY (job, step)) WITHOUT ROWID')
   const insert = database.prepare("INSERT INTO jobs (id, kind, status, at) VALUES (?, 'empty', 'queued', ?)")
   const complete = database.prepare("UPDATE jobs SET status = 'completed', at = ? WHERE id = ?")
+  const insertStep = database.prepare('INSERT INTO steps (job, step, output) VALUES (?, ?, ?)')
   let queue: { readonly write: () => void; readonly resolve: () => void }[] = []
   let lastId = 0
   const commit = (): void => {
@@ -34,14 +38,20 @@ export function openSqliteLoop(directory: string, work: () => void | Promise<voi
       if (queue.length === 0) setImmediate(commit)
       queue.push({ write, resolve })
     })
-  return {
-    async runOnce() {
-      lastId += 1
-      const id = lastId
-      await durably(() => insert.run(id, Date.now()))
+  const run = async (steps: number): Promise<void> => {
+    lastId += 1
+    const id = lastId
+    await durably(() => insert.run(id, Date.now()))
+    if (steps === 0) await work()
+    for (let step = 0; step < steps; step += 1) {
       await work()
-      await durably(() => complete.run(Date.now(), id))
-    },
+      await durably(() => insertStep.run(id, step, '"done"'))
+    }
+    await durably(() => complete.run(Date.now(), id))
+  }
+  return {
+    runOnce: () => run(0),
+    runSteps: run,
     close: () => void database.close(),
   }
 }

@@ -93,3 +93,51 @@ export {
   type ReplicaChange,
   type ReplicaIntent,
 } from './vocabulary.js'
+export type { ChainEntry, ChainFeeds, ChainRetention, ChainRetentions } from './chain-entry.js'
+export { chainNames, type ChainName, type ChainRecords } from './chain-record.js'
+export { ContactProbe, nodeOfGraphId } from './contact-probe.js'
+export type { DaemonControls } from './daemon-controls.js'
+export {
+  daemonIdOf,
+  type DaemonDefinition,
+  type DaemonOptions,
+  type DaemonRunner,
+  type DaemonScope,
+  type DaemonWork,
+  type RunningDaemon,
+} from './daemon-definition.js'
+export { defineDaemon } from './daemon-runners.js'
+export type { ExecutorStats } from './executor.js'
+export type {
+  LocalNode,
+  NodeReport,
+  NodeStats,
+  ShutdownNodeOptions,
+  SubmitAttemptOptions,
+} from './local-node.js'
+export type { RuntimeNodeOptions } from './local-node-options.js'
+export type { NodeLoopStats } from './loop.js'
+export type { Participant } from './loop-ports.js'
+export type { PlacementSource, ReplicaStore } from './node-dispatcher.js'
+export type {
+  HealthProbe,
+  InventoryProbe,
+  LocalityProbe,
+  Probe,
+  ProbeKind,
+  ProbeRegistry,
+  ProbeSamples,
+} from './probes.js'
+export type { PublishHandle } from './publish-handle.js'
+export type { RecoveryHandler, RecoveryRegistry } from './recovery.js'
+export { DaemonSource, ReplicaSource } from './sources.js'
+export {
+  newInRing,
+  type FollowOptions,
+  type NodeViewContext,
+  type RingEvent,
+  type RingName,
+  type RingPosition,
+  type RingRecords,
+  type SnapshotReader,
+} from './snapshot-reader.js'

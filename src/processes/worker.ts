@@ -1,5 +1,4 @@
 import { faultFields } from '../base/error-details.js'
-import type { InspectionEvent, Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
@@ -7,6 +6,7 @@ import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
 import { createDeferred, nextTurn, silence, type Deferred } from '../base/promises.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JobList } from '../work/job-list.js'
 import { LeaseKeeper } from '../work/lease-keeper.js'
 import type { Slot } from '../work/slot.js'
@@ -22,7 +22,9 @@ import {
   type LeaseTimings,
   type ProcessLease,
 } from './lease.js'
+import type { ProcessMetrics } from './process-metrics.js'
 import { ProcessRun, type HeldLease, type RunTools } from './process-run.js'
+import type { ProcessSpans } from './process-spans.js'
 import type { ProcessRecord } from './record.js'
 import { isClaimable, recoveryOf } from './recovery.js'
 import type { ProcessRunner } from './runner.js'
@@ -90,7 +92,9 @@ export interface WorkerOptions {
   readonly graceMs?: number
   /** Milliseconds after which something is tried again that could not be run; default 5,000. */
   readonly retryDelayMs?: number
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly spans?: ProcessSpans
+  readonly metrics?: ProcessMetrics
+  readonly inspect?: Inspect
 }
 
 /** Rows that one page of a scan holds at most. */
@@ -99,6 +103,10 @@ const largestPage = 256
 const mostOffered = 1024
 /** Milliseconds before a page is asked for again: three tries. */
 const pageRetriesMs = [10, 20]
+/** Milliseconds beyond the grace of the closing that a store has to take the ends that runs have come to. */
+const storeGraceMs = 1000
+/** Milliseconds before a timer is asked for again that is over by the clock of this host alone. */
+const shortestTimerMs = 25
 
 /**
  * Claims processes that nobody works on and runs them.
@@ -133,9 +141,11 @@ export class Worker {
   #timer: Disposable | undefined
   #retry: Disposable | undefined
   #isClosed = false
+  #isHeld = false
 
   constructor(options: WorkerOptions) {
-    const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {}, inspect } = options
+    const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {} } = options
+    const { spans, metrics, inspect } = options
     this.#options = options
     this.#logger = guardedLogger(logger)
     this.#deadlines = new DeadlineQueue(clock)
@@ -159,6 +169,8 @@ export class Worker {
       logger: this.#logger,
       graceMs: options.graceMs ?? 5000,
       report: (fault) => this.#report(fault),
+      ...(spans !== undefined && { spans }),
+      ...(metrics !== undefined && { metrics }),
       ...(inspect !== undefined && { inspect }),
     }
   }
@@ -168,12 +180,18 @@ export class Worker {
     return this.#taken.size
   }
 
+  /** Whether it has claimed a process, or is about to, and not let go of it. */
+  isAtWorkOn(processId: ProcessId): boolean {
+    return this.#taken.has(processId)
+  }
+
   /**
    * Claims and starts what nobody works on. Resolves once a scan has handed over what there was room for; the rest follows
    * when slots free. Rejects with `process.worker_closed`.
    */
   async claimAndRunPending(): Promise<DriveReport> {
     if (this.#isClosed) throw new ProcessError('process.worker_closed', {})
+    if (this.#isHeld) return { intake: 'coalesced', admitted: [], deferred: [] }
     if (this.#scanning !== undefined) {
       this.#isRescanDue = true
       return { intake: 'coalesced', admitted: [], deferred: [] }
@@ -199,6 +217,20 @@ export class Worker {
   /** Limits a kind from now on; what runs goes on. */
   limit(kind: string, limits: KindLimits): void {
     this.#slots.configure(kind, limits)
+  }
+
+  /**
+   * Claims nothing until {@link Worker.release}, and hands over what can be run again: it is told to stop, and is free for others at
+   * once. What is bound to this host goes on.
+   */
+  hold(graceMs?: number): void {
+    this.#isHeld = true
+    for (const run of this.#runs.values()) if (run.isRerunnable) run.close(graceMs)
+  }
+
+  /** Claims again. */
+  release(): void {
+    this.#isHeld = false
   }
 
   /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
@@ -227,8 +259,9 @@ export class Worker {
   }
 
   /**
-   * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over. What can be run
-   * again is free for others at once. `graceMs` counts in place of the grace of the options.
+   * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over, and the store has
+   * taken what it came to; a store that cannot is waited for a second more. What can be run again is free for others at
+   * once. `graceMs` counts in place of the grace of the options.
    */
   async close(graceMs?: number): Promise<void> {
     this.#isClosed = true
@@ -236,6 +269,10 @@ export class Worker {
     this.#retry?.[Symbol.dispose]()
     this.#room?.resolve()
     for (const run of this.#runs.values()) run.close(graceMs)
+    const latestMs = (graceMs ?? this.#tools.graceMs) + storeGraceMs
+    using _ = this.#deadlines.after(latestMs, () => {
+      for (const run of this.#runs.values()) run.drop()
+    })
     await this.idle()
     this.#tools.keeper[Symbol.dispose]()
     this.#slots[Symbol.dispose]()
@@ -305,7 +342,7 @@ export class Worker {
   ): Promise<Disposition | undefined> {
     const { runner } = this.#options
     const { id } = record
-    if (this.#taken.has(id)) return { type: 'busy' }
+    if (this.#isHeld || this.#taken.has(id)) return { type: 'busy' }
     if (!isClaimable(record)) return { type: 'externally_owned' }
     if (record.disposition !== 'externally_owned' && !runner.canRun(record)) return { type: 'kind_unknown' }
     const slot = this.#slots.tryTake({ kind: record.identity.kind })
@@ -476,6 +513,7 @@ export class Worker {
   async #renew(held: readonly HeldLease[]): Promise<readonly HeldLease[]> {
     const { store, clock } = this.#options
     const { ttlMs, renewIntervalMs } = this.#timings
+    const askedAtMs = clock.monotonicNow()
     try {
       const renewed = await store.renewLeases(
         held.map(({ lease }) => lease),
@@ -486,11 +524,12 @@ export class Worker {
         const lease = byProcess.get(one.lease.processId)
         if (lease === undefined) return true
         one.lease = lease
+        one.renewedAtMs = askedAtMs
         return false
       })
     } catch (error) {
-      const nextMs = clock.wallNow() + 2 * renewIntervalMs
-      for (const one of held) if (one.lease.expiresAtMs <= nextMs) one.onUnrenewable()
+      const nextMs = clock.monotonicNow() + renewIntervalMs
+      for (const one of held) if (one.renewedAtMs + ttlMs <= nextMs) one.onUnrenewable()
       throw error
     }
   }
@@ -568,7 +607,9 @@ export class Worker {
     this.#timer?.[Symbol.dispose]()
     this.#timer = undefined
     if (dueAtMs === undefined) return
-    const delay = Math.max(0, dueAtMs - clock.wallNow())
+    // A timer that is over here and not yet by the clock of the store would be asked for without end.
+    const left = dueAtMs - clock.wallNow()
+    const delay = left > 0 ? left : shortestTimerMs
     this.#timer = this.#deadlines.after(delay, () => this.#drive())
   }
 

@@ -135,6 +135,16 @@ describe('tasks', () => {
   })
 })
 
+it('a task that was forgotten is gone, and so is a page that begins behind it', async () => {
+  const { at, runtime } = await serve()
+  const { id } = await runtime.tasks.submit('work')
+  await runtime.tasks.cancel(id)
+  await runtime.tasks.forget(id)
+  for (const path of [`/tasks/${id}`, `/tasks?after=${id}`]) {
+    expect(await ask('GET', at(path))).toMatchObject({ status: 410, body: { code: 'no_longer_retained' } })
+  }
+})
+
 describe('HEAD', () => {
   it('is answered as GET would be, without a body, for a stream too', async () => {
     const { at, fetch, runtime } = await serve()

@@ -215,3 +215,23 @@ describe('the sink [P-144]', () => {
     expect(sinkCounts().failed).toBe(1)
   })
 })
+
+describe('events that cannot be read for the sink [P-280]', () => {
+  it('are left out: a call that has succeeded is no failure for that', async () => {
+    await inner.registerProcess(registrationOf('p'))
+    const flaky = new Proxy(inner, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target)
+        if (name === 'eventsAfter') return () => Promise.reject(new Error('no read'))
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+    const { store } = watch(flaky, { sink: { emit: () => {} }, emitLifecycle: true, clock })
+    expect((await store.completeProcess('p', done)).outcome).toBe('committed')
+  })
+
+  it('and a lease that is none is refused as ever', async () => {
+    const { store } = watch(inner, { sink: { emit: () => {} }, emitLifecycle: true, clock })
+    await expect(store.completeWithLease(undefined as never, done)).rejects.toMatchObject({ code: 'invalid_input' })
+  })
+})

@@ -251,6 +251,19 @@ describe('a run', () => {
     }
   })
 
+  it('keeps the reason of a request from before it began, however soon it ends', async () => {
+    await open.registerProcess(engine('p', 'rerunnable'))
+    const payload = { reason: 'enough' }
+    await open.appendEvent('p', { eventType: 'process.cancel_requested', payload, replay: { key: 'c' } })
+    const worker = workerOf(({ job }) => {
+      job.signal.throwIfAborted()
+      return done
+    })
+    await worker.claimAndRunPending()
+    await worker.idle()
+    expect((await open.getProcess('p'))?.outcome).toMatchObject({ type: 'cancelled', raw: payload })
+  })
+
   it('keeps its lease while it works, and one that lost it writes nothing', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))
     let finish!: () => void
@@ -280,6 +293,42 @@ describe('a run', () => {
     finish()
     await worker.idle()
     expect([await statusOf('p'), (await open.getLease('p'))?.owner.ownerId]).toEqual(['running', 'x'])
+  })
+
+  it('outlives a renewal that fails, and is told to stop before its lease runs out, whatever the clock of the store says (P-281)', async () => {
+    // An hour behind that of this host.
+    const behind = await openProcessStore({
+      clock: {
+        wallNow: () => clock.wallNow() - 3_600_000,
+        monotonicNow: () => clock.monotonicNow(),
+        setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
+        clearTimeout: (handle) => clock.clearTimeout(handle),
+      },
+    })
+    await behind.registerProcess(engine('p', 'rerunnable'))
+    let isFailing = false
+    let run: RunContext | undefined
+    const worker = workerOf(
+      (context) => {
+        run = context
+        return abortable(new Promise<AwaitOutput>(() => {}), context.job.signal)
+      },
+      { store: failing(behind, { renewLeases: () => isFailing }) },
+    )
+    await worker.claimAndRunPending()
+    const renewals = async (...outcomes: readonly boolean[]): Promise<boolean> => {
+      for (isFailing of outcomes) {
+        clock.advance(10_000)
+        await settle()
+      }
+      return run?.job.signal.aborted === true
+    }
+    expect(await renewals(true)).toBe(false)
+    expect(await renewals(false, true)).toBe(false)
+    expect(await renewals(true)).toBe(true)
+    expect(run?.job.signal.reason).toMatchObject({ code: 'process.run_stopped', data: { cause: 'store_failed' } })
+    await worker.close()
+    await behind.close()
   })
 
   it('offers its end until the store takes it, and says so once', async () => {
@@ -431,6 +480,23 @@ describe('how much runs [P-176]', () => {
       expect(await statusOf('p')).toBe('completed')
     },
   )
+
+  it('asks no faster for a timer that is over here, but not by the clock of the store (P-279)', async () => {
+    let asked = 0
+    const store: ProcessStore = new Proxy(open, {
+      get: (target, name) => {
+        if (name === 'nextWorkAtMs') return async () => ((asked += 1), clock.wallNow() - 3_600_000)
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+    await workerOf(() => done, { store }).claimAndRunPending()
+    for (let passed = 0; passed < 100; passed += 1) {
+      clock.advance(1)
+      await settle()
+    }
+    expect(asked).toBe(5)
+  })
 
   it('waits for the timer of what sleeps', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))

@@ -73,18 +73,18 @@ function tasksLines({ kinds, budgets, running, waiting, questions }: TasksSummar
     const counts = Object.entries(runs).map(([state, amount]) => `${amount} ${state}`)
     return [`${kind}  ${counts.join(', ')}`]
   })
-  if (budgets.total > 0) lines.push(`budgets: ${budgets.total}`)
-  lines.push(
-    ...listed(budgets, ({ taskId, dimension, limit, consumed, reserved, exhausted }) => [
-      `${taskId}  ${dimension}  ${consumed} of ${limit} spent, ${reserved} reserved${exhausted ? ', exhausted' : ''}`,
-    ]),
-  )
   if (running.total > 0) lines.push(`attempts: ${running.total}`)
   lines.push(...listed(running, (attempt) => [attemptText(attempt, nowMs)]))
   if (waiting.total > 0) lines.push(`waiting: ${waiting.total}`)
   lines.push(...listed(waiting, (run) => [waitingText(run, nowMs)]))
   if (questions.total > 0) lines.push(`questions: ${questions.total}`)
   lines.push(...listed(questions, (question) => [questionText(question, nowMs)]))
+  if (budgets.total > 0) lines.push(`budgets: ${budgets.total}`)
+  lines.push(
+    ...listed(budgets, ({ taskId, dimension, limit, consumed, reserved, exhausted }) => [
+      `${taskId}  ${dimension}  ${consumed} of ${limit} spent, ${reserved} reserved${exhausted ? ', exhausted' : ''}`,
+    ]),
+  )
   return lines
 }
 
