@@ -74,7 +74,7 @@ export class NodeMaintenance implements Disposable {
 
   async #resumeTasks(): Promise<void> {
     const { tasks, history } = this.#rooms
-    if (history.fact(pausedKey) === undefined) return
+    if (history.checkpoint(pausedKey) === undefined) return
     await tasks.resumeEngine()
     await history.change({ forget: [pausedKey] })
   }

@@ -21,7 +21,14 @@ import { countForced } from './forced.js'
 import { guardedScorer } from './guarded-scorer.js'
 import type { NodeHistory } from './history.js'
 import type { DaemonId, EpochId } from './ids.js'
-import { actionsDropped, commitRefused, factLost, loopFailed, portFailed, transitionRefused } from './loop-lines.js'
+import {
+  actionsDropped,
+  commitRefused,
+  checkpointLost,
+  loopFailed,
+  portFailed,
+  transitionRefused,
+} from './loop-lines.js'
 import type { LoopPorts, Participant } from './loop-ports.js'
 import type { NodeChains } from './node-chains.js'
 import type { NodeConfiguration } from './options.js'
@@ -30,7 +37,7 @@ import { PublishQueue, type PublishHandle, type QueuedAttempt, type QueuedEvent 
 import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
 import { RecoveryRegistry } from './recovery.js'
-import { factChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
+import { checkpointChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
 import { isFrozen, NodeState, type NodeVersion } from './state.js'
@@ -457,10 +464,10 @@ export class NodeLoop {
   /** Hands to the journal what must not be forgotten of an event; resolves once it is durable. */
   #remember(event: FoldEvent, accepted?: Parameters<NodeHistory['change']>[0]['accepted']): Promise<void> {
     const { history, logger } = this.#options
-    const change = factChangeOf(event, rememberedOf(this.#state), this.#anchor)
+    const change = checkpointChangeOf(event, rememberedOf(this.#state), this.#anchor)
     if (change === undefined && accepted === undefined) return Promise.resolve()
     const durable = history.change({ ...change, ...(accepted !== undefined && { accepted }) })
-    durable.catch((cause: unknown) => factLost(logger, faultFields(cause)))
+    durable.catch((cause: unknown) => checkpointLost(logger, faultFields(cause)))
     return durable
   }
 

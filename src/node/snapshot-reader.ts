@@ -19,6 +19,8 @@ export interface RingRecords {
   readonly logRing: LogRecord
   readonly recentFailures: FailureRecord
 }
+
+/** A ring of a snapshot. */
 export type RingName = keyof RingRecords
 
 /** Where a follower of a ring stands. */
