@@ -3,9 +3,10 @@
  * a dozen files instead of hundreds; of the declarations those are kept that an entry point leads to.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { bundle, entryPoints } from './bundle.mjs'
+import { writePageList } from './page-list.mjs'
 
 const compiled = 'dist-modules'
 const published = 'dist'
@@ -39,5 +40,9 @@ const licences = included
     if (file === undefined) throw new Error(`${name} says no licence`)
     return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
   })
+// Last, when the page is there.
+const page = join(published, 'inspect-page')
+if (existsSync(page)) writePageList(page)
+
 writeFileSync(join(published, 'LICENSES'), licences.join('\n---\n\n'))
 rmSync(compiled, { recursive: true })

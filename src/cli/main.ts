@@ -6,7 +6,7 @@ import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { adminHelpText } from './admin/command.js'
 import { runAdminCommand } from './admin/run.js'
-import { helpText, parseCommand, type RunCommand } from './command.js'
+import { helpText, parseCommand, type Command, type RunCommand } from './command.js'
 import { showStatus } from './directory/status.js'
 import { tail } from './directory/tail.js'
 import { dryRun, dryRunText } from './dry-run.js'
@@ -54,14 +54,35 @@ async function main(args: readonly string[]): Promise<number> {
       return 0
     }
     case 'status':
-    case 'tail': {
+    case 'tail':
+    case 'inspect':
+    case 'top': {
       using interrupts = listenForInterrupts()
       const gone = new AbortController()
       // Who has left needs to be told nothing more.
       stdout.once('error', () => gone.abort())
       const over = AbortSignal.any([interrupts.retire, gone.signal])
-      await (command.type === 'status' ? showStatus(command, stdout, over) : tail(command, stdout, over))
+      await look(command, over)
       return 0
+    }
+  }
+}
+
+type LookCommand = Extract<Command, { readonly type: 'status' | 'tail' | 'inspect' | 'top' }>
+
+async function look(command: LookCommand, signal: AbortSignal): Promise<void> {
+  switch (command.type) {
+    case 'status':
+      return showStatus(command, stdout, signal)
+    case 'tail':
+      return tail(command, stdout, signal)
+    case 'inspect': {
+      const { inspect } = await import('./inspector/inspect.js')
+      return inspect(command, stdout, signal)
+    }
+    case 'top': {
+      const { top } = await import('./inspector/top.js')
+      return top(command, stdout, signal)
     }
   }
 }

@@ -43,12 +43,12 @@ export async function* eventPieces(
 }
 
 /** Raises `internal` for a name or id that would be read as more than one field. */
-function textOf({ id, event, data }: HttpEvent): string {
+function textOf({ id, event, data, json = clientJson(data) }: HttpEvent): string {
   if (brokenLine.test(event) || (id !== undefined && brokenLine.test(id))) {
     throw new StatewardError('internal', 'an event has a line break in its name or id', {})
   }
   const head = id === undefined ? '' : `id: ${id}\n`
-  return `${head}event: ${event}\ndata: ${clientJson(data)}\n\n`
+  return `${head}event: ${event}\ndata: ${json}\n\n`
 }
 
 // oxlint-disable-next-line no-control-regex -- a client ignores an id that holds this

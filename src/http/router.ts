@@ -1,9 +1,9 @@
 import { InvalidInputError, StatewardError } from '../base/errors.js'
-import type { HttpRoute } from './route.js'
+import type { ServedCall, ServedRoute } from './route.js'
 
 /** What a path leads to. */
-export interface RouteMatch {
-  readonly route: HttpRoute
+export interface RouteMatch<Call extends ServedCall> {
+  readonly route: ServedRoute<Call>
   readonly params: Readonly<Record<string, string>>
 }
 
@@ -38,7 +38,10 @@ export function readTarget(target: string, basePath: string): Target {
 }
 
 /** Every route of a path, in their order; none has been asked for by its method yet. Raises `invalid_input`. */
-export function matchRoutes(routes: readonly HttpRoute[], path: string): RouteMatch[] {
+export function matchRoutes<Call extends ServedCall>(
+  routes: readonly ServedRoute<Call>[],
+  path: string,
+): RouteMatch<Call>[] {
   const parts = path.split('/').map(decodePart)
   return routes.flatMap((route) => {
     const params = paramsOf(route.path, parts)
@@ -52,7 +55,11 @@ export function methodOfRoute(method: string): string {
 }
 
 /** The one to answer. Raises `route_not_found` and `method_not_allowed`. */
-export function routeOf(matches: readonly RouteMatch[], method: string, path: string): RouteMatch {
+export function routeOf<Call extends ServedCall>(
+  matches: readonly RouteMatch<Call>[],
+  method: string,
+  path: string,
+): RouteMatch<Call> {
   if (matches.length === 0) throw new StatewardError('route_not_found', `no such route: ${path}`, { path })
   const found = matches.find(({ route }) => route.method === methodOfRoute(method))
   if (found !== undefined) return found

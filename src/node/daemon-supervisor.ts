@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
-import type { InspectionObserver } from '../base/inspection.js'
+import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
@@ -37,7 +37,7 @@ export interface DaemonSupervisorOptions {
   readonly stopGraceMs: number
   /** Of a cluster: the fence of the lease under which a daemon runs here. */
   readonly fenceOf?: (daemon: DaemonId) => number | undefined
-  readonly inspect?: InspectionObserver
+  readonly inspect?: Inspect
 }
 
 /** One copy that is running, or whose code has not ended yet. */

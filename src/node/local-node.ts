@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
-import type { InspectionObserver } from '../base/inspection.js'
+import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
@@ -45,7 +45,7 @@ export interface NodeSurroundings {
   readonly history: NodeHistory
   /** Puts what the composition root has into a definition. */
   readonly bind?: (definition: DaemonDefinition) => DaemonDefinition
-  readonly inspect?: InspectionObserver
+  readonly inspect?: Inspect
 }
 
 /** What a node has done so far. */

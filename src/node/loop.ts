@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { faultFields } from '../base/error-details.js'
 import { messageOf } from '../base/errors.js'
-import type { InspectionObserver } from '../base/inspection.js'
+import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createDeferred } from '../base/promises.js'
@@ -58,7 +58,7 @@ export interface NodeLoopOptions {
   readonly onGateOpened?: (daemon: DaemonId) => void
   readonly ports?: LoopPorts
   readonly verifier?: AdminVerifier
-  readonly inspect?: InspectionObserver
+  readonly inspect?: Inspect
 }
 
 /** What a loop has done so far. */

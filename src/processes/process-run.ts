@@ -3,9 +3,9 @@ import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { errorDetailsOf } from '../base/error-details.js'
 import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
-import type { InspectionEvent, Observer } from 'xstate'
 import type { Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JobList } from '../work/job-list.js'
 import { Job, type JobEnd } from '../work/job.js'
 import type { KeptLease, LeaseKeeper } from '../work/lease-keeper.js'
@@ -45,7 +45,7 @@ export interface RunTools {
   readonly report: (fault: WorkerFault) => void
   readonly spans?: ProcessSpans
   readonly metrics?: ProcessMetrics
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
 }
 
 /** A lease that is renewed while its run works. */

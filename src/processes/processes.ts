@@ -4,7 +4,7 @@ import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { decode } from '../base/decode.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
-import type { InspectionObserver } from '../base/inspection.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import type { Instruments } from '../base/meter.js'
@@ -51,7 +51,7 @@ export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'>
   readonly jobs: JobList
   readonly tracer?: Tracer
   readonly instruments?: Instruments
-  readonly inspect?: InspectionObserver
+  readonly inspect?: Inspect
 }
 
 /** How a process is started. */

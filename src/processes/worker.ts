@@ -1,5 +1,4 @@
 import { faultFields } from '../base/error-details.js'
-import type { InspectionEvent, Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
@@ -7,6 +6,7 @@ import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
 import { createDeferred, nextTurn, silence, type Deferred } from '../base/promises.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JobList } from '../work/job-list.js'
 import { LeaseKeeper } from '../work/lease-keeper.js'
 import type { Slot } from '../work/slot.js'
@@ -94,7 +94,7 @@ export interface WorkerOptions {
   readonly retryDelayMs?: number
   readonly spans?: ProcessSpans
   readonly metrics?: ProcessMetrics
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
 }
 
 /** Rows that one page of a scan holds at most. */

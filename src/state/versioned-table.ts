@@ -22,36 +22,39 @@ const largestPage = 64
  *     const version = table.version() // a map of frozen rows in the order of their keys
  */
 export class VersionedTable<Key extends string, Row> {
+  readonly #rows = new Map<Key, Row>()
   #version: TableVersion<Key, Row> = new TableVersion<Key, Row>([], 0)
-  /** What was changed since; `undefined` was removed. */
+  /** What was changed since the version; `undefined` was removed. */
   readonly #changed = new Map<Key, Row | undefined>()
 
   /** The row as it is now. */
   get(key: Key): Row | undefined {
-    return this.#changed.has(key) ? this.#changed.get(key) : this.#version.get(key)
+    return this.#rows.get(key)
   }
 
   /** Puts a row, which is frozen from now on. */
   set(key: Key, row: Row): void {
-    this.#changed.set(key, deepFreeze(row))
+    deepFreeze(row)
+    this.#rows.set(key, row)
+    this.#changed.set(key, row)
   }
 
   /** Takes a row away, if there is one. */
   delete(key: Key): void {
-    if (this.#version.has(key)) this.#changed.set(key, undefined)
-    else this.#changed.delete(key)
+    if (this.#rows.delete(key)) this.#changed.set(key, undefined)
   }
 
   /** Takes every row away. */
   clear(): void {
-    this.#version = new TableVersion<Key, Row>([], 0)
-    this.#changed.clear()
+    for (const key of this.#rows.keys()) this.#changed.set(key, undefined)
+    this.#rows.clear()
   }
 
   /** The rows as they are now, for good; the same object as before when nothing was changed. */
   version(): TableVersion<Key, Row> {
     if (this.#changed.size === 0) return this.#version
-    this.#version = this.#version.with(this.#changed)
+    const isMost = this.#changed.size > largestPage && this.#changed.size > this.#rows.size / 4
+    this.#version = isMost ? versionOf(this.#rows) : this.#version.with(this.#changed)
     this.#changed.clear()
     return this.#version
   }
@@ -110,24 +113,6 @@ export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, R
 
   /** The version after these changes; `undefined` removes. */
   with(changes: ReadonlyMap<Key, Row | undefined>): TableVersion<Key, Row> {
-    return changes.size > largestPage && changes.size > this.size / 4 ? this.#rebuilt(changes) : this.#patched(changes)
-  }
-
-  /** So many changes that every page would be another. */
-  #rebuilt(changes: ReadonlyMap<Key, Row | undefined>): TableVersion<Key, Row> {
-    const all = new Map<Key, Row | undefined>(this)
-    for (const [key, row] of changes) all.set(key, row)
-    const keys = [...all.keys()].filter((key) => all.get(key) !== undefined).sort(byText)
-    const pages: Page<Key, Row>[] = []
-    const full = largestPage / 2
-    for (let start = 0; start < keys.length; start += full) {
-      const some = keys.slice(start, start + full)
-      pages.push({ keys: some, rows: some.map((key) => all.get(key) as Row) })
-    }
-    return new TableVersion(pages, keys.length)
-  }
-
-  #patched(changes: ReadonlyMap<Key, Row | undefined>): TableVersion<Key, Row> {
     const pages = [...this.#pages]
     /** Pages that were copied for this version already. */
     const open = new Set<Page<Key, Row>>()
@@ -156,6 +141,19 @@ export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, R
     }
     return new TableVersion(pages, size)
   }
+}
+
+/** A version made from all rows, where so many have changed that every page would be another. */
+function versionOf<Key extends string, Row>(rows: ReadonlyMap<Key, Row>): TableVersion<Key, Row> {
+  const keys = [...rows.keys()].sort(byText)
+  const pages: Page<Key, Row>[] = []
+  // With room for more.
+  const full = largestPage / 2
+  for (let start = 0; start < keys.length; start += full) {
+    const some = keys.slice(start, start + full)
+    pages.push({ keys: some, rows: some.map((key) => rows.get(key) as Row) })
+  }
+  return new TableVersion(pages, keys.length)
 }
 
 /** The page at a place as one that may be changed: copied, unless it was for this version. */
