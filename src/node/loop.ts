@@ -278,7 +278,8 @@ export class NodeLoop {
         return
       default:
         this.#fold(event)
-        this.#remember(event)
+        // What goes wrong is told there.
+        void this.#remember(event)
     }
   }
 
@@ -436,8 +437,6 @@ export class NodeLoop {
     const { onFolded } = this.#ports
     if (onFolded !== undefined) callPort('event log', () => onFolded(event), this.#onFault)
     for (const effect of effects) this.#carryOut(effect)
-    const released = releasedBy(event)
-    if (released !== undefined) this.#options.onGateOpened?.(released)
   }
 
   #carryOut(effect: NodeEffect): void {
@@ -445,6 +444,9 @@ export class NodeLoop {
     switch (effect.type) {
       case 'control':
         if (control !== undefined) callPort('control sink', () => control.emit(effect.event), this.#onFault)
+        return
+      case 'open_daemon_gate':
+        this.#options.onGateOpened?.(effect.daemon)
         return
       case 'kill_migration': {
         const failure = killMigration(effect.migration, { aborter, hasVerifier: this.#verifier !== undefined })
@@ -495,10 +497,13 @@ export class NodeLoop {
     } catch (cause) {
       this.#onFault('last snapshot', cause)
     }
-    void this.#options.executor.close().then(() => {
-      this.#send({ type: 'finished' })
-      this.#ended.resolve(this.#passes)
-    })
+    void this.#endWithExecutor()
+  }
+
+  async #endWithExecutor(): Promise<void> {
+    await this.#options.executor.close()
+    this.#send({ type: 'finished' })
+    this.#ended.resolve(this.#passes)
   }
 
   #fail(cause: unknown): void {
@@ -520,16 +525,6 @@ export class NodeLoop {
     this.#actor?.send(event)
     return true
   }
-}
-
-/** The daemon whose gate the event has opened before its time. */
-function releasedBy(event: FoldEvent): DaemonId | undefined {
-  if (event.type === 'daemon_lifecycle') {
-    const { type } = event.signal
-    return type === 'exited_cleanly' || type === 'started' ? event.daemon.id : undefined
-  }
-  const isForced = event.type === 'admin_event' && event.event.type === 'force_restart_daemon'
-  return isForced ? event.event.daemon.id : undefined
 }
 
 /** Whether the rings of a snapshot hold something else than those before: their lists stay the same while nothing has come. */

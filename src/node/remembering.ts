@@ -156,7 +156,7 @@ export function transitionChange(node: NodeId, state: MaintenanceState, anchor: 
     sinceMs: toWall(anchor, state.since),
     ...('deadline' in state && { deadlineMs: toWall(anchor, state.deadline) }),
     ...('reason' in state && { reason: state.reason }),
-    ...('isDrain' in state && state.isDrain === true && { isDrain: true }),
+    ...('isDrain' in state && state.isDrain && { isDrain: true }),
   })
 }
 

@@ -210,7 +210,7 @@ export class SnapshotReader {
   close(): void {
     this.#isClosed = true
     this.#hub.close()
-    for (const end of [...this.#onClose]) end()
+    for (const end of this.#onClose) end()
   }
 
   #start<Name extends RingName>(ring: Name, { from }: FollowOptions): RingPosition | undefined {
