@@ -53,8 +53,7 @@ it('[N-314] a node that is killed has forgotten no commit and no rest that it ha
     path('node.mjs'),
     `import { createRuntime } from ${url('src/index.js')}
 import { AdminVerifier, readOperatorsFile } from ${url('src/node/public.js')}
-const { operators, iceThreshold } = await readOperatorsFile(${JSON.stringify(path('operators.json'))})
-const verifier = new AdminVerifier({ operators, iceThreshold })
+const verifier = new AdminVerifier(await readOperatorsFile(${JSON.stringify(path('operators.json'))}))
 await createRuntime({
   dataDir: ${JSON.stringify(path('data'))},
   node: { thisNode: '${node(161)}', tickIntervalMs: 20, verifier, adminSocket: ${JSON.stringify(socket)} },
