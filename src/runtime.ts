@@ -197,7 +197,7 @@ export class Runtime implements AsyncDisposable {
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
       const node =
         options.node && new LocalNode(options.node, { ...shared, history, bind: boundTo({ processes, ids }) })
-      if (node !== undefined) new NodeMaintenance(node, { sessions, tasks, processes, jobs, history, logger })
+      if (node !== undefined) new NodeMaintenance({ sessions, tasks, processes, jobs, history, logger }).follow(node)
       await node?.listen()
       processes.begin()
       await node?.start()

@@ -21,7 +21,14 @@ import { countForced } from './forced.js'
 import { guardedScorer } from './guarded-scorer.js'
 import type { NodeHistory } from './history.js'
 import type { DaemonId, EpochId } from './ids.js'
-import { actionsDropped, commitRefused, factLost, loopFailed, portFailed, transitionRefused } from './loop-lines.js'
+import {
+  actionsDropped,
+  commitRefused,
+  checkpointLost,
+  loopFailed,
+  portFailed,
+  transitionRefused,
+} from './loop-lines.js'
 import type { LoopPorts, Participant } from './loop-ports.js'
 import type { NodeChains } from './node-chains.js'
 import type { NodeConfiguration } from './options.js'
@@ -30,7 +37,7 @@ import { PublishQueue, type PublishHandle, type QueuedAttempt, type QueuedEvent 
 import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
 import { RecoveryRegistry } from './recovery.js'
-import { factChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
+import { checkpointChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
 import { isFrozen, NodeState, type NodeVersion } from './state.js'
@@ -274,7 +281,8 @@ export class NodeLoop {
         return
       default:
         this.#fold(event)
-        this.#remember(event)
+        // What goes wrong is told there.
+        void this.#remember(event)
     }
   }
 
@@ -432,8 +440,6 @@ export class NodeLoop {
     const { onFolded } = this.#ports
     if (onFolded !== undefined) callPort('event log', () => onFolded(event), this.#onFault)
     for (const effect of effects) this.#carryOut(effect)
-    const released = releasedBy(event)
-    if (released !== undefined) this.#options.onGateOpened?.(released)
   }
 
   #carryOut(effect: NodeEffect): void {
@@ -441,6 +447,9 @@ export class NodeLoop {
     switch (effect.type) {
       case 'control':
         if (control !== undefined) callPort('control sink', () => control.emit(effect.event), this.#onFault)
+        return
+      case 'open_daemon_gate':
+        this.#options.onGateOpened?.(effect.daemon)
         return
       case 'kill_migration': {
         const failure = killMigration(effect.migration, { aborter, hasVerifier: this.#verifier !== undefined })
@@ -460,10 +469,10 @@ export class NodeLoop {
   /** Hands to the journal what must not be forgotten of an event; resolves once it is durable. */
   #remember(event: FoldEvent, accepted?: Parameters<NodeHistory['change']>[0]['accepted']): Promise<void> {
     const { history, logger } = this.#options
-    const change = factChangeOf(event, rememberedOf(this.#state), this.#anchor)
+    const change = checkpointChangeOf(event, rememberedOf(this.#state), this.#anchor)
     if (change === undefined && accepted === undefined) return Promise.resolve()
     const durable = history.change({ ...change, ...(accepted !== undefined && { accepted }) })
-    durable.catch((cause: unknown) => factLost(logger, faultFields(cause)))
+    durable.catch((cause: unknown) => checkpointLost(logger, faultFields(cause)))
     return durable
   }
 
@@ -491,10 +500,13 @@ export class NodeLoop {
     } catch (cause) {
       this.#onFault('last snapshot', cause)
     }
-    void this.#options.executor.close().then(() => {
-      this.#send({ type: 'finished' })
-      this.#ended.resolve(this.#passes)
-    })
+    void this.#endWithExecutor()
+  }
+
+  async #endWithExecutor(): Promise<void> {
+    await this.#options.executor.close()
+    this.#send({ type: 'finished' })
+    this.#ended.resolve(this.#passes)
   }
 
   #fail(cause: unknown): void {
@@ -516,16 +528,6 @@ export class NodeLoop {
     this.#actor?.send(event)
     return true
   }
-}
-
-/** The daemon whose gate the event has opened before its time. */
-function releasedBy(event: FoldEvent): DaemonId | undefined {
-  if (event.type === 'daemon_lifecycle') {
-    const { type } = event.signal
-    return type === 'exited_cleanly' || type === 'started' ? event.daemon.id : undefined
-  }
-  const isForced = event.type === 'admin_event' && event.event.type === 'force_restart_daemon'
-  return isForced ? event.event.daemon.id : undefined
 }
 
 /** Whether the rings of a snapshot hold something else than those before: their lists stay the same while nothing has come. */

@@ -503,6 +503,12 @@ const optionDoors: readonly OptionsDoor[] = [
     },
   },
   {
+    name: 'defineDaemon',
+    call: (_, options) => main.defineDaemon('indexer', work, options),
+    good: {},
+    bad: { id: ['short', 5, null], graceMs: [-1, '5', null] },
+  },
+  {
     name: 'defineProcess',
     call: (_, options) => main.defineProcess('kind', options, work),
     good: { disposition: 'rerunnable' },
@@ -700,6 +706,7 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.why', '$', ({ tasks }: Place) => tasks.why(name as never)] as const,
     ['Tasks.find', '$', ({ tasks }: Place) => tasks.find('work', name as never)] as const,
     ['defineTask', '$', () => main.defineTask(name as never, {}, work)] as const,
+    ['defineDaemon', '$', () => main.defineDaemon(name as never, work)] as const,
     ['Tasks.suspend', '$', ({ tasks }: Place) => tasks.suspend(name as never)] as const,
     ['Tasks.resume', 'runId', ({ tasks }: Place) => tasks.resume(name as never)] as const,
     ['Tasks.publish', '$', ({ tasks }: Place) => tasks.publish(name as never)] as const,
