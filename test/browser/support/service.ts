@@ -35,8 +35,10 @@ export async function openService(inspect: RuntimeOptions['inspect'] = true): Pr
   const broken = defineTask('broken', {}, () => {
     throw new Error('<img src=x onerror=alert(1)>')
   })
-  const review = defineProcess('review', { disposition: 'rerunnable', signals: { verdict: anything } }, (_: unknown, context) =>
-    context.waitFor('verdict'),
+  const review = defineProcess(
+    'review',
+    { disposition: 'rerunnable', signals: { verdict: anything } },
+    (_: unknown, context) => context.waitFor('verdict'),
   )
   const runtime = await createRuntime({
     inspect,
