@@ -177,7 +177,8 @@ export function decodeServerMessage(input: unknown): ServerMessage {
 
 /* ------------------------------------------------------------------ requests */
 
-const limitUpTo = (most: number) => v.exactOptional(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(most)))
+const limitUpTo = (most: number) =>
+  v.exactOptional(v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(most)))
 const windowEntries = { offset: v.exactOptional(natural), limit: limitUpTo(500) }
 const past = { at: v.exactOptional(natural) }
 const bare = <const Name extends string>(name: Name) => strictSchema({ view: v.literal(name) })

@@ -156,14 +156,7 @@ export interface GapEntry extends EntryBase {
   readonly reason: 'slow' | 'evicted' | 'cut'
 }
 
-export type StreamEntry =
-  | ActorEntry
-  | TransitionEntry
-  | RefusedEntry
-  | EndEntry
-  | FactEntry
-  | RowEntry
-  | GapEntry
+export type StreamEntry = ActorEntry | TransitionEntry | RefusedEntry | EndEntry | FactEntry | RowEntry | GapEntry
 
 /* ------------------------------------------------------------------ messages */
 
