@@ -66,7 +66,7 @@ interface System {
   _bookId(): string
   _relay(source: AnyActorRef | undefined, target: unknown, event: AnyEventObject): void
   _sendInspectionEvent(event: object): void
-  inspect(observer: unknown): unknown
+  inspect(observer: unknown): { unsubscribe(): void }
   readonly _clock: unknown
   readonly _logger: unknown
 }
@@ -133,8 +133,8 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
   readonly system: System
   readonly onSend: RowActorsOptions<Machine>['onSend']
   readonly #done: string
-  /** Whether anybody has ever inspected the system; events are not made for nobody. */
-  #isInspected: boolean
+  /** How many inspect the system; events are not made for nobody. */
+  #inspectors: number
 
   constructor({ machine, parent, id, onSend }: RowActorsOptions<Machine>) {
     this.machine = machine
@@ -143,11 +143,18 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     this.onSend = onSend
     this.#done = `xstate.done.actor.${id}`
     const system = (this.system = parent.system as unknown as System)
-    this.#isInspected = rootOf(parent).options.inspect !== undefined
+    this.#inspectors = rootOf(parent).options.inspect === undefined ? 0 : 1
     const inspect = system.inspect.bind(system)
     system.inspect = (observer) => {
-      this.#isInspected = true
-      return inspect(observer)
+      const subscription = inspect(observer)
+      this.#inspectors += 1
+      let isSubscribed = true
+      const unsubscribe = (): void => {
+        if (isSubscribed) this.#inspectors -= 1
+        isSubscribed = false
+        subscription.unsubscribe()
+      }
+      return { unsubscribe }
     }
   }
 
@@ -211,7 +218,7 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
     if (actor.extra !== undefined) (actor as unknown as Internals)._complete()
     const output: unknown = this.machine.outputOf(actor.row as Place<Machine>)
     const done = { type: this.#done, output, actorId: this.id }
-    if (this.#isInspected) this.system._relay(actor as unknown as AnyActorRef, this.parent, done)
+    if (this.#inspectors > 0) this.system._relay(actor as unknown as AnyActorRef, this.parent, done)
     else (this.parent as unknown as Internals)._send(done)
   }
 
@@ -221,7 +228,7 @@ export class LeanActors<Machine extends AnyStateMachine> implements RowActors<Ma
   }
 
   #inspect(type: string, actor: LeanActor, more?: object): void {
-    if (!this.#isInspected) return
+    if (this.#inspectors === 0) return
     const shown = type === '@xstate.snapshot' ? { snapshot: actor._snapshot } : {}
     this.system._sendInspectionEvent({ type, actorRef: actor, ...more, ...shown })
   }

@@ -3,6 +3,7 @@ import { systemClock } from './base/clock.js'
 import { decode } from './base/decode.js'
 import { DeadlineQueue } from './base/deadline-queue.js'
 import { StatewardError } from './base/errors.js'
+import type { Feed } from './base/feed.js'
 import { createUuidSource } from './base/ids.js'
 import { silentLogger } from './base/logger.js'
 import { nameSchema, optionsSchema, portSchema } from './base/options.js'
@@ -12,7 +13,7 @@ import { readDirectoryJournal, type JournalReading } from './journal/reading.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type Session } from './operations/index.js'
 import { EmbeddedProcessStore, type ProcessStore } from './processes/index.js'
-import { TaskAuthority, type TaskProjection } from './tasks/index.js'
+import { TaskAuthority, type TaskEnd, type TaskProjection } from './tasks/index.js'
 import { JobList } from './work/job-list.js'
 
 /** What is read. */
@@ -25,14 +26,17 @@ export interface ReadDirectoryOptions {
 
 /** What of a session can be read. Operations that have not ended are `lost`, or running if the directory has a live owner. */
 export type ReadableSession = Pick<Session, 'id' | 'epochId' | 'feed' | 'lost'> & {
-  readonly operations: Pick<Session['operations'], 'snapshot'>
+  readonly operations: Pick<Session['operations'], 'snapshot' | 'activeCount' | 'completionCursor' | 'pendingWaits'>
+  readonly view: Pick<Session['view'], 'rows' | 'row'>
 }
 
 /** What a directory held at one instant, in the terms of the rooms. */
 export interface DirectoryState extends Pick<JournalReading, 'owner' | 'brokenEnd' | 'nextSequence' | 'cuts'> {
   readonly sessions: readonly ReadableSession[]
   readonly tasks: TaskProjection
-  readonly processes: Pick<ProcessStore, 'getProcess' | 'listProcesses' | 'eventsAfter'>
+  /** What has ended of them, in order. */
+  readonly taskEnds: Feed<TaskEnd>
+  readonly processes: Pick<ProcessStore, 'getProcess' | 'listProcesses' | 'eventsAfter' | 'recentEvents' | 'getLease'>
 }
 
 const optionsOfReading = optionsSchema<ReadDirectoryOptions>({
@@ -76,6 +80,7 @@ export async function readDirectory(options: ReadDirectoryOptions): Promise<Dire
     cuts,
     sessions: [...sessions.all()],
     tasks: authority.projection,
+    taskEnds: authority.feed,
     processes,
   }
 }

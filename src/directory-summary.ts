@@ -10,8 +10,10 @@ import {
   type PendingQuestion,
   type Run,
   type RunState,
+  type TaskId,
   type TaskProjection,
 } from './tasks/index.js'
+import { phaseOf } from './tasks/task.js'
 
 /** Most entries of one list of a summary. */
 const mostEntries = 100
@@ -24,11 +26,17 @@ export interface Excerpt<Entry> {
   readonly entries: readonly Entry[]
 }
 
+/** An operation that has begun and not ended. */
+export interface UnfinishedOperation extends Pick<LostOperation, 'id' | 'kind' | 'displayName' | 'status'> {
+  /** When it began to run, epoch milliseconds; `null` when it had not. */
+  readonly startedAtMs: number | null
+}
+
 /** What a session holds. */
 export interface SessionSummary {
   readonly id: string
   /** What has begun and not ended: running when the directory has an owner that runs, lost otherwise. */
-  readonly unfinished: Excerpt<Pick<LostOperation, 'id' | 'kind' | 'displayName' | 'status'>>
+  readonly unfinished: Excerpt<UnfinishedOperation>
   /** How many of the ends that are kept were of which kind. */
   readonly ended: Readonly<Partial<Record<OperationOutcome['type'], number>>>
   /** Place of the last end in the order of all. */
@@ -69,6 +77,7 @@ export interface TasksSummary {
   readonly runs: Readonly<Record<RunState, number>>
   /** Runs by the kind of their tasks, by name. */
   readonly kinds: Excerpt<{ readonly kind: string; readonly runs: Readonly<Partial<Record<RunState, number>>> }>
+  /** Of tasks that have not ended before those of others. */
   readonly budgets: Excerpt<Pick<Budget, 'taskId' | 'dimension' | 'limit' | 'consumed' | 'reserved' | 'exhausted'>>
   readonly running: Excerpt<RunningAttempt>
   readonly waiting: Excerpt<WaitingRun>
@@ -126,7 +135,9 @@ function summaryOfSession({ id, lost, feed }: ReadableSession): SessionSummary {
   for (const { outcome } of feed.since(0).entries) ended[outcome.type] = (ended[outcome.type] ?? 0) + 1
   const entries = lost
     .slice(0, mostEntries)
-    .map(({ id: operationId, kind, displayName, status }) => ({ id: operationId, kind, displayName, status }))
+    .map(({ id: operationId, kind, displayName, status, startedAtMs = null }) => {
+      return { id: operationId, kind, displayName, status, startedAtMs }
+    })
   return { id, unfinished: { total: lost.length, entries }, ended, lastEnd: feed.watermark() }
 }
 
@@ -185,12 +196,24 @@ function waitText(kind: NonNullable<ProcessRecord['wait']>['kind']): string {
   }
 }
 
+/** Those that something may still be spent of come first: of ended tasks there may be very many. */
 function* budgetsOf(tasks: TaskProjection): Iterable<TasksSummary['budgets']['entries'][number]> {
-  for (const { spec } of tasks.tasks()) {
-    for (const { taskId, dimension, limit, consumed, reserved, exhausted } of tasks.budgetsOf(spec.id)) {
-      yield { taskId, dimension, limit, consumed, reserved, exhausted }
+  for (const isWanted of [true, false]) {
+    for (const { spec } of tasks.tasks()) {
+      const budgets = [...tasks.budgetsOf(spec.id)]
+      if (budgets.length === 0 || isOpenBelow(tasks, spec.id) !== isWanted) continue
+      for (const { taskId, dimension, limit, consumed, reserved, exhausted } of budgets) {
+        yield { taskId, dimension, limit, consumed, reserved, exhausted }
+      }
     }
   }
+}
+
+/** Whether a task, or one below it, has not ended. */
+function isOpenBelow(tasks: TaskProjection, taskId: TaskId): boolean {
+  const task = tasks.task(taskId)
+  if (task === undefined) return false
+  return phaseOf(task) === 'open' || [...tasks.children(taskId)].some((child) => isOpenBelow(tasks, child))
 }
 
 function* runningAttempts(tasks: TaskProjection): Iterable<RunningAttempt> {

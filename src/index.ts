@@ -36,8 +36,9 @@ export {
   type ProcessDefinition,
   type ProcessHandle,
 } from './processes/public.js'
-export { createRuntime, type Runtime, type RuntimeRecovery } from './runtime.js'
-export type { CloseOptions, RuntimeOptions } from './runtime-options.js'
+export { createRuntime } from './create-runtime.js'
+export type { Runtime, RuntimeRecovery } from './runtime.js'
+export type { CloseOptions, InspectorServerOptions, InspectorViewOptions, RuntimeOptions } from './runtime-options.js'
 export { defineTask, type DefinitionOptions, type TaskDefinition } from './tasks/definition.js'
 export { RetryLater, TerminalFailure } from './tasks/dispatch/handler.js'
 export { TaskFailed, type TaskFailure } from './tasks/task-failed.js'

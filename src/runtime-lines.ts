@@ -3,6 +3,8 @@ import type { JournalCut } from './journal/journal.js'
 
 export const runtimeOpened = defineLine<{
   readonly dataDir?: string
+  /** Where the inspector is served. */
+  readonly inspector?: string
   readonly durationMs: number
   readonly sessions: number
   /** Operations that ran when the process before ended. */

@@ -9,6 +9,7 @@ import {
   durationSchema,
   functionSchema,
   nameSchema,
+  numberSchema,
   optionsSchema,
   portSchema,
   textOf,
@@ -17,10 +18,74 @@ import {
 } from './base/options.js'
 import { clockSchema, idSourceSchema, loggerSchema } from './base/ports.js'
 import type { JournalStore } from './journal/journal.js'
+import { runtimeNodeSchema, type RuntimeNodeOptions } from './node/index.js'
 import { inspectSchema } from './operations/index.js'
 import { runtimeProcessesSchema, type RuntimeProcessesOptions } from './processes/index.js'
 import { runtimeTasksSchema, type RuntimeTasksOptions } from './tasks/index.js'
 import { tracerSchema, type Tracer } from './work/job-span.js'
+
+/** How the inspector of a runtime is served. */
+export interface InspectorServerOptions extends InspectorViewOptions {
+  /** Where it listens, on this machine alone. Default: a port that is free. */
+  readonly port?: number
+}
+
+/** What an inspector shows and allows. */
+export interface InspectorViewOptions {
+  /** Whether viewers may cancel, terminate, retry, answer, pause and resume. Default false: they only look. */
+  readonly actions?: boolean
+  /**
+   * Whether payloads, results, answers and the contexts of actors are shown, fields that look like secrets masked. Default false:
+   * only that they are there.
+   */
+  readonly values?: boolean
+  /** Which fields hold secrets, by their names. Default: that of the runtime's log. */
+  readonly mask?: RegExp
+  /** Fraction of the operations whose actors are shown, each with its whole story or not at all. Default 1. */
+  readonly sample?: number
+  /** Entries of the stream that are held for viewers who come later or read slowly. Default 10,000. */
+  readonly capacity?: number
+}
+
+/** The fields of {@link InspectorViewOptions}. */
+export const inspectorViewEntries = {
+  actions: v.optional(v.boolean()),
+  values: v.optional(v.boolean()),
+  mask: v.optional(
+    v.custom<RegExp>(
+      (input) => input instanceof RegExp,
+      ({ input }) => `not a regular expression: ${textOf(input)}`,
+    ),
+  ),
+  sample: v.optional(numberSchema(0, 1)),
+  capacity: v.optional(wholeNumberSchema(10, 1_000_000)),
+}
+
+const inspectorServerSchema = optionsSchema<InspectorServerOptions>({
+  ...inspectorViewEntries,
+  port: v.optional(wholeNumberSchema(0, 65_535)),
+})
+
+/** Whether it is an observer, and not options. */
+function isObserver(input: unknown): input is Inspect {
+  return v.is(inspectSchema, input)
+}
+
+const inspectOptionSchema: v.GenericSchema<unknown, Inspect | InspectorServerOptions | boolean> = v.lazy((input) => {
+  if (typeof input === 'boolean') return v.boolean()
+  return isObserver(input) ? inspectSchema : inspectorServerSchema
+})
+
+/** The observer that is given, if one is. */
+export function observerIn(inspect: RuntimeOptions['inspect']): Inspect | undefined {
+  return isObserver(inspect) ? inspect : undefined
+}
+
+/** How the inspector is to be served, if it is. */
+export function inspectorServerIn(inspect: RuntimeOptions['inspect']): InspectorServerOptions | undefined {
+  if (inspect === undefined || inspect === false || isObserver(inspect)) return undefined
+  return inspect === true ? {} : inspect
+}
 
 /** What a runtime is built on; everything has a default. */
 export interface RuntimeOptions {
@@ -41,8 +106,12 @@ export interface RuntimeOptions {
   readonly onDamage?: 'refuse' | 'cut'
   readonly clock?: Clock
   readonly ids?: IdSource
-  /** Receives the inspection events of every actor, for instance the observer of `createStatelyInspector`. */
-  readonly inspect?: Inspect
+  /**
+   * True, or how: serves the inspector, a page that shows what happens here, to this machine alone, under an address with a
+   * secret in it that is logged and stands in `runtime.inspectorUrl`. Or an observer, which receives the inspection events of
+   * every actor, for instance that of `createStatelyInspector`.
+   */
+  readonly inspect?: Inspect | InspectorServerOptions | boolean
   /** Is told the life of the service; every line is listed in docs/observability.md. Default: nobody is. */
   readonly logger?: Logger
   /**
@@ -51,7 +120,7 @@ export interface RuntimeOptions {
    */
   readonly mask?: RegExp
   /**
-   * An OpenTelemetry tracer: one span per operation, submission and attempt, active inside its work. See docs/observability.md.
+   * An OpenTelemetry tracer: one span per operation, submission, attempt, start and run, active inside its work. See docs/observability.md.
    */
   readonly tracer?: Tracer
   /** An OpenTelemetry meter: queues, waits, durations, ends, budgets and the journal. See docs/observability.md. */
@@ -62,6 +131,8 @@ export interface RuntimeOptions {
   readonly tasks?: RuntimeTasksOptions
   /** What processes there are, where they live, and how they are run. */
   readonly processes?: RuntimeProcessesOptions
+  /** Who this node is, what daemons it can run, and whom it obeys. Without it there is no node. */
+  readonly node?: RuntimeNodeOptions
   /** A number from 0 up to, not including, 1; spreads retries. Default `Math.random`. */
   readonly random?: () => number
 }
@@ -79,7 +150,7 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   store: v.optional(portSchema<JournalStore>(['open'])),
   clock: v.optional(clockSchema),
   ids: v.optional(idSourceSchema),
-  inspect: v.optional(inspectSchema),
+  inspect: v.optional(inspectOptionSchema),
   logger: v.optional(loggerSchema),
   mask: v.optional(patternSchema),
   tracer: v.optional(tracerSchema),
@@ -87,6 +158,7 @@ export const runtimeOptionsSchema = optionsSchema<RuntimeOptions>({
   compactAfter: v.optional(wholeNumberSchema(1)),
   tasks: v.optional(runtimeTasksSchema),
   processes: v.optional(runtimeProcessesSchema),
+  node: v.optional(runtimeNodeSchema),
   random: v.optional(functionSchema<() => number>()),
 })
 

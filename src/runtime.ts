@@ -3,9 +3,9 @@ import { checkedIds } from './base/checked-ids.js'
 import { DeadlineQueue } from './base/deadline-queue.js'
 import { systemClock, type Clock } from './base/clock.js'
 import { decode } from './base/decode.js'
-import { StatewardError } from './base/errors.js'
+import { InvalidInputError, StatewardError } from './base/errors.js'
 import { createUuidSource } from './base/ids.js'
-import { inspectOption } from './base/inspection.js'
+import { Inspection } from './base/inspection.js'
 import { silentLogger, type Logger } from './base/logger.js'
 import { secretKeys } from './base/mask.js'
 import { Instruments } from './base/meter.js'
@@ -15,15 +15,21 @@ import type { JournalCut } from './journal/journal.js'
 import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type SessionLimits, type Session } from './operations/index.js'
+import { LocalNode, NodeHistory } from './node/index.js'
 import {
   checkedRandom,
+  inspectorServerIn,
+  observerIn,
   closeOptionsSchema,
   runtimeOptionsSchema,
   type CloseOptions,
+  type InspectorServerOptions,
   type RuntimeOptions,
 } from './runtime-options.js'
 import { EmbeddedProcessStore, Processes } from './processes/index.js'
+import { boundTo } from './runtime-daemons.js'
 import { journalReopened, runtimeClosed, runtimeClosing, runtimeOpened } from './runtime-lines.js'
+import { NodeMaintenance } from './runtime-node.js'
 import { asJournalError, storeOf } from './runtime-store.js'
 import { wakeInSession } from './session-wakes.js'
 import { isTerminalRunState, runStates, TaskAuthority, Tasks } from './tasks/index.js'
@@ -42,8 +48,25 @@ const defaultGraceMs = 5000
  * or a clock that breaks its contract, with the errors of the journal (`journal_locked`, `journal_corrupt`, ...) and
  * with those of records that contradict each other.
  */
-export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  return Runtime.open(options)
+export async function createRuntime(
+  options: RuntimeOptions = {},
+  /** @internal How an inspector is served, where the options ask for one. */
+  openInspector?: OpenInspector,
+): Promise<Runtime> {
+  return Runtime.open(options, openInspector)
+}
+
+/** Serves an inspector for a runtime. */
+export type OpenInspector = (
+  runtime: Runtime,
+  options: InspectorServerOptions,
+  use: { readonly clock: Clock; readonly logger: Logger; readonly mask: RegExp | undefined },
+) => Promise<OpenedInspector>
+
+/** An inspector that is served; disposed, it lets its viewers go. */
+export interface OpenedInspector extends AsyncDisposable {
+  /** Its address, with the secret in it. */
+  readonly url: string
 }
 
 /** What a runtime is put together from. */
@@ -52,11 +75,26 @@ interface Parts {
   readonly sessions: SessionDirectory
   readonly tasks: Tasks
   readonly processes: Processes
+  readonly node: LocalNode | undefined
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
   readonly clock: Clock
   readonly logger: Logger
   readonly instruments: Instruments | undefined
+  readonly inspection: Inspection
+  readonly dataDir: string | undefined
+}
+
+/** What an inspector needs of a runtime beside its rooms. */
+interface InspectedParts {
+  /** Where viewers of actors come and go. */
+  readonly inspection: Inspection
+  /** Directory of its journal, if it has one. */
+  readonly dataDir: string | undefined
+  /** Where its journal stands, if it has one. */
+  readonly journal: () => Lane['position']
+  /** Epoch milliseconds by its clock. */
+  readonly nowMs: () => number
 }
 
 /** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
@@ -69,19 +107,25 @@ export class Runtime implements AsyncDisposable {
   readonly jobs: JobList
   /** What opening found: whoever minds a loss looks here. */
   readonly recovery: RuntimeRecovery
+  readonly #node: LocalNode | undefined
+  /** @internal For inspectors. */
+  readonly inspected: InspectedParts
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #instruments: Instruments | undefined
+  #inspector: OpenedInspector | undefined
   #closing: Promise<void> | undefined
 
   private constructor(parts: Parts) {
-    const { lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments } = parts
+    const { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments, inspection, dataDir } =
+      parts
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
     this.processes = processes
+    this.#node = node
     this.jobs = jobs
     this.#lane = lane
     this.#sessions = sessions
@@ -89,9 +133,11 @@ export class Runtime implements AsyncDisposable {
     this.#clock = clock
     this.#logger = logger
     this.#instruments = instruments
+    const nowMs = (): number => clock.wallNow()
+    this.inspected = { inspection, dataDir, journal: () => lane.position, nowMs }
   }
 
-  static async open(given: RuntimeOptions): Promise<Runtime> {
+  static async open(given: RuntimeOptions, openInspector?: OpenInspector): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
     const { define, retention, feedCapacity, ...dispatch } = options.tasks ?? {}
@@ -103,19 +149,24 @@ export class Runtime implements AsyncDisposable {
     const jobs = new JobList()
     const instruments = options.meter === undefined ? undefined : new Instruments(options.meter, logger)
     if (instruments !== undefined) measureJobs(instruments, jobs)
+    const inspection = new Inspection(observerIn(inspect), logger)
     const shared = {
       clock,
       logger,
       ids,
       deadlines,
       jobs,
-      ...inspectOption(inspect, logger),
+      inspect: inspection,
       ...(tracer !== undefined && { tracer }),
       ...(instruments !== undefined && { instruments }),
     }
     const sessions = new SessionDirectory(shared)
     const authority = new TaskAuthority({ logger, ...(feedCapacity !== undefined && { feedCapacity }) })
     const embedded = new EmbeddedProcessStore({ clock, ids, logger })
+    const history = new NodeHistory({
+      logger,
+      ...(options.node?.retention !== undefined && { retention: options.node.retention }),
+    })
     const store = await asJournalError('open', () => storeOf(options, clock, logger))
     const measured = store && instruments ? measuredStore(store, instruments, clock) : store
     const lane = await asJournalError('open', () =>
@@ -126,6 +177,7 @@ export class Runtime implements AsyncDisposable {
         ...(compactAfter !== undefined && { compactAfter }),
         streamFor: (name) => {
           if (name === TaskAuthority.streamName) return authority
+          if (name === NodeHistory.streamName) return history
           return name === EmbeddedProcessStore.streamName ? embedded.stream : sessions.streamFor(name)
         },
       }),
@@ -134,20 +186,58 @@ export class Runtime implements AsyncDisposable {
       sessions.start(lane)
       authority.start(lane)
       embedded.start(lane)
+      history.start(lane)
       sessions.finishTrees()
       const spread = checkedRandom(random)
       const own = { ...(define && { define }), ...(retention && { retention }) }
       const tasks = new Tasks({ ...shared, authority, random: spread, dispatch, ...own })
       const onWake = wakeInSession(sessions)
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
+      const node =
+        options.node && new LocalNode(options.node, { ...shared, history, bind: boundTo({ processes, ids }) })
+      if (node !== undefined) new NodeMaintenance(node, { sessions, tasks, processes, jobs, history, logger })
+      await node?.listen()
       processes.begin()
-      const runtime = new Runtime({ lane, sessions, tasks, processes, deadlines, jobs, clock, logger, instruments })
+      await node?.start()
+      const runtime = new Runtime({
+        lane,
+        sessions,
+        tasks,
+        processes,
+        node,
+        deadlines,
+        jobs,
+        clock,
+        logger,
+        instruments,
+        inspection,
+        dataDir: options.dataDir,
+      })
+      const server = inspectorServerIn(inspect)
+      if (server !== undefined) {
+        runtime.#inspector = await runtime.#serve(openInspector, server, options.mask)
+      }
       runtime.#tellOpened(options.dataDir, openingAt)
       return runtime
     } catch (cause) {
       await lane.close()
       throw cause
     }
+  }
+
+  /** What this host should be doing, and whether it may. Raises `invalid_input` where the options name no node. */
+  get node(): LocalNode {
+    if (this.#node !== undefined) return this.#node
+    throw new InvalidInputError({
+      subject: 'runtime options',
+      field: 'node',
+      reason: 'missing: this runtime has no node',
+    })
+  }
+
+  /** Where its inspector is served, with the secret in it, when `inspect` asks for one: whoever knows it may look. */
+  get inspectorUrl(): string | undefined {
+    return this.#inspector?.url
   }
 
   /** Whether durable changes are possible; a poisoned runtime needs {@link Runtime.reopen}. */
@@ -239,6 +329,21 @@ export class Runtime implements AsyncDisposable {
     return this.close()
   }
 
+  /** Rejects as opening does; whatever was begun has ended then. */
+  async #serve(
+    openInspector: OpenInspector | undefined,
+    options: InspectorServerOptions,
+    mask: RegExp | undefined,
+  ): Promise<OpenedInspector> {
+    try {
+      if (openInspector === undefined) throw new StatewardError('inspector_unavailable', 'nothing serves it', {})
+      return await openInspector(this, options, { clock: this.#clock, logger: this.#logger, mask })
+    } catch (cause) {
+      await this.close({ policy: 'terminate' })
+      throw cause
+    }
+  }
+
   async #close({
     policy = 'retire',
     graceMs = defaultGraceMs,
@@ -250,16 +355,19 @@ export class Runtime implements AsyncDisposable {
     // First, because attempts and runs may run operations.
     const leftMs = policy === 'retire' ? graceMs : 0
     const isAtWork = this.tasks.isDispatching || this.processes.isRunning
+    // Before all: its daemons use the rest.
+    const [ended] = await Promise.allSettled([this.#node?.shutdown({ graceMs: leftMs })])
     const draining = [this.tasks.close(leftMs), this.processes.close({ graceMs: leftMs, drain })]
     if (isAtWork) await Promise.allSettled(draining)
     // The journal is released whatever becomes of them all.
     const closed = await Promise.allSettled([...draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
     this.#instruments?.[Symbol.dispose]()
-    await asJournalError('close', () => this.#lane.close())
+    await asJournalError('close', () => this.#lane.close()).finally(() => this.#inspector?.[Symbol.asyncDispose]())
+    this.#node?.closeChains()
     const durationMs = this.#clock.monotonicNow() - closingAt
     runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })
-    for (const part of closed) if (part.status === 'rejected') throw part.reason
+    for (const part of [ended, ...closed]) if (part.status === 'rejected') throw part.reason
   }
 
   #tellOpened(dataDir: string | undefined, openingAt: number): void {
@@ -272,6 +380,7 @@ export class Runtime implements AsyncDisposable {
     )
     runtimeOpened(this.#logger, {
       ...(dataDir !== undefined && { dataDir }),
+      ...(this.#inspector !== undefined && { inspector: this.#inspector.url }),
       durationMs: this.#clock.monotonicNow() - openingAt,
       sessions: sessions.length,
       lostOperations: sessions.reduce((sum, { lost }) => sum + lost.length, 0),

@@ -16,7 +16,10 @@ const floors: readonly (readonly string[])[] = [
   ['src/work'],
   ['src/operations', 'src/tasks', 'src/processes', 'src/node'],
   ['src'],
-  ['src/index.ts', 'src/cli', 'src/http', 'src/inspect', 'src/testing'],
+  ['src/http', 'src/testing'],
+  ['src/inspect'],
+  ['src/create-runtime.ts'],
+  ['src/index.ts', 'src/cli'],
   ['examples'],
 ]
 

@@ -16,28 +16,27 @@ interface Contender extends AsyncDisposable {
   run(count: number): Promise<void>
 }
 
-async function openProcesses(url: string): Promise<Contender> {
+export async function openProcesses(url: string): Promise<Contender> {
   const database = await PostgresDatabase.open({ url })
   const store = await PostgresProcessStore.open({ database, schema: 'jobs' })
   let left = 0
   let done = createDeferred<void>()
-  const empty = defineProcess('empty', { disposition: 'rerunnable' }, () => null)
-  // Ends are learned of where they are written: nobody polls for them.
-  const runtime = await createRuntime({
-    processes: {
-      store,
-      concurrency,
-      define: [empty],
-      emitLifecycle: true,
-      sink: {
-        emit: ({ eventType }) => {
-          if (eventType !== 'process.completed') return
-          left -= 1
-          if (left === 0) done.resolve()
-        },
-      },
+  // An end is durable when the store has answered: that is when it counts, as for the queue.
+  const counting = new Proxy(store, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target)
+      if (typeof value !== 'function') return value
+      if (key !== 'completeWithLease') return value.bind(target) as unknown
+      return async (...given: Parameters<typeof store.completeWithLease>) => {
+        const ended = await target.completeWithLease(...given)
+        left -= 1
+        if (left === 0) done.resolve()
+        return ended
+      }
     },
   })
+  const empty = defineProcess('empty', { disposition: 'rerunnable' }, () => null)
+  const runtime = await createRuntime({ processes: { store: counting, concurrency, define: [empty] } })
   return {
     async run(count) {
       left = count
@@ -53,7 +52,7 @@ async function openProcesses(url: string): Promise<Contender> {
 }
 
 /** The queue, whose jobs end one by one or batch by batch: then all jobs of a batch have the same end. */
-async function openBoss(url: string, { batchSize }: { readonly batchSize: number }): Promise<Contender> {
+export async function openBoss(url: string, { batchSize }: { readonly batchSize: number }): Promise<Contender> {
   const boss = new PgBoss({ connectionString: url, max: 10, supervise: false, schedule: false })
   boss.on('error', (error) => process.stderr.write(`${error.message}\n`))
   await boss.start()

@@ -1,5 +1,5 @@
 import type { AnyStateMachine, AnyStateNode } from 'xstate'
-import { actionName, eventName, guardName } from './names.js'
+import { actionName, eventName, guardName } from '../../machines/chart-names.js'
 
 /** One transition of a chart, with every name as the chart spells it. */
 export interface Edge {

@@ -1,7 +1,7 @@
 import type { AnyStateMachine, AnyStateNode } from 'xstate'
 import { diagramOf } from './diagram.js'
 import { type Edge, edgesOf, stateName, statesOf } from './edges.js'
-import { actionName } from './names.js'
+import { actionName } from '../../machines/chart-names.js'
 
 /** The Markdown page of one chart: the diagram, every state, every transition. */
 export function pageOf(machine: AnyStateMachine): string {

@@ -1,21 +1,44 @@
 /** Tasks by the calendar and tasks that repeat: docs/cookbook.md. */
 // #region shown
-import { createRuntime } from 'stateward'
+import { createRuntime, defineTask } from 'stateward'
 
-await using runtime = await createRuntime()
+const digest = defineTask('digest', {}, () => 'sent')
+const books = defineTask('close the books', {}, (_, { scheduledAt }) => `of ${scheduledAt.toDateString()}`)
+const poll = defineTask('poll', {}, () => 'looked')
+
+await using runtime = await createRuntime({ tasks: { define: [digest, books, poll] } })
 const { tasks } = runtime
-tasks.handle('digest', () => 'sent')
-tasks.handle('poll', () => 'looked')
 
-// `sec min hour dom month dow year`: half past seven on workdays. Under a key it is scheduled once, at whatever start.
-const digest = await tasks.submit({
-  kind: 'digest',
+// Half past seven on workdays (`min hour dom month dow`), by the clocks of Berlin, in summer and in winter.
+// Under a key it is scheduled once, at whatever start.
+const morning = await tasks.submit(digest, undefined, {
   key: 'morning digest',
-  runPolicy: { type: 'cron', expression: '0 30 7 * * Mon-Fri *' },
+  runPolicy: {
+    type: 'cron',
+    expression: '30 7 * * Mon-Fri',
+    timezone: 'Europe/Berlin',
+    catchUp: 'none', // what was missed while nothing ran is left out; `latest`, the default, makes up for the last, `all` for all
+    overlap: 'skip', // while one is not over the next is left out; `queue` lets it wait, `allow`, the default, runs both
+  },
 })
-const poll = await tasks.submit({ kind: 'poll', runPolicy: { type: 'repeat', count: 3, intervalMs: 10 } })
+const [next] = tasks.projection.runsOf(morning.id)
+const clock = new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', timeStyle: 'short' })
+if (next !== undefined)
+  console.log('the next digest is a run of its own:', next.state, clock.format(next.scheduledAtMs))
 
-const [next] = tasks.projection.runsOf(digest)
-if (next !== undefined) console.log('the next digest is a run of its own:', next.state)
-console.log('polled:', (await tasks.outcome(poll)).status)
+// Begun four days ago, as after a downtime: each night that was missed is made up for, one after another.
+const nights = await tasks.submit(books, undefined, {
+  at: new Date(Date.now() - 4 * 86_400_000),
+  runPolicy: { type: 'cron', expression: '0 3 * * *', catchUp: 'all', overlap: 'queue', maxOccurrences: 3 },
+})
+console.log('nights made up for:', (await nights.outcome()).runs.length)
+
+// Another schedule for a task that is there: what is not due yet gives way to it.
+await tasks.reschedule(morning.id, { type: 'cron', expression: '0 9 * * Mon-Fri', timezone: 'Europe/Berlin' })
+const [later] = tasks.projection.runsOf(morning.id).filter(({ state }) => state === 'scheduled')
+if (later !== undefined) console.log('from now on at', clock.format(later.scheduledAtMs))
+
+// Not by the calendar: three times, ten milliseconds apart.
+const polled = await tasks.submit(poll, undefined, { runPolicy: { type: 'repeat', count: 3, intervalMs: 10 } })
+console.log('polled:', (await polled.outcome()).status)
 // #endregion

@@ -168,6 +168,11 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     this.#watermark = Math.max(this.#watermark, droppedThrough)
   }
 
+  /** Drops rows from the oldest on for as long as `isOver` says so of the oldest; at most all of them. */
+  dropWhile(isOver: (row: Row) => boolean): void {
+    while (this.size > 0 && isOver(this.#rows[this.#first] as Row)) this.#dropFirst()
+  }
+
   watermark(): number {
     return this.#watermark
   }
@@ -322,7 +327,8 @@ export class SequencedFeed<Row extends Sequenced> implements Feed<Row> {
     this.#first += 1
     this.#droppedThrough = dropped.seq
     this.#droppedCount += 1
-    if (this.#first > this.capacity) {
+    // What has left is cut off once it is the larger half.
+    if (this.#first > this.size) {
       this.#rows = this.#rows.slice(this.#first)
       this.#first = 0
     }

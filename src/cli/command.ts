@@ -1,8 +1,12 @@
 import { parseArgs } from 'node:util'
-import { messageOf, StatewardError } from '../base/errors.js'
+import { messageOf } from '../base/errors.js'
+import { parseAdminCommand, type AdminCommand } from './admin/command.js'
 import type { StatusOptions } from './directory/status.js'
 import type { TailOptions } from './directory/tail.js'
+import type { InspectCommand } from './inspector/inspect.js'
+import type { TopCommand } from './inspector/top.js'
 import { nearest } from './nearest.js'
+import { UsageError } from './usage-error.js'
 
 /** What the command line asks for. */
 export type Command =
@@ -12,6 +16,10 @@ export type Command =
   | ({ readonly type: 'check' } & CheckCommand)
   | ({ readonly type: 'status' } & StatusOptions)
   | ({ readonly type: 'tail' } & TailOptions)
+  | { readonly type: 'admin help' }
+  | { readonly type: 'admin'; readonly command: AdminCommand }
+  | ({ readonly type: 'inspect' } & InspectCommand)
+  | ({ readonly type: 'top' } & TopCommand)
 
 /** Options of `stateward run`. */
 export interface RunCommand {
@@ -39,26 +47,24 @@ export interface CheckCommand {
   readonly planFile: string
 }
 
-/** Raised with code `bad_usage` for a command line that cannot be understood. */
-export class UsageError extends StatewardError<'bad_usage', Record<string, never>> {
-  override readonly name = 'UsageError'
-
-  constructor(reason: string, options?: ErrorOptions) {
-    super('bad_usage', `${reason} (see stateward --help)`, {}, options)
-  }
-}
-
 /** Shown by `stateward --help`. */
 export const helpText = `Usage: stateward run <plan.json> [options]
        stateward check <plan.json>
        stateward status <dir> [--watch] [--json]
        stateward tail <dir> [--lines <n>] [--json]
+       stateward admin <keygen | simulate | sign | verify | submit> ...
+       stateward inspect <url | dir | recording> [--port <n>] [--values] [--json]
+       stateward top <url | dir | recording> [--json]
 
 run    runs the tools of a plan as operations of one session, each once what it needs has ended,
        and waits for all of them. Run again after a crash, tools that have finished are not run twice.
 check  says whether run would take the plan, without starting anything.
 status tells what a data directory holds, live or dead: sessions, operations, tasks, budgets, waits.
 tail   tells the last events in a data directory, and those that come as long as it has an owner.
+admin  signs what operators want of a running node and hands it in (see stateward admin --help).
+inspect serves a page that shows a service that serves its inspector, a data directory, live or dead, or a
+       recording; to this machine alone, and without the internet.
+top    shows the same in short in the terminal; anywhere else once, as plain text.
 
 Options of run:
   --data-dir <dir>  where the journal is kept (default: .stateward/<plan name>)
@@ -75,6 +81,11 @@ Options of status and tail:
   --lines <n>       begin with the last n events (default: 20)
   --json            print one line of JSON per status or event
 
+Options of inspect and top:
+  --port <n>        listen on this port of 127.0.0.1 (default: one that is free)
+  --values          show what payloads, results and answers hold, secrets masked
+  --json            print the address, or one picture, as one line of JSON
+
   --help            show this text
   --version         show the version
 
@@ -86,7 +97,7 @@ Exit codes:
 Ctrl-C asks the running tools to end and starts no more; a second one kills them.
 `
 
-const verbs = ['run', 'check', 'status', 'tail'] as const
+const verbs = ['run', 'check', 'status', 'tail', 'inspect', 'top'] as const
 type Verb = (typeof verbs)[number]
 
 const flag = { type: 'boolean' } as const
@@ -102,6 +113,8 @@ const options = {
   json: flag,
   watch: flag,
   lines: { type: 'string' },
+  port: { type: 'string' },
+  values: flag,
   help: { ...flag, short: 'h' },
   version: { ...flag, short: 'v' },
 } as const
@@ -113,10 +126,14 @@ const optionsOf: Readonly<Record<Verb, readonly Option[]>> = {
   check: [],
   status: ['watch', 'json'],
   tail: ['lines', 'json'],
+  inspect: ['port', 'values', 'json'],
+  top: ['json'],
 }
 
 /** Reads a command line without the program's own name. Raises `bad_usage`. */
 export function parseCommand(args: readonly string[]): Command {
+  // It has options of its own.
+  if (args[0] === 'admin') return adminCommand(args.slice(1))
   const { values, positionals } = parse(args)
   if (values.help) return { type: 'help' }
   if (values.version) return { type: 'version' }
@@ -133,6 +150,12 @@ export function parseCommand(args: readonly string[]): Command {
       return { type: 'status', directory: target, watch: values.watch ?? false, json }
     case 'tail':
       return { type: 'tail', directory: target, lines: linesOf(values.lines), json }
+    case 'inspect': {
+      const port = portOf(values.port)
+      return { type: 'inspect', target, values: values.values ?? false, json, ...(port !== undefined && { port }) }
+    }
+    case 'top':
+      return { type: 'top', target, json }
     case 'run': {
       const { 'data-dir': dataDir, fresh = false, resume = false, 'retry-failed': retryFailed = false } = values
       if (dataDir === '') throw new UsageError('--data-dir needs a directory')
@@ -155,20 +178,41 @@ export function parseCommand(args: readonly string[]): Command {
   }
 }
 
+function adminCommand(args: readonly string[]): Command {
+  const command = parseAdminCommand(args)
+  return command === undefined ? { type: 'admin help' } : { type: 'admin', command }
+}
+
 function verbOf(word: string | undefined): Verb {
   if (word === undefined) throw new UsageError('nothing to do: name a command')
   const verb = verbs.find((known) => known === word)
   if (verb !== undefined) return verb
-  const meant = nearest(word, verbs)
+  const meant = nearest(word, [...verbs, 'admin'])
   const question = meant === undefined ? '' : `, did you mean ${meant}?`
   throw new UsageError(`unknown command ${JSON.stringify(word)}${question}`)
 }
 
+/** What a command is given. */
+const nounOf: Readonly<Record<Verb, string>> = {
+  run: 'plan file',
+  check: 'plan file',
+  status: 'directory',
+  tail: 'directory',
+  inspect: 'url, directory or recording',
+  top: 'url, directory or recording',
+}
+
 function onlyTarget(verb: Verb, [target, stranger]: readonly string[]): string {
-  const noun = verb === 'run' || verb === 'check' ? 'plan file' : 'directory'
+  const noun = nounOf[verb]
   if (target === undefined || target === '') throw new UsageError(`${verb} needs a ${noun}`)
   if (stranger !== undefined) throw new UsageError(`${verb} takes one ${noun}, but got ${JSON.stringify(stranger)} too`)
   return target
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw new UsageError(`--port needs a number from 0 to 65535, but got ${JSON.stringify(text)}`)
 }
 
 function linesOf(text = '20'): number {
@@ -180,6 +224,15 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], allowPositionals: true, options })
   } catch (cause) {
-    throw new UsageError(messageOf(cause), { cause })
+    const [, unknown] = /^Unknown option '--([\w-]+)'/.exec(messageOf(cause)) ?? []
+    if (unknown === undefined) throw new UsageError(messageOf(cause), undefined, { cause })
+    const meant = nearest(unknown, Object.keys(options))
+    throw new UsageError(
+      `unknown option --${unknown}${meant === undefined ? '' : `, did you mean --${meant}?`}`,
+      undefined,
+      {
+        cause,
+      },
+    )
   }
 }

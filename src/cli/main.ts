@@ -4,7 +4,9 @@ import { join, resolve } from 'node:path'
 import { systemClock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
-import { helpText, parseCommand, type RunCommand } from './command.js'
+import { adminHelpText } from './admin/command.js'
+import { runAdminCommand } from './admin/run.js'
+import { helpText, parseCommand, type Command, type RunCommand } from './command.js'
 import { showStatus } from './directory/status.js'
 import { tail } from './directory/tail.js'
 import { dryRun, dryRunText } from './dry-run.js'
@@ -15,6 +17,7 @@ import { columnsOf, createPaint, wantsColour } from './paint.js'
 import { loadPlan } from './plan-file.js'
 import type { PlanFile } from './plan-surroundings.js'
 import { reportText } from './report-text.js'
+import { operationsLost } from '../operations/operation-lines.js'
 import { runPlan } from './run-plan.js'
 import { count, jsonLine, plain } from './text.js'
 
@@ -30,6 +33,11 @@ async function main(args: readonly string[]): Promise<number> {
     case 'help':
       stdout.write(helpText)
       return 0
+    case 'admin help':
+      stdout.write(adminHelpText)
+      return 0
+    case 'admin':
+      return runAdminCommand(command.command, { output: stdout, clock: systemClock })
     case 'version':
       stdout.write(`${packageVersion()}\n`)
       return 0
@@ -46,14 +54,35 @@ async function main(args: readonly string[]): Promise<number> {
       return 0
     }
     case 'status':
-    case 'tail': {
+    case 'tail':
+    case 'inspect':
+    case 'top': {
       using interrupts = listenForInterrupts()
       const gone = new AbortController()
       // Who has left needs to be told nothing more.
       stdout.once('error', () => gone.abort())
       const over = AbortSignal.any([interrupts.retire, gone.signal])
-      await (command.type === 'status' ? showStatus(command, stdout, over) : tail(command, stdout, over))
+      await look(command, over)
       return 0
+    }
+  }
+}
+
+type LookCommand = Extract<Command, { readonly type: 'status' | 'tail' | 'inspect' | 'top' }>
+
+async function look(command: LookCommand, signal: AbortSignal): Promise<void> {
+  switch (command.type) {
+    case 'status':
+      return showStatus(command, stdout, signal)
+    case 'tail':
+      return tail(command, stdout, signal)
+    case 'inspect': {
+      const { inspect } = await import('./inspector/inspect.js')
+      return inspect(command, stdout, signal)
+    }
+    case 'top': {
+      const { top } = await import('./inspector/top.js')
+      return top(command, stdout, signal)
     }
   }
 }
@@ -121,6 +150,8 @@ function packageVersion(): string {
 /** What the runtime reports goes where the run is told. */
 function warningsTo(display: LineDisplay | LiveDisplay): Logger {
   const warn: Logger['warn'] = (fields, message) => {
+    // The report says so of each tool, without ids.
+    if (message === operationsLost.message) return
     display.show({ type: 'warning', message: `${message}: ${jsonLine(fields)}` })
   }
   return { ...silentLogger, warn, error: warn }

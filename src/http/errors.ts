@@ -26,6 +26,7 @@ const statuses: Readonly<Record<string, number>> = {
   session_exists: 409,
   wait_already_active: 409,
   feed_gap: 410,
+  no_longer_retained: 410,
   body_too_large: 413,
   target_too_long: 414,
   unsupported_media_type: 415,

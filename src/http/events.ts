@@ -1,5 +1,6 @@
 import { onAbort } from '../base/abort.js'
 import type { Clock } from '../base/clock.js'
+import { StatewardError } from '../base/errors.js'
 import { silence } from '../base/promises.js'
 import { clientJson } from './json.js'
 import type { HttpEvent } from './route.js'
@@ -41,10 +42,17 @@ export async function* eventPieces(
   }
 }
 
-function textOf({ id, event, data }: HttpEvent): string {
+/** Raises `internal` for a name or id that would be read as more than one field. */
+function textOf({ id, event, data, json = clientJson(data) }: HttpEvent): string {
+  if (brokenLine.test(event) || (id !== undefined && brokenLine.test(id))) {
+    throw new StatewardError('internal', 'an event has a line break in its name or id', {})
+  }
   const head = id === undefined ? '' : `id: ${id}\n`
-  return `${head}event: ${event}\ndata: ${clientJson(data)}\n\n`
+  return `${head}event: ${event}\ndata: ${json}\n\n`
 }
+
+// oxlint-disable-next-line no-control-regex -- a client ignores an id that holds this
+const brokenLine = /[\r\n\0]/
 
 /** The next event, which may be waited for again and again without piling up what waits. */
 class Arrival {

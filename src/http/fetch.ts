@@ -4,11 +4,11 @@ import { silence } from '../base/promises.js'
 import { fetchBody } from './body.js'
 import { eventPieces } from './events.js'
 import { clientJson, commonHeaders } from './json.js'
-import type { HttpEvent, HttpReply } from './route.js'
+import type { HttpEvent, HttpReply, ServedCall } from './route.js'
 import type { Incoming, Server } from './server.js'
 
 /** Answers a request of Fetch. Never rejects. */
-export async function serveFetch(server: Server, request: Request): Promise<Response> {
+export async function serveFetch<Call extends ServedCall>(server: Server<Call>, request: Request): Promise<Response> {
   const gone = new AbortController()
   const leave = (): void => gone.abort(new StatewardError('client_gone', 'the client has gone', {}))
   if (request.signal.aborted) leave()
@@ -16,11 +16,13 @@ export async function serveFetch(server: Server, request: Request): Promise<Resp
   const incoming = incomingOf(request, gone.signal)
   const reply = (await server.answer(incoming)) as HttpReply
   try {
-    const { events } = reply
-    if (events !== undefined) return eventResponse(server, { ...reply, events }, gone.signal, leave)
-    const response = jsonResponse(reply)
+    const { events, bytes } = reply
+    const isHead = request.method === 'HEAD'
+    if (bytes !== undefined && !isHead) return bytesResponse({ ...reply, bytes }, leave)
+    if (events !== undefined && !isHead) return eventResponse(server, { ...reply, events }, gone.signal, leave)
+    const response = events === undefined ? jsonResponse(reply) : new Response(null, eventsInit(reply))
     leave()
-    return response
+    return request.method === 'HEAD' ? new Response(null, response) : response
   } catch (error) {
     const failure = server.failed(incoming, error)
     leave()
@@ -55,12 +57,38 @@ function jsonResponse({ status, body, headers = {} }: HttpReply): Response {
   })
 }
 
+/** Bytes that are read as they are pulled. */
+function bytesResponse(
+  { status, headers = {}, bytes }: HttpReply & { readonly bytes: NonNullable<HttpReply['bytes']> },
+  leave: () => void,
+): Response {
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* bytes
+    } finally {
+      leave()
+    }
+  }
+  const source = pieces()
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = await source.next()
+      if (next.done === true) controller.close()
+      else controller.enqueue(next.value)
+    },
+    async cancel() {
+      await source.return(undefined)
+    },
+  })
+  return new Response(body, { status, headers: { ...commonHeaders, ...headers } })
+}
+
 /**
  * A stream that is read as it is pulled: what is not asked for is not read from the feed, and nobody is waited for any longer than
  * `stallMs`. `leave` makes the signal abort, which lets go of everything.
  */
-function eventResponse(
-  server: Server,
+function eventResponse<Call extends ServedCall>(
+  server: Server<Call>,
   { status, headers = {}, events }: HttpReply & { readonly events: AsyncIterable<HttpEvent> },
   signal: AbortSignal,
   leave: () => void,
@@ -99,12 +127,9 @@ function eventResponse(
     leave()
   }
   const body = new ReadableStream<Uint8Array>({ start: expectRead, pull, cancel: leave }, { highWaterMark: 0 })
-  return new Response(body, {
-    status,
-    headers: {
-      'content-type': 'text/event-stream; charset=utf-8',
-      ...commonHeaders,
-      ...headers,
-    },
-  })
+  return new Response(body, eventsInit({ status, headers }))
+}
+
+function eventsInit({ status, headers = {} }: HttpReply): ResponseInit {
+  return { status, headers: { 'content-type': 'text/event-stream; charset=utf-8', ...commonHeaders, ...headers } }
 }

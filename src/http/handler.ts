@@ -19,7 +19,7 @@ import type { Runtime } from '../runtime.js'
 import { serveFetch } from './fetch.js'
 import { Guard, localHosts } from './guard.js'
 import { serveNode } from './node.js'
-import type { HttpRequest, HttpRoute } from './route.js'
+import type { HttpCall, HttpRequest, HttpRoute } from './route.js'
 import { Server } from './server.js'
 import { sessionRoutes } from './session-routes.js'
 import { statusRoutes } from './status-routes.js'
@@ -138,8 +138,8 @@ export function createHttpHandler(options: HttpHandlerOptions): HttpHandler {
     heartbeatMs = 15_000,
     stallMs = 30_000,
   } = decoded
-  const server = new Server({
-    runtime,
+  const server = new Server<HttpCall>({
+    callOf: (call) => ({ ...call, runtime }),
     routes,
     basePath,
     maxBodyBytes,

@@ -4,12 +4,12 @@ import { StatewardError } from '../base/errors.js'
 import { nodeBody } from './body.js'
 import { eventPieces } from './events.js'
 import { clientJson, commonHeaders } from './json.js'
-import type { HttpReply } from './route.js'
+import type { HttpReply, ServedCall } from './route.js'
 import type { Incoming, Server } from './server.js'
 
 /** Answers a request of Node. Rejects only with what `next` throws. */
-export async function serveNode(
-  server: Server,
+export async function serveNode<Call extends ServedCall>(
+  server: Server<Call>,
   request: IncomingMessage,
   response: ServerResponse,
   next?: () => void,
@@ -51,7 +51,12 @@ function textOf(value: string | readonly string[] | undefined): string | undefin
   return typeof value === 'string' || value === undefined ? value : value.join(', ')
 }
 
-async function send(server: Server, response: ServerResponse, reply: HttpReply, signal: AbortSignal): Promise<void> {
+async function send<Call extends ServedCall>(
+  server: Server<Call>,
+  response: ServerResponse,
+  reply: HttpReply,
+  signal: AbortSignal,
+): Promise<void> {
   const { clock, heartbeatMs, stallMs } = server.options
   /** Hangs up on a client that does not read on; one of a stream may come back with its cursor. */
   const readOn = async (event: 'drain' | 'close'): Promise<void> => {
@@ -62,9 +67,19 @@ async function send(server: Server, response: ServerResponse, reply: HttpReply, 
       clock.clearTimeout(timeout)
     }
   }
-  const { events } = reply
-  if (events === undefined) {
+  const { events, bytes } = reply
+  if (bytes !== undefined) {
+    beginBytes(response, reply)
+    for await (const piece of bytes) {
+      signal.throwIfAborted()
+      if (!response.write(piece)) await readOn('drain')
+    }
+    response.end()
+  } else if (events === undefined) {
     sendJson(response, reply)
+  } else if (response.req.method === 'HEAD') {
+    beginEvents(response, reply)
+    response.end()
   } else {
     using _ = server.openStream()
     beginEvents(response, reply)
@@ -89,6 +104,10 @@ function sendJson(response: ServerResponse, { status, body, headers = {} }: Http
     ...headers,
   })
   response.end(text)
+}
+
+function beginBytes(response: ServerResponse, { status, headers = {} }: HttpReply): void {
+  response.writeHead(status, { ...commonHeaders, ...headers })
 }
 
 function beginEvents(response: ServerResponse, { status, headers = {} }: HttpReply): void {

@@ -19,9 +19,8 @@ export interface HttpRequest {
   readonly raw: IncomingMessage | Request
 }
 
-/** A request on its way through a route. */
-export interface HttpCall extends HttpRequest {
-  readonly runtime: Runtime
+/** A request on its way through a route, whatever the route is about. */
+export interface ServedCall extends HttpRequest {
   /** The clock of the handler. */
   readonly clock: Clock
   /** Aborts when the client has gone before it was answered to the end. */
@@ -33,6 +32,11 @@ export interface HttpCall extends HttpRequest {
   json<Checked extends Schema>(schema: Checked): Promise<OutputOf<Checked>>
 }
 
+/** A request on its way through a route. */
+export interface HttpCall extends ServedCall {
+  readonly runtime: Runtime
+}
+
 /** One Server-Sent Event. */
 export interface HttpEvent {
   /** What the client comes back with as `Last-Event-ID`. */
@@ -40,6 +44,8 @@ export interface HttpEvent {
   readonly event: string
   /** Sent as JSON. */
   readonly data: unknown
+  /** @internal The data as JSON, where it is text already. */
+  readonly json?: string
 }
 
 /** The answer of a route: JSON, or a stream of events. */
@@ -49,14 +55,19 @@ export interface HttpReply {
   readonly body?: unknown
   /** Sent one by one, as fast as the client reads; heartbeats in between. Takes the place of the body. */
   readonly events?: AsyncIterable<HttpEvent>
+  /** Sent as they are, under the content type of the headers, as fast as the client reads. Takes the place of the body. */
+  readonly bytes?: Iterable<Uint8Array> | AsyncIterable<Uint8Array>
   readonly headers?: Readonly<Record<string, string>>
 }
 
 /** What is answered, and how. */
-export interface HttpRoute {
+export interface HttpRoute extends ServedRoute<HttpCall> {}
+
+/** A route whose calls are of this shape. */
+export interface ServedRoute<Call extends ServedCall> {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Parts that begin with a colon match any text and are handed over as `params`: `/tasks/:task/answers/:name`. */
   readonly path: string
   /** What it throws is answered by its `code`; what is no fault of the client is logged and answered 500 without details. */
-  readonly handle: (call: HttpCall) => HttpReply | Promise<HttpReply>
+  readonly handle: (call: Call) => HttpReply | Promise<HttpReply>
 }

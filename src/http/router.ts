@@ -1,9 +1,9 @@
 import { InvalidInputError, StatewardError } from '../base/errors.js'
-import type { HttpRoute } from './route.js'
+import type { ServedCall, ServedRoute } from './route.js'
 
 /** What a path leads to. */
-export interface RouteMatch {
-  readonly route: HttpRoute
+export interface RouteMatch<Call extends ServedCall> {
+  readonly route: ServedRoute<Call>
   readonly params: Readonly<Record<string, string>>
 }
 
@@ -38,7 +38,10 @@ export function readTarget(target: string, basePath: string): Target {
 }
 
 /** Every route of a path, in their order; none has been asked for by its method yet. Raises `invalid_input`. */
-export function matchRoutes(routes: readonly HttpRoute[], path: string): RouteMatch[] {
+export function matchRoutes<Call extends ServedCall>(
+  routes: readonly ServedRoute<Call>[],
+  path: string,
+): RouteMatch<Call>[] {
   const parts = path.split('/').map(decodePart)
   return routes.flatMap((route) => {
     const params = paramsOf(route.path, parts)
@@ -46,12 +49,22 @@ export function matchRoutes(routes: readonly HttpRoute[], path: string): RouteMa
   })
 }
 
+/** `HEAD` asks for what `GET` would answer, without its body (RFC 9110, 9.3.2). */
+export function methodOfRoute(method: string): string {
+  return method === 'HEAD' ? 'GET' : method
+}
+
 /** The one to answer. Raises `route_not_found` and `method_not_allowed`. */
-export function routeOf(matches: readonly RouteMatch[], method: string, path: string): RouteMatch {
+export function routeOf<Call extends ServedCall>(
+  matches: readonly RouteMatch<Call>[],
+  method: string,
+  path: string,
+): RouteMatch<Call> {
   if (matches.length === 0) throw new StatewardError('route_not_found', `no such route: ${path}`, { path })
-  const found = matches.find(({ route }) => route.method === method)
+  const found = matches.find(({ route }) => route.method === methodOfRoute(method))
   if (found !== undefined) return found
-  const allowed = [...new Set(matches.map(({ route }) => route.method))]
+  const known = matches.map(({ route }) => route.method)
+  const allowed = [...new Set(known.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])))]
   throw new StatewardError('method_not_allowed', `${method} is not possible here`, { method, allowed })
 }
 

@@ -2,19 +2,19 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../base/clock.js'
 import { StatewardError, toError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
-import type { Runtime } from '../runtime.js'
 import { readJson, type BodySource } from './body.js'
 import { replyToError } from './errors.js'
 import type { Guard } from './guard.js'
-import type { HttpCall, HttpReply, HttpRequest, HttpRoute } from './route.js'
-import { matchRoutes, readTarget, routeOf } from './router.js'
+import type { HttpReply, HttpRequest, HttpRoute, ServedCall, ServedRoute } from './route.js'
+import { matchRoutes, methodOfRoute, readTarget, routeOf } from './router.js'
 
 /** What answers are made with. */
-export interface ServerOptions {
-  readonly runtime: Runtime
-  readonly routes: readonly HttpRoute[]
+export interface ServerOptions<Call extends ServedCall> {
+  /** What a route is given of a call. */
+  readonly callOf: (call: ServedCall) => Call
+  readonly routes: readonly ServedRoute<Call>[]
   readonly basePath: string
-  readonly guard: Guard
+  readonly guard: Pick<Guard, 'checkHost' | 'checkOrigin' | 'checkCaller'>
   readonly maxBodyBytes: number
   readonly maxStreams: number
   readonly heartbeatMs: number
@@ -39,11 +39,11 @@ export interface Incoming {
 }
 
 /** Decides what is answered; how it is sent is the affair of the adapters. */
-export class Server {
-  readonly options: ServerOptions
+export class Server<Call extends ServedCall> {
+  readonly options: ServerOptions<Call>
   #streams = 0
 
-  constructor(options: ServerOptions) {
+  constructor(options: ServerOptions<Call>) {
     this.options = options
   }
 
@@ -84,7 +84,7 @@ export class Server {
   }
 
   async #answer(incoming: Incoming): Promise<HttpReply | undefined> {
-    const { runtime, clock, routes, basePath, guard, maxBodyBytes } = this.options
+    const { callOf, clock, routes, basePath, guard, maxBodyBytes } = this.options
     const { method, header, raw, signal, host, hasNext } = incoming
     const target = readTarget(incoming.target, basePath)
     const { path, query } = target
@@ -93,7 +93,7 @@ export class Server {
     guard.checkHost(host)
     if (target.host !== undefined) guard.checkHost(target.host)
     guard.checkOrigin(header('origin'), host)
-    const match = matches.find(({ route }) => route.method === method) ?? matches[0]
+    const match = matches.find(({ route }) => route.method === methodOfRoute(method)) ?? matches[0]
     const request: HttpRequest = {
       method,
       path: path ?? '',
@@ -105,14 +105,22 @@ export class Server {
     }
     await guard.checkCaller(request)
     const { route, params } = routeOf(matches, method, request.path)
-    const call: HttpCall = {
+    const call = callOf({
       ...request,
       params,
-      runtime,
       clock,
       signal,
       json: (schema) => readJson(incoming.body(), schema, maxBodyBytes),
-    }
-    return route.handle(call)
+    })
+    return checkReply(await route.handle(call), route)
   }
+}
+
+/** A route that answers nothing would leave its client waiting. */
+function checkReply(reply: HttpReply | undefined, { method, path }: Pick<HttpRoute, 'method' | 'path'>): HttpReply {
+  const status: unknown = reply?.status
+  if (reply !== undefined && typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599) {
+    return reply
+  }
+  throw new StatewardError('internal', `the route ${method} ${path} answers without a status from 200 to 599`, {})
 }

@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../base/errors.js'
 import { parseUuid } from '../base/ids.js'
-import { TaskError } from '../tasks/errors.js'
 import type { TaskId } from '../tasks/index.js'
+import { unknownTask } from '../tasks/outcome-waits.js'
 import { outcomeOf, outputValue, type TaskOutcome } from '../tasks/outcome.js'
 import { phaseOf, type Task, type TaskPhase } from '../tasks/task.js'
 import type { TaskProjection } from '../tasks/view.js'
@@ -107,8 +107,9 @@ function readLimit(text: string | null): number {
   throw new InvalidInputError({ subject: 'query', field: 'limit', reason: 'not a whole number from 1 to 1000' })
 }
 
+/** Raises `unknown_task`, and `no_longer_retained` for one that was forgotten. */
 function knownTask(projection: TaskProjection, taskId: TaskId): Task {
   const task = projection.task(taskId)
-  if (task === undefined) throw new TaskError('unknown_task', { taskId })
-  return task
+  if (task !== undefined) return task
+  throw unknownTask(projection, taskId)
 }

@@ -41,7 +41,7 @@ export function toActorEvent(
   snapshot: Snapshot<unknown>,
   stamp: Stamp,
 ): StatelyActorEvent {
-  const name = nameOf(actor, snapshot)
+  const name = nameOfActor(actor, snapshot)
   return {
     type: '@xstate.actor',
     ...baseOf(actor, rootId, stamp),
@@ -93,7 +93,7 @@ function baseOf({ sessionId }: ActorRefLike, rootId: string, { id, at }: Stamp):
 }
 
 /** What people call the actor: an operation's display name, otherwise the id it was given, otherwise that of its chart. */
-function nameOf(actor: InspectedActor, snapshot: Snapshot<unknown>): string {
+export function nameOfActor(actor: InspectedActor, snapshot: Snapshot<unknown>): string {
   const displayName = read(read(snapshot, 'context'), 'displayName')
   if (typeof displayName === 'string' && displayName !== '') return displayName
   if (actor.id !== actor.sessionId) return actor.id

@@ -1,5 +1,25 @@
-/** The bridge from running actors to a Stately inspector. Start with {@link createStatelyInspector}. */
+/**
+ * What happens in a runtime, for people: the inspector of this package, see {@link createInspectorHandler}, and the bridge to that of
+ * Stately, see {@link createStatelyInspector}.
+ */
 export type { AdapterState, InspectorAdapter } from './adapter.js'
 export { InspectorError, type InspectorErrorCode, type InspectorErrorData } from './errors.js'
 export * from './protocol.js'
+export { createInspectorHandler, type InspectorHandler, type InspectorHandlerOptions } from './server/handler.js'
+export type {
+  ActorEntry,
+  EndEntry,
+  FactEntry,
+  GapEntry,
+  ItemPhase,
+  ItemRef,
+  ItemRow,
+  ItemType,
+  Progress,
+  RefusedEntry,
+  RowEntry,
+  ShownEvent,
+  StreamEntry,
+  TransitionEntry,
+} from './stream/protocol.js'
 export { createStatelyInspector, StatelyInspector, type StatelyInspectorOptions } from './stately-inspector.js'

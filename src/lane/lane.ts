@@ -138,6 +138,12 @@ export class Lane {
     return this.#health.current
   }
 
+  /** Where the journal stands: what the next record will be numbered, and how many records there are behind the newest snapshot. */
+  get position(): Pick<Journal, 'nextSequence' | 'tailLength'> | undefined {
+    const journal = this.#journal
+    return journal && { nextSequence: journal.nextSequence, tailLength: journal.tailLength }
+  }
+
   /** Raises `lane_poisoned`, `lane_lost` or `lane_closed` when the lane takes no work. */
   check(): void {
     const { unusable } = this.#health

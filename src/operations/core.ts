@@ -90,6 +90,7 @@ export class OperationsCore {
     })
     this.actor.start()
     this.records.showUnder(this.actor, (id, event) => onSend?.(id, event))
+    this.#inspection.follow(this.actor)
   }
 
   /** True once a change broke off half-way; nothing is answered any more. */

@@ -59,6 +59,8 @@ const messages = {
     `operation ${id} was cancelled before it began${reason === null ? '' : `: ${reason}`}`,
   /** It may have ended so long ago that nothing of it is kept, or there never was one. */
   no_longer_retained: ({ id }: OfOperation) => `nothing is kept of operation ${id}, if it ever was one`,
+  /** The node is being taken out of service. What runs may still start parts of itself. */
+  node_draining: () => 'no new operations are taken: the node drains',
   wait_already_active: () => 'wait_all already active',
   wait_not_active: ({ waitRequestId }: { readonly waitRequestId: WaitRequestId }) =>
     `wait_all not active for request: ${waitRequestId}`,

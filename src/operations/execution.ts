@@ -115,6 +115,7 @@ export class Execution implements Candidate, HandleTarget {
   #stopReason: unknown
   #isOver = false
   #isRefused = false
+  #isCancelledInLine = false
   #settled: OperationOutcome | undefined
   #tokensUsed = 0
   /** What the work has returned, as JSON, and the content that says it in the outcome. */
@@ -178,12 +179,12 @@ export class Execution implements Candidate, HandleTarget {
   }
 
   async cancel(reason: string | null): Promise<OperationCancelAnswer> {
-    const { operations, line } = this.#options
+    const { operations } = this.#options
     const { id } = this
-    if (this.#settled !== undefined) return 'already_ended'
+    if (this.#settled !== undefined || this.#isCancelledInLine) return 'already_ended'
     // One that never began may have the id of somebody else's operation.
     if (this.#isOver) return this.outcome.then(() => 'already_ended' as const)
-    if (line.refuse(id, new OperationError('cancelled_in_line', { id, reason }))) return 'cancelled_in_line'
+    if (this.#leaveLine(new OperationError('cancelled_in_line', { id, reason }))) return 'cancelled_in_line'
     try {
       await operations.cancelOperation(id, reason)
       return 'cancelled'
@@ -322,8 +323,15 @@ export class Execution implements Candidate, HandleTarget {
   }
 
   #onAbort(signal: AbortSignal): void {
-    if (this.#options.line.refuse(this.id, signal.reason)) return
+    if (this.#leaveLine(signal.reason)) return
     this.#offer({ type: 'cancelled', reason: messageOf(signal.reason) })
+  }
+
+  /** Cancelled before it began; false when it is not in line. */
+  #leaveLine(reason: unknown): boolean {
+    if (!this.#options.line.refuse(this.id, reason)) return false
+    this.#isCancelledInLine = true
+    return true
   }
 
   #onDeadline(deadlineMs: number): void {

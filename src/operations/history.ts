@@ -179,7 +179,7 @@ export class OperationsHistory extends EventLog<SessionState, undefined, Operati
   }
 }
 
-function lostOperation({ spec, status }: UnfinishedOperation): LostOperation {
+function lostOperation({ spec, status, startedAtMs }: UnfinishedOperation): LostOperation {
   const { id, kind, displayName, sourceLabel, parentId, input } = spec
   return {
     id,
@@ -187,6 +187,7 @@ function lostOperation({ spec, status }: UnfinishedOperation): LostOperation {
     displayName,
     sourceLabel,
     status: status === 'provisioning' ? 'provisioning' : 'running',
+    ...(startedAtMs !== undefined && { startedAtMs }),
     ...(parentId !== undefined && { parentId }),
     ...(input !== undefined && { input: decodeValue(input) }),
   }

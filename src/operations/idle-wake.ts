@@ -5,7 +5,7 @@ import { feedAdvance } from '../../actors/feed-advance.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
-import { inspectOption, type Inspect } from '../base/inspection.js'
+import { followRoot, inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
 import { optionsSchema, portSchema } from '../base/options.js'
@@ -108,6 +108,7 @@ export class IdleWake implements Disposable {
       injected: operations.completionCursor('runtime_injected'),
     }
     this.actor = createActor(machine, { id: 'idle-wake', input, clock, ...inspectOption(inspect, logger) })
+    followRoot(inspect, this.actor)
     const end = (stop: IdleWakeStop): void => {
       if (stop.reason !== 'asked') logger.error(fieldsOf(stop), 'idle wake has stopped')
       this.#stopped.resolve(stop)

@@ -29,9 +29,9 @@ export const operationRegistered = defineEvent('operation_registered', {
 
 /** It runs. Nothing else of what it does before its end is journalled. */
 export const operationStarted = defineEvent('operation_started', {
-  fields: { id: uuid<OperationId>() },
+  fields: { id: uuid<OperationId>(), startedAtMs: v.exactOptional(count) },
   isNoted: true,
-  evolve: ({ tables }, { id }) => tables.unfinished.start(id),
+  evolve: ({ tables }, { id, startedAtMs }) => tables.unfinished.start(id, startedAtMs),
 })
 
 /** It ended, with its place in the completion order. */
@@ -99,6 +99,8 @@ export interface StoredOperation {
   readonly progressCount: number
   readonly outcome: OperationOutcome | null
   readonly completionSequence?: number | undefined
+  /** Epoch milliseconds; of one that has not ended. */
+  readonly startedAtMs?: number | undefined
   /** An operation above it has ended, so that an end is owed to it. */
   readonly isOwed?: true | undefined
 }
@@ -147,6 +149,7 @@ function storedOperation(id: OperationId, row: OperationRow, records: OperationR
     progressCount,
     outcome: reached,
     ...(completionSequence !== undefined && { completionSequence }),
+    ...(!isTerminal(status) && row.startedAtMs !== undefined && { startedAtMs: row.startedAtMs }),
     ...(!isTerminal(status) && records.isOwedAnEnd(id) && { isOwed: true }),
   }
 }
@@ -163,6 +166,7 @@ export function restoreOperation(state: SessionState, stored: StoredOperation): 
     progressCount,
     outcome: reached,
     completionSequence: sequence,
+    startedAtMs,
     isOwed,
   } = stored
   const { id, kind, operationSource: source } = told
@@ -172,7 +176,8 @@ export function restoreOperation(state: SessionState, stored: StoredOperation): 
   if (!isTerminal(status)) {
     if (reached !== null) throw internalError(`terminal outcome for non-terminal operation ${id}`)
     if (sequence !== undefined) throw internalError(`completion sequence for non-terminal operation ${id}`)
-    state.unfinished.add({ spec: restored, status }, { isOwed: isOwed === true })
+    const started = startedAtMs === undefined ? {} : { startedAtMs }
+    state.unfinished.add({ spec: restored, status, ...started }, { isOwed: isOwed === true })
     return
   }
   if (reached === null) throw internalError(`recovered operation ${id} is missing terminal outcome`)
@@ -227,6 +232,7 @@ export const operationRow = defineRow('operation', {
     progressCount: count,
     outcome: v.nullable(outcome),
     completionSequence: v.optional(count),
+    startedAtMs: v.optional(count),
     isOwed: v.optional(v.literal(true)),
   },
   capture: (state) => (state.currentEpoch === undefined ? [] : storedOperations(state)),

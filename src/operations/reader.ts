@@ -25,7 +25,14 @@ import type { OperationsCore } from './core.js'
 import type { OperationsHistory } from './history.js'
 import type { OperationRecords } from './records.js'
 import { checkKey, readStatus, snapshotOf } from './operation-row.js'
-import type { CompletionEntry, EpochId, LostOperation, OperationSnapshot, RegistryDiagnostics } from './types.js'
+import type {
+  CompletionEntry,
+  EpochId,
+  LostOperation,
+  OperationSnapshot,
+  PendingWait,
+  RegistryDiagnostics,
+} from './types.js'
 import { documentOf, type WireOperationsSnapshot } from './export.js'
 
 const observedStatuses: readonly ObservedStatus[] = ['absent', ...liveStatuses, ...terminalStatuses]
@@ -127,10 +134,15 @@ export class OperationReader {
     return this.#records.order.cursors[consumer]
   }
 
+  /** What turns wait for and is not satisfied, oldest first. */
+  pendingWaits(): readonly PendingWait[] {
+    return Array.from(this.#records.waits.active, ({ request }) => ({ ...request }))
+  }
+
   /** The registry for people who look into it. Raises `internal` for corrupt facts. */
   diagnostics(): RegistryDiagnostics {
-    const { waits, rows, activeCount, order } = this.#records
-    const pendingWaits = Array.from(waits.active, ({ request }) => ({ ...request }))
+    const { rows, activeCount, order } = this.#records
+    const pendingWaits = this.pendingWaits()
     return {
       operations: this.listOperations(),
       operationCount: rows.size,

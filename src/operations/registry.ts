@@ -1,3 +1,4 @@
+import type { AnyActorRef } from 'xstate'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { faultFields } from '../base/error-details.js'
 import { InvalidInputError, toError } from '../base/errors.js'
@@ -45,6 +46,7 @@ import type {
   LostOperation,
   OperationProgress,
   OperationSnapshot,
+  PendingWait,
   RegistryDiagnostics,
   WaitedOutcome,
 } from './types.js'
@@ -189,7 +191,10 @@ export class OperationRegistry {
   /** `provisioning` to `running`. */
   provisioningSucceeded(id: OperationId): Promise<void> {
     const note = (): void => {
-      if (this.#isKept(this.#kindOf(id))) this.#history.note((sequence) => operationStarted.create(sequence, { id }))
+      if (!this.#isKept(this.#kindOf(id))) return
+      const startedAtMs = this.#records.rows.get(id)?.startedAtMs
+      const started = { id, ...(startedAtMs !== undefined && { startedAtMs }) }
+      this.#history.note((sequence) => operationStarted.create(sequence, started))
     }
     return this.#advance({ type: 'operation.start', id }, undefined, note)
   }
@@ -247,6 +252,11 @@ export class OperationRegistry {
   /** Ends an operation on request. */
   cancelOperation(id: OperationId, reason: string | null = null): Promise<void> {
     return this.#ends.end('operation.cancel', id, () => outcomes.cancelled(reason))
+  }
+
+  /** Ends an operation at once, whatever it is doing, as {@link OperationRegistry.terminateOwner} ends them all. */
+  terminateOperation(id: OperationId, reason: string): Promise<void> {
+    return this.#ends.end('operation.terminate', id, () => outcomes.terminated(reason))
   }
 
   /** Ends an operation that has wound down. */
@@ -424,6 +434,16 @@ export class OperationRegistry {
   /** Where a consumer stands. Raises `invalid_input` for one that there is none of. */
   completionCursor(consumer: CursorConsumer): number {
     return this.#reader.completionCursor(consumer)
+  }
+
+  /** @internal The actor that shows an operation, for whoever begins to look. */
+  actorOf(id: OperationId): AnyActorRef | undefined {
+    return this.#records.rows.get(id)?.actor as AnyActorRef | undefined
+  }
+
+  /** What turns wait for and is not satisfied, oldest first. */
+  pendingWaits(): readonly PendingWait[] {
+    return this.#reader.pendingWaits()
   }
 
   /** The registry for people who look into it. Raises `internal` for corrupt facts. */

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { decode, readable } from '../base/decode.js'
-import type { IdSource } from '../base/ids.js'
+import { isUuid, type IdSource } from '../base/ids.js'
 import type { JsonValue } from '../base/json.js'
 import { checkFields, durationSchema, nameSchema, optionsSchema, signalSchema, textOf } from '../base/options.js'
 import { encodeValue } from '../work/values.js'
@@ -61,7 +61,7 @@ const runOptionsSchema = optionsSchema<RunOptions>({
   signal: v.optional(signalSchema),
   parent: v.optional(
     v.custom<OperationHandle | OperationId>(
-      (parent) => typeof parent === 'string' || parent instanceof OperationHandle,
+      (parent) => parent instanceof OperationHandle || (typeof parent === 'string' && isUuid(parent)),
       ({ input }) => `neither the handle nor the id of an operation: ${textOf(input)}`,
     ),
   ),

@@ -53,6 +53,8 @@ export class SessionDirectory {
   readonly #imports = new Set<SessionId>()
   /** Deletions under way. */
   readonly #deletions = new Map<Session, Promise<void>>()
+  /** Shared with every session. */
+  readonly #intake = { isOpen: true }
   #lane: Lane | undefined
 
   constructor(options: SessionDirectoryOptions) {
@@ -109,6 +111,18 @@ export class SessionDirectory {
     const session = this.#adopt(history, id)
     session.configure(decoded)
     return session
+  }
+
+  /** How many operations run, in all sessions. */
+  get activeCount(): number {
+    let count = 0
+    for (const { operations } of this.#sessions.values()) count += operations.activeCount
+    return count
+  }
+
+  /** Takes new operations, or refuses them with `node_draining`; parts of what runs are taken either way. */
+  takeWork(isTaken: boolean): void {
+    this.#intake.isOpen = isTaken
   }
 
   /** The session of this name if there is one. Raises `invalid_input`. */
@@ -207,7 +221,14 @@ export class SessionDirectory {
   }
 
   #adopt(history: OperationsHistory, id: SessionId): Session {
-    const session = new Session({ ...this.#options, id, history, lane: this.#opened, metrics: this.#metrics })
+    const session = new Session({
+      ...this.#options,
+      id,
+      history,
+      lane: this.#opened,
+      metrics: this.#metrics,
+      intake: this.#intake,
+    })
     this.#sessions.set(id, session)
     return session
   }

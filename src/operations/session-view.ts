@@ -10,7 +10,7 @@ import type {
   OperationOutcome,
   OperationStatus,
 } from '../../machines/operation-vocabulary.js'
-import { guardStore } from './guarded-store.js'
+import { guardStore } from '../base/guarded-store.js'
 import { deleteRow, liveRowsOf, rowIn, rowsIn, setRow, type LiveRows } from './live-rows.js'
 import type { OperationLine } from './line.js'
 import type { OperationRegistry } from './registry.js'

@@ -20,6 +20,7 @@ import {
 } from '../base/options.js'
 import { abortable, createDeferred, silence } from '../base/promises.js'
 import type { WaitOptions } from './awaiting.js'
+import { OperationError } from './errors.js'
 import { Execution, type Work, type WorkContext } from './execution.js'
 import type { Lane } from '../lane/lane.js'
 import type { Inspect } from '../base/inspection.js'
@@ -77,6 +78,8 @@ export interface SessionOptions {
   readonly tracer?: Tracer
   /** Absent where nobody measures. */
   readonly metrics?: OperationMetrics | undefined
+  /** Whether new operations are taken. Default: they are. */
+  readonly intake?: { readonly isOpen: boolean }
 }
 
 /** The work of one owner: starts operations, waits for them, and shows what each is doing. */
@@ -191,6 +194,9 @@ export class Session {
       return refusedHandle(ids.uuid() as OperationId, lane.refuse(toError(refusal)))
     }
     const { spec, signal } = decoded
+    if (this.#options.intake?.isOpen === false && spec.parentId === undefined) {
+      return refusedHandle(spec.id, lane.refuse(new OperationError('node_draining', {})))
+    }
     if (signal?.aborted === true) return refusedHandle(spec.id, silence(Promise.reject(signal.reason)))
     return this.#run(decoded, work as Work)
   }

@@ -4,7 +4,7 @@ import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
 import { deepFreeze } from '../base/freeze.js'
 import { parseUuid } from '../base/ids.js'
-import { inspectOption, type Inspect } from '../base/inspection.js'
+import { followRoot, inspectOption, type Inspect } from '../base/inspection.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { abortableSchema, checkText, optionsSchema, portSchema, textSchema } from '../base/options.js'
 import { loggerSchema } from '../base/ports.js'
@@ -69,6 +69,7 @@ export class Turn implements Disposable {
     this.turnId = turnId
     this.#operations = operations
     this.actor = createActor(machine, { id: 'turn', input: { turnId }, ...inspectOption(inspect, logger) })
+    followRoot(inspect, this.actor)
     this.actor.start()
   }
 

@@ -122,6 +122,8 @@ export interface LostOperation {
   readonly displayName: string
   readonly sourceLabel: string
   readonly status: Exclude<LiveStatus, 'retiring'>
+  /** When it began to run, unless it had not; epoch milliseconds. */
+  readonly startedAtMs?: number
   readonly parentId?: OperationId
   /** What it was started with, if it was told. */
   readonly input?: unknown

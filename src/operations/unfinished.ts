@@ -5,6 +5,8 @@ import { OperationTree } from './tree.js'
 export interface UnfinishedOperation {
   readonly spec: OperationSpec
   readonly status: LiveStatus
+  /** When it began to run; epoch milliseconds. */
+  readonly startedAtMs?: number
 }
 
 /** Operations of an earlier process that have not ended: those that were lost, and those that only an end is owed to. */
@@ -41,9 +43,10 @@ export class UnfinishedOperations implements Iterable<UnfinishedOperation> {
   }
 
   /** It runs. */
-  start(id: OperationId): void {
+  start(id: OperationId, startedAtMs: number | undefined): void {
     const operation = this.#operations.get(id)
-    if (operation !== undefined) this.#operations.set(id, { ...operation, status: 'running' })
+    if (operation === undefined) return
+    this.#operations.set(id, { ...operation, status: 'running', ...(startedAtMs !== undefined && { startedAtMs }) })
   }
 
   /** It has ended: an end is owed to all below it. */

@@ -1,4 +1,4 @@
-import { silence } from '../base/promises.js'
+import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
@@ -36,6 +36,9 @@ export class PostgresDatabase implements AsyncDisposable {
   readonly #random: () => number
   readonly #onIdleError: (error: Error) => void
   #closing: Promise<void> | undefined
+  /** Calls under way, those that wait for a connection included, and who waits for their end. */
+  #underWay = 0
+  #idle: Deferred<void> | undefined
 
   /** The clock by which it pauses; never that of the server. */
   readonly clock: Clock
@@ -157,6 +160,8 @@ export class PostgresDatabase implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
+    // A pool that is ended forgets those who wait for a connection.
+    if (this.#underWay > 0) await (this.#idle = createDeferred<void>()).promise
     if (this.#isOurs) await this.#pool.end()
     else {
       this.#pool.removeListener('error', this.#onIdleError)
@@ -179,6 +184,16 @@ export class PostgresDatabase implements AsyncDisposable {
   }
 
   async #retried<Result>(run: (connection: Connection, attempt: Attempt) => Promise<Result>): Promise<Result> {
+    this.#underWay += 1
+    try {
+      return await this.#tried(run)
+    } finally {
+      this.#underWay -= 1
+      if (this.#underWay === 0) this.#idle?.resolve()
+    }
+  }
+
+  async #tried<Result>(run: (connection: Connection, attempt: Attempt) => Promise<Result>): Promise<Result> {
     let mayHaveLanded = false
     const start = this.clock.monotonicNow()
     for (let number = 1; ; number += 1) {

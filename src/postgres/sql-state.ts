@@ -27,6 +27,7 @@ const unavailableClasses = new Set([
 ])
 
 const unavailableCodes = new Set([
+  '25006', // read only: another server has taken over, or is about to
   '25P03', // the server ended an idle transaction
   '25P04', // the server ended a transaction that took too long
 ])

@@ -85,7 +85,8 @@ export class Awaiter implements Disposable {
     const type = takeName(eventType, 'event type')
     const cursor = takeSequence(afterSequence, 'cursor')
     const { stopOnTerminal = false, ...taken } = decode(eventBoundsSchema, bounds, 'bounds of a wait')
-    const key = `${id} ${type} ${cursor} ${stopOnTerminal}`
+    // Ids and types may hold blanks, but no line breaks.
+    const key = [id, type, cursor, stopOnTerminal].join('\n')
     const read = (): Promise<ProcessEvent | undefined> => this.#readEvent(id, type, cursor, stopOnTerminal)
     return this.#wait(this.#events, key, id, read, taken)
   }
@@ -102,7 +103,7 @@ export class Awaiter implements Disposable {
     const id = takeId(processId)
     const cursor = takeSequence(afterSequence, 'cursor')
     const taken = decode(boundsSchema, bounds, 'bounds of a wait')
-    return this.#wait(this.#logs, `${id} ${cursor}`, id, () => this.#readMore(id, cursor), taken)
+    return this.#wait(this.#logs, [id, cursor].join('\n'), id, () => this.#readMore(id, cursor), taken)
   }
 
   /** How many different things somebody waits for. */
@@ -114,7 +115,7 @@ export class Awaiter implements Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true
     for (const waits of [this.#terminal, this.#events, this.#logs]) {
-      for (const [key, wait] of waits) wait.close(new ProcessError('process.await_closed', { wait: key }))
+      for (const [key, wait] of waits) wait.close(closed(key))
     }
     this.#deadlines[Symbol.dispose]()
   }
@@ -126,7 +127,7 @@ export class Awaiter implements Disposable {
     read: () => Promise<Answer | undefined>,
     bounds: WaitBounds,
   ): Promise<Answer> {
-    if (this.#isClosed) throw new ProcessError('process.await_closed', { wait: key })
+    if (this.#isClosed) throw closed(key)
     bounds.signal?.throwIfAborted()
     let shared = waits.get(key)
     if (shared === undefined) {
@@ -185,4 +186,8 @@ export class Awaiter implements Disposable {
     }
     return event
   }
+}
+
+function closed(key: string): ProcessError<'process.await_closed'> {
+  return new ProcessError('process.await_closed', { wait: key.replaceAll('\n', ' ') })
 }

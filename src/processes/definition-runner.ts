@@ -9,6 +9,7 @@ import { checkValue, decodeValue, encodeValue, type Schema } from '../work/value
 import type { Awaiter } from './awaiter.js'
 import type { ProcessDefinition } from './definition.js'
 import type { Definitions } from './definitions.js'
+import { cancelRequestedType } from './event-type.js'
 import type { AwaitOutput } from './output.js'
 import { cancelledBy } from './process-run.js'
 import type { ProcessRecord } from './record.js'
@@ -16,6 +17,7 @@ import { RunLog } from './run-log.js'
 import { RunScope } from './run-scope.js'
 import type { ProcessRunner, RunContext } from './runner.js'
 import type { ProcessId } from './scalars.js'
+import { isPassingFailure } from './store-failure.js'
 
 /** What a {@link DefinitionRunner} is built on. */
 export interface DefinitionRunnerOptions {
@@ -50,13 +52,14 @@ export class DefinitionRunner implements ProcessRunner {
     const definition = this.#options.definitions.inEnvironment(record.envRef)
     if (definition === undefined) throw new TypeError(`process ${record.id} was taken without a definition`)
     // It was never begun, so there is nothing to wind down.
-    if (record.cancelRequested === true && record.firstStarted?.attempt === 1) return cancelledBy(run.cancelRequest())
+    if (record.cancelRequested === true && record.firstStarted?.attempt === 1)
+      return cancelledBy(await run.store.firstEventAfter(record.id, cancelRequestedType, 0))
     try {
       return await this.#execute(run, definition)
     } catch (thrown) {
       // What it is told to stop for says what becomes of it; a store that fails says nothing about the process.
       const isOurs = run.job.signal.aborted || StatewardError.is(thrown, 'process.lease_superseded')
-      const isLater = record.disposition === 'rerunnable' && StatewardError.is(thrown, 'store.unavailable')
+      const isLater = record.disposition === 'rerunnable' && isPassingFailure(thrown)
       if (isOurs || isLater) throw thrown
       return failureOf(thrown)
     }
@@ -75,7 +78,7 @@ export class DefinitionRunner implements ProcessRunner {
       throw refusal
     }
     const called = new Map<string, ProcessDefinition>()
-    const log = await RunLog.open(run, {
+    using log = await RunLog.open(run, {
       awaiter,
       clock,
       deadlines,

@@ -63,7 +63,7 @@ export interface ProcessHandlePort {
   readonly ids: IdSource
   readonly logger: Logger
   /** Looks for work, because there may be some now. */
-  drive(reason: string): void
+  drive(reason: string, processId: ProcessId): void
 }
 
 /** What a handle knows of the process. */
@@ -151,7 +151,7 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
       replay: { key: signalKey(this.id, checkedName, id) },
     }
     const { event } = await this.#port.driver.store.appendEvent(this.id, request)
-    this.#port.drive('signal')
+    this.#port.drive('signal', this.id)
     return event
   }
 
@@ -166,7 +166,7 @@ export class ProcessHandle<Output = unknown, Signals extends SchemaMap = SchemaM
     const payload: JsonValue = { reason: text ?? null }
     const replay = { key: cancelRequestKey(this.id, payload) }
     await store.appendEvent(this.id, { eventType: cancelRequestedType, payload, replay })
-    this.#port.drive('cancel')
+    this.#port.drive('cancel', this.id)
     return 'requested'
   }
 

@@ -1,14 +1,17 @@
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { messageOf, StatewardError } from '../base/errors.js'
-import type { InspectionEvent, Observer } from 'xstate'
+import { errorDetailsOf } from '../base/error-details.js'
+import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
+import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import { silence } from '../base/promises.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JobList } from '../work/job-list.js'
 import { Job, type JobEnd } from '../work/job.js'
 import type { KeptLease, LeaseKeeper } from '../work/lease-keeper.js'
 import type { Slot } from '../work/slot.js'
 import { DurableEnd } from '../work/until-durable.js'
+import type { JobSpan } from '../work/job-span.js'
 import type { Awaiter } from './awaiter.js'
 import { isSuperseded } from './claim.js'
 import { ProcessError } from './errors.js'
@@ -17,10 +20,15 @@ import type { WorkerFault } from './event-sink.js'
 import type { ProcessEvent } from './event.js'
 import type { ProcessLease } from './lease.js'
 import type { AbandonEvidence, AwaitOutput } from './output.js'
+import type { ProcessMetrics } from './process-metrics.js'
+import { endRunSpan, type ProcessSpans } from './process-spans.js'
 import type { ProcessRecord } from './record.js'
+import { endedWith, notRun, type RunResult } from './run-result.js'
 import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
+import { shortestPollMs } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
+import { isFailureOfStore } from './store-failure.js'
 
 /** What runs of processes share. */
 export interface RunTools {
@@ -35,12 +43,16 @@ export interface RunTools {
   /** Milliseconds that a run told to stop has to answer. */
   readonly graceMs: number
   readonly report: (fault: WorkerFault) => void
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly spans?: ProcessSpans
+  readonly metrics?: ProcessMetrics
+  readonly inspect?: Inspect
 }
 
 /** A lease that is renewed while its run works. */
 export interface HeldLease extends KeptLease {
   lease: ProcessLease
+  /** Monotonic milliseconds by which it was renewed last: its expiry is an instant of the clock of the store. */
+  renewedAtMs: number
   /** The store could not renew it, and it runs out before the next try. */
   readonly onUnrenewable: () => void
 }
@@ -70,6 +82,9 @@ export class ProcessRun {
   readonly #watching = new AbortController()
   #cancelRequest: ProcessEvent | undefined
   #end: DurableEnd<AwaitOutput> | undefined
+  #isDropped = false
+  /** For whoever watches. */
+  #result: RunResult = { outcome: 'superseded' }
 
   constructor(start: RunStart, tools: RunTools) {
     this.#tools = tools
@@ -94,6 +109,7 @@ export class ProcessRun {
     this.#held = {
       id: record.id,
       lease,
+      renewedAtMs: clock.monotonicNow(),
       onLost: () => this.#job.stop('lease_lost'),
       onUnrenewable: () => {
         this.#report('renew its lease', 'the store did not renew the lease in time')
@@ -113,18 +129,33 @@ export class ProcessRun {
 
   /** Runs it. Resolves once nothing more can be done here: with whether the process has ended. */
   async run(): Promise<boolean> {
-    const kept = this.#tools.keeper.keep(this.#held)
-    silence(this.#watchForCancel())
+    const { keeper, store, deadlines, clock, spans, metrics } = this.#tools
+    const kept = keeper.keep(this.#held)
+    const watch = (): void => void silence(this.#watchForCancel())
+    // The record has just said that nobody asked: where looking costs a round trip, a run that is over soon spares it.
+    const watching = store.writers === 'many' ? deadlines.after(shortestPollMs, watch) : watch()
+    const { record, recovery } = this.#start
+    const span = spans?.run(record)
+    const startedAt = clock.monotonicNow()
+    if (recovery === undefined && record.firstStarted?.attempt === 1) metrics?.started(record)
     // Nothing of it is to begin before it hears of a request that is there already.
-    if (this.#start.record.cancelRequested === true) this.#job.stop('cancelled')
+    if (record.cancelRequested === true) this.#job.stop('cancelled')
     try {
-      const end = await this.#job.run(() => this.#work())
+      const end = await this.#job.run(() => this.#work(span))
       return await this.#settle(end)
     } finally {
+      endRunSpan(span, this.#result)
+      metrics?.ran(record.identity.kind, this.#result, clock.monotonicNow() - startedAt)
       kept[Symbol.dispose]()
-      this.#watching.abort()
+      watching?.[Symbol.dispose]()
+      this.#watching.abort(isOver)
       this.#start.slot.release()
     }
+  }
+
+  /** Whether another host may run it again. */
+  get isRerunnable(): boolean {
+    return this.#start.record.disposition === 'rerunnable'
   }
 
   /** Tells it to wind down, and to stop, with a grace of its own if one is given. */
@@ -134,12 +165,13 @@ export class ProcessRun {
     this.#end?.hurry()
   }
 
-  /** Waits for the store no longer. */
+  /** Waits for the store no longer: what it does not take now, nobody writes. Whoever holds the process next finds it. */
   drop(): void {
+    this.#isDropped = true
     this.#end?.[Symbol.dispose]()
   }
 
-  #work(): Promise<AwaitOutput | undefined> {
+  #work(span: JobSpan | undefined): Promise<AwaitOutput | undefined> {
     const { runner, store } = this.#tools
     const { record, recovery } = this.#start
     const context: RunContext = {
@@ -149,9 +181,11 @@ export class ProcessRun {
       cancelRequest: () => this.#cancelRequest,
       store,
     }
-    return recovery === undefined || runner.recover === undefined
-      ? runner.run(context)
-      : runner.recover(context, recovery.deadHolder)
+    const work = (): Promise<AwaitOutput | undefined> =>
+      recovery === undefined || runner.recover === undefined
+        ? runner.run(context)
+        : runner.recover(context, recovery.deadHolder)
+    return span === undefined ? work() : span.run(work)
   }
 
   async #watchForCancel(): Promise<void> {
@@ -169,11 +203,23 @@ export class ProcessRun {
     if (stopCause === 'lease_lost') return false
     if (answer.type === 'returned') return this.#complete((answer.value as AwaitOutput | undefined) ?? this.#lost())
     if (answer.type === 'threw' && isSuperseded(answer.thrown)) return false
-    if (stopCause === 'cancelled') return this.#complete(cancelledBy(this.#cancelRequest))
+    if (stopCause === 'cancelled') return this.#complete(cancelledBy(await this.#request()))
+    this.#result = answer.type === 'threw' && stopCause === undefined ? notRun(answer.thrown) : { outcome: 'stopped' }
     if (answer.type === 'threw' && stopCause === undefined) this.#report('run', messageOf(answer.thrown))
     // Bound to its owner: a release would say that nothing of it runs any more, which nobody knows.
     if (!this.isOwnerBound || answer.type !== 'none') await this.#release()
     return false
+  }
+
+  /** The request to cancel; one from before the run began may not have been read yet. */
+  async #request(): Promise<ProcessEvent | undefined> {
+    if (this.#cancelRequest !== undefined) return this.#cancelRequest
+    try {
+      return await this.#tools.store.firstEventAfter(this.processId, cancelRequestedType, 0)
+    } catch {
+      // It ends all the same; only its reason is not told.
+      return undefined
+    }
   }
 
   /** What is left of a process whose owner is dead and that nobody could look after. */
@@ -192,16 +238,19 @@ export class ProcessRun {
       subject: { processId: this.processId },
       offer: async (offered) => {
         try {
-          await store.completeWithLease(this.#held.lease, offered)
+          const { outcome } = await store.completeWithLease(this.#held.lease, offered)
+          if (outcome !== 'superseded') this.#result = endedWith(offered)
         } catch (error) {
-          if (!isReported && !isSuperseded(error)) this.#report('write its end', messageOf(error))
-          isReported = true
+          // An output that is refused says so as the end of its process.
+          const isToldOtherwise = isSuperseded(error) || error instanceof InvalidInputError
+          if (!isReported && !isToldOtherwise) this.#report('write its end', messageOf(error))
+          isReported ||= !isToldOtherwise
           throw error
         }
       },
       insteadOf: (_, refusal) => failureOf(refusal),
-      isFinal: isSuperseded,
-      isTransient: (failure) => StatewardError.is(failure, 'store.unavailable'),
+      isFinal: (failure) => this.#isDropped || isSuperseded(failure) || StatewardError.is(failure, 'store.closed'),
+      isTransient: isFailureOfStore,
     })
     const { result } = await this.#end.settled
     return result === 'durable'
@@ -237,6 +286,9 @@ export class ProcessRun {
   }
 }
 
+/** Why nobody is watched for any more; one for all, because making one is dear. */
+const isOver = new ProcessError('process.worker_closed', {})
+
 /** The end of a process that was asked to end and did. */
 export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {
   const output = { type: 'cancelled', message: 'the process was cancelled' } as const
@@ -244,6 +296,8 @@ export function cancelledBy(request: ProcessEvent | undefined): AwaitOutput {
 }
 
 function failureOf(refusal: unknown): AwaitOutput {
-  const message = messageOf(refusal)
-  return { type: 'failure', class: 'execution', code: 'process_output_refused', message }
+  const details = errorDetailsOf(refusal)
+  const { message } = details
+  const raw = details as unknown as JsonValue
+  return { type: 'failure', class: 'execution', code: 'process_output_refused', message, raw }
 }

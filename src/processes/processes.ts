@@ -4,12 +4,15 @@ import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { decode } from '../base/decode.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
-import type { InspectionObserver } from '../base/inspection.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import type { Instruments } from '../base/meter.js'
 import { functionSchema, optionsSchema, textOf } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
+import type { Tracer } from '../work/job-span.js'
+import { traceparentSchema } from '../work/trace-context.js'
 import { checkValue, encodeValue } from '../work/values.js'
 import { Awaiter } from './awaiter.js'
 import { defineProcess, isProcessDefinition, type ProcessDefinition, type SchemaMap } from './definition.js'
@@ -19,6 +22,8 @@ import { checkDurability } from './durability.js'
 import { terminalEventTypes, type ProcessEventType } from './event-type.js'
 import type { ProcessListFilter } from './list-filter.js'
 import { ProcessHandle, type ProcessHandlePort } from './process-handle.js'
+import { ProcessMetrics } from './process-metrics.js'
+import { ProcessSpans, startWithin } from './process-spans.js'
 import type { ProcessRecord } from './record.js'
 import type { ProcessRegistration } from './registration.js'
 import type { RuntimeProcessesOptions } from './runtime-processes-options.js'
@@ -29,7 +34,7 @@ import type { ProcessStore } from './store.js'
 import type { TerminalProcessStatus } from './vocabulary.js'
 import { localLiveness } from './system/host.js'
 import type { SystemResult } from './system/outcome.js'
-import { systemProcess, type SystemProcessOptions } from './system/system-process.js'
+import { systemKind, systemProcess, type SystemProcessOptions } from './system/system-process.js'
 import { SystemRunner } from './system/system-runner.js'
 import { Wakes, type WakeHandler } from './wakes.js'
 import { watch } from './watched-store.js'
@@ -44,7 +49,9 @@ export interface ProcessesOptions extends Omit<RuntimeProcessesOptions, 'store'>
   readonly ids: IdSource
   readonly logger: Logger
   readonly jobs: JobList
-  readonly inspect?: InspectionObserver
+  readonly tracer?: Tracer
+  readonly instruments?: Instruments
+  readonly inspect?: Inspect
 }
 
 /** How a process is started. */
@@ -57,6 +64,11 @@ export interface StartProcessOptions {
   readonly originator?: Originator
   /** The session that its end wakes, and so do the events that its definition names. */
   readonly wakeTarget?: SessionScope
+  /**
+   * A W3C `traceparent` that the spans of its runs link to. Default: with a tracer that of the span in which the process is
+   * started.
+   */
+  readonly traceparent?: string
 }
 
 /** A program that is started as a process. */
@@ -82,6 +94,7 @@ const startSchema = optionsSchema<StartProcessOptions>({
   label: v.optional(nameSchema),
   originator: v.optional(originatorSchema),
   wakeTarget: v.optional(scopeSchema),
+  traceparent: v.optional(traceparentSchema),
 })
 
 const handlerSchema = functionSchema<WakeHandler>()
@@ -134,20 +147,27 @@ export class Processes {
   readonly #awaiter: Awaiter
   readonly #worker: Worker
   readonly #wakes: Wakes
+  readonly #spans: ProcessSpans | undefined
   readonly #port: ProcessHandlePort
   readonly #sweepIntervalMs: number | undefined
   #sweep: Deadline | undefined
   #isClosed = false
 
   constructor(options: ProcessesOptions) {
-    const { clock, deadlines, ids, logger, jobs, inspect, define = [], onWake, sink, ...rest } = options
+    const { clock, deadlines, ids, logger, jobs, inspect, define = [], onWake, sink, ...given } = options
+    const { tracer, instruments, ...rest } = given
     const { owner = rest.store.writers === 'many' ? `host:${ids.uuid()}` : 'host', sweepIntervalMs } = rest
     this.#options = options
     if (rest.facets !== undefined) checkDurability(rest.store.durabilityTier(), rest.facets)
+    this.#spans = tracer === undefined ? undefined : new ProcessSpans(tracer, logger)
+    const metrics = instruments === undefined ? undefined : new ProcessMetrics(instruments)
     const { store, hub } = watch(rest.store, {
       clock,
       logger,
       onWake: () => this.#wakes.look(),
+      ...(metrics !== undefined && {
+        onEnd: (id, record) => void silence(measureEnd(metrics, rest.store, id, record)),
+      }),
       ...(sink !== undefined && { sink }),
       ...(rest.sinkTimeoutMs !== undefined && { sinkTimeoutMs: rest.sinkTimeoutMs }),
       ...(rest.emitLifecycle !== undefined && { emitLifecycle: rest.emitLifecycle }),
@@ -184,6 +204,8 @@ export class Processes {
       ...(rest.concurrency !== undefined && { concurrency: rest.concurrency }),
       ...(rest.timings !== undefined && { timings: rest.timings }),
       ...(rest.retryDelayMs !== undefined && { retryDelayMs: rest.retryDelayMs }),
+      ...(this.#spans !== undefined && { spans: this.#spans }),
+      ...(metrics !== undefined && { metrics }),
       ...(inspect !== undefined && { inspect }),
     })
     this.driver = new WorkDriver({ store, hub, awaiter: this.#awaiter, runs: this.#worker, clock, logger })
@@ -193,7 +215,10 @@ export class Processes {
       awaiter: this.#awaiter,
       ids,
       logger,
-      drive: (reason) => this.#drive(reason),
+      // What runs here hears of it by itself.
+      drive: (reason, processId) => {
+        if (!this.#worker.isAtWorkOn(processId)) this.#drive(reason)
+      },
     }
     this.#sweepIntervalMs = sweepIntervalMs ?? (store.writers === 'many' ? defaultSweepIntervalMs : undefined)
     for (const definition of define) this.#add(definition)
@@ -208,8 +233,9 @@ export class Processes {
 
   /**
    * Starts a process of a definition, or of a kind that is defined here, unless it is there already: same id, same input.
-   * Resolves with a handle once it is durable. Rejects with `invalid_input`, `process.registration_conflict` when something
-   * else was started under the id, and `process.kind_unknown`.
+   * Resolves with a handle once it is durable. Rejects with `invalid_input`, with `process.registration_conflict` when something
+   * else was started under the id, with `process.registration_invalid` for an input that is too large or too deep to be
+   * kept, and with `process.kind_unknown`.
    */
   start<Input, Output, Events extends SchemaMap, Signals extends SchemaMap>(
     definition: ProcessDefinition<Input, Output, Events, Signals>,
@@ -227,8 +253,8 @@ export class Processes {
 
   /**
    * Starts a program of the operating system as a process, unless it is there already under its id. Resolves with a handle
-   * once it is durable; it runs on this host when the runtime has a `systemDirectory`. Rejects with `invalid_input` and
-   * `process.registration_conflict`.
+   * once it is durable; it runs on this host when the runtime has a `systemDirectory`. Rejects with `invalid_input`,
+   * `process.registration_conflict`, and `process.registration_invalid` for a command that is too large to be kept.
    */
   startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
     return silence(this.#startCommand(command))
@@ -275,6 +301,17 @@ export class Processes {
     if (v.is(idSchema, sessionId)) await this.store.deleteSessionProcessState(sessionId)
   }
 
+  /** Runs nothing new until {@link Processes.release}, and hands over to other hosts what may run again; the rest goes on. */
+  hold(): void {
+    this.#worker.hold()
+  }
+
+  /** Runs what is pending again. */
+  release(): void {
+    this.#worker.release()
+    this.#drive('release')
+  }
+
   /** Starts nothing any more and tells what runs to stop. What may run again is free for the next host at once. */
   async close({ graceMs, drain }: CloseProcessesOptions): Promise<void> {
     this.#isClosed = true
@@ -294,19 +331,24 @@ export class Processes {
     const definition = this.#definitionOf(process)
     const subject = `input of ${definition.kind}`
     const { id = this.#options.ids.uuid(), ...rest } = decode(startSchema, options, 'start options')
-    if (definition.input !== undefined) await checkValue(definition.input, input, subject)
-    const payload = encodeValue(input, subject) ?? null
-    await this.store.registerProcess(registrationOf(definition, id, payload, rest))
-    this.#drive('start')
+    await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
+      if (definition.input !== undefined) await checkValue(definition.input, input, subject)
+      const payload = encodeValue(input, subject) ?? null
+      this.#worker.offer(
+        await this.store.registerProcess(registrationOf(definition, id, payload, { ...trace, ...rest })),
+      )
+    })
     return new ProcessHandle(id, definition, this.#port)
   }
 
   async #startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
     this.#checkOpen()
-    const given = decode(startCommandSchema, command, 'system process')
-    const registration = systemProcess({ id: this.#options.ids.uuid(), ...given })
-    await this.store.registerProcess(registration)
-    this.#drive('start')
+    const { id: named, ...given } = decode(startCommandSchema, command, 'system process')
+    const id = takeId(named ?? this.#options.ids.uuid())
+    const registration = systemProcess({ id, ...given })
+    await startWithin(this.#spans, { kind: systemKind, processId: id }, async (trace) => {
+      this.#worker.offer(await this.store.registerProcess({ ...registration, ...trace }))
+    })
     return new ProcessHandle<SystemResult>(registration.id, {}, this.#port)
   }
 
@@ -319,12 +361,15 @@ export class Processes {
     const { originator } = parent.provenance
     const causedBy = { type: 'process', processId: parent.id } as const
     try {
-      await this.store.registerProcess(registrationOf(definition, id, input, { originator, causedBy }))
+      await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
+        const child = registrationOf(definition, id, input, { ...trace, originator, causedBy })
+        this.#worker.offer(await this.store.registerProcess(child))
+      })
     } catch (refusal) {
       // Its id says who called it, by what name and with what: the parent has called it before, of another version.
       if (!StatewardError.is(refusal, 'process.registration_conflict')) throw refusal
+      this.#drive('call')
     }
-    this.#drive('call')
   }
 
   #definitionOf(process: unknown): ProcessDefinition {
@@ -381,9 +426,10 @@ function registrationOf(
   { kind, options, eventTypes, envRef }: ProcessDefinition,
   id: ProcessId,
   payload: JsonValue,
-  { label, originator = { type: 'host' }, causedBy, wakeTarget }: Omit<StartProcessOptions, 'id'> & Partial<Provenance>,
+  { label, originator = { type: 'host' }, causedBy, ...rest }: Omit<StartProcessOptions, 'id'> & Partial<Provenance>,
 ): ProcessRegistration {
   const { disposition, maxAttempts } = options
+  const { wakeTarget, traceparent } = rest
   return {
     id,
     input: { type: 'engine', kind, payload },
@@ -394,5 +440,17 @@ function registrationOf(
     ...(label !== undefined && { identity: { kind, label } }),
     ...(wakeTarget !== undefined && { wakeTarget }),
     ...(maxAttempts !== undefined && { maxAttempts }),
+    ...(traceparent !== undefined && { traceparent }),
   }
+}
+
+/** Calls that end a process without giving back its record are followed by a look at it. */
+async function measureEnd(
+  metrics: ProcessMetrics,
+  store: ProcessStore,
+  id: ProcessId,
+  record: ProcessRecord | undefined,
+): Promise<void> {
+  const ended = record ?? (await store.getProcess(id))
+  if (ended !== undefined) metrics.ended(ended)
 }

@@ -115,6 +115,7 @@ export { scopeIdOf, type CausalRef, type Originator, type Provenance, type Sessi
 export type { Selector } from './selector.js'
 export type {
   CompletionRight,
+  ClaimAndStartOutcome,
   CompletionOutcome,
   DurabilityTier,
   PendingWake,

@@ -3,6 +3,7 @@ import { InvalidInputError } from '../base/errors.js'
 import { strictSchema } from '../base/options.js'
 import type { JsonValue } from '../base/json.js'
 import { wireCodec } from '../state/wire.js'
+import { traceparentSchema } from '../work/trace-context.js'
 import { ProcessError } from './errors.js'
 import { builtInEventTypes, eventTypeSchema, isLifecycleEventType, type ProcessEventType } from './event-type.js'
 import {
@@ -38,6 +39,11 @@ export interface ProcessRegistration {
   readonly wakeTarget?: SessionScope
   /** How often a rerunnable process may be started; any number unless told. */
   readonly maxAttempts?: number
+  /**
+   * Where its start stands among traces: a W3C `traceparent`, which the spans of its runs link to. No part of what tells a
+   * repeat from another registration; the first one stays.
+   */
+  readonly traceparent?: string
 }
 
 /** What a registration comes to and never changes again; the wake target is an edge of its own. */
@@ -65,6 +71,7 @@ const shared = {
   provenance: provenanceSchema,
   envRef: v.exactOptional(envRefSchema),
   maxAttempts: v.exactOptional(positiveSchema),
+  traceparent: v.exactOptional(traceparentSchema),
 }
 
 const registrationSchema: v.GenericSchema<unknown, ProcessRegistration> = strictSchema({
@@ -152,10 +159,10 @@ function refuse(field: string, reason: string): never {
 
 /**
  * What tells a repeat from another registration: `v1:` and the hex SHA-256 of its canonical form, in which the order of keys and of
- * event types plays no part, the id is left out, and so is a built-in type that was declared as it is anyway.
+ * event types plays no part, the id and the trace are left out, and so is a built-in type that was declared as it is anyway.
  */
 function hashOf(registered: Registered, wakeTarget: SessionScope | undefined): string {
-  const { id: _, eventTypes, ...rest } = registered
+  const { id: _id, traceparent: _traceparent, eventTypes, ...rest } = registered
   const own = eventTypes
     .filter((type) => !builtInTexts.has(digestOf(type as unknown as JsonValue)))
     .toSorted(({ name: one }, { name: other }) => (one < other ? -1 : 1))

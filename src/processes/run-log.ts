@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
+import { onAbort } from '../base/abort.js'
 import { isSameJson } from '../base/json-copy.js'
 import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
@@ -93,7 +94,7 @@ const answerPrefix = 'answer:'
  * says what for, and nobody need run it before that is there; with several the record says nothing, and whoever finds the
  * process without an owner runs it up to its waits. What is bound to its owner is run once: what it does is kept here alone.
  */
-export class RunLog implements DurableLog {
+export class RunLog implements DurableLog, Disposable {
   readonly #context: RunContext
   readonly #tools: RunLogTools
   readonly #isKept: boolean
@@ -102,8 +103,9 @@ export class RunLog implements DurableLog {
   readonly #answers = new Map<string, DurableAnswer>()
   /** By event type, the last signal that was taken, and how many were. */
   readonly #taken = new Map<string, { readonly sequence: number; readonly count: number }>()
-  /** What the run waits for now. */
-  readonly #pending = new Map<string, BegunWait>()
+  /** What the run waits for now, and what gives the wait up. */
+  readonly #pending = new Map<string, { readonly begun: BegunWait; readonly left: AbortController }>()
+  #isOver = false
   /** What the record says that the process waits for. */
   #shown: WaitState | undefined
   /** Changes of that, one after another. */
@@ -160,19 +162,37 @@ export class RunLog implements DurableLog {
   }
 
   async answerTo(key: string, { signal }: { readonly signal: AbortSignal }): Promise<DurableAnswer> {
+    if (this.#isOver) return never()
     const begun = this.#waits.get(key) as BegunWait
-    this.#pending.set(key, begun)
+    const left = new AbortController()
+    if (signal.aborted) left.abort(signal.reason)
+    const forget = onAbort(signal, () => left.abort(signal.reason))
+    this.#pending.set(key, { begun, left })
     let answer: DurableAnswer
     try {
       // The record says so a moment later, when it is known whether the run does anything else.
       this.#show().catch((failure: unknown) => this.#reportUnshown(failure))
-      answer = await this.#await(key, begun.wait, signal)
+      answer = await this.#await(key, begun.wait, left.signal)
+    } catch (failure) {
+      if (this.#isOver && !signal.aborted) return never()
+      throw failure
     } finally {
+      forget()
       this.#pending.delete(key)
     }
+    if (this.#isOver) return never()
     // A run that is told to stop leaves its wait in the record: nobody need run the process before it is over.
     await this.#show()
     return answer
+  }
+
+  /**
+   * The run has ended. What it still waits for, as the other part of a race, is waited for no longer: its promises stay as
+   * they are, for nobody is there who could be told (P-275).
+   */
+  [Symbol.dispose](): void {
+    this.#isOver = true
+    for (const { left } of this.#pending.values()) left.abort()
   }
 
   /** Takes out of the record that the process waits: the run has something to do. */
@@ -325,8 +345,9 @@ export class RunLog implements DurableLog {
   #onlyWait(): WaitState | undefined {
     const [only, ...others] = this.#pending.values()
     if (only === undefined || others.length > 0 || this.#context.job.stepCount > 0) return undefined
-    const kind = this.#kindOf(only.wait)
-    return kind && { sinceMs: only.sinceMs, kind }
+    const { sinceMs, wait } = only.begun
+    const kind = this.#kindOf(wait)
+    return kind && { sinceMs, kind }
   }
 
   #kindOf(wait: WaitRow): WaitKind | undefined {
@@ -361,6 +382,10 @@ export class RunLog implements DurableLog {
   #nowMs(): number {
     return Math.trunc(this.#tools.clock.wallNow())
   }
+}
+
+function never(): Promise<never> {
+  return new Promise(() => {})
 }
 
 /** The id of what a process calls under a key; the same in each of its runs. */

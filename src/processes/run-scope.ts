@@ -1,3 +1,4 @@
+import { silence } from '../base/promises.js'
 import type { Callable, DurableContext, StepOptions, StepScope, WaitForOptions } from '../work/durable-context.js'
 import { checkValue, encodeValue, type Schema } from '../work/values.js'
 import { isProcessDefinition, type ProcessRunContext, type ProcessDefinition, type SchemaMap } from './definition.js'
@@ -19,7 +20,7 @@ export interface RunScopeOptions {
   readonly onCalled: (definition: ProcessDefinition) => void
 }
 
-/** What one run of a process is given. */
+/** What one run of a process is given. A promise of it that the run lets go of harms nobody when it rejects. */
 export class RunScope implements ProcessRunContext {
   readonly processId: ProcessId
   readonly input: unknown
@@ -56,29 +57,33 @@ export class RunScope implements ProcessRunContext {
       await log.resume()
       return work(scope)
     }
-    return durable.step(name, resumed, options)
+    // What is no function is refused there.
+    return silence(durable.step(name, typeof work === 'function' ? resumed : work, options))
   }
 
-  readonly sleep = (durationMs: number): Promise<void> => this.#options.durable.sleep(durationMs)
+  readonly sleep = (durationMs: number): Promise<void> => silence(this.#options.durable.sleep(durationMs))
 
-  readonly sleepUntil = (instant: Date | number): Promise<void> => this.#options.durable.sleepUntil(instant)
+  readonly sleepUntil = (instant: Date | number): Promise<void> => silence(this.#options.durable.sleepUntil(instant))
 
   readonly call = ((called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> => {
     const { durable, onCalled } = this.#options
-    if (typeof called === 'string') return durable.call(called, input)
+    if (typeof called === 'string') return silence(durable.call(called, input))
     if (isProcessDefinition(called)) onCalled(called)
-    return durable.call(called, input)
+    return silence(durable.call(called, input))
   }) as ProcessRunContext['call']
 
   readonly waitFor = (name: string, given?: Schema, options: WaitForOptions = {}): Promise<never> => {
     const { durable, definition } = this.#options
     const schema = given ?? ownOf(definition.signals, name)
-    return (
-      schema === undefined ? durable.waitFor(name, undefined, options) : durable.waitFor(name, schema, options)
+    return silence(
+      schema === undefined ? durable.waitFor(name, undefined, options) : durable.waitFor(name, schema, options),
     ) as Promise<never>
   }
 
-  readonly emit = async (eventType: string, payload: unknown): Promise<ProcessEvent> => {
+  readonly emit = (eventType: string, payload: unknown): Promise<ProcessEvent> =>
+    silence(this.#emit(eventType, payload))
+
+  async #emit(eventType: string, payload: unknown): Promise<ProcessEvent> {
     const { run, definition, log } = this.#options
     const schema = ownOf(definition.events, eventType)
     if (schema === undefined)

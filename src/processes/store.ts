@@ -49,6 +49,14 @@ export interface StartRequest {
   readonly startedAtMs: number
 }
 
+/** What became of a claim that was to begin an execution. */
+export type ClaimAndStartOutcome =
+  | { readonly outcome: 'started'; readonly lease: ProcessLease; readonly record: ProcessRecord }
+  /** Somebody else holds the process. */
+  | { readonly outcome: 'busy'; readonly holder: ProcessLease }
+  /** It has ended already, and nobody holds it for this. */
+  | { readonly outcome: 'ended'; readonly record: ProcessRecord }
+
 /** The result of one step of a process, or what it failed with. */
 export type StepResult =
   | { readonly name: string; readonly ordinal: number; readonly result: JsonValue }
@@ -165,6 +173,17 @@ export interface ProcessStore {
    * is `process.already_started`. Both need the lease.
    */
   recordFirstStarted(processId: ProcessId, started: StartRequest, options?: WriteOptions): Promise<ProcessRecord>
+  /**
+   * Claims a process and says that an execution begins, in one change: `claimLease`, and `recordFirstStarted` under that
+   * lease. What has ended is not claimed. Rejects like the two of them, and with `process.disposition_unfit` for what is
+   * owned outside; nothing is claimed then.
+   */
+  claimAndStart(
+    processId: ProcessId,
+    claimant: LeaseOwner,
+    started: StartRequest,
+    ttlMs: number,
+  ): Promise<ClaimAndStartOutcome>
   /** Keeps the result of a step of a rerunnable process; the first one stays, and is what is returned. */
   recordStep(lease: ProcessLease, step: StepResult): Promise<StepResult>
   /** The steps that are recorded, in order. */
@@ -187,9 +206,10 @@ export interface ProcessStore {
   listNonTerminal(): Promise<readonly ProcessRecord[]>
   /**
    * A page of what has not ended and waits for nothing that is still missing. The first page fixes the greatest id of the
-   * scan; what is there when the scan begins comes once, unless it ends first. Rejects with `process.cursor_invalid`.
+   * scan; what is there when the scan begins comes once, unless it ends first. Processes in `except` are left out. Rejects
+   * with `process.cursor_invalid`.
    */
-  listWork(limit: number, cursor?: WorkCursor): Promise<WorkPage>
+  listWork(limit: number, cursor?: WorkCursor, except?: ReadonlySet<ProcessId>): Promise<WorkPage>
   /** When the next timer makes something workable, epoch milliseconds; `undefined` when none will. */
   nextWorkAtMs(): Promise<number | undefined>
   /**

@@ -2,6 +2,7 @@ import { decode } from '../base/decode.js'
 import { InvalidInputError, isList } from '../base/errors.js'
 import { checkFields, textOf } from '../base/options.js'
 import { appendCommand } from './append.js'
+import { claimAndStartCommand } from './claim-and-start.js'
 import type { ProcessCommand } from './command.js'
 import { completeCommand, completeWithLeaseCommand, takeAuthority, takeOutput } from './completion.js'
 import { takeAppendRequest, type AppendRequest, type AppendResult, type ProcessEvent } from './event.js'
@@ -54,6 +55,7 @@ import { takeRegistration, type ProcessRegistration } from './registration.js'
 import { naturalSchema, positiveSchema, take, takeId, takeSequence, type ProcessId } from './scalars.js'
 import { scopeSchema, type SessionScope } from './scope.js'
 import type {
+  ClaimAndStartOutcome,
   CompletionRight,
   CompletionOutcome,
   DurabilityTier,
@@ -106,7 +108,7 @@ export abstract class TransactingStore implements ProcessStore {
   abstract getTerminal(processId: ProcessId): Promise<TerminalState>
   abstract listProcesses(filter?: ProcessListFilter): Promise<readonly ProcessRecord[]>
   abstract listNonTerminal(): Promise<readonly ProcessRecord[]>
-  abstract listWork(limit: number, cursor?: WorkCursor): Promise<WorkPage>
+  abstract listWork(limit: number, cursor?: WorkCursor, except?: ReadonlySet<ProcessId>): Promise<WorkPage>
   abstract nextWorkAtMs(): Promise<number | undefined>
   abstract processesChangedSince(cursor: ChangeCursor, limit: number): Promise<ChangePage>
   abstract getLease(processId: ProcessId): Promise<ProcessLease | undefined>
@@ -163,6 +165,16 @@ export abstract class TransactingStore implements ProcessStore {
     options?: WriteOptions,
   ): Promise<ProcessRecord> {
     return this.run(startCommand(takeId(processId), takeStart(started), takeLease(options)))
+  }
+
+  async claimAndStart(
+    processId: ProcessId,
+    claimant: LeaseOwner,
+    started: StartRequest,
+    ttlMs: number,
+  ): Promise<ClaimAndStartOutcome> {
+    const owner = take(ownerSchema, claimant, 'lease owner')
+    return this.run(claimAndStartCommand(takeId(processId), owner, takeStart(started), takeTtl(ttlMs)))
   }
 
   async recordStep(lease: ProcessLease, step: StepResult): Promise<StepResult> {

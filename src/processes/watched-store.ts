@@ -1,12 +1,15 @@
+import { faultFields } from '../base/error-details.js'
 import { systemClock, type Clock } from '../base/clock.js'
 import { StatewardError } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
+import { guardedLogger } from '../base/observers.js'
 import { silence } from '../base/promises.js'
 import type { AppendResult, ProcessEvent } from './event.js'
 import { isLifecycleEventType } from './event-type.js'
 import { defaultSinkTimeoutMs, SinkFeeder, type ProcessEventSink, type SinkCounts } from './event-sink.js'
 import { ProcessHub } from './hub.js'
 import type { ProcessLease } from './lease.js'
+import type { ProcessRecord } from './record.js'
 import type { ProcessRegistration } from './registration.js'
 import type { ProcessId } from './scalars.js'
 import type { CompletionOutcome, ProcessStore } from './store.js'
@@ -39,6 +42,7 @@ export const methodEffects: Readonly<Record<StoreMethod, MethodEffect>> = {
   completeProcess: transition,
   completeWithLease: { bumps: 'lease', emits: 'lifecycle' },
   recordFirstStarted: transition,
+  claimAndStart: transition,
   recordStep: { bumps: 'lease' },
   recordAdoption: { bumps: 'lease', emits: 'lifecycle' },
   requestAbandon: transition,
@@ -84,6 +88,8 @@ export interface WatchOptions {
   readonly sinkTimeoutMs?: number
   /** True: the sink is also given ends and lifecycle events. Default false: ends are learned by waiting for them. */
   readonly emitLifecycle?: boolean
+  /** Told of each end that was written through it, with the record where the call gives it. Must not throw. */
+  readonly onEnd?: (processId: ProcessId, record: ProcessRecord | undefined) => void
   /** Told when something was written that may wake a session. Must not throw. */
   readonly onWake?: () => void
   readonly clock?: Clock
@@ -135,18 +141,22 @@ class Watcher {
   readonly #hub: ProcessHub
   readonly #feeder: SinkFeeder | undefined
   readonly #emitsLifecycle: boolean
+  readonly #onEnd: WatchOptions['onEnd']
   readonly #onWake: (() => void) | undefined
+  readonly #logger: Logger
   /** Per process, the last write whose events are on their way to the sink; later ones queue behind it. */
   readonly #last = new Map<ProcessId, Promise<unknown>>()
 
   constructor(store: ProcessStore, hub: ProcessHub, options: WatchOptions) {
     const { sink, sinkTimeoutMs: timeoutMs = defaultSinkTimeoutMs } = options
-    const { clock = systemClock, logger = silentLogger, emitLifecycle = false, onWake } = options
+    const { clock = systemClock, logger = silentLogger, emitLifecycle = false, onWake, onEnd } = options
     this.#store = store
     this.#hub = hub
     this.#feeder = sink && new SinkFeeder({ sink, clock, logger, timeoutMs })
     this.#emitsLifecycle = emitLifecycle
+    this.#onEnd = onEnd
     this.#onWake = onWake
+    this.#logger = guardedLogger(logger)
   }
 
   get counts(): SinkCounts {
@@ -161,11 +171,12 @@ class Watcher {
         result = await call(...args)
       } catch (refusal) {
         // The one refusal that comes with a change: the process has ended.
-        if (StatewardError.is(refusal, 'process.attempts_exhausted')) this.#changed(processIdOf(from, args[0]))
+        if (StatewardError.is(refusal, 'process.attempts_exhausted')) this.#gaveUp(processIdOf(from, args[0]))
         throw refusal
       }
       this.#hub.notify(processIdOf(from, args[0]))
       if (mayWake(result)) this.#onWake?.()
+      if (this.#onEnd !== undefined) this.#tellEnd(processIdOf(from, args[0]), result)
       return result
     }
     const feeder = this.#feeder
@@ -182,19 +193,48 @@ class Watcher {
     return (...args) => {
       const processId = processIdOf(from, args[0])
       return this.#inOrder(processId, async () => {
-        const [last] = await this.#store.recentEvents(processId, 1)
+        const last = await this.#lastOf(processId)
         const result = await bumping(...args)
-        for (const event of await this.#store.eventsAfter(processId, last?.sequence ?? 0)) {
-          if (isTransition(event)) await feeder.feed(event)
-        }
+        if (last !== undefined) await this.#feedAfter(processId, last, feeder)
         return result
       })
     }
   }
 
-  #changed(processId: ProcessId): void {
+  /** The sequence of its last event; `undefined` when that cannot be told: then the call itself says why, or nobody does. */
+  async #lastOf(processId: ProcessId): Promise<number | undefined> {
+    try {
+      const [last] = await this.#store.recentEvents(processId, 1)
+      return last?.sequence ?? 0
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Feeds what a call has written. That it cannot be read says nothing about the call, which has succeeded. */
+  async #feedAfter(processId: ProcessId, sequence: number, feeder: SinkFeeder): Promise<void> {
+    try {
+      for (const event of await this.#store.eventsAfter(processId, sequence)) {
+        if (isTransition(event)) await feeder.feed(event)
+      }
+    } catch (failure) {
+      this.#logger.warn(
+        { processId, ...faultFields(failure) },
+        'events could not be read for the sink, and are left out',
+      )
+    }
+  }
+
+  #gaveUp(processId: ProcessId): void {
     this.#hub.notify(processId)
     this.#onWake?.()
+    this.#onEnd?.(processId, undefined)
+  }
+
+  #tellEnd(processId: ProcessId, result: unknown): void {
+    const { outcome, record, event, replayed } = (result ?? {}) as Partial<CompletionOutcome & AppendResult>
+    const isEnd = outcome === 'committed' || (event?.semantics.terminal !== undefined && replayed === false)
+    if (isEnd) this.#onEnd?.(processId, record)
   }
 
   /** Ends are learned by waiting for them; the sink gets them only where that was asked for. */
@@ -233,6 +273,6 @@ function processIdOf(from: NonNullable<MethodEffect['bumps']>, argument: unknown
     case 'registration':
       return (argument as ProcessRegistration).id
     case 'lease':
-      return (argument as ProcessLease).processId
+      return (argument as ProcessLease | undefined)?.processId ?? ''
   }
 }

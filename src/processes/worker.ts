@@ -1,12 +1,12 @@
 import { faultFields } from '../base/error-details.js'
-import type { InspectionEvent, Observer } from 'xstate'
 import type { Clock } from '../base/clock.js'
 import { DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import { guardedLogger } from '../base/observers.js'
-import { createDeferred, silence, type Deferred } from '../base/promises.js'
+import { createDeferred, nextTurn, silence, type Deferred } from '../base/promises.js'
+import type { Inspect } from '../base/inspection.js'
 import type { JobList } from '../work/job-list.js'
 import { LeaseKeeper } from '../work/lease-keeper.js'
 import type { Slot } from '../work/slot.js'
@@ -22,7 +22,9 @@ import {
   type LeaseTimings,
   type ProcessLease,
 } from './lease.js'
+import type { ProcessMetrics } from './process-metrics.js'
 import { ProcessRun, type HeldLease, type RunTools } from './process-run.js'
+import type { ProcessSpans } from './process-spans.js'
 import type { ProcessRecord } from './record.js'
 import { isClaimable, recoveryOf } from './recovery.js'
 import type { ProcessRunner } from './runner.js'
@@ -90,13 +92,21 @@ export interface WorkerOptions {
   readonly graceMs?: number
   /** Milliseconds after which something is tried again that could not be run; default 5,000. */
   readonly retryDelayMs?: number
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly spans?: ProcessSpans
+  readonly metrics?: ProcessMetrics
+  readonly inspect?: Inspect
 }
 
 /** Rows that one page of a scan holds at most. */
 const largestPage = 256
+/** Processes that are remembered until there is room for them; with more, the store is asked for them. */
+const mostOffered = 1024
 /** Milliseconds before a page is asked for again: three tries. */
 const pageRetriesMs = [10, 20]
+/** Milliseconds beyond the grace of the closing that a store has to take the ends that runs have come to. */
+const storeGraceMs = 1000
+/** Milliseconds before a timer is asked for again that is over by the clock of this host alone. */
+const shortestTimerMs = 25
 
 /**
  * Claims processes that nobody works on and runs them.
@@ -117,8 +127,11 @@ export class Worker {
   readonly #timings: LeaseTimings
   readonly #tools: RunTools
   readonly #runs = new Map<ProcessId, ProcessRun>()
-  /** Processes that came up again while they were being run. */
-  readonly #again = new Set<ProcessId>()
+  /** What runs here, or is about to: nobody need look at it again. */
+  readonly #taken = new Set<ProcessId>()
+  /** Processes that were offered while there was no room, by kind, and how many. */
+  readonly #offered = new Map<string, ProcessRecord[]>()
+  #offeredCount = 0
   #scanning: Promise<void> | undefined
   #isRescanDue = false
   /** Something was passed over because its kind was full: another look follows as soon as something frees. */
@@ -128,9 +141,11 @@ export class Worker {
   #timer: Disposable | undefined
   #retry: Disposable | undefined
   #isClosed = false
+  #isHeld = false
 
   constructor(options: WorkerOptions) {
-    const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {}, inspect } = options
+    const { store, awaiter, runner, clock, jobs, logger, concurrency = 64, limits = {} } = options
+    const { spans, metrics, inspect } = options
     this.#options = options
     this.#logger = guardedLogger(logger)
     this.#deadlines = new DeadlineQueue(clock)
@@ -154,13 +169,20 @@ export class Worker {
       logger: this.#logger,
       graceMs: options.graceMs ?? 5000,
       report: (fault) => this.#report(fault),
+      ...(spans !== undefined && { spans }),
+      ...(metrics !== undefined && { metrics }),
       ...(inspect !== undefined && { inspect }),
     }
   }
 
   /** How many processes it has claimed and not let go of. */
   get size(): number {
-    return this.#runs.size
+    return this.#taken.size
+  }
+
+  /** Whether it has claimed a process, or is about to, and not let go of it. */
+  isAtWorkOn(processId: ProcessId): boolean {
+    return this.#taken.has(processId)
   }
 
   /**
@@ -169,6 +191,7 @@ export class Worker {
    */
   async claimAndRunPending(): Promise<DriveReport> {
     if (this.#isClosed) throw new ProcessError('process.worker_closed', {})
+    if (this.#isHeld) return { intake: 'coalesced', admitted: [], deferred: [] }
     if (this.#scanning !== undefined) {
       this.#isRescanDue = true
       return { intake: 'coalesced', admitted: [], deferred: [] }
@@ -180,14 +203,39 @@ export class Worker {
     return { intake: 'scanned', admitted: [...report.admitted], deferred: [...report.deferred] }
   }
 
+  /**
+   * Takes a process that was just registered, as soon as there is room for it: nobody looks through all the others to find
+   * it. When too many wait for room a scan finds it.
+   */
+  offer(record: ProcessRecord): void {
+    if (this.#isClosed) return
+    // While a scan waits for room, those that it has to come to are first; and whether a wait is over is known to the store.
+    if (this.#scanning !== undefined || record.wait !== undefined) this.#drive()
+    else silence(this.#admit(record, (full) => this.#remember(full)))
+  }
+
   /** Limits a kind from now on; what runs goes on. */
   limit(kind: string, limits: KindLimits): void {
     this.#slots.configure(kind, limits)
   }
 
+  /**
+   * Claims nothing until {@link Worker.release}, and hands over what can be run again: it is told to stop, and is free for others at
+   * once. What is bound to this host goes on.
+   */
+  hold(graceMs?: number): void {
+    this.#isHeld = true
+    for (const run of this.#runs.values()) if (run.isRerunnable) run.close(graceMs)
+  }
+
+  /** Claims again. */
+  release(): void {
+    this.#isHeld = false
+  }
+
   /** Resolves once nothing runs and no scan is under way; for tests and for hosts that wind down. */
   async idle(): Promise<void> {
-    while (this.#runs.size > 0 || this.#scanning !== undefined) {
+    while (this.#taken.size > 0 || this.#scanning !== undefined) {
       this.#idle ??= createDeferred<void>()
       await this.#idle.promise
     }
@@ -211,8 +259,9 @@ export class Worker {
   }
 
   /**
-   * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over. What can be run
-   * again is free for others at once. `graceMs` counts in place of the grace of the options.
+   * Takes nothing more, tells what runs to stop, and resolves once it has answered or its grace is over, and the store has
+   * taken what it came to; a store that cannot is waited for a second more. What can be run again is free for others at
+   * once. `graceMs` counts in place of the grace of the options.
    */
   async close(graceMs?: number): Promise<void> {
     this.#isClosed = true
@@ -220,6 +269,10 @@ export class Worker {
     this.#retry?.[Symbol.dispose]()
     this.#room?.resolve()
     for (const run of this.#runs.values()) run.close(graceMs)
+    const latestMs = (graceMs ?? this.#tools.graceMs) + storeGraceMs
+    using _ = this.#deadlines.after(latestMs, () => {
+      for (const run of this.#runs.values()) run.drop()
+    })
     await this.idle()
     this.#tools.keeper[Symbol.dispose]()
     this.#slots[Symbol.dispose]()
@@ -239,6 +292,9 @@ export class Worker {
 
   async #scan(report: { admitted: ProcessId[]; deferred: Deferral[] }, handedOver: Deferred<void>): Promise<void> {
     const { concurrency = 64 } = this.#options
+    // It comes to them, too.
+    this.#offered.clear()
+    this.#offeredCount = 0
     let cursor: WorkCursor | undefined
     do {
       // A worker that is full fetches no page: nobody would work on it.
@@ -247,6 +303,8 @@ export class Worker {
         this.#room ??= createDeferred<void>()
         await this.#room.promise
         this.#room = undefined
+        // What ends together frees its slots together, and one page is for all of them.
+        await nextTurn()
       }
       if (this.#isClosed) return
       const page = await this.#page(Math.min(largestPage, concurrency - this.#slots.taken), cursor)
@@ -265,7 +323,7 @@ export class Worker {
   async #page(limit: number, cursor: WorkCursor | undefined): Promise<WorkPage | undefined> {
     for (const delay of [...pageRetriesMs, undefined]) {
       try {
-        return await this.#options.store.listWork(limit, cursor)
+        return await this.#options.store.listWork(limit, cursor, this.#taken)
       } catch (error) {
         if (delay === undefined) {
           this.#report({ type: 'incomplete_scan', operation: 'list the work', message: messageOf(error) })
@@ -277,33 +335,73 @@ export class Worker {
     return undefined
   }
 
-  /** Claims a process and starts what has to be done; `undefined` when it was handed over. */
-  async #admit(record: ProcessRecord): Promise<Disposition | undefined> {
+  /** Claims a process and starts what has to be done; `undefined` when it was handed over. `onFull` is told that there is no room. */
+  async #admit(
+    record: ProcessRecord,
+    onFull: (record: ProcessRecord) => void = () => (this.#isRoomWanted = true),
+  ): Promise<Disposition | undefined> {
     const { runner } = this.#options
     const { id } = record
-    if (this.#runs.has(id)) {
-      this.#again.add(id)
-      return { type: 'busy' }
-    }
+    if (this.#isHeld || this.#taken.has(id)) return { type: 'busy' }
     if (!isClaimable(record)) return { type: 'externally_owned' }
     if (record.disposition !== 'externally_owned' && !runner.canRun(record)) return { type: 'kind_unknown' }
     const slot = this.#slots.tryTake({ kind: record.identity.kind })
     if (slot === undefined) {
-      this.#isRoomWanted = true
+      onFull(record)
+      return { type: 'busy' }
+    }
+    return this.#admitInto(slot, record)
+  }
+
+  async #admitInto(slot: Slot, record: ProcessRecord): Promise<Disposition | undefined> {
+    const { id } = record
+    if (this.#taken.has(id)) {
+      slot.release()
       return { type: 'busy' }
     }
     let operation = 'claim'
+    this.#taken.add(id)
     try {
+      if (record.disposition === 'rerunnable') {
+        const begun = await this.#begin(record, slot)
+        if (begun !== 'held_by_the_dead') return begun
+      }
       const claimed = await claim(this.#options.store, id, this.#claimant(), this.#timings.ttlMs)
-      if (claimed === undefined) return this.#letGo(slot, { type: 'busy' })
+      if (claimed === undefined) return this.#letGo(id, slot, { type: 'busy' })
       operation = 'read'
       return await this.#decide(record, claimed.lease, claimed.deadHolder, slot, (next) => (operation = next))
     } catch (error) {
-      slot.release()
+      this.#letGo(id, slot, { type: 'busy' })
       if (isSuperseded(error)) return { type: 'lease_lost' }
       if (StatewardError.is(error, 'process.unknown')) return { type: 'absent' }
       this.#report({ type: 'row_backend_error', processId: id, operation, message: messageOf(error) })
       return { type: 'backend_error', operation }
+    }
+  }
+
+  /**
+   * Claims what may run again and starts it, in one change: it is run whatever has happened to it, unless it has ended. What
+   * a dead owner holds is left to whoever takes it from him.
+   */
+  async #begin(found: ProcessRecord, slot: Slot): Promise<Disposition | 'held_by_the_dead' | undefined> {
+    const { store, clock, owner } = this.#options
+    const { id } = found
+    const claimant = this.#claimant()
+    const started = { owner, startedAtMs: Math.trunc(clock.wallNow()) }
+    try {
+      const claimed = await store.claimAndStart(id, claimant, started, this.#timings.ttlMs)
+      switch (claimed.outcome) {
+        case 'started':
+          return this.#run({ record: claimed.record, lease: claimed.lease, slot })
+        case 'ended':
+          return this.#letGo(id, slot, { type: 'settled_by_peer' })
+        case 'busy':
+          if (store.isHolderDead(claimed.holder, claimant)) return 'held_by_the_dead'
+          return this.#letGo(id, slot, { type: 'busy' })
+      }
+    } catch (error) {
+      if (!StatewardError.is(error, 'process.attempts_exhausted')) throw error
+      return this.#letGo(id, slot, { type: 'already_applied' })
     }
   }
 
@@ -320,7 +418,7 @@ export class Worker {
     const release = async (disposition: Disposition): Promise<Disposition> => {
       step('release')
       await store.completeLease({ processId: id, leaseToken: lease.leaseToken })
-      return this.#letGo(slot, disposition)
+      return this.#letGo(id, slot, disposition)
     }
     // What may run again is run whatever has happened to it, unless it has ended, which its start finds out.
     const record = found.disposition === 'rerunnable' ? found : await store.getProcess(id)
@@ -336,7 +434,8 @@ export class Worker {
       case 'abandon': {
         step('write its end')
         const { outcome } = await store.completeWithLease(lease, { type: 'abandoned', evidence: recovery.evidence })
-        return this.#letGo(slot, outcome === 'superseded' ? { type: 'settled_by_peer' } : { type: 'already_applied' })
+        const type = outcome === 'superseded' ? 'settled_by_peer' : 'already_applied'
+        return this.#letGo(id, slot, { type })
       }
       case 'run': {
         step('record its start')
@@ -369,13 +468,15 @@ export class Worker {
       this.#report({ type: 'row_run_failed', processId, operation: 'end', message: messageOf(error) })
     } finally {
       this.#runs.delete(processId)
-      if (this.#again.delete(processId)) this.#drive()
+      this.#taken.delete(processId)
       this.#tellIdle()
     }
   }
 
-  #letGo(slot: Slot, disposition: Disposition): Disposition {
+  #letGo(id: ProcessId, slot: Slot, disposition: Disposition): Disposition {
+    this.#taken.delete(id)
     slot.release()
+    this.#tellIdle()
     return disposition
   }
 
@@ -412,6 +513,7 @@ export class Worker {
   async #renew(held: readonly HeldLease[]): Promise<readonly HeldLease[]> {
     const { store, clock } = this.#options
     const { ttlMs, renewIntervalMs } = this.#timings
+    const askedAtMs = clock.monotonicNow()
     try {
       const renewed = await store.renewLeases(
         held.map(({ lease }) => lease),
@@ -422,11 +524,12 @@ export class Worker {
         const lease = byProcess.get(one.lease.processId)
         if (lease === undefined) return true
         one.lease = lease
+        one.renewedAtMs = askedAtMs
         return false
       })
     } catch (error) {
-      const nextMs = clock.wallNow() + 2 * renewIntervalMs
-      for (const one of held) if (one.lease.expiresAtMs <= nextMs) one.onUnrenewable()
+      const nextMs = clock.monotonicNow() + renewIntervalMs
+      for (const one of held) if (one.renewedAtMs + ttlMs <= nextMs) one.onUnrenewable()
       throw error
     }
   }
@@ -440,9 +543,38 @@ export class Worker {
 
   #onRoom(): void {
     this.#room?.resolve()
-    if (!this.#isRoomWanted) return
-    this.#isRoomWanted = false
-    this.#drive()
+    if (this.#isRoomWanted) {
+      this.#isRoomWanted = false
+      this.#drive()
+    } else if (this.#scanning === undefined) this.#admitOffered()
+  }
+
+  /** Keeps a process for which there is no room, unless a scan is due anyway. */
+  #remember(record: ProcessRecord): void {
+    if (this.#isRoomWanted || this.#offeredCount >= mostOffered) {
+      this.#isRoomWanted = true
+      return
+    }
+    const { kind } = record.identity
+    const before = this.#offered.get(kind)
+    if (before === undefined) this.#offered.set(kind, [record])
+    else before.push(record)
+    this.#offeredCount += 1
+  }
+
+  /** Takes what was offered, as far as there is room now, kind after kind. */
+  #admitOffered(): void {
+    for (const [kind, records] of this.#offered) {
+      if (this.#isClosed) return
+      const slot = this.#slots.tryTake({ kind })
+      if (slot === undefined) continue
+      const record = records.shift() as ProcessRecord
+      this.#offeredCount -= 1
+      this.#offered.delete(kind)
+      // Whoever had a turn is behind the others, and is come to again in this loop.
+      if (records.length > 0) this.#offered.set(kind, records)
+      silence(this.#admitInto(slot, record))
+    }
   }
 
   /** Looks again, by itself. */
@@ -475,12 +607,14 @@ export class Worker {
     this.#timer?.[Symbol.dispose]()
     this.#timer = undefined
     if (dueAtMs === undefined) return
-    const delay = Math.max(0, dueAtMs - clock.wallNow())
+    // A timer that is over here and not yet by the clock of the store would be asked for without end.
+    const left = dueAtMs - clock.wallNow()
+    const delay = left > 0 ? left : shortestTimerMs
     this.#timer = this.#deadlines.after(delay, () => this.#drive())
   }
 
   #tellIdle(): void {
-    if (this.#runs.size > 0 || this.#scanning !== undefined) return
+    if (this.#taken.size > 0 || this.#scanning !== undefined) return
     this.#idle?.resolve()
     this.#idle = undefined
   }

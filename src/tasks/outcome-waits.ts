@@ -7,7 +7,7 @@ import type { TombstoneReads } from './tombstone.js'
 import type { TaskProjection } from './view.js'
 
 /** Why nothing can be said of a task: it was forgotten, or nobody knows it. */
-function unknownTask(view: TombstoneReads, taskId: TaskId): TaskError {
+export function unknownTask(view: TombstoneReads, taskId: TaskId): TaskError {
   const tombstone = view.tombstone(taskId)
   if (tombstone === undefined) return new TaskError('unknown_task', { taskId })
   const { status, forgottenAtMs } = tombstone

@@ -28,6 +28,7 @@ export interface TaskHandlePort {
   readonly deadlines: DeadlineQueue
   outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome>
   cancel(taskId: TaskId): Promise<CancelAnswer>
+  retry<Output>(taskId: TaskId, output: Schema<unknown, Output> | undefined): Promise<TaskHandle<Output>>
 }
 
 /** What a handle is of. */
@@ -38,7 +39,7 @@ interface HandleOptions<Output> {
   readonly output?: Schema<unknown, Output>
 }
 
-/** A task that was submitted: its id, its result, and the way to cancel it. Holds nothing of the task; drop it at will. */
+/** A task that was submitted: its id, its result, the ways to cancel and to retry it. Holds nothing of the task; drop it at will. */
 export class TaskHandle<Output> {
   readonly id: TaskId
   readonly kind: string
@@ -73,6 +74,11 @@ export class TaskHandle<Output> {
   /** Cancels the task, as `tasks.cancel` does. */
   cancel(): Promise<CancelAnswer> {
     return this.#port.cancel(this.id)
+  }
+
+  /** Submits the task anew after it has failed, as `tasks.retry` does; the handle of the new task. */
+  retry(): Promise<TaskHandle<Output>> {
+    return this.#port.retry(this.id, this.#output)
   }
 
   async #result(options: ResultOptions): Promise<Output> {

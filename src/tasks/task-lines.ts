@@ -68,6 +68,13 @@ export const questionAnswered = defineLine<{ readonly taskId: TaskId; readonly n
   'debug',
   'a question was answered',
 )
+/** An answer that came while no handler could check it, and that the handler does not take. */
+export const answerRefused = defineLine<{
+  readonly taskId: TaskId
+  readonly runId: RunId
+  readonly name: string
+  readonly error: string
+}>('warn', 'an answer was refused, its question is asked again')
 
 export const dispatchPaused = defineLine<object>('info', 'dispatch is paused')
 export const dispatchResumed = defineLine<object>('info', 'dispatch goes on')

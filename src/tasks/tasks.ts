@@ -13,6 +13,7 @@ import { abortableSchema, checkText, optionsSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
+import type { Schema } from '../work/values.js'
 import type { TaskAuthority } from './authority.js'
 import { budgetDimension, type BudgetDimension } from './budget.js'
 import { handlerOptionsOf, isDefinition, type TaskDefinition } from './definition.js'
@@ -34,6 +35,7 @@ import {
   submitInto,
   submitOnce,
   type SubmitTaskOptions,
+  type Submitted,
   type TaskGraph,
 } from './dispatch/submission.js'
 import { submitWithin, TaskSpans, type TraceOfSubmission } from './dispatch/task-spans.js'
@@ -139,6 +141,7 @@ export class Tasks {
       deadlines: use.deadlines,
       outcome: (taskId, options) => this.outcome(taskId, options),
       cancel: (taskId) => this.cancel(taskId),
+      retry: (taskId, output) => silence(this.#retry(taskId, output)),
     }
     if (define.length > 0) void silence(this.start())
   }
@@ -272,19 +275,12 @@ export class Tasks {
   }
 
   /**
-   * Submits a failed task anew, under a new id that names the old one as `retryOf`, and with its key. Resolves with the new
-   * id; with the same one again for what was retried already. Rejects with `unknown_task`, `retry_requires_failed`, and
-   * `orphan_prevention` when its parent has ended.
+   * Submits a failed task anew, under a new id that names the old one as `retryOf`, and with its key. Resolves with the
+   * handle of the new task; for what was retried already with that of the same one again, whose `isNew` is false. Rejects
+   * with `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has ended.
    */
-  retry(taskId: TaskId): Promise<TaskId> {
-    const retry = (trace: TraceOfSubmission): Promise<TaskId> =>
-      this.authority.own.transact((batch) => {
-        checkText('task id', taskId)
-        const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
-        return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids, trace)
-      })
-    const kind = this.projection.task(taskId)?.spec.kind ?? 'unknown'
-    return submitWithin(this.#spans, kind, retry, (retried) => retried)
+  retry(taskId: TaskId): Promise<TaskHandle<unknown>> {
+    return silence(this.#retry(taskId))
   }
 
   /** Why a run is not at work, as things stand. Raises `unknown_run`. */
@@ -432,6 +428,18 @@ export class Tasks {
       ({ taskId }) => taskId,
     )
     return new TaskHandle({ ...definition, id, isNew }, this.#port)
+  }
+
+  async #retry<Output>(taskId: TaskId, output?: Schema<unknown, Output>): Promise<TaskHandle<Output>> {
+    checkText('task id', taskId)
+    const retry = (trace: TraceOfSubmission): Promise<Submitted> =>
+      this.authority.own.transact((batch) => {
+        const dimensions = Array.from(this.projection.budgetsOf(taskId), ({ dimension }) => dimension)
+        return retryInto(batch, taskId, dimensions, this.#wall(), this.#use.ids, trace)
+      })
+    const kind = this.projection.task(taskId)?.spec.kind ?? 'unknown'
+    const { taskId: id, isNew } = await submitWithin(this.#spans, kind, retry, (retried) => retried.taskId)
+    return new TaskHandle({ id, kind, isNew, ...(output !== undefined && { output }) }, this.#port)
   }
 
   async #outcome(taskId: TaskId, options: { readonly signal?: AbortSignal }): Promise<TaskOutcome> {

@@ -139,8 +139,9 @@ export class DurableContext {
   }
 
   /**
-   * Asks a question and waits for its answer, which may have been given before. Rejects with `wait_timed_out`, with
-   * `invalid_input` for an answer that its schema refuses, and with what {@link DurableContext.step} rejects with.
+   * Asks a question and waits for its answer, which may have been given before. An answer that its schema refuses, given
+   * while nobody could check it, is left aside and the question asked again, where the room does so; otherwise the wait rejects with
+   * `invalid_input`. Rejects also with `wait_timed_out`, and with what {@link DurableContext.step} rejects with.
    */
   waitFor(name: string, schema?: undefined, options?: WaitForOptions): Promise<unknown>
   waitFor<Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
@@ -159,10 +160,19 @@ export class DurableContext {
         ...(whom !== undefined && { whom }),
       }
       const check = (value: unknown) => (schema === undefined ? value : checkValue(schema, value, `answer to ${name}`))
-      const answer = await this.#answerTo(key, wait, schema && (async (value) => void (await check(value))))
-      if (answer.type !== 'answered') throw new DurableError('wait_timed_out', `nobody answered ${name}`, { name })
-      const value = decodeValue(answer.value)
-      return check(value)
+      const { log } = this.#options
+      for (let refused = 0; ; refused += 1) {
+        const askedAs = refused === 0 ? key : this.#askedAgain(key, refused)
+        const answer = await this.#answerTo(askedAs, wait, schema && (async (value) => void (await check(value))))
+        if (answer.type !== 'answered') throw new DurableError('wait_timed_out', `nobody answered ${name}`, { name })
+        try {
+          return await check(decodeValue(answer.value))
+        } catch (refusal) {
+          if (log.answerRefused === undefined || !(refusal instanceof InvalidInputError)) throw refusal
+          // Told once: later executions find the question asked again.
+          if (log.waitOf(askedAgainAs(key, refused + 1)) === undefined) log.answerRefused(name, refusal)
+        }
+      }
     })
   }
 
@@ -258,9 +268,20 @@ export class DurableContext {
     return key
   }
 
+  #askedAgain(key: string, refused: number): string {
+    const askedAs = askedAgainAs(key, refused)
+    this.#used.add(askedAs)
+    return askedAs
+  }
+
   #wallNow(): number {
     return Math.trunc(this.#options.clock.wallNow())
   }
+}
+
+/** What a question is known by whose answer was refused so often; the next question of the name is another one. */
+function askedAgainAs(key: string, refused: number): string {
+  return `${key.includes('#') ? key : `${key}#1`}.${refused}`
 }
 
 const control = /\p{Cc}/u

@@ -84,4 +84,9 @@ export interface DurableLog {
   recordWait(key: string, wait: DurableWait, start: WaitStart): Promise<void>
   /** Resolves with the answer to a recorded wait once that is durable, at once if it is. Rejects with the signal's reason. */
   answerTo(key: string, options: AwaitedAnswer): Promise<DurableAnswer>
+  /**
+   * Hears of an answer that was recorded while nobody could check it, and that the execution does not take: its question is
+   * asked again. Absent where an answer is final; then the wait rejects with the refusal.
+   */
+  answerRefused?(name: string, refusal: Error): void
 }

@@ -24,15 +24,22 @@ export interface JobInfo {
 /** What a list needs of a job. */
 interface Listed {
   readonly info: JobInfo
+  readonly room: string
 }
 
 /** Every job of a runtime whose code is running, whatever its room: those that were left behind, too. */
 export class JobList {
   readonly #jobs = new Set<Listed>()
+  readonly #byRoom = new Map<string, number>()
 
   /** How many there are. */
   get size(): number {
     return this.#jobs.size
+  }
+
+  /** How many of a room there are. */
+  sizeOf(room: string): number {
+    return this.#byRoom.get(room) ?? 0
   }
 
   /** The jobs as they are now, in the order in which they started. */
@@ -42,11 +49,17 @@ export class JobList {
 
   /** @internal For jobs. */
   add(job: Listed): void {
+    if (this.#jobs.has(job)) return
     this.#jobs.add(job)
+    this.#count(job, 1)
   }
 
   /** @internal For jobs. */
   delete(job: Listed): void {
-    this.#jobs.delete(job)
+    if (this.#jobs.delete(job)) this.#count(job, -1)
+  }
+
+  #count({ room }: Listed, change: number): void {
+    this.#byRoom.set(room, this.sizeOf(room) + change)
   }
 }

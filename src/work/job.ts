@@ -1,8 +1,9 @@
-import { createActor, type InspectionEvent, type Observer } from 'xstate'
+import { createActor } from 'xstate'
 import { ChartTable, type Place } from '../../machines/chart-table.js'
 import { jobMachine, type JobActor, type JobEvent, type JobState } from '../../machines/job.js'
 import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
+import { followRoot, isWatched, type Inspect } from '../base/inspection.js'
 import { abortable, createDeferred, type Deferred } from '../base/promises.js'
 import type { JobInfo, JobList, JobProgress } from './job-list.js'
 import type { Slot } from './slot.js'
@@ -35,7 +36,7 @@ export interface JobOptions<Cause extends string> {
   readonly slot?: Pick<Slot, 'giveBack' | 'takeAgain'>
   /** Told that all it does is wait, again when one of several waits has ended, or that it has gone on. Must not throw. */
   readonly onWaiting?: (isWaiting: boolean) => void
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
 }
 
 /** How a job came to its end. */
@@ -91,13 +92,18 @@ export class Job<Cause extends string = string> {
     this.#left = timeoutMs
     const context = { id, kind, displayName }
     this.#place = { value: 'working', context }
-    if (inspect === undefined) return
-    this.#actor = createActor(jobMachine, { id: `job ${id}`, input: context, clock, inspect })
+    if (!isWatched(inspect)) return
+    this.#actor = createActor(jobMachine, { id: `job ${id}`, input: context, clock, ...(inspect && { inspect }) })
+    followRoot(inspect, this.#actor)
     this.#actor.start()
   }
 
   get id(): string {
     return this.#options.id
+  }
+
+  get room(): string {
+    return this.#options.room
   }
 
   get state(): JobState {

@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { InvalidInputError, messageOf } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
+import { textOf } from '../base/options.js'
 
 /** A schema of any library that speaks Standard Schema: valibot, zod, arktype and others. */
 export type Schema<Input = unknown, Output = Input> = StandardSchemaV1<Input, Output>
@@ -57,6 +58,7 @@ export async function checkValue<Checked extends Schema>(
   let result: StandardSchemaV1.Result<unknown>
   try {
     result = await schema['~standard'].validate(value)
+    if (typeof result !== 'object' || result === null) throw new TypeError(`it answered ${textOf(result)}`)
   } catch (cause) {
     throw new InvalidInputError({ subject, field: '$', reason: `its schema threw: ${messageOf(cause)}` }, { cause })
   }

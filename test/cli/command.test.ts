@@ -46,6 +46,8 @@ describe('the command line', () => {
     [[], 'nothing to do'],
     [['walk', 'plan.json'], 'unknown command "walk"'],
     [['chekc', 'plan.json'], 'unknown command "chekc", did you mean check?'],
+    [['run', 'plan.json', '--dry-rn'], 'unknown option --dry-rn, did you mean --dry-run?'],
+    [['run', 'plan.json', '--zzzzzz'], 'unknown option --zzzzzz'],
     [['check'], 'check needs a plan file'],
     [['check', 'a', '--resume'], 'check takes no --resume'],
     [['run'], 'run needs a plan file'],

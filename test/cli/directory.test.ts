@@ -35,10 +35,15 @@ describe('stateward status', () => {
       sessions: { entries: [{ id: 'plan:demo', unfinished: { total: 1 }, ended: { completed: 1 } }] },
     })
     const told = await work.start('status', 'data').ended
-    expect(told.stdout.split('\n').slice(1)).toEqual([
+    expect(
+      told.stdout
+        .replace(/for [\d.]+ m?s$/m, 'for a while')
+        .split('\n')
+        .slice(1),
+    ).toEqual([
       'sessions: 1',
       '  plan:demo  1 running, 1 completed',
-      '    waits  background_tool_op  running',
+      '    waits  background_tool_op  running for a while',
       'tasks: 0',
       '',
     ])
@@ -47,7 +52,7 @@ describe('stateward status', () => {
     expect((await status()).owner).toMatchObject({ standing: 'ended' })
     const dead = await work.start('status', 'data').ended
     expect(dead.stdout).toMatch(/, left by process \d+ on \S+, which did not close it\n/)
-    expect(dead.stdout).toContain('\n    waits  background_tool_op  lost\n')
+    expect(dead.stdout).toMatch(/\n {4}waits {2}background_tool_op {2}lost, started [\d.]+ m?s ago\n/)
     await work.write('go')
     expect((await work.run('--resume')).exitCode).toBe(0)
     expect(await status()).toMatchObject({ owner: null, sessions: { entries: [{ ended: { completed: 2 } }] } })

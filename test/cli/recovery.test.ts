@@ -48,6 +48,8 @@ describe('a run that was killed', () => {
       hints: [expect.stringMatching(/^1 tool did not finish: --resume/)],
     })
     expect(reported.stderr).toContain('killed 2 processes that an earlier run had left of stubborn')
+    // The report says what is lost, once and without ids.
+    expect(reported.stderr).not.toContain('operations were lost')
     await expectAllGone(pids)
     expect(await readdir(work.path('data/processes'))).toEqual([])
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { and, assign, fromPromise, not, setup } from 'xstate'
 import { diagramOf } from '../../docs/tools/diagram.js'
-import { actionName, eventName, guardName } from '../../docs/tools/names.js'
+import { actionName, eventName, guardName } from '../../machines/chart-names.js'
 import { pageOf } from '../../docs/tools/page.js'
 
 const door = setup({

@@ -59,7 +59,9 @@ describe('the cookbook', () => {
 
   it('schedules by the calendar, and repeats', async () => {
     expect((await print('schedules')).split('\n')).toEqual([
-      'the next digest is a run of its own: scheduled',
+      'the next digest is a run of its own: scheduled 07:30',
+      'nights made up for: 3',
+      'from now on at 09:00',
       'polled: completed',
     ])
   })

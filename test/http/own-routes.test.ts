@@ -54,6 +54,9 @@ it('what a route throws is told by its code, or not at all', async () => {
     yield { event: 'first', data: 1 }
     throw new Error('in the middle')
   }
+  async function* forged(): AsyncGenerator<HttpEvent> {
+    yield { event: 'first\ndata: forged', data: 1 }
+  }
   const { at, fetch, faults } = await serve({
     unprotected: true,
     routes: [
@@ -62,6 +65,9 @@ it('what a route throws is told by its code, or not at all', async () => {
       }),
       route('circle', () => ({ status: 200, body: circle })),
       route('stream', () => ({ status: 200, events: broken() })),
+      route('nothing', () => undefined as never),
+      route('status', () => ({ status: 99, body: {} })),
+      route('forged', () => ({ status: 200, events: forged() })),
       route('silent', () => ({ status: 200, events: { [Symbol.asyncIterator]: () => ({ next: never }) } })),
     ],
   })
@@ -69,13 +75,15 @@ it('what a route throws is told by its code, or not at all', async () => {
   circle['self'] = circle
   const never = () => new Promise<never>(() => {})
   const internal = { code: 'internal', message: expect.any(String), data: {} }
-  for (const path of ['/throws', '/circle']) {
+  for (const path of ['/throws', '/circle', '/nothing', '/status']) {
     expect(await ask('GET', at(path))).toMatchObject({ status: 500, body: internal })
     expect(await (await fetch(path)).json()).toEqual(internal)
   }
   const stream = await openStream(at('/stream'))
   await expect(stream.ended).rejects.toThrow('aborted')
-  expect(faults.length).toBe(5)
+  expect(faults.length).toBe(9)
+  // What would be read as two fields is none.
+  await expect((await openStream(at('/forged'))).ended).rejects.toThrow('aborted')
   expect(JSON.stringify(faults)).toContain('secret')
   // Events that never answer and heed no signal hold nobody up.
   const silent = await openStream(at('/silent'))

@@ -56,6 +56,15 @@ describe('tasks', () => {
     expect(idsOf(await (await fetch('/tasks?kind=nothing')).json())).toEqual([])
   })
 
+  it('keep a field of the name stack where it is none of an error', async () => {
+    const { at, runtime } = await serve()
+    runtime.tasks.handle('work', () => ({ stack: 'aws', parts: [{ name: 'web', stack: 'lamp' }] }))
+    const handle = await runtime.tasks.submit('work')
+    expect((await handle.outcome()).status).toBe('completed')
+    const { body } = await ask('GET', at(`/tasks/${handle.id}`))
+    expect(body.outcome.output).toEqual({ stack: 'aws', parts: [{ name: 'web', stack: 'lamp' }] })
+  })
+
   it('tell what they gave, and what went wrong, without what they were submitted with', async () => {
     const { at, runtime } = await serve()
     runtime.tasks.handle('work', ({ text }) => {
@@ -121,8 +130,35 @@ describe('tasks', () => {
       text: 'x'.repeat(100_000),
       headers: { 'content-length': '100000' },
     })
-    expect([answer.status, answer.headers.allow, answer.headers.connection]).toEqual([405, 'GET', 'close'])
+    expect([answer.status, answer.headers.allow, answer.headers.connection]).toEqual([405, 'GET, HEAD', 'close'])
     expect((await fetch('/tasks', { method, body: 'x' })).status).toBe(405)
+  })
+})
+
+it('a task that was forgotten is gone, and so is a page that begins behind it', async () => {
+  const { at, runtime } = await serve()
+  const { id } = await runtime.tasks.submit('work')
+  await runtime.tasks.cancel(id)
+  await runtime.tasks.forget(id)
+  for (const path of [`/tasks/${id}`, `/tasks?after=${id}`]) {
+    expect(await ask('GET', at(path))).toMatchObject({ status: 410, body: { code: 'no_longer_retained' } })
+  }
+})
+
+describe('HEAD', () => {
+  it('is answered as GET would be, without a body, for a stream too', async () => {
+    const { at, fetch, runtime } = await serve()
+    await endTasks(runtime, 1)
+    for (const [path, status, type] of [
+      ['/tasks', 200, 'application/json; charset=utf-8'],
+      ['/tasks/completions', 200, 'text/event-stream; charset=utf-8'],
+      [`/tasks/${missing}`, 404, 'application/json; charset=utf-8'],
+    ] as const) {
+      const answers = [await globalThis.fetch(at(path), { method: 'HEAD' }), await fetch(path, { method: 'HEAD' })]
+      for (const answer of answers) {
+        expect([answer.status, answer.headers.get('content-type'), await answer.text()]).toEqual([status, type, ''])
+      }
+    }
   })
 })
 

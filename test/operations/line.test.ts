@@ -79,6 +79,7 @@ describe('a session whose operations wait in line', () => {
     const second = begin('second')
     const third = begin('third')
     expect(await second.handle.cancel('not needed')).toBe('cancelled_in_line')
+    expect(await second.handle.cancel()).toBe('already_ended')
     expect(await refusal(second.handle.outcome)).toEqual({
       code: 'cancelled_in_line',
       id: second.handle.id,

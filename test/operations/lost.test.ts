@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { JournalStore } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
-import { idOf, refusal, specOf, type Fixture } from './support/registry.js'
+import { idOf, refusal, specOf, start, type Fixture } from './support/registry.js'
 import { open, restart, rows } from './support/restart.js'
 
 describe('lost operations', () => {
@@ -66,6 +66,27 @@ describe('lost operations', () => {
       [idOf(2), 'provisioning'],
       [idOf(3), 'running'],
     ])
+  })
+
+  it('[O-194] say when they began to run, after a snapshot too; one that had not begun says nothing', async () => {
+    const store = createMemoryJournal()
+    const before = await open(store)
+    await before.operations.registerOperation(specOf(1))
+    before.clock.advance(1500)
+    await before.run([2])
+    await before.runtime.compact()
+    before.clock.advance(1500)
+    await before.run([3])
+    const times = ({ session }: Fixture) => session.lost.map(({ id, startedAtMs }) => [id, startedAtMs])
+    const started = [
+      [idOf(1), undefined],
+      [idOf(2), start + 1500],
+      [idOf(3), start + 3000],
+    ]
+    const after = await restart(before.runtime, store)
+    expect(times(after)).toEqual(started)
+    await after.runtime.compact()
+    expect(times(await restart(after.runtime, store))).toEqual(started)
   })
 
   it('of which an end arrives are unknown: nobody may end what runs nowhere', async () => {

@@ -210,7 +210,7 @@ describe('the trace of a submission', () => {
     })
     await runtime.tasks.outcome(one)
     await runtime.tasks.outcome(other)
-    const retried = await runtime.tasks.retry(other)
+    const { id: retried } = await runtime.tasks.retry(other)
     const spanIdOf = (taskId: typeof one) => runtime.tasks.projection.task(taskId)?.spec.traceparent?.split('-')[2]
     const idOf = (name: string) =>
       finished()

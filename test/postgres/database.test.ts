@@ -274,6 +274,26 @@ describe('the database', () => {
     })
   })
 
+  it('is unavailable while its server only reads: another one takes over', async () => {
+    await withDatabase({ retryMs: 0 }, async (other) => {
+      const refused = await rejectionOf(
+        other.transaction(async (transaction) => {
+          await transaction.script('SET TRANSACTION READ ONLY')
+          await transaction.query(add, ['ada', 1])
+        }),
+      )
+      expect(refused).toMatchObject({ code: 'store.unavailable', data: { outcome: 'not_applied', sqlState: '25006' } })
+    })
+  })
+
+  it('is closed when what is under way is over, also what waits for a connection still', async () => {
+    const other = await PostgresDatabase.open({ url: server.url, maxConnections: 1, connectTimeoutMs: 0 })
+    const asked = [other.now(), other.now(), other.now()]
+    const closed = other.close()
+    expect(await Promise.all(asked)).toHaveLength(3)
+    await closed
+  })
+
   it('is over once it is closed, but ends only a pool of its own', async () => {
     const pool = new pg.Pool({ connectionString: server.url }) as unknown as PgPool
     const other = await PostgresDatabase.open({ pool })

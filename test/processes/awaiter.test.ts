@@ -2,7 +2,9 @@ import { getEventListeners } from 'node:events'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { silence } from '../../src/base/promises.js'
 import { Awaiter } from '../../src/processes/awaiter.js'
+import { openProcessStore } from '../../src/processes/index.js'
 import { nextPollMs, shortestPollMs } from '../../src/processes/shared-wait.js'
+import { engine } from '../../src/testing/processes/fixture.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { ScriptedStore, settle } from './support/scripted-store.js'
 
@@ -244,6 +246,22 @@ describe('bounds [P-156]', () => {
     await expect(waiting).rejects.toThrow('too late or not')
     await settle()
     expect(store.hub.trackedProcesses()).toBe(0)
+  })
+
+  it('is no other wait whose id and type are the same letters: both may hold blanks (P-278)', async () => {
+    const real = await openProcessStore()
+    const eventTypes = [{ name: 'c', payloadSchema: {}, semantics: {} }]
+    for (const id of ['a', 'a b']) await real.registerProcess({ ...engine(id), eventTypes })
+    const awaiter = new Awaiter({ store: real, ...(real.hub && { hub: real.hub }), clock })
+    const one = silence(awaiter.awaitEvent('a', 'b c', 0))
+    const other = awaiter.awaitEvent('a b', 'c', 0)
+    await settle()
+    expect(awaiter.size).toBe(2)
+    await real.appendEvent('a b', { eventType: 'c', payload: 1 })
+    expect(await other).toMatchObject({ processId: 'a b', eventType: 'c' })
+    awaiter[Symbol.dispose]()
+    await expect(one).rejects.toThrow('the wait for a b c 0 false was closed')
+    await real.close()
   })
 
   it('names the field of a bound that is none', async () => {

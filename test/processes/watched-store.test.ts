@@ -49,6 +49,7 @@ describe('what is told of [P-140]', () => {
     expect(bumping.toSorted()).toEqual([
       'ackWake',
       'appendEvent',
+      'claimAndStart',
       'clearWait',
       'completeProcess',
       'completeWithLease',
@@ -212,5 +213,25 @@ describe('the sink [P-144]', () => {
     await store.registerProcess(registrationOf('one'))
     expect(await store.appendEvent('one', appended('producer.a'))).toMatchObject({ event: { sequence: 1 } })
     expect(sinkCounts().failed).toBe(1)
+  })
+})
+
+describe('events that cannot be read for the sink [P-280]', () => {
+  it('are left out: a call that has succeeded is no failure for that', async () => {
+    await inner.registerProcess(registrationOf('p'))
+    const flaky = new Proxy(inner, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name, target)
+        if (name === 'eventsAfter') return () => Promise.reject(new Error('no read'))
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+    const { store } = watch(flaky, { sink: { emit: () => {} }, emitLifecycle: true, clock })
+    expect((await store.completeProcess('p', done)).outcome).toBe('committed')
+  })
+
+  it('and a lease that is none is refused as ever', async () => {
+    const { store } = watch(inner, { sink: { emit: () => {} }, emitLifecycle: true, clock })
+    await expect(store.completeWithLease(undefined as never, done)).rejects.toMatchObject({ code: 'invalid_input' })
   })
 })

@@ -251,6 +251,19 @@ describe('a run', () => {
     }
   })
 
+  it('keeps the reason of a request from before it began, however soon it ends', async () => {
+    await open.registerProcess(engine('p', 'rerunnable'))
+    const payload = { reason: 'enough' }
+    await open.appendEvent('p', { eventType: 'process.cancel_requested', payload, replay: { key: 'c' } })
+    const worker = workerOf(({ job }) => {
+      job.signal.throwIfAborted()
+      return done
+    })
+    await worker.claimAndRunPending()
+    await worker.idle()
+    expect((await open.getProcess('p'))?.outcome).toMatchObject({ type: 'cancelled', raw: payload })
+  })
+
   it('keeps its lease while it works, and one that lost it writes nothing', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))
     let finish!: () => void
@@ -280,6 +293,42 @@ describe('a run', () => {
     finish()
     await worker.idle()
     expect([await statusOf('p'), (await open.getLease('p'))?.owner.ownerId]).toEqual(['running', 'x'])
+  })
+
+  it('outlives a renewal that fails, and is told to stop before its lease runs out, whatever the clock of the store says (P-281)', async () => {
+    // An hour behind that of this host.
+    const behind = await openProcessStore({
+      clock: {
+        wallNow: () => clock.wallNow() - 3_600_000,
+        monotonicNow: () => clock.monotonicNow(),
+        setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
+        clearTimeout: (handle) => clock.clearTimeout(handle),
+      },
+    })
+    await behind.registerProcess(engine('p', 'rerunnable'))
+    let isFailing = false
+    let run: RunContext | undefined
+    const worker = workerOf(
+      (context) => {
+        run = context
+        return abortable(new Promise<AwaitOutput>(() => {}), context.job.signal)
+      },
+      { store: failing(behind, { renewLeases: () => isFailing }) },
+    )
+    await worker.claimAndRunPending()
+    const renewals = async (...outcomes: readonly boolean[]): Promise<boolean> => {
+      for (isFailing of outcomes) {
+        clock.advance(10_000)
+        await settle()
+      }
+      return run?.job.signal.aborted === true
+    }
+    expect(await renewals(true)).toBe(false)
+    expect(await renewals(false, true)).toBe(false)
+    expect(await renewals(true)).toBe(true)
+    expect(run?.job.signal.reason).toMatchObject({ code: 'process.run_stopped', data: { cause: 'store_failed' } })
+    await worker.close()
+    await behind.close()
   })
 
   it('offers its end until the store takes it, and says so once', async () => {
@@ -414,11 +463,11 @@ describe('how much runs [P-176]', () => {
     expect(await statusOf('p')).toBe('completed')
   })
 
-  it.each(['getLease', 'claimLease', 'getProcess', 'recordFirstStarted'])(
+  it.each(['getLease', 'claimLease', 'getProcess', 'recordFirstStarted', 'claimAndStart'])(
     'reports a failing %s once, and does not lose the process',
     async (method) => {
-      // What may run again is not read: its start says how it stands.
-      await open.registerProcess(engine('p', method === 'getProcess' ? 'owner_bound' : 'rerunnable'))
+      // What may run again is claimed and started in one.
+      await open.registerProcess(engine('p', method === 'claimAndStart' ? 'rerunnable' : 'owner_bound'))
       let failures = 1
       const store = failing(open, { [method]: () => failures-- > 0 })
       const worker = workerOf(() => done, { store })
@@ -432,6 +481,23 @@ describe('how much runs [P-176]', () => {
     },
   )
 
+  it('asks no faster for a timer that is over here, but not by the clock of the store (P-279)', async () => {
+    let asked = 0
+    const store: ProcessStore = new Proxy(open, {
+      get: (target, name) => {
+        if (name === 'nextWorkAtMs') return async () => ((asked += 1), clock.wallNow() - 3_600_000)
+        const value: unknown = Reflect.get(target, name, target)
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value
+      },
+    })
+    await workerOf(() => done, { store }).claimAndRunPending()
+    for (let passed = 0; passed < 100; passed += 1) {
+      clock.advance(1)
+      await settle()
+    }
+    expect(asked).toBe(5)
+  })
+
   it('waits for the timer of what sleeps', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))
     const untilMs = clock.wallNow() + 60_000
@@ -442,6 +508,114 @@ describe('how much runs [P-176]', () => {
     await settle()
     await worker.idle()
     expect(await statusOf('p')).toBe('completed')
+  })
+})
+
+describe('what was just started [P-256]', () => {
+  /** A store that says how often it was asked for work, and with what left out. */
+  function asked() {
+    const scans: (readonly string[])[] = []
+    const store = failing(open, {
+      listWork: (_limit, _cursor, except) => {
+        scans.push([...(except as ReadonlySet<string>)])
+        return false
+      },
+    })
+    return { store, scans }
+  }
+
+  /** Runs that a test lets end. */
+  function held() {
+    const finish: (() => void)[] = []
+    const began: string[] = []
+    const run = async ({ record }: RunContext): Promise<AwaitOutput> => {
+      began.push(record.id)
+      await new Promise<void>((resolve) => finish.push(resolve))
+      return done
+    }
+    return { run, began, finishAll: () => finish.splice(0).forEach((end) => end()) }
+  }
+
+  it('is taken without a look at all that could be taken, as soon as there is room', async () => {
+    const { store, scans } = asked()
+    const { run, began, finishAll } = held()
+    const worker = workerOf(run, { store, concurrency: 2 })
+    for (const id of ['a', 'b', 'c', 'd']) worker.offer(await open.registerProcess(engine(id)))
+    await settle()
+    expect(began).toEqual(['a', 'b'])
+    finishAll()
+    await settle()
+    expect([began, scans]).toEqual([['a', 'b', 'c', 'd'], []])
+    finishAll()
+    await worker.idle()
+    expect([await open.listNonTerminal(), scans]).toEqual([[], []])
+  })
+
+  it('does not wait for a kind that is full', async () => {
+    const { run, began, finishAll } = held()
+    const worker = workerOf(run, { concurrency: 2 })
+    worker.limit('full', { limit: 1 })
+    const identity = { kind: 'full' }
+    for (const id of ['a', 'b']) worker.offer(await open.registerProcess(engine(id, 'rerunnable', { identity })))
+    for (const id of ['c', 'd']) worker.offer(await open.registerProcess(engine(id)))
+    await settle()
+    expect(began).toEqual(['a', 'c'])
+    finishAll()
+    await settle()
+    expect(began.toSorted()).toEqual(['a', 'b', 'c', 'd'])
+    finishAll()
+    await worker.idle()
+  })
+
+  it('is looked for when too much of it waits for room', async () => {
+    const { store, scans } = asked()
+    const { run, began, finishAll } = held()
+    const worker = workerOf(run, { store, concurrency: 1 })
+    for (let count = 0; count < 1030; count += 1) worker.offer(await open.registerProcess(engine(`p${count}`)))
+    await settle()
+    expect([began.length, scans.length]).toEqual([1, 0])
+    for (let ended = 1; ended <= 1030; ended += 1) {
+      finishAll()
+      await settle()
+    }
+    await worker.idle()
+    expect([new Set(began).size, began.length, await open.listNonTerminal()]).toEqual([1030, 1030, []])
+    expect(scans.length).toBeGreaterThan(0)
+  })
+
+  it('is left to a scan while it waits for something', async () => {
+    await open.registerProcess(engine('p'))
+    const kind = { type: 'timer', untilMs: clock.wallNow() + 1000 } as const
+    const record = await open.setWait('p', { sinceMs: clock.wallNow(), kind })
+    const worker = workerOf(() => done)
+    worker.offer(record)
+    await worker.idle()
+    expect([worker.size, await statusOf('p')]).toEqual([0, 'running'])
+    clock.advance(1000)
+    await settle()
+    await worker.idle()
+    expect(await statusOf('p')).toBe('completed')
+  })
+
+  it('is left out of scans once it runs here, and taken by nobody who is closed', async () => {
+    const { store, scans } = asked()
+    const { run, began } = held()
+    const worker = workerOf(run, { store, concurrency: 1, graceMs: 0 })
+    for (const id of ['a', 'b']) worker.offer(await open.registerProcess(engine(id)))
+    await settle()
+    const other = workerOf(run, { store, name: 'other', concurrency: 2 })
+    await other.claimAndRunPending()
+    await settle()
+    expect([began, scans]).toEqual([['a', 'b'], [[]]])
+    await other.claimAndRunPending()
+    expect(scans).toEqual([[], ['b']])
+    const closed = worker.close()
+    worker.offer(await open.registerProcess(engine('late')))
+    clock.advance(1)
+    await settle()
+    clock.advance(1)
+    await closed
+    expect(began).toEqual(['a', 'b'])
   })
 })
 

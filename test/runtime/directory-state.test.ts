@@ -38,7 +38,7 @@ it('reads the state of a directory beside its owner, changes nothing there, and 
   tasks.handle('works', () => 'done')
   const works = await tasks.submit({ kind: 'works', budgets: { token: 500 } })
   await tasks.outcome(works)
-  const later = await tasks.submit({ kind: 'unhandled', at: Date.now() + 3_600_000 })
+  const later = await tasks.submit({ kind: 'unhandled', at: Date.now() + 3_600_000, budgets: { token: 700 } })
   const blocked = await tasks.submit({ kind: 'unhandled', dependsOn: [later] })
   await session.flush()
 
@@ -54,7 +54,12 @@ it('reads the state of a directory beside its owner, changes nothing there, and 
       entries: [
         {
           id: 'agent',
-          unfinished: { total: 1, entries: [{ id: running.id, kind, displayName: 'busy', status: 'running' }] },
+          unfinished: {
+            total: 1,
+            entries: [
+              { id: running.id, kind, displayName: 'busy', status: 'running', startedAtMs: expect.any(Number) },
+            ],
+          },
           ended: { completed: 1, failed: 1 },
           lastEnd: 2,
         },
@@ -72,8 +77,12 @@ it('reads the state of a directory beside its owner, changes nothing there, and 
         ],
       },
       budgets: {
-        total: 1,
-        entries: [{ taskId: works, dimension: 'token', limit: 500, consumed: 0, reserved: 0, exhausted: false }],
+        total: 2,
+        // What may still be spent of stands first.
+        entries: [
+          { taskId: later, dimension: 'token', limit: 700, consumed: 0, reserved: 0, exhausted: false },
+          { taskId: works, dimension: 'token', limit: 500, consumed: 0, reserved: 0, exhausted: false },
+        ],
       },
     },
   })

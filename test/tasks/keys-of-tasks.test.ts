@@ -1,3 +1,4 @@
+import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
 import { defineTask, TerminalFailure } from '../../src/index.js'
 import { budgetDimension, createTaskSpec, type TaskId } from '../../src/tasks/index.js'
@@ -98,17 +99,18 @@ describe('retrying', () => {
       },
     )
     expect(await ended(room, id)).toBe('failed')
-    const retried = await room.tasks.retry(id)
+    const { id: retried, isNew } = await room.tasks.retry(id)
+    expect(isNew).toBe(true)
     const { projection } = room.authority
     const [old, spec] = [projection.task(id)?.spec, projection.task(retried)?.spec]
     expect(spec).toEqual({ ...old, id: retried, retryOf: id })
     expect(projection.budget(retried, budgetDimension('token'))).toMatchObject({ limit: 50, consumed: 0 })
     expect(projection.prerequisitesOfAnyEnd(retried)).toEqual([before])
-    expect(await room.tasks.retry(id)).toBe(retried)
+    expect(await room.tasks.retry(id)).toMatchObject({ id: retried, kind: 'work', isNew: false })
     expect(await room.tasks.submit('work', { a: 1 }, { key: 'k' })).toMatchObject({ id: retried, isNew: false })
     expect(await ended(room, retried)).toBe('failed')
     const second = await room.tasks.retry(retried)
-    expect(projection.task(second)?.spec.retryOf).toBe(retried)
+    expect(projection.task(second.id)?.spec.retryOf).toBe(retried)
   })
 
   it('[T-212] is known after a crash and a snapshot', async () => {
@@ -116,11 +118,28 @@ describe('retrying', () => {
     failing(room)
     const { id } = await room.tasks.submit('work', 1, { key: 'k' })
     await ended(room, id)
-    const retried = await room.tasks.retry(id)
+    const { id: retried } = await room.tasks.retry(id)
     await room.lane.compact()
     const later = await room.crash()
-    expect(await later.tasks.retry(id)).toBe(retried)
+    expect(await later.tasks.retry(id)).toMatchObject({ id: retried, isNew: false })
     expect(later.authority.projection.taskByKey('k')).toBe(retried)
+  })
+
+  it('[T-355] answers with a handle, of a handle with one of its type', async () => {
+    const room = await openRoom()
+    let attempts = 0
+    const flaky = defineTask('flaky', { output: v.pipe(v.string(), v.transform(Number)) }, () => {
+      attempts += 1
+      if (attempts === 1) throw new TerminalFailure('not yet')
+      return '5'
+    })
+    room.tasks.handle(flaky)
+    const handle = await room.tasks.submit(flaky, undefined)
+    await expect(handle.result()).rejects.toMatchObject({ code: 'task_failed' })
+    const again = await handle.retry()
+    expect([again.isNew, again.kind, (await again.result()) + 1]).toEqual([true, 'flaky', 6])
+    const untyped = await room.tasks.retry(handle.id)
+    expect([untyped.id, untyped.isNew, await untyped.result()]).toEqual([again.id, false, '5'])
   })
 
   it('[T-212] is for what has failed', async () => {

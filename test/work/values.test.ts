@@ -115,6 +115,10 @@ describe('schemas', () => {
       code: 'invalid_input',
       data: { field: '$', reason: 'its schema threw: broken schema' },
     })
+    const silent = { '~standard': { version: 1, vendor: 'test', validate: () => undefined } } as never
+    await expect(checkValue(silent, 1, 'input')).rejects.toMatchObject({
+      data: { field: '$', reason: 'its schema threw: it answered undefined' },
+    })
     const wordless = schemaOf(() => ({ issues: [] }) as never)
     await expect(checkValue(wordless, 1, 'input')).rejects.toMatchObject({ data: { reason: 'refused by its schema' } })
   })

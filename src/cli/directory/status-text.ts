@@ -25,7 +25,7 @@ export function statusText(directory: string, summary: DirectorySummary, options
   const lines = [
     `${directory}: ${count(summary.nextSequence - 1, 'record')}, ${ownerText(summary)}`,
     `sessions: ${sessions.total}`,
-    ...listed(sessions, (session) => sessionLines(session, isRunning(summary))),
+    ...listed(sessions, (session) => sessionLines(session, isRunning(summary), options.nowMs)),
     `tasks: ${tasks.total}${tasks.paused ? ', paused' : ''}`,
     ...tasksLines(tasks, options.nowMs),
     ...processesLines(processes, options.nowMs),
@@ -56,13 +56,15 @@ function ownerText({ owner }: DirectorySummary): string {
   }
 }
 
-function sessionLines({ id, unfinished, ended }: SessionSummary, isOwned: boolean): string[] {
+function sessionLines({ id, unfinished, ended }: SessionSummary, isOwned: boolean, nowMs: number): string[] {
   const word = isOwned ? 'running' : 'lost'
   const counts = Object.entries(ended).map(([type, amount]) => `${amount} ${type}`)
   if (unfinished.total > 0) counts.unshift(`${unfinished.total} ${word}`)
-  const operations = listed(unfinished, ({ displayName, kind, status }) => [
-    `${displayName}  ${kind}  ${isOwned ? status : word}`,
-  ])
+  const operations = listed(unfinished, ({ displayName, kind, status, startedAtMs }) => {
+    const since = startedAtMs === null ? undefined : duration(Math.max(0, nowMs - startedAtMs))
+    const time = since === undefined ? '' : isOwned ? ` for ${since}` : `, started ${since} ago`
+    return [`${displayName}  ${kind}  ${isOwned ? status : word}${time}`]
+  })
   return [`${id}  ${counts.join(', ') || 'nothing yet'}`, ...operations]
 }
 
@@ -71,18 +73,18 @@ function tasksLines({ kinds, budgets, running, waiting, questions }: TasksSummar
     const counts = Object.entries(runs).map(([state, amount]) => `${amount} ${state}`)
     return [`${kind}  ${counts.join(', ')}`]
   })
-  if (budgets.total > 0) lines.push(`budgets: ${budgets.total}`)
-  lines.push(
-    ...listed(budgets, ({ taskId, dimension, limit, consumed, reserved, exhausted }) => [
-      `${taskId}  ${dimension}  ${consumed} of ${limit} spent, ${reserved} reserved${exhausted ? ', exhausted' : ''}`,
-    ]),
-  )
   if (running.total > 0) lines.push(`attempts: ${running.total}`)
   lines.push(...listed(running, (attempt) => [attemptText(attempt, nowMs)]))
   if (waiting.total > 0) lines.push(`waiting: ${waiting.total}`)
   lines.push(...listed(waiting, (run) => [waitingText(run, nowMs)]))
   if (questions.total > 0) lines.push(`questions: ${questions.total}`)
   lines.push(...listed(questions, (question) => [questionText(question, nowMs)]))
+  if (budgets.total > 0) lines.push(`budgets: ${budgets.total}`)
+  lines.push(
+    ...listed(budgets, ({ taskId, dimension, limit, consumed, reserved, exhausted }) => [
+      `${taskId}  ${dimension}  ${consumed} of ${limit} spent, ${reserved} reserved${exhausted ? ', exhausted' : ''}`,
+    ]),
+  )
   return lines
 }
 

@@ -156,6 +156,7 @@ export interface GapEntry extends EntryBase {
   readonly reason: 'slow' | 'evicted' | 'cut'
 }
 
+/** One entry of the stream that an inspector shows. */
 export type StreamEntry = ActorEntry | TransitionEntry | RefusedEntry | EndEntry | FactEntry | RowEntry | GapEntry
 
 /* ------------------------------------------------------------------ messages */
@@ -472,11 +473,11 @@ export interface StateNode {
 /** A transition of a chart. */
 export interface TransitionEdge {
   readonly source: string
-  /** Type of the event; `always` without one, `after <delay>` for a time, `done <id>` and `error <id>` for what was invoked. */
+  /** Type of the event; `always` without one, `after 5000` for a time, `done(child)` and `error(child)` for what was invoked. */
   readonly event: string
   /** None: it stays, and only acts. */
   readonly targets: readonly string[]
-  /** As written: `isLive`, `not isLive`, `isLive and isWhole`. */
+  /** As written: `isLive`, `not(isLive)`, `and(isLive, isWhole)`. */
   readonly guard?: string
   readonly actions: readonly string[]
   readonly description?: string
@@ -733,9 +734,9 @@ export type ActionName = (typeof actionNames)[number]
 
 /** What can be done, each through the ordinary door of its room. */
 export type ActionRequest =
-  /** An operation, a task or a process. */
+  /** An operation, a task, a run or a process. */
   | { readonly action: 'cancel'; readonly item: ItemRef; readonly reason?: string }
-  /** An operation. */
+  /** An operation, at once; a process, which whoever runs it is told to give up. */
   | { readonly action: 'terminate'; readonly item: ItemRef; readonly reason?: string }
   /** A task that has failed: a new task takes its place. */
   | { readonly action: 'retry'; readonly item: ItemRef }

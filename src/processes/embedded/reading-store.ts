@@ -147,7 +147,7 @@ export abstract class ReadingStore extends TransactingStore {
     return this.listProcesses({ status: 'running' })
   }
 
-  override async listWork(limit: number, cursor?: WorkCursor): Promise<WorkPage> {
+  override async listWork(limit: number, cursor?: WorkCursor, except?: ReadonlySet<ProcessId>): Promise<WorkPage> {
     const most = Math.max(1, takeBound(limit, 'limit'))
     const { indexes, processes } = this.tables
     const nowMs = this.nowMs()
@@ -156,6 +156,7 @@ export abstract class ReadingStore extends TransactingStore {
     const records: ProcessRecord[] = []
     for (const id of indexes.workable.after(after)) {
       if (id > through) break
+      if (except?.has(id) === true) continue
       const { stored } = processes.get(id) as ProcessRow
       // The clock may have gone back since its timer was due.
       if ((workableFromMs(stored.state) ?? Infinity) > nowMs) continue

@@ -41,7 +41,8 @@ import type {
   WorkPage,
 } from '../store.js'
 import { takeScope, TransactingStore } from '../transacting-store.js'
-import { CommandRun, type CommandRunOptions } from './command-run.js'
+import { CommandGroup, type Answer, type CommandGroupOptions, type GroupMode } from './command-group.js'
+import { CommandQueue } from './command-queue.js'
 import { changeCursorOf, changePositionOf, workCursorOf, workPositionOf } from './cursors.js'
 import { postgresStoreOptionsSchema, type PostgresStoreOptions } from './options.js'
 import { ProcessReader } from './process-reader.js'
@@ -56,7 +57,8 @@ const channelOf = (schema: string): string => `${schema}_processes`
 /**
  * Processes on PostgreSQL, for any number of hosts.
  *
- * Every change is one transaction under the lock of its process's row; the clock of the server decides what is expired.
+ * Every change is made under the lock of its process's row, in a transaction that it shares with others that come at the
+ * same time; the clock of the server decides what is expired.
  * Deadlocks, serialization failures and lost connections are tried again, and what cannot be done is a {@link StoreError}:
  * `store.unavailable` with `outcome: 'unknown'` says that the answer to a commit was lost and not found out again.
  */
@@ -68,7 +70,8 @@ export class PostgresProcessStore extends TransactingStore {
   readonly #storeId: string
   readonly #statements: Statements
   readonly #reader: ProcessReader
-  readonly #running: CommandRunOptions
+  readonly #running: CommandGroupOptions
+  readonly #queue: CommandQueue
   readonly #warn: (message: string) => void
 
   private constructor(options: PostgresStoreOptions, schema: string, storeId: string) {
@@ -78,13 +81,18 @@ export class PostgresProcessStore extends TransactingStore {
     this.#schema = schema
     this.#storeId = storeId
     this.#statements = createStatements(schema)
-    this.#reader = new ProcessReader(this.#statements)
+    this.#reader = new ProcessReader()
     this.#running = {
       statements: this.#statements,
       reader: this.#reader,
       newToken: () => ids.uuid(),
       channel: notify ? channelOf(schema) : undefined,
     }
+    this.#queue = new CommandQueue({
+      run: (commands, mode) => this.#runGroup(commands, mode),
+      mostGroups,
+      mostCommands,
+    })
     this.#warn = (message) => guardedLogger(logger).warn({ store: this.name }, message)
   }
 
@@ -115,14 +123,23 @@ export class PostgresProcessStore extends TransactingStore {
   }
 
   protected async run<Result>(command: ProcessCommand<Result>): Promise<Result> {
-    const [result] = await this.runAll([command])
-    return result as Result
+    return this.#told(await this.#queue.submit(command))
   }
 
   protected async runAll<Result>(commands: readonly ProcessCommand<Result>[]): Promise<readonly Result[]> {
-    const run = new CommandRun(commands, this.#running)
-    const decided = await this.#database.transaction((transaction) => run.attempt(transaction))
-    return decided.map((one) => this.#told(one))
+    const answers = await this.#runGroup(commands, { isAtomic: true })
+    return answers.map((answer) => {
+      if (answer.type === 'decided') return this.#told(answer.decided)
+      throw new TypeError(`a command of all or nothing was ${answer.type}`)
+    })
+  }
+
+  async #runGroup<Result>(
+    commands: readonly ProcessCommand<Result>[],
+    mode: GroupMode,
+  ): Promise<readonly Answer<Result>[]> {
+    const group = new CommandGroup(commands, this.#running, mode)
+    return this.#database.transaction((transaction) => group.attempt(transaction))
   }
 
   /** What a caller is told once it is durable. */
@@ -225,11 +242,11 @@ export class PostgresProcessStore extends TransactingStore {
     return this.#records(...listStatement(this.#schema, { status: 'running' }))
   }
 
-  async listWork(limit: number, cursor?: WorkCursor): Promise<WorkPage> {
+  async listWork(limit: number, cursor?: WorkCursor, except: ReadonlySet<ProcessId> = new Set()): Promise<WorkPage> {
     const most = takeLimit(limit)
     const from = cursor === undefined ? undefined : workPositionOf(cursor)
     // One more than is asked for tells whether something follows.
-    const values = [from?.afterId ?? '', most + 1, from?.boundId ?? null]
+    const values = [from?.afterId ?? '', most + 1, from?.boundId ?? null, [...except]]
     const { rows } = await this.#database.read(this.#statements.listWork, values)
     const records = rows.slice(0, most).map((row) => recordOf(this.#reader.process(row)))
     const [last, following] = [records.at(-1), rows[most]]
@@ -364,6 +381,11 @@ export class PostgresProcessStore extends TransactingStore {
 function takeLimit(limit: unknown): number {
   return Math.min(Math.max(1, takeBound(limit, 'limit')), mostRows)
 }
+
+/** Transactions of commands that are under way at a time: some are made up while the server does the others. */
+const mostGroups = 4
+/** Commands of one transaction. */
+const mostCommands = 128
 
 /** More than anybody can hold, and less than would overflow when one is added. */
 const mostRows = 2 ** 31

@@ -4,7 +4,7 @@ import { deepFreeze } from '../../base/freeze.js'
 import { canonicalJson } from '../../base/json-copy.js'
 import type { JsonObject, JsonValue } from '../../base/json.js'
 import { strictSchema } from '../../base/options.js'
-import type { SqlRow, SqlValue } from '../../postgres/index.js'
+import type { SqlRow } from '../../postgres/index.js'
 import { storedReader } from '../../state/reader.js'
 import { snakeCase, wireCodec } from '../../state/wire.js'
 import { ProcessError } from '../errors.js'
@@ -16,7 +16,7 @@ import { outputSchema } from '../output.js'
 import { tombstoneSchema, type Tombstone } from '../pruning.js'
 import { stateSchema, workableFromMs, type ProcessState, type StoredProcess } from '../record.js'
 import { checkRegistered, registeredSchema, type Registered } from '../registration.js'
-import { idSchema, naturalSchema } from '../scalars.js'
+import { idSchema, naturalSchema, type ProcessId } from '../scalars.js'
 import { originatorIdOf, scopeSchema } from '../scope.js'
 import type { TerminalState } from '../store.js'
 import { isTerminalProcessStatus, processStatuses } from '../vocabulary.js'
@@ -74,19 +74,28 @@ function present(row: SqlRow, columns: readonly string[]): JsonObject {
   return found
 }
 
-/** What a registration is kept as: the values of its row behind the id. */
-export function registrationValues(registered: Registered, createdAtMs: number): readonly SqlValue[] {
+/** What a registration is kept as, and what is looked up of it. */
+export interface RegistrationRow {
+  readonly registered: string
+  readonly originator_id: string
+  readonly identity_kind: string
+  readonly identity_label: string | undefined
+  readonly definition_hash: string | undefined
+  readonly caused_by_occurrence_id: string | undefined
+}
+
+/** The row of a registration, but for the id of its process and the time. */
+export function registrationRow(registered: Registered): RegistrationRow {
   const { identity, provenance } = registered
   const { originator, causedBy } = provenance
-  return [
-    JSON.stringify(registeredWire.encode(registered)),
-    createdAtMs,
-    originatorIdOf(originator),
-    identity.kind,
-    identity.label ?? null,
-    identity.definition === undefined ? null : definitionHash(identity.definition),
-    causedBy?.type === 'trigger_occurrence' ? causedBy.id : null,
-  ]
+  return {
+    registered: JSON.stringify(registeredWire.encode(registered)),
+    originator_id: originatorIdOf(originator),
+    identity_kind: identity.kind,
+    identity_label: identity.label,
+    definition_hash: identity.definition === undefined ? undefined : definitionHash(identity.definition),
+    caused_by_occurrence_id: causedBy?.type === 'trigger_occurrence' ? causedBy.id : undefined,
+  }
 }
 
 /** What two definitions that say the same have in common. */
@@ -106,22 +115,19 @@ export function registeredOf(row: SqlRow): Registered {
   })
 }
 
-/** What changes of a process: the values of its row behind the id, the outcome when `hasOutcome`. */
-export function stateValues(
-  state: ProcessState,
-  { hasOutcome }: { readonly hasOutcome: boolean },
-): readonly SqlValue[] {
+/** What changes of a process, with the outcome when `hasOutcome`. */
+export function stateRow(state: ProcessState, { hasOutcome }: { readonly hasOutcome: boolean }): object {
   const encoded = stateWire.encode(state) as JsonObject
-  const { status, outcome, updated_at_ms: updatedAtMs, last_sequence: lastSequence, ...facets } = encoded
-  return [
-    updatedAtMs as number,
-    status as string,
-    hasOutcome && outcome !== undefined ? JSON.stringify(outcome) : null,
-    lastSequence as number,
-    JSON.stringify(facets),
-    state.wait !== undefined,
-    workableFromMs(state) ?? null,
-  ]
+  const { status, outcome, updated_at_ms, last_sequence, ...facets } = encoded
+  return {
+    updated_at_ms,
+    status,
+    outcome: hasOutcome && outcome !== undefined ? JSON.stringify(outcome) : undefined,
+    last_sequence,
+    facets: JSON.stringify(facets),
+    is_waiting: state.wait !== undefined,
+    workable_from_ms: workableFromMs(state),
+  }
 }
 
 /** Reads a process whose registration is known. Raises `process.stored_invalid`. */
@@ -153,19 +159,30 @@ export function terminalOf(row: SqlRow): TerminalState {
   })
 }
 
-/** What an entry is kept as: the values of its row behind the id. */
-export function entryValues(entry: LogEntry): readonly SqlValue[] {
+/** What an entry is kept as, but for the id of its process and who wrote it. */
+export interface EntryRow {
+  readonly sequence: number
+  readonly event_type: string
+  readonly payload: string
+  readonly replay_key: string | undefined
+  readonly semantics: string | undefined
+  readonly occurred_at_ms: number
+  readonly wakes: 'process' | 'own' | undefined
+}
+
+/** The row of an entry. */
+export function entryRow(entry: LogEntry): EntryRow {
   const encoded = entryWire.encode(entry) as JsonObject
   const { wake } = entry.semantics ?? {}
-  return [
-    entry.sequence,
-    entry.eventType,
-    JSON.stringify(encoded['payload']),
-    entry.replayKey ?? null,
-    encoded['semantics'] === undefined ? null : JSON.stringify(encoded['semantics']),
-    entry.occurredAtMs,
-    wake === undefined ? null : wake.target === undefined ? 'process' : 'own',
-  ]
+  return {
+    sequence: entry.sequence,
+    event_type: entry.eventType,
+    payload: JSON.stringify(encoded['payload']),
+    replay_key: entry.replayKey,
+    semantics: encoded['semantics'] === undefined ? undefined : JSON.stringify(encoded['semantics']),
+    occurred_at_ms: entry.occurredAtMs,
+    wakes: wake && (wake.target === undefined ? 'process' : 'own'),
+  }
 }
 
 /** Reads an entry. Raises `process.stored_invalid`. */
@@ -179,14 +196,31 @@ export function entryOf(row: SqlRow): LogEntry {
   })
 }
 
-/** What a lease is kept as: the values of its row behind the id. */
-export function leaseValues({ fencingToken, holder }: StoredLease): readonly SqlValue[] {
-  if (holder === undefined) return [fencingToken, null, null, null, null, null, null]
-  const { owner, leaseToken, claimedAtMs, expiresAtMs } = holder
-  const encoded = leaseWire.encode({ fencingToken, holder }) as { readonly holder: { readonly owner: JsonObject } }
-  const { liveness } = encoded.holder.owner
-  const text = liveness === undefined ? null : canonicalJson(liveness)
-  return [fencingToken, owner.ownerId, owner.incarnationId, text, leaseToken, claimedAtMs, expiresAtMs]
+/** What a lease is kept as, but for the id of its process. */
+export interface LeaseRow {
+  readonly fencing_token: number
+  readonly owner_id: string | null
+  readonly incarnation_id: string | null
+  readonly liveness: string | null
+  readonly lease_token: string | null
+  readonly claimed_at_ms: number | null
+  readonly expires_at_ms: number | null
+}
+
+/** The row of a lease. */
+export function leaseRow({ fencingToken, holder }: StoredLease): LeaseRow {
+  const encoded =
+    holder && (leaseWire.encode({ fencingToken, holder }) as { readonly holder: { readonly owner: JsonObject } })
+  const liveness = encoded?.holder.owner['liveness']
+  return {
+    fencing_token: fencingToken,
+    owner_id: holder?.owner.ownerId ?? null,
+    incarnation_id: holder?.owner.incarnationId ?? null,
+    liveness: liveness === undefined ? null : canonicalJson(liveness),
+    lease_token: holder?.leaseToken ?? null,
+    claimed_at_ms: holder?.claimedAtMs ?? null,
+    expires_at_ms: holder?.expiresAtMs ?? null,
+  }
 }
 
 /** Reads a lease; `undefined` when the process never had one. Raises `process.stored_invalid`. */
@@ -203,7 +237,12 @@ export function leaseRowOf(row: SqlRow): StoredLease | undefined {
 }
 
 /** What a grant is kept as: all values of its row. */
-export function grantValues({ scopeId, processId, sessionId, descriptor }: HandleGrant): readonly SqlValue[] {
+export function grantValues({
+  scopeId,
+  processId,
+  sessionId,
+  descriptor,
+}: HandleGrant): readonly [string, ProcessId, string, string] {
   return [scopeId, processId, sessionId, JSON.stringify(descriptorWire.encode(descriptor))]
 }
 

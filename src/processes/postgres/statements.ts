@@ -29,36 +29,48 @@ export function createStatements(schema: string) {
   /** Whether the process is there, and its rows of something, in one answer: one row of nulls when it has none. */
   const withProcess = (columns: string, rows: string): SqlStatement =>
     sql(`SELECT ${columns} FROM ${s}.processes p LEFT JOIN LATERAL (${rows}) e ON true WHERE p.process_id = $1`)
+  /** Rows are found one by one, by their key: a plan that reads a whole table may be kept while the table grows. */
+  const eachOne = (rows: string, name: string): string => `LEFT JOIN LATERAL (${rows} LIMIT 1) ${name} ON true`
+  const locking = (how: string): string => `
+    SELECT p.* FROM unnest($1::text[]) WITH ORDINALITY AS i (id, place)
+      CROSS JOIN LATERAL (SELECT ${stateColumns} FROM ${s}.processes p WHERE p.process_id = i.id ${how}) p`
 
   return {
     // Commands.
 
-    /** Opens the change of a process: whoever else wants to change it waits. */
-    lock: sql(`SELECT ${stateColumns} FROM ${s}.processes p WHERE p.process_id = $1 FOR UPDATE`),
-    lockAll: sql(
-      `SELECT p.process_id FROM ${s}.processes p WHERE p.process_id = ANY($1::text[]) ORDER BY p.process_id FOR UPDATE`,
-    ),
-    readRegistration: sql(
-      `SELECT r.process_id, r.registered FROM ${s}.process_registrations r WHERE r.process_id = $1`,
+    /** Opens the change of processes: whoever else wants to change them waits. */
+    lock: sql(locking('FOR UPDATE')),
+    /** The same without those that somebody else is changing. */
+    lockFree: sql(locking('FOR UPDATE SKIP LOCKED')),
+    readRegistrations: sql(
+      `SELECT r.process_id, r.registered FROM ${s}.process_registrations r WHERE r.process_id = ANY($1::text[])`,
     ),
     /**
-     * What else a command decides by. A statement of its own: one that waits for a lock sees only the locked row anew,
-     * and everything that it joins as it was before.
+     * What else commands decide by. A statement of its own: one that waits for a lock sees only the locked row anew, and
+     * everything that it joins as it was before.
      */
     readBeside: sql(`
-      SELECT ${now} AS now_ms, ${leaseColumns}, ${entryColumns}, g.session_id, g.descriptor, g.scope_id,
+      SELECT i.place, ${now} AS now_ms, p.is_there, ${leaseColumns}, ${entryColumns}, g.session_id, g.descriptor, g.scope_id,
         t.terminal_label, t.pruned_at_ms
-      FROM (SELECT $1::text AS process_id) i
-        LEFT JOIN ${s}.process_leases l ON l.process_id = i.process_id
-        LEFT JOIN ${s}.process_events e ON e.process_id = i.process_id AND e.replay_key = $2
-        LEFT JOIN ${s}.process_grants g ON g.process_id = i.process_id AND g.scope_id = $3
-        LEFT JOIN ${s}.process_tombstones t ON t.process_id = i.process_id`),
-    /** Writes nothing when somebody else has registered the id in the meantime. */
+      FROM json_to_recordset($1::json) AS i (place integer, "processId" text, key text, "scopeId" text)
+        ${eachOne(`SELECT true AS is_there FROM ${s}.processes p WHERE p.process_id = i."processId"`, 'p')}
+        ${eachOne(`SELECT * FROM ${s}.process_leases l WHERE l.process_id = i."processId"`, 'l')}
+        ${eachOne(`SELECT * FROM ${s}.process_events e WHERE e.process_id = i."processId" AND e.replay_key = i.key`, 'e')}
+        ${eachOne(`SELECT * FROM ${s}.process_grants g WHERE g.process_id = i."processId" AND g.scope_id = i."scopeId"`, 'g')}
+        ${eachOne(`SELECT * FROM ${s}.process_tombstones t WHERE t.process_id = i."processId"`, 't')}`),
+    /** Writes nothing of those that somebody else has registered in the meantime. */
     register: sql(`
-      WITH p AS (
+      WITH given AS MATERIALIZED (
+        SELECT * FROM json_to_recordset($1::json) AS given (process_id text, registration_hash text, created_at_ms bigint,
+          wake_session_id text, wake_frame_id text, updated_at_ms bigint, status text, outcome text, last_sequence bigint,
+          facets text, is_waiting boolean, workable_from_ms bigint, registered text, originator_id text, identity_kind text,
+          identity_label text, definition_hash text, caused_by_occurrence_id text)
+      ), p AS (
         INSERT INTO ${s}.processes (process_id, registration_hash, created_at_ms, wake_session_id, wake_frame_id,
           updated_at_ms, status, outcome, last_sequence, facets, is_waiting, workable_from_ms, change_xid)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, pg_current_xact_id())
+        SELECT process_id, registration_hash, created_at_ms, wake_session_id, wake_frame_id, updated_at_ms, status, outcome,
+          last_sequence, facets, is_waiting, workable_from_ms, pg_current_xact_id()
+        FROM given
         ON CONFLICT (process_id) DO NOTHING
         RETURNING process_id
       ), t AS (
@@ -66,34 +78,44 @@ export function createStatements(schema: string) {
       )
       INSERT INTO ${s}.process_registrations (process_id, registered, created_at_ms, originator_id, identity_kind,
         identity_label, definition_hash, caused_by_occurrence_id)
-      SELECT process_id, $13, $14, $15, $16, $17, $18, $19 FROM p`),
-    insertEntry: sql(`
+      SELECT given.process_id, registered, created_at_ms, originator_id, identity_kind, identity_label, definition_hash,
+        caused_by_occurrence_id
+      FROM given JOIN p ON p.process_id = given.process_id`),
+    insertEntries: sql(`
       INSERT INTO ${s}.process_events (process_id, sequence, event_type, payload, replay_key, semantics, occurred_at_ms,
         wakes, written_by)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`),
-    /** The outcome is sent when it is new, and stays what it was otherwise. */
+      SELECT process_id, sequence, event_type, payload, replay_key, semantics, occurred_at_ms, wakes, $2::uuid
+      FROM json_to_recordset($1::json) AS given (process_id text, sequence bigint, event_type text, payload text,
+        replay_key text, semantics text, occurred_at_ms bigint, wakes text)`),
+    /**
+     * Processes that are there. An insertion finds each by its key, however the server would join them to what is given.
+     * The outcome is sent when it is new, and stays what it was otherwise.
+     */
     update: sql(`
-      UPDATE ${s}.processes SET updated_at_ms = $2, status = $3, outcome = coalesce($4, outcome), last_sequence = $5,
-        facets = $6, is_waiting = $7, workable_from_ms = $8, change_xid = pg_current_xact_id()
-      WHERE process_id = $1`),
-    /** An entry and what follows from it, in one. */
-    append: sql(`
-      WITH e AS (
-        INSERT INTO ${s}.process_events (process_id, sequence, event_type, payload, replay_key, semantics,
-          occurred_at_ms, wakes, written_by)
-        VALUES ($1, $9, $10, $11, $12, $13, $14, $15, $16)
-      )
-      UPDATE ${s}.processes SET updated_at_ms = $2, status = $3, outcome = coalesce($4, outcome), last_sequence = $5,
-        facets = $6, is_waiting = $7, workable_from_ms = $8, change_xid = pg_current_xact_id()
-      WHERE process_id = $1`),
-    putLease: sql(`
+      INSERT INTO ${s}.processes AS p (process_id, registration_hash, created_at_ms, updated_at_ms, status, outcome,
+        last_sequence, facets, is_waiting, workable_from_ms, change_xid)
+      SELECT process_id, registration_hash, created_at_ms, updated_at_ms, status, outcome, last_sequence, facets, is_waiting,
+        workable_from_ms, pg_current_xact_id()
+      FROM json_to_recordset($1::json) AS given (process_id text, registration_hash text, created_at_ms bigint,
+        updated_at_ms bigint, status text, outcome text, last_sequence bigint, facets text, is_waiting boolean,
+        workable_from_ms bigint)
+      ON CONFLICT (process_id) DO UPDATE SET updated_at_ms = excluded.updated_at_ms, status = excluded.status,
+        outcome = coalesce(excluded.outcome, p.outcome), last_sequence = excluded.last_sequence, facets = excluded.facets,
+        is_waiting = excluded.is_waiting, workable_from_ms = excluded.workable_from_ms, change_xid = excluded.change_xid`),
+    putLeases: sql(`
       INSERT INTO ${s}.process_leases (process_id, fencing_token, owner_id, incarnation_id, liveness, lease_token,
         claimed_at_ms, expires_at_ms)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+      SELECT * FROM json_to_recordset($1::json) AS given (process_id text, fencing_token bigint, owner_id text,
+        incarnation_id text, liveness text, lease_token text, claimed_at_ms bigint, expires_at_ms bigint)
       ON CONFLICT (process_id) DO UPDATE SET fencing_token = excluded.fencing_token, owner_id = excluded.owner_id,
         incarnation_id = excluded.incarnation_id, liveness = excluded.liveness, lease_token = excluded.lease_token,
         claimed_at_ms = excluded.claimed_at_ms, expires_at_ms = excluded.expires_at_ms`),
-    putAck: sql(`INSERT INTO ${s}.process_wake_acks (process_id, sequence) VALUES ($1, $2) ON CONFLICT DO NOTHING`),
+    /** An event that is acknowledged wakes nobody any more: whoever looks for wakes does not come by it. */
+    putAck: sql(`
+      WITH a AS (
+        INSERT INTO ${s}.process_wake_acks (process_id, sequence) VALUES ($1, $2) ON CONFLICT DO NOTHING
+      )
+      UPDATE ${s}.process_events SET wakes = NULL WHERE process_id = $1 AND sequence = $2 AND wakes IS NOT NULL`),
     putGrant: sql(`
       INSERT INTO ${s}.process_grants (scope_id, process_id, session_id, descriptor) VALUES ($1, $2, $3, $4)
       ON CONFLICT (scope_id, process_id) DO UPDATE SET descriptor = excluded.descriptor`),
@@ -106,7 +128,7 @@ export function createStatements(schema: string) {
       `SELECT true AS found FROM ${s}.process_leases WHERE process_id = $1 AND lease_token = $2 AND expires_at_ms = $3`,
     ),
     findGrant: sql(`SELECT true AS found FROM ${s}.process_grants WHERE scope_id = $1 AND process_id = $2`),
-    notify: sql(`SELECT pg_notify($1, $2)`),
+    notify: sql(`SELECT pg_notify($1, process_id) FROM unnest($2::text[]) AS changed (process_id)`),
 
     // Leases.
 
@@ -181,6 +203,7 @@ export function createStatements(schema: string) {
       )
       SELECT bound.bound_id, ${processColumns} FROM bound, ${processes}
       WHERE p.status = 'running' AND p.workable_from_ms <= ${now} AND p.process_id > $1 AND p.process_id <= bound.bound_id
+        AND p.process_id <> ALL($4::text[])
       ORDER BY p.process_id LIMIT $2`),
     nextWorkAt: sql(
       `SELECT min(p.workable_from_ms) AS at_ms FROM ${s}.processes p WHERE p.workable_from_ms > 0 AND p.workable_from_ms > ${now}`,

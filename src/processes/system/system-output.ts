@@ -131,7 +131,8 @@ export function outputDirectoryOf(directory: string, mark: string): string {
 
 /** Makes the place for the output of a process. */
 export function makeOutputDirectory(directory: string, processId: ProcessId): void {
-  mkdirSync(directory, { mode: 0o700 })
+  // With the folder of all, in case somebody has removed that.
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
   writeFileSync(join(directory, ownerFile), processId, { mode: 0o600 })
 }
 

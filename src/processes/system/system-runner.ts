@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Clock } from '../../base/clock.js'
 import type { DeadlineQueue } from '../../base/deadline-queue.js'
-import { messageOf, StatewardError } from '../../base/errors.js'
+import { InvalidInputError, messageOf, StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
 import { hasVariable } from '../../base/process-status.js'
@@ -72,10 +72,15 @@ export class SystemRunner implements ProcessRunner {
   readonly #options: SystemRunnerOptions
   readonly #host: Host = thisHost()
 
-  /** Makes the directory when it is missing. */
+  /** Makes the directory when it is missing. Raises `invalid_input` when it cannot be made. */
   constructor(options: SystemRunnerOptions) {
     this.#options = { ...options, directory: resolve(options.directory) }
-    mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 })
+    try {
+      mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 })
+    } catch (cause) {
+      const refusal = { subject: 'system runner', field: 'directory', reason: messageOf(cause) }
+      throw new InvalidInputError(refusal, { cause })
+    }
   }
 
   /** What another host has started is left alone. */

@@ -17,6 +17,7 @@ import type { TaskBatch, TaskMutations } from '../authority.js'
 import { budgetDimension, checkSpent, type BudgetDimension } from '../budget.js'
 import type { ReservationId, TaskId } from '../ids.js'
 import { outcomeOf, outputValue } from '../outcome.js'
+import { answerRefused } from '../task-lines.js'
 import type { DurableWait as WaitRow, WaitSubject } from '../wait.js'
 import type { TaskProjection, TaskView } from '../view.js'
 import type { Account } from './account.js'
@@ -223,6 +224,11 @@ export class AttemptLog implements DurableLog {
     } finally {
       this.#awaited.delete(key)
     }
+  }
+
+  answerRefused(name: string, refusal: Error): void {
+    const { taskId, runId } = this.#attempt
+    answerRefused(this.#options.logger, { taskId, runId, name, error: messageOf(refusal) })
   }
 
   /** How what a step has spent is counted: in place of what it set aside, and beside it where a budget bears it. */

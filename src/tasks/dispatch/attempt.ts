@@ -2,7 +2,7 @@ import type { Clock } from '../../base/clock.js'
 import type { DeadlineQueue } from '../../base/deadline-queue.js'
 import { errorDetailsOf } from '../../base/error-details.js'
 import { messageOf, StatewardError, unreachable } from '../../base/errors.js'
-import type { InspectionObserver } from '../../base/inspection.js'
+import type { Inspect } from '../../base/inspection.js'
 import { DurableContext } from '../../work/durable-context.js'
 import type { JobList } from '../../work/job-list.js'
 import { Job, type JobEnd, type JobOptions } from '../../work/job.js'
@@ -23,7 +23,7 @@ export interface AttemptOptions extends Omit<AccountOptions, 'attempt' | 'signal
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly jobs: JobList
-  readonly inspect?: InspectionObserver
+  readonly inspect?: Inspect
   /** Milliseconds that a handler told to stop has to answer before its attempt ends without it (T-175). */
   readonly cooperationMs: number
   /** Told that all an attempt does is wait, or that it has gone on. */

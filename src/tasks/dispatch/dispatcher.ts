@@ -4,7 +4,7 @@ import { type DispatcherActor, dispatcherMachine } from '../../../machines/dispa
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import type { IdSource } from '../../base/ids.js'
-import { type Inspect, type InspectionObserver, inspectOption } from '../../base/inspection.js'
+import { followRoot, type Inspect, inspectOption } from '../../base/inspection.js'
 import type { Logger } from '../../base/logger.js'
 import { LoopShare } from '../../base/loop-share.js'
 import { isLaneFailure } from '../../lane/errors.js'
@@ -93,7 +93,6 @@ export class Dispatcher {
   readonly #attempts: Attempts
   readonly #answers: Answers
   readonly #waitEnds: WaitEnds
-  readonly #inspection: { readonly inspect?: InspectionObserver }
   readonly #actors: ActorWatch
   readonly #leases: LeaseWatch
   readonly #recovering = new Set<RunId>()
@@ -111,7 +110,6 @@ export class Dispatcher {
     const { mutations, projection, clock, deadlines, ids, logger, inspect, ...rest } = options
     this.#options = options
     this.#resolved = resolveDispatchOptions(options.options)
-    this.#inspection = inspectOption(inspect, logger)
     const times = createTaskClock(clock)
     const { now, wall } = times
     this.times = times
@@ -159,7 +157,7 @@ export class Dispatcher {
     })
     this.#attempts = new Attempts({
       ...rest,
-      ...this.#inspection,
+      ...(inspect !== undefined && { inspect }),
       mutations: this.#fitting,
       projection,
       clock,
@@ -228,10 +226,11 @@ export class Dispatcher {
    * a lease under our name is gone. Leases of others are taken back when they expire.
    */
   async start(): Promise<void> {
-    const { mutations, projection, clock, deadlines, logger } = this.#options
+    const { mutations, projection, clock, deadlines, logger, inspect } = this.#options
     this.#watchedSince = this.times.wall()
-    const actor = createActor(dispatcherMachine, this.#inspection)
+    const actor = createActor(dispatcherMachine, inspectOption(inspect, logger))
     this.#actor = actor
+    followRoot(inspect, actor)
     actor.start()
     actor.send({ type: 'start' })
     this.#commits = mutations.onCommit((commit) => this.#observe(commit))

@@ -2,7 +2,7 @@ import type { IdSource } from '../../base/ids.js'
 import type { TaskBatch } from '../authority.js'
 import type { BudgetDimension, TaskId } from '../ids.js'
 import { knownTask } from '../task.js'
-import { createAgain } from './submission.js'
+import { createAgain, type Submitted } from './submission.js'
 import type { TraceOfSubmission } from './task-spans.js'
 
 /**
@@ -17,11 +17,11 @@ export function retryInto(
   atMs: number,
   ids: IdSource,
   trace: TraceOfSubmission = {},
-): TaskId {
+): Submitted {
   const { view } = batch
   const { spec } = knownTask(view, taskId)
   const retried = view.retryOf(taskId)
-  if (retried !== undefined) return retried
+  if (retried !== undefined) return { taskId: retried, isNew: false }
   const ofAnyEnd = view.prerequisitesOfAnyEnd(taskId)
   // Those that were forgotten have ended.
   const kept = view.prerequisites(taskId).filter((prerequisite) => view.task(prerequisite) !== undefined)
@@ -32,5 +32,5 @@ export function retryInto(
     const budget = view.budget(taskId, dimension)
     if (budget !== undefined) budgets[dimension] = budget.limit
   }
-  return createAgain(batch, spec, { dependsOn, after, budgets, ...trace }, atMs, ids)
+  return { taskId: createAgain(batch, spec, { dependsOn, after, budgets, ...trace }, atMs, ids), isNew: true }
 }

@@ -4,6 +4,7 @@ import { messageOf } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
 import { checkText } from '../../base/options.js'
 import { LoopShare } from '../../base/loop-share.js'
+import { OrderedSet } from '../../base/ordered-set.js'
 import type { TaskBatch, TaskCommit, TaskMutations } from '../authority.js'
 import { TaskError } from '../errors.js'
 import { type ForgettingReads, isRunFree, useOf } from '../forgetting.js'
@@ -47,7 +48,9 @@ export class Retention implements Disposable {
   /** Repeating tasks that may have more ended runs than are kept. */
   readonly #calendars = new Set<TaskId>()
   /** In use when they were due, or not archived; by the monotonic time of the next look. */
-  readonly #later = new Map<TaskId, number>()
+  readonly #later = new OrderedSet<NextLook>(byNextLook)
+  /** How often in a row each could not be forgotten, whoever is to blame: these go one by one, and keep nobody else. */
+  readonly #failures = new Map<TaskId, number>()
   readonly #share: LoopShare
   #running: Promise<void> | undefined
   #wake: Deadline | undefined
@@ -122,21 +125,44 @@ export class Retention implements Disposable {
 
   async #sweep(): Promise<void> {
     this.#takeUpLater()
+    const failures = [await this.#forgetCalendars(), await this.#forgetDue()]
+    await this.#expireTombstones()
+    for (const failure of failures) if (failure !== undefined) throw failure.reason
+  }
+
+  /** Forgets old runs of repeating tasks; one for which that fails comes last the next time. */
+  async #forgetCalendars(): Promise<Failure | undefined> {
     for (const taskId of this.#calendars) {
-      await this.#forgetOldRuns(taskId)
-      this.#calendars.delete(taskId)
-    }
-    for (;;) {
-      const { roots, members } = await this.#nextDue()
-      if (members.length === 0 || this.#isStopped) break
       try {
-        await this.#forgetAll(members)
-      } catch (failure) {
-        for (const taskId of roots) this.#lookLater(taskId)
-        throw failure
+        await this.#forgetOldRuns(taskId)
+        this.#calendars.delete(taskId)
+      } catch (reason) {
+        this.#calendars.delete(taskId)
+        this.#calendars.add(taskId)
+        return { reason }
       }
     }
-    await this.#expireTombstones()
+    return undefined
+  }
+
+  /** Forgets what is due, but for what fails; after two failures one after another the rest is left for later, too. */
+  async #forgetDue(): Promise<Failure | undefined> {
+    let failure: Failure | undefined
+    let hasJustFailed = false
+    for (;;) {
+      const { roots, members } = await this.#nextDue()
+      if (members.length === 0 || this.#isStopped) return failure
+      try {
+        await this.#forgetAll(members)
+        for (const taskId of roots) this.#failures.delete(taskId)
+        hasJustFailed = false
+      } catch (reason) {
+        failure ??= { reason }
+        for (const taskId of roots) this.#failed(taskId)
+        if (hasJustFailed) return failure
+        hasJustFailed = true
+      }
+    }
   }
 
   /** Members of trees that are due, enough for a change or of one tree. */
@@ -146,12 +172,14 @@ export class Retention implements Disposable {
     const members: TaskId[] = []
     for (;;) {
       const taskId = members.length >= rowsAtOnce ? undefined : this.#ended.due(clock.wallNow())
-      if (taskId === undefined) return { roots, members }
+      const isAlone = taskId !== undefined && this.#failures.has(taskId)
+      if (taskId === undefined || (isAlone && roots.length > 0)) return { roots, members }
       this.#ended.delete(taskId)
       const tree = await this.#membersOf(taskId)
       if ((await this.#refusalOf(tree)) === undefined) {
         roots.push(taskId)
         for (const member of tree) members.push(member)
+        if (isAlone) return { roots, members }
       } else {
         this.#lookLater(taskId)
       }
@@ -258,7 +286,13 @@ export class Retention implements Disposable {
   }
 
   async #archive(rows: readonly ArchivedTask[]): Promise<void> {
-    await this.#port.options.archive?.(rows)
+    const { options, deadlines, logger } = this.#port
+    if (options.archive === undefined) return
+    const taskIds = rows.slice(0, 10).map(({ taskId }) => taskId)
+    using _ = deadlines.after(lookAgainMs, () => {
+      logger.warn({ tasks: rows.length, taskIds }, 'the archive does not answer, nothing is forgotten until it does')
+    })
+    await options.archive(rows)
   }
 
   /** Those whose time is over, and of those without a key the oldest beyond the number that is kept. */
@@ -291,16 +325,22 @@ export class Retention implements Disposable {
     return earliest([withKey?.untilMs, without?.untilMs])
   }
 
-  #lookLater(taskId: TaskId): void {
-    this.#later.set(taskId, this.#port.clock.monotonicNow() + lookAgainMs)
+  #lookLater(taskId: TaskId, afterMs = lookAgainMs): void {
+    this.#later.add({ taskId, atMs: this.#port.clock.monotonicNow() + afterMs })
+  }
+
+  /** Later each time, so that what never succeeds does not come first for ever. */
+  #failed(taskId: TaskId): void {
+    const failures = (this.#failures.get(taskId) ?? 0) + 1
+    this.#failures.set(taskId, failures)
+    this.#lookLater(taskId, Math.min(failures * lookAgainMs, longestSleepMs))
   }
 
   #takeUpLater(): void {
     const now = this.#port.clock.monotonicNow()
-    for (const [taskId, atMs] of this.#later) {
-      if (atMs > now) return
-      this.#later.delete(taskId)
-      this.#note(taskId)
+    for (let { first } = this.#later; first !== undefined && first.atMs <= now; first = this.#later.first) {
+      this.#later.delete(first)
+      this.#note(first.taskId)
     }
   }
 
@@ -308,7 +348,7 @@ export class Retention implements Disposable {
   #sleep(earliestMs: number): void {
     if (this.#isStopped || this.#running !== undefined) return
     const { deadlines, clock } = this.#port
-    const [firstLater] = this.#later.values()
+    const firstLater = this.#later.first?.atMs
     const dueAtMs = earliest([this.#ended.nextDueAtMs(), this.#nextTombstoneMs()])
     const delays = [
       dueAtMs === undefined ? undefined : dueAtMs - clock.wallNow(),
@@ -338,6 +378,21 @@ export class Retention implements Disposable {
       this.#sleep(restMs)
     }
   }
+}
+
+/** What has kept something from being forgotten. */
+interface Failure {
+  readonly reason: unknown
+}
+
+/** When a task is looked at again, in monotonic milliseconds. */
+interface NextLook {
+  readonly taskId: TaskId
+  readonly atMs: number
+}
+
+function byNextLook(one: NextLook, other: NextLook): number {
+  return one.atMs - other.atMs || (one.taskId < other.taskId ? -1 : one.taskId > other.taskId ? 1 : 0)
 }
 
 /** Why a task that is to be forgotten has to stay; what is `gone` keeps it no more. */

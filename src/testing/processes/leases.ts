@@ -23,6 +23,48 @@ export const leasesPart: SuitePart = (test) => {
     assert.equal((await store.getProcess('p'))?.lastSequence, 0)
   })
 
+  test('P-254: a claim that begins an execution is one change', async ({ store, advance }) => {
+    await store.registerProcess(engine('p', 'rerunnable', { maxAttempts: 2 }))
+    const started = { owner: owner('w'), startedAtMs: 5 }
+    const first = await store.claimAndStart('p', owner('o'), started, 1000)
+    assert.equal(first.outcome, 'started')
+    assert.deepEqual(first.record.firstStarted, { ...started, fencingToken: 1, attempt: 1 })
+    assert.deepEqual(await store.getLease('p'), first.lease)
+    assert.deepEqual(await store.getProcess('p'), first.record)
+    assert.deepEqual(await store.claimAndStart('p', owner('other'), started, 1000), {
+      outcome: 'busy',
+      holder: first.lease,
+    })
+    await advance(1000)
+    const second = await store.claimAndStart('p', owner('other'), started, 1000)
+    assert.equal(second.outcome, 'started')
+    assert.deepEqual(second.record.firstStarted, { ...started, fencingToken: 2, attempt: 2 })
+    await refused(store.completeWithLease(first.lease, success(1)), 'process.lease_superseded')
+    await advance(1000)
+    await refused(store.claimAndStart('p', owner('third'), started, 1000), 'process.attempts_exhausted')
+    assert.equal(await store.getLease('p'), undefined)
+    const ended = await store.claimAndStart('p', owner('third'), started, 1000)
+    assert.equal(ended.outcome, 'ended')
+    assert.equal(ended.record.status, 'abandoned')
+    const types = (await store.eventsAfter('p', 0)).map(({ eventType }) => eventType)
+    assert.deepEqual(types, ['process.first_started', 'process.first_started', 'process.abandoned'])
+  })
+
+  test('P-254: a start that is refused claims nothing', async ({ store }) => {
+    const started = { owner: owner('w'), startedAtMs: 5 }
+    await refused(store.claimAndStart('missing', owner('o'), started, 1000), 'process.unknown')
+    await store.registerProcess(external('outside'))
+    await refused(store.claimAndStart('outside', owner('o'), started, 1000), 'process.disposition_unfit')
+    await store.registerProcess(engine('bound', 'owner_bound'))
+    const begun = await store.claimAndStart('bound', owner('o'), started, 1000)
+    assert.equal(begun.outcome, 'started')
+    await store.completeLease(begun.lease)
+    await refused(store.claimAndStart('bound', owner('other'), started, 1000), 'process.already_started')
+    await refused(store.claimAndStart('bound', owner('other'), { ...started, startedAtMs: -1 }, 1000), 'invalid_input')
+    for (const id of ['outside', 'bound']) assert.equal(await store.getLease(id), undefined)
+    assert.equal((await acquire(store, 'bound', owner('other'))).fencingToken, 2)
+  })
+
   test('P-40: a lease that expires now is expired, and the next one has a higher fence', async ({ store, advance }) => {
     await store.registerProcess(engine('p'))
     const lease = await acquire(store, 'p', owner('o'), 0)

@@ -75,6 +75,8 @@ export const listsPart: SuitePart = (test) => {
     const { ids } = await scan(store, 2, first.next)
     assert.deepEqual(ids, ['f', 'g', 'j'])
     assert.deepEqual((await scan(store, 2)).ids, ['a', 'b', 'd', 'f', 'g', 'j', 'z'])
+    // What is left out takes no place on the page.
+    assert.deepEqual(idsOf((await store.listWork(3, undefined, new Set(['a', 'd', 'x']))).records), ['b', 'f', 'g'])
     for (const cursor of ['x', 'embedded:', 'embedded:[1,2]', 'embedded:{}', 1]) {
       await refused(store.listWork(2, cursor as WorkCursor), 'process.cursor_invalid')
     }

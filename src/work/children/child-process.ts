@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { onAbort } from '../../base/abort.js'
 import type { Clock } from '../../base/clock.js'
@@ -77,7 +78,9 @@ export class ChildNotStartedError extends StatewardError<
 
   constructor({ command, cwd }: ChildCommand, cause: unknown) {
     const { code: systemCode } = cause as NodeJS.ErrnoException
-    const reason = systemCode === 'ENOENT' ? 'no such program' : messageOf(cause)
+    // The system says the same of a program and of a folder that is not there.
+    const missing = existsSync(cwd) ? 'no such program' : `no such folder: ${cwd}`
+    const reason = systemCode === 'ENOENT' ? missing : messageOf(cause)
     super('child_not_started', `cannot start ${command}: ${reason}`, { command, cwd, systemCode }, { cause })
   }
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { nextTurn } from '../../../src/base/promises.js'
 import { createRuntime } from '../../../src/index.js'
@@ -25,6 +26,20 @@ it('P-229: a runtime with a folder for programs runs them as processes, beside i
   expect((await again.status()).status).toBe('completed')
   const failed = await runtime.processes.startCommand({ command: 'sh', args: ['-c', 'exit 3'], recover: 'reap' })
   await expect(failed.result()).rejects.toMatchObject({ code: 'process.failed' })
+})
+
+it('P-229: a folder that cannot be made is refused when the runtime is opened', async () => {
+  const systemDirectory = fileURLToPath(import.meta.url)
+  await expect(createRuntime({ processes: { systemDirectory } })).rejects.toMatchObject({ code: 'invalid_input' })
+})
+
+it('refuses an id that is none, and mints one where none is given', async () => {
+  await using runtime = await createRuntime()
+  const { processes } = runtime
+  const command = { command: 'true', recover: 'reap' } as const
+  await expect(processes.startCommand({ ...command, id: '' })).rejects.toMatchObject({ code: 'invalid_input' })
+  const { id } = await processes.startCommand({ ...command, id: undefined } as never)
+  expect((await processes.get(undefined, id).status()).identity).toEqual({ kind: 'system', label: 'true' })
 })
 
 it('P-229: one without leaves them to other hosts', async () => {

@@ -203,11 +203,22 @@ describe('a result [P-192]', () => {
   })
 
   it('is a failure that says so when a schema refuses it or JSON has no form for it [P-197]', async () => {
-    const { processes } = await openRuntime()
+    const faults: unknown[] = []
+    const sink = { emit: () => {}, emitWorkerFault: (fault: unknown) => void faults.push(fault) }
+    const { processes } = await openRuntime({ processes: { sink } })
     const wrong = processes.define('wrong', { ...rerunnable, output: v.number() }, () => 'text' as never)
     const date = processes.define('date', rerunnable, () => ({ at: new Date(0) }))
     expect(await (await processes.start(wrong, null)).outcome()).toMatchObject({ code: 'process_output_refused' })
     expect(await (await processes.start(date, null)).outcome()).toMatchObject({ code: 'process_output_refused' })
+    const deep = processes.define('deep', rerunnable, () => Array.from({ length: 128 }).reduce((inner) => [inner], 1))
+    const big = processes.define('big', rerunnable, () => 'x'.repeat(2 ** 20))
+    for (const refused of [deep, big]) {
+      await expect((await processes.start(refused, null)).result()).rejects.toMatchObject({
+        data: { output: { code: 'process_output_refused' } },
+        cause: { code: 'invalid_input' },
+      })
+    }
+    expect(faults).toEqual([])
     await processes.store.registerProcess({
       id: 'stranger',
       input: { type: 'engine', kind: publish.kind, payload: { name: 'no title' } },
@@ -395,7 +406,10 @@ describe('cancelling [P-195]', () => {
     const handle = await processes.start(idle, null)
     await handle.cancel('never mind')
     processes.define(idle)
-    await expect(handle.result()).rejects.toMatchObject({ code: 'process.cancelled' })
+    await expect(handle.result()).rejects.toMatchObject({
+      code: 'process.cancelled',
+      data: { output: { raw: { reason: 'never mind' } } },
+    })
     expect(runs).toBe(0)
     expect(await handle.cancel()).toBe('already_ended')
     expect((await handle.status()).lastSequence).toBe(3)

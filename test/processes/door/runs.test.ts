@@ -3,7 +3,9 @@ import * as v from 'valibot'
 import { createDeferred } from '../../../src/base/promises.js'
 import { createMemoryJournal } from '../../../src/journal/memory-journal.js'
 import { defineProcess, noProjector, ProcessError, type ProcessStore } from '../../../src/processes/public.js'
+import { StoreError } from '../../../src/postgres/index.js'
 import { openProcessStore } from '../../../src/processes/index.js'
+import { createRuntime } from '../../../src/runtime.js'
 import { SimulatedClock } from '../../../src/testing/simulated-clock.js'
 import { openRuntime, recordingLogger, settle, until } from './support/runtime.js'
 
@@ -110,6 +112,78 @@ describe('a store that fails under a run [P-199]', () => {
   })
 })
 
+describe('a store that does not take an end [P-282]', () => {
+  /** A store whose method fails as long as there are errors. */
+  async function failingWith(method: keyof ProcessStore, errors: (() => Error)[]): Promise<ProcessStore> {
+    const inner = await openProcessStore()
+    return new Proxy(inner, {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key, target)
+        if (typeof value !== 'function') return value
+        return async (...args: unknown[]): Promise<unknown> => {
+          const failure = key === method ? errors.shift() : undefined
+          if (failure !== undefined) throw failure()
+          return Reflect.apply(value, target, args) as unknown
+        }
+      },
+    })
+  }
+  const conflict = () => new StoreError('store.conflict', { attempts: 8, cause: 'deadlock', sqlState: '40P01' })
+  const rejected = () => new StoreError('store.rejected', { cause: 'no right', sqlState: '42501' })
+
+  it.each([
+    ['another transaction', conflict],
+    ['a right that is missing', rejected],
+    ['an error of nobody’s', () => new Error('socket hang up')],
+  ])('for %s is offered it again: what a run has returned is not replaced', async (_, failure) => {
+    const clock = new SimulatedClock()
+    const store = await failingWith('completeWithLease', [failure, failure])
+    const flow = defineProcess('flow', rerunnable, () => 'done')
+    const { processes } = await openRuntime({ clock, logger: recordingLogger(), processes: { define: [flow], store } })
+    const handle = await processes.start(flow, null)
+    for (const delay of [100, 200]) {
+      await settle()
+      clock.advance(delay)
+    }
+    expect(await handle.result()).toBe('done')
+    expect((await handle.status()).firstStarted?.attempt).toBe(1)
+  })
+
+  it('fails no process for a step that other transactions were in the way of', async () => {
+    const store = await failingWith('recordStep', [conflict])
+    const flow = defineProcess('flow', rerunnable, (_: unknown, { step }) => step('one', () => 1))
+    const { processes } = await openRuntime({
+      logger: recordingLogger(),
+      processes: { define: [flow], store, retryDelayMs: 0 },
+    })
+    expect(await (await processes.start(flow, null)).result()).toBe(1)
+  })
+
+  it('is waited for no longer than the grace of the closing and a second', async () => {
+    const clock = new SimulatedClock()
+    const down = () => new ProcessError('store.unavailable', { store: 'scripted', reason: 'down' })
+    const store = await failingWith(
+      'completeWithLease',
+      Array.from({ length: 100 }, () => down),
+    )
+    const flow = defineProcess('flow', rerunnable, () => 'done')
+    const runtime = await createRuntime({ clock, logger: recordingLogger(), processes: { define: [flow], store } })
+    await runtime.processes.start(flow, null)
+    await settle()
+    const closed = runtime.close({ graceMs: 500 })
+    let isClosed = false
+    void closed.then(() => (isClosed = true))
+    await settle()
+    clock.advance(1499)
+    await settle()
+    expect(isClosed).toBe(false)
+    clock.advance(1)
+    await settle()
+    expect(isClosed).toBe(true)
+    expect(clock.pendingTimeouts).toBe(0)
+  })
+})
+
 describe('what a run has recorded [P-200]', () => {
   it('is handed to the next one, answers in their order included', async () => {
     const store = createMemoryJournal()
@@ -158,6 +232,12 @@ describe('what a run has recorded [P-200]', () => {
     expect(logger.lines).toContainEqual(
       expect.objectContaining({ level: 'warn', fields: { processId: id, unused: ['step:old'] } }),
     )
+  })
+
+  it('is of functions alone', async () => {
+    const flow = defineProcess('flow', rerunnable, (_: unknown, { step }) => step('one', 5 as never))
+    const { processes } = await openRuntime({ processes: { define: [flow] } })
+    expect(await (await processes.start(flow, null)).outcome()).toMatchObject({ code: 'invalid_input' })
   })
 
   it('has names of printable ASCII; another is refused before the step is done', async () => {
@@ -417,5 +497,64 @@ describe('a process that is bound to its owner [P-203]', () => {
       data: { output: { evidence: { writer: 'sweep', owner: { ownerId: expect.stringContaining('host') } } } },
     })
     expect(runs).toBe(1)
+  })
+})
+
+describe('what a run still waits for when it has ended [P-275]', () => {
+  it('is waited for no longer: nothing is left of it, and nothing of it is told', async () => {
+    const clock = new SimulatedClock()
+    const told: unknown[] = []
+    const flow = defineProcess(
+      'flow',
+      { ...rerunnable, signals: { go: v.unknown(), other: v.unknown() } },
+      (_: unknown, { waitFor, sleep }) => {
+        const late = (reason: unknown): void => void told.push(reason)
+        waitFor('other').then(late, late)
+        return Promise.race([waitFor('go'), sleep(86_400_000).then(() => 'late')])
+      },
+    )
+    const { processes } = await openRuntime({ clock, processes: { define: [flow] } })
+    const before = clock.pendingTimeouts
+    const handle = await processes.start(flow, null)
+    await until(async () => (await processes.store.recordedSteps(handle.id)).length === 3)
+    await handle.signal('go', 'now')
+    expect(await handle.result()).toBe('now')
+    await until(() => !processes.isRunning)
+    await settle()
+    expect(clock.pendingTimeouts).toBe(before)
+    expect(processes.driver.hub.trackedProcesses()).toBe(0)
+    expect(told).toEqual([])
+  })
+
+  it('harms nobody when it rejects first: a promise that is let go of has a handler', async () => {
+    const unhandled: unknown[] = []
+    const note = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    try {
+      const flow = defineProcess(
+        'flow',
+        { ...rerunnable, events: { said: v.string() }, signals: { go: v.unknown() } },
+        async (_: unknown, { emit, step, waitFor, sleep, call, signal }) => {
+          void waitFor('go')
+          void sleep(86_400_000)
+          void emit('said', 5 as never)
+          void step('', () => 1)
+          void call('nobody defines it')
+          await new Promise((resolve) => signal.addEventListener('abort', resolve))
+          await new Promise(setImmediate)
+          return 'done'
+        },
+      )
+      const { processes } = await openRuntime({ processes: { define: [flow] } })
+      const handle = await processes.start(flow, null)
+      await until(() => processes.isRunning)
+      await settle()
+      await handle.cancel()
+      expect(await handle.result()).toBe('done')
+      await settle()
+      expect(unhandled).toEqual([])
+    } finally {
+      process.off('unhandledRejection', note)
+    }
   })
 })

@@ -77,6 +77,8 @@ export class ProcessOracle {
         return this.#complete(known, command)
       case 'claim':
         return this.#claim(command.process, known, command.owner, command.ttl)
+      case 'begin':
+        return this.#claimAndBegin(known, command)
       case 'start':
         return this.#start(known, command)
       case 'wait':
@@ -224,10 +226,13 @@ export class ProcessOracle {
     return `acquired ${known.fence}`
   }
 
-  #start(known: Known, { lease }: Extract<Random, { type: 'start' }>): string {
+  #start(
+    known: Known,
+    { lease }: Extract<Random, { type: 'start' }>,
+    fence = lease === undefined ? 0 : (this.leases[lease] as Given).fence,
+  ): string {
     const isOutside = known.disposition === 'externally_owned'
     if (lease === undefined && !isOutside) return 'process.lease_superseded'
-    const fence = lease === undefined ? 0 : (this.leases[lease] as Given).fence
     const { started } = known
     if (started === undefined) {
       if (known.status !== 'running') return 'process.already_terminal'
@@ -243,6 +248,23 @@ export class ProcessOracle {
       return 'process.attempts_exhausted'
     }
     return this.#begin(known, fence, started.attempt + 1)
+  }
+
+  /** Both or neither. */
+  #claimAndBegin(known: Known, { process, owner, ttl }: Extract<Random, { type: 'begin' | 'claim' }>): string {
+    if (known.disposition === 'externally_owned') return 'process.disposition_unfit'
+    if (known.status !== 'running') return 'ended'
+    const { holder, started } = known
+    const isHeld = holder !== undefined && holder.expires > this.now
+    if (isHeld && holder.owner !== owner) return 'busy'
+    const fence = isHeld ? known.fence : known.fence + 1
+    if (ttl === 0) return 'process.lease_superseded'
+    const isAgain = started !== undefined && started.fence !== fence
+    if (isAgain && known.disposition === 'owner_bound') return 'process.already_started'
+    if (isAgain && known.maxAttempts === started.attempt) known.fence = fence
+    else this.#claim(process, known, owner, ttl)
+    const begun = this.#start(known, { type: 'start', process, lease: this.leases.length - 1 }, fence)
+    return begun === 'ok' ? `started ${fence}, ${known.started?.attempt}` : begun
   }
 
   #begin(known: Known, fence: number, attempt: number): string {

@@ -30,7 +30,7 @@ export type Random =
       readonly output: Output
       readonly authority: 'external_owner' | 'workflow_key' | 'reconciled_abandon'
     }
-  | { readonly type: 'claim'; readonly process: string; readonly owner: string; readonly ttl: number }
+  | { readonly type: 'claim' | 'begin'; readonly process: string; readonly owner: string; readonly ttl: number }
   | { readonly type: 'renew'; readonly lease: number; readonly ttl: number }
   | { readonly type: 'release'; readonly lease: number }
   | { readonly type: 'complete_with_lease'; readonly lease: number; readonly output: Output }
@@ -95,7 +95,12 @@ export const randomCommand: fc.Arbitrary<Random> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc.record({ type: fc.constant('claim' as const), process, owner: fc.constantFrom('x', 'y'), ttl }),
+    arbitrary: fc.record({
+      type: fc.constantFrom('claim' as const, 'begin' as const),
+      process,
+      owner: fc.constantFrom('x', 'y'),
+      ttl,
+    }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('renew' as const), lease, ttl }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('release' as const), lease }) },
@@ -211,6 +216,13 @@ async function attempt(driven: Driven, command: Random): Promise<string> {
       if (outcome.outcome === 'busy') return 'busy'
       leases.push(outcome.lease)
       return `acquired ${outcome.lease.fencingToken}`
+    }
+    case 'begin': {
+      const started = { owner: owner('o'), startedAtMs: 1 }
+      const begun = await store.claimAndStart(command.process, owner(command.owner), started, command.ttl)
+      if (begun.outcome !== 'started') return begun.outcome
+      leases.push(begun.lease)
+      return `started ${begun.lease.fencingToken}, ${begun.record.firstStarted?.attempt}`
     }
     case 'renew':
       await store.renewLease(held, command.ttl)

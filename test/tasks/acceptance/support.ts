@@ -1,4 +1,5 @@
 import { createUuidSource, type IdSource } from '../../../src/base/ids.js'
+import type { Logger } from '../../../src/base/logger.js'
 import { createMemoryJournal, type MemoryJournalStore } from '../../../src/journal/memory-journal.js'
 import { createRuntime, type Runtime } from '../../../src/runtime.js'
 import {
@@ -40,6 +41,7 @@ export interface Service {
 export interface ServiceOptions {
   readonly dispatch?: DispatchOptions
   readonly random?: () => number
+  readonly logger?: Logger
 }
 
 interface World {
@@ -56,8 +58,15 @@ async function openIn(world: World, wall: number, options: ServiceOptions): Prom
   const { store, entropy } = world
   const clock = new SimulatedClock(wall)
   const ids: IdSource = createUuidSource({ now: () => clock.wallNow(), random: entropy })
-  const { dispatch, random = () => 0 } = options
-  const runtime = await createRuntime({ store, clock, ids, random, ...(dispatch !== undefined && { tasks: dispatch }) })
+  const { dispatch, random = () => 0, logger } = options
+  const runtime = await createRuntime({
+    store,
+    clock,
+    ids,
+    random,
+    ...(dispatch !== undefined && { tasks: dispatch }),
+    ...(logger !== undefined && { logger }),
+  })
   const { tasks } = runtime
   const { projection } = tasks
   const settle = async (): Promise<void> => {

@@ -77,6 +77,47 @@ describe('answers', () => {
     expect(textOf((await service.tasks.outcome(id)).output)).toBe('["early","late"]')
   })
 
+  it('[T-356] one that came too early to be checked is left aside, and its question is asked again', async () => {
+    const told: string[] = []
+    const refused = 'an answer was refused, its question is asked again'
+    const ignore = (): void => {}
+    const warn = (_: object, message: string): void => {
+      if (message === refused) told.push(message)
+    }
+    const before = await openService({ logger: { debug: ignore, info: ignore, warn, error: warn } })
+    const amount = v.object({ amount: v.number() })
+    let asked: unknown[] = []
+    const handler = async ({ waitFor }: HandlerContext): Promise<unknown> => {
+      asked = []
+      for (const count of [1, 2]) asked.push(count, await waitFor('amount', amount, { whom: 'ann' }))
+      return asked
+    }
+    const id = await before.tasks.submit({ kind: 'work', constraints: { maxAttempts: 1 } })
+    await before.tasks.answer(id, 'amount', 'much')
+    before.tasks.handle('work', handler)
+    await before.settle()
+    expect(before.tasks.questions()).toMatchObject([{ name: 'amount', whom: 'ann' }])
+    expect(told).toEqual([refused])
+    await expect(before.tasks.answer(id, 'amount', 'more')).rejects.toMatchObject({ code: 'invalid_input' })
+
+    // While nobody handles it, the same again; then one that is right.
+    const between = await before.crash()
+    await between.tasks.answer(id, 'amount', 'most')
+    between.tasks.handle('work', handler)
+    await between.settle()
+    expect(told).toEqual([refused, refused])
+    await between.tasks.answer(id, 'amount', { amount: 1 })
+    await between.settle()
+    expect(asked).toEqual([1, { amount: 1 }])
+
+    const service = await between.crash()
+    service.tasks.handle('work', handler)
+    await service.settle()
+    expect(told).toEqual([refused, refused])
+    await service.tasks.answer(id, 'amount', { amount: 2 })
+    expect(textOf((await service.tasks.outcome(id)).output)).toBe('[1,{"amount":1},2,{"amount":2}]')
+  })
+
   it('[T-246] each run of a repeating task asks anew', async () => {
     const service = await openService()
     const answers: unknown[] = []

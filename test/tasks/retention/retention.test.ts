@@ -128,7 +128,7 @@ describe('what has ended is forgotten', () => {
     expect(await room.tasks.outcome(cancelled)).toMatchObject({ status: 'cancelled' })
     expectRestorable(room)
     // What a retry waited for and was forgotten has ended.
-    const again = await room.tasks.retry(follower)
+    const { id: again } = await room.tasks.retry(follower)
     await room.settle()
     expect(await room.tasks.outcome(again)).toMatchObject({ status: 'failed' })
     expect(await codeOf(room.tasks.submit({ kind: 'work', dependsOn: [failed] }))).toBe('unknown_task')
@@ -241,6 +241,41 @@ describe('forgetting', () => {
       Array.from({ length: 3 }, () => ({ taskId: id, isWhole: true })),
     )
     expect(archived[0]?.runs[0]?.attempts[0]?.outcome).toMatchObject({ result: 'success' })
+  })
+
+  it('[T-357] what the archive never takes keeps nothing else', async () => {
+    const calls: TaskId[][] = []
+    const refused = new Set<TaskId>()
+    const archive = (rows: readonly ArchivedTask[]): void => {
+      const taskIds = rows.map(({ taskId }) => taskId)
+      calls.push(taskIds)
+      if (taskIds.some((taskId) => refused.has(taskId))) throw new Error('cannot be written')
+    }
+    const room = await openWorking({ endedForMs: minute, archive })
+    const ids: TaskId[] = []
+    for (let index = 0; index < 3; index += 1) ids.push(await room.tasks.submit({ kind: 'work' }))
+    const [first, second, third] = ids as [TaskId, TaskId, TaskId]
+    refused.add(first)
+    await room.pass(65)
+    expect([tasksOf(room), calls]).toEqual([ids, [ids]])
+    // One by one from now on, and less and less often.
+    await room.pass(62)
+    expect([tasksOf(room), calls.slice(1)]).toEqual([[first], [[first], [second], [third]]])
+    await room.pass(100)
+    expect(calls).toHaveLength(4)
+    const later = await room.tasks.submit({ kind: 'work' })
+    await room.pass(80)
+    expect(tasksOf(room)).toEqual([first])
+    expect(calls.slice(4)).toEqual([[first], [later]])
+  })
+
+  it('[T-358] an archive that does not answer is told of', async () => {
+    const room = await openWorking({ endedForMs: 0, archive: () => new Promise(() => {}) })
+    await room.tasks.submit({ kind: 'work' })
+    await room.pass(50)
+    expect(room.warnings).toEqual([])
+    await room.pass(15)
+    expect(room.warnings).toEqual(['the archive does not answer, nothing is forgotten until it does'])
   })
 
   it('[T-305] a crash between the archive and the forgetting archives once more', async () => {

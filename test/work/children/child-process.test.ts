@@ -80,6 +80,15 @@ describe('a tool process', () => {
     expect(clock.pendingTimeouts).toBe(0)
   })
 
+  it('names the folder where that is what is missing', async () => {
+    const { run } = simulated()
+    const call: ChildCommand = { command: 'true', args: [], cwd: `${directory}/nowhere`, env: process.env }
+    await expect(run(call)).rejects.toMatchObject({
+      code: 'child_not_started',
+      message: `cannot start true: no such folder: ${directory}/nowhere`,
+    })
+  })
+
   it('fails with child_not_started when the file is no program', async () => {
     const { run } = simulated()
     await expect(run({ command: directory, args: [], cwd: directory, env: {} })).rejects.toMatchObject({

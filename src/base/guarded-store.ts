@@ -8,8 +8,8 @@ import type {
   StoreContext,
   Subscription,
 } from '@xstate/store'
-import type { Logger } from '../base/logger.js'
-import { createObserverGuard } from '../base/observers.js'
+import type { Logger } from './logger.js'
+import { createObserverGuard } from './observers.js'
 
 type NextOrObserver<Value> = Observer<Value> | ((value: Value) => void)
 

@@ -1,0 +1,30 @@
+import { setup } from 'xstate'
+import { ChartTable } from './chart-table.js'
+
+/** How many actions wait, and at how many the cluster is to slow down and to go on. */
+export interface DepthMove {
+  readonly type: 'depth'
+  readonly depth: number
+  readonly threshold: number
+  readonly release: number
+}
+
+/** Whether the cluster is told to slow down (N-72). Between release and threshold it stays as it is. */
+export const clusterBackpressureMachine = setup({
+  types: { events: {} as DepthMove },
+  guards: {
+    reachesThreshold: ({ event: { depth, threshold } }) => depth >= threshold,
+    isReleased: ({ event: { depth, release } }) => depth <= release,
+  },
+}).createMachine({
+  id: 'cluster-backpressure',
+  description: 'Whether the cluster is told to slow down because too many actions wait.',
+  initial: 'steady',
+  states: {
+    steady: { on: { depth: { guard: 'reachesThreshold', target: 'asserted' } } },
+    asserted: { on: { depth: { guard: 'isReleased', target: 'steady' } } },
+  },
+})
+
+/** The chart for the flag as a row. */
+export const clusterBackpressureChart = new ChartTable(clusterBackpressureMachine)

@@ -1,0 +1,172 @@
+import { assign, setup } from 'xstate'
+import { ChartTable, type Place } from './chart-table.js'
+import {
+  afterCrash,
+  afterCrashLoop,
+  afterRun,
+  cleanHistory,
+  delayOf,
+  isCrashLoop,
+  type CrashHistory,
+} from './crash-history.js'
+import type { CrashBackoff, MonotonicMs } from './node-vocabulary.js'
+
+/** What the chart of one daemon remembers beside its regions. */
+export interface SupervisionContext extends CrashHistory {
+  /** Until when the gate is closed. */
+  readonly gateUntil: MonotonicMs | undefined
+  /** By when something must have been heard of the start or stop that was asked for. */
+  readonly answerBy: MonotonicMs | undefined
+  /** When the daemon is ended by force; that of the first stop that was asked for stays. */
+  readonly stopDeadline: MonotonicMs | undefined
+}
+
+/** What happens to a daemon. Whatever was seen of it is taken, in whatever order it comes. */
+export type SupervisionMove =
+  | { readonly type: 'start'; readonly at: MonotonicMs; readonly answerBy: MonotonicMs }
+  | { readonly type: 'stop'; readonly deadline: MonotonicMs; readonly answerBy: MonotonicMs }
+  | {
+      readonly type: 'started' | 'exited_cleanly' | 'crashed'
+      readonly at: MonotonicMs
+      readonly backoff: CrashBackoff
+    }
+  | { readonly type: 'tick'; readonly at: MonotonicMs }
+  | { readonly type: 'force_release' }
+  /** What an earlier life has left: the gate is closed until then. */
+  | { readonly type: 'restore_gate'; readonly until: MonotonicMs; readonly isCrashLooping: boolean }
+
+const fresh: SupervisionContext = Object.freeze({
+  ...cleanHistory,
+  gateUntil: undefined,
+  answerBy: undefined,
+  stopDeadline: undefined,
+})
+
+/** The answer to what was asked for has come, or is not waited for any longer. */
+const answered = { answerBy: undefined, stopDeadline: undefined }
+
+/**
+ * One daemon of a node: where it stands, and whether it may be started (N-66, N-100).
+ *
+ * This chart is the only place where that stands; reconciliation asks it through {@link supervisionChart}. Signals of the
+ * daemon itself are never refused, because they have happened.
+ */
+export const daemonSupervisionMachine = setup({
+  types: { context: {} as SupervisionContext, events: {} as SupervisionMove },
+  guards: {
+    isGateOpen: ({ context: { gateUntil }, event }) =>
+      gateUntil === undefined || (event.type === 'start' && gateUntil <= event.at),
+    isGateOver: ({ context: { gateUntil }, event }) =>
+      event.type === 'tick' && gateUntil !== undefined && gateUntil <= event.at,
+    isUnanswered: ({ context: { answerBy }, event }) =>
+      event.type === 'tick' && answerBy !== undefined && answerBy <= event.at,
+    isCrashLoop: ({ context, event }) => event.type === 'crashed' && isCrashLoop(context, event.at, event.backoff),
+    wasCrashLooping: ({ event }) => event.type === 'restore_gate' && event.isCrashLooping,
+  },
+  actions: {
+    awaitStart: assign(({ event }) => (event.type === 'start' ? { answerBy: event.answerBy } : {})),
+    awaitStop: assign(({ context, event }) =>
+      event.type === 'stop' ? { answerBy: event.answerBy, stopDeadline: context.stopDeadline ?? event.deadline } : {},
+    ),
+    takeAnswer: assign(() => answered),
+    giveUpWaiting: assign(() => ({ answerBy: undefined })),
+    countStart: assign(({ context, event }) =>
+      event.type === 'started' ? { ...afterRun(context, event.at, event.backoff, event.at), gateUntil: undefined } : {},
+    ),
+    countExit: assign(({ context, event }) =>
+      event.type === 'exited_cleanly' ? { ...afterRun(context, event.at, event.backoff), gateUntil: undefined } : {},
+    ),
+    countCrash: assign(({ context, event }) =>
+      event.type === 'crashed'
+        ? {
+            ...afterCrash(context, event.at, event.backoff),
+            gateUntil: event.at + delayOf(context, event.backoff),
+          }
+        : {},
+    ),
+    countCrashLoop: assign(({ context, event }) =>
+      event.type === 'crashed'
+        ? {
+            ...afterCrashLoop(context, event.at, event.backoff),
+            gateUntil: event.at + event.backoff.crashLoopCooldownMs,
+          }
+        : {},
+    ),
+    openGate: assign(() => ({ gateUntil: undefined })),
+    forget: assign(() => ({ crashes: cleanHistory.crashes, nextDelayMs: undefined, gateUntil: undefined })),
+    closeGate: assign(({ event }) => (event.type === 'restore_gate' ? { gateUntil: event.until } : {})),
+  },
+}).createMachine({
+  id: 'daemon-supervision',
+  description: 'One daemon of a node: where it stands, and whether it may be started.',
+  type: 'parallel',
+  context: fresh,
+  states: {
+    lifecycle: {
+      initial: 'stopped',
+      on: {
+        started: { target: '.running', actions: 'takeAnswer' },
+        exited_cleanly: { target: '.stopped', actions: 'takeAnswer' },
+        crashed: { target: '.stopped', actions: 'takeAnswer' },
+      },
+      states: {
+        stopped: { on: { start: { guard: 'isGateOpen', target: 'starting', actions: 'awaitStart' } } },
+        starting: {
+          description: 'A start was asked for, and nothing was heard of it yet.',
+          on: {
+            stop: { target: 'stopping', actions: 'awaitStop' },
+            tick: { guard: 'isUnanswered', target: 'stopped', actions: 'takeAnswer' },
+          },
+        },
+        running: { on: { stop: { target: 'stopping', actions: 'awaitStop' } } },
+        stopping: {
+          description: 'A stop was asked for. Not answered in time, it is asked for again, with the same deadline.',
+          on: { tick: { guard: 'isUnanswered', target: 'running', actions: 'giveUpWaiting' } },
+        },
+      },
+    },
+    gate: {
+      initial: 'idle',
+      on: {
+        started: { target: '.idle', actions: 'countStart' },
+        exited_cleanly: { target: '.idle', actions: 'countExit' },
+        crashed: [
+          { guard: 'isCrashLoop', target: '.crash_looping', actions: 'countCrashLoop' },
+          { target: '.backing_off', actions: 'countCrash' },
+        ],
+        force_release: { target: '.idle', actions: 'forget' },
+      },
+      states: {
+        idle: {
+          description: 'It may be started.',
+          on: {
+            restore_gate: [
+              { guard: 'wasCrashLooping', target: 'crash_looping', actions: 'closeGate' },
+              { target: 'backing_off', actions: 'closeGate' },
+            ],
+          },
+        },
+        backing_off: {
+          description: 'It has crashed, and waits for a while that doubles with each crash.',
+          on: { tick: { guard: 'isGateOver', target: 'idle', actions: 'openGate' } },
+        },
+        crash_looping: {
+          description: 'It has crashed too often within a short time.',
+          on: { tick: { guard: 'isGateOver', target: 'idle', actions: 'openGate' } },
+        },
+      },
+    },
+  },
+})
+
+/** The chart for daemons that are rows. */
+export const supervisionChart = new ChartTable(daemonSupervisionMachine)
+
+/** Where a daemon and its gate stand, and what its chart remembers. */
+export type SupervisionPlace = Place<typeof daemonSupervisionMachine>
+
+/** Stopped, and free to start. */
+export const initialSupervision: SupervisionPlace = Object.freeze({
+  value: Object.freeze({ lifecycle: 'stopped', gate: 'idle' }),
+  context: fresh,
+})

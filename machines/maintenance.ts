@@ -1,0 +1,132 @@
+import { assign, setup } from 'xstate'
+import { ChartTable, type Place } from './chart-table.js'
+import type { MaintenanceStatus, MonotonicMs } from './node-vocabulary.js'
+
+/** What the maintenance chart remembers beside its state; nothing while active. */
+export interface MaintenanceContext {
+  readonly since: MonotonicMs | undefined
+  /** Of a drain under way. */
+  readonly deadline: MonotonicMs | undefined
+  /** Why the drain has failed. */
+  readonly reason: string | undefined
+  /** Whether the node goes back to work by itself once drained. */
+  readonly isDrain: boolean
+}
+
+/** What is known of the state that was observed, or is taken up again. */
+export interface ObservedMaintenance {
+  readonly since?: MonotonicMs
+  readonly deadline?: MonotonicMs
+  readonly reason?: string
+  readonly isDrain?: boolean
+}
+
+/** What happens to the maintenance of a node. */
+export type MaintenanceMove =
+  | { readonly type: 'enter'; readonly at: MonotonicMs; readonly deadline: MonotonicMs; readonly isDrain: boolean }
+  | { readonly type: 'exit'; readonly at: MonotonicMs }
+  | { readonly type: `observe_${MaintenanceStatus}`; readonly state: ObservedMaintenance }
+  | { readonly type: `restore_${Exclude<MaintenanceStatus, 'active'>}`; readonly state: ObservedMaintenance }
+
+/** Active, and nothing to remember of it. */
+const atWork: MaintenanceContext = Object.freeze({
+  since: undefined,
+  deadline: undefined,
+  reason: undefined,
+  isDrain: false,
+})
+
+/**
+ * How a node is taken out of service and back (N-40).
+ *
+ * Operators enter and exit; whatever else is next is observed: it was committed before, and comes back. What is no successor
+ * of where the node stands is refused, so that neither a late observation nor a repeated one leads anywhere.
+ */
+export const maintenanceMachine = setup({
+  types: { context: {} as MaintenanceContext, events: {} as MaintenanceMove },
+  actions: {
+    beginDrain: assign(({ event }) =>
+      event.type === 'enter'
+        ? { since: event.at, deadline: event.deadline, reason: undefined, isDrain: event.isDrain }
+        : {},
+    ),
+    beginExit: assign(({ event }) => (event.type === 'exit' ? { ...atWork, since: event.at } : {})),
+    /** What is observed replaces what was known; whether it is a drain, only its beginning says. */
+    observe: assign(({ context, event }) =>
+      'state' in event ? { ...atWork, ...event.state, isDrain: event.state.isDrain ?? context.isDrain } : {},
+    ),
+    observeEnd: assign(({ event }) => ('state' in event ? { ...atWork, ...event.state, isDrain: false } : {})),
+    forget: assign(() => atWork),
+  },
+}).createMachine({
+  id: 'maintenance',
+  description: 'How a node is taken out of service and back.',
+  context: atWork,
+  initial: 'active',
+  on: { enter: { target: '.entering_maintenance', actions: 'beginDrain' } },
+  states: {
+    active: {
+      description: 'In service. What was left unfinished by an earlier life is taken up from here.',
+      on: {
+        observe_active: { actions: 'forget' },
+        observe_entering_maintenance: { target: 'entering_maintenance', actions: 'observe' },
+        restore_entering_maintenance: { target: 'entering_maintenance', actions: 'observe' },
+        restore_maintenance: { target: 'maintenance', actions: 'observe' },
+        restore_exiting_maintenance: { target: 'exiting_maintenance', actions: 'observe' },
+        restore_drain_failed: { target: 'drain_failed', actions: 'observe' },
+        restore_recovery: { target: 'recovery', actions: 'observe' },
+      },
+    },
+    entering_maintenance: {
+      description: 'Drains: nothing new is taken, and what runs is stopped or moved away.',
+      tags: 'draining',
+      on: {
+        observe_entering_maintenance: { actions: 'observe' },
+        observe_maintenance: { target: 'maintenance', actions: 'observe' },
+        observe_drain_failed: { target: 'drain_failed', actions: 'observeEnd' },
+      },
+    },
+    maintenance: {
+      description: 'Drained. A drain goes on by itself, otherwise an operator exits.',
+      tags: 'draining',
+      on: {
+        exit: { target: 'exiting_maintenance', actions: 'beginExit' },
+        observe_maintenance: { actions: 'observe' },
+        observe_exiting_maintenance: { target: 'exiting_maintenance', actions: 'observeEnd' },
+        observe_drain_failed: { target: 'drain_failed', actions: 'observeEnd' },
+      },
+    },
+    drain_failed: {
+      description: 'The deadline has passed with something left. An operator exits, or enters anew.',
+      tags: 'draining',
+      on: {
+        exit: { target: 'exiting_maintenance', actions: 'beginExit' },
+        observe_drain_failed: { actions: 'observe' },
+        observe_exiting_maintenance: { target: 'exiting_maintenance', actions: 'observeEnd' },
+      },
+    },
+    exiting_maintenance: {
+      description: 'Daemons start again.',
+      on: {
+        observe_exiting_maintenance: { actions: 'observe' },
+        observe_recovery: { target: 'recovery', actions: 'observeEnd' },
+      },
+    },
+    recovery: {
+      description: 'Back in service, and watched for a while.',
+      on: {
+        observe_recovery: { actions: 'observe' },
+        observe_active: { target: 'active', actions: 'forget' },
+      },
+    },
+  },
+})
+
+/** The chart for the maintenance of a node as a row. */
+export const maintenanceChart = new ChartTable(maintenanceMachine)
+
+/** Where a node stands, and what its chart remembers. */
+export type MaintenancePlace = Place<typeof maintenanceMachine>
+
+/** In service from the beginning. */
+export const initialMaintenance: MaintenancePlace = Object.freeze({ value: 'active', context: atWork })

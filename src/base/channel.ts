@@ -1,0 +1,122 @@
+import type { DeadlineQueue } from './deadline-queue.js'
+import { createDeferred, type Deferred } from './promises.js'
+
+/** What becomes of an item that is offered: it is in the queue, there was no room for it, or nobody takes any more. */
+export type Sent = 'sent' | 'full' | 'closed'
+
+/** Somebody who waits for room. */
+interface Waiter<Item> {
+  readonly item: Item
+  readonly deferred: Deferred<Sent>
+}
+
+/**
+ * A queue between many who send and one who takes: first in, first out, up to a capacity. Who finds it full is told so at
+ * once, waits for room, or waits for a while, as he likes; nobody overtakes those who wait already.
+ *
+ *     const channel = new Channel<Message>({ capacity: 1024, onItem: () => wake() })
+ *     channel.trySend(message)            // 'sent' or 'full', now
+ *     await channel.send(message)         // once there is room
+ *     channel.take()                      // the oldest, and room for one of those who wait
+ */
+export class Channel<Item> {
+  readonly #capacity: number
+  readonly #onItem: () => void
+  /** A ring: item `n` since the beginning lives in slot `n % capacity`. */
+  readonly #slots: (Item | undefined)[] = []
+  #read = 0
+  #written = 0
+  /** In the order in which they came; a waiter that gives up leaves at a cost of O(1). */
+  readonly #waiters = new Set<Waiter<Item>>()
+  #isClosed = false
+
+  /** `onItem` is told that there is something to take; it must not throw, nor take during the call. */
+  constructor({ capacity, onItem }: { readonly capacity: number; readonly onItem: () => void }) {
+    this.#capacity = Math.max(1, Math.trunc(capacity))
+    this.#onItem = onItem
+  }
+
+  /** Items in the queue; those of who waits for room are not. */
+  get size(): number {
+    return this.#written - this.#read
+  }
+
+  /** How many wait for room. */
+  get waiting(): number {
+    return this.#waiters.size
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  /** Puts an item into the queue, unless it is full or somebody waits for room already. */
+  trySend(item: Item): Sent {
+    if (this.#isClosed) return 'closed'
+    if (this.size >= this.#capacity || this.#waiters.size > 0) return 'full'
+    this.#put(item)
+    return 'sent'
+  }
+
+  /** Resolves once the item is in the queue, or with `closed`; however long that takes. Never rejects. */
+  send(item: Item): Promise<Sent> {
+    const sent = this.trySend(item)
+    if (sent !== 'full') return Promise.resolve(sent)
+    return this.#wait(item).deferred.promise
+  }
+
+  /** The same, but resolves with `full` once so many milliseconds have passed; the item is then in nobody's hands. */
+  sendWithin(item: Item, milliseconds: number, deadlines: Pick<DeadlineQueue, 'after'>): Promise<Sent> {
+    const sent = this.trySend(item)
+    if (sent !== 'full') return Promise.resolve(sent)
+    const waiter = this.#wait(item)
+    const deadline = deadlines.after(milliseconds, () => {
+      this.#waiters.delete(waiter)
+      waiter.deferred.resolve('full')
+    })
+    return waiter.deferred.promise.finally(() => deadline[Symbol.dispose]())
+  }
+
+  /** Takes the oldest item and lets the first of those who wait put his own in. */
+  take(): Item | undefined {
+    if (this.size === 0) return undefined
+    const slot = this.#read % this.#capacity
+    const item = this.#slots[slot]
+    this.#slots[slot] = undefined
+    this.#read += 1
+    const [next] = this.#waiters
+    if (next !== undefined) {
+      this.#waiters.delete(next)
+      this.#put(next.item)
+      next.deferred.resolve('sent')
+    }
+    return item
+  }
+
+  /** Refuses everything from now on, those who wait included. What is in the queue can still be taken. */
+  close(): void {
+    this.#isClosed = true
+    for (const { deferred } of this.#waiters) deferred.resolve('closed')
+    this.#waiters.clear()
+  }
+
+  /** Forgets what is in the queue and says how much that was. */
+  clear(): number {
+    const { size } = this
+    this.#slots.length = 0
+    this.#read = this.#written
+    return size
+  }
+
+  #wait(item: Item): Waiter<Item> {
+    const waiter: Waiter<Item> = { item, deferred: createDeferred<Sent>() }
+    this.#waiters.add(waiter)
+    return waiter
+  }
+
+  #put(item: Item): void {
+    this.#slots[this.#written % this.#capacity] = item
+    this.#written += 1
+    this.#onItem()
+  }
+}

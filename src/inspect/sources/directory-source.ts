@@ -1,0 +1,232 @@
+import { runStates } from '../../tasks/index.js'
+import { runMachine } from '../../../machines/run.js'
+import type { Clock } from '../../base/clock.js'
+import { silence } from '../../base/promises.js'
+import { appearanceOf } from '../../directory-appearance.js'
+import { readDirectory, type DirectoryState } from '../../directory-state.js'
+import { readDirectoryJournal } from '../../journal/reading.js'
+import { itemsOfEvent } from '../stream/event-items.js'
+import { InspectionStream } from '../stream/inspection-stream.js'
+import { MachineTable } from '../stream/machine-table.js'
+import type { ActionAnswer, ActionRequest, ItemRow, OverviewView, View, ViewRequest } from '../stream/protocol.js'
+import { keyOf } from '../stream/row-table.js'
+import type { ShownValues } from '../stream/shown-values.js'
+import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
+import type { InspectedState } from '../views/state.js'
+import { barriersOf } from '../views/waits.js'
+import { readOnly } from './actions.js'
+import { knownMachines } from './known-machines.js'
+import { occupancyOfRuns } from './run-occupancy.js'
+import { stateView, viewsOfRooms } from './state-view.js'
+import { StreamSource } from './stream-source.js'
+
+/** How a directory is looked at. */
+export interface DirectorySourceOptions {
+  readonly directory: string
+  readonly clock: Clock
+  readonly shown: ShownValues
+  readonly capacity: number
+  readonly lingerMs?: number
+}
+
+/** Milliseconds between two looks at whether the directory has changed. */
+const lookPauseMs = 250
+/** A look takes no more than this share of the time: a large directory is read less often. */
+const readingShare = 0.2
+/** Events that are told of when somebody begins to look: the last of them. */
+const mostEvents = 5000
+
+const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
+/** No actors can be seen from outside. */
+const views = viewsOfRooms.filter((view) => view !== 'actors')
+
+/** A data directory, read beside its owner or after it: without its lock, and without writing anything. */
+export class DirectorySource extends StreamSource {
+  readonly #own: DirectorySourceOptions
+  #reading: DirectoryState
+  #state: InspectedState
+  /** Texts of the rows that were told, by item. */
+  #rows = new Map<string, string>()
+  /** Sequence of the last event that was told of. */
+  #told: number | undefined
+  #seen: string | undefined
+  #round: Promise<void> | undefined
+  #isWatching = false
+  #hasBegun = false
+
+  private constructor(own: DirectorySourceOptions, reading: DirectoryState) {
+    const { clock, shown, capacity, directory, lingerMs } = own
+    super({
+      clock,
+      stream: new InspectionStream({ clock, capacity }),
+      machines: new MachineTable(knownMachines),
+      source: { type: 'directory', name: directory, isLive: isOwned(reading) },
+      views,
+      actions: [],
+      showsValues: shown.areShown,
+      ...(lingerMs !== undefined && { lingerMs }),
+    })
+    this.#own = own
+    this.#reading = reading
+    this.#state = stateOf(reading, own)
+  }
+
+  /** Rejects as {@link readDirectory} does. */
+  static async open(own: DirectorySourceOptions): Promise<DirectorySource> {
+    return new DirectorySource(own, await readDirectory({ directory: own.directory }))
+  }
+
+  act({ action }: ActionRequest): Promise<ActionAnswer> {
+    return silence(Promise.reject(readOnly(action)))
+  }
+
+  protected override begin(): void {
+    if (this.#hasBegun) this.options.stream.restart()
+    this.#hasBegun = true
+    this.#isWatching = true
+    this.#rows.clear()
+    this.#told = undefined
+    this.#seen = undefined
+    this.#round ??= this.#watch()
+  }
+
+  protected override end(): void {
+    this.#isWatching = false
+  }
+
+  protected override journalPosition(): number {
+    return this.#reading.nextSequence - 1
+  }
+
+  protected override occupancy(machine: string): Readonly<Record<string, number>> {
+    if (machine === runMachine.id) return occupancyOfRuns(this.#state)
+    return machine === 'operation' ? this.#occupancyOfOperations() : {}
+  }
+
+  protected override async otherView(request: ViewRequest): Promise<View> {
+    if (request.view === 'overview') return this.#overview()
+    return stateView(this.#state, request, this.#own.directory)
+  }
+
+  /** Looks again and again until nobody looks any more. */
+  async #watch(): Promise<void> {
+    const { clock, directory } = this.#own
+    while (this.#isWatching) {
+      const startedAt = clock.monotonicNow()
+      let isChanged = false
+      try {
+        const appearance = await appearanceOf(directory)
+        isChanged = appearance !== this.#seen
+        if (isChanged) {
+          await this.#read()
+          this.#seen = appearance
+        }
+      } catch (fault) {
+        // Its owner is just making it anew, or it is gone: the last that was seen stays, and is said to be that.
+        this.touch(['overview'])
+        if (!this.#isWatching) throw fault
+      }
+      const took = clock.monotonicNow() - startedAt
+      const pauseMs = isChanged ? Math.max(lookPauseMs, took / readingShare) : lookPauseMs
+      if (this.#isWatching) await new Promise<void>((resolve) => clock.setTimeout(resolve, pauseMs))
+    }
+    this.#round = undefined
+  }
+
+  async #read(): Promise<void> {
+    const { directory } = this.#own
+    this.#reading = await readDirectory({ directory })
+    this.#state = stateOf(this.#reading, this.#own)
+    await this.#tellEvents()
+    const rows = new Map<string, string>()
+    for await (const row of rowsOf(this.#state)) {
+      const [key, text] = [keyOf(row), JSON.stringify(row)]
+      rows.set(key, text)
+      if (this.#rows.get(key) !== text && this.#isWatching) this.options.stream.push({ type: 'row', row })
+    }
+    this.#rows = rows
+    this.touch(views)
+  }
+
+  async #tellEvents(): Promise<void> {
+    const { directory, shown } = this.#own
+    await using journal = await readDirectoryJournal({ directory })
+    this.#told ??= Math.max(0, journal.nextSequence - 1 - mostEvents)
+    for (const { sequence, record } of journal.recovery.records) {
+      if (sequence <= this.#told || !this.#isWatching) continue
+      const [topic, event] = Array.isArray(record) ? record : []
+      if (typeof topic !== 'string' || typeof event !== 'object' || event === null) continue
+      const { type } = event as { readonly type?: unknown }
+      this.options.stream.push({
+        type: 'fact',
+        topic,
+        name: typeof type === 'string' ? type : 'unknown',
+        items: itemsOfEvent(topic, event),
+        data: { sequence, ...shown.fields(event, shownElsewhere) },
+      })
+    }
+    this.#told = Math.max(this.#told, journal.nextSequence - 1)
+  }
+
+  #occupancyOfOperations(): Readonly<Record<string, number>> {
+    const { statuses } = this.options.stream.rows.counts('operation')
+    return Object.fromEntries(Object.entries(statuses).map(([status, count]) => [`operation.${status}`, count]))
+  }
+
+  #overview(): OverviewView {
+    const { stream, clock } = this.options
+    const { owner, brokenEnd, nextSequence, sessions, tasks } = this.#reading
+    const { oldest, newest } = stream.ring
+    return {
+      view: 'overview',
+      atMs: Math.trunc(clock.wallNow()),
+      jobs: 0,
+      operations: stream.rows.counts('operation'),
+      tasks: {
+        phases: stream.rows.counts('task').phases,
+        statuses: Object.fromEntries(runStates.map((state) => [state, tasks.countIn(state)])),
+        isPaused: tasks.engine.paused,
+      },
+      processes: stream.rows.counts('process'),
+      sessions: sessions.length,
+      barriers: [...barriersOf(this.#state)].length,
+      questions: [...tasks.openWaits()].filter(({ subject }) => subject.type === 'answer').length,
+      slots: [],
+      stream: { oldest, newest, dropped: stream.dropped, viewers: this.viewerCount, sample: 1 },
+      journal: {
+        status: owner === undefined ? 'no owner' : `owner ${owner.standing}`,
+        nextSequence,
+        tail: 0,
+        ...(owner !== undefined && { owner }),
+        ...(brokenEnd !== undefined && { brokenEnd: `${brokenEnd.cause} at sequence ${brokenEnd.sequence}` }),
+      },
+      samples: this.samples,
+    }
+  }
+}
+
+function isOwned({ owner }: DirectoryState): boolean {
+  return owner !== undefined && owner.standing !== 'ended'
+}
+
+function stateOf(reading: DirectoryState, { shown, clock }: DirectorySourceOptions): InspectedState {
+  return {
+    sessions: () => reading.sessions,
+    tasks: reading.tasks,
+    taskEnds: reading.taskEnds,
+    processes: reading.processes,
+    shown,
+    isOwned: isOwned(reading),
+    nowMs: () => clock.wallNow(),
+  }
+}
+
+async function* rowsOf(state: InspectedState): AsyncGenerator<ItemRow> {
+  const { tasks, processes, shown } = state
+  for (const session of state.sessions()) {
+    for (const lost of session.lost) yield unfinishedRow(session.id, lost, state.isOwned)
+    for (const view of session.view.rows()) yield operationRow(session.id, view, shown)
+  }
+  for (const task of tasks.tasks()) yield taskRow(tasks, task, shown)
+  for (const record of await processes.listProcesses({ status: 'any' })) yield processRow(record, shown)
+}

@@ -1,0 +1,212 @@
+import { open, type FileHandle } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { InvalidInputError, StatewardError } from '../../base/errors.js'
+import { ActorTable } from '../stream/actor-table.js'
+import { decodeRecordingHeader, decodeRecordingLine } from '../stream/decode-protocol.js'
+import type { MachineTable } from '../stream/machine-table.js'
+import type { RecordingHeader, Sample, StreamEntry } from '../stream/protocol.js'
+import { RowTable } from '../stream/row-table.js'
+
+/** Entries of one recording that are read at most. */
+export const mostEntries = 10_000_000
+/** Bytes of one line at most. */
+const longestLine = 1024 * 1024
+/** Bytes that are read at once. */
+const pieceSize = 256 * 1024
+/** Entries from one place in the file that is remembered to the next. */
+export const entriesPerPlace = 1000
+/** States of all tables that are remembered at most, so that going back in time need not begin at the first entry. */
+const mostCheckpoints = 16
+/** Points of plots that are kept; of more every second one goes, again and again. */
+const mostSamples = 600
+/** Lines that cannot be understood, after which nobody goes on. */
+const mostBadLines = 1000
+
+/** How things were right after an entry. */
+export interface Checkpoint {
+  /** Number of the entry; 0 before the first. */
+  readonly n: number
+  readonly actors: ActorTable
+  readonly rows: RowTable
+}
+
+/** A recording that has been read once: where its entries are, and how things stood here and there. */
+export interface RecordingIndex {
+  readonly header: RecordingHeader
+  /** Where in the file the lines begin of the first entry, and of every thousandth after it. */
+  readonly places: readonly number[]
+  /** How many entries there are; they are numbered anew from 1. */
+  readonly entryCount: number
+  /** Bytes that were understood. */
+  readonly size: number
+  readonly checkpoints: readonly Checkpoint[]
+  readonly end: Checkpoint
+  readonly samples: readonly Sample[]
+  /** What was left out, in words; absent when all was understood. */
+  readonly notice?: string
+}
+
+/**
+ * Reads a recording, once, in pieces between which the event loop runs; what it keeps is bounded whatever the file holds. Lines
+ * that cannot be understood are left out and counted; a recording that is too long, or breaks off, is cut.
+ *
+ * Rejects with `invalid_input` for what is no recording, or one of another version, and with `recording_unreadable`.
+ */
+export async function indexRecording(
+  path: string,
+  machines: MachineTable,
+  signal: AbortSignal,
+): Promise<RecordingIndex> {
+  const file = await opened(path)
+  try {
+    const reading = new Reading(machines)
+    for await (const { bytes, position } of linesOf(file, 0, Number.POSITIVE_INFINITY)) {
+      signal.throwIfAborted()
+      if (!reading.take(bytes, position)) break
+    }
+    return reading.finish()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Opens the file. Rejects with `recording_unreadable`. */
+export async function opened(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r')
+  } catch (cause) {
+    throw new StatewardError('recording_unreadable', `the recording cannot be read: ${path}`, { path }, { cause })
+  }
+}
+
+/** A line, where it is whole and not too long; otherwise only where it was. */
+export interface RecordingText {
+  readonly bytes: Buffer | undefined
+  readonly position: number
+}
+
+/** The lines of a file between two positions. Every piece is followed by a turn of the event loop. */
+export async function* linesOf(file: FileHandle, from: number, to: number): AsyncGenerator<RecordingText> {
+  let rest = Buffer.alloc(0)
+  let position = from
+  let isSkipping = false
+  for (let at = from; at < to; ) {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(Math.min(pieceSize, to - at)), 0, undefined, at)
+    if (bytesRead === 0) break
+    at += bytesRead
+    const piece = buffer.subarray(0, bytesRead)
+    let start = 0
+    for (let end = piece.indexOf(10); end !== -1; end = piece.indexOf(10, start)) {
+      const line = rest.length === 0 ? piece.subarray(start, end) : Buffer.concat([rest, piece.subarray(start, end)])
+      const isWhole = !isSkipping && line.length <= longestLine
+      yield { bytes: isWhole ? line : undefined, position }
+      isSkipping = false
+      rest = Buffer.alloc(0)
+      start = end + 1
+      position = at - bytesRead + start
+    }
+    if (!isSkipping) rest = Buffer.concat([rest, piece.subarray(start)])
+    if (rest.length > longestLine) {
+      isSkipping = true
+      rest = Buffer.alloc(0)
+    }
+    await nextTurn()
+  }
+  // A last line without an end was being written when somebody died.
+  if (rest.length > 0 || isSkipping) yield { bytes: undefined, position }
+}
+
+/** One pass over a recording. */
+class Reading {
+  readonly #machines: MachineTable
+  readonly #actors = new ActorTable()
+  readonly #rows = new RowTable()
+  readonly #places: number[] = []
+  #checkpoints: Checkpoint[] = []
+  /** Entries from one checkpoint to the next; doubled whenever there are too many. */
+  #stride = 10_000
+  #samples: Sample[] = []
+  #sampleStride = 1
+  #samplesSeen = 0
+  #header: RecordingHeader | undefined
+  #entryCount = 0
+  #bad = 0
+  #size = 0
+  #isCut = false
+
+  constructor(machines: MachineTable) {
+    this.#machines = machines
+  }
+
+  /** False when nothing more is to be read. Raises `invalid_input` for a first line that is no header. */
+  take(bytes: Buffer | undefined, position: number): boolean {
+    if (this.#header === undefined) {
+      this.#header = decodeRecordingHeader(parsed(bytes))
+      return true
+    }
+    try {
+      const line = decodeRecordingLine(parsed(bytes))
+      if (line.type === 'machine') this.#machines.add(line.machine)
+      else if (line.type === 'sample') this.#takeSample(line.sample)
+      else this.#takeEntry({ ...line, n: this.#entryCount + 1 }, position)
+    } catch {
+      this.#bad += 1
+      if (this.#bad > mostBadLines) this.#isCut = true
+    }
+    this.#size = position + (bytes?.length ?? 0) + 1
+    if (this.#entryCount >= mostEntries) this.#isCut = true
+    return !this.#isCut
+  }
+
+  finish(): RecordingIndex {
+    if (this.#header === undefined) throw notARecording('it is empty')
+    const notices = [
+      ...(this.#bad > 0 ? [`${this.#bad} lines could not be understood and are left out`] : []),
+      ...(this.#isCut ? [`only the first ${this.#entryCount} entries are shown`] : []),
+    ]
+    return {
+      header: this.#header,
+      places: this.#places,
+      entryCount: this.#entryCount,
+      size: this.#size,
+      checkpoints: this.#checkpoints,
+      end: { n: this.#entryCount, actors: this.#actors, rows: this.#rows },
+      samples: this.#samples,
+      ...(notices.length > 0 && { notice: notices.join('; ') }),
+    }
+  }
+
+  #takeEntry(entry: StreamEntry, position: number): void {
+    if (this.#entryCount % entriesPerPlace === 0) this.#places.push(position)
+    this.#entryCount = entry.n
+    this.#actors.take(entry)
+    if (entry.type === 'row') this.#rows.put(entry.row)
+    if (entry.n % this.#stride !== 0) return
+    this.#checkpoints.push({ n: entry.n, actors: this.#actors.copy(), rows: this.#rows.copy() })
+    if (this.#checkpoints.length <= mostCheckpoints) return
+    this.#stride *= 2
+    this.#checkpoints = this.#checkpoints.filter(({ n }) => n % this.#stride === 0)
+  }
+
+  #takeSample(sample: Sample): void {
+    this.#samplesSeen += 1
+    if (this.#samplesSeen % this.#sampleStride !== 0) return
+    this.#samples.push(sample)
+    if (this.#samples.length <= mostSamples) return
+    this.#sampleStride *= 2
+    this.#samples = this.#samples.filter((_, index) => index % 2 === 1)
+  }
+}
+
+function parsed(bytes: Buffer | undefined): unknown {
+  if (bytes === undefined) throw notARecording('a line is too long, or breaks off')
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    throw new InvalidInputError({ subject: 'recording', field: '$', reason: 'a line is not JSON' }, { cause })
+  }
+}
+
+function notARecording(reason: string): InvalidInputError {
+  return new InvalidInputError({ subject: 'recording', field: '$', reason })
+}

@@ -1,0 +1,248 @@
+import { createReadStream } from 'node:fs'
+import { basename } from 'node:path'
+import type { Clock } from '../../base/clock.js'
+import { silence } from '../../base/promises.js'
+import { decodeRecordingLine } from '../stream/decode-protocol.js'
+import { InspectionStream } from '../stream/inspection-stream.js'
+import { MachineTable } from '../stream/machine-table.js'
+import type {
+  ActionAnswer,
+  ActionRequest,
+  EntriesRequest,
+  EntriesView,
+  HistoryRequest,
+  HistoryRow,
+  HistoryView,
+  ListRequest,
+  ListView,
+  OverviewView,
+  StreamEntry,
+  View,
+  ViewName,
+  ViewRequest,
+} from '../stream/protocol.js'
+import { pageOf } from '../views/pages.js'
+import { readOnly } from './actions.js'
+import {
+  entriesPerPlace,
+  indexRecording,
+  linesOf,
+  opened,
+  type Checkpoint,
+  type RecordingIndex,
+} from './recording-index.js'
+import { isAbout, StreamSource, viewUnknown } from './stream-source.js'
+
+/** How a recording is looked at. */
+export interface RecordingSourceOptions {
+  readonly path: string
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+const views: readonly ViewName[] = ['overview', 'list', 'item', 'history', 'machines', 'machine', 'actors', 'entries']
+
+/** Entries of a recording that are sent over the stream: the last of them; the others are asked for. */
+const mostStreamed = 1000
+/** Entries that one request reads at most. */
+const mostRead = 200_000
+/** Steps of a history that are shown. */
+const mostHistory = 10_000
+
+/** A recording: everything is as it was at its end, or at any entry that is asked for. */
+export class RecordingSource extends StreamSource {
+  readonly #path: string
+  readonly #index: RecordingIndex
+  /** The last past that was asked for; the next one is mostly not far from it. */
+  #past: Checkpoint | undefined
+
+  private constructor(own: RecordingSourceOptions, index: RecordingIndex, machines: MachineTable) {
+    const { clock, path } = own
+    super({
+      clock,
+      stream: new InspectionStream({ clock, capacity: mostStreamed }),
+      machines,
+      source: { type: 'recording', name: basename(path), isLive: false },
+      views,
+      actions: [],
+      showsValues: true,
+    })
+    this.#path = path
+    this.#index = index
+    this.samples.push(...index.samples)
+  }
+
+  /** Rejects as {@link indexRecording} does. */
+  static async open(own: RecordingSourceOptions): Promise<RecordingSource> {
+    const machines = new MachineTable()
+    const index = await indexRecording(own.path, machines, own.signal)
+    const source = new RecordingSource(own, index, machines)
+    await source.#fill()
+    source.close(index.notice ?? 'this is a recording: nothing more will come')
+    return source
+  }
+
+  act({ action }: ActionRequest): Promise<ActionAnswer> {
+    return silence(Promise.reject(readOnly(action)))
+  }
+
+  override async *recording(): AsyncGenerator<Uint8Array> {
+    for await (const piece of createReadStream(this.#path, { end: Math.max(0, this.#index.size - 1) })) {
+      yield piece as Uint8Array
+    }
+  }
+
+  protected override begin(): void {}
+  protected override end(): void {}
+
+  protected override journalPosition(): number {
+    return 0
+  }
+
+  protected override occupancy(machine: string): Readonly<Record<string, number>> {
+    return this.#index.end.actors.occupancy(machine)
+  }
+
+  protected override async listView(request: ListRequest): Promise<ListView> {
+    const { rows } = request.at === undefined ? this.#index.end : await this.past(request.at)
+    return { view: 'list', ...rows.list(request) }
+  }
+
+  protected override async past(number: number): Promise<Checkpoint> {
+    const { checkpoints, entryCount, end } = this.#index
+    const wanted = Math.min(number, entryCount)
+    if (wanted === entryCount) return end
+    if (this.#past?.n === wanted) return this.#past
+    const candidates = this.#past === undefined ? checkpoints : [...checkpoints, this.#past]
+    const from = candidates.filter(({ n }) => n <= wanted).sort((one, other) => other.n - one.n)[0]
+    const [actors, rows] =
+      from === undefined ? [end.actors.empty(), end.rows.empty()] : [from.actors.copy(), from.rows.copy()]
+    for await (const entry of this.#entries((from?.n ?? 0) + 1, wanted)) {
+      actors.take(entry)
+      if (entry.type === 'row') rows.put(entry.row)
+    }
+    this.#past = { n: wanted, actors, rows }
+    return this.#past
+  }
+
+  protected override async entriesView(request: EntriesRequest): Promise<EntriesView> {
+    const { after, before, limit = 100, actor, item, text = '' } = request
+    const { entryCount: newest } = this.#index
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean)
+    const found: StreamEntry[] = []
+    const isFound = (entry: StreamEntry): boolean => {
+      if (!isAbout(entry, actor, item?.id)) return false
+      if (words.length === 0) return true
+      const searched = JSON.stringify(entry).toLowerCase()
+      return words.every((word) => searched.includes(word))
+    }
+    if (after !== undefined) {
+      const last = Math.min(newest, after + mostRead, before === undefined ? newest : before - 1)
+      for await (const entry of this.#entries(after + 1, last)) {
+        if (isFound(entry)) found.push(entry)
+        if (found.length === limit) break
+      }
+    } else {
+      const last = Math.min(newest, before === undefined ? newest : before - 1)
+      // Backwards, one remembered place after another, until there are enough.
+      for (let to = last, read = 0; to > 0 && found.length < limit && read < mostRead; ) {
+        const from = Math.floor((to - 1) / entriesPerPlace) * entriesPerPlace + 1
+        const part: StreamEntry[] = []
+        for await (const entry of this.#entries(from, to)) if (isFound(entry)) part.push(entry)
+        found.unshift(...part.slice(-(limit - found.length)))
+        read += to - from + 1
+        to = from - 1
+      }
+    }
+    return { view: 'entries', entries: found, oldest: newest === 0 ? 1 : Math.min(1, newest), newest }
+  }
+
+  protected override async otherView(request: ViewRequest): Promise<View> {
+    switch (request.view) {
+      case 'overview':
+        return this.#overview()
+      case 'history':
+        return this.#history(request)
+      case 'item': {
+        const row = this.#index.end.rows.row(request.item) ?? null
+        return { view: 'item', row, details: {}, children: [], childCount: 0, actions: [] }
+      }
+      default:
+        throw viewUnknown(request.view)
+    }
+  }
+
+  async #history(request: HistoryRequest): Promise<HistoryView> {
+    const { item } = request
+    const rows: HistoryRow[] = []
+    const { entryCount } = this.#index
+    const from = Math.max(1, entryCount - mostRead + 1)
+    for await (const entry of this.#entries(from, entryCount)) {
+      if (entry.type !== 'fact' || !entry.items.some(({ type, id }) => type === item.type && id === item.id)) continue
+      rows.push({ atMs: entry.atMs, name: entry.name, ...(entry.data !== undefined && { data: entry.data }) })
+      if (rows.length > mostHistory) rows.shift()
+    }
+    const notice = from > 1 ? `only the last ${mostRead} entries were looked through` : undefined
+    return { view: 'history', from: 'stream', ...pageOf(rows, request), ...(notice !== undefined && { notice }) }
+  }
+
+  #overview(): OverviewView {
+    const { end, header, samples, entryCount } = this.#index
+    return {
+      view: 'overview',
+      atMs: Math.trunc(header.atMs),
+      ...(samples[0] !== undefined && { openedAtMs: samples[0].atMs }),
+      jobs: 0,
+      operations: end.rows.counts('operation'),
+      tasks: { ...end.rows.counts('task'), isPaused: false },
+      processes: end.rows.counts('process'),
+      sessions: 0,
+      barriers: 0,
+      questions: 0,
+      slots: [],
+      stream: { oldest: Math.min(1, entryCount), newest: entryCount, dropped: 0, viewers: this.viewerCount, sample: 1 },
+      samples,
+    }
+  }
+
+  /** The end of the recording goes out over the stream, for whoever looks for the first time. */
+  async #fill(): Promise<void> {
+    const { entryCount } = this.#index
+    const { stream } = this.options
+    const from = Math.max(1, entryCount - mostStreamed + 1)
+    stream.ring.beginAt(from)
+    for await (const entry of this.#entries(from, entryCount)) stream.ring.push(JSON.stringify(entry))
+  }
+
+  /** Entries of these numbers, read anew. */
+  async *#entries(from: number, to: number): AsyncGenerator<StreamEntry> {
+    const { places, size } = this.#index
+    const place = Math.floor((from - 1) / entriesPerPlace)
+    const start = places[place]
+    if (start === undefined || from > to) return
+    let n = place * entriesPerPlace
+    const file = await opened(this.#path)
+    try {
+      for await (const { bytes } of linesOf(file, start, size)) {
+        const entry = entryIn(bytes, n + 1)
+        if (entry === undefined) continue
+        n += 1
+        if (n > to) return
+        if (n >= from) yield entry
+      }
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+function entryIn(bytes: Buffer | undefined, n: number): StreamEntry | undefined {
+  if (bytes === undefined) return undefined
+  try {
+    const line = decodeRecordingLine(JSON.parse(bytes.toString('utf8')))
+    return line.type === 'machine' || line.type === 'sample' ? undefined : { ...line, n }
+  } catch {
+    // Left out when it was read first, too.
+    return undefined
+  }
+}

@@ -1,0 +1,272 @@
+import type { Clock, TimeoutHandle } from '../../base/clock.js'
+import type { Logger } from '../../base/logger.js'
+import { createObserverGuard, type ObserverGuard } from '../../base/observers.js'
+import { silence } from '../../base/promises.js'
+import type { ChangeCursor, ProcessRecord } from '../../processes/index.js'
+import type { Runtime } from '../../runtime.js'
+import type { Task, TaskCommit, TaskId } from '../../tasks/index.js'
+import { ActorEvents } from '../stream/actor-events.js'
+import { itemsOfEvent } from '../stream/event-items.js'
+import type { InspectionStream } from '../stream/inspection-stream.js'
+import type { MachineTable } from '../stream/machine-table.js'
+import type { ItemRef, ItemRow, ViewName } from '../stream/protocol.js'
+import { keyOf } from '../stream/row-table.js'
+import type { ShownValues } from '../stream/shown-values.js'
+import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
+
+/** What a feed is made of. */
+export interface RuntimeFeedOptions {
+  readonly runtime: Runtime
+  readonly stream: InspectionStream
+  readonly machines: MachineTable
+  readonly shown: ShownValues
+  readonly sample: number
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly onChange: (views: readonly ViewName[]) => void
+}
+
+/** Items and actors that are told of in one turn of the event loop. */
+const perTurn = 200
+/** Operations that are introduced as actors to whoever begins to look; the others when something happens to them. */
+const mostIntroduced = 2000
+/** Tasks that have ended of which a row is made when somebody begins to look: the last of them. */
+const mostEndedTasks = 20_000
+/** Milliseconds between two looks at what has changed in the store of processes. */
+const processPauseMs = 500
+/** Changed processes of one look, and events of each that are told of. */
+const mostChanges = 500
+const mostEvents = 20
+
+const operationViews: readonly ViewName[] = [
+  'overview',
+  'list',
+  'item',
+  'history',
+  'feeds',
+  'feed',
+  'waits',
+  'actors',
+  'machine',
+  'machines',
+  'entries',
+]
+const taskViews: readonly ViewName[] = [
+  'overview',
+  'list',
+  'item',
+  'history',
+  'feeds',
+  'feed',
+  'waits',
+  'graph',
+  'budgets',
+  'schedules',
+  'machine',
+  'machines',
+  'entries',
+]
+const processViews: readonly ViewName[] = [
+  'overview',
+  'list',
+  'item',
+  'history',
+  'waits',
+  'processes',
+  'machine',
+  'machines',
+  'entries',
+]
+
+const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
+
+/** Tells a stream what happens in a runtime, from when somebody begins to look until nobody does any more. */
+export class RuntimeFeed implements Disposable {
+  readonly #options: RuntimeFeedOptions
+  readonly #subscriptions: readonly Disposable[]
+  readonly #guard: ObserverGuard
+  /** Items whose rows are to be told anew. */
+  readonly #dirty = new Map<string, ItemRef>()
+  readonly #backlog: Iterator<() => void>
+  #turn: NodeJS.Immediate | undefined
+  #timer: TimeoutHandle | undefined
+  #cursor: ChangeCursor = ''
+  /** The last event of each running process that was told of. */
+  readonly #told = new Map<string, number>()
+  #isFirstLook = true
+  #isDisposed = false
+
+  constructor(options: RuntimeFeedOptions) {
+    this.#options = options
+    const { runtime, stream, machines, shown, sample, logger } = options
+    this.#guard = createObserverGuard(logger, 'the inspector could not show what happened')
+    const actors = new ActorEvents({
+      stream,
+      machines,
+      shown,
+      sample,
+      onMoved: (item) => this.#mark(item, operationViews),
+    })
+    const { inspection } = runtime.inspected
+    this.#subscriptions = [
+      inspection.watch((event) => {
+        try {
+          actors.take(event)
+        } catch (fault) {
+          stream.lose()
+          throw fault
+        }
+      }),
+      runtime.tasks.authority.onCommit((commit) => this.#committed(commit)),
+    ]
+    this.#backlog = this.#begin(actors)
+    this.#schedule()
+    void this.#lookAtProcesses()
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true
+    if (this.#turn !== undefined) clearImmediate(this.#turn)
+    if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer)
+    for (const subscription of this.#subscriptions) subscription[Symbol.dispose]()
+  }
+
+  /** What is there already, one step after another. */
+  *#begin(actors: ActorEvents): Generator<() => void> {
+    const { runtime, stream, shown } = this.#options
+    const put =
+      (row: ItemRow): (() => void) =>
+      () =>
+        void stream.push({ type: 'row', row })
+    for (const session of [...runtime.sessions()]) {
+      for (const lost of session.lost) yield put(unfinishedRow(session.id, lost, false))
+      for (const view of session.view.rows()) yield put(operationRow(session.id, view, shown))
+    }
+    const { projection } = runtime.tasks
+    const ended: Task[] = []
+    for (const task of [...projection.tasks()]) {
+      if (task.progress.open > 0)
+        yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
+      else ended.push(task)
+    }
+    for (const task of ended.slice(-mostEndedTasks)) {
+      yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
+    }
+    for (const root of [...runtime.inspected.inspection.roots]) yield () => actors.introduce(root)
+    let left = mostIntroduced
+    for (const session of [...runtime.sessions()]) {
+      for (const id of session.operations.liveIds()) {
+        const actor = left > 0 ? session.operations.actorOf(id) : undefined
+        if (actor === undefined) continue
+        left -= 1
+        yield () => actors.introduce(actor)
+      }
+    }
+  }
+
+  #committed({ events }: TaskCommit): void {
+    const { stream, shown } = this.#options
+    for (const event of events) {
+      const items = itemsOfEvent('tasks', event)
+      const data = shown.fields(event, shownElsewhere)
+      stream.push({ type: 'fact', topic: 'tasks', name: event.type, items, data })
+      for (const item of items) {
+        const taskId =
+          item.type === 'run' ? this.#options.runtime.tasks.projection.run(item.id as never)?.taskId : item.id
+        if (taskId !== undefined) this.#mark({ type: 'task', id: taskId }, taskViews)
+      }
+    }
+    this.#options.onChange(taskViews)
+  }
+
+  /** The row of an item is told anew, once in a turn however often it has changed. */
+  #mark(item: ItemRef, views: readonly ViewName[]): void {
+    if (item.type === 'job') return
+    this.#dirty.set(keyOf(item), item)
+    this.#options.onChange(views)
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#isDisposed) return
+    this.#turn ??= setImmediate(() => {
+      this.#turn = undefined
+      this.#guard(() => this.#tellSome())
+    })
+  }
+
+  #tellSome(): void {
+    let left = perTurn
+    for (const [key, item] of this.#dirty) {
+      if (left === 0) break
+      left -= 1
+      this.#dirty.delete(key)
+      const row = this.#rowOf(item)
+      if (row !== undefined) this.#options.stream.push({ type: 'row', row })
+    }
+    let hasMore = true
+    for (; left > 0 && hasMore; left -= 1) {
+      const next = this.#backlog.next()
+      hasMore = next.done !== true
+      if (next.done !== true) next.value()
+    }
+    if (this.#dirty.size > 0 || hasMore) this.#schedule()
+    else this.#options.onChange(['list', 'overview'])
+  }
+
+  #rowOf({ type, id, session: name }: ItemRef): ItemRow | undefined {
+    const { runtime, shown } = this.#options
+    if (type === 'task') {
+      const { projection } = runtime.tasks
+      const task = projection.task(id as TaskId)
+      return task && taskRow(projection, task, shown)
+    }
+    const session = name === undefined ? undefined : runtime.findSession(name)
+    const view = session?.view.row(id as never)
+    return session && view && operationRow(session.id, view, shown)
+  }
+
+  async #lookAtProcesses(): Promise<void> {
+    const { runtime, clock } = this.#options
+    const { store } = runtime.processes
+    try {
+      for (;;) {
+        const [changes, cursor] = await store.processesChangedSince(this.#cursor, mostChanges)
+        this.#cursor = cursor
+        for (const change of changes) {
+          if (change.type === 'record') await this.#processChanged(change.record)
+        }
+        if (changes.length > 0) this.#options.onChange(processViews)
+        if (changes.length < mostChanges || this.#isDisposed) break
+      }
+      this.#isFirstLook = false
+    } catch (fault) {
+      // A store that cannot be reached is asked again; that it could not is told once.
+      this.#guard(() => {
+        throw fault
+      })
+    }
+    if (this.#isDisposed) return
+    this.#timer = clock.setTimeout(() => void silence(this.#lookAtProcesses()), processPauseMs)
+  }
+
+  async #processChanged(record: ProcessRecord): Promise<void> {
+    const { runtime, stream, shown } = this.#options
+    const { id, lastSequence, status } = record
+    const told = this.#told.get(id)
+    if (status === 'running') this.#told.set(id, lastSequence)
+    else this.#told.delete(id)
+    if (this.#isDisposed) return
+    const isNew = told === undefined && !this.#isFirstLook
+    if (told !== undefined || isNew) {
+      const events = await runtime.processes.store.recentEvents(id, Math.min(mostEvents, lastSequence - (told ?? 0)))
+      const items: readonly ItemRef[] = [{ type: 'process', id }]
+      for (const { sequence, eventType, payload } of events) {
+        if (sequence <= (told ?? 0) || this.#isDisposed) continue
+        const data = shown.fields({ sequence, payload }, new Set())
+        stream.push({ type: 'fact', topic: 'processes', name: eventType, items, data })
+      }
+    }
+    if (!this.#isDisposed) stream.push({ type: 'row', row: processRow(record, shown) })
+  }
+}

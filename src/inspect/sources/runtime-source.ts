@@ -1,0 +1,154 @@
+import { runStates } from '../../tasks/index.js'
+import { runMachine } from '../../../machines/run.js'
+import type { Clock } from '../../base/clock.js'
+import type { Logger } from '../../base/logger.js'
+import type { Runtime } from '../../runtime.js'
+import { InspectionStream } from '../stream/inspection-stream.js'
+import { MachineTable } from '../stream/machine-table.js'
+import type {
+  ActionAnswer,
+  ActionRequest,
+  ListRequest,
+  ListView,
+  OverviewView,
+  StreamEntry,
+  View,
+  ViewRequest,
+} from '../stream/protocol.js'
+import { actionNames } from '../stream/protocol.js'
+import type { ShownValues } from '../stream/shown-values.js'
+import { jobRow } from '../views/item-rows.js'
+import type { InspectedState } from '../views/state.js'
+import { barriersOf } from '../views/waits.js'
+import { actOnRuntime } from './actions.js'
+import { knownMachines } from './known-machines.js'
+import { occupancyOfRuns } from './run-occupancy.js'
+import { RuntimeFeed } from './runtime-feed.js'
+import { stateView, viewsOfRooms } from './state-view.js'
+import { StreamSource } from './stream-source.js'
+
+/** How a runtime is looked at. */
+export interface RuntimeSourceOptions {
+  readonly runtime: Runtime
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly shown: ShownValues
+  readonly actions: boolean
+  readonly sample: number
+  readonly capacity: number
+  readonly filter?: ((entry: StreamEntry) => boolean) | undefined
+  readonly name: string
+  readonly lingerMs?: number
+}
+
+/** A running service, looked at from inside its process. */
+export class RuntimeSource extends StreamSource {
+  readonly #own: RuntimeSourceOptions
+  readonly #state: InspectedState
+  readonly #openedAtMs: number
+  #feed: RuntimeFeed | undefined
+  #hasBegun = false
+
+  constructor(own: RuntimeSourceOptions) {
+    const { runtime, clock, capacity, filter, shown, actions, name, lingerMs } = own
+    super({
+      clock,
+      stream: new InspectionStream({ clock, capacity, filter }),
+      machines: new MachineTable(knownMachines),
+      source: { type: 'runtime', name, isLive: true },
+      views: viewsOfRooms,
+      actions: actions ? actionNames : [],
+      showsValues: shown.areShown,
+      ...(lingerMs !== undefined && { lingerMs }),
+    })
+    this.#own = own
+    this.#openedAtMs = Math.trunc(clock.wallNow())
+    this.#state = {
+      sessions: () => runtime.sessions(),
+      tasks: runtime.tasks.projection,
+      taskEnds: runtime.tasks.feed,
+      processes: runtime.processes.store,
+      shown,
+      isOwned: true,
+      nowMs: () => clock.wallNow(),
+    }
+  }
+
+  act(request: ActionRequest): Promise<ActionAnswer> {
+    return actOnRuntime(this.#own.runtime, request, this.options.actions)
+  }
+
+  protected override begin(): void {
+    const { stream, machines } = this.options
+    if (this.#hasBegun) stream.restart()
+    this.#hasBegun = true
+    const { runtime, shown, sample, clock, logger } = this.#own
+    this.#feed = new RuntimeFeed({
+      runtime,
+      stream,
+      machines,
+      shown,
+      sample,
+      clock,
+      logger,
+      onChange: (views) => this.touch(views),
+    })
+  }
+
+  protected override end(): void {
+    this.#feed?.[Symbol.dispose]()
+    this.#feed = undefined
+  }
+
+  protected override journalPosition(): number {
+    return (this.#own.runtime.inspected.journal()?.nextSequence ?? 1) - 1
+  }
+
+  protected override occupancy(machine: string): Readonly<Record<string, number>> {
+    return machine === runMachine.id ? occupancyOfRuns(this.#state) : super.occupancy(machine)
+  }
+
+  /** Running code is no part of the stream: it is asked for as it is. */
+  protected override async listView(request: ListRequest): Promise<ListView> {
+    if (request.types?.includes('job') !== true || request.at !== undefined) return super.listView(request)
+    const rows = this.options.stream.rows.copy()
+    for (const job of this.#own.runtime.jobs.list()) rows.put(jobRow(job, this.#own.shown))
+    return { view: 'list', ...rows.list(request) }
+  }
+
+  protected override async otherView(request: ViewRequest): Promise<View> {
+    if (request.view === 'overview') return this.#overview()
+    return stateView(this.#state, request, this.#own.runtime.inspected.dataDir)
+  }
+
+  #overview(): OverviewView {
+    const { stream } = this.options
+    const { runtime, clock, sample } = this.#own
+    const { projection } = runtime.tasks
+    const { oldest, newest } = stream.ring
+    const journal = runtime.inspected.journal()
+    const runs = Object.fromEntries(runStates.map((state) => [state, projection.countIn(state)]))
+    return {
+      view: 'overview',
+      atMs: Math.trunc(clock.wallNow()),
+      openedAtMs: this.#openedAtMs,
+      jobs: runtime.jobs.size,
+      operations: stream.rows.counts('operation'),
+      tasks: {
+        phases: stream.rows.counts('task').phases,
+        statuses: runs,
+        isPaused: projection.engine.paused,
+      },
+      processes: stream.rows.counts('process'),
+      sessions: [...runtime.sessions()].length,
+      barriers: [...barriersOf(this.#state)].length,
+      questions: runtime.tasks.questions().length,
+      slots: [],
+      stream: { oldest, newest, dropped: stream.dropped, viewers: this.viewerCount, sample },
+      ...(journal !== undefined && {
+        journal: { status: runtime.health.status, nextSequence: journal.nextSequence, tail: journal.tailLength },
+      }),
+      samples: this.samples,
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import type { View, ViewName, ViewRequest } from '../stream/protocol.js'
+import { budgetsView } from '../views/budgets.js'
+import { feedsView, feedView } from '../views/feeds.js'
+import { graphView } from '../views/graph.js'
+import { historyView } from '../views/history.js'
+import { itemView } from '../views/item.js'
+import { processesView } from '../views/processes.js'
+import { schedulesView } from '../views/schedules.js'
+import type { InspectedState } from '../views/state.js'
+import { waitsView } from '../views/waits.js'
+import { viewUnknown } from './stream-source.js'
+
+/** Views of a source that has rooms to look into. */
+export const viewsOfRooms: readonly ViewName[] = [
+  'overview',
+  'list',
+  'item',
+  'history',
+  'machines',
+  'machine',
+  'actors',
+  'entries',
+  'feeds',
+  'feed',
+  'waits',
+  'graph',
+  'budgets',
+  'schedules',
+  'processes',
+]
+
+/** A view that is made of the rooms. `directory`: where the journal is, if there is one. */
+export async function stateView(
+  state: InspectedState,
+  request: ViewRequest,
+  directory: string | undefined,
+): Promise<View> {
+  switch (request.view) {
+    case 'item':
+      return itemView(state, request.item)
+    case 'history':
+      return historyView(state, request, directory)
+    case 'feeds':
+      return feedsView(state)
+    case 'feed':
+      return feedView(state, request.feed, request)
+    case 'waits':
+      return waitsView(state)
+    case 'graph':
+      return graphView(state, request)
+    case 'budgets':
+      return budgetsView(state, request)
+    case 'schedules':
+      return schedulesView(state, request)
+    case 'processes':
+      return processesView(state, request)
+    default:
+      throw viewUnknown(request.view)
+  }
+}

@@ -1,0 +1,441 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Clock, TimeoutHandle } from '../../base/clock.js'
+import { StatewardError } from '../../base/errors.js'
+import { ActorTable } from '../stream/actor-table.js'
+import type { InspectionStream } from '../stream/inspection-stream.js'
+import type { MachineTable } from '../stream/machine-table.js'
+import {
+  inspectorProtocol,
+  type ActionAnswer,
+  type ActionName,
+  type ActionRequest,
+  type ActorsView,
+  type EntriesRequest,
+  type EntriesView,
+  type GapEntry,
+  type HelloMessage,
+  type InspectedSource,
+  type ListRequest,
+  type ListView,
+  type MachineView,
+  type MachinesView,
+  type RecordingLine,
+  type Sample,
+  type ServerMessage,
+  type StreamEntry,
+  type View,
+  type ViewName,
+  type ViewRequest,
+} from '../stream/protocol.js'
+import { RowTable } from '../stream/row-table.js'
+import { pageOf } from '../views/pages.js'
+import { release } from './release.js'
+import type { InspectorSource, SourceMessage } from './source.js'
+import { Viewer } from './viewer.js'
+
+/** What a {@link StreamSource} is made of. */
+export interface StreamSourceOptions {
+  readonly clock: Clock
+  readonly stream: InspectionStream
+  readonly machines: MachineTable
+  readonly source: InspectedSource
+  readonly views: readonly ViewName[]
+  readonly actions: readonly ActionName[]
+  readonly showsValues: boolean
+  /** Milliseconds that the last viewer may be away before nobody is taken to look any more. */
+  readonly lingerMs?: number
+}
+
+/** Entries that go out in one message, and their UTF-16 units. */
+const mostOfMessage = { entries: 500, characters: 256 * 1024 }
+/** Milliseconds from an entry to its message, and from a change of a view to the word about it. */
+const entryPauseMs = 50
+const changePauseMs = 250
+const samplePauseMs = 1000
+/** Points of the plots that are kept: five minutes. */
+const mostSamples = 300
+/** Entries that a viewer who comes for the first time is shown of what was before. */
+const firstEntries = 1000
+
+const defaultLingerMs = 30_000
+
+/**
+ * Shows a stream to viewers, and answers what the stream alone can: the list, the actors, the charts. What feeds the stream works
+ * only while somebody looks.
+ */
+export abstract class StreamSource implements InspectorSource {
+  protected readonly options: StreamSourceOptions
+  protected readonly samples: Sample[] = []
+  readonly #viewers = new Set<Viewer>()
+  #isFed = false
+  #goodbye: string | undefined
+  #entryTimer: TimeoutHandle | undefined
+  #changeTimer: TimeoutHandle | undefined
+  #sampleTimer: TimeoutHandle | undefined
+  #lingerTimer: TimeoutHandle | undefined
+  /** What the sample before has counted. */
+  #before = { started: 0, ended: 0, failed: 0, entries: 0, dropped: 0 }
+
+  constructor(options: StreamSourceOptions) {
+    this.options = options
+    options.stream.onEntry(() => this.#soonTellEntries())
+  }
+
+  /** Somebody looks. */
+  protected abstract begin(): void
+  /** Nobody looks any more. */
+  protected abstract end(): void
+  /** Records of the journal so far. */
+  protected abstract journalPosition(): number
+  /** A view that the stream alone cannot answer. */
+  protected abstract otherView(request: ViewRequest): Promise<View>
+  abstract act(request: ActionRequest): Promise<ActionAnswer>
+
+  get viewerCount(): number {
+    return this.#viewers.size
+  }
+
+  async *follow(after: string | undefined, signal: AbortSignal): AsyncGenerator<SourceMessage> {
+    const { stream } = this.options
+    const viewer = this.#enter()
+    try {
+      yield messageOf(this.#hello())
+      let last = this.#startOf(after)
+      while (!signal.aborted) {
+        const part = stream.ring.after(last, mostOfMessage)
+        if (part.texts.length > 0 || part.lostFrom !== undefined) {
+          last = part.last
+          yield { type: 'entries', id: `${last}@${stream.id}`, json: entriesText(part.texts, this.#gapOf(part, after)) }
+        }
+        for (const sample of viewer.takeSamples()) yield messageOf({ type: 'sample', sample })
+        const views = viewer.takeChanged()
+        if (views.length > 0) yield messageOf({ type: 'changed', views })
+        if (stream.ring.newest > last) {
+          // Others have their turn between two messages, however fast the viewer reads.
+          await nextTurn()
+          continue
+        }
+        if (this.#goodbye !== undefined) {
+          yield messageOf({ type: 'bye', reason: this.#goodbye })
+          return
+        }
+        await viewer.woken(signal)
+      }
+    } finally {
+      this.#leave(viewer)
+    }
+  }
+
+  async view(request: ViewRequest): Promise<View> {
+    if (!this.options.views.includes(request.view)) throw viewUnknown(request.view)
+    const leave = this.#look()
+    try {
+      switch (request.view) {
+        case 'list':
+          return await this.listView(request)
+        case 'machines':
+          return this.#machinesView()
+        case 'machine':
+          return this.#machineView(request.machine)
+        case 'actors':
+          return await this.#actorsView(request)
+        case 'entries':
+          return await this.entriesView(request)
+        default:
+          return await this.otherView(request)
+      }
+    } finally {
+      leave()
+    }
+  }
+
+  async *recording(): AsyncGenerator<Uint8Array> {
+    const { stream, machines, source, clock } = this.options
+    const leave = this.#look()
+    try {
+      yield lineOf({
+        type: 'stateward.recording',
+        version: inspectorProtocol,
+        release: release(),
+        source,
+        atMs: clock.wallNow(),
+      })
+      for (const id of machines.ids) {
+        const machine = machines.graph(id)
+        if (machine !== undefined) yield lineOf({ type: 'machine', machine })
+      }
+      for (const sample of this.samples) yield lineOf({ type: 'sample', sample })
+      const { newest } = stream.ring
+      for (let last = stream.ring.oldest - 1; last < newest; ) {
+        const { texts, last: next } = stream.ring.after(last, mostOfMessage)
+        if (texts.length === 0) break
+        yield Buffer.from(`${texts.join('\n')}\n`)
+        last = next
+        await nextTurn()
+      }
+    } finally {
+      leave()
+    }
+  }
+
+  /** Nothing will follow: viewers are told why, and let go. */
+  close(reason: string): void {
+    this.#goodbye ??= reason
+    this.#stop()
+    for (const viewer of this.#viewers) viewer.wake()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close('closed')
+    return Promise.resolve()
+  }
+
+  protected listView(request: ListRequest): Promise<ListView> {
+    const rows = request.at === undefined ? this.options.stream.rows : this.pastAt(request.at).rows
+    return Promise.resolve({ view: 'list', ...rows.list(request) })
+  }
+
+  /** Tells viewers, soon, that views are not what they were. */
+  protected touch(views: readonly ViewName[]): void {
+    for (const viewer of this.#viewers) viewer.touch(views)
+    if (this.#changeTimer !== undefined || this.#viewers.size === 0) return
+    this.#changeTimer = this.options.clock.setTimeout(() => {
+      this.#changeTimer = undefined
+      this.#wakeAll()
+    }, changePauseMs)
+  }
+
+  /** How things were right after an entry, as far as what is held tells. */
+  protected pastAt(number: number): { readonly actors: ActorTable; readonly rows: RowTable } {
+    const { ring } = this.options.stream
+    const [actors, rows] = [new ActorTable(), new RowTable()]
+    for (let n = ring.oldest; n <= Math.min(number, ring.newest); n += 1) {
+      const text = ring.text(n)
+      if (text === undefined) continue
+      const entry = JSON.parse(text) as StreamEntry
+      actors.take(entry)
+      if (entry.type === 'row') rows.put(entry.row)
+    }
+    return { actors, rows }
+  }
+
+  protected entriesView({ after, before, limit = 100, actor, item, text }: EntriesRequest): Promise<EntriesView> {
+    const { ring } = this.options.stream
+    const { oldest, newest } = ring
+    const words = (text ?? '').toLowerCase().split(/\s+/).filter(Boolean)
+    const found: StreamEntry[] = []
+    const take = (n: number): void => {
+      const json = ring.text(n)
+      if (json === undefined || !mayMatch(json, words, actor, item?.id)) return
+      const entry = JSON.parse(json) as StreamEntry
+      if (isAbout(entry, actor, item?.id)) found.push(entry)
+    }
+    if (after !== undefined) {
+      const last = Math.min(newest, before === undefined ? newest : before - 1)
+      for (let n = Math.max(oldest, after + 1); n <= last && found.length < limit; n += 1) take(n)
+    } else {
+      const last = before === undefined ? newest : before - 1
+      for (let n = Math.min(newest, last); n >= oldest && found.length < limit; n -= 1) take(n)
+      found.reverse()
+    }
+    return Promise.resolve({ view: 'entries', entries: found, oldest, newest })
+  }
+
+  #machinesView(): MachinesView {
+    const { machines } = this.options
+    const rows = machines.ids.map((id) => {
+      const actors = Object.values(this.occupancy(id)).reduce((sum, count) => sum + count, 0)
+      return { id, states: machines.graph(id)?.states.length ?? 0, actors }
+    })
+    return { view: 'machines', machines: rows }
+  }
+
+  #machineView(id: string): MachineView {
+    return { view: 'machine', machine: this.options.machines.graph(id) ?? null, occupancy: this.occupancy(id) }
+  }
+
+  /** How many are in each innermost state of a chart. */
+  protected occupancy(machine: string): Readonly<Record<string, number>> {
+    return this.options.stream.actors.occupancy(machine)
+  }
+
+  async #actorsView({
+    machine,
+    text = '',
+    at,
+    ...window
+  }: Extract<ViewRequest, { view: 'actors' }>): Promise<ActorsView> {
+    const actors = at === undefined ? this.options.stream.actors : (await this.past(at)).actors
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean)
+    const rows = [...actors.rows()].filter((row) => {
+      if (machine !== undefined && row.machine !== machine) return false
+      const searched = `${row.name} ${row.actor} ${row.machine} ${row.item?.id} ${row.states.join(' ')} ${row.status}`
+      return words.every((word) => searched.toLowerCase().includes(word))
+    })
+    rows.sort((one, other) => other.changedAt - one.changedAt)
+    return { view: 'actors', ...pageOf(rows, window) }
+  }
+
+  /** The same for sources that have to read for it. */
+  protected past(number: number): Promise<{ readonly actors: ActorTable; readonly rows: RowTable }> {
+    return Promise.resolve(this.pastAt(number))
+  }
+
+  #hello(): HelloMessage {
+    const { stream, source, views, actions, showsValues, clock } = this.options
+    const { oldest, newest } = stream.ring
+    return {
+      type: 'hello',
+      protocol: inspectorProtocol,
+      release: release(),
+      stream: stream.id,
+      source,
+      views,
+      actions,
+      showsValues,
+      oldest,
+      newest,
+      nowMs: Math.trunc(clock.wallNow()),
+    }
+  }
+
+  /** Number of the last entry that a viewer has seen, or is not to be shown. */
+  #startOf(after: string | undefined): number {
+    const { id, ring } = this.options.stream
+    const [, digits, stream] = /^(\d{1,15})@([\w-]{1,64})$/.exec(after ?? '') ?? []
+    if (digits !== undefined && stream === id) return Math.min(Number(digits), ring.newest)
+    return Math.max(ring.oldest - 1, ring.newest - firstEntries)
+  }
+
+  #gapOf({ lostFrom, texts, last }: ReturnType<InspectionStream['ring']['after']>, after: string | undefined) {
+    if (lostFrom === undefined) return undefined
+    const n = texts.length === 0 ? last : last - texts.length
+    const reason: GapEntry['reason'] = after === undefined ? 'slow' : 'evicted'
+    const atMs = Math.trunc(this.options.clock.wallNow())
+    return { type: 'gap', n: Math.max(n, lostFrom), atMs, from: lostFrom, reason } satisfies GapEntry
+  }
+
+  #enter(): Viewer {
+    const viewer = new Viewer()
+    this.#viewers.add(viewer)
+    this.#feed()
+    return viewer
+  }
+
+  #leave(viewer: Viewer): void {
+    this.#viewers.delete(viewer)
+    this.#linger()
+  }
+
+  /** Somebody asks without following. */
+  #look(): () => void {
+    this.#feed()
+    return () => this.#linger()
+  }
+
+  #feed(): void {
+    const { clock } = this.options
+    if (this.#lingerTimer !== undefined) clock.clearTimeout(this.#lingerTimer)
+    this.#lingerTimer = undefined
+    if (this.#isFed || this.#goodbye !== undefined) return
+    this.#isFed = true
+    this.begin()
+    this.#takeSample()
+  }
+
+  #linger(): void {
+    const { clock, lingerMs = defaultLingerMs } = this.options
+    if (this.#viewers.size > 0 || !this.#isFed || this.#lingerTimer !== undefined) return
+    this.#lingerTimer = clock.setTimeout(() => this.#stop(), lingerMs)
+  }
+
+  #stop(): void {
+    const { clock } = this.options
+    for (const timer of [this.#entryTimer, this.#changeTimer, this.#sampleTimer, this.#lingerTimer]) {
+      if (timer !== undefined) clock.clearTimeout(timer)
+    }
+    this.#entryTimer = this.#changeTimer = this.#sampleTimer = this.#lingerTimer = undefined
+    if (!this.#isFed) return
+    this.#isFed = false
+    this.end()
+  }
+
+  #soonTellEntries(): void {
+    if (this.#entryTimer !== undefined || this.#viewers.size === 0) return
+    this.#entryTimer = this.options.clock.setTimeout(() => {
+      this.#entryTimer = undefined
+      this.#wakeAll()
+    }, entryPauseMs)
+  }
+
+  #wakeAll(): void {
+    for (const viewer of this.#viewers) viewer.wake()
+  }
+
+  #takeSample(): void {
+    const { clock, stream } = this.options
+    const { started, ended, failed } = stream.rows.flow
+    const now = { started, ended, failed, entries: stream.ring.newest, dropped: stream.dropped }
+    const before = this.#before
+    this.#before = now
+    const sample: Sample = {
+      atMs: Math.trunc(clock.wallNow()),
+      ...stream.rows.standing(),
+      started: now.started - before.started,
+      ended: now.ended - before.ended,
+      failed: now.failed - before.failed,
+      entries: now.entries - before.entries,
+      dropped: now.dropped - before.dropped,
+      journal: this.journalPosition(),
+    }
+    this.samples.push(sample)
+    if (this.samples.length > mostSamples) this.samples.shift()
+    for (const viewer of this.#viewers) viewer.sample(sample)
+    this.#wakeAll()
+    this.#sampleTimer = clock.setTimeout(() => this.#takeSample(), samplePauseMs)
+  }
+}
+
+function messageOf(message: ServerMessage): SourceMessage {
+  return { type: message.type, json: JSON.stringify(message) }
+}
+
+function entriesText(texts: readonly string[], gap: GapEntry | undefined): string {
+  const all = gap === undefined ? texts : [JSON.stringify(gap), ...texts]
+  return `{"type":"entries","entries":[${all.join(',')}]}`
+}
+
+function lineOf(line: RecordingLine): Uint8Array {
+  return Buffer.from(`${JSON.stringify(line)}\n`)
+}
+
+/** A look at the text of an entry before it is read. */
+function mayMatch(
+  json: string,
+  words: readonly string[],
+  actor: string | undefined,
+  item: string | undefined,
+): boolean {
+  if (actor !== undefined && !json.includes(JSON.stringify(actor))) return false
+  if (item !== undefined && !json.includes(JSON.stringify(item))) return false
+  if (words.length === 0) return true
+  const searched = json.toLowerCase()
+  return words.every((word) => searched.includes(word))
+}
+
+/** Whether an entry is about an actor and an item, where these are asked for. */
+export function isAbout(entry: StreamEntry, actor: string | undefined, item: string | undefined): boolean {
+  if (actor !== undefined) {
+    const isIts = 'actor' in entry && (entry.actor === actor || ('source' in entry && entry.source === actor))
+    if (!isIts) return false
+  }
+  if (item === undefined) return true
+  if (entry.type === 'fact') return entry.items.some(({ id }) => id === item)
+  if (entry.type === 'row') return entry.row.id === item
+  return entry.type === 'actor' ? entry.item?.id === item : true
+}
+
+/** Raised for a view that a source has not got. */
+export function viewUnknown(view: string): StatewardError {
+  return new StatewardError('view_unknown', `there is no view ${view} of this`, { view })
+}

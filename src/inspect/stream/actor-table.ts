@@ -1,0 +1,96 @@
+import type { ActorRow, StreamEntry } from './protocol.js'
+
+/** Actors that are remembered at most; of those beyond it the ones that ended first go first. */
+const mostActors = 20_000
+
+/** Where every actor stands that a stream has told of: the fold of its entries. */
+export class ActorTable {
+  readonly #rows: Map<string, ActorRow>
+  /** Those that have ended, the first first. */
+  readonly #ended: Set<string>
+  readonly #most: number
+
+  constructor(most: number = mostActors, from?: ActorTable) {
+    this.#most = most
+    this.#rows = new Map(from === undefined ? [] : from.#rows)
+    this.#ended = new Set(from === undefined ? [] : from.#ended)
+  }
+
+  /** A table that goes its own way from here. */
+  copy(): ActorTable {
+    return new ActorTable(this.#most, this)
+  }
+
+  /** A table that knows nothing yet. */
+  empty(): ActorTable {
+    return new ActorTable(this.#most)
+  }
+
+  get size(): number {
+    return this.#rows.size
+  }
+
+  row(actor: string): ActorRow | undefined {
+    return this.#rows.get(actor)
+  }
+
+  /** In the order in which they were introduced. */
+  rows(): Iterable<ActorRow> {
+    return this.#rows.values()
+  }
+
+  /** How many actors of a chart that run are in each innermost state. */
+  occupancy(machine: string): Record<string, number> {
+    const counts = new Map<string, number>()
+    for (const { machine: chart, status, states } of this.#rows.values()) {
+      if (chart !== machine || status !== 'active') continue
+      for (const state of states) counts.set(state, (counts.get(state) ?? 0) + 1)
+    }
+    return Object.fromEntries(counts)
+  }
+
+  /** Takes the next entry of the stream. */
+  take(entry: StreamEntry): void {
+    switch (entry.type) {
+      case 'actor': {
+        const { actor, name, machine, parent, item, states, n } = entry
+        this.#ended.delete(actor)
+        this.#put({
+          actor,
+          name,
+          ...(machine !== undefined && { machine }),
+          ...(parent !== undefined && { parent }),
+          ...(item !== undefined && { item }),
+          states,
+          status: 'active',
+          changedAt: n,
+        })
+        return
+      }
+      case 'transition': {
+        // Its introduction may be gone already.
+        const known = this.#rows.get(entry.actor) ?? { actor: entry.actor, name: entry.actor }
+        this.#put({ ...known, states: entry.states, status: 'active', changedAt: entry.n })
+        return
+      }
+      case 'end': {
+        const known = this.#rows.get(entry.actor)
+        if (known === undefined) return
+        this.#ended.add(entry.actor)
+        this.#rows.set(entry.actor, { ...known, status: entry.status, changedAt: entry.n })
+        return
+      }
+      default:
+        return
+    }
+  }
+
+  #put(row: ActorRow): void {
+    this.#rows.set(row.actor, row)
+    if (this.#rows.size <= this.#most) return
+    const { value: first = this.#rows.keys().next().value } = this.#ended.values().next()
+    if (first === undefined) return
+    this.#ended.delete(first)
+    this.#rows.delete(first)
+  }
+}

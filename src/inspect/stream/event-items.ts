@@ -1,0 +1,50 @@
+import { sessionOfStream } from '../../operations/history.js'
+import type { ItemRef } from './protocol.js'
+
+/** Items of one event that are told of. */
+const mostItems = 20
+
+/** Fields that name an item, by what kind of item; in the spelling of code and in that of the journal. */
+const itemFields: readonly (readonly [string, ItemRef['type']])[] = [
+  ['runId', 'run'],
+  ['run_id', 'run'],
+  ['taskId', 'task'],
+  ['task_id', 'task'],
+  ['processId', 'process'],
+  ['process_id', 'process'],
+]
+
+/** What an event of the tasks room, or a record of the journal, is about; the first is its subject. */
+export function itemsOfEvent(stream: string, event: object): readonly ItemRef[] {
+  const session = sessionOfStream(stream)
+  const fields = event as Readonly<Record<string, unknown>>
+  if (session !== undefined) {
+    const listed = Array.isArray(fields['ids']) ? fields['ids'] : []
+    const ids = [fields['id'], idIn(fields['spec']), ...listed.slice(0, mostItems)]
+    return ids.flatMap((id) => (typeof id === 'string' ? { type: 'operation' as const, id, session } : []))
+  }
+  const items: ItemRef[] = []
+  collect(fields, items)
+  const [run, task] = [fields['run'], fields['spec'] ?? fields['task']]
+  if (typeof run === 'object' && run !== null) {
+    const id = idIn(run)
+    if (id !== undefined) items.push({ type: 'run', id })
+    collect(run as Readonly<Record<string, unknown>>, items)
+  }
+  const taskId = stream === 'tasks' ? idIn(task) : undefined
+  if (taskId !== undefined) items.push({ type: 'task', id: taskId })
+  return items.slice(0, mostItems)
+}
+
+function collect(fields: Readonly<Record<string, unknown>>, items: ItemRef[]): void {
+  for (const [field, type] of itemFields) {
+    const id = fields[field]
+    if (typeof id === 'string') items.push({ type, id })
+  }
+}
+
+function idIn(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { id } = value as { readonly id?: unknown }
+  return typeof id === 'string' ? id : undefined
+}

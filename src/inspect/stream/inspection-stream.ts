@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../../base/clock.js'
+import { ActorTable } from './actor-table.js'
+import { EntryRing } from './entry-ring.js'
+import type { StreamEntry } from './protocol.js'
+import { RowTable } from './row-table.js'
+
+/** An entry before it has its place. */
+export type EntryBody = BodyOf<StreamEntry>
+type BodyOf<Entry> = Entry extends StreamEntry ? Omit<Entry, 'n' | 'atMs'> : never
+
+/** What a stream is made of. */
+export interface InspectionStreamOptions {
+  readonly clock: Pick<Clock, 'wallNow'>
+  /** Entries that are held for viewers who come later or read slowly. */
+  readonly capacity: number
+  /** The last look at an entry; false keeps it out. */
+  readonly filter?: ((entry: StreamEntry) => boolean) | undefined
+}
+
+/** UTF-16 units of all entries that are held, at most. */
+const mostCharacters = 32 * 1024 * 1024
+
+/** UTF-16 units of one entry at most; a longer one becomes a gap. */
+const longestEntry = 256 * 1024
+
+/**
+ * One stream of what happens: numbered when it is queued, bounded, and the same for all viewers, each of which reads at its
+ * own pace. What it has told of is folded into tables of actors and rows, so that whoever comes sees how things are.
+ */
+export class InspectionStream {
+  /** Numbers of another stream mean nothing here. */
+  readonly id = randomUUID()
+  #actors = new ActorTable()
+  #rows = new RowTable()
+  readonly ring: EntryRing
+  readonly #options: InspectionStreamOptions
+  readonly #listeners = new Set<() => void>()
+  #dropped = 0
+
+  constructor(options: InspectionStreamOptions) {
+    this.#options = options
+    this.ring = new EntryRing({ entries: options.capacity, characters: mostCharacters })
+  }
+
+  /** Where the actors stand that it has told of. */
+  get actors(): ActorTable {
+    return this.#actors
+  }
+
+  /** How the items are that it has told of. */
+  get rows(): RowTable {
+    return this.#rows
+  }
+
+  /** Nobody has listened for a while: what is known is old, and what comes next does not follow on what was. */
+  restart(): void {
+    this.#actors = new ActorTable()
+    this.#rows = new RowTable()
+    this.ring.interrupt()
+  }
+
+  /** Entries that could not be queued. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** Adds an entry and gives it its number. */
+  push(body: EntryBody): void {
+    const entry = { ...body, n: this.ring.newest + 1, atMs: Math.trunc(this.#options.clock.wallNow()) } as StreamEntry
+    if (this.#options.filter?.(entry) === false) return
+    this.#actors.take(entry)
+    if (entry.type === 'row') this.#rows.put(entry.row)
+    const text = JSON.stringify(entry)
+    if (text.length > longestEntry) return this.lose()
+    this.ring.push(text)
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Leaves a gap in the place of an entry that could not be made. */
+  lose(): void {
+    const n = this.ring.newest + 1
+    this.#dropped += 1
+    const atMs = Math.trunc(this.#options.clock.wallNow())
+    this.ring.push(JSON.stringify({ type: 'gap', n, atMs, from: n, reason: 'cut' } satisfies StreamEntry))
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Calls back after each entry, until the handle is disposed. */
+  onEntry(listener: () => void): Disposable {
+    this.#listeners.add(listener)
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+  }
+}

@@ -1,0 +1,156 @@
+import type { Counts, ItemPhase, ItemRef, ItemRow, ItemType, ListRequest, Page } from './protocol.js'
+
+/** Rows that are remembered at most; of those beyond it the ones go that have not changed for longest, ended ones first. */
+const mostRows = 100_000
+
+/** How many items have begun, ended and failed. */
+export interface Flow {
+  readonly started: number
+  readonly ended: number
+  readonly failed: number
+}
+
+/** Phases that are never left again. */
+const over: ReadonlySet<ItemPhase> = new Set(['completed', 'failed', 'cancelled', 'lost'])
+
+/** A row, and what is searched of it; made when somebody searches. */
+interface Held {
+  readonly row: ItemRow
+  text: string | undefined
+}
+
+/** How all items are that were told of, the latest change last: what a list is made of. */
+export class RowTable {
+  readonly #most: number
+  /** Those that have not ended, and those that have, each in the order in which they changed. */
+  readonly #live: Map<string, Held>
+  readonly #ended: Map<string, Held>
+  #flow: Flow
+
+  constructor(most: number = mostRows, from?: RowTable) {
+    this.#most = most
+    this.#live = new Map(from === undefined ? [] : from.#live)
+    this.#ended = new Map(from === undefined ? [] : from.#ended)
+    this.#flow = from?.flow ?? { started: 0, ended: 0, failed: 0 }
+  }
+
+  /** How many items have begun, ended and failed since the first row. */
+  get flow(): Flow {
+    return this.#flow
+  }
+
+  /** A table that goes its own way from here. */
+  copy(): RowTable {
+    return new RowTable(this.#most, this)
+  }
+
+  /** A table that knows nothing yet. */
+  empty(): RowTable {
+    return new RowTable(this.#most)
+  }
+
+  get size(): number {
+    return this.#live.size + this.#ended.size
+  }
+
+  row(item: ItemRef): ItemRow | undefined {
+    const key = keyOf(item)
+    return (this.#live.get(key) ?? this.#ended.get(key))?.row
+  }
+
+  /** All of them, those that live first, each kind in the order in which they changed. */
+  *rows(): Iterable<ItemRow> {
+    for (const { row } of this.#live.values()) yield row
+    for (const { row } of this.#ended.values()) yield row
+  }
+
+  /** How many items of a type stand where. O(rows). */
+  counts(type: ItemType): Counts {
+    const phases: Partial<Record<ItemPhase, number>> = {}
+    const statuses = new Map<string, number>()
+    for (const row of this.rows()) {
+      if (row.type !== type) continue
+      phases[row.phase] = (phases[row.phase] ?? 0) + 1
+      statuses.set(row.status, (statuses.get(row.status) ?? 0) + 1)
+    }
+    return { phases, statuses: Object.fromEntries(statuses) }
+  }
+
+  /** How many items run and wait. O(items that have not ended). */
+  standing(): { readonly running: number; readonly waiting: number } {
+    let waiting = 0
+    let running = 0
+    for (const { row } of this.#live.values()) {
+      if (row.type === 'job' || row.type === 'run') continue
+      if (row.phase === 'waiting') waiting += 1
+      else running += 1
+    }
+    return { running, waiting }
+  }
+
+  /** Takes a row in the place of what was known of its item. */
+  put(row: ItemRow): void {
+    const key = keyOf(row)
+    const { started, ended, failed } = this.#flow
+    const isNew = !this.#live.has(key) && !this.#ended.has(key)
+    const hasEnded = over.has(row.phase) && !this.#ended.has(key)
+    this.#flow = {
+      started: started + (isNew ? 1 : 0),
+      ended: ended + (hasEnded ? 1 : 0),
+      failed: failed + (hasEnded && row.phase === 'failed' ? 1 : 0),
+    }
+    this.#live.delete(key)
+    this.#ended.delete(key)
+    const table = over.has(row.phase) ? this.#ended : this.#live
+    table.set(key, { row, text: undefined })
+    if (this.size > this.#most) this.#dropOne()
+  }
+
+  /** The part of the list that is asked for. O(rows), and a sort where another order than that of changes is wanted. */
+  list(request: ListRequest): Page<ItemRow> {
+    const { offset = 0, limit = 100, order = 'changed' } = request
+    const found = [...this.#found(request)]
+    if (order === 'name') found.sort((one, other) => compare(one.name, other.name) || compare(one.id, other.id))
+    else if (order === 'created') found.sort((one, other) => (other.createdAtMs ?? 0) - (one.createdAtMs ?? 0))
+    return { total: found.length, offset, rows: found.slice(offset, offset + limit) }
+  }
+
+  *#found({ types = defaultTypes, phases, text = '' }: ListRequest): Iterable<ItemRow> {
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean)
+    for (const table of [this.#live, this.#ended]) {
+      for (const held of [...table.values()].reverse()) {
+        const { row } = held
+        if (!types.includes(row.type) || phases?.includes(row.phase) === false) continue
+        if (words.length > 0 && !matches(held, words)) continue
+        yield row
+      }
+    }
+  }
+
+  #dropOne(): void {
+    const table = this.#ended.size > 0 ? this.#ended : this.#live
+    const { value: first } = table.keys().next()
+    if (first !== undefined) table.delete(first)
+  }
+}
+
+const defaultTypes: NonNullable<ListRequest['types']> = ['operation', 'task', 'process', 'daemon']
+
+/** One text for one item. */
+export function keyOf({ type, id, session = '' }: ItemRef): string {
+  return `${type} ${session} ${id}`
+}
+
+function matches(held: Held, words: readonly string[]): boolean {
+  held.text ??= textOf(held.row)
+  const { text } = held
+  return words.every((word) => text.includes(word))
+}
+
+function textOf({ name, kind, id, session, phase, status, owner, error, waitsFor }: ItemRow): string {
+  return [name, kind, id, session, phase, status, owner, error, waitsFor].join(' ').toLowerCase()
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0
+}

@@ -1,0 +1,30 @@
+import type { Feed } from '../../base/feed.js'
+import type { Session } from '../../operations/index.js'
+import type { ProcessStore } from '../../processes/index.js'
+import type { TaskEnd, TaskProjection } from '../../tasks/index.js'
+import type { ShownValues } from '../stream/shown-values.js'
+
+/** What is read of a session. */
+export type InspectedSession = Pick<Session, 'id' | 'epochId' | 'feed' | 'lost'> & {
+  readonly view: Pick<Session['view'], 'rows' | 'row'>
+  readonly operations: Pick<Session['operations'], 'snapshot' | 'activeCount' | 'completionCursor' | 'pendingWaits'>
+}
+
+/** What views are made of: the rooms of a runtime, or of a directory that is only read. */
+export interface InspectedState {
+  sessions(): Iterable<InspectedSession>
+  readonly tasks: TaskProjection
+  readonly taskEnds: Feed<TaskEnd>
+  readonly processes: Pick<ProcessStore, 'getProcess' | 'listProcesses' | 'eventsAfter' | 'recentEvents' | 'getLease'>
+  readonly shown: ShownValues
+  /** Whether what has not ended can still be under way: it has an owner that runs. */
+  readonly isOwned: boolean
+  /** Epoch milliseconds. */
+  nowMs(): number
+}
+
+/** The session of this name. */
+export function sessionOf(state: InspectedState, name: string | undefined): InspectedSession | undefined {
+  for (const session of state.sessions()) if (session.id === name) return session
+  return undefined
+}

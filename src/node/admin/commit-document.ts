@@ -1,0 +1,47 @@
+import * as v from 'valibot'
+import { InvalidInputError, isList } from '../../base/errors.js'
+import type { JsonObject } from '../../base/json.js'
+import { strictSchema, textOf } from '../../base/options.js'
+import { storedCodec } from '../../state/stored.js'
+import { signedAdminCommitSchema, signedIceCommitSchema } from '../commit.js'
+import type { OperatorEvent } from '../event.js'
+
+/** An attempt that somebody has signed: what comes from outside the process. */
+export type SignedAttempt = Exclude<OperatorEvent, { readonly type: 'admin_event' }>
+
+/** The most bytes of a commit, as a file and on its way to a node. */
+export const mostCommitBytes = 4 * 2 ** 20
+
+const version = 1
+
+type Document = SignedAttempt & { readonly version: typeof version }
+
+const schema: v.GenericSchema<unknown, Document> = v.variant('type', [
+  strictSchema({
+    type: v.literal('signed_admin_commit'),
+    version: v.literal(version),
+    commit: signedAdminCommitSchema,
+  }),
+  strictSchema({
+    type: v.literal('signed_ice_commit'),
+    version: v.literal(version),
+    commit: signedIceCommitSchema,
+  }),
+])
+
+const subject = 'commit'
+const codec = storedCodec(schema, { version, subject })
+
+/** A signed attempt as it is kept in a file and sent to a node: names in snake_case, with the version of the format. */
+export function encodeCommit(attempt: SignedAttempt): JsonObject {
+  return codec.encode({ ...attempt, version })
+}
+
+/** Reads a signed attempt; whether its signatures hold, a verifier says. Raises `invalid_input` naming the field. */
+export function decodeCommit(document: unknown): SignedAttempt {
+  if (typeof document !== 'object' || document === null || isList(document)) {
+    throw new InvalidInputError({ subject, field: '$', reason: `not an object: ${textOf(document)}` })
+  }
+  const { version: _, ...attempt } = codec.decode(document as JsonObject)
+  return attempt
+}

@@ -1,0 +1,90 @@
+import * as v from 'valibot'
+import { decodeJson } from '../../base/decode.js'
+import { strictSchema, wholeNumberSchema } from '../../base/options.js'
+import { labelSchema } from '../scalars.js'
+import type { OperatorId } from '../ids.js'
+import { VerifyingKey, type PublicKeyText } from './ed25519.js'
+import { AdminError } from './errors.js'
+import { operatorIdOf } from './identity.js'
+import { readPrivateFile } from './private-file.js'
+
+/** Somebody whose signatures count. */
+export interface Operator {
+  readonly operatorId: OperatorId
+  readonly publicKey: PublicKeyText
+  /** For people; it proves nothing. */
+  readonly name?: string
+}
+
+/** An operator to be registered: the id follows from the key. */
+export interface OperatorOptions {
+  readonly publicKey: PublicKeyText
+  readonly name?: string
+}
+
+/** The most operators that a registry holds. */
+const mostOperators = 1024
+
+const mostFileBytes = 2 ** 20
+
+/** Who may administer: each operator by an id that follows from the public key. It never changes. */
+export class OperatorRegistry {
+  readonly #operators: ReadonlyMap<string, { readonly operator: Operator; readonly key: VerifyingKey }>
+
+  /** Raises `admin.public_key_invalid` and, for a key that is named twice, `admin.operator_conflict`. */
+  constructor(operators: Iterable<OperatorOptions>) {
+    const known = new Map<string, { readonly operator: Operator; readonly key: VerifyingKey }>()
+    for (const { publicKey, name } of operators) {
+      const key = new VerifyingKey(publicKey)
+      const operatorId = operatorIdOf(publicKey)
+      if (known.has(operatorId)) throw new AdminError('admin.operator_conflict', { operatorId })
+      known.set(operatorId, { operator: { operatorId, publicKey, ...(name !== undefined && { name }) }, key })
+    }
+    this.#operators = known
+  }
+
+  get size(): number {
+    return this.#operators.size
+  }
+
+  /** Everybody who is registered. */
+  operators(): readonly Operator[] {
+    return Array.from(this.#operators.values(), ({ operator }) => operator)
+  }
+
+  /** @internal What the signatures of an operator are verified with. */
+  keyOf(operatorId: OperatorId): VerifyingKey | undefined {
+    return this.#operators.get(operatorId)?.key
+  }
+}
+
+/** What the file of operators says: whom to trust, and how many of them break the glass. */
+export interface OperatorsFile {
+  readonly operators: OperatorRegistry
+  /** How many operators a commit of the second tier needs, if the file says so. */
+  readonly iceThreshold?: number
+}
+
+const operatorsFileSchema = strictSchema({
+  type: v.literal('stateward_operators', 'not a file of operators'),
+  version: v.literal(1, 'another version of the format'),
+  operators: v.pipe(
+    v.array(strictSchema({ public_key: v.string('not text'), name: v.exactOptional(labelSchema) })),
+    v.maxLength(mostOperators, `more than ${mostOperators} operators`),
+  ),
+  ice_threshold: v.exactOptional(wholeNumberSchema(1, mostOperators)),
+})
+
+/**
+ * Reads whom a node trusts. Others may read the file and must not be able to change it.
+ *
+ * Raises `admin.file_exposed`, `admin.file_unusable`, `invalid_input`, `admin.public_key_invalid`, `admin.operator_conflict`.
+ */
+export async function readOperatorsFile(path: string): Promise<OperatorsFile> {
+  const text = await readPrivateFile(path, 'trusted', mostFileBytes)
+  const content = decodeJson(operatorsFileSchema, text, { subject: `operators file ${path}`, maxBytes: mostFileBytes })
+  const operators = new OperatorRegistry(
+    content.operators.map(({ public_key, name }) => ({ publicKey: public_key, ...(name !== undefined && { name }) })),
+  )
+  return { operators, ...(content.ice_threshold !== undefined && { iceThreshold: content.ice_threshold }) }
+}

@@ -1,0 +1,28 @@
+import type { AdminEvent, IceProposal } from '../admin-event.js'
+import type { OperatorSignature, SignedAdminCommit, SignedIceCommit } from '../commit.js'
+import type { KeyPair } from './ed25519.js'
+import { operatorIdOf } from './identity.js'
+import { adminPayload, blastHashOf, icePayload } from './signing-payload.js'
+import { simulate, type SimulationView } from './simulation.js'
+
+/** An ordinary commit by the owner of a key. Raises `admin.public_key_only`. */
+export function signAdminCommit(key: KeyPair, event: AdminEvent, issuedAtMs: number): SignedAdminCommit {
+  return { event, issuedAtMs, signature: signatureOf(key, adminPayload({ event, issuedAtMs })) }
+}
+
+/** A proposal with what it would touch, which nobody has signed yet. There is no other way to a commit of the second tier. */
+export function proposeIceCommit(snapshot: SimulationView, proposal: IceProposal, issuedAtMs: number): SignedIceCommit {
+  const blastRadius = simulate(snapshot, proposal)
+  return { proposal, issuedAtMs, blastRadius, blastHash: blastHashOf(blastRadius), signatures: [] }
+}
+
+/** The same with the signature of one more operator; one who has signed already stays in once. Raises `admin.public_key_only`. */
+export function signIceCommit(key: KeyPair, commit: SignedIceCommit): SignedIceCommit {
+  const signature = signatureOf(key, icePayload(commit))
+  const others = commit.signatures.filter(({ operator }) => operator !== signature.operator)
+  return { ...commit, signatures: [...others, signature] }
+}
+
+function signatureOf(key: KeyPair, payload: Uint8Array): OperatorSignature {
+  return { operator: operatorIdOf(key.publicKey), signature: key.sign(payload) }
+}

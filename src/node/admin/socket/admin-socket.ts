@@ -1,0 +1,224 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { resolve } from 'node:path'
+import type { Clock, TimeoutHandle } from '../../../base/clock.js'
+import { systemClock } from '../../../base/clock.js'
+import { decode } from '../../../base/decode.js'
+import { faultFields } from '../../../base/error-details.js'
+import { messageOf, StatewardError } from '../../../base/errors.js'
+import type { Logger } from '../../../base/logger.js'
+import { guardedLogger } from '../../../base/observers.js'
+import type { NodeSnapshot } from '../../snapshot.js'
+import { decodeCommit, type SignedAttempt } from '../commit-document.js'
+import { AdminError } from '../errors.js'
+import { encodeSimulationView } from '../simulation.js'
+import type { AdminVerifier } from '../verifier.js'
+import { LineReader } from './line-reader.js'
+import { mostRequestBytes, receiptCodec, requestSchema, type AdminAnswer, type AdminReceipt } from './protocol.js'
+import { checkVacant, nameBeside, prepareSocketFolder, publishSocket, removeSocket } from './socket-path.js'
+
+/** The node behind a socket, as far as operators can reach it. */
+export interface AdminHost {
+  /** Who is let in at all; the socket opens for nobody where it knows no operator. */
+  readonly verifier: AdminVerifier | undefined
+  /** Hands an attempt to the loop. Resolves once it is judged and audited and what follows from it is durable. */
+  submit(attempt: SignedAttempt): Promise<AdminReceipt>
+  /** What was published last. */
+  snapshot(): NodeSnapshot
+}
+
+/** Where a node listens for its operators. */
+export interface AdminSocketOptions {
+  /** Path of the socket; its folder belongs to this user alone, and is made if it is not there. */
+  readonly path: string
+  readonly host: AdminHost
+  readonly logger?: Logger
+  readonly clock?: Clock
+  /** Milliseconds that a connection may stay silent. Default 30,000. */
+  readonly idleMs?: number
+}
+
+/** Connections at once; there are few operators. */
+const mostConnections = 16
+
+/**
+ * Listens for operators at a socket of the file system that only the user of this process can open (mode 0600, in a folder of mode
+ * 0700). What comes in is bounded, decoded by schema and has to be signed: whoever may connect may still do nothing alone. Open until
+ * it is closed, or disposed, with its owner.
+ */
+export class AdminSocket implements AsyncDisposable {
+  readonly path: string
+  readonly #server: Server
+  readonly #connections: ReadonlySet<Connection>
+  readonly #remove: () => Promise<void>
+  #closed: Promise<void> | undefined
+
+  private constructor(path: string, server: Server, connections: ReadonlySet<Connection>, remove: () => Promise<void>) {
+    this.path = path
+    this.#server = server
+    this.#connections = connections
+    this.#remove = remove
+  }
+
+  /**
+   * Opens the socket; a stale one, at which nobody listens any more, is replaced.
+   *
+   * Raises `admin.no_operators`, `admin.socket_occupied`, `admin.socket_path_too_long`, `admin.file_exposed`, `admin.file_unusable`.
+   */
+  static async open({
+    path: given,
+    host,
+    logger,
+    clock = systemClock,
+    idleMs = 30_000,
+  }: AdminSocketOptions): Promise<AdminSocket> {
+    if (host.verifier === undefined || host.verifier.operators.size === 0)
+      throw new AdminError('admin.no_operators', {})
+    const path = resolve(given)
+    await prepareSocketFolder(path)
+    await checkVacant(path)
+    const connections = new Set<Connection>()
+    const guarded = guardedLogger(logger)
+    const server = createServer((socket) => {
+      const connection = new Connection(socket, { host, logger: guarded, clock, idleMs })
+      connections.add(connection)
+      socket.once('close', () => connections.delete(connection))
+    })
+    server.maxConnections = mostConnections
+    const made = nameBeside(path)
+    try {
+      await listening(server, made)
+      const identity = await publishSocket(made, path)
+      server.on('error', (error) => guarded.error({ ...faultFields(error) }, 'the admin socket failed'))
+      return new AdminSocket(path, server, connections, () => removeSocket(path, identity))
+    } catch (cause) {
+      server.close()
+      throw new AdminError('admin.file_unusable', { path, reason: messageOf(cause) }, { cause })
+    }
+  }
+
+  /** Takes the socket away and ends every connection. What was handed to the loop already is judged; nobody is told. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    const ended = new Promise<void>((resolveEnded) => this.#server.close(() => resolveEnded()))
+    for (const connection of this.#connections) connection.end()
+    await this.#remove()
+    await ended
+  }
+}
+
+function listening(server: Server, path: string): Promise<void> {
+  return new Promise((resolveListening, reject) => {
+    server.once('error', reject)
+    server.listen(path, () => {
+      server.off('error', reject)
+      resolveListening()
+    })
+  })
+}
+
+type ConnectionOptions = Required<Pick<AdminSocketOptions, 'host' | 'logger' | 'clock' | 'idleMs'>>
+
+/** One operator's connection: its requests are answered one after another, and no more is read while one is. */
+class Connection {
+  readonly #socket: Socket
+  readonly #options: ConnectionOptions
+  readonly #reader = new LineReader(mostRequestBytes)
+  /** `undefined` while nothing is waited for. */
+  #idle: TimeoutHandle
+
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket
+    this.#options = options
+    // Whoever has gone is told nothing more.
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => this.#stopWaiting())
+    socket.on('data', (bytes) => void this.#take(bytes))
+    this.#awaitRequest()
+  }
+
+  end(): void {
+    this.#socket.destroy()
+  }
+
+  #awaitRequest(): void {
+    const { clock, idleMs } = this.#options
+    this.#stopWaiting()
+    if (!this.#socket.destroyed) this.#idle = clock.setTimeout(() => this.end(), idleMs)
+  }
+
+  #stopWaiting(): void {
+    if (this.#idle !== undefined) this.#options.clock.clearTimeout(this.#idle)
+    this.#idle = undefined
+  }
+
+  async #take(bytes: Uint8Array): Promise<void> {
+    this.#socket.pause()
+    const lines = this.#linesOf(bytes)
+    if (lines === undefined) return this.#refuse()
+    for (const line of lines) {
+      const answer = await this.#answer(line)
+      if (!this.#socket.writable) return
+      if (!this.#socket.write(`${JSON.stringify(answer)}\n`)) await taken(this.#socket)
+      this.#awaitRequest()
+    }
+    this.#socket.resume()
+  }
+
+  #linesOf(bytes: Uint8Array): readonly string[] | undefined {
+    try {
+      return this.#reader.take(bytes)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Where the next request begins is not known any more. */
+  #refuse(): void {
+    const message = `a request is a line of UTF-8 of at most ${mostRequestBytes} bytes`
+    this.#socket.end(`${JSON.stringify({ type: 'error', code: 'invalid_input', message } satisfies AdminAnswer)}\n`)
+    this.#socket.destroySoon()
+  }
+
+  async #answer(line: string): Promise<AdminAnswer> {
+    const { host, logger } = this.#options
+    try {
+      const request = decode(requestSchema, parse(line), 'admin request')
+      if (request.type === 'snapshot') return { type: 'snapshot', snapshot: encodeSimulationView(host.snapshot()) }
+      const receipt = await host.submit(decodeCommit(request.commit))
+      return { type: 'receipt', receipt: receiptCodec.encode(receipt) }
+    } catch (error) {
+      if (StatewardError.is(error)) return { type: 'error', code: error.code, message: error.message }
+      logger.error({ ...faultFields(error) }, 'an admin request failed')
+      return { type: 'error', code: 'internal', message: 'the node failed to answer' }
+    }
+  }
+}
+
+/** Resolves when what was written has left, or nothing will any more: who does not read is asked nothing further. */
+function taken(socket: Socket): Promise<void> {
+  return new Promise((resolveTaken) => {
+    const settle = (): void => {
+      socket.off('drain', settle)
+      socket.off('close', settle)
+      resolveTaken()
+    }
+    socket.on('drain', settle)
+    socket.on('close', settle)
+  })
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch (cause) {
+    throw new StatewardError('invalid_input', `invalid admin request: not JSON: ${messageOf(cause)}`, {}, { cause })
+  }
+}

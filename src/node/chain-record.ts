@@ -1,0 +1,71 @@
+import * as v from 'valibot'
+import { strictSchema } from '../base/options.js'
+import { actionKinds } from './action.js'
+import { adminEventSchema } from './admin-event.js'
+import { daemonIdSchema, epochIdSchema, nodeIdSchema, operatorIdSchema } from './ids.js'
+import {
+  rejectionKinds,
+  type ActionChainRecord,
+  type ActionDisposition,
+  type AdminAuditRecord,
+  type FailureRecord,
+  type LogRecord,
+  type VerificationOutcome,
+} from './records.js'
+import { naturalSchema, positiveSchema } from './scalars.js'
+import { logLevelSchema } from './vocabulary.js'
+
+/** What a node writes down: what it did, what went wrong, who asked for what, and what it was told to say. */
+export const chainNames = ['action', 'failure', 'audit', 'log'] as const
+export type ChainName = (typeof chainNames)[number]
+
+/** The records of each chain. */
+export interface ChainRecords {
+  readonly action: ActionChainRecord
+  readonly failure: FailureRecord
+  readonly audit: AdminAuditRecord
+  readonly log: LogRecord
+}
+
+const outcomeSchema: v.GenericSchema<unknown, VerificationOutcome> = v.variant('status', [
+  strictSchema({ status: v.picklist(['accepted', 'unverified']) }),
+  strictSchema({ status: v.literal('rejected'), kind: v.picklist(rejectionKinds), message: v.string() }),
+])
+
+const dispositionSchema: v.GenericSchema<unknown, ActionDisposition> = v.variant('status', [
+  strictSchema({ status: v.literal('dispatched') }),
+  strictSchema({ status: v.literal('failed'), reason: v.string(), retryAfterMs: v.exactOptional(v.number()) }),
+  strictSchema({ status: v.literal('gated'), reason: v.string(), cooldownMs: v.exactOptional(v.number()) }),
+])
+
+/** A record without the flag counts as one that is there. */
+const inRing = { seq: positiveSchema, chainPending: v.optional(v.boolean(), false) }
+
+/** What each chain accepts. */
+export const chainRecordSchemas: {
+  readonly [Name in ChainName]: v.GenericSchema<unknown, ChainRecords[Name]>
+} = {
+  action: strictSchema({
+    epoch: epochIdSchema,
+    id: positiveSchema,
+    kind: v.picklist(actionKinds),
+    emittedAtMs: naturalSchema,
+    disposition: dispositionSchema,
+  }),
+  failure: strictSchema({ ...inRing, source: v.string(), reason: v.string(), recordedAtMs: naturalSchema }),
+  audit: strictSchema({
+    ...inRing,
+    committedAtMs: naturalSchema,
+    event: adminEventSchema,
+    operatorIds: v.array(operatorIdSchema),
+    outcome: outcomeSchema,
+  }),
+  log: strictSchema({
+    ...inRing,
+    atMs: naturalSchema,
+    level: logLevelSchema,
+    daemonId: v.exactOptional(daemonIdSchema),
+    nodeId: nodeIdSchema,
+    message: v.string(),
+  }),
+}

@@ -1,0 +1,29 @@
+import { defineLine } from '../base/log-lines.js'
+
+interface OfDaemon {
+  readonly daemon: string
+  readonly daemonId: string
+}
+
+interface OfKind extends OfDaemon {
+  readonly kind: string
+}
+
+export const daemonStarted = defineLine<OfKind>('debug', 'a daemon has started')
+
+export const daemonAdopted = defineLine<OfKind>('info', 'a daemon of an earlier process goes on')
+
+export const daemonEnded = defineLine<
+  OfKind & {
+    /** What it crashed with. */
+    readonly error?: string
+    readonly stopCause?: string
+    /** False for one that did not end when it was told to. */
+    readonly inTime: boolean
+  }
+>('debug', 'a daemon has ended')
+
+export const daemonDropped = defineLine<OfDaemon & { readonly signal: string; readonly error: string }>(
+  'warn',
+  'what happened to a daemon could not be told to its node',
+)

@@ -1,0 +1,295 @@
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { messageOf, StatewardError } from '../base/errors.js'
+import type { Inspect } from '../base/inspection.js'
+import type { Logger } from '../base/logger.js'
+import { silence } from '../base/promises.js'
+import type { JobList } from '../work/job-list.js'
+import { Job, type JobEnd } from '../work/job.js'
+import type { DaemonControl } from './control-event.js'
+import { DaemonControls } from './daemon-controls.js'
+import type { DaemonDefinition, DaemonScope, RunningDaemon } from './daemon-definition.js'
+import { daemonAdopted, daemonDropped, daemonEnded, daemonStarted } from './daemon-lines.js'
+import type { DaemonRef, DaemonSignal } from './daemon.js'
+import { NodeError } from './errors.js'
+import type { NodeEvent } from './event.js'
+import type { DaemonId } from './ids.js'
+
+/** Why a daemon is told to end. */
+type StopCause = 'stopped' | 'node_closed' | 'lease_lost'
+
+/** Where a supervisor tells what happens to its daemons. */
+export interface SupervisorSink {
+  /** Waits for room in the queue: the end of a daemon is not to be lost. Rejects once the loop has ended. */
+  publish(event: NodeEvent): Promise<void>
+  /** False when the event was lost. */
+  tryPublish(event: NodeEvent): boolean
+}
+
+/** What a supervisor is built on. */
+export interface DaemonSupervisorOptions {
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly jobs: JobList
+  readonly logger: Logger
+  readonly sink: SupervisorSink
+  /** Milliseconds that a daemon has to end, unless its definition grants it less. */
+  readonly stopGraceMs: number
+  /** Of a cluster: the fence of the lease under which a daemon runs here. */
+  readonly fenceOf?: (daemon: DaemonId) => number | undefined
+  readonly inspect?: Inspect
+}
+
+/** One copy that is running, or whose code has not ended yet. */
+interface Copy {
+  readonly definition: DaemonDefinition
+  readonly job: Job<StopCause>
+  readonly controls: DaemonControls
+  running: RunningDaemon | undefined
+  startedAt: number | undefined
+}
+
+/** Milliseconds after which a start is tried again that found the copy before it still at work. */
+const retryStartMs = 500
+
+/**
+ * Starts and stops the daemons of a node and says what happens to them. Each copy is a job, listed with all others of the runtime;
+ * of one daemon there is never a second copy while code of the first may still run (N-430). When to start again is not its
+ * business: it tells the loop of every crash, and reconciliation asks for the next start.
+ */
+export class DaemonSupervisor {
+  readonly #options: DaemonSupervisorOptions
+  readonly #definitions = new Map<DaemonId, DaemonDefinition>()
+  readonly #copies = new Map<DaemonId, Copy>()
+  #dropped = 0
+  #isClosed = false
+
+  constructor(options: DaemonSupervisorOptions) {
+    this.#options = options
+  }
+
+  /** Daemons that can be started here. */
+  definitions(): readonly DaemonDefinition[] {
+    return [...this.#definitions.values()]
+  }
+
+  /** Adds or replaces a definition; a copy that runs goes on as it is. */
+  define(definition: DaemonDefinition): void {
+    this.#definitions.set(definition.daemon.id, definition)
+  }
+
+  /** Copies whose code has not ended. */
+  get size(): number {
+    return this.#copies.size
+  }
+
+  /** What daemons have said of themselves and been told that was lost, because somebody did not read. */
+  get dropped(): number {
+    let dropped = this.#dropped
+    for (const { controls } of this.#copies.values()) dropped += controls.dropped
+    return dropped
+  }
+
+  /**
+   * Takes over what an earlier process of this node has left running, and says so, before the loop begins (14.4). Resolves when all
+   * of it is accounted for; a daemon that cannot be looked for counts as stopped, which is logged.
+   */
+  async adopt(): Promise<readonly NodeEvent[]> {
+    const adopted: NodeEvent[] = []
+    for (const definition of this.#definitions.values()) {
+      const { daemon, runner } = definition
+      if (runner.adopt === undefined) continue
+      const copy = this.#copyOf(definition)
+      const running = await runner.adopt(this.#scopeOf(copy)).catch((cause: unknown) => {
+        this.#options.logger.warn({ daemon: daemon.name, error: messageOf(cause) }, 'a daemon could not be looked for')
+        return undefined
+      })
+      if (running === undefined) continue
+      this.#run(copy, () => running)
+      copy.startedAt = this.#options.clock.monotonicNow()
+      adopted.push(lifecycle(daemon, { type: 'started', at: copy.startedAt }))
+      daemonAdopted(this.#options.logger, { daemon: daemon.name, daemonId: daemon.id, kind: runner.kind })
+    }
+    return adopted
+  }
+
+  /**
+   * Starts a daemon; that it has started, and how it ends, comes to the loop as events. Raises `node.unsupported` where it is not
+   * defined, and `node.dispatch_failed`, to be tried again, while code of an earlier copy still runs.
+   */
+  start({ id, name }: DaemonRef): void {
+    if (this.#isClosed) throw new NodeError('node.loop_closed', {})
+    const definition = this.#definitions.get(id)
+    if (definition === undefined) {
+      throw new NodeError('node.unsupported', { action: `starting daemon ${name}`, needed: 'definition of it' })
+    }
+    const copy = this.#copies.get(id)
+    if (copy === undefined) return this.#run(this.#copyOf(definition))
+    if (copy.job.state === 'working') {
+      // The loop does not know yet, or has not heard of it: it is told once more.
+      if (copy.startedAt !== undefined) this.#tell(definition.daemon, { type: 'started', at: copy.startedAt })
+      return
+    }
+    const reason = `daemon ${name} has not ended yet: it is ${copy.job.state}`
+    throw new NodeError('node.dispatch_failed', { reason, retryAfterMs: retryStartMs })
+  }
+
+  /** Tells a daemon to end; after `graceMs` it is ended by force where that can be done. One that does not run is reported so. */
+  stop(daemon: DaemonRef, graceMs: number, cause: StopCause = 'stopped'): void {
+    const copy = this.#copies.get(daemon.id)
+    if (copy === undefined) return this.#tell(daemon, { type: 'exited_cleanly', at: this.#now() })
+    if (copy.job.state === 'stopping') return
+    const granted = Math.min(graceMs, copy.definition.graceMs ?? graceMs)
+    this.#control(copy, { type: 'shutdown', gracePeriodMs: granted })
+    copy.job.stop(cause, granted)
+  }
+
+  /** Tells every daemon something. */
+  broadcast(control: DaemonControl): void {
+    for (const copy of this.#copies.values()) this.#control(copy, control)
+  }
+
+  /** Starts nothing any more and ends everything; resolves when each has ended, or has not in its time. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosed = true
+    const ended = [...this.#copies.values()].map(({ definition: { daemon }, job }) => {
+      this.stop(daemon, graceMs, 'node_closed')
+      return this.#answered.get(job)
+    })
+    await Promise.all(ended)
+  }
+
+  /** Resolves when the job has answered or was left behind. */
+  readonly #answered = new WeakMap<Job<StopCause>, Promise<void>>()
+
+  #copyOf(definition: DaemonDefinition): Copy {
+    const { clock, deadlines, jobs, stopGraceMs, inspect } = this.#options
+    const { daemon, runner, graceMs = stopGraceMs } = definition
+    const job = new Job<StopCause>({
+      id: daemon.id,
+      room: 'node',
+      kind: runner.kind,
+      displayName: daemon.name,
+      clock,
+      deadlines,
+      jobs,
+      reasonOf: (cause) => new StatewardError('daemon_stopped', `the daemon is to end: ${cause}`, { cause }),
+      graceMs,
+      ...(inspect !== undefined && { inspect }),
+    })
+    return { definition, job, controls: new DaemonControls(), running: undefined, startedAt: undefined }
+  }
+
+  /** Runs a copy, a new one unless one was adopted. */
+  #run(copy: Copy, adopted?: () => RunningDaemon): void {
+    const { definition, job } = copy
+    const { daemon } = definition
+    this.#copies.set(daemon.id, copy)
+    const answered = job.run(() => this.#work(copy, adopted)).then((end) => this.#onEnd(copy, end))
+    this.#answered.set(job, silence(answered))
+    void job.finished.then(() => this.#forget(copy))
+  }
+
+  async #work(copy: Copy, adopted: (() => RunningDaemon) | undefined): Promise<unknown> {
+    const { definition, controls } = copy
+    const { daemon, runner } = definition
+    const running = adopted?.() ?? (await runner.start(this.#scopeOf(copy)))
+    copy.running = running
+    // Told to end while it was starting.
+    if (copy.job.state === 'left_behind') running.kill?.()
+    if (running.control !== undefined) {
+      for (let control = controls.tryNext(); control !== undefined; control = controls.tryNext()) {
+        running.control(control)
+      }
+    }
+    if (adopted === undefined) {
+      copy.startedAt = this.#now()
+      this.#tell(daemon, { type: 'started', at: copy.startedAt })
+      daemonStarted(this.#options.logger, { daemon: daemon.name, daemonId: daemon.id, kind: runner.kind })
+    }
+    return running.ended
+  }
+
+  #onEnd(copy: Copy, { answer, stopCause }: JobEnd<StopCause>): void {
+    const { definition, running } = copy
+    const { daemon, runner } = definition
+    copy.controls.close()
+    if (answer.type === 'none') running?.kill?.()
+    const at = this.#now()
+    // What was told to end has ended, in whatever way.
+    const reason = answer.type === 'threw' && stopCause === undefined ? messageOf(answer.thrown) : undefined
+    this.#tell(daemon, reason === undefined ? { type: 'exited_cleanly', at } : { type: 'crashed', at, reason })
+    daemonEnded(this.#options.logger, {
+      daemon: daemon.name,
+      daemonId: daemon.id,
+      kind: runner.kind,
+      ...(reason !== undefined && { error: reason }),
+      ...(stopCause !== undefined && { stopCause }),
+      inTime: answer.type !== 'none',
+    })
+  }
+
+  #forget(copy: Copy): void {
+    const { id } = copy.definition.daemon
+    if (this.#copies.get(id) !== copy) return
+    this.#dropped += copy.controls.dropped
+    this.#copies.delete(id)
+  }
+
+  #control({ controls, running }: Copy, control: DaemonControl): void {
+    if (running?.control === undefined) {
+      controls.push(control)
+      return
+    }
+    try {
+      running.control(control)
+    } catch (cause) {
+      this.#options.logger.warn({ error: messageOf(cause) }, 'a daemon could not be told what its node wants')
+    }
+  }
+
+  #scopeOf({ definition: { daemon }, job, controls }: Copy): DaemonScope {
+    const { sink, fenceOf } = this.#options
+    const now = (): number => this.#now()
+    const report = (event: NodeEvent): boolean => {
+      const isTaken = sink.tryPublish(event)
+      if (!isTaken) this.#dropped += 1
+      return isTaken
+    }
+    return {
+      daemon,
+      get signal() {
+        return job.signal
+      },
+      controls,
+      fence: fenceOf?.(daemon.id),
+      reportHealth: (health) => report(lifecycle(daemon, { type: 'health_changed', at: now(), health })),
+      reportSaturation: (saturation) =>
+        report(lifecycle(daemon, { type: 'saturation_changed', at: now(), saturation })),
+      log: (level, message) => report({ type: 'log_line', level, daemonId: daemon.id, message }),
+    }
+  }
+
+  /** What starts and ends is told in order, however full the queue is; a loop that has ended does not mind. */
+  #tell(daemon: DaemonRef, signal: DaemonSignal): void {
+    const { sink, logger } = this.#options
+    sink.publish(lifecycle(daemon, signal)).catch((cause: unknown) => {
+      if (!StatewardError.is(cause, 'node.loop_closed')) {
+        daemonDropped(logger, {
+          daemon: daemon.name,
+          daemonId: daemon.id,
+          signal: signal.type,
+          error: messageOf(cause),
+        })
+      }
+    })
+  }
+
+  #now(): number {
+    return this.#options.clock.monotonicNow()
+  }
+}
+
+function lifecycle(daemon: DaemonRef, signal: DaemonSignal): NodeEvent {
+  return { type: 'daemon_lifecycle', daemon, signal }
+}

@@ -1,0 +1,77 @@
+import { defineErrors, type ErrorDataOf } from '../base/define-errors.js'
+import type { StatewardError } from '../base/errors.js'
+import type { NodeId, OperatorId } from './ids.js'
+
+/** What both clocks say of an envelope, in epoch milliseconds. */
+interface OfEnvelope {
+  readonly issuedAtMs: number
+  readonly nowMs: number
+}
+
+const messages = {
+  /** The loop has ended: nothing is taken any more. */
+  'node.loop_closed': () => 'the loop of the node has ended',
+  /** The queue stayed full for as long as the caller would wait. */
+  'node.queue_full': ({ capacity }: { readonly capacity: number }) => `the queue of the node holds ${capacity} events`,
+  /** The loop did not end in time and was aborted. */
+  'node.loop_timeout': ({ timeoutMs }: { readonly timeoutMs: number }) =>
+    `the loop of the node did not end within ${timeoutMs} ms`,
+  /** The loop has failed; the cause says of what. */
+  'node.loop_failed': ({ reason }: { readonly reason: string }) => `the loop of the node has failed: ${reason}`,
+  /** The executor did not end in time and was aborted. */
+  'node.executor_timeout': ({ timeoutMs }: { readonly timeoutMs: number }) =>
+    `the executor of the node did not end within ${timeoutMs} ms`,
+  /** The executor has failed; the cause says of what. */
+  'node.executor_failed': ({ reason }: { readonly reason: string }) => `the executor of the node has failed: ${reason}`,
+  /** An action was not carried out. With `retryAfterMs` it may be tried again after that time. */
+  'node.dispatch_failed': ({ reason }: { readonly reason: string; readonly retryAfterMs?: number }) =>
+    `the action was not carried out: ${reason}`,
+  /** Nothing is there that could carry out such an action. */
+  'node.unsupported': ({ action, needed }: { readonly action: string; readonly needed: string }) =>
+    `${action} cannot be carried out without a ${needed}`,
+  /** What is stored of the node contradicts itself; nothing is guessed around it. */
+  'node.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
+    `the node has stored what cannot be: ${field}: ${reason}`,
+  /** A counter is used up. */
+  'node.sequence_overflow': ({ sequence }: { readonly sequence: string }) => `no ${sequence} numbers are left`,
+
+  /** The cluster is frozen: only what breaks the glass passes. */
+  'admin.freeze_in_effect': ({ event }: { readonly event: string }) => `the cluster is frozen: ${event} is refused`,
+  /** A verifier is installed, and the event is not signed. */
+  'admin.unsigned': ({ event }: { readonly event: string }) => `${event} is not signed`,
+  /** What breaks the glass needs a bundle. */
+  'admin.ice_requires_bundle': ({ event }: { readonly event: string }) =>
+    `${event} needs a bundle of signatures over a simulated radius`,
+  'admin.simulation_required': () => 'the bundle was not simulated',
+  /** The digest is that of another radius. */
+  'admin.simulation_mismatch': () => 'the digest is not that of the radius in the bundle',
+  /** `unnamed`: ids that the proposal would touch by now and that the signed radius does not name. */
+  'admin.simulation_stale': ({ unnamed }: { readonly unnamed: readonly string[] }) =>
+    `the proposal would touch more than was signed: ${unnamed.join(', ')}`,
+  'admin.envelope_from_future': ({ issuedAtMs, nowMs }: OfEnvelope) =>
+    `issued ${issuedAtMs - nowMs} ms from now by the clock of this node`,
+  'admin.envelope_expired': ({ issuedAtMs, nowMs }: OfEnvelope) => `issued ${nowMs - issuedAtMs} ms ago`,
+  /** Without `node` the whole cluster cools down. */
+  'admin.ice_cooldown_active': ({ node, remainingMs }: { readonly node?: NodeId; readonly remainingMs: number }) =>
+    `${node ?? 'the cluster'} cools down for another ${remainingMs} ms`,
+  'admin.insufficient_signatures': ({ got, needed }: { readonly got: number; readonly needed: number }) =>
+    `${got} signatures, and ${needed} operators are needed`,
+  'admin.not_authorized': ({ operatorId }: { readonly operatorId: OperatorId }) => `${operatorId} is no operator here`,
+  'admin.signature_invalid': ({ operatorId }: { readonly operatorId: OperatorId }) =>
+    `the signature of ${operatorId} does not hold`,
+  'admin.replayed': ({ digest }: { readonly digest: string }) => `the payload ${digest} was accepted before`,
+  /** No more payloads can be remembered, or no more forced entries kept. */
+  'admin.queue_full': ({ capacity }: { readonly capacity: number }) => `${capacity} are kept, and no more`,
+}
+
+/** Data of every error of the node room, by code. */
+export type NodeErrorData = ErrorDataOf<typeof messages>
+
+/** Raised by the node room; branch on `code`. */
+export const NodeError = defineErrors('NodeError', messages)
+
+/** An error of the node room. */
+export type NodeError<Code extends keyof NodeErrorData = keyof NodeErrorData> = StatewardError<
+  Code,
+  NodeErrorData[Code]
+>

@@ -1,0 +1,108 @@
+import * as v from 'valibot'
+import { nameSchema, strictSchema, wholeNumberSchema } from '../base/options.js'
+import { commandDefiner } from '../state/command.js'
+import { eventDefiner } from '../state/event.js'
+import { rowDefiner } from '../state/row.js'
+import type { Table } from '../state/table.js'
+import { daemonRefSchema, type DaemonRef } from './daemon.js'
+import { stateEventSchema, type IntentEvent, type ObservedEvent } from './event.js'
+import { nodeIdSchema, type NodeId } from './ids.js'
+import { naturalSchema, textSchema } from './scalars.js'
+import { maintenanceStatuses, type MaintenanceStatus } from './vocabulary.js'
+
+/** Where a node stood in its maintenance, by the clock of the wall. */
+export interface MaintenanceFact {
+  readonly type: 'maintenance'
+  readonly node: NodeId
+  readonly status: MaintenanceStatus
+  readonly sinceMs: number
+  readonly deadlineMs?: number
+  readonly reason?: string
+  readonly isDrain?: true
+}
+
+/** What the loop folds again when it starts anew; every instant is one of the wall, in epoch milliseconds. */
+export type FactContent =
+  /** What was wished. */
+  | { readonly type: 'intent'; readonly event: IntentEvent | ObservedEvent }
+  | MaintenanceFact
+  | { readonly type: 'freeze'; readonly untilMs: number }
+  | { readonly type: 'cordon'; readonly node: NodeId }
+  /** The gate of a daemon that has crashed is closed. */
+  | {
+      readonly type: 'gate'
+      readonly daemon: DaemonRef
+      readonly untilMs: number
+      readonly isCrashLooping: boolean
+    }
+  /** Maintenance has paused the tasks of this process, and nobody else has. */
+  | { readonly type: 'tasks_paused' }
+
+/** Something that must not be forgotten by a restart (N-402). The latest under a key is the one that counts. */
+export interface Fact {
+  readonly key: string
+  /** Number of the change that wrote it: facts are folded in this order. */
+  readonly seq: number
+  readonly content: FactContent
+}
+
+/** Tables of this file. */
+export interface FactRows {
+  readonly facts: Table<string, Fact>
+}
+
+const contentSchema: v.GenericSchema<unknown, FactContent> = v.variant('type', [
+  strictSchema({ type: v.literal('intent'), event: stateEventSchema }),
+  strictSchema({
+    type: v.literal('maintenance'),
+    node: nodeIdSchema,
+    status: v.picklist(maintenanceStatuses),
+    sinceMs: naturalSchema,
+    deadlineMs: v.exactOptional(naturalSchema),
+    reason: v.exactOptional(textSchema),
+    isDrain: v.exactOptional(v.literal(true)),
+  }),
+  strictSchema({ type: v.literal('freeze'), untilMs: naturalSchema }),
+  strictSchema({ type: v.literal('cordon'), node: nodeIdSchema }),
+  strictSchema({
+    type: v.literal('gate'),
+    daemon: daemonRefSchema,
+    untilMs: naturalSchema,
+    isCrashLooping: v.boolean(),
+  }),
+  strictSchema({ type: v.literal('tasks_paused') }),
+])
+const fields = { key: nameSchema, content: contentSchema }
+
+const defineEvent = eventDefiner<FactRows, unknown>()
+const defineCommand = commandDefiner<unknown>()
+const defineRow = rowDefiner<FactRows, unknown>()
+
+export const factKept = defineEvent('fact_kept', {
+  fields,
+  evolve: (draft, { sequence: seq, key, content }) => draft.put(draft.tables.facts, key, { key, seq, content }),
+})
+
+export const factForgotten = defineEvent('fact_forgotten', {
+  fields: { key: nameSchema },
+  evolve: (draft, { key }) => draft.put(draft.tables.facts, key, undefined),
+})
+
+export const keepFact = defineCommand('fact_keep', {
+  fields,
+  decide: (_view, { type: _, ...payload }, sequence) => ({
+    event: factKept.create(sequence, payload),
+    applied: sequence,
+  }),
+})
+
+export const forgetFact = defineCommand('fact_forget', {
+  fields: { key: nameSchema },
+  decide: (_view, { key }, sequence) => ({ event: factForgotten.create(sequence, { key }), applied: sequence }),
+})
+
+export const factRow = defineRow('fact', {
+  fields: { seq: wholeNumberSchema(1), ...fields },
+  capture: ({ facts }) => facts.captured(),
+  restore: (draft, fact) => draft.put(draft.tables.facts, fact.key, fact),
+})

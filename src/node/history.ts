@@ -1,0 +1,192 @@
+import { isDeepStrictEqual } from 'node:util'
+import { SequencedFeed } from '../base/feed.js'
+import type { JsonObject } from '../base/json.js'
+import type { Logger } from '../base/logger.js'
+import type { Lane } from '../lane/lane.js'
+import type { LaneStream } from '../lane/types.js'
+import { Catalogue, type CommandOf, type EventOf } from '../state/catalogue.js'
+import { SequenceCounter } from '../state/sequence.js'
+import { EventStream } from '../state/stream.js'
+import { Table } from '../state/table.js'
+import {
+  acceptCommit,
+  adminMemoryRow,
+  commitAccepted,
+  latestMemory,
+  type AcceptedCommit,
+  type AdminMemory,
+  type AdminMemoryRows,
+} from './admin/index.js'
+import {
+  chainDefinitions,
+  chainRetentionRow,
+  type ChainEntry,
+  type ChainFeeds,
+  type ChainRetentions,
+  type ChainRows,
+} from './chain-entry.js'
+import { chainNames, type ChainName, type ChainRecords } from './chain-record.js'
+import {
+  factForgotten,
+  factKept,
+  factRow,
+  forgetFact,
+  keepFact,
+  type Fact,
+  type FactContent,
+  type FactRows,
+} from './fact.js'
+import type { EpochId } from './ids.js'
+
+const { action, failure, audit, log } = chainDefinitions
+const events = [action.event, failure.event, audit.event, log.event, factKept, factForgotten, commitAccepted] as const
+const commands = [
+  action.command,
+  failure.command,
+  audit.command,
+  log.command,
+  keepFact,
+  forgetFact,
+  acceptCommit,
+] as const
+type HistoryEvent = EventOf<(typeof events)[number]>
+type HistoryCommand = CommandOf<(typeof commands)[number]>
+
+const day = 24 * 60 * 60 * 1000
+
+/** Every audit record is kept; the others have bounds. */
+export const defaultRetention: ChainRetentions = {
+  action: { records: 10_000 },
+  failure: { records: 10_000 },
+  audit: { records: Number.POSITIVE_INFINITY },
+  log: { records: 10_000, ageMs: 7 * day },
+}
+
+/** What a node keeps over restarts. */
+interface HistoryTables extends ChainRows, FactRows, AdminMemoryRows {
+  readonly sequence: SequenceCounter
+}
+
+const historyCatalogue = new Catalogue<HistoryTables, unknown, HistoryEvent, HistoryCommand>({
+  subject: 'node',
+  events,
+  commands,
+  rows: [chainRetentionRow, action.row, failure.row, audit.row, log.row, factRow, adminMemoryRow],
+})
+
+/** A change of the facts: what is kept from now on, and the keys of what counts no more. */
+export interface FactChange {
+  readonly keep?: readonly { readonly key: string; readonly content: FactContent }[]
+  readonly forget?: readonly string[]
+  /** What administration has to remember of the commit that this follows from. */
+  readonly accepted?: AcceptedCommit
+}
+
+/**
+ * What a node keeps over restarts: the records of its chains, and the facts that its loop folds again when it starts. A
+ * stream of the lane, as the other rooms have theirs; without a journal it lives as long as the runtime.
+ */
+export class NodeHistory implements LaneStream {
+  /** Name of its stream in the journal. */
+  static readonly streamName = 'node'
+  readonly name = NodeHistory.streamName
+  readonly #tables: HistoryTables
+  readonly #stream: EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>
+
+  constructor({
+    logger,
+    retention = {},
+  }: { readonly logger?: Logger; readonly retention?: Partial<ChainRetentions> } = {}) {
+    const retentions = { ...defaultRetention, ...retention }
+    const chains = Object.fromEntries(
+      chainNames.map((name) => [name, new SequencedFeed<ChainEntry>(retentions[name].records, logger)]),
+    ) as unknown as ChainFeeds
+    this.#tables = {
+      sequence: new SequenceCounter(),
+      chains,
+      retention: retentions,
+      facts: new Table<string, Fact>(),
+      adminMemory: new Table(),
+    }
+    this.#stream = new EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>({
+      name: this.name,
+      catalogue: historyCatalogue,
+      tables: this.#tables,
+      latest: undefined,
+      ...(logger !== undefined && { logger }),
+    })
+  }
+
+  /** Takes records and facts from now on. */
+  start(lane: Lane): void {
+    this.#stream.start(lane)
+  }
+
+  /** The records of each chain that are durable, those of earlier epochs included. */
+  get chains(): ChainFeeds {
+    return this.#tables.chains
+  }
+
+  /** The facts in the order in which they came about. */
+  facts(): readonly Fact[] {
+    return [...this.#tables.facts.rows()].toSorted((one, other) => one.seq - other.seq)
+  }
+
+  /** The fact under a key as it will be once what is under way is durable. */
+  fact(key: string): Fact | undefined {
+    return this.#tables.facts.latest(key)
+  }
+
+  /** What administration remembers, with what is not durable yet. */
+  get adminMemory(): AdminMemory {
+    return latestMemory(this.#tables)
+  }
+
+  /** Resolves with the number of the record once it is durable. Rejects with the errors of the lane. */
+  append<Name extends ChainName>(
+    chain: Name,
+    epoch: EpochId,
+    atMs: number,
+    record: ChainRecords[Name],
+  ): Promise<number> {
+    // Which record goes with which command, the two schemas know.
+    const command = { type: `${chain}_record`, epoch, atMs, record } as HistoryCommand
+    return this.#stream.transact((batch) => batch.take(command).sequence)
+  }
+
+  /** Resolves once the change is durable. Rejects with the errors of the lane. */
+  change({ keep = [], forget = [], accepted }: FactChange): Promise<void> {
+    return this.#stream.transact((batch) => {
+      for (const key of forget) if (this.fact(key) !== undefined) batch.take({ type: 'fact_forget', key })
+      if (accepted !== undefined) batch.take({ type: 'admin_commit_accept', ...accepted })
+      for (const { key, content } of keep)
+        if (!this.#isKnown(key, content)) batch.take({ type: 'fact_keep', key, content })
+    })
+  }
+
+  /** What says nothing new is not written again. */
+  #isKnown(key: string, content: FactContent): boolean {
+    const known = this.fact(key)
+    return known !== undefined && isDeepStrictEqual(known.content, content)
+  }
+
+  /** Ends the feeds of the chains: nothing follows. */
+  close(): void {
+    for (const name of chainNames) this.chains[name].close()
+  }
+
+  /** @internal Part of {@link LaneStream}. */
+  restore(row: JsonObject): void {
+    this.#stream.restore(row)
+  }
+
+  /** @internal Part of {@link LaneStream}. */
+  replay(stored: JsonObject): void {
+    this.#stream.replay(stored)
+  }
+
+  /** @internal Part of {@link LaneStream}. */
+  capture(): Iterable<JsonObject> {
+    return this.#stream.capture()
+  }
+}

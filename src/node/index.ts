@@ -1,0 +1,5 @@
+/** The room of the node: what this host should be doing, and whether it may. */
+export * from './public.js'
+export { NodeHistory } from './history.js'
+export { LocalNode } from './local-node.js'
+export { runtimeNodeSchema } from './local-node-options.js'

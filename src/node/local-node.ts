@@ -1,0 +1,387 @@
+import type { Clock } from '../base/clock.js'
+import type { DeadlineQueue } from '../base/deadline-queue.js'
+import { StatewardError } from '../base/errors.js'
+import type { IdSource } from '../base/ids.js'
+import type { Inspect } from '../base/inspection.js'
+import type { Logger } from '../base/logger.js'
+import { createDeferred, silence } from '../base/promises.js'
+import type { JobList } from '../work/job-list.js'
+import { NodeAdmissionGate } from './admission-gate.js'
+import { AdminSocket, type AdminVerifier } from './admin/index.js'
+import type { ChainFeeds } from './chain-entry.js'
+import type { DaemonDefinition } from './daemon-definition.js'
+import { DaemonSupervisor } from './daemon-supervisor.js'
+import type { DaemonRef } from './daemon.js'
+import { NodeError } from './errors.js'
+import type { NodeEvent, OperatorEvent } from './event.js'
+import { Executor, type ExecutorStats } from './executor.js'
+import type { FoldEvent } from './fold-event.js'
+import type { NodeHistory } from './history.js'
+import type { EpochId, NodeId } from './ids.js'
+import type { Participant } from './loop-ports.js'
+import { NodeLoop, type NodeLoopStats } from './loop.js'
+import { resolveRuntimeNodeOptions, type RuntimeNodeOptions } from './local-node-options.js'
+import { NodeChains } from './node-chains.js'
+import { NodeDispatcher } from './node-dispatcher.js'
+import type { NodeConfiguration } from './options.js'
+import type { ProbeRegistry } from './probes.js'
+import type { PublishHandle } from './publish-handle.js'
+import type { AdminAuditRecord } from './records.js'
+import type { RecoveryRegistry } from './recovery.js'
+import { restoredEventsOf } from './remembering.js'
+import { emptySnapshot } from './snapshot-projection.js'
+import { SnapshotReader } from './snapshot-reader.js'
+import type { NodeSnapshot } from './snapshot.js'
+import { NodeState } from './state.js'
+import type { DaemonIntent } from './vocabulary.js'
+
+/** What a node shares with the rest of its runtime. */
+export interface NodeSurroundings {
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly ids: IdSource
+  readonly jobs: JobList
+  readonly logger: Logger
+  readonly history: NodeHistory
+  /** Puts what the composition root has into a definition. */
+  readonly bind?: (definition: DaemonDefinition) => DaemonDefinition
+  readonly inspect?: Inspect
+}
+
+/** What a node has done so far. */
+export interface NodeStats extends NodeLoopStats {
+  readonly executor: ExecutorStats
+  /** Records that never became durable: refused by the journal, or never handed to it. */
+  readonly chains: { readonly refused: number; readonly lost: number }
+  /** What daemons have said or been told that was lost. */
+  readonly droppedByDaemons: number
+}
+
+/** How an attempt of an operator is submitted. */
+export interface SubmitAttemptOptions {
+  /** Milliseconds that it waits for room in the queue. Default 5,000. */
+  readonly timeoutMs?: number
+  /** The instant by which it is judged, for one that came by another node: that of its source. Default now. */
+  readonly judgedAtMs?: number
+}
+
+/** How a node is shut down. */
+export interface ShutdownNodeOptions {
+  /** Milliseconds that its daemons have to end. Default what they are granted. */
+  readonly graceMs?: number
+}
+
+/** What a shutdown has found. */
+export interface NodeReport {
+  readonly passes: number
+  readonly droppedActions: number
+  readonly executor: ExecutorStats
+}
+
+const defaultShutdownTimeoutMs = 2000
+const defaultSubmitTimeoutMs = 5000
+
+/**
+ * The node of this process: what it should be doing, and whether it may. Intents say what is wished, events what is; with every
+ * tick the loop asks for the difference, and the dispatcher sees to it. What it must not forget it takes up again when it is
+ * opened after a crash: intents, maintenance, freeze, gates, and daemons that are still alive.
+ *
+ *     const { node } = runtime
+ *     await node.runDaemon(defineDaemon('indexer', index))
+ *     node.reader.read().daemons
+ */
+export class LocalNode {
+  readonly id: NodeId
+  /** This life of its loop; another one after every start. */
+  readonly epoch: EpochId
+  /** What it knew at the last tick, and how to follow that. */
+  readonly reader: SnapshotReader
+  readonly probes: ProbeRegistry
+  readonly recovery: RecoveryRegistry
+  readonly #surroundings: NodeSurroundings
+  readonly #configuration: NodeConfiguration
+  readonly #loop: NodeLoop
+  readonly #executor: Executor
+  readonly #supervisor: DaemonSupervisor
+  readonly #chains: NodeChains
+  /** Its own end of the queue: the loop ends by a shutdown only. */
+  readonly #handle: PublishHandle
+  readonly #shutdownTimeoutMs: number
+  readonly #verifier: AdminVerifier | undefined
+  readonly #socketPath: string | undefined
+  /** Where it listens for operators. */
+  #socket: AdminSocket | undefined
+  readonly #onSnapshot = new Set<(snapshot: NodeSnapshot) => void>()
+  #running: Promise<number> | undefined
+  #ending: Promise<NodeReport> | undefined
+
+  /** Raises `invalid_input` naming the field. */
+  constructor(options: RuntimeNodeOptions, surroundings: NodeSurroundings) {
+    const { configuration, parts } = resolveRuntimeNodeOptions(options)
+    const { clock, deadlines, ids, jobs, logger, history, inspect } = surroundings
+    this.#surroundings = surroundings
+    this.#configuration = configuration
+    this.#verifier = parts.verifier
+    this.#socketPath = parts.adminSocket
+    this.#shutdownTimeoutMs = parts.shutdownTimeoutMs ?? defaultShutdownTimeoutMs
+    this.id = configuration.thisNode
+    this.epoch = epochOf(ids)
+    const { epoch } = this
+    const inspected = inspect === undefined ? {} : { inspect }
+    this.reader = new SnapshotReader(emptySnapshot(new NodeState(configuration).version(), epoch), logger)
+    this.#chains = new NodeChains({ history, epoch, thisNode: this.id, clock, logger })
+    this.#supervisor = new DaemonSupervisor({
+      clock,
+      deadlines,
+      jobs,
+      logger,
+      stopGraceMs: configuration.supervision.stopGraceMs,
+      sink: {
+        publish: (event) => this.#post(event),
+        tryPublish: (event) => this.#loop.queue.post(event) === 'sent',
+      },
+      ...(parts.fenceOf !== undefined && { fenceOf: parts.fenceOf }),
+      ...inspected,
+    })
+    for (const definition of parts.daemons ?? []) this.define(definition)
+    const dispatcher = new NodeDispatcher({
+      supervisor: this.#supervisor,
+      history,
+      clock,
+      now: () => this.#loop.now,
+      post: (event) => this.#post(event),
+      ...(parts.replicas !== undefined && { replicas: parts.replicas }),
+      ...(parts.placement !== undefined && { placement: parts.placement }),
+      ...(parts.control !== undefined && { control: parts.control }),
+    })
+    const gate = new NodeAdmissionGate(configuration.backpressure)
+    this.#executor = new Executor({
+      capacity: configuration.actionQueueCapacity,
+      maxDeferCount: configuration.backpressure.maxDeferCount,
+      gate,
+      dispatcher,
+      recorder: {
+        disposed: (pending, disposition) => this.#chains.recordAction(pending, disposition),
+        failed: ({ id }, reason) => this.#chains.recordFailure(`action-id:${id}`, reason),
+      },
+      clock,
+      deadlines,
+      logger,
+      ...inspected,
+    })
+    const { placement, onFolded } = parts
+    this.#loop = new NodeLoop({
+      configuration,
+      epoch,
+      clock,
+      deadlines,
+      logger,
+      chains: this.#chains,
+      history,
+      executor: this.#executor,
+      publish: (snapshot, isChanged) => this.#publish(snapshot, isChanged),
+      onGateOpened: (daemon) => gate.open(daemon),
+      ports: {
+        control: dispatcher,
+        ...(parts.scorer !== undefined && { scorer: parts.scorer }),
+        ...(parts.aborter !== undefined && { aborter: parts.aborter }),
+        ...(parts.migrations !== undefined && { migrations: parts.migrations }),
+        ...(placement !== undefined && { onPlacementInvalidated: (node: NodeId) => placement.invalidate(node) }),
+        ...(onFolded !== undefined && { onFolded }),
+      },
+      ...(parts.verifier !== undefined && { verifier: parts.verifier }),
+      ...inspected,
+    })
+    this.probes = this.#loop.probes
+    this.recovery = this.#loop.recovery
+    this.#handle = this.#loop.handle()
+    if (parts.verifier !== undefined && (parts.aborter === undefined || parts.migrations === undefined)) {
+      logger.warn({ node: this.id }, 'a node has operators, and nothing that could end migrations')
+    }
+  }
+
+  /** The records of its chains that are durable, those of earlier lives included: to be read, waited for and followed. */
+  get chains(): ChainFeeds {
+    return this.#surroundings.history.chains
+  }
+
+  /** Who may administer it; `undefined` where nothing is verified. */
+  get verifier(): AdminVerifier | undefined {
+    return this.#verifier
+  }
+
+  /** How it works, with every default filled in. */
+  get configuration(): NodeConfiguration {
+    return this.#configuration
+  }
+
+  get stats(): NodeStats {
+    return {
+      ...this.#loop.stats,
+      executor: this.#executor.stats,
+      chains: this.#chains.losses,
+      droppedByDaemons: this.#supervisor.dropped,
+    }
+  }
+
+  /** Whether its loop takes events and ticks. */
+  get isRunning(): boolean {
+    return this.#loop.state === 'running'
+  }
+
+  /**
+   * Takes up what an earlier life has left: folds what must not be forgotten, then what becomes of daemons that are still alive, and
+   * only then lets the first tick come (14.4). To be called once, when the lane is open.
+   */
+  async start(): Promise<void> {
+    const adopted = await this.#supervisor.adopt()
+    const { history } = this.#surroundings
+    this.#running = silence(
+      this.#loop.run((anchor) => [
+        ...restoredEventsOf(history.facts(), this.id, anchor),
+        // What it adopted, it has seen: events of its own, of a shape that folds.
+        ...(adopted as readonly FoldEvent[]),
+      ]),
+    )
+  }
+
+  /**
+   * Listens for operators, where it was told to; what they ask for waits in the queue until the loop runs. To be called once,
+   * before {@link LocalNode.start}. Rejects with what keeps an {@link AdminSocket} from opening.
+   */
+  async listen(): Promise<void> {
+    const path = this.#socketPath
+    if (path === undefined) return
+    const { clock, logger } = this.#surroundings
+    const host = {
+      verifier: this.#verifier,
+      submit: (attempt: OperatorEvent) => this.submit(attempt),
+      snapshot: () => this.reader.read(),
+    }
+    this.#socket = await AdminSocket.open({ path, host, clock, logger })
+  }
+
+  /** Another handle to publish with; close it when nothing more is to come. */
+  handle(): PublishHandle {
+    return this.#handle.clone()
+  }
+
+  /** Tells the loop something; resolves once it is in its queue. Rejects with `invalid_input` and `node.loop_closed`. */
+  publish(event: NodeEvent): Promise<void> {
+    return this.#handle.publish(event)
+  }
+
+  /** Adds a definition, or replaces it; whether the daemon runs, its intent says. */
+  define(definition: DaemonDefinition): void {
+    const { bind = (given) => given } = this.#surroundings
+    this.#supervisor.define(bind(definition))
+  }
+
+  /** Wishes that a daemon runs here or, with `node`, on that node alone, from now on and over restarts. */
+  runDaemon(daemon: DaemonDefinition | DaemonRef, node?: NodeId): Promise<void> {
+    if ('runner' in daemon) this.define(daemon)
+    return this.#wish(daemon, 'run', node)
+  }
+
+  /** Wishes that a daemon does not run, from now on and over restarts. */
+  stopDaemon(daemon: DaemonDefinition | DaemonRef): Promise<void> {
+    return this.#wish(daemon, 'stop')
+  }
+
+  /** Ends a copy at once and by itself: for who can no longer say that it may run here. */
+  endDaemon(daemon: DaemonRef, graceMs: number): void {
+    this.#supervisor.stop(daemon, graceMs, 'lease_lost')
+  }
+
+  /** What daemons can be started here. */
+  daemons(): readonly DaemonDefinition[] {
+    return this.#supervisor.definitions()
+  }
+
+  /**
+   * Submits what an operator asks for, signed or not. Resolves with its audit record, whatever became of it, once what follows from
+   * it is durable. Rejects with `invalid_input`, `node.queue_full`, `node.loop_closed` and the errors of the lane.
+   */
+  submit(attempt: OperatorEvent, options: SubmitAttemptOptions = {}): Promise<AdminAuditRecord> {
+    const { timeoutMs = defaultSubmitTimeoutMs, judgedAtMs } = options
+    return this.#loop.queue.submit(attempt, { timeoutMs, ...(judgedAtMs !== undefined && { judgedAtMs }) })
+  }
+
+  /** A drain waits for this part of the process from now on. */
+  addParticipant(participant: Participant): void {
+    this.#loop.addParticipant(participant)
+  }
+
+  /** Told of every snapshot right when it is published; must not throw. */
+  onSnapshot(listener: (snapshot: NodeSnapshot) => void): Disposable {
+    this.#onSnapshot.add(listener)
+    return { [Symbol.dispose]: () => void this.#onSnapshot.delete(listener) }
+  }
+
+  /**
+   * Ends the loop, then the executor, each within its time, and the daemons; later calls share the first one. Rejects with
+   * `node.loop_timeout` and `node.executor_timeout` where one did not end in time, when everything else is over.
+   */
+  shutdown(options: ShutdownNodeOptions = {}): Promise<NodeReport> {
+    this.#ending ??= silence(this.#shutdown(options))
+    return this.#ending
+  }
+
+  async #shutdown({ graceMs = this.#configuration.supervision.stopGraceMs }: ShutdownNodeOptions): Promise<NodeReport> {
+    const timeoutMs = this.#shutdownTimeoutMs
+    await this.#socket?.close()
+    try {
+      await this.#handle.publishTimeout({ type: 'shutdown' }, timeoutMs)
+    } catch (refusal) {
+      // Full for so long: it ends without being asked.
+      if (!StatewardError.is(refusal, 'node.loop_closed')) this.#loop.abort()
+    }
+    // Its daemons end with it, and nobody is left to be told how.
+    const daemons = this.#supervisor.close(graceMs)
+    const passes = await this.#within(timeoutMs, this.#running ?? Promise.resolve(0))
+    await daemons
+    this.reader.close()
+    this.#onSnapshot.clear()
+    if (passes === undefined) {
+      const stuck = this.#loop.state === 'stopping' ? 'node.executor_timeout' : 'node.loop_timeout'
+      throw new NodeError(stuck, { timeoutMs })
+    }
+    return { passes, droppedActions: this.#loop.stats.droppedActions, executor: this.#executor.stats }
+  }
+
+  /** @internal Ends the feeds of its chains: nothing becomes durable any more. */
+  closeChains(): void {
+    this.#surroundings.history.close()
+  }
+
+  #wish(daemon: DaemonDefinition | DaemonRef, intent: DaemonIntent, node?: NodeId): Promise<void> {
+    const ref = 'daemon' in daemon ? daemon.daemon : daemon
+    const pin = node === undefined ? {} : { node }
+    return this.publish({ type: 'daemon_intent_update', daemon: ref, intent, ...pin })
+  }
+
+  async #post(event: NodeEvent): Promise<void> {
+    if ((await this.#loop.queue.postWhenRoom(event)) === 'closed') throw new NodeError('node.loop_closed', {})
+  }
+
+  #publish(snapshot: NodeSnapshot, isChanged: boolean): void {
+    this.reader.publish(snapshot, isChanged)
+    for (const listener of this.#onSnapshot) listener(snapshot)
+  }
+
+  /** What the promise resolves with; `undefined` when that takes too long. */
+  async #within<Value>(timeoutMs: number, promise: Promise<Value>): Promise<Value | undefined> {
+    const late = createDeferred<undefined>()
+    const deadline = this.#surroundings.deadlines.after(timeoutMs, () => late.resolve(undefined))
+    try {
+      return await Promise.race([promise, late.promise])
+    } finally {
+      deadline[Symbol.dispose]()
+    }
+  }
+}
+
+/** 64 random bits of an id of the runtime: its last 16 digits. */
+function epochOf(ids: IdSource): EpochId {
+  return ids.uuid().replaceAll('-', '').slice(-16) as EpochId
+}

@@ -1,0 +1,37 @@
+import type { ErrorDetails } from '../base/error-details.js'
+import { defineLine } from '../base/log-lines.js'
+
+export const portFailed = defineLine<{ readonly port: string; readonly error: string; readonly cause: ErrorDetails }>(
+  'warn',
+  'a part that a node asks has failed',
+)
+
+export const actionsDropped = defineLine<{ readonly dropped: number; readonly first: string }>(
+  'warn',
+  'actions of a node were dropped, because its executor has no room',
+)
+
+export const commitRefused = defineLine<{ readonly event: string; readonly kind: string; readonly error: string }>(
+  'warn',
+  'what an operator asked of a node was refused',
+)
+
+export const transitionRefused = defineLine<{ readonly from: string; readonly to: string }>(
+  'warn',
+  'a transition was observed that does not follow from where the node stands',
+)
+
+export const recordLost = defineLine<{ readonly chain: string; readonly error: string; readonly cause: ErrorDetails }>(
+  'warn',
+  'a record of a node did not become durable',
+)
+
+export const factLost = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
+  'error',
+  'what a node must not forget did not become durable',
+)
+
+export const loopFailed = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
+  'error',
+  'the loop of a node has failed',
+)

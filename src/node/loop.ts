@@ -1,0 +1,537 @@
+import { createActor } from 'xstate'
+import { ChartTable, type Place } from '../../machines/chart-table.js'
+import { nodeLoopMachine, type NodeLoopActor, type NodeLoopEvent } from '../../machines/node-loop.js'
+import type { Clock } from '../base/clock.js'
+import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
+import { faultFields } from '../base/error-details.js'
+import { messageOf } from '../base/errors.js'
+import type { Inspect } from '../base/inspection.js'
+import type { Logger } from '../base/logger.js'
+import { LoopShare } from '../base/loop-share.js'
+import { createDeferred } from '../base/promises.js'
+import type { NodeAction, PendingAction } from './action.js'
+import { admitCommit, killMigration, migrationsUnderWay, type AdminVerifier } from './admin/index.js'
+import type { NodeEffect } from './effect.js'
+import { NodeError } from './errors.js'
+import type { OperatorEvent } from './event.js'
+import type { Executor } from './executor.js'
+import type { FoldEvent } from './fold-event.js'
+import { fold } from './fold.js'
+import { countForced } from './forced.js'
+import { guardedScorer } from './guarded-scorer.js'
+import type { NodeHistory } from './history.js'
+import type { DaemonId, EpochId } from './ids.js'
+import { actionsDropped, commitRefused, factLost, loopFailed, portFailed, transitionRefused } from './loop-lines.js'
+import type { LoopPorts, Participant } from './loop-ports.js'
+import type { NodeChains } from './node-chains.js'
+import type { NodeConfiguration } from './options.js'
+import { callPort, ProbeRegistry, type OnFault } from './probes.js'
+import { PublishQueue, type PublishHandle, type QueuedAttempt, type QueuedEvent } from './publish-handle.js'
+import { reconcile } from './reconcile/reconcile.js'
+import { ScoreSampler } from './reconcile/score-sampler.js'
+import { RecoveryRegistry } from './recovery.js'
+import { factChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
+import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
+import type { NodeSnapshot } from './snapshot.js'
+import { isFrozen, NodeState, type NodeVersion } from './state.js'
+
+/** What a loop is built on. */
+export interface NodeLoopOptions {
+  readonly configuration: NodeConfiguration
+  readonly epoch: EpochId
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly logger: Logger
+  readonly chains: NodeChains
+  readonly history: Pick<NodeHistory, 'change' | 'adminMemory'>
+  readonly executor: Executor
+  /** Told of each snapshot, and whether it says something other than the one before but for the time; must not throw. */
+  readonly publish: (snapshot: NodeSnapshot, isChanged: boolean) => void
+  /** Told of a daemon that may be started again whatever held it back. */
+  readonly onGateOpened?: (daemon: DaemonId) => void
+  readonly ports?: LoopPorts
+  readonly verifier?: AdminVerifier
+  readonly inspect?: Inspect
+}
+
+/** What a loop has done so far. */
+export interface NodeLoopStats {
+  /** Passes of reconciliation. */
+  readonly passes: number
+  /** Events that were applied, ticks left out. */
+  readonly events: number
+  /** Actions that the executor had no room for. */
+  readonly droppedActions: number
+  /** How often each part that it asks has failed. */
+  readonly faults: Readonly<Record<string, number>>
+}
+
+/** So many events are taken after a tick before the next one is looked for. */
+const drainedAfterTick = 32
+/** A tick that comes later than this many milliseconds puts off the ones behind it (14.13). */
+const lateMs = 5
+/** Events between two looks at the share of the turn. */
+const eventsPerLook = 16
+
+const chart = new ChartTable(nodeLoopMachine)
+
+/**
+ * The one reactor of a node: takes events in the order of their arrival, and with every tick compares what is with what should be
+ * and asks the executor for the difference. Ticks go first, so that a full queue cannot starve them; after each tick some events
+ * are taken whatever the time, so that slow ticks cannot starve the queue (N-450 to N-459).
+ *
+ * Its state is folded in one place and by nobody else; what it says of it are snapshots that change no more.
+ */
+export class NodeLoop {
+  readonly queue: PublishQueue
+  readonly probes = new ProbeRegistry()
+  readonly recovery = new RecoveryRegistry()
+  readonly #options: NodeLoopOptions
+  readonly #state: NodeState
+  readonly #share: LoopShare
+  readonly #actor: NodeLoopActor | undefined
+  readonly #participants = new Map<string, { readonly participant: Participant; reported?: boolean }>()
+  readonly #ended = createDeferred<number>()
+  #sampler: ScoreSampler | undefined
+  #ports: LoopPorts
+  #verifier: AdminVerifier | undefined
+  #place: Place<typeof nodeLoopMachine> = { value: 'idle', context: {} }
+  #tick: Deadline | undefined
+  #isTickDue = false
+  #isScheduled = false
+  #isTurning = false
+  #anchor: WallAnchor
+  #snapshot: NodeSnapshot | undefined
+  #nextActionId = 1
+  #recentEmissions: PendingAction[] = []
+  #published: NodeVersion | undefined
+
+  #passes = 0
+  #events = 0
+  #droppedActions = 0
+  readonly #faults = new Map<string, number>()
+
+  constructor(options: NodeLoopOptions) {
+    const { configuration, clock, deadlines, inspect, ports = {}, verifier } = options
+    this.#options = options
+    this.#ports = ports
+    this.#verifier = verifier
+    this.#state = new NodeState(configuration)
+    this.#share = new LoopShare(clock)
+    this.#useScorer(ports)
+    this.#anchor = this.#newAnchor()
+    this.queue = new PublishQueue({
+      capacity: configuration.eventQueueCapacity,
+      deadlines,
+      onEvent: () => this.#schedule(),
+      onAbandoned: () => {
+        if (this.#send({ type: 'handles_closed', queued: this.queue.size })) this.#finish()
+      },
+    })
+    if (inspect === undefined) return
+    this.#actor = createActor(nodeLoopMachine, { id: `node ${configuration.thisNode}`, clock, inspect }).start()
+  }
+
+  get state(): Place<typeof nodeLoopMachine>['value'] {
+    return this.#place.value
+  }
+
+  get stats(): NodeLoopStats {
+    return {
+      passes: this.#passes,
+      events: this.#events,
+      droppedActions: this.#droppedActions,
+      faults: Object.fromEntries(this.#faults),
+    }
+  }
+
+  /** The instant of the last tick; before the first, that of the start. */
+  get now(): number {
+    return this.#state.now
+  }
+
+  /** Another handle to publish with. */
+  handle(): PublishHandle {
+    return this.queue.handle()
+  }
+
+  /** Puts other parts in the place of those that are asked; what is left out stays. */
+  usePorts(ports: Partial<LoopPorts>): void {
+    this.#ports = { ...this.#ports, ...ports }
+    this.#useScorer(ports)
+  }
+
+  /** A drain waits for this part of the process from now on. */
+  addParticipant(participant: Participant): void {
+    this.#participants.set(participant.name, { participant })
+  }
+
+  /**
+   * Folds what an earlier life has left, then takes events and ticks; to be called once. `restore` is told how the clocks belong
+   * together. Resolves with the number of passes when the loop has ended; rejects with `node.loop_failed`.
+   */
+  run(restore: (anchor: WallAnchor) => readonly FoldEvent[] = () => []): Promise<number> {
+    if (this.state !== 'idle') return this.#ended.promise
+    this.#anchor = this.#newAnchor()
+    try {
+      this.#fold({ type: 'started', at: this.#anchor.monotonic })
+      for (const event of restore(this.#anchor)) this.#fold(event)
+    } catch (cause) {
+      this.#fail(cause)
+      return this.#ended.promise
+    }
+    this.#send({ type: 'start' })
+    this.#publish()
+    this.#armTick(this.#options.clock.monotonicNow() + this.#options.configuration.tickIntervalMs)
+    if (this.queue.handles === 0 && this.#send({ type: 'handles_closed', queued: this.queue.size })) this.#finish()
+    else if (this.queue.size > 0) this.#schedule()
+    return this.#ended.promise
+  }
+
+  /** Ends at once, whatever is queued: for an owner whose shutdown finds no room. */
+  abort(): void {
+    if (this.#send({ type: 'shut_down' })) this.#finish()
+  }
+
+  #useScorer({ scorer }: Partial<LoopPorts>): void {
+    if (scorer !== undefined) this.#sampler = new ScoreSampler(guardedScorer(scorer, this.#onFault))
+  }
+
+  /** In a turn of its own: whoever publishes goes on first. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#isTurning || this.state !== 'running') return
+    this.#isScheduled = true
+    queueMicrotask(this.#onTurn)
+  }
+
+  readonly #onTurn = (): void => {
+    this.#isScheduled = false
+    this.#turn()
+  }
+
+  /** One arm is the timer, the other the queue; the timer goes first. */
+  #turn(): void {
+    if (this.#isTurning || this.state !== 'running') return
+    this.#isTurning = true
+    try {
+      this.#work()
+    } catch (cause) {
+      this.#fail(cause)
+    } finally {
+      this.#isTurning = false
+    }
+    if (this.state === 'running' && (this.#isTickDue || this.queue.size > 0)) {
+      this.#isScheduled = true
+      this.#share.nextTurn(this.#onTurn)
+    }
+  }
+
+  #work(): void {
+    let taken = 0
+    while (this.state === 'running') {
+      if (this.#isTickDue) {
+        this.#isTickDue = false
+        this.#onTick()
+        for (let count = 0; count < drainedAfterTick && this.#takeOne(); count += 1);
+      } else if (!this.#takeOne()) return
+      taken += 1
+      if (taken % eventsPerLook === 0 && this.#share.isUsedUp) return
+    }
+  }
+
+  /** False when there was nothing to take, or when nothing is taken any more. */
+  #takeOne(): boolean {
+    if (this.state !== 'running') return false
+    const queued = this.queue.take()
+    if (queued === undefined) return false
+    this.#apply(queued)
+    if (this.state !== 'running') return false
+    const { size, handles } = this.queue
+    if (handles === 0 && this.#send({ type: 'applied', queued: size, handles })) this.#finish()
+    return true
+  }
+
+  #apply({ event, attempt }: QueuedEvent): void {
+    this.#events += 1
+    switch (event.type) {
+      case 'shutdown':
+        if (this.#send({ type: 'shut_down' })) this.#finish()
+        return
+      case 'log_line':
+        this.#options.chains.recordLine(event.level, event.message, event.daemonId)
+        return
+      case 'tick':
+        // Lets time pass, and reconciles nothing.
+        this.#fold({ type: 'tick', at: this.#options.clock.monotonicNow() })
+        return
+      case 'admin_event':
+      case 'signed_admin_commit':
+      case 'signed_ice_commit':
+        this.#judge(event, attempt)
+        return
+      default:
+        this.#fold(event)
+        this.#remember(event)
+    }
+  }
+
+  // Ticks
+
+  /** Armed anew each time: on time from when it was due, so that it does not drift; late from when it came. */
+  #armTick(dueAt: number): void {
+    const { clock, deadlines, configuration } = this.#options
+    this.#tick = deadlines.at(dueAt, () => {
+      const firedAt = clock.monotonicNow()
+      this.#armTick((firedAt - dueAt > lateMs ? firedAt : dueAt) + configuration.tickIntervalMs)
+      this.#isTickDue = true
+      if (!this.#isScheduled) this.#turn()
+    })
+  }
+
+  #onTick(): void {
+    this.#anchor = this.#newAnchor()
+    this.#fold({ type: 'tick', at: this.#anchor.monotonic })
+    this.#pollProbes()
+    this.#askParticipants()
+    this.#recover()
+    this.#reconcile()
+    this.#publish()
+    const { actionQueueCapacity } = this.#options.configuration
+    this.#recentEmissions = this.#recentEmissions.slice(-actionQueueCapacity)
+  }
+
+  #pollProbes(): void {
+    const { thisNode } = this.#options.configuration
+    const counts = this.probes.counts()
+    const { locality, health, inventory } = this.probes.poll(this.#onFault)
+    for (const [peer, rttMs] of locality.samples) if (peer !== thisNode) this.#fold({ type: 'rtt_sample', peer, rttMs })
+    for (const [peer, state] of health.samples) {
+      if (peer !== thisNode) this.#fold({ type: 'node_health', peer, health: state })
+    }
+    if (counts.inventory === 0) return
+    const samples = inventory.samples.flatMap(([peer, found]) =>
+      peer === thisNode ? [] : [{ peer, inventory: found }],
+    )
+    // Nobody is forgotten because a probe has failed, or because none knew anything (6.3).
+    const isComplete = !inventory.hasFailed && inventory.samples.length > 0
+    if (samples.length > 0 || isComplete) this.#fold({ type: 'inventory_polled', samples, isComplete })
+  }
+
+  #askParticipants(): void {
+    for (const [name, known] of this.#participants) {
+      // One that cannot say counts as busy: nothing is given up because of it.
+      const isIdle = callPort(`participant ${name}`, () => known.participant.isIdle(), this.#onFault) === true
+      if (known.reported === isIdle) continue
+      known.reported = isIdle
+      this.#fold({ type: 'participant_report', participant: name, isIdle })
+    }
+  }
+
+  #recover(): void {
+    const slots = this.recovery.run(this.#onFault)
+    if (slots.length > 0) this.#options.logger.debug({ slots }, 'recovery handlers have put slots back')
+  }
+
+  #reconcile(): void {
+    const version = this.#state.version()
+    const actions = reconcile(version, this.#sampler?.sample(version))
+    this.#passes += 1
+    const enqueued = this.#enqueue(actions)
+    this.#fold({ type: 'reconciled', enqueued })
+  }
+
+  /** Every action takes a number; one that finds no room takes it along, and the next pass asks again. */
+  #enqueue(actions: readonly NodeAction[]): readonly NodeAction[] {
+    const { executor, logger } = this.#options
+    const emittedAt = this.#state.now
+    const enqueued: NodeAction[] = []
+    let firstDropped: NodeAction | undefined
+    for (const action of actions) {
+      const pending: PendingAction = Object.freeze({ id: this.#nextId(), action, emittedAt })
+      if (executor.offer(pending)) {
+        enqueued.push(action)
+        this.#recentEmissions.push(pending)
+      } else firstDropped ??= action
+    }
+    const dropped = actions.length - enqueued.length
+    if (firstDropped !== undefined) {
+      this.#droppedActions += dropped
+      actionsDropped(logger, { dropped, first: firstDropped.type })
+    }
+    return enqueued
+  }
+
+  #nextId(): number {
+    const id = this.#nextActionId
+    if (!Number.isSafeInteger(id)) throw new NodeError('node.sequence_overflow', { sequence: 'action' })
+    this.#nextActionId += 1
+    return id
+  }
+
+  #publish(): void {
+    const { chains, epoch, publish } = this.#options
+    const { migrations } = this.#ports
+    const version = this.#state.version()
+    const snapshot = projectSnapshot(version, {
+      epoch,
+      pass: this.#passes,
+      recentlyEmitted: this.#recentEmissions,
+      recentFailures: chains.failures,
+      adminAudit: chains.audit,
+      logRing: chains.log,
+      inFlightMigrations: migrationsUnderWay(migrations, (cause) => this.#onFault('migration source', cause)),
+    })
+    const isChanged =
+      this.#published === undefined || isOtherThan(version, this.#published) || hasNews(snapshot, this.#snapshot)
+    this.#published = version
+    this.#snapshot = snapshot
+    publish(snapshot, isChanged)
+  }
+
+  // Operators
+
+  /** Judges an attempt, writes it down, and folds it if it was accepted. */
+  #judge(attempt: OperatorEvent, queued: QueuedAttempt | undefined): void {
+    const { clock, chains, history, logger, configuration } = this.#options
+    const nowMs = queued?.judgedAtMs ?? Math.trunc(clock.wallNow())
+    const { event, audit, accepted } = admitCommit(attempt, {
+      ...(this.#verifier !== undefined && { verifier: this.#verifier }),
+      isFrozen: isFrozen(this.#state),
+      forcedEntries: { count: countForced(this.#state.forced), capacity: configuration.forcedEntriesCapacity },
+      nowMs,
+      memory: history.adminMemory,
+      snapshot: this.#currentSnapshot(),
+    })
+    const record = chains.recordAttempt(audit)
+    if (event === undefined) {
+      const { outcome } = audit
+      if (outcome.status === 'rejected') {
+        commitRefused(logger, { event: audit.event.type, kind: outcome.kind, error: outcome.message })
+      }
+      queued?.onJudged(Promise.resolve(record))
+      return
+    }
+    this.#fold({ type: 'admin_event', event })
+    const durable = this.#remember({ type: 'admin_event', event }, accepted)
+    queued?.onJudged(durable.then(() => record))
+  }
+
+  /** What was published last; its freeze and its migrations are as old as that. */
+  #currentSnapshot(): NodeSnapshot {
+    if (this.#snapshot === undefined) this.#publish()
+    return this.#snapshot as NodeSnapshot
+  }
+
+  // Folding
+
+  #fold(event: FoldEvent): void {
+    const effects = fold(this.#state, event)
+    const { onFolded } = this.#ports
+    if (onFolded !== undefined) callPort('event log', () => onFolded(event), this.#onFault)
+    for (const effect of effects) this.#carryOut(effect)
+    const released = releasedBy(event)
+    if (released !== undefined) this.#options.onGateOpened?.(released)
+  }
+
+  #carryOut(effect: NodeEffect): void {
+    const { control, aborter, onPlacementInvalidated } = this.#ports
+    switch (effect.type) {
+      case 'control':
+        if (control !== undefined) callPort('control sink', () => control.emit(effect.event), this.#onFault)
+        return
+      case 'kill_migration': {
+        const failure = killMigration(effect.migration, { aborter, hasVerifier: this.#verifier !== undefined })
+        if (failure === undefined) return
+        this.#options.chains.recordFailure(failure.source, failure.reason)
+        return
+      }
+      case 'invalidate_placement':
+        if (onPlacementInvalidated === undefined) return
+        callPort('placement', () => onPlacementInvalidated(effect.node), this.#onFault)
+        return
+      case 'observation_refused':
+        transitionRefused(this.#options.logger, { from: effect.from, to: effect.to })
+    }
+  }
+
+  /** Hands to the journal what must not be forgotten of an event; resolves once it is durable. */
+  #remember(event: FoldEvent, accepted?: Parameters<NodeHistory['change']>[0]['accepted']): Promise<void> {
+    const { history, logger } = this.#options
+    const change = factChangeOf(event, rememberedOf(this.#state), this.#anchor)
+    if (change === undefined && accepted === undefined) return Promise.resolve()
+    const durable = history.change({ ...change, ...(accepted !== undefined && { accepted }) })
+    durable.catch((cause: unknown) => factLost(logger, faultFields(cause)))
+    return durable
+  }
+
+  readonly #onFault: OnFault = (port, cause) => {
+    const known = this.#faults.get(port) ?? 0
+    this.#faults.set(port, known + 1)
+    // One that fails does so in every tick: the first is told, the rest counted.
+    if (known === 0) portFailed(this.#options.logger, { port, ...faultFields(cause) })
+  }
+
+  #newAnchor(): WallAnchor {
+    const { clock } = this.#options
+    return { monotonic: clock.monotonicNow(), wall: clock.wallNow() }
+  }
+
+  // The end
+
+  /** Nothing behind is applied; what is known is published once more, and the executor finishes what it has. */
+  #finish(): void {
+    this.#tick?.[Symbol.dispose]()
+    this.#isTickDue = false
+    this.queue.close()
+    try {
+      this.#publish()
+    } catch (cause) {
+      this.#onFault('last snapshot', cause)
+    }
+    void this.#options.executor.close().then(() => {
+      this.#send({ type: 'finished' })
+      this.#ended.resolve(this.#passes)
+    })
+  }
+
+  #fail(cause: unknown): void {
+    const { logger, executor } = this.#options
+    loopFailed(logger, faultFields(cause))
+    this.#send({ type: 'shut_down' })
+    this.#tick?.[Symbol.dispose]()
+    this.queue.close()
+    void executor.close()
+    this.#send({ type: 'finished' })
+    this.#ended.reject(new NodeError('node.loop_failed', { reason: messageOf(cause) }, { cause }))
+  }
+
+  /** False when the chart refuses. */
+  #send(event: NodeLoopEvent): boolean {
+    const next = chart.move(this.#place, event)
+    if (next === undefined) return false
+    this.#place = next
+    this.#actor?.send(event)
+    return true
+  }
+}
+
+/** The daemon whose gate the event has opened before its time. */
+function releasedBy(event: FoldEvent): DaemonId | undefined {
+  if (event.type === 'daemon_lifecycle') {
+    const { type } = event.signal
+    return type === 'exited_cleanly' || type === 'started' ? event.daemon.id : undefined
+  }
+  const isForced = event.type === 'admin_event' && event.event.type === 'force_restart_daemon'
+  return isForced ? event.event.daemon.id : undefined
+}
+
+/** Whether the rings of a snapshot hold something else than those before: their lists stay the same while nothing has come. */
+function hasNews(snapshot: NodeSnapshot, before: NodeSnapshot | undefined): boolean {
+  return (
+    before === undefined ||
+    snapshot.recentFailures !== before.recentFailures ||
+    snapshot.adminAudit !== before.adminAudit ||
+    snapshot.logRing !== before.logRing ||
+    snapshot.inFlightMigrations.length + before.inFlightMigrations.length > 0
+  )
+}

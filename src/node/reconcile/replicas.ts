@@ -1,0 +1,45 @@
+import type { NodeAction } from '../action.js'
+import type { ChainRow } from '../chain-row.js'
+import type { Pass } from './pass.js'
+
+/**
+ * Fourth arm: what this node should hold itself, then how many copies there should be of the chains that it leads; both in the
+ * order of the chains (N-48 to N-50).
+ */
+export function reconcileReplicas(pass: Pass): void {
+  const counts: NodeAction[] = []
+  const { thisNode, actions, led } = pass
+  pass.version.chains.forEach((row) => {
+    const isHeld = row.holders.includes(thisNode)
+    if (isHeld) pass.holdsCopy = true
+    if (row.localIntent !== undefined) local(pass, row, isHeld, actions)
+    if (row.leader !== thisNode) return
+    led.push(row)
+    if (row.desiredReplicas !== undefined) count(pass, row, row.desiredReplicas, counts)
+  })
+  for (const action of counts) actions.push(action)
+}
+
+function local({ version, thisNode, isDraining }: Pass, row: ChainRow, isHeld: boolean, actions: NodeAction[]): void {
+  if (row.localIntent === 'drop') {
+    if (isHeld) actions.push({ type: 'drop_replica', chain: row.chain })
+  } else if (!isHeld && !isDraining && !version.isCordoned) {
+    const source = row.holders.find((holder) => holder !== thisNode)
+    if (source !== undefined) actions.push({ type: 'pull_replica', chain: row.chain, source })
+  }
+}
+
+/** Copies on nodes that drain do not count, and go as soon as there are enough others. */
+function count({ draining, evicted }: Pass, row: ChainRow, desired: number, actions: NodeAction[]): void {
+  const { chain, holders } = row
+  const leaving = draining.size === 0 ? [] : holders.filter((holder) => draining.has(holder))
+  const staying = holders.length - leaving.length
+  if (staying < desired) {
+    actions.push({ type: 'request_placement', chain, exclude: holders })
+    return
+  }
+  const victim = leaving[0] ?? (staying > desired ? holders[0] : undefined)
+  if (victim === undefined || evicted.has(chain)) return
+  actions.push({ type: 'request_eviction', chain, victim })
+  evicted.add(chain)
+}

@@ -1,0 +1,81 @@
+import { isCoolingDown, type ChainRow } from '../chain-row.js'
+import type { ChainId, NodeId } from '../ids.js'
+import type { MigrationCost, Scorer } from '../scorer.js'
+import type { Pass } from './pass.js'
+
+/** How copies are judged: by a scorer, and by scores that were taken before, where there are any. */
+export interface Scoring {
+  readonly scorer: Scorer
+  /** The score of a copy as it was sampled. Default: the scorer is asked. */
+  readonly sampled?: (chain: ChainId, node: NodeId) => number | undefined
+}
+
+/** What rounding may make of a difference between two scores. */
+const rounding = 1e-9
+
+/**
+ * Seventh arm: the worst copy of a chain that this node leads gives way to a node that is clearly better, in the order of the
+ * chains (N-55 to N-57, N-62 to N-64).
+ */
+export function reconcilePlacement({ version, actions, evicted, led }: Pass, scoring: Scoring | undefined): void {
+  if (scoring === undefined) return
+  const { cooldownMs } = version.configuration.scheduler
+  for (const row of led) {
+    const { chain } = row
+    if (evicted.has(chain) || isCoolingDown(row, version.now, cooldownMs)) continue
+    const victim = victimOf(row, scoring, version.configuration.scheduler)
+    if (victim === undefined) continue
+    actions.push({ type: 'request_eviction', chain, victim })
+    evicted.add(chain)
+  }
+}
+
+interface Thresholds {
+  readonly scoreFloor: number
+  readonly hysteresisGap: number
+  readonly costPerMs: number
+}
+
+function victimOf(
+  { chain, holders }: ChainRow,
+  { scorer, sampled = (id, node) => scorer.score(id, node) }: Scoring,
+  { scoreFloor, hysteresisGap, costPerMs }: Thresholds,
+): NodeId | undefined {
+  const worst = worstOf(holders, (node) => sampled(chain, node))
+  if (worst === undefined || worst.score >= scoreFloor) return undefined
+  const { node } = worst
+  // A sample may be old: what is moved is moved for what holds now.
+  const live = opinion(scorer.liveScore === undefined ? scorer.score(chain, node) : scorer.liveScore(chain, node))
+  if (live === undefined || live >= scoreFloor) return undefined
+  const alternative = scorer.bestAlternative(chain, holders)
+  if (alternative === undefined || opinion(alternative.score) === undefined) return undefined
+  const gain = alternative.score - live
+  if (gain <= hysteresisGap + rounding) return undefined
+  const cost = costOf(scorer.migrationCost?.(chain, alternative.node), costPerMs)
+  return gain - cost > rounding ? node : undefined
+}
+
+/** The lowest score; of several the smallest node. */
+function worstOf(
+  holders: readonly NodeId[],
+  scoreOf: (node: NodeId) => number | undefined,
+): { readonly node: NodeId; readonly score: number } | undefined {
+  let worst: { readonly node: NodeId; readonly score: number } | undefined
+  for (const node of holders) {
+    const score = opinion(scoreOf(node))
+    if (score !== undefined && (worst === undefined || score < worst.score)) worst = { node, score }
+  }
+  return worst
+}
+
+/** NaN is no opinion. */
+function opinion(score: number | undefined): number | undefined {
+  return Number.isNaN(score) ? undefined : score
+}
+
+function costOf(cost: MigrationCost | undefined, costPerMs: number): number {
+  if (cost === undefined) return 0
+  const { transferMs, disruptionMs, reliabilityFactor = 1 } = cost
+  const weight = Number.isFinite(reliabilityFactor) && reliabilityFactor > 0 ? reliabilityFactor : 1
+  return costPerMs * (transferMs + disruptionMs) * weight
+}

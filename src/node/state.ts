@@ -1,0 +1,162 @@
+import { initialFreeze, type FreezePlace } from '../../machines/freeze-gate.js'
+import { initialMaintenance, type MaintenancePlace } from '../../machines/maintenance.js'
+import { VersionedTable, type TableVersion } from '../state/versioned-table.js'
+import type { BlobRow } from './blob-row.js'
+import { isInert, newChain, type ChainRow } from './chain-row.js'
+import { isTimed, type DaemonRow } from './daemon-row.js'
+import { noneForced, type ForcedEntries } from './forced.js'
+import type { BlobId, ChainId, DaemonId, NodeId } from './ids.js'
+import type { NodeConfiguration } from './options.js'
+import { isUnknown, newPeer, type AvoidRow, type PeerRow } from './peer-row.js'
+import type { Restart } from './restart.js'
+import type { MonotonicMs } from './vocabulary.js'
+
+/** What a node knows and wishes, as it is at one instant. It never changes. */
+export interface NodeVersion {
+  readonly configuration: NodeConfiguration
+  /** The instant of the last tick; before the first one, that of the start. */
+  readonly now: MonotonicMs
+  readonly daemons: TableVersion<DaemonId, DaemonRow>
+  readonly chains: TableVersion<ChainId, ChainRow>
+  readonly peers: TableVersion<NodeId, PeerRow>
+  readonly blobs: TableVersion<BlobId, BlobRow>
+  readonly avoided: TableVersion<NodeId, AvoidRow>
+  readonly maintenance: MaintenancePlace
+  readonly freeze: FreezePlace
+  /** Whether this node takes nothing new. */
+  readonly isCordoned: boolean
+  readonly forced: ForcedEntries
+  /** Restarts that operators have asked for, in this order, one at a time. */
+  readonly restarts: readonly Restart[]
+  /** The parts of the process that a drain waits for, and whether each is idle. */
+  readonly participants: ReadonlyMap<string, boolean>
+}
+
+/** Whether nothing is reconciled, by the instant of the last tick. */
+export function isFrozen({ freeze, now }: Pick<NodeVersion, 'freeze' | 'now'>): boolean {
+  return freeze.value === 'frozen' && now < (freeze.context.until ?? now)
+}
+
+/**
+ * The state of one node, changed in place by the fold alone. Rows are frozen; whoever reads takes a {@link NodeState.version},
+ * which costs what has changed since the last one.
+ */
+export class NodeState {
+  readonly configuration: NodeConfiguration
+  now: MonotonicMs = 0
+  maintenance: MaintenancePlace = initialMaintenance
+  freeze: FreezePlace = initialFreeze
+  isCordoned = false
+  forced: ForcedEntries = noneForced
+  restarts: readonly Restart[] = []
+  readonly blobs = new VersionedTable<BlobId, BlobRow>()
+  readonly avoided = new VersionedTable<NodeId, AvoidRow>()
+  readonly #daemons = new VersionedTable<DaemonId, DaemonRow>()
+  readonly #chains = new VersionedTable<ChainId, ChainRow>()
+  readonly #peers = new VersionedTable<NodeId, PeerRow>()
+  #participants: ReadonlyMap<string, boolean> = new Map()
+  /** Daemons that time will change. */
+  readonly #timed = new Set<DaemonId>()
+  /** Chains of which there may be nothing left to know. */
+  readonly #inert = new Set<ChainId>()
+
+  constructor(configuration: NodeConfiguration) {
+    this.configuration = configuration
+  }
+
+  /** Everything as it is now, for good. */
+  version(): NodeVersion {
+    return {
+      configuration: this.configuration,
+      now: this.now,
+      daemons: this.#daemons.version(),
+      chains: this.#chains.version(),
+      peers: this.#peers.version(),
+      blobs: this.blobs.version(),
+      avoided: this.avoided.version(),
+      maintenance: this.maintenance,
+      freeze: this.freeze,
+      isCordoned: this.isCordoned,
+      forced: this.forced,
+      restarts: this.restarts,
+      participants: this.#participants,
+    }
+  }
+
+  daemon(id: DaemonId): DaemonRow | undefined {
+    return this.#daemons.get(id)
+  }
+
+  /** Every daemon, in order. */
+  daemons(): Iterable<DaemonRow> {
+    return this.#daemons.version().values()
+  }
+
+  putDaemon(row: DaemonRow): void {
+    this.#daemons.set(row.id, row)
+    if (isTimed(row)) this.#timed.add(row.id)
+    else this.#timed.delete(row.id)
+  }
+
+  removeDaemon(id: DaemonId): void {
+    this.#daemons.delete(id)
+    this.#timed.delete(id)
+  }
+
+  /** Daemons that time may change. */
+  timedDaemons(): DaemonRow[] {
+    return [...this.#timed].flatMap((id) => this.#daemons.get(id) ?? [])
+  }
+
+  chain(chain: ChainId): ChainRow | undefined {
+    return this.#chains.get(chain)
+  }
+
+  /** Changes a chain, which is there from then on. */
+  changeChain(chain: ChainId, change: (row: ChainRow) => ChainRow): void {
+    const before = this.#chains.get(chain) ?? newChain(chain)
+    const row = change(before)
+    if (row === before && this.#chains.get(chain) !== undefined) return
+    this.#chains.set(chain, row)
+    // Whether it still rests after a rebalance, the tick asks again.
+    if (isInert(row, Infinity, 0)) this.#inert.add(chain)
+  }
+
+  /** Forgets chains that nobody holds, leads or wants. */
+  pruneChains(): void {
+    const { cooldownMs } = this.configuration.scheduler
+    for (const chain of this.#inert) {
+      const row = this.#chains.get(chain)
+      const isLeft = row !== undefined && isInert(row, Infinity, 0)
+      if (isLeft && !isInert(row, this.now, cooldownMs)) continue
+      this.#inert.delete(chain)
+      if (isLeft) this.#chains.delete(chain)
+    }
+  }
+
+  peer(node: NodeId): PeerRow | undefined {
+    return this.#peers.get(node)
+  }
+
+  /** Every node of which something is known, in order. */
+  peers(): Iterable<PeerRow> {
+    return this.#peers.version().values()
+  }
+
+  /** Changes what is known of a node, which is forgotten when nothing is left. */
+  changePeer(node: NodeId, change: Partial<PeerRow>): void {
+    const row = { ...(this.#peers.get(node) ?? newPeer(node)), ...change }
+    if (isUnknown(row)) this.#peers.delete(node)
+    else this.#peers.set(node, row)
+  }
+
+  removePeer(node: NodeId): void {
+    this.#peers.delete(node)
+    this.avoided.delete(node)
+  }
+
+  setParticipant(name: string, isIdle: boolean): void {
+    if (this.#participants.get(name) === isIdle) return
+    this.#participants = new Map(this.#participants).set(name, isIdle)
+  }
+}

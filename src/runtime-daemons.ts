@@ -1,0 +1,86 @@
+import { onAbort } from './base/abort.js'
+import type { IdSource } from './base/ids.js'
+import { createDeferred, silence } from './base/promises.js'
+import type { DaemonDefinition, DaemonRunner, DaemonScope, RunningDaemon } from './node/index.js'
+import { ProcessFailed, type Processes, type SystemCommand } from './processes/index.js'
+
+/** A program of the operating system that runs as a daemon. What becomes of it when its node is gone says `recover`: default `adopt`. */
+export interface SystemDaemonOptions extends Omit<SystemCommand, 'recover' | 'timeoutMs'> {
+  readonly recover?: SystemCommand['recover']
+}
+
+/** What a program runs by. */
+export interface DaemonProcesses {
+  readonly processes: Processes
+  readonly ids: IdSource
+}
+
+/**
+ * Runs a program as a daemon, by the processes of the runtime, which needs a `systemDirectory` for that: it is on record before it is
+ * there, outlives its node if it is to be adopted, and is ended as a whole.
+ *
+ *     defineDaemon('proxy', new SystemDaemon({ command: 'nginx', args: ['-g', 'daemon off;'] }))
+ */
+export class SystemDaemon implements DaemonRunner {
+  readonly kind = 'system'
+  readonly #options: SystemDaemonOptions
+  readonly #runtime: DaemonProcesses | undefined
+
+  constructor(options: SystemDaemonOptions, runtime?: DaemonProcesses) {
+    this.#options = options
+    this.#runtime = runtime
+  }
+
+  /** The same with the processes of a runtime. */
+  on(runtime: DaemonProcesses): SystemDaemon {
+    return new SystemDaemon(this.#options, runtime)
+  }
+
+  async start(scope: DaemonScope): Promise<RunningDaemon> {
+    const { processes, ids } = this.#bound()
+    const { daemon, signal } = scope
+    const handle = await processes.startCommand({
+      recover: 'adopt',
+      ...this.#options,
+      id: `${idPrefixOf(scope)}${ids.uuid()}`,
+      label: daemon.name,
+    })
+    return this.#running(processes, handle.id, signal)
+  }
+
+  async adopt(scope: DaemonScope): Promise<RunningDaemon | undefined> {
+    const { processes } = this.#bound()
+    const prefix = idPrefixOf(scope)
+    const [found] = (await processes.list()).filter(({ id }) => id.startsWith(prefix))
+    return found === undefined ? undefined : this.#running(processes, found.id, scope.signal)
+  }
+
+  #running(processes: Processes, id: Parameters<Processes['get']>[1], signal: AbortSignal): RunningDaemon {
+    const handle = processes.get(undefined, id)
+    const ended = createDeferred<unknown>()
+    handle.result().then(ended.resolve, (failure: unknown) => {
+      // One that was told to end has ended as it was told.
+      if (signal.aborted && failure instanceof ProcessFailed) ended.resolve(undefined)
+      else ended.reject(failure)
+    })
+    const cancel = (): void => void handle.cancel('the daemon is to end').catch(ended.reject)
+    if (signal.aborted) cancel()
+    const forget = onAbort(signal, cancel)
+    return { ended: silence(ended.promise.finally(forget)) }
+  }
+
+  #bound(): DaemonProcesses {
+    if (this.#runtime !== undefined) return this.#runtime
+    throw new TypeError('a program runs as a daemon of a runtime only')
+  }
+}
+
+function idPrefixOf({ daemon: { id } }: DaemonScope): string {
+  return `daemon-${id}-`
+}
+
+/** A definition whose program runs by these processes. */
+export function boundTo(runtime: DaemonProcesses): (definition: DaemonDefinition) => DaemonDefinition {
+  return (definition) =>
+    definition.runner instanceof SystemDaemon ? { ...definition, runner: definition.runner.on(runtime) } : definition
+}

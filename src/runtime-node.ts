@@ -1,0 +1,81 @@
+import type { Logger } from './base/logger.js'
+import { faultFields } from './base/error-details.js'
+import { silence } from './base/promises.js'
+import type { LocalNode, NodeHistory, NodeSnapshot } from './node/index.js'
+import type { SessionDirectory } from './operations/index.js'
+import type { Processes } from './processes/index.js'
+import type { Tasks } from './tasks/index.js'
+import type { JobList } from './work/job-list.js'
+
+/** The rest of a runtime, as its node keeps it in step with its maintenance. */
+export interface NodeSurroundingRooms {
+  readonly sessions: SessionDirectory
+  readonly tasks: Tasks
+  readonly processes: Processes
+  readonly jobs: JobList
+  readonly history: NodeHistory
+  readonly logger: Logger
+}
+
+const draining: ReadonlySet<string> = new Set(['entering_maintenance', 'maintenance', 'drain_failed'])
+
+/** Where it stands durably that maintenance has paused the tasks. */
+const pausedKey = 'tasks_paused'
+
+/**
+ * Takes the rest of the runtime out of service with its node, and back: while the node drains, tasks are paused, no new operations are
+ * taken, and processes that can run elsewhere are handed over; the drain waits for what is left of each (14.11). The tasks go on
+ * afterwards only if it was maintenance that paused them, also when the process was another one by then.
+ */
+export class NodeMaintenance implements Disposable {
+  readonly #rooms: NodeSurroundingRooms
+  readonly #following: Disposable
+  #isDraining = false
+  /** One change after another. */
+  #changing: Promise<void> = Promise.resolve()
+
+  constructor(node: LocalNode, rooms: NodeSurroundingRooms) {
+    this.#rooms = rooms
+    const { sessions, jobs } = rooms
+    node.addParticipant({ name: 'operations', isIdle: () => sessions.activeCount === 0 })
+    node.addParticipant({ name: 'tasks', isIdle: () => jobs.sizeOf('tasks') === 0 })
+    node.addParticipant({ name: 'processes', isIdle: () => jobs.sizeOf('processes') === 0 })
+    this.#following = node.onSnapshot((snapshot) => this.#follow(snapshot))
+  }
+
+  /** Follows no longer; what is paused stays so. */
+  [Symbol.dispose](): void {
+    this.#following[Symbol.dispose]()
+  }
+
+  #follow({ localMaintenance: { status } }: NodeSnapshot): void {
+    const isDraining = draining.has(status)
+    if (isDraining === this.#isDraining) return
+    this.#isDraining = isDraining
+    const { sessions, processes, logger } = this.#rooms
+    sessions.takeWork(!isDraining)
+    if (isDraining) processes.hold()
+    else processes.release()
+    const change = (): Promise<void> => (isDraining ? this.#pauseTasks() : this.#resumeTasks())
+    this.#changing = silence(
+      this.#changing.then(change).catch((cause: unknown) => {
+        logger.error({ ...faultFields(cause) }, 'tasks could not be paused or resumed for maintenance')
+      }),
+    )
+  }
+
+  async #pauseTasks(): Promise<void> {
+    const { tasks, history } = this.#rooms
+    if (tasks.projection.engine.paused) return
+    // First, so that nobody finds tasks paused and does not know by whom.
+    await history.change({ keep: [{ key: pausedKey, content: { type: 'tasks_paused' } }] })
+    await tasks.pauseEngine()
+  }
+
+  async #resumeTasks(): Promise<void> {
+    const { tasks, history } = this.#rooms
+    if (history.fact(pausedKey) === undefined) return
+    await tasks.resumeEngine()
+    await history.change({ forget: [pausedKey] })
+  }
+}
