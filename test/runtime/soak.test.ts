@@ -128,7 +128,7 @@ it(
     const first = await service.read()
     for (let minute = warmUp; minute < minutes; minute += 1) await service.liveMinute(minute)
     const last = await service.read()
-    if (isLong) console.log(JSON.stringify({ first, last }))
+    if (isLong) process.stdout.write(`${JSON.stringify({ first, last })}\n`)
     // It has forgotten most of what it did.
     expect(first.rows).toBeLessThan(2 * warmUp)
     expect(last.rows).toBe(first.rows)

@@ -110,12 +110,16 @@ describe('the model of tasks finds', () => {
     ],
   }
 
-  it.each(Object.entries(faults))('%s', async (_, [change, message]) => {
-    const { message: text, data } = await faultOf({ open: changed(change) })
-    expect(text).toMatch(message)
-    // The longest is that of a retry: a task fails first.
-    expect(data.steps.length).toBeLessThanOrEqual(14)
-  }, 60_000)
+  it.each(Object.entries(faults))(
+    '%s',
+    async (_, [change, message]) => {
+      const { message: text, data } = await faultOf({ open: changed(change) })
+      expect(text).toMatch(message)
+      // The longest is that of a retry: a task fails first.
+      expect(data.steps.length).toBeLessThanOrEqual(14)
+    },
+    60_000,
+  )
 
   it('an end of an attempt that forgets what it settles', async () => {
     const forgetful = (port: TasksPort): Partial<TasksPort> => ({
