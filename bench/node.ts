@@ -1,17 +1,23 @@
 /**
  * The reconcile loop of a node: one tick (a thousand events folded, a pass, a snapshot) by the number of daemons and chains, the
- * tables beside copies of maps, and what a daemon takes of memory.
+ * tables beside copies of maps, what a daemon takes of memory, and commits of operators judged per second.
  */
 import type { Bench } from './harness.js'
 import { measureCopies } from './node/copies.js'
 import { measureMemory } from './node/memory.js'
 import { measureTicks } from './node/ticks.js'
+import { measureVerification } from './node/verify.js'
 import type { Part } from './tasks.js'
 
 const bench: Bench = {
   name: 'node',
   async run(options) {
-    const parts: Part[] = [await measureMemory(options), await measureTicks(options), await measureCopies(options)]
+    const parts: Part[] = [
+      await measureMemory(options),
+      await measureTicks(options),
+      await measureCopies(options),
+      measureVerification(options),
+    ]
     return {
       name: 'node',
       configuration: { events: 1000 },

@@ -3,10 +3,11 @@
  * a dozen files instead of hundreds; of the declarations those are kept that an entry point leads to.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { bundle, entryPoints } from './bundle.mjs'
 import { writePageList } from './page-list.mjs'
+import { buildPage } from './page.mjs'
 
 const compiled = 'dist-modules'
 const published = 'dist'
@@ -26,7 +27,8 @@ for (const folder of [compiled, published]) rmSync(folder, { recursive: true, fo
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--outDir', compiled], {
   stdio: 'inherit',
 })
-const included = await bundle(compiled, published)
+const page = join(published, 'inspect-page')
+const included = [...(await bundle(compiled, published)), ...(await buildPage(page))]
 
 const declarations = new Set(entryPoints.flatMap((module) => [...declarationsOf(module)]))
 for (const module of declarations) cpSync(join(compiled, `${module}.d.ts`), join(published, `${module}.d.ts`))
@@ -40,9 +42,6 @@ const licences = included
     if (file === undefined) throw new Error(`${name} says no licence`)
     return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
   })
-// Last, when the page is there.
-const page = join(published, 'inspect-page')
-if (existsSync(page)) writePageList(page)
-
 writeFileSync(join(published, 'LICENSES'), licences.join('\n---\n\n'))
+writePageList(page)
 rmSync(compiled, { recursive: true })

@@ -1,0 +1,116 @@
+import type { JSX } from 'preact'
+import { useMemo } from 'preact/hooks'
+import type { MachineDefinition } from '../../stream/protocol.js'
+import { drawMachine, type ArrowLine, type Point, type StateBox } from './layout.js'
+import { text } from './measure.js'
+
+interface Properties {
+  readonly machine: MachineDefinition
+  /** How many are in each innermost state; those around them are lit as well. */
+  readonly occupancy: Readonly<Record<string, number>>
+}
+
+/** A chart, lit where something is. */
+export function Chart({ machine, occupancy }: Properties): JSX.Element {
+  const drawing = useMemo(() => drawMachine(machine), [machine])
+  const lit = useMemo(() => litStates(machine, occupancy), [machine, occupancy])
+  const { width, height, boxes, arrows } = drawing
+  return (
+    <div class="chart" tabIndex={0} role="region" aria-label={`Chart ${machine.id}`}>
+      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={describe(machine, lit)}>
+        <defs>
+          <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse">
+            <path d="M0,0 L8,4 L0,8 z" />
+          </marker>
+        </defs>
+        {boxes.map((box) => (
+          <State key={box.state.id} box={box} here={lit.get(box.state.id)} />
+        ))}
+        {arrows.map((arrow) => (
+          <path key={`${arrow.from} ${arrow.to}`} class="arrow" d={curve(arrow.points)} marker-end="url(#arrow)" />
+        ))}
+        {arrows.map((arrow) => (
+          <Label key={`${arrow.from} ${arrow.to}`} arrow={arrow} />
+        ))}
+      </svg>
+    </div>
+  )
+}
+
+function State({ box, here }: { readonly box: StateBox; readonly here: number | undefined }): JSX.Element {
+  const { state, x, y, width, height, notes, inside, isInitial } = box
+  const classes = ['state', `state-${state.type}`, here === undefined ? '' : 'lit'].filter(Boolean).join(' ')
+  const line = (index: number): number => y + 6 + text.line * (index + 1) - 5
+  return (
+    <g class={classes} data-state={state.id} data-here={here}>
+      <title>{state.description ?? state.id}</title>
+      <rect x={x} y={y} width={width} height={height} rx={8} />
+      {state.type === 'final' && <rect class="inner" x={x + 3} y={y + 3} width={width - 6} height={height - 6} rx={6} />}
+      {isInitial && <circle class="initial" cx={x} cy={y} r={5} />}
+      <text class="name" x={x + 12} y={line(0)}>
+        {state.key}
+      </text>
+      {here !== undefined && here > 1 && (
+        <text class="count" x={x + width - 10} y={line(0)} text-anchor="end">
+          {here}
+        </text>
+      )}
+      {notes.map((note, index) => (
+        <text key={`note ${index}`} class="note" x={x + 12} y={line(index + 1)}>
+          {note}
+        </text>
+      ))}
+      {inside.map((words, index) => (
+        <text key={`inside ${index}`} class="inside" x={x + 12} y={line(index + 1 + notes.length) + 4}>
+          {words}
+        </text>
+      ))}
+    </g>
+  )
+}
+
+function Label({ arrow }: { readonly arrow: ArrowLine }): JSX.Element {
+  const { x, y, width, height, lines } = arrow.label
+  return (
+    <g class="label">
+      <rect x={x} y={y} width={width} height={height} rx={4} />
+      {lines.map((words, index) => (
+        <text key={index} x={x + width / 2} y={y + text.line * (index + 1) - 3} text-anchor="middle">
+          {words}
+        </text>
+      ))}
+    </g>
+  )
+}
+
+/** A line through the points that bends softly between them. */
+function curve(points: readonly Point[]): string {
+  const [first, ...rest] = points
+  if (first === undefined) return ''
+  const last = rest.at(-1) ?? first
+  let path = `M${first.x},${first.y}`
+  for (const [index, point] of rest.slice(0, -1).entries()) {
+    const next = rest[index + 1] ?? last
+    const isLast = index === rest.length - 2
+    const end = isLast ? next : { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 }
+    path += ` Q${point.x},${point.y} ${end.x},${end.y}`
+  }
+  return rest.length === 1 ? `${path} L${last.x},${last.y}` : path
+}
+
+/** States that something is in, and those around them, with how many. */
+function litStates(machine: MachineDefinition, occupancy: Readonly<Record<string, number>>): ReadonlyMap<string, number> {
+  const parents = new Map(machine.states.map(({ id, parent }) => [id, parent]))
+  const lit = new Map<string, number>()
+  for (const [innermost, many] of Object.entries(occupancy)) {
+    if (many === 0) continue
+    for (let id: string | undefined = innermost; id !== undefined; id = parents.get(id))
+      lit.set(id, Math.max(many, (lit.get(id) ?? 0) + (id === innermost ? many : 0)))
+  }
+  return lit
+}
+
+function describe(machine: MachineDefinition, lit: ReadonlyMap<string, number>): string {
+  const names = machine.states.filter(({ id }) => lit.has(id)).map(({ key }) => key)
+  return names.length === 0 ? `${machine.id}: nothing is in it` : `${machine.id}, now in ${names.join(', ')}`
+}

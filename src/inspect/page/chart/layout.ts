@@ -1,0 +1,171 @@
+import { Graph, layout as arrange } from '@dagrejs/dagre'
+import type { MachineDefinition, StateNode } from '../../stream/protocol.js'
+import { text, widthOf, wrap } from './measure.js'
+import { outline, type Arrow, type Outline } from './outline.js'
+
+/** A point of the drawing, in pixels from its upper left corner. */
+export interface Point {
+  readonly x: number
+  readonly y: number
+}
+
+/** A rectangle of the drawing. */
+export interface Box extends Point {
+  readonly width: number
+  readonly height: number
+}
+
+/** A state as it is drawn; those inside it follow it in the list of the drawing. */
+export interface StateBox extends Box {
+  readonly state: StateNode
+  /** The state that is entered first: an arrow out of a dot points to it. */
+  readonly isInitial: boolean
+  /** Lines below its name. */
+  readonly notes: readonly string[]
+  readonly inside: readonly string[]
+}
+
+/** An arrow as it is drawn. */
+export interface ArrowLine {
+  readonly from: string
+  readonly to: string
+  readonly points: readonly Point[]
+  /** Where its text stands. */
+  readonly label: Box & { readonly lines: readonly string[] }
+}
+
+/** A chart as a drawing. */
+export interface Drawing {
+  readonly width: number
+  readonly height: number
+  readonly boxes: readonly StateBox[]
+  readonly arrows: readonly ArrowLine[]
+}
+
+const padding = 12
+const gap = { nodes: 28, ranks: 36, edges: 16 }
+const columns = 38
+
+interface Sized {
+  readonly width: number
+  readonly height: number
+  readonly boxes: readonly StateBox[]
+  readonly arrows: readonly ArrowLine[]
+}
+
+/**
+ * Draws a chart from the inside out: each state is a box as large as what is inside it, and its children are arranged by themselves,
+ * from left to right in the order in which they are reached. So final states, which nothing leaves, stand in one column at the end, and regions of
+ * a parallel state, between which no arrow leads, stand below each other.
+ */
+export function drawMachine(machine: MachineDefinition): Drawing {
+  const { width, height, boxes, arrows } = sizeOf(outline(machine), false)
+  return { width, height, boxes, arrows }
+}
+
+function sizeOf(node: Outline, isInitial: boolean): Sized {
+  const notes = node.notes.flatMap((note) => wrap(note, columns))
+  const inside = node.inside.flatMap((line) => wrap(line, columns))
+  const heading = [node.state.key, ...notes, ...inside]
+  const head = {
+    width: Math.max(widthOf(heading) + 2 * padding, 64),
+    height: heading.length * text.line + padding + (inside.length > 0 ? padding / 2 : 0),
+  }
+  const content = node.state.type === 'parallel' ? stack(node) : arrangement(node)
+  const width = Math.max(head.width, content.width === 0 ? 0 : content.width + 2 * padding)
+  const height = head.height + (content.height === 0 ? padding / 2 : content.height + 2 * padding)
+  return {
+    width,
+    height,
+    boxes: [
+      { state: node.state, isInitial, notes, inside, x: 0, y: 0, width, height },
+      ...content.boxes.map((box) => moved(box, padding, head.height + padding)),
+    ],
+    arrows: content.arrows.map((arrow) => movedArrow(arrow, padding, head.height + padding)),
+  }
+}
+
+const nothing: Sized = { width: 0, height: 0, boxes: [], arrows: [] }
+
+/** Regions below each other. */
+function stack({ children }: Outline): Sized {
+  let height = 0
+  let width = 0
+  const boxes: StateBox[] = []
+  const arrows: ArrowLine[] = []
+  for (const child of children) {
+    const region = sizeOf(child, false)
+    if (height > 0) height += gap.nodes
+    boxes.push(...region.boxes.map((box) => moved(box, 0, height)))
+    arrows.push(...region.arrows.map((arrow) => movedArrow(arrow, 0, height)))
+    height += region.height
+    width = Math.max(width, region.width)
+  }
+  return { width, height, boxes, arrows }
+}
+
+/** Children with arrows between them. */
+function arrangement(node: Outline): Sized {
+  if (node.children.length === 0) return nothing
+  const graph = new Graph({ multigraph: true })
+  // The longest path puts what nothing leaves, final states that is, into one column.
+  graph.setGraph({
+    rankdir: 'LR',
+    ranker: 'longest-path',
+    nodesep: gap.nodes,
+    ranksep: gap.ranks,
+    edgesep: gap.edges,
+    marginx: padding,
+    marginy: padding,
+  })
+  const sized = new Map<string, Sized>()
+  for (const child of node.children) {
+    const box = sizeOf(child, child.state.id === node.state.initial)
+    sized.set(child.state.id, box)
+    graph.setNode(child.state.id, { width: box.width, height: box.height })
+  }
+  for (const arrow of node.arrows) {
+    const lines = linesOf(arrow)
+    graph.setEdge(arrow.from, arrow.to, {
+      width: widthOf(lines) + padding,
+      height: lines.length * text.line + 4,
+      labelpos: 'c',
+      minlen: 1,
+    })
+  }
+  arrange(graph)
+
+  const boxes: StateBox[] = []
+  const arrows: ArrowLine[] = []
+  for (const child of node.children) {
+    const box = sized.get(child.state.id) ?? nothing
+    const place = graph.node(child.state.id)
+    const [x, y] = [Number(place.x) - box.width / 2, Number(place.y) - box.height / 2]
+    boxes.push(...box.boxes.map((inner) => moved(inner, x, y)))
+    arrows.push(...box.arrows.map((inner) => movedArrow(inner, x, y)))
+  }
+  for (const arrow of node.arrows) {
+    const edge = graph.edge(arrow.from, arrow.to)
+    const [width, height] = [Number(edge.width), Number(edge.height)]
+    arrows.push({
+      from: arrow.from,
+      to: arrow.to,
+      points: (edge.points ?? []).map(({ x, y }: Point) => ({ x, y })),
+      label: { x: Number(edge.x) - width / 2, y: Number(edge.y) - height / 2, width, height, lines: linesOf(arrow) },
+    })
+  }
+  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number }
+  return { width, height, boxes, arrows }
+}
+
+function linesOf(arrow: Arrow): readonly string[] {
+  return arrow.labels.flatMap((label) => wrap(label, columns))
+}
+
+function moved<Thing extends Point>(thing: Thing, x: number, y: number): Thing {
+  return { ...thing, x: thing.x + x, y: thing.y + y }
+}
+
+function movedArrow(arrow: ArrowLine, x: number, y: number): ArrowLine {
+  return { ...arrow, points: arrow.points.map((point) => moved(point, x, y)), label: moved(arrow.label, x, y) }
+}

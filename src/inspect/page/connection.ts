@@ -1,0 +1,167 @@
+import { batch, signal, type ReadonlySignal } from '@preact/signals'
+import type {
+  ActionAnswer,
+  ActionRequest,
+  HelloMessage,
+  Sample,
+  ServerMessage,
+  StreamEntry,
+  ViewName,
+  ViewOf,
+  ViewRequest,
+} from '../stream/protocol.js'
+
+/** Most entries that the page keeps by itself; older ones are asked for. */
+const keptEntries = 2_000
+const keptSamples = 600
+
+/** What the server refused, in its words. */
+export class Refused extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** `connecting` also while the browser tries again by itself; `ended`: the server has said that nothing more comes. */
+export type ConnectionStatus = 'connecting' | 'live' | 'ended' | 'refused'
+
+/**
+ * The one line to the server: its stream of messages as signals, and questions. What arrives within one frame of the screen is shown
+ * in that frame together, however much it is.
+ */
+export class Connection {
+  readonly #status = signal<ConnectionStatus>('connecting')
+  readonly #hello = signal<HelloMessage | undefined>(undefined)
+  readonly #entries = signal<readonly StreamEntry[]>([])
+  readonly #samples = signal<readonly Sample[]>([])
+  readonly #versions = signal<Readonly<Partial<Record<ViewName, number>>>>({})
+  readonly #missed = signal(0)
+  readonly #farewell = signal<string | undefined>(undefined)
+  #waiting: ServerMessage[] = []
+  #frame: number | undefined
+  #source: EventSource | undefined
+
+  get status(): ReadonlySignal<ConnectionStatus> {
+    return this.#status
+  }
+
+  get hello(): ReadonlySignal<HelloMessage | undefined> {
+    return this.#hello
+  }
+
+  /** The last entries of the stream, oldest first. */
+  get entries(): ReadonlySignal<readonly StreamEntry[]> {
+    return this.#entries
+  }
+
+  /** Measurements since the page was opened, oldest first. */
+  get samples(): ReadonlySignal<readonly Sample[]> {
+    return this.#samples
+  }
+
+  /** How often each view has changed: whoever shows one asks again. */
+  get versions(): ReadonlySignal<Readonly<Partial<Record<ViewName, number>>>> {
+    return this.#versions
+  }
+
+  /** Entries that this page was too slow or too late for. */
+  get missed(): ReadonlySignal<number> {
+    return this.#missed
+  }
+
+  /** Why nothing more comes. */
+  get farewell(): ReadonlySignal<string | undefined> {
+    return this.#farewell
+  }
+
+  open(): void {
+    const source = new EventSource('events')
+    this.#source = source
+    source.addEventListener('open', () => (this.#status.value = 'live'))
+    source.addEventListener('error', () => {
+      if (this.#status.value !== 'ended')
+        this.#status.value = source.readyState === EventSource.CLOSED ? 'refused' : 'connecting'
+    })
+    for (const type of ['hello', 'entries', 'sample', 'changed', 'bye'] satisfies ServerMessage['type'][])
+      source.addEventListener(type, ({ data }: MessageEvent<string>) => this.#receive(JSON.parse(data) as ServerMessage))
+  }
+
+  close(): void {
+    this.#source?.close()
+    if (this.#frame !== undefined) cancelAnimationFrame(this.#frame)
+  }
+
+  /** Raises {@link Refused}, or the browser's own error when nobody answers. */
+  async ask<Request extends ViewRequest>(request: Request, aborted?: AbortSignal): Promise<ViewOf<Request>> {
+    return (await this.#post('query', request, aborted)) as ViewOf<Request>
+  }
+
+  /** Raises {@link Refused}. */
+  async act(request: ActionRequest): Promise<ActionAnswer> {
+    return (await this.#post('action', request)) as ActionAnswer
+  }
+
+  async #post(address: string, body: object, aborted?: AbortSignal): Promise<unknown> {
+    const answer = await fetch(address, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      ...(aborted !== undefined && { signal: aborted }),
+    })
+    const said = (await answer.json()) as { code?: string; message?: string }
+    if (!answer.ok) throw new Refused(said.code ?? `http_${answer.status}`, said.message ?? answer.statusText)
+    return said
+  }
+
+  #receive(message: ServerMessage): void {
+    this.#waiting.push(message)
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = undefined
+      const messages = this.#waiting
+      this.#waiting = []
+      batch(() => this.#show(messages))
+    })
+  }
+
+  #show(messages: readonly ServerMessage[]): void {
+    const entries: StreamEntry[] = []
+    const samples: Sample[] = []
+    const versions = { ...this.#versions.value }
+    for (const message of messages) {
+      switch (message.type) {
+        case 'hello':
+          if (message.stream !== this.#hello.value?.stream) this.#entries.value = []
+          this.#hello.value = message
+          this.#farewell.value = undefined
+          for (const view of message.views) versions[view] = (versions[view] ?? 0) + 1
+          break
+        case 'entries':
+          for (const entry of message.entries) {
+            entries.push(entry)
+            if (entry.type === 'gap') this.#missed.value += entry.n - entry.from + 1
+          }
+          break
+        case 'sample':
+          samples.push(message.sample)
+          break
+        case 'changed':
+          for (const view of message.views) versions[view] = (versions[view] ?? 0) + 1
+          break
+        case 'bye':
+          this.#farewell.value = message.reason
+          this.#status.value = 'ended'
+          this.#source?.close()
+          break
+      }
+    }
+    this.#versions.value = versions
+    if (entries.length > 0) this.#entries.value = [...this.#entries.value, ...entries].slice(-keptEntries)
+    if (samples.length > 0) this.#samples.value = [...this.#samples.value, ...samples].slice(-keptSamples)
+  }
+}
+
+/** The connection of this page. */
+export const connection = new Connection()

@@ -1,0 +1,21 @@
+import type { ComponentChildren, JSX } from 'preact'
+import type { Shown } from '../use-view.js'
+
+interface Properties<Answer> {
+  readonly of: Shown<Answer>
+  readonly children: (view: Answer) => ComponentChildren
+}
+
+/** What was answered, or that nothing is there yet, or why not. */
+export function Answered<Answer>({ of, children }: Properties<Answer>): JSX.Element {
+  return (
+    <>
+      {of.error !== undefined && (
+        <p class="notice" role="alert">
+          {of.error}
+        </p>
+      )}
+      {of.view === undefined ? of.error === undefined && <p class="quiet">…</p> : children(of.view)}
+    </>
+  )
+}

@@ -1,0 +1,216 @@
+import type { JSX } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
+import type { ViewName } from '../stream/protocol.js'
+import { goLive, goTo, hrefOf, place, refine, type Place } from './address.js'
+import { connection } from './connection.js'
+import { count } from './parts/text.js'
+import { nextTheme, theme } from './theme.js'
+import { Budgets, Schedules } from './views/budgets.js'
+import { Feed, Feeds } from './views/feeds.js'
+import { TaskGraph } from './views/graph.js'
+import { Item } from './views/item.js'
+import { List } from './views/list.js'
+import { Machine, Machines } from './views/machines.js'
+import { NodeScreen } from './views/node.js'
+import { Overview } from './views/overview.js'
+import { Processes } from './views/processes.js'
+import { Sequence } from './views/sequence.js'
+import { Waits } from './views/waits.js'
+
+/** Screens of the menu in order; one is shown where the server has its view. The number is its key on the keyboard. */
+const menu: readonly { readonly screen: string; readonly title: string; readonly view: ViewName }[] = [
+  { screen: 'overview', title: 'Overview', view: 'overview' },
+  { screen: 'list', title: 'Work', view: 'list' },
+  { screen: 'machines', title: 'Charts', view: 'machines' },
+  { screen: 'sequence', title: 'Messages', view: 'entries' },
+  { screen: 'feeds', title: 'Feeds', view: 'feeds' },
+  { screen: 'waits', title: 'Waits', view: 'waits' },
+  { screen: 'graph', title: 'Tasks', view: 'graph' },
+  { screen: 'budgets', title: 'Budgets', view: 'budgets' },
+  { screen: 'schedules', title: 'Schedules', view: 'schedules' },
+  { screen: 'processes', title: 'Processes', view: 'processes' },
+  { screen: 'node', title: 'Node', view: 'node' },
+]
+
+/** What stands around every screen: where one is, where one can go, how the line to the server is, and the way through time. */
+export function Shell(): JSX.Element {
+  const hello = connection.hello.value
+  const at = place.value.at
+  const screens = menu.filter(({ view }) => hello?.views.includes(view) ?? view === 'overview')
+  useKeyboard(screens.map(({ screen }) => screen))
+  return (
+    <>
+      <a class="skip" href="#content">
+        Skip to content
+      </a>
+      <header class="top">
+        <strong class="brand">stateward</strong>
+        <span class="source">{hello?.source.name ?? ''}</span>
+        <Status />
+        <button type="button" class="theme" onClick={nextTheme} aria-label={`Theme: ${theme.value}`}>
+          {theme.value}
+        </button>
+      </header>
+      <nav aria-label="Screens">
+        <ul>
+          {screens.map(({ screen, title }, index) => (
+            <li key={screen}>
+              <a
+                href={hrefOf({ screen, ...(at !== undefined && { at }) })}
+                aria-current={place.value.screen === screen ? 'page' : undefined}
+                title={`${title} (${index + 1})`}
+              >
+                {title}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <TimeTravel />
+      <main id="content" tabIndex={-1}>
+        <Screen key={keyOf(place.value)} at={place.value} />
+      </main>
+    </>
+  )
+}
+
+/** Another subject begins with nothing of the one before. */
+function keyOf({ screen, subject, item }: Place): string {
+  return JSON.stringify([screen, subject, item])
+}
+
+function Screen({ at: { screen, subject, item } }: { readonly at: Place }): JSX.Element {
+  switch (screen) {
+    case 'overview':
+      return <Overview />
+    case 'list':
+      return <List />
+    case 'item':
+      return item === undefined ? <Unknown /> : <Item item={item} />
+    case 'machines':
+      return <Machines />
+    case 'machine':
+      return subject === undefined ? <Unknown /> : <Machine id={subject} />
+    case 'sequence':
+      return <Sequence actor={subject} />
+    case 'feeds':
+      return <Feeds />
+    case 'feed':
+      return subject === undefined ? <Unknown /> : <Feed feed={subject} />
+    case 'waits':
+      return <Waits />
+    case 'graph':
+      return <TaskGraph task={subject} />
+    case 'budgets':
+      return <Budgets />
+    case 'schedules':
+      return <Schedules />
+    case 'processes':
+      return <Processes />
+    case 'node':
+      return <NodeScreen />
+    default:
+      return <Unknown />
+  }
+}
+
+function Unknown(): JSX.Element {
+  return (
+    <p class="notice">
+      There is nothing at this address. <a href={hrefOf({ screen: 'overview' })}>Overview</a>
+    </p>
+  )
+}
+
+function Status(): JSX.Element {
+  const status = connection.status.value
+  const missed = connection.missed.value
+  const words = {
+    connecting: 'connecting…',
+    live: connection.hello.value?.source.isLive === false ? 'not running' : 'live',
+    ended: `ended: ${connection.farewell.value ?? ''}`,
+    refused: 'refused: open the page anew with its whole address',
+  }[status]
+  return (
+    <span class="status" role="status">
+      <span class={`dot dot-${status}`} aria-hidden="true" /> {words}
+      {missed > 0 && <span class="error"> {count(missed)} entries missed</span>}
+    </span>
+  )
+}
+
+/** A slider over what the stream holds. Away from its right end, what is shown is as it was then. */
+function TimeTravel(): JSX.Element | null {
+  const hello = connection.hello.value
+  const newest = connection.entries.value.at(-1)?.n ?? hello?.newest ?? 0
+  const oldest = hello?.oldest ?? 0
+  const at = place.value.at
+  const [isPlaying, setPlaying] = useState(false)
+  useEffect(() => {
+    if (!isPlaying || at === undefined) return undefined
+    const timer = setTimeout(() => (at >= newest ? setPlaying(false) : refine({ at: at + 1 })), 200)
+    return () => clearTimeout(timer)
+  }, [isPlaying, at])
+  if (newest <= 1) return null
+  return (
+    <div class="travel" role="group" aria-label="Time travel">
+      <button type="button" disabled={(at ?? newest) <= oldest} onClick={() => refine({ at: Math.max(1, (at ?? newest) - 1) })}>
+        back
+      </button>
+      <input
+        type="range"
+        min={Math.max(1, oldest)}
+        max={newest}
+        value={at ?? newest}
+        aria-label="Entry of the stream"
+        onInput={({ currentTarget }) => refine({ at: Number(currentTarget.value) })}
+      />
+      <button type="button" disabled={at === undefined || at >= newest} onClick={() => refine({ at: (at ?? newest) + 1 })}>
+        on
+      </button>
+      {at !== undefined && (
+        <>
+          <button type="button" aria-pressed={isPlaying} onClick={() => setPlaying(!isPlaying)}>
+            {isPlaying ? 'stop' : 'play'}
+          </button>
+          <button type="button" onClick={goLive}>
+            now
+          </button>
+          <span role="status">
+            as it was after entry {count(at)} of {count(newest)}
+          </span>
+        </>
+      )}
+      <a class="export" href="recording" download="stateward-recording.jsonl">
+        recording
+      </a>
+    </div>
+  )
+}
+
+/** `/` goes to the filter, digits to the screens, Escape back to now. */
+function useKeyboard(screens: readonly string[]): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return
+      const isWriting = event.target instanceof HTMLInputElement && event.target.type !== 'checkbox'
+      if (event.key === 'Escape') {
+        if (isWriting) (event.target as HTMLInputElement).blur()
+        else goLive()
+        return
+      }
+      if (isWriting) return
+      if (event.key === '/') {
+        const filter = document.getElementById('filter')
+        if (filter === null) return
+        event.preventDefault()
+        filter.focus()
+        return
+      }
+      const screen = screens[Number(event.key) - 1]
+      if (screen !== undefined && event.key !== ' ') goTo({ screen })
+    }
+    addEventListener('keydown', onKey)
+    return () => removeEventListener('keydown', onKey)
+  }, [screens.join()])
+}

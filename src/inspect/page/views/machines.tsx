@@ -1,0 +1,86 @@
+import type { JSX } from 'preact'
+import type { ActorRow } from '../../stream/protocol.js'
+import { hrefOf, place } from '../address.js'
+import { Chart } from '../chart/chart.js'
+import { Answered } from '../parts/answer.js'
+import { ItemLink } from '../parts/item.js'
+import { count } from '../parts/text.js'
+import { useView } from '../use-view.js'
+
+/** All charts. */
+export function Machines(): JSX.Element {
+  const shown = useView({ view: 'machines' })
+  return (
+    <Answered of={shown}>
+      {(view) => (
+        <ul class="plain">
+          {view.machines.map(({ id, states, actors }) => (
+            <li key={id}>
+              <a href={hrefOf({ screen: 'machine', subject: id })}>{id}</a>{' '}
+              <span class="quiet">
+                {count(states)} states, {count(actors)} in it
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Answered>
+  )
+}
+
+/** One chart, lit where those are that it moves: now, or as it was. */
+export function Machine({ id }: { readonly id: string }): JSX.Element {
+  const { at } = place.value
+  const shown = useView({ view: 'machine', machine: id })
+  const actors = useView({ view: 'actors', machine: id, limit: 500, ...(at !== undefined && { at }) })
+  return (
+    <Answered of={shown}>
+      {(view) =>
+        view.machine === null ? (
+          <p class="notice">Nobody knows a chart with the name {id}.</p>
+        ) : (
+          <>
+            <Chart machine={view.machine} occupancy={at === undefined ? view.occupancy : occupancyOf(actors.view?.rows ?? [])} />
+            <h2>Actors</h2>
+            <Answered of={actors}>{(answer) => <Actors rows={answer.rows} />}</Answered>
+          </>
+        )
+      }
+    </Answered>
+  )
+}
+
+function Actors({ rows }: { readonly rows: readonly ActorRow[] }): JSX.Element {
+  if (rows.length === 0) return <p class="quiet">none</p>
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th>actor</th>
+          <th>states</th>
+          <th>status</th>
+          <th>item</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.slice(0, 100).map(({ actor, name, states, status, item }) => (
+          <tr key={actor}>
+            <td>
+              <a href={hrefOf({ screen: 'sequence', subject: actor })}>{name}</a>
+            </td>
+            <td>{states.join(', ')}</td>
+            <td>{status}</td>
+            <td>{item !== undefined && <ItemLink item={item} />}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  )
+}
+
+function occupancyOf(rows: readonly ActorRow[]): Readonly<Record<string, number>> {
+  const occupancy: Record<string, number> = {}
+  for (const { states, status } of rows)
+    if (status === 'active') for (const state of states) occupancy[state] = (occupancy[state] ?? 0) + 1
+  return occupancy
+}

@@ -1,0 +1,57 @@
+import type { JSX } from 'preact'
+import type { NodeFact } from '../../stream/protocol.js'
+import { Answered } from '../parts/answer.js'
+import { ItemLine } from '../parts/item.js'
+import { clockTime } from '../parts/text.js'
+import { Fields } from '../parts/value.js'
+import { useView } from '../use-view.js'
+
+/** What this node should be doing, what it does, and what was asked of it. */
+export function NodeScreen(): JSX.Element {
+  const shown = useView({ view: 'node' })
+  return (
+    <Answered of={shown}>
+      {(view) => (
+        <>
+          <h2>{view.name}</h2>
+          <Fields of={view.details} />
+          <h2>Daemons ({view.daemons.length})</h2>
+          <ul class="plain lines">
+            {view.daemons.map(({ row, desired, restarts }) => (
+              <li key={row.id}>
+                <ItemLine row={row} />
+                <span class="quiet">
+                  should {desired}, started again {restarts} times
+                </span>
+              </li>
+            ))}
+          </ul>
+          <NodeFacts title="Maintenance" facts={view.maintenance} />
+          <NodeFacts title="Audit" facts={view.audit} />
+        </>
+      )}
+    </Answered>
+  )
+}
+
+function NodeFacts({ title, facts }: { readonly title: string; readonly facts: readonly NodeFact[] }): JSX.Element {
+  return (
+    <section>
+      <h2>{title}</h2>
+      {facts.length === 0 && <p class="quiet">none</p>}
+      <ol class="history">
+        {facts.map(({ name, atMs, status, data }, index) => (
+          <li key={index}>
+            {atMs !== null && <time class="quiet">{clockTime(atMs)}</time>} <strong>{name}</strong> {status}
+            {data !== undefined && (
+              <details>
+                <summary class="quiet">data</summary>
+                <Fields of={data} />
+              </details>
+            )}
+          </li>
+        ))}
+      </ol>
+    </section>
+  )
+}

@@ -1,0 +1,122 @@
+import type { JSX } from 'preact'
+import type { Counts, OverviewView, Sample } from '../../stream/protocol.js'
+import { hrefOf } from '../address.js'
+import { connection } from '../connection.js'
+import { Answered } from '../parts/answer.js'
+import { Plot } from '../parts/plot.js'
+import { count, duration } from '../parts/text.js'
+import { useView } from '../use-view.js'
+
+/** The whole at one glance. */
+export function Overview(): JSX.Element {
+  const shown = useView({ view: 'overview' })
+  return <Answered of={shown}>{(view) => <Whole view={view} />}</Answered>
+}
+
+function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
+  const samples = joined(view.samples, connection.samples.value)
+  const rate = (pick: (sample: Sample) => number): number[] =>
+    samples.slice(1).map((sample, index) => {
+      const before = samples[index] ?? sample
+      return ((pick(sample) - pick(before)) * 1_000) / Math.max(1, sample.atMs - before.atMs)
+    })
+  const perSecond = (values: readonly number[]): string => `${(values.at(-1) ?? 0).toFixed(1)}/s`
+  const [started, ended, failed] = [rate((of) => of.started), rate((of) => of.ended), rate((of) => of.failed)]
+  return (
+    <>
+      <section class="plots" aria-label="Over time">
+        <Plot title="running" values={samples.map(({ running }) => running)} />
+        <Plot title="waiting" values={samples.map(({ waiting }) => waiting)} />
+        <Plot title="started" values={started} now={perSecond(started)} />
+        <Plot title="ended" values={ended} now={perSecond(ended)} />
+        <Plot title="failed" values={failed} now={perSecond(failed)} />
+        <Plot title="journal" values={samples.map(({ journal }) => journal)} />
+        <Plot title="dropped" values={samples.map(({ dropped }) => dropped)} />
+      </section>
+      <section class="cards">
+        <PhaseCard title="Operations" counts={view.operations} type="operation" more={`${count(view.sessions)} sessions`} />
+        {view.tasks !== undefined && (
+          <PhaseCard title="Tasks" counts={view.tasks} type="task" more={view.tasks.isPaused ? 'dispatch is paused' : ''} />
+        )}
+        {view.processes !== undefined && <PhaseCard title="Processes" counts={view.processes} type="process" more="" />}
+        <article class="card">
+          <h2>Waits</h2>
+          <dl class="facts">
+            <Fact name="jobs running here" value={count(view.jobs)} />
+            <Fact name="barriers" value={count(view.barriers)} />
+            <Fact name="open questions" value={count(view.questions)} />
+          </dl>
+        </article>
+        {view.slots.length > 0 && (
+          <article class="card">
+            <h2>Slots</h2>
+            <dl class="facts">
+              {view.slots.map(({ name, limit, taken, waiting }) => (
+                <Fact key={name} name={name} value={`${count(taken)} of ${limit === null ? 'any' : count(limit)}, ${count(waiting)} in line`} />
+              ))}
+            </dl>
+          </article>
+        )}
+        {view.journal !== undefined && (
+          <article class="card">
+            <h2>Journal</h2>
+            <dl class="facts">
+              <Fact name="status" value={view.journal.status} />
+              <Fact name="next record" value={count(view.journal.nextSequence)} />
+              <Fact name="since the snapshot" value={count(view.journal.tail)} />
+              {view.journal.owner !== undefined && (
+                <Fact name="owner" value={`${view.journal.owner.pid} on ${view.journal.owner.host}, ${view.journal.owner.standing}`} />
+              )}
+              {view.journal.brokenEnd !== undefined && <Fact name="broken end" value={view.journal.brokenEnd} />}
+            </dl>
+          </article>
+        )}
+        <article class="card">
+          <h2>Stream</h2>
+          <dl class="facts">
+            <Fact name="entries" value={`${count(view.stream.oldest)} to ${count(view.stream.newest)}`} />
+            <Fact name="dropped" value={count(view.stream.dropped)} />
+            <Fact name="viewers" value={count(view.stream.viewers)} />
+            <Fact name="shown" value={`${(view.stream.sample * 100).toFixed(0)} %`} />
+            {view.openedAtMs !== undefined && <Fact name="open for" value={duration(view.atMs - view.openedAtMs)} />}
+          </dl>
+        </article>
+      </section>
+    </>
+  )
+}
+
+function Fact({ name, value }: { readonly name: string; readonly value: string }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{value}</dd>
+    </div>
+  )
+}
+
+function PhaseCard(properties: { readonly title: string; readonly counts: Counts; readonly type: string; readonly more: string }): JSX.Element {
+  const { title, counts, type, more } = properties
+  return (
+    <article class="card">
+      <h2>{title}</h2>
+      <ul class="phases">
+        {Object.entries(counts.phases).map(([phase, many]) => (
+          <li key={phase}>
+            <a class={`phase phase-${phase}`} href={hrefOf({ screen: 'list', types: [type], phases: [phase] })}>
+              {phase} {count(many)}
+            </a>
+          </li>
+        ))}
+      </ul>
+      {Object.keys(counts.phases).length === 0 && <p class="quiet">none</p>}
+      {more !== '' && <p class="quiet">{more}</p>}
+    </article>
+  )
+}
+
+/** What the server had measured, and what has come since. */
+function joined(before: readonly Sample[], since: readonly Sample[]): readonly Sample[] {
+  const last = before.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY
+  return [...before, ...since.filter(({ atMs }) => atMs > last)].slice(-300)
+}

@@ -1,0 +1,46 @@
+import type { JSX } from 'preact'
+import { useState } from 'preact/hooks'
+import { Answered } from '../parts/answer.js'
+import { ItemLine, ItemLink } from '../parts/item.js'
+import { Rows } from '../parts/rows.js'
+import { relative } from '../parts/text.js'
+import { useView } from '../use-view.js'
+
+/** Processes with who holds them and who waits for them. */
+export function Processes(): JSX.Element {
+  const [{ offset, limit }, setWindow] = useState({ offset: 0, limit: 60 })
+  const shown = useView({ view: 'processes', offset, limit })
+  return (
+    <Answered of={shown}>
+      {(view) => (
+        <Rows
+          label="Processes"
+          total={view.total}
+          offset={view.offset}
+          rows={view.rows}
+          keyOf={({ row }) => row.id}
+          onWindow={(from, many) => setWindow({ offset: from, limit: many })}
+        >
+          {({ row, lease, waiters }) => (
+            <>
+              <ItemLine row={row} />
+              {lease !== undefined && (
+                <span class="quiet">
+                  held by {lease.owner}, token {lease.token}, until {relative(lease.expiresAtMs, Date.now())}
+                </span>
+              )}
+              {waiters.length > 0 && (
+                <span class="quiet">
+                  waited for by{' '}
+                  {waiters.map((item) => (
+                    <ItemLink key={item.id} item={item} />
+                  ))}
+                </span>
+              )}
+            </>
+          )}
+        </Rows>
+      )}
+    </Answered>
+  )
+}
