@@ -16,6 +16,7 @@ import { AdminError } from '../errors.js'
 import { encodeSimulationView } from '../simulation.js'
 import type { AdminVerifier } from '../verifier.js'
 import { LineReader } from './line-reader.js'
+import { requestFailed, socketFailed, socketOpened } from './lines.js'
 import { mostRequestBytes, receiptCodec, requestSchema, type AdminAnswer, type AdminReceipt } from './protocol.js'
 import { checkVacant, nameBeside, prepareSocketFolder, publishSocket, removeSocket } from './socket-path.js'
 
@@ -100,7 +101,8 @@ export class AdminSocket implements AsyncDisposable {
     try {
       await listening(server, made)
       const identity = await publishSocket(made, path)
-      server.on('error', (error) => guarded.error({ ...faultFields(error) }, 'the admin socket failed'))
+      server.on('error', (error) => socketFailed(guarded, faultFields(error)))
+      socketOpened(guarded, { path, operators: host.verifier.operators.size })
       return new AdminSocket(path, server, connections, () => removeSocket(path, identity))
     } catch (cause) {
       server.close()
@@ -208,7 +210,7 @@ class Connection {
       return { type: 'receipt', receipt: receiptCodec.encode(receipt) }
     } catch (error) {
       if (StatewardError.is(error)) return { type: 'error', code: error.code, message: error.message }
-      logger.error({ ...faultFields(error) }, 'an admin request failed')
+      requestFailed(logger, faultFields(error))
       return { type: 'error', code: 'internal', message: 'the node failed to answer' }
     }
   }
