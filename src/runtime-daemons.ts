@@ -57,7 +57,7 @@ export class SystemDaemon implements DaemonRunner {
   }
 
   /** Until it is there, has ended, or is not wanted any more. */
-  async #spawned(handle: ProcessHandle<unknown>, signal: AbortSignal): Promise<void> {
+  async #spawned(handle: ProcessHandle, signal: AbortSignal): Promise<void> {
     try {
       for await (const { eventType } of handle.events({ signal })) if (eventType === 'system.spawned') return
     } catch (cause) {

@@ -42,3 +42,6 @@ const licences = included
     if (file === undefined) throw new Error(`${name} says no licence`)
     return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
   })
+writeFileSync(join(published, 'LICENSES'), licences.join('\n---\n\n'))
+writePageList(page)
+rmSync(compiled, { recursive: true })

@@ -21,8 +21,6 @@ function hex(number: number): string {
   return bytes.toString('hex')
 }
 
-export const thisNode = hex(1) as NodeId
-
 /** The same numbers in every run. */
 export function randomSource(seed: number): (below: number) => number {
   let state = seed
@@ -32,9 +30,18 @@ export function randomSource(seed: number): (below: number) => number {
   }
 }
 
+const spreadIds: string[] = []
+const nodeIds = Array.from({ length: nodes + 1 }, (_, index) => hex(index) as NodeId)
+
 /** Ids that are spread as digests are. */
-export function spread(number: number): string {
-  return hex(Math.imul(number + 1, 2_654_435_761) >>> 0)
+function spread(number: number): string {
+  return (spreadIds[number] ??= hex(Math.imul(number + 1, 2_654_435_761) >>> 0))
+}
+
+const thisNode = nodeIds[1] as NodeId
+
+function nodeAt(index: number): NodeId {
+  return nodeIds[(index % nodes) + 1] as NodeId
 }
 
 /** A node on which everything runs and is held as it should be; it leads a third of its chains. */
@@ -53,14 +60,14 @@ export function steadyNode({ daemons, chains }: NodeSize): NodeState {
         type: 'replica_update',
         change: 'added',
         chain,
-        holder: hex(((index + copy) % nodes) + 1) as NodeId,
+        holder: nodeAt(index + copy),
       })
     }
-    fold(state, { type: 'replica_leader_update', chain, leader: hex((index % 3) + 1) as NodeId })
+    fold(state, { type: 'replica_leader_update', chain, leader: nodeAt(index % 3) })
     fold(state, { type: 'placement_intent', chain, desiredReplicas: copies })
   }
   for (let index = 1; index <= nodes; index += 1) {
-    fold(state, { type: 'rtt_sample', peer: hex(index) as NodeId, rttMs: index })
+    fold(state, { type: 'rtt_sample', peer: nodeAt(index), rttMs: index })
   }
   state.version()
   return state
@@ -77,7 +84,7 @@ export function thousandEvents(
   return Array.from({ length: 1000 }, (_, index): FoldEvent => {
     if (index % 2 === 0) {
       chain = spread(random(chains)) as ChainId
-      holder = hex(random(nodes) + 1) as NodeId
+      holder = nodeAt(random(nodes))
     }
     switch (index % 10) {
       case 0:

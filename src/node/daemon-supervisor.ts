@@ -154,7 +154,7 @@ export class DaemonSupervisor {
     this.#isClosed = true
     const ended = [...this.#copies.values()].map(({ definition: { daemon }, job }) => {
       this.stop(daemon, graceMs, 'node_closed')
-      return this.#answered.get(job)
+      return this.#answered.get(job) ?? Promise.resolve()
     })
     await Promise.all(ended)
   }

@@ -238,7 +238,7 @@ export class LocalNode {
     const { history } = this.#surroundings
     this.#running = silence(
       this.#loop.run((anchor) => [
-        ...restoredEventsOf(history.facts(), this.id, anchor),
+        ...restoredEventsOf(history.checkpoints(), this.id, anchor),
         // What it adopted, it has seen: events of its own, of a shape that folds.
         ...(adopted as readonly FoldEvent[]),
       ]),

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { faultFields } from '../base/error-details.js'
 import { messageOf } from '../base/errors.js'
-import type { Inspect } from '../base/inspection.js'
+import { followRoot, inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createDeferred } from '../base/promises.js'
@@ -21,7 +21,14 @@ import { countForced } from './forced.js'
 import { guardedScorer } from './guarded-scorer.js'
 import type { NodeHistory } from './history.js'
 import type { DaemonId, EpochId } from './ids.js'
-import { actionsDropped, commitRefused, factLost, loopFailed, portFailed, transitionRefused } from './loop-lines.js'
+import {
+  actionsDropped,
+  commitRefused,
+  checkpointLost,
+  loopFailed,
+  portFailed,
+  transitionRefused,
+} from './loop-lines.js'
 import type { LoopPorts, Participant } from './loop-ports.js'
 import type { NodeChains } from './node-chains.js'
 import type { NodeConfiguration } from './options.js'
@@ -30,7 +37,7 @@ import { PublishQueue, type PublishHandle, type QueuedAttempt, type QueuedEvent 
 import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
 import { RecoveryRegistry } from './recovery.js'
-import { factChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
+import { checkpointChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
 import { isFrozen, NodeState, type NodeVersion } from './state.js'
@@ -129,7 +136,10 @@ export class NodeLoop {
       },
     })
     if (inspect === undefined) return
-    this.#actor = createActor(nodeLoopMachine, { id: `node ${configuration.thisNode}`, clock, inspect }).start()
+    const option = inspectOption(inspect, options.logger)
+    this.#actor = createActor(nodeLoopMachine, { id: `node ${configuration.thisNode}`, clock, ...option })
+    followRoot(inspect, this.#actor)
+    this.#actor.start()
   }
 
   get state(): Place<typeof nodeLoopMachine>['value'] {
@@ -271,7 +281,8 @@ export class NodeLoop {
         return
       default:
         this.#fold(event)
-        this.#remember(event)
+        // What goes wrong is told there.
+        void this.#remember(event)
     }
   }
 
@@ -429,8 +440,6 @@ export class NodeLoop {
     const { onFolded } = this.#ports
     if (onFolded !== undefined) callPort('event log', () => onFolded(event), this.#onFault)
     for (const effect of effects) this.#carryOut(effect)
-    const released = releasedBy(event)
-    if (released !== undefined) this.#options.onGateOpened?.(released)
   }
 
   #carryOut(effect: NodeEffect): void {
@@ -438,6 +447,9 @@ export class NodeLoop {
     switch (effect.type) {
       case 'control':
         if (control !== undefined) callPort('control sink', () => control.emit(effect.event), this.#onFault)
+        return
+      case 'open_daemon_gate':
+        this.#options.onGateOpened?.(effect.daemon)
         return
       case 'kill_migration': {
         const failure = killMigration(effect.migration, { aborter, hasVerifier: this.#verifier !== undefined })
@@ -457,10 +469,10 @@ export class NodeLoop {
   /** Hands to the journal what must not be forgotten of an event; resolves once it is durable. */
   #remember(event: FoldEvent, accepted?: Parameters<NodeHistory['change']>[0]['accepted']): Promise<void> {
     const { history, logger } = this.#options
-    const change = factChangeOf(event, rememberedOf(this.#state), this.#anchor)
+    const change = checkpointChangeOf(event, rememberedOf(this.#state), this.#anchor)
     if (change === undefined && accepted === undefined) return Promise.resolve()
     const durable = history.change({ ...change, ...(accepted !== undefined && { accepted }) })
-    durable.catch((cause: unknown) => factLost(logger, faultFields(cause)))
+    durable.catch((cause: unknown) => checkpointLost(logger, faultFields(cause)))
     return durable
   }
 
@@ -488,10 +500,13 @@ export class NodeLoop {
     } catch (cause) {
       this.#onFault('last snapshot', cause)
     }
-    void this.#options.executor.close().then(() => {
-      this.#send({ type: 'finished' })
-      this.#ended.resolve(this.#passes)
-    })
+    void this.#endWithExecutor()
+  }
+
+  async #endWithExecutor(): Promise<void> {
+    await this.#options.executor.close()
+    this.#send({ type: 'finished' })
+    this.#ended.resolve(this.#passes)
   }
 
   #fail(cause: unknown): void {
@@ -513,16 +528,6 @@ export class NodeLoop {
     this.#actor?.send(event)
     return true
   }
-}
-
-/** The daemon whose gate the event has opened before its time. */
-function releasedBy(event: FoldEvent): DaemonId | undefined {
-  if (event.type === 'daemon_lifecycle') {
-    const { type } = event.signal
-    return type === 'exited_cleanly' || type === 'started' ? event.daemon.id : undefined
-  }
-  const isForced = event.type === 'admin_event' && event.event.type === 'force_restart_daemon'
-  return isForced ? event.event.daemon.id : undefined
 }
 
 /** Whether the rings of a snapshot hold something else than those before: their lists stay the same while nothing has come. */

@@ -73,8 +73,8 @@ export {
   type ChainId,
   type DaemonId,
   type Digest,
-  type EpochId,
   type MigrationId,
+  type NodeEpochId,
   type NodeId,
   type OperatorId,
 } from './ids.js'

@@ -51,7 +51,7 @@ it(`[N-490] a node that is killed ${kills} times has lost nothing of its audit t
 })
 
 /** What a program says, line by line. */
-async function* linesOf(child: ChildProcess): AsyncGenerator<unknown> {
+async function* linesOf(child: ChildProcess): AsyncGenerator {
   if (child.stdout === null) return
   for await (const line of createInterface(child.stdout)) yield JSON.parse(line)
 }
