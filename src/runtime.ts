@@ -107,9 +107,9 @@ export class Runtime implements AsyncDisposable {
   readonly jobs: JobList
   /** What opening found: whoever minds a loss looks here. */
   readonly recovery: RuntimeRecovery
-  readonly #node: LocalNode | undefined
   /** @internal For inspectors. */
   readonly inspected: InspectedParts
+  readonly #node: LocalNode | undefined
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
@@ -120,8 +120,8 @@ export class Runtime implements AsyncDisposable {
   #closing: Promise<void> | undefined
 
   private constructor(parts: Parts) {
-    const { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments, inspection, dataDir } =
-      parts
+    const { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments } = parts
+    const { inspection, dataDir } = parts
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
     this.processes = processes
@@ -199,20 +199,9 @@ export class Runtime implements AsyncDisposable {
       await node?.listen()
       processes.begin()
       await node?.start()
-      const runtime = new Runtime({
-        lane,
-        sessions,
-        tasks,
-        processes,
-        node,
-        deadlines,
-        jobs,
-        clock,
-        logger,
-        instruments,
-        inspection,
-        dataDir: options.dataDir,
-      })
+      const parts = { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments }
+      const { dataDir } = options
+      const runtime = new Runtime({ ...parts, inspection, dataDir })
       const server = inspectorServerIn(inspect)
       if (server !== undefined) {
         runtime.#inspector = await runtime.#serve(openInspector, server, options.mask)
@@ -225,6 +214,11 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
+  /** Where its inspector is served, with the secret in it, when `inspect` asks for one: whoever knows it may look. */
+  get inspectorUrl(): string | undefined {
+    return this.#inspector?.url
+  }
+
   /** What this host should be doing, and whether it may. Raises `invalid_input` where the options name no node. */
   get node(): LocalNode {
     if (this.#node !== undefined) return this.#node
@@ -233,11 +227,6 @@ export class Runtime implements AsyncDisposable {
       field: 'node',
       reason: 'missing: this runtime has no node',
     })
-  }
-
-  /** Where its inspector is served, with the secret in it, when `inspect` asks for one: whoever knows it may look. */
-  get inspectorUrl(): string | undefined {
-    return this.#inspector?.url
   }
 
   /** Whether durable changes are possible; a poisoned runtime needs {@link Runtime.reopen}. */
@@ -363,7 +352,11 @@ export class Runtime implements AsyncDisposable {
     const closed = await Promise.allSettled([...draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
     this.#instruments?.[Symbol.dispose]()
-    await asJournalError('close', () => this.#lane.close()).finally(() => this.#inspector?.[Symbol.asyncDispose]())
+    try {
+      await asJournalError('close', () => this.#lane.close())
+    } finally {
+      await this.#inspector?.[Symbol.asyncDispose]()
+    }
     this.#node?.closeChains()
     const durationMs = this.#clock.monotonicNow() - closingAt
     runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })

@@ -16,10 +16,10 @@ export type Command =
   | ({ readonly type: 'check' } & CheckCommand)
   | ({ readonly type: 'status' } & StatusOptions)
   | ({ readonly type: 'tail' } & TailOptions)
-  | { readonly type: 'admin help' }
-  | { readonly type: 'admin'; readonly command: AdminCommand }
   | ({ readonly type: 'inspect' } & InspectCommand)
   | ({ readonly type: 'top' } & TopCommand)
+  | { readonly type: 'admin help' }
+  | { readonly type: 'admin'; readonly command: AdminCommand }
 
 /** Options of `stateward run`. */
 export interface RunCommand {
@@ -52,19 +52,19 @@ export const helpText = `Usage: stateward run <plan.json> [options]
        stateward check <plan.json>
        stateward status <dir> [--watch] [--json]
        stateward tail <dir> [--lines <n>] [--json]
-       stateward admin <keygen | simulate | sign | verify | submit> ...
        stateward inspect <url | dir | recording> [--port <n>] [--values] [--json]
        stateward top <url | dir | recording> [--json]
+       stateward admin <keygen | simulate | sign | verify | submit> ...
 
 run    runs the tools of a plan as operations of one session, each once what it needs has ended,
        and waits for all of them. Run again after a crash, tools that have finished are not run twice.
 check  says whether run would take the plan, without starting anything.
 status tells what a data directory holds, live or dead: sessions, operations, tasks, budgets, waits.
 tail   tells the last events in a data directory, and those that come as long as it has an owner.
-admin  signs what operators want of a running node and hands it in (see stateward admin --help).
 inspect serves a page that shows a service that serves its inspector, a data directory, live or dead, or a
        recording; to this machine alone, and without the internet.
 top    shows the same in short in the terminal; anywhere else once, as plain text.
+admin  signs what operators want of a running node and hands it in (see stateward admin --help).
 
 Options of run:
   --data-dir <dir>  where the journal is kept (default: .stateward/<plan name>)

@@ -1,10 +1,11 @@
-import { createActor, type Observer, type InspectionEvent } from 'xstate'
+import { createActor } from 'xstate'
 import { ChartTable, type Place } from '../../machines/chart-table.js'
 import { executorMachine, type ExecutorActor, type ExecutorEvent } from '../../machines/executor.js'
 import { BoundedQueue } from '../base/bounded-queue.js'
 import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { messageOf, StatewardError } from '../base/errors.js'
+import { followRoot, inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createObserverGuard, type ObserverGuard } from '../base/observers.js'
@@ -47,7 +48,7 @@ export interface ExecutorOptions {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
-  readonly inspect?: Observer<InspectionEvent> | ((event: InspectionEvent) => void)
+  readonly inspect?: Inspect
 }
 
 /** What an executor has done; each number is right by itself, all of them together may be of different instants. */
@@ -113,7 +114,9 @@ export class Executor {
     this.#share = new LoopShare(clock)
     this.#hookGuard = createObserverGuard(logger, 'a dispatcher could not take backpressure')
     if (inspect === undefined) return
-    this.#actor = createActor(executorMachine, { id: 'executor', clock, inspect }).start()
+    this.#actor = createActor(executorMachine, { id: 'executor', clock, ...inspectOption(inspect, logger) })
+    followRoot(inspect, this.#actor)
+    this.#actor.start()
   }
 
   get state(): Place<typeof executorMachine>['value'] {

@@ -5,7 +5,7 @@ import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { faultFields } from '../base/error-details.js'
 import { messageOf } from '../base/errors.js'
-import type { Inspect } from '../base/inspection.js'
+import { followRoot, inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createDeferred } from '../base/promises.js'
@@ -136,7 +136,10 @@ export class NodeLoop {
       },
     })
     if (inspect === undefined) return
-    this.#actor = createActor(nodeLoopMachine, { id: `node ${configuration.thisNode}`, clock, inspect }).start()
+    const option = inspectOption(inspect, options.logger)
+    this.#actor = createActor(nodeLoopMachine, { id: `node ${configuration.thisNode}`, clock, ...option })
+    followRoot(inspect, this.#actor)
+    this.#actor.start()
   }
 
   get state(): Place<typeof nodeLoopMachine>['value'] {

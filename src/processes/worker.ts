@@ -30,6 +30,7 @@ import { isClaimable, recoveryOf } from './recovery.js'
 import type { ProcessRunner } from './runner.js'
 import type { ProcessId } from './scalars.js'
 import type { ProcessStore, WorkCursor, WorkPage } from './store.js'
+import { isFailureOfStore } from './store-failure.js'
 
 /** Why a process was not taken. */
 export type Disposition =
@@ -375,6 +376,7 @@ export class Worker {
       if (isSuperseded(error)) return { type: 'lease_lost' }
       if (StatewardError.is(error, 'process.unknown')) return { type: 'absent' }
       this.#report({ type: 'row_backend_error', processId: id, operation, message: messageOf(error) })
+      if (isFailureOfStore(error)) this.#driveLater()
       return { type: 'backend_error', operation }
     }
   }
