@@ -5,6 +5,7 @@
 import type { Bench } from './harness.js'
 import { measureCopies } from './node/copies.js'
 import { measureMemory } from './node/memory.js'
+import { measureQueue } from './node/queue.js'
 import { measureTicks } from './node/ticks.js'
 import { measureVerification } from './node/verify.js'
 import type { Part } from './tasks.js'
@@ -16,6 +17,7 @@ const bench: Bench = {
       await measureMemory(options),
       await measureTicks(options),
       await measureCopies(options),
+      await measureQueue(options),
       measureVerification(options),
     ]
     return {
