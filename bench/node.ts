@@ -18,6 +18,7 @@ const bench: Bench = {
       await measureMemory(options),
       await measureTicks(options),
       await measureCopies(options),
+      await measureQueue(options),
       measureVerification(options),
       await measureQueue(options),
     ]

@@ -74,3 +74,23 @@ it('[N-460] takes tasks, operations and processes out of service with the node, 
   await runtime.close()
   expect(clock.pendingTimeouts).toBe(0)
 })
+
+it('[N-460] leaves tasks paused that somebody else has paused', async () => {
+  const clock = new SimulatedClock()
+  const runtime = await createRuntime({ clock, node: { thisNode, maintenance: { recoveryRampMs: 1000 } } })
+  const tick = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index += 1) {
+      clock.advance(500)
+      await settle()
+    }
+  }
+  await runtime.tasks.pauseEngine()
+  await runtime.node.submit({ type: 'admin_event', event: { type: 'enter_maintenance', node: thisNode } })
+  await tick(3)
+  expect(runtime.node.reader.read().localMaintenance.status).toBe('maintenance')
+  await runtime.node.submit({ type: 'admin_event', event: { type: 'exit_maintenance', node: thisNode } })
+  await tick(6)
+  expect(runtime.node.reader.read().localMaintenance.status).toBe('active')
+  expect(runtime.tasks.projection.engine.paused).toBe(true)
+  await runtime.close()
+})
