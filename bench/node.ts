@@ -18,7 +18,6 @@ const bench: Bench = {
       await measureMemory(options),
       await measureTicks(options),
       await measureCopies(options),
-      await measureQueue(options),
       measureVerification(options),
       await measureQueue(options),
     ]
