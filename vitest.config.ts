@@ -18,8 +18,8 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    // They fetch other versions of Node and of the compiler: `npm run test:supported`.
-    exclude: [...configDefaults.exclude, 'test/supported/**'],
+    // They fetch other versions of Node and of the compiler (`npm run test:supported`), or need a browser (`npm run test:browser`).
+    exclude: [...configDefaults.exclude, 'test/supported/**', 'test/browser/**'],
     // Tests start child processes and sync real files: forks give each file its own process to do so.
     pool: 'forks',
     // The files of one process share the modules that they import: reading them anew cost a third of the whole time.

@@ -95,6 +95,8 @@ interface InspectedParts {
   readonly journal: () => Lane['position']
   /** Epoch milliseconds by its clock. */
   readonly nowMs: () => number
+  /** Its node, if it has one. */
+  readonly node: LocalNode | undefined
 }
 
 /** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
@@ -134,7 +136,7 @@ export class Runtime implements AsyncDisposable {
     this.#logger = logger
     this.#instruments = instruments
     const nowMs = (): number => clock.wallNow()
-    this.inspected = { inspection, dataDir, journal: () => lane.position, nowMs }
+    this.inspected = { inspection, dataDir, journal: () => lane.position, nowMs, node }
   }
 
   static async open(given: RuntimeOptions, openInspector?: OpenInspector): Promise<Runtime> {

@@ -78,6 +78,7 @@ const processViews: readonly ViewName[] = [
   'entries',
 ]
 
+const nodeViews: readonly ViewName[] = ['node']
 const filledViews: readonly ViewName[] = ['list', 'overview']
 
 const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
@@ -85,7 +86,7 @@ const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequenc
 /** Tells a stream what happens in a runtime, from when somebody begins to look until nobody does any more. */
 export class RuntimeFeed implements Disposable {
   readonly #options: RuntimeFeedOptions
-  readonly #subscriptions: readonly Disposable[]
+  readonly #subscriptions: Disposable[]
   readonly #guard: ObserverGuard
   /** Items whose rows are to be told anew. */
   readonly #dirty = new Map<string, ItemRef>()
@@ -121,6 +122,8 @@ export class RuntimeFeed implements Disposable {
       }),
       runtime.tasks.authority.onCommit((commit) => this.#committed(commit)),
     ]
+    const node = runtime.inspected.node?.onSnapshot(() => options.onChange(nodeViews))
+    if (node !== undefined) this.#subscriptions.push(node)
     this.#backlog = this.#begin(actors)
     this.#schedule()
     void this.#lookAtProcesses()

@@ -140,6 +140,32 @@ describe('the inspector of a runtime', () => {
   })
 })
 
+it('shows how full the slots are', async () => {
+  const { runtime, url } = await openRuntime({ tasks: { concurrency: 3 } })
+  const forever = (): Promise<never> => new Promise(() => {})
+  const session = runtime.session('agent', { maxConcurrent: 1, whenFull: 'queue' })
+  session.run({ kind: tool, displayName: 'one' }, forever)
+  session.run({ kind: tool, displayName: 'two' }, forever)
+  runtime.tasks.handle('report', forever)
+  await runtime.tasks.start()
+  await session.flush()
+  expect((await view(url, { view: 'overview' })).slots).toEqual([
+    { name: 'tasks', limit: 3, taken: 0, waiting: 0 },
+    { name: 'session agent', limit: 1, taken: 1, waiting: 1 },
+  ])
+})
+
+it('shows the node of a runtime that has one', async () => {
+  const { url } = await openRuntime({ node: { thisNode: '00000000000000a1' as never } })
+  expect((await hello(url)).views).toContain('node')
+  expect(await view(url, { view: 'node' })).toMatchObject({
+    name: '00000000000000a1',
+    daemons: [],
+    maintenance: [{ name: 'maintenance', status: 'active' }],
+    audit: [],
+  })
+})
+
 async function hello(url: URL): Promise<HelloMessage> {
   await using following = new Following(url)
   await following.until(({ messages }) => messages.length > 0)
