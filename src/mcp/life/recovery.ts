@@ -1,0 +1,37 @@
+import type { ProcessEvent, ProcessRegistration } from '../../processes/index.js'
+import { setAsideType } from '../wire/names.js'
+import { fits, setAsideSchema } from '../wire/shapes.js'
+import type { McpRecovery } from './tool.js'
+
+/** Who may go on with the work of a task, as its process says it. */
+export function dispositionOf(recovery: McpRecovery): ProcessRegistration['disposition'] {
+  if (recovery === 'report') return 'owner_bound'
+  return recovery === 'external' ? 'externally_owned' : 'rerunnable'
+}
+
+/**
+ * How many attempts have failed the task: those that were lost while they worked. One that waited for an answer, or that the server
+ * has ended itself, is no fault of the work; without this a task that asks often would be used up by restarts.
+ */
+export function lostAttempts(events: readonly ProcessEvent[]): number {
+  let [lost, isAtWork] = [0, false]
+  for (const { eventType, payload } of events) {
+    switch (eventType) {
+      case 'process.first_started':
+        if (isAtWork) lost += 1
+        isAtWork = true
+        break
+      case 'process.waiting':
+        isAtWork = false
+        break
+      case 'process.resumed':
+        isAtWork = true
+        break
+      case setAsideType:
+        if (fits(setAsideSchema, payload)) isAtWork = false
+        break
+      default:
+    }
+  }
+  return lost
+}
