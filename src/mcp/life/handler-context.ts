@@ -49,6 +49,8 @@ export interface McpTask {
 /** What runs of tasks are given. */
 export interface TaskRunOptions {
   readonly eventsOf: (taskId: string) => Promise<readonly ProcessEvent[]>
+  /** Writes an event into the log of a task, once under its key. */
+  readonly append: (taskId: string, eventType: string, payload: unknown, key: string) => Promise<void>
   /** Tells a text to those who look now. */
   readonly say: (taskId: string, text: string) => void
   /** What was thrown as an error of the protocol, if it is one. */
@@ -186,8 +188,9 @@ class TaskRun {
   async #setAside(reason: unknown): Promise<void> {
     if (!StatewardError.is(reason, 'process.run_stopped')) return
     if ((reason.data as { readonly cause?: unknown }).cause !== 'closing') return
-    const { attempt, emit } = this.#context
-    await emit(setAsideType, { attempt }, { key: `set-aside:${attempt}` }).catch(() => {
+    const { processId, attempt } = this.#context
+    // Not by the run itself, whose every word takes back that it waits.
+    await this.#options.append(processId, setAsideType, { attempt }, `set-aside:${attempt}`).catch(() => {
       // The attempt counts then, which costs one of several.
     })
   }

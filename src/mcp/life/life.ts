@@ -99,6 +99,7 @@ export class TaskLife {
     })
     this.#runOptions = {
       eventsOf: (taskId) => processes.store.eventsAfter(taskId, 0),
+      append: (...event) => this.#append(...event),
       say: (taskId, text) => this.#log.say(taskId, text),
       protocolErrorOf,
       maxResultBytes: limits.maxResultBytes,
