@@ -45,7 +45,8 @@ function processWork(definition: ProcessDefinition, { processes }: Runtime): Pic
       const handle = await processes.start(definition, args, { id: workIdOf(taskId), label: definition.kind })
       return asResult(await handle.result(), definition.kind)
     },
-    cancel: async (taskId) => void (await processes.get(undefined, workIdOf(taskId)).cancel('the task of MCP was cancelled')),
+    cancel: async (taskId) =>
+      void (await processes.get(undefined, workIdOf(taskId)).cancel('the task of MCP was cancelled')),
   }
 }
 

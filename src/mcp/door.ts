@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { ProtocolError, type McpHttpHandler, type McpRequestContext, type McpServer, type Transport } from '@modelcontextprotocol/server'
+import {
+  ProtocolError,
+  type McpHttpHandler,
+  type McpRequestContext,
+  type McpServer,
+  type Transport,
+} from '@modelcontextprotocol/server'
 import type { StandardSchemaWithJSON } from '@modelcontextprotocol/server'
 import * as v from 'valibot'
 import { decode } from '../base/decode.js'
@@ -134,7 +140,11 @@ export class McpTasks {
     run: McpToolRun<Input>,
   ): void
   tool(definition: ToolDefinition, options?: DefinitionToolOptions): void
-  tool(named: string | ToolDefinition, given: McpToolOptions | DefinitionToolOptions = {}, run?: McpToolRun<never>): void {
+  tool(
+    named: string | ToolDefinition,
+    given: McpToolOptions | DefinitionToolOptions = {},
+    run?: McpToolRun<never>,
+  ): void {
     if (isDefinition(named)) {
       const { name = named.kind, ...options } = given as DefinitionToolOptions
       const { listed, ...work } = asDurableTool(named, this.#runtime)
@@ -244,6 +254,8 @@ function protocolErrorOf(thrown: unknown): TaskFault | undefined {
   return { code, message, ...(data !== undefined && { data }) }
 }
 
-function definedOf<Options extends object>(options: Options): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
+function definedOf<Options extends object>(
+  options: Options,
+): { [Key in keyof Options]: Exclude<Options[Key], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 }

@@ -89,7 +89,10 @@ describe('listening to tasks', () => {
       method: 'notifications/subscriptions/acknowledged',
       params: { notifications: { taskIds: [taskId] }, _meta: meta },
     })
-    expect(await listening.next()).toMatchObject({ method: 'notifications/tasks', params: { taskId, status: 'input_required' } })
+    expect(await listening.next()).toMatchObject({
+      method: 'notifications/tasks',
+      params: { taskId, status: 'input_required' },
+    })
     await place.answer(taskId, { confirm: accepted({ confirm: true }) })
     expect(await listening.next()).toMatchObject({ params: { taskId, status: 'working' } })
     const last = (await listening.next()) as { readonly params: { readonly _meta: unknown } }

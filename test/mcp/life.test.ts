@@ -71,7 +71,10 @@ describe('a task and its restarts', () => {
     const tools = (door: McpTasks): void => {
       door.tool('counts', {}, async (_, task) => {
         const counted = await task.once('count', () => (count += 1))
-        if (isHeld) await new Promise((_resolve, reject) => task.signal.addEventListener('abort', () => reject(task.signal.reason as Error)))
+        if (isHeld)
+          await new Promise((_resolve, reject) =>
+            task.signal.addEventListener('abort', () => reject(task.signal.reason as Error)),
+          )
         return text(`counted ${counted}`)
       })
     }
@@ -142,10 +145,16 @@ describe('a task of somebody else', () => {
     const { taskId } = await place.begin('confirm_delete', {}, { as: 'alice' })
     for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel']) {
       const answers = await Promise.all(
-        [taskId, unknown, '!', 'x'.repeat(256)].map((id) => place.text(method, { taskId: id, inputResponses: {} }, { as: 'mallory' })),
+        [taskId, unknown, '!', 'x'.repeat(256)].map((id) =>
+          place.text(method, { taskId: id, inputResponses: {} }, { as: 'mallory' }),
+        ),
       )
       expect(new Set(answers).size).toBe(1)
-      expect(JSON.parse(answers[0] ?? '')).toEqual({ jsonrpc: '2.0', id: 1, error: { code: -32602, message: 'Unknown task' } })
+      expect(JSON.parse(answers[0] ?? '')).toEqual({
+        jsonrpc: '2.0',
+        id: 1,
+        error: { code: -32602, message: 'Unknown task' },
+      })
     }
     expect((await place.get(taskId, { as: 'alice' })).taskId).toBe(taskId)
     expect(await place.door.list({ principal: JSON.stringify(['client', 'alice', null, null]) })).toHaveLength(1)
@@ -179,7 +188,9 @@ describe('limits', () => {
     const refused = await place.call('tools/call', { name: 'confirm_delete', arguments: {} }, { as: 'a' })
     expect(refused.error).toMatchObject({ code: -32603, message: 'too many tasks', data: { retryAfterMs: 20 } })
     await place.begin('confirm_delete', {}, { as: 'b' })
-    expect((await place.call('tools/call', { name: 'confirm_delete', arguments: {} }, { as: 'c' })).error?.code).toBe(-32603)
+    expect((await place.call('tools/call', { name: 'confirm_delete', arguments: {} }, { as: 'c' })).error?.code).toBe(
+      -32603,
+    )
     await place.call('tasks/cancel', { taskId: first.taskId }, { as: 'a' })
     while ((await place.get(first.taskId, { as: 'a' })).status !== 'cancelled') await place.runtime.flush()
     await new Promise((resolve) => setImmediate(resolve))
@@ -217,7 +228,8 @@ describe('limits', () => {
         door.tool('nothing', {}, () => undefined as never)
       },
     })
-    const said = async (name: string) => (await place.until((await place.begin(name)).taskId, 'completed')).result?.content?.[0]
+    const said = async (name: string) =>
+      (await place.until((await place.begin(name)).taskId, 'completed')).result?.content?.[0]
     expect(await said('fault')).toEqual({ type: 'text', text: 'the tool failed' })
     expect(await said('path')).toEqual({ type: 'text', text: 'cannot read [path] now' })
     expect(await said('nothing')).toEqual({ type: 'text', text: 'nothing returned no result' })
@@ -225,7 +237,9 @@ describe('limits', () => {
 })
 
 /** A place whose time stands still unless it is moved. */
-async function simulated(options: Parameters<typeof openPlace>[0] = {}): Promise<{ place: Place; clock: SimulatedClock }> {
+async function simulated(
+  options: Parameters<typeof openPlace>[0] = {},
+): Promise<{ place: Place; clock: SimulatedClock }> {
   const clock = new SimulatedClock()
   const place = await openPlace({ ...options, runtime: { clock, ...options.runtime } })
   return { place, clock }
@@ -294,7 +308,11 @@ describe('the time of a handle', () => {
 describe('a call without tasks', () => {
   it('is awaited and answered with the result [M-18]', async () => {
     const place = await openPlace()
-    const { result } = await place.call('tools/call', { name: 'slow_compute', arguments: { seconds: 0, label: 'I' } }, { declares: false })
+    const { result } = await place.call(
+      'tools/call',
+      { name: 'slow_compute', arguments: { seconds: 0, label: 'I' } },
+      { declares: false },
+    )
     expect(result).toMatchObject({ resultType: 'complete', content: [{ type: 'text', text: 'computed I' }] })
     const asking = await place.call('tools/call', { name: 'confirm_delete', arguments: {} }, { declares: false })
     expect({ status: asking.status, code: asking.error?.code }).toEqual({ status: 400, code: -32021 })
@@ -304,7 +322,11 @@ describe('a call without tasks', () => {
     const place = await openPlace()
     const given = new AbortController()
     const pending = place
-      .call('tools/call', { name: 'slow_compute', arguments: { seconds: 60 } }, { declares: false, signal: given.signal })
+      .call(
+        'tools/call',
+        { name: 'slow_compute', arguments: { seconds: 60 } },
+        { declares: false, signal: given.signal },
+      )
       .catch(() => undefined)
     let ids: readonly string[] = []
     while (ids.length === 0) {
@@ -324,7 +346,11 @@ describe('a call without tasks', () => {
       const response = await place.face(
         new Request('http://127.0.0.1/mcp', {
           method: 'POST',
-          headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', 'mcp-protocol-version': '2025-11-25' },
+          headers: {
+            'content-type': 'application/json',
+            accept: 'application/json, text/event-stream',
+            'mcp-protocol-version': '2025-11-25',
+          },
           body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: args } }),
         }),
       )
@@ -332,7 +358,9 @@ describe('a call without tasks', () => {
       const data = body.split('\n').find((line) => line.startsWith('data: '))
       return (JSON.parse(data === undefined ? body : data.slice(6)) as { result: Record<string, unknown> }).result
     }
-    expect(await legacy('slow_compute', { seconds: 0, label: 'L' })).toEqual({ content: [{ type: 'text', text: 'computed L' }] })
+    expect(await legacy('slow_compute', { seconds: 0, label: 'L' })).toEqual({
+      content: [{ type: 'text', text: 'computed L' }],
+    })
     expect(await legacy('confirm_delete', { filename: 'x' })).toMatchObject({ isError: true })
   })
 })

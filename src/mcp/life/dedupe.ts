@@ -34,7 +34,9 @@ export class DirectorySecret {
       })
       return new DirectorySecret(secret)
     } catch (refusal) {
-      const other = StatewardError.is(refusal, 'process.registration_conflict') ? await readSecret(processes) : undefined
+      const other = StatewardError.is(refusal, 'process.registration_conflict')
+        ? await readSecret(processes)
+        : undefined
       if (other === undefined) throw refusal
       return new DirectorySecret(other)
     }

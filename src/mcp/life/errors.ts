@@ -14,8 +14,14 @@ const messages = {
   // The task has ended, and an end is final.
   mcp_task_ended: ({ taskId }: { readonly taskId: string }) => `task ${taskId} has ended`,
   // Nothing more fits now; a later call may do.
-  mcp_limit_reached: ({ limit, most }: { readonly limit: string; readonly most: number; readonly retryAfterMs?: number }) =>
-    `too many: ${limit} is ${most}`,
+  mcp_limit_reached: ({
+    limit,
+    most,
+  }: {
+    readonly limit: string
+    readonly most: number
+    readonly retryAfterMs?: number
+  }) => `too many: ${limit} is ${most}`,
   // It is larger than the limit says.
   mcp_too_large: ({ limit, bytes, most }: { readonly limit: string; readonly bytes: number; readonly most: number }) =>
     `${bytes} bytes exceed ${limit} of ${most}`,

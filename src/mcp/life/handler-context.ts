@@ -2,10 +2,23 @@ import { messageOf, StatewardError } from '../../base/errors.js'
 import { checkFunction, textOf } from '../../base/options.js'
 import { InvalidInputError } from '../../base/errors.js'
 import { silence } from '../../base/promises.js'
-import { defineProcess, type ProcessDefinition, type ProcessEvent, type ProcessRunContext } from '../../processes/index.js'
+import {
+  defineProcess,
+  type ProcessDefinition,
+  type ProcessEvent,
+  type ProcessRunContext,
+} from '../../processes/index.js'
 import { advance, begunTask, type TaskState } from '../wire/detailed-task.js'
 import { errorCodes } from '../wire/errors.js'
-import { answerSignal, faultType, mcpKind, questionType, resultPartType, setAsideType, statusType } from '../wire/names.js'
+import {
+  answerSignal,
+  faultType,
+  mcpKind,
+  questionType,
+  resultPartType,
+  setAsideType,
+  statusType,
+} from '../wire/names.js'
 import {
   answerSchema,
   faultSchema,
@@ -101,7 +114,8 @@ class TaskRun {
     const { processId, attempt, signal } = this.#context
     const log = await this.#options.eventsOf(processId)
     const begun = begunTask(processId, payload)
-    if (begun === undefined) return this.#fail({ code: errorCodes.internal, message: 'what is kept of the task cannot be read' })
+    if (begun === undefined)
+      return this.#fail({ code: errorCodes.internal, message: 'what is kept of the task cannot be read' })
     const lost = lostAttempts(log)
     const { recovery } = this.#tool
     if (typeof recovery === 'object' && lost >= recovery.rerun) {
@@ -135,8 +149,7 @@ class TaskRun {
     return new Questions(
       state,
       {
-        ask: (key, request) =>
-          emit(questionType, { key, request: request as never }, { key: `mcp-input:${key}` }),
+        ask: (key, request) => emit(questionType, { key, request: request as never }, { key: `mcp-input:${key}` }),
         nextAnswer: () => waitFor(answerSignal),
       },
       this.#options.maxOpenQuestions,

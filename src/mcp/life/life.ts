@@ -119,7 +119,8 @@ export class TaskLife {
     if (this.#tools.has(name)) throw new McpError('mcp_tool_defined', { tool: name })
     this.#tools.set(name, tool)
     this.#definitions.set(name, definitionOf(tool, this.#runOptions))
-    if (this.#isRecovering) silence(this.#recover().catch((failure: unknown) => this.#warn(failure, 'tasks of MCP could not be taken up')))
+    if (this.#isRecovering)
+      silence(this.#recover().catch((failure: unknown) => this.#warn(failure, 'tasks of MCP could not be taken up')))
   }
 
   /** Takes up what an earlier process has left; later calls share the first one. */
@@ -216,7 +217,8 @@ export class TaskLife {
     const accepted = Object.entries(responses).filter(([key]) => Object.hasOwn(open, key))
     for (const [key, response] of accepted) {
       const request = open[key]
-      if (request !== undefined && !fitsMethod(request.method, response)) throw new McpError('mcp_answer_invalid', { key })
+      if (request !== undefined && !fitsMethod(request.method, response))
+        throw new McpError('mcp_answer_invalid', { key })
     }
     const handle = processes.get(undefined, state.taskId)
     await Promise.all(
@@ -338,7 +340,11 @@ export class TaskLife {
     }
   }
 
-  async #register(id: string, { tool, args, caller, questions, isInline }: NewTask, principal: string): Promise<TaskState> {
+  async #register(
+    id: string,
+    { tool, args, caller, questions, isInline }: NewTask,
+    principal: string,
+  ): Promise<TaskState> {
     const { processes, inputGraceMs } = this.#options
     const { name, recovery, ttlMs, pollIntervalMs } = tool
     const definition = this.#definitions.get(name)
@@ -399,10 +405,13 @@ export class TaskLife {
         result = toolError(textForHosts(thrown, this.#options.exposeErrors))
       }
       await this.complete(taskId, result).catch((refusal: unknown) => {
-        if (!StatewardError.is(refusal, 'mcp_task_ended') && !StatewardError.is(refusal, 'mcp_task_unknown')) throw refusal
+        if (!StatewardError.is(refusal, 'mcp_task_ended') && !StatewardError.is(refusal, 'mcp_task_unknown'))
+          throw refusal
       })
     }
-    silence(follow(tool.begin).catch((failure: unknown) => this.#warn(failure, 'the end of a task of MCP was not written')))
+    silence(
+      follow(tool.begin).catch((failure: unknown) => this.#warn(failure, 'the end of a task of MCP was not written')),
+    )
   }
 
   async #cancel({ taskId, payload }: TaskState, reason: string): Promise<void> {

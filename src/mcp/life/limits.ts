@@ -82,7 +82,8 @@ export class Quota {
       [held, this.#perPrincipal],
       [this.#total, this.#all],
     ] as const) {
-      if (bound !== undefined && count >= bound.most) throw new McpError('mcp_limit_reached', { ...bound, retryAfterMs })
+      if (bound !== undefined && count >= bound.most)
+        throw new McpError('mcp_limit_reached', { ...bound, retryAfterMs })
     }
     this.add(principal)
   }

@@ -16,7 +16,14 @@ export function toolError(text: string): ToolResult {
 }
 
 /** Names of errors that tell of a fault of the program and not of what it was asked. */
-const programFaults = new Set(['TypeError', 'ReferenceError', 'RangeError', 'SyntaxError', 'EvalError', 'AssertionError'])
+const programFaults = new Set([
+  'TypeError',
+  'ReferenceError',
+  'RangeError',
+  'SyntaxError',
+  'EvalError',
+  'AssertionError',
+])
 const neutralText = 'the tool failed'
 const pathPattern = /(^|[\s'"`(=])((?:\/|[A-Za-z]:\\|file:)[^\s'"`)]{2,})/g
 
@@ -56,7 +63,9 @@ export async function resultOf(
   }
   const bytes = bytesOf(result)
   if (bytes <= maxResultBytes) return result
-  return toolError(`the result of ${name} has ${bytes} bytes, more than ${maxResultBytes}: answer with a link to a resource`)
+  return toolError(
+    `the result of ${name} has ${bytes} bytes, more than ${maxResultBytes}: answer with a link to a resource`,
+  )
 }
 
 /** Writes a part of a result into the log of its process. */
@@ -73,4 +82,3 @@ export async function endWith(result: ToolResult, attempt: number, write: WriteP
   }
   return { parts, attempt }
 }
-

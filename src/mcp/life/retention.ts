@@ -70,7 +70,8 @@ export class Retention implements Disposable {
   #lookIn(taskId: string, delayMs: number): void {
     if (this.#isClosed) return
     this.#deadlines.get(taskId)?.[Symbol.dispose]()
-    const look = (): void => void silence(this.#look(taskId).catch((failure: unknown) => this.#tryAgain(taskId, failure)))
+    const look = (): void =>
+      void silence(this.#look(taskId).catch((failure: unknown) => this.#tryAgain(taskId, failure)))
     this.#deadlines.set(taskId, this.#options.deadlines.after(Math.max(0, delayMs), look))
   }
 

@@ -47,11 +47,15 @@ export async function callTool(
   const caller = callerOf(door, request)
   let args: unknown = given ?? {}
   try {
-    if (options.inputSchema !== undefined) args = await checkValue(options.inputSchema, args, `arguments of ${tool.name}`)
+    if (options.inputSchema !== undefined)
+      args = await checkValue(options.inputSchema, args, `arguments of ${tool.name}`)
   } catch (refusal) {
     if (!(refusal instanceof InvalidInputError)) throw refusal
     const { field, reason } = refusal.data
-    return asAnswer(toolError(`Input validation error: Invalid arguments for tool ${tool.name}: ${field}: ${reason}`), era)
+    return asAnswer(
+      toolError(`Input validation error: Invalid arguments for tool ${tool.name}: ${field}: ${reason}`),
+      era,
+    )
   }
   const early = await options.before?.(args, ctx)
   if (early !== undefined) {
@@ -81,7 +85,12 @@ export async function callTool(
 const allQuestions = ['elicitation/create', 'sampling/createMessage', 'roots/list'] as const
 
 /** The same durable work for a host without tasks: awaited, and ended with its request. */
-async function inline({ life }: DoorContext, state: TaskState, ctx: ServerContext, era: Era): Promise<Record<string, unknown>> {
+async function inline(
+  { life }: DoorContext,
+  state: TaskState,
+  ctx: ServerContext,
+  era: Era,
+): Promise<Record<string, unknown>> {
   const { signal } = ctx.mcpReq
   const cancel = (): Promise<void> => life.cancel(state)
   const forget = onAbort(signal, () => void silence(cancel()))
@@ -91,7 +100,10 @@ async function inline({ life }: DoorContext, state: TaskState, ctx: ServerContex
     if (reached.place.value === 'input_required') {
       await cancel()
       if (era === 'modern') throw capabilityMissing()
-      return asAnswer(toolError('this tool has to ask something, which this host cannot answer: it does not speak of tasks'), era)
+      return asAnswer(
+        toolError('this tool has to ask something, which this host cannot answer: it does not speak of tasks'),
+        era,
+      )
     }
     return asInlineAnswer(life.detailed(reached), era)
   } catch (thrown) {

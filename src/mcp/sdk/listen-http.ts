@@ -3,7 +3,14 @@ import { onAbort } from '../../base/abort.js'
 import type { Deadline } from '../../base/deadline-queue.js'
 import { modernVersion } from '../wire/names.js'
 import type { WireError } from '../wire/errors.js'
-import { isTaskListen, openListen, type CoreFilter, type ListenOptions, type ListenStream, type WireRequest } from './listen.js'
+import {
+  isTaskListen,
+  openListen,
+  type CoreFilter,
+  type ListenOptions,
+  type ListenStream,
+  type WireRequest,
+} from './listen.js'
 import type { DoorContext } from './request.js'
 
 /** The face of a handler that serves HTTP. */
@@ -15,7 +22,11 @@ const heartbeatMs = 15_000
 const mostListenBytes = 1_000_000
 
 /** Answers requests to listen to tasks; everything else goes on to the handler as it is. */
-export function fetchFront(handler: Pick<McpHttpHandler, 'fetch' | 'bus'>, door: DoorContext, options: ListenOptions): FetchFace {
+export function fetchFront(
+  handler: Pick<McpHttpHandler, 'fetch' | 'bus'>,
+  door: DoorContext,
+  options: ListenOptions,
+): FetchFace {
   return async (request, given = {}) => {
     const message = await listenIn(request, given)
     if (message === undefined) return handler.fetch(request, given)
@@ -49,7 +60,8 @@ async function listenIn(request: Request, { parsedBody }: McpHandlerRequestOptio
 /** The SDK checks the headers of what it answers; this stream passes it by. */
 function headerFault(request: Request): WireError | undefined {
   const version = request.headers.get('mcp-protocol-version')
-  if (version !== modernVersion) return { code: -32020, message: `Header mismatch: MCP-Protocol-Version is ${version ?? 'missing'}` }
+  if (version !== modernVersion)
+    return { code: -32020, message: `Header mismatch: MCP-Protocol-Version is ${version ?? 'missing'}` }
   const method = request.headers.get('mcp-method')
   if (method === 'subscriptions/listen') return undefined
   return { code: -32020, message: `Header mismatch: Mcp-Method is ${method ?? 'missing'}` }
@@ -60,7 +72,12 @@ function refusal({ id = null }: WireRequest, error: WireError, status: number): 
 }
 
 /** A stream whose reader sets the pace. */
-function streamed(stream: ListenStream, { deadlines }: ListenOptions, signal: AbortSignal, leave: () => void): Response {
+function streamed(
+  stream: ListenStream,
+  { deadlines }: ListenOptions,
+  signal: AbortSignal,
+  leave: () => void,
+): Response {
   const encoder = new TextEncoder()
   let heartbeat: Deadline | undefined
   let isOver = false
@@ -107,7 +124,8 @@ function honoured(filter: CoreFilter): CoreFilter {
   const taken: Record<string, unknown> = {}
   for (const field of coreFields) if (filter[field] === true) taken[field] = true
   const uris = filter['resourceSubscriptions']
-  if (Array.isArray(uris) && uris.length > 0) taken['resourceSubscriptions'] = uris.filter((uri) => typeof uri === 'string')
+  if (Array.isArray(uris) && uris.length > 0)
+    taken['resourceSubscriptions'] = uris.filter((uri) => typeof uri === 'string')
   return taken
 }
 
@@ -128,7 +146,8 @@ function tellCore(stream: ListenStream, core: CoreFilter, event: ServerEvent): v
         : undefined
     case 'resource_updated': {
       const uris = core['resourceSubscriptions'] as readonly string[] | undefined
-      if (uris?.includes(event.uri) === true) stream.tell('notifications/resources/updated', { ...params, uri: event.uri })
+      if (uris?.includes(event.uri) === true)
+        stream.tell('notifications/resources/updated', { ...params, uri: event.uri })
     }
   }
 }

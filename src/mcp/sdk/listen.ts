@@ -61,7 +61,8 @@ export async function openListen(
     const request: McpRequest = { method: 'subscriptions/listen', ...(authInfo !== undefined && { authInfo }) }
     const caller = callerOf(door, request)
     const isId = typeof id === 'string' || typeof id === 'number'
-    if (!isId || !v.is(listenParamsSchema, params)) return { error: invalidParams('Invalid params: not a filter of tasks') }
+    if (!isId || !v.is(listenParamsSchema, params))
+      return { error: invalidParams('Invalid params: not a filter of tasks') }
     const { taskIds, ...core } = params.notifications
     const found = await Promise.all(
       [...new Set(taskIds)].map(async (taskId) => {
@@ -183,7 +184,11 @@ export class ListenStream implements Disposable {
   #begin(state: TaskState): void {
     const { taskId } = state
     // Followed first: what happens from now on comes after this.
-    if (!hasEnded(state)) this.#followed.set(taskId, this.#door.life.follow(state, (next) => this.#onState(next)))
+    if (!hasEnded(state))
+      this.#followed.set(
+        taskId,
+        this.#door.life.follow(state, (next) => this.#onState(next)),
+      )
     this.#notify(state)
   }
 

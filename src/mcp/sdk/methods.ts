@@ -25,7 +25,10 @@ const anything = {
 /** `tasks/get`, `tasks/update` and `tasks/cancel` on a server. */
 export function serveMethods({ server }: McpServer, door: DoorContext, gate: PollGate | undefined): void {
   const { life } = door
-  const on = (method: string, answer: (params: unknown, ctx: ServerContext) => Promise<Record<string, unknown>>): void => {
+  const on = (
+    method: string,
+    answer: (params: unknown, ctx: ServerContext) => Promise<Record<string, unknown>>,
+  ): void => {
     server.setRequestHandler(method, { params: anything }, (params, ctx) => answering(door, () => answer(params, ctx)))
   }
   on('tasks/get', async (params, ctx) => {

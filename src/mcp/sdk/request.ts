@@ -77,7 +77,9 @@ export async function checkAuthorized(
   request: McpRequest,
 ): Promise<void> {
   if (authorize === undefined || (await authorize(action, task, request)) === true) return
-  throw task.taskId === undefined ? new McpError('mcp_not_authorized', { action }) : new McpError('mcp_task_unknown', {})
+  throw task.taskId === undefined
+    ? new McpError('mcp_not_authorized', { action })
+    : new McpError('mcp_task_unknown', {})
 }
 
 /** An error of the wire as the SDK takes it. */

@@ -6,14 +6,24 @@ import type {
   ToolAnnotations,
 } from '@modelcontextprotocol/server'
 import * as v from 'valibot'
-import { durationSchema, functionSchema, nameSchema, optionsSchema, textOf, textSchema, wholeNumberSchema } from '../../base/options.js'
+import {
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  textOf,
+  textSchema,
+  wholeNumberSchema,
+} from '../../base/options.js'
 import { isSchema } from '../../work/values.js'
 import type { McpTask } from '../life/handler-context.js'
 import type { McpRecovery, TaskSupport } from '../life/tool.js'
 import type { McpRequest } from './request.js'
 
 /** Arguments as their schema gives them to the tool. */
-export type ArgumentsOf<Input> = Input extends StandardSchemaWithJSON ? StandardSchemaWithJSON.InferOutput<Input> : unknown
+export type ArgumentsOf<Input> = Input extends StandardSchemaWithJSON
+  ? StandardSchemaWithJSON.InferOutput<Input>
+  : unknown
 
 /** What is asked before there is a task: a result, a question of the request itself, or nothing; see `before`. */
 export type BeforeTask = CallToolResult | InputRequiredResult | { readonly args: unknown } | undefined
@@ -51,7 +61,10 @@ export type McpToolRun<Input extends StandardSchemaWithJSON | undefined> = (
   task: McpTask,
 ) => CallToolResult | Promise<CallToolResult>
 
-const schemaSchema = v.custom<StandardSchemaWithJSON>(isSchema, ({ input }) => `speaks no Standard Schema: ${textOf(input)}`)
+const schemaSchema = v.custom<StandardSchemaWithJSON>(
+  isSchema,
+  ({ input }) => `speaks no Standard Schema: ${textOf(input)}`,
+)
 const recoverySchema = v.union(
   [
     v.picklist(['report', 'external']),
@@ -66,8 +79,12 @@ export const toolOptionsSchema = optionsSchema<McpToolOptions>({
   description: v.optional(textSchema()),
   inputSchema: v.optional(schemaSchema),
   outputSchema: v.optional(schemaSchema),
-  annotations: v.optional(v.custom<ToolAnnotations>((input) => typeof input === 'object' && input !== null, 'not an object')),
-  _meta: v.optional(v.custom<Record<string, unknown>>((input) => typeof input === 'object' && input !== null, 'not an object')),
+  annotations: v.optional(
+    v.custom<ToolAnnotations>((input) => typeof input === 'object' && input !== null, 'not an object'),
+  ),
+  _meta: v.optional(
+    v.custom<Record<string, unknown>>((input) => typeof input === 'object' && input !== null, 'not an object'),
+  ),
   taskSupport: v.optional(v.picklist(['optional', 'required'])),
   recovery: v.optional(recoverySchema),
   ttlMs: v.optional(v.nullable(durationSchema)),

@@ -5,7 +5,11 @@ export type ClientCapabilities = Readonly<Record<string, unknown>>
 
 /** Whether a request declares the extension: said anew in each, and remembered from none (M-1). */
 export function declaresTasks(capabilities: unknown): boolean {
-  return isObject(capabilities) && isObject(capabilities['extensions']) && isObject(capabilities['extensions'][tasksExtension])
+  return (
+    isObject(capabilities) &&
+    isObject(capabilities['extensions']) &&
+    isObject(capabilities['extensions'][tasksExtension])
+  )
 }
 
 /** The capability that a client needs so that it can be asked. */

@@ -104,16 +104,23 @@ export const taskPayloadSchema: v.GenericSchema<unknown, TaskPayload> = v.strict
 })
 
 /** The shape of what a question's event holds. */
-export const questionSchema: v.GenericSchema<unknown, { readonly key: string; readonly request: InputRequest }> = v.strictObject({ key: v.string(), request: inputRequestSchema })
+export const questionSchema: v.GenericSchema<unknown, { readonly key: string; readonly request: InputRequest }> =
+  v.strictObject({ key: v.string(), request: inputRequestSchema })
 
 /** The shape of what an answer's signal holds. */
-export const answerSchema: v.GenericSchema<unknown, { readonly key: string; readonly response: unknown }> = v.strictObject({ key: v.string(), response: v.unknown() })
+export const answerSchema: v.GenericSchema<unknown, { readonly key: string; readonly response: unknown }> =
+  v.strictObject({ key: v.string(), response: v.unknown() })
 
 /** The shape of a status text that is kept. */
-export const statusSchema: v.GenericSchema<unknown, { readonly message: string }> = v.strictObject({ message: v.string() })
+export const statusSchema: v.GenericSchema<unknown, { readonly message: string }> = v.strictObject({
+  message: v.string(),
+})
 
 /** The shape of a part of a result that is too large for one value. */
-export const resultPartSchema: v.GenericSchema<unknown, { readonly attempt: number; readonly part: number; readonly text: string }> = v.strictObject({ attempt: naturalSchema, part: naturalSchema, text: v.string() })
+export const resultPartSchema: v.GenericSchema<
+  unknown,
+  { readonly attempt: number; readonly part: number; readonly text: string }
+> = v.strictObject({ attempt: naturalSchema, part: naturalSchema, text: v.string() })
 
 /** An error of the protocol, as a task ends with it. */
 export interface TaskFault {
@@ -139,4 +146,6 @@ export const taskEndSchema = v.union([
 ]) as v.GenericSchema<unknown, TaskEnd>
 
 /** The shape of the note that the server itself has ended an attempt. */
-export const setAsideSchema: v.GenericSchema<unknown, { readonly attempt: number }> = v.strictObject({ attempt: naturalSchema })
+export const setAsideSchema: v.GenericSchema<unknown, { readonly attempt: number }> = v.strictObject({
+  attempt: naturalSchema,
+})

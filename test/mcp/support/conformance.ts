@@ -74,9 +74,13 @@ async function fetchSuite(): Promise<string> {
   const draft = await mkdtemp(join(place, '../draft-'))
   try {
     await writeFile(join(draft, 'package.json'), '{"private":true}')
-    await run('npm', ['install', suite, '--ignore-scripts', '--no-audit', '--no-fund', '--silent', '--engine-strict=false'], {
-      cwd: draft,
-    })
+    await run(
+      'npm',
+      ['install', suite, '--ignore-scripts', '--no-audit', '--no-fund', '--silent', '--engine-strict=false'],
+      {
+        cwd: draft,
+      },
+    )
     // Two runs may fetch at once; the second finds the place taken by the same content.
     await rename(draft, place).catch(async (error: unknown) => {
       if (!(await isThere(command))) throw error

@@ -45,7 +45,8 @@ if (where === 'stdio') {
       const chunks: Buffer[] = []
       for await (const chunk of incoming) chunks.push(chunk as Buffer)
       const headers = new Headers()
-      for (const [name, value] of Object.entries(incoming.headers)) if (value !== undefined) headers.set(name, String(value))
+      for (const [name, value] of Object.entries(incoming.headers))
+        if (value !== undefined) headers.set(name, String(value))
       const request = new Request(`http://${incoming.headers.host ?? 'localhost'}${incoming.url ?? '/'}`, {
         method: incoming.method ?? 'GET',
         headers,
@@ -58,7 +59,10 @@ if (where === 'stdio') {
       outgoing.writeHead(response.status, Object.fromEntries(response.headers))
       outgoing.flushHeaders()
       if (response.body === null) outgoing.end()
-      else Readable.fromWeb(response.body as never).on('error', () => {}).pipe(outgoing)
+      else
+        Readable.fromWeb(response.body as never)
+          .on('error', () => {})
+          .pipe(outgoing)
     })().catch((failure: unknown) => {
       appendFileSync(2, `${String(failure)}\n`)
       outgoing.destroy()

@@ -64,7 +64,9 @@ export function defineTools(door: McpTasks, log?: string): void {
     { description: 'asks', inputSchema: object({ filename: { type: 'string' } }) },
     async ({ filename }, task) => {
       trace(`confirm ${task.taskId} ${task.attempt}`)
-      const { confirm } = await task.input({ confirm: ask(`delete ${String(filename)}?`, { confirm: { type: 'boolean' } }) })
+      const { confirm } = await task.input({
+        confirm: ask(`delete ${String(filename)}?`, { confirm: { type: 'boolean' } }),
+      })
       const { action } = confirm as { readonly action: string }
       return text(action === 'accept' ? `deleted ${String(filename)}` : 'kept')
     },
@@ -90,7 +92,9 @@ export function defineTools(door: McpTasks, log?: string): void {
         const got = acceptedContent(ctx.mcpReq.inputResponses, 'user_name')
         if (got !== undefined) return { args: { ...(args as object), name: got['name'] } }
         const requestedSchema = { type: 'object' as const, properties: { name: { type: 'string' as const } } }
-        return inputRequired({ inputRequests: { user_name: inputRequired.elicit({ message: 'name?', requestedSchema }) } })
+        return inputRequired({
+          inputRequests: { user_name: inputRequired.elicit({ message: 'name?', requestedSchema }) },
+        })
       },
     },
     async (args) => {
@@ -104,8 +108,10 @@ export function defineTools(door: McpTasks, log?: string): void {
 /** A server with the tools of the door and a plain one. */
 export function makeServer(door: McpTasks, context: Pick<McpRequestContext, 'era'>): McpServer {
   const server = door.attach(new McpServer({ name: 'stateward-test', version: '0.0.0' }), context)
-  server.registerTool('greet', { description: 'plain', inputSchema: object({ name: { type: 'string' } }) }, ({ name }) =>
-    text(`Hello, ${String(name)}!`),
+  server.registerTool(
+    'greet',
+    { description: 'plain', inputSchema: object({ name: { type: 'string' } }) },
+    ({ name }) => text(`Hello, ${String(name)}!`),
   )
   return server
 }
