@@ -13,6 +13,7 @@ export default defineConfig({
       { find: /^stateward\/tasks$/, replacement: source('src/tasks/public.ts') },
       { find: /^stateward\/processes$/, replacement: source('src/processes/public.ts') },
       { find: /^stateward\/postgres$/, replacement: source('src/processes/postgres/public.ts') },
+      { find: /^stateward\/mcp\/v1$/, replacement: source('src/mcp/v1/index.ts') },
       { find: /^stateward\/(http|inspect|mcp|testing)$/, replacement: source('src/$1/index.ts') },
     ],
   },

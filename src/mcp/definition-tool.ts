@@ -1,6 +1,6 @@
 import { fromJsonSchema, type StandardSchemaWithJSON } from '@modelcontextprotocol/server'
 import type { JsonValue } from '../base/json.js'
-import { isProcessDefinition, type ProcessDefinition } from '../processes/index.js'
+import { isProcessDefinition, type ProcessDefinition, type SchemaMap } from '../processes/index.js'
 import type { Runtime } from '../runtime.js'
 import { isTaskDefinition, type TaskDefinition } from '../tasks/index.js'
 import { encodeValue, isSchema } from '../work/values.js'
@@ -9,7 +9,12 @@ import type { ToolResult } from './wire/shapes.js'
 import type { McpToolOptions } from './sdk/tool-definition.js'
 
 /** The definition of a process or a task of the runtime, with what it takes and returns. */
-export type ToolDefinition = ProcessDefinition<never, unknown> | TaskDefinition<never, unknown>
+export type ToolDefinition<
+  Input = unknown,
+  Output = unknown,
+  Events extends SchemaMap = SchemaMap,
+  Signals extends SchemaMap = SchemaMap,
+> = ProcessDefinition<Input, Output, Events, Signals> | TaskDefinition<Input, Output>
 
 /** Work that a definition does: begun once for each task of MCP, and found again after a restart. */
 interface DefinedWork extends Pick<DurableTool, 'run' | 'begin' | 'cancel'> {
@@ -33,9 +38,7 @@ export function asDurableTool(definition: ToolDefinition, runtime: Runtime): Def
   const run = (): never => {
     throw new TypeError(`${kind} is run by its own definition`)
   }
-  const work = isProcessDefinition(definition)
-    ? processWork(definition as never, runtime)
-    : taskWork(definition as never, runtime)
+  const work = isProcessDefinition(definition) ? processWork(definition, runtime) : taskWork(definition, runtime)
   return { listed, run, ...work }
 }
 

@@ -11,6 +11,7 @@ import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import { guardedLogger } from '../base/observers.js'
 import { checkFunction, durationSchema, functionSchema, optionsSchema, wholeNumberSchema } from '../base/options.js'
+import type { SchemaMap } from '../processes/index.js'
 import type { Runtime } from '../runtime.js'
 import { asDurableTool, isDefinition, type ToolDefinition } from './definition-tool.js'
 import { McpError } from './life/errors.js'
@@ -139,7 +140,10 @@ export class McpTasks {
     options: McpToolOptions<Input>,
     run: McpToolRun<Input>,
   ): void
-  tool(definition: ToolDefinition, options?: DefinitionToolOptions): void
+  tool<Input, Output, Events extends SchemaMap, Signals extends SchemaMap>(
+    definition: ToolDefinition<Input, Output, Events, Signals>,
+    options?: DefinitionToolOptions,
+  ): void
   tool(
     named: string | ToolDefinition,
     given: McpToolOptions | DefinitionToolOptions = {},
@@ -150,7 +154,7 @@ export class McpTasks {
       const { listed, ...work } = asDurableTool(named, this.#runtime)
       return this.#add(name, { ...listed, ...options, recovery: 'external' }, work)
     }
-    checkFunction(`tool ${String(named)}`, run)
+    checkFunction(`tool ${named}`, run)
     this.#add(named, given, { run: run as unknown as DurableTool['run'] })
   }
 

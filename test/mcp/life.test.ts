@@ -66,24 +66,23 @@ describe('a task and its restarts', () => {
 
   it('does once what is to be done once [M-42]', async () => {
     const dataDir = directory()
-    let count = 0
-    let isHeld = true
+    const counted = { times: 0, isHeld: true }
     const tools = (door: McpTasks): void => {
       door.tool('counts', {}, async (_, task) => {
-        const counted = await task.once('count', () => (count += 1))
-        if (isHeld)
+        const times = await task.once('count', () => (counted.times += 1))
+        if (counted.isHeld)
           await new Promise((_resolve, reject) =>
             task.signal.addEventListener('abort', () => reject(task.signal.reason as Error)),
           )
-        return text(`counted ${counted}`)
+        return text(`counted ${times}`)
       })
     }
     const first = await openPlace({ runtime: { dataDir }, tools })
     const { taskId } = await first.begin('counts')
-    while (count === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+    while (counted.times === 0) await new Promise((resolve) => setTimeout(resolve, 2))
     await first.runtime.flush()
     await first.close()
-    isHeld = false
+    counted.isHeld = false
     const second = await openPlace({ runtime: { dataDir }, tools })
     expect((await second.until(taskId, 'completed')).result?.content).toEqual(text('counted 1').content)
   })

@@ -39,7 +39,7 @@ const messages = {
 export type McpErrorData = ErrorDataOf<typeof messages>
 
 /** The stable codes of the errors of this door. */
-export type McpErrorCode = keyof McpErrorData & string
+export type McpErrorCode = keyof McpErrorData
 
 /** Raised by the door of the Model Context Protocol. */
 export const McpError = defineErrors('McpError', messages)

@@ -53,6 +53,8 @@ export interface NewTask {
   readonly questions: readonly QuestionMethod[]
   /** The key under which a repeat is the same task. */
   readonly key?: string
+  /** Milliseconds that its client asks for; never more than its tool gives. */
+  readonly ttlMs?: number
   /** Awaited by its caller, and unknown to everybody else. */
   readonly isInline?: boolean
 }
@@ -160,11 +162,8 @@ export class TaskLife {
     // One after another, so that the second of two finds the task of the first.
     const place = JSON.stringify([principal, tool.name, key])
     const before = this.#creating.get(place)
-    const creating = silence((before ?? Promise.resolve()).then(() => this.#findOrRegister(task, principal, key)))
-    const done = creating.then(
-      () => {},
-      () => {},
-    )
+    const creating = this.#after(before, task, principal, key)
+    const done = settled(creating)
     this.#creating.set(place, done)
     try {
       return await creating
@@ -254,6 +253,11 @@ export class TaskLife {
     await this.#end(taskId, { type: 'failure', class: 'external', code: 'mcp_task_failed', message: fault.message })
   }
 
+  /** Says what a task does, to those who look now; lost with the server. */
+  say(taskId: string, text: string): void {
+    this.#log.say(taskId, text)
+  }
+
   /** Tells of every change of a task from this state on. */
   follow(state: TaskState, listener: TaskListener): Disposable {
     return this.#log.follow(state, listener)
@@ -270,7 +274,7 @@ export class TaskLife {
     signal?.throwIfAborted()
     if (isReached(state)) return state
     const reached = createDeferred<TaskState | undefined>()
-    using _follow = this.#log.follow(state, (next) => {
+    const following = this.#log.follow(state, (next) => {
       if (isReached(next)) reached.resolve(next)
     })
     const deadline =
@@ -279,6 +283,7 @@ export class TaskLife {
     try {
       return await reached.promise
     } finally {
+      following[Symbol.dispose]()
       deadline?.[Symbol.dispose]()
       forget?.()
     }
@@ -331,6 +336,11 @@ export class TaskLife {
     for (const { name } of fresh) this.#options.processes.define(this.#definitions.get(name) as ProcessDefinition)
   }
 
+  async #after(before: Promise<void> | undefined, task: NewTask, principal: string, key: string): Promise<TaskState> {
+    await before
+    return this.#findOrRegister(task, principal, key)
+  }
+
   async #findOrRegister(task: NewTask, principal: string, key: string): Promise<TaskState> {
     for (let generation = 0; ; generation += 1) {
       const id = this.#secretNow.taskId(principal, task.tool.name, key, generation)
@@ -342,11 +352,12 @@ export class TaskLife {
 
   async #register(
     id: string,
-    { tool, args, caller, questions, isInline }: NewTask,
+    { tool, args, caller, questions, isInline, ttlMs: askedMs }: NewTask,
     principal: string,
   ): Promise<TaskState> {
     const { processes, inputGraceMs } = this.#options
-    const { name, recovery, ttlMs, pollIntervalMs } = tool
+    const { name, recovery, pollIntervalMs } = tool
+    const ttlMs = askedMs === undefined ? tool.ttlMs : Math.min(askedMs, tool.ttlMs ?? askedMs)
     const definition = this.#definitions.get(name)
     if (definition === undefined) throw new TypeError(`the tool ${name} is not defined`)
     const payload: TaskPayload = {
@@ -489,4 +500,9 @@ function unknownOfBadId(refusal: unknown): undefined {
 
 function isOfClosing(thrown: unknown): boolean {
   return StatewardError.is(thrown, 'process.await_closed') || StatewardError.is(thrown, 'runtime_closed')
+}
+
+/** Resolves once it is known what has become of it. */
+async function settled(promise: Promise<unknown>): Promise<void> {
+  await Promise.allSettled([promise])
 }

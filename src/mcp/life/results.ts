@@ -1,4 +1,4 @@
-import { InvalidInputError, messageOf } from '../../base/errors.js'
+import { messageOf, type InvalidInputError } from '../../base/errors.js'
 import { checkValue, encodeValue } from '../../work/values.js'
 import { resultPartType } from '../wire/names.js'
 import type { TaskEnd, ToolResult } from '../wire/shapes.js'

@@ -1,7 +1,7 @@
 import type { JsonValue } from '../../base/json.js'
 import type { Schema } from '../../work/values.js'
 import type { ToolResult } from '../wire/shapes.js'
-import type { McpTask } from './handler-context.js'
+import type { McpTask } from './mcp-task.js'
 
 /** Whether a tool runs as a task for those who do not speak of tasks, too. */
 export type TaskSupport = 'optional' | 'required'

@@ -1,4 +1,4 @@
-import { McpServer, type McpRequestContext, type ServerContext } from '@modelcontextprotocol/server'
+import type { McpRequestContext, McpServer, ServerContext } from '@modelcontextprotocol/server'
 import { McpError } from '../life/errors.js'
 import type { PollGate } from '../life/limits.js'
 import { tasksExtension } from '../wire/names.js'
@@ -65,7 +65,7 @@ function routeCalls(
       return answering(door, () => callTool(door, listed, args, ctx, era))
     })
   }
-  server.setRequestHandler = routed as typeof server.setRequestHandler
+  server.setRequestHandler = routed
 }
 
 /** The SDK lists the tool; its calls never come to it. */

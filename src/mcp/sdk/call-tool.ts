@@ -1,5 +1,4 @@
 import { isInputRequiredResult, type ServerContext } from '@modelcontextprotocol/server'
-import type { JsonValue } from '../../base/json.js'
 import { InvalidInputError } from '../../base/errors.js'
 import { onAbort } from '../../base/abort.js'
 import { silence } from '../../base/promises.js'
@@ -59,7 +58,7 @@ export async function callTool(
   }
   const early = await options.before?.(args, ctx)
   if (early !== undefined) {
-    if (isInputRequiredResult(early)) return early as unknown as Record<string, unknown>
+    if (isInputRequiredResult(early)) return { ...early }
     if (!('args' in early)) return asAnswer(early as ToolResult, era)
     args = early.args
   }
@@ -67,7 +66,7 @@ export async function callTool(
   const key = isDeclared ? options.dedupe?.(args, request) : undefined
   const state = await life.create({
     tool,
-    args: (encodeValue(args, `arguments of ${tool.name}`) ?? null) as JsonValue,
+    args: encodeValue(args, `arguments of ${tool.name}`) ?? null,
     caller,
     questions: isDeclared ? questionsOf(capabilities) : allQuestions,
     ...(key !== undefined && { key }),

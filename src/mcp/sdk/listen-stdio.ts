@@ -49,6 +49,8 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
       if (streams.get(id) === stream) streams.delete(id)
     }
   }
+  // The interface of transports has these and no others.
+  // oxlint-disable unicorn/prefer-add-event-listener
   wire.onmessage = (message, extra) => {
     if (isTaskListen(message)) {
       silence(serve(message).catch((failure: unknown) => front.onerror?.(failure as Error)))
@@ -67,5 +69,6 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
     front.onclose?.()
   }
   wire.onerror = (error) => front.onerror?.(error)
+  // oxlint-enable unicorn/prefer-add-event-listener
   return front
 }

@@ -76,7 +76,7 @@ export async function checkAuthorized(
   task: { readonly taskId?: string; readonly tool: string },
   request: McpRequest,
 ): Promise<void> {
-  if (authorize === undefined || (await authorize(action, task, request)) === true) return
+  if (authorize === undefined || (await authorize(action, task, request))) return
   throw task.taskId === undefined
     ? new McpError('mcp_not_authorized', { action })
     : new McpError('mcp_task_unknown', {})

@@ -16,7 +16,7 @@ import {
   wholeNumberSchema,
 } from '../../base/options.js'
 import { isSchema } from '../../work/values.js'
-import type { McpTask } from '../life/handler-context.js'
+import type { McpTask } from '../life/mcp-task.js'
 import type { McpRecovery, TaskSupport } from '../life/tool.js'
 import type { McpRequest } from './request.js'
 

@@ -1,8 +1,5 @@
 import { tasksExtension, type QuestionMethod } from './names.js'
 
-/** What a client says that it can do, as a request declares it. */
-export type ClientCapabilities = Readonly<Record<string, unknown>>
-
 /** Whether a request declares the extension: said anew in each, and remembered from none (M-1). */
 export function declaresTasks(capabilities: unknown): boolean {
   return (

@@ -51,7 +51,7 @@ export async function runScenarios(): Promise<readonly ScenarioReport[]> {
       const flags = [command, 'server', ...target, '--spec-version', '2026-07-28', '--force']
       const output = await run(join(node, 'bin/node'), flags, { cwd: dataDir }).then(
         ({ stdout, stderr }) => stdout + stderr,
-        (failure: { stdout?: string; stderr?: string }) => `${failure.stdout ?? ''}${failure.stderr ?? ''}`,
+        (failure: unknown) => Object.values(failure as Record<string, unknown>).join('\n'),
       )
       const counts = /Passed: (\d+)\/(\d+), (\d+) failed/.exec(output)
       const failed = counts === null ? 1 : Number(counts[3])

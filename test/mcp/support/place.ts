@@ -181,7 +181,9 @@ export function listeningTo(response: Response): Listening {
         buffered += read.value as unknown as string
       }
     },
-    cancel: async () => void (await reader?.cancel()),
+    cancel: async () => {
+      await reader?.cancel()
+    },
   }
 }
 
