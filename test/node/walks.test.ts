@@ -6,7 +6,7 @@ import { maintenanceStatuses } from '../../machines/node-vocabulary.js'
 import type { FoldEvent } from '../../src/node/fold-event.js'
 import type { MaintenanceState } from '../../src/node/maintenance.js'
 import { nodeDefaults } from '../../src/node/options.js'
-import { followWalk, walkChart } from '../../src/testing/chart-walks.js'
+import { followWalk, walkChart, type ChartSystem } from '../../src/testing/chart-walks.js'
 import { daemon, daemonId, self, TestNode } from './support/node.js'
 
 /** Folds what a move of a chart stands for; throws when nothing has come of it, as a system does that refuses. */
@@ -43,10 +43,11 @@ describe('walks through the chart of maintenance', () => {
     'are gone by the fold: %s (N-40)',
     async (_, walk) => {
       const node = new TestNode()
-      await followWalk(walk, {
+      const system: ChartSystem<typeof maintenanceMachine> = {
         send: (move) => foldOrRefuse(node, eventOf(move), () => node.state.maintenance),
         state: () => node.snapshot().localMaintenance.status,
-      })
+      }
+      await expect(followWalk(walk, system)).resolves.toBeUndefined()
     },
   )
 })
@@ -112,7 +113,7 @@ describe('walks through the freeze gate', () => {
     'are gone by the fold: %s (N-36)',
     async (_, walk) => {
       const node = new TestNode()
-      await followWalk(walk, {
+      const system: ChartSystem<typeof freezeGateMachine> = {
         send: (move) => {
           const event: FoldEvent =
             move.type === 'tick'
@@ -124,7 +125,8 @@ describe('walks through the freeze gate', () => {
           foldOrRefuse(node, event, () => node.state.freeze)
         },
         state: () => node.state.freeze.value,
-      })
+      }
+      await expect(followWalk(walk, system)).resolves.toBeUndefined()
     },
   )
 })

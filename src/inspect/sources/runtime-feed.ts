@@ -142,7 +142,7 @@ export class RuntimeFeed implements Disposable {
     const put =
       (row: ItemRow): (() => void) =>
       () =>
-        stream.push({ type: 'row', row })
+        stream.push({ type: 'row', row }, false)
     for (const session of Array.from(runtime.sessions())) {
       for (const lost of session.lost) yield put(unfinishedRow(session.id, lost, false))
       for (const view of session.view.rows()) yield put(operationRow(session.id, view, shown))
@@ -151,11 +151,11 @@ export class RuntimeFeed implements Disposable {
     const ended: Task[] = []
     for (const task of Array.from(projection.tasks())) {
       if (task.progress.open > 0)
-        yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
+        yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) }, false)
       else ended.push(task)
     }
     for (const task of ended.slice(-mostEndedTasks)) {
-      yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
+      yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) }, false)
     }
     for (const root of Array.from(runtime.inspected.inspection.roots)) yield () => actors.introduce(root)
     let left = mostIntroduced
@@ -272,6 +272,6 @@ export class RuntimeFeed implements Disposable {
         stream.push({ type: 'fact', topic: 'processes', name: eventType, items, data })
       }
     }
-    if (!this.#isDisposed) stream.push({ type: 'row', row: processRow(record, shown) })
+    if (!this.#isDisposed) stream.push({ type: 'row', row: processRow(record, shown) }, !this.#isFirstLook)
   }
 }

@@ -140,6 +140,19 @@ describe('the inspector of a runtime', () => {
   })
 })
 
+it('counts as started what starts while somebody looks, and not what was there', async () => {
+  const { runtime, url } = await openRuntime()
+  const session = runtime.session('agent')
+  for (const number of [1, 2, 3]) await session.run({ kind: tool, displayName: `${number}` }, () => 1).outcome
+  await using following = new Following(url)
+  await following.until(({ entries }) => entries.filter(({ type }) => type === 'row').length === 3)
+  await session.run({ kind: tool, displayName: '4' }, () => 1).outcome
+  const samples = () => following.messages.flatMap((message) => (message.type === 'sample' ? [message.sample] : []))
+  await following.until(() => samples().some(({ ended }) => ended > 0))
+  expect(samples().reduce((sum, { started }) => sum + started, 0)).toBe(1)
+  expect(samples().reduce((sum, { ended }) => sum + ended, 0)).toBe(1)
+})
+
 it('shows how full the slots are', async () => {
   const { runtime, url } = await openRuntime({ tasks: { concurrency: 3 } })
   const forever = (): Promise<never> => new Promise(() => {})

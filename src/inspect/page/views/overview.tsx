@@ -18,7 +18,7 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
   const rate = (pick: (sample: Sample) => number): number[] =>
     samples.slice(1).map((sample, index) => {
       const before = samples[index] ?? sample
-      return ((pick(sample) - pick(before)) * 1_000) / Math.max(1, sample.atMs - before.atMs)
+      return (pick(sample) * 1_000) / Math.max(1, sample.atMs - before.atMs)
     })
   const perSecond = (values: readonly number[]): string => `${(values.at(-1) ?? 0).toFixed(1)}/s`
   const [started, ended, failed] = [rate((of) => of.started), rate((of) => of.ended), rate((of) => of.failed)]
