@@ -12,7 +12,7 @@ export default defineConfig({
       { find: /^stateward\/machines$/, replacement: source('machines/index.ts') },
       { find: /^stateward\/tasks$/, replacement: source('src/tasks/public.ts') },
       { find: /^stateward\/processes$/, replacement: source('src/processes/public.ts') },
-      { find: /^stateward\/postgres$/, replacement: source('src/processes/postgres/public.ts') },
+      { find: /^stateward\/postgres$/, replacement: source('src/postgres-stores.ts') },
       { find: /^stateward\/mcp\/v1$/, replacement: source('src/mcp/v1/index.ts') },
       { find: /^stateward\/(http|inspect|mcp|testing)$/, replacement: source('src/$1/index.ts') },
     ],
