@@ -13,13 +13,13 @@ export default defineConfig({
       { find: /^stateward\/tasks$/, replacement: source('src/tasks/public.ts') },
       { find: /^stateward\/processes$/, replacement: source('src/processes/public.ts') },
       { find: /^stateward\/postgres$/, replacement: source('src/processes/postgres/public.ts') },
-      { find: /^stateward\/(http|inspect|testing)$/, replacement: source('src/$1/index.ts') },
+      { find: /^stateward\/(http|inspect|restate|testing)$/, replacement: source('src/$1/index.ts') },
     ],
   },
   test: {
     include: ['test/**/*.test.ts'],
-    // They fetch other versions of Node and of the compiler: `npm run test:supported`.
-    exclude: [...configDefaults.exclude, 'test/supported/**'],
+    // They fetch other versions of Node and of the compiler: `npm run test:supported`; or a server: `npm run test:restate`.
+    exclude: [...configDefaults.exclude, 'test/supported/**', 'test/restate/**'],
     // Tests start child processes and sync real files: forks give each file its own process to do so.
     pool: 'forks',
     // The files of one process share the modules that they import: reading them anew cost a third of the whole time.

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -12,7 +12,8 @@ export async function fetchPackage(name: string, version: string, only: readonly
   const place = join(cache, `${name}-${version}`)
   const unpacked = join(place, 'package')
   if (await isThere(unpacked)) return unpacked
-  await mkdir(cache, { recursive: true })
+  // A name may have a scope.
+  await mkdir(dirname(place), { recursive: true })
   const draft = await mkdtemp(join(cache, 'draft-'))
   try {
     const { stdout } = await run('npm', ['pack', `${name}@${version}`, '--silent'], { cwd: draft })
