@@ -19,6 +19,8 @@ const rowsSchema = v.object({
   ),
 })
 
+const eventsSchema = v.object({ rows: v.array(v.object({ event_json: v.string() })) })
+
 /** Asks the engine about what it runs. */
 export class RestateAdmin {
   readonly #url: string
@@ -46,11 +48,20 @@ export class RestateAdmin {
   async #faults(condition: string, signal?: AbortSignal): Promise<readonly RestateFault[]> {
     const query = `select id, target_service_key, last_failure from sys_invocation where target_service_name = '${processService}' and status = 'paused'${condition}`
     const { rows } = v.parse(rowsSchema, await this.#post('query', { query }, signal))
-    return rows.map((row) => ({
-      processId: row.target_service_key,
-      invocationId: row.id,
-      failure: row.last_failure ?? 'no reason is known',
-    }))
+    return Promise.all(
+      rows.map(async ({ id, target_service_key, last_failure }) => ({
+        processId: target_service_key,
+        invocationId: id,
+        failure: last_failure ?? (await this.#lastEvent(id, signal)) ?? 'no reason is known',
+      })),
+    )
+  }
+
+  /** What the engine has noted last of an invocation that it no longer tries. */
+  async #lastEvent(invocationId: string, signal?: AbortSignal): Promise<string | undefined> {
+    const query = `select event_json from sys_journal_events where id = '${invocationId}' order by appended_at desc limit 1`
+    const { rows } = v.parse(eventsSchema, await this.#post('query', { query }, signal))
+    return rows[0]?.event_json
   }
 
   async #post(path: string, body: unknown, signal?: AbortSignal): Promise<unknown> {

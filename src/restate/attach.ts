@@ -18,6 +18,8 @@ export interface AttachBounds {
   readonly signal?: AbortSignal
   /** Milliseconds after which the wait rejects with `process.await_timeout`; the process goes on. */
   readonly timeoutMs?: number
+  /** True for a process that was started for certain: an engine that does not know it yet is asked again. */
+  readonly isStarted?: boolean
 }
 
 /** What a {@link RestateAttach} is built on. */
@@ -28,6 +30,11 @@ export interface RestateAttachOptions {
   readonly ceilingMs: number
   /** Milliseconds for which an engine that cannot be reached is tried again. */
   readonly outageMs: number
+  /**
+   * Milliseconds for which an engine that does not know the process is asked again: a start is durable a moment before it is
+   * delivered, and only then known.
+   */
+  readonly startGraceMs: number
   /** Asked meanwhile whether the process is paused. */
   readonly admin?: RestateAdmin
   /** Milliseconds between two such questions. */
@@ -41,6 +48,7 @@ const ceiling = new StatewardError('attach_ceiling_elapsed', 'the attach was sil
 interface Tail {
   readonly waiters: Set<Deferred<AwaitOutput>>
   readonly stop: AbortController
+  isStarted: boolean
 }
 
 /**
@@ -68,13 +76,17 @@ export class RestateAttach implements ProcessAttach {
    * `restate.attach_failed`, `restate.answer_malformed`, `restate.paused`, `restate.unreachable`, and with the signal's
    * reason.
    */
-  async awaitTerminal(processId: ProcessId, { signal, timeoutMs }: AttachBounds = {}): Promise<AwaitOutput> {
+  async awaitTerminal(
+    processId: ProcessId,
+    { signal, timeoutMs, isStarted = false }: AttachBounds = {},
+  ): Promise<AwaitOutput> {
     const id = takeId(processId)
     signal?.throwIfAborted()
     const { clock } = this.#options
     const waiter = createDeferred<AwaitOutput>()
     const tail = this.#tailOf(id)
     tail.waiters.add(waiter)
+    tail.isStarted ||= isStarted
     const forget = signal === undefined ? undefined : onAbort(signal, () => waiter.reject(signal.reason))
     const timer =
       timeoutMs === undefined
@@ -99,9 +111,9 @@ export class RestateAttach implements ProcessAttach {
   #tailOf(id: ProcessId): Tail {
     const known = this.#tails.get(id)
     if (known !== undefined) return known
-    const tail: Tail = { waiters: new Set(), stop: new AbortController() }
+    const tail: Tail = { waiters: new Set(), stop: new AbortController(), isStarted: false }
     this.#tails.set(id, tail)
-    void this.#follow(id, tail.stop.signal).then(
+    void this.#follow(id, tail).then(
       (output) => this.#end(id, tail, ({ resolve }) => resolve(output)),
       (failure: unknown) => this.#end(id, tail, ({ reject }) => reject(failure)),
     )
@@ -113,32 +125,29 @@ export class RestateAttach implements ProcessAttach {
     for (const waiter of tail.waiters) tell(waiter)
   }
 
-  async #follow(id: ProcessId, stop: AbortSignal): Promise<AwaitOutput> {
-    const { clock, outageMs } = this.#options
+  async #follow(id: ProcessId, tail: Tail): Promise<AwaitOutput> {
+    const { clock, outageMs, startGraceMs } = this.#options
+    const stop = tail.stop.signal
     const faults = this.#watchFaults(id, stop)
     try {
-      let brokenSinceMs: number | undefined
-      for (let delayMs = 25; ; ) {
+      let sinceMs: number | undefined
+      for (let delayMs = 25; ; delayMs = Math.min(2 * delayMs, 1000)) {
         try {
           return await Promise.race([this.#attach(id, stop), faults.failed])
         } catch (thrown) {
           stop.throwIfAborted()
           if (thrown === ceiling) {
-            brokenSinceMs = undefined
+            sinceMs = undefined
             delayMs = 25
             continue
           }
-          if (StatewardError.is(thrown)) throw thrown
+          const isUnknown = StatewardError.is(thrown, 'process.unknown')
+          if (StatewardError.is(thrown) && !isUnknown) throw thrown
           const now = clock.monotonicNow()
-          brokenSinceMs ??= now
-          if (now - brokenSinceMs >= outageMs)
-            throw new RestateError(
-              'restate.unreachable',
-              { target: `the wait for process \`${id}\``, reason: reasonOf(thrown) },
-              { cause: thrown },
-            )
-          await pause(clock, delayMs, stop)
-          delayMs = Math.min(2 * delayMs, 1000)
+          sinceMs ??= now
+          const leftMs = sinceMs + (isUnknown && !tail.isStarted ? startGraceMs : outageMs) - now
+          if (leftMs <= 0) throw isUnknown ? thrown : unreachable(id, thrown)
+          await pause(clock, Math.min(delayMs, leftMs), stop)
         }
       }
     } finally {
@@ -192,6 +201,11 @@ export class RestateAttach implements ProcessAttach {
     if (admin !== undefined) void silence(look(admin))
     return { failed: silence(failed.promise), stop: () => isOver.abort() }
   }
+}
+
+function unreachable(id: ProcessId, cause: unknown): RestateError<'restate.unreachable'> {
+  const target = `the wait for process \`${id}\``
+  return new RestateError('restate.unreachable', { target, reason: reasonOf(cause) }, { cause })
 }
 
 /** Sleeps; rejects with the signal's reason. */

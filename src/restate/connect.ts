@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
 import { durationSchema, optionsSchema, textSchema } from '../base/options.js'
-import type { LeaseOwner, ProcessDefinition, ProcessId } from '../processes/index.js'
+import type { AwaitOutput, LeaseOwner, ProcessDefinition, ProcessId } from '../processes/index.js'
 import { failedOf } from '../processes/process-failed.js'
 import { takeId } from '../processes/scalars.js'
 import { checkValue, decodeValue, encodeValue } from '../work/values.js'
@@ -36,6 +36,8 @@ export interface ConnectRestateOptions {
   readonly attachCeilingMs?: number
   /** Milliseconds for which waits try again to reach an engine that is away; default 30,000. */
   readonly outageMs?: number
+  /** Milliseconds for which a wait for a process that the engine does not know asks again; default 2000. */
+  readonly startGraceMs?: number
   /** Milliseconds between two looks of a wait for whether its process is paused; default 5000. */
   readonly faultCheckMs?: number
 }
@@ -45,6 +47,7 @@ const connectSchema = optionsSchema<ConnectRestateOptions>({
   admin: v.optional(textSchema()),
   attachCeilingMs: v.optional(durationSchema),
   outageMs: v.optional(durationSchema),
+  startGraceMs: v.optional(durationSchema),
   faultCheckMs: v.optional(durationSchema),
 })
 
@@ -55,6 +58,8 @@ export interface RestateHandle<Output> {
   readonly invocationId: string
   /** Its result; rejects with `process.failed`, `process.cancelled`, `process.abandoned`, and like a wait does. */
   result(bounds?: AttachBounds): Promise<Output>
+  /** What it has come to, however it ended; rejects like a wait does. */
+  output(bounds?: AttachBounds): Promise<AwaitOutput>
 }
 
 /** What is known of one process of a session. */
@@ -109,11 +114,14 @@ export class RestateSession {
     const request = startRequestOf(definition as ProcessDefinition, taken, encodeValue(input, subject))
     const { invocationId } = await this.#call('start', request, v.object({ invocationId: v.string() }))
     const { attach } = this.#connection
+    const outputOf = (bounds: AttachBounds = {}): Promise<AwaitOutput> =>
+      attach.awaitTerminal(taken, { ...bounds, isStarted: true })
     return {
       id: taken,
       invocationId,
+      output: outputOf,
       result: async (bounds) => {
-        const output = await attach.awaitTerminal(taken, bounds)
+        const output = await outputOf(bounds)
         if (output.type !== 'success') throw failedOf(taken, output)
         const value = decodeValue(output.value)
         return (
@@ -245,7 +253,7 @@ export interface RestateConnection {
  */
 export function connectRestate(options: ConnectRestateOptions): RestateConnection {
   const taken = decode(connectSchema, options, 'options of connectRestate')
-  const { attachCeilingMs = 280_000, outageMs = 30_000, faultCheckMs = 5000 } = taken
+  const { attachCeilingMs = 280_000, outageMs = 30_000, startGraceMs = 2000, faultCheckMs = 5000 } = taken
   const clock = systemClock
   const ingress = new RestateIngress({ url: taken.ingress })
   const admin = taken.admin === undefined ? undefined : new RestateAdmin(taken.admin)
@@ -254,6 +262,7 @@ export function connectRestate(options: ConnectRestateOptions): RestateConnectio
     clock,
     ceilingMs: attachCeilingMs,
     outageMs,
+    startGraceMs,
     faultCheckMs,
     ...(admin !== undefined && { admin }),
   })

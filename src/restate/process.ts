@@ -53,6 +53,8 @@ export function processWorkflow(options: ProcessWorkflowOptions) {
     options: {
       workflowRetention: retentionMs,
       retryPolicy,
+      // Other code than the one that wrote the journal: trying again would never help.
+      onJournalMismatchErrors: 'pause',
       // Left alone for a minute it is put aside; a step that takes longer must not be.
       inactivityTimeout: 60_000,
       abortTimeout: 24 * 3_600_000,

@@ -11,12 +11,12 @@ const note = (line) => appendFileSync(EFFECTS, `${line}\n`)
 
 const work = async (ms, context) =>
   context.step('work', async ({ signal }) => {
-    note(`${context.processId} start ${context.fencingToken}`)
+    note(`${context.processId} start ${context.fencingToken} ${process.pid}`)
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, ms)
       signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true })
     })
-    note(`${context.processId} ${signal.aborted ? 'stop' : 'end'} ${context.fencingToken}`)
+    note(`${context.processId} ${signal.aborted ? 'stop' : 'end'} ${context.fencingToken} ${process.pid}`)
     return `worker ${process.pid}`
   })
 
