@@ -111,7 +111,7 @@ export class RestateSession {
     const taken = takeId(id)
     const subject = `input of ${definition.kind}`
     if (definition.input !== undefined) await checkValue(definition.input, input, subject)
-    const request = startRequestOf(definition as ProcessDefinition, taken, encodeValue(input, subject))
+    const request = startRequestOf(definition, taken, encodeValue(input, subject))
     const { invocationId } = await this.#call('start', request, v.object({ invocationId: v.string() }))
     const { attach } = this.#connection
     const outputOf = (bounds: AttachBounds = {}): Promise<AwaitOutput> =>

@@ -2,8 +2,6 @@
  * `stateward/restate`: processes on a Restate server, so that workers on many hosts share them and one takes over from
  * another. For spread and takeover, not for speed.
  */
-import './polyfill.js'
-
 export { registerRestate, type RestateFault } from './admin.js'
 export { RestateAttach, type AttachBounds, type RestateAttachOptions } from './attach.js'
 export {

@@ -1,8 +1,8 @@
-import './polyfill.js'
 import { connect, rpc, type Ingress } from '@restatedev/restate-sdk-clients'
 import * as v from 'valibot'
 import { messageOf } from '../base/errors.js'
 import { RestateError } from './errors.js'
+import { providePromiseResolvers } from './polyfill.js'
 import { refusalIn } from './wire.js'
 
 /** How a call is made. */
@@ -25,6 +25,7 @@ export class RestateIngress {
 
   constructor({ url }: { readonly url: string }) {
     this.url = url.replace(/\/+$/, '')
+    providePromiseResolvers()
     this.#ingress = connect({ url: this.url })
   }
 
@@ -68,7 +69,7 @@ export class RestateIngress {
   /** What the run of a workflow has come to, whenever that is. Rejects with what the engine's own client rejects with. */
   attach(service: string, key: string, signal: AbortSignal): Promise<unknown> {
     return this.#ingress
-      .workflowClient<{ readonly run: () => Promise<unknown> }>({ name: service } as never, key)
+      .workflowClient<{ readonly run: () => Promise<unknown> }>({ name: service }, key)
       .workflowAttach(rpc.opts({ signal }))
   }
 }
@@ -76,7 +77,7 @@ export class RestateIngress {
 /** The answer of the engine that a call failed with; `undefined` when there was none. */
 export function failedAnswer(thrown: unknown): FailedAnswer | undefined {
   const { status, responseText } = thrown as { readonly status?: unknown; readonly responseText?: unknown }
-  return typeof status === 'number' ? { status, body: String(responseText ?? '') } : undefined
+  return typeof status === 'number' ? { status, body: typeof responseText === 'string' ? responseText : '' } : undefined
 }
 
 /** Why there was no answer: what the system says, behind what the client says. */

@@ -70,7 +70,6 @@ export class RestateScope implements ProcessRunContext, DurableLog {
   /** That of this attempt, which its steps share. */
   #claiming: Promise<Claim> | undefined
   #refusal: StatewardError | undefined
-  #steps = 0
   #stepKeys = new Map<string, number>()
   #emitted = 0
 
@@ -80,21 +79,12 @@ export class RestateScope implements ProcessRunContext, DurableLog {
     this.processId = request.id
     this.input = input
     this.#signal = AbortSignal.any([this.#stop.signal, ctx.request().attemptCompletedSignal])
-    const scope = this
+    // The engine has no slots to give back: whether anything else goes on is nothing to it.
     const job = {
       signal: this.#signal,
-      get stepCount() {
-        return scope.#steps
-      },
+      stepCount: 0,
       wait: <Value>(wait: () => Promise<Value>): Promise<Value> => wait(),
-      async step<Value>(step: () => Promise<Value>): Promise<Value> {
-        scope.#steps += 1
-        try {
-          return await step()
-        } finally {
-          scope.#steps -= 1
-        }
-      },
+      step: <Value>(step: () => Promise<Value>): Promise<Value> => step(),
     }
     this.#durable = new DurableContext({ job, log: this, clock: systemClock })
   }

@@ -1,4 +1,3 @@
-import './polyfill.js'
 import * as restate from '@restatedev/restate-sdk'
 import { randomUUID } from 'node:crypto'
 import { createServer, type ServerHttp2Session } from 'node:http2'
@@ -13,6 +12,7 @@ import type { ProcessDefinition } from '../processes/index.js'
 import { isProcessDefinition } from '../processes/definition.js'
 import { feedTail } from './feed.js'
 import { RestateIngress } from './ingress.js'
+import { providePromiseResolvers } from './polyfill.js'
 import { processWorkflow } from './process.js'
 import { takeoverPolicy } from './retry.js'
 import { sessionObject, sessionService } from './session.js'
@@ -85,6 +85,7 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
       field: 'definitions',
       reason: 'a kind comes twice',
     })
+  providePromiseResolvers()
   const ingress = new RestateIngress({ url: taken.ingress })
   const retryPolicy = takeoverPolicy(maxAttempts)
   const handler = restate.createEndpointHandler({
@@ -100,7 +101,8 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
       }),
     ],
     bidirectional: true,
-    logger: ({ level }, ...texts: unknown[]) => {
+    logger: ({ level: stated }, ...texts: unknown[]) => {
+      const level: string = stated
       // What it does all the time is not news; what it calls an error is tried again.
       if (level !== 'warn' && level !== 'error') return
       logger.warn({ level }, texts.map(messageOf).join(' '))

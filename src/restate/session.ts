@@ -184,7 +184,7 @@ export type SessionObject = ReturnType<typeof sessionObject>
 
 async function start(ctx: Context, { notify, ...request }: StartRequest): Promise<{ readonly invocationId: string }> {
   const { id, kind, disposition, maxAttempts } = request
-  const registration = canonicalText(request as unknown as JsonValue)
+  const registration = canonicalText(request)
   const row = await ctx.get<SessionRow>(rowKey(id))
   if (row !== null) {
     if (row.registration !== registration) {

@@ -181,7 +181,7 @@ export function refusalIn(text: string): StatewardError | undefined {
     const { code, data } = JSON.parse(text.slice(start + mark.length)) as { code: string; data: unknown }
     return code === 'invalid_input'
       ? new InvalidInputError(data as InvalidInput)
-      : (new ProcessError(code as never, data as never) as StatewardError)
+      : new ProcessError(code as never, data as never)
   } catch {
     // It only looks alike.
     return undefined
