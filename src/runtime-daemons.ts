@@ -45,8 +45,7 @@ export class SystemDaemon implements DaemonRunner {
       id: `${idPrefixOf(scope)}${ids.uuid()}`,
       label: daemon.name,
     })
-    // One that never was there has not started: what kept it from that is raised as its crash.
-    if (!(await this.#spawned(handle, signal)) && !signal.aborted) await handle.result()
+    await this.#spawned(handle, signal)
     return this.#running(processes, handle.id, signal)
   }
 
@@ -57,14 +56,13 @@ export class SystemDaemon implements DaemonRunner {
     return found === undefined ? undefined : this.#running(processes, found.id, scope.signal)
   }
 
-  /** Until it is there, has ended, or is not wanted any more; whether it was there. */
-  async #spawned(handle: ProcessHandle, signal: AbortSignal): Promise<boolean> {
+  /** Until it is there, has ended, or is not wanted any more. */
+  async #spawned(handle: ProcessHandle, signal: AbortSignal): Promise<void> {
     try {
-      for await (const { eventType } of handle.events({ signal })) if (eventType === 'system.spawned') return true
+      for await (const { eventType } of handle.events({ signal })) if (eventType === 'system.spawned') return
     } catch (cause) {
       if (!signal.aborted) throw cause
     }
-    return false
   }
 
   #running(processes: Processes, id: Parameters<Processes['get']>[1], signal: AbortSignal): RunningDaemon {

@@ -147,9 +147,10 @@ export class DaemonSupervisor {
 
   /** The same while the loop runs, which is told. Never rejects. */
   #adoptLate(definition: DaemonDefinition): void {
-    void this.#adopt(definition).then((signal) => {
+    const tell = (signal: DaemonSignal | undefined): void => {
       if (signal !== undefined) this.#tell(definition.daemon, signal)
-    })
+    }
+    void this.#adopt(definition).then(tell)
   }
 
   /**
