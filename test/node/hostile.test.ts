@@ -1,5 +1,6 @@
 /** What those who use a node may hand to it: it refuses, or goes on; it never ends because of them. */
 import { afterEach, describe, expect, it } from 'vitest'
+import { createRuntime } from '../../src/index.js'
 import type { DaemonRunner, DaemonScope, RunningDaemon } from '../../src/node/daemon-definition.js'
 import { defineDaemon } from '../../src/node/daemon-runners.js'
 import type { RuntimeNodeOptions } from '../../src/node/local-node-options.js'
@@ -53,6 +54,26 @@ describe('what a daemon says of itself', () => {
     expect(world.node.isRunning).toBe(true)
     expect(world.snapshot.daemons.get(talker.daemon.id)).toMatchObject({ lifecycle: 'running', saturation: 0 })
   })
+
+  it('[N-541] of a thread is a warning in the log of its node', { timeout: 20_000 }, async () => {
+    const world = await open()
+    const code = `import { parentPort } from 'node:worker_threads'
+      const odd = [undefined, null, 42, 'often', {}, { type: 'health' }, { type: 'health', health: { status: 'fine' } },
+        { type: 'saturation', saturation: 'very' }, { type: 'log', level: 'loud', message: 'x' }, { type: 'log', level: 'info' }]
+      for (const message of odd) parentPort.postMessage(message)
+      parentPort.postMessage({ type: 'log', level: 'info', message: 'last' })
+      parentPort.on('message', ({ type }) => type === 'shutdown' && process.exit(0))`
+    const worker = defineDaemon('worker', new URL(`data:text/javascript,${encodeURIComponent(code)}`))
+    await world.node.runDaemon(worker)
+    await world.tick(2)
+    const { log } = world.node.chains
+    while (log.rows().at(-1)?.record.message !== 'last') await new Promise(setImmediate)
+    expect(log.rows().map(({ record: { level, message } }) => `${level} ${message.split(':')[0]}`)).toEqual([
+      ...Array.from({ length: 5 }, () => 'warn a message of the thread was refused'),
+      'info last',
+    ])
+    expect(world.node.isRunning).toBe(true)
+  })
 })
 
 describe('what is handed to a node', () => {
@@ -102,6 +123,17 @@ describe('what is handed to a node', () => {
         { timeoutMs: odd === undefined || odd === 42 ? -1 : (odd as never) },
       ),
     ).rejects.toMatchObject(refused)
+  })
+
+  it.each(rubbish)('[N-548] %o is no bound of a chain, which is refused before anything is opened', async (odd) => {
+    if (odd === undefined) return
+    for (const chain of ['action', 'failure', 'audit', 'log']) {
+      const options = { thisNode, retention: { [chain]: odd } as never }
+      await expect(createRuntime({ node: options })).rejects.toMatchObject({
+        code: 'invalid_input',
+        data: { field: expect.stringMatching(`^retention.${chain}`) },
+      })
+    }
   })
 
   it('[N-544] two daemons of one id are refused, for one of them would never run', async () => {
