@@ -12,7 +12,10 @@ import { useView } from '../use-view.js'
 
 /** One item: how it is, what may be done, its chart, what belongs to it and its whole history. */
 export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
+  const { at } = place.value
   const shown = useView({ view: 'item', item })
+  const past = useView(at === undefined ? undefined : { view: 'list', text: item.id, types: [item.type], at })
+  const then = past.view?.rows.find(({ id, session }) => id === item.id && session === item.session)
   return (
     <Answered of={shown}>
       {(view) =>
@@ -23,9 +26,16 @@ export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
         ) : (
           <>
             <header class="item">
-              <ItemLine row={view.row} />
+              {at === undefined ? (
+                <ItemLine row={view.row} />
+              ) : then === undefined ? (
+                past.view !== undefined && <span class="quiet">Nothing was known of it at that time.</span>
+              ) : (
+                <ItemLine row={then} />
+              )}
             </header>
-            <Actions item={item} names={view.actions} />
+            {at !== undefined && <p class="notice">Below its chart, and in its fields, is how it is now.</p>}
+            <Actions item={item} names={at === undefined ? view.actions : []} />
             <Facts view={view} />
             {view.chart !== undefined && <OwnChart {...view.chart} actor={view.actor} />}
             {view.childCount > 0 && (
@@ -58,7 +68,7 @@ function Facts({ view }: { readonly view: ItemView }): JSX.Element {
   ] as const
   return (
     <section>
-      <dl class="facts">
+      <dl class="facts narrow">
         <div>
           <dt>id</dt>
           <dd>
