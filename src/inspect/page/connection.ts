@@ -126,8 +126,16 @@ export class Connection {
       this.#isRecording.value = true
       this.#status.value = 'live'
     })
-    for await (const { json } of source.follow(undefined, over.signal)) {
-      this.#receive(JSON.parse(json) as ServerMessage)
+    void this.#follow(source, over.signal)
+  }
+
+  async #follow(source: RecordingSource, signal: AbortSignal): Promise<void> {
+    try {
+      for await (const { json } of source.follow(undefined, signal)) this.#receive(JSON.parse(json) as ServerMessage)
+    } catch (error) {
+      // The file is gone, or is not what it was.
+      this.#farewell.value = error instanceof Error ? error.message : String(error)
+      this.#status.value = 'ended'
     }
   }
 

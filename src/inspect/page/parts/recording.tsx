@@ -11,13 +11,9 @@ export function Recording(): JSX.Element {
     if (file === undefined) return
     setSaid('reading…')
     try {
-      const shown = connection.openRecording(file)
-      shown.then(
-        () => setSaid(''),
-        () => {},
-      )
+      await connection.openRecording(file)
+      setSaid('')
       goTo({ screen: 'overview' })
-      await shown
     } catch (error) {
       setSaid(error instanceof Error ? error.message : String(error))
     }

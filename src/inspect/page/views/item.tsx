@@ -37,7 +37,7 @@ export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
             {at !== undefined && <p class="notice">Below its chart, and in its fields, is how it is now.</p>}
             <Actions item={item} names={at === undefined ? view.actions : []} />
             <Facts view={view} />
-            {view.chart !== undefined && <OwnChart {...view.chart} actor={view.actor} />}
+            {view.chart !== undefined && <OwnChart {...view.chart} actor={view.actor} item={item} />}
             {view.childCount > 0 && (
               <section>
                 <h2>Parts ({view.childCount})</h2>
@@ -109,14 +109,13 @@ function OwnChart(properties: {
   readonly machine: string
   readonly states: readonly string[]
   readonly actor: string | undefined
+  readonly item: ItemRef
 }): JSX.Element {
-  const { machine, states, actor } = properties
+  const { machine, states, actor, item } = properties
   const { at } = place.value
   const shown = useView({ view: 'machine', machine })
-  const past = useView(
-    at === undefined || actor === undefined ? undefined : { view: 'actors', machine, text: actor, at },
-  )
-  const then = past.view?.rows.find((row) => row.actor === actor)?.states
+  const past = useView(at === undefined ? undefined : { view: 'actors', machine, text: item.id, at })
+  const then = past.view?.rows.find((row) => row.item?.id === item.id && row.item.session === item.session)?.states
   return (
     <section>
       <h2>
