@@ -1,6 +1,11 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Page } from 'playwright-core'
-import { describe, expect, it } from 'vitest'
+import { createRuntime } from 'stateward'
+import { createInspectorHandler } from 'stateward/inspect'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { browserPath, closeBrowserAtEnd, openPage } from './support/browser.js'
 import { openService } from './support/service.js'
 
@@ -261,6 +266,36 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await page.getByText('Open questions (0)').waitFor()
     await runtime.close({ policy: 'terminate' })
     await page.locator('.status', { hasText: /ended|connecting/ }).waitFor()
+  })
+
+  it('goes on when the service is started again at the same address', async () => {
+    const token = 'a-token-that-stays-the-same'
+    const open = async (port: number): Promise<{ port: number; close: () => Promise<void> }> => {
+      const runtime = await createRuntime()
+      const inspector = createInspectorHandler({ runtime, token })
+      const server = createServer(inspector).listen(port, '127.0.0.1')
+      await once(server, 'listening')
+      await runtime.session('agent-1').run(port === 0 ? 'before' : 'after', () => 1).outcome
+      const close = async (): Promise<void> => {
+        await inspector[Symbol.asyncDispose]()
+        await runtime.close()
+        server.closeAllConnections()
+        await new Promise((resolve) => server.close(resolve))
+      }
+      return { port: (server.address() as AddressInfo).port, close }
+    }
+    const first = await open(0)
+    const page = await openPage(`http://127.0.0.1:${first.port}/${token}/#/list`, {
+      expected: /ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/,
+    })
+    await page.getByRole('listitem').filter({ hasText: 'before' }).waitFor()
+    await first.close()
+    await page.locator('.status', { hasText: /ended|connecting/ }).waitFor()
+    const second = await open(first.port)
+    onTestFinished(second.close)
+    await page.locator('.status', { hasText: 'live' }).waitFor()
+    await page.getByRole('listitem').filter({ hasText: 'after' }).waitFor()
+    expect(await page.getByRole('listitem').filter({ hasText: 'before' }).count()).toBe(0)
   })
 
   it('says how many entries it has missed when it was away for too long', async () => {

@@ -27,7 +27,7 @@ export class Refused extends Error {
   }
 }
 
-/** `connecting` also while the browser tries again by itself; `ended`: the server has said that nothing more comes. */
+/** `connecting` also while the browser tries again by itself; `ended`: the server has said that nothing more comes, for now. */
 export type ConnectionStatus = 'connecting' | 'live' | 'ended' | 'refused'
 
 /**
@@ -206,7 +206,8 @@ export class Connection {
         case 'bye':
           this.#farewell.value = message.reason
           this.#status.value = 'ended'
-          this.#source?.close()
+          // A service may be started again at the same address: the browser goes on asking for it.
+          if (this.#hello.value?.source.type !== 'runtime') this.#source?.close()
           break
       }
     }

@@ -6,6 +6,7 @@ import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
 import { clockTime } from '../parts/text.js'
 import { cut } from '../chart/measure.js'
+import { usePaced } from '../use-paced.js'
 import { useView } from '../use-view.js'
 
 const mostEntries = 200
@@ -15,6 +16,7 @@ const size = { row: 26, lane: 130, words: 170, left: 520, top: 40 }
 /** Messages between actors, newest at the bottom: who told whom what, what was refused and what it led to. */
 export function Sequence({ actor }: { readonly actor: string | undefined }): JSX.Element {
   const { text, at } = place.value
+  const recent = usePaced(connection.entries)
   const isLive = actor === undefined && text === '' && at === undefined
   const asked = useView({
     view: 'entries',
@@ -38,7 +40,7 @@ export function Sequence({ actor }: { readonly actor: string | undefined }): JSX
       </form>
       <Answered of={asked}>
         {(view) => {
-          const live = connection.entries.value
+          const live = isLive ? recent : []
           const newest = view.entries.at(-1)?.n ?? 0
           const entries = isLive ? [...view.entries, ...live.filter(({ n }) => n > newest)] : view.entries
           return <Lanes entries={entries.slice(-mostEntries)} isAtEnd={at === undefined} />
