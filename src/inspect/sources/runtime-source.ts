@@ -99,6 +99,10 @@ export class RuntimeSource extends StreamSource {
     })
   }
 
+  protected override told(): Promise<void> {
+    return this.#feed?.told ?? Promise.resolve()
+  }
+
   protected override end(): void {
     this.#feed?.[Symbol.dispose]()
     this.#feed = undefined

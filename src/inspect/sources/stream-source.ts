@@ -89,6 +89,11 @@ export abstract class StreamSource implements InspectorSource {
   protected abstract begin(): void
   /** Nobody looks any more. */
   protected abstract end(): void
+  /** Resolves when what was there before anybody looked is in the stream. */
+  protected told(): Promise<void> {
+    return Promise.resolve()
+  }
+
   /** Records of the journal so far. */
   protected abstract journalPosition(): number
   /** A view that the stream alone cannot answer. */
@@ -157,6 +162,7 @@ export abstract class StreamSource implements InspectorSource {
     const { stream, machines, source, clock, release } = this.options
     const leave = this.#look()
     try {
+      await this.told()
       yield lineOf({
         type: 'stateward.recording',
         version: inspectorProtocol,
