@@ -94,7 +94,7 @@ interface Note {
 }
 
 it.skipIf(isOtherServer)(
-  `[N-541] a daemon survives ${kills} kills of the node that runs it: another one takes over, never two run, and each has obeyed every command once`,
+  `[N-526] a daemon survives ${kills} kills of the node that runs it: another one takes over, never two run, and each has obeyed every command once`,
   { timeout: 120_000 + kills * 10_000 },
   async () => {
     const daemon = { id: daemonIdOf('writer'), name: 'writer' }

@@ -102,7 +102,7 @@ async function open(index: 0 | 1, url = server.url): Promise<Runtime> {
 const trailOf = (): string[] => trail.map(({ what, node, fence }) => `${what} ${node} ${fence}`)
 
 describe('two nodes on one PostgreSQL', () => {
-  it('[N-542] one that is cut off ends its daemon by itself; not before that does the other start it', {
+  it('[N-527] one that is cut off ends its daemon by itself; not before that does the other start it', {
     timeout: 30_000,
   }, async () => {
     await using way = await CutOff.open(server.url)
@@ -124,7 +124,7 @@ describe('two nodes on one PostgreSQL', () => {
     expect(trail).toHaveLength(3)
   })
 
-  it('[N-543] connections that the server ends and a server that is started again cost no daemon its lease', {
+  it('[N-528] connections that the server ends and a server that is started again cost no daemon its lease', {
     timeout: 30_000,
   }, async () => {
     const one = await open(0)
@@ -152,7 +152,7 @@ describe('two nodes on one PostgreSQL', () => {
     trail.forEach(({ what }, index) => expect(what).toBe(index % 2 === 0 ? 'start' : 'end'))
   })
 
-  it('[N-544] one signed command freezes both, and each has it in its audit once', { timeout: 30_000 }, async () => {
+  it('[N-529] one signed command freezes both, and each has it in its audit once', { timeout: 30_000 }, async () => {
     const one = await open(0)
     const two = await open(1)
     await shows(one, ({ peers }) => peers.get(names[1])?.health === 'healthy')
@@ -173,7 +173,7 @@ describe('two nodes on one PostgreSQL', () => {
     expect(trail).toEqual([])
   })
 
-  it('[N-545] what is stored as a commit and is none is told, and passed over', { timeout: 30_000 }, async () => {
+  it('[N-535] what is stored as a commit and is none is told, and passed over', { timeout: 30_000 }, async () => {
     const one = await open(0)
     await direct.write(sql(`INSERT INTO "${schema}".cluster_commits VALUES (1, 'ff', '{"type":"freeze"}', 'x', 0)`))
     const proposed = proposeIceCommit(one.node.reader.read(), { type: 'freeze_cluster', ttlMs: 60_000 }, Date.now())
