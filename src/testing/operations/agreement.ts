@@ -95,7 +95,7 @@ async function assertClasses(driver: OperationsDriver, id: OperationId, status: 
 
 function rowOf(snapshot: ReportedOperation) {
   const { id, kind, displayName, sourceLabel, operationSource, childSessionId, status } = snapshot
-  const { publicResultClass, outcome, peerReady, progressCount, watcherCount } = snapshot
+  const { parentId, publicResultClass, outcome, peerReady, progressCount, watcherCount } = snapshot
   return {
     id,
     kind,
@@ -103,6 +103,7 @@ function rowOf(snapshot: ReportedOperation) {
     sourceLabel,
     operationSource,
     childSessionId,
+    parentId,
     status,
     publicResultClass,
     outcome,
@@ -113,13 +114,14 @@ function rowOf(snapshot: ReportedOperation) {
 }
 
 function expectedRow(operation: OracleOperation, { watches }: OperationsOracle) {
-  const { id, kind, displayName, sourceLabel, source, status, outcome, peerReady, progressCount } = operation
+  const { id, kind, displayName, sourceLabel, source, parentId, status, outcome, peerReady, progressCount } = operation
   return {
     id,
     kind,
     displayName,
     sourceLabel,
     operationSource: source,
+    parentId,
     status,
     childSessionId: source?.kind === 'session_child' ? source.sessionId : null,
     publicResultClass: publicResults[status],

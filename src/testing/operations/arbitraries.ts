@@ -45,6 +45,8 @@ export interface OperationsStepOptions {
    * brings about. Default: none.
    */
   readonly onlyLegal?: readonly OperationsMethod[]
+  /** Whether some are registered as parts of others (`parentId`), which end with these. Default: they are. */
+  readonly trees?: boolean
 }
 
 /** Methods that end or move an operation, by action. */
@@ -64,7 +66,7 @@ const methodOf: Readonly<Record<steps.AdvanceAction | steps.SettleAction, Operat
 export function operationsSteps(
   fc: typeof fastCheck,
   has: (method: OperationsMethod) => boolean,
-  { weights = {}, kinds = operationKinds, onlyLegal = [] }: OperationsStepOptions = {},
+  { weights = {}, kinds = operationKinds, onlyLegal = [], trees = true }: OperationsStepOptions = {},
 ): readonly WeightedSteps<OperationsOracle, OperationsDriver>[] {
   const nth = fc.nat(7)
   const someone = mostly(fc, nth.map(steps.tracked), nth.map(steps.exactly))
@@ -92,12 +94,15 @@ export function operationsSteps(
   const cursor = fc.tuple(fc.constantFrom(...cursorConsumers), fc.nat(9))
   // Waits that start over live operations are the ones that pin something later.
   const neighbours = fc.tuple(nth, fc.nat(3)).map(([first, count]) => successive(first, count))
+  const parent = trees
+    ? fc.option(mostly(fc, nth.map(steps.whole), someone), { nil: undefined, freq: 1 })
+    : fc.constant(undefined)
   const limit = has('registerOperationWithAdmissionLimit')
     ? fc.option(fc.nat(4), { nil: undefined, freq: 4 })
     : fc.constant(undefined)
 
   const drawn: Readonly<Record<OperationsStepName, Steps | false>> = {
-    register: canRegister && registration(fc, someone, kinds, limit).map(steps.registerStep),
+    register: canRegister && registration(fc, someone, kinds, limit, parent).map(steps.registerStep),
     run: has('run') && fc.constantFrom(...kinds).map(steps.runStep),
     start: has('provisioningSucceeded') && advance('start', able('start')),
     advance: advances.length > 0 && fc.constantFrom(...advances).chain((action) => advance(action, aim(action))),
@@ -129,6 +134,7 @@ function registration(
   someone: fastCheck.Arbitrary<steps.Choice>,
   kinds: readonly OperationKind[],
   limit: fastCheck.Arbitrary<number | undefined>,
+  parent: fastCheck.Arbitrary<steps.Choice | undefined>,
 ): fastCheck.Arbitrary<steps.RegisterOptions> {
   return fc.record({
     operation: mostly(fc, fc.constant(steps.unused), someone),
@@ -136,6 +142,8 @@ function registration(
     source: fc.constantFrom(...steps.sourceNames),
     limit,
     isContradictory: fc.nat(15).map((dice) => dice === 15),
+    parent,
+    outlivesParent: fc.nat(3).map((dice) => dice === 3),
   })
 }
 

@@ -16,6 +16,7 @@ import type {
   OracleWatch,
   Verdict,
 } from './rows.js'
+import { aboveOf, endedFrom, liveBelow } from './oracle-tree.js'
 import { isTraceless, labels, live, transitions } from './tables.js'
 
 /** The part of a registry that survives its process. */
@@ -102,12 +103,17 @@ export class OperationsOracle {
     return this.operations.filter(({ status }) => live.includes(status))
   }
 
-  /** O-39, with the argument errors of O-46, O-13 first. */
+  /** O-39 and O-153, with the argument errors of O-46, O-13 first. */
   register(spec: OperationSpec, limit: number | undefined): Verdict {
     const { id, kind, displayName, sourceLabel, operationSource: source, expectPeerChannel } = spec
+    const { parentId, outlivesParent = false } = spec
+    if (parentId === id) return { refused: 'invalid_input' }
     if (expectPeerChannel !== (kind === 'mob_member_child')) return { refused: 'invalid_input' }
     if (this.owner !== 'open') return ownerRetired
     if (this.isUsed(id)) return { refused: 'already_registered', data: { id } }
+    if (parentId !== undefined && !this.isUsed(parentId)) return { refused: 'parent_not_found', data: { id, parentId } }
+    const above = endedFrom(this, parentId)
+    if (above !== undefined) return { refused: 'parent_ended', data: { id, parentId: above } }
     const effectiveLimit = limit ?? this.limits.maxConcurrent
     const active = this.liveOperations().length
     if (effectiveLimit !== undefined && active >= effectiveLimit) {
@@ -120,12 +126,15 @@ export class OperationsOracle {
       displayName,
       sourceLabel,
       source,
+      parentId,
+      outlivesParent,
       status: 'provisioning',
       peerReady: false,
       progressCount: 0,
       outcome: undefined,
       sequence: undefined,
       isEvicted: false,
+      isOwedAnEnd: false,
     })
     const isResumed = this.lost.some((lost) => lost.id === id)
     this.lost = this.lost.filter((lost) => lost.id !== id)
@@ -150,8 +159,10 @@ export class OperationsOracle {
     const refusal = this.#refusal(action, id)
     if (refusal !== undefined) return refusal
     const end = this.#mint(id, outcome)
-    if (isTraceless(this.#get(id).kind)) this.#end(end)
-    else this.#submit([end])
+    if (isTraceless(this.#get(id).kind)) {
+      this.#end(end)
+      this.#endBelow(end)
+    } else this.#submit([end])
     return accepted
   }
 
@@ -225,11 +236,10 @@ export class OperationsOracle {
 
   /** What is under way has become durable: it shows, in order, and everything visible survives from here on. */
   commit(): void {
-    for (const end of this.staged.splice(0)) this.#end(end)
-    if (!this.isWriting) return
-    this.persist()
-    this.isWriting = false
-    this.#hasNotes = false
+    const ended = this.#show()
+    for (const end of ended) this.#endBelow(end)
+    // What follows from them is written behind them.
+    if (this.staged.length > 0) this.commit()
   }
 
   /** What is under way survives, but its process will never know: no watch or wait learns of it. */
@@ -237,7 +247,10 @@ export class OperationsOracle {
     const { watches, waits } = this
     this.watches = []
     this.waits = []
-    this.commit()
+    for (const { id } of this.#show()) {
+      for (const part of liveBelow(this, id)) this.#get(part).isOwedAnEnd = true
+    }
+    this.persist()
     this.watches = watches
     this.waits = waits
   }
@@ -264,13 +277,15 @@ export class OperationsOracle {
   recover({ keepsLost = true }: { readonly keepsLost?: boolean } = {}): void {
     const { operations, feed, cursors, lost, tracedSequence } = structuredClone(this.#durable)
     const kept = operations.filter(({ kind, isEvicted }) => !isTraceless(kind) && !isEvicted)
-    this.operations = kept.filter(({ status }) => !live.includes(status))
+    const unfinished = kept.filter(({ status }) => live.includes(status))
+    const owed = unfinished.filter(({ isOwedAnEnd }) => isOwedAnEnd)
+    this.operations = [...kept.filter(({ status }) => !live.includes(status)), ...owed.map(asRevived)]
     this.feed = [...feed]
     this.cursors = { ...cursors }
     this.lost = [
       ...(keepsLost ? lost : []),
-      ...kept
-        .filter(({ status }) => live.includes(status))
+      ...unfinished
+        .filter(({ isOwedAnEnd }) => !isOwedAnEnd)
         .map(({ id, status }) => ({ id, status: status === 'provisioning' ? status : 'running' }) as const),
     ]
     this.lastSequence = tracedSequence
@@ -285,6 +300,11 @@ export class OperationsOracle {
     this.owner = 'open'
     this.#evict()
     this.persist()
+    this.#cancelAll(
+      owed.map(({ id }) => id),
+      'the operation that it was a part of has ended',
+    )
+    this.commit()
   }
 
   #copy(): Durable {
@@ -307,6 +327,26 @@ export class OperationsOracle {
     if (!this.isWriting) this.commit()
   }
 
+  /** What is under way shows, in order, and everything visible is durable. */
+  #show(): StagedEnd[] {
+    const ended = this.staged.splice(0)
+    for (const end of ended) this.#end(end)
+    if (!this.isWriting) return ended
+    this.persist()
+    this.isWriting = false
+    this.#hasNotes = false
+    return ended
+  }
+
+  /** O-150. */
+  #endBelow({ id, outcome }: StagedEnd): void {
+    this.#cancelAll(liveBelow(this, id), `parent ${id} has ended: ${outcome.type}`)
+  }
+
+  #cancelAll(ids: readonly OperationId[], reason: string): void {
+    if (ids.length > 0) this.#submit(ids.map((id) => this.#mint(id, { type: 'cancelled', reason })))
+  }
+
   #get(id: OperationId): OracleOperation {
     const operation = this.find(id)
     if (operation === undefined) throw new Error(`the oracle lost operation ${id}`)
@@ -323,8 +363,11 @@ export class OperationsOracle {
       if (operation.kind !== 'mob_member_child') return { refused: 'peer_not_expected', data: { id } }
       if (operation.peerReady) return { refused: 'already_peer_ready', data: { id } }
     }
-    if (transitions[status][action] !== undefined) return undefined
-    return { refused: 'invalid_transition', data: { id, status, action: labels[action] } }
+    if (transitions[status][action] === undefined) {
+      return { refused: 'invalid_transition', data: { id, status, action: labels[action] } }
+    }
+    const above = action === 'start' ? endedFrom(this, aboveOf(operation)) : undefined
+    return above === undefined ? undefined : { refused: 'parent_ended', data: { id, parentId: above } }
   }
 
   #mint(id: OperationId, outcome: OperationOutcome): StagedEnd {
@@ -381,4 +424,10 @@ export class OperationsOracle {
   #drop(operations: readonly OracleOperation[]): void {
     this.operations = this.operations.filter((operation) => !operations.includes(operation))
   }
+}
+
+/** As it comes back: what it had reported and whether its peer was there is not known any more. */
+function asRevived(operation: OracleOperation): OracleOperation {
+  const status = operation.status === 'provisioning' ? operation.status : 'running'
+  return { ...operation, status, peerReady: false, progressCount: 0 }
 }

@@ -17,6 +17,8 @@ export interface OracleOperation {
   readonly displayName: string
   readonly sourceLabel: string
   readonly source: OperationSource | undefined
+  readonly parentId: OperationId | undefined
+  readonly outlivesParent: boolean
   status: OperationStatus
   peerReady: boolean
   progressCount: number
@@ -24,6 +26,8 @@ export interface OracleOperation {
   sequence: number | undefined
   /** True once retention has evicted it; an active wait may keep it a while longer. */
   isEvicted: boolean
+  /** True once the end of one above it is durable, which its own process has not lived to follow. */
+  isOwedAnEnd: boolean
 }
 
 /** One row of the completion feed as the oracle keeps it. */
