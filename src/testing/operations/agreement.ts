@@ -53,6 +53,7 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
       'obligations',
     )
   }
+  if (driver.has('queued')) same(await driver.call('queued'), oracle.line.ids, '[O-156] the line')
   if (driver.has('completionCursor')) {
     for (const consumer of cursorConsumers) {
       assert.equal(await driver.call('completionCursor', consumer), cursors[consumer], `[O-37] cursor ${consumer}`)
@@ -75,7 +76,8 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
   const lost = await port.lost
   if (lost !== undefined) {
     const rows = lost.map(({ id, status }) => ({ id, status }))
-    same(rows.toSorted(byId), oracle.lost.toSorted(byId), 'lost operations, in any order')
+    const expected = oracle.lost.map(({ id, status }) => ({ id, status }))
+    same(rows.toSorted(byId), expected.toSorted(byId), 'lost operations, in any order')
   }
   for (const { id, status } of operations) await assertClasses(driver, id, status)
 }

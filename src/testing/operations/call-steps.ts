@@ -214,7 +214,8 @@ export function forgetLostStep(nth: number): OperationsStep {
   }
 }
 
-function makeSpec(
+/** What an operation of this id is registered with. */
+export function makeSpec(
   id: OperationId,
   kind: OperationKind,
   operationSource?: OperationSource,

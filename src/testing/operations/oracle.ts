@@ -16,6 +16,7 @@ import type {
   OracleWatch,
   Verdict,
 } from './rows.js'
+import { OracleLine } from './oracle-line.js'
 import { aboveOf, endedFrom, liveBelow } from './oracle-tree.js'
 import { isTraceless, labels, live, transitions } from './tables.js'
 
@@ -33,8 +34,11 @@ interface StagedEnd {
   readonly id: OperationId
   readonly outcome: OperationOutcome
   readonly sequence: number
+  /** Ends of one group show together, before anybody is told of one of them. */
+  group?: number
 }
 
+const owedReason = 'the operation that it was a part of has ended'
 const accepted: Verdict = {}
 const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
 
@@ -47,6 +51,8 @@ export class OperationsOracle {
   readonly limits: OracleLimits
   /** False for a registry without a journal: then everything shows at once and nothing survives. */
   readonly isDurable: boolean
+  /** Who runs as soon as there is room. */
+  readonly line: OracleLine
   operations: OracleOperation[] = []
   feed: OracleFeedRow[] = []
   cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
@@ -68,10 +74,12 @@ export class OperationsOracle {
   /** True while something that shows has not reached the journal; it goes with the next write. */
   #hasNotes = false
   #durable: Durable
+  #groups = 0
 
   constructor(limits: OracleLimits, { isDurable = true }: { readonly isDurable?: boolean } = {}) {
     this.limits = limits
     this.isDurable = isDurable
+    this.line = new OracleLine(this)
     this.#durable = this.#copy()
   }
 
@@ -161,6 +169,7 @@ export class OperationsOracle {
     const end = this.#mint(id, outcome)
     if (isTraceless(this.#get(id).kind)) {
       this.#end(end)
+      this.line.ended(id, outcome)
       this.#endBelow(end)
     } else this.#submit([end])
     return accepted
@@ -286,7 +295,14 @@ export class OperationsOracle {
       ...(keepsLost ? lost : []),
       ...unfinished
         .filter(({ isOwedAnEnd }) => !isOwedAnEnd)
-        .map(({ id, status }) => ({ id, status: status === 'provisioning' ? status : 'running' }) as const),
+        .map((operation) => {
+          const { id, status } = operation
+          return {
+            id,
+            status: status === 'provisioning' ? status : 'running',
+            operation: asRevived(operation),
+          } as const
+        }),
     ]
     this.lastSequence = tracedSequence
     this.tracedSequence = tracedSequence
@@ -294,6 +310,7 @@ export class OperationsOracle {
     for (const wait of this.waits) if (wait.state === 'pending') wait.state = 'closed'
     this.watches = []
     this.waits = []
+    this.line.forget()
     this.staged = []
     this.isWriting = false
     this.#hasNotes = false
@@ -302,7 +319,7 @@ export class OperationsOracle {
     this.persist()
     this.#cancelAll(
       owed.map(({ id }) => id),
-      'the operation that it was a part of has ended',
+      owedReason,
     )
     this.commit()
   }
@@ -321,6 +338,8 @@ export class OperationsOracle {
 
   /** Ends are handed to the journal as one group; only traceless ones behind nothing else need not wait for it. */
   #submit(ends: readonly StagedEnd[]): void {
+    this.#groups += 1
+    for (const end of ends) end.group = this.#groups
     this.staged.push(...ends)
     const isTraced = ends.some(({ id }) => !isTraceless(this.#get(id).kind))
     this.isWriting ||= this.isDurable && (isTraced || (this.#hasNotes && ends.length > 0))
@@ -330,7 +349,11 @@ export class OperationsOracle {
   /** What is under way shows, in order, and everything visible is durable. */
   #show(): StagedEnd[] {
     const ended = this.staged.splice(0)
-    for (const end of ended) this.#end(end)
+    for (const group of new Set(ended.map((end) => end.group))) {
+      const together = ended.filter((end) => end.group === group)
+      for (const end of together) this.#end(end)
+      for (const { id, outcome } of together) this.line.ended(id, outcome)
+    }
     if (!this.isWriting) return ended
     this.persist()
     this.isWriting = false
@@ -341,6 +364,21 @@ export class OperationsOracle {
   /** O-150. */
   #endBelow({ id, outcome }: StagedEnd): void {
     this.#cancelAll(liveBelow(this, id), `parent ${id} has ended: ${outcome.type}`)
+    const lost = this.#lostBelow(id)
+    this.lost = this.lost.filter((one) => !lost.includes(one))
+    this.operations.push(...lost.map(({ operation }) => operation))
+    this.#cancelAll(
+      lost.map((one) => one.id),
+      owedReason,
+    )
+  }
+
+  /** What was lost below one that runs again, in the order of registration. */
+  #lostBelow(id: OperationId): OracleLost[] {
+    const below = new Set<OperationId | undefined>([id])
+    const isBelow = ({ operation }: OracleLost): boolean => below.has(aboveOf(operation))
+    for (const _ of this.lost) for (const one of this.lost) if (isBelow(one)) below.add(one.id)
+    return this.lost.filter(isBelow)
   }
 
   #cancelAll(ids: readonly OperationId[], reason: string): void {
