@@ -30,7 +30,7 @@ async function faultOf(options: TasksModelOptions): Promise<ModelError> {
 
 describe('the model of tasks finds nothing wrong with', () => {
   it('the tasks of a runtime, compared as a whole, through crashes', async () => {
-    const search = checkTasksModel(fc, { open: openTasks, comparison: 'whole', numRuns: 30 })
+    const search = checkTasksModel(fc, { open: openTasks, comparison: 'whole', numRuns: 40 })
     await expect(search).resolves.toBeUndefined()
   })
 

@@ -108,7 +108,10 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       return
     case 'dependency_declare': {
       const set = state.prerequisites.get(command.taskId) ?? new Set()
-      for (const id of command.dependsOn) set.add(id)
+      const ofAnyEnd = state.ofAnyEnd.get(command.taskId) ?? new Set()
+      for (const id of [...command.dependsOn, ...(command.after ?? [])]) set.add(id)
+      for (const id of command.after ?? []) ofAnyEnd.add(id)
+      state.ofAnyEnd.set(command.taskId, ofAnyEnd)
       state.prerequisites.set(command.taskId, set)
       return
     }
@@ -191,6 +194,7 @@ function forgetTask(state: OracleState, id: string): void {
   for (const [key, { task }] of state.subscriptions) if (task === id) state.subscriptions.delete(key)
   for (const answer of state.early) if (answer.startsWith(id)) state.early.delete(answer)
   state.prerequisites.delete(id)
+  state.ofAnyEnd.delete(id)
   state.budgets.delete(id)
   state.tasks.delete(id)
   state.tombstones.add(id)

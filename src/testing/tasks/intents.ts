@@ -259,7 +259,9 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
     case 'task_cancel':
       return { type, taskId: task, atMs: atMs + (isSensible ? 200 : 0) }
     case 'dependency_declare':
-      return { type, taskId: task, dependsOn: [taskId((b % 4) + 1), taskId((c % 4) + 1)].slice(d % 3), atMs }
+      return e % 2 === 0
+        ? { type, taskId: task, dependsOn: [taskId((b % 4) + 1), taskId((c % 4) + 1)].slice(d % 3), atMs }
+        : { type, taskId: task, dependsOn: [taskId((b % 4) + 1)].slice(d % 2), after: [taskId((c % 4) + 1)], atMs }
     case 'run_suspend':
       return { type, ...ofRun, ...fence, ...wild, ...(c % 2 === 0 && { reason: `r${d}` }) }
     case 'run_resume':

@@ -17,7 +17,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     }
     case 'run_create': {
       const { id, taskId } = command.runInstance
-      if (!state.tasks.has(taskId)) return 'unknown_task'
+      if (!state.tasks.has(taskId)) return absence(state, taskId)
       if (state.runs.has(id)) return 'run_already_exists'
       return state.tasks.get(taskId)?.isCancelled === true ? 'task_already_cancelled' : undefined
     }
@@ -80,19 +80,19 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     }
     case 'question_answer': {
       const { taskId, name } = command
-      if (!state.tasks.has(taskId)) return 'unknown_task'
+      if (!state.tasks.has(taskId)) return absence(state, taskId)
       if (state.askedOf(taskId, name) !== undefined) return undefined
       if (state.early.has(`${taskId} ${name}`) || state.isAnswered(taskId, name)) return 'question_already_answered'
       return state.hasEnded(taskId) ? 'answer_too_late' : undefined
     }
     case 'task_cancel':
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       if (state.tasks.get(command.taskId)?.isCancelled === true) return 'task_already_cancelled'
       return command.atMs < (state.tasks.get(command.taskId)?.createdAtMs ?? 0) ? 'cancel_before_create' : undefined
     case 'tasks_forget': {
       const left = state.copy()
       for (const id of command.taskIds) {
-        if (!left.tasks.has(id)) return 'unknown_task'
+        if (!left.tasks.has(id)) return state.tasks.has(id) ? 'unknown_task' : absence(state, id)
         if (!state.hasEnded(id)) return 'task_not_ended'
         if (left.isUsed(id)) return 'task_in_use'
         left.tasks.delete(id)
@@ -101,7 +101,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       return undefined
     }
     case 'runs_forget': {
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       const gone = new Set<string>()
       for (const id of command.runIds) {
         const run = state.runs.get(id)
@@ -117,7 +117,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     case 'schedule_change': {
       const { taskId, runPolicy, dropped, runs } = command
       const task = state.tasks.get(taskId)
-      if (task === undefined) return 'unknown_task'
+      if (task === undefined) return absence(state, taskId)
       if (!task.isRepeating || runPolicy?.type === 'once') return 'task_not_repeating'
       if (task.isCancelled) return 'task_already_cancelled'
       const had = state.runsOf(taskId)
@@ -131,10 +131,15 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       return had.length + task.forgotten - dropped.length + runs.length === 0 ? 'schedule_without_runs' : undefined
     }
     case 'dependency_declare': {
-      const { taskId, dependsOn } = command
-      if (dependsOn.length === 0) return 'empty_dependency_list'
-      if ([taskId, ...dependsOn].some((id) => !state.tasks.has(id))) return 'unknown_task'
-      return dependsOn.some((id) => state.needs(id, taskId)) ? 'dependency_cycle' : undefined
+      const { taskId, dependsOn, after = [] } = command
+      const wanted = [...dependsOn, ...after]
+      if (wanted.length === 0) return 'empty_dependency_list'
+      const absent = [taskId, ...wanted].find((id) => !state.tasks.has(id))
+      if (absent !== undefined) return absence(state, absent)
+      const ofAnyEnd = new Set<string>([...(state.ofAnyEnd.get(taskId) ?? []), ...after])
+      const others = [...(state.prerequisites.get(taskId) ?? [])].filter((id) => !state.ofAnyEnd.get(taskId)?.has(id))
+      if ([...others, ...dependsOn].some((id) => ofAnyEnd.has(id))) return 'conflicting_dependency'
+      return wanted.some((id) => state.needs(id, taskId)) ? 'dependency_cycle' : undefined
     }
     case 'run_suspend': {
       const run = state.runs.get(command.runId)
@@ -175,19 +180,19 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       if (state.paused === undefined) return 'engine_not_paused'
       return command.atMs < state.paused.at ? 'resume_before_pause' : undefined
     case 'budget_allocate':
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       return state.budgets.get(command.taskId)?.has(command.dimension) === true ? 'budget_already_allocated' : undefined
     case 'budget_consume':
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       return state.budgetsFor(command.taskId, command.dimension).length === 0 ? 'budget_not_allocated' : undefined
     case 'budget_replenish': {
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       const budget = state.budgets.get(command.taskId)?.get(command.dimension)
       if (budget === undefined) return 'budget_not_allocated'
       return command.newLimit > budget.limit ? undefined : 'budget_not_raised'
     }
     case 'budget_reserve': {
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       if (command.runId !== undefined && !state.runs.has(command.runId)) return 'unknown_run'
       if (state.reservations.has(command.reservationId)) return 'reservation_already_exists'
       const budgets = state.budgetsFor(command.taskId, command.dimension)
@@ -199,7 +204,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     case 'budget_release':
       return state.reservations.has(command.reservationId) ? undefined : 'unknown_reservation'
     case 'subscription_create':
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       return state.subscriptions.has(command.subscriptionId) ? 'subscription_already_exists' : undefined
     case 'subscription_cancel':
     case 'subscription_trigger':
@@ -253,4 +258,9 @@ function refusalOfChild(state: OracleState, parentTaskId: string): string | unde
   const parent = state.tasks.get(parentTaskId)
   if (parent === undefined || parent.isCancelled || state.hasEnded(parentTaskId)) return 'orphan_prevention'
   return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
+}
+
+/** Why nothing can be said of a task that is not there. */
+function absence(state: OracleState, taskId: string): string {
+  return state.tombstones.has(taskId) ? 'no_longer_retained' : 'unknown_task'
 }

@@ -20,6 +20,8 @@ export class OracleState {
   readonly runs = new Map<string, OracleRun>()
   /** Tasks that a task waits for. */
   readonly prerequisites = new Map<string, Set<string>>()
+  /** Those among them whose end may be of any kind. */
+  readonly ofAnyEnd = new Map<string, Set<string>>()
   /** Budgets of exactly one task, by dimension. */
   readonly budgets = new Map<string, Map<string, OracleBudget>>()
   /** Open reservations, oldest first. */
@@ -67,7 +69,9 @@ export class OracleState {
       const runs = this.runsOf(prerequisite)
       if (runs.some(({ state }) => !isFinal(state))) return 'waiting'
       if (runs.some(({ state }) => state === 'completed')) return 'open'
-      return runs.length > 0 || this.tasks.get(prerequisite)?.isCancelled === true ? 'failed' : 'waiting'
+      const hasFailed = runs.length > 0 || this.tasks.get(prerequisite)?.isCancelled === true
+      if (!hasFailed) return 'waiting'
+      return this.ofAnyEnd.get(task)?.has(prerequisite) === true ? 'open' : 'failed'
     })
     if (states.includes('failed')) return 'failed'
     return states.includes('waiting') ? 'waiting' : 'open'
