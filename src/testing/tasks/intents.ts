@@ -40,7 +40,7 @@ const weights: readonly (readonly [TaskCommand['type'] | 'advance', number])[] =
   ['tasks_forget', 4],
   ['runs_forget', 3],
   ['tombstones_expire', 1],
-  ['dependency_declare', 3],
+  ['dependency_declare', 5],
   ['run_suspend', 3],
   ['run_resume', 3],
   ['lease_acquire', 7],
@@ -258,10 +258,17 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
     }
     case 'task_cancel':
       return { type, taskId: task, atMs: atMs + (isSensible ? 200 : 0) }
-    case 'dependency_declare':
-      return e % 2 === 0
-        ? { type, taskId: task, dependsOn: [taskId((b % 4) + 1), taskId((c % 4) + 1)].slice(d % 3), atMs }
-        : { type, taskId: task, dependsOn: [taskId((b % 4) + 1)].slice(d % 2), after: [taskId((c % 4) + 1)], atMs }
+    case 'dependency_declare': {
+      const dependsOn = [taskId((b % 4) + 1), taskId((c % 4) + 1)]
+      if (e % 2 === 0) return { type, taskId: task, dependsOn: dependsOn.slice(d % 3), atMs }
+      // Those that have ended as nobody wished are the ones that tell this kind from the other.
+      const others = [...oracle.tasks.keys()].filter((id) => id !== task)
+      const failed = others.filter(
+        (id) => oracle.hasEnded(id) && oracle.runsOf(id).every((run) => run.state !== 'completed'),
+      )
+      const after = (isSensible ? failed[c % Math.max(1, failed.length)] : undefined) ?? taskId((c % 4) + 1)
+      return { type, taskId: task, dependsOn: isSensible ? [] : dependsOn.slice(1), after: [after as TaskId], atMs }
+    }
     case 'run_suspend':
       return { type, ...ofRun, ...fence, ...wild, ...(c % 2 === 0 && { reason: `r${d}` }) }
     case 'run_resume':
