@@ -1,14 +1,20 @@
 /**
- * What it costs a service to be inspected: operations that begin and end at once, without an inspector,
- * with what XState alone does for one, with ours while nobody is connected, with ours and with the official one while a listener takes
- * everything. Includes what is done after the operation, up to the last text that leaves.
+ * What it costs a service to be inspected: operations that begin and end at once, without an inspector; with the inspector of a
+ * runtime, while nobody looks and while a viewer reads everything; with what XState alone does for an observer; and with two
+ * bridges to Stately's inspector, ours and the official one, while a listener takes everything. Includes what is done after the
+ * operation, up to the last text that leaves.
  */
 import { createInspector } from '@statelyai/inspect'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { createRuntime, type RuntimeOptions } from '../src/index.js'
-import { createStatelyInspector, type AdapterState } from '../src/inspect/index.js'
-import { elapsed, interleave, type Bench } from './harness.js'
-import { median } from './statistics.js'
+import { createRuntime, type Runtime, type RuntimeOptions } from '../src/index.js'
+import { systemClock } from '../src/base/clock.js'
+import { createDeferred } from '../src/base/promises.js'
+import { silentLogger } from '../src/base/logger.js'
+import { defaultSecretKeys, secretKeys } from '../src/base/mask.js'
+import { createInspectorHandler, createStatelyInspector, type AdapterState } from '../src/inspect/index.js'
+import { RuntimeSource } from '../src/inspect/sources/runtime-source.js'
+import { ShownValues } from '../src/inspect/stream/shown-values.js'
+import { heapBytesOf, interleave, type Bench } from './harness.js'
 
 /** Puts events into the form in which they leave, and lets go of them. */
 class Listener {
@@ -24,6 +30,14 @@ class Listener {
   }
 }
 
+/** Milliseconds of processor that `work` takes, whoever else is on the machine; nothing here waits for anything else. */
+async function elapsed(work: () => unknown): Promise<number> {
+  const start = process.cpuUsage()
+  await work()
+  const { user, system } = process.cpuUsage(start)
+  return (user + system) / 1000
+}
+
 interface Sample {
   readonly milliseconds: number
   readonly sent: number
@@ -33,6 +47,10 @@ const kind = 'background_tool_op'
 
 async function runOperations(count: number, inspect: RuntimeOptions['inspect']): Promise<void> {
   await using runtime = await createRuntime(inspect === undefined ? {} : { inspect })
+  await workIn(runtime, count)
+}
+
+async function workIn(runtime: Runtime, count: number): Promise<void> {
   const session = runtime.session('bench')
   for (let number = 0; number < count; number += 1) {
     await session.run({ kind, displayName: `work ${number}` }, () => 'done').outcome
@@ -43,6 +61,69 @@ async function runOperations(count: number, inspect: RuntimeOptions['inspect']):
 
 async function withObserver(count: number, inspect: RuntimeOptions['inspect']): Promise<Sample> {
   return { milliseconds: await elapsed(() => runOperations(count, inspect)), sent: 0 }
+}
+
+/** The inspector is mounted, and nobody looks. */
+async function unwatched(count: number): Promise<Sample> {
+  const milliseconds = await elapsed(async () => {
+    await using runtime = await createRuntime()
+    await using _ = createInspectorHandler({ runtime })
+    await workIn(runtime, count)
+  })
+  return { milliseconds, sent: 0 }
+}
+
+function sourceOf(runtime: Runtime, capacity: number): RuntimeSource {
+  const shown = new ShownValues({ values: false, isSecret: secretKeys(defaultSecretKeys) })
+  return new RuntimeSource({
+    runtime,
+    clock: systemClock,
+    logger: silentLogger,
+    shown,
+    actions: false,
+    sample: 1,
+    capacity,
+    name: 'bench',
+  })
+}
+
+/** A viewer reads every message of the stream. */
+async function watched(count: number): Promise<Sample> {
+  let sent = 0
+  const milliseconds = await elapsed(async () => {
+    await using runtime = await createRuntime()
+    const source = sourceOf(runtime, 100_000)
+    const abort = new AbortController()
+    const began = createDeferred<void>()
+    const reading = (async () => {
+      for await (const { type, id, json } of source.follow(undefined, abort.signal)) {
+        began.resolve()
+        if (type !== 'entries') continue
+        if (json.includes('"type":"gap"')) throw new Error('entries were dropped')
+        sent = Number(id?.split('@')[0])
+      }
+    })()
+    await began.promise
+    await workIn(runtime, count)
+    source.close('done')
+    await reading
+  })
+  return { milliseconds, sent }
+}
+
+/** What a stream holds at most, with contents shown. */
+async function heldBytes(count: number): Promise<number> {
+  const { bytes } = await heapBytesOf(async () => {
+    await using runtime = await createRuntime()
+    const source = sourceOf(runtime, 1000)
+    const abort = new AbortController()
+    const viewer = source.follow(undefined, abort.signal)
+    await viewer.next()
+    await workIn(runtime, count)
+    source.close('done')
+    return source
+  })
+  return bytes
 }
 
 async function withOurs(count: number, state: AdapterState): Promise<Sample> {
@@ -80,27 +161,39 @@ const bench: Bench = {
       {
         none: () => withObserver(count, undefined),
         'an observer that does nothing': () => withObserver(count, () => {}),
-        'ours, nobody connected': () => withOurs(count, 'disconnected'),
-        'ours, connected': () => withOurs(count, 'ready'),
+        'inspector, nobody looks': () => unwatched(count),
+        'inspector, a viewer reads': () => watched(count),
+        'bridge, nobody connected': () => withOurs(count, 'disconnected'),
+        'bridge, connected': () => withOurs(count, 'ready'),
         'official, connected': () => withOfficial(count),
       },
       { rounds },
     )
+    // The cheapest round of each: what others on the machine add to a round is left out.
     const cost = (name: string): number =>
-      (1000 * median((samples[name] ?? []).map(({ milliseconds }) => milliseconds))) / count
+      (1000 * Math.min(...(samples[name] ?? []).map(({ milliseconds }) => milliseconds))) / count
+    progress('memory of a viewer that does not read')
+    const held = await heldBytes(quick ? 200 : 20_000)
     return {
       name: 'inspect',
       configuration: { operations: count, rounds },
-      rows: Object.entries(samples).map(([inspector, [first]]) => ({
-        inspector,
-        'us per operation': cost(inspector),
-        'events sent per operation': (first?.sent ?? 0) / count,
-      })),
+      rows: Object.entries(samples).map(([inspector, [first]]) => {
+        const sent = (first?.sent ?? 0) / count
+        return {
+          inspector,
+          'us per operation': cost(inspector),
+          'events sent per operation': sent,
+          'us per event': sent === 0 ? '-' : (cost(inspector) - cost('none')) / sent,
+        }
+      }),
       ratios: {
-        unconnectedVsObserver: cost('ours, nobody connected') / cost('an observer that does nothing'),
-        unconnectedVsNone: cost('ours, nobody connected') / cost('none'),
-        connectedVsOfficial: cost('official, connected') / cost('ours, connected'),
+        offVsNone: cost('inspector, nobody looks') / cost('none'),
+        onVsOfficial: cost('inspector, a viewer reads') / cost('official, connected'),
+        bridgeUnconnectedVsObserver: cost('bridge, nobody connected') / cost('an observer that does nothing'),
+        bridgeVsOfficial: cost('bridge, connected') / cost('official, connected'),
+        heldBytesPerEntry: held / 1000,
       },
+      aims: { offVsNone: { atMost: 1.02 }, onVsOfficial: { atMost: 0.7 }, heldBytesPerEntry: { atMost: 10_000 } },
     }
   },
 }

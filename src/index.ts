@@ -36,6 +36,14 @@ export {
   type ProcessDefinition,
   type ProcessHandle,
 } from './processes/public.js'
+export {
+  defineDaemon,
+  type DaemonDefinition,
+  type DaemonScope,
+  type LocalNode,
+  type RuntimeNodeOptions,
+} from './node/public.js'
+export { SystemDaemon, type SystemDaemonOptions } from './runtime-daemons.js'
 export { createRuntime } from './create-runtime.js'
 export type { Runtime, RuntimeRecovery } from './runtime.js'
 export type { CloseOptions, InspectorServerOptions, InspectorViewOptions, RuntimeOptions } from './runtime-options.js'

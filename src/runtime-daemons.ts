@@ -2,7 +2,7 @@ import { onAbort } from './base/abort.js'
 import type { IdSource } from './base/ids.js'
 import { createDeferred, silence } from './base/promises.js'
 import type { DaemonDefinition, DaemonRunner, DaemonScope, RunningDaemon } from './node/index.js'
-import { ProcessFailed, type Processes, type SystemCommand } from './processes/index.js'
+import { ProcessFailed, type ProcessHandle, type Processes, type SystemCommand } from './processes/index.js'
 
 /** A program of the operating system that runs as a daemon. What becomes of it when its node is gone says `recover`: default `adopt`. */
 export interface SystemDaemonOptions extends Omit<SystemCommand, 'recover' | 'timeoutMs'> {
@@ -45,6 +45,7 @@ export class SystemDaemon implements DaemonRunner {
       id: `${idPrefixOf(scope)}${ids.uuid()}`,
       label: daemon.name,
     })
+    await this.#spawned(handle, signal)
     return this.#running(processes, handle.id, signal)
   }
 
@@ -53,6 +54,15 @@ export class SystemDaemon implements DaemonRunner {
     const prefix = idPrefixOf(scope)
     const [found] = (await processes.list()).filter(({ id }) => id.startsWith(prefix))
     return found === undefined ? undefined : this.#running(processes, found.id, scope.signal)
+  }
+
+  /** Until it is there, has ended, or is not wanted any more. */
+  async #spawned(handle: ProcessHandle, signal: AbortSignal): Promise<void> {
+    try {
+      for await (const { eventType } of handle.events({ signal })) if (eventType === 'system.spawned') return
+    } catch (cause) {
+      if (!signal.aborted) throw cause
+    }
   }
 
   #running(processes: Processes, id: Parameters<Processes['get']>[1], signal: AbortSignal): RunningDaemon {

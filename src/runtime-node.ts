@@ -27,25 +27,23 @@ const pausedKey = 'tasks_paused'
  * taken, and processes that can run elsewhere are handed over; the drain waits for what is left of each (14.11). The tasks go on
  * afterwards only if it was maintenance that paused them, also when the process was another one by then.
  */
-export class NodeMaintenance implements Disposable {
+export class NodeMaintenance {
   readonly #rooms: NodeSurroundingRooms
-  readonly #following: Disposable
   #isDraining = false
   /** One change after another. */
   #changing: Promise<void> = Promise.resolve()
 
-  constructor(node: LocalNode, rooms: NodeSurroundingRooms) {
+  constructor(rooms: NodeSurroundingRooms) {
     this.#rooms = rooms
-    const { sessions, jobs } = rooms
+  }
+
+  /** From now on until the node ends. */
+  follow(node: LocalNode): void {
+    const { sessions, jobs } = this.#rooms
     node.addParticipant({ name: 'operations', isIdle: () => sessions.activeCount === 0 })
     node.addParticipant({ name: 'tasks', isIdle: () => jobs.sizeOf('tasks') === 0 })
     node.addParticipant({ name: 'processes', isIdle: () => jobs.sizeOf('processes') === 0 })
-    this.#following = node.onSnapshot((snapshot) => this.#follow(snapshot))
-  }
-
-  /** Follows no longer; what is paused stays so. */
-  [Symbol.dispose](): void {
-    this.#following[Symbol.dispose]()
+    node.onSnapshot((snapshot) => this.#follow(snapshot))
   }
 
   #follow({ localMaintenance: { status } }: NodeSnapshot): void {
@@ -74,7 +72,7 @@ export class NodeMaintenance implements Disposable {
 
   async #resumeTasks(): Promise<void> {
     const { tasks, history } = this.#rooms
-    if (history.fact(pausedKey) === undefined) return
+    if (history.checkpoint(pausedKey) === undefined) return
     await tasks.resumeEngine()
     await history.change({ forget: [pausedKey] })
   }

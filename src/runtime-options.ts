@@ -43,7 +43,7 @@ export interface InspectorViewOptions {
   readonly mask?: RegExp
   /** Fraction of the operations whose actors are shown, each with its whole story or not at all. Default 1. */
   readonly sample?: number
-  /** Entries of the stream that are held for viewers who come later or read slowly. Default 10,000. */
+  /** Entries of the stream, and items that have ended, that are held for viewers who come later or read slowly. Default 10,000. */
   readonly capacity?: number
 }
 

@@ -95,6 +95,8 @@ interface InspectedParts {
   readonly journal: () => Lane['position']
   /** Epoch milliseconds by its clock. */
   readonly nowMs: () => number
+  /** Its node, if it has one. */
+  readonly node: LocalNode | undefined
 }
 
 /** What a door needs of a runtime that keeps time of its own beside the rooms. */
@@ -115,9 +117,9 @@ export class Runtime implements AsyncDisposable {
   readonly jobs: JobList
   /** What opening found: whoever minds a loss looks here. */
   readonly recovery: RuntimeRecovery
-  readonly #node: LocalNode | undefined
   /** @internal For inspectors. */
   readonly inspected: InspectedParts
+  readonly #node: LocalNode | undefined
   /** @internal For doors that keep time. */
   readonly forDoors: DoorParts
   readonly #lane: Lane
@@ -130,8 +132,8 @@ export class Runtime implements AsyncDisposable {
   #closing: Promise<void> | undefined
 
   private constructor(parts: Parts) {
-    const { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments, inspection, dataDir } =
-      parts
+    const { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments } = parts
+    const { inspection, dataDir } = parts
     this.recovery = Object.freeze(lane.cut === undefined ? {} : { cut: Object.freeze({ ...lane.cut }) })
     this.tasks = tasks
     this.processes = processes
@@ -145,7 +147,7 @@ export class Runtime implements AsyncDisposable {
     this.#instruments = instruments
     const nowMs = (): number => clock.wallNow()
     this.forDoors = { clock, deadlines, logger }
-    this.inspected = { inspection, dataDir, journal: () => lane.position, nowMs }
+    this.inspected = { inspection, dataDir, journal: () => lane.position, nowMs, node }
   }
 
   static async open(given: RuntimeOptions, openInspector?: OpenInspector): Promise<Runtime> {
@@ -206,24 +208,13 @@ export class Runtime implements AsyncDisposable {
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
       const node =
         options.node && new LocalNode(options.node, { ...shared, history, bind: boundTo({ processes, ids }) })
-      if (node !== undefined) new NodeMaintenance(node, { sessions, tasks, processes, jobs, history, logger })
+      if (node !== undefined) new NodeMaintenance({ sessions, tasks, processes, jobs, history, logger }).follow(node)
       await node?.listen()
       processes.begin()
       await node?.start()
-      const runtime = new Runtime({
-        lane,
-        sessions,
-        tasks,
-        processes,
-        node,
-        deadlines,
-        jobs,
-        clock,
-        logger,
-        instruments,
-        inspection,
-        dataDir: options.dataDir,
-      })
+      const parts = { lane, sessions, tasks, processes, node, deadlines, jobs, clock, logger, instruments }
+      const { dataDir } = options
+      const runtime = new Runtime({ ...parts, inspection, dataDir })
       const server = inspectorServerIn(inspect)
       if (server !== undefined) {
         runtime.#inspector = await runtime.#serve(openInspector, server, options.mask)
@@ -236,6 +227,11 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
+  /** Where its inspector is served, with the secret in it, when `inspect` asks for one: whoever knows it may look. */
+  get inspectorUrl(): string | undefined {
+    return this.#inspector?.url
+  }
+
   /** What this host should be doing, and whether it may. Raises `invalid_input` where the options name no node. */
   get node(): LocalNode {
     if (this.#node !== undefined) return this.#node
@@ -244,11 +240,6 @@ export class Runtime implements AsyncDisposable {
       field: 'node',
       reason: 'missing: this runtime has no node',
     })
-  }
-
-  /** Where its inspector is served, with the secret in it, when `inspect` asks for one: whoever knows it may look. */
-  get inspectorUrl(): string | undefined {
-    return this.#inspector?.url
   }
 
   /** Whether durable changes are possible; a poisoned runtime needs {@link Runtime.reopen}. */
@@ -374,7 +365,11 @@ export class Runtime implements AsyncDisposable {
     const closed = await Promise.allSettled([...draining, this.#sessions.close({ policy, graceMs, reason })])
     this.#deadlines[Symbol.dispose]()
     this.#instruments?.[Symbol.dispose]()
-    await asJournalError('close', () => this.#lane.close()).finally(() => this.#inspector?.[Symbol.asyncDispose]())
+    try {
+      await asJournalError('close', () => this.#lane.close())
+    } finally {
+      await this.#inspector?.[Symbol.asyncDispose]()
+    }
     this.#node?.closeChains()
     const durationMs = this.#clock.monotonicNow() - closingAt
     runtimeClosed(this.#logger, { durationMs, leftBehind: this.jobs.size })

@@ -65,7 +65,7 @@ export async function atOnce(
 
 /** Registers processes with ids from 0 on. */
 export async function registerMany(store: ProcessStore, count: number, from = 0): Promise<void> {
-  await atOnce(count, { concurrency: 64 }, (index) => store.registerProcess(registrationOf(idOf(from + index))))
+  await atOnce(count, { concurrency: 256 }, (index) => store.registerProcess(registrationOf(idOf(from + index))))
 }
 
 /** The id of the process with this number. */

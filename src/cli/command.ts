@@ -17,11 +17,11 @@ export type Command =
   | ({ readonly type: 'check' } & CheckCommand)
   | ({ readonly type: 'status' } & StatusOptions)
   | ({ readonly type: 'tail' } & TailOptions)
-  | { readonly type: 'admin help' }
-  | { readonly type: 'admin'; readonly command: AdminCommand }
   | ({ readonly type: 'inspect' } & InspectCommand)
   | ({ readonly type: 'top' } & TopCommand)
   | ({ readonly type: 'mcp' } & McpCommand)
+  | { readonly type: 'admin help' }
+  | { readonly type: 'admin'; readonly command: AdminCommand }
 
 /** Options of `stateward run`. */
 export interface RunCommand {
@@ -54,22 +54,22 @@ export const helpText = `Usage: stateward run <plan.json> [options]
        stateward check <plan.json>
        stateward status <dir> [--watch] [--json]
        stateward tail <dir> [--lines <n>] [--json]
-       stateward admin <keygen | simulate | sign | verify | submit> ...
        stateward inspect <url | dir | recording> [--port <n>] [--values] [--json]
        stateward top <url | dir | recording> [--json]
        stateward mcp <plan.json> [--data-dir <dir>]
+       stateward admin <keygen | simulate | sign | verify | submit> ...
 
 run    runs the tools of a plan as operations of one session, each once what it needs has ended,
        and waits for all of them. Run again after a crash, tools that have finished are not run twice.
 check  says whether run would take the plan, without starting anything.
 status tells what a data directory holds, live or dead: sessions, operations, tasks, budgets, waits.
 tail   tells the last events in a data directory, and those that come as long as it has an owner.
-admin  signs what operators want of a running node and hands it in (see stateward admin --help).
 inspect serves a page that shows a service that serves its inspector, a data directory, live or dead, or a
        recording; to this machine alone, and without the internet.
 top    shows the same in short in the terminal; anywhere else once, as plain text.
 mcp    serves the tools of a plan to a host of the Model Context Protocol, over stdio. Calls answer with a handle,
        and what they began goes on when the server is started again. Needs @modelcontextprotocol/server.
+admin  signs what operators want of a running node and hands it in (see stateward admin --help).
 
 Options of run:
   --data-dir <dir>  where the journal is kept (default: .stateward/<plan name>)

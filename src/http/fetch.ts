@@ -17,9 +17,10 @@ export async function serveFetch<Call extends ServedCall>(server: Server<Call>, 
   const reply = (await server.answer(incoming)) as HttpReply
   try {
     const { events, bytes } = reply
-    const isHead = request.method === 'HEAD'
-    if (bytes !== undefined && !isHead) return bytesResponse({ ...reply, bytes }, leave)
-    if (events !== undefined && !isHead) return eventResponse(server, { ...reply, events }, gone.signal, leave)
+    if (bytes !== undefined && request.method !== 'HEAD') return bytesResponse({ ...reply, bytes }, leave)
+    if (events !== undefined && request.method !== 'HEAD') {
+      return eventResponse(server, { ...reply, events }, gone.signal, leave)
+    }
     const response = events === undefined ? jsonResponse(reply) : new Response(null, eventsInit(reply))
     leave()
     return request.method === 'HEAD' ? new Response(null, response) : response
@@ -62,24 +63,21 @@ function bytesResponse(
   { status, headers = {}, bytes }: HttpReply & { readonly bytes: NonNullable<HttpReply['bytes']> },
   leave: () => void,
 ): Response {
-  async function* pieces(): AsyncGenerator<Uint8Array> {
+  async function* readPieces(): AsyncGenerator<Uint8Array> {
     try {
       yield* bytes
     } finally {
       leave()
     }
   }
-  const source = pieces()
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const next = await source.next()
-      if (next.done === true) controller.close()
-      else controller.enqueue(next.value)
-    },
-    async cancel() {
-      await source.return(undefined)
-    },
-  })
+  const pieces = readPieces()
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    const { done, value } = await pieces.next()
+    if (done === true) controller.close()
+    else controller.enqueue(value)
+  }
+  const cancel = async (): Promise<void> => void (await pieces.return(undefined))
+  const body = new ReadableStream<Uint8Array>({ pull, cancel }, { highWaterMark: 0 })
   return new Response(body, { status, headers: { ...commonHeaders, ...headers } })
 }
 

@@ -5,7 +5,7 @@ import type { Logger } from '../base/logger.js'
 import { readJson, type BodySource } from './body.js'
 import { replyToError } from './errors.js'
 import type { Guard } from './guard.js'
-import type { HttpReply, HttpRequest, HttpRoute, ServedCall, ServedRoute } from './route.js'
+import type { HttpReply, HttpRequest, ServedCall, ServedRoute } from './route.js'
 import { matchRoutes, methodOfRoute, readTarget, routeOf } from './router.js'
 
 /** What answers are made with. */
@@ -117,7 +117,10 @@ export class Server<Call extends ServedCall> {
 }
 
 /** A route that answers nothing would leave its client waiting. */
-function checkReply(reply: HttpReply | undefined, { method, path }: Pick<HttpRoute, 'method' | 'path'>): HttpReply {
+function checkReply(
+  reply: HttpReply | undefined,
+  { method, path }: Pick<ServedRoute<never>, 'method' | 'path'>,
+): HttpReply {
   const status: unknown = reply?.status
   if (reply !== undefined && typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599) {
     return reply

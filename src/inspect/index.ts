@@ -6,20 +6,5 @@ export type { AdapterState, InspectorAdapter } from './adapter.js'
 export { InspectorError, type InspectorErrorCode, type InspectorErrorData } from './errors.js'
 export * from './protocol.js'
 export { createInspectorHandler, type InspectorHandler, type InspectorHandlerOptions } from './server/handler.js'
-export type {
-  ActorEntry,
-  EndEntry,
-  FactEntry,
-  GapEntry,
-  ItemPhase,
-  ItemRef,
-  ItemRow,
-  ItemType,
-  Progress,
-  RefusedEntry,
-  RowEntry,
-  ShownEvent,
-  StreamEntry,
-  TransitionEntry,
-} from './stream/protocol.js'
+export type { ItemPhase, ItemRef, ItemRow, ItemType, Progress, StreamEntry } from './stream/protocol.js'
 export { createStatelyInspector, StatelyInspector, type StatelyInspectorOptions } from './stately-inspector.js'

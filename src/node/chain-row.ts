@@ -73,3 +73,12 @@ export function isInert(row: ChainRow, now: MonotonicMs, cooldownMs: number): bo
   const isWanted = desiredReplicas > 0 || localIntent === 'hold'
   return holders.length === 0 && leader === undefined && !isWanted && !isCoolingDown(row, now, cooldownMs)
 }
+
+/**
+ * Whether the arm of the replicas may have something to ask for, as long as no node drains: this node should hold a copy and
+ * does not, or the other way round, or it leads the chain and the number of copies is not what it should be.
+ */
+export function isUnsettled({ holders, leader, desiredReplicas, localIntent }: ChainRow, thisNode: NodeId): boolean {
+  if (localIntent !== undefined && (localIntent === 'hold') !== holders.includes(thisNode)) return true
+  return desiredReplicas !== undefined && desiredReplicas !== holders.length && leader === thisNode
+}

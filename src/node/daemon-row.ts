@@ -128,3 +128,12 @@ export function stopEmitted(
 ): DaemonRow {
   return moved(row, { type: 'stop', deadline, answerBy: Math.max(deadline, now) + stopTimeoutMs })
 }
+
+/**
+ * Whether the arm of the daemons may have something to ask for, as long as the node does not drain and nothing is to be
+ * restarted: the daemon should run and is stopped, or should not and is not.
+ */
+export function isUnsettledDaemon(row: DaemonRow, thisNode: NodeId): boolean {
+  if (row.intent === undefined) return false
+  return isWantedHere(row, thisNode) === (lifecycleOf(row) === 'stopped')
+}

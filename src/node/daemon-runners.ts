@@ -5,7 +5,7 @@ import { StatewardError, toError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { DaemonHealth } from './daemon.js'
-import { daemonDefiner, type DaemonRunner, type DaemonRunners, type DaemonScope } from './daemon-definition.js'
+import { daemonDefiner, type DaemonRunners, type DaemonScope } from './daemon-definition.js'
 import { logLevels, type NodeLogLevel } from './vocabulary.js'
 
 /** What a daemon is asked when it is to end; a machine that does not listen to it is stopped instead. */
@@ -68,8 +68,9 @@ const worker: DaemonRunners['worker'] = (file: URL, input: JsonValue | undefined
     })
     return {
       ended: silence(ended.promise),
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       control: (control) => thread.postMessage(control),
-      kill: () => silence(thread.terminate()),
+      kill: () => void silence(thread.terminate()),
     }
   },
 })
@@ -85,7 +86,7 @@ function take(message: unknown, scope: DaemonScope): void {
       scope.reportSaturation(said.saturation)
       return
     case 'log':
-      if (logLevels.includes(said.level)) scope.log(said.level, String(said.message))
+      if (logLevels.includes(said.level) && typeof said.message === 'string') scope.log(said.level, said.message)
   }
 }
 
@@ -99,6 +100,3 @@ export const daemonRunners: DaemonRunners = { callback, machine, worker }
  *     const indexer = defineDaemon('indexer', async ({ signal, controls }) => { ... })
  */
 export const defineDaemon = daemonDefiner(daemonRunners)
-
-/** A daemon runner by its kind, for those that a composition root adds. */
-export type { DaemonRunner }

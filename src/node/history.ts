@@ -27,26 +27,34 @@ import {
 } from './chain-entry.js'
 import { chainNames, type ChainName, type ChainRecords } from './chain-record.js'
 import {
-  factForgotten,
-  factKept,
-  factRow,
-  forgetFact,
-  keepFact,
-  type Fact,
-  type FactContent,
-  type FactRows,
-} from './fact.js'
+  checkpointForgotten,
+  checkpointKept,
+  checkpointRow,
+  forgetCheckpoint,
+  keepCheckpoint,
+  type Checkpoint,
+  type CheckpointContent,
+  type CheckpointRows,
+} from './checkpoint.js'
 import type { EpochId } from './ids.js'
 
 const { action, failure, audit, log } = chainDefinitions
-const events = [action.event, failure.event, audit.event, log.event, factKept, factForgotten, commitAccepted] as const
+const events = [
+  action.event,
+  failure.event,
+  audit.event,
+  log.event,
+  checkpointKept,
+  checkpointForgotten,
+  commitAccepted,
+] as const
 const commands = [
   action.command,
   failure.command,
   audit.command,
   log.command,
-  keepFact,
-  forgetFact,
+  keepCheckpoint,
+  forgetCheckpoint,
   acceptCommit,
 ] as const
 type HistoryEvent = EventOf<(typeof events)[number]>
@@ -63,7 +71,7 @@ export const defaultRetention: ChainRetentions = {
 }
 
 /** What a node keeps over restarts. */
-interface HistoryTables extends ChainRows, FactRows, AdminMemoryRows {
+interface HistoryTables extends ChainRows, CheckpointRows, AdminMemoryRows {
   readonly sequence: SequenceCounter
 }
 
@@ -71,19 +79,24 @@ const historyCatalogue = new Catalogue<HistoryTables, unknown, HistoryEvent, His
   subject: 'node',
   events,
   commands,
-  rows: [chainRetentionRow, action.row, failure.row, audit.row, log.row, factRow, adminMemoryRow],
+  rows: [chainRetentionRow, action.row, failure.row, audit.row, log.row, checkpointRow, adminMemoryRow],
 })
 
-/** A change of the facts: what is kept from now on, and the keys of what counts no more. */
-export interface FactChange {
-  readonly keep?: readonly { readonly key: string; readonly content: FactContent }[]
+/** One of its transactions. */
+type HistoryBatch = Parameters<
+  Parameters<EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>['transact']>[0]
+>[0]
+
+/** A change of the checkpoints: what is kept from now on, and the keys of what counts no more. */
+export interface CheckpointChange {
+  readonly keep?: readonly { readonly key: string; readonly content: CheckpointContent }[]
   readonly forget?: readonly string[]
   /** What administration has to remember of the commit that this follows from. */
   readonly accepted?: AcceptedCommit
 }
 
 /**
- * What a node keeps over restarts: the records of its chains, and the facts that its loop folds again when it starts. A
+ * What a node keeps over restarts: the records of its chains, and the checkpoints that its loop folds again when it starts. A
  * stream of the lane, as the other rooms have theirs; without a journal it lives as long as the runtime.
  */
 export class NodeHistory implements LaneStream {
@@ -105,7 +118,7 @@ export class NodeHistory implements LaneStream {
       sequence: new SequenceCounter(),
       chains,
       retention: retentions,
-      facts: new Table<string, Fact>(),
+      checkpoints: new Table<string, Checkpoint>(),
       adminMemory: new Table(),
     }
     this.#stream = new EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>({
@@ -117,7 +130,7 @@ export class NodeHistory implements LaneStream {
     })
   }
 
-  /** Takes records and facts from now on. */
+  /** Takes records and checkpoints from now on. */
   start(lane: Lane): void {
     this.#stream.start(lane)
   }
@@ -127,14 +140,14 @@ export class NodeHistory implements LaneStream {
     return this.#tables.chains
   }
 
-  /** The facts in the order in which they came about. */
-  facts(): readonly Fact[] {
-    return [...this.#tables.facts.rows()].toSorted((one, other) => one.seq - other.seq)
+  /** The checkpoints in the order in which they came about. */
+  checkpoints(): readonly Checkpoint[] {
+    return [...this.#tables.checkpoints.rows()].toSorted((one, other) => one.seq - other.seq)
   }
 
-  /** The fact under a key as it will be once what is under way is durable. */
-  fact(key: string): Fact | undefined {
-    return this.#tables.facts.latest(key)
+  /** The checkpoint under a key as it will be once what is under way is durable. */
+  checkpoint(key: string): Checkpoint | undefined {
+    return this.#tables.checkpoints.latest(key)
   }
 
   /** What administration remembers, with what is not durable yet. */
@@ -142,31 +155,41 @@ export class NodeHistory implements LaneStream {
     return latestMemory(this.#tables)
   }
 
-  /** Resolves with the number of the record once it is durable. Rejects with the errors of the lane. */
+  /**
+   * Resolves with the number of the record once it is durable, together with a change of what is not to be forgotten. Rejects with
+   * the errors of the lane.
+   */
   append<Name extends ChainName>(
     chain: Name,
     epoch: EpochId,
     atMs: number,
     record: ChainRecords[Name],
+    change: CheckpointChange = {},
   ): Promise<number> {
     // Which record goes with which command, the two schemas know.
     const command = { type: `${chain}_record`, epoch, atMs, record } as HistoryCommand
-    return this.#stream.transact((batch) => batch.take(command).sequence)
-  }
-
-  /** Resolves once the change is durable. Rejects with the errors of the lane. */
-  change({ keep = [], forget = [], accepted }: FactChange): Promise<void> {
     return this.#stream.transact((batch) => {
-      for (const key of forget) if (this.fact(key) !== undefined) batch.take({ type: 'fact_forget', key })
-      if (accepted !== undefined) batch.take({ type: 'admin_commit_accept', ...accepted })
-      for (const { key, content } of keep)
-        if (!this.#isKnown(key, content)) batch.take({ type: 'fact_keep', key, content })
+      const { sequence } = batch.take(command)
+      this.#takeChange(batch, change)
+      return sequence
     })
   }
 
+  /** Resolves once the change is durable. Rejects with the errors of the lane. */
+  change(change: CheckpointChange): Promise<void> {
+    return this.#stream.transact((batch) => this.#takeChange(batch, change))
+  }
+
+  #takeChange(batch: HistoryBatch, { keep = [], forget = [], accepted }: CheckpointChange): void {
+    for (const key of forget) if (this.checkpoint(key) !== undefined) batch.take({ type: 'checkpoint_forget', key })
+    if (accepted !== undefined) batch.take({ type: 'admin_commit_accept', ...accepted })
+    for (const { key, content } of keep)
+      if (!this.#isKnown(key, content)) batch.take({ type: 'checkpoint_keep', key, content })
+  }
+
   /** What says nothing new is not written again. */
-  #isKnown(key: string, content: FactContent): boolean {
-    const known = this.fact(key)
+  #isKnown(key: string, content: CheckpointContent): boolean {
+    const known = this.checkpoint(key)
     return known !== undefined && isDeepStrictEqual(known.content, content)
   }
 

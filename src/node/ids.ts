@@ -22,7 +22,10 @@ export type MigrationId = Brand<string, 'MigrationId'>
 export type OperatorId = Brand<string, 'OperatorId'>
 
 /** Identifies one life of a node loop, drawn at random; 16 hexadecimal digits. */
-export type EpochId = Brand<string, 'EpochId'>
+export type NodeEpochId = Brand<string, 'NodeEpochId'>
+
+/** The same where nobody means the epoch of a session. */
+export type EpochId = NodeEpochId
 
 /** Numbers the actions of one epoch from 1, without a repeat; 0 is no action. A hole is an action that was dropped. */
 export type ActionId = number

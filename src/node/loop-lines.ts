@@ -26,7 +26,7 @@ export const recordLost = defineLine<{ readonly chain: string; readonly error: s
   'a record of a node did not become durable',
 )
 
-export const factLost = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
+export const checkpointLost = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
   'error',
   'what a node must not forget did not become durable',
 )

@@ -5,12 +5,21 @@ import type { Clock } from '../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { faultFields } from '../base/error-details.js'
 import { messageOf } from '../base/errors.js'
-import type { Inspect } from '../base/inspection.js'
+import { followRoot, inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
 import { createDeferred } from '../base/promises.js'
 import type { NodeAction, PendingAction } from './action.js'
-import { admitCommit, killMigration, migrationsUnderWay, type AdminVerifier } from './admin/index.js'
+import { agedEvent } from './aged-event.js'
+import {
+  admitCommit,
+  killMigration,
+  migrationsUnderWay,
+  type Admission,
+  type AdmissionAudit,
+  type AdminVerifier,
+} from './admin/index.js'
+import type { AdminAuditRecord } from './records.js'
 import type { NodeEffect } from './effect.js'
 import { NodeError } from './errors.js'
 import type { OperatorEvent } from './event.js'
@@ -21,16 +30,29 @@ import { countForced } from './forced.js'
 import { guardedScorer } from './guarded-scorer.js'
 import type { NodeHistory } from './history.js'
 import type { DaemonId, EpochId } from './ids.js'
-import { actionsDropped, commitRefused, factLost, loopFailed, portFailed, transitionRefused } from './loop-lines.js'
+import {
+  actionsDropped,
+  commitRefused,
+  checkpointLost,
+  loopFailed,
+  portFailed,
+  transitionRefused,
+} from './loop-lines.js'
 import type { LoopPorts, Participant } from './loop-ports.js'
 import type { NodeChains } from './node-chains.js'
 import type { NodeConfiguration } from './options.js'
 import { callPort, ProbeRegistry, type OnFault } from './probes.js'
-import { PublishQueue, type PublishHandle, type QueuedAttempt, type QueuedEvent } from './publish-handle.js'
+import {
+  PublishQueue,
+  type PublishHandle,
+  type QueuedAttempt,
+  type QueuedEvent,
+  type SharedAttempt,
+} from './publish-handle.js'
 import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
 import { RecoveryRegistry } from './recovery.js'
-import { factChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
+import { checkpointChangeOf, clusterPositionKey, rememberedOf, type WallAnchor } from './remembering.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
 import { isFrozen, NodeState, type NodeVersion } from './state.js'
@@ -129,7 +151,10 @@ export class NodeLoop {
       },
     })
     if (inspect === undefined) return
-    this.#actor = createActor(nodeLoopMachine, { id: `node ${configuration.thisNode}`, clock, inspect }).start()
+    const option = inspectOption(inspect, options.logger)
+    this.#actor = createActor(nodeLoopMachine, { id: `node ${configuration.thisNode}`, clock, ...option })
+    followRoot(inspect, this.#actor)
+    this.#actor.start()
   }
 
   get state(): Place<typeof nodeLoopMachine>['value'] {
@@ -271,7 +296,8 @@ export class NodeLoop {
         return
       default:
         this.#fold(event)
-        this.#remember(event)
+        // What goes wrong is told there.
+        void this.#remember(event)
     }
   }
 
@@ -392,28 +418,53 @@ export class NodeLoop {
 
   /** Judges an attempt, writes it down, and folds it if it was accepted. */
   #judge(attempt: OperatorEvent, queued: QueuedAttempt | undefined): void {
-    const { clock, chains, history, logger, configuration } = this.#options
+    const { clock, chains, history, configuration } = this.#options
     const nowMs = queued?.judgedAtMs ?? Math.trunc(clock.wallNow())
-    const { event, audit, accepted } = admitCommit(attempt, {
+    const admission = admitCommit(attempt, {
       ...(this.#verifier !== undefined && { verifier: this.#verifier }),
+      ...(queued?.knownAs !== undefined && { knownAs: queued.knownAs }),
       isFrozen: isFrozen(this.#state),
       forcedEntries: { count: countForced(this.#state.forced), capacity: configuration.forcedEntriesCapacity },
       nowMs,
       memory: history.adminMemory,
       snapshot: this.#currentSnapshot(),
     })
+    const { event, audit, accepted } = admission
+    if (queued?.isTrial === true && event !== undefined) return queued.onJudged(Promise.resolve(undefined))
+    if (queued?.shared !== undefined) {
+      return queued.onJudged(this.#takeShared(admission, queued.shared))
+    }
     const record = chains.recordAttempt(audit)
     if (event === undefined) {
-      const { outcome } = audit
-      if (outcome.status === 'rejected') {
-        commitRefused(logger, { event: audit.event.type, kind: outcome.kind, error: outcome.message })
-      }
+      this.#tellRefusal(audit)
       queued?.onJudged(Promise.resolve(record))
       return
     }
     this.#fold({ type: 'admin_event', event })
     const durable = this.#remember({ type: 'admin_event', event }, accepted)
     queued?.onJudged(durable.then(() => record))
+  }
+
+  /** What every node of a cluster is told: what follows from it, its record and that it was read become durable in one. */
+  #takeShared({ event, audit, accepted }: Admission, shared: SharedAttempt): Promise<AdminAuditRecord> {
+    if (event === undefined) this.#tellRefusal(audit)
+    // What lasts for a while has lasted since it was shared.
+    const folded = event && ({ type: 'admin_event', event: agedEvent(event, shared.ageMs) } as const)
+    if (folded !== undefined) this.#fold(folded)
+    const change = folded && checkpointChangeOf(folded, rememberedOf(this.#state), this.#anchor)
+    const content = { type: 'cluster_position', ...shared.position } as const
+    const { record, durable } = this.#options.chains.recordShared(audit, {
+      ...change,
+      keep: [...(change?.keep ?? []), { key: clusterPositionKey, content }],
+      ...(accepted !== undefined && { accepted }),
+    })
+    durable.catch((cause: unknown) => checkpointLost(this.#options.logger, faultFields(cause)))
+    return durable.then(() => record)
+  }
+
+  #tellRefusal({ event, outcome }: AdmissionAudit): void {
+    if (outcome.status !== 'rejected') return
+    commitRefused(this.#options.logger, { event: event.type, kind: outcome.kind, error: outcome.message })
   }
 
   /** What was published last; its freeze and its migrations are as old as that. */
@@ -429,8 +480,6 @@ export class NodeLoop {
     const { onFolded } = this.#ports
     if (onFolded !== undefined) callPort('event log', () => onFolded(event), this.#onFault)
     for (const effect of effects) this.#carryOut(effect)
-    const released = releasedBy(event)
-    if (released !== undefined) this.#options.onGateOpened?.(released)
   }
 
   #carryOut(effect: NodeEffect): void {
@@ -438,6 +487,9 @@ export class NodeLoop {
     switch (effect.type) {
       case 'control':
         if (control !== undefined) callPort('control sink', () => control.emit(effect.event), this.#onFault)
+        return
+      case 'open_daemon_gate':
+        this.#options.onGateOpened?.(effect.daemon)
         return
       case 'kill_migration': {
         const failure = killMigration(effect.migration, { aborter, hasVerifier: this.#verifier !== undefined })
@@ -457,10 +509,10 @@ export class NodeLoop {
   /** Hands to the journal what must not be forgotten of an event; resolves once it is durable. */
   #remember(event: FoldEvent, accepted?: Parameters<NodeHistory['change']>[0]['accepted']): Promise<void> {
     const { history, logger } = this.#options
-    const change = factChangeOf(event, rememberedOf(this.#state), this.#anchor)
+    const change = checkpointChangeOf(event, rememberedOf(this.#state), this.#anchor)
     if (change === undefined && accepted === undefined) return Promise.resolve()
     const durable = history.change({ ...change, ...(accepted !== undefined && { accepted }) })
-    durable.catch((cause: unknown) => factLost(logger, faultFields(cause)))
+    durable.catch((cause: unknown) => checkpointLost(logger, faultFields(cause)))
     return durable
   }
 
@@ -488,10 +540,13 @@ export class NodeLoop {
     } catch (cause) {
       this.#onFault('last snapshot', cause)
     }
-    void this.#options.executor.close().then(() => {
-      this.#send({ type: 'finished' })
-      this.#ended.resolve(this.#passes)
-    })
+    void this.#endWithExecutor()
+  }
+
+  async #endWithExecutor(): Promise<void> {
+    await this.#options.executor.close()
+    this.#send({ type: 'finished' })
+    this.#ended.resolve(this.#passes)
   }
 
   #fail(cause: unknown): void {
@@ -513,16 +568,6 @@ export class NodeLoop {
     this.#actor?.send(event)
     return true
   }
-}
-
-/** The daemon whose gate the event has opened before its time. */
-function releasedBy(event: FoldEvent): DaemonId | undefined {
-  if (event.type === 'daemon_lifecycle') {
-    const { type } = event.signal
-    return type === 'exited_cleanly' || type === 'started' ? event.daemon.id : undefined
-  }
-  const isForced = event.type === 'admin_event' && event.event.type === 'force_restart_daemon'
-  return isForced ? event.event.daemon.id : undefined
 }
 
 /** Whether the rings of a snapshot hold something else than those before: their lists stay the same while nothing has come. */

@@ -25,6 +25,8 @@ export interface ProbeSamples {
   readonly health: NodeHealth
   readonly inventory: PeerInventory
 }
+
+/** A kind of probe. */
 export type ProbeKind = keyof ProbeSamples
 
 /** What the probes of one kind said in one tick. */

@@ -13,9 +13,63 @@ export {
   type IceProposal,
   type OrdinaryAdminEvent,
 } from './admin-event.js'
+export {
+  AdminError,
+  adminPayload,
+  AdminSocket,
+  AdminVerifier,
+  blastHashOf,
+  createSeed,
+  decodeCommit,
+  encodeCommit,
+  icePayload,
+  KeyPair,
+  nodeIdOf,
+  operatorIdOf,
+  OperatorRegistry,
+  payloadDigest,
+  proposeIceCommit,
+  readKeyFile,
+  readOperatorsFile,
+  readSimulationView,
+  signAdminCommit,
+  signIceCommit,
+  simulate,
+  submitCommit,
+  writeKeyFile,
+  type AdminErrorData,
+  type AdminHost,
+  type AdminReceipt,
+  type AdminSocketOptions,
+  type AdminVerifierOptions,
+  type MigrationAborter,
+  type MigrationSource,
+  type Operator,
+  type OperatorKey,
+  type OperatorOptions,
+  type OperatorsFile,
+  type PublicKeyText,
+  type SignatureText,
+  type SignedAttempt,
+  type SimulationView,
+} from './admin/index.js'
 export type { BlastRadius, BlastWarning } from './blast-radius.js'
 export { canonicalBytes } from './canonical.js'
 export type { OperatorSignature, SignedAdminCommit, SignedIceCommit } from './commit.js'
+export type { ClusterMember } from './cluster-member.js'
+export type { NodeClusterOptions } from './cluster-options.js'
+export type {
+  ClusterSource,
+  ClusterView,
+  DaemonWish,
+  Heartbeat,
+  HeldLease,
+  LeaseSubject,
+  MemberIdentity,
+  MemberView,
+  SharedCommit,
+} from './cluster-source.js'
+export { MemoryCluster } from './memory-cluster.js'
 export type { ControlEvent, ControlSink, DaemonControl } from './control-event.js'
 export type { DaemonHealth, DaemonRef, DaemonSignal } from './daemon.js'
 export type { NodeEffect } from './effect.js'
@@ -33,8 +87,8 @@ export {
   type ChainId,
   type DaemonId,
   type Digest,
-  type EpochId,
   type MigrationId,
+  type NodeEpochId,
   type NodeId,
   type OperatorId,
 } from './ids.js'

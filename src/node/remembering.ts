@@ -1,6 +1,6 @@
 import type { DaemonRef } from './daemon.js'
-import type { FactContent, MaintenanceFact } from './fact.js'
-import type { FactChange } from './history.js'
+import type { CheckpointContent, MaintenanceCheckpoint } from './checkpoint.js'
+import type { CheckpointChange } from './history.js'
 import type { FoldEvent } from './fold-event.js'
 import type { DaemonId, NodeId } from './ids.js'
 import { maintenanceOf, type MaintenanceState } from './maintenance.js'
@@ -64,8 +64,15 @@ const ofDaemon = (id: DaemonId): string => `daemon ${id}`
 const ofGate = (id: DaemonId): string => `gate ${id}`
 const ofFreeze = 'freeze'
 
+/** Where it stands durably how far the log of a cluster was read. */
+export const clusterPositionKey = 'cluster_position'
+
 /** What has to be kept, and what need not be kept any longer, now that an event is folded; nothing for most events. */
-export function factChangeOf(event: FoldEvent, state: RememberedState, anchor: WallAnchor): FactChange | undefined {
+export function checkpointChangeOf(
+  event: FoldEvent,
+  state: RememberedState,
+  anchor: WallAnchor,
+): CheckpointChange | undefined {
   switch (event.type) {
     case 'placement_intent':
       return keep(`placement ${event.chain}`, { type: 'intent', event })
@@ -90,7 +97,7 @@ export function factChangeOf(event: FoldEvent, state: RememberedState, anchor: W
 
 type AdminEventOf = Extract<FoldEvent, { type: 'admin_event' }>['event']
 
-function adminChange(event: AdminEventOf, state: RememberedState, anchor: WallAnchor): FactChange | undefined {
+function adminChange(event: AdminEventOf, state: RememberedState, anchor: WallAnchor): CheckpointChange | undefined {
   switch (event.type) {
     case 'enter_maintenance':
     case 'drain':
@@ -125,7 +132,7 @@ function isEnd(signal: string): boolean {
   return signal === 'crashed' || signal === 'exited_cleanly'
 }
 
-function gateChange(daemon: DaemonRef, state: RememberedState, anchor: WallAnchor): FactChange {
+function gateChange(daemon: DaemonRef, state: RememberedState, anchor: WallAnchor): CheckpointChange {
   const gate = state.gateOf(daemon.id)
   if (gate === undefined) return { forget: [ofGate(daemon.id)] }
   const untilMs = toWall(anchor, gate.until)
@@ -133,7 +140,7 @@ function gateChange(daemon: DaemonRef, state: RememberedState, anchor: WallAncho
 }
 
 /** What has to be kept of where a node stands in its maintenance. */
-function maintenanceChange(node: NodeId, state: RememberedState, anchor: WallAnchor): FactChange {
+function maintenanceChange(node: NodeId, state: RememberedState, anchor: WallAnchor): CheckpointChange {
   const key = ofMaintenance(node)
   if (node === state.thisNode) return transitionChange(node, state.localMaintenance, anchor)
   const status = state.maintenanceOf(node)
@@ -142,7 +149,7 @@ function maintenanceChange(node: NodeId, state: RememberedState, anchor: WallAnc
 }
 
 /** The same of a transition that is about to be observed: it is durable before anybody learns of it (14.7). */
-export function transitionChange(node: NodeId, state: MaintenanceState, anchor: WallAnchor): FactChange {
+export function transitionChange(node: NodeId, state: MaintenanceState, anchor: WallAnchor): CheckpointChange {
   const key = ofMaintenance(node)
   if (state.status === 'active') return { forget: [key] }
   return keep(key, {
@@ -152,24 +159,24 @@ export function transitionChange(node: NodeId, state: MaintenanceState, anchor: 
     sinceMs: toWall(anchor, state.since),
     ...('deadline' in state && { deadlineMs: toWall(anchor, state.deadline) }),
     ...('reason' in state && { reason: state.reason }),
-    ...('isDrain' in state && state.isDrain === true && { isDrain: true }),
+    ...('isDrain' in state && state.isDrain && { isDrain: true }),
   })
 }
 
-function keep(key: string, content: FactContent): FactChange {
+function keep(key: string, content: CheckpointContent): CheckpointChange {
   return { keep: [{ key, content }] }
 }
 
 /** What a loop folds, before its first tick, to stand where an earlier life has left it. */
 export function restoredEventsOf(
-  facts: readonly { readonly content: FactContent }[],
+  checkpoints: readonly { readonly content: CheckpointContent }[],
   thisNode: NodeId,
   anchor: WallAnchor,
 ): readonly FoldEvent[] {
-  return facts.flatMap(({ content }) => restoredEvent(content, thisNode, anchor) ?? [])
+  return checkpoints.flatMap(({ content }) => restoredEvent(content, thisNode, anchor) ?? [])
 }
 
-function restoredEvent(content: FactContent, thisNode: NodeId, anchor: WallAnchor): FoldEvent | undefined {
+function restoredEvent(content: CheckpointContent, thisNode: NodeId, anchor: WallAnchor): FoldEvent | undefined {
   switch (content.type) {
     case 'intent':
       return content.event
@@ -188,12 +195,13 @@ function restoredEvent(content: FactContent, thisNode: NodeId, anchor: WallAncho
       return { type: 'gate_restored', daemon, until: fromWall(anchor, untilMs).until, isCrashLooping }
     }
     case 'tasks_paused':
+    case 'cluster_position':
       return undefined
   }
 }
 
-function maintenanceStateOf(fact: MaintenanceFact, anchor: WallAnchor): MaintenanceState {
-  const { status, sinceMs, deadlineMs = sinceMs, reason = '', isDrain } = fact
+function maintenanceStateOf(checkpoint: MaintenanceCheckpoint, anchor: WallAnchor): MaintenanceState {
+  const { status, sinceMs, deadlineMs = sinceMs, reason = '', isDrain } = checkpoint
   const since = fromWall(anchor, sinceMs).past
   const drain = isDrain === undefined ? {} : { isDrain }
   switch (status) {

@@ -19,6 +19,8 @@ export interface RingRecords {
   readonly logRing: LogRecord
   readonly recentFailures: FailureRecord
 }
+
+/** A ring of a snapshot. */
 export type RingName = keyof RingRecords
 
 /** Where a follower of a ring stands. */
@@ -208,7 +210,7 @@ export class SnapshotReader {
   close(): void {
     this.#isClosed = true
     this.#hub.close()
-    for (const end of [...this.#onClose]) end()
+    for (const end of this.#onClose) end()
   }
 
   #start<Name extends RingName>(ring: Name, { from }: FollowOptions): RingPosition | undefined {

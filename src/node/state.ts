@@ -2,8 +2,8 @@ import { initialFreeze, type FreezePlace } from '../../machines/freeze-gate.js'
 import { initialMaintenance, type MaintenancePlace } from '../../machines/maintenance.js'
 import { VersionedTable, type TableVersion } from '../state/versioned-table.js'
 import type { BlobRow } from './blob-row.js'
-import { isInert, newChain, type ChainRow } from './chain-row.js'
-import { isTimed, type DaemonRow } from './daemon-row.js'
+import { isInert, isUnsettled, newChain, type ChainRow } from './chain-row.js'
+import { isTimed, isUnsettledDaemon, type DaemonRow } from './daemon-row.js'
 import { noneForced, type ForcedEntries } from './forced.js'
 import type { BlobId, ChainId, DaemonId, NodeId } from './ids.js'
 import type { NodeConfiguration } from './options.js'
@@ -18,6 +18,12 @@ export interface NodeVersion {
   readonly now: MonotonicMs
   readonly daemons: TableVersion<DaemonId, DaemonRow>
   readonly chains: TableVersion<ChainId, ChainRow>
+  /** The daemons that are not what they should be (see `isUnsettledDaemon`). */
+  readonly unsettledDaemons: TableVersion<DaemonId, DaemonRow>
+  /** The chains that are not what they should be (see `isUnsettled`). */
+  readonly unsettledChains: TableVersion<ChainId, ChainRow>
+  /** Of how many chains this node holds a copy. */
+  readonly heldHere: number
   readonly peers: TableVersion<NodeId, PeerRow>
   readonly blobs: TableVersion<BlobId, BlobRow>
   readonly avoided: TableVersion<NodeId, AvoidRow>
@@ -53,6 +59,9 @@ export class NodeState {
   readonly avoided = new VersionedTable<NodeId, AvoidRow>()
   readonly #daemons = new VersionedTable<DaemonId, DaemonRow>()
   readonly #chains = new VersionedTable<ChainId, ChainRow>()
+  readonly #unsettledDaemons = new VersionedTable<DaemonId, DaemonRow>()
+  readonly #unsettledChains = new VersionedTable<ChainId, ChainRow>()
+  #heldHere = 0
   readonly #peers = new VersionedTable<NodeId, PeerRow>()
   #participants: ReadonlyMap<string, boolean> = new Map()
   /** Daemons that time will change. */
@@ -71,6 +80,9 @@ export class NodeState {
       now: this.now,
       daemons: this.#daemons.version(),
       chains: this.#chains.version(),
+      unsettledDaemons: this.#unsettledDaemons.version(),
+      unsettledChains: this.#unsettledChains.version(),
+      heldHere: this.#heldHere,
       peers: this.#peers.version(),
       blobs: this.blobs.version(),
       avoided: this.avoided.version(),
@@ -96,10 +108,13 @@ export class NodeState {
     this.#daemons.set(row.id, row)
     if (isTimed(row)) this.#timed.add(row.id)
     else this.#timed.delete(row.id)
+    if (isUnsettledDaemon(row, this.configuration.thisNode)) this.#unsettledDaemons.set(row.id, row)
+    else this.#unsettledDaemons.delete(row.id)
   }
 
   removeDaemon(id: DaemonId): void {
     this.#daemons.delete(id)
+    this.#unsettledDaemons.delete(id)
     this.#timed.delete(id)
   }
 
@@ -114,10 +129,17 @@ export class NodeState {
 
   /** Changes a chain, which is there from then on. */
   changeChain(chain: ChainId, change: (row: ChainRow) => ChainRow): void {
-    const before = this.#chains.get(chain) ?? newChain(chain)
+    const { thisNode } = this.configuration
+    const known = this.#chains.get(chain)
+    const before = known ?? newChain(chain)
     const row = change(before)
-    if (row === before && this.#chains.get(chain) !== undefined) return
+    if (row === known) return
     this.#chains.set(chain, row)
+    if (isUnsettled(row, thisNode)) this.#unsettledChains.set(chain, row)
+    else this.#unsettledChains.delete(chain)
+    if (row.holders !== before.holders) {
+      this.#heldHere += Number(row.holders.includes(thisNode)) - Number(before.holders.includes(thisNode))
+    }
     // Whether it still rests after a rebalance, the tick asks again.
     if (isInert(row, Infinity, 0)) this.#inert.add(chain)
   }

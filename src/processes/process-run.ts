@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort.js'
 import type { Clock } from '../base/clock.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { errorDetailsOf } from '../base/error-details.js'
@@ -28,7 +29,7 @@ import type { ProcessRunner, RunContext, StopCause } from './runner.js'
 import type { ProcessId } from './scalars.js'
 import { shortestPollMs } from './shared-wait.js'
 import type { ProcessStore } from './store.js'
-import { isFailureOfStore } from './store-failure.js'
+import { isFailureOfStore, isPassingFailure } from './store-failure.js'
 
 /** What runs of processes share. */
 export interface RunTools {
@@ -83,6 +84,7 @@ export class ProcessRun {
   #cancelRequest: ProcessEvent | undefined
   #end: DurableEnd<AwaitOutput> | undefined
   #isDropped = false
+  #isWatchReported = false
   /** For whoever watches. */
   #result: RunResult = { outcome: 'superseded' }
 
@@ -130,11 +132,11 @@ export class ProcessRun {
   /** Runs it. Resolves once nothing more can be done here: with whether the process has ended. */
   async run(): Promise<boolean> {
     const { keeper, store, deadlines, clock, spans, metrics } = this.#tools
+    const { record, recovery } = this.#start
     const kept = keeper.keep(this.#held)
     const watch = (): void => void silence(this.#watchForCancel())
     // The record has just said that nobody asked: where looking costs a round trip, a run that is over soon spares it.
     const watching = store.writers === 'many' ? deadlines.after(shortestPollMs, watch) : watch()
-    const { record, recovery } = this.#start
     const span = spans?.run(record)
     const startedAt = clock.monotonicNow()
     if (recovery === undefined && record.firstStarted?.attempt === 1) metrics?.started(record)
@@ -195,8 +197,18 @@ export class ProcessRun {
       this.#cancelRequest = await awaiter.awaitEvent(this.processId, cancelRequestedType, 0, { signal, unref: true })
       this.#job.stop('cancelled')
     } catch (error) {
-      if (!signal.aborted) this.#report('watch for a request to cancel', messageOf(error))
+      if (signal.aborted) return
+      if (!this.#isWatchReported) this.#report('watch for a request to cancel', messageOf(error))
+      this.#isWatchReported = true
+      if (isPassingFailure(error)) this.#watchLater()
     }
+  }
+
+  /** A store that was away for a while is no reason never to hear of a request again. */
+  #watchLater(): void {
+    const { deadlines } = this.#tools
+    const again = deadlines.after(watchRetryMs, () => void silence(this.#watchForCancel()))
+    onAbort(this.#watching.signal, () => again[Symbol.dispose]())
   }
 
   async #settle({ answer, stopCause }: JobEnd<StopCause>): Promise<boolean> {
@@ -285,6 +297,9 @@ export class ProcessRun {
     this.#tools.report({ type, processId: this.processId, operation, message })
   }
 }
+
+/** Milliseconds before a request to cancel is watched for again that the store could not be asked for. */
+const watchRetryMs = 1000
 
 /** Why nobody is watched for any more; one for all, because making one is dear. */
 const isOver = new ProcessError('process.worker_closed', {})

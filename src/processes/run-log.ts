@@ -192,7 +192,7 @@ export class RunLog implements DurableLog, Disposable {
    */
   [Symbol.dispose](): void {
     this.#isOver = true
-    for (const { left } of this.#pending.values()) left.abort()
+    for (const { left } of this.#pending.values()) left.abort(runIsOver)
   }
 
   /** Takes out of the record that the process waits: the run has something to do. */
@@ -383,6 +383,9 @@ export class RunLog implements DurableLog, Disposable {
     return Math.trunc(this.#tools.clock.wallNow())
   }
 }
+
+/** Why nothing is waited for any more; nobody is told, and making one for each wait is dear. */
+const runIsOver = new Error('the run is over')
 
 function never(): Promise<never> {
   return new Promise(() => {})

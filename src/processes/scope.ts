@@ -23,9 +23,15 @@ export interface Provenance {
   readonly causedBy?: CausalRef
 }
 
-/** The shape of a {@link SessionScope}. */
+/** Stands between session and frame in the id of a scope. */
+const frameMark = '/frame:'
+
+/** The shape of a {@link SessionScope}. A session that is named like a frame of another one would share its handles. */
 export const scopeSchema: v.GenericSchema<unknown, SessionScope> = strictSchema({
-  sessionId: idSchema,
+  sessionId: v.pipe(
+    idSchema,
+    v.check((id) => !id.includes(frameMark), `holds "${frameMark}", which is how a frame is named`),
+  ),
   agentFrameId: v.exactOptional(v.union([v.literal(''), idSchema])),
 })
 
@@ -52,7 +58,7 @@ export const provenanceSchema: v.GenericSchema<unknown, Provenance> = strictSche
 
 /** The id of a scope: `session:<session>`, with `/frame:<frame>` for a frame. */
 export function scopeIdOf({ sessionId, agentFrameId = '' }: SessionScope): string {
-  return agentFrameId === '' ? `session:${sessionId}` : `session:${sessionId}/frame:${agentFrameId}`
+  return agentFrameId === '' ? `session:${sessionId}` : `session:${sessionId}${frameMark}${agentFrameId}`
 }
 
 /** The id of who started a process: `host`, or that of the session's scope. */

@@ -6,13 +6,14 @@ interface Page<Key, Row> {
   readonly rows: readonly Row[]
 }
 
-interface OpenPage<Key, Row> extends Page<Key, Row> {
-  readonly keys: Key[]
+/** A page that may be changed; its keys are those of the page that it was copied from until one comes or goes. */
+interface OpenPage<Key, Row> {
+  keys: readonly Key[]
   readonly rows: Row[]
 }
 
 /** A page that grows beyond this is split. A change copies one page, and a version the list of them. */
-const largestPage = 64
+const largestPage = 32
 
 /**
  * Rows under keys, changed in place by one owner who hands out versions of them: a version never changes, shares with the one
@@ -22,36 +23,39 @@ const largestPage = 64
  *     const version = table.version() // a map of frozen rows in the order of their keys
  */
 export class VersionedTable<Key extends string, Row> {
+  readonly #rows = new Map<Key, Row>()
   #version: TableVersion<Key, Row> = new TableVersion<Key, Row>([], 0)
-  /** What was changed since; `undefined` was removed. */
+  /** What was changed since the version; `undefined` was removed. */
   readonly #changed = new Map<Key, Row | undefined>()
 
   /** The row as it is now. */
   get(key: Key): Row | undefined {
-    return this.#changed.has(key) ? this.#changed.get(key) : this.#version.get(key)
+    return this.#rows.get(key)
   }
 
   /** Puts a row, which is frozen from now on. */
   set(key: Key, row: Row): void {
-    this.#changed.set(key, deepFreeze(row))
+    deepFreeze(row)
+    this.#rows.set(key, row)
+    this.#changed.set(key, row)
   }
 
   /** Takes a row away, if there is one. */
   delete(key: Key): void {
-    if (this.#version.has(key)) this.#changed.set(key, undefined)
-    else this.#changed.delete(key)
+    if (this.#rows.delete(key)) this.#changed.set(key, undefined)
   }
 
   /** Takes every row away. */
   clear(): void {
-    this.#version = new TableVersion<Key, Row>([], 0)
-    this.#changed.clear()
+    for (const key of this.#rows.keys()) this.#changed.set(key, undefined)
+    this.#rows.clear()
   }
 
   /** The rows as they are now, for good; the same object as before when nothing was changed. */
   version(): TableVersion<Key, Row> {
     if (this.#changed.size === 0) return this.#version
-    this.#version = this.#version.with(this.#changed)
+    const isMost = this.#changed.size > largestPage && this.#changed.size > this.#rows.size / 4
+    this.#version = isMost ? versionOf(this.#rows) : this.#version.with(this.#changed)
     this.#changed.clear()
     return this.#version
   }
@@ -60,22 +64,25 @@ export class VersionedTable<Key extends string, Row> {
 /** The rows of one instant, in the order of their keys; a read-only map, and as JSON an object. */
 export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, Row> {
   readonly #pages: readonly Page<Key, Row>[]
+  /** The first key of each page: a search looks at these alone. */
+  readonly #firsts: readonly Key[]
   readonly size: number
 
-  constructor(pages: readonly Page<Key, Row>[], size: number) {
+  constructor(pages: readonly Page<Key, Row>[], size: number, firsts: readonly Key[] = pages.map(firstOf)) {
     this.#pages = pages
+    this.#firsts = firsts
     this.size = size
   }
 
   get(key: Key): Row | undefined {
-    const page = this.#pages[pageOf(this.#pages, key)]
+    const page = this.#pages[pageOf(this.#firsts, key)]
     if (page === undefined) return undefined
     const place = placeOf(page.keys, key)
     return page.keys[place] === key ? page.rows[place] : undefined
   }
 
   has(key: Key): boolean {
-    const page = this.#pages[pageOf(this.#pages, key)]
+    const page = this.#pages[pageOf(this.#firsts, key)]
     return page !== undefined && page.keys[placeOf(page.keys, key)] === key
   }
 
@@ -110,83 +117,90 @@ export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, R
 
   /** The version after these changes; `undefined` removes. */
   with(changes: ReadonlyMap<Key, Row | undefined>): TableVersion<Key, Row> {
-    return changes.size > largestPage && changes.size > this.size / 4 ? this.#rebuilt(changes) : this.#patched(changes)
-  }
-
-  /** So many changes that every page would be another. */
-  #rebuilt(changes: ReadonlyMap<Key, Row | undefined>): TableVersion<Key, Row> {
-    const all = new Map<Key, Row | undefined>(this)
-    for (const [key, row] of changes) all.set(key, row)
-    const keys = [...all.keys()].filter((key) => all.get(key) !== undefined).sort(byText)
-    const pages: Page<Key, Row>[] = []
-    const full = largestPage / 2
-    for (let start = 0; start < keys.length; start += full) {
-      const some = keys.slice(start, start + full)
-      pages.push({ keys: some, rows: some.map((key) => all.get(key) as Row) })
-    }
-    return new TableVersion(pages, keys.length)
-  }
-
-  #patched(changes: ReadonlyMap<Key, Row | undefined>): TableVersion<Key, Row> {
-    const pages = [...this.#pages]
+    const pages = this.#pages.slice()
     /** Pages that were copied for this version already. */
     const open = new Set<Page<Key, Row>>()
-    let { size } = this
+    const others: [key: Key, row: Row | undefined][] = []
     for (const [key, row] of changes) {
-      const at = pageOf(pages, key)
+      const at = pageOf(this.#firsts, key)
+      const page = pages[at]
+      const place = page === undefined ? 0 : placeOf(page.keys, key)
+      if (row !== undefined && page?.keys[place] === key) openPage(pages, at, open).rows[place] = row
+      else others.push([key, row])
+    }
+    if (others.length === 0) return new TableVersion(pages, this.size, this.#firsts)
+    const firsts = this.#firsts.slice()
+    let { size } = this
+    for (const [key, row] of others) {
+      const at = pageOf(firsts, key)
       const page = openPage(pages, at, open)
       const place = placeOf(page.keys, key)
-      if (page.keys[place] === key) {
-        if (row !== undefined) {
-          page.rows[place] = row
-        } else {
-          size -= 1
-          page.keys.splice(place, 1)
-          page.rows.splice(place, 1)
-          if (page.keys.length === 0) pages.splice(at, 1)
-        }
-      } else if (row !== undefined) {
+      if (row !== undefined) {
         size += 1
-        page.keys.splice(place, 0, key)
+        page.keys = page.keys.toSpliced(place, 0, key)
         page.rows.splice(place, 0, row)
-        if (page.keys.length > largestPage) split(pages, at, page, open)
-      } else if (page.keys.length === 0) {
+        if (page.keys.length > largestPage) split(pages, firsts, at, open)
+      } else if (page.keys[place] === key) {
+        size -= 1
+        page.keys = page.keys.toSpliced(place, 1)
+        page.rows.splice(place, 1)
+      }
+      if (page.keys.length > 0) {
+        firsts[at] = firstOf(page)
+      } else {
         pages.splice(at, 1)
+        firsts.splice(at, 1)
       }
     }
-    return new TableVersion(pages, size)
+    return new TableVersion(pages, size, firsts)
   }
+}
+
+/** A version made from all rows, where so many have changed that every page would be another. */
+function versionOf<Key extends string, Row>(rows: ReadonlyMap<Key, Row>): TableVersion<Key, Row> {
+  const keys = [...rows.keys()].sort(byText)
+  const pages: Page<Key, Row>[] = []
+  // With room for more.
+  const full = (largestPage * 3) / 4
+  for (let start = 0; start < keys.length; start += full) {
+    const some = keys.slice(start, start + full)
+    pages.push({ keys: some, rows: some.map((key) => rows.get(key) as Row) })
+  }
+  return new TableVersion(pages, keys.length)
 }
 
 /** The page at a place as one that may be changed: copied, unless it was for this version. */
 function openPage<Key, Row>(pages: Page<Key, Row>[], at: number, open: Set<Page<Key, Row>>): OpenPage<Key, Row> {
   const page = pages[at] ?? { keys: [], rows: [] }
   if (open.has(page)) return page as OpenPage<Key, Row>
-  const copy = { keys: page.keys.slice(), rows: page.rows.slice() }
+  const copy = { keys: page.keys, rows: page.rows.slice() }
   open.add(copy)
   pages[at] = copy
   return copy
 }
 
-function split<Key, Row>(
-  pages: Page<Key, Row>[],
-  at: number,
-  { keys, rows }: OpenPage<Key, Row>,
-  open: Set<Page<Key, Row>>,
-): void {
-  const half = keys.length >> 1
-  const second = { keys: keys.splice(half), rows: rows.splice(half) }
+/** Makes two pages of one. */
+function split<Key, Row>(pages: Page<Key, Row>[], firsts: Key[], at: number, open: Set<Page<Key, Row>>): void {
+  const page = openPage(pages, at, open)
+  const half = page.keys.length >> 1
+  const second = { keys: page.keys.slice(half), rows: page.rows.splice(half) }
+  page.keys = page.keys.slice(0, half)
   open.add(second)
   pages.splice(at + 1, 0, second)
+  firsts.splice(at + 1, 0, firstOf(second))
+}
+
+function firstOf<Key, Row>({ keys }: Page<Key, Row>): Key {
+  return keys[0] as Key
 }
 
 /** The page that holds a key, or would: the last that does not begin after it. */
-function pageOf<Key extends string, Row>(pages: readonly Page<Key, Row>[], key: Key): number {
+function pageOf<Key extends string>(firsts: readonly Key[], key: Key): number {
   let low = 0
-  let high = pages.length
+  let high = firsts.length
   while (low < high) {
     const middle = (low + high) >> 1
-    if (((pages[middle] as Page<Key, Row>).keys[0] as Key) <= key) low = middle + 1
+    if ((firsts[middle] as Key) <= key) low = middle + 1
     else high = middle
   }
   return Math.max(0, low - 1)

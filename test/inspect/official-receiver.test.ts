@@ -195,6 +195,26 @@ it('tells the official receiver what it has missed', async () => {
   }
 })
 
+it('tells the official receiver every event once, in order, also while somebody looks by the inspector', async () => {
+  const told = async (isWatched: boolean): Promise<readonly string[]> => {
+    await using receiver = await startOfficialServer()
+    await using inspector = createStatelyInspector({ url: receiver.url })
+    await inspector.start()
+    await using runtime = await createRuntime({ inspect: inspector.inspect })
+    const seen: string[] = []
+    using _ = isWatched ? runtime.inspected.inspection.watch(({ type }) => seen.push(type)) : undefined
+    const session = runtime.session('agent')
+    await session.run({ kind: tool, displayName: 'compile' }, () => 'compiled').outcome
+    await inspector.stop()
+    expect(inspector.dropped).toBe(0)
+    expect(seen.length > 0).toBe(isWatched)
+    await receiver.until((events) => events.some((event) => isSnapshot(event) && event.snapshot.status === 'done'))
+    expect(receiver.received.map(({ id }) => id)).toEqual(receiver.received.map((_event, index) => String(index + 1)))
+    return receiver.received.map((event) => `${event.type} ${'event' in event ? event.event.type : event.name}`)
+  }
+  expect(await told(true)).toEqual(await told(false))
+})
+
 function isGapNotice(event: OfficialEvent): boolean {
   return event.type === '@xstate.event' && event.event.type === 'stateward.inspection_gap'
 }

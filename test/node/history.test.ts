@@ -124,7 +124,7 @@ it('[N-403] keeps as much of the log as it is told to, by number and by age, and
   await again.lane.close()
 })
 
-it('[N-402] keeps the latest fact under each key, in the order of their latest change', async () => {
+it('[N-402] keeps the latest checkpoint under each key, in the order of their latest change', async () => {
   const directory = newDirectory()
   const { history, lane } = await open(directory)
   const keep = (key: string, untilMs: number) =>
@@ -136,7 +136,7 @@ it('[N-402] keeps the latest fact under each key, in the order of their latest c
     keep: [{ key: 'c', content: { type: 'tasks_paused' } }],
     forget: ['b', 'unknown'],
   })
-  const values = (of: NodeHistory) => of.facts().map(({ key, content }) => [key, content])
+  const values = (of: NodeHistory) => of.checkpoints().map(({ key, content }) => [key, content])
   expect(values(history)).toEqual([
     ['a', { type: 'freeze', untilMs: 3 }],
     ['c', { type: 'tasks_paused' }],

@@ -408,6 +408,31 @@ describe('what the loop writes down', () => {
     expect(one.snapshot.epoch).toBe(one.node.epoch)
   })
 
+  it('[N-459] H-10: ends in its time also when its queue is full and nobody takes from it', async () => {
+    const world = await NodeWorld.prepare({ eventQueueCapacity: 1 })
+    const handle = world.node.handle()
+    handle.tryPublish(added(1))
+    const ended = world.node.shutdown({ graceMs: 0 })
+    await settle()
+    world.clock.advance(2000)
+    await settle()
+    await expect(ended).resolves.toMatchObject({ passes: 0 })
+    expect(() => handle.tryPublish(added(2))).toThrowError(expect.objectContaining({ code: 'node.loop_closed' }))
+    expect(world.clock.pendingTimeouts).toBe(0)
+  })
+
+  it('[N-459] row 84: an executor that does not end in time is left behind, and said so', async () => {
+    const world = await open({ replicas: { pull: () => new Promise(() => {}), drop: () => new Promise(() => {}) } })
+    await world.node.publish({ type: 'replica_update', change: 'added', chain: chainId(1), holder: thisNode })
+    await world.node.publish({ type: 'local_replica_intent', chain: chainId(1), intent: 'drop' })
+    await settle()
+    await world.tick()
+    const ended = world.node.shutdown({ graceMs: 0 })
+    await settle()
+    world.clock.advance(2000)
+    await expect(ended).rejects.toMatchObject({ code: 'node.executor_timeout', data: { timeoutMs: 2000 } })
+  })
+
   it('[N-458] row 99: refuses what is submitted after it has ended', async () => {
     const world = await open()
     await world.close()

@@ -99,6 +99,10 @@ describe('in any life', () => {
           const version = state.version()
           expect(reconcile(version, { scorer })).toEqual(actions)
           expect(state.version()).toEqual(version)
+          // Looking at everything finds nothing else than looking at what is not as it should be.
+          const { daemons, chains } = version
+          const all = { ...version, unsettledDaemons: daemons, unsettledChains: chains }
+          expect(reconcile(all, { scorer })).toEqual(actions)
           const evicted = actions.flatMap((action) => (action.type === 'request_eviction' ? [action.chain] : []))
           // An operator's eviction and the count may name a chain, but one of them only.
           expect(new Set(evicted).size).toBe(evicted.length)
@@ -123,6 +127,8 @@ describe('in any life', () => {
             expect(isInert(row, now, configuration.scheduler.cooldownMs)).toBe(false)
             expect(row.holders).toEqual([...new Set(row.holders)].toSorted())
           }
+          const held = [...chains.values()].filter(({ holders }) => holders.includes(self))
+          expect(state.version().heldHere).toBe(held.length)
           for (const { until } of avoided.values()) expect(until).toBeGreaterThan(now)
           expect(freeze.context.until ?? Infinity).toBeGreaterThan(now)
           expect(maintenanceChart.isReachable(maintenance.value)).toBe(true)

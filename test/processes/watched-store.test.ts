@@ -235,3 +235,12 @@ describe('events that cannot be read for the sink [P-280]', () => {
     await expect(store.completeWithLease(undefined as never, done)).rejects.toMatchObject({ code: 'invalid_input' })
   })
 })
+
+it('a session that is named like a frame of another one gets no handles (P-284)', async () => {
+  await inner.registerProcess(registrationOf('p'))
+  await inner.grantHandle({ sessionId: 'a', agentFrameId: 'b' }, 'p', {})
+  const granting = inner.grantHandle({ sessionId: 'a/frame:b' }, 'p', {})
+  await expect(granting).rejects.toMatchObject({ code: 'invalid_input', data: { field: 'sessionId' } })
+  const asking = inner.hasHandleGrant({ sessionId: 'a/frame:b' }, 'p')
+  await expect(asking).rejects.toMatchObject({ code: 'invalid_input' })
+})

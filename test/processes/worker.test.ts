@@ -251,6 +251,24 @@ describe('a run', () => {
     }
   })
 
+  it('is told of a request to cancel also after the store was away for a while (P-283)', async () => {
+    await open.registerProcess(engine('p', 'rerunnable'))
+    let failures = 2
+    const store = failing(open, { firstEventAfter: () => failures-- > 0 })
+    const worker = workerOf(({ job }) => abortable(new Promise(() => {}), job.signal), { store })
+    await worker.claimAndRunPending()
+    for (let passed = 0; passed < 2; passed += 1) {
+      await settle()
+      clock.advance(1000)
+    }
+    await settle()
+    const payload = { reason: 'enough' }
+    await open.appendEvent('p', { eventType: 'process.cancel_requested', payload, replay: { key: 'c' } })
+    await worker.idle()
+    expect(await open.getProcess('p')).toMatchObject({ status: 'cancelled', outcome: { raw: payload } })
+    expect(faults).toMatchObject([{ operation: 'watch for a request to cancel' }])
+  })
+
   it('keeps the reason of a request from before it began, however soon it ends', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))
     const payload = { reason: 'enough' }
@@ -262,6 +280,36 @@ describe('a run', () => {
     await worker.claimAndRunPending()
     await worker.idle()
     expect((await open.getProcess('p'))?.outcome).toMatchObject({ type: 'cancelled', raw: payload })
+  })
+
+  it('looks for a request to cancel after a moment where a look is a round trip, and is told of one that came before', async () => {
+    let looks = 0
+    const counted = failing(open, {
+      firstEventAfter: () => {
+        looks += 1
+        return false
+      },
+    })
+    const store = new Proxy(counted, {
+      get: (target, name) => (name === 'writers' ? 'many' : name === 'hub' ? undefined : Reflect.get(target, name)),
+    })
+    for (const id of ['short', 'long']) await open.registerProcess(engine(id))
+    const worker = workerOf(
+      ({ record, job }) => (record.id === 'short' ? done : abortable(new Promise(() => {}), job.signal)),
+      { store },
+    )
+    await worker.claimAndRunPending()
+    await settle()
+    expect([await statusOf('short'), looks]).toEqual(['completed', 0])
+    const cancel = { eventType: 'process.cancel_requested', payload: null, replay: { key: 'c' } }
+    await open.appendEvent('long', cancel)
+    clock.advance(24)
+    await settle()
+    expect([await statusOf('long'), looks]).toEqual(['running', 0])
+    clock.advance(1)
+    await settle()
+    await worker.idle()
+    expect([await statusOf('long'), looks]).toEqual(['cancelled', 1])
   })
 
   it('keeps its lease while it works, and one that lost it writes nothing', async () => {
@@ -498,6 +546,18 @@ describe('how much runs [P-176]', () => {
     expect(asked).toBe(5)
   })
 
+  it('looks again by itself for a process that the store would not let it claim (P-285)', async () => {
+    await open.registerProcess(engine('p', 'rerunnable'))
+    let failures = 1
+    const store = failing(open, { claimAndStart: () => failures-- > 0 })
+    const worker = workerOf(() => done, { store })
+    await worker.claimAndRunPending()
+    clock.advance(5000)
+    await settle()
+    await worker.idle()
+    expect(await statusOf('p')).toBe('completed')
+  })
+
   it('waits for the timer of what sleeps', async () => {
     await open.registerProcess(engine('p', 'rerunnable'))
     const untilMs = clock.wallNow() + 60_000
@@ -581,6 +641,27 @@ describe('what was just started [P-256]', () => {
     await worker.idle()
     expect([new Set(began).size, began.length, await open.listNonTerminal()]).toEqual([1030, 1030, []])
     expect(scans.length).toBeGreaterThan(0)
+  })
+
+  it('is not taken while the worker is held, also what was offered before', async () => {
+    const { run, began, finishAll } = held()
+    const worker = workerOf(run, { concurrency: 1 })
+    for (const id of ['a', 'b']) worker.offer(await open.registerProcess(engine(id, 'owner_bound')))
+    await settle()
+    worker.hold()
+    worker.offer(await open.registerProcess(engine('c')))
+    finishAll()
+    await worker.idle()
+    await settle()
+    expect(began).toEqual(['a'])
+    worker.release()
+    await worker.claimAndRunPending()
+    for (let ended = 0; ended < 2; ended += 1) {
+      await settle()
+      finishAll()
+    }
+    await worker.idle()
+    expect(began).toEqual(['a', 'b', 'c'])
   })
 
   it('is left to a scan while it waits for something', async () => {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { StatewardError } from '../../src/base/errors.js'
 import * as main from '../../src/index.js'
 import { createHttpHandler } from '../../src/http/index.js'
-import { createStatelyInspector } from '../../src/inspect/index.js'
+import { createInspectorHandler, createStatelyInspector } from '../../src/inspect/index.js'
 import type { Journal } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
@@ -114,7 +114,13 @@ const optionDoors: readonly OptionsDoor[] = [
       store: notPorts,
       clock: [...notPorts, { ...main.systemClock, wallNow: 0 }],
       ids: notPorts,
-      inspect: [5, {}, null],
+      inspect: [5, null],
+      'inspect.port': [-1, 65_536, '80', 1.5],
+      'inspect.actions': [1, 'yes', null],
+      'inspect.values': [1, 'yes', null],
+      'inspect.mask': ['secret', 5, null],
+      'inspect.sample': [-0.1, 1.1, '1', null],
+      'inspect.capacity': [9, 1.5, '10', null],
       logger: [...notPorts, { ...logger, warn: undefined }],
       tracer: notPorts,
       compactAfter: ['x', 0, 1.5, Number.NaN, null],
@@ -391,6 +397,26 @@ const optionDoors: readonly OptionsDoor[] = [
     },
   },
   {
+    name: 'createInspectorHandler',
+    call: (_, options) => createInspectorHandler(options),
+    good: ({ runtime }) => ({ runtime }),
+    bad: {
+      runtime: notPorts,
+      token: ['short', 'with a space in it', 5, null],
+      authorize: notFunctions,
+      hosts: ['any', [''], [5], null],
+      basePath: ['x', '/', '/x/', '', 5, null],
+      filter: notFunctions,
+      actions: [1, 'yes', null],
+      values: [1, 'yes', null],
+      mask: ['secret', 5, null],
+      sample: [-0.1, 1.1, '1', null],
+      capacity: [9, 1.5, '10', null],
+      clock: notPorts,
+      logger: notPorts,
+    },
+  },
+  {
     name: 'createStatelyInspector',
     call: (_, options) => createStatelyInspector(options),
     good: { adapter: { send: work } },
@@ -475,6 +501,12 @@ const optionDoors: readonly OptionsDoor[] = [
       output: [5, {}, null],
       maxAttemps: [3],
     },
+  },
+  {
+    name: 'defineDaemon',
+    call: (_, options) => main.defineDaemon('indexer', work, options),
+    good: {},
+    bad: { id: ['short', 5, null], graceMs: [-1, '5', null] },
   },
   {
     name: 'defineProcess',
@@ -674,6 +706,7 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Tasks.why', '$', ({ tasks }: Place) => tasks.why(name as never)] as const,
     ['Tasks.find', '$', ({ tasks }: Place) => tasks.find('work', name as never)] as const,
     ['defineTask', '$', () => main.defineTask(name as never, {}, work)] as const,
+    ['defineDaemon', '$', () => main.defineDaemon(name as never, work)] as const,
     ['Tasks.suspend', '$', ({ tasks }: Place) => tasks.suspend(name as never)] as const,
     ['Tasks.resume', 'runId', ({ tasks }: Place) => tasks.resume(name as never)] as const,
     ['Tasks.publish', '$', ({ tasks }: Place) => tasks.publish(name as never)] as const,
@@ -857,6 +890,11 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
   ['Turn.drainBoundary', '$', ({ turn }) => turn.drainBoundary({} as never)],
   ['OperationRegistry.retireOwner', 'reason', ({ operations }) => operations.retireOwner(5 as never)],
   [
+    'OperationRegistry.terminateOperation',
+    'reason',
+    ({ operations }) => operations.terminateOperation(idOf(1), 5 as never),
+  ],
+  [
     'checkPermission',
     '$',
     ({ tasks }) => rooms.checkPermission(tasks.projection, runId as never, null as never, otherId as never),
@@ -1014,6 +1052,9 @@ describe('the table of doors', () => {
     'OperationRegistry.dispose',
     'OperationRegistry.listOperations',
     'OperationRegistry.liveIds',
+    'OperationRegistry.pendingWaits',
+    // Of use to the inspector only, which has the ids from the registry.
+    'OperationRegistry.actorOf',
     'OperationRegistry.completionFeed',
     'OperationRegistry.diagnostics',
     'OperationRegistry.capturePersistenceSnapshot',

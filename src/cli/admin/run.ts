@@ -117,8 +117,7 @@ async function verify(
   command: CommandOf<'verify'>,
   nowMs: number,
 ): Promise<VerificationOutcome> {
-  const { operators, iceThreshold } = await readOperatorsFile(command.operatorsFile)
-  const verifier = new AdminVerifier({ operators, ...(iceThreshold !== undefined && { iceThreshold }) })
+  const verifier = new AdminVerifier(await readOperatorsFile(command.operatorsFile))
   const hasSource = 'socket' in command || 'snapshotFile' in command
   if (!hasSource && attempt.type === 'signed_ice_commit') {
     throw new UsageError('admin verify needs --socket or --snapshot for what was simulated', adminHelp)

@@ -1,7 +1,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { systemClock } from '../../base/clock.js'
 import type { InspectorRequestHandler } from './inspector-server.js'
+
+/** Milliseconds that viewers have to take the last word. */
+const closeGraceMs = 500
 
 /** A server that listens on this machine alone. */
 export interface LocalServer extends AsyncDisposable {
@@ -20,8 +24,11 @@ export async function listenLocally(handler: InspectorRequestHandler, port = 0):
     [Symbol.asyncDispose]: async () => {
       const closed = once(server, 'close')
       server.close()
-      server.closeAllConnections()
+      server.closeIdleConnections()
+      // Viewers are told the last word; one that does not read it is hung up on.
+      const grace = systemClock.setTimeout(() => server.closeAllConnections(), closeGraceMs)
       await closed
+      systemClock.clearTimeout(grace)
     },
   }
 }

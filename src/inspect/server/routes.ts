@@ -57,18 +57,18 @@ export const inspectorRoutes: readonly ServedRoute<InspectorCall>[] = [
   // Everything on the page is relative to its address, which has to end in a slash for that.
   route('GET', '', ({ params }) => ({ status: 308, body: {}, headers: { location: `${params['token']}/` } })),
   route('GET', '/', (call) => fileReply(call, 'index.html')),
-  route('GET', '/events', ({ source, header, query, signal }) => ({
-    status: 200,
-    events: eventsOf(source, header('last-event-id') ?? query.get('after') ?? undefined, signal),
-  })),
-  route('POST', '/query', async ({ source, json }) => ({
-    status: 200,
-    body: await source.view(decodeViewRequest(await json(anyObject))),
-  })),
-  route('POST', '/action', async ({ source, json }) => ({
-    status: 200,
-    body: await source.act(decodeActionRequest(await json(anyObject))),
-  })),
+  route('GET', '/events', (call) => {
+    const after = call.header('last-event-id') ?? call.query.get('after') ?? undefined
+    return { status: 200, events: eventsOf(call.source, after, call.signal) }
+  }),
+  route('POST', '/query', async (call) => {
+    const request = decodeViewRequest(await call.json(anyObject))
+    return { status: 200, body: await call.source.view(request) }
+  }),
+  route('POST', '/action', async (call) => {
+    const request = decodeActionRequest(await call.json(anyObject))
+    return { status: 200, body: await call.source.act(request) }
+  }),
   route('GET', '/recording', ({ source }) => ({
     status: 200,
     bytes: source.recording(),
@@ -92,7 +92,7 @@ async function* eventsOf(
 
 let files: ReadonlyMap<string, PageFile> | undefined
 
-function fileReply({ header }: InspectorCall, name: string): HttpReply {
+function fileReply(call: InspectorCall, name: string): HttpReply {
   files ??= readPageFiles()
   if (files === undefined) {
     throw new StatewardError('not_found', 'the page is not there: build the package first', { file: name })
@@ -101,6 +101,6 @@ function fileReply({ header }: InspectorCall, name: string): HttpReply {
   if (file === undefined) throw new StatewardError('not_found', `no such file: ${name.slice(0, 64)}`, {})
   const { type, bytes, etag } = file
   const headers = { 'content-type': type, etag, 'cache-control': 'no-cache' }
-  if (header('if-none-match') === etag) return { status: 304, bytes: [], headers }
+  if (call.header('if-none-match') === etag) return { status: 304, bytes: [], headers }
   return { status: 200, bytes: [bytes], headers: { ...headers, 'content-length': String(bytes.length) } }
 }

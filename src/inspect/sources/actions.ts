@@ -3,7 +3,6 @@ import { parseUuid } from '../../base/ids.js'
 import type { OperationId } from '../../../machines/operation-vocabulary.js'
 import type { Runtime } from '../../runtime.js'
 import type { RunId, TaskId } from '../../tasks/index.js'
-import type { ProcessId } from '../../processes/index.js'
 import type { ActionAnswer, ActionName, ActionRequest, ItemRef } from '../stream/protocol.js'
 
 /** What is written where a viewer gives no reason. */
@@ -57,7 +56,7 @@ async function cancel(runtime: Runtime, item: ItemRef, reason: string): Promise<
     case 'run':
       return void (await runtime.tasks.cancelRun(parseUuid<RunId>(item.id, 'run id')))
     case 'process':
-      return void (await runtime.processes.get(undefined, item.id as ProcessId).cancel(reason))
+      return void (await runtime.processes.get(undefined, item.id).cancel(reason))
     default:
       throw notForThis('cancel', item)
   }
@@ -72,7 +71,7 @@ async function terminate(runtime: Runtime, item: ItemRef, reason: string): Promi
     }
     case 'process': {
       const request = { requestedBy: 'inspector', requestedAtMs: Math.trunc(runtime.inspected.nowMs()), reason }
-      return void (await runtime.processes.store.requestAbandon(item.id as ProcessId, request))
+      return void (await runtime.processes.store.requestAbandon(item.id, request))
     }
     default:
       throw notForThis('terminate', item)

@@ -1,5 +1,6 @@
 import { runStates } from '../../tasks/index.js'
 import { runMachine } from '../../../machines/run.js'
+import { onAbort } from '../../base/abort.js'
 import type { Clock } from '../../base/clock.js'
 import { silence } from '../../base/promises.js'
 import { appearanceOf } from '../../directory-appearance.js'
@@ -50,8 +51,8 @@ export class DirectorySource extends StreamSource {
   /** Sequence of the last event that was told of. */
   #told: number | undefined
   #seen: string | undefined
-  #round: Promise<void> | undefined
-  #isWatching = false
+  /** Aborts when nobody looks any more; absent while nobody does. */
+  #watching: AbortController | undefined
   #hasBegun = false
 
   private constructor(own: DirectorySourceOptions, reading: DirectoryState) {
@@ -83,15 +84,16 @@ export class DirectorySource extends StreamSource {
   protected override begin(): void {
     if (this.#hasBegun) this.options.stream.restart()
     this.#hasBegun = true
-    this.#isWatching = true
     this.#rows.clear()
     this.#told = undefined
     this.#seen = undefined
-    this.#round ??= this.#watch()
+    this.#watching = new AbortController()
+    void silence(this.#watch(this.#watching.signal))
   }
 
   protected override end(): void {
-    this.#isWatching = false
+    this.#watching?.abort()
+    this.#watching = undefined
   }
 
   protected override journalPosition(): number {
@@ -109,51 +111,46 @@ export class DirectorySource extends StreamSource {
   }
 
   /** Looks again and again until nobody looks any more. */
-  async #watch(): Promise<void> {
+  async #watch(signal: AbortSignal): Promise<void> {
     const { clock, directory } = this.#own
-    while (this.#isWatching) {
+    while (!signal.aborted) {
       const startedAt = clock.monotonicNow()
       let isChanged = false
       try {
         const appearance = await appearanceOf(directory)
         isChanged = appearance !== this.#seen
-        if (isChanged) {
-          await this.#read()
-          this.#seen = appearance
-        }
-      } catch (fault) {
-        // Its owner is just making it anew, or it is gone: the last that was seen stays, and is said to be that.
-        this.touch(['overview'])
-        if (!this.#isWatching) throw fault
+        if (isChanged) await this.#read(signal)
+        this.#seen = appearance
+      } catch {
+        // Its owner is just making it anew, or it is gone: the last that was seen stays, and is looked for again.
       }
       const took = clock.monotonicNow() - startedAt
-      const pauseMs = isChanged ? Math.max(lookPauseMs, took / readingShare) : lookPauseMs
-      if (this.#isWatching) await new Promise<void>((resolve) => clock.setTimeout(resolve, pauseMs))
+      await pause(clock, isChanged ? Math.max(lookPauseMs, took / readingShare) : lookPauseMs, signal)
     }
-    this.#round = undefined
   }
 
-  async #read(): Promise<void> {
+  async #read(signal: AbortSignal): Promise<void> {
     const { directory } = this.#own
     this.#reading = await readDirectory({ directory })
     this.#state = stateOf(this.#reading, this.#own)
-    await this.#tellEvents()
+    await this.#tellEvents(signal)
     const rows = new Map<string, string>()
     for await (const row of rowsOf(this.#state)) {
+      if (signal.aborted) return
       const [key, text] = [keyOf(row), JSON.stringify(row)]
       rows.set(key, text)
-      if (this.#rows.get(key) !== text && this.#isWatching) this.options.stream.push({ type: 'row', row })
+      if (this.#rows.get(key) !== text) this.options.stream.push({ type: 'row', row }, this.#seen !== undefined)
     }
     this.#rows = rows
     this.touch(views)
   }
 
-  async #tellEvents(): Promise<void> {
+  async #tellEvents(signal: AbortSignal): Promise<void> {
     const { directory, shown } = this.#own
     await using journal = await readDirectoryJournal({ directory })
     this.#told ??= Math.max(0, journal.nextSequence - 1 - mostEvents)
     for (const { sequence, record } of journal.recovery.records) {
-      if (sequence <= this.#told || !this.#isWatching) continue
+      if (sequence <= this.#told || signal.aborted) continue
       const [topic, event] = Array.isArray(record) ? record : []
       if (typeof topic !== 'string' || typeof event !== 'object' || event === null) continue
       const { type } = event as { readonly type?: unknown }
@@ -203,6 +200,21 @@ export class DirectorySource extends StreamSource {
       samples: this.samples,
     }
   }
+}
+
+/** Resolves after a while, or at once when the signal aborts. */
+async function pause(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => {
+    const timeout = clock.setTimeout(() => {
+      forget()
+      resolve()
+    }, milliseconds)
+    const forget = onAbort(signal, () => {
+      clock.clearTimeout(timeout)
+      resolve()
+    })
+  })
 }
 
 function isOwned({ owner }: DirectoryState): boolean {

@@ -1,8 +1,14 @@
 import type { AnyStateMachine } from 'xstate'
+import { clusterBackpressureMachine } from '../../../machines/cluster-backpressure.js'
+import { daemonSupervisionMachine } from '../../../machines/daemon-supervision.js'
 import { dispatcherMachine } from '../../../machines/dispatcher.js'
 import { engineMachine } from '../../../machines/engine.js'
+import { executorMachine } from '../../../machines/executor.js'
+import { freezeGateMachine } from '../../../machines/freeze-gate.js'
 import { idleWakeMachine } from '../../../machines/idle-wake.js'
 import { jobMachine } from '../../../machines/job.js'
+import { maintenanceMachine } from '../../../machines/maintenance.js'
+import { nodeLoopMachine } from '../../../machines/node-loop.js'
 import { operationMachine } from '../../../machines/operation.js'
 import { operationRegistryMachine } from '../../../machines/operation-registry.js'
 import { processMachine } from '../../../machines/process.js'
@@ -22,4 +28,10 @@ export const knownMachines: readonly AnyStateMachine[] = [
   dispatcherMachine,
   processMachine,
   jobMachine,
-] as unknown as readonly AnyStateMachine[]
+  nodeLoopMachine,
+  daemonSupervisionMachine,
+  executorMachine,
+  freezeGateMachine,
+  maintenanceMachine,
+  clusterBackpressureMachine,
+]

@@ -112,8 +112,7 @@ export async function* linesOf(file: FileHandle, from: number, to: number): Asyn
     }
     await nextTurn()
   }
-  // A last line without an end was being written when somebody died.
-  if (rest.length > 0 || isSkipping) yield { bytes: undefined, position }
+  if (rest.length > 0 || isSkipping) yield { bytes: isSkipping ? undefined : rest, position }
 }
 
 /** One pass over a recording. */

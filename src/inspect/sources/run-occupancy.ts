@@ -16,7 +16,7 @@ export function occupancyOfRuns({ tasks }: Pick<InspectedState, 'tasks'>): Reado
       add(innermostStates(runMachine as never, { lifecycle: state, attempt: 'idle', lease: 'free' }), count)
       continue
     }
-    for (const run of tasks.runsIn(state)) add(innermostStates(runMachine as never, statesOf(run) as never), 1)
+    for (const run of tasks.runsIn(state)) add(innermostStates(runMachine as never, statesOf(run)), 1)
   }
   return Object.fromEntries(counts)
 }

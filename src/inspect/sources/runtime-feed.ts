@@ -31,7 +31,7 @@ const perTurn = 200
 /** Operations that are introduced as actors to whoever begins to look; the others when something happens to them. */
 const mostIntroduced = 2000
 /** Tasks that have ended of which a row is made when somebody begins to look: the last of them. */
-const mostEndedTasks = 20_000
+const mostEndedTasks = 10_000
 /** Milliseconds between two looks at what has changed in the store of processes. */
 const processPauseMs = 500
 /** Changed processes of one look, and events of each that are told of. */
@@ -78,18 +78,21 @@ const processViews: readonly ViewName[] = [
   'entries',
 ]
 
+const nodeViews: readonly ViewName[] = ['node']
+const filledViews: readonly ViewName[] = ['list', 'overview']
+
 const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
 
 /** Tells a stream what happens in a runtime, from when somebody begins to look until nobody does any more. */
 export class RuntimeFeed implements Disposable {
   readonly #options: RuntimeFeedOptions
-  readonly #subscriptions: readonly Disposable[]
+  readonly #subscriptions: Disposable[]
   readonly #guard: ObserverGuard
   /** Items whose rows are to be told anew. */
   readonly #dirty = new Map<string, ItemRef>()
   readonly #backlog: Iterator<() => void>
   #turn: NodeJS.Immediate | undefined
-  #timer: TimeoutHandle | undefined
+  #timer: TimeoutHandle
   #cursor: ChangeCursor = ''
   /** The last event of each running process that was told of. */
   readonly #told = new Map<string, number>()
@@ -119,6 +122,8 @@ export class RuntimeFeed implements Disposable {
       }),
       runtime.tasks.authority.onCommit((commit) => this.#committed(commit)),
     ]
+    const node = runtime.inspected.node?.onSnapshot(() => options.onChange(nodeViews))
+    if (node !== undefined) this.#subscriptions.push(node)
     this.#backlog = this.#begin(actors)
     this.#schedule()
     void this.#lookAtProcesses()
@@ -137,24 +142,24 @@ export class RuntimeFeed implements Disposable {
     const put =
       (row: ItemRow): (() => void) =>
       () =>
-        void stream.push({ type: 'row', row })
-    for (const session of [...runtime.sessions()]) {
+        stream.push({ type: 'row', row }, false)
+    for (const session of Array.from(runtime.sessions())) {
       for (const lost of session.lost) yield put(unfinishedRow(session.id, lost, false))
       for (const view of session.view.rows()) yield put(operationRow(session.id, view, shown))
     }
     const { projection } = runtime.tasks
     const ended: Task[] = []
-    for (const task of [...projection.tasks()]) {
+    for (const task of Array.from(projection.tasks())) {
       if (task.progress.open > 0)
-        yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
+        yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) }, false)
       else ended.push(task)
     }
     for (const task of ended.slice(-mostEndedTasks)) {
-      yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
+      yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) }, false)
     }
-    for (const root of [...runtime.inspected.inspection.roots]) yield () => actors.introduce(root)
+    for (const root of Array.from(runtime.inspected.inspection.roots)) yield () => actors.introduce(root)
     let left = mostIntroduced
-    for (const session of [...runtime.sessions()]) {
+    for (const session of Array.from(runtime.sessions())) {
       for (const id of session.operations.liveIds()) {
         const actor = left > 0 ? session.operations.actorOf(id) : undefined
         if (actor === undefined) continue
@@ -211,7 +216,7 @@ export class RuntimeFeed implements Disposable {
       if (next.done !== true) next.value()
     }
     if (this.#dirty.size > 0 || hasMore) this.#schedule()
-    else this.#options.onChange(['list', 'overview'])
+    else this.#options.onChange(filledViews)
   }
 
   #rowOf({ type, id, session: name }: ItemRef): ItemRow | undefined {
@@ -267,6 +272,6 @@ export class RuntimeFeed implements Disposable {
         stream.push({ type: 'fact', topic: 'processes', name: eventType, items, data })
       }
     }
-    if (!this.#isDisposed) stream.push({ type: 'row', row: processRow(record, shown) })
+    if (!this.#isDisposed) stream.push({ type: 'row', row: processRow(record, shown) }, !this.#isFirstLook)
   }
 }

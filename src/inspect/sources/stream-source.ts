@@ -69,10 +69,10 @@ export abstract class StreamSource implements InspectorSource {
   readonly #viewers = new Set<Viewer>()
   #isFed = false
   #goodbye: string | undefined
-  #entryTimer: TimeoutHandle | undefined
-  #changeTimer: TimeoutHandle | undefined
-  #sampleTimer: TimeoutHandle | undefined
-  #lingerTimer: TimeoutHandle | undefined
+  #entryTimer: TimeoutHandle
+  #changeTimer: TimeoutHandle
+  #sampleTimer: TimeoutHandle
+  #lingerTimer: TimeoutHandle
   /** What the sample before has counted. */
   #before = { started: 0, ended: 0, failed: 0, entries: 0, dropped: 0 }
 
@@ -99,8 +99,8 @@ export abstract class StreamSource implements InspectorSource {
     const { stream } = this.options
     const viewer = this.#enter()
     try {
-      yield messageOf(this.#hello())
       let last = this.#startOf(after)
+      yield messageOf(this.#hello())
       while (!signal.aborted) {
         const part = stream.ring.after(last, mostOfMessage)
         if (part.texts.length > 0 || part.lostFrom !== undefined) {

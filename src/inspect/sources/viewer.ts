@@ -6,13 +6,14 @@ const mostSamples = 10
 
 /** What waits for one viewer beside the entries of the stream, which wait for nobody. Bounded, however slowly it reads. */
 export class Viewer {
-  readonly #changed = new Set<ViewName>()
+  readonly #changed = new Set<readonly ViewName[]>()
   #samples: Sample[] = []
   #wake: (() => void) | undefined
   #isWoken = false
 
-  touch(views: Iterable<ViewName>): void {
-    for (const view of views) this.#changed.add(view)
+  /** These views are not what they were; lists are mostly the same ones again and again. */
+  touch(views: readonly ViewName[]): void {
+    this.#changed.add(views)
   }
 
   sample(sample: Sample): void {
@@ -22,7 +23,7 @@ export class Viewer {
 
   /** The views that have changed since this was asked last. */
   takeChanged(): readonly ViewName[] {
-    const changed = [...this.#changed]
+    const changed = [...new Set([...this.#changed].flat())]
     this.#changed.clear()
     return changed
   }

@@ -37,6 +37,9 @@ interface Known {
   states: readonly string[]
 }
 
+/** Events under way at a time that are remembered: they stand in one another. */
+const mostSent = 64
+
 const typeOnly: ReadonlySet<string> = new Set(['type'])
 const noStates: readonly string[] = []
 
@@ -45,8 +48,8 @@ export class ActorEvents {
   readonly #options: ActorEventsOptions
   #known = new WeakMap<ActorRefLike, Known>()
   readonly #hidden = new WeakSet<ActorRefLike>()
-  /** The event that each actor was sent last, and by whom. */
-  readonly #sources = new WeakMap<AnyEventObject, ActorRefLike>()
+  /** Events that were sent by actors and have not moved anybody yet, the last one last. */
+  readonly #sent: { readonly event: AnyEventObject; readonly source: ActorRefLike }[] = []
 
   constructor(options: ActorEventsOptions) {
     this.#options = options
@@ -60,11 +63,13 @@ export class ActorEvents {
       case '@xstate.event': {
         const { sourceRef } = event
         if (event.event.type === 'request.refused') return this.#refused(actorRef, event.event)
-        if (sourceRef !== undefined) this.#sources.set(event.event, sourceRef)
+        if (sourceRef === undefined) return
+        if (this.#sent.length === mostSent) this.#sent.shift()
+        this.#sent.push({ event: event.event, source: sourceRef })
         return
       }
       case '@xstate.snapshot':
-        return this.#moved(actorRef as InspectedActor, event.event, event.snapshot as Snapshot<unknown>)
+        return this.#moved(actorRef as InspectedActor, event.event, event.snapshot)
       default:
         return
     }
@@ -97,7 +102,7 @@ export class ActorEvents {
   }
 
   #moved(actor: InspectedActor, event: AnyEventObject, snapshot: Snapshot<unknown>): void {
-    const source = this.#sources.get(event)
+    const source = this.#takeSource(event)
     if (source !== undefined && this.#hidden.has(source)) return
     const known = this.#introduced(actor, snapshot)
     if (known === undefined) return
@@ -123,6 +128,17 @@ export class ActorEvents {
       this.#known.delete(actor)
     }
     if (known.item !== undefined) onMoved(known.item)
+  }
+
+  /** Who has sent an event. Those behind it have moved nobody. */
+  #takeSource(event: AnyEventObject): ActorRefLike | undefined {
+    for (let place = this.#sent.length - 1; place >= 0; place -= 1) {
+      const sent = this.#sent[place]
+      if (sent?.event !== event) continue
+      this.#sent.length = place
+      return sent.source
+    }
+    return undefined
   }
 
   /** What is known of an actor, which is introduced first if need be; nothing of one that is not shown. */

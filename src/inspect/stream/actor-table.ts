@@ -1,29 +1,34 @@
 import type { ActorRow, StreamEntry } from './protocol.js'
 
-/** Actors that are remembered at most; of those beyond it the ones that ended first go first. */
-const mostActors = 20_000
+/** Actors that are remembered at most: those that run, the first of them going first, and those that have ended. */
+export interface ActorBounds {
+  readonly live: number
+  readonly ended: number
+}
+
+const usualBounds: ActorBounds = { live: 20_000, ended: 20_000 }
 
 /** Where every actor stands that a stream has told of: the fold of its entries. */
 export class ActorTable {
   readonly #rows: Map<string, ActorRow>
   /** Those that have ended, the first first. */
   readonly #ended: Set<string>
-  readonly #most: number
+  readonly #bounds: ActorBounds
 
-  constructor(most: number = mostActors, from?: ActorTable) {
-    this.#most = most
+  constructor(bounds: ActorBounds = usualBounds, from?: ActorTable) {
+    this.#bounds = bounds
     this.#rows = new Map(from === undefined ? [] : from.#rows)
     this.#ended = new Set(from === undefined ? [] : from.#ended)
   }
 
   /** A table that goes its own way from here. */
   copy(): ActorTable {
-    return new ActorTable(this.#most, this)
+    return new ActorTable(this.#bounds, this)
   }
 
   /** A table that knows nothing yet. */
   empty(): ActorTable {
-    return new ActorTable(this.#most)
+    return new ActorTable(this.#bounds)
   }
 
   get size(): number {
@@ -78,6 +83,7 @@ export class ActorTable {
         if (known === undefined) return
         this.#ended.add(entry.actor)
         this.#rows.set(entry.actor, { ...known, status: entry.status, changedAt: entry.n })
+        if (this.#ended.size > this.#bounds.ended) this.#drop(this.#ended.values())
         return
       }
       default:
@@ -87,8 +93,11 @@ export class ActorTable {
 
   #put(row: ActorRow): void {
     this.#rows.set(row.actor, row)
-    if (this.#rows.size <= this.#most) return
-    const { value: first = this.#rows.keys().next().value } = this.#ended.values().next()
+    if (this.#rows.size - this.#ended.size > this.#bounds.live) this.#drop(this.#rows.keys())
+  }
+
+  #drop(actors: Iterator<string>): void {
+    const { value: first } = actors.next()
     if (first === undefined) return
     this.#ended.delete(first)
     this.#rows.delete(first)

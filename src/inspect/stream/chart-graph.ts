@@ -19,6 +19,18 @@ export function chartGraph(machine: AnyStateMachine, id: string = machine.id): M
 
 /** Ids of the innermost states that the value of a snapshot names; states that the chart does not have are left out. */
 export function innermostStates(machine: AnyStateMachine, value: StateValue): readonly string[] {
+  if (typeof value !== 'string') return statesIn(machine, value)
+  let known = ofFlatCharts.get(machine)
+  if (known === undefined) ofFlatCharts.set(machine, (known = new Map()))
+  let states = known.get(value)
+  if (states === undefined) known.set(value, (states = statesIn(machine, value)))
+  return states
+}
+
+/** Of charts without regions, which most are: the states that each value names. */
+const ofFlatCharts = new WeakMap<AnyStateMachine, Map<string, readonly string[]>>()
+
+function statesIn(machine: AnyStateMachine, value: StateValue): readonly string[] {
   const found: string[] = []
   collect(machine.root, value, found)
   return found

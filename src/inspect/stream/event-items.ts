@@ -19,21 +19,25 @@ export function itemsOfEvent(stream: string, event: object): readonly ItemRef[] 
   const session = sessionOfStream(stream)
   const fields = event as Readonly<Record<string, unknown>>
   if (session !== undefined) {
-    const listed = Array.isArray(fields['ids']) ? fields['ids'] : []
-    const ids = [fields['id'], idIn(fields['spec']), ...listed.slice(0, mostItems)]
+    const ids = [fields['id'], idIn(fields['spec']), ...listIn(fields['ids']).slice(0, mostItems)]
     return ids.flatMap((id) => (typeof id === 'string' ? { type: 'operation' as const, id, session } : []))
   }
   const items: ItemRef[] = []
   collect(fields, items)
-  const [run, task] = [fields['run'], fields['spec'] ?? fields['task']]
-  if (typeof run === 'object' && run !== null) {
-    const id = idIn(run)
-    if (id !== undefined) items.push({ type: 'run', id })
-    collect(run as Readonly<Record<string, unknown>>, items)
-  }
-  const taskId = stream === 'tasks' ? idIn(task) : undefined
+  const taskId = idIn(fields['taskSpec'] ?? fields['task_spec'])
   if (taskId !== undefined) items.push({ type: 'task', id: taskId })
+  const run = fields['runInstance'] ?? fields['run_instance']
+  const runs = [run, ...listIn(fields['runs']).slice(0, mostItems)]
+  for (const one of runs) {
+    const id = idIn(one)
+    if (id !== undefined) items.push({ type: 'run', id })
+  }
+  if (typeof run === 'object' && run !== null) collect(run as Readonly<Record<string, unknown>>, items)
   return items.slice(0, mostItems)
+}
+
+function listIn(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }
 
 function collect(fields: Readonly<Record<string, unknown>>, items: ItemRef[]): void {

@@ -12,7 +12,7 @@ type BodyOf<Entry> = Entry extends StreamEntry ? Omit<Entry, 'n' | 'atMs'> : nev
 /** What a stream is made of. */
 export interface InspectionStreamOptions {
   readonly clock: Pick<Clock, 'wallNow'>
-  /** Entries that are held for viewers who come later or read slowly. */
+  /** Entries that are held for viewers who come later or read slowly, and so many items and actors that have ended. */
   readonly capacity: number
   /** The last look at an entry; false keeps it out. */
   readonly filter?: ((entry: StreamEntry) => boolean) | undefined
@@ -20,6 +20,9 @@ export interface InspectionStreamOptions {
 
 /** UTF-16 units of all entries that are held, at most. */
 const mostCharacters = 32 * 1024 * 1024
+
+/** Items and actors that have not ended, at most. */
+const mostLive = 100_000
 
 /** UTF-16 units of one entry at most; a longer one becomes a gap. */
 const longestEntry = 256 * 1024
@@ -31,8 +34,8 @@ const longestEntry = 256 * 1024
 export class InspectionStream {
   /** Numbers of another stream mean nothing here. */
   readonly id = randomUUID()
-  #actors = new ActorTable()
-  #rows = new RowTable()
+  #actors: ActorTable
+  #rows: RowTable
   readonly ring: EntryRing
   readonly #options: InspectionStreamOptions
   readonly #listeners = new Set<() => void>()
@@ -40,7 +43,10 @@ export class InspectionStream {
 
   constructor(options: InspectionStreamOptions) {
     this.#options = options
-    this.ring = new EntryRing({ entries: options.capacity, characters: mostCharacters })
+    const { capacity } = options
+    this.ring = new EntryRing({ entries: capacity, characters: mostCharacters })
+    this.#actors = new ActorTable({ live: mostLive, ended: capacity })
+    this.#rows = new RowTable({ live: mostLive, ended: capacity })
   }
 
   /** Where the actors stand that it has told of. */
@@ -55,8 +61,8 @@ export class InspectionStream {
 
   /** Nobody has listened for a while: what is known is old, and what comes next does not follow on what was. */
   restart(): void {
-    this.#actors = new ActorTable()
-    this.#rows = new RowTable()
+    this.#actors = this.#actors.empty()
+    this.#rows = this.#rows.empty()
     this.ring.interrupt()
   }
 
@@ -65,12 +71,12 @@ export class InspectionStream {
     return this.#dropped
   }
 
-  /** Adds an entry and gives it its number. */
-  push(body: EntryBody): void {
+  /** Adds an entry and gives it its number; one that tells what was so before anybody looked is no news. */
+  push(body: EntryBody, isNews = true): void {
     const entry = { ...body, n: this.ring.newest + 1, atMs: Math.trunc(this.#options.clock.wallNow()) } as StreamEntry
     if (this.#options.filter?.(entry) === false) return
     this.#actors.take(entry)
-    if (entry.type === 'row') this.#rows.put(entry.row)
+    if (entry.type === 'row') this.#rows.put(entry.row, isNews)
     const text = JSON.stringify(entry)
     if (text.length > longestEntry) return this.lose()
     this.ring.push(text)

@@ -1,7 +1,12 @@
 import type { Counts, ItemPhase, ItemRef, ItemRow, ItemType, ListRequest, Page } from './protocol.js'
 
-/** Rows that are remembered at most; of those beyond it the ones go that have not changed for longest, ended ones first. */
-const mostRows = 100_000
+/** Rows that are remembered at most; of those beyond it the ones go that have not changed for longest. */
+export interface RowBounds {
+  readonly live: number
+  readonly ended: number
+}
+
+const usualBounds: RowBounds = { live: 100_000, ended: 100_000 }
 
 /** How many items have begun, ended and failed. */
 export interface Flow {
@@ -21,14 +26,14 @@ interface Held {
 
 /** How all items are that were told of, the latest change last: what a list is made of. */
 export class RowTable {
-  readonly #most: number
+  readonly #bounds: RowBounds
   /** Those that have not ended, and those that have, each in the order in which they changed. */
   readonly #live: Map<string, Held>
   readonly #ended: Map<string, Held>
   #flow: Flow
 
-  constructor(most: number = mostRows, from?: RowTable) {
-    this.#most = most
+  constructor(bounds: RowBounds = usualBounds, from?: RowTable) {
+    this.#bounds = bounds
     this.#live = new Map(from === undefined ? [] : from.#live)
     this.#ended = new Map(from === undefined ? [] : from.#ended)
     this.#flow = from?.flow ?? { started: 0, ended: 0, failed: 0 }
@@ -41,12 +46,12 @@ export class RowTable {
 
   /** A table that goes its own way from here. */
   copy(): RowTable {
-    return new RowTable(this.#most, this)
+    return new RowTable(this.#bounds, this)
   }
 
   /** A table that knows nothing yet. */
   empty(): RowTable {
-    return new RowTable(this.#most)
+    return new RowTable(this.#bounds)
   }
 
   get size(): number {
@@ -88,22 +93,24 @@ export class RowTable {
     return { running, waiting }
   }
 
-  /** Takes a row in the place of what was known of its item. */
-  put(row: ItemRow): void {
+  /** Takes a row in the place of what was known of its item. What was so before anybody looked is no news, and no part of the flow. */
+  put(row: ItemRow, isNews = true): void {
     const key = keyOf(row)
     const { started, ended, failed } = this.#flow
     const isNew = !this.#live.has(key) && !this.#ended.has(key)
     const hasEnded = over.has(row.phase) && !this.#ended.has(key)
-    this.#flow = {
-      started: started + (isNew ? 1 : 0),
-      ended: ended + (hasEnded ? 1 : 0),
-      failed: failed + (hasEnded && row.phase === 'failed' ? 1 : 0),
-    }
+    if (isNews)
+      this.#flow = {
+        started: started + (isNew ? 1 : 0),
+        ended: ended + (hasEnded ? 1 : 0),
+        failed: failed + (hasEnded && row.phase === 'failed' ? 1 : 0),
+      }
     this.#live.delete(key)
     this.#ended.delete(key)
     const table = over.has(row.phase) ? this.#ended : this.#live
     table.set(key, { row, text: undefined })
-    if (this.size > this.#most) this.#dropOne()
+    const most = table === this.#ended ? this.#bounds.ended : this.#bounds.live
+    if (table.size > most) dropFirst(table)
   }
 
   /** The part of the list that is asked for. O(rows), and a sort where another order than that of changes is wanted. */
@@ -118,7 +125,7 @@ export class RowTable {
   *#found({ types = defaultTypes, phases, text = '' }: ListRequest): Iterable<ItemRow> {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean)
     for (const table of [this.#live, this.#ended]) {
-      for (const held of [...table.values()].reverse()) {
+      for (const held of [...table.values()].toReversed()) {
         const { row } = held
         if (!types.includes(row.type) || phases?.includes(row.phase) === false) continue
         if (words.length > 0 && !matches(held, words)) continue
@@ -126,12 +133,11 @@ export class RowTable {
       }
     }
   }
+}
 
-  #dropOne(): void {
-    const table = this.#ended.size > 0 ? this.#ended : this.#live
-    const { value: first } = table.keys().next()
-    if (first !== undefined) table.delete(first)
-  }
+function dropFirst(table: Map<string, Held>): void {
+  const { value: first } = table.keys().next()
+  if (first !== undefined) table.delete(first)
 }
 
 const defaultTypes: NonNullable<ListRequest['types']> = ['operation', 'task', 'process', 'daemon']

@@ -16,7 +16,7 @@ export function graphView(state: InspectedState, { task, limit = 200 }: GraphReq
   const nodes = [...ids].flatMap((id): readonly GraphNode[] => {
     const found = tasks.task(id)
     if (found === undefined) return []
-    const runs = tasks.runsOf(id).slice(-mostRuns).reverse()
+    const runs = tasks.runsOf(id).slice(-mostRuns).toReversed()
     return [
       {
         row: taskRow(tasks, found, shown),

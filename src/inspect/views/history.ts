@@ -1,4 +1,3 @@
-import type { ProcessId } from '../../processes/index.js'
 import { readDirectoryJournal } from '../../journal/reading.js'
 import type { RunId, TaskId } from '../../tasks/index.js'
 import { itemsOfEvent } from '../stream/event-items.js'
@@ -118,7 +117,7 @@ async function keptHistory(state: InspectedState, item: ItemRef): Promise<readon
     case 'run':
       return runHistory(state, item.id as RunId).map(({ item: _, ...row }) => row)
     case 'process': {
-      const events = await processes.eventsAfter(item.id as ProcessId, 0)
+      const events = await processes.eventsAfter(item.id, 0)
       return events.slice(-mostRows).map(({ sequence, eventType, payload, occurredAt }) => ({
         sequence,
         atMs: occurredAt,

@@ -32,7 +32,7 @@ export async function itemView(state: InspectedState, item: ItemRef): Promise<It
     case 'run':
       return runView(state, item.id as RunId)
     case 'process':
-      return processView(state, item.id as ProcessId)
+      return processView(state, item.id)
     default:
       return none
   }
@@ -129,7 +129,7 @@ function runView(state: InspectedState, id: RunId): ItemView {
 
 /** Where a run stands in its chart, as {@link statesOf} says it. */
 function chartOfRun(run: Parameters<typeof statesOf>[0]): NonNullable<ItemView['chart']> {
-  return { machine: runMachine.id, states: innermostStates(runMachine, statesOf(run) as StateValue) }
+  return { machine: runMachine.id, states: innermostStates(runMachine, statesOf(run)) }
 }
 
 async function processView(state: InspectedState, id: ProcessId): Promise<ItemView> {

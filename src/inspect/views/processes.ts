@@ -11,7 +11,7 @@ export async function processesView(
 ): Promise<ProcessesView> {
   const records = await state.processes.listProcesses({ status: 'any' })
   const isRunning = ({ status }: ProcessRecord): boolean => status === 'running'
-  const ordered = [...records.filter(isRunning), ...records.filter((record) => !isRunning(record)).reverse()]
+  const ordered = [...records.filter(isRunning), ...records.filter((record) => !isRunning(record)).toReversed()]
   const waiters = waitersOf(records)
   const rows: ProcessRow[] = []
   for (const record of ordered.slice(offset, offset + limit)) {

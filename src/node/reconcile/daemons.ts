@@ -4,8 +4,10 @@ import type { Pass } from './pass.js'
 
 /** First arm: daemons are started and stopped as they are wished for, in the order of their ids (N-44 to N-47). */
 export function reconcileDaemons(pass: Pass): void {
-  const [restart] = pass.version.restarts
-  pass.version.daemons.forEach((row) => {
+  const { daemons, unsettledDaemons, restarts } = pass.version
+  const [restart] = restarts
+  const rows = pass.isDraining || restart !== undefined ? daemons : unsettledDaemons
+  rows.forEach((row) => {
     if (row.intent === undefined) return
     const reason = reasonToStop(pass, row, restart)
     if (reason !== undefined) stop(pass, row, reason)

@@ -31,8 +31,8 @@ function nextStep(pass: Pass): MaintenanceTransition | undefined {
 }
 
 /** Nothing is held here, nothing runs, and no part of the process has work under way. */
-function isDrained({ version, holdsCopy }: Pass): boolean {
-  if (holdsCopy) return false
+function isDrained({ version }: Pass): boolean {
+  if (version.heldHere > 0) return false
   for (const isIdle of version.participants.values()) if (!isIdle) return false
   for (const row of version.daemons.values()) if (lifecycleOf(row) !== 'stopped') return false
   return true

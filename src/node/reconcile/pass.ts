@@ -1,5 +1,4 @@
 import type { NodeAction } from '../action.js'
-import type { ChainRow } from '../chain-row.js'
 import type { ChainId, NodeId } from '../ids.js'
 import { isDraining } from '../maintenance.js'
 import type { NodeVersion } from '../state.js'
@@ -16,10 +15,6 @@ export interface Pass {
   readonly draining: ReadonlySet<NodeId>
   /** Whether this node is one of them. */
   readonly isDraining: boolean
-  /** Chains that this node leads, in order; found by the arm of the replicas. */
-  readonly led: ChainRow[]
-  /** Whether this node holds a copy of any chain; found by the arm of the replicas. */
-  holdsCopy: boolean
 }
 
 /** Begins a pass. */
@@ -35,7 +30,5 @@ export function beginPass(version: NodeVersion): Pass {
     evicted: new Set(),
     draining,
     isDraining: isDraining(version.maintenance.value),
-    led: [],
-    holdsCopy: false,
   }
 }

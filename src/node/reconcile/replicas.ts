@@ -8,19 +8,18 @@ import type { Pass } from './pass.js'
  */
 export function reconcileReplicas(pass: Pass): void {
   const counts: NodeAction[] = []
-  const { thisNode, actions, led } = pass
-  pass.version.chains.forEach((row) => {
-    const isHeld = row.holders.includes(thisNode)
-    if (isHeld) pass.holdsCopy = true
-    if (row.localIntent !== undefined) local(pass, row, isHeld, actions)
-    if (row.leader !== thisNode) return
-    led.push(row)
-    if (row.desiredReplicas !== undefined) count(pass, row, row.desiredReplicas, counts)
+  const { version, thisNode, actions, draining } = pass
+  // Where a node drains, copies that were enough are not.
+  const chains = draining.size === 0 ? version.unsettledChains : version.chains
+  chains.forEach((row) => {
+    if (row.localIntent !== undefined) local(pass, row, actions)
+    if (row.leader === thisNode && row.desiredReplicas !== undefined) count(pass, row, row.desiredReplicas, counts)
   })
   for (const action of counts) actions.push(action)
 }
 
-function local({ version, thisNode, isDraining }: Pass, row: ChainRow, isHeld: boolean, actions: NodeAction[]): void {
+function local({ version, thisNode, isDraining }: Pass, row: ChainRow, actions: NodeAction[]): void {
+  const isHeld = row.holders.includes(thisNode)
   if (row.localIntent === 'drop') {
     if (isHeld) actions.push({ type: 'drop_replica', chain: row.chain })
   } else if (!isHeld && !isDraining && !version.isCordoned) {

@@ -17,17 +17,17 @@ const rounding = 1e-9
  * Seventh arm: the worst copy of a chain that this node leads gives way to a node that is clearly better, in the order of the
  * chains (N-55 to N-57, N-62 to N-64).
  */
-export function reconcilePlacement({ version, actions, evicted, led }: Pass, scoring: Scoring | undefined): void {
+export function reconcilePlacement({ version, thisNode, actions, evicted }: Pass, scoring: Scoring | undefined): void {
   if (scoring === undefined) return
   const { cooldownMs } = version.configuration.scheduler
-  for (const row of led) {
+  version.chains.forEach((row) => {
     const { chain } = row
-    if (evicted.has(chain) || isCoolingDown(row, version.now, cooldownMs)) continue
+    if (row.leader !== thisNode || evicted.has(chain) || isCoolingDown(row, version.now, cooldownMs)) return
     const victim = victimOf(row, scoring, version.configuration.scheduler)
-    if (victim === undefined) continue
+    if (victim === undefined) return
     actions.push({ type: 'request_eviction', chain, victim })
     evicted.add(chain)
-  }
+  })
 }
 
 interface Thresholds {

@@ -37,7 +37,7 @@ export class CommandQueue {
   readonly #blocked: (readonly Asked[])[] = []
   #groups = 0
   #blockedGroups = 0
-  #scheduled: NodeJS.Immediate | undefined
+  #isScheduled = false
 
   constructor(options: CommandQueueOptions) {
     this.#options = options
@@ -57,8 +57,10 @@ export class CommandQueue {
 
   /** In the next turn: what is asked in this one goes together. */
   #schedule(): void {
-    this.#scheduled ??= setImmediate(() => {
-      this.#scheduled = undefined
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
       const { mostGroups } = this.#options
       while (this.#groups < mostGroups && this.#ready.size > 0) void this.#runGroup(this.#take())
       while (this.#blockedGroups < mostGroups && this.#blocked.length > 0) void this.#runBlocked()

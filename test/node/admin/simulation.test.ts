@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { decodeSimulationView, encodeSimulationView, simulate } from '../../../src/node/admin/simulation.js'
 import type { IceProposal } from '../../../src/node/admin-event.js'
 import type { NodeSnapshot } from '../../../src/node/snapshot.js'
+import { TestNode } from '../support/node.js'
 import { chain, daemon, migration, node, view } from './support/operators.js'
 
 const everyNode = [node(1), node(2), node(3)]
@@ -199,5 +200,27 @@ describe('a simulation', () => {
     expect(() => decodeSimulationView({ ...document, node: 7 })).toThrow(
       expect.objectContaining({ code: 'invalid_input', data: expect.objectContaining({ field: 'node' }) }),
     )
+  })
+
+  it.each<IceProposal>([
+    { type: 'force_evict_replica', chain: chain(16), victim: node(3) },
+    { type: 'force_evict_replica', chain: chain(16), victim: node(9) },
+    { type: 'force_cutover', chain: chain(16), target: node(2) },
+    { type: 'force_cutover', chain: chain(16), target: node(9) },
+  ])('[N-342] of %j names what reconciliation then acts on', (proposal) => {
+    const leader = new TestNode({ thisNode: node(2) })
+    leader.tick(1000)
+    leader.fold(
+      { type: 'replica_became_holder_and_leader', chain: chain(16), holder: node(2) },
+      { type: 'replica_update', change: 'added', chain: chain(16), holder: node(3) },
+    )
+    const { affectedNodes, affectedReplicas } = simulate(leader.snapshot(), proposal)
+    leader.admin(proposal)
+    const acted = leader.pass().map((action) => {
+      if (action.type === 'request_eviction') return [action.chain, action.victim]
+      return action.type === 'request_placement' ? [action.chain, action.target] : [action.type]
+    })
+    expect(acted).toEqual([[affectedReplicas[0], affectedNodes[0]]])
+    expect([affectedReplicas, affectedNodes].map(({ length }) => length)).toEqual([1, 1])
   })
 })

@@ -261,12 +261,16 @@ describe('forgetting', () => {
     // One by one from now on, and less and less often.
     await room.pass(62)
     expect([tasksOf(room), calls.slice(1)]).toEqual([[first], [[first], [second], [third]]])
-    await room.pass(100)
+    await room.pass(50)
     expect(calls).toHaveLength(4)
-    const later = await room.tasks.submit({ kind: 'work' })
-    await room.pass(80)
+    // Some of these are due right when the first is looked at again.
+    for (let second = 0; second < 10; second += 1) {
+      await room.tasks.submit({ kind: 'work' })
+      await room.pass(1)
+    }
+    await room.pass(140)
     expect(tasksOf(room)).toEqual([first])
-    expect(calls.slice(4)).toEqual([[first], [later]])
+    expect(calls.slice(4).filter((call) => call.includes(first))).toEqual([[first]])
   })
 
   it('[T-358] an archive that does not answer is told of', async () => {

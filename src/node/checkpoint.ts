@@ -11,7 +11,7 @@ import { naturalSchema, textSchema } from './scalars.js'
 import { maintenanceStatuses, type MaintenanceStatus } from './vocabulary.js'
 
 /** Where a node stood in its maintenance, by the clock of the wall. */
-export interface MaintenanceFact {
+export interface MaintenanceCheckpoint {
   readonly type: 'maintenance'
   readonly node: NodeId
   readonly status: MaintenanceStatus
@@ -22,10 +22,10 @@ export interface MaintenanceFact {
 }
 
 /** What the loop folds again when it starts anew; every instant is one of the wall, in epoch milliseconds. */
-export type FactContent =
+export type CheckpointContent =
   /** What was wished. */
   | { readonly type: 'intent'; readonly event: IntentEvent | ObservedEvent }
-  | MaintenanceFact
+  | MaintenanceCheckpoint
   | { readonly type: 'freeze'; readonly untilMs: number }
   | { readonly type: 'cordon'; readonly node: NodeId }
   /** The gate of a daemon that has crashed is closed. */
@@ -37,21 +37,23 @@ export type FactContent =
     }
   /** Maintenance has paused the tasks of this process, and nobody else has. */
   | { readonly type: 'tasks_paused' }
+  /** How far the shared log of a cluster was read. */
+  | { readonly type: 'cluster_position'; readonly clusterId: string; readonly sequence: number }
 
 /** Something that must not be forgotten by a restart (N-402). The latest under a key is the one that counts. */
-export interface Fact {
+export interface Checkpoint {
   readonly key: string
-  /** Number of the change that wrote it: facts are folded in this order. */
+  /** Number of the change that wrote it: checkpoints are folded in this order. */
   readonly seq: number
-  readonly content: FactContent
+  readonly content: CheckpointContent
 }
 
 /** Tables of this file. */
-export interface FactRows {
-  readonly facts: Table<string, Fact>
+export interface CheckpointRows {
+  readonly checkpoints: Table<string, Checkpoint>
 }
 
-const contentSchema: v.GenericSchema<unknown, FactContent> = v.variant('type', [
+const contentSchema: v.GenericSchema<unknown, CheckpointContent> = v.variant('type', [
   strictSchema({ type: v.literal('intent'), event: stateEventSchema }),
   strictSchema({
     type: v.literal('maintenance'),
@@ -71,38 +73,39 @@ const contentSchema: v.GenericSchema<unknown, FactContent> = v.variant('type', [
     isCrashLooping: v.boolean(),
   }),
   strictSchema({ type: v.literal('tasks_paused') }),
+  strictSchema({ type: v.literal('cluster_position'), clusterId: nameSchema, sequence: naturalSchema }),
 ])
 const fields = { key: nameSchema, content: contentSchema }
 
-const defineEvent = eventDefiner<FactRows, unknown>()
+const defineEvent = eventDefiner<CheckpointRows, unknown>()
 const defineCommand = commandDefiner<unknown>()
-const defineRow = rowDefiner<FactRows, unknown>()
+const defineRow = rowDefiner<CheckpointRows, unknown>()
 
-export const factKept = defineEvent('fact_kept', {
+export const checkpointKept = defineEvent('checkpoint_kept', {
   fields,
-  evolve: (draft, { sequence: seq, key, content }) => draft.put(draft.tables.facts, key, { key, seq, content }),
+  evolve: (draft, { sequence: seq, key, content }) => draft.put(draft.tables.checkpoints, key, { key, seq, content }),
 })
 
-export const factForgotten = defineEvent('fact_forgotten', {
+export const checkpointForgotten = defineEvent('checkpoint_forgotten', {
   fields: { key: nameSchema },
-  evolve: (draft, { key }) => draft.put(draft.tables.facts, key, undefined),
+  evolve: (draft, { key }) => draft.put(draft.tables.checkpoints, key, undefined),
 })
 
-export const keepFact = defineCommand('fact_keep', {
+export const keepCheckpoint = defineCommand('checkpoint_keep', {
   fields,
   decide: (_view, { type: _, ...payload }, sequence) => ({
-    event: factKept.create(sequence, payload),
+    event: checkpointKept.create(sequence, payload),
     applied: sequence,
   }),
 })
 
-export const forgetFact = defineCommand('fact_forget', {
+export const forgetCheckpoint = defineCommand('checkpoint_forget', {
   fields: { key: nameSchema },
-  decide: (_view, { key }, sequence) => ({ event: factForgotten.create(sequence, { key }), applied: sequence }),
+  decide: (_view, { key }, sequence) => ({ event: checkpointForgotten.create(sequence, { key }), applied: sequence }),
 })
 
-export const factRow = defineRow('fact', {
+export const checkpointRow = defineRow('checkpoint', {
   fields: { seq: wholeNumberSchema(1), ...fields },
-  capture: ({ facts }) => facts.captured(),
-  restore: (draft, fact) => draft.put(draft.tables.facts, fact.key, fact),
+  capture: ({ checkpoints }) => checkpoints.captured(),
+  restore: (draft, checkpoint) => draft.put(draft.tables.checkpoints, checkpoint.key, checkpoint),
 })
