@@ -22,7 +22,7 @@ async function start(): Promise<{ readonly child: ChildProcess; readonly url: st
 /** One request, as a host sends it: it says by itself that it knows of tasks. */
 async function ask(url: string, method: string, params: Readonly<Record<string, unknown>>): Promise<DetailedTask> {
   const name = params['taskId'] ?? params['name']
-  const _meta = {
+  const envelope = {
     'io.modelcontextprotocol/protocolVersion': '2026-07-28',
     'io.modelcontextprotocol/clientInfo': { name: 'example', version: '1.0.0' },
     'io.modelcontextprotocol/clientCapabilities': { elicitation: {}, extensions: { [extension]: {} } },
@@ -36,7 +36,7 @@ async function ask(url: string, method: string, params: Readonly<Record<string, 
       'mcp-method': method,
       'mcp-name': String(name),
     },
-    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }),
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params: { ...params, _meta: envelope } }),
   })
   const { result, error } = (await response.json()) as { readonly result?: DetailedTask; readonly error?: unknown }
   if (result === undefined) throw new Error(JSON.stringify(error))

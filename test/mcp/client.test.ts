@@ -113,7 +113,7 @@ describe('the official client and its extension', () => {
     const outcomeOf = async (label: string): Promise<{ readonly status: string; readonly result?: unknown }> => {
       const resumed = await again.resumeTask(references[label] as never)
       const { outcome } = await resumed.settle()
-      return outcome as never
+      return outcome
     }
     expect(await outcomeOf('done')).toMatchObject({
       status: 'completed',
