@@ -69,7 +69,7 @@ export interface RestateProcess extends Pick<SessionRow, 'id' | 'kind' | 'fencin
 }
 
 /** How a feed is followed. */
-export interface FollowOptions {
+export interface FollowFeedOptions {
   /** The last place that is known; default 0, from the beginning. */
   readonly after?: number
   /** Ends the loop with its reason. */
@@ -182,7 +182,7 @@ export class RestateSession {
   }
 
   /** Follows the feed: every end once, in order, over outages of workers and engine shorter than `outageMs`. */
-  async *follow({ after = 0, signal = neverAborted }: FollowOptions = {}): AsyncGenerator<SessionEnd, void, void> {
+  async *follow({ after = 0, signal = neverAborted }: FollowFeedOptions = {}): AsyncGenerator<SessionEnd, void, void> {
     const { ingress, clock, outageMs } = this.#connection
     const follower = randomUUID()
     let place = after

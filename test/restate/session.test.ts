@@ -134,7 +134,7 @@ describe('a session on the engine', () => {
     await expect(session.signal(id, 'never')).rejects.toMatchObject({ code: 'process.already_terminal' })
   })
 
-  it('refuses what it does not know or cannot read, by the codes of every store', async () => {
+  it('refuses what it does not know or cannot read, by the codes of every store (R-11)', async () => {
     const session = newSession()
     await expect(session.cancel('nobody')).rejects.toMatchObject({ code: 'process.unknown' })
     await expect(session.progress('nobody', -1)).rejects.toMatchObject({
