@@ -1,10 +1,12 @@
 /**
  * The reconcile loop of a node: one tick (a thousand events folded, a pass, a snapshot) by the number of daemons and chains, the
- * tables beside copies of maps, what a daemon takes of memory, and commits of operators judged per second.
+ * tables beside copies of maps, what a daemon takes of memory, commits of operators judged per second, and events
+ * per second through the queue.
  */
 import type { Bench } from './harness.js'
 import { measureCopies } from './node/copies.js'
 import { measureMemory } from './node/memory.js'
+import { measureQueue } from './node/queue.js'
 import { measureTicks } from './node/ticks.js'
 import { measureVerification } from './node/verify.js'
 import type { Part } from './tasks.js'
@@ -17,6 +19,7 @@ const bench: Bench = {
       await measureTicks(options),
       await measureCopies(options),
       measureVerification(options),
+      await measureQueue(options),
     ]
     return {
       name: 'node',

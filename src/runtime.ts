@@ -95,6 +95,16 @@ interface InspectedParts {
   readonly journal: () => Lane['position']
   /** Epoch milliseconds by its clock. */
   readonly nowMs: () => number
+  /** Its node, if it has one. */
+  readonly node: LocalNode | undefined
+}
+
+/** What a door needs of a runtime that keeps time of its own beside the rooms. */
+export interface DoorParts {
+  readonly clock: Clock
+  /** Goes with the runtime: no deadline outlives it. */
+  readonly deadlines: DeadlineQueue
+  readonly logger: Logger
 }
 
 /** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
@@ -110,6 +120,8 @@ export class Runtime implements AsyncDisposable {
   /** @internal For inspectors. */
   readonly inspected: InspectedParts
   readonly #node: LocalNode | undefined
+  /** @internal For doors that keep time. */
+  readonly forDoors: DoorParts
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
@@ -134,7 +146,8 @@ export class Runtime implements AsyncDisposable {
     this.#logger = logger
     this.#instruments = instruments
     const nowMs = (): number => clock.wallNow()
-    this.inspected = { inspection, dataDir, journal: () => lane.position, nowMs }
+    this.forDoors = { clock, deadlines, logger }
+    this.inspected = { inspection, dataDir, journal: () => lane.position, nowMs, node }
   }
 
   static async open(given: RuntimeOptions, openInspector?: OpenInspector): Promise<Runtime> {

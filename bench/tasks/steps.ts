@@ -21,7 +21,12 @@ const dbosTask = DBOS.registerWorkflow(
   { name: 'five steps' },
 )
 
-const silent = { info: () => {}, debug: () => {}, warn: () => {}, error: console.error }
+const silent = {
+  info: () => {},
+  debug: () => {},
+  warn: () => {},
+  error: (failure: unknown) => void process.stderr.write(`${String(failure)}\n`),
+}
 
 /** So many tasks, some at a time; microseconds for each. */
 async function costOf(count: number, width: number, runOne: () => Promise<unknown>): Promise<number> {

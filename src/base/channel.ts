@@ -50,10 +50,10 @@ export class Channel<Item> {
     return this.#isClosed
   }
 
-  /** Puts an item into the queue, unless it is full or somebody waits for room already. */
+  /** Puts an item into the queue, unless it is full, which it stays for as long as anybody waits for room. */
   trySend(item: Item): Sent {
     if (this.#isClosed) return 'closed'
-    if (this.size >= this.#capacity || this.#waiters.size > 0) return 'full'
+    if (this.size >= this.#capacity) return 'full'
     this.#put(item)
     return 'sent'
   }

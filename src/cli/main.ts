@@ -5,7 +5,6 @@ import { systemClock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
 import { adminHelpText } from './admin/command.js'
-import { runAdminCommand } from './admin/run.js'
 import { helpText, parseCommand, type Command, type RunCommand } from './command.js'
 import { showStatus } from './directory/status.js'
 import { tail } from './directory/tail.js'
@@ -36,8 +35,10 @@ async function main(args: readonly string[]): Promise<number> {
     case 'admin help':
       stdout.write(adminHelpText)
       return 0
-    case 'admin':
+    case 'admin': {
+      const { runAdminCommand } = await import('./admin/run.js')
       return runAdminCommand(command.command, { output: stdout, clock: systemClock })
+    }
     case 'version':
       stdout.write(`${packageVersion()}\n`)
       return 0

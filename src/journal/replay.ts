@@ -48,7 +48,7 @@ export function* replayParts(
   }
 }
 
-/** The records of frames that stand one behind the other in a file, at these offsets. Raises like {@link replayParts}. */
+/** The records of frames that follow one another in a file, at these offsets. Raises like {@link replayParts}. */
 export function readRecords(
   fileSystem: ReadableFiles,
   file: string,

@@ -341,7 +341,7 @@ async function verifyFile(file: OpenFile, { through, parts }: SnapshotFile): Pro
 
 /** Looks for the first of these parts of one file that is not what its place says. */
 async function verifyParts(file: OpenFile, parts: readonly PartPlace[]): Promise<Damage | undefined> {
-  for (const run of runsOf(parts)) {
+  for (const run of runsOf(parts.toSorted((one, other) => one.offset - other.offset))) {
     const [first] = run
     const last = run.at(-1)
     if (first === undefined || last === undefined) continue
@@ -363,7 +363,7 @@ function damageOf(bytes: Buffer, at: number, { offset, payloadBytes, rows }: Par
   return isAsSaid ? undefined : { offset, reason: 'decode_failure' }
 }
 
-/** Parts that stand one behind the other in a file, about as many as are read together. */
+/** Parts that follow one another in a file, near enough to be read together with what stands between them. */
 function* runsOf(parts: readonly PartPlace[]): Iterable<readonly PartPlace[]> {
   let run: PartPlace[] = []
   for (const part of parts) {
@@ -372,7 +372,7 @@ function* runsOf(parts: readonly PartPlace[]): Iterable<readonly PartPlace[]> {
       first !== undefined &&
       last !== undefined &&
       last.through === part.through &&
-      endOf(last) === part.offset &&
+      endOf(last) <= part.offset &&
       part.offset - first.offset < sliceBytes
     if (run.length > 0 && !goesOn) {
       yield run

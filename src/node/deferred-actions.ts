@@ -54,7 +54,7 @@ export class DeferredActions implements Disposable {
 }
 
 /** The kind of an action and what it is done to. */
-function keyOf(action: NodeAction): string {
+export function keyOf(action: NodeAction): string {
   return `${action.type} ${targetOf(action)}`
 }
 

@@ -13,7 +13,7 @@ import { createDeferred } from '../base/promises.js'
 import type { PendingAction } from './action.js'
 import type { Admission } from './admission.js'
 import type { NodeErrorData } from './errors.js'
-import { DeferredActions, type DeferredAction } from './deferred-actions.js'
+import { DeferredActions, keyOf, type DeferredAction } from './deferred-actions.js'
 import type { BackpressureEdge, Dispatcher } from './dispatch.js'
 import type { ActionDisposition } from './records.js'
 import { msUntil } from './scalars.js'
@@ -68,6 +68,9 @@ export interface ExecutorStats {
 /** Milliseconds between two looks at the depth while the cluster flag is up and nothing else happens. */
 const idlePollMs = 100
 
+/** So many are remembered of what cannot be carried out. */
+const mostUnsupported = 1024
+
 const chart = new ChartTable(executorMachine)
 
 /**
@@ -86,6 +89,8 @@ export class Executor {
   readonly #ended = createDeferred<void>()
   #place: Place<typeof executorMachine> = { value: 'waiting', context: {} }
   #isScheduled = false
+  /** What nothing here can carry out, and was recorded already. */
+  readonly #unsupported = new Set<string>()
   #poll: Deadline | undefined
   readonly #stats = {
     dispatched: 0,
@@ -210,6 +215,10 @@ export class Executor {
     const { gate, recorder } = this.#options
     gate.release(pending)
     this.#measure(this.depth)
+    if (StatewardError.is(thrown, 'node.unsupported') && this.#isKnownUnsupported(pending)) {
+      this.#stats.failed += 1
+      return
+    }
     const { reason, retryAfterMs } = failureOf(thrown)
     if (retryAfterMs === undefined) return this.#fail(pending, reason)
     if (!this.#putOff(pending, deferrals, retryAfterMs)) {
@@ -225,6 +234,15 @@ export class Executor {
     this.#stats.deferred += 1
     if (this.#deferred.add({ pending, deferrals: deferrals + 1 }, delayMs)) this.#stats.coalesced += 1
     return true
+  }
+
+  /** Reconciliation goes on asking for what cannot be done: it is recorded once for each kind and target. */
+  #isKnownUnsupported({ action }: PendingAction): boolean {
+    const key = keyOf(action)
+    if (this.#unsupported.has(key)) return true
+    if (this.#unsupported.size >= mostUnsupported) this.#unsupported.clear()
+    this.#unsupported.add(key)
+    return false
   }
 
   #fail(pending: PendingAction, reason: string): void {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { maintenanceChart, type MaintenancePlace, type ObservedMaintenance } from '../../machines/maintenance.js'
+import { maintenanceChart, type MaintenancePlace } from '../../machines/maintenance.js'
 import { strictSchema } from '../base/options.js'
 import { monotonicSchema, textSchema } from './scalars.js'
 import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
@@ -24,24 +24,16 @@ export type MaintenanceTransition =
   | { readonly status: Exclude<MaintenanceStatus, 'drain_failed'> }
   | { readonly status: 'drain_failed'; readonly reason: string }
 
-const since = { since: monotonicSchema }
-const isDrain = { isDrain: v.exactOptional(v.literal(true)) }
+const sinceField = { since: monotonicSchema }
+const drainField = { isDrain: v.exactOptional(v.literal(true)) }
 
 /** Accepts a {@link MaintenanceState}. */
 export const maintenanceStateSchema: v.GenericSchema<unknown, MaintenanceState> = v.variant('status', [
   strictSchema({ status: v.literal('active') }),
-  strictSchema({ status: v.literal('entering_maintenance'), ...since, deadline: monotonicSchema, ...isDrain }),
-  strictSchema({ status: v.literal('maintenance'), ...since, ...isDrain }),
-  strictSchema({ status: v.picklist(['exiting_maintenance', 'recovery']), ...since }),
-  strictSchema({ status: v.literal('drain_failed'), ...since, reason: textSchema }),
-])
-
-/** Accepts a {@link MaintenanceTransition}. */
-export const maintenanceTransitionSchema: v.GenericSchema<unknown, MaintenanceTransition> = v.variant('status', [
-  strictSchema({
-    status: v.picklist(['active', 'entering_maintenance', 'maintenance', 'exiting_maintenance', 'recovery']),
-  }),
-  strictSchema({ status: v.literal('drain_failed'), reason: textSchema }),
+  strictSchema({ status: v.literal('entering_maintenance'), ...sinceField, deadline: monotonicSchema, ...drainField }),
+  strictSchema({ status: v.literal('maintenance'), ...sinceField, ...drainField }),
+  strictSchema({ status: v.picklist(['exiting_maintenance', 'recovery']), ...sinceField }),
+  strictSchema({ status: v.literal('drain_failed'), ...sinceField, reason: textSchema }),
 ])
 
 /** What a place in the chart says. */
@@ -63,12 +55,28 @@ export function maintenanceOf({ value, context }: MaintenancePlace): Maintenance
   }
 }
 
+/** Where a node stands once it has become so; a drain is not known to last any longer. */
+export function stateAfter(target: MaintenanceTransition, at: MonotonicMs): MaintenanceState {
+  switch (target.status) {
+    case 'active':
+      return { status: target.status }
+    case 'entering_maintenance':
+      return { status: target.status, since: at, deadline: at }
+    case 'drain_failed':
+      return { status: target.status, since: at, reason: target.reason }
+    case 'maintenance':
+    case 'exiting_maintenance':
+    case 'recovery':
+      return { status: target.status, since: at }
+  }
+}
+
 /** Where an observed transition leads; `undefined` when it is no successor of where the node stands. */
 export function observed(
   place: MaintenancePlace,
   { status, ...state }: MaintenanceState,
 ): MaintenancePlace | undefined {
-  return maintenanceChart.move(place, { type: `observe_${status}`, state: state as ObservedMaintenance })
+  return maintenanceChart.move(place, { type: `observe_${status}`, state })
 }
 
 /** Where an earlier life had left the node; `undefined` when this one has gone on already. */
@@ -77,7 +85,7 @@ export function restored(
   { status, ...state }: MaintenanceState,
 ): MaintenancePlace | undefined {
   if (status === 'active') return place
-  return maintenanceChart.move(place, { type: `restore_${status}`, state: state as ObservedMaintenance })
+  return maintenanceChart.move(place, { type: `restore_${status}`, state })
 }
 
 /** Whether what runs on the node is to leave it: nothing new is taken, and what is there is stopped or moved. */

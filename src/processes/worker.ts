@@ -226,6 +226,8 @@ export class Worker {
    */
   hold(graceMs?: number): void {
     this.#isHeld = true
+    // What is pending when it claims again is found by a scan.
+    this.#forgetOffered()
     for (const run of this.#runs.values()) if (run.isRerunnable) run.close(graceMs)
   }
 
@@ -294,8 +296,7 @@ export class Worker {
   async #scan(report: { admitted: ProcessId[]; deferred: Deferral[] }, handedOver: Deferred<void>): Promise<void> {
     const { concurrency = 64 } = this.#options
     // It comes to them, too.
-    this.#offered.clear()
-    this.#offeredCount = 0
+    this.#forgetOffered()
     let cursor: WorkCursor | undefined
     do {
       // A worker that is full fetches no page: nobody would work on it.
@@ -459,7 +460,8 @@ export class Worker {
     const { processId } = run
     this.#runs.set(processId, run)
     silence(this.#follow(run))
-    if (this.#isClosed) run.close()
+    // It was claimed while that was decided.
+    if (this.#isClosed || (this.#isHeld && run.isRerunnable)) run.close()
   }
 
   async #follow(run: ProcessRun): Promise<void> {
@@ -562,6 +564,11 @@ export class Worker {
     if (before === undefined) this.#offered.set(kind, [record])
     else before.push(record)
     this.#offeredCount += 1
+  }
+
+  #forgetOffered(): void {
+    this.#offered.clear()
+    this.#offeredCount = 0
   }
 
   /** Takes what was offered, as far as there is room now, kind after kind. */

@@ -151,6 +151,11 @@ export class Tasks {
     return this.#starting !== undefined
   }
 
+  /** How many attempts may be at work here, and how many are. */
+  get slots(): { readonly limit: number; readonly taken: number } {
+    return this.#dispatcher.slots
+  }
+
   /** What is durable, with its indexes. */
   get projection(): TaskProjection {
     return this.authority.projection

@@ -5,6 +5,7 @@ import type { Logger } from '../../src/base/logger.js'
 import type { Meter } from '../../src/base/meter.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import * as laneLines from '../../src/lane/lines.js'
+import * as socketLines from '../../src/node/admin/socket/lines.js'
 import * as daemonLines from '../../src/node/daemon-lines.js'
 import * as loopLines from '../../src/node/loop-lines.js'
 import * as operationLines from '../../src/operations/operation-lines.js'
@@ -25,6 +26,7 @@ it('every line of the life of a service is on the page, at its level, and no oth
     ...Object.values(taskLines),
     ...Object.values(daemonLines),
     ...Object.values(loopLines),
+    ...Object.values(socketLines),
   ]
   const told = rows.filter(([first = '']) => ['debug', 'info', 'warn', 'error'].includes(first))
   expect(told.map((row) => row.join(' ')).toSorted()).toEqual(

@@ -219,6 +219,24 @@ describe('the executor', () => {
     expect(clock.pendingTimeouts).toBe(0)
   })
 
+  it('[N-415] records once what nothing here can carry out, however often it is asked for', async () => {
+    const executor = executorOf()
+    answer = () => {
+      throw new NodeError('node.unsupported', { action: 'pull_replica', needed: 'replica store' })
+    }
+    for (let pass = 0; pass < 5; pass += 1) {
+      executor.offer(pending(pull('a')))
+      executor.offer(pending(pull('b')))
+      await settle()
+    }
+    expect(failures.map(([id]) => id)).toEqual([1, 2])
+    expect(dispositions.map(([id, { status }]) => [id, status])).toEqual([
+      [1, 'failed'],
+      [2, 'failed'],
+    ])
+    expect(executor.stats.failed).toBe(10)
+  })
+
   it('[N-410] finishes what is queued when it is closed, and ends then', async () => {
     const executor = executorOf()
     for (let index = 0; index < 3; index += 1) executor.offer(pending(drop(String(index))))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { AvoidScope } from '../../src/node/admin-event.js'
 import { refusalOf } from '../../src/node/fold-admin.js'
-import { maintenanceOf } from '../../src/node/maintenance.js'
+import { maintenanceOf, type MaintenanceState } from '../../src/node/maintenance.js'
 import { isFrozen } from '../../src/node/state.js'
 import { blobId, chainId, daemon, daemonId, minute, nodeId, self, TestNode } from './support/node.js'
 
@@ -389,6 +389,6 @@ describe('what is known of peers, blobs and daemons', () => {
   })
 })
 
-function observed(node: typeof self, state: import('../../src/node/maintenance.js').MaintenanceState) {
+function observed(node: typeof self, state: MaintenanceState) {
   return { type: 'maintenance_transition_observed', node, state } as const
 }

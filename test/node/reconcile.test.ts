@@ -348,9 +348,7 @@ describe('maintenance of this node', () => {
       node.fold({
         type: 'maintenance_restored',
         state:
-          status === 'entering_maintenance'
-            ? { status, since: 0, deadline: minute }
-            : ({ status, since: 0, reason: '' } as never),
+          status === 'entering_maintenance' ? { status, since: 0, deadline: minute } : { status, since: 0, reason: '' },
       })
       node.intent(1, 'run')
       node.intent(2, 'run')

@@ -47,6 +47,7 @@ describe('following a ring (R5 to R8)', () => {
   it('[N-471] tells of what has left the ring before it was seen, at the start of an epoch too', () => {
     expect(seen(ring(first, 1, 2), ring(first, 5, 6))).toEqual([1, 2, [2, 4], 5, 6])
     expect(seen(ring(first, 3, 4))).toEqual([[0, 2], 3, 4])
+    expect(seen(ring(first, 1), ring(first, 3))).toEqual([1, [1, 2], 3])
     expect(seen(ring(first, 1), ring(second, 9))).toEqual([1, [0, 8], 9])
   })
 

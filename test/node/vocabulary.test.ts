@@ -54,9 +54,8 @@ describe('an admin event', () => {
     try {
       decodeAdminEvent(stored)
     } catch (error) {
-      expect(String((error as { data: { field: string } }).data.field).replaceAll('drainForMs', 'drain_for_ms')).toBe(
-        field,
-      )
+      const refused = error as { readonly data: { readonly field: string } }
+      expect(refused.data.field.replace('drainForMs', 'drain_for_ms')).toBe(field)
     }
   })
 

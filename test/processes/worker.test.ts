@@ -643,6 +643,27 @@ describe('what was just started [P-256]', () => {
     expect(scans.length).toBeGreaterThan(0)
   })
 
+  it('is not taken while the worker is held, also what was offered before', async () => {
+    const { run, began, finishAll } = held()
+    const worker = workerOf(run, { concurrency: 1 })
+    for (const id of ['a', 'b']) worker.offer(await open.registerProcess(engine(id, 'owner_bound')))
+    await settle()
+    worker.hold()
+    worker.offer(await open.registerProcess(engine('c')))
+    finishAll()
+    await worker.idle()
+    await settle()
+    expect(began).toEqual(['a'])
+    worker.release()
+    await worker.claimAndRunPending()
+    for (let ended = 0; ended < 2; ended += 1) {
+      await settle()
+      finishAll()
+    }
+    await worker.idle()
+    expect(began).toEqual(['a', 'b', 'c'])
+  })
+
   it('is left to a scan while it waits for something', async () => {
     await open.registerProcess(engine('p'))
     const kind = { type: 'timer', untilMs: clock.wallNow() + 1000 } as const

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
-import { createRuntime } from '../../src/index.js'
+import { createRuntime, defineProcess } from '../../src/index.js'
 import type { NodeId } from '../../src/node/ids.js'
 import { SimulatedClock } from '../../src/testing/index.js'
 
@@ -73,4 +73,65 @@ it('[N-460] takes tasks, operations and processes out of service with the node, 
   expect(status()).toBe('active')
   await runtime.close()
   expect(clock.pendingTimeouts).toBe(0)
+})
+
+it('[N-460] leaves tasks paused that somebody else has paused', async () => {
+  const clock = new SimulatedClock()
+  const runtime = await createRuntime({ clock, node: { thisNode, maintenance: { recoveryRampMs: 1000 } } })
+  const tick = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index += 1) {
+      clock.advance(500)
+      await settle()
+    }
+  }
+  await runtime.tasks.pauseEngine()
+  await runtime.node.submit({ type: 'admin_event', event: { type: 'enter_maintenance', node: thisNode } })
+  await tick(3)
+  expect(runtime.node.reader.read().localMaintenance.status).toBe('maintenance')
+  await runtime.node.submit({ type: 'admin_event', event: { type: 'exit_maintenance', node: thisNode } })
+  await tick(6)
+  expect(runtime.node.reader.read().localMaintenance.status).toBe('active')
+  expect(runtime.tasks.projection.engine.paused).toBe(true)
+  await runtime.close()
+})
+
+it('[N-460] hands processes over while it drains, and runs them again when it is back', async () => {
+  const clock = new SimulatedClock()
+  let starts = 0
+  let finish = (): void => {}
+  const book = defineProcess('book', { disposition: 'rerunnable' }, async (_, { signal }) => {
+    starts += 1
+    await new Promise<void>((resolve, reject) => {
+      finish = resolve
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+    })
+  })
+  const runtime = await createRuntime({
+    clock,
+    node: { thisNode, maintenance: { recoveryRampMs: 1000 } },
+    processes: { define: [book] },
+  })
+  const tick = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index += 1) {
+      clock.advance(500)
+      await settle(30)
+    }
+  }
+  const handle = await runtime.processes.start(book, undefined)
+  await settle()
+  expect(starts).toBe(1)
+  await runtime.node.submit({ type: 'admin_event', event: { type: 'enter_maintenance', node: thisNode } })
+  await tick(4)
+  expect(runtime.node.reader.read().localMaintenance.status).toBe('maintenance')
+  expect(runtime.jobs.size).toBe(0)
+  // It has not ended, and nobody works on it here.
+  expect((await handle.status()).status).toBe('running')
+  await tick(4)
+  expect(starts).toBe(1)
+  await runtime.node.submit({ type: 'admin_event', event: { type: 'exit_maintenance', node: thisNode } })
+  await tick(4)
+  expect(starts).toBe(2)
+  finish()
+  await handle.result()
+  await runtime.close()
 })

@@ -128,15 +128,15 @@ it(
     const first = await service.read()
     for (let minute = warmUp; minute < minutes; minute += 1) await service.liveMinute(minute)
     const last = await service.read()
-    if (isLong) console.log(JSON.stringify({ first, last }))
+    if (isLong) process.stdout.write(`${JSON.stringify({ first, last })}\n`)
     // It has forgotten most of what it did.
     expect(first.rows).toBeLessThan(2 * warmUp)
     expect(last.rows).toBe(first.rows)
     expect(last.timeouts).toBe(first.timeouts)
     expect(last.timers).toBeLessThanOrEqual(first.timers)
     expect(last.listeners).toBe(first.listeners)
-    // For code that is compiled meanwhile.
-    expect(last.heapBytes - first.heapBytes).toBeLessThan(1_500_000)
+    // For code that is compiled meanwhile. In a day there are 42,000 operations and 4,000 tasks: a row of each would be more.
+    expect(last.heapBytes - first.heapBytes).toBeLessThan(isLong ? 4_000_000 : 1_500_000)
     // Snapshots take twice what is in use at most.
     expect(last.directoryBytes).toBeLessThan(2 * first.directoryBytes)
   },

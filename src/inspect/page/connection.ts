@@ -86,7 +86,9 @@ export class Connection {
         this.#status.value = source.readyState === EventSource.CLOSED ? 'refused' : 'connecting'
     })
     for (const type of ['hello', 'entries', 'sample', 'changed', 'bye'] satisfies ServerMessage['type'][])
-      source.addEventListener(type, ({ data }: MessageEvent<string>) => this.#receive(JSON.parse(data) as ServerMessage))
+      source.addEventListener(type, ({ data }: MessageEvent<string>) =>
+        this.#receive(JSON.parse(data) as ServerMessage),
+      )
   }
 
   close(): void {

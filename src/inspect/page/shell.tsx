@@ -154,7 +154,11 @@ function TimeTravel(): JSX.Element | null {
   if (newest <= 1) return null
   return (
     <div class="travel" role="group" aria-label="Time travel">
-      <button type="button" disabled={(at ?? newest) <= oldest} onClick={() => refine({ at: Math.max(1, (at ?? newest) - 1) })}>
+      <button
+        type="button"
+        disabled={(at ?? newest) <= oldest}
+        onClick={() => refine({ at: Math.max(1, (at ?? newest) - 1) })}
+      >
         back
       </button>
       <input
@@ -165,7 +169,11 @@ function TimeTravel(): JSX.Element | null {
         aria-label="Entry of the stream"
         onInput={({ currentTarget }) => refine({ at: Number(currentTarget.value) })}
       />
-      <button type="button" disabled={at === undefined || at >= newest} onClick={() => refine({ at: (at ?? newest) + 1 })}>
+      <button
+        type="button"
+        disabled={at === undefined || at >= newest}
+        onClick={() => refine({ at: (at ?? newest) + 1 })}
+      >
         on
       </button>
       {at !== undefined && (
@@ -195,7 +203,7 @@ function useKeyboard(screens: readonly string[]): void {
       if (event.ctrlKey || event.metaKey || event.altKey) return
       const isWriting = event.target instanceof HTMLInputElement && event.target.type !== 'checkbox'
       if (event.key === 'Escape') {
-        if (isWriting) (event.target as HTMLInputElement).blur()
+        if (isWriting) event.target.blur()
         else goLive()
         return
       }

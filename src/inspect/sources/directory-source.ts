@@ -139,7 +139,7 @@ export class DirectorySource extends StreamSource {
       if (signal.aborted) return
       const [key, text] = [keyOf(row), JSON.stringify(row)]
       rows.set(key, text)
-      if (this.#rows.get(key) !== text) this.options.stream.push({ type: 'row', row })
+      if (this.#rows.get(key) !== text) this.options.stream.push({ type: 'row', row }, this.#seen !== undefined)
     }
     this.#rows = rows
     this.touch(views)

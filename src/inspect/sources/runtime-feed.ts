@@ -78,6 +78,7 @@ const processViews: readonly ViewName[] = [
   'entries',
 ]
 
+const nodeViews: readonly ViewName[] = ['node']
 const filledViews: readonly ViewName[] = ['list', 'overview']
 
 const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequence'])
@@ -85,7 +86,7 @@ const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequenc
 /** Tells a stream what happens in a runtime, from when somebody begins to look until nobody does any more. */
 export class RuntimeFeed implements Disposable {
   readonly #options: RuntimeFeedOptions
-  readonly #subscriptions: readonly Disposable[]
+  readonly #subscriptions: Disposable[]
   readonly #guard: ObserverGuard
   /** Items whose rows are to be told anew. */
   readonly #dirty = new Map<string, ItemRef>()
@@ -121,6 +122,8 @@ export class RuntimeFeed implements Disposable {
       }),
       runtime.tasks.authority.onCommit((commit) => this.#committed(commit)),
     ]
+    const node = runtime.inspected.node?.onSnapshot(() => options.onChange(nodeViews))
+    if (node !== undefined) this.#subscriptions.push(node)
     this.#backlog = this.#begin(actors)
     this.#schedule()
     void this.#lookAtProcesses()
@@ -139,7 +142,7 @@ export class RuntimeFeed implements Disposable {
     const put =
       (row: ItemRow): (() => void) =>
       () =>
-        stream.push({ type: 'row', row })
+        stream.push({ type: 'row', row }, false)
     for (const session of Array.from(runtime.sessions())) {
       for (const lost of session.lost) yield put(unfinishedRow(session.id, lost, false))
       for (const view of session.view.rows()) yield put(operationRow(session.id, view, shown))
@@ -148,11 +151,11 @@ export class RuntimeFeed implements Disposable {
     const ended: Task[] = []
     for (const task of Array.from(projection.tasks())) {
       if (task.progress.open > 0)
-        yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
+        yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) }, false)
       else ended.push(task)
     }
     for (const task of ended.slice(-mostEndedTasks)) {
-      yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) })
+      yield () => this.#options.stream.push({ type: 'row', row: taskRow(projection, task, shown) }, false)
     }
     for (const root of Array.from(runtime.inspected.inspection.roots)) yield () => actors.introduce(root)
     let left = mostIntroduced
@@ -269,6 +272,6 @@ export class RuntimeFeed implements Disposable {
         stream.push({ type: 'fact', topic: 'processes', name: eventType, items, data })
       }
     }
-    if (!this.#isDisposed) stream.push({ type: 'row', row: processRow(record, shown) })
+    if (!this.#isDisposed) stream.push({ type: 'row', row: processRow(record, shown) }, !this.#isFirstLook)
   }
 }

@@ -11,6 +11,7 @@ import type {
   ListRequest,
   ListView,
   OverviewView,
+  SlotRow,
   StreamEntry,
   View,
   ViewRequest,
@@ -18,6 +19,7 @@ import type {
 import { actionNames } from '../stream/protocol.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { jobRow } from '../views/item-rows.js'
+import { nodeView } from '../views/node.js'
 import type { InspectedState } from '../views/state.js'
 import { barriersOf } from '../views/waits.js'
 import { actOnRuntime } from './actions.js'
@@ -56,7 +58,7 @@ export class RuntimeSource extends StreamSource {
       stream: new InspectionStream({ clock, capacity, filter }),
       machines: new MachineTable(knownMachines),
       source: { type: 'runtime', name, isLive: true },
-      views: viewsOfRooms,
+      views: runtime.inspected.node === undefined ? viewsOfRooms : [...viewsOfRooms, 'node'],
       actions: actions ? actionNames : [],
       showsValues: shown.areShown,
       ...(lingerMs !== undefined && { lingerMs }),
@@ -117,8 +119,22 @@ export class RuntimeSource extends StreamSource {
   }
 
   protected override async otherView(request: ViewRequest): Promise<View> {
+    const { node } = this.#own.runtime.inspected
     if (request.view === 'overview') return this.#overview()
+    if (request.view === 'node' && node !== undefined) return nodeView(node, this.#own.shown, this.#state.nowMs())
     return stateView(this.#state, request, this.#own.runtime.inspected.dataDir)
+  }
+
+  /** Attempts of tasks, and the sessions that have a limit. */
+  #slots(): readonly SlotRow[] {
+    const { tasks } = this.#own.runtime
+    const rows: SlotRow[] = []
+    if (tasks.isDispatching) rows.push({ name: 'tasks', ...tasks.slots, waiting: tasks.projection.countIn('ready') })
+    for (const { id, operations, view } of this.#own.runtime.sessions()) {
+      const { maxConcurrent: limit, activeCount: taken } = operations
+      if (limit !== undefined) rows.push({ name: `session ${id}`, limit, taken, waiting: view.queuedCount })
+    }
+    return rows
   }
 
   #overview(): OverviewView {
@@ -143,7 +159,7 @@ export class RuntimeSource extends StreamSource {
       sessions: [...runtime.sessions()].length,
       barriers: [...barriersOf(this.#state)].length,
       questions: runtime.tasks.questions().length,
-      slots: [],
+      slots: this.#slots(),
       stream: { oldest, newest, dropped: stream.dropped, viewers: this.viewerCount, sample },
       ...(journal !== undefined && {
         journal: { status: runtime.health.status, nextSequence: journal.nextSequence, tail: journal.tailLength },

@@ -71,12 +71,12 @@ export class InspectionStream {
     return this.#dropped
   }
 
-  /** Adds an entry and gives it its number. */
-  push(body: EntryBody): void {
+  /** Adds an entry and gives it its number; one that tells what was so before anybody looked is no news. */
+  push(body: EntryBody, isNews = true): void {
     const entry = { ...body, n: this.ring.newest + 1, atMs: Math.trunc(this.#options.clock.wallNow()) } as StreamEntry
     if (this.#options.filter?.(entry) === false) return
     this.#actors.take(entry)
-    if (entry.type === 'row') this.#rows.put(entry.row)
+    if (entry.type === 'row') this.#rows.put(entry.row, isNews)
     const text = JSON.stringify(entry)
     if (text.length > longestEntry) return this.lose()
     this.ring.push(text)

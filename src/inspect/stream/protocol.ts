@@ -695,7 +695,8 @@ export interface NodeView {
 export interface DaemonRow {
   readonly row: ItemRow
   readonly desired: string
-  readonly restarts: number
+  /** Whether it may be started again: `idle`, `backing_off` or `crash_looping`. */
+  readonly restart: string
 }
 
 /** Something that was done on the node, or is to be. */

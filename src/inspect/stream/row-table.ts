@@ -93,17 +93,18 @@ export class RowTable {
     return { running, waiting }
   }
 
-  /** Takes a row in the place of what was known of its item. */
-  put(row: ItemRow): void {
+  /** Takes a row in the place of what was known of its item. What was so before anybody looked is no news, and no part of the flow. */
+  put(row: ItemRow, isNews = true): void {
     const key = keyOf(row)
     const { started, ended, failed } = this.#flow
     const isNew = !this.#live.has(key) && !this.#ended.has(key)
     const hasEnded = over.has(row.phase) && !this.#ended.has(key)
-    this.#flow = {
-      started: started + (isNew ? 1 : 0),
-      ended: ended + (hasEnded ? 1 : 0),
-      failed: failed + (hasEnded && row.phase === 'failed' ? 1 : 0),
-    }
+    if (isNews)
+      this.#flow = {
+        started: started + (isNew ? 1 : 0),
+        ended: ended + (hasEnded ? 1 : 0),
+        failed: failed + (hasEnded && row.phase === 'failed' ? 1 : 0),
+      }
     this.#live.delete(key)
     this.#ended.delete(key)
     const table = over.has(row.phase) ? this.#ended : this.#live

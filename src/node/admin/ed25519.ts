@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, randomFillSync, sign, verify, type KeyObject } from 'node:crypto'
+import { InvalidInputError } from '../../base/errors.js'
 import { textOf } from '../../base/options.js'
 import { hasSmallOrder } from './small-order.js'
 import { AdminError } from './errors.js'
@@ -64,8 +65,11 @@ export class KeyPair {
     this.#private = privateKey
   }
 
-  /** The key of a secret of 32 bytes, as {@link createSeed} makes one. */
+  /** The key of a secret of 32 bytes, as {@link createSeed} makes one. Raises `invalid_input`, which tells nothing of it. */
   static fromSeed(seed: Uint8Array): KeyPair {
+    if (!(seed instanceof Uint8Array) || seed.length !== seedBytes) {
+      throw new InvalidInputError({ subject: 'secret of a key', field: '$', reason: `not ${seedBytes} bytes` })
+    }
     const key = createPrivateKey({ key: Buffer.concat([privatePrefix, seed]), format: 'der', type: 'pkcs8' })
     const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
     return new KeyPair(spki.subarray(publicPrefix.length).toString('hex'), key)

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { decodeJson } from '../../base/decode.js'
-import { strictSchema, wholeNumberSchema } from '../../base/options.js'
+import { decode, decodeJson } from '../../base/decode.js'
+import { optionsSchema, strictSchema, wholeNumberSchema } from '../../base/options.js'
 import { labelSchema } from '../scalars.js'
 import type { OperatorId } from '../ids.js'
 import { VerifyingKey, type PublicKeyText } from './ed25519.js'
@@ -27,14 +27,22 @@ const mostOperators = 1024
 
 const mostFileBytes = 2 ** 20
 
+const operatorsSchema = v.pipe(
+  v.array(
+    optionsSchema<OperatorOptions>({ publicKey: v.string('not text'), name: v.optional(labelSchema) }),
+    'not a list of operators',
+  ),
+  v.maxLength(mostOperators, `more than ${mostOperators} operators`),
+)
+
 /** Who may administer: each operator by an id that follows from the public key. It never changes. */
 export class OperatorRegistry {
   readonly #operators: ReadonlyMap<string, { readonly operator: Operator; readonly key: VerifyingKey }>
 
-  /** Raises `admin.public_key_invalid` and, for a key that is named twice, `admin.operator_conflict`. */
-  constructor(operators: Iterable<OperatorOptions>) {
+  /** Raises `invalid_input`, `admin.public_key_invalid` and, for a key that is named twice, `admin.operator_conflict`. */
+  constructor(operators: readonly OperatorOptions[]) {
     const known = new Map<string, { readonly operator: Operator; readonly key: VerifyingKey }>()
-    for (const { publicKey, name } of operators) {
+    for (const { publicKey, name } of decode(operatorsSchema, operators, 'operators')) {
       const key = new VerifyingKey(publicKey)
       const operatorId = operatorIdOf(publicKey)
       if (known.has(operatorId)) throw new AdminError('admin.operator_conflict', { operatorId })

@@ -195,6 +195,11 @@ export class Dispatcher {
     })
   }
 
+  /** How many attempts may be at work, and how many are. */
+  get slots(): { readonly limit: number; readonly taken: number } {
+    return { limit: this.#resolved.concurrency, taken: this.#slots.taken }
+  }
+
   /** Attempts being started, at work or being finished. */
   get attemptCount(): number {
     return this.#attempts.size

@@ -1,6 +1,6 @@
 import { budgetDimension, type RunId, type TaskId } from '../../tasks/public.js'
 import { assertSame, type Comparison } from '../comparison.js'
-import { dimensions } from './intents.js'
+import { dimensions, taskKeys } from './intents.js'
 import type { TasksPort } from './port.js'
 import type { OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
@@ -32,8 +32,12 @@ export async function assertTasksAgreement(
       same({ type: wait?.subject?.type, end: wait?.end?.type }, { type, end }, `wait ${key} of run ${id}`)
     }
   }
+  for (const key of port.taskByKey === undefined ? [] : taskKeys) {
+    same(await port.taskByKey?.(key), oracle.keys.get(key), `the task of key ${key}`)
+  }
   for (const [id, { depth }] of oracle.tasks) {
     const taskId = id as TaskId
+    if (port.retryOf !== undefined) same(await port.retryOf(taskId), oracle.retries.get(id), `the retry of task ${id}`)
     const task = await port.task?.(taskId)
     if (port.task !== undefined) same(task && { depth: task.depth }, { depth }, `task ${id}`)
     if (port.dependencyGate !== undefined) {

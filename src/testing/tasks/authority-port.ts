@@ -1,6 +1,7 @@
 import { createMemoryJournal } from '../../journal/memory-journal.js'
 import { createRuntime, type Runtime } from '../../runtime.js'
 import type { TaskMutations, TaskProjection, Tasks } from '../../tasks/public.js'
+import { SimulatedClock } from '../simulated-clock.js'
 import type { TasksUnderTest } from './check.js'
 import type { TasksSystem } from './port.js'
 
@@ -29,6 +30,8 @@ export function tasksPort(of: Authority | Pick<Tasks, 'authority'>): TasksSystem
     step: (runId, key) => projection.step(runId, key),
     wait: (runId, key) => projection.wait(runId, key),
     dependencyGate: (taskId) => projection.dependencyGate(taskId),
+    taskByKey: (key) => projection.taskByKey(key),
+    retryOf: (taskId) => projection.retryOf(taskId),
     budget: (taskId, dimension) => projection.budget(taskId, dimension),
     reservations: () => projection.reservations(),
     ledger: (tenantId) => projection.ledger(tenantId),
@@ -40,7 +43,8 @@ export async function openTasks(): Promise<TasksUnderTest> {
   const store = createMemoryJournal()
   let runtime: Runtime
   const open = async (): Promise<TasksSystem> => {
-    runtime = await createRuntime({ store })
+    // Of its own accord nothing happens: what retention does is no command of the model.
+    runtime = await createRuntime({ store, clock: new SimulatedClock() })
     return tasksPort(runtime.tasks)
   }
   return {

@@ -12,14 +12,18 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       const depth = parent === undefined ? 0 : (state.tasks.get(parent)?.depth ?? 0) + 1
       const isRepeating = command.taskSpec.runPolicy.type !== 'once'
       const { atMs: createdAtMs } = command
+      const { key, retryOf } = command.taskSpec
       state.tasks.set(command.taskSpec.id, {
         parent,
         isCancelled: false,
         isRepeating,
-        forgotten: 0,
+        forgotten: [],
+        retryOf,
         depth,
         createdAtMs,
       })
+      if (key !== undefined) state.keys.set(key, command.taskSpec.id)
+      if (retryOf !== undefined) state.retries.set(retryOf, command.taskSpec.id)
       for (const { id } of command.runs ?? []) state.runs.set(id, freshRun(command.taskSpec.id))
       return
     }
@@ -95,21 +99,26 @@ export function applyTo(state: OracleState, command: PlainCommand): void {
       return
     case 'runs_forget': {
       const task = state.tasks.get(command.taskId)
-      if (task !== undefined) task.forgotten += command.runIds.length
-      for (const id of command.runIds) state.runs.delete(id)
+      for (const id of command.runIds) {
+        task?.forgotten.push(state.runs.get(id)?.state ?? '')
+        state.runs.delete(id)
+      }
       return
     }
     case 'tombstones_expire':
-      for (const id of command.taskIds) state.tombstones.delete(id)
+      for (const id of command.taskIds) {
+        state.tombstones.delete(id)
+        for (const [key, holder] of state.keys) if (holder === id) state.keys.delete(key)
+      }
       return
     case 'schedule_change':
       for (const id of command.dropped) state.runs.delete(id)
       for (const { id } of command.runs) state.runs.set(id, freshRun(command.taskId))
       return
     case 'dependency_declare': {
-      const set = state.prerequisites.get(command.taskId) ?? new Set()
-      for (const id of command.dependsOn) set.add(id)
-      state.prerequisites.set(command.taskId, set)
+      const { taskId, dependsOn, after = [] } = command
+      state.prerequisites.set(taskId, new Set([...(state.prerequisites.get(taskId) ?? []), ...dependsOn]))
+      state.followed.set(taskId, new Set([...(state.followed.get(taskId) ?? []), ...after]))
       return
     }
     case 'engine_pause':
@@ -190,7 +199,10 @@ function forgetTask(state: OracleState, id: string): void {
   for (const [run, { task }] of state.runs) if (task === id) state.runs.delete(run)
   for (const [key, { task }] of state.subscriptions) if (task === id) state.subscriptions.delete(key)
   for (const answer of state.early) if (answer.startsWith(id)) state.early.delete(answer)
+  const retryOf = state.tasks.get(id)?.retryOf
+  if (retryOf !== undefined && state.retries.get(retryOf) === id) state.retries.delete(retryOf)
   state.prerequisites.delete(id)
+  state.followed.delete(id)
   state.budgets.delete(id)
   state.tasks.delete(id)
   state.tombstones.add(id)

@@ -19,17 +19,22 @@ import type { PlainCommand } from './port.js'
 import type { OracleState } from './state.js'
 import { isFinal } from './tables.js'
 
+/** Ways on: towards the end of some run, and from failed tasks to those that do them again or come after them. */
+type Way = 'advance' | 'retry' | 'follow'
+
 /** Raw numbers that are turned into a command once it is known what would make sense. */
 export interface Intent {
-  readonly type: TaskCommand['type'] | 'advance'
+  readonly type: TaskCommand['type'] | Way
   /** Picks ids, amounts and states. */
   readonly dice: readonly number[]
   /** Whether to aim at something legal; otherwise the dice decide alone. */
   readonly isSensible: boolean
 }
 
-const weights: readonly (readonly [TaskCommand['type'] | 'advance', number])[] = [
+const weights: readonly (readonly [TaskCommand['type'] | Way, number])[] = [
   ['advance', 90],
+  ['retry', 26],
+  ['follow', 6],
   ['task_create', 6],
   ['run_create', 6],
   ['run_state_transition', 22],
@@ -77,12 +82,19 @@ const weights: readonly (readonly [TaskCommand['type'] | 'advance', number])[] =
   ['attempt_end', 14],
 ]
 
+/** What the ways lead to, sooner or later. */
+const commandBehind: Readonly<Partial<Record<string, CommandType>>> = {
+  retry: 'task_create',
+  follow: 'dependency_declare',
+}
+
 /** Intents, as often as what they lead to should come up; only towards these commands, all by default. */
 export function intentSteps(
   fc: typeof fastCheck,
   commands?: readonly CommandType[],
 ): readonly (readonly [weight: number, intent: fastCheck.Arbitrary<Intent>])[] {
-  const possible = weights.filter(([type]) => type === 'advance' || commands?.includes(type) !== false)
+  const isCommand = (type: TaskCommand['type'] | Way): type is TaskCommand['type'] => !(type in commandBehind)
+  const possible = weights.filter(([type]) => !isCommand(type) || commands?.includes(type) !== false)
   return possible.map(([type, weight]) => [
     weight,
     fc.record({
@@ -92,6 +104,9 @@ export function intentSteps(
     }),
   ])
 }
+
+/** Keys that tasks are submitted under. */
+export const taskKeys = ['k0', 'k1'] as const
 
 /** What budgets are given for. */
 export const dimensions = ['token', 'time:ms'] as const
@@ -173,7 +188,8 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
       const parent = c % 2 === 0 ? {} : { parentTaskId: taskId((d % 4) + 1) }
       const runs = e % 3 === 0 ? { runs: [{ id: run, scheduledAtMs: atMs + c }] } : {}
       const policy = a % 2 === 0 ? { runPolicy: { type: 'repeat', count: 9, intervalMs: 10 } as const } : {}
-      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...policy, ...parent }), ...runs, atMs }
+      const names = namesOf(dice, isSensible, oracle)
+      return { type, taskSpec: createTaskSpec({ id: task, kind: 'k', ...policy, ...parent, ...names }), ...runs, atMs }
     }
     case 'run_create':
       return {
@@ -258,8 +274,20 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
     }
     case 'task_cancel':
       return { type, taskId: task, atMs: atMs + (isSensible ? 200 : 0) }
-    case 'dependency_declare':
-      return { type, taskId: task, dependsOn: [taskId((b % 4) + 1), taskId((c % 4) + 1)].slice(d % 3), atMs }
+    case 'dependency_declare': {
+      const dependsOn = [taskId((b % 4) + 1), taskId((c % 4) + 1)].slice(d % 3)
+      const after = e % 2 === 0 ? {} : { after: [taskId((e % 4) + 1)] }
+      return { type, taskId: task, dependsOn, ...after, atMs }
+    }
+    case 'follow': {
+      const [failedOne = task] = failedOf(oracle, b)
+      return { type: 'dependency_declare', taskId: taskId((c % 4) + 1), dependsOn: [], after: [failedOne], atMs }
+    }
+    case 'retry': {
+      if (isSensible && failedOf(oracle, b).length === 0) return towardsFailure(oracle, atMs)
+      const names = namesOf(dice, isSensible, oracle)
+      return { type: 'task_create', taskSpec: createTaskSpec({ id: freeTask(oracle), kind: 'k', ...names }), atMs }
+    }
     case 'run_suspend':
       return { type, ...ofRun, ...fence, ...wild, ...(c % 2 === 0 && { reason: `r${d}` }) }
     case 'run_resume':
@@ -332,6 +360,59 @@ export function commandOf({ type, dice, isSensible }: Intent, oracle: OracleStat
       return beginOf(dice, isSensible, oracle, atMs)
     case 'attempt_end':
       return endOf(dice, isSensible, oracle, atMs)
+  }
+}
+
+/** The first task that never was. */
+function freeTask(oracle: OracleState): TaskId {
+  let number = 1
+  while (oracle.tasks.has(taskId(number)) || oracle.tombstones.has(taskId(number))) number += 1
+  return taskId(number)
+}
+
+/** The next step of the only run of a task towards its failure, or a task with one run. */
+function towardsFailure(oracle: OracleState, atMs: number): PlainCommand {
+  const [id, run] =
+    [...oracle.runs].find(
+      ([, { task, state }]) =>
+        !isFinal(state) && oracle.runsOf(task).length === 1 && oracle.tasks.get(task)?.isCancelled === false,
+    ) ?? []
+  if (id === undefined || run === undefined) {
+    const runs = [{ id: runId(20 + oracle.tasks.size + oracle.tombstones.size), scheduledAtMs: atMs }]
+    return { type: 'task_create', taskSpec: createTaskSpec({ id: freeTask(oracle), kind: 'k', key: 'k0' }), runs, atMs }
+  }
+  const ofRun = {
+    runId: id as RunId,
+    atMs,
+    ...(run.lease !== undefined && { fencingToken: run.lease.token }),
+  }
+  if (run.attempt !== undefined) {
+    return { type: 'attempt_finish', ...ofRun, attemptId: run.attempt as AttemptId, outcome: failed('no', 'terminal') }
+  }
+  const choices = next[run.state] ?? ['ready']
+  const newState = choices.includes('failed') ? 'failed' : (choices[0] ?? 'ready')
+  return { type: 'run_state_transition', ...ofRun, previousState: run.state as RunState, newState }
+}
+
+/** Tasks that have failed, another one first each time. */
+function failedOf(oracle: OracleState, first: number): readonly TaskId[] {
+  const failedOnes = [...oracle.tasks.keys()].filter((id) => oracle.phase(id) === 'failed') as TaskId[]
+  const place = first % Math.max(1, failedOnes.length)
+  return [...failedOnes.slice(place), ...failedOnes.slice(0, place)]
+}
+
+/** The key of a new task, and the failed one that it does again: with luck the key is that of the other. */
+function namesOf(
+  [, b = 0, c = 0, d = 0, e = 0]: readonly number[],
+  isSensible: boolean,
+  oracle: OracleState,
+): { readonly key?: string; readonly retryOf?: TaskId } {
+  const [retryOf] = isSensible ? failedOf(oracle, b) : [taskId((e % 4) + 1)]
+  const [keyOfFailed] = [...oracle.keys].find(([, holder]) => holder === retryOf) ?? []
+  const key = isSensible && c % 2 === 0 ? (keyOfFailed ?? taskKeys[b % 2]) : taskKeys[b % 2]
+  return {
+    ...(d % 3 > 0 && key !== undefined && { key }),
+    ...((isSensible || e % 3 === 0) && c % 4 > 0 && retryOf !== undefined && { retryOf }),
   }
 }
 

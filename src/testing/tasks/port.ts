@@ -15,6 +15,8 @@ type TasksReads = Pick<
   | 'step'
   | 'wait'
   | 'dependencyGate'
+  | 'taskByKey'
+  | 'retryOf'
   | 'budget'
   | 'reservations'
   | 'ledger'
@@ -32,11 +34,11 @@ type Answers = {
     : Awaitable<Reported<TasksReads[Name]>>
 }
 
-type ReportedAnswer<Answer> = Answer extends Iterable<infer Row> & object
-  ? Answer extends string
-    ? Answer
-    : Iterable<Reported<Row>>
-  : Reported<Answer>
+type ReportedAnswer<Answer> = Answer extends string
+  ? Answer
+  : Answer extends Iterable<infer Row> & object
+    ? Iterable<Reported<Row>>
+    : Reported<Answer>
 
 /**
  * What a system that is tested offers of {@link TasksSystem}: commands, and as much as there is to read, every answer at

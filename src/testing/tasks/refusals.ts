@@ -1,3 +1,4 @@
+import type { TaskSpec } from '../../tasks/public.js'
 import type { PlainCommand } from './port.js'
 import type { OracleRun } from './rows.js'
 import type { OracleState } from './state.js'
@@ -13,7 +14,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       if (orphan !== undefined) return orphan
       const firstRuns = command.runs?.map((run) => run.id) ?? []
       const isTaken = firstRuns.some((run) => state.runs.has(run)) || new Set(firstRuns).size < firstRuns.length
-      return isTaken ? 'run_already_exists' : undefined
+      return isTaken ? 'run_already_exists' : refusalOfNames(state, command.taskSpec)
     }
     case 'run_create': {
       const { id, taskId } = command.runInstance
@@ -97,6 +98,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
         if (left.isUsed(id)) return 'task_in_use'
         left.tasks.delete(id)
         left.prerequisites.delete(id)
+        left.followed.delete(id)
       }
       return undefined
     }
@@ -128,13 +130,18 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
         if (run.state !== 'scheduled') return 'previous_state_mismatch'
       }
       if (runs.some(({ id }) => state.runs.has(id))) return 'run_already_exists'
-      return had.length + task.forgotten - dropped.length + runs.length === 0 ? 'schedule_without_runs' : undefined
+      const left = had.length + task.forgotten.length - dropped.length + runs.length
+      return left === 0 ? 'schedule_without_runs' : undefined
     }
     case 'dependency_declare': {
-      const { taskId, dependsOn } = command
-      if (dependsOn.length === 0) return 'empty_dependency_list'
-      if ([taskId, ...dependsOn].some((id) => !state.tasks.has(id))) return 'unknown_task'
-      return dependsOn.some((id) => state.needs(id, taskId)) ? 'dependency_cycle' : undefined
+      const { taskId, dependsOn, after = [] } = command
+      const added = [...dependsOn, ...after]
+      if (added.length === 0) return 'empty_dependency_list'
+      if ([taskId, ...added].some((id) => !state.tasks.has(id))) return 'unknown_task'
+      const needed = new Set([...(state.prerequisites.get(taskId) ?? []), ...dependsOn])
+      const followed = [...(state.followed.get(taskId) ?? []), ...after]
+      if (followed.some((id) => needed.has(id))) return 'conflicting_dependency'
+      return added.some((id) => state.needs(id, taskId)) ? 'dependency_cycle' : undefined
     }
     case 'run_suspend': {
       const run = state.runs.get(command.runId)
@@ -247,6 +254,17 @@ function leaving(run: OracleRun, to: string): string | undefined {
   if (run.state === 'running' && to !== 'cancelled' && run.attempt !== undefined) return 'attempt_still_active'
   const keepsLease = to === 'retry_wait' || to === 'suspended' || (run.state === 'leased' && to === 'ready')
   return keepsLease && run.lease !== undefined ? 'lease_still_held' : undefined
+}
+
+/** A retry is of a failed task that was not retried, and takes over its key; any other key must be free. */
+function refusalOfNames(state: OracleState, { key, retryOf }: TaskSpec): string | undefined {
+  if (retryOf !== undefined) {
+    if (!state.tasks.has(retryOf)) return 'unknown_task'
+    if (state.phase(retryOf) !== 'failed') return 'retry_requires_failed'
+    if (state.retries.has(retryOf)) return 'already_retried'
+  }
+  const holder = key === undefined ? undefined : state.keys.get(key)
+  return holder === undefined || holder === retryOf ? undefined : 'key_in_use'
 }
 
 function refusalOfChild(state: OracleState, parentTaskId: string): string | undefined {

@@ -3,8 +3,10 @@ export interface OracleTask {
   readonly parent: string | undefined
   isCancelled: boolean
   readonly isRepeating: boolean
-  /** Runs that were forgotten while it stayed. */
-  forgotten: number
+  /** How the runs ended that were forgotten while it stayed. */
+  readonly forgotten: string[]
+  /** The failed task that it does again. */
+  readonly retryOf: string | undefined
   /** 0 without a parent. */
   readonly depth: number
   readonly createdAtMs: number

@@ -18,8 +18,14 @@ export class OracleState {
   /** Tasks that were forgotten and are still known to have been there. */
   readonly tombstones = new Set<string>()
   readonly runs = new Map<string, OracleRun>()
-  /** Tasks that a task waits for. */
+  /** Tasks that must have completed before a task. */
   readonly prerequisites = new Map<string, Set<string>>()
+  /** Tasks that must have ended before a task, however. */
+  readonly followed = new Map<string, Set<string>>()
+  /** The task that has a key, forgotten or not: of a task and its retries the last. */
+  readonly keys = new Map<string, string>()
+  /** The task that does a failed one again, by that one. */
+  readonly retries = new Map<string, string>()
   /** Budgets of exactly one task, by dimension. */
   readonly budgets = new Map<string, Map<string, OracleBudget>>()
   /** Open reservations, oldest first. */
@@ -61,23 +67,26 @@ export class OracleState {
 
   /** Whether prerequisites let a task run; that it may and that it has completed are kept apart (T-92). */
   gate(task: string): string {
-    const states = [...(this.prerequisites.get(task) ?? [])].map((prerequisite) => {
-      // What was forgotten has ended.
-      if (!this.tasks.has(prerequisite)) return 'open'
-      const runs = this.runsOf(prerequisite)
-      if (runs.some(({ state }) => !isFinal(state))) return 'waiting'
-      if (runs.some(({ state }) => state === 'completed')) return 'open'
-      return runs.length > 0 || this.tasks.get(prerequisite)?.isCancelled === true ? 'failed' : 'waiting'
-    })
-    if (states.includes('failed')) return 'failed'
-    return states.includes('waiting') ? 'waiting' : 'open'
+    // What was forgotten has ended.
+    const known = (ids: Iterable<string> = []) =>
+      [...ids].filter((id) => this.tasks.has(id)).map((id) => this.phase(id))
+    const needed = known(this.prerequisites.get(task))
+    if (needed.some((phase) => phase === 'failed' || phase === 'cancelled')) return 'failed'
+    return [...needed, ...known(this.followed.get(task))].includes('open') ? 'waiting' : 'open'
+  }
+
+  /** What has become of a task: its runs that were forgotten count. */
+  phase(task: string): 'open' | 'completed' | 'failed' | 'cancelled' {
+    const { isCancelled = false, forgotten = [] } = this.tasks.get(task) ?? {}
+    const states = [...forgotten, ...this.runsOf(task).map(({ state }) => state)]
+    if (!states.every(isFinal) || (states.length === 0 && !isCancelled)) return 'open'
+    if (states.includes('completed')) return 'completed'
+    return states.includes('failed') ? 'failed' : 'cancelled'
   }
 
   /** Whether a task can change no more. */
   hasEnded(task: string): boolean {
-    const { isCancelled = false, forgotten = 0 } = this.tasks.get(task) ?? {}
-    const runs = this.runsOf(task)
-    return runs.every(({ state }) => isFinal(state)) && (runs.length + forgotten > 0 || isCancelled)
+    return this.phase(task) !== 'open'
   }
 
   /** Whether something that has not ended refers to a task, or is below it. */
@@ -86,7 +95,8 @@ export class OracleState {
       if (!this.hasEnded(above) && !this.isLeftBehind(above, task)) return true
     }
     if ([...this.tasks.values()].some(({ parent }) => parent === task)) return true
-    if ([...this.prerequisites].some(([id, set]) => set.has(task) && !this.hasEnded(id))) return true
+    const waiting = [...this.prerequisites, ...this.followed]
+    if (waiting.some(([id, set]) => set.has(task) && !this.hasEnded(id))) return true
     return [...this.reservations.values()].some((reservation) => reservation.task === task)
   }
 
@@ -114,6 +124,7 @@ export class OracleState {
 
   /** Whether a task waits for another, over any number of steps. */
   needs(task: string, goal: string): boolean {
-    return task === goal || [...(this.prerequisites.get(task) ?? [])].some((next) => this.needs(next, goal))
+    const waitedFor = [...(this.prerequisites.get(task) ?? []), ...(this.followed.get(task) ?? [])]
+    return task === goal || waitedFor.some((next) => this.needs(next, goal))
   }
 }

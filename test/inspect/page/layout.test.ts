@@ -48,21 +48,30 @@ describe('the drawing of a chart', () => {
     expect(charts.length).toBeGreaterThanOrEqual(10)
   })
 
-  it.each(charts.map((chart) => [chart.id, chart] as const))('has nothing over each other and nothing outside: %s', (_, chart) => {
-    const drawing = drawMachine(chart)
-    expect(drawing.boxes.map(({ state }) => state.id).sort()).toEqual(chart.states.map(({ id }) => id).sort())
-    expect(faultsOf(drawing)).toEqual([])
-  })
+  it.each(charts.map((chart) => [chart.id, chart] as const))(
+    'has nothing over each other and nothing outside: %s',
+    (_, chart) => {
+      const drawing = drawMachine(chart)
+      expect(drawing.boxes.map(({ state }) => state.id).sort()).toEqual(chart.states.map(({ id }) => id).sort())
+      expect(faultsOf(drawing)).toEqual([])
+    },
+  )
 
   it.each(charts.map((chart) => [chart.id, chart] as const))('shows every transition once: %s', (_, chart) => {
     const drawing = drawMachine(chart)
-    const words = [...drawing.boxes.flatMap(({ inside }) => inside), ...drawing.arrows.flatMap(({ label }) => label.lines)].join(' ')
+    const words = [
+      ...drawing.boxes.flatMap(({ inside }) => inside),
+      ...drawing.arrows.flatMap(({ label }) => label.lines),
+    ].join(' ')
     const text = words.replaceAll('…', '')
     for (const { event } of chart.transitions) expect(text).toContain(event.slice(0, 30))
   })
 })
 
-const state = (id: string, more: Partial<MachineDefinition['states'][number]> = {}): MachineDefinition['states'][number] => ({
+const state = (
+  id: string,
+  more: Partial<MachineDefinition['states'][number]> = {},
+): MachineDefinition['states'][number] => ({
   id,
   key: id.split('.').at(-1) ?? id,
   type: 'atomic',

@@ -33,17 +33,9 @@ describe('whoever may not look', () => {
   })
 
   it('is refused by another name of this machine, as a page that rebinds its own would come', async () => {
-    for (const host of [
-      'evil.example',
-      'evil.example:80',
-      '127.0.0.1.evil.example',
-      '',
-      '0.0.0.0',
-      '[::ffff:127.0.0.1]',
-    ]) {
+    for (const host of ['evil.example', 'evil.example:80', '127.0.0.1.evil.example', '0.0.0.0', '[::ffff:127.0.0.1]']) {
       const { status, text } = await ask(url, { headers: { host } })
-      expect([host, status]).toEqual([host, host === '' ? status : 403])
-      expect(status).toBeGreaterThanOrEqual(400)
+      expect([host, status]).toEqual([host, 403])
       expect(text).not.toContain('script')
     }
   })

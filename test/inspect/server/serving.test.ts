@@ -140,6 +140,45 @@ describe('the inspector of a runtime', () => {
   })
 })
 
+it('counts as started what starts while somebody looks, and not what was there', async () => {
+  const { runtime, url } = await openRuntime()
+  const session = runtime.session('agent')
+  for (const number of [1, 2, 3]) await session.run({ kind: tool, displayName: `${number}` }, () => 1).outcome
+  await using following = new Following(url)
+  await following.until(({ entries }) => entries.filter(({ type }) => type === 'row').length === 3)
+  await session.run({ kind: tool, displayName: '4' }, () => 1).outcome
+  const samples = () => following.messages.flatMap((message) => (message.type === 'sample' ? [message.sample] : []))
+  await following.until(() => samples().some(({ ended }) => ended > 0))
+  expect(samples().reduce((sum, { started }) => sum + started, 0)).toBe(1)
+  expect(samples().reduce((sum, { ended }) => sum + ended, 0)).toBe(1)
+})
+
+it('shows how full the slots are', async () => {
+  const { runtime, url } = await openRuntime({ tasks: { concurrency: 3 } })
+  const forever = (): Promise<never> => new Promise(() => {})
+  const session = runtime.session('agent', { maxConcurrent: 1, whenFull: 'queue' })
+  session.run({ kind: tool, displayName: 'one' }, forever)
+  session.run({ kind: tool, displayName: 'two' }, forever)
+  runtime.tasks.handle('report', forever)
+  await runtime.tasks.start()
+  await session.flush()
+  expect((await view(url, { view: 'overview' })).slots).toEqual([
+    { name: 'tasks', limit: 3, taken: 0, waiting: 0 },
+    { name: 'session agent', limit: 1, taken: 1, waiting: 1 },
+  ])
+})
+
+it('shows the node of a runtime that has one', async () => {
+  const { url } = await openRuntime({ node: { thisNode: '00000000000000a1' as never } })
+  expect((await hello(url)).views).toContain('node')
+  expect(await view(url, { view: 'node' })).toMatchObject({
+    name: '00000000000000a1',
+    daemons: [],
+    maintenance: [{ name: 'maintenance', status: 'active' }],
+    audit: [],
+  })
+})
+
 async function hello(url: URL): Promise<HelloMessage> {
   await using following = new Following(url)
   await following.until(({ messages }) => messages.length > 0)

@@ -45,6 +45,16 @@ describe('the admin socket', () => {
     await expect(stat(fixture.path)).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
+  it.each([
+    [{ path: '' }, 'path'],
+    [{ host: {} }, 'host'],
+    [{ idleMs: Number.NaN }, 'idleMs'],
+    [{ clock: {} }, 'clock'],
+    [{ mode: 0o666 }, 'mode'],
+  ])('refuses %j', async (options, field) => {
+    await expect(fixture.listen(options as object)).rejects.toMatchObject({ code: 'invalid_input', data: { field } })
+  })
+
   it('[N-362] is refused in a folder that others can enter, or that is none', async () => {
     await mkdir(dirname(fixture.path), { mode: 0o700 })
     for (const mode of [0o750, 0o705, 0o777]) {

@@ -44,6 +44,13 @@ describe('keys', () => {
     expect(anna.canSign).toBe(true)
   })
 
+  it.each([new Uint8Array(31), new Uint8Array(33), 'secret' as unknown as Uint8Array])(
+    'are made of 32 bytes and nothing else: %j',
+    (seed) => {
+      expect(() => KeyPair.fromSeed(seed)).toThrow(expect.objectContaining({ code: 'invalid_input' }))
+    },
+  )
+
   it('are made of what the source of randomness gives', () => {
     expect(createSeed((target) => target.fill(7))).toEqual(new Uint8Array(32).fill(7))
     expect(createSeed()).not.toEqual(createSeed())

@@ -359,6 +359,32 @@ describe('of several faults the first decides', () => {
   })
 })
 
+describe('what no node would read', () => {
+  it.each([
+    [{ type: 'cordon', node: 'a1' }, now],
+    [{ type: 'cordon' }, now],
+    [{ type: 'cordn', node: node(1) }, now],
+    [cordon, -1],
+    [cordon, 0.5],
+  ])('is not signed: %j at %d', (event, issuedAtMs) => {
+    expect(() => signAdminCommit(anna, event as AdminEvent, issuedAtMs)).toThrow(
+      expect.objectContaining({ code: 'invalid_input' }),
+    )
+    expect(() => proposeIceCommit(view, event as IceProposal, issuedAtMs)).toThrow(
+      expect.objectContaining({ code: 'invalid_input' }),
+    )
+  })
+})
+
+describe('a registry', () => {
+  it.each([[null], [[null]], [[{}]], [[{ publicKey: anna.publicKey, nme: 'anna' }]], [[{ publicKey: 7 }]]])(
+    'refuses %j',
+    (input) => {
+      expect(() => new OperatorRegistry(input as never)).toThrow(expect.objectContaining({ code: 'invalid_input' }))
+    },
+  )
+})
+
 describe('a verifier', () => {
   it('answers the same whenever it is asked, and changes nothing', () => {
     const commit = bundle(evict)

@@ -76,7 +76,7 @@ async function problemsOf(tasks: Tasks, notes: readonly Note[]): Promise<readonl
     if (!archived.has(taskId)) problems.push(`${taskId} was forgotten and not archived`)
     if (tombstone.key !== key || tombstone.status !== 'completed') problems.push(`the tombstone of ${taskId} is wrong`)
     const asked = await tasks.outcome(taskId).catch((error: unknown) => (error as { readonly code?: string }).code)
-    if (asked !== 'no_longer_retained') problems.push(`${taskId} was forgotten, and is ${String(asked)}`)
+    if (asked !== 'no_longer_retained') problems.push(`${taskId} was forgotten, and is ${JSON.stringify(asked)}`)
   }
   for (const { taskId } of ofKind('forgotten').values()) {
     if (projection.task(taskId) !== undefined) problems.push(`${taskId} is remembered again`)
@@ -85,7 +85,8 @@ async function problemsOf(tasks: Tasks, notes: readonly Note[]): Promise<readonl
     const { isWhole, spent, answers, open, completed } = value as Archived
     if (!isWhole || open > 0 || completed !== 1) problems.push(`${taskId} was archived before its end`)
     if (key !== 'flow') continue
-    if (spent.length !== 1 || spent[0]?.[0] !== cost || spent[0][1] !== 0) problems.push(`${taskId} has spent ${spent}`)
+    if (spent.length !== 1 || spent[0]?.[0] !== cost || spent[0][1] !== 0)
+      problems.push(`${taskId} has spent ${JSON.stringify(spent)}`)
     const given = answered.get(taskId)
     if (given !== undefined && answers[0] !== JSON.stringify(given.value)) {
       problems.push(`the answer to ${taskId} was archived as ${answers[0]}`)
@@ -142,7 +143,7 @@ it(
         new Set(notes.filter((note) => note.what === what).map(({ taskId }) => taskId)).size,
       ]),
     )
-    if (isLong) console.log(`${kills} kills, ${wave} waves of four flows: ${JSON.stringify(counts)}`)
+    if (isLong) process.stdout.write(`${kills} kills, ${wave} waves of four flows: ${JSON.stringify(counts)}\n`)
     for (const count of Object.values(counts)) expect(count).toBeGreaterThan(0)
   },
   timeout,

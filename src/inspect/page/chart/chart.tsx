@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import { useMemo } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import type { MachineDefinition } from '../../stream/protocol.js'
 import { drawMachine, type ArrowLine, type Point, type StateBox } from './layout.js'
 import { text } from './measure.js'
@@ -14,12 +14,25 @@ interface Properties {
 export function Chart({ machine, occupancy }: Properties): JSX.Element {
   const drawing = useMemo(() => drawMachine(machine), [machine])
   const lit = useMemo(() => litStates(machine, occupancy), [machine, occupancy])
+  const [isWhole, setWhole] = useState(false)
   const { width, height, boxes, arrows } = drawing
+  const size = isWhole ? { width: '100%' } : { width, height }
   return (
     <div class="chart" tabIndex={0} role="region" aria-label={`Chart ${machine.id}`}>
-      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={describe(machine, lit)}>
+      <button type="button" class="zoom" aria-pressed={isWhole} onClick={() => setWhole(!isWhole)}>
+        whole chart
+      </button>
+      <svg {...size} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={describe(machine, lit)}>
         <defs>
-          <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse">
+          <marker
+            id="arrow"
+            viewBox="0 0 8 8"
+            refX="7"
+            refY="4"
+            markerWidth="8"
+            markerHeight="8"
+            orient="auto-start-reverse"
+          >
             <path d="M0,0 L8,4 L0,8 z" />
           </marker>
         </defs>
@@ -39,13 +52,18 @@ export function Chart({ machine, occupancy }: Properties): JSX.Element {
 
 function State({ box, here }: { readonly box: StateBox; readonly here: number | undefined }): JSX.Element {
   const { state, x, y, width, height, notes, inside, isInitial } = box
-  const classes = ['state', `state-${state.type}`, here === undefined ? '' : 'lit'].filter(Boolean).join(' ')
+  const isInside = state.type === 'atomic' || state.type === 'final'
+  const classes = ['state', `state-${state.type}`, here === undefined ? '' : isInside ? 'lit here' : 'lit']
+    .filter(Boolean)
+    .join(' ')
   const line = (index: number): number => y + 6 + text.line * (index + 1) - 5
   return (
     <g class={classes} data-state={state.id} data-here={here}>
       <title>{state.description ?? state.id}</title>
       <rect x={x} y={y} width={width} height={height} rx={8} />
-      {state.type === 'final' && <rect class="inner" x={x + 3} y={y + 3} width={width - 6} height={height - 6} rx={6} />}
+      {state.type === 'final' && (
+        <rect class="inner" x={x + 3} y={y + 3} width={width - 6} height={height - 6} rx={6} />
+      )}
       {isInitial && <circle class="initial" cx={x} cy={y} r={5} />}
       <text class="name" x={x + 12} y={line(0)}>
         {state.key}
@@ -99,7 +117,10 @@ function curve(points: readonly Point[]): string {
 }
 
 /** States that something is in, and those around them, with how many. */
-function litStates(machine: MachineDefinition, occupancy: Readonly<Record<string, number>>): ReadonlyMap<string, number> {
+function litStates(
+  machine: MachineDefinition,
+  occupancy: Readonly<Record<string, number>>,
+): ReadonlyMap<string, number> {
   const parents = new Map(machine.states.map(({ id, parent }) => [id, parent]))
   const lit = new Map<string, number>()
   for (const [innermost, many] of Object.entries(occupancy)) {

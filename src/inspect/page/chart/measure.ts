@@ -6,9 +6,12 @@ function columnsOf(words: string): number {
   let columns = 0
   for (const character of words) {
     if (/\p{Mark}/u.test(character)) continue
-    columns += /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\u{1f300}-\u{1faff}]/u.test(character)
-      ? 2
-      : 1
+    columns +=
+      /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\u{1f300}-\u{1faff}]/u.test(
+        character,
+      )
+        ? 2
+        : 1
   }
   return columns
 }
@@ -20,7 +23,7 @@ export function widthOf(lines: readonly string[]): number {
 
 /** A text that is no longer than so many characters; what is cut off is said by an ellipsis. */
 export function cut(words: string, most: number): string {
-  const characters = [...words]
+  const characters = Array.from(words)
   return characters.length <= most ? words : `${characters.slice(0, most - 1).join('')}…`
 }
 

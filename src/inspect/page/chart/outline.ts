@@ -57,7 +57,12 @@ export function outline(machine: MachineDefinition): Outline {
       while (depth < source.length && depth < goal.length && source[depth] === goal[depth]) depth += 1
       const [container, from, to] = [source[depth - 1], source[depth], goal[depth]]
       // Regions of a parallel state are not left for each other: what aims from one into another re-enters the whole.
-      if (container === undefined || from === undefined || to === undefined || states.get(container)?.type === 'parallel') {
+      if (
+        container === undefined ||
+        from === undefined ||
+        to === undefined ||
+        states.get(container)?.type === 'parallel'
+      ) {
         push(inside, transition.source, target === transition.source ? text : `${text} → ${keyOf(states, target)}`)
         continue
       }

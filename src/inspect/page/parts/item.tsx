@@ -13,7 +13,11 @@ export function ItemLink({ item, name }: { readonly item: ItemRef; readonly name
   const at = place.value.at
   const plain: ItemRef = { type, id, ...(session !== undefined && { session }) }
   return (
-    <a class="item-link" href={hrefOf({ screen: 'item', item: plain, ...(at !== undefined && { at }) })} title={`${type} ${id}`}>
+    <a
+      class="item-link"
+      href={hrefOf({ screen: 'item', item: plain, ...(at !== undefined && { at }) })}
+      title={`${type} ${id}`}
+    >
       {name ?? id}
     </a>
   )

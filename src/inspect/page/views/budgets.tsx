@@ -18,7 +18,12 @@ export function Budgets(): JSX.Element {
               <li key={`${task.id} ${dimension}`}>
                 <ItemLink item={task} name={name} />
                 <span class="quiet">{dimension}</span>
-                <meter class="budget" value={consumed + reserved} max={Math.max(1, limit)} aria-label={`${dimension} used`} />
+                <meter
+                  class="budget"
+                  value={consumed + reserved}
+                  max={Math.max(1, limit)}
+                  aria-label={`${dimension} used`}
+                />
                 <span class={isExhausted ? 'error' : ''}>
                   {count(consumed)} spent, {count(reserved)} reserved of {count(limit)}
                   {isExhausted && ', exhausted'}

@@ -37,9 +37,23 @@ function Picture({ view }: { readonly view: GraphView }): JSX.Element {
   const { width, height, places, lines } = useMemo(() => arranged(view), [view])
   return (
     <div class="chart" tabIndex={0} role="region" aria-label="Task graph">
-      <svg width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`${view.nodes.length} tasks`}>
+      <svg
+        width={width}
+        height={height}
+        viewBox={`0 0 ${width} ${height}`}
+        role="img"
+        aria-label={`${view.nodes.length} tasks`}
+      >
         <defs>
-          <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse">
+          <marker
+            id="arrow"
+            viewBox="0 0 8 8"
+            refX="7"
+            refY="4"
+            markerWidth="8"
+            markerHeight="8"
+            orient="auto-start-reverse"
+          >
             <path d="M0,0 L8,4 L0,8 z" />
           </marker>
         </defs>
@@ -56,7 +70,13 @@ function Picture({ view }: { readonly view: GraphView }): JSX.Element {
   )
 }
 
-function Task({ node, place }: { readonly node: GraphNode; readonly place: { x: number; y: number } | undefined }): JSX.Element | null {
+function Task({
+  node,
+  place,
+}: {
+  readonly node: GraphNode
+  readonly place: { x: number; y: number } | undefined
+}): JSX.Element | null {
   if (place === undefined) return null
   const { row, gate, runs } = node
   return (
@@ -101,7 +121,11 @@ function arranged({ nodes, edges }: GraphView): {
   )
   const lines = drawn.map(({ from, to, type }) => {
     const { points = [] } = graph.edge(from, to, type) as { points?: readonly { x: number; y: number }[] }
-    return { name: `${type} ${from} ${to}`, type, path: points.map(({ x, y }, index) => `${index === 0 ? 'M' : 'L'}${x},${y}`).join(' ') }
+    return {
+      name: `${type} ${from} ${to}`,
+      type,
+      path: points.map(({ x, y }, index) => `${index === 0 ? 'M' : 'L'}${x},${y}`).join(' '),
+    }
   })
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number }
   return { width, height, places, lines }

@@ -95,11 +95,17 @@ function Facts({ view }: { readonly view: ItemView }): JSX.Element {
 }
 
 /** The chart of an item, lit where the item is, or where its actor was. */
-function OwnChart(properties: { readonly machine: string; readonly states: readonly string[]; readonly actor: string | undefined }): JSX.Element {
+function OwnChart(properties: {
+  readonly machine: string
+  readonly states: readonly string[]
+  readonly actor: string | undefined
+}): JSX.Element {
   const { machine, states, actor } = properties
   const { at } = place.value
   const shown = useView({ view: 'machine', machine })
-  const past = useView(at === undefined || actor === undefined ? undefined : { view: 'actors', machine, text: actor, at })
+  const past = useView(
+    at === undefined || actor === undefined ? undefined : { view: 'actors', machine, text: actor, at },
+  )
   const then = past.view?.rows.find((row) => row.actor === actor)?.states
   return (
     <section>
@@ -154,7 +160,8 @@ function Step({ row }: { readonly row: HistoryRow }): JSX.Element {
   return (
     <>
       {atMs !== undefined && <time class="quiet">{clockTime(atMs)}</time>} <strong>{name}</strong>{' '}
-      {sequence !== undefined && <span class="quiet">#{sequence}</span>} {item !== undefined && <ItemLink item={item} />}
+      {sequence !== undefined && <span class="quiet">#{sequence}</span>}{' '}
+      {item !== undefined && <ItemLink item={item} />}
       {data !== undefined && Object.keys(data).length > 0 && (
         <details>
           <summary class="quiet">data</summary>
@@ -174,7 +181,13 @@ const sayable: Readonly<Record<ActionName, boolean>> = {
   resume: false,
 }
 
-function Actions({ item, names }: { readonly item: ItemRef; readonly names: readonly ActionName[] }): JSX.Element | null {
+function Actions({
+  item,
+  names,
+}: {
+  readonly item: ItemRef
+  readonly names: readonly ActionName[]
+}): JSX.Element | null {
   const allowed = connection.hello.value?.actions ?? []
   const [said, setSaid] = useState('')
   const possible = names.filter((name) => allowed.includes(name) && sayable[name])

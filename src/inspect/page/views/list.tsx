@@ -66,7 +66,12 @@ interface ChoicesProperties<Name extends ItemPhase | ItemType> {
   readonly onChoose: (chosen: readonly string[]) => void
 }
 
-function Choices<Name extends ItemPhase | ItemType>({ name, all, chosen, onChoose }: ChoicesProperties<Name>): JSX.Element {
+function Choices<Name extends ItemPhase | ItemType>({
+  name,
+  all,
+  chosen,
+  onChoose,
+}: ChoicesProperties<Name>): JSX.Element {
   return (
     <fieldset class="choices">
       <legend class="hidden">{name}</legend>

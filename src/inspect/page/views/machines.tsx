@@ -40,7 +40,10 @@ export function Machine({ id }: { readonly id: string }): JSX.Element {
           <p class="notice">Nobody knows a chart with the name {id}.</p>
         ) : (
           <>
-            <Chart machine={view.machine} occupancy={at === undefined ? view.occupancy : occupancyOf(actors.view?.rows ?? [])} />
+            <Chart
+              machine={view.machine}
+              occupancy={at === undefined ? view.occupancy : occupancyOf(actors.view?.rows ?? [])}
+            />
             <h2>Actors</h2>
             <Answered of={actors}>{(answer) => <Actors rows={answer.rows} />}</Answered>
           </>

@@ -17,11 +17,11 @@ export function NodeScreen(): JSX.Element {
           <Fields of={view.details} />
           <h2>Daemons ({view.daemons.length})</h2>
           <ul class="plain lines">
-            {view.daemons.map(({ row, desired, restarts }) => (
+            {view.daemons.map(({ row, desired, restart }) => (
               <li key={row.id}>
                 <ItemLine row={row} />
                 <span class="quiet">
-                  should {desired}, started again {restarts} times
+                  should {desired}; starting again: {restart}
                 </span>
               </li>
             ))}

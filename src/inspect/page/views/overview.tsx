@@ -18,7 +18,7 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
   const rate = (pick: (sample: Sample) => number): number[] =>
     samples.slice(1).map((sample, index) => {
       const before = samples[index] ?? sample
-      return ((pick(sample) - pick(before)) * 1_000) / Math.max(1, sample.atMs - before.atMs)
+      return (pick(sample) * 1_000) / Math.max(1, sample.atMs - before.atMs)
     })
   const perSecond = (values: readonly number[]): string => `${(values.at(-1) ?? 0).toFixed(1)}/s`
   const [started, ended, failed] = [rate((of) => of.started), rate((of) => of.ended), rate((of) => of.failed)]
@@ -34,9 +34,19 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
         <Plot title="dropped" values={samples.map(({ dropped }) => dropped)} />
       </section>
       <section class="cards">
-        <PhaseCard title="Operations" counts={view.operations} type="operation" more={`${count(view.sessions)} sessions`} />
+        <PhaseCard
+          title="Operations"
+          counts={view.operations}
+          type="operation"
+          more={`${count(view.sessions)} sessions`}
+        />
         {view.tasks !== undefined && (
-          <PhaseCard title="Tasks" counts={view.tasks} type="task" more={view.tasks.isPaused ? 'dispatch is paused' : ''} />
+          <PhaseCard
+            title="Tasks"
+            counts={view.tasks}
+            type="task"
+            more={view.tasks.isPaused ? 'dispatch is paused' : ''}
+          />
         )}
         {view.processes !== undefined && <PhaseCard title="Processes" counts={view.processes} type="process" more="" />}
         <article class="card">
@@ -52,7 +62,11 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
             <h2>Slots</h2>
             <dl class="facts">
               {view.slots.map(({ name, limit, taken, waiting }) => (
-                <Fact key={name} name={name} value={`${count(taken)} of ${limit === null ? 'any' : count(limit)}, ${count(waiting)} in line`} />
+                <Fact
+                  key={name}
+                  name={name}
+                  value={`${count(taken)} of ${limit === null ? 'any' : count(limit)}, ${count(waiting)} in line`}
+                />
               ))}
             </dl>
           </article>
@@ -65,7 +79,10 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
               <Fact name="next record" value={count(view.journal.nextSequence)} />
               <Fact name="since the snapshot" value={count(view.journal.tail)} />
               {view.journal.owner !== undefined && (
-                <Fact name="owner" value={`${view.journal.owner.pid} on ${view.journal.owner.host}, ${view.journal.owner.standing}`} />
+                <Fact
+                  name="owner"
+                  value={`${view.journal.owner.pid} on ${view.journal.owner.host}, ${view.journal.owner.standing}`}
+                />
               )}
               {view.journal.brokenEnd !== undefined && <Fact name="broken end" value={view.journal.brokenEnd} />}
             </dl>
@@ -95,7 +112,12 @@ function Fact({ name, value }: { readonly name: string; readonly value: string }
   )
 }
 
-function PhaseCard(properties: { readonly title: string; readonly counts: Counts; readonly type: string; readonly more: string }): JSX.Element {
+function PhaseCard(properties: {
+  readonly title: string
+  readonly counts: Counts
+  readonly type: string
+  readonly more: string
+}): JSX.Element {
   const { title, counts, type, more } = properties
   return (
     <article class="card">

@@ -93,7 +93,12 @@ function Lanes({ entries }: { readonly entries: readonly StreamEntry[] }): JSX.E
   if (shown.length === 0) return <p class="quiet">No message yet.</p>
   return (
     <div class="chart" tabIndex={0} role="region" aria-label="Messages">
-      <svg width={width} height={height} role="img" aria-label={`${shown.length} messages between ${lanes.length} actors`}>
+      <svg
+        width={width}
+        height={height}
+        role="img"
+        aria-label={`${shown.length} messages between ${lanes.length} actors`}
+      >
         {lanes.map((lane) => (
           <g key={lane} class="lane">
             <text x={x(lane)} y={20} text-anchor="middle">
@@ -104,7 +109,14 @@ function Lanes({ entries }: { readonly entries: readonly StreamEntry[] }): JSX.E
           </g>
         ))}
         {shown.map((entry, index) => (
-          <Message key={entry.n} entry={entry} y={size.top + index * size.row + size.row / 2} x={x} lanes={lanes} width={width} />
+          <Message
+            key={entry.n}
+            entry={entry}
+            y={size.top + index * size.row + size.row / 2}
+            x={x}
+            lanes={lanes}
+            width={width}
+          />
         ))}
       </svg>
     </div>

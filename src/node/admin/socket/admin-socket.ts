@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { resolve } from 'node:path'
+import * as v from 'valibot'
 import type { Clock, TimeoutHandle } from '../../../base/clock.js'
 import { systemClock } from '../../../base/clock.js'
 import { decode } from '../../../base/decode.js'
@@ -7,12 +8,15 @@ import { faultFields } from '../../../base/error-details.js'
 import { messageOf, StatewardError } from '../../../base/errors.js'
 import type { Logger } from '../../../base/logger.js'
 import { guardedLogger } from '../../../base/observers.js'
+import { durationSchema, nameSchema, optionsSchema, portSchema } from '../../../base/options.js'
+import { clockSchema, loggerSchema } from '../../../base/ports.js'
 import type { NodeSnapshot } from '../../snapshot.js'
 import { decodeCommit, type SignedAttempt } from '../commit-document.js'
 import { AdminError } from '../errors.js'
 import { encodeSimulationView } from '../simulation.js'
 import type { AdminVerifier } from '../verifier.js'
 import { LineReader } from './line-reader.js'
+import { requestFailed, socketFailed, socketOpened } from './lines.js'
 import { mostRequestBytes, receiptCodec, requestSchema, type AdminAnswer, type AdminReceipt } from './protocol.js'
 import { checkVacant, nameBeside, prepareSocketFolder, publishSocket, removeSocket } from './socket-path.js'
 
@@ -36,6 +40,14 @@ export interface AdminSocketOptions {
   /** Milliseconds that a connection may stay silent. Default 30,000. */
   readonly idleMs?: number
 }
+
+const optionsOfSocket = optionsSchema<AdminSocketOptions>({
+  path: nameSchema,
+  host: portSchema<AdminHost>(['submit', 'snapshot']),
+  logger: v.optional(loggerSchema),
+  clock: v.optional(clockSchema),
+  idleMs: v.optional(durationSchema),
+})
 
 /** Connections at once; there are few operators. */
 const mostConnections = 16
@@ -62,15 +74,16 @@ export class AdminSocket implements AsyncDisposable {
   /**
    * Opens the socket; a stale one, at which nobody listens any more, is replaced.
    *
-   * Raises `admin.no_operators`, `admin.socket_occupied`, `admin.socket_path_too_long`, `admin.file_exposed`, `admin.file_unusable`.
+   * Raises `invalid_input`, `admin.no_operators`, `admin.socket_occupied`, `admin.socket_path_too_long`, `admin.file_exposed`, `admin.file_unusable`.
    */
-  static async open({
-    path: given,
-    host,
-    logger,
-    clock = systemClock,
-    idleMs = 30_000,
-  }: AdminSocketOptions): Promise<AdminSocket> {
+  static async open(options: AdminSocketOptions): Promise<AdminSocket> {
+    const {
+      path: given,
+      host,
+      logger,
+      clock = systemClock,
+      idleMs = 30_000,
+    } = decode(optionsOfSocket, options, 'admin socket')
     if (host.verifier === undefined || host.verifier.operators.size === 0)
       throw new AdminError('admin.no_operators', {})
     const path = resolve(given)
@@ -88,7 +101,8 @@ export class AdminSocket implements AsyncDisposable {
     try {
       await listening(server, made)
       const identity = await publishSocket(made, path)
-      server.on('error', (error) => guarded.error({ ...faultFields(error) }, 'the admin socket failed'))
+      server.on('error', (error) => socketFailed(guarded, faultFields(error)))
+      socketOpened(guarded, { path, operators: host.verifier.operators.size })
       return new AdminSocket(path, server, connections, () => removeSocket(path, identity))
     } catch (cause) {
       server.close()
@@ -196,7 +210,7 @@ class Connection {
       return { type: 'receipt', receipt: receiptCodec.encode(receipt) }
     } catch (error) {
       if (StatewardError.is(error)) return { type: 'error', code: error.code, message: error.message }
-      logger.error({ ...faultFields(error) }, 'an admin request failed')
+      requestFailed(logger, faultFields(error))
       return { type: 'error', code: 'internal', message: 'the node failed to answer' }
     }
   }
