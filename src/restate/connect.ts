@@ -11,7 +11,7 @@ import { checkValue, decodeValue, encodeValue } from '../work/values.js'
 import { RestateAdmin, type RestateFault } from './admin.js'
 import { pause, RestateAttach, type AttachBounds } from './attach.js'
 import { feedService } from './feed.js'
-import { RestateIngress } from './ingress.js'
+import { RestateIngress, wasHeld } from './ingress.js'
 import { sessionService, statusOf, type SessionRow } from './session.js'
 import { startRequestOf } from './start.js'
 import {
@@ -189,6 +189,7 @@ export class RestateSession {
     let brokenSinceMs: number | undefined
     for (;;) {
       const request = { session: this.id, after: place, limit: 100 }
+      const askedMs = clock.monotonicNow()
       let page: FeedPage
       try {
         // Asked again after an outage, it is the same question.
@@ -200,6 +201,7 @@ export class RestateSession {
         if (!isPassing) throw thrown
         const now = clock.monotonicNow()
         // A connection that was silent for minutes dies of that; only what fails at once again is an outage.
+        if (wasHeld(thrown, now - askedMs)) brokenSinceMs = undefined
         brokenSinceMs ??= now
         if (now - brokenSinceMs >= outageMs) throw thrown
         await pause(clock, 100, signal)

@@ -170,5 +170,9 @@ describe('a session on the engine', () => {
     )
     await following
     expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    // What has come before the question is told at once: nothing more comes to wake it.
+    const late = session.follow({ after: 11, signal: AbortSignal.timeout(10_000) })
+    expect((await late.next()).value).toMatchObject({ seq: 12 })
+    await late.return()
   })
 })
