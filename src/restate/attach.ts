@@ -8,7 +8,7 @@ import { outputSchema } from '../processes/output.js'
 import { takeId } from '../processes/scalars.js'
 import type { ProcessAttach } from '../processes/work-driver.js'
 import { RestateError } from './errors.js'
-import { failedAnswer, reasonOf, type RestateIngress } from './ingress.js'
+import { failedAnswer, reasonOf, wasHeld, type RestateIngress } from './ingress.js'
 import { processService } from './session.js'
 import type { RestateAdmin } from './admin.js'
 
@@ -132,6 +132,7 @@ export class RestateAttach implements ProcessAttach {
     try {
       let sinceMs: number | undefined
       for (let delayMs = 25; ; delayMs = Math.min(2 * delayMs, 1000)) {
+        const askedMs = clock.monotonicNow()
         try {
           return await Promise.race([this.#attach(id, stop), faults.failed])
         } catch (thrown) {
@@ -144,6 +145,10 @@ export class RestateAttach implements ProcessAttach {
           const isUnknown = StatewardError.is(thrown, 'process.unknown')
           if (StatewardError.is(thrown) && !isUnknown) throw thrown
           const now = clock.monotonicNow()
+          if (wasHeld(thrown, now - askedMs)) {
+            sinceMs = undefined
+            delayMs = 25
+          }
           sinceMs ??= now
           const leftMs = sinceMs + (isUnknown && !tail.isStarted ? startGraceMs : outageMs) - now
           if (leftMs <= 0) throw isUnknown ? thrown : unreachable(id, thrown)

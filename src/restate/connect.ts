@@ -11,7 +11,7 @@ import { checkValue, decodeValue, encodeValue } from '../work/values.js'
 import { RestateAdmin, type RestateFault } from './admin.js'
 import { pause, RestateAttach, type AttachBounds } from './attach.js'
 import { feedService } from './feed.js'
-import { RestateIngress } from './ingress.js'
+import { RestateIngress, wasHeld } from './ingress.js'
 import { sessionService, statusOf, type SessionRow } from './session.js'
 import { startRequestOf } from './start.js'
 import {
@@ -69,7 +69,7 @@ export interface RestateProcess extends Pick<SessionRow, 'id' | 'kind' | 'fencin
 }
 
 /** How a feed is followed. */
-export interface FollowOptions {
+export interface FollowFeedOptions {
   /** The last place that is known; default 0, from the beginning. */
   readonly after?: number
   /** Ends the loop with its reason. */
@@ -182,13 +182,14 @@ export class RestateSession {
   }
 
   /** Follows the feed: every end once, in order, over outages of workers and engine shorter than `outageMs`. */
-  async *follow({ after = 0, signal = neverAborted }: FollowOptions = {}): AsyncGenerator<SessionEnd, void, void> {
+  async *follow({ after = 0, signal = neverAborted }: FollowFeedOptions = {}): AsyncGenerator<SessionEnd, void, void> {
     const { ingress, clock, outageMs } = this.#connection
     const follower = randomUUID()
     let place = after
     let brokenSinceMs: number | undefined
     for (;;) {
       const request = { session: this.id, after: place, limit: 100 }
+      const askedMs = clock.monotonicNow()
       let page: FeedPage
       try {
         // Asked again after an outage, it is the same question.
@@ -200,6 +201,7 @@ export class RestateSession {
         if (!isPassing) throw thrown
         const now = clock.monotonicNow()
         // A connection that was silent for minutes dies of that; only what fails at once again is an outage.
+        if (wasHeld(thrown, now - askedMs)) brokenSinceMs = undefined
         brokenSinceMs ??= now
         if (now - brokenSinceMs >= outageMs) throw thrown
         await pause(clock, 100, signal)

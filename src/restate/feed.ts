@@ -27,6 +27,3 @@ export function feedTail(retryPolicy: RetryPolicy) {
     options: { retryPolicy, journalRetention: 0 },
   })
 }
-
-/** What the tail of a worker is called by. */
-export type FeedTail = ReturnType<typeof feedTail>

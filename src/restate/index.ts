@@ -8,7 +8,7 @@ export {
   connectRestate,
   RestateSession,
   type ConnectRestateOptions,
-  type FollowOptions,
+  type FollowFeedOptions,
   type RestateConnection,
   type RestateHandle,
   type RestateProcess,

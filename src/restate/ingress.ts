@@ -86,6 +86,14 @@ export function reasonOf(thrown: unknown): string {
   return cause === undefined ? messageOf(thrown) : `${messageOf(thrown)}: ${messageOf(cause)}`
 }
 
+/** Milliseconds after which a call that broke had been taken by somebody. */
+const heldMs = 1000
+
+/** True for a call that was held before its connection broke, by a proxy for instance: that is no outage of the engine. */
+export function wasHeld(thrown: unknown, lastedMs: number): boolean {
+  return lastedMs >= heldMs && !reasonOf(thrown).includes('Connect Timeout')
+}
+
 /** The message within a body of JSON; any other body as it is. */
 function bodyText(body: string): string {
   try {

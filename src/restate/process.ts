@@ -62,9 +62,6 @@ export function processWorkflow(options: ProcessWorkflowOptions) {
   })
 }
 
-/** The workflow as a client calls it. */
-export type ProcessWorkflow = ReturnType<typeof processWorkflow>
-
 interface Ran {
   readonly output: AwaitOutput
   readonly fencingToken: number

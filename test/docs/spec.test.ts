@@ -12,10 +12,11 @@ const rooms: readonly SpecRoom[] = [
   { page: 'processes', letter: 'P' },
   { page: 'node', letter: 'N' },
   { page: 'mcp', letter: 'M' },
+  { page: 'restate', letter: 'R' },
 ]
 
 /** Pages whose numbers the tests cite, all of them. A page that is not here yet is still cited by older names. */
-const cited: readonly string[] = ['operations', 'tasks', 'processes', 'node', 'mcp']
+const cited: readonly string[] = ['operations', 'tasks', 'processes', 'node', 'mcp', 'restate']
 
 /** TypeScript below some folders; this check and its parts cite numbers that do not exist. */
 function sourcesIn(...folders: readonly string[]): TextFile[] {

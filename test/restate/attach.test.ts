@@ -89,6 +89,19 @@ describe('the wait of the engine (W13)', () => {
     expect(calls).toEqual(Array.from({ length: 4 }, () => '/restate/workflow/stateward_process/p/attach'))
   })
 
+  it('and a feed outlive connections that are cut now and then, each longer than an outage may last (R-6)', async () => {
+    const cut: Answer = (response) => void setTimeout(() => response.destroy(), 1100)
+    const options = { outageMs: 500 }
+    const page = { watermark: 1, entries: [{ seq: 1, processId: 'p', kind: 'k', output: success, endedAtMs: 1 }] }
+    const waited = await openEngine([cut, cut, ended], options)
+    const followed = await openEngine([cut, cut, saying(200, JSON.stringify(page))], options)
+    const [output, first] = await Promise.all([
+      waited.restate.attach.awaitTerminal('p'),
+      followed.restate.session('s').follow().next(),
+    ])
+    expect([output, first.value]).toEqual([success, page.entries[0]])
+  })
+
   it('asks again for what the engine does not know yet', async () => {
     const { restate, calls } = await openEngine([saying(404, '{}'), ended], { startGraceMs: 0 })
     expect(await restate.attach.awaitTerminal('p', { isStarted: true })).toEqual(success)

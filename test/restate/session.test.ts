@@ -134,7 +134,7 @@ describe('a session on the engine', () => {
     await expect(session.signal(id, 'never')).rejects.toMatchObject({ code: 'process.already_terminal' })
   })
 
-  it('refuses what it does not know or cannot read, by the codes of every store', async () => {
+  it('refuses what it does not know or cannot read, by the codes of every store (R-11)', async () => {
     const session = newSession()
     await expect(session.cancel('nobody')).rejects.toMatchObject({ code: 'process.unknown' })
     await expect(session.progress('nobody', -1)).rejects.toMatchObject({
@@ -170,5 +170,9 @@ describe('a session on the engine', () => {
     )
     await following
     expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    // What has come before the question is told at once: nothing more comes to wake it.
+    const late = session.follow({ after: 11, signal: AbortSignal.timeout(10_000) })
+    expect((await late.next()).value).toMatchObject({ seq: 12 })
+    await late.return()
   })
 })
