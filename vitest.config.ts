@@ -12,14 +12,16 @@ export default defineConfig({
       { find: /^stateward\/machines$/, replacement: source('machines/index.ts') },
       { find: /^stateward\/tasks$/, replacement: source('src/tasks/public.ts') },
       { find: /^stateward\/processes$/, replacement: source('src/processes/public.ts') },
-      { find: /^stateward\/postgres$/, replacement: source('src/processes/postgres/public.ts') },
-      { find: /^stateward\/(http|inspect|testing)$/, replacement: source('src/$1/index.ts') },
+      { find: /^stateward\/postgres$/, replacement: source('src/postgres-stores.ts') },
+      { find: /^stateward\/mcp\/v1$/, replacement: source('src/mcp/v1/index.ts') },
+      { find: /^stateward\/(http|inspect|mcp|restate|testing)$/, replacement: source('src/$1/index.ts') },
     ],
   },
   test: {
     include: ['test/**/*.test.ts'],
-    // They fetch other versions of Node and of the compiler (`npm run test:supported`), or need a browser (`npm run test:browser`).
-    exclude: [...configDefaults.exclude, 'test/supported/**', 'test/browser/**'],
+    // They need what this suite does not: other versions of Node and of the compiler (`npm run test:supported`), a browser
+    // (`npm run test:browser`), the official suite of MCP (`npm run test:mcp`), or a server (`npm run test:restate`).
+    exclude: [...configDefaults.exclude, 'test/{supported,browser,restate}/**', 'test/mcp/conformance/**'],
     // Tests start child processes and sync real files: forks give each file its own process to do so.
     pool: 'forks',
     // The files of one process share the modules that they import: reading them anew cost a third of the whole time.

@@ -99,6 +99,14 @@ interface InspectedParts {
   readonly node: LocalNode | undefined
 }
 
+/** What a door needs of a runtime that keeps time of its own beside the rooms. */
+export interface DoorParts {
+  readonly clock: Clock
+  /** Goes with the runtime: no deadline outlives it. */
+  readonly deadlines: DeadlineQueue
+  readonly logger: Logger
+}
+
 /** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
   /** What must run. */
@@ -112,6 +120,8 @@ export class Runtime implements AsyncDisposable {
   /** @internal For inspectors. */
   readonly inspected: InspectedParts
   readonly #node: LocalNode | undefined
+  /** @internal For doors that keep time. */
+  readonly forDoors: DoorParts
   readonly #lane: Lane
   readonly #sessions: SessionDirectory
   readonly #deadlines: DeadlineQueue
@@ -136,6 +146,7 @@ export class Runtime implements AsyncDisposable {
     this.#logger = logger
     this.#instruments = instruments
     const nowMs = (): number => clock.wallNow()
+    this.forDoors = { clock, deadlines, logger }
     this.inspected = { inspection, dataDir, journal: () => lane.position, nowMs, node }
   }
 

@@ -16,7 +16,7 @@ const floors: readonly (readonly string[])[] = [
   ['src/work'],
   ['src/operations', 'src/tasks', 'src/processes', 'src/node'],
   ['src'],
-  ['src/http', 'src/testing'],
+  ['src/http', 'src/testing', 'src/mcp', 'src/restate'],
   ['src/inspect'],
   ['src/create-runtime.ts'],
   ['src/index.ts', 'src/cli'],

@@ -30,7 +30,10 @@ export async function measureLists(url: string, { quick, progress }: BenchOption
         },
         { rounds: quick ? 1 : 5 },
       )
-      const [ofFew, ofMany] = [samples.few, samples.many].map((each) => (median(each) * 1000) / many) as [number, number]
+      const [ofFew, ofMany] = [samples.few, samples.many].map((each) => (median(each) * 1000) / many) as [
+        number,
+        number,
+      ]
       const growth = ofMany / ofFew
       growths.push(growth)
       ratios[`listGrowth_${kind}`] = growth

@@ -11,6 +11,7 @@ export type Tick = 'changed' | 'closed'
  */
 export class ChangeHub<Key> implements Disposable {
   readonly #entries = new Map<Key, Entry>()
+  readonly #listeners = new Set<(key: Key) => void>()
   #isClosed = false
 
   /** How many keys somebody follows. */
@@ -31,14 +32,22 @@ export class ChangeHub<Key> implements Disposable {
     })
   }
 
+  /** Tells of every key that changes, whoever follows it; several ticks may tell of one change. The listener must not throw. */
+  listen(listener: (key: Key) => void): Disposable {
+    this.#listeners.add(listener)
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) }
+  }
+
   /** Something under the key has changed. Never throws, and never runs what waiters do next. */
   notify(key: Key): void {
     this.#entries.get(key)?.change()
+    for (const listener of this.#listeners) listener(key)
   }
 
   /** Ends every wait with `closed`; later subscriptions are closed from the start. */
   close(): void {
     this.#isClosed = true
+    this.#listeners.clear()
     for (const entry of this.#entries.values()) entry.close()
     this.#entries.clear()
   }

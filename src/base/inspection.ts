@@ -1,4 +1,5 @@
 import type { AnyActorRef, InspectionEvent, Observer, Subscription } from 'xstate'
+import { messageOf } from './errors.js'
 import { silentLogger, type Logger } from './logger.js'
 import { guardedObserver } from './observers.js'
 
@@ -53,7 +54,14 @@ export class Inspection {
     const followed: FollowedRoot = { via, subscription: undefined }
     this.#roots.set(root, followed)
     if (this.#viewers.size > 0) attach(root, followed)
-    root.subscribe({ complete: () => this.#roots.delete(root) })
+    root.subscribe({
+      complete: () => this.#roots.delete(root),
+      // Its owner hears of it as well; without a listener of ours XState would throw it once more, at nobody.
+      error: (error) => {
+        this.#roots.delete(root)
+        this.#logger.debug({ error: messageOf(error) }, 'an actor broke that an inspector follows')
+      },
+    })
   }
 
   /** Tells a viewer of everything from now on, until the handle is disposed. What it throws is logged once. */
@@ -69,11 +77,7 @@ export class Inspection {
   }
 
   #attachAll(): void {
-    for (const [root, followed] of this.#roots) {
-      // One that broke tells nobody who only waits for its end.
-      if (root.getSnapshot()?.status === 'error') this.#roots.delete(root)
-      else attach(root, followed)
-    }
+    for (const [root, followed] of this.#roots) attach(root, followed)
   }
 
   #detachAll(): void {

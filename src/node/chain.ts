@@ -73,9 +73,9 @@ export class Chain<Row extends Pending> {
     return this.#failures
   }
 
-  /** Takes a record down; never throws and never waits. */
-  push(row: Row, atMs: number): void {
-    const { name, append, inFlight, onFailure } = this.#options
+  /** Takes a record down, by `append` where it is not appended as the others are; never throws and never waits. */
+  push(row: Row, atMs: number, append: AppendRecord<Row> = this.#options.append): void {
+    const { name, inFlight, onFailure } = this.#options
     this.#ring.push(row)
     if (!inFlight.begin()) {
       this.#lost += 1

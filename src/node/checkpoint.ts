@@ -37,6 +37,8 @@ export type CheckpointContent =
     }
   /** Maintenance has paused the tasks of this process, and nobody else has. */
   | { readonly type: 'tasks_paused' }
+  /** How far the shared log of a cluster was read. */
+  | { readonly type: 'cluster_position'; readonly clusterId: string; readonly sequence: number }
 
 /** Something that must not be forgotten by a restart (N-402). The latest under a key is the one that counts. */
 export interface Checkpoint {
@@ -71,6 +73,7 @@ const contentSchema: v.GenericSchema<unknown, CheckpointContent> = v.variant('ty
     isCrashLooping: v.boolean(),
   }),
   strictSchema({ type: v.literal('tasks_paused') }),
+  strictSchema({ type: v.literal('cluster_position'), clusterId: nameSchema, sequence: naturalSchema }),
 ])
 const fields = { key: nameSchema, content: contentSchema }
 

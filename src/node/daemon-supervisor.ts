@@ -35,7 +35,7 @@ export interface DaemonSupervisorOptions {
   readonly sink: SupervisorSink
   /** Milliseconds that a daemon has to end, unless its definition grants it less. */
   readonly stopGraceMs: number
-  /** Of a cluster: the fence of the lease under which a daemon runs here. */
+  /** Of a cluster: the fence of the lease under which a daemon runs here. One that has none is not started. */
   readonly fenceOf?: (daemon: DaemonId) => number | undefined
   readonly inspect?: Inspect
 }
@@ -93,6 +93,11 @@ export class DaemonSupervisor {
 
   isDefined({ id }: DaemonRef): boolean {
     return this.#definitions.has(id)
+  }
+
+  /** Whether code of a copy may still run. */
+  isRunning(daemon: DaemonId): boolean {
+    return this.#copies.has(daemon)
   }
 
   /** Copies whose code has not ended. */
@@ -164,6 +169,10 @@ export class DaemonSupervisor {
       this.#refused.add(id)
       throw new NodeError('node.unsupported', { action: `starting daemon ${name}`, needed: 'definition of it' })
     }
+    const { fenceOf } = this.#options
+    if (fenceOf !== undefined && fenceOf(id) === undefined) {
+      throw new NodeError('node.dispatch_failed', { reason: `this node has no lease for daemon ${name}` })
+    }
     const copy = this.#copies.get(id)
     if (copy === undefined) {
       if (definition.runner.adopt === undefined || this.#lookedFor.has(id)) return this.#run(this.#copyOf(definition))
@@ -184,10 +193,19 @@ export class DaemonSupervisor {
   stop(daemon: DaemonRef, graceMs: number, cause: StopCause = 'stopped'): void {
     const copy = this.#copies.get(daemon.id)
     if (copy === undefined) return this.#tell(daemon, { type: 'exited_cleanly', at: this.#now() })
-    if (copy.job.state === 'stopping') return
+    if (copy.job.state === 'stopping') {
+      if (cause === 'lease_lost') this.#hurry(copy, graceMs)
+      return
+    }
     const granted = Math.min(graceMs, copy.definition.graceMs ?? graceMs)
     this.#control(copy, { type: 'shutdown', gracePeriodMs: granted })
     copy.job.stop(cause, granted)
+  }
+
+  /** It is to end earlier than it was told. */
+  #hurry(copy: Copy, graceMs: number): void {
+    const deadline = this.#options.deadlines.after(graceMs, () => copy.running?.kill?.())
+    void copy.job.finished.then(() => deadline[Symbol.dispose]())
   }
 
   /** Tells every daemon something. */

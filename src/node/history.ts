@@ -82,6 +82,11 @@ const historyCatalogue = new Catalogue<HistoryTables, unknown, HistoryEvent, His
   rows: [chainRetentionRow, action.row, failure.row, audit.row, log.row, checkpointRow, adminMemoryRow],
 })
 
+/** One of its transactions. */
+type HistoryBatch = Parameters<
+  Parameters<EventStream<HistoryTables, unknown, HistoryEvent, HistoryCommand>['transact']>[0]
+>[0]
+
 /** A change of the checkpoints: what is kept from now on, and the keys of what counts no more. */
 export interface CheckpointChange {
   readonly keep?: readonly { readonly key: string; readonly content: CheckpointContent }[]
@@ -150,26 +155,36 @@ export class NodeHistory implements LaneStream {
     return latestMemory(this.#tables)
   }
 
-  /** Resolves with the number of the record once it is durable. Rejects with the errors of the lane. */
+  /**
+   * Resolves with the number of the record once it is durable, together with a change of what is not to be forgotten. Rejects with
+   * the errors of the lane.
+   */
   append<Name extends ChainName>(
     chain: Name,
     epoch: EpochId,
     atMs: number,
     record: ChainRecords[Name],
+    change: CheckpointChange = {},
   ): Promise<number> {
     // Which record goes with which command, the two schemas know.
     const command = { type: `${chain}_record`, epoch, atMs, record } as HistoryCommand
-    return this.#stream.transact((batch) => batch.take(command).sequence)
+    return this.#stream.transact((batch) => {
+      const { sequence } = batch.take(command)
+      this.#takeChange(batch, change)
+      return sequence
+    })
   }
 
   /** Resolves once the change is durable. Rejects with the errors of the lane. */
-  change({ keep = [], forget = [], accepted }: CheckpointChange): Promise<void> {
-    return this.#stream.transact((batch) => {
-      for (const key of forget) if (this.checkpoint(key) !== undefined) batch.take({ type: 'checkpoint_forget', key })
-      if (accepted !== undefined) batch.take({ type: 'admin_commit_accept', ...accepted })
-      for (const { key, content } of keep)
-        if (!this.#isKnown(key, content)) batch.take({ type: 'checkpoint_keep', key, content })
-    })
+  change(change: CheckpointChange): Promise<void> {
+    return this.#stream.transact((batch) => this.#takeChange(batch, change))
+  }
+
+  #takeChange(batch: HistoryBatch, { keep = [], forget = [], accepted }: CheckpointChange): void {
+    for (const key of forget) if (this.checkpoint(key) !== undefined) batch.take({ type: 'checkpoint_forget', key })
+    if (accepted !== undefined) batch.take({ type: 'admin_commit_accept', ...accepted })
+    for (const { key, content } of keep)
+      if (!this.#isKnown(key, content)) batch.take({ type: 'checkpoint_keep', key, content })
   }
 
   /** What says nothing new is not written again. */

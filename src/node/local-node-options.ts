@@ -10,6 +10,7 @@ import {
 } from '../base/options.js'
 import { AdminVerifier, type MigrationAborter, type MigrationSource } from './admin/index.js'
 import type { ChainRetention, ChainRetentions } from './chain-entry.js'
+import { resolveClusterOptions, type ClusterConfiguration, type NodeClusterOptions } from './cluster-options.js'
 import type { ControlSink } from './control-event.js'
 import { daemonDefinitionSchema, type DaemonDefinition } from './daemon-definition.js'
 import type { FoldEvent } from './fold-event.js'
@@ -37,6 +38,8 @@ export interface RuntimeNodeOptions extends NodeOptions {
   readonly control?: ControlSink
   /** Of a cluster: the fence of the lease that a daemon runs under. */
   readonly fenceOf?: (daemon: DaemonId) => number | undefined
+  /** What makes it one of several nodes: which of them runs what, and commands that all of them obey. */
+  readonly cluster?: NodeClusterOptions
   /** How much of each chain is kept. */
   readonly retention?: Partial<ChainRetentions>
   /** Told of everything that is folded, in order; folded again it comes to the same state, actions and snapshots. */
@@ -52,7 +55,7 @@ const retentionSchema = optionsSchema<ChainRetention>({ records: recordsSchema, 
 export const runtimeNodeSchema = portSchema<RuntimeNodeOptions>([])
 const anObjectSchema = portSchema<Record<string, unknown> & RuntimeNodeOptions>([])
 /** What a node is told beside its configuration. */
-type NodeParts = Omit<RuntimeNodeOptions, keyof NodeOptions>
+type NodeParts = Omit<RuntimeNodeOptions, keyof NodeOptions | 'cluster'> & { readonly cluster?: ClusterConfiguration }
 
 const partsSchema = optionsSchema<NodeParts>({
   daemons: v.optional(
@@ -72,6 +75,7 @@ const partsSchema = optionsSchema<NodeParts>({
   migrations: v.optional(portSchema<MigrationSource>(['migrations'])),
   control: v.optional(portSchema<ControlSink>(['emit'])),
   fenceOf: v.optional(functionSchema<(daemon: DaemonId) => number | undefined>()),
+  cluster: v.optional(v.custom<ClusterConfiguration>(() => true)),
   retention: v.optional(
     optionsSchema<Partial<ChainRetentions>>({
       action: v.optional(retentionSchema),
@@ -95,6 +99,7 @@ const partNames: readonly (keyof NodeParts)[] = [
   'migrations',
   'control',
   'fenceOf',
+  'cluster',
   'retention',
   'onFolded',
   'shutdownTimeoutMs',
@@ -107,7 +112,9 @@ export function resolveRuntimeNodeOptions(options: RuntimeNodeOptions): {
 } {
   const given = Object.entries(decode(anObjectSchema, options, 'node options'))
   const isPart = ([name]: [string, unknown]): boolean => (partNames as readonly string[]).includes(name)
-  const parts = decode(partsSchema, Object.fromEntries(given.filter(isPart)), 'node options')
+  const named = Object.fromEntries(given.filter(isPart))
+  const cluster = options.cluster === undefined ? {} : { cluster: resolveClusterOptions(options.cluster) }
+  const parts = decode(partsSchema, { ...named, ...cluster }, 'node options')
   const rest = Object.fromEntries(given.filter((entry) => !isPart(entry))) as unknown as NodeOptions
   return { configuration: resolveNodeOptions(rest), parts }
 }

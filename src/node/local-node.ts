@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import type { Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
-import { StatewardError } from '../base/errors.js'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
@@ -11,17 +11,18 @@ import { checkFunction, durationSchema, optionsSchema, wholeNumberSchema } from 
 import { createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import { NodeAdmissionGate } from './admission-gate.js'
-import { AdminSocket, type AdminVerifier } from './admin/index.js'
+import { AdminSocket, payloadDigest, payloadOf, type AdminVerifier } from './admin/index.js'
 import type { ChainFeeds } from './chain-entry.js'
+import { ClusterMember, type ClusterHost } from './cluster-member.js'
 import { daemonDefinitionSchema, type DaemonDefinition } from './daemon-definition.js'
 import { DaemonSupervisor } from './daemon-supervisor.js'
-import type { DaemonRef } from './daemon.js'
+import { daemonRefSchema, type DaemonRef } from './daemon.js'
 import { NodeError } from './errors.js'
-import type { NodeEvent, OperatorEvent } from './event.js'
+import { takeNodeEvent, type NodeEvent, type OperatorEvent } from './event.js'
 import { Executor, type ExecutorStats } from './executor.js'
 import type { FoldEvent } from './fold-event.js'
 import type { NodeHistory } from './history.js'
-import type { EpochId, NodeId } from './ids.js'
+import type { DaemonId, EpochId, NodeId } from './ids.js'
 import type { Participant } from './loop-ports.js'
 import { NodeLoop, type NodeLoopStats } from './loop.js'
 import { resolveRuntimeNodeOptions, type RuntimeNodeOptions } from './local-node-options.js'
@@ -32,7 +33,7 @@ import type { ProbeRegistry } from './probes.js'
 import type { PublishHandle } from './publish-handle.js'
 import type { AdminAuditRecord } from './records.js'
 import type { RecoveryRegistry } from './recovery.js'
-import { restoredEventsOf } from './remembering.js'
+import { clusterPositionKey, restoredEventsOf } from './remembering.js'
 import { emptySnapshot } from './snapshot-projection.js'
 import { SnapshotReader } from './snapshot-reader.js'
 import type { NodeSnapshot } from './snapshot.js'
@@ -118,6 +119,7 @@ export class LocalNode {
   readonly #shutdownTimeoutMs: number
   readonly #verifier: AdminVerifier | undefined
   readonly #socketPath: string | undefined
+  #member: ClusterMember | undefined
   /** Where it listens for operators. */
   #socket: AdminSocket | undefined
   readonly #onSnapshot = new Set<(snapshot: NodeSnapshot) => void>()
@@ -138,6 +140,22 @@ export class LocalNode {
     const { epoch } = this
     const inspected = inspect === undefined ? {} : { inspect }
     this.reader = new SnapshotReader(emptySnapshot(new NodeState(configuration).version(), epoch), logger)
+    if (parts.cluster !== undefined) {
+      const host = this.#clusterHost()
+      const { thisNode } = configuration
+      this.#member = new ClusterMember({
+        thisNode,
+        epoch,
+        configuration: parts.cluster,
+        host,
+        clock,
+        deadlines,
+        logger,
+      })
+    }
+    const member = this.#member
+    const fenceOf = member === undefined ? parts.fenceOf : (daemon: DaemonId) => member.fenceOf(daemon)
+    const placement = parts.placement ?? member
     this.#chains = new NodeChains({ history, epoch, thisNode: this.id, clock, logger })
     this.#supervisor = new DaemonSupervisor({
       clock,
@@ -149,7 +167,7 @@ export class LocalNode {
         publish: (event) => this.#post(event),
         tryPublish: (event) => this.#loop.queue.post(event) === 'sent',
       },
-      ...(parts.fenceOf !== undefined && { fenceOf: parts.fenceOf }),
+      ...(fenceOf !== undefined && { fenceOf }),
       ...inspected,
     })
     for (const definition of parts.daemons ?? []) this.define(definition)
@@ -160,7 +178,7 @@ export class LocalNode {
       now: () => this.#loop.now,
       post: (event) => this.#post(event),
       ...(parts.replicas !== undefined && { replicas: parts.replicas }),
-      ...(parts.placement !== undefined && { placement: parts.placement }),
+      ...(placement !== undefined && { placement }),
       ...(parts.control !== undefined && { control: parts.control }),
     })
     const gate = new NodeAdmissionGate(configuration.backpressure)
@@ -178,7 +196,7 @@ export class LocalNode {
       logger,
       ...inspected,
     })
-    const { placement, onFolded } = parts
+    const { onFolded } = parts
     this.#loop = new NodeLoop({
       configuration,
       epoch,
@@ -195,7 +213,12 @@ export class LocalNode {
         ...(parts.scorer !== undefined && { scorer: parts.scorer }),
         ...(parts.aborter !== undefined && { aborter: parts.aborter }),
         ...(parts.migrations !== undefined && { migrations: parts.migrations }),
-        ...(placement !== undefined && { onPlacementInvalidated: (node: NodeId) => placement.invalidate(node) }),
+        ...(placement !== undefined && {
+          onPlacementInvalidated: (node: NodeId) => {
+            placement.invalidate(node)
+            if (member !== placement) member?.invalidate(node)
+          },
+        }),
         ...(onFolded !== undefined && { onFolded }),
       },
       ...(parts.verifier !== undefined && { verifier: parts.verifier }),
@@ -243,15 +266,50 @@ export class LocalNode {
    * only then lets the first tick come (14.4). To be called once, when the lane is open.
    */
   async start(): Promise<void> {
-    const adopted = await this.#supervisor.adopt()
+    const member = this.#member
+    // What runs where, a cluster says anew: what has outlived an earlier process may run elsewhere by now.
+    const adopted = member === undefined ? await this.#supervisor.adopt() : []
+    await member?.join()
     const { history } = this.#surroundings
     this.#running = silence(
       this.#loop.run((anchor) => [
-        ...restoredEventsOf(history.checkpoints(), this.id, anchor),
+        ...restoredEventsOf(history.checkpoints(), this.id, anchor).filter(
+          ({ type }) => member === undefined || type !== 'daemon_intent_update',
+        ),
         // What it adopted, it has seen: events of its own, of a shape that folds.
         ...(adopted as readonly FoldEvent[]),
       ]),
     )
+    member?.begin()
+  }
+
+  /** It as one of several. Raises `invalid_input` where the options name no cluster. */
+  get cluster(): ClusterMember {
+    if (this.#member !== undefined) return this.#member
+    throw new InvalidInputError({ subject: 'node options', field: 'cluster', reason: 'missing: this node is alone' })
+  }
+
+  #clusterHost(): ClusterHost {
+    const timeoutMs = defaultSubmitTimeoutMs
+    const { history } = this.#surroundings
+    return {
+      tell: (event) => this.#loop.queue.post(event) === 'sent',
+      judge: (attempt, { position, judgedAtMs, ageMs }) =>
+        this.#loop.queue.submit(attempt, { timeoutMs, judgedAtMs, shared: { position, ageMs } }),
+      pass: (position) =>
+        history.change({ keep: [{ key: clusterPositionKey, content: { type: 'cluster_position', ...position } }] }),
+      position: () => {
+        const content = history.checkpoint(clusterPositionKey)?.content
+        return content?.type === 'cluster_position' ? content : undefined
+      },
+      standing: () => {
+        const { localMaintenance, isCordoned } = this.reader.read()
+        return { maintenance: localMaintenance.status, isCordoned }
+      },
+      runnable: () => this.#supervisor.definitions().map(({ daemon }) => daemon.id),
+      isRunning: (daemon) => this.#supervisor.isRunning(daemon),
+      end: (id, graceMs) => this.#supervisor.stop({ id, name: '' }, graceMs, 'lease_lost'),
+    }
   }
 
   /**
@@ -286,7 +344,10 @@ export class LocalNode {
     this.#supervisor.define(bind(decode(daemonDefinitionSchema, definition, 'daemon')))
   }
 
-  /** Wishes that a daemon runs here or, with `node`, on that node alone, from now on and over restarts. */
+  /**
+   * Wishes that a daemon runs here or, with `node`, on that node alone, from now on and over restarts. Of a cluster: on one of its
+   * nodes; rejects with what its source says.
+   */
   runDaemon(daemon: DaemonDefinition | DaemonRef, node?: NodeId): Promise<void> {
     return silence(this.#wish(daemon, 'run', node))
   }
@@ -318,7 +379,24 @@ export class LocalNode {
       return silence(Promise.reject(refusal))
     }
     const { timeoutMs = defaultSubmitTimeoutMs, judgedAtMs } = taken
+    const member = this.#member
+    if (member !== undefined && judgedAtMs === undefined && attempt?.type !== 'admin_event') {
+      return silence(this.#submitShared(member, attempt, timeoutMs))
+    }
     return this.#loop.queue.submit(attempt, { timeoutMs, ...(judgedAtMs !== undefined && { judgedAtMs }) })
+  }
+
+  /** What this node would take goes to all of them, and is judged by each when it has read it (14.1). */
+  async #submitShared(
+    member: ClusterMember,
+    given: Exclude<OperatorEvent, { type: 'admin_event' }>,
+    timeoutMs: number,
+  ): Promise<AdminAuditRecord> {
+    const attempt = takeNodeEvent(given) as typeof given
+    const { queue } = this.#loop
+    const refused = await queue.tryOut(attempt, { timeoutMs, judgedAtMs: member.nowMs })
+    const record = refused ?? (await member.share(attempt))
+    return record ?? queue.submit(attempt, { timeoutMs, knownAs: payloadDigest(payloadOf(attempt)) })
   }
 
   /** A drain waits for this part of the process from now on. Raises `invalid_input`. */
@@ -345,6 +423,7 @@ export class LocalNode {
 
   async #shutdown({ graceMs = this.#configuration.supervision.stopGraceMs }: ShutdownNodeOptions): Promise<NodeReport> {
     const timeoutMs = this.#shutdownTimeoutMs
+    this.#member?.prepareToLeave()
     await this.#socket?.close()
     try {
       await this.#handle.publishTimeout({ type: 'shutdown' }, timeoutMs)
@@ -360,6 +439,8 @@ export class LocalNode {
     } finally {
       // Whatever became of the loop.
       await daemons
+      // Not before they have ended: others may start them from now on.
+      if (this.#member !== undefined) await this.#within(timeoutMs, this.#member.leave())
       this.reader.close()
       this.#onSnapshot.clear()
     }
@@ -379,8 +460,9 @@ export class LocalNode {
     const isDefinition = typeof daemon === 'object' && daemon !== null && 'runner' in daemon
     // One that is to stop may be left of an earlier process, and is found by its definition.
     if (isDefinition && (intent === 'run' || !this.#supervisor.isDefined(daemon.daemon))) this.define(daemon)
-    const ref = isDefinition ? daemon.daemon : daemon
+    const ref = decode(daemonRefSchema, isDefinition ? daemon.daemon : daemon, 'daemon')
     const pin = node === undefined ? {} : { node }
+    if (this.#member !== undefined) return silence(this.#member.wishDaemon({ daemon: ref, intent, ...pin }))
     return this.publish({ type: 'daemon_intent_update', daemon: ref, intent, ...pin })
   }
 

@@ -12,7 +12,16 @@ import { LoopShare } from '../base/loop-share.js'
 import { portSchema } from '../base/options.js'
 import { createDeferred } from '../base/promises.js'
 import type { NodeAction, PendingAction } from './action.js'
-import { admitCommit, killMigration, migrationsUnderWay, type AdminVerifier } from './admin/index.js'
+import { agedEvent } from './aged-event.js'
+import {
+  admitCommit,
+  killMigration,
+  migrationsUnderWay,
+  type Admission,
+  type AdmissionAudit,
+  type AdminVerifier,
+} from './admin/index.js'
+import type { AdminAuditRecord } from './records.js'
 import type { NodeEffect } from './effect.js'
 import { NodeError } from './errors.js'
 import type { OperatorEvent } from './event.js'
@@ -35,11 +44,17 @@ import type { LoopPorts, Participant } from './loop-ports.js'
 import type { NodeChains } from './node-chains.js'
 import type { NodeConfiguration } from './options.js'
 import { callPort, ProbeRegistry, type OnFault } from './probes.js'
-import { PublishQueue, type PublishHandle, type QueuedAttempt, type QueuedEvent } from './publish-handle.js'
+import {
+  PublishQueue,
+  type PublishHandle,
+  type QueuedAttempt,
+  type QueuedEvent,
+  type SharedAttempt,
+} from './publish-handle.js'
 import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
 import { RecoveryRegistry } from './recovery.js'
-import { checkpointChangeOf, rememberedOf, type WallAnchor } from './remembering.js'
+import { checkpointChangeOf, clusterPositionKey, rememberedOf, type WallAnchor } from './remembering.js'
 import { labelSchema } from './scalars.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
@@ -410,28 +425,53 @@ export class NodeLoop {
 
   /** Judges an attempt, writes it down, and folds it if it was accepted. */
   #judge(attempt: OperatorEvent, queued: QueuedAttempt | undefined): void {
-    const { clock, chains, history, logger, configuration } = this.#options
+    const { clock, chains, history, configuration } = this.#options
     const nowMs = queued?.judgedAtMs ?? Math.trunc(clock.wallNow())
-    const { event, audit, accepted } = admitCommit(attempt, {
+    const admission = admitCommit(attempt, {
       ...(this.#verifier !== undefined && { verifier: this.#verifier }),
+      ...(queued?.knownAs !== undefined && { knownAs: queued.knownAs }),
       isFrozen: isFrozen(this.#state),
       forcedEntries: { count: countForced(this.#state.forced), capacity: configuration.forcedEntriesCapacity },
       nowMs,
       memory: history.adminMemory,
       snapshot: this.#currentSnapshot(),
     })
+    const { event, audit, accepted } = admission
+    if (queued?.isTrial === true && event !== undefined) return queued.onJudged(Promise.resolve(undefined))
+    if (queued?.shared !== undefined) {
+      return queued.onJudged(this.#takeShared(admission, queued.shared))
+    }
     const record = chains.recordAttempt(audit)
     if (event === undefined) {
-      const { outcome } = audit
-      if (outcome.status === 'rejected') {
-        commitRefused(logger, { event: audit.event.type, kind: outcome.kind, error: outcome.message })
-      }
+      this.#tellRefusal(audit)
       queued?.onJudged(Promise.resolve(record))
       return
     }
     this.#fold({ type: 'admin_event', event })
     const durable = this.#remember({ type: 'admin_event', event }, accepted)
     queued?.onJudged(durable.then(() => record))
+  }
+
+  /** What every node of a cluster is told: what follows from it, its record and that it was read become durable in one. */
+  #takeShared({ event, audit, accepted }: Admission, shared: SharedAttempt): Promise<AdminAuditRecord> {
+    if (event === undefined) this.#tellRefusal(audit)
+    // What lasts for a while has lasted since it was shared.
+    const folded = event && ({ type: 'admin_event', event: agedEvent(event, shared.ageMs) } as const)
+    if (folded !== undefined) this.#fold(folded)
+    const change = folded && checkpointChangeOf(folded, rememberedOf(this.#state), this.#anchor)
+    const content = { type: 'cluster_position', ...shared.position } as const
+    const { record, durable } = this.#options.chains.recordShared(audit, {
+      ...change,
+      keep: [...(change?.keep ?? []), { key: clusterPositionKey, content }],
+      ...(accepted !== undefined && { accepted }),
+    })
+    durable.catch((cause: unknown) => checkpointLost(this.#options.logger, faultFields(cause)))
+    return durable.then(() => record)
+  }
+
+  #tellRefusal({ event, outcome }: AdmissionAudit): void {
+    if (outcome.status !== 'rejected') return
+    commitRefused(this.#options.logger, { event: event.type, kind: outcome.kind, error: outcome.message })
   }
 
   /** What was published last; its freeze and its migrations are as old as that. */

@@ -55,6 +55,22 @@ export function maintenanceOf({ value, context }: MaintenancePlace): Maintenance
   }
 }
 
+/** Where a node stands once it has become so; a drain is not known to last any longer. */
+export function stateAfter(target: MaintenanceTransition, at: MonotonicMs): MaintenanceState {
+  switch (target.status) {
+    case 'active':
+      return { status: target.status }
+    case 'entering_maintenance':
+      return { status: target.status, since: at, deadline: at }
+    case 'drain_failed':
+      return { status: target.status, since: at, reason: target.reason }
+    case 'maintenance':
+    case 'exiting_maintenance':
+    case 'recovery':
+      return { status: target.status, since: at }
+  }
+}
+
 /** Where an observed transition leads; `undefined` when it is no successor of where the node stands. */
 export function observed(
   place: MaintenancePlace,

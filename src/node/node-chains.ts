@@ -5,7 +5,7 @@ import type { PendingAction } from './action.js'
 import { Chain, InFlight } from './chain.js'
 import type { ChainName } from './chain-record.js'
 import { NodeError } from './errors.js'
-import type { NodeHistory } from './history.js'
+import type { CheckpointChange, NodeHistory } from './history.js'
 import type { DaemonId, EpochId, NodeId } from './ids.js'
 import { recordLost } from './loop-lines.js'
 import {
@@ -20,7 +20,7 @@ import type { NodeLogLevel } from './vocabulary.js'
 
 /** What is written into the chains of a node. */
 export interface NodeChainsOptions {
-  readonly history: Pick<NodeHistory, 'append'>
+  readonly history: Pick<NodeHistory, 'append' | 'change'>
   readonly epoch: EpochId
   readonly thisNode: NodeId
   readonly clock: Pick<Clock, 'wallNow'>
@@ -79,6 +79,23 @@ export class NodeChains {
     const record = { seq: this.#next('audit'), chainPending: true, committedAtMs, ...attempt }
     this.#audit.push(record, committedAtMs)
     return record
+  }
+
+  /** The same for an attempt of a cluster: the record, what follows from it and how far it was read become durable together. */
+  recordShared(
+    attempt: Pick<AdminAuditRecord, 'event' | 'operatorIds' | 'outcome'>,
+    change: CheckpointChange,
+  ): { readonly record: AdminAuditRecord; readonly durable: Promise<unknown> } {
+    const { history, epoch } = this.#options
+    const committedAtMs = this.#now()
+    const record = { seq: this.#next('audit'), chainPending: true, committedAtMs, ...attempt }
+    let appended: Promise<unknown> | undefined
+    this.#audit.push(record, committedAtMs, (row, atMs) => {
+      appended = history.append('audit', epoch, atMs, row, change)
+      return appended
+    })
+    // Where there was no room for the record, what follows must be kept all the same.
+    return { record, durable: appended ?? history.change(change) }
   }
 
   /** Records a line of the log; a message that is too long is cut, and says so. */

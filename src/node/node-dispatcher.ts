@@ -7,7 +7,7 @@ import { NodeError } from './errors.js'
 import type { NodeEvent } from './event.js'
 import type { NodeHistory } from './history.js'
 import type { ChainId, NodeId } from './ids.js'
-import type { MaintenanceState, MaintenanceTransition } from './maintenance.js'
+import { stateAfter, type MaintenanceTransition } from './maintenance.js'
 import { transitionChange } from './remembering.js'
 import type { MonotonicMs } from './vocabulary.js'
 
@@ -90,7 +90,7 @@ export class NodeDispatcher implements Dispatcher, ControlSink {
   async #commit(node: NodeId, target: MaintenanceTransition): Promise<void> {
     const { history, clock, now, post } = this.#options
     const since = now()
-    const state = stateOf(target, since)
+    const state = stateAfter(target, since)
     const anchor = { monotonic: clock.monotonicNow(), wall: clock.wallNow() }
     await history.change(transitionChange(node, state, anchor))
     await post({ type: 'maintenance_transition_observed', node, state })
@@ -106,20 +106,5 @@ export class NodeDispatcher implements Dispatcher, ControlSink {
     const { placement } = this.#options
     if (placement === undefined) throw new NodeError('node.unsupported', { action: type, needed: 'placement source' })
     return placement
-  }
-}
-
-function stateOf(target: MaintenanceTransition, since: MonotonicMs): MaintenanceState {
-  switch (target.status) {
-    case 'active':
-      return { status: target.status }
-    case 'entering_maintenance':
-      return { status: target.status, since, deadline: since }
-    case 'drain_failed':
-      return { status: target.status, since, reason: target.reason }
-    case 'maintenance':
-    case 'exiting_maintenance':
-    case 'recovery':
-      return { status: target.status, since }
   }
 }

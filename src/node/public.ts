@@ -56,6 +56,20 @@ export {
 export type { BlastRadius, BlastWarning } from './blast-radius.js'
 export { canonicalBytes } from './canonical.js'
 export type { OperatorSignature, SignedAdminCommit, SignedIceCommit } from './commit.js'
+export type { ClusterMember } from './cluster-member.js'
+export type { NodeClusterOptions } from './cluster-options.js'
+export type {
+  ClusterSource,
+  ClusterView,
+  DaemonWish,
+  Heartbeat,
+  HeldLease,
+  LeaseSubject,
+  MemberIdentity,
+  MemberView,
+  SharedCommit,
+} from './cluster-source.js'
+export { MemoryCluster } from './memory-cluster.js'
 export type { ControlEvent, ControlSink, DaemonControl } from './control-event.js'
 export type { DaemonHealth, DaemonRef, DaemonSignal } from './daemon.js'
 export type { NodeEffect } from './effect.js'

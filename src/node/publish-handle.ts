@@ -5,6 +5,7 @@ import { durationSchema } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import { NodeError } from './errors.js'
 import { takeNodeEvent, type NodeEvent, type OperatorEvent } from './event.js'
+import type { Digest } from './ids.js'
 import type { AdminAuditRecord } from './records.js'
 
 /** An event in the queue of a loop. */
@@ -17,8 +18,28 @@ export interface QueuedEvent {
 /** What goes with an attempt of an operator that somebody waits for. */
 export interface QueuedAttempt {
   readonly judgedAtMs: number | undefined
-  /** Told what became of it, or why that is not known; called once. */
-  readonly onJudged: (judged: Promise<AdminAuditRecord>) => void
+  /** Told what became of it, or why that is not known; called once. With `undefined` where it was only tried and would be taken. */
+  readonly onJudged: (judged: Promise<AdminAuditRecord | undefined>) => void
+  /** Nothing follows unless it is refused: it is about to be shared. */
+  readonly isTrial?: boolean
+  /** It was judged before. */
+  readonly knownAs?: Digest
+  /** It came by the log of a cluster. */
+  readonly shared?: SharedAttempt
+}
+
+/** What goes with a commit that came by the log of a cluster. */
+export interface SharedAttempt {
+  /** How far that log was read, with it. */
+  readonly position: { readonly clusterId: string; readonly sequence: number }
+  /** Milliseconds since it was shared. */
+  readonly ageMs: number
+}
+
+/** How an attempt of an operator is put into the queue. */
+export interface AttemptOptions extends Partial<Pick<QueuedAttempt, 'judgedAtMs' | 'knownAs' | 'shared'>> {
+  /** Milliseconds that it waits for room. */
+  readonly timeoutMs: number
 }
 
 /**
@@ -86,15 +107,24 @@ export class PublishQueue {
    * Puts an attempt of an operator into the queue and resolves with its record, once what follows from it is durable. Rejects with
    * `node.queue_full` when there was no room for so many milliseconds, and `node.loop_closed`.
    */
-  submit(
+  submit(event: OperatorEvent, options: AttemptOptions): Promise<AdminAuditRecord> {
+    return this.#judged(event, options) as Promise<AdminAuditRecord>
+  }
+
+  /** The same, but nothing follows unless it is refused: then its record, and `undefined` where it would be taken. */
+  tryOut(event: OperatorEvent, options: AttemptOptions): Promise<AdminAuditRecord | undefined> {
+    return this.#judged(event, options, true)
+  }
+
+  #judged(
     event: OperatorEvent,
-    options: { readonly timeoutMs: number; readonly judgedAtMs?: number },
-  ): Promise<AdminAuditRecord> {
-    const { timeoutMs, judgedAtMs } = options
+    { timeoutMs, judgedAtMs, ...options }: AttemptOptions,
+    isTrial = false,
+  ): Promise<AdminAuditRecord | undefined> {
     const { capacity, deadlines } = this.#options
-    const judged = createDeferred<AdminAuditRecord>()
-    const attempt: QueuedAttempt = { judgedAtMs, onJudged: judged.resolve }
-    const take = async (): Promise<AdminAuditRecord> => {
+    const judged = createDeferred<AdminAuditRecord | undefined>()
+    const attempt: QueuedAttempt = { ...options, judgedAtMs, isTrial, onJudged: judged.resolve }
+    const take = async (): Promise<AdminAuditRecord | undefined> => {
       const sent = await this.#channel.sendWithin({ event: takeNodeEvent(event), attempt }, timeoutMs, deadlines)
       if (sent === 'closed') throw new NodeError('node.loop_closed', {})
       if (sent === 'full') throw new NodeError('node.queue_full', { capacity })

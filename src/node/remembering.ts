@@ -64,6 +64,9 @@ const ofDaemon = (id: DaemonId): string => `daemon ${id}`
 const ofGate = (id: DaemonId): string => `gate ${id}`
 const ofFreeze = 'freeze'
 
+/** Where it stands durably how far the log of a cluster was read. */
+export const clusterPositionKey = 'cluster_position'
+
 /** What has to be kept, and what need not be kept any longer, now that an event is folded; nothing for most events. */
 export function checkpointChangeOf(
   event: FoldEvent,
@@ -192,6 +195,7 @@ function restoredEvent(content: CheckpointContent, thisNode: NodeId, anchor: Wal
       return { type: 'gate_restored', daemon, until: fromWall(anchor, untilMs).until, isCrashLooping }
     }
     case 'tasks_paused':
+    case 'cluster_position':
       return undefined
   }
 }

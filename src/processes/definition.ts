@@ -51,6 +51,12 @@ export interface ProcessOptions<
   readonly wakes?: readonly (keyof Events & string)[]
 }
 
+/** How an event is emitted. */
+export interface EmitOptions {
+  /** Names the event among those of the process, in place of its number: a run that starts again may then emit in another order. */
+  readonly key?: string
+}
+
 /** What a run of a process is given. Its functions may be taken out of it. */
 export interface ProcessRunContext<
   Input = unknown,
@@ -87,6 +93,7 @@ export interface ProcessRunContext<
   readonly emit: <Type extends keyof Events & string>(
     type: Type,
     payload: InputOf<Events[Type]>,
+    options?: EmitOptions,
   ) => Promise<ProcessEvent>
 }
 

@@ -1,5 +1,6 @@
 /** The room of processes: who waits for what, across restarts and hosts. */
 export * from './public.js'
+export { isProcessDefinition } from './definition.js'
 export { EmbeddedProcessStore } from './embedded/store.js'
 export { Processes } from './processes.js'
 export { runtimeProcessesSchema } from './runtime-processes-options.js'

@@ -30,6 +30,11 @@ export function ordinalKey(processId: ProcessId, ordinal: number): string {
   return `process:${processId}:event:${ordinal}`
 }
 
+/** Of an event that a run has named. */
+export function emitKey(processId: ProcessId, key: string): string {
+  return `process:${processId}:emitted:${key}`
+}
+
 /** Of the nth start. */
 export function firstStartedKey(processId: ProcessId, attempt: number): string {
   return `process:${processId}:first-started:attempt:${attempt}`

@@ -47,6 +47,12 @@ export function modeOf({ status = 'running' }: ProcessListFilter): 'live' | 'all
   return status === 'running' ? 'live' : 'all'
 }
 
+/** Whether the mode alone says which processes are asked for, so that none has to be looked at. */
+export function isWholeMode(filter: ProcessListFilter): boolean {
+  const { status = 'running', ...more } = filter
+  return (status === 'running' || status === 'any') && Object.values(more).every((value) => value === undefined)
+}
+
 /** Whether a process is asked for; what a store finds by its indexes must come to the same (P-62). */
 export function matches(filter: ProcessListFilter, { registered, createdAtMs, state }: StoredProcess): boolean {
   const { status = 'running', definition, waiting, originatorId, identityKind, identityLabel } = filter

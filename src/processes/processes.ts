@@ -9,6 +9,7 @@ import type { JsonValue } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import type { Instruments } from '../base/meter.js'
 import { functionSchema, optionsSchema, textOf } from '../base/options.js'
+import { guardedObserver } from '../base/observers.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
@@ -20,6 +21,7 @@ import { DefinitionRunner } from './definition-runner.js'
 import { Definitions } from './definitions.js'
 import { checkDurability } from './durability.js'
 import { terminalEventTypes, type ProcessEventType } from './event-type.js'
+import type { ProcessHub } from './hub.js'
 import type { ProcessListFilter } from './list-filter.js'
 import { ProcessHandle, type ProcessHandlePort } from './process-handle.js'
 import { ProcessMetrics } from './process-metrics.js'
@@ -143,6 +145,7 @@ export class Processes {
     return defined
   }) as DefineProcess
   readonly #options: ProcessesOptions
+  readonly #hub: ProcessHub
   readonly #definitions = new Definitions()
   readonly #awaiter: Awaiter
   readonly #worker: Worker
@@ -173,6 +176,7 @@ export class Processes {
       ...(rest.emitLifecycle !== undefined && { emitLifecycle: rest.emitLifecycle }),
     })
     this.store = store
+    this.#hub = hub
     this.#awaiter = new Awaiter({
       store,
       hub,
@@ -258,6 +262,24 @@ export class Processes {
    */
   startCommand(command: StartCommandOptions): Promise<ProcessHandle<SystemResult>> {
     return silence(this.#startCommand(command))
+  }
+
+  /**
+   * Starts a process from its whole registration, unless it is there already: for hosts that choose disposition, attempts or
+   * environment process by process. Resolves with a handle once it is durable; it runs on this host when a definition here has its
+   * `envRef`. Rejects with `process.registration_invalid` and `process.registration_conflict`.
+   */
+  register(registration: ProcessRegistration): Promise<ProcessHandle> {
+    return silence(this.#register(registration))
+  }
+
+  /**
+   * Tells the id of every process to which something has happened, once that is durable: whoever wants to know what, reads. What is
+   * written elsewhere, on a store that several hosts share, is not told. What the listener throws is logged once and not felt.
+   */
+  onChange(listener: (processId: ProcessId) => void): Disposable {
+    const { logger } = this.#options
+    return this.#hub.listen(guardedObserver(listener, logger, 'a listener to changes of processes threw'))
   }
 
   /** The handle of a process by its id, typed by its definition. Reads nothing: what it does rejects when there is no such process. */
@@ -350,6 +372,13 @@ export class Processes {
       this.#worker.offer(await this.store.registerProcess({ ...registration, ...trace }))
     })
     return new ProcessHandle<SystemResult>(registration.id, {}, this.#port)
+  }
+
+  async #register(registration: ProcessRegistration): Promise<ProcessHandle> {
+    this.#checkOpen()
+    const record = await this.store.registerProcess(registration)
+    this.#worker.offer(record)
+    return new ProcessHandle(record.id, {}, this.#port)
   }
 
   async #startChild(

@@ -23,6 +23,8 @@ export const noProjector: Watermark = Object.freeze({ type: 'no_projector' })
 export interface PruneOptions {
   /** Narrows what is pruned; `status` is `any` unless told, and what still runs is never pruned. */
   readonly filter?: ProcessListFilter
+  /** These alone, found without a look at the others. Default: every process. */
+  readonly ids?: readonly ProcessId[]
   /** Has no default: without it, history that nobody has read yet would be destroyed in silence. */
   readonly watermark: Watermark
 }
@@ -60,24 +62,33 @@ export const tombstoneSchema: v.GenericSchema<unknown, Tombstone> = strictSchema
   prunedAtMs: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 })
 
+const idsSchema = v.array(idSchema, 'not a list')
+
 /** A pruning that was taken. */
 export interface TakenPrune {
   readonly cutoffMs: number
   readonly filter: ProcessListFilter
+  readonly ids?: readonly ProcessId[] | undefined
   readonly watermark: Watermark
 }
 
 /** Takes what somebody wants pruned; a cutoff beyond every instant is none. Raises `invalid_input` naming the field. */
 export function takePrune(cutoffMs: unknown, options: unknown): TakenPrune {
-  const optionsSchema = strictSchema({ filter: v.exactOptional(v.unknown()), watermark: watermarkSchema })
-  const { filter = {}, watermark } = take(optionsSchema, options, 'prune options')
+  const optionsSchema = strictSchema({
+    filter: v.exactOptional(v.unknown()),
+    ids: v.exactOptional(idsSchema),
+    watermark: watermarkSchema,
+  })
+  const { filter = {}, ids, watermark } = take(optionsSchema, options, 'prune options')
   const taken = takeFilter(filter)
-  return { cutoffMs: takeBound(cutoffMs, 'prune cutoff'), filter: { status: 'any', ...taken }, watermark }
+  return { cutoffMs: takeBound(cutoffMs, 'prune cutoff'), filter: { status: 'any', ...taken }, ids, watermark }
 }
 
-/** Takes a watermark that stands among other options. Raises `invalid_input` naming the field. */
-export function takeWatermark(options: unknown): Watermark {
-  return take(strictSchema({ watermark: watermarkSchema }), options, 'compaction options').watermark
+/** Takes what somebody wants compacted. Raises `invalid_input` naming the field. */
+export function takeCompaction(options: unknown): Pick<TakenPrune, 'watermark' | 'ids'> {
+  const optionsSchema = strictSchema({ ids: v.exactOptional(idsSchema), watermark: watermarkSchema })
+  const { ids, watermark } = take(optionsSchema, options, 'compaction options')
+  return { ids, watermark }
 }
 
 /** How a process stands beside its record, when it is a question whether it may go. */

@@ -15,6 +15,7 @@ export type {
 export {
   defineProcess,
   type DefinedRun,
+  type EmitOptions,
   type ProcessRunContext,
   type ProcessDefinition,
   type ProcessOptions,

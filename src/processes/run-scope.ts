@@ -1,13 +1,24 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { optionsSchema } from '../base/options.js'
 import { silence } from '../base/promises.js'
 import type { Callable, DurableContext, StepOptions, StepScope, WaitForOptions } from '../work/durable-context.js'
 import { checkValue, encodeValue, type Schema } from '../work/values.js'
-import { isProcessDefinition, type ProcessRunContext, type ProcessDefinition, type SchemaMap } from './definition.js'
+import {
+  isProcessDefinition,
+  type EmitOptions,
+  type ProcessRunContext,
+  type ProcessDefinition,
+  type SchemaMap,
+} from './definition.js'
 import { ProcessError } from './errors.js'
 import type { ProcessEvent } from './event.js'
-import { ordinalKey } from './keys.js'
+import { emitKey, ordinalKey } from './keys.js'
 import type { RunLog } from './run-log.js'
 import type { RunContext } from './runner.js'
-import type { ProcessId } from './scalars.js'
+import { nameSchema, type ProcessId } from './scalars.js'
+
+const emitSchema = optionsSchema<EmitOptions>({ key: v.optional(nameSchema) })
 
 /** What the scope of a run is built on. */
 export interface RunScopeOptions {
@@ -80,16 +91,17 @@ export class RunScope implements ProcessRunContext {
     ) as Promise<never>
   }
 
-  readonly emit = (eventType: string, payload: unknown): Promise<ProcessEvent> =>
-    silence(this.#emit(eventType, payload))
+  readonly emit = (eventType: string, payload: unknown, options: EmitOptions = {}): Promise<ProcessEvent> =>
+    silence(this.#emit(eventType, payload, options))
 
-  async #emit(eventType: string, payload: unknown): Promise<ProcessEvent> {
+  async #emit(eventType: string, payload: unknown, options: EmitOptions): Promise<ProcessEvent> {
     const { run, definition, log } = this.#options
     const schema = ownOf(definition.events, eventType)
     if (schema === undefined)
       throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
-    this.#emitted += 1
-    const replay = { key: ordinalKey(this.processId, this.#emitted) }
+    const { key } = decode(emitSchema, options, 'emit options')
+    if (key === undefined) this.#emitted += 1
+    const replay = { key: key === undefined ? ordinalKey(this.processId, this.#emitted) : emitKey(this.processId, key) }
     return run.job.step(async () => {
       await checkValue(schema, payload, `event ${eventType}`)
       await log.resume()

@@ -237,6 +237,6 @@ export interface ProcessStore {
 
   /** Deletes what has ended before the cutoff with all that belongs to it, and leaves a tombstone of each. */
   pruneTerminal(cutoffMs: number, options: PruneOptions): Promise<PruneReport>
-  /** Forgets tombstones of before the cutoff that lie within the watermark; resolves with their number. */
-  compactTombstones(cutoffMs: number, options: Pick<PruneOptions, 'watermark'>): Promise<number>
+  /** Forgets tombstones of before the cutoff that lie within the watermark, of `ids` or all; resolves with their number. */
+  compactTombstones(cutoffMs: number, options: Omit<PruneOptions, 'filter'>): Promise<number>
 }

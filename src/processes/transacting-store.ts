@@ -113,7 +113,7 @@ export abstract class TransactingStore implements ProcessStore {
   abstract processesChangedSince(cursor: ChangeCursor, limit: number): Promise<ChangePage>
   abstract getLease(processId: ProcessId): Promise<ProcessLease | undefined>
   abstract pruneTerminal(cutoffMs: number, options: PruneOptions): Promise<PruneReport>
-  abstract compactTombstones(cutoffMs: number, options: Pick<PruneOptions, 'watermark'>): Promise<number>
+  abstract compactTombstones(cutoffMs: number, options: Omit<PruneOptions, 'filter'>): Promise<number>
 
   async registerProcess(registration: ProcessRegistration): Promise<ProcessRecord> {
     return this.run(registerCommand(takeRegistration(registration)))

@@ -2,5 +2,6 @@
 export * from './public.js'
 export { TaskAuthority } from './authority.js'
 export { commandTypes } from './catalogue.js'
+export { isDefinition as isTaskDefinition } from './definition.js'
 export { pendingQuestions } from './questions.js'
 export { runtimeTasksSchema } from './runtime-tasks-options.js'

@@ -11,10 +11,11 @@ const rooms: readonly SpecRoom[] = [
   { page: 'tasks', letter: 'T' },
   { page: 'processes', letter: 'P' },
   { page: 'node', letter: 'N' },
+  { page: 'mcp', letter: 'M' },
 ]
 
 /** Pages whose numbers the tests cite, all of them. A page that is not here yet is still cited by older names. */
-const cited: readonly string[] = ['operations', 'tasks', 'processes', 'node']
+const cited: readonly string[] = ['operations', 'tasks', 'processes', 'node', 'mcp']
 
 /** TypeScript below some folders; this check and its parts cite numbers that do not exist. */
 function sourcesIn(...folders: readonly string[]): TextFile[] {

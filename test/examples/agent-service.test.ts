@@ -326,7 +326,7 @@ describe('what is hardly a request', () => {
   it('is told which methods there are', async () => {
     const { at } = await startService()
     const answer = await ask('DELETE', at('/sessions/one/operations'))
-    expect(answer.headers.allow).toBe('POST, GET')
+    expect(answer.headers.allow).toBe('POST, GET, HEAD')
   })
 
   it('takes a whole address for the path in it', async () => {

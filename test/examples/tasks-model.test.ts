@@ -48,5 +48,5 @@ it('a service that shows a run as ready too early is found', async () => {
   const { cause } = report as Error
   expect(cause).toBeInstanceOf(ModelError)
   expect((cause as ModelError).message).toMatch(/^run /)
-  expect((cause as ModelError).data.steps.at(-1)).toMatch(/^{"type":"run_create"/)
+  expect((cause as ModelError).data.steps.at(-1)).toMatch(/^{"type":"(run|task)_create"/)
 })

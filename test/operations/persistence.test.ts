@@ -63,6 +63,7 @@ describe.each(stores)('a session over a journal %s', (_, createStore) => {
         kind: 'background_tool_op',
         displayName: 'operation 3',
         sourceLabel: 'test',
+        startedAtMs: 1_767_225_600_000,
         status: 'running',
       },
     ])

@@ -1,6 +1,6 @@
 import { isIce, type AdminEvent } from '../admin-event.js'
 import type { OperatorEvent } from '../event.js'
-import type { OperatorId } from '../ids.js'
+import type { Digest, OperatorId } from '../ids.js'
 import type { AdminAuditRecord } from '../records.js'
 import type { AcceptedCommit } from './admin-memory.js'
 import {
@@ -15,6 +15,8 @@ import {
 export interface AdmissionCircumstances extends IceVerificationCircumstances {
   /** Without one nothing is verified: what comes is folded, and its record says `unverified`. */
   readonly verifier?: AdminVerifier
+  /** It was taken and judged before, as somebody else who shares it knows; its digest. */
+  readonly knownAs?: Digest
   /** Whether the cluster is frozen at the last tick. */
   readonly isFrozen: boolean
   /** How many forced evictions and placements wait to be acted on, and how many may. */
@@ -43,7 +45,8 @@ export function admitCommit(attempt: OperatorEvent, circumstances: AdmissionCirc
   const operatorIds = claimedOperators(attempt, circumstances.verifier)
   const verdict =
     whyFrozen(event, circumstances) ?? whyWrongWay(attempt, circumstances) ?? verify(attempt, circumstances)
-  const refusal = verdict?.status === 'rejected' ? verdict : whyCrowded(event, circumstances)
+  const refusal =
+    verdict?.status === 'rejected' ? verdict : (whyKnown(circumstances) ?? whyCrowded(event, circumstances))
   if (refusal !== undefined) return { audit: { event, operatorIds, outcome: refusal } }
   if (verdict?.status !== 'accepted') return { event, audit: { event, operatorIds, outcome: { status: 'unverified' } } }
   const { accepted } = verdict
@@ -93,6 +96,10 @@ function verify(attempt: OperatorEvent, circumstances: AdmissionCircumstances): 
   return attempt.type === 'signed_admin_commit'
     ? verifier.verifyAdmin(attempt.commit, circumstances)
     : verifier.verifyIce(attempt.commit, circumstances)
+}
+
+function whyKnown({ knownAs }: AdmissionCircumstances): Rejection | undefined {
+  return knownAs && rejection('replayed', { digest: knownAs })
 }
 
 function whyCrowded({ type }: AdminEvent, { forcedEntries }: AdmissionCircumstances): Rejection | undefined {

@@ -5,6 +5,7 @@ import { strictSchema, textOf } from '../../base/options.js'
 import { storedCodec } from '../../state/stored.js'
 import { signedAdminCommitSchema, signedIceCommitSchema } from '../commit.js'
 import type { OperatorEvent } from '../event.js'
+import { adminPayload, icePayload } from './signing-payload.js'
 
 /** An attempt that somebody has signed: what comes from outside the process. */
 export type SignedAttempt = Exclude<OperatorEvent, { readonly type: 'admin_event' }>
@@ -35,6 +36,11 @@ const codec = storedCodec(schema, { version, subject })
 /** A signed attempt as it is kept in a file and sent to a node: names in snake_case, with the version of the format. */
 export function encodeCommit(attempt: SignedAttempt): JsonObject {
   return codec.encode({ ...attempt, version })
+}
+
+/** The bytes that its operators have signed: they name it, whoever they are. */
+export function payloadOf(attempt: SignedAttempt): Uint8Array {
+  return attempt.type === 'signed_admin_commit' ? adminPayload(attempt.commit) : icePayload(attempt.commit)
 }
 
 /** Reads a signed attempt; whether its signatures hold, a verifier says. Raises `invalid_input` naming the field. */

@@ -1,5 +1,5 @@
 /** Administration: who may tell a node what to do, and how it is known. */
-export { admitCommit } from './admission.js'
+export { admitCommit, type Admission, type AdmissionAudit } from './admission.js'
 export {
   acceptCommit,
   adminMemoryRow,
@@ -25,7 +25,7 @@ export {
 export { adminPayload, blastHashOf, icePayload, payloadDigest } from './signing-payload.js'
 export { decodeSimulationView, simulate, type SimulationView } from './simulation.js'
 export { AdminVerifier, type AdminVerifierOptions } from './verifier.js'
-export { decodeCommit, encodeCommit, mostCommitBytes, type SignedAttempt } from './commit-document.js'
+export { decodeCommit, encodeCommit, mostCommitBytes, payloadOf, type SignedAttempt } from './commit-document.js'
 export { proposeIceCommit, signAdminCommit, signIceCommit } from './signing.js'
 export { readSimulationView, submitCommit } from './socket/admin-client.js'
 export { AdminSocket, type AdminHost, type AdminSocketOptions } from './socket/admin-socket.js'

@@ -15,7 +15,7 @@ import { checkRegistered, registeredSchema } from '../registration.js'
 import { idSchema, naturalSchema, positiveSchema, type ProcessId } from '../scalars.js'
 import { scopeSchema } from '../scope.js'
 import { ProcessLog } from './log.js'
-import type { ProcessRow, ProcessTables } from './tables.js'
+import { ProcessRow, type ProcessTables } from './tables.js'
 
 type ProcessDraft = Draft<ProcessTables, ProcessTables>
 
@@ -67,7 +67,7 @@ const registeredFact = defineFact('process_registered', storedEntries, (draft, r
     ...(wakeTarget !== undefined && { wakeTarget }),
     state: initialState(createdAtMs),
   }
-  draft.put(tables.processes, id, { stored, change: nextChange(draft) })
+  draft.put(tables.processes, id, new ProcessRow(stored, nextChange(draft)))
 })
 
 const changedFact = defineFact(
@@ -108,7 +108,7 @@ const sessionDetached = defineFact(
       if (stored.wakeTarget?.sessionId !== sessionId) continue
       const { wakeTarget: _, ...rest } = stored
       const state = { ...stored.state, updatedAtMs: atMs }
-      draft.put(tables.processes, processId, { stored: { ...rest, state }, change: nextChange(draft) })
+      draft.put(tables.processes, processId, new ProcessRow({ ...rest, state }, nextChange(draft)))
     }
   },
 )
@@ -159,7 +159,7 @@ const processRow = defineRow('process', {
     if (change > tables.changes.committed) throw corrupt('process.change', `${change} was not given out yet`)
     const state = { ...initialState(rest.createdAtMs), updatedAtMs }
     const stored = { ...rest, ...(wakeTarget !== undefined && { wakeTarget }), state }
-    draft.put(tables.processes, id, { stored, change })
+    draft.put(tables.processes, id, new ProcessRow(stored, change))
   },
 })
 
@@ -180,7 +180,7 @@ const logRow = defineRow('log', {
     for (const sequence of acked) acknowledge(draft, processId, sequence)
     const { updatedAtMs } = row.stored.state
     const state = { ...foldAll(draft, row, entries, 'log'), updatedAtMs }
-    draft.put(tables.processes, processId, { ...row, stored: { ...row.stored, state } })
+    draft.put(tables.processes, processId, new ProcessRow({ ...row.stored, state }, row.change))
   },
 })
 
@@ -241,7 +241,7 @@ export const processCatalogue = new Catalogue<ProcessTables, ProcessTables, Stor
 function appendEntries(draft: ProcessDraft, row: ProcessRow, entries: readonly LogEntry[]): void {
   const state = foldAll(draft, row, entries, 'process_changed')
   const stored = { ...row.stored, state }
-  draft.put(draft.tables.processes, stored.registered.id, { stored, change: nextChange(draft) })
+  draft.put(draft.tables.processes, stored.registered.id, new ProcessRow(stored, nextChange(draft)))
 }
 
 /** Appends the entries to the log and gives the state behind them. */

@@ -5,7 +5,7 @@ import { eventOf, wakeDeliveryOf, type LogEntry, type ProcessEvent } from '../ev
 import type { GrantEntry, HandleGrant } from '../grant.js'
 import { leaseOf, type LivenessCheck, type ProcessLease } from '../lease.js'
 import { stepOf } from '../lifecycle.js'
-import { matches, modeOf, takeFilter, type ProcessListFilter } from '../list-filter.js'
+import { isWholeMode, matches, modeOf, takeFilter, type ProcessListFilter } from '../list-filter.js'
 import type { ChangeCursor, ChangePage, ProcessChange } from '../pruning.js'
 import { recordOf, workableFromMs, type ProcessRecord, type StoredProcess } from '../record.js'
 import { takeBound, takeId, takeName, takeSequence, type ProcessId } from '../scalars.js'
@@ -117,7 +117,7 @@ export abstract class ReadingStore extends TransactingStore {
 
   override async getProcess(processId: ProcessId): Promise<ProcessRecord | undefined> {
     const row = this.tables.processes.get(takeId(processId))
-    return row && recordOf(row.stored)
+    return row?.record
   }
 
   override async getTerminal(processId: ProcessId): Promise<TerminalState> {
@@ -134,12 +134,11 @@ export abstract class ReadingStore extends TransactingStore {
 
   override async listProcesses(filter: ProcessListFilter = {}): Promise<readonly ProcessRecord[]> {
     const taken = takeFilter(filter)
-    const { live, ids } = this.tables.indexes
+    const { live, all } = this.tables.indexes
+    const rows = modeOf(taken) === 'live' ? live : all
+    const isWhole = isWholeMode(taken)
     const records: ProcessRecord[] = []
-    for (const id of modeOf(taken) === 'live' ? live : ids) {
-      const { stored } = this.tables.processes.get(id) as ProcessRow
-      if (matches(taken, stored)) records.push(recordOf(stored))
-    }
+    for (const row of rows) if (isWhole || matches(taken, row.stored)) records.push(row.record)
     return records
   }
 
@@ -152,7 +151,8 @@ export abstract class ReadingStore extends TransactingStore {
     const { indexes, processes } = this.tables
     const nowMs = this.nowMs()
     indexes.promote(nowMs)
-    const { through, after } = cursor === undefined ? { through: indexes.live.last ?? '', after: '' } : readWork(cursor)
+    const { through, after } =
+      cursor === undefined ? { through: indexes.live.last?.id ?? '', after: '' } : readWork(cursor)
     const records: ProcessRecord[] = []
     for (const id of indexes.workable.after(after)) {
       if (id > through) break

@@ -21,7 +21,7 @@ import { neverDead, type LivenessCheck } from '../lease.js'
 import {
   isPrunable,
   takePrune,
-  takeWatermark,
+  takeCompaction,
   type PruneOptions,
   type PruneReport,
   type TakenPrune,
@@ -203,10 +203,12 @@ export class EmbeddedProcessStore extends ReadingStore {
     await this.#lane?.settled()
     const { ended } = this.tables.indexes
     const ids: ProcessId[] = []
-    for (const { at, id } of ended) {
-      if (at >= taken.cutoffMs) break
-      if (this.#isPrunable(id, taken, readThrough)) ids.push(id)
-    }
+    if (taken.ids !== undefined) ids.push(...new Set(taken.ids))
+    else
+      for (const { at, id } of ended) {
+        if (at >= taken.cutoffMs) break
+        if (this.#isPrunable(id, taken, readThrough)) ids.push(id)
+      }
     let [prunedProcesses, prunedEvents] = [0, 0]
     for (const some of chunksOf(ids.toSorted())) {
       const pruned = await this.#transact((batch) => this.#prune(batch, some, taken, readThrough))
@@ -216,16 +218,17 @@ export class EmbeddedProcessStore extends ReadingStore {
     return { prunedProcesses, prunedEvents }
   }
 
-  override async compactTombstones(cutoffMs: number, options: Pick<PruneOptions, 'watermark'>): Promise<number> {
+  override async compactTombstones(cutoffMs: number, options: Omit<PruneOptions, 'filter'>): Promise<number> {
     const cutoff = takeBound(cutoffMs, 'tombstone cutoff')
-    const readThrough = this.#readThrough(takeWatermark(options))
+    const taken = takeCompaction(options)
+    const readThrough = this.#readThrough(taken.watermark)
     await this.#lane?.settled()
     const { tombstones } = this.tables
     const isDone = (id: ProcessId): boolean => {
       const row = tombstones.latest(id)
       return row !== undefined && row.tombstone.prunedAtMs < cutoff && row.change <= readThrough
     }
-    const ids = Array.from(tombstones.entries(), ([id]) => id).filter(isDone)
+    const ids = [...new Set(taken.ids ?? Array.from(tombstones.entries(), ([id]) => id))].filter(isDone)
     let compacted = 0
     for (const some of chunksOf(ids.toSorted())) {
       compacted += await this.#transact((batch) => {

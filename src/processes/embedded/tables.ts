@@ -6,15 +6,31 @@ import { doesWake } from '../event.js'
 import { compareText, type HandleGrant } from '../grant.js'
 import type { StoredLease } from '../lease.js'
 import type { Tombstone } from '../pruning.js'
-import { workableFromMs, type StoredProcess } from '../record.js'
+import { recordOf, workableFromMs, type ProcessRecord, type StoredProcess } from '../record.js'
 import type { ProcessId } from '../scalars.js'
 import type { WakePosition } from '../store.js'
 import type { ProcessLog } from './log.js'
 
-/** A process, and the number of its last change. */
-export interface ProcessRow {
+/** A process, and the number of its last change. Made anew by each change; holds the record that callers see, once one was asked for. */
+export class ProcessRow {
   readonly stored: StoredProcess
   readonly change: number
+  #record: ProcessRecord | undefined
+
+  constructor(stored: StoredProcess, change: number) {
+    this.stored = stored
+    this.change = change
+  }
+
+  get id(): ProcessId {
+    return this.stored.registered.id
+  }
+
+  /** As callers see it: one frozen object per row. */
+  get record(): ProcessRecord {
+    this.#record ??= recordOf(this.stored)
+    return this.#record
+  }
 }
 
 /** What remains of a pruned process, and the number of that change. */
@@ -44,14 +60,15 @@ interface At {
 }
 
 const byPlace = (one: At, other: At): number => one.at - other.at || compareText(one.id, other.id)
+const byId = (one: ProcessRow, other: ProcessRow): number => compareText(one.id, other.id)
 const byPosition = (one: WakePosition, other: WakePosition): number =>
   compareText(one.processId, other.processId) || one.sequence - other.sequence
 
 /** What is looked up by something else than the id; follows what is committed. */
 export class ProcessIndexes {
-  readonly ids = new OrderedSet<ProcessId>(compareText)
+  readonly all = new OrderedSet<ProcessRow>(byId)
   /** What has not ended. */
-  readonly live = new OrderedSet<ProcessId>(compareText)
+  readonly live = new OrderedSet<ProcessRow>(byId)
   /** What has not ended and waits for nothing that is missing; timers that were due when somebody asked are among them. */
   readonly workable = new OrderedSet<ProcessId>(compareText)
   /** What waits for a time, by that time. */
@@ -96,10 +113,11 @@ export class ProcessIndexes {
   #onProcess(id: ProcessId, before: ProcessRow | undefined, after: ProcessRow | undefined): void {
     if (before !== undefined) this.changes.delete({ at: before.change, id })
     if (after !== undefined) this.changes.add({ at: after.change, id })
-    if (before === undefined || after === undefined) {
-      if (after === undefined) this.ids.delete(id)
-      else this.ids.add(id)
-    }
+    // A row takes the place of the one before it: lists read them in order, without looking each one up.
+    if (after !== undefined) this.all.add(after)
+    else if (before !== undefined) this.all.delete(before)
+    if (after?.stored.state.status === 'running') this.live.add(after)
+    else if (before?.stored.state.status === 'running') this.live.delete(before)
     this.#followStatus(id, before?.stored, after?.stored)
     this.#followWakes(id, before?.stored, after?.stored)
   }
@@ -108,10 +126,6 @@ export class ProcessIndexes {
     const [was, is] = [before?.state, after?.state]
     if (was?.status !== 'running' && was !== undefined) this.ended.delete({ at: was.updatedAtMs, id })
     if (is?.status !== 'running' && is !== undefined) this.ended.add({ at: is.updatedAtMs, id })
-    if ((was?.status === 'running') !== (is?.status === 'running')) {
-      if (is?.status === 'running') this.live.add(id)
-      else this.live.delete(id)
-    }
     const [from, to] = [was && workableFromMs(was), is && workableFromMs(is)]
     if (from === to) return
     if (from !== undefined) {

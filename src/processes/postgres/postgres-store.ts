@@ -20,7 +20,7 @@ import { stepOf } from '../lifecycle.js'
 import { takeFilter, type ProcessListFilter } from '../list-filter.js'
 import {
   takePrune,
-  takeWatermark,
+  takeCompaction,
   type ChangeCursor,
   type ChangePage,
   type ProcessChange,
@@ -319,14 +319,15 @@ export class PostgresProcessStore extends TransactingStore {
     })
   }
 
-  async compactTombstones(cutoffMs: number, options: Pick<PruneOptions, 'watermark'>): Promise<number> {
+  async compactTombstones(cutoffMs: number, options: Omit<PruneOptions, 'filter'>): Promise<number> {
     const before = takeBound(cutoffMs, 'tombstone cutoff')
-    const watermark = takeWatermark(options)
+    const { ids, watermark } = takeCompaction(options)
     const position = watermark.type === 'no_projector' ? undefined : changePositionOf(this.#storeId, watermark.cursor)
     const values = [
       before === Number.MAX_SAFE_INTEGER ? null : before,
       position?.changeXid ?? null,
       position?.processId ?? null,
+      ids ?? null,
     ]
     return (await this.#database.write(this.#statements.compactTombstones, values)).rowCount
   }

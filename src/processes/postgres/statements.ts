@@ -269,7 +269,8 @@ export function createStatements(schema: string) {
     removeProcesses: sql(`DELETE FROM ${s}.processes WHERE process_id = ANY($1::text[])`),
     compactTombstones: sql(`
       DELETE FROM ${s}.process_tombstones t
-      WHERE ($1::bigint IS NULL OR t.pruned_at_ms < $1) AND ($2::xid8 IS NULL OR (t.change_xid, t.process_id) <= ($2::xid8, $3))`),
+      WHERE ($1::bigint IS NULL OR t.pruned_at_ms < $1) AND ($2::xid8 IS NULL OR (t.change_xid, t.process_id) <= ($2::xid8, $3))
+        AND ($4::text[] IS NULL OR t.process_id = ANY($4))`),
   } satisfies Record<string, SqlStatement>
 }
 
@@ -286,6 +287,8 @@ export function listStatement(schema: string, filter: ProcessListFilter): readon
 export interface PruneQuery {
   readonly cutoffMs: number
   readonly filter: ProcessListFilter
+  /** These alone, where they are given. */
+  readonly ids?: readonly string[] | undefined
   /** The last change that was read, if it is to be heeded. */
   readonly watermark: ChangePosition | undefined
 }
@@ -299,15 +302,16 @@ export interface ChangePosition {
 /** The statement that locks what may be pruned, and its values. */
 export function pruneStatement(
   schema: string,
-  { cutoffMs, filter, watermark }: PruneQuery,
+  { cutoffMs, filter, ids, watermark }: PruneQuery,
 ): readonly [SqlStatement, readonly SqlValue[]] {
   const before = cutoffMs === Number.MAX_SAFE_INTEGER ? null : cutoffMs
-  const given: SqlValue[] = [before, watermark?.changeXid ?? null, watermark?.processId ?? null]
+  const given: SqlValue[] = [before, watermark?.changeXid ?? null, watermark?.processId ?? null, ids ?? null]
   const { where, values } = conditionsOf(filter, given)
   return [
     sql(`SELECT p.process_id FROM ${joined(schema)}
       WHERE p.status <> 'running' AND ($1::bigint IS NULL OR p.updated_at_ms < $1)
-        AND ($2::xid8 IS NULL OR (p.change_xid, p.process_id) <= ($2::xid8, $3)) AND ${where}
+        AND ($2::xid8 IS NULL OR (p.change_xid, p.process_id) <= ($2::xid8, $3))
+        AND ($4::text[] IS NULL OR p.process_id = ANY($4)) AND ${where}
       ORDER BY p.process_id FOR UPDATE OF p`),
     values,
   ]

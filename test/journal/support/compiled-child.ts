@@ -9,6 +9,8 @@ const root = join(import.meta.dirname, '..', '..', '..')
 export interface CompiledChild {
   /** Starts the program; its standard output is piped, its complaints are inherited. */
   start(...argumentsOfChild: readonly string[]): ChildProcess
+  /** The same with a pipe to its standard input, and more in its environment. */
+  startWith(environment: Readonly<Record<string, string>>, ...argumentsOfChild: readonly string[]): ChildProcess
   /** Removes the compiled files. */
   remove(): Promise<void>
 }
@@ -36,6 +38,11 @@ export async function compileChild(name: string, folder = 'test/journal/support'
     start: (...argumentsOfChild) =>
       spawn(process.execPath, [join(output, `${name}.js`), ...argumentsOfChild], {
         stdio: ['ignore', 'pipe', 'inherit'],
+      }),
+    startWith: (environment, ...argumentsOfChild) =>
+      spawn(process.execPath, [join(output, `${name}.js`), ...argumentsOfChild], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+        env: { ...process.env, ...environment },
       }),
     remove: () => rm(output, { recursive: true }),
   }

@@ -1,18 +1,19 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { access, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
-const root = join(import.meta.dirname, '../../..')
-const cache = join(root, 'node_modules', '.cache', 'stateward-packages')
+const cache = join(projectAbove(import.meta.dirname), 'node_modules', '.cache', 'stateward-packages')
 
 /** Returns the folder of a package in this version, fetched from the registry the first time; `only` is all that is unpacked. */
 export async function fetchPackage(name: string, version: string, only: readonly string[] = []): Promise<string> {
   const place = join(cache, `${name}-${version}`)
   const unpacked = join(place, 'package')
   if (await isThere(unpacked)) return unpacked
-  await mkdir(cache, { recursive: true })
+  // A name may have a scope.
+  await mkdir(dirname(place), { recursive: true })
   const draft = await mkdtemp(join(cache, 'draft-'))
   try {
     const { stdout } = await run('npm', ['pack', `${name}@${version}`, '--silent'], { cwd: draft })
@@ -34,4 +35,9 @@ function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+/** The folder of the project, whether this runs as it was written or compiled into a folder below. */
+function projectAbove(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : projectAbove(dirname(folder))
 }

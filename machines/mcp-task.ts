@@ -1,0 +1,73 @@
+import { assign, setup } from 'xstate'
+import { ChartTable, type Place } from './chart-table.js'
+
+/** What the chart of a task of MCP remembers: its questions by their keys. */
+export interface McpTaskContext {
+  readonly open: readonly string[]
+  /** Answered for good: a key names one question for the whole life of the task. */
+  readonly answered: readonly string[]
+}
+
+/** What happens to a task of MCP. */
+export type McpTaskMove =
+  | { readonly type: 'ask' | 'answer'; readonly key: string }
+  | { readonly type: 'complete' | 'fail' | 'cancel' }
+
+/** What a task of MCP is told to be. */
+export const mcpTaskStatuses = ['working', 'input_required', 'completed', 'failed', 'cancelled'] as const
+export type McpTaskStatus = (typeof mcpTaskStatuses)[number]
+
+const ends = { complete: 'completed', fail: 'failed', cancel: 'cancelled' } as const
+
+/**
+ * The life of a task of the Model Context Protocol, as its hosts see it: it works, asks and goes on, and ends once (M-10).
+ * What keeps it is a process; the chart says which of its events change what hosts are told.
+ */
+export const mcpTaskMachine = setup({
+  types: { context: {} as McpTaskContext, events: {} as McpTaskMove, input: {} as Partial<McpTaskContext> },
+  guards: {
+    isNew: ({ context: { open, answered }, event }) =>
+      'key' in event && !open.includes(event.key) && !answered.includes(event.key),
+    isOpen: ({ context: { open }, event }) => 'key' in event && open.includes(event.key),
+    isLast: ({ context: { open }, event }) => 'key' in event && open.length === 1 && open[0] === event.key,
+  },
+  actions: {
+    open: assign(({ context: { open }, event }) => ('key' in event ? { open: [...open, event.key] } : {})),
+    settle: assign(({ context: { open, answered }, event }) =>
+      'key' in event ? { open: open.filter((key) => key !== event.key), answered: [...answered, event.key] } : {},
+    ),
+  },
+}).createMachine({
+  id: 'mcp-task',
+  description: 'The life of a task of the Model Context Protocol, as its hosts see it.',
+  context: ({ input }) => ({ open: [], answered: [], ...input }),
+  initial: 'working',
+  states: {
+    working: {
+      on: { ask: { guard: 'isNew', actions: 'open', target: 'input_required' }, ...ends },
+    },
+    input_required: {
+      description: 'At least one question is open.',
+      on: {
+        ask: { guard: 'isNew', actions: 'open' },
+        answer: [
+          { guard: 'isLast', actions: 'settle', target: 'working' },
+          { guard: 'isOpen', actions: 'settle' },
+        ],
+        ...ends,
+      },
+    },
+    completed: { type: 'final', description: 'With a result, which may say that the tool has failed.' },
+    failed: { type: 'final', description: 'By an error of the protocol, or because the server has lost the work.' },
+    cancelled: { type: 'final' },
+  },
+})
+
+/** The chart for tasks that are read from the log of their process. */
+export const mcpTaskChart = new ChartTable(mcpTaskMachine)
+
+/** Where a task of MCP stands. */
+export type McpTaskPlace = Place<typeof mcpTaskMachine>
+
+/** Where it begins. */
+export const initialMcpTask: McpTaskPlace = { value: 'working', context: { open: [], answered: [] } }

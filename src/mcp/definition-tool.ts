@@ -1,0 +1,90 @@
+import { fromJsonSchema, type StandardSchemaWithJSON } from '@modelcontextprotocol/server'
+import type { JsonValue } from '../base/json.js'
+import { isProcessDefinition, type ProcessDefinition, type SchemaMap } from '../processes/index.js'
+import type { Runtime } from '../runtime.js'
+import { isTaskDefinition, type TaskDefinition } from '../tasks/index.js'
+import { encodeValue, isSchema } from '../work/values.js'
+import type { DurableTool } from './life/tool.js'
+import type { ToolResult } from './wire/shapes.js'
+import type { McpToolOptions } from './sdk/tool-definition.js'
+
+/** The definition of a process or a task of the runtime, with what it takes and returns. */
+export type ToolDefinition<
+  Input = unknown,
+  Output = unknown,
+  Events extends SchemaMap = SchemaMap,
+  Signals extends SchemaMap = SchemaMap,
+> = ProcessDefinition<Input, Output, Events, Signals> | TaskDefinition<Input, Output>
+
+/** Work that a definition does: begun once for each task of MCP, and found again after a restart. */
+interface DefinedWork extends Pick<DurableTool, 'run' | 'begin' | 'cancel'> {
+  readonly listed: McpToolOptions
+}
+
+/** Whether it is what `defineProcess` or `defineTask` has made. */
+export function isDefinition(candidate: unknown): candidate is ToolDefinition {
+  return isProcessDefinition(candidate) || isTaskDefinition(candidate)
+}
+
+/** A definition as a tool: its own process or task does the work under its own rules, and the task of MCP follows it. */
+export function asDurableTool(definition: ToolDefinition, runtime: Runtime): DefinedWork {
+  const { kind } = definition
+  const outputSchema = listedSchema(definition.output)
+  const listed: McpToolOptions = {
+    description: kind,
+    inputSchema: listedSchema(definition.input) ?? anyObject,
+    ...(outputSchema !== undefined && { outputSchema }),
+  }
+  const run = (): never => {
+    throw new TypeError(`${kind} is run by its own definition`)
+  }
+  const work = isProcessDefinition(definition) ? processWork(definition, runtime) : taskWork(definition, runtime)
+  return { listed, run, ...work }
+}
+
+function processWork(definition: ProcessDefinition, { processes }: Runtime): Pick<DurableTool, 'begin' | 'cancel'> {
+  return {
+    begin: async (args, taskId) => {
+      const handle = await processes.start(definition, args, { id: workIdOf(taskId), label: definition.kind })
+      return asResult(await handle.result(), definition.kind)
+    },
+    cancel: async (taskId) =>
+      void (await processes.get(undefined, workIdOf(taskId)).cancel('the task of MCP was cancelled')),
+  }
+}
+
+function taskWork(definition: TaskDefinition, { tasks }: Runtime): Pick<DurableTool, 'begin' | 'cancel'> {
+  const begun = new Map<string, { cancel(): Promise<unknown> }>()
+  return {
+    begin: async (args, taskId) => {
+      const handle = await tasks.submit(definition, args, { key: workIdOf(taskId) })
+      begun.set(taskId, handle)
+      try {
+        return asResult(await handle.result(), definition.kind)
+      } finally {
+        begun.delete(taskId)
+      }
+    },
+    cancel: async (taskId) => void (await begun.get(taskId)?.cancel()),
+  }
+}
+
+function workIdOf(taskId: string): string {
+  return `mcp:${taskId}`
+}
+
+/** A value as the result of a tool: as data, and as text for hosts that show text. */
+function asResult(value: unknown, kind: string): ToolResult {
+  const encoded: JsonValue = encodeValue(value, `result of ${kind}`) ?? null
+  const text = typeof encoded === 'string' ? encoded : JSON.stringify(encoded)
+  const isObject = typeof encoded === 'object' && encoded !== null && !Array.isArray(encoded)
+  return { content: [{ type: 'text', text }], ...(isObject && { structuredContent: encoded }) }
+}
+
+const anyObject = fromJsonSchema({ type: 'object' })
+
+/** A schema that can be listed, which not every Standard Schema can. */
+function listedSchema(schema: unknown): StandardSchemaWithJSON | undefined {
+  if (!isSchema(schema)) return undefined
+  return 'jsonSchema' in schema['~standard'] ? (schema as unknown as StandardSchemaWithJSON) : undefined
+}

@@ -1,0 +1,64 @@
+import { createHmac } from 'node:crypto'
+import * as v from 'valibot'
+import { StatewardError } from '../../base/errors.js'
+import type { Processes } from '../../processes/index.js'
+
+/** Bytes of an id, which becomes 32 visible characters: it fits a header as it is. */
+export const idBytes = 24
+
+/** Where the secret of a directory is kept: in a process that nobody runs and that never ends. */
+const secretId = 'stateward/mcp'
+const secretSchema = v.object({ v: v.literal(1), secret: v.pipe(v.string(), v.regex(/^[\w-]{43}$/)) })
+
+/** What makes ids and hashes of one directory unguessable, kept with it. */
+export class DirectorySecret {
+  readonly #secret: string
+
+  private constructor(secret: string) {
+    this.#secret = secret
+  }
+
+  /** The secret of the directory, made when there is none. */
+  static async open(processes: Processes, random: (size: number) => Uint8Array): Promise<DirectorySecret> {
+    const found = await readSecret(processes)
+    if (found !== undefined) return new DirectorySecret(found)
+    const secret = Buffer.from(random(32)).toString('base64url')
+    try {
+      await processes.store.registerProcess({
+        id: secretId,
+        input: { type: 'external', metadata: { v: 1, secret } },
+        disposition: 'externally_owned',
+        identity: { kind: 'mcp-door', label: 'what ids of MCP tasks are made with' },
+        eventTypes: [],
+        provenance: { originator: { type: 'host' } },
+      })
+      return new DirectorySecret(secret)
+    } catch (refusal) {
+      const other = StatewardError.is(refusal, 'process.registration_conflict')
+        ? await readSecret(processes)
+        : undefined
+      if (other === undefined) throw refusal
+      return new DirectorySecret(other)
+    }
+  }
+
+  /** A principal as it is kept: nobody reads from it who that is. */
+  principal(principal: string): string {
+    return this.#digest(['principal', principal]).toString('base64url')
+  }
+
+  /** The id of the nth task under a key: the same for the same caller, and not to be guessed by another. */
+  taskId(principal: string, tool: string, key: string, generation: number): string {
+    return this.#digest(['task', principal, tool, key, generation]).subarray(0, idBytes).toString('base64url')
+  }
+
+  #digest(parts: readonly (string | number)[]): Buffer {
+    return createHmac('sha256', this.#secret).update(JSON.stringify(parts)).digest()
+  }
+}
+
+async function readSecret({ store }: Processes): Promise<string | undefined> {
+  const record = await store.getProcess(secretId)
+  const metadata = record?.input.type === 'external' ? record.input.metadata : undefined
+  return v.is(secretSchema, metadata) ? metadata.secret : undefined
+}

@@ -1,0 +1,196 @@
+import { messageOf, StatewardError } from '../../base/errors.js'
+import { checkFunction, textOf } from '../../base/options.js'
+import { InvalidInputError } from '../../base/errors.js'
+import { silence } from '../../base/promises.js'
+import {
+  defineProcess,
+  type ProcessDefinition,
+  type ProcessEvent,
+  type ProcessRunContext,
+} from '../../processes/index.js'
+import { advance, begunTask, type TaskState } from '../wire/detailed-task.js'
+import { errorCodes } from '../wire/errors.js'
+import {
+  answerSignal,
+  faultType,
+  mcpKind,
+  questionType,
+  resultPartType,
+  setAsideType,
+  statusType,
+} from '../wire/names.js'
+import {
+  answerSchema,
+  faultSchema,
+  fits,
+  questionSchema,
+  resultPartSchema,
+  setAsideSchema,
+  statusSchema,
+  type TaskEnd,
+  type TaskFault,
+} from '../wire/shapes.js'
+import { McpError } from './errors.js'
+import type { McpTask } from './mcp-task.js'
+import { Questions } from './questions.js'
+import { lostAttempts } from './recovery.js'
+import { endWith, resultOf, textForHosts, toolError } from './results.js'
+import type { DurableTool } from './tool.js'
+
+/** What runs of tasks are given. */
+export interface TaskRunOptions {
+  readonly eventsOf: (taskId: string) => Promise<readonly ProcessEvent[]>
+  /** Writes an event into the log of a task, once under its key. */
+  readonly append: (taskId: string, eventType: string, payload: unknown, key: string) => Promise<void>
+  /** Tells a text to those who look now. */
+  readonly say: (taskId: string, text: string) => void
+  /** What was thrown as an error of the protocol, if it is one. */
+  readonly protocolErrorOf: (thrown: unknown) => TaskFault | undefined
+  readonly maxResultBytes: number
+  readonly maxOpenQuestions: number
+  readonly exposeErrors: boolean
+  readonly onFault: (taskId: string, thrown: unknown) => void
+}
+
+const events = {
+  [questionType]: questionSchema,
+  [statusType]: statusSchema,
+  [resultPartType]: resultPartSchema,
+  [faultType]: faultSchema,
+  [setAsideType]: setAsideSchema,
+}
+const signals = { [answerSignal]: answerSchema }
+
+type TaskContext = ProcessRunContext<unknown, typeof events, typeof signals>
+
+/** The longest text that says what a task does. */
+const longestStatus = 1000
+
+/** How the processes of a tool are run: each tool is an environment of its own, so that a server without it leaves them alone. */
+export function definitionOf(tool: DurableTool, options: TaskRunOptions): ProcessDefinition {
+  return defineProcess(
+    mcpKind,
+    { version: tool.name, disposition: 'rerunnable', events, signals },
+    (payload: unknown, context: TaskContext) => new TaskRun(tool, context, options).run(payload),
+  ) as unknown as ProcessDefinition
+}
+
+/** One attempt at a task. */
+class TaskRun {
+  readonly #tool: DurableTool
+  readonly #context: TaskContext
+  readonly #options: TaskRunOptions
+  #statuses = 0
+
+  constructor(tool: DurableTool, context: TaskContext, options: TaskRunOptions) {
+    this.#tool = tool
+    this.#context = context
+    this.#options = options
+  }
+
+  async run(payload: unknown): Promise<TaskEnd> {
+    const { processId, attempt, signal } = this.#context
+    const log = await this.#options.eventsOf(processId)
+    const begun = begunTask(processId, payload)
+    if (begun === undefined)
+      return this.#fail({ code: errorCodes.internal, message: 'what is kept of the task cannot be read' })
+    const lost = lostAttempts(log)
+    const { recovery } = this.#tool
+    if (typeof recovery === 'object' && lost >= recovery.rerun) {
+      const message = 'the server was lost too often while it worked on the task'
+      return this.#fail({ code: errorCodes.internal, message, data: { reason: 'attempts_used_up', attempts: lost } })
+    }
+    const state = log.reduce(advance, begun)
+    const questions = this.#questions(state)
+    let end: TaskEnd | undefined
+    try {
+      const returned = await this.#tool.run(state.payload.args, this.#task(questions))
+      const result = await resultOf(returned, this.#tool, this.#options.maxResultBytes)
+      if (questions.fault === undefined) end = await this.#endWith(result)
+    } catch (thrown) {
+      if (signal.aborted) {
+        await this.#setAside(signal.reason)
+        throw thrown
+      }
+      const fault = this.#options.protocolErrorOf(thrown)
+      if (fault !== undefined) return await this.#fail(fault)
+      this.#options.onFault(processId, thrown)
+      if (questions.fault === undefined) end = { result: toolError(textForHosts(thrown, this.#options.exposeErrors)) }
+    }
+    if (end === undefined)
+      return this.#fail({ code: errorCodes.internal, message: messageOf(questions.fault), data: { attempts: attempt } })
+    return end
+  }
+
+  #questions(state: TaskState): Questions {
+    const { emit, waitFor } = this.#context
+    return new Questions(
+      state,
+      {
+        ask: (key, request) => emit(questionType, { key, request: request as never }, { key: `mcp-input:${key}` }),
+        nextAnswer: () => waitFor(answerSignal),
+      },
+      this.#options.maxOpenQuestions,
+    )
+  }
+
+  #task(questions: Questions): McpTask {
+    const { processId: taskId, attempt, fencingToken, signal, step } = this.#context
+    return {
+      taskId,
+      attempt,
+      fencingToken,
+      signal,
+      status: (text, options = {}) => silence(this.#status(text, options)),
+      input: (requests) => silence(questions.input(requests)),
+      once: (key, work) => {
+        checkFunction('once', work)
+        return silence(step(`once:${key}`, () => work()))
+      },
+    }
+  }
+
+  async #status(text: unknown, { durable = false }: { readonly durable?: boolean }): Promise<void> {
+    const { processId, attempt, emit } = this.#context
+    if (typeof text !== 'string')
+      throw new InvalidInputError({ subject: 'status of a task', field: '$', reason: `not text: ${textOf(text)}` })
+    const message = text.slice(0, longestStatus)
+    if (!durable) return this.#options.say(processId, message)
+    this.#statuses += 1
+    await emit(statusType, { message }, { key: `status:${attempt}/${this.#statuses}` })
+    this.#options.say(processId, message)
+  }
+
+  #endWith(result: Parameters<typeof endWith>[0]): Promise<TaskEnd> {
+    const { attempt, emit } = this.#context
+    return endWith(result, attempt, (type, payload, key) => emit(type, payload as never, { key }))
+  }
+
+  /** The error stands in the log before the process ends with it. */
+  async #fail(fault: TaskFault): Promise<never> {
+    const { attempt, emit } = this.#context
+    const { data } = fault
+    const kept = fits(faultSchema, fault) && isJson(data) ? fault : { code: fault.code, message: fault.message }
+    await emit(faultType, kept, { key: `fault:${attempt}` })
+    throw new McpError('mcp_task_failed', { message: fault.message })
+  }
+
+  /** A server that goes down says so: the attempt is not held against the work. */
+  async #setAside(reason: unknown): Promise<void> {
+    if (!StatewardError.is(reason, 'process.run_stopped')) return
+    if ((reason.data as { readonly cause?: unknown }).cause !== 'closing') return
+    const { processId, attempt } = this.#context
+    // Not by the run itself, whose every word takes back that it waits.
+    await this.#options.append(processId, setAsideType, { attempt }, `set-aside:${attempt}`).catch(() => {
+      // The attempt counts then, which costs one of several.
+    })
+  }
+}
+
+function isJson(value: unknown): boolean {
+  try {
+    return JSON.stringify(value) === undefined || JSON.stringify(value).length < 65_536
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,49 @@
+import type { ProcessEvent, ProcessRegistration } from '../../processes/index.js'
+import { questionType, setAsideType } from '../wire/names.js'
+import { fits, setAsideSchema } from '../wire/shapes.js'
+import type { McpRecovery } from './tool.js'
+
+/** Who may go on with the work of a task, as its process says it. */
+export function dispositionOf(recovery: McpRecovery): ProcessRegistration['disposition'] {
+  if (recovery === 'report') return 'owner_bound'
+  return recovery === 'external' ? 'externally_owned' : 'rerunnable'
+}
+
+/**
+ * How many attempts have failed the task: those that were lost while they worked. One that waited for an answer, or that the server
+ * has ended itself, is no fault of the work; without this a task that asks often would be used up by restarts.
+ */
+export function lostAttempts(events: readonly ProcessEvent[]): number {
+  let [lost, isAtWork, isSetAside] = [0, false, false]
+  for (const { eventType, payload } of events) {
+    switch (eventType) {
+      case 'process.first_started':
+        if (isAtWork && !isSetAside) lost += 1
+        isAtWork = true
+        isSetAside = false
+        break
+      case questionType:
+      case 'process.waiting':
+        isAtWork = false
+        break
+      case 'process.step':
+        // The beginning of a wait is no work.
+        if (!isWaitStep(payload)) isAtWork = true
+        break
+      case 'process.resumed':
+        isAtWork = true
+        break
+      case setAsideType:
+        // Whatever else of this attempt was on its way.
+        if (fits(setAsideSchema, payload)) isSetAside = true
+        break
+      default:
+    }
+  }
+  return lost
+}
+
+function isWaitStep(payload: unknown): boolean {
+  const { name } = payload as { readonly name?: unknown }
+  return typeof name === 'string' && name.startsWith('wait:')
+}

@@ -1,0 +1,84 @@
+import { messageOf, type InvalidInputError } from '../../base/errors.js'
+import { checkValue, encodeValue } from '../../work/values.js'
+import { resultPartType } from '../wire/names.js'
+import type { TaskEnd, ToolResult } from '../wire/shapes.js'
+import { bytesOf } from './limits.js'
+import type { DurableTool } from './tool.js'
+
+/** UTF-16 units of one part of a result that is too large for one value of a process: below its limit whatever they are. */
+const partLength = 2 ** 18
+/** Bytes of JSON up to which a result is one value. */
+const mostInOneValue = 900_000
+
+/** A result that says that the tool has failed, and why. */
+export function toolError(text: string): ToolResult {
+  return { content: [{ type: 'text', text }], isError: true }
+}
+
+/** Names of errors that tell of a fault of the program and not of what it was asked. */
+const programFaults = new Set([
+  'TypeError',
+  'ReferenceError',
+  'RangeError',
+  'SyntaxError',
+  'EvalError',
+  'AssertionError',
+])
+const neutralText = 'the tool failed'
+const pathPattern = /(^|[\s'"`(=])((?:\/|[A-Za-z]:\\|file:)[^\s'"`)]{2,})/g
+
+/**
+ * What a host, and the model behind it, is told of an error: its text without paths. Of errors of the system and faults of the program
+ * only that there was one, unless all is to be shown.
+ */
+export function textForHosts(thrown: unknown, isExposed: boolean): string {
+  if (isExposed) return messageOf(thrown)
+  if (!(thrown instanceof Error) || programFaults.has(thrown.name) || 'syscall' in thrown) return neutralText
+  const [line = ''] = messageOf(thrown).split('\n')
+  return line.replace(pathPattern, '$1[path]').slice(0, 1000) || neutralText
+}
+
+/** What a tool has returned as the result that is kept: whatever does not fit is a result that says so. */
+export async function resultOf(
+  returned: unknown,
+  { outputSchema, name }: Pick<DurableTool, 'outputSchema' | 'name'>,
+  maxResultBytes: number,
+): Promise<ToolResult> {
+  let encoded: unknown
+  try {
+    encoded = encodeValue(returned, `result of ${name}`)
+  } catch (refusal) {
+    return toolError(`the result of ${name} has no form in JSON: ${messageOf(refusal)}`)
+  }
+  if (typeof encoded !== 'object' || encoded === null || Array.isArray(encoded))
+    return toolError(`${name} returned no result`)
+  const result = returned as ToolResult
+  if (outputSchema !== undefined && result.isError !== true) {
+    try {
+      await checkValue(outputSchema, result.structuredContent, 'output')
+    } catch (refusal) {
+      const { field, reason } = (refusal as InvalidInputError).data
+      return toolError(`Output validation error: ${field}: ${reason}`)
+    }
+  }
+  const bytes = bytesOf(result)
+  if (bytes <= maxResultBytes) return result
+  return toolError(
+    `the result of ${name} has ${bytes} bytes, more than ${maxResultBytes}: answer with a link to a resource`,
+  )
+}
+
+/** Writes a part of a result into the log of its process. */
+export type WritePart = (type: typeof resultPartType, payload: unknown, key: string) => Promise<unknown>
+
+/** The end that a result is: itself, or its parts, which are durable then. */
+export async function endWith(result: ToolResult, attempt: number, write: WritePart): Promise<TaskEnd> {
+  const text = JSON.stringify(result)
+  if (Buffer.byteLength(text) <= mostInOneValue) return { result }
+  const parts = Math.ceil(text.length / partLength)
+  for (let part = 0; part < parts; part += 1) {
+    const piece = text.slice(part * partLength, (part + 1) * partLength)
+    await write(resultPartType, { attempt, part, text: piece }, `result:${attempt}/${part}`)
+  }
+  return { parts, attempt }
+}

@@ -1,0 +1,74 @@
+import type { McpRequestContext, McpServer, ServerContext } from '@modelcontextprotocol/server'
+import { McpError } from '../life/errors.js'
+import type { PollGate } from '../life/limits.js'
+import { tasksExtension } from '../wire/names.js'
+import { callTool, type Era, type ListedTool } from './call-tool.js'
+import { serveMethods } from './methods.js'
+import { answering, type DoorContext } from './request.js'
+
+interface CallToolRequest {
+  readonly params: { readonly name: string; readonly arguments?: unknown }
+}
+
+type CallHandler = (request: never, ctx: ServerContext) => unknown
+
+/**
+ * Puts the durable tools and the methods of tasks on a server, before it is connected and before the first tool is registered on
+ * it. What is attached refers to the door; the door does not refer to the server.
+ */
+export function attach(
+  mcp: McpServer,
+  { era }: Pick<McpRequestContext, 'era'>,
+  door: DoorContext,
+  tools: ReadonlyMap<string, ListedTool>,
+  gate: PollGate | undefined,
+): McpServer {
+  const { server } = mcp
+  try {
+    server.assertCanSetRequestHandler('tools/call')
+  } catch (cause) {
+    throw new McpError('mcp_attached_too_late', {}, { cause })
+  }
+  if (era === 'modern') server.registerCapabilities({ extensions: { [tasksExtension]: {} } })
+  routeCalls(server, door, tools, era)
+  for (const [name, { options }] of tools) {
+    const { title, description, inputSchema, outputSchema, annotations, _meta } = options
+    const config = {
+      ...(title !== undefined && { title }),
+      ...(description !== undefined && { description }),
+      ...(inputSchema !== undefined && { inputSchema }),
+      ...(outputSchema !== undefined && { outputSchema }),
+      ...(annotations !== undefined && { annotations }),
+      ...(_meta !== undefined && { _meta }),
+    }
+    mcp.registerTool(name, config as { readonly description?: string }, unreachable)
+  }
+  if (era === 'modern') serveMethods(mcp, door, gate)
+  return mcp
+}
+
+/** Calls of durable tools come here; those of others go where the server sends them. */
+function routeCalls(
+  server: McpServer['server'],
+  door: DoorContext,
+  tools: ReadonlyMap<string, ListedTool>,
+  era: Era,
+): void {
+  const original = server.setRequestHandler.bind(server) as (...given: readonly unknown[]) => void
+  const routed = (method: string, ...given: readonly unknown[]): void => {
+    const [handler, ...more] = given
+    if (method !== 'tools/call' || typeof handler !== 'function' || more.length > 0) return original(method, ...given)
+    original(method, (request: CallToolRequest, ctx: ServerContext) => {
+      const { name, arguments: args } = request.params
+      const listed = tools.get(name)
+      if (listed === undefined) return (handler as CallHandler)(request as never, ctx)
+      return answering(door, () => callTool(door, listed, args, ctx, era))
+    })
+  }
+  server.setRequestHandler = routed
+}
+
+/** The SDK lists the tool; its calls never come to it. */
+function unreachable(): never {
+  throw new TypeError('calls of durable tools are answered by the door')
+}

@@ -1,0 +1,127 @@
+import { isInputRequiredResult, type ServerContext } from '@modelcontextprotocol/server'
+import { InvalidInputError } from '../../base/errors.js'
+import { onAbort } from '../../base/abort.js'
+import { silence } from '../../base/promises.js'
+import { checkValue, encodeValue } from '../../work/values.js'
+import { toolError } from '../life/results.js'
+import type { DurableTool } from '../life/tool.js'
+import { createdTask, hasEnded, type TaskState } from '../wire/detailed-task.js'
+import { declaresTasks, questionsOf } from '../wire/capability.js'
+import { internalError } from '../wire/errors.js'
+import type { DetailedTask, ToolResult } from '../wire/shapes.js'
+import {
+  callerOf,
+  capabilitiesOf,
+  capabilityMissing,
+  checkAuthorized,
+  protocolError,
+  requestOf,
+  type DoorContext,
+} from './request.js'
+import type { McpToolOptions } from './tool-definition.js'
+
+/** A durable tool as the SDK lists it and calls come for it. */
+export interface ListedTool {
+  readonly tool: DurableTool
+  readonly options: McpToolOptions
+}
+
+/** Whether a connection speaks the revision with tasks of this extension. */
+export type Era = 'modern' | 'legacy'
+
+/** Answers `tools/call` of a durable tool: with a handle, or as any other tool where the host knows of no tasks. */
+export async function callTool(
+  door: DoorContext,
+  { tool, options }: ListedTool,
+  given: unknown,
+  ctx: ServerContext,
+  era: Era,
+): Promise<Record<string, unknown>> {
+  const { life } = door
+  const capabilities = capabilitiesOf(ctx)
+  const isDeclared = era === 'modern' && declaresTasks(capabilities)
+  if (era === 'modern' && !isDeclared && tool.taskSupport === 'required') throw capabilityMissing()
+  const request = requestOf(ctx)
+  await life.ready()
+  const caller = callerOf(door, request)
+  let args: unknown = given ?? {}
+  try {
+    if (options.inputSchema !== undefined)
+      args = await checkValue(options.inputSchema, args, `arguments of ${tool.name}`)
+  } catch (refusal) {
+    if (!(refusal instanceof InvalidInputError)) throw refusal
+    const { field, reason } = refusal.data
+    return asAnswer(
+      toolError(`Input validation error: Invalid arguments for tool ${tool.name}: ${field}: ${reason}`),
+      era,
+    )
+  }
+  const early = await options.before?.(args, ctx)
+  if (early !== undefined) {
+    if (isInputRequiredResult(early)) return { ...early }
+    if (!('args' in early)) return asAnswer(early as ToolResult, era)
+    args = early.args
+  }
+  await checkAuthorized(door, 'create', { tool: tool.name }, request)
+  const key = isDeclared ? options.dedupe?.(args, request) : undefined
+  const state = await life.create({
+    tool,
+    args: encodeValue(args, `arguments of ${tool.name}`) ?? null,
+    caller,
+    questions: isDeclared ? questionsOf(capabilities) : allQuestions,
+    ...(key !== undefined && { key }),
+    ...(!isDeclared && { isInline: true }),
+  })
+  if (!isDeclared) return inline(door, state, ctx, era)
+  const { inlineMs = 0 } = options
+  const ended = inlineMs > 0 ? await life.until(state, hasEnded, { timeoutMs: inlineMs }) : undefined
+  if (ended?.place.value === 'completed') return asAnswer(life.detailed(ended).result ?? {}, era)
+  const now = ended ?? (await life.read(state.taskId)) ?? state
+  return { ...createdTask(life.detailed(now)), resultType: 'task' }
+}
+
+/** What an inline call may ask for: that it cannot is found out by the question itself. */
+const allQuestions = ['elicitation/create', 'sampling/createMessage', 'roots/list'] as const
+
+/** The same durable work for a host without tasks: awaited, and ended with its request. */
+async function inline(
+  { life }: DoorContext,
+  state: TaskState,
+  ctx: ServerContext,
+  era: Era,
+): Promise<Record<string, unknown>> {
+  const { signal } = ctx.mcpReq
+  const cancel = (): Promise<void> => life.cancel(state)
+  const forget = onAbort(signal, () => void silence(cancel()))
+  try {
+    const reached = await life.until(state, (next) => next.place.value !== 'working', { signal })
+    if (reached === undefined) throw protocolError(internalError('the task was lost'))
+    if (reached.place.value === 'input_required') {
+      await cancel()
+      if (era === 'modern') throw capabilityMissing()
+      return asAnswer(
+        toolError('this tool has to ask something, which this host cannot answer: it does not speak of tasks'),
+        era,
+      )
+    }
+    return asInlineAnswer(life.detailed(reached), era)
+  } catch (thrown) {
+    if (signal.aborted) await cancel()
+    throw thrown
+  } finally {
+    forget()
+  }
+}
+
+function asInlineAnswer({ status, result, error }: DetailedTask, era: Era): Record<string, unknown> {
+  if (status === 'completed') return asAnswer(result ?? {}, era)
+  if (error !== undefined) throw protocolError(error)
+  throw protocolError(internalError('the call was cancelled'))
+}
+
+/** Connections of the older line take no result that says what kind of result it is. */
+function asAnswer(result: ToolResult, era: Era): Record<string, unknown> {
+  if (era === 'modern') return { ...result, resultType: 'complete' }
+  const { resultType: _, ...plain } = result
+  return plain
+}

@@ -1,0 +1,63 @@
+import type { McpServer, ServerContext } from '@modelcontextprotocol/server'
+import * as v from 'valibot'
+import type { TaskState } from '../wire/detailed-task.js'
+import { declaresTasks } from '../wire/capability.js'
+import { internalError, invalidParams } from '../wire/errors.js'
+import { taskParamsSchema } from '../wire/shapes.js'
+import type { PollGate } from '../life/limits.js'
+import {
+  answering,
+  callerOf,
+  capabilitiesOf,
+  capabilityMissing,
+  checkAuthorized,
+  protocolError,
+  requestOf,
+  type DoorContext,
+  type McpAction,
+} from './request.js'
+
+/** Lets every params through: what is wrong with them is said after what the request declares (M-2). */
+const anything = {
+  '~standard': { version: 1 as const, vendor: 'stateward', validate: (value: unknown) => ({ value }) },
+}
+
+/** `tasks/get`, `tasks/update` and `tasks/cancel` on a server. */
+export function serveMethods({ server }: McpServer, door: DoorContext, gate: PollGate | undefined): void {
+  const { life } = door
+  const on = (
+    method: string,
+    answer: (params: unknown, ctx: ServerContext) => Promise<Record<string, unknown>>,
+  ): void => {
+    server.setRequestHandler(method, { params: anything }, (params, ctx) => answering(door, () => answer(params, ctx)))
+  }
+  on('tasks/get', async (params, ctx) => {
+    const state = await asked(door, 'read', params, ctx)
+    const retryAfterMs = gate?.delayOf(state.taskId, Date.now()) ?? 0
+    if (retryAfterMs > 0) throw protocolError(internalError('polled too fast', { retryAfterMs }))
+    return { ...life.detailed(state), resultType: 'complete' }
+  })
+  on('tasks/update', async (params, ctx) => {
+    const state = await asked(door, 'answer', params, ctx)
+    // The SDK takes answers out of the params of every request.
+    await life.answer(state, ctx.mcpReq.inputResponses ?? {})
+    return { resultType: 'complete' }
+  })
+  on('tasks/cancel', async (params, ctx) => {
+    const state = await asked(door, 'cancel', params, ctx)
+    await life.cancel(state)
+    return { resultType: 'complete' }
+  })
+}
+
+/** The task that a request is about. First what it declares, then who asks, then the id. */
+async function asked(door: DoorContext, action: McpAction, params: unknown, ctx: ServerContext): Promise<TaskState> {
+  if (!declaresTasks(capabilitiesOf(ctx))) throw capabilityMissing()
+  const request = requestOf(ctx)
+  await door.life.ready()
+  const caller = callerOf(door, request)
+  if (!v.is(taskParamsSchema, params)) throw protocolError(invalidParams('Invalid params: taskId is missing'))
+  const state = await door.life.find(params.taskId, caller)
+  await checkAuthorized(door, action, { taskId: state.taskId, tool: state.payload.tool }, request)
+  return state
+}

@@ -1,0 +1,121 @@
+import { ProtocolError, type AuthInfo, type ServerContext } from '@modelcontextprotocol/server'
+import { faultFields } from '../../base/error-details.js'
+import { InvalidInputError, StatewardError } from '../../base/errors.js'
+import type { Logger } from '../../base/logger.js'
+import { McpError } from '../life/errors.js'
+import type { Caller, TaskLife } from '../life/life.js'
+import { internalError, invalidParams, missingCapability, unknownTask, type WireError } from '../wire/errors.js'
+import { clientCapabilitiesKey } from '../wire/names.js'
+
+/** What is known of a request where a principal is asked for. */
+export interface McpRequest {
+  /** Who is logged in, as the service has told the SDK. */
+  readonly authInfo?: AuthInfo
+  /** The tool or method. */
+  readonly method: string
+}
+
+/** What is done to a task. */
+export type McpAction = 'create' | 'read' | 'answer' | 'cancel' | 'listen'
+
+/** Who may see a task: text that is the same for the same person. */
+export type PrincipalOf = (request: McpRequest) => string | { readonly principal: string; readonly display?: string }
+
+/** Whether somebody may do something; `taskId` is absent for what is to be created. */
+export type Authorize = (
+  action: McpAction,
+  task: { readonly taskId?: string; readonly tool: string },
+  request: McpRequest,
+) => boolean | Promise<boolean>
+
+/** What all answers of the SDK's side stand on. */
+export interface DoorContext {
+  readonly life: TaskLife
+  readonly logger: Logger
+  readonly principal: PrincipalOf
+  readonly authorize: Authorize | undefined
+}
+
+/** Without one, whoever is logged in with the same client, issuer and subject is the same; without a login everybody is. */
+export const defaultPrincipal: PrincipalOf = ({ authInfo }) => {
+  if (authInfo === undefined) return 'anonymous'
+  const { clientId, extra = {} } = authInfo
+  return JSON.stringify(['client', clientId, extra['iss'] ?? null, extra['sub'] ?? null])
+}
+
+/** What a request says of its client. */
+export function capabilitiesOf(ctx: ServerContext): unknown {
+  const envelope = ctx.mcpReq.envelope as Readonly<Record<string, unknown>> | undefined
+  return envelope?.[clientCapabilitiesKey]
+}
+
+/** A request as principals are told from it. */
+export function requestOf(ctx: ServerContext): McpRequest {
+  const authInfo = ctx.http?.authInfo
+  return { method: ctx.mcpReq.method, ...(authInfo !== undefined && { authInfo }) }
+}
+
+/** Who asks. A function that throws, or says nothing, refuses the request: nobody becomes anonymous by a fault. */
+export function callerOf({ principal }: DoorContext, request: McpRequest): Caller {
+  let said: ReturnType<PrincipalOf>
+  try {
+    said = principal(request)
+  } catch (cause) {
+    throw new McpError('mcp_principal_failed', {}, { cause })
+  }
+  const caller = typeof said === 'string' ? { principal: said } : said
+  if (typeof caller?.principal !== 'string' || caller.principal === '') throw new McpError('mcp_principal_failed', {})
+  const { display } = caller
+  return { principal: caller.principal, ...(typeof display === 'string' && { display: display.slice(0, 200) }) }
+}
+
+/** Raises `mcp_not_authorized`, or for what is there already the same as for what is not. */
+export async function checkAuthorized(
+  { authorize }: DoorContext,
+  action: McpAction,
+  task: { readonly taskId?: string; readonly tool: string },
+  request: McpRequest,
+): Promise<void> {
+  if (authorize === undefined || (await authorize(action, task, request))) return
+  throw task.taskId === undefined
+    ? new McpError('mcp_not_authorized', { action })
+    : new McpError('mcp_task_unknown', {})
+}
+
+/** An error of the wire as the SDK takes it. */
+export function protocolError({ code, message, data }: WireError): ProtocolError {
+  return ProtocolError.fromError(code, message, data)
+}
+
+/** The error of a request that does not declare the extension. */
+export function capabilityMissing(): ProtocolError {
+  return protocolError(missingCapability)
+}
+
+/** What a host is told of what went wrong here. */
+export function wireErrorOf(thrown: unknown, logger: Logger): WireError {
+  if (thrown instanceof ProtocolError)
+    return { code: thrown.code, message: thrown.message, ...(thrown.data !== undefined && { data: thrown.data }) }
+  if (StatewardError.is(thrown, 'mcp_task_unknown')) return unknownTask
+  if (StatewardError.is(thrown, 'mcp_limit_reached')) {
+    const { retryAfterMs } = thrown.data as { readonly retryAfterMs?: number }
+    return internalError('too many tasks', retryAfterMs === undefined ? undefined : { retryAfterMs })
+  }
+  if (StatewardError.is(thrown, 'mcp_too_large') || StatewardError.is(thrown, 'mcp_answer_invalid'))
+    return invalidParams((thrown as Error).message)
+  if (StatewardError.is(thrown, 'process.registration_invalid')) return invalidParams('the arguments cannot be kept')
+  if (thrown instanceof InvalidInputError) return invalidParams('Invalid params')
+  if (StatewardError.is(thrown, 'mcp_not_authorized')) return internalError('not authorized')
+  logger.warn({ ...faultFields(thrown) }, 'a request of MCP failed')
+  return internalError('Internal error')
+}
+
+/** Does what a request asks for; whatever goes wrong leaves as an error of the protocol. */
+export async function answering<Answer>({ logger }: DoorContext, work: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await work()
+  } catch (thrown) {
+    if (thrown instanceof ProtocolError) throw thrown
+    throw protocolError(wireErrorOf(thrown, logger))
+  }
+}

@@ -1,0 +1,98 @@
+import type {
+  CallToolResult,
+  InputRequiredResult,
+  ServerContext,
+  StandardSchemaWithJSON,
+  ToolAnnotations,
+} from '@modelcontextprotocol/server'
+import * as v from 'valibot'
+import {
+  durationSchema,
+  functionSchema,
+  nameSchema,
+  optionsSchema,
+  textOf,
+  textSchema,
+  wholeNumberSchema,
+} from '../../base/options.js'
+import { isSchema } from '../../work/values.js'
+import type { McpTask } from '../life/mcp-task.js'
+import type { McpRecovery, TaskSupport } from '../life/tool.js'
+import type { McpRequest } from './request.js'
+
+/** Arguments as their schema gives them to the tool. */
+export type ArgumentsOf<Input> = Input extends StandardSchemaWithJSON
+  ? StandardSchemaWithJSON.InferOutput<Input>
+  : unknown
+
+/** What is asked before there is a task: a result, a question of the request itself, or nothing; see `before`. */
+export type BeforeTask = CallToolResult | InputRequiredResult | { readonly args: unknown } | undefined
+
+/** How a durable tool is listed and run. */
+export interface McpToolOptions<Input extends StandardSchemaWithJSON | undefined = StandardSchemaWithJSON | undefined> {
+  readonly title?: string
+  readonly description?: string
+  readonly inputSchema?: Input
+  readonly outputSchema?: StandardSchemaWithJSON
+  readonly annotations?: ToolAnnotations
+  readonly _meta?: Record<string, unknown>
+  /** `optional`, the default: hosts that do not declare the extension get the result itself. `required`: they are refused. */
+  readonly taskSupport?: TaskSupport
+  /** What may be done when the server is lost. Default `{ rerun: 3 }`. */
+  readonly recovery?: McpRecovery
+  /** Milliseconds for which the handle is good; `null`: for ever. Default that of the door. */
+  readonly ttlMs?: number | null
+  /** Milliseconds that hosts are told to leave between two looks. Default that of the door. */
+  readonly pollIntervalMs?: number
+  /** Milliseconds that a call waits for its end before it is answered with a handle. Default 0. */
+  readonly inlineMs?: number
+  /** Under which key a repeat of a call is the same task while that lives; `undefined`: a call of its own. */
+  readonly dedupe?: (args: ArgumentsOf<Input>, request: McpRequest) => string | undefined
+  /**
+   * Runs before there is a task. Returns nothing to go on, `{ args }` to go on with others, the result itself, or what
+   * `inputRequired(...)` of the SDK makes, to ask first.
+   */
+  readonly before?: (args: ArgumentsOf<Input>, ctx: ServerContext) => BeforeTask | Promise<BeforeTask>
+}
+
+/** The function of a durable tool. Returns a result; what it throws becomes a result that says so. */
+export type McpToolRun<Input extends StandardSchemaWithJSON | undefined> = (
+  args: ArgumentsOf<Input>,
+  task: McpTask,
+) => CallToolResult | Promise<CallToolResult>
+
+const schemaSchema = v.custom<StandardSchemaWithJSON>(
+  isSchema,
+  ({ input }) => `speaks no Standard Schema: ${textOf(input)}`,
+)
+const recoverySchema = v.union(
+  [
+    v.picklist(['report', 'external']),
+    optionsSchema<{ readonly rerun: number }>({ rerun: wholeNumberSchema(1, 1_000_000) }),
+  ],
+  'not { rerun: n }, report or external',
+) as v.GenericSchema<unknown, McpRecovery>
+
+/** Accepts {@link McpToolOptions}. */
+export const toolOptionsSchema = optionsSchema<McpToolOptions>({
+  title: v.optional(textSchema()),
+  description: v.optional(textSchema()),
+  inputSchema: v.optional(schemaSchema),
+  outputSchema: v.optional(schemaSchema),
+  annotations: v.optional(
+    v.custom<ToolAnnotations>((input) => typeof input === 'object' && input !== null, 'not an object'),
+  ),
+  _meta: v.optional(
+    v.custom<Record<string, unknown>>((input) => typeof input === 'object' && input !== null, 'not an object'),
+  ),
+  taskSupport: v.optional(v.picklist(['optional', 'required'])),
+  recovery: v.optional(recoverySchema),
+  ttlMs: v.optional(v.nullable(durationSchema)),
+  pollIntervalMs: v.optional(wholeNumberSchema(0, 86_400_000)),
+  inlineMs: v.optional(durationSchema),
+  dedupe: v.optional(functionSchema<NonNullable<McpToolOptions['dedupe']>>()),
+  before: v.optional(functionSchema<NonNullable<McpToolOptions['before']>>()),
+})
+
+/** Accepts the name of a tool. */
+export const toolNameSchema = v.pipe(nameSchema, v.maxLength(200, 'longer than 200 characters'))

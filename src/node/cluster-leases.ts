@@ -1,0 +1,87 @@
+import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
+import type { HeldLease, LeaseSubject } from './cluster-source.js'
+import type { MonotonicMs } from './vocabulary.js'
+
+interface Held {
+  readonly fence: number
+  /** By then it may be somebody else's. */
+  validUntil: MonotonicMs
+  /** When its holder stops by itself. */
+  stop: Deadline
+}
+
+/** How leases are held. */
+export interface ClusterLeasesOptions {
+  readonly deadlines: DeadlineQueue
+  /** Milliseconds before its end at which a lease that was not renewed is given up. */
+  readonly graceMs: number
+  readonly now: () => MonotonicMs
+  readonly onAcquired: (lease: HeldLease) => void
+  /** Whoever works under it ends within so many milliseconds. */
+  readonly onLost: (lease: HeldLease, leftMs: number, reason: string) => void
+}
+
+/**
+ * The leases of a node as it knows them by its own clock: each ends a grace period before anybody else may acquire it, whether or
+ * not the source can be asked (N-514).
+ */
+export class ClusterLeases {
+  readonly #options: ClusterLeasesOptions
+  readonly #held = new Map<LeaseSubject, Held>()
+
+  constructor(options: ClusterLeasesOptions) {
+    this.#options = options
+  }
+
+  fenceOf(subject: LeaseSubject): number | undefined {
+    return this.#held.get(subject)?.fence
+  }
+
+  subjects(): readonly LeaseSubject[] {
+    return [...this.#held.keys()]
+  }
+
+  /** What a heartbeat has renewed and acquired; whatever else was held is lost. An answer that came too late says nothing. */
+  replace(leases: readonly HeldLease[], validUntil: MonotonicMs): void {
+    const { graceMs, now, onAcquired, onLost } = this.#options
+    const isTooLate = validUntil - graceMs <= now()
+    const named = new Map(isTooLate ? [] : leases.map(({ subject, fence }) => [subject, fence]))
+    for (const [subject, { fence, validUntil: until }] of this.#held) {
+      if (named.get(subject) === fence) continue
+      this.#drop(subject)
+      const leftMs = Math.min(graceMs, Math.max(0, until - now()))
+      onLost({ subject, fence }, leftMs, isTooLate ? 'the answer came too late' : 'its source knows of it no more')
+    }
+    for (const [subject, fence] of named) {
+      const known = this.#held.get(subject)
+      known?.stop[Symbol.dispose]()
+      this.#held.set(subject, { fence, validUntil, stop: this.#stopAt(subject, validUntil) })
+      if (known === undefined) onAcquired({ subject, fence })
+    }
+  }
+
+  /** Gives up a lease under which nothing runs. */
+  release(subject: LeaseSubject): void {
+    this.#drop(subject)
+  }
+
+  /** Gives up all of them; nothing is told. */
+  clear(): void {
+    for (const subject of this.subjects()) this.#drop(subject)
+  }
+
+  #stopAt(subject: LeaseSubject, validUntil: MonotonicMs): Deadline {
+    const { deadlines, graceMs, onLost } = this.#options
+    return deadlines.at(validUntil - graceMs, () => {
+      const held = this.#held.get(subject)
+      if (held === undefined) return
+      this.#drop(subject)
+      onLost({ subject, fence: held.fence }, graceMs, 'it could not be renewed')
+    })
+  }
+
+  #drop(subject: LeaseSubject): void {
+    this.#held.get(subject)?.stop[Symbol.dispose]()
+    this.#held.delete(subject)
+  }
+}

@@ -1,0 +1,34 @@
+import type { ErrorDetails } from '../base/error-details.js'
+import { defineLine } from '../base/log-lines.js'
+
+export const clusterUnreachable = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
+  'warn',
+  'a node could not reach its cluster, and tries again',
+)
+
+export const clusterRefused = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
+  'error',
+  'the cluster of a node cannot be used as it is',
+)
+
+export const clusterReached = defineLine<{ readonly afterMs: number }>('info', 'a node has reached its cluster again')
+
+export const leaseAcquired = defineLine<{ readonly subject: string; readonly fence: number }>(
+  'info',
+  'a node has acquired a lease',
+)
+
+export const leaseLost = defineLine<{ readonly subject: string; readonly fence: number; readonly reason: string }>(
+  'warn',
+  'a node has lost a lease, and ends what runs under it',
+)
+
+export const memberSuperseded = defineLine<{ readonly node: string }>(
+  'error',
+  'another process speaks for this node: it holds no lease any more',
+)
+
+export const commitUnreadable = defineLine<{ readonly sequence: number }>(
+  'error',
+  'what is stored as a shared commit is none, and is passed over',
+)

@@ -1,0 +1,458 @@
+import type { Clock } from '../base/clock.js'
+import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
+import { faultFields } from '../base/error-details.js'
+import { StatewardError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import { createDeferred, silence, type Deferred } from '../base/promises.js'
+import { payloadOf, payloadDigest, type SignedAttempt } from './admin/index.js'
+import { ClusterLeases } from './cluster-leases.js'
+import {
+  clusterReached,
+  clusterRefused,
+  clusterUnreachable,
+  commitUnreadable,
+  leaseAcquired,
+  leaseLost,
+  memberSuperseded,
+} from './cluster-lines.js'
+import type { ClusterConfiguration } from './cluster-options.js'
+import { ClusterPicture } from './cluster-picture.js'
+import type {
+  ClusterView,
+  DaemonWish,
+  HeldLease,
+  LeaseSubject,
+  MemberIdentity,
+  SharedCommit,
+} from './cluster-source.js'
+import { NodeError } from './errors.js'
+import type { NodeEvent } from './event.js'
+import type { ChainId, DaemonId, EpochId, NodeId } from './ids.js'
+import { isDraining } from './maintenance.js'
+import type { PlacementSource } from './node-dispatcher.js'
+import type { AdminAuditRecord } from './records.js'
+import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
+
+/** Where a node stands in the log of its cluster, durably. */
+export interface ClusterPosition {
+  readonly clusterId: string
+  readonly sequence: number
+}
+
+/** How a shared commit is judged. */
+export interface SharedJudgement {
+  /** Durable together with what follows from the commit. */
+  readonly position: ClusterPosition
+  /** The instant of its source at which it was shared, by which it is fresh or not. */
+  readonly judgedAtMs: number
+  /** Milliseconds since then: what lasts for a while lasts so much less. */
+  readonly ageMs: number
+}
+
+/** The node that a member speaks for. */
+export interface ClusterHost {
+  /** Tells the loop something; false when it was not taken. Never waits. */
+  tell(event: NodeEvent): boolean
+  /** Folds a shared commit, or refuses it; resolves once that is durable. */
+  judge(attempt: SignedAttempt, judgement: SharedJudgement): Promise<AdminAuditRecord>
+  /** Makes a position durable behind which nothing is to be folded. */
+  pass(position: ClusterPosition): Promise<void>
+  /** Where an earlier life has stopped reading. */
+  position(): ClusterPosition | undefined
+  /** How the node stands, as it last said. */
+  standing(): { readonly maintenance: MaintenanceStatus; readonly isCordoned: boolean }
+  /** Daemons that it could run. */
+  runnable(): readonly DaemonId[]
+  /** Whether code of the daemon may still run. */
+  isRunning(daemon: DaemonId): boolean
+  /** Ends a copy at once and by itself. */
+  end(daemon: DaemonId, graceMs: number): void
+}
+
+/** What a member is built on. */
+export interface ClusterMemberOptions {
+  readonly thisNode: NodeId
+  readonly epoch: EpochId
+  readonly configuration: ClusterConfiguration
+  readonly host: ClusterHost
+  readonly clock: Clock
+  readonly deadlines: DeadlineQueue
+  readonly logger: Logger
+}
+
+const pageSize = 100
+
+/**
+ * A node as one of several: it says that it is there, holds the leases of what runs and leads here, reads what the others say and
+ * what operators have asked of all of them, and tells its loop. When the source cannot be reached it goes on with what it knows,
+ * for as long as its leases allow (N-500 to N-523).
+ */
+export class ClusterMember implements PlacementSource {
+  readonly #options: ClusterMemberOptions
+  readonly #identity: MemberIdentity
+  readonly #leases: ClusterLeases
+  readonly #picture: ClusterPicture
+  /** Leases that go to somebody else for a while, and until when. */
+  readonly #handedOver = new Map<LeaseSubject, MonotonicMs>()
+  /** Chains of which this node has given up its copy. */
+  readonly #givenUp = new Set<LeaseSubject>()
+  /** Leases under which something has run. */
+  readonly #used = new Set<LeaseSubject>()
+  readonly #waiting = new Map<number, Deferred<AdminAuditRecord>[]>()
+  /** What this life has made of the latest commits. */
+  readonly #judged = new Map<number, AdminAuditRecord>()
+  #view: ClusterView | undefined
+  #position: ClusterPosition | undefined
+  #rttMs: number | undefined
+  /** The clock of the source less the own monotonic one. */
+  #offsetMs: number | undefined
+  #next: Deadline | undefined
+  #beating: Promise<void> | undefined
+  #isAskedAgain = false
+  #reading: Promise<void> | undefined
+  #lastBeatAt = 0
+  #isOutOfReach = false
+  #state: 'idle' | 'member' | 'leaving' | 'gone' = 'idle'
+
+  constructor(options: ClusterMemberOptions) {
+    const { thisNode, epoch, configuration, deadlines, clock } = options
+    const { graceMs, degradedMs, unreachableMs } = configuration
+    this.#options = options
+    this.#identity = { node: thisNode, epoch }
+    this.#leases = new ClusterLeases({
+      deadlines,
+      graceMs,
+      now: () => clock.monotonicNow(),
+      onAcquired: (lease) => this.#onAcquired(lease),
+      onLost: (lease, leftMs, reason) => this.#onLost(lease, leftMs, reason),
+    })
+    this.#picture = new ClusterPicture({
+      thisNode,
+      degradedMs,
+      unreachableMs,
+      isHeldHere: (subject) => this.#leases.fenceOf(subject) !== undefined && !this.#handedOver.has(subject),
+    })
+  }
+
+  /** What the cluster said last; `undefined` before the first heartbeat. */
+  get view(): ClusterView | undefined {
+    return this.#view
+  }
+
+  /** The clock of the source now, in epoch milliseconds, as well as it is known. */
+  get nowMs(): number {
+    const { clock } = this.#options
+    return Math.trunc(this.#offsetMs === undefined ? clock.wallNow() : clock.monotonicNow() + this.#offsetMs)
+  }
+
+  get #isGone(): boolean {
+    return this.#state === 'gone'
+  }
+
+  /** The fence under which the daemon may run here; `undefined` where it may not. */
+  fenceOf(daemon: DaemonId): number | undefined {
+    return this.#leases.fenceOf(`daemon:${daemon}`)
+  }
+
+  /** Takes the place of the node in the cluster. To be called once. Rejects with what the source says. */
+  async join(): Promise<void> {
+    this.#position = this.#options.host.position()
+    await this.#options.configuration.source.join(this.#identity)
+    this.#state = 'member'
+  }
+
+  /** From now on, until {@link ClusterMember.leave}, once the loop runs. */
+  begin(): void {
+    this.#lastBeatAt = this.#options.clock.monotonicNow()
+    this.#askSoon()
+  }
+
+  /** Acquires nothing any more; what is held is renewed until it is left. */
+  prepareToLeave(): void {
+    if (this.#state === 'member') this.#state = 'leaving'
+  }
+
+  /** Gives up its place and every lease under which nothing runs. What the source says to it is told to the log. */
+  async leave(): Promise<void> {
+    const { host, configuration, logger } = this.#options
+    const wasMember = this.#state === 'member' || this.#state === 'leaving'
+    this.#state = 'gone'
+    this.#next?.[Symbol.dispose]()
+    for (const waiting of this.#waiting.values()) {
+      for (const { reject } of waiting) reject(new NodeError('node.loop_closed', {}))
+    }
+    this.#waiting.clear()
+    await this.#beating
+    await this.#reading
+    const kept = this.#leases.subjects().filter((subject) => {
+      const daemon = daemonOf(subject)
+      return daemon !== undefined && host.isRunning(daemon)
+    })
+    this.#leases.clear()
+    if (!wasMember) return
+    try {
+      await configuration.source.leave(this.#identity, kept)
+    } catch (cause) {
+      clusterUnreachable(logger, faultFields(cause))
+    }
+  }
+
+  // What a node asks of its cluster
+
+  /** Wishes that a daemon runs, or does not, on whichever node can, or on one. Rejects with what the source says. */
+  async wishDaemon(wish: DaemonWish): Promise<void> {
+    await this.#options.configuration.source.wishDaemon(wish)
+    this.#askSoon()
+  }
+
+  /** Wishes that so many nodes hold the chain. Rejects with what the source says. */
+  async wishReplicas(chain: ChainId, desiredReplicas: number): Promise<void> {
+    await this.#options.configuration.source.wishReplicas(chain, desiredReplicas)
+    this.#askSoon()
+  }
+
+  /** This node has a copy of the chain, and may come to lead it. Rejects with what the source says. */
+  async becameHolder(chain: ChainId): Promise<void> {
+    this.#givenUp.delete(`chain:${chain}`)
+    await this.#options.configuration.source.holdReplica(this.#identity.node, chain, true)
+    this.#askSoon()
+  }
+
+  /** This node has no copy of the chain any more, and does not lead it. Rejects with what the source says. */
+  async idled(chain: ChainId): Promise<void> {
+    const subject: LeaseSubject = `chain:${chain}`
+    this.#givenUp.add(subject)
+    this.#picture.end(subject, (event) => this.#options.host.tell(event))
+    await this.#options.configuration.source.holdReplica(this.#identity.node, chain, false)
+    this.#askSoon()
+  }
+
+  /**
+   * Shares a commit with all members; resolves with the record that this node has made of it, durably, once it has read it.
+   * Rejects with what the source says, and `node.loop_closed`.
+   */
+  async share(attempt: SignedAttempt): Promise<AdminAuditRecord | undefined> {
+    const { source } = this.#options.configuration
+    const sequence = await source.shareCommit(this.#identity.node, attempt, payloadDigest(payloadOf(attempt)))
+    const known = this.#judged.get(sequence)
+    if (known !== undefined) return known
+    // It was read before, in another life: there is nothing to wait for.
+    if (this.#position?.clusterId === this.#view?.clusterId && sequence <= (this.#position?.sequence ?? 0))
+      return undefined
+    if (this.#state === 'gone') throw new NodeError('node.loop_closed', {})
+    const judged = createDeferred<AdminAuditRecord>()
+    silence(judged.promise)
+    this.#waiting.set(sequence, [...(this.#waiting.get(sequence) ?? []), judged])
+    this.#askSoon()
+    return judged.promise
+  }
+
+  async requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void> {
+    await this.#asked(this.#options.configuration.source.requestPlacement(chain, exclude, target))
+  }
+
+  async requestEviction(chain: ChainId, victim: NodeId): Promise<void> {
+    await this.#asked(this.#options.configuration.source.requestEviction(chain, victim))
+  }
+
+  /** What this node runs goes to others, if there are any that can; every node is told, and the one that is meant acts. */
+  invalidate(node: NodeId): void {
+    if (node !== this.#identity.node) return
+    const { host, clock, configuration } = this.#options
+    const until = clock.monotonicNow() + configuration.leaseTtlMs
+    for (const subject of this.#leases.subjects()) {
+      if (daemonOf(subject) === undefined) continue
+      this.#handedOver.set(subject, until)
+      this.#picture.end(subject, (event) => host.tell(event))
+    }
+    this.#asked(configuration.source.forgetReplicaIntents(node)).catch((cause: unknown) => this.#onFault(cause))
+  }
+
+  /** What the store cannot do now may be asked of it again. */
+  async #asked(answer: Promise<void>): Promise<void> {
+    try {
+      await answer
+    } catch (cause) {
+      if (!isPassing(cause)) throw cause
+      const reason = (cause as StatewardError).message
+      throw new NodeError('node.dispatch_failed', { reason, retryAfterMs: 1000 }, { cause })
+    }
+    this.#askSoon()
+  }
+
+  // Heartbeats
+
+  /** Now, or once what is under way is over. */
+  #askSoon(): void {
+    if (this.#state !== 'member' && this.#state !== 'leaving') return
+    if (this.#beating !== undefined) {
+      this.#isAskedAgain = true
+      return
+    }
+    this.#next?.[Symbol.dispose]()
+    this.#isAskedAgain = false
+    this.#beating = this.#beat().finally(() => {
+      this.#beating = undefined
+      if (this.#isAskedAgain) return this.#askSoon()
+      if (this.#state !== 'member' && this.#state !== 'leaving') return
+      this.#next = this.#options.deadlines.after(this.#options.configuration.heartbeatMs, () => this.#askSoon())
+    })
+  }
+
+  /** Never rejects. */
+  async #beat(): Promise<void> {
+    const { configuration, clock, host } = this.#options
+    const { leaseTtlMs, forgetAfterMs, source } = configuration
+    const sentAt = clock.monotonicNow()
+    try {
+      const { maintenance, isCordoned } = host.standing()
+      const isTaking = this.#state === 'member' && !isCordoned && !isDraining(maintenance)
+      const view = await source.heartbeat({
+        ...this.#identity,
+        maintenance,
+        isCordoned,
+        ...(this.#rttMs !== undefined && { rttMs: this.#rttMs }),
+        leaseTtlMs,
+        release: this.#toRelease(isTaking, sentAt),
+        takeDaemons: isTaking ? host.runnable().filter((daemon) => !this.#handedOver.has(`daemon:${daemon}`)) : [],
+        takesChains: isTaking,
+        forgetAfterMs,
+      })
+      if (view === undefined) this.#onSuperseded()
+      else this.#onView(view, sentAt)
+    } catch (cause) {
+      this.#onFault(cause)
+    }
+  }
+
+  /** What nobody wants here any more, and nothing runs under. From now on nothing is started under it. */
+  #toRelease(isTaking: boolean, now: MonotonicMs): readonly LeaseSubject[] {
+    for (const [subject, until] of this.#handedOver) {
+      if (until <= now && this.#leases.fenceOf(subject) === undefined) this.#handedOver.delete(subject)
+    }
+    const released = this.#leases.subjects().filter((subject) => this.#isToRelease(subject, isTaking))
+    for (const subject of released) this.#leases.release(subject)
+    return released
+  }
+
+  #isToRelease(subject: LeaseSubject, isTaking: boolean): boolean {
+    const { host, thisNode } = this.#options
+    const daemon = daemonOf(subject)
+    const { maintenance } = host.standing()
+    if (daemon === undefined) return this.#givenUp.has(subject) || isDraining(maintenance)
+    if (host.isRunning(daemon)) {
+      this.#used.add(subject)
+      return false
+    }
+    const wish = this.#view?.daemons.find(({ daemon: { id } }) => id === daemon)
+    const isWished = wish?.intent === 'run' && (wish.node === undefined || wish.node === thisNode)
+    if (!isWished || this.#handedOver.has(subject) || isDraining(maintenance)) return true
+    // Acquired before a cordon that keeps it from being started.
+    return !isTaking && !this.#used.has(subject)
+  }
+
+  #onView(view: ClusterView, sentAt: MonotonicMs): void {
+    const { configuration, clock, host, logger } = this.#options
+    const now = clock.monotonicNow()
+    if (this.#isOutOfReach) clusterReached(logger, { afterMs: Math.round(now - this.#lastBeatAt) })
+    this.#isOutOfReach = false
+    this.#lastBeatAt = now
+    this.#rttMs = now - sentAt
+    this.#offsetMs = view.nowMs - (sentAt + now) / 2
+    this.#view = view
+    if (this.#state === 'gone') return
+    // Whenever the source has counted from, it was not before the question was sent.
+    this.#leases.replace(view.held, sentAt + configuration.leaseTtlMs)
+    this.#picture.show(view, now, (event) => host.tell(event))
+    if (this.#positionIn(view) < view.lastSequence) this.#readSoon()
+  }
+
+  #onAcquired({ subject, fence }: HeldLease): void {
+    this.#used.delete(subject)
+    leaseAcquired(this.#options.logger, { subject, fence })
+  }
+
+  #onLost({ subject, fence }: HeldLease, leftMs: number, reason: string): void {
+    const { host, logger } = this.#options
+    leaseLost(logger, { subject, fence, reason })
+    const daemon = daemonOf(subject)
+    if (daemon !== undefined && host.isRunning(daemon)) host.end(daemon, leftMs)
+    this.#picture.end(subject, (event) => host.tell(event))
+  }
+
+  #onSuperseded(): void {
+    const { thisNode: node, logger } = this.#options
+    memberSuperseded(logger, { node })
+    this.#state = 'gone'
+    this.#leases.replace([], 0)
+  }
+
+  #onFault(cause: unknown): void {
+    const { logger, clock, configuration, host } = this.#options
+    // The first is told; leases see to themselves.
+    if (!this.#isOutOfReach) (isPassing(cause) ? clusterUnreachable : clusterRefused)(logger, faultFields(cause))
+    this.#isOutOfReach = true
+    const silentMs = clock.monotonicNow() - this.#lastBeatAt
+    if (silentMs >= configuration.unreachableMs) this.#picture.lose((event) => host.tell(event))
+  }
+
+  // The shared log
+
+  #positionIn({ clusterId }: ClusterView): number {
+    // Numbers of another cluster mean nothing here.
+    return this.#position?.clusterId === clusterId ? this.#position.sequence : 0
+  }
+
+  #readSoon(): void {
+    this.#reading ??= this.#read()
+      .catch((cause: unknown) => this.#onFault(cause))
+      .finally(() => {
+        this.#reading = undefined
+      })
+  }
+
+  /** Reads on from where it stands, page by page; heartbeats go on meanwhile. */
+  async #read(): Promise<void> {
+    const { source } = this.#options.configuration
+    for (;;) {
+      const view = this.#view
+      if (view === undefined || this.#state === 'gone') return
+      const page = await source.commitsAfter(this.#positionIn(view), pageSize)
+      if (page.length === 0) return
+      for (const commit of page) {
+        if (this.#isGone) return
+        await this.#take(commit, view.clusterId)
+      }
+    }
+  }
+
+  /** Once, and in order: what follows from a commit and that it was read become durable together. */
+  async #take({ sequence, sharedAtMs, readAtMs, attempt }: SharedCommit, clusterId: string): Promise<void> {
+    const { host, logger } = this.#options
+    const position: ClusterPosition = { clusterId, sequence }
+    let record: AdminAuditRecord | undefined
+    if (attempt === undefined) {
+      commitUnreadable(logger, { sequence })
+      await host.pass(position)
+    } else {
+      const ageMs = Math.max(0, readAtMs - sharedAtMs)
+      record = await host.judge(attempt, { position, judgedAtMs: sharedAtMs, ageMs })
+    }
+    this.#position = position
+    if (record !== undefined) this.#judged.set(sequence, record)
+    if (this.#judged.size > pageSize) this.#judged.delete(this.#judged.keys().next().value as number)
+    const waiting = this.#waiting.get(sequence) ?? []
+    this.#waiting.delete(sequence)
+    for (const { resolve } of waiting) if (record !== undefined) resolve(record)
+  }
+}
+
+/** The daemon that a lease is for. */
+function daemonOf(subject: LeaseSubject): DaemonId | undefined {
+  return subject.startsWith('daemon:') ? (subject.slice('daemon:'.length) as DaemonId) : undefined
+}
+
+/** Whether it may work when it is tried again. */
+function isPassing(cause: unknown): boolean {
+  return StatewardError.is(cause, 'store.unavailable') || StatewardError.is(cause, 'store.conflict')
+}

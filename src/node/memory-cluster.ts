@@ -1,0 +1,206 @@
+import { systemClock, type Clock } from '../base/clock.js'
+import type { SignedAttempt } from './admin/index.js'
+import { NodeError } from './errors.js'
+import type {
+  ClusterSource,
+  ClusterView,
+  DaemonWish,
+  Heartbeat,
+  HeldLease,
+  LeaseSubject,
+  MemberIdentity,
+  MemberView,
+  SharedCommit,
+} from './cluster-source.js'
+import type { ChainId, DaemonId, Digest, EpochId, NodeId } from './ids.js'
+import type { ReplicaIntent } from './vocabulary.js'
+
+interface Lease {
+  fence: number
+  holder: MemberIdentity | undefined
+  /** By the monotonic clock. */
+  expiresAt: number
+}
+
+interface Member extends Omit<MemberView, 'ageMs'> {
+  /** By the monotonic clock. */
+  readonly seenAt: number
+}
+
+/** Names the cluster of a process: it is another one in the next. */
+let clusters = 0
+
+/** A cluster in memory, for the nodes of one process: for one node, and for tests. It ends with the process. */
+export class MemoryCluster implements ClusterSource {
+  readonly #clock: Pick<Clock, 'wallNow' | 'monotonicNow'>
+  readonly #healthyForMs: number
+  readonly #clusterId: string
+  readonly #members = new Map<NodeId, Member>()
+  readonly #daemons = new Map<DaemonId, DaemonWish>()
+  readonly #leases = new Map<LeaseSubject, Lease>()
+  readonly #chains = new Map<ChainId, number>()
+  readonly #replicas = new Map<ChainId, Set<NodeId>>()
+  readonly #intents = new Map<NodeId, Map<ChainId, ReplicaIntent>>()
+  readonly #commits: (Omit<SharedCommit, 'readAtMs' | 'attempt'> & {
+    readonly digest: Digest
+    readonly attempt: SignedAttempt
+  })[] = []
+
+  /** `healthyForMs`: a member that was heard of so lately may be given copies; 5,000 by default. */
+  constructor(clock: Pick<Clock, 'wallNow' | 'monotonicNow'> = systemClock, { healthyForMs = 5000 } = {}) {
+    this.#clock = clock
+    this.#healthyForMs = healthyForMs
+    clusters += 1
+    this.#clusterId = `memory:${process.pid}:${clusters}:${Math.trunc(clock.wallNow())}`
+  }
+
+  async join({ node, epoch }: MemberIdentity): Promise<void> {
+    const seenAt = this.#clock.monotonicNow()
+    this.#members.set(node, { node, epoch, seenAt, maintenance: 'active', isCordoned: false, rttMs: undefined })
+  }
+
+  async heartbeat(beat: Heartbeat): Promise<ClusterView | undefined> {
+    const { node, epoch, maintenance, isCordoned, rttMs, leaseTtlMs, release, forgetAfterMs } = beat
+    const now = this.#clock.monotonicNow()
+    if (this.#members.get(node)?.epoch !== epoch) return undefined
+    this.#members.set(node, { node, epoch, seenAt: now, maintenance, isCordoned, rttMs })
+    for (const [other, { seenAt }] of this.#members) if (now - seenAt > forgetAfterMs) this.#members.delete(other)
+    for (const subject of release) this.#release(subject, beat)
+    const held: HeldLease[] = []
+    for (const [subject, lease] of this.#leases) {
+      const isFree = lease.holder === undefined || lease.expiresAt <= now
+      if (isFree && this.#isTakenBy(subject, beat)) {
+        lease.fence += 1
+        lease.holder = { node, epoch }
+      } else if (isFree || !isSame(lease.holder, beat)) continue
+      lease.expiresAt = now + leaseTtlMs
+      held.push({ subject, fence: lease.fence })
+    }
+    return this.#viewOf(node, held)
+  }
+
+  async leave({ node, epoch }: MemberIdentity, kept: readonly LeaseSubject[]): Promise<void> {
+    for (const subject of this.#leases.keys()) if (!kept.includes(subject)) this.#release(subject, { node, epoch })
+    if (this.#members.get(node)?.epoch === epoch) this.#members.delete(node)
+  }
+
+  async wishDaemon(wish: DaemonWish): Promise<void> {
+    this.#daemons.set(wish.daemon.id, wish)
+    this.#leaseOf(`daemon:${wish.daemon.id}`)
+  }
+
+  async wishReplicas(chain: ChainId, desiredReplicas: number): Promise<void> {
+    this.#chains.set(chain, desiredReplicas)
+  }
+
+  async holdReplica(node: NodeId, chain: ChainId, isHeld: boolean): Promise<void> {
+    this.#leaseOf(`chain:${chain}`)
+    const holders = this.#replicas.get(chain) ?? new Set()
+    if (isHeld) holders.add(node)
+    else holders.delete(node)
+    this.#replicas.set(chain, holders)
+  }
+
+  async forgetReplicaIntents(node: NodeId): Promise<void> {
+    this.#intents.delete(node)
+  }
+
+  async shareCommit(_node: NodeId, attempt: SignedAttempt, digest: Digest): Promise<number> {
+    const known = this.#commits.find((commit) => commit.digest === digest)
+    if (known !== undefined) return known.sequence
+    const sequence = this.#commits.length + 1
+    this.#commits.push({ sequence, sharedAtMs: this.#nowMs(), digest, attempt })
+    return sequence
+  }
+
+  async commitsAfter(after: number, limit: number): Promise<readonly SharedCommit[]> {
+    const readAtMs = this.#nowMs()
+    return this.#commits.slice(after, after + limit).map(({ sequence, sharedAtMs, attempt }) => ({
+      sequence,
+      sharedAtMs,
+      readAtMs,
+      attempt,
+    }))
+  }
+
+  async requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void> {
+    const now = this.#clock.monotonicNow()
+    const candidates = [...this.#members.values()].filter(
+      ({ node, maintenance, isCordoned, seenAt }) =>
+        maintenance === 'active' &&
+        !isCordoned &&
+        now - seenAt <= this.#healthyForMs &&
+        !exclude.includes(node) &&
+        (target === undefined || node === target),
+    )
+    const [picked] = candidates.map(({ node }) => node).sort()
+    if (picked === undefined) throw noCandidate(chain)
+    this.#intend(picked, chain, 'hold')
+  }
+
+  async requestEviction(chain: ChainId, victim: NodeId): Promise<void> {
+    this.#intend(victim, chain, 'drop')
+  }
+
+  #intend(node: NodeId, chain: ChainId, intent: ReplicaIntent): void {
+    const intents = this.#intents.get(node) ?? new Map<ChainId, ReplicaIntent>()
+    intents.set(chain, intent)
+    this.#intents.set(node, intents)
+  }
+
+  #isTakenBy(subject: LeaseSubject, { node, takeDaemons, takesChains }: Heartbeat): boolean {
+    const [kind, id] = subject.split(':')
+    if (kind === 'chain') return takesChains && this.#replicas.get(id as ChainId)?.has(node) === true
+    const wish = this.#daemons.get(id as DaemonId)
+    const isWished = wish?.intent === 'run' && (wish.node === undefined || wish.node === node)
+    return isWished && takeDaemons.includes(id as DaemonId)
+  }
+
+  #leaseOf(subject: LeaseSubject): void {
+    if (!this.#leases.has(subject)) this.#leases.set(subject, { fence: 0, holder: undefined, expiresAt: 0 })
+  }
+
+  #release(subject: LeaseSubject, member: MemberIdentity): void {
+    const lease = this.#leases.get(subject)
+    if (lease !== undefined && isSame(lease.holder, member)) lease.holder = undefined
+  }
+
+  #viewOf(node: NodeId, held: readonly HeldLease[]): ClusterView {
+    const now = this.#clock.monotonicNow()
+    const holders = new Map<LeaseSubject, NodeId>()
+    for (const [subject, { holder, expiresAt }] of this.#leases) {
+      if (holder !== undefined && expiresAt > now) holders.set(subject, holder.node)
+    }
+    return {
+      clusterId: this.#clusterId,
+      nowMs: this.#nowMs(),
+      held,
+      members: [...this.#members.values()].map(({ seenAt, ...member }) => ({ ...member, ageMs: now - seenAt })),
+      daemons: [...this.#daemons.values()],
+      holders,
+      replicas: [...this.#replicas].flatMap(([chain, nodes]) => [...nodes].map((holder) => ({ chain, node: holder }))),
+      chains: [...this.#chains].map(([chain, desiredReplicas]) => ({ chain, desiredReplicas })),
+      replicaIntents: [...(this.#intents.get(node) ?? [])].map(([chain, intent]) => ({ chain, intent })),
+      lastSequence: this.#commits.length,
+    }
+  }
+
+  #nowMs(): number {
+    return Math.trunc(this.#clock.wallNow())
+  }
+}
+
+/** Nobody is there that could take a copy; it may be asked for again. */
+export function noCandidate(chain: ChainId): NodeError<'node.dispatch_failed'> {
+  return new NodeError('node.dispatch_failed', {
+    reason: `no node can take a copy of chain ${chain}`,
+    retryAfterMs: 1000,
+  })
+}
+
+function isSame(
+  holder: { readonly node: NodeId; readonly epoch: EpochId } | undefined,
+  { node, epoch }: MemberIdentity,
+): boolean {
+  return holder?.node === node && holder.epoch === epoch
+}

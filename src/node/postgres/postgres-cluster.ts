@@ -1,0 +1,159 @@
+import { decode } from '../../base/decode.js'
+import { openSchema, type PostgresDatabase, type SqlValue } from '../../postgres/index.js'
+import { encodeCommit, type SignedAttempt } from '../admin/index.js'
+import type {
+  ClusterSource,
+  ClusterView,
+  DaemonWish,
+  Heartbeat,
+  LeaseSubject,
+  MemberIdentity,
+  SharedCommit,
+} from '../cluster-source.js'
+import type { ChainId, Digest, NodeId } from '../ids.js'
+import { noCandidate } from '../memory-cluster.js'
+import { postgresClusterOptionsSchema, type PostgresClusterOptions } from './options.js'
+import {
+  clockOf,
+  commitOf,
+  desiredOf,
+  heldLeaseOf,
+  holderOf,
+  intentOf,
+  memberOf,
+  replicaOf,
+  sequenceOf,
+  wishOf,
+} from './rows.js'
+import { createStatements } from './statements.js'
+import { clusterTables } from './tables.js'
+
+/**
+ * A cluster of nodes that share a PostgreSQL database. The clock of the server alone decides which leases have expired and how old
+ * commits are. Deadlocks, serialization failures and lost connections are tried again; what cannot be done is a `StoreError`.
+ *
+ *     const database = await PostgresDatabase.open({ url })
+ *     const source = await PostgresCluster.open({ database })
+ *     const runtime = await createRuntime({ dataDir, node: { thisNode, daemons, cluster: { source } } })
+ */
+export class PostgresCluster implements ClusterSource {
+  readonly #database: PostgresDatabase
+  readonly #schema: string
+  readonly #clusterId: string
+  readonly #healthyForMs: number
+  readonly #statements: ReturnType<typeof createStatements>
+
+  private constructor({ database, healthyForMs = 5000 }: PostgresClusterOptions, schema: string, clusterId: string) {
+    this.#database = database
+    this.#schema = schema
+    this.#clusterId = clusterId
+    this.#healthyForMs = Math.trunc(healthyForMs)
+    this.#statements = createStatements(schema)
+  }
+
+  /**
+   * Opens it: makes its tables unless told otherwise, and compares them with what they must be. Raises `invalid_input` for options
+   * that do not fit, `store.schema_mismatch` with all that differs, and what the database raises.
+   */
+  static async open(options: PostgresClusterOptions): Promise<PostgresCluster> {
+    decode(postgresClusterOptionsSchema, options, 'options of the PostgreSQL cluster')
+    const { database, schema = 'stateward', createTables = true } = options
+    const { storeId } = await openSchema(database, clusterTables, { schema, create: createTables })
+    return new PostgresCluster(options, schema, storeId)
+  }
+
+  async join({ node, epoch }: MemberIdentity): Promise<void> {
+    await this.#database.write(this.#statements.join, [node, epoch])
+  }
+
+  heartbeat(beat: Heartbeat): Promise<ClusterView | undefined> {
+    const { node, epoch, maintenance, isCordoned, rttMs, release, takeDaemons, takesChains } = beat
+    const statements = this.#statements
+    const ttlMs = Math.trunc(beat.leaseTtlMs)
+    const rtt = rttMs === undefined ? null : Math.round(rttMs)
+    return this.#database.transaction(async (transaction) => {
+      const touched = await transaction.query(statements.touch, [node, epoch, maintenance, isCordoned, rtt])
+      if (touched.rows.length === 0) return undefined
+      // Sent together: each sees what those before it have done.
+      const [, , renewed, acquired, clock, members, daemons, holders, replicas, chains, intents] = await Promise.all([
+        transaction.query(statements.forget, [Math.trunc(beat.forgetAfterMs)]),
+        transaction.query(statements.release, [node, epoch, release]),
+        transaction.query(statements.renew, [node, epoch, ttlMs]),
+        transaction.query(statements.acquire, [node, epoch, ttlMs, takeDaemons, takesChains]),
+        transaction.query(statements.readClock),
+        transaction.query(statements.readMembers),
+        transaction.query(statements.readDaemons),
+        transaction.query(statements.readHolders),
+        transaction.query(statements.readReplicas),
+        transaction.query(statements.readChains),
+        transaction.query(statements.readIntents, [node]),
+      ])
+      return {
+        clusterId: this.#clusterId,
+        ...clockOf(clock.rows[0]),
+        held: [...renewed.rows, ...acquired.rows].map(heldLeaseOf),
+        members: members.rows.map(memberOf),
+        daemons: daemons.rows.map(wishOf),
+        holders: new Map(holders.rows.map(holderOf)),
+        replicas: replicas.rows.map(replicaOf),
+        chains: chains.rows.map(desiredOf),
+        replicaIntents: intents.rows.map(intentOf),
+      }
+    })
+  }
+
+  async leave({ node, epoch }: MemberIdentity, kept: readonly LeaseSubject[]): Promise<void> {
+    await this.#database.transaction(async (transaction) => {
+      await transaction.query(this.#statements.releaseAllBut, [node, epoch, kept])
+      await transaction.query(this.#statements.leave, [node, epoch])
+    })
+  }
+
+  async wishDaemon({ daemon: { id, name }, intent, node }: DaemonWish): Promise<void> {
+    await this.#database.transaction(async (transaction) => {
+      await transaction.query(this.#statements.addLease, [`daemon:${id}`])
+      await transaction.query(this.#statements.wishDaemon, [id, name, intent, node ?? null])
+    })
+  }
+
+  async wishReplicas(chain: ChainId, desiredReplicas: number): Promise<void> {
+    await this.#database.write(this.#statements.wishReplicas, [chain, desiredReplicas])
+  }
+
+  async holdReplica(node: NodeId, chain: ChainId, isHeld: boolean): Promise<void> {
+    const { addLease, holdReplica, idleReplica } = this.#statements
+    await this.#database.transaction(async (transaction) => {
+      await transaction.query(addLease, [`chain:${chain}`])
+      await transaction.query(isHeld ? holdReplica : idleReplica, [chain, node])
+    })
+  }
+
+  async forgetReplicaIntents(node: NodeId): Promise<void> {
+    await this.#database.write(this.#statements.forgetIntents, [node])
+  }
+
+  shareCommit(node: NodeId, attempt: SignedAttempt, digest: Digest): Promise<number> {
+    const { lockCommits, findCommit, addCommit } = this.#statements
+    const text = JSON.stringify(encodeCommit(attempt))
+    return this.#database.transaction(async (transaction) => {
+      await transaction.query(lockCommits, [`stateward:${this.#schema}:cluster_commits`])
+      const [known] = (await transaction.query(findCommit, [digest])).rows
+      return sequenceOf(known ?? (await transaction.query(addCommit, [digest, text, node])).rows[0])
+    })
+  }
+
+  async commitsAfter(sequence: number, limit: number): Promise<readonly SharedCommit[]> {
+    const { rows } = await this.#database.read(this.#statements.commitsAfter, [sequence, limit])
+    return rows.map(commitOf)
+  }
+
+  async requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void> {
+    const values: readonly SqlValue[] = [chain, exclude, target ?? null, this.#healthyForMs]
+    const { rows } = await this.#database.write(this.#statements.place, values)
+    if (rows.length === 0) throw noCandidate(chain)
+  }
+
+  async requestEviction(chain: ChainId, victim: NodeId): Promise<void> {
+    await this.#database.write(this.#statements.evict, [chain, victim])
+  }
+}

@@ -1,0 +1,115 @@
+import * as v from 'valibot'
+import { decode } from '../../base/decode.js'
+import { InvalidInputError } from '../../base/errors.js'
+import type { SqlRow } from '../../postgres/index.js'
+import { decodeCommit, type SignedAttempt } from '../admin/index.js'
+import type { DaemonWish, HeldLease, LeaseSubject, MemberView, SharedCommit } from '../cluster-source.js'
+import { NodeError } from '../errors.js'
+import { chainIdSchema, daemonIdSchema, epochIdSchema, nodeIdSchema, type ChainId, type NodeId } from '../ids.js'
+import { countSchema, labelSchema, naturalSchema } from '../scalars.js'
+import { daemonIntents, maintenanceStatuses, replicaIntents, type ReplicaIntent } from '../vocabulary.js'
+
+/*
+ * What is read from a row is checked in full: whoever can write to the database can write anything, and nothing is guessed
+ * around it.
+ */
+
+const subjectSchema = v.custom<LeaseSubject>(
+  (input) => typeof input === 'string' && /^(daemon|chain):[0-9a-f]{16}$/.test(input),
+  'names neither a daemon nor a chain',
+)
+const memberSchema = v.object({
+  node_id: nodeIdSchema,
+  epoch: epochIdSchema,
+  age_ms: naturalSchema,
+  maintenance: v.picklist(maintenanceStatuses),
+  is_cordoned: v.boolean(),
+  rtt_ms: v.nullable(naturalSchema),
+})
+const daemonSchema = v.object({
+  daemon_id: daemonIdSchema,
+  name: labelSchema,
+  intent: v.picklist(daemonIntents),
+  pinned_to: v.nullable(nodeIdSchema),
+})
+const leaseSchema = v.object({ subject: subjectSchema, fence: naturalSchema })
+const holderSchema = v.object({ subject: subjectSchema, node_id: nodeIdSchema })
+const replicaSchema = v.object({ chain_id: chainIdSchema, node_id: nodeIdSchema })
+const chainSchema = v.object({ chain_id: chainIdSchema, desired_replicas: countSchema })
+const intentSchema = v.object({ chain_id: chainIdSchema, intent: v.picklist(replicaIntents) })
+const sequenceSchema = v.object({ sequence: naturalSchema })
+const clockSchema = v.object({ now_ms: naturalSchema, last_sequence: naturalSchema })
+const commitSchema = v.object({
+  sequence: naturalSchema,
+  attempt: v.string(),
+  shared_at_ms: naturalSchema,
+  read_at_ms: naturalSchema,
+})
+
+/** Reads a row; what it refuses is a fault of what is stored. */
+function read<Schema extends v.GenericSchema>(table: string, schema: Schema, row: unknown): v.InferOutput<Schema> {
+  try {
+    return decode(schema, row, `row of ${table}`)
+  } catch (cause) {
+    if (!(cause instanceof InvalidInputError)) throw cause
+    const { field, reason } = cause.data
+    throw new NodeError('node.stored_invalid', { field: `${table}.${field}`, reason }, { cause })
+  }
+}
+
+export function memberOf(row: SqlRow): MemberView {
+  const { node_id, epoch, age_ms, maintenance, is_cordoned, rtt_ms } = read('cluster_members', memberSchema, row)
+  return { node: node_id, epoch, ageMs: age_ms, maintenance, isCordoned: is_cordoned, rttMs: rtt_ms ?? undefined }
+}
+
+export function wishOf(row: SqlRow): DaemonWish {
+  const { daemon_id, name, intent, pinned_to } = read('cluster_daemons', daemonSchema, row)
+  return { daemon: { id: daemon_id, name }, intent, ...(pinned_to !== null && { node: pinned_to }) }
+}
+
+export function heldLeaseOf(row: SqlRow): HeldLease {
+  return read('cluster_leases', leaseSchema, row)
+}
+
+export function holderOf(row: SqlRow): readonly [LeaseSubject, NodeId] {
+  const { subject, node_id } = read('cluster_leases', holderSchema, row)
+  return [subject, node_id]
+}
+
+export function replicaOf(row: SqlRow): { readonly chain: ChainId; readonly node: NodeId } {
+  const { chain_id, node_id } = read('cluster_replicas', replicaSchema, row)
+  return { chain: chain_id, node: node_id }
+}
+
+export function desiredOf(row: SqlRow): { readonly chain: ChainId; readonly desiredReplicas: number } {
+  const { chain_id, desired_replicas } = read('cluster_chains', chainSchema, row)
+  return { chain: chain_id, desiredReplicas: desired_replicas }
+}
+
+export function intentOf(row: SqlRow): { readonly chain: ChainId; readonly intent: ReplicaIntent } {
+  const { chain_id, intent } = read('cluster_replica_intents', intentSchema, row)
+  return { chain: chain_id, intent }
+}
+
+export function sequenceOf(row: SqlRow | undefined): number {
+  return read('cluster_commits', sequenceSchema, row).sequence
+}
+
+export function clockOf(row: SqlRow | undefined): { readonly nowMs: number; readonly lastSequence: number } {
+  const { now_ms, last_sequence } = read('cluster_commits', clockSchema, row)
+  return { nowMs: now_ms, lastSequence: last_sequence }
+}
+
+export function commitOf(row: SqlRow): SharedCommit {
+  const { sequence, attempt, shared_at_ms, read_at_ms } = read('cluster_commits', commitSchema, row)
+  return { sequence, sharedAtMs: shared_at_ms, readAtMs: read_at_ms, attempt: attemptOf(attempt) }
+}
+
+/** What is no commit stops nobody from reading on; its reader says so. */
+function attemptOf(text: string): SignedAttempt | undefined {
+  try {
+    return decodeCommit(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,92 @@
+import * as v from 'valibot'
+import { messageOf } from '../base/errors.js'
+import type { ProcessId } from '../processes/index.js'
+import { RestateError } from './errors.js'
+import { processService } from './session.js'
+
+/** A process that goes on no more by itself. */
+export interface RestateFault {
+  readonly processId: ProcessId
+  /** By this the engine is told to resume or to kill it. */
+  readonly invocationId: string
+  /** What the last attempt failed with. */
+  readonly failure: string
+}
+
+const rowsSchema = v.object({
+  rows: v.array(
+    v.object({ id: v.string(), target_service_key: v.string(), last_failure: v.optional(v.nullable(v.string())) }),
+  ),
+})
+
+const eventsSchema = v.object({ rows: v.array(v.object({ event_json: v.string() })) })
+
+/** Asks the engine about what it runs. */
+export class RestateAdmin {
+  readonly #url: string
+
+  constructor(url: string) {
+    this.#url = url.replace(/\/+$/, '')
+  }
+
+  /** Every process that is paused because its retries are used up. Rejects with `restate.unreachable`, `restate.call_failed`. */
+  faults(signal?: AbortSignal): Promise<readonly RestateFault[]> {
+    return this.#faults('', signal)
+  }
+
+  /** Why a process goes on no more, if it is paused. */
+  async faultOf(processId: ProcessId, signal?: AbortSignal): Promise<RestateFault | undefined> {
+    const [fault] = await this.#faults(` and target_service_key = '${processId.replaceAll("'", "''")}'`, signal)
+    return fault
+  }
+
+  /** Makes the handlers at an address known; again after they have changed. */
+  async register(uri: string): Promise<void> {
+    await this.#post('deployments', { uri, force: true })
+  }
+
+  async #faults(condition: string, signal?: AbortSignal): Promise<readonly RestateFault[]> {
+    const query = `select id, target_service_key, last_failure from sys_invocation where target_service_name = '${processService}' and status = 'paused'${condition}`
+    const { rows } = v.parse(rowsSchema, await this.#post('query', { query }, signal))
+    return Promise.all(
+      rows.map(async ({ id, target_service_key, last_failure }) => ({
+        processId: target_service_key,
+        invocationId: id,
+        failure: last_failure ?? (await this.#lastEvent(id, signal)) ?? 'no reason is known',
+      })),
+    )
+  }
+
+  /** What the engine has noted last of an invocation that it no longer tries. */
+  async #lastEvent(invocationId: string, signal?: AbortSignal): Promise<string | undefined> {
+    const query = `select event_json from sys_journal_events where id = '${invocationId}' order by appended_at desc limit 1`
+    const { rows } = v.parse(eventsSchema, await this.#post('query', { query }, signal))
+    return rows[0]?.event_json
+  }
+
+  async #post(path: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
+    let answer: Response
+    try {
+      answer = await fetch(`${this.#url}/${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: 'application/json' },
+        body: JSON.stringify(body),
+        ...(signal !== undefined && { signal }),
+      })
+    } catch (thrown) {
+      signal?.throwIfAborted()
+      throw new RestateError('restate.unreachable', { target: path, reason: messageOf(thrown) }, { cause: thrown })
+    }
+    const text = await answer.text()
+    if (!answer.ok) throw new RestateError('restate.call_failed', { target: path, status: answer.status, body: text })
+    return text === '' ? undefined : JSON.parse(text)
+  }
+}
+
+/**
+ * Tells a Restate server where the workers are; again after their code has changed. Rejects with `restate.unreachable` and
+ * `restate.call_failed`.
+ */
+export function registerRestate({ admin, uri }: { readonly admin: string; readonly uri: string }): Promise<void> {
+  return new RestateAdmin(admin).register(uri)
+}

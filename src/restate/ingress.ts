@@ -1,0 +1,97 @@
+import { connect, rpc, type Ingress } from '@restatedev/restate-sdk-clients'
+import * as v from 'valibot'
+import { messageOf } from '../base/errors.js'
+import { RestateError } from './errors.js'
+import { providePromiseResolvers } from './polyfill.js'
+import { refusalIn } from './wire.js'
+
+/** How a call is made. */
+export interface IngressCall {
+  readonly signal?: AbortSignal
+  /** A repeat under the same key is answered with the answer of the first one. */
+  readonly idempotencyKey?: string
+}
+
+/** What a call came to that did not succeed. */
+export interface FailedAnswer {
+  readonly status: number
+  readonly body: string
+}
+
+/** Calls the engine from outside, and reads what it answers. */
+export class RestateIngress {
+  readonly url: string
+  readonly #ingress: Ingress
+
+  constructor({ url }: { readonly url: string }) {
+    this.url = url.replace(/\/+$/, '')
+    providePromiseResolvers()
+    this.#ingress = connect({ url: this.url })
+  }
+
+  /**
+   * Calls a handler, `[service, key, handler]` or `[service, handler]`. Rejects with the refusal of the handler, by its own
+   * code; with `restate.unreachable`, `restate.call_failed`, and with the signal's reason.
+   */
+  async call<Answered>(
+    path: readonly [string, string, string] | readonly [string, string],
+    request: unknown,
+    schema: v.GenericSchema<unknown, Answered>,
+    { signal, idempotencyKey }: IngressCall = {},
+  ): Promise<Answered> {
+    const target = path.join('/')
+    const opts = rpc.opts<unknown, unknown>({
+      ...(signal !== undefined && { signal }),
+      ...(idempotencyKey !== undefined && { idempotencyKey }),
+    })
+    const [service, second, third] = path
+    let answer: unknown
+    try {
+      answer = await this.#ingress.call<unknown, unknown>({
+        service,
+        handler: third ?? second,
+        parameter: request,
+        opts,
+        ...(third !== undefined && { key: second }),
+      })
+    } catch (thrown) {
+      signal?.throwIfAborted()
+      const failed = failedAnswer(thrown)
+      if (failed === undefined)
+        throw new RestateError('restate.unreachable', { target, reason: reasonOf(thrown) }, { cause: thrown })
+      throw refusalIn(bodyText(failed.body)) ?? new RestateError('restate.call_failed', { target, ...failed })
+    }
+    const read = v.safeParse(schema, answer)
+    if (read.success) return read.output
+    throw new RestateError('restate.call_failed', { target, status: 200, body: messageOf(answer) })
+  }
+
+  /** What the run of a workflow has come to, whenever that is. Rejects with what the engine's own client rejects with. */
+  attach(service: string, key: string, signal: AbortSignal): Promise<unknown> {
+    return this.#ingress
+      .workflowClient<{ readonly run: () => Promise<unknown> }>({ name: service }, key)
+      .workflowAttach(rpc.opts({ signal }))
+  }
+}
+
+/** The answer of the engine that a call failed with; `undefined` when there was none. */
+export function failedAnswer(thrown: unknown): FailedAnswer | undefined {
+  const { status, responseText } = thrown as { readonly status?: unknown; readonly responseText?: unknown }
+  return typeof status === 'number' ? { status, body: typeof responseText === 'string' ? responseText : '' } : undefined
+}
+
+/** Why there was no answer: what the system says, behind what the client says. */
+export function reasonOf(thrown: unknown): string {
+  const { cause } = thrown as { readonly cause?: unknown }
+  return cause === undefined ? messageOf(thrown) : `${messageOf(thrown)}: ${messageOf(cause)}`
+}
+
+/** The message within a body of JSON; any other body as it is. */
+function bodyText(body: string): string {
+  try {
+    const { message } = JSON.parse(body) as { readonly message?: unknown }
+    return typeof message === 'string' ? message : body
+  } catch {
+    return body
+  }
+}

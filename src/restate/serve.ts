@@ -1,0 +1,132 @@
+import * as restate from '@restatedev/restate-sdk'
+import { randomUUID } from 'node:crypto'
+import { createServer, type ServerHttp2Session } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { InvalidInputError, messageOf } from '../base/errors.js'
+import { silentLogger, type Logger } from '../base/logger.js'
+import { loggerSchema } from '../base/ports.js'
+import { durationSchema, optionsSchema, textOf, textSchema, wholeNumberSchema } from '../base/options.js'
+import type { ProcessDefinition } from '../processes/index.js'
+import { isProcessDefinition } from '../processes/definition.js'
+import { feedTail } from './feed.js'
+import { RestateIngress } from './ingress.js'
+import { providePromiseResolvers } from './polyfill.js'
+import { processWorkflow } from './process.js'
+import { takeoverPolicy } from './retry.js'
+import { sessionObject, sessionService } from './session.js'
+import { claimedSchema } from './wire.js'
+
+/** How a worker serves processes. */
+export interface ServeRestateOptions {
+  /** The kinds that it runs, and that its processes may call. Workers behind one address have the same ones. */
+  readonly definitions: readonly ProcessDefinition[]
+  /** Where the engine takes calls, such as `http://127.0.0.1:8080`: a step asks there for its right to be done. */
+  readonly ingress: string
+  /** Default 0: one that is free. */
+  readonly port?: number
+  /** The interface that it listens at. Default 127.0.0.1. */
+  readonly host?: string
+  /** A name for this worker in what is recorded; each start of it is an incarnation of its own. Default `worker`. */
+  readonly owner?: string
+  /** How often an attempt may fail, a lost worker included, before the process is paused. Default 1000, some eight minutes. */
+  readonly maxAttempts?: number
+  /** Milliseconds for which the engine keeps what a process has come to, for who waits for it. Default a day. */
+  readonly retentionMs?: number
+  /** Hears what the engine's library warns of. Default: nobody. */
+  readonly logger?: Logger
+}
+
+const serveSchema = optionsSchema<ServeRestateOptions>({
+  definitions: v.array(
+    v.custom<ProcessDefinition>(isProcessDefinition, ({ input }) => `not a definition: ${textOf(input)}`),
+  ),
+  ingress: textSchema(),
+  port: v.optional(wholeNumberSchema(0)),
+  host: v.optional(textSchema()),
+  owner: v.optional(textSchema()),
+  maxAttempts: v.optional(wholeNumberSchema(1)),
+  retentionMs: v.optional(durationSchema),
+  logger: v.optional(loggerSchema),
+})
+
+/** A worker that serves processes to the engine. */
+export interface RestateWorker extends AsyncDisposable {
+  readonly port: number
+  /** Where the engine reaches it; what is registered there, unless there are several workers behind another address. */
+  readonly uri: string
+  /** Stops listening and drops the connections: what was under way is tried by another worker. */
+  close(): Promise<void>
+}
+
+/**
+ * Serves processes to a Restate server: sessions, their feeds, and the definitions. Nothing is kept here; what a worker was
+ * doing when it is lost is done by another one behind the same address.
+ *
+ *     const worker = await serveRestate({ definitions: [report], ingress: 'http://127.0.0.1:8080', port: 9080 })
+ *     await registerRestate({ admin: 'http://127.0.0.1:9070', uri: worker.uri })
+ *
+ * Rejects with `invalid_input` naming the field, and with what listening fails with.
+ */
+export async function serveRestate(options: ServeRestateOptions): Promise<RestateWorker> {
+  const taken = decode(serveSchema, options, 'options of serveRestate')
+  const {
+    port = 0,
+    host = '127.0.0.1',
+    maxAttempts = 1000,
+    retentionMs = 24 * 3_600_000,
+    logger = silentLogger,
+  } = taken
+  const definitions = new Map(taken.definitions.map((definition) => [definition.kind, definition]))
+  if (definitions.size < taken.definitions.length)
+    throw new InvalidInputError({
+      subject: 'options of serveRestate',
+      field: 'definitions',
+      reason: 'a kind comes twice',
+    })
+  providePromiseResolvers()
+  const ingress = new RestateIngress({ url: taken.ingress })
+  const retryPolicy = takeoverPolicy(maxAttempts)
+  const handler = restate.createEndpointHandler({
+    services: [
+      sessionObject(retryPolicy),
+      feedTail(retryPolicy),
+      processWorkflow({
+        definitions,
+        owner: { ownerId: taken.owner ?? 'worker', incarnationId: randomUUID() },
+        claim: (session, request) => ingress.call([sessionService, session, 'claim'], request, claimedSchema),
+        retryPolicy,
+        retentionMs,
+      }),
+    ],
+    bidirectional: true,
+    logger: ({ level: stated }, ...texts: unknown[]) => {
+      const level: string = stated
+      // What it does all the time is not news; what it calls an error is tried again.
+      if (level !== 'warn' && level !== 'error') return
+      logger.warn({ level }, texts.map(messageOf).join(' '))
+    },
+  })
+  const server = createServer(handler)
+  const sessions = new Set<ServerHttp2Session>()
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const bound = (server.address() as AddressInfo).port
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> =>
+    (closing ??= new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      for (const session of sessions) session.destroy()
+    }))
+  return { port: bound, uri: `http://${host}:${bound}`, close, [Symbol.asyncDispose]: close }
+}

@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { PostgresDatabase, schemaScript, sql } from '../../../src/postgres/index.js'
+import { clusterTables, PostgresCluster } from '../../../src/node/postgres/public.js'
+import { usePostgres } from '../../support/postgres-server.js'
+import { clusterContract } from '../support/cluster-contract.js'
+import { node } from '../support/node-world.js'
+
+let server: Awaited<ReturnType<typeof usePostgres>>
+let database: PostgresDatabase
+let schemas = 0
+
+beforeAll(async () => {
+  server = await usePostgres()
+  database = await PostgresDatabase.open({ url: server.url })
+}, 60_000)
+afterAll(async () => {
+  await database.close()
+  await server[Symbol.asyncDispose]()
+})
+
+/** The name of a schema that goes with its test. */
+function newSchema(): string {
+  schemas += 1
+  const schema = `cluster_${process.pid}_${schemas}`
+  onTestFinished(async () => {
+    await database.write(sql(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`))
+  })
+  return schema
+}
+
+clusterContract('PostgreSQL', async () => {
+  const schema = newSchema()
+  const source = await PostgresCluster.open({ database, schema })
+  return {
+    source,
+    // The clock of the server cannot be set: everything is as much older instead.
+    pass: async (milliseconds) => {
+      const ms = Math.trunc(milliseconds)
+      await database.transaction(async (transaction) => {
+        await transaction.script(`UPDATE "${schema}".cluster_members SET seen_at_ms = seen_at_ms - ${ms};
+          UPDATE "${schema}".cluster_leases SET expires_at_ms = expires_at_ms - ${ms};
+          UPDATE "${schema}".cluster_commits SET shared_at_ms = shared_at_ms - ${ms}`)
+      })
+    },
+  }
+})
+
+describe('a cluster on PostgreSQL', () => {
+  it('[N-540] has tables that are made by a shipped script, and are compared with what they must be', async () => {
+    const shipped = readFileSync(join(import.meta.dirname, '../../../src/node/postgres/schema.sql'), 'utf8')
+    expect(shipped).toBe(schemaScript(clusterTables, 'stateward'))
+    const schema = newSchema()
+    await expect(PostgresCluster.open({ database, schema, createTables: false })).rejects.toMatchObject({
+      code: 'store.schema_mismatch',
+    })
+    await PostgresCluster.open({ database, schema })
+    await PostgresCluster.open({ database, schema, createTables: false })
+    const drop = `ALTER TABLE "${schema}".cluster_commits DROP CONSTRAINT cluster_commits_digest_key`
+    await database.write(sql(drop))
+    await expect(PostgresCluster.open({ database, schema })).rejects.toMatchObject({
+      code: 'store.schema_mismatch',
+      data: { part: 'cluster', differences: ['constraint cluster_commits.cluster_commits_digest_key is missing'] },
+    })
+  })
+
+  it.each([
+    [{}, 'database'],
+    [{ database: {} }, 'database'],
+    [{ healthyForMs: -1 }, 'healthyForMs'],
+    [{ schema: 7 }, 'schema'],
+    [{ createTables: 'yes' }, 'createTables'],
+    [{ tables: true }, 'tables'],
+  ])('[N-540] refuses options that do not fit: %j', async (wrong, field) => {
+    const options = field === 'database' ? wrong : { database, ...wrong }
+    await expect(PostgresCluster.open(options as never)).rejects.toMatchObject({
+      code: 'invalid_input',
+      data: { field },
+    })
+  })
+
+  it('[N-540] says which row holds what cannot be, and guesses nothing', async () => {
+    const schema = newSchema()
+    const source = await PostgresCluster.open({ database, schema })
+    const member = { node: node(1), epoch: '00000000000000e1' as never }
+    await source.join(member)
+    await database.write(sql(`INSERT INTO "${schema}".cluster_daemons VALUES ('not an id', 'x', 'run', NULL)`))
+    const beat = source.heartbeat({
+      ...member,
+      maintenance: 'active',
+      isCordoned: false,
+      leaseTtlMs: 1000,
+      release: [],
+      takeDaemons: [],
+      takesChains: true,
+      forgetAfterMs: 86_400_000,
+    })
+    await expect(beat).rejects.toMatchObject({
+      code: 'node.stored_invalid',
+      data: { field: 'cluster_daemons.daemon_id' },
+    })
+  })
+})

@@ -1,0 +1,41 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+
+/** One address for several workers: the connections go to them in turn, past those that refuse. */
+export interface Balancer extends AsyncDisposable {
+  readonly uri: string
+}
+
+/** Starts a balancer on loopback. */
+export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
+  const open = new Set<Socket>()
+  let turn = 0
+  const server = createServer((client) => {
+    open.add(client)
+    client.on('error', () => client.destroy())
+    client.once('close', () => open.delete(client))
+    const tryNext = (left: number): void => {
+      if (left === 0) return void client.destroy()
+      const worker = connect(ports[turn++ % ports.length] as number, '127.0.0.1')
+      let isConnected = false
+      worker.once('connect', () => {
+        isConnected = true
+        client.pipe(worker).pipe(client)
+      })
+      worker.on('error', () => (isConnected ? client.destroy() : tryNext(left - 1)))
+      worker.once('close', () => isConnected && client.destroy())
+      client.once('close', () => worker.destroy())
+    }
+    tryNext(ports.length)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of open) socket.destroy()
+      await closed
+    },
+  }
+}
