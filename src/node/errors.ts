@@ -27,9 +27,9 @@ const messages = {
   /** Nothing is there that could carry out such an action. */
   'node.unsupported': ({ action, needed }: { readonly action: string; readonly needed: string }) =>
     `${action} cannot be carried out without a ${needed}`,
-  /** What is stored of the node contradicts itself; nothing is guessed around it. */
+  /** What a cluster has stored contradicts itself; nothing is guessed around it. */
   'node.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
-    `the node has stored what cannot be: ${field}: ${reason}`,
+    `the cluster has stored what cannot be: ${field}: ${reason}`,
   /** A counter is used up. */
   'node.sequence_overflow': ({ sequence }: { readonly sequence: string }) => `no ${sequence} numbers are left`,
 
