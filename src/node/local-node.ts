@@ -16,7 +16,7 @@ import type { ChainFeeds } from './chain-entry.js'
 import { ClusterMember, type ClusterHost } from './cluster-member.js'
 import { daemonDefinitionSchema, type DaemonDefinition } from './daemon-definition.js'
 import { DaemonSupervisor } from './daemon-supervisor.js'
-import type { DaemonRef } from './daemon.js'
+import { daemonRefSchema, type DaemonRef } from './daemon.js'
 import { NodeError } from './errors.js'
 import { takeNodeEvent, type NodeEvent, type OperatorEvent } from './event.js'
 import { Executor, type ExecutorStats } from './executor.js'
@@ -460,7 +460,7 @@ export class LocalNode {
     const isDefinition = typeof daemon === 'object' && daemon !== null && 'runner' in daemon
     // One that is to stop may be left of an earlier process, and is found by its definition.
     if (isDefinition && (intent === 'run' || !this.#supervisor.isDefined(daemon.daemon))) this.define(daemon)
-    const ref = isDefinition ? daemon.daemon : daemon
+    const ref = decode(daemonRefSchema, isDefinition ? daemon.daemon : daemon, 'daemon')
     const pin = node === undefined ? {} : { node }
     if (this.#member !== undefined) return silence(this.#member.wishDaemon({ daemon: ref, intent, ...pin }))
     return this.publish({ type: 'daemon_intent_update', daemon: ref, intent, ...pin })
