@@ -52,11 +52,11 @@ const url = runtime.inspectorUrl
 const screens = [
   ['inspector-overview', '#/overview', 'light'],
   ['inspector-work', '#/list', 'dark'],
-  ['inspector-chart', '#/machine/operation', 'light'],
+  ['inspector-chart', '#/machine/operation', 'light', 560],
   ['inspector-waits', '#/waits', 'light'],
 ]
-for (const [name, address, colorScheme] of screens) {
-  const page = await browser.newPage({ viewport: { width: 1100, height: 620 }, colorScheme })
+for (const [name, address, colorScheme, height = 620] of screens) {
+  const page = await browser.newPage({ viewport: { width: 1100, height }, colorScheme })
   await page.goto(`${url}${address}`)
   await page.locator('main > *').nth(0).waitFor()
   await page.waitForLoadState('networkidle').catch(() => {})
