@@ -20,7 +20,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // They need what this suite does not: other versions of Node and of the compiler (`npm run test:supported`), a browser
-    // (`npm run test:browser`), the official suite of MCP (`npm run test:mcp`), a Restate server (`npm run test:restate`).
+    // (`npm run test:browser`), the official suite of MCP (`npm run test:mcp`), or a server (`npm run test:restate`).
     exclude: [...configDefaults.exclude, 'test/{supported,browser,restate}/**', 'test/mcp/conformance/**'],
     // Tests start child processes and sync real files: forks give each file its own process to do so.
     pool: 'forks',

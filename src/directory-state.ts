@@ -11,6 +11,7 @@ import type { FileSystem } from './journal/file-system.js'
 import type { Journal, JournalStore } from './journal/journal.js'
 import { readDirectoryJournal, type JournalReading } from './journal/reading.js'
 import { Lane } from './lane/lane.js'
+import { NodeHistory } from './node/index.js'
 import { SessionDirectory, type Session } from './operations/index.js'
 import { EmbeddedProcessStore, type ProcessStore } from './processes/index.js'
 import { TaskAuthority, type TaskEnd, type TaskProjection } from './tasks/index.js'
@@ -61,12 +62,15 @@ export async function readDirectory(options: ReadDirectoryOptions): Promise<Dire
   const sessions = new SessionDirectory({ clock, logger: silentLogger, ids, deadlines, jobs: new JobList() })
   const authority = new TaskAuthority()
   const processes = new EmbeddedProcessStore()
+  // Of a node nothing is shown yet, but what a runtime with one has written can be read.
+  const history = new NodeHistory()
   const lane = await Lane.open({
     store: storeOf(reading),
     // Nothing is ever written.
     compactAfter: Number.MAX_SAFE_INTEGER,
     streamFor: (name) => {
       if (name === TaskAuthority.streamName) return authority
+      if (name === NodeHistory.streamName) return history
       return name === EmbeddedProcessStore.streamName ? processes.stream : sessions.streamFor(name)
     },
   })

@@ -15,7 +15,7 @@ import type { JournalCut } from './journal/journal.js'
 import { measuredStore } from './journal/measured-journal.js'
 import { Lane } from './lane/lane.js'
 import { SessionDirectory, type SessionLimits, type Session } from './operations/index.js'
-import { LocalNode, NodeHistory } from './node/index.js'
+import { LocalNode, NodeHistory, resolveRuntimeNodeOptions } from './node/index.js'
 import {
   checkedRandom,
   inspectorServerIn,
@@ -153,6 +153,8 @@ export class Runtime implements AsyncDisposable {
   static async open(given: RuntimeOptions, openInspector?: OpenInspector): Promise<Runtime> {
     const options = decode(runtimeOptionsSchema, given, 'runtime options')
     const { inspect, compactAfter, tracer, random = Math.random } = options
+    // Refused before anything is opened.
+    if (options.node !== undefined) resolveRuntimeNodeOptions(options.node)
     const { define, retention, feedCapacity, ...dispatch } = options.tasks ?? {}
     const logger = loggerOf(options)
     const clock = checkedClock(options.clock ?? systemClock)

@@ -64,6 +64,8 @@ async function untilAbort<Value>(promise: Promise<Value>, signal: AbortSignal): 
 /** Lets the event loop run: timers, I/O and what waits for them. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
-    setImmediate(resolve)
+    // A page in a browser has no other way than a timer.
+    if (typeof setImmediate === 'function') setImmediate(resolve)
+    else setTimeout(resolve)
   })
 }

@@ -4,9 +4,9 @@ import { StateMachine, type AnyStateMachine, type InputFrom } from 'xstate'
 import { decode } from '../base/decode.js'
 import { InvalidInputError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
-import { durationSchema, nameSchema, optionsSchema, textOf } from '../base/options.js'
+import { durationSchema, nameSchema, optionsSchema, portSchema, textOf } from '../base/options.js'
 import type { DaemonControl } from './control-event.js'
-import type { DaemonHealth, DaemonRef } from './daemon.js'
+import { daemonRefSchema, type DaemonHealth, type DaemonRef } from './daemon.js'
 import type { DaemonControls } from './daemon-controls.js'
 import { daemonIdSchema, type DaemonId } from './ids.js'
 import type { NodeLogLevel } from './vocabulary.js'
@@ -20,11 +20,11 @@ export interface DaemonScope {
   readonly controls: Pick<DaemonControls, 'next' | 'tryNext' | 'dropped'>
   /** Of a cluster: the fence of the lease that this copy runs under. What it writes elsewhere bears it. */
   readonly fence: number | undefined
-  /** Says how it is; false when that was lost, because the queue of the node is full. */
+  /** Says how it is; false when that was lost, because the queue of the node is full. Raises `invalid_input`. */
   reportHealth(health: DaemonHealth): boolean
-  /** Says how busy it is, as a fraction. */
+  /** Says how busy it is, as a fraction. Raises `invalid_input`. */
   reportSaturation(saturation: number): boolean
-  /** Writes into the log of the node; never waits, and false when the line was lost. */
+  /** Writes into the log of the node; never waits, and false when the line was lost. Raises `invalid_input`. */
   log(level: NodeLogLevel, message: string): boolean
 }
 
@@ -64,6 +64,13 @@ export interface DaemonDefinition {
   readonly runner: DaemonRunner
   readonly graceMs: number | undefined
 }
+
+/** Accepts a {@link DaemonDefinition}. */
+export const daemonDefinitionSchema = optionsSchema<DaemonDefinition>({
+  daemon: daemonRefSchema,
+  runner: portSchema<DaemonRunner>(['start'], ['adopt']),
+  graceMs: v.optional(durationSchema),
+})
 
 /** The function of a daemon that runs in this process: it ends when its signal aborts. */
 export type DaemonWork = (scope: DaemonScope) => unknown

@@ -1,12 +1,12 @@
 import { Worker } from 'node:worker_threads'
 import { createActor, type AnyStateMachine } from 'xstate'
 import { onAbort } from '../base/abort.js'
-import { StatewardError, toError } from '../base/errors.js'
+import { messageOf, StatewardError, toError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { DaemonHealth } from './daemon.js'
 import { daemonDefiner, type DaemonRunners, type DaemonScope } from './daemon-definition.js'
-import { logLevels, type NodeLogLevel } from './vocabulary.js'
+import type { NodeLogLevel } from './vocabulary.js'
 
 /** What a daemon is asked when it is to end; a machine that does not listen to it is stopped instead. */
 const shutdown = { type: 'shutdown', gracePeriodMs: 0 } as const
@@ -75,9 +75,18 @@ const worker: DaemonRunners['worker'] = (file: URL, input: JsonValue | undefined
   },
 })
 
+/** Messages of other types are between the thread and whoever else it talks to. */
 function take(message: unknown, scope: DaemonScope): void {
   if (typeof message !== 'object' || message === null) return
-  const said = message as WorkerMessage
+  try {
+    report(message as WorkerMessage, scope)
+  } catch (refusal) {
+    // Nobody above would catch it: this is called by the thread's port.
+    scope.log('warn', `a message of the thread was refused: ${messageOf(refusal)}`)
+  }
+}
+
+function report(said: WorkerMessage, scope: DaemonScope): void {
   switch (said.type) {
     case 'health':
       scope.reportHealth(said.health)
@@ -86,7 +95,7 @@ function take(message: unknown, scope: DaemonScope): void {
       scope.reportSaturation(said.saturation)
       return
     case 'log':
-      if (logLevels.includes(said.level) && typeof said.message === 'string') scope.log(said.level, said.message)
+      scope.log(said.level, said.message)
   }
 }
 

@@ -12,7 +12,7 @@ import type { DaemonDefinition, DaemonScope, RunningDaemon } from './daemon-defi
 import { daemonAdopted, daemonDropped, daemonEnded, daemonStarted } from './daemon-lines.js'
 import type { DaemonRef, DaemonSignal } from './daemon.js'
 import { NodeError } from './errors.js'
-import type { NodeEvent } from './event.js'
+import { takeNodeEvent, type NodeEvent } from './event.js'
 import type { DaemonId } from './ids.js'
 
 /** Why a daemon is told to end. */
@@ -61,6 +61,12 @@ export class DaemonSupervisor {
   readonly #options: DaemonSupervisorOptions
   readonly #definitions = new Map<DaemonId, DaemonDefinition>()
   readonly #copies = new Map<DaemonId, Copy>()
+  /** Daemons whose copy of an earlier process was looked for, and those that are being looked for. */
+  readonly #lookedFor = new Set<DaemonId>()
+  readonly #looking = new Set<DaemonId>()
+  /** Daemons whose start was refused, because they were not defined. */
+  readonly #refused = new Set<DaemonId>()
+  #hasBegun = false
   #dropped = 0
   #isClosed = false
 
@@ -73,9 +79,20 @@ export class DaemonSupervisor {
     return [...this.#definitions.values()]
   }
 
-  /** Adds or replaces a definition; a copy that runs goes on as it is. */
+  /**
+   * Adds or replaces a definition; a copy that runs goes on as it is. What an earlier process has left running of one that comes
+   * late is taken over then.
+   */
   define(definition: DaemonDefinition): void {
-    this.#definitions.set(definition.daemon.id, definition)
+    const { daemon, runner } = definition
+    this.#definitions.set(daemon.id, definition)
+    // Its start failed for that reason, and has an answer now: it is asked for again.
+    if (this.#refused.delete(daemon.id)) this.#tell(daemon, { type: 'exited_cleanly', at: this.#now() })
+    if (this.#hasBegun && runner.adopt !== undefined && !this.#copies.has(daemon.id)) this.#adoptLate(definition)
+  }
+
+  isDefined({ id }: DaemonRef): boolean {
+    return this.#definitions.has(id)
   }
 
   /** Whether code of a copy may still run. */
@@ -97,35 +114,59 @@ export class DaemonSupervisor {
 
   /**
    * Takes over what an earlier process of this node has left running, and says so, before the loop begins (14.4). Resolves when all
-   * of it is accounted for; a daemon that cannot be looked for counts as stopped, which is logged.
+   * of it is accounted for. A daemon that cannot be looked for is looked for again before it is started.
    */
   async adopt(): Promise<readonly NodeEvent[]> {
+    this.#hasBegun = true
     const adopted: NodeEvent[] = []
-    for (const definition of this.#definitions.values()) {
-      const { daemon, runner } = definition
-      if (runner.adopt === undefined) continue
-      const copy = this.#copyOf(definition)
-      const running = await runner.adopt(this.#scopeOf(copy)).catch((cause: unknown) => {
-        this.#options.logger.warn({ daemon: daemon.name, error: messageOf(cause) }, 'a daemon could not be looked for')
-        return undefined
-      })
-      if (running === undefined) continue
-      this.#run(copy, () => running)
-      copy.startedAt = this.#options.clock.monotonicNow()
-      adopted.push(lifecycle(daemon, { type: 'started', at: copy.startedAt }))
-      daemonAdopted(this.#options.logger, { daemon: daemon.name, daemonId: daemon.id, kind: runner.kind })
+    for (const definition of this.definitions()) {
+      const signal = await this.#adopt(definition)
+      if (signal !== undefined) adopted.push(lifecycle(definition.daemon, signal))
     }
     return adopted
   }
 
+  /** Looks, once, for the copy that an earlier process has left; what there is to say of it, if there is one. */
+  async #adopt(definition: DaemonDefinition): Promise<DaemonSignal | undefined> {
+    const { logger } = this.#options
+    const { daemon, runner } = definition
+    const { id, name } = daemon
+    if (runner.adopt === undefined || this.#lookedFor.has(id) || this.#looking.has(id)) return undefined
+    const copy = this.#copyOf(definition)
+    this.#looking.add(id)
+    try {
+      const running = await runner.adopt(this.#scopeOf(copy))
+      this.#lookedFor.add(id)
+      if (running === undefined || this.#isClosed) return undefined
+      this.#run(copy, () => running)
+      copy.startedAt = this.#now()
+      daemonAdopted(logger, { daemon: name, daemonId: id, kind: runner.kind })
+      return { type: 'started', at: copy.startedAt }
+    } catch (cause) {
+      logger.warn({ daemon: name, error: messageOf(cause) }, 'a daemon could not be looked for')
+      return undefined
+    } finally {
+      this.#looking.delete(id)
+    }
+  }
+
+  /** The same while the loop runs, which is told. Never rejects. */
+  #adoptLate(definition: DaemonDefinition): void {
+    const tell = (signal: DaemonSignal | undefined): void => {
+      if (signal !== undefined) this.#tell(definition.daemon, signal)
+    }
+    void this.#adopt(definition).then(tell)
+  }
+
   /**
    * Starts a daemon; that it has started, and how it ends, comes to the loop as events. Raises `node.unsupported` where it is not
-   * defined, and `node.dispatch_failed`, to be tried again, while code of an earlier copy still runs.
+   * defined, and `node.dispatch_failed`, to be tried again, while code of an earlier copy still runs or may run.
    */
   start({ id, name }: DaemonRef): void {
     if (this.#isClosed) throw new NodeError('node.loop_closed', {})
     const definition = this.#definitions.get(id)
     if (definition === undefined) {
+      this.#refused.add(id)
       throw new NodeError('node.unsupported', { action: `starting daemon ${name}`, needed: 'definition of it' })
     }
     const { fenceOf } = this.#options
@@ -133,7 +174,12 @@ export class DaemonSupervisor {
       throw new NodeError('node.dispatch_failed', { reason: `this node has no lease for daemon ${name}` })
     }
     const copy = this.#copies.get(id)
-    if (copy === undefined) return this.#run(this.#copyOf(definition))
+    if (copy === undefined) {
+      if (definition.runner.adopt === undefined || this.#lookedFor.has(id)) return this.#run(this.#copyOf(definition))
+      this.#adoptLate(definition)
+      const reason = `it is not known yet whether daemon ${name} runs`
+      throw new NodeError('node.dispatch_failed', { reason, retryAfterMs: retryStartMs })
+    }
     if (copy.job.state === 'working') {
       // The loop does not know yet, or has not heard of it: it is told once more.
       if (copy.startedAt !== undefined) this.#tell(definition.daemon, { type: 'started', at: copy.startedAt })
@@ -270,7 +316,8 @@ export class DaemonSupervisor {
     const { sink, fenceOf } = this.#options
     const now = (): number => this.#now()
     const report = (event: NodeEvent): boolean => {
-      const isTaken = sink.tryPublish(event)
+      // It comes from a daemon, and may be anything.
+      const isTaken = sink.tryPublish(takeNodeEvent(event))
       if (!isTaken) this.#dropped += 1
       return isTaken
     }

@@ -21,17 +21,15 @@ const messages = {
   /** The executor did not end in time and was aborted. */
   'node.executor_timeout': ({ timeoutMs }: { readonly timeoutMs: number }) =>
     `the executor of the node did not end within ${timeoutMs} ms`,
-  /** The executor has failed; the cause says of what. */
-  'node.executor_failed': ({ reason }: { readonly reason: string }) => `the executor of the node has failed: ${reason}`,
   /** An action was not carried out. With `retryAfterMs` it may be tried again after that time. */
   'node.dispatch_failed': ({ reason }: { readonly reason: string; readonly retryAfterMs?: number }) =>
     `the action was not carried out: ${reason}`,
   /** Nothing is there that could carry out such an action. */
   'node.unsupported': ({ action, needed }: { readonly action: string; readonly needed: string }) =>
     `${action} cannot be carried out without a ${needed}`,
-  /** What is stored of the node contradicts itself; nothing is guessed around it. */
+  /** What a cluster has stored contradicts itself; nothing is guessed around it. */
   'node.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
-    `the node has stored what cannot be: ${field}: ${reason}`,
+    `the cluster has stored what cannot be: ${field}: ${reason}`,
   /** A counter is used up. */
   'node.sequence_overflow': ({ sequence }: { readonly sequence: string }) => `no ${sequence} numbers are left`,
 

@@ -2,4 +2,4 @@
 export * from './public.js'
 export { NodeHistory } from './history.js'
 export { LocalNode } from './local-node.js'
-export { runtimeNodeSchema } from './local-node-options.js'
+export { resolveRuntimeNodeOptions, runtimeNodeSchema } from './local-node-options.js'

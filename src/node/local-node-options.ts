@@ -12,7 +12,7 @@ import { AdminVerifier, type MigrationAborter, type MigrationSource } from './ad
 import type { ChainRetention, ChainRetentions } from './chain-entry.js'
 import { resolveClusterOptions, type ClusterConfiguration, type NodeClusterOptions } from './cluster-options.js'
 import type { ControlSink } from './control-event.js'
-import type { DaemonDefinition } from './daemon-definition.js'
+import { daemonDefinitionSchema, type DaemonDefinition } from './daemon-definition.js'
 import type { FoldEvent } from './fold-event.js'
 import type { DaemonId } from './ids.js'
 import type { PlacementSource, ReplicaStore } from './node-dispatcher.js'
@@ -50,7 +50,6 @@ export interface RuntimeNodeOptions extends NodeOptions {
 
 const recordsSchema = v.union([wholeNumberSchema(1), v.literal(Number.POSITIVE_INFINITY)])
 const retentionSchema = optionsSchema<ChainRetention>({ records: recordsSchema, ageMs: v.optional(durationSchema) })
-const definitionSchema = portSchema<DaemonDefinition>([])
 
 /** Accepts {@link RuntimeNodeOptions}; its fields are checked when it is opened. */
 export const runtimeNodeSchema = portSchema<RuntimeNodeOptions>([])
@@ -59,7 +58,12 @@ const anObjectSchema = portSchema<Record<string, unknown> & RuntimeNodeOptions>(
 type NodeParts = Omit<RuntimeNodeOptions, keyof NodeOptions | 'cluster'> & { readonly cluster?: ClusterConfiguration }
 
 const partsSchema = optionsSchema<NodeParts>({
-  daemons: v.optional(v.array(definitionSchema)),
+  daemons: v.optional(
+    v.pipe(
+      v.array(daemonDefinitionSchema, 'not a list'),
+      v.check((daemons) => new Set(daemons.map(({ daemon: { id } }) => id)).size === daemons.length, 'two of one id'),
+    ),
+  ),
   verifier: v.optional(v.instance(AdminVerifier, 'not an AdminVerifier')),
   adminSocket: v.optional(nameSchema),
   replicas: v.optional(portSchema<ReplicaStore>(['pull', 'drop'])),

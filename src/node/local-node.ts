@@ -1,16 +1,20 @@
+import * as v from 'valibot'
 import type { Clock } from '../base/clock.js'
+import { decode } from '../base/decode.js'
 import type { DeadlineQueue } from '../base/deadline-queue.js'
 import { InvalidInputError, StatewardError } from '../base/errors.js'
 import type { IdSource } from '../base/ids.js'
 import type { Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
+import { guardedObserver } from '../base/observers.js'
+import { checkFunction, durationSchema, optionsSchema, wholeNumberSchema } from '../base/options.js'
 import { createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import { NodeAdmissionGate } from './admission-gate.js'
 import { AdminSocket, payloadDigest, payloadOf, type AdminVerifier } from './admin/index.js'
 import type { ChainFeeds } from './chain-entry.js'
 import { ClusterMember, type ClusterHost } from './cluster-member.js'
-import type { DaemonDefinition } from './daemon-definition.js'
+import { daemonDefinitionSchema, type DaemonDefinition } from './daemon-definition.js'
 import { DaemonSupervisor } from './daemon-supervisor.js'
 import type { DaemonRef } from './daemon.js'
 import { NodeError } from './errors.js'
@@ -78,6 +82,11 @@ export interface NodeReport {
   readonly droppedActions: number
   readonly executor: ExecutorStats
 }
+
+const submitOptionsSchema = optionsSchema<SubmitAttemptOptions>({
+  timeoutMs: v.optional(durationSchema),
+  judgedAtMs: v.optional(wholeNumberSchema(0)),
+})
 
 const defaultShutdownTimeoutMs = 2000
 const defaultSubmitTimeoutMs = 5000
@@ -329,10 +338,10 @@ export class LocalNode {
     return this.#handle.publish(event)
   }
 
-  /** Adds a definition, or replaces it; whether the daemon runs, its intent says. */
+  /** Adds a definition, or replaces it; whether the daemon runs, its intent says. Raises `invalid_input`. */
   define(definition: DaemonDefinition): void {
     const { bind = (given) => given } = this.#surroundings
-    this.#supervisor.define(bind(definition))
+    this.#supervisor.define(bind(decode(daemonDefinitionSchema, definition, 'daemon')))
   }
 
   /**
@@ -340,13 +349,12 @@ export class LocalNode {
    * nodes; rejects with what its source says.
    */
   runDaemon(daemon: DaemonDefinition | DaemonRef, node?: NodeId): Promise<void> {
-    if ('runner' in daemon) this.define(daemon)
-    return this.#wish(daemon, 'run', node)
+    return silence(this.#wish(daemon, 'run', node))
   }
 
   /** Wishes that a daemon does not run, from now on and over restarts. */
   stopDaemon(daemon: DaemonDefinition | DaemonRef): Promise<void> {
-    return this.#wish(daemon, 'stop')
+    return silence(this.#wish(daemon, 'stop'))
   }
 
   /** Ends a copy at once and by itself: for who can no longer say that it may run here. */
@@ -364,7 +372,13 @@ export class LocalNode {
    * it is durable. Rejects with `invalid_input`, `node.queue_full`, `node.loop_closed` and the errors of the lane.
    */
   submit(attempt: OperatorEvent, options: SubmitAttemptOptions = {}): Promise<AdminAuditRecord> {
-    const { timeoutMs = defaultSubmitTimeoutMs, judgedAtMs } = options
+    let taken: SubmitAttemptOptions
+    try {
+      taken = decode(submitOptionsSchema, options, 'submit options')
+    } catch (refusal) {
+      return silence(Promise.reject(refusal))
+    }
+    const { timeoutMs = defaultSubmitTimeoutMs, judgedAtMs } = taken
     const member = this.#member
     if (member !== undefined && judgedAtMs === undefined && attempt?.type !== 'admin_event') {
       return silence(this.#submitShared(member, attempt, timeoutMs))
@@ -385,15 +399,17 @@ export class LocalNode {
     return record ?? queue.submit(attempt, { timeoutMs, knownAs: payloadDigest(payloadOf(attempt)) })
   }
 
-  /** A drain waits for this part of the process from now on. */
+  /** A drain waits for this part of the process from now on. Raises `invalid_input`. */
   addParticipant(participant: Participant): void {
     this.#loop.addParticipant(participant)
   }
 
-  /** Told of every snapshot right when it is published; must not throw. */
+  /** Told of every snapshot right when it is published; what it throws is told to the logger. Raises `invalid_input`. */
   onSnapshot(listener: (snapshot: NodeSnapshot) => void): Disposable {
-    this.#onSnapshot.add(listener)
-    return { [Symbol.dispose]: () => void this.#onSnapshot.delete(listener) }
+    checkFunction('snapshot listener', listener)
+    const guarded = guardedObserver(listener, this.#surroundings.logger, 'a listener could not take a snapshot')
+    this.#onSnapshot.add(guarded)
+    return { [Symbol.dispose]: () => void this.#onSnapshot.delete(guarded) }
   }
 
   /**
@@ -417,12 +433,17 @@ export class LocalNode {
     }
     // Its daemons end with it, and nobody is left to be told how.
     const daemons = this.#supervisor.close(graceMs)
-    const passes = await this.#within(timeoutMs, this.#running ?? Promise.resolve(0))
-    await daemons
-    // Not before they have ended: others may start them from now on.
-    if (this.#member !== undefined) await this.#within(timeoutMs, this.#member.leave())
-    this.reader.close()
-    this.#onSnapshot.clear()
+    let passes: number | undefined
+    try {
+      passes = await this.#within(timeoutMs, this.#running ?? Promise.resolve(0))
+    } finally {
+      // Whatever became of the loop.
+      await daemons
+      // Not before they have ended: others may start them from now on.
+      if (this.#member !== undefined) await this.#within(timeoutMs, this.#member.leave())
+      this.reader.close()
+      this.#onSnapshot.clear()
+    }
     if (passes === undefined) {
       const stuck = this.#loop.state === 'stopping' ? 'node.executor_timeout' : 'node.loop_timeout'
       throw new NodeError(stuck, { timeoutMs })
@@ -435,8 +456,11 @@ export class LocalNode {
     this.#surroundings.history.close()
   }
 
-  #wish(daemon: DaemonDefinition | DaemonRef, intent: DaemonIntent, node?: NodeId): Promise<void> {
-    const ref = 'daemon' in daemon ? daemon.daemon : daemon
+  async #wish(daemon: DaemonDefinition | DaemonRef, intent: DaemonIntent, node?: NodeId): Promise<void> {
+    const isDefinition = typeof daemon === 'object' && daemon !== null && 'runner' in daemon
+    // One that is to stop may be left of an earlier process, and is found by its definition.
+    if (isDefinition && (intent === 'run' || !this.#supervisor.isDefined(daemon.daemon))) this.define(daemon)
+    const ref = isDefinition ? daemon.daemon : daemon
     const pin = node === undefined ? {} : { node }
     if (this.#member !== undefined) return silence(this.#member.wishDaemon({ daemon: ref, intent, ...pin }))
     return this.publish({ type: 'daemon_intent_update', daemon: ref, intent, ...pin })

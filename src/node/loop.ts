@@ -2,12 +2,14 @@ import { createActor } from 'xstate'
 import { ChartTable, type Place } from '../../machines/chart-table.js'
 import { nodeLoopMachine, type NodeLoopActor, type NodeLoopEvent } from '../../machines/node-loop.js'
 import type { Clock } from '../base/clock.js'
+import { decode } from '../base/decode.js'
 import type { Deadline, DeadlineQueue } from '../base/deadline-queue.js'
 import { faultFields } from '../base/error-details.js'
 import { messageOf } from '../base/errors.js'
 import { followRoot, inspectOption, type Inspect } from '../base/inspection.js'
 import type { Logger } from '../base/logger.js'
 import { LoopShare } from '../base/loop-share.js'
+import { portSchema } from '../base/options.js'
 import { createDeferred } from '../base/promises.js'
 import type { NodeAction, PendingAction } from './action.js'
 import { agedEvent } from './aged-event.js'
@@ -53,6 +55,7 @@ import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
 import { RecoveryRegistry } from './recovery.js'
 import { checkpointChangeOf, clusterPositionKey, rememberedOf, type WallAnchor } from './remembering.js'
+import { labelSchema } from './scalars.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
 import { isFrozen, NodeState, type NodeVersion } from './state.js'
@@ -94,6 +97,8 @@ const drainedAfterTick = 32
 const lateMs = 5
 /** Events between two looks at the share of the turn. */
 const eventsPerLook = 16
+
+const participantSchema = portSchema<Participant>(['isIdle'])
 
 const chart = new ChartTable(nodeLoopMachine)
 
@@ -188,6 +193,8 @@ export class NodeLoop {
 
   /** A drain waits for this part of the process from now on. */
   addParticipant(participant: Participant): void {
+    decode(participantSchema, participant, 'participant')
+    decode(labelSchema, participant.name, 'name of a participant')
     this.#participants.set(participant.name, { participant })
   }
 

@@ -1,6 +1,6 @@
-import type * as v from 'valibot'
+import * as v from 'valibot'
 import { decode } from '../base/decode.js'
-import { durationSchema } from '../base/options.js'
+import { durationSchema, portSchema } from '../base/options.js'
 import { nodeIdSchema, type NodeId } from './ids.js'
 import { inventorySchema, type PeerInventory } from './inventory.js'
 import { nodeHealthSchema, type NodeHealth } from './vocabulary.js'
@@ -39,6 +39,9 @@ export interface Polled<Sample> {
 /** A fault of a port: it threw, or it answered with a promise where an answer was asked for. */
 export type OnFault = (port: string, cause: unknown) => void
 
+const kindSchema: v.GenericSchema<unknown, ProbeKind> = v.picklist(['locality', 'health', 'inventory'])
+const probeSchema = portSchema<Probe<unknown>>(['sample'])
+
 type Lists = { [Kind in ProbeKind]: readonly Probe<ProbeSamples[Kind]>[] }
 
 /**
@@ -48,13 +51,16 @@ type Lists = { [Kind in ProbeKind]: readonly Probe<ProbeSamples[Kind]>[] }
 export class ProbeRegistry {
   #lists: Lists = { locality: [], health: [], inventory: [] }
 
-  /** Adds a probe, to be asked after those that are there. */
+  /** Adds a probe, to be asked after those that are there. Raises `invalid_input`. */
   add<Kind extends ProbeKind>(kind: Kind, probe: Probe<ProbeSamples[Kind]>): void {
+    decode(kindSchema, kind, 'kind of a probe')
+    decode(probeSchema, probe, `${kind} probe`)
     this.#lists = { ...this.#lists, [kind]: [...this.#lists[kind], probe] }
   }
 
   /** Takes the probes of one kind away. What they said last is kept until somebody says otherwise. */
   clear(kind: ProbeKind): void {
+    decode(kindSchema, kind, 'kind of a probe')
     this.#lists = { ...this.#lists, [kind]: [] }
   }
 
@@ -109,7 +115,7 @@ function pollAll<Sample>(
   const samples: (readonly [NodeId, Sample])[] = []
   let hasFailed = false
   for (const probe of probes) {
-    const port = `${kind} probe${probe.name === undefined ? '' : ` ${probe.name}`}`
+    const port = `${kind} probe${typeof probe.name === 'string' ? ` ${probe.name}` : ''}`
     // Copied within the guard: what it answers with may be anything.
     const found = callPort(port, () => checkedSamples(probe.sample(), schema), onFault)
     if (found === undefined) hasFailed = true

@@ -1,3 +1,4 @@
+import { checkFunction } from '../base/options.js'
 import { callPort, type OnFault } from './probes.js'
 
 /** Puts back what was lost; says which slots. Cheap and synchronous, and does no more in one call than fits a tick. */
@@ -14,7 +15,9 @@ export class RecoveryRegistry {
     return this.#handlers.length
   }
 
+  /** Raises `invalid_input` for what is no function. */
   add(handler: RecoveryHandler): void {
+    checkFunction('recovery handler', handler)
     this.#handlers = [...this.#handlers, handler]
   }
 

@@ -1,5 +1,11 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Page } from 'playwright-core'
-import { describe, expect, it } from 'vitest'
+import { createRuntime } from 'stateward'
+import { createInspectorHandler } from 'stateward/inspect'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { browserPath, closeBrowserAtEnd, openPage } from './support/browser.js'
 import { openService } from './support/service.js'
 
@@ -146,6 +152,76 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await page.getByRole('listitem').filter({ hasText: 'afterwards' }).waitFor()
   })
 
+  it('says where it cannot go back in time, and goes back for an item', async () => {
+    const { url, gate, runtime } = await openService()
+    const page = await openPage(url)
+    await go(page, 'Work')
+    await page.getByRole('listitem').filter({ hasText: 'fetch docs' }).getByText('running').waitFor()
+    const before = (await page.getByRole('slider').getAttribute('max')) ?? ''
+    gate.open()
+    await page.getByRole('listitem').filter({ hasText: 'fetch docs' }).getByText('completed').waitFor()
+    await page.getByRole('link', { name: 'fetch docs' }).click()
+    await page.locator('header.item .phase', { hasText: 'completed' }).waitFor()
+    await page.goto(`${page.url()}&at=${before}`)
+    await page.locator('header.item .phase', { hasText: 'running' }).waitFor()
+    await page.locator('.chart g.lit[data-state$="running"]').waitFor()
+    await go(page, 'Waits')
+    await page.getByText('This screen shows how things are now').waitFor()
+    await runtime.close({ policy: 'terminate' })
+  })
+
+  it('opens a recording that was saved, reads it in the page alone, and refuses what is none', async () => {
+    const { url, gate } = await openService()
+    const saved = Buffer.from(await (await fetch(`${url}recording`)).arrayBuffer())
+    const page = await openPage(url)
+    await go(page, 'Work')
+    await page.getByRole('listitem').filter({ hasText: 'fetch docs' }).waitFor()
+    const download = page.waitForEvent('download')
+    await page.getByRole('link', { name: 'save recording' }).click()
+    const recording = await readFile(await (await download).path())
+    expect(recording.length).toBeGreaterThan(saved.length / 2)
+    const input = page.getByLabel('Recording to open')
+    await input.setInputFiles({ name: 'none.jsonl', mimeType: 'text/plain', buffer: Buffer.from('{"type":"else"}\n') })
+    await page.getByText(/invalid recording/).waitFor()
+    await page.locator('.status', { hasText: 'live' }).waitFor()
+
+    gate.open()
+    await page.getByRole('listitem').filter({ hasText: 'fetch docs' }).getByText('completed').waitFor()
+    const asked: string[] = []
+    page.on('request', (request) => asked.push(request.url()))
+    const hostile = '{"type":"row","n":1}\nnot json\n{"type":"actor"'
+    await input.setInputFiles({
+      name: 'kept.jsonl',
+      mimeType: 'application/x-ndjson',
+      buffer: Buffer.concat([recording, Buffer.from(hostile)]),
+    })
+    await page.locator('.source', { hasText: 'kept.jsonl' }).waitFor()
+    await page.locator('.status', { hasText: '3 lines could not be understood' }).waitFor()
+    await go(page, 'Work')
+    await page.getByRole('listitem').filter({ hasText: 'fetch docs' }).getByText('running').waitFor()
+    await page.goto(`${url}#/machine/operation`)
+    await page.locator('.chart g.lit[data-state$="running"]').waitFor()
+    expect(asked).toEqual([])
+    await page.getByRole('button', { name: 'close recording' }).click()
+    await page.locator('.status', { hasText: 'live' }).waitFor()
+    await go(page, 'Work')
+    await page.getByRole('listitem').filter({ hasText: 'fetch docs' }).getByText('completed').waitFor()
+  })
+
+  it('opens a chart as a whole, and shows it in full size when it is asked to', async () => {
+    const { url } = await openService()
+    const page = await openPage(`${url}#/machine/run`, { width: 900, height: 600 })
+    const frame = page.locator('.chart')
+    await page.locator('.chart g.state').first().waitFor()
+    const overflow = (): Promise<boolean> =>
+      frame.evaluate(
+        (element) => element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight,
+      )
+    expect(await overflow()).toBe(false)
+    await page.getByRole('button', { name: 'full size' }).click()
+    expect(await overflow()).toBe(true)
+  })
+
   it('is used with the keyboard alone', async () => {
     const { url } = await openService()
     const page = await openPage(url)
@@ -190,6 +266,36 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     await page.getByText('Open questions (0)').waitFor()
     await runtime.close({ policy: 'terminate' })
     await page.locator('.status', { hasText: /ended|connecting/ }).waitFor()
+  })
+
+  it('goes on when the service is started again at the same address', async () => {
+    const token = 'a-token-that-stays-the-same'
+    const open = async (port: number): Promise<{ port: number; close: () => Promise<void> }> => {
+      const runtime = await createRuntime()
+      const inspector = createInspectorHandler({ runtime, token })
+      const server = createServer(inspector).listen(port, '127.0.0.1')
+      await once(server, 'listening')
+      await runtime.session('agent-1').run(port === 0 ? 'before' : 'after', () => 1).outcome
+      const close = async (): Promise<void> => {
+        await inspector[Symbol.asyncDispose]()
+        await runtime.close()
+        server.closeAllConnections()
+        await new Promise((resolve) => server.close(resolve))
+      }
+      return { port: (server.address() as AddressInfo).port, close }
+    }
+    const first = await open(0)
+    const page = await openPage(`http://127.0.0.1:${first.port}/${token}/#/list`, {
+      expected: /ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET/,
+    })
+    await page.getByRole('listitem').filter({ hasText: 'before' }).waitFor()
+    await first.close()
+    await page.locator('.status', { hasText: /ended|connecting/ }).waitFor()
+    const second = await open(first.port)
+    onTestFinished(second.close)
+    await page.locator('.status', { hasText: 'live' }).waitFor()
+    await page.getByRole('listitem').filter({ hasText: 'after' }).waitFor()
+    expect(await page.getByRole('listitem').filter({ hasText: 'before' }).count()).toBe(0)
   })
 
   it('says how many entries it has missed when it was away for too long', async () => {

@@ -10,7 +10,7 @@ import { isPidInUse } from '../../src/base/process-status.js'
 import { buildLibrary } from '../support/build.js'
 import { MortalService } from '../support/mortal-service.js'
 
-const kills = process.env['STATEWARD_LONG'] === undefined ? 20 : 400
+const kills = process.env['STATEWARD_LONG'] === undefined ? 8 : 400
 
 type Note =
   | {

@@ -162,3 +162,12 @@ it('shows the beginning of long lists and how long they are', async () => {
 it('refuses a directory that is not there', async () => {
   await expect(readDirectory({ directory: join(directory, 'nowhere') })).rejects.toMatchObject({ code: 'journal_io' })
 })
+
+it('reads the directory of a runtime that has a node', async () => {
+  await using runtime = await createRuntime({ dataDir: directory, node: { thisNode: '00000000000000a1' as never } })
+  await runtime.session('agent').run('done', () => 1).outcome
+  const drain = { type: 'enter_maintenance', node: '00000000000000a1' as never } as const
+  await runtime.node.submit({ type: 'admin_event', event: drain })
+  const read = await readDirectory({ directory })
+  expect(read.sessions.map(({ id }) => id)).toEqual(['agent'])
+})

@@ -1,4 +1,6 @@
 import { batch, signal, type ReadonlySignal } from '@preact/signals'
+import { systemClock } from '../../base/clock.js'
+import { RecordingSource } from '../sources/recording-source.js'
 import type {
   ActionAnswer,
   ActionRequest,
@@ -25,7 +27,7 @@ export class Refused extends Error {
   }
 }
 
-/** `connecting` also while the browser tries again by itself; `ended`: the server has said that nothing more comes. */
+/** `connecting` also while the browser tries again by itself; `ended`: the server has said that nothing more comes, for now. */
 export type ConnectionStatus = 'connecting' | 'live' | 'ended' | 'refused'
 
 /**
@@ -39,10 +41,12 @@ export class Connection {
   readonly #samples = signal<readonly Sample[]>([])
   readonly #versions = signal<Readonly<Partial<Record<ViewName, number>>>>({})
   readonly #missed = signal(0)
+  readonly #isRecording = signal(false)
   readonly #farewell = signal<string | undefined>(undefined)
   #waiting: ServerMessage[] = []
   #frame: number | undefined
   #source: EventSource | undefined
+  #recording: { readonly source: RecordingSource; readonly over: AbortController } | undefined
 
   get status(): ReadonlySignal<ConnectionStatus> {
     return this.#status
@@ -72,6 +76,11 @@ export class Connection {
     return this.#missed
   }
 
+  /** A recording is shown that was opened in the page. */
+  get isRecording(): ReadonlySignal<boolean> {
+    return this.#isRecording
+  }
+
   /** Why nothing more comes. */
   get farewell(): ReadonlySignal<string | undefined> {
     return this.#farewell
@@ -91,19 +100,61 @@ export class Connection {
       )
   }
 
+  /**
+   * Shows a recording instead of the server, until the page is loaded anew. It is read in the page and goes nowhere. Rejects with
+   * `invalid_input` for what is no recording; then all is as it was.
+   */
+  async openRecording(file: File): Promise<void> {
+    const over = new AbortController()
+    const source = await RecordingSource.open({
+      file: {
+        name: file.name,
+        read: async (from, many) => new Uint8Array(await file.slice(from, from + many).arrayBuffer()),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      },
+      release: this.#hello.value?.release ?? '',
+      clock: systemClock,
+      signal: over.signal,
+    })
+    this.close()
+    this.#recording = { source, over }
+    this.#waiting = []
+    batch(() => {
+      this.#entries.value = []
+      this.#samples.value = []
+      this.#missed.value = 0
+      this.#isRecording.value = true
+      this.#status.value = 'live'
+    })
+    void this.#follow(source, over.signal)
+  }
+
+  async #follow(source: RecordingSource, signal: AbortSignal): Promise<void> {
+    try {
+      for await (const { json } of source.follow(undefined, signal)) this.#receive(JSON.parse(json) as ServerMessage)
+    } catch (error) {
+      // The file is gone, or is not what it was.
+      this.#farewell.value = error instanceof Error ? error.message : String(error)
+      this.#status.value = 'ended'
+    }
+  }
+
   close(): void {
+    this.#recording?.over.abort()
     this.#source?.close()
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame)
+    this.#frame = undefined
   }
 
   /** Raises {@link Refused}, or the browser's own error when nobody answers. */
   async ask<Request extends ViewRequest>(request: Request, aborted?: AbortSignal): Promise<ViewOf<Request>> {
-    return (await this.#post('query', request, aborted)) as ViewOf<Request>
+    const answer = this.#recording?.source.view(request) ?? this.#post('query', request, aborted)
+    return (await answer) as ViewOf<Request>
   }
 
   /** Raises {@link Refused}. */
   async act(request: ActionRequest): Promise<ActionAnswer> {
-    return (await this.#post('action', request)) as ActionAnswer
+    return (await (this.#recording?.source.act(request) ?? this.#post('action', request))) as ActionAnswer
   }
 
   async #post(address: string, body: object, aborted?: AbortSignal): Promise<unknown> {
@@ -155,7 +206,8 @@ export class Connection {
         case 'bye':
           this.#farewell.value = message.reason
           this.#status.value = 'ended'
-          this.#source?.close()
+          // A service may be started again at the same address: the browser goes on asking for it.
+          if (this.#hello.value?.source.type !== 'runtime') this.#source?.close()
           break
       }
     }

@@ -1,6 +1,14 @@
-import { render } from 'preact'
+import { options, render } from 'preact'
 import { connection } from './connection.js'
+import { showAll } from './parts/visible.js'
 import { Shell } from './shell.js'
+
+// Before whatever else looks at an element: no screen can forget it.
+const before = options.vnode
+options.vnode = (element) => {
+  showAll(element)
+  before?.(element)
+}
 
 const page = document.getElementById('page')
 if (page !== null) {

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'preact/hooks'
 import type { ViewName } from '../stream/protocol.js'
 import { goLive, goTo, hrefOf, place, refine, type Place } from './address.js'
 import { connection } from './connection.js'
+import { Recording } from './parts/recording.js'
 import { count } from './parts/text.js'
 import { nextTheme, theme } from './theme.js'
 import { Budgets, Schedules } from './views/budgets.js'
@@ -32,6 +33,12 @@ const menu: readonly { readonly screen: string; readonly title: string; readonly
   { screen: 'node', title: 'Node', view: 'node' },
 ]
 
+/** Screens that are not in the menu, and where they belong. */
+const parents: Readonly<Record<string, string>> = { item: 'list', machine: 'machines', feed: 'feeds' }
+
+/** Screens that go back in time. */
+const travelling: ReadonlySet<string> = new Set(['list', 'item', 'machines', 'machine', 'sequence'])
+
 /** What stands around every screen: where one is, where one can go, how the line to the server is, and the way through time. */
 export function Shell(): JSX.Element {
   const hello = connection.hello.value
@@ -47,7 +54,14 @@ export function Shell(): JSX.Element {
         <strong class="brand">stateward</strong>
         <span class="source">{hello?.source.name ?? ''}</span>
         <Status />
-        <button type="button" class="theme" onClick={nextTheme} aria-label={`Theme: ${theme.value}`}>
+        <Recording />
+        <button
+          type="button"
+          class="theme"
+          onClick={nextTheme}
+          aria-label={`Theme: ${theme.value}`}
+          title="Colours: as the system has them, light or dark"
+        >
           {theme.value}
         </button>
       </header>
@@ -57,7 +71,7 @@ export function Shell(): JSX.Element {
             <li key={screen}>
               <a
                 href={hrefOf({ screen, ...(at !== undefined && { at }) })}
-                aria-current={place.value.screen === screen ? 'page' : undefined}
+                aria-current={(parents[place.value.screen] ?? place.value.screen) === screen ? 'page' : undefined}
                 title={`${title} (${index + 1})`}
               >
                 {title}
@@ -68,6 +82,9 @@ export function Shell(): JSX.Element {
       </nav>
       <TimeTravel />
       <main id="content" tabIndex={-1}>
+        {at !== undefined && !travelling.has(place.value.screen) && (
+          <p class="notice">This screen shows how things are now: work, charts and messages go back in time.</p>
+        )}
         <Screen key={keyOf(place.value)} at={place.value} />
       </main>
     </>
@@ -174,12 +191,12 @@ function TimeTravel(): JSX.Element | null {
         disabled={at === undefined || at >= newest}
         onClick={() => refine({ at: (at ?? newest) + 1 })}
       >
-        on
+        forward
       </button>
       {at !== undefined && (
         <>
           <button type="button" aria-pressed={isPlaying} onClick={() => setPlaying(!isPlaying)}>
-            {isPlaying ? 'stop' : 'play'}
+            {isPlaying ? 'pause' : 'play'}
           </button>
           <button type="button" onClick={goLive}>
             now
@@ -189,9 +206,6 @@ function TimeTravel(): JSX.Element | null {
           </span>
         </>
       )}
-      <a class="export" href="recording" download="stateward-recording.jsonl">
-        recording
-      </a>
     </div>
   )
 }

@@ -2,7 +2,9 @@ import { stat } from 'node:fs/promises'
 import type { Clock } from '../../base/clock.js'
 import { secretKeys } from '../../base/mask.js'
 import { DirectorySource } from '../sources/directory-source.js'
+import { openRecordingFile } from '../sources/recording-file.js'
 import { RecordingSource } from '../sources/recording-source.js'
+import { release } from '../sources/release.js'
 import { RemoteSource } from '../sources/remote-source.js'
 import type { InspectorSource } from '../sources/source.js'
 import { ShownValues } from '../stream/shown-values.js'
@@ -26,7 +28,9 @@ const capacity = 10_000
 export async function openSource(options: OpenSourceOptions): Promise<InspectorSource> {
   const { target, values, locate, clock, signal } = options
   if (/^https?:\/\//i.test(target)) return RemoteSource.open(target, signal)
-  if (await isFile(target)) return RecordingSource.open({ path: target, clock, signal })
+  if (await isFile(target)) {
+    return RecordingSource.open({ file: await openRecordingFile(target), release: release(), clock, signal })
+  }
   const shown = new ShownValues({ values, isSecret: secretKeys() })
   return DirectorySource.open({ directory: await locate(target), clock, shown, capacity })
 }

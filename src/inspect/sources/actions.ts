@@ -4,14 +4,10 @@ import type { OperationId } from '../../../machines/operation-vocabulary.js'
 import type { Runtime } from '../../runtime.js'
 import type { RunId, TaskId } from '../../tasks/index.js'
 import type { ActionAnswer, ActionName, ActionRequest, ItemRef } from '../stream/protocol.js'
+import { readOnly } from './stream-source.js'
 
 /** What is written where a viewer gives no reason. */
 const usualReason = 'asked for in the inspector'
-
-/** What only looks does nothing. */
-export function readOnly(action: ActionName): StatewardError {
-  return new StatewardError('inspector_read_only', `the inspector is read-only: ${action} is not allowed`, { action })
-}
 
 /**
  * Does what a viewer asks, through the ordinary doors. Rejects with `inspector_read_only` unless the action is among those that are

@@ -15,11 +15,11 @@ import type { ShownValues } from '../stream/shown-values.js'
 import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
 import type { InspectedState } from '../views/state.js'
 import { barriersOf } from '../views/waits.js'
-import { readOnly } from './actions.js'
 import { knownMachines } from './known-machines.js'
+import { release } from './release.js'
 import { occupancyOfRuns } from './run-occupancy.js'
 import { stateView, viewsOfRooms } from './state-view.js'
-import { StreamSource } from './stream-source.js'
+import { readOnly, StreamSource } from './stream-source.js'
 
 /** How a directory is looked at. */
 export interface DirectorySourceOptions {
@@ -59,6 +59,7 @@ export class DirectorySource extends StreamSource {
     const { clock, shown, capacity, directory, lingerMs } = own
     super({
       clock,
+      release: release(),
       stream: new InspectionStream({ clock, capacity }),
       machines: new MachineTable(knownMachines),
       source: { type: 'directory', name: directory, isLive: isOwned(reading) },

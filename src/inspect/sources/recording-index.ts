@@ -1,6 +1,5 @@
-import { open, type FileHandle } from 'node:fs/promises'
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { InvalidInputError, StatewardError } from '../../base/errors.js'
+import { InvalidInputError } from '../../base/errors.js'
+import { nextTurn } from '../../base/promises.js'
 import { ActorTable } from '../stream/actor-table.js'
 import { decodeRecordingHeader, decodeRecordingLine } from '../stream/decode-protocol.js'
 import type { MachineTable } from '../stream/machine-table.js'
@@ -12,7 +11,7 @@ export const mostEntries = 10_000_000
 /** Bytes of one line at most. */
 const longestLine = 1024 * 1024
 /** Bytes that are read at once. */
-const pieceSize = 256 * 1024
+export const pieceSize = 256 * 1024
 /** Entries from one place in the file that is remembered to the next. */
 export const entriesPerPlace = 1000
 /** States of all tables that are remembered at most, so that going back in time need not begin at the first entry. */
@@ -21,6 +20,13 @@ const mostCheckpoints = 16
 const mostSamples = 600
 /** Lines that cannot be understood, after which nobody goes on. */
 const mostBadLines = 1000
+
+/** Where a recording is read from: a file on the disk, or one that was given to the page. */
+export interface RecordingFile extends AsyncDisposable {
+  readonly name: string
+  /** So many bytes from a position on; fewer at its end, none behind it. */
+  read(from: number, many: number): Promise<Uint8Array>
+}
 
 /** How things were right after an entry. */
 export interface Checkpoint {
@@ -50,65 +56,50 @@ export interface RecordingIndex {
  * Reads a recording, once, in pieces between which the event loop runs; what it keeps is bounded whatever the file holds. Lines
  * that cannot be understood are left out and counted; a recording that is too long, or breaks off, is cut.
  *
- * Rejects with `invalid_input` for what is no recording, or one of another version, and with `recording_unreadable`.
+ * Rejects with `invalid_input` for what is no recording, or one of another version.
  */
 export async function indexRecording(
-  path: string,
+  file: RecordingFile,
   machines: MachineTable,
   signal: AbortSignal,
 ): Promise<RecordingIndex> {
-  const file = await opened(path)
-  try {
-    const reading = new Reading(machines)
-    for await (const { bytes, position } of linesOf(file, 0, Number.POSITIVE_INFINITY)) {
-      signal.throwIfAborted()
-      if (!reading.take(bytes, position)) break
-    }
-    return reading.finish()
-  } finally {
-    await file.close()
+  const reading = new Reading(machines)
+  for await (const { bytes, position } of linesOf(file, 0, Number.POSITIVE_INFINITY)) {
+    signal.throwIfAborted()
+    if (!reading.take(bytes, position)) break
   }
-}
-
-/** Opens the file. Rejects with `recording_unreadable`. */
-export async function opened(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r')
-  } catch (cause) {
-    throw new StatewardError('recording_unreadable', `the recording cannot be read: ${path}`, { path }, { cause })
-  }
+  return reading.finish()
 }
 
 /** A line, where it is whole and not too long; otherwise only where it was. */
 export interface RecordingText {
-  readonly bytes: Buffer | undefined
+  readonly bytes: Uint8Array | undefined
   readonly position: number
 }
 
 /** The lines of a file between two positions. Every piece is followed by a turn of the event loop. */
-export async function* linesOf(file: FileHandle, from: number, to: number): AsyncGenerator<RecordingText> {
-  let rest = Buffer.alloc(0)
+export async function* linesOf(file: RecordingFile, from: number, to: number): AsyncGenerator<RecordingText> {
+  let rest = new Uint8Array(0)
   let position = from
   let isSkipping = false
   for (let at = from; at < to; ) {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(Math.min(pieceSize, to - at)), 0, undefined, at)
-    if (bytesRead === 0) break
-    at += bytesRead
-    const piece = buffer.subarray(0, bytesRead)
+    const piece = await file.read(at, Math.min(pieceSize, to - at))
+    if (piece.length === 0) break
+    at += piece.length
     let start = 0
     for (let end = piece.indexOf(10); end !== -1; end = piece.indexOf(10, start)) {
-      const line = rest.length === 0 ? piece.subarray(start, end) : Buffer.concat([rest, piece.subarray(start, end)])
+      const line = rest.length === 0 ? piece.subarray(start, end) : joined(rest, piece.subarray(start, end))
       const isWhole = !isSkipping && line.length <= longestLine
       yield { bytes: isWhole ? line : undefined, position }
       isSkipping = false
-      rest = Buffer.alloc(0)
+      rest = new Uint8Array(0)
       start = end + 1
-      position = at - bytesRead + start
+      position = at - piece.length + start
     }
-    if (!isSkipping) rest = Buffer.concat([rest, piece.subarray(start)])
+    if (!isSkipping) rest = joined(rest, piece.subarray(start))
     if (rest.length > longestLine) {
       isSkipping = true
-      rest = Buffer.alloc(0)
+      rest = new Uint8Array(0)
     }
     await nextTurn()
   }
@@ -138,7 +129,7 @@ class Reading {
   }
 
   /** False when nothing more is to be read. Raises `invalid_input` for a first line that is no header. */
-  take(bytes: Buffer | undefined, position: number): boolean {
+  take(bytes: Uint8Array | undefined, position: number): boolean {
     if (this.#header === undefined) {
       this.#header = decodeRecordingHeader(parsed(bytes))
       return true
@@ -197,7 +188,14 @@ class Reading {
   }
 }
 
-function parsed(bytes: Buffer | undefined): unknown {
+function joined(one: Uint8Array, other: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(one.length + other.length)
+  both.set(one)
+  both.set(other, one.length)
+  return both
+}
+
+function parsed(bytes: Uint8Array | undefined): unknown {
   if (bytes === undefined) throw notARecording('a line is too long, or breaks off')
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))

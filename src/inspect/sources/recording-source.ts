@@ -1,5 +1,3 @@
-import { createReadStream } from 'node:fs'
-import { basename } from 'node:path'
 import type { Clock } from '../../base/clock.js'
 import { silence } from '../../base/promises.js'
 import { decodeRecordingLine } from '../stream/decode-protocol.js'
@@ -22,20 +20,23 @@ import type {
   ViewRequest,
 } from '../stream/protocol.js'
 import { pageOf } from '../views/pages.js'
-import { readOnly } from './actions.js'
 import {
   entriesPerPlace,
   indexRecording,
   linesOf,
-  opened,
+  pieceSize,
   type Checkpoint,
+  type RecordingFile,
   type RecordingIndex,
 } from './recording-index.js'
-import { isAbout, StreamSource, viewUnknown } from './stream-source.js'
+import { isAbout, readOnly, StreamSource, viewUnknown } from './stream-source.js'
 
 /** How a recording is looked at. */
 export interface RecordingSourceOptions {
-  readonly path: string
+  /** Closed with the source. */
+  readonly file: RecordingFile
+  /** The release of this package. */
+  readonly release: string
   readonly clock: Clock
   readonly signal: AbortSignal
 }
@@ -51,23 +52,24 @@ const mostHistory = 10_000
 
 /** A recording: everything is as it was at its end, or at any entry that is asked for. */
 export class RecordingSource extends StreamSource {
-  readonly #path: string
+  readonly #file: RecordingFile
   readonly #index: RecordingIndex
   /** The last past that was asked for; the next one is mostly not far from it. */
   #past: Checkpoint | undefined
 
   private constructor(own: RecordingSourceOptions, index: RecordingIndex, machines: MachineTable) {
-    const { clock, path } = own
+    const { clock, file, release } = own
     super({
       clock,
+      release,
       stream: new InspectionStream({ clock, capacity: mostStreamed }),
       machines,
-      source: { type: 'recording', name: basename(path), isLive: false },
+      source: { type: 'recording', name: file.name, isLive: false },
       views,
       actions: [],
       showsValues: true,
     })
-    this.#path = path
+    this.#file = file
     this.#index = index
     this.samples.push(...index.samples)
   }
@@ -75,11 +77,21 @@ export class RecordingSource extends StreamSource {
   /** Rejects as {@link indexRecording} does. */
   static async open(own: RecordingSourceOptions): Promise<RecordingSource> {
     const machines = new MachineTable()
-    const index = await indexRecording(own.path, machines, own.signal)
-    const source = new RecordingSource(own, index, machines)
-    await source.#fill()
-    source.close(index.notice ?? 'this is a recording: nothing more will come')
-    return source
+    try {
+      const index = await indexRecording(own.file, machines, own.signal)
+      const source = new RecordingSource(own, index, machines)
+      await source.#fill()
+      source.close(index.notice ?? 'this is a recording: nothing more will come')
+      return source
+    } catch (error) {
+      await own.file[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]()
+    await this.#file[Symbol.asyncDispose]()
   }
 
   act({ action }: ActionRequest): Promise<ActionAnswer> {
@@ -87,9 +99,17 @@ export class RecordingSource extends StreamSource {
   }
 
   override async *recording(): AsyncGenerator<Uint8Array> {
-    for await (const piece of createReadStream(this.#path, { end: Math.max(0, this.#index.size - 1) })) {
-      yield piece as Uint8Array
+    const { size } = this.#index
+    for (let at = 0; at < size; ) {
+      const piece = await this.#file.read(at, Math.min(pieceSize, size - at))
+      if (piece.length === 0) return
+      at += piece.length
+      yield piece
     }
+  }
+
+  protected override get oldestEntry(): number {
+    return Math.min(1, this.#index.entryCount)
   }
 
   protected override begin(): void {}
@@ -154,7 +174,7 @@ export class RecordingSource extends StreamSource {
         to = from - 1
       }
     }
-    return { view: 'entries', entries: found, oldest: newest === 0 ? 1 : Math.min(1, newest), newest }
+    return { view: 'entries', entries: found, oldest: this.oldestEntry, newest }
   }
 
   protected override async otherView(request: ViewRequest): Promise<View> {
@@ -221,25 +241,20 @@ export class RecordingSource extends StreamSource {
     const start = places[place]
     if (start === undefined || from > to) return
     let n = place * entriesPerPlace
-    const file = await opened(this.#path)
-    try {
-      for await (const { bytes } of linesOf(file, start, size)) {
-        const entry = entryIn(bytes, n + 1)
-        if (entry === undefined) continue
-        n += 1
-        if (n > to) return
-        if (n >= from) yield entry
-      }
-    } finally {
-      await file.close()
+    for await (const { bytes } of linesOf(this.#file, start, size)) {
+      const entry = entryIn(bytes, n + 1)
+      if (entry === undefined) continue
+      n += 1
+      if (n > to) return
+      if (n >= from) yield entry
     }
   }
 }
 
-function entryIn(bytes: Buffer | undefined, n: number): StreamEntry | undefined {
+function entryIn(bytes: Uint8Array | undefined, n: number): StreamEntry | undefined {
   if (bytes === undefined) return undefined
   try {
-    const line = decodeRecordingLine(JSON.parse(bytes.toString('utf8')))
+    const line = decodeRecordingLine(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)))
     return line.type === 'machine' || line.type === 'sample' ? undefined : { ...line, n }
   } catch {
     // Left out when it was read first, too.

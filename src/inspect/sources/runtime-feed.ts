@@ -1,7 +1,7 @@
 import type { Clock, TimeoutHandle } from '../../base/clock.js'
 import type { Logger } from '../../base/logger.js'
 import { createObserverGuard, type ObserverGuard } from '../../base/observers.js'
-import { silence } from '../../base/promises.js'
+import { createDeferred, silence } from '../../base/promises.js'
 import type { ChangeCursor, ProcessRecord } from '../../processes/index.js'
 import type { Runtime } from '../../runtime.js'
 import type { Task, TaskCommit, TaskId } from '../../tasks/index.js'
@@ -98,9 +98,14 @@ export class RuntimeFeed implements Disposable {
   readonly #told = new Map<string, number>()
   #isFirstLook = true
   #isDisposed = false
+  readonly #backlogTold = createDeferred<void>()
+  readonly #processesTold = createDeferred<void>()
+  /** Resolves when what was there already has been told, or nobody looks any more. */
+  readonly told: Promise<void>
 
   constructor(options: RuntimeFeedOptions) {
     this.#options = options
+    this.told = Promise.all([this.#backlogTold.promise, this.#processesTold.promise]).then(() => {})
     const { runtime, stream, machines, shown, sample, logger } = options
     this.#guard = createObserverGuard(logger, 'the inspector could not show what happened')
     const actors = new ActorEvents({
@@ -131,6 +136,8 @@ export class RuntimeFeed implements Disposable {
 
   [Symbol.dispose](): void {
     this.#isDisposed = true
+    this.#backlogTold.resolve()
+    this.#processesTold.resolve()
     if (this.#turn !== undefined) clearImmediate(this.#turn)
     if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer)
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]()
@@ -215,6 +222,7 @@ export class RuntimeFeed implements Disposable {
       hasMore = next.done !== true
       if (next.done !== true) next.value()
     }
+    if (!hasMore) this.#backlogTold.resolve()
     if (this.#dirty.size > 0 || hasMore) this.#schedule()
     else this.#options.onChange(filledViews)
   }
@@ -251,6 +259,7 @@ export class RuntimeFeed implements Disposable {
         throw fault
       })
     }
+    this.#processesTold.resolve()
     if (this.#isDisposed) return
     this.#timer = clock.setTimeout(() => void silence(this.#lookAtProcesses()), processPauseMs)
   }

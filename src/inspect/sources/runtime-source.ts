@@ -24,6 +24,7 @@ import type { InspectedState } from '../views/state.js'
 import { barriersOf } from '../views/waits.js'
 import { actOnRuntime } from './actions.js'
 import { knownMachines } from './known-machines.js'
+import { release } from './release.js'
 import { occupancyOfRuns } from './run-occupancy.js'
 import { RuntimeFeed } from './runtime-feed.js'
 import { stateView, viewsOfRooms } from './state-view.js'
@@ -55,6 +56,7 @@ export class RuntimeSource extends StreamSource {
     const { runtime, clock, capacity, filter, shown, actions, name, lingerMs } = own
     super({
       clock,
+      release: release(),
       stream: new InspectionStream({ clock, capacity, filter }),
       machines: new MachineTable(knownMachines),
       source: { type: 'runtime', name, isLive: true },
@@ -95,6 +97,10 @@ export class RuntimeSource extends StreamSource {
       logger,
       onChange: (views) => this.touch(views),
     })
+  }
+
+  protected override told(): Promise<void> {
+    return this.#feed?.told ?? Promise.resolve()
   }
 
   protected override end(): void {

@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock, TimeoutHandle } from '../../base/clock.js'
 import { StatewardError } from '../../base/errors.js'
+import { nextTurn } from '../../base/promises.js'
 import { ActorTable } from '../stream/actor-table.js'
 import type { InspectionStream } from '../stream/inspection-stream.js'
 import type { MachineTable } from '../stream/machine-table.js'
@@ -29,13 +29,14 @@ import {
 } from '../stream/protocol.js'
 import { RowTable } from '../stream/row-table.js'
 import { pageOf } from '../views/pages.js'
-import { release } from './release.js'
 import type { InspectorSource, SourceMessage } from './source.js'
 import { Viewer } from './viewer.js'
 
 /** What a {@link StreamSource} is made of. */
 export interface StreamSourceOptions {
   readonly clock: Clock
+  /** The release of this package. */
+  readonly release: string
   readonly stream: InspectionStream
   readonly machines: MachineTable
   readonly source: InspectedSource
@@ -52,10 +53,13 @@ const mostOfMessage = { entries: 500, characters: 256 * 1024 }
 const entryPauseMs = 50
 const changePauseMs = 250
 const samplePauseMs = 1000
+const firstSampleMs = 250
 /** Points of the plots that are kept: five minutes. */
 const mostSamples = 300
 /** Entries that a viewer who comes for the first time is shown of what was before. */
 const firstEntries = 1000
+
+const utf8 = new TextEncoder()
 
 const defaultLingerMs = 30_000
 
@@ -85,6 +89,11 @@ export abstract class StreamSource implements InspectorSource {
   protected abstract begin(): void
   /** Nobody looks any more. */
   protected abstract end(): void
+  /** Resolves when what was there before anybody looked is in the stream. */
+  protected told(): Promise<void> {
+    return Promise.resolve()
+  }
+
   /** Records of the journal so far. */
   protected abstract journalPosition(): number
   /** A view that the stream alone cannot answer. */
@@ -150,13 +159,14 @@ export abstract class StreamSource implements InspectorSource {
   }
 
   async *recording(): AsyncGenerator<Uint8Array> {
-    const { stream, machines, source, clock } = this.options
+    const { stream, machines, source, clock, release } = this.options
     const leave = this.#look()
     try {
+      await this.told()
       yield lineOf({
         type: 'stateward.recording',
         version: inspectorProtocol,
-        release: release(),
+        release,
         source,
         atMs: clock.wallNow(),
       })
@@ -169,7 +179,7 @@ export abstract class StreamSource implements InspectorSource {
       for (let last = stream.ring.oldest - 1; last < newest; ) {
         const { texts, last: next } = stream.ring.after(last, mostOfMessage)
         if (texts.length === 0) break
-        yield Buffer.from(`${texts.join('\n')}\n`)
+        yield utf8.encode(`${texts.join('\n')}\n`)
         last = next
         await nextTurn()
       }
@@ -254,6 +264,11 @@ export abstract class StreamSource implements InspectorSource {
     return { view: 'machine', machine: this.options.machines.graph(id) ?? null, occupancy: this.occupancy(id) }
   }
 
+  /** The first entry that can be asked for. */
+  protected get oldestEntry(): number {
+    return this.options.stream.ring.oldest
+  }
+
   /** How many are in each innermost state of a chart. */
   protected occupancy(machine: string): Readonly<Record<string, number>> {
     return this.options.stream.actors.occupancy(machine)
@@ -282,18 +297,18 @@ export abstract class StreamSource implements InspectorSource {
   }
 
   #hello(): HelloMessage {
-    const { stream, source, views, actions, showsValues, clock } = this.options
-    const { oldest, newest } = stream.ring
+    const { stream, source, views, actions, showsValues, clock, release } = this.options
+    const { newest } = stream.ring
     return {
       type: 'hello',
       protocol: inspectorProtocol,
-      release: release(),
+      release,
       stream: stream.id,
       source,
       views,
       actions,
       showsValues,
-      oldest,
+      oldest: this.oldestEntry,
       newest,
       nowMs: Math.trunc(clock.wallNow()),
     }
@@ -340,7 +355,8 @@ export abstract class StreamSource implements InspectorSource {
     if (this.#isFed || this.#goodbye !== undefined) return
     this.#isFed = true
     this.begin()
-    this.#takeSample()
+    // Not before what is there already has been told.
+    this.#sampleTimer = clock.setTimeout(() => this.#takeSample(), firstSampleMs)
   }
 
   #linger(): void {
@@ -406,7 +422,7 @@ function entriesText(texts: readonly string[], gap: GapEntry | undefined): strin
 }
 
 function lineOf(line: RecordingLine): Uint8Array {
-  return Buffer.from(`${JSON.stringify(line)}\n`)
+  return utf8.encode(`${JSON.stringify(line)}\n`)
 }
 
 /** A look at the text of an entry before it is read. */
@@ -433,6 +449,11 @@ export function isAbout(entry: StreamEntry, actor: string | undefined, item: str
   if (entry.type === 'fact') return entry.items.some(({ id }) => id === item)
   if (entry.type === 'row') return entry.row.id === item
   return entry.type === 'actor' ? entry.item?.id === item : true
+}
+
+/** Raised by what only looks. */
+export function readOnly(action: ActionName): StatewardError {
+  return new StatewardError('inspector_read_only', `the inspector is read-only: ${action} is not allowed`, { action })
 }
 
 /** Raised for a view that a source has not got. */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../base/clock.js'
 import { ActorTable } from './actor-table.js'
 import { EntryRing } from './entry-ring.js'
@@ -27,13 +26,18 @@ const mostLive = 100_000
 /** UTF-16 units of one entry at most; a longer one becomes a gap. */
 const longestEntry = 256 * 1024
 
+/** Random in a page too that was not loaded in a secure context, where `randomUUID` is missing. */
+function randomId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
 /**
  * One stream of what happens: numbered when it is queued, bounded, and the same for all viewers, each of which reads at its
  * own pace. What it has told of is folded into tables of actors and rows, so that whoever comes sees how things are.
  */
 export class InspectionStream {
   /** Numbers of another stream mean nothing here. */
-  readonly id = randomUUID()
+  readonly id = randomId()
   #actors: ActorTable
   #rows: RowTable
   readonly ring: EntryRing

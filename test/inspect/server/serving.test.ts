@@ -168,6 +168,15 @@ it('shows how full the slots are', async () => {
   ])
 })
 
+it('records what was there before anybody looked', async () => {
+  const { runtime, url } = await openRuntime()
+  const session = runtime.session('agent')
+  for (let number = 1; number <= 250; number += 1) await session.run(`work ${number}`, () => number).outcome
+  const text = await (await fetch(new URL('recording', url))).text()
+  const lines = text.trimEnd().split('\n')
+  expect(lines.filter((line) => line.startsWith('{"type":"row"'))).toHaveLength(250)
+})
+
 it('shows the node of a runtime that has one', async () => {
   const { url } = await openRuntime({ node: { thisNode: '00000000000000a1' as never } })
   expect((await hello(url)).views).toContain('node')

@@ -2,6 +2,7 @@ import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import type { MachineDefinition } from '../../stream/protocol.js'
 import { drawMachine, type ArrowLine, type Point, type StateBox } from './layout.js'
+import { litStates } from './lit.js'
 import { text } from './measure.js'
 
 interface Properties {
@@ -10,43 +11,50 @@ interface Properties {
   readonly occupancy: Readonly<Record<string, number>>
 }
 
-/** A chart, lit where something is. */
+/** A chart, lit where something is. It is as small as it has to be to be seen as a whole, until its full size is asked for. */
 export function Chart({ machine, occupancy }: Properties): JSX.Element {
   const drawing = useMemo(() => drawMachine(machine), [machine])
   const lit = useMemo(() => litStates(machine, occupancy), [machine, occupancy])
-  const [isWhole, setWhole] = useState(false)
+  const [isFull, setFull] = useState(false)
   const { width, height, boxes, arrows } = drawing
-  const size = isWhole ? { width: '100%' } : { width, height }
   return (
-    <div class="chart" tabIndex={0} role="region" aria-label={`Chart ${machine.id}`}>
-      <button type="button" class="zoom" aria-pressed={isWhole} onClick={() => setWhole(!isWhole)}>
-        whole chart
+    <>
+      <button type="button" class="zoom" aria-pressed={isFull} onClick={() => setFull(!isFull)}>
+        full size
       </button>
-      <svg {...size} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={describe(machine, lit)}>
-        <defs>
-          <marker
-            id="arrow"
-            viewBox="0 0 8 8"
-            refX="7"
-            refY="4"
-            markerWidth="8"
-            markerHeight="8"
-            orient="auto-start-reverse"
-          >
-            <path d="M0,0 L8,4 L0,8 z" />
-          </marker>
-        </defs>
-        {boxes.map((box) => (
-          <State key={box.state.id} box={box} here={lit.get(box.state.id)} />
-        ))}
-        {arrows.map((arrow) => (
-          <path key={`${arrow.from} ${arrow.to}`} class="arrow" d={curve(arrow.points)} marker-end="url(#arrow)" />
-        ))}
-        {arrows.map((arrow) => (
-          <Label key={`${arrow.from} ${arrow.to}`} arrow={arrow} />
-        ))}
-      </svg>
-    </div>
+      <div class={isFull ? 'chart' : 'chart fitted'} tabIndex={0} role="region" aria-label={`Chart ${machine.id}`}>
+        <svg
+          width={width}
+          height={height}
+          viewBox={`0 0 ${width} ${height}`}
+          role="img"
+          aria-label={describe(machine, lit)}
+        >
+          <defs>
+            <marker
+              id="arrow"
+              viewBox="0 0 8 8"
+              refX="7"
+              refY="4"
+              markerWidth="8"
+              markerHeight="8"
+              orient="auto-start-reverse"
+            >
+              <path d="M0,0 L8,4 L0,8 z" />
+            </marker>
+          </defs>
+          {boxes.map((box) => (
+            <State key={box.state.id} box={box} here={lit.get(box.state.id)} />
+          ))}
+          {arrows.map((arrow) => (
+            <path key={`${arrow.from} ${arrow.to}`} class="arrow" d={curve(arrow.points)} marker-end="url(#arrow)" />
+          ))}
+          {arrows.map((arrow) => (
+            <Label key={`${arrow.from} ${arrow.to}`} arrow={arrow} />
+          ))}
+        </svg>
+      </div>
+    </>
   )
 }
 
@@ -114,21 +122,6 @@ function curve(points: readonly Point[]): string {
     path += ` Q${point.x},${point.y} ${end.x},${end.y}`
   }
   return rest.length === 1 ? `${path} L${last.x},${last.y}` : path
-}
-
-/** States that something is in, and those around them, with how many. */
-function litStates(
-  machine: MachineDefinition,
-  occupancy: Readonly<Record<string, number>>,
-): ReadonlyMap<string, number> {
-  const parents = new Map(machine.states.map(({ id, parent }) => [id, parent]))
-  const lit = new Map<string, number>()
-  for (const [innermost, many] of Object.entries(occupancy)) {
-    if (many === 0) continue
-    for (let id: string | undefined = innermost; id !== undefined; id = parents.get(id))
-      lit.set(id, Math.max(many, (lit.get(id) ?? 0) + (id === innermost ? many : 0)))
-  }
-  return lit
 }
 
 function describe(machine: MachineDefinition, lit: ReadonlyMap<string, number>): string {

@@ -66,7 +66,8 @@ export function drawMachine(machine: MachineDefinition): Drawing {
 function sizeOf(node: Outline, isInitial: boolean): Sized {
   const notes = node.notes.flatMap((note) => wrap(note, columns))
   const inside = node.inside.flatMap((line) => wrap(line, columns))
-  const heading = [node.state.key, ...notes, ...inside]
+  // Behind the name there is room for how many are in it.
+  const heading = [`${node.state.key}      `, ...notes, ...inside]
   const head = {
     width: Math.max(widthOf(heading) + 2 * padding, 64),
     height: heading.length * text.line + padding + (inside.length > 0 ? padding / 2 : 0),

@@ -21,7 +21,7 @@ export function Plot({ title, values, now }: Properties): JSX.Element {
   return (
     <figure class="plot">
       <figcaption>
-        {title} <strong>{now ?? count(values.at(-1) ?? 0)}</strong>
+        {title} <strong>{values.length === 0 ? '…' : (now ?? count(values.at(-1) ?? 0))}</strong>
       </figcaption>
       <svg
         viewBox={`0 0 ${size.width} ${size.height}`}

@@ -1,22 +1,26 @@
 import type { JSX } from 'preact'
 import type { JsonObject, JsonValue } from '../../../base/json.js'
 
-/** Names and what stands under them. Text, whatever it holds. */
+/** Names and what stands under them, but for those with nothing under them. Text, whatever it holds; instants are written as such. */
 export function Fields({ of }: { readonly of: JsonObject }): JSX.Element {
   return (
     <dl class="fields">
-      {Object.entries(of).map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>
-            <code>{written(value)}</code>
-          </dd>
-        </div>
-      ))}
+      {Object.entries(of)
+        .filter(([, value]) => value !== null)
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>
+              <code>{written(name, value)}</code>
+            </dd>
+          </div>
+        ))}
     </dl>
   )
 }
 
-function written(value: JsonValue | undefined): string {
+function written(name: string, value: JsonValue | undefined): string {
+  if (typeof value === 'number' && /(AtMs|_at_ms)$/.test(name) && Math.abs(value) < 8e15)
+    return new Date(value).toISOString()
   return typeof value === 'string' ? value : JSON.stringify(value, undefined, 1)
 }

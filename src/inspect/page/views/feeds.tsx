@@ -60,24 +60,27 @@ export function Feed({ feed }: { readonly feed: string }): JSX.Element {
   return (
     <Answered of={shown}>
       {(view) => (
-        <Rows
-          label={`Ends of ${feed}`}
-          total={view.total}
-          offset={view.offset}
-          rows={view.rows}
-          keyOf={({ seq }) => String(seq)}
-          onWindow={(from, many) => setWindow({ offset: from, limit: many })}
-        >
-          {({ seq, item, name, kind, outcome, atMs }) => (
-            <>
-              <span class="quiet">#{seq}</span>
-              <span class={`phase phase-${outcome}`}>{outcome}</span>
-              <ItemLink item={item} name={name} />
-              <span class="quiet kind">{kind}</span>
-              {atMs !== null && <time class="quiet">{clockTime(atMs)}</time>}
-            </>
-          )}
-        </Rows>
+        <div class="list">
+          <h2>Ends of {feed}, the last first</h2>
+          <Rows
+            label={`Ends of ${feed}`}
+            total={view.total}
+            offset={view.offset}
+            rows={view.rows}
+            keyOf={({ seq }) => String(seq)}
+            onWindow={(from, many) => setWindow({ offset: from, limit: many })}
+          >
+            {({ seq, item, name, kind, outcome, atMs }) => (
+              <>
+                <span class="quiet">#{seq}</span>
+                <span class={`phase phase-${outcome}`}>{outcome}</span>
+                <ItemLink item={item} name={name} />
+                <span class="quiet kind">{kind}</span>
+                {atMs !== null && <time class="quiet">{clockTime(atMs)}</time>}
+              </>
+            )}
+          </Rows>
+        </div>
       )}
     </Answered>
   )

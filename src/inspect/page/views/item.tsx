@@ -12,7 +12,10 @@ import { useView } from '../use-view.js'
 
 /** One item: how it is, what may be done, its chart, what belongs to it and its whole history. */
 export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
+  const { at } = place.value
   const shown = useView({ view: 'item', item })
+  const past = useView(at === undefined ? undefined : { view: 'list', text: item.id, types: [item.type], at })
+  const then = past.view?.rows.find(({ id, session }) => id === item.id && session === item.session)
   return (
     <Answered of={shown}>
       {(view) =>
@@ -23,11 +26,18 @@ export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
         ) : (
           <>
             <header class="item">
-              <ItemLine row={view.row} />
+              {at === undefined ? (
+                <ItemLine row={view.row} />
+              ) : then === undefined ? (
+                past.view !== undefined && <span class="quiet">Nothing was known of it at that time.</span>
+              ) : (
+                <ItemLine row={then} />
+              )}
             </header>
-            <Actions item={item} names={view.actions} />
+            {at !== undefined && <p class="notice">Below its chart, and in its fields, is how it is now.</p>}
+            <Actions item={item} names={at === undefined ? view.actions : []} />
             <Facts view={view} />
-            {view.chart !== undefined && <OwnChart {...view.chart} actor={view.actor} />}
+            {view.chart !== undefined && <OwnChart {...view.chart} actor={view.actor} item={item} />}
             {view.childCount > 0 && (
               <section>
                 <h2>Parts ({view.childCount})</h2>
@@ -58,7 +68,7 @@ function Facts({ view }: { readonly view: ItemView }): JSX.Element {
   ] as const
   return (
     <section>
-      <dl class="facts">
+      <dl class="facts narrow">
         <div>
           <dt>id</dt>
           <dd>
@@ -99,14 +109,13 @@ function OwnChart(properties: {
   readonly machine: string
   readonly states: readonly string[]
   readonly actor: string | undefined
+  readonly item: ItemRef
 }): JSX.Element {
-  const { machine, states, actor } = properties
+  const { machine, states, actor, item } = properties
   const { at } = place.value
   const shown = useView({ view: 'machine', machine })
-  const past = useView(
-    at === undefined || actor === undefined ? undefined : { view: 'actors', machine, text: actor, at },
-  )
-  const then = past.view?.rows.find((row) => row.actor === actor)?.states
+  const past = useView(at === undefined ? undefined : { view: 'actors', machine, text: item.id, at })
+  const then = past.view?.rows.find((row) => row.item?.id === item.id && row.item.session === item.session)?.states
   return (
     <section>
       <h2>

@@ -38,7 +38,7 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
           title="Operations"
           counts={view.operations}
           type="operation"
-          more={`${count(view.sessions)} sessions`}
+          more={view.sessions === 1 ? '1 session' : `${count(view.sessions)} sessions`}
         />
         {view.tasks !== undefined && (
           <PhaseCard

@@ -26,7 +26,7 @@ export function Processes(): JSX.Element {
               <ItemLine row={row} />
               {lease !== undefined && (
                 <span class="quiet">
-                  held by {lease.owner}, token {lease.token}, until {relative(lease.expiresAtMs, Date.now())}
+                  held by {lease.owner}, token {lease.token}, expires {relative(lease.expiresAtMs, Date.now())}
                 </span>
               )}
               {waiters.length > 0 && (

@@ -1,19 +1,22 @@
 import type { JSX } from 'preact'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import type { StreamEntry } from '../../stream/protocol.js'
 import { place, refine } from '../address.js'
 import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
 import { clockTime } from '../parts/text.js'
 import { cut } from '../chart/measure.js'
+import { usePaced } from '../use-paced.js'
 import { useView } from '../use-view.js'
 
 const mostEntries = 200
 const mostLanes = 12
-const size = { row: 26, lane: 150, left: 210, top: 40 }
+const size = { row: 26, lane: 130, words: 170, left: 520, top: 40 }
 
 /** Messages between actors, newest at the bottom: who told whom what, what was refused and what it led to. */
 export function Sequence({ actor }: { readonly actor: string | undefined }): JSX.Element {
   const { text, at } = place.value
+  const recent = usePaced(connection.entries)
   const isLive = actor === undefined && text === '' && at === undefined
   const asked = useView({
     view: 'entries',
@@ -37,10 +40,10 @@ export function Sequence({ actor }: { readonly actor: string | undefined }): JSX
       </form>
       <Answered of={asked}>
         {(view) => {
-          const live = connection.entries.value
+          const live = isLive ? recent : []
           const newest = view.entries.at(-1)?.n ?? 0
           const entries = isLive ? [...view.entries, ...live.filter(({ n }) => n > newest)] : view.entries
-          return <Lanes entries={entries.slice(-mostEntries)} />
+          return <Lanes entries={entries.slice(-mostEntries)} isAtEnd={at === undefined} />
         }}
       </Answered>
     </>
@@ -82,17 +85,61 @@ function wordsOf(entry: StreamEntry): string {
   }
 }
 
-function Lanes({ entries }: { readonly entries: readonly StreamEntry[] }): JSX.Element {
+/** Who tells in an entry: the sender of an event, or who has begun an actor. */
+function senderOf(entry: StreamEntry): string | undefined {
+  switch (entry.type) {
+    case 'transition':
+    case 'refused':
+      return entry.source
+    case 'actor':
+      return entry.parent
+    default:
+      return undefined
+  }
+}
+
+/** The words stand in a column of their own, so that they are read whatever lane is out of sight. */
+function Lanes({
+  entries,
+  isAtEnd,
+}: {
+  readonly entries: readonly StreamEntry[]
+  readonly isAtEnd: boolean
+}): JSX.Element {
+  const frame = useRef<HTMLDivElement>(null)
+  const isFollowing = useRef(true)
   const shown = entries.filter(({ type }) => type !== 'row')
+  const newest = shown.at(-1)?.n
+  useLayoutEffect(() => {
+    const element = frame.current
+    if (element !== null && isAtEnd && isFollowing.current) element.scrollTop = element.scrollHeight
+  }, [newest, isAtEnd])
   const names = new Map<string, string>()
   for (const entry of shown) if (entry.type === 'actor') names.set(entry.actor, entry.name)
   const lanes = [...new Set(shown.flatMap((entry) => laneOf(entry) ?? []))].slice(-mostLanes)
   const x = (lane: string): number => size.left + lanes.indexOf(lane) * size.lane + size.lane / 2
   const width = size.left + Math.max(1, lanes.length) * size.lane
-  const height = size.top + shown.length * size.row + 10
+  const height = shown.length * size.row + 10
   if (shown.length === 0) return <p class="quiet">No message yet.</p>
   return (
-    <div class="chart" tabIndex={0} role="region" aria-label="Messages">
+    <div
+      class="chart"
+      ref={frame}
+      tabIndex={0}
+      role="region"
+      aria-label="Messages"
+      onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+        isFollowing.current = scrollTop + clientHeight > scrollHeight - size.row
+      }}
+    >
+      <svg class="lanes" width={width} height={size.top} aria-hidden="true">
+        {lanes.map((lane) => (
+          <text key={lane} x={x(lane)} y={24} text-anchor="middle">
+            <title>{lane}</title>
+            {cut(names.get(lane) ?? lane, 17)}
+          </text>
+        ))}
+      </svg>
       <svg
         width={width}
         height={height}
@@ -101,22 +148,11 @@ function Lanes({ entries }: { readonly entries: readonly StreamEntry[] }): JSX.E
       >
         {lanes.map((lane) => (
           <g key={lane} class="lane">
-            <text x={x(lane)} y={20} text-anchor="middle">
-              <title>{lane}</title>
-              {cut(names.get(lane) ?? lane, 20)}
-            </text>
-            <line x1={x(lane)} x2={x(lane)} y1={30} y2={height} />
+            <line x1={x(lane)} x2={x(lane)} y1={0} y2={height} />
           </g>
         ))}
         {shown.map((entry, index) => (
-          <Message
-            key={entry.n}
-            entry={entry}
-            y={size.top + index * size.row + size.row / 2}
-            x={x}
-            lanes={lanes}
-            width={width}
-          />
+          <Message key={entry.n} entry={entry} y={index * size.row + size.row / 2} x={x} lanes={lanes} width={width} />
         ))}
       </svg>
     </div>
@@ -133,7 +169,7 @@ interface MessageProperties {
 
 function Message({ entry, y, x, lanes, width }: MessageProperties): JSX.Element {
   const lane = laneOf(entry)
-  const source = entry.type === 'transition' || entry.type === 'refused' ? entry.source : undefined
+  const source = senderOf(entry)
   const to = lane !== undefined && lanes.includes(lane) ? x(lane) : undefined
   const from = source !== undefined && lanes.includes(source) ? x(source) : undefined
   const words = wordsOf(entry)
@@ -147,9 +183,9 @@ function Message({ entry, y, x, lanes, width }: MessageProperties): JSX.Element 
         <line class="arrow" x1={from} x2={to + (from < to ? -5 : 5)} y1={y} y2={y} />
       )}
       {to !== undefined && <circle cx={to} cy={y} r={4} />}
-      <text x={(to ?? size.left) + 8} y={y + 4}>
+      <text x={size.words} y={y + 4}>
         <title>{words}</title>
-        {cut(words, 44)}
+        {cut(words, 46)}
       </text>
     </g>
   )

@@ -5,7 +5,7 @@ import type { BarrierRow, QuestionRow, WaitRow } from '../../stream/protocol.js'
 import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLine, ItemLink } from '../parts/item.js'
-import { relative } from '../parts/text.js'
+import { duration, relative } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
 /** Who waits for what, and who is missing. */
@@ -70,8 +70,8 @@ function Wait({ row }: { readonly row: WaitRow }): JSX.Element {
     <>
       <ItemLink item={row.item} name={row.name} />
       <span>waits for {row.on === undefined ? row.waitsFor : <ItemLink item={row.on} name={row.waitsFor} />}</span>
-      {row.sinceMs !== undefined && <span class="quiet">since {relative(row.sinceMs, nowMs)}</span>}
-      {row.untilMs !== undefined && <span class="quiet">until {relative(row.untilMs, nowMs)}</span>}
+      {row.sinceMs !== undefined && <span class="quiet">for {duration(Math.max(0, nowMs - row.sinceMs))}</span>}
+      {row.untilMs !== undefined && <span class="quiet">due {relative(row.untilMs, nowMs)}</span>}
     </>
   )
 }
@@ -96,8 +96,8 @@ function Question({ row }: { readonly row: QuestionRow }): JSX.Element {
       <ItemLink item={row.task} name={row.kind} />
       {row.description !== undefined && <span>{row.description}</span>}
       {row.whom !== undefined && <span class="quiet">asks {row.whom}</span>}
-      <span class="quiet">{relative(row.askedAtMs, nowMs)}</span>
-      {row.untilMs !== undefined && <span class="quiet">until {relative(row.untilMs, nowMs)}</span>}
+      <span class="quiet">asked {relative(row.askedAtMs, nowMs)}</span>
+      {row.untilMs !== undefined && <span class="quiet">closes {relative(row.untilMs, nowMs)}</span>}
       {canAnswer && (
         <form
           class="answer"

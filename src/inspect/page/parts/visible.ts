@@ -1,0 +1,33 @@
+/**
+ * Characters that are not seen but change how others are shown: controls, terminal escapes, and marks that turn the direction of
+ * text, with which one name can look like another.
+ */
+// oxlint-disable-next-line no-control-regex
+const invisible = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/** Writes them out: `␛` for an escape, `<202E>` for what has no sign of its own. */
+export function visible(words: string): string {
+  return words.replace(invisible, (character) => {
+    const code = character.charCodeAt(0)
+    if (code < 0x20) return String.fromCharCode(0x2400 + code)
+    return `<${code.toString(16).toUpperCase().padStart(4, '0')}>`
+  })
+}
+
+/** The longest text that is shown at one place; what follows is cut off, and said to be. */
+const longest = 20_000
+
+function shown(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(shown)
+  if (typeof value !== 'string') return value
+  return visible(value.length > longest ? `${value.slice(0, longest)}… (${value.length} characters)` : value)
+}
+
+/** Makes every text of an element visible, whatever screen it stands on. */
+export function showAll(element: { readonly type: unknown; readonly props: unknown }): void {
+  if (typeof element.type !== 'string') return
+  const props = element.props as Record<string, unknown>
+  for (const name of ['children', 'title', 'aria-label']) {
+    if (props[name] !== undefined) props[name] = shown(props[name])
+  }
+}
