@@ -24,7 +24,7 @@ const ends = { complete: 'completed', fail: 'failed', cancel: 'cancelled' } as c
  * What keeps it is a process; the chart says which of its events change what hosts are told.
  */
 export const mcpTaskMachine = setup({
-  types: { context: {} as McpTaskContext, events: {} as McpTaskMove, input: {} as Partial<McpTaskContext> },
+  types: { context: {} as McpTaskContext, events: {} as McpTaskMove },
   guards: {
     isNew: ({ context: { open, answered }, event }) =>
       'key' in event && !open.includes(event.key) && !answered.includes(event.key),
@@ -40,7 +40,7 @@ export const mcpTaskMachine = setup({
 }).createMachine({
   id: 'mcp-task',
   description: 'The life of a task of the Model Context Protocol, as its hosts see it.',
-  context: ({ input }) => ({ open: [], answered: [], ...input }),
+  context: { open: [], answered: [] },
   initial: 'working',
   states: {
     working: {

@@ -13,6 +13,8 @@ export interface SystemDaemonOptions extends Omit<SystemCommand, 'recover' | 'ti
 export interface DaemonProcesses {
   readonly processes: Processes
   readonly ids: IdSource
+  /** In a cluster a program ends with its node: another node may run it by the time that this one is there again. */
+  readonly isClustered?: boolean
 }
 
 /**
@@ -37,11 +39,12 @@ export class SystemDaemon implements DaemonRunner {
   }
 
   async start(scope: DaemonScope): Promise<RunningDaemon> {
-    const { processes, ids } = this.#bound()
+    const { processes, ids, isClustered = false } = this.#bound()
     const { daemon, signal } = scope
     const handle = await processes.startCommand({
       recover: 'adopt',
       ...this.#options,
+      ...(isClustered && { recover: 'reap' as const }),
       id: `${idPrefixOf(scope)}${ids.uuid()}`,
       label: daemon.name,
     })

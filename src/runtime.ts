@@ -209,7 +209,12 @@ export class Runtime implements AsyncDisposable {
       const onWake = wakeInSession(sessions)
       const processes = new Processes({ ...shared, store: embedded, onWake, ...options.processes })
       const node =
-        options.node && new LocalNode(options.node, { ...shared, history, bind: boundTo({ processes, ids }) })
+        options.node &&
+        new LocalNode(options.node, {
+          ...shared,
+          history,
+          bind: boundTo({ processes, ids, isClustered: options.node.cluster !== undefined }),
+        })
       if (node !== undefined) new NodeMaintenance({ sessions, tasks, processes, jobs, history, logger }).follow(node)
       await node?.listen()
       processes.begin()

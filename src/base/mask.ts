@@ -17,6 +17,9 @@ const nameInText = /(?<![\w.-])(["']?)([\w.-]{1,64})\1\s{0,4}[:=]\s{0,4}/g
 /** The other half. */
 const valueInText = /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:(?:Bearer|Basic)\s)?[^\s"',;&(){}[\]]+/iy
 
+/** The password in an address such as `postgres://me:hunter2@host`; every part is bounded, so that this is linear. */
+const passwordInUrl = /(\b[a-z][a-z\d+.-]{0,30}:\/\/[^\s:/?#@]{0,256}:)[^\s/?#"']{1,1024}@/gi
+
 /** Whether the field of this name holds a secret. */
 export type IsSecretKey = (key: string) => boolean
 
@@ -58,8 +61,13 @@ function isText(value: unknown): boolean {
   return typeof value === 'string' || (typeof value === 'object' && value !== null)
 }
 
-/** The same text with the values of secrets in it replaced. */
-function maskText(text: string, isSecret: IsSecretKey): string {
+/** The same text with the values of secrets in it replaced, and the passwords in addresses. */
+function maskText(told: string, isSecret: IsSecretKey): string {
+  if (!told.includes('://') || !isSecret('password')) return maskNamed(told, isSecret)
+  return maskNamed(told.replace(passwordInUrl, `$1${masked}@`), isSecret)
+}
+
+function maskNamed(text: string, isSecret: IsSecretKey): string {
   let shown = ''
   let told = 0
   for (const match of text.matchAll(nameInText)) {

@@ -5,6 +5,7 @@ import type { StatusOptions } from './directory/status.js'
 import type { TailOptions } from './directory/tail.js'
 import type { InspectCommand } from './inspector/inspect.js'
 import type { TopCommand } from './inspector/top.js'
+import type { McpCommand } from './mcp.js'
 import { nearest } from './nearest.js'
 import { UsageError } from './usage-error.js'
 
@@ -18,6 +19,7 @@ export type Command =
   | ({ readonly type: 'tail' } & TailOptions)
   | ({ readonly type: 'inspect' } & InspectCommand)
   | ({ readonly type: 'top' } & TopCommand)
+  | ({ readonly type: 'mcp' } & McpCommand)
   | { readonly type: 'admin help' }
   | { readonly type: 'admin'; readonly command: AdminCommand }
 
@@ -54,6 +56,7 @@ export const helpText = `Usage: stateward run <plan.json> [options]
        stateward tail <dir> [--lines <n>] [--json]
        stateward inspect <url | dir | recording> [--port <n>] [--values] [--json]
        stateward top <url | dir | recording> [--json]
+       stateward mcp <plan.json> [--data-dir <dir>]
        stateward admin <keygen | simulate | sign | verify | submit> ...
 
 run    runs the tools of a plan as operations of one session, each once what it needs has ended,
@@ -64,6 +67,8 @@ tail   tells the last events in a data directory, and those that come as long as
 inspect serves a page that shows a service that serves its inspector, a data directory, live or dead, or a
        recording; to this machine alone, and without the internet.
 top    shows the same in short in the terminal; anywhere else once, as plain text.
+mcp    serves the tools of a plan to a host of the Model Context Protocol, over stdio. Calls answer with a handle,
+       and what they began goes on when the server is started again. Needs @modelcontextprotocol/server.
 admin  signs what operators want of a running node and hands it in (see stateward admin --help).
 
 Options of run:
@@ -97,7 +102,7 @@ Exit codes:
 Ctrl-C asks the running tools to end and starts no more; a second one kills them.
 `
 
-const verbs = ['run', 'check', 'status', 'tail', 'inspect', 'top'] as const
+const verbs = ['run', 'check', 'status', 'tail', 'inspect', 'top', 'mcp'] as const
 type Verb = (typeof verbs)[number]
 
 const flag = { type: 'boolean' } as const
@@ -128,6 +133,7 @@ const optionsOf: Readonly<Record<Verb, readonly Option[]>> = {
   tail: ['lines', 'json'],
   inspect: ['port', 'values', 'json'],
   top: ['json'],
+  mcp: ['data-dir'],
 }
 
 /** Reads a command line without the program's own name. Raises `bad_usage`. */
@@ -156,9 +162,13 @@ export function parseCommand(args: readonly string[]): Command {
     }
     case 'top':
       return { type: 'top', target, json }
+    case 'mcp': {
+      const dataDir = directoryOf(values['data-dir'])
+      return { type: 'mcp', planFile: target, ...(dataDir !== undefined && { dataDir }) }
+    }
     case 'run': {
-      const { 'data-dir': dataDir, fresh = false, resume = false, 'retry-failed': retryFailed = false } = values
-      if (dataDir === '') throw new UsageError('--data-dir needs a directory')
+      const { fresh = false, resume = false, 'retry-failed': retryFailed = false } = values
+      const dataDir = directoryOf(values['data-dir'])
       if (fresh && (resume || retryFailed)) {
         throw new UsageError(`--fresh forgets what ${resume ? '--resume' : '--retry-failed'} would go on with`)
       }
@@ -200,6 +210,7 @@ const nounOf: Readonly<Record<Verb, string>> = {
   tail: 'directory',
   inspect: 'url, directory or recording',
   top: 'url, directory or recording',
+  mcp: 'plan file',
 }
 
 function onlyTarget(verb: Verb, [target, stranger]: readonly string[]): string {
@@ -207,6 +218,11 @@ function onlyTarget(verb: Verb, [target, stranger]: readonly string[]): string {
   if (target === undefined || target === '') throw new UsageError(`${verb} needs a ${noun}`)
   if (stranger !== undefined) throw new UsageError(`${verb} takes one ${noun}, but got ${JSON.stringify(stranger)} too`)
   return target
+}
+
+function directoryOf(text: string | undefined): string | undefined {
+  if (text === '') throw new UsageError('--data-dir needs a directory')
+  return text
 }
 
 function portOf(text: string | undefined): number | undefined {

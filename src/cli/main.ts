@@ -54,6 +54,14 @@ async function main(args: readonly string[]): Promise<number> {
       )
       return 0
     }
+    case 'mcp': {
+      const file = await loadPlan(command.planFile)
+      using interrupts = listenForInterrupts()
+      const { serveMcp } = await import('./mcp.js')
+      const dataDir = resolve(command.dataDir ?? join('.stateward', `${file.plan.name}-mcp`))
+      await serveMcp(file, dataDir, packageVersion(), interrupts.retire)
+      return 0
+    }
     case 'status':
     case 'tail':
     case 'inspect':

@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../base/errors.js'
 import { parseUuid } from '../base/ids.js'
 import type { TaskId } from '../tasks/index.js'
-import { unknownTask } from '../tasks/outcome-waits.js'
+import { unknownTask } from '../tasks/task.js'
 import { outcomeOf, outputValue, type TaskOutcome } from '../tasks/outcome.js'
 import { phaseOf, type Task, type TaskPhase } from '../tasks/task.js'
 import type { TaskProjection } from '../tasks/view.js'

@@ -307,7 +307,7 @@ export class ClusterMember implements PlacementSource {
     try {
       const { maintenance, isCordoned } = host.standing()
       const isTaking = this.#state === 'member' && !isCordoned && !isDraining(maintenance)
-      const view = await source.heartbeat({
+      const answer = source.heartbeat({
         ...this.#identity,
         maintenance,
         isCordoned,
@@ -318,10 +318,24 @@ export class ClusterMember implements PlacementSource {
         takesChains: isTaking,
         forgetAfterMs,
       })
+      const view = await this.#inTime(answer)
       if (view === undefined) this.#onSuperseded()
       else this.#onView(view, sentAt)
     } catch (cause) {
       this.#onFault(cause)
+    }
+  }
+
+  /** A network that says nothing any more is out of reach; what it says after all is for nobody. */
+  async #inTime<Value>(answer: Promise<Value>): Promise<Value> {
+    const { deadlines, configuration } = this.#options
+    const late = createDeferred<never>()
+    const timeoutMs = configuration.leaseTtlMs
+    const deadline = deadlines.after(timeoutMs, () => late.reject(new NodeError('node.cluster_silent', { timeoutMs })))
+    try {
+      return await Promise.race([silence(answer), late.promise])
+    } finally {
+      deadline[Symbol.dispose]()
     }
   }
 
@@ -417,7 +431,7 @@ export class ClusterMember implements PlacementSource {
     for (;;) {
       const view = this.#view
       if (view === undefined || this.#state === 'gone') return
-      const page = await source.commitsAfter(this.#positionIn(view), pageSize)
+      const page = await this.#inTime(source.commitsAfter(this.#positionIn(view), pageSize))
       if (page.length === 0) return
       for (const commit of page) {
         if (this.#isGone) return
@@ -452,7 +466,9 @@ function daemonOf(subject: LeaseSubject): DaemonId | undefined {
   return subject.startsWith('daemon:') ? (subject.slice('daemon:'.length) as DaemonId) : undefined
 }
 
+const passing = ['store.unavailable', 'store.conflict', 'node.cluster_silent'] as const
+
 /** Whether it may work when it is tried again. */
 function isPassing(cause: unknown): boolean {
-  return StatewardError.is(cause, 'store.unavailable') || StatewardError.is(cause, 'store.conflict')
+  return passing.some((code) => StatewardError.is(cause, code))
 }

@@ -24,10 +24,13 @@ const messages = {
   /** An action was not carried out. With `retryAfterMs` it may be tried again after that time. */
   'node.dispatch_failed': ({ reason }: { readonly reason: string; readonly retryAfterMs?: number }) =>
     `the action was not carried out: ${reason}`,
+  /** What the nodes share did not answer in time. A later try may succeed. */
+  'node.cluster_silent': ({ timeoutMs }: { readonly timeoutMs: number }) =>
+    `the cluster did not answer within ${timeoutMs} ms`,
   /** Nothing is there that could carry out such an action. */
   'node.unsupported': ({ action, needed }: { readonly action: string; readonly needed: string }) =>
     `${action} cannot be carried out without a ${needed}`,
-  /** What a cluster has stored contradicts itself; nothing is guessed around it. */
+  /** What the nodes of a cluster share contradicts itself; nothing is guessed around it. */
   'node.stored_invalid': ({ field, reason }: { readonly field: string; readonly reason: string }) =>
     `the cluster has stored what cannot be: ${field}: ${reason}`,
   /** A counter is used up. */

@@ -105,6 +105,7 @@ export class OperationRegistry {
         this.#observer.onEnded(id, outcome)
         this.#observer.onChange(id)
         this.#treeEnds.close(id, outcome)
+        this.#endLostBelow(id)
       },
     })
     this.#treeEnds = new TreeEnds({
@@ -501,6 +502,12 @@ export class OperationRegistry {
         throw new InvalidInputError({ subject: 'operation event', field: 'type', reason })
       }
     }
+  }
+
+  /** One that was lost and runs again has ended: so have its parts that were lost and do not. */
+  #endLostBelow(id: OperationId): void {
+    this.#history.state.unfinished.end(id)
+    this.finishTrees()
   }
 
   #fence(): void {

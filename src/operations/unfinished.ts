@@ -18,7 +18,7 @@ export class UnfinishedOperations implements Iterable<UnfinishedOperation> {
 
   /** Those to whom an end is owed, because one above them has ended, in the order in which they were registered. */
   get owed(): readonly UnfinishedOperation[] {
-    return [...this].filter(({ spec: { id } }) => this.#owed.has(id))
+    return this.#owed.size === 0 ? [] : [...this].filter(({ spec: { id } }) => this.#owed.has(id))
   }
 
   /** Those that were lost, in the order in which they were registered. */

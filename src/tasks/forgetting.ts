@@ -23,6 +23,7 @@ export type ForgettingRows = DependencyRows & SubscriptionRows & StepRows & Wait
 
 /** Reads of this file: what refers to a task. Keys may be of rows that the view does not show. */
 export interface ForgettingReads extends DependencyReads, ReservationReads, SubscriptionReads, TombstoneReads {
+  tombstone: TombstoneReads['tombstone']
   openRunsOf(taskId: TaskId): readonly Run[]
   /** Tasks right below a task. */
   childrenOf(taskId: TaskId): Iterable<TaskId>

@@ -1,18 +1,9 @@
 import { abortable, createDeferred, type Deferred } from '../base/promises.js'
-import { TaskError } from './errors.js'
 import type { Ended } from './indexes.js'
 import type { TaskId } from './ids.js'
 import { outcomeOf, type TaskOutcome } from './outcome.js'
-import type { TombstoneReads } from './tombstone.js'
+import { unknownTask } from './task.js'
 import type { TaskProjection } from './view.js'
-
-/** Why nothing can be said of a task: it was forgotten, or nobody knows it. */
-export function unknownTask(view: TombstoneReads, taskId: TaskId): TaskError {
-  const tombstone = view.tombstone(taskId)
-  if (tombstone === undefined) return new TaskError('unknown_task', { taskId })
-  const { status, forgottenAtMs } = tombstone
-  return new TaskError('no_longer_retained', { taskId, status, forgottenAtMs })
-}
 
 /** Those who wait for the end of a task. */
 export class OutcomeWaits {

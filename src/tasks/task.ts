@@ -53,6 +53,8 @@ export interface TaskRows extends KeyRows, EndRows {
 /** Reads of this file. */
 export interface TaskReads extends KeyReads {
   task(taskId: TaskId): Task | undefined
+  /** What is left of one that was forgotten. */
+  tombstone(taskId: TaskId): { readonly status: TerminalRunState; readonly forgottenAtMs: number } | undefined
 }
 
 /** Where a task stands as a whole: `open`, or how it has ended. */
@@ -200,10 +202,18 @@ export function putTask(
   stageTaskEnd(draft, { seq, taskId, kind, ...(key !== undefined && { key }), status, endedAtMs })
 }
 
-/** The task; raises `unknown_task`. */
+/** Why nothing can be said of a task: it was forgotten, or nobody knows it. */
+export function unknownTask(view: Pick<TaskReads, 'tombstone'>, taskId: TaskId): TaskError {
+  const tombstone = view.tombstone(taskId)
+  if (tombstone === undefined) return new TaskError('unknown_task', { taskId })
+  const { status, forgottenAtMs } = tombstone
+  return new TaskError('no_longer_retained', { taskId, status, forgottenAtMs })
+}
+
+/** The task; raises `unknown_task`, and `no_longer_retained` for one that was forgotten. */
 export function knownTask(view: TaskReads, taskId: TaskId): Task {
   const task = view.task(taskId)
-  if (task === undefined) throw new TaskError('unknown_task', { taskId })
+  if (task === undefined) throw unknownTask(view, taskId)
   return task
 }
 

@@ -8,6 +8,17 @@ async function by(promise: Promise<unknown>): Promise<unknown> {
 }
 
 describe('a change hub', () => {
+  it('tells whoever listens to all of it, until that is disposed', () => {
+    const hub = new ChangeHub<string>()
+    const heard: string[] = []
+    const listening = hub.listen((key) => void heard.push(key))
+    hub.notify('a')
+    hub.notify('b')
+    listening[Symbol.dispose]()
+    hub.notify('c')
+    expect(heard).toEqual(['a', 'b'])
+  })
+
   it('loses no change between a read and the wait that follows it', async () => {
     const hub = new ChangeHub<string>()
     using subscription = hub.subscribe('a')

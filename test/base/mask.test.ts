@@ -33,6 +33,8 @@ describe('masking', () => {
     ['{"apiKey":"sk-1 2","id":"7"}', '{"apiKey":"[masked]","id":"7"}'],
     ['Authorization: Bearer abc.def, accept: json', 'Authorization: [masked], accept: json'],
     ["client_secret = 'a b' in x", "client_secret = '[masked]' in x"],
+    ['no answer from postgres://me:hunter2@db:5432/x?a=1', 'no answer from postgres://me:[masked]@db:5432/x?a=1'],
+    ['redis://:a@b@host and https://host:80/a@b', 'redis://:[masked]@host and https://host:80/a@b'],
     ['at token (file.ts:3:4)', 'at token (file.ts:3:4)'],
   ])('replaces values in texts: %s', (text, shown) => {
     expect(maskFields({ error: text, cause: { stack: text } }, isSecret)).toEqual({

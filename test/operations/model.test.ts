@@ -38,10 +38,15 @@ describe('the operations registry agrees with the oracle after every step in eve
 const started = (...numbers: number[]): Step[] =>
   numbers.flatMap((number) => [registered(number), steps.advanceStep('start', steps.exactly(number))])
 
-function registered(number: number, kind: OperationKind = 'background_tool_op'): Step {
+function registered(number: number, kind: OperationKind = 'background_tool_op', part = {}): Step {
   const operation = steps.exactly(number)
-  return steps.registerStep({ operation, kind, source: 'session_child', limit: undefined, isContradictory: false })
+  const what = { operation, kind, source: 'session_child', limit: undefined, isContradictory: false } as const
+  return steps.registerStep({ ...what, ...part })
 }
+
+/** Registered as part of another. */
+const partOf = (parent: number, number: number, outlivesParent = false): Step =>
+  registered(number, 'background_tool_op', { parent: steps.exactly(parent), outlivesParent })
 
 const ended = (...numbers: number[]): Step[] =>
   numbers.flatMap((number) => [steps.settleStep('complete', steps.exactly(number), 'done'), steps.flushStep()])
@@ -127,6 +132,51 @@ const histories: Record<string, { readonly maxCompleted: number; readonly steps:
       ...ended(1),
       steps.collectStep(),
       steps.compactStep(),
+      steps.powerCutStep(),
+    ],
+  },
+  '[O-210] what an end is owed to when its process dies is never lost, and has an end in the next': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      partOf(1, 2),
+      partOf(0, 3, true),
+      steps.flushStep(),
+      steps.settleStep('complete', steps.exactly(0), 'done'),
+      steps.lateSurvivorStep(),
+      steps.powerCutStep(),
+    ],
+  },
+  '[O-210] an end that is decided closes its tree, and opens it again when it is taken back': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      partOf(0, 2, true),
+      steps.flushStep(),
+      steps.settleStep('complete', steps.exactly(0), 'done'),
+      partOf(0, 3),
+      partOf(0, 3, true),
+      steps.advanceStep('start', steps.exactly(1)),
+      steps.advanceStep('start', steps.exactly(2)),
+      steps.refusedWriteStep(),
+      steps.advanceStep('start', steps.exactly(1)),
+      partOf(1, 3),
+      ...ended(0),
+    ],
+  },
+  '[O-150] what was lost below one that runs again ends with it, before a crash as after it': {
+    maxCompleted: 3,
+    steps: [
+      ...started(0),
+      partOf(0, 1),
+      partOf(1, 2),
+      partOf(0, 3, true),
+      steps.flushStep(),
+      steps.powerCutStep(),
+      ...started(0),
+      ...ended(0),
       steps.powerCutStep(),
     ],
   },

@@ -9,7 +9,7 @@ import { compileChild, type CompiledChild } from '../journal/support/compiled-ch
 import { isLong, timeout } from '../journal/support/long.js'
 
 /** Kills per directory, each of which finds what the ones before it left, and directories at once. */
-const kills = isLong ? 600 : 32
+const kills = isLong ? 600 : 20
 const lanes = 2
 
 const directories: string[] = []

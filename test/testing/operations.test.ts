@@ -56,6 +56,21 @@ describe('the model of operations finds nothing wrong with', () => {
     await expect(search).resolves.toBeUndefined()
   })
 
+  it('[O-211] a session whose operations wait in line, through ends, cancels, waits, crashes and restarts', async () => {
+    const inLine = [
+      { maxConcurrent: 1, maxCompleted: 3, whenFull: 'queue', maxQueued: 5 },
+      { maxConcurrent: 2, maxCompleted: 3, whenFull: 'queue', maxQueued: 2 },
+    ] as const
+    const search = checkOperationsModel(fc, {
+      open: openSession,
+      comparison: 'whole',
+      limits: inLine,
+      numRuns: 150,
+      patienceMs: 500,
+    })
+    await expect(search).resolves.toBeUndefined()
+  })
+
   it('a port of few methods, which answers late and tells little', async () => {
     const few: Change = ({ registerOperation, provisioningSucceeded, cancelOperation, snapshot }) => ({
       registerOperation: async (spec) => registerOperation?.(spec),

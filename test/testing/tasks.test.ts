@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { CommandType, TaskId } from '../../src/tasks/public.js'
+import { createTaskSpec, type CommandType, type TaskCommand, type TaskId } from '../../src/tasks/index.js'
+import { taskId } from '../../src/testing/tasks/ids.js'
 import {
+  assertTasksAgreement,
   checkTasksModel,
   ModelError,
   openTasks,
+  TasksOracle,
   type TasksModelOptions,
   type TasksPort,
 } from '../../src/testing/index.js'
@@ -34,6 +37,27 @@ describe('the model of tasks finds nothing wrong with', () => {
   it('the tasks of a runtime, compared as a whole, through crashes', async () => {
     const search = checkTasksModel(fc, { open: openTasks, comparison: 'whole', numRuns: 30 })
     await expect(search).resolves.toBeUndefined()
+  })
+
+  it('a task that comes after one that was cancelled, whether it was declared before or after that', async () => {
+    const [atMs, first, before, later] = [100, taskId(1), taskId(2), taskId(3)]
+    const after = { type: 'dependency_declare', dependsOn: [], after: [first], atMs } as const
+    const history: readonly TaskCommand[] = [
+      ...[first, before, later].map((id) => {
+        return { type: 'task_create', taskSpec: createTaskSpec({ id, kind: 'k' }), atMs } as const
+      }),
+      { ...after, taskId: before },
+      { type: 'task_cancel', taskId: first, atMs: 300 },
+      { ...after, taskId: later },
+    ]
+    const { port, close } = await openTasks()
+    const oracle = new TasksOracle()
+    for (const command of history) {
+      expect(oracle.submit(command)).toBeUndefined()
+      await port.submit(command)
+      await expect(assertTasksAgreement(port, oracle, 'whole')).resolves.toBeUndefined()
+    }
+    await close?.()
   })
 
   it('a system of some commands, which answers late and tells little', async () => {

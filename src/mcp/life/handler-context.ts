@@ -72,7 +72,7 @@ export function definitionOf(tool: DurableTool, options: TaskRunOptions): Proces
     mcpKind,
     { version: tool.name, disposition: 'rerunnable', events, signals },
     (payload: unknown, context: TaskContext) => new TaskRun(tool, context, options).run(payload),
-  ) as unknown as ProcessDefinition
+  )
 }
 
 /** One attempt at a task. */

@@ -83,7 +83,7 @@ class DurableTaskStore implements TaskStore {
 
   async getTaskResult(taskId: string): Promise<Result> {
     const { status, result, error } = this.#life.detailed(await this.#known(taskId))
-    if (result !== undefined) return plain(result) as Result
+    if (result !== undefined) return plain(result)
     if (error !== undefined) throw new McpError('mcp_task_failed', { message: error.message })
     throw new InvalidInputError({ subject: 'task', field: taskId, reason: `has no result: it is ${status}` })
   }

@@ -53,6 +53,7 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
       'obligations',
     )
   }
+  if (driver.has('queued')) same(await driver.call('queued'), oracle.line.ids, '[O-156] the line')
   if (driver.has('completionCursor')) {
     for (const consumer of cursorConsumers) {
       assert.equal(await driver.call('completionCursor', consumer), cursors[consumer], `[O-37] cursor ${consumer}`)
@@ -75,7 +76,8 @@ export async function assertAgreement(driver: OperationsDriver, oracle: Operatio
   const lost = await port.lost
   if (lost !== undefined) {
     const rows = lost.map(({ id, status }) => ({ id, status }))
-    same(rows.toSorted(byId), oracle.lost.toSorted(byId), 'lost operations, in any order')
+    const expected = oracle.lost.map(({ id, status }) => ({ id, status }))
+    same(rows.toSorted(byId), expected.toSorted(byId), 'lost operations, in any order')
   }
   for (const { id, status } of operations) await assertClasses(driver, id, status)
 }
@@ -95,7 +97,7 @@ async function assertClasses(driver: OperationsDriver, id: OperationId, status: 
 
 function rowOf(snapshot: ReportedOperation) {
   const { id, kind, displayName, sourceLabel, operationSource, childSessionId, status } = snapshot
-  const { publicResultClass, outcome, peerReady, progressCount, watcherCount } = snapshot
+  const { parentId, publicResultClass, outcome, peerReady, progressCount, watcherCount } = snapshot
   return {
     id,
     kind,
@@ -103,6 +105,7 @@ function rowOf(snapshot: ReportedOperation) {
     sourceLabel,
     operationSource,
     childSessionId,
+    parentId,
     status,
     publicResultClass,
     outcome,
@@ -113,13 +116,14 @@ function rowOf(snapshot: ReportedOperation) {
 }
 
 function expectedRow(operation: OracleOperation, { watches }: OperationsOracle) {
-  const { id, kind, displayName, sourceLabel, source, status, outcome, peerReady, progressCount } = operation
+  const { id, kind, displayName, sourceLabel, source, parentId, status, outcome, peerReady, progressCount } = operation
   return {
     id,
     kind,
     displayName,
     sourceLabel,
     operationSource: source,
+    parentId,
     status,
     childSessionId: source?.kind === 'session_child' ? source.sessionId : null,
     publicResultClass: publicResults[status],

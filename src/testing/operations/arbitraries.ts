@@ -12,6 +12,9 @@ type Steps = fastCheck.Arbitrary<steps.OperationsStep>
 const usualWeights = {
   register: 20,
   run: 20,
+  queue: 12,
+  cancelQueued: 2,
+  waitForQueued: 3,
   start: 14,
   advance: 8,
   settle: 20,
@@ -45,6 +48,8 @@ export interface OperationsStepOptions {
    * brings about. Default: none.
    */
   readonly onlyLegal?: readonly OperationsMethod[]
+  /** Whether some are registered as parts of others (`parentId`), which end with these. Default: they are. */
+  readonly trees?: boolean
 }
 
 /** Methods that end or move an operation, by action. */
@@ -64,7 +69,7 @@ const methodOf: Readonly<Record<steps.AdvanceAction | steps.SettleAction, Operat
 export function operationsSteps(
   fc: typeof fastCheck,
   has: (method: OperationsMethod) => boolean,
-  { weights = {}, kinds = operationKinds, onlyLegal = [] }: OperationsStepOptions = {},
+  { weights = {}, kinds = operationKinds, onlyLegal = [], trees = true }: OperationsStepOptions = {},
 ): readonly WeightedSteps<OperationsOracle, OperationsDriver>[] {
   const nth = fc.nat(7)
   const someone = mostly(fc, nth.map(steps.tracked), nth.map(steps.exactly))
@@ -92,13 +97,35 @@ export function operationsSteps(
   const cursor = fc.tuple(fc.constantFrom(...cursorConsumers), fc.nat(9))
   // Waits that start over live operations are the ones that pin something later.
   const neighbours = fc.tuple(nth, fc.nat(3)).map(([first, count]) => successive(first, count))
+  const parent = trees
+    ? fc.option(mostly(fc, nth.map(steps.whole), someone), { nil: undefined, freq: 2 })
+    : fc.constant(undefined)
+  const outlives = fc.nat(3).map((dice) => dice === 3)
+  // Those that leave no trace are begun by hand.
+  const tracedKinds = kinds.filter((kind) => kind !== 'background_tool_capacity_slot')
+  const traced = tracedKinds.length > 0 ? tracedKinds : kinds
+  const queueParent = trees
+    ? fc.option(fc.oneof(nth.map(steps.nthInLine), nth.map(steps.whole), someone), { nil: undefined, freq: 2 })
+    : fc.constant(undefined)
   const limit = has('registerOperationWithAdmissionLimit')
     ? fc.option(fc.nat(4), { nil: undefined, freq: 4 })
     : fc.constant(undefined)
 
   const drawn: Readonly<Record<OperationsStepName, Steps | false>> = {
-    register: canRegister && registration(fc, someone, kinds, limit).map(steps.registerStep),
+    register: canRegister && registration(fc, someone, kinds, limit, parent).map(steps.registerStep),
     run: has('run') && fc.constantFrom(...kinds).map(steps.runStep),
+    queue:
+      has('queue') &&
+      fc
+        .tuple(fc.constantFrom(...traced), queueParent, outlives)
+        .map(([kind, above, isOutliving]) => steps.queueStep(kind, above, isOutliving)),
+    cancelQueued: has('queue') && has('cancelQueued') && nth.map(steps.cancelQueuedStep),
+    waitForQueued:
+      has('queue') &&
+      has('waitForQueued') &&
+      fc
+        .tuple(fc.array(nth, { minLength: 1, maxLength: 2 }), nth.map(steps.tracked))
+        .map(([nths, other]) => steps.waitForQueuedStep(nths, other)),
     start: has('provisioningSucceeded') && advance('start', able('start')),
     advance: advances.length > 0 && fc.constantFrom(...advances).chain((action) => advance(action, aim(action))),
     settle: settles.length > 0 && fc.constantFrom(...settles).chain(settle),
@@ -129,6 +156,7 @@ function registration(
   someone: fastCheck.Arbitrary<steps.Choice>,
   kinds: readonly OperationKind[],
   limit: fastCheck.Arbitrary<number | undefined>,
+  parent: fastCheck.Arbitrary<steps.Choice | undefined>,
 ): fastCheck.Arbitrary<steps.RegisterOptions> {
   return fc.record({
     operation: mostly(fc, fc.constant(steps.unused), someone),
@@ -136,6 +164,8 @@ function registration(
     source: fc.constantFrom(...steps.sourceNames),
     limit,
     isContradictory: fc.nat(15).map((dice) => dice === 15),
+    parent,
+    outlivesParent: fc.nat(3).map((dice) => dice === 3),
   })
 }
 

@@ -38,6 +38,9 @@ export interface RegisterOptions {
   readonly limit: number | undefined
   /** Gives a peer channel flag that contradicts the kind. */
   readonly isContradictory: boolean
+  /** What it is a part of; nothing where that is a capacity slot. */
+  readonly parent?: Choice | undefined
+  readonly outlivesParent?: boolean
 }
 
 const peerId = uuidOf(9, 1) as PeerId
@@ -59,12 +62,23 @@ const peer: OperationPeerHandle = {
 }
 
 /** Registers an operation. */
-export function registerStep({ operation, kind, source, limit, isContradictory }: RegisterOptions): OperationsStep {
-  const specOf = (id: OperationId): OperationSpec => makeSpec(id, kind, sources[source], isContradictory)
+export function registerStep(options: RegisterOptions): OperationsStep {
+  const { operation, kind, source, limit, isContradictory, parent, outlivesParent = false } = options
+  let picked: OperationId | undefined
+  const specOf = (id: OperationId): OperationSpec => ({
+    ...makeSpec(id, kind, sources[source], isContradictory),
+    ...(picked !== undefined && { parentId: picked, ...(outlivesParent && { outlivesParent }) }),
+  })
+  const part = parent === undefined ? '' : `, part of ${parent.name}${outlivesParent ? ' which it outlives' : ''}`
   return callStep(
-    `register ${operation.name} as ${kind} from ${source}${isContradictory ? ', contradictory' : ''}, limit ${limit}`,
+    `register ${operation.name} as ${kind} from ${source}${isContradictory ? ', contradictory' : ''}${part}, limit ${limit}`,
     operation,
-    (oracle, id) => oracle.register(specOf(id), limit),
+    (oracle, id) => {
+      picked = parent?.pick(oracle)
+      // Of a slot there is no trace, so that what is below it cannot be told in the next life.
+      if (picked !== undefined && oracle.find(picked)?.kind === 'background_tool_capacity_slot') picked = undefined
+      return oracle.register(specOf(id), limit)
+    },
     (driver, id) => {
       if (limit === undefined && driver.has('registerOperation')) return driver.call('registerOperation', specOf(id))
       return driver.call('registerOperationWithAdmissionLimit', specOf(id), limit)
@@ -200,7 +214,8 @@ export function forgetLostStep(nth: number): OperationsStep {
   }
 }
 
-function makeSpec(
+/** What an operation of this id is registered with. */
+export function makeSpec(
   id: OperationId,
   kind: OperationKind,
   operationSource?: OperationSource,
@@ -234,7 +249,8 @@ function callStep(
       const { isWriting: leans, staged } = oracle
       const before = staged.length
       const { value, ...verdict } = ask(oracle, id)
-      const isStaged = oracle.staged.length > before
+      // What follows from an end that shows is not what the call is about.
+      const isStaged = oracle.staged.slice(before).some((end) => end.id === id)
       driver.expect(name, call(driver, id), { verdict, leans, isStaged, value })
     },
   }

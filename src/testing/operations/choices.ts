@@ -43,6 +43,17 @@ export function able(action: AdvanceAction | SettleAction, nth: number): Choice 
   }
 }
 
+/** One that runs and may have parts; any that is tracked when there is none. */
+export function whole(nth: number): Choice {
+  return {
+    name: `live operation ${nth}`,
+    pick: (oracle) => {
+      const candidates = oracle.liveOperations().filter(({ kind }) => kind !== 'background_tool_capacity_slot')
+      return nthOf(candidates.length > 0 ? candidates : oracle.operations, nth)
+    },
+  }
+}
+
 /** The first that the epoch does not know. */
 export const unused: Choice = {
   name: 'an unused operation',

@@ -4,7 +4,8 @@ import { unsupported } from '../../operations/system.js'
 import { assertSame, type Comparison } from '../comparison.js'
 import { Probe, settledWithin } from '../probe.js'
 import type { OperationsMethod, OperationsPort } from './port.js'
-import type { OracleWait, OracleWatch, Verdict } from './rows.js'
+import type { OracleLineWait, OracleLineRun, OracleWait, OracleWatch, Refusal, Verdict } from './rows.js'
+import type { OperationSpec } from '../../../machines/operation-vocabulary.js'
 
 /** What a call should come to. */
 export interface CallExpectation {
@@ -37,6 +38,18 @@ export interface ProbedWait {
   readonly giveUp: () => void
 }
 
+/** An operation that runs once there is room, and how its outcome stands. */
+export interface ProbedRun {
+  readonly expected: OracleLineRun
+  readonly probe: Probe
+}
+
+/** A wait for what may be in line, and how it stands. */
+export interface ProbedLineWait {
+  readonly expected: OracleLineWait
+  readonly probe: Probe
+}
+
 /** How a system is driven. */
 export interface DriverOptions {
   readonly comparison: Comparison
@@ -55,6 +68,8 @@ export class OperationsDriver {
   watches: ProbedWatch[] = []
   waits: ProbedWait[] = []
   calls: ProbedCall[] = []
+  runs: ProbedRun[] = []
+  lineWaits: ProbedLineWait[] = []
 
   constructor(port: OperationsPort, { comparison, patienceMs }: DriverOptions) {
     this.port = port
@@ -102,17 +117,34 @@ export class OperationsDriver {
     this.waits.push({ expected, giveUp, probe: new Probe(Promise.resolve(handle)) })
   }
 
+  /** Runs an operation once there is room, and keeps it together with how it should stand. */
+  queue(expected: OracleLineRun, spec: OperationSpec): void {
+    this.runs.push({ expected, probe: new Probe(this.call('queue', spec)) })
+  }
+
+  /** Begins a wait for what may be in line and keeps it together with how it should stand. */
+  waitForQueued(expected: OracleLineWait): void {
+    const { turnId, members } = expected
+    this.lineWaits.push({ expected, probe: new Probe(this.call('waitForQueued', turnId, members)) })
+  }
+
   /** Forgets watches and waits of a life that is over. */
   forgetWaiters(): void {
     this.watches = []
     this.waits = []
+    this.runs = []
+    this.lineWaits = []
   }
 
   /** Checks every call since the last time, and every watch and wait there is. */
   async verify(): Promise<void> {
     const watches = this.watches.filter(({ expected: { state } }) => state === 'resolved' || state === 'abandoned')
     const waits = this.waits.filter(({ expected: { state } }) => !['pending', 'closed'].includes(state))
-    const due = [...this.calls, ...watches, ...waits]
+    const runs = this.runs.filter(({ expected: { state } }) => state === 'ended' || state === 'refused')
+    const lineWaits = this.lineWaits.filter(
+      ({ expected: { begun, refusal } }) => refusal !== undefined || begun?.state === 'acknowledged',
+    )
+    const due = [...this.calls, ...watches, ...waits, ...runs, ...lineWaits]
     await settledWithin(
       this.#patienceMs,
       due.map(({ probe }) => probe),
@@ -121,6 +153,8 @@ export class OperationsDriver {
     for (const call of this.calls.splice(0)) this.verifyCall(call)
     for (const watched of this.watches) this.verifyWatch(watched)
     for (const waited of this.waits) this.verifyWait(waited)
+    for (const run of this.runs) this.#verifyRun(run)
+    for (const waited of this.lineWaits) this.#verifyLineWait(waited)
   }
 
   /** Checks a call whose effects are durable. */
@@ -132,14 +166,7 @@ export class OperationsDriver {
         this.#same((state as { readonly value: unknown }).value, value, name)
       return
     }
-    assert.equal(
-      code,
-      verdict.refused,
-      `${name} should be refused with ${verdict.refused}, but ${textOf(state.type, code)}`,
-    )
-    const { data } = (state as { readonly reason: { readonly data?: unknown } }).reason
-    const isLeftOut = this.comparison === 'reported' && data === undefined
-    if (verdict.data !== undefined && !isLeftOut) this.#same(data, verdict.data, `data of the refusal of ${name}`)
+    this.#verifyRefusal(name, { state, code }, verdict)
   }
 
   /** Checks how a watch stands. */
@@ -188,6 +215,33 @@ export class OperationsDriver {
       case 'closed':
         return assert.notEqual(probe.state.type, 'resolved', 'a wait whose system is gone')
     }
+  }
+
+  #verifyRefusal(
+    name: string,
+    { state, code }: Pick<Probe, 'state' | 'code'>,
+    { refused, data: expected }: Refusal,
+  ): void {
+    assert.equal(code, refused, `${name} should be refused with ${refused}, but ${textOf(state.type, code)}`)
+    const { data } = (state as { readonly reason: { readonly data?: unknown } }).reason
+    const isLeftOut = this.comparison === 'reported' && data === undefined
+    if (expected !== undefined && !isLeftOut) this.#same(data, expected, `data of the refusal of ${name}`)
+  }
+
+  #verifyRun({ expected: { id, state, outcome, refusal }, probe }: ProbedRun): void {
+    const name = `outcome of ${id}, which runs when there is room,`
+    if (state === 'ended') return this.#same(probe.state, { type: 'resolved', value: outcome }, name)
+    if (refusal !== undefined) return this.#verifyRefusal(name, probe, refusal)
+    if (state === 'closed') return assert.notEqual(probe.state.type, 'resolved', `${name} whose session is gone`)
+    assert.equal(probe.state.type, 'pending', `${name} is ${state}, but ${textOf(probe.state.type, probe.code)}`)
+  }
+
+  #verifyLineWait({ expected: { turnId, members, begun, refusal, isClosed }, probe }: ProbedLineWait): void {
+    const name = `wait of turn ${turnId} for what may be in line`
+    if (refusal !== undefined) return this.#verifyRefusal(name, probe, refusal)
+    if (begun !== undefined) return this.verifyWait({ expected: begun, probe, giveUp: () => {} })
+    if (isClosed) return assert.notEqual(probe.state.type, 'resolved', `${name}, whose session is gone`)
+    assert.equal(probe.state.type, 'pending', `${name}: not all of ${members.join(', ')} have begun`)
   }
 
   #same(actual: unknown, expected: unknown, what: string): void {

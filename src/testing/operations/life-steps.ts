@@ -30,6 +30,7 @@ export function restartStep(): OperationsStep<OpenOperations> {
   return {
     name: reason,
     run: async (oracle, driver) => {
+      oracle.line.close()
       oracle.terminateOwner(reason)
       oracle.commit()
       oracle.persist()

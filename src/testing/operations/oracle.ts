@@ -16,6 +16,8 @@ import type {
   OracleWatch,
   Verdict,
 } from './rows.js'
+import { OracleLine } from './oracle-line.js'
+import { aboveOf, endedFrom, liveBelow } from './oracle-tree.js'
 import { isTraceless, labels, live, transitions } from './tables.js'
 
 /** The part of a registry that survives its process. */
@@ -32,8 +34,11 @@ interface StagedEnd {
   readonly id: OperationId
   readonly outcome: OperationOutcome
   readonly sequence: number
+  /** Ends of one group show together, before anybody is told of one of them. */
+  group?: number
 }
 
+const owedReason = 'the operation that it was a part of has ended'
 const accepted: Verdict = {}
 const ownerRetired: Verdict = { refused: 'owner_retired', data: {} }
 
@@ -46,6 +51,8 @@ export class OperationsOracle {
   readonly limits: OracleLimits
   /** False for a registry without a journal: then everything shows at once and nothing survives. */
   readonly isDurable: boolean
+  /** Who runs as soon as there is room. */
+  readonly line: OracleLine
   operations: OracleOperation[] = []
   feed: OracleFeedRow[] = []
   cursors: Record<CursorConsumer, number> = { agent_applied: 0, runtime_observed: 0, runtime_injected: 0 }
@@ -67,10 +74,12 @@ export class OperationsOracle {
   /** True while something that shows has not reached the journal; it goes with the next write. */
   #hasNotes = false
   #durable: Durable
+  #groups = 0
 
   constructor(limits: OracleLimits, { isDurable = true }: { readonly isDurable?: boolean } = {}) {
     this.limits = limits
     this.isDurable = isDurable
+    this.line = new OracleLine(this)
     this.#durable = this.#copy()
   }
 
@@ -102,12 +111,17 @@ export class OperationsOracle {
     return this.operations.filter(({ status }) => live.includes(status))
   }
 
-  /** O-39, with the argument errors of O-46, O-13 first. */
+  /** O-39 and O-153, with the argument errors of O-46, O-13 first. */
   register(spec: OperationSpec, limit: number | undefined): Verdict {
     const { id, kind, displayName, sourceLabel, operationSource: source, expectPeerChannel } = spec
+    const { parentId, outlivesParent = false } = spec
+    if (parentId === id) return { refused: 'invalid_input' }
     if (expectPeerChannel !== (kind === 'mob_member_child')) return { refused: 'invalid_input' }
     if (this.owner !== 'open') return ownerRetired
     if (this.isUsed(id)) return { refused: 'already_registered', data: { id } }
+    if (parentId !== undefined && !this.isUsed(parentId)) return { refused: 'parent_not_found', data: { id, parentId } }
+    const above = endedFrom(this, parentId)
+    if (above !== undefined) return { refused: 'parent_ended', data: { id, parentId: above } }
     const effectiveLimit = limit ?? this.limits.maxConcurrent
     const active = this.liveOperations().length
     if (effectiveLimit !== undefined && active >= effectiveLimit) {
@@ -120,12 +134,15 @@ export class OperationsOracle {
       displayName,
       sourceLabel,
       source,
+      parentId,
+      outlivesParent,
       status: 'provisioning',
       peerReady: false,
       progressCount: 0,
       outcome: undefined,
       sequence: undefined,
       isEvicted: false,
+      isOwedAnEnd: false,
     })
     const isResumed = this.lost.some((lost) => lost.id === id)
     this.lost = this.lost.filter((lost) => lost.id !== id)
@@ -150,8 +167,11 @@ export class OperationsOracle {
     const refusal = this.#refusal(action, id)
     if (refusal !== undefined) return refusal
     const end = this.#mint(id, outcome)
-    if (isTraceless(this.#get(id).kind)) this.#end(end)
-    else this.#submit([end])
+    if (isTraceless(this.#get(id).kind)) {
+      this.#end(end)
+      this.line.ended(id, outcome)
+      this.#endBelow(end)
+    } else this.#submit([end])
     return accepted
   }
 
@@ -225,11 +245,10 @@ export class OperationsOracle {
 
   /** What is under way has become durable: it shows, in order, and everything visible survives from here on. */
   commit(): void {
-    for (const end of this.staged.splice(0)) this.#end(end)
-    if (!this.isWriting) return
-    this.persist()
-    this.isWriting = false
-    this.#hasNotes = false
+    const ended = this.#show()
+    for (const end of ended) this.#endBelow(end)
+    // What follows from them is written behind them.
+    if (this.staged.length > 0) this.commit()
   }
 
   /** What is under way survives, but its process will never know: no watch or wait learns of it. */
@@ -237,7 +256,10 @@ export class OperationsOracle {
     const { watches, waits } = this
     this.watches = []
     this.waits = []
-    this.commit()
+    for (const { id } of this.#show()) {
+      for (const part of liveBelow(this, id)) this.#get(part).isOwedAnEnd = true
+    }
+    this.persist()
     this.watches = watches
     this.waits = waits
   }
@@ -264,14 +286,23 @@ export class OperationsOracle {
   recover({ keepsLost = true }: { readonly keepsLost?: boolean } = {}): void {
     const { operations, feed, cursors, lost, tracedSequence } = structuredClone(this.#durable)
     const kept = operations.filter(({ kind, isEvicted }) => !isTraceless(kind) && !isEvicted)
-    this.operations = kept.filter(({ status }) => !live.includes(status))
+    const unfinished = kept.filter(({ status }) => live.includes(status))
+    const owed = unfinished.filter(({ isOwedAnEnd }) => isOwedAnEnd)
+    this.operations = [...kept.filter(({ status }) => !live.includes(status)), ...owed.map(asRevived)]
     this.feed = [...feed]
     this.cursors = { ...cursors }
     this.lost = [
       ...(keepsLost ? lost : []),
-      ...kept
-        .filter(({ status }) => live.includes(status))
-        .map(({ id, status }) => ({ id, status: status === 'provisioning' ? status : 'running' }) as const),
+      ...unfinished
+        .filter(({ isOwedAnEnd }) => !isOwedAnEnd)
+        .map((operation) => {
+          const { id, status } = operation
+          return {
+            id,
+            status: status === 'provisioning' ? status : 'running',
+            operation: asRevived(operation),
+          } as const
+        }),
     ]
     this.lastSequence = tracedSequence
     this.tracedSequence = tracedSequence
@@ -279,12 +310,18 @@ export class OperationsOracle {
     for (const wait of this.waits) if (wait.state === 'pending') wait.state = 'closed'
     this.watches = []
     this.waits = []
+    this.line.forget()
     this.staged = []
     this.isWriting = false
     this.#hasNotes = false
     this.owner = 'open'
     this.#evict()
     this.persist()
+    this.#cancelAll(
+      owed.map(({ id }) => id),
+      owedReason,
+    )
+    this.commit()
   }
 
   #copy(): Durable {
@@ -301,10 +338,51 @@ export class OperationsOracle {
 
   /** Ends are handed to the journal as one group; only traceless ones behind nothing else need not wait for it. */
   #submit(ends: readonly StagedEnd[]): void {
+    this.#groups += 1
+    for (const end of ends) end.group = this.#groups
     this.staged.push(...ends)
     const isTraced = ends.some(({ id }) => !isTraceless(this.#get(id).kind))
     this.isWriting ||= this.isDurable && (isTraced || (this.#hasNotes && ends.length > 0))
     if (!this.isWriting) this.commit()
+  }
+
+  /** What is under way shows, in order, and everything visible is durable. */
+  #show(): StagedEnd[] {
+    const ended = this.staged.splice(0)
+    for (const group of new Set(ended.map((end) => end.group))) {
+      const together = ended.filter((end) => end.group === group)
+      for (const end of together) this.#end(end)
+      for (const { id, outcome } of together) this.line.ended(id, outcome)
+    }
+    if (!this.isWriting) return ended
+    this.persist()
+    this.isWriting = false
+    this.#hasNotes = false
+    return ended
+  }
+
+  /** O-150. */
+  #endBelow({ id, outcome }: StagedEnd): void {
+    this.#cancelAll(liveBelow(this, id), `parent ${id} has ended: ${outcome.type}`)
+    const lost = this.#lostBelow(id)
+    this.lost = this.lost.filter((one) => !lost.includes(one))
+    this.operations.push(...lost.map(({ operation }) => operation))
+    this.#cancelAll(
+      lost.map((one) => one.id),
+      owedReason,
+    )
+  }
+
+  /** What was lost below one that runs again, in the order of registration. */
+  #lostBelow(id: OperationId): OracleLost[] {
+    const below = new Set<OperationId | undefined>([id])
+    const isBelow = ({ operation }: OracleLost): boolean => below.has(aboveOf(operation))
+    for (const _ of this.lost) for (const one of this.lost) if (isBelow(one)) below.add(one.id)
+    return this.lost.filter(isBelow)
+  }
+
+  #cancelAll(ids: readonly OperationId[], reason: string): void {
+    if (ids.length > 0) this.#submit(ids.map((id) => this.#mint(id, { type: 'cancelled', reason })))
   }
 
   #get(id: OperationId): OracleOperation {
@@ -323,8 +401,11 @@ export class OperationsOracle {
       if (operation.kind !== 'mob_member_child') return { refused: 'peer_not_expected', data: { id } }
       if (operation.peerReady) return { refused: 'already_peer_ready', data: { id } }
     }
-    if (transitions[status][action] !== undefined) return undefined
-    return { refused: 'invalid_transition', data: { id, status, action: labels[action] } }
+    if (transitions[status][action] === undefined) {
+      return { refused: 'invalid_transition', data: { id, status, action: labels[action] } }
+    }
+    const above = action === 'start' ? endedFrom(this, aboveOf(operation)) : undefined
+    return above === undefined ? undefined : { refused: 'parent_ended', data: { id, parentId: above } }
   }
 
   #mint(id: OperationId, outcome: OperationOutcome): StagedEnd {
@@ -381,4 +462,10 @@ export class OperationsOracle {
   #drop(operations: readonly OracleOperation[]): void {
     this.operations = this.operations.filter((operation) => !operations.includes(operation))
   }
+}
+
+/** As it comes back: what it had reported and whether its peer was there is not known any more. */
+function asRevived(operation: OracleOperation): OracleOperation {
+  const status = operation.status === 'provisioning' ? operation.status : 'running'
+  return { ...operation, status, peerReady: false, progressCount: 0 }
 }

@@ -35,6 +35,8 @@ export function retireOwnerStep(): OperationsStep {
     name,
     isPossible: ({ owner }) => owner !== 'retired',
     run: (oracle, driver) => {
+      // Who stands in line finds it closed.
+      oracle.owner = 'draining'
       const verdict = oracle.terminateOwner('owner gone')
       oracle.owner = 'retired'
       driver.expect(name, driver.call('retireOwner', 'owner gone'), { verdict })

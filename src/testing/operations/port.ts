@@ -2,6 +2,7 @@ import type {
   OperationId,
   OperationOutcome,
   OperationSpec,
+  TurnId,
   OperationStatus,
 } from '../../../machines/operation-vocabulary.js'
 import type {
@@ -57,6 +58,17 @@ type Answers = {
 export interface OperationsPort extends Partial<Answers>, Partial<Reads> {
   /** Registers and starts in one, for systems that do both, as `session.run` does. Its id is always a fresh one. */
   run?(spec: OperationSpec): Awaitable<void>
+  /**
+   * Runs an operation once there is room for it, in line until then. Answers with its outcome when it has ended, and refuses
+   * when it never begins. Its id is always a fresh one.
+   */
+  queue?(spec: OperationSpec): Awaitable<Reported<OperationOutcome>>
+  /** Who stands in line, in the order in which they came. */
+  queued?(): Awaitable<readonly OperationId[]>
+  /** Takes one that was run by `queue` out of the line: `cancelled_in_line`, and `already_ended` from then on. */
+  cancelQueued?(id: OperationId): Awaitable<string>
+  /** Waits until all have ended, of which some may be in line, and acknowledges that. */
+  waitForQueued?(turnId: TurnId, ids: readonly OperationId[]): Awaitable<Reported<WaitAllResult>>
 }
 
 /** Name of a method of a port. */

@@ -8,7 +8,13 @@ import type {
 } from '../../../machines/operation-vocabulary.js'
 
 /** What the oracle expects of one call: that it is taken, or refused with this code and data. */
-export type Verdict = { readonly refused?: undefined } | { readonly refused: string; readonly data?: object }
+export type Verdict = { readonly refused?: undefined } | Refusal
+
+/** A refusal: its code, and its data where these matter. */
+export interface Refusal {
+  readonly refused: string
+  readonly data?: object
+}
 
 /** One operation as the oracle keeps it. */
 export interface OracleOperation {
@@ -17,6 +23,8 @@ export interface OracleOperation {
   readonly displayName: string
   readonly sourceLabel: string
   readonly source: OperationSource | undefined
+  readonly parentId: OperationId | undefined
+  readonly outlivesParent: boolean
   status: OperationStatus
   peerReady: boolean
   progressCount: number
@@ -24,6 +32,8 @@ export interface OracleOperation {
   sequence: number | undefined
   /** True once retention has evicted it; an active wait may keep it a while longer. */
   isEvicted: boolean
+  /** True once the end of one above it is durable, which its own process has not lived to follow. */
+  isOwedAnEnd: boolean
 }
 
 /** One row of the completion feed as the oracle keeps it. */
@@ -54,10 +64,37 @@ export interface OracleWait {
 export interface OracleLost {
   readonly id: OperationId
   readonly status: 'provisioning' | 'running'
+  /** As it comes back when an end is owed to it. */
+  readonly operation: OracleOperation
 }
 
-/** How many operations may run and how many ended ones are kept. */
+/** An operation that runs once there is room, and how its outcome should stand. */
+export interface OracleLineRun {
+  readonly id: OperationId
+  state: 'queued' | 'begun' | 'ended' | 'refused' | 'closed'
+  outcome: OperationOutcome | undefined
+  /** Why it never began. */
+  refusal: Refusal | undefined
+}
+
+/** A wait for what may be in line. */
+export interface OracleLineWait {
+  readonly turnId: TurnId
+  readonly members: readonly OperationId[]
+  /** Those that were in line when it was asked for. */
+  readonly inLine: readonly OracleLineRun[]
+  /** The wait of the registry, once all have begun. */
+  begun: OracleWait | undefined
+  refusal: Refusal | undefined
+  /** The session was over before it began. */
+  isClosed: boolean
+}
+
+/** How many operations may run and wait in line, and how many ended ones are kept. */
 export interface OracleLimits {
   readonly maxConcurrent?: number
   readonly maxCompleted: number
+  /** What becomes of one that is run and does not fit now. Default `refuse`. */
+  readonly whenFull?: 'refuse' | 'queue'
+  readonly maxQueued?: number
 }

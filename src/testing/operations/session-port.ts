@@ -1,6 +1,7 @@
 import { createMemoryJournal } from '../../journal/memory-journal.js'
 import { createRuntime, type Runtime } from '../../runtime.js'
-import type { Session } from '../../operations/public.js'
+import { operationsSystem, type OperationHandle, type Session } from '../../operations/public.js'
+import type { OperationId } from '../../../machines/operation-vocabulary.js'
 import { SimulatedClock } from '../simulated-clock.js'
 import type { OperationsUnderTest } from './open-operations.js'
 import type { OperationsPort } from './port.js'
@@ -8,9 +9,32 @@ import type { OracleLimits } from './rows.js'
 
 const name = 'model'
 
-/** The port of a session: all that its registry can do. */
-export function sessionPort(session: Pick<Session, 'operations'>): OperationsPort {
-  return session.operations
+/** The port of a session: all that its registry can do, and its line. */
+export function sessionPort(session: Pick<Session, 'operations' | 'run' | 'waitAll' | 'view'>): OperationsPort {
+  const handles = new Map<OperationId, OperationHandle>()
+  const line: OperationsPort = {
+    queue: ({ id, kind, displayName, sourceLabel, parentId, outlivesParent }) => {
+      const options = {
+        ...(parentId !== undefined && { parent: parentId }),
+        ...(outlivesParent === true && { outlivesParent }),
+      }
+      const handle = session.run({ id, kind, displayName, sourceLabel }, untilOver, options)
+      handles.set(id, handle)
+      return handle.outcome
+    },
+    queued: () => session.view.queued().map(({ id }) => id),
+    cancelQueued: async (id) => (await handles.get(id)?.cancel()) ?? 'already_ended',
+    waitForQueued: (turnId, ids) => session.waitAll(turnId, ids),
+  }
+  const whole = Object.getOwnPropertyDescriptors(operationsSystem(session.operations))
+  return Object.defineProperties(line, whole)
+}
+
+/** Work that goes on until somebody else has ended the operation. */
+function untilOver({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 /** A session over a journal in memory, which survives a crash: for a search over a runtime of stateward itself. */

@@ -293,6 +293,25 @@ export const listsPart: SuitePart = (test) => {
     await refused(store.pruneTerminal(1, { watermark: upTo('x') }), 'process.cursor_invalid')
   })
 
+  test('P-295: what is named is pruned and forgotten alone', async ({ store }) => {
+    for (const id of ['a', 'b', 'c', 'running']) await store.registerProcess(external(id))
+    for (const id of ['a', 'b', 'c']) await store.completeProcess(id, success(1))
+    const ids = ['a', 'c', 'running', 'nobody', 'a']
+    const report = await store.pruneTerminal(Number.POSITIVE_INFINITY, { watermark: noProjector, ids })
+    assert.equal(report.prunedProcesses, 2)
+    assert.deepEqual(idsOf(await store.listProcesses({ status: 'any' })), ['b', 'running'])
+    const forget = (some: readonly string[]): Promise<number> =>
+      store.compactTombstones(Number.POSITIVE_INFINITY, { watermark: noProjector, ids: some })
+    assert.equal(await forget(['c', 'b', 'nobody']), 1)
+    assert.deepEqual(await store.getTerminal('c'), { state: 'unknown' })
+    assert.equal((await store.getTerminal('a')).state, 'pruned')
+    assert.equal(await forget([]), 0)
+    assert.equal(
+      (await store.pruneTerminal(Number.POSITIVE_INFINITY, { watermark: noProjector, ids: [] })).prunedProcesses,
+      0,
+    )
+  })
+
   test('P-58: what is pruned is followed like any change; tombstones go when they were read', async ({
     store,
     advance,

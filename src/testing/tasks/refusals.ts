@@ -18,7 +18,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     }
     case 'run_create': {
       const { id, taskId } = command.runInstance
-      if (!state.tasks.has(taskId)) return 'unknown_task'
+      if (!state.tasks.has(taskId)) return absence(state, taskId)
       if (state.runs.has(id)) return 'run_already_exists'
       return state.tasks.get(taskId)?.isCancelled === true ? 'task_already_cancelled' : undefined
     }
@@ -81,19 +81,19 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     }
     case 'question_answer': {
       const { taskId, name } = command
-      if (!state.tasks.has(taskId)) return 'unknown_task'
+      if (!state.tasks.has(taskId)) return absence(state, taskId)
       if (state.askedOf(taskId, name) !== undefined) return undefined
       if (state.early.has(`${taskId} ${name}`) || state.isAnswered(taskId, name)) return 'question_already_answered'
       return state.hasEnded(taskId) ? 'answer_too_late' : undefined
     }
     case 'task_cancel':
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       if (state.tasks.get(command.taskId)?.isCancelled === true) return 'task_already_cancelled'
       return command.atMs < (state.tasks.get(command.taskId)?.createdAtMs ?? 0) ? 'cancel_before_create' : undefined
     case 'tasks_forget': {
       const left = state.copy()
       for (const id of command.taskIds) {
-        if (!left.tasks.has(id)) return 'unknown_task'
+        if (!left.tasks.has(id)) return state.tasks.has(id) ? 'unknown_task' : absence(state, id)
         if (!state.hasEnded(id)) return 'task_not_ended'
         if (left.isUsed(id)) return 'task_in_use'
         left.tasks.delete(id)
@@ -103,7 +103,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       return undefined
     }
     case 'runs_forget': {
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       const gone = new Set<string>()
       for (const id of command.runIds) {
         const run = state.runs.get(id)
@@ -119,7 +119,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     case 'schedule_change': {
       const { taskId, runPolicy, dropped, runs } = command
       const task = state.tasks.get(taskId)
-      if (task === undefined) return 'unknown_task'
+      if (task === undefined) return absence(state, taskId)
       if (!task.isRepeating || runPolicy?.type === 'once') return 'task_not_repeating'
       if (task.isCancelled) return 'task_already_cancelled'
       const had = state.runsOf(taskId)
@@ -137,7 +137,8 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       const { taskId, dependsOn, after = [] } = command
       const added = [...dependsOn, ...after]
       if (added.length === 0) return 'empty_dependency_list'
-      if ([taskId, ...added].some((id) => !state.tasks.has(id))) return 'unknown_task'
+      const absent = [taskId, ...added].find((id) => !state.tasks.has(id))
+      if (absent !== undefined) return absence(state, absent)
       const needed = new Set([...(state.prerequisites.get(taskId) ?? []), ...dependsOn])
       const followed = [...(state.followed.get(taskId) ?? []), ...after]
       if (followed.some((id) => needed.has(id))) return 'conflicting_dependency'
@@ -182,19 +183,19 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
       if (state.paused === undefined) return 'engine_not_paused'
       return command.atMs < state.paused.at ? 'resume_before_pause' : undefined
     case 'budget_allocate':
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       return state.budgets.get(command.taskId)?.has(command.dimension) === true ? 'budget_already_allocated' : undefined
     case 'budget_consume':
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       return state.budgetsFor(command.taskId, command.dimension).length === 0 ? 'budget_not_allocated' : undefined
     case 'budget_replenish': {
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       const budget = state.budgets.get(command.taskId)?.get(command.dimension)
       if (budget === undefined) return 'budget_not_allocated'
       return command.newLimit > budget.limit ? undefined : 'budget_not_raised'
     }
     case 'budget_reserve': {
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       if (command.runId !== undefined && !state.runs.has(command.runId)) return 'unknown_run'
       if (state.reservations.has(command.reservationId)) return 'reservation_already_exists'
       const budgets = state.budgetsFor(command.taskId, command.dimension)
@@ -206,7 +207,7 @@ export function refusalOf(state: OracleState, command: PlainCommand): string | u
     case 'budget_release':
       return state.reservations.has(command.reservationId) ? undefined : 'unknown_reservation'
     case 'subscription_create':
-      if (!state.tasks.has(command.taskId)) return 'unknown_task'
+      if (!state.tasks.has(command.taskId)) return absence(state, command.taskId)
       return state.subscriptions.has(command.subscriptionId) ? 'subscription_already_exists' : undefined
     case 'subscription_cancel':
     case 'subscription_trigger':
@@ -259,7 +260,7 @@ function leaving(run: OracleRun, to: string): string | undefined {
 /** A retry is of a failed task that was not retried, and takes over its key; any other key must be free. */
 function refusalOfNames(state: OracleState, { key, retryOf }: TaskSpec): string | undefined {
   if (retryOf !== undefined) {
-    if (!state.tasks.has(retryOf)) return 'unknown_task'
+    if (!state.tasks.has(retryOf)) return absence(state, retryOf)
     if (state.phase(retryOf) !== 'failed') return 'retry_requires_failed'
     if (state.retries.has(retryOf)) return 'already_retried'
   }
@@ -271,4 +272,9 @@ function refusalOfChild(state: OracleState, parentTaskId: string): string | unde
   const parent = state.tasks.get(parentTaskId)
   if (parent === undefined || parent.isCancelled || state.hasEnded(parentTaskId)) return 'orphan_prevention'
   return parent.depth >= 8 ? 'depth_limit_exceeded' : undefined
+}
+
+/** Why nothing can be said of a task that is not there. */
+function absence(state: OracleState, taskId: string): string {
+  return state.tombstones.has(taskId) ? 'no_longer_retained' : 'unknown_task'
 }

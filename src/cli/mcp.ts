@@ -1,0 +1,74 @@
+import { resolve } from 'node:path'
+import { onAbort } from '../base/abort.js'
+import { messageOf } from '../base/errors.js'
+import { createRuntime } from '../create-runtime.js'
+import type { McpTask } from '../mcp/index.js'
+import { runCommand } from '../work/children/run-command.js'
+import { expandTool } from './expand-tool.js'
+import type { PlanFile } from './plan-surroundings.js'
+import type { PlannedTool } from './plan.js'
+import { UsageError } from './usage-error.js'
+import { disappointment } from './verdict.js'
+
+/** Options of `stateward mcp`. */
+export interface McpCommand {
+  readonly planFile: string
+  /** `.stateward/<plan name>-mcp` when absent. */
+  readonly dataDir?: string
+}
+
+/** Serves the tools of a plan over stdio, each as a durable tool of MCP, until the host or the signal ends it. */
+export async function serveMcp(file: PlanFile, dataDir: string, version: string, signal: AbortSignal): Promise<void> {
+  const { server, stdio, door: mcp } = await packages()
+  await using runtime = await createRuntime({ dataDir })
+  const door = mcp.createMcpTasks(runtime)
+  for (const tool of file.plan.tools) {
+    const { name, description = `Runs ${tool.command}` } = tool
+    door.tool(name, { description }, async (_, task) => ({
+      content: [{ type: 'text', text: await outputOf(tool, file, task) }],
+    }))
+  }
+  await door.start()
+  const info = { name: file.plan.name, version }
+  const left = new Promise<void>((gone) => {
+    process.stdin.once('end', gone)
+    onAbort(signal, gone)
+  })
+  const served = stdio.serveStdio((context) => door.attach(new server.McpServer(info), context), {
+    transport: door.transport(new stdio.StdioServerTransport()),
+  })
+  await left
+  await served.close()
+  door.close()
+}
+
+/** Read when they are needed: most who use the command line have no use for them. */
+async function packages() {
+  try {
+    const [server, stdio] = await Promise.all([
+      import('@modelcontextprotocol/server'),
+      import('@modelcontextprotocol/server/stdio'),
+    ])
+    return { server, stdio, door: await import('../mcp/index.js') }
+  } catch (cause) {
+    throw new UsageError(`mcp needs @modelcontextprotocol/server 2.4 or later: ${messageOf(cause)}`, undefined, {
+      cause,
+    })
+  }
+}
+
+/** Runs the tool as the plan says, and gives back the end of what it wrote. Raises what did not go as expected. */
+async function outputOf(tool: PlannedTool, file: PlanFile, task: McpTask): Promise<string> {
+  // A reference to what another tool passes on has no value here, and says so.
+  const expanded = expandTool(tool, file, new Map())
+  const { command, args, cwd, env, timeoutMs } = expanded
+  const report = await runCommand(command, args, {
+    cwd: resolve(file.home, cwd),
+    env: { ...file.environment, ...env },
+    signal: task.signal,
+    ...(timeoutMs !== undefined && { timeoutMs }),
+  })
+  const reason = disappointment(expanded, report)
+  if (reason !== undefined) throw new Error(`${tool.name}: ${reason}`)
+  return report.outputTail
+}
