@@ -129,9 +129,9 @@ export class Connection {
     void this.#follow(source, over.signal)
   }
 
-  async #follow(source: RecordingSource, signal: AbortSignal): Promise<void> {
+  async #follow(source: RecordingSource, over: AbortSignal): Promise<void> {
     try {
-      for await (const { json } of source.follow(undefined, signal)) this.#receive(JSON.parse(json) as ServerMessage)
+      for await (const { json } of source.follow(undefined, over)) this.#receive(JSON.parse(json) as ServerMessage)
     } catch (error) {
       // The file is gone, or is not what it was.
       this.#farewell.value = error instanceof Error ? error.message : String(error)

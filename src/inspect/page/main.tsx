@@ -4,7 +4,7 @@ import { showAll } from './parts/visible.js'
 import { Shell } from './shell.js'
 
 // Before whatever else looks at an element: no screen can forget it.
-const before = options.vnode
+const before = options.vnode?.bind(options)
 options.vnode = (element) => {
   showAll(element)
   before?.(element)

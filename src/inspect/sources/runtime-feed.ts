@@ -101,11 +101,11 @@ export class RuntimeFeed implements Disposable {
   readonly #backlogTold = createDeferred<void>()
   readonly #processesTold = createDeferred<void>()
   /** Resolves when what was there already has been told, or nobody looks any more. */
-  readonly told: Promise<void>
+  readonly told: Promise<unknown>
 
   constructor(options: RuntimeFeedOptions) {
     this.#options = options
-    this.told = Promise.all([this.#backlogTold.promise, this.#processesTold.promise]).then(() => {})
+    this.told = Promise.all([this.#backlogTold.promise, this.#processesTold.promise])
     const { runtime, stream, machines, shown, sample, logger } = options
     this.#guard = createObserverGuard(logger, 'the inspector could not show what happened')
     const actors = new ActorEvents({

@@ -99,7 +99,7 @@ export class RuntimeSource extends StreamSource {
     })
   }
 
-  protected override told(): Promise<void> {
+  protected override told(): Promise<unknown> {
     return this.#feed?.told ?? Promise.resolve()
   }
 

@@ -90,7 +90,7 @@ export abstract class StreamSource implements InspectorSource {
   /** Nobody looks any more. */
   protected abstract end(): void
   /** Resolves when what was there before anybody looked is in the stream. */
-  protected told(): Promise<void> {
+  protected told(): Promise<unknown> {
     return Promise.resolve()
   }
 
