@@ -250,6 +250,14 @@ export class RestateSession {
     }
   }
 
+  /**
+   * Forgets ends up to a place of the feed, and their processes with them; at most 1000 at a time, and none that a consumer with
+   * a cursor has not passed. Resolves with the place up to which all is forgotten. The ids must not be used again.
+   */
+  forget(through: number): Promise<number> {
+    return this.#call('forget', { through }, v.number())
+  }
+
   /** Where each consumer of the feed stands. */
   cursors(): Promise<Readonly<Record<string, number>>> {
     return this.#call('cursors', undefined, cursorsSchema)

@@ -18,6 +18,7 @@ import {
   claimSchema,
   cursorSchema,
   door,
+  forgetSchema,
   idSchema,
   progressSchema,
   settleSchema,
@@ -155,11 +156,14 @@ export function sessionObject(retryPolicy: RetryPolicy) {
         }
       }),
       /** Registers before it reads: one call at a time, so nothing slips in between (R-2). */
-      waiting: door(waitingSchema, 'wait', async (ctx: Context, { awakeable, after }) => {
+      waiting: door(waitingSchema, 'wait', async (ctx: Context, { awakeable, after: place }) => {
         const seq = (await ctx.get<number>('seq')) ?? 0
+        // What is forgotten is nothing to wake for.
+        const after = Math.max(place, (await ctx.get<number>('floor')) ?? 0)
         if (seq > after) ctx.resolveAwakeable(awakeable, seq)
         else ctx.set('waiters', [...((await ctx.get<Waiter[]>('waiters')) ?? []), { awakeable, after }])
       }),
+      forget: door(forgetSchema, 'forget', forget),
       advanceCursor: door(cursorSchema, 'cursor', async (ctx: Context, { consumer, cursor }) => {
         const cursors = (await ctx.get<Record<string, number>>('cursors')) ?? {}
         const seq = (await ctx.get<number>('seq')) ?? 0
@@ -176,7 +180,12 @@ export function sessionObject(retryPolicy: RetryPolicy) {
         door(sinceSchema, 'page', async (ctx: SharedContext, { after, limit }): Promise<FeedPage> => {
           const watermark = (await ctx.get<number>('seq')) ?? 0
           const entries: SessionEnd[] = []
-          for (let seq = after + 1; seq <= Math.min(watermark, after + limit); seq += 1)
+          const floor = (await ctx.get<number>('floor')) ?? 0
+          for (
+            let seq = Math.max(after, floor) + 1;
+            seq <= Math.min(watermark, Math.max(after, floor) + limit);
+            seq += 1
+          )
             entries.push((await ctx.get<SessionEnd>(`feed/${seq}`)) as SessionEnd)
           return { watermark, entries }
         }),
@@ -304,6 +313,31 @@ async function settleAndTell(ctx: Context, row: SessionRow, output: AwaitOutput)
   return settled
 }
 
+/** How many ends are forgotten at a time: whoever else calls the session waits meanwhile. */
+const forgottenAtOnce = 1000
+
+/** Drops the oldest ends and their processes, but none that a consumer of the feed has not passed yet (R-13). */
+async function forget(ctx: Context, { through }: { readonly through: number }): Promise<number> {
+  const floor = (await ctx.get<number>('floor')) ?? 0
+  const seq = (await ctx.get<number>('seq')) ?? 0
+  const cursors = (await ctx.get<Record<string, number>>('cursors')) ?? {}
+  const last = Math.min(through, seq, floor + forgottenAtOnce, ...Object.values(cursors))
+  if (last <= floor) return floor
+  const forgotten = new Set<string>()
+  for (let place = floor + 1; place <= last; place += 1) {
+    const { processId } = (await ctx.get<SessionEnd>(`feed/${place}`)) as SessionEnd
+    forgotten.add(encodeURIComponent(processId))
+    ctx.clear(`feed/${place}`)
+    ctx.clear(rowKey(processId))
+  }
+  for (const key of await ctx.stateKeys()) {
+    const [what = '', id = ''] = key.split('/')
+    if (belongings.has(what) && forgotten.has(id)) ctx.clear(key)
+  }
+  ctx.set('floor', last)
+  return last
+}
+
 /** Where the chart leads; raises what the chart refuses by the code that it has in every store. */
 function move(row: SessionRow, event: Parameters<typeof processChart.select>[1]): ProcessPlace {
   const { id, place, owner } = row
@@ -348,6 +382,9 @@ function isSame(one: LeaseOwner, other: LeaseOwner): boolean {
 async function inboxOf(ctx: Context, key: string): Promise<Inbox> {
   return (await ctx.get<Inbox>(key)) ?? { count: 0, taken: 0, waiting: [] }
 }
+
+/** What a process leaves besides its row. */
+const belongings: ReadonlySet<string> = new Set(['begun', 'event', 'signal'])
 
 /** No id holds a slash here, so that no two things have one key. */
 const keyOf = (what: string, id: ProcessId, part: string | number): string =>

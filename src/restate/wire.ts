@@ -129,6 +129,7 @@ export const signalSchema = strictSchema({ id: idSchema, name: nameSchema, paylo
 export const waitingSchema = strictSchema({ awakeable: keySchema, after: naturalSchema })
 export const sinceSchema = strictSchema({ after: naturalSchema, limit: v.pipe(positiveSchema, v.maxValue(1000)) })
 export const nextSchema = strictSchema({ session: idSchema, after: naturalSchema, limit: positiveSchema })
+export const forgetSchema = strictSchema({ through: naturalSchema })
 export const cursorSchema = strictSchema({ consumer: nameSchema, cursor: naturalSchema })
 
 /** One end in the feed of a session. */

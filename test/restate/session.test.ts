@@ -297,6 +297,34 @@ describe('a session on the engine', () => {
     })
   })
 
+  it('forgets what every consumer of the feed has passed, and nothing else (R-13)', async () => {
+    const session = newSession()
+    const ids: string[] = []
+    for (const input of [1, 2, 3]) {
+      const { id, result } = await session.start(echo, input)
+      await result()
+      ids.push(id)
+    }
+    const open = await session.start(held, undefined)
+    await session.advanceCursor('agent', 2)
+    expect(await session.forget(3)).toBe(2)
+    expect(await session.forget(1)).toBe(2)
+    expect((await session.since(0)).entries.map(({ processId }) => processId)).toEqual([ids[2]])
+    expect((await session.follow().next()).value).toMatchObject({ seq: 3 })
+    expect(await Promise.all(ids.map(async (id) => (await session.read(id))?.id))).toEqual([
+      undefined,
+      undefined,
+      ids[2],
+    ])
+    expect(await session.read(open.id)).toMatchObject({ status: 'running' })
+    expect((await session.cancel(open.id)).seq).toBe(4)
+    await session.advanceCursor('agent', 4)
+    expect(await session.forget(4)).toBe(4)
+    const next = session.follow({ signal: AbortSignal.timeout(10_000) }).next()
+    await session.start(echo, 4)
+    expect((await next).value).toMatchObject({ seq: 5 })
+  })
+
   it('answers for a process by its row: at once when there is none, or it has ended', async () => {
     const session = newSession()
     await expect(session.output('nobody')).rejects.toMatchObject({ code: 'process.unknown' })
