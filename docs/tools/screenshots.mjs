@@ -50,10 +50,8 @@ const executablePath = process.env['STATEWARD_CHROMIUM'] ?? '/usr/bin/chromium'
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
 const url = runtime.inspectorUrl
 const screens = [
-  ['inspector-overview', '#/overview', 'light'],
   ['inspector-work', '#/list', 'dark'],
   ['inspector-chart', '#/machine/operation', 'light', 560],
-  ['inspector-waits', '#/waits', 'light'],
 ]
 for (const [name, address, colorScheme, height = 620] of screens) {
   const page = await browser.newPage({ viewport: { width: 1100, height }, colorScheme })

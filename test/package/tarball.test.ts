@@ -42,7 +42,14 @@ describe('the package', () => {
       const text = await readFile(join(root, path), 'utf8')
       for (const [, host = ''] of text.matchAll(/https?:\/\/([^/\s)"'`:]+)/g)) hosts.add(host)
     }
-    const known = new Set(['127.0.0.1', 'fast-check.dev', 'semver.org', 'standardschema.dev', 'stately.ai'])
+    const known = new Set([
+      '127.0.0.1',
+      'fast-check.dev',
+      'restate.dev',
+      'semver.org',
+      'standardschema.dev',
+      'stately.ai',
+    ])
     expect(hosts).toContain('stately.ai')
     expect([...hosts].filter((host) => !known.has(host) && !/(^|\.)example(\.(com|org))?$/.test(host))).toEqual([])
   })

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { systemClock } from '../../../src/base/clock.js'
 import { StatewardError } from '../../../src/base/errors.js'
+import { isPidInUse, readProcessStatus } from '../../../src/base/process-status.js'
 import { acquireDirectoryLock, type DirectoryLock } from '../../../src/journal/directory-lock.js'
 import { flock } from '../../../src/journal/kernel-lock.js'
 import { nodeFileSystem } from '../../../src/journal/node-file-system.js'
@@ -34,13 +35,9 @@ async function acquire(): Promise<DirectoryLock> {
   }
 }
 
+/** One that was killed and only waits to be collected by its parent holds nothing any more. */
 function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+  return isPidInUse(pid) && readProcessStatus(pid)?.hasEnded !== true
 }
 
 function enter(): void {
