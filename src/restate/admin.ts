@@ -1,8 +1,11 @@
 import * as v from 'valibot'
+import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
+import { strictSchema } from '../base/options.js'
 import type { ProcessId } from '../processes/index.js'
 import { RestateError } from './errors.js'
 import { processService } from './session.js'
+import { addressSchema } from './wire.js'
 
 /** A process that goes on no more by itself. */
 export interface RestateFault {
@@ -18,6 +21,8 @@ const rowsSchema = v.object({
     v.object({ id: v.string(), target_service_key: v.string(), last_failure: v.optional(v.nullable(v.string())) }),
   ),
 })
+
+const registerSchema = strictSchema({ admin: addressSchema, uri: addressSchema })
 
 const eventsSchema = v.object({ rows: v.array(v.object({ event_json: v.string() })) })
 
@@ -47,7 +52,7 @@ export class RestateAdmin {
 
   async #faults(condition: string, signal?: AbortSignal): Promise<readonly RestateFault[]> {
     const query = `select id, target_service_key, last_failure from sys_invocation where target_service_name = '${processService}' and status = 'paused'${condition}`
-    const { rows } = v.parse(rowsSchema, await this.#post('query', { query }, signal))
+    const { rows } = await this.#query(query, rowsSchema, signal)
     return Promise.all(
       rows.map(async ({ id, target_service_key, last_failure }) => ({
         processId: target_service_key,
@@ -60,12 +65,26 @@ export class RestateAdmin {
   /** What the engine has noted last of an invocation that it no longer tries. */
   async #lastEvent(invocationId: string, signal?: AbortSignal): Promise<string | undefined> {
     const query = `select event_json from sys_journal_events where id = '${invocationId}' order by appended_at desc limit 1`
-    const { rows } = v.parse(eventsSchema, await this.#post('query', { query }, signal))
+    const { rows } = await this.#query(query, eventsSchema, signal)
     return rows[0]?.event_json
   }
 
-  async #post(path: string, body: unknown, signal?: AbortSignal): Promise<unknown> {
+  async #query<Answered>(
+    query: string,
+    schema: v.GenericSchema<unknown, Answered>,
+    signal?: AbortSignal,
+  ): Promise<Answered> {
+    const text = await this.#post('query', { query }, signal)
+    try {
+      return v.parse(schema, JSON.parse(text))
+    } catch (cause) {
+      throw new RestateError('restate.call_failed', { target: 'query', status: 200, body: text }, { cause })
+    }
+  }
+
+  async #post(path: string, body: unknown, signal?: AbortSignal): Promise<string> {
     let answer: Response
+    let text: string
     try {
       answer = await fetch(`${this.#url}/${path}`, {
         method: 'POST',
@@ -73,20 +92,21 @@ export class RestateAdmin {
         body: JSON.stringify(body),
         ...(signal !== undefined && { signal }),
       })
+      text = await answer.text()
     } catch (thrown) {
       signal?.throwIfAborted()
       throw new RestateError('restate.unreachable', { target: path, reason: messageOf(thrown) }, { cause: thrown })
     }
-    const text = await answer.text()
     if (!answer.ok) throw new RestateError('restate.call_failed', { target: path, status: answer.status, body: text })
-    return text === '' ? undefined : JSON.parse(text)
+    return text
   }
 }
 
 /**
- * Tells a Restate server where the workers are; again after their code has changed. Rejects with `restate.unreachable` and
- * `restate.call_failed`.
+ * Tells a Restate server where the workers are; again after their code has changed. Rejects with `invalid_input` naming the
+ * field, `restate.unreachable` and `restate.call_failed`.
  */
-export function registerRestate({ admin, uri }: { readonly admin: string; readonly uri: string }): Promise<void> {
-  return new RestateAdmin(admin).register(uri)
+export async function registerRestate(options: { readonly admin: string; readonly uri: string }): Promise<void> {
+  const { admin, uri } = decode(registerSchema, options, 'options of registerRestate')
+  await new RestateAdmin(admin).register(uri)
 }

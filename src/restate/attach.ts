@@ -5,11 +5,11 @@ import { StatewardError } from '../base/errors.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
 import { ProcessError, type AwaitOutput, type ProcessId } from '../processes/index.js'
 import { outputSchema } from '../processes/output.js'
-import { takeId } from '../processes/scalars.js'
 import type { ProcessAttach } from '../processes/work-driver.js'
 import { RestateError } from './errors.js'
 import { failedAnswer, reasonOf, wasHeld, type RestateIngress } from './ingress.js'
 import { processService } from './session.js'
+import { takePathId } from './wire.js'
 import type { RestateAdmin } from './admin.js'
 
 /** Limits of one wait. */
@@ -80,7 +80,7 @@ export class RestateAttach implements ProcessAttach {
     processId: ProcessId,
     { signal, timeoutMs, isStarted = false }: AttachBounds = {},
   ): Promise<AwaitOutput> {
-    const id = takeId(processId)
+    const id = takePathId(processId)
     signal?.throwIfAborted()
     const { clock } = this.#options
     const waiter = createDeferred<AwaitOutput>()

@@ -1,24 +1,33 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { systemClock, type Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import { StatewardError } from '../base/errors.js'
-import { durationSchema, optionsSchema, textSchema } from '../base/options.js'
-import type { AwaitOutput, LeaseOwner, ProcessDefinition, ProcessId } from '../processes/index.js'
+import { durationSchema, optionsSchema } from '../base/options.js'
+import {
+  ProcessError,
+  type AwaitOutput,
+  type LeaseOwner,
+  type ProcessDefinition,
+  type ProcessId,
+} from '../processes/index.js'
 import { failedOf } from '../processes/process-failed.js'
-import { takeId } from '../processes/scalars.js'
+import { checkSize } from '../processes/scalars.js'
 import { checkValue, decodeValue, encodeValue } from '../work/values.js'
 import { RestateAdmin, type RestateFault } from './admin.js'
 import { pause, RestateAttach, type AttachBounds } from './attach.js'
 import { feedService } from './feed.js'
-import { RestateIngress, wasHeld } from './ingress.js'
+import { RestateIngress, wasHeld, type IngressCall } from './ingress.js'
 import { sessionService, statusOf, type SessionRow } from './session.js'
 import { startRequestOf } from './start.js'
 import {
+  addressSchema,
   claimedSchema,
   cursorsSchema,
   pageSchema,
   settledSchema,
+  settleSchema,
+  takePathId,
   type Claim,
   type FeedPage,
   type SessionEnd,
@@ -43,8 +52,8 @@ export interface ConnectRestateOptions {
 }
 
 const connectSchema = optionsSchema<ConnectRestateOptions>({
-  ingress: textSchema(),
-  admin: v.optional(textSchema()),
+  ingress: addressSchema,
+  admin: v.optional(addressSchema),
   attachCeilingMs: v.optional(durationSchema),
   outageMs: v.optional(durationSchema),
   startGraceMs: v.optional(durationSchema),
@@ -95,7 +104,7 @@ export class RestateSession {
   readonly #connection: Connection
 
   constructor(id: string, connection: Connection) {
-    this.id = takeId(id)
+    this.id = takePathId(id, 'id of a session')
     this.#connection = connection
   }
 
@@ -108,7 +117,7 @@ export class RestateSession {
     input: Input,
     { id = randomUUID() }: { readonly id?: ProcessId } = {},
   ): Promise<RestateHandle<Output>> {
-    const taken = takeId(id)
+    const taken = takePathId(id)
     const subject = `input of ${definition.kind}`
     if (definition.input !== undefined) await checkValue(definition.input, input, subject)
     const request = startRequestOf(definition, taken, encodeValue(input, subject))
@@ -135,8 +144,8 @@ export class RestateSession {
 
   /** What is known of a process; `undefined` when the session has none of this id. */
   async read(id: ProcessId): Promise<RestateProcess | undefined> {
-    const row = (await this.#call('read', id, nothing)) as SessionRow | null
-    if (row === null) return undefined
+    const row = await this.#row(id)
+    if (row === undefined) return undefined
     const { kind, fencingToken, progressCount, progress, end } = row
     return {
       id: row.id,
@@ -149,9 +158,22 @@ export class RestateSession {
     }
   }
 
-  /** Gives a process to somebody who does its work outside; of a lower token nothing more is taken. */
+  /**
+   * What a process of the session has come to, or comes to: of one that has ended for as long as its row is there, whoever has
+   * started it. Rejects like a wait does, and with `process.unknown` at once when the session has none of this id.
+   */
+  async output(id: ProcessId, bounds: AttachBounds = {}): Promise<AwaitOutput> {
+    const row = await this.#row(id, bounds.signal)
+    if (row === undefined) throw new ProcessError('process.unknown', { processId: id })
+    return row.end?.output ?? this.#connection.attach.awaitTerminal(id, { ...bounds, isStarted: true })
+  }
+
+  /**
+   * Gives a process to somebody who does its work outside; of a lower token nothing more is taken, the end of its run
+   * included, which then waits for who has claimed it.
+   */
   claim(id: ProcessId, owner: LeaseOwner, step: string): Promise<Claim> {
-    return this.#call('claim', { id, owner, step }, claimedSchema)
+    return this.#call('claim', { id, owner, step, isOutside: true }, claimedSchema)
   }
 
   /** Reports progress under the fencing token of a claim. Rejects with `process.lease_superseded` for a late one. */
@@ -159,8 +181,13 @@ export class RestateSession {
     await this.#call('progress', { id, fencingToken, ...(message !== undefined && { message }) }, nothing)
   }
 
-  /** Ends a process; one that has ended stays as it is, and says so. Rejects with `process.lease_superseded`. */
-  settle(request: SettleRequest): Promise<Settled> {
+  /**
+   * Ends a process, and its code is told to stop; one that has ended stays as it is, and says so. Rejects with
+   * `process.lease_superseded`.
+   */
+  async settle(request: SettleRequest): Promise<Settled> {
+    const { output } = decode(settleSchema, request, 'end')
+    if (output.type === 'success') checkSize(output.value, 'end', 'output.value')
     return this.#call('settle', request, settledSchema)
   }
 
@@ -169,11 +196,19 @@ export class RestateSession {
     return this.#call('cancel', { id, ...(message !== undefined && { message }) }, settledSchema)
   }
 
-  /** Sends a signal to a process, once under the same `key`, which waits for it now or later. */
+  /**
+   * Sends a signal to a process, which waits for it now or later; again under the same `key`, for the same process and name, it
+   * is the same signal for as long as the engine remembers keys: a day.
+   */
   async signal(id: ProcessId, name: string, payload?: unknown, key: string = randomUUID()): Promise<void> {
     const encoded = encodeValue(payload, `signal ${name}`)
+    if (encoded !== undefined) checkSize(encoded, `signal ${name}`, 'payload')
     const request = { id, name, ...(encoded !== undefined && { payload: encoded }) }
-    await this.#call('signal', request, nothing, { idempotencyKey: key })
+    // The engine knows keys of the session, and takes only what fits in a header.
+    const idempotencyKey = createHash('sha256')
+      .update(JSON.stringify([id, name, key]))
+      .digest('hex')
+    await this.#call('signal', request, nothing, { idempotencyKey })
   }
 
   /** The ends behind a place in the feed, at most `limit` of them, 100 unless told. */
@@ -215,6 +250,14 @@ export class RestateSession {
     }
   }
 
+  /**
+   * Forgets ends up to a place of the feed, and their processes with them; at most 1000 at a time, and none that a consumer with
+   * a cursor has not passed. Resolves with the place up to which all is forgotten. The ids must not be used again.
+   */
+  forget(through: number): Promise<number> {
+    return this.#call('forget', { through }, v.number())
+  }
+
   /** Where each consumer of the feed stands. */
   cursors(): Promise<Readonly<Record<string, number>>> {
     return this.#call('cursors', undefined, cursorsSchema)
@@ -225,11 +268,16 @@ export class RestateSession {
     return this.#call('advanceCursor', { consumer, cursor }, v.number())
   }
 
+  async #row(id: ProcessId, signal?: AbortSignal): Promise<SessionRow | undefined> {
+    const row = await this.#call('read', id, nothing, { ...(signal !== undefined && { signal }) })
+    return (row ?? undefined) as SessionRow | undefined
+  }
+
   #call<Answered>(
     handler: string,
     request: unknown,
     schema: v.GenericSchema<unknown, Answered>,
-    options?: { readonly idempotencyKey: string },
+    options?: IngressCall,
   ): Promise<Answered> {
     return this.#connection.ingress.call([sessionService, this.id, handler], request, schema, options)
   }

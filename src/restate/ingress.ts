@@ -56,7 +56,7 @@ export class RestateIngress {
       })
     } catch (thrown) {
       signal?.throwIfAborted()
-      const failed = failedAnswer(thrown)
+      const failed = failedAnswer(thrown) ?? unreadable(thrown)
       if (failed === undefined)
         throw new RestateError('restate.unreachable', { target, reason: reasonOf(thrown) }, { cause: thrown })
       throw refusalIn(bodyText(failed.body)) ?? new RestateError('restate.call_failed', { target, ...failed })
@@ -78,6 +78,11 @@ export class RestateIngress {
 export function failedAnswer(thrown: unknown): FailedAnswer | undefined {
   const { status, responseText } = thrown as { readonly status?: unknown; readonly responseText?: unknown }
   return typeof status === 'number' ? { status, body: typeof responseText === 'string' ? responseText : '' } : undefined
+}
+
+/** An answer that succeeded and is not JSON; `undefined` when it was something else that went wrong. */
+function unreadable(thrown: unknown): FailedAnswer | undefined {
+  return thrown instanceof SyntaxError ? { status: 200, body: thrown.message } : undefined
 }
 
 /** Why there was no answer: what the system says, behind what the client says. */

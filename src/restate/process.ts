@@ -1,13 +1,14 @@
 import * as restate from '@restatedev/restate-sdk'
 import { errorDetailsOf } from '../base/error-details.js'
-import { InvalidInputError } from '../base/errors.js'
+import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
 import { ProcessError, type AwaitOutput, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
+import { checkSize } from '../processes/scalars.js'
 import { checkValue, decodeValue, encodeValue } from '../work/values.js'
 import type { RetryPolicy } from './retry.js'
 import { RestateScope, type ClaimStep } from './scope.js'
 import { processService, sessionService, type SessionObject } from './session.js'
-import { door, runSchema, type RunRequest } from './wire.js'
+import { door, refusalIn, runSchema, type RunRequest, type SettleRequest } from './wire.js'
 
 /** What the workflow of a worker is built on. */
 export interface ProcessWorkflowOptions {
@@ -39,14 +40,7 @@ export function processWorkflow(options: ProcessWorkflowOptions) {
           if (definition?.envRef !== request.envRef)
             throw new Error(`no process ${request.kind} of this version is defined here`)
           const { output, fencingToken } = await runOf(ctx, request, definition, options)
-          const end = { id: request.id, output, ...(fencingToken > 0 && { fencingToken }) }
-          try {
-            return (await ctx.objectClient(session, request.session).settle(end)).output
-          } catch (thrown) {
-            if (!(thrown instanceof restate.CancelledError)) throw thrown
-            // Its end was on the way, and so was another one: the first of them stands.
-            return (await ctx.objectClient(session, request.session).settle(end)).output
-          }
+          return endOf(ctx, request.session, { id: request.id, output, ...(fencingToken > 0 && { fencingToken }) })
         },
       ),
     },
@@ -60,6 +54,25 @@ export function processWorkflow(options: ProcessWorkflowOptions) {
       abortTimeout: 24 * 3_600_000,
     },
   })
+}
+
+/** Writes the end of a run, and hears the one that stands. */
+async function endOf(ctx: restate.WorkflowContext, key: string, end: SettleRequest): Promise<AwaitOutput> {
+  for (;;) {
+    try {
+      return (await ctx.objectClient(session, key).end(end)).output
+    } catch (thrown) {
+      // Cancelled: its end was on the way, and so was another one. The first of them stands.
+      if (thrown instanceof restate.CancelledError) continue
+      if (!StatewardError.is(refusalIn(messageOf(thrown)), 'process.lease_superseded')) throw thrown
+    }
+    try {
+      // Somebody outside has claimed it: whoever ends it cancels this run.
+      await ctx.awakeable().promise
+    } catch (thrown) {
+      if (!(thrown instanceof restate.CancelledError)) throw thrown
+    }
+  }
 }
 
 interface Ran {
@@ -113,7 +126,9 @@ async function ended(
 async function outputOf({ kind, output }: ProcessDefinition, returned: unknown): Promise<AwaitOutput> {
   try {
     if (output !== undefined) await checkValue(output, returned, `output of ${kind}`)
-    return { type: 'success', value: encodeValue(returned, `output of ${kind}`) ?? null }
+    const value = encodeValue(returned, `output of ${kind}`) ?? null
+    checkSize(value, `output of ${kind}`, 'value')
+    return { type: 'success', value }
   } catch (refusal) {
     if (refusal instanceof InvalidInputError) return { ...failureOf(refusal), code: 'process_output_refused' }
     throw refusal

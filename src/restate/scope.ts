@@ -14,6 +14,7 @@ import {
 } from '../processes/index.js'
 import { childIdOf } from '../processes/run-log.js'
 import { ownOf } from '../processes/run-scope.js'
+import { checkSize } from '../processes/scalars.js'
 import {
   DurableContext,
   type Callable,
@@ -278,6 +279,7 @@ export class RestateScope implements ProcessRunContext, DurableLog {
     const ordinal = this.#emitted
     await checkValue(schema, payload, `event ${eventType}`)
     const encoded = encodeValue(payload, `event ${eventType}`) ?? null
+    checkSize(encoded, `event ${eventType}`, 'payload')
     try {
       return await ctx
         .objectClient(session, request.session)

@@ -16,7 +16,7 @@ import { providePromiseResolvers } from './polyfill.js'
 import { processWorkflow } from './process.js'
 import { takeoverPolicy } from './retry.js'
 import { sessionObject, sessionService } from './session.js'
-import { claimedSchema } from './wire.js'
+import { addressSchema, claimedSchema } from './wire.js'
 
 /** How a worker serves processes. */
 export interface ServeRestateOptions {
@@ -42,7 +42,7 @@ const serveSchema = optionsSchema<ServeRestateOptions>({
   definitions: v.array(
     v.custom<ProcessDefinition>(isProcessDefinition, ({ input }) => `not a definition: ${textOf(input)}`),
   ),
-  ingress: textSchema(),
+  ingress: addressSchema,
   port: v.optional(wholeNumberSchema(0)),
   host: v.optional(textSchema()),
   owner: v.optional(textSchema()),

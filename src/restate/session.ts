@@ -18,6 +18,7 @@ import {
   claimSchema,
   cursorSchema,
   door,
+  forgetSchema,
   idSchema,
   progressSchema,
   settleSchema,
@@ -27,6 +28,7 @@ import {
   waitingSchema,
   type Answer,
   type Claim,
+  type ClaimRequest,
   type FeedPage,
   type RunRequest,
   type SessionEnd,
@@ -44,6 +46,8 @@ export interface SessionRow {
   readonly invocationId: string
   readonly fencingToken: number
   readonly owner?: LeaseOwner
+  /** True when its token was claimed by somebody who is not a run of it. */
+  readonly isOutside?: true
   readonly progressCount: number
   readonly progress?: string
   /** Events that it has emitted. */
@@ -96,17 +100,23 @@ export function sessionObject(retryPolicy: RetryPolicy) {
         write(ctx, { ...row, place, progressCount, ...(message !== undefined && { progress: message }) })
         return { progressCount }
       }),
+      /** Ends a process from outside of its run, which is told. */
       settle: door(settleSchema, 'end', async (ctx: Context, { id, output, fencingToken }) => {
         const row = await known(ctx, id)
         if (row.end === undefined && fencingToken !== undefined) checkFence(row, fencingToken)
+        return settleAndTell(ctx, row, output)
+      }),
+      /**
+       * What its own run has come to. The engine lets one attempt say so, and a claim of another attempt that comes late takes
+       * nothing from it; that of somebody outside does.
+       */
+      end: door(settleSchema, 'end', async (ctx: Context, { id, output, fencingToken }) => {
+        const row = await known(ctx, id)
+        if (row.end === undefined && row.isOutside && fencingToken !== undefined) checkFence(row, fencingToken)
         return settle(ctx, row, output)
       }),
-      /** Ends a process before its code has: the end is durable first, then its run is told. */
       cancel: door(cancelSchema, 'cancel', async (ctx: Context, { id, message = 'cancelled' }) => {
-        const row = await known(ctx, id)
-        const settled = await settle(ctx, row, { type: 'cancelled', message })
-        if (settled.isFirst) ctx.cancel(restate.InvocationIdParser.fromString(row.invocationId))
-        return settled
+        return settleAndTell(ctx, await known(ctx, id), { type: 'cancelled', message })
       }),
       append: door(appendSchema, 'event', append),
       /** The next signal of a name, now or later; the nth who asks is given the nth that came (R-12). */
@@ -146,16 +156,20 @@ export function sessionObject(retryPolicy: RetryPolicy) {
         }
       }),
       /** Registers before it reads: one call at a time, so nothing slips in between (R-2). */
-      waiting: door(waitingSchema, 'wait', async (ctx: Context, { awakeable, after }) => {
+      waiting: door(waitingSchema, 'wait', async (ctx: Context, { awakeable, after: place }) => {
         const seq = (await ctx.get<number>('seq')) ?? 0
+        // What is forgotten is nothing to wake for.
+        const after = Math.max(place, (await ctx.get<number>('floor')) ?? 0)
         if (seq > after) ctx.resolveAwakeable(awakeable, seq)
         else ctx.set('waiters', [...((await ctx.get<Waiter[]>('waiters')) ?? []), { awakeable, after }])
       }),
+      forget: door(forgetSchema, 'forget', forget),
       advanceCursor: door(cursorSchema, 'cursor', async (ctx: Context, { consumer, cursor }) => {
         const cursors = (await ctx.get<Record<string, number>>('cursors')) ?? {}
         const seq = (await ctx.get<number>('seq')) ?? 0
         // Never backwards, and never beyond what there is.
-        const advanced = Math.max(cursors[consumer] ?? 0, Math.min(cursor, seq))
+        const stood = Object.hasOwn(cursors, consumer) ? cursors[consumer] : undefined
+        const advanced = Math.max(stood ?? 0, Math.min(cursor, seq))
         ctx.set('cursors', { ...cursors, [consumer]: advanced })
         return advanced
       }),
@@ -166,7 +180,12 @@ export function sessionObject(retryPolicy: RetryPolicy) {
         door(sinceSchema, 'page', async (ctx: SharedContext, { after, limit }): Promise<FeedPage> => {
           const watermark = (await ctx.get<number>('seq')) ?? 0
           const entries: SessionEnd[] = []
-          for (let seq = after + 1; seq <= Math.min(watermark, after + limit); seq += 1)
+          const floor = (await ctx.get<number>('floor')) ?? 0
+          for (
+            let seq = Math.max(after, floor) + 1;
+            seq <= Math.min(watermark, Math.max(after, floor) + limit);
+            seq += 1
+          )
             entries.push((await ctx.get<SessionEnd>(`feed/${seq}`)) as SessionEnd)
           return { watermark, entries }
         }),
@@ -223,14 +242,11 @@ async function start(ctx: Context, { notify, ...request }: StartRequest): Promis
 }
 
 /** A token that only grows, one for each attempt that comes to do something; what may not start again is refused (R-4). */
-async function claim(
-  ctx: Context,
-  { id, owner, step }: { id: ProcessId; owner: LeaseOwner; step: string },
-): Promise<Claim> {
+async function claim(ctx: Context, { id, owner, step, isOutside }: ClaimRequest): Promise<Claim> {
   const row = await known(ctx, id)
   const { place } = row
   const { disposition, start: started } = place.context
-  const begunKey = `begun/${id}/${step}`
+  const begunKey = keyOf('begun', id, step)
   if (disposition === 'owner_bound' && started !== undefined) {
     // Its owner goes on to its next step; nobody, itself included, begins one twice.
     const isOwner = row.owner !== undefined && isSame(row.owner, owner)
@@ -242,7 +258,8 @@ async function claim(
   const fencingToken = row.fencingToken + 1
   const moved = move(row, { type: 'start', fencingToken })
   if (disposition === 'owner_bound') ctx.set(begunKey, true)
-  write(ctx, { ...row, place: moved, fencingToken, owner })
+  const { isOutside: _, ...held } = row
+  write(ctx, { ...held, place: moved, fencingToken, owner, ...(isOutside && { isOutside }) })
   return { fencingToken, attempt: moved.context.start?.attempt ?? 1 }
 }
 
@@ -252,7 +269,8 @@ async function append(
 ): Promise<ProcessEvent> {
   const row = await known(ctx, id)
   const key = ordinalKey(id, ordinal)
-  const there = await ctx.get<ProcessEvent>(`event/${id}/${ordinal}`)
+  const eventKey = keyOf('event', id, ordinal)
+  const there = await ctx.get<ProcessEvent>(eventKey)
   if (there !== null) {
     if (there.eventType === eventType && canonicalText(there.payload) === canonicalText(payload)) return there
     throw new ProcessError('process.replay_conflict', { processId: id, key })
@@ -260,7 +278,7 @@ async function append(
   const place = move(row, { type: 'append' })
   const sequence = row.eventCount + 1
   const event = eventOf(id, { sequence, eventType, payload, replayKey: key, occurredAtMs: await ctx.date.now() })
-  ctx.set(`event/${id}/${ordinal}`, event)
+  ctx.set(eventKey, event)
   write(ctx, { ...row, place, eventCount: sequence })
   return event
 }
@@ -278,11 +296,46 @@ async function settle(ctx: Context, row: SessionRow, output: AwaitOutput): Promi
   write(ctx, { ...row, place, end: { seq, output } })
   ctx.set('seq', seq)
   ctx.set(`feed/${seq}`, entry)
-  for (const { awakeable } of waiters) ctx.resolveAwakeable(awakeable, seq)
+  // Who knows of more than there is goes on waiting: it would be told nothing new.
+  const early = waiters.filter(({ after }) => after >= seq)
+  for (const { awakeable, after } of waiters) if (after < seq) ctx.resolveAwakeable(awakeable, seq)
   for (const awakeable of watchers) ctx.resolveAwakeable(awakeable, output)
-  if (waiters.length > 0) ctx.clear('waiters')
+  if (early.length > 0) ctx.set('waiters', early)
+  else if (waiters.length > 0) ctx.clear('waiters')
   if (watchers.length > 0) ctx.clear(watchersKey(id))
   return { seq, output, isFirst: true }
+}
+
+/** Ends a process before its code has: the end is durable first, then its run is told. */
+async function settleAndTell(ctx: Context, row: SessionRow, output: AwaitOutput): Promise<Settled> {
+  const settled = await settle(ctx, row, output)
+  if (settled.isFirst) ctx.cancel(restate.InvocationIdParser.fromString(row.invocationId))
+  return settled
+}
+
+/** How many ends are forgotten at a time: whoever else calls the session waits meanwhile. */
+const forgottenAtOnce = 1000
+
+/** Drops the oldest ends and their processes, but none that a consumer of the feed has not passed yet (R-13). */
+async function forget(ctx: Context, { through }: { readonly through: number }): Promise<number> {
+  const floor = (await ctx.get<number>('floor')) ?? 0
+  const seq = (await ctx.get<number>('seq')) ?? 0
+  const cursors = (await ctx.get<Record<string, number>>('cursors')) ?? {}
+  const last = Math.min(through, seq, floor + forgottenAtOnce, ...Object.values(cursors))
+  if (last <= floor) return floor
+  const forgotten = new Set<string>()
+  for (let place = floor + 1; place <= last; place += 1) {
+    const { processId } = (await ctx.get<SessionEnd>(`feed/${place}`)) as SessionEnd
+    forgotten.add(encodeURIComponent(processId))
+    ctx.clear(`feed/${place}`)
+    ctx.clear(rowKey(processId))
+  }
+  for (const key of await ctx.stateKeys()) {
+    const [what = '', id = ''] = key.split('/')
+    if (belongings.has(what) && forgotten.has(id)) ctx.clear(key)
+  }
+  ctx.set('floor', last)
+  return last
 }
 
 /** Where the chart leads; raises what the chart refuses by the code that it has in every store. */
@@ -330,6 +383,12 @@ async function inboxOf(ctx: Context, key: string): Promise<Inbox> {
   return (await ctx.get<Inbox>(key)) ?? { count: 0, taken: 0, waiting: [] }
 }
 
+/** What a process leaves besides its row. */
+const belongings: ReadonlySet<string> = new Set(['begun', 'event', 'signal'])
+
+/** No id holds a slash here, so that no two things have one key. */
+const keyOf = (what: string, id: ProcessId, part: string | number): string =>
+  `${what}/${encodeURIComponent(id)}/${part}`
 const rowKey = (id: ProcessId): string => `process/${id}`
 const watchersKey = (id: ProcessId): string => `watchers/${id}`
-const inboxKey = (id: ProcessId, name: string): string => `signal/${id}/${name}`
+const inboxKey = (id: ProcessId, name: string): string => keyOf('signal', id, encodeURIComponent(name))

@@ -1,14 +1,16 @@
 import type { JsonValue } from '../base/json.js'
 import type { ProcessDefinition, ProcessId } from '../processes/index.js'
+import { checkSize } from '../processes/scalars.js'
 import type { StartRequest } from './wire.js'
 
-/** What a process of a definition is started with; `input` is encoded. */
+/** What a process of a definition is started with; `input` is encoded. Raises `invalid_input` for one that is too large. */
 export function startRequestOf(
   { kind, envRef, options }: ProcessDefinition,
   id: ProcessId,
   input: JsonValue | undefined,
 ): StartRequest {
   const { disposition, maxAttempts } = options
+  if (input !== undefined) checkSize(input, `input of ${kind}`, 'input')
   return {
     id,
     kind,

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import { InvalidInputError, StatewardError, type InvalidInput } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
-import { recordSchema, strictSchema } from '../base/options.js'
+import { strictSchema, textOf } from '../base/options.js'
 import {
   ProcessError,
   type AwaitOutput,
@@ -20,6 +20,7 @@ import {
   naturalSchema,
   nameSchema,
   positiveSchema,
+  takeId,
   textSchema,
 } from '../processes/scalars.js'
 
@@ -67,11 +68,14 @@ export interface ClaimRequest {
   readonly owner: LeaseOwner
   /** The step that is about to be done: of what is bound to its owner, each is begun once. */
   readonly step: string
+  /** Asked by somebody who is not a run of the process. */
+  readonly isOutside?: true
 }
 export const claimSchema: v.GenericSchema<unknown, ClaimRequest> = strictSchema({
   id: idSchema,
   owner: ownerSchema,
   step: keySchema,
+  isOutside: v.exactOptional(v.literal(true)),
 })
 
 /** The right of one attempt to write. */
@@ -125,6 +129,7 @@ export const signalSchema = strictSchema({ id: idSchema, name: nameSchema, paylo
 export const waitingSchema = strictSchema({ awakeable: keySchema, after: naturalSchema })
 export const sinceSchema = strictSchema({ after: naturalSchema, limit: v.pipe(positiveSchema, v.maxValue(1000)) })
 export const nextSchema = strictSchema({ session: idSchema, after: naturalSchema, limit: positiveSchema })
+export const forgetSchema = strictSchema({ through: naturalSchema })
 export const cursorSchema = strictSchema({ consumer: nameSchema, cursor: naturalSchema })
 
 /** One end in the feed of a session. */
@@ -156,12 +161,30 @@ export const pageSchema: v.GenericSchema<unknown, FeedPage> = v.object({
   ),
   watermark: naturalSchema,
 })
-export const cursorsSchema: v.GenericSchema<unknown, Readonly<Record<string, number>>> = recordSchema(naturalSchema)
+/** Not a record of the library, which drops names that every object has. */
+export const cursorsSchema = v.custom<Readonly<Record<string, number>>>(
+  (input) =>
+    typeof input === 'object' && input !== null && Object.values(input).every((one) => v.is(naturalSchema, one)),
+  ({ input }) => `not places by consumer: ${textOf(input)}`,
+)
 
 /** What a waiting question is answered with; the value is a field, so that nothing at all can be said, too. */
 export interface Answer {
   readonly value?: JsonValue
 }
+
+/** Takes an id that has a path of its own on the engine: "." and ".." mean other paths in every URL. Raises `invalid_input`. */
+export function takePathId(input: unknown, subject = 'process id'): string {
+  const id = takeId(input, subject)
+  if (id !== '.' && id !== '..') return id
+  throw new InvalidInputError({ subject, field: '$', reason: `an id that is no place in a URL: "${id}"` })
+}
+
+/** Accepts an address that can be called. */
+export const addressSchema = v.custom<string>(
+  (input) => typeof input === 'string' && /^https?:/i.test(input) && URL.canParse(input),
+  ({ input }) => `not an address of http or https: ${textOf(input)}`,
+)
 
 const mark = 'stateward '
 

@@ -4,11 +4,17 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createDeferred } from '../../src/base/promises.js'
 import { createRuntime, defineProcess } from '../../src/index.js'
-import { connectRestate, type ConnectRestateOptions, type RestateConnection } from '../../src/restate/index.js'
+import {
+  connectRestate,
+  registerRestate,
+  type ConnectRestateOptions,
+  type RestateConnection,
+} from '../../src/restate/index.js'
 
 type Answer = (response: ServerResponse) => void
 
 interface Engine {
+  readonly url: string
   readonly restate: RestateConnection
   /** The paths that were asked for. */
   readonly calls: string[]
@@ -31,6 +37,7 @@ async function openEngine(answers: readonly Answer[], options: Partial<ConnectRe
   })
   const ingress = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
+    url: ingress,
     restate: connectRestate({ ingress, ...options }),
     calls,
     called: async (count) => {
@@ -148,5 +155,32 @@ describe('the wait of the engine (W13)', () => {
     const { id } = await runtime.processes.start(slow, undefined)
     expect(await driver.awaitTerminal(id)).toEqual(success)
     expect(calls).toHaveLength(1)
+  })
+})
+
+describe('a connection', () => {
+  it('is refused for what is no address', async () => {
+    for (const ingress of ['nonsense', 'ftp://127.0.0.1'])
+      expect(() => connectRestate({ ingress })).toThrow('not an address of http or https')
+    await expect(registerRestate({ admin: 'nonsense', uri: 'http://127.0.0.1' })).rejects.toMatchObject({
+      code: 'invalid_input',
+      data: { field: 'admin' },
+    })
+  })
+
+  it('tells an answer that cannot be read from an engine that is away', async () => {
+    const { restate } = await openEngine([saying(200, '{"entries":')])
+    await expect(restate.session('s').since(0)).rejects.toMatchObject({
+      code: 'restate.call_failed',
+      data: { status: 200 },
+    })
+  })
+
+  it.each(['', '{"rows":', '{"rows":7}'])('says so when the administration answers with %j', async (body) => {
+    const { url } = await openEngine([saying(200, body)])
+    await expect(connectRestate({ ingress: url, admin: url }).faults()).rejects.toMatchObject({
+      code: 'restate.call_failed',
+      data: { target: 'query', status: 200, body },
+    })
   })
 })

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDeferred } from '../../src/base/promises.js'
 import { defineProcess } from '../../src/processes/public.js'
 import { connectRestate, registerRestate, serveRestate, type RestateConnection } from '../../src/restate/index.js'
+import { RestateIngress } from '../../src/restate/ingress.js'
 import { Resources } from './support/resources.js'
 import { startRestateServer } from './support/server.js'
 
@@ -35,10 +37,33 @@ const failing = defineProcess('failing', { disposition: 'rerunnable' }, (_: unkn
   }),
 )
 
+/** A process whose step goes on when it is told to. */
+const gated = (kind: string) => {
+  const begun = createDeferred<void>()
+  const release = createDeferred<void>()
+  const definition = defineProcess(kind, { disposition: 'rerunnable' }, (_: unknown, { step }) =>
+    step('work', async () => {
+      begun.resolve()
+      await release.promise
+      return 'by its run'
+    }),
+  )
+  return { definition, begun, release }
+}
+const claimed = gated('claimed')
+const late = gated('late')
+const asking = defineProcess(
+  'asking',
+  { disposition: 'rerunnable', signals: { '1': v.unknown() } },
+  (_: unknown, { waitFor }) => waitFor('1'),
+)
+const large = defineProcess('large', { disposition: 'rerunnable' }, () => 'x'.repeat(2 ** 20))
+
 beforeAll(async () => {
   const server = resources.use(await startRestateServer())
   ingress = server.ingress
-  const worker = resources.use(await serveRestate({ definitions: [echo, held, bound, failing], ingress }))
+  const definitions = [echo, held, bound, failing, claimed.definition, late.definition, asking, large]
+  const worker = resources.use(await serveRestate({ definitions, ingress }))
   await registerRestate({ admin: server.admin, uri: worker.uri })
   restate = connectRestate({ ingress, admin: server.admin })
 })
@@ -174,5 +199,137 @@ describe('a session on the engine', () => {
     const late = session.follow({ after: 11, signal: AbortSignal.timeout(10_000) })
     expect((await late.next()).value).toMatchObject({ seq: 12 })
     await late.return()
+  })
+
+  it('lets one that follows from beyond the end of the feed wait until the feed is there (R-2)', async () => {
+    const session = newSession()
+    const next = session.follow({ after: 1, signal: AbortSignal.timeout(10_000) }).next()
+    await Promise.all([session.start(echo, 1), session.start(echo, 2)])
+    expect((await next).value).toMatchObject({ seq: 2 })
+  })
+
+  it('tells a run of an end from outside, and its wait hears the same (R-8)', async () => {
+    const session = newSession()
+    const { id } = await session.start(held, undefined)
+    const { fencingToken } = await session.claim(id, owner, 'a')
+    const output = { type: 'success', value: 'outside' } as const
+    await session.settle({ id, output, fencingToken })
+    expect(await restate.attach.awaitTerminal(id, { timeoutMs: 10_000 })).toEqual(output)
+  })
+
+  it('lets a run that somebody outside has claimed wait for his end, not end without one (R-4, R-8)', async () => {
+    const session = newSession()
+    const { id, output } = await session.start(claimed.definition, undefined)
+    await claimed.begun.promise
+    const { fencingToken } = await session.claim(id, owner, 'a')
+    claimed.release.resolve()
+    await expect(output({ timeoutMs: 300 })).rejects.toMatchObject({ code: 'process.await_timeout' })
+    const ended = { type: 'success', value: 'outside' } as const
+    expect(await session.settle({ id, output: ended, fencingToken })).toMatchObject({ isFirst: true })
+    expect(await output({ timeoutMs: 10_000 })).toEqual(ended)
+  })
+
+  it('takes nothing from a run whose earlier attempt claims late (R-4)', async () => {
+    const session = newSession()
+    const { id, output } = await session.start(late.definition, undefined)
+    await late.begun.promise
+    // As a worker asks that has not heard yet that its attempt is over.
+    await new RestateIngress({ url: ingress }).call(
+      ['stateward_session', session.id, 'claim'],
+      { id, owner, step: 'work' },
+      v.object({ fencingToken: v.literal(2) }),
+    )
+    late.release.resolve()
+    expect(await output({ timeoutMs: 10_000 })).toEqual({ type: 'success', value: 'by its run' })
+  })
+
+  it('keeps what belongs to one process from another whose id begins alike', async () => {
+    const session = newSession()
+    const id = randomUUID()
+    await session.start(held, undefined, { id })
+    const other = await session.start(asking, undefined, { id: `${id}/x` })
+    await session.signal(id, 'x')
+    await session.signal(`${id}/x`, '1', 'for the other')
+    expect(await other.result({ timeoutMs: 10_000 })).toBe('for the other')
+    await session.cancel(id)
+  })
+
+  it('sends a signal once under a key of any text, which another process may have, too', async () => {
+    const session = newSession()
+    const one = await session.start(asking, 1)
+    const other = await session.start(asking, 2)
+    const key = 'Schlüssel – \ud800'
+    await session.signal(one.id, '1', 'a', key)
+    await session.signal(other.id, '1', 'b', key)
+    expect([await one.result(), await other.result({ timeoutMs: 10_000 })]).toEqual(['a', 'b'])
+  })
+
+  it.each(['constructor', '__proto__'])('has a cursor for a consumer called %s', async (consumer) => {
+    const session = newSession()
+    await (await session.start(echo, 1)).result()
+    expect(await session.advanceCursor(consumer, 1)).toBe(1)
+    expect(Object.entries(await session.cursors())).toEqual([[consumer, 1]])
+  })
+
+  it('takes ids with what means something in a path, but for those that a URL takes for another path', async () => {
+    const id = `${randomUUID()}/?#%2F'..`
+    const handle = await restate.session(id).start(echo, 1, { id })
+    expect(await handle.result()).toBe(1)
+    for (const dots of ['.', '..']) {
+      expect(() => restate.session(dots)).toThrow('no place in a URL')
+      await expect(newSession().start(echo, 1, { id: dots })).rejects.toMatchObject({ code: 'invalid_input' })
+      await expect(restate.attach.awaitTerminal(dots)).rejects.toMatchObject({ code: 'invalid_input' })
+    }
+  })
+
+  it('refuses input, signal and output of more than a mebibyte, as every store does', async () => {
+    const session = newSession()
+    const text = 'x'.repeat(2 ** 20)
+    const refusal = { code: 'invalid_input' }
+    await expect(session.start(echo, text)).rejects.toMatchObject(refusal)
+    const { id } = await session.start(held, undefined)
+    await expect(session.signal(id, 'never', text)).rejects.toMatchObject(refusal)
+    await expect(session.settle({ id, output: { type: 'success', value: text } })).rejects.toMatchObject(refusal)
+    await session.cancel(id)
+    expect(await (await session.start(large, 1)).output()).toMatchObject({
+      type: 'failure',
+      code: 'process_output_refused',
+    })
+  })
+
+  it('forgets what every consumer of the feed has passed, and nothing else (R-13)', async () => {
+    const session = newSession()
+    const ids: string[] = []
+    for (const input of [1, 2, 3]) {
+      const { id, result } = await session.start(echo, input)
+      await result()
+      ids.push(id)
+    }
+    const open = await session.start(held, undefined)
+    await session.advanceCursor('agent', 2)
+    expect(await session.forget(3)).toBe(2)
+    expect(await session.forget(1)).toBe(2)
+    expect((await session.since(0)).entries.map(({ processId }) => processId)).toEqual([ids[2]])
+    expect((await session.follow().next()).value).toMatchObject({ seq: 3 })
+    expect(await Promise.all(ids.map(async (id) => (await session.read(id))?.id))).toEqual([
+      undefined,
+      undefined,
+      ids[2],
+    ])
+    expect(await session.read(open.id)).toMatchObject({ status: 'running' })
+    expect((await session.cancel(open.id)).seq).toBe(4)
+    await session.advanceCursor('agent', 4)
+    expect(await session.forget(4)).toBe(4)
+    const next = session.follow({ signal: AbortSignal.timeout(10_000) }).next()
+    await session.start(echo, 4)
+    expect((await next).value).toMatchObject({ seq: 5 })
+  })
+
+  it('answers for a process by its row: at once when there is none, or it has ended', async () => {
+    const session = newSession()
+    await expect(session.output('nobody')).rejects.toMatchObject({ code: 'process.unknown' })
+    const { id, output } = await session.start(echo, 1)
+    expect(await session.output(id)).toEqual(await output())
+    expect(await session.output(id)).toEqual({ type: 'success', value: 1 })
   })
 })
