@@ -217,7 +217,7 @@ describe('limits', () => {
     expect((await place.until(tooLarge.taskId, 'completed')).result).toMatchObject({ isError: true })
   })
 
-  it('of polling refuse with 429 and the time to wait, after three bursts', async () => {
+  it('of polling refuse with 429 and the time to wait, after three bursts [M-73]', async () => {
     const clock = new SimulatedClock()
     const place = await openPlace({ runtime: { clock }, limits: { minPollMs: 1500 } })
     const { taskId } = await place.begin('external_job')
