@@ -71,7 +71,7 @@ export class HttpNotes {
 
 function spliced(text: string, at: number, length: number, bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
-  const parts = [encoder.encode(text.slice(0, at)), bytes.slice(), encoder.encode(text.slice(at + length))]
+  const parts = [encoder.encode(text.slice(0, at)), bytes, encoder.encode(text.slice(at + length))]
   return new ReadableStream({
     pull(controller) {
       const part = parts.shift()
