@@ -24,8 +24,10 @@ import type { ListedTool } from './sdk/call-tool.js'
 import type { ListenOptions } from './sdk/listen.js'
 import { fetchFront, type FetchFace } from './sdk/listen-http.js'
 import { transportFront } from './sdk/listen-stdio.js'
+import { HttpNotes } from './sdk/http-notes.js'
 import { defaultPrincipal, type Authorize, type DoorContext, type PrincipalOf } from './sdk/request.js'
 import { toolNameSchema, toolOptionsSchema, type McpToolOptions, type McpToolRun } from './sdk/tool-definition.js'
+import { SerializedResults } from './wire/serialized-results.js'
 import type { DetailedTask, TaskFault, ToolResult } from './wire/shapes.js'
 import { InvalidInputError } from '../base/errors.js'
 
@@ -124,10 +126,10 @@ export class McpTasks {
       protocolErrorOf,
     })
     const { principal = defaultPrincipal, authorize } = options
-    this.#context = { life: this.#life, logger, principal, authorize }
+    this.#context = { life: this.#life, logger, principal, authorize, notes: new HttpNotes(new SerializedResults()) }
     const streams = new Quota({ limit: 'maxStreamsPerPrincipal', most: limits.maxStreamsPerPrincipal })
     this.#listen = { clock, deadlines, limits, streams }
-    this.#gate = limits.minPollMs === undefined ? undefined : new PollGate(limits.minPollMs)
+    this.#gate = limits.minPollMs === undefined ? undefined : new PollGate(limits.minPollMs, clock)
   }
 
   /**

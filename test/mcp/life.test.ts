@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
-import { accepted, openPlace, type Place } from './support/place.js'
+import { accepted, openPlace, requestOf, type Place } from './support/place.js'
 import { ask, defineTools } from './support/tools.js'
 import type { McpTasks } from '../../src/mcp/index.js'
 
@@ -217,6 +217,31 @@ describe('limits', () => {
     expect((await place.until(tooLarge.taskId, 'completed')).result).toMatchObject({ isError: true })
   })
 
+  it('of polling refuse with 429 and the time to wait, after three bursts [M-73]', async () => {
+    const clock = new SimulatedClock()
+    const place = await openPlace({ runtime: { clock }, limits: { minPollMs: 1500 } })
+    const { taskId } = await place.begin('external_job')
+    const look = () => place.face(requestOf('tasks/get', { taskId }))
+    const statuses: number[] = []
+    for (let turn = 0; turn < 4; turn += 1) statuses.push((await look()).status)
+    expect(statuses).toEqual([200, 200, 200, 200])
+    const refused = await look()
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '2'])
+    expect(await refused.json()).toMatchObject({ error: { code: -32603, data: { retryAfterMs: 1500 } } })
+    clock.advance(1500)
+    expect((await look()).status).toBe(200)
+  })
+
+  it('leave a large result as it is, however often it is asked for', async () => {
+    const said = 'é"\\$&'.repeat(20_000)
+    const place = await openPlace({ tools: (door) => door.tool('large', {}, () => text(said)) })
+    const { taskId } = await place.begin('large')
+    const [first, second] = [await place.until(taskId, 'completed'), await place.get(taskId)]
+    expect(first.result).toEqual({ ...text(said), resultType: 'complete' })
+    expect(second).toEqual(first)
+    expect(first).toMatchObject(JSON.parse(JSON.stringify(await place.door.get(taskId))) as object)
+  })
+
   it('of what hosts are told keep faults of the program to themselves [M-72]', async () => {
     const place = await openPlace({
       tools: (door) => {
@@ -234,6 +259,15 @@ describe('limits', () => {
     expect(await said('nothing')).toEqual({ type: 'text', text: 'nothing returned no result' })
   })
 })
+
+/** Its wall is set back, as by somebody who corrects it. */
+class ClockThatGoesBack extends SimulatedClock {
+  behindMs = 0
+
+  override wallNow(): number {
+    return super.wallNow() - this.behindMs
+  }
+}
 
 /** A place whose time stands still unless it is moved. */
 async function simulated(
@@ -295,12 +329,18 @@ describe('the time of a handle', () => {
   })
 
   it('never goes back by a clock that does [M-5]', async () => {
-    const { place } = await simulated()
-    const { taskId } = await place.begin('confirm_delete', { filename: 'q' })
+    const clock = new ClockThatGoesBack()
+    const { place } = await simulated({ runtime: { clock } })
+    const { taskId, createdAt } = await place.begin('confirm_delete', { filename: 'q' })
+    clock.advance(5000)
+    clock.behindMs = 4000
     const asked = await place.until(taskId, 'input_required')
+    clock.behindMs = 3_600_000
     await place.answer(taskId, { confirm: accepted({}) })
     const done = await place.until(taskId, 'completed')
-    expect(Date.parse(done.lastUpdatedAt)).toBeGreaterThanOrEqual(Date.parse(asked.lastUpdatedAt))
+    const times = [createdAt, asked.lastUpdatedAt, done.lastUpdatedAt]
+    expect(times).toEqual(times.toSorted())
+    expect(done.createdAt).toBe(createdAt)
   })
 })
 

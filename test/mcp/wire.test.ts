@@ -1,3 +1,5 @@
+import { HttpNotes } from '../../src/mcp/sdk/http-notes.js'
+import { SerializedResults } from '../../src/mcp/wire/serialized-results.js'
 import { describe, expect, it } from 'vitest'
 import { defineProcess } from '../../src/index.js'
 import { defineTask } from '../../src/tasks/public.js'
@@ -71,7 +73,13 @@ describe('a reader who is slow', () => {
     const streams = new Quota({ limit: 'streams', most: 1 })
     streams.take('p', 0)
     using stream = new ListenStream(
-      { life, logger: { debug() {}, info() {}, warn() {}, error() {} }, principal: () => 'p', authorize: undefined },
+      {
+        life,
+        logger: { debug() {}, info() {}, warn() {}, error() {} },
+        principal: () => 'p',
+        authorize: undefined,
+        notes: new HttpNotes(new SerializedResults()),
+      },
       { clock, deadlines: new DeadlineQueue(clock), limits: { ...defaultLimits, maxQueuedNotifications: 2 }, streams },
       'S',
       [state],

@@ -3,6 +3,8 @@ import { StatewardError } from '../../src/base/errors.js'
 import * as main from '../../src/index.js'
 import { createHttpHandler } from '../../src/http/index.js'
 import { createInspectorHandler, createStatelyInspector } from '../../src/inspect/index.js'
+import { createMcpTasks } from '../../src/mcp/index.js'
+import { createTaskStore } from '../../src/mcp/v1/index.js'
 import type { Journal } from '../../src/journal/journal.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
@@ -395,6 +397,51 @@ const optionDoors: readonly OptionsDoor[] = [
       clock: notPorts,
       logger: notPorts,
     },
+  },
+  {
+    name: 'createMcpTasks',
+    call: ({ runtime }, options) => createMcpTasks(runtime, options),
+    good: {},
+    bad: {
+      principal: notFunctions,
+      authorize: notFunctions,
+      ttlMs: ['5000', -1, Number.NaN, 5n],
+      maxTtlMs: notDurations,
+      inputGraceMs: notDurations,
+      keepEndedMs: notDurations,
+      ttlAction: ['end', 5, null],
+      pollIntervalMs: [86_400_001, ...notCounts],
+      recoverOnStart: [1, 'yes', null],
+      exposeErrors: [1, 'yes', null],
+      limits: [5, null],
+      'limits.maxLive': [0, ...notCounts],
+      'limits.maxResultBytes': [255, ...notCounts],
+      'limits.minPollMs': [0, ...notCounts],
+      random: notFunctions,
+    },
+  },
+  {
+    name: 'McpTasks.tool',
+    call: ({ runtime }, options) => createMcpTasks(runtime).tool('job', options, () => ({ content: [] })),
+    good: {},
+    bad: {
+      title: notText,
+      description: notText,
+      inputSchema: [5, {}, null],
+      outputSchema: [5, {}, null],
+      taskSupport: ['never', 5, null],
+      ttlMs: ['5000', -1, Number.NaN, 5n],
+      pollIntervalMs: [86_400_001, ...notCounts],
+      inlineMs: notDurations,
+      dedupe: notFunctions,
+      before: notFunctions,
+    },
+  },
+  {
+    name: 'createTaskStore',
+    call: ({ runtime }, options) => createTaskStore(createMcpTasks(runtime), options),
+    good: { principal: 'alice' },
+    bad: { principal: ['', 5, null] },
   },
   {
     name: 'createInspectorHandler',

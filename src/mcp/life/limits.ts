@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import type { Clock } from '../../base/clock.js'
 import { optionsSchema, wholeNumberSchema } from '../../base/options.js'
 import { McpError } from './errors.js'
 
@@ -111,14 +112,17 @@ const mostRemembered = 10_000
 /** Holds those back who look at a task again and again. */
 export class PollGate {
   readonly #minPollMs: number
+  readonly #clock: Pick<Clock, 'monotonicNow'>
   readonly #looks = new Map<string, { atMs: number; early: number }>()
 
-  constructor(minPollMs: number) {
+  constructor(minPollMs: number, clock: Pick<Clock, 'monotonicNow'>) {
     this.#minPollMs = minPollMs
+    this.#clock = clock
   }
 
   /** Milliseconds to wait; 0 when the look is let pass. */
-  delayOf(taskId: string, nowMs: number): number {
+  delayOf(taskId: string): number {
+    const nowMs = this.#clock.monotonicNow()
     const look = this.#looks.get(taskId)
     if (look === undefined) {
       if (this.#looks.size >= mostRemembered) this.#looks.delete(this.#looks.keys().next().value as string)

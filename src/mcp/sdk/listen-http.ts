@@ -29,7 +29,7 @@ export function fetchFront(
 ): FetchFace {
   return async (request, given = {}) => {
     const message = await listenIn(request, given)
-    if (message === undefined) return handler.fetch(request, given)
+    if (message === undefined) return door.notes.answer(request, () => handler.fetch(request, given))
     const mismatch = headerFault(request)
     if (mismatch !== undefined) return refusal(message, mismatch, 400)
     const opened = await openListen(door, options, message, given.authInfo, honoured)

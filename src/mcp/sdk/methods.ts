@@ -24,7 +24,7 @@ const anything = {
 
 /** `tasks/get`, `tasks/update` and `tasks/cancel` on a server. */
 export function serveMethods({ server }: McpServer, door: DoorContext, gate: PollGate | undefined): void {
-  const { life } = door
+  const { life, notes } = door
   const on = (
     method: string,
     answer: (params: unknown, ctx: ServerContext) => Promise<Record<string, unknown>>,
@@ -33,9 +33,12 @@ export function serveMethods({ server }: McpServer, door: DoorContext, gate: Pol
   }
   on('tasks/get', async (params, ctx) => {
     const state = await asked(door, 'read', params, ctx)
-    const retryAfterMs = gate?.delayOf(state.taskId, Date.now()) ?? 0
-    if (retryAfterMs > 0) throw protocolError(internalError('polled too fast', { retryAfterMs }))
-    return { ...life.detailed(state), resultType: 'complete' }
+    const retryAfterMs = gate?.delayOf(state.taskId) ?? 0
+    if (retryAfterMs > 0) {
+      notes.noteDelay(ctx, retryAfterMs)
+      throw protocolError(internalError('polled too fast', { retryAfterMs }))
+    }
+    return { ...notes.withoutResult(ctx, life.detailed(state)), resultType: 'complete' }
   })
   on('tasks/update', async (params, ctx) => {
     const state = await asked(door, 'answer', params, ctx)

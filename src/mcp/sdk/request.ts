@@ -6,6 +6,7 @@ import { McpError } from '../life/errors.js'
 import type { Caller, TaskLife } from '../life/life.js'
 import { internalError, invalidParams, missingCapability, unknownTask, type WireError } from '../wire/errors.js'
 import { clientCapabilitiesKey } from '../wire/names.js'
+import type { HttpNotes } from './http-notes.js'
 
 /** What is known of a request where a principal is asked for. */
 export interface McpRequest {
@@ -34,6 +35,7 @@ export interface DoorContext {
   readonly logger: Logger
   readonly principal: PrincipalOf
   readonly authorize: Authorize | undefined
+  readonly notes: HttpNotes
 }
 
 /** Without one, whoever is logged in with the same client, issuer and subject is the same; without a login everybody is. */
