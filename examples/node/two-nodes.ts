@@ -134,7 +134,7 @@ async function demonstrate(server: string): Promise<void> {
   await close()
 }
 
-if (name !== undefined && url !== undefined && operator !== undefined) await serve(name, url, operator as PublicKeyText)
+if (name !== undefined && url !== undefined && operator !== undefined) await serve(name, url, operator)
 else {
   const given = process.env['STATEWARD_PG_URL']
   const { server, stop } = given === undefined ? await startServer() : { server: given, stop: async () => {} }

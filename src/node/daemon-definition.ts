@@ -25,7 +25,7 @@ export interface DaemonScope {
   /** Says how busy it is, as a fraction. Raises `invalid_input`. */
   reportSaturation(saturation: number): boolean
   /** Writes into the log of the node; never waits, and false when the line was lost. Raises `invalid_input`. */
-  log(level: NodeLogLevel, message: string): boolean
+  readonly log: (level: NodeLogLevel, message: string) => boolean
 }
 
 /** One copy of a daemon that runs. */

@@ -17,7 +17,7 @@ const moves: readonly McpTaskMove[] = [
   { type: 'cancel' },
 ]
 
-/** Every way through the chart with two questions, to each place that it can come to. */
+/** The shortest way to each place that the chart with two questions can come to. */
 const paths = getShortestPaths(mcpTaskMachine, { events: [...moves] })
 
 /** Reads until the stream tells of a status with these questions open. */
