@@ -55,7 +55,8 @@ export class HttpNotes {
   /** The task as the SDK is to send it: a large result is put in as the bytes that it was serialized to once. */
   withoutResult(ctx: ServerContext, task: DetailedTask): Record<string, unknown> {
     const note = task.result === undefined ? undefined : this.#noteOf(ctx)
-    if (note === undefined || task.result === undefined) return { ...task }
+    // One mark for each request: whatever else it asks for is left to the SDK.
+    if (note === undefined || note.insert !== undefined || task.result === undefined) return { ...task }
     const bytes = this.#results.bytesOf(task.result)
     if (bytes.length < fewestBytes) return { ...task }
     // Nobody can guess it, so no text of a task is taken for it.
