@@ -49,7 +49,7 @@ export async function checkOperationsModel(fc: typeof fastCheck, options: Operat
     agree: async (oracle: OperationsOracle, driver: OpenOperations) => {
       oracle.commit()
       await driver.verify()
-      await assertAgreement(driver, oracle)
+      await driver.inTheEnd(() => assertAgreement(driver, oracle))
       const canTell = driver.has('listOperations') && driver.has('capturePersistenceSnapshot')
       // Compared as a whole, its rows are those of a registry.
       if (comparison === 'whole' && canTell) await assertInvariants(driver.port as InvariantReads)

@@ -57,6 +57,9 @@ export interface DriverOptions {
   readonly patienceMs: number
 }
 
+/** Milliseconds that what follows from an end is waited for at most. */
+const longestCascadeMs = 100
+
 type Given<Method extends OperationsMethod> = Parameters<NonNullable<OperationsPort[Method]>>
 type Answer<Method extends OperationsMethod> = Awaited<ReturnType<NonNullable<OperationsPort[Method]>>>
 
@@ -155,6 +158,22 @@ export class OperationsDriver {
     for (const waited of this.waits) this.verifyWait(waited)
     for (const run of this.runs) this.#verifyRun(run)
     for (const waited of this.lineWaits) this.#verifyLineWait(waited)
+  }
+
+  /**
+   * Repeats a check that fails for a moment: parts of an operation end after it, each once that is durable (O-150), and nobody who is asked
+   * meanwhile has to wait for them. Rejects as the check did last.
+   */
+  async inTheEnd(check: () => Promise<void>): Promise<void> {
+    const untilMs = performance.now() + Math.min(this.#patienceMs, longestCascadeMs)
+    for (;;) {
+      try {
+        return await check()
+      } catch (disagreement) {
+        if (performance.now() >= untilMs) throw disagreement
+        await nextTurn()
+      }
+    }
   }
 
   /** Checks a call whose effects are durable. */
