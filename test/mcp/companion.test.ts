@@ -116,4 +116,50 @@ describe('companion tools', () => {
     const required = await callTool(place, 'failing_job', {})
     expect(required.error?.code).toBe(-32021)
   })
+
+  it('serve hosts of the older line, to whom no schema of an output is listed [M-22] [M-75]', async () => {
+    const place = await openPlace({ companionTools: true })
+    const ask = async (method: string, params: object): Promise<Answered['result']> => {
+      const response = await place.face(
+        new Request('http://127.0.0.1/mcp', {
+          method: 'POST',
+          headers: {
+            'content-type': 'application/json',
+            accept: 'application/json, text/event-stream',
+            'mcp-protocol-version': '2025-11-25',
+          },
+          body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+        }),
+      )
+      const body = await response.text()
+      const data = body.split('\n').find((line) => line.startsWith('data: '))
+      return (JSON.parse(data === undefined ? body : data.slice(6)) as Pick<Answered, 'result'>).result ?? {}
+    }
+    const listed = await ask('tools/list', {})
+    expect(JSON.stringify(listed)).toContain('"structured"')
+    expect(JSON.stringify(listed)).not.toContain('outputSchema')
+    const called = await ask('tools/call', { name: 'slow_compute', arguments: { seconds: 0, label: 'O' } })
+    const [, taskId = ''] = / ([\w-]{32}) /.exec(JSON.stringify(called)) ?? []
+    await place.until(taskId, 'completed')
+    expect(await ask('tools/call', { name: 'task_status', arguments: { taskId } })).toEqual({
+      content: [{ type: 'text', text: 'computed O' }],
+    })
+  })
+
+  it('are refused by what the methods are refused by [M-62] [M-73] [M-74]', async () => {
+    const place = await openPlace({
+      companionTools: true,
+      limits: { minPollMs: 60_000 },
+      authorize: (action) => action !== 'cancel',
+    })
+    const taskId = await begin(place, 'confirm_delete', { filename: 'c' })
+    const looks: boolean[] = []
+    for (let look = 0; look < 5; look += 1)
+      looks.push((await callTool(place, 'task_status', { taskId })).result?.['isError'] === true)
+    expect(looks).toEqual([false, false, false, false, true])
+    expect((await callTool(place, 'task_cancel', { taskId })).result).toMatchObject({
+      isError: true,
+      content: [{ type: 'text', text: 'Unknown task' }],
+    })
+  })
 })
