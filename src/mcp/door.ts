@@ -21,6 +21,7 @@ import type { TtlAction } from './life/retention.js'
 import type { DurableTool, McpRecovery } from './life/tool.js'
 import { attach } from './sdk/attach.js'
 import type { ListedTool } from './sdk/call-tool.js'
+import { companionTools } from './sdk/companion-tools.js'
 import type { ListenOptions } from './sdk/listen.js'
 import { fetchFront, type FetchFace } from './sdk/listen-http.js'
 import { transportFront } from './sdk/listen-stdio.js'
@@ -53,6 +54,11 @@ export interface McpTasksOptions {
   readonly recoverOnStart?: boolean
   /** True: hosts are told the texts of all errors. Default: of faults of the program and of the system only that there was one. */
   readonly exposeErrors?: boolean
+  /**
+   * True: plain tools `task_status`, `task_answer` and `task_cancel` for hosts that do not declare the extension; a call of a durable
+   * tool that has not ended after `inlineMs` tells them its id. Default false: they await the result.
+   */
+  readonly companionTools?: boolean
   readonly limits?: McpLimits
   /** Where ids come from: so many bytes that nobody can guess. Default the generator of the system. */
   readonly random?: (size: number) => Uint8Array
@@ -71,6 +77,7 @@ const doorOptionsSchema = optionsSchema<McpTasksOptions>({
   pollIntervalMs: v.optional(wholeNumberSchema(0, dayMs)),
   recoverOnStart: v.optional(v.boolean()),
   exposeErrors: v.optional(v.boolean()),
+  companionTools: v.optional(v.boolean()),
   limits: v.optional(limitsSchema),
   random: v.optional(functionSchema<(size: number) => Uint8Array>()),
 })
@@ -125,8 +132,9 @@ export class McpTasks {
       exposeErrors: options.exposeErrors ?? false,
       protocolErrorOf,
     })
-    const { principal = defaultPrincipal, authorize } = options
-    this.#context = { life: this.#life, logger, principal, authorize, notes: new HttpNotes(new SerializedResults()) }
+    const { principal = defaultPrincipal, authorize, companionTools: hasCompanions = false } = options
+    const notes = new HttpNotes(new SerializedResults())
+    this.#context = { life: this.#life, logger, principal, authorize, notes, companionTools: hasCompanions }
     const streams = new Quota({ limit: 'maxStreamsPerPrincipal', most: limits.maxStreamsPerPrincipal })
     this.#listen = { clock, deadlines, limits, streams }
     this.#gate = limits.minPollMs === undefined ? undefined : new PollGate(limits.minPollMs, clock)
@@ -229,6 +237,8 @@ export class McpTasks {
 
   #add(name: string, given: McpToolOptions, work: Pick<DurableTool, 'run' | 'begin' | 'cancel'>): void {
     const checkedName = decode(toolNameSchema, name, 'name of a tool')
+    if (this.#context.companionTools && companionTools.has(checkedName))
+      throw new McpError('mcp_tool_defined', { tool: checkedName })
     const options = decode(toolOptionsSchema, given, `tool ${checkedName}`)
     const { taskSupport = 'optional', recovery = { rerun: 3 } satisfies McpRecovery, outputSchema } = options
     const { pollIntervalMs = this.#options.pollIntervalMs ?? 1000 } = options

@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client as LaterClient } from '@modelcontextprotocol/client'
+import { createTaskSessionFromClient } from '@modelcontextprotocol/ext-tasks/client'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { InMemoryTaskMessageQueue } from '@modelcontextprotocol/sdk/experimental/tasks'
 import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js'
@@ -10,8 +12,8 @@ import { expect, it, onTestFinished } from 'vitest'
 import { createTaskStore, registerTools } from '../../src/mcp/v1/index.js'
 import { openPlace, type Place } from './support/place.js'
 
-/** A client of the older line that is logged in as somebody. */
-async function connect({ door }: Place, principal = 'alice'): Promise<Client> {
+/** A server of the older line, on a session of somebody. */
+function serverOf({ door }: Place, principal: string): McpServer {
   const server = new McpServer(
     { name: 'v1', version: '1' },
     {
@@ -21,6 +23,12 @@ async function connect({ door }: Place, principal = 'alice'): Promise<Client> {
     },
   )
   registerTools(server, door)
+  return server
+}
+
+/** A client of the older line that is logged in as somebody. */
+async function connect(place: Place, principal = 'alice'): Promise<Client> {
+  const server = serverOf(place, principal)
   const client = new Client({ name: 'client', version: '1' }, { capabilities: {} })
   const [one, other] = InMemoryTransport.createLinkedPair()
   await Promise.all([server.connect(one), client.connect(other)])
@@ -63,4 +71,47 @@ it('a server of the older line keeps its tasks over a restart, for their princip
   const other = await connect(second, 'mallory')
   await expect(other.experimental.tasks.getTask(done)).rejects.toMatchObject({ code: -32602 })
   expect((await other.experimental.tasks.listTasks()).tasks).toEqual([])
+})
+
+/** A session of the official extension on a client of the later line, which finds the older one. */
+async function openSession(place: Place) {
+  const client = new LaterClient({ name: 'later', version: '1' }, { capabilities: {} })
+  const [one, other] = InMemoryTransport.createLinkedPair()
+  // The session takes what JSON can say alone, and nothing in memory leaves `undefined` out as a wire does.
+  const send = one.send.bind(one)
+  one.send = (message, options) => send(JSON.parse(JSON.stringify(message)) as typeof message, options)
+  await Promise.all([serverOf(place, 'alice').connect(one), client.connect(other as never)])
+  onTestFinished(() => client.close())
+  return createTaskSessionFromClient(client, {
+    endpointId: 'test',
+    onInputRequest: (): Promise<never> => Promise.reject(new Error('nothing is asked')),
+  })
+}
+
+it('a session of the official extension follows, cancels and resumes tasks of the older line [M-46]', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'stateward-mcp-v1-'))
+  onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
+  const first = await openPlace({ runtime: { dataDir } })
+  const session = await openSession(first)
+  const options = { task: { preference: 'require' } } as const
+  const begin = async (args: Readonly<Record<string, string | number>>) => {
+    const execution = await session.callTool('slow_compute', args, options)
+    if (execution.kind !== 'task') throw new Error('no task')
+    return execution
+  }
+  const done = await begin({ seconds: 0, label: 'S' })
+  expect((await done.settle()).outcome).toMatchObject({
+    status: 'completed',
+    result: { content: [{ text: 'computed S' }] },
+  })
+  const gone = await begin({ seconds: 60 })
+  const [kept, cancelled] = [done, gone].map((execution) => execution.serializeReference())
+  expect(kept).toMatchObject({ generation: 'v1' })
+  await gone.cancel()
+  await first.close()
+  const second = await openPlace({ runtime: { dataDir } })
+  const again = await openSession(second)
+  const outcomeOf = async (reference: unknown) => (await (await again.resumeTask(reference as never)).settle()).outcome
+  expect(await outcomeOf(kept)).toMatchObject({ status: 'completed', result: { content: [{ text: 'computed S' }] } })
+  expect((await outcomeOf(cancelled)).status).toBe('cancelled')
 })

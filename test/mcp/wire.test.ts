@@ -79,6 +79,7 @@ describe('a reader who is slow', () => {
         principal: () => 'p',
         authorize: undefined,
         notes: new HttpNotes(new SerializedResults()),
+        companionTools: false,
       },
       { clock, deadlines: new DeadlineQueue(clock), limits: { ...defaultLimits, maxQueuedNotifications: 2 }, streams },
       'S',

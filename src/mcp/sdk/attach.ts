@@ -2,7 +2,8 @@ import type { McpRequestContext, McpServer, ServerContext } from '@modelcontextp
 import { McpError } from '../life/errors.js'
 import type { PollGate } from '../life/limits.js'
 import { tasksExtension } from '../wire/names.js'
-import { callTool, type Era, type ListedTool } from './call-tool.js'
+import { asAnswer, callTool, type Era, type ListedTool } from './call-tool.js'
+import { callCompanion, companionTools, registerCompanions } from './companion-tools.js'
 import { serveMethods } from './methods.js'
 import { answering, type DoorContext } from './request.js'
 
@@ -30,14 +31,16 @@ export function attach(
     throw new McpError('mcp_attached_too_late', {}, { cause })
   }
   if (era === 'modern') server.registerCapabilities({ extensions: { [tasksExtension]: {} } })
-  routeCalls(server, door, tools, era)
+  routeCalls(server, door, tools, era, gate)
+  if (door.companionTools) registerCompanions(mcp, unreachable)
   for (const [name, { options }] of tools) {
     const { title, description, inputSchema, outputSchema, annotations, _meta } = options
     const config = {
       ...(title !== undefined && { title }),
       ...(description !== undefined && { description }),
       ...(inputSchema !== undefined && { inputSchema }),
-      ...(outputSchema !== undefined && { outputSchema }),
+      // The text that names a task would be no output of the schema.
+      ...(outputSchema !== undefined && !door.companionTools && { outputSchema }),
       ...(annotations !== undefined && { annotations }),
       ...(_meta !== undefined && { _meta }),
     }
@@ -53,6 +56,7 @@ function routeCalls(
   door: DoorContext,
   tools: ReadonlyMap<string, ListedTool>,
   era: Era,
+  gate: PollGate | undefined,
 ): void {
   const original = server.setRequestHandler.bind(server) as (...given: readonly unknown[]) => void
   const routed = (method: string, ...given: readonly unknown[]): void => {
@@ -60,6 +64,9 @@ function routeCalls(
     if (method !== 'tools/call' || typeof handler !== 'function' || more.length > 0) return original(method, ...given)
     original(method, (request: CallToolRequest, ctx: ServerContext) => {
       const { name, arguments: args } = request.params
+      const companion = door.companionTools ? companionTools.get(name) : undefined
+      if (companion !== undefined)
+        return callCompanion(door, companion, args, ctx, gate).then((result) => asAnswer(result, era))
       const listed = tools.get(name)
       if (listed === undefined) return (handler as CallHandler)(request as never, ctx)
       return answering(door, () => callTool(door, listed, args, ctx, era))

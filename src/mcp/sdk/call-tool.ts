@@ -9,6 +9,7 @@ import { createdTask, hasEnded, type TaskState } from '../wire/detailed-task.js'
 import { declaresTasks, questionsOf } from '../wire/capability.js'
 import { internalError } from '../wire/errors.js'
 import type { DetailedTask, ToolResult } from '../wire/shapes.js'
+import { statusOf } from './companion-tools.js'
 import {
   callerOf,
   capabilitiesOf,
@@ -63,17 +64,22 @@ export async function callTool(
     args = early.args
   }
   await checkAuthorized(door, 'create', { tool: tool.name }, request)
-  const key = isDeclared ? options.dedupe?.(args, request) : undefined
+  const isKnown = isDeclared || door.companionTools
+  const key = isKnown ? options.dedupe?.(args, request) : undefined
   const state = await life.create({
     tool,
     args: encodeValue(args, `arguments of ${tool.name}`) ?? null,
     caller,
     questions: isDeclared ? questionsOf(capabilities) : allQuestions,
     ...(key !== undefined && { key }),
-    ...(!isDeclared && { isInline: true }),
+    ...(!isKnown && { isInline: true }),
   })
-  if (!isDeclared) return inline(door, state, ctx, era)
+  if (!isKnown) return inline(door, state, ctx, era)
   const { inlineMs = 0 } = options
+  if (!isDeclared) {
+    if (inlineMs > 0) await life.until(state, (next) => next.place.value !== 'working', { timeoutMs: inlineMs })
+    return asAnswer(statusOf(life.detailed((await life.read(state.taskId)) ?? state)), era)
+  }
   const ended = inlineMs > 0 ? await life.until(state, hasEnded, { timeoutMs: inlineMs }) : undefined
   if (ended?.place.value === 'completed') return asAnswer(life.detailed(ended).result ?? {}, era)
   const now = ended ?? (await life.read(state.taskId)) ?? state
@@ -120,7 +126,7 @@ function asInlineAnswer({ status, result, error }: DetailedTask, era: Era): Reco
 }
 
 /** Connections of the older line take no result that says what kind of result it is. */
-function asAnswer(result: ToolResult, era: Era): Record<string, unknown> {
+export function asAnswer(result: ToolResult, era: Era): Record<string, unknown> {
   if (era === 'modern') return { ...result, resultType: 'complete' }
   const { resultType: _, ...plain } = result
   return plain

@@ -1,18 +1,14 @@
 import type { McpServer, ServerContext } from '@modelcontextprotocol/server'
-import * as v from 'valibot'
 import type { TaskState } from '../wire/detailed-task.js'
 import { declaresTasks } from '../wire/capability.js'
-import { internalError, invalidParams } from '../wire/errors.js'
-import { taskParamsSchema } from '../wire/shapes.js'
+import { internalError } from '../wire/errors.js'
 import type { PollGate } from '../life/limits.js'
 import {
   answering,
-  callerOf,
   capabilitiesOf,
   capabilityMissing,
-  checkAuthorized,
   protocolError,
-  requestOf,
+  taskAsked,
   type DoorContext,
   type McpAction,
 } from './request.js'
@@ -53,14 +49,8 @@ export function serveMethods({ server }: McpServer, door: DoorContext, gate: Pol
   })
 }
 
-/** The task that a request is about. First what it declares, then who asks, then the id. */
+/** The task that a request is about. First what it declares, then what all who ask for a task go through. */
 async function asked(door: DoorContext, action: McpAction, params: unknown, ctx: ServerContext): Promise<TaskState> {
   if (!declaresTasks(capabilitiesOf(ctx))) throw capabilityMissing()
-  const request = requestOf(ctx)
-  await door.life.ready()
-  const caller = callerOf(door, request)
-  if (!v.is(taskParamsSchema, params)) throw protocolError(invalidParams('Invalid params: taskId is missing'))
-  const state = await door.life.find(params.taskId, caller)
-  await checkAuthorized(door, action, { taskId: state.taskId, tool: state.payload.tool }, request)
-  return state
+  return taskAsked(door, action, params, ctx)
 }

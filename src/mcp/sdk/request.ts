@@ -1,11 +1,14 @@
 import { ProtocolError, type AuthInfo, type ServerContext } from '@modelcontextprotocol/server'
+import * as v from 'valibot'
 import { faultFields } from '../../base/error-details.js'
 import { InvalidInputError, StatewardError } from '../../base/errors.js'
 import type { Logger } from '../../base/logger.js'
 import { McpError } from '../life/errors.js'
 import type { Caller, TaskLife } from '../life/life.js'
+import type { TaskState } from '../wire/detailed-task.js'
 import { internalError, invalidParams, missingCapability, unknownTask, type WireError } from '../wire/errors.js'
 import { clientCapabilitiesKey } from '../wire/names.js'
+import { taskParamsSchema } from '../wire/shapes.js'
 import type { HttpNotes } from './http-notes.js'
 
 /** What is known of a request where a principal is asked for. */
@@ -36,6 +39,8 @@ export interface DoorContext {
   readonly principal: PrincipalOf
   readonly authorize: Authorize | undefined
   readonly notes: HttpNotes
+  /** Whether hosts that do not declare the extension have plain tools over tasks. */
+  readonly companionTools: boolean
 }
 
 /** Without one, whoever is logged in with the same client, issuer and subject is the same; without a login everybody is. */
@@ -82,6 +87,22 @@ export async function checkAuthorized(
   throw task.taskId === undefined
     ? new McpError('mcp_not_authorized', { action })
     : new McpError('mcp_task_unknown', {})
+}
+
+/** The task that a request is about. First who asks, then the id. Rejects with `mcp_task_unknown`. */
+export async function taskAsked(
+  door: DoorContext,
+  action: McpAction,
+  params: unknown,
+  ctx: ServerContext,
+): Promise<TaskState> {
+  const request = requestOf(ctx)
+  await door.life.ready()
+  const caller = callerOf(door, request)
+  if (!v.is(taskParamsSchema, params)) throw protocolError(invalidParams('Invalid params: taskId is missing'))
+  const state = await door.life.find(params.taskId, caller)
+  await checkAuthorized(door, action, { taskId: state.taskId, tool: state.payload.tool }, request)
+  return state
 }
 
 /** An error of the wire as the SDK takes it. */
