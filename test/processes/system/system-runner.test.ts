@@ -16,6 +16,7 @@ import {
 } from '../../../src/processes/index.js'
 import type { LeaseOwner } from '../../../src/processes/lease.js'
 import { thisHost } from '../../../src/processes/system/host.js'
+import { readChildRecord } from '../../../src/work/children/child-record.js'
 import { spawned, spawning, systemProcess, type SystemCommand } from '../../../src/processes/system/system-process.js'
 import { buildLibrary } from '../../support/build.js'
 import { expectGone, isRunning } from '../../support/processes.js'
@@ -220,7 +221,11 @@ describe('a child that throws its environment away [P-226]', () => {
     const { open, worker } = await run(shell('exec env -i sh -c "echo \\$\\$ >up; exec sleep 600"'))
     const child = Number(await written('up'))
     const event = await open.firstEventAfter('p', spawned.eventType, 0)
-    process.kill(spawned.read(event?.payload ?? null).pid, 'SIGKILL')
+    const { pid } = spawned.read(event?.payload ?? null)
+    const [mark = ''] = (await readdir(directory)).filter((name) => name.includes('-'))
+    // It leaves that once it has heard that the child is there, which may have got on meanwhile.
+    await eventually(async () => readChildRecord(join(directory, mark))?.pid, child)
+    process.kill(pid, 'SIGKILL')
     await worker.idle()
     await expectGone(child)
   })
