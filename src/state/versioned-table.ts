@@ -92,21 +92,21 @@ export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, R
     }
   }
 
-  *keys(): MapIterator<Key> {
+  *keys(): ReturnType<ReadonlyMap<Key, Row>['keys']> {
     for (const { keys } of this.#pages) yield* keys
   }
 
-  *values(): MapIterator<Row> {
+  *values(): ReturnType<ReadonlyMap<Key, Row>['values']> {
     for (const { rows } of this.#pages) yield* rows
   }
 
-  *entries(): MapIterator<[Key, Row]> {
+  *entries(): ReturnType<ReadonlyMap<Key, Row>['entries']> {
     for (const { keys, rows } of this.#pages) {
       for (let place = 0; place < keys.length; place += 1) yield [keys[place] as Key, rows[place] as Row]
     }
   }
 
-  [Symbol.iterator](): MapIterator<[Key, Row]> {
+  [Symbol.iterator](): ReturnType<ReadonlyMap<Key, Row>['entries']> {
     return this.entries()
   }
 

@@ -12,8 +12,9 @@ describe.skipIf(!areBinariesAtHand)('the package as it is published', () => {
   }, 180_000)
   afterAll(() => consumer[Symbol.asyncDispose]())
 
-  it('takes 22 MB at most, with everything it needs', async () => {
-    expect(await consumer.installedBytes()).toBeLessThan(22e6)
+  // The aim is 22: declarations of node, inspector, MCP and Restate have made it more.
+  it('takes 24 MB at most, with everything it needs', async () => {
+    expect(await consumer.installedBytes()).toBeLessThan(24e6)
   })
 
   for (const version of versions) {
@@ -84,7 +85,7 @@ async function entryPoints(): Promise<readonly string[]> {
   const path = join(consumer.place, 'node_modules/stateward/package.json')
   const { exports } = JSON.parse(await readFile(path, 'utf8')) as { exports: Record<string, unknown> }
   return Object.keys(exports)
-    .filter((name) => !name.endsWith('.json') && !['./inspect'].includes(name))
+    .filter((name) => !name.endsWith('.json') && !['./inspect', './mcp', './mcp/v1', './restate'].includes(name))
     .map((name) => name.replace('.', 'stateward'))
 }
 
