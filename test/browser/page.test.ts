@@ -75,6 +75,7 @@ describe.skipIf(browserPath === undefined)('the page of a running service', () =
     const { url } = await openService()
     const page = await openPage(url)
     await go(page, 'Charts')
+    await page.locator('main li a').first().waitFor()
     const names = await page.locator('main li a').allTextContents()
     expect(names.length).toBeGreaterThanOrEqual(10)
     for (const name of names) {
