@@ -1,4 +1,4 @@
-import type { View, ViewName, ViewRequest } from '../stream/protocol.js'
+import { viewNames, type View, type ViewName, type ViewRequest } from '../stream/protocol.js'
 import { budgetsView } from '../views/budgets.js'
 import { feedsView, feedView } from '../views/feeds.js'
 import { graphView } from '../views/graph.js'
@@ -11,23 +11,7 @@ import { waitsView } from '../views/waits.js'
 import { viewUnknown } from './stream-source.js'
 
 /** Views of a source that has rooms to look into. */
-export const viewsOfRooms: readonly ViewName[] = [
-  'overview',
-  'list',
-  'item',
-  'history',
-  'machines',
-  'machine',
-  'actors',
-  'entries',
-  'feeds',
-  'feed',
-  'waits',
-  'graph',
-  'budgets',
-  'schedules',
-  'processes',
-]
+export const viewsOfRooms: readonly ViewName[] = viewNames.filter((name) => name !== 'node')
 
 /** A view that is made of the rooms. `directory`: where the journal is, if there is one. */
 export async function stateView(

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import type { MachineDefinition } from '../../stream/protocol.js'
+import { ArrowHead } from './arrow-head.js'
 import { drawMachine, type ArrowLine, type Point, type StateBox } from './layout.js'
 import { litStates } from './lit.js'
 import { text } from './measure.js'
@@ -30,19 +31,7 @@ export function Chart({ machine, occupancy }: Properties): JSX.Element {
           role="img"
           aria-label={describe(machine, lit)}
         >
-          <defs>
-            <marker
-              id="arrow"
-              viewBox="0 0 8 8"
-              refX="7"
-              refY="4"
-              markerWidth="8"
-              markerHeight="8"
-              orient="auto-start-reverse"
-            >
-              <path d="M0,0 L8,4 L0,8 z" />
-            </marker>
-          </defs>
+          <ArrowHead />
           {boxes.map((box) => (
             <State key={box.state.id} box={box} here={lit.get(box.state.id)} />
           ))}

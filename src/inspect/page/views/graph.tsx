@@ -2,6 +2,7 @@ import { Graph as Layout, layout } from '@dagrejs/dagre'
 import type { JSX } from 'preact'
 import { useMemo } from 'preact/hooks'
 import type { GraphNode, GraphView } from '../../stream/protocol.js'
+import { ArrowHead } from '../chart/arrow-head.js'
 import { hrefOf } from '../address.js'
 import { cut } from '../chart/measure.js'
 import { Answered } from '../parts/answer.js'
@@ -44,19 +45,7 @@ function Picture({ view }: { readonly view: GraphView }): JSX.Element {
         role="img"
         aria-label={`${view.nodes.length} tasks`}
       >
-        <defs>
-          <marker
-            id="arrow"
-            viewBox="0 0 8 8"
-            refX="7"
-            refY="4"
-            markerWidth="8"
-            markerHeight="8"
-            orient="auto-start-reverse"
-          >
-            <path d="M0,0 L8,4 L0,8 z" />
-          </marker>
-        </defs>
+        <ArrowHead />
         {lines.map(({ name, type, path }) => (
           <path key={name} class={`arrow edge-${type}`} d={path} marker-end="url(#arrow)">
             <title>{type}</title>

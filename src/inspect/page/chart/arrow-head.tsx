@@ -1,0 +1,20 @@
+import type { JSX } from 'preact'
+
+/** What a drawing needs once for its arrows to end in a head: `marker-end="url(#arrow)"`. */
+export function ArrowHead(): JSX.Element {
+  return (
+    <defs>
+      <marker
+        id="arrow"
+        viewBox="0 0 8 8"
+        refX="7"
+        refY="4"
+        markerWidth="8"
+        markerHeight="8"
+        orient="auto-start-reverse"
+      >
+        <path d="M0,0 L8,4 L0,8 z" />
+      </marker>
+    </defs>
+  )
+}
