@@ -279,16 +279,19 @@ describe('the admin socket', () => {
   })
 
   it('[N-368] tells an operator when the node goes before it has answered', async () => {
+    let ask = (): void => {}
+    const asked = new Promise<void>((resolve) => (ask = resolve))
     const host = {
       verifier: fixture.node.verifier,
-      submit: () => new Promise<never>(() => {}),
+      submit: () => {
+        ask()
+        return new Promise<never>(() => {})
+      },
       snapshot: () => fixture.node.snapshot(),
     }
     const socket = await fixture.listen({ host })
     const submitted = submitCommit(fixture.path, ordinary()).catch((reason: unknown) => reason)
-    const connection = fixture.connect()
-    connection.send('{"type":"snapshot"}\n')
-    await connection.next()
+    await asked
     await socket.close()
     expect(await submitted).toMatchObject({
       code: 'admin.node_unreachable',
