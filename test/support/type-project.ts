@@ -3,6 +3,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { bundleDeclarations } from '../../tools/declarations.mjs'
 
 const root = join(import.meta.dirname, '../..')
 const installed = join(root, 'node_modules')
@@ -20,8 +21,11 @@ export interface TypeProject extends AsyncDisposable {
 const strict = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--module', 'nodenext']
 const environment = ['--lib', 'es2023,esnext.disposable', '--types', 'node']
 
-/** The declarations of XState do not hold `exactOptionalPropertyTypes`; whoever sets it skips the check of libraries. */
-const fromXState = /[\\/]xstate[\\/]/
+/**
+ * The declarations of XState do not hold `exactOptionalPropertyTypes`, those of MCP's SDK ask for the ones of a browser: not ours to
+ * mend.
+ */
+const fromOthers = /[\\/](xstate|@modelcontextprotocol)[\\/]/
 
 /** Compiles the declarations of the package and sets up the project beside them. */
 export async function createTypeProject(): Promise<TypeProject> {
@@ -47,13 +51,15 @@ export async function createTypeProject(): Promise<TypeProject> {
     return stdout
   }
   const declarations = ['--emitDeclarationOnly', '--declarationMap', 'false', '--sourceMap', 'false']
-  await compile(ownCompiler, ['-p', root, '--outDir', join(home, 'dist'), ...declarations])
+  const modules = join(place, 'modules')
+  await compile(ownCompiler, ['-p', root, '--outDir', modules, ...declarations])
+  await bundleDeclarations(modules, join(home, 'dist'))
   return {
     errorsOf: async (compiler, exact) => {
       const flags = [...strict, ...environment, '--exactOptionalPropertyTypes', String(exact)]
-      const output = await compile(compiler, [...flags, 'tasks.ts', 'libraries.ts'])
+      const output = await compile(compiler, [...flags, 'tasks.ts', 'libraries.ts', 'entries.ts'])
       // What belongs to an error is indented below it.
-      return output.split('\n').filter((line) => /^\S/.test(line) && !fromXState.test(line))
+      return output.split('\n').filter((line) => /^\S/.test(line) && !fromOthers.test(line))
     },
     [Symbol.asyncDispose]: () => rm(place, { recursive: true }),
   }
