@@ -14,8 +14,8 @@ export const ownCompiler = join(installed, 'typescript')
 
 /** The project of somebody else, who has the package as it is published and libraries of schemas, and code in TypeScript. */
 export interface TypeProject extends AsyncDisposable {
-  /** What a compiler, by the folder of its package, finds wrong in that code. */
-  errorsOf(compiler: string, exactOptionalPropertyTypes: boolean): Promise<readonly string[]>
+  /** What a compiler, by the folder of its package, finds wrong in that code and in `more` of it. */
+  errorsOf(compiler: string, exactOptionalPropertyTypes: boolean, ...more: string[]): Promise<readonly string[]>
 }
 
 const strict = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--module', 'nodenext']
@@ -55,9 +55,9 @@ export async function createTypeProject(): Promise<TypeProject> {
   await compile(ownCompiler, ['-p', root, '--outDir', modules, ...declarations])
   await bundleDeclarations(modules, join(home, 'dist'))
   return {
-    errorsOf: async (compiler, exact) => {
+    errorsOf: async (compiler, exact, ...more) => {
       const flags = [...strict, ...environment, '--exactOptionalPropertyTypes', String(exact)]
-      const output = await compile(compiler, [...flags, 'tasks.ts', 'libraries.ts', 'entries.ts'])
+      const output = await compile(compiler, [...flags, 'tasks.ts', 'libraries.ts', ...more])
       // What belongs to an error is indented below it.
       return output.split('\n').filter((line) => /^\S/.test(line) && !fromOthers.test(line))
     },
