@@ -155,7 +155,9 @@ describe('two nodes on one PostgreSQL', () => {
   it('[N-529] one signed command freezes both, and each has it in its audit once', { timeout: 30_000 }, async () => {
     const one = await open(0)
     const two = await open(1)
+    // Each knows of the other: whoever does not would sign for less than the other sees.
     await shows(one, ({ peers }) => peers.get(names[1])?.health === 'healthy')
+    await shows(two, ({ peers }) => peers.get(names[0])?.health === 'healthy')
     const proposed = proposeIceCommit(two.node.reader.read(), { type: 'freeze_cluster', ttlMs: 60_000 }, Date.now())
     const commit = signIceCommit(key, proposed)
     const { outcome } = await two.node.submit({ type: 'signed_ice_commit', commit })
@@ -175,7 +177,10 @@ describe('two nodes on one PostgreSQL', () => {
 
   it('[N-535] what is stored as a commit and is none is told, and passed over', { timeout: 30_000 }, async () => {
     const one = await open(0)
-    await direct.write(sql(`INSERT INTO "${schema}".cluster_commits VALUES (1, 'ff', '{"type":"freeze"}', 'x', 0)`))
+    await direct.write(
+      sql(`INSERT INTO "${schema}".cluster_commits VALUES
+      (1, 'ff', '{"type":"freeze"}', 'x', 0), (2, 'fe', '<b>', 'x', 0), (3, 'fd', '{}', 'x', -1)`),
+    )
     const proposed = proposeIceCommit(one.node.reader.read(), { type: 'freeze_cluster', ttlMs: 60_000 }, Date.now())
     const { outcome } = await one.node.submit({ type: 'signed_ice_commit', commit: signIceCommit(key, proposed) })
     expect(outcome).toEqual({ status: 'accepted' })

@@ -22,8 +22,9 @@ const writer = defineDaemon('writer', async ({ signal, fence }) => {
     note()
     if (!signal.aborted) systemClock.setTimeout(goOn, 3)
   }
-  writeSync(1, `running ${fence}\n`)
+  // Before it says so: whoever reads that it runs may kill it at once.
   goOn()
+  writeSync(1, `running ${fence}\n`)
   await once(signal, 'abort')
 })
 
