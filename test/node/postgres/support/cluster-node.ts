@@ -28,7 +28,7 @@ const writer = defineDaemon('writer', async ({ signal, fence }) => {
   await once(signal, 'abort')
 })
 
-const database = await PostgresDatabase.open({ url, retryMs: 100, idleTransactionTimeoutMs: 500 })
+const database = await PostgresDatabase.open({ url, retryMs: 100, idleTransactionTimeoutMs: 3000 })
 const runtime = await createRuntime({
   dataDir,
   node: {
