@@ -98,6 +98,8 @@ export class ClusterMember implements PlacementSource {
   readonly #handedOver = new Map<LeaseSubject, MonotonicMs>()
   /** Chains of which this node has given up its copy. */
   readonly #givenUp = new Set<LeaseSubject>()
+  /** Daemons that nobody runs, and since when this node knows. */
+  #freeSince: ReadonlyMap<DaemonId, MonotonicMs> = new Map()
   /** Leases under which something has run. */
   readonly #used = new Set<LeaseSubject>()
   readonly #waiting = new Map<number, Deferred<AdminAuditRecord>[]>()
@@ -324,6 +326,7 @@ export class ClusterMember implements PlacementSource {
     try {
       const { maintenance, isCordoned } = host.standing()
       const isTaking = this.#state === 'member' && !isCordoned && !isDraining(maintenance)
+      const takeDaemons = isTaking ? host.runnable().filter((daemon) => !this.#handedOver.has(`daemon:${daemon}`)) : []
       const answer = source.heartbeat({
         ...this.#identity,
         maintenance,
@@ -331,7 +334,8 @@ export class ClusterMember implements PlacementSource {
         ...(this.#rttMs !== undefined && { rttMs: this.#rttMs }),
         leaseTtlMs,
         release: this.#toRelease(isTaking, sentAt),
-        takeDaemons: isTaking ? host.runnable().filter((daemon) => !this.#handedOver.has(`daemon:${daemon}`)) : [],
+        takeDaemons,
+        takeBeyondShare: takeDaemons.filter((daemon) => this.#wasLeft(daemon, sentAt)),
         takesChains: isTaking,
         forgetAfterMs,
       })
@@ -395,8 +399,25 @@ export class ClusterMember implements PlacementSource {
     // Whenever the source has counted from, it was not before the question was sent.
     this.#leases.replace(view.held, sentAt + configuration.leaseTtlMs)
     this.#picture.show(view, now, (event) => host.tell(event))
+    this.#noteFree(view, now)
     this.#lookBack(view, readBefore)
     if (this.#positionIn(view) < view.lastSequence) this.#readSoon()
+  }
+
+  /** Notes since when nobody has run what any node may run. */
+  #noteFree({ daemons, holders }: ClusterView, now: MonotonicMs): void {
+    const free = new Map<DaemonId, MonotonicMs>()
+    for (const { daemon, intent, node } of daemons) {
+      if (intent !== 'run' || node !== undefined || holders.has(`daemon:${daemon.id}`)) continue
+      free.set(daemon.id, this.#freeSince.get(daemon.id) ?? now)
+    }
+    this.#freeSince = free
+  }
+
+  /** Whether every node has had the time to take its share, and nobody has taken this one. */
+  #wasLeft(daemon: DaemonId, now: MonotonicMs): boolean {
+    const since = this.#freeSince.get(daemon)
+    return since !== undefined && now - since >= 2 * this.#options.configuration.heartbeatMs
   }
 
   #onAcquired({ subject, fence }: HeldLease): void {

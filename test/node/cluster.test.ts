@@ -184,7 +184,13 @@ describe('nodes of one cluster', () => {
     await shared.join(joined)
     await shared.wishDaemon({ daemon, intent: 'run' })
     const beat = { ...joined, maintenance: 'active', isCordoned: false, leaseTtlMs: 1000, release: [] } as const
-    const view = await shared.heartbeat({ ...beat, takeDaemons: [], takesChains: false, forgetAfterMs: 1000 })
+    const view = await shared.heartbeat({
+      ...beat,
+      takeDaemons: [],
+      takeBeyondShare: [],
+      takesChains: false,
+      forgetAfterMs: 1000,
+    })
     if (view === undefined) throw new Error('superseded')
     const told: string[] = []
     const taking = (isTaken: boolean) => (event: { readonly type: string }) => {
@@ -306,6 +312,43 @@ describe('nodes of one cluster', () => {
     await one.node.submit(signed({ type: 'invalidate_placement', node: node(1) }))
     await pass(3000)
     expect(whats()).toEqual(['start 1', 'end 1', 'start 2'])
+  })
+
+  it('[N-538] share daemons out evenly, and what others cannot run stays with who can', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f']
+    const daemonsOf = (index: number, some: readonly string[]) =>
+      some.map((name) =>
+        defineDaemon(name, async ({ signal }) => {
+          trail.push({ what: `start ${index}`, at: clock.monotonicNow(), fence: undefined })
+          await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+          trail.push({ what: `end ${index}`, at: clock.monotonicNow(), fence: undefined })
+        }),
+      )
+    const one = await open(1, { daemons: daemonsOf(1, names) })
+    await open(2, { daemons: daemonsOf(2, names) })
+    const three = await open(3, { daemons: daemonsOf(3, names) })
+    await pass(1000)
+    for (const name of names) await one.node.runDaemon(defineDaemon(name, () => {}).daemon)
+    await pass(2000)
+    expect(whats().toSorted()).toEqual(['start 1', 'start 1', 'start 2', 'start 2', 'start 3', 'start 3'])
+    // One that ends leaves an equal part to each of the others.
+    trail.length = 0
+    await three.close()
+    await pass(2000)
+    expect(
+      whats()
+        .filter((what) => what.startsWith('start'))
+        .toSorted(),
+    ).toEqual(['start 1', 'start 2'])
+    // A node that can run none of them has a share that nobody takes: whoever can takes it after two heartbeats.
+    await open(4, { daemons: [] })
+    await pass(1000)
+    trail.length = 0
+    const [only] = daemonsOf(1, ['only here'])
+    if (only === undefined) throw new Error('nothing is defined')
+    await one.node.runDaemon(only)
+    await pass(3000)
+    expect(whats()).toEqual(['start 1'])
   })
 
   it('[N-519] a node for which another process speaks ends what it runs', async () => {

@@ -10,7 +10,7 @@ export interface PostgresClusterOptions {
   readonly schema?: string
   /** Makes the tables if they are not there; true by default. */
   readonly createTables?: boolean
-  /** A member that was heard of so lately, in milliseconds, may be given copies of chains; 5,000 by default. */
+  /** A member that was heard of so lately, in milliseconds, may be given copies of chains, and its share of daemons; 5,000 by default. */
   readonly healthyForMs?: number
 }
 

@@ -67,7 +67,7 @@ export class PostgresCluster implements ClusterSource {
   }
 
   heartbeat(beat: Heartbeat): Promise<ClusterView | undefined> {
-    const { node, epoch, maintenance, isCordoned, rttMs, release, takeDaemons, takesChains } = beat
+    const { node, epoch, maintenance, isCordoned, rttMs, release, takeDaemons, takeBeyondShare, takesChains } = beat
     const statements = this.#statements
     const ttlMs = Math.trunc(beat.leaseTtlMs)
     const rtt = rttMs === undefined ? null : Math.round(rttMs)
@@ -75,23 +75,25 @@ export class PostgresCluster implements ClusterSource {
       const touched = await transaction.query(statements.touch, [node, epoch, maintenance, isCordoned, rtt])
       if (touched.rows.length === 0) return undefined
       // Sent together: each sees what those before it have done.
-      const [, , renewed, acquired, clock, members, daemons, holders, replicas, chains, intents] = await Promise.all([
-        transaction.query(statements.forget, [Math.trunc(beat.forgetAfterMs)]),
-        transaction.query(statements.release, [node, epoch, release]),
-        transaction.query(statements.renew, [node, epoch, ttlMs]),
-        transaction.query(statements.acquire, [node, epoch, ttlMs, takeDaemons, takesChains]),
-        transaction.query(statements.readClock),
-        transaction.query(statements.readMembers),
-        transaction.query(statements.readDaemons),
-        transaction.query(statements.readHolders),
-        transaction.query(statements.readReplicas),
-        transaction.query(statements.readChains),
-        transaction.query(statements.readIntents, [node]),
-      ])
+      const [, , renewed, acquired, share, clock, members, daemons, holders, replicas, chains, intents] =
+        await Promise.all([
+          transaction.query(statements.forget, [Math.trunc(beat.forgetAfterMs)]),
+          transaction.query(statements.release, [node, epoch, release]),
+          transaction.query(statements.renew, [node, epoch, ttlMs]),
+          transaction.query(statements.acquire, [node, epoch, ttlMs, takeDaemons, takeBeyondShare, takesChains]),
+          transaction.query(statements.acquireShare, [node, epoch, ttlMs, takeDaemons, this.#healthyForMs]),
+          transaction.query(statements.readClock),
+          transaction.query(statements.readMembers),
+          transaction.query(statements.readDaemons),
+          transaction.query(statements.readHolders),
+          transaction.query(statements.readReplicas),
+          transaction.query(statements.readChains),
+          transaction.query(statements.readIntents, [node]),
+        ])
       return {
         clusterId: this.#clusterId,
         ...clockOf(clock.rows[0]),
-        held: [...renewed.rows, ...acquired.rows].map(heldLeaseOf),
+        held: [...renewed.rows, ...acquired.rows, ...share.rows].map(heldLeaseOf),
         members: members.rows.map(memberOf),
         daemons: daemons.rows.map(wishOf),
         holders: new Map(holders.rows.map(holderOf)),

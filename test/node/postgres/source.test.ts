@@ -93,6 +93,7 @@ describe('a cluster on PostgreSQL', () => {
       leaseTtlMs: 1000,
       release: [],
       takeDaemons: [],
+      takeBeyondShare: [],
       takesChains: true,
       forgetAfterMs: 86_400_000,
     })
