@@ -114,6 +114,7 @@ export class ClusterMember implements PlacementSource {
   #beating: Promise<void> | undefined
   #isAskedAgain = false
   #reading: Promise<void> | undefined
+  #listening: AsyncDisposable | undefined
   #lastBeatAt = 0
   #isOutOfReach = false
   /** Reading the log has failed, and was told. */
@@ -170,6 +171,7 @@ export class ClusterMember implements PlacementSource {
   /** From now on, until {@link ClusterMember.leave}, once the loop runs. */
   begin(): void {
     this.#lastBeatAt = this.#options.clock.monotonicNow()
+    this.#listening = this.#options.configuration.source.listen?.(() => this.#askSoon())
     this.#askSoon()
   }
 
@@ -185,6 +187,7 @@ export class ClusterMember implements PlacementSource {
     this.#state = 'gone'
     this.#next?.[Symbol.dispose]()
     this.#refuseWaiting()
+    await this.#listening?.[Symbol.asyncDispose]()
     await this.#beating
     await this.#reading
     const kept = this.#leases.subjects().filter((subject) => {

@@ -123,4 +123,9 @@ export interface ClusterSource extends Placing {
   commitsAfter(sequence: number, limit: number): Promise<readonly SharedCommit[]>
   requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void>
   requestEviction(chain: ChainId, victim: NodeId): Promise<void>
+  /**
+   * Hears, until disposed, that somebody has changed something, so that nobody waits for the next heartbeat. A hint, never a promise;
+   * `undefined` where there is none.
+   */
+  listen?(onChange: () => void): AsyncDisposable | undefined
 }

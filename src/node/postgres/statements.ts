@@ -53,6 +53,7 @@ export function createStatements(schema: string) {
               WHERE node_id = $1 AND epoch = $2 AND subject LIKE 'daemon:%' AND expires_at_ms > ${now}))::bigint)
         FOR UPDATE OF l SKIP LOCKED)
       ${acquireFree}`),
+    notify: sql(`SELECT pg_notify($1, '')`),
     readClock: sql(`
       SELECT ${now} AS now_ms, coalesce((SELECT max(sequence) FROM ${s}.cluster_commits), 0) AS last_sequence`),
     readMembers: sql(`

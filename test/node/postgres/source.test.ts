@@ -71,6 +71,7 @@ describe('a cluster on PostgreSQL', () => {
     [{ healthyForMs: -1 }, 'healthyForMs'],
     [{ schema: 7 }, 'schema'],
     [{ createTables: 'yes' }, 'createTables'],
+    [{ notify: 1 }, 'notify'],
     [{ tables: true }, 'tables'],
   ])('[N-540] refuses options that do not fit: %j', async (wrong, field) => {
     const options = field === 'database' ? wrong : { database, ...wrong }
