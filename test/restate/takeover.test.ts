@@ -9,7 +9,7 @@ import {
   connectRestate,
   registerRestate,
   type RestateConnection,
-  type RestateSession,
+  type RestateProcesses,
 } from '../../src/restate/index.js'
 import { startBalancer } from './support/balancer.js'
 import { Resources } from './support/resources.js'
@@ -63,7 +63,7 @@ const workerOf = async (id: string): Promise<WorkerProcess> => {
 
 describe('a worker that is killed', () => {
   it('is taken over from within two seconds, under a later token (R-4, R-5)', async () => {
-    const handle = await restate.session(randomUUID()).start(work, 400)
+    const handle = await restate.processes(randomUUID()).start(work, 400)
     await noted((all) => all.some(({ id }) => id === handle.id))
     const lost = await workerOf(handle.id)
     const killedAt = performance.now()
@@ -81,7 +81,7 @@ describe('a worker that is killed', () => {
   })
 
   it('leaves what was bound to it abandoned, in wait and feed alike (R-4, R-8)', async () => {
-    const session = restate.session(randomUUID())
+    const session = restate.processes(randomUUID())
     const { id } = await session.start(bound, 60_000)
     await noted((all) => all.some((note) => note.id === id))
     await (await workerOf(id)).restart()
@@ -93,7 +93,7 @@ describe('a worker that is killed', () => {
 })
 
 it('a cancel in the middle of a step reaches wait, feed and the step itself (R-8)', async () => {
-  const session = restate.session(randomUUID())
+  const session = restate.processes(randomUUID())
   const { id } = await session.start(work, 60_000)
   await noted((all) => all.some((note) => note.id === id))
   await session.cancel(id, 'enough')
@@ -104,7 +104,7 @@ it('a cancel in the middle of a step reaches wait, feed and the step itself (R-8
 })
 
 it('the server killed alone starts nothing bound to its owner a second time (R-4)', async () => {
-  const session = restate.session(randomUUID())
+  const session = restate.processes(randomUUID())
   const { id } = await session.start(bound, 1500)
   await noted((all) => all.some((note) => note.id === id))
   const waits = restate.attach.awaitTerminal(id)
@@ -133,10 +133,10 @@ describe('workers and server killed in turn', () => {
   it.each(Array.from({ length: runs }, (_, run) => [run + 1]))(
     'run %i: nothing missing, nothing twice, every wait equal to the feed (R-1, R-4, R-8)',
     async () => {
-      const sessions = Array.from({ length: 4 }, () => restate.session(randomUUID()))
+      const sessions = Array.from({ length: 4 }, () => restate.processes(randomUUID()))
       const all = Array.from({ length: operations }, (_, index) => ({
         id: randomUUID() as string,
-        session: sessions[index % 4] as RestateSession,
+        session: sessions[index % 4] as RestateProcesses,
         definition: index % 5 === 4 ? bound : work,
         ms: 50 + ((index * 37) % 200),
       }))

@@ -69,7 +69,7 @@ beforeAll(async () => {
 })
 afterAll(resources.close)
 
-const newSession = () => restate.session(randomUUID())
+const newSession = () => restate.processes(randomUUID())
 
 describe('a session on the engine', () => {
   it('runs a process and says what it came to, in the wait and in the feed alike (R-1, R-8)', async () => {
@@ -235,7 +235,7 @@ describe('a session on the engine', () => {
     await late.begun.promise
     // As a worker asks that has not heard yet that its attempt is over.
     await new RestateIngress({ url: ingress }).call(
-      ['stateward_session', session.id, 'claim'],
+      ['stateward_processes', session.id, 'claim'],
       { id, owner, step: 'work' },
       v.object({ fencingToken: v.literal(2) }),
     )
@@ -273,10 +273,10 @@ describe('a session on the engine', () => {
 
   it('takes ids with what means something in a path, but for those that a URL takes for another path', async () => {
     const id = `${randomUUID()}/?#%2F'..`
-    const handle = await restate.session(id).start(echo, 1, { id })
+    const handle = await restate.processes(id).start(echo, 1, { id })
     expect(await handle.result()).toBe(1)
     for (const dots of ['.', '..']) {
-      expect(() => restate.session(dots)).toThrow('no place in a URL')
+      expect(() => restate.processes(dots)).toThrow('no place in a URL')
       await expect(newSession().start(echo, 1, { id: dots })).rejects.toMatchObject({ code: 'invalid_input' })
       await expect(restate.attach.awaitTerminal(dots)).rejects.toMatchObject({ code: 'invalid_input' })
     }
