@@ -100,10 +100,7 @@ export class Attach<Output> {
    * for a process `process.unknown` and `process.await_timeout`, with `restate.attach_failed`, `restate.answer_malformed`, `restate.paused`, `restate.unreachable`, and with the signal's
    * reason.
    */
-  async awaitTerminal(
-    told: string,
-    { signal, timeoutMs, isStarted = false }: AttachBounds = {},
-  ): Promise<Output> {
+  async awaitTerminal(told: string, { signal, timeoutMs, isStarted = false }: AttachBounds = {}): Promise<Output> {
     const id = takePathId(told, this.#target.subject)
     signal?.throwIfAborted()
     const { clock } = this.#options
@@ -115,10 +112,7 @@ export class Attach<Output> {
     const timer =
       timeoutMs === undefined
         ? undefined
-        : clock.setTimeout(
-            () => waiter.reject(this.#target.timedOut(id, timeoutMs)),
-            timeoutMs,
-          )
+        : clock.setTimeout(() => waiter.reject(this.#target.timedOut(id, timeoutMs)), timeoutMs)
     try {
       return await waiter.promise
     } finally {
@@ -175,7 +169,8 @@ export class Attach<Output> {
           }
           sinceMs ??= now
           const leftMs = sinceMs + (isUnknown && !tail.isStarted ? startGraceMs : outageMs) - now
-          if (leftMs <= 0) throw isUnknown ? this.#target.unknown(id) : unreachable(named(this.#target.named(id)), thrown)
+          if (leftMs <= 0)
+            throw isUnknown ? this.#target.unknown(id) : unreachable(named(this.#target.named(id)), thrown)
           await pause(clock, Math.min(delayMs, leftMs), stop)
         }
       }
@@ -199,7 +194,11 @@ export class Attach<Output> {
       if (bound.signal.aborted && !stop.aborted) throw ceiling
       if (StatewardError.is(thrown)) throw thrown
       if (thrown instanceof SyntaxError)
-        throw new RestateError('restate.answer_malformed', { ...namedAs(id), reason: thrown.message }, { cause: thrown })
+        throw new RestateError(
+          'restate.answer_malformed',
+          { ...namedAs(id), reason: thrown.message },
+          { cause: thrown },
+        )
       const failed = failedAnswer(thrown)
       if (failed === undefined) throw thrown
       if (failed.status === 404) throw new NotThere()

@@ -82,4 +82,3 @@ export function pictureOf(row: HeldOperation): RestateOperation {
     ...(work !== undefined && { work: work.name }),
   }
 }
-

@@ -70,14 +70,21 @@ export class OperationScope extends RunScope implements OperationRunContext {
         }
         used += count
       }
-      const returned = await work(this.#scopeOf(scope, useTokens))
+      const reports: Promise<void>[] = []
+      const returned = await work(this.#scopeOf(scope, useTokens, reports))
+      // What it has said is counted before its end.
+      await Promise.allSettled(reports)
       return { ...(returned !== undefined && { result: returned }), tokensUsed: used }
     })
     this.#tokensUsed += tokensUsed
     return result as Result
   }
 
-  #scopeOf({ signal }: StepScope, useTokens: (count: number) => void): OperationStepScope {
+  #scopeOf(
+    { signal }: StepScope,
+    useTokens: OperationStepScope['useTokens'],
+    reports: Promise<void>[],
+  ): OperationStepScope {
     const { fencingToken } = this
     return {
       signal,
@@ -85,7 +92,7 @@ export class OperationScope extends RunScope implements OperationRunContext {
       useTokens,
       progress: (message, fraction) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) })
-        silence(this.#report({ ...progress, fencingToken }))
+        reports.push(silence(this.#report({ ...progress, fencingToken })))
       },
     }
   }

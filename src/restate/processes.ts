@@ -218,4 +218,3 @@ export class RestateProcesses {
     return this.#connection.ingress.call([processesService, this.id, handler], request, schema, options)
   }
 }
-

@@ -293,7 +293,10 @@ async function publish(ctx: Context, book: SessionBook, own: OperationId | undef
     if (kindClasses[rowOf(book, id).spec.kind].durability === 'discard') book.discard(ctx, id)
   book.write(ctx)
   if (watermark - (await droppedThroughOf(ctx)) < capacity + slack) return
-  await dropFeed<CompletionEntry>(ctx, watermark - capacity, ({ operationId: id }) => ({ id, rowKey: operationKey(id) }))
+  await dropFeed<CompletionEntry>(ctx, watermark - capacity, ({ operationId: id }) => ({
+    id,
+    rowKey: operationKey(id),
+  }))
 }
 
 function cancel(ctx: Context, invocationId: string): void {

@@ -85,7 +85,7 @@ export class RestateOperations {
 
   /** Counts one report and keeps it until the next. Rejects with `invalid_input`, `invalid_transition`, `lease_superseded`. */
   async reportProgress(id: OperationId, progress: OperationProgress, claim: UnderClaim = {}): Promise<void> {
-    await this.#change('progress', { id, ...checkProgress(progress), ...claim })
+    await this.#change('progress', { id, ...checkProgress(progress), ...tokenOf(claim) })
   }
 
   /** Ends an operation that could not be set up. */
@@ -185,8 +185,13 @@ export class RestateOperations {
     await this.#change('signal', request, nothing, idempotencyKeyOf(id, name, key))
   }
 
-  async #end(id: OperationId, action: TerminalAction, outcome: OperationOutcome, claim: UnderClaim = {}): Promise<void> {
-    await this.#change('end', { id, action, outcome, ...claim })
+  async #end(
+    id: OperationId,
+    action: TerminalAction,
+    outcome: OperationOutcome,
+    claim: UnderClaim = {},
+  ): Promise<void> {
+    await this.#change('end', { id, action, outcome, ...tokenOf(claim) })
   }
 
   #read(handler: string, request: unknown): Promise<unknown> {
@@ -208,8 +213,12 @@ export class RestateOperations {
   }
 }
 
+function tokenOf({ fencingToken }: UnderClaim): UnderClaim {
+  return fencingToken === undefined ? {} : { fencingToken }
+}
+
 /** The engine knows keys of the object, and takes only what fits in a header. */
-export function idempotencyKeyOf(id: string, name: string, key: string): string {
+function idempotencyKeyOf(id: string, name: string, key: string): string {
   return createHash('sha256')
     .update(JSON.stringify([id, name, key]))
     .digest('hex')

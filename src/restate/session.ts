@@ -22,7 +22,8 @@ import { takePathId } from './wire.js'
 
 /** How an operation is run on the engine: as in one process, but for what only one process has. */
 export interface RestateRunOptions
-  extends Partial<RunRequest>, Pick<RunOptions, 'deadlineMs' | 'signal' | 'outlivesParent'> {
+  extends Partial<RunRequest>,
+    Pick<RunOptions, 'deadlineMs' | 'signal' | 'outlivesParent'> {
   /** The operation that this one is a part of: with any end of it this one ends too. */
   readonly parent?: OperationId | { readonly id: OperationId }
   /** How many may run beside it; wins over the limit of the session. */

@@ -211,9 +211,7 @@ export function refusalIn(text: string): StatewardError | undefined {
     const { code, data } = JSON.parse(text.slice(start + mark.length)) as { code: string; data: unknown }
     if (code === 'invalid_input') return new InvalidInputError(data as InvalidInput)
     if (code.startsWith('process.')) return new ProcessError(code as never, data as never)
-    return isClaimCode(code)
-      ? new ClaimError(code, data as never)
-      : new OperationError(code as never, data as never)
+    return isClaimCode(code) ? new ClaimError(code, data as never) : new OperationError(code as never, data as never)
   } catch {
     // It only looks alike.
     return undefined

@@ -99,7 +99,11 @@ describe('the wait of the engine (W13)', () => {
   it('and a feed outlive connections that are cut now and then, each longer than an outage may last (R-6)', async () => {
     const cut: Answer = (response) => void setTimeout(() => response.destroy(), 1100)
     const options = { outageMs: 500 }
-    const page = { watermark: 1, droppedThrough: 0, entries: [{ seq: 1, processId: 'p', kind: 'k', output: success, endedAtMs: 1 }] }
+    const page = {
+      watermark: 1,
+      droppedThrough: 0,
+      entries: [{ seq: 1, processId: 'p', kind: 'k', output: success, endedAtMs: 1 }],
+    }
     const waited = await openEngine([cut, cut, ended], options)
     const followed = await openEngine([cut, cut, saying(200, JSON.stringify(page))], options)
     const [output, first] = await Promise.all([
