@@ -2,7 +2,8 @@ import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import type { MachineDefinition } from '../../stream/protocol.js'
 import { ArrowHead } from './arrow-head.js'
-import { drawMachine, type ArrowLine, type Point, type StateBox } from './layout.js'
+import type { Point } from './geometry.js'
+import { drawMachine, type ArrowLine, type StateBox } from './layout.js'
 import { litStates } from './lit.js'
 import { text } from './measure.js'
 
@@ -98,19 +99,16 @@ function Label({ arrow }: { readonly arrow: ArrowLine }): JSX.Element {
   )
 }
 
-/** A line through the points that bends softly between them. */
+/** A line through the points, level where two are at one height and bent softly where they are not. */
 function curve(points: readonly Point[]): string {
-  const [first, ...rest] = points
-  if (first === undefined) return ''
-  const last = rest.at(-1) ?? first
-  let path = `M${first.x},${first.y}`
-  for (const [index, point] of rest.slice(0, -1).entries()) {
-    const next = rest[index + 1] ?? last
-    const isLast = index === rest.length - 2
-    const end = isLast ? next : { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 }
-    path += ` Q${point.x},${point.y} ${end.x},${end.y}`
-  }
-  return rest.length === 1 ? `${path} L${last.x},${last.y}` : path
+  return points
+    .map(({ x, y }, index) => {
+      const before = points[index - 1]
+      if (before === undefined) return `M${x},${y}`
+      const middle = (before.x + x) / 2
+      return before.y === y ? `L${x},${y}` : `C${middle},${before.y} ${middle},${y} ${x},${y}`
+    })
+    .join(' ')
 }
 
 function describe(machine: MachineDefinition, lit: ReadonlyMap<string, number>): string {
