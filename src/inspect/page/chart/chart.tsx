@@ -7,13 +7,16 @@ import { drawMachine, type ArrowLine, type StateBox } from './layout.js'
 import { litStates } from './lit.js'
 import { text } from './measure.js'
 
+/** A drawing is not made smaller than this: its text could not be read any more. */
+const leastScale = 0.66
+
 interface Properties {
   readonly machine: MachineDefinition
   /** How many are in each innermost state; those around them are lit as well. */
   readonly occupancy: Readonly<Record<string, number>>
 }
 
-/** A chart, lit where something is. It is as small as it has to be to be seen as a whole, until its full size is asked for. */
+/** A chart, lit where something is. It is made smaller to fit the width, as long as it can be read, until its full size is asked for. */
 export function Chart({ machine, occupancy }: Properties): JSX.Element {
   const drawing = useMemo(() => drawMachine(machine), [machine])
   const lit = useMemo(() => litStates(machine, occupancy), [machine, occupancy])
@@ -24,7 +27,13 @@ export function Chart({ machine, occupancy }: Properties): JSX.Element {
       <button type="button" class="zoom" aria-pressed={isFull} onClick={() => setFull(!isFull)}>
         full size
       </button>
-      <div class={isFull ? 'chart' : 'chart fitted'} tabIndex={0} role="region" aria-label={`Chart ${machine.id}`}>
+      <div
+        class={isFull ? 'chart' : 'chart fitted'}
+        style={{ '--least': `${Math.ceil(width * leastScale)}px` }}
+        tabIndex={0}
+        role="region"
+        aria-label={`Chart ${machine.id}`}
+      >
         <svg
           width={width}
           height={height}
