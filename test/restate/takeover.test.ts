@@ -11,7 +11,7 @@ import {
   type RestateConnection,
   type RestateSession,
 } from '../../src/restate/index.js'
-import { startBalancer } from './support/balancer.js'
+import { startBalancer } from '../../examples/restate/balancer.js'
 import { Resources } from './support/resources.js'
 import { startRestateServer, type RestateServer } from './support/server.js'
 import { startWorkerProcess, type WorkerProcess } from './support/workers.js'
