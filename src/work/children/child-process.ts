@@ -35,6 +35,8 @@ export interface ChildProcessOptions {
   readonly deadlines: DeadlineQueue
   /** Asks the child to end: SIGTERM, and SIGKILL when the grace has passed. */
   readonly retiring?: AbortSignal
+  /** A file, open for reading, that is its standard input; by default it has none. */
+  readonly input?: number
   /** The same, but a child that was asked before is killed at once. */
   readonly signal?: AbortSignal
   /** Milliseconds between SIGTERM and SIGKILL. */
@@ -98,7 +100,7 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
   const { clock, onStarted, onExited } = options
   options.signal?.throwIfAborted()
   const startedAt = clock.monotonicNow()
-  const gated = start(call, onStarted !== undefined)
+  const gated = start(call, options)
   const { child, open } = gated
   const { pid } = child
   if (pid === undefined) throw new ChildNotStartedError(call, await failureOf(child))
@@ -158,9 +160,9 @@ async function releasePipes(
   }
 }
 
-function start(call: ChildCommand, isRecorded: boolean): GatedChild {
+function start(call: ChildCommand, { input, onStarted }: ChildProcessOptions): GatedChild {
   try {
-    return spawnBehindGate(call, { isRecorded })
+    return spawnBehindGate(call, { input: input ?? 'ignore', isRecorded: onStarted !== undefined })
   } catch (error) {
     throw new ChildNotStartedError(call, error)
   }

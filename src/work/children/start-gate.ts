@@ -12,6 +12,14 @@ export interface GatedChild {
   readonly isGated: boolean
 }
 
+/** How a child is started. */
+export interface StartOptions {
+  /** A file, open for reading, that is its standard input. */
+  readonly input: number | 'ignore'
+  /** It is let through once it is on record. */
+  readonly isRecorded: boolean
+}
+
 /** What the shell of the gate calls itself when it complains. */
 const gateName = 'stateward-start'
 /** Becomes the program, under the same process id, once it is told a line; ends when whoever could tell it is gone. */
@@ -29,17 +37,17 @@ const plainName = /^[A-Za-z_][A-Za-z0-9_]*$/
  * What the shell cannot be asked for is started at once: a program that is not there, so that the system says so, and what a
  * shell would take for something else. Throws what `spawn` throws.
  */
-export function spawnBehindGate(call: ChildCommand, { isRecorded }: { readonly isRecorded: boolean }): GatedChild {
+export function spawnBehindGate(call: ChildCommand, { input, isRecorded }: StartOptions): GatedChild {
   const { command, args, cwd, env } = call
   const through = isRecorded ? argumentsOf(call) : undefined
   const surroundings = { cwd, env, detached: true } as const
   if (through === undefined) {
-    const child = spawn(command, args, { ...surroundings, stdio: ['ignore', 'pipe', 'pipe'] })
-    return { child, open() {}, isGated: false }
+    const child = spawn(command, args, { ...surroundings, stdio: [input, 'pipe', 'pipe'] })
+    return { child: child as GatedChild['child'], open() {}, isGated: false }
   }
   const child = spawn('/bin/sh', ['-c', gate, gateName, ...through], {
     ...surroundings,
-    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: [input, 'pipe', 'pipe', 'pipe'],
   })
   const key = child.stdio[3] as Writable | undefined
   // It may have been killed before it was let through; its end says so.
