@@ -148,7 +148,8 @@ describe('a store that fails under a run [P-199]', () => {
       await pass(clock, 9000)
       const called = await processes.list()
       const asked = which === 'call' ? called.find(({ identity }) => identity.kind === 'leaf')?.id : handle.id
-      await processes.get(which === 'call' ? leaf : flow, asked ?? '').signal('go', 7)
+      const waiting = processes.get(undefined, asked ?? '')
+      await waiting.signal('go', 7)
       await pass(clock, 2000)
       expect([which, await handle.result()]).toEqual([which, [1, 7]])
       expect(done).toEqual([which])
