@@ -20,8 +20,8 @@ import { putUngated } from './fold-daemon.js'
 import { foldObserved, foldRestored } from './fold-maintenance.js'
 import { leftAfterPass } from './forced.js'
 import type { NodeId } from './ids.js'
-import { withEnded, withoutRestart } from './restart.js'
-import { isFrozen, type NodeState } from './state.js'
+import { withEnded, withoutRestart, withRestarts } from './restart.js'
+import { isFrozen, runningHere, type NodeState } from './state.js'
 import type { MonotonicMs } from './vocabulary.js'
 
 type Of<Type extends FoldEvent['type']> = Extract<FoldEvent, { readonly type: Type }>
@@ -87,6 +87,15 @@ export function fold(state: NodeState, event: FoldEvent): readonly NodeEffect[] 
       return foldRestored(state, event.state)
     case 'freeze_restored':
       return moveFreeze(state, { type: 'freeze', until: event.until })
+    case 'forced_restored':
+      state.forced = event.forced
+      return nothing
+    case 'restarts_restored':
+      state.restarts = withRestarts(
+        state.restarts,
+        runningHere(state).filter((id) => event.daemons.includes(id)),
+      )
+      return nothing
     case 'admin_event':
       return foldAdmin(state, event.event)
     case 'reconciled':

@@ -3,7 +3,7 @@ import { initialMaintenance, type MaintenancePlace } from '../../machines/mainte
 import { VersionedTable, type TableVersion } from '../state/versioned-table.js'
 import type { BlobRow } from './blob-row.js'
 import { isInert, isUnsettled, newChain, type ChainRow } from './chain-row.js'
-import { isTimed, isUnsettledDaemon, type DaemonRow } from './daemon-row.js'
+import { canStop, isTimed, isUnsettledDaemon, isWantedHere, type DaemonRow } from './daemon-row.js'
 import { noneForced, type ForcedEntries } from './forced.js'
 import type { BlobId, ChainId, DaemonId, NodeId } from './ids.js'
 import type { NodeConfiguration } from './options.js'
@@ -41,6 +41,13 @@ export interface NodeVersion {
 /** Whether nothing is reconciled, by the instant of the last tick. */
 export function isFrozen({ freeze, now }: Pick<NodeVersion, 'freeze' | 'now'>): boolean {
   return freeze.value === 'frozen' && now < (freeze.context.until ?? now)
+}
+
+/** The daemons that run here and should, in order. */
+export function runningHere(state: NodeState): DaemonId[] {
+  const { thisNode } = state.configuration
+  const running = [...state.daemons()].filter((row) => canStop(row) && isWantedHere(row, thisNode))
+  return running.map(({ id }) => id)
 }
 
 /**
