@@ -136,16 +136,20 @@ export class NodeState {
 
   /** Changes a chain, which is there from then on. */
   changeChain(chain: ChainId, change: (row: ChainRow) => ChainRow): void {
-    const { thisNode } = this.configuration
     const known = this.#chains.get(chain)
-    const before = known ?? newChain(chain)
-    const row = change(before)
+    this.putChain(change(known ?? newChain(chain)), known)
+  }
+
+  /** Puts what has become of a chain, of which this was known before. */
+  putChain(row: ChainRow, known: ChainRow | undefined): void {
     if (row === known) return
+    const { thisNode } = this.configuration
+    const { chain } = row
     this.#chains.set(chain, row)
     if (isUnsettled(row, thisNode)) this.#unsettledChains.set(chain, row)
     else this.#unsettledChains.delete(chain)
-    if (row.holders !== before.holders) {
-      this.#heldHere += Number(row.holders.includes(thisNode)) - Number(before.holders.includes(thisNode))
+    if (row.holders !== known?.holders) {
+      this.#heldHere += Number(row.holders.includes(thisNode)) - Number(known?.holders.includes(thisNode) ?? false)
     }
     // Whether it still rests after a rebalance, the tick asks again.
     if (isInert(row, Infinity, 0)) this.#inert.add(chain)
