@@ -122,7 +122,7 @@ function sharedListOf(input: unknown): readonly ProcessEventType[] | undefined {
   if (typeof input !== 'object' || input === null || types.isProxy(input)) return undefined
   const fields = Object.getOwnPropertyDescriptors(input) as Readonly<Record<string, PropertyDescriptor>>
   const isPlain = Object.getPrototypeOf(input) === Object.prototype && Object.getOwnPropertySymbols(input).length === 0
-  if (!isPlain || Object.values(fields).some(({ get, set }) => get !== undefined || set !== undefined)) return undefined
+  if (!isPlain || Object.values(fields).some((field) => !Object.hasOwn(field, 'value'))) return undefined
   const list: unknown = fields['eventTypes']?.value
   return isSharedEventTypes(list) ? (list as readonly ProcessEventType[]) : undefined
 }
