@@ -215,8 +215,8 @@ async function claim(ctx: Context, request: OperationClaimRequest): Promise<Clai
   const status = book.effectiveStatus(id)
   if (status !== 'running' && status !== 'retiring') book.take({ type: 'operation.start', id })
   const row = rowOf(book, id)
-  const { claim: taken, held } = await claimExecution(ctx, row.execution, request, (event) =>
-    moveExecution(row, row.execution, event),
+  const { claim: taken, held } = await claimExecution(ctx, row.execution, request, (fencingToken) =>
+    moveExecution(row, row.execution, { type: 'start', fencingToken }),
   )
   if (held !== row.execution) book.replace({ ...row, execution: held })
   book.write(ctx)
