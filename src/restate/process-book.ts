@@ -8,7 +8,7 @@ import type { AwaitOutput, ProcessId } from '../processes/index.js'
 import type { Tombstone } from '../processes/pruning.js'
 import type { StoredProcess } from '../processes/record.js'
 import { keyOf } from './keys.js'
-import { appendToFeed, tellWatchers } from './object-feed.js'
+import { appendToFeed, readTail, tellWatchers, type FeedTail } from './object-feed.js'
 import type { ProcessEnd } from './wire.js'
 
 type Context = restate.ObjectContext
@@ -35,13 +35,11 @@ export interface TombstoneRow {
   readonly change: number
 }
 
-/** Everything that is held of one process but its log. */
+/** What every decision about a process looks at. */
 interface Held {
   readonly row: ProcessRow | undefined
   readonly tombstone: TombstoneRow | undefined
   readonly lease: StoredLease | undefined
-  readonly grants: readonly HandleGrant[]
-  readonly acks: readonly number[]
 }
 
 export const rowKey = (id: ProcessId): string => `process/${id}`
@@ -62,6 +60,8 @@ export class ProcessBook {
   readonly nowMs: number
   readonly #ctx: SharedContext
   readonly #held = new Map<ProcessId, Held>()
+  readonly #grants = new Map<ProcessId, readonly HandleGrant[]>()
+  readonly #acks = new Map<ProcessId, readonly number[]>()
   readonly #entries = new Map<string, LogEntry>()
   readonly #sequences = new Map<string, number>()
   readonly #changed = new Set<ProcessId>()
@@ -73,6 +73,8 @@ export class ProcessBook {
   readonly #newSequences: string[] = []
   readonly #ended: ProcessId[] = []
   readonly #context: DecisionContext
+  /** The number of the last change before this call, once it was asked for. */
+  #last: number | undefined
   #changes: number | undefined
 
   constructor(ctx: SharedContext, nowMs: number) {
@@ -81,27 +83,38 @@ export class ProcessBook {
     this.#context = { nowMs, newToken: () => ctx.rand.uuidv4() }
   }
 
+  /**
+   * The book of a call about one process. What the call will look at is asked for together: that is one round trip to the
+   * engine, where one after another each would be one.
+   */
+  static async open(ctx: SharedContext, now: PromiseLike<number>, id: ProcessId): Promise<ProcessBook> {
+    const asked = Promise.all([readHeld(ctx, id), ctx.get<number>(changesKey)])
+    const [nowMs, [held, changes]] = await Promise.all([now, asked])
+    const book = new ProcessBook(ctx, nowMs)
+    book.#held.set(id, held)
+    book.#last = changes ?? 0
+    return book
+  }
+
   /** What is held of a process. */
   async fetch(id: ProcessId): Promise<Held> {
-    const known = this.#held.get(id)
-    if (known !== undefined) return known
-    // Asked for together, it is one round trip.
-    const [row, lease, grants, acks] = await Promise.all([
-      this.#ctx.get<ProcessRow>(rowKey(id)),
-      this.#ctx.get<StoredLease>(leaseKey(id)),
-      this.#ctx.get<HandleGrant[]>(grantsKey(id)),
-      this.#ctx.get<number[]>(acksKey(id)),
-    ])
-    const tombstone = row === null ? await this.#ctx.get<TombstoneRow>(tombstoneKey(id)) : null
-    const held: Held = {
-      row: row ?? undefined,
-      tombstone: tombstone ?? undefined,
-      lease: lease ?? undefined,
-      grants: grants ?? [],
-      acks: acks ?? [],
-    }
-    this.#held.set(id, held)
+    let held = this.#held.get(id)
+    if (held === undefined) this.#held.set(id, (held = await readHeld(this.#ctx, id)))
     return held
+  }
+
+  /** Who may address a process. */
+  async grantsOf(id: ProcessId): Promise<readonly HandleGrant[]> {
+    let grants = this.#grants.get(id)
+    if (grants === undefined) this.#grants.set(id, (grants = (await this.#ctx.get<HandleGrant[]>(grantsKey(id))) ?? []))
+    return grants
+  }
+
+  /** Sequences of the log of a process that were acknowledged. */
+  async acksOf(id: ProcessId): Promise<readonly number[]> {
+    let acks = this.#acks.get(id)
+    if (acks === undefined) this.#acks.set(id, (acks = (await this.#ctx.get<number[]>(acksKey(id))) ?? []))
+    return acks
   }
 
   /** The row of a process. Raises `process.unknown`. */
@@ -128,7 +141,7 @@ export class ProcessBook {
       tombstone: held.tombstone?.tombstone,
       lease: held.lease,
       keyed: key === undefined ? undefined : await this.#keyed(id, key),
-      grant: held.grants.find((grant) => grant.scopeId === scopeId),
+      grant: scopeId === undefined ? undefined : (await this.grantsOf(id)).find((grant) => grant.scopeId === scopeId),
     }
     const decided = command.decide(rows, this.#context)
     if (decided.writes !== undefined) await this.#take(id, held, decided.writes, decided.process)
@@ -147,23 +160,25 @@ export class ProcessBook {
     this.#leased.add(id)
   }
 
-  /** Writes all that was decided. Resolves with the runs of what has ended, to be told. */
-  async write(ctx: Context): Promise<readonly ProcessRow[]> {
+  /** Writes all that was decided; `tail` may have been read before. Resolves with the runs of what has ended, to be told. */
+  async write(ctx: Context, tail?: FeedTail): Promise<readonly ProcessRow[]> {
     for (const id of this.#ended) {
       const { row } = await this.known(id)
       const { registered, state } = row.stored
       const told = { processId: id, kind: kindOf(row), output: state.outcome as AwaitOutput, endedAtMs: this.nowMs }
-      const { seq } = await appendToFeed<ProcessEnd>(ctx, (next) => ({ seq: next, ...told }))
+      // What was read before counts for one end: the next one comes behind it.
+      const stood = this.#ended.length === 1 && tail !== undefined ? tail : await readTail(ctx, id)
+      const { seq } = appendToFeed<ProcessEnd>(ctx, stood, (next) => ({ seq: next, ...told }))
       this.replace(registered.id, { ...row, seq })
-      await tellWatchers(ctx, id, told.output)
+      tellWatchers(ctx, id, stood, told.output)
     }
     for (const key of this.#newEntries) ctx.set(key, this.#entries.get(key))
     for (const key of this.#newSequences) ctx.set(key, this.#sequences.get(key))
     for (const id of this.#unburied) ctx.clear(tombstoneKey(id))
     for (const id of this.#changed) ctx.set(rowKey(id), (await this.known(id)).row)
     for (const id of this.#leased) ctx.set(leaseKey(id), (await this.fetch(id)).lease)
-    for (const id of this.#granted) ctx.set(grantsKey(id), (await this.fetch(id)).grants)
-    for (const id of this.#acked) ctx.set(acksKey(id), (await this.fetch(id)).acks)
+    for (const id of this.#granted) ctx.set(grantsKey(id), await this.grantsOf(id))
+    for (const id of this.#acked) ctx.set(acksKey(id), await this.acksOf(id))
     if (this.#changes !== undefined) ctx.set(changesKey, this.#changes)
     return Promise.all(this.#ended.map(async (id) => (await this.known(id)).row))
   }
@@ -176,17 +191,16 @@ export class ProcessBook {
 
   /** The number of the last change. */
   async changes(): Promise<number> {
-    return this.#changes ?? (await this.#ctx.get<number>(changesKey)) ?? 0
+    this.#last ??= (await this.#ctx.get<number>(changesKey)) ?? 0
+    return this.#changes ?? this.#last
   }
 
   /** Replaces the grants of a process, and where it wakes somebody. */
   async detach(id: ProcessId, sessionId: string): Promise<void> {
-    const { row, grants } = await this.known(id)
+    const { row } = await this.known(id)
+    const grants = await this.grantsOf(id)
     const others = grants.filter((grant) => grant.sessionId !== sessionId)
-    if (others.length < grants.length) {
-      this.#put(id, { grants: others })
-      this.#granted.add(id)
-    }
+    if (others.length < grants.length) this.#grant(id, others)
     if (row.stored.wakeTarget?.sessionId !== sessionId) return
     const { wakeTarget: _, ...rest } = row.stored
     const stored = { ...rest, state: { ...row.stored.state, updatedAtMs: this.nowMs } }
@@ -215,14 +229,22 @@ export class ProcessBook {
       this.#newSequences.push(named)
     }
     if (lease !== undefined) this.lease(id, lease)
-    if (ack !== undefined && !held.acks.includes(ack)) {
-      this.#put(id, { acks: [...held.acks, ack] })
-      this.#acked.add(id)
-    }
+    if (ack !== undefined) await this.#acknowledge(id, ack)
     if (grant === undefined && revoke === undefined) return
-    const others = held.grants.filter(({ scopeId }) => scopeId !== revoke && scopeId !== grant?.scopeId)
-    this.#put(id, { grants: grant === undefined ? others : [...others, grant].toSorted(compareGrants) })
+    const others = (await this.grantsOf(id)).filter(({ scopeId }) => scopeId !== revoke && scopeId !== grant?.scopeId)
+    this.#grant(id, grant === undefined ? others : [...others, grant].toSorted(compareGrants))
+  }
+
+  #grant(id: ProcessId, grants: readonly HandleGrant[]): void {
+    this.#grants.set(id, grants)
     this.#granted.add(id)
+  }
+
+  async #acknowledge(id: ProcessId, sequence: number): Promise<void> {
+    const acks = await this.acksOf(id)
+    if (acks.includes(sequence)) return
+    this.#acks.set(id, [...acks, sequence])
+    this.#acked.add(id)
   }
 
   #put(id: ProcessId, part: Partial<Held>): void {
@@ -239,6 +261,12 @@ export class ProcessBook {
     const key = eventKey(id, sequence)
     return this.#entries.get(key) ?? ((await this.#ctx.get<LogEntry>(key)) as LogEntry)
   }
+}
+
+async function readHeld(ctx: SharedContext, id: ProcessId): Promise<Held> {
+  const [row, lease] = await Promise.all([ctx.get<ProcessRow>(rowKey(id)), ctx.get<StoredLease>(leaseKey(id))])
+  const tombstone = row === null ? await ctx.get<TombstoneRow>(tombstoneKey(id)) : null
+  return { row: row ?? undefined, tombstone: tombstone ?? undefined, lease: lease ?? undefined }
 }
 
 /** What a process is called by. */

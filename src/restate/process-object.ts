@@ -13,7 +13,17 @@ import { takeRegistration } from '../processes/registration.js'
 import type { JsonValue } from '../base/json.js'
 import { claimExecution } from './claim.js'
 import { inboxHandlers } from './inbox.js'
-import { advanceCursor, cursorsOf, dropFeed, readFeed, waitForFeed, watchRow, watermarkOf } from './object-feed.js'
+import {
+  advanceCursor,
+  cursorsOf,
+  dropFeed,
+  readFeed,
+  readTail,
+  waitForFeed,
+  watchRow,
+  watermarkOf,
+} from './object-feed.js'
+import { nowOf } from './now.js'
 import { kindOf, ProcessBook, rowKey, type ProcessRow } from './process-book.js'
 import type { RestateProcess } from './process-picture.js'
 import type { RetryPolicy } from './retry.js'
@@ -54,7 +64,7 @@ type Row = Awaited<ReturnType<ProcessBook['known']>>
  * is held (R-7).
  */
 export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
-  const open = async (ctx: SharedContext): Promise<ProcessBook> => new ProcessBook(ctx, await nowOf(ctx, clock))
+  const open = (ctx: Context, id: ProcessId): Promise<ProcessBook> => ProcessBook.open(ctx, nowOf(ctx, clock), id)
   const settle = async (
     ctx: Context,
     {
@@ -64,7 +74,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
     }: { readonly id: ProcessId; readonly output: AwaitOutput; readonly fencingToken?: number },
     isOwn: boolean,
   ): Promise<Settled> => {
-    const book = await open(ctx)
+    const [book, tail] = await Promise.all([open(ctx, id), readTail(ctx, id)])
     const held = await book.known(id)
     // The engine lets one attempt say so, and a claim of another attempt that comes late takes nothing from it.
     const isFenced = fencingToken !== undefined && (!isOwn || held.row.isOutside === true)
@@ -75,7 +85,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
         ? ({ type: 'external_owner' } as const)
         : ({ type: 'workflow_key', key: id } as const)
     const { result } = await book.decide(completeCommand(id, output, right))
-    const told = await book.write(ctx)
+    const told = await book.write(ctx, tail)
     if (!isOwn) tell(ctx, told)
     const { row } = await book.known(id)
     const stands = row.stored.state.outcome as AwaitOutput
@@ -85,10 +95,14 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
     name: processesService,
     handlers: {
       /** Registers a process and starts it; again under the same id it changes nothing. */
-      start: door(startSchema, 'start', async (ctx: Context, request) => start(ctx, await open(ctx), request)),
-      claim: door(claimSchema, 'claim', async (ctx: Context, request) => claim(ctx, await open(ctx), request)),
+      start: door(startSchema, 'start', async (ctx: Context, request) =>
+        start(ctx, await open(ctx, request.id), request),
+      ),
+      claim: door(claimSchema, 'claim', async (ctx: Context, request) =>
+        claim(ctx, await open(ctx, request.id), request),
+      ),
       progress: door(progressSchema, 'progress', async (ctx: Context, { id, fencingToken, message }) => {
-        const book = await open(ctx)
+        const book = new ProcessBook(ctx, 0)
         const held = await book.known(id)
         checkFence(held, fencingToken)
         const progressCount = held.row.progressCount + 1
@@ -103,9 +117,11 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
       cancel: door(cancelSchema, 'cancel', (ctx: Context, { id, message = 'cancelled' }) =>
         settle(ctx, { id, output: { type: 'cancelled', message } }, false),
       ),
-      append: door(appendSchema, 'event', async (ctx: Context, request) => append(ctx, await open(ctx), request)),
+      append: door(appendSchema, 'event', async (ctx: Context, request) =>
+        append(ctx, await open(ctx, request.id), request),
+      ),
       ...inboxHandlers(async (ctx, id) => {
-        const { row } = await (await open(ctx)).known(id)
+        const { row } = await new ProcessBook(ctx, 0).known(id)
         const { stored } = row
         if (select(stored, { type: 'signal' }).isTaken) return
         throw new ProcessError('process.already_terminal', { processId: id, status: stored.state.status })
@@ -127,7 +143,11 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
         }),
       ),
       // What only looks records nothing: whatever its instant is, it decides nothing that is kept.
-      ...storeHandlers(open, (ctx) => new ProcessBook(ctx, Math.trunc(clock.wallNow())), tell),
+      ...storeHandlers(
+        async (ctx) => new ProcessBook(ctx, await nowOf(ctx, clock)),
+        (ctx) => new ProcessBook(ctx, Math.trunc(clock.wallNow())),
+        tell,
+      ),
     },
     options: { enableLazyState: true, retryPolicy },
   })
@@ -135,11 +155,6 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
 
 /** What the processes are called by. */
 export type ProcessObject = ReturnType<typeof processObject>
-
-/** Recorded, so that an attempt that is played back decides the same. */
-function nowOf(ctx: SharedContext, clock: Clock): PromiseLike<number> {
-  return ctx.run('now', () => Math.trunc(clock.wallNow()))
-}
 
 function pictureOf(row: ProcessRow, fencingToken: number): RestateProcess {
   const { stored, progressCount, progress, seq } = row

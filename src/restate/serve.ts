@@ -119,7 +119,7 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
   const handler = restate.createEndpointHandler({
     services: [
       processObject(retryPolicy, clock),
-      sessionObject(retryPolicy),
+      sessionObject(retryPolicy, clock),
       waits(retryPolicy),
       processWorkflow(workflow),
       operationWorkflow({

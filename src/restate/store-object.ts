@@ -198,11 +198,12 @@ class ObjectStore extends TransactingStore {
 
   async hasHandleGrant(scope: SessionScope, processId: ProcessId): Promise<boolean> {
     const scopeId = scopeIdOf(takeScope(scope))
-    return (await this.#book.fetch(takeId(processId))).grants.some((grant) => grant.scopeId === scopeId)
+    return (await this.#book.grantsOf(takeId(processId))).some((grant) => grant.scopeId === scopeId)
   }
 
   async handleGrantsForProcess(processId: ProcessId): Promise<readonly HandleGrant[]> {
-    return (await this.#book.known(takeId(processId))).grants
+    await this.#book.known(takeId(processId))
+    return this.#book.grantsOf(processId)
   }
 
   async deleteSessionProcessState(sessionId: string): Promise<SessionDeleteReport> {
@@ -212,7 +213,7 @@ class ObjectStore extends TransactingStore {
     let revokedHandleCount = 0
     for (const row of await this.#rows()) {
       const processId = idOf(row)
-      const { grants } = await this.#book.fetch(processId)
+      const grants = await this.#book.grantsOf(processId)
       const revoked = grants.filter((grant) => grant.sessionId === id).length
       revokedHandleCount += revoked
       if (revoked > 0 && row.stored.state.status === 'running') {
@@ -251,7 +252,8 @@ class ObjectStore extends TransactingStore {
 
   async wakeEventsAfter(processId: ProcessId, cursor: number): Promise<readonly ProcessEvent[]> {
     const after = takeSequence(cursor, 'cursor')
-    const { acks } = await this.#book.known(takeId(processId))
+    await this.#book.known(takeId(processId))
+    const acks = await this.#book.acksOf(processId)
     const entries = await this.#book.logAfter(processId, after)
     return entries
       .filter(({ semantics, sequence }) => semantics?.wake !== undefined && !acks.includes(sequence))
@@ -394,7 +396,7 @@ class ObjectStore extends TransactingStore {
     const scopeId = scopeIdOf(takeScope(scope))
     const entries: GrantEntry[] = []
     for (const row of await this.#rows()) {
-      const grant = (await this.#book.fetch(idOf(row))).grants.find((one) => one.scopeId === scopeId)
+      const grant = (await this.#book.grantsOf(idOf(row))).find((one) => one.scopeId === scopeId)
       if (grant !== undefined && isAsked(row)) entries.push([grant, recordOf(row.stored)])
     }
     return entries
@@ -402,7 +404,7 @@ class ObjectStore extends TransactingStore {
 
   /** Events of a process that wake somebody, and were not acknowledged. */
   async #waking({ stored }: ProcessRow): Promise<readonly LogEntry[]> {
-    const { acks } = await this.#book.fetch(stored.registered.id)
+    const acks = await this.#book.acksOf(stored.registered.id)
     const entries = await this.#book.logAfter(stored.registered.id, 0)
     return entries.filter((entry) => doesWake(entry, stored.wakeTarget) && !acks.includes(entry.sequence))
   }
