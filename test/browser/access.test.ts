@@ -68,7 +68,10 @@ describe.skipIf(browserPath === undefined)('the page for everybody', () => {
       .getByRole('region', { name: 'Time travel' })
       .getByRole('slider', { name: 'Entry of the stream' })
       .waitFor()
-    await page.getByRole('list', { name: 'Operations, tasks and processes' }).getByRole('link', { name: 'fetch docs', exact: true }).waitFor()
+    await page
+      .getByRole('list', { name: 'Operations, tasks and processes' })
+      .getByRole('link', { name: 'fetch docs', exact: true })
+      .waitFor()
     await page.getByRole('link', { name: 'fetch docs', exact: true }).click()
     await page.getByRole('img', { name: 'operation, now in operation, running' }).waitFor()
     await page.getByRole('button', { name: 'cancel', exact: true }).waitFor()
