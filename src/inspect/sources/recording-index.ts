@@ -57,7 +57,8 @@ export interface RecordingIndex {
 
 /**
  * Reads a recording, once, in pieces between which the event loop runs; what it keeps is bounded whatever the file holds. Lines
- * that cannot be understood are left out and counted; a recording that is too long, or breaks off, is cut.
+ * that cannot be understood are left out and counted; a recording that is too long, or breaks off, is cut. `onRead` is told how many
+ * bytes have been read, from time to time.
  *
  * Rejects with `invalid_input` for what is no recording, or one of another version.
  */
@@ -65,10 +66,13 @@ export async function indexRecording(
   file: RecordingFile,
   machines: MachineTable,
   signal: AbortSignal,
+  onRead: (bytes: number) => void = () => {},
 ): Promise<RecordingIndex> {
   const reading = new Reading(machines)
+  let told = 0
   for await (const { bytes, position } of linesOf(file, 0, Number.POSITIVE_INFINITY)) {
     signal.throwIfAborted()
+    if (position >= told + pieceSize) onRead((told = position))
     if (!reading.take(bytes, position)) break
   }
   return reading.finish()
