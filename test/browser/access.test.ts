@@ -1,6 +1,5 @@
 /** Whether everybody can use the page: with the keyboard alone, with a screen reader, with weak eyes, on a small screen. */
 import axe from 'axe-core'
-import type { AxeResults } from 'axe-core'
 import type { Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
 import { browserPath, closeBrowserAtEnd, openPage } from './support/browser.js'
@@ -13,7 +12,7 @@ closeBrowserAtEnd()
 async function violationsOf(page: Page): Promise<readonly string[]> {
   await page.evaluate(axe.source)
   const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run())
-  return (violations as AxeResults['violations']).flatMap(({ id, nodes }) =>
+  return violations.flatMap(({ id, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`),
   )
 }
