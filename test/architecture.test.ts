@@ -153,3 +153,14 @@ describe('machines', () => {
     expect(machines.filter(({ to }) => to.startsWith('node:')).map(show)).toEqual([])
   })
 })
+
+describe('what tests share', () => {
+  it('registers no hook when it is loaded: files of one worker load it once, so only the first would have the hook', () => {
+    const shared = sourceFiles('test').filter((file) => !file.endsWith('.test.ts'))
+    expect(shared.length).toBeGreaterThan(50)
+    const hooked = shared.filter((file) =>
+      /^(?:before|after)(?:Each|All)\(/m.test(readFileSync(join(root, file), 'utf8')),
+    )
+    expect(hooked).toEqual([])
+  })
+})

@@ -1,23 +1,11 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { defineDaemon } from '../../src/node/daemon-runners.js'
 import type { NodeAction } from '../../src/node/action.js'
-import type { RuntimeNodeOptions } from '../../src/node/local-node-options.js'
-import { chainId, node, NodeWorld, settle, thisNode } from './support/node-world.js'
-
-const worlds: NodeWorld[] = []
-afterEach(async () => {
-  for (const world of worlds.splice(0)) if (world.node.isRunning) await world.close()
-})
-
-async function open(options: Partial<RuntimeNodeOptions> = {}): Promise<NodeWorld> {
-  const world = await NodeWorld.open(options)
-  worlds.push(world)
-  return world
-}
+import { chainId, node, openWorld, settle, thisNode } from './support/node-world.js'
 
 describe('the pipeline (row 85)', () => {
   it('starts a daemon that is wished for, and stops it when it is not any more', async () => {
-    const world = await open()
+    const world = await openWorld()
     let running = 0
     const indexer = defineDaemon('indexer', async ({ signal }) => {
       running += 1
@@ -39,7 +27,7 @@ describe('the pipeline (row 85)', () => {
 
   it('pulls what it is to hold from another holder, and drops what it is told to', async () => {
     const done: NodeAction['type'][] = []
-    const world = await open({
+    const world = await openWorld({
       replicas: { pull: () => void done.push('pull_replica'), drop: () => void done.push('drop_replica') },
     })
     await world.node.publish({ type: 'replica_update', change: 'added', chain: chainId(7), holder: node(2) })
@@ -54,7 +42,7 @@ describe('the pipeline (row 85)', () => {
   })
 
   it('enters maintenance on an empty node', async () => {
-    const world = await open()
+    const world = await openWorld()
     const entering = world.node.submit({ type: 'admin_event', event: { type: 'enter_maintenance', node: thisNode } })
     await settle()
     expect(await entering).toMatchObject({ outcome: { status: 'unverified' } })
