@@ -209,7 +209,7 @@ export class RecordingSource extends StreamSource {
   }
 
   #overview(): OverviewView {
-    const { end, header, samples, entryCount } = this.#index
+    const { end, header, samples, entryCount, notice } = this.#index
     return {
       view: 'overview',
       atMs: Math.trunc(header.atMs),
@@ -224,6 +224,7 @@ export class RecordingSource extends StreamSource {
       slots: [],
       stream: { oldest: Math.min(1, entryCount), newest: entryCount, dropped: 0, viewers: this.viewerCount, sample: 1 },
       samples,
+      ...(notice !== undefined && { notice }),
     }
   }
 

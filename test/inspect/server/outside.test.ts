@@ -258,7 +258,11 @@ describe('a recording', () => {
     // 16 million characters at most.
     expect(total).toBe(1_047)
     expect(rows[0]?.id).toBe('1199')
-    expect(bye).toEqual({ type: 'bye', reason: '153 items were too many to be remembered' })
+    const notice = '153 items were too many to be remembered'
+    expect(bye).toEqual({ type: 'bye', reason: notice })
+    let text = ''
+    await top({ target: path, json: false }, { write: (piece) => (text += piece) }, abort.signal)
+    expect(text).toContain(`\n${notice}\n`)
   })
 
   it('of another version, or of something else, is refused', async () => {

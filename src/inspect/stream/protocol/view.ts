@@ -35,6 +35,8 @@ export interface OverviewView {
   readonly slots: readonly SlotRow[]
   readonly stream: StreamState
   readonly journal?: JournalState
+  /** What is not shown of a recording, and why, in words. */
+  readonly notice?: string
   /** The last five minutes, or the whole recording; oldest first. */
   readonly samples: readonly Sample[]
 }
