@@ -213,7 +213,7 @@ export class Runtime implements AsyncDisposable {
         new LocalNode(options.node, {
           ...shared,
           history,
-          bind: boundTo({ processes, ids, isClustered: options.node.cluster !== undefined }),
+          bind: boundTo({ processes, ids }),
         })
       if (node !== undefined) new NodeMaintenance({ sessions, tasks, processes, jobs, history, logger }).follow(node)
       await node?.listen()

@@ -45,19 +45,19 @@ async function demonstrate(): Promise<void> {
   const workers = await Promise.all([startWorker('one'), startWorker('two')])
   await using balancer = await startBalancer(workers.map(({ port }) => port))
   await registerRestate({ admin, uri: balancer.uri })
-  const session = connectRestate({ ingress, admin }).session(randomUUID())
+  const chapters = connectRestate({ ingress, admin }).processes(randomUUID())
   const titles = ['cranes', 'herons', 'storks', 'ibises', 'egrets', 'spoonbills']
-  for (const title of titles) await session.start(chapter, { title })
+  for (const title of titles) await chapters.start(chapter, { title })
   const more = ['bitterns', 'shoebills']
   let ends = 0
-  for await (const { seq, output } of session.follow()) {
+  for await (const { seq, output } of chapters.follow()) {
     console.log(seq, output.type === 'success' ? output.value : output.type)
     ends += 1
     if (ends === titles.length + more.length) break
     if (ends > 1) continue
     workers[0].child.kill('SIGKILL')
     console.log('worker one is killed')
-    for (const title of more) await session.start(chapter, { title })
+    for (const title of more) await chapters.start(chapter, { title })
   }
   console.log(`${ends} chapters, none missing, none twice`)
   workers[1].child.kill('SIGTERM')

@@ -114,6 +114,7 @@ export class Session {
       ids,
       deadlines: options.deadlines,
       logger: options.logger,
+      isReserved: (operationId) => this.#line.get(operationId) !== undefined,
       observer: {
         onChange: (operationId) => {
           this.view.changed(operationId)

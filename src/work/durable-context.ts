@@ -202,7 +202,7 @@ export class DurableContext {
     const callable: Callable<unknown, unknown> = typeof called === 'string' ? { kind: called } : called
     if (typeof callable !== 'object' || callable === null) throw invalid('kind', `nothing to call: ${textOf(callable)}`)
     const { kind } = callable
-    checkName('kind', kind)
+    if (typeof kind !== 'string' || kind === '') throw invalid('kind', `not the name of a kind: ${textOf(kind)}`)
     if (callable.input !== undefined) await checkValue(callable.input, input, `input of ${kind}`)
     // As it was given: whoever does the work asks the schema again.
     const encoded = encodeValue(input, `input of ${kind}`)
@@ -212,7 +212,8 @@ export class DurableContext {
       ...(timeoutMs !== undefined && { timeoutMs }),
       ...(maxLosses !== undefined && { maxLosses }),
     }
-    const key = this.#numbered(`call:${kind}:${digestOf(encoded)}`)
+    // Whatever can be started can be called: a kind that a key has no room for stands there as its digest.
+    const key = this.#numbered(`call:${isDurableName(kind) ? kind : digestOf(kind)}:${digestOf(encoded)}`)
     const answer = await this.#answerTo(key, { type: 'call', kind, input: encoded, limits })
     if (answer.type !== 'answered') {
       const { reason, message } = answer.type === 'failed' ? answer : { reason: 'timed_out', message: 'timed out' }
@@ -299,14 +300,18 @@ function checkAmounts(field: string, amounts: unknown): void {
   throw invalid(field, `expected amounts by dimension, got ${textOf(amounts)}`)
 }
 
-function checkName(field: string, name: unknown): void {
-  const isGood =
+function isDurableName(name: unknown): name is string {
+  return (
     typeof name === 'string' &&
     name !== '' &&
     name.length <= longestDurableName &&
     !control.test(name) &&
     !name.includes('#')
-  if (isGood) return
+  )
+}
+
+function checkName(field: string, name: unknown): void {
+  if (isDurableName(name)) return
   throw invalid(
     field,
     `expected 1 to ${longestDurableName} characters without control characters and "#", got ${textOf(name)}`,
@@ -318,10 +323,10 @@ function checkDuration(field: string, value: unknown): void {
   throw invalid(field, `expected milliseconds from 0 to 25 years, got ${textOf(value)}`)
 }
 
-/** The same for equal inputs, whatever the order of their keys. */
-function digestOf(input: JsonValue | undefined): string {
+/** The same for equal values, whatever the order of their keys. */
+function digestOf(value: JsonValue | undefined): string {
   return createHash('sha256')
-    .update(input === undefined ? '' : canonicalText(input))
+    .update(value === undefined ? '' : canonicalText(value))
     .digest('hex')
     .slice(0, 32)
 }

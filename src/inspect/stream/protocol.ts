@@ -589,7 +589,9 @@ export interface BarrierRow {
 export interface QuestionRow {
   readonly task: ItemRef
   readonly run: ItemRef
+  /** Of what is asked. */
   readonly name: string
+  readonly taskName: string
   readonly kind: string
   readonly description?: string
   readonly whom?: string
@@ -662,6 +664,7 @@ export interface ScheduleRow {
   /** For instance `0 6 * * *`, or `once`. */
   readonly schedule: string
   readonly nextAtMs: number | null
+  /** When it was last to begin, as far as that is known. */
   readonly lastAtMs?: number
 }
 
@@ -687,6 +690,8 @@ export interface NodeView {
   readonly details: JsonObject
   readonly daemons: readonly DaemonRow[]
   readonly maintenance: readonly NodeFact[]
+  /** What cannot be seen of it from here, in words. */
+  readonly notice?: string
   /** What was done and why, newest first. */
   readonly audit: readonly NodeFact[]
 }

@@ -47,12 +47,18 @@ export class DirectorySecret {
     return this.#digest(['principal', principal]).toString('base64url')
   }
 
-  /** The id of the nth task under a key: the same for the same caller, and not to be guessed by another. */
-  taskId(principal: string, tool: string, key: string, generation: number): string {
-    return this.#digest(['task', principal, tool, key, generation]).subarray(0, idBytes).toString('base64url')
+  /** The key of a call as tasks hold it: the same for the same caller, and nobody reads from it what it was. */
+  keyOf(principal: string, tool: string, key: string): string {
+    return this.#digest(['key', principal, tool, key]).toString('base64url')
   }
 
-  #digest(parts: readonly (string | number)[]): Buffer {
+  /** The id of a task under a key, which is not to be guessed and does not come again. */
+  taskId(key: string, random: Uint8Array): string {
+    const parts = ['task', key, Buffer.from(random).toString('base64url')]
+    return this.#digest(parts).subarray(0, idBytes).toString('base64url')
+  }
+
+  #digest(parts: readonly string[]): Buffer {
     return createHmac('sha256', this.#secret).update(JSON.stringify(parts)).digest()
   }
 }

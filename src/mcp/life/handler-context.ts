@@ -1,4 +1,5 @@
 import { messageOf, StatewardError } from '../../base/errors.js'
+import { encodeValue } from '../../work/values.js'
 import { checkFunction, textOf } from '../../base/options.js'
 import { InvalidInputError } from '../../base/errors.js'
 import { silence } from '../../base/promises.js'
@@ -22,7 +23,6 @@ import {
 import {
   answerSchema,
   faultSchema,
-  fits,
   questionSchema,
   resultPartSchema,
   setAsideSchema,
@@ -169,9 +169,7 @@ class TaskRun {
   /** The error stands in the log before the process ends with it. */
   async #fail(fault: TaskFault): Promise<never> {
     const { attempt, emit } = this.#context
-    const { data } = fault
-    const kept = fits(faultSchema, fault) && isJson(data) ? fault : { code: fault.code, message: fault.message }
-    await emit(faultType, kept, { key: `fault:${attempt}` })
+    await emit(faultType, keptFault(fault), { key: `fault:${attempt}` })
     throw new McpError('mcp_task_failed', { message: fault.message })
   }
 
@@ -187,10 +185,16 @@ class TaskRun {
   }
 }
 
-function isJson(value: unknown): boolean {
+/** Units of JSON up to which the data of an error are kept. */
+const longestData = 65_536
+
+/** An error as it can be kept: data that have no form in JSON, or are large, are left out. */
+function keptFault({ code, message, data }: TaskFault): TaskFault {
+  const base = { code: Number.isSafeInteger(code) ? code : errorCodes.internal, message }
   try {
-    return JSON.stringify(value) === undefined || JSON.stringify(value).length < 65_536
+    const kept = encodeValue(data, 'data of an error')
+    return kept === undefined || JSON.stringify(kept).length > longestData ? base : { ...base, data: kept }
   } catch {
-    return false
+    return base
   }
 }

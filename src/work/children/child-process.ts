@@ -36,6 +36,8 @@ export interface ChildProcessOptions {
   readonly deadlines: DeadlineQueue
   /** Asks the child to end: SIGTERM, and SIGKILL when the grace has passed. */
   readonly retiring?: AbortSignal
+  /** A file, open for reading, that is its standard input; by default it has none. */
+  readonly input?: number
   /** The same, but a child that was asked before is killed at once. */
   readonly signal?: AbortSignal
   /** Milliseconds between SIGTERM and SIGKILL. */
@@ -98,7 +100,7 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
   const { clock, onStarted, onExited } = options
   options.signal?.throwIfAborted()
   const startedAt = clock.monotonicNow()
-  const child = start(call)
+  const child = start(call, options.input)
   const { pid } = child
   if (pid === undefined) throw new ChildNotStartedError(call, await failureOf(child))
 
@@ -154,10 +156,12 @@ async function releasePipes(
   }
 }
 
-function start(call: ChildCommand): OutputProcess {
+function start(call: ChildCommand, input: number | undefined): OutputProcess {
   const { command, args, cwd, env } = call
   try {
-    return spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    const stdio = [input ?? 'ignore', 'pipe', 'pipe'] as const
+    // A descriptor gives no stream to write to.
+    return spawn(command, args, { cwd, env, detached: true, stdio: [...stdio] }) as OutputProcess
   } catch (error) {
     throw new ChildNotStartedError(call, error)
   }

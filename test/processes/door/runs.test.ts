@@ -451,6 +451,34 @@ describe('a process that calls others [P-202]', () => {
     expect(await (await processes.start(asking, 'nothing')).result()).toEqual({ kind: 'nothing' })
   })
 
+  it.each([
+    ['has a "#"', 'numbered#2'],
+    ['is longer than the name of a step', 'k'.repeat(201)],
+    ['is as long as a kind can be', '#'.repeat(256)],
+  ])('calls what can be started, also where its kind %s', async (_, kind) => {
+    const store = createMemoryJournal()
+    const called = defineProcess(kind, rerunnable, (input: number) => input + 1)
+    const asking = defineProcess(
+      'asking',
+      { ...rerunnable, signals: { go: v.unknown() } },
+      async (_input: unknown, { call, waitFor }) => {
+        const answers = [await call(called, 1), await call(kind, 2)]
+        await waitFor('go')
+        return answers
+      },
+    )
+    const define = [called, asking]
+    const first = await openRuntime({ store, processes: { define } })
+    expect(await (await first.processes.start(called, 0)).result()).toBe(1)
+    const { id } = await first.processes.start(asking, null)
+    await until(async () => (await first.processes.get(asking, id).status()).wait?.kind.type === 'signal')
+    await first.close({ policy: 'terminate' })
+    const second = await openRuntime({ store, processes: { define } })
+    await second.processes.get(asking, id).signal('go', 1)
+    expect(await second.processes.get(asking, id).result()).toEqual([2, 3])
+    expect(await second.processes.list({ status: 'any' })).toHaveLength(4)
+  })
+
   it('keeps what it was told when the other one is pruned', async () => {
     const store = createMemoryJournal()
     const asking = defineProcess(

@@ -20,7 +20,7 @@ export function Recording(): JSX.Element {
   }
   return (
     <span class="recording">
-      {said !== '' && <output>{said}</output>}
+      <output>{said}</output>
       {connection.isRecording.value ? (
         <button type="button" onClick={() => location.reload()}>
           close recording

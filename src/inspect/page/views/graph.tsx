@@ -27,7 +27,7 @@ export function TaskGraph({ task }: { readonly task: string | undefined }): JSX.
               </>
             )}
           </p>
-          <Picture view={view} />
+          {view.nodes.length === 0 ? <p class="quiet">No task has been submitted yet.</p> : <Picture view={view} />}
         </>
       )}
     </Answered>
@@ -42,7 +42,7 @@ function Picture({ view }: { readonly view: GraphView }): JSX.Element {
         width={width}
         height={height}
         viewBox={`0 0 ${width} ${height}`}
-        role="img"
+        role="group"
         aria-label={`${view.nodes.length} tasks`}
       >
         <ArrowHead />
@@ -69,7 +69,10 @@ function Task({
   if (place === undefined) return null
   const { row, gate, runs } = node
   return (
-    <a href={hrefOf({ screen: 'item', item: { type: 'task', id: row.id } })}>
+    <a
+      href={hrefOf({ screen: 'item', item: { type: 'task', id: row.id } })}
+      aria-label={`${row.name}: ${row.status}${gate === 'open' ? '' : `, gate ${gate}`}`}
+    >
       <g class={`task task-${row.phase}`}>
         <title>{`${row.name}: ${row.status}`}</title>
         <rect x={place.x} y={place.y} width={size.width} height={size.height} rx={6} />

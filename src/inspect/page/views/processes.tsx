@@ -1,8 +1,9 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { Answered } from '../parts/answer.js'
-import { ItemLine, ItemLink } from '../parts/item.js'
+import { ItemCells, ItemLink } from '../parts/item.js'
 import { Rows } from '../parts/rows.js'
+import { now } from '../parts/now.js'
 import { relative } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
@@ -15,6 +16,7 @@ export function Processes(): JSX.Element {
       {(view) => (
         <Rows
           label="Processes"
+          empty="No process has been started yet."
           total={view.total}
           offset={view.offset}
           rows={view.rows}
@@ -22,22 +24,26 @@ export function Processes(): JSX.Element {
           onWindow={(from, many) => setWindow({ offset: from, limit: many })}
         >
           {({ row, lease, waiters }) => (
-            <>
-              <ItemLine row={row} />
-              {lease !== undefined && (
-                <span class="quiet">
-                  held by {lease.owner}, token {lease.token}, expires {relative(lease.expiresAtMs, Date.now())}
-                </span>
-              )}
-              {waiters.length > 0 && (
-                <span class="quiet">
-                  waited for by{' '}
-                  {waiters.map((item) => (
-                    <ItemLink key={item.id} item={item} />
-                  ))}
-                </span>
-              )}
-            </>
+            <ItemCells
+              row={row}
+              more={
+                <>
+                  {waiters.length > 0 && (
+                    <span class="quiet">
+                      waited for by{' '}
+                      {waiters.map((item) => (
+                        <ItemLink key={item.id} item={item} />
+                      ))}
+                    </span>
+                  )}
+                  {lease !== undefined && (
+                    <span class="quiet" title={`held by ${lease.owner}, token ${lease.token}`}>
+                      lease ends {relative(lease.expiresAtMs, now.value)}, held by {lease.owner}
+                    </span>
+                  )}
+                </>
+              }
+            />
           )}
         </Rows>
       )}

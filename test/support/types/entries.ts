@@ -1,0 +1,13 @@
+// Whatever a user imports has declarations that compile.
+export type * as main from 'stateward'
+export type * as machines from 'stateward/machines'
+export type * as inspect from 'stateward/inspect'
+export type * as tasks from 'stateward/tasks'
+export type * as processes from 'stateward/processes'
+export type * as node from 'stateward/node'
+export type * as postgres from 'stateward/postgres'
+export type * as restate from 'stateward/restate'
+export type * as http from 'stateward/http'
+export type * as mcp from 'stateward/mcp'
+export type * as mcpV1 from 'stateward/mcp/v1'
+export type * as testing from 'stateward/testing'
