@@ -385,7 +385,7 @@ export class Worker {
 
   /**
    * Claims what may run again and starts it, in one change: it is run whatever has happened to it, unless it has ended. What
-   * a dead owner holds is left to whoever takes it from him.
+   * a dead owner holds is left to the sweep that takes it over.
    */
   async #begin(found: ProcessRecord, slot: Slot): Promise<Disposition | 'held_by_the_dead' | undefined> {
     const { store, clock, owner } = this.#options
