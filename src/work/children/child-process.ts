@@ -6,7 +6,7 @@ import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf, StatewardError, toError } from '../../base/errors.js'
 import { silence } from '../../base/promises.js'
 import { LineSplitter, OutputTail } from './output-lines.js'
-import { isGateFailure, spawnBehindGate, type GatedChild } from './start-gate.js'
+import { isGateFailure, spawnBehindGate, type GatedChild, type ProgramCall } from './start-gate.js'
 import { guardGroup, signalGroup } from './process-group.js'
 
 /** Bytes of a child's last output that its report keeps. */
@@ -15,13 +15,7 @@ export const outputTailBytes = 8192
 export const defaultGraceMs = 5000
 
 /** One call of a program. */
-export interface ChildCommand {
-  /** Looked up in the `PATH` of `env`, or a path when it holds a slash. */
-  readonly command: string
-  readonly args: readonly string[]
-  readonly cwd: string
-  /** The whole environment. */
-  readonly env: NodeJS.ProcessEnv
+export interface ChildCommand extends ProgramCall {
   /** Milliseconds after which the child is asked to end. */
   readonly timeoutMs?: number
 }
