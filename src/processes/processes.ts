@@ -11,7 +11,7 @@ import { LoopShare } from '../base/loop-share.js'
 import type { Instruments } from '../base/meter.js'
 import { functionSchema, optionsSchema, textOf } from '../base/options.js'
 import { guardedObserver } from '../base/observers.js'
-import { createDeferred, silence } from '../base/promises.js'
+import { abortable, createDeferred, silence } from '../base/promises.js'
 import type { JobList } from '../work/job-list.js'
 import type { Tracer } from '../work/job-span.js'
 import { traceparentSchema } from '../work/trace-context.js'
@@ -101,6 +101,7 @@ const startSchema = optionsSchema<StartProcessOptions>({
 })
 
 const handlerSchema = functionSchema<WakeHandler>()
+const listenerSchema = functionSchema<(processId: ProcessId) => void>()
 
 /** A copy, for its fields to be checked where they are known. */
 const startCommandSchema = v.pipe(
@@ -154,6 +155,8 @@ export class Processes {
   readonly #spans: ProcessSpans | undefined
   readonly #port: ProcessHandlePort
   readonly #sweepIntervalMs: number | undefined
+  /** Aborts when all is over, for what would otherwise be waited for beyond that. */
+  readonly #over = new AbortController()
   #sweep: Deadline | undefined
   #isClosed = false
 
@@ -221,6 +224,7 @@ export class Processes {
       ids,
       logger,
       share: new LoopShare(clock),
+      over: this.#over.signal,
       // What runs here hears of it by itself.
       drive: (reason, processId) => {
         if (!this.#worker.isAtWorkOn(processId)) this.#drive(reason)
@@ -278,10 +282,12 @@ export class Processes {
   /**
    * Tells the id of every process to which something has happened, once that is durable: whoever wants to know what, reads. What is
    * written elsewhere, on a store that several hosts share, is not told. What the listener throws is logged once and not felt.
+   * Raises `invalid_input`.
    */
   onChange(listener: (processId: ProcessId) => void): Disposable {
     const { logger } = this.#options
-    return this.#hub.listen(guardedObserver(listener, logger, 'a listener to changes of processes threw'))
+    const checked = decode(listenerSchema, listener, 'listener to changes')
+    return this.#hub.listen(guardedObserver(checked, logger, 'a listener to changes of processes threw'))
   }
 
   /** The handle of a process by its id, typed by its definition. Reads nothing: what it does rejects when there is no such process. */
@@ -346,6 +352,7 @@ export class Processes {
     if (drain) await this.#drain()
     await this.#closeWakes(graceMs)
     this.#awaiter[Symbol.dispose]()
+    this.#over.abort(closedError())
   }
 
   async #start(
@@ -358,7 +365,8 @@ export class Processes {
     const subject = `input of ${definition.kind}`
     const { id = this.#options.ids.uuid(), ...rest } = decode(startSchema, options, 'start options')
     await startWithin(this.#spans, { kind: definition.kind, processId: id }, async (trace) => {
-      if (definition.input !== undefined) await checkValue(definition.input, input, subject)
+      if (definition.input !== undefined)
+        await abortable(checkValue(definition.input, input, subject), this.#over.signal)
       const payload = encodeValue(input, subject) ?? null
       this.#worker.offer(
         await this.store.registerProcess(registrationOf(definition, id, payload, { ...trace, ...rest })),
@@ -451,8 +459,12 @@ export class Processes {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new StatewardError('runtime_closed', 'the runtime is closed', {})
+    if (this.#isClosed) throw closedError()
   }
+}
+
+function closedError(): StatewardError {
+  return new StatewardError('runtime_closed', 'the runtime is closed', {})
 }
 
 function registrationOf(
