@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ProcessRecords } from '../work/children/process-records.js'
 import { systemClock } from '../base/clock.js'
+import { makeDirectory } from '../base/make-directory.js'
 import { createRuntime } from '../create-runtime.js'
 import type { LoadedPlan } from './loaded-plan.js'
 import { PlanRun } from './plan-run.js'
@@ -18,7 +18,7 @@ import type { RunReport } from './run-report.js'
 export async function runPlan(file: LoadedPlan, options: RunPlanOptions): Promise<RunReport> {
   const { clock = systemClock, logger, onDamage = 'refuse' } = options
   const dataDir = resolve(options.dataDir)
-  await mkdir(dataDir, { recursive: true })
+  await makeDirectory(dataDir)
   const records = new ProcessRecords(join(dataDir, 'processes'))
   const runtime = await createRuntime({
     dataDir: join(dataDir, 'journal'),
