@@ -147,8 +147,8 @@ describe('a store that fails under a run [P-199]', () => {
       state.isDown = false
       await pass(clock, 9000)
       const called = await processes.list()
-      const asked = which === 'call' ? called.find(({ identity }) => identity.kind === 'leaf')?.id : handle.id
-      await processes.get(which === 'call' ? leaf : flow, asked ?? '').signal('go', 7)
+      const asked = called.find(({ identity }) => identity.kind === 'leaf')?.id ?? ''
+      await (which === 'call' ? processes.get(leaf, asked) : processes.get(flow, handle.id)).signal('go', 7)
       await pass(clock, 2000)
       expect([which, await handle.result()]).toEqual([which, [1, 7]])
       expect(done).toEqual([which])
