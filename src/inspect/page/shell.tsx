@@ -38,7 +38,15 @@ const menu: readonly { readonly screen: string; readonly title: string; readonly
 const parents: Readonly<Record<string, string>> = { item: 'list', machine: 'machines', feed: 'feeds' }
 
 /** Screens that go back in time. */
-const travelling: ReadonlySet<string> = new Set(['list', 'item', 'machines', 'machine', 'sequence'])
+const travelling: ReadonlySet<string> = new Set([
+  'list',
+  'item',
+  'machines',
+  'machine',
+  'sequence',
+  'waits',
+  'processes',
+])
 
 /** What stands around every screen: where one is, where one can go, how the line to the server is, and the way through time. */
 export function Shell(): JSX.Element {
@@ -92,7 +100,9 @@ export function Shell(): JSX.Element {
       <main id="content" tabIndex={-1} aria-labelledby="title">
         <Title />
         {at !== undefined && !travelling.has(place.value.screen) && (
-          <p class="notice">This screen shows how things are now: work, charts and messages go back in time.</p>
+          <p class="notice">
+            This screen shows how things are now. Work, charts, messages, waits and processes go back in time.
+          </p>
         )}
         <Screen key={keyOf(place.value)} at={place.value} />
       </main>
@@ -201,7 +211,7 @@ function TimeTravel(): JSX.Element | null {
   }, [isPlaying, at])
   if (newest <= 1) return null
   return (
-    <div class="travel" role="group" aria-label="Time travel">
+    <section class="travel" aria-label="Time travel">
       <button
         type="button"
         disabled={(at ?? newest) <= Math.max(1, oldest)}
@@ -238,7 +248,7 @@ function TimeTravel(): JSX.Element | null {
       <span role="status" class="quiet">
         {at === undefined ? 'now' : `as it was after entry ${count(at)} of ${count(newest)}`}
       </span>
-    </div>
+    </section>
   )
 }
 

@@ -123,8 +123,8 @@ export class DirectorySource extends StreamSource {
     const { node } = this.#reading
     if (request.view === 'overview') return this.#overview()
     if (request.view === 'node' && node !== undefined) {
-      const { shown, isOwned } = this.#state
-      return nodeHistoryView(node, { shown, isOwned, nowMs: this.#state.nowMs() })
+      const { shown, isOwned: hasOwner } = this.#state
+      return nodeHistoryView(node, { shown, isOwned: hasOwner, nowMs: this.#state.nowMs() })
     }
     return stateView(this.#state, request, this.#own.directory)
   }

@@ -1,5 +1,4 @@
 import type { NodeHistory } from '../../node/index.js'
-import type { JsonObject } from '../../base/json.js'
 import type { DaemonRow, NodeFact, NodeView } from '../stream/protocol.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { cut } from './item-rows.js'
@@ -27,7 +26,7 @@ export function nodeHistoryView(history: InspectedHistory, { shown, isOwned, now
     name: cut(shown.text(name)),
     atMs,
     status: cut(shown.text(status)),
-    ...(data !== undefined && { data: shown.fields(data as JsonObject, new Set()) }),
+    ...(data !== undefined && { data: shown.fields(data, new Set()) }),
   })
   const audit = lastOf(chains.audit).map(({ record: { committedAtMs, event, operatorIds, outcome } }) =>
     factOf(event.type, committedAtMs, outcome.status, { event, operatorIds, outcome }),

@@ -31,9 +31,10 @@ export function schedulesView(state: InspectedState, window: Window): SchedulesV
   }
 }
 
-function rowOf({ tasks, nowMs }: InspectedState, { spec }: Task, nextAtMs: number | null): ScheduleRow {
+function rowOf(state: InspectedState, { spec }: Task, nextAtMs: number | null): ScheduleRow {
   // Runs of a calendar are planned ahead: those still to come are not the last.
-  const past = tasks.runsOf(spec.id).filter(({ scheduledAtMs }) => scheduledAtMs <= nowMs())
+  const nowMs = state.nowMs()
+  const past = state.tasks.runsOf(spec.id).filter(({ scheduledAtMs }) => scheduledAtMs <= nowMs)
   const lastAtMs = past.reduce((last, { scheduledAtMs }) => Math.max(last, scheduledAtMs), 0)
   return {
     task: taskRef(spec.id),

@@ -11,7 +11,7 @@ export function Recording(): JSX.Element {
     if (file === undefined) return
     setSaid('reading…')
     try {
-      await connection.openRecording(file)
+      await connection.openRecording(file, (fraction) => setSaid(`reading… ${Math.floor(fraction * 100)} %`))
       setSaid('')
       goTo({ screen: 'overview' })
     } catch (error) {

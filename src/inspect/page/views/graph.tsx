@@ -69,10 +69,7 @@ function Task({
   if (place === undefined) return null
   const { row, gate, runs } = node
   return (
-    <a
-      href={hrefOf({ screen: 'item', item: { type: 'task', id: row.id } })}
-      aria-label={`${row.name}: ${row.status}${gate === 'open' ? '' : `, gate ${gate}`}`}
-    >
+    <a href={hrefOf({ screen: 'item', item: { type: 'task', id: row.id } })}>
       <g class={`task task-${row.phase}`}>
         <title>{`${row.name}: ${row.status}`}</title>
         <rect x={place.x} y={place.y} width={size.width} height={size.height} rx={6} />

@@ -44,7 +44,7 @@ export function List(): JSX.Element {
               {count(view.total)} {isFiltered ? 'found' : 'in all'}
             </p>
             <Rows
-              label="Work"
+              label="Operations, tasks and processes"
               empty={isFiltered ? 'Nothing is like that.' : 'Nothing has been started yet.'}
               total={view.total}
               offset={view.offset}

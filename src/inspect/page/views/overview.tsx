@@ -25,6 +25,7 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
   const [started, ended, failed] = [rate((of) => of.started), rate((of) => of.ended), rate((of) => of.failed)]
   return (
     <>
+      {view.notice !== undefined && <p class="notice">{view.notice}</p>}
       <section class="plots" aria-label="Over time">
         <Plot title="running" values={samples.map(({ running }) => running)} spanMs={spanMs} />
         <Plot title="waiting" values={samples.map(({ waiting }) => waiting)} spanMs={spanMs} />

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
+import { place } from '../address.js'
 import { Answered } from '../parts/answer.js'
 import { ItemCells, ItemLink } from '../parts/item.js'
 import { Rows } from '../parts/rows.js'
@@ -7,8 +8,38 @@ import { now } from '../parts/now.js'
 import { relative } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
-/** Processes with who holds them and who waits for them. */
+/** Processes with who holds them and who waits for them; of the past, as far as the rows of that time say. */
 export function Processes(): JSX.Element {
+  const { at } = place.value
+  return at === undefined ? <ProcessesNow /> : <ProcessesThen at={at} />
+}
+
+function ProcessesThen({ at }: { readonly at: number }): JSX.Element {
+  const [{ offset, limit }, setWindow] = useState({ offset: 0, limit: 60 })
+  const shown = useView({ view: 'list', types: ['process'], at, offset, limit })
+  return (
+    <Answered of={shown}>
+      {(view) => (
+        <div class="list">
+          <p class="notice">Leases and who waits for an end are known as they are now only.</p>
+          <Rows
+            label="Processes"
+            empty="No process was known at that time."
+            total={view.total}
+            offset={view.offset}
+            rows={view.rows}
+            keyOf={({ id }) => id}
+            onWindow={(from, many) => setWindow({ offset: from, limit: many })}
+          >
+            {(row) => <ItemCells row={row} />}
+          </Rows>
+        </div>
+      )}
+    </Answered>
+  )
+}
+
+function ProcessesNow(): JSX.Element {
   const [{ offset, limit }, setWindow] = useState({ offset: 0, limit: 60 })
   const shown = useView({ view: 'processes', offset, limit })
   return (

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact'
-import type { StreamEntry } from '../../stream/protocol.js'
+import type { ActorRow, StreamEntry } from '../../stream/protocol.js'
 import { hrefOf, place, refine } from '../address.js'
 import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
@@ -28,6 +28,9 @@ export function Sequence({ actor }: { readonly actor: string | undefined }): JSX
     },
     isLive,
   )
+  // Actors that run for long were introduced long ago.
+  const hasActors = connection.hello.value?.views.includes('actors') === true
+  const known = useView(hasActors ? { view: 'actors', limit: 500 } : undefined, true)
   return (
     <div class="list">
       {actor !== undefined && (
@@ -51,7 +54,7 @@ export function Sequence({ actor }: { readonly actor: string | undefined }): JSX
           const live = isLive ? recent : []
           const newest = view.entries.at(-1)?.n ?? 0
           const entries = isLive ? [...view.entries, ...live.filter(({ n }) => n > newest)] : view.entries
-          return <Messages entries={entries.slice(-mostEntries)} />
+          return <Messages entries={entries.slice(-mostEntries)} known={known.view?.rows ?? []} />
         }}
       </Answered>
     </div>
@@ -112,9 +115,15 @@ interface LanesOf {
   readonly lanes: readonly string[]
 }
 
-function Messages({ entries }: { readonly entries: readonly StreamEntry[] }): JSX.Element {
+function Messages({
+  entries,
+  known,
+}: {
+  readonly entries: readonly StreamEntry[]
+  readonly known: readonly ActorRow[]
+}): JSX.Element {
   const shown = entries.filter(({ type }) => type !== 'row')
-  const names = new Map<string, string>()
+  const names = new Map(known.map(({ actor: id, name }) => [id, name]))
   for (const entry of entries) if (entry.type === 'actor') names.set(entry.actor, entry.name)
   const told = new Set(shown.toReversed().flatMap((entry) => laneOf(entry) ?? []))
   const of: LanesOf = { names, lanes: [...told].slice(0, mostLanes) }

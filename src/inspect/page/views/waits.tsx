@@ -2,6 +2,7 @@ import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { JsonValue } from '../../../base/json.js'
 import type { BarrierRow, QuestionRow, WaitRow } from '../../stream/protocol.js'
+import { place } from '../address.js'
 import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLine, ItemLink } from '../parts/item.js'
@@ -9,8 +10,34 @@ import { now } from '../parts/now.js'
 import { duration, relative } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
-/** Who waits for what, and who is missing. */
+/** Who waits for what, and who is missing; of the past, what the rows of that time say. */
 export function Waits(): JSX.Element {
+  const { at } = place.value
+  return at === undefined ? <WaitsNow /> : <WaitsThen at={at} />
+}
+
+function WaitsThen({ at }: { readonly at: number }): JSX.Element {
+  const shown = useView({ view: 'list', phases: ['waiting'], limit: 500, at })
+  return (
+    <Answered of={shown}>
+      {({ rows, total }) => (
+        <>
+          <p class="notice">Questions and barriers are known as they are now only.</p>
+          <h2>Waiting work ({total})</h2>
+          <ul class="plain lines">
+            {rows.map((row) => (
+              <li key={`${row.type} ${row.session} ${row.id}`}>
+                <ItemLine row={row} />
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </Answered>
+  )
+}
+
+function WaitsNow(): JSX.Element {
   const shown = useView({ view: 'waits' })
   return (
     <Answered of={shown}>
