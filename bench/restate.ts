@@ -9,7 +9,7 @@ import { createRuntime, defineProcess } from '../src/index.js'
 import { PostgresDatabase } from '../src/postgres/index.js'
 import { PostgresProcessStore } from '../src/processes/postgres/public.js'
 import { connectRestate, registerRestate, type RestateConnection } from '../src/restate/index.js'
-import { startBalancer } from '../test/restate/support/balancer.js'
+import { startBalancer } from '../examples/restate/balancer.js'
 import { cpuSecondsOf, startRestateServer } from '../test/restate/support/server.js'
 import { elapsed, type Bench, type BenchOptions, type Cell } from './harness.js'
 import { atOnce, withPostgres } from './processes/stores.js'
@@ -32,7 +32,7 @@ async function startWorker(ingress: string, port = 0): Promise<Worker> {
 /** Does so many processes at so many clients, each from its start to its result. */
 async function runProcesses(restate: RestateConnection, count: number, clients: number): Promise<void> {
   await atOnce(count, { concurrency: clients }, async (index) => {
-    const handle = await restate.session(`s${index % 16}`).start(quick, index)
+    const handle = await restate.processes(`s${index % 16}`).start(quick, index)
     await handle.result()
   })
 }
@@ -52,7 +52,7 @@ async function takeover(restate: RestateConnection, workers: Worker[], ingress: 
       }
     })
   const first = begins()
-  const handle = await restate.session(randomUUID()).start(slow, mark)
+  const handle = await restate.processes(randomUUID()).start(slow, mark)
   const lost = await first
   const again = begins()
   const before = performance.now()
@@ -105,7 +105,7 @@ async function measure(options: BenchOptions) {
   for (const [clients, count] of sizes) {
     options.progress(`processes on Restate, ${clients} clients`)
     const reads = await elapsed(() =>
-      atOnce(count, { concurrency: clients }, (index) => restate.session(`s${index % 16}`).read('nobody')),
+      atOnce(count, { concurrency: clients }, (index) => restate.processes(`s${index % 16}`).read('nobody')),
     )
     const cpuBefore = await cpuSeconds()
     const ms = await elapsed(() => runProcesses(restate, count, clients))

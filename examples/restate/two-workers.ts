@@ -10,10 +10,10 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
 import { defineProcess } from 'stateward/processes'
 import { connectRestate, registerRestate, serveRestate } from 'stateward/restate'
 import * as v from 'valibot'
+import { startBalancer } from './balancer.js'
 
 const ingress = process.env['RESTATE_INGRESS'] ?? 'http://127.0.0.1:8080'
 const admin = process.env['RESTATE_ADMIN'] ?? 'http://127.0.0.1:9070'
@@ -35,29 +35,6 @@ const chapter = defineProcess(
 )
 // #endregion
 
-/** One address for both workers: what a worker has left undone is tried again at the address that it was sent to. */
-async function startBalancer(ports: readonly number[]): Promise<{ readonly uri: string; readonly stop: () => void }> {
-  let turn = 0
-  const server = createServer((client) => {
-    client.on('error', () => client.destroy())
-    const tryNext = (left: number): void => {
-      if (left === 0) return void client.destroy()
-      const worker = connect(ports[turn++ % ports.length] ?? 0, '127.0.0.1')
-      let isConnected = false
-      worker.once('connect', () => {
-        isConnected = true
-        client.pipe(worker).pipe(client)
-      })
-      worker.on('error', () => (isConnected ? client.destroy() : tryNext(left - 1)))
-      worker.once('close', () => isConnected && client.destroy())
-      client.once('close', () => worker.destroy())
-    }
-    tryNext(ports.length)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return { uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, stop: () => void server.close() }
-}
-
 async function startWorker(worker: string): Promise<{ readonly child: ChildProcess; readonly port: number }> {
   const child = fork(process.argv[1] ?? '', [worker])
   const [port] = (await once(child, 'message')) as [number]
@@ -66,25 +43,24 @@ async function startWorker(worker: string): Promise<{ readonly child: ChildProce
 
 async function demonstrate(): Promise<void> {
   const workers = await Promise.all([startWorker('one'), startWorker('two')])
-  const balancer = await startBalancer(workers.map(({ port }) => port))
+  await using balancer = await startBalancer(workers.map(({ port }) => port))
   await registerRestate({ admin, uri: balancer.uri })
-  const session = connectRestate({ ingress, admin }).session(randomUUID())
+  const chapters = connectRestate({ ingress, admin }).processes(randomUUID())
   const titles = ['cranes', 'herons', 'storks', 'ibises', 'egrets', 'spoonbills']
-  for (const title of titles) await session.start(chapter, { title })
+  for (const title of titles) await chapters.start(chapter, { title })
   const more = ['bitterns', 'shoebills']
   let ends = 0
-  for await (const { seq, output } of session.follow()) {
+  for await (const { seq, output } of chapters.follow()) {
     console.log(seq, output.type === 'success' ? output.value : output.type)
     ends += 1
     if (ends === titles.length + more.length) break
     if (ends > 1) continue
     workers[0].child.kill('SIGKILL')
     console.log('worker one is killed')
-    for (const title of more) await session.start(chapter, { title })
+    for (const title of more) await chapters.start(chapter, { title })
   }
   console.log(`${ends} chapters, none missing, none twice`)
   workers[1].child.kill('SIGTERM')
-  balancer.stop()
 }
 
 if (name === undefined) await demonstrate()

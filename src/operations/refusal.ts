@@ -10,13 +10,23 @@ import type {
 import type { OperationAction, OperationId } from '../../machines/operation-vocabulary.js'
 import { actionLabels, internalError, OperationError, poisonedError } from './errors.js'
 import type { OperationRecords } from './records.js'
-import { mostLevels } from './tree.js'
+import { mostLevels, type OperationTree } from './tree.js'
+
+/** What the errors for refusals tell of the records of a registry, wherever they are kept. */
+export interface RefusalFacts
+  extends Pick<
+    OperationRecords,
+    'maxConcurrent' | 'activeCount' | 'canBeAwaited' | 'endedAbove' | 'refusingGuard' | 'effectiveStatus'
+  > {
+  readonly tree: Pick<OperationTree, 'endedFrom'>
+  readonly order: { readonly feed: { readonly droppedCount: number } }
+}
 
 /** The public error for a refusal of the chart, with its data (O-11). */
 export function refusalError(
   refusal: OperationRefusal,
   event: OperationRegistryEvent,
-  records: OperationRecords,
+  records: RefusalFacts,
 ): OperationError {
   switch (refusal) {
     case 'already_registered': {
@@ -70,14 +80,14 @@ export function refusalError(
   }
 }
 
-function closedTreeOf(event: RegisterEvent | AdvanceEvent, records: OperationRecords) {
+function closedTreeOf(event: RegisterEvent | AdvanceEvent, records: RefusalFacts) {
   if (event.type !== 'register') return { id: event.id, above: records.endedAbove(event.id) }
   const { id, parentId } = event.spec
   return { id, above: records.tree.endedFrom(parentId) }
 }
 
 /** Named by the guard that failed in the operation's own chart (O-23). */
-function refusedByOperation(event: AdvanceEvent | EndEvent, records: OperationRecords): OperationError {
+function refusedByOperation(event: AdvanceEvent | EndEvent, records: RefusalFacts): OperationError {
   const { id, type } = event
   switch (records.refusingGuard(event)) {
     case 'expectsPeer':
@@ -91,7 +101,7 @@ function refusedByOperation(event: AdvanceEvent | EndEvent, records: OperationRe
   }
 }
 
-function invalidTransition(event: AdvanceEvent | EndEvent, records: OperationRecords): OperationError {
+function invalidTransition(event: AdvanceEvent | EndEvent, records: RefusalFacts): OperationError {
   const { id } = event
   const status = records.effectiveStatus(id)
   if (status === undefined) return new OperationError('not_found', { id })

@@ -67,26 +67,39 @@ const envRefSchema = v.custom<string>(
   'not process-env:sha256: and 64 hexadecimal digits',
 )
 
-const shared = {
-  id: idSchema,
-  input: inputSchema,
+/** What processes of one definition hardly have in common. */
+const individual = { id: idSchema, input: inputSchema, traceparent: v.exactOptional(traceparentSchema) }
+
+const common = {
   disposition: v.picklist(recoveryDispositions),
   eventTypes: v.pipe(v.array(eventTypeSchema), v.maxLength(longestId)),
   provenance: provenanceSchema,
   envRef: v.exactOptional(envRefSchema),
   maxAttempts: v.exactOptional(positiveSchema),
-  traceparent: v.exactOptional(traceparentSchema),
 }
 
 const registrationSchema: v.GenericSchema<unknown, ProcessRegistration> = strictSchema({
-  ...shared,
+  ...individual,
+  ...common,
   identity: v.exactOptional(identitySchema),
   wakeTarget: v.exactOptional(scopeSchema),
 })
 
+/** What a process has of its own. */
+export type IndividualPart = Pick<Registered, 'id' | 'input' | 'traceparent'>
+/** What it has in common with others of its definition: as they are written, these fields come last. */
+export type CommonPart = Omit<Registered, keyof IndividualPart>
+
+/** The shape of an {@link IndividualPart}. */
+export const individualSchema: v.GenericSchema<unknown, IndividualPart> = strictSchema(individual)
+
+/** The shape of a {@link CommonPart}, whose first field is `disposition`. */
+export const commonSchema: v.GenericSchema<unknown, CommonPart> = strictSchema({ ...common, identity: identitySchema })
+
 /** The shape of what is {@link Registered}. */
 export const registeredSchema: v.GenericSchema<unknown, Registered> = strictSchema({
-  ...shared,
+  ...individual,
+  ...common,
   identity: identitySchema,
 })
 

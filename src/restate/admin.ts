@@ -2,14 +2,13 @@ import * as v from 'valibot'
 import { decode } from '../base/decode.js'
 import { messageOf } from '../base/errors.js'
 import { strictSchema } from '../base/options.js'
-import type { ProcessId } from '../processes/index.js'
-import { RestateError } from './errors.js'
-import { processService } from './session.js'
+import type { OperationId } from '../../machines/index.js'
+import { RestateError, type Awaited } from './errors.js'
+import { operationService, processService } from './services.js'
 import { addressSchema } from './wire.js'
 
-/** A process that goes on no more by itself. */
-export interface RestateFault {
-  readonly processId: ProcessId
+/** A process or an operation that goes on no more by itself. */
+export type RestateFault = Awaited & {
   /** By this the engine is told to resume or to kill it. */
   readonly invocationId: string
   /** What the last attempt failed with. */
@@ -18,7 +17,12 @@ export interface RestateFault {
 
 const rowsSchema = v.object({
   rows: v.array(
-    v.object({ id: v.string(), target_service_key: v.string(), last_failure: v.optional(v.nullable(v.string())) }),
+    v.object({
+      id: v.string(),
+      target_service_name: v.string(),
+      target_service_key: v.string(),
+      last_failure: v.optional(v.nullable(v.string())),
+    }),
   ),
 })
 
@@ -34,14 +38,15 @@ export class RestateAdmin {
     this.#url = url.replace(/\/+$/, '')
   }
 
-  /** Every process that is paused because its retries are used up. Rejects with `restate.unreachable`, `restate.call_failed`. */
+  /** Every process and operation that is paused because its retries are used up. Rejects with `restate.unreachable`, `restate.call_failed`. */
   faults(signal?: AbortSignal): Promise<readonly RestateFault[]> {
     return this.#faults('', signal)
   }
 
-  /** Why a process goes on no more, if it is paused. */
-  async faultOf(processId: ProcessId, signal?: AbortSignal): Promise<RestateFault | undefined> {
-    const [fault] = await this.#faults(` and target_service_key = '${processId.replaceAll("'", "''")}'`, signal)
+  /** Why a run goes on no more, if it is paused. */
+  async faultOf(service: string, id: string, signal?: AbortSignal): Promise<RestateFault | undefined> {
+    const condition = ` and target_service_name = '${service}' and target_service_key = '${id.replaceAll("'", "''")}'`
+    const [fault] = await this.#faults(condition, signal)
     return fault
   }
 
@@ -51,11 +56,13 @@ export class RestateAdmin {
   }
 
   async #faults(condition: string, signal?: AbortSignal): Promise<readonly RestateFault[]> {
-    const query = `select id, target_service_key, last_failure from sys_invocation where target_service_name = '${processService}' and status = 'paused'${condition}`
+    const query = `select id, target_service_name, target_service_key, last_failure from sys_invocation where target_service_name in ('${processService}', '${operationService}') and status = 'paused'${condition}`
     const { rows } = await this.#query(query, rowsSchema, signal)
     return Promise.all(
-      rows.map(async ({ id, target_service_key, last_failure }) => ({
-        processId: target_service_key,
+      rows.map(async ({ id, target_service_name, target_service_key, last_failure }) => ({
+        ...(target_service_name === processService
+          ? { processId: target_service_key }
+          : { operationId: target_service_key as OperationId }),
         invocationId: id,
         failure: last_failure ?? (await this.#lastEvent(id, signal)) ?? 'no reason is known',
       })),

@@ -3,12 +3,12 @@ import type { Clock } from '../base/clock.js'
 import { onAbort } from '../base/abort.js'
 import { StatewardError } from '../base/errors.js'
 import { createDeferred, silence, type Deferred } from '../base/promises.js'
-import { ProcessError, type AwaitOutput, type ProcessId } from '../processes/index.js'
+import { ProcessError, type AwaitOutput } from '../processes/index.js'
 import { outputSchema } from '../processes/output.js'
 import type { ProcessAttach } from '../processes/work-driver.js'
-import { RestateError } from './errors.js'
+import { named, RestateError, type Awaited } from './errors.js'
 import { failedAnswer, reasonOf, wasHeld, type RestateIngress } from './ingress.js'
-import { processService } from './session.js'
+import { processService } from './services.js'
 import { takePathId } from './wire.js'
 import type { RestateAdmin } from './admin.js'
 
@@ -22,8 +22,30 @@ export interface AttachBounds {
   readonly isStarted?: boolean
 }
 
-/** What a {@link RestateAttach} is built on. */
-export interface RestateAttachOptions {
+/** What is waited for, and what is said of it. */
+export interface AttachTarget<Output> {
+  /** The workflow whose result is waited for. */
+  readonly service: string
+  readonly output: v.GenericSchema<unknown, Output>
+  /** For messages, such as `process id`. */
+  readonly subject: string
+  readonly named: (id: string) => Awaited
+  readonly unknown: (id: string) => StatewardError
+  readonly timedOut: (id: string, timeoutMs: number) => StatewardError
+}
+
+/** What is said of processes. */
+export const processTarget: AttachTarget<AwaitOutput> = {
+  service: processService,
+  output: outputSchema,
+  subject: 'process id',
+  named: (processId) => ({ processId }),
+  unknown: (processId) => new ProcessError('process.unknown', { processId }),
+  timedOut: (processId, timeoutMs) => new ProcessError('process.await_timeout', { processId, timeoutMs }),
+}
+
+/** What an {@link Attach} is built on. */
+export interface AttachOptions {
   readonly ingress: RestateIngress
   readonly clock: Clock
   /** Milliseconds after which an attach that is still silent is made anew. */
@@ -31,11 +53,11 @@ export interface RestateAttachOptions {
   /** Milliseconds for which an engine that cannot be reached is tried again. */
   readonly outageMs: number
   /**
-   * Milliseconds for which an engine that does not know the process is asked again: a start is durable a moment before it is
+   * Milliseconds for which an engine that does not know the run is asked again: a start is durable a moment before it is
    * delivered, and only then known.
    */
   readonly startGraceMs: number
-  /** Asked meanwhile whether the process is paused. */
+  /** Asked meanwhile whether the run is paused. */
   readonly admin?: RestateAdmin
   /** Milliseconds between two such questions. */
   readonly faultCheckMs: number
@@ -44,46 +66,45 @@ export interface RestateAttachOptions {
 /** What an attach is given up with when it has been silent for too long: it is made again, under the same id. */
 const ceiling = new StatewardError('attach_ceiling_elapsed', 'the attach was silent: it is made again', {})
 
-/** Everybody here who waits for one process. */
-interface Tail {
-  readonly waiters: Set<Deferred<AwaitOutput>>
+/** Everybody here who waits for one run. */
+interface Tail<Output> {
+  readonly waiters: Set<Deferred<Output>>
   readonly stop: AbortController
   isStarted: boolean
 }
 
 /**
- * Waits for processes by the durable promise of the engine that runs them (W13): authoritative, as often as somebody asks.
+ * Waits for runs by the durable promise of the engine that runs them (W13): authoritative, as often as somebody asks.
  *
- * All waits of one process share one attach, because each holds a connection (R-6). One that is silent for almost five
+ * All waits of one run share one attach, because each holds a connection (R-6). One that is silent for almost five
  * minutes is made anew under the same id before the connection dies of it; a connection that breaks is no failure of the
  * process either, and is tried again for a while.
  */
-export class RestateAttach implements ProcessAttach {
-  readonly #options: RestateAttachOptions
-  readonly #tails = new Map<ProcessId, Tail>()
+export class Attach<Output> {
+  readonly #options: AttachOptions
+  readonly #target: AttachTarget<Output>
+  readonly #tails = new Map<string, Tail<Output>>()
 
-  constructor(options: RestateAttachOptions) {
+  constructor(options: AttachOptions, target: AttachTarget<Output>) {
     this.#options = options
+    this.#target = target
   }
 
-  /** How many processes somebody waits for. */
+  /** How many runs somebody waits for. */
   get size(): number {
     return this.#tails.size
   }
 
   /**
-   * Resolves with what the process has come to. Rejects with `process.unknown`, `process.await_timeout`,
-   * `restate.attach_failed`, `restate.answer_malformed`, `restate.paused`, `restate.unreachable`, and with the signal's
+   * Resolves with what the run has come to. Rejects with what is said of one that is unknown and of a wait that took too long,
+   * for a process `process.unknown` and `process.await_timeout`, with `restate.attach_failed`, `restate.answer_malformed`, `restate.paused`, `restate.unreachable`, and with the signal's
    * reason.
    */
-  async awaitTerminal(
-    processId: ProcessId,
-    { signal, timeoutMs, isStarted = false }: AttachBounds = {},
-  ): Promise<AwaitOutput> {
-    const id = takePathId(processId)
+  async awaitTerminal(told: string, { signal, timeoutMs, isStarted = false }: AttachBounds = {}): Promise<Output> {
+    const id = takePathId(told, this.#target.subject)
     signal?.throwIfAborted()
     const { clock } = this.#options
-    const waiter = createDeferred<AwaitOutput>()
+    const waiter = createDeferred<Output>()
     const tail = this.#tailOf(id)
     tail.waiters.add(waiter)
     tail.isStarted ||= isStarted
@@ -91,10 +112,7 @@ export class RestateAttach implements ProcessAttach {
     const timer =
       timeoutMs === undefined
         ? undefined
-        : clock.setTimeout(
-            () => waiter.reject(new ProcessError('process.await_timeout', { processId: id, timeoutMs })),
-            timeoutMs,
-          )
+        : clock.setTimeout(() => waiter.reject(this.#target.timedOut(id, timeoutMs)), timeoutMs)
     try {
       return await waiter.promise
     } finally {
@@ -108,10 +126,10 @@ export class RestateAttach implements ProcessAttach {
     }
   }
 
-  #tailOf(id: ProcessId): Tail {
+  #tailOf(id: string): Tail<Output> {
     const known = this.#tails.get(id)
     if (known !== undefined) return known
-    const tail: Tail = { waiters: new Set(), stop: new AbortController(), isStarted: false }
+    const tail: Tail<Output> = { waiters: new Set(), stop: new AbortController(), isStarted: false }
     this.#tails.set(id, tail)
     void this.#follow(id, tail).then(
       (output) => this.#end(id, tail, ({ resolve }) => resolve(output)),
@@ -120,12 +138,12 @@ export class RestateAttach implements ProcessAttach {
     return tail
   }
 
-  #end(id: ProcessId, tail: Tail, tell: (waiter: Deferred<AwaitOutput>) => void): void {
+  #end(id: string, tail: Tail<Output>, tell: (waiter: Deferred<Output>) => void): void {
     if (this.#tails.get(id) === tail) this.#tails.delete(id)
     for (const waiter of tail.waiters) tell(waiter)
   }
 
-  async #follow(id: ProcessId, tail: Tail): Promise<AwaitOutput> {
+  async #follow(id: string, tail: Tail<Output>): Promise<Output> {
     const { clock, outageMs, startGraceMs } = this.#options
     const stop = tail.stop.signal
     const faults = this.#watchFaults(id, stop)
@@ -142,8 +160,8 @@ export class RestateAttach implements ProcessAttach {
             delayMs = 25
             continue
           }
-          const isUnknown = StatewardError.is(thrown, 'process.unknown')
-          if (StatewardError.is(thrown) && !isUnknown) throw thrown
+          const isUnknown = thrown instanceof NotThere
+          if (StatewardError.is(thrown)) throw thrown
           const now = clock.monotonicNow()
           if (wasHeld(thrown, now - askedMs)) {
             sinceMs = undefined
@@ -151,7 +169,8 @@ export class RestateAttach implements ProcessAttach {
           }
           sinceMs ??= now
           const leftMs = sinceMs + (isUnknown && !tail.isStarted ? startGraceMs : outageMs) - now
-          if (leftMs <= 0) throw isUnknown ? thrown : unreachable(id, thrown)
+          if (leftMs <= 0)
+            throw isUnknown ? this.#target.unknown(id) : unreachable(named(this.#target.named(id)), thrown)
           await pause(clock, Math.min(delayMs, leftMs), stop)
         }
       }
@@ -161,31 +180,36 @@ export class RestateAttach implements ProcessAttach {
   }
 
   /** One attach. Rejects with the ceiling, a typed error, or what the connection broke with. */
-  async #attach(id: ProcessId, stop: AbortSignal): Promise<AwaitOutput> {
+  async #attach(id: string, stop: AbortSignal): Promise<Output> {
+    const { service, output, named: namedAs } = this.#target
     const { ingress, clock, ceilingMs } = this.#options
     const bound = new AbortController()
     const timer = clock.setTimeout(() => bound.abort(ceiling), ceilingMs)
     try {
-      const answer = await ingress.attach(processService, id, AbortSignal.any([stop, bound.signal]))
-      const read = v.safeParse(outputSchema, answer)
+      const answer = await ingress.attach(service, id, AbortSignal.any([stop, bound.signal]))
+      const read = v.safeParse(output, answer)
       if (read.success) return read.output
-      throw new RestateError('restate.answer_malformed', { processId: id, reason: read.issues[0].message })
+      throw new RestateError('restate.answer_malformed', { ...namedAs(id), reason: read.issues[0].message })
     } catch (thrown) {
       if (bound.signal.aborted && !stop.aborted) throw ceiling
       if (StatewardError.is(thrown)) throw thrown
       if (thrown instanceof SyntaxError)
-        throw new RestateError('restate.answer_malformed', { processId: id, reason: thrown.message }, { cause: thrown })
+        throw new RestateError(
+          'restate.answer_malformed',
+          { ...namedAs(id), reason: thrown.message },
+          { cause: thrown },
+        )
       const failed = failedAnswer(thrown)
       if (failed === undefined) throw thrown
-      if (failed.status === 404) throw new ProcessError('process.unknown', { processId: id })
-      throw new RestateError('restate.attach_failed', { processId: id, ...failed })
+      if (failed.status === 404) throw new NotThere()
+      throw new RestateError('restate.attach_failed', { ...namedAs(id), ...failed })
     } finally {
       clock.clearTimeout(timer)
     }
   }
 
   /** Looks now and then whether the process is paused, where that can be asked. */
-  #watchFaults(id: ProcessId, stop: AbortSignal): { readonly failed: Promise<never>; stop(): void } {
+  #watchFaults(id: string, stop: AbortSignal): { readonly failed: Promise<never>; stop(): void } {
     const { admin, clock, faultCheckMs } = this.#options
     const failed = createDeferred<never>()
     const isOver = new AbortController()
@@ -195,7 +219,7 @@ export class RestateAttach implements ProcessAttach {
         await pause(clock, faultCheckMs, either)
         let fault
         try {
-          fault = await asked.faultOf(id, either)
+          fault = await asked.faultOf(this.#target.service, id, either)
         } catch {
           // Whoever cannot be asked says nothing about the process.
           continue
@@ -208,8 +232,18 @@ export class RestateAttach implements ProcessAttach {
   }
 }
 
-function unreachable(id: ProcessId, cause: unknown): RestateError<'restate.unreachable'> {
-  const target = `the wait for process \`${id}\``
+/** The engine does not know the run, or not yet. */
+class NotThere extends Error {}
+
+/** The wait for a process: what a work driver can be given. */
+export class RestateAttach extends Attach<AwaitOutput> implements ProcessAttach {
+  constructor(options: AttachOptions) {
+    super(options, processTarget)
+  }
+}
+
+function unreachable(awaited: string, cause: unknown): RestateError<'restate.unreachable'> {
+  const target = `the wait for ${awaited}`
   return new RestateError('restate.unreachable', { target, reason: reasonOf(cause) }, { cause })
 }
 

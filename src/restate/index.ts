@@ -1,18 +1,36 @@
 /**
- * `stateward/restate`: processes on a Restate server, so that workers on many hosts share them and one takes over from
- * another. For spread and takeover, not for speed.
+ * `stateward/restate`: processes and operations on a Restate server, so that workers on many hosts share them and one takes over
+ * from another. For spread and takeover, not for speed.
  */
 export { registerRestate, type RestateFault } from './admin.js'
-export { RestateAttach, type AttachBounds, type RestateAttachOptions } from './attach.js'
+export { Attach, RestateAttach, type AttachBounds, type AttachOptions, type AttachTarget } from './attach.js'
+export { connectRestate, type ConnectRestateOptions, type RestateConnection } from './connect.js'
 export {
-  connectRestate,
-  RestateSession,
-  type ConnectRestateOptions,
-  type FollowFeedOptions,
-  type RestateConnection,
-  type RestateHandle,
-  type RestateProcess,
-} from './connect.js'
-export { RestateError, type RestateErrorData } from './errors.js'
+  ClaimError,
+  RestateError,
+  type Awaited as RestateAwaited,
+  type ClaimErrorData,
+  type RestateErrorData,
+} from './errors.js'
+export type { RestateOperation } from './held-operation.js'
+export {
+  defineOperation,
+  type OperationDefinition,
+  type OperationOptions,
+  type OperationRunContext,
+  type OperationStepScope,
+} from './operation-definition.js'
+export { RestateProcesses, type FollowFeedOptions, type RestateHandle } from './processes.js'
+export type { RestateProcess } from './process-picture.js'
+export { RestateProcessStore } from './process-store.js'
 export { serveRestate, type RestateWorker, type ServeRestateOptions } from './serve.js'
-export type { Claim, FeedPage, SessionEnd, SettleRequest, Settled } from './wire.js'
+export {
+  RestateOperationHandle,
+  RestateSession,
+  type RestateNamedRunOptions,
+  type RestateResultsOf,
+  type RestateRunOptions,
+} from './session.js'
+export { RestateFeed } from './session-feed.js'
+export { RestateOperations, type UnderClaim } from './session-operations.js'
+export type { Claim, FeedPage, ProcessEnd, SettleRequest, Settled } from './wire.js'

@@ -1,394 +1,275 @@
-import * as restate from '@restatedev/restate-sdk'
-import { processChart, type EndMove, type ProcessContext, type ProcessPlace } from '../../machines/index.js'
-import { canonicalText, type JsonValue } from '../base/json.js'
-import {
-  ProcessError,
-  type AwaitOutput,
-  type LeaseOwner,
-  type ProcessId,
-  type ProcessStatus,
-} from '../processes/index.js'
-import { eventOf, type ProcessEvent } from '../processes/event.js'
-import { ordinalKey } from '../processes/keys.js'
-import type { RetryPolicy } from './retry.js'
-import {
-  appendSchema,
-  askSchema,
-  cancelSchema,
-  claimSchema,
-  cursorSchema,
-  door,
-  forgetSchema,
-  idSchema,
-  progressSchema,
-  settleSchema,
-  signalSchema,
-  sinceSchema,
-  startSchema,
-  waitingSchema,
-  type Answer,
-  type Claim,
-  type ClaimRequest,
-  type FeedPage,
-  type RunRequest,
-  type SessionEnd,
-  type Settled,
-  type StartRequest,
-} from './wire.js'
+import { randomUUID } from 'node:crypto'
+import * as v from 'valibot'
+import { onAbort } from '../base/abort.js'
+import { decode } from '../base/decode.js'
+import { InvalidInputError, StatewardError } from '../base/errors.js'
+import { createUuidSource, type IdSource } from '../base/ids.js'
+import { abortableSchema, optionsSchema, textOf, wholeNumberSchema } from '../base/options.js'
+import { abortable, silence } from '../base/promises.js'
+import type { OperationId, OperationOutcome, SessionId } from '../../machines/index.js'
+import { OperationError, OperationFailed, type RunOptions, type RunRequest } from '../operations/index.js'
+import { checkSource, checkSpec } from '../operations/admission.js'
+import { decodeRun } from '../operations/run-request.js'
+import { checkValue, decodeValue } from '../work/values.js'
+import type { AttachTarget } from './attach.js'
+import { neverAborted, type Connection } from './connection.js'
+import { isOperationDefinition, type OperationDefinition } from './operation-definition.js'
+import { operationService } from './services.js'
+import { RestateFeed } from './session-feed.js'
+import { RestateOperations } from './session-operations.js'
+import { answerSchema, type OperationAnswer, type WorkRequest } from './session-wire.js'
+import { takePathId } from './wire.js'
 
-/** One process of a session. */
-export interface SessionRow {
-  readonly id: ProcessId
-  readonly kind: string
-  readonly place: ProcessPlace
-  /** What it was registered with: who starts it again must mean the same. */
-  readonly registration: string
+/** How an operation is run on the engine: as in one process, but for what only one process has. */
+export interface RestateRunOptions
+  extends Partial<RunRequest>,
+    Pick<RunOptions, 'deadlineMs' | 'signal' | 'outlivesParent'> {
+  /** The operation that this one is a part of: with any end of it this one ends too. */
+  readonly parent?: OperationId | { readonly id: OperationId }
+  /** How many may run beside it; wins over the limit of the session. */
+  readonly limit?: number
+}
+
+/** The same for work that is named instead of being handed over as its definition. */
+export type RestateNamedRunOptions = RestateRunOptions & Pick<WorkRequest, 'disposition' | 'maxAttempts'>
+
+const runFields = {
+  kind: v.optional(v.unknown()),
+  displayName: v.optional(v.unknown()),
+  id: v.optional(v.unknown()),
+  sourceLabel: v.optional(v.unknown()),
+  operationSource: v.optional(v.unknown()),
+  deadlineMs: v.optional(v.unknown()),
+  signal: v.optional(v.unknown()),
+  parent: v.optional(v.unknown()),
+  outlivesParent: v.optional(v.unknown()),
+  limit: v.optional(wholeNumberSchema(0)),
+}
+// What is only handed on is judged by the code of the operations room.
+const runSchema = optionsSchema<RestateRunOptions>(runFields as never)
+const namedRunSchema = optionsSchema<RestateNamedRunOptions>({
+  ...runFields,
+  disposition: v.picklist(['rerunnable', 'owner_bound']),
+  maxAttempts: v.optional(wholeNumberSchema(1)),
+} as never)
+
+/** What is said of operations by who waits for them. */
+export const operationTarget: AttachTarget<OperationAnswer> = {
+  service: operationService,
+  output: answerSchema,
+  subject: 'operation id',
+  named: (id) => ({ operationId: id as OperationId }),
+  unknown: (id) => new OperationError('not_found', { id: id as OperationId }),
+  // Nobody asks for a limit: operations are waited for under a signal.
+  timedOut: (id) => new OperationError('not_found', { id: id as OperationId }),
+}
+
+/** An operation on the engine, for who has started it. Ignoring it is harmless. */
+export class RestateOperationHandle<Result = unknown> {
+  readonly id: OperationId
+  /** By this the engine knows its run. */
   readonly invocationId: string
-  readonly fencingToken: number
-  readonly owner?: LeaseOwner
-  /** True when its token was claimed by somebody who is not a run of it. */
-  readonly isOutside?: true
-  readonly progressCount: number
-  readonly progress?: string
-  /** Events that it has emitted. */
-  readonly eventCount: number
-  /** There once it has ended. */
-  readonly end?: { readonly seq: number; readonly output: AwaitOutput }
+  readonly #session: RestateSession
+  readonly #connection: Connection
+  readonly #definition: Pick<OperationDefinition, 'name' | 'output'>
+
+  /** @internal */
+  constructor(
+    id: OperationId,
+    invocationId: string,
+    session: RestateSession,
+    connection: Connection,
+    definition: Pick<OperationDefinition, 'name' | 'output'>,
+  ) {
+    this.id = id
+    this.invocationId = invocationId
+    this.#session = session
+    this.#connection = connection
+    this.#definition = definition
+  }
+
+  /**
+   * How it ended, as the feed says it. Rejects with `restate.attach_failed`, `restate.answer_malformed`, `restate.paused` and
+   * `restate.unreachable`, which say nothing about the operation: ask again.
+   */
+  get outcome(): Promise<OperationOutcome> {
+    return silence(this.#answer().then(({ outcome }) => outcome))
+  }
+
+  /**
+   * What the work has returned, as JSON says it, once the operation has completed. Rejects with {@link OperationFailed} when it
+   * has ended otherwise, with the signal's reason, and like {@link RestateOperationHandle.outcome}.
+   */
+  result(options: { readonly signal?: AbortSignal } = {}): Promise<Result> {
+    return silence(this.#result(options))
+  }
+
+  /** Ends the operation as cancelled: that is in the feed when this resolves, and its work is told to stop. */
+  async cancel(reason: string | null = null): Promise<'cancelled' | 'already_ended'> {
+    try {
+      await this.#session.operations.cancelOperation(this.id, reason)
+      return 'cancelled'
+    } catch (refusal) {
+      if (StatewardError.is(refusal, 'invalid_transition') || StatewardError.is(refusal, 'not_found'))
+        return 'already_ended'
+      throw refusal
+    }
+  }
+
+  #answer(signal?: AbortSignal): Promise<OperationAnswer> {
+    return this.#connection.operationAttach.awaitTerminal(this.id, {
+      isStarted: true,
+      ...(signal !== undefined && { signal }),
+    })
+  }
+
+  async #result(options: { readonly signal?: AbortSignal }): Promise<Result> {
+    const { signal } = decode(abortableSchema, options, 'result options')
+    const { outcome, returned } = await this.#answer(signal)
+    if (outcome.type !== 'completed') throw new OperationFailed(this.id, outcome)
+    // A host may have completed the operation otherwise.
+    if (returned === undefined) return outcome.result.content as Result
+    const value = decodeValue(returned.value)
+    const { name, output } = this.#definition
+    return (output === undefined ? value : await checkValue(output, value, `output of ${name}`)) as Result
+  }
 }
-
-/** Who waits for the feed to grow, and from where. */
-interface Waiter {
-  readonly awakeable: string
-  readonly after: number
-}
-
-/** The signals of one name, and who waits for them. */
-interface Inbox {
-  readonly count: number
-  readonly taken: number
-  readonly waiting: readonly string[]
-}
-
-type Context = restate.ObjectContext
-type SharedContext = restate.ObjectSharedContext
-
-/** The name under which the workflow of processes is served. */
-export const processService = 'stateward_process'
-/** The name under which sessions are served. */
-export const sessionService = 'stateward_session'
-
-const moveOf = { success: 'complete', failure: 'fail', cancelled: 'cancel', abandoned: 'abandon' } as const
 
 /**
- * One session: the only writer of its processes and of its feed. The engine runs one handler at a time per session, and
- * writes what a handler has changed in the same step as its answer: an end and its place in the feed are one change (R-1).
- *
- * Each row is a state key of its own and is fetched when it is asked for: a call costs the same whatever the session
- * holds (R-7).
+ * The operations of one owner on the engine, as a session in one process has them: what is running now, who waits for it, and
+ * in which order it ended. Refusals have the codes that they have there; every call rejects with `restate.unreachable` and
+ * `restate.call_failed` once the engine was away for `outageMs`, too.
  */
-export function sessionObject(retryPolicy: RetryPolicy) {
-  return restate.object({
-    name: sessionService,
-    handlers: {
-      /** Registers a process and starts it; again under the same id it changes nothing. */
-      start: door(startSchema, 'start', start),
-      claim: door(claimSchema, 'claim', claim),
-      progress: door(progressSchema, 'progress', async (ctx: Context, { id, fencingToken, message }) => {
-        const row = checkFence(await known(ctx, id), fencingToken)
-        const place = move(row, { type: 'append' })
-        const progressCount = row.progressCount + 1
-        write(ctx, { ...row, place, progressCount, ...(message !== undefined && { progress: message }) })
-        return { progressCount }
-      }),
-      /** Ends a process from outside of its run, which is told. */
-      settle: door(settleSchema, 'end', async (ctx: Context, { id, output, fencingToken }) => {
-        const row = await known(ctx, id)
-        if (row.end === undefined && fencingToken !== undefined) checkFence(row, fencingToken)
-        return settleAndTell(ctx, row, output)
-      }),
-      /**
-       * What its own run has come to. The engine lets one attempt say so, and a claim of another attempt that comes late takes
-       * nothing from it; that of somebody outside does.
-       */
-      end: door(settleSchema, 'end', async (ctx: Context, { id, output, fencingToken }) => {
-        const row = await known(ctx, id)
-        if (row.end === undefined && row.isOutside && fencingToken !== undefined) checkFence(row, fencingToken)
-        return settle(ctx, row, output)
-      }),
-      cancel: door(cancelSchema, 'cancel', async (ctx: Context, { id, message = 'cancelled' }) => {
-        return settleAndTell(ctx, await known(ctx, id), { type: 'cancelled', message })
-      }),
-      append: door(appendSchema, 'event', append),
-      /** The next signal of a name, now or later; the nth who asks is given the nth that came (R-12). */
-      ask: door(askSchema, 'question', async (ctx: Context, { id, name, awakeable }) => {
-        const key = inboxKey(id, name)
-        const inbox = await inboxOf(ctx, key)
-        if (inbox.taken === inbox.count) {
-          ctx.set(key, { ...inbox, waiting: [...inbox.waiting, awakeable] })
-          return
-        }
-        const taken = inbox.taken + 1
-        ctx.resolveAwakeable(awakeable, await ctx.get<Answer>(`${key}/${taken}`))
-        ctx.clear(`${key}/${taken}`)
-        ctx.set(key, { ...inbox, taken })
-      }),
-      /** Takes a question back; false when it was answered in the meantime. */
-      withdraw: door(askSchema, 'question', async (ctx: Context, { id, name, awakeable }) => {
-        const key = inboxKey(id, name)
-        const inbox = await inboxOf(ctx, key)
-        const waiting = inbox.waiting.filter((one) => one !== awakeable)
-        if (waiting.length === inbox.waiting.length) return false
-        ctx.set(key, { ...inbox, waiting })
-        return true
-      }),
-      signal: door(signalSchema, 'signal', async (ctx: Context, { id, name, payload }) => {
-        move(await known(ctx, id), { type: 'signal' })
-        const key = inboxKey(id, name)
-        const inbox = await inboxOf(ctx, key)
-        const answer: Answer = payload === undefined ? {} : { value: payload }
-        const [first, ...waiting] = inbox.waiting
-        if (first === undefined) {
-          ctx.set(`${key}/${inbox.count + 1}`, answer)
-          ctx.set(key, { ...inbox, count: inbox.count + 1 })
-        } else {
-          ctx.resolveAwakeable(first, answer)
-          ctx.set(key, { count: inbox.count + 1, taken: inbox.taken + 1, waiting })
-        }
-      }),
-      /** Registers before it reads: one call at a time, so nothing slips in between (R-2). */
-      waiting: door(waitingSchema, 'wait', async (ctx: Context, { awakeable, after: place }) => {
-        const seq = (await ctx.get<number>('seq')) ?? 0
-        // What is forgotten is nothing to wake for.
-        const after = Math.max(place, (await ctx.get<number>('floor')) ?? 0)
-        if (seq > after) ctx.resolveAwakeable(awakeable, seq)
-        else ctx.set('waiters', [...((await ctx.get<Waiter[]>('waiters')) ?? []), { awakeable, after }])
-      }),
-      forget: door(forgetSchema, 'forget', forget),
-      advanceCursor: door(cursorSchema, 'cursor', async (ctx: Context, { consumer, cursor }) => {
-        const cursors = (await ctx.get<Record<string, number>>('cursors')) ?? {}
-        const seq = (await ctx.get<number>('seq')) ?? 0
-        // Never backwards, and never beyond what there is.
-        const stood = Object.hasOwn(cursors, consumer) ? cursors[consumer] : undefined
-        const advanced = Math.max(stood ?? 0, Math.min(cursor, seq))
-        ctx.set('cursors', { ...cursors, [consumer]: advanced })
-        return advanced
-      }),
-      cursors: restate.handlers.object.shared(
-        async (ctx: SharedContext): Promise<Record<string, number>> => (await ctx.get('cursors')) ?? {},
-      ),
-      since: restate.handlers.object.shared(
-        door(sinceSchema, 'page', async (ctx: SharedContext, { after, limit }): Promise<FeedPage> => {
-          const watermark = (await ctx.get<number>('seq')) ?? 0
-          const entries: SessionEnd[] = []
-          const floor = (await ctx.get<number>('floor')) ?? 0
-          for (
-            let seq = Math.max(after, floor) + 1;
-            seq <= Math.min(watermark, Math.max(after, floor) + limit);
-            seq += 1
-          )
-            entries.push((await ctx.get<SessionEnd>(`feed/${seq}`)) as SessionEnd)
-          return { watermark, entries }
-        }),
-      ),
-      read: restate.handlers.object.shared(
-        door(idSchema, 'id of a process', async (ctx: SharedContext, id) => ctx.get<SessionRow>(rowKey(id))),
-      ),
-    },
-    options: { enableLazyState: true, retryPolicy },
-  })
-}
+export class RestateSession {
+  readonly id: SessionId
+  /** For hosts that drive life cycles themselves. */
+  readonly operations: RestateOperations
+  /** Completions in order, under cursors. */
+  readonly feed: RestateFeed
+  readonly #connection: Connection
+  readonly #ids: IdSource
 
-/** What the session of this worker is called by. */
-export type SessionObject = ReturnType<typeof sessionObject>
+  constructor(id: string, connection: Connection) {
+    this.id = takePathId(id, 'name of a session') as SessionId
+    this.#ids = createUuidSource({ now: () => connection.clock.wallNow() })
+    this.#connection = connection
+    this.operations = new RestateOperations(this.id, connection)
+    this.feed = new RestateFeed(this.id, connection)
+  }
 
-async function start(ctx: Context, { notify, ...request }: StartRequest): Promise<{ readonly invocationId: string }> {
-  const { id, kind, disposition, maxAttempts } = request
-  const registration = canonicalText(request)
-  const row = await ctx.get<SessionRow>(rowKey(id))
-  if (row !== null) {
-    if (row.registration !== registration) {
-      const conflict = new ProcessError('process.registration_conflict', {
-        processId: id,
-        stored: row.registration,
-        provided: registration,
-      })
-      if (notify !== undefined) ctx.rejectAwakeable(notify, conflict.message)
-      throw conflict
+  /**
+   * Starts an operation whose work is done by some worker: of a definition, or by the name of one. Its display name and its
+   * source label are the name of the work unless told. Rejects with `invalid_input`, `already_registered`,
+   * `parent_not_found`, `parent_ended`, `tree_too_deep`, `max_concurrent_exceeded` and `owner_retired`, and with the reason of
+   * a signal that has aborted; nothing has begun then.
+   *
+   *     const docs = await session.run(fetchDocs, { url }, { deadlineMs: 30_000 })
+   *     const pages = await docs.result()
+   */
+  async run<Input, Output>(
+    work: OperationDefinition<Input, Output>,
+    input: Input,
+    options?: RestateRunOptions,
+  ): Promise<RestateOperationHandle<Output>>
+  async run(work: string, input: unknown, options: RestateNamedRunOptions): Promise<RestateOperationHandle>
+  async run(
+    work: OperationDefinition | string,
+    input: unknown,
+    options: RestateRunOptions | RestateNamedRunOptions = {},
+  ): Promise<RestateOperationHandle> {
+    const definition = isOperationDefinition(work) ? work : undefined
+    if (definition === undefined && typeof work !== 'string') {
+      const reason = `neither a definition nor the name of one: ${textOf(work)}`
+      throw new InvalidInputError({ subject: 'work', field: '$', reason })
     }
-    if (notify !== undefined) {
-      if (row.end !== undefined) ctx.resolveAwakeable(notify, row.end.output)
-      else ctx.set(watchersKey(id), [...((await ctx.get<string[]>(watchersKey(id))) ?? []), notify])
+    const { name, taken, rules } = asked(work, options)
+    const { parent, limit, deadlineMs, signal, outlivesParent, ...request } = taken
+    const parentId = typeof parent === 'object' ? parent.id : parent
+    const decoded = decodeRun(
+      this.id,
+      this.#ids,
+      { displayName: name, sourceLabel: name, ...request },
+      {
+        input,
+        ...(parentId !== undefined && { parent: parentId }),
+        ...(deadlineMs !== undefined && { deadlineMs }),
+        ...(signal !== undefined && { signal }),
+        ...(outlivesParent !== undefined && { outlivesParent }),
+      },
+    )
+    const spec = checkSpec(decoded.spec)
+    checkSource(spec)
+    if (definition?.input !== undefined) await checkValue(definition.input, input, `input of ${name}`)
+    signal?.throwIfAborted()
+    const held: WorkRequest = { name, ...rules, ...(deadlineMs !== undefined && { deadlineMs: Math.ceil(deadlineMs) }) }
+    const invocationId = await this.operations.start(spec, held, limit)
+    const handle = new RestateOperationHandle(spec.id, invocationId, this, this.#connection, definition ?? { name })
+    if (signal !== undefined) {
+      const forget = onAbort(signal, () => silence(handle.cancel(reasonOf(signal))))
+      silence(handle.outcome.finally(forget))
     }
-    return { invocationId: row.invocationId }
+    return handle
   }
-  const run: RunRequest = { ...request, session: ctx.key }
-  const invocationId = await ctx.genericSend({
-    service: processService,
-    method: 'run',
-    key: id,
-    parameter: run,
-    inputSerde: restate.serde.json as restate.Serde<RunRequest>,
-  }).invocationId
-  const context = {
-    disposition,
-    ...(maxAttempts !== undefined && { maxAttempts }),
-    hasExternalRef: false,
-    hasAbandonRequest: false,
-  } as ProcessContext
-  const place: ProcessPlace = { value: { lifecycle: { running: 'active' }, execution: 'unstarted' }, context }
-  write(ctx, { id, kind, place, registration, invocationId, fencingToken: 0, progressCount: 0, eventCount: 0 })
-  if (notify !== undefined) ctx.set(watchersKey(id), [notify])
-  return { invocationId }
-}
 
-/** A token that only grows, one for each attempt that comes to do something; what may not start again is refused (R-4). */
-async function claim(ctx: Context, { id, owner, step, isOutside }: ClaimRequest): Promise<Claim> {
-  const row = await known(ctx, id)
-  const { place } = row
-  const { disposition, start: started } = place.context
-  const begunKey = keyOf('begun', id, step)
-  if (disposition === 'owner_bound' && started !== undefined) {
-    // Its owner goes on to its next step; nobody, itself included, begins one twice.
-    const isOwner = row.owner !== undefined && isSame(row.owner, owner)
-    if (isOwner && isRunning(row) && (await ctx.get(begunKey)) === null) {
-      ctx.set(begunKey, true)
-      return started
+  /**
+   * Waits until all of these operations have ended and hands out what their work has returned, in the order of the handles.
+   * Rejects, once all have ended, with {@link OperationFailed} of the first that has no result; and with the signal's reason.
+   * The engine keeps the wait: one connection, however many they are, up to a thousand.
+   */
+  async all<const Handles extends readonly RestateOperationHandle[]>(
+    handles: Handles,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<RestateResultsOf<Handles>> {
+    const { signal = neverAborted } = decode(abortableSchema, options, 'wait options')
+    await this.operations.waitAll([...new Set(handles.map(({ id }) => id))], { signal })
+    const results: unknown[] = []
+    for (const handle of handles) results.push(await abortable(handle.result(), signal))
+    return results as RestateResultsOf<Handles>
+  }
+
+  /**
+   * How an operation of the session has ended, or ends, whoever has started it. Rejects with `not_found` at once when the
+   * session has none of this id, with the signal's reason, and like the wait of a handle.
+   */
+  async outcome(id: OperationId, { signal }: { readonly signal?: AbortSignal } = {}): Promise<OperationOutcome> {
+    const row = await this.operations.snapshot(id)
+    if (row === undefined) throw new OperationError('not_found', { id })
+    if (row.outcome !== null) return row.outcome
+    if (row.work === undefined) {
+      const [waited] = await this.operations.waitAll([id], { signal: signal ?? neverAborted })
+      if (waited !== undefined) return waited.outcome
     }
+    const bounds = { isStarted: true, ...(signal !== undefined && { signal }) }
+    return (await this.#connection.operationAttach.awaitTerminal(id, bounds)).outcome
   }
-  const fencingToken = row.fencingToken + 1
-  const moved = move(row, { type: 'start', fencingToken })
-  if (disposition === 'owner_bound') ctx.set(begunKey, true)
-  const { isOutside: _, ...held } = row
-  write(ctx, { ...held, place: moved, fencingToken, owner, ...(isOutside && { isOutside }) })
-  return { fencingToken, attempt: moved.context.start?.attempt ?? 1 }
-}
 
-async function append(
-  ctx: Context,
-  { id, eventType, payload, ordinal }: { id: ProcessId; eventType: string; payload: JsonValue; ordinal: number },
-): Promise<ProcessEvent> {
-  const row = await known(ctx, id)
-  const key = ordinalKey(id, ordinal)
-  const eventKey = keyOf('event', id, ordinal)
-  const there = await ctx.get<ProcessEvent>(eventKey)
-  if (there !== null) {
-    if (there.eventType === eventType && canonicalText(there.payload) === canonicalText(payload)) return there
-    throw new ProcessError('process.replay_conflict', { processId: id, key })
+  /** Sends a signal to the work of an operation, which waits for it now or later; again under the same `key`, it is the same one. */
+  signal(id: OperationId, name: string, payload?: unknown, key: string = randomUUID()): Promise<void> {
+    return this.operations.signal(id, name, payload, key)
   }
-  const place = move(row, { type: 'append' })
-  const sequence = row.eventCount + 1
-  const event = eventOf(id, { sequence, eventType, payload, replayKey: key, occurredAtMs: await ctx.date.now() })
-  ctx.set(eventKey, event)
-  write(ctx, { ...row, place, eventCount: sequence })
-  return event
-}
 
-/** The end of a process: its row, its place in the feed and whoever waits, in one change. A second end changes nothing. */
-async function settle(ctx: Context, row: SessionRow, output: AwaitOutput): Promise<Settled> {
-  const { id, kind, end } = row
-  if (end !== undefined) return { ...end, isFirst: false }
-  const event: EndMove = { type: moveOf[output.type], authority: 'workflow_key' }
-  const place = move(row, event)
-  const seq = ((await ctx.get<number>('seq')) ?? 0) + 1
-  const entry: SessionEnd = { seq, processId: id, kind, output, endedAtMs: await ctx.date.now() }
-  const waiters = (await ctx.get<Waiter[]>('waiters')) ?? []
-  const watchers = (await ctx.get<string[]>(watchersKey(id))) ?? []
-  write(ctx, { ...row, place, end: { seq, output } })
-  ctx.set('seq', seq)
-  ctx.set(`feed/${seq}`, entry)
-  // Who knows of more than there is goes on waiting: it would be told nothing new.
-  const early = waiters.filter(({ after }) => after >= seq)
-  for (const { awakeable, after } of waiters) if (after < seq) ctx.resolveAwakeable(awakeable, seq)
-  for (const awakeable of watchers) ctx.resolveAwakeable(awakeable, output)
-  if (early.length > 0) ctx.set('waiters', early)
-  else if (waiters.length > 0) ctx.clear('waiters')
-  if (watchers.length > 0) ctx.clear(watchersKey(id))
-  return { seq, output, isFirst: true }
-}
-
-/** Ends a process before its code has: the end is durable first, then its run is told. */
-async function settleAndTell(ctx: Context, row: SessionRow, output: AwaitOutput): Promise<Settled> {
-  const settled = await settle(ctx, row, output)
-  if (settled.isFirst) ctx.cancel(restate.InvocationIdParser.fromString(row.invocationId))
-  return settled
-}
-
-/** How many ends are forgotten at a time: whoever else calls the session waits meanwhile. */
-const forgottenAtOnce = 1000
-
-/** Drops the oldest ends and their processes, but none that a consumer of the feed has not passed yet (R-13). */
-async function forget(ctx: Context, { through }: { readonly through: number }): Promise<number> {
-  const floor = (await ctx.get<number>('floor')) ?? 0
-  const seq = (await ctx.get<number>('seq')) ?? 0
-  const cursors = (await ctx.get<Record<string, number>>('cursors')) ?? {}
-  const last = Math.min(through, seq, floor + forgottenAtOnce, ...Object.values(cursors))
-  if (last <= floor) return floor
-  const forgotten = new Set<string>()
-  for (let place = floor + 1; place <= last; place += 1) {
-    const { processId } = (await ctx.get<SessionEnd>(`feed/${place}`)) as SessionEnd
-    forgotten.add(encodeURIComponent(processId))
-    ctx.clear(`feed/${place}`)
-    ctx.clear(rowKey(processId))
+  /** Ends whatever lives as terminated, and takes nothing new any more; reads and waits still work. */
+  close(reason = 'owner retired'): Promise<void> {
+    return this.operations.retireOwner(reason)
   }
-  for (const key of await ctx.stateKeys()) {
-    const [what = '', id = ''] = key.split('/')
-    if (belongings.has(what) && forgotten.has(id)) ctx.clear(key)
-  }
-  ctx.set('floor', last)
-  return last
 }
 
-/** Where the chart leads; raises what the chart refuses by the code that it has in every store. */
-function move(row: SessionRow, event: Parameters<typeof processChart.select>[1]): ProcessPlace {
-  const { id, place, owner } = row
-  const selection = processChart.select(place, event)
-  if (selection.isTaken) return processChart.follow(place, event, selection)
-  if (!isRunning(row)) throw new ProcessError('process.already_terminal', { processId: id, status: statusOf(row) })
-  const { maxAttempts } = place.context
-  if (selection.guard === 'hasAttemptLeft' && maxAttempts !== undefined)
-    throw new ProcessError('process.attempts_exhausted', { processId: id, maxAttempts })
-  throw new ProcessError('process.already_started', { processId: id, owner: owner?.incarnationId ?? 'nobody' })
+/** What the operations of these handles come to. */
+export type RestateResultsOf<Handles extends readonly RestateOperationHandle[]> = {
+  -readonly [Index in keyof Handles]: Handles[Index] extends RestateOperationHandle<infer Result> ? Result : never
 }
 
-async function known(ctx: Context, id: ProcessId): Promise<SessionRow> {
-  const row = await ctx.get<SessionRow>(rowKey(id))
-  if (row === null) throw new ProcessError('process.unknown', { processId: id })
-  return row
+function asked(work: OperationDefinition | string, options: RestateRunOptions) {
+  if (typeof work !== 'string')
+    return { name: work.name, taken: decode(runSchema, options, 'run options'), rules: work.options }
+  const { disposition, maxAttempts, ...taken } = decode(
+    namedRunSchema,
+    options as RestateNamedRunOptions,
+    'run options',
+  )
+  return { name: work, taken, rules: { disposition, ...(maxAttempts !== undefined && { maxAttempts }) } }
 }
 
-function checkFence(row: SessionRow, fencingToken: number): SessionRow {
-  if (fencingToken === row.fencingToken) return row
-  throw new ProcessError('process.lease_superseded', { processId: row.id, fencingToken })
+function reasonOf({ reason }: AbortSignal): string {
+  return reason instanceof Error ? reason.message : textOf(reason)
 }
-
-function write(ctx: Context, row: SessionRow): void {
-  ctx.set(rowKey(row.id), row)
-}
-
-/** What a process of a session is. */
-export function statusOf({ place }: Pick<SessionRow, 'place'>): ProcessStatus {
-  const { lifecycle } = place.value as { readonly lifecycle: ProcessStatus | { readonly running: string } }
-  return typeof lifecycle === 'string' ? lifecycle : 'running'
-}
-
-function isRunning(row: SessionRow): boolean {
-  return statusOf(row) === 'running'
-}
-
-function isSame(one: LeaseOwner, other: LeaseOwner): boolean {
-  return one.ownerId === other.ownerId && one.incarnationId === other.incarnationId
-}
-
-async function inboxOf(ctx: Context, key: string): Promise<Inbox> {
-  return (await ctx.get<Inbox>(key)) ?? { count: 0, taken: 0, waiting: [] }
-}
-
-/** What a process leaves besides its row. */
-const belongings: ReadonlySet<string> = new Set(['begun', 'event', 'signal'])
-
-/** No id holds a slash here, so that no two things have one key. */
-const keyOf = (what: string, id: ProcessId, part: string | number): string =>
-  `${what}/${encodeURIComponent(id)}/${part}`
-const rowKey = (id: ProcessId): string => `process/${id}`
-const watchersKey = (id: ProcessId): string => `watchers/${id}`
-const inboxKey = (id: ProcessId, name: string): string => keyOf('signal', id, encodeURIComponent(name))

@@ -8,6 +8,7 @@ import {
   ProcessError,
   type AwaitOutput,
   type LeaseOwner,
+  type ProcessEventType,
   type ProcessId,
   type RecoveryDisposition,
 } from '../processes/index.js'
@@ -23,6 +24,10 @@ import {
   takeId,
   textSchema,
 } from '../processes/scalars.js'
+import { OperationError } from '../operations/index.js'
+import { ClaimError, isClaimCode } from './errors.js'
+import type { FeedRows } from './object-feed.js'
+import { feedServices } from './services.js'
 
 /*
  * What crosses between clients, workers and the engine. Everything is decoded where it comes in; a refusal travels as its
@@ -39,6 +44,8 @@ export interface StartRequest {
   readonly input?: JsonValue
   readonly disposition: Exclude<RecoveryDisposition, 'externally_owned'>
   readonly maxAttempts?: number
+  /** What its log may hold beside the types of all processes; judged by the room. */
+  readonly eventTypes: readonly ProcessEventType[]
   /** An awakeable that is resolved with what the process comes to. */
   readonly notify?: string
 }
@@ -53,14 +60,16 @@ const startFields = {
 }
 export const startSchema: v.GenericSchema<unknown, StartRequest> = strictSchema({
   ...startFields,
+  eventTypes: v.custom<readonly ProcessEventType[]>(Array.isArray, 'not a list'),
   notify: v.exactOptional(keySchema),
 })
 
 /** What the workflow of a process is given. */
-export interface RunRequest extends Omit<StartRequest, 'notify'> {
-  readonly session: string
+export interface RunRequest extends Omit<StartRequest, 'notify' | 'eventTypes'> {
+  /** The owner under whom its row is. */
+  readonly owner: string
 }
-export const runSchema: v.GenericSchema<unknown, RunRequest> = strictSchema({ ...startFields, session: idSchema })
+export const runSchema: v.GenericSchema<unknown, RunRequest> = strictSchema({ ...startFields, owner: idSchema })
 
 /** What one attempt asks before it does a step. */
 export interface ClaimRequest {
@@ -128,12 +137,17 @@ export const askSchema = strictSchema({ id: idSchema, name: nameSchema, awakeabl
 export const signalSchema = strictSchema({ id: idSchema, name: nameSchema, payload: v.exactOptional(jsonSchema) })
 export const waitingSchema = strictSchema({ awakeable: keySchema, after: naturalSchema })
 export const sinceSchema = strictSchema({ after: naturalSchema, limit: v.pipe(positiveSchema, v.maxValue(1000)) })
-export const nextSchema = strictSchema({ session: idSchema, after: naturalSchema, limit: positiveSchema })
+export const nextSchema = strictSchema({
+  service: v.picklist(feedServices),
+  key: idSchema,
+  after: naturalSchema,
+  limit: positiveSchema,
+})
 export const forgetSchema = strictSchema({ through: naturalSchema })
 export const cursorSchema = strictSchema({ consumer: nameSchema, cursor: naturalSchema })
 
-/** One end in the feed of a session. */
-export interface SessionEnd {
+/** One end in the feed of processes. */
+export interface ProcessEnd {
   /** Its place in the feed, from 1, without gaps. */
   readonly seq: number
   readonly processId: ProcessId
@@ -143,12 +157,8 @@ export interface SessionEnd {
   readonly endedAtMs: number
 }
 
-/** A part of the feed of a session. */
-export interface FeedPage {
-  readonly entries: readonly SessionEnd[]
-  /** The last place that is taken. */
-  readonly watermark: number
-}
+/** A part of the feed of processes. */
+export type FeedPage = FeedRows<ProcessEnd>
 export const pageSchema: v.GenericSchema<unknown, FeedPage> = v.object({
   entries: v.array(
     v.object({
@@ -160,6 +170,7 @@ export const pageSchema: v.GenericSchema<unknown, FeedPage> = v.object({
     }),
   ),
   watermark: naturalSchema,
+  droppedThrough: naturalSchema,
 })
 /** Not a record of the library, which drops names that every object has. */
 export const cursorsSchema = v.custom<Readonly<Record<string, number>>>(
@@ -192,7 +203,7 @@ const mark = 'stateward '
 export function terminal(refusal: StatewardError): restate.TerminalError {
   const { code, data } = refusal
   return new restate.TerminalError(mark + JSON.stringify({ code, data }), {
-    errorCode: code === 'invalid_input' ? 400 : code === 'process.unknown' ? 404 : 409,
+    errorCode: code === 'invalid_input' ? 400 : code === 'process.unknown' || code === 'not_found' ? 404 : 409,
   })
 }
 
@@ -202,9 +213,9 @@ export function refusalIn(text: string): StatewardError | undefined {
   if (start === -1) return undefined
   try {
     const { code, data } = JSON.parse(text.slice(start + mark.length)) as { code: string; data: unknown }
-    return code === 'invalid_input'
-      ? new InvalidInputError(data as InvalidInput)
-      : new ProcessError(code as never, data as never)
+    if (code === 'invalid_input') return new InvalidInputError(data as InvalidInput)
+    if (code.startsWith('process.')) return new ProcessError(code as never, data as never)
+    return isClaimCode(code) ? new ClaimError(code, data as never) : new OperationError(code as never, data as never)
   } catch {
     // It only looks alike.
     return undefined

@@ -99,12 +99,16 @@ describe('the wait of the engine (W13)', () => {
   it('and a feed outlive connections that are cut now and then, each longer than an outage may last (R-6)', async () => {
     const cut: Answer = (response) => void setTimeout(() => response.destroy(), 1100)
     const options = { outageMs: 500 }
-    const page = { watermark: 1, entries: [{ seq: 1, processId: 'p', kind: 'k', output: success, endedAtMs: 1 }] }
+    const page = {
+      watermark: 1,
+      droppedThrough: 0,
+      entries: [{ seq: 1, processId: 'p', kind: 'k', output: success, endedAtMs: 1 }],
+    }
     const waited = await openEngine([cut, cut, ended], options)
     const followed = await openEngine([cut, cut, saying(200, JSON.stringify(page))], options)
     const [output, first] = await Promise.all([
       waited.restate.attach.awaitTerminal('p'),
-      followed.restate.session('s').follow().next(),
+      followed.restate.processes('s').follow().next(),
     ])
     expect([output, first.value]).toEqual([success, page.entries[0]])
   })
@@ -170,7 +174,7 @@ describe('a connection', () => {
 
   it('tells an answer that cannot be read from an engine that is away', async () => {
     const { restate } = await openEngine([saying(200, '{"entries":')])
-    await expect(restate.session('s').since(0)).rejects.toMatchObject({
+    await expect(restate.processes('s').since(0)).rejects.toMatchObject({
       code: 'restate.call_failed',
       data: { status: 200 },
     })

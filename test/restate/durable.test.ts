@@ -127,7 +127,7 @@ async function createFixture(): Promise<DurableFixture> {
     generation: 0,
   }
   works.set(id, own)
-  const session = connectRestate({ ingress: address.ingress }).session(id)
+  const session = connectRestate({ ingress: address.ingress }).processes(id)
   await session.start(work, null, { id })
   return {
     run(handler) {

@@ -1,335 +1,412 @@
 import { randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createUuidSource } from '../../src/base/ids.js'
 import { createDeferred } from '../../src/base/promises.js'
 import { defineProcess } from '../../src/processes/public.js'
-import { connectRestate, registerRestate, serveRestate, type RestateConnection } from '../../src/restate/index.js'
+import {
+  connectRestate,
+  defineOperation,
+  registerRestate,
+  serveRestate,
+  type RestateConnection,
+  type RestateSession,
+} from '../../src/restate/index.js'
+import type { OperationId, OperationSpec } from '../../machines/index.js'
 import { RestateIngress } from '../../src/restate/ingress.js'
 import { Resources } from './support/resources.js'
 import { startRestateServer } from './support/server.js'
 
 const resources = new Resources()
+const ids = createUuidSource({ now: () => Date.now() })
 let restate: RestateConnection
 let ingress: string
 const owner = { ownerId: 'test', incarnationId: 'one' }
+const rerunnable = { disposition: 'rerunnable' } as const
 
-const echo = defineProcess('echo', { disposition: 'rerunnable' }, (input: unknown, { step }) =>
-  step('echo', () => input),
+const newId = (): OperationId => ids.uuid() as OperationId
+const newSession = (): RestateSession => restate.session(randomUUID())
+const specOf = (session: RestateSession, parts: Partial<OperationSpec> = {}): OperationSpec => ({
+  id: newId(),
+  kind: 'background_tool_op',
+  ownerSessionId: session.id,
+  displayName: 'by hand',
+  sourceLabel: 'test',
+  childSessionId: null,
+  expectPeerChannel: false,
+  ...parts,
+})
+
+const begun = createDeferred<AbortSignal>()
+const release = createDeferred<void>()
+const double = defineProcess('double', rerunnable, (input: number) => 2 * input)
+
+const echo = defineOperation('echo', rerunnable, (input: unknown) => input)
+const counted = defineOperation(
+  'counted',
+  { input: v.object({ text: v.string() }), output: v.object({ length: v.number() }), ...rerunnable },
+  ({ text }, { step }) =>
+    step('count', ({ progress, useTokens, fencingToken }) => {
+      progress(`token ${fencingToken}`, 0.5)
+      useTokens(3)
+      return { length: text.length }
+    }),
 )
-/** Never ends by itself. */
-const held = defineProcess(
-  'held',
-  { disposition: 'rerunnable', maxAttempts: 2, signals: { never: v.unknown() } },
-  async (_: unknown, { waitFor }) => {
-    await waitFor('never')
-  },
-)
-const bound = defineProcess(
-  'bound',
-  { disposition: 'owner_bound', signals: { never: v.unknown() } },
-  async (_: unknown, { waitFor }) => {
-    await waitFor('never')
-  },
-)
-const failing = defineProcess('failing', { disposition: 'rerunnable' }, (_: unknown, { step }) =>
+const failing = defineOperation('failing', rerunnable, (_: unknown, { step }) =>
   step('fail', () => {
     throw Object.assign(new Error('no disk'), { code: 'ENOSPC' })
   }),
 )
-
-/** A process whose step goes on when it is told to. */
-const gated = (kind: string) => {
-  const begun = createDeferred<void>()
-  const release = createDeferred<void>()
-  const definition = defineProcess(kind, { disposition: 'rerunnable' }, (_: unknown, { step }) =>
-    step('work', async () => {
-      begun.resolve()
-      await release.promise
-      return 'by its run'
-    }),
-  )
-  return { definition, begun, release }
-}
-const claimed = gated('claimed')
-const late = gated('late')
-const asking = defineProcess(
-  'asking',
-  { disposition: 'rerunnable', signals: { '1': v.unknown() } },
-  (_: unknown, { waitFor }) => waitFor('1'),
+/** Never ends by itself. */
+const held = defineOperation('held', rerunnable, (_: unknown, { step, waitFor }) =>
+  step('begin', () => 1).then(() => waitFor('go')),
 )
-const large = defineProcess('large', { disposition: 'rerunnable' }, () => 'x'.repeat(2 ** 20))
+const slow = defineOperation('slow', { disposition: 'owner_bound' }, (_: unknown, { step }) =>
+  step('work', async ({ signal }) => {
+    begun.resolve(signal)
+    await release.promise
+    return 'too late'
+  }),
+)
+const durable = defineOperation('durable', rerunnable, async (_: unknown, { step, sleep, waitFor, call, attempt }) => {
+  const first = await step('first', () => 20)
+  await sleep(10)
+  const answer = await waitFor('answer', v.number())
+  return { sum: first + answer + (await call(double, 1)), attempt }
+})
 
 beforeAll(async () => {
   const server = resources.use(await startRestateServer())
   ingress = server.ingress
-  const definitions = [echo, held, bound, failing, claimed.definition, late.definition, asking, large]
+  const definitions = [echo, counted, failing, held, slow, durable, double]
   const worker = resources.use(await serveRestate({ definitions, ingress }))
   await registerRestate({ admin: server.admin, uri: worker.uri })
-  restate = connectRestate({ ingress, admin: server.admin })
+  restate = connectRestate({ ingress, admin: server.admin, outageMs: 5000 })
 })
 afterAll(resources.close)
 
-const newSession = () => restate.session(randomUUID())
-
-describe('a session on the engine', () => {
-  it('runs a process and says what it came to, in the wait and in the feed alike (R-1, R-8)', async () => {
+describe('an operation on the engine', () => {
+  it('is run by a worker, and its wait, its row and the feed say the same (R-1, R-8, R-14)', async () => {
     const session = newSession()
-    const handle = await session.start(echo, { text: 'cranes' })
-    expect(await handle.result()).toEqual({ text: 'cranes' })
-    expect(await restate.attach.awaitTerminal(handle.id)).toEqual({ type: 'success', value: { text: 'cranes' } })
-    const { entries, watermark } = await session.since(0)
-    expect(watermark).toBe(1)
+    const handle = await session.run(counted, { text: 'cranes' }, { displayName: 'count cranes' })
+    expect(await handle.result()).toEqual({ length: 6 })
+    const outcome = await handle.outcome
+    expect(outcome).toEqual({
+      type: 'completed',
+      result: {
+        id: handle.id,
+        content: '{"length":6}',
+        isError: false,
+        durationMs: expect.any(Number),
+        tokensUsed: 3,
+      },
+    })
+    const { entries, watermark, droppedThrough } = await session.feed.since(0)
+    expect([watermark, droppedThrough]).toEqual([1, 0])
     expect(entries).toEqual([
       {
         seq: 1,
-        processId: handle.id,
-        kind: 'echo',
-        output: { type: 'success', value: { text: 'cranes' } },
-        endedAtMs: expect.any(Number),
+        operationId: handle.id,
+        kind: 'background_tool_op',
+        displayName: 'count cranes',
+        outcome,
+        completedAtMs: expect.any(Number),
       },
     ])
-    expect(await session.read(handle.id)).toMatchObject({ status: 'completed', fencingToken: 1, end: { seq: 1 } })
-    expect(await session.read('nobody')).toBeUndefined()
+    expect(await session.operations.snapshot(handle.id)).toMatchObject({
+      id: handle.id,
+      status: 'completed',
+      terminal: true,
+      publicResultClass: 'completed',
+      sourceLabel: 'counted',
+      ownerSessionId: session.id,
+      input: { text: 'cranes' },
+      outcome,
+      progressCount: 1,
+      progress: { message: 'token 1', fraction: 0.5 },
+      fencingToken: 1,
+      attempt: 1,
+      work: 'counted',
+    })
+    expect(await session.outcome(handle.id)).toEqual(outcome)
+    expect(await session.operations.activeCount()).toBe(0)
   })
 
-  it('tells what a step threw by its code', async () => {
-    const handle = await newSession().start(failing, undefined)
+  it('hands out text as text, nothing as nothing, and a value as a value', async () => {
+    const session = newSession()
+    const values = ['7', 7, undefined, null, { a: [1] }]
+    const handles = await Promise.all(values.map((value) => session.run(echo, value)))
+    expect(await session.all(handles)).toEqual(values)
+    const outcomes = await Promise.all(handles.map(({ outcome }) => outcome))
+    const contents = outcomes.map((outcome) => (outcome.type === 'completed' ? outcome.result.content : outcome.type))
+    expect(contents).toEqual(['7', '7', '', 'null', '{"a":[1]}'])
+  })
+
+  it('fails with what its work threw, and refuses input and output that its schemas do not take', async () => {
+    const session = newSession()
+    const handle = await session.run(failing, undefined)
     await expect(handle.result()).rejects.toMatchObject({
-      code: 'process.failed',
-      cause: { code: 'ENOSPC', message: 'no disk' },
+      code: 'operation_failed',
+      data: { outcome: { type: 'failed', error: 'no disk', reason: 'threw' } },
+      cause: { code: 'ENOSPC' },
     })
+    await expect(session.run(counted, { text: 7 as never })).rejects.toMatchObject({ code: 'invalid_input' })
+    const named = await session.run('counted', { text: 7 }, rerunnable)
+    expect(await named.outcome).toMatchObject({ type: 'failed', reason: 'refused' })
   })
 
-  it('starts a process once under an id, and refuses another one there (R-9)', async () => {
+  it('does durable work: steps, sleeps, answers and calls (R-10, R-12)', async () => {
     const session = newSession()
-    const id = randomUUID()
-    const first = await session.start(held, 1, { id })
-    expect((await session.start(held, 1, { id })).invocationId).toBe(first.invocationId)
-    await expect(session.start(held, 2, { id })).rejects.toMatchObject({ code: 'process.registration_conflict' })
-    await session.cancel(id)
+    const handle = await session.run(durable, undefined)
+    await session.signal(handle.id, 'answer', 3)
+    expect(await handle.result()).toEqual({ sum: 25, attempt: 1 })
+    await expect(session.signal(handle.id, 'answer', 4)).rejects.toMatchObject({ code: 'invalid_transition' })
+    await expect(session.signal(newId(), 'answer')).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  it('gives a token for each attempt, refuses late writes under an old one, and a second end changes nothing (R-4)', async () => {
+  it('cancelled in the middle of a step, has ended in feed and wait before its work has stopped (R-8)', async () => {
     const session = newSession()
-    const { id } = await session.start(held, undefined)
-    expect(await session.claim(id, owner, 'a')).toMatchObject({ fencingToken: 1, attempt: 1 })
-    await session.progress(id, 1, 'half')
-    expect(await session.claim(id, { ...owner, incarnationId: 'two' }, 'a')).toMatchObject({
-      fencingToken: 2,
-      attempt: 2,
-    })
-    await expect(session.progress(id, 1)).rejects.toMatchObject({
-      code: 'process.lease_superseded',
-      data: { processId: id, fencingToken: 1 },
-    })
-    const output = { type: 'success', value: 1 } as const
-    await expect(session.settle({ id, output, fencingToken: 1 })).rejects.toMatchObject({
-      code: 'process.lease_superseded',
-    })
-    expect(await session.read(id)).toMatchObject({ status: 'running', progressCount: 1, progress: 'half' })
-    await expect(session.claim(id, owner, 'a')).rejects.toMatchObject({ code: 'process.attempts_exhausted' })
-    expect(await session.settle({ id, output, fencingToken: 2 })).toEqual({ seq: 1, output, isFirst: true })
-    expect(await session.settle({ id, output: { type: 'cancelled', message: 'late' }, fencingToken: 1 })).toEqual({
-      seq: 1,
-      output,
-      isFirst: false,
-    })
-    expect((await session.since(0)).watermark).toBe(1)
+    const handle = await session.run(slow, undefined)
+    const signal = await begun.promise
+    expect(await handle.cancel('not needed')).toBe('cancelled')
+    const cancelled = { type: 'cancelled', reason: 'not needed' }
+    expect((await session.feed.since(0)).entries.map(({ outcome }) => outcome)).toEqual([cancelled])
+    expect(await handle.outcome).toEqual(cancelled)
+    await expect.poll(() => signal.aborted).toBe(true)
+    release.resolve()
+    expect(await handle.cancel()).toBe('already_ended')
+    expect(await session.feed.watermark()).toBe(1)
+    expect(await session.outcome(handle.id)).toEqual(cancelled)
   })
 
-  it('lets nobody begin anew what is bound to its owner, its owner included (R-4)', async () => {
+  it('fails at its deadline, and is cancelled by the signal of its caller', async () => {
     const session = newSession()
-    const { id } = await session.start(bound, undefined)
-    expect(await session.claim(id, owner, 'a')).toMatchObject({ fencingToken: 1 })
-    expect(await session.claim(id, owner, 'b')).toMatchObject({ fencingToken: 1 })
-    await expect(session.claim(id, owner, 'b')).rejects.toMatchObject({ code: 'process.already_started' })
-    await expect(session.claim(id, { ...owner, incarnationId: 'two' }, 'c')).rejects.toMatchObject({
-      code: 'process.already_started',
+    const late = await session.run(held, undefined, { deadlineMs: 100 })
+    expect(await late.outcome).toMatchObject({
+      type: 'failed',
+      reason: 'deadline',
+      error: 'deadline of 100 ms exceeded',
     })
-    await session.cancel(id)
+    const abort = new AbortController()
+    const { outcome } = await session.run(held, undefined, { signal: abort.signal })
+    abort.abort(new Error('enough'))
+    expect(await outcome).toEqual({ type: 'cancelled', reason: 'enough' })
+    await expect(session.run(held, undefined, { signal: abort.signal })).rejects.toThrow('enough')
+    expect(await session.feed.watermark()).toBe(2)
   })
 
-  it('cancels: the end is in the feed at once, and the wait hears the same (R-8)', async () => {
+  it('ends with the one that it is a part of, in the same change; nothing starts below what has ended (R-14)', async () => {
     const session = newSession()
-    const { id } = await session.start(held, undefined)
-    const cancelled = { type: 'cancelled', message: 'not needed' }
-    expect(await session.cancel(id, 'not needed')).toEqual({ seq: 1, output: cancelled, isFirst: true })
-    expect(await restate.attach.awaitTerminal(id)).toEqual(cancelled)
-    expect((await session.since(0)).entries.map(({ output }) => output)).toEqual([cancelled])
-    await expect(session.signal(id, 'never')).rejects.toMatchObject({ code: 'process.already_terminal' })
+    const parent = await session.run(held, undefined)
+    const part = await session.run(held, undefined, { parent })
+    const below = await session.run(held, undefined, { parent: part.id })
+    const other = await session.run(held, undefined, { parent, outlivesParent: true })
+    await parent.cancel()
+    const { entries } = await session.feed.since(0)
+    expect(entries.map(({ operationId }) => operationId)).toEqual([parent.id, part.id, below.id])
+    expect(await below.outcome).toEqual({ type: 'cancelled', reason: `parent ${parent.id} has ended: cancelled` })
+    expect(await session.operations.activeCount()).toBe(1)
+    await expect(session.run(echo, 1, { parent })).rejects.toMatchObject({
+      code: 'parent_ended',
+      data: { parentId: parent.id },
+    })
+    await expect(session.run(echo, 1, { parent: newId() })).rejects.toMatchObject({ code: 'parent_not_found' })
+    await other.cancel()
   })
+})
 
-  it('refuses what it does not know or cannot read, by the codes of every store (R-11)', async () => {
+describe('a session on the engine', () => {
+  it('refuses what one in a process refuses, by the same codes (R-11, R-14)', async () => {
     const session = newSession()
-    await expect(session.cancel('nobody')).rejects.toMatchObject({ code: 'process.unknown' })
-    await expect(session.progress('nobody', -1)).rejects.toMatchObject({
+    const { operations } = session
+    const id = newId()
+    const unknown = newId()
+    await session.run(held, undefined, { id })
+    await expect(session.run(held, undefined, { id })).rejects.toMatchObject({
+      code: 'already_registered',
+      data: { id },
+    })
+    await operations.limitConcurrency(1)
+    await expect(session.run(echo, 1)).rejects.toMatchObject({
+      code: 'max_concurrent_exceeded',
+      data: { limit: 1, active: 1 },
+    })
+    const second = await session.run(echo, 1, { limit: 2 })
+    expect(await second.result()).toBe(1)
+    await expect(operations.cancelOperation(unknown)).rejects.toMatchObject({
+      code: 'not_found',
+      data: { id: unknown },
+    })
+    await expect(operations.reportProgress(unknown, { message: 'x' })).rejects.toMatchObject({ code: 'not_found' })
+    await expect(session.outcome(unknown)).rejects.toMatchObject({ code: 'not_found' })
+    await expect(operations.waitAll([id, id])).rejects.toMatchObject({ code: 'duplicate_wait_operation', data: { id } })
+    await expect(operations.waitAll([unknown])).rejects.toMatchObject({ code: 'not_found' })
+    await expect(operations.abortProvisioning(second.id)).rejects.toMatchObject({
+      code: 'invalid_transition',
+      data: { id: second.id, status: 'completed', action: 'abort_provisioning' },
+    })
+    await expect(session.run(echo, 1, { displayName: 'x'.repeat(1025), limit: 9 })).rejects.toMatchObject({
       code: 'invalid_input',
-      data: { subject: 'progress', field: 'fencingToken' },
+      data: { field: 'displayName' },
     })
-    await expect(restate.attach.awaitTerminal('nobody')).rejects.toMatchObject({ code: 'process.unknown' })
+    await expect(session.run(echo, 1, { shown: true } as never)).rejects.toMatchObject({
+      code: 'invalid_input',
+      data: { field: 'shown' },
+    })
+    await expect(
+      operations.registerOperation(specOf(session, { ownerSessionId: 'somebody' as never })),
+    ).rejects.toMatchObject({ code: 'invalid_input', data: { field: 'ownerSessionId' } })
+    await operations.cancelOperation(id)
   })
 
-  it('moves cursors forward only, and not beyond the feed', async () => {
+  it('lets a host drive what has no code: claimed once, and written under its token alone (R-4)', async () => {
     const session = newSession()
-    await (await session.start(echo, 1)).result()
-    expect(await session.advanceCursor('agent', 7)).toBe(1)
-    expect(await session.advanceCursor('agent', 0)).toBe(1)
-    expect(await session.cursors()).toEqual({ agent: 1 })
+    const { operations } = session
+    const spec = specOf(session)
+    const { id } = spec
+    await operations.registerOperation(spec)
+    await expect(operations.reportProgress(id, { message: 'early' })).rejects.toMatchObject({
+      code: 'invalid_transition',
+    })
+    const claim = await operations.claim(id, owner)
+    expect(claim).toEqual({ fencingToken: 1, attempt: 1 })
+    expect((await operations.snapshot(id))?.status).toBe('running')
+    for (const claimant of [owner, { ownerId: 'other', incarnationId: 'two' }])
+      await expect(operations.claim(id, claimant)).rejects.toMatchObject({
+        code: 'already_claimed',
+        data: { operationId: id, owner: 'one' },
+      })
+    await operations.reportProgress(id, { message: 'half', fraction: 0.5 }, claim)
+    const late = { fencingToken: 9 }
+    await expect(operations.reportProgress(id, { message: 'late' }, late)).rejects.toMatchObject({
+      code: 'lease_superseded',
+      data: { operationId: id, fencingToken: 9 },
+    })
+    const result = { id, content: 'done', isError: false, durationMs: 5, tokensUsed: 0 }
+    await expect(operations.completeOperation(id, result, late)).rejects.toMatchObject({ code: 'lease_superseded' })
+    const waited = operations.waitAll([id])
+    await operations.completeOperation(id, result, claim)
+    const outcome = { type: 'completed', result }
+    expect(await waited).toEqual([{ operationId: id, outcome }])
+    expect(await session.outcome(id)).toEqual(outcome)
+    await expect(operations.failOperation(id, 'again')).rejects.toMatchObject({
+      code: 'invalid_transition',
+      data: { status: 'completed', action: 'fail_operation' },
+    })
+    await expect(operations.claim(id, owner, 'more')).rejects.toMatchObject({ code: 'invalid_transition' })
   })
 
-  it('tells a follower of every end once, in order, those included that come while it asks (R-2)', async () => {
+  it('gives a token for each attempt of what may run again, and counts them (R-4)', async () => {
     const session = newSession()
-    const stop = new AbortController()
+    const { operations } = session
+    const { id } = await session.run('held', undefined, { disposition: 'rerunnable', maxAttempts: 3 })
+    await expect.poll(async () => (await operations.snapshot(id))?.fencingToken).toBe(1)
+    expect(await operations.claim(id, owner)).toEqual({ fencingToken: 2, attempt: 2 })
+    expect(await operations.claim(id, owner)).toEqual({ fencingToken: 3, attempt: 3 })
+    await expect(operations.reportProgress(id, { message: 'x' }, { fencingToken: 2 })).rejects.toMatchObject({
+      code: 'lease_superseded',
+    })
+    await expect(operations.claim(id, owner)).rejects.toMatchObject({
+      code: 'attempts_exhausted',
+      data: { operationId: id, maxAttempts: 3 },
+    })
+    await operations.terminateOperation(id, 'enough')
+    expect(await session.outcome(id)).toEqual({ type: 'terminated', reason: 'enough' })
+  })
+
+  it('winds down what its host drives, and keeps no trace of capacity slots', async () => {
+    const session = newSession()
+    const { operations } = session
+    const spec = specOf(session)
+    const slot = specOf(session, { kind: 'background_tool_capacity_slot' })
+    for (const { id } of [spec, slot]) {
+      await operations.registerOperation(id === spec.id ? spec : slot)
+      await operations.provisioningSucceeded(id)
+    }
+    await operations.requestRetire(spec.id)
+    expect((await operations.snapshot(spec.id))?.status).toBe('retiring')
+    await operations.cancelOperation(slot.id)
+    expect(await operations.snapshot(slot.id)).toBeUndefined()
+    await operations.markRetired(spec.id)
+    expect((await session.feed.since(0)).entries.map(({ operationId, outcome }) => [operationId, outcome])).toEqual([
+      [spec.id, { type: 'retired' }],
+    ])
+  })
+
+  it('follows its feed: every end once, in order; a gap is told, and cursors never go back (R-2, R-13)', async () => {
+    const session = newSession()
     const seen: number[] = []
     const following = (async () => {
-      for await (const { seq } of session.follow({ signal: stop.signal })) {
+      for await (const { seq } of session.feed.entries()) {
         seen.push(seq)
-        if (seq === 12) return
+        if (seq === 8) return
       }
     })()
-    await Promise.all(
-      Array.from({ length: 12 }, async (_, index) => {
-        const handle = await session.start(echo, index)
-        await handle.result()
-      }),
-    )
+    await session.all(await Promise.all(Array.from({ length: 8 }, (_, index) => session.run(echo, index))))
     await following
-    expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
-    // What has come before the question is told at once: nothing more comes to wake it.
-    const late = session.follow({ after: 11, signal: AbortSignal.timeout(10_000) })
-    expect((await late.next()).value).toMatchObject({ seq: 12 })
-    await late.return()
-  })
-
-  it('lets one that follows from beyond the end of the feed wait until the feed is there (R-2)', async () => {
-    const session = newSession()
-    const next = session.follow({ after: 1, signal: AbortSignal.timeout(10_000) }).next()
-    await Promise.all([session.start(echo, 1), session.start(echo, 2)])
-    expect((await next).value).toMatchObject({ seq: 2 })
-  })
-
-  it('tells a run of an end from outside, and its wait hears the same (R-8)', async () => {
-    const session = newSession()
-    const { id } = await session.start(held, undefined)
-    const { fencingToken } = await session.claim(id, owner, 'a')
-    const output = { type: 'success', value: 'outside' } as const
-    await session.settle({ id, output, fencingToken })
-    expect(await restate.attach.awaitTerminal(id, { timeoutMs: 10_000 })).toEqual(output)
-  })
-
-  it('lets a run that somebody outside has claimed wait for his end, not end without one (R-4, R-8)', async () => {
-    const session = newSession()
-    const { id, output } = await session.start(claimed.definition, undefined)
-    await claimed.begun.promise
-    const { fencingToken } = await session.claim(id, owner, 'a')
-    claimed.release.resolve()
-    await expect(output({ timeoutMs: 300 })).rejects.toMatchObject({ code: 'process.await_timeout' })
-    const ended = { type: 'success', value: 'outside' } as const
-    expect(await session.settle({ id, output: ended, fencingToken })).toMatchObject({ isFirst: true })
-    expect(await output({ timeoutMs: 10_000 })).toEqual(ended)
-  })
-
-  it('takes nothing from a run whose earlier attempt claims late (R-4)', async () => {
-    const session = newSession()
-    const { id, output } = await session.start(late.definition, undefined)
-    await late.begun.promise
-    // As a worker asks that has not heard yet that its attempt is over.
-    await new RestateIngress({ url: ingress }).call(
-      ['stateward_session', session.id, 'claim'],
-      { id, owner, step: 'work' },
-      v.object({ fencingToken: v.literal(2) }),
-    )
-    late.release.resolve()
-    expect(await output({ timeoutMs: 10_000 })).toEqual({ type: 'success', value: 'by its run' })
-  })
-
-  it('keeps what belongs to one process from another whose id begins alike', async () => {
-    const session = newSession()
-    const id = randomUUID()
-    await session.start(held, undefined, { id })
-    const other = await session.start(asking, undefined, { id: `${id}/x` })
-    await session.signal(id, 'x')
-    await session.signal(`${id}/x`, '1', 'for the other')
-    expect(await other.result({ timeoutMs: 10_000 })).toBe('for the other')
-    await session.cancel(id)
-  })
-
-  it('sends a signal once under a key of any text, which another process may have, too', async () => {
-    const session = newSession()
-    const one = await session.start(asking, 1)
-    const other = await session.start(asking, 2)
-    const key = 'Schlüssel – \ud800'
-    await session.signal(one.id, '1', 'a', key)
-    await session.signal(other.id, '1', 'b', key)
-    expect([await one.result(), await other.result({ timeoutMs: 10_000 })]).toEqual(['a', 'b'])
-  })
-
-  it.each(['constructor', '__proto__'])('has a cursor for a consumer called %s', async (consumer) => {
-    const session = newSession()
-    await (await session.start(echo, 1)).result()
-    expect(await session.advanceCursor(consumer, 1)).toBe(1)
-    expect(Object.entries(await session.cursors())).toEqual([[consumer, 1]])
-  })
-
-  it('takes ids with what means something in a path, but for those that a URL takes for another path', async () => {
-    const id = `${randomUUID()}/?#%2F'..`
-    const handle = await restate.session(id).start(echo, 1, { id })
-    expect(await handle.result()).toBe(1)
-    for (const dots of ['.', '..']) {
-      expect(() => restate.session(dots)).toThrow('no place in a URL')
-      await expect(newSession().start(echo, 1, { id: dots })).rejects.toMatchObject({ code: 'invalid_input' })
-      await expect(restate.attach.awaitTerminal(dots)).rejects.toMatchObject({ code: 'invalid_input' })
-    }
-  })
-
-  it('refuses input, signal and output of more than a mebibyte, as every store does', async () => {
-    const session = newSession()
-    const text = 'x'.repeat(2 ** 20)
-    const refusal = { code: 'invalid_input' }
-    await expect(session.start(echo, text)).rejects.toMatchObject(refusal)
-    const { id } = await session.start(held, undefined)
-    await expect(session.signal(id, 'never', text)).rejects.toMatchObject(refusal)
-    await expect(session.settle({ id, output: { type: 'success', value: text } })).rejects.toMatchObject(refusal)
-    await session.cancel(id)
-    expect(await (await session.start(large, 1)).output()).toMatchObject({
-      type: 'failure',
-      code: 'process_output_refused',
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+    const advance = session.feed.waitForAdvance(8, { signal: AbortSignal.timeout(10_000) })
+    await session.run(echo, 9)
+    expect(await advance).toBe(9)
+    const gap = { requestedAfterSeq: 11, watermark: 9, droppedThrough: 0 }
+    expect(await session.feed.gapAfter(11)).toEqual(gap)
+    await expect(session.feed.entries({ after: 11 }).next()).rejects.toMatchObject({ code: 'feed_gap', data: gap })
+    expect(await session.operations.advanceCompletionCursor('agent_applied', 7)).toBe(7)
+    expect(await session.operations.advanceCompletionCursor('agent_applied', 2)).toBe(7)
+    expect(await session.operations.completionCursors()).toEqual({
+      agent_applied: 7,
+      runtime_observed: 0,
+      runtime_injected: 0,
+    })
+    await expect(session.operations.advanceCompletionCursor('nobody' as never, 2)).rejects.toMatchObject({
+      code: 'invalid_input',
     })
   })
 
-  it('forgets what every consumer of the feed has passed, and nothing else (R-13)', async () => {
+  it('waits for all, and says which failed first once all have ended', async () => {
     const session = newSession()
-    const ids: string[] = []
-    for (const input of [1, 2, 3]) {
-      const { id, result } = await session.start(echo, input)
-      await result()
-      ids.push(id)
-    }
-    const open = await session.start(held, undefined)
-    await session.advanceCursor('agent', 2)
-    expect(await session.forget(3)).toBe(2)
-    expect(await session.forget(1)).toBe(2)
-    expect((await session.since(0)).entries.map(({ processId }) => processId)).toEqual([ids[2]])
-    expect((await session.follow().next()).value).toMatchObject({ seq: 3 })
-    expect(await Promise.all(ids.map(async (id) => (await session.read(id))?.id))).toEqual([
-      undefined,
-      undefined,
-      ids[2],
-    ])
-    expect(await session.read(open.id)).toMatchObject({ status: 'running' })
-    expect((await session.cancel(open.id)).seq).toBe(4)
-    await session.advanceCursor('agent', 4)
-    expect(await session.forget(4)).toBe(4)
-    const next = session.follow({ signal: AbortSignal.timeout(10_000) }).next()
-    await session.start(echo, 4)
-    expect((await next).value).toMatchObject({ seq: 5 })
+    const handles = [await session.run(held, 1), await session.run(failing, 2), await session.run(echo, 3)]
+    const all = session.all(handles)
+    all.catch(() => {})
+    await handles[1]?.outcome
+    await session.signal(handles[0]?.id as OperationId, 'go')
+    await expect(all).rejects.toMatchObject({ code: 'operation_failed', data: { id: handles[1]?.id } })
+    expect(await session.all([])).toEqual([])
   })
 
-  it('answers for a process by its row: at once when there is none, or it has ended', async () => {
+  it('closed, terminates what lives and takes nothing new, but is read as before (R-14)', async () => {
     const session = newSession()
-    await expect(session.output('nobody')).rejects.toMatchObject({ code: 'process.unknown' })
-    const { id, output } = await session.start(echo, 1)
-    expect(await session.output(id)).toEqual(await output())
-    expect(await session.output(id)).toEqual({ type: 'success', value: 1 })
+    const done = await session.run(echo, 1)
+    await done.outcome
+    const parent = await session.run(held, undefined)
+    const part = await session.run(held, undefined, { parent })
+    await session.close('no more')
+    const terminated = { type: 'terminated', reason: 'no more' }
+    expect(await Promise.all([parent.outcome, part.outcome])).toEqual([terminated, terminated])
+    await expect(session.run(echo, 1)).rejects.toMatchObject({ code: 'owner_retired' })
+    await expect(session.operations.cancelOperation(done.id)).rejects.toMatchObject({ code: 'owner_retired' })
+    expect((await session.feed.since(0)).entries.map(({ outcome }) => outcome.type)).toEqual([
+      'completed',
+      'terminated',
+      'terminated',
+    ])
+    await session.close()
+    expect((await session.operations.listOperations()).map(({ status }) => status).toSorted()).toEqual([
+      'completed',
+      'terminated',
+      'terminated',
+    ])
+    expect(await session.operations.listOperations({ isLive: true })).toEqual([])
+  })
+
+  it('makes a call once that is made again by its key, as after a connection that broke (R-9)', async () => {
+    const session = newSession()
+    const call = new RestateIngress({ url: ingress })
+    const spec = specOf(session)
+    const ask = () =>
+      call.call(['stateward_session', session.id, 'register'], { spec }, v.unknown(), { idempotencyKey: spec.id })
+    expect(await ask()).toEqual({})
+    expect(await ask()).toEqual({})
+    await expect(session.operations.registerOperation(spec)).rejects.toMatchObject({ code: 'already_registered' })
   })
 })

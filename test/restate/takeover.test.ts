@@ -4,14 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { StatewardError } from '../../src/base/errors.js'
-import { defineProcess, type AwaitOutput } from '../../src/processes/public.js'
+import type { OperationId } from '../../machines/index.js'
+import type { CompletionEntry } from '../../src/operations/index.js'
+import { defineProcess } from '../../src/processes/public.js'
 import {
   connectRestate,
+  defineOperation,
   registerRestate,
+  type ProcessEnd,
   type RestateConnection,
-  type RestateSession,
 } from '../../src/restate/index.js'
-import { startBalancer } from './support/balancer.js'
+import { startBalancer } from '../../examples/restate/balancer.js'
 import { Resources } from './support/resources.js'
 import { startRestateServer, type RestateServer } from './support/server.js'
 import { startWorkerProcess, type WorkerProcess } from './support/workers.js'
@@ -27,6 +30,8 @@ const kindOf = (kind: string, disposition: 'rerunnable' | 'owner_bound') =>
   defineProcess(kind, { disposition }, (_: number) => '')
 const work = kindOf('work', 'rerunnable')
 const bound = kindOf('bound', 'owner_bound')
+const workOperation = defineOperation('work', { disposition: 'rerunnable' }, (_: number) => '')
+const boundOperation = defineOperation('bound', { disposition: 'owner_bound' }, (_: number) => '')
 
 beforeAll(async () => {
   const home = await mkdtemp(join(tmpdir(), 'stateward-restate-effects-'))
@@ -63,7 +68,7 @@ const workerOf = async (id: string): Promise<WorkerProcess> => {
 
 describe('a worker that is killed', () => {
   it('is taken over from within two seconds, under a later token (R-4, R-5)', async () => {
-    const handle = await restate.session(randomUUID()).start(work, 400)
+    const handle = await restate.processes(randomUUID()).start(work, 400)
     await noted((all) => all.some(({ id }) => id === handle.id))
     const lost = await workerOf(handle.id)
     const killedAt = performance.now()
@@ -81,7 +86,7 @@ describe('a worker that is killed', () => {
   })
 
   it('leaves what was bound to it abandoned, in wait and feed alike (R-4, R-8)', async () => {
-    const session = restate.session(randomUUID())
+    const session = restate.processes(randomUUID())
     const { id } = await session.start(bound, 60_000)
     await noted((all) => all.some((note) => note.id === id))
     await (await workerOf(id)).restart()
@@ -93,7 +98,7 @@ describe('a worker that is killed', () => {
 })
 
 it('a cancel in the middle of a step reaches wait, feed and the step itself (R-8)', async () => {
-  const session = restate.session(randomUUID())
+  const session = restate.processes(randomUUID())
   const { id } = await session.start(work, 60_000)
   await noted((all) => all.some((note) => note.id === id))
   await session.cancel(id, 'enough')
@@ -104,7 +109,7 @@ it('a cancel in the middle of a step reaches wait, feed and the step itself (R-8
 })
 
 it('the server killed alone starts nothing bound to its owner a second time (R-4)', async () => {
-  const session = restate.session(randomUUID())
+  const session = restate.processes(randomUUID())
   const { id } = await session.start(bound, 1500)
   await noted((all) => all.some((note) => note.id === id))
   const waits = restate.attach.awaitTerminal(id)
@@ -113,8 +118,7 @@ it('the server killed alone starts nothing bound to its owner a second time (R-4
   expect((await notes()).filter((note) => note.id === id && note.what === 'start')).toHaveLength(1)
 })
 
-const runs = 5
-const operations = 120
+const pieces = 120
 
 /** Until the engine takes it: while it is killed, it takes nothing. */
 async function insisted<Answer>(call: () => Promise<Answer>): Promise<Answer> {
@@ -129,24 +133,80 @@ async function insisted<Answer>(call: () => Promise<Answer>): Promise<Answer> {
   }
 }
 
-describe('workers and server killed in turn', () => {
+/** One end in a feed, and how it is told to who waits. */
+interface End {
+  readonly seq: number
+  readonly id: string
+  readonly end: { readonly type: string }
+}
+
+/** Where pieces of work are started, waited for and followed. */
+interface Owner {
+  /** Resolves with the wait for its end. */
+  start(id: string, ms: number, isBound: boolean): Promise<() => Promise<End['end']>>
+  follow(signal: AbortSignal): AsyncIterable<End>
+  since(limit: number): Promise<{ readonly watermark: number; readonly ends: readonly End[] }>
+}
+
+function processesOf(name: string): Owner {
+  const processes = restate.processes(name)
+  const endOf = ({ seq, processId, output }: ProcessEnd): End => ({ seq, id: processId, end: output })
+  return {
+    async start(id, ms, isBound) {
+      const handle = await insisted(() => processes.start(isBound ? bound : work, ms, { id }))
+      return () => insisted(() => handle.output())
+    },
+    async *follow(signal) {
+      for await (const entry of processes.follow({ signal })) yield endOf(entry)
+    },
+    async since(limit) {
+      const { watermark, entries } = await insisted(() => processes.since(0, limit))
+      return { watermark, ends: entries.map(endOf) }
+    },
+  }
+}
+
+/** Its calls sit out an outage by themselves, and are made once. */
+function operationsOf(name: string): Owner {
+  const session = restate.session(name)
+  const endOf = ({ seq, operationId, outcome }: CompletionEntry): End => ({ seq, id: operationId, end: outcome })
+  return {
+    async start(id, ms, isBound) {
+      const definition = isBound ? boundOperation : workOperation
+      const handle = await session.run(definition, ms, { id: id as OperationId })
+      return () => handle.outcome
+    },
+    async *follow(signal) {
+      for await (const entry of session.feed.entries({ signal })) yield endOf(entry)
+    },
+    async since(limit) {
+      const { watermark, entries } = await session.feed.since(0, limit)
+      return { watermark, ends: entries.map(endOf) }
+    },
+  }
+}
+
+describe.each([
+  { what: 'operations', runs: 5, ownerOf: operationsOf, succeeded: 'completed' },
+  { what: 'processes', runs: 2, ownerOf: processesOf, succeeded: 'success' },
+])('workers and server killed in turn, under $what', ({ ownerOf, runs, succeeded }) => {
   it.each(Array.from({ length: runs }, (_, run) => [run + 1]))(
     'run %i: nothing missing, nothing twice, every wait equal to the feed (R-1, R-4, R-8)',
     async () => {
-      const sessions = Array.from({ length: 4 }, () => restate.session(randomUUID()))
-      const all = Array.from({ length: operations }, (_, index) => ({
+      const owners = Array.from({ length: 4 }, () => ownerOf(randomUUID()))
+      const all = Array.from({ length: pieces }, (_, index) => ({
         id: randomUUID() as string,
-        session: sessions[index % 4] as RestateSession,
-        definition: index % 5 === 4 ? bound : work,
+        owner: owners[index % 4] as Owner,
+        isBound: index % 5 === 4,
         ms: 50 + ((index * 37) % 200),
       }))
-      const outputs = new Map<string, AwaitOutput>()
+      const waited = new Map<string, End['end']>()
       const stop = new AbortController()
-      const followed = sessions.map(async (session) => {
+      const followed = owners.map(async (owner) => {
         const ids: string[] = []
-        for await (const { processId } of session.follow({ signal: stop.signal })) {
-          ids.push(processId)
-          if (ids.length === operations / 4) break
+        for await (const { id } of owner.follow(stop.signal)) {
+          ids.push(id)
+          if (ids.length === pieces / 4) break
         }
         return ids
       })
@@ -159,7 +219,7 @@ describe('workers and server killed in turn', () => {
       ]
       let killing = Promise.resolve()
       const onEnd = (): void => {
-        const victim = victims.find(({ name, after }) => outputs.size >= after && !killed.includes(name))
+        const victim = victims.find(({ name, after }) => waited.size >= after && !killed.includes(name))
         if (victim === undefined) return
         killed.push(victim.name)
         killing = killing.then(victim.kill)
@@ -168,33 +228,30 @@ describe('workers and server killed in turn', () => {
       await Promise.all(
         Array.from({ length: 24 }, async () => {
           for (let one = all[next++]; one !== undefined; one = all[next++]) {
-            const { id, session, definition, ms } = one
-            const handle = await insisted(() => session.start(definition, ms, { id }))
-            outputs.set(id, await insisted(() => handle.output()))
+            const wait = await one.owner.start(one.id, one.ms, one.isBound)
+            waited.set(one.id, await wait())
             onEnd()
           }
         }),
       )
       await killing
       expect(killed).toEqual(['worker 1', 'worker 2', 'server'])
-      expect(outputs.size).toBe(operations)
-      const feeds = await Promise.all(sessions.map((session) => insisted(() => session.since(0, 1000))))
-      for (const [index, { entries, watermark }] of feeds.entries()) {
-        expect(watermark).toBe(operations / 4)
-        expect(entries.map(({ seq }) => seq)).toEqual(Array.from({ length: operations / 4 }, (_, place) => place + 1))
-        expect(await followed[index]).toEqual(entries.map(({ processId }) => processId))
-        for (const { processId, output } of entries) expect(output).toEqual(outputs.get(processId))
+      expect(waited.size).toBe(pieces)
+      const feeds = await Promise.all(owners.map((owner) => owner.since(1000)))
+      for (const [index, { ends, watermark }] of feeds.entries()) {
+        expect(watermark).toBe(pieces / 4)
+        expect(ends.map(({ seq }) => seq)).toEqual(Array.from({ length: pieces / 4 }, (_, place) => place + 1))
+        expect(await followed[index]).toEqual(ends.map(({ id }) => id))
+        for (const { id, end } of ends) expect(end).toEqual(waited.get(id))
       }
-      expect(new Set(feeds.flatMap(({ entries }) => entries.map(({ processId }) => processId)))).toEqual(
-        new Set(all.map(({ id }) => id)),
-      )
+      expect(new Set(feeds.flatMap(({ ends }) => ends.map(({ id }) => id)))).toEqual(new Set(all.map(({ id }) => id)))
       const starts = (await notes()).filter(({ what }) => what === 'start')
-      const boundIds = new Set(all.filter(({ definition }) => definition === bound).map(({ id }) => id))
+      const boundIds = new Set(all.filter(({ isBound }) => isBound).map(({ id }) => id))
       const boundStarts = starts.filter(({ id }) => boundIds.has(id)).map(({ id }) => id)
       expect(boundStarts).toHaveLength(new Set(boundStarts).size)
       // What may run again has run to its end.
-      for (const { id, definition } of all)
-        expect([id, outputs.get(id)?.type]).toEqual([id, definition === work ? 'success' : expect.anything()])
+      for (const { id, isBound } of all)
+        expect([id, waited.get(id)?.type]).toEqual([id, isBound ? expect.anything() : succeeded])
       stop.abort()
     },
   )

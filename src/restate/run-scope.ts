@@ -1,44 +1,36 @@
 import * as restate from '@restatedev/restate-sdk'
 import { systemClock } from '../base/clock.js'
 import { errorDetailsOf, errorOfDetails, type ErrorDetails } from '../base/error-details.js'
-import { InvalidInputError, StatewardError, messageOf, type InvalidInput } from '../base/errors.js'
+import { InvalidInputError, StatewardError, type InvalidInput } from '../base/errors.js'
 import type { JsonValue } from '../base/json.js'
-import { silence } from '../base/promises.js'
-import {
-  ProcessError,
-  type LeaseOwner,
-  type ProcessDefinition,
-  type ProcessEvent,
-  type ProcessId,
-  type ProcessRunContext,
-} from '../processes/index.js'
+import { ProcessError, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
 import { childIdOf } from '../processes/run-log.js'
-import { ownOf } from '../processes/run-scope.js'
-import { checkSize } from '../processes/scalars.js'
-import {
-  DurableContext,
-  type Callable,
-  type StepOptions,
-  type StepScope,
-  type WaitForOptions,
-} from '../work/durable-context.js'
+import { DurableContext, type StepOptions, type StepScope } from '../work/durable-context.js'
 import type { DurableAnswer, DurableLog, DurableWait, RecordedWait } from '../work/durable-log.js'
-import { checkValue, decodeValue, encodeValue, type Schema } from '../work/values.js'
+import { decodeValue, encodeValue } from '../work/values.js'
+import type { ProcessObject } from './process-object.js'
+import { processesService } from './services.js'
 import { startRequestOf } from './start.js'
-import { sessionService, type SessionObject } from './session.js'
-import type { Answer, Claim, ClaimRequest, RunRequest } from './wire.js'
-import { refusalIn } from './wire.js'
+import { refusalIn, type Answer, type Claim, type ClaimRequest } from './wire.js'
 
-/** Asks the session for the right to do a step; from inside the step, so that every attempt asks. */
-export type ClaimStep = (session: string, request: ClaimRequest) => Promise<Claim>
+/** The object that holds the row of a run: the service that serves it, and its key there. */
+export interface RowPlace {
+  readonly service: string
+  readonly key: string
+}
 
-/** What a {@link RestateScope} is built on. */
-export interface RestateScopeOptions {
+/** Asks for the right to do a step; from inside the step, so that every attempt asks. */
+export type ClaimStep = (place: RowPlace, request: ClaimRequest) => Promise<Claim>
+
+/** What a {@link RunScope} is built on. */
+export interface RunScopeOptions {
   readonly ctx: restate.WorkflowContext
-  readonly definition: ProcessDefinition
+  readonly id: string
+  /** Where its row is. */
+  readonly place: RowPlace
+  readonly disposition: 'rerunnable' | 'owner_bound'
+  /** The processes that it may call, by kind. */
   readonly definitions: ReadonlyMap<string, ProcessDefinition>
-  readonly request: RunRequest
-  readonly input: unknown
   readonly owner: LeaseOwner
   readonly claim: ClaimStep
 }
@@ -49,20 +41,17 @@ type StepRecord =
   | { readonly type: 'threw'; readonly claim: Claim; readonly error: ErrorDetails; readonly data?: JsonValue }
   | { readonly type: 'refused'; readonly refusal: string }
 
-const session = { name: sessionService } as SessionObject
-
 /**
- * What one run of a process is given on the engine: the durable context of every room, whose steps are recorded by `ctx.run`,
- * whose questions and calls are awakeables, and whose times are timers of the engine (R-10).
+ * What every run on the engine is given: the durable context of every room, whose steps are recorded by `ctx.run`, whose
+ * questions and calls are awakeables, and whose times are timers of the engine (R-10).
  *
  * What is decided is decided inside of a step and recorded with it, what it threw included: the code around it sees the same
  * in every attempt, so that the journal fits (R-3).
  */
-export class RestateScope implements ProcessRunContext, DurableLog {
-  readonly processId: ProcessId
-  readonly input: unknown
-  readonly #options: RestateScopeOptions
-  readonly #durable: DurableContext
+export class RunScope implements DurableLog {
+  readonly #options: RunScopeOptions
+  /** What its code is given; steps go through {@link RunScope.doStep}. */
+  protected readonly durable: DurableContext
   readonly #waits = new Map<string, () => Promise<DurableAnswer>>()
   readonly #stop = new AbortController()
   readonly #signal: AbortSignal
@@ -72,13 +61,10 @@ export class RestateScope implements ProcessRunContext, DurableLog {
   #claiming: Promise<Claim> | undefined
   #refusal: StatewardError | undefined
   #stepKeys = new Map<string, number>()
-  #emitted = 0
 
-  constructor(options: RestateScopeOptions) {
+  constructor(options: RunScopeOptions) {
+    const { ctx } = options
     this.#options = options
-    const { ctx, request, input } = options
-    this.processId = request.id
-    this.input = input
     this.#signal = AbortSignal.any([this.#stop.signal, ctx.request().attemptCompletedSignal])
     // The engine has no slots to give back: whether anything else goes on is nothing to it.
     const job = {
@@ -87,7 +73,7 @@ export class RestateScope implements ProcessRunContext, DurableLog {
       wait: <Value>(wait: () => Promise<Value>): Promise<Value> => wait(),
       step: <Value>(step: () => Promise<Value>): Promise<Value> => step(),
     }
-    this.#durable = new DurableContext({ job, log: this, clock: systemClock })
+    this.durable = new DurableContext({ job, log: this, clock: systemClock })
   }
 
   /** The how manyth start this is; 1 before anything was done. */
@@ -104,11 +90,6 @@ export class RestateScope implements ProcessRunContext, DurableLog {
     return this.#signal
   }
 
-  /** A worker that closes hands nothing over: what it has not answered is tried elsewhere. */
-  get retiring(): AbortSignal {
-    return this.#signal
-  }
-
   /** Why it may not go on, whatever its code makes of that. */
   get refusal(): StatewardError | undefined {
     return this.#refusal
@@ -119,35 +100,16 @@ export class RestateScope implements ProcessRunContext, DurableLog {
     this.#stop.abort(reason)
   }
 
-  readonly step = <Output>(
+  /** A step of the durable context, done once; see {@link DurableContext.step}. */
+  protected doStep<Output>(
     name: string,
     work: (scope: StepScope) => Output | PromiseLike<Output>,
     options?: StepOptions<Output>,
-  ): Promise<Output> => {
-    if (typeof work !== 'function') return silence(this.#durable.step(name, work, options))
-    return silence(this.#durable.step(name, (scope) => this.#run(name, work, scope), options))
+  ): Promise<Output> {
+    // What is no function is refused there.
+    if (typeof work !== 'function') return this.durable.step(name, work, options)
+    return this.durable.step(name, (scope) => this.#run(name, work, scope), options)
   }
-
-  readonly sleep = (durationMs: number): Promise<void> => silence(this.#durable.sleep(durationMs))
-
-  readonly sleepUntil = (instant: Date | number): Promise<void> => silence(this.#durable.sleepUntil(instant))
-
-  readonly call = ((called: Callable<unknown, unknown> | string, input?: unknown): Promise<unknown> =>
-    typeof called === 'string'
-      ? silence(this.#durable.call(called, input))
-      : silence(this.#durable.call(called, input))) as ProcessRunContext['call']
-
-  readonly waitFor = (name: string, given?: Schema, options: WaitForOptions = {}): Promise<never> => {
-    const schema = given ?? ownOf(this.#options.definition.signals, name)
-    return silence(
-      schema === undefined
-        ? this.#durable.waitFor(name, undefined, options)
-        : this.#durable.waitFor(name, schema, options),
-    ) as Promise<never>
-  }
-
-  readonly emit = (eventType: string, payload: unknown): Promise<ProcessEvent> =>
-    silence(this.#emit(eventType, payload))
 
   /** The engine hands out what is recorded; here everything is asked for anew. */
   stepOf(): undefined {
@@ -181,8 +143,7 @@ export class RestateScope implements ProcessRunContext, DurableLog {
   }
 
   #begin(key: string, wait: DurableWait): () => Promise<DurableAnswer> {
-    const { ctx, request } = this.#options
-    const { id } = request
+    const { ctx, id, place } = this.#options
     if (wait.type === 'time') {
       const slept = ctx.sleep(remainingMs(wait.untilMs))
       return async () => {
@@ -194,7 +155,9 @@ export class RestateScope implements ProcessRunContext, DurableLog {
       const { name, untilMs } = wait
       const { id: awakeable, promise } = ctx.awakeable<Answer>()
       const question = { id, name, awakeable }
-      ctx.objectSendClient(session, request.session).ask(question)
+      // Every object with rows is asked in the same way.
+      const rows = { name: place.service } as ProcessObject
+      ctx.objectSendClient(rows, place.key).ask(question)
       const answered = untilMs === undefined ? promise : promise.orTimeout(remainingMs(untilMs))
       return async () => {
         try {
@@ -202,7 +165,7 @@ export class RestateScope implements ProcessRunContext, DurableLog {
         } catch (thrown) {
           if (!(thrown instanceof restate.TimeoutError)) throw thrown
         }
-        const isTaken = !(await ctx.objectClient(session, request.session).withdraw(question))
+        const isTaken = !(await ctx.objectClient(rows, place.key).withdraw(question))
         return isTaken ? { type: 'answered', value: (await promise).value } : { type: 'timed_out' }
       }
     }
@@ -211,7 +174,8 @@ export class RestateScope implements ProcessRunContext, DurableLog {
     if (called === undefined) throw new ProcessError('process.kind_unknown', { kind })
     const { id: notify, promise } = ctx.awakeable<unknown>()
     const start = { ...startRequestOf(called, childIdOf(id, key), input), notify }
-    ctx.objectSendClient(session, request.session).start(start)
+    // What is called is a process, beside whoever calls it.
+    ctx.objectSendClient({ name: processesService } as ProcessObject, place.key).start(start)
     return async () => answerOfOutput((await promise) as ChildOutput)
   }
 
@@ -232,7 +196,7 @@ export class RestateScope implements ProcessRunContext, DurableLog {
         try {
           claim = await this.#claimStep(key)
         } catch (thrown) {
-          if (StatewardError.is(thrown) && thrown.code.startsWith('process.'))
+          if (StatewardError.is(thrown) && !thrown.code.startsWith('restate.'))
             return { type: 'refused', refusal: JSON.stringify({ code: thrown.code, data: thrown.data }) }
           // An outage: this attempt is tried again.
           throw thrown
@@ -263,30 +227,11 @@ export class RestateScope implements ProcessRunContext, DurableLog {
   }
 
   #claimStep(key: string): Promise<Claim> {
-    const { request, owner, claim } = this.#options
-    const asked = { id: request.id, owner, step: key }
-    if (request.disposition === 'owner_bound') return claim(request.session, asked)
-    this.#claiming ??= claim(request.session, asked)
+    const { id, place, disposition, owner, claim } = this.#options
+    const asked = { id, owner, step: key }
+    if (disposition === 'owner_bound') return claim(place, asked)
+    this.#claiming ??= claim(place, asked)
     return this.#claiming
-  }
-
-  async #emit(eventType: string, payload: unknown): Promise<ProcessEvent> {
-    const { ctx, definition, request } = this.#options
-    const schema = ownOf(definition.events, eventType)
-    if (schema === undefined)
-      throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
-    this.#emitted += 1
-    const ordinal = this.#emitted
-    await checkValue(schema, payload, `event ${eventType}`)
-    const encoded = encodeValue(payload, `event ${eventType}`) ?? null
-    checkSize(encoded, `event ${eventType}`, 'payload')
-    try {
-      return await ctx
-        .objectClient(session, request.session)
-        .append({ id: this.processId, eventType, payload: encoded, ordinal })
-    } catch (thrown) {
-      throw refusalIn(messageOf(thrown)) ?? thrown
-    }
   }
 }
 

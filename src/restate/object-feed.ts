@@ -1,0 +1,146 @@
+import type * as restate from '@restatedev/restate-sdk'
+import type { Sequenced } from '../base/feed.js'
+import { ownerOfKey } from './keys.js'
+
+type Context = restate.ObjectContext
+type SharedContext = restate.ObjectSharedContext
+
+/** Who waits for the feed to grow, and from where. */
+interface Waiter {
+  readonly awakeable: string
+  readonly after: number
+}
+
+/** Rows of a feed behind a place, and where the feed stood when they were read. */
+export interface FeedRows<Entry> {
+  readonly entries: readonly Entry[]
+  /** The last place that is taken. */
+  readonly watermark: number
+  /** The last place of which nothing is kept, 0 when all is. */
+  readonly droppedThrough: number
+}
+
+/** The last place that is taken. */
+export async function watermarkOf(ctx: SharedContext): Promise<number> {
+  return (await ctx.get<number>('seq')) ?? 0
+}
+
+/** The last place of which nothing is kept. */
+export async function droppedThroughOf(ctx: SharedContext): Promise<number> {
+  return (await ctx.get<number>('floor')) ?? 0
+}
+
+/** What an end has to know of the feed: where it stands, who waits for it, and who for the row that ends. */
+export interface FeedTail {
+  readonly watermark: number
+  readonly waiters: readonly Waiter[]
+  readonly watchers: readonly string[]
+}
+
+/** Reads what the end of a row has to know, in one round trip. */
+export async function readTail(ctx: SharedContext, id: string): Promise<FeedTail> {
+  const [watermark, waiters, watchers] = await Promise.all([
+    ctx.get<number>('seq'),
+    ctx.get<Waiter[]>('waiters'),
+    ctx.get<string[]>(watchersKey(id)),
+  ])
+  return { watermark: watermark ?? 0, waiters: waiters ?? [], watchers: watchers ?? [] }
+}
+
+/** Takes the next place of the feed, and wakes whoever waits for it; part of the change that the row tells of (R-1). */
+export function appendToFeed<Entry extends Sequenced>(
+  ctx: Context,
+  { watermark, waiters }: FeedTail,
+  entryOf: (seq: number) => Entry,
+): Entry {
+  const entry = entryOf(watermark + 1)
+  const { seq } = entry
+  ctx.set('seq', seq)
+  ctx.set(`feed/${seq}`, entry)
+  // Who knows of more than there is goes on waiting: it would be told nothing new.
+  const early = waiters.filter(({ after }) => after >= seq)
+  for (const { awakeable, after } of waiters) if (after < seq) ctx.resolveAwakeable(awakeable, seq)
+  if (early.length > 0) ctx.set('waiters', early)
+  else if (waiters.length > 0) ctx.clear('waiters')
+  return entry
+}
+
+/** Registers before it reads: one call at a time, so nothing slips in between (R-2). */
+export async function waitForFeed(
+  ctx: Context,
+  { awakeable, after: place }: { readonly awakeable: string; readonly after: number },
+): Promise<void> {
+  const seq = await watermarkOf(ctx)
+  // What is gone is nothing to wake for.
+  const after = Math.max(place, await droppedThroughOf(ctx))
+  if (seq > after) ctx.resolveAwakeable(awakeable, seq)
+  else ctx.set('waiters', [...((await ctx.get<Waiter[]>('waiters')) ?? []), { awakeable, after }])
+}
+
+/** The rows behind a place, at most `limit` of them. */
+export async function readFeed<Entry extends Sequenced>(
+  ctx: SharedContext,
+  { after, limit }: { readonly after: number; readonly limit: number },
+): Promise<FeedRows<Entry>> {
+  const watermark = await watermarkOf(ctx)
+  const droppedThrough = await droppedThroughOf(ctx)
+  const first = Math.max(after, droppedThrough) + 1
+  const last = Math.min(watermark, first + limit - 1)
+  const entries: Entry[] = []
+  for (let seq = first; seq <= last; seq += 1) entries.push((await ctx.get<Entry>(`feed/${seq}`)) as Entry)
+  return { watermark, droppedThrough, entries }
+}
+
+/** Where each consumer stands. */
+export async function cursorsOf(ctx: SharedContext): Promise<Readonly<Record<string, number>>> {
+  return (await ctx.get<Record<string, number>>('cursors')) ?? {}
+}
+
+/** Moves a consumer forward, never back; resolves with where it stands. */
+export async function advanceCursor(ctx: Context, consumer: string, cursor: number): Promise<number> {
+  const cursors = await cursorsOf(ctx)
+  const stood = Object.hasOwn(cursors, consumer) ? cursors[consumer] : undefined
+  const advanced = Math.max(stood ?? 0, cursor)
+  ctx.set('cursors', { ...cursors, [consumer]: advanced })
+  return advanced
+}
+
+/** How many places are dropped at a time: whoever else calls the object waits meanwhile. */
+const droppedAtOnce = 1000
+
+/** Drops the beginning of the feed with the rows that it tells of, and what belongs to them; resolves with the new beginning. */
+export async function dropFeed<Entry extends Sequenced>(
+  ctx: Context,
+  through: number,
+  idOf: (entry: Entry) => { readonly id: string; readonly rowKey: string },
+): Promise<number> {
+  const floor = await droppedThroughOf(ctx)
+  const last = Math.min(through, await watermarkOf(ctx), floor + droppedAtOnce)
+  if (last <= floor) return floor
+  const dropped = new Set<string>()
+  for (let place = floor + 1; place <= last; place += 1) {
+    const { id, rowKey } = idOf((await ctx.get<Entry>(`feed/${place}`)) as Entry)
+    dropped.add(encodeURIComponent(id))
+    ctx.clear(`feed/${place}`)
+    ctx.clear(rowKey)
+  }
+  for (const key of await ctx.stateKeys()) {
+    const owner = ownerOfKey(key)
+    if (owner !== undefined && dropped.has(owner)) ctx.clear(key)
+  }
+  ctx.set('floor', last)
+  return last
+}
+
+const watchersKey = (id: string): string => `watchers/${id}`
+
+/** An awakeable that is resolved once the row has ended. */
+export async function watchRow(ctx: Context, id: string, awakeable: string): Promise<void> {
+  ctx.set(watchersKey(id), [...((await ctx.get<string[]>(watchersKey(id))) ?? []), awakeable])
+}
+
+/** Tells whoever watches a row what has become of it. */
+export function tellWatchers(ctx: Context, id: string, { watchers }: FeedTail, output: unknown): void {
+  for (const awakeable of watchers) ctx.resolveAwakeable(awakeable, output)
+  if (watchers.length > 0) ctx.clear(watchersKey(id))
+}

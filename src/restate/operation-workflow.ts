@@ -1,0 +1,96 @@
+import * as restate from '@restatedev/restate-sdk'
+import { errorDetailsOf } from '../base/error-details.js'
+import { messageOf, StatewardError } from '../base/errors.js'
+import type { OperationId, OperationOutcome, TerminalAction } from '../../machines/index.js'
+import type { OperationDefinition } from './operation-definition.js'
+import { OperationScope, type SendReport } from './operation-scope.js'
+import type { WorkflowOptions } from './process-workflow.js'
+import { runIn, workflowOptions, writeEnd, type Ran } from './run.js'
+import type { RowPlace } from './run-scope.js'
+import { operationService, sessionService } from './services.js'
+import type { SessionObject } from './session-object.js'
+import { operationRunSchema, type OperationAnswer, type OperationRunRequest } from './session-wire.js'
+import { door } from './wire.js'
+
+/** What the workflow of operations is built on. */
+export interface OperationWorkflowOptions extends WorkflowOptions {
+  /** The work that it does, by name. */
+  readonly operations: ReadonlyMap<string, OperationDefinition>
+  /** Sends the report of a step to the row of its operation. */
+  readonly report: (place: RowPlace, id: OperationId, ...report: Parameters<SendReport>) => ReturnType<SendReport>
+}
+
+const session = { name: sessionService } as SessionObject
+
+/**
+ * The work of one operation: a workflow under its id. Its end is in the feed first, and the workflow answers with what stands
+ * there: so whoever waits for it hears what the feed says (R-8).
+ */
+export function operationWorkflow(options: OperationWorkflowOptions) {
+  const { definitions, operations, owner, claim, report, retryPolicy, retentionMs } = options
+  return restate.workflow({
+    name: operationService,
+    handlers: {
+      run: door(
+        operationRunSchema,
+        'operation',
+        async (ctx: restate.WorkflowContext, request: OperationRunRequest): Promise<OperationAnswer> => {
+          const { id, session: key, work } = request
+          const { name, disposition } = work
+          const definition = operations.get(name)
+          // Not a refusal: a worker that has it may be asked next.
+          if (definition === undefined) throw new Error(`no operation ${name} is defined here`)
+          const place = { service: sessionService, key }
+          const over = new StatewardError('run_stopped', `the run of operation ${id} has ended`, { id })
+          const ran = await runIn<OperationScope>({ ...definition, over }, request.input, () => {
+            const scope = { ctx, id, place, disposition, definitions, owner, claim }
+            return new OperationScope(scope, (told) => report(place, id, told))
+          })
+          const { fencingToken } = ran
+          const { action, outcome } = endOf(id, ran)
+          const end = { id, action, outcome, isRun: true, ...(fencingToken > 0 && { fencingToken }) } as const
+          const ended = await writeEnd(
+            ctx,
+            () => ctx.objectClient(session, key).end(end),
+            (refusal) => StatewardError.is(refusal, 'lease_superseded'),
+          )
+          if (!ended.isFirst || ran.type !== 'returned') return { outcome: ended.outcome }
+          return { outcome: ended.outcome, returned: ran.value === undefined ? {} : { value: ran.value } }
+        },
+      ),
+    },
+    options: workflowOptions(retryPolicy, retentionMs),
+  })
+}
+
+/** How a run ends its operation. */
+function endOf(
+  id: OperationId,
+  ran: Ran & { readonly scope?: OperationScope },
+): { readonly action: TerminalAction; readonly outcome: OperationOutcome } {
+  switch (ran.type) {
+    case 'returned': {
+      const { value } = ran
+      const content = typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)
+      const result = { id, content, isError: false, durationMs: 0, tokensUsed: ran.scope?.tokensUsed ?? 0 }
+      return { action: 'complete', outcome: { type: 'completed', result } }
+    }
+    case 'threw':
+      return failed('threw', ran.thrown)
+    case 'input_refused':
+    case 'output_refused':
+      return failed('refused', ran.refusal)
+    case 'cancelled':
+      return { action: 'cancel', outcome: { type: 'cancelled', reason: null } }
+    case 'refused': {
+      const reason = `it may not go on: ${ran.refusal.message}`
+      return { action: 'terminate', outcome: { type: 'terminated', reason } }
+    }
+  }
+}
+
+function failed(reason: 'threw' | 'refused', thrown: unknown) {
+  // Its place in the code differs from worker to worker, and the journal must not.
+  const { stack: _, ...cause } = errorDetailsOf(thrown)
+  return { action: 'fail', outcome: { type: 'failed', error: messageOf(thrown), reason, cause } } as const
+}

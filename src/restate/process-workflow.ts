@@ -1,0 +1,87 @@
+import * as restate from '@restatedev/restate-sdk'
+import { errorDetailsOf } from '../base/error-details.js'
+import { StatewardError } from '../base/errors.js'
+import type { JsonValue } from '../base/json.js'
+import { ProcessError, type AwaitOutput, type LeaseOwner, type ProcessDefinition } from '../processes/index.js'
+import type { ProcessObject } from './process-object.js'
+import { ProcessScope } from './process-scope.js'
+import type { RetryPolicy } from './retry.js'
+import { runIn, workflowOptions, writeEnd, type Ran } from './run.js'
+import type { ClaimStep } from './run-scope.js'
+import { processesService, processService } from './services.js'
+import { door, runSchema, type RunRequest } from './wire.js'
+
+/** What the workflows of a worker are built on. */
+export interface WorkflowOptions {
+  /** The processes that it runs, by kind. */
+  readonly definitions: ReadonlyMap<string, ProcessDefinition>
+  readonly owner: LeaseOwner
+  readonly claim: ClaimStep
+  readonly retryPolicy: RetryPolicy
+  /** How long the engine remembers what a run has come to, in milliseconds. */
+  readonly retentionMs: number
+}
+
+const processes = { name: processesService } as ProcessObject
+
+/**
+ * One process: a workflow under its id, whose result is what it has come to. The end is in the feed first, and the workflow
+ * answers with what stands there: so whoever waits for it hears what the feed says (R-8).
+ */
+export function processWorkflow({ definitions, owner, claim, retryPolicy, retentionMs }: WorkflowOptions) {
+  return restate.workflow({
+    name: processService,
+    handlers: {
+      run: door(
+        runSchema,
+        'process',
+        async (ctx: restate.WorkflowContext, request: RunRequest): Promise<AwaitOutput> => {
+          const { id, kind, envRef, disposition, owner: key } = request
+          const definition = definitions.get(kind)
+          // Not a refusal: a worker that has it may be asked next.
+          if (definition?.envRef !== envRef) throw new Error(`no process ${kind} of this version is defined here`)
+          const place = { service: processesService, key }
+          const over = new ProcessError('process.run_stopped', { processId: id, cause: 'ended' })
+          const ran = await runIn<ProcessScope>({ name: kind, over, ...definition }, request.input, (input) => {
+            return new ProcessScope({ ctx, id, place, disposition, definitions, owner, claim }, definition, input)
+          })
+          const { fencingToken } = ran
+          const end = { id, output: await outputOf(ctx, ran), ...(fencingToken > 0 && { fencingToken }) }
+          const { output } = await writeEnd(
+            ctx,
+            () => ctx.objectClient(processes, key).end(end),
+            (refusal) => StatewardError.is(refusal, 'process.lease_superseded'),
+          )
+          return output
+        },
+      ),
+    },
+    options: workflowOptions(retryPolicy, retentionMs),
+  })
+}
+
+async function outputOf(ctx: restate.WorkflowContext, ran: Ran): Promise<AwaitOutput> {
+  switch (ran.type) {
+    case 'returned':
+      return { type: 'success', value: ran.value ?? null }
+    case 'threw':
+      return failureOf(ran.thrown)
+    case 'input_refused':
+      return { ...failureOf(ran.refusal), class: 'invalid_request' }
+    case 'output_refused':
+      return { ...failureOf(ran.refusal), code: 'process_output_refused' }
+    case 'cancelled':
+      return { type: 'cancelled', message: 'cancelled' }
+    case 'refused': {
+      const writer = ran.refusal.code === 'process.attempts_exhausted' ? 'engine_gave_up' : 'sweep'
+      return { type: 'abandoned', evidence: { writer, epochMs: await ctx.date.now() } }
+    }
+  }
+}
+
+function failureOf(thrown: unknown): AwaitOutput & { readonly type: 'failure' } {
+  // Its place in the code differs from worker to worker, and the journal must not.
+  const { stack: _, ...details } = errorDetailsOf(thrown)
+  const { code = 'process_failed', message } = details
+  return { type: 'failure', class: 'execution', code, message, raw: details as unknown as JsonValue }
+}

@@ -1,0 +1,80 @@
+import * as v from 'valibot'
+import { decode } from '../base/decode.js'
+import { FeedGapError, type FeedBatch, type FeedGap, type FeedReadOptions } from '../base/feed.js'
+import { abortableSchema, optionsSchema, signalSchema, wholeNumberSchema } from '../base/options.js'
+import type { CompletionEntry } from '../operations/index.js'
+import { followFeed, insist, neverAborted, type Connection } from './connection.js'
+import { sessionService } from './services.js'
+import { completionPageSchema } from './session-wire.js'
+
+const readSchema = optionsSchema<FeedReadOptions>({
+  after: v.optional(wholeNumberSchema(0)),
+  signal: v.optional(signalSchema),
+})
+const followed = { service: sessionService, page: completionPageSchema } as const
+
+/**
+ * The completions of a session on the engine: rows numbered from 1 without gaps, of which the last 1024 at least are kept. What
+ * a feed in one process answers at once is a promise here.
+ */
+export class RestateFeed {
+  readonly #key: string
+  readonly #connection: Connection
+
+  constructor(key: string, connection: Connection) {
+    this.#key = key
+    this.#connection = connection
+  }
+
+  /** Sequence of the last row, 0 when there is none. */
+  async watermark(): Promise<number> {
+    return (await this.since(0, 1)).watermark
+  }
+
+  /** Rows with `seq > cursor`, ascending, at most `limit` of them, 100 unless told. */
+  since(cursor: number, limit = 100): Promise<FeedBatch<CompletionEntry>> {
+    const { ingress } = this.#connection
+    const request = { after: cursor, limit }
+    return insist(this.#connection, neverAborted, () =>
+      ingress.call([sessionService, this.#key, 'since'], request, completionPageSchema),
+    )
+  }
+
+  /** The gap a consumer at `cursor` faces, if any; a cursor beyond the watermark faces one too. */
+  async gapAfter(cursor: number): Promise<FeedGap | undefined> {
+    const { watermark, droppedThrough } = await this.since(cursor, 1)
+    return gapOf(cursor, { watermark, droppedThrough })
+  }
+
+  /** Resolves with the watermark once it exceeds `cursor`, at once if it already does. Rejects with the signal's reason. */
+  async waitForAdvance(cursor: number, options: { readonly signal?: AbortSignal } = {}): Promise<number> {
+    const { signal = neverAborted } = decode(abortableSchema, options, 'wait options')
+    for await (const { watermark } of this.#follow(cursor, signal)) if (watermark > cursor) return watermark
+    return cursor
+  }
+
+  /** Every row after `after`, then every new one, over outages of workers and engine. Throws `feed_gap` instead of skipping. */
+  async *entries(options: FeedReadOptions = {}): AsyncGenerator<CompletionEntry, void, void> {
+    const { after = 0, signal = neverAborted } = decode(readSchema, options, 'feed options')
+    const gap = await this.gapAfter(after)
+    if (gap !== undefined) throw new FeedGapError(gap)
+    for await (const { entries, after: place, ...stood } of this.#follow(after, signal)) {
+      // What was dropped while nobody looked is told, not skipped.
+      const missed = gapOf(place, stood)
+      if (missed !== undefined) throw new FeedGapError(missed)
+      yield* entries
+    }
+  }
+
+  #follow(after: number, signal: AbortSignal) {
+    return followFeed<CompletionEntry>(this.#connection, { ...followed, key: this.#key }, after, signal)
+  }
+}
+
+function gapOf(
+  requestedAfterSeq: number,
+  { watermark, droppedThrough }: Pick<FeedBatch<never>, 'watermark' | 'droppedThrough'>,
+): FeedGap | undefined {
+  if (requestedAfterSeq >= droppedThrough && requestedAfterSeq <= watermark) return undefined
+  return { requestedAfterSeq, droppedThrough, watermark }
+}
