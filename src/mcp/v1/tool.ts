@@ -44,7 +44,7 @@ function listArguments({ server }: McpServer, door: McpTasks): void {
       return { ...listed, tools: listed.tools.map((tool) => ({ ...tool, ...argumentsOf(door, tool.name) })) }
     })
   }
-  server.setRequestHandler = listing as typeof server.setRequestHandler
+  server.setRequestHandler = listing
 }
 
 function argumentsOf({ parts: { tools } }: McpTasks, name: string): { readonly inputSchema?: object } {
