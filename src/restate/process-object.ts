@@ -99,7 +99,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
         start(ctx, await open(ctx, request.id), request),
       ),
       claim: door(claimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await open(ctx, request.id), request),
+        claim(ctx, await ProcessBook.open(ctx, Promise.resolve(request.atMs), request.id), request),
       ),
       progress: door(progressSchema, 'progress', async (ctx: Context, { id, fencingToken, message }) => {
         const book = new ProcessBook(ctx, 0)

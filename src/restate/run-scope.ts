@@ -228,7 +228,7 @@ export class RunScope implements DurableLog {
 
   #claimStep(key: string): Promise<Claim> {
     const { id, place, disposition, owner, claim } = this.#options
-    const asked = { id, owner, step: key }
+    const asked = { id, owner, step: key, atMs: Math.trunc(systemClock.wallNow()) }
     if (disposition === 'owner_bound') return claim(place, asked)
     this.#claiming ??= claim(place, asked)
     return this.#claiming

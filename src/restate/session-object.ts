@@ -88,7 +88,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock) {
         register(ctx, await open(ctx), request),
       ),
       claim: door(operationClaimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await open(ctx, request.id), request),
+        claim(ctx, await SessionBook.open(ctx, Promise.resolve(request.atMs), request.id), request),
       ),
       progress: door(reportSchema, 'progress', async (ctx: Context, { id, fencingToken, message, fraction }) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) } as never)

@@ -57,12 +57,15 @@ export interface OperationClaimRequest {
   readonly id: OperationId
   readonly owner: LeaseOwner
   readonly step: string
+  /** When it is asked, in epoch milliseconds by the clock of who asks. */
+  readonly atMs: number
   readonly isOutside?: true
 }
 export const operationClaimSchema: v.GenericSchema<unknown, OperationClaimRequest> = strictSchema({
   ...idField,
   owner: ownerSchema,
   step: keySchema,
+  atMs: naturalSchema,
   isOutside: v.exactOptional(v.literal(true)),
 })
 
