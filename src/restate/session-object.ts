@@ -17,7 +17,6 @@ import {
 import { kindClasses, OperationError, type CompletionCursors, type CompletionEntry } from '../operations/index.js'
 import { checkProgress, checkSource, checkSpec } from '../operations/admission.js'
 import { checkOutcome, outcomes } from '../operations/outcomes.js'
-import { defaultMaxCompleted, feedCapacity } from '../operations/types.js'
 import { claimExecution, unstarted, type Execution } from './claim.js'
 import { ClaimError } from './errors.js'
 import { nowOf } from './now.js'
@@ -65,11 +64,6 @@ type SharedContext = restate.ObjectSharedContext
 /** Opens the book of a call, with one row if it is told which. */
 type OpenBook = (ctx: Context, id?: OperationId) => Promise<SessionBook>
 
-/** Rows of the feed that are kept at least; the rows that they tell of are kept with them. */
-const capacity = feedCapacity(defaultMaxCompleted)
-/** How many more there may be before they are dropped together: to drop them takes a look at all keys. */
-const slack = 256
-
 /** For how long the answer to a call is kept for a caller that asks again, in milliseconds. */
 const answersKeptMs = 600_000
 
@@ -78,9 +72,9 @@ const answersKeptMs = 600_000
  * of the operation, as in one process (R-14); an end, its place in the feed, the ends below it and the waking of whoever waits
  * are one change (R-1).
  */
-export function sessionObject(retryPolicy: RetryPolicy, clock: Clock) {
+export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: number) {
   // What the call looks at is asked for together: one round trip.
-  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, nowOf(ctx, clock), id)
+  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, nowOf(ctx, clock), kept, id)
   return restate.object({
     name: sessionService,
     handlers: {
@@ -88,7 +82,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock) {
         register(ctx, await open(ctx), request),
       ),
       claim: door(operationClaimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await SessionBook.open(ctx, Promise.resolve(request.atMs), request.id), request),
+        claim(ctx, await SessionBook.open(ctx, Promise.resolve(request.atMs), kept, request.id), request),
       ),
       progress: door(reportSchema, 'progress', async (ctx: Context, { id, fencingToken, message, fraction }) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) } as never)
@@ -176,7 +170,7 @@ export type SessionObject = ReturnType<typeof sessionObject>
 
 async function register(
   ctx: Context,
-  book: SessionBook,
+  open: OpenBook,
   { spec: told, limit, work }: { readonly spec: unknown; readonly limit?: number; readonly work?: WorkRequest },
 ): Promise<{ readonly invocationId?: string }> {
   const spec = checkSpec(told as OperationSpec)
@@ -185,6 +179,7 @@ async function register(
     const reason = `not the session that it is registered in, which is ${ctx.key}`
     throw new InvalidInputError({ subject: 'operation spec', field: 'ownerSessionId', reason })
   }
+  const book = await open(ctx, id)
   await book.fetchFor(ctx, spec)
   // An id in use is refused as such, whatever else is wrong.
   if (!book.isUsed(id)) checkSource(spec)
@@ -307,11 +302,13 @@ async function publish(ctx: Context, book: SessionBook, own: OperationId | undef
   for (const { id } of book.ended)
     if (kindClasses[rowOf(book, id).spec.kind].durability === 'discard') book.discard(ctx, id)
   book.write(ctx)
-  if (watermark - book.droppedThrough < capacity + slack) return
-  await dropFeed<CompletionEntry>(ctx, watermark - capacity, ({ operationId: id }) => ({
-    id,
-    rowKey: operationKey(id),
-  }))
+  // Many are dropped together: that takes a look at all keys.
+  if (watermark - book.droppedThrough < book.kept + Math.ceil(book.kept / 4)) return
+  await dropFeed<CompletionEntry, HeldOperation>(ctx, watermark - book.kept, {
+    idOf: ({ operationId }) => operationId,
+    keyOfRow: operationKey,
+    seqOf: ({ completionSequence }) => completionSequence,
+  })
 }
 
 function cancel(ctx: Context, invocationId: string): void {
