@@ -78,9 +78,7 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
   return restate.object({
     name: sessionService,
     handlers: {
-      register: door(registerSchema, 'register', async (ctx: Context, request) =>
-        register(ctx, await open(ctx), request),
-      ),
+      register: door(registerSchema, 'register', (ctx: Context, request) => register(ctx, open, request)),
       claim: door(operationClaimSchema, 'claim', async (ctx: Context, request) =>
         claim(ctx, await SessionBook.open(ctx, Promise.resolve(request.atMs), kept, request.id), request),
       ),
