@@ -9,7 +9,8 @@ export default defineConfig({
     include: ['test/browser/**/*.test.ts'],
     exclude: [],
     fileParallelism: false,
-    testTimeout: 60_000,
+    // A machine that is busy with other things is slow, and nothing here is about speed.
+    testTimeout: 180_000,
     hookTimeout: 60_000,
   },
 })

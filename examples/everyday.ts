@@ -10,7 +10,7 @@ const Draft = v.object({ text: v.string(), usage: v.number() })
 const Report = v.object({ approved: v.boolean(), parts: v.array(Draft) })
 const Approval = v.object({ approved: v.boolean() })
 
-/** Stands for a model, which says what an answer has cost. */
+/** Stands in for a model that reports what each answer cost. */
 const model = {
   plan: (topic: string, { signal }: { signal: AbortSignal }) =>
     delay(20, [`${topic} at home`, `${topic} abroad`], { signal }),
@@ -38,7 +38,7 @@ const report = defineTask(
   async ({ topic }, ctx) => {
     const plan = await ctx.step('plan', ({ signal }) => model.plan(topic, { signal }))
     const { approved } = await ctx.waitFor('approval', Approval, { timeoutMs: 86_400_000 })
-    // Gives its slot back while it waits for the sections.
+    // While it waits for its sections, the report gives its slot to other tasks.
     const parts = await Promise.all(plan.map((part) => ctx.call(section, { topic: part })))
     return { approved, parts }
   },
@@ -51,9 +51,9 @@ await using runtime = await createRuntime({
 const { signal } = new AbortController()
 
 const handle = await runtime.tasks.submit(report, { topic: 'cranes' }, { key: 'order-42', budgets: { token: 5000 } })
-// Whoever decides: a page, a message. Started again, this program finds the answer that was given.
+// In real life a person answers, from a web page or a message. On a restart the answer is already there.
 if (handle.isNew) await runtime.tasks.answer(handle.id, 'approval', { approved: true })
-// Typed by the schema; throws TaskFailed with reason and cause.
+// Typed by the schema. Throws TaskFailed, with a reason and a cause.
 const { parts } = await handle.result({ signal })
 for (const { text } of parts) console.log(text)
 

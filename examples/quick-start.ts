@@ -6,10 +6,10 @@ import { createRuntime, defineTask } from 'stateward'
 const report = defineTask('report', {}, async (_, { step, text }) => {
   const parts = []
   for (const part of ['history', 'method', 'results']) {
-    // Done once: the result of a step is on disk before the next one begins, and no restart does it again.
+    // The result of a step is on disk before the next step begins. No restart does a finished step again.
     const written = await step(part, async () => {
       console.log(`writing the ${part} of ${text()}`)
-      return delay(800, `${part}: 3 pages`) // stands for a call that takes long and costs money
+      return delay(1000, `${part}: 3 pages`) // stands in for a slow, expensive call
     })
     parts.push(written)
   }
@@ -17,7 +17,7 @@ const report = defineTask('report', {}, async (_, { step, text }) => {
 })
 
 const runtime = await createRuntime({ dataDir: '.stateward', tasks: { define: [report] } })
-// Submitted once, however often this program is started.
+// The key makes this one task, however often the program starts.
 const handle = await runtime.tasks.submit(report, 'cranes', { key: 'report on cranes' })
 console.log(await handle.result())
 await runtime.close()

@@ -95,7 +95,7 @@ export interface OperationBook {
   has(id: OperationId): boolean
   /** True for an operation that is retained, or whose end a row of the feed tells. */
   canBeAwaited(id: OperationId): boolean
-  /** True for an id that a retained record, a feed row or an active wait still refers to. */
+  /** True for an id that a retained record, a feed row or an active wait still refers to, or that stands in line. */
   isUsed(id: OperationId): boolean
   hasWellFormedSource(spec: OperationSpec): boolean
   /** True for an operation with a parent that the registry does not know. */

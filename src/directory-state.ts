@@ -11,7 +11,7 @@ import type { FileSystem } from './journal/file-system.js'
 import type { Journal, JournalStore } from './journal/journal.js'
 import { readDirectoryJournal, type JournalReading } from './journal/reading.js'
 import { Lane } from './lane/lane.js'
-import { NodeHistory } from './node/index.js'
+import { chainNames, NodeHistory } from './node/index.js'
 import { SessionDirectory, type Session } from './operations/index.js'
 import { EmbeddedProcessStore, type ProcessStore } from './processes/index.js'
 import { TaskAuthority, type TaskEnd, type TaskProjection } from './tasks/index.js'
@@ -38,6 +38,8 @@ export interface DirectoryState extends Pick<JournalReading, 'owner' | 'brokenEn
   /** What has ended of them, in order. */
   readonly taskEnds: Feed<TaskEnd>
   readonly processes: Pick<ProcessStore, 'getProcess' | 'listProcesses' | 'eventsAfter' | 'recentEvents' | 'getLease'>
+  /** What a node has written down; absent where there was none. */
+  readonly node?: Pick<NodeHistory, 'chains' | 'checkpoints'>
 }
 
 const optionsOfReading = optionsSchema<ReadDirectoryOptions>({
@@ -62,7 +64,6 @@ export async function readDirectory(options: ReadDirectoryOptions): Promise<Dire
   const sessions = new SessionDirectory({ clock, logger: silentLogger, ids, deadlines, jobs: new JobList() })
   const authority = new TaskAuthority()
   const processes = new EmbeddedProcessStore()
-  // Of a node nothing is shown yet, but what a runtime with one has written can be read.
   const history = new NodeHistory()
   const lane = await Lane.open({
     store: storeOf(reading),
@@ -86,7 +87,12 @@ export async function readDirectory(options: ReadDirectoryOptions): Promise<Dire
     tasks: authority.projection,
     taskEnds: authority.feed,
     processes,
+    ...(isUsed(history) && { node: history }),
   }
+}
+
+function isUsed(history: NodeHistory): boolean {
+  return history.checkpoints().length > 0 || chainNames.some((name) => history.chains[name].watermark() > 0)
 }
 
 /** A store for a lane that only reads. */

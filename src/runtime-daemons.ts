@@ -1,11 +1,20 @@
 import { onAbort } from './base/abort.js'
 import type { IdSource } from './base/ids.js'
 import { createDeferred, silence } from './base/promises.js'
-import type { DaemonDefinition, DaemonRunner, DaemonScope, RunningDaemon } from './node/index.js'
-import { ProcessFailed, type ProcessHandle, type Processes, type SystemCommand } from './processes/index.js'
+import type { ClusterConfiguration, DaemonDefinition, DaemonRunner, DaemonScope, RunningDaemon } from './node/index.js'
+import {
+  defaultSystemGraceMs,
+  ProcessFailed,
+  type ProcessHandle,
+  type Processes,
+  type SystemCommand,
+} from './processes/index.js'
 
-/** A program of the operating system that runs as a daemon. What becomes of it when its node is gone says `recover`: default `adopt`. */
-export interface SystemDaemonOptions extends Omit<SystemCommand, 'recover' | 'timeoutMs'> {
+/**
+ * A program of the operating system that runs as a daemon. What becomes of it when its node is gone says `recover`: default `adopt`.
+ * In a cluster it ends with its node, also when that is frozen as a whole, and before anybody else may start it.
+ */
+export interface SystemDaemonOptions extends Omit<SystemCommand, 'recover' | 'timeoutMs' | 'ownerSilenceMs'> {
   readonly recover?: SystemCommand['recover']
 }
 
@@ -13,8 +22,29 @@ export interface SystemDaemonOptions extends Omit<SystemCommand, 'recover' | 'ti
 export interface DaemonProcesses {
   readonly processes: Processes
   readonly ids: IdSource
-  /** In a cluster a program ends with its node: another node may run it by the time that this one is there again. */
-  readonly isClustered?: boolean
+  /** How its node is one of several, if it is. */
+  readonly cluster?: ClusterConfiguration | undefined
+}
+
+/** The variable that tells a program the fence of its lease. */
+const fenceVariable = 'STATEWARD_FENCE'
+
+/**
+ * What a program of a cluster is bound by. It ends with its node, for another node may run it by the time that this one is there
+ * again; and whether it is asked to end with the last grace of its lease, or because its node is gone or frozen, it has ended by
+ * the time that the lease has.
+ */
+function clusterLimits(
+  { graceMs = defaultSystemGraceMs }: SystemDaemonOptions,
+  cluster: ClusterConfiguration,
+): Pick<SystemCommand, 'recover' | 'graceMs' | 'ownerSilenceMs'> {
+  const { leaseTtlMs, heartbeatMs, graceMs: leaseGraceMs } = cluster
+  return {
+    recover: 'reap',
+    graceMs: Math.min(graceMs, leaseGraceMs / 2),
+    // It may have been frozen a heartbeat after it renewed.
+    ownerSilenceMs: leaseTtlMs - heartbeatMs - leaseGraceMs,
+  }
 }
 
 /**
@@ -39,12 +69,14 @@ export class SystemDaemon implements DaemonRunner {
   }
 
   async start(scope: DaemonScope): Promise<RunningDaemon> {
-    const { processes, ids, isClustered = false } = this.#bound()
-    const { daemon, signal } = scope
+    const { processes, ids, cluster } = this.#bound()
+    const { daemon, signal, fence } = scope
+    const { env } = this.#options
     const handle = await processes.startCommand({
       recover: 'adopt',
       ...this.#options,
-      ...(isClustered && { recover: 'reap' as const }),
+      ...(cluster !== undefined && clusterLimits(this.#options, cluster)),
+      ...(fence !== undefined && { env: { ...env, [fenceVariable]: `${fence}` } }),
       id: `${idPrefixOf(scope)}${ids.uuid()}`,
       label: daemon.name,
     })
@@ -93,7 +125,11 @@ function idPrefixOf({ daemon: { id } }: DaemonScope): string {
 }
 
 /** A definition whose program runs by these processes. */
-export function boundTo(runtime: DaemonProcesses): (definition: DaemonDefinition) => DaemonDefinition {
-  return (definition) =>
-    definition.runner instanceof SystemDaemon ? { ...definition, runner: definition.runner.on(runtime) } : definition
+export function boundTo(
+  runtime: DaemonProcesses,
+): (definition: DaemonDefinition, cluster: ClusterConfiguration | undefined) => DaemonDefinition {
+  return (definition, cluster) =>
+    definition.runner instanceof SystemDaemon
+      ? { ...definition, runner: definition.runner.on({ ...runtime, cluster }) }
+      : definition
 }

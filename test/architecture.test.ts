@@ -153,3 +153,41 @@ describe('machines', () => {
     expect(machines.filter(({ to }) => to.startsWith('node:')).map(show)).toEqual([])
   })
 })
+
+describe('what tests share', () => {
+  it('registers no hook when it is loaded: files of one worker load it once, so only the first would have the hook', () => {
+    const shared = sourceFiles('test').filter((file) => !file.endsWith('.test.ts'))
+    expect(shared.length).toBeGreaterThan(50)
+    const hooked = shared.filter((file) =>
+      /^(?:before|after)(?:Each|All)\(/m.test(readFileSync(join(root, file), 'utf8')),
+    )
+    expect(hooked).toEqual([])
+  })
+})
+
+describe('docs/architecture.md', () => {
+  const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
+
+  it('names every folder of the sources, and none that is not there', () => {
+    const folders = new Set(sourceFiles('src', 'machines', 'actors', 'src/inspect/page').map(dirname))
+    folders.delete('src')
+    expect(folders.size).toBeGreaterThan(30)
+    const named = new Set(
+      Array.from(page.matchAll(/`((?:src|machines|actors)(?:\/[\w-]+)*)`/g), ([, path = '']) => path),
+    )
+    // A folder that only holds others need not be named.
+    expect([...folders].filter((folder) => !named.has(folder))).toEqual([])
+    expect([...named].filter((path) => !existsSync(join(root, path)))).toEqual([])
+  })
+
+  it('shows the floors in the order in which they are held', () => {
+    const [, table = ''] = /\| floor \|[^]*?\n([^]*?)\n\n/.exec(page) ?? []
+    const rows = table.split('\n').filter((row) => row.startsWith('| ') && !row.startsWith('| ---'))
+    const shown = rows.map((row) =>
+      Array.from(row.split('|')[2]?.matchAll(/`([^`]+)`/g) ?? [], ([, path = '']) => path),
+    )
+    const floorsShown = shown.map((paths) => Math.min(...paths.map((path) => placeOf(path)?.floor ?? Number.NaN)))
+    expect(floorsShown.length).toBe(12)
+    expect(floorsShown).toEqual(floorsShown.toSorted((one, other) => other - one))
+  })
+})

@@ -1,27 +1,17 @@
 /**
  * `npm run build`: writes to dist what is published, and nothing else. Every entry point is one file, so that an import reads
- * a dozen files instead of hundreds; of the declarations those are kept that an entry point leads to.
+ * a dozen files instead of hundreds, and so is what declares its types.
  */
 import { execFileSync } from 'node:child_process'
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { bundle, entryPoints } from './bundle.mjs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { bundle } from './bundle.mjs'
+import { bundleDeclarations } from './declarations.mjs'
 import { writePageList } from './page-list.mjs'
 import { buildPage } from './page.mjs'
 
 const compiled = 'dist-modules'
 const published = 'dist'
-
-/** The declarations that a module leads to, itself included. */
-function declarationsOf(module, found = new Set()) {
-  if (found.has(module)) return found
-  found.add(module)
-  const text = readFileSync(join(compiled, `${module}.d.ts`), 'utf8')
-  for (const [, target] of text.matchAll(/(?:from |import\(|import )['"](\.[^'"]+)['"]/g)) {
-    declarationsOf(join(dirname(module), target).replace(/\.js$/, ''), found)
-  }
-  return found
-}
 
 for (const folder of [compiled, published]) rmSync(folder, { recursive: true, force: true })
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--outDir', compiled], {
@@ -30,8 +20,7 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconf
 const page = join(published, 'inspect-page')
 const included = [...(await bundle(compiled, published)), ...(await buildPage(page))]
 
-const declarations = new Set(entryPoints.flatMap((module) => [...declarationsOf(module)]))
-for (const module of declarations) cpSync(join(compiled, `${module}.d.ts`), join(published, `${module}.d.ts`))
+await bundleDeclarations(compiled, published)
 
 // Packages that have become part of our files, under their licences.
 const licences = included

@@ -3,11 +3,11 @@
 import { createRuntime, defineTask } from 'stateward'
 import { budgetDimension } from 'stateward/tasks'
 
-/** Stands for a model that says what its answer has cost. */
+/** Stands in for a model that reports what its answer cost. */
 const model = { write: async (topic: string) => ({ text: `On ${topic}.`, usage: 320 }) }
 
 const chapter = defineTask('chapter', {}, async (_, { step, text }) => {
-  // Set aside before the call, so that it is never made beyond the limit; what it really cost is recorded with its result.
+  // Reserved before the call, which is not made beyond the limit. The real cost is recorded together with the result.
   const written = await step('write', () => model.write(text()), {
     reserve: { token: 400 },
     spent: ({ usage }) => ({ token: usage }),
@@ -25,15 +25,15 @@ await using runtime = await createRuntime({ tasks: { define: [book, chapter] } }
 const { tasks } = runtime
 const token = budgetDimension('token')
 
-// One budget, which everything below the book draws on.
+// One budget for the book and everything below it.
 const handle = await tasks.submit(book, undefined, { budgets: { token: 800 } })
 
 tasks.authority.onCommit(({ events }) => {
   for (const event of events) {
     if (event.type !== 'attempt_ended' || event.newState !== 'suspended') continue
-    // The third chapter could exceed the limit and has not been begun. Somebody decides; here, that it may.
+    // The third chapter could exceed the limit, so it was not started. Somebody decides; here, to raise the limit.
     const { consumed = 0, limit = 0 } = tasks.projection.budget(handle.id, token) ?? {}
-    console.log(`${consumed} of ${limit} spent, a chapter waits`)
+    console.log(`${consumed} of ${limit} spent, a chapter is waiting`)
     void tasks.replenish(handle.id, token, limit + 400)
   }
 })

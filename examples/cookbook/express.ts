@@ -5,7 +5,7 @@ import { report, runtime } from './reports.js'
 
 const app = express()
 app.post('/reports/:topic', async ({ params }, response) => {
-  // Answered once the task is on disk: from here on it will be done, whatever happens to this process.
+  // Respond once the task is on disk. From here on it will be done, whatever happens to this process.
   const { id } = await runtime.tasks.submit(report, params.topic, { key: params.topic })
   response.status(202).json({ id })
 })
@@ -13,7 +13,7 @@ app.post('/reports/:topic', async ({ params }, response) => {
 const server = app.listen(Number(process.env['PORT'] ?? 8787), '127.0.0.1', () => console.log(server.address()))
 
 process.once('SIGTERM', () => {
-  // New requests are refused, those under way are answered; then tasks have their time, and go on in the next process.
+  // Refuse new requests and answer those in progress. Then tasks have ten seconds, and continue in the next process.
   server.close(() => void runtime.close({ graceMs: 10_000 }).then(() => console.log('closed')))
 })
 // #endregion

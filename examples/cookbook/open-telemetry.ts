@@ -3,7 +3,7 @@
 import { BasicTracerProvider, ConsoleSpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { createRuntime } from 'stateward'
 
-// In a service: `trace.getTracer('my-service')` of @opentelemetry/api, with the SDK and exporter that you have.
+// In a service: `trace.getTracer('my-service')` from @opentelemetry/api, with your own SDK and exporter.
 const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(new ConsoleSpanExporter())] })
 
 await using runtime = await createRuntime({ tracer: provider.getTracer('my-service') })

@@ -3,11 +3,11 @@
 import { pino } from 'pino'
 import { createRuntime } from 'stateward'
 
-// Fields first, then a line: pino, and every logger of that shape, fits as it is.
+// Fields first, then a message: pino and loggers of the same shape work as they are.
 const logger = pino({ level: process.env['LOG_LEVEL'] ?? 'info' })
 await using runtime = await createRuntime({ logger: logger.child({ part: 'stateward' }) })
 
-// Nobody handles this kind: after a second the log says so, at `warn`.
+// No handler is registered for this kind. After a second the log says so, at `warn`.
 await runtime.tasks.submit({ kind: 'nobody home' })
 await runtime.tasks.start()
 await new Promise((resolve) => setTimeout(resolve, 1500))

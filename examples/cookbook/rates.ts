@@ -7,7 +7,7 @@ let most = 0
 
 const send = defineTask(
   'send',
-  // At most two at a time of this kind, and at most fifty a second; the service has limits of its own.
+  // At most two of this kind at a time, and at most fifty a second, because the mail service has limits too.
   { concurrency: 2, rate: { starts: 50, perMs: 1000 } },
   async (_, { text }) => {
     atWork += 1
@@ -18,12 +18,12 @@ const send = defineTask(
   },
 )
 
-// All kinds together: at most eight.
+// At most eight at a time, over all kinds.
 await using runtime = await createRuntime({ tasks: { define: [send], concurrency: 8 } })
 
 const handles = await Promise.all(
   ['a', 'b', 'c', 'd', 'e', 'f'].map((mail) =>
-    // One at a time per customer, whatever its kind, in order of submission.
+    // One at a time per customer, over all kinds, in order of submission.
     runtime.tasks.submit(send, mail, { constraints: { concurrencyKey: `customer ${mail < 'c' ? 1 : 2}` } }),
   ),
 )

@@ -9,16 +9,16 @@ const poll = defineTask('poll', {}, () => 'looked')
 await using runtime = await createRuntime({ tasks: { define: [digest, books, poll] } })
 const { tasks } = runtime
 
-// Half past seven on workdays (`min hour dom month dow`), by the clocks of Berlin, in summer and in winter.
-// Under a key it is scheduled once, at whatever start.
+// Half past seven on workdays (`min hour dom month dow`), Berlin time, in summer and in winter.
+// The key makes this one schedule, however often the service starts.
 const morning = await tasks.submit(digest, undefined, {
   key: 'morning digest',
   runPolicy: {
     type: 'cron',
     expression: '30 7 * * Mon-Fri',
     timezone: 'Europe/Berlin',
-    catchUp: 'none', // what was missed while nothing ran is left out; `latest`, the default, makes up for the last, `all` for all
-    overlap: 'skip', // while one is not over the next is left out; `queue` lets it wait, `allow`, the default, runs both
+    catchUp: 'none', // skip what was missed while nothing ran; `latest`, the default, runs the last one, `all` runs all
+    overlap: 'skip', // skip it while the previous one runs; `queue` lets it wait, `allow`, the default, runs both
   },
 })
 const [next] = tasks.projection.runsOf(morning.id)
@@ -26,19 +26,19 @@ const clock = new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', time
 if (next !== undefined)
   console.log('the next digest is a run of its own:', next.state, clock.format(next.scheduledAtMs))
 
-// Begun four days ago, as after a downtime: each night that was missed is made up for, one after another.
+// Starting four days ago, as after a downtime: each missed night is run, one after another.
 const nights = await tasks.submit(books, undefined, {
   at: new Date(Date.now() - 4 * 86_400_000),
   runPolicy: { type: 'cron', expression: '0 3 * * *', catchUp: 'all', overlap: 'queue', maxOccurrences: 3 },
 })
-console.log('nights made up for:', (await nights.outcome()).runs.length)
+console.log('missed nights run:', (await nights.outcome()).runs.length)
 
-// Another schedule for a task that is there: what is not due yet gives way to it.
+// Change the schedule of an existing task. Runs that are not due yet are replaced.
 await tasks.reschedule(morning.id, { type: 'cron', expression: '0 9 * * Mon-Fri', timezone: 'Europe/Berlin' })
 const [later] = tasks.projection.runsOf(morning.id).filter(({ state }) => state === 'scheduled')
 if (later !== undefined) console.log('from now on at', clock.format(later.scheduledAtMs))
 
-// Not by the calendar: three times, ten milliseconds apart.
+// Without a calendar: three times, ten milliseconds apart.
 const polled = await tasks.submit(poll, undefined, { runPolicy: { type: 'repeat', count: 3, intervalMs: 10 } })
 console.log('polled:', (await polled.outcome()).status)
 // #endregion

@@ -9,7 +9,7 @@ const session = runtime.session('agent')
 
 const handler = createHttpHandler({
   runtime,
-  // An `EventSource` sends cookies and no headers of yours: look at the cookie of whoever is signed in.
+  // An `EventSource` sends cookies but no custom headers, so check the cookie of the signed-in user.
   authorize: (request) => request.header('cookie')?.includes('user=ada') === true,
 })
 // In the browser: new EventSource('/sessions/agent/completions')

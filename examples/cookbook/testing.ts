@@ -10,11 +10,11 @@ const reminder = defineTask('reminder', {}, async (_, { sleep, step, text }) => 
 })
 
 const clock = new SimulatedClock()
-// No directory: nothing is left behind. The clock moves when the test says so: three days pass in no time.
+// No directory, so nothing is left behind. The clock moves only when the test says so.
 await using runtime = await createRuntime({ clock, tasks: { define: [reminder] } })
 const handle = await runtime.tasks.submit(reminder, 'Ada')
 
-/** Lets what has become due have its turn. */
+/** Lets everything that is due run. */
 const settle = async (): Promise<void> => {
   for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate)
 }

@@ -1,13 +1,13 @@
 /** A client that follows a task across `kill -9` of its server: `npm run example:mcp`. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { DetailedTask } from 'stateward/mcp'
 
-const directory = mkdtempSync(join(tmpdir(), 'stateward-mcp-'))
+const directory = await mkdtemp(join(tmpdir(), 'stateward-mcp-'))
 const extension = 'io.modelcontextprotocol/tasks'
 
 async function start(): Promise<{ readonly child: ChildProcess; readonly url: string }> {
@@ -67,3 +67,5 @@ await ask(second.url, 'tasks/update', {
 })
 console.log('the end:', JSON.stringify((await until(second.url, taskId, 'completed')).result))
 second.child.kill()
+await once(second.child, 'exit')
+await rm(directory, { recursive: true })

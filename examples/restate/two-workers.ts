@@ -10,9 +10,9 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { connect, createServer, type AddressInfo } from 'node:net'
 import { connectRestate, defineOperation, registerRestate, serveRestate } from 'stateward/restate'
 import * as v from 'valibot'
+import { startBalancer } from './balancer.js'
 
 const ingress = process.env['RESTATE_INGRESS'] ?? 'http://127.0.0.1:8080'
 const admin = process.env['RESTATE_ADMIN'] ?? 'http://127.0.0.1:9070'
@@ -34,29 +34,6 @@ const chapter = defineOperation(
 )
 // #endregion
 
-/** One address for both workers: what a worker has left undone is tried again at the address that it was sent to. */
-async function startBalancer(ports: readonly number[]): Promise<{ readonly uri: string; readonly stop: () => void }> {
-  let turn = 0
-  const server = createServer((client) => {
-    client.on('error', () => client.destroy())
-    const tryNext = (left: number): void => {
-      if (left === 0) return void client.destroy()
-      const worker = connect(ports[turn++ % ports.length] ?? 0, '127.0.0.1')
-      let isConnected = false
-      worker.once('connect', () => {
-        isConnected = true
-        client.pipe(worker).pipe(client)
-      })
-      worker.on('error', () => (isConnected ? client.destroy() : tryNext(left - 1)))
-      worker.once('close', () => isConnected && client.destroy())
-      client.once('close', () => worker.destroy())
-    }
-    tryNext(ports.length)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return { uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, stop: () => void server.close() }
-}
-
 async function startWorker(worker: string): Promise<{ readonly child: ChildProcess; readonly port: number }> {
   const child = fork(process.argv[1] ?? '', [worker])
   const [port] = (await once(child, 'message')) as [number]
@@ -65,7 +42,7 @@ async function startWorker(worker: string): Promise<{ readonly child: ChildProce
 
 async function demonstrate(): Promise<void> {
   const workers = await Promise.all([startWorker('one'), startWorker('two')])
-  const balancer = await startBalancer(workers.map(({ port }) => port))
+  await using balancer = await startBalancer(workers.map(({ port }) => port))
   await registerRestate({ admin, uri: balancer.uri })
   const session = connectRestate({ ingress, admin }).session(randomUUID())
   const titles = ['cranes', 'herons', 'storks', 'ibises', 'egrets', 'spoonbills']
@@ -83,7 +60,6 @@ async function demonstrate(): Promise<void> {
   }
   console.log(`${ends} chapters, none missing, none twice`)
   workers[1].child.kill('SIGTERM')
-  balancer.stop()
 }
 
 if (name === undefined) await demonstrate()

@@ -53,6 +53,15 @@ export function hasVariable(pid: number, name: string, value: string): boolean {
   return environment !== undefined && environment.split('\0').includes(`${name}=${value}`)
 }
 
+/** The file that the process reads as its standard input; `undefined` too when that is not ours to know. */
+export function inputOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/0`)
+  } catch {
+    return undefined
+  }
+}
+
 /** True when there is a process of this pid, ours or not; works on every system. */
 export function isPidInUse(pid: number): boolean {
   try {

@@ -6,7 +6,7 @@ import { isTaskDefinition, type TaskDefinition } from '../tasks/index.js'
 import { encodeValue, isSchema } from '../work/values.js'
 import type { DurableTool } from './life/tool.js'
 import type { ToolResult } from './wire/shapes.js'
-import type { McpToolOptions } from './sdk/tool-definition.js'
+import { listingFault, type McpToolOptions } from './sdk/tool-definition.js'
 
 /** The definition of a process or a task of the runtime, with what it takes and returns. */
 export type ToolDefinition<
@@ -29,10 +29,10 @@ export function isDefinition(candidate: unknown): candidate is ToolDefinition {
 /** A definition as a tool: its own process or task does the work under its own rules, and the task of MCP follows it. */
 export function asDurableTool(definition: ToolDefinition, runtime: Runtime): DefinedWork {
   const { kind } = definition
-  const outputSchema = listedSchema(definition.output)
+  const outputSchema = listedSchema(definition.output, 'output')
   const listed: McpToolOptions = {
     description: kind,
-    inputSchema: listedSchema(definition.input) ?? anyObject,
+    inputSchema: listedSchema(definition.input, 'input') ?? anyObject,
     ...(outputSchema !== undefined && { outputSchema }),
   }
   const run = (): never => {
@@ -84,7 +84,8 @@ function asResult(value: unknown, kind: string): ToolResult {
 const anyObject = fromJsonSchema({ type: 'object' })
 
 /** A schema that can be listed, which not every Standard Schema can. */
-function listedSchema(schema: unknown): StandardSchemaWithJSON | undefined {
+function listedSchema(schema: unknown, side: 'input' | 'output'): StandardSchemaWithJSON | undefined {
   if (!isSchema(schema)) return undefined
-  return 'jsonSchema' in schema['~standard'] ? (schema as unknown as StandardSchemaWithJSON) : undefined
+  const listed = schema as unknown as StandardSchemaWithJSON
+  return listingFault(listed, side) === undefined ? listed : undefined
 }

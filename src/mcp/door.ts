@@ -248,7 +248,8 @@ export class McpTasks {
       recovery,
       ttlMs: this.#ttlOf(options.ttlMs),
       pollIntervalMs,
-      ...(outputSchema !== undefined && { outputSchema }),
+      // What a definition returns was checked by itself, and may be another thing than its schema takes.
+      ...(outputSchema !== undefined && work.begin === undefined && { outputSchema }),
       ...work,
     }
     this.#life.define(tool)

@@ -33,8 +33,11 @@ export class ClusterLeases {
     this.#options = options
   }
 
+  /** Under which something may run; nothing once the grace period has begun, also before the deadline was noticed. */
   fenceOf(subject: LeaseSubject): number | undefined {
-    return this.#held.get(subject)?.fence
+    const held = this.#held.get(subject)
+    const { graceMs, now } = this.#options
+    return held !== undefined && now() < held.validUntil - graceMs ? held.fence : undefined
   }
 
   subjects(): readonly LeaseSubject[] {

@@ -11,6 +11,16 @@ export const clusterRefused = defineLine<{ readonly error: string; readonly caus
   'the cluster of a node cannot be used as it is',
 )
 
+export const commitsUnread = defineLine<{ readonly error: string; readonly cause: ErrorDetails }>(
+  'error',
+  'a node could not read what operators have asked of its cluster, and tries again',
+)
+
+export const logWentBack = defineLine<{ readonly read: number; readonly last: number }>(
+  'error',
+  'the log of a cluster ends before what a node has read of it: it is read again from its beginning',
+)
+
 export const clusterReached = defineLine<{ readonly afterMs: number }>('info', 'a node has reached its cluster again')
 
 export const leaseAcquired = defineLine<{ readonly subject: string; readonly fence: number }>(

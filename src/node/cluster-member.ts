@@ -10,9 +10,11 @@ import {
   clusterReached,
   clusterRefused,
   clusterUnreachable,
+  commitsUnread,
   commitUnreadable,
   leaseAcquired,
   leaseLost,
+  logWentBack,
   memberSuperseded,
 } from './cluster-lines.js'
 import type { ClusterConfiguration } from './cluster-options.js'
@@ -96,6 +98,8 @@ export class ClusterMember implements PlacementSource {
   readonly #handedOver = new Map<LeaseSubject, MonotonicMs>()
   /** Chains of which this node has given up its copy. */
   readonly #givenUp = new Set<LeaseSubject>()
+  /** Daemons that nobody runs, and since when this node knows. */
+  #freeSince: ReadonlyMap<DaemonId, MonotonicMs> = new Map()
   /** Leases under which something has run. */
   readonly #used = new Set<LeaseSubject>()
   readonly #waiting = new Map<number, Deferred<AdminAuditRecord>[]>()
@@ -110,8 +114,11 @@ export class ClusterMember implements PlacementSource {
   #beating: Promise<void> | undefined
   #isAskedAgain = false
   #reading: Promise<void> | undefined
+  #listening: AsyncDisposable | undefined
   #lastBeatAt = 0
   #isOutOfReach = false
+  /** Reading the log has failed, and was told. */
+  #isUnread = false
   #state: 'idle' | 'member' | 'leaving' | 'gone' = 'idle'
 
   constructor(options: ClusterMemberOptions) {
@@ -164,6 +171,7 @@ export class ClusterMember implements PlacementSource {
   /** From now on, until {@link ClusterMember.leave}, once the loop runs. */
   begin(): void {
     this.#lastBeatAt = this.#options.clock.monotonicNow()
+    this.#listening = this.#options.configuration.source.listen?.(() => this.#askSoon())
     this.#askSoon()
   }
 
@@ -178,10 +186,8 @@ export class ClusterMember implements PlacementSource {
     const wasMember = this.#state === 'member' || this.#state === 'leaving'
     this.#state = 'gone'
     this.#next?.[Symbol.dispose]()
-    for (const waiting of this.#waiting.values()) {
-      for (const { reject } of waiting) reject(new NodeError('node.loop_closed', {}))
-    }
-    this.#waiting.clear()
+    this.#refuseWaiting()
+    await this.#listening?.[Symbol.asyncDispose]()
     await this.#beating
     await this.#reading
     const kept = this.#leases.subjects().filter((subject) => {
@@ -195,6 +201,14 @@ export class ClusterMember implements PlacementSource {
     } catch (cause) {
       clusterUnreachable(logger, faultFields(cause))
     }
+  }
+
+  /** Nothing is read any more. */
+  #refuseWaiting(): void {
+    for (const waiting of this.#waiting.values()) {
+      for (const { reject } of waiting) reject(new NodeError('node.loop_closed', {}))
+    }
+    this.#waiting.clear()
   }
 
   // What a node asks of its cluster
@@ -236,10 +250,10 @@ export class ClusterMember implements PlacementSource {
     const sequence = await source.shareCommit(this.#identity.node, attempt, payloadDigest(payloadOf(attempt)))
     const known = this.#judged.get(sequence)
     if (known !== undefined) return known
-    // It was read before, in another life: there is nothing to wait for.
-    if (this.#position?.clusterId === this.#view?.clusterId && sequence <= (this.#position?.sequence ?? 0))
-      return undefined
-    if (this.#state === 'gone') throw new NodeError('node.loop_closed', {})
+    // It was read before, in another life, or the log is another one than it was: the next view tells.
+    if (this.#wasRead(sequence)) await this.#beatAnew()
+    if (this.#wasRead(sequence)) return undefined
+    if (this.#isGone) throw new NodeError('node.loop_closed', {})
     const judged = createDeferred<AdminAuditRecord>()
     silence(judged.promise)
     this.#waiting.set(sequence, [...(this.#waiting.get(sequence) ?? []), judged])
@@ -299,14 +313,23 @@ export class ClusterMember implements PlacementSource {
     })
   }
 
+  /** Resolves once a heartbeat that begins from now on has ended. */
+  async #beatAnew(): Promise<void> {
+    await this.#beating
+    this.#askSoon()
+    await this.#beating
+  }
+
   /** Never rejects. */
   async #beat(): Promise<void> {
     const { configuration, clock, host } = this.#options
     const { leaseTtlMs, forgetAfterMs, source } = configuration
     const sentAt = clock.monotonicNow()
+    const readBefore = this.#position
     try {
       const { maintenance, isCordoned } = host.standing()
       const isTaking = this.#state === 'member' && !isCordoned && !isDraining(maintenance)
+      const takeDaemons = isTaking ? host.runnable().filter((daemon) => !this.#handedOver.has(`daemon:${daemon}`)) : []
       const answer = source.heartbeat({
         ...this.#identity,
         maintenance,
@@ -314,13 +337,14 @@ export class ClusterMember implements PlacementSource {
         ...(this.#rttMs !== undefined && { rttMs: this.#rttMs }),
         leaseTtlMs,
         release: this.#toRelease(isTaking, sentAt),
-        takeDaemons: isTaking ? host.runnable().filter((daemon) => !this.#handedOver.has(`daemon:${daemon}`)) : [],
+        takeDaemons,
+        takeBeyondShare: takeDaemons.filter((daemon) => this.#wasLeft(daemon, sentAt)),
         takesChains: isTaking,
         forgetAfterMs,
       })
       const view = await this.#inTime(answer)
       if (view === undefined) this.#onSuperseded()
-      else this.#onView(view, sentAt)
+      else this.#onView(view, sentAt, readBefore)
     } catch (cause) {
       this.#onFault(cause)
     }
@@ -365,7 +389,7 @@ export class ClusterMember implements PlacementSource {
     return !isTaking && !this.#used.has(subject)
   }
 
-  #onView(view: ClusterView, sentAt: MonotonicMs): void {
+  #onView(view: ClusterView, sentAt: MonotonicMs, readBefore: ClusterPosition | undefined): void {
     const { configuration, clock, host, logger } = this.#options
     const now = clock.monotonicNow()
     if (this.#isOutOfReach) clusterReached(logger, { afterMs: Math.round(now - this.#lastBeatAt) })
@@ -378,7 +402,25 @@ export class ClusterMember implements PlacementSource {
     // Whenever the source has counted from, it was not before the question was sent.
     this.#leases.replace(view.held, sentAt + configuration.leaseTtlMs)
     this.#picture.show(view, now, (event) => host.tell(event))
+    this.#noteFree(view, now)
+    this.#lookBack(view, readBefore)
     if (this.#positionIn(view) < view.lastSequence) this.#readSoon()
+  }
+
+  /** Notes since when nobody has run what any node may run. */
+  #noteFree({ daemons, holders }: ClusterView, now: MonotonicMs): void {
+    const free = new Map<DaemonId, MonotonicMs>()
+    for (const { daemon, intent, node } of daemons) {
+      if (intent !== 'run' || node !== undefined || holders.has(`daemon:${daemon.id}`)) continue
+      free.set(daemon.id, this.#freeSince.get(daemon.id) ?? now)
+    }
+    this.#freeSince = free
+  }
+
+  /** Whether every node has had the time to take its share, and nobody has taken this one. */
+  #wasLeft(daemon: DaemonId, now: MonotonicMs): boolean {
+    const since = this.#freeSince.get(daemon)
+    return since !== undefined && now - since >= 2 * this.#options.configuration.heartbeatMs
   }
 
   #onAcquired({ subject, fence }: HeldLease): void {
@@ -395,10 +437,13 @@ export class ClusterMember implements PlacementSource {
   }
 
   #onSuperseded(): void {
-    const { thisNode: node, logger } = this.#options
+    const { thisNode: node, logger, host } = this.#options
     memberSuperseded(logger, { node })
     this.#state = 'gone'
     this.#leases.replace([], 0)
+    // Nobody tells it of the others any more.
+    this.#picture.lose((event) => host.tell(event))
+    this.#refuseWaiting()
   }
 
   #onFault(cause: unknown): void {
@@ -417,9 +462,31 @@ export class ClusterMember implements PlacementSource {
     return this.#position?.clusterId === clusterId ? this.#position.sequence : 0
   }
 
+  #wasRead(sequence: number): boolean {
+    return this.#position?.clusterId === this.#view?.clusterId && sequence <= (this.#position?.sequence ?? 0)
+  }
+
+  /**
+   * A log that ends before what was read of it has lost something, by a backup that was restored for instance, and gives the same
+   * numbers to others now. What was accepted of it once is not accepted again.
+   */
+  #lookBack({ clusterId, lastSequence: last }: ClusterView, readBefore: ClusterPosition | undefined): void {
+    if (readBefore?.clusterId !== clusterId || readBefore.sequence <= last) return
+    const { sequence: read } = readBefore
+    logWentBack(this.#options.logger, { read, last })
+    this.#position = { clusterId, sequence: 0 }
+    this.#judged.clear()
+  }
+
   #readSoon(): void {
     this.#reading ??= this.#read()
-      .catch((cause: unknown) => this.#onFault(cause))
+      .then(() => {
+        this.#isUnread = false
+      })
+      .catch((cause: unknown) => {
+        if (!this.#isUnread && !this.#isGone) commitsUnread(this.#options.logger, faultFields(cause))
+        this.#isUnread = true
+      })
       .finally(() => {
         this.#reading = undefined
       })
@@ -435,14 +502,16 @@ export class ClusterMember implements PlacementSource {
       if (page.length === 0) return
       for (const commit of page) {
         if (this.#isGone) return
-        await this.#take(commit, view.clusterId)
+        // From the beginning, if it turned out to be another log meanwhile.
+        if (!(await this.#take(commit, view.clusterId))) break
       }
     }
   }
 
-  /** Once, and in order: what follows from a commit and that it was read become durable together. */
-  async #take({ sequence, sharedAtMs, readAtMs, attempt }: SharedCommit, clusterId: string): Promise<void> {
+  /** Once, and in order: what follows from a commit and that it was read become durable together. False where nothing follows it. */
+  async #take({ sequence, sharedAtMs, readAtMs, attempt }: SharedCommit, clusterId: string): Promise<boolean> {
     const { host, logger } = this.#options
+    const before = this.#position
     const position: ClusterPosition = { clusterId, sequence }
     let record: AdminAuditRecord | undefined
     if (attempt === undefined) {
@@ -452,12 +521,17 @@ export class ClusterMember implements PlacementSource {
       const ageMs = Math.max(0, readAtMs - sharedAtMs)
       record = await host.judge(attempt, { position, judgedAtMs: sharedAtMs, ageMs })
     }
+    if (this.#position !== before) return false
     this.#position = position
     if (record !== undefined) this.#judged.set(sequence, record)
     if (this.#judged.size > pageSize) this.#judged.delete(this.#judged.keys().next().value as number)
     const waiting = this.#waiting.get(sequence) ?? []
     this.#waiting.delete(sequence)
-    for (const { resolve } of waiting) if (record !== undefined) resolve(record)
+    for (const { resolve, reject } of waiting) {
+      if (record !== undefined) resolve(record)
+      else reject(new NodeError('node.stored_invalid', { field: 'attempt', reason: `no commit under ${sequence}` }))
+    }
+    return true
   }
 }
 

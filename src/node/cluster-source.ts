@@ -30,8 +30,13 @@ export interface Heartbeat extends MemberIdentity {
   readonly leaseTtlMs: number
   /** Leases that it gives up. */
   readonly release: readonly LeaseSubject[]
-  /** The daemons that it would run, if nobody else does and they are wished for. */
+  /**
+   * The daemons that it would run, if nobody else does and they are wished for. Those that any node may run it acquires up to its
+   * share: their number by that of the members that take anything, rounded up.
+   */
   readonly takeDaemons: readonly DaemonId[]
+  /** Those among them that it acquires whatever its share is. */
+  readonly takeBeyondShare: readonly DaemonId[]
   /** Whether it would lead the chains of which it has copies. */
   readonly takesChains: boolean
   /** Milliseconds after which a member that was not heard of is forgotten. */
@@ -118,4 +123,9 @@ export interface ClusterSource extends Placing {
   commitsAfter(sequence: number, limit: number): Promise<readonly SharedCommit[]>
   requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void>
   requestEviction(chain: ChainId, victim: NodeId): Promise<void>
+  /**
+   * Hears, until disposed, that somebody has changed something, so that nobody waits for the next heartbeat. A hint, never a promise;
+   * `undefined` where there is none.
+   */
+  listen?(onChange: () => void): AsyncDisposable | undefined
 }

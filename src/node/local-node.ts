@@ -14,6 +14,7 @@ import { NodeAdmissionGate } from './admission-gate.js'
 import { AdminSocket, payloadDigest, payloadOf, type AdminVerifier } from './admin/index.js'
 import type { ChainFeeds } from './chain-entry.js'
 import { ClusterMember, type ClusterHost } from './cluster-member.js'
+import type { ClusterConfiguration } from './cluster-options.js'
 import { daemonDefinitionSchema, type DaemonDefinition } from './daemon-definition.js'
 import { DaemonSupervisor } from './daemon-supervisor.js'
 import { daemonRefSchema, type DaemonRef } from './daemon.js'
@@ -48,8 +49,8 @@ export interface NodeSurroundings {
   readonly jobs: JobList
   readonly logger: Logger
   readonly history: NodeHistory
-  /** Puts what the composition root has into a definition. */
-  readonly bind?: (definition: DaemonDefinition) => DaemonDefinition
+  /** Puts what the composition root has into a definition; told how the node is one of several, if it is. */
+  readonly bind?: (definition: DaemonDefinition, cluster: ClusterConfiguration | undefined) => DaemonDefinition
   readonly inspect?: Inspect
 }
 
@@ -119,6 +120,7 @@ export class LocalNode {
   readonly #shutdownTimeoutMs: number
   readonly #verifier: AdminVerifier | undefined
   readonly #socketPath: string | undefined
+  readonly #cluster: ClusterConfiguration | undefined
   #member: ClusterMember | undefined
   /** Where it listens for operators. */
   #socket: AdminSocket | undefined
@@ -134,6 +136,7 @@ export class LocalNode {
     this.#configuration = configuration
     this.#verifier = parts.verifier
     this.#socketPath = parts.adminSocket
+    this.#cluster = parts.cluster
     this.#shutdownTimeoutMs = parts.shutdownTimeoutMs ?? defaultShutdownTimeoutMs
     this.id = configuration.thisNode
     this.epoch = epochOf(ids)
@@ -272,13 +275,18 @@ export class LocalNode {
     await member?.join()
     const { history } = this.#surroundings
     this.#running = silence(
-      this.#loop.run((anchor) => [
-        ...restoredEventsOf(history.checkpoints(), this.id, anchor).filter(
-          ({ type }) => member === undefined || type !== 'daemon_intent_update',
-        ),
-        // What it adopted, it has seen: events of its own, of a shape that folds.
-        ...(adopted as readonly FoldEvent[]),
-      ]),
+      this.#loop.run((anchor) => {
+        const restored = restoredEventsOf(history.checkpoints(), this.id, anchor)
+        return [
+          ...restored.filter(
+            ({ type }) => type !== 'restarts_restored' && (member === undefined || type !== 'daemon_intent_update'),
+          ),
+          // What it adopted, it has seen: events of its own, of a shape that folds.
+          ...(adopted as readonly FoldEvent[]),
+          // That they have started is no answer to a restart that was asked for before.
+          ...restored.filter(({ type }) => type === 'restarts_restored'),
+        ]
+      }),
     )
     member?.begin()
   }
@@ -341,7 +349,7 @@ export class LocalNode {
   /** Adds a definition, or replaces it; whether the daemon runs, its intent says. Raises `invalid_input`. */
   define(definition: DaemonDefinition): void {
     const { bind = (given) => given } = this.#surroundings
-    this.#supervisor.define(bind(decode(daemonDefinitionSchema, definition, 'daemon')))
+    this.#supervisor.define(bind(decode(daemonDefinitionSchema, definition, 'daemon'), this.#cluster))
   }
 
   /**

@@ -46,7 +46,7 @@ export class MemoryCluster implements ClusterSource {
     readonly attempt: SignedAttempt
   })[] = []
 
-  /** `healthyForMs`: a member that was heard of so lately may be given copies; 5,000 by default. */
+  /** `healthyForMs`: a member that was heard of so lately may be given copies, and its share of daemons; 5,000 by default. */
   constructor(clock: Pick<Clock, 'wallNow' | 'monotonicNow'> = systemClock, { healthyForMs = 5000 } = {}) {
     this.#clock = clock
     this.#healthyForMs = healthyForMs
@@ -67,14 +67,22 @@ export class MemoryCluster implements ClusterSource {
     for (const [other, { seenAt }] of this.#members) if (now - seenAt > forgetAfterMs) this.#members.delete(other)
     for (const subject of release) this.#release(subject, beat)
     const held: HeldLease[] = []
-    for (const [subject, lease] of this.#leases) {
-      const isFree = lease.holder === undefined || lease.expiresAt <= now
-      if (isFree && this.#isTakenBy(subject, beat)) {
-        lease.fence += 1
-        lease.holder = { node, epoch }
-      } else if (isFree || !isSame(lease.holder, beat)) continue
+    const hold = (subject: LeaseSubject, lease: Lease): void => {
       lease.expiresAt = now + leaseTtlMs
       held.push({ subject, fence: lease.fence })
+    }
+    for (const [subject, lease] of this.#leases) {
+      if (lease.expiresAt > now && isSame(lease.holder, beat)) hold(subject, lease)
+    }
+    // What it may take whatever its share is counts for that.
+    for (const isAcquired of [this.#isBeyondShare, this.#isInShare(held)]) {
+      for (const [subject, lease] of [...this.#leases].sort(bySubject)) {
+        const isFree = lease.holder === undefined || lease.expiresAt <= now
+        if (!isFree || !isAcquired(subject, beat)) continue
+        lease.fence += 1
+        lease.holder = { node, epoch }
+        hold(subject, lease)
+      }
     }
     return this.#viewOf(node, held)
   }
@@ -126,12 +134,10 @@ export class MemoryCluster implements ClusterSource {
   async requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void> {
     const now = this.#clock.monotonicNow()
     const candidates = [...this.#members.values()].filter(
-      ({ node, maintenance, isCordoned, seenAt }) =>
-        maintenance === 'active' &&
-        !isCordoned &&
-        now - seenAt <= this.#healthyForMs &&
-        !exclude.includes(node) &&
-        (target === undefined || node === target),
+      (member) =>
+        this.#isTaking(member, now) &&
+        !exclude.includes(member.node) &&
+        (target === undefined || member.node === target),
     )
     const [picked] = candidates.map(({ node }) => node).sort()
     if (picked === undefined) throw noCandidate(chain)
@@ -148,12 +154,33 @@ export class MemoryCluster implements ClusterSource {
     this.#intents.set(node, intents)
   }
 
-  #isTakenBy(subject: LeaseSubject, { node, takeDaemons, takesChains }: Heartbeat): boolean {
+  readonly #isBeyondShare = (subject: LeaseSubject, beat: Heartbeat): boolean => {
+    const { node, takeDaemons, takeBeyondShare, takesChains } = beat
     const [kind, id] = subject.split(':')
     if (kind === 'chain') return takesChains && this.#replicas.get(id as ChainId)?.has(node) === true
     const wish = this.#daemons.get(id as DaemonId)
-    const isWished = wish?.intent === 'run' && (wish.node === undefined || wish.node === node)
-    return isWished && takeDaemons.includes(id as DaemonId)
+    if (wish?.intent !== 'run') return false
+    return wish.node === undefined
+      ? takeBeyondShare.includes(wish.daemon.id)
+      : wish.node === node && takeDaemons.includes(wish.daemon.id)
+  }
+
+  /** Until it has as many daemons as every member that takes anything would have. */
+  #isInShare(held: readonly HeldLease[]): (subject: LeaseSubject, beat: Heartbeat) => boolean {
+    const now = this.#clock.monotonicNow()
+    const wished = [...this.#daemons.values()].filter(({ intent }) => intent === 'run').length
+    const taking = [...this.#members.values()].filter((member) => this.#isTaking(member, now)).length
+    const share = Math.ceil(wished / Math.max(1, taking))
+    return (subject, { takeDaemons }) => {
+      const [kind, id] = subject.split(':')
+      const wish = kind === 'daemon' ? this.#daemons.get(id as DaemonId) : undefined
+      if (wish?.intent !== 'run' || wish.node !== undefined || !takeDaemons.includes(wish.daemon.id)) return false
+      return held.filter((lease) => lease.subject.startsWith('daemon:')).length < share
+    }
+  }
+
+  #isTaking({ maintenance, isCordoned, seenAt }: Member, now: number): boolean {
+    return maintenance === 'active' && !isCordoned && now - seenAt <= this.#healthyForMs
   }
 
   #leaseOf(subject: LeaseSubject): void {
@@ -188,6 +215,10 @@ export class MemoryCluster implements ClusterSource {
   #nowMs(): number {
     return Math.trunc(this.#clock.wallNow())
   }
+}
+
+function bySubject([one]: readonly [LeaseSubject, Lease], [other]: readonly [LeaseSubject, Lease]): number {
+  return one < other ? -1 : 1
 }
 
 /** Nobody is there that could take a copy; it may be asked for again. */

@@ -127,8 +127,9 @@ export class OperationLine {
     }
     const slot = this.#taken.get(id)
     this.#taken.delete(id)
-    slot?.release()
+    // Before others come in: how many may depends on who has ended, which they may have done several at once.
     this.update()
+    slot?.release()
   }
 
   /** Takes an operation out of the line, and what would follow it; false when it is not there. */
@@ -172,7 +173,7 @@ export class OperationLine {
   #refusalOf(candidate: Candidate): unknown {
     const { spec } = candidate
     const { id } = spec
-    if (this.#queued.has(id)) return new OperationError('already_registered', { id })
+    if (this.#options.operations.isUsed(id)) return new OperationError('already_registered', { id })
     if (this.#whenFull === 'refuse') return limitReached(id, this.#slots.blockOf(claimOf(candidate)))
     if (this.#queued.size >= this.#maxQueued) return new OperationError('queue_full', { limit: this.#maxQueued })
     try {

@@ -85,6 +85,8 @@ export class OperationRecords implements OperationBook {
   readonly #ending = new Map<OperationId, Ending>()
   /** What the registry was asked last, and what the operation's own chart says to it: decided once, then followed. */
   #asked: { readonly event: AdvanceEvent | EndEvent; readonly decided: Decided } | undefined
+  /** Whether an id is that of an operation which is not registered yet, but will be. */
+  isReserved: (id: OperationId) => boolean = () => false
   #actors: RowActors<typeof operationMachine> | undefined
   #maxConcurrent: number | undefined
   #activeCount = 0
@@ -157,8 +159,7 @@ export class OperationRecords implements OperationBook {
   }
 
   isUsed(id: OperationId): boolean {
-    // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
-    return this.rows.has(id) || this.order.isPublished(id) || this.waits.hasMember(id)
+    return this.#isKnown(id) || this.isReserved(id)
   }
 
   hasWellFormedSource({ operationSource }: OperationSpec): boolean {
@@ -166,7 +167,7 @@ export class OperationRecords implements OperationBook {
   }
 
   lacksParent({ parentId }: OperationSpec): boolean {
-    return parentId !== undefined && !this.isUsed(parentId)
+    return parentId !== undefined && !this.#isKnown(parentId)
   }
 
   isTreeClosed(spec: OperationSpec): boolean {
@@ -381,6 +382,11 @@ export class OperationRecords implements OperationBook {
     const row = this.rows.get(id)
     if (row === undefined) throw internalError(`no record for operation ${id}`)
     return row
+  }
+
+  #isKnown(id: OperationId): boolean {
+    // A capacity slot that has ended leaves its id to nobody while a wait still counts on it.
+    return this.rows.has(id) || this.order.isPublished(id) || this.waits.hasMember(id)
   }
 
   #add(

@@ -59,6 +59,8 @@ export interface OperationRegistryOptions {
   readonly history: OperationsHistory
   readonly ids: IdSource
   readonly deadlines: DeadlineQueue
+  /** Whether an id is that of an operation which will be registered once there is room. */
+  readonly isReserved?: (id: OperationId) => boolean
   readonly observer?: RegistryObserver
   readonly logger?: Logger
 }
@@ -89,12 +91,14 @@ export class OperationRegistry {
   readonly #logger: Logger
   #isDisposed = false
 
-  constructor({ lane, history, ids, deadlines, observer = {}, logger: unguarded }: OperationRegistryOptions) {
+  constructor(options: OperationRegistryOptions) {
+    const { lane, history, ids, deadlines, isReserved, observer = {}, logger: unguarded } = options
     const logger = guardedLogger(unguarded)
     this.#lane = lane
     this.#history = history
     this.#core = history.core
     this.#records = history.core.records
+    if (isReserved !== undefined) this.#records.isReserved = isReserved
     this.#observer = guardedRegistryObserver(observer, logger)
     this.#reader = new OperationReader(history)
     this.#awaiting = new Awaiting(history.core, ids)
@@ -385,6 +389,11 @@ export class OperationRegistry {
     checkId(id)
     this.#core.check()
     return this.#records.isBelowEnded(id)
+  }
+
+  /** True for an id with which nothing can be registered. */
+  isUsed(id: OperationId): boolean {
+    return this.#records.isUsed(id)
   }
 
   /** Operations that have not ended. */

@@ -21,7 +21,7 @@ export interface Connection {
 }
 
 /** A signal that is never aborted. */
-export const neverAborted = new AbortController().signal
+export const neverAborted: AbortSignal = new AbortController().signal
 
 /**
  * Asks until the engine has answered: again after a connection that broke, which says nothing about what was asked. What is

@@ -1,24 +1,10 @@
-import type { ErrorDetails } from '../base/error-details.js'
-import type { AttemptOutcome, FailureReason } from './attempt-outcome.js'
 import { decodeBytes } from './bytes.js'
 import { valueOf } from './content.js'
+import { type Fault, faultIn, faultOf } from './fault.js'
 import type { RunId, TaskId } from './ids.js'
 import { phaseOf } from './task.js'
 import type { Run, TerminalRunState } from './run.js'
 import type { TaskView } from './view.js'
-
-/** How an end came about: as its last attempt failed, because it took too long, or because somebody cancelled. */
-export type EndReason = FailureReason | 'cancelled'
-
-/** What went wrong, for whoever branches on it. */
-interface Fault {
-  /** Why the last attempt failed. */
-  readonly error?: string
-  /** How it came about; absent where a host that drives runs itself has not said. */
-  readonly reason?: EndReason
-  /** What was thrown, as data. */
-  readonly cause?: ErrorDetails
-}
 
 /** How a run ended. */
 export interface RunOutcome extends Fault {
@@ -81,28 +67,5 @@ function runOutcome({ id: runId, state, attemptCount: attempts, attempts: record
     ...(contentType !== undefined && { contentType }),
     ...faultOf(last),
     ...(state === 'cancelled' && { reason: state }),
-  }
-}
-
-function faultOf(outcome: AttemptOutcome | undefined): Fault {
-  switch (outcome?.result) {
-    case 'failure':
-      return faultIn(outcome)
-    case 'timeout':
-      return { error: outcome.error, reason: 'deadline' }
-    case 'lost':
-      return { error: outcome.error, reason: 'lost' }
-    case 'success':
-    case 'suspended':
-    case undefined:
-      return {}
-  }
-}
-
-function faultIn({ error, reason, cause }: Fault): Fault {
-  return {
-    ...(error !== undefined && { error }),
-    ...(reason !== undefined && { reason }),
-    ...(cause !== undefined && { cause }),
   }
 }

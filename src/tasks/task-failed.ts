@@ -1,7 +1,8 @@
 import { errorOfDetails, type ErrorDetails } from '../base/error-details.js'
 import { StatewardError } from '../base/errors.js'
 import type { TaskId } from './ids.js'
-import type { EndReason, TaskOutcome } from './outcome.js'
+import type { EndReason } from './fault.js'
+import type { TaskOutcome } from './outcome.js'
 
 /** Data of a {@link TaskFailed}. */
 export interface TaskFailure {

@@ -1,7 +1,6 @@
 import { defineLine } from '../base/log-lines.js'
-import type { ErrorDetails } from '../base/error-details.js'
+import type { Fault } from './fault.js'
 import type { AttemptId, RunId, TaskId } from './ids.js'
-import type { EndReason } from './outcome.js'
 import type { AttemptResult } from './vocabulary.js'
 
 /** Which task. */
@@ -22,32 +21,22 @@ export interface AttemptFields extends RunFields {
   readonly attempt: number
 }
 
-/** What went wrong. */
-export interface FaultFields {
-  readonly reason?: EndReason
-  readonly error?: string
-  readonly cause?: ErrorDetails
-}
-
 export const taskSubmitted = defineLine<
   TaskFields & { readonly key?: string; readonly parentTaskId?: TaskId; readonly retryOf?: TaskId }
 >('debug', 'a task was submitted')
 
 export const taskCompleted = defineLine<TaskFields>('debug', 'a task has completed')
 export const taskCancelled = defineLine<TaskFields>('debug', 'a task was cancelled')
-export const taskFailed = defineLine<TaskFields & FaultFields & { readonly attempts: number }>(
-  'warn',
-  'a task has failed',
-)
+export const taskFailed = defineLine<TaskFields & Fault & { readonly attempts: number }>('warn', 'a task has failed')
 
 export const attemptStarted = defineLine<AttemptFields>('debug', 'an attempt has started')
 export const attemptEnded = defineLine<
-  AttemptFields & FaultFields & { readonly result: AttemptResult; readonly durationMs: number }
+  AttemptFields & Fault & { readonly result: AttemptResult; readonly durationMs: number }
 >('debug', 'an attempt has ended')
 export const attemptRetried = defineLine<
-  AttemptFields & FaultFields & { readonly result: AttemptResult; readonly retryAtMs: number; readonly delayMs: number }
+  AttemptFields & Fault & { readonly result: AttemptResult; readonly retryAtMs: number; readonly delayMs: number }
 >('debug', 'an attempt has failed, the run is tried again')
-export const attemptLost = defineLine<AttemptFields & FaultFields>('warn', 'an attempt was lost with its process')
+export const attemptLost = defineLine<AttemptFields & Fault>('warn', 'an attempt was lost with its process')
 
 export const runSuspended = defineLine<RunFields & { readonly reason?: string }>('debug', 'a run was suspended')
 export const runOutOfBudget = defineLine<RunFields>('warn', 'a run was suspended because its budget is spent')

@@ -1,6 +1,7 @@
 import type { Logger } from '../base/logger.js'
 import type { TaskCommit } from './authority.js'
 import type { EventOf, TaskEvent } from './catalogue.js'
+import { faultIn, faultOf } from './fault.js'
 import type { RunId, TaskId } from './ids.js'
 import { outcomeOf } from './outcome.js'
 import {
@@ -13,7 +14,6 @@ import {
   callAwaited,
   dispatchPaused,
   dispatchResumed,
-  type FaultFields,
   questionAnswered,
   runOutOfBudget,
   runResumed,
@@ -137,28 +137,6 @@ export class TaskLog {
   #attempt({ runId, attemptId }: Pick<AttemptFields, 'runId' | 'attemptId'>): AttemptFields {
     const attempts = this.#projection.run(runId)?.attempts ?? []
     return { ...this.#run(runId), attemptId, attempt: attempts.findIndex((one) => one.attemptId === attemptId) + 1 }
-  }
-}
-
-function faultOf(outcome: EventOf<'attempt_ended'>['outcome']): FaultFields {
-  switch (outcome.result) {
-    case 'failure':
-      return faultIn(outcome)
-    case 'timeout':
-      return { error: outcome.error, reason: 'deadline' }
-    case 'lost':
-      return { error: outcome.error, reason: 'lost' }
-    case 'success':
-    case 'suspended':
-      return {}
-  }
-}
-
-function faultIn({ error, reason, cause }: FaultFields): FaultFields {
-  return {
-    ...(error !== undefined && { error }),
-    ...(reason !== undefined && { reason }),
-    ...(cause !== undefined && { cause }),
   }
 }
 

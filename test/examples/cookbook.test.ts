@@ -45,13 +45,13 @@ async function said({ stdout }: ChildProcess, pattern: RegExp): Promise<string> 
 describe('the cookbook', () => {
   it('asks a person and goes on with the answer', async () => {
     expect(await print('approval')).toMatch(
-      /^approval of [\da-f-]{36} is asked of finance\n250 euros paid, approved by Ada$/,
+      /^finance: approval needed for task [\da-f-]{36}\n250 euros paid, approved by Ada$/,
     )
   })
 
   it('stops at a budget before it is exceeded, and goes on when there is more', async () => {
     expect((await print('budgets')).split('\n')).toEqual([
-      '640 of 800 spent, a chapter waits',
+      '640 of 800 spent, a chapter is waiting',
       "[ 'On cranes.', 'On herons.', 'On storks.' ]",
       '960 tokens in all',
     ])
@@ -60,7 +60,7 @@ describe('the cookbook', () => {
   it('schedules by the calendar, and repeats', async () => {
     expect((await print('schedules')).split('\n')).toEqual([
       'the next digest is a run of its own: scheduled 07:30',
-      'nights made up for: 3',
+      'missed nights run: 3',
       'from now on at 09:00',
       'polled: completed',
     ])

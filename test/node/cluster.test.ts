@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { DeadlineQueue } from '../../src/base/deadline-queue.js'
 import { createMemoryJournal } from '../../src/journal/memory-journal.js'
 import {
   AdminVerifier,
@@ -11,6 +12,7 @@ import {
   type SignedAttempt,
 } from '../../src/node/admin/index.js'
 import type { AdminEvent, IceProposal } from '../../src/node/admin-event.js'
+import { ClusterLeases } from '../../src/node/cluster-leases.js'
 import { ClusterPicture } from '../../src/node/cluster-picture.js'
 import type { NodeClusterOptions } from '../../src/node/cluster-options.js'
 import type { ClusterSource } from '../../src/node/cluster-source.js'
@@ -27,7 +29,7 @@ const verifier = new AdminVerifier({ operators: new OperatorRegistry([{ publicKe
 const timing = { heartbeatMs: 500, leaseTtlMs: 6000, graceMs: 2000 }
 
 let clock: SimulatedClock
-let shared: MemoryCluster
+let shared: ForgetfulCluster
 let worlds: NodeWorld[]
 /** What copies of the daemon have done: `start 1`, `end 1`, by node, with the instant. */
 let trail: { readonly what: string; readonly at: number; readonly fence: number | undefined }[]
@@ -36,7 +38,7 @@ let cutOff: Set<number>
 
 beforeEach(() => {
   clock = new SimulatedClock()
-  shared = new MemoryCluster(clock)
+  shared = new ForgetfulCluster(clock)
   worlds = []
   trail = []
   cutOff = new Set()
@@ -45,6 +47,35 @@ afterEach(async () => {
   cutOff.clear()
   await Promise.all(worlds.filter((world) => world.node.isRunning).map((world) => world.close()))
 })
+
+/** One whose log may lose its end. */
+class ForgetfulCluster extends MemoryCluster {
+  readonly #lost = new Set<number>()
+  /** By which the numbers of later commits are lower than they were. */
+  #gap = 0
+
+  forgetCommitsAfter(sequence: number): void {
+    for (let lost = sequence + 1; lost <= this.#last; lost += 1) this.#lost.add(lost)
+    this.#gap = this.#last - sequence
+  }
+
+  #last = 0
+
+  override async heartbeat(beat: Parameters<MemoryCluster['heartbeat']>[0]) {
+    const view = await super.heartbeat(beat)
+    this.#last = view?.lastSequence ?? this.#last
+    return view && { ...view, lastSequence: view.lastSequence - this.#gap }
+  }
+
+  override async shareCommit(...values: Parameters<MemoryCluster['shareCommit']>): Promise<number> {
+    return (await super.shareCommit(...values)) - this.#gap
+  }
+
+  override async commitsAfter(after: number, limit: number) {
+    const commits = (await super.commitsAfter(0, 1000)).filter(({ sequence }) => !this.#lost.has(sequence))
+    return commits.map((commit, index) => ({ ...commit, sequence: index + 1 })).slice(after, after + limit)
+  }
+}
 
 /** The shared source as one node has it: it may be cut off. */
 function sourceOf(index: number): ClusterSource {
@@ -153,7 +184,13 @@ describe('nodes of one cluster', () => {
     await shared.join(joined)
     await shared.wishDaemon({ daemon, intent: 'run' })
     const beat = { ...joined, maintenance: 'active', isCordoned: false, leaseTtlMs: 1000, release: [] } as const
-    const view = await shared.heartbeat({ ...beat, takeDaemons: [], takesChains: false, forgetAfterMs: 1000 })
+    const view = await shared.heartbeat({
+      ...beat,
+      takeDaemons: [],
+      takeBeyondShare: [],
+      takesChains: false,
+      forgetAfterMs: 1000,
+    })
     if (view === undefined) throw new Error('superseded')
     const told: string[] = []
     const taking = (isTaken: boolean) => (event: { readonly type: string }) => {
@@ -277,6 +314,43 @@ describe('nodes of one cluster', () => {
     expect(whats()).toEqual(['start 1', 'end 1', 'start 2'])
   })
 
+  it('[N-538] share daemons out evenly, and what others cannot run stays with who can', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f']
+    const daemonsOf = (index: number, some: readonly string[]) =>
+      some.map((name) =>
+        defineDaemon(name, async ({ signal }) => {
+          trail.push({ what: `start ${index}`, at: clock.monotonicNow(), fence: undefined })
+          await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+          trail.push({ what: `end ${index}`, at: clock.monotonicNow(), fence: undefined })
+        }),
+      )
+    const one = await open(1, { daemons: daemonsOf(1, names) })
+    await open(2, { daemons: daemonsOf(2, names) })
+    const three = await open(3, { daemons: daemonsOf(3, names) })
+    await pass(1000)
+    for (const name of names) await one.node.runDaemon(defineDaemon(name, () => {}).daemon)
+    await pass(2000)
+    expect(whats().toSorted()).toEqual(['start 1', 'start 1', 'start 2', 'start 2', 'start 3', 'start 3'])
+    // One that ends leaves an equal part to each of the others.
+    trail.length = 0
+    await three.close()
+    await pass(2000)
+    expect(
+      whats()
+        .filter((what) => what.startsWith('start'))
+        .toSorted(),
+    ).toEqual(['start 1', 'start 2'])
+    // A node that can run none of them has a share that nobody takes: whoever can takes it after two heartbeats.
+    await open(4, { daemons: [] })
+    await pass(1000)
+    trail.length = 0
+    const [only] = daemonsOf(1, ['only here'])
+    if (only === undefined) throw new Error('nothing is defined')
+    await one.node.runDaemon(only)
+    await pass(3000)
+    expect(whats()).toEqual(['start 1'])
+  })
+
   it('[N-519] a node for which another process speaks ends what it runs', async () => {
     const one = await open(1)
     await one.node.runDaemon(daemon)
@@ -285,6 +359,40 @@ describe('nodes of one cluster', () => {
     await pass(1000)
     expect(whats()).toEqual(['start 1', 'end 1'])
     expect(one.lines.some(({ level, message }) => level === 'error' && message.includes('another process'))).toBe(true)
+  })
+
+  it('[N-519] and does not know any more how the others are, nor waits for what it has shared', async () => {
+    const one = await open(1)
+    await open(2)
+    await pass(1000)
+    expect(one.snapshot.peers.get(node(2))?.health).toBe('healthy')
+    await shared.join({ node: node(1), epoch: '00000000000000ff' as never })
+    const waiting = one.node.submit(signed({ type: 'cordon', node: node(3) }))
+    waiting.catch(() => {})
+    await pass(1000)
+    expect(one.snapshot.peers.get(node(2))?.health).toBe('unreachable')
+    await expect(waiting).rejects.toMatchObject({ code: 'node.loop_closed' })
+  })
+
+  it('[N-514] starts nothing under a lease whose grace period has begun, however late it notices', async () => {
+    const lost: string[] = []
+    const deadlines = new DeadlineQueue(clock)
+    let now = 0
+    const leases = new ClusterLeases({
+      deadlines,
+      graceMs: 2000,
+      now: () => now,
+      onAcquired: () => {},
+      onLost: ({ subject }) => lost.push(subject),
+    })
+    const subject = `daemon:${daemon.id}` as const
+    leases.replace([{ subject, fence: 3 }], 6000)
+    now = 3999
+    expect(leases.fenceOf(subject)).toBe(3)
+    now = 4000
+    expect(leases.fenceOf(subject)).toBeUndefined()
+    expect(lost).toEqual([])
+    deadlines[Symbol.dispose]()
   })
 })
 
@@ -367,6 +475,32 @@ describe('what operators ask of a cluster (14.1)', () => {
       'cordon',
       'freeze_cluster',
     ])
+  })
+
+  it('[N-536] is read from the beginning where the log has lost what was read of it, and nothing is obeyed twice', async () => {
+    const store = createMemoryJournal()
+    const one = await open(1, {}, store)
+    await pass(1000)
+    const cordon = signed({ type: 'cordon', node: node(1) })
+    await one.node.submit(cordon)
+    await one.node.submit(signed({ type: 'uncordon', node: node(1) }))
+    await one.node.submit(signed({ type: 'cordon', node: node(7) }))
+    await pass(1000)
+    // A backup is put back: the first commit is there, what followed is not, and its numbers are given to others.
+    shared.forgetCommitsAfter(1)
+    const { outcome } = await one.node.submit(signed({ type: 'cordon', node: node(8) }))
+    expect(outcome).toEqual({ status: 'accepted' })
+    await pass(1000)
+    expect(one.snapshot.isCordoned).toBe(false)
+    expect(one.snapshot.peers.get(node(8))?.isCordoned).toBe(true)
+    expect(audited(one)).toEqual([
+      'cordon accepted',
+      'uncordon accepted',
+      'cordon accepted',
+      'cordon rejected',
+      'cordon accepted',
+    ])
+    expect(one.lines.filter(({ message }) => message.includes('ends before'))).toHaveLength(1)
   })
 
   it('[N-524] waits for its source, and is told when that cannot be reached', async () => {

@@ -1,22 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createMachine, setup } from 'xstate'
 import type { DaemonControl } from '../../src/node/control-event.js'
 import { defineDaemon } from '../../src/node/daemon-runners.js'
 import type { DaemonDefinition } from '../../src/node/daemon-definition.js'
-import type { RuntimeNodeOptions } from '../../src/node/local-node-options.js'
 import { DaemonSource, ReplicaSource } from '../../src/node/sources.js'
-import { chainId, daemonId, NodeWorld, settle, thisNode } from './support/node-world.js'
-
-const worlds: NodeWorld[] = []
-afterEach(async () => {
-  for (const world of worlds.splice(0)) if (world.node.isRunning) await world.close()
-})
-
-async function open(options: Partial<RuntimeNodeOptions> = {}): Promise<NodeWorld> {
-  const world = await NodeWorld.open(options)
-  worlds.push(world)
-  return world
-}
+import { chainId, daemonId, type NodeWorld, openWorld, settle, thisNode } from './support/node-world.js'
 
 const viewOf = (world: NodeWorld, { daemon }: DaemonDefinition) => world.snapshot.daemons.get(daemon.id)
 
@@ -35,7 +23,7 @@ function patient(name: string) {
 
 describe('daemons of a node', () => {
   it('[N-431] rows 46, 66, 86: starts a daemon that crashes later and later, and not for a while when it crashes too often', async () => {
-    const world = await open()
+    const world = await openWorld()
     const startedAt: number[] = []
     const crashing = defineDaemon('crashing', () => {
       startedAt.push(world.clock.monotonicNow())
@@ -56,7 +44,7 @@ describe('daemons of a node', () => {
   })
 
   it('[N-430] never has two copies of a daemon, not even of one that does not end when it is told to', async () => {
-    const world = await open({ supervision: { stopGraceMs: 1000 } })
+    const world = await openWorld({ supervision: { stopGraceMs: 1000 } })
     let copies = 0
     let most = 0
     let finish = (): void => {}
@@ -83,7 +71,7 @@ describe('daemons of a node', () => {
   })
 
   it('[N-432] runs a machine: controls are its events, and it has ended when it is done', async () => {
-    const world = await open()
+    const world = await openWorld()
     const events: string[] = []
     const machine = setup({
       types: { events: {} as DaemonControl },
@@ -118,7 +106,7 @@ describe('daemons of a node', () => {
   })
 
   it('[N-433] runs a worker thread, and ends it by force when it does not end', { timeout: 20_000 }, async () => {
-    const world = await open({ supervision: { stopGraceMs: 1000 } })
+    const world = await openWorld({ supervision: { stopGraceMs: 1000 } })
     const source = `
       const { parentPort, workerData } = require('node:worker_threads')
       parentPort.postMessage({ type: 'log', level: 'info', message: 'hello ' + workerData.input.who })
@@ -145,7 +133,7 @@ describe('daemons of a node', () => {
   })
 
   it('[N-434] row 87: tells daemons of a drain; one that does not read loses the newest, which is counted', async () => {
-    const world = await open()
+    const world = await openWorld()
     const heard: DaemonControl[] = []
     const listening = defineDaemon('listening', async ({ controls, signal }) => {
       for (;;) {
@@ -178,7 +166,7 @@ describe('daemons of a node', () => {
   })
 
   it('[N-435] restarts all daemons one at a time when an operator asks for it', async () => {
-    const world = await open()
+    const world = await openWorld()
     const daemons = ['a', 'b', 'c'].map(patient)
     for (const { definition } of daemons) await world.node.runDaemon(definition)
     await world.tick(2)
@@ -197,7 +185,7 @@ describe('daemons of a node', () => {
   })
 
   it('[N-436] drains: stops its daemons, and starts them again when it goes back to work', async () => {
-    const world = await open({ maintenance: { recoveryRampMs: 1000 } })
+    const world = await openWorld({ maintenance: { recoveryRampMs: 1000 } })
     const { definition, seen } = patient('worker')
     await world.node.runDaemon(definition)
     await world.tick(2)
@@ -214,14 +202,14 @@ describe('daemons of a node', () => {
   })
 
   it('[N-430] says that what is not defined here cannot be started', async () => {
-    const world = await open()
+    const world = await openWorld()
     await world.node.runDaemon({ id: daemonId(9), name: 'unknown' })
     await world.tick(2)
     expect(world.snapshot.recentFailures[0]?.reason).toContain('starting daemon unknown')
   })
 
   it('[N-437] ends every daemon when the node is shut down, and leaves no timer behind', async () => {
-    const world = await open()
+    const world = await openWorld()
     const daemons = ['a', 'b'].map(patient)
     for (const { definition } of daemons) await world.node.runDaemon(definition)
     await world.tick(2)
@@ -235,7 +223,7 @@ describe('daemons of a node', () => {
 
 describe('push sources (6.6)', () => {
   it('[N-426] row 82: tell in one event what happens in one step, and count what is lost', async () => {
-    const world = await open({ eventQueueCapacity: 2 })
+    const world = await openWorld({ eventQueueCapacity: 2 })
     const replicas = new ReplicaSource(world.node.handle(), thisNode)
     replicas.becameHolderAndLeader(chainId(1))
     await settle()

@@ -1,22 +1,10 @@
 /** What those who use a node may hand to it: it refuses, or goes on; it never ends because of them. */
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createRuntime } from '../../src/index.js'
 import type { DaemonRunner, DaemonScope, RunningDaemon } from '../../src/node/daemon-definition.js'
 import { defineDaemon } from '../../src/node/daemon-runners.js'
-import type { RuntimeNodeOptions } from '../../src/node/local-node-options.js'
 import type { Probe } from '../../src/node/probes.js'
-import { NodeWorld, settle, thisNode } from './support/node-world.js'
-
-const worlds: NodeWorld[] = []
-afterEach(async () => {
-  for (const world of worlds.splice(0)) if (world.node.isRunning) await world.close()
-})
-
-async function open(options: Partial<RuntimeNodeOptions> = {}): Promise<NodeWorld> {
-  const world = await NodeWorld.open(options)
-  worlds.push(world)
-  return world
-}
+import { openWorld, settle, thisNode } from './support/node-world.js'
 
 const rubbish = [undefined, null, 42, 'often', [], {}, Number.NaN, Symbol('odd'), { status: 'fine', more: 1 }] as const
 
@@ -26,7 +14,7 @@ const untilAborted = ({ signal }: DaemonScope): Promise<unknown> =>
 
 describe('what a daemon says of itself', () => {
   it('[N-541] is refused as its own fault when it is none of what its type says; the loop goes on', async () => {
-    const world = await open()
+    const world = await openWorld()
     const refused: unknown[] = []
     const talker = defineDaemon('talker', async (scope) => {
       for (const odd of rubbish) {
@@ -56,7 +44,7 @@ describe('what a daemon says of itself', () => {
   })
 
   it('[N-541] of a thread is a warning in the log of its node', { timeout: 20_000 }, async () => {
-    const world = await open()
+    const world = await openWorld()
     const code = `import { parentPort } from 'node:worker_threads'
       const odd = [undefined, null, 42, 'often', {}, { type: 'health' }, { type: 'health', health: { status: 'fine' } },
         { type: 'saturation', saturation: 'very' }, { type: 'log', level: 'loud', message: 'x' }, { type: 'log', level: 'info' }]
@@ -78,7 +66,7 @@ describe('what a daemon says of itself', () => {
 
 describe('what is handed to a node', () => {
   it('[N-542] a listener that throws harms nobody, and is told to the log', async () => {
-    const world = await open()
+    const world = await openWorld()
     const seen: number[] = []
     world.node.onSnapshot(() => {
       throw new Error('cannot listen')
@@ -91,7 +79,7 @@ describe('what is handed to a node', () => {
   })
 
   it.each(rubbish)('[N-543] %o is no probe, no kind of probe, no handler, no participant, no listener', async (odd) => {
-    const world = await open()
+    const world = await openWorld()
     const { node } = world
     const probe: Probe<number> = { sample: () => [] }
     const refused = { code: 'invalid_input' }
@@ -106,13 +94,13 @@ describe('what is handed to a node', () => {
   })
 
   it.each(rubbish)('[N-544] %o is no daemon', async (odd) => {
-    const world = await open()
+    const world = await openWorld()
     const { node } = world
     const refused = { code: 'invalid_input' }
     expect(() => node.define(odd as never)).toThrow(expect.objectContaining(refused))
     await expect(node.runDaemon(odd as never)).rejects.toMatchObject(refused)
     await expect(node.stopDaemon(odd as never)).rejects.toMatchObject(refused)
-    await expect(open({ daemons: [odd as never] })).rejects.toMatchObject({
+    await expect(openWorld({ daemons: [odd as never] })).rejects.toMatchObject({
       ...refused,
       data: { field: expect.stringMatching(/^daemons/) },
     })
@@ -138,7 +126,7 @@ describe('what is handed to a node', () => {
 
   it('[N-544] two daemons of one id are refused, for one of them would never run', async () => {
     const one = defineDaemon('indexer', untilAborted)
-    await expect(open({ daemons: [one, defineDaemon('indexer', untilAborted)] })).rejects.toMatchObject({
+    await expect(openWorld({ daemons: [one, defineDaemon('indexer', untilAborted)] })).rejects.toMatchObject({
       code: 'invalid_input',
       data: { field: 'daemons' },
     })
@@ -177,7 +165,7 @@ describe('copies that outlive their node', () => {
     const runner = new Outliving()
     runner.copies.push({ ended: new Promise(() => {}) })
     const proxy = defineDaemon('proxy', runner)
-    const world = await open()
+    const world = await openWorld()
     await world.node.runDaemon(proxy)
     await world.tick(2)
     expect(world.snapshot.daemons.get(proxy.daemon.id)).toMatchObject({ lifecycle: 'running' })
@@ -205,7 +193,7 @@ describe('copies that outlive their node', () => {
         return undefined as never
       },
     })
-    const world = await open({ daemons: [proxy] })
+    const world = await openWorld({ daemons: [proxy] })
     await world.node.runDaemon(proxy)
     await world.tick(3)
     expect(started).toBe(0)
@@ -217,7 +205,7 @@ describe('copies that outlive their node', () => {
 
   it('[N-545] one that is to stop is found by its definition, and ended', async () => {
     const runner = new Outliving()
-    const world = await open()
+    const world = await openWorld()
     runner.copies.push({ ended: new Promise(() => {}) })
     await world.node.stopDaemon(defineDaemon('proxy', runner))
     await world.tick(3)
@@ -227,7 +215,7 @@ describe('copies that outlive their node', () => {
 })
 
 it('[N-547] a daemon that is defined after its start was asked for is started by the next pass', async () => {
-  const world = await open()
+  const world = await openWorld()
   const indexer = defineDaemon('indexer', untilAborted)
   await world.node.runDaemon(indexer.daemon)
   await world.tick(2)
@@ -239,7 +227,7 @@ it('[N-547] a daemon that is defined after its start was asked for is started by
 })
 
 it('[N-546] a loop that has failed ends its readers, and its daemons are waited for when the node is closed', async () => {
-  const world = await open()
+  const world = await openWorld()
   const order: string[] = []
   const worker = defineDaemon('worker', async (scope) => {
     await untilAborted(scope)

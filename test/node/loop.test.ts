@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { DeadlineQueue } from '../../src/base/deadline-queue.js'
 import { silentLogger } from '../../src/base/logger.js'
 import { Executor } from '../../src/node/executor.js'
@@ -6,7 +6,6 @@ import type { FoldEvent } from '../../src/node/fold-event.js'
 import { fold } from '../../src/node/fold.js'
 import { NodeHistory } from '../../src/node/history.js'
 import type { EpochId, MigrationId } from '../../src/node/ids.js'
-import type { RuntimeNodeOptions } from '../../src/node/local-node-options.js'
 import { NodeLoop } from '../../src/node/loop.js'
 import { NodeChains } from '../../src/node/node-chains.js'
 import { resolveNodeOptions } from '../../src/node/options.js'
@@ -14,18 +13,7 @@ import type { NodeSnapshot } from '../../src/node/snapshot.js'
 import { NodeState } from '../../src/node/state.js'
 import { Lane } from '../../src/lane/lane.js'
 import { SimulatedClock } from '../../src/testing/index.js'
-import { chainId, node, NodeWorld, settle, thisNode, tickMs } from './support/node-world.js'
-
-const worlds: NodeWorld[] = []
-afterEach(async () => {
-  for (const world of worlds.splice(0)) if (world.node.isRunning) await world.close()
-})
-
-async function open(options: Partial<RuntimeNodeOptions> = {}): Promise<NodeWorld> {
-  const world = await NodeWorld.open(options)
-  worlds.push(world)
-  return world
-}
+import { chainId, node, NodeWorld, openWorld, settle, thisNode, tickMs } from './support/node-world.js'
 
 /** A loop by itself, which nobody but its handles keeps. */
 async function bareLoop(options: { readonly eventQueueCapacity?: number; readonly actionQueueCapacity?: number } = {}) {
@@ -154,7 +142,7 @@ describe('the loop', () => {
   })
 
   it('[N-453] a tick that is published lets time pass and reconciles nothing', async () => {
-    const world = await open()
+    const world = await openWorld()
     world.clock.advance(100)
     const before = world.snapshot
     await world.node.publish({ type: 'tick' })
@@ -164,7 +152,7 @@ describe('the loop', () => {
   })
 
   it('[N-454] rows 9, 16: counts the actions that the executor has no room for, and asks again', async () => {
-    const world = await open({ actionQueueCapacity: 1, replicas: { pull: () => {}, drop: () => {} } })
+    const world = await openWorld({ actionQueueCapacity: 1, replicas: { pull: () => {}, drop: () => {} } })
     for (let chain = 1; chain <= 5; chain += 1) {
       await world.node.publish({ type: 'replica_update', change: 'added', chain: chainId(chain), holder: thisNode })
       await world.node.publish({ type: 'local_replica_intent', chain: chainId(chain), intent: 'drop' })
@@ -184,7 +172,7 @@ describe('the loop', () => {
   })
 
   it('[N-454] row 20: the action of the latest tick has no age', async () => {
-    const world = await open({ replicas: { pull: () => {}, drop: () => {} } })
+    const world = await openWorld({ replicas: { pull: () => {}, drop: () => {} } })
     await world.node.publish({ type: 'replica_update', change: 'added', chain: chainId(1), holder: thisNode })
     await world.node.publish({ type: 'local_replica_intent', chain: chainId(1), intent: 'drop' })
     await world.tick()
@@ -192,7 +180,7 @@ describe('the loop', () => {
   })
 
   it('[N-455] rows 14, 15, 8: shows the state of the last tick to everybody who reads', async () => {
-    const world = await open()
+    const world = await openWorld()
     await world.node.publish(added(7))
     await settle()
     expect(world.snapshot.replicas.size).toBe(0)
@@ -204,7 +192,7 @@ describe('the loop', () => {
   })
 
   it('[N-456] 14.13: shows what came after the last tick when it ends, and lets no more time pass', async () => {
-    const world = await open()
+    const world = await openWorld()
     await world.tick()
     await world.node.publish({ type: 'log_line', level: 'info', message: 'the last words' })
     await settle()
@@ -217,7 +205,7 @@ describe('the loop', () => {
 
   it('[N-457] what it folds, folded again, comes to the same state', async () => {
     const events: FoldEvent[] = []
-    const world = await open({ onFolded: (event) => events.push(structuredClone(event)) })
+    const world = await openWorld({ onFolded: (event) => events.push(structuredClone(event)) })
     world.node.probes.add('locality', { sample: () => [[node(2), 400]] })
     for (let holder = 2; holder < 6; holder += 1) await world.node.publish(added(holder))
     await world.node.publish({ type: 'placement_intent', chain: chainId(1), desiredReplicas: 2 })
@@ -239,7 +227,7 @@ describe('the loop', () => {
 
 describe('what the loop asks (6.1, 6.2)', () => {
   it('[N-420] rows 4, 11, 12, 13: asks probes with every tick, and a broken one breaks nothing', async () => {
-    const world = await open()
+    const world = await openWorld()
     const { probes } = world.node
     probes.add('locality', {
       name: 'broken',
@@ -267,7 +255,7 @@ describe('what the loop asks (6.1, 6.2)', () => {
   })
 
   it('[N-420] row 26: clears the probes of one kind only', async () => {
-    const { node: local } = await open()
+    const { node: local } = await openWorld()
     const { probes } = local
     probes.add('locality', { sample: () => [] })
     probes.add('health', { sample: () => [] })
@@ -286,7 +274,7 @@ describe('what the loop asks (6.1, 6.2)', () => {
   })
 
   it('[N-424] rows 5, 6, 7: forgets a peer that no inventory probe names any more, unless one failed or none knew anything', async () => {
-    const world = await open()
+    const world = await openWorld()
     let answers: (() => [ReturnType<typeof node>, { cpuLoad1m: number }][])[] = []
     const inventories = () => [...world.snapshot.peers].filter(([, { inventory }]) => inventory).map(([id]) => id)
     const known = (...peers: number[]) =>
@@ -312,7 +300,7 @@ describe('what the loop asks (6.1, 6.2)', () => {
   })
 
   it('[N-421] row 83: calls recovery handlers in every tick, one that throws never again, one that is added from the next on', async () => {
-    const world = await open()
+    const world = await openWorld()
     const calls: string[] = []
     const { recovery } = world.node
     recovery.add(() => {
@@ -337,7 +325,7 @@ describe('what the loop asks (6.1, 6.2)', () => {
     const boom = (): never => {
       throw new Error('boom')
     }
-    const world = await open({
+    const world = await openWorld({
       scorer: { score: boom, bestAlternative: boom },
       control: { emit: boom },
       migrations: { migrations: boom },
@@ -360,7 +348,7 @@ describe('what the loop asks (6.1, 6.2)', () => {
 
 describe('what the loop writes down', () => {
   it('[N-400] rows 21, 22: every line and every attempt stands in the ring and in the chain, in order', async () => {
-    const world = await open()
+    const world = await openWorld()
     for (const message of ['one', 'two', 'three']) {
       await world.node.publish({ type: 'log_line', level: 'info', message })
     }
@@ -383,7 +371,7 @@ describe('what the loop writes down', () => {
   })
 
   it('[N-404] 14.13: cuts a message that is too long, and never a character', async () => {
-    const world = await open()
+    const world = await openWorld()
     await world.node.publish({ type: 'log_line', level: 'warn', message: '€'.repeat(5000) })
     await world.tick()
     const message = world.snapshot.logRing[0]?.message ?? ''
@@ -393,7 +381,7 @@ describe('what the loop writes down', () => {
 
   it('[N-425] rows 24, 25, 98: tells the aborter of a kill once, and of nothing else', async () => {
     const killed: MigrationId[] = []
-    const world = await open({ aborter: { abort: (migration) => void killed.push(migration) } })
+    const world = await openWorld({ aborter: { abort: (migration) => void killed.push(migration) } })
     const migration = '00000000000000ff' as MigrationId
     await world.node.submit({ type: 'admin_event', event: { type: 'kill_migration', migration } })
     await world.node.submit({ type: 'admin_event', event: { type: 'cordon', node: thisNode } })
@@ -402,7 +390,7 @@ describe('what the loop writes down', () => {
   })
 
   it('[N-405] row 97: two lives have two epochs', async () => {
-    const [one, other] = [await open(), await open()]
+    const [one, other] = [await openWorld(), await openWorld()]
     expect(one.node.epoch).toMatch(/^[0-9a-f]{16}$/)
     expect(one.node.epoch).not.toBe(other.node.epoch)
     expect(one.snapshot.epoch).toBe(one.node.epoch)
@@ -422,7 +410,9 @@ describe('what the loop writes down', () => {
   })
 
   it('[N-459] row 84: an executor that does not end in time is left behind, and said so', async () => {
-    const world = await open({ replicas: { pull: () => new Promise(() => {}), drop: () => new Promise(() => {}) } })
+    const world = await openWorld({
+      replicas: { pull: () => new Promise(() => {}), drop: () => new Promise(() => {}) },
+    })
     await world.node.publish({ type: 'replica_update', change: 'added', chain: chainId(1), holder: thisNode })
     await world.node.publish({ type: 'local_replica_intent', chain: chainId(1), intent: 'drop' })
     await settle()
@@ -434,7 +424,7 @@ describe('what the loop writes down', () => {
   })
 
   it('[N-458] row 99: refuses what is submitted after it has ended', async () => {
-    const world = await open()
+    const world = await openWorld()
     await world.close()
     const attempt = world.node.submit({ type: 'admin_event', event: { type: 'cordon', node: thisNode } })
     await expect(attempt).rejects.toMatchObject({ code: 'node.loop_closed' })

@@ -156,6 +156,43 @@ describe('a session whose operations wait in line', () => {
     expect(await refusal(again.outcome)).toEqual({ code: 'already_registered', id: handle.id })
   })
 
+  it('[O-44] leaves the id of one in line to nobody else', async () => {
+    const { session, operations } = await openFixture({ maxConcurrent: 1, ...queue })
+    const begin = starter(session)
+    const first = begin('first')
+    const second = begin('second')
+    const { id } = second.handle
+    const slot = specOf(0, 'background_tool_capacity_slot', { id })
+    const registered = operations.registerOperationWithAdmissionLimit(slot, 2)
+    expect(await refusal(registered)).toEqual({ code: 'already_registered', id })
+    // A part of it follows it through the line; nothing can be registered below it by hand.
+    const part = operations.registerOperationWithAdmissionLimit({ ...specOf(1), parentId: id }, 2)
+    expect(await refusal(part)).toEqual({ code: 'parent_not_found', id: idOf(1), parentId: id })
+    await operations.terminateOwner('owner left')
+    expect(await first.handle.outcome).toMatchObject({ type: 'terminated' })
+    expect(second.handle.status).toBe('running')
+  })
+
+  it('refuses at once an id that runs already', async () => {
+    const { session, run } = await openFixture({ maxConcurrent: 1, ...queue })
+    await run([1])
+    const again = session.run({ displayName: 'again', id: idOf(1) }, () => 1)
+    expect(await refusal(again.outcome)).toEqual({ code: 'already_registered', id: idOf(1) })
+  })
+
+  it('[O-155] lets in no more than may run when some of its own and some registered by hand end at once', async () => {
+    const { session, operations, run } = await openFixture({ maxConcurrent: 2, ...queue })
+    const begin = starter(session)
+    await run([1])
+    const first = session.run({ displayName: 'first', id: idOf(2) }, () => new Promise(() => {}))
+    await operations.registerOperationWithAdmissionLimit(specOf(3), 3)
+    const works = [begin('a'), begin('b'), begin('c')]
+    await operations.terminateOwner('owner left')
+    expect(await first.outcome).toMatchObject({ type: 'terminated' })
+    expect(works.map(({ handle }) => handle.status)).toEqual(['running', 'running', 'queued'])
+    expect(operations.activeCount).toBe(2)
+  })
+
   it('counts what was registered by hand, and hears of another limit', async () => {
     const { session, operations, run } = await openFixture({ maxConcurrent: 2, ...queue })
     const begin = starter(session)

@@ -14,7 +14,7 @@ import {
   type ProcessEnd,
   type RestateConnection,
 } from '../../src/restate/index.js'
-import { startBalancer } from './support/balancer.js'
+import { startBalancer } from '../../examples/restate/balancer.js'
 import { Resources } from './support/resources.js'
 import { startRestateServer, type RestateServer } from './support/server.js'
 import { startWorkerProcess, type WorkerProcess } from './support/workers.js'

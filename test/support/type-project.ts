@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { bundleDeclarations } from '../../tools/declarations.mjs'
 
 const root = join(import.meta.dirname, '../..')
 const installed = join(root, 'node_modules')
@@ -13,15 +14,27 @@ export const ownCompiler = join(installed, 'typescript')
 
 /** The project of somebody else, who has the package as it is published and libraries of schemas, and code in TypeScript. */
 export interface TypeProject extends AsyncDisposable {
-  /** What a compiler, by the folder of its package, finds wrong in that code. */
-  errorsOf(compiler: string, exactOptionalPropertyTypes: boolean): Promise<readonly string[]>
+  /** What a compiler, by the folder of its package, finds wrong in that code and in `more`: `entries.ts` imports everything. */
+  errorsOf(compiler: string, exactOptionalPropertyTypes: boolean, ...more: string[]): Promise<readonly string[]>
 }
 
 const strict = ['--noEmit', '--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--module', 'nodenext']
 const environment = ['--lib', 'es2023,esnext.disposable', '--types', 'node']
 
-/** The declarations of XState do not hold `exactOptionalPropertyTypes`; whoever sets it skips the check of libraries. */
-const fromXState = /[\\/]xstate[\\/]/
+/**
+ * The declarations of XState do not hold `exactOptionalPropertyTypes`, those of MCP's SDK ask for the ones of a browser: not ours to
+ * mend.
+ */
+const fromOthers = /[\\/](xstate|@modelcontextprotocol)[\\/]/
+
+/** Code that imports whatever can be imported of the package. */
+async function everyImport(): Promise<string> {
+  const { exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { exports: object }
+  const names = Object.keys(exports).filter((name) => !name.endsWith('.json'))
+  return names
+    .map((name, index) => `export type * as entry${index} from '${name.replace('.', 'stateward')}'\n`)
+    .join('')
+}
 
 /** Compiles the declarations of the package and sets up the project beside them. */
 export async function createTypeProject(): Promise<TypeProject> {
@@ -36,6 +49,7 @@ export async function createTypeProject(): Promise<TypeProject> {
   }
   const sources = join(import.meta.dirname, 'types')
   for (const name of await readdir(sources)) await copyFile(join(sources, name), join(place, name))
+  await writeFile(join(place, 'entries.ts'), await everyImport())
   const compile = async (compiler: string, flags: readonly string[]): Promise<string> => {
     // What it says on its standard error is no report of types: it did not run.
     const failed = ({ stdout: report, stderr }: { readonly stdout?: string; readonly stderr?: string }) => ({
@@ -47,13 +61,15 @@ export async function createTypeProject(): Promise<TypeProject> {
     return stdout
   }
   const declarations = ['--emitDeclarationOnly', '--declarationMap', 'false', '--sourceMap', 'false']
-  await compile(ownCompiler, ['-p', root, '--outDir', join(home, 'dist'), ...declarations])
+  const modules = join(place, 'modules')
+  await compile(ownCompiler, ['-p', root, '--outDir', modules, ...declarations])
+  await bundleDeclarations(modules, join(home, 'dist'))
   return {
-    errorsOf: async (compiler, exact) => {
+    errorsOf: async (compiler, exact, ...more) => {
       const flags = [...strict, ...environment, '--exactOptionalPropertyTypes', String(exact)]
-      const output = await compile(compiler, [...flags, 'tasks.ts', 'libraries.ts'])
+      const output = await compile(compiler, [...flags, 'tasks.ts', 'libraries.ts', ...more])
       // What belongs to an error is indented below it.
-      return output.split('\n').filter((line) => /^\S/.test(line) && !fromXState.test(line))
+      return output.split('\n').filter((line) => /^\S/.test(line) && !fromOthers.test(line))
     },
     [Symbol.asyncDispose]: () => rm(place, { recursive: true }),
   }

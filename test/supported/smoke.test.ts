@@ -12,9 +12,8 @@ describe.skipIf(!areBinariesAtHand)('the package as it is published', () => {
   }, 180_000)
   afterAll(() => consumer[Symbol.asyncDispose]())
 
-  // The aim is 22: declarations of node, inspector, MCP and Restate have made it more.
-  it('takes 24 MB at most, with everything it needs', async () => {
-    expect(await consumer.installedBytes()).toBeLessThan(24e6)
+  it('takes 22 MB at most, with everything it needs', async () => {
+    expect(await consumer.installedBytes()).toBeLessThan(22e6)
   })
 
   for (const version of versions) {

@@ -174,6 +174,22 @@ it('[T-27, T-33] the attempt counter does not wrap', () => {
   expect(step(full, { type: 'start_attempt', attemptId: 'a' as never }, { atMs: 5 })).toBeUndefined()
 })
 
+it('[T-153] readers cannot change the row they were given', async () => {
+  const { authority } = await after(reach.scheduled)
+  const [run, task] = [authority.projection.run(R1), authority.projection.task(T1)]
+  const before = structuredClone({ run, task })
+  for (const [row, name] of [
+    [run, 'state'],
+    [run?.history[0], 'state'],
+    [task, 'spec'],
+    [task?.spec, 'kind'],
+    [task?.spec.constraints, 'maxAttempts'],
+  ] as const) {
+    expect([name, Reflect.set(row ?? {}, name, 'failed')]).toEqual([name, false])
+  }
+  expect({ run: authority.projection.run(R1), task: authority.projection.task(T1) }).toEqual(before)
+})
+
 it('[T-153] readers keep the row they were given', async () => {
   const { authority } = await after(reach.scheduled)
   const before = authority.projection.run(R1)

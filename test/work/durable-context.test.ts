@@ -79,10 +79,27 @@ describe('a durable context', () => {
     ['a price that is no function', '$', (context) => context.step('a', () => 1, { spent: { token: 1 } as never })],
     ['options in place of a schema', 'schema', (context) => context.waitFor('a', { timeoutMs: 5 } as never)],
     ['an unknown option of a wait', 'timeout', (context) => context.waitFor('a', undefined, { timeout: 5 } as never)],
+    ['a call of a kind without a name', 'kind', (context) => context.call('')],
+    ['a call of a kind that is no text', 'kind', (context) => context.call({ kind: 5 } as never)],
     ['a call of nothing', 'kind', (context) => context.call(undefined as never)],
   ])('refuses %s, naming the field', async (_, field, handler) => {
     const { run } = createMemoryDurable()
     await expect(run(handler)).rejects.toMatchObject({ code: 'invalid_input', data: { field } })
+  })
+
+  it.each([
+    ['has a "#"', 'a#2'],
+    ['is long', 'x'.repeat(201)],
+    ['has control characters', 'a\u0000'],
+  ])('calls a kind whose name %s', async (_, kind) => {
+    const { run, crash, endCall, waiting } = createMemoryDurable()
+    void run((context) => context.call(kind, 1))
+    await waiting()
+    await crash()
+    const again = run(async (context) => [await context.call(kind, 1), await context.step('a', () => 2)])
+    await waiting()
+    await endCall({ value: 'once' })
+    expect(await again).toEqual(['once', 2])
   })
 
   it('knows a call by its input whatever the order of its keys', async () => {

@@ -50,6 +50,7 @@ function totals({
   journal,
   stream,
   samples,
+  notice,
 }: OverviewView): string[] {
   const last = samples.at(-1)
   const rate = last === undefined ? '' : `, ${last.started} started and ${last.ended} ended in the last second`
@@ -59,6 +60,7 @@ function totals({
     ...(tasks === undefined ? [] : [`tasks ${countsText(tasks)}${tasks.isPaused ? ', dispatch is paused' : ''}`]),
     ...(processes === undefined ? [] : [`processes ${countsText(processes)}`]),
     `${jobs} jobs${rate}; ${questions} questions, ${barriers} barriers; ${at}; ${stream.dropped} dropped`,
+    ...(notice === undefined ? [] : [plain(notice)]),
   ]
 }
 

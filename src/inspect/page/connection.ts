@@ -102,9 +102,9 @@ export class Connection {
 
   /**
    * Shows a recording instead of the server, until the page is loaded anew. It is read in the page and goes nowhere. Rejects with
-   * `invalid_input` for what is no recording; then all is as it was.
+   * `invalid_input` for what is no recording; then all is as it was. `onProgress` is told what part of it has been read, from 0 to 1.
    */
-  async openRecording(file: File): Promise<void> {
+  async openRecording(file: File, onProgress: (fraction: number) => void): Promise<void> {
     const over = new AbortController()
     const source = await RecordingSource.open({
       file: {
@@ -115,6 +115,7 @@ export class Connection {
       release: this.#hello.value?.release ?? '',
       clock: systemClock,
       signal: over.signal,
+      onRead: (bytes) => onProgress(bytes / file.size),
     })
     this.close()
     this.#recording = { source, over }

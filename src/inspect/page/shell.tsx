@@ -1,11 +1,12 @@
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { ViewName } from '../stream/protocol.js'
 import { goLive, goTo, hrefOf, place, refine, type Place } from './address.js'
 import { connection } from './connection.js'
 import { Recording } from './parts/recording.js'
 import { count } from './parts/text.js'
 import { nextTheme, theme } from './theme.js'
+import { usePaced } from './use-paced.js'
 import { Budgets, Schedules } from './views/budgets.js'
 import { Feed, Feeds } from './views/feeds.js'
 import { TaskGraph } from './views/graph.js'
@@ -37,7 +38,15 @@ const menu: readonly { readonly screen: string; readonly title: string; readonly
 const parents: Readonly<Record<string, string>> = { item: 'list', machine: 'machines', feed: 'feeds' }
 
 /** Screens that go back in time. */
-const travelling: ReadonlySet<string> = new Set(['list', 'item', 'machines', 'machine', 'sequence'])
+const travelling: ReadonlySet<string> = new Set([
+  'list',
+  'item',
+  'machines',
+  'machine',
+  'sequence',
+  'waits',
+  'processes',
+])
 
 /** What stands around every screen: where one is, where one can go, how the line to the server is, and the way through time. */
 export function Shell(): JSX.Element {
@@ -47,7 +56,15 @@ export function Shell(): JSX.Element {
   useKeyboard(screens.map(({ screen }) => screen))
   return (
     <>
-      <a class="skip" href="#content">
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          // The address says where somebody is on the page, and stays.
+          event.preventDefault()
+          document.getElementById('content')?.focus()
+        }}
+      >
         Skip to content
       </a>
       <header class="top">
@@ -59,10 +76,9 @@ export function Shell(): JSX.Element {
           type="button"
           class="theme"
           onClick={nextTheme}
-          aria-label={`Theme: ${theme.value}`}
-          title="Colours: as the system has them, light or dark"
+          title="Colours: as the system has them (auto), light or dark"
         >
-          {theme.value}
+          theme: {theme.value}
         </button>
       </header>
       <nav aria-label="Screens">
@@ -72,7 +88,7 @@ export function Shell(): JSX.Element {
               <a
                 href={hrefOf({ screen, ...(at !== undefined && { at }) })}
                 aria-current={(parents[place.value.screen] ?? place.value.screen) === screen ? 'page' : undefined}
-                title={`${title} (${index + 1})`}
+                {...(index < 9 && { title: `${title} (${index + 1})`, 'aria-keyshortcuts': String(index + 1) })}
               >
                 {title}
               </a>
@@ -81,13 +97,38 @@ export function Shell(): JSX.Element {
         </ul>
       </nav>
       <TimeTravel />
-      <main id="content" tabIndex={-1}>
+      <main id="content" tabIndex={-1} aria-labelledby="title">
+        <Title />
         {at !== undefined && !travelling.has(place.value.screen) && (
-          <p class="notice">This screen shows how things are now: work, charts and messages go back in time.</p>
+          <p class="notice">
+            This screen shows how things are now. Work, charts, messages, waits and processes go back in time.
+          </p>
         )}
         <Screen key={keyOf(place.value)} at={place.value} />
       </main>
     </>
+  )
+}
+
+/**
+ * What the screen is called, also in the title of the window. Whoever goes to another screen goes on there with the keyboard, and hears
+ * what it is called.
+ */
+function Title(): JSX.Element {
+  const { screen, subject, item } = place.value
+  const of = menu.find((one) => one.screen === (parents[screen] ?? screen))?.title ?? 'Nothing'
+  const what = item === undefined ? subject : `${item.type} ${item.id}`
+  const title = what === undefined ? of : `${of}: ${what}`
+  const before = useRef(title)
+  useEffect(() => {
+    document.title = `${title} · stateward`
+    if (before.current !== title) document.getElementById('content')?.focus({ preventScroll: true })
+    before.current = title
+  }, [title])
+  return (
+    <h1 id="title" class="hidden">
+      {title}
+    </h1>
   )
 }
 
@@ -159,7 +200,7 @@ function Status(): JSX.Element {
 /** A slider over what the stream holds. Away from its right end, what is shown is as it was then. */
 function TimeTravel(): JSX.Element | null {
   const hello = connection.hello.value
-  const newest = connection.entries.value.at(-1)?.n ?? hello?.newest ?? 0
+  const newest = usePaced(connection.entries).at(-1)?.n ?? hello?.newest ?? 0
   const oldest = hello?.oldest ?? 0
   const at = place.value.at
   const [isPlaying, setPlaying] = useState(false)
@@ -170,10 +211,10 @@ function TimeTravel(): JSX.Element | null {
   }, [isPlaying, at])
   if (newest <= 1) return null
   return (
-    <div class="travel" role="group" aria-label="Time travel">
+    <section class="travel" aria-label="Time travel">
       <button
         type="button"
-        disabled={(at ?? newest) <= oldest}
+        disabled={(at ?? newest) <= Math.max(1, oldest)}
         onClick={() => refine({ at: Math.max(1, (at ?? newest) - 1) })}
       >
         back
@@ -184,6 +225,7 @@ function TimeTravel(): JSX.Element | null {
         max={newest}
         value={at ?? newest}
         aria-label="Entry of the stream"
+        aria-valuetext={at === undefined ? 'now' : `after entry ${count(at)} of ${count(newest)}`}
         onInput={({ currentTarget }) => refine({ at: Number(currentTarget.value) })}
       />
       <button
@@ -201,12 +243,12 @@ function TimeTravel(): JSX.Element | null {
           <button type="button" onClick={goLive}>
             now
           </button>
-          <span role="status">
-            as it was after entry {count(at)} of {count(newest)}
-          </span>
         </>
       )}
-    </div>
+      <span role="status" class="quiet">
+        {at === undefined ? 'now' : `as it was after entry ${count(at)} of ${count(newest)}`}
+      </span>
+    </section>
   )
 }
 
@@ -215,7 +257,7 @@ function useKeyboard(screens: readonly string[]): void {
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.ctrlKey || event.metaKey || event.altKey) return
-      const isWriting = event.target instanceof HTMLInputElement && event.target.type !== 'checkbox'
+      const isWriting = event.target instanceof HTMLInputElement && !['checkbox', 'range'].includes(event.target.type)
       if (event.key === 'Escape') {
         if (isWriting) event.target.blur()
         else goLive()

@@ -12,13 +12,18 @@ export interface Shown<Answer> {
 }
 
 /**
- * Asks for a view and again whenever the server says that it has changed, at most four times a second. Until the answer is there
- * the one before it stays, if it was of the same view; an answer to an older question is dropped.
+ * Asks for a view and again whenever the server says that it has changed, at most four times a second; or, where `isOnce` says that
+ * what follows is known otherwise, once for each stream. Until the answer is there the one before it stays, if it was of the same
+ * view; an answer to an older question is dropped.
  */
-export function useView<Request extends ViewRequest>(request: Request | undefined): Shown<ViewOf<Request>> {
+export function useView<Request extends ViewRequest>(
+  request: Request | undefined,
+  isOnce = false,
+): Shown<ViewOf<Request>> {
   const [shown, setShown] = useState<Shown<ViewOf<Request>>>({ view: undefined, error: undefined })
   const key = request === undefined ? '' : JSON.stringify(request)
-  const version = request === undefined ? 0 : (connection.versions.value[request.view] ?? 0)
+  const version =
+    request === undefined ? 0 : isOnce ? connection.hello.value?.stream : (connection.versions.value[request.view] ?? 0)
   const wanted = useRef(key)
   const last = useRef({ key: '', atMs: 0 })
   wanted.current = key

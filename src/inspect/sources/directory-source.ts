@@ -9,10 +9,19 @@ import { readDirectoryJournal } from '../../journal/reading.js'
 import { itemsOfEvent } from '../stream/event-items.js'
 import { InspectionStream } from '../stream/inspection-stream.js'
 import { MachineTable } from '../stream/machine-table.js'
-import type { ActionAnswer, ActionRequest, ItemRow, OverviewView, View, ViewRequest } from '../stream/protocol.js'
+import type {
+  ActionAnswer,
+  ActionRequest,
+  ItemRow,
+  OverviewView,
+  View,
+  ViewName,
+  ViewRequest,
+} from '../stream/protocol.js'
 import { keyOf } from '../stream/row-table.js'
 import type { ShownValues } from '../stream/shown-values.js'
 import { operationRow, processRow, taskRow, unfinishedRow } from '../views/item-rows.js'
+import { nodeHistoryView } from '../views/node-history.js'
 import type { InspectedState } from '../views/state.js'
 import { barriersOf } from '../views/waits.js'
 import { knownMachines } from './known-machines.js'
@@ -41,6 +50,10 @@ const shownElsewhere: ReadonlySet<string> = new Set(['type', 'version', 'sequenc
 /** No actors can be seen from outside. */
 const views = viewsOfRooms.filter((view) => view !== 'actors')
 
+function viewsOf({ node }: DirectoryState): readonly ViewName[] {
+  return node === undefined ? views : [...views, 'node']
+}
+
 /** A data directory, read beside its owner or after it: without its lock, and without writing anything. */
 export class DirectorySource extends StreamSource {
   readonly #own: DirectorySourceOptions
@@ -63,7 +76,7 @@ export class DirectorySource extends StreamSource {
       stream: new InspectionStream({ clock, capacity }),
       machines: new MachineTable(knownMachines),
       source: { type: 'directory', name: directory, isLive: isOwned(reading) },
-      views,
+      views: viewsOf(reading),
       actions: [],
       showsValues: shown.areShown,
       ...(lingerMs !== undefined && { lingerMs }),
@@ -107,7 +120,12 @@ export class DirectorySource extends StreamSource {
   }
 
   protected override async otherView(request: ViewRequest): Promise<View> {
+    const { node } = this.#reading
     if (request.view === 'overview') return this.#overview()
+    if (request.view === 'node' && node !== undefined) {
+      const { shown, isOwned: hasOwner } = this.#state
+      return nodeHistoryView(node, { shown, isOwned: hasOwner, nowMs: this.#state.nowMs() })
+    }
     return stateView(this.#state, request, this.#own.directory)
   }
 
@@ -143,7 +161,7 @@ export class DirectorySource extends StreamSource {
       if (this.#rows.get(key) !== text) this.options.stream.push({ type: 'row', row }, this.#seen !== undefined)
     }
     this.#rows = rows
-    this.touch(views)
+    this.touch(viewsOf(this.#reading))
   }
 
   async #tellEvents(signal: AbortSignal): Promise<void> {

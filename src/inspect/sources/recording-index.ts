@@ -7,7 +7,7 @@ import type { RecordingHeader, Sample, StreamEntry } from '../stream/protocol.js
 import { RowTable } from '../stream/row-table.js'
 
 /** Entries of one recording that are read at most. */
-export const mostEntries = 10_000_000
+export const mostEntries = 1_000_000
 /** Bytes of one line at most. */
 const longestLine = 1024 * 1024
 /** Bytes that are read at once. */
@@ -15,7 +15,10 @@ export const pieceSize = 256 * 1024
 /** Entries from one place in the file that is remembered to the next. */
 export const entriesPerPlace = 1000
 /** States of all tables that are remembered at most, so that going back in time need not begin at the first entry. */
-const mostCheckpoints = 16
+const mostCheckpoints = 8
+/** What each of them remembers at most, whatever the recording says. */
+const rowBounds = { live: 50_000, ended: 50_000, characters: 16 * 1024 * 1024 }
+const actorBounds = { live: 10_000, ended: 10_000, characters: 8 * 1024 * 1024 }
 /** Points of plots that are kept; of more every second one goes, again and again. */
 const mostSamples = 600
 /** Lines that cannot be understood, after which nobody goes on. */
@@ -54,7 +57,8 @@ export interface RecordingIndex {
 
 /**
  * Reads a recording, once, in pieces between which the event loop runs; what it keeps is bounded whatever the file holds. Lines
- * that cannot be understood are left out and counted; a recording that is too long, or breaks off, is cut.
+ * that cannot be understood are left out and counted; a recording that is too long, or breaks off, is cut. `onRead` is told how many
+ * bytes have been read, from time to time.
  *
  * Rejects with `invalid_input` for what is no recording, or one of another version.
  */
@@ -62,10 +66,13 @@ export async function indexRecording(
   file: RecordingFile,
   machines: MachineTable,
   signal: AbortSignal,
+  onRead: (bytes: number) => void = () => {},
 ): Promise<RecordingIndex> {
   const reading = new Reading(machines)
+  let told = 0
   for await (const { bytes, position } of linesOf(file, 0, Number.POSITIVE_INFINITY)) {
     signal.throwIfAborted()
+    if (position >= told + pieceSize) onRead((told = position))
     if (!reading.take(bytes, position)) break
   }
   return reading.finish()
@@ -109,8 +116,8 @@ export async function* linesOf(file: RecordingFile, from: number, to: number): A
 /** One pass over a recording. */
 class Reading {
   readonly #machines: MachineTable
-  readonly #actors = new ActorTable()
-  readonly #rows = new RowTable()
+  readonly #actors = new ActorTable(actorBounds)
+  readonly #rows = new RowTable(rowBounds)
   readonly #places: number[] = []
   #checkpoints: Checkpoint[] = []
   /** Entries from one checkpoint to the next; doubled whenever there are too many. */
@@ -153,6 +160,7 @@ class Reading {
     const notices = [
       ...(this.#bad > 0 ? [`${this.#bad} lines could not be understood and are left out`] : []),
       ...(this.#isCut ? [`only the first ${this.#entryCount} entries are shown`] : []),
+      ...(this.#rows.dropped > 0 ? [`${this.#rows.dropped} items were too many to be remembered`] : []),
     ]
     return {
       header: this.#header,

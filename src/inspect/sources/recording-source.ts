@@ -39,6 +39,8 @@ export interface RecordingSourceOptions {
   readonly release: string
   readonly clock: Clock
   readonly signal: AbortSignal
+  /** Told how many bytes have been read, from time to time. */
+  readonly onRead?: (bytes: number) => void
 }
 
 const views: readonly ViewName[] = ['overview', 'list', 'item', 'history', 'machines', 'machine', 'actors', 'entries']
@@ -78,7 +80,7 @@ export class RecordingSource extends StreamSource {
   static async open(own: RecordingSourceOptions): Promise<RecordingSource> {
     const machines = new MachineTable()
     try {
-      const index = await indexRecording(own.file, machines, own.signal)
+      const index = await indexRecording(own.file, machines, own.signal, own.onRead)
       const source = new RecordingSource(own, index, machines)
       await source.#fill()
       source.close(index.notice ?? 'this is a recording: nothing more will come')
@@ -207,7 +209,7 @@ export class RecordingSource extends StreamSource {
   }
 
   #overview(): OverviewView {
-    const { end, header, samples, entryCount } = this.#index
+    const { end, header, samples, entryCount, notice } = this.#index
     return {
       view: 'overview',
       atMs: Math.trunc(header.atMs),
@@ -222,6 +224,7 @@ export class RecordingSource extends StreamSource {
       slots: [],
       stream: { oldest: Math.min(1, entryCount), newest: entryCount, dropped: 0, viewers: this.viewerCount, sample: 1 },
       samples,
+      ...(notice !== undefined && { notice }),
     }
   }
 

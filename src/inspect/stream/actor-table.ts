@@ -4,9 +4,11 @@ import type { ActorRow, StreamEntry } from './protocol.js'
 export interface ActorBounds {
   readonly live: number
   readonly ended: number
+  /** UTF-16 units of what is known of them, in all. */
+  readonly characters: number
 }
 
-const usualBounds: ActorBounds = { live: 20_000, ended: 20_000 }
+const usualBounds: ActorBounds = { live: 20_000, ended: 20_000, characters: 64 * 1024 * 1024 }
 
 /** Where every actor stands that a stream has told of: the fold of its entries. */
 export class ActorTable {
@@ -14,11 +16,13 @@ export class ActorTable {
   /** Those that have ended, the first first. */
   readonly #ended: Set<string>
   readonly #bounds: ActorBounds
+  #characters: number
 
   constructor(bounds: ActorBounds = usualBounds, from?: ActorTable) {
     this.#bounds = bounds
     this.#rows = new Map(from === undefined ? [] : from.#rows)
     this.#ended = new Set(from === undefined ? [] : from.#ended)
+    this.#characters = from === undefined ? 0 : from.#characters
   }
 
   /** A table that goes its own way from here. */
@@ -92,7 +96,10 @@ export class ActorTable {
   }
 
   #put(row: ActorRow): void {
+    this.#characters += charactersOf(row) - charactersOf(this.#rows.get(row.actor))
     this.#rows.set(row.actor, row)
+    while (this.#characters > this.#bounds.characters && this.#rows.size > 1)
+      this.#drop(this.#ended.size > 0 ? this.#ended.values() : this.#rows.keys())
     if (this.#rows.size - this.#ended.size > this.#bounds.live) this.#drop(this.#rows.keys())
   }
 
@@ -100,6 +107,16 @@ export class ActorTable {
     const { value: first } = actors.next()
     if (first === undefined) return
     this.#ended.delete(first)
+    this.#characters -= charactersOf(this.#rows.get(first))
     this.#rows.delete(first)
   }
+}
+
+/** About how much an actor takes in memory. */
+function charactersOf(row: ActorRow | undefined): number {
+  if (row === undefined) return 0
+  const { actor, name, machine, parent, states } = row
+  let characters = actor.length + name.length + (machine?.length ?? 0) + (parent?.length ?? 0)
+  for (const state of states) characters += state.length
+  return characters
 }

@@ -19,6 +19,8 @@ export interface InspectionStreamOptions {
 
 /** UTF-16 units of all entries that are held, at most. */
 const mostCharacters = 32 * 1024 * 1024
+/** UTF-16 units of the actors and of the items that are remembered. */
+const mostOfTable = 128 * 1024 * 1024
 
 /** Items and actors that have not ended, at most. */
 const mostLive = 100_000
@@ -49,8 +51,8 @@ export class InspectionStream {
     this.#options = options
     const { capacity } = options
     this.ring = new EntryRing({ entries: capacity, characters: mostCharacters })
-    this.#actors = new ActorTable({ live: mostLive, ended: capacity })
-    this.#rows = new RowTable({ live: mostLive, ended: capacity })
+    this.#actors = new ActorTable({ live: mostLive, ended: capacity, characters: mostOfTable })
+    this.#rows = new RowTable({ live: mostLive, ended: capacity, characters: mostOfTable })
   }
 
   /** Where the actors stand that it has told of. */

@@ -4,6 +4,8 @@ import type { MachineDefinition } from './protocol.js'
 
 /** Charts that are remembered at most: a service has some, not thousands. */
 const mostMachines = 1000
+/** UTF-16 units of all charts that were told of as data. */
+const mostCharacters = 16 * 1024 * 1024
 
 /** The charts that actors have been seen with, and those that move rows. */
 export class MachineTable {
@@ -11,6 +13,7 @@ export class MachineTable {
   readonly #ids = new WeakMap<object, string>()
   readonly #machines = new Map<string, { readonly machine: AnyStateMachine; graph: MachineDefinition | undefined }>()
   readonly #given = new Map<string, MachineDefinition>()
+  #characters = 0
 
   constructor(machines: readonly AnyStateMachine[] = []) {
     for (const machine of machines) this.idOf(machine)
@@ -30,7 +33,10 @@ export class MachineTable {
 
   /** Takes a chart that was told of as plain data. */
   add(definition: MachineDefinition): void {
-    if (this.#given.size < mostMachines) this.#given.set(definition.id, definition)
+    const characters = JSON.stringify(definition).length
+    if (this.#given.size >= mostMachines || this.#characters + characters > mostCharacters) return
+    this.#characters += characters
+    this.#given.set(definition.id, definition)
   }
 
   get ids(): readonly string[] {

@@ -4,9 +4,11 @@ import type { Counts, ItemPhase, ItemRef, ItemRow, ItemType, ListRequest, Page }
 export interface RowBounds {
   readonly live: number
   readonly ended: number
+  /** UTF-16 units of what they say, in all. */
+  readonly characters: number
 }
 
-const usualBounds: RowBounds = { live: 100_000, ended: 100_000 }
+const usualBounds: RowBounds = { live: 100_000, ended: 100_000, characters: 128 * 1024 * 1024 }
 
 /** How many items have begun, ended and failed. */
 export interface Flow {
@@ -21,6 +23,7 @@ const over: ReadonlySet<ItemPhase> = new Set(['completed', 'failed', 'cancelled'
 /** A row, and what is searched of it; made when somebody searches. */
 interface Held {
   readonly row: ItemRow
+  readonly characters: number
   text: string | undefined
 }
 
@@ -31,11 +34,14 @@ export class RowTable {
   readonly #live: Map<string, Held>
   readonly #ended: Map<string, Held>
   #flow: Flow
+  #characters: number
+  #dropped = 0
 
   constructor(bounds: RowBounds = usualBounds, from?: RowTable) {
     this.#bounds = bounds
     this.#live = new Map(from === undefined ? [] : from.#live)
     this.#ended = new Map(from === undefined ? [] : from.#ended)
+    this.#characters = from === undefined ? 0 : from.#characters
     this.#flow = from?.flow ?? { started: 0, ended: 0, failed: 0 }
   }
 
@@ -52,6 +58,11 @@ export class RowTable {
   /** A table that knows nothing yet. */
   empty(): RowTable {
     return new RowTable(this.#bounds)
+  }
+
+  /** Rows that went because there were too many. */
+  get dropped(): number {
+    return this.#dropped
   }
 
   get size(): number {
@@ -105,12 +116,30 @@ export class RowTable {
         ended: ended + (hasEnded ? 1 : 0),
         failed: failed + (hasEnded && row.phase === 'failed' ? 1 : 0),
       }
-    this.#live.delete(key)
-    this.#ended.delete(key)
+    this.#drop(this.#live, key)
+    this.#drop(this.#ended, key)
     const table = over.has(row.phase) ? this.#ended : this.#live
-    table.set(key, { row, text: undefined })
+    const characters = charactersOf(row)
+    table.set(key, { row, characters, text: undefined })
+    this.#characters += characters
     const most = table === this.#ended ? this.#bounds.ended : this.#bounds.live
-    if (table.size > most) dropFirst(table)
+    if (table.size > most) this.#dropFirst(table)
+    while (this.#characters > this.#bounds.characters && this.size > 1)
+      this.#dropFirst(this.#ended.size > 0 ? this.#ended : this.#live)
+  }
+
+  #dropFirst(table: Map<string, Held>): void {
+    const { value: first } = table.keys().next()
+    if (first === undefined) return
+    this.#drop(table, first)
+    this.#dropped += 1
+  }
+
+  #drop(table: Map<string, Held>, key: string): void {
+    const held = table.get(key)
+    if (held === undefined) return
+    table.delete(key)
+    this.#characters -= held.characters
   }
 
   /** The part of the list that is asked for. O(rows), and a sort where another order than that of changes is wanted. */
@@ -135,9 +164,12 @@ export class RowTable {
   }
 }
 
-function dropFirst(table: Map<string, Held>): void {
-  const { value: first } = table.keys().next()
-  if (first !== undefined) table.delete(first)
+/** About how much a row takes in memory. */
+function charactersOf({ id, session, name, kind, status, error, waitsFor, owner, progress, parent }: ItemRow): number {
+  let characters = 0
+  for (const text of [id, session, name, kind, status, error, waitsFor, owner, progress?.message, parent?.id])
+    characters += text?.length ?? 0
+  return characters
 }
 
 const defaultTypes: NonNullable<ListRequest['types']> = ['operation', 'task', 'process', 'daemon']

@@ -1,6 +1,6 @@
 import type { Budget } from '../../tasks/index.js'
 import type { BudgetRow, BudgetsView } from '../stream/protocol.js'
-import { cut, taskRef } from './item-rows.js'
+import { nameOf, taskRef } from './item-rows.js'
 import { pageOfMade, type Window } from './pages.js'
 import type { InspectedState } from './state.js'
 
@@ -13,7 +13,7 @@ export function budgetsView({ tasks }: InspectedState, window: Window): BudgetsV
     const spec = tasks.task(taskId)?.spec
     return {
       task: taskRef(taskId),
-      name: cut(spec?.metadata.description ?? spec?.key ?? spec?.kind ?? taskId),
+      name: spec === undefined ? taskId : nameOf(spec),
       dimension,
       limit,
       consumed,

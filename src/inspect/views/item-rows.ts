@@ -77,10 +77,15 @@ const phaseOfState: Readonly<Record<Run['state'], ItemPhase>> = {
   cancelled: 'cancelled',
 }
 
+/** What a task is called: as it is described, by its key, or by its kind. */
+export function nameOf({ metadata, key, kind }: Task['spec']): string {
+  return cut(metadata.description ?? key ?? kind)
+}
+
 /** A task in the list, as its last run that can still change says, or else the last one at all. */
 export function taskRow(tasks: TaskProjection, task: Task, shown: ShownValues): ItemRow {
   const { spec, createdAtMs, cancelledAtMs } = task
-  const { id, kind, key, parentTaskId, metadata } = spec
+  const { id, kind, parentTaskId } = spec
   const phase = phaseOf(task)
   const [run = tasks.runsOf(id).at(-1)] = tasks.openRunsOf(id)
   const isOpen = phase === 'open'
@@ -90,7 +95,7 @@ export function taskRow(tasks: TaskProjection, task: Task, shown: ShownValues): 
   return {
     type: 'task',
     id,
-    name: cut(metadata.description ?? key ?? kind),
+    name: nameOf(spec),
     kind,
     phase: isEnding ? 'ending' : isOpen ? phaseOfRun(run) : phase,
     status: isOpen ? (run?.state ?? 'open') : phase,

@@ -1,8 +1,8 @@
 import { hasEnded } from '../../tasks/task.js'
 import { nextOccurrence, type Task } from '../../tasks/index.js'
 import type { ScheduleRow, SchedulesView } from '../stream/protocol.js'
-import { cut, taskRef } from './item-rows.js'
-import { pageOf, type Window } from './pages.js'
+import { cut, nameOf, taskRef } from './item-rows.js'
+import { pageOfMade, type Window } from './pages.js'
 import type { InspectedState } from './state.js'
 
 /** Tasks that come again or later, the next first. O(scheduled runs + tasks with a calendar). */
@@ -13,30 +13,36 @@ export function schedulesView(state: InspectedState, window: Window): SchedulesV
     const known = nextAt.get(taskId)
     if (known === undefined || scheduledAtMs < known) nextAt.set(taskId, scheduledAtMs)
   }
-  const rows = new Map<string, ScheduleRow>()
+  const found = new Map<string, { readonly task: Task; readonly nextAtMs: number | null }>()
   for (const task of tasks.cronTasks()) {
-    if (!hasEnded(task)) rows.set(task.spec.id, rowOf(task, nextAt.get(task.spec.id) ?? nextOf(task, state.nowMs())))
+    const { id } = task.spec
+    if (!hasEnded(task)) found.set(id, { task, nextAtMs: nextAt.get(id) ?? nextOf(task, state.nowMs()) })
   }
-  for (const [taskId, atMs] of nextAt) {
+  for (const [taskId, nextAtMs] of nextAt) {
     const task = tasks.task(taskId as Task['spec']['id'])
-    if (task !== undefined && !rows.has(taskId) && tasks.dependencyGate(task.spec.id) === 'open') {
-      rows.set(taskId, rowOf(task, atMs))
+    if (task !== undefined && !found.has(taskId) && tasks.dependencyGate(task.spec.id) === 'open') {
+      found.set(taskId, { task, nextAtMs })
     }
   }
-  const ordered = [...rows.values()].sort((one, other) => (one.nextAtMs ?? Infinity) - (other.nextAtMs ?? Infinity))
-  return { view: 'schedules', ...pageOf(ordered, window) }
+  const ordered = [...found.values()].sort((one, other) => (one.nextAtMs ?? Infinity) - (other.nextAtMs ?? Infinity))
+  return {
+    view: 'schedules',
+    ...pageOfMade(ordered, ({ task, nextAtMs }) => rowOf(state, task, nextAtMs), window),
+  }
 }
 
-function rowOf({ spec, progress }: Task, nextAtMs: number | null): ScheduleRow {
-  const { id, kind, key, metadata } = spec
-  const { lastScheduledAtMs: lastAtMs } = progress
+function rowOf(state: InspectedState, { spec }: Task, nextAtMs: number | null): ScheduleRow {
+  // Runs of a calendar are planned ahead: those still to come are not the last.
+  const nowMs = state.nowMs()
+  const past = state.tasks.runsOf(spec.id).filter(({ scheduledAtMs }) => scheduledAtMs <= nowMs)
+  const lastAtMs = past.reduce((last, { scheduledAtMs }) => Math.max(last, scheduledAtMs), 0)
   return {
-    task: taskRef(id),
-    name: cut(metadata.description ?? key ?? kind),
-    kind,
+    task: taskRef(spec.id),
+    name: nameOf(spec),
+    kind: spec.kind,
     schedule: scheduleText(spec),
     nextAtMs,
-    ...(lastAtMs !== undefined && { lastAtMs }),
+    ...(lastAtMs > 0 && { lastAtMs }),
   }
 }
 

@@ -1,7 +1,7 @@
 import { pendingQuestions, type Run } from '../../tasks/index.js'
 import { hasEnded } from '../../tasks/task.js'
 import type { BarrierRow, ItemRef, QuestionRow, WaitRow, WaitsView } from '../stream/protocol.js'
-import { cut, operationRowOf, processWaitText, taskRef } from './item-rows.js'
+import { cut, nameOf, operationRowOf, processWaitText, taskRef } from './item-rows.js'
 import { pageOf } from './pages.js'
 import type { InspectedState } from './state.js'
 
@@ -14,7 +14,10 @@ export async function waitsView(state: InspectedState): Promise<WaitsView> {
   return {
     view: 'waits',
     barriers: pageOf([...barriersOf(state)], most),
-    questions: pageOf(pendingQuestions(state.tasks, {}).map(questionRow), most),
+    questions: pageOf(
+      pendingQuestions(state.tasks, {}).map((question) => questionRow(state, question)),
+      most,
+    ),
     waits: pageOf([...runWaits(state), ...(await processWaits(state))], most),
   }
 }
@@ -36,12 +39,14 @@ export function* barriersOf(state: InspectedState): Iterable<BarrierRow> {
   }
 }
 
-function questionRow(question: ReturnType<typeof pendingQuestions>[number]): QuestionRow {
+function questionRow({ tasks }: InspectedState, question: ReturnType<typeof pendingQuestions>[number]): QuestionRow {
   const { taskId, runId, name, kind, description, whom, askedAtMs, untilMs } = question
+  const spec = tasks.task(taskId)?.spec
   return {
     task: taskRef(taskId),
     run: { type: 'run', id: runId },
     name: cut(name),
+    taskName: spec === undefined ? kind : nameOf(spec),
     kind,
     ...(description !== undefined && { description: cut(description) }),
     ...(whom !== undefined && { whom: cut(whom) }),
@@ -53,7 +58,7 @@ function questionRow(question: ReturnType<typeof pendingQuestions>[number]): Que
 function* runWaits({ tasks }: InspectedState): Iterable<WaitRow> {
   const rowOf = (run: Run, waitsFor: string, more: Partial<WaitRow>): WaitRow => {
     const spec = tasks.task(run.taskId)?.spec
-    const name = cut(spec?.metadata.description ?? spec?.key ?? spec?.kind ?? run.id)
+    const name = spec === undefined ? run.id : nameOf(spec)
     return { item: { type: 'run', id: run.id }, name, waitsFor, ...more }
   }
   for (const { runId, subject, begunAtMs: sinceMs } of tasks.openWaits()) {

@@ -10,9 +10,14 @@ export const idBytes = 24
 const secretId = 'stateward/mcp'
 const secretSchema = v.object({ v: v.literal(1), secret: v.pipe(v.string(), v.regex(/^[\w-]{43}$/)) })
 
+/** How many principals are remembered. */
+const mostPrincipals = 1000
+
 /** What makes ids and hashes of one directory unguessable, kept with it. */
 export class DirectorySecret {
   readonly #secret: string
+  /** Principals as they are kept, by what they are. */
+  readonly #principals = new Map<string, string>()
 
   private constructor(secret: string) {
     this.#secret = secret
@@ -44,15 +49,27 @@ export class DirectorySecret {
 
   /** A principal as it is kept: nobody reads from it who that is. */
   principal(principal: string): string {
-    return this.#digest(['principal', principal]).toString('base64url')
+    const known = this.#principals.get(principal)
+    if (known !== undefined) return known
+    const kept = this.#digest(['principal', principal]).toString('base64url')
+    // Who asks asks again; all of them anew now and then.
+    if (this.#principals.size >= mostPrincipals) this.#principals.clear()
+    this.#principals.set(principal, kept)
+    return kept
   }
 
-  /** The id of the nth task under a key: the same for the same caller, and not to be guessed by another. */
-  taskId(principal: string, tool: string, key: string, generation: number): string {
-    return this.#digest(['task', principal, tool, key, generation]).subarray(0, idBytes).toString('base64url')
+  /** The key of a call as tasks hold it: the same for the same caller, and nobody reads from it what it was. */
+  keyOf(principal: string, tool: string, key: string): string {
+    return this.#digest(['key', principal, tool, key]).toString('base64url')
   }
 
-  #digest(parts: readonly (string | number)[]): Buffer {
+  /** The id of a task under a key, which is not to be guessed and does not come again. */
+  taskId(key: string, random: Uint8Array): string {
+    const parts = ['task', key, Buffer.from(random).toString('base64url')]
+    return this.#digest(parts).subarray(0, idBytes).toString('base64url')
+  }
+
+  #digest(parts: readonly string[]): Buffer {
     return createHmac('sha256', this.#secret).update(JSON.stringify(parts)).digest()
   }
 }

@@ -13,6 +13,12 @@ const messages = {
   mcp_task_unknown: () => 'Unknown task',
   // The task has ended, and an end is final.
   mcp_task_ended: ({ taskId }: { readonly taskId: string }) => `task ${taskId} has ended`,
+  // It is run here, and ends by itself.
+  mcp_task_not_external: ({ taskId }: { readonly taskId: string }) => `task ${taskId} is of no external tool`,
+  // The door was closed.
+  mcp_closed: () => 'the door of MCP is closed',
+  // What `dedupe` has returned is no key.
+  mcp_key_invalid: ({ tool }: { readonly tool: string }) => `dedupe of ${tool} has returned neither text nor undefined`,
   // Nothing more fits now; a later call may do.
   mcp_limit_reached: ({
     limit,

@@ -1,4 +1,5 @@
 import { messageOf, StatewardError } from '../../base/errors.js'
+import { encodeValue } from '../../work/values.js'
 import { checkFunction, textOf } from '../../base/options.js'
 import { InvalidInputError } from '../../base/errors.js'
 import { silence } from '../../base/promises.js'
@@ -22,7 +23,6 @@ import {
 import {
   answerSchema,
   faultSchema,
-  fits,
   questionSchema,
   resultPartSchema,
   setAsideSchema,
@@ -90,21 +90,13 @@ class TaskRun {
 
   async run(payload: unknown): Promise<TaskEnd> {
     const { processId, attempt, signal } = this.#context
-    const log = await this.#options.eventsOf(processId)
-    const begun = begunTask(processId, payload)
-    if (begun === undefined)
-      return this.#fail({ code: errorCodes.internal, message: 'what is kept of the task cannot be read' })
-    const lost = lostAttempts(log)
-    const { recovery } = this.#tool
-    if (typeof recovery === 'object' && lost >= recovery.rerun) {
-      const message = 'the server was lost too often while it worked on the task'
-      return this.#fail({ code: errorCodes.internal, message, data: { reason: 'attempts_used_up', attempts: lost } })
-    }
-    const state = log.reduce(advance, begun)
-    const questions = this.#questions(state)
+    // Its log is let go of before the function runs, which may wait for days.
+    const begun = await this.#begin(payload)
+    if ('code' in begun) return this.#fail(begun)
+    const { questions, args } = begun
     let end: TaskEnd | undefined
     try {
-      const returned = await this.#tool.run(state.payload.args, this.#task(questions))
+      const returned = await this.#tool.run(args, this.#task(questions))
       const result = await resultOf(returned, this.#tool, this.#options.maxResultBytes)
       if (questions.fault === undefined) end = await this.#endWith(result)
     } catch (thrown) {
@@ -120,6 +112,22 @@ class TaskRun {
     if (end === undefined)
       return this.#fail({ code: errorCodes.internal, message: messageOf(questions.fault), data: { attempts: attempt } })
     return end
+  }
+
+  /** What the function is run with, or the fault with which the task ends instead. */
+  async #begin(payload: unknown): Promise<{ readonly questions: Questions; readonly args: unknown } | TaskFault> {
+    const { processId } = this.#context
+    const begun = begunTask(processId, payload)
+    if (begun === undefined) return { code: errorCodes.internal, message: 'what is kept of the task cannot be read' }
+    const log = await this.#options.eventsOf(processId)
+    const lost = lostAttempts(log)
+    const { recovery } = this.#tool
+    if (typeof recovery === 'object' && lost >= recovery.rerun) {
+      const message = 'the server was lost too often while it worked on the task'
+      return { code: errorCodes.internal, message, data: { reason: 'attempts_used_up', attempts: lost } }
+    }
+    const state = log.reduce(advance, begun)
+    return { questions: this.#questions(state), args: state.payload.args }
   }
 
   #questions(state: TaskState): Questions {
@@ -169,9 +177,7 @@ class TaskRun {
   /** The error stands in the log before the process ends with it. */
   async #fail(fault: TaskFault): Promise<never> {
     const { attempt, emit } = this.#context
-    const { data } = fault
-    const kept = fits(faultSchema, fault) && isJson(data) ? fault : { code: fault.code, message: fault.message }
-    await emit(faultType, kept, { key: `fault:${attempt}` })
+    await emit(faultType, keptFault(fault), { key: `fault:${attempt}` })
     throw new McpError('mcp_task_failed', { message: fault.message })
   }
 
@@ -187,10 +193,16 @@ class TaskRun {
   }
 }
 
-function isJson(value: unknown): boolean {
+/** Units of JSON up to which the data of an error are kept. */
+const longestData = 65_536
+
+/** An error as it can be kept: data that have no form in JSON, or are large, are left out. */
+function keptFault({ code, message, data }: TaskFault): TaskFault {
+  const base = { code: Number.isSafeInteger(code) ? code : errorCodes.internal, message }
   try {
-    return JSON.stringify(value) === undefined || JSON.stringify(value).length < 65_536
+    const kept = encodeValue(data, 'data of an error')
+    return kept === undefined || JSON.stringify(kept).length > longestData ? base : { ...base, data: kept }
   } catch {
-    return false
+    return base
   }
 }

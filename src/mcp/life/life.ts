@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.js'
 import type { DeadlineQueue } from '../../base/deadline-queue.js'
+import { decode } from '../../base/decode.js'
 import { faultFields } from '../../base/error-details.js'
 import { StatewardError } from '../../base/errors.js'
 import type { JsonValue } from '../../base/json.js'
@@ -10,7 +11,14 @@ import { encodeValue } from '../../work/values.js'
 import type { ProcessDefinition, Processes } from '../../processes/index.js'
 import { detailedTask, hasEnded, openRequests, ttlOf, type TaskState } from '../wire/detailed-task.js'
 import { answerSignal, faultType, mcpKind, type QuestionMethod } from '../wire/names.js'
-import { fitsMethod, type DetailedTask, type TaskFault, type TaskPayload, type ToolResult } from '../wire/shapes.js'
+import {
+  faultSchema,
+  fitsMethod,
+  type DetailedTask,
+  type TaskFault,
+  type TaskPayload,
+  type ToolResult,
+} from '../wire/shapes.js'
 import { DirectorySecret, idBytes } from './dedupe.js'
 import { McpError } from './errors.js'
 import { definitionOf, type TaskRunOptions } from './handler-context.js'
@@ -74,10 +82,12 @@ export class TaskLife {
   /** Calls under a key that are under way. */
   readonly #creating = new Map<string, Promise<void>>()
   readonly #runOptions: TaskRunOptions
+  /** Tasks that live, by the keys under which a repeat is the same task. */
+  readonly #keyed = new Map<string, string>()
+  readonly #closing = new AbortController()
   #secret: DirectorySecret | undefined
   #starting: Promise<void> | undefined
   #isRecovering = false
-  #isClosed = false
 
   constructor(options: TaskLifeOptions) {
     const { processes, clock, deadlines, limits, protocolErrorOf, exposeErrors } = options
@@ -111,6 +121,11 @@ export class TaskLife {
     }
   }
 
+  /** Aborts when the door is closed, with the error for whoever waits. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
+  }
+
   get tools(): ReadonlyMap<string, DurableTool> {
     return this.#tools
   }
@@ -134,8 +149,9 @@ export class TaskLife {
     return this.#starting
   }
 
-  /** What every request does first. */
+  /** What every request does first. Rejects with `mcp_closed`. */
   async ready(): Promise<void> {
+    this.closing.throwIfAborted()
     if (this.#starting === undefined || !this.#isRecovering) {
       await this.start()
       if (!this.#isRecovering) await this.#recover()
@@ -160,9 +176,9 @@ export class TaskLife {
     const principal = this.principalOf(caller)
     if (key === undefined) return this.#register(Buffer.from(random(idBytes)).toString('base64url'), task, principal)
     // One after another, so that the second of two finds the task of the first.
-    const place = JSON.stringify([principal, tool.name, key])
+    const place = this.#secretNow.keyOf(principal, tool.name, key)
     const before = this.#creating.get(place)
-    const creating = this.#after(before, task, principal, key)
+    const creating = this.#after(before, task, principal, place)
     const done = settled(creating)
     this.#creating.set(place, done)
     try {
@@ -197,6 +213,11 @@ export class TaskLife {
       .sort((one, other) => one.payload.createdAtMs - other.payload.createdAtMs)
   }
 
+  /** The latest text of what a task does, kept or not. */
+  textOf({ taskId, statusMessage }: TaskState): string | undefined {
+    return this.#log.textOf(taskId) ?? statusMessage
+  }
+
   /** A task as hosts are told it. */
   detailed(state: TaskState): DetailedTask {
     const { taskId } = state
@@ -209,7 +230,8 @@ export class TaskLife {
    */
   async answer(state: TaskState, responses: Readonly<Record<string, unknown>>): Promise<void> {
     const { limits, processes } = this.#options
-    const bytes = bytesOf(responses)
+    // All of them before the first is written: what has no form in a journal refuses the others with it.
+    const bytes = bytesOf(encodeValue(responses, 'answers'))
     if (bytes > limits.maxAnswerBytes)
       throw new McpError('mcp_too_large', { limit: 'maxAnswerBytes', bytes, most: limits.maxAnswerBytes })
     const open = openRequests(state)
@@ -237,20 +259,26 @@ export class TaskLife {
     if (!hasEnded(state)) await this.#cancel(state, 'client')
   }
 
-  /** Says what an `external` tool has come to. Rejects with `mcp_task_unknown` and `mcp_task_ended`. */
+  /**
+   * Says what an `external` tool has come to. Rejects with `mcp_task_unknown`, `mcp_task_ended` and, for what is run here,
+   * `mcp_task_not_external`.
+   */
   async complete(taskId: string, result: ToolResult): Promise<void> {
     const state = await this.#external(taskId)
     const tool = this.#tools.get(state.payload.tool) ?? { name: state.payload.tool }
     const kept = await resultOf(result, tool, this.#options.limits.maxResultBytes)
-    const end = await endWith(kept, 0, (eventType, payload, key) => this.#append(taskId, eventType, payload, key))
+    const end = await endWith(kept, this.#randomNumber(), (eventType, payload, key) =>
+      this.#append(taskId, eventType, payload, key),
+    )
     await this.#end(taskId, { type: 'success', value: encodeValue(end, 'result') as JsonValue })
   }
 
   /** Says that an `external` tool has failed with an error of the protocol. Rejects like {@link TaskLife.complete}. */
   async fail(taskId: string, fault: TaskFault): Promise<void> {
+    const kept = decode(faultSchema, encodeValue(fault, 'fault of a task'), 'fault of a task')
     await this.#external(taskId)
-    await this.#append(taskId, faultType, fault, 'fault:0')
-    await this.#end(taskId, { type: 'failure', class: 'external', code: 'mcp_task_failed', message: fault.message })
+    await this.#append(taskId, faultType, kept, `fault:${this.#randomNumber()}`)
+    await this.#end(taskId, { type: 'failure', class: 'external', code: 'mcp_task_failed', message: kept.message })
   }
 
   /** Says what a task does, to those who look now; lost with the server. */
@@ -264,7 +292,7 @@ export class TaskLife {
   }
 
   /**
-   * The first state that the condition holds for; `undefined` after the time. Rejects with the signal's reason.
+   * The first state that the condition holds for; `undefined` after the time. Rejects with the signal's reason, and with `mcp_closed`.
    */
   async until(
     state: TaskState,
@@ -272,6 +300,7 @@ export class TaskLife {
     { signal, timeoutMs }: { readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
   ): Promise<TaskState | undefined> {
     signal?.throwIfAborted()
+    this.closing.throwIfAborted()
     if (isReached(state)) return state
     const reached = createDeferred<TaskState | undefined>()
     const following = this.#log.follow(state, (next) => {
@@ -279,13 +308,13 @@ export class TaskLife {
     })
     const deadline =
       timeoutMs === undefined ? undefined : this.#options.deadlines.after(timeoutMs, () => reached.resolve(undefined))
-    const forget = signal === undefined ? undefined : onAbort(signal, () => reached.reject(signal.reason))
+    const forget = [signal, this.closing].map((ending) => onAbort(ending, () => reached.reject(ending?.reason)))
     try {
       return await reached.promise
     } finally {
       following[Symbol.dispose]()
       deadline?.[Symbol.dispose]()
-      forget?.()
+      for (const one of forget) one()
     }
   }
 
@@ -295,7 +324,7 @@ export class TaskLife {
   }
 
   close(): void {
-    this.#isClosed = true
+    this.#closing.abort(new McpError('mcp_closed', {}))
     this.#retention[Symbol.dispose]()
     this.#log[Symbol.dispose]()
   }
@@ -312,7 +341,9 @@ export class TaskLife {
       const state = await this.#log.readRecord(record)
       if (state === undefined) continue
       if (!hasEnded(state)) {
-        this.#live.add(state.payload.principal)
+        const { principal, key } = state.payload
+        this.#live.add(principal)
+        if (key !== undefined) this.#keyed.set(key, state.taskId)
         this.#log.expectEnd(state.taskId)
       }
       this.#retention.keep(state)
@@ -338,22 +369,17 @@ export class TaskLife {
 
   async #after(before: Promise<void> | undefined, task: NewTask, principal: string, key: string): Promise<TaskState> {
     await before
-    return this.#findOrRegister(task, principal, key)
-  }
-
-  async #findOrRegister(task: NewTask, principal: string, key: string): Promise<TaskState> {
-    for (let generation = 0; ; generation += 1) {
-      const id = this.#secretNow.taskId(principal, task.tool.name, key, generation)
-      const found = await this.#log.read(id)
-      if (found === undefined) return this.#register(id, task, principal)
-      if (!hasEnded(found) && !this.#isOver(found)) return found
-    }
+    const taskId = this.#keyed.get(key)
+    const found = taskId === undefined ? undefined : await this.#log.read(taskId)
+    if (found !== undefined && !hasEnded(found) && !this.#isOver(found)) return found
+    return this.#register(this.#secretNow.taskId(key, this.#options.random(idBytes)), task, principal, key)
   }
 
   async #register(
     id: string,
     { tool, args, caller, questions, isInline, ttlMs: askedMs }: NewTask,
     principal: string,
+    key?: string,
   ): Promise<TaskState> {
     const { processes, inputGraceMs } = this.#options
     const { name, recovery, pollIntervalMs } = tool
@@ -366,6 +392,7 @@ export class TaskLife {
       args,
       questions,
       principal,
+      ...(key !== undefined && { key }),
       ...(caller.display !== undefined && { display: caller.display }),
       ttlMs,
       pollIntervalMs,
@@ -395,7 +422,10 @@ export class TaskLife {
     }
     const state = await this.#log.read(id)
     if (state === undefined) throw new TypeError(`task ${id} was registered and is not there`)
-    if (!hasEnded(state)) this.#retention.keep(state)
+    if (!hasEnded(state)) {
+      this.#retention.keep(state)
+      if (key !== undefined) this.#keyed.set(key, id)
+    }
     this.#begin(state)
     return state
   }
@@ -411,7 +441,7 @@ export class TaskLife {
         result = await begin(payload.args, taskId)
       } catch (thrown) {
         // The work goes on, and so does whoever looks after it next.
-        if (this.#isClosed || isOfClosing(thrown)) return
+        if (this.closing.aborted || isOfClosing(thrown)) return
         if ((await this.#log.read(taskId))?.place.value === 'cancelled') return
         result = toolError(textForHosts(thrown, this.#options.exposeErrors))
       }
@@ -444,6 +474,8 @@ export class TaskLife {
     const state = await this.read(taskId)
     if (state === undefined) throw new McpError('mcp_task_unknown', {})
     if (hasEnded(state)) throw new McpError('mcp_task_ended', { taskId })
+    const record = await this.#options.processes.store.getProcess(taskId)
+    if (record?.disposition !== 'externally_owned') throw new McpError('mcp_task_not_external', { taskId })
     return state
   }
 
@@ -468,7 +500,9 @@ export class TaskLife {
   }
 
   #onEnd(state: TaskState): void {
-    this.#live.release(state.payload.principal)
+    const { taskId, payload } = state
+    this.#live.release(payload.principal)
+    if (payload.key !== undefined && this.#keyed.get(payload.key) === taskId) this.#keyed.delete(payload.key)
     this.#retention.keep(state)
   }
 
@@ -479,7 +513,12 @@ export class TaskLife {
   }
 
   #warn(failure: unknown, message: string): void {
-    if (!this.#isClosed) this.#options.logger.warn({ ...faultFields(failure) }, message)
+    if (!this.closing.aborted) this.#options.logger.warn({ ...faultFields(failure) }, message)
+  }
+
+  /** Tells what is written for one end from what was written for another that a crash has cut off. */
+  #randomNumber(): number {
+    return Buffer.from(this.#options.random(6)).readUIntBE(0, 6)
   }
 
   #nowMs(): number {

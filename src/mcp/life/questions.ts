@@ -53,6 +53,8 @@ export class Questions {
    * `mcp_question_unsupported`, `mcp_limit_reached` and `mcp_question_reused`.
    */
   async input(given: Readonly<Record<string, InputRequest>>): Promise<Readonly<Record<string, unknown>>> {
+    // Whatever its function makes of the fault, nobody is asked for a task that ends with it.
+    if (this.#fault !== undefined) throw this.#fault
     const requests = takeRequests(given)
     const fresh = requests.filter(([key, request]) => this.#isFresh(key, request))
     const open = this.#place.context.open.length

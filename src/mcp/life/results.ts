@@ -1,3 +1,4 @@
+import * as v from 'valibot'
 import { messageOf, type InvalidInputError } from '../../base/errors.js'
 import { checkValue, encodeValue } from '../../work/values.js'
 import { resultPartType } from '../wire/names.js'
@@ -52,7 +53,10 @@ export async function resultOf(
   }
   if (typeof encoded !== 'object' || encoded === null || Array.isArray(encoded))
     return toolError(`${name} returned no result`)
-  const result = returned as ToolResult
+  const { content = [] } = returned as ToolResult
+  // Its client reads a list of parts, each with its type, or nothing at all.
+  if (!v.is(contentSchema, content)) return toolError(`${name} returned content that is no list of parts`)
+  const result: ToolResult = { ...(returned as ToolResult), content }
   if (outputSchema !== undefined && result.isError !== true) {
     try {
       await checkValue(outputSchema, result.structuredContent, 'output')
@@ -67,6 +71,8 @@ export async function resultOf(
     `the result of ${name} has ${bytes} bytes, more than ${maxResultBytes}: answer with a link to a resource`,
   )
 }
+
+const contentSchema = v.array(v.looseObject({ type: v.string() }))
 
 /** Writes a part of a result into the log of its process. */
 export type WritePart = (type: typeof resultPartType, payload: unknown, key: string) => Promise<unknown>

@@ -21,7 +21,10 @@ export interface DurableTool {
   readonly pollIntervalMs: number
   readonly outputSchema?: Schema
   readonly run: (args: unknown, task: McpTask) => unknown
-  /** For `external`: brings the work about, again after a restart; must do so once for each id. */
+  /**
+   * For `external`: brings the work about, again after a restart; must do so once for each id. Is given the arguments as they came,
+   * as it checks them itself.
+   */
   readonly begin?: (args: JsonValue, taskId: string) => Promise<ToolResult>
   /** For `external`: asks the work to end. */
   readonly cancel?: (taskId: string) => Promise<void>

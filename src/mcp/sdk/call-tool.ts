@@ -1,5 +1,6 @@
 import { isInputRequiredResult, type ServerContext } from '@modelcontextprotocol/server'
 import { InvalidInputError } from '../../base/errors.js'
+import { McpError } from '../life/errors.js'
 import { onAbort } from '../../base/abort.js'
 import { silence } from '../../base/promises.js'
 import { checkValue, encodeValue } from '../../work/values.js'
@@ -44,7 +45,8 @@ export async function callTool(
   if (era === 'modern' && !isDeclared && tool.taskSupport === 'required') throw capabilityMissing()
   const request = requestOf(ctx)
   await life.ready()
-  const caller = callerOf(door, request)
+  const caller = await callerOf(door, request)
+  await checkAuthorized(door, 'create', { tool: tool.name }, request)
   let args: unknown = given ?? {}
   try {
     if (options.inputSchema !== undefined)
@@ -63,12 +65,12 @@ export async function callTool(
     if (!('args' in early)) return asAnswer(early as ToolResult, era)
     args = early.args
   }
-  await checkAuthorized(door, 'create', { tool: tool.name }, request)
   const isKnown = isDeclared || door.companionTools
-  const key = isKnown ? options.dedupe?.(args, request) : undefined
+  const key: unknown = isKnown ? await options.dedupe?.(args, request) : undefined
+  if (key !== undefined && typeof key !== 'string') throw new McpError('mcp_key_invalid', { tool: tool.name })
   const state = await life.create({
     tool,
-    args: encodeValue(args, `arguments of ${tool.name}`) ?? null,
+    args: encodeValue(tool.begin === undefined ? args : (given ?? {}), `arguments of ${tool.name}`) ?? null,
     caller,
     questions: isDeclared ? questionsOf(capabilities) : allQuestions,
     ...(key !== undefined && { key }),
@@ -82,8 +84,7 @@ export async function callTool(
   }
   const ended = inlineMs > 0 ? await life.until(state, hasEnded, { timeoutMs: inlineMs }) : undefined
   if (ended?.place.value === 'completed') return asAnswer(life.detailed(ended).result ?? {}, era)
-  const now = ended ?? (await life.read(state.taskId)) ?? state
-  return { ...createdTask(life.detailed(now)), resultType: 'task' }
+  return { ...createdTask(life.detailed(ended ?? state)), resultType: 'task' }
 }
 
 /** What an inline call may ask for: that it cannot is found out by the question itself. */

@@ -1,11 +1,12 @@
 import type { McpHandlerRequestOptions, McpHttpHandler, ServerEvent } from '@modelcontextprotocol/server'
 import { onAbort } from '../../base/abort.js'
+import { silence } from '../../base/promises.js'
 import type { Deadline } from '../../base/deadline-queue.js'
-import { modernVersion } from '../wire/names.js'
-import type { WireError } from '../wire/errors.js'
+import { errorCodes } from '../wire/errors.js'
 import {
   isTaskListen,
   openListen,
+  withoutTasks,
   type CoreFilter,
   type ListenOptions,
   type ListenStream,
@@ -18,8 +19,9 @@ export type FetchFace = McpHttpHandler['fetch']
 
 /** Milliseconds of silence after which a comment shows that a stream is alive. */
 const heartbeatMs = 15_000
-/** The longest body that is looked into; a longer one is no request to listen. */
-const mostListenBytes = 1_000_000
+/** The longest body that is looked into: that of the SDK, which refuses longer ones. */
+const mostListenBytes = 4 * 2 ** 20
+const encoder = new TextEncoder()
 
 /** Answers requests to listen to tasks; everything else goes on to the handler as it is. */
 export function fetchFront(
@@ -30,26 +32,33 @@ export function fetchFront(
   return async (request, given = {}) => {
     const message = await listenIn(request, given)
     if (message === undefined) return door.notes.answer(request, () => handler.fetch(request, given))
-    const mismatch = headerFault(request)
-    if (mismatch !== undefined) return refusal(message, mismatch, 400)
-    const opened = await openListen(door, options, message, given.authInfo, honoured)
-    if ('error' in opened) return refusal(message, opened.error, opened.error.code === -32021 ? 400 : 200)
+    // Whether it is served at all, and what of it beside tasks, is the word of the SDK: headers, envelope, revision, capabilities.
+    const answered = await handler.fetch(request, { ...given, parsedBody: withoutTasks(message) })
+    const core = await acknowledgedIn(answered)
+    if (core === undefined) return answered
+    const opened = await openListen(door, options, message, given.authInfo, core)
+    if ('error' in opened) {
+      const { id = null } = message
+      const status = opened.error.code === errorCodes.missingCapability ? 400 : 200
+      return Response.json({ jsonrpc: '2.0', id, error: opened.error }, { status })
+    }
     const { stream } = opened
-    const core = coreOf(message)
-    const leave = handler.bus.subscribe((event) => tellCore(stream, core, event))
+    const hasCore = Object.keys(core).length > 0
+    const leave = hasCore ? handler.bus.subscribe((event) => tellCore(stream, core, event)) : undefined
     return streamed(stream, options, request.signal, leave)
   }
 }
 
 /** The message of a request that asks to listen to tasks. Reads no body that the header says is something else. */
 async function listenIn(request: Request, { parsedBody }: McpHandlerRequestOptions): Promise<WireRequest | undefined> {
-  if (request.method !== 'POST') return undefined
+  // Without the header, or with another one, the SDK refuses it.
+  if (request.method !== 'POST' || request.headers.get('mcp-method') !== 'subscriptions/listen') return undefined
   if (parsedBody !== undefined) return isTaskListen(parsedBody) ? parsedBody : undefined
-  const named = request.headers.get('mcp-method')
-  if (named !== null && named !== 'subscriptions/listen') return undefined
-  if (Number(request.headers.get('content-length') ?? 0) > mostListenBytes) return undefined
+  if (Number(request.headers.get('content-length') ?? 0) > mostListenBytes || request.bodyUsed) return undefined
+  const text = await textOf(request.clone())
+  if (text === undefined) return undefined
   try {
-    const body: unknown = await request.clone().json()
+    const body: unknown = JSON.parse(text)
     return isTaskListen(body) ? body : undefined
   } catch {
     // What is no JSON the handler refuses in its own words.
@@ -57,18 +66,46 @@ async function listenIn(request: Request, { parsedBody }: McpHandlerRequestOptio
   }
 }
 
-/** The SDK checks the headers of what it answers; this stream passes it by. */
-function headerFault(request: Request): WireError | undefined {
-  const version = request.headers.get('mcp-protocol-version')
-  if (version !== modernVersion)
-    return { code: -32020, message: `Header mismatch: MCP-Protocol-Version is ${version ?? 'missing'}` }
-  const method = request.headers.get('mcp-method')
-  if (method === 'subscriptions/listen') return undefined
-  return { code: -32020, message: `Header mismatch: Mcp-Method is ${method ?? 'missing'}` }
+/** The body as text; `undefined` for one that is too long, or breaks off. */
+async function textOf({ body }: Request): Promise<string | undefined> {
+  if (body === null) return undefined
+  const decoder = new TextDecoder()
+  const reader = body.getReader()
+  let [text, bytes] = ['', 0]
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return text + decoder.decode()
+      bytes += value.byteLength
+      if (bytes > mostListenBytes) break
+      text += decoder.decode(value, { stream: true })
+    }
+  } catch {
+    // The handler finds it broken as well.
+    return undefined
+  }
+  // Not awaited: it ends when the other copy of the body does.
+  silence(reader.cancel())
+  return undefined
 }
 
-function refusal({ id = null }: WireRequest, error: WireError, status: number): Response {
-  return Response.json({ jsonrpc: '2.0', id, error }, { status })
+/** What the SDK would tell of on the stream that it has opened, which is left then; `undefined` when it has opened none. */
+async function acknowledgedIn({ body, headers }: Response): Promise<CoreFilter | undefined> {
+  if (body === null || headers.get('content-type') !== 'text/event-stream') return undefined
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  try {
+    while (!text.includes('\n\n')) {
+      const { done, value } = await reader.read()
+      if (done) break
+      text += value
+    }
+  } finally {
+    silence(reader.cancel())
+  }
+  const line = text.split('\n').find((one) => one.startsWith('data: ')) ?? 'data: {}'
+  const { params } = JSON.parse(line.slice(6)) as { readonly params?: { readonly notifications?: CoreFilter } }
+  return params?.notifications
 }
 
 /** A stream whose reader sets the pace. */
@@ -76,30 +113,32 @@ function streamed(
   stream: ListenStream,
   { deadlines }: ListenOptions,
   signal: AbortSignal,
-  leave: () => void,
+  leave: (() => void) | undefined,
 ): Response {
-  const encoder = new TextEncoder()
   let heartbeat: Deadline | undefined
   let isOver = false
-  const forget = onAbort(signal, () => close())
   const close = (): void => {
     if (isOver) return
     isOver = true
     heartbeat?.[Symbol.dispose]()
-    leave()
+    leave?.()
     forget()
     stream[Symbol.dispose]()
   }
+  const forget = onAbort(signal, close)
+  // It may have gone before there was a stream.
+  if (signal.aborted) close()
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const beat = (): void => {
-          controller.enqueue(encoder.encode(': keepalive\n\n'))
+          // Nothing is put on what nobody takes.
+          if ((controller.desiredSize ?? 0) > 0) controller.enqueue(heartbeatBytes)
           heartbeat = deadlines.after(heartbeatMs, beat)
         }
-        heartbeat = deadlines.after(heartbeatMs, beat)
+        if (!isOver) heartbeat = deadlines.after(heartbeatMs, beat)
         const message = await stream.next()
-        heartbeat[Symbol.dispose]()
+        heartbeat?.[Symbol.dispose]()
         if (message !== undefined && !isOver)
           return controller.enqueue(encoder.encode(`event: message\ndata: ${JSON.stringify(message)}\n\n`))
         close()
@@ -117,37 +156,30 @@ function streamed(
   return new Response(body, { status: 200, headers })
 }
 
-/** Which kinds of change a filter names beside tasks. */
-const coreFields = ['toolsListChanged', 'promptsListChanged', 'resourcesListChanged'] as const
+const heartbeatBytes = encoder.encode(': keepalive\n\n')
 
-function honoured(filter: CoreFilter): CoreFilter {
-  const taken: Record<string, unknown> = {}
-  for (const field of coreFields) if (filter[field] === true) taken[field] = true
-  const uris = filter['resourceSubscriptions']
-  if (Array.isArray(uris) && uris.length > 0)
-    taken['resourceSubscriptions'] = uris.filter((uri) => typeof uri === 'string')
-  return taken
-}
-
-function coreOf({ params }: WireRequest): CoreFilter {
-  return honoured((params as { readonly notifications: CoreFilter }).notifications)
-}
-
+/** Tells of a change that the filter names. */
 function tellCore(stream: ListenStream, core: CoreFilter, event: ServerEvent): void {
   const { kind, params } = event
   switch (kind) {
     case 'tools_list_changed':
-      return core['toolsListChanged'] === true ? stream.tell('notifications/tools/list_changed', params) : undefined
+      return core['toolsListChanged'] === true ? tellOf(stream, 'notifications/tools/list_changed', params) : undefined
     case 'prompts_list_changed':
-      return core['promptsListChanged'] === true ? stream.tell('notifications/prompts/list_changed', params) : undefined
+      return core['promptsListChanged'] === true
+        ? tellOf(stream, 'notifications/prompts/list_changed', params)
+        : undefined
     case 'resources_list_changed':
       return core['resourcesListChanged'] === true
-        ? stream.tell('notifications/resources/list_changed', params)
+        ? tellOf(stream, 'notifications/resources/list_changed', params)
         : undefined
     case 'resource_updated': {
       const uris = core['resourceSubscriptions'] as readonly string[] | undefined
       if (uris?.includes(event.uri) === true)
-        stream.tell('notifications/resources/updated', { ...params, uri: event.uri })
+        stream.tell(`resource ${event.uri}`, 'notifications/resources/updated', { ...params, uri: event.uri })
     }
   }
+}
+
+function tellOf(stream: ListenStream, method: string, params: ServerEvent['params']): void {
+  stream.tell(method, method, params)
 }

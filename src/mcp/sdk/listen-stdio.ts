@@ -1,66 +1,123 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server'
 import { silence } from '../../base/promises.js'
-import { isTaskListen, openListen, type ListenOptions, type ListenStream, type WireRequest } from './listen.js'
+import { subscriptionIdKey } from '../wire/names.js'
+import {
+  isTaskListen,
+  openListen,
+  withoutTasks,
+  type CoreFilter,
+  type ListenOptions,
+  type ListenStream,
+  type WireRequest,
+} from './listen.js'
 import type { DoorContext } from './request.js'
 
-/** What a request to listen is cancelled with. */
-interface Cancelled {
-  readonly method?: unknown
-  readonly params?: { readonly requestId?: unknown }
+/** A request to listen that is not over. */
+interface Listening {
+  readonly message: WireRequest
+  /** What the SDK has told on it before it was acknowledged. */
+  readonly held: JSONRPCMessage[]
+  /** The SDK has taken it. */
+  isTaken: boolean
+  isOpen: boolean
+  stream?: ListenStream
+}
+
+/** What is looked at of messages in both directions. */
+interface Looked {
+  readonly id?: string | number
+  readonly method?: string
+  readonly params?: { readonly requestId?: string | number; readonly notifications?: CoreFilter }
 }
 
 /**
- * The transport with requests to listen to tasks taken out of it and answered here; everything else passes. Such a stream tells of
- * tasks alone: what else its filter names is not acknowledged.
+ * The transport with notifications of tasks. The SDK is asked to listen to what a filter names beside tasks: whether it is served at
+ * all is its word, and it tells of its own changes on the same subscription; tasks are told of here.
  */
 export function transportFront(wire: Transport, door: DoorContext, options: ListenOptions): Transport {
-  const streams = new Map<unknown, ListenStream | undefined>()
-  const closeAll = (): void => {
-    for (const stream of streams.values()) stream?.[Symbol.dispose]()
-    streams.clear()
+  const all = new Map<string | number, Listening>()
+  const leave = (id: string | number, listening: Listening): void => {
+    listening.stream?.[Symbol.dispose]()
+    if (all.get(id) === listening) all.delete(id)
   }
-  const send = (message: object): Promise<void> => wire.send(message as JSONRPCMessage)
+  const closeAll = (): void => {
+    for (const [id, listening] of all) leave(id, listening)
+  }
+  const put = (message: object): Promise<void> => wire.send(message as JSONRPCMessage)
+  const onFault = (failure: unknown): void => front.onerror?.(failure as Error)
+  /** The SDK has nothing more to tell on it. */
+  const releaseAtSdk = (id: string | number): void =>
+    front.onmessage?.({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } })
+
+  const serve = async (id: string | number, listening: Listening, core: CoreFilter): Promise<void> => {
+    const opened = await openListen(door, options, listening.message, undefined, core)
+    // Cancelled, or asked for anew, meanwhile.
+    const isCurrent = all.get(id) === listening
+    if ('error' in opened) {
+      if (!isCurrent) return
+      leave(id, listening)
+      releaseAtSdk(id)
+      return put({ jsonrpc: '2.0', id, error: opened.error })
+    }
+    const { stream } = opened
+    if (!isCurrent) return stream[Symbol.dispose]()
+    listening.stream = stream
+    try {
+      // The next one is taken when the last one is written: the pipe sets the pace.
+      for (let next = await stream.next(); next !== undefined; next = await stream.next()) {
+        await put(next)
+        listening.isOpen = true
+        for (const held of listening.held.splice(0)) await put(held)
+      }
+    } finally {
+      stream[Symbol.dispose]()
+      if (all.get(id) === listening) {
+        leave(id, listening)
+        releaseAtSdk(id)
+      }
+    }
+  }
+
   const front: Transport = {
     start: () => wire.start(),
-    send: (message, given) => wire.send(message, given),
+    send: async (message, given) => {
+      const { id, method, params } = message as Looked
+      if (id !== undefined && method === undefined) {
+        // The SDK has refused it, or ends it.
+        const answered = all.get(id)
+        if (answered !== undefined) leave(id, answered)
+      }
+      const subscription = id === undefined ? subscriptionOf(params) : undefined
+      const listening = subscription === undefined ? undefined : all.get(subscription)
+      if (subscription === undefined || listening === undefined || listening.isOpen) return wire.send(message, given)
+      if (listening.isTaken || method !== 'notifications/subscriptions/acknowledged') {
+        listening.held.push(message)
+        return
+      }
+      listening.isTaken = true
+      silence(serve(subscription, listening, params?.notifications ?? {}).catch(onFault))
+    },
     close: () => {
       closeAll()
       return wire.close()
     },
     setProtocolVersion: (version) => wire.setProtocolVersion?.(version),
   }
-  const serve = async (message: WireRequest): Promise<void> => {
-    const { id } = message
-    // Known from now on, so that it can be cancelled before it is open.
-    streams.set(id, undefined)
-    const opened = await openListen(door, options, message, undefined)
-    if ('error' in opened) {
-      streams.delete(id)
-      return send({ jsonrpc: '2.0', id, error: opened.error })
-    }
-    const { stream } = opened
-    if (!streams.has(id)) return stream[Symbol.dispose]()
-    streams.set(id, stream)
-    try {
-      // The next one is taken when the last one is written: the pipe sets the pace.
-      for (let next = await stream.next(); next !== undefined; next = await stream.next()) await send(next)
-    } finally {
-      stream[Symbol.dispose]()
-      if (streams.get(id) === stream) streams.delete(id)
-    }
-  }
   // The interface of transports has these and no others.
   // oxlint-disable unicorn/prefer-add-event-listener
   wire.onmessage = (message, extra) => {
-    if (isTaskListen(message)) {
-      silence(serve(message).catch((failure: unknown) => front.onerror?.(failure as Error)))
-      return
+    const { id, method, params } = message as Looked
+    if (id !== undefined && isTaskListen(message)) {
+      // Under an id that is in use it stands for the one before, as it does for the SDK.
+      const before = all.get(id)
+      if (before !== undefined) leave(id, before)
+      all.set(id, { message, held: [], isTaken: false, isOpen: false })
+      return front.onmessage?.(withoutTasks(message) as JSONRPCMessage, extra)
     }
-    const { method, params } = message as Cancelled
-    if (method === 'notifications/cancelled' && streams.has(params?.requestId)) {
-      streams.get(params?.requestId)?.[Symbol.dispose]()
-      streams.delete(params?.requestId)
-      return
+    const { requestId } = params ?? {}
+    if (method === 'notifications/cancelled' && requestId !== undefined) {
+      const cancelled = all.get(requestId)
+      if (cancelled !== undefined) leave(requestId, cancelled)
     }
     front.onmessage?.(message, extra)
   }
@@ -71,4 +128,10 @@ export function transportFront(wire: Transport, door: DoorContext, options: List
   wire.onerror = (error) => front.onerror?.(error)
   // oxlint-enable unicorn/prefer-add-event-listener
   return front
+}
+
+/** On which subscription the SDK tells something, if it does. */
+function subscriptionOf(params: Looked['params']): string | number | undefined {
+  const { _meta } = (params ?? {}) as { readonly _meta?: Readonly<Record<string, unknown>> }
+  return _meta?.[subscriptionIdKey] as string | number | undefined
 }

@@ -2,13 +2,14 @@ import * as v from 'valibot'
 import type { AuthInfo } from '@modelcontextprotocol/server'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
+import { onAbort } from '../../base/abort.js'
 import { createDeferred, type Deferred } from '../../base/promises.js'
 import type { Quota, TakenLimits } from '../life/limits.js'
 import { hasEnded, type TaskState } from '../wire/detailed-task.js'
 import { declaresTasks } from '../wire/capability.js'
 import { internalError, invalidParams, missingCapability, type WireError } from '../wire/errors.js'
 import { clientCapabilitiesKey, subscriptionIdKey } from '../wire/names.js'
-import { listenParamsSchema, type DetailedTask } from '../wire/shapes.js'
+import { listenParamsSchema } from '../wire/shapes.js'
 import { StatewardError } from '../../base/errors.js'
 import { callerOf, checkAuthorized, wireErrorOf, type DoorContext, type McpRequest } from './request.js'
 
@@ -42,16 +43,23 @@ export function isTaskListen(message: unknown): message is WireRequest {
   return notifications?.taskIds !== undefined
 }
 
-/** What a filter names beside tasks. */
+/** What a filter names beside tasks, as far as it is served. */
 export type CoreFilter = Readonly<Record<string, unknown>>
 
-/** The error that a request to listen is answered with, or the stream that it opens. */
+/** The request as the SDK is asked whether it may be served, and what of it beside tasks. */
+export function withoutTasks(message: WireRequest): WireRequest {
+  const params = message.params as { readonly notifications: Readonly<Record<string, unknown>> }
+  const { taskIds: _, ...notifications } = params.notifications
+  return { ...message, params: { ...params, notifications } }
+}
+
+/** The error that a request to listen is answered with, or the stream that it opens; `core` is what is acknowledged beside tasks. */
 export async function openListen(
   door: DoorContext,
   options: ListenOptions,
   message: WireRequest,
   authInfo: AuthInfo | undefined,
-  honoured: (filter: CoreFilter) => CoreFilter = () => ({}),
+  core: CoreFilter,
 ): Promise<{ readonly error: WireError } | { readonly stream: ListenStream }> {
   const { params, id } = message
   const { _meta } = (params ?? {}) as { readonly _meta?: Readonly<Record<string, unknown>> }
@@ -59,11 +67,11 @@ export async function openListen(
   try {
     await door.life.ready()
     const request: McpRequest = { method: 'subscriptions/listen', ...(authInfo !== undefined && { authInfo }) }
-    const caller = callerOf(door, request)
+    const caller = await callerOf(door, request)
     const isId = typeof id === 'string' || typeof id === 'number'
     if (!isId || !v.is(listenParamsSchema, params))
       return { error: invalidParams('Invalid params: not a filter of tasks') }
-    const { taskIds, ...core } = params.notifications
+    const { taskIds } = params.notifications
     const found = await Promise.all(
       [...new Set(taskIds)].map(async (taskId) => {
         try {
@@ -86,10 +94,32 @@ export async function openListen(
     }
     const expiresAtMs = authInfo?.expiresAt === undefined ? undefined : authInfo.expiresAt * 1000
     const release = (): void => options.streams.release(principal)
-    return { stream: new ListenStream(door, options, id, states, honoured(core), expiresAtMs, release) }
+    return { stream: new ListenStream(door, options, id, states, core, expiresAtMs, release) }
   } catch (thrown) {
     return { error: wireErrorOf(thrown, door.logger) }
   }
+}
+
+/** A task that a stream tells of. */
+interface ToldTask {
+  following?: Disposable
+  /** What was told last, so that equal states are told once. */
+  state?: TaskState
+  text?: string | undefined
+  atMs: number
+  /** When a text that came too soon is told. */
+  paced?: Deadline | undefined
+  /** What waits for the reader. */
+  queued?: Queued
+}
+
+/** What waits for the reader; a task is put in words when it is read. */
+interface Queued {
+  readonly state?: TaskState
+  message?: Readonly<Record<string, unknown>>
+  /** Something later of the same task waits too. */
+  isOutdated?: boolean
+  isRead?: boolean
 }
 
 /**
@@ -100,16 +130,15 @@ export class ListenStream implements Disposable {
   readonly id: string | number
   readonly #door: DoorContext
   readonly #options: ListenOptions
-  readonly #followed = new Map<string, Disposable>()
-  /** What was told of each task last, so that equal states are told once. */
-  readonly #told = new Map<string, string>()
-  readonly #paced = new Map<string, Deadline>()
-  readonly #lastTextAtMs = new Map<string, number>()
+  readonly #tasks = new Map<string, ToldTask>()
+  /** Of each kind of change beside tasks one waits at most. */
+  readonly #core: Map<string, Queued> | undefined
   readonly #release: () => void
+  readonly #forgetClosing: () => void
   #expiry: Deadline | undefined
-  #queue: { readonly taskId?: string; readonly message: WireMessage }[] = []
+  #queue: Queued[] = []
+  #mostQueued: number
   #waiting: Deferred<void> | undefined
-  #keepsOpen: boolean
   #isEnding = false
   #isClosed = false
 
@@ -125,17 +154,22 @@ export class ListenStream implements Disposable {
     this.id = id
     this.#door = door
     this.#options = options
+    this.#mostQueued = options.limits.maxQueuedNotifications
     this.#release = release
-    this.#keepsOpen = Object.keys(core).length > 0
-    this.#push(undefined, {
-      method: 'notifications/subscriptions/acknowledged',
-      params: { notifications: { ...core, taskIds: states.map(({ taskId }) => taskId) }, _meta: this.#meta },
+    this.#forgetClosing = onAbort(door.life.closing, () => this.end())
+    if (Object.keys(core).length > 0) this.#core = new Map()
+    this.#push({
+      message: {
+        method: 'notifications/subscriptions/acknowledged',
+        params: { notifications: { ...core, taskIds: states.map(({ taskId }) => taskId) }, _meta: this.#meta },
+      },
     })
     for (const state of states) this.#begin(state)
     if (expiresAtMs !== undefined) {
       const leftMs = Math.max(0, expiresAtMs - options.clock.wallNow())
       this.#expiry = options.deadlines.after(leftMs, () => this.end())
     }
+    if (door.life.closing.aborted) this.end()
     this.#endIfDone()
   }
 
@@ -143,22 +177,33 @@ export class ListenStream implements Disposable {
   async next(): Promise<WireMessage | undefined> {
     for (;;) {
       const first = this.#queue.shift()
-      if (first !== undefined) return first.message
+      if (first !== undefined) {
+        first.isRead = true
+        return { jsonrpc: '2.0', ...(first.message ?? this.#messageOf(first.state as TaskState)) }
+      }
       if (this.#isEnding || this.#isClosed) return undefined
       this.#waiting = createDeferred<void>()
       await this.#waiting.promise
     }
   }
 
-  /** Tells something that is no task. */
-  tell(method: string, params: Readonly<Record<string, unknown>> = {}): void {
-    this.#push(undefined, { method, params: { ...params, _meta: this.#meta } })
+  /** Tells something that is no task: of what waits under the same name the latest. */
+  tell(name: string, method: string, params: Readonly<Record<string, unknown>> = {}): void {
+    const message = { method, params: { ...params, _meta: this.#meta } }
+    const queued = this.#core?.get(name)
+    if (queued !== undefined && queued.isRead !== true) {
+      queued.message = message
+      return
+    }
+    const fresh: Queued = { message }
+    this.#core?.set(name, fresh)
+    this.#push(fresh)
   }
 
   /** Says that it is over, after what is queued. */
   end(): void {
     if (this.#isEnding || this.#isClosed) return
-    this.#push(undefined, { id: this.id, result: { resultType: 'complete', _meta: this.#meta } })
+    this.#push({ message: { id: this.id, result: { resultType: 'complete', _meta: this.#meta } } })
     this.#isEnding = true
     this.#letGo()
   }
@@ -172,92 +217,93 @@ export class ListenStream implements Disposable {
   }
 
   #letGo(): void {
-    for (const following of this.#followed.values()) following[Symbol.dispose]()
-    for (const deadline of this.#paced.values()) deadline[Symbol.dispose]()
-    this.#followed.clear()
-    this.#paced.clear()
+    for (const told of this.#tasks.values()) {
+      told.following?.[Symbol.dispose]()
+      told.paced?.[Symbol.dispose]()
+    }
+    this.#tasks.clear()
+    this.#core?.clear()
     this.#expiry?.[Symbol.dispose]()
+    this.#forgetClosing()
     this.#release()
     this.#waiting?.resolve()
   }
 
   #begin(state: TaskState): void {
-    const { taskId } = state
+    const told: ToldTask = { atMs: 0 }
     // Followed first: what happens from now on comes after this.
-    if (!hasEnded(state))
-      this.#followed.set(
-        taskId,
-        this.#door.life.follow(state, (next) => this.#onState(next)),
-      )
-    this.#notify(state)
-  }
-
-  #onState(state: TaskState): void {
-    if (this.#isEnding || this.#isClosed) return
-    this.#notify(state)
-    if (!hasEnded(state)) return
-    this.#followed.get(state.taskId)?.[Symbol.dispose]()
-    this.#followed.delete(state.taskId)
-    this.#endIfDone()
-  }
-
-  #notify(state: TaskState): void {
-    const { taskId, place } = state
-    const task = this.#door.life.detailed(state)
-    const { statusMessage, ...facts } = task
-    const key = JSON.stringify([facts.lastUpdatedAt, facts.status, Object.keys(facts.inputRequests ?? {})])
-    const told = this.#told.get(taskId)
-    if (told === key + (statusMessage ?? '')) return
-    const isTextAlone = told?.startsWith(key) === true && place.value !== 'completed'
-    if (isTextAlone && this.#isTooSoon(state)) return
-    this.#paced.get(taskId)?.[Symbol.dispose]()
-    this.#paced.delete(taskId)
-    this.#told.set(taskId, key + (statusMessage ?? ''))
-    this.#lastTextAtMs.set(taskId, this.#options.clock.monotonicNow())
-    this.#pushTask(task)
-    if (hasEnded(state)) {
-      this.#told.delete(taskId)
-      this.#lastTextAtMs.delete(taskId)
+    if (!hasEnded(state)) {
+      this.#tasks.set(state.taskId, told)
+      told.following = this.#door.life.follow(state, (next) => this.#notify(told, next))
     }
+    this.#notify(told, state)
+  }
+
+  #notify(told: ToldTask, state: TaskState): void {
+    if (this.#isEnding || this.#isClosed) return
+    const { state: last } = told
+    const text = this.#door.life.textOf(state)
+    const isSame = last !== undefined && isToldAlike(last, state)
+    if (isSame && (told.text === text || this.#isTooSoon(told, state))) return
+    told.paced?.[Symbol.dispose]()
+    told.paced = undefined
+    told.state = state
+    told.text = text
+    told.atMs = this.#options.clock.monotonicNow()
+    this.#pushTask(told, state)
+    if (!hasEnded(state)) return
+    told.following?.[Symbol.dispose]()
+    if (this.#tasks.delete(state.taskId)) this.#endIfDone()
   }
 
   /** A text that comes too soon is told a little later, unless another one comes first. */
-  #isTooSoon(state: TaskState): boolean {
-    const { taskId } = state
+  #isTooSoon(told: ToldTask, state: TaskState): boolean {
     const { clock, deadlines } = this.#options
-    const leftMs = (this.#lastTextAtMs.get(taskId) ?? 0) + statusPaceMs - clock.monotonicNow()
+    const leftMs = told.atMs + statusPaceMs - clock.monotonicNow()
     if (leftMs <= 0) return false
-    if (!this.#paced.has(taskId)) {
-      const again = (): void => {
-        this.#paced.delete(taskId)
-        if (this.#followed.has(taskId)) this.#notify(state)
-      }
-      this.#paced.set(taskId, deadlines.after(leftMs, again))
-    }
+    told.paced ??= deadlines.after(leftMs, () => {
+      told.paced = undefined
+      this.#notify(told, state)
+    })
     return true
   }
 
-  #pushTask(task: DetailedTask): void {
-    const { taskId } = task
-    if (this.#queue.length >= this.#options.limits.maxQueuedNotifications) {
-      const others = this.#queue.filter((one) => one.taskId !== taskId)
-      const latest = new Map(others.flatMap((one) => (one.taskId === undefined ? [] : [[one.taskId, one] as const])))
-      this.#queue = others.filter((one) => one.taskId === undefined || latest.get(one.taskId) === one)
+  #pushTask(told: ToldTask, state: TaskState): void {
+    const { queued } = told
+    if (queued !== undefined && queued.isRead !== true) {
+      // Its text is taken when it is read.
+      if (queued.state === state) return
+      queued.isOutdated = true
     }
-    this.#push(taskId, { method: 'notifications/tasks', params: { ...task, _meta: this.#meta } })
+    if (this.#queue.length >= this.#mostQueued) {
+      this.#queue = this.#queue.filter(({ isOutdated }) => isOutdated !== true)
+      // One of each task may be more than that: gone through again when it has doubled.
+      this.#mostQueued = Math.max(this.#options.limits.maxQueuedNotifications, 2 * this.#queue.length)
+    }
+    told.queued = { state }
+    this.#push(told.queued)
   }
 
-  #push(taskId: string | undefined, message: Readonly<Record<string, unknown>>): void {
+  #messageOf(state: TaskState): Readonly<Record<string, unknown>> {
+    return { method: 'notifications/tasks', params: { ...this.#door.life.detailed(state), _meta: this.#meta } }
+  }
+
+  #push(queued: Queued): void {
     if (this.#isEnding || this.#isClosed) return
-    this.#queue.push({ ...(taskId !== undefined && { taskId }), message: { jsonrpc: '2.0', ...message } })
+    this.#queue.push(queued)
     this.#waiting?.resolve()
   }
 
   #endIfDone(): void {
-    if (this.#followed.size === 0 && !this.#keepsOpen) this.end()
+    if (this.#tasks.size === 0 && this.#core === undefined) this.end()
   }
 
   get #meta(): Readonly<Record<string, unknown>> {
     return { [subscriptionIdKey]: this.id }
   }
+}
+
+/** Whether hosts are told the same of both but for their texts. */
+function isToldAlike(one: TaskState, other: TaskState): boolean {
+  return one.updatedAtMs === other.updatedAtMs && one.place === other.place
 }

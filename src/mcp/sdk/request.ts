@@ -22,8 +22,11 @@ export interface McpRequest {
 /** What is done to a task. */
 export type McpAction = 'create' | 'read' | 'answer' | 'cancel' | 'listen'
 
-/** Who may see a task: text that is the same for the same person. */
-export type PrincipalOf = (request: McpRequest) => string | { readonly principal: string; readonly display?: string }
+/** Who asks: text that is the same for the same person, and a name for people. */
+export type Principal = string | { readonly principal: string; readonly display?: string }
+
+/** Who may see a task. What it throws, and what is no principal, refuses the request. */
+export type PrincipalOf = (request: McpRequest) => Principal | Promise<Principal>
 
 /** Whether somebody may do something; `taskId` is absent for what is to be created. */
 export type Authorize = (
@@ -63,10 +66,10 @@ export function requestOf(ctx: ServerContext): McpRequest {
 }
 
 /** Who asks. A function that throws, or says nothing, refuses the request: nobody becomes anonymous by a fault. */
-export function callerOf({ principal }: DoorContext, request: McpRequest): Caller {
-  let said: ReturnType<PrincipalOf>
+export async function callerOf({ principal }: DoorContext, request: McpRequest): Promise<Caller> {
+  let said: Principal
   try {
-    said = principal(request)
+    said = await principal(request)
   } catch (cause) {
     throw new McpError('mcp_principal_failed', {}, { cause })
   }
@@ -98,7 +101,7 @@ export async function taskAsked(
 ): Promise<TaskState> {
   const request = requestOf(ctx)
   await door.life.ready()
-  const caller = callerOf(door, request)
+  const caller = await callerOf(door, request)
   if (!v.is(taskParamsSchema, params)) throw protocolError(invalidParams('Invalid params: taskId is missing'))
   const state = await door.life.find(params.taskId, caller)
   await checkAuthorized(door, action, { taskId: state.taskId, tool: state.payload.tool }, request)
@@ -129,6 +132,7 @@ export function wireErrorOf(thrown: unknown, logger: Logger): WireError {
   if (StatewardError.is(thrown, 'process.registration_invalid')) return invalidParams('the arguments cannot be kept')
   if (thrown instanceof InvalidInputError) return invalidParams('Invalid params')
   if (StatewardError.is(thrown, 'mcp_not_authorized')) return internalError('not authorized')
+  if (StatewardError.is(thrown, 'mcp_closed')) return internalError('the server is going down')
   logger.warn({ ...faultFields(thrown) }, 'a request of MCP failed')
   return internalError('Internal error')
 }

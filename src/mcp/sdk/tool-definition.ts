@@ -15,6 +15,7 @@ import {
   textSchema,
   wholeNumberSchema,
 } from '../../base/options.js'
+import { messageOf } from '../../base/errors.js'
 import { isSchema } from '../../work/values.js'
 import type { McpTask } from '../life/mcp-task.js'
 import type { McpRecovery, TaskSupport } from '../life/tool.js'
@@ -47,7 +48,7 @@ export interface McpToolOptions<Input extends StandardSchemaWithJSON | undefined
   /** Milliseconds that a call waits for its end before it is answered with a handle. Default 0. */
   readonly inlineMs?: number
   /** Under which key a repeat of a call is the same task while that lives; `undefined`: a call of its own. */
-  readonly dedupe?: (args: ArgumentsOf<Input>, request: McpRequest) => string | undefined
+  readonly dedupe?: (args: ArgumentsOf<Input>, request: McpRequest) => string | undefined | Promise<string | undefined>
   /**
    * Runs before there is a task. Returns nothing to go on, `{ args }` to go on with others, the result itself, or what
    * `inputRequired(...)` of the SDK makes, to ask first.
@@ -61,10 +62,30 @@ export type McpToolRun<Input extends StandardSchemaWithJSON | undefined> = (
   task: McpTask,
 ) => CallToolResult | Promise<CallToolResult>
 
-const schemaSchema = v.custom<StandardSchemaWithJSON>(
-  isSchema,
-  ({ input }) => `speaks no Standard Schema: ${textOf(input)}`,
-)
+/**
+ * Why a schema cannot be listed to hosts, if it cannot: one such schema would take the list of all tools away. Those who are listed
+ * nothing by the SDK itself, as zod before 4.2, are left to it.
+ */
+export function listingFault(schema: StandardSchemaWithJSON, side: 'input' | 'output'): string | undefined {
+  const { jsonSchema } = schema['~standard'] as Partial<StandardSchemaWithJSON['~standard']>
+  if (jsonSchema === undefined)
+    return '_zod' in schema ? undefined : 'has no JSON schema: wrap one with fromJsonSchema()'
+  try {
+    const { type = 'object' } = jsonSchema[side]({ target: 'draft-2020-12' })
+    return type === 'object' ? undefined : `describes no object: ${textOf(type)}`
+  } catch (thrown) {
+    return `has no JSON schema: ${messageOf(thrown)}`
+  }
+}
+
+const schemaOf = (side: 'input' | 'output') =>
+  v.pipe(
+    v.custom<StandardSchemaWithJSON>(isSchema, ({ input }) => `speaks no Standard Schema: ${textOf(input)}`),
+    v.check(
+      (schema) => listingFault(schema, side) === undefined,
+      ({ input }) => listingFault(input, side) ?? '',
+    ),
+  )
 const recoverySchema = v.union(
   [
     v.picklist(['report', 'external']),
@@ -77,8 +98,8 @@ const recoverySchema = v.union(
 export const toolOptionsSchema = optionsSchema<McpToolOptions>({
   title: v.optional(textSchema()),
   description: v.optional(textSchema()),
-  inputSchema: v.optional(schemaSchema),
-  outputSchema: v.optional(schemaSchema),
+  inputSchema: v.optional(schemaOf('input')),
+  outputSchema: v.optional(schemaOf('output')),
   annotations: v.optional(
     v.custom<ToolAnnotations>((input) => typeof input === 'object' && input !== null, 'not an object'),
   ),

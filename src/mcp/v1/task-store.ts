@@ -58,15 +58,17 @@ class DurableTaskStore implements TaskStore {
     const { name = '', arguments: given = {} } = (request.params ?? {}) as { name?: string; arguments?: unknown }
     const listed = this.#door.parts.tools.get(name)
     let args: unknown = given
-    if (listed?.options.inputSchema !== undefined)
-      args = await checkValue(listed.options.inputSchema, given, `arguments of ${name}`)
+    if (listed?.options.inputSchema !== undefined) {
+      const checked = await checkValue(listed.options.inputSchema, given, `arguments of ${name}`)
+      if (listed.tool.begin === undefined) args = checked
+    }
     const { ttl } = params
     const state = await this.#life.create({
       tool: listed?.tool ?? passiveTool,
       args: encodeValue(args, `arguments of ${name}`) as JsonValue,
       caller: this.#caller,
       questions: [],
-      ...(typeof ttl === 'number' && { ttlMs: Math.trunc(ttl) }),
+      ...(typeof ttl === 'number' && { ttlMs: wholeMs(ttl) }),
     })
     return this.#asTask(state)
   }
@@ -134,6 +136,11 @@ class DurableTaskStore implements TaskStore {
       ...(statusMessage !== undefined && { statusMessage }),
     }
   }
+}
+
+/** What a client asks for as milliseconds that there are. */
+function wholeMs(ttl: number): number {
+  return Math.trunc(Math.min(Math.max(ttl, 0) || 0, Number.MAX_SAFE_INTEGER))
 }
 
 const pageSize = 100

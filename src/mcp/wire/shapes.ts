@@ -76,6 +76,8 @@ export interface TaskPayload {
   readonly questions: readonly QuestionMethod[]
   /** Who may see it, as a hash. */
   readonly principal: string
+  /** Under which a repeat of the call is the same task, as a hash. */
+  readonly key?: string
   /** A name of that for people. */
   readonly display?: string
   readonly ttlMs: number | null
@@ -95,6 +97,7 @@ export const taskPayloadSchema: v.GenericSchema<unknown, TaskPayload> = v.strict
   args: v.custom<JsonValue>((input) => input !== undefined),
   questions: v.array(v.picklist(questionMethods)),
   principal: v.string(),
+  key: v.exactOptional(v.string()),
   display: v.exactOptional(v.string()),
   ttlMs: v.nullable(naturalSchema),
   pollIntervalMs: naturalSchema,
@@ -131,7 +134,7 @@ export interface TaskFault {
 
 /** The shape of a {@link TaskFault}. */
 export const faultSchema: v.GenericSchema<unknown, TaskFault> = v.strictObject({
-  code: v.number(),
+  code: v.pipe(v.number(), v.safeInteger()),
   message: v.string(),
   data: v.exactOptional(v.unknown()),
 })

@@ -10,8 +10,13 @@ export interface PostgresClusterOptions {
   readonly schema?: string
   /** Makes the tables if they are not there; true by default. */
   readonly createTables?: boolean
-  /** A member that was heard of so lately, in milliseconds, may be given copies of chains; 5,000 by default. */
+  /** A member that was heard of so lately, in milliseconds, may be given copies of chains, and its share of daemons; 5,000 by default. */
   readonly healthyForMs?: number
+  /**
+   * Tells the other nodes at once of what is wished, asked for and given up, by NOTIFY in its transaction, and hears them over a
+   * connection of its own; false by default. Without it they learn of it with their next heartbeat.
+   */
+  readonly notify?: boolean
 }
 
 /** Accepts {@link PostgresClusterOptions}. */
@@ -20,4 +25,5 @@ export const postgresClusterOptionsSchema = optionsSchema<PostgresClusterOptions
   schema: v.optional(nameSchema),
   createTables: v.optional(v.boolean('not a truth value')),
   healthyForMs: v.optional(durationSchema),
+  notify: v.optional(v.boolean('not a truth value')),
 })

@@ -1,5 +1,13 @@
 import { decode } from '../../base/decode.js'
-import { openSchema, type PostgresDatabase, type SqlValue } from '../../postgres/index.js'
+import {
+  openSchema,
+  PostgresListener,
+  type PostgresDatabase,
+  type SqlResult,
+  type SqlStatement,
+  type SqlValue,
+  type Transaction,
+} from '../../postgres/index.js'
 import { encodeCommit, type SignedAttempt } from '../admin/index.js'
 import type {
   ClusterSource,
@@ -41,10 +49,14 @@ export class PostgresCluster implements ClusterSource {
   readonly #schema: string
   readonly #clusterId: string
   readonly #healthyForMs: number
+  /** Where the others are told of changes, if they are. */
+  readonly #channel: string | undefined
   readonly #statements: ReturnType<typeof createStatements>
 
-  private constructor({ database, healthyForMs = 5000 }: PostgresClusterOptions, schema: string, clusterId: string) {
+  private constructor(options: PostgresClusterOptions, schema: string, clusterId: string) {
+    const { database, healthyForMs = 5000, notify = false } = options
     this.#database = database
+    this.#channel = notify ? `${schema}_cluster` : undefined
     this.#schema = schema
     this.#clusterId = clusterId
     this.#healthyForMs = Math.trunc(healthyForMs)
@@ -62,36 +74,47 @@ export class PostgresCluster implements ClusterSource {
     return new PostgresCluster(options, schema, storeId)
   }
 
+  listen(onChange: () => void): PostgresListener | undefined {
+    const channel = this.#channel
+    // What was sent while there was no connection has not arrived.
+    return channel === undefined
+      ? undefined
+      : new PostgresListener(this.#database, { channel, onMessage: onChange, onConnect: onChange })
+  }
+
   async join({ node, epoch }: MemberIdentity): Promise<void> {
     await this.#database.write(this.#statements.join, [node, epoch])
   }
 
   heartbeat(beat: Heartbeat): Promise<ClusterView | undefined> {
-    const { node, epoch, maintenance, isCordoned, rttMs, release, takeDaemons, takesChains } = beat
+    const { node, epoch, maintenance, isCordoned, rttMs, release, takeDaemons, takeBeyondShare, takesChains } = beat
     const statements = this.#statements
     const ttlMs = Math.trunc(beat.leaseTtlMs)
     const rtt = rttMs === undefined ? null : Math.round(rttMs)
     return this.#database.transaction(async (transaction) => {
       const touched = await transaction.query(statements.touch, [node, epoch, maintenance, isCordoned, rtt])
       if (touched.rows.length === 0) return undefined
+      if (release.length > 0) await this.#notify(transaction)
       // Sent together: each sees what those before it have done.
-      const [, , renewed, acquired, clock, members, daemons, holders, replicas, chains, intents] = await Promise.all([
-        transaction.query(statements.forget, [Math.trunc(beat.forgetAfterMs)]),
-        transaction.query(statements.release, [node, epoch, release]),
-        transaction.query(statements.renew, [node, epoch, ttlMs]),
-        transaction.query(statements.acquire, [node, epoch, ttlMs, takeDaemons, takesChains]),
-        transaction.query(statements.readClock),
-        transaction.query(statements.readMembers),
-        transaction.query(statements.readDaemons),
-        transaction.query(statements.readHolders),
-        transaction.query(statements.readReplicas),
-        transaction.query(statements.readChains),
-        transaction.query(statements.readIntents, [node]),
-      ])
+      const [, , renewed, acquired, share, clock, members, daemons, holders, replicas, chains, intents] =
+        await Promise.all([
+          transaction.query(statements.forget, [Math.trunc(beat.forgetAfterMs)]),
+          transaction.query(statements.release, [node, epoch, release]),
+          transaction.query(statements.renew, [node, epoch, ttlMs]),
+          transaction.query(statements.acquire, [node, epoch, ttlMs, takeDaemons, takeBeyondShare, takesChains]),
+          transaction.query(statements.acquireShare, [node, epoch, ttlMs, takeDaemons, this.#healthyForMs]),
+          transaction.query(statements.readClock),
+          transaction.query(statements.readMembers),
+          transaction.query(statements.readDaemons),
+          transaction.query(statements.readHolders),
+          transaction.query(statements.readReplicas),
+          transaction.query(statements.readChains),
+          transaction.query(statements.readIntents, [node]),
+        ])
       return {
         clusterId: this.#clusterId,
         ...clockOf(clock.rows[0]),
-        held: [...renewed.rows, ...acquired.rows].map(heldLeaseOf),
+        held: [...renewed.rows, ...acquired.rows, ...share.rows].map(heldLeaseOf),
         members: members.rows.map(memberOf),
         daemons: daemons.rows.map(wishOf),
         holders: new Map(holders.rows.map(holderOf)),
@@ -103,39 +126,39 @@ export class PostgresCluster implements ClusterSource {
   }
 
   async leave({ node, epoch }: MemberIdentity, kept: readonly LeaseSubject[]): Promise<void> {
-    await this.#database.transaction(async (transaction) => {
+    await this.#change(async (transaction) => {
       await transaction.query(this.#statements.releaseAllBut, [node, epoch, kept])
       await transaction.query(this.#statements.leave, [node, epoch])
     })
   }
 
   async wishDaemon({ daemon: { id, name }, intent, node }: DaemonWish): Promise<void> {
-    await this.#database.transaction(async (transaction) => {
+    await this.#change(async (transaction) => {
       await transaction.query(this.#statements.addLease, [`daemon:${id}`])
       await transaction.query(this.#statements.wishDaemon, [id, name, intent, node ?? null])
     })
   }
 
   async wishReplicas(chain: ChainId, desiredReplicas: number): Promise<void> {
-    await this.#database.write(this.#statements.wishReplicas, [chain, desiredReplicas])
+    await this.#write(this.#statements.wishReplicas, [chain, desiredReplicas])
   }
 
   async holdReplica(node: NodeId, chain: ChainId, isHeld: boolean): Promise<void> {
     const { addLease, holdReplica, idleReplica } = this.#statements
-    await this.#database.transaction(async (transaction) => {
+    await this.#change(async (transaction) => {
       await transaction.query(addLease, [`chain:${chain}`])
       await transaction.query(isHeld ? holdReplica : idleReplica, [chain, node])
     })
   }
 
   async forgetReplicaIntents(node: NodeId): Promise<void> {
-    await this.#database.write(this.#statements.forgetIntents, [node])
+    await this.#write(this.#statements.forgetIntents, [node])
   }
 
   shareCommit(node: NodeId, attempt: SignedAttempt, digest: Digest): Promise<number> {
     const { lockCommits, findCommit, addCommit } = this.#statements
     const text = JSON.stringify(encodeCommit(attempt))
-    return this.#database.transaction(async (transaction) => {
+    return this.#change(async (transaction) => {
       await transaction.query(lockCommits, [`stateward:${this.#schema}:cluster_commits`])
       const [known] = (await transaction.query(findCommit, [digest])).rows
       return sequenceOf(known ?? (await transaction.query(addCommit, [digest, text, node])).rows[0])
@@ -149,11 +172,30 @@ export class PostgresCluster implements ClusterSource {
 
   async requestPlacement(chain: ChainId, exclude: readonly NodeId[], target?: NodeId): Promise<void> {
     const values: readonly SqlValue[] = [chain, exclude, target ?? null, this.#healthyForMs]
-    const { rows } = await this.#database.write(this.#statements.place, values)
+    const { rows } = await this.#write(this.#statements.place, values)
     if (rows.length === 0) throw noCandidate(chain)
   }
 
   async requestEviction(chain: ChainId, victim: NodeId): Promise<void> {
-    await this.#database.write(this.#statements.evict, [chain, victim])
+    await this.#write(this.#statements.evict, [chain, victim])
+  }
+
+  /** Makes a change of which the others are told. */
+  #change<Answer>(work: (transaction: Transaction) => Promise<Answer>): Promise<Answer> {
+    return this.#database.transaction(async (transaction) => {
+      const answer = await work(transaction)
+      await this.#notify(transaction)
+      return answer
+    })
+  }
+
+  #write(statement: SqlStatement, values: readonly SqlValue[]): Promise<SqlResult> {
+    return this.#channel === undefined
+      ? this.#database.write(statement, values)
+      : this.#change((transaction) => transaction.query(statement, values))
+  }
+
+  async #notify(transaction: Transaction): Promise<void> {
+    if (this.#channel !== undefined) await transaction.query(this.#statements.notify, [this.#channel])
   }
 }

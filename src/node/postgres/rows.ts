@@ -40,7 +40,6 @@ const intentSchema = v.object({ chain_id: chainIdSchema, intent: v.picklist(repl
 const sequenceSchema = v.object({ sequence: naturalSchema })
 const clockSchema = v.object({ now_ms: naturalSchema, last_sequence: naturalSchema })
 const commitSchema = v.object({
-  sequence: naturalSchema,
   attempt: v.string(),
   shared_at_ms: naturalSchema,
   read_at_ms: naturalSchema,
@@ -100,12 +99,15 @@ export function clockOf(row: SqlRow | undefined): { readonly nowMs: number; read
   return { nowMs: now_ms, lastSequence: last_sequence }
 }
 
+/** What is no commit, or was shared at no time, stops nobody from reading on; its reader says so. */
 export function commitOf(row: SqlRow): SharedCommit {
-  const { sequence, attempt, shared_at_ms, read_at_ms } = read('cluster_commits', commitSchema, row)
+  const { sequence } = read('cluster_commits', sequenceSchema, row)
+  const { success, output } = v.safeParse(commitSchema, row)
+  if (!success) return { sequence, sharedAtMs: 0, readAtMs: 0, attempt: undefined }
+  const { attempt, shared_at_ms, read_at_ms } = output
   return { sequence, sharedAtMs: shared_at_ms, readAtMs: read_at_ms, attempt: attemptOf(attempt) }
 }
 
-/** What is no commit stops nobody from reading on; its reader says so. */
 function attemptOf(text: string): SignedAttempt | undefined {
   try {
     return decodeCommit(JSON.parse(text))

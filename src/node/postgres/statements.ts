@@ -7,6 +7,10 @@ const now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
 export function createStatements(schema: string) {
   const s = `"${schema}"`
   const isFree = `(l.expires_at_ms IS NULL OR l.expires_at_ms <= ${now})`
+  const acquireFree = `
+      UPDATE ${s}.cluster_leases l
+      SET fence = l.fence + 1, node_id = $1, epoch = $2, expires_at_ms = ${now} + $3::bigint
+      FROM free WHERE l.subject = free.subject RETURNING l.subject, l.fence`
   return {
     join: sql(`
       INSERT INTO ${s}.cluster_members (node_id, epoch, seen_at_ms, maintenance, is_cordoned) VALUES ($1, $2, ${now}, 'active', false)
@@ -24,19 +28,32 @@ export function createStatements(schema: string) {
     renew: sql(`
       UPDATE ${s}.cluster_leases l SET expires_at_ms = ${now} + $3::bigint
       WHERE l.node_id = $1 AND l.epoch = $2 AND l.expires_at_ms > ${now} RETURNING l.subject, l.fence`),
-    /** What somebody else is acquiring is left to him. */
+    /** Leaves out what another node is acquiring. */
     acquire: sql(`
       WITH free AS MATERIALIZED (
         SELECT l.subject FROM ${s}.cluster_leases l
         WHERE ${isFree} AND (
           EXISTS (SELECT FROM ${s}.cluster_daemons d WHERE l.subject = 'daemon:' || d.daemon_id AND d.intent = 'run'
-            AND (d.pinned_to IS NULL OR d.pinned_to = $1) AND d.daemon_id = ANY($4::text[]))
-          OR $5::boolean AND EXISTS (
+            AND (d.pinned_to = $1 AND d.daemon_id = ANY($4::text[]) OR d.pinned_to IS NULL AND d.daemon_id = ANY($5::text[])))
+          OR $6::boolean AND EXISTS (
             SELECT FROM ${s}.cluster_replicas r WHERE l.subject = 'chain:' || r.chain_id AND r.node_id = $1))
         ORDER BY l.subject FOR UPDATE OF l SKIP LOCKED)
-      UPDATE ${s}.cluster_leases l
-      SET fence = l.fence + 1, node_id = $1, epoch = $2, expires_at_ms = ${now} + $3::bigint
-      FROM free WHERE l.subject = free.subject RETURNING l.subject, l.fence`),
+      ${acquireFree}`),
+    /** The same of daemons that any node may run, until this one has its share of all. */
+    acquireShare: sql(`
+      WITH free AS MATERIALIZED (
+        SELECT l.subject FROM ${s}.cluster_leases l JOIN ${s}.cluster_daemons d ON l.subject = 'daemon:' || d.daemon_id
+        WHERE ${isFree} AND d.intent = 'run' AND d.pinned_to IS NULL AND d.daemon_id = ANY($4::text[])
+        ORDER BY l.subject
+        LIMIT (SELECT greatest(0,
+          ceil((SELECT count(*) FROM ${s}.cluster_daemons WHERE intent = 'run')::numeric
+            / greatest(1, (SELECT count(*) FROM ${s}.cluster_members
+              WHERE maintenance = 'active' AND NOT is_cordoned AND seen_at_ms >= ${now} - $5::bigint)))
+          - (SELECT count(*) FROM ${s}.cluster_leases
+              WHERE node_id = $1 AND epoch = $2 AND subject LIKE 'daemon:%' AND expires_at_ms > ${now}))::bigint)
+        FOR UPDATE OF l SKIP LOCKED)
+      ${acquireFree}`),
+    notify: sql(`SELECT pg_notify($1, '')`),
     readClock: sql(`
       SELECT ${now} AS now_ms, coalesce((SELECT max(sequence) FROM ${s}.cluster_commits), 0) AS last_sequence`),
     readMembers: sql(`

@@ -1,6 +1,7 @@
-import { StoreError, type SqlRow, type SqlStatement, type SqlValue, type Transaction } from '../../postgres/index.js'
+import { StoreError, type SqlStatement, type SqlValue, type Transaction } from '../../postgres/index.js'
 import type { Decided, ProcessCommand } from '../command.js'
 import { compareText } from '../grant.js'
+import type { StoredProcess } from '../record.js'
 import type { ProcessId } from '../scalars.js'
 import { GroupRows } from './group-rows.js'
 import { GroupWrites } from './group-writes.js'
@@ -18,7 +19,7 @@ export interface CommandGroupOptions {
 
 /** How a group is run. */
 export interface GroupMode {
-  /** Leaves out processes that somebody else is changing, instead of waiting for him. */
+  /** Leaves out processes that another transaction is changing, instead of waiting for it. */
   readonly skipsLocked?: boolean
   /** Does all or nothing: the first refusal is that of the group. */
   readonly isAtomic?: boolean
@@ -81,17 +82,19 @@ export class CommandGroup<Result> {
       transaction.query(skipsLocked ? statements.lockFree : statements.lock, [ids]),
       transaction.query(statements.readBeside, [JSON.stringify(asked)]),
     ])
-    const missing = locked.rows.filter((row) => !reader.knows(row)).map((row) => row['process_id'] as string)
+    // Held from here on: what is remembered may be forgotten while the others are read.
+    const known = new Map(locked.rows.map((row) => [row['process_id'] as ProcessId, reader.known(row)]))
+    const missing = Array.from(known.keys()).filter((id) => known.get(id) === undefined)
     const found = missing.length === 0 ? [] : (await transaction.query(statements.readRegistrations, [missing])).rows
-    const registrations = new Map(found.map((row) => [row['process_id'] as string, row['registered']]))
+    const registrations = new Map(found.map((row) => [row['process_id'] as ProcessId, row['registered']]))
     const processes = new Map(
-      locked.rows.map((row): [ProcessId, SqlRow] => {
-        const id = row['process_id'] as string
-        return [id, { ...row, registered: registrations.get(id) ?? null }]
+      locked.rows.map((row): [ProcessId, () => StoredProcess] => {
+        const id = row['process_id'] as ProcessId
+        return [id, () => reader.process({ ...row, registered: registrations.get(id) ?? null }, known.get(id))]
       }),
     )
     const besides = new Map(beside.rows.map((row) => [row['place'] as number, row]))
-    return new GroupRows({ processes, besides, reader, newToken })
+    return new GroupRows({ processes, besides, newToken })
   }
 
   #decide(command: ProcessCommand<Result>, index: number, rows: GroupRows, writes: GroupWrites): Answer<Result> {

@@ -2,17 +2,16 @@ import type { SqlRow } from '../../postgres/index.js'
 import type { Decided, DecisionContext, ProcessCommand, ProcessRows } from '../command.js'
 import type { LogEntry } from '../event.js'
 import type { HandleGrant } from '../grant.js'
+import type { StoredProcess } from '../record.js'
 import type { ProcessId } from '../scalars.js'
-import type { ProcessReader } from './process-reader.js'
 import { entryOf, grantOf, leaseRowOf, tombstoneRowOf } from './rows.js'
 
 /** What was read for a group of commands. */
 export interface ReadRows {
-  /** The rows that are locked. */
-  readonly processes: ReadonlyMap<ProcessId, SqlRow>
+  /** Readers of those that are locked; they raise `process.stored_invalid`. */
+  readonly processes: ReadonlyMap<ProcessId, () => StoredProcess>
   /** By the place of a command in its group, what else it is decided by. */
   readonly besides: ReadonlyMap<number, SqlRow>
-  readonly reader: ProcessReader
   readonly newToken: () => string
 }
 
@@ -73,11 +72,9 @@ export class GroupRows {
   #seenOf(processId: ProcessId, beside: SqlRow): Seen {
     const known = this.#seen.get(processId)
     if (known !== undefined) return known
-    const { processes, reader } = this.#read
-    const row = processes.get(processId)
     const buried = beside['terminal_label'] === null ? undefined : { ...beside, process_id: processId }
     const seen: Seen = {
-      process: row && reader.process(row),
+      process: this.#read.processes.get(processId)?.(),
       tombstone: buried && tombstoneRowOf(buried),
       lease: leaseRowOf(beside),
       keyed: new Map(),

@@ -218,7 +218,8 @@ export class PostgresProcessStore extends TransactingStore {
     const id = takeId(processId)
     const [row] = (await this.#database.read(this.#statements.readState, [id])).rows
     if (row === undefined) return undefined
-    if (this.#reader.knows(row)) return recordOf(this.#reader.process(row))
+    const known = this.#reader.known(row)
+    if (known !== undefined) return recordOf(this.#reader.process(row, known))
     // Both in one: it may be pruned and registered anew in between.
     const [whole] = (await this.#database.read(this.#statements.readProcess, [id])).rows
     return whole && recordOf(this.#reader.process(whole))

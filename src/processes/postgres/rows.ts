@@ -4,6 +4,7 @@ import { deepFreeze } from '../../base/freeze.js'
 import { canonicalJson } from '../../base/json-copy.js'
 import type { JsonObject, JsonValue } from '../../base/json.js'
 import { strictSchema } from '../../base/options.js'
+import type { RecentValues } from '../../base/recent-values.js'
 import type { SqlRow } from '../../postgres/index.js'
 import { storedReader } from '../../state/reader.js'
 import { snakeCase, wireCodec } from '../../state/wire.js'
@@ -15,7 +16,14 @@ import { storedLeaseSchema, type StoredLease } from '../lease.js'
 import { outputSchema } from '../output.js'
 import { tombstoneSchema, type Tombstone } from '../pruning.js'
 import { stateSchema, workableFromMs, type ProcessState, type StoredProcess } from '../record.js'
-import { checkRegistered, registeredSchema, type Registered } from '../registration.js'
+import {
+  checkRegistered,
+  commonSchema,
+  individualSchema,
+  registeredSchema,
+  type CommonPart,
+  type Registered,
+} from '../registration.js'
 import { idSchema, naturalSchema, type ProcessId } from '../scalars.js'
 import { originatorIdOf, scopeSchema } from '../scope.js'
 import type { TerminalState } from '../store.js'
@@ -28,6 +36,8 @@ import { isTerminalProcessStatus, processStatuses } from '../vocabulary.js'
 
 const registeredWire = wireCodec(registeredSchema)
 const readRegistered = storedReader(registeredSchema)
+const readIndividual = storedReader(individualSchema)
+const readCommon = storedReader(commonSchema)
 const stateWire = wireCodec(stateSchema)
 const readState = storedReader(stateSchema)
 const entryWire = wireCodec(logEntrySchema)
@@ -103,16 +113,43 @@ export function definitionHash(definition: JsonValue): string {
   return digestOf(definition)
 }
 
+/** Stands between what a registration has of its own and what it has in common with others. */
+const beforeCommon = ',"disposition":'
+
 /** Reads a registration. Raises `process.stored_invalid`. */
-export function registeredOf(row: SqlRow): Registered {
+export function registeredOf(row: SqlRow, commons: RecentValues<CommonPart>): Registered {
   return reading('process_registrations', () => {
-    const registered = readRegistered(parse(row, 'registered'), 'registration')
+    const registered = inParts(row['registered'], commons) ?? readRegistered(parse(row, 'registered'), 'registration')
     if (registered.id !== row['process_id']) {
       throw new InvalidInputError({ subject: 'row', field: 'registered.id', reason: 'not the id of its row' })
     }
     checkRegistered(registered)
     return deepFreeze(registered)
   })
+}
+
+/**
+ * Reads a registration whose common part was read before, as that of most processes was; `undefined` when the text is not
+ * plainly made of two parts. If what stands before the mark is a whole object once it is closed, the mark is one of its fields.
+ */
+function inParts(text: unknown, commons: RecentValues<CommonPart>): Registered | undefined {
+  if (typeof text !== 'string') return undefined
+  const mark = text.lastIndexOf(beforeCommon)
+  if (mark === -1) return undefined
+  const rest = text.slice(mark + 1)
+  try {
+    const individual = readIndividual(JSON.parse(`${text.slice(0, mark)}}`), 'registration')
+    let common = commons.get(rest)
+    if (common === undefined) {
+      common = deepFreeze(readCommon(JSON.parse(`{${rest}`), 'registration'))
+      commons.set(rest, common, rest.length)
+    }
+    // What is frozen stands first: see `deepFreeze`.
+    return { ...common, ...individual }
+  } catch {
+    // Whatever is wrong with it is told by whoever reads it as a whole.
+    return undefined
+  }
 }
 
 /** What changes of a process, with the outcome when `hasOutcome`. */

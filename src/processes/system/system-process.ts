@@ -24,6 +24,9 @@ export type SystemRecovery =
   /** It is ended. */
   | 'reap'
 
+/** Milliseconds between asking a program to end and killing it, unless it says otherwise. */
+export const defaultSystemGraceMs = 2000
+
 /** A program that is run as a process. */
 export interface SystemCommand {
   /** Looked up in the `PATH`, or a path when it holds a slash. */
@@ -34,6 +37,11 @@ export interface SystemCommand {
   /** Variables beside those of the worker. They are stored with the process: nothing secret belongs here. */
   readonly env?: Readonly<Record<string, string>>
   readonly recover: SystemRecovery
+  /**
+   * Milliseconds for which its owner may be silent, being frozen as a whole for instance, before it is asked to end; only with
+   * `recover: 'reap'`. By default as long as the owner is there.
+   */
+  readonly ownerSilenceMs?: number
   /** Milliseconds after which it is asked to end. */
   readonly timeoutMs?: number
   /** Milliseconds between asking it to end and killing it; default 2,000, less than a worker waits for its runs. */
@@ -74,6 +82,7 @@ const commandSchema: v.GenericSchema<unknown, SystemCommand> = strictSchema({
   cwd: v.exactOptional(filledSchema),
   env: v.exactOptional(recordSchema(textSchema())),
   recover: v.picklist(['adopt', 'reap']),
+  ownerSilenceMs: v.exactOptional(v.pipe(durationSchema, v.minValue(1, 'less than a millisecond'))),
   timeoutMs: v.exactOptional(durationSchema),
   graceMs: v.exactOptional(durationSchema),
   outputLimitBytes: v.exactOptional(positiveSchema),

@@ -1,11 +1,13 @@
-import { mkdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { Clock } from '../../base/clock.js'
-import type { DeadlineQueue } from '../../base/deadline-queue.js'
+import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { InvalidInputError, messageOf, StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
+import { makeDirectorySync } from '../../base/make-directory.js'
 import { hasVariable } from '../../base/process-status.js'
+import { childInputPath } from '../../work/children/child-input.js'
 import { readChildRecord } from '../../work/children/child-record.js'
 import { readExitReport, type ExitReport } from '../../work/children/exit-report.js'
 import {
@@ -29,7 +31,15 @@ import type { ProcessStore } from '../store.js'
 import { isSameBoot, thisHost, type Host } from './host.js'
 import { makeOutputDirectory, outputDirectoryOf } from './system-output.js'
 import { cancelledOutcome, exitUnknown, outcomeOf } from './outcome.js'
-import { commandOf, isSystemProcess, spawned, spawning, type Spawned, type SystemCommand } from './system-process.js'
+import {
+  commandOf,
+  defaultSystemGraceMs,
+  isSystemProcess,
+  spawned,
+  spawning,
+  type Spawned,
+  type SystemCommand,
+} from './system-process.js'
 
 /** What a {@link SystemRunner} is built on. */
 export interface SystemRunnerOptions {
@@ -45,7 +55,6 @@ export interface SystemRunnerOptions {
   readonly supervisor?: string
 }
 
-const defaultGraceMs = 2000
 const defaultOutputLimitBytes = 4 * 2 ** 20
 /** Milliseconds beyond the grace after which a supervisor that does not end is ended with its child. */
 const supervisorGraceMs = 1000
@@ -72,13 +81,16 @@ export class SystemRunner implements ProcessRunner {
   readonly #options: SystemRunnerOptions
   readonly #host: Host = thisHost()
 
-  /** Makes the directory when it is missing. Raises `invalid_input` when it cannot be made. */
+  /** Makes the directory when it is missing. Raises `invalid_input` when it cannot be made, or nothing can be made in it. */
   constructor(options: SystemRunnerOptions) {
     this.#options = { ...options, directory: resolve(options.directory) }
     try {
-      mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 })
+      makeDirectorySync(this.#options.directory, { mode: 0o700 })
+      // What is there need not be a place that takes something.
+      rmdirSync(mkdtempSync(join(this.#options.directory, '.tried-')))
     } catch (cause) {
-      const refusal = { subject: 'system runner', field: 'directory', reason: messageOf(cause) }
+      const reason = `nothing can be written there: ${messageOf(cause)}`
+      const refusal = { subject: 'runtime options', field: 'processes.systemDirectory', reason }
       throw new InvalidInputError(refusal, { cause })
     }
   }
@@ -121,7 +133,21 @@ export class SystemRunner implements ProcessRunner {
     }
     logger.debug({ processId: record.id, pid: child.pid }, 'a process of the operating system begins')
     child.begin(this.#orderOf(command, traces.mark))
-    return this.#watch(context, child, traces)
+    using _ = this.#speaking(child, command)
+    return await this.#watch(context, child, traces)
+  }
+
+  /** Lets a supervisor know, often enough, that its owner is not frozen. */
+  #speaking(child: SupervisedChild, { recover, ownerSilenceMs }: SystemCommand): Disposable {
+    let next: Deadline | undefined
+    const goOn = (everyMs: number): void => {
+      next = this.#options.deadlines.after(everyMs, () => {
+        child.speak()
+        goOn(everyMs)
+      })
+    }
+    if (recover === 'reap' && ownerSilenceMs !== undefined) goOn(ownerSilenceMs / 4)
+    return { [Symbol.dispose]: () => next?.[Symbol.dispose]() }
   }
 
   async recover(context: RunContext, deadHolder: ProcessLease | undefined): Promise<AwaitOutput | undefined> {
@@ -155,7 +181,7 @@ export class SystemRunner implements ProcessRunner {
 
   /** Ends whatever is left of it. What it had come to by itself still counts. */
   async #reap(record: ProcessRecord, { supervisor, traces }: Found): Promise<AwaitOutput | undefined> {
-    const { graceMs = defaultGraceMs } = commandOf(record)
+    const { graceMs = defaultSystemGraceMs } = commandOf(record)
     if (supervisor !== undefined) await this.#end(supervisor, traces, graceMs)
     const { killed, leftPids } = await this.#kill(traces)
     if (supervisor !== undefined || killed + leftPids.length > 0) {
@@ -170,7 +196,7 @@ export class SystemRunner implements ProcessRunner {
   async #watch(context: RunContext, supervisor: Supervisor, traces: Traces): Promise<AwaitOutput> {
     const { job, record } = context
     const { signal } = job
-    const { recover, graceMs = defaultGraceMs } = commandOf(record)
+    const { recover, graceMs = defaultSystemGraceMs } = commandOf(record)
     try {
       await supervisor.ended(signal)
     } catch (reason) {
@@ -223,7 +249,9 @@ export class SystemRunner implements ProcessRunner {
   /** Kills whatever bears the mark, and the child and its group: never anything by its pid alone. */
   #kill({ directory, mark }: Traces): Promise<KilledProcesses> {
     const recorded = readChildRecord(directory)
-    return killProcesses({ mark, ...(recorded && { recorded }) }, this.#options.clock)
+    const input = childInputPath(directory)
+    const traces = { mark, ...(recorded && { recorded }), ...(input !== undefined && { input }) }
+    return killProcesses(traces, this.#options.clock)
   }
 
   #answerOf(report: ExitReport): AwaitOutput | undefined {
@@ -244,8 +272,8 @@ export class SystemRunner implements ProcessRunner {
   }
 
   #orderOf(command: SystemCommand, mark: ProcessMark) {
-    const { args = [], cwd = process.cwd(), env = {}, recover, timeoutMs, ...limits } = command
-    const { graceMs = defaultGraceMs, outputLimitBytes = defaultOutputLimitBytes } = limits
+    const { args = [], cwd = process.cwd(), env = {}, recover, timeoutMs, ownerSilenceMs, ...limits } = command
+    const { graceMs = defaultSystemGraceMs, outputLimitBytes = defaultOutputLimitBytes } = limits
     return {
       command: command.command,
       args,
@@ -256,6 +284,7 @@ export class SystemRunner implements ProcessRunner {
       graceMs,
       outputLimitBytes,
       endsWithOwner: recover === 'reap',
+      ...(ownerSilenceMs !== undefined && { ownerSilenceMs }),
     }
   }
 }

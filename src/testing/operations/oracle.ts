@@ -118,7 +118,7 @@ export class OperationsOracle {
     if (parentId === id) return { refused: 'invalid_input' }
     if (expectPeerChannel !== (kind === 'mob_member_child')) return { refused: 'invalid_input' }
     if (this.owner !== 'open') return ownerRetired
-    if (this.isUsed(id)) return { refused: 'already_registered', data: { id } }
+    if (this.isUsed(id) || this.line.ids.includes(id)) return { refused: 'already_registered', data: { id } }
     if (parentId !== undefined && !this.isUsed(parentId)) return { refused: 'parent_not_found', data: { id, parentId } }
     const above = endedFrom(this, parentId)
     if (above !== undefined) return { refused: 'parent_ended', data: { id, parentId: above } }

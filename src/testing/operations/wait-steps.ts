@@ -62,15 +62,16 @@ export function abortedWaitStep(operation: Choice): OperationsStep {
   }
 }
 
-/** Gives up the newest wait, satisfied or not. */
+/** Gives up the newest wait, satisfied or not; one that the line has begun is nobody's to give up. */
 export function giveUpWaitStep(): OperationsStep {
   return {
     name: 'give up the newest wait',
-    isPossible: ({ waits }) => waits.length > 0,
+    isPossible: ({ waits, line }) => waits.length > line.waits.filter(({ begun }) => begun !== undefined).length,
     run: (oracle, driver) => {
-      const wait = oracle.waits.at(-1)
-      if (wait !== undefined) oracle.cancelWait(wait)
-      driver.waits.at(-1)?.giveUp()
+      const wait = driver.waits.at(-1)
+      if (wait === undefined) return
+      oracle.cancelWait(wait.expected)
+      wait.giveUp()
     },
   }
 }

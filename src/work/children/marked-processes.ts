@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.js'
 import {
   hasVariable,
+  inputOf,
   listProcesses,
   readBootId,
   readProcessStatus,
@@ -27,6 +28,8 @@ export interface ProcessIdentity {
 export interface ProcessTraces {
   readonly mark: ProcessMark
   readonly recorded?: ProcessIdentity
+  /** A file of their own that they were started to read from: its path without links. */
+  readonly input?: string
 }
 
 /** What became of processes that were to end. */
@@ -54,15 +57,17 @@ export function isStillRunning({ pid, startTime, bootId }: ProcessIdentity): boo
 }
 
 /**
- * The processes with this mark or identity, and whatever shares a group with one of them; never the group of the caller. A
- * process is told by its start time or by its mark, never by its pid alone.
+ * The processes with this mark, identity or input, and whatever shares a group with one of them; never the group of the caller.
+ * A process is told by its start time, its mark or its input, never by its pid alone.
  */
-export function findProcesses({ mark, recorded }: ProcessTraces): ProcessStatus[] {
+export function findProcesses({ mark, recorded, input }: ProcessTraces): ProcessStatus[] {
   const processes = listProcesses()
   const isRecordedBoot = recorded !== undefined && recorded.bootId === readBootId()
   const isRecorded = ({ pid, startTime }: ProcessStatus): boolean =>
     isRecordedBoot && pid === recorded.pid && startTime === recorded.startTime
-  const own = processes.filter((status) => isRecorded(status) || hasVariable(status.pid, mark.name, mark.value))
+  const isMarked = ({ pid }: ProcessStatus): boolean =>
+    hasVariable(pid, mark.name, mark.value) || (input !== undefined && inputOf(pid) === input)
+  const own = processes.filter((status) => isRecorded(status) || isMarked(status))
   const groups = new Set(own.map(({ group }) => group))
   groups.delete(readProcessStatus(process.pid)?.group ?? 0)
   return processes.filter(({ group }) => groups.has(group))

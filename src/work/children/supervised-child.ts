@@ -19,6 +19,8 @@ export interface SupervisedCommand extends ChildCommand {
   readonly outputLimitBytes: number
   /** Ends the child when its owner is gone. */
   readonly endsWithOwner: boolean
+  /** The same when the owner has not spoken for so many milliseconds: it may be frozen. */
+  readonly ownerSilenceMs?: number
 }
 
 /** Milliseconds between looking whether an adopted supervisor has ended. */
@@ -87,6 +89,11 @@ export class SupervisedChild implements Supervisor {
     const line = `${JSON.stringify({ ...command, env: { ...env, [mark.name]: mark.value } })}\n`
     if (command.endsWithOwner) stdin?.write(line)
     else stdin?.end(line)
+  }
+
+  /** Says that we are there, to one that ends with its owner. */
+  speak(): void {
+    this.#process.stdin?.write('\n')
   }
 
   /** Lets it go before it was told anything. */

@@ -2,13 +2,14 @@
  * The small program that a supervised child runs under: `supervisor.js DIRECTORY`.
  *
  * It runs nothing before its owner has said on standard input what to run, which that does once it is on record that this
- * process is there. It outlives its owner, or ends the child when the owner is gone, as it was told; it writes the output to
+ * process is there. It outlives its owner, or ends the child when the owner is gone or silent, as it was told; it writes the output to
  * bounded files, ends whatever the child leaves running, wherever that went, and leaves in the directory how it ended.
  */
 import { systemClock } from '../../base/clock.js'
 import { DeadlineQueue } from '../../base/deadline-queue.js'
 import { StatewardError } from '../../base/errors.js'
 import { runChildProcess } from './child-process.js'
+import { ChildInput, childInputPath } from './child-input.js'
 import { writeChildRecord } from './child-record.js'
 import { writeExitReport, type ExitReport } from './exit-report.js'
 import { killProcesses } from './marked-processes.js'
@@ -27,21 +28,27 @@ async function readCommand(): Promise<SupervisedCommand | undefined> {
   return new Promise((resolve) => {
     let text = ''
     stdin.setEncoding('utf8')
-    stdin.on('data', (chunk: string) => {
+    const onText = (chunk: string): void => {
       text += chunk
-      if (text.endsWith('\n')) resolve(JSON.parse(text) as SupervisedCommand)
-    })
+      const end = text.indexOf('\n')
+      if (end === -1) return
+      stdin.off('data', onText)
+      resolve(JSON.parse(text.slice(0, end)) as SupervisedCommand)
+    }
+    stdin.on('data', onText)
     stdin.on('close', () => resolve(undefined))
     stdin.on('error', () => resolve(undefined))
   })
 }
 
 async function supervise(call: SupervisedCommand, home: string): Promise<ExitReport> {
-  const { mark, graceMs, outputLimitBytes, endsWithOwner } = call
+  const { mark, graceMs, outputLimitBytes, endsWithOwner, ownerSilenceMs } = call
+  const deadlines = new DeadlineQueue(systemClock)
   const [retire, terminate] = [new AbortController(), new AbortController()]
   let interruptedBy: 'request' | 'owner_lost' | null = null
   const ask = (cause: 'request' | 'owner_lost'): void => {
-    if (retire.signal.aborted) return terminate.abort()
+    // A silent owner may be gone later: that is no second request.
+    if (retire.signal.aborted) return interruptedBy === cause && cause === 'owner_lost' ? undefined : terminate.abort()
     interruptedBy = cause
     retire.abort()
   }
@@ -49,17 +56,29 @@ async function supervise(call: SupervisedCommand, home: string): Promise<ExitRep
   if (!endsWithOwner) process.stdin.destroy()
   else if (process.stdin.closed) ask('owner_lost')
   else process.stdin.once('close', () => ask('owner_lost'))
+  if (endsWithOwner && ownerSilenceMs !== undefined) {
+    const waitOn = () => deadlines.after(ownerSilenceMs, () => ask('owner_lost'))
+    let silence = waitOn()
+    process.stdin.on('data', () => {
+      silence[Symbol.dispose]()
+      silence = waitOn()
+    })
+  }
   using output = new OutputFiles(home, outputLimitBytes)
+  using standardInput = new ChildInput(home)
+  const input = childInputPath(home)
+  const traces = { mark, ...(input !== undefined && { input }) }
   try {
     const report = await runChildProcess(call, {
       clock: systemClock,
-      deadlines: new DeadlineQueue(systemClock),
+      deadlines,
       graceMs,
+      input: standardInput.descriptor,
       retiring: retire.signal,
       signal: terminate.signal,
       onStarted: (pid) => writeChildRecord(home, pid),
       onOutput: (bytes, stream) => output.write(bytes, stream),
-      onExited: () => killProcesses({ mark }, systemClock),
+      onExited: () => killProcesses(traces, systemClock),
     })
     const { exitCode, signal, timedOut, durationMs, outputTail } = report
     return {

@@ -42,6 +42,7 @@ export async function openPage(
 ): Promise<Page> {
   const browser = await launch()
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme })
+  context.setDefaultTimeout(90_000)
   const complaints: string[] = []
   const page = await context.newPage()
   page.on('pageerror', (error) => complaints.push(error.message))

@@ -1,4 +1,5 @@
-import { createRuntime, defineProcess, defineTask, type Runtime, type RuntimeOptions } from 'stateward'
+import { createRuntime, defineDaemon, defineProcess, defineTask, type Runtime, type RuntimeOptions } from 'stateward'
+import { parseNodeId } from 'stateward/node'
 import * as v from 'valibot'
 import { onTestFinished } from 'vitest'
 
@@ -25,7 +26,8 @@ export interface Service {
   readonly gate: Gate
 }
 
-export async function openService(inspect: RuntimeOptions['inspect'] = true): Promise<Service> {
+/** `hasNode`: with a node that runs a daemon. */
+export async function openService(inspect: RuntimeOptions['inspect'] = true, hasNode = false): Promise<Service> {
   const gate = new Gate()
   const section = defineTask('section', {}, () => 'written')
   const report = defineTask('report', {}, async (_: unknown, context) => {
@@ -40,11 +42,16 @@ export async function openService(inspect: RuntimeOptions['inspect'] = true): Pr
     { disposition: 'rerunnable', signals: { verdict: anything } },
     (_: unknown, context) => context.waitFor('verdict'),
   )
+  const indexer = defineDaemon('indexer', async ({ signal }) => {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+  })
   const runtime = await createRuntime({
     inspect,
     tasks: { define: [report, section, broken] },
     processes: { define: [review] },
+    ...(hasNode && { node: { thisNode: parseNodeId('00000000000000a1'), daemons: [indexer] } }),
   })
+  if (hasNode) await runtime.node.runDaemon(indexer)
   onTestFinished(() => runtime.close({ policy: 'terminate' }))
   const session = runtime.session('agent-1', { maxConcurrent: 8, whenFull: 'queue' })
   const running = ['fetch docs', 'list files', 'read <b>notes</b>'].map((name) =>

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { drawMachine, type Box, type Drawing } from '../../../src/inspect/page/chart/layout.js'
+import type { Box } from '../../../src/inspect/page/chart/geometry.js'
+import { drawMachine, type Drawing } from '../../../src/inspect/page/chart/layout.js'
 import { knownMachines } from '../../../src/inspect/sources/known-machines.js'
 import { chartGraph } from '../../../src/inspect/stream/chart-graph.js'
 import type { MachineDefinition } from '../../../src/inspect/stream/protocol.js'
@@ -40,7 +41,33 @@ function faultsOf({ boxes, arrows, width, height }: Drawing): readonly string[] 
     for (const other of labels)
       if (other !== label && overlap(label, other)) faults.push(`the labels ${label.name} and ${other.name} overlap`)
   }
+  for (const { from, to, points } of arrows) {
+    const name = `${from} to ${to}`
+    for (const [index, point] of points.entries()) {
+      const before = points[index - 1]
+      if (before === undefined) continue
+      // However a line is bent between two points, it stays between them.
+      const around: Box = {
+        x: Math.min(before.x, point.x),
+        y: Math.min(before.y, point.y) - 0.5,
+        width: Math.abs(before.x - point.x),
+        height: Math.abs(before.y - point.y) + 1,
+      }
+      if (!holds(frame, around)) faults.push(`the line ${name} leaves the frame`)
+      for (const label of labels)
+        if (label.name !== name && overlap(around, label)) faults.push(`the line ${name} passes under ${label.name}`)
+      for (const box of boxes)
+        if (!contains(byId, box, from) && overlap(around, box)) faults.push(`the line ${name} crosses ${box.state.id}`)
+    }
+  }
   return faults
+}
+
+/** Whether a box is around a state. */
+function contains(boxes: ReadonlyMap<string, Drawing['boxes'][number]>, box: Drawing['boxes'][number], id: string) {
+  for (let at = boxes.get(id)?.state.parent; at !== undefined; at = boxes.get(at)?.state.parent)
+    if (at === box.state.id) return true
+  return false
 }
 
 describe('the drawing of a chart', () => {

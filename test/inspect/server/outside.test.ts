@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { createRuntime } from 'stateward'
+import { createRuntime, defineDaemon } from 'stateward'
+import { parseNodeId } from 'stateward/node'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../src/base/clock.js'
 import { top } from '../../../src/cli/inspector/top.js'
@@ -123,6 +124,60 @@ describe('another service', () => {
   })
 })
 
+describe('a data directory with a node', () => {
+  it('tells what was wished of the node, where it stands and what was asked of it, and says what is not durable', async () => {
+    const dataDir = join(folder, 'data')
+    const thisNode = parseNodeId('00000000000000a1')
+    const indexer = defineDaemon('indexer', async ({ signal }) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
+    })
+    const broken = defineDaemon('broken', () => {
+      throw new Error('cannot find its configuration')
+    })
+    const runtime = await createRuntime({
+      dataDir,
+      node: {
+        thisNode,
+        daemons: [indexer, broken],
+        tickIntervalMs: 20,
+        supervision: { backoff: { initialMs: 3_600_000 } },
+      },
+    })
+    const { node } = runtime
+    await node.runDaemon(indexer)
+    await node.runDaemon(broken)
+    const gate = (): string | undefined => node.reader.read().daemons.get(broken.daemon.id)?.restart.status
+    for (let seen = node.reader.generation; gate() !== 'backing_off'; ) seen = await node.reader.changed(seen)
+    await node.submit({ type: 'admin_event', event: { type: 'cordon', node: thisNode } })
+    const looked = async (): Promise<Extract<View, { view: 'node' }>> => {
+      await using source = await open(dataDir)
+      return view(source, { view: 'node' })
+    }
+    const live = await looked()
+    expect(live.daemons.map(({ row, desired, restart }) => [row.name, row.status, desired, restart])).toEqual([
+      ['indexer', 'not durable', 'run', 'idle'],
+      ['broken', 'not durable', 'run', 'backing_off'],
+    ])
+    expect(live.maintenance.map(({ name, status }) => [name, status])).toEqual([
+      ['00000000000000a1', 'cordoned: no new daemons are placed on it'],
+    ])
+    expect(live.audit.map(({ name, status }) => [name, status])).toContainEqual(['cordon', 'unverified'])
+    expect(live.audit.map(({ name, status }) => [name, status])).toContainEqual(['start_daemon', 'dispatched'])
+    expect(live.notice).toContain('at this moment')
+    await runtime.close()
+    const dead = await looked()
+    expect(dead.daemons.map(({ row }) => row.status)).toEqual(['stopped', 'stopped'])
+    expect(dead.notice).toContain('has ended')
+  })
+
+  it('has no such screen where there was no node', async () => {
+    const dataDir = join(folder, 'data')
+    await (await createRuntime({ dataDir })).close()
+    await using source = await open(dataDir)
+    await expect(source.view({ view: 'node' })).rejects.toMatchObject({ code: 'view_unknown' })
+  })
+})
+
 /** A recording of a service, as it is downloaded, and what its stream has said. */
 async function record(): Promise<{ text: string; entries: StreamEntry[]; states: Map<number, string> }> {
   await using runtime = await createRuntime({ inspect: true })
@@ -181,6 +236,33 @@ describe('a recording', () => {
     expect(bye).toEqual({ type: 'bye', reason: '4 lines could not be understood and are left out' })
     const before = lines.filter((line) => !/"type":"(machine|sample|stateward)/.test(line)).length
     expect((await view(source, { view: 'overview' })).stream.newest).toBe(before - 2)
+  })
+
+  it('of more than is remembered is cut, however much each of its lines says, and says so', async () => {
+    const path = join(folder, 'recording.jsonl')
+    const header = {
+      type: 'stateward.recording',
+      version: 1,
+      release: '',
+      source: { type: 'runtime', name: '', isLive: true },
+    }
+    const long = 'x'.repeat(16_000)
+    const lines = Array.from({ length: 1_200 }, (_, number) => {
+      const row = { type: 'task', id: `${number}`, name: long, kind: 'k', phase: 'running', status: 'running' }
+      return JSON.stringify({ type: 'row', n: number + 1, atMs: 0, row })
+    })
+    await writeFile(path, `${[JSON.stringify({ ...header, atMs: 0 }), ...lines].join('\n')}\n`)
+    await using source = await open(path)
+    const [bye] = (await follow(source, () => false)).slice(-1)
+    const { total, rows } = await view(source, { view: 'list' })
+    // 16 million characters at most.
+    expect(total).toBe(1_047)
+    expect(rows[0]?.id).toBe('1199')
+    const notice = '153 items were too many to be remembered'
+    expect(bye).toEqual({ type: 'bye', reason: notice })
+    let text = ''
+    await top({ target: path, json: false }, { write: (piece) => (text += piece) }, abort.signal)
+    expect(text).toContain(`\n${notice}\n`)
   })
 
   it('of another version, or of something else, is refused', async () => {

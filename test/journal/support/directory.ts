@@ -1,21 +1,15 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 import type { JournalRecord, JournalStore, ReplayedRecord } from '../../../src/journal/journal.js'
 
 /** A place for one journal; it goes when the test ends. */
 export async function temporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'stateward-journal-'))
-  made.push(directory)
+  onTestFinished(() => rm(directory, { recursive: true }))
   return join(directory, 'journal')
 }
-
-const made: string[] = []
-
-afterEach(async () => {
-  for (const directory of made.splice(0)) await rm(directory, { recursive: true })
-})
 
 /** Every file of a directory with its content, lock files left out. */
 export async function contentOf(directory: string): Promise<Record<string, string>> {

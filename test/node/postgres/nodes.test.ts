@@ -5,6 +5,7 @@ import {
   KeyPair,
   OperatorRegistry,
   proposeIceCommit,
+  signAdminCommit,
   signIceCommit,
 } from '../../../src/node/admin/index.js'
 import { defineDaemon } from '../../../src/node/daemon-runners.js'
@@ -80,16 +81,16 @@ const worker = (node: number) =>
   })
 const { daemon } = worker(0)
 
-async function open(index: 0 | 1, url = server.url): Promise<Runtime> {
+async function open(index: 0 | 1, url = server.url, notify = false, timing = {}): Promise<Runtime> {
   const database = await PostgresDatabase.open({ url, retryMs: 100, connectTimeoutMs: 300, statementTimeoutMs: 300 })
-  const source = await PostgresCluster.open({ database, schema })
+  const source = await PostgresCluster.open({ database, schema, notify })
   const runtime = await createRuntime({
     node: {
       thisNode: names[index],
       tickIntervalMs: 25,
       daemons: [worker(index)],
       verifier,
-      cluster: { source, ...clusterTiming },
+      cluster: { source, ...clusterTiming, ...timing },
     },
   })
   onTestFinished(async () => {
@@ -155,7 +156,9 @@ describe('two nodes on one PostgreSQL', () => {
   it('[N-529] one signed command freezes both, and each has it in its audit once', { timeout: 30_000 }, async () => {
     const one = await open(0)
     const two = await open(1)
+    // Each knows of the other: whoever does not would sign for less than the other sees.
     await shows(one, ({ peers }) => peers.get(names[1])?.health === 'healthy')
+    await shows(two, ({ peers }) => peers.get(names[0])?.health === 'healthy')
     const proposed = proposeIceCommit(two.node.reader.read(), { type: 'freeze_cluster', ttlMs: 60_000 }, Date.now())
     const commit = signIceCommit(key, proposed)
     const { outcome } = await two.node.submit({ type: 'signed_ice_commit', commit })
@@ -173,9 +176,33 @@ describe('two nodes on one PostgreSQL', () => {
     expect(trail).toEqual([])
   })
 
+  it('[N-539] where they tell each other, nobody waits for the next heartbeat, also of one whose connections were cut', {
+    timeout: 30_000,
+  }, async () => {
+    const slow = { heartbeatMs: 60_000, leaseTtlMs: 180_000, graceMs: 10_000 }
+    const one = await open(0, server.url, true, slow)
+    const two = await open(1, server.url, true, slow)
+    await one.node.runDaemon(daemon, names[1])
+    await until(() => trail.length === 1)
+    expect(trailOf()).toEqual(['start 1 1'])
+    await direct.read(
+      sql(
+        'SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()',
+      ),
+    )
+    await one.node.stopDaemon(daemon)
+    await until(() => trail.length === 2)
+    const commit = signAdminCommit(key, { type: 'cordon', node: names[0] }, Date.now())
+    await two.node.submit({ type: 'signed_admin_commit', commit })
+    await shows(one, ({ isCordoned }) => isCordoned)
+  })
+
   it('[N-535] what is stored as a commit and is none is told, and passed over', { timeout: 30_000 }, async () => {
     const one = await open(0)
-    await direct.write(sql(`INSERT INTO "${schema}".cluster_commits VALUES (1, 'ff', '{"type":"freeze"}', 'x', 0)`))
+    await direct.write(
+      sql(`INSERT INTO "${schema}".cluster_commits VALUES
+      (1, 'ff', '{"type":"freeze"}', 'x', 0), (2, 'fe', '<b>', 'x', 0), (3, 'fd', '{}', 'x', -1)`),
+    )
     const proposed = proposeIceCommit(one.node.reader.read(), { type: 'freeze_cluster', ttlMs: 60_000 }, Date.now())
     const { outcome } = await one.node.submit({ type: 'signed_ice_commit', commit: signIceCommit(key, proposed) })
     expect(outcome).toEqual({ status: 'accepted' })

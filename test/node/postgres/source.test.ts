@@ -71,6 +71,7 @@ describe('a cluster on PostgreSQL', () => {
     [{ healthyForMs: -1 }, 'healthyForMs'],
     [{ schema: 7 }, 'schema'],
     [{ createTables: 'yes' }, 'createTables'],
+    [{ notify: 1 }, 'notify'],
     [{ tables: true }, 'tables'],
   ])('[N-540] refuses options that do not fit: %j', async (wrong, field) => {
     const options = field === 'database' ? wrong : { database, ...wrong }
@@ -93,6 +94,7 @@ describe('a cluster on PostgreSQL', () => {
       leaseTtlMs: 1000,
       release: [],
       takeDaemons: [],
+      takeBeyondShare: [],
       takesChains: true,
       forgetAfterMs: 86_400_000,
     })

@@ -32,6 +32,7 @@ const beat = (member: MemberIdentity, more: Partial<Heartbeat> = {}): Heartbeat 
   leaseTtlMs,
   release: [],
   takeDaemons: [daemon.id],
+  takeBeyondShare: [],
   takesChains: true,
   forgetAfterMs: 86_400_000,
   ...more,
@@ -139,6 +140,40 @@ export function clusterContract(name: string, open: () => Promise<ClusterUnderTe
       const seen = await view(cluster, beat(two))
       expect(seen.held).toEqual([{ subject, fence: 1 }])
       expect(seen.daemons).toEqual([{ daemon, intent: 'run', node: two.node }])
+    })
+
+    it('[N-538] a node acquires its share at once, and what was left to it beyond that', async () => {
+      const cluster = await opened()
+      const wished = [1, 2, 3, 4, 5].map((name) => ({ id: daemonId(name), name: `daemon ${name}` }))
+      const takeDaemons = wished.map(({ id }) => id)
+      const heldBy = async (member: MemberIdentity, more: Partial<Heartbeat> = {}): Promise<readonly string[]> =>
+        (await view(cluster, beat(member, { takeDaemons, ...more }))).held
+          .map((lease) => lease.subject.slice(-1))
+          .sort()
+      await view(cluster, beat(one))
+      await view(cluster, beat(two))
+      for (const each of wished) await cluster.source.wishDaemon({ daemon: each, intent: 'run' })
+      // Five by two, rounded up.
+      expect(await heldBy(one)).toEqual(['1', '2', '3'])
+      expect(await heldBy(one)).toEqual(['1', '2', '3'])
+      expect(await heldBy(two, { takeDaemons: takeDaemons.slice(0, 4) })).toEqual(['4'])
+      // Nobody else can run the fifth.
+      expect(await heldBy(one, { takeBeyondShare: [daemonId(5)] })).toEqual(['1', '2', '3', '5'])
+      // What is pinned is not shared out.
+      await cluster.source.wishDaemon({ daemon: { id: daemonId(6), name: '' }, intent: 'run', node: one.node })
+      expect(await heldBy(one, { takeDaemons: [...takeDaemons, daemonId(6)] })).toEqual(['1', '2', '3', '5', '6'])
+    })
+
+    it('[N-538] who takes nothing has no share, nor who was not heard of lately', async () => {
+      const cluster = await opened()
+      const wished = [1, 2].map((name) => ({ id: daemonId(name), name: `daemon ${name}` }))
+      const takeDaemons = wished.map(({ id }) => id)
+      for (const each of wished) await cluster.source.wishDaemon({ daemon: each, intent: 'run' })
+      await view(cluster, beat(two, { isCordoned: true }))
+      expect((await view(cluster, beat(one, { takeDaemons }))).held).toHaveLength(2)
+      await cluster.pass(leaseTtlMs + 1)
+      // One is heard of no more.
+      expect((await view(cluster, beat(two, { takeDaemons }))).held).toHaveLength(2)
     })
 
     it('[N-530] a chain is led by one of those that have a copy', async () => {

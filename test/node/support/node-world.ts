@@ -1,3 +1,4 @@
+import { onTestFinished } from 'vitest'
 import { DeadlineQueue } from '../../../src/base/deadline-queue.js'
 import { createUuidSource } from '../../../src/base/ids.js'
 import type { Logger } from '../../../src/base/logger.js'
@@ -102,4 +103,13 @@ export class NodeWorld {
     await this.node.shutdown({ graceMs: 0 })
     await this.lane.close()
   }
+}
+
+/** A node in memory that is closed when its test ends, if it still runs. */
+export async function openWorld(options: Partial<RuntimeNodeOptions> = {}): Promise<NodeWorld> {
+  const world = await NodeWorld.open(options)
+  onTestFinished(async () => {
+    if (world.node.isRunning) await world.close()
+  })
+  return world
 }

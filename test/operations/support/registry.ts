@@ -1,4 +1,4 @@
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { StatewardError } from '../../../src/base/errors.js'
 import { createRuntime, type Runtime } from '../../../src/runtime.js'
 import type { RuntimeOptions } from '../../../src/runtime-options.js'
@@ -99,33 +99,29 @@ export function fixtureOf(
   return { clock, runtime, session, operations, run, complete, finish }
 }
 
-const opened: Runtime[] = []
-const journals: { sync(): Promise<void> }[] = []
+/** Journals that do nothing by themselves, each synced while a runtime is closed. */
+const journals = new Set<{ sync(): Promise<void> }>()
 
-async function closeAll(runtime: Runtime): Promise<void> {
-  await runtime.close({ policy: 'terminate' }).catch(() => {})
+async function close(runtime: Runtime): Promise<void> {
+  const state = { isClosed: false }
+  // A journal whose faults a test has scripted may refuse to close; the test has said what it expects of that.
+  const closing = runtime.close({ policy: 'terminate' }).catch(() => {})
+  void closing.then(() => (state.isClosed = true))
+  while (!state.isClosed && journals.size > 0) for (const journal of journals) await journal.sync()
+  await closing
 }
-
-afterEach(async () => {
-  for (const runtime of opened.splice(0)) {
-    const state = { isClosed: false }
-    const closing = closeAll(runtime).finally(() => (state.isClosed = true))
-    while (!state.isClosed && journals.length > 0) for (const journal of journals) await journal.sync()
-    await closing
-  }
-  journals.length = 0
-})
 
 /** Syncs a journal that does nothing by itself when its runtime is closed at the end of the test. */
 export function syncWhenClosing<Scripted extends { sync(): Promise<void> }>(journal: Scripted): Scripted {
-  journals.push(journal)
+  journals.add(journal)
+  onTestFinished(() => void journals.delete(journal))
   return journal
 }
 
 /** A runtime that is closed when its test ends; in memory unless told. */
 export async function openRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const runtime = await createRuntime(options)
-  opened.push(runtime)
+  onTestFinished(() => close(runtime))
   return runtime
 }
 

@@ -50,6 +50,19 @@ describe('commands that come at the same time [P-255]', () => {
     ])
   })
 
+  it('are decided also where their registrations are more than a store remembers', async () => {
+    const { store } = host
+    const large = 'x'.repeat(1_000_000)
+    const input = { type: 'engine', kind: 'test', payload: large } as const
+    for (const id of ids.slice(0, 10)) await store.registerProcess({ ...rerunnable(id), input })
+    await store.registerProcess(rerunnable('small'))
+    // Another host knows the small one alone.
+    await using other = await openHost({ url: server.url }, { schema })
+    await other.store.getProcess('small')
+    const appended = await Promise.all([...ids.slice(0, 10), 'small'].map((id) => other.store.appendEvent(id, note(1))))
+    expect(appended.every(({ event }) => event.sequence === 1)).toBe(true)
+  })
+
   it('are refused one by one', async () => {
     const { store } = host
     await Promise.all(ids.map((id) => store.registerProcess(rerunnable(id))))

@@ -17,6 +17,8 @@ import {
 import type { LeaseOwner } from '../../../src/processes/lease.js'
 import { thisHost } from '../../../src/processes/system/host.js'
 import { readChildRecord } from '../../../src/work/children/child-record.js'
+import { readExitReport } from '../../../src/work/children/exit-report.js'
+import { SupervisedChild } from '../../../src/work/children/supervised-child.js'
 import { spawned, spawning, systemProcess, type SystemCommand } from '../../../src/processes/system/system-process.js'
 import { buildLibrary } from '../../support/build.js'
 import { expectGone, isRunning } from '../../support/processes.js'
@@ -228,6 +230,67 @@ describe('a child that throws its environment away [P-226]', () => {
     process.kill(pid, 'SIGKILL')
     await worker.idle()
     await expectGone(child)
+  })
+
+  it('is found by its input where its supervisor was killed before it could leave anything', async () => {
+    const first = await run(shell('exec env -i sh -c "echo \\$\\$ >up; exec sleep 600"'))
+    const child = Number(await written('up'))
+    const event = await first.open.firstEventAfter('p', spawned.eventType, 0)
+    await first.close()
+    const [mark = ''] = (await readdir(directory)).filter((name) => name.includes('-'))
+    await eventually(async () => readChildRecord(join(directory, mark))?.pid, child)
+    const { pid } = spawned.read(event?.payload ?? null)
+    process.kill(pid, 'SIGKILL')
+    await expectGone(pid)
+    // As if the kill had come in the moment in which the child was there and not yet noted.
+    await rm(join(directory, mark, 'child.json'))
+    expect(isRunning(child)).toBe(true)
+    const second = await host()
+    await second.worker.claimAndRunPending()
+    await second.worker.idle()
+    await expectGone(child)
+  })
+})
+
+describe('a program whose owner may be frozen [P-232]', () => {
+  const order = (script: string, ownerSilenceMs: number) => ({
+    command: 'sh',
+    args: ['-c', script],
+    cwd: directory,
+    env: { PATH: process.env['PATH'] },
+    mark: { name: 'STATEWARD_PROCESS_silence', value: '1' },
+    graceMs: 1000,
+    outputLimitBytes: 1000,
+    endsWithOwner: true,
+    ownerSilenceMs,
+  })
+
+  it('ends when its owner is silent, and not as long as it speaks', async () => {
+    const { mark } = order('', 1)
+    const child = await SupervisedChild.start(supervisor, directory, mark)
+    child.begin(order(`trap 'exit 7' TERM; while :; do echo x >>steps; sleep 0.01; done`, 1500))
+    const steps = async (): Promise<number> => (await written('steps')).length
+    const startedAt = performance.now()
+    // For longer than it would be left alone.
+    while (performance.now() - startedAt < 2000) {
+      const before = await steps()
+      child.speak()
+      await eventually(async () => (await steps()) > before, true)
+    }
+    expect(readExitReport(directory)).toBeUndefined()
+    await child.ended(new AbortController().signal)
+    expect(readExitReport(directory)).toMatchObject({ type: 'ended', interruptedBy: 'owner_lost', exitCode: 7 })
+  })
+
+  it('is told so by its worker, as long as that is not frozen', async () => {
+    const { open, worker } = await run(
+      shell('while [ ! -e go ]; do echo x >>steps; sleep 0.01; done; exit 4', { recover: 'reap', ownerSilenceMs: 400 }),
+    )
+    const startedAt = performance.now()
+    await eventually(async () => performance.now() - startedAt > 1000 && (await written('steps')) !== '', true)
+    await writeFile(join(directory, 'go'), '')
+    await worker.idle()
+    expect(await outcomeOf(open)).toMatchObject({ code: 'exit_code', raw: { exitCode: 4 } })
   })
 })
 

@@ -238,6 +238,15 @@ describe('calls', () => {
     expect(await handle.result()).toEqual({ twice: 42, bytes: new Uint8Array([1]), text: '5' })
   })
 
+  it('[T-249] what can be submitted can be called, also where its kind could not name a step', async () => {
+    const service = await openService()
+    const kinds = ['numbered#2', 'k'.repeat(201)]
+    for (const kind of kinds) service.tasks.handle(kind, ({ json }) => json())
+    service.tasks.handle('parent', ({ call }) => Promise.all(kinds.map((kind, index) => call(kind, index))))
+    const id = await service.tasks.submit({ kind: 'parent' })
+    expect(textOf((await service.tasks.outcome(id)).output)).toBe('[0,1]')
+  })
+
   it('[T-249] a child and the wait for it are one change', async () => {
     const service = await openService()
     const commits: string[][] = []

@@ -2,9 +2,13 @@ import type { JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import type { MachineDefinition } from '../../stream/protocol.js'
 import { ArrowHead } from './arrow-head.js'
-import { drawMachine, type ArrowLine, type Point, type StateBox } from './layout.js'
+import type { Point } from './geometry.js'
+import { drawMachine, type ArrowLine, type StateBox } from './layout.js'
 import { litStates } from './lit.js'
 import { text } from './measure.js'
+
+/** A drawing is not made smaller than this: its text could not be read any more. */
+const leastScale = 0.66
 
 interface Properties {
   readonly machine: MachineDefinition
@@ -12,7 +16,7 @@ interface Properties {
   readonly occupancy: Readonly<Record<string, number>>
 }
 
-/** A chart, lit where something is. It is as small as it has to be to be seen as a whole, until its full size is asked for. */
+/** A chart, lit where something is. It is made smaller to fit the width, as long as it can be read, until its full size is asked for. */
 export function Chart({ machine, occupancy }: Properties): JSX.Element {
   const drawing = useMemo(() => drawMachine(machine), [machine])
   const lit = useMemo(() => litStates(machine, occupancy), [machine, occupancy])
@@ -23,7 +27,13 @@ export function Chart({ machine, occupancy }: Properties): JSX.Element {
       <button type="button" class="zoom" aria-pressed={isFull} onClick={() => setFull(!isFull)}>
         full size
       </button>
-      <div class={isFull ? 'chart' : 'chart fitted'} tabIndex={0} role="region" aria-label={`Chart ${machine.id}`}>
+      <div
+        class={isFull ? 'chart' : 'chart fitted'}
+        style={{ '--least': `${Math.ceil(width * leastScale)}px` }}
+        tabIndex={0}
+        role="region"
+        aria-label={`Chart ${machine.id}`}
+      >
         <svg
           width={width}
           height={height}
@@ -98,19 +108,16 @@ function Label({ arrow }: { readonly arrow: ArrowLine }): JSX.Element {
   )
 }
 
-/** A line through the points that bends softly between them. */
+/** A line through the points, level where two are at one height and bent softly where they are not. */
 function curve(points: readonly Point[]): string {
-  const [first, ...rest] = points
-  if (first === undefined) return ''
-  const last = rest.at(-1) ?? first
-  let path = `M${first.x},${first.y}`
-  for (const [index, point] of rest.slice(0, -1).entries()) {
-    const next = rest[index + 1] ?? last
-    const isLast = index === rest.length - 2
-    const end = isLast ? next : { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 }
-    path += ` Q${point.x},${point.y} ${end.x},${end.y}`
-  }
-  return rest.length === 1 ? `${path} L${last.x},${last.y}` : path
+  return points
+    .map(({ x, y }, index) => {
+      const before = points[index - 1]
+      if (before === undefined) return `M${x},${y}`
+      const middle = (before.x + x) / 2
+      return before.y === y ? `L${x},${y}` : `C${middle},${before.y} ${middle},${y} ${x},${y}`
+    })
+    .join(' ')
 }
 
 function describe(machine: MachineDefinition, lit: ReadonlyMap<string, number>): string {

@@ -1,19 +1,9 @@
 import { Graph, layout as arrange } from '@dagrejs/dagre'
 import type { MachineDefinition, StateNode } from '../../stream/protocol.js'
 import { text, widthOf, wrap } from './measure.js'
+import { route, type RoutedArrow } from './route.js'
+import type { Box, Point } from './geometry.js'
 import { outline, type Arrow, type Outline } from './outline.js'
-
-/** A point of the drawing, in pixels from its upper left corner. */
-export interface Point {
-  readonly x: number
-  readonly y: number
-}
-
-/** A rectangle of the drawing. */
-export interface Box extends Point {
-  readonly width: number
-  readonly height: number
-}
 
 /** A state as it is drawn; those inside it follow it in the list of the drawing. */
 export interface StateBox extends Box {
@@ -29,6 +19,7 @@ export interface StateBox extends Box {
 export interface ArrowLine {
   readonly from: string
   readonly to: string
+  /** Level from an even point to the next one, bent between these. */
   readonly points: readonly Point[]
   /** Where its text stands. */
   readonly label: Box & { readonly lines: readonly string[] }
@@ -43,8 +34,8 @@ export interface Drawing {
 }
 
 const padding = 12
-const gap = { nodes: 28, ranks: 36, edges: 16 }
-const columns = 38
+const gap = { nodes: 24, ranks: 64, edges: 14 }
+const columns = 30
 
 interface Sized {
   readonly width: number
@@ -138,23 +129,24 @@ function arrangement(node: Outline): Sized {
 
   const boxes: StateBox[] = []
   const arrows: ArrowLine[] = []
+  const places = new Map<string, Box>()
   for (const child of node.children) {
     const box = sized.get(child.state.id) ?? nothing
     const place = graph.node(child.state.id)
     const [x, y] = [Number(place.x) - box.width / 2, Number(place.y) - box.height / 2]
+    places.set(child.state.id, { x, y, width: box.width, height: box.height })
     boxes.push(...box.boxes.map((inner) => moved(inner, x, y)))
     arrows.push(...box.arrows.map((inner) => movedArrow(inner, x, y)))
   }
-  for (const arrow of node.arrows) {
+  const arranged = node.arrows.map((arrow): RoutedArrow & { lines: readonly string[] } => {
     const edge = graph.edge(arrow.from, arrow.to)
     const [width, height] = [Number(edge.width), Number(edge.height)]
-    arrows.push({
-      from: arrow.from,
-      to: arrow.to,
-      points: (edge.points ?? []).map(({ x, y }: Point) => ({ x, y })),
-      label: { x: Number(edge.x) - width / 2, y: Number(edge.y) - height / 2, width, height, lines: linesOf(arrow) },
-    })
-  }
+    const label = { x: Number(edge.x) - width / 2, y: Number(edge.y) - height / 2, width, height }
+    const points: readonly Point[] = edge.points ?? []
+    return { from: arrow.from, to: arrow.to, between: points.slice(1, -1), label, lines: linesOf(arrow) }
+  })
+  for (const [{ from, to, label, lines }, points] of route(places, arranged))
+    arrows.push({ from, to, points, label: { ...label, lines } })
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number }
   return { width, height, boxes, arrows }
 }

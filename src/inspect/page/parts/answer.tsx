@@ -15,7 +15,7 @@ export function Answered<Answer>({ of, children }: Properties<Answer>): JSX.Elem
           {of.error}
         </p>
       )}
-      {of.view === undefined ? of.error === undefined && <p class="quiet">…</p> : children(of.view)}
+      {of.view === undefined ? of.error === undefined && <p class="quiet">loading…</p> : children(of.view)}
     </>
   )
 }

@@ -1,10 +1,13 @@
-import type { JSX } from 'preact'
+import type { ComponentChildren, JSX } from 'preact'
 import type { ItemPhase, ItemRef, ItemRow, Progress } from '../../stream/protocol.js'
 import { hrefOf, place } from '../address.js'
+import { Age } from './when.js'
 
 /** Where something stands, in a word and a colour. */
 export function Phase({ phase, status }: { readonly phase: ItemPhase; readonly status?: string }): JSX.Element {
-  return <span class={`phase phase-${phase}`}>{status ?? phase}</span>
+  // A run that waits is still running, in the word of its room.
+  const word = phase === 'waiting' && status === 'running' ? phase : (status ?? phase)
+  return <span class={`phase phase-${phase}`}>{word.replaceAll('_', ' ')}</span>
 }
 
 /** A link to an item, by its name or its id. */
@@ -34,6 +37,22 @@ export function ProgressBar({ progress }: { readonly progress: Progress }): JSX.
   )
 }
 
+/** One row of a long list about an item: the same in the same column. */
+export function ItemCells({ row, more }: { readonly row: ItemRow; readonly more?: ComponentChildren }): JSX.Element {
+  return (
+    <>
+      <Phase phase={row.phase} status={row.status} />
+      <ItemLink item={row} name={row.name} />
+      <span class="quiet kind">{row.kind}</span>
+      <span class="about">
+        <About row={row} />
+        {more}
+      </span>
+      <Age row={row} />
+    </>
+  )
+}
+
 /** One line about an item. */
 export function ItemLine({ row }: { readonly row: ItemRow }): JSX.Element {
   return (
@@ -41,10 +60,23 @@ export function ItemLine({ row }: { readonly row: ItemRow }): JSX.Element {
       <Phase phase={row.phase} status={row.status} />
       <ItemLink item={row} name={row.name} />
       <span class="quiet kind">{row.kind}</span>
+      <About row={row} />
+    </>
+  )
+}
+
+/** What there is to say of an item beside its name: how far it is, what it waits for, of what it has failed. */
+function About({ row }: { readonly row: ItemRow }): JSX.Element {
+  return (
+    <>
+      {row.error !== undefined && (
+        <span class="error" title={row.error}>
+          {row.error}
+        </span>
+      )}
       {row.attempt !== undefined && row.attempt > 1 && <span class="quiet">attempt {row.attempt}</span>}
       {row.progress !== undefined && <ProgressBar progress={row.progress} />}
       {row.waitsFor !== undefined && <span class="quiet">waits for {row.waitsFor}</span>}
-      {row.error !== undefined && <span class="error">{row.error}</span>}
     </>
   )
 }

@@ -1,17 +1,19 @@
 import type { JSX } from 'preact'
-import { count } from './text.js'
+import { count, duration } from './text.js'
 
 interface Properties {
   readonly title: string
   readonly values: readonly number[]
   /** What is said in large letters; default: the last value. */
   readonly now?: string
+  /** Milliseconds from the first value to the last. */
+  readonly spanMs: number
 }
 
-const size = { width: 160, height: 36 }
+const size = { width: 160, height: 48 }
 
-/** A small line over time with its last value. */
-export function Plot({ title, values, now }: Properties): JSX.Element {
+/** A small line over time with its last value, what it goes up to, and how long it is. */
+export function Plot({ title, values, now, spanMs }: Properties): JSX.Element {
   const most = Math.max(1, ...values)
   const step = size.width / Math.max(1, values.length - 1)
   const points = values.map(
@@ -29,8 +31,13 @@ export function Plot({ title, values, now }: Properties): JSX.Element {
         role="img"
         aria-label={`${title} over time, at most ${count(most)}`}
       >
+        {points.length > 1 && <polygon points={`0,${size.height} ${points.join(' ')} ${size.width},${size.height}`} />}
         <polyline points={points.join(' ')} />
       </svg>
+      <p class="quiet scale">
+        <span>{points.length > 1 ? `last ${duration(spanMs)}` : 'just begun'}</span>
+        <span>max {count(Math.ceil(Math.max(0, ...values)))}</span>
+      </p>
     </figure>
   )
 }

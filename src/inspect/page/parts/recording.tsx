@@ -11,7 +11,7 @@ export function Recording(): JSX.Element {
     if (file === undefined) return
     setSaid('reading…')
     try {
-      await connection.openRecording(file)
+      await connection.openRecording(file, (fraction) => setSaid(`reading… ${Math.floor(fraction * 100)} %`))
       setSaid('')
       goTo({ screen: 'overview' })
     } catch (error) {
@@ -20,7 +20,7 @@ export function Recording(): JSX.Element {
   }
   return (
     <span class="recording">
-      {said !== '' && <output>{said}</output>}
+      <output>{said}</output>
       {connection.isRecording.value ? (
         <button type="button" onClick={() => location.reload()}>
           close recording

@@ -1,9 +1,20 @@
 import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 
-/** Height of one row, in pixels; the style sheet says the same. */
-export const rowHeight = 36
+/** Height of one row, in pixels, where there is much room and where there is little; the style sheet says the same. */
+const heights = { wide: 36, narrow: 60 }
+const narrow = matchMedia('(max-width: 700px)')
 const spare = 12
+
+function useRowHeight(): number {
+  const [isNarrow, setNarrow] = useState(narrow.matches)
+  useEffect(() => {
+    const onChange = (): void => setNarrow(narrow.matches)
+    narrow.addEventListener('change', onChange)
+    return () => narrow.removeEventListener('change', onChange)
+  }, [])
+  return isNarrow ? heights.narrow : heights.wide
+}
 
 interface Properties<Row> {
   /** How many rows there are in all. */
@@ -12,21 +23,32 @@ interface Properties<Row> {
   readonly offset: number
   readonly rows: readonly Row[]
   readonly label: string
+  /** What is said when there is none. */
+  readonly empty: string
   /** Called when other rows come into sight. */
   readonly onWindow: (offset: number, limit: number) => void
   readonly children: (row: Row, index: number) => ComponentChildren
   readonly keyOf: (row: Row) => string
+  /** What stands above the rows, however far they are scrolled. */
+  readonly head?: ComponentChildren
+  /** Whoever is at the end stays there when there is more. */
+  readonly isFollowed?: boolean
 }
 
 /**
  * A long list of which only the rows in sight exist, so that ten thousand cost what twenty do. The scroll bar is that of the whole; what comes
- * into sight is asked for.
+ * into sight is asked for. With the keyboard one goes into it once, from row to row by the arrows, Page Up, Page Down, Home and End, and out again.
  */
 export function Rows<Row>(properties: Properties<Row>): JSX.Element {
-  const { total, offset, rows, label, onWindow, children, keyOf } = properties
+  const { total, offset, rows, label, empty, onWindow, children, keyOf, head, isFollowed = false } = properties
+  const rowHeight = useRowHeight()
   const frame = useRef<HTMLDivElement>(null)
   const [first, setFirst] = useState(0)
   const [height, setHeight] = useState(600)
+  /** The row that the tab key leads to, and the one that is to be given the focus as soon as it is there. */
+  const [at, setAt] = useState(0)
+  const isAtEnd = useRef(isFollowed)
+  const goal = useRef<number | undefined>(undefined)
 
   useLayoutEffect(() => {
     const element = frame.current
@@ -34,7 +56,7 @@ export function Rows<Row>(properties: Properties<Row>): JSX.Element {
     const observer = new ResizeObserver(() => setHeight(element.clientHeight))
     observer.observe(element)
     return () => observer.disconnect()
-  }, [])
+  }, [total === 0])
 
   const inSight = Math.ceil(height / rowHeight)
   const from = Math.max(0, first - spare)
@@ -44,6 +66,51 @@ export function Rows<Row>(properties: Properties<Row>): JSX.Element {
   const shown = rows
     .map((row, index) => [row, offset + index] as const)
     .filter(([, index]) => index >= from && index < from + limit)
+  // One stop of the tab key for the whole list.
+  useLayoutEffect(() => {
+    const row = frame.current?.querySelector(`[aria-posinset="${at + 1}"]`)
+    for (const link of frame.current?.querySelectorAll('a') ?? []) link.tabIndex = row?.contains(link) ? 0 : -1
+    reach()
+  })
+
+  function reach(): void {
+    if (goal.current === undefined) return
+    const link = frame.current?.querySelector<HTMLElement>(`[aria-posinset="${goal.current + 1}"] a`)
+    if (link === null || link === undefined) return
+    goal.current = undefined
+    link.focus({ preventScroll: true })
+  }
+
+  useLayoutEffect(() => {
+    if (frame.current !== null && isFollowed && isAtEnd.current) frame.current.scrollTop = frame.current.scrollHeight
+  })
+
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const page = Math.max(1, inSight - 1)
+    // A list that is live may have been put into another order since.
+    const row = event.target instanceof Element ? event.target.closest('[aria-posinset]') : null
+    const here = row === null ? at : Number(row.getAttribute('aria-posinset')) - 1
+    const to = {
+      ArrowDown: row === null ? here : here + 1,
+      ArrowUp: here - 1,
+      PageDown: here + page,
+      PageUp: here - page,
+      Home: 0,
+      End: total - 1,
+    }[event.key]
+    const element = frame.current
+    if (to === undefined || element === null || event.ctrlKey || event.metaKey || event.altKey) return
+    event.preventDefault()
+    const next = Math.max(0, Math.min(total - 1, to))
+    goal.current = next
+    setAt(next)
+    const [top, bottom] = [next * rowHeight, (next + 1) * rowHeight]
+    if (top < element.scrollTop) element.scrollTop = top
+    else if (bottom > element.scrollTop + element.clientHeight) element.scrollTop = bottom - element.clientHeight
+    reach()
+  }
+
+  if (total === 0) return <p class="quiet empty">{empty}</p>
   return (
     <div
       class="rows"
@@ -51,8 +118,13 @@ export function Rows<Row>(properties: Properties<Row>): JSX.Element {
       role="list"
       tabIndex={0}
       aria-label={label}
-      onScroll={({ currentTarget }) => setFirst(Math.floor(currentTarget.scrollTop / rowHeight))}
+      onKeyDown={onKeyDown}
+      onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+        isAtEnd.current = scrollTop + clientHeight > scrollHeight - rowHeight
+        setFirst(Math.floor(scrollTop / rowHeight))
+      }}
     >
+      {head}
       <div class="rows-all" style={{ height: `${total * rowHeight}px` }}>
         {shown.map(([row, index]) => (
           <div
@@ -62,6 +134,7 @@ export function Rows<Row>(properties: Properties<Row>): JSX.Element {
             aria-posinset={index + 1}
             key={keyOf(row)}
             style={{ top: `${index * rowHeight}px` }}
+            onFocusIn={() => setAt(index)}
           >
             {children(row, index)}
           </div>

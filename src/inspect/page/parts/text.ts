@@ -15,10 +15,24 @@ export function relative(atMs: number, nowMs: number): string {
   return ms > 0 ? `${duration(ms)} ago` : `in ${duration(-ms)}`
 }
 
-/** Time of day, with milliseconds. */
+/** Time of day where the browser is, with milliseconds. */
 export function clockTime(atMs: number): string {
   const date = new Date(atMs)
-  return Number.isNaN(date.getTime()) ? String(atMs) : date.toISOString().slice(11, 23)
+  if (Number.isNaN(date.getTime())) return String(atMs)
+  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => padded(part, 2))
+  return `${time.join(':')}.${padded(date.getMilliseconds(), 3)}`
+}
+
+/** An instant, seen from another: the time of day, and the date before it where that is not the same. */
+export function instant(atMs: number, fromMs: number): string {
+  const [date, from] = [new Date(atMs), new Date(fromMs)]
+  if (Number.isNaN(date.getTime()) || date.toDateString() === from.toDateString()) return clockTime(atMs)
+  const day = [padded(date.getFullYear(), 4), padded(date.getMonth() + 1, 2), padded(date.getDate(), 2)]
+  return `${day.join('-')} ${clockTime(atMs).slice(0, 8)}`
+}
+
+function padded(value: number, digits: number): string {
+  return String(value).padStart(digits, '0')
 }
 
 /** A count with separators. */

@@ -1,7 +1,11 @@
 import type { JSX } from 'preact'
+import type { BudgetRow } from '../../stream/protocol.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLink } from '../parts/item.js'
-import { clockTime, count, relative } from '../parts/text.js'
+import { now } from '../parts/now.js'
+import { Table } from '../parts/table.js'
+import { count, relative } from '../parts/text.js'
+import { When } from '../parts/when.js'
 import { useView } from '../use-view.js'
 
 /** Budgets as bars, the most used first. */
@@ -13,27 +17,38 @@ export function Budgets(): JSX.Element {
         view.total === 0 ? (
           <p class="quiet">No task has a budget.</p>
         ) : (
-          <ul class="plain lines">
-            {view.rows.map(({ task, name, dimension, limit, consumed, reserved, isExhausted }) => (
-              <li key={`${task.id} ${dimension}`}>
-                <ItemLink item={task} name={name} />
-                <span class="quiet">{dimension}</span>
-                <meter
-                  class="budget"
-                  value={consumed + reserved}
-                  max={Math.max(1, limit)}
-                  aria-label={`${dimension} used`}
-                />
-                <span class={isExhausted ? 'error' : ''}>
-                  {count(consumed)} spent, {count(reserved)} reserved of {count(limit)}
-                  {isExhausted && ', exhausted'}
-                </span>
-              </li>
-            ))}
-          </ul>
+          <Table
+            label="Budgets"
+            rows={view.rows}
+            keyOf={({ task, dimension }) => `${task.id} ${dimension}`}
+            columns={[
+              { title: 'task', cell: ({ task, name }) => <ItemLink item={task} name={name} /> },
+              { title: 'of what', cell: ({ dimension }) => dimension },
+              { title: 'used', cell: (row) => <Used of={row} /> },
+              { title: 'spent', isNumber: true, cell: ({ consumed }) => count(consumed) },
+              { title: 'reserved', isNumber: true, cell: ({ reserved }) => count(reserved) },
+              { title: 'limit', isNumber: true, cell: ({ limit }) => count(limit) },
+            ]}
+          />
         )
       }
     </Answered>
+  )
+}
+
+function Used({ of: { dimension, consumed, reserved, limit, isExhausted } }: { readonly of: BudgetRow }): JSX.Element {
+  const used = limit === 0 ? 100 : Math.round(((consumed + reserved) / limit) * 100)
+  return (
+    <span class="progress">
+      <meter
+        class="budget"
+        value={consumed + reserved}
+        max={Math.max(1, limit)}
+        high={Math.max(1, limit) * 0.9}
+        aria-label={`${dimension}: ${used} % used`}
+      />
+      <span class={isExhausted ? 'error' : 'quiet'}>{isExhausted ? 'exhausted' : `${used} %`}</span>
+    </span>
   )
 }
 
@@ -46,32 +61,27 @@ export function Schedules(): JSX.Element {
         view.total === 0 ? (
           <p class="quiet">Nothing is scheduled.</p>
         ) : (
-          <table>
-            <thead>
-              <tr>
-                <th>task</th>
-                <th>schedule</th>
-                <th>next</th>
-                <th>last</th>
-              </tr>
-            </thead>
-            <tbody>
-              {view.rows.map(({ task, name, schedule, nextAtMs, lastAtMs }) => (
-                <tr key={task.id}>
-                  <td>
-                    <ItemLink item={task} name={name} />
-                  </td>
-                  <td>
-                    <code>{schedule}</code>
-                  </td>
-                  <td>{nextAtMs === null ? 'never' : `${relative(nextAtMs, Date.now())} (${clockTime(nextAtMs)})`}</td>
-                  <td>{lastAtMs === undefined ? '' : relative(lastAtMs, Date.now())}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <Table
+            label="Schedules"
+            rows={view.rows}
+            keyOf={({ task }) => task.id}
+            columns={[
+              { title: 'task', cell: ({ task, name }) => <ItemLink item={task} name={name} /> },
+              { title: 'schedule', cell: ({ schedule }) => <code>{schedule}</code> },
+              { title: 'next', cell: ({ nextAtMs }) => (nextAtMs === null ? 'never' : <Moment at={nextAtMs} />) },
+              { title: 'last', cell: ({ lastAtMs }) => lastAtMs !== undefined && <Moment at={lastAtMs} /> },
+            ]}
+          />
         )
       }
     </Answered>
+  )
+}
+
+function Moment({ at }: { readonly at: number }): JSX.Element {
+  return (
+    <>
+      {relative(at, now.value)} <When at={at} />
+    </>
   )
 }

@@ -1,10 +1,13 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
+import type { FeedRow } from '../../stream/protocol.js'
 import { hrefOf } from '../address.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLink } from '../parts/item.js'
 import { Rows } from '../parts/rows.js'
-import { clockTime, count } from '../parts/text.js'
+import { Table } from '../parts/table.js'
+import { count } from '../parts/text.js'
+import { When } from '../parts/when.js'
 import { useView } from '../use-view.js'
 
 /** Every feed of ends, with what it keeps and how far its readers are. */
@@ -16,40 +19,39 @@ export function Feeds(): JSX.Element {
         view.feeds.length === 0 ? (
           <p class="quiet">No feed yet.</p>
         ) : (
-          <table>
-            <thead>
-              <tr>
-                <th>feed</th>
-                <th>last</th>
-                <th>kept</th>
-                <th>dropped through</th>
-                <th>readers</th>
-              </tr>
-            </thead>
-            <tbody>
-              {view.feeds.map(({ feed, watermark, kept, droppedThrough, cursors }) => (
-                <tr key={feed}>
-                  <td>
-                    <a href={hrefOf({ screen: 'feed', subject: feed })}>{feed}</a>
-                  </td>
-                  <td>{count(watermark)}</td>
-                  <td>{count(kept)}</td>
-                  <td>{count(droppedThrough)}</td>
-                  <td>
-                    {cursors.map(({ name, position }) => (
-                      <div key={name} class={position < droppedThrough ? 'error' : ''}>
-                        {name} at {count(position)}, {count(watermark - position)} behind
-                        {position < droppedThrough && ', a gap'}
-                      </div>
-                    ))}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <Table
+            label="Feeds of ends"
+            rows={view.feeds}
+            keyOf={({ feed }) => feed}
+            columns={[
+              { title: 'feed', cell: ({ feed }) => <a href={hrefOf({ screen: 'feed', subject: feed })}>{feed}</a> },
+              { title: 'last end', isNumber: true, cell: ({ watermark }) => `#${count(watermark)}` },
+              { title: 'ends kept', isNumber: true, cell: ({ kept }) => count(kept) },
+              {
+                title: 'dropped',
+                isNumber: true,
+                cell: ({ droppedThrough }) => (droppedThrough === 0 ? 'none' : `up to #${count(droppedThrough)}`),
+              },
+              { title: 'readers', cell: (row) => <Readers of={row} /> },
+            ]}
+          />
         )
       }
     </Answered>
+  )
+}
+
+function Readers({ of: { cursors, droppedThrough, watermark } }: { readonly of: FeedRow }): JSX.Element {
+  return (
+    <div>
+      {cursors.map(({ name, position }) => (
+        <div key={name} class={position < droppedThrough ? 'error' : ''}>
+          {name} at #{count(position)}
+          {position < watermark && `, ${count(watermark - position)} behind`}
+          {position < droppedThrough && ', a gap'}
+        </div>
+      ))}
+    </div>
   )
 }
 
@@ -64,6 +66,7 @@ export function Feed({ feed }: { readonly feed: string }): JSX.Element {
           <h2>Ends of {feed}, the last first</h2>
           <Rows
             label={`Ends of ${feed}`}
+            empty="Nothing has ended yet."
             total={view.total}
             offset={view.offset}
             rows={view.rows}
@@ -72,11 +75,11 @@ export function Feed({ feed }: { readonly feed: string }): JSX.Element {
           >
             {({ seq, item, name, kind, outcome, atMs }) => (
               <>
-                <span class="quiet">#{seq}</span>
+                <span class="quiet seq">#{count(seq)}</span>
                 <span class={`phase phase-${outcome}`}>{outcome}</span>
                 <ItemLink item={item} name={name} />
                 <span class="quiet kind">{kind}</span>
-                {atMs !== null && <time class="quiet">{clockTime(atMs)}</time>}
+                <span class="about">{atMs !== null && <When at={atMs} />}</span>
               </>
             )}
           </Rows>

@@ -27,7 +27,7 @@ export function TaskGraph({ task }: { readonly task: string | undefined }): JSX.
               </>
             )}
           </p>
-          <Picture view={view} />
+          {view.nodes.length === 0 ? <p class="quiet">No task has been submitted yet.</p> : <Picture view={view} />}
         </>
       )}
     </Answered>
@@ -42,7 +42,7 @@ function Picture({ view }: { readonly view: GraphView }): JSX.Element {
         width={width}
         height={height}
         viewBox={`0 0 ${width} ${height}`}
-        role="img"
+        role="group"
         aria-label={`${view.nodes.length} tasks`}
       >
         <ArrowHead />

@@ -6,8 +6,10 @@ import { Chart } from '../chart/chart.js'
 import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLine, ItemLink } from '../parts/item.js'
-import { clockTime, relative } from '../parts/text.js'
+import { now } from '../parts/now.js'
+import { relative } from '../parts/text.js'
 import { Fields } from '../parts/value.js'
+import { When } from '../parts/when.js'
 import { useView } from '../use-view.js'
 
 /** One item: how it is, what may be done, its chart, what belongs to it and its whole history. */
@@ -60,7 +62,6 @@ export function Item({ item }: { readonly item: ItemRef }): JSX.Element {
 
 function Facts({ view }: { readonly view: ItemView }): JSX.Element {
   const { row, details } = view
-  const nowMs = connection.hello.value?.nowMs ?? 0
   const times = [
     ['created', row?.createdAtMs],
     ['started', row?.startedAtMs],
@@ -94,7 +95,9 @@ function Facts({ view }: { readonly view: ItemView }): JSX.Element {
             atMs !== undefined && (
               <div key={name}>
                 <dt>{name}</dt>
-                <dd title={new Date(atMs).toISOString()}>{relative(atMs, nowMs)}</dd>
+                <dd>
+                  {relative(atMs, now.value)} <When at={atMs} />
+                </dd>
               </div>
             ),
         )}
@@ -168,7 +171,7 @@ function Step({ row }: { readonly row: HistoryRow }): JSX.Element {
   const { sequence, atMs, name, item, data } = row
   return (
     <>
-      {atMs !== undefined && <time class="quiet">{clockTime(atMs)}</time>} <strong>{name}</strong>{' '}
+      {atMs !== undefined && <When at={atMs} />} <strong>{name}</strong>{' '}
       {sequence !== undefined && <span class="quiet">#{sequence}</span>}{' '}
       {item !== undefined && <ItemLink item={item} />}
       {data !== undefined && Object.keys(data).length > 0 && (

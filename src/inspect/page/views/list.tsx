@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks'
 import { itemPhases, itemTypes, type ItemPhase, type ItemType } from '../../stream/protocol.js'
 import { place, refine } from '../address.js'
 import { Answered } from '../parts/answer.js'
-import { ItemLine } from '../parts/item.js'
+import { ItemCells } from '../parts/item.js'
 import { Rows } from '../parts/rows.js'
 import { count } from '../parts/text.js'
 import { useView } from '../use-view.js'
@@ -21,6 +21,7 @@ export function List(): JSX.Element {
     ...(types.length > 0 && { types: itemTypes.filter((type) => types.includes(type)) }),
     ...(at !== undefined && { at }),
   })
+  const isFiltered = text !== '' || phases.length > 0 || types.length > 0
   return (
     <div class="list">
       <form class="filter" role="search" onSubmit={(event) => event.preventDefault()}>
@@ -33,24 +34,25 @@ export function List(): JSX.Element {
           aria-label="Filter"
           onInput={({ currentTarget }) => refine({ text: currentTarget.value })}
         />
-        <Choices name="types" all={itemTypes} chosen={types} onChoose={(chosen) => refine({ types: chosen })} />
-        <Choices name="phases" all={itemPhases} chosen={phases} onChoose={(chosen) => refine({ phases: chosen })} />
+        <Choices name="type" all={itemTypes} chosen={types} onChoose={(chosen) => refine({ types: chosen })} />
+        <Choices name="phase" all={itemPhases} chosen={phases} onChoose={(chosen) => refine({ phases: chosen })} />
       </form>
       <Answered of={shown}>
         {(view) => (
           <>
-            <p class="quiet" role="status">
-              {count(view.total)} found
+            <p class="quiet found" role={isFiltered ? 'status' : undefined}>
+              {count(view.total)} {isFiltered ? 'found' : 'in all'}
             </p>
             <Rows
-              label="Work"
+              label="Operations, tasks and processes"
+              empty={isFiltered ? 'Nothing is like that.' : 'Nothing has been started yet.'}
               total={view.total}
               offset={view.offset}
               rows={view.rows}
               keyOf={({ type, id, session }) => `${type} ${session ?? ''} ${id}`}
               onWindow={(from, many) => setWindow({ offset: from, limit: many })}
             >
-              {(row) => <ItemLine row={row} />}
+              {(row) => <ItemCells row={row} />}
             </Rows>
           </>
         )}
@@ -74,7 +76,7 @@ function Choices<Name extends ItemPhase | ItemType>({
 }: ChoicesProperties<Name>): JSX.Element {
   return (
     <fieldset class="choices">
-      <legend class="hidden">{name}</legend>
+      <legend class="quiet">{name}</legend>
       {all.map((one) => (
         <label key={one}>
           <input

@@ -4,6 +4,7 @@ import { hrefOf, place } from '../address.js'
 import { Chart } from '../chart/chart.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLink } from '../parts/item.js'
+import { Table } from '../parts/table.js'
 import { count } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
@@ -13,16 +14,16 @@ export function Machines(): JSX.Element {
   return (
     <Answered of={shown}>
       {(view) => (
-        <ul class="plain">
-          {view.machines.map(({ id, states, actors }) => (
-            <li key={id}>
-              <a href={hrefOf({ screen: 'machine', subject: id })}>{id}</a>{' '}
-              <span class="quiet">
-                {count(states)} states, {count(actors)} in it
-              </span>
-            </li>
-          ))}
-        </ul>
+        <Table
+          label="Charts"
+          rows={view.machines}
+          keyOf={({ id }) => id}
+          columns={[
+            { title: 'chart', cell: ({ id }) => <a href={hrefOf({ screen: 'machine', subject: id })}>{id}</a> },
+            { title: 'states', isNumber: true, cell: ({ states }) => count(states) },
+            { title: 'in it now', isNumber: true, cell: ({ actors }) => count(actors) },
+          ]}
+        />
       )}
     </Answered>
   )
@@ -54,30 +55,22 @@ export function Machine({ id }: { readonly id: string }): JSX.Element {
 }
 
 function Actors({ rows }: { readonly rows: readonly ActorRow[] }): JSX.Element {
-  if (rows.length === 0) return <p class="quiet">none</p>
+  if (rows.length === 0) return <p class="quiet">No actor moves in it.</p>
   return (
-    <table>
-      <thead>
-        <tr>
-          <th>actor</th>
-          <th>states</th>
-          <th>status</th>
-          <th>item</th>
-        </tr>
-      </thead>
-      <tbody>
-        {rows.slice(0, 100).map(({ actor, name, states, status, item }) => (
-          <tr key={actor}>
-            <td>
-              <a href={hrefOf({ screen: 'sequence', subject: actor })}>{name}</a>
-            </td>
-            <td>{states.join(', ')}</td>
-            <td>{status}</td>
-            <td>{item !== undefined && <ItemLink item={item} />}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <Table
+      label="Actors"
+      rows={rows.slice(0, 100)}
+      keyOf={({ actor }) => actor}
+      columns={[
+        {
+          title: 'actor',
+          cell: ({ actor, name }) => <a href={hrefOf({ screen: 'sequence', subject: actor })}>{name}</a>,
+        },
+        { title: 'state', cell: ({ states }) => states.map((state) => state.split('.').at(-1)).join(', ') },
+        { title: 'status', cell: ({ status }) => status },
+        { title: 'about', cell: ({ item }) => item !== undefined && <ItemLink item={item} /> },
+      ]}
+    />
   )
 }
 

@@ -2,8 +2,8 @@ import type { JSX } from 'preact'
 import type { NodeFact } from '../../stream/protocol.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLine } from '../parts/item.js'
-import { clockTime } from '../parts/text.js'
 import { Fields } from '../parts/value.js'
+import { When } from '../parts/when.js'
 import { useView } from '../use-view.js'
 
 /** What this node should be doing, what it does, and what was asked of it. */
@@ -15,13 +15,17 @@ export function NodeScreen(): JSX.Element {
         <>
           <h2>{view.name}</h2>
           <Fields of={view.details} />
+          {view.notice !== undefined && <p class="notice">{view.notice}</p>}
           <h2>Daemons ({view.daemons.length})</h2>
+          {view.daemons.length === 0 && <p class="quiet">none</p>}
           <ul class="plain lines">
             {view.daemons.map(({ row, desired, restart }) => (
               <li key={row.id}>
                 <ItemLine row={row} />
                 <span class="quiet">
-                  should {desired}; starting again: {restart}
+                  {desired === 'nothing' ? 'nothing is wished of it' : `is to ${desired}`}
+                  {restart === 'backing_off' && ', backs off before it is started again'}
+                  {restart === 'crash_looping' && ', crashes again and again: left alone for a while'}
                 </span>
               </li>
             ))}
@@ -42,7 +46,7 @@ function NodeFacts({ title, facts }: { readonly title: string; readonly facts: r
       <ol class="history">
         {facts.map(({ name, atMs, status, data }, index) => (
           <li key={index}>
-            {atMs !== null && <time class="quiet">{clockTime(atMs)}</time>} <strong>{name}</strong> {status}
+            {atMs !== null && <When at={atMs} />} <strong>{name}</strong> {status}
             {data !== undefined && (
               <details>
                 <summary class="quiet">data</summary>

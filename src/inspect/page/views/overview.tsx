@@ -20,18 +20,24 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
       const before = samples[index] ?? sample
       return (pick(sample) * 1_000) / Math.max(1, sample.atMs - before.atMs)
     })
+  const spanMs = (samples.at(-1)?.atMs ?? 0) - (samples[0]?.atMs ?? 0)
   const perSecond = (values: readonly number[]): string => `${(values.at(-1) ?? 0).toFixed(1)}/s`
   const [started, ended, failed] = [rate((of) => of.started), rate((of) => of.ended), rate((of) => of.failed)]
   return (
     <>
+      {view.notice !== undefined && <p class="notice">{view.notice}</p>}
       <section class="plots" aria-label="Over time">
-        <Plot title="running" values={samples.map(({ running }) => running)} />
-        <Plot title="waiting" values={samples.map(({ waiting }) => waiting)} />
-        <Plot title="started" values={started} now={perSecond(started)} />
-        <Plot title="ended" values={ended} now={perSecond(ended)} />
-        <Plot title="failed" values={failed} now={perSecond(failed)} />
-        <Plot title="journal" values={samples.map(({ journal }) => journal)} />
-        <Plot title="dropped" values={samples.map(({ dropped }) => dropped)} />
+        <Plot title="running" values={samples.map(({ running }) => running)} spanMs={spanMs} />
+        <Plot title="waiting" values={samples.map(({ waiting }) => waiting)} spanMs={spanMs} />
+        <Plot title="started" values={started} now={perSecond(started)} spanMs={spanMs} />
+        <Plot title="ended" values={ended} now={perSecond(ended)} spanMs={spanMs} />
+        <Plot title="failed" values={failed} now={perSecond(failed)} spanMs={spanMs} />
+        {view.journal !== undefined && (
+          <Plot title="journal records" values={samples.map(({ journal }) => journal)} spanMs={spanMs} />
+        )}
+        {view.stream.dropped > 0 && (
+          <Plot title="entries dropped" values={samples.map(({ dropped }) => dropped)} spanMs={spanMs} />
+        )}
       </section>
       <section class="cards">
         <PhaseCard
@@ -52,9 +58,9 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
         <article class="card">
           <h2>Waits</h2>
           <dl class="facts">
+            <Fact name="open questions" value={count(view.questions)} screen="waits" />
+            <Fact name="barriers" value={count(view.barriers)} screen="waits" />
             <Fact name="jobs running here" value={count(view.jobs)} />
-            <Fact name="barriers" value={count(view.barriers)} />
-            <Fact name="open questions" value={count(view.questions)} />
           </dl>
         </article>
         {view.slots.length > 0 && (
@@ -65,7 +71,7 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
                 <Fact
                   key={name}
                   name={name}
-                  value={`${count(taken)} of ${limit === null ? 'any' : count(limit)}, ${count(waiting)} in line`}
+                  value={`${count(taken)} of ${limit === null ? 'any number' : count(limit)} taken, ${count(waiting)} in line`}
                 />
               ))}
             </dl>
@@ -76,12 +82,12 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
             <h2>Journal</h2>
             <dl class="facts">
               <Fact name="status" value={view.journal.status} />
-              <Fact name="next record" value={count(view.journal.nextSequence)} />
-              <Fact name="since the snapshot" value={count(view.journal.tail)} />
+              <Fact name="number of the next record" value={count(view.journal.nextSequence)} />
+              <Fact name="records since the snapshot" value={count(view.journal.tail)} />
               {view.journal.owner !== undefined && (
                 <Fact
                   name="owner"
-                  value={`${view.journal.owner.pid} on ${view.journal.owner.host}, ${view.journal.owner.standing}`}
+                  value={`process ${view.journal.owner.pid} on ${view.journal.owner.host}, ${view.journal.owner.standing}`}
                 />
               )}
               {view.journal.brokenEnd !== undefined && <Fact name="broken end" value={view.journal.brokenEnd} />}
@@ -91,10 +97,19 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
         <article class="card">
           <h2>Stream</h2>
           <dl class="facts">
-            <Fact name="entries" value={`${count(view.stream.oldest)} to ${count(view.stream.newest)}`} />
-            <Fact name="dropped" value={count(view.stream.dropped)} />
+            <Fact
+              name="entries held"
+              value={
+                view.stream.newest < view.stream.oldest
+                  ? 'none'
+                  : `${count(view.stream.oldest)} to ${count(view.stream.newest)}`
+              }
+            />
+            <Fact name="entries dropped" value={count(view.stream.dropped)} />
             <Fact name="viewers" value={count(view.stream.viewers)} />
-            <Fact name="shown" value={`${(view.stream.sample * 100).toFixed(0)} %`} />
+            {view.stream.sample < 1 && (
+              <Fact name="operations shown" value={`${(view.stream.sample * 100).toFixed(0)} %`} />
+            )}
             {view.openedAtMs !== undefined && <Fact name="open for" value={duration(view.atMs - view.openedAtMs)} />}
           </dl>
         </article>
@@ -103,10 +118,19 @@ function Whole({ view }: { readonly view: OverviewView }): JSX.Element {
   )
 }
 
-function Fact({ name, value }: { readonly name: string; readonly value: string }): JSX.Element {
+function Fact({
+  name,
+  value,
+  screen,
+}: {
+  readonly name: string
+  readonly value: string
+  /** Where there is more about it. */
+  readonly screen?: string
+}): JSX.Element {
   return (
     <div>
-      <dt>{name}</dt>
+      <dt>{screen === undefined ? name : <a href={hrefOf({ screen })}>{name}</a>}</dt>
       <dd>{value}</dd>
     </div>
   )

@@ -1,32 +1,43 @@
 import type { JSX } from 'preact'
-import { useLayoutEffect, useRef } from 'preact/hooks'
-import type { StreamEntry } from '../../stream/protocol.js'
-import { place, refine } from '../address.js'
+import type { ActorRow, StreamEntry } from '../../stream/protocol.js'
+import { hrefOf, place, refine } from '../address.js'
 import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
+import { Rows } from '../parts/rows.js'
 import { clockTime } from '../parts/text.js'
-import { cut } from '../chart/measure.js'
 import { usePaced } from '../use-paced.js'
 import { useView } from '../use-view.js'
 
 const mostEntries = 200
-const mostLanes = 12
-const size = { row: 26, lane: 130, words: 170, left: 520, top: 40 }
+const mostLanes = 6
+/** In pixels; the style sheet says the same. */
+const laneWidth = 110
 
 /** Messages between actors, newest at the bottom: who told whom what, what was refused and what it led to. */
 export function Sequence({ actor }: { readonly actor: string | undefined }): JSX.Element {
   const { text, at } = place.value
   const recent = usePaced(connection.entries)
   const isLive = actor === undefined && text === '' && at === undefined
-  const asked = useView({
-    view: 'entries',
-    limit: mostEntries,
-    ...(actor !== undefined && { actor }),
-    ...(text !== '' && { text }),
-    ...(at !== undefined && { before: at + 1 }),
-  })
+  const asked = useView(
+    {
+      view: 'entries',
+      limit: mostEntries,
+      ...(actor !== undefined && { actor }),
+      ...(text !== '' && { text }),
+      ...(at !== undefined && { before: at + 1 }),
+    },
+    isLive,
+  )
+  // Actors that run for long were introduced long ago.
+  const hasActors = connection.hello.value?.views.includes('actors') === true
+  const known = useView(hasActors ? { view: 'actors', limit: 500 } : undefined, true)
   return (
-    <>
+    <div class="list">
+      {actor !== undefined && (
+        <p class="quiet">
+          Of and by one actor · <a href={hrefOf({ screen: 'sequence', ...(at !== undefined && { at }) })}>all</a>
+        </p>
+      )}
       <form class="filter" role="search" onSubmit={(event) => event.preventDefault()}>
         <input
           id="filter"
@@ -43,10 +54,10 @@ export function Sequence({ actor }: { readonly actor: string | undefined }): JSX
           const live = isLive ? recent : []
           const newest = view.entries.at(-1)?.n ?? 0
           const entries = isLive ? [...view.entries, ...live.filter(({ n }) => n > newest)] : view.entries
-          return <Lanes entries={entries.slice(-mostEntries)} isAtEnd={at === undefined} />
+          return <Messages entries={entries.slice(-mostEntries)} known={known.view?.rows ?? []} />
         }}
       </Answered>
-    </>
+    </div>
   )
 }
 
@@ -69,7 +80,7 @@ function laneOf(entry: StreamEntry): string | undefined {
 function wordsOf(entry: StreamEntry): string {
   switch (entry.type) {
     case 'actor':
-      return `${entry.name} begins`
+      return 'begins'
     case 'transition':
       return `${entry.event.type} → ${entry.states.map((state) => state.split('.').at(-1)).join(', ')}`
     case 'refused':
@@ -98,95 +109,95 @@ function senderOf(entry: StreamEntry): string | undefined {
   }
 }
 
-/** The words stand in a column of their own, so that they are read whatever lane is out of sight. */
-function Lanes({
+/** Lines of actors, of which each message shows a piece. Those that were last told something come first: the others go out of sight. */
+interface LanesOf {
+  readonly names: ReadonlyMap<string, string>
+  readonly lanes: readonly string[]
+}
+
+function Messages({
   entries,
-  isAtEnd,
+  known,
 }: {
   readonly entries: readonly StreamEntry[]
-  readonly isAtEnd: boolean
+  readonly known: readonly ActorRow[]
 }): JSX.Element {
-  const frame = useRef<HTMLDivElement>(null)
-  const isFollowing = useRef(true)
   const shown = entries.filter(({ type }) => type !== 'row')
-  const newest = shown.at(-1)?.n
-  useLayoutEffect(() => {
-    const element = frame.current
-    if (element !== null && isAtEnd && isFollowing.current) element.scrollTop = element.scrollHeight
-  }, [newest, isAtEnd])
-  const names = new Map<string, string>()
-  for (const entry of shown) if (entry.type === 'actor') names.set(entry.actor, entry.name)
-  const lanes = [...new Set(shown.flatMap((entry) => laneOf(entry) ?? []))].slice(-mostLanes)
-  const x = (lane: string): number => size.left + lanes.indexOf(lane) * size.lane + size.lane / 2
-  const width = size.left + Math.max(1, lanes.length) * size.lane
-  const height = shown.length * size.row + 10
-  if (shown.length === 0) return <p class="quiet">No message yet.</p>
+  const names = new Map(known.map(({ actor: id, name }) => [id, name]))
+  for (const entry of entries) if (entry.type === 'actor') names.set(entry.actor, entry.name)
+  const told = new Set(shown.toReversed().flatMap((entry) => laneOf(entry) ?? []))
+  const of: LanesOf = { names, lanes: [...told].slice(0, mostLanes) }
   return (
-    <div
-      class="chart"
-      ref={frame}
-      tabIndex={0}
-      role="region"
-      aria-label="Messages"
-      onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
-        isFollowing.current = scrollTop + clientHeight > scrollHeight - size.row
-      }}
+    <Rows
+      label="Messages"
+      empty="No message yet."
+      total={shown.length}
+      offset={0}
+      rows={shown}
+      keyOf={({ n }) => String(n)}
+      onWindow={() => {}}
+      isFollowed
+      head={<Heads of={of} />}
     >
-      <svg class="lanes" width={width} height={size.top} aria-hidden="true">
-        {lanes.map((lane) => (
-          <text key={lane} x={x(lane)} y={24} text-anchor="middle">
-            <title>{lane}</title>
-            {cut(names.get(lane) ?? lane, 17)}
-          </text>
-        ))}
-      </svg>
-      <svg
-        width={width}
-        height={height}
-        role="img"
-        aria-label={`${shown.length} messages between ${lanes.length} actors`}
-      >
-        {lanes.map((lane) => (
-          <g key={lane} class="lane">
-            <line x1={x(lane)} x2={x(lane)} y1={0} y2={height} />
-          </g>
-        ))}
-        {shown.map((entry, index) => (
-          <Message key={entry.n} entry={entry} y={index * size.row + size.row / 2} x={x} lanes={lanes} width={width} />
-        ))}
-      </svg>
+      {(entry) => <Message entry={entry} of={of} />}
+    </Rows>
+  )
+}
+
+function Heads({ of: { lanes, names } }: { readonly of: LanesOf }): JSX.Element {
+  return (
+    <div class="lanes" aria-hidden="true">
+      {lanes.map((lane) => (
+        <span key={lane} title={names.get(lane) ?? lane}>
+          {names.get(lane) ?? lane}
+        </span>
+      ))}
     </div>
   )
 }
 
-interface MessageProperties {
-  readonly entry: StreamEntry
-  readonly y: number
-  readonly x: (lane: string) => number
-  readonly lanes: readonly string[]
-  readonly width: number
-}
-
-function Message({ entry, y, x, lanes, width }: MessageProperties): JSX.Element {
+function Message({ entry, of }: { readonly entry: StreamEntry; readonly of: LanesOf }): JSX.Element {
   const lane = laneOf(entry)
-  const source = senderOf(entry)
-  const to = lane !== undefined && lanes.includes(lane) ? x(lane) : undefined
-  const from = source !== undefined && lanes.includes(source) ? x(source) : undefined
+  const name = lane === undefined ? undefined : (of.names.get(lane) ?? lane)
   const words = wordsOf(entry)
   return (
-    <g class={`message message-${entry.type}`}>
-      <text class="time" x={4} y={y + 4}>
+    <div class={`message message-${entry.type}`}>
+      <span class="quiet time">
         {entry.n} {clockTime(entry.atMs)}
-      </text>
-      {entry.type === 'gap' && <line class="gap" x1={size.left} x2={width} y1={y} y2={y} />}
+      </span>
+      <span class="words" title={words}>
+        {entry.type === 'fact' || lane === undefined ? (
+          <span class="quiet">{name}</span>
+        ) : (
+          <a href={hrefOf({ screen: 'sequence', subject: lane })}>{name}</a>
+        )}{' '}
+        {words}
+      </span>
+      <Lines entry={entry} of={of} />
+    </div>
+  )
+}
+
+/** Who tells whom: a line for each actor, a dot on that of who is told, an arrow from the one of who tells. */
+function Lines({ entry, of: { lanes } }: { readonly entry: StreamEntry; readonly of: LanesOf }): JSX.Element {
+  const [lane, source] = [laneOf(entry), senderOf(entry)]
+  const x = (name: string | undefined): number | undefined => {
+    const index = name === undefined ? -1 : lanes.indexOf(name)
+    return index < 0 ? undefined : index * laneWidth + laneWidth / 2
+  }
+  const [to, from] = [x(lane), x(source)]
+  return (
+    <svg class="lines" width={mostLanes * laneWidth} height={36} aria-hidden="true">
+      {lanes.map((name, index) => (
+        <line key={name} class="lane" x1={index * laneWidth + laneWidth / 2} x2={x(name)} y1={0} y2={36} />
+      ))}
       {to !== undefined && from !== undefined && from !== to && (
-        <line class="arrow" x1={from} x2={to + (from < to ? -5 : 5)} y1={y} y2={y} />
+        <>
+          <line class="arrow" x1={from} x2={to} y1={18} y2={18} />
+          <path class="head" d={from < to ? `M${to - 12},13 l8,5 l-8,5 z` : `M${to + 12},13 l-8,5 l8,5 z`} />
+        </>
       )}
-      {to !== undefined && <circle cx={to} cy={y} r={4} />}
-      <text x={size.words} y={y + 4}>
-        <title>{words}</title>
-        {cut(words, 46)}
-      </text>
-    </g>
+      {to !== undefined && <circle cx={to} cy={18} r={4} />}
+    </svg>
   )
 }

@@ -2,20 +2,49 @@ import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { JsonValue } from '../../../base/json.js'
 import type { BarrierRow, QuestionRow, WaitRow } from '../../stream/protocol.js'
+import { place } from '../address.js'
 import { connection } from '../connection.js'
 import { Answered } from '../parts/answer.js'
 import { ItemLine, ItemLink } from '../parts/item.js'
+import { now } from '../parts/now.js'
 import { duration, relative } from '../parts/text.js'
 import { useView } from '../use-view.js'
 
-/** Who waits for what, and who is missing. */
+/** Who waits for what, and who is missing; of the past, what the rows of that time say. */
 export function Waits(): JSX.Element {
+  const { at } = place.value
+  return at === undefined ? <WaitsNow /> : <WaitsThen at={at} />
+}
+
+function WaitsThen({ at }: { readonly at: number }): JSX.Element {
+  const shown = useView({ view: 'list', phases: ['waiting'], limit: 500, at })
+  return (
+    <Answered of={shown}>
+      {({ rows, total }) => (
+        <>
+          <p class="notice">Questions and barriers are known as they are now only.</p>
+          <h2>Waiting work ({total})</h2>
+          <ul class="plain lines">
+            {rows.map((row) => (
+              <li key={`${row.type} ${row.session} ${row.id}`}>
+                <ItemLine row={row} />
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </Answered>
+  )
+}
+
+function WaitsNow(): JSX.Element {
   const shown = useView({ view: 'waits' })
   return (
     <Answered of={shown}>
       {({ barriers, questions, waits }) => (
         <>
           <h2>Open questions ({questions.total})</h2>
+          {questions.total === 0 && <p class="quiet">Nobody is asked anything.</p>}
           <ul class="plain lines">
             {questions.rows.map((row) => (
               <li key={`${row.task.id} ${row.name}`}>
@@ -24,6 +53,7 @@ export function Waits(): JSX.Element {
             ))}
           </ul>
           <h2>Barriers ({barriers.total})</h2>
+          {barriers.total === 0 && <p class="quiet">Nobody waits for several operations at once.</p>}
           <ul class="plain">
             {barriers.rows.map((row) => (
               <li key={`${row.session} ${row.turnId}`}>
@@ -32,6 +62,7 @@ export function Waits(): JSX.Element {
             ))}
           </ul>
           <h2>Waiting work ({waits.total})</h2>
+          {waits.total === 0 && <p class="quiet">Nothing waits.</p>}
           <ul class="plain lines">
             {waits.rows.map((row) => (
               <li key={`${row.item.type} ${row.item.id}`}>
@@ -51,7 +82,11 @@ function Barrier({ row }: { readonly row: BarrierRow }): JSX.Element {
       <h3>
         turn {row.turnId} <span class="quiet">in {row.session}</span>
       </h3>
-      <progress value={row.members - row.missingCount} max={Math.max(1, row.members)} aria-label="ended" />{' '}
+      <progress
+        value={row.members - row.missingCount}
+        max={Math.max(1, row.members)}
+        aria-label="members that have ended"
+      />{' '}
       {row.missingCount} of {row.members} are missing
       <ul class="plain lines">
         {row.missing.map((item) => (
@@ -65,7 +100,7 @@ function Barrier({ row }: { readonly row: BarrierRow }): JSX.Element {
 }
 
 function Wait({ row }: { readonly row: WaitRow }): JSX.Element {
-  const nowMs = Date.now()
+  const nowMs = now.value
   return (
     <>
       <ItemLink item={row.item} name={row.name} />
@@ -77,7 +112,7 @@ function Wait({ row }: { readonly row: WaitRow }): JSX.Element {
 }
 
 function Question({ row }: { readonly row: QuestionRow }): JSX.Element {
-  const nowMs = Date.now()
+  const nowMs = now.value
   const canAnswer = connection.hello.value?.actions.includes('answer') ?? false
   const [answer, setAnswer] = useState('')
   const [said, setSaid] = useState('')
@@ -93,7 +128,7 @@ function Question({ row }: { readonly row: QuestionRow }): JSX.Element {
   return (
     <>
       <strong>{row.name}</strong>
-      <ItemLink item={row.task} name={row.kind} />
+      <ItemLink item={row.task} name={row.taskName} />
       {row.description !== undefined && <span>{row.description}</span>}
       {row.whom !== undefined && <span class="quiet">asks {row.whom}</span>}
       <span class="quiet">asked {relative(row.askedAtMs, nowMs)}</span>
@@ -109,7 +144,7 @@ function Question({ row }: { readonly row: QuestionRow }): JSX.Element {
           <input
             value={answer}
             placeholder="an answer as JSON"
-            aria-label={`Answer to ${row.name}`}
+            aria-label={`Answer to ${row.name} of ${row.taskName}`}
             onInput={({ currentTarget }) => setAnswer(currentTarget.value)}
           />
           <button type="submit">answer</button>

@@ -22,12 +22,13 @@ const writer = defineDaemon('writer', async ({ signal, fence }) => {
     note()
     if (!signal.aborted) systemClock.setTimeout(goOn, 3)
   }
-  writeSync(1, `running ${fence}\n`)
+  // Before it says so: whoever reads that it runs may kill it at once.
   goOn()
+  writeSync(1, `running ${fence}\n`)
   await once(signal, 'abort')
 })
 
-const database = await PostgresDatabase.open({ url, retryMs: 100, idleTransactionTimeoutMs: 500 })
+const database = await PostgresDatabase.open({ url, retryMs: 100, idleTransactionTimeoutMs: 3000 })
 const runtime = await createRuntime({
   dataDir,
   node: {

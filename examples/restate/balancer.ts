@@ -1,12 +1,15 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
-/** One address for several workers: the connections go to them in turn, past those that refuse. */
+/** One address for several workers. Connections go to them in turn and skip those that refuse. */
 export interface Balancer extends AsyncDisposable {
   readonly uri: string
 }
 
-/** Starts a balancer on loopback. */
+/**
+ * Starts a balancer on loopback. Restate tries again at the address it was given, so a worker that has died must not be the only
+ * one behind it.
+ */
 export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
   const open = new Set<Socket>()
   let turn = 0
@@ -16,7 +19,7 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
     client.once('close', () => open.delete(client))
     const tryNext = (left: number): void => {
       if (left === 0) return void client.destroy()
-      const worker = connect(ports[turn++ % ports.length] as number, '127.0.0.1')
+      const worker = connect(ports[turn++ % ports.length] ?? 0, '127.0.0.1')
       let isConnected = false
       worker.once('connect', () => {
         isConnected = true

@@ -1,0 +1,23 @@
+import type { MachineDefinition } from './chart.js'
+import type { StreamEntry } from './entry.js'
+import type { InspectedSource, SampleMessage } from './message.js'
+import type { inspectorProtocol } from './version.js'
+
+/** First line of a recording. */
+export interface RecordingHeader {
+  readonly type: 'stateward.recording'
+  readonly version: typeof inspectorProtocol
+  readonly release: string
+  readonly source: InspectedSource
+  /** When it was written. */
+  readonly atMs: number
+}
+
+/** A chart of which entries that follow speak. */
+export interface RecordedMachine {
+  readonly type: 'machine'
+  readonly machine: MachineDefinition
+}
+
+/** One line of a recording: JSON text that ends with a line feed. */
+export type RecordingLine = RecordingHeader | RecordedMachine | SampleMessage | StreamEntry

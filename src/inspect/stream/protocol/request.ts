@@ -1,0 +1,99 @@
+import type { ItemPhase, ItemRef, ItemType } from './item.js'
+
+export const viewNames = [
+  'overview',
+  'list',
+  'item',
+  'history',
+  'machines',
+  'machine',
+  'actors',
+  'entries',
+  'feeds',
+  'feed',
+  'waits',
+  'graph',
+  'budgets',
+  'schedules',
+  'processes',
+  'node',
+] as const
+export type ViewName = (typeof viewNames)[number]
+
+/** The part of a long list that is asked for. */
+interface Window {
+  /** Default 0. */
+  readonly offset?: number
+  /** From 1 to 500. Default 100. */
+  readonly limit?: number
+}
+
+/** What is looked at in the past: as it was right after this entry. Only within what the stream holds, and only of what says so. */
+interface PastRequest {
+  readonly at?: number
+}
+
+export type ViewRequest =
+  | { readonly view: 'overview' }
+  | ListRequest
+  | { readonly view: 'item'; readonly item: ItemRef }
+  | HistoryRequest
+  | { readonly view: 'machines' }
+  | { readonly view: 'machine'; readonly machine: string }
+  | ActorsRequest
+  | EntriesRequest
+  | { readonly view: 'feeds' }
+  | ({ readonly view: 'feed'; readonly feed: string } & Window)
+  | { readonly view: 'waits' }
+  | GraphRequest
+  | ({ readonly view: 'budgets' } & Window)
+  | ({ readonly view: 'schedules' } & Window)
+  | ({ readonly view: 'processes' } & Window)
+  | { readonly view: 'node' }
+
+/** Jobs, operations, tasks and processes. With `at` those that the stream has told of. */
+export interface ListRequest extends Window, PastRequest {
+  readonly view: 'list'
+  /** Default: operations, tasks and processes. */
+  readonly types?: readonly ItemType[]
+  readonly phases?: readonly ItemPhase[]
+  /** Words that must all occur, whatever their case, in name, kind, id, status, owner, error or wait. */
+  readonly text?: string
+  /** Default `changed`: what has changed last comes first. */
+  readonly order?: 'changed' | 'name' | 'created'
+}
+
+/** What has happened to one item, from the journal where there is one, oldest first. */
+export interface HistoryRequest extends Window {
+  readonly view: 'history'
+  readonly item: ItemRef
+}
+
+/** Actors of XState, those that ended included as long as the stream holds them. */
+export interface ActorsRequest extends Window, PastRequest {
+  readonly view: 'actors'
+  readonly machine?: string
+  readonly text?: string
+}
+
+/** A part of the stream: the last entries, or those behind a number, or before it. */
+export interface EntriesRequest {
+  readonly view: 'entries'
+  readonly after?: number
+  readonly before?: number
+  /** From 1 to 500. Default 100. */
+  readonly limit?: number
+  /** About one actor: sent to it or by it. */
+  readonly actor?: string
+  readonly item?: ItemRef
+  readonly text?: string
+}
+
+/** Tasks with what they wait for: those around one, or the newest. */
+export interface GraphRequest {
+  readonly view: 'graph'
+  /** Id of a task: its ancestors, descendants, prerequisites and dependents. */
+  readonly task?: string
+  /** Most nodes, from 1 to 1,000. Default 200. */
+  readonly limit?: number
+}

@@ -1,0 +1,2 @@
+/** Version of all of this; another one is refused. */
+export const inspectorProtocol = 1
