@@ -107,12 +107,12 @@ export function sessionObject(retryPolicy: RetryPolicy, clock: Clock, kept: numb
         const outcome = outcomes.failed(`deadline of ${deadlineMs} ms exceeded`, { reason: 'deadline' })
         await endIn(ctx, book, { id, action: 'fail', outcome })
       }),
-      ...inboxHandlers(async (ctx, id) => {
-        const book = await open(ctx, id as OperationId)
-        // What may not be cancelled any more takes no signal either.
-        const cancelled = { type: 'cancelled', reason: null } as const
-        if (!book.isLive(id as OperationId))
-          book.take({ type: 'operation.cancel', id: id as OperationId, outcome: cancelled })
+      ...inboxHandlers(async (ctx, told) => {
+        const id = told as OperationId
+        const row = await ctx.get<HeldOperation>(operationKey(id))
+        if (row === null) throw new OperationError('not_found', { id })
+        if (isTerminal(row.status))
+          throw new OperationError('invalid_transition', { id, status: row.status, action: 'signal' })
       }),
       limit: door(limitSchema, 'limits', async (ctx: Context, { maxConcurrent }) => {
         const book = await open(ctx)

@@ -103,11 +103,6 @@ export interface Ended {
   /** False when it had ended before. */
   readonly isFirst: boolean
 }
-export const endedSchema: v.GenericSchema<unknown, Ended> = v.object({
-  outcome,
-  seq: v.exactOptional(count),
-  isFirst: v.boolean(),
-})
 
 /** What the workflow of an operation has come to. */
 export interface OperationAnswer {

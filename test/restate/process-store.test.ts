@@ -8,6 +8,7 @@ import type { ProcessStoreFixture } from '../../src/testing/processes/fixture.js
 import { SimulatedClock } from '../../src/testing/simulated-clock.js'
 import { Resources } from './support/resources.js'
 import { startRestateServer } from './support/server.js'
+import { changeState } from './support/state.js'
 
 const said = defineProcess(
   'said',
@@ -41,23 +42,13 @@ afterAll(resources.close)
 
 /** Puts the row of a process back to where it was before its end, by the administration of the engine: nothing else can. */
 async function leaveBehind(owner: string, processId: string): Promise<void> {
-  const ask = async (path: string, body: unknown): Promise<Response> => {
-    const headers = { 'content-type': 'application/json', accept: 'application/json' }
-    const answer = await fetch(`${admin}/${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
-    if (!answer.ok) throw new Error(await answer.text())
-    return answer
-  }
-  const query = `select key, value_utf8 from state where service_name = 'stateward_processes' and service_key = '${owner}'`
-  const { rows } = (await (await ask('query', { query })).json()) as { rows: { key: string; value_utf8: string }[] }
-  const state = rows.map(({ key, value_utf8: text }): [string, number[]] => {
-    if (key !== `process/${processId}`) return [key, [...Buffer.from(text)]]
-    const row = JSON.parse(text) as { stored: { state: { status: string; outcome?: unknown } } }
+  await changeState(admin, { service: 'stateward_processes', key: owner }, (state) => {
+    const key = `process/${processId}`
+    const row = JSON.parse(state[key] ?? '') as { stored: { state: { status: string; outcome?: unknown } } }
     row.stored.state.status = 'running'
     delete row.stored.state.outcome
-    return [key, [...Buffer.from(JSON.stringify(row))]]
+    return { ...state, [key]: JSON.stringify(row) }
   })
-  const new_state = Object.fromEntries(state)
-  await ask('services/stateward_processes/state', { object_key: owner, new_state })
   // It is done in its turn.
   const store = connectRestate({ ingress }).processes(owner).store()
   while ((await store.getProcess(processId))?.status !== 'running')

@@ -160,7 +160,10 @@ describe('an operation on the engine', () => {
     const handle = await session.run(durable, undefined)
     await session.signal(handle.id, 'answer', 3)
     expect(await handle.result()).toEqual({ sum: 25, attempt: 1 })
-    await expect(session.signal(handle.id, 'answer', 4)).rejects.toMatchObject({ code: 'invalid_transition' })
+    await expect(session.signal(handle.id, 'answer', 4)).rejects.toMatchObject({
+      code: 'invalid_transition',
+      data: { id: handle.id, status: 'completed', action: 'signal' },
+    })
     await expect(session.signal(newId(), 'answer')).rejects.toMatchObject({ code: 'not_found' })
   })
 
