@@ -109,13 +109,13 @@ export interface DoorParts {
 
 /** Many sessions, the tasks and the processes over one journal, one clock and one deadline queue. */
 export class Runtime implements AsyncDisposable {
-  /** What must run. */
+  /** Tasks: work that must be done, even if this process dies. */
   readonly tasks: Tasks
-  /** Who waits for what, across restarts. */
+  /** Processes: work that others wait for, across restarts. */
   readonly processes: Processes
-  /** Everything whose code is running here, whatever its room. */
+  /** Everything that is running here: operations, attempts of tasks, processes, daemons. */
   readonly jobs: JobList
-  /** What opening found: whoever minds a loss looks here. */
+  /** What opening found, including what was cut from a damaged journal. */
   readonly recovery: RuntimeRecovery
   /** @internal For inspectors. */
   readonly inspected: InspectedParts
@@ -234,12 +234,12 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  /** Where its inspector is served, with the secret in it, when `inspect` asks for one: whoever knows it may look. */
+  /** The address of the inspector, if `inspect` asks for one. It contains a secret: whoever knows the address may look. */
   get inspectorUrl(): string | undefined {
     return this.#inspector?.url
   }
 
-  /** What this host should be doing, and whether it may. Raises `invalid_input` where the options name no node. */
+  /** The node: what this host should be doing. Raises `invalid_input` if the options define none. */
   get node(): LocalNode {
     if (this.#node !== undefined) return this.#node
     throw new InvalidInputError({
@@ -255,8 +255,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
-   * The session of this name, recovered or new; the same instance every time. A `maxConcurrent` counts from this call
-   * on, also for a session that is there already; leaving it out changes nothing. `maxCompleted` counts when it is made.
+   * The session of this name, recovered or new; the same instance every time. A `maxConcurrent` applies from this call on,
+   * also to an existing session; leaving it out changes nothing. `maxCompleted` applies when the session is created.
    * Raises `invalid_input` for a limit that is not a whole number or a name that is blank, longer than 256 characters
    * or holds control characters, `session_exists` while one is being imported
    * under the name, and `runtime_closed` after {@link Runtime.close}.
@@ -266,7 +266,7 @@ export class Runtime implements AsyncDisposable {
     return this.#sessions.open(name, limits)
   }
 
-  /** The session of this name if there is one; unlike {@link Runtime.session} it makes none. Raises `invalid_input`. */
+  /** The session of this name, if it exists; unlike {@link Runtime.session} it creates none. Raises `invalid_input`. */
   findSession(name: string): Session | undefined {
     return this.#sessions.find(name)
   }
@@ -308,7 +308,7 @@ export class Runtime implements AsyncDisposable {
     if (status !== this.health.status) journalReopened(this.#logger, {})
   }
 
-  /** Resolves once the journal has answered for everything so far; see {@link Runtime.health} for what it said. */
+  /** Resolves once the journal has accepted or refused everything so far; {@link Runtime.health} says which. Never rejects. */
   flush(): Promise<void> {
     return this.#lane.settled()
   }
@@ -319,9 +319,9 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
-   * Refuses new work, winds down or terminates what runs, flushes and releases the journal. Later calls share the first
-   * one. Rejects with `invalid_input` for a wrong option, and the runtime stays open; and with the lane's error when
-   * ends could not be made durable; everything is released all the same.
+   * Refuses new work, winds down or terminates what is running, flushes and releases the journal. Later calls share the first
+   * one. Rejects with `invalid_input` for a wrong option; the runtime then stays open. Rejects with a `LaneError` if some ends
+   * could not be made durable; everything is released all the same.
    */
   close(options: CloseOptions = {}): Promise<void> {
     let decoded: CloseOptions

@@ -164,3 +164,30 @@ describe('what tests share', () => {
     expect(hooked).toEqual([])
   })
 })
+
+describe('docs/architecture.md', () => {
+  const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
+
+  it('names every folder of the sources, and none that is not there', () => {
+    const folders = new Set(sourceFiles('src', 'machines', 'actors', 'src/inspect/page').map(dirname))
+    folders.delete('src')
+    expect(folders.size).toBeGreaterThan(30)
+    const named = new Set(
+      Array.from(page.matchAll(/`((?:src|machines|actors)(?:\/[\w-]+)*)`/g), ([, path = '']) => path),
+    )
+    // A folder that only holds others need not be named.
+    expect([...folders].filter((folder) => !named.has(folder))).toEqual([])
+    expect([...named].filter((path) => !existsSync(join(root, path)))).toEqual([])
+  })
+
+  it('shows the floors in the order in which they are held', () => {
+    const [, table = ''] = /\| floor \|[^]*?\n([^]*?)\n\n/.exec(page) ?? []
+    const rows = table.split('\n').filter((row) => row.startsWith('| ') && !row.startsWith('| ---'))
+    const shown = rows.map((row) =>
+      Array.from(row.split('|')[2]?.matchAll(/`([^`]+)`/g) ?? [], ([, path = '']) => path),
+    )
+    const floorsShown = shown.map((paths) => Math.min(...paths.map((path) => placeOf(path)?.floor ?? Number.NaN)))
+    expect(floorsShown.length).toBe(12)
+    expect(floorsShown).toEqual(floorsShown.toSorted((one, other) => other - one))
+  })
+})

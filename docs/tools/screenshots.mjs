@@ -2,10 +2,11 @@
  * `npm run docs:screenshots`: pictures of the inspector's page at work on a service that is made for them, for README and docs. Needs a
  * build and Chromium (`STATEWARD_CHROMIUM`, or Debian's).
  */
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
 import * as v from 'valibot'
 import { createRuntime, defineProcess, defineTask } from '../../dist/src/index.js'
+import { withPalette } from './palette.mjs'
 
 const pictures = new URL('../images/', import.meta.url)
 mkdirSync(pictures, { recursive: true })
@@ -58,7 +59,7 @@ for (const [name, address, colorScheme, height = 620] of screens) {
   await page.goto(`${url}${address}`)
   await page.locator('main > *').nth(0).waitFor()
   await page.waitForLoadState('networkidle').catch(() => {})
-  await page.screenshot({ path: new URL(`${name}.png`, pictures).pathname })
+  writeFileSync(new URL(`${name}.png`, pictures), withPalette(await page.screenshot()))
   await page.close()
 }
 await browser.close()

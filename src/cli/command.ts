@@ -145,8 +145,8 @@ export function parseCommand(args: readonly string[]): Command {
   if (values.version) return { type: 'version' }
   const [word, ...targets] = positionals
   const verb = verbOf(word)
-  const stranger = (Object.keys(values) as Option[]).find((option) => !optionsOf[verb].includes(option))
-  if (stranger !== undefined) throw new UsageError(`${verb} takes no --${stranger}`)
+  const unknown = (Object.keys(values) as Option[]).find((option) => !optionsOf[verb].includes(option))
+  if (unknown !== undefined) throw new UsageError(`${verb} takes no --${unknown}`)
   const target = onlyTarget(verb, targets)
   const { json = false } = values
   switch (verb) {
@@ -213,10 +213,10 @@ const nounOf: Readonly<Record<Verb, string>> = {
   mcp: 'plan file',
 }
 
-function onlyTarget(verb: Verb, [target, stranger]: readonly string[]): string {
+function onlyTarget(verb: Verb, [target, extra]: readonly string[]): string {
   const noun = nounOf[verb]
   if (target === undefined || target === '') throw new UsageError(`${verb} needs a ${noun}`)
-  if (stranger !== undefined) throw new UsageError(`${verb} takes one ${noun}, but got ${JSON.stringify(stranger)} too`)
+  if (extra !== undefined) throw new UsageError(`${verb} takes one ${noun}, but got ${JSON.stringify(extra)} too`)
   return target
 }
 

@@ -5,7 +5,7 @@ import { earlierRuns, type EarlierRun } from './earlier-runs.js'
 import { layoutFor, row } from './layout.js'
 import type { Paint } from './paint.js'
 import type { PlannedTool } from './plan.js'
-import type { PlanFile } from './plan-surroundings.js'
+import type { LoadedPlan } from './loaded-plan.js'
 import { resultLines } from './report-text.js'
 import type { ToolResult } from './run-report.js'
 import { Schedule, type RerunOptions } from './schedule.js'
@@ -46,7 +46,7 @@ export interface DryRun {
 }
 
 /** Says what a run would do and does none of it: the data directory is read without its lock, and not made. */
-export async function dryRun(file: PlanFile, options: DryRunOptions): Promise<DryRun> {
+export async function dryRun(file: LoadedPlan, options: DryRunOptions): Promise<DryRun> {
   const { plan } = file
   const { dataDir } = options
   const { earlier, inUse } = await earlierRunsIn(file, options)
@@ -64,7 +64,7 @@ export async function dryRun(file: PlanFile, options: DryRunOptions): Promise<Dr
 }
 
 async function earlierRunsIn(
-  { plan }: PlanFile,
+  { plan }: LoadedPlan,
   { dataDir, fresh = false }: DryRunOptions,
 ): Promise<{ readonly earlier: ReadonlyMap<string, EarlierRun>; readonly inUse: boolean }> {
   const directory = join(dataDir, 'journal')

@@ -1,5 +1,5 @@
 import { conditionHolds } from './condition.js'
-import type { PlanFile } from './plan-surroundings.js'
+import type { LoadedPlan } from './loaded-plan.js'
 import type { PlannedTool } from './plan.js'
 import { expand, parseTemplate, type Scope } from './template.js'
 
@@ -20,13 +20,18 @@ export function textsOf({ command, args, cwd, env, if: condition }: PlannedTool)
 }
 
 /** Whether a text in this field can refer to the variable: those of the tool itself are not there for each other. */
-export function isSet(name: string, field: string, { env: own }: PlannedTool, { env, environment }: PlanFile): boolean {
+export function isSet(
+  name: string,
+  field: string,
+  { env: own }: PlannedTool,
+  { env, environment }: LoadedPlan,
+): boolean {
   const layers = field.startsWith('env.') ? [env, environment] : [own, env, environment]
   return valueIn(layers, name) !== undefined
 }
 
 /** Whether the tool's condition holds; without one it does. Raises `unset_reference` for an output that is not there. */
-export function isWanted(tool: PlannedTool, file: PlanFile, outputs: Outputs): boolean {
+export function isWanted(tool: PlannedTool, file: LoadedPlan, outputs: Outputs): boolean {
   return tool.if === undefined || conditionHolds(parseTemplate(tool.if), scopeOf(tool, file, outputs))
 }
 
@@ -34,7 +39,7 @@ export function isWanted(tool: PlannedTool, file: PlanFile, outputs: Outputs): b
  * The tool as it is run: values in place of references, and the variables of the plan beside its own. Raises
  * `unset_reference` for an output that is not there.
  */
-export function expandTool(tool: PlannedTool, file: PlanFile, outputs: Outputs): PlannedTool {
+export function expandTool(tool: PlannedTool, file: LoadedPlan, outputs: Outputs): PlannedTool {
   const scope = scopeOf(tool, file, outputs)
   const outer = outerScope(file, outputs)
   const own = Object.entries(tool.env).map(([name, value]) => [name, expand(parseTemplate(value), outer)])
@@ -48,7 +53,7 @@ export function expandTool(tool: PlannedTool, file: PlanFile, outputs: Outputs):
 }
 
 /** The directory that the tool is run in, relative to the plan file. Raises `unset_reference`. */
-export function expandDirectory(tool: PlannedTool, file: PlanFile, outputs: Outputs): string {
+export function expandDirectory(tool: PlannedTool, file: LoadedPlan, outputs: Outputs): string {
   return expand(parseTemplate(tool.cwd), scopeOf(tool, file, outputs))
 }
 
@@ -70,7 +75,7 @@ export function expandVariables(
 }
 
 /** What the texts of the tool can refer to. */
-function scopeOf({ env: own }: PlannedTool, file: PlanFile, outputs: Outputs): Scope {
+function scopeOf({ env: own }: PlannedTool, file: LoadedPlan, outputs: Outputs): Scope {
   const outer = outerScope(file, outputs)
   const variable = (name: string): string | undefined => {
     const value = valueIn([own], name)
@@ -80,7 +85,7 @@ function scopeOf({ env: own }: PlannedTool, file: PlanFile, outputs: Outputs): S
 }
 
 /** What the variables of a tool can refer to. */
-function outerScope({ env, environment }: PlanFile, outputs: Outputs): Scope {
+function outerScope({ env, environment }: LoadedPlan, outputs: Outputs): Scope {
   return {
     variable: (name) => valueIn([env, environment], name),
     output: (tool, name) => valueIn([outputs.get(tool) ?? {}], name),

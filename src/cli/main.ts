@@ -14,7 +14,7 @@ import { LineDisplay } from './line-display.js'
 import { LiveDisplay } from './live-display.js'
 import { columnsOf, createPaint, wantsColour } from './paint.js'
 import { loadPlan } from './plan-file.js'
-import type { PlanFile } from './plan-surroundings.js'
+import type { LoadedPlan } from './loaded-plan.js'
 import { reportText } from './report-text.js'
 import { operationsLost } from '../operations/operation-lines.js'
 import { runPlan } from './run-plan.js'
@@ -96,7 +96,7 @@ async function look(command: LookCommand, signal: AbortSignal): Promise<void> {
   }
 }
 
-async function run(file: PlanFile, command: RunCommand): Promise<number> {
+async function run(file: LoadedPlan, command: RunCommand): Promise<number> {
   const { json, resume, retryFailed, fresh, cutDamage, ids } = command
   using interrupts = listenForInterrupts()
   using display = createDisplay()
@@ -122,7 +122,7 @@ async function run(file: PlanFile, command: RunCommand): Promise<number> {
   return report.exitCode
 }
 
-async function tellDryRun(file: PlanFile, command: RunCommand): Promise<number> {
+async function tellDryRun(file: LoadedPlan, command: RunCommand): Promise<number> {
   const { json, resume, retryFailed, fresh } = command
   const told = await dryRun(file, { resume, retryFailed, fresh, dataDir: dataDirOf(file, command) })
   const paint = createPaint(wantsColour(stdout))
@@ -130,7 +130,7 @@ async function tellDryRun(file: PlanFile, command: RunCommand): Promise<number> 
   return 0
 }
 
-function dataDirOf({ plan }: PlanFile, { dataDir }: RunCommand): string {
+function dataDirOf({ plan }: LoadedPlan, { dataDir }: RunCommand): string {
   return resolve(dataDir ?? join('.stateward', plan.name))
 }
 

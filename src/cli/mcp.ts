@@ -5,10 +5,10 @@ import { createRuntime } from '../create-runtime.js'
 import type { McpTask } from '../mcp/index.js'
 import { runCommand } from '../work/children/run-command.js'
 import { expandTool } from './expand-tool.js'
-import type { PlanFile } from './plan-surroundings.js'
+import type { LoadedPlan } from './loaded-plan.js'
 import type { PlannedTool } from './plan.js'
 import { UsageError } from './usage-error.js'
-import { disappointment } from './verdict.js'
+import { mismatchOf } from './verdict.js'
 
 /** Options of `stateward mcp`. */
 export interface McpCommand {
@@ -18,7 +18,7 @@ export interface McpCommand {
 }
 
 /** Serves the tools of a plan over stdio, each as a durable tool of MCP, until the host or the signal ends it. */
-export async function serveMcp(file: PlanFile, dataDir: string, version: string, signal: AbortSignal): Promise<void> {
+export async function serveMcp(file: LoadedPlan, dataDir: string, version: string, signal: AbortSignal): Promise<void> {
   const { server, stdio, door: mcp } = await packages()
   await using runtime = await createRuntime({ dataDir })
   const door = mcp.createMcpTasks(runtime)
@@ -58,7 +58,7 @@ async function packages() {
 }
 
 /** Runs the tool as the plan says, and gives back the end of what it wrote. Raises what did not go as expected. */
-async function outputOf(tool: PlannedTool, file: PlanFile, task: McpTask): Promise<string> {
+async function outputOf(tool: PlannedTool, file: LoadedPlan, task: McpTask): Promise<string> {
   // A reference to what another tool passes on has no value here, and says so.
   const expanded = expandTool(tool, file, new Map())
   const { command, args, cwd, env, timeoutMs } = expanded
@@ -68,7 +68,7 @@ async function outputOf(tool: PlannedTool, file: PlanFile, task: McpTask): Promi
     signal: task.signal,
     ...(timeoutMs !== undefined && { timeoutMs }),
   })
-  const reason = disappointment(expanded, report)
+  const reason = mismatchOf(expanded, report)
   if (reason !== undefined) throw new Error(`${tool.name}: ${reason}`)
   return report.outputTail
 }

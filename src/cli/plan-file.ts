@@ -6,7 +6,7 @@ import { InvalidInputError, messageOf, StatewardError } from '../base/errors.js'
 import { expandDirectory, expandVariables, isSet, textsOf } from './expand-tool.js'
 import { parsePlan } from './parse-plan.js'
 import { maxPlanBytes, type PlannedTool } from './plan.js'
-import type { PlanFile } from './plan-surroundings.js'
+import type { LoadedPlan } from './loaded-plan.js'
 import { parseTemplate, referencesOf, TemplateError, unsetReference } from './template.js'
 
 /** Raised with code `plan_missing` or `plan_unreadable` for a plan file that is not there or cannot be read. */
@@ -21,14 +21,14 @@ export class PlanFileError extends StatewardError<'plan_missing' | 'plan_unreada
 export async function loadPlan(
   file: string,
   environment: Readonly<NodeJS.ProcessEnv> = process.env,
-): Promise<PlanFile> {
+): Promise<LoadedPlan> {
   const plan = parsePlan(await readText(file), file)
   const home = dirname(resolve(file))
   const refuse = (field: string, reason: string): never => {
     throw new InvalidInputError({ subject: file, field, reason })
   }
   const env = expandVariables(plan.env, environment, (name, cause) => refuse(`env.${name}`, messageOf(cause)))
-  const loaded: PlanFile = { plan, home, environment, env }
+  const loaded: LoadedPlan = { plan, home, environment, env }
   for (const [place, tool] of plan.tools.entries()) {
     for (const [field, text] of textsOf(tool)) {
       const unset = unsetVariable(text, (variable) => isSet(variable, field, tool, loaded))
@@ -51,7 +51,7 @@ function unsetVariable(text: string, isSetVariable: (name: string) => boolean): 
 }
 
 /** Where the tool is run; nothing when that depends on what another one passes on. */
-function directoryOf(tool: PlannedTool, loaded: PlanFile): string | undefined {
+function directoryOf(tool: PlannedTool, loaded: LoadedPlan): string | undefined {
   try {
     return resolve(loaded.home, expandDirectory(tool, loaded, new Map()))
   } catch (error) {

@@ -14,7 +14,7 @@ import type { Runtime } from '../runtime.js'
 import type { Session } from '../operations/session.js'
 import { earlierRuns } from './earlier-runs.js'
 import type { PlannedTool } from './plan.js'
-import type { PlanFile } from './plan-surroundings.js'
+import type { LoadedPlan } from './loaded-plan.js'
 import type { RunEvent } from './run-events.js'
 import type { RunPlanOptions } from './run-options.js'
 import {
@@ -25,7 +25,7 @@ import {
   type ToolResult,
   type ToolRun,
 } from './run-report.js'
-import { runTool, ToolInterruptedError, type ToolSurroundings } from './run-tool.js'
+import { runTool, ToolInterruptedError, type ToolRunOptions } from './run-tool.js'
 import { Schedule, type ReadyTool } from './schedule.js'
 import { sessionNameOf } from './session-name.js'
 import { labelOf } from './tool-label.js'
@@ -35,11 +35,11 @@ const maxCompleted = 65_536
 
 /** One run of a plan on an open runtime: what earlier runs left, what is started now, how all of it ends. */
 export class PlanRun {
-  readonly #file: PlanFile
+  readonly #file: LoadedPlan
   readonly #runtime: Runtime
   readonly #options: RunPlanOptions
   readonly #deadlines: DeadlineQueue
-  readonly #surroundings: ToolSurroundings
+  readonly #toolOptions: ToolRunOptions
   /** The last operation of each tool that this run has started. */
   readonly #launched = new Map<string, ToolRun>()
   readonly #summaries = new Map<string, ToolProcessSummary>()
@@ -48,14 +48,14 @@ export class PlanRun {
   readonly #broken = new AbortController()
   #schedule: Schedule
 
-  constructor(file: PlanFile, runtime: Runtime, records: ProcessRecords, options: RunPlanOptions) {
+  constructor(file: LoadedPlan, runtime: Runtime, records: ProcessRecords, options: RunPlanOptions) {
     const { clock = systemClock, graceMs = defaultGraceMs, dataDir } = options
     this.#file = file
     this.#runtime = runtime
     this.#options = options
     this.#deadlines = new DeadlineQueue(clock)
     this.#schedule = new Schedule(file, new Map(), options)
-    this.#surroundings = {
+    this.#toolOptions = {
       home: file.home,
       env: file.environment,
       clock,
@@ -91,12 +91,12 @@ export class PlanRun {
     })
     if (isBlocked) return this.#report(before, null)
 
-    const disobey = this.#obeySignals()
+    const stopListening = this.#listenToSignals()
     try {
       await this.#launchAll()
       return await this.#waitForAll()
     } finally {
-      disobey()
+      stopListening()
     }
   }
 
@@ -123,7 +123,7 @@ export class PlanRun {
 
   /** The journal's lock is held by now: whatever is recorded was left by a run that has been killed. */
   async #cleanUp(): Promise<void> {
-    const { records, clock, outputs } = this.#surroundings
+    const { records, clock, outputs } = this.#toolOptions
     const names = new Map<string, string>(this.#session.lost.map(({ id, displayName }) => [id, displayName]))
     for (const { operationId, killed, leftPids } of await records.reap(clock)) {
       this.#emit({ type: 'reaped', tool: names.get(operationId) ?? operationId, killed, leftPids })
@@ -205,7 +205,7 @@ export class PlanRun {
       this.#emit({ type: 'progress', tool: name, message, ...(fraction !== undefined && { fraction }) })
     }
     try {
-      return await runTool(tool, { ...context, progress }, this.#surroundings)
+      return await runTool(tool, { ...context, progress }, this.#toolOptions)
     } catch (error) {
       // What was asked to wind down and did has not failed: it has retired.
       if (error instanceof ToolInterruptedError) await this.#session.operations.markRetired(context.id)
@@ -225,9 +225,9 @@ export class PlanRun {
   }
 
   /** Stops the run when asked to; the returned function ends that. */
-  #obeySignals(): () => void {
+  #listenToSignals(): () => void {
     const { retire, terminate } = this.#options
-    const { deadlines, graceMs } = this.#surroundings
+    const { deadlines, graceMs } = this.#toolOptions
     let grace: Deadline | undefined
     const onTerminate = (): void => {
       this.#emit({ type: 'stopping', how: 'terminate' })
@@ -257,7 +257,7 @@ export class PlanRun {
   async #waitForAll(): Promise<RunReport> {
     const { tools } = this.#file.plan
     const ids = tools.flatMap(({ name }) => this.#operationOf(name) ?? [])
-    const turnId = createUuidSource({ now: () => this.#surroundings.clock.wallNow() }).uuid()
+    const turnId = createUuidSource({ now: () => this.#toolOptions.clock.wallNow() }).uuid()
     const { outcomes, satisfied } = await this.#session.waitAll(turnId, ids, { signal: this.#broken.signal })
     await Promise.all(this.#running.values())
     const waited = new Map(outcomes.map(({ operationId, outcome }) => [operationId, outcome]))

@@ -81,8 +81,8 @@ const pattern = v.pipe(
       return NEVER
     }
     const groups = Object.keys(new RegExp(`${dataset.value}|`, 'u').exec('')?.groups ?? {})
-    const stranger = groups.find((group) => group !== 'message' && group !== 'percent')
-    if (stranger !== undefined) addIssue({ message: `unknown group (?<${stranger}>...): message and percent are read` })
+    const unknown = groups.find((group) => group !== 'message' && group !== 'percent')
+    if (unknown !== undefined) addIssue({ message: `unknown group (?<${unknown}>...): message and percent are read` })
     else if (groups.length === 0) addIssue({ message: 'needs a group (?<message>...) or (?<percent>...)' })
     return compiled
   }),

@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ProcessRecords } from '../work/children/process-records.js'
 import { systemClock } from '../base/clock.js'
+import { makeDirectory } from '../base/make-directory.js'
 import { createRuntime } from '../create-runtime.js'
-import type { PlanFile } from './plan-surroundings.js'
+import type { LoadedPlan } from './loaded-plan.js'
 import { PlanRun } from './plan-run.js'
 import type { RunPlanOptions } from './run-options.js'
 import type { RunReport } from './run-report.js'
@@ -15,10 +15,10 @@ import type { RunReport } from './run-report.js'
  * No process of a tool is left when this settles. Rejects with the errors of {@link createRuntime}
  * (`journal_locked` while another run uses the directory), and of the journal when it fails on the way.
  */
-export async function runPlan(file: PlanFile, options: RunPlanOptions): Promise<RunReport> {
+export async function runPlan(file: LoadedPlan, options: RunPlanOptions): Promise<RunReport> {
   const { clock = systemClock, logger, onDamage = 'refuse' } = options
   const dataDir = resolve(options.dataDir)
-  await mkdir(dataDir, { recursive: true })
+  await makeDirectory(dataDir)
   const records = new ProcessRecords(join(dataDir, 'processes'))
   const runtime = await createRuntime({
     dataDir: join(dataDir, 'journal'),

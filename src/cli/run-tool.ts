@@ -8,10 +8,10 @@ import type { WorkContext } from '../operations/execution.js'
 import type { PlannedTool } from './plan.js'
 import type { ToolProcessSummary } from './run-report.js'
 import { OutputFile, outputVariable, type ToolOutputs } from './tool-outputs.js'
-import { disappointment } from './verdict.js'
+import { mismatchOf } from './verdict.js'
 
 /** What every tool of a run is run with. */
-export interface ToolSurroundings {
+export interface ToolRunOptions {
   /** Folder that the directories of the plan are relative to. */
   readonly home: string
   readonly env: Readonly<NodeJS.ProcessEnv>
@@ -27,12 +27,9 @@ export interface ToolSurroundings {
   readonly onEnd: (tool: PlannedTool, summary: ToolProcessSummary) => void
 }
 
-/** Raised with code `tool_disappointed` when a tool ends differently from what the plan expects. */
-export class ToolDisappointedError extends StatewardError<
-  'tool_disappointed',
-  { readonly summary: ToolProcessSummary }
-> {
-  override readonly name = 'ToolDisappointedError'
+/** Raised with code `unexpected_exit` when a tool ends differently from what the plan expects. */
+export class UnexpectedExitError extends StatewardError<'unexpected_exit', { readonly summary: ToolProcessSummary }> {
+  override readonly name = 'UnexpectedExitError'
 }
 
 /** Raised with code `tool_interrupted` when a tool was asked to end before it had. */
@@ -43,14 +40,14 @@ export class ToolInterruptedError extends StatewardError<'tool_interrupted', Rec
 /**
  * The work of one operation: runs the tool's process and returns its summary when it ended as expected.
  *
- * Raises `tool_disappointed`, `tool_interrupted` and `child_not_started`.
+ * Raises `unexpected_exit`, `tool_interrupted` and `child_not_started`.
  */
 export async function runTool(
   tool: PlannedTool,
   context: WorkContext,
-  surroundings: ToolSurroundings,
+  options: ToolRunOptions,
 ): Promise<ToolProcessSummary> {
-  const { home, env, records, outputs, flush, onEnd, ...timing } = surroundings
+  const { home, env, records, outputs, flush, onEnd, ...timing } = options
   const { id, signal, retiring } = context
   // Otherwise a crash could forget that the tool was begun, and a later run would begin it again unasked.
   await flush()
@@ -78,8 +75,8 @@ export async function runTool(
   const summary: ToolProcessSummary = { ...end, outputs: {} }
   onEnd(tool, summary)
   if (wasInterrupted) throw interrupted()
-  const reason = disappointment(tool, report)
-  if (reason !== undefined) throw new ToolDisappointedError('tool_disappointed', reason, { summary })
+  const reason = mismatchOf(tool, report)
+  if (reason !== undefined) throw new UnexpectedExitError('unexpected_exit', reason, { summary })
   return { ...summary, outputs: readOutputs(outputFile, summary) }
 }
 
@@ -87,7 +84,7 @@ function readOutputs(file: OutputFile, summary: ToolProcessSummary): ToolOutputs
   try {
     return file.read()
   } catch (cause) {
-    throw new ToolDisappointedError('tool_disappointed', messageOf(cause), { summary }, { cause })
+    throw new UnexpectedExitError('unexpected_exit', messageOf(cause), { summary }, { cause })
   }
 }
 

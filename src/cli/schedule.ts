@@ -3,7 +3,7 @@ import { isUnfinished, resultOfEarlier, type EarlierRun } from './earlier-runs.j
 import { expandTool, isWanted } from './expand-tool.js'
 import { orderByNeeds } from './needs.js'
 import type { PlannedTool } from './plan.js'
-import type { PlanFile } from './plan-surroundings.js'
+import type { LoadedPlan } from './loaded-plan.js'
 import { resultWithoutRun, type ToolResult } from './run-report.js'
 import { TemplateError } from './template.js'
 import { definitionOf } from './tool-label.js'
@@ -44,7 +44,7 @@ type Decision =
  * stands as long as its definition is the same and nothing that it needs has ended after it.
  */
 export class Schedule {
-  readonly #file: PlanFile
+  readonly #file: LoadedPlan
   readonly #earlier: ReadonlyMap<string, EarlierRun>
   readonly #options: RerunOptions
   readonly #settled = new Map<string, Settled>()
@@ -54,7 +54,7 @@ export class Schedule {
   /** Open tools that wait for nothing any more. */
   readonly #ready = new Map<string, ReadyTool>()
 
-  constructor(file: PlanFile, earlier: ReadonlyMap<string, EarlierRun>, options: RerunOptions) {
+  constructor(file: LoadedPlan, earlier: ReadonlyMap<string, EarlierRun>, options: RerunOptions) {
     this.#file = file
     this.#earlier = earlier
     this.#options = options

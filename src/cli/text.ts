@@ -9,7 +9,7 @@ const emoji = /\p{Emoji_Presentation}|\p{Emoji}\uFE0F/u
 /** Marks that join the character before them, what is never shown, and the later parts of a Hangul syllable. */
 const takesNoColumn = /^[\p{M}\p{Default_Ignorable_Code_Point}\u1160-\u11FF\uD7B0-\uD7FF]$/u
 
-/** Text of a stranger on one line, without anything that a terminal would obey. */
+/** Untrusted text on one line, without control sequences for the terminal. */
 export function plain(text: string): string {
   return stripVTControlCharacters(text)
     .replaceAll(/\p{Bidi_Control}+/gu, '')

@@ -9,7 +9,7 @@ export interface ProcessEnd {
 }
 
 /** Why the end of a tool is not what the plan expects; nothing when it is. */
-export function disappointment({ expect, timeoutMs }: PlannedTool, report: ProcessEnd): string | undefined {
+export function mismatchOf({ expect, timeoutMs }: PlannedTool, report: ProcessEnd): string | undefined {
   switch (expect.type) {
     case 'exit': {
       const expected = `exit code ${expect.exitCodes.join(' or ')}`

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import { mkdir, readdir, rename, link, stat, unlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { makeDirectory } from '../base/make-directory.js'
 import { withIoErrors } from './failures.js'
 import { FileSystemError, type FileOperation, type FileSystem, type OpenFile, type OpenMode } from './file-system.js'
 
@@ -163,7 +164,7 @@ function readFrom(descriptor: number, position: number, length: number): Buffer 
 /** Makes a directory and those above it. Rejects with `journal_io`. */
 export function makeDirectories(path: string): Promise<void> {
   return withIoErrors(async () => {
-    await attempt('make_directory', path, mkdir(path, { recursive: true }))
+    await attempt('make_directory', path, makeDirectory(path))
   })
 }
 

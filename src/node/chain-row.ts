@@ -51,15 +51,17 @@ export function ledBy(row: ChainRow, leader: NodeId): ChainRow {
   return { ...row, holders: holdersWith(row.holders, leader), leader }
 }
 
+/** In order; a loop, because this is done with most events of a loop. */
 function holdersWith(holders: readonly NodeId[], holder: NodeId): readonly NodeId[] {
-  if (holders.includes(holder)) return holders
-  const place = holders.findIndex((other) => other > holder)
-  return place === -1 ? [...holders, holder] : [...holders.slice(0, place), holder, ...holders.slice(place)]
+  let place = holders.length
+  while (place > 0 && (holders[place - 1] as NodeId) >= holder) place -= 1
+  return holders[place] === holder ? holders : holders.toSpliced(place, 0, holder)
 }
 
 function holdersWithout(holders: readonly NodeId[], holder: NodeId): readonly NodeId[] {
-  if (!holders.includes(holder)) return holders
-  return holders.length === 1 ? nobody : holders.filter((other) => other !== holder)
+  const place = holders.indexOf(holder)
+  if (place === -1) return holders
+  return holders.length === 1 ? nobody : holders.toSpliced(place, 1)
 }
 
 /** Whether the chain was rebalanced so lately that it rests. */

@@ -6,7 +6,8 @@ import { rowDefiner } from '../state/row.js'
 import type { Table } from '../state/table.js'
 import { daemonRefSchema, type DaemonRef } from './daemon.js'
 import { stateEventSchema, type IntentEvent, type ObservedEvent } from './event.js'
-import { nodeIdSchema, type NodeId } from './ids.js'
+import type { ForcedEntries } from './forced.js'
+import { chainIdSchema, daemonIdSchema, nodeIdSchema, type DaemonId, type NodeId } from './ids.js'
 import { naturalSchema, textSchema } from './scalars.js'
 import { maintenanceStatuses, type MaintenanceStatus } from './vocabulary.js'
 
@@ -35,6 +36,10 @@ export type CheckpointContent =
       readonly untilMs: number
       readonly isCrashLooping: boolean
     }
+  /** What operators have forced and no pass has acted on yet. */
+  | ({ readonly type: 'forced' } & ForcedEntries)
+  /** Daemons that operators have asked to restart and that have not started since. */
+  | { readonly type: 'restarts'; readonly daemons: readonly DaemonId[] }
   /** Maintenance has paused the tasks of this process, and nobody else has. */
   | { readonly type: 'tasks_paused' }
   /** How far the shared log of a cluster was read. */
@@ -72,6 +77,12 @@ const contentSchema: v.GenericSchema<unknown, CheckpointContent> = v.variant('ty
     untilMs: naturalSchema,
     isCrashLooping: v.boolean(),
   }),
+  strictSchema({
+    type: v.literal('forced'),
+    evictions: v.array(strictSchema({ chain: chainIdSchema, victim: nodeIdSchema })),
+    placements: v.array(strictSchema({ chain: chainIdSchema, target: nodeIdSchema })),
+  }),
+  strictSchema({ type: v.literal('restarts'), daemons: v.array(daemonIdSchema) }),
   strictSchema({ type: v.literal('tasks_paused') }),
   strictSchema({ type: v.literal('cluster_position'), clusterId: nameSchema, sequence: naturalSchema }),
 ])

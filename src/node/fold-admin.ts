@@ -2,14 +2,14 @@ import { freezeGateChart } from '../../machines/freeze-gate.js'
 import { maintenanceChart } from '../../machines/maintenance.js'
 import type { AdminEvent, AvoidScope } from './admin-event.js'
 import { isIce } from './admin-event.js'
-import { canStop, isWantedHere, moved } from './daemon-row.js'
+import { moved } from './daemon-row.js'
 import type { NodeEffect } from './effect.js'
 import { countForced, isForcing } from './forced.js'
 import { putUngated } from './fold-daemon.js'
 import { moveMaintenance } from './fold-maintenance.js'
-import type { DaemonId, NodeId } from './ids.js'
+import type { NodeId } from './ids.js'
 import { withRestarts } from './restart.js'
-import { isFrozen, type NodeState } from './state.js'
+import { isFrozen, runningHere, type NodeState } from './state.js'
 
 const nothing: readonly NodeEffect[] = Object.freeze([])
 
@@ -109,13 +109,6 @@ function cordon(state: NodeState, node: NodeId, isCordoned: boolean): readonly N
     for (const row of state.daemons()) if (row.isHeldBack) state.putDaemon({ ...row, isHeldBack: false })
   }
   return nothing
-}
-
-/** Whatever runs and is to, in order. */
-function runningHere(state: NodeState): DaemonId[] {
-  const { thisNode } = state.configuration
-  const running = [...state.daemons()].filter((row) => canStop(row) && isWantedHere(row, thisNode))
-  return running.map(({ id }) => id)
 }
 
 function flush(state: NodeState, scope: AvoidScope): void {

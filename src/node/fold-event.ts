@@ -2,7 +2,8 @@ import type { NodeAction } from './action.js'
 import type { AdminEvent } from './admin-event.js'
 import type { DaemonRef } from './daemon.js'
 import type { IntentEvent, ObservedEvent } from './event.js'
-import type { NodeId } from './ids.js'
+import type { ForcedEntries } from './forced.js'
+import type { DaemonId, NodeId } from './ids.js'
 import type { PeerInventory } from './inventory.js'
 import type { MaintenanceState } from './maintenance.js'
 import type { MonotonicMs } from './vocabulary.js'
@@ -31,6 +32,9 @@ export type FoldEvent =
       readonly until: MonotonicMs
       readonly isCrashLooping: boolean
     }
+  | { readonly type: 'forced_restored'; readonly forced: ForcedEntries }
+  /** Those of them that are still alive are to be restarted: after what was found alive. */
+  | { readonly type: 'restarts_restored'; readonly daemons: readonly DaemonId[] }
   /** Time has passed. */
   | { readonly type: 'tick'; readonly at: MonotonicMs }
   /** An operator's event that has passed the freeze gate and its verifier; a rejected one is never folded. */

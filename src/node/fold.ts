@@ -1,7 +1,7 @@
 import { freezeGateChart, type FreezeMove } from '../../machines/freeze-gate.js'
 import type { NodeAction } from './action.js'
 import { announced, withdrawn } from './blob-row.js'
-import { afterLeaderLost, ledBy, withHolder, withoutHolder } from './chain-row.js'
+import { afterLeaderLost, ledBy, newChain, withHolder, withoutHolder, type ChainRow } from './chain-row.js'
 import {
   isWantedHere,
   moved,
@@ -20,11 +20,20 @@ import { putUngated } from './fold-daemon.js'
 import { foldObserved, foldRestored } from './fold-maintenance.js'
 import { leftAfterPass } from './forced.js'
 import type { NodeId } from './ids.js'
-import { withEnded, withoutRestart } from './restart.js'
-import { isFrozen, type NodeState } from './state.js'
+import { withEnded, withoutRestart, withRestarts } from './restart.js'
+import { isFrozen, runningHere, type NodeState } from './state.js'
 import type { MonotonicMs } from './vocabulary.js'
 
 type Of<Type extends FoldEvent['type']> = Extract<FoldEvent, { readonly type: Type }>
+
+type ChainEvent = Of<
+  | 'replica_update'
+  | 'replica_leader_update'
+  | 'replica_leader_lost_and_removed'
+  | 'replica_became_holder_and_leader'
+  | 'placement_intent'
+  | 'local_replica_intent'
+>
 
 const nothing: readonly NodeEffect[] = Object.freeze([])
 
@@ -87,6 +96,15 @@ export function fold(state: NodeState, event: FoldEvent): readonly NodeEffect[] 
       return foldRestored(state, event.state)
     case 'freeze_restored':
       return moveFreeze(state, { type: 'freeze', until: event.until })
+    case 'forced_restored':
+      state.forced = event.forced
+      return nothing
+    case 'restarts_restored':
+      state.restarts = withRestarts(
+        state.restarts,
+        runningHere(state).filter((id) => event.daemons.includes(id)),
+      )
+      return nothing
     case 'admin_event':
       return foldAdmin(state, event.event)
     case 'reconciled':
@@ -117,45 +135,33 @@ function moveFreeze(state: NodeState, move: FreezeMove): readonly NodeEffect[] {
   return nothing
 }
 
-function foldChain(
-  state: NodeState,
-  event: Of<
-    | 'replica_update'
-    | 'replica_leader_update'
-    | 'replica_leader_lost_and_removed'
-    | 'replica_became_holder_and_leader'
-    | 'placement_intent'
-    | 'local_replica_intent'
-  >,
-): readonly NodeEffect[] {
-  const { chain } = event
+function foldChain(state: NodeState, event: ChainEvent): readonly NodeEffect[] {
+  const known = state.chain(event.chain)
+  const next = chainAfter(known, event)
+  if (next !== undefined) state.putChain(next, known)
+  return nothing
+}
+
+/** What becomes of a chain; nothing where it is not known and there is nothing to take from it. */
+function chainAfter(known: ChainRow | undefined, event: ChainEvent): ChainRow | undefined {
+  const row = known ?? newChain(event.chain)
   switch (event.type) {
     case 'replica_update':
-      if (event.change === 'added' || event.change === 'repaired') {
-        state.changeChain(chain, (row) => withHolder(row, event.holder))
-      } else if (state.chain(chain) !== undefined) {
-        state.changeChain(chain, (row) => withoutHolder(row, event.holder))
-      }
-      return nothing
-    case 'replica_leader_update':
-      if (event.leader !== undefined || state.chain(chain) !== undefined) {
-        state.changeChain(chain, (row) => (row.leader === event.leader ? row : { ...row, leader: event.leader }))
-      }
-      return nothing
+      if (event.change === 'added' || event.change === 'repaired') return withHolder(row, event.holder)
+      return known && withoutHolder(known, event.holder)
+    case 'replica_leader_update': {
+      const { leader } = event
+      if (known === undefined && leader === undefined) return undefined
+      return row.leader === leader ? row : { ...row, leader }
+    }
     case 'replica_leader_lost_and_removed':
-      if (state.chain(chain) !== undefined) {
-        state.changeChain(chain, (row) => afterLeaderLost(row, event.holder))
-      }
-      return nothing
+      return known && afterLeaderLost(known, event.holder)
     case 'replica_became_holder_and_leader':
-      state.changeChain(chain, (row) => ledBy(row, event.holder))
-      return nothing
+      return ledBy(row, event.holder)
     case 'placement_intent':
-      state.changeChain(chain, (row) => ({ ...row, desiredReplicas: event.desiredReplicas }))
-      return nothing
+      return row.desiredReplicas === event.desiredReplicas ? row : { ...row, desiredReplicas: event.desiredReplicas }
     case 'local_replica_intent':
-      state.changeChain(chain, (row) => ({ ...row, localIntent: event.intent }))
-      return nothing
+      return row.localIntent === event.intent ? row : { ...row, localIntent: event.intent }
   }
 }
 

@@ -275,13 +275,18 @@ export class LocalNode {
     await member?.join()
     const { history } = this.#surroundings
     this.#running = silence(
-      this.#loop.run((anchor) => [
-        ...restoredEventsOf(history.checkpoints(), this.id, anchor).filter(
-          ({ type }) => member === undefined || type !== 'daemon_intent_update',
-        ),
-        // What it adopted, it has seen: events of its own, of a shape that folds.
-        ...(adopted as readonly FoldEvent[]),
-      ]),
+      this.#loop.run((anchor) => {
+        const restored = restoredEventsOf(history.checkpoints(), this.id, anchor)
+        return [
+          ...restored.filter(
+            ({ type }) => type !== 'restarts_restored' && (member === undefined || type !== 'daemon_intent_update'),
+          ),
+          // What it adopted, it has seen: events of its own, of a shape that folds.
+          ...(adopted as readonly FoldEvent[]),
+          // That they have started is no answer to a restart that was asked for before.
+          ...restored.filter(({ type }) => type === 'restarts_restored'),
+        ]
+      }),
     )
     member?.begin()
   }

@@ -54,7 +54,13 @@ import {
 import { reconcile } from './reconcile/reconcile.js'
 import { ScoreSampler } from './reconcile/score-sampler.js'
 import { RecoveryRegistry } from './recovery.js'
-import { checkpointChangeOf, clusterPositionKey, rememberedOf, type WallAnchor } from './remembering.js'
+import {
+  checkpointChangeOf,
+  clusterPositionKey,
+  openRequestsChange,
+  rememberedOf,
+  type WallAnchor,
+} from './remembering.js'
 import { labelSchema } from './scalars.js'
 import { isOtherThan, projectSnapshot } from './snapshot-projection.js'
 import type { NodeSnapshot } from './snapshot.js'
@@ -132,6 +138,8 @@ export class NodeLoop {
   #nextActionId = 1
   #recentEmissions: PendingAction[] = []
   #published: NodeVersion | undefined
+  /** What is on record of what operators have asked for and is not done yet. */
+  #requests: Pick<NodeState, 'forced' | 'restarts'> | undefined
 
   #passes = 0
   #events = 0
@@ -329,6 +337,7 @@ export class NodeLoop {
     this.#recover()
     this.#reconcile()
     this.#publish()
+    this.#rememberRequests()
     const { actionQueueCapacity } = this.#options.configuration
     this.#recentEmissions = this.#recentEmissions.slice(-actionQueueCapacity)
   }
@@ -521,6 +530,16 @@ export class NodeLoop {
     const durable = history.change({ ...change, ...(accepted !== undefined && { accepted }) })
     durable.catch((cause: unknown) => checkpointLost(logger, faultFields(cause)))
     return durable
+  }
+
+  /** Once per tick: what operators have asked for and has been done since is not done again by a later life. */
+  #rememberRequests(): void {
+    const { forced, restarts } = this.#state
+    if (forced === this.#requests?.forced && restarts === this.#requests.restarts) return
+    this.#requests = { forced, restarts }
+    this.#options.history.change(openRequestsChange(this.#requests)).catch((cause: unknown) => {
+      checkpointLost(this.#options.logger, faultFields(cause))
+    })
   }
 
   readonly #onFault: OnFault = (port, cause) => {

@@ -2,8 +2,10 @@ import type { DaemonRef } from './daemon.js'
 import type { CheckpointContent, MaintenanceCheckpoint } from './checkpoint.js'
 import type { CheckpointChange } from './history.js'
 import type { FoldEvent } from './fold-event.js'
+import { countForced, type ForcedEntries } from './forced.js'
 import type { DaemonId, NodeId } from './ids.js'
 import { maintenanceOf, type MaintenanceState } from './maintenance.js'
+import type { Restart } from './restart.js'
 import type { NodeState } from './state.js'
 import type { MaintenanceStatus, MonotonicMs } from './vocabulary.js'
 
@@ -14,6 +16,8 @@ export interface RememberedState {
   maintenanceOf(node: NodeId): MaintenanceStatus | undefined
   isCordoned(node: NodeId): boolean
   readonly freezeUntil: MonotonicMs | undefined
+  readonly forced: ForcedEntries
+  readonly restarts: readonly Restart[]
   /** The gate of a daemon, if it is closed. */
   gateOf(daemon: DaemonId): { readonly until: MonotonicMs; readonly isCrashLooping: boolean } | undefined
 }
@@ -31,6 +35,8 @@ export function rememberedOf(state: NodeState): RememberedState {
     get freezeUntil() {
       return state.freeze.value === 'frozen' ? state.freeze.context.until : undefined
     },
+    forced: state.forced,
+    restarts: state.restarts,
     gateOf: (daemon) => {
       const { value, context } = state.daemon(daemon)?.place ?? {}
       if (value === undefined || value.gate === 'idle' || context?.gateUntil === undefined) return undefined
@@ -63,6 +69,8 @@ const ofCordon = (node: NodeId): string => `cordon ${node}`
 const ofDaemon = (id: DaemonId): string => `daemon ${id}`
 const ofGate = (id: DaemonId): string => `gate ${id}`
 const ofFreeze = 'freeze'
+const ofForced = 'forced'
+const ofRestarts = 'restarts'
 
 /** Where it stands durably how far the log of a cluster was read. */
 export const clusterPositionKey = 'cluster_position'
@@ -123,8 +131,30 @@ function adminChange(event: AdminEventOf, state: RememberedState, anchor: WallAn
         : keep(ofFreeze, { type: 'freeze', untilMs: toWall(anchor, state.freezeUntil) })
     case 'force_restart_daemon':
       return { forget: [ofGate(event.daemon.id)] }
+    case 'force_evict_replica':
+    case 'force_cutover':
+    case 'restart_all_daemons':
+      return openRequestsChange(state)
     default:
       return undefined
+  }
+}
+
+/** What operators have asked for and is not done yet: forced entries, and restarts. */
+export function openRequestsChange({
+  forced,
+  restarts,
+}: Pick<RememberedState, 'forced' | 'restarts'>): CheckpointChange {
+  const open: [key: string, content: CheckpointContent | undefined][] = [
+    [ofForced, countForced(forced) === 0 ? undefined : { type: 'forced', ...forced }],
+    [
+      ofRestarts,
+      restarts.length === 0 ? undefined : { type: 'restarts', daemons: restarts.map(({ daemon }) => daemon) },
+    ],
+  ]
+  return {
+    keep: open.flatMap(([key, content]) => (content === undefined ? [] : [{ key, content }])),
+    forget: open.flatMap(([key, content]) => (content === undefined ? [key] : [])),
   }
 }
 
@@ -194,6 +224,12 @@ function restoredEvent(content: CheckpointContent, thisNode: NodeId, anchor: Wal
       const { daemon, untilMs, isCrashLooping } = content
       return { type: 'gate_restored', daemon, until: fromWall(anchor, untilMs).until, isCrashLooping }
     }
+    case 'forced': {
+      const { evictions, placements } = content
+      return { type: 'forced_restored', forced: { evictions, placements } }
+    }
+    case 'restarts':
+      return { type: 'restarts_restored', daemons: content.daemons }
     case 'tasks_paused':
     case 'cluster_position':
       return undefined

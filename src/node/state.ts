@@ -3,7 +3,7 @@ import { initialMaintenance, type MaintenancePlace } from '../../machines/mainte
 import { VersionedTable, type TableVersion } from '../state/versioned-table.js'
 import type { BlobRow } from './blob-row.js'
 import { isInert, isUnsettled, newChain, type ChainRow } from './chain-row.js'
-import { isTimed, isUnsettledDaemon, type DaemonRow } from './daemon-row.js'
+import { canStop, isTimed, isUnsettledDaemon, isWantedHere, type DaemonRow } from './daemon-row.js'
 import { noneForced, type ForcedEntries } from './forced.js'
 import type { BlobId, ChainId, DaemonId, NodeId } from './ids.js'
 import type { NodeConfiguration } from './options.js'
@@ -41,6 +41,13 @@ export interface NodeVersion {
 /** Whether nothing is reconciled, by the instant of the last tick. */
 export function isFrozen({ freeze, now }: Pick<NodeVersion, 'freeze' | 'now'>): boolean {
   return freeze.value === 'frozen' && now < (freeze.context.until ?? now)
+}
+
+/** The daemons that run here and should, in order. */
+export function runningHere(state: NodeState): DaemonId[] {
+  const { thisNode } = state.configuration
+  const running = [...state.daemons()].filter((row) => canStop(row) && isWantedHere(row, thisNode))
+  return running.map(({ id }) => id)
 }
 
 /**
@@ -129,16 +136,20 @@ export class NodeState {
 
   /** Changes a chain, which is there from then on. */
   changeChain(chain: ChainId, change: (row: ChainRow) => ChainRow): void {
-    const { thisNode } = this.configuration
     const known = this.#chains.get(chain)
-    const before = known ?? newChain(chain)
-    const row = change(before)
+    this.putChain(change(known ?? newChain(chain)), known)
+  }
+
+  /** Puts what has become of a chain, of which this was known before. */
+  putChain(row: ChainRow, known: ChainRow | undefined): void {
     if (row === known) return
+    const { thisNode } = this.configuration
+    const { chain } = row
     this.#chains.set(chain, row)
     if (isUnsettled(row, thisNode)) this.#unsettledChains.set(chain, row)
     else this.#unsettledChains.delete(chain)
-    if (row.holders !== before.holders) {
-      this.#heldHere += Number(row.holders.includes(thisNode)) - Number(before.holders.includes(thisNode))
+    if (row.holders !== known?.holders) {
+      this.#heldHere += Number(row.holders.includes(thisNode)) - Number(known?.holders.includes(thisNode) ?? false)
     }
     // Whether it still rests after a rebalance, the tick asks again.
     if (isInert(row, Infinity, 0)) this.#inert.add(chain)

@@ -33,23 +33,23 @@ import type { OperationProgress } from './types.js'
 /** What the work of an operation is given. */
 export interface WorkContext<Input = unknown> {
   readonly id: OperationId
-  /** What the operation was started with, a fresh copy with each look; `undefined` where nothing was said. */
+  /** The `input` that the operation was started with, a fresh copy on each read; `undefined` if there is none. */
   readonly input: Input
-  /** Aborts once the operation has ended without its work: cancelled, terminated, past its deadline. */
+  /** Aborts once the operation has ended without its work: cancelled, terminated, or past its deadline. */
   readonly signal: AbortSignal
   /** Aborts when the operation is asked to wind down; the work may still end in its own way. */
   readonly retiring: AbortSignal
-  /** Says how far it is; a fraction from 0 to 1, anything else is `invalid_input`. */
+  /** Reports progress. Throws `invalid_input` for a fraction that is not from 0 to 1. */
   readonly progress: (message: string, fraction?: number) => void
-  /** Puts something out for whoever follows `handle.progress`; nothing of it is kept beyond that. */
+  /** Sends output to readers of `handle.progress`. It is not stored. */
   readonly output: (text: string) => void
-  /** Adds to the tokens that the result will account for. Throws `invalid_input` unless it is a whole number from 0. */
+  /** Adds to the token count of the result. Throws `invalid_input` unless `count` is a whole number from 0. */
   readonly useTokens: (count: number) => void
 }
 
 /**
- * The function of an operation. A string result becomes the content as it is, anything else as JSON; the operation fails
- * when JSON cannot say it, as it does with whatever the function throws.
+ * The function of an operation. A string becomes the result as it is, anything else as JSON. The operation fails if JSON cannot
+ * hold the result, and if the function throws.
  */
 export type Work<Result = unknown, Input = unknown> = (context: WorkContext<Input>) => Result | PromiseLike<Result>
 

@@ -26,9 +26,8 @@ export interface HandleTarget {
 export class OperationHandle<Result = unknown> {
   readonly id: OperationId
   /**
-   * Ends the operation as cancelled and aborts its signal, takes one that has not begun out of the line, and leaves one
-   * that has ended as it is. Rejects like {@link OperationHandle.outcome} where it never began, and with the errors of the
-   * lane.
+   * Ends the operation as cancelled and aborts its signal. Takes an operation that has not started out of the line, and
+   * leaves an ended one as it is. Rejects like {@link OperationHandle.outcome} if it never started, and with a `LaneError`.
    */
   readonly cancel: (reason?: string | null) => Promise<OperationCancelAnswer>
   readonly #target: HandleTarget
@@ -41,35 +40,35 @@ export class OperationHandle<Result = unknown> {
   }
 
   /**
-   * How it ended, once that is durable. Rejects with the refusal when the registry did not accept the operation or the
-   * options, with `cancelled_in_line` when it was cancelled before it began, and with `channel_closed` when the runtime
+   * Resolves with how it ended, once that is durable. Rejects with the refusal if the registry did not accept the operation
+   * or its options, with `cancelled_in_line` if it was cancelled before it started, and with `channel_closed` if the runtime
    * closed first.
    */
   get outcome(): Promise<OperationOutcome> {
     return this.#target.outcome
   }
 
-  /** `queued` while it stands in line; the status of the operation from then on. Nothing for one that never began. */
+  /** `queued` while it is in line, then the status of the operation; `undefined` for one that never started. */
   get status(): OperationStatus | 'queued' | undefined {
     return this.#target.status
   }
 
-  /** True once it has ended, or was refused: the outcome is settled. */
+  /** True once it has ended or was refused. */
   get isSettled(): boolean {
     return this.#target.isSettled
   }
 
   /**
-   * What the work says of its progress and puts out, while it runs: what is kept first, then what comes, until the operation
-   * ends. Bounded: a reader that is too slow is told of a gap, and holds up nobody.
+   * Progress and output of the work: first what is kept, then what comes, until the operation ends. Bounded: a reader that is
+   * too slow receives a gap and holds up nobody.
    */
   get progress(): AsyncIterable<Report> {
     return this.#target.reports
   }
 
   /**
-   * What the work has returned, as JSON says it, once the operation has completed. Rejects with {@link OperationFailed}
-   * when it has ended otherwise, with the signal's reason, and like {@link OperationHandle.outcome}.
+   * Resolves with what the work returned, after a round trip through JSON. Rejects with {@link OperationFailed} if the
+   * operation ended in another way, with the signal's reason, and like {@link OperationHandle.outcome}.
    */
   result(options: { readonly signal?: AbortSignal } = {}): Promise<Result> {
     return silence(this.#result(options))

@@ -85,7 +85,7 @@ export interface SessionOptions {
 /** The work of one owner: starts operations, waits for them, and shows what each is doing. */
 export class Session {
   readonly id: SessionId
-  /** The full registry, for hosts that drive life cycles themselves. */
+  /** The registry, for hosts that drive life cycles themselves. */
   readonly operations: OperationRegistry
   /** The live read side. */
   readonly view: SessionView
@@ -153,7 +153,7 @@ export class Session {
     return this.operations.completionFeed()
   }
 
-  /** Operations that were live when the previous process ended; they have no outcome. See {@link Session.forgetLost}. */
+  /** Operations that were running when the previous process died; they have no outcome. See {@link Session.forgetLost}. */
   get lost(): readonly LostOperation[] {
     return this.operations.lost
   }
@@ -164,8 +164,8 @@ export class Session {
   }
 
   /**
-   * Resolves once everything that has happened in this session so far is durable, starts and other facts included that
-   * nobody awaits. Rejects with the lane's failure when it is not.
+   * Resolves once everything that has happened in this session so far is durable, including starts and other changes that
+   * nobody awaits. Rejects with a `LaneError` if it could not be made durable.
    */
   flush(): Promise<void> {
     // A decision without facts: it settles in its turn, with what is ahead of it.
@@ -174,9 +174,9 @@ export class Session {
   }
 
   /**
-   * Starts an operation around an async function, which is called in a later microtask; a text is its display name. In a
-   * session that is full it is refused, or waits in line (`whenFull`). Bad input rejects the outcome with `invalid_input`, a
-   * signal that has aborted with its reason; nothing has begun then.
+   * Runs an async function as an operation. The function is called in a later microtask. A string as `request` is the display
+   * name. In a full session the operation is refused or waits in line (`whenFull`). For bad input the outcome rejects with
+   * `invalid_input`, for a signal that has already aborted with its reason; the function is not called then.
    *
    *     const docs = session.run('fetch docs', ({ signal }) => fetchDocs(signal), { deadlineMs: 30_000, parent })
    *     const pages = await docs.result()
@@ -203,9 +203,9 @@ export class Session {
   }
 
   /**
-   * Runs operations again that an earlier process has lost, each under its own id, with the input it was given: `choose` is
-   * asked for the work of each, and answers nothing for one that is to stay lost. Returns the handles of those that run. One
-   * whose parent is not run again, or has been before, is refused with `parent_not_found` and stays lost.
+   * Runs lost operations again, each under its own id and with its own input. `choose` returns the work for each of them, or
+   * nothing for one that is to stay lost. Returns the handles of those that run. An operation whose parent does not run again
+   * is refused with `parent_not_found` and stays lost.
    * Throws the reason of a signal that has aborted.
    */
   rerunLost(
@@ -225,9 +225,9 @@ export class Session {
   }
 
   /**
-   * Waits until all of these operations have ended and hands out what their work has returned, in the order of the handles.
-   * Rejects, once all have ended, with {@link OperationFailed} of the first that has no result, with the refusal of one that
-   * never began, and with the signal's reason. It is a turn of its own: others may wait at the same time.
+   * Waits until all of these operations have ended and resolves with their results, in the order of the handles. Once all have
+   * ended, rejects with the {@link OperationFailed} of the first without a result, or with the refusal of one that never
+   * started; rejects with the signal's reason when that aborts. Each call is a turn of its own, so others may wait meanwhile.
    */
   async all<const Handles extends readonly OperationHandle[]>(
     handles: Handles,
@@ -244,10 +244,10 @@ export class Session {
   }
 
   /**
-   * Waits until all named operations have ended; the outcomes come in request order. Abort the signal to give up.
-   * Rejects with `invalid_input`, `duplicate_wait_operation`, `wait_already_active`, `not_found`, `no_longer_retained`, or the signal's reason. A wait for what is in line begins
-   * once that is registered, and rejects with its refusal. The obligation counts
-   * as acknowledged once this resolves; use `operations.waitAll` to acknowledge it yourself.
+   * Waits until all of these operations have ended. The outcomes come in the order of the ids. Abort the signal to give up.
+   * Rejects with `invalid_input`, `duplicate_wait_operation`, `wait_already_active`, `not_found`, `no_longer_retained`, or the
+   * signal's reason. A wait for an operation in line starts once that is registered, and rejects if it is refused. The
+   * obligation counts as acknowledged once this resolves; use `operations.waitAll` to acknowledge it yourself.
    */
   async waitAll(
     turnId: TurnId | string,
@@ -274,7 +274,7 @@ export class Session {
     })
   }
 
-  /** Starts a loop that wakes the host when background work has ended; dispose it to stop, closing the session does so too. */
+  /** Starts a loop that wakes the host when background work has ended. It stops when it is disposed or the session closes. */
   wakeWhenIdle(host: IdleWakeHost): IdleWake {
     const { clock, logger, inspect } = this.#options
     const { operations } = this
@@ -284,7 +284,7 @@ export class Session {
     return wake
   }
 
-  /** Refuses new operations and ends what runs: at once, or after asking it to wind down. */
+  /** Refuses new operations and ends running ones: at once, or after asking them to wind down. */
   async close(options: SessionCloseOptions): Promise<void> {
     const { policy, graceMs, reason } = decode(closeOptionsSchema, options, 'close options')
     try {
@@ -300,7 +300,7 @@ export class Session {
     }
   }
 
-  /** Lets go of everything without a durable trace: watches and handles reject, actors stop. */
+  /** Releases everything without a durable trace: watches and handles reject, actors stop. */
   dispose(): void {
     this.#stopWaking()
     this.#line.close(closedBefore())

@@ -12,6 +12,7 @@ import type { Definitions } from './definitions.js'
 import { cancelRequestedType } from './event-type.js'
 import type { AwaitOutput } from './output.js'
 import { cancelledBy } from './process-run.js'
+import { patienceOf } from './patience.js'
 import type { ProcessRecord } from './record.js'
 import { RunLog } from './run-log.js'
 import { RunScope } from './run-scope.js'
@@ -78,17 +79,19 @@ export class DefinitionRunner implements ProcessRunner {
       throw refusal
     }
     const called = new Map<string, ProcessDefinition>()
+    const patiently = patienceOf(deadlines, run.job.signal)
     using log = await RunLog.open(run, {
       awaiter,
       clock,
       deadlines,
       logger,
+      patiently,
       startChild: (childId, name, childInput, parent) =>
         startChild(called.get(name) ?? definitions.ofKind(name), childId, childInput, parent),
     })
     const durable = new DurableContext({ job: run.job, log, clock })
     const onCalled = (one: ProcessDefinition): void => void called.set(one.kind, one)
-    const scope = new RunScope({ run, definition, input: given, durable, log, onCalled })
+    const scope = new RunScope({ run, definition, input: given, durable, log, patiently, onCalled })
     const returned = await definition.run(given, scope)
     const unused = durable.unused()
     if (unused.length > 0)

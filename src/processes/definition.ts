@@ -7,9 +7,10 @@ import { longestDurableName, type DurableContext, type WaitForOptions } from '..
 import { type InputOf, isSchema, type OutputOf, type Schema } from '../work/values.js'
 import type { ProcessEventType } from './event-type.js'
 import type { ProcessEvent } from './event.js'
+import { sharedEventTypes } from './event-type-lists.js'
 import { digestOf } from './keys.js'
 import type { ExecutionEnvRef } from './registration.js'
-import { nameSchema, takeName, type ProcessId } from './scalars.js'
+import { longestId, nameSchema, takeName, type ProcessId } from './scalars.js'
 
 /** Schemas by the name of what they check. */
 export type SchemaMap = Readonly<Record<string, Schema>>
@@ -231,7 +232,8 @@ export function defineProcess(
     events: Object.freeze({ ...events }),
     signals: Object.freeze({ ...signals }),
     options: Object.freeze(rest),
-    eventTypes: Object.freeze(eventTypes),
+    // A longer list is for its registration to refuse.
+    eventTypes: eventTypes.length <= longestId ? sharedEventTypes(eventTypes) : Object.freeze(eventTypes),
     envRef: `process-env:sha256:${digestOf(environment)}`,
     run: run as ProcessDefinition['run'],
   })

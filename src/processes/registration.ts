@@ -1,11 +1,15 @@
+import { createHash } from 'node:crypto'
+import { types } from 'node:util'
 import * as v from 'valibot'
 import { InvalidInputError } from '../base/errors.js'
 import { strictSchema } from '../base/options.js'
-import type { JsonValue } from '../base/json.js'
-import { wireCodec } from '../state/wire.js'
+import { canonicalJson } from '../base/json-copy.js'
+import type { JsonObject, JsonValue } from '../base/json.js'
+import { snakeCase, wireCodec } from '../state/wire.js'
 import { traceparentSchema } from '../work/trace-context.js'
 import { ProcessError } from './errors.js'
 import { builtInEventTypes, eventTypeSchema, isLifecycleEventType, type ProcessEventType } from './event-type.js'
+import { isSharedEventTypes, sharedEventTypes, textOfEventTypes } from './event-type-lists.js'
 import {
   identityOf,
   identitySchema,
@@ -104,17 +108,36 @@ const wire = wireCodec(registrationSchema)
 /** Takes a registration. Raises `process.registration_invalid` naming the field. */
 export function takeRegistration(input: unknown): TakenRegistration {
   try {
-    const { wakeTarget, ...registration } = take(registrationSchema, input, 'registration')
+    const { wakeTarget, ...registration } = takeFields(input)
     checkSize(registration.input as unknown as JsonValue, 'registration', 'input')
-    checkSize(registration.eventTypes as unknown as JsonValue, 'registration', 'eventTypes')
-    const registered = { ...registration, identity: registration.identity ?? identityOf(registration.input) }
-    checkRegistered(registered)
+    const { eventTypes: given } = registration
+    if (!isSharedEventTypes(given)) checkSize(given as unknown as JsonValue, 'registration', 'eventTypes')
+    const identity = registration.identity ?? identityOf(registration.input)
+    checkRegistered({ ...registration, identity })
+    const registered = { ...registration, identity, eventTypes: sharedEventTypes(given) }
     return { registered, wakeTarget, registrationHash: hashOf(registered, wakeTarget) }
   } catch (cause) {
     if (!(cause instanceof InvalidInputError)) throw cause
     const { field, reason } = cause.data
     throw new ProcessError('process.registration_invalid', { field, reason }, { cause })
   }
+}
+
+/** What comes in, copied and checked; but for a list of event types that was before. */
+function takeFields(input: unknown): ProcessRegistration {
+  const known = sharedListOf(input)
+  if (known === undefined) return take(registrationSchema, input, 'registration')
+  return { ...take(registrationSchema, { ...(input as object), eventTypes: [] }, 'registration'), eventTypes: known }
+}
+
+function sharedListOf(input: unknown): readonly ProcessEventType[] | undefined {
+  // What is no plain object of plain fields is read once, by the copy.
+  if (typeof input !== 'object' || input === null || types.isProxy(input)) return undefined
+  const fields = Object.getOwnPropertyDescriptors(input) as Readonly<Record<string, PropertyDescriptor>>
+  const isPlain = Object.getPrototypeOf(input) === Object.prototype && Object.getOwnPropertySymbols(input).length === 0
+  if (!isPlain || Object.values(fields).some((field) => !Object.hasOwn(field, 'value'))) return undefined
+  const list: unknown = fields['eventTypes']?.value
+  return isSharedEventTypes(list) ? (list as readonly ProcessEventType[]) : undefined
 }
 
 /** Raises `process.registration_invalid` for what a schema cannot say; holds for what is read back, too. */
@@ -124,6 +147,7 @@ export function checkRegistered({ input, envRef, eventTypes, disposition, maxAtt
   if (maxAttempts !== undefined && disposition !== 'rerunnable') {
     refuse('maxAttempts', `a process that is ${disposition} is started once`)
   }
+  if (isSharedEventTypes(eventTypes)) return
   const names = new Set<string>()
   for (const [index, { name, semantics }] of eventTypes.entries()) {
     if (names.has(name)) refuse(`eventTypes.${index}.name`, `declared twice: ${name}`)
@@ -176,11 +200,24 @@ function refuse(field: string, reason: string): never {
  */
 function hashOf(registered: Registered, wakeTarget: SessionScope | undefined): string {
   const { id: _id, traceparent: _traceparent, eventTypes, ...rest } = registered
+  const form = { id: '', ...rest, ...(wakeTarget !== undefined && { wakeTarget }) }
+  const fields = new Map(
+    Object.entries(wire.encode(form) as JsonObject).map(([name, part]) => [name, canonicalJson(part)]),
+  )
+  fields.set(eventTypesName, textOfEventTypes(eventTypes, hashedEventTypes))
+  const names = [...fields.keys()].toSorted()
+  const text = `{${names.map((name) => `${JSON.stringify(name)}:${fields.get(name) ?? ''}`).join(',')}}`
+  return `v1:${createHash('sha256').update(text).digest('hex')}`
+}
+
+const eventTypesName = snakeCase('eventTypes' satisfies keyof Registered)
+
+/** Event types as the hash has them, with the names of the wire. */
+function hashedEventTypes(eventTypes: readonly ProcessEventType[]): JsonValue {
   const own = eventTypes
     .filter((type) => !builtInTexts.has(digestOf(type as unknown as JsonValue)))
     .toSorted(({ name: one }, { name: other }) => (one < other ? -1 : 1))
-  const form = { ...rest, eventTypes: own, ...(wakeTarget !== undefined && { wakeTarget }) }
-  return `v1:${digestOf(wire.encode({ id: '', ...form }))}`
+  return (wire.encode({ eventTypes: own }) as JsonObject)[eventTypesName] as JsonValue
 }
 
 const builtInTexts: ReadonlySet<string> = new Set(

@@ -16,6 +16,7 @@ import type { Awaiter } from './awaiter.js'
 import { ProcessError } from './errors.js'
 import { signalWaitKey } from './keys.js'
 import type { AwaitOutput, NoLongerRetained } from './output.js'
+import type { Patiently } from './patience.js'
 import type { ProcessRecord, WaitKind, WaitState } from './record.js'
 import type { RunContext } from './runner.js'
 import { idSchema, jsonSchema, longestId, nameSchema, naturalSchema, positiveSchema, takeName } from './scalars.js'
@@ -27,6 +28,7 @@ export interface RunLogTools {
   readonly clock: Clock
   readonly deadlines: DeadlineQueue
   readonly logger: Logger
+  readonly patiently: Patiently
   /** Starts a process that another one calls, unless it is there already. */
   readonly startChild: (childId: ProcessId, kind: string, input: JsonValue, parent: ProcessRecord) => Promise<void>
 }
@@ -202,7 +204,7 @@ export class RunLog implements DurableLog, Disposable {
 
   async #load(): Promise<void> {
     const { store, record } = this.#context
-    const steps = await store.recordedSteps(record.id)
+    const steps = await this.#tools.patiently(() => store.recordedSteps(record.id))
     const signals: (readonly [string, number])[] = []
     for (const step of steps) {
       const key = keyOf(step.name, step.ordinal)
@@ -224,7 +226,8 @@ export class RunLog implements DurableLog, Disposable {
     const { store, record } = this.#context
     const wait = this.#waits.get(key)?.wait
     const eventType = wait?.type === 'answer' ? signalType(wait.name) : ''
-    const event = wait && (await store.firstEventAfter(record.id, eventType, sequence - 1))
+    const { patiently } = this.#tools
+    const event = wait && (await patiently(() => store.firstEventAfter(record.id, eventType, sequence - 1)))
     if (event?.sequence !== sequence) {
       const reason = `no signal ${sequence} for ${key} of process ${record.id}`
       throw new ProcessError('process.stored_invalid', { field: 'sequence', reason })
@@ -252,7 +255,8 @@ export class RunLog implements DurableLog, Disposable {
       }
       case 'call': {
         const processId = childIdOf(record.id, key)
-        await this.#tools.startChild(processId, wait.kind, wait.input ?? null, record)
+        const { startChild, patiently } = this.#tools
+        await patiently(() => startChild(processId, wait.kind, wait.input ?? null, record))
         return { type: 'process', processId }
       }
     }
@@ -276,12 +280,14 @@ export class RunLog implements DurableLog, Disposable {
     untilMs: number | undefined,
     signal: AbortSignal,
   ): Promise<DurableAnswer> {
-    const { awaiter } = this.#tools
+    const { awaiter, patiently } = this.#tools
     const after = this.#taken.get(eventType)?.sequence ?? 0
-    const timeoutMs = untilMs === undefined ? undefined : Math.max(0, untilMs - this.#nowMs())
     try {
-      const bounds = { signal, ...(timeoutMs !== undefined && { timeoutMs }) }
-      const { sequence, payload } = await awaiter.awaitEvent(this.#processId, eventType, after, bounds)
+      const { sequence, payload } = await patiently(() => {
+        const timeoutMs = untilMs === undefined ? undefined : Math.max(0, untilMs - this.#nowMs())
+        const bounds = { signal, ...(timeoutMs !== undefined && { timeoutMs }) }
+        return awaiter.awaitEvent(this.#processId, eventType, after, bounds)
+      }, signal)
       await this.#keep(answerKeyOf(key), answerRow.write({ type: 'signal', sequence }))
       this.#take(key, eventType, sequence, payload)
       return { type: 'answered', value: payload }
@@ -293,7 +299,8 @@ export class RunLog implements DurableLog, Disposable {
 
   async #endOf(processId: ProcessId, signal: AbortSignal): Promise<AwaitOutput | NoLongerRetained | undefined> {
     try {
-      return await this.#tools.awaiter.awaitTerminal(processId, { signal })
+      const { awaiter, patiently } = this.#tools
+      return await patiently(() => awaiter.awaitTerminal(processId, { signal }), signal)
     } catch (error) {
       if (StatewardError.is(error, 'process.unknown')) return undefined
       throw error
@@ -322,7 +329,8 @@ export class RunLog implements DurableLog, Disposable {
 
   async #keep(key: string, result: JsonValue): Promise<void> {
     if (!this.#isKept) return
-    await this.#context.store.recordStep(this.#context.lease(), { ...placeOf(key), result })
+    const context = this.#context
+    await this.#tools.patiently(() => context.store.recordStep(context.lease(), { ...placeOf(key), result }))
   }
 
   /** Lets the record say what the run waits for. */
@@ -335,9 +343,11 @@ export class RunLog implements DurableLog, Disposable {
   async #showNow(wait: WaitState | undefined): Promise<void> {
     if (!this.#isKept || isSameWait(wait, this.#shown)) return
     const { store } = this.#context
-    const options = { lease: this.#context.lease() }
-    if (wait === undefined) await store.clearWait(this.#processId, options)
-    else await store.setWait(this.#processId, wait, options)
+    await this.#tools.patiently(() => {
+      const options = { lease: this.#context.lease() }
+      if (wait === undefined) return store.clearWait(this.#processId, options)
+      return store.setWait(this.#processId, wait, options)
+    })
     this.#shown = wait
   }
 

@@ -14,6 +14,7 @@ import {
 import { ProcessError } from './errors.js'
 import type { ProcessEvent } from './event.js'
 import { emitKey, ordinalKey } from './keys.js'
+import type { Patiently } from './patience.js'
 import type { RunLog } from './run-log.js'
 import type { RunContext } from './runner.js'
 import { nameSchema, type ProcessId } from './scalars.js'
@@ -27,6 +28,7 @@ export interface RunScopeOptions {
   readonly input: unknown
   readonly durable: DurableContext
   readonly log: RunLog
+  readonly patiently: Patiently
   /** Told of definitions that the run calls by value: they need not be defined here. */
   readonly onCalled: (definition: ProcessDefinition) => void
 }
@@ -95,7 +97,7 @@ export class RunScope implements ProcessRunContext {
     silence(this.#emit(eventType, payload, options))
 
   async #emit(eventType: string, payload: unknown, options: EmitOptions): Promise<ProcessEvent> {
-    const { run, definition, log } = this.#options
+    const { run, definition, log, patiently } = this.#options
     const schema = ownOf(definition.events, eventType)
     if (schema === undefined)
       throw new ProcessError('process.event_undeclared', { processId: this.processId, eventType })
@@ -106,7 +108,8 @@ export class RunScope implements ProcessRunContext {
       await checkValue(schema, payload, `event ${eventType}`)
       await log.resume()
       const request = { eventType, payload: encodeValue(payload, `event ${eventType}`) ?? null, replay }
-      return (await run.store.appendEvent(this.processId, request, { lease: run.lease() })).event
+      const append = () => run.store.appendEvent(this.processId, request, { lease: run.lease() })
+      return (await patiently(append)).event
     })
   }
 }

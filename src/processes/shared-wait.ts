@@ -26,7 +26,7 @@ export interface WaitBounds {
 
 /** What a {@link SharedWait} is built on. */
 export interface SharedWaitOptions<Answer> {
-  /** Looks once; `undefined` when there is no answer yet. An answer holds for everybody, whenever he asked. */
+  /** Looks once; `undefined` when there is no answer yet. An answer holds for all who wait, whenever they asked. */
   readonly read: () => Promise<Answer | undefined>
   /** Tells of changes. Taken out before the first look. */
   readonly subscription: HubSubscription | undefined
@@ -43,7 +43,7 @@ export interface SharedWaitOptions<Answer> {
 
 /** One who waits. */
 interface Waiter<Answer> extends Deferred<Answer> {
-  /** The first read that he may use: an older one was begun before he asked. */
+  /** The first read that counts for this waiter: older ones were begun before it asked. */
   readonly firstRead: number
   readonly looksOnce: boolean
   readonly unref: boolean

@@ -329,6 +329,7 @@ export class Worker {
       } catch (error) {
         if (delay === undefined) {
           this.#report({ type: 'incomplete_scan', operation: 'list the work', message: messageOf(error) })
+          this.#driveLater()
           return undefined
         }
         await new Promise<void>((resolve) => this.#deadlines.after(delay, resolve))
@@ -369,7 +370,7 @@ export class Worker {
         if (begun !== 'held_by_the_dead') return begun
       }
       const claimed = await claim(this.#options.store, id, this.#claimant(), this.#timings.ttlMs)
-      if (claimed === undefined) return this.#letGo(id, slot, { type: 'busy' })
+      if (claimed === undefined) return this.#leaveHeld(id, slot)
       operation = 'read'
       return await this.#decide(record, claimed.lease, claimed.deadHolder, slot, (next) => (operation = next))
     } catch (error) {
@@ -384,7 +385,7 @@ export class Worker {
 
   /**
    * Claims what may run again and starts it, in one change: it is run whatever has happened to it, unless it has ended. What
-   * a dead owner holds is left to whoever takes it from him.
+   * a dead owner holds is left to the sweep that takes it over.
    */
   async #begin(found: ProcessRecord, slot: Slot): Promise<Disposition | 'held_by_the_dead' | undefined> {
     const { store, clock, owner } = this.#options
@@ -400,7 +401,7 @@ export class Worker {
           return this.#letGo(id, slot, { type: 'settled_by_peer' })
         case 'busy':
           if (store.isHolderDead(claimed.holder, claimant)) return 'held_by_the_dead'
-          return this.#letGo(id, slot, { type: 'busy' })
+          return this.#leaveHeld(id, slot)
       }
     } catch (error) {
       if (!StatewardError.is(error, 'process.attempts_exhausted')) throw error
@@ -475,6 +476,12 @@ export class Worker {
       this.#taken.delete(processId)
       this.#tellIdle()
     }
+  }
+
+  /** Where nobody else writes the lease is one of ours that could not be released: it runs out by itself, and nobody tells. */
+  #leaveHeld(id: ProcessId, slot: Slot): Disposition {
+    if (this.#options.store.writers !== 'many') this.#driveLater()
+    return this.#letGo(id, slot, { type: 'busy' })
   }
 
   #letGo(id: ProcessId, slot: Slot, disposition: Disposition): Disposition {
@@ -611,6 +618,7 @@ export class Worker {
       dueAtMs = await store.nextWorkAtMs()
     } catch (error) {
       this.#report({ type: 'incomplete_scan', operation: 'ask for the next timer', message: messageOf(error) })
+      this.#driveLater()
     }
     if (this.#isClosed) return
     this.#timer?.[Symbol.dispose]()

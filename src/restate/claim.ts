@@ -1,5 +1,5 @@
 import type * as restate from '@restatedev/restate-sdk'
-import type { ProcessMove, ProcessPlace } from '../../machines/index.js'
+import type { ProcessPlace } from '../../machines/index.js'
 import type { LeaseOwner } from '../processes/index.js'
 import { keyOf } from './keys.js'
 import type { Claim, ClaimRequest } from './wire.js'
@@ -28,14 +28,14 @@ export function unstarted(disposition: 'rerunnable' | 'owner_bound', maxAttempts
 
 /**
  * A token that only grows, one for each attempt that comes to do something (R-4). The owner of what is bound to it goes on to
- * its next step under the same token; nobody, itself included, begins a step twice. `move` follows the chart and raises what
- * it refuses.
+ * its next step under the same token; nobody, itself included, begins a step twice. `begin` follows the chart under the next
+ * token and raises what it refuses.
  */
 export async function claimExecution<Held extends Execution>(
   ctx: restate.ObjectContext,
   held: Held,
   { id, owner, step, isOutside }: ClaimRequest,
-  move: (event: ProcessMove) => ProcessPlace,
+  begin: (fencingToken: number) => ProcessPlace | Promise<ProcessPlace>,
 ): Promise<{ readonly claim: Claim; readonly held: Held }> {
   const { disposition, start: started } = held.place.context
   const begunKey = keyOf('begun', id, step)
@@ -47,7 +47,7 @@ export async function claimExecution<Held extends Execution>(
     }
   }
   const fencingToken = held.fencingToken + 1
-  const place = move({ type: 'start', fencingToken })
+  const place = await begin(fencingToken)
   if (disposition === 'owner_bound') ctx.set(begunKey, true)
   const { isOutside: _, ...rest } = held
   const claimed = { ...rest, place, fencingToken, owner, ...(isOutside && { isOutside }) } as Held

@@ -20,12 +20,9 @@ export {
   type OperationRunContext,
   type OperationStepScope,
 } from './operation-definition.js'
-export {
-  RestateProcesses,
-  type FollowFeedOptions,
-  type RestateHandle,
-  type RestateProcess,
-} from './processes.js'
+export { RestateProcesses, type FollowFeedOptions, type RestateHandle } from './processes.js'
+export type { RestateProcess } from './process-picture.js'
+export { RestateProcessStore } from './process-store.js'
 export { serveRestate, type RestateWorker, type ServeRestateOptions } from './serve.js'
 export {
   RestateOperationHandle,

@@ -4,7 +4,7 @@ export function keyOf(what: string, id: string, part: string | number): string {
 }
 
 /** What a row leaves in its object besides itself. */
-const belongings: ReadonlySet<string> = new Set(['begun', 'event', 'signal'])
+const belongings: ReadonlySet<string> = new Set(['begun', 'event', 'replay', 'signal', 'lease', 'grants', 'acks'])
 
 /** The row that a key belongs to, encoded, unless it is the key of something else. */
 export function ownerOfKey(key: string): string | undefined {

@@ -30,14 +30,31 @@ export async function droppedThroughOf(ctx: SharedContext): Promise<number> {
   return (await ctx.get<number>('floor')) ?? 0
 }
 
+/** What an end has to know of the feed: where it stands, who waits for it, and who for the row that ends. */
+export interface FeedTail {
+  readonly watermark: number
+  readonly waiters: readonly Waiter[]
+  readonly watchers: readonly string[]
+}
+
+/** Reads what the end of a row has to know, in one round trip. */
+export async function readTail(ctx: SharedContext, id: string): Promise<FeedTail> {
+  const [watermark, waiters, watchers] = await Promise.all([
+    ctx.get<number>('seq'),
+    ctx.get<Waiter[]>('waiters'),
+    ctx.get<string[]>(watchersKey(id)),
+  ])
+  return { watermark: watermark ?? 0, waiters: waiters ?? [], watchers: watchers ?? [] }
+}
+
 /** Takes the next place of the feed, and wakes whoever waits for it; part of the change that the row tells of (R-1). */
-export async function appendToFeed<Entry extends Sequenced>(
+export function appendToFeed<Entry extends Sequenced>(
   ctx: Context,
+  { watermark, waiters }: FeedTail,
   entryOf: (seq: number) => Entry,
-): Promise<Entry> {
-  const entry = entryOf((await watermarkOf(ctx)) + 1)
+): Entry {
+  const entry = entryOf(watermark + 1)
   const { seq } = entry
-  const waiters = (await ctx.get<Waiter[]>('waiters')) ?? []
   ctx.set('seq', seq)
   ctx.set(`feed/${seq}`, entry)
   // Who knows of more than there is goes on waiting: it would be told nothing new.
@@ -123,9 +140,7 @@ export async function watchRow(ctx: Context, id: string, awakeable: string): Pro
 }
 
 /** Tells whoever watches a row what has become of it. */
-export async function tellWatchers(ctx: Context, id: string, output: unknown): Promise<void> {
-  const watchers = await ctx.get<string[]>(watchersKey(id))
-  if (watchers === null) return
+export function tellWatchers(ctx: Context, id: string, { watchers }: FeedTail, output: unknown): void {
   for (const awakeable of watchers) ctx.resolveAwakeable(awakeable, output)
-  ctx.clear(watchersKey(id))
+  if (watchers.length > 0) ctx.clear(watchersKey(id))
 }

@@ -1,25 +1,34 @@
 import * as restate from '@restatedev/restate-sdk'
-import { processChart, type EndMove, type ProcessPlace } from '../../machines/index.js'
-import { canonicalText, type JsonValue } from '../base/json.js'
-import { ProcessError, type AwaitOutput, type ProcessId, type ProcessStatus } from '../processes/index.js'
-import { eventOf, type ProcessEvent } from '../processes/event.js'
+import type { Clock } from '../base/clock.js'
+import { ProcessError, type AwaitOutput, type ProcessId } from '../processes/index.js'
+import { appendCommand } from '../processes/append.js'
+import { placeOf, select } from '../processes/command.js'
+import { completeCommand } from '../processes/completion.js'
+import type { ProcessEvent } from '../processes/event.js'
 import { ordinalKey } from '../processes/keys.js'
-import { claimExecution, unstarted, type Execution } from './claim.js'
+import { leaseOf } from '../processes/lease.js'
+import { startCommand } from '../processes/lifecycle.js'
+import { registerCommand } from '../processes/register.js'
+import { takeRegistration } from '../processes/registration.js'
+import type { JsonValue } from '../base/json.js'
+import { claimExecution } from './claim.js'
 import { inboxHandlers } from './inbox.js'
-import { keyOf } from './keys.js'
 import {
   advanceCursor,
-  appendToFeed,
   cursorsOf,
   dropFeed,
   readFeed,
-  tellWatchers,
+  readTail,
   waitForFeed,
   watchRow,
   watermarkOf,
 } from './object-feed.js'
+import { nowOf } from './now.js'
+import { kindOf, ProcessBook, rowKey, type ProcessRow } from './process-book.js'
+import type { RestateProcess } from './process-picture.js'
 import type { RetryPolicy } from './retry.js'
 import { processesService, processService } from './services.js'
+import { storeHandlers } from './store-object.js'
 import {
   appendSchema,
   cancelSchema,
@@ -42,67 +51,81 @@ import {
   type StartRequest,
 } from './wire.js'
 
-/** One process. */
-export interface ProcessRow extends Execution {
-  readonly id: ProcessId
-  readonly kind: string
-  /** What it was registered with: who starts it again must mean the same. */
-  readonly registration: string
-  readonly invocationId: string
-  readonly progressCount: number
-  readonly progress?: string
-  /** Events that it has emitted. */
-  readonly eventCount: number
-  /** There once it has ended. */
-  readonly end?: { readonly seq: number; readonly output: AwaitOutput }
-}
-
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
-
-const moveOf = { success: 'complete', failure: 'fail', cancelled: 'cancel', abandoned: 'abandon' } as const
+type Row = Awaited<ReturnType<ProcessBook['known']>>
 
 /**
  * The processes of one owner: the only writer of them and of their feed. The engine runs one handler at a time per owner, and
- * writes what a handler has changed in the same step as its answer: an end and its place in the feed are one change (R-1).
+ * writes what a handler has changed in the same step as its answer: an end and its place in the feed are one change (R-1). What
+ * is legal, and what is written in the log of a process, is decided by the commands of the processes room (R-15).
  *
  * Each row is a state key of its own and is fetched when it is asked for: a call costs the same whatever else
  * is held (R-7).
  */
-export function processObject(retryPolicy: RetryPolicy) {
+export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
+  const open = (ctx: Context, id: ProcessId): Promise<ProcessBook> => ProcessBook.open(ctx, nowOf(ctx, clock), id)
+  const settle = async (
+    ctx: Context,
+    {
+      id,
+      output,
+      fencingToken,
+    }: { readonly id: ProcessId; readonly output: AwaitOutput; readonly fencingToken?: number },
+    isOwn: boolean,
+  ): Promise<Settled> => {
+    const [book, tail] = await Promise.all([open(ctx, id), readTail(ctx, id)])
+    const held = await book.known(id)
+    // The engine lets one attempt say so, and a claim of another attempt that comes late takes nothing from it.
+    const isFenced = fencingToken !== undefined && (!isOwn || held.row.isOutside === true)
+    if (isFenced && isRunning(held)) checkFence(held, fencingToken)
+    const { disposition } = held.row.stored.registered
+    const right =
+      disposition === 'externally_owned'
+        ? ({ type: 'external_owner' } as const)
+        : ({ type: 'workflow_key', key: id } as const)
+    const { result } = await book.decide(completeCommand(id, output, right))
+    const told = await book.write(ctx, tail)
+    if (!isOwn) tell(ctx, told)
+    const { row } = await book.known(id)
+    const stands = row.stored.state.outcome as AwaitOutput
+    return { seq: row.seq as number, output: stands, isFirst: result.outcome === 'committed' }
+  }
   return restate.object({
     name: processesService,
     handlers: {
       /** Registers a process and starts it; again under the same id it changes nothing. */
-      start: door(startSchema, 'start', start),
-      claim: door(claimSchema, 'claim', claim),
+      start: door(startSchema, 'start', async (ctx: Context, request) =>
+        start(ctx, await open(ctx, request.id), request),
+      ),
+      claim: door(claimSchema, 'claim', async (ctx: Context, request) =>
+        claim(ctx, await open(ctx, request.id), request),
+      ),
       progress: door(progressSchema, 'progress', async (ctx: Context, { id, fencingToken, message }) => {
-        const row = checkFence(await known(ctx, id), fencingToken)
-        const place = move(row, { type: 'append' })
-        const progressCount = row.progressCount + 1
-        write(ctx, { ...row, place, progressCount, ...(message !== undefined && { progress: message }) })
+        const book = new ProcessBook(ctx, 0)
+        const held = await book.known(id)
+        checkFence(held, fencingToken)
+        const progressCount = held.row.progressCount + 1
+        book.replace(id, { ...held.row, progressCount, ...(message !== undefined && { progress: message }) })
+        await book.write(ctx)
         return { progressCount }
       }),
       /** Ends a process from outside of its run, which is told. */
-      settle: door(settleSchema, 'end', async (ctx: Context, { id, output, fencingToken }) => {
-        const row = await known(ctx, id)
-        if (row.end === undefined && fencingToken !== undefined) checkFence(row, fencingToken)
-        return settleAndTell(ctx, row, output)
+      settle: door(settleSchema, 'end', (ctx: Context, request) => settle(ctx, request, false)),
+      /** What its own run has come to. */
+      end: door(settleSchema, 'end', (ctx: Context, request) => settle(ctx, request, true)),
+      cancel: door(cancelSchema, 'cancel', (ctx: Context, { id, message = 'cancelled' }) =>
+        settle(ctx, { id, output: { type: 'cancelled', message } }, false),
+      ),
+      append: door(appendSchema, 'event', async (ctx: Context, request) =>
+        append(ctx, await open(ctx, request.id), request),
+      ),
+      ...inboxHandlers(async (ctx, id) => {
+        const { row } = await new ProcessBook(ctx, 0).known(id)
+        const { stored } = row
+        if (select(stored, { type: 'signal' }).isTaken) return
+        throw new ProcessError('process.already_terminal', { processId: id, status: stored.state.status })
       }),
-      /**
-       * What its own run has come to. The engine lets one attempt say so, and a claim of another attempt that comes late takes
-       * nothing from it; that of somebody outside does.
-       */
-      end: door(settleSchema, 'end', async (ctx: Context, { id, output, fencingToken }) => {
-        const row = await known(ctx, id)
-        if (row.end === undefined && row.isOutside && fencingToken !== undefined) checkFence(row, fencingToken)
-        return settle(ctx, row, output)
-      }),
-      cancel: door(cancelSchema, 'cancel', async (ctx: Context, { id, message = 'cancelled' }) => {
-        return settleAndTell(ctx, await known(ctx, id), { type: 'cancelled', message })
-      }),
-      append: door(appendSchema, 'event', append),
-      ...inboxHandlers(async (ctx, id) => void move(await known(ctx, id), { type: 'signal' })),
       waiting: door(waitingSchema, 'wait', waitForFeed),
       forget: door(forgetSchema, 'forget', forget),
       advanceCursor: door(cursorSchema, 'cursor', async (ctx: Context, { consumer, cursor }) =>
@@ -114,7 +137,16 @@ export function processObject(retryPolicy: RetryPolicy) {
         door(sinceSchema, 'page', (ctx: SharedContext, place): Promise<FeedPage> => readFeed<ProcessEnd>(ctx, place)),
       ),
       read: restate.handlers.object.shared(
-        door(idSchema, 'id of a process', async (ctx: SharedContext, id) => ctx.get<ProcessRow>(rowKey(id))),
+        door(idSchema, 'id of a process', async (ctx: SharedContext, id): Promise<RestateProcess | null> => {
+          const { row, lease } = await new ProcessBook(ctx, 0).fetch(id)
+          return row === undefined ? null : pictureOf(row, lease?.fencingToken ?? 0)
+        }),
+      ),
+      // What only looks records nothing: whatever its instant is, it decides nothing that is kept.
+      ...storeHandlers(
+        async (ctx) => new ProcessBook(ctx, await nowOf(ctx, clock)),
+        (ctx) => new ProcessBook(ctx, Math.trunc(clock.wallNow())),
+        tell,
       ),
     },
     options: { enableLazyState: true, retryPolicy },
@@ -124,26 +156,48 @@ export function processObject(retryPolicy: RetryPolicy) {
 /** What the processes are called by. */
 export type ProcessObject = ReturnType<typeof processObject>
 
-async function start(ctx: Context, { notify, ...request }: StartRequest): Promise<{ readonly invocationId: string }> {
-  const { id, kind, disposition, maxAttempts } = request
-  const registration = canonicalText(request)
-  const row = await ctx.get<ProcessRow>(rowKey(id))
-  if (row !== null) {
-    if (row.registration !== registration) {
-      const conflict = new ProcessError('process.registration_conflict', {
-        processId: id,
-        stored: row.registration,
-        provided: registration,
-      })
-      if (notify !== undefined) ctx.rejectAwakeable(notify, conflict.message)
-      throw conflict
-    }
-    if (notify !== undefined) {
-      if (row.end !== undefined) ctx.resolveAwakeable(notify, row.end.output)
-      else await watchRow(ctx, id, notify)
-    }
-    return { invocationId: row.invocationId }
+function pictureOf(row: ProcessRow, fencingToken: number): RestateProcess {
+  const { stored, progressCount, progress, seq } = row
+  const { status, outcome } = stored.state
+  return {
+    id: stored.registered.id,
+    kind: kindOf(row),
+    status,
+    fencingToken,
+    progressCount,
+    ...(progress !== undefined && { progress }),
+    ...(seq !== undefined && outcome !== undefined && { end: { seq, output: outcome } }),
   }
+}
+
+async function start(
+  ctx: Context,
+  book: ProcessBook,
+  { notify, eventTypes, ...request }: StartRequest,
+): Promise<{ readonly invocationId: string }> {
+  const { id, kind, envRef, input, disposition, maxAttempts } = request
+  const registration = takeRegistration({
+    id,
+    input: { type: 'engine', kind, payload: input ?? null },
+    disposition,
+    eventTypes,
+    provenance: { originator: { type: 'host' } },
+    envRef,
+    ...(maxAttempts !== undefined && { maxAttempts }),
+  })
+  try {
+    await book.decide(registerCommand(registration))
+  } catch (refusal) {
+    if (notify !== undefined) ctx.rejectAwakeable(notify, (refusal as Error).message)
+    throw refusal
+  }
+  const { row } = await book.known(id)
+  const { outcome } = row.stored.state
+  if (notify !== undefined) {
+    if (outcome !== undefined) ctx.resolveAwakeable(notify, outcome)
+    else await watchRow(ctx, id, notify)
+  }
+  if (row.invocationId !== undefined) return { invocationId: row.invocationId }
   const run: RunRequest = { ...request, owner: ctx.key }
   const invocationId = await ctx.genericSend({
     service: processService,
@@ -152,59 +206,63 @@ async function start(ctx: Context, { notify, ...request }: StartRequest): Promis
     parameter: run,
     inputSerde: restate.serde.json as restate.Serde<RunRequest>,
   }).invocationId
-  const execution = unstarted(disposition, maxAttempts)
-  write(ctx, { id, kind, registration, invocationId, ...execution, progressCount: 0, eventCount: 0 })
-  if (notify !== undefined) await watchRow(ctx, id, notify)
+  book.replace(id, { ...row, invocationId })
+  await book.write(ctx)
   return { invocationId }
 }
 
-async function claim(ctx: Context, request: ClaimRequest): Promise<Claim> {
-  const row = await known(ctx, request.id)
+/** A token for each attempt that comes to do something: the lease of the process, which no time takes away (R-4). */
+async function claim(ctx: Context, book: ProcessBook, request: ClaimRequest): Promise<Claim> {
+  const { id, owner } = request
+  const held = await book.known(id)
+  const { stored } = held.row
   // Of what has ended no step is begun, whoever asks.
-  if (!isRunning(row)) move(row, { type: 'signal' })
-  const { claim: taken, held } = await claimExecution(ctx, row, request, (event) => move(row, event))
-  if (held !== row) write(ctx, held)
+  if (!isRunning(held))
+    throw new ProcessError('process.already_terminal', { processId: id, status: stored.state.status })
+  const { lease, row } = held
+  const execution = {
+    place: placeOf(stored),
+    fencingToken: lease?.fencingToken ?? 0,
+    ...(lease?.holder !== undefined && { owner: lease.holder.owner }),
+    ...(row.isOutside && { isOutside: row.isOutside }),
+  }
+  const { claim: taken, held: claimed } = await claimExecution(ctx, execution, request, async (fencingToken) => {
+    const holder = {
+      owner,
+      leaseToken: ctx.rand.uuidv4(),
+      claimedAtMs: book.nowMs,
+      expiresAtMs: Number.MAX_SAFE_INTEGER,
+    }
+    const next = { fencingToken, holder }
+    book.lease(id, next)
+    const started = { owner, startedAtMs: book.nowMs }
+    const { refusal } = await book.decide(startCommand(id, started, leaseOf(id, next)))
+    // Its run says how it ends; until then it is only not begun again.
+    if (refusal !== undefined) throw refusal
+    return placeOf((await book.known(id)).row.stored)
+  })
+  if (claimed === execution) return taken
+  const { isOutside: _, ...rest } = (await book.known(id)).row
+  book.replace(id, { ...rest, ...(claimed.isOutside && { isOutside: claimed.isOutside }) })
+  await book.write(ctx)
   return taken
 }
 
 async function append(
   ctx: Context,
+  book: ProcessBook,
   { id, eventType, payload, ordinal }: { id: ProcessId; eventType: string; payload: JsonValue; ordinal: number },
 ): Promise<ProcessEvent> {
-  const row = await known(ctx, id)
-  const key = ordinalKey(id, ordinal)
-  const eventKey = keyOf('event', id, ordinal)
-  const there = await ctx.get<ProcessEvent>(eventKey)
-  if (there !== null) {
-    if (there.eventType === eventType && canonicalText(there.payload) === canonicalText(payload)) return there
-    throw new ProcessError('process.replay_conflict', { processId: id, key })
-  }
-  const place = move(row, { type: 'append' })
-  const sequence = row.eventCount + 1
-  const event = eventOf(id, { sequence, eventType, payload, replayKey: key, occurredAtMs: await ctx.date.now() })
-  ctx.set(eventKey, event)
-  write(ctx, { ...row, place, eventCount: sequence })
-  return event
+  const replay = { key: ordinalKey(id, ordinal) }
+  const { result } = await book.decide(appendCommand(id, { eventType, payload, replay }, undefined))
+  await book.write(ctx)
+  return result.event
 }
 
-/** The end of a process: its row, its place in the feed and whoever waits, in one change. A second end changes nothing. */
-async function settle(ctx: Context, row: ProcessRow, output: AwaitOutput): Promise<Settled> {
-  const { id, kind, end } = row
-  if (end !== undefined) return { ...end, isFirst: false }
-  const event: EndMove = { type: moveOf[output.type], authority: 'workflow_key' }
-  const place = move(row, event)
-  const endedAtMs = await ctx.date.now()
-  const { seq } = await appendToFeed<ProcessEnd>(ctx, (next) => ({ seq: next, processId: id, kind, output, endedAtMs }))
-  write(ctx, { ...row, place, end: { seq, output } })
-  await tellWatchers(ctx, id, output)
-  return { seq, output, isFirst: true }
-}
-
-/** Ends a process before its code has: the end is durable first, then its run is told. */
-async function settleAndTell(ctx: Context, row: ProcessRow, output: AwaitOutput): Promise<Settled> {
-  const settled = await settle(ctx, row, output)
-  if (settled.isFirst) ctx.cancel(restate.InvocationIdParser.fromString(row.invocationId))
-  return settled
+/** Tells runs that their processes have ended: the end is durable first. */
+function tell(ctx: Context, ended: readonly ProcessRow[]): void {
+  for (const { invocationId } of ended)
+    if (invocationId !== undefined) ctx.cancel(restate.InvocationIdParser.fromString(invocationId))
 }
 
 /** Drops the oldest ends and their processes, but none that a consumer of the feed has not passed yet (R-13). */
@@ -213,41 +271,11 @@ async function forget(ctx: Context, { through }: { readonly through: number }): 
   return dropFeed<ProcessEnd>(ctx, last, ({ processId }) => ({ id: processId, rowKey: rowKey(processId) }))
 }
 
-/** Where the chart leads; raises what the chart refuses by the code that it has in every store. */
-function move(row: ProcessRow, event: Parameters<typeof processChart.select>[1]): ProcessPlace {
-  const { id, place, owner } = row
-  const selection = processChart.select(place, event)
-  if (selection.isTaken) return processChart.follow(place, event, selection)
-  if (!isRunning(row)) throw new ProcessError('process.already_terminal', { processId: id, status: statusOf(row) })
-  const { maxAttempts } = place.context
-  if (selection.guard === 'hasAttemptLeft' && maxAttempts !== undefined)
-    throw new ProcessError('process.attempts_exhausted', { processId: id, maxAttempts })
-  throw new ProcessError('process.already_started', { processId: id, owner: owner?.incarnationId ?? 'nobody' })
+function checkFence({ row, lease }: Row, fencingToken: number): void {
+  if (fencingToken === (lease?.fencingToken ?? 0)) return
+  throw new ProcessError('process.lease_superseded', { processId: row.stored.registered.id, fencingToken })
 }
 
-async function known(ctx: Context, id: ProcessId): Promise<ProcessRow> {
-  const row = await ctx.get<ProcessRow>(rowKey(id))
-  if (row === null) throw new ProcessError('process.unknown', { processId: id })
-  return row
+function isRunning({ row }: Row): boolean {
+  return row.stored.state.status === 'running'
 }
-
-function checkFence(row: ProcessRow, fencingToken: number): ProcessRow {
-  if (fencingToken === row.fencingToken) return row
-  throw new ProcessError('process.lease_superseded', { processId: row.id, fencingToken })
-}
-
-function write(ctx: Context, row: ProcessRow): void {
-  ctx.set(rowKey(row.id), row)
-}
-
-/** What a process is. */
-export function statusOf({ place }: Pick<ProcessRow, 'place'>): ProcessStatus {
-  const { lifecycle } = place.value as { readonly lifecycle: ProcessStatus | { readonly running: string } }
-  return typeof lifecycle === 'string' ? lifecycle : 'running'
-}
-
-function isRunning(row: ProcessRow): boolean {
-  return statusOf(row) === 'running'
-}
-
-const rowKey = (id: ProcessId): string => `process/${id}`

@@ -5,6 +5,7 @@ import {
   ProcessError,
   type AwaitOutput,
   type LeaseOwner,
+  type LivenessCheck,
   type ProcessDefinition,
   type ProcessId,
 } from '../processes/index.js'
@@ -14,7 +15,8 @@ import { checkValue, decodeValue, encodeValue } from '../work/values.js'
 import type { AttachBounds } from './attach.js'
 import { followFeed, neverAborted, type Connection } from './connection.js'
 import type { IngressCall } from './ingress.js'
-import { statusOf, type ProcessRow } from './process-object.js'
+import type { RestateProcess } from './process-picture.js'
+import { RestateProcessStore } from './process-store.js'
 import { processesService } from './services.js'
 import { startRequestOf } from './start.js'
 import {
@@ -40,12 +42,6 @@ export interface RestateHandle<Output> {
   result(bounds?: AttachBounds): Promise<Output>
   /** What it has come to, however it ended; rejects like a wait does. */
   output(bounds?: AttachBounds): Promise<AwaitOutput>
-}
-
-/** What is known of one process. */
-export interface RestateProcess extends Pick<ProcessRow, 'id' | 'kind' | 'fencingToken' | 'progressCount' | 'end'> {
-  readonly status: ReturnType<typeof statusOf>
-  readonly progress?: string
 }
 
 /** How a feed is followed. */
@@ -107,19 +103,8 @@ export class RestateProcesses {
   }
 
   /** What is known of a process; `undefined` when there is none of this id. */
-  async read(id: ProcessId): Promise<RestateProcess | undefined> {
-    const row = await this.#row(id)
-    if (row === undefined) return undefined
-    const { kind, fencingToken, progressCount, progress, end } = row
-    return {
-      id: row.id,
-      kind,
-      status: statusOf(row),
-      fencingToken,
-      progressCount,
-      ...(progress !== undefined && { progress }),
-      ...(end !== undefined && { end }),
-    }
+  read(id: ProcessId): Promise<RestateProcess | undefined> {
+    return this.#row(id)
   }
 
   /**
@@ -204,9 +189,17 @@ export class RestateProcesses {
     return this.#call('advanceCursor', { consumer, cursor }, v.number())
   }
 
-  async #row(id: ProcessId, signal?: AbortSignal): Promise<ProcessRow | undefined> {
+  /**
+   * The same processes as a store of processes, for whatever takes one. `isHolderDead` says what is known of the holders of
+   * leases; default nothing.
+   */
+  store({ isHolderDead }: { readonly isHolderDead?: LivenessCheck } = {}): RestateProcessStore {
+    return new RestateProcessStore(this.id, this.#connection.ingress, isHolderDead)
+  }
+
+  async #row(id: ProcessId, signal?: AbortSignal): Promise<RestateProcess | undefined> {
     const row = await this.#call('read', id, nothing, { ...(signal !== undefined && { signal }) })
-    return (row ?? undefined) as ProcessRow | undefined
+    return (row ?? undefined) as RestateProcess | undefined
   }
 
   #call<Answered>(

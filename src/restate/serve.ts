@@ -3,10 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { createServer, type ServerHttp2Session } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import * as v from 'valibot'
+import { systemClock, type Clock } from '../base/clock.js'
 import { decode } from '../base/decode.js'
 import { InvalidInputError, messageOf } from '../base/errors.js'
 import { silentLogger, type Logger } from '../base/logger.js'
-import { loggerSchema } from '../base/ports.js'
+import { clockSchema, loggerSchema } from '../base/ports.js'
 import { durationSchema, optionsSchema, textOf, textSchema, wholeNumberSchema } from '../base/options.js'
 import type { ProcessDefinition } from '../processes/index.js'
 import { isProcessDefinition } from '../processes/definition.js'
@@ -43,6 +44,8 @@ export interface ServeRestateOptions {
   readonly retentionMs?: number
   /** Hears what the engine's library warns of. Default: nobody. */
   readonly logger?: Logger
+  /** By what rows are dated and leases of stores expire; the engine's own times are its own. Default the clock of the process. */
+  readonly clock?: Clock
 }
 
 const serveSchema = optionsSchema<ServeRestateOptions>({
@@ -59,6 +62,7 @@ const serveSchema = optionsSchema<ServeRestateOptions>({
   maxAttempts: v.optional(wholeNumberSchema(1)),
   retentionMs: v.optional(durationSchema),
   logger: v.optional(loggerSchema),
+  clock: v.optional(clockSchema),
 })
 
 /** A worker that serves the engine. */
@@ -87,6 +91,7 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
     maxAttempts = 1000,
     retentionMs = 24 * 3_600_000,
     logger = silentLogger,
+    clock = systemClock,
   } = taken
   const definitions = new Map<string, ProcessDefinition>()
   const operations = new Map<string, OperationDefinition>()
@@ -113,8 +118,8 @@ export async function serveRestate(options: ServeRestateOptions): Promise<Restat
   }
   const handler = restate.createEndpointHandler({
     services: [
-      processObject(retryPolicy),
-      sessionObject(retryPolicy),
+      processObject(retryPolicy, clock),
+      sessionObject(retryPolicy, clock),
       waits(retryPolicy),
       processWorkflow(workflow),
       operationWorkflow({

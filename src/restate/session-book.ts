@@ -69,19 +69,31 @@ export class SessionBook implements OperationBook, RefusalFacts {
     this.order = { feed: { droppedCount } }
   }
 
-  /** Opens the book of a session at an instant, in epoch milliseconds; rows are fetched by {@link SessionBook.fetch}. */
-  static async open(ctx: SharedContext, now: number): Promise<SessionBook> {
-    return new SessionBook(await readHead(ctx), await droppedThroughOf(ctx), now)
+  /**
+   * Opens the book of a session at an instant, in epoch milliseconds, with one row if it is told which; others are fetched by
+   * {@link SessionBook.fetch}.
+   */
+  static async open(ctx: SharedContext, now: PromiseLike<number>, id?: OperationId): Promise<SessionBook> {
+    if (id === undefined) {
+      const [nowMs, head, dropped] = await Promise.all([now, readHead(ctx), droppedThroughOf(ctx)])
+      return new SessionBook(head, dropped, nowMs)
+    }
+    const [nowMs, head, dropped, row, parts] = await Promise.all([
+      now,
+      readHead(ctx),
+      droppedThroughOf(ctx),
+      ctx.get<HeldOperation>(operationKey(id)),
+      ctx.get<OperationId[]>(partsKey(id)),
+    ])
+    const book = new SessionBook(head, dropped, nowMs)
+    book.#parts.set(id, parts ?? [])
+    await book.#keep(ctx, id, row)
+    return book
   }
 
   /** Fetches a row, if there is one, and those above it in its tree. */
   async fetch(ctx: SharedContext, id: OperationId): Promise<HeldOperation | undefined> {
-    for (let next: OperationId | undefined = id; next !== undefined && !this.#fetched.has(next); ) {
-      this.#fetched.add(next)
-      const row: HeldOperation | null = await ctx.get<HeldOperation>(operationKey(next))
-      if (row !== null) this.rows.set(next, row)
-      next = row?.spec.parentId
-    }
+    if (!this.#fetched.has(id)) await this.#keep(ctx, id, await ctx.get<HeldOperation>(operationKey(id)))
     return this.rows.get(id)
   }
 
@@ -111,6 +123,11 @@ export class SessionBook implements OperationBook, RefusalFacts {
   /** True once the owner has gone: nothing changes any more. */
   get isRetired(): boolean {
     return this.#next.value === 'retired'
+  }
+
+  /** The last place of the feed of which nothing is kept. */
+  get droppedThrough(): number {
+    return this.order.feed.droppedCount
   }
 
   get maxConcurrent(): number | undefined {
@@ -266,6 +283,14 @@ export class SessionBook implements OperationBook, RefusalFacts {
   cancelWait(): void {}
   drop(): void {}
   advanceCursor(): void {}
+
+  async #keep(ctx: SharedContext, id: OperationId, row: HeldOperation | null): Promise<void> {
+    this.#fetched.add(id)
+    if (row === null) return
+    this.rows.set(id, row)
+    const { parentId } = row.spec
+    if (parentId !== undefined) await this.fetch(ctx, parentId)
+  }
 
   #ask(event: AdvanceEvent | EndEvent): Decided {
     const own = ownEvent(event)

@@ -1,4 +1,5 @@
 import * as restate from '@restatedev/restate-sdk'
+import type { Clock } from '../base/clock.js'
 import { InvalidInputError } from '../base/errors.js'
 import {
   cursorConsumers,
@@ -19,18 +20,20 @@ import { checkOutcome, outcomes } from '../operations/outcomes.js'
 import { defaultMaxCompleted, feedCapacity } from '../operations/types.js'
 import { claimExecution, unstarted, type Execution } from './claim.js'
 import { ClaimError } from './errors.js'
+import { nowOf } from './now.js'
 import { pictureOf, type HeldOperation, type HeldWork, type RestateOperation } from './held-operation.js'
 import { inboxHandlers } from './inbox.js'
 import {
   advanceCursor,
   appendToFeed,
   cursorsOf,
-  droppedThroughOf,
   dropFeed,
   readFeed,
+  readTail,
   tellWatchers,
   waitForFeed,
   watchRow,
+  type FeedTail,
 } from './object-feed.js'
 import type { RetryPolicy } from './retry.js'
 import { operationService, sessionService } from './services.js'
@@ -59,6 +62,8 @@ import { door, sinceSchema, waitingSchema, type Claim } from './wire.js'
 
 type Context = restate.ObjectContext
 type SharedContext = restate.ObjectSharedContext
+/** Opens the book of a call, with one row if it is told which. */
+type OpenBook = (ctx: Context, id?: OperationId) => Promise<SessionBook>
 
 /** Rows of the feed that are kept at least; the rows that they tell of are kept with them. */
 const capacity = feedCapacity(defaultMaxCompleted)
@@ -73,15 +78,21 @@ const answersKeptMs = 600_000
  * of the operation, as in one process (R-14); an end, its place in the feed, the ends below it and the waking of whoever waits
  * are one change (R-1).
  */
-export function sessionObject(retryPolicy: RetryPolicy) {
+export function sessionObject(retryPolicy: RetryPolicy, clock: Clock) {
+  // What the call looks at is asked for together: one round trip.
+  const open: OpenBook = (ctx, id) => SessionBook.open(ctx, nowOf(ctx, clock), id)
   return restate.object({
     name: sessionService,
     handlers: {
-      register: door(registerSchema, 'register', register),
-      claim: door(operationClaimSchema, 'claim', claim),
+      register: door(registerSchema, 'register', async (ctx: Context, request) =>
+        register(ctx, await open(ctx), request),
+      ),
+      claim: door(operationClaimSchema, 'claim', async (ctx: Context, request) =>
+        claim(ctx, await open(ctx, request.id), request),
+      ),
       progress: door(reportSchema, 'progress', async (ctx: Context, { id, fencingToken, message, fraction }) => {
         const progress = checkProgress({ message, ...(fraction !== undefined && { fraction }) } as never)
-        const book = await openBook(ctx, id)
+        const book = await open(ctx, id)
         checkFence(book, id, fencingToken)
         book.take({ type: 'operation.progress_reported', id })
         book.replace({ ...rowOf(book, id), progress })
@@ -89,34 +100,37 @@ export function sessionObject(retryPolicy: RetryPolicy) {
       }),
       /** The moves that leave an operation live and carry nothing. */
       advance: door(advanceSchema, 'move', async (ctx: Context, { id, action }) => {
-        const book = await openBook(ctx, id)
+        const book = await open(ctx, id)
         book.take({ type: `operation.${action}`, id })
         book.write(ctx)
       }),
-      end: door(endSchema, 'end', end),
+      end: door(endSchema, 'end', async (ctx: Context, request) => {
+        const [book, tail] = await Promise.all([open(ctx, request.id), readTail(ctx, request.id)])
+        return end(ctx, book, tail, request)
+      }),
       /** The deadline of an operation has passed. */
       expire: door(expireSchema, 'deadline', async (ctx: Context, { id, deadlineMs }) => {
-        const book = await openBook(ctx, id)
+        const book = await open(ctx, id)
         if (!book.isLive(id)) return
         const outcome = outcomes.failed(`deadline of ${deadlineMs} ms exceeded`, { reason: 'deadline' })
         await endIn(ctx, book, { id, action: 'fail', outcome })
       }),
       ...inboxHandlers(async (ctx, id) => {
-        const book = await openBook(ctx, id as OperationId)
+        const book = await open(ctx, id as OperationId)
         // What may not be cancelled any more takes no signal either.
         const cancelled = { type: 'cancelled', reason: null } as const
         if (!book.isLive(id as OperationId))
           book.take({ type: 'operation.cancel', id: id as OperationId, outcome: cancelled })
       }),
       limit: door(limitSchema, 'limits', async (ctx: Context, { maxConcurrent }) => {
-        const book = await openBook(ctx)
+        const book = await open(ctx)
         book.limitTo(maxConcurrent)
         book.write(ctx)
       }),
-      close: door(closeSchema, 'close', close),
+      close: door(closeSchema, 'close', async (ctx: Context, { reason }) => close(ctx, await open(ctx), reason)),
       /** Tells each of these awakeables how its operation has ended, now or later. */
       watch: door(watchSchema, 'wait', async (ctx: Context, { members }) => {
-        const book = await openBook(ctx)
+        const book = await open(ctx)
         const operationIds = members.map(({ id }) => id)
         for (const id of operationIds) await book.fetch(ctx, id)
         const wait = { requestId: 'wait' as WaitRequestId, turnId: 'wait' as TurnId, operationIds }
@@ -162,6 +176,7 @@ export type SessionObject = ReturnType<typeof sessionObject>
 
 async function register(
   ctx: Context,
+  book: SessionBook,
   { spec: told, limit, work }: { readonly spec: unknown; readonly limit?: number; readonly work?: WorkRequest },
 ): Promise<{ readonly invocationId?: string }> {
   const spec = checkSpec(told as OperationSpec)
@@ -170,7 +185,6 @@ async function register(
     const reason = `not the session that it is registered in, which is ${ctx.key}`
     throw new InvalidInputError({ subject: 'operation spec', field: 'ownerSessionId', reason })
   }
-  const book = await openBook(ctx)
   await book.fetchFor(ctx, spec)
   // An id in use is refused as such, whatever else is wrong.
   if (!book.isUsed(id)) checkSource(spec)
@@ -208,15 +222,14 @@ function send(
 }
 
 /** The first claim begins the operation; each says under which token its work may be done (R-4). */
-async function claim(ctx: Context, request: OperationClaimRequest): Promise<Claim> {
+async function claim(ctx: Context, book: SessionBook, request: OperationClaimRequest): Promise<Claim> {
   const { id } = request
-  const book = await openBook(ctx, id)
   // Nothing is begun of what has ended, and the chart says so.
   const status = book.effectiveStatus(id)
   if (status !== 'running' && status !== 'retiring') book.take({ type: 'operation.start', id })
   const row = rowOf(book, id)
-  const { claim: taken, held } = await claimExecution(ctx, row.execution, request, (event) =>
-    moveExecution(row, row.execution, event),
+  const { claim: taken, held } = await claimExecution(ctx, row.execution, request, (fencingToken) =>
+    moveExecution(row, row.execution, { type: 'start', fencingToken }),
   )
   if (held !== row.execution) book.replace({ ...row, execution: held })
   book.write(ctx)
@@ -234,10 +247,9 @@ function moveExecution({ spec }: HeldOperation, { place, owner }: Execution, eve
   throw new ClaimError('already_claimed', { operationId, owner: owner?.incarnationId ?? 'nobody' })
 }
 
-async function end(ctx: Context, request: EndRequest): Promise<Ended> {
+async function end(ctx: Context, book: SessionBook, tail: FeedTail, request: EndRequest): Promise<Ended> {
   const { id, action, isRun, fencingToken } = request
   const outcome = checkOutcome(id, request.outcome)
-  const book = await openBook(ctx, id)
   const row = book.rows.get(id)
   const isOwn = isRun === true
   if (isOwn && row?.outcome) {
@@ -249,7 +261,8 @@ async function end(ctx: Context, request: EndRequest): Promise<Ended> {
   // Work that has done no step has begun nonetheless.
   const isBegun = action === 'complete' && row?.status === 'provisioning'
   if (isOwn && isBegun) book.take({ type: 'operation.start', id })
-  return endIn(ctx, book, { id, action, outcome: isOwn ? timed(rowOf(book, id), outcome, book.now) : outcome, isOwn })
+  const told = isOwn ? timed(rowOf(book, id), outcome, book.now) : outcome
+  return endIn(ctx, book, { id, action, outcome: told, isOwn }, tail)
 }
 
 /** How long the work took is known here alone. */
@@ -263,28 +276,30 @@ async function endIn(
   ctx: Context,
   book: SessionBook,
   { id, action, outcome, isOwn = false }: EndRequest & { readonly isOwn?: boolean },
+  tail?: FeedTail,
 ): Promise<Ended> {
   await book.fetchBelow(ctx, id)
   book.takeEnd({ type: `operation.${action}`, id, outcome })
-  await publish(ctx, book, isOwn ? id : undefined)
+  await publish(ctx, book, isOwn ? id : undefined, tail)
   const { completionSequence: seq } = rowOf(book, id)
   return { outcome, ...(seq !== undefined && { seq }), isFirst: true }
 }
 
 /** Makes ends that were decided part of this change: rows, feed and whoever waits; runs are told but for the one that ends. */
-async function publish(ctx: Context, book: SessionBook, own: OperationId | undefined): Promise<void> {
+async function publish(ctx: Context, book: SessionBook, own: OperationId | undefined, tail?: FeedTail): Promise<void> {
   let watermark = 0
   for (const { id, outcome } of book.ended) {
     const row = rowOf(book, id)
     const { kind, displayName } = row.spec
     const { completedAtMs = null } = row
     const told = { operationId: id, kind, displayName, outcome, completedAtMs }
+    const stood = book.ended.length === 1 && tail !== undefined ? tail : await readTail(ctx, id)
     if (kindClasses[kind].feed === 'emit') {
-      const { seq } = await appendToFeed<CompletionEntry>(ctx, (next) => ({ seq: next, ...told }))
+      const { seq } = appendToFeed<CompletionEntry>(ctx, stood, (next) => ({ seq: next, ...told }))
       book.replace({ ...row, completionSequence: seq })
       watermark = seq
     }
-    await tellWatchers(ctx, id, outcome)
+    tellWatchers(ctx, id, stood, outcome)
     const { invocationId, deadline } = row.work ?? {}
     if (invocationId !== undefined && id !== own) cancel(ctx, invocationId)
     if (deadline !== undefined) cancel(ctx, deadline.invocationId)
@@ -292,7 +307,7 @@ async function publish(ctx: Context, book: SessionBook, own: OperationId | undef
   for (const { id } of book.ended)
     if (kindClasses[rowOf(book, id).spec.kind].durability === 'discard') book.discard(ctx, id)
   book.write(ctx)
-  if (watermark - (await droppedThroughOf(ctx)) < capacity + slack) return
+  if (watermark - book.droppedThrough < capacity + slack) return
   await dropFeed<CompletionEntry>(ctx, watermark - capacity, ({ operationId: id }) => ({
     id,
     rowKey: operationKey(id),
@@ -304,8 +319,7 @@ function cancel(ctx: Context, invocationId: string): void {
 }
 
 /** Ends whatever lives and takes nothing new any more. */
-async function close(ctx: Context, { reason }: { readonly reason: string }): Promise<void> {
-  const book = await openBook(ctx)
+async function close(ctx: Context, book: SessionBook, reason: string): Promise<void> {
   if (book.isRetired) return
   book.take({ type: 'owner.drain' })
   const live = (await rowsOf(ctx)).filter(({ status }) => !isTerminal(status)).map(({ spec }) => spec.id)
@@ -330,12 +344,6 @@ async function rowsOf(ctx: SharedContext): Promise<HeldOperation[]> {
   }
   const order = ({ spec: { displayName, id } }: HeldOperation): string => `${displayName}\n${id}`
   return rows.toSorted((one, other) => (order(one) < order(other) ? -1 : 1))
-}
-
-async function openBook(ctx: Context, id?: OperationId): Promise<SessionBook> {
-  const book = await SessionBook.open(ctx, await ctx.date.now())
-  if (id !== undefined) await book.fetch(ctx, id)
-  return book
 }
 
 function rowOf(book: SessionBook, id: OperationId): HeldOperation {

@@ -5,7 +5,7 @@ import type { StartRequest } from './wire.js'
 
 /** What a process of a definition is started with; `input` is encoded. Raises `invalid_input` for one that is too large. */
 export function startRequestOf(
-  { kind, envRef, options }: ProcessDefinition,
+  { kind, envRef, options, eventTypes }: ProcessDefinition,
   id: ProcessId,
   input: JsonValue | undefined,
 ): StartRequest {
@@ -16,6 +16,7 @@ export function startRequestOf(
     kind,
     envRef,
     disposition,
+    eventTypes,
     ...(input !== undefined && { input }),
     ...(maxAttempts !== undefined && { maxAttempts }),
   }

@@ -8,6 +8,7 @@ import {
   ProcessError,
   type AwaitOutput,
   type LeaseOwner,
+  type ProcessEventType,
   type ProcessId,
   type RecoveryDisposition,
 } from '../processes/index.js'
@@ -43,6 +44,8 @@ export interface StartRequest {
   readonly input?: JsonValue
   readonly disposition: Exclude<RecoveryDisposition, 'externally_owned'>
   readonly maxAttempts?: number
+  /** What its log may hold beside the types of all processes; judged by the room. */
+  readonly eventTypes: readonly ProcessEventType[]
   /** An awakeable that is resolved with what the process comes to. */
   readonly notify?: string
 }
@@ -57,11 +60,12 @@ const startFields = {
 }
 export const startSchema: v.GenericSchema<unknown, StartRequest> = strictSchema({
   ...startFields,
+  eventTypes: v.custom<readonly ProcessEventType[]>(Array.isArray, 'not a list'),
   notify: v.exactOptional(keySchema),
 })
 
 /** What the workflow of a process is given. */
-export interface RunRequest extends Omit<StartRequest, 'notify'> {
+export interface RunRequest extends Omit<StartRequest, 'notify' | 'eventTypes'> {
   /** The owner under whom its row is. */
   readonly owner: string
 }

@@ -25,8 +25,8 @@ const largestPage = 32
 export class VersionedTable<Key extends string, Row> {
   readonly #rows = new Map<Key, Row>()
   #version: TableVersion<Key, Row> = new TableVersion<Key, Row>([], 0)
-  /** What was changed since the version; `undefined` was removed. */
-  readonly #changed = new Map<Key, Row | undefined>()
+  /** The keys of what was changed since the version, some more than once. */
+  #changed: Key[] = []
 
   /** The row as it is now. */
   get(key: Key): Row | undefined {
@@ -37,27 +37,34 @@ export class VersionedTable<Key extends string, Row> {
   set(key: Key, row: Row): void {
     deepFreeze(row)
     this.#rows.set(key, row)
-    this.#changed.set(key, row)
+    this.#note(key)
   }
 
   /** Takes a row away, if there is one. */
   delete(key: Key): void {
-    if (this.#rows.delete(key)) this.#changed.set(key, undefined)
+    if (this.#rows.delete(key)) this.#note(key)
   }
 
   /** Takes every row away. */
   clear(): void {
-    for (const key of this.#rows.keys()) this.#changed.set(key, undefined)
+    for (const key of this.#rows.keys()) this.#changed.push(key)
     this.#rows.clear()
   }
 
   /** The rows as they are now, for good; the same object as before when nothing was changed. */
   version(): TableVersion<Key, Row> {
-    if (this.#changed.size === 0) return this.#version
-    const isMost = this.#changed.size > largestPage && this.#changed.size > this.#rows.size / 4
-    this.#version = isMost ? versionOf(this.#rows) : this.#version.with(this.#changed)
-    this.#changed.clear()
+    const changed = this.#changed
+    if (changed.length === 0) return this.#version
+    const isMost = changed.length > largestPage && changed.length > this.#rows.size / 4
+    this.#version = isMost ? versionOf(this.#rows) : this.#version.with(changed, this.#rows)
+    this.#changed = []
     return this.#version
+  }
+
+  /** What changes often changes several times in a row. */
+  #note(key: Key): void {
+    const changed = this.#changed
+    if (changed[changed.length - 1] !== key) changed.push(key)
   }
 }
 
@@ -115,13 +122,14 @@ export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, R
     return Object.fromEntries(this)
   }
 
-  /** The version after these changes; `undefined` removes. */
-  with(changes: ReadonlyMap<Key, Row | undefined>): TableVersion<Key, Row> {
+  /** The version in which these keys have the rows that they have there, or none. */
+  with(changed: readonly Key[], now: ReadonlyMap<Key, Row>): TableVersion<Key, Row> {
     const pages = this.#pages.slice()
     /** Pages that were copied for this version already. */
     const open = new Set<Page<Key, Row>>()
     const others: [key: Key, row: Row | undefined][] = []
-    for (const [key, row] of changes) {
+    for (const key of changed) {
+      const row = now.get(key)
       const at = pageOf(this.#firsts, key)
       const page = pages[at]
       const place = page === undefined ? 0 : placeOf(page.keys, key)
@@ -135,7 +143,10 @@ export class TableVersion<Key extends string, Row> implements ReadonlyMap<Key, R
       const at = pageOf(firsts, key)
       const page = openPage(pages, at, open)
       const place = placeOf(page.keys, key)
-      if (row !== undefined) {
+      if (row !== undefined && page.keys[place] === key) {
+        // Named twice.
+        page.rows[place] = row
+      } else if (row !== undefined) {
         size += 1
         page.keys = page.keys.toSpliced(place, 0, key)
         page.rows.splice(place, 0, row)

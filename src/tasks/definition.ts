@@ -17,7 +17,7 @@ import {
 /** Marks definitions, of other copies of the package too. */
 const brand = Symbol.for('stateward.task_definition')
 
-/** How the tasks of a definition run. What a submission says of its own counts before it. */
+/** How the tasks of a definition run. A submission may override it. */
 export interface DefinitionOptions extends HandlerOptions {
   /** Attempts of a run. Default 1. */
   readonly maxAttempts?: number
@@ -34,15 +34,15 @@ interface DefinitionInput<Input extends Schema | undefined, Output extends Schem
   readonly output?: Output
 }
 
-/** The handler of a definition: is given the input as its schema gives it back, and returns what its schema takes. */
+/** The handler of a definition. It receives the input as the schema returns it, and returns what the output schema accepts. */
 export type DefinedHandler<Input, Returned> = (
   input: Input,
   context: HandlerContext,
 ) => Returned | PromiseLike<Returned>
 
 /**
- * A kind of task with everything about it: what it takes and gives, how it runs, and who does it. A value to be exported,
- * registered by one service and submitted by others. `Input` is what a caller submits, `Output` what its result is.
+ * One kind of task: what it takes and returns, how it runs, and the function that does it. An ordinary value: one service
+ * registers it, others may submit it. `Input` is what a caller submits, `Output` the result.
  */
 export interface TaskDefinition<Input = unknown, Output = unknown> {
   readonly kind: string
@@ -69,9 +69,9 @@ function schemaSchema(): v.GenericSchema<unknown, Schema> {
 }
 
 /**
- * Defines a kind of task. The schemas may be of any library that speaks Standard Schema; without one, the types are those
- * of the handler and nothing is checked. Values cross as JSON values and bytes: a schema that transforms is asked on either
- * side of the crossing, so what is stored is what was handed in.
+ * Defines a kind of task. Schemas may come from any library that supports Standard Schema. Without one, the types are those of
+ * the handler and nothing is checked. The stored value is the one submitted, as JSON and bytes: a schema that transforms is
+ * applied both when it is submitted and when the handler receives it.
  *
  *     export const report = defineTask('report', { input: Topic, output: Report, maxAttempts: 3 }, async ({ topic }, context) => {
  *       ...

@@ -39,11 +39,11 @@ interface HandleOptions<Output> {
   readonly output?: Schema<unknown, Output>
 }
 
-/** A task that was submitted: its id, its result, the ways to cancel and to retry it. Holds nothing of the task; drop it at will. */
+/** A submitted task: its id, its result, and ways to cancel and retry it. It keeps nothing alive; drop it whenever you like. */
 export class TaskHandle<Output> {
   readonly id: TaskId
   readonly kind: string
-  /** False when the task was there already, under the key it was submitted with. */
+  /** False if the task existed already, under the key it was submitted with. */
   readonly isNew: boolean
   readonly #output: Schema<unknown, Output> | undefined
   readonly #port: TaskHandlePort
@@ -58,15 +58,15 @@ export class TaskHandle<Output> {
   }
 
   /**
-   * What the handler has returned, of the last run that completed, once the task has ended. Rejects with {@link TaskFailed}
-   * when it has ended without a result, with `result_timed_out`, the signal's reason, `channel_closed` when the runtime
-   * closes first, and `invalid_input` for a result that the schema of the definition refuses.
+   * Resolves, once the task has ended, with what the handler returned in the last run that completed. Rejects with
+   * {@link TaskFailed} if the task ended without a result, with `result_timed_out`, the signal's reason, `channel_closed` if
+   * the runtime closes first, and `invalid_input` for a result that the schema of the definition refuses.
    */
   result(options: ResultOptions = {}): Promise<Output> {
     return silence(this.#result(options))
   }
 
-  /** How the task has ended, run by run, once it has; nothing is thrown for a failure. Rejects as `tasks.outcome` does. */
+  /** Resolves with how the task ended, run by run; a failure is no rejection. Rejects as `tasks.outcome` does. */
   outcome(options: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
     return this.#port.outcome(this.id, options)
   }

@@ -92,7 +92,7 @@ const subscribeSchema = optionsSchema<SubscribeOptions>({ rearm: v.optional(v.bo
  * durable once the call resolves. Calls reject with refusals of the state they meet, by `code`, and with the lane's errors.
  */
 export class Tasks {
-  /** The full set of commands, for hosts that drive runs themselves. */
+  /** All commands, for hosts that drive runs themselves. */
   readonly authority: TaskAuthority
   readonly #use: TasksOptions
   readonly #waits: OutcomeWaits
@@ -146,35 +146,37 @@ export class Tasks {
     if (define.length > 0) void silence(this.start())
   }
 
-  /** True once dispatch has begun. */
+  /** True once dispatch has started. */
   get isDispatching(): boolean {
     return this.#starting !== undefined
   }
 
-  /** How many attempts may be at work here, and how many are. */
+  /** How many attempts may run here at a time, and how many do. */
   get slots(): { readonly limit: number; readonly taken: number } {
     return this.#dispatcher.slots
   }
 
-  /** What is durable, with its indexes. */
+  /** Everything durable, read-only. */
   get projection(): TaskProjection {
     return this.authority.projection
   }
 
   /**
-   * What has ended, in order, under cursors: whoever was away asks `since(n)`, or follows with `entries({ after: n })` or
-   * `observe({ after: n })`. Where rows are no longer kept (`feedCapacity`), these raise `feed_gap` instead of skipping.
-   * Streams complete when the runtime closes. A task that is given more runs after its end ends once more.
+   * The ends of tasks, numbered in order. A consumer that was away asks `since(n)`, or follows with `entries({ after: n })` or
+   * `observe({ after: n })`. If rows that it has not seen are no longer kept (`feedCapacity`), the latter two fail with
+   * `feed_gap` instead of skipping. Streams complete when the runtime closes. A task that gets more runs after its end ends
+   * once more.
    */
   get feed(): Feed<TaskEnd> {
     return this.authority.feed
   }
 
   /**
-   * Submits a task of a definition, or of a kind by its name, with its input. Resolves with a handle of it once it is
-   * durable. Rejects with `invalid_input`, construction errors and refusals.
+   * Submits a task by its definition, or by the name of its kind, with its input. Resolves with a handle once the task is
+   * durable. Rejects with `invalid_input`, with the error of a bad spec (such as `empty_kind`), and with refusals (such as
+   * `key_in_use`, `unknown_task` or `depth_limit_exceeded`).
    *
-   * Given one object, it submits the task that this describes, and resolves with its id.
+   * Given one object, it submits the task that the object describes, and resolves with its id.
    */
   submit<Input, Output>(
     definition: TaskDefinition<Input, Output>,
@@ -193,7 +195,7 @@ export class Tasks {
     return this.authority.own.transact((batch) => submitInto(batch, decodeSubmit(task), this.#wall(), this.#use.ids))
   }
 
-  /** The handle of a task that is known, of this definition or kind. Raises `kind_mismatch` where it is of another. */
+  /** A handle for a known task of this definition or kind; `undefined` if unknown. Raises `kind_mismatch` if its kind differs. */
   find<Output>(definition: TaskDefinition<unknown, Output> | string, taskId: TaskId): TaskHandle<Output> | undefined
   find(definition: TaskDefinition | string, taskId: TaskId): TaskHandle<unknown> | undefined {
     checkText('task id', taskId)
@@ -204,7 +206,10 @@ export class Tasks {
     return new TaskHandle({ ...wanted, id: taskId, isNew: false }, this.#port)
   }
 
-  /** Submits tasks that refer to one another by name; all of them, or none. Resolves with their ids by name. */
+  /**
+   * Submits tasks that refer to one another by name: all of them, or none. Resolves with their ids by name. Rejects as
+   * {@link Tasks.submit} does, and with `dependency_cycle`.
+   */
   submitGraph<const Name extends string>(graph: TaskGraph<Name>): Promise<Readonly<Record<Name, TaskId>>> {
     return submitWithin(
       this.#spans,
@@ -218,8 +223,8 @@ export class Tasks {
   }
 
   /**
-   * Registers a definition, or the handler of a kind, and begins to dispatch. Dispose the handle to take it back; its runs
-   * then wait. Raises `invalid_input`, `empty_kind`, `handler_exists`, `invalid_budget_dimension`, `zero_amount` and `runtime_closed`.
+   * Registers a definition, or the handler of a kind, and starts dispatching. Dispose the return value to remove the handler;
+   * its runs then wait. Raises `invalid_input`, `empty_kind`, `handler_exists`, `invalid_budget_dimension`, `zero_amount` and `runtime_closed`.
    */
   handle(definition: TaskDefinition): Disposable
   handle(kind: string, handler: Handler, options?: HandlerOptions): Disposable
@@ -233,8 +238,8 @@ export class Tasks {
   }
 
   /**
-   * Begins to dispatch: takes back what a process that died held, then promotes and starts what is due. Resolves once the
-   * former is done; later calls share the first. Raises `runtime_closed`.
+   * Starts dispatching: takes back what a dead process held, then promotes and starts what is due. Resolves once the former is
+   * done; later calls share the first. Rejects with `runtime_closed`.
    */
   async start(): Promise<void> {
     this.#checkOpen()
@@ -242,14 +247,17 @@ export class Tasks {
     await this.#starting
   }
 
-  /** Resolves with the outcome of a task that has ended or when it does. Rejects with `unknown_task`, the signal's reason, or `channel_closed`. */
+  /**
+   * Resolves with the outcome of a task once it has ended. Rejects with `unknown_task`, `no_longer_retained` for one that was
+   * forgotten, the signal's reason, or `channel_closed`.
+   */
   outcome(taskId: TaskId, options: { readonly signal?: AbortSignal } = {}): Promise<TaskOutcome> {
     return silence(this.#outcome(taskId, options))
   }
 
   /**
-   * Cancels a task; running handlers are told to stop, and what is below it follows. Cancelling what is cancelled or has
-   * ended changes nothing. Rejects with `unknown_task`.
+   * Cancels a task and everything below it; running handlers are told to stop. Changes nothing if the task is cancelled or has
+   * ended, and says so. Rejects with `unknown_task`.
    */
   cancel(taskId: TaskId): Promise<CancelAnswer> {
     return this.authority.own.transact((batch) => {
@@ -269,7 +277,7 @@ export class Tasks {
     return silence(this.#retention.forget(taskId))
   }
 
-  /** Cancels one run. Rejects with `unknown_run`. */
+  /** Cancels one run of a task. Rejects with `unknown_run`. */
   cancelRun(runId: RunId): Promise<CancelAnswer> {
     const { ids } = this.#use
     return this.authority.own.transact((batch) => {
@@ -280,15 +288,15 @@ export class Tasks {
   }
 
   /**
-   * Submits a failed task anew, under a new id that names the old one as `retryOf`, and with its key. Resolves with the
-   * handle of the new task; for what was retried already with that of the same one again, whose `isNew` is false. Rejects
+   * Submits a failed task again as a new task, which names the old one in `retryOf` and takes over its key. Resolves with the
+   * handle of the new task. If the task was retried before, that is the handle of the same new task, with `isNew` false. Rejects
    * with `unknown_task`, `retry_requires_failed`, and `orphan_prevention` when its parent has ended.
    */
   retry(taskId: TaskId): Promise<TaskHandle<unknown>> {
     return silence(this.#retry(taskId))
   }
 
-  /** Why a run is not at work, as things stand. Raises `unknown_run`. */
+  /** Why a run is not running, at this moment. Raises `unknown_run`. */
   why(runId: RunId): RunBlock {
     checkText('run id', runId)
     const run = this.projection.run(runId)
@@ -308,7 +316,7 @@ export class Tasks {
     })
   }
 
-  /** Asks the handler of a running run to stop, so that it is suspended. Raises `run_suspend_requires_running` for any other. */
+  /** Asks a running handler to stop, so that its run is suspended. Raises `run_suspend_requires_running` if it is not running. */
   suspend(runId: RunId): void {
     checkText('run id', runId)
     const run = this.projection.run(runId)
@@ -317,14 +325,14 @@ export class Tasks {
     throw new TaskError('run_suspend_requires_running', { runId, state: run.state })
   }
 
-  /** Lets a suspended run go on. Rejects with `run_resume_requires_suspended`. */
+  /** Lets a suspended run continue. Rejects with `run_resume_requires_suspended`. */
   async resume(runId: RunId): Promise<void> {
     await this.authority.submit({ type: 'run_resume', runId, atMs: this.#now() })
   }
 
   /**
-   * Answers what a handler asks with `waitFor`: its oldest open question of this name; the first that it will ask, when it
-   * has asked none. Rejects with `unknown_task`, `question_already_answered`, `answer_too_late` when the task has ended, and
+   * Answers a question that a handler asks with `waitFor`: its oldest open question of this name, or the first that it is
+   * going to ask. Rejects with `unknown_task`, `question_already_answered`, `answer_too_late` when the task has ended, and
    * `invalid_input` for a value that has no form in JSON, or that the schema of the handler which asks refuses; the question
    * stays open then.
    */
@@ -334,12 +342,12 @@ export class Tasks {
     return silence(answerQuestion(use, taskId, name, value))
   }
 
-  /** What handlers ask and nobody has answered, oldest first: what does this service wait for, and whom? Raises `invalid_input`. */
+  /** The questions of handlers that nobody has answered, oldest first, and who is asked. Raises `invalid_input`. */
   questions(options: QuestionsOptions = {}): readonly PendingQuestion[] {
     return pendingQuestions(this.projection, options)
   }
 
-  /** Stops promotion and dispatch, durably; what runs goes on. */
+  /** Pauses promotion and dispatch, durably. Running attempts continue. */
   pauseEngine(): Promise<'paused' | 'already_paused'> {
     return this.authority.own.transact((batch) => {
       if (batch.view.engine.paused) return 'already_paused'
@@ -348,7 +356,7 @@ export class Tasks {
     })
   }
 
-  /** Lets promotion and dispatch go on. */
+  /** Resumes promotion and dispatch. */
   resumeEngine(): Promise<'resumed' | 'already_resumed'> {
     return this.authority.own.transact((batch) => {
       const { paused, pausedAtMs = 0 } = batch.view.engine
@@ -359,8 +367,8 @@ export class Tasks {
   }
 
   /**
-   * Tells of an event of the service's own. Resolves with how many subscriptions it has triggered. Very many are triggered
-   * in several groups: if a crash comes in between, publish again. Rejects with `invalid_input` or `empty_custom_key`.
+   * Publishes an event of your own. Resolves with how many subscriptions it has triggered. Very many are triggered in several
+   * groups: if the process crashes in between, publish again. Rejects with `invalid_input` or `empty_custom_key`.
    */
   async publish(key: string): Promise<number> {
     checkText('event key', key)
@@ -368,7 +376,10 @@ export class Tasks {
     return triggerAll(this.authority.own, this.projection, { type: 'custom_event', key }, () => this.#now())
   }
 
-  /** Releases the earliest waiting run of a task when the event happens; once, or with `rearm` every time. */
+  /**
+   * Releases the earliest waiting run of a task when the event happens: once, or with `rearm` every time. Rejects with
+   * `unknown_task` and `invalid_input`.
+   */
   async subscribe(taskId: TaskId, filter: EventFilter, options: SubscribeOptions = {}): Promise<SubscriptionId> {
     const { rearm = false } = decode(subscribeSchema, options, 'subscribe options')
     const subscriptionId = this.#use.ids.uuid() as SubscriptionId
@@ -377,14 +388,14 @@ export class Tasks {
     return subscriptionId
   }
 
-  /** Releases nothing any more. Rejects with `unknown_subscription` or `subscription_already_cancelled`. */
+  /** Ends a subscription. Rejects with `unknown_subscription` or `subscription_already_cancelled`. */
   async unsubscribe(subscriptionId: SubscriptionId): Promise<void> {
     await this.authority.submit({ type: 'subscription_cancel', subscriptionId, atMs: this.#now() })
   }
 
   /**
-   * Raises the limit of a task's budget; what was spent stays spent. Runs that the budget had suspended, here and below,
-   * are ready again with the same change; where they are very many, the others follow. Rejects with `budget_not_allocated` or `budget_not_raised`.
+   * Raises the limit of a task's budget. What was spent stays spent. Runs that the budget had suspended, of this task and those
+   * below, become ready with the same change; if they are very many, the rest follows. Rejects with `budget_not_allocated` or `budget_not_raised`.
    */
   replenish(taskId: TaskId, dimension: BudgetDimension | string, newLimit: number): Promise<void> {
     return this.authority.transact((batch) => {

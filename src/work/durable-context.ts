@@ -26,7 +26,7 @@ export class DurableError<Code extends keyof DurableErrorData = keyof DurableErr
   override readonly name = 'DurableError'
 }
 
-/** What the function of a step is given. */
+/** What the function of a step receives. */
 export interface StepScope {
   /** Aborts when the execution is told to stop. */
   readonly signal: AbortSignal
@@ -34,9 +34,9 @@ export interface StepScope {
 
 /** How a step is done. */
 export interface StepOptions<Output> {
-  /** Amounts set aside before the step is done, so that what it may not spend is not spent. */
+  /** Amounts reserved before the step, so that it is not done if it could exceed a budget. */
   readonly reserve?: StepAmounts
-  /** Says what the step has really spent; recorded with its result. Default: what was set aside. */
+  /** Says what the step really cost; recorded with its result. Default: everything that was reserved. */
   readonly spent?: (output: Output) => StepAmounts
 }
 
@@ -68,13 +68,13 @@ export interface DurableContextOptions {
 export const longestDurableName = 200
 
 /**
- * What a handler does so that it is done once: steps, waits and calls whose results survive the process.
+ * Steps, waits and calls that are done once and whose results survive the process.
  *
- * An execution that starts again, after a crash, a failure or a suspension, runs the same code from the top; what an
- * earlier one has recorded is handed out instead of being done again. So the code between must ask for the same things in
- * the same order. Things are known by name: the first `draft` is `step:draft`, the next one after it `step:draft#2`; two of one
- * name at a time are refused, because their order would be left to chance. A call is known by the kind it calls and its
- * input. While all that an execution does is wait, its slot is free for others and its time stands still.
+ * An execution that starts again, after a crash, a failure or a suspension, runs the same code from the top. Results that an
+ * earlier execution recorded are returned instead of being computed again, so the code must ask for the same things in the
+ * same order. Steps and waits are identified by name: the first `draft` is `step:draft`, the next one `step:draft#2`. Two of
+ * one name at the same time are refused, because their order would be left to chance. A call is identified by its kind and its
+ * input. While an execution only waits, its slot is free for others and its time stands still.
  *
  *     const plan = await context.step('plan', ({ signal }) => model.plan(topic, { signal }))
  *     const { approved } = await context.waitFor('approval', Approval, { timeoutMs: 86_400_000 })
@@ -94,9 +94,9 @@ export class DurableContext {
   }
 
   /**
-   * Does something once. Resolves with its result when that is durable, and with the same value in every later execution;
-   * what it throws is not recorded. Rejects with `name_in_flight`, `invalid_input` for a name or a
-   * result that has no form in JSON, and with what the room refuses.
+   * Does something once. Resolves with its result once that is durable, and with the same value in every later execution.
+   * An error that it throws is not recorded. Rejects with `name_in_flight`, with `invalid_input` for a bad name or a result
+   * that JSON cannot hold, and with what the room refuses.
    */
   async step<Output>(
     name: string,
@@ -139,9 +139,9 @@ export class DurableContext {
   }
 
   /**
-   * Asks a question and waits for its answer, which may have been given before. An answer that its schema refuses, given
-   * while nobody could check it, is left aside and the question asked again, where the room does so; otherwise the wait rejects with
-   * `invalid_input`. Rejects also with `wait_timed_out`, and with what {@link DurableContext.step} rejects with.
+   * Asks a question and waits for its answer, which may have been given before. An answer that was given while nobody could
+   * check it, and that the schema refuses now, is dropped and the question asked again, if the room does so; otherwise the
+   * wait rejects with `invalid_input`. Rejects also with `wait_timed_out`, and with what {@link DurableContext.step} rejects with.
    */
   waitFor(name: string, schema?: undefined, options?: WaitForOptions): Promise<unknown>
   waitFor<Answer extends Schema>(name: string, schema: Answer, options?: WaitForOptions): Promise<OutputOf<Answer>>
@@ -185,7 +185,7 @@ export class DurableContext {
     await this.#answerTo(this.#numbered('sleep'), { type: 'time', untilMs: Math.trunc(untilMs) })
   }
 
-  /** Waits for a number of milliseconds, counted from the first execution that comes here. */
+  /** Waits for this many milliseconds, counted from the first execution that gets here. */
   async sleep(durationMs: number): Promise<void> {
     checkDuration('durationMs', durationMs)
     const untilMs = Math.trunc(this.#wallNow() + durationMs)
@@ -193,8 +193,9 @@ export class DurableContext {
   }
 
   /**
-   * Starts other work, by its kind or what defines it, and resolves with its result. It is started once, whatever becomes of this execution. Rejects with
-   * `call_failed` when it ends without a result, and with `invalid_input` for an input or result that its schema refuses.
+   * Starts other work, by its definition or its kind, and resolves with its result. It is started once, whatever becomes of
+   * this execution. Rejects with `call_failed` if it ends without a result, and with `invalid_input` for an input or result that
+   * its schema refuses.
    */
   call(kind: string, input?: unknown): Promise<unknown>
   call<Input, Output>(callable: Callable<Input, Output>, input: Input): Promise<Output>

@@ -27,7 +27,7 @@ interface Listed {
   readonly room: string
 }
 
-/** Every job of a runtime whose code is running, whatever its room: those that were left behind, too. */
+/** Every running job of a runtime, in all rooms, including those that were left behind. */
 export class JobList {
   readonly #jobs = new Set<Listed>()
   readonly #byRoom = new Map<string, number>()

@@ -22,7 +22,8 @@ export const longestOutput = 8_192
 
 /**
  * The reports of one piece of running work: bounded, so that no reader can hold up the work or fill the memory. Each reader
- * begins with the oldest that is kept, at a pace of his own; what has left before he came to it is told as a gap.
+ * begins with the oldest report that is kept and reads at its own pace. Reports that were dropped before it came to them are
+ * told as a gap.
  *
  *     for await (const report of handle.progress) if (report.type === 'output') process.stdout.write(report.text)
  */

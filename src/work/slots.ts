@@ -42,10 +42,10 @@ export type SlotBlock =
 /**
  * Who may run now: a limit over all, limits per kind and per key, and rates, with one line for those who have to wait.
  *
- * The line is first come, first served, except that nobody waits for a limit that is not his: work whose kind is full is
- * passed by work of other kinds. Whoever waits for something else meanwhile gives the slot back and takes it again before
- * going on; having come earlier, he then stands before those who have not started. However long the line, taking and
- * releasing cost O(log n).
+ * The line is first come, first served, except that no work waits for a limit of others: work whose kind is full is passed by
+ * work of other kinds. Work that waits for something else gives its slot back meanwhile, and takes one again before it goes
+ * on; having come earlier, it then stands before work that has not started. Taking and releasing cost O(log n), however long
+ * the line.
  *
  *     const slot = await slots.take({ kind: 'report', key: 'customer-7' }, { signal })
  *     try {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { circleOf, orderByNeeds } from '../../src/cli/needs.js'
 import { parsePlan } from '../../src/cli/parse-plan.js'
-import type { PlanFile } from '../../src/cli/plan-surroundings.js'
+import type { LoadedPlan } from '../../src/cli/loaded-plan.js'
 import { Schedule } from '../../src/cli/schedule.js'
 import type { ToolResult } from '../../src/cli/run-report.js'
 
@@ -38,7 +38,7 @@ describe('a schedule', () => {
 
   function scheduleOf(tools: readonly object[]): Schedule {
     const plan = parsePlan(JSON.stringify({ name: 'demo', tools }), 'plan.json')
-    const file: PlanFile = { plan, home: '/', environment: {}, env: {} }
+    const file: LoadedPlan = { plan, home: '/', environment: {}, env: {} }
     return new Schedule(file, new Map(), {})
   }
 

@@ -17,7 +17,7 @@ async function linesOf(name: string, environment: Readonly<Record<string, string
   const project = join(root, 'examples', 'node')
   await promisify(execFile)(process.execPath, [compiler, '-p', project, '--noCheck', '--outDir', output])
   const env = { ...process.env, ...environment }
-  const { stdout } = await promisify(execFile)(process.execPath, [join(output, `${name}.js`)], { env })
+  const { stdout } = await promisify(execFile)(process.execPath, [join(output, 'node', `${name}.js`)], { env })
   return stdout.split('\n').slice(0, -1)
 }
 

@@ -19,7 +19,11 @@ async function compileExamples(): Promise<(name: string, given: readonly string[
   await promisify(execFile)(process.execPath, [compiler, '-p', project, '--noCheck', '--outDir', output])
   return async (name, given, url) => {
     const env = { ...process.env, ...(url !== undefined && { STATEWARD_PG_URL: url }) }
-    const { stdout } = await promisify(execFile)(process.execPath, [join(output, `${name}.js`), ...given], { env })
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [join(output, 'processes', `${name}.js`), ...given],
+      { env },
+    )
     return stdout.split('\n').slice(0, -1)
   }
 }

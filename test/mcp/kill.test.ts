@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DetailedTask } from '../../src/mcp/index.js'
 import { compileChild, type CompiledChild } from '../journal/support/compiled-child.js'
-import { accepted } from './support/place.js'
+import { accepted } from './support/wire.js'
 import { startHttp, startStdio, type WireServer } from './support/wire-client.js'
 
 /** Every step after which a client may have seen something, each of them durable when the server dies. */
@@ -40,7 +40,7 @@ class Client {
 
   async live(server: WireServer): Promise<void> {
     // Those of the lives just before; in the end all of them.
-    for (const taskId of [...this.seen.keys()].slice(-15)) await this.look(server, taskId)
+    for (const taskId of [...this.seen.keys()].slice(-8)) await this.look(server, taskId)
     for (const [tool, args] of [
       ['confirm_delete', { filename: 'a' }],
       ['once_only', { seconds: 0.02 }],
@@ -69,7 +69,7 @@ class Client {
         isOver &&= isEnd(task)
       }
       if (isOver) return
-      await new Promise((resolve) => setTimeout(resolve, 3))
+      await new Promise((resolve) => setTimeout(resolve, 15))
     }
   }
 

@@ -149,10 +149,10 @@ describe('a stream over HTTP', () => {
     const stream = await place.listen(ids)
     for (const taskId of ids) await place.door.complete(taskId, { content: [] })
     await settle(place)
-    const ended: unknown[] = []
+    const ended: string[] = []
     for (let next = await stream.next(); next !== undefined; next = await stream.next()) {
       const { taskId, status } = (next['params'] ?? {}) as { taskId?: string; status?: string }
-      if (status === 'completed') ended.push(taskId)
+      if (status === 'completed') ended.push(String(taskId))
     }
     expect(ended.toSorted()).toEqual(ids.toSorted())
   })
@@ -257,8 +257,9 @@ describe('a stream over stdio', () => {
     const host = connect(place)
     host.send(listenMessage(1, { taskIds: ['x'] }, { declares: false }))
     expect(await host.until(() => true)).toMatchObject({ id: 1, error: { code: -32021 } })
-    const _meta = { ...metaOf({}), 'io.modelcontextprotocol/protocolVersion': '2031-01-01' }
-    host.send({ id: 2, method: 'subscriptions/listen', params: { notifications: { taskIds: ['x'] }, _meta } })
+    const later = { ...metaOf({}), 'io.modelcontextprotocol/protocolVersion': '2031-01-01' }
+    const filter = { notifications: { taskIds: ['x'] }, _meta: later }
+    host.send({ id: 2, method: 'subscriptions/listen', params: filter })
     expect(await host.until(() => true)).toMatchObject({ id: 2, error: { code: -32022 } })
     host.send(listenMessage(3, { taskIds: 5 }))
     expect(await host.until(() => true)).toMatchObject({ id: 3, error: { code: -32602 } })

@@ -3,6 +3,10 @@ import { defineDaemon } from '../../src/node/daemon-runners.js'
 import type { NodeAction } from '../../src/node/action.js'
 import { chainId, node, openWorld, settle, thisNode } from './support/node-world.js'
 
+const keeps = defineDaemon('keeps', async ({ signal }) => {
+  await new Promise((resolve) => signal.addEventListener('abort', resolve))
+})
+
 describe('the pipeline (row 85)', () => {
   it('starts a daemon that is wished for, and stops it when it is not any more', async () => {
     const world = await openWorld()
@@ -48,5 +52,31 @@ describe('the pipeline (row 85)', () => {
     expect(await entering).toMatchObject({ outcome: { status: 'unverified' } })
     await world.tick(2)
     expect(world.snapshot.localMaintenance).toMatchObject({ status: 'maintenance' })
+  })
+})
+
+describe('what the executor writes down', () => {
+  it('[N-416] row 74: an action stands whatever the journal says to its record, which is counted', async () => {
+    const world = await openWorld({ daemons: [keeps] })
+    const { history } = world
+    const append = history.append.bind(history)
+    history.append = (chain, ...values) =>
+      chain === 'action' ? Promise.reject(new Error('the disk is full')) : append(chain, ...values)
+    await world.node.runDaemon(keeps.daemon)
+    await world.tick(2)
+    expect(world.snapshot.daemons.get(keeps.daemon.id)?.lifecycle).toBe('running')
+    expect(world.node.stats).toMatchObject({ executor: { dispatched: 1, failed: 0 }, chains: { refused: 1, lost: 0 } })
+    expect(world.node.chains.action.rows()).toEqual([])
+  })
+
+  it('[N-400] rows 76, 84: a failure stands in the snapshot and in its chain, the same record', async () => {
+    const world = await openWorld()
+    await world.node.runDaemon(keeps.daemon)
+    await world.tick(2)
+    const [failure, ...others] = world.snapshot.recentFailures
+    expect(others).toEqual([])
+    expect(failure).toMatchObject({ seq: 1, source: 'action-id:1', reason: expect.stringContaining('keeps') })
+    const [entry] = world.node.chains.failure.rows()
+    expect(entry?.record).toMatchObject({ source: failure?.source, reason: failure?.reason })
   })
 })

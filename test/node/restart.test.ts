@@ -9,7 +9,7 @@ import { defineDaemon } from '../../src/node/daemon-runners.js'
 import type { FoldEvent } from '../../src/node/fold-event.js'
 import type { RuntimeNodeOptions } from '../../src/node/local-node-options.js'
 import { SimulatedClock } from '../../src/testing/index.js'
-import { daemonId, node, NodeWorld, settle, thisNode } from './support/node-world.js'
+import { chainId, daemonId, node, NodeWorld, settle, thisNode } from './support/node-world.js'
 
 let directory: string
 let clock: SimulatedClock
@@ -144,6 +144,75 @@ describe('a node that starts again (14.4)', () => {
     await submit(other, { type: 'admin_event', event: { type: 'uncordon', node: thisNode } })
     const third = await life()
     expect(third.snapshot.isCordoned).toBe(false)
+  })
+
+  it('[N-486] still has what was forced before anybody led the chain, and nothing of it once that was acted on', async () => {
+    const asked: string[] = []
+    const placement = {
+      requestEviction: (chain: string, victim: string) =>
+        void asked.push(`${chain.slice(-1)} leaves ${victim.slice(-1)}`),
+      requestPlacement: (chain: string, _exclude: readonly string[], target?: string) =>
+        void asked.push(`${chain.slice(-1)} goes to ${target?.slice(-1)}`),
+      invalidate: () => {},
+    }
+    const [first, second] = [chainId(1), chainId(2)]
+    const one = await life({ placement })
+    await submit(one, { type: 'admin_event', event: { type: 'force_evict_replica', chain: first, victim: node(7) } })
+    await submit(one, { type: 'admin_event', event: { type: 'force_cutover', chain: second, target: node(8) } })
+    await tick(one, 2)
+    const other = await life({ placement })
+    await other.node.publish({ type: 'replica_leader_update', chain: first, leader: thisNode })
+    await tick(other, 2)
+    expect(asked).toEqual(['1 leaves 7'])
+    const third = await life({ placement })
+    for (const chain of [first, second]) {
+      await third.node.publish({ type: 'replica_leader_update', chain, leader: thisNode })
+    }
+    await tick(third, 2)
+    expect(asked).toEqual(['1 leaves 7', '2 goes to 8'])
+    const fourth = await life({ placement })
+    await fourth.node.publish({ type: 'replica_leader_update', chain: second, leader: thisNode })
+    await tick(fourth, 2)
+    expect(asked).toHaveLength(2)
+    expect(fourth.history.checkpoints()).toEqual([])
+  })
+
+  it('[N-486] restarts what it was asked to restart and has found alive, and that alone', async () => {
+    const trail: string[] = []
+    const start = (name: string) => (scope: DaemonScope) => {
+      trail.push(`start ${name}`)
+      return alive(name)(scope)
+    }
+    const alive =
+      (name: string) =>
+      ({ signal }: DaemonScope) => ({
+        ended: new Promise<void>((resolve) =>
+          signal.addEventListener('abort', () => {
+            trail.push(`end ${name}`)
+            resolve()
+          }),
+        ),
+      })
+    const adopting = (name: string, isLeft: boolean) =>
+      defineDaemon(name, {
+        kind: 'test',
+        start: start(name),
+        adopt: (scope) => Promise.resolve(isLeft ? alive(name)(scope) : undefined),
+      })
+    const one = await life({ daemons: [adopting('left', false), adopting('gone', false)] })
+    for (const name of ['left', 'gone']) await one.node.runDaemon(adopting(name, false).daemon)
+    await tick(one, 2)
+    await submit(one, { type: 'admin_event', event: { type: 'restart_all_daemons', node: thisNode } })
+    trail.length = 0
+    const other = await life({ daemons: [adopting('left', true), adopting('gone', false)] })
+    trail.length = 0
+    await tick(other, 6)
+    expect(trail.toSorted()).toEqual(['end left', 'start gone', 'start left'])
+    trail.length = 0
+    await life({ daemons: [adopting('left', true), adopting('gone', true)] })
+    trail.length = 0
+    if (left !== undefined) await tick(left, 6)
+    expect(trail).toEqual([])
   })
 
   it('[N-484] begins with its start, then what is left, then what it adopted; ticks come last', async () => {

@@ -126,6 +126,8 @@ describe('what a sweep does [P-170]', () => {
     const worker = workerOf(() => done)
     expect((await worker.claimAndRunPending()).deferred).toEqual([{ processId: 'p', disposition: { type: 'busy' } }])
     clock.advance(1_000_000)
+    // It has looked again by itself.
+    await settle()
     const { deferred } = await worker.claimAndRunPending()
     expect(deferred).toEqual([{ processId: 'p', disposition: { type: 'owner_bound' } }])
     expect([await statusOf('p'), await open.getLease('p')]).toEqual(['running', undefined])

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -14,7 +14,7 @@ export const ownCompiler = join(installed, 'typescript')
 
 /** The project of somebody else, who has the package as it is published and libraries of schemas, and code in TypeScript. */
 export interface TypeProject extends AsyncDisposable {
-  /** What a compiler, by the folder of its package, finds wrong in that code and in `more` of it. */
+  /** What a compiler, by the folder of its package, finds wrong in that code and in `more`: `entries.ts` imports everything. */
   errorsOf(compiler: string, exactOptionalPropertyTypes: boolean, ...more: string[]): Promise<readonly string[]>
 }
 
@@ -26,6 +26,15 @@ const environment = ['--lib', 'es2023,esnext.disposable', '--types', 'node']
  * mend.
  */
 const fromOthers = /[\\/](xstate|@modelcontextprotocol)[\\/]/
+
+/** Code that imports whatever can be imported of the package. */
+async function everyImport(): Promise<string> {
+  const { exports } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { exports: object }
+  const names = Object.keys(exports).filter((name) => !name.endsWith('.json'))
+  return names
+    .map((name, index) => `export type * as entry${index} from '${name.replace('.', 'stateward')}'\n`)
+    .join('')
+}
 
 /** Compiles the declarations of the package and sets up the project beside them. */
 export async function createTypeProject(): Promise<TypeProject> {
@@ -40,6 +49,7 @@ export async function createTypeProject(): Promise<TypeProject> {
   }
   const sources = join(import.meta.dirname, 'types')
   for (const name of await readdir(sources)) await copyFile(join(sources, name), join(place, name))
+  await writeFile(join(place, 'entries.ts'), await everyImport())
   const compile = async (compiler: string, flags: readonly string[]): Promise<string> => {
     // What it says on its standard error is no report of types: it did not run.
     const failed = ({ stdout: report, stderr }: { readonly stdout?: string; readonly stderr?: string }) => ({

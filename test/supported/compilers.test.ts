@@ -18,6 +18,6 @@ describe.each(versions)('with TypeScript %s', (version) => {
       const compiler = await fetchPackage('typescript', version)
       expect(await project.errorsOf(compiler, isExact, 'entries.ts')).toEqual([])
     },
-    240_000,
+    480_000,
   )
 })

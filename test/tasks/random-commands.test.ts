@@ -1,14 +1,12 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { JsonObject } from '../../src/base/json.js'
-import { budgetDimension, runStates, TaskAuthority, type CommandType } from '../../src/tasks/index.js'
-import { taskCatalogue } from '../../src/tasks/catalogue.js'
-import { Lane } from '../../src/lane/lane.js'
+import { budgetDimension, runStates, type TaskAuthority } from '../../src/tasks/index.js'
 import { isLong, timeout } from '../journal/support/long.js'
 import { expectConsistentIndexes } from './support/indexes.js'
 import { taskId } from './support/ids.js'
+import { ModelledAuthority } from './support/modelled-authority.js'
 import { commandOf, intentSteps } from '../../src/testing/tasks/intents.js'
-import { TasksOracle } from '../../src/testing/tasks/oracle.js'
+import type { TasksOracle } from '../../src/testing/tasks/oracle.js'
 
 /** Streams of intents, shrinking towards few and small ones. */
 const intents = fc.array(fc.oneof(...intentSteps(fc).map(([weight, arbitrary]) => ({ weight, arbitrary }))), {
@@ -25,38 +23,22 @@ it(
     const taken = new Set<string>()
     await fc.assert(
       fc.asyncProperty(intents, fc.nat({ max: 60 }), async (stream, snapshotAt) => {
-        const oracle = new TasksOracle()
-        const authority = new TaskAuthority()
-        authority.start(await Lane.open({ streamFor: () => authority }))
-        const replica = new TaskAuthority()
-        let fromSnapshot: TaskAuthority | undefined
-        authority.onCommit(({ events }) => {
-          for (const event of events) {
-            const stored = JSON.parse(JSON.stringify(taskCatalogue.encode(event))) as JsonObject
-            replica.replay(stored)
-            fromSnapshot?.replay(stored)
-          }
-        })
+        const model = await ModelledAuthority.open()
+        const { oracle, live, replica } = model
         for (const [index, intent] of stream.entries()) {
           const command = commandOf(intent, oracle)
-          const expected = oracle.submit(command)
-          const actual = await authority.submit<CommandType>(command).then(
-            () => undefined,
-            (error: unknown) => (error as { readonly code: string }).code,
-          )
-          expect({ command, refusal: actual }).toEqual({ command, refusal: expected })
-          if (actual !== undefined) refused.add(actual)
+          const refusal = await model.submit(command)
+          if (refusal !== undefined) refused.add(refusal)
           else taken.add(command.type)
-          expectSameState(authority, oracle)
-          expect([...replica.capture()]).toEqual([...authority.capture()])
-          if (index === snapshotAt) fromSnapshot = restored(authority)
+          expectSameState(live, oracle)
+          expect([...replica.capture()]).toEqual([...live.capture()])
+          if (index === snapshotAt) model.takeSnapshot()
         }
         for (const { history } of oracle.runs.values()) for (const state of history) reached.add(state)
-        expectConsistentIndexes(authority.projection)
-        expectConsistentIndexes(replica.projection)
-        if (fromSnapshot !== undefined) {
-          expect([...fromSnapshot.capture()]).toEqual([...authority.capture()])
-          expectConsistentIndexes(fromSnapshot.projection)
+        const rows = [...live.capture()]
+        for (const one of model.everyone) {
+          expect([...one.capture()]).toEqual(rows)
+          expectConsistentIndexes(one.projection)
         }
       }),
       { numRuns: isLong ? 3000 : 50 },
@@ -67,12 +49,6 @@ it(
   },
   timeout,
 )
-
-function restored(authority: TaskAuthority): TaskAuthority {
-  const copy = new TaskAuthority()
-  for (const row of authority.capture()) copy.restore(JSON.parse(JSON.stringify(row)) as JsonObject)
-  return copy
-}
 
 function expectSameState({ projection }: TaskAuthority, oracle: TasksOracle): void {
   expect(projection.latestSequence).toBe(oracle.sequence)

@@ -10,9 +10,14 @@ export const idBytes = 24
 const secretId = 'stateward/mcp'
 const secretSchema = v.object({ v: v.literal(1), secret: v.pipe(v.string(), v.regex(/^[\w-]{43}$/)) })
 
+/** How many principals are remembered. */
+const mostPrincipals = 1000
+
 /** What makes ids and hashes of one directory unguessable, kept with it. */
 export class DirectorySecret {
   readonly #secret: string
+  /** Principals as they are kept, by what they are. */
+  readonly #principals = new Map<string, string>()
 
   private constructor(secret: string) {
     this.#secret = secret
@@ -44,7 +49,13 @@ export class DirectorySecret {
 
   /** A principal as it is kept: nobody reads from it who that is. */
   principal(principal: string): string {
-    return this.#digest(['principal', principal]).toString('base64url')
+    const known = this.#principals.get(principal)
+    if (known !== undefined) return known
+    const kept = this.#digest(['principal', principal]).toString('base64url')
+    // Who asks asks again; all of them anew now and then.
+    if (this.#principals.size >= mostPrincipals) this.#principals.clear()
+    this.#principals.set(principal, kept)
+    return kept
   }
 
   /** The key of a call as tasks hold it: the same for the same caller, and nobody reads from it what it was. */

@@ -90,21 +90,13 @@ class TaskRun {
 
   async run(payload: unknown): Promise<TaskEnd> {
     const { processId, attempt, signal } = this.#context
-    const log = await this.#options.eventsOf(processId)
-    const begun = begunTask(processId, payload)
-    if (begun === undefined)
-      return this.#fail({ code: errorCodes.internal, message: 'what is kept of the task cannot be read' })
-    const lost = lostAttempts(log)
-    const { recovery } = this.#tool
-    if (typeof recovery === 'object' && lost >= recovery.rerun) {
-      const message = 'the server was lost too often while it worked on the task'
-      return this.#fail({ code: errorCodes.internal, message, data: { reason: 'attempts_used_up', attempts: lost } })
-    }
-    const state = log.reduce(advance, begun)
-    const questions = this.#questions(state)
+    // Its log is let go of before the function runs, which may wait for days.
+    const begun = await this.#begin(payload)
+    if ('code' in begun) return this.#fail(begun)
+    const { questions, args } = begun
     let end: TaskEnd | undefined
     try {
-      const returned = await this.#tool.run(state.payload.args, this.#task(questions))
+      const returned = await this.#tool.run(args, this.#task(questions))
       const result = await resultOf(returned, this.#tool, this.#options.maxResultBytes)
       if (questions.fault === undefined) end = await this.#endWith(result)
     } catch (thrown) {
@@ -120,6 +112,22 @@ class TaskRun {
     if (end === undefined)
       return this.#fail({ code: errorCodes.internal, message: messageOf(questions.fault), data: { attempts: attempt } })
     return end
+  }
+
+  /** What the function is run with, or the fault with which the task ends instead. */
+  async #begin(payload: unknown): Promise<{ readonly questions: Questions; readonly args: unknown } | TaskFault> {
+    const { processId } = this.#context
+    const begun = begunTask(processId, payload)
+    if (begun === undefined) return { code: errorCodes.internal, message: 'what is kept of the task cannot be read' }
+    const log = await this.#options.eventsOf(processId)
+    const lost = lostAttempts(log)
+    const { recovery } = this.#tool
+    if (typeof recovery === 'object' && lost >= recovery.rerun) {
+      const message = 'the server was lost too often while it worked on the task'
+      return { code: errorCodes.internal, message, data: { reason: 'attempts_used_up', attempts: lost } }
+    }
+    const state = log.reduce(advance, begun)
+    return { questions: this.#questions(state), args: state.payload.args }
   }
 
   #questions(state: TaskState): Questions {

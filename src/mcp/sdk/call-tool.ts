@@ -84,8 +84,7 @@ export async function callTool(
   }
   const ended = inlineMs > 0 ? await life.until(state, hasEnded, { timeoutMs: inlineMs }) : undefined
   if (ended?.place.value === 'completed') return asAnswer(life.detailed(ended).result ?? {}, era)
-  const now = ended ?? (await life.read(state.taskId)) ?? state
-  return { ...createdTask(life.detailed(now)), resultType: 'task' }
+  return { ...createdTask(life.detailed(ended ?? state)), resultType: 'task' }
 }
 
 /** What an inline call may ask for: that it cannot is found out by the question itself. */

@@ -57,6 +57,8 @@ export function taskOf({ id, input, registrationHash }: ProcessRecord): TaskStat
   return begunTask(id, decodeValue(input.payload), registrationHash)
 }
 
+const nothing = new Map<string, never>()
+
 /** The same from what the process was registered with. */
 export function begunTask(id: string, payload: unknown, registrationHash = ''): TaskState | undefined {
   if (!fits(taskPayloadSchema, payload)) return undefined
@@ -65,12 +67,12 @@ export function begunTask(id: string, payload: unknown, registrationHash = ''): 
     registrationHash,
     payload,
     place: initialMcpTask,
-    requests: new Map(),
-    answers: new Map(),
+    requests: nothing,
+    answers: nothing,
     statusMessage: undefined,
     updatedAtMs: payload.createdAtMs,
     askedAtMs: undefined,
-    parts: new Map(),
+    parts: nothing,
     fault: undefined,
     end: undefined,
     sequence: 0,
@@ -87,7 +89,7 @@ export function advance(state: TaskState, event: ProcessEvent): TaskState {
   if (terminal !== undefined) {
     const end = bodyOf(terminal, state)
     const place = moved(state, { type: end === undefined ? 'cancel' : 'error' in end ? 'fail' : 'complete' })
-    return place === undefined ? next : { ...next, place, updatedAtMs, end, parts: new Map() }
+    return place === undefined ? next : { ...next, place, updatedAtMs, end, parts: nothing }
   }
   const payload = decodeValue(event.payload)
   switch (eventType) {

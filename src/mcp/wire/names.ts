@@ -9,9 +9,6 @@ export const clientCapabilitiesKey = 'io.modelcontextprotocol/clientCapabilities
 /** Where a notification says which stream it belongs to. */
 export const subscriptionIdKey = 'io.modelcontextprotocol/subscriptionId'
 
-/** The revision of requests that carry an envelope. */
-export const modernVersion = '2026-07-28'
-
 /** What a task may ask its client for. */
 export const questionMethods = ['elicitation/create', 'sampling/createMessage', 'roots/list'] as const
 export type QuestionMethod = (typeof questionMethods)[number]

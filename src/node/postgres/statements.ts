@@ -28,7 +28,7 @@ export function createStatements(schema: string) {
     renew: sql(`
       UPDATE ${s}.cluster_leases l SET expires_at_ms = ${now} + $3::bigint
       WHERE l.node_id = $1 AND l.epoch = $2 AND l.expires_at_ms > ${now} RETURNING l.subject, l.fence`),
-    /** What somebody else is acquiring is left to him. */
+    /** Leaves out what another node is acquiring. */
     acquire: sql(`
       WITH free AS MATERIALIZED (
         SELECT l.subject FROM ${s}.cluster_leases l

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { deepFreeze } from '../../base/freeze.js'
 import { strictSchema } from '../../base/options.js'
 import { Catalogue, type CommandOf, type EventOf } from '../../state/catalogue.js'
 import { commandDefiner } from '../../state/command.js'
@@ -6,12 +7,13 @@ import type { Draft } from '../../state/draft.js'
 import { eventDefiner, type Entries, type Payload } from '../../state/event.js'
 import { rowDefiner } from '../../state/row.js'
 import { ProcessError } from '../errors.js'
+import { sharedEventTypes } from '../event-type-lists.js'
 import { logEntrySchema, type LogEntry } from '../event.js'
 import { compareGrants, descriptorSchema, type HandleGrant } from '../grant.js'
 import { storedLeaseSchema } from '../lease.js'
 import { tombstoneOf, tombstoneSchema } from '../pruning.js'
 import { fold, initialState, type StoredProcess } from '../record.js'
-import { checkRegistered, registeredSchema } from '../registration.js'
+import { checkRegistered, registeredSchema, type Registered } from '../registration.js'
 import { idSchema, naturalSchema, positiveSchema, type ProcessId } from '../scalars.js'
 import { scopeSchema } from '../scope.js'
 import { ProcessLog } from './log.js'
@@ -61,7 +63,7 @@ const registeredFact = defineFact('process_registered', storedEntries, (draft, r
   if (tables.processes.latest(id) !== undefined) throw corrupt('process_registered', `${id} is registered already`)
   if (tables.tombstones.latest(id) !== undefined) draft.put(tables.tombstones, id, undefined)
   const stored: StoredProcess = {
-    registered,
+    registered: withSharedTypes(registered),
     registrationHash,
     createdAtMs,
     ...(wakeTarget !== undefined && { wakeTarget }),
@@ -142,6 +144,12 @@ const changesRow = defineRow('changes', {
   restore: (draft, { last }) => draft.tables.changes.restore(last),
 })
 
+/** What is read back shares its event types with others that say the same, as what is registered does. */
+function withSharedTypes(registered: Registered): Registered {
+  const eventTypes = sharedEventTypes(registered.eventTypes)
+  return eventTypes === registered.eventTypes ? registered : deepFreeze({ ...registered, eventTypes })
+}
+
 /** A process without what follows from its log. */
 const processRow = defineRow('process', {
   fields: { ...storedEntries, updatedAtMs: naturalSchema, change: positiveSchema },
@@ -158,7 +166,8 @@ const processRow = defineRow('process', {
     if (tables.processes.latest(id) !== undefined) throw corrupt('process', `${id} twice`)
     if (change > tables.changes.committed) throw corrupt('process.change', `${change} was not given out yet`)
     const state = { ...initialState(rest.createdAtMs), updatedAtMs }
-    const stored = { ...rest, ...(wakeTarget !== undefined && { wakeTarget }), state }
+    const registered = withSharedTypes(rest.registered)
+    const stored = { ...rest, registered, ...(wakeTarget !== undefined && { wakeTarget }), state }
     draft.put(tables.processes, id, new ProcessRow(stored, change))
   },
 })

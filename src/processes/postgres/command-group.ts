@@ -19,7 +19,7 @@ export interface CommandGroupOptions {
 
 /** How a group is run. */
 export interface GroupMode {
-  /** Leaves out processes that somebody else is changing, instead of waiting for him. */
+  /** Leaves out processes that another transaction is changing, instead of waiting for it. */
   readonly skipsLocked?: boolean
   /** Does all or nothing: the first refusal is that of the group. */
   readonly isAtomic?: boolean

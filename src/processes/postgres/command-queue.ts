@@ -22,8 +22,8 @@ interface Asked extends Deferred<Decided<unknown>> {
 /**
  * Gathers commands that come while transactions run, and runs them together in the next one.
  *
- * Commands of one process are run in the order in which they came. A process that somebody else is changing holds nobody up:
- * its commands leave their group and wait for him on their own. When a group fails and the store does not, each of its
+ * Commands of one process are run in the order in which they came. A process that another transaction is changing holds nobody
+ * up: its commands leave their group and wait on their own. When a group fails and the store does not, each of its
  * commands is run alone, so that one that cannot be written spoils no other.
  */
 export class CommandQueue {

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { onAbort } from '../../base/abort.js'
 import type { Clock } from '../../base/clock.js'
 import { decode } from '../../base/decode.js'
+import { makeDirectorySync } from '../../base/make-directory.js'
 import { optionsSchema, signalSchema, wholeNumberSchema } from '../../base/options.js'
 import { createDeferred } from '../../base/promises.js'
 import type { OutputStream } from '../../work/children/child-process.js'
@@ -132,7 +133,7 @@ export function outputDirectoryOf(directory: string, mark: string): string {
 /** Makes the place for the output of a process. */
 export function makeOutputDirectory(directory: string, processId: ProcessId): void {
   // With the folder of all, in case somebody has removed that.
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  makeDirectorySync(directory, { mode: 0o700 })
   writeFileSync(join(directory, ownerFile), processId, { mode: 0o600 })
 }
 

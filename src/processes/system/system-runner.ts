@@ -1,10 +1,11 @@
-import { mkdirSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { InvalidInputError, messageOf, StatewardError } from '../../base/errors.js'
 import type { IdSource } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
+import { makeDirectorySync } from '../../base/make-directory.js'
 import { hasVariable } from '../../base/process-status.js'
 import { childInputPath } from '../../work/children/child-input.js'
 import { readChildRecord } from '../../work/children/child-record.js'
@@ -80,13 +81,16 @@ export class SystemRunner implements ProcessRunner {
   readonly #options: SystemRunnerOptions
   readonly #host: Host = thisHost()
 
-  /** Makes the directory when it is missing. Raises `invalid_input` when it cannot be made. */
+  /** Makes the directory when it is missing. Raises `invalid_input` when it cannot be made, or nothing can be made in it. */
   constructor(options: SystemRunnerOptions) {
     this.#options = { ...options, directory: resolve(options.directory) }
     try {
-      mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 })
+      makeDirectorySync(this.#options.directory, { mode: 0o700 })
+      // What is there need not be a place that takes something.
+      rmdirSync(mkdtempSync(join(this.#options.directory, '.tried-')))
     } catch (cause) {
-      const refusal = { subject: 'system runner', field: 'directory', reason: messageOf(cause) }
+      const reason = `nothing can be written there: ${messageOf(cause)}`
+      const refusal = { subject: 'runtime options', field: 'processes.systemDirectory', reason }
       throw new InvalidInputError(refusal, { cause })
     }
   }

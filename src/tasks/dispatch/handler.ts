@@ -39,34 +39,37 @@ export type Handler = (context: HandlerContext) => unknown
 export interface HandlerContext {
   readonly task: TaskSpec
   readonly taskId: TaskId
-  /** Stays the same over all attempts: the key to make an effect happen once. */
+  /** The same in all attempts: use it as an idempotency key for effects. */
   readonly runId: RunId
   readonly attemptId: AttemptId
   /** From 1; suspended attempts do not count. */
   readonly attemptNumber: number
-  /** When the run was due: of a repeating task, the occurrence that it stands for. */
+  /** When the run was due; for a repeating task, the occurrence that it stands for. */
   readonly scheduledAt: Date
-  /** Grows with every lease; a store that remembers the highest one can refuse a superseded worker (T-145). */
+  /** Grows with every lease. A store that remembers the highest token can refuse a superseded worker (T-145). */
   readonly fencingToken: number
   readonly payload: Uint8Array
-  /** The payload as the value that was submitted: text, a JSON value, or bytes; throws `invalid_input` where it is not what its content type says. */
+  /**
+   * The value that was submitted: text, a JSON value, or bytes. Throws `invalid_input` if the payload is not what its content type
+   * says.
+   */
   readonly input: unknown
   /** The payload read as UTF-8. */
   readonly text: () => string
   /** The payload read as JSON; throws `invalid_input` when it is not. */
   readonly json: () => JsonValue
-  /** What the last suspended attempt left behind. */
+  /** What the last attempt passed to `suspend`. */
   readonly resumeFrom: Uint8Array | undefined
-  /** Aborts when the attempt has lost its right to go on: cancelled, timed out, out of budget, superseded, shut down. */
+  /** Aborts when the attempt must stop: cancelled, timed out, out of budget, superseded, or shut down. */
   readonly signal: AbortSignal
-  /** Says how far it is, for whoever looks at the running jobs; a fraction from 0 to 1, anything else is `invalid_input`. */
+  /** Reports progress, shown in `runtime.jobs`. Throws `invalid_input` for a fraction that is not from 0 to 1. */
   readonly progress: (message: string, fraction?: number) => void
-  /** Aborts when the process is going to end: there is time left to come to a good end, until `signal` aborts. */
+  /** Aborts when the runtime starts to close. There is time to finish until `signal` aborts. */
   readonly retiring: AbortSignal
   /**
-   * Does something once for the run, whatever becomes of its attempts; see {@link DurableContext.step}. What it sets aside
-   * (`reserve`) and has spent (`spent`) is of budgets, and recorded with its result in one change. Rejects besides with
-   * `budget_exceeded`, and with `fencing_token_superseded` when the run is another's.
+   * Does something once for the run, whatever becomes of its attempts; see {@link DurableContext.step}. What it reserves and
+   * spends is charged to budgets, and recorded with its result in one change. Also rejects with `budget_exceeded`, and with
+   * `fencing_token_superseded` if another worker has taken the run over.
    */
   readonly step: DurableContext['step']
   /** Waits for `tasks.answer`; see {@link DurableContext.waitFor}. Meanwhile the run holds no slot. */
@@ -82,7 +85,7 @@ export interface HandlerContext {
   readonly submit: (child: Omit<SubmitInput, 'parentTaskId'>) => Promise<TaskId>
   /** The children of this task as they are now. */
   readonly children: () => readonly ChildView[]
-  /** What this task waited for, in the order of its declaration: `dependsOn`, then `after`. */
+  /** The prerequisites of this task in the order of their declaration: `dependsOn`, then `after`. */
   readonly prerequisites: () => readonly PrerequisiteView[]
 }
 

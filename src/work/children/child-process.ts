@@ -1,13 +1,12 @@
-import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import type { Readable } from 'node:stream'
 import { onAbort } from '../../base/abort.js'
 import type { Clock } from '../../base/clock.js'
 import type { Deadline, DeadlineQueue } from '../../base/deadline-queue.js'
 import { messageOf, StatewardError, toError } from '../../base/errors.js'
 import { silence } from '../../base/promises.js'
 import { LineSplitter, OutputTail } from './output-lines.js'
+import { isGateFailure, spawnBehindGate, type GatedChild } from './start-gate.js'
 import { guardGroup, signalGroup } from './process-group.js'
 
 /** Bytes of a child's last output that its report keeps. */
@@ -42,7 +41,10 @@ export interface ChildProcessOptions {
   readonly signal?: AbortSignal
   /** Milliseconds between SIGTERM and SIGKILL. */
   readonly graceMs?: number
-  /** Called with the process id, which is the id of its group too, before anything else can happen. */
+  /**
+   * Called with the process id, which is the id of its group too. What it puts on record is there before the program runs: see
+   * `spawnBehindGate`.
+   */
   readonly onStarted?: (pid: number) => void
   /** Called for every line of output that is not empty. */
   readonly onLine?: (line: string, stream: OutputStream) => void
@@ -87,8 +89,6 @@ export class ChildNotStartedError extends StatewardError<
   }
 }
 
-type OutputProcess = ChildProcessByStdio<null, Readable, Readable>
-
 /**
  * Runs a program as the leader of a process group of its own, and settles only once it has really
  * ended and its output has been read. Whatever it leaves running in its group is killed with its end;
@@ -100,7 +100,8 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
   const { clock, onStarted, onExited } = options
   options.signal?.throwIfAborted()
   const startedAt = clock.monotonicNow()
-  const child = start(call, options.input)
+  const gated = start(call, options)
+  const { child, open } = gated
   const { pid } = child
   if (pid === undefined) throw new ChildNotStartedError(call, await failureOf(child))
 
@@ -114,6 +115,7 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
     let refusal: Error | undefined
     try {
       onStarted?.(pid)
+      open()
     } catch (thrown) {
       refusal = toError(thrown)
       signalGroup(pid, 'SIGKILL')
@@ -124,13 +126,15 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
     await onExited?.()
     await releasePipes(child, closed, options)
     if (refusal !== undefined) throw refusal
+    const outputTail = tail.toString()
+    if (isGateFailure(gated, exitCode, outputTail)) throw new ChildNotStartedError(call, new Error(outputTail.trim()))
     return {
       exitCode,
       signal,
       timedOut: ending.cause === 'timeout',
       interrupted: ending.cause === 'request',
       durationMs: Math.round(clock.monotonicNow() - startedAt),
-      outputTail: tail.toString(),
+      outputTail,
       outputBytes: tail.total,
     }
   } finally {
@@ -141,7 +145,7 @@ export async function runChildProcess(call: ChildCommand, options: ChildProcessO
 
 /** A process that left the group may hold the pipes open for ever: they are read for the grace period, then let go. */
 async function releasePipes(
-  child: OutputProcess,
+  child: GatedChild['child'],
   closed: Promise<unknown>,
   { deadlines, graceMs = defaultGraceMs }: ChildProcessOptions,
 ): Promise<void> {
@@ -156,23 +160,20 @@ async function releasePipes(
   }
 }
 
-function start(call: ChildCommand, input: number | undefined): OutputProcess {
-  const { command, args, cwd, env } = call
+function start(call: ChildCommand, { input, onStarted }: ChildProcessOptions): GatedChild {
   try {
-    const stdio = [input ?? 'ignore', 'pipe', 'pipe'] as const
-    // A descriptor gives no stream to write to.
-    return spawn(command, args, { cwd, env, detached: true, stdio: [...stdio] }) as OutputProcess
+    return spawnBehindGate(call, { input: input ?? 'ignore', isRecorded: onStarted !== undefined })
   } catch (error) {
     throw new ChildNotStartedError(call, error)
   }
 }
 
-async function failureOf(child: OutputProcess): Promise<unknown> {
+async function failureOf(child: GatedChild['child']): Promise<unknown> {
   const [error] = (await once(child, 'error')) as [unknown]
   return error
 }
 
-function readOutput(child: OutputProcess, tail: OutputTail, { onLine, onOutput }: ChildProcessOptions): void {
+function readOutput(child: GatedChild['child'], tail: OutputTail, { onLine, onOutput }: ChildProcessOptions): void {
   for (const stream of ['stdout', 'stderr'] as const) {
     const lines = new LineSplitter((line) => onLine?.(line, stream))
     child[stream].on('data', (bytes: Buffer) => {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import type { ProcessMark } from './marked-processes.js'
+import { identify, type ProcessMark } from './marked-processes.js'
 import { programPath } from './program-path.js'
 
 const program = programPath('reaper')
@@ -12,14 +12,26 @@ export function markOf(name: string): ProcessMark {
   return { name, value: '1' }
 }
 
+/** Sees to it that nothing of a command outlives this process. */
+export interface OrphanGuard extends Disposable {
+  /** Names the process that the command is, which may throw its environment away, and the mark with it. */
+  started(pid: number): void
+}
+
 /**
  * Until disposed, makes sure that nothing with this mark outlives this process, even if that is killed: one small process
  * waits for its end. It is started with the first mark and stays; where its program is not found, in a service that is
  * bundled into one file, there is none.
  */
-export function guardMark({ name }: ProcessMark): Disposable {
+export function guardMark({ name }: ProcessMark): OrphanGuard {
   tell(`+${name}\n`)
-  return { [Symbol.dispose]: () => tell(`-${name}\n`) }
+  return {
+    started(pid) {
+      const identity = identify(pid)
+      if (identity !== undefined) tell(`+${name} ${pid} ${identity.startTime} ${identity.bootId}\n`)
+    },
+    [Symbol.dispose]: () => tell(`-${name}\n`),
+  }
 }
 
 function tell(line: string): void {

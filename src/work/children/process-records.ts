@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import type { Clock } from '../../base/clock.js'
 import { decodeJson } from '../../base/decode.js'
 import { isUuid } from '../../base/ids.js'
+import { makeDirectorySync } from '../../base/make-directory.js'
 import { isPidInUse } from '../../base/process-status.js'
 import { identify, killProcesses, type KilledProcesses } from './marked-processes.js'
 
@@ -45,7 +46,7 @@ export class ProcessRecords {
   /** Creates the directory when it is missing. */
   constructor(directory: string) {
     this.#directory = directory
-    mkdirSync(directory, { recursive: true })
+    makeDirectorySync(directory)
   }
 
   /** Announces a process that is about to be started for the operation. */

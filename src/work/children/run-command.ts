@@ -73,13 +73,14 @@ export async function runCommand(
     env: { ...env, [mark.name]: mark.value },
     ...(timeoutMs !== undefined && { timeoutMs }),
   }
-  using _ = guardMark(mark)
+  using guard = guardMark(mark)
   const { interrupted, ...report } = await runChildProcess(call, {
     clock,
     deadlines,
     ...(signal !== undefined && { signal }),
     ...(rest.graceMs !== undefined && { graceMs: rest.graceMs }),
     ...(rest.onLine !== undefined && { onLine: rest.onLine }),
+    onStarted: (pid) => guard.started(pid),
     onExited: () => killProcesses({ mark }, clock),
   })
   if (interrupted) throw signal?.reason

@@ -102,7 +102,7 @@ export class Workspace implements AsyncDisposable {
 
   #spawn(command: string, args: readonly string[], variables: NodeJS.ProcessEnv = {}): CliRun {
     const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
-    // What the surroundings think of colours must not matter; a CI has opinions of its own.
+    // What the options think of colours must not matter; a CI has opinions of its own.
     const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...env } = { ...process.env, ...variables }
     const run = new CliRun(spawn(command, args, { cwd: this.folder, env, stdio }))
     this.#runs.push(run)

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { CompiledChild } from '../../journal/support/compiled-child.js'
-import { metaOf, type Answered } from './place.js'
+import { metaOf, type Answered } from './wire.js'
 
 /** A server in a process of its own, and the way to ask it. Calls reject when it is gone. */
 export interface WireServer {

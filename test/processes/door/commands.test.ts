@@ -28,9 +28,20 @@ it('P-229: a runtime with a folder for programs runs them as processes, beside i
   await expect(failed.result()).rejects.toMatchObject({ code: 'process.failed' })
 })
 
-it('P-229: a folder that cannot be made is refused when the runtime is opened', async () => {
-  const systemDirectory = fileURLToPath(import.meta.url)
-  await expect(createRuntime({ processes: { systemDirectory } })).rejects.toMatchObject({ code: 'invalid_input' })
+it.each([
+  ['that is a file', fileURLToPath(import.meta.url)],
+  ['below a file', join(fileURLToPath(import.meta.url), 'system')],
+  ['where nothing can be made', '/proc/stateward/system'],
+  ['in which nothing can be made', '/proc'],
+])('P-229: a folder %s is refused when the runtime is opened', async (_, systemDirectory) => {
+  await expect(createRuntime({ processes: { systemDirectory } })).rejects.toMatchObject({
+    code: 'invalid_input',
+    data: { field: 'processes.systemDirectory' },
+  })
+})
+
+it('a data directory where nothing can be made is refused when the runtime is opened', async () => {
+  await expect(createRuntime({ dataDir: '/proc/stateward/data' })).rejects.toMatchObject({ code: 'journal_io' })
 })
 
 it('refuses an id that is none, and mints one where none is given', async () => {

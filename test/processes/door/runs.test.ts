@@ -86,47 +86,105 @@ describe('what a run emits [P-198]', () => {
 })
 
 describe('a store that fails under a run [P-199]', () => {
-  /** A store whose steps fail as often as they are told to. */
-  async function failing(times: number): Promise<ProcessStore> {
-    const inner = await openProcessStore()
-    let left = times
-    return new Proxy(inner, {
+  /** A store that answers nothing that is asked for while it is down. */
+  async function mortal(clock: SimulatedClock) {
+    const inner = await openProcessStore({ clock })
+    const state = { isDown: false }
+    const store = new Proxy(inner, {
       get(target, key) {
         const value: unknown = Reflect.get(target, key, target)
-        if (key === 'recordStep') {
-          return (...args: Parameters<ProcessStore['recordStep']>) => {
-            if (left-- > 0) throw new ProcessError('store.unavailable', { store: 'scripted', reason: 'down' })
-            return inner.recordStep(...args)
+        if (typeof value !== 'function' || key === 'durabilityTier' || key === 'isHolderDead') return value
+        return (...args: unknown[]): unknown => {
+          if (state.isDown) {
+            return Promise.reject(new ProcessError('store.unavailable', { store: 'scripted', reason: 'down' }))
           }
+          return Reflect.apply(value, target, args) as unknown
         }
-        return typeof value === 'function' ? value.bind(target) : value
       },
-    })
+    }) as ProcessStore
+    return { store, state }
+  }
+  const pass = async (clock: SimulatedClock, milliseconds: number): Promise<void> => {
+    for (let passed = 0; passed < milliseconds; passed += 1000) {
+      await settle()
+      clock.advance(1000)
+    }
+    await settle()
   }
 
-  it('ends nothing that can run again: it is tried again later', async () => {
-    const store = await failing(1)
+  it('is waited for, as long as the lease lasts: nothing is begun anew, and no step is done again', async () => {
+    const clock = new SimulatedClock()
+    const { store, state } = await mortal(clock)
+    const leaf = defineProcess('leaf', { ...rerunnable, signals: { go: v.unknown() } }, (_: unknown, { waitFor }) =>
+      waitFor('go'),
+    )
+    const done: string[] = []
+    const flow = defineProcess(
+      'flow',
+      { ...rerunnable, events: { said: v.string() }, signals: { go: v.unknown() } },
+      async (which: string, { step, emit, call, waitFor, attempt }) => {
+        await step('one', () => {
+          state.isDown = which === 'step'
+          done.push(which)
+        })
+        if (which === 'emit') state.isDown = true
+        await emit('said', 'hello')
+        if (which === 'call') state.isDown = true
+        const answer = which === 'call' ? await call(leaf, null) : await waitFor('go')
+        return [attempt, answer]
+      },
+    )
+    const { processes } = await openRuntime({
+      clock,
+      logger: recordingLogger(),
+      processes: { define: [flow, leaf], store, timings: { ttlMs: 30_000, renewIntervalMs: 10_000 } },
+    })
+    for (const which of ['step', 'emit', 'call', 'wait']) {
+      const handle = await processes.start(flow, which, { id: which })
+      await settle()
+      state.isDown = true
+      await pass(clock, 12_000)
+      state.isDown = false
+      await pass(clock, 9000)
+      const called = await processes.list()
+      const asked = called.find(({ identity }) => identity.kind === 'leaf')?.id ?? ''
+      await (which === 'call' ? processes.get(leaf, asked) : processes.get(flow, handle.id)).signal('go', 7)
+      await pass(clock, 2000)
+      expect([which, await handle.result()]).toEqual([which, [1, 7]])
+      expect(done).toEqual([which])
+      done.length = 0
+    }
+  })
+
+  it('ends nothing that can run again when it is away for longer: that is run again later', async () => {
+    const clock = new SimulatedClock()
+    const { store, state } = await mortal(clock)
     const flow = defineProcess('flow', rerunnable, async (_: unknown, { step, attempt }) => [
-      await step('one', () => 1),
+      await step('one', () => {
+        state.isDown = attempt === 1
+        return 1
+      }),
       attempt,
     ])
-    const { processes } = await openRuntime({
-      logger: recordingLogger(),
-      processes: { define: [flow], store, retryDelayMs: 0 },
-    })
-    expect(await (await processes.start(flow, null)).result()).toEqual([1, 2])
+    const { processes } = await openRuntime({ clock, logger: recordingLogger(), processes: { define: [flow], store } })
+    const handle = await processes.start(flow, null)
+    await pass(clock, 40_000)
+    state.isDown = false
+    await pass(clock, 10_000)
+    expect(await handle.result()).toEqual([1, 2])
   })
 
   it('gives up after as many starts as it may have', async () => {
-    const store = await failing(9)
-    const flow = defineProcess('flow', { ...rerunnable, maxAttempts: 2 }, (_: unknown, { step }) =>
-      step('one', () => 1),
+    const clock = new SimulatedClock()
+    const { store, state } = await mortal(clock)
+    const flow = defineProcess('flow', { ...rerunnable, maxAttempts: 1 }, (_: unknown, { step }) =>
+      step('one', () => void (state.isDown = true)),
     )
-    const { processes } = await openRuntime({
-      logger: recordingLogger(),
-      processes: { define: [flow], store, retryDelayMs: 0 },
-    })
+    const { processes } = await openRuntime({ clock, logger: recordingLogger(), processes: { define: [flow], store } })
     const handle = await processes.start(flow, null)
+    await pass(clock, 40_000)
+    state.isDown = false
+    await pass(clock, 10_000)
     await expect(handle.result()).rejects.toMatchObject({
       code: 'process.abandoned',
       data: { output: { evidence: { writer: 'engine_gave_up' } } },
@@ -172,13 +230,14 @@ describe('a store that does not take an end [P-282]', () => {
   })
 
   it('fails no process for a step that other transactions were in the way of', async () => {
+    const clock = new SimulatedClock()
     const store = await failingWith('recordStep', [conflict])
     const flow = defineProcess('flow', rerunnable, (_: unknown, { step }) => step('one', () => 1))
-    const { processes } = await openRuntime({
-      logger: recordingLogger(),
-      processes: { define: [flow], store, retryDelayMs: 0 },
-    })
-    expect(await (await processes.start(flow, null)).result()).toBe(1)
+    const { processes } = await openRuntime({ clock, logger: recordingLogger(), processes: { define: [flow], store } })
+    const handle = await processes.start(flow, null)
+    await settle()
+    clock.advance(1000)
+    expect(await handle.result()).toBe(1)
   })
 
   it('is waited for no longer than the grace of the closing and a second', async () => {

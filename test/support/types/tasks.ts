@@ -1,4 +1,5 @@
 import { createRuntime, defineTask, RetryLater, TaskFailed, type TaskDefinition, type TaskHandle } from 'stateward'
+import type * as room from 'stateward/tasks'
 import * as v from 'valibot'
 
 /** Exactly the same type, and not merely one that fits. */
@@ -77,6 +78,9 @@ try {
 } catch (cause) {
   if (cause instanceof TaskFailed) use(cause.data.reason, cause.data.attempts, id, handles)
 }
+// A class with private members and a branded id are the same in every entry point.
+check<Same<TaskHandle<number>, room.TaskHandle<number>>>()
+check<Same<typeof handle.id, room.TaskId>>()
 const block = tasks.why([...tasks.projection.runsOf(handle.id)][0]?.id ?? (id as never))
 if (block.by === 'rate') use(block.forMs)
 

@@ -1,21 +1,11 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import type { JsonObject } from '../../../src/base/json.js'
-import { Lane } from '../../../src/lane/lane.js'
-import { taskCatalogue } from '../../../src/tasks/catalogue.js'
-import {
-  budgetDimension,
-  createRun,
-  createTaskSpec,
-  TaskAuthority,
-  type CommandType,
-  type TaskCommand,
-} from '../../../src/tasks/index.js'
+import { budgetDimension, createRun, createTaskSpec, type TaskCommand } from '../../../src/tasks/index.js'
 import { commandOf } from '../../../src/testing/tasks/intents.js'
-import { TasksOracle } from '../../../src/testing/tasks/oracle.js'
 import { isLong, timeout } from '../../journal/support/long.js'
 import { attemptId, runId, taskId } from '../support/ids.js'
 import { expectConsistentIndexes } from '../support/indexes.js'
+import { ModelledAuthority } from '../support/modelled-authority.js'
 
 const types = fc.constantFrom(
   ...(['step_record', 'wait_begin', 'wait_begin', 'wait_end', 'wait_end', 'attempt_wait', 'attempt_go_on'] as const),
@@ -58,32 +48,16 @@ it(
     const seen = new Map<string, number>()
     await fc.assert(
       fc.asyncProperty(intents, fc.nat({ max: 60 }), async (stream, snapshotAt) => {
-        const oracle = new TasksOracle()
-        const authority = new TaskAuthority()
-        authority.start(await Lane.open({ streamFor: () => authority }))
-        const replica = new TaskAuthority()
-        let copy: TaskAuthority | undefined
-        authority.onCommit(({ events }) => {
-          for (const event of events) {
-            const stored = JSON.parse(JSON.stringify(taskCatalogue.encode(event))) as JsonObject
-            replica.replay(stored)
-            copy?.replay(stored)
-          }
-        })
+        const model = await ModelledAuthority.open()
+        const { oracle, live } = model
         const submit = async (command: TaskCommand): Promise<void> => {
-          const expected = oracle.submit(command)
-          const actual = await authority.submit<CommandType>(command).then(
-            () => undefined,
-            (error: unknown) => (error as { readonly code: string }).code,
-          )
-          expect({ command, refusal: actual }).toEqual({ command, refusal: expected })
-          const what = `${command.type} ${actual ?? 'taken'}`
+          const what = `${command.type} ${(await model.submit(command)) ?? 'taken'}`
           seen.set(what, (seen.get(what) ?? 0) + 1)
         }
         for (const command of underWay()) await submit(command)
         for (const [index, intent] of stream.entries()) {
           await submit(commandOf(intent, oracle))
-          const { projection } = authority
+          const { projection } = live
           for (const [id, { isWaiting, steps, waits, state }] of oracle.runs) {
             const run = projection.run(id as never)
             expect({
@@ -98,14 +72,13 @@ it(
               waits: Array.from(waits, ([key, { end }]) => [key, end]),
             })
           }
-          if (index !== snapshotAt) continue
-          copy = new TaskAuthority()
-          for (const row of authority.capture()) copy.restore(JSON.parse(JSON.stringify(row)) as JsonObject)
+          if (index === snapshotAt) model.takeSnapshot()
         }
-        const rows = [...authority.capture()]
-        for (const other of [replica, copy]) if (other !== undefined) expect([...other.capture()]).toEqual(rows)
-        for (const other of [authority, replica, copy])
-          if (other !== undefined) expectConsistentIndexes(other.projection)
+        const rows = [...live.capture()]
+        for (const one of model.everyone) {
+          expect([...one.capture()]).toEqual(rows)
+          expectConsistentIndexes(one.projection)
+        }
       }),
       { numRuns: isLong ? 2000 : 30 },
     )

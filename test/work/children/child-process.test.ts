@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -248,5 +249,65 @@ describe('the end of the process that runs children', () => {
     const output = await text(runner.stdout)
     expect(output).toMatch(/^grandchild \d+\n$/)
     await expectGone(Number(output.split(' ')[1]))
+  })
+})
+
+describe('a tool process that is put on record [P-298]', () => {
+  const recorded = { onStarted: () => {} }
+
+  it('has not begun before it is: when its owner is killed until then, nothing of it was ever there', async () => {
+    const dist = pathToFileURL(await buildLibrary()).href
+    const script = `
+      import { writeSync } from 'node:fs'
+      import { systemClock as clock } from '${dist}/src/base/clock.js'
+      import { DeadlineQueue } from '${dist}/src/base/deadline-queue.js'
+      import { runChildProcess } from '${dist}/src/work/children/child-process.js'
+      const args = ['-i', 'sh', '-c', 'touch ran; exec sleep 600']
+      const onStarted = (pid) => {
+        writeSync(1, pid + '\\n')
+        process.kill(process.pid, 'SIGKILL')
+      }
+      await runChildProcess(
+        { command: 'env', args, cwd: process.argv[1], env: process.env },
+        { clock, deadlines: new DeadlineQueue(clock), onStarted },
+      )
+    `
+    const owner = spawn(process.execPath, ['--input-type=module', '--eval', script, directory], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await expectGone(Number(await text(owner.stdout)))
+    expect(existsSync(join(directory, 'ran'))).toBe(false)
+  }, 120_000)
+
+  it('is given its arguments and its environment as they are', async () => {
+    const { run } = simulated()
+    const args = ['-c', 'printf "<%s>" "$@"', 'sh', 'two words', '', '-n', '$HOME', 'a\nb', '"']
+    const { outputTail } = await run({ command: 'sh', args, cwd: directory, env: process.env }, recorded)
+    expect(outputTail).toBe('<two words><><-n><$HOME><a\nb><">')
+    const env = { PATH: process.env['PATH'], 'with.dot': 'a b', 'x-y': '=', plain: '' }
+    const shown = await run({ command: 'env', args: [], cwd: directory, env }, recorded)
+    expect(shown.outputTail.split('\n')).toEqual(expect.arrayContaining(['with.dot=a b', 'x-y==', 'plain=']))
+  })
+
+  it('is looked for in the PATH that it is given, from its directory on', async () => {
+    const { run } = simulated()
+    await writeFile(join(directory, 'mine'), '#!/bin/sh\nexit 7\n', { mode: 0o755 })
+    for (const [command, path] of [
+      ['mine', '/nowhere:.'],
+      ['./mine', ''],
+    ] as const) {
+      const { exitCode } = await run({ command, args: [], cwd: directory, env: { PATH: path } }, recorded)
+      expect([command, exitCode]).toEqual([command, 7])
+    }
+    expect(await run(shell('exit 127'), recorded)).toMatchObject({ exitCode: 127 })
+  })
+
+  it('fails with child_not_started when the system cannot run it', async () => {
+    const { run } = simulated()
+    await writeFile(join(directory, 'strange'), '#!/no/such/interpreter\n', { mode: 0o755 })
+    for (const command of ['./strange', './missing', '-missing', directory]) {
+      const running = run({ command, args: [], cwd: directory, env: process.env }, recorded)
+      await expect(running).rejects.toMatchObject({ code: 'child_not_started' })
+    }
   })
 })

@@ -45,6 +45,21 @@ describe('a command [P-231]', () => {
     for (const pid of pids) await expectGone(pid)
   }, 120_000)
 
+  it('does not outlive it either when it has thrown its environment away', async () => {
+    const dist = pathToFileURL(await buildLibrary()).href
+    const script = `
+      import { runCommand } from '${dist}/src/work/children/run-command.js'
+      const onLine = (line) => process.stdout.write(line + '\\n')
+      await runCommand('env', ['-i', 'sh', '-c', 'echo $$; sleep 600'], { onLine })
+    `
+    const owner = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [bytes] = (await once(owner.stdout, 'data')) as [Buffer]
+    owner.kill('SIGKILL')
+    await expectGone(Number(bytes.toString()))
+  }, 120_000)
+
   it('resolves with how it ended, whatever that is', async () => {
     const lines: string[] = []
     const onLine = (line: string): void => void lines.push(line)

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, lstat, mkdir, rename, unlink } from 'node:fs/promises'
+import { chmod, lstat, rename, unlink } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { dirname } from 'node:path'
 import { messageOf, StatewardError } from '../../../base/errors.js'
+import { makeDirectory } from '../../../base/make-directory.js'
 import { AdminError } from '../errors.js'
 
 /** The longest path of a socket, in bytes: what every system takes, without what a name has in addition while it is made. */
@@ -24,7 +25,7 @@ export async function prepareSocketFolder(path: string): Promise<void> {
   }
   const folder = dirname(path)
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await makeDirectory(folder, { mode: 0o700 })
     const stat = await lstat(folder)
     const mode = stat.mode & 0o777
     if (!stat.isDirectory()) throw new AdminError('admin.file_unusable', { path: folder, reason: 'it is no folder' })

@@ -1,7 +1,7 @@
 import type { Plan } from './plan.js'
 
 /** A plan that was read, and what surrounds it. */
-export interface PlanFile {
+export interface LoadedPlan {
   readonly plan: Plan
   /** Folder that the directories of its tools are relative to. */
   readonly home: string
