@@ -32,7 +32,7 @@ function formOf(
     const isForm = typeof form === 'object' && form !== null && form.type === 'object'
     return isForm ? form : refuse('form', `describes no object: ${textOf(form)}`)
   }
-  const schema = form as StandardSchemaWithJSON
+  const schema = form
   const fault = listingFault(schema, 'input')
   if (fault !== undefined) refuse('form', fault)
   const { properties = {}, required } = jsonSchemaOf(schema, 'input') as Partial<RequestedForm>
