@@ -743,6 +743,7 @@ const valueDoors: readonly (readonly [name: string, field: string, call: (place:
     ['Runtime.deleteSession', '$', ({ runtime }: Place) => runtime.deleteSession(name as never)] as const,
     ['Runtime.importSession', '$', ({ runtime }: Place) => runtime.importSession(name as never, {})] as const,
     ['OperationRegistry.snapshot', '$', ({ operations }: Place) => operations.snapshot(name as never)] as const,
+    ['OperationRegistry.isUsed', '$', ({ operations }: Place) => operations.isUsed(name as never)] as const,
     ['OperationRegistry.isTreeClosed', '$', ({ operations }: Place) => operations.isTreeClosed(name as never)] as const,
     [
       'OperationRegistry.provisioningSucceeded',
