@@ -108,21 +108,34 @@ export async function advanceCursor(ctx: Context, consumer: string, cursor: numb
 /** How many places are dropped at a time: whoever else calls the object waits meanwhile. */
 const droppedAtOnce = 1000
 
-/** Drops the beginning of the feed with the rows that it tells of, and what belongs to them; resolves with the new beginning. */
-export async function dropFeed<Entry extends Sequenced>(
+/**
+ * Drops the beginning of the feed with the rows that it tells of, and what belongs to them; resolves with the new beginning. An id
+ * that has a row of its own again keeps that one: `seqOf` says in which place of the feed a row has ended.
+ */
+export async function dropFeed<Entry extends Sequenced, Row>(
   ctx: Context,
   through: number,
-  idOf: (entry: Entry) => { readonly id: string; readonly rowKey: string },
+  {
+    idOf,
+    keyOfRow,
+    seqOf,
+  }: {
+    readonly idOf: (entry: Entry) => string
+    readonly keyOfRow: (id: string) => string
+    readonly seqOf: (row: Row) => number | undefined
+  },
 ): Promise<number> {
   const floor = await droppedThroughOf(ctx)
   const last = Math.min(through, await watermarkOf(ctx), floor + droppedAtOnce)
   if (last <= floor) return floor
   const dropped = new Set<string>()
   for (let place = floor + 1; place <= last; place += 1) {
-    const { id, rowKey } = idOf((await ctx.get<Entry>(`feed/${place}`)) as Entry)
-    dropped.add(encodeURIComponent(id))
+    const id = idOf((await ctx.get<Entry>(`feed/${place}`)) as Entry)
     ctx.clear(`feed/${place}`)
-    ctx.clear(rowKey)
+    const row = await ctx.get<Row>(keyOfRow(id))
+    if (row === null || seqOf(row) !== place) continue
+    ctx.clear(keyOfRow(id))
+    dropped.add(encodeURIComponent(id))
   }
   for (const key of await ctx.stateKeys()) {
     const owner = ownerOfKey(key)

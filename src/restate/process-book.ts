@@ -209,11 +209,14 @@ export class ProcessBook {
 
   async #take(id: ProcessId, held: Held, writes: ProcessWrites, process: StoredProcess | undefined): Promise<void> {
     const { register, entries = [], lease, ack, grant, revoke } = writes
-    if (register !== undefined || entries.length > 0) {
-      const before = held.row ?? { progressCount: 0 }
-      const stored = process ?? (register as StoredProcess)
+    const stored = process ?? register
+    if (stored !== undefined) {
+      const before: Omit<ProcessRow, 'stored' | 'change'> = held.row ?? { progressCount: 0 }
       this.replace(id, { ...before, stored, change: await this.nextChange() })
-      if (held.row?.stored.state.status === 'running' && stored.state.status !== 'running') this.#ended.push(id)
+      // One whose end is in the feed already has only been mended.
+      const isInFeed = before.seq !== undefined
+      if (stored.state.status !== 'running' && held.row?.stored.state.status === 'running' && !isInFeed)
+        this.#ended.push(id)
     }
     if (register !== undefined && held.tombstone !== undefined) {
       this.#put(id, { tombstone: undefined })

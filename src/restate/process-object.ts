@@ -99,7 +99,7 @@ export function processObject(retryPolicy: RetryPolicy, clock: Clock) {
         start(ctx, await open(ctx, request.id), request),
       ),
       claim: door(claimSchema, 'claim', async (ctx: Context, request) =>
-        claim(ctx, await open(ctx, request.id), request),
+        claim(ctx, await ProcessBook.open(ctx, Promise.resolve(request.atMs), request.id), request),
       ),
       progress: door(progressSchema, 'progress', async (ctx: Context, { id, fencingToken, message }) => {
         const book = new ProcessBook(ctx, 0)
@@ -268,7 +268,11 @@ function tell(ctx: Context, ended: readonly ProcessRow[]): void {
 /** Drops the oldest ends and their processes, but none that a consumer of the feed has not passed yet. */
 async function forget(ctx: Context, { through }: { readonly through: number }): Promise<number> {
   const last = Math.min(through, ...Object.values(await cursorsOf(ctx)))
-  return dropFeed<ProcessEnd>(ctx, last, ({ processId }) => ({ id: processId, rowKey: rowKey(processId) }))
+  return dropFeed<ProcessEnd, ProcessRow>(ctx, last, {
+    idOf: ({ processId }) => processId,
+    keyOfRow: rowKey,
+    seqOf: ({ seq }) => seq,
+  })
 }
 
 function checkFence({ row, lease }: Row, fencingToken: number): void {

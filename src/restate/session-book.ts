@@ -58,14 +58,17 @@ export class SessionBook implements OperationBook, RefusalFacts {
   readonly #changedParts = new Set<OperationId>()
   /** The instant of this call, in epoch milliseconds. */
   readonly now: number
+  /** How many rows of the feed are kept at least, with the operations that they tell of. */
+  readonly kept: number
   /** That of an operation that is about to be registered. */
   #execution: Execution | undefined
   #next: SessionHead
 
-  private constructor(head: SessionHead, droppedCount: number, now: number) {
+  private constructor(head: SessionHead, droppedCount: number, now: number, kept: number) {
     this.#head = head
     this.#next = head
     this.now = now
+    this.kept = kept
     this.order = { feed: { droppedCount } }
   }
 
@@ -73,10 +76,15 @@ export class SessionBook implements OperationBook, RefusalFacts {
    * Opens the book of a session at an instant, in epoch milliseconds, with one row if it is told which; others are fetched by
    * {@link SessionBook.fetch}.
    */
-  static async open(ctx: SharedContext, now: PromiseLike<number>, id?: OperationId): Promise<SessionBook> {
+  static async open(
+    ctx: SharedContext,
+    now: PromiseLike<number>,
+    kept: number,
+    id?: OperationId,
+  ): Promise<SessionBook> {
     if (id === undefined) {
       const [nowMs, head, dropped] = await Promise.all([now, readHead(ctx), droppedThroughOf(ctx)])
-      return new SessionBook(head, dropped, nowMs)
+      return new SessionBook(head, dropped, nowMs, kept)
     }
     const [nowMs, head, dropped, row, parts] = await Promise.all([
       now,
@@ -85,7 +93,7 @@ export class SessionBook implements OperationBook, RefusalFacts {
       ctx.get<HeldOperation>(operationKey(id)),
       ctx.get<OperationId[]>(partsKey(id)),
     ])
-    const book = new SessionBook(head, dropped, nowMs)
+    const book = new SessionBook(head, dropped, nowMs, kept)
     book.#parts.set(id, parts ?? [])
     await book.#keep(ctx, id, row)
     return book

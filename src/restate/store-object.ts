@@ -35,7 +35,7 @@ import type {
 } from '../processes/store.js'
 import { takeScope, TransactingStore } from '../processes/transacting-store.js'
 import { ownerOfKey } from './keys.js'
-import { ProcessBook, rowKey, tombstoneKey, type ProcessRow, type TombstoneRow } from './process-book.js'
+import { rowKey, tombstoneKey, type ProcessBook, type ProcessRow, type TombstoneRow } from './process-book.js'
 import { door } from './wire.js'
 
 type Context = restate.ObjectContext
