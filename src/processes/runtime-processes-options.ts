@@ -6,6 +6,7 @@ import type { ProcessEventSink } from './event-sink.js'
 import type { LeaseTimings } from './lease.js'
 import { idSchema, positiveSchema } from './scalars.js'
 import type { ProcessStore } from './store.js'
+import { storeMethods } from './watched-store.js'
 import type { WakeHandler } from './wakes.js'
 
 /** The processes of a runtime; every field has a default. */
@@ -61,7 +62,7 @@ const definitionSchema = v.custom<ProcessDefinition>(
 /** Accepts {@link RuntimeProcessesOptions}. */
 export const runtimeProcessesSchema = optionsSchema<RuntimeProcessesOptions>({
   define: v.optional(v.array(definitionSchema, 'not a list')),
-  store: v.optional(portSchema<ProcessStore>(['registerProcess', 'appendEvent', 'getTerminal', 'listWork'])),
+  store: v.optional(portSchema<ProcessStore>(storeMethods)),
   concurrency: v.optional(wholeNumberSchema(1)),
   owner: v.optional(v.pipe(idSchema, v.maxLength(longestOwner, `longer than ${longestOwner} characters`))),
   sink: v.optional(portSchema<ProcessEventSink>(['emit'], ['emitWorkerFault'])),

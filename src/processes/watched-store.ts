@@ -81,6 +81,13 @@ export const methodEffects: Readonly<Record<StoreMethod, MethodEffect>> = {
   getLease: quiet,
 }
 
+/** The methods of the port, `durabilityTier` and `isHolderDead` among them. */
+export const storeMethods: readonly (keyof ProcessStore)[] = [
+  ...(Object.keys(methodEffects) as StoreMethod[]),
+  'durabilityTier',
+  'isHolderDead',
+]
+
 /** How a store is watched. */
 export interface WatchOptions {
   readonly sink?: ProcessEventSink

@@ -120,7 +120,7 @@ describe('a server that is killed', () => {
   beforeAll(async () => {
     program = await compileChild('server', 'test/mcp/support')
     home = mkdtempSync(join(tmpdir(), 'stateward-mcp-kill-'))
-  })
+  }, 120_000)
   afterAll(async () => {
     await program.remove()
     rmSync(home, { recursive: true, force: true })

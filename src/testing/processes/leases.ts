@@ -39,6 +39,8 @@ export const leasesPart: SuitePart = (test) => {
     const second = await store.claimAndStart('p', owner('other'), started, 1000)
     assert.equal(second.outcome, 'started')
     assert.deepEqual(second.record.firstStarted, { ...started, fencingToken: 2, attempt: 2 })
+    assert.deepEqual(await store.getLease('p'), second.lease)
+    assert.deepEqual(second.lease.owner, owner('other'))
     await refused(store.completeWithLease(first.lease, success(1)), 'process.lease_superseded')
     await advance(1000)
     await refused(store.claimAndStart('p', owner('third'), started, 1000), 'process.attempts_exhausted')
@@ -126,7 +128,9 @@ export const leasesPart: SuitePart = (test) => {
     const claimant = owner('other')
     const busy = { outcome: 'busy', holder: lease }
     assert.deepEqual(await store.reclaimLease('p', claimant, lease, 60_000), busy)
+    assert.equal(store.isHolderDead(lease, claimant), false, 'nobody was declared dead yet')
     declareDead(lease)
+    assert.equal(store.isHolderDead(lease, claimant), true, 'declareDead of the fixture has to reach isHolderDead')
     assert.deepEqual(await store.claimLease('p', claimant, 60_000), busy)
     for (const stale of [
       { ...lease, leaseToken: 'x' },

@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict'
+import { storeMethods } from '../../processes/index.js'
 import { engine, external, idsOf, plainType, refused, session, success, type SuitePart } from './fixture.js'
 
 /** Registering, reading and listing. */
 export const registrationPart: SuitePart = (test) => {
   test('says what it is, and how durable', async ({ store }) => {
-    assert.ok(['inline', 'durable'].includes(store.durabilityTier()))
-    assert.ok(['this_hub', 'many'].includes(store.writers))
-    assert.equal(typeof store.name, 'string')
+    const missing = storeMethods.filter((name) => typeof store[name] !== 'function')
+    assert.deepEqual(missing, [], 'methods of the port that the store does not have')
+    const tiers: readonly unknown[] = ['inline', 'durable']
+    assert.ok(tiers.includes(store.durabilityTier()), `durabilityTier() is none of ${tiers.join(', ')}`)
+    const writers: readonly unknown[] = ['this_hub', 'many']
+    assert.ok(writers.includes(store.writers), `writers is none of ${writers.join(', ')}`)
+    const hasHub = store.hub !== undefined
+    assert.equal(hasHub, store.writers === 'this_hub', 'there is a hub exactly when this object alone writes')
+    assert.equal(typeof store.name, 'string', 'name is no text')
   })
 
   test('P-2: registering the same again finds the process, another registration is refused with both hashes', async ({

@@ -2,7 +2,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
-import type { ChildCommand } from './child-process.js'
+import type { ChildCommand } from './child-command.js'
 
 /** A child that is there, and has yet to be let through to its program. */
 export interface GatedChild {
