@@ -68,15 +68,20 @@ export function nodeHistoryView(history: InspectedHistory, { shown, isOwned, now
       case 'freeze':
         if (content.untilMs > nowMs) maintenance.push(factOf('freeze', null, 'nothing but a thaw passes', content))
         break
-      case 'forced':
-        for (const { chain, victim } of content.evictions)
-          maintenance.push(factOf(String(chain), null, `is to leave ${victim}, an operator said`))
-        for (const { chain, target } of content.placements)
-          maintenance.push(factOf(String(chain), null, `is to be placed on ${target}, an operator said`))
+      case 'forced': {
+        const { evictions, placements } = content
+        maintenance.push(
+          factOf('forced', null, `${evictions.length} evictions and ${placements.length} placements to come`, {
+            evictions,
+            placements,
+          }),
+        )
         break
+      }
       case 'restarts':
-        for (const daemon of content.daemons)
-          maintenance.push(factOf(String(daemon), null, 'is to be restarted, an operator said'))
+        maintenance.push(
+          factOf('restarts', null, `${content.daemons.length} daemons to come`, { daemons: content.daemons }),
+        )
         break
       case 'tasks_paused':
         maintenance.push(factOf('tasks', null, 'paused by the maintenance'))
